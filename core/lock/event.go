@@ -1,0 +1,61 @@
+package lock
+
+import "time"
+
+// Kind says what happened. The words are part of the audit format.
+type Kind string
+
+// Kinds of events. The first six are the changes: together they say at every
+// instant who holds what. The others are decisions and notices; they change no
+// lease.
+const (
+	Granted  Kind = "granted"  // a lease began; its token is the event's Seq
+	Renewed  Kind = "renewed"  // its end moved, or was confirmed
+	Released Kind = "released" // its holder gave it back
+	Expired  Kind = "expired"  // its deadline passed
+	Broken   Kind = "broken"   // somebody with the right to ended it
+	Undone   Kind = "undone"   // its grant could not be delivered
+
+	Denied      Kind = "denied"       // a policy said no
+	PolicyError Kind = "policy_error" // a policy could not answer
+	Conflict    Kind = "conflict"     // refused because it is held
+	Abandoned   Kind = "abandoned"    // a waiter left
+
+	Started Kind = "started" // a server began to serve this journal
+	Stopped Kind = "stopped" // it stopped in good order
+)
+
+// Ends reports whether an event of this kind ends the lease it carries.
+func (k Kind) Ends() bool {
+	return k == Released || k == Expired || k == Broken || k == Undone
+}
+
+// Event is one thing that happened: at once the change and its audit record.
+// It is immutable once a [Batch] carries it.
+type Event struct {
+	Seq  Seq
+	Time time.Time // the table's now; only its wall clock is recorded
+	Kind Kind
+	// Lease is the lease as it then is, or as it was when it ended. For a denial it
+	// says only who asked for what. It is nil for events that are not about a lock.
+	Lease *Lease
+	// Actor is who caused it. The zero Actor is time itself, or the server.
+	Actor     Actor
+	RequestID string
+	Cause     string        // why, in words: a break's reason, a denial's
+	Waited    time.Duration // granted: how long the request waited in the queue
+	Notes     []Note        // what policies had to say
+}
+
+// Actor is who sent a request, as far as the server knows.
+type Actor struct {
+	Account    string
+	TokenID    string // id of the API token, never the token
+	RemoteAddr string
+	UserAgent  string
+}
+
+// Note is something a policy wanted kept beside the decision.
+type Note struct {
+	Policy, Key, Value string
+}

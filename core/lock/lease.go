@@ -1,0 +1,160 @@
+package lock
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Seq is the place of an event in the journal: at least 1, below 2^53 (so that
+// JSON readers keep it exact), strictly growing, with jumps.
+type Seq uint64
+
+// Token is a fencing token: the [Seq] of the event that granted the lease. Of two
+// leases of one lock the later has the greater token, over crashes and restarts,
+// so a resource that refuses a smaller token than it has seen refuses every stale
+// holder.
+type Token = Seq
+
+// Bounds of what a request may say about itself.
+const (
+	MinTTL        = time.Second
+	MaxTTL        = time.Hour // the default upper bound; configurable, see core.Config
+	MaxHolder     = 128       // bytes
+	MaxReason     = 512       // bytes
+	MaxMetadata   = 16        // pairs
+	MaxMetaKey    = 64        // bytes
+	MaxMetaValue  = 512       // bytes
+	MinAttemptKey = 16        // bytes
+	MaxAttemptKey = 128       // bytes
+)
+
+// Lease is one hold of one lock, from its grant to its end. It is immutable and
+// shared by everything that looks at it: never change one, its Metadata included.
+type Lease struct {
+	Name      Name
+	Token     Token
+	Account   string            // who answers for it
+	Holder    string            // which process has it; free text, may be empty
+	Reason    string            // what for; free text, may be empty
+	Metadata  map[string]string // nil if there is none
+	TTL       time.Duration     // whole milliseconds; of the grant or the last renewal
+	GrantedAt time.Time
+	// ExpiresAt is the deadline. Inside the process that granted or loaded the
+	// lease it carries a monotonic reading, and only that counts; its wall clock
+	// is for people.
+	ExpiresAt time.Time
+}
+
+// Attempt is what is kept of an idempotency key: enough to recognise the same
+// attempt again and to see whether it asks for the same thing. The zero Attempt
+// means the request carried no key.
+type Attempt struct {
+	Key    [32]byte // SHA-256 of the key
+	Params [16]byte // beginning of a SHA-256 over ttl, holder and metadata as asked
+}
+
+// IsZero reports whether there was no key.
+func (a Attempt) IsZero() bool { return a == Attempt{} }
+
+// NewAttempt returns the attempt for an idempotency key and the parameters it
+// came with, or an [*InputError] for the field "Idempotency-Key". An empty key
+// gives the zero Attempt.
+func NewAttempt(key string, ttl time.Duration, holder string, metadata map[string]string) (Attempt, error) {
+	if key == "" {
+		return Attempt{}, nil
+	}
+	if err := checkAttemptKey(key); err != nil {
+		return Attempt{}, err
+	}
+	h := sha256.New()
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(ttl)))
+	write := func(s string) {
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(s))))
+		h.Write([]byte(s))
+	}
+	write(holder)
+	for _, k := range slices.Sorted(maps.Keys(metadata)) {
+		write(k)
+		write(metadata[k])
+	}
+	a := Attempt{Key: sha256.Sum256([]byte(key))}
+	copy(a.Params[:], h.Sum(nil))
+	return a, nil
+}
+
+func checkAttemptKey(key string) error {
+	const want = "16 to 128 visible ASCII characters, fresh for every attempt (a UUID is good)"
+	if len(key) < MinAttemptKey || len(key) > MaxAttemptKey {
+		return &InputError{Field: "Idempotency-Key", Problem: fmt.Sprintf("is %d bytes long", len(key)), Want: want}
+	}
+	for i := 0; i < len(key); i++ {
+		if key[i] <= ' ' || key[i] > '~' {
+			return &InputError{Field: "Idempotency-Key", Problem: fmt.Sprintf("has the byte %q", key[i]), Want: want}
+		}
+	}
+	return nil
+}
+
+// CheckTTL returns nil if ttl is between [MinTTL] and longest, or an
+// [*InputError] for the field "ttl".
+func CheckTTL(ttl, longest time.Duration) error {
+	if ttl >= MinTTL && ttl <= longest {
+		return nil
+	}
+	return &InputError{Field: "ttl", Problem: fmt.Sprintf("is %s", ttl), Want: fmt.Sprintf("%s to %s", MinTTL, longest)}
+}
+
+// CheckText returns nil if s is at most most bytes of printable UTF-8 without
+// control characters, or an [*InputError] for the named field.
+func CheckText(field, s string, most int) error {
+	want := fmt.Sprintf("at most %d bytes of printable UTF-8 without control characters", most)
+	if len(s) > most {
+		return &InputError{Field: field, Problem: fmt.Sprintf("is %d bytes long", len(s)), Want: want}
+	}
+	for i, r := range s {
+		if r == utf8.RuneError && !utf8.ValidString(s[i:]) {
+			return &InputError{Field: field, Problem: "is not valid UTF-8", Want: want}
+		}
+		if !unicode.IsPrint(r) {
+			return &InputError{Field: field, Problem: fmt.Sprintf("has the character %U", r), Want: want}
+		}
+	}
+	return nil
+}
+
+// CheckMetadata returns nil if metadata has at most [MaxMetadata] pairs of keys of
+// [a-z0-9_.-]{1,64} and printable values of at most [MaxMetaValue] bytes, or an
+// [*InputError] for the field "metadata" or "meta.KEY".
+func CheckMetadata(metadata map[string]string) error {
+	if len(metadata) > MaxMetadata {
+		return &InputError{Field: "metadata", Problem: fmt.Sprintf("has %d pairs", len(metadata)), Want: fmt.Sprintf("at most %d pairs", MaxMetadata)}
+	}
+	for _, k := range slices.Sorted(maps.Keys(metadata)) {
+		if !metaKey(k) {
+			return &InputError{Field: "metadata", Problem: fmt.Sprintf("has the key %q", k), Want: "keys of 1 to 64 characters out of a-z, 0-9, '_', '.' and '-'"}
+		}
+		if err := CheckText("meta."+k, metadata[k], MaxMetaValue); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func metaKey(k string) bool {
+	if k == "" || len(k) > MaxMetaKey {
+		return false
+	}
+	for i := 0; i < len(k); i++ {
+		c := k[i]
+		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '-') {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,109 @@
+package lock
+
+import (
+	"context"
+	"time"
+)
+
+// Origin is what every request says about who sent it. The Account in Actor is
+// whose request it is.
+type Origin struct {
+	Actor     Actor
+	RequestID string
+}
+
+// Acquisition asks for a lock. All fields are taken to be checked already.
+type Acquisition struct {
+	Origin
+	Name     Name
+	Holder   string
+	Reason   string
+	Metadata map[string]string // not to be changed after the call
+	TTL      time.Duration
+	Attempt  Attempt // zero: no idempotency key
+	Notes    []Note  // what policies said when the request came in
+
+	// Wait is how long to stand in the queue; zero or less is a try.
+	Wait time.Duration
+
+	// Confirm is asked when this request, having waited, is first in line for a free
+	// lock; nil means nothing needs asking and the lock changes hands in the very
+	// commit that freed it. It runs in the goroutine that called Acquire, never in
+	// the table's loop. A non-nil error takes the request out of the queue and is
+	// what Acquire returns.
+	Confirm func(ctx context.Context, at Turn) ([]Note, error)
+}
+
+// Turn is what is known when a waiter is called.
+type Turn struct {
+	Waited time.Duration
+	Queue  int // waiters, this one included
+}
+
+// Grant is a lease as its holder gets it.
+type Grant struct {
+	Lease   *Lease
+	LeaseID string        // proves the hold to renew and release; a secret of the holder
+	Waited  time.Duration // in the queue
+	Repeat  bool          // an earlier request with the same key had been given this lease
+}
+
+// Renewal asks for more time. TTL zero means the lease's own.
+type Renewal struct {
+	Origin
+	Name    Name
+	LeaseID string
+	TTL     time.Duration
+	Notes   []Note
+}
+
+// Release gives a lock back.
+type Release struct {
+	Origin
+	Name    Name
+	LeaseID string
+}
+
+// Breaking ends somebody's lease without proof of the hold. Whether the caller may
+// is decided before. Token, if not zero, must be that of the lease, so that not the
+// next holder is hit.
+type Breaking struct {
+	Origin
+	Name  Name
+	Token Token
+	Cause string
+}
+
+// Ended is a lease that is over.
+type Ended struct {
+	Lease *Lease
+	Held  time.Duration // from grant to end
+}
+
+// Waiting is one place in a queue as others may see it.
+type Waiting struct {
+	Position int // from 1
+	Account  string
+	Holder   string
+	Reason   string
+	Since    time.Time
+}
+
+// View is the committed state of one name.
+type View struct {
+	Name    Name
+	Lease   *Lease    // nil: free
+	Waiters int       // all of them
+	Queue   []Waiting // the first 16; not to be changed
+}
+
+// Query selects names for a listing.
+type Query struct {
+	Prefix  string // bytes, see [CheckPrefix]
+	Account string // only locks held by this account; empty: all
+	After   Name   // only names greater than this one
+	Limit   int    // at least 1
+	// Visible, if not nil, is asked for every name; false leaves it out. It must be
+	// quick and must not call the table.
+	Visible func(Name) bool
+}

@@ -1,0 +1,218 @@
+// Package core is the way in: every request to a lock, from whatever transport,
+// passes a [Service], which asks three questions in this order. May this principal?
+// What do the policies say? And then the table: is the lock free?
+//
+// Nothing here knows HTTP, SQL or WebAssembly. Policies are behind [Guard]; the
+// table keeps its promises whatever a guard does.
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// ErrForbidden is the answer to a principal that may not do what it asks.
+var ErrForbidden = errors.New("this account may not do that to this lock")
+
+// Config is the part of the configuration the rules of a request depend on. The
+// zero value means the defaults.
+type Config struct {
+	DefaultTTL time.Duration // of a request that names none; default 60 s
+	MaxTTL     time.Duration // longest ttl accepted; default 1 h
+	MaxWait    time.Duration // longer waits are cut to this; default 10 m
+	Guard      Guard         // nil: there are no policies
+}
+
+// Service answers requests. Make one with [New]; it is safe for use by many
+// goroutines.
+type Service struct {
+	table *lock.Table
+	cfg   Config
+}
+
+// New returns a service over table. The caller keeps the table and closes it.
+func New(table *lock.Table, cfg Config) *Service {
+	if cfg.DefaultTTL == 0 {
+		cfg.DefaultTTL = time.Minute
+	}
+	if cfg.MaxTTL == 0 {
+		cfg.MaxTTL = lock.MaxTTL
+	}
+	if cfg.MaxWait == 0 {
+		cfg.MaxWait = 10 * time.Minute
+	}
+	if cfg.Guard == nil {
+		cfg.Guard = open{}
+	}
+	return &Service{table: table, cfg: cfg}
+}
+
+// AcquireRequest asks for a lock. The account in Origin is filled in by the
+// service.
+type AcquireRequest struct {
+	lock.Origin
+	Name     lock.Name
+	TTL      time.Duration // 0: the default
+	Wait     time.Duration // 0: do not wait; cut to the maximum
+	Holder   string
+	Reason   string
+	Metadata map[string]string // not to be changed after the call
+	Key      string            // idempotency key; empty: none
+}
+
+// Wait returns how long a request that asks to wait d would wait at most.
+func (s *Service) Wait(d time.Duration) time.Duration { return max(0, min(d, s.cfg.MaxWait)) }
+
+// Acquire takes the lock for the principal, waiting in its queue for up to
+// r.Wait. A nil error means the lease was granted and its record is on disk.
+//
+// The caller must look at the clock once more just before it passes the grant on
+// ([lock.ErrTooLate]), and must call [Service.Undo] if it could not pass it on.
+//
+// Errors: [*lock.InputError], [ErrForbidden], [*DeniedError], [*PolicyError],
+// [*lock.HeldError], [lock.ErrSuperseded], [lock.ErrAttemptOver],
+// [lock.ErrKeyMismatch], [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrDraining],
+// [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone]
+// when ctx ended first.
+func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireRequest) (lock.Grant, error) {
+	a, err := s.acquisition(p, r)
+	if err != nil {
+		return lock.Grant{}, err
+	}
+	if !p.May(auth.Acquire, r.Name) {
+		return lock.Grant{}, ErrForbidden
+	}
+	if s.cfg.Guard.Covers(HookAcquire, r.Name) {
+		if err := s.judge(ctx, &a); err != nil {
+			return lock.Grant{}, err
+		}
+	}
+	return s.table.Acquire(ctx, a)
+}
+
+func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisition, error) {
+	if r.TTL == 0 {
+		r.TTL = s.cfg.DefaultTTL
+	}
+	attempt, keyErr := lock.NewAttempt(r.Key, r.TTL, r.Holder, r.Metadata)
+	err := firstError(
+		lock.CheckTTL(r.TTL, s.cfg.MaxTTL),
+		lock.CheckText("holder", r.Holder, lock.MaxHolder),
+		lock.CheckText("reason", r.Reason, lock.MaxReason),
+		lock.CheckMetadata(r.Metadata),
+		keyErr,
+	)
+	if err != nil {
+		return lock.Acquisition{}, err
+	}
+	if r.Wait < 0 {
+		return lock.Acquisition{}, &lock.InputError{Field: "wait", Problem: fmt.Sprintf("is %s", r.Wait), Want: "0 or more"}
+	}
+	return lock.Acquisition{
+		Origin:   as(p, r.Origin),
+		Name:     r.Name,
+		Holder:   r.Holder,
+		Reason:   r.Reason,
+		Metadata: r.Metadata,
+		TTL:      r.TTL,
+		Attempt:  attempt,
+		Wait:     s.Wait(r.Wait),
+	}, nil
+}
+
+// as puts the principal into the origin of its request.
+func as(p auth.Principal, o lock.Origin) lock.Origin {
+	o.Actor.Account, o.Actor.TokenID = p.Account, p.TokenID
+	return o
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Undo takes back a grant that could not be delivered: the client was gone before
+// the answer was written, or writing it failed. A grant with an idempotency key is
+// kept for a while in case the client asks again. It does not block. Call it at
+// most once per grant, and never after a write that succeeded.
+func (s *Service) Undo(g lock.Grant) { s.table.Undo(g) }
+
+// Renew gives the lease more time; r.TTL zero means the lease's own ttl. It never
+// shortens a lease. Errors: [*lock.InputError], [ErrForbidden], [lock.ErrNotHeld],
+// [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed].
+func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (lock.Grant, error) {
+	if r.TTL != 0 {
+		if err := lock.CheckTTL(r.TTL, s.cfg.MaxTTL); err != nil {
+			return lock.Grant{}, err
+		}
+	}
+	if !p.May(auth.Acquire, r.Name) {
+		return lock.Grant{}, ErrForbidden
+	}
+	r.Origin = as(p, r.Origin)
+	return s.table.Renew(ctx, r)
+}
+
+// Release gives the lock back. A release repeated within ten minutes is answered
+// as the first one was. Errors: [ErrForbidden], [lock.ErrNotHeld], [lock.ErrFull],
+// [lock.ErrOutcomeUnknown], [lock.ErrClosed].
+func (s *Service) Release(ctx context.Context, p auth.Principal, r lock.Release) (lock.Ended, error) {
+	if !p.May(auth.Acquire, r.Name) {
+		return lock.Ended{}, ErrForbidden
+	}
+	r.Origin = as(p, r.Origin)
+	return s.table.Release(ctx, r)
+}
+
+// Break ends the lease of somebody else. Errors: [*lock.InputError],
+// [ErrForbidden], [lock.ErrFree], [lock.ErrTokenChanged], [lock.ErrFull],
+// [lock.ErrOutcomeUnknown], [lock.ErrClosed].
+func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) (lock.Ended, error) {
+	if err := lock.CheckText("reason", r.Cause, lock.MaxReason); err != nil {
+		return lock.Ended{}, err
+	}
+	if !p.May(auth.Break, r.Name) {
+		return lock.Ended{}, ErrForbidden
+	}
+	r.Origin = as(p, r.Origin)
+	return s.table.Break(ctx, r)
+}
+
+// Get returns the committed state of one name. It never waits for a write.
+// Error: [ErrForbidden].
+func (s *Service) Get(p auth.Principal, name lock.Name) (lock.View, error) {
+	if !p.May(auth.Read, name) {
+		return lock.View{}, ErrForbidden
+	}
+	return s.table.Get(name), nil
+}
+
+// List returns the locks that are held or waited for, by name, that the principal
+// may read, and the name to pass as After for the next page, empty at the end. It
+// never waits for a write. Error: [*lock.InputError].
+func (s *Service) List(p auth.Principal, q lock.Query) (views []lock.View, next lock.Name, err error) {
+	if err := lock.CheckPrefix(q.Prefix); err != nil {
+		return nil, "", err
+	}
+	q.Visible = func(n lock.Name) bool { return p.May(auth.Read, n) }
+	views, next = s.table.List(q)
+	return views, next, nil
+}
+
+// Stats returns the counts and timings of the table since its start.
+func (s *Service) Stats() lock.Stats { return s.table.Stats() }
+
+// Draining reports whether acquires are refused because the server is stopping.
+func (s *Service) Draining() bool { return s.table.Draining() }
+
+// Serving returns nil while changes can be made, else why they cannot be.
+func (s *Service) Serving() error { return s.table.Err() }
