@@ -1,0 +1,59 @@
+# OctoStore. `make` or `make help` lists what can be made.
+
+GO          ?= go
+FUZZTIME    ?= 10s
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## Build bin/octostore, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/octostore ./cmd/octostore
+
+.PHONY: demo
+demo: build ## Show two jobs taking turns, on this machine
+	bin/octostore demo
+
+.PHONY: run
+run: build ## Start a server with the settings of the environment and .env
+	bin/octostore serve
+
+.PHONY: test
+test: ## Run all tests
+	$(GO) test ./...
+
+.PHONY: check
+check: ## Everything a change has to pass: format, modules, vet, staticcheck, tests, races
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory race
+
+.PHONY: race
+race: ## Run the tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz test for FUZZTIME (10s)
+	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r dirname | sort -u); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -d ' ' -f 2); do \
+			echo "$$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done; \
+	done
+
+.PHONY: bench
+bench: build ## Run the Go benchmarks, then load a server for a few seconds
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+	bin/octostore bench acquire --rounds 1 --duration 2s
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin
