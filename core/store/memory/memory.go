@@ -1,0 +1,103 @@
+// Package memory keeps a table and its journal in the memory of the process: a
+// real store for tests, demonstrations and benchmarks that want no disk. It keeps
+// every promise of [journal.Store] except the one about a power cut.
+package memory
+
+import (
+	"context"
+	"crypto/rand"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+)
+
+var _ journal.Store = (*Store)(nil)
+
+// Store is a store in memory. Make one with [New]; it is safe for use by many
+// goroutines. It lives as long as something refers to it: a table that was closed
+// can be opened again on the same store.
+type Store struct {
+	secret []byte
+
+	mu       sync.Mutex
+	head     lock.Head
+	rows     map[lock.Name]lock.Row
+	segments []lock.Segment
+}
+
+// New returns an empty store with a secret of its own.
+func New() *Store {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	return &Store{secret: secret, rows: make(map[lock.Name]lock.Row)}
+}
+
+// Load returns the state as of the last commit.
+func (s *Store) Load(context.Context) (lock.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snap := lock.Snapshot{
+		Head:   s.head,
+		Secret: slices.Clone(s.secret),
+		Leases: make([]lock.Loaded, 0, len(s.rows)),
+	}
+	now := time.Now()
+	for _, r := range s.rows {
+		snap.Leases = append(snap.Leases, loaded(r, now))
+	}
+	return snap, nil
+}
+
+// loaded is a row as a restarted process would see it. The metadata is copied: a
+// lease that comes out of a store shares nothing with the one that went in.
+func loaded(r lock.Row, now time.Time) lock.Loaded {
+	l := *r.Lease
+	l.Metadata = maps.Clone(l.Metadata)
+	l.ExpiresAt = time.Time{}
+	return lock.Loaded{Lease: l, Attempt: r.Attempt, Remaining: r.Lease.ExpiresAt.Sub(now)}
+}
+
+// Commit applies the batch, or returns [lock.ErrDeposed] if it does not build on
+// the head of this store.
+func (s *Store) Commit(_ context.Context, b *lock.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.Prev.Seq != s.head.Seq {
+		return lock.ErrDeposed
+	}
+	for _, r := range b.Rows {
+		if r.Lease == nil {
+			delete(s.rows, r.Name)
+			continue
+		}
+		s.rows[r.Name] = r
+	}
+	s.segments = append(s.segments, b.Segment)
+	s.head = b.Next
+	return nil
+}
+
+// Segments returns committed segments; see [journal.Store].
+func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from, _ := slices.BinarySearchFunc(s.segments, after, func(g lock.Segment, after lock.Seq) int {
+		if g.Last <= after {
+			return -1
+		}
+		return 1
+	})
+	to, n := from, 0
+	for to < len(s.segments) && (to == from || n < events) {
+		n += s.segments[to].Count
+		to++
+	}
+	return slices.Clone(s.segments[from:to]), nil
+}
