@@ -1,0 +1,80 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Limits of the limits.
+const (
+	longest     = 24 * time.Hour
+	mostWaiters = 1_000_000
+)
+
+// outOfRange returns what is wrong with each field whose value is well formed but
+// out of its range. Fields that are wrong already are not judged, nor used to judge
+// others.
+func outOfRange(c Config, wrong map[string]string) map[string]string {
+	highestTTL := c.MaxTTL
+	if _, is := wrong["MaxTTL"]; is {
+		highestTTL = longest
+	}
+	rules := []struct {
+		field string
+		right bool
+	}{
+		{"DefaultTTL", lock.MinTTL <= c.DefaultTTL && c.DefaultTTL <= highestTTL},
+		{"MaxTTL", lock.MinTTL <= c.MaxTTL && c.MaxTTL <= longest},
+		{"MaxWait", time.Second <= c.MaxWait && c.MaxWait <= longest},
+		{"MaxWaiters", 1 <= c.MaxWaiters && c.MaxWaiters <= mostWaiters},
+		{"MaxWaitersPerLock", 1 <= c.MaxWaitersPerLock && c.MaxWaitersPerLock <= mostWaiters},
+	}
+	out := map[string]string{}
+	for _, r := range rules {
+		if _, is := wrong[r.field]; !r.right && !is {
+			out[r.field] = "is out of range"
+		}
+	}
+	return out
+}
+
+func parseCount(s string) (any, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return nil, errors.New("is not a whole number")
+	}
+	return n, nil
+}
+
+// Mistake is a setting that cannot be used.
+type Mistake struct {
+	Value
+	Problem string // "is not a duration"
+}
+
+func (m Mistake) Error() string {
+	from := ""
+	if m.Source != FromEnvironment {
+		from = " (" + m.Source + ")"
+	}
+	return fmt.Sprintf("%s=%q%s %s; want %s", m.Name, m.Text, from, m.Problem, m.Want)
+}
+
+// Mistakes are all the settings that cannot be used, one line each.
+type Mistakes []Mistake
+
+func (m Mistakes) Error() string {
+	lines := []string{fmt.Sprintf("%d settings cannot be used:", len(m))}
+	if len(m) == 1 {
+		lines[0] = "a setting cannot be used:"
+	}
+	for _, one := range m {
+		lines = append(lines, "  "+one.Error())
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,100 @@
+// Package config is what the server can be told from outside, by the environment
+// or a .env file.
+//
+// The fields of [Config] are the one table of settings. Everything else that shows
+// them, the configuration command, .env.example and the documentation, is made from
+// [Settings], which reads that table.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is the configuration of a server. Load makes one; the zero Config is not
+// usable.
+//
+// Tags: env is the name of the variable, envDefault its default, want what a right
+// value looks like, doc what it means.
+type Config struct {
+	Addr              Address       `env:"OCTOSTORE_ADDR" envDefault:"127.0.0.1:3000" want:"a loopback address with a port, such as 127.0.0.1:3000 or localhost:3000" doc:"Where to listen. Loopback only: whoever reaches the server may take and break any lock. Port 0 picks a free one; the log says which."`
+	DB                Path          `env:"OCTOSTORE_DB" envDefault:"octostore.db" want:"the path of a file" doc:"The database file, made if it is not there."`
+	DefaultTTL        time.Duration `env:"OCTOSTORE_DEFAULT_TTL" envDefault:"60s" want:"1s to OCTOSTORE_MAX_TTL" doc:"How long a lease runs when the request does not say."`
+	MaxTTL            time.Duration `env:"OCTOSTORE_MAX_TTL" envDefault:"1h" want:"1s to 24h" doc:"The longest ttl a request may ask for."`
+	MaxWait           time.Duration `env:"OCTOSTORE_MAX_WAIT" envDefault:"10m" want:"1s to 24h" doc:"The longest a request may wait in a queue; longer waits are cut to this."`
+	MaxWaiters        int           `env:"OCTOSTORE_MAX_WAITERS" envDefault:"50000" want:"a number from 1 to 1000000" doc:"How many requests may wait at a time."`
+	MaxWaitersPerLock int           `env:"OCTOSTORE_MAX_WAITERS_PER_LOCK" envDefault:"10000" want:"a number from 1 to 1000000" doc:"How many requests may wait for one lock."`
+	AuditLevel        AuditLevel    `env:"OCTOSTORE_AUDIT_LEVEL" envDefault:"decisions" want:"changes, decisions or all" doc:"What the journal keeps: changes to locks; with decisions also what was denied; with all also conflicts and waiters that left."`
+	LogFormat         LogFormat     `env:"OCTOSTORE_LOG_FORMAT" envDefault:"auto" want:"auto, text or json" doc:"How log lines look; auto is text on a terminal and JSON elsewhere."`
+	LogLevel          LogLevel      `env:"OCTOSTORE_LOG_LEVEL" envDefault:"info" want:"debug, info, warn or error" doc:"The least important log lines to write."`
+}
+
+// Address is a loopback address to listen on. Servers have no tokens yet, so any
+// other address would give every lock to whoever can reach it.
+type Address string
+
+// UnmarshalText refuses everything but a loopback host with a port.
+func (a *Address) UnmarshalText(text []byte) error {
+	host, port, err := net.SplitHostPort(string(text))
+	if err != nil {
+		return errors.New("is not HOST:PORT")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("has the port %q", port)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
+		return errors.New("is not a loopback address, and without tokens whoever reaches the server may take and break any lock")
+	}
+	*a = Address(text)
+	return nil
+}
+
+// Path is the path of a file.
+type Path string
+
+// UnmarshalText refuses what SQLite would take for something other than a file.
+func (p *Path) UnmarshalText(text []byte) error {
+	if s := string(text); s == ":memory:" || strings.HasPrefix(s, "file:") {
+		return errors.New("is not the path of a file")
+	}
+	*p = Path(text)
+	return nil
+}
+
+// AuditLevel says which events the journal keeps.
+type AuditLevel string
+
+// UnmarshalText refuses unknown levels.
+func (l *AuditLevel) UnmarshalText(text []byte) error {
+	return oneOf(l, text, "changes", "decisions", "all")
+}
+
+// LogFormat says how log lines look.
+type LogFormat string
+
+// UnmarshalText refuses unknown formats.
+func (f *LogFormat) UnmarshalText(text []byte) error {
+	return oneOf(f, text, "auto", "text", "json")
+}
+
+// LogLevel is the least important level that is logged.
+type LogLevel string
+
+// UnmarshalText refuses unknown levels.
+func (l *LogLevel) UnmarshalText(text []byte) error {
+	return oneOf(l, text, "debug", "info", "warn", "error")
+}
+
+func oneOf[T ~string](to *T, text []byte, words ...T) error {
+	for _, w := range words {
+		if string(text) == string(w) {
+			*to = w
+			return nil
+		}
+	}
+	return errors.New("is not one of the known words")
+}

@@ -1,0 +1,270 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// load reads settings from these variables in an empty directory.
+func load(t *testing.T, environ ...string) (Loaded, error) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	return Load(Sources{Environ: environ})
+}
+
+func TestDefaults(t *testing.T) {
+	got, err := load(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Addr: "127.0.0.1:3000", DB: "octostore.db",
+		DefaultTTL: time.Minute, MaxTTL: time.Hour, MaxWait: 10 * time.Minute,
+		MaxWaiters: 50_000, MaxWaitersPerLock: 10_000,
+		AuditLevel: "decisions", LogFormat: "auto", LogLevel: "info",
+	}
+	if diff := cmp.Diff(want, got.Config); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+	for _, v := range got.Values {
+		if v.Source != FromDefault {
+			t.Errorf("%s came from %q, want the default", v.Name, v.Source)
+		}
+	}
+}
+
+func TestValues(t *testing.T) {
+	tests := []struct {
+		name, value string
+		problem     string // empty: it is right
+	}{
+		{"OCTOSTORE_ADDR", "127.0.0.1:0", ""},
+		{"OCTOSTORE_ADDR", "127.8.8.8:80", ""},
+		{"OCTOSTORE_ADDR", "localhost:3000", ""},
+		{"OCTOSTORE_ADDR", "[::1]:3000", ""},
+		{"OCTOSTORE_ADDR", ":3000", "is not a loopback address"},
+		{"OCTOSTORE_ADDR", "0.0.0.0:3000", "is not a loopback address"},
+		{"OCTOSTORE_ADDR", "[::]:3000", "is not a loopback address"},
+		{"OCTOSTORE_ADDR", "192.0.2.1:3000", "is not a loopback address"},
+		{"OCTOSTORE_ADDR", "localhost.example.com:3000", "is not a loopback address"},
+		{"OCTOSTORE_ADDR", "localhost", "is not HOST:PORT"},
+		{"OCTOSTORE_ADDR", "localhost:http", `has the port "http"`},
+		{"OCTOSTORE_ADDR", "localhost:65536", `has the port "65536"`},
+		{"OCTOSTORE_DB", "a dir/o.db", ""},
+		{"OCTOSTORE_DB", ":memory:", "is not the path of a file"},
+		{"OCTOSTORE_DB", "file:o.db?mode=ro", "is not the path of a file"},
+		{"OCTOSTORE_DEFAULT_TTL", "90", ""},
+		{"OCTOSTORE_DEFAULT_TTL", "1s", ""},
+		{"OCTOSTORE_DEFAULT_TTL", "1h", ""},
+		{"OCTOSTORE_DEFAULT_TTL", "999ms", "is out of range"},
+		{"OCTOSTORE_DEFAULT_TTL", "61m", "is out of range"},
+		{"OCTOSTORE_DEFAULT_TTL", "soon", "is not a duration"},
+		{"OCTOSTORE_MAX_TTL", "24h", ""},
+		{"OCTOSTORE_MAX_TTL", "24h1ms", "is out of range"},
+		{"OCTOSTORE_MAX_WAIT", "1s", ""},
+		{"OCTOSTORE_MAX_WAIT", "0", "is out of range"},
+		{"OCTOSTORE_MAX_WAITERS", "1", ""},
+		{"OCTOSTORE_MAX_WAITERS", "0", "is out of range"},
+		{"OCTOSTORE_MAX_WAITERS", "many", "is not a whole number"},
+		{"OCTOSTORE_MAX_WAITERS_PER_LOCK", "1000000", ""},
+		{"OCTOSTORE_MAX_WAITERS_PER_LOCK", "1000001", "is out of range"},
+		{"OCTOSTORE_AUDIT_LEVEL", "all", ""},
+		{"OCTOSTORE_AUDIT_LEVEL", "ALL", "is not one of the known words"},
+		{"OCTOSTORE_LOG_FORMAT", "json", ""},
+		{"OCTOSTORE_LOG_FORMAT", "xml", "is not one of the known words"},
+		{"OCTOSTORE_LOG_LEVEL", "debug", ""},
+		{"OCTOSTORE_LOG_LEVEL", "trace", "is not one of the known words"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name+"="+tt.value, func(t *testing.T) {
+			_, err := load(t, tt.name+"="+tt.value)
+			if tt.problem == "" {
+				if err != nil {
+					t.Fatalf("refused: %v", err)
+				}
+				return
+			}
+			var mistakes Mistakes
+			if !errors.As(err, &mistakes) || len(mistakes) != 1 {
+				t.Fatalf("got %v, want one mistake", err)
+			}
+			m := mistakes[0]
+			if m.Name != tt.name || m.Text != tt.value || !strings.HasPrefix(m.Problem, tt.problem) {
+				t.Errorf("got %v, want %s %q %s", m, tt.name, tt.value, tt.problem)
+			}
+		})
+	}
+}
+
+func TestAllMistakesAreReportedAtOnce(t *testing.T) {
+	_, err := load(t, "OCTOSTORE_ADDR=nowhere", "OCTOSTORE_MAX_TTL=x", "OCTOSTORE_LOG_LEVEL=loud")
+	const want = `3 settings cannot be used:
+  OCTOSTORE_ADDR="nowhere" is not HOST:PORT; want a loopback address with a port, such as 127.0.0.1:3000 or localhost:3000
+  OCTOSTORE_MAX_TTL="x" is not a duration; want 1s to 24h
+  OCTOSTORE_LOG_LEVEL="loud" is not one of the known words; want debug, info, warn or error`
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestADefaultThatNoLongerFitsIsAMistake(t *testing.T) {
+	_, err := load(t, "OCTOSTORE_MAX_TTL=30s")
+	const want = `a setting cannot be used:
+  OCTOSTORE_DEFAULT_TTL="60s" (default) is out of range; want 1s to OCTOSTORE_MAX_TTL`
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestTheEnvironmentWinsOverTheFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, ".env", "OCTOSTORE_DB=from-file.db\nexport OCTOSTORE_MAX_WAIT=\"90\" # seconds\nOTHER=x\n")
+	got, err := Load(Sources{Environ: []string{"OCTOSTORE_DB=from-env.db", "OCTOSTORE_LOG_LEVEL="}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][2]string{
+		"OCTOSTORE_DB":        {"from-env.db", FromEnvironment},
+		"OCTOSTORE_MAX_WAIT":  {"90", ".env"},
+		"OCTOSTORE_LOG_LEVEL": {"info", FromDefault}, // an empty value counts as none
+	}
+	for _, v := range got.Values {
+		if w, asked := want[v.Name]; asked && w != [2]string{v.Text, v.Source} {
+			t.Errorf("%s is %q from %s, want %q", v.Name, v.Text, v.Source, w)
+		}
+	}
+	if got.DB != "from-env.db" || got.MaxWait != 90*time.Second {
+		t.Errorf("got %+v", got.Config)
+	}
+}
+
+func TestANamedFileHasToExist(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "absent.env")
+	if _, err := Load(Sources{EnvFile: path}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, want that the file does not exist", err)
+	}
+}
+
+func TestABrokenFileIsRefusedByLineWithoutShowingIt(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"no equals sign", "A=1\n\nhunter2\nB=2\n", "line 3 is not NAME=VALUE"},
+		{"no newline at the end", "A=1\nhunter2", "line 2 is not NAME=VALUE"},
+		{"quote left open", "A=1\nB=\"hunter2\nC=3\n", "line 2 is not NAME=VALUE"},
+		{"name with a blank", "hunter2!=3\n", "line 1 is not NAME=VALUE"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.env")
+			write(t, path, tt.text)
+			_, err := Load(Sources{EnvFile: path})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the message shows the content: %v", err)
+			}
+		})
+	}
+}
+
+func TestUnknownVariablesAreNamedAndClientOnesAreKnown(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, ".env", "OCTOSTORE_MAXWAIT=1m\nPATH=/bin\n")
+	got, err := Load(Sources{Environ: []string{
+		"OCTOSTORE_TTL=1s", "OCTOSTORE_URL=http://localhost:3000", "OCTOSTORE_TOKEN=x", "OCTO_X=1",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Unknown{{"OCTOSTORE_TTL", FromEnvironment}, {"OCTOSTORE_MAXWAIT", ".env"}}
+	if !slices.Equal(got.Unknown, want) {
+		t.Errorf("unknown: got %v, want %v", got.Unknown, want)
+	}
+}
+
+func TestEverySettingIsComplete(t *testing.T) {
+	for _, s := range Settings() {
+		if !strings.HasPrefix(s.Name, "OCTOSTORE_") || s.Default == "" || s.Want == "" || !strings.HasSuffix(s.Doc, ".") {
+			t.Errorf("incomplete setting: %+v", s)
+		}
+	}
+}
+
+func TestTheExampleFileIsTheTableOfSettings(t *testing.T) {
+	text, err := os.ReadFile("../../../../.env.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Example(), string(text)); diff != "" {
+		t.Errorf(".env.example is stale, write it anew with: octostore config --example > .env.example\n(-table +file):\n%s", diff)
+	}
+}
+
+func TestTheExampleFileHoldsTheDefaults(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "all.env")
+	write(t, path, strings.ReplaceAll(Example(), "#OCTOSTORE_", "OCTOSTORE_"))
+	got, err := Load(Sources{EnvFile: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range got.Values {
+		if v.Text != v.Default || v.Source != path {
+			t.Errorf("%s is %q from %s, want %q from the file", v.Name, v.Text, v.Source, v.Default)
+		}
+	}
+}
+
+func TestParseDuration(t *testing.T) {
+	tests := []struct {
+		in   string
+		want time.Duration
+		bad  bool
+	}{
+		{in: "90s", want: 90 * time.Second},
+		{in: "1h30m", want: 90 * time.Minute},
+		{in: "90", want: 90 * time.Second},
+		{in: "1.5", want: 1500 * time.Millisecond},
+		{in: "0.1", want: 100 * time.Millisecond},
+		{in: "0", want: 0},
+		{in: "-1", bad: true},
+		{in: "-1s", bad: true},
+		{in: "1us", bad: true},
+		{in: "1e300", bad: true},
+		{in: "NaN", bad: true},
+		{in: "Inf", bad: true},
+		{in: "", bad: true},
+		{in: "1 s", bad: true},
+	}
+	for _, tt := range tests {
+		got, err := ParseDuration(tt.in)
+		if got != tt.want || (err != nil) != tt.bad {
+			t.Errorf("ParseDuration(%q) = %v, %v; want %v, error %v", tt.in, got, err, tt.want, tt.bad)
+		}
+	}
+}
+
+func FuzzParseDuration(f *testing.F) {
+	for _, s := range []string{"90s", "90", "1.5", "1e3", "-0", "0x1p3", "NaN"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := ParseDuration(s)
+		if err == nil && (d < 0 || d%time.Millisecond != 0) {
+			t.Errorf("ParseDuration(%q) = %d ns", s, d)
+		}
+	})
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
