@@ -1,0 +1,7 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func demoCommand() *cobra.Command {
+	return &cobra.Command{Use: "demo", Short: "Show two jobs taking turns", Hidden: true}
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"golang.org/x/term"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+)
+
+// newLogger returns the logger the settings ask for.
+func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
+	level := logLevels[cfg.LogLevel]
+	terminal := isTerminal(w)
+	if cfg.LogFormat == "json" || cfg.LogFormat == "auto" && !terminal {
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+	}
+	return slog.New(tint.NewTextHandler(w, &tint.Options{
+		Level:      level,
+		TimeFormat: time.TimeOnly,
+		NoColor:    !terminal || os.Getenv("NO_COLOR") != "",
+	}))
+}
+
+var logLevels = map[config.LogLevel]slog.Level{
+	"debug": slog.LevelDebug,
+	"info":  slog.LevelInfo,
+	"warn":  slog.LevelWarn,
+	"error": slog.LevelError,
+}
+
+func isTerminal(w io.Writer) bool {
+	file, is := w.(*os.File)
+	return is && term.IsTerminal(int(file.Fd()))
+}
