@@ -46,6 +46,9 @@ type Grant struct {
 	LeaseID string        // proves the hold to renew and release; a secret of the holder
 	Waited  time.Duration // in the queue
 	Repeat  bool          // an earlier request with the same key had been given this lease
+
+	ask      int  // which answer of the attempt this is
+	undoable bool // nobody can have got the lease by an earlier answer
 }
 
 // Renewal asks for more time. TTL zero means the lease's own.

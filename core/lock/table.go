@@ -1,18 +1,351 @@
 package lock
 
-import "context"
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
-type Table struct{}
-type Config struct{}
+// Config says how a table is to behave. The zero value is useful.
+type Config struct {
+	MaxWaiters        int // in all; default 50,000
+	MaxWaitersPerLock int // default 10,000
+	MaxPerAccount     int // locks an account may hold and wait for; default 0: no limit
+	Level             Level
+	// Published, if not nil, is called by the loop after each commit, when the views
+	// show it and before anybody is answered. It must be quick.
+	Published func()
+}
 
-func (t *Table) Acquire(ctx context.Context, a Acquisition) (Grant, error) { panic("") }
-func (t *Table) Renew(ctx context.Context, a Renewal) (Grant, error)       { panic("") }
-func (t *Table) Release(ctx context.Context, a Release) (Ended, error)     { panic("") }
-func (t *Table) Break(ctx context.Context, a Breaking) (Ended, error)      { panic("") }
-func (t *Table) Undo(g Grant)                                              { panic("") }
-func (t *Table) Append(ctx context.Context, e Event) (Seq, error)          { panic("") }
-func (t *Table) Get(n Name) View                                           { panic("") }
-func (t *Table) List(q Query) ([]View, Name)                               { panic("") }
-func (t *Table) Stats() Stats                                              { panic("") }
-func (t *Table) Draining() bool                                            { panic("") }
-func (t *Table) Err() error                                                { panic("") }
+// Level is how much is recorded besides the changes.
+type Level int
+
+// Levels, each with what is recorded at the one before.
+const (
+	Decisions Level = iota // the default: also what policies refused, and notices
+	Changes                // only what changes a lease
+	All                    // also refusals because a lock is held, and waiters who left
+)
+
+func (l Level) records(k Kind) bool {
+	switch k {
+	case Granted, Renewed, Released, Expired, Broken, Undone:
+		return true
+	case Conflict, Abandoned:
+		return l == All
+	case Denied, PolicyError:
+		return l != Changes
+	}
+	return true
+}
+
+// Table is a set of locks with one timeline. Make one with [Open]; its methods are
+// safe for use by many goroutines.
+type Table struct {
+	cfg   Config
+	store Store
+	ids   *leaseIDs
+	views views
+	inbox *inbox
+
+	m       *machine   // the loop's own
+	pending []*command // the loop's own: taken, not stepped yet
+	left    []leaving  // the loop's own
+
+	drainOnce sync.Once
+	draining  chan struct{} // closed by Drain
+	done      chan struct{} // closed when the loop has ended
+	failed    atomic.Pointer[error]
+
+	// While the disk is full, acquires are refused at the door but for one in a
+	// while, which finds out whether space is back.
+	full      atomic.Bool
+	nextProbe atomic.Int64 // unix nanoseconds
+
+	held, waiters atomic.Int64
+	fullCommits   atomic.Uint64
+	batches       *histogram
+	commits       *histogram
+	waits         *histogram
+	holds         *histogram
+}
+
+// Open loads the store and starts the loop. Leases that lapsed while nobody served
+// the store expire as events. The caller closes the table, then the store.
+func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
+	if cfg.MaxWaiters == 0 {
+		cfg.MaxWaiters = 50_000
+	}
+	if cfg.MaxWaitersPerLock == 0 {
+		cfg.MaxWaitersPerLock = 10_000
+	}
+	if cfg.Published == nil {
+		cfg.Published = func() {}
+	}
+	s, err := store.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.Secret) < 16 {
+		return nil, errors.New("lock: the store has no secret to make lease ids from")
+	}
+	t := &Table{
+		cfg:      cfg,
+		store:    store,
+		ids:      newLeaseIDs(s.Secret),
+		inbox:    newInbox(),
+		m:        newMachine(cfg, s, time.Now()),
+		draining: make(chan struct{}),
+		done:     make(chan struct{}),
+		batches:  newHistogram(batchBounds),
+		commits:  newHistogram(commitBound),
+		waits:    newHistogram(spanBounds),
+		holds:    newHistogram(spanBounds),
+	}
+	t.publish()
+	t.m.finish()
+	go t.loop()
+	return t, nil
+}
+
+// Close refuses new requests, answers those under way, and waits for the loop to
+// end. Leases stay. It returns what stopped the table, if something did before.
+func (t *Table) Close() error {
+	t.inbox.close()
+	<-t.done
+	return t.Err()
+}
+
+// Drain refuses acquires from now on and answers every waiter [ErrDraining]. It
+// does not wait for that; renewals and releases go on until Close.
+func (t *Table) Drain() {
+	t.drainOnce.Do(func() {
+		close(t.draining)
+		_ = t.inbox.put(newCommand(doDrain, "", Origin{})) // closed: there is no waiter left
+	})
+}
+
+// Draining reports whether [Table.Drain] has been called.
+func (t *Table) Draining() bool {
+	select {
+	case <-t.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// Done is closed when the table has stopped: after [Table.Close], or by itself when
+// a commit failed in a way that leaves its outcome unknown. [Table.Err] tells which.
+func (t *Table) Done() <-chan struct{} { return t.done }
+
+// Err returns nil while the table serves and after an orderly Close, else what
+// stopped it.
+func (t *Table) Err() error {
+	if err := t.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Get returns the committed state of a name.
+func (t *Table) Get(name Name) View { return t.views.get(name) }
+
+// List returns names with a lease or a waiter in order, and the last name returned
+// if there may be more, to be passed as After. Each page is consistent per name, not
+// as a whole.
+func (t *Table) List(q Query) (found []View, next Name) { return t.views.list(q) }
+
+// Stats returns counts and timings since Open.
+func (t *Table) Stats() Stats {
+	return Stats{
+		Held:        int(t.held.Load()),
+		Waiters:     int(t.waiters.Load()),
+		Batches:     t.batches.snapshot(),
+		Commits:     t.commits.snapshot(),
+		Waits:       t.waits.snapshot(),
+		Holds:       t.holds.snapshot(),
+		FullCommits: t.fullCommits.Load(),
+	}
+}
+
+// loop is the one goroutine that feeds the machine.
+func (t *Table) loop() {
+	defer close(t.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		closed := t.turn()
+		if err := t.Err(); errors.Is(err, ErrDeposed) {
+			t.shut(ErrDeposed)
+			return
+		} else if err != nil {
+			t.shut(ErrDraining) // those who wait were surely not granted anything
+			return
+		}
+		if closed && len(t.pending) == 0 {
+			t.shut(ErrDraining)
+			return
+		}
+		t.rest(timer)
+	}
+}
+
+// rest sleeps until there is something to do: a command, or the next deadline.
+func (t *Table) rest(timer *time.Timer) {
+	if len(t.pending) > 0 {
+		return
+	}
+	next := t.m.next()
+	if next.IsZero() {
+		<-t.inbox.wake
+		return
+	}
+	timer.Reset(time.Until(next))
+	select {
+	case <-t.inbox.wake:
+	case <-timer.C:
+	}
+}
+
+// turn decides and commits one batch.
+func (t *Table) turn() (closed bool) {
+	var at time.Time
+	t.pending, t.left, at, closed = t.inbox.take(t.pending, t.left)
+	n := t.m.decide(at, t.left, t.pending)
+	clear(t.left)
+	t.left = t.left[:0]
+	rest := copy(t.pending, t.pending[n:])
+	clear(t.pending[rest:])
+	t.pending = t.pending[:rest]
+	t.commit()
+	return closed
+}
+
+// commit makes the batch durable, publishes it, and answers: in that order
+// (invariant 3).
+func (t *Table) commit() {
+	err := t.persist()
+	switch {
+	case err == nil:
+		t.m.accept()
+		t.count()
+	case errors.Is(err, ErrFull):
+		t.m.takeBack()
+		t.fullCommits.Add(1)
+		t.nextProbe.Store(time.Now().Add(time.Second).UnixNano())
+		t.full.Store(true)
+	default:
+		t.failed.Store(&err)
+	}
+	t.publish()
+	if err == nil {
+		t.cfg.Published()
+	}
+	t.deliver(err)
+	t.m.finish()
+}
+
+func (t *Table) persist() error {
+	events := t.m.batch.events
+	if len(events) == 0 {
+		return nil
+	}
+	start := time.Now()
+	// The commit is not to be given up half-way, so it has no deadline. Callers have.
+	err := t.store.Commit(context.Background(), &Batch{Events: events, Rows: t.m.rows()})
+	if err != nil {
+		return err
+	}
+	t.commits.observeSpan(time.Since(start))
+	t.batches.observe(float64(len(events)))
+	t.full.Store(false)
+	return nil
+}
+
+// count keeps the statistics of an accepted batch.
+func (t *Table) count() {
+	for i := range t.m.batch.events {
+		e := &t.m.batch.events[i]
+		switch {
+		case e.Kind == Granted:
+			t.waits.observeSpan(e.Waited)
+		case e.Kind.Ends():
+			t.holds.observeSpan(e.Time.Sub(e.Lease.GrantedAt))
+		}
+	}
+}
+
+// publish shows what the machine now has. When the table has failed nothing is
+// shown: nobody knows what is true.
+func (t *Table) publish() {
+	if t.failed.Load() != nil || len(t.m.batch.dirty) == 0 {
+		return
+	}
+	t.views.publish(t.m.batch.dirty)
+	t.held.Store(int64(t.m.held))
+	t.waiters.Store(int64(t.m.waiting))
+}
+
+// deliver sends the answers of the batch, or err instead of what they said.
+func (t *Table) deliver(err error) {
+	if err != nil && !errors.Is(err, ErrFull) && !errors.Is(err, ErrDeposed) {
+		err = ErrOutcomeUnknown
+	}
+	for i := range t.m.batch.answers {
+		a := &t.m.batch.answers[i]
+		switch {
+		case err == nil:
+			t.send(a.to, a.reply)
+		case errors.Is(err, ErrFull) && a.waiter != nil:
+			if a.outstanding() {
+				t.send(a.to, a.reply)
+			}
+		default:
+			t.send(a.to, reply{err: err})
+		}
+	}
+}
+
+// send hands a reply to its caller. A grant nobody waits for any more is undone.
+func (t *Table) send(c *command, r reply) {
+	if c == nil {
+		return
+	}
+	if r.call != nil {
+		c.replies <- r // never blocks: there is room for one call and one answer
+		return
+	}
+	if c.state.CompareAndSwap(asked, answered) {
+		c.replies <- r
+		return
+	}
+	if c.do == doAcquire && r.lease != nil {
+		t.undo(r)
+	}
+}
+
+func (t *Table) undo(r reply) {
+	if !r.undoable {
+		return
+	}
+	c := &command{do: doUndo, name: r.lease.Name, token: r.lease.Token, ask: r.ask}
+	_ = t.inbox.put(c) // closed: the lease then runs to its end
+}
+
+// shut answers everybody who is left when the loop ends.
+func (t *Table) shut(err error) {
+	t.inbox.close()
+	t.pending, t.left, _, _ = t.inbox.take(t.pending, t.left)
+	for _, e := range t.m.entries {
+		t.m.dismiss(e, err)
+	}
+	t.deliver(nil)
+	for _, c := range t.pending {
+		if c.replies != nil {
+			t.send(c, reply{err: ErrClosed})
+		}
+	}
+}

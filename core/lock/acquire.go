@@ -1,0 +1,325 @@
+package lock
+
+import "time"
+
+// departure says why a request stopped listening.
+type departure int
+
+const (
+	listening departure = iota
+	waitOver            // it will take no for an answer now
+	hungUp              // nobody is left to answer
+	declined            // policies said no at its turn
+)
+
+// acquire gives the lock, or a place in the queue, or a refusal.
+func (m *machine) acquire(c *command) {
+	if c.departed == hungUp {
+		m.refuse(c, ErrGone)
+		return
+	}
+	e := m.entry(c.name)
+	m.settle(e)
+	if m.draining {
+		m.refuse(c, ErrDraining)
+		return
+	}
+	if m.sameAttempt(e, c) {
+		return
+	}
+	if e.held == nil && !e.queue.listening() {
+		m.acquireFree(e, c)
+		return
+	}
+	if !c.waits() {
+		m.refuseHeld(e, c, 0)
+		return
+	}
+	m.join(e, c)
+}
+
+// waits reports whether the request is (still) willing to stand in the queue.
+func (c *command) waits() bool { return c.acquire.Wait > 0 && c.departed == listening }
+
+func (c *command) attemptID() attemptID {
+	return attemptID{account: c.acquire.Actor.Account, name: c.name, key: c.acquire.Attempt.Key}
+}
+
+// sameAttempt answers a request whose key has been seen before.
+func (m *machine) sameAttempt(e *entry, c *command) bool {
+	if c.acquire.Attempt.IsZero() {
+		return false
+	}
+	if w := m.places[c.attemptID()]; w != nil {
+		m.rejoin(w, c)
+		return true
+	}
+	if h := e.held; h != nil && h.is(c) {
+		m.repeat(e, c)
+		return true
+	}
+	if _, over := m.over.get(m.now, c.attemptID()); over {
+		m.refuse(c, ErrAttemptOver)
+		return true
+	}
+	return false
+}
+
+// is reports whether the lease was given to the attempt c belongs to.
+func (h *held) is(c *command) bool {
+	return h.attempt != nil && h.attempt.Key == c.acquire.Attempt.Key && h.lease.Account == c.acquire.Actor.Account
+}
+
+// repeat gives an attempt the lease it already has.
+func (m *machine) repeat(e *entry, c *command) {
+	if e.held.attempt.Params != c.acquire.Attempt.Params {
+		m.refuse(c, ErrKeyMismatch)
+		return
+	}
+	h := *e.held
+	pending := !h.undoAt.IsZero()
+	h.asks++
+	h.undoAt = time.Time{}
+	m.setHeld(e, &h)
+	m.answer(c, reply{lease: h.lease, ask: h.asks, repeat: true, undoable: pending})
+}
+
+// rejoin lets a newer request stand in the place its attempt already has.
+func (m *machine) rejoin(w *waiter, c *command) {
+	if w.ask.Attempt.Params != c.acquire.Attempt.Params {
+		m.refuse(c, ErrKeyMismatch)
+		return
+	}
+	if w.req != nil {
+		w.req.place = nil
+		m.refuse(w.req, ErrSuperseded)
+	}
+	e := w.entry
+	m.withdrawCall(w)
+	m.schedule.cancel(&w.due)
+	w.req, w.ask = c, c.acquire
+	c.place = w
+	m.touch(e)
+	m.handOver(e)
+	if w.req == c && !c.waits() {
+		m.leave(c, waitOver)
+	}
+}
+
+func (m *machine) acquireFree(e *entry, c *command) {
+	if m.overQuota(c.acquire.Actor.Account) {
+		m.refuse(c, ErrQuota)
+		return
+	}
+	lease := m.grant(e, c.acquire, 0, c.acquire.Notes)
+	m.answer(c, reply{lease: lease, undoable: true})
+}
+
+// join gives c the last place in the queue.
+func (m *machine) join(e *entry, c *command) {
+	switch {
+	case len(e.queue) >= m.cfg.MaxWaitersPerLock || m.waiting >= m.cfg.MaxWaiters:
+		m.refuse(c, ErrQueueFull)
+		return
+	case m.overQuota(c.acquire.Actor.Account):
+		m.refuse(c, ErrQuota)
+		return
+	}
+	m.arrivals++
+	w := &waiter{entry: e, order: m.arrivals, req: c, ask: c.acquire, since: m.now}
+	w.due.entry, w.due.waiter = e, w
+	c.place = w
+	m.enter(w)
+}
+
+func (m *machine) overQuota(account string) bool {
+	return m.cfg.MaxPerAccount > 0 && m.accounts[account] >= m.cfg.MaxPerAccount
+}
+
+// enter puts a waiter into its queue; remove takes it out. They are the only places
+// where the counts of waiters change.
+func (m *machine) enter(w *waiter) {
+	w.entry.queue = w.entry.queue.insert(w)
+	m.waiting++
+	m.accounts[w.ask.Actor.Account]++
+	if !w.ask.Attempt.IsZero() {
+		m.places[w.attemptID()] = w
+	}
+	m.touch(w.entry)
+}
+
+func (m *machine) remove(w *waiter) {
+	m.withdrawCall(w)
+	m.schedule.cancel(&w.due)
+	w.entry.queue = w.entry.queue.remove(w)
+	m.waiting--
+	m.discount(w.ask.Actor.Account)
+	if !w.ask.Attempt.IsZero() {
+		delete(m.places, w.attemptID())
+	}
+	m.touch(w.entry)
+}
+
+func (w *waiter) attemptID() attemptID {
+	return attemptID{account: w.ask.Actor.Account, name: w.entry.name, key: w.ask.Attempt.Key}
+}
+
+// grant begins a lease (invariant 1: only on a free name).
+func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, notes []Note) *Lease {
+	lease := &Lease{
+		Name:      e.name,
+		Token:     m.seq + 1,
+		Account:   a.Actor.Account,
+		Holder:    a.Holder,
+		Reason:    a.Reason,
+		Metadata:  a.Metadata,
+		TTL:       a.TTL,
+		GrantedAt: m.now,
+		ExpiresAt: m.now.Add(a.TTL),
+	}
+	m.record(Event{Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, Waited: waited, Notes: notes})
+	h := &held{lease: lease}
+	if !a.Attempt.IsZero() {
+		h.attempt = &a.Attempt
+	}
+	m.setHeld(e, h)
+	return lease
+}
+
+// handOver gives a free lock to the first who may have it, or calls them.
+func (m *machine) handOver(e *entry) {
+	if e.held != nil || e.called != nil {
+		return
+	}
+	w := e.queue.first()
+	if w == nil {
+		return
+	}
+	if w.ask.Confirm == nil {
+		m.grantWaiter(w, w.ask.Notes)
+		return
+	}
+	m.call(w)
+}
+
+func (m *machine) grantWaiter(w *waiter, notes []Note) {
+	m.remove(w)
+	w.req.place = nil
+	m.batch.granted = append(m.batch.granted, w)
+	waited := m.now.Sub(w.since)
+	lease := m.grant(w.entry, w.ask, waited, notes)
+	m.batch.answers = append(m.batch.answers, answer{
+		to: w.req, waiter: w, reply: reply{lease: lease, waited: waited, undoable: true},
+	})
+}
+
+// call asks a waiter to have its policies look again and then to claim the lock.
+func (m *machine) call(w *waiter) {
+	w.entry.called, w.thinking = w, true
+	m.schedule.set(&w.due, m.now.Add(callPatience))
+	turn := &Turn{Waited: m.now.Sub(w.since), Queue: len(w.entry.queue)}
+	m.batch.answers = append(m.batch.answers, answer{to: w.req, waiter: w, reply: reply{call: turn}})
+	m.touch(w.entry)
+}
+
+// withdrawCall forgets that w was called, if it was. What it then claims is nothing.
+func (m *machine) withdrawCall(w *waiter) {
+	if w.thinking {
+		m.schedule.cancel(&w.due)
+	}
+	w.thinking = false
+	if w.entry.called == w {
+		w.entry.called = nil
+	}
+}
+
+// claim is a called waiter's yes. It counts even if it comes after the call was
+// passed on, provided nobody before it can have the lock.
+func (m *machine) claim(c *command) {
+	w := c.by.place
+	if w == nil || !w.thinking {
+		return
+	}
+	e := w.entry
+	m.settle(e)
+	m.withdrawCall(w)
+	if e.held == nil && e.called == nil && e.queue.first() == w {
+		m.grantWaiter(w, c.notes)
+		return
+	}
+	m.handOver(e)
+}
+
+// patienceOver is what is due for a waiter: a called one has said nothing for too
+// long, an absent one has not come back.
+func (m *machine) patienceOver(w *waiter) {
+	e := w.entry
+	m.schedule.cancel(&w.due)
+	if w.req == nil {
+		m.remove(w)
+		return
+	}
+	if e.called == w {
+		e.called = nil // it goes on thinking, and may still claim
+		m.touch(e)
+	}
+	m.handOver(e)
+}
+
+// depart is a request's word that it no longer listens. Departures are stepped
+// before everything that arrived with them, so that nobody known to be gone is
+// granted (invariant 6); the caller then lets freed calls pass on with handOver.
+func (m *machine) depart(c *command, why departure, cause error) *entry {
+	m.batch.steps++
+	c.departed = why
+	w := c.place
+	if w == nil {
+		return nil // answered already, or not stepped yet
+	}
+	if why == declined {
+		c.place = nil
+		m.remove(w)
+		m.refuse(c, cause)
+		return w.entry
+	}
+	m.leave(c, why)
+	return w.entry
+}
+
+// leave ends the listening of a waiting request. Its place is kept for a while if
+// it carried a key.
+func (m *machine) leave(c *command, why departure) {
+	w := c.place
+	e := w.entry
+	position := e.queue.position(w)
+	c.place, w.req = nil, nil
+	if w.ask.Attempt.IsZero() {
+		m.remove(w)
+	} else {
+		m.withdrawCall(w)
+		m.schedule.set(&w.due, m.now.Add(grace))
+		m.touch(e)
+	}
+	if why == hungUp {
+		m.record(Event{Kind: Abandoned, Lease: w.ask.wish(e.name), Actor: w.ask.Actor, RequestID: w.ask.RequestID, Waited: m.now.Sub(w.since)})
+		m.refuse(c, ErrGone)
+		return
+	}
+	m.refuseHeld(e, c, position)
+}
+
+// refuseHeld says no to a request, and who has the lock.
+func (m *machine) refuseHeld(e *entry, c *command, position int) {
+	a := c.acquire
+	m.record(Event{Kind: Conflict, Lease: a.wish(e.name), Actor: a.Actor, RequestID: a.RequestID})
+	err := &HeldError{Position: position, Waiters: len(e.queue)}
+	if e.held != nil {
+		err.Lease = e.held.lease
+	}
+	m.refuse(c, err)
+}
+
+// wish is the lease somebody asked for and did not get.
+func (a *Acquisition) wish(name Name) *Lease {
+	return &Lease{Name: name, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason, Metadata: a.Metadata, TTL: a.TTL}
+}

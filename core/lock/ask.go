@@ -1,0 +1,234 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// How long a caller waits for an answer that is overdue, because a commit hangs,
+// before it is told that the outcome is unknown.
+const (
+	patience         = 2 * time.Second
+	drainingPatience = time.Second
+)
+
+// Acquire takes the lock, waiting in its queue for up to a.Wait. A nil error means
+// the lease is granted and durable; the caller looks at the clock once more before
+// passing it on, and calls [Table.Undo] if it could not be passed on.
+//
+// Errors: [*HeldError], [ErrSuperseded], [ErrAttemptOver], [ErrKeyMismatch],
+// [ErrQueueFull], [ErrQuota], [ErrDraining], [ErrFull], [ErrOutcomeUnknown],
+// [ErrDeposed], [ErrClosed], [ErrGone] when ctx ended first, and whatever a.Confirm
+// returned.
+func (t *Table) Acquire(ctx context.Context, a Acquisition) (Grant, error) {
+	if err := t.door(); err != nil {
+		return Grant{}, err
+	}
+	c := newCommand(doAcquire, a.Name, a.Origin)
+	c.acquire = &a
+	if err := t.inbox.put(c); err != nil {
+		return Grant{}, err
+	}
+	r := t.await(ctx, c)
+	if r.err != nil {
+		var held *HeldError
+		if errors.As(r.err, &held) {
+			held.Waited = time.Since(c.at)
+		}
+		return Grant{}, r.err
+	}
+	return t.grant(r), nil
+}
+
+func (t *Table) grant(r reply) Grant {
+	return Grant{
+		Lease:    r.lease,
+		LeaseID:  t.ids.id(r.lease.Name, r.lease.Token),
+		Waited:   r.waited,
+		Repeat:   r.repeat,
+		ask:      r.ask,
+		undoable: r.undoable,
+	}
+}
+
+// door refuses acquires that need not reach the loop.
+func (t *Table) door() error {
+	if t.Draining() {
+		return ErrDraining
+	}
+	if !t.full.Load() {
+		return nil
+	}
+	now, probe := time.Now(), t.nextProbe.Load()
+	if now.UnixNano() >= probe && t.nextProbe.CompareAndSwap(probe, now.Add(time.Second).UnixNano()) {
+		return nil
+	}
+	return ErrFull
+}
+
+// await waits for the answer to an acquire, and tells the loop when it no longer
+// listens. It returns soon after the wait is over even if the loop hangs.
+func (t *Table) await(ctx context.Context, c *command) reply {
+	w := waitForAnswer{t: t, c: c, gone: ctx.Done(), draining: t.draining}
+	if c.acquire.Wait > 0 {
+		w.timer = time.NewTimer(c.acquire.Wait)
+	} else {
+		w.leaving = true
+		w.timer = time.NewTimer(patience)
+	}
+	defer w.timer.Stop()
+	for {
+		if r, ok := w.next(ctx); ok {
+			return r
+		}
+	}
+}
+
+// waitForAnswer is the state of one call of await.
+type waitForAnswer struct {
+	t        *Table
+	c        *command
+	timer    *time.Timer     // end of the wait; when leaving, of our patience
+	leaving  bool            // the wait is over, only the answer is awaited
+	gone     <-chan struct{} // nil once noticed
+	draining <-chan struct{} // nil once noticed
+}
+
+// next waits for one thing to happen and returns the reply if it was the answer.
+func (w *waitForAnswer) next(ctx context.Context) (reply, bool) {
+	select {
+	case r := <-w.c.replies:
+		if r.call == nil {
+			return r, true
+		}
+		w.confirm(ctx, *r.call)
+	case <-w.gone:
+		w.gone = nil
+		w.depart(hungUp, patience)
+	case <-w.draining:
+		w.draining = nil
+		w.leaving = true
+		w.timer.Reset(drainingPatience)
+	case <-w.timer.C:
+		if !w.leaving {
+			w.depart(waitOver, patience)
+			return reply{}, false
+		}
+		return w.t.giveUp(w.c), true
+	}
+	return reply{}, false
+}
+
+func (w *waitForAnswer) depart(why departure, patience time.Duration) {
+	w.leaving = true
+	w.timer.Reset(patience)
+	w.t.inbox.leave(leaving{c: w.c, why: why})
+}
+
+// confirm asks the policies, because it is this request's turn, and claims the lock
+// or leaves.
+func (w *waitForAnswer) confirm(ctx context.Context, at Turn) {
+	notes, err := w.c.acquire.Confirm(ctx, at)
+	if err != nil {
+		w.t.inbox.leave(leaving{c: w.c, why: declined, cause: err})
+		return
+	}
+	claim := &command{do: doClaim, name: w.c.name, by: w.c, notes: notes}
+	_ = w.t.inbox.put(claim) // closed: the answer is on its way
+}
+
+// giveUp ends the wait for an answer that does not come. What the loop answers
+// later is dropped, and undone if it is a grant.
+func (t *Table) giveUp(c *command) reply {
+	if c.state.CompareAndSwap(asked, givenUp) {
+		return reply{err: ErrOutcomeUnknown}
+	}
+	for {
+		if r := <-c.replies; r.call == nil {
+			return r
+		}
+	}
+}
+
+// Undo takes back a grant that could not be delivered, unless its attempt has been
+// answered again since or the lease has been renewed. It does not wait. It must not
+// be called after the grant was delivered.
+func (t *Table) Undo(g Grant) {
+	t.undo(reply{lease: g.Lease, ask: g.ask, undoable: g.undoable})
+}
+
+// Renew moves the end of a lease away. Errors: [ErrNotHeld], [ErrFull],
+// [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
+func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
+	token, err := t.ids.token(r.Name, r.LeaseID)
+	if err != nil {
+		return Grant{}, err
+	}
+	c := newCommand(doRenew, r.Name, r.Origin)
+	c.token, c.ttl, c.notes = token, r.TTL, r.Notes
+	got, err := t.ask(c)
+	if err != nil {
+		return Grant{}, err
+	}
+	return t.grant(got), nil
+}
+
+// Release gives a lock back. A repeated release is answered as the first was, for
+// ten minutes or the last 262,144 ends of leases, whichever is shorter, and until
+// the server restarts. Errors: as of [Table.Renew].
+func (t *Table) Release(ctx context.Context, r Release) (Ended, error) {
+	token, err := t.ids.token(r.Name, r.LeaseID)
+	if err != nil {
+		return Ended{}, err
+	}
+	c := newCommand(doRelease, r.Name, r.Origin)
+	c.token = token
+	got, err := t.ask(c)
+	return got.ended, err
+}
+
+// Break ends a lease whoever holds it. Errors: [ErrFree], [ErrTokenChanged],
+// [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
+func (t *Table) Break(ctx context.Context, b Breaking) (Ended, error) {
+	c := newCommand(doBreak, b.Name, b.Origin)
+	c.token, c.cause = b.Token, b.Cause
+	got, err := t.ask(c)
+	return got.ended, err
+}
+
+// Append records an event that changes no lease, and returns its sequence number,
+// or 0 if the audit level leaves its kind out. Seq and Time are filled in. Errors:
+// [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
+func (t *Table) Append(ctx context.Context, e Event) (Seq, error) {
+	c := newCommand(doAppend, "", Origin{})
+	c.event = e
+	got, err := t.ask(c)
+	return got.seq, err
+}
+
+// Queue returns up to limit places of the queue of a name after the first skip ones,
+// and how many there are in all. Unlike [Table.Get] it asks the loop. Errors:
+// [ErrOutcomeUnknown], [ErrClosed].
+func (t *Table) Queue(ctx context.Context, name Name, skip, limit int) ([]Waiting, int, error) {
+	c := newCommand(doQueue, name, Origin{})
+	c.skip, c.limit = max(skip, 0), max(limit, 0)
+	got, err := t.ask(c)
+	return got.queue, got.total, err
+}
+
+// ask sends a command and waits for its answer, but not for ever: the disk may hang.
+func (t *Table) ask(c *command) (reply, error) {
+	if err := t.inbox.put(c); err != nil {
+		return reply{}, err
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	var r reply
+	select {
+	case r = <-c.replies:
+	case <-timer.C:
+		r = t.giveUp(c)
+	}
+	return r, r.err
+}

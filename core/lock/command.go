@@ -1,0 +1,146 @@
+package lock
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// verb is what a command wants of the machine.
+type verb uint8
+
+const (
+	doAcquire verb = iota
+	doClaim        // a called waiter's yes
+	doRenew
+	doRelease
+	doBreak
+	doUndo
+	doAppend
+	doQueue
+	doDrain
+)
+
+// command is one request on its way through the loop. Up to its arrival it belongs
+// to the caller, then to the loop; only state and replies are shared.
+type command struct {
+	do   verb
+	at   time.Time // of arrival
+	name Name
+
+	acquire *Acquisition // doAcquire
+	origin  Origin       // the others
+	token   Token        // proven by the lease id, or asked for by a break
+	ttl     time.Duration
+	cause   string
+	notes   []Note
+	event   Event    // doAppend
+	by      *command // doClaim: the acquire that was called
+	ask     int      // doUndo: which answer
+
+	skip, limit int // doQueue
+
+	// The loop's own.
+	place    *waiter // where it waits; nil: not yet, or answered
+	departed departure
+
+	state   atomic.Int32
+	replies chan reply
+}
+
+// The states of a command. Whoever moves it out of asked decides: the loop to
+// answered, or a caller who has waited too long for the disk to given up.
+const (
+	asked int32 = iota
+	answered
+	givenUp
+)
+
+// newCommand returns a command that can be answered. There may be two replies: a
+// call, and the answer.
+func newCommand(do verb, name Name, origin Origin) *command {
+	return &command{do: do, name: name, origin: origin, replies: make(chan reply, 2)}
+}
+
+// reply is a call or an answer.
+type reply struct {
+	call *Turn // it is your turn: ask the policies, then claim
+
+	err      error
+	lease    *Lease
+	waited   time.Duration
+	repeat   bool
+	undoable bool
+	ask      int
+	ended    Ended
+	seq      Seq
+	queue    []Waiting
+	total    int
+}
+
+// leaving is a departure on its way to the loop.
+type leaving struct {
+	c     *command
+	why   departure
+	cause error
+}
+
+// inbox is where commands arrive. Their instants are read under its lock, so that
+// the order in which they lie here is the order of their instants.
+type inbox struct {
+	mu       sync.Mutex // held for moments only
+	commands []*command
+	leaving  []leaving
+	closed   bool
+	wake     chan struct{} // holds one token if there may be something new
+}
+
+func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+
+// put adds a command, or returns [ErrClosed].
+func (b *inbox) put(c *command) error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return ErrClosed
+	}
+	c.at = time.Now()
+	b.commands = append(b.commands, c)
+	b.mu.Unlock()
+	b.ring()
+	return nil
+}
+
+func (b *inbox) leave(l leaving) {
+	b.mu.Lock()
+	b.leaving = append(b.leaving, l)
+	b.mu.Unlock()
+	b.ring()
+}
+
+func (b *inbox) ring() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take moves everything to the given slices and returns the instant: whatever comes
+// later has arrived later.
+func (b *inbox) take(commands []*command, left []leaving) ([]*command, []leaving, time.Time, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	commands = append(commands, b.commands...)
+	left = append(left, b.leaving...)
+	clear(b.commands)
+	clear(b.leaving)
+	b.commands, b.leaving = b.commands[:0], b.leaving[:0]
+	return commands, left, time.Now(), b.closed
+}
+
+func (b *inbox) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.ring()
+}

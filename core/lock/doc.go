@@ -1,0 +1,50 @@
+// Package lock is the heart of OctoStore: named locks, leases with an end, fencing
+// tokens, and fair queues, on one timeline.
+//
+// A [Table] owns a set of names. Its loop takes requests in the order they arrive,
+// lets a state machine decide, has a [Store] make the decided events durable in one
+// commit, shows the result in published views, and only then answers. While one
+// batch is on its way to the disk the next one gathers. The machine does no I/O,
+// reads no clock and starts no goroutine: the same commands at the same instants
+// give the same events.
+//
+// # Invariants
+//
+// Tests cite these by number.
+//
+//  1. At every instant of the table's time at most one lease of a name is live. A
+//     grant happens only when the name is free.
+//  2. The token of a lease is the sequence number of its granting event. Sequence
+//     numbers only grow, over restarts too, and none is used twice.
+//  3. Decide, persist, tell: an answer leaves only after the commit of the batch it
+//     was decided in, and a published view shows only what is committed.
+//  4. A lease ends by release, expiry, break or undo and by nothing else. It expires
+//     at or after its deadline, never before; a renewal never brings the deadline
+//     nearer; nothing is done to a lease after its end.
+//  5. First come, first served: a free lock goes, in the commit that freed it, to the
+//     first listening waiter, or that waiter is called. A try never passes a
+//     listening waiter.
+//  6. A waiter that is known to have left is never granted the lock. Every request is
+//     answered exactly once.
+//  7. A refused batch leaves nothing behind: leases, deadlines and counts are as they
+//     were before it, and those who waited still wait in the same order.
+//  8. An attempt (idempotency key) has at most one place in a queue and at most one
+//     lease, ever.
+//  9. Only the account that acquired a lease can renew or release it, and only with
+//     its lease id.
+//  10. A lease that was delivered is never undone.
+//  11. The counts of leases, of waiters, and of both per account are exact, and no
+//     limit is passed.
+//
+// # Time
+//
+// Commands carry the instant of their arrival, and the machine's now is the greatest
+// it has seen. So a renewal that arrived before the deadline wins even if the loop
+// gets to it later. Leases run on the monotonic clock: setting the wall clock changes
+// nothing.
+//
+// # Concurrency
+//
+// All methods of a [Table] are safe for use by many goroutines. [Table.Get] and
+// [Table.List] read published views: they wait neither for the loop nor for the disk.
+package lock

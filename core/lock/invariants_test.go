@@ -1,0 +1,88 @@
+package lock
+
+import (
+	"context"
+	"testing"
+)
+
+func confirmNever(context.Context, Turn) ([]Note, error) { panic("the machine asks no policy itself") }
+
+// checkInvariants looks at a machine between two batches. It recounts everything
+// that is counted and follows every link both ways.
+func checkInvariants(t testing.TB, m *machine) {
+	t.Helper()
+	held, waiting, scheduled := 0, 0, 0
+	accounts := map[string]int{}
+	for name, e := range m.entries {
+		if e.name != name || e.idle() || e.dirty || e.changed {
+			t.Errorf("entry %s: named %s, idle %v, dirty %v, changed %v", name, e.name, e.idle(), e.dirty, e.changed)
+		}
+		if e.held != nil {
+			held++
+			scheduled++
+			accounts[e.held.lease.Account]++
+			checkHeld(t, m, e)
+		}
+		waiting += len(e.queue)
+		scheduled += checkQueue(t, m, e, accounts)
+	}
+	if held != m.held || waiting != m.waiting {
+		t.Errorf("invariant 11: counted %d held, %d waiting; the machine says %d, %d", held, waiting, m.held, m.waiting)
+	}
+	if len(m.schedule.items) != scheduled {
+		t.Errorf("%d deadlines for %d things that end", len(m.schedule.items), scheduled)
+	}
+	for account, n := range accounts {
+		if m.accounts[account] != n {
+			t.Errorf("invariant 11: account %s has %d; the machine says %d", account, n, m.accounts[account])
+		}
+	}
+	if len(accounts) != len(m.accounts) {
+		t.Errorf("invariant 11: %d accounts; the machine says %d", len(accounts), len(m.accounts))
+	}
+}
+
+func checkHeld(t testing.TB, m *machine, e *entry) {
+	t.Helper()
+	switch h := e.held; {
+	case e.called != nil:
+		t.Errorf("invariant 1: %s is held and somebody is called", e.name)
+	case e.due.index == 0 || !e.due.at.Equal(h.deadline()):
+		t.Errorf("invariant 4: %s ends at %v but is due at %v (%d)", e.name, h.deadline(), e.due.at, e.due.index)
+	case h.lease.Token == 0 || h.lease.Token > m.seq:
+		t.Errorf("invariant 2: %s has token %d, the sequence is at %d", e.name, h.lease.Token, m.seq)
+	}
+}
+
+// checkQueue returns how many of its waiters are scheduled for something.
+func checkQueue(t testing.TB, m *machine, e *entry, accounts map[string]int) int {
+	t.Helper()
+	scheduled := 0
+	var order uint64
+	for _, w := range e.queue {
+		accounts[w.ask.Actor.Account]++
+		if w.due.index > 0 {
+			scheduled++
+		}
+		switch {
+		case w.entry != e || w.order <= order:
+			t.Errorf("invariant 5: the queue of %s is out of order", e.name)
+		case w.req != nil && w.req.place != w:
+			t.Errorf("invariant 6: a waiter of %s and its request do not know each other", e.name)
+		case w.req == nil && (w.ask.Attempt.IsZero() || w.due.index == 0):
+			t.Errorf("invariant 6: %s keeps a place for somebody who cannot come back or may take for ever", e.name)
+		case !w.ask.Attempt.IsZero() && m.places[w.attemptID()] != w:
+			t.Errorf("invariant 8: an attempt does not know its place in %s", e.name)
+		}
+		order = w.order
+	}
+	if w := e.called; w != nil && (w.req == nil || !w.thinking || w.due.index == 0) {
+		t.Errorf("invariant 5: %s waits for a call nobody will answer", e.name)
+	}
+	if e.held == nil && e.called == nil {
+		if w := e.queue.first(); w != nil && w.due.index == 0 {
+			t.Errorf("invariant 5: %s is free, somebody waits, and nothing will wake them", e.name)
+		}
+	}
+	return scheduled
+}

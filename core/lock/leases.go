@@ -1,0 +1,123 @@
+package lock
+
+import "time"
+
+// settle lets the lease of e end if its time has come, and hands the lock on.
+func (m *machine) settle(e *entry) {
+	if e.held == nil || e.held.deadline().After(m.now) {
+		return
+	}
+	kind := Expired
+	if e.held.lease.ExpiresAt.After(m.now) {
+		kind = Undone
+	}
+	m.end(e, kind, Origin{}, "")
+}
+
+// end ends the lease of e, remembers it, and hands the lock on in the same batch.
+func (m *machine) end(e *entry, kind Kind, by Origin, cause string) Ended {
+	h := e.held
+	m.record(Event{Kind: kind, Lease: h.lease, Actor: by.Actor, RequestID: by.RequestID, Cause: cause})
+	over := Ended{Lease: h.lease, Held: m.now.Sub(h.lease.GrantedAt)}
+	m.ended.add(m.now, h.lease.Token, ended{lease: h.lease, held: over.Held, kind: kind})
+	m.batch.ends++
+	if h.attempt != nil {
+		m.over.add(m.now, attemptID{account: h.lease.Account, name: e.name, key: h.attempt.Key}, struct{}{})
+		m.batch.overs++
+	}
+	m.setHeld(e, nil)
+	m.handOver(e)
+	return over
+}
+
+// liveLease returns the entry whose live lease the command's token and account
+// prove a hold of, or nil (invariant 9).
+func (m *machine) liveLease(c *command) *entry {
+	e := m.entries[c.name]
+	if e == nil {
+		return nil
+	}
+	m.settle(e)
+	if e.held == nil || e.held.lease.Token != c.token || e.held.lease.Account != c.origin.Actor.Account {
+		return nil
+	}
+	return e
+}
+
+// renew moves the end of a lease away, never nearer (invariant 4).
+func (m *machine) renew(c *command) {
+	e := m.liveLease(c)
+	if e == nil {
+		m.refuse(c, ErrNotHeld)
+		return
+	}
+	h := *e.held
+	h.undoAt = time.Time{} // whoever renews has got the answer
+	h.asks++               // and so it cannot be undone any more
+	lease := *h.lease
+	ttl := c.ttl
+	if ttl == 0 {
+		ttl = lease.TTL
+	}
+	if end := m.now.Add(ttl); end.After(lease.ExpiresAt) {
+		lease.ExpiresAt, lease.TTL = end, ttl
+	}
+	h.lease = &lease
+	m.record(Event{Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, Notes: c.notes})
+	m.setHeld(e, &h)
+	m.answer(c, reply{lease: &lease})
+}
+
+// release gives a lock back, or answers again how that went.
+func (m *machine) release(c *command) {
+	if e := m.liveLease(c); e != nil {
+		m.answer(c, reply{ended: m.end(e, Released, c.origin, "")})
+		return
+	}
+	past, ok := m.ended.get(m.now, c.token)
+	if ok && past.kind == Released && past.lease.Account == c.origin.Actor.Account {
+		m.answer(c, reply{ended: Ended{Lease: past.lease, Held: past.held}})
+		return
+	}
+	m.refuse(c, ErrNotHeld)
+}
+
+// breakLease ends a lease for somebody who has the right to.
+func (m *machine) breakLease(c *command) {
+	e := m.entries[c.name]
+	if e != nil {
+		m.settle(e)
+	}
+	if e == nil || e.held == nil {
+		m.refuse(c, ErrFree)
+		return
+	}
+	if c.token != 0 && e.held.lease.Token != c.token {
+		m.refuse(c, ErrTokenChanged)
+		return
+	}
+	m.answer(c, reply{ended: m.end(e, Broken, c.origin, c.cause)})
+}
+
+// undo takes back a grant that did not reach its client. A later answer with the
+// same lease, or a renewal, means that somebody has it (invariant 10): then nothing
+// is undone. A grant with a key is kept for a while, for the attempt to come back.
+func (m *machine) undo(c *command) {
+	e := m.entries[c.name]
+	if e == nil {
+		return
+	}
+	m.settle(e)
+	h := e.held
+	if h == nil || h.lease.Token != c.token || h.asks != c.ask {
+		return
+	}
+	m.batch.undone = append(m.batch.undone, e)
+	if h.attempt == nil {
+		m.end(e, Undone, Origin{}, "")
+		return
+	}
+	pending := *h
+	pending.undoAt = m.now.Add(grace)
+	m.setHeld(e, &pending)
+}

@@ -1,0 +1,382 @@
+package lock
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected output of scenario files")
+
+// TestScenarios runs the files of testdata/scenario. A file is a list of blocks:
+// commands, a line "----", and what they lead to, up to an empty line. The commands
+// of one block arrive together and are one batch. See stage.run for the commands.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/scenario/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenario files: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { runScenario(t, file) })
+	}
+}
+
+func runScenario(t *testing.T, file string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStage(t)
+	var out strings.Builder
+	for _, block := range strings.Split(strings.TrimRight(string(text), "\n"), "\n\n") {
+		input, _, isBlock := strings.Cut(block, "----")
+		if !isBlock {
+			fmt.Fprintf(&out, "%s\n\n", block)
+			continue
+		}
+		fmt.Fprintf(&out, "%s----\n%s\n", input, s.block(input))
+	}
+	got := strings.TrimRight(out.String(), "\n") + "\n"
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != string(text) {
+		t.Errorf("%s differs; if this is right, run go test ./core/lock -run Scenarios -update\n%s", file, firstDifference(string(text), got))
+	}
+}
+
+func firstDifference(want, got string) string {
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(w), len(g)) {
+		if w[i] != g[i] {
+			return fmt.Sprintf("line %d\n want: %s\n  got: %s", i+1, w[i], g[i])
+		}
+	}
+	return fmt.Sprintf("want %d lines, got %d", len(w), len(g))
+}
+
+// stage is a machine with the loop, the store and the clients played by the test.
+// Time starts at the epoch, so sequence numbers start at 1.
+type stage struct {
+	t       *testing.T
+	m       *machine
+	cfg     Config
+	now     time.Time
+	rows    map[Name]Row
+	head    Seq
+	lastSeq Seq
+	actors  map[string]*client
+	names   map[*command]string
+
+	left     []leaving
+	commands []*command
+	diskFull bool
+	out      strings.Builder
+}
+
+// client is one named actor: its last acquire and what it was given.
+type client struct {
+	acquire *command
+	grant   reply
+}
+
+func newStage(t *testing.T) *stage {
+	s := &stage{t: t, now: time.Unix(0, 0), rows: map[Name]Row{}, actors: map[string]*client{}, names: map[*command]string{}}
+	s.cfg = Config{MaxWaiters: 100, MaxWaitersPerLock: 50}
+	s.restart()
+	return s
+}
+
+func (s *stage) restart() {
+	snap := Snapshot{Head: Head{Seq: s.head}}
+	for _, r := range s.rows {
+		snap.Leases = append(snap.Leases, Loaded{Lease: *r.Lease, Attempt: r.Attempt, Remaining: r.Lease.ExpiresAt.Sub(s.now)})
+	}
+	slices.SortFunc(snap.Leases, func(a, b Loaded) int { return strings.Compare(string(a.Lease.Name), string(b.Lease.Name)) })
+	s.m = newMachine(s.cfg, snap, s.now)
+	s.m.finish()
+}
+
+func (s *stage) block(input string) string {
+	s.out.Reset()
+	for _, line := range strings.Split(strings.TrimSpace(input), "\n") {
+		if line, _, _ = strings.Cut(line, "#"); strings.TrimSpace(line) != "" {
+			s.run(strings.Fields(line))
+		}
+	}
+	for first := true; first || len(s.commands) > 0; first = false {
+		s.batch()
+	}
+	return s.out.String()
+}
+
+// run adds one command: "at 5s", "disk full", "disk ok", "restart", "drain",
+// "limit waiters=2 account=1 level=all", "queue NAME", or "WHO VERB …" with
+//
+//	A acquire NAME [ttl=10s] [wait=30s] [key=K] [account=a] [ask] [lie=…]
+//	A hangs up · A stops waiting · A claims · A declines
+//	A renew NAME [ttl=…] [token=N] [account=a] · A release NAME [token=N] [account=a]
+//	A break NAME [token=N] · A undo
+func (s *stage) run(f []string) {
+	switch f[0] {
+	case "at":
+		d, err := time.ParseDuration(f[1])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.now = time.Unix(0, 0).Add(d)
+	case "disk":
+		s.diskFull = f[1] == "full"
+	case "restart":
+		s.restart()
+	case "limit":
+		s.limit(options(f[1:]))
+	case "drain":
+		s.put("server", newCommand(doDrain, "", Origin{}))
+	case "queue":
+		c := newCommand(doQueue, Name(f[1]), Origin{})
+		c.limit = 100
+		s.put("queue", c)
+	default:
+		s.clientSays(f[0], f[1], f[2:])
+	}
+}
+
+func (s *stage) limit(o map[string]string) {
+	number := func(k string, into *int) {
+		if o[k] != "" {
+			*into, _ = strconv.Atoi(o[k])
+		}
+	}
+	number("waiters", &s.cfg.MaxWaitersPerLock)
+	number("all", &s.cfg.MaxWaiters)
+	number("account", &s.cfg.MaxPerAccount)
+	if o["level"] == "all" {
+		s.cfg.Level = All
+	}
+	s.restart()
+	number("batch", &s.m.maxEvents)
+}
+
+func options(words []string) map[string]string {
+	o := map[string]string{}
+	for _, w := range words {
+		k, v, _ := strings.Cut(w, "=")
+		o[k] = v
+	}
+	return o
+}
+
+func (s *stage) put(who string, c *command) {
+	c.at = s.now
+	s.names[c] = who
+	s.commands = append(s.commands, c)
+}
+
+func (s *stage) clientSays(who, word string, rest []string) {
+	if s.actors[who] == nil {
+		s.actors[who] = &client{}
+	}
+	a := s.actors[who]
+	switch word {
+	case "acquire":
+		s.acquires(who, a, rest)
+	case "hangs":
+		s.left = append(s.left, leaving{c: a.acquire, why: hungUp})
+	case "stops":
+		s.left = append(s.left, leaving{c: a.acquire, why: waitOver})
+	case "declines":
+		s.left = append(s.left, leaving{c: a.acquire, why: declined, cause: errors.New("denied at its turn")})
+	case "claims":
+		s.put("", &command{do: doClaim, name: a.acquire.name, by: a.acquire})
+	case "undo":
+		s.put("", &command{do: doUndo, name: a.grant.lease.Name, token: a.grant.lease.Token, ask: a.grant.ask})
+	case "renew", "release", "break":
+		s.holds(who, a, word, rest)
+	default:
+		s.t.Fatalf("unknown verb %q", word)
+	}
+}
+
+func (s *stage) acquires(who string, a *client, rest []string) {
+	o := options(rest[1:])
+	ttl, wait := 10*time.Second, time.Duration(0)
+	if o["ttl"] != "" {
+		ttl, _ = time.ParseDuration(o["ttl"])
+	}
+	if o["wait"] != "" {
+		wait, _ = time.ParseDuration(o["wait"])
+	}
+	account := o["account"]
+	if account == "" {
+		account = "acme"
+	}
+	c := newCommand(doAcquire, Name(rest[0]), Origin{Actor: Actor{Account: account}})
+	c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: ttl, Wait: wait}
+	if k := o["key"]; k != "" {
+		var err error
+		if c.acquire.Attempt, err = NewAttempt("key-0123456789-"+k, ttl, who, nil); err != nil {
+			s.t.Fatal(err)
+		}
+		if _, other := o["differs"]; other {
+			c.acquire.Attempt.Params[0]++
+		}
+	}
+	if _, ask := o["ask"]; ask {
+		c.acquire.Confirm = confirmNever
+	}
+	a.acquire = c
+	s.put(who, c)
+}
+
+func (s *stage) holds(who string, a *client, word string, rest []string) {
+	o := options(rest[1:])
+	account := o["account"]
+	if account == "" {
+		account = "acme"
+	}
+	c := newCommand(map[string]verb{"renew": doRenew, "release": doRelease, "break": doBreak}[word], Name(rest[0]), Origin{Actor: Actor{Account: account}})
+	if o["ttl"] != "" {
+		c.ttl, _ = time.ParseDuration(o["ttl"])
+	}
+	switch {
+	case o["token"] != "":
+		n, _ := strconv.ParseUint(o["token"], 10, 64)
+		c.token = Token(n)
+	case word != "break" && a.grant.lease != nil:
+		c.token = a.grant.lease.Token
+	}
+	s.put(who, c)
+}
+
+// batch plays one turn of the loop.
+func (s *stage) batch() {
+	n := s.m.decide(s.now, s.left, s.commands)
+	s.left = nil
+	s.commands = s.commands[n:]
+	if s.diskFull && len(s.m.batch.events) > 0 {
+		s.m.takeBack()
+		s.say("refused: %d events taken back", len(s.m.batch.events))
+		s.answers(ErrFull)
+	} else {
+		s.commit()
+		s.m.accept()
+		s.answers(nil)
+	}
+	s.m.finish()
+	checkInvariants(s.t, s.m)
+}
+
+func (s *stage) say(format string, args ...any) { fmt.Fprintf(&s.out, format+"\n", args...) }
+
+func (s *stage) commit() {
+	for i := range s.m.batch.events {
+		e := &s.m.batch.events[i]
+		if e.Seq <= s.lastSeq {
+			s.t.Errorf("invariant 2: event %d after %d", e.Seq, s.lastSeq)
+		}
+		s.lastSeq, s.head = e.Seq, e.Seq
+		s.say("%s", describe(e))
+	}
+	for _, r := range s.m.rows() {
+		if r.Lease == nil {
+			delete(s.rows, r.Name)
+			continue
+		}
+		s.rows[r.Name] = r
+	}
+}
+
+func describe(e *Event) string {
+	if e.Lease == nil {
+		return fmt.Sprintf("%d %s", e.Seq, e.Kind)
+	}
+	text := fmt.Sprintf("%d %s %s", e.Seq, e.Kind, e.Lease.Name)
+	if e.Lease.Holder != "" {
+		text += " " + e.Lease.Holder
+	}
+	switch {
+	case e.Kind == Granted || e.Kind == Renewed:
+		text += " until " + clock(e.Lease.ExpiresAt)
+	case e.Kind.Ends():
+		text += fmt.Sprintf(" (%d)", e.Lease.Token)
+	}
+	return text
+}
+
+func clock(t time.Time) string { return t.Sub(time.Unix(0, 0)).String() }
+
+func (s *stage) answers(err error) {
+	for i := range s.m.batch.answers {
+		a := &s.m.batch.answers[i]
+		who := s.names[a.to]
+		if err != nil && (a.waiter == nil || !a.outstanding()) {
+			if a.waiter == nil {
+				s.say("%s: %v", who, short(err))
+			}
+			continue
+		}
+		if c := s.actors[who]; c != nil && a.reply.lease != nil {
+			c.grant = a.reply
+		}
+		s.say("%s: %s", who, spell(a.reply))
+	}
+}
+
+func spell(r reply) string {
+	switch {
+	case r.err != nil:
+		return short(r.err)
+	case r.call != nil:
+		return "your turn"
+	case r.lease != nil && r.repeat:
+		return fmt.Sprintf("granted %d again", r.lease.Token)
+	case r.lease != nil && r.waited > 0:
+		return fmt.Sprintf("granted %d after %s", r.lease.Token, r.waited)
+	case r.lease != nil:
+		return fmt.Sprintf("has %d until %s", r.lease.Token, clock(r.lease.ExpiresAt))
+	case r.ended.Lease != nil:
+		return fmt.Sprintf("ended %d after %s", r.ended.Lease.Token, r.ended.Held)
+	case r.total > 0:
+		var places []string
+		for _, w := range r.queue {
+			places = append(places, fmt.Sprintf("%d %s", w.Position, w.Holder))
+		}
+		return fmt.Sprintf("%d: %s", r.total, strings.Join(places, ", "))
+	}
+	return "ok"
+}
+
+func short(err error) string {
+	var held *HeldError
+	if errors.As(err, &held) {
+		text := "held by nobody yet"
+		if held.Lease != nil {
+			text = "held by " + held.Lease.Holder
+		}
+		if held.Position > 0 {
+			text += fmt.Sprintf(", place %d", held.Position)
+		}
+		return fmt.Sprintf("%s, %d waiting", text, held.Waiters)
+	}
+	for name, known := range map[string]error{
+		"not held": ErrNotHeld, "token changed": ErrTokenChanged, "free": ErrFree, "superseded": ErrSuperseded,
+		"attempt over": ErrAttemptOver, "key mismatch": ErrKeyMismatch, "queue full": ErrQueueFull, "quota": ErrQuota,
+		"draining": ErrDraining, "disk full": ErrFull, "gone": ErrGone,
+	} {
+		if errors.Is(err, known) {
+			return name
+		}
+	}
+	return err.Error()
+}

@@ -1,0 +1,108 @@
+package lock
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/tidwall/btree"
+)
+
+// viewedWaiters is how much of a queue a view shows.
+const viewedWaiters = 16
+
+// scanStep is how many names a listing looks at before it lets the loop in.
+const scanStep = 1024
+
+// views are the committed states of all names with a lease or a waiter, in order of
+// name. The loop writes after each commit; anybody reads.
+type views struct {
+	mu sync.RWMutex // held for moments only
+	m  btree.Map[Name, view]
+}
+
+type view struct {
+	lease *Lease
+	queue *viewedQueue // nil: nobody waits
+}
+
+type viewedQueue struct {
+	total int
+	first []Waiting
+}
+
+func (v view) of(name Name) View {
+	out := View{Name: name, Lease: v.lease}
+	if v.queue != nil {
+		out.Waiters, out.Queue = v.queue.total, v.queue.first
+	}
+	return out
+}
+
+// publish shows the state of the given entries. Only the loop calls it.
+func (vs *views) publish(entries []*entry) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	for _, e := range entries {
+		if e.idle() {
+			vs.m.Delete(e.name)
+			continue
+		}
+		vs.m.Set(e.name, e.view())
+	}
+}
+
+func (vs *views) get(name Name) View {
+	vs.mu.RLock()
+	v, _ := vs.m.Get(name)
+	vs.mu.RUnlock()
+	return v.of(name)
+}
+
+// list returns up to q.Limit views in order of name, and the last name if there may
+// be more.
+func (vs *views) list(q Query) (found []View, next Name) {
+	after := q.After
+	for {
+		last, done := vs.scan(q, after, &found)
+		if len(found) > q.Limit {
+			found = found[:q.Limit]
+			return found, found[q.Limit-1].Name
+		}
+		if done {
+			return found, ""
+		}
+		after = last
+	}
+}
+
+// scan looks at no more than scanStep names after one, appends what q selects, and
+// stops at one more than q.Limit.
+func (vs *views) scan(q Query, after Name, found *[]View) (last Name, done bool) {
+	vs.mu.RLock()
+	defer vs.mu.RUnlock()
+	done = true
+	seen := 0
+	vs.m.Ascend(max(Name(q.Prefix), after), func(name Name, v view) bool {
+		if name <= after && after != "" {
+			return true
+		}
+		if !strings.HasPrefix(string(name), q.Prefix) {
+			return false
+		}
+		last = name
+		if q.selects(name, v) {
+			*found = append(*found, v.of(name))
+		}
+		seen++
+		done = seen < scanStep && len(*found) <= q.Limit
+		return done
+	})
+	return last, done
+}
+
+func (q Query) selects(name Name, v view) bool {
+	if q.Account != "" && (v.lease == nil || v.lease.Account != q.Account) {
+		return false
+	}
+	return q.Visible == nil || q.Visible(name)
+}
