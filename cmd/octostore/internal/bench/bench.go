@@ -1,0 +1,240 @@
+// Package bench measures an OctoStore server from outside, over plain HTTP, the way
+// a client sees it.
+//
+// Every mode is one [load]: a fixed number of keep-alive connections, each with one
+// goroutine that sends a request made beforehand, reads the answer, and sends the
+// next. The same load runs, by turns, against a ceiling: a net/http server in a
+// process of its own that answers the same requests with fixed bodies and keeps
+// nothing. So each figure can be read as a share of what net/http gives on the same
+// machine in the same minute, which is worth more than requests per second.
+//
+// While it loads a server it watches what the server says: the fencing tokens of a
+// lock have to grow, a lock has one holder at a time, an answer has to be an answer.
+// A run with anything else in it is a failed run, whatever its speed.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// Mode is what a run does to the server.
+type Mode string
+
+// Modes.
+const (
+	Acquire  Mode = "acquire"  // acquire and release of locks nobody else wants
+	Handover Mode = "handover" // a released lock goes to the next waiter
+	Status   Mode = "status"   // reading a lock that is held
+	Waiters  Mode = "waiters"  // many requests that wait at the same time
+	Locks    Mode = "locks"    // many locks held at the same time
+	Ceiling  Mode = "ceiling"  // only the server to compare with
+)
+
+// Config says what to measure, on what and for how long. Only Mode, Ceiling and
+// one of URL and Serve have to be there.
+type Config struct {
+	Mode Mode
+
+	URL   string   // of the server to measure; empty: start one with Serve
+	Token string   // bearer token for it, if it wants one
+	Serve []string // command line of an OctoStore server; it logs where it listens
+	// CeilingServer is the command line of a process that calls [ServeCeiling].
+	CeilingServer []string
+	// Dir is the disk to measure on: the database of the server that is started lies
+	// in a fresh folder under it. Empty: the system's folder for temporary files.
+	Dir string
+
+	Connections []int         // one row of results for each; default 64
+	Waiters     int           // handover: for each lock, default 8; waiters: in all, default 1,000
+	Locks       int           // handover and waiters: default 1; locks: how many to hold, default 100,000
+	Writers     int           // status: connections that acquire and release beside the readers
+	Rounds      int           // default 3
+	Duration    time.Duration // of one round; default 3 s
+	Warmup      time.Duration // before each round, not counted; negative: none; default 1 s
+
+	Progress io.Writer // one line per finished step; nil: nothing is said
+}
+
+func (c Config) withDefaults() Config {
+	setDefault := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	if len(c.Connections) == 0 {
+		c.Connections = []int{64}
+	}
+	waiters, locks := 8, 1
+	switch c.Mode {
+	case Waiters:
+		waiters = 1000
+	case Locks:
+		locks = 100_000
+	}
+	setDefault(&c.Waiters, waiters)
+	setDefault(&c.Locks, locks)
+	setDefault(&c.Rounds, 3)
+	if c.Duration == 0 {
+		c.Duration = 3 * time.Second
+	}
+	if c.Warmup == 0 {
+		c.Warmup = time.Second
+	}
+	if c.Progress == nil {
+		c.Progress = io.Discard
+	}
+	return c
+}
+
+func (c Config) check() error {
+	modes := []Mode{Acquire, Handover, Status, Waiters, Locks, Ceiling}
+	switch {
+	case !slices.Contains(modes, c.Mode):
+		return fmt.Errorf("there is no mode %q; there are %v", c.Mode, modes)
+	case slices.Min(c.Connections) < 1:
+		return errors.New("the number of connections must be 1 or more")
+	case c.Waiters < 1 || c.Locks < 1 || c.Rounds < 1 || c.Writers < 0:
+		return errors.New("the numbers of waiters, locks and rounds must be 1 or more")
+	case c.Duration < 0:
+		return errors.New("the duration must be positive")
+	}
+	return nil
+}
+
+// Run measures what cfg asks for and returns what it found. Servers it started are
+// stopped when it returns, also when ctx ends early.
+//
+// A report comes with an error that is a [*FailedError] if the server answered
+// something wrong, and without figures for anything else that goes wrong.
+func Run(ctx context.Context, cfg Config) (*Report, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	r := &run{cfg: cfg, groups: plan(cfg)}
+	if err := r.all(ctx); err != nil {
+		if ctx.Err() != nil {
+			// What broke, broke because everything was being stopped.
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	report := r.report()
+	return report, report.failure()
+}
+
+// run is one call of [Run]: what it has to do, the servers that are up, what came out.
+type run struct {
+	cfg    Config
+	groups []group
+	syncs  []time.Duration
+	up     [2]*target // by place
+}
+
+func (r *run) all(ctx context.Context) error {
+	defer r.stop()
+	for _, g := range r.groups {
+		for round := range r.rounds() {
+			if err := r.round(ctx, g, round); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rounds is how often everything is done. The memory of a server that is not ours
+// to restart can be seen to grow only once.
+func (r *run) rounds() int {
+	if r.cfg.URL != "" && r.freshServers() {
+		return 1
+	}
+	return r.cfg.Rounds
+}
+
+// freshServers reports whether every step needs a server that has done nothing
+// yet: memory, once asked of the system, is not given back.
+func (r *run) freshServers() bool { return r.cfg.Mode == Waiters || r.cfg.Mode == Locks }
+
+func (r *run) round(ctx context.Context, g group, round int) error {
+	if err := r.measureDisk(ctx); err != nil {
+		return err
+	}
+	for _, s := range g {
+		t, err := r.target(ctx, s.place)
+		if err != nil {
+			return err
+		}
+		sample, err := s.load.run(ctx, t)
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		s.samples = append(s.samples, sample)
+		fmt.Fprintf(r.cfg.Progress, "%s, round %d of %d: %.0f per second\n", s.label(), round+1, r.rounds(), sample.rate())
+		if r.freshServers() {
+			r.stop()
+		}
+	}
+	return nil
+}
+
+// measureDisk takes a few syncs in every round, because disks have moods. The disk
+// of a server elsewhere is out of reach unless the user says where it is.
+func (r *run) measureDisk(ctx context.Context) error {
+	if r.cfg.Mode == Ceiling || r.cfg.URL != "" && r.cfg.Dir == "" {
+		return nil
+	}
+	syncs, err := diskSyncs(ctx, r.cfg.Dir)
+	r.syncs = append(r.syncs, syncs...)
+	return err
+}
+
+// target returns the server of a place, and starts it first if it has to.
+func (r *run) target(ctx context.Context, p place) (*target, error) {
+	if r.up[p] != nil {
+		return r.up[p], nil
+	}
+	t, err := openTarget(ctx, r.cfg, p)
+	if err != nil {
+		return nil, err
+	}
+	r.up[p] = t
+	return t, nil
+}
+
+func (r *run) stop() {
+	for p, t := range r.up {
+		if t != nil {
+			t.close()
+			r.up[p] = nil
+		}
+	}
+}
+
+func (r *run) report() *Report {
+	report := &Report{
+		Mode:       r.cfg.Mode,
+		URL:        r.cfg.URL,
+		System:     runtime.GOOS + "/" + runtime.GOARCH,
+		CPUs:       runtime.NumCPU(),
+		Rounds:     r.rounds(),
+		DurationMS: r.cfg.Duration.Milliseconds(),
+		WarmupMS:   max(0, r.cfg.Warmup).Milliseconds(),
+		DiskSyncUS: micros(median(r.syncs)),
+	}
+	for _, g := range r.groups {
+		for _, s := range g {
+			report.Rows = append(report.Rows, summarize(s, g[0]))
+		}
+	}
+	return report
+}

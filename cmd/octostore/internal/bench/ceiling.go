@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+)
+
+// Answers of the ceiling, as long as those of an OctoStore server.
+const (
+	ceilingAcquired = `{"name":"bench/abcdefgh/c0001/01","lease_id":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","fencing_token":1867654321234567,` +
+		`"account":"local","holder":"","ttl_ms":60000,"expires_in_ms":60000,"server_ms":0,"waited_ms":0,"wait_ms":0,` +
+		`"granted_at":"2026-01-01T00:00:00.000Z","expires_at":"2026-01-01T00:01:00.000Z"}` + "\n"
+	ceilingReleased = `{"name":"bench/abcdefgh/c0001/01","fencing_token":1867654321234567,"held_ms":0}` + "\n"
+	ceilingHeld     = `{"name":"bench/abcdefgh/read","state":"held","lease":{"fencing_token":1867654321234567,` +
+		`"account":"local","holder":"","ttl_ms":60000,"expires_in_ms":60000,` +
+		`"granted_at":"2026-01-01T00:00:00.000Z","expires_at":"2026-01-01T00:01:00.000Z"},"waiters_total":0,"waiters":[]}` + "\n"
+)
+
+// ServeCeiling runs the server that the others are compared with until ctx ends:
+// net/http and a router, the same requests, answers of the same length that mean
+// nothing. It says on out where it listens, in the words of an OctoStore server.
+//
+// Requests that wait are really parked and really handed over, in memory, so that
+// this can be compared too.
+func ServeCeiling(ctx context.Context, out io.Writer) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: newCeiling(), ReadHeaderTimeout: 10 * time.Second}
+	defer context.AfterFunc(ctx, func() { server.Close() })()
+	if err := json.NewEncoder(out).Encode(map[string]string{"msg": "listening", "addr": listener.Addr().String()}); err != nil {
+		listener.Close()
+		return err
+	}
+	if err := server.Serve(listener); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// ceiling is the least a server with this interface can do.
+type ceiling struct {
+	batons sync.Map // name -> *baton, of locks somebody waited for
+}
+
+// baton is what the waiters of one lock hand on: channels are fair.
+type baton struct {
+	free    chan struct{}
+	waiting atomic.Int64
+}
+
+func newCeiling() http.Handler {
+	c := &ceiling{}
+	routes := httprouter.New()
+	routes.POST("/v1/locks/*path", c.change)
+	routes.GET("/v1/locks/*path", c.status)
+	routes.GET("/metrics", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) { writeOwnUsage(w) })
+	return routes
+}
+
+func (c *ceiling) change(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
+	path := p.ByName("path")
+	name, verb := path[:max(0, strings.LastIndexByte(path, '/'))], path[strings.LastIndexByte(path, '/')+1:]
+	switch {
+	case verb == "release":
+		if b, ok := c.batons.Load(name); ok {
+			b.(*baton).free <- struct{}{}
+		}
+		answer(w, ceilingReleased)
+	case verb != "acquire":
+		http.NotFound(w, r)
+	case !strings.Contains(r.URL.RawQuery, "wait=") || c.wait(r.Context(), name):
+		answer(w, ceilingAcquired)
+	}
+}
+
+// wait reports whether the baton came before the client left.
+func (c *ceiling) wait(ctx context.Context, name string) bool {
+	fresh := &baton{free: make(chan struct{}, 1)}
+	fresh.free <- struct{}{}
+	found, _ := c.batons.LoadOrStore(name, fresh)
+	b := found.(*baton)
+	select {
+	case <-b.free:
+		return true
+	default:
+	}
+	b.waiting.Add(1)
+	defer b.waiting.Add(-1)
+	select {
+	case <-b.free:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (c *ceiling) status(w http.ResponseWriter, _ *http.Request, p httprouter.Params) {
+	if b, ok := c.batons.Load(p.ByName("path")); ok {
+		answer(w, fmt.Sprintf(`{"state":"held","waiters_total":%d}`, b.(*baton).waiting.Load()))
+		return
+	}
+	answer(w, ceilingHeld)
+}
+
+func answer(w http.ResponseWriter, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	io.WriteString(w, body)
+}

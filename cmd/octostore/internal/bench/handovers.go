@@ -1,0 +1,66 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// handovers is the load of mode handover: on each lock one connection more than
+// there are waiters. Whoever gets the lock gives it back at once and waits again.
+// One operation is one hand-over, which is two requests; it lasts from the release
+// being sent to the next holder having read its answer.
+type handovers struct {
+	timing
+	locks, waiters int
+}
+
+func (l *handovers) run(ctx context.Context, t *target) (*sample, error) {
+	conns, err := dialAll(ctx, t, l.locks*(l.waiters+1), l.patience())
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(conns)
+	var workers []worker
+	epoch := time.Now()
+	for lock := range l.locks {
+		name := t.name(fmt.Sprintf("handover/%03d", lock))
+		known, released := &ledger{}, &atomic.Int64{}
+		for _, c := range conns[lock*(l.waiters+1) : (lock+1)*(l.waiters+1)] {
+			p := newParty(t, c, name, "ttl=60s&wait=60s", known)
+			workers = append(workers, &runner{party: p, released: released, epoch: epoch})
+		}
+	}
+	return measure(ctx, t, l.timing, workers, nil)
+}
+
+// runner waits for a lock and hands it on.
+type runner struct {
+	party    *party
+	epoch    time.Time
+	released *atomic.Int64 // when the lock was given back last, in nanoseconds since epoch
+}
+
+func (r *runner) idle() bool { return true }
+
+func (r *runner) operate() (time.Duration, error) {
+	asked := r.now()
+	err := r.party.take()
+	read := r.now()
+	if !r.party.holds() {
+		return 0, err
+	}
+	// Only the holder writes it, and that is this runner now.
+	released := r.released.Load()
+	r.released.Store(r.now())
+	if endErr := r.party.giveBack(); err == nil {
+		err = endErr
+	}
+	if released == 0 || asked > released {
+		return -1, err // it found the lock free: nothing was handed over
+	}
+	return time.Duration(read - released), err
+}
+
+func (r *runner) now() int64 { return int64(time.Since(r.epoch)) }

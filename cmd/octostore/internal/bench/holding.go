@@ -1,0 +1,151 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	holdingTime = 10 * time.Minute // the ttl; a whole round of mode locks has to fit in
+	settleTime  = 20 * time.Second
+)
+
+// holding is the load of mode locks: it takes many locks, looks at the memory of
+// the server, and gives them back. One operation is one acquire.
+type holding struct {
+	connections, locks int
+}
+
+func (l *holding) run(ctx context.Context, t *target) (*sample, error) {
+	conns, err := dialAll(ctx, t, l.connections, holdingTime)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(conns)
+	s, took := &sample{kept: int64(l.locks)}, newTimings()
+	if s.empty, err = settle(ctx, t, conns); err != nil {
+		return nil, err
+	}
+	if s.before, err = t.usage(ctx); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	hoards := make([]*hoard, len(conns))
+	together(conns, func(i int, c *conn) {
+		hoards[i] = &hoard{target: t, conn: c, first: i, step: len(conns), took: took, sample: s}
+		hoards[i].take(l.locks)
+	})
+	s.elapsed = time.Since(start)
+	if s.after, err = t.usage(ctx); err != nil {
+		return nil, err
+	}
+	if s.full, err = settle(ctx, t, conns); err != nil {
+		return nil, err
+	}
+	together(conns, func(i int, _ *conn) { hoards[i].giveBack() })
+	s.latency = took.histogram
+	s.operations = s.latency.TotalCount()
+	return s, nil
+}
+
+// together runs f for every connection at the same time.
+func together(conns []*conn, f func(i int, c *conn)) {
+	var wg sync.WaitGroup
+	for i, c := range conns {
+		wg.Go(func() { f(i, c) })
+	}
+	wg.Wait()
+}
+
+// hoard is the locks one connection holds: every step-th, beginning with first.
+type hoard struct {
+	target      *target
+	conn        *conn
+	first, step int
+	leases      []hoarded
+	took        *timings
+	sample      *sample
+}
+
+// hoarded is what has to be remembered of a lease to end it.
+type hoarded struct {
+	lock  int
+	token uint64
+	lease string
+}
+
+func (h *hoard) party(lock int) *party {
+	name := h.target.name(fmt.Sprintf("hold/%07d", lock))
+	return newParty(h.target, h.conn, name, "ttl="+holdingTime.String(), &ledger{})
+}
+
+// take acquires the locks up to the given number of all connections together.
+func (h *hoard) take(locks int) {
+	watch := stopwatch{into: h.took}
+	defer watch.flush()
+	for lock := h.first; lock < locks; lock += h.step {
+		p := h.party(lock)
+		start := time.Now()
+		if err := p.take(); err != nil {
+			if !h.sample.count(err) {
+				return
+			}
+			continue
+		}
+		watch.add(time.Since(start))
+		h.leases = append(h.leases, hoarded{lock: lock, token: p.token, lease: string(p.lease)})
+	}
+}
+
+func (h *hoard) giveBack() {
+	for _, held := range h.leases {
+		p := h.party(held.lock)
+		p.token, p.lease = held.token, []byte(held.lease)
+		if err := p.giveBack(); err != nil && !h.sample.count(err) {
+			return
+		}
+	}
+}
+
+// settle returns the usage of the server with as little garbage in its heap as one
+// can see from outside: it reads locks until the server has collected twice, and
+// keeps the smallest heap it saw on the way.
+func settle(ctx context.Context, t *target, conns []*conn) (usage, error) {
+	first, err := t.usage(ctx)
+	if err != nil || first.collections == unknown {
+		return first, err
+	}
+	smallest := first.heap
+	request := t.request("GET", t.name("settle"), "\r\n")
+	for began := time.Now(); ; {
+		if err := readSome(conns[:min(len(conns), 4)], request); err != nil {
+			return usage{}, err
+		}
+		now, err := t.usage(ctx)
+		if err != nil {
+			return usage{}, err
+		}
+		smallest = min(smallest, now.heap)
+		if now.collections >= first.collections+2 || time.Since(began) > settleTime {
+			now.heap = smallest
+			return now, nil
+		}
+	}
+}
+
+func readSome(conns []*conn, request []byte) error {
+	errs := make([]error, len(conns))
+	together(conns, func(i int, c *conn) {
+		for n := 0; n < 100 && errs[i] == nil; n++ {
+			_, errs[i] = c.exchange(request)
+		}
+	})
+	for _, err := range errs {
+		if err != nil {
+			return fmt.Errorf("status: %w", err)
+		}
+	}
+	return nil
+}

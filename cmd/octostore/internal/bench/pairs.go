@@ -1,0 +1,60 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// namesEach is how many locks a connection goes round, so that it is not always
+// the same row that changes.
+const namesEach = 16
+
+// pairs is the load of mode acquire: every connection acquires and releases locks
+// that nobody else wants. One operation is one request.
+type pairs struct {
+	timing
+	connections int
+}
+
+func (l *pairs) run(ctx context.Context, t *target) (*sample, error) {
+	conns, err := dialAll(ctx, t, l.connections, l.patience())
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(conns)
+	return measure(ctx, t, l.timing, pairWorkers(t, conns), nil)
+}
+
+func pairWorkers(t *target, conns []*conn) []worker {
+	var workers []worker
+	for i, c := range conns {
+		w := &pairWorker{}
+		for n := range namesEach {
+			name := t.name(fmt.Sprintf("c%04d/%02d", i, n))
+			w.parties = append(w.parties, newParty(t, c, name, "ttl=60s", &ledger{}))
+		}
+		workers = append(workers, w)
+	}
+	return workers
+}
+
+// pairWorker acquires the first lock, releases it, acquires the second, and so on.
+type pairWorker struct {
+	parties []*party
+	at      int
+}
+
+func (w *pairWorker) idle() bool { return !w.parties[w.at].holds() }
+
+func (w *pairWorker) operate() (time.Duration, error) {
+	p := w.parties[w.at]
+	start := time.Now()
+	if !p.holds() {
+		err := p.take()
+		return time.Since(start), err
+	}
+	err := p.giveBack()
+	w.at = (w.at + 1) % len(w.parties)
+	return time.Since(start), err
+}

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	parkingTime = 5 * time.Minute // a whole round of mode waiters has to fit in
+	parkingPoll = 10 * time.Millisecond
+)
+
+// parking is the load of mode waiters: it parks many requests that wait for a few
+// locks, looks at the memory of the server, then lets them all through. Each is
+// answered, releases at once, and is gone. One operation is one waiter; it lasts
+// from the moment the locks were first given back to the waiter having read its
+// answer.
+type parking struct {
+	locks, waiters int
+}
+
+func (l *parking) run(ctx context.Context, t *target) (*sample, error) {
+	conns, err := dialAll(ctx, t, 1, parkingTime)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(conns)
+	lot := &lot{target: t, control: conns[0], sample: &sample{}, took: newTimings(), opened: make(chan struct{})}
+	if err := lot.occupy(l.locks); err != nil {
+		return nil, err
+	}
+	if err := lot.measure(ctx, l.waiters); err != nil {
+		return nil, err
+	}
+	s := lot.sample
+	s.latency = lot.took.histogram
+	s.operations = s.latency.TotalCount()
+	s.elapsed = time.Duration(s.latency.Max())
+	return s, nil
+}
+
+// lot is one round of [parking].
+type lot struct {
+	target  *target
+	control *conn
+	holders []*party // one for each lock, on the control connection
+	names   []string
+	ledgers []*ledger
+	sample  *sample
+	took    *timings
+
+	opened chan struct{} // closed when the locks are about to be given back
+	since  time.Time     // when that was
+}
+
+// query is the same for the holders, who find the locks free.
+func (l *lot) query() string {
+	return fmt.Sprintf("ttl=%s&wait=%[1]s", parkingTime)
+}
+
+func (l *lot) occupy(locks int) error {
+	for i := range locks {
+		name, known := l.target.name(fmt.Sprintf("wait/%04d", i)), &ledger{}
+		p := newParty(l.target, l.control, name, l.query(), known)
+		if err := p.take(); err != nil {
+			return err
+		}
+		l.holders, l.names, l.ledgers = append(l.holders, p), append(l.names, name), append(l.ledgers, known)
+	}
+	return nil
+}
+
+func (l *lot) measure(ctx context.Context, waiters int) (err error) {
+	if l.sample.empty, err = l.target.usage(ctx); err != nil {
+		return err
+	}
+	l.sample.before = l.sample.empty
+	conns, err := dialAll(ctx, l.target, waiters, parkingTime)
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer closeAll(conns) // first: after an error nobody is to wait on
+	for i, c := range conns {
+		lock := i % len(l.names)
+		p := newParty(l.target, c, l.names[lock], l.query(), l.ledgers[lock])
+		wg.Go(func() { l.park(p) })
+	}
+	if err := l.await(ctx, int64(waiters)); err != nil {
+		return err
+	}
+	if l.sample.full, err = l.target.usage(ctx); err != nil {
+		return err
+	}
+	l.sample.kept = int64(waiters)
+	l.open()
+	wg.Wait()
+	l.sample.after, err = l.target.usage(ctx)
+	return err
+}
+
+// park waits for a lock and gives it back.
+func (l *lot) park(p *party) {
+	err := p.take()
+	read := time.Now()
+	if err != nil {
+		l.sample.count(err)
+	}
+	if !p.holds() {
+		return
+	}
+	select {
+	case <-l.opened:
+		l.took.add(read.Sub(l.since))
+	default:
+		l.sample.count(broken("a waiter was given a lock that somebody holds"))
+	}
+	if err := p.giveBack(); err != nil {
+		l.sample.count(err)
+	}
+}
+
+// await returns when the server says that all wait.
+func (l *lot) await(ctx context.Context, waiters int64) error {
+	timer := time.NewTimer(parkingTime / 2)
+	defer timer.Stop()
+	for {
+		failed, _ := l.sample.failures()
+		waiting, err := l.waiting()
+		if err != nil || waiting >= waiters-failed {
+			return err
+		}
+		select {
+		case <-time.After(parkingPoll):
+		case <-timer.C:
+			return fmt.Errorf("of %d waiters the server counts %d", waiters, waiting)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// waiting returns how many requests wait, as the server counts them.
+func (l *lot) waiting() (int64, error) {
+	var total int64
+	for _, name := range l.names {
+		body, err := l.control.exchange(l.target.request("GET", name, "\r\n"))
+		if err != nil {
+			return 0, fmt.Errorf("status: %w", err)
+		}
+		if field(body, fieldWaiters) == nil {
+			return 0, errors.New("status: the answer does not say how many wait")
+		}
+		total += int64(number(body, fieldWaiters))
+	}
+	return total, nil
+}
+
+// open gives the locks back.
+func (l *lot) open() {
+	l.since = time.Now()
+	close(l.opened)
+	for _, p := range l.holders {
+		if err := p.giveBack(); err != nil {
+			l.sample.count(err)
+		}
+	}
+}

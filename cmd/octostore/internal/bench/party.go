@@ -1,0 +1,108 @@
+package bench
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// What the answers say, as [field] wants it.
+const (
+	fieldLease   = `"lease_id"`
+	fieldToken   = `"fencing_token"`
+	fieldState   = `"state"`
+	fieldWaiters = `"waiters_total"`
+)
+
+// brokenPromise is an answer that a lock service must never give.
+type brokenPromise struct{ what string }
+
+func (e *brokenPromise) Error() string { return "broken promise: " + e.what }
+
+func broken(format string, args ...any) error {
+	return &brokenPromise{fmt.Sprintf(format, args...)}
+}
+
+// ledger is what the clients of one lock know about it together. A nil ledger
+// believes everything; that is for the ceiling, which promises nothing.
+type ledger struct {
+	newest atomic.Uint64 // fencing token
+	held   atomic.Bool
+}
+
+// granted takes down a grant somebody has just read, or says what is wrong with it.
+func (l *ledger) granted(token uint64) error {
+	if l == nil {
+		return nil
+	}
+	if !l.held.CompareAndSwap(false, true) {
+		return broken("the lock was granted with fencing token %d while another client held it", token)
+	}
+	if before := l.newest.Swap(token); token <= before {
+		return broken("fencing token %d was granted after %d", token, before)
+	}
+	return nil
+}
+
+// ending takes down that the holder is about to give the lock back.
+func (l *ledger) ending() {
+	if l != nil {
+		l.held.Store(false)
+	}
+}
+
+// party is one connection's part in one lock: its requests, made once, and the
+// lease it holds.
+type party struct {
+	conn    *conn
+	ledger  *ledger
+	acquire []byte
+	release []byte // up to the lease id
+	token   uint64 // of the lease it holds; 0: none
+	lease   []byte
+}
+
+func newParty(t *target, c *conn, name, query string, l *ledger) *party {
+	if !t.promises {
+		l = nil
+	}
+	return &party{
+		conn:    c,
+		ledger:  l,
+		acquire: t.request("POST", name+"/acquire?"+query, "\r\n"),
+		release: t.request("POST", name+"/release", "Octostore-Lease: "),
+	}
+}
+
+func (p *party) holds() bool { return p.token != 0 }
+
+// take acquires the lock. A lease that breaks a promise is held like any other.
+func (p *party) take() error {
+	body, err := p.conn.exchange(p.acquire)
+	if err != nil {
+		return fmt.Errorf("acquire: %w", err)
+	}
+	token, lease := number(body, fieldToken), field(body, fieldLease)
+	if token == 0 || len(lease) == 0 {
+		return fmt.Errorf("acquire: a 200 without lease id and fencing token: %.300q", body)
+	}
+	p.token, p.lease = token, append(p.lease[:0], lease...)
+	return p.ledger.granted(token)
+}
+
+// giveBack releases the lock.
+func (p *party) giveBack() error {
+	token := p.token
+	p.token = 0
+	p.ledger.ending()
+	n := len(p.release)
+	request := append(append(p.release, p.lease...), "\r\n\r\n"...)
+	p.release = request[:n]
+	body, err := p.conn.exchange(request)
+	if err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
+	if got := number(body, fieldToken); p.ledger != nil && got != token {
+		return broken("the lease with fencing token %d was released as %d", token, got)
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+)
+
+// place is a server a step runs against.
+type place int
+
+const (
+	onServer  place = iota // the OctoStore server
+	onCeiling              // net/http alone
+)
+
+// load is what a step does to a server. It returns an error only if it could not
+// do its work; what the server did wrong is counted in the sample.
+type load interface {
+	run(ctx context.Context, t *target) (*sample, error)
+}
+
+// step is one row of the results: a load, where it runs, and what came of it, one
+// sample for each round.
+type step struct {
+	name        string
+	place       place
+	connections int
+	waiters     int
+	writers     int
+	locks       int
+	load        load
+	samples     []*sample
+}
+
+func (s *step) label() string { return fmt.Sprintf("%s at %d connections", s.name, s.connections) }
+
+// group is a list of steps that take turns, round by round, so that a slow minute
+// of the machine hits them all. The first is the ceiling of the others.
+type group []*step
+
+// plan returns what a run of cfg has to do.
+func plan(cfg Config) []group {
+	switch cfg.Mode {
+	case Handover:
+		n := cfg.Locks * (cfg.Waiters + 1)
+		l := &handovers{timing: cfg.timing(), locks: cfg.Locks, waiters: cfg.Waiters}
+		return []group{twice(step{name: "handover", connections: n, waiters: cfg.Waiters, locks: cfg.Locks, load: l})}
+	case Waiters:
+		l := &parking{locks: cfg.Locks, waiters: cfg.Waiters}
+		return []group{twice(step{name: "waiters", connections: cfg.Waiters, waiters: cfg.Waiters, locks: cfg.Locks, load: l})}
+	}
+	var groups []group
+	for _, n := range cfg.Connections {
+		groups = append(groups, cfg.at(n))
+	}
+	return groups
+}
+
+// at returns the group of a mode that is measured at n connections.
+func (c Config) at(n int) group {
+	pairs := &pairs{timing: c.timing(), connections: n}
+	readers := &reads{timing: c.timing(), connections: n}
+	switch c.Mode {
+	case Acquire:
+		return twice(step{name: "acquire", connections: n, load: pairs})
+	case Locks:
+		return twice(step{name: "locks", connections: n, locks: c.Locks, load: &holding{connections: n, locks: c.Locks}})
+	case Ceiling:
+		return group{
+			{name: "ceiling POST", place: onCeiling, connections: n, load: pairs},
+			{name: "ceiling GET", place: onCeiling, connections: n, load: readers},
+		}
+	}
+	g := twice(step{name: "status", connections: n, load: readers})
+	if c.Writers > 0 {
+		beside := *readers
+		beside.writers = c.Writers
+		g = append(g, &step{name: "status", connections: n, writers: c.Writers, load: &beside})
+	}
+	return g
+}
+
+// twice returns the group of a step and the same on the ceiling, that first.
+func twice(s step) group {
+	ceiling := s
+	ceiling.name, ceiling.place = "ceiling", onCeiling
+	return group{&ceiling, &s}
+}

@@ -1,0 +1,69 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// reads is the load of mode status: all connections read one lock that is held,
+// while others acquire and release locks of their own.
+type reads struct {
+	timing
+	connections int
+	writers     int
+}
+
+func (l *reads) run(ctx context.Context, t *target) (*sample, error) {
+	conns, err := dialAll(ctx, t, 1+l.connections+l.writers, l.patience())
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(conns)
+	ttl := (l.patience() + 30*time.Second).Round(time.Second)
+	holder := newParty(t, conns[0], t.name("read"), "ttl="+ttl.String(), &ledger{})
+	if err := holder.take(); err != nil {
+		return nil, err
+	}
+	var readers []worker
+	for _, c := range conns[1 : 1+l.connections] {
+		readers = append(readers, &reader{
+			conn:    c,
+			request: t.request("GET", t.name("read"), "\r\n"),
+			token:   holder.token,
+			checked: t.promises,
+		})
+	}
+	s, err := measure(ctx, t, l.timing, readers, pairWorkers(t, conns[1+l.connections:]))
+	if err != nil {
+		return nil, err
+	}
+	if err := holder.giveBack(); err != nil {
+		s.count(err)
+	}
+	return s, nil
+}
+
+// reader reads the state of a lock.
+type reader struct {
+	conn    *conn
+	request []byte
+	token   uint64 // of the lease that holds it
+	checked bool
+}
+
+func (r *reader) idle() bool { return true }
+
+func (r *reader) operate() (time.Duration, error) {
+	start := time.Now()
+	body, err := r.conn.exchange(r.request)
+	took := time.Since(start)
+	if err != nil {
+		return 0, fmt.Errorf("status: %w", err)
+	}
+	state, token := field(body, fieldState), number(body, fieldToken)
+	if r.checked && (string(state) != "held" || token != r.token) {
+		return 0, broken("the lock is held under fencing token %d, and a reader was told: %.300s", r.token, body)
+	}
+	return took, nil
+}

@@ -1,0 +1,157 @@
+package bench
+
+import (
+	"slices"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Report is what a run found. Durations end in their unit; what is not known is
+// left out.
+type Report struct {
+	Mode       Mode    `json:"mode"`
+	URL        string  `json:"url,omitempty"` // absent: a server started for the purpose
+	System     string  `json:"system"`
+	CPUs       int     `json:"cpus"`
+	Rounds     int     `json:"rounds"`
+	DurationMS int64   `json:"duration_ms"`
+	WarmupMS   int64   `json:"warmup_ms"`
+	DiskSyncUS float64 `json:"disk_sync_us,omitempty"` // median of 4 KiB append + fdatasync
+	Rows       []Row   `json:"rows"`
+}
+
+// Row is the result of one load on one server. Figures over time are medians of
+// the rounds, latencies are of all rounds together.
+type Row struct {
+	Name        string `json:"name"`
+	Connections int    `json:"connections"`
+	Waiters     int    `json:"waiters,omitempty"`
+	Writers     int    `json:"writers,omitempty"`
+	Locks       int    `json:"locks,omitempty"`
+
+	Operations int64   `json:"operations"` // in all rounds
+	PerSecond  float64 `json:"per_second"`
+	Share      *Share  `json:"share_of_ceiling,omitempty"` // absent: it is the ceiling
+	P50US      float64 `json:"p50_us"`
+	P95US      float64 `json:"p95_us"`
+	P99US      float64 `json:"p99_us"`
+	MaxUS      float64 `json:"max_us"`
+
+	ServerCPUUS     *float64 `json:"server_cpu_us_per_operation,omitempty"`
+	ResidentBytes   *float64 `json:"server_resident_bytes_each,omitempty"` // per waiter or held lock
+	HeapBytes       *float64 `json:"server_heap_bytes_each,omitempty"`     // per waiter or held lock
+	WritesPerSecond float64  `json:"writes_per_second,omitempty"`          // of the writers
+
+	Errors         int64  `json:"errors"`
+	BrokenPromises int64  `json:"broken_promises"`
+	FirstError     string `json:"first_error,omitempty"`
+}
+
+// Share is a throughput as a part of the ceiling's in the same round.
+type Share struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+}
+
+// summarize makes a row of a step's samples.
+func summarize(s, ceiling *step) Row {
+	row := Row{
+		Name: s.name, Connections: s.connections, Waiters: s.waiters, Writers: s.writers, Locks: s.locks,
+		PerSecond:       median(each(s.samples, (*sample).rate)),
+		WritesPerSecond: median(each(s.samples, (*sample).writeRate)),
+		ServerCPUUS:     medianKnown(each(s.samples, (*sample).cpuEach)),
+		ResidentBytes:   medianKnown(each(s.samples, (*sample).residentEach)),
+		HeapBytes:       medianKnown(each(s.samples, (*sample).heapEach)),
+	}
+	if s.place != onCeiling {
+		row.Share = share(s.samples, ceiling.samples)
+	}
+	all := hdrhistogram.New(shortest, longest, digits)
+	for _, sample := range s.samples {
+		all.Merge(sample.latency)
+		row.Operations += sample.operations
+		errors, broken := sample.failures()
+		row.Errors += errors
+		row.BrokenPromises += broken
+		if row.FirstError == "" && sample.first != nil {
+			row.FirstError = sample.first.Error()
+		}
+	}
+	at := func(quantile float64) float64 { return micros(time.Duration(all.ValueAtQuantile(quantile))) }
+	row.P50US, row.P95US, row.P99US, row.MaxUS = at(50), at(95), at(99), at(100)
+	return row
+}
+
+func (s *sample) writeRate() float64 {
+	if s.elapsed == 0 {
+		return 0
+	}
+	return float64(s.beside) / s.elapsed.Seconds()
+}
+
+func (s *sample) cpuEach() *float64 {
+	each := grown(s.before.cpu, s.after.cpu, s.operations)
+	if each != nil {
+		*each *= 1e6
+	}
+	return each
+}
+
+func (s *sample) residentEach() *float64 { return grown(s.empty.resident, s.full.resident, s.kept) }
+func (s *sample) heapEach() *float64     { return grown(s.empty.heap, s.full.heap, s.kept) }
+
+func each[T any](samples []*sample, figure func(*sample) T) []T {
+	var figures []T
+	for _, s := range samples {
+		figures = append(figures, figure(s))
+	}
+	return figures
+}
+
+func medianKnown(figures []*float64) *float64 {
+	var known []float64
+	for _, f := range figures {
+		if f != nil {
+			known = append(known, *f)
+		}
+	}
+	if len(known) == 0 {
+		return nil
+	}
+	m := median(known)
+	return &m
+}
+
+// share compares the samples of the same rounds.
+func share(samples, ceiling []*sample) *Share {
+	var ratios []float64
+	for i, s := range samples {
+		if i < len(ceiling) && ceiling[i].rate() > 0 {
+			ratios = append(ratios, s.rate()/ceiling[i].rate())
+		}
+	}
+	if len(ratios) == 0 {
+		return nil
+	}
+	return &Share{Median: median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios)}
+}
+
+// failure returns a [*FailedError] if anything in the report is one.
+func (r *Report) failure() error {
+	var failed FailedError
+	for _, row := range r.Rows {
+		failed.Errors += row.Errors
+		failed.BrokenPromises += row.BrokenPromises
+		if failed.First == "" {
+			failed.First = row.FirstError
+		}
+	}
+	if failed.Errors+failed.BrokenPromises == 0 {
+		return nil
+	}
+	return &failed
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// sample is what one round of one step measured.
+type sample struct {
+	tally
+	operations int64
+	elapsed    time.Duration
+	latency    *hdrhistogram.Histogram // nanoseconds
+	beside     int64                   // operations of the writers of mode status
+
+	before, after usage // of the server, around the operations
+	empty, full   usage // of the server, without and with the things it had to keep
+	kept          int64 // how many those were
+}
+
+func (s *sample) rate() float64 {
+	if s.elapsed == 0 {
+		return 0
+	}
+	return float64(s.operations) / s.elapsed.Seconds()
+}
+
+// tally counts what the server did wrong. It is safe for use by many goroutines.
+type tally struct {
+	mu     sync.Mutex
+	errors int64
+	broken int64
+	first  error
+}
+
+// count takes down err and reports whether the connection it happened on can go on.
+func (t *tally) count(err error) (usable bool) {
+	var promise *brokenPromise
+	var status *statusError
+	isPromise := errors.As(err, &promise)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if isPromise {
+		t.broken++
+	} else {
+		t.errors++
+	}
+	if t.first == nil {
+		t.first = err
+	}
+	return isPromise || errors.As(err, &status)
+}
+
+func (t *tally) failures() (errors, broken int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.errors, t.broken
+}
+
+// FailedError is the end of a run in which the server answered something wrong.
+type FailedError struct {
+	Errors         int64 // requests without a good answer
+	BrokenPromises int64 // answers that a lock service must never give
+	First          string
+}
+
+func (e *FailedError) Error() string {
+	return fmt.Sprintf("%d errors, %d broken promises; the first: %s", e.Errors, e.BrokenPromises, e.First)
+}
+
+// Range and precision of the histograms.
+const (
+	shortest = 100 // nanoseconds
+	longest  = int64(10 * time.Minute)
+	digits   = 3
+)
+
+// timings is a histogram that many goroutines write to, through a [stopwatch] each.
+type timings struct {
+	mu        sync.Mutex
+	histogram *hdrhistogram.Histogram
+}
+
+func newTimings() *timings {
+	return &timings{histogram: hdrhistogram.New(shortest, longest, digits)}
+}
+
+// add takes down some durations.
+func (t *timings) add(spans ...time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, d := range spans {
+		// Out of range is impossible: no connection lives that long.
+		_ = t.histogram.RecordValue(min(int64(d), longest))
+	}
+}
+
+// stopwatch collects durations for a [timings], so that its lock is taken rarely
+// and a connection does not cost a histogram of its own.
+type stopwatch struct {
+	into  *timings
+	spans []time.Duration
+	total int64
+}
+
+func (s *stopwatch) add(d time.Duration) {
+	s.total++
+	if s.spans = append(s.spans, d); len(s.spans) == 256 {
+		s.flush()
+	}
+}
+
+func (s *stopwatch) flush() {
+	s.into.add(s.spans...)
+	s.spans = s.spans[:0]
+}

@@ -1,0 +1,116 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// target is a server under load.
+type target struct {
+	addr     string // host:port
+	token    string
+	promises bool // it is a lock service, so what it says is checked
+	prefix   string
+	client   *http.Client // for metrics
+	close    func()
+}
+
+// openTarget returns the server of a place: the one the user named, or one of our
+// own, started for the purpose.
+func openTarget(ctx context.Context, cfg Config, p place) (*target, error) {
+	transport := &http.Transport{DisableCompression: true}
+	t := &target{
+		token:    cfg.Token,
+		promises: p == onServer,
+		// Of its own for every run, so that runs on one server do not meet.
+		prefix: "bench/" + strings.ToLower(rand.Text()[:8]) + "/",
+		client: &http.Client{Transport: transport, Timeout: 10 * time.Second},
+		close:  transport.CloseIdleConnections,
+	}
+	if p == onServer && cfg.URL != "" {
+		return t, t.find(cfg.URL)
+	}
+	stop, err := t.start(ctx, cfg, p)
+	if err != nil {
+		return nil, err
+	}
+	t.close = func() {
+		transport.CloseIdleConnections()
+		stop()
+	}
+	return t, nil
+}
+
+// find sets the address of a server the user named.
+func (t *target) find(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return fmt.Errorf("url: %w", err)
+	}
+	if u.Scheme != "http" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" {
+		return fmt.Errorf("url %q: want http://host:port, since the load is plain HTTP without a proxy between", raw)
+	}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+	}
+	t.addr = net.JoinHostPort(u.Hostname(), port)
+	return nil
+}
+
+// start starts a server of our own and returns what stops it and clears up.
+func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), err error) {
+	argv, what := cfg.CeilingServer, "ceiling server"
+	if p == onServer {
+		argv, what = cfg.Serve, "server"
+	}
+	if len(argv) == 0 {
+		return nil, errors.New(what + ": no command to start it with")
+	}
+	dir, err := os.MkdirTemp(cfg.Dir, "octostore-bench-")
+	if err != nil {
+		return nil, err
+	}
+	c, err := startChild(ctx, argv, []string{
+		"OCTOSTORE_ADDR=127.0.0.1:0",
+		"OCTOSTORE_DB=" + filepath.Join(dir, "octostore.db"),
+		"OCTOSTORE_LOG_FORMAT=json",
+		"OCTOSTORE_LOG_LEVEL=info",
+	})
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	t.addr = c.addr
+	return func() {
+		c.stop()
+		os.RemoveAll(dir)
+	}, nil
+}
+
+// name returns the name of a lock of this run.
+func (t *target) name(rest string) string { return t.prefix + rest }
+
+// request returns a request about a lock, without a body, that ends in last: the
+// empty line, or the beginning of one more header.
+func (t *target) request(method, path, last string) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s /v1/locks/%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: octostore-bench\r\n", method, path, t.addr)
+	if t.token != "" {
+		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", t.token)
+	}
+	if method == "POST" {
+		b.WriteString("Content-Length: 0\r\n")
+	}
+	b.WriteString(last)
+	return []byte(b.String())
+}
