@@ -1,0 +1,115 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Backup writes a copy of the database at source to target, a file that must not
+// exist yet, and checks that the copy is sound. A server may be running on the source
+// and go on committing: the copy is of one moment after the call. While it is made the
+// WAL of the source cannot start over and so grows with every commit.
+//
+// The copy is complete on its own, compact, readable by its owner only, and as secret
+// as the original. Errors: [ErrNewer], [ErrForeign], and those of the file system. When
+// one is returned there is no target.
+func Backup(ctx context.Context, source, target string) error {
+	useOFDLocks()
+	if err := backup(ctx, source, target); err != nil {
+		return fmt.Errorf("back up %s to %s: %w", source, target, err)
+	}
+	return nil
+}
+
+func backup(ctx context.Context, source, target string) error {
+	from, err := resolve(source)
+	if err != nil {
+		return err
+	}
+	to, err := resolve(target)
+	if err != nil {
+		return err
+	}
+	c, err := openConn(from, sqlite3.SQLITE_OPEN_READONLY)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	c.busyTimeout(int(busyTimeout.Milliseconds()))
+	if err := checkBackupSource(c); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := fill(ctx, c, f, to); err != nil {
+		os.Remove(to)
+		return err
+	}
+	return nil
+}
+
+// checkBackupSource refuses what is not a database of this program: a copy of it
+// would look like a backup and be none.
+func checkBackupSource(c *conn) error {
+	id, err := c.intOf("PRAGMA application_id")
+	if err != nil {
+		return err
+	}
+	if id != applicationID {
+		return ErrForeign
+	}
+	return checkVersion(c)
+}
+
+func fill(ctx context.Context, c *conn, f *os.File, to string) error {
+	if err := c.vacuumInto(ctx, to); err != nil {
+		return err
+	}
+	if err := checkIntegrity(ctx, to); err != nil {
+		return fmt.Errorf("check the copy: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return syncDir(to)
+}
+
+func (c *conn) vacuumInto(ctx context.Context, path string) error {
+	q, err := c.prepare("VACUUM INTO ?1")
+	if err != nil {
+		return err
+	}
+	defer q.close()
+	q.reserve(len(path))
+	q.bindText(1, path)
+	defer c.interruptedBy(ctx)()
+	if err := q.run(); err != nil {
+		return cmp.Or(ctx.Err(), err)
+	}
+	return ctx.Err()
+}
+
+func checkIntegrity(ctx context.Context, path string) error {
+	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	defer c.interruptedBy(ctx)()
+	said, err := c.textOf("PRAGMA integrity_check(1)")
+	if err != nil {
+		return cmp.Or(ctx.Err(), err)
+	}
+	if said != "ok" {
+		return errors.New(said)
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,69 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Commit makes the batch durable; see [lock.Store]. It does not look at its context:
+// a commit that was begun is finished. After an error other than [lock.ErrFull] and
+// [lock.ErrDeposed] the store accepts nothing more, since after a failed write nobody
+// knows what is on the disk.
+func (s *Store) Commit(_ context.Context, b *lock.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead != nil {
+		return fmt.Errorf("commit to %s: the store has stopped: %w", s.path, s.dead)
+	}
+	if err := s.accepts(b); err != nil {
+		return err
+	}
+	err := s.w.apply(b, s.boot, s.cfg.clocks.read())
+	if err != nil {
+		return s.refuse(err)
+	}
+	s.head = b.Segment.Last
+	s.afterCommit()
+	return nil
+}
+
+// accepts finds mistakes before anything is written.
+func (s *Store) accepts(b *lock.Batch) error {
+	switch g := &b.Segment; {
+	case !s.loaded:
+		return errors.New("commit before load")
+	case b.Prev.Seq != s.head:
+		return lock.ErrDeposed
+	case g.Count == 0 || len(g.Bytes) == 0:
+		return errors.New("commit of a batch that was not sealed")
+	case g.First <= s.head || g.Last < g.First:
+		return fmt.Errorf("commit of events %d to %d after %d", g.First, g.Last, s.head)
+	}
+	return nil
+}
+
+// refuse takes back what a failed transaction did and says what its failure means.
+func (s *Store) refuse(err error) error {
+	if e := s.w.undo(); e != nil {
+		return s.fail(errors.Join(err, fmt.Errorf("roll back: %w", e)))
+	}
+	switch {
+	case errors.Is(err, lock.ErrDeposed), failedWith(err, sqlite3.SQLITE_CONSTRAINT):
+		return lock.ErrDeposed
+	case failedWith(err, sqlite3.SQLITE_FULL):
+		s.makeRoom(err)
+		return lock.ErrFull
+	}
+	return s.fail(err)
+}
+
+// fail stops the store for good.
+func (s *Store) fail(err error) error {
+	s.dead = err
+	return fmt.Errorf("commit to %s: %w", s.path, err)
+}

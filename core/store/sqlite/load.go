@@ -1,0 +1,166 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Load returns the state the last commit left. How long a lease has yet to run it
+// finds out from the clocks: within one boot the later of the wall clock's and the
+// boot clock's answer counts, so that neither a restart nor a clock that was set ends
+// a lease early; after another boot the lease runs its full time again.
+func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snap, err := s.load(ctx)
+	if err != nil {
+		return lock.Snapshot{}, fmt.Errorf("load %s: %w", s.path, err)
+	}
+	s.head, s.loaded = snap.Head.Seq, true
+	return snap, nil
+}
+
+func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
+	if s.dead != nil {
+		return snap, s.dead
+	}
+	// One reading of the clocks, before the rows: what passes meanwhile makes a lease
+	// end later.
+	now := s.cfg.clocks.read()
+	if err := s.adopt(now); err != nil {
+		return snap, fmt.Errorf("adopt the leases of an earlier boot: %w", err)
+	}
+	if snap.Head, err = s.w.readHead(); err != nil {
+		return snap, fmt.Errorf("read head: %w", err)
+	}
+	if snap.Secret, err = s.w.meta("secret"); err != nil {
+		return snap, fmt.Errorf("read secret: %w", err)
+	}
+	if len(snap.Secret) != 32 {
+		return snap, fmt.Errorf("the secret has %d bytes, not 32", len(snap.Secret))
+	}
+	if snap.Leases, err = s.w.readLeases(ctx, now); err != nil {
+		return snap, fmt.Errorf("read leases: %w", err)
+	}
+	return snap, nil
+}
+
+// adopt makes the rows rows of this boot. Those of another boot get deadlines by
+// the clocks of this one, a full run away; were that not written down, a server that
+// crashes again and again would start them afresh each time.
+func (s *Store) adopt(now instant) error {
+	id, err := s.w.meta("boot_id")
+	if err != nil {
+		return err
+	}
+	number, err := s.w.meta("boot")
+	if err != nil {
+		return err
+	}
+	s.boot, _ = strconv.ParseInt(string(number), 10, 64)
+	present := s.cfg.clocks.boot()
+	if present != "" && present == string(id) {
+		return nil
+	}
+	s.boot++
+	return s.w.transact(func() error { return s.w.moveLeases(s.boot, present, now) })
+}
+
+// moveLeases makes now the beginning of all leases' time.
+func (w *writer) moveLeases(boot int64, bootID string, now instant) error {
+	q, err := w.prepare(`UPDATE leases SET wall_end = ?1 + max(ttl, remaining),
+		boot_end = ?2 + max(ttl, remaining), boot = ?3`)
+	if err != nil {
+		return err
+	}
+	defer q.close()
+	q.bindInt(1, now.wall)
+	q.bindInt(2, now.boot)
+	q.bindInt(3, boot)
+	if err := q.run(); err != nil {
+		return err
+	}
+	if err := w.setMeta("boot_id", []byte(bootID)); err != nil {
+		return err
+	}
+	return w.setMeta("boot", strconv.AppendInt(nil, boot, 10))
+}
+
+// readHead takes the head from the newest segment: its last number, and the hash of
+// its last line.
+func (w *writer) readHead() (lock.Head, error) {
+	q, err := w.prepare("SELECT last, bytes FROM segments ORDER BY first DESC LIMIT 1")
+	if err != nil {
+		return lock.Head{}, err
+	}
+	defer q.close()
+	more, err := q.step()
+	if err != nil || !more {
+		return lock.Head{}, err
+	}
+	lines := bytes.TrimSuffix(q.blob(1), []byte("\n"))
+	last := lines[bytes.LastIndexByte(lines, '\n')+1:]
+	return lock.Head{Seq: lock.Seq(q.int(0)), Hash: sha256.Sum256(last)}, nil
+}
+
+func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, error) {
+	q, err := w.prepare(`SELECT name, token, account, holder, reason, metadata, ttl, granted,
+		remaining, wall_end, boot_end, attempt FROM leases`)
+	if err != nil {
+		return nil, err
+	}
+	defer q.close()
+	var leases []lock.Loaded
+	for {
+		more, err := q.step()
+		if err != nil || !more {
+			return leases, err
+		}
+		l, err := readLease(q, now)
+		if err != nil {
+			return nil, err
+		}
+		leases = append(leases, l)
+		if len(leases)%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func readLease(q *stmt, now instant) (lock.Loaded, error) {
+	l := lock.Loaded{
+		Lease: lock.Lease{
+			Name:      lock.Name(q.text(0)),
+			Token:     lock.Token(q.int(1)),
+			Account:   q.text(2),
+			Holder:    q.text(3),
+			Reason:    q.text(4),
+			TTL:       time.Duration(q.int(6)),
+			GrantedAt: time.Unix(0, q.int(7)).UTC(),
+		},
+		Attempt:   decodeAttempt(q.blob(11)),
+		Remaining: remaining(q, now),
+	}
+	if metadata := q.blob(5); metadata != nil {
+		if err := json.Unmarshal(metadata, &l.Lease.Metadata); err != nil {
+			return l, fmt.Errorf("metadata of %s: %w", l.Lease.Name, err)
+		}
+	}
+	return l, nil
+}
+
+// remaining is what is left of a lease of this boot: what the slower clock says, but
+// never more than was promised. That can be more than the ttl, since a renewal with a
+// shorter one does not shorten the lease.
+func remaining(q *stmt, now instant) time.Duration {
+	promised := max(q.int(6), q.int(8))
+	left := max(q.int(9)-now.wall, q.int(10)-now.boot)
+	return time.Duration(min(left, promised))
+}

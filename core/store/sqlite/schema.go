@@ -1,0 +1,185 @@
+package sqlite
+
+import (
+	"crypto/rand"
+	"fmt"
+)
+
+// applicationID marks a database file as one of OctoStore: "Octo" in ASCII.
+const applicationID = 0x4f63746f
+
+// migrations lead from each PRAGMA user_version to the next. A released one never
+// changes; a new one goes to the end.
+//
+// All times are integers: nanoseconds since 1970 where they are of a wall clock,
+// nanoseconds since the boot where they are of CLOCK_BOOTTIME.
+var migrations = []string{
+	`-- The journal. A segment is the batch of one commit; first and last are the
+	-- sequence numbers of its events, bytes their lines.
+	CREATE TABLE segments (
+		first INTEGER PRIMARY KEY,
+		last  INTEGER NOT NULL,
+		count INTEGER NOT NULL,
+		time  INTEGER NOT NULL,
+		bytes BLOB    NOT NULL
+	) STRICT;
+
+	-- What is held, and what it takes to go on after a restart.
+	CREATE TABLE leases (
+		name      TEXT PRIMARY KEY,
+		token     INTEGER NOT NULL,
+		account   TEXT    NOT NULL,
+		holder    TEXT    NOT NULL,
+		reason    TEXT    NOT NULL,
+		metadata  TEXT,             -- a JSON object
+		ttl       INTEGER NOT NULL,
+		granted   INTEGER NOT NULL,
+		remaining INTEGER NOT NULL, -- when the row was written
+		wall_end  INTEGER NOT NULL,
+		boot_end  INTEGER NOT NULL,
+		boot      INTEGER NOT NULL, -- which boot boot_end is of, see meta
+		attempt   BLOB              -- key and parameters, 32 + 16 bytes
+	) WITHOUT ROWID, STRICT;
+
+	-- secret: what lease ids are derived from.
+	-- boot_id, boot: the boot the rows were last adopted in; its number.
+	CREATE TABLE meta (
+		key   TEXT PRIMARY KEY,
+		value ANY NOT NULL
+	) WITHOUT ROWID, STRICT;`,
+}
+
+// migrate brings the schema of a new or older file up to date, each step in a
+// transaction of its own. The file has passed checkOrigin and checkVersion.
+func migrate(c *conn) error {
+	version, err := c.intOf("PRAGMA user_version")
+	if err != nil {
+		return err
+	}
+	for v := int(version); v < len(migrations); v++ {
+		if err := c.transact(func() error { return step(c, v) }); err != nil {
+			return fmt.Errorf("migrate the schema to version %d: %w", v+1, err)
+		}
+	}
+	return nil
+}
+
+// checkVersion refuses a file that a newer program has migrated.
+func checkVersion(c *conn) error {
+	version, err := c.intOf("PRAGMA user_version")
+	if err != nil {
+		return err
+	}
+	if version > int64(len(migrations)) {
+		return fmt.Errorf("%w: its schema has version %d, this program knows versions up to %d", ErrNewer, version, len(migrations))
+	}
+	return nil
+}
+
+// checkOrigin refuses a database that some other program made.
+func checkOrigin(c *conn) error {
+	id, err := c.intOf("PRAGMA application_id")
+	if err != nil {
+		return err
+	}
+	objects, err := c.intOf("SELECT count(*) FROM sqlite_schema")
+	if err != nil {
+		return err
+	}
+	fresh := id == 0 && objects == 0
+	if id != applicationID && !fresh {
+		return ErrForeign
+	}
+	return nil
+}
+
+func step(c *conn, version int) error {
+	if err := c.exec(migrations[version]); err != nil {
+		return err
+	}
+	if version == 0 {
+		if err := identify(c); err != nil {
+			return err
+		}
+	}
+	return c.exec(fmt.Sprintf("PRAGMA user_version = %d", version+1))
+}
+
+// identify makes what a new database is known by.
+func identify(c *conn) error {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	if err := c.setMeta("secret", secret); err != nil {
+		return err
+	}
+	return c.exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+}
+
+// transact runs f between BEGIN IMMEDIATE and COMMIT, or takes back what it did.
+func (c *conn) transact(f func() error) error {
+	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := f()
+	if err == nil {
+		err = c.exec("COMMIT")
+	}
+	if err != nil && !c.idle() {
+		c.exec("ROLLBACK")
+	}
+	return err
+}
+
+// intOf returns the first column of the first row, 0 if there is none.
+func (c *conn) intOf(sql string) (int64, error) {
+	q, err := c.prepare(sql)
+	if err != nil {
+		return 0, err
+	}
+	defer q.close()
+	if more, err := q.step(); err != nil || !more {
+		return 0, err
+	}
+	return q.int(0), nil
+}
+
+// textOf is intOf for text.
+func (c *conn) textOf(sql string) (string, error) {
+	q, err := c.prepare(sql)
+	if err != nil {
+		return "", err
+	}
+	defer q.close()
+	if more, err := q.step(); err != nil || !more {
+		return "", err
+	}
+	return q.text(0), nil
+}
+
+// meta returns a value of the table meta, nil if there is none.
+func (c *conn) meta(key string) ([]byte, error) {
+	q, err := c.prepare("SELECT value FROM meta WHERE key = ?1")
+	if err != nil {
+		return nil, err
+	}
+	defer q.close()
+	q.reserve(len(key))
+	q.bindText(1, key)
+	if more, err := q.step(); err != nil || !more {
+		return nil, err
+	}
+	return q.blob(0), nil
+}
+
+// setMeta puts a value into the table meta.
+func (c *conn) setMeta(key string, value []byte) error {
+	q, err := c.prepare("REPLACE INTO meta (key, value) VALUES (?1, ?2)")
+	if err != nil {
+		return err
+	}
+	defer q.close()
+	q.reserve(len(key) + len(value))
+	q.bindText(1, key)
+	q.bindBlob(2, value)
+	return q.run()
+}

@@ -1,0 +1,135 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// readers is a pool of read-only connections, opened when first needed.
+type readers struct {
+	path   string
+	free   chan *reader  // one entry per slot; nil: not opened yet
+	closed chan struct{} // closed by close
+}
+
+// reader is a read-only connection with its one statement prepared.
+type reader struct {
+	*conn
+	segments *stmt
+}
+
+const maxReaders = 4
+
+func newReaders(path string) readers {
+	r := readers{path: path, free: make(chan *reader, maxReaders), closed: make(chan struct{})}
+	for range maxReaders {
+		r.free <- nil
+	}
+	return r
+}
+
+// close waits for the calls under way and closes the connections. Later calls get
+// [ErrClosed].
+func (r *readers) close() {
+	close(r.closed)
+	for range maxReaders {
+		if c := <-r.free; c != nil {
+			c.close()
+		}
+	}
+}
+
+// take waits for a connection. The caller gives it back by put.
+func (r *readers) take(ctx context.Context) (*reader, error) {
+	select {
+	case <-r.closed:
+		return nil, ErrClosed
+	default:
+	}
+	select {
+	case <-r.closed:
+		return nil, ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case c := <-r.free:
+		if c != nil {
+			return c, nil
+		}
+		c, err := openReader(r.path)
+		if err != nil {
+			r.free <- nil
+		}
+		return c, err
+	}
+}
+
+func (r *readers) put(c *reader) { r.free <- c }
+
+func openReader(path string) (*reader, error) {
+	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY)
+	if err != nil {
+		return nil, err
+	}
+	c.busyTimeout(int(busyTimeout.Milliseconds()))
+	// Segments do not overlap, so only the last one that begins at or before ?1 can
+	// hold events on both sides of it.
+	s, err := c.prepare(`SELECT first, last, count, time, bytes FROM segments
+		WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0) AND last > ?1
+		ORDER BY first`)
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return &reader{conn: c, segments: s}, nil
+}
+
+func (r *reader) close() {
+	r.segments.close()
+	r.conn.close()
+}
+
+// Segments returns committed segments; see [journal.Store]. It does not wait for
+// commits, nor they for it.
+func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
+	r, err := s.readers.take(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read segments: %w", err)
+	}
+	defer s.readers.put(r)
+	segments, err := r.read(ctx, after, events)
+	if err != nil {
+		return nil, fmt.Errorf("read segments after %d: %w", after, err)
+	}
+	return segments, nil
+}
+
+func (r *reader) read(ctx context.Context, after lock.Seq, events int) (segments []lock.Segment, err error) {
+	q := r.segments
+	defer q.reset() // which ends the read transaction
+	q.bindInt(1, int64(min(after, math.MaxInt64)))
+	for n := 0; n < events || n == 0; {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		more, err := q.step()
+		if err != nil || !more {
+			return segments, err
+		}
+		g := lock.Segment{
+			First: lock.Seq(q.int(0)),
+			Last:  lock.Seq(q.int(1)),
+			Count: int(q.int(2)),
+			Time:  time.Unix(0, q.int(3)).UTC(),
+			Bytes: q.blob(4),
+		}
+		segments = append(segments, g)
+		n += g.Count
+	}
+	return segments, nil
+}

@@ -1,0 +1,262 @@
+// Package sqlite keeps a table and its journal in one SQLite file. What a commit
+// wrote survives a power cut; a full disk loses nothing and is left by itself once
+// there is space again.
+//
+// # Files
+//
+// Beside PATH lie PATH-wal and PATH-shm (SQLite's own, gone after a clean stop),
+// PATH-lock (held by the one process that may write; never deleted) and
+// PATH-ballast (space given up when the disk is full, so that leases can still be
+// released). While a store is open, copy the database with [Backup], not with cp.
+//
+// # Connections
+//
+// One connection writes, under a mutex. A second one only moves pages from the WAL
+// into the database while commits go on. A few more read, each for as long as one
+// call takes.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+)
+
+var _ journal.Store = (*Store)(nil)
+
+// Why a database cannot be opened.
+var (
+	ErrInUse   = errors.New("the database is in use by another server")
+	ErrNewer   = errors.New("the database was made by a newer version of this program")
+	ErrForeign = errors.New("the file is a database of some other program")
+	// ErrClosed is the answer of a closed store.
+	ErrClosed = errors.New("the store is closed")
+)
+
+// Config says where a store is kept.
+type Config struct {
+	// Path is the database file. It is created, readable by its owner only, if
+	// there is none.
+	Path string
+	// Ballast is the size of the file kept in reserve for a full disk, in bytes;
+	// 0 means 1 MiB, less than 0 none.
+	Ballast int64
+	// Logger is told what the operator should know and no answer says: that the
+	// disk filled up, that it has space again. Nil means nobody is told.
+	Logger *slog.Logger
+
+	clocks   clocks // the system's
+	walSize  int64  // 0: defaultWAL, less than 0: not extended
+	maxPages int64  // of the database file; 0: SQLite's limit
+}
+
+// Store is an open database. It is safe for use by many goroutines.
+type Store struct {
+	cfg  Config
+	log  *slog.Logger
+	path string // absolute, without symbolic links
+	lock *sideLock
+
+	mu     sync.Mutex // guards what follows, up to the blank line
+	w      *writer
+	head   lock.Seq
+	boot   int64 // number of this boot, which the rows written now are of
+	loaded bool
+	dead   error // why nothing more is accepted
+	spare  ballast
+	pace   pace
+
+	readers readers
+	wake    chan struct{} // to the upkeep, capacity 1
+	stop    chan struct{}
+	upkeep  sync.WaitGroup
+}
+
+// Open opens the database, which it creates or brings up to date as needed, and
+// makes this process the one that may write to it.
+//
+// Errors: [ErrInUse], [ErrNewer], [ErrForeign], and those of the file system.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	useOFDLocks()
+	path, err := resolve(cfg.Path)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	held, err := takeSideLock(path)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	s := newStore(cfg, path, held)
+	if err := s.start(); err != nil {
+		s.abandon()
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// useOFDLocks asks SQLite for locks that survive the closing of another descriptor
+// of the same file. It works once per process, before the first file; where it does
+// not, SQLite's usual locks do.
+var useOFDLocks = sync.OnceFunc(func() { driver.OFDLocking(true) })
+
+func newStore(cfg Config, path string, held *sideLock) *Store {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Ballast == 0 {
+		cfg.Ballast = 1 << 20
+	}
+	if cfg.walSize == 0 {
+		cfg.walSize = defaultWAL
+	}
+	cfg.clocks = cfg.clocks.orSystem()
+	return &Store{
+		cfg:     cfg,
+		log:     cfg.Logger,
+		path:    path,
+		lock:    held,
+		spare:   ballast{path: path + "-ballast", size: cfg.Ballast},
+		pace:    newPace(),
+		readers: newReaders(path),
+		wake:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+	}
+}
+
+func (s *Store) start() error {
+	if err := create(s.path); err != nil {
+		return err
+	}
+	w, err := openWriter(s.path, s.cfg)
+	if err != nil {
+		return err
+	}
+	s.w = w
+	if err := s.w.extendWAL(s.path+"-wal", s.cfg.walSize); err != nil {
+		s.log.Warn("the write-ahead log could not be extended; commits will be slower", "path", s.path, "error", err)
+	}
+	if err := s.spare.restore(); err != nil {
+		s.log.Warn("there is no space for the reserve against a full disk", "path", s.path, "error", err)
+		s.spare.lost(time.Now())
+	}
+	mover, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	if err != nil {
+		return err
+	}
+	s.upkeep.Go(func() { s.keepUp(mover) })
+	return nil
+}
+
+// abandon gives back what a failed start had taken.
+func (s *Store) abandon() {
+	if s.w != nil {
+		s.w.close()
+	}
+	s.lock.release()
+}
+
+// create makes an empty file for a database that does not exist yet, so that it is
+// private from its first byte on. SQLite gives its other files the same mode.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return syncDir(path)
+}
+
+// syncDir makes the directory entry of path survive a power cut.
+func syncDir(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// resolve returns the one path all names of a database file lead to, so that a
+// symbolic link is no way around the side lock.
+func resolve(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("no path given")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real, nil
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, filepath.Base(path)), nil
+}
+
+// Close waits for calls under way, moves everything into the database file, and
+// lets another process open it. After a Close that returned nil the file is complete
+// on its own.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.w == nil {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	w, dead := s.w, s.dead
+	s.w, s.dead = nil, ErrClosed
+	s.mu.Unlock()
+
+	close(s.stop)
+	s.upkeep.Wait()
+	s.readers.close()
+	err := w.finish(dead != nil)
+	s.lock.release()
+	if err != nil {
+		return fmt.Errorf("close database %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// Sizes returns the bytes the database file and its write-ahead log take, 0 for a
+// file that is not there.
+func (s *Store) Sizes() (db, wal int64) { return sizeOf(s.path), sizeOf(s.path + "-wal") }
+
+func sizeOf(path string) int64 {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return fi.Size()
+}
+
+// Full reports whether the disk is full: a commit was refused for lack of space, or
+// there was none for the reserve at the start, and the reserve could not be put back
+// since.
+func (s *Store) Full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.spare.full
+}

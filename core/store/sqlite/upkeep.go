@@ -1,0 +1,152 @@
+package sqlite
+
+import (
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Commits append to the WAL; somebody has to move its pages into the database so
+// that it can start over. SQLite would do so inside a commit. Here it happens beside
+// the commits, in two steps:
+//
+//   - the bulk, on a connection of its own, while commits go on;
+//   - what they have added meanwhile, on the writing connection between two of them.
+//     That is little, and when nothing is left to move the next commit starts the WAL
+//     over.
+//
+// A reader that is still in the WAL puts the second step off. Readers are brief, so
+// usually the next attempt succeeds; only a WAL that got long nevertheless makes
+// commits wait for them.
+const (
+	moveEvery   = 2048                   // frames between attempts
+	insistAt    = 16384                  // frames from which commits wait for readers
+	insistFor   = 100 * time.Millisecond // at most
+	insistAgain = 2                      // times as many frames until the next time
+)
+
+// pace says when the WAL is long enough for the next attempt.
+type pace struct {
+	frames   int // after the newest commit
+	moveAt   int
+	insistAt int
+}
+
+func newPace() pace { return pace{moveAt: moveEvery, insistAt: insistAt} }
+
+// after notes the length of the WAL and reports whether to move its pages.
+func (p *pace) after(frames int) bool {
+	if frames < p.frames { // it started over
+		*p = newPace()
+	}
+	p.frames = frames
+	if frames < p.moveAt {
+		return false
+	}
+	p.moveAt = frames + moveEvery
+	return true
+}
+
+// insists reports whether this attempt should wait for readers.
+func (p *pace) insists() bool {
+	if p.frames < p.insistAt {
+		return false
+	}
+	p.insistAt = insistAgain * p.frames
+	return true
+}
+
+// afterCommit wakes the upkeep if there is something for it to do.
+func (s *Store) afterCommit() {
+	move := s.pace.after(s.w.walFrames())
+	if !move && !(s.spare.full && s.spare.due(time.Now())) {
+		return
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// keepUp does what commits leave to do, until the store is closed.
+func (s *Store) keepUp(mover *conn) {
+	defer mover.close()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.wake:
+		}
+		s.moveWAL(mover)
+		s.restoreBallast()
+	}
+}
+
+func (s *Store) moveWAL(mover *conn) {
+	if err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
+		s.halt(err)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead != nil {
+		return
+	}
+	if err := s.moveRest(); err != nil && !passing(err) {
+		s.dead = err
+	}
+}
+
+// moveRest moves what is left, between two commits.
+func (s *Store) moveRest() error {
+	if !s.pace.insists() {
+		return s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE)
+	}
+	s.w.busyTimeout(int(insistFor.Milliseconds()))
+	defer s.w.busyTimeout(int(busyTimeout.Milliseconds()))
+	return s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_RESTART)
+}
+
+// passing reports whether a checkpoint that failed can be tried again. Until then
+// the WAL has everything.
+func passing(err error) bool {
+	return failedWith(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
+}
+
+// halt stops the store: pages that could not be written to the database file leave
+// nobody the wiser about what is in it.
+func (s *Store) halt(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead == nil {
+		s.dead = err
+	}
+}
+
+// makeRoom gives up the ballast after a commit found no space, and lets the WAL
+// start over if it can.
+func (s *Store) makeRoom(cause error) {
+	if !s.spare.full {
+		s.log.Warn("no space left to record changes", "path", s.path, "error", cause)
+	}
+	s.spare.drop()
+	s.spare.lost(time.Now())
+	if err := s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
+		s.dead = err
+	}
+}
+
+// restoreBallast puts the ballast back once there is space again.
+func (s *Store) restoreBallast() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.dead != nil || !s.spare.due(now) {
+		return
+	}
+	if err := s.spare.restore(); err != nil {
+		s.spare.lost(now)
+		return
+	}
+	s.log.Info("there is space again to record changes", "path", s.path)
+}

@@ -1,0 +1,285 @@
+package sqlite
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// writer is the one connection that changes the database, with the statements of a
+// commit prepared.
+type writer struct {
+	*conn
+	begin, commit, rollback *stmt
+	newest, segment         *stmt
+	put, drop               *stmt
+	stmts                   []*stmt
+}
+
+// defaultWAL is the size the WAL file is kept at. It holds 4,060 frames: two short
+// of where SQLite's index of the WAL needs a second block, so that on a full disk it
+// is the WAL that has no room, which is a clean refusal, and not its index.
+const defaultWAL = 32 + 4060*(24+4096)
+
+// Waiting for the lock of another process: its backup, or somebody's sqlite3.
+const busyTimeout = 10 * time.Second
+
+func openWriter(path string, cfg Config) (_ *writer, err error) {
+	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{conn: c}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	c.busyTimeout(int(busyTimeout.Milliseconds()))
+	if err := w.configure(cfg); err != nil {
+		return nil, err
+	}
+	if err := migrate(c); err != nil {
+		return nil, err
+	}
+	w.watchWAL()
+	return w, w.prepareAll()
+}
+
+func (w *writer) configure(cfg Config) error {
+	// A file that is not ours is refused before anything is written to it.
+	if err := cmp.Or(checkOrigin(w.conn), checkVersion(w.conn)); err != nil {
+		return err
+	}
+	if mode, err := w.textOf("PRAGMA journal_mode = WAL"); err != nil || mode != "wal" {
+		return cmp.Or(err, fmt.Errorf("the file system does not allow a write-ahead log: SQLite stays in mode %q", mode))
+	}
+	pragmas := []string{
+		"PRAGMA synchronous = FULL",
+		"PRAGMA temp_store = MEMORY",
+		fmt.Sprintf("PRAGMA journal_size_limit = %d", cfg.walSize),
+	}
+	if cfg.maxPages > 0 {
+		pragmas = append(pragmas, fmt.Sprintf("PRAGMA max_page_count = %d", cfg.maxPages))
+	}
+	for _, p := range pragmas {
+		if err := w.exec(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) prepareAll() error {
+	for _, p := range []struct {
+		to  **stmt
+		sql string
+	}{
+		{&w.begin, "BEGIN IMMEDIATE"},
+		{&w.commit, "COMMIT"},
+		{&w.rollback, "ROLLBACK"},
+		{&w.newest, "SELECT last FROM segments ORDER BY first DESC LIMIT 1"},
+		{&w.segment, "INSERT INTO segments (first, last, count, time, bytes) VALUES (?1, ?2, ?3, ?4, ?5)"},
+		{&w.put, `REPLACE INTO leases (name, token, account, holder, reason, metadata, ttl, granted,
+			remaining, wall_end, boot_end, boot, attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`},
+		{&w.drop, "DELETE FROM leases WHERE name = ?1"},
+	} {
+		s, err := w.prepare(p.sql)
+		if err != nil {
+			return err
+		}
+		*p.to, w.stmts = s, append(w.stmts, s)
+	}
+	return nil
+}
+
+func (w *writer) close() error {
+	for _, s := range w.stmts {
+		s.close()
+	}
+	w.stmts = nil
+	return w.conn.close()
+}
+
+// finish closes the connection. Closing the last connection moves the WAL into the
+// database and deletes it; after a failure it is left for the next start, which
+// knows best what of it counts.
+func (w *writer) finish(failed bool) error {
+	if failed {
+		w.leaveWAL()
+		return w.close()
+	}
+	w.busyTimeout(int(time.Second.Milliseconds())) // for a backup that is still reading
+	err := w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE)
+	return cmp.Or(err, w.close())
+}
+
+// apply makes one transaction of the batch: its segment and the final rows.
+func (w *writer) apply(b *lock.Batch, boot int64, now instant) error {
+	if err := w.begin.run(); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := w.checkHead(b.Prev.Seq); err != nil {
+		return err
+	}
+	if err := w.addSegment(&b.Segment); err != nil {
+		return fmt.Errorf("add segment %d: %w", b.Segment.First, err)
+	}
+	for i := range b.Rows {
+		if err := w.setRow(&b.Rows[i], boot, now); err != nil {
+			return fmt.Errorf("set row of %s: %w", b.Rows[i].Name, err)
+		}
+	}
+	if err := w.commit.run(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// undo takes back a transaction that failed, and reports an error if that cannot be
+// done. Some failures, a full disk at COMMIT for one, have taken it back already.
+func (w *writer) undo() error {
+	if w.idle() {
+		return nil
+	}
+	return w.rollback.run()
+}
+
+// checkHead looks into the file whether the batch builds on what is there. The side
+// lock keeps other processes out; this is for the case that it did not, as on a
+// network file system that only pretends to lock.
+func (w *writer) checkHead(want lock.Seq) error {
+	defer w.newest.reset()
+	more, err := w.newest.step()
+	if err != nil {
+		return fmt.Errorf("read head: %w", err)
+	}
+	var head lock.Seq
+	if more {
+		head = lock.Seq(w.newest.int(0))
+	}
+	if head != want {
+		return lock.ErrDeposed
+	}
+	return nil
+}
+
+func (w *writer) addSegment(g *lock.Segment) error {
+	s := w.segment
+	s.reserve(len(g.Bytes))
+	s.bindInt(1, int64(g.First))
+	s.bindInt(2, int64(g.Last))
+	s.bindInt(3, int64(g.Count))
+	s.bindInt(4, g.Time.UnixNano())
+	s.bindBlob(5, g.Bytes)
+	return s.run()
+}
+
+func (w *writer) setRow(r *lock.Row, boot int64, now instant) error {
+	if r.Lease == nil {
+		w.drop.reserve(len(r.Name))
+		w.drop.bindText(1, string(r.Name))
+		return w.drop.run()
+	}
+	l, s := r.Lease, w.put
+	metadata, err := encodeMetadata(l.Metadata)
+	if err != nil {
+		return err
+	}
+	remaining := l.ExpiresAt.Sub(now.time)
+	s.reserve(len(r.Name) + len(l.Account) + len(l.Holder) + len(l.Reason) + len(metadata) + attemptSize)
+	s.bindText(1, string(r.Name))
+	s.bindInt(2, int64(l.Token))
+	s.bindText(3, l.Account)
+	s.bindText(4, l.Holder)
+	s.bindText(5, l.Reason)
+	if metadata == "" {
+		s.bindNull(6)
+	} else {
+		s.bindText(6, metadata)
+	}
+	s.bindInt(7, int64(l.TTL))
+	s.bindInt(8, l.GrantedAt.UnixNano())
+	s.bindInt(9, int64(remaining))
+	s.bindInt(10, now.wall+int64(remaining))
+	s.bindInt(11, now.boot+int64(remaining))
+	s.bindInt(12, boot)
+	if r.Attempt.IsZero() {
+		s.bindNull(13)
+	} else {
+		s.bindBlob(13, encodeAttempt(r.Attempt))
+	}
+	return s.run()
+}
+
+// encodeMetadata returns "" for no metadata, else a JSON object.
+func encodeMetadata(m map[string]string) (string, error) {
+	if len(m) == 0 {
+		return "", nil
+	}
+	b, err := json.Marshal(m)
+	return string(b), err
+}
+
+const attemptSize = 32 + 16
+
+func encodeAttempt(a lock.Attempt) []byte { return append(a.Key[:], a.Params[:]...) }
+
+func decodeAttempt(b []byte) (a lock.Attempt) {
+	copy(a.Params[:], b[copy(a.Key[:], b):])
+	return a
+}
+
+// extendWAL gives the WAL file its full size before the first commit: overwriting a
+// file is much cheaper to make durable than lengthening it.
+//
+// SQLite takes zeros for the end of the log. The log must be empty when they are
+// written, so it is emptied first, and the write lock keeps it so.
+func (w *writer) extendWAL(path string, size int64) error {
+	if size <= 0 {
+		return nil
+	}
+	if err := w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE); err != nil {
+		return err
+	}
+	if err := w.begin.run(); err != nil {
+		return err
+	}
+	defer w.rollback.run()
+	fi, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if fi.Size() != 0 {
+		return fmt.Errorf("%s is not empty", path)
+	}
+	return writeZeros(path, size)
+}
+
+// writeZeros writes real zeros, which a hole or space reserved without writing
+// would not replace: the file system had to record at each commit that they are
+// written now.
+func writeZeros(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	zeros := make([]byte, 1<<20)
+	for left := size; left > 0 && err == nil; left -= int64(len(zeros)) {
+		_, err = f.Write(zeros[:min(left, int64(len(zeros)))])
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		f.Truncate(0) // leave the space to the commits
+	}
+	return err
+}

@@ -1,0 +1,158 @@
+// Package storetest is what every store has to pass. A store's own tests call [Run]
+// and add what only that store promises.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Fixture is one store under test.
+type Fixture struct {
+	// Store is empty and has not been loaded.
+	Store journal.Store
+	// Reopen stops the store in good order, starts it again on what it left, and
+	// returns it, not loaded yet.
+	Reopen func() journal.Store
+}
+
+// Run checks that the stores made by open keep every promise of [journal.Store].
+// Each call of open makes a new store, to be cleaned up with the test.
+func Run(t *testing.T, open func(t *testing.T) Fixture) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, Fixture)
+	}{
+		{"a new store is empty and has a secret", testEmpty},
+		{"the secret stays", testSecret},
+		{"every field of a lease comes back", testFields},
+		{"rows are replaced and forgotten", testRows},
+		{"a batch may be large", testLargeBatch},
+		{"a batch without rows moves the head", testNoRows},
+		{"the head is the last line of the newest segment", testHead},
+		{"a batch that builds on another head changes nothing", testDeposed},
+		{"a commit is finished whatever becomes of its context", testCanceled},
+		{"segments are read by cursor, whole", testSegments},
+		{"segments can be read while commits go on", testConcurrentReads},
+		{"a lease has left what it was promised", testRemaining},
+		{"a lease that was renewed for less keeps its end", testRemainingBeyondTTL},
+		{"a store is what a plain model says it is", testModel},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+	}
+}
+
+// Line is a timeline that makes batches as a table and its journal do, except that
+// its lines say little. The zero Line begins an empty journal.
+type Line struct{ Head lock.Head }
+
+// Batch returns the next batch: that many events, and these rows.
+func (l *Line) Batch(events int, rows ...lock.Row) *lock.Batch {
+	b := &lock.Batch{Prev: l.Head, Rows: rows}
+	now := time.Now()
+	head := l.Head
+	var text bytes.Buffer
+	for range events {
+		head.Seq++
+		line := fmt.Appendf(nil, `{"seq":%d,"kind":"granted","prev":"%x"}`, head.Seq, head.Hash)
+		head.Hash = sha256.Sum256(line)
+		text.Write(append(line, '\n'))
+		b.Events = append(b.Events, lock.Event{Seq: head.Seq, Time: now, Kind: lock.Granted})
+	}
+	b.Next = head
+	b.Segment = lock.Segment{First: l.Head.Seq + 1, Last: head.Seq, Count: events, Time: now, Bytes: text.Bytes()}
+	return b
+}
+
+// Commit commits the next batch of the line.
+func (l *Line) Commit(t testing.TB, s journal.Store, events int, rows ...lock.Row) *lock.Batch {
+	t.Helper()
+	b := l.Batch(events, rows...)
+	if err := s.Commit(t.Context(), b); err != nil {
+		t.Fatalf("commit: %v", err)
+	}
+	l.Head = b.Next
+	return b
+}
+
+// Load loads the store.
+func Load(t testing.TB, s journal.Store) lock.Snapshot {
+	t.Helper()
+	snap, err := s.Load(t.Context())
+	if err != nil {
+		t.Fatalf("load: %v", err)
+	}
+	slices.SortFunc(snap.Leases, func(a, b lock.Loaded) int {
+		return strings.Compare(string(a.Lease.Name), string(b.Lease.Name))
+	})
+	return snap
+}
+
+// Row returns the row of a lease that was just granted.
+func Row(name lock.Name, token lock.Token, ttl time.Duration) lock.Row {
+	now := time.Now()
+	return lock.Row{Name: name, Lease: &lock.Lease{
+		Name: name, Token: token, Account: "ci", Holder: "job-1", TTL: ttl, GrantedAt: now, ExpiresAt: now.Add(ttl),
+	}}
+}
+
+// Free returns the row of a name that nobody holds.
+func Free(name lock.Name) lock.Row { return lock.Row{Name: name} }
+
+// CheckLeases fails the test unless the snapshot holds exactly the leases of rows,
+// by name, each with at most what it was promised and at least what is left of that.
+func CheckLeases(t testing.TB, snap lock.Snapshot, rows ...lock.Row) {
+	t.Helper()
+	var got, want []lock.Loaded
+	for _, l := range snap.Leases {
+		l.Remaining = 0
+		got = append(got, l)
+	}
+	for _, r := range rows {
+		want = append(want, lock.Loaded{Lease: *r.Lease, Attempt: r.Attempt})
+	}
+	ignore := cmpopts.IgnoreFields(lock.Lease{}, "ExpiresAt")
+	if diff := cmp.Diff(want, got, ignore); diff != "" {
+		t.Fatalf("leases (-want +got):\n%s", diff)
+	}
+	for i, l := range snap.Leases {
+		checkRemaining(t, rows[i].Lease, l.Remaining)
+	}
+}
+
+// slack is how far two clocks, read one after the other, may be apart.
+const slack = time.Millisecond
+
+func checkRemaining(t testing.TB, l *lock.Lease, got time.Duration) {
+	t.Helper()
+	if least := time.Until(l.ExpiresAt) - slack; got < least {
+		t.Errorf("%s has %s left, less than the promised %s", l.Name, got, least)
+	}
+	if most := max(l.TTL, l.ExpiresAt.Sub(l.GrantedAt)); got > most {
+		t.Errorf("%s has %s left, more than it ever had, %s", l.Name, got, most)
+	}
+}
+
+// Drain reads all segments after a cursor, in pages of at least events events.
+func Drain(ctx context.Context, s journal.Store, after lock.Seq, events int) (all []lock.Segment, err error) {
+	for {
+		page, err := s.Segments(ctx, after, events)
+		if err != nil || len(page) == 0 {
+			return all, err
+		}
+		all = append(all, page...)
+		after = page[len(page)-1].Last
+	}
+}
