@@ -49,6 +49,7 @@ func rootCommand() *cobra.Command {
 		demoCommand(),
 		benchCommand(),
 		configCommand(),
+		backupCommand(),
 		versionCommand(),
 	)
 	return root

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/core/store/sqlite"
+)
+
+func backupCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "backup TARGET",
+		Short: "Copy the database to a new file, while a server runs or not",
+		Long: "Copy the database (OCTOSTORE_DB) to a new file, and check the copy. A server may be\n" +
+			"running on it. Keep the copy as secret as the database: it holds the keys that\n" +
+			"lease ids are made with. To restore, stop the server and put the copy in the\n" +
+			"place of the database.",
+		Args: cobra.ExactArgs(1),
+	}
+	envFile := envFileFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		loaded, err := loadConfig(*envFile)
+		warnUnknown(cmd.ErrOrStderr(), loaded)
+		if err != nil {
+			return err
+		}
+		source, target := string(loaded.DB), args[0]
+		if err := sqlite.Backup(cmd.Context(), source, target); err != nil {
+			return fmt.Errorf("back up %s: %w", source, err)
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "copied %s to %s\n", source, target)
+		return err
+	}
+	return cmd
+}
