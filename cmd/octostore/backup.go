@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -26,8 +27,11 @@ func backupCommand() *cobra.Command {
 			return err
 		}
 		source, target := string(loaded.DB), args[0]
+		if _, err := os.Stat(source); err != nil {
+			return fmt.Errorf("back up the database: %w; OCTOSTORE_DB says where it is", err)
+		}
 		if err := sqlite.Backup(cmd.Context(), source, target); err != nil {
-			return fmt.Errorf("back up %s: %w", source, err)
+			return err // it names both files
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "copied %s to %s\n", source, target)
 		return err
