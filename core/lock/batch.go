@@ -1,0 +1,178 @@
+package lock
+
+import "time"
+
+// batch is what has been decided since the last commit.
+type batch struct {
+	events  []Event
+	bytes   int // estimate
+	steps   int
+	answers []answer
+	dirty   []*entry
+	changed []*entry
+	granted []*waiter // out of the queue, by a grant of this batch
+	ends    int       // entries added to ended
+	overs   int       // entries added to over
+	undone  []*entry  // whose grant was to be undone
+}
+
+// answer is a reply on its way to whoever asked, held back until the commit.
+type answer struct {
+	to     *command
+	reply  reply
+	waiter *waiter // the reply is a hand-over to it, or its call
+}
+
+// record appends an event and gives it its sequence number, unless the audit level
+// leaves it out; then the number is 0.
+func (m *machine) record(e Event) Seq {
+	if !m.cfg.Level.records(e.Kind) {
+		return 0
+	}
+	m.seq++
+	e.Seq = m.seq
+	e.Time = m.now
+	m.batch.events = append(m.batch.events, e)
+	m.batch.bytes += e.size()
+	return e.Seq
+}
+
+// size estimates the bytes of the event's line.
+func (e *Event) size() int {
+	n := 300 + len(e.Cause) + len(e.RequestID) + len(e.Actor.UserAgent)
+	if l := e.Lease; l != nil {
+		n += len(l.Name) + len(l.Account) + len(l.Holder) + len(l.Reason)
+		for k, v := range l.Metadata {
+			n += len(k) + len(v) + 6
+		}
+	}
+	for _, note := range e.Notes {
+		n += len(note.Policy) + len(note.Key) + len(note.Value) + 32
+	}
+	return n
+}
+
+func (m *machine) answer(c *command, r reply) {
+	m.batch.answers = append(m.batch.answers, answer{to: c, reply: r})
+}
+
+func (m *machine) refuse(c *command, err error) { m.answer(c, reply{err: err}) }
+
+// rows are the final rows of the names whose lease changed in this batch.
+func (m *machine) rows() []Row {
+	var rows []Row
+	for _, e := range m.batch.changed {
+		if row, ok := e.row(); ok {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+func (e *entry) row() (Row, bool) {
+	row := Row{Name: e.name}
+	if e.held != nil {
+		row.Lease = e.held.lease
+		if e.held.attempt != nil {
+			row.Attempt = *e.held.attempt
+		}
+	}
+	var before *Lease
+	if e.before != nil {
+		before = e.before.lease
+	}
+	return row, before != row.Lease
+}
+
+// accept makes the batch final: what it had for the disk is there.
+func (m *machine) accept() {
+	if len(m.batch.events) > 0 {
+		m.retryAt = time.Time{}
+	}
+}
+
+// takeBack undoes the batch in memory, because it was surely not written. Leases,
+// deadlines and counts are as they were (invariant 7). Whoever was granted the lock
+// out of the queue is back in their place; those who left are gone all the same.
+// Sequence numbers are not given out a second time.
+func (m *machine) takeBack() {
+	m.retryAt = m.now.Add(fullBackoff)
+	for _, e := range m.batch.changed {
+		m.replace(e, e.before)
+	}
+	for _, w := range m.batch.granted {
+		m.restore(w)
+	}
+	for _, e := range m.batch.changed {
+		if e.held != nil && e.called != nil {
+			m.withdrawCall(e.called)
+		}
+	}
+	for _, e := range m.batch.undone {
+		m.undoLater(e)
+	}
+	m.ended.takeBack(m.batch.ends)
+	m.over.takeBack(m.batch.overs)
+}
+
+// undoLater keeps in mind that the grant of e did not arrive, although the batch
+// that undid it was refused.
+func (m *machine) undoLater(e *entry) {
+	if e.held == nil {
+		return
+	}
+	h := *e.held
+	h.undoAt = m.retryAt
+	if h.attempt != nil {
+		h.undoAt = m.now.Add(grace)
+	}
+	m.replace(e, &h)
+}
+
+// restore puts a waiter whose grant was taken back where it stood. If its lock is
+// free it is tried again in a while: nothing else would.
+func (m *machine) restore(w *waiter) {
+	m.enter(w)
+	w.req.place = w
+	if w.entry.held == nil {
+		m.schedule.set(&w.due, m.retryAt)
+	}
+}
+
+// outstanding reports whether an answer still stands after its batch was taken
+// back: a hand-over does not, and a call only if the lock was free before.
+func (a *answer) outstanding() bool {
+	return a.waiter == nil || a.reply.call != nil && a.waiter.entry.called == a.waiter
+}
+
+// finish ends the batch, once it is accepted or taken back, its views are published
+// and its answers sent. Entries where nothing goes on are forgotten.
+func (m *machine) finish() {
+	for _, e := range m.batch.changed {
+		e.changed, e.before = false, nil
+	}
+	for _, e := range m.batch.dirty {
+		e.dirty = false
+		if e.idle() {
+			delete(m.entries, e.name)
+		}
+	}
+	m.clearBatch()
+}
+
+func (m *machine) clearBatch() {
+	b := &m.batch
+	clear(b.answers)
+	clear(b.dirty)
+	clear(b.changed)
+	clear(b.granted)
+	clear(b.undone)
+	*b = batch{
+		events:  nil, // the journal may still read them
+		answers: b.answers[:0],
+		dirty:   b.dirty[:0],
+		changed: b.changed[:0],
+		granted: b.granted[:0],
+		undone:  b.undone[:0],
+	}
+}

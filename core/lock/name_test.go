@@ -1,0 +1,158 @@
+package lock
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseName(t *testing.T) {
+	seg := strings.Repeat("s", MaxSegment)
+	for _, good := range []string{
+		"a", "deploy/prod", "A.b-c_9", "a/b/c/d", seg, "...", ".hidden", "acquire/it", "acquired", "renew.x",
+		strings.Repeat(seg+"/", 3) + seg[:MaxName-3*(MaxSegment+1)],
+	} {
+		if n, err := ParseName(good); err != nil || string(n) != good {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for bad, problem := range map[string]string{
+		"":                       "is empty",
+		"/a":                     "empty segment",
+		"a/":                     "empty segment",
+		"a//b":                   "empty segment",
+		".":                      `segment "."`,
+		"a/../b":                 `segment ".."`,
+		"a b":                    `byte ' '`,
+		"a\nb":                   `byte '\n'`,
+		"ä":                      "byte",
+		"a%2Fb":                  `byte '%'`,
+		"acquire":                `reserved word "acquire"`,
+		"deploy/prod/history":    `reserved word "history"`,
+		seg + "x":                "segment of 65 bytes",
+		strings.Repeat("a", 257): "257 bytes",
+	} {
+		_, err := ParseName(bad)
+		var input *InputError
+		if !errors.As(err, &input) || input.Field != "name" || !strings.Contains(input.Problem, problem) || input.Want == "" {
+			t.Errorf("%q: got %v, want a problem with %q", bad, err, problem)
+		}
+	}
+}
+
+func FuzzParseName(f *testing.F) {
+	for _, s := range []string{"a/b", "", "a//b", "..", "acquire", "a/é", "\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n, err := ParseName(s)
+		if err != nil {
+			return
+		}
+		if string(n) != s || len(s) > MaxName || strings.ContainsAny(s, " \n\r\t%\\\"'") || strings.Contains(s, "//") {
+			t.Errorf("accepted %q as %q", s, n)
+		}
+		if err := CheckPrefix(s); err != nil {
+			t.Errorf("the name %q is not a prefix of itself: %v", s, err)
+		}
+	})
+}
+
+func TestBoundsOfWhatARequestSays(t *testing.T) {
+	many := map[string]string{}
+	for i := range MaxMetadata + 1 {
+		many[strings.Repeat("k", i+1)] = ""
+	}
+	for _, c := range []struct {
+		field string
+		err   error
+	}{
+		{"ttl", CheckTTL(999*time.Millisecond, time.Hour)},
+		{"ttl", CheckTTL(time.Hour+1, time.Hour)},
+		{"ttl", CheckTTL(-time.Second, time.Hour)},
+		{"holder", CheckText("holder", strings.Repeat("é", 65), MaxHolder)},
+		{"reason", CheckText("reason", "line\nbreak", MaxReason)},
+		{"reason", CheckText("reason", "bell\a", MaxReason)},
+		{"reason", CheckText("reason", "\xff", MaxReason)},
+		{"reason", CheckText("reason", "right\u202eto left", MaxReason)},
+		{"metadata", CheckMetadata(many)},
+		{"metadata", CheckMetadata(map[string]string{"Upper": ""})},
+		{"metadata", CheckMetadata(map[string]string{"": ""})},
+		{"meta.k", CheckMetadata(map[string]string{"k": "a\x00b"})},
+		{"meta.k", CheckMetadata(map[string]string{"k": strings.Repeat("v", 513)})},
+		{"prefix", CheckPrefix("a b")},
+		{"prefix", CheckPrefix(strings.Repeat("a", 257))},
+	} {
+		var input *InputError
+		if !errors.As(c.err, &input) || input.Field != c.field || input.Problem == "" || input.Want == "" {
+			t.Errorf("got %v, want an input error for %s", c.err, c.field)
+		}
+	}
+	for what, err := range map[string]error{
+		"least ttl":    CheckTTL(time.Second, time.Hour),
+		"longest ttl":  CheckTTL(time.Hour, time.Hour),
+		"text":         CheckText("holder", "ci-4711 (Größe 1) \ufffd", MaxHolder),
+		"metadata":     CheckMetadata(map[string]string{"ticket.id_1-a": "OPS-7"}),
+		"empty prefix": CheckPrefix(""),
+		"half segment": CheckPrefix("deploy/p"),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestAnAttemptIsItsKeyAndWhatItAsksFor(t *testing.T) {
+	const key = "0123456789abcdef"
+	attempt := func(key string, ttl time.Duration, holder string, meta map[string]string) Attempt {
+		t.Helper()
+		a, err := NewAttempt(key, ttl, holder, meta)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	base := attempt(key, time.Minute, "h", map[string]string{"a": "1", "b": "2"})
+	if base != attempt(key, time.Minute, "h", map[string]string{"b": "2", "a": "1"}) {
+		t.Error("the same twice differs")
+	}
+	for what, other := range map[string]Attempt{
+		"ttl":                attempt(key, time.Hour, "h", map[string]string{"a": "1", "b": "2"}),
+		"holder":             attempt(key, time.Minute, "i", map[string]string{"a": "1", "b": "2"}),
+		"metadata":           attempt(key, time.Minute, "h", map[string]string{"a": "1"}),
+		"where a value ends": attempt(key, time.Minute, "h", map[string]string{"a": "1b2"}),
+	} {
+		if other.Key != base.Key || other.Params == base.Params {
+			t.Errorf("another %s is not seen", what)
+		}
+	}
+	if !attempt("", time.Minute, "", nil).IsZero() {
+		t.Error("no key is an attempt")
+	}
+	for _, bad := range []string{"short", strings.Repeat("k", 129), "0123456789abcde f", "0123456789abcdé"} {
+		if _, err := NewAttempt(bad, time.Minute, "", nil); err == nil {
+			t.Errorf("key %q is accepted", bad)
+		}
+	}
+}
+
+func TestRecentForgetsTheOldestFirst(t *testing.T) {
+	now := time.Unix(0, 0)
+	r := newRecent[string, int](time.Minute, 2)
+	has := func(k string) bool { _, ok := r.get(now, k); return ok }
+	r.add(now, "a", 1)
+	r.add(now.Add(time.Second), "b", 2)
+	r.add(now.Add(2*time.Second), "c", 3)
+	if has("a") || !has("b") || !has("c") {
+		t.Error("of three it keeps not the newest two")
+	}
+	r.takeBack(1)
+	if has("c") || !has("b") {
+		t.Error("what was taken back is still there, or more than that is gone")
+	}
+	now = now.Add(61 * time.Second)
+	if has("b") || len(r.known) != 0 {
+		t.Error("after its time it is still there")
+	}
+}

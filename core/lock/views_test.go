@@ -1,0 +1,83 @@
+package lock
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestListing(t *testing.T) {
+	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
+		for _, n := range []Name{"a", "deploy/prod", "deploy/staging", "deploys", "z"} {
+			mustAcquire(t, tab, try(n))
+		}
+		other := try("deploy/other")
+		other.Actor.Account = "other"
+		mustAcquire(t, tab, other)
+		for _, c := range []struct {
+			q    Query
+			want string
+			next Name
+		}{
+			{Query{Limit: 10}, "[a deploy/other deploy/prod deploy/staging deploys z]", ""},
+			{Query{Limit: 6}, "[a deploy/other deploy/prod deploy/staging deploys z]", ""},
+			{Query{Limit: 2}, "[a deploy/other]", "deploy/other"},
+			{Query{Limit: 2, After: "deploy/other"}, "[deploy/prod deploy/staging]", "deploy/staging"},
+			{Query{Limit: 10, Prefix: "deploy/"}, "[deploy/other deploy/prod deploy/staging]", ""},
+			{Query{Limit: 10, Prefix: "deploy"}, "[deploy/other deploy/prod deploy/staging deploys]", ""},
+			{Query{Limit: 10, Prefix: "deploy/", After: "deploy/prod"}, "[deploy/staging]", ""},
+			{Query{Limit: 10, Prefix: "deploy/", After: "zz"}, "[]", ""},
+			{Query{Limit: 10, Account: "other"}, "[deploy/other]", ""},
+			{Query{Limit: 10, Visible: func(n Name) bool { return len(n) == 1 }}, "[a z]", ""},
+		} {
+			views, next := tab.List(c.q)
+			names := []Name{}
+			for _, v := range views {
+				names = append(names, v.Name)
+			}
+			if fmt.Sprint(names) != c.want || next != c.next {
+				t.Errorf("%+v:\n got %v %q\nwant %v %q", c.q, names, next, c.want, c.next)
+			}
+		}
+	})
+}
+
+func TestAListingOfManyNamesIsComplete(t *testing.T) {
+	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
+		const all = 3*scanStep + 7
+		for i := range all {
+			a := try(Name(fmt.Sprintf("n%06d", i)))
+			a.Actor.Account = fmt.Sprint("acct", i%7)
+			a.TTL = time.Hour
+			mustAcquire(t, tab, a)
+		}
+		seen := 0
+		for after := Name(""); ; {
+			views, next := tab.List(Query{Limit: 100, After: after, Account: "acct3"})
+			seen += len(views)
+			if after = next; next == "" {
+				break
+			}
+		}
+		if want := (all + 3) / 7; seen != want {
+			t.Errorf("saw %d, want %d", seen, want)
+		}
+	})
+}
+
+func TestStatsCountWhatHappened(t *testing.T) {
+	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
+		g := mustAcquire(t, tab, try("x"))
+		waiting := tab.start(t.Context(), wait("x", time.Minute))
+		time.Sleep(2 * time.Second)
+		if s := tab.Stats(); s.Held != 1 || s.Waiters != 1 {
+			t.Errorf("%d held, %d waiting", s.Held, s.Waiters)
+		}
+		mustRelease(t, tab, g)
+		<-waiting
+		s := tab.Stats()
+		if s.Held != 1 || s.Waiters != 0 || s.Waits.Count() != 2 || s.Waits.Sum != 2 || s.Holds.Sum != 2 || s.Batches.Sum != 3 || s.Commits.Count() != 2 {
+			t.Errorf("got %+v", s)
+		}
+	})
+}
