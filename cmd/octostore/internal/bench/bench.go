@@ -229,7 +229,7 @@ func (r *run) report() *Report {
 		Rounds:     r.rounds(),
 		DurationMS: r.cfg.Duration.Milliseconds(),
 		WarmupMS:   max(0, r.cfg.Warmup).Milliseconds(),
-		DiskSyncUS: micros(median(r.syncs)),
+		DiskSyncUS: rounded(micros(median(r.syncs))),
 	}
 	for _, g := range r.groups {
 		for _, s := range g {

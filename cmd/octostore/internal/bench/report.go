@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -59,8 +60,8 @@ type Share struct {
 func summarize(s, ceiling *step) Row {
 	row := Row{
 		Name: s.name, Connections: s.connections, Waiters: s.waiters, Writers: s.writers, Locks: s.locks,
-		PerSecond:       median(each(s.samples, (*sample).rate)),
-		WritesPerSecond: median(each(s.samples, (*sample).writeRate)),
+		PerSecond:       rounded(median(each(s.samples, (*sample).rate))),
+		WritesPerSecond: rounded(median(each(s.samples, (*sample).writeRate))),
 		ServerCPUUS:     medianKnown(each(s.samples, (*sample).cpuEach)),
 		ResidentBytes:   medianKnown(each(s.samples, (*sample).residentEach)),
 		HeapBytes:       medianKnown(each(s.samples, (*sample).heapEach)),
@@ -79,7 +80,7 @@ func summarize(s, ceiling *step) Row {
 			row.FirstError = sample.first.Error()
 		}
 	}
-	at := func(quantile float64) float64 { return micros(time.Duration(all.ValueAtQuantile(quantile))) }
+	at := func(quantile float64) float64 { return rounded(micros(time.Duration(all.ValueAtQuantile(quantile)))) }
 	row.P50US, row.P95US, row.P99US, row.MaxUS = at(50), at(95), at(99), at(100)
 	return row
 }
@@ -120,7 +121,7 @@ func medianKnown(figures []*float64) *float64 {
 	if len(known) == 0 {
 		return nil
 	}
-	m := median(known)
+	m := rounded(median(known))
 	return &m
 }
 
@@ -135,7 +136,7 @@ func share(samples, ceiling []*sample) *Share {
 	if len(ratios) == 0 {
 		return nil
 	}
-	return &Share{Median: median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios)}
+	return &Share{Median: rounded(median(ratios)), Min: rounded(slices.Min(ratios)), Max: rounded(slices.Max(ratios))}
 }
 
 // failure returns a [*FailedError] if anything in the report is one.
@@ -153,5 +154,8 @@ func (r *Report) failure() error {
 	}
 	return &failed
 }
+
+// rounded returns figure to three places, which is more than was measured.
+func rounded(figure float64) float64 { return math.Round(figure*1000) / 1000 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
