@@ -1,0 +1,300 @@
+package journal_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 123456789, time.UTC)
+
+func open(t *testing.T) (*journal.Journal, journal.Store) {
+	t.Helper()
+	store := memory.New()
+	j := journal.New(store)
+	if _, err := j.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return j, store
+}
+
+// write commits and publishes batches of n events each and returns the last number.
+func write(t *testing.T, j *journal.Journal, first lock.Seq, sizes ...int) lock.Seq {
+	t.Helper()
+	seq := first
+	for _, n := range sizes {
+		b := &lock.Batch{}
+		for range n {
+			b.Events = append(b.Events, lock.Event{Seq: seq, Time: noon, Kind: lock.Started})
+			seq++
+		}
+		if err := j.Commit(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		j.Publish()
+	}
+	return seq - 1
+}
+
+func TestALineSaysWhatHappenedAndNoSecret(t *testing.T) {
+	lease := &lock.Lease{
+		Name: "deploy/prod", Token: 7, Account: "acme", Holder: `ci "1"`, Reason: "tab\there", TTL: time.Minute,
+		Metadata: map[string]string{"ticket": "OPS-7", "a": "é\u2028"}, GrantedAt: noon, ExpiresAt: noon.Add(time.Minute),
+	}
+	actor := lock.Actor{Account: "acme", TokenID: "tk1", RemoteAddr: "127.0.0.1:9", UserAgent: "curl/8"}
+	other := lock.Actor{Account: "ops"}
+	b := &lock.Batch{Events: []lock.Event{
+		{Seq: 7, Time: noon, Kind: lock.Granted, Lease: lease, Actor: actor, RequestID: "r1", Waited: 1500 * time.Microsecond,
+			Notes: []lock.Note{{Policy: "freeze", Key: "window", Value: "none"}}},
+		{Seq: 8, Time: noon.Add(time.Second), Kind: lock.Renewed, Lease: lease, Actor: actor},
+		{Seq: 9, Time: noon.Add(2 * time.Second), Kind: lock.Broken, Lease: lease, Actor: other, Cause: "stuck"},
+		{Seq: 12, Time: noon.Add(3 * time.Second), Kind: lock.Stopped},
+	}}
+	journal.Seal(b)
+	lines := strings.Split(strings.TrimSuffix(string(b.Segment.Bytes), "\n"), "\n")
+	for i, want := range []string{
+		`{"seq":7,"time":"2026-03-04T12:00:00.123456Z","kind":"granted","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"waited_ms":1,"token_id":"tk1","remote_addr":"127.0.0.1:9","user_agent":"curl/8","request_id":"r1","notes":[{"policy":"freeze","key":"window","value":"none"}],"prev":""}`,
+		`{"seq":8,"time":"2026-03-04T12:00:01.123456Z","kind":"renewed","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"expires_at":"2026-03-04T12:01:00.123456Z","token_id":"tk1","remote_addr":"127.0.0.1:9","user_agent":"curl/8","prev":"` + hash(lines[0]) + `"}`,
+		`{"seq":9,"time":"2026-03-04T12:00:02.123456Z","kind":"broken","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"held_ms":2000,"by":"ops","cause":"stuck","prev":"` + hash(lines[1]) + `"}`,
+		`{"seq":12,"time":"2026-03-04T12:00:03.123456Z","kind":"stopped","prev":"` + hash(lines[2]) + `"}`,
+	} {
+		if lines[i] != want {
+			t.Errorf("line %d\n got %s\nwant %s", i, lines[i], want)
+		}
+	}
+	head, err := journal.HeadOf(b.Segment)
+	if err != nil || head != b.Next || head.Seq != 12 || head.Hash != sha256.Sum256([]byte(lines[3])) {
+		t.Errorf("head %+v, %v; want %+v", head, err, b.Next)
+	}
+}
+
+func hash(line string) string {
+	sum := sha256.Sum256([]byte(line))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func FuzzEveryLineIsJSON(f *testing.F) {
+	f.Add("holder", "reason", "k", "v")
+	f.Add("\"\\", "\x00\x1f\x7f", "é", "\xff\xfe")
+	f.Add("\u2028</script>", "", "", "\n")
+	f.Fuzz(func(t *testing.T, holder, reason, k, v string) {
+		b := &lock.Batch{Events: []lock.Event{{Seq: 1, Time: noon, Kind: lock.Denied, Cause: v,
+			Lease: &lock.Lease{Name: "n", Holder: holder, Reason: reason, Metadata: map[string]string{k: v}}}}}
+		journal.Seal(b)
+		line := bytes.TrimSuffix(b.Segment.Bytes, []byte("\n"))
+		if bytes.ContainsAny(line, "\n\r") {
+			t.Fatalf("a line breaks: %q", line)
+		}
+		var got struct {
+			Holder, Reason, Cause string
+			Metadata              map[string]string
+		}
+		if err := json.Unmarshal(line, &got); err != nil {
+			t.Fatalf("%v: %q", err, line)
+		}
+		valid := func(s string) string { return string([]rune(s)) }
+		if got.Holder != valid(holder) || got.Reason != valid(reason) || got.Cause != valid(v) || got.Metadata[valid(k)] != valid(v) {
+			t.Errorf("got %+v from %q %q %q %q", got, holder, reason, k, v)
+		}
+	})
+}
+
+// The chain goes on over batches and restarts.
+func TestTheChainGoesOnAfterARestart(t *testing.T) {
+	j, store := open(t)
+	last := write(t, j, 100, 3, 1)
+	again := journal.New(store)
+	if _, err := again.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, again, last+1000, 2)
+	segments, err := again.Scan(t.Context(), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prev := ""
+	n := 0
+	for _, s := range segments {
+		for line := range strings.Lines(string(s.Bytes)) {
+			var got struct{ Prev string }
+			if err := json.Unmarshal([]byte(line), &got); err != nil || got.Prev != prev {
+				t.Fatalf("line %d: prev %q, want %q (%v)", n, got.Prev, prev, err)
+			}
+			prev = hash(strings.TrimSuffix(line, "\n"))
+			n++
+		}
+	}
+	if n != 6 {
+		t.Errorf("read %d lines, want 6", n)
+	}
+}
+
+func TestARefusedBatchLeavesTheChainAlone(t *testing.T) {
+	store := &refusing{Store: memory.New()}
+	j := journal.New(store)
+	if _, err := j.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, j, 1, 1)
+	store.refuse = true
+	b := &lock.Batch{Events: []lock.Event{{Seq: 2, Time: noon, Kind: lock.Started}}}
+	if err := j.Commit(t.Context(), b); !errors.Is(err, lock.ErrFull) {
+		t.Fatal(err)
+	}
+	j.Publish()
+	if j.Head() != 1 {
+		t.Errorf("the head is %d", j.Head())
+	}
+	store.refuse = false
+	write(t, j, 3, 1)
+	if segments, err := j.Scan(t.Context(), 1, 10); err != nil || len(segments) != 1 || segments[0].First != 3 {
+		t.Errorf("got %v, %v", segments, err)
+	}
+}
+
+type refusing struct {
+	journal.Store
+	refuse bool
+}
+
+func (r *refusing) Commit(ctx context.Context, b *lock.Batch) error {
+	if r.refuse {
+		return lock.ErrFull
+	}
+	return r.Store.Commit(ctx, b)
+}
+
+// A reader sees nothing before it is published, whether it reads memory or the store.
+func TestAReaderStopsAtThePublishedHead(t *testing.T) {
+	j, _ := open(t)
+	write(t, j, 1, 2)
+	b := &lock.Batch{Events: []lock.Event{{Seq: 3, Time: noon, Kind: lock.Started}}}
+	if err := j.Commit(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []lock.Seq{0, 1, 2} {
+		segments, err := j.Scan(t.Context(), after, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range segments {
+			if s.Last > 2 {
+				t.Errorf("after %d: reads %d, which is not published", after, s.Last)
+			}
+		}
+	}
+	j.Publish()
+	if segments, _ := j.Scan(t.Context(), 2, 100); len(segments) != 1 {
+		t.Error("what is published cannot be read")
+	}
+}
+
+// Reading by cursor gives every event once, from memory, from the store, and across
+// the border between them.
+func TestScanningIsCompleteFromAnyCursor(t *testing.T) {
+	j, _ := open(t)
+	sizes := make([]int, 0, 300)
+	for i := range 300 {
+		sizes = append(sizes, 1+i%40) // more than the ring holds
+	}
+	last := write(t, j, 1, sizes...)
+	if last < journal.RingEvents+1000 {
+		t.Fatalf("only %d events: the store is never read", last)
+	}
+	for _, start := range []lock.Seq{0, 1, 17, last - journal.RingEvents - 50, last - journal.RingEvents, last - 1000, last - 1, last} {
+		for _, page := range []int{1, 7, 1000, 1 << 20} {
+			cursor := start
+			for {
+				segments, err := j.Scan(t.Context(), cursor, page)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(segments) == 0 {
+					break
+				}
+				for i, s := range segments {
+					if s.Last <= cursor || i > 0 && s.First != cursor+1 || i == 0 && s.First > cursor+1 {
+						t.Fatalf("from %d by %d: segment %d–%d after %d", start, page, s.First, s.Last, cursor)
+					}
+					cursor = s.Last
+				}
+			}
+			if cursor != last {
+				t.Errorf("from %d by %d: ended at %d of %d", start, page, cursor, last)
+			}
+		}
+	}
+}
+
+func TestWaitingReadersAreWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, _ := open(t)
+		woken := make(chan error, 100)
+		for range cap(woken) {
+			go func() { woken <- j.Wait(t.Context(), 5) }()
+		}
+		synctest.Wait()
+		write(t, j, 1, 5)
+		synctest.Wait()
+		if len(woken) != 0 {
+			t.Fatal("woken although there is nothing new")
+		}
+		write(t, j, 6, 1)
+		synctest.Wait()
+		if len(woken) != cap(woken) {
+			t.Fatalf("%d of %d woke up", len(woken), cap(woken))
+		}
+		for range cap(woken) {
+			if err := <-woken; err != nil {
+				t.Error(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { woken <- j.Wait(ctx, 6) }()
+		go func() { woken <- j.Wait(context.Background(), 6) }()
+		synctest.Wait()
+		cancel()
+		if err := <-woken; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		j.Close()
+		if err := <-woken; !errors.Is(err, journal.ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+func BenchmarkSeal(b *testing.B) {
+	for _, n := range []int{1, 64} {
+		b.Run(fmt.Sprint("events=", n), func(b *testing.B) {
+			lease := &lock.Lease{Name: "deploy/prod", Account: "local", TTL: time.Minute}
+			batch := &lock.Batch{}
+			for i := range n {
+				batch.Events = append(batch.Events, lock.Event{Seq: lock.Seq(1e15) + lock.Seq(i), Time: noon, Kind: lock.Granted, Lease: lease,
+					Actor: lock.Actor{Account: "local", RemoteAddr: "127.0.0.1:54321", UserAgent: "curl/8.5.0"}, RequestID: "0123456789abcdef"})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				journal.Seal(batch)
+			}
+			b.SetBytes(int64(len(batch.Segment.Bytes)))
+			b.ReportMetric(float64(len(batch.Segment.Bytes))/float64(n), "bytes/event")
+		})
+	}
+}

@@ -1,0 +1,280 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// house is a service with its table and journal, in virtual time.
+type house struct {
+	*core.Service
+	table   *lock.Table
+	journal *journal.Journal
+}
+
+func inHouse(t *testing.T, cfg core.Config, f func(t *testing.T, h house)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		j := journal.New(memory.New())
+		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(t, house{core.New(table, cfg), table, j})
+		table.Close()
+	})
+}
+
+// record returns the journal's lines.
+func (h house) record(t *testing.T) string {
+	t.Helper()
+	segments, err := h.journal.Scan(t.Context(), 0, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, s := range segments {
+		b.Write(s.Bytes)
+	}
+	return b.String()
+}
+
+var me = auth.Local()
+
+func (h house) mustAcquire(t *testing.T, r core.AcquireRequest) lock.Grant {
+	t.Helper()
+	g, err := h.Acquire(t.Context(), me, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func (h house) mustRelease(t *testing.T, g lock.Grant) {
+	t.Helper()
+	if _, err := h.Release(t.Context(), me, lock.Release{Name: g.Lease.Name, LeaseID: g.LeaseID}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestARequestIsCheckedBeforeAnythingHappens(t *testing.T) {
+	inHouse(t, core.Config{MaxTTL: time.Minute, Guard: &scripted{}}, func(t *testing.T, h house) {
+		for field, r := range map[string]core.AcquireRequest{
+			"ttl":             {Name: "x", TTL: 2 * time.Minute},
+			"wait":            {Name: "x", Wait: -time.Second},
+			"holder":          {Name: "x", Holder: "a\nb"},
+			"reason":          {Name: "x", Reason: strings.Repeat("r", 513)},
+			"metadata":        {Name: "x", Metadata: map[string]string{"K": "v"}},
+			"Idempotency-Key": {Name: "x", Key: "short"},
+		} {
+			_, err := h.Acquire(t.Context(), me, r)
+			var input *lock.InputError
+			if !errors.As(err, &input) || input.Field != field {
+				t.Errorf("%s: %v", field, err)
+			}
+		}
+		if got := h.record(t); got != "" {
+			t.Errorf("it is on record: %s", got)
+		}
+	})
+}
+
+func TestNobodyMayDoAnything(t *testing.T) {
+	inHouse(t, core.Config{}, func(t *testing.T, h house) {
+		g := h.mustAcquire(t, core.AcquireRequest{Name: "x"})
+		var nobody auth.Principal
+		ctx := t.Context()
+		_, acquire := h.Acquire(ctx, nobody, core.AcquireRequest{Name: "y"})
+		_, renew := h.Renew(ctx, nobody, lock.Renewal{Name: "x", LeaseID: g.LeaseID})
+		_, release := h.Release(ctx, nobody, lock.Release{Name: "x", LeaseID: g.LeaseID})
+		_, breaking := h.Break(ctx, nobody, lock.Breaking{Name: "x", Cause: "because"})
+		_, get := h.Get(nobody, "x")
+		for what, err := range map[string]error{"acquire": acquire, "renew": renew, "release": release, "break": breaking, "get": get} {
+			if !errors.Is(err, core.ErrForbidden) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if views, _, err := h.List(nobody, lock.Query{Limit: 10}); err != nil || len(views) != 0 {
+			t.Errorf("list: %v, %v", views, err)
+		}
+		if views, _, err := h.List(me, lock.Query{Limit: 10}); err != nil || len(views) != 1 {
+			t.Errorf("list for one who may: %v, %v", views, err)
+		}
+	})
+}
+
+func TestDefaultsAndBounds(t *testing.T) {
+	inHouse(t, core.Config{}, func(t *testing.T, h house) {
+		if g := h.mustAcquire(t, core.AcquireRequest{Name: "x"}); g.Lease.TTL != time.Minute || g.Lease.Account != "local" {
+			t.Errorf("got %+v", g.Lease)
+		}
+		start := time.Now()
+		_, err := h.Acquire(t.Context(), me, core.AcquireRequest{Name: "x", TTL: time.Hour, Wait: 24 * time.Hour})
+		if err != nil || time.Since(start) != time.Minute {
+			t.Errorf("the waiter is granted after %v: %v", time.Since(start), err)
+		}
+		if w := h.Wait(24 * time.Hour); w != 10*time.Minute {
+			t.Errorf("a wait is cut to %v", w)
+		}
+	})
+}
+
+// scripted is a guard that says what a test wants it to.
+type scripted struct {
+	request, grant func(core.Question) (core.Verdict, error)
+}
+
+func (s *scripted) Covers(_ core.Hook, name lock.Name) bool {
+	return strings.HasPrefix(string(name), "prod/")
+}
+
+func (s *scripted) Judge(_ context.Context, q core.Question) (core.Verdict, error) {
+	ask := s.request
+	if q.Phase == core.PhaseGrant {
+		ask = s.grant
+	}
+	if ask == nil {
+		return core.Verdict{}, nil
+	}
+	return ask(q)
+}
+
+func deny(core.Question) (core.Verdict, error) {
+	return core.Verdict{}, &core.DeniedError{Policy: "freeze", Reason: "closed for the holidays", RetryAfter: time.Hour}
+}
+
+func TestAPolicysNoIsRecordedAndKeepsTheLockFree(t *testing.T) {
+	inHouse(t, core.Config{Guard: &scripted{request: deny}}, func(t *testing.T, h house) {
+		_, err := h.Acquire(t.Context(), me, core.AcquireRequest{Name: "prod/db", Holder: "ci"})
+		var denied *core.DeniedError
+		if !errors.As(err, &denied) || denied.Policy != "freeze" || denied.RetryAfter != time.Hour {
+			t.Fatal(err)
+		}
+		if v, _ := h.Get(me, "prod/db"); v.Lease != nil {
+			t.Error("it has the lock all the same")
+		}
+		if got := h.record(t); !strings.Contains(got, `"kind":"denied","name":"prod/db","account":"local","holder":"ci"`) || !strings.Contains(got, "closed for the holidays") {
+			t.Errorf("on record: %s", got)
+		}
+		h.mustAcquire(t, core.AcquireRequest{Name: "test/db"}) // no policy covers it
+	})
+}
+
+func TestAPolicyThatCannotAnswerIsNotANo(t *testing.T) {
+	broken := func(core.Question) (core.Verdict, error) {
+		return core.Verdict{}, &core.PolicyError{Policy: "freeze", Err: errors.New("out of fuel")}
+	}
+	inHouse(t, core.Config{Guard: &scripted{request: broken}}, func(t *testing.T, h house) {
+		_, err := h.Acquire(t.Context(), me, core.AcquireRequest{Name: "prod/db"})
+		var policy *core.PolicyError
+		if !errors.As(err, &policy) {
+			t.Fatal(err)
+		}
+		if got := h.record(t); !strings.Contains(got, `"kind":"policy_error"`) {
+			t.Errorf("on record: %s", got)
+		}
+	})
+}
+
+func TestCapsOnlyLower(t *testing.T) {
+	guard := &scripted{request: func(core.Question) (core.Verdict, error) {
+		return core.Verdict{TTL: 10 * time.Second, Wait: 3 * time.Second, CapWait: true, Notes: []lock.Note{{Policy: "maxttl", Key: "cap", Value: "10s"}}}, nil
+	}}
+	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
+		if g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", TTL: time.Hour}); g.Lease.TTL != 10*time.Second {
+			t.Errorf("ttl %v", g.Lease.TTL)
+		}
+		if g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/b", TTL: 5 * time.Second}); g.Lease.TTL != 5*time.Second {
+			t.Errorf("a shorter ttl became %v", g.Lease.TTL)
+		}
+		start := time.Now()
+		_, err := h.Acquire(t.Context(), me, core.AcquireRequest{Name: "prod/a", Wait: time.Minute})
+		if held := new(*lock.HeldError); !errors.As(err, held) || time.Since(start) != 3*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		if got := h.record(t); !strings.Contains(got, `"notes":[{"policy":"maxttl","key":"cap","value":"10s"}]`) {
+			t.Errorf("on record: %s", got)
+		}
+	})
+}
+
+// An idempotency key recognises what was asked, not what a cap made of it.
+func TestACapDoesNotMakeAnAttemptAnother(t *testing.T) {
+	cap := 30 * time.Second
+	guard := &scripted{request: func(core.Question) (core.Verdict, error) { return core.Verdict{TTL: cap}, nil }}
+	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
+		r := core.AcquireRequest{Name: "prod/a", TTL: time.Hour, Key: "0123456789abcdef"}
+		first := h.mustAcquire(t, r)
+		cap = 20 * time.Second
+		if again := h.mustAcquire(t, r); !again.Repeat || again.LeaseID != first.LeaseID {
+			t.Errorf("got %+v", again)
+		}
+	})
+}
+
+func TestAWaiterIsJudgedAgainAtItsTurn(t *testing.T) {
+	var waited time.Duration
+	guard := &scripted{grant: func(q core.Question) (core.Verdict, error) {
+		waited = q.Waited
+		if q.Asked.Holder == "frozen" {
+			return deny(q)
+		}
+		return core.Verdict{Notes: []lock.Note{{Policy: "p", Key: "seen", Value: "at the turn"}}}, nil
+	}}
+	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
+		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := h.Acquire(t.Context(), me, core.AcquireRequest{Name: "prod/a", Holder: "frozen", Wait: time.Minute})
+			first <- err
+		}()
+		synctest.Wait()
+		go func() {
+			_, err := h.Acquire(t.Context(), me, core.AcquireRequest{Name: "prod/a", Holder: "fine", Wait: time.Minute})
+			second <- err
+		}()
+		time.Sleep(5 * time.Second)
+		h.mustRelease(t, g)
+		if err := <-first; !errors.As(err, new(*core.DeniedError)) {
+			t.Error(err)
+		}
+		if err := <-second; err != nil || waited != 5*time.Second {
+			t.Errorf("%v after %v", err, waited)
+		}
+		got := h.record(t)
+		for _, want := range []string{`"kind":"denied"`, `"value":"at the turn"`} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s is not on record: %s", want, got)
+			}
+		}
+		if strings.Contains(got, `"kind":"undone"`) {
+			t.Errorf("policy undid a grant: %s", got)
+		}
+	})
+}
+
+func TestDrainingShows(t *testing.T) {
+	inHouse(t, core.Config{}, func(t *testing.T, h house) {
+		if h.Draining() || h.Serving() != nil {
+			t.Error("it does not serve")
+		}
+		h.table.Drain()
+		if !h.Draining() || h.Serving() != nil {
+			t.Error("a draining server serves those who hold")
+		}
+	})
+}
