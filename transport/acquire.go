@@ -1,0 +1,88 @@
+package transport
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// acquire takes the lock, waiting for it if asked to.
+func (x *exchange) acquire() error {
+	req, err := x.acquireRequest()
+	if err != nil {
+		return err
+	}
+	grant, err := x.api.service.Acquire(x.context(), principal(x.r), req)
+	if err != nil {
+		return err
+	}
+	return x.hand(grant, x.api.service.Wait(req.Wait))
+}
+
+func (x *exchange) acquireRequest() (core.AcquireRequest, error) {
+	p := &x.params
+	req := core.AcquireRequest{
+		Origin:   x.origin(),
+		Name:     x.name,
+		Holder:   p.values[fieldHolder],
+		Reason:   p.values[fieldReason],
+		Metadata: p.meta,
+	}
+	var err error
+	if req.TTL, err = p.ttl(); err != nil {
+		return req, err
+	}
+	if req.Wait, err = p.wait(x.r.Header); err != nil {
+		return req, err
+	}
+	req.Key, err = single(x.r.Header, "Idempotency-Key")
+	return req, err
+}
+
+// hand gives a grant to its holder, or takes it back. Whatever goes wrong before
+// the answer has left the process, nobody may be left with a lock he does not know
+// of; a write that succeeded is never taken back.
+func (x *exchange) hand(grant lock.Grant, wait time.Duration) error {
+	undo := true
+	defer func() {
+		if undo {
+			x.api.service.Undo(grant)
+		}
+	}()
+	if x.context().Err() != nil {
+		return lock.ErrGone
+	}
+	if !x.lasts(grant.Lease) {
+		undo = false // it ends by itself
+		return lock.ErrTooLate
+	}
+	contentType := x.encodeGrant(grant, wait)
+	if err := x.deliver(http.StatusOK, contentType); err != nil {
+		return lock.ErrGone
+	}
+	undo = false
+	return nil
+}
+
+// lasts reports whether the lease has at least a millisecond left, the least an
+// answer can speak of.
+func (x *exchange) lasts(l *lock.Lease) bool {
+	return time.Until(l.ExpiresAt) >= time.Millisecond
+}
+
+// encodeGrant builds the answer to acquire and renew and returns its type.
+func (x *exchange) encodeGrant(grant lock.Grant, wait time.Duration) []string {
+	if prefersText(x.r.Header["Accept"]) {
+		b := append(x.buf[:0], grant.LeaseID...)
+		b = append(b, ' ')
+		b = strconv.AppendUint(b, uint64(grant.Lease.Token), 10)
+		x.buf = append(b, '\n')
+		return typeText
+	}
+	now := time.Now()
+	x.buf = appendGrant(x.buf[:0], grant, wait, now.Sub(x.started), now)
+	return typeJSON
+}

@@ -1,0 +1,127 @@
+// Package api is what OctoStore says on the wire: the JSON of its answers, the
+// codes of its problems, the names of its headers, and the OpenAPI document that
+// describes them all. It has no behaviour and imports nothing of OctoStore, so that
+// clients can use it.
+//
+// Times are RFC 3339 in UTC, with milliseconds, and are for people. Everything a
+// program should calculate with is a duration, in whole milliseconds, in a field
+// that ends in _ms. Fencing tokens are below 2^53, so every JSON reader keeps them
+// exact.
+//
+// Later versions may add fields. A client must ignore those it does not know.
+package api
+
+import "time"
+
+// Headers of requests and answers.
+const (
+	// HeaderLease carries the lease id of a renew or a release.
+	HeaderLease = "Octostore-Lease"
+	// HeaderKey carries the idempotency key of an acquire: 16 to 128 visible ASCII
+	// characters, fresh for every attempt.
+	HeaderKey = "Idempotency-Key"
+	// HeaderRequestID names one request in answers, logs and the journal. A client may
+	// choose it: 1 to 64 characters out of A-Z, a-z, 0-9, '.', '_' and '-'. Anything
+	// else is replaced by the server's own.
+	HeaderRequestID = "X-Request-Id"
+)
+
+// Grant is the answer to acquire and renew: the lock is yours until the lease ends.
+//
+// A client's safe end is the instant at which it sent the request, plus ServerMS,
+// plus ExpiresInMS, all on the client's own clock.
+type Grant struct {
+	Name string `json:"name"`
+	// LeaseID proves the hold to renew and release. Keep it secret.
+	LeaseID string `json:"lease_id"`
+	// FencingToken is greater than that of every earlier lease of this lock. Pass it to
+	// whatever the lock protects, so that it can refuse smaller ones.
+	FencingToken uint64 `json:"fencing_token"`
+	Account      string `json:"account"`
+	Holder       string `json:"holder"`
+	TTLMS        int64  `json:"ttl_ms"`
+	// ExpiresInMS is what was left of the lease when the answer was built.
+	ExpiresInMS int64 `json:"expires_in_ms"`
+	// ServerMS is the time from the arrival of the request to that instant.
+	ServerMS int64 `json:"server_ms"`
+	// WaitedMS is how long the request stood in the queue.
+	WaitedMS int64 `json:"waited_ms"`
+	// WaitMS is how long it would have waited at most: the wait asked for, cut to the
+	// server's maximum.
+	WaitMS    int64     `json:"wait_ms"`
+	GrantedAt time.Time `json:"granted_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Ended is the answer to release and break: the lease is over.
+type Ended struct {
+	Name         string `json:"name"`
+	FencingToken uint64 `json:"fencing_token"`
+	// HeldMS is the time from the grant to the end.
+	HeldMS int64 `json:"held_ms"`
+}
+
+// State says whether somebody has the lock.
+type State string
+
+// States of a lock.
+const (
+	Free State = "free"
+	Held State = "held"
+)
+
+// Lock is what anybody who may read it sees of a lock. A lock nobody ever asked for
+// is free like any other.
+type Lock struct {
+	Name  string `json:"name"`
+	State State  `json:"state"`
+	// Lease is the present hold; nil if the lock is free.
+	Lease *Lease `json:"lease,omitempty"`
+	// WaitersTotal is the length of the queue, Waiters its first 16 places.
+	WaitersTotal int      `json:"waiters_total"`
+	Waiters      []Waiter `json:"waiters"`
+}
+
+// Lease is a hold as others see it: never with its lease id.
+type Lease struct {
+	FencingToken uint64            `json:"fencing_token"`
+	Account      string            `json:"account"`
+	Holder       string            `json:"holder"`
+	Reason       string            `json:"reason"`
+	Metadata     map[string]string `json:"metadata,omitempty"`
+	TTLMS        int64             `json:"ttl_ms"`
+	ExpiresInMS  int64             `json:"expires_in_ms"`
+	GrantedAt    time.Time         `json:"granted_at"`
+	ExpiresAt    time.Time         `json:"expires_at"`
+}
+
+// Waiter is one place in the queue of a lock.
+type Waiter struct {
+	Position int       `json:"position"` // from 1
+	Account  string    `json:"account"`
+	Holder   string    `json:"holder"`
+	Reason   string    `json:"reason"`
+	Since    time.Time `json:"since"`
+}
+
+// List is one page of locks that are held or waited for, by name.
+type List struct {
+	Locks []Lock `json:"locks"`
+	// Next is what to pass as after to get the next page; empty at the end.
+	Next string `json:"next"`
+}
+
+// Health is the answer of /healthz and /readyz.
+type Health struct {
+	Status HealthStatus `json:"status"`
+}
+
+// HealthStatus says whether a server can be used.
+type HealthStatus string
+
+// What a server may say about itself. Only [OK] comes with status 200.
+const (
+	OK       HealthStatus = "ok"
+	Draining HealthStatus = "draining" // it is stopping: no new acquires
+	Failing  HealthStatus = "failing"  // it can make no changes any more
+)

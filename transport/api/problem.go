@@ -1,0 +1,88 @@
+package api
+
+// Problem is every answer that is not a success: an RFC 9457 problem document, sent
+// as application/problem+json. Code is what programs should look at, Detail what
+// people should read.
+type Problem struct {
+	// Type is "urn:octostore:problem:" and the code.
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Code   Code   `json:"code"`
+	// RequestID finds the request in the server's log and journal.
+	RequestID string `json:"request_id"`
+	// RetryAfterMS is a hint when to ask again; zero or absent: no hint. With code held
+	// it is a second for each who is before you, but not longer than the lease has
+	// left to run, and never less than 50.
+	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
+
+	*InvalidProblem // code invalid
+	*HeldProblem    // code held
+	*PolicyProblem  // codes policy_denied and policy_error
+}
+
+// InvalidProblem says which part of the request is wrong, in what way, and what
+// would be right.
+type InvalidProblem struct {
+	// Field is a parameter as the client spells it ("ttl", "meta.ticket"), a header, or
+	// one of "name", "query" and "body".
+	Field   string `json:"field"`
+	Problem string `json:"problem"`
+	Want    string `json:"want"`
+}
+
+// HeldProblem says who has the lock that was asked for, and how the queue stands.
+type HeldProblem struct {
+	// Lease is the present hold; nil if the lock is promised to somebody who waited.
+	Lease *Lease `json:"lease,omitempty"`
+	// Position is the place this request had in the queue, from 1; 0: it did not wait.
+	Position int `json:"position"`
+	// Waiters is how many are waiting.
+	Waiters int `json:"waiters"`
+	// WaitedMS is how long this request waited.
+	WaitedMS int64 `json:"waited_ms"`
+}
+
+// PolicyProblem says which policy said no, or could not answer, and why.
+type PolicyProblem struct {
+	Policy string `json:"policy"`
+	Reason string `json:"reason,omitempty"` // code policy_denied
+}
+
+// Code is the stable name of a kind of problem.
+type Code string
+
+// Codes. Each always comes with the same HTTP status.
+const (
+	CodeInvalid          Code = "invalid"            // 400: something in the request is wrong
+	CodeForbidden        Code = "forbidden"          // 403: the account, or the place the request comes from, may not
+	CodePolicyDenied     Code = "policy_denied"      // 403: a policy said no
+	CodeNotFound         Code = "not_found"          // 404: there is nothing at this path
+	CodeMethodNotAllowed Code = "method_not_allowed" // 405: not with this method
+	CodeHeld             Code = "held"               // 409: somebody else has the lock, and the wait is over
+	CodeNotHeld          Code = "not_held"           // 409: the lease is over, or not yours
+	CodeSuperseded       Code = "superseded"         // 409: a newer request with the same key took this one's place
+	CodeAttemptOver      Code = "attempt_over"       // 409: the lease of this key has ended
+	CodeTooLarge         Code = "too_large"          // 413: the body is too large
+	CodeKeyMismatch      Code = "key_mismatch"       // 422: the key was used with other parameters
+	CodeQueueFull        Code = "queue_full"         // 429: too many are waiting
+	CodeQuota            Code = "quota"              // 429: the account holds and waits for too many locks
+	CodeInternal         Code = "internal"           // 500: the server failed; its log knows how
+	CodePolicyError      Code = "policy_error"       // 503: a policy could not answer
+	CodeDraining         Code = "draining"           // 503: the server is stopping
+	CodeMoved            Code = "moved"              // 503: another server has the lock now
+	CodeTooLate          Code = "too_late"           // 503: granted, but the lease ended before it could be handed over
+	CodeOutcomeUnknown   Code = "outcome_unknown"    // 503: the server cannot say whether it was done
+	CodeStorageFull      Code = "storage_full"       // 507: no space left to record the change
+)
+
+// Codes returns every code, in the order of their status.
+func Codes() []Code {
+	return []Code{
+		CodeInvalid, CodeForbidden, CodePolicyDenied, CodeNotFound, CodeMethodNotAllowed,
+		CodeHeld, CodeNotHeld, CodeSuperseded, CodeAttemptOver, CodeTooLarge, CodeKeyMismatch,
+		CodeQueueFull, CodeQuota, CodeInternal, CodePolicyError, CodeDraining, CodeMoved,
+		CodeTooLate, CodeOutcomeUnknown, CodeStorageFull,
+	}
+}

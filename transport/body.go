@@ -1,0 +1,195 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/problem"
+)
+
+// readBody returns the body, which is valid until the answer is built. Somebody who
+// sends it byte by byte has bodyTimeout to do so.
+func (x *exchange) readBody() ([]byte, error) {
+	if x.r.ContentLength > maxBody {
+		return nil, problem.ErrTooLarge
+	}
+	rc := http.NewResponseController(x.w)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // unsupported where there is no connection
+	body, err := readAll(x.r.Body, x.buf[:0])
+	x.buf = body[:0]
+	if err != nil {
+		return nil, err
+	}
+	// The deadline must not outlive the body: net/http goes on reading, to notice when
+	// the client leaves, and would take the end of the deadline for that.
+	_ = rc.SetReadDeadline(time.Time{})
+	return body, nil
+}
+
+// readAll reads up to maxBody bytes into buf, until it has seen the end.
+func readAll(r io.Reader, buf []byte) ([]byte, error) {
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case len(buf) > maxBody:
+			return buf, problem.ErrTooLarge
+		case err == io.EOF:
+			return buf, nil
+		case err != nil:
+			return buf, &lock.InputError{Field: "body", Problem: "could not be read to its end", Want: "as many bytes as its Content-Length says, or valid chunks"}
+		}
+	}
+}
+
+// parseBody takes the parameters of a body that is not empty. What begins like a
+// JSON object is one, whatever its type says: curl -d calls everything a form.
+func (p *params) parseBody(r *http.Request, body []byte) error {
+	if p.known == 0 || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return &lock.InputError{Field: "body", Problem: "is not empty", Want: "no body with this request"}
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return &lock.InputError{Field: "Content-Encoding", Problem: fmt.Sprintf("is %q", shown(encoding)), Want: "a body that is not compressed"}
+	}
+	body = bytes.TrimSpace(body)
+	if len(body) > 0 && body[0] == '{' {
+		return p.parseJSON(body)
+	}
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/json" || strings.HasPrefix(kind, "multipart/") {
+		return &lock.InputError{Field: "body", Problem: "is neither a JSON object nor a form", Want: "a JSON object, or NAME=VALUE pairs joined by '&'"}
+	}
+	return p.parsePairs("body", string(body))
+}
+
+// parseJSON takes the parameters of a JSON object. It reads token by token, for
+// encoding/json would let duplicate keys pass and ignore the case of names.
+func (p *params) parseJSON(body []byte) error {
+	if !utf8.Valid(body) {
+		return &lock.InputError{Field: "body", Problem: "is not valid UTF-8", Want: "JSON in UTF-8"}
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if _, err := dec.Token(); err != nil { // the brace
+		return badJSON(err)
+	}
+	if err := members(dec, p.setJSON); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return &lock.InputError{Field: "body", Problem: "goes on after the JSON object", Want: "one JSON object"}
+	}
+	return nil
+}
+
+// members reads a JSON object whose brace has been read, and passes each name on
+// when its value is next.
+func members(dec *json.Decoder, member func(dec *json.Decoder, name string) error) error {
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return badJSON(err)
+		}
+		if err := member(dec, name.(string)); err != nil { // JSON knows no other names
+			return err
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return badJSON(err)
+	}
+	return nil
+}
+
+// setJSON takes one member of the body.
+func (p *params) setJSON(dec *json.Decoder, name string) error {
+	f, ok := fieldNamed(name)
+	if !ok || !p.known.has(f) {
+		return p.unknown(name)
+	}
+	token, err := dec.Token()
+	if err != nil {
+		return badJSON(err)
+	}
+	switch v := token.(type) {
+	case string:
+		if f != fieldMetadata {
+			return p.setField(f, v)
+		}
+	case json.Number:
+		if f == fieldTTL || f == fieldWait || f == fieldFencingToken {
+			return p.setField(f, v.String())
+		}
+	case json.Delim:
+		if f == fieldMetadata && v == '{' {
+			return p.setMetadata(dec)
+		}
+	}
+	return wrongType(fieldNames[f], token, wantType(f))
+}
+
+func (p *params) setMetadata(dec *json.Decoder) error {
+	if p.given.has(fieldMetadata) {
+		return duplicate("metadata")
+	}
+	p.given |= 1 << fieldMetadata
+	return members(dec, func(dec *json.Decoder, key string) error {
+		token, err := dec.Token()
+		if err != nil {
+			return badJSON(err)
+		}
+		value, ok := token.(string)
+		if !ok {
+			return wrongType("metadata."+key, token, "a string")
+		}
+		return p.setMeta(key, value)
+	})
+}
+
+func wantType(f field) string {
+	switch f {
+	case fieldTTL, fieldWait:
+		return `a string like "90s" or a number of seconds`
+	case fieldFencingToken:
+		return "a number, or a string of digits"
+	case fieldMetadata:
+		return "an object of strings"
+	}
+	return "a string"
+}
+
+func wrongType(field string, token json.Token, want string) error {
+	kind := "null"
+	switch t := token.(type) {
+	case string:
+		kind = "a string"
+	case json.Number:
+		kind = "a number"
+	case bool:
+		kind = "a boolean"
+	case json.Delim:
+		kind = "an object"
+		if t == '[' {
+			kind = "an array"
+		}
+	}
+	return &lock.InputError{Field: shown(field), Problem: "is " + kind, Want: want}
+}
+
+func badJSON(err error) error {
+	problem := "is not valid JSON: " + err.Error()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		problem = "is JSON that ends too early"
+	}
+	return &lock.InputError{Field: "body", Problem: problem, Want: "a JSON object"}
+}

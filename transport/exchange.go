@@ -1,0 +1,266 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/problem"
+)
+
+// exchange is one request and its answer. It is the ResponseWriter its handler
+// sees, so that it knows what has been written.
+type exchange struct {
+	api     *API
+	w       http.ResponseWriter
+	r       *http.Request
+	started time.Time
+	id      string
+	route   *route
+	name    lock.Name // of the lock routes
+	params  params
+
+	status  int      // of the answer; 0: nothing is written yet
+	code    api.Code // what it is counted under
+	aborted bool     // the connection is to be cut: there is no answer
+
+	buf []byte // for the body of the request, then of the answer
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+var errPanicked = errors.New("a handler panicked")
+
+// codeOK is what successes are counted under.
+const codeOK api.Code = "ok"
+
+// Header values that never change. The slices are shared by all answers, which is
+// why nothing may be added to them.
+var (
+	typeJSON    = []string{"application/json"}
+	typeText    = []string{"text/plain; charset=utf-8"}
+	typeYAML    = []string{"application/yaml"}
+	typeProblem = []string{problem.ContentType}
+	noStore     = []string{"no-store"}
+	noSniff     = []string{"nosniff"}
+	closing     = []string{"close"}
+)
+
+func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
+	x := exchanges.Get().(*exchange)
+	buf := x.buf[:0]
+	*x = exchange{api: a, w: w, r: r, started: time.Now(), route: a.none, code: codeOK, buf: buf}
+	x.id = a.ids.of(r)
+	h := w.Header()
+	h["X-Request-Id"] = []string{x.id}
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	if a.service.Draining() {
+		h["Connection"] = closing
+	}
+	return x
+}
+
+// run reads the parameters of a matched request and calls its handler.
+func (x *exchange) run(rt *route) {
+	x.route = rt
+	if err := x.readParams(); err != nil {
+		x.fail(err)
+		return
+	}
+	if err := rt.serve(x); err != nil {
+		x.fail(err)
+	}
+}
+
+// finish ends the exchange, whatever happened: it must be deferred.
+func (x *exchange) finish() {
+	if p := recover(); p != nil {
+		x.panicked(p)
+	}
+	took := time.Since(x.started)
+	x.route.metrics.observe(x.code, took)
+	if x.api.log.Enabled(x.r.Context(), slog.LevelDebug) {
+		x.api.log.LogAttrs(x.r.Context(), slog.LevelDebug, "request",
+			slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), // never the query: it may hold a lease id
+			slog.Int("status", x.status), slog.String("code", string(x.code)),
+			slog.Duration("took", took), slog.String("request_id", x.id), slog.String("remote", x.r.RemoteAddr))
+	}
+	aborted := x.aborted
+	*x = exchange{buf: x.buf}
+	exchanges.Put(x)
+	if aborted {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (x *exchange) panicked(p any) {
+	if p == http.ErrAbortHandler {
+		x.abort()
+		return
+	}
+	x.api.metrics.panics.Inc()
+	x.api.log.ErrorContext(x.r.Context(), "a handler panicked", "panic", fmt.Sprint(p),
+		"route", x.route.id, "request_id", x.id, "stack", string(debug.Stack()))
+	x.refuse(problem.Of(errPanicked, time.Now()))
+}
+
+// abort cuts the connection. Returning from a handler without an answer is no way
+// to say nothing: net/http would send an empty 200, and to an acquire that means
+// the lock is yours.
+func (x *exchange) abort() {
+	x.aborted = true
+	x.code = problem.CodeGone
+}
+
+// fail answers with what the table of problems has for err.
+func (x *exchange) fail(err error) {
+	answer := problem.Of(err, time.Now())
+	x.report(answer, err)
+	x.refuse(answer)
+}
+
+func (x *exchange) refuse(answer problem.Answer) {
+	x.code = answer.Code
+	if x.status != 0 || answer.Code == problem.CodeGone {
+		x.aborted = true
+		return
+	}
+	answer.RequestID = x.id
+	h := x.w.Header()
+	if answer.Allow != "" {
+		h["Allow"] = []string{answer.Allow}
+	}
+	if answer.RetryAfter > 0 {
+		h["Retry-After"] = []string{strconv.Itoa(int(answer.RetryAfter / time.Second))}
+	}
+	body := bytes.NewBuffer(x.buf[:0])
+	enc := json.NewEncoder(body)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(answer.Problem); err != nil {
+		panic(err) // a Problem always encodes
+	}
+	x.buf = body.Bytes()
+	x.reply(answer.Status, typeProblem)
+}
+
+// report logs the errors somebody has to look at: those without a row, and those
+// that mean the server could not do its work.
+func (x *exchange) report(answer problem.Answer, err error) {
+	level := slog.LevelWarn
+	switch {
+	case !answer.Known:
+		level = slog.LevelError
+	case answer.Code == api.CodePolicyError, answer.Code == api.CodeOutcomeUnknown, answer.Code == api.CodeStorageFull:
+	default:
+		return
+	}
+	x.api.log.LogAttrs(x.r.Context(), level, "request failed", slog.Any("err", err),
+		slog.String("code", string(answer.Code)), slog.String("route", x.route.id), slog.String("request_id", x.id))
+}
+
+// reply writes the answer in x.buf, for answers whose loss harms nobody.
+func (x *exchange) reply(status int, contentType []string) {
+	_ = x.write(status, contentType)
+}
+
+// deliver writes the answer in x.buf and returns nil only if it has left the
+// process. net/http buffers a small answer until the handler has returned, so a
+// Write says nothing; a flush does, and as nothing is left to flush afterwards it
+// costs no further system call.
+func (x *exchange) deliver(status int, contentType []string) error {
+	if err := x.write(status, contentType); err != nil {
+		return err
+	}
+	err := http.NewResponseController(x.w).Flush()
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil // not a connection, and nothing is buffered
+	}
+	return err
+}
+
+func (x *exchange) write(status int, contentType []string) error {
+	h := x.w.Header()
+	h["Content-Type"] = contentType
+	h["Content-Length"] = []string{strconv.Itoa(len(x.buf))}
+	x.armWrite()
+	x.WriteHeader(status)
+	_, err := x.w.Write(x.buf)
+	return err
+}
+
+// armWrite bounds the time the answer may take to be written. net/http lifts the
+// deadline at the end of the request. Where there is no connection, as in tests,
+// there is nothing to bound.
+func (x *exchange) armWrite() {
+	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(writeTimeout))
+}
+
+// Header, WriteHeader, Write and Unwrap make the exchange the ResponseWriter of its
+// handler.
+func (x *exchange) Header() http.Header { return x.w.Header() }
+
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+	x.w.WriteHeader(status)
+}
+
+func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	return x.w.Write(b)
+}
+
+// Unwrap lets an [http.ResponseController] find the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
+
+// context ends when the client leaves.
+func (x *exchange) context() context.Context { return x.r.Context() }
+
+// principal says who a request comes from. There are no tokens yet, so it is always
+// the local account.
+func principal(*http.Request) auth.Principal { return auth.Local() }
+
+// origin says who sent the request, for the journal.
+func (x *exchange) origin() lock.Origin {
+	return lock.Origin{
+		Actor:     lock.Actor{RemoteAddr: x.r.RemoteAddr, UserAgent: printable(x.r.UserAgent())},
+		RequestID: x.id,
+	}
+}
+
+// printable cuts s to 256 bytes and leaves out what is not printable ASCII.
+func printable(s string) string {
+	const most = 256
+	s = s[:min(len(s), most)]
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			return onlyPrintable(s)
+		}
+	}
+	return s
+}
+
+func onlyPrintable(s string) string {
+	kept := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] >= ' ' && s[i] <= '~' {
+			kept = append(kept, s[i])
+		}
+	}
+	return string(kept)
+}

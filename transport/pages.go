@@ -1,0 +1,83 @@
+package transport
+
+import (
+	"net/http"
+
+	"github.com/octostore/octostore/transport/api"
+)
+
+// index says what this is, to whoever finds the port.
+func (x *exchange) index() error {
+	x.buf = append(x.buf[:0], "OctoStore "+x.api.version+`: named locks over HTTP, with leases that expire and fencing tokens.
+
+Take a lock for a minute, waiting up to half a minute for it:
+
+    curl -f -X POST 'http://`+x.r.Host+`/v1/locks/deploy/prod/acquire?ttl=60s&wait=30s'
+
+A 200 means that the lock is yours until the lease ends. Keep the lease_id of the
+answer; pass its fencing_token to whatever the lock protects. Then
+
+    curl -f -X POST -H 'Octostore-Lease: LEASE_ID' 'http://`+x.r.Host+`/v1/locks/deploy/prod/renew'
+    curl -f -X POST -H 'Octostore-Lease: LEASE_ID' 'http://`+x.r.Host+`/v1/locks/deploy/prod/release'
+
+Who holds it, who waits, and what else is held:
+
+    curl 'http://`+x.r.Host+`/v1/locks/deploy/prod'
+    curl 'http://`+x.r.Host+`/v1/locks?prefix=deploy/'
+
+Everything else there is:
+
+    /openapi.yaml   the whole API
+    /metrics        numbers for Prometheus
+    /healthz        200 while the server can make changes
+    /readyz         200 while it takes new locks
+`...)
+	x.reply(http.StatusOK, typeText)
+	return nil
+}
+
+// health says whether the server can make changes: 200 while it can.
+func (x *exchange) health() error {
+	if x.api.service.Serving() != nil {
+		return x.status503(api.Failing)
+	}
+	return x.healthy()
+}
+
+// ready says whether the server takes new locks: 200 while it does.
+func (x *exchange) ready() error {
+	switch {
+	case x.api.service.Draining():
+		return x.status503(api.Draining)
+	case x.api.service.Serving() != nil:
+		return x.status503(api.Failing)
+	}
+	return x.healthy()
+}
+
+func (x *exchange) healthy() error {
+	x.buf = append(x.buf[:0], `{"status":"ok"}`+"\n"...)
+	x.reply(http.StatusOK, typeJSON)
+	return nil
+}
+
+func (x *exchange) status503(status api.HealthStatus) error {
+	x.code = api.Code(status)
+	x.buf = append(x.buf[:0], `{"status":"`+string(status)+`"}`+"\n"...)
+	x.reply(http.StatusServiceUnavailable, typeJSON)
+	return nil
+}
+
+// openAPI serves the description of the API.
+func (x *exchange) openAPI() error {
+	x.buf = append(x.buf[:0], api.OpenAPI...)
+	x.reply(http.StatusOK, typeYAML)
+	return nil
+}
+
+// metrics serves the metrics.
+func (x *exchange) metrics() error {
+	x.armWrite()
+	x.api.metrics.handler.ServeHTTP(x, x.r)
+	return nil
+}

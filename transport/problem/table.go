@@ -1,0 +1,82 @@
+package problem
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/api"
+)
+
+// row says how one kind of error is answered.
+type row struct {
+	// match returns the part of the error a client may read, or nil if the row is not
+	// about it.
+	match  func(error) error
+	status int
+	code   api.Code
+	title  string
+	retry  time.Duration // 0: no Retry-After
+}
+
+// table is asked from top to bottom; the first match answers. Never 408 or 504:
+// clients and proxies repeat those by themselves, and a repeated acquire that
+// nobody waits for is a lock nobody releases.
+var table = []row{
+	{is(lock.ErrGone), statusGone, CodeGone, "Client closed the request", 0},
+	{is(context.Canceled), statusGone, CodeGone, "Client closed the request", 0},
+
+	{as[*lock.InputError](), http.StatusBadRequest, api.CodeInvalid, "Invalid request", 0},
+	{is(ErrTooLarge), http.StatusRequestEntityTooLarge, api.CodeTooLarge, "Body too large", 0},
+	{is(ErrNotFound), http.StatusNotFound, api.CodeNotFound, "Not found", 0},
+	{as[*MethodError](), http.StatusMethodNotAllowed, api.CodeMethodNotAllowed, "Method not allowed", 0},
+
+	{is(core.ErrForbidden), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
+	{is(ErrCrossOrigin), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
+	{is(ErrForeignHost), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
+	{as[*core.DeniedError](), http.StatusForbidden, api.CodePolicyDenied, "Denied by policy", 0},
+
+	{as[*lock.HeldError](), http.StatusConflict, api.CodeHeld, "Lock is held", 0},
+	{is(lock.ErrNotHeld), http.StatusConflict, api.CodeNotHeld, "Lock is not held", 0},
+	{is(lock.ErrTokenChanged), http.StatusConflict, api.CodeNotHeld, "Lock is not held", 0},
+	{is(lock.ErrFree), http.StatusConflict, api.CodeNotHeld, "Lock is not held", 0},
+	{is(lock.ErrSuperseded), http.StatusConflict, api.CodeSuperseded, "Superseded", 0},
+	{is(lock.ErrAttemptOver), http.StatusConflict, api.CodeAttemptOver, "Attempt is over", 0},
+	{is(lock.ErrKeyMismatch), http.StatusUnprocessableEntity, api.CodeKeyMismatch, "Key used for something else", 0},
+
+	{is(lock.ErrQueueFull), http.StatusTooManyRequests, api.CodeQueueFull, "Queue is full", time.Second},
+	{is(lock.ErrQuota), http.StatusTooManyRequests, api.CodeQuota, "Quota used up", time.Second},
+
+	{as[*core.PolicyError](), http.StatusServiceUnavailable, api.CodePolicyError, "Policy could not answer", time.Second},
+	{is(lock.ErrTooLate), http.StatusServiceUnavailable, api.CodeTooLate, "Granted too late", time.Second},
+	// Before the next four, which all promise that nothing was done: an error that
+	// wraps one of them and this one must not promise it.
+	{is(lock.ErrOutcomeUnknown), http.StatusServiceUnavailable, api.CodeOutcomeUnknown, "Outcome unknown", time.Second},
+	{is(lock.ErrFull), http.StatusInsufficientStorage, api.CodeStorageFull, "Storage is full", 0},
+	{is(lock.ErrDraining), http.StatusServiceUnavailable, api.CodeDraining, "Server is stopping", time.Second},
+	{is(lock.ErrClosed), http.StatusServiceUnavailable, api.CodeDraining, "Server is stopping", time.Second},
+	{is(lock.ErrDeposed), http.StatusServiceUnavailable, api.CodeMoved, "Moved to another server", time.Second},
+}
+
+// is matches errors that are or wrap target.
+func is(target error) func(error) error {
+	return func(err error) error {
+		if errors.Is(err, target) {
+			return target
+		}
+		return nil
+	}
+}
+
+// as matches errors that are or wrap an error of type T.
+func as[T error]() func(error) error {
+	return func(err error) error {
+		if e, ok := errors.AsType[T](err); ok {
+			return e
+		}
+		return nil
+	}
+}

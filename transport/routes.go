@@ -1,0 +1,158 @@
+package transport
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/julienschmidt/httprouter"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/problem"
+)
+
+// route is one operation of the API. The table of them fills the router, gives the
+// metrics their labels and the answer 405 its Allow, and has to agree with
+// openapi.yaml.
+type route struct {
+	id      string // operationId in openapi.yaml, and the label of the metrics
+	method  string // a GET is also answered to HEAD
+	pattern string
+	fields  fieldSet // the parameters it knows
+	serve   func(*exchange) error
+	metrics *routeMetrics
+}
+
+// Lock routes share a prefix; their last segment is the verb, or there is none.
+const (
+	lockPrefix = "/v1/locks/"
+	lockWhole  = lockPrefix + "{name}"
+)
+
+func routeTable() []route {
+	return []route{
+		{id: "index", method: http.MethodGet, pattern: "/", serve: (*exchange).index},
+		{id: "health", method: http.MethodGet, pattern: "/healthz", serve: (*exchange).health},
+		{id: "ready", method: http.MethodGet, pattern: "/readyz", serve: (*exchange).ready},
+		{id: "metrics", method: http.MethodGet, pattern: "/metrics", serve: (*exchange).metrics},
+		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", serve: (*exchange).openAPI},
+		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter), serve: (*exchange).list},
+		{id: "getLock", method: http.MethodGet, pattern: lockWhole, serve: (*exchange).get},
+		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: setOf(fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).acquire},
+		{id: "renewLock", method: http.MethodPost, pattern: lockWhole + "/renew", fields: setOf(fieldLeaseID, fieldTTL), serve: (*exchange).renew},
+		{id: "releaseLock", method: http.MethodPost, pattern: lockWhole + "/release", fields: setOf(fieldLeaseID), serve: (*exchange).release},
+		{id: "breakLock", method: http.MethodPost, pattern: lockWhole + "/break", fields: setOf(fieldReason, fieldFencingToken), serve: (*exchange).breakLease},
+	}
+}
+
+// noRouteID is what requests that no route answers are counted under.
+const noRouteID = "none"
+
+// newRouter fills a router from the table. Nothing is redirected: a client that
+// follows would send its POST twice, and curl drops credentials on the way.
+func (a *API) newRouter() *httprouter.Router {
+	router := &httprouter.Router{NotFound: http.HandlerFunc(a.noRoute)}
+	lockMethods := map[string]bool{}
+	for i := range a.routes {
+		rt := &a.routes[i]
+		for _, method := range rt.methods() {
+			if strings.HasPrefix(rt.pattern, lockPrefix) {
+				lockMethods[method] = true
+				continue
+			}
+			router.Handle(method, rt.pattern, func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
+				w.(*exchange).run(rt)
+			})
+		}
+	}
+	for method := range lockMethods {
+		router.Handle(method, lockPrefix+"*path", a.lockRoute)
+	}
+	return router
+}
+
+func (rt *route) methods() []string {
+	if rt.method == http.MethodGet {
+		return []string{http.MethodGet, http.MethodHead}
+	}
+	return []string{rt.method}
+}
+
+func (rt *route) answers(method string) bool {
+	return method == rt.method || rt.method == http.MethodGet && method == http.MethodHead
+}
+
+// verb returns the end of a lock route: "/acquire", or "" for the lock itself.
+func (rt *route) verb() string { return rt.pattern[len(lockWhole):] }
+
+// byVerb indexes the lock routes by the last segment of their path, "" being the
+// lock itself.
+func byVerb(routes []route) map[string][]*route {
+	index := map[string][]*route{}
+	for i := range routes {
+		if rt := &routes[i]; strings.HasPrefix(rt.pattern, lockPrefix) {
+			verb := strings.TrimPrefix(rt.verb(), "/")
+			index[verb] = append(index[verb], rt)
+		}
+	}
+	return index
+}
+
+// lockRoute splits what comes after /v1/locks/ into name and verb. A name cannot
+// end in a verb, so there is one way to do it.
+func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Params) {
+	x := w.(*exchange)
+	path := ps[0].Value[1:] // it begins with the slash
+	matched := a.lockRoutes(path)
+	for _, rt := range matched {
+		if !rt.answers(r.Method) {
+			continue
+		}
+		name, err := lock.ParseName(strings.TrimSuffix(path, rt.verb()))
+		if err != nil {
+			x.route = rt
+			x.fail(err)
+			return
+		}
+		x.name = name
+		x.run(rt)
+		return
+	}
+	x.fail(notAllowed(r.Method, matched))
+}
+
+// lockRoutes returns the routes of a path after /v1/locks/: those of its verb, or
+// that of the lock itself.
+func (a *API) lockRoutes(path string) []*route {
+	if routes := a.byVerb[path[strings.LastIndexByte(path, '/')+1:]]; routes != nil {
+		return routes
+	}
+	return a.byVerb[""]
+}
+
+// noRoute answers what the router does not know: another method than the path has,
+// or nothing at all.
+func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
+	x := w.(*exchange)
+	if path, ok := strings.CutPrefix(r.URL.Path, lockPrefix); ok {
+		x.fail(notAllowed(r.Method, a.lockRoutes(path)))
+		return
+	}
+	var there []*route
+	for i := range a.routes {
+		if a.routes[i].pattern == r.URL.Path {
+			there = append(there, &a.routes[i])
+		}
+	}
+	if there == nil {
+		x.fail(problem.ErrNotFound)
+		return
+	}
+	x.fail(notAllowed(r.Method, there))
+}
+
+func notAllowed(method string, there []*route) error {
+	var allow []string
+	for _, rt := range there {
+		allow = append(allow, rt.methods()...)
+	}
+	return &problem.MethodError{Method: method, Allow: strings.Join(allow, ", ")}
+}

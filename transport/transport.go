@@ -1,0 +1,114 @@
+// Package transport is OctoStore over HTTP: it turns requests into calls of a
+// [core.Service] and what comes back into answers.
+//
+// # The life of a request
+//
+// [API.ServeHTTP] makes an exchange, which names the request, checks at the door
+// where it comes from, finds its route, reads its parameters to the last byte of the
+// body, and calls the route's handler. A handler returns an error instead of writing
+// one; package problem knows what each is answered with.
+//
+// # What the package watches over
+//
+//   - The body is read to its end before anybody waits: net/http learns that a client
+//     has left only after that.
+//   - The server has no WriteTimeout, which would count the wait of a long poll;
+//     every answer has its own deadline instead.
+//   - An acquire is answered in one write that is flushed before the handler returns, so
+//     that a failed write is seen, and the grant undone.
+//   - http.Server.Shutdown neither wakes nor answers those who wait. Drain the table
+//     first.
+package transport
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+	"github.com/octostore/octostore/core"
+)
+
+// Config is what an [API] needs. Service must be set.
+type Config struct {
+	Service *core.Service
+	Logger  *slog.Logger // nil: nothing is logged
+	Version string       // of the program, for people and metrics
+	// Sizes returns how many bytes the database and its write-ahead log have. It is
+	// called at every scrape of the metrics; nil leaves them out.
+	Sizes func() (db, wal int64)
+}
+
+// API answers HTTP requests. It is safe for use by many goroutines and starts none
+// of its own. Make one with [New].
+type API struct {
+	service *core.Service
+	log     *slog.Logger
+	version string
+	routes  []route
+	none    *route // stands for requests that no route answers
+	byVerb  map[string][]*route
+	router  *httprouter.Router
+	origins http.CrossOriginProtection
+	metrics *metrics
+	ids     requestIDs
+}
+
+// New returns the API over a service. The caller keeps what is in the configuration,
+// and closes it after the last request has been answered.
+func New(cfg Config) *API {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &API{
+		service: cfg.Service,
+		log:     cfg.Logger,
+		version: cfg.Version,
+		routes:  routeTable(),
+		ids:     newRequestIDs(),
+	}
+	a.byVerb = byVerb(a.routes)
+	a.metrics = newMetrics(cfg)
+	for i := range a.routes {
+		a.routes[i].metrics = a.metrics.of(a.routes[i].id)
+	}
+	a.none = &route{id: noRouteID, metrics: a.metrics.of(noRouteID)}
+	a.router = a.newRouter()
+	return a
+}
+
+// Limits of a server. Together with the bound on bodies they keep a slow or
+// careless client from holding more than its connection.
+const (
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = 10 * time.Second
+	writeTimeout  = 10 * time.Second // per answer, from its first byte
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 16 << 10
+	maxBody       = 16 << 10
+)
+
+// Server returns a server for the API with the limits it needs. It has no address
+// and is not listening yet.
+func (a *API) Server() *http.Server {
+	return &http.Server{
+		Handler:           a,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+
+		DisableGeneralOptionsHandler: true,
+	}
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := a.begin(w, r)
+	defer x.finish()
+	if err := x.door(); err != nil {
+		x.fail(err)
+		return
+	}
+	a.router.ServeHTTP(x, r)
+}

@@ -1,0 +1,172 @@
+package transport
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+const durationForm = `a duration like "90s" or "1m30s", or a number of seconds`
+
+// parseDuration reads a Go duration or a bare number of seconds, which may have
+// decimals.
+func parseDuration(s string) (time.Duration, error) {
+	if bareNumber(s) {
+		s += "s"
+	}
+	return time.ParseDuration(s)
+}
+
+func bareNumber(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if (s[i] < '0' || s[i] > '9') && s[i] != '.' && s[i] != '-' {
+			return false
+		}
+	}
+	return s != "" && s != "0"
+}
+
+// duration returns the value of f in whole milliseconds; given is false if the
+// request does not have it.
+func (p *params) duration(f field) (d time.Duration, given bool, err error) {
+	if !p.given.has(f) {
+		return 0, false, nil
+	}
+	d, err = parseDuration(p.values[f])
+	if err != nil {
+		return 0, true, &lock.InputError{Field: fieldNames[f], Problem: fmt.Sprintf("is %q", shown(p.values[f])), Want: durationForm}
+	}
+	return d.Truncate(time.Millisecond), true, nil
+}
+
+// ttl returns the ttl that was asked for; 0 means none was. So a given 0 is an
+// error here already.
+func (p *params) ttl() (time.Duration, error) {
+	d, given, err := p.duration(fieldTTL)
+	if err == nil && given && d == 0 {
+		err = &lock.InputError{Field: "ttl", Problem: "is " + p.values[fieldTTL], Want: lock.MinTTL.String() + " or more"}
+	}
+	return d, err
+}
+
+// wait returns how long the request is ready to wait: the parameter, else the
+// preference in the header Prefer (RFC 7240), else not at all.
+func (p *params) wait(h http.Header) (time.Duration, error) {
+	d, given, err := p.duration(fieldWait)
+	if given || err != nil {
+		return d, err
+	}
+	return preferredWait(h["Prefer"]), nil
+}
+
+// preferredWait returns the first wait among the preferences. A preference the
+// server cannot read is ignored, as the RFC wants it.
+func preferredWait(lines []string) time.Duration {
+	for _, line := range lines {
+		for pref := range strings.SplitSeq(line, ",") {
+			pref, _, _ = strings.Cut(pref, ";")
+			name, value, _ := strings.Cut(pref, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 32)
+			if err != nil {
+				return 0
+			}
+			return time.Duration(seconds) * time.Second
+		}
+	}
+	return 0
+}
+
+// fencingToken returns the token a break is limited to; 0: none was given.
+func (p *params) fencingToken() (lock.Token, error) {
+	if !p.given.has(fieldFencingToken) {
+		return 0, nil
+	}
+	value := p.values[fieldFencingToken]
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err != nil || n == 0 || n >= 1<<53 {
+		return 0, &lock.InputError{Field: "fencing_token", Problem: fmt.Sprintf("is %q", shown(value)), Want: "the fencing_token of the lease, a whole number"}
+	}
+	return lock.Token(n), nil
+}
+
+// limit returns how many locks a page may have.
+func (p *params) limit() (int, error) {
+	const usual, most = 100, 1000
+	if !p.given.has(fieldLimit) {
+		return usual, nil
+	}
+	value := p.values[fieldLimit]
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > most {
+		return 0, &lock.InputError{Field: "limit", Problem: fmt.Sprintf("is %q", shown(value)), Want: fmt.Sprintf("1 to %d", most)}
+	}
+	return n, nil
+}
+
+// after returns the name the page begins behind; empty: at the beginning.
+func (p *params) after() (lock.Name, error) {
+	if p.values[fieldAfter] == "" {
+		return "", nil
+	}
+	name, err := lock.ParseName(p.values[fieldAfter])
+	if err != nil {
+		return "", &lock.InputError{Field: "after", Problem: "is not the name of a lock", Want: "the next of the page before"}
+	}
+	return name, nil
+}
+
+// leaseID returns the proof of the hold, from the header or a parameter.
+func (p *params) leaseID(h http.Header) (string, error) {
+	id, err := single(h, "Octostore-Lease")
+	if err != nil {
+		return "", err
+	}
+	switch given := p.given.has(fieldLeaseID); {
+	case given && id != "":
+		return "", duplicate("lease_id")
+	case given:
+		return p.values[fieldLeaseID], nil
+	case id == "":
+		return "", &lock.InputError{Field: "lease_id", Problem: "is missing", Want: "the lease_id from the answer to acquire, in the header Octostore-Lease, the body or the query"}
+	}
+	return id, nil
+}
+
+// single returns the value of a header that may come once at most and not empty;
+// "" means it did not come. The name must be in canonical form.
+func single(h http.Header, name string) (string, error) {
+	switch values := h[name]; {
+	case len(values) == 0:
+		return "", nil
+	case len(values) > 1:
+		return "", duplicate(name)
+	case values[0] == "":
+		return "", &lock.InputError{Field: name, Problem: "is empty", Want: "a value, or leave it out"}
+	default:
+		return values[0], nil
+	}
+}
+
+// prefersText reports whether an Accept header asks for text/plain rather than JSON:
+// whichever it names first counts.
+func prefersText(accept []string) bool {
+	for _, line := range accept {
+		for part := range strings.SplitSeq(line, ",") {
+			kind, _, _ := strings.Cut(part, ";")
+			switch strings.ToLower(strings.TrimSpace(kind)) {
+			case "text/plain", "text/*":
+				return true
+			case "application/json", "application/*", "*/*":
+				return false
+			}
+		}
+	}
+	return false
+}
