@@ -46,6 +46,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
+		serveCommand(),
 		demoCommand(),
 		benchCommand(),
 		configCommand(),

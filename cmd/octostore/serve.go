@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"runtime"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/core/store/sqlite"
+)
+
+func serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: "Run the server with the settings of the environment and of a .env file; see\n" +
+			"octostore config. SIGTERM or an interrupt stops it in good order: waiters are\n" +
+			"told, requests under way are answered. A second one ends it at once.",
+		Args: cobra.NoArgs,
+	}
+	envFile := envFileFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		loaded, err := loadConfig(*envFile)
+		if err != nil {
+			warnUnknown(cmd.ErrOrStderr(), loaded)
+			return err
+		}
+		log := newLogger(os.Stderr, loaded.Config)
+		for _, u := range loaded.Unknown {
+			log.Warn("not a setting", "variable", u.Name, "source", u.Source)
+		}
+		tuneProcess(log, loaded.MaxWaiters)
+		if err := serve(cmd.Context(), loaded.Config, log, openSQLite); err != nil {
+			log.Error("the server has failed", "err", err)
+			return errLogged
+		}
+		return nil
+	}
+	return cmd
+}
+
+func openSQLite(ctx context.Context, path string, log *slog.Logger) (storage, error) {
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
+	if err != nil {
+		return nil, err // not a nil *Store in a non-nil storage
+	}
+	return store, nil
+}
+
+// tuneProcess sets what the process as a whole needs to serve well.
+func tuneProcess(log *slog.Logger, waiters int) {
+	// A thread in fsync keeps its place among the running ones for a while. With few
+	// CPUs that stalls requests that could be decided meanwhile, so there are a few
+	// more places than CPUs.
+	const places = 4
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < places {
+		runtime.GOMAXPROCS(places)
+	}
+	const spare = 1000 // connections of those who do not wait, and our own files
+	need := uint64(waiters + spare)
+	if limit := raiseFileLimit(need); limit < need {
+		log.Info("fewer open files are allowed than there may be waiters", "open_files", limit, "max_waiters", waiters)
+	}
+}
+
+// raiseFileLimit tries to let the process have need files open, one for each
+// connection, and returns how many it may have. Going over the hard limit takes a
+// privilege; up to there the Go runtime has gone already.
+func raiseFileLimit(need uint64) uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur >= need {
+		return need
+	}
+	raised := syscall.Rlimit{Cur: need, Max: max(need, limit.Max)}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised); err != nil {
+		return limit.Cur
+	}
+	return need
+}
