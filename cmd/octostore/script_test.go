@@ -1,0 +1,110 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite"
+)
+
+// TestScripts runs the scripts in testdata/script with the real command. Besides the
+// usual commands of testscript they have:
+//
+//	serve [VAR=VALUE...]     start a server; sets $ADDR
+//	stop                     stop it by SIGTERM; it has to exit with 0
+//	crash                    end it by SIGKILL
+//	http METHOD PATH         send a request to it and print the answer
+//	sql FILE STATEMENT       change a database behind its back
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"serve": scriptServe,
+			"stop":  scriptStop,
+			"crash": scriptCrash,
+			"http":  scriptHTTP,
+			"sql":   scriptSQL,
+		},
+		Setup: func(e *testscript.Env) error {
+			e.Values[running{}] = new(running)
+			return nil
+		},
+	})
+}
+
+// running is the server a script has started.
+type running struct{ *process }
+
+func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
+	var environ []string
+	for _, name := range []string{"PATH", "HOME", "OCTOSTORE_DB"} {
+		if value := ts.Getenv(name); value != "" {
+			environ = append(environ, name+"="+value)
+		}
+	}
+	p, err := startProcess(ts.MkAbs("."), append(environ, args...)...)
+	if neg {
+		if err == nil {
+			p.kill()
+			ts.Fatalf("the server started")
+		}
+		fmt.Fprintln(ts.Stderr(), err)
+		return
+	}
+	ts.Check(err)
+	ts.Defer(p.kill)
+	ts.Value(running{}).(*running).process = p
+	ts.Setenv("ADDR", p.Addr)
+}
+
+func scriptStop(ts *testscript.TestScript, _ bool, _ []string) {
+	p := ts.Value(running{}).(*running)
+	ts.Check(p.signal(syscall.SIGTERM))
+	state, err := p.wait(5 * time.Second)
+	ts.Check(err)
+	if !state.Success() {
+		ts.Fatalf("the server ended with %s", state)
+	}
+}
+
+func scriptCrash(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Value(running{}).(*running).kill()
+}
+
+func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: http METHOD PATH")
+	}
+	request, err := http.NewRequest(args[0], "http://"+ts.Getenv("ADDR")+args[1], nil)
+	ts.Check(err)
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s\n%s", response.Status, body)
+	if failed := response.StatusCode >= 400; failed != neg {
+		ts.Fatalf("%s %s: %s\n%s", args[0], args[1], response.Status, body)
+	}
+}
+
+func scriptSQL(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: sql FILE STATEMENT")
+	}
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	_, err = db.Exec(strings.Join(args[1:], " "))
+	ts.Check(err)
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestSIGTERMAnswersWaitersAndExitsWithZero(t *testing.T) {
+	const waiters = 100
+	p := newProcess(t, t.TempDir())
+	expect(t, call("POST", p.Addr, "/v1/locks/a/acquire?ttl=60s"), 200, "")
+	answers := make(chan answer, waiters)
+	for range waiters {
+		go func() { answers <- call("POST", p.Addr, "/v1/locks/a/acquire?wait=30s") }()
+	}
+	waitUntil(t, "all wait", func() bool {
+		got := call("GET", p.Addr, "/v1/locks/a")
+		return got.err == nil && strings.Contains(got.body, fmt.Sprintf(`"waiters_total":%d`, waiters))
+	})
+
+	asked := time.Now()
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for range waiters {
+		got := <-answers
+		expect(t, got, 503, `"draining"`)
+		if took := got.after.Sub(asked); took > time.Second {
+			t.Fatalf("a waiter was answered after %s", took)
+		}
+	}
+	state, err := p.wait(5*time.Second - time.Since(asked))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !state.Success() {
+		t.Errorf("ended with %s, want exit code 0", state)
+	}
+	if bad := append(p.logged("error"), p.logged("warn")...); len(bad) > 0 {
+		t.Errorf("an orderly stop logged %v", bad)
+	}
+}
+
+func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	conn := halfRequest(t, p.Addr) // holds an orderly stop up
+	defer conn.Close()
+
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		if err := p.signal(s); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.waitLog("stopping", 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := time.Now()
+	state, err := p.wait(5 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(asked); took > shutdownTime/2 {
+		t.Errorf("took %s", took)
+	}
+	if state.Success() {
+		t.Error("exit code 0, as if it had stopped in good order")
+	}
+}
+
+func TestARequestThatNeverEndsDoesNotHoldTheStop(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	conn := halfRequest(t, p.Addr)
+	defer conn.Close()
+
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	state, err := p.wait(5 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !state.Success() {
+		t.Errorf("ended with %s, want exit code 0", state)
+	}
+}
+
+// halfRequest opens a connection, and sends a request whose body stays away. The
+// server has seen it when halfRequest returns.
+func halfRequest(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Expect has the server say when it begins to read the body.
+	fmt.Fprintf(conn, "POST /v1/locks/a/acquire HTTP/1.1\r\nHost: %s\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n", addr)
+	line := make([]byte, len("HTTP/1.1 100 "))
+	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(line); err != nil || string(line) != "HTTP/1.1 100 " {
+		t.Fatalf("got %q, %v; want 100 Continue", line, err)
+	}
+	return conn
+}
