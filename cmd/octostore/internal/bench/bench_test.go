@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"slices"
@@ -58,7 +59,7 @@ func TestEveryModeMeasuresAServer(t *testing.T) {
 			checkNothingIsHeld(t, f)
 			var got []string
 			for _, row := range report.Rows {
-				got = append(got, strings.TrimSuffix((&step{name: row.Name, connections: row.Connections}).label(), " connections"))
+				got = append(got, fmt.Sprintf("%s at %d", row.Name, row.Connections))
 				checkRow(t, mode, row)
 			}
 			if !slices.Equal(got, rows[mode]) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,15 +17,43 @@ import (
 )
 
 // Answers of the ceiling, as long as those of an OctoStore server.
-const (
-	ceilingAcquired = `{"name":"bench/abcdefgh/c0001/01","lease_id":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","fencing_token":1867654321234567,` +
-		`"account":"local","holder":"","ttl_ms":60000,"expires_in_ms":60000,"server_ms":0,"waited_ms":0,"wait_ms":0,` +
-		`"granted_at":"2026-01-01T00:00:00.000Z","expires_at":"2026-01-01T00:01:00.000Z"}` + "\n"
-	ceilingReleased = `{"name":"bench/abcdefgh/c0001/01","fencing_token":1867654321234567,"held_ms":0}` + "\n"
-	ceilingHeld     = `{"name":"bench/abcdefgh/read","state":"held","lease":{"fencing_token":1867654321234567,` +
-		`"account":"local","holder":"","ttl_ms":60000,"expires_in_ms":60000,` +
-		`"granted_at":"2026-01-01T00:00:00.000Z","expires_at":"2026-01-01T00:01:00.000Z"},"waiters_total":0,"waiters":[]}` + "\n"
+var (
+	ceilingAcquired = fixed(`{"name":"bench/abcdefgh/c0001/01","lease_id":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","fencing_token":1867654321234567,` +
+		`"account":"local","holder":"","ttl_ms":60000,"expires_in_ms":59999,"server_ms":0,"waited_ms":0,"wait_ms":0,` +
+		`"granted_at":"2026-01-01T00:00:00.123Z","expires_at":"2026-01-01T00:01:00.123Z"}`)
+	ceilingReleased = fixed(`{"name":"bench/abcdefgh/c0001/01","fencing_token":1867654321234567,"held_ms":0}`)
+	ceilingHeld     = fixed(`{"name":"bench/abcdefgh/read","state":"held","lease":{"fencing_token":1867654321234567,` +
+		`"account":"local","holder":"","reason":"","ttl_ms":60000,"expires_in_ms":59999,` +
+		`"granted_at":"2026-01-01T00:00:00.123Z","expires_at":"2026-01-01T00:01:00.123Z"},"waiters_total":0,"waiters":[]}`)
 )
+
+// Headers of the ceiling's answers, made once.
+var (
+	ceilingType      = []string{"application/json"}
+	ceilingCache     = []string{"no-store"}
+	ceilingSniff     = []string{"nosniff"}
+	ceilingRequestID = []string{"abcdefghij-1234567"}
+)
+
+// canned is an answer made beforehand.
+type canned struct {
+	body   []byte
+	length []string
+}
+
+func fixed(body string) *canned {
+	return &canned{body: []byte(body + "\n"), length: []string{strconv.Itoa(len(body) + 1)}}
+}
+
+func (c *canned) write(w http.ResponseWriter) {
+	h := w.Header()
+	h["Content-Type"] = ceilingType
+	h["Content-Length"] = c.length
+	h["Cache-Control"] = ceilingCache
+	h["X-Content-Type-Options"] = ceilingSniff
+	h["X-Request-Id"] = ceilingRequestID
+	w.Write(c.body)
+}
 
 // ServeCeiling runs the server that the others are compared with until ctx ends:
 // net/http and a router, the same requests, answers of the same length that mean
@@ -77,11 +106,11 @@ func (c *ceiling) change(w http.ResponseWriter, r *http.Request, p httprouter.Pa
 		if b, ok := c.batons.Load(name); ok {
 			b.(*baton).free <- struct{}{}
 		}
-		answer(w, ceilingReleased)
+		ceilingReleased.write(w)
 	case verb != "acquire":
 		http.NotFound(w, r)
 	case !strings.Contains(r.URL.RawQuery, "wait=") || c.wait(r.Context(), name):
-		answer(w, ceilingAcquired)
+		ceilingAcquired.write(w)
 	}
 }
 
@@ -108,13 +137,8 @@ func (c *ceiling) wait(ctx context.Context, name string) bool {
 
 func (c *ceiling) status(w http.ResponseWriter, _ *http.Request, p httprouter.Params) {
 	if b, ok := c.batons.Load(p.ByName("path")); ok {
-		answer(w, fmt.Sprintf(`{"state":"held","waiters_total":%d}`, b.(*baton).waiting.Load()))
+		fixed(fmt.Sprintf(`{"state":"held","waiters_total":%d}`, b.(*baton).waiting.Load())).write(w)
 		return
 	}
-	answer(w, ceilingHeld)
-}
-
-func answer(w http.ResponseWriter, body string) {
-	w.Header().Set("Content-Type", "application/json")
-	io.WriteString(w, body)
+	ceilingHeld.write(w)
 }

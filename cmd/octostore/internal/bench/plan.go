@@ -1,9 +1,6 @@
 package bench
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // place is a server a step runs against.
 type place int
@@ -32,7 +29,7 @@ type step struct {
 	samples     []*sample
 }
 
-func (s *step) label() string { return fmt.Sprintf("%s at %d connections", s.name, s.connections) }
+func (s *step) label() string { return s.name + " at " + many(s.connections, "connection") }
 
 // group is a list of steps that take turns, round by round, so that a slow minute
 // of the machine hits them all. The first is the ceiling of the others.

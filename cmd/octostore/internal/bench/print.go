@@ -26,7 +26,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	table.Flush()
 	for _, row := range r.Rows {
 		if row.FirstError != "" {
-			fmt.Fprintf(&b, "\n%s at %d connections: %s\n", row.Name, row.Connections, row.FirstError)
+			fmt.Fprintf(&b, "\n%s at %s: %s\n", row.Name, many(row.Connections, "connection"), row.FirstError)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -41,11 +41,11 @@ func (r *Report) writeHeading(w io.Writer) {
 	fmt.Fprintf(w, "octostore bench %s on %s, %s, %d CPUs\n", r.Mode, on, r.System, r.CPUs)
 	switch r.Mode {
 	case Waiters:
-		fmt.Fprintf(w, "%d rounds; latency is the time from the first release until a waiter has its answer\n", r.Rounds)
+		fmt.Fprintf(w, "%s; latency is the time from the first release until a waiter has its answer\n", many(r.Rounds, "round"))
 	case Locks:
-		fmt.Fprintf(w, "%d rounds; an operation is an acquire\n", r.Rounds)
+		fmt.Fprintf(w, "%s; an operation is an acquire\n", many(r.Rounds, "round"))
 	default:
-		fmt.Fprintf(w, "%d rounds of %g s after %g s of warm-up\n", r.Rounds, float64(r.DurationMS)/1000, float64(r.WarmupMS)/1000)
+		fmt.Fprintf(w, "%s of %g s after %g s of warm-up\n", many(r.Rounds, "round"), float64(r.DurationMS)/1000, float64(r.WarmupMS)/1000)
 	}
 	if r.DiskSyncUS > 0 {
 		fmt.Fprintf(w, "one disk sync there (4 KiB append + fdatasync): median %s\n", span(r.DiskSyncUS))
@@ -114,6 +114,14 @@ func known(figure *float64, text func(float64) string) string {
 		return "-"
 	}
 	return text(*figure)
+}
+
+// many returns "1 round", "2 rounds".
+func many(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func span(us float64) string {
