@@ -66,9 +66,6 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	h["X-Request-Id"] = []string{x.id}
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
-	if a.service.Draining() {
-		h["Connection"] = closing
-	}
 	return x
 }
 
@@ -194,6 +191,9 @@ func (x *exchange) write(status int, contentType []string) error {
 	h := x.w.Header()
 	h["Content-Type"] = contentType
 	h["Content-Length"] = []string{strconv.Itoa(len(x.buf))}
+	if x.api.service.Draining() {
+		h["Connection"] = closing // the listener is about to go
+	}
 	x.armWrite()
 	x.WriteHeader(status)
 	_, err := x.w.Write(x.buf)

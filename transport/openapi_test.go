@@ -1,0 +1,114 @@
+package transport
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
+	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/problem"
+)
+
+func TestTheDescriptionIsValid(t *testing.T) {
+	if err := spec().Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What the router answers and what openapi.yaml describes are the same operations,
+// with the same parameters.
+func TestRoutesAreThoseOfTheDescription(t *testing.T) {
+	type operation struct {
+		ID         string
+		Parameters []string
+	}
+	served, described := map[string]operation{}, map[string]operation{}
+	for _, rt := range routeTable() {
+		op := operation{ID: rt.id}
+		for f := range numFields {
+			switch {
+			case !rt.fields.has(f):
+			case f == fieldMetadata:
+				op.Parameters = append(op.Parameters, "meta.KEY")
+			default:
+				op.Parameters = append(op.Parameters, fieldNames[f])
+			}
+		}
+		slices.Sort(op.Parameters)
+		served[rt.method+" "+rt.pattern] = op
+	}
+	for path, item := range spec().Paths.Map() {
+		for method, o := range item.Operations() {
+			op := operation{ID: o.OperationID}
+			for _, p := range o.Parameters {
+				if p.Value.In == openapi3.ParameterInQuery {
+					op.Parameters = append(op.Parameters, p.Value.Name)
+				}
+			}
+			slices.Sort(op.Parameters)
+			described[method+" "+path] = op
+		}
+	}
+	if diff := cmp.Diff(described, served); diff != "" {
+		t.Errorf("openapi.yaml (-) and the router (+) differ:\n%s", diff)
+	}
+}
+
+// The members of a JSON body are the parameters of the query.
+func TestBodiesHaveTheParametersOfTheQuery(t *testing.T) {
+	for _, rt := range routeTable() {
+		if rt.method != "POST" {
+			continue
+		}
+		t.Run(rt.id, func(t *testing.T) {
+			o := spec().Paths.Value(rt.pattern).GetOperation(rt.method)
+			schema := o.RequestBody.Value.Content.Get("application/json").Schema.Value
+			var served []string
+			for f := range numFields {
+				if rt.fields.has(f) {
+					served = append(served, fieldNames[f])
+				}
+			}
+			slices.Sort(served)
+			if diff := cmp.Diff(slices.Sorted(maps.Keys(schema.Properties)), served); diff != "" {
+				t.Errorf("openapi.yaml (-) and the router (+) differ:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCodesAreThoseOfTheDescription(t *testing.T) {
+	var described []string
+	for _, c := range spec().Components.Schemas["Code"].Value.Enum {
+		described = append(described, c.(string))
+	}
+	var known []string
+	for _, c := range api.Codes() {
+		known = append(known, string(c))
+	}
+	slices.Sort(described)
+	slices.Sort(known)
+	if diff := cmp.Diff(described, known); diff != "" {
+		t.Errorf("openapi.yaml (-) and package api (+) differ:\n%s", diff)
+	}
+}
+
+func TestEveryCodeCanBeCounted(t *testing.T) {
+	want := append(problem.Codes(), codeOK, api.Code(api.Draining), api.Code(api.Failing))
+	for _, c := range want {
+		if !slices.Contains(counted, c) {
+			t.Errorf("requests answered with %q cannot be counted", c)
+		}
+	}
+}
+
+func TestTheDescriptionIsServed(t *testing.T) {
+	s := newServer(t, setup{})
+	a := s.do(t, "GET /openapi.yaml").want(200)
+	if !strings.HasPrefix(string(a.body), "openapi: 3.1.0\n") {
+		t.Errorf("got %.40s", a.body)
+	}
+}
