@@ -44,7 +44,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, open openSt
 	}
 	failure := s.wait(ctx)
 	if failure == nil {
-		log.Info("stopping")
+		log.Info("stopping", "cause", context.Cause(ctx))
 	}
 	if err := s.stop(); failure == nil {
 		failure = err

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+)
+
+func TestLogFormats(t *testing.T) {
+	tests := []struct {
+		format config.LogFormat
+		json   bool
+	}{
+		{"json", true},
+		{"auto", true}, // a buffer is no terminal
+		{"text", false},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.format), func(t *testing.T) {
+			var out bytes.Buffer
+			newLogger(&out, config.Config{LogFormat: tt.format, LogLevel: "info"}).Info("listening", "addr", "127.0.0.1:3000")
+			if json.Valid(out.Bytes()) != tt.json {
+				t.Errorf("JSON: got %v, want %v: %s", !tt.json, tt.json, out.String())
+			}
+			if !strings.Contains(out.String(), "127.0.0.1:3000") || strings.Contains(out.String(), "\x1b") {
+				t.Errorf("got %q, want the address and no colours", out.String())
+			}
+		})
+	}
+}
+
+func TestLogLevels(t *testing.T) {
+	tests := []struct {
+		level config.LogLevel
+		want  string
+	}{
+		{"debug", "d i w e"},
+		{"info", "i w e"},
+		{"warn", "w e"},
+		{"error", "e"},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.level), func(t *testing.T) {
+			var out bytes.Buffer
+			log := newLogger(&out, config.Config{LogFormat: "json", LogLevel: tt.level})
+			log.Debug("d")
+			log.Info("i")
+			log.Warn("w")
+			log.Error("e")
+			var got []string
+			for dec := json.NewDecoder(&out); dec.More(); {
+				var line logLine
+				if err := dec.Decode(&line); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, line.Msg)
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
