@@ -80,7 +80,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		return nil, err
 	}
 	if s.store, err = open(ctx, string(cfg.DB), log); err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, err // it names the file
 	}
 	if err := s.openTable(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open the lock table: %w", err)
