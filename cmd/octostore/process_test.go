@@ -125,7 +125,7 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// logged returns how many lines of a level were logged.
+// logged returns the log lines of a level.
 func (p *process) logged(level string) (found []logLine) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
