@@ -1,7 +1,37 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/demo"
+)
 
 func demoCommand() *cobra.Command {
-	return &cobra.Command{Use: "demo", Short: "Show two jobs taking turns", Hidden: true}
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Show the main job on a real server, in a few seconds",
+		Long: "Show the main job on a real server, in a few seconds.\n\n" +
+			"It starts a server with a database of its own, tells what happens as jobs take turns,\n" +
+			"give up, crash and are restarted, and then keeps the server up so that you can try\n" +
+			"it with curl.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			binary, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			return demo.Run(cmd.Context(), demo.Config{
+				Serve: []string{binary, "serve"},
+				Out:   cmd.OutOrStdout(),
+				Color: cmd.OutOrStdout() == os.Stdout && term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "",
+				Once:  once,
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&once, "once", false, "end after the story")
+	return cmd
 }

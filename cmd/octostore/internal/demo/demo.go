@@ -1,0 +1,127 @@
+// Package demo shows the main job of OctoStore on a real server with a real
+// database, in a few seconds: taking turns, giving up, crashing, and what survives.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/child"
+)
+
+// Config says how to run the demonstration.
+type Config struct {
+	Serve []string  // the command that starts a server
+	Out   io.Writer // where the story is told
+	Color bool      // tell it in colours
+	Once  bool      // end after the story instead of keeping the server up
+}
+
+// stage is the server of the demonstration and what has been found out on it.
+type stage struct {
+	story
+	cfg    Config
+	dir    string
+	server *child.Process
+	client *client
+
+	leaseOfB string // from the first scene to the last
+}
+
+// Run tells the story and, unless cfg.Once, keeps the server up until ctx ends. It
+// returns an error if anything did not go as the story says. The database is removed
+// in the end.
+func Run(ctx context.Context, cfg Config) error {
+	dir, err := os.MkdirTemp("", "octostore-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s := &stage{story: story{out: cfg.Out, color: cfg.Color}, cfg: cfg, dir: dir}
+	if err := s.start(ctx, freeAddress()); err != nil {
+		return err
+	}
+	defer func() { s.server.Stop() }()
+	begun := time.Now()
+	if err := s.play(ctx); err != nil {
+		return err
+	}
+	s.say("All of this took %.1f seconds.", time.Since(begun).Seconds())
+	if cfg.Once {
+		return nil
+	}
+	return s.stay(ctx)
+}
+
+// freeAddress is the usual one, if nobody has it, else any.
+func freeAddress() string {
+	const usual = "127.0.0.1:3000"
+	l, err := net.Listen("tcp", usual)
+	if err != nil {
+		return "127.0.0.1:0"
+	}
+	l.Close()
+	return usual
+}
+
+// start starts a server on the demonstration's database.
+func (s *stage) start(ctx context.Context, addr string) error {
+	server, err := child.Start(ctx, s.cfg.Serve, []string{
+		"OCTOSTORE_ADDR=" + addr,
+		"OCTOSTORE_DB=" + s.database(),
+		"OCTOSTORE_LOG_FORMAT=json",
+		"OCTOSTORE_LOG_LEVEL=info",
+	})
+	if err != nil {
+		return fmt.Errorf("the server did not start: %w", err)
+	}
+	s.server = server
+	s.client = newClient("http://" + server.Addr)
+	return nil
+}
+
+func (s *stage) database() string { return filepath.Join(s.dir, "octostore.db") }
+
+// play runs the scenes in order.
+func (s *stage) play(ctx context.Context) error {
+	s.say("A server runs on http://%s with its database in %s.", s.server.Addr, s.database())
+	for i, scene := range []struct {
+		title string
+		play  func(context.Context) error
+	}{
+		{"Two jobs want the same lock", s.takeTurns},
+		{"One gives up", s.giveUp},
+		{"One crashes", s.crash},
+		{"The server is killed", s.kill},
+	} {
+		s.scene(i+1, scene.title)
+		if err := scene.play(ctx); err != nil {
+			return fmt.Errorf("scene %d, %q: %w", i+1, scene.title, err)
+		}
+	}
+	s.say("")
+	return nil
+}
+
+// stay keeps the server up for whoever wants to try by hand.
+func (s *stage) stay(ctx context.Context) error {
+	url := "http://" + s.server.Addr
+	s.say("The server stays up. Try it from two other terminals, ctrl-C ends it:\n")
+	s.say("  curl -X POST '%s/v1/locks/my/job/acquire?ttl=60s'", url)
+	s.say("  curl -X POST '%s/v1/locks/my/job/acquire?wait=30s'   # waits for the first", url)
+	s.say("  curl %s/v1/locks/my/job", url)
+	s.say("  curl -X POST %s/v1/locks/my/job/release -H 'Octostore-Lease: LEASE_ID'\n", url)
+	select {
+	case <-ctx.Done():
+		s.say("\nThe server stops; its database is removed.")
+		return nil
+	case <-s.server.Done():
+		return errors.New("the server has stopped by itself")
+	}
+}
