@@ -1,0 +1,116 @@
+package transport
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/octostore/octostore/transport/api"
+)
+
+// These tests are about the deadlines of connections. They run on pipes, which obey
+// the clock of a bubble.
+
+// pipes is a listener whose connections are pipes.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, http.ErrServerClosed
+	}
+}
+
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+func piped(t *testing.T, s *server) *wire {
+	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	serveOn(t, s, p)
+	client, theirs := net.Pipe()
+	t.Cleanup(func() { _ = client.Close() })
+	p.conns <- theirs
+	return &wire{t: t, s: s, conn: client, r: bufio.NewReader(client)}
+}
+
+// A wait longer than every deadline there is: the answer still arrives. It comes
+// with a body because the deadline for reading that must not outlive it, or its end
+// would look like a client that left.
+func TestNoDeadlineEndsAWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, setup{})
+		s.do(t, "POST /v1/locks/a/acquire?ttl=9m").want(200)
+		w := piped(t, s)
+		began := time.Now()
+		g := w.receive(w.send("POST /v1/locks/a/acquire", "wait=10m", "Content-Type: application/x-www-form-urlencoded")).grant()
+		if took := time.Since(began); took != 9*time.Minute {
+			t.Errorf("answered after %s", took)
+		}
+		// The connection has no deadline left from before.
+		time.Sleep(30 * time.Second)
+		w.receive(w.send("POST /v1/locks/a/renew", "", "Octostore-Lease: "+g.LeaseID)).want(200)
+	})
+}
+
+func TestABodyThatComesTooSlowlyIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, setup{})
+		w := piped(t, s)
+		began := time.Now()
+		w.raw("POST /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nwait")
+		r := newRequest("POST /v1/locks/a/acquire", []option{onPurpose})
+		w.receive(r).wantInvalid("body")
+		if took := time.Since(began); took != bodyTimeout {
+			t.Errorf("answered after %s, want %s", took, bodyTimeout)
+		}
+	})
+}
+
+func TestHeadersThatComeTooSlowlyAreCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := piped(t, newServer(t, setup{}))
+		began := time.Now()
+		w.raw("POST /v1/locks/a/acquire HTTP/1.1\r\nHost: loc")
+		_, _ = io.ReadAll(w.conn)
+		if took := time.Since(began); took != headerTimeout {
+			t.Errorf("cut off after %s, want %s", took, headerTimeout)
+		}
+	})
+}
+
+// A client that does not read its answer does not keep the lock.
+func TestAnAnswerNobodyReadsIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, setup{})
+		w := piped(t, s)
+		w.send("POST /v1/locks/a/acquire?ttl=1h", "")
+		synctest.Wait()
+		if state := s.do(t, "GET /v1/locks/a").lock().State; state != api.Held {
+			t.Fatalf("the lock is %s", state)
+		}
+		time.Sleep(writeTimeout)
+		synctest.Wait()
+		if state := s.do(t, "GET /v1/locks/a").lock().State; state != api.Free {
+			t.Errorf("the lock is %s", state)
+		}
+	})
+}
+
+func TestTheServerHasNoTimeoutThatCountsTheWait(t *testing.T) {
+	srv := newServer(t, setup{}).Server()
+	if srv.WriteTimeout != 0 || srv.ReadTimeout != 0 {
+		t.Errorf("WriteTimeout %s, ReadTimeout %s", srv.WriteTimeout, srv.ReadTimeout)
+	}
+	if srv.ReadHeaderTimeout != 5*time.Second || srv.IdleTimeout != 2*time.Minute || srv.MaxHeaderBytes != 16<<10 {
+		t.Errorf("ReadHeaderTimeout %s, IdleTimeout %s, MaxHeaderBytes %d", srv.ReadHeaderTimeout, srv.IdleTimeout, srv.MaxHeaderBytes)
+	}
+}

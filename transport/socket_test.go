@@ -1,0 +1,347 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/transport/api"
+)
+
+// These tests are about what only a real connection shows.
+
+// listening serves s on a port of its own until the test ends.
+func listening(t *testing.T, s *server) net.Addr {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveOn(t, s, l)
+	return l.Addr()
+}
+
+func serveOn(t *testing.T, s *server, l net.Listener) *http.Server {
+	srv := s.Server()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = srv.Serve(l)
+	}()
+	t.Cleanup(func() {
+		_ = srv.Close()
+		<-ended
+	})
+	return srv
+}
+
+// wire is one connection of a client that does as it is told.
+type wire struct {
+	t    *testing.T
+	s    *server
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+func dial(t *testing.T, s *server, addr net.Addr) *wire {
+	t.Helper()
+	conn, err := net.Dial(addr.Network(), addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &wire{t: t, s: s, conn: conn, r: bufio.NewReader(conn)}
+}
+
+// send writes a request; headers are whole lines.
+func (w *wire) send(line, body string, headers ...string) request {
+	w.t.Helper()
+	r := request{line: line, header: http.Header{}, body: body, ctx: context.Background()}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.header.Add(name, value)
+	}
+	if body != "" {
+		headers = append(headers, fmt.Sprintf("Content-Length: %d", len(body)))
+	}
+	headers = append([]string{line + " HTTP/1.1", "Host: localhost"}, headers...)
+	w.raw(strings.Join(headers, "\r\n") + "\r\n\r\n" + body)
+	return r
+}
+
+func (w *wire) raw(s string) {
+	w.t.Helper()
+	if _, err := io.WriteString(w.conn, s); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// receive reads the answer to r and holds it to openapi.yaml.
+func (w *wire) receive(r request) answer {
+	w.t.Helper()
+	a := w.read(r)
+	w.s.check(w.t, r, a)
+	return a
+}
+
+func (w *wire) read(r request) answer {
+	w.t.Helper()
+	resp, err := http.ReadResponse(w.r, nil)
+	if err != nil {
+		w.t.Fatalf("reading the answer to %s: %v", r.line, err)
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return answer{t: w.t, status: resp.StatusCode, header: resp.Header, body: content}
+}
+
+// waiters polls, for as long as within, until that many wait for the lock.
+func (s *server) waiters(t *testing.T, name string, n int, within time.Duration) {
+	t.Helper()
+	began := time.Now()
+	for {
+		got := s.do(t, "GET /v1/locks/"+name).lock().WaitersTotal
+		if got == n {
+			return
+		}
+		if time.Since(began) > within {
+			t.Fatalf("after %s %d wait for %s, want %d", within, got, name, n)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+const (
+	soon = 5 * time.Second        // for what must happen
+	now  = 100 * time.Millisecond // for what must happen at once
+)
+
+// A handler whose client has sent a body learns that it left only if the body was
+// read to its end.
+func TestAHangUpIsNoticed(t *testing.T) {
+	s := newServer(t, setup{})
+	addr := listening(t, s)
+	s.acquire(t, "a")
+	chunked := func(w *wire) {
+		w.raw("POST /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nwait=30s\r\n0\r\n\r\n")
+	}
+	fin := func(w *wire) { _ = w.conn.Close() }
+	rst := func(w *wire) {
+		_ = w.conn.(*net.TCPConn).SetLinger(0)
+		_ = w.conn.Close()
+	}
+	for _, test := range []struct {
+		name  string
+		send  func(*wire)
+		leave func(*wire)
+	}{
+		{"no body, closed", func(w *wire) { w.send("POST /v1/locks/a/acquire?wait=30s", "") }, fin},
+		{"no body, reset", func(w *wire) { w.send("POST /v1/locks/a/acquire?wait=30s", "") }, rst},
+		{"form, closed", func(w *wire) { w.send("POST /v1/locks/a/acquire", "wait=30s") }, fin},
+		{"form, reset", func(w *wire) { w.send("POST /v1/locks/a/acquire", "wait=30s") }, rst},
+		{"JSON and blanks, closed", func(w *wire) {
+			w.send("POST /v1/locks/a/acquire", `{"wait": 30}`+strings.Repeat(" ", 10_000))
+		}, fin},
+		{"chunks, closed", chunked, fin},
+		{"chunks, reset", chunked, rst},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := dial(t, s, addr)
+			test.send(w)
+			s.waiters(t, "a", 1, soon)
+			test.leave(w)
+			s.waiters(t, "a", 0, now)
+		})
+	}
+}
+
+// A client that closes its half of the connection counts as gone, although it could
+// still read. It must not read anything it could take for a yes.
+func TestAHalfCloseCountsAsGone(t *testing.T) {
+	s := newServer(t, setup{})
+	addr := listening(t, s)
+	s.acquire(t, "a")
+	w := dial(t, s, addr)
+	w.send("POST /v1/locks/a/acquire?wait=30s", "")
+	s.waiters(t, "a", 1, soon)
+	if err := w.conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	s.waiters(t, "a", 0, now)
+	if got, _ := io.ReadAll(w.conn); len(got) != 0 {
+		t.Errorf("it was told %q", got)
+	}
+}
+
+// brittle makes connections whose writes fail from a moment on.
+type brittle struct {
+	net.Listener
+	broken *atomic.Bool
+}
+
+type brittleConn struct {
+	net.Conn
+	brittle *brittle
+}
+
+func (b *brittle) Accept() (net.Conn, error) {
+	conn, err := b.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &brittleConn{conn, b}, nil
+}
+
+func (c *brittleConn) Write(p []byte) (int, error) {
+	if c.brittle.broken.Load() {
+		return 0, errors.New("broken pipe")
+	}
+	return c.Conn.Write(p)
+}
+
+// net/http buffers a small answer until its handler has returned, so a handler's
+// Write succeeds where the connection's does not. The grant is undone all the same.
+func TestAGrantIsUndoneIfTheConnectionFailsAtTheWrite(t *testing.T) {
+	s := newServer(t, setup{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &brittle{Listener: l, broken: new(atomic.Bool)}
+	serveOn(t, s, b)
+	holder := s.acquire(t, "a")
+	w := dial(t, s, l.Addr())
+	w.send("POST /v1/locks/a/acquire?wait=30s&holder=unlucky", "")
+	s.waiters(t, "a", 1, soon)
+	b.broken.Store(true)
+	s.do(t, "POST /v1/locks/a/release", header("Octostore-Lease", holder.LeaseID)).want(200)
+	for began := time.Now(); s.do(t, "GET /v1/locks/a").lock().State != api.Free; time.Sleep(time.Millisecond) {
+		if time.Since(began) > soon {
+			t.Fatal("nobody knows that he holds the lock")
+		}
+	}
+	if got, _ := io.ReadAll(w.conn); len(got) != 0 {
+		t.Errorf("it was told %q", got)
+	}
+}
+
+// Shutdown alone would wait for everybody who waits. After Drain they are all
+// answered, and it returns.
+func TestShutdownAfterDrain(t *testing.T) {
+	const many = 200
+	s := newServer(t, setup{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := serveOn(t, s, l)
+	holder := s.acquire(t, "a")
+	var waiting sync.WaitGroup
+	asked, answers := make([]request, many), make([]answer, many)
+	for i := range many {
+		w := dial(t, s, l.Addr())
+		asked[i] = w.send("POST /v1/locks/a/acquire?wait=10m", "")
+		waiting.Go(func() { answers[i] = w.read(asked[i]) })
+	}
+	s.waiters(t, "a", many, soon)
+	began := time.Now()
+	s.table.Drain()
+	waiting.Wait()
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %s to answer everybody", took)
+	}
+	for i, a := range answers {
+		if a.want(503, api.CodeDraining).header.Get("Retry-After") != "1" {
+			t.Errorf("Retry-After is %q", a.header.Get("Retry-After"))
+		}
+		if i == 0 { // the others are the same, and checking takes longer than answering
+			s.check(t, asked[i], a)
+		}
+	}
+	w := dial(t, s, l.Addr())
+	w.receive(w.send("POST /v1/locks/a/renew", "", "Octostore-Lease: "+holder.LeaseID)).want(200)
+	w = dial(t, s, l.Addr())
+	w.receive(w.send("POST /v1/locks/a/release", "", "Octostore-Lease: "+holder.LeaseID)).want(200)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+// The connection is kept for the next request, whatever the last one was answered.
+func TestConnectionsAreKept(t *testing.T) {
+	s := newServer(t, setup{})
+	w := dial(t, s, listening(t, s))
+	g := w.receive(w.send("POST /v1/locks/a/acquire", "ttl=60s", "Content-Type: application/x-www-form-urlencoded")).grant()
+	w.receive(w.send("POST /v1/locks/a/acquire?wait=10ms", "")).want(409, api.CodeHeld)
+	r := w.send("POST /v1/locks/a/renew", "")
+	r.invalid = true
+	w.receive(r).wantInvalid("lease_id")
+	w.receive(w.send("POST /v1/locks/a/release", "", "Octostore-Lease: "+g.LeaseID)).want(200)
+	w.receive(w.send("GET /v1/locks/a", "")).want(200)
+}
+
+func TestHEADIsAGETWithoutABody(t *testing.T) {
+	s := newServer(t, setup{})
+	w := dial(t, s, listening(t, s))
+	w.raw("HEAD /v1/locks/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	resp, err := http.ReadResponse(w.r, &http.Request{Method: http.MethodHead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != 200 || resp.ContentLength <= 0 {
+		t.Errorf("status %d, length %d", resp.StatusCode, resp.ContentLength)
+	}
+	w.receive(w.send("GET /v1/locks/a", "")).want(200)
+}
+
+// The path arrives as it was sent: nothing is cleaned, nothing is redirected.
+func TestPathsArriveAsSent(t *testing.T) {
+	s := newServer(t, setup{})
+	addr := listening(t, s)
+	for path, field := range map[string]string{
+		"/v1/locks/":               "name",
+		"/v1/locks//":              "name",
+		"/v1/locks/a//b":           "name",
+		"/v1/locks/a/":             "name",
+		"/v1/locks//a":             "name",
+		"/v1/locks/a/../b":         "name",
+		"/v1/locks/./a":            "name",
+		"/v1/locks/a%2F..%2Fb":     "name",
+		"/v1/locks/a%20b":          "name",
+		"/v1/locks/a/b/history":    "name",
+		"/v1/locks/" + long(65):    "name",
+		"/v1/locks/" + nested(257): "name",
+	} {
+		t.Run(path, func(t *testing.T) {
+			w := dial(t, s, addr)
+			r := w.send("GET "+path, "")
+			r.invalid = true
+			w.receive(r).wantInvalid(field)
+		})
+	}
+	for _, path := range []string{"/v1/lock", "/V1/locks", "/v1//locks", "/healthz/", "/v1/locksmith", "/../healthz"} {
+		t.Run(path, func(t *testing.T) {
+			w := dial(t, s, addr)
+			w.receive(w.send("GET "+path, "")).want(404, api.CodeNotFound)
+		})
+	}
+}
+
+func long(n int) string { return strings.Repeat("a", n) }
+
+func nested(n int) string { return strings.Repeat("a/", n/2) + long(n%2) }
