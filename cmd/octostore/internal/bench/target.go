@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/child"
 )
 
 // target is a server under load.
@@ -80,7 +82,7 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 	if err != nil {
 		return nil, err
 	}
-	c, err := startChild(ctx, argv, []string{
+	server, err := child.Start(ctx, argv, []string{
 		"OCTOSTORE_ADDR=127.0.0.1:0",
 		"OCTOSTORE_DB=" + filepath.Join(dir, "octostore.db"),
 		"OCTOSTORE_LOG_FORMAT=json",
@@ -90,9 +92,9 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	t.addr = c.addr
+	t.addr = server.Addr
 	return func() {
-		c.stop()
+		server.Stop()
 		os.RemoveAll(dir)
 	}, nil
 }

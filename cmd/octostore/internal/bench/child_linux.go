@@ -1,9 +1,0 @@
-package bench
-
-import "syscall"
-
-// childAttributes keeps a ctrl-C on the terminal to the command itself, which then
-// stops its children in order, and ends them with it should it be killed.
-func childAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-}
