@@ -53,5 +53,8 @@ func (e *HeldError) Error() string {
 	if e.Lease == nil {
 		return "the lock is promised to somebody who waited for it"
 	}
-	return fmt.Sprintf("the lock is held by account %q", e.Lease.Account)
+	if e.Lease.Holder == "" {
+		return fmt.Sprintf("the lock is held by account %q", e.Lease.Account)
+	}
+	return fmt.Sprintf("the lock is held by %q (account %q)", e.Lease.Holder, e.Lease.Account)
 }

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// readmeBlock is a fenced code block of the README.
+type readmeBlock struct {
+	language, text string
+	background     bool // its command waits for one of a later block
+}
+
+var fenced = regexp.MustCompile("(?ms)^(<!-- in the background -->\n)?```([a-z]+)\n(.*?)^```$")
+
+func readmeBlocks(t *testing.T) (readme string, blocks []readmeBlock) {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range fenced.FindAllStringSubmatch(string(text), -1) {
+		blocks = append(blocks, readmeBlock{language: m[2], text: m[3], background: m[1] != ""})
+	}
+	return string(text), blocks
+}
+
+// What the README shows is run, against a real server, in order. What comes out has
+// to be what it shows, but for numbers, times and secrets.
+func TestTheReadmeTellsTheTruth(t *testing.T) {
+	needTools(t, "sh", "curl")
+	_, blocks := readmeBlocks(t)
+	r := readmeRun{t: t, addr: newProcess(t, t.TempDir()).Addr}
+	ran := 0
+	for _, b := range blocks {
+		switch {
+		case b.text == "bin/octostore serve\n":
+			// It runs already.
+		case b.language == "sh":
+			r.script(b.text)
+		case b.language == "console":
+			r.console(b)
+		default:
+			t.Errorf("nothing runs this %s block:\n%s", b.language, b.text)
+		}
+		ran++
+	}
+	r.wait()
+	if ran < 6 {
+		t.Errorf("only %d blocks were found", ran)
+	}
+}
+
+func needTools(t *testing.T, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("SKIP: %s is not installed", tool)
+		}
+	}
+}
+
+// readmeRun runs blocks one after the other.
+type readmeRun struct {
+	t     *testing.T
+	addr  string
+	lease string // the newest lease id that came out
+	later []func()
+}
+
+const readmeAddr, readmeLease = "127.0.0.1:3000", "AAawP-UQAAHEsG6K9h6Zwvhr4Tdaq09I"
+
+func (r *readmeRun) command(script string) *exec.Cmd {
+	script = strings.ReplaceAll(script, readmeAddr, r.addr)
+	script = strings.ReplaceAll(script, readmeLease, r.lease)
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Env = append(os.Environ(), "http_proxy=", "HTTP_PROXY=")
+	return cmd
+}
+
+func (r *readmeRun) script(text string) {
+	out, err := r.command(text).CombinedOutput()
+	if err != nil {
+		r.t.Errorf("%v\n%s\n%s", err, text, out)
+	}
+}
+
+func (r *readmeRun) console(b readmeBlock) {
+	input, want, _ := strings.Cut(strings.TrimPrefix(b.text, "$ "), "\n")
+	// -s only keeps the progress meter out of what a terminal would not show.
+	cmd := r.command(strings.Replace(input, "curl ", "curl -s ", 1))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	finish := func() {
+		err := cmd.Wait()
+		if got := out.String(); err != nil || masked(got) != masked(want) {
+			r.t.Errorf("$ %s: %v\n got %s\nwant %s", input, err, got, want)
+		}
+	}
+	if b.background {
+		r.untilSomebodyWaits()
+		r.later = append(r.later, finish)
+		return
+	}
+	finish()
+	if m := leaseIDs.FindStringSubmatch(out.String()); m != nil {
+		r.lease = m[1]
+	}
+}
+
+// wait ends what was left in the background.
+func (r *readmeRun) wait() {
+	for _, finish := range r.later {
+		finish()
+	}
+}
+
+func (r *readmeRun) untilSomebodyWaits() {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		out, err := exec.Command("curl", "-s", "http://"+r.addr+"/v1/locks/deploy/prod").Output()
+		if err == nil && bytes.Contains(out, []byte(`"waiters_total":1`)) {
+			return
+		}
+	}
+	r.t.Fatal("nobody waits for the lock")
+}
+
+var (
+	leaseIDs = regexp.MustCompile(`"lease_id":"([^"]*)"`)
+	varying  = []*regexp.Regexp{
+		regexp.MustCompile(`"lease_id":"[A-Za-z0-9_-]{32}"`),
+		regexp.MustCompile(`"request_id":"[a-z0-9-]+"`),
+		regexp.MustCompile(`"(?:granted|expires)_at":"[0-9T:.-]+Z"`),
+		regexp.MustCompile(`"fencing_token":[0-9]{16}`),
+		regexp.MustCompile(`"(?:expires_in|server|waited|held|retry_after)_ms":[0-9]+`),
+	}
+)
+
+// masked replaces what is different in every run by its name.
+func masked(answer string) string {
+	answer = strings.TrimSpace(answer)
+	for _, re := range varying {
+		answer = re.ReplaceAllStringFunc(answer, func(s string) string {
+			name, _, _ := strings.Cut(s, ":")
+			return name + ":…"
+		})
+	}
+	return answer
+}
+
+// The two commands of a newcomer, and every other target the README names, exist.
+func TestTheReadmesMakeTargetsExist(t *testing.T) {
+	readme, _ := readmeBlocks(t)
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("(?m)(?:^    |`)make ([a-z]+)(?:`|$)").FindAllStringSubmatch(readme, -1)
+	if len(named) < 3 {
+		t.Errorf("only %d are named", len(named))
+	}
+	for _, m := range named {
+		if !regexp.MustCompile("(?m)^" + m[1] + ":").Match(makefile) {
+			t.Errorf("make %s is not in the Makefile", m[1])
+		}
+	}
+}
+
+// The table of settings is that of octostore config --markdown.
+func TestTheReadmesSettingsAreTheRealOnes(t *testing.T) {
+	readme, _ := readmeBlocks(t)
+	var out bytes.Buffer
+	cmd := rootCommand()
+	cmd.SetOut(&out)
+	cmd.SetArgs([]string{"config", "--markdown"})
+	if err := cmd.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	if out.Len() == 0 || !strings.Contains(readme, out.String()) {
+		t.Errorf("want this table in the README:\n%s", out.String())
+	}
+}
