@@ -21,6 +21,8 @@ func benchCommand() *cobra.Command {
 			"every figure can be read as a share of what net/http gives on this machine.\n\n" +
 			"The load runs beside the server and takes its part of the processor. Fencing tokens\n" +
 			"and answers are checked all the time; anything wrong makes the exit code 1.",
+		Args: cobra.NoArgs, // else a mode that does not exist is a success
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		benchMode(bench.Acquire, "Acquire and release locks that nobody else wants", "connections", "timing"),
