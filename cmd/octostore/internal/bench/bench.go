@@ -134,6 +134,7 @@ type run struct {
 	cfg    Config
 	groups []group
 	syncs  []time.Duration
+	others []*float64 // share of the machine other programs used, by load
 	up     [2]*target // by place
 }
 
@@ -171,10 +172,7 @@ func (r *run) round(ctx context.Context, g group, round int) error {
 		if err != nil {
 			return err
 		}
-		sample, err := s.load.run(ctx, t)
-		if err == nil {
-			err = ctx.Err()
-		}
+		sample, err := r.load(ctx, s, t)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -185,6 +183,24 @@ func (r *run) round(ctx context.Context, g group, round int) error {
 		}
 	}
 	return nil
+}
+
+// load runs the load of a step and sees what else the machine was doing.
+func (r *run) load(ctx context.Context, s *step, t *target) (*sample, error) {
+	before, err := look(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	sample, err := s.load.run(ctx, t)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	after, err := look(ctx, t)
+	r.others = append(r.others, before.others(after))
+	return sample, err
 }
 
 // measureDisk takes a few syncs in every round, because disks have moods. The disk
@@ -229,6 +245,7 @@ func (r *run) report() *Report {
 		Rounds:     r.rounds(),
 		DurationMS: r.cfg.Duration.Milliseconds(),
 		WarmupMS:   max(0, r.cfg.Warmup).Milliseconds(),
+		OthersCPU:  medianKnown(r.others),
 		DiskSyncUS: rounded(micros(median(r.syncs))),
 	}
 	for _, g := range r.groups {

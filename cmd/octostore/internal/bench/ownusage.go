@@ -7,15 +7,12 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // writeOwnUsage writes what this process has used, in the form [readUsage] reads,
 // leaving out what the system does not tell.
 func writeOwnUsage(w io.Writer) {
-	var spent syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &spent); err == nil {
-		cpu := float64(spent.Utime.Nano()+spent.Stime.Nano()) / 1e9
+	if cpu := ownCPU(); cpu > 0 {
 		fmt.Fprintf(w, "process_cpu_seconds_total %g\n", cpu)
 	}
 	if bytes, ok := residentBytes(); ok {

@@ -7,6 +7,10 @@ import (
 	"text/tabwriter"
 )
 
+// disturbed is the share of the CPUs from which on people are told that others
+// used it.
+const disturbed = 0.05
+
 // WriteText writes the report as a table for people.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
@@ -49,6 +53,9 @@ func (r *Report) writeHeading(w io.Writer) {
 	}
 	if r.DiskSyncUS > 0 {
 		fmt.Fprintf(w, "one disk sync there (4 KiB append + fdatasync): median %s\n", span(r.DiskSyncUS))
+	}
+	if r.OthersCPU != nil && *r.OthersCPU >= disturbed {
+		fmt.Fprintf(w, "disturbed: other programs used %.0f %% of the CPUs meanwhile\n", *r.OthersCPU*100)
 	}
 	fmt.Fprintln(w)
 }

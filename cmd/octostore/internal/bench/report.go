@@ -11,15 +11,16 @@ import (
 // Report is what a run found. Durations end in their unit; what is not known is
 // left out.
 type Report struct {
-	Mode       Mode    `json:"mode"`
-	URL        string  `json:"url,omitempty"` // absent: a server started for the purpose
-	System     string  `json:"system"`
-	CPUs       int     `json:"cpus"`
-	Rounds     int     `json:"rounds"`
-	DurationMS int64   `json:"duration_ms"`
-	WarmupMS   int64   `json:"warmup_ms"`
-	DiskSyncUS float64 `json:"disk_sync_us,omitempty"` // median of 4 KiB append + fdatasync
-	Rows       []Row   `json:"rows"`
+	Mode       Mode     `json:"mode"`
+	URL        string   `json:"url,omitempty"` // absent: a server started for the purpose
+	System     string   `json:"system"`
+	CPUs       int      `json:"cpus"`
+	Rounds     int      `json:"rounds"`
+	DurationMS int64    `json:"duration_ms"`
+	WarmupMS   int64    `json:"warmup_ms"`
+	DiskSyncUS float64  `json:"disk_sync_us,omitempty"`     // median of 4 KiB append + fdatasync
+	OthersCPU  *float64 `json:"others_cpu_share,omitempty"` // of the CPUs, used by other programs meanwhile; median
+	Rows       []Row    `json:"rows"`
 }
 
 // Row is the result of one load on one server. Figures over time are medians of

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,8 +42,9 @@ func exampleReport() *Report {
 		sampleOf(600, 2*time.Millisecond, 0.03), sampleOf(1000, 2*time.Millisecond, 0.05), sampleOf(700, 2*time.Millisecond, 0.035),
 	}}
 	server.samples[1].count(broken("fencing token 7 was granted after 8"))
+	others := 0.31
 	return &Report{
-		Mode: Acquire, System: "linux/amd64", CPUs: 2, Rounds: 3, DurationMS: 3000, WarmupMS: 500, DiskSyncUS: 281.4,
+		Mode: Acquire, System: "linux/amd64", CPUs: 2, Rounds: 3, DurationMS: 3000, WarmupMS: 500, DiskSyncUS: 281.4, OthersCPU: &others,
 		Rows: []Row{summarize(ceiling, ceiling), summarize(server, ceiling)},
 	}
 }
@@ -109,6 +111,21 @@ octostore_held_leases 3
 	}
 	if _, err := readUsage(strings.NewReader("process_cpu_seconds_total much\n")); err == nil {
 		t.Error("a word was taken for a number")
+	}
+}
+
+func TestOthersAreWhatNeitherWeNorTheServerUsed(t *testing.T) {
+	before := parseStat("cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 1 2 3\n")
+	after := parseStat("cpu  250 20 200 1000 10 5 5 10 0 0\n") // 5 s had, 2.8 s used
+	if before.had != 10 || before.used != 2 {
+		t.Fatalf("parsed %+v", before)
+	}
+	after.ours = 1.8
+	if others := before.others(after); others == nil || math.Abs(*others-0.2) > 1e-9 {
+		t.Errorf("others used %v of the machine, want 0.2", others)
+	}
+	if others := before.others(parseStat("who knows")); others != nil {
+		t.Errorf("others used %v of an unknown machine", *others)
 	}
 }
 
