@@ -109,6 +109,7 @@ func (c *conversation) play(step string) string {
 				c.t.Fatal(err)
 			}
 			time.Sleep(d)
+			synctest.Wait() // what is due in this very instant happens first
 		case stopping.MatchString(line):
 			c.server.table.Drain()
 		case beginning.MatchString(line):

@@ -1,0 +1,158 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/transport/api"
+)
+
+// failingStore fails its commits with whatever is in err.
+type failingStore struct {
+	journal.Store
+	err atomic.Pointer[error]
+}
+
+func (s *failingStore) fail(err error) { s.err.Store(&err) }
+
+func (s *failingStore) Commit(ctx context.Context, b *lock.Batch) error {
+	if err := s.err.Load(); err != nil {
+		return *err
+	}
+	return s.Store.Commit(ctx, b)
+}
+
+func TestWhatTheStoreCannotDoIsSaid(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		err    error
+		status int
+		code   api.Code
+		health int
+		level  string
+	}{
+		{"the disk is full", lock.ErrFull, 507, api.CodeStorageFull, 200, "level=WARN"},
+		{"somebody else owns the table", lock.ErrDeposed, 503, api.CodeMoved, 503, ""},
+		{"nobody knows", errors.New("canary: /var/lib/secret.db: input/output error"), 503, api.CodeOutcomeUnknown, 503, "level=WARN"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var log bytes.Buffer
+			store := &failingStore{Store: memory.New()}
+			s := newServer(t, setup{store: store, log: slog.NewTextHandler(&log, nil)})
+			store.fail(test.err)
+			a := s.do(t, "POST /v1/locks/a/acquire").want(test.status, test.code)
+			if strings.Contains(string(a.body), "canary") {
+				t.Errorf("the answer shows the inside: %s", a.body)
+			}
+			s.do(t, "GET /healthz").want(test.health)
+			s.do(t, "GET /readyz").want(test.health)
+			if got := strings.Count(log.String(), "request failed"); (got == 1) != (test.level != "") || !strings.Contains(log.String(), test.level) {
+				t.Errorf("logged %d times:\n%s", got, log.String())
+			}
+		})
+	}
+}
+
+// refusing is a guard that has the same to say to everybody.
+type refusing struct{ err error }
+
+func (refusing) Covers(core.Hook, lock.Name) bool { return true }
+func (g refusing) Judge(context.Context, core.Question) (core.Verdict, error) {
+	return core.Verdict{}, g.err
+}
+
+func TestWhatAPolicySaysIsPassedOn(t *testing.T) {
+	s := newServer(t, setup{core: core.Config{Guard: refusing{&core.DeniedError{Policy: "freeze", Reason: "not before Monday", RetryAfter: time.Hour}}}})
+	p := s.do(t, "POST /v1/locks/a/acquire").want(403, api.CodePolicyDenied).problem()
+	if p.Policy != "freeze" || p.Reason != "not before Monday" || p.RetryAfterMS != 3_600_000 {
+		t.Errorf("got %+v, %+v", p, p.PolicyProblem)
+	}
+}
+
+// A policy that fails is the operator's business: what went wrong goes to the log.
+func TestWhyAPolicyFailedIsForTheLog(t *testing.T) {
+	var log bytes.Buffer
+	s := newServer(t, setup{
+		core: core.Config{Guard: refusing{&core.PolicyError{Policy: "freeze", Err: errors.New("canary: out of fuel")}}},
+		log:  slog.NewTextHandler(&log, nil),
+	})
+	a := s.do(t, "POST /v1/locks/a/acquire").want(503, api.CodePolicyError)
+	if strings.Contains(string(a.body), "canary") || a.problem().Policy != "freeze" {
+		t.Errorf("answered %s", a.body)
+	}
+	if !strings.Contains(log.String(), "canary: out of fuel") || !strings.Contains(log.String(), a.header.Get("X-Request-Id")) {
+		t.Errorf("logged %s", log.String())
+	}
+}
+
+func TestAnUnknownErrorShowsNothingAndLogsEverything(t *testing.T) {
+	var log bytes.Buffer
+	s := newServer(t, setup{
+		core: core.Config{Guard: refusing{errors.New("canary: the impossible")}},
+		log:  slog.NewTextHandler(&log, nil),
+	})
+	a := s.do(t, "POST /v1/locks/a/acquire").want(500, api.CodeInternal)
+	if strings.Contains(string(a.body), "canary") {
+		t.Errorf("answered %s", a.body)
+	}
+	if !strings.Contains(log.String(), "canary: the impossible") || !strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("logged %s", log.String())
+	}
+}
+
+func TestAPanicIsAnAnswerALogLineAndANumber(t *testing.T) {
+	var log bytes.Buffer
+	s := newServer(t, setup{log: slog.NewTextHandler(&log, nil)})
+	for i := range s.routes {
+		if s.routes[i].id == "health" {
+			s.routes[i].serve = func(*exchange) error { panic("canary: no health") }
+		}
+	}
+	a := s.do(t, "GET /healthz").want(500, api.CodeInternal)
+	if strings.Contains(string(a.body), "canary") {
+		t.Errorf("answered %s", a.body)
+	}
+	for _, want := range []string{"canary: no health", "faults_test.go", a.header.Get("X-Request-Id")} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not have %q:\n%s", want, log.String())
+		}
+	}
+	if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
+		t.Errorf("logged %d times", n)
+	}
+}
+
+func TestTooManyWaiters(t *testing.T) {
+	s := newServer(t, setup{lock: lock.Config{MaxWaitersPerLock: 1}})
+	s.acquire(t, "a")
+	ctx, leave := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		serve(s, httptest.NewRecorder(), newRequest("POST /v1/locks/a/acquire?wait=1m", []option{during(ctx)}).http())
+	}()
+	s.waiters(t, "a", 1)
+	a := s.do(t, "POST /v1/locks/a/acquire?wait=1m").want(429, api.CodeQueueFull)
+	if a.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	leave()
+	<-done
+}
+
+func TestAQuotaIsSaid(t *testing.T) {
+	s := newServer(t, setup{lock: lock.Config{MaxPerAccount: 1}})
+	s.acquire(t, "a")
+	s.do(t, "POST /v1/locks/b/acquire").want(429, api.CodeQuota)
+}
