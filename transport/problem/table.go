@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 )
@@ -52,12 +53,13 @@ var table = []row{
 
 	{as[*core.PolicyError](), http.StatusServiceUnavailable, api.CodePolicyError, "Policy could not answer", time.Second},
 	{is(lock.ErrTooLate), http.StatusServiceUnavailable, api.CodeTooLate, "Granted too late", time.Second},
-	// Before the next four, which all promise that nothing was done: an error that
+	// Before the next five, which all promise that nothing was done: an error that
 	// wraps one of them and this one must not promise it.
 	{is(lock.ErrOutcomeUnknown), http.StatusServiceUnavailable, api.CodeOutcomeUnknown, "Outcome unknown", time.Second},
 	{is(lock.ErrFull), http.StatusInsufficientStorage, api.CodeStorageFull, "Storage is full", 0},
 	{is(lock.ErrDraining), http.StatusServiceUnavailable, api.CodeDraining, "Server is stopping", time.Second},
 	{is(lock.ErrClosed), http.StatusServiceUnavailable, api.CodeDraining, "Server is stopping", time.Second},
+	{is(journal.ErrClosed), http.StatusServiceUnavailable, api.CodeDraining, "Server is stopping", time.Second},
 	{is(lock.ErrDeposed), http.StatusServiceUnavailable, api.CodeMoved, "Moved to another server", time.Second},
 }
 

@@ -1,0 +1,147 @@
+package transport
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/octostore/octostore/core/lock"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// scrape returns the metrics as lines, by their name and labels.
+func (s *server) scrape(t *testing.T) map[string]string {
+	t.Helper()
+	lines := map[string]string{}
+	for line := range strings.Lines(string(s.do(t, "GET /metrics").want(200).body)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		i := strings.LastIndexByte(line, ' ')
+		lines[line[:i]] = strings.TrimSpace(line[i:])
+	}
+	return lines
+}
+
+func TestRequestsAreCountedByRouteAndCode(t *testing.T) {
+	s := newServer(t, setup{})
+	g := s.acquire(t, "a")
+	s.do(t, "POST /v1/locks/a/acquire").want(409)
+	s.do(t, "POST /v1/locks/a/acquire").want(409)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	s.do(t, "POST /v1/locks/a/acquire?wait=1m", during(left))
+	s.do(t, "POST /v1/locks/a/acquire?ttl=no", onPurpose).want(400)
+	s.do(t, "POST /v1/locks/a/release", header("Octostore-Lease", g.LeaseID)).want(200)
+	s.do(t, "GET /v1/locks/a").want(200)
+	s.do(t, "GET /nothing").want(404)
+	s.do(t, "GET /v1/locks/a/acquire").want(405)
+	s.do(t, "GET /healthz").want(200)
+	s.table.Drain()
+	s.do(t, "GET /readyz").want(503)
+	s.do(t, "POST /v1/locks/a/acquire").want(503)
+
+	got := s.scrape(t)
+	for line, want := range map[string]string{
+		`octostore_http_requests_total{code="ok",route="acquireLock"}`:          "1",
+		`octostore_http_requests_total{code="held",route="acquireLock"}`:        "2",
+		`octostore_http_requests_total{code="invalid",route="acquireLock"}`:     "1",
+		`octostore_http_requests_total{code="draining",route="acquireLock"}`:    "1",
+		`octostore_http_requests_total{code="ok",route="getLock"}`:              "1",
+		`octostore_http_requests_total{code="not_found",route="none"}`:          "1",
+		`octostore_http_requests_total{code="method_not_allowed",route="none"}`: "1",
+		`octostore_http_requests_total{code="ok",route="health"}`:               "1",
+		`octostore_http_requests_total{code="draining",route="ready"}`:          "1",
+		`octostore_http_requests_total{code="gone",route="acquireLock"}`:        "1",
+		`octostore_http_request_seconds_count{route="acquireLock"}`:             "6",
+		`octostore_draining`: "1",
+		`octostore_serving`:  "1",
+	} {
+		if got[line] != want {
+			t.Errorf("%s is %q, want %s", line, got[line], want)
+		}
+	}
+}
+
+func TestTheTableIsMeasured(t *testing.T) {
+	s := newServer(t, setup{sizes: func() (int64, int64) { return 4096, 8192 }})
+	g := s.acquire(t, "a")
+	s.acquire(t, "b")
+	s.do(t, "POST /v1/locks/a/release", header("Octostore-Lease", g.LeaseID)).want(200)
+	got := s.scrape(t)
+	for line, want := range map[string]string{
+		`octostore_locks_held`:                     "1",
+		`octostore_waiters`:                        "0",
+		`octostore_wait_seconds_count`:             "2",
+		`octostore_hold_seconds_count`:             "1",
+		`octostore_hold_seconds_bucket{le="+Inf"}`: "1",
+		`octostore_commits_without_space_total`:    "0",
+		`octostore_database_bytes`:                 "4096",
+		`octostore_wal_bytes`:                      "8192",
+		`octostore_http_panics_total`:              "0",
+	} {
+		if got[line] != want {
+			t.Errorf("%s is %q, want %s", line, got[line], want)
+		}
+	}
+	for _, name := range []string{`octostore_commit_seconds_count`, `octostore_batch_events_count`, "go_goroutines", "process_start_time_seconds"} {
+		if got[name] == "" || got[name] == "0" {
+			t.Errorf("%s is %q", name, got[name])
+		}
+	}
+	if !slices.ContainsFunc(keys(got), func(line string) bool {
+		return strings.HasPrefix(line, "octostore_build_info{") && strings.Contains(line, `version="test"`)
+	}) {
+		t.Error("there is no build info")
+	}
+}
+
+func TestWithoutSizesThereAreNone(t *testing.T) {
+	for line := range newServer(t, setup{}).scrape(t) {
+		if strings.HasPrefix(line, "octostore_database_bytes") || strings.HasPrefix(line, "octostore_wal_bytes") {
+			t.Errorf("there is %s", line)
+		}
+	}
+}
+
+// Buckets are cumulative on the wire and are not in the core.
+func TestHistogramsAreCumulative(t *testing.T) {
+	m := constHistogram(descBatch, lock.Histogram{Bounds: []float64{1, 2, 4}, Counts: []uint64{3, 0, 2, 1}, Sum: 20})
+	var got dto.Metric
+	if err := m.Write(&got); err != nil {
+		t.Fatal(err)
+	}
+	var cumulative []uint64
+	for _, b := range got.GetHistogram().GetBucket() {
+		cumulative = append(cumulative, b.GetCumulativeCount())
+	}
+	if !slices.Equal(cumulative, []uint64{3, 3, 5}) || got.GetHistogram().GetSampleCount() != 6 || got.GetHistogram().GetSampleSum() != 20 {
+		t.Errorf("got %v", got.GetHistogram())
+	}
+}
+
+// Whatever a client says, it is the value of no label: names, holders and accounts
+// would make a series each, and are nobody's business.
+func TestMetricsTellNothingAboutClients(t *testing.T) {
+	s := newServer(t, setup{})
+	g := s.do(t, "POST /v1/locks/canary-name/acquire?holder=canary-holder&reason=canary-reason&meta.canary=canary",
+		header("X-Request-Id", "canary-id"), header("User-Agent", "canary-agent"), header("Idempotency-Key", "canary-key-0123456789")).grant()
+	s.do(t, "POST /v1/locks/canary-name/release", header("Octostore-Lease", g.LeaseID)).want(200)
+	s.do(t, "GET /canary-path").want(404)
+	s.do(t, "CANARY /v1/locks/canary-name").want(405)
+	s.do(t, "GET /v1/locks?canary=1", onPurpose).want(400)
+	metrics := string(s.do(t, "GET /metrics").want(200).body)
+	if found := regexp.MustCompile(`(?i)canary|account|` + g.LeaseID).FindString(metrics); found != "" {
+		t.Errorf("the metrics have %q", found)
+	}
+}
+
+func keys(m map[string]string) []string {
+	var all []string
+	for k := range m {
+		all = append(all, k)
+	}
+	return all
+}
