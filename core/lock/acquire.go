@@ -100,10 +100,14 @@ func (m *machine) rejoin(w *waiter, c *command) {
 	w.req, w.ask = c, c.acquire
 	c.place = w
 	m.touch(e)
-	m.handOver(e)
-	if w.req == c && !c.waits() {
+	if m.canHave(w) {
+		m.grantWaiter(w, c.acquire.Notes) // the policies have looked at this very request
+		return
+	}
+	if !c.waits() {
 		m.leave(c, waitOver)
 	}
+	m.handOver(e) // the call may have been withdrawn from the request before
 }
 
 func (m *machine) acquireFree(e *entry, c *command) {
@@ -243,11 +247,17 @@ func (m *machine) claim(c *command) {
 	e := w.entry
 	m.settle(e)
 	m.withdrawCall(w)
-	if e.held == nil && e.called == nil && e.queue.first() == w {
+	if m.canHave(w) {
 		m.grantWaiter(w, c.notes)
 		return
 	}
 	m.handOver(e)
+}
+
+// canHave reports whether the lock is free and w is the first who may have it.
+func (m *machine) canHave(w *waiter) bool {
+	e := w.entry
+	return e.held == nil && e.called == nil && e.queue.first() == w
 }
 
 // patienceOver is what is due for a waiter: a called one has said nothing for too

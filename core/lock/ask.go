@@ -25,12 +25,13 @@ func (t *Table) Acquire(ctx context.Context, a Acquisition) (Grant, error) {
 	if err := t.door(); err != nil {
 		return Grant{}, err
 	}
-	c := newCommand(doAcquire, a.Name, a.Origin)
+	c := t.commands.get(doAcquire, a.Name, a.Origin)
 	c.acquire = &a
 	if err := t.inbox.put(c); err != nil {
 		return Grant{}, err
 	}
 	r := t.await(ctx, c)
+	defer t.commands.put(c)
 	if r.err != nil {
 		var held *HeldError
 		if errors.As(r.err, &held) {
@@ -71,13 +72,11 @@ func (t *Table) door() error {
 // listens. It returns soon after the wait is over even if the loop hangs.
 func (t *Table) await(ctx context.Context, c *command) reply {
 	w := waitForAnswer{t: t, c: c, gone: ctx.Done(), draining: t.draining}
-	if c.acquire.Wait > 0 {
-		w.timer = time.NewTimer(c.acquire.Wait)
+	if w.leaving = c.acquire.Wait <= 0; w.leaving {
+		c.timer.Reset(patience)
 	} else {
-		w.leaving = true
-		w.timer = time.NewTimer(patience)
+		c.timer.Reset(c.acquire.Wait)
 	}
-	defer w.timer.Stop()
 	for {
 		if r, ok := w.next(ctx); ok {
 			return r
@@ -89,7 +88,6 @@ func (t *Table) await(ctx context.Context, c *command) reply {
 type waitForAnswer struct {
 	t        *Table
 	c        *command
-	timer    *time.Timer     // end of the wait; when leaving, of our patience
 	leaving  bool            // the wait is over, only the answer is awaited
 	gone     <-chan struct{} // nil once noticed
 	draining <-chan struct{} // nil once noticed
@@ -109,8 +107,8 @@ func (w *waitForAnswer) next(ctx context.Context) (reply, bool) {
 	case <-w.draining:
 		w.draining = nil
 		w.leaving = true
-		w.timer.Reset(drainingPatience)
-	case <-w.timer.C:
+		w.c.timer.Reset(drainingPatience)
+	case <-w.c.timer.C: // the end of the wait; when leaving, of our patience
 		if !w.leaving {
 			w.depart(waitOver, patience)
 			return reply{}, false
@@ -122,13 +120,15 @@ func (w *waitForAnswer) next(ctx context.Context) (reply, bool) {
 
 func (w *waitForAnswer) depart(why departure, patience time.Duration) {
 	w.leaving = true
-	w.timer.Reset(patience)
+	w.c.crossed = true
+	w.c.timer.Reset(patience)
 	w.t.inbox.leave(leaving{c: w.c, why: why})
 }
 
 // confirm asks the policies, because it is this request's turn, and claims the lock
 // or leaves.
 func (w *waitForAnswer) confirm(ctx context.Context, at Turn) {
+	w.c.crossed = true
 	notes, err := w.c.acquire.Confirm(ctx, at)
 	if err != nil {
 		w.t.inbox.leave(leaving{c: w.c, why: declined, cause: err})
@@ -165,7 +165,7 @@ func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	c := newCommand(doRenew, r.Name, r.Origin)
+	c := t.commands.get(doRenew, r.Name, r.Origin)
 	c.token, c.ttl, c.notes = token, r.TTL, r.Notes
 	got, err := t.ask(c)
 	if err != nil {
@@ -182,7 +182,7 @@ func (t *Table) Release(ctx context.Context, r Release) (Ended, error) {
 	if err != nil {
 		return Ended{}, err
 	}
-	c := newCommand(doRelease, r.Name, r.Origin)
+	c := t.commands.get(doRelease, r.Name, r.Origin)
 	c.token = token
 	got, err := t.ask(c)
 	return got.ended, err
@@ -191,7 +191,7 @@ func (t *Table) Release(ctx context.Context, r Release) (Ended, error) {
 // Break ends a lease whoever holds it. Errors: [ErrFree], [ErrTokenChanged],
 // [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
 func (t *Table) Break(ctx context.Context, b Breaking) (Ended, error) {
-	c := newCommand(doBreak, b.Name, b.Origin)
+	c := t.commands.get(doBreak, b.Name, b.Origin)
 	c.token, c.cause = b.Token, b.Cause
 	got, err := t.ask(c)
 	return got.ended, err
@@ -201,7 +201,7 @@ func (t *Table) Break(ctx context.Context, b Breaking) (Ended, error) {
 // or 0 if the audit level leaves its kind out. Seq and Time are filled in. Errors:
 // [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
 func (t *Table) Append(ctx context.Context, e Event) (Seq, error) {
-	c := newCommand(doAppend, "", Origin{})
+	c := t.commands.get(doAppend, "", Origin{})
 	c.event = e
 	got, err := t.ask(c)
 	return got.seq, err
@@ -211,7 +211,7 @@ func (t *Table) Append(ctx context.Context, e Event) (Seq, error) {
 // and how many there are in all. Unlike [Table.Get] it asks the loop. Errors:
 // [ErrOutcomeUnknown], [ErrClosed].
 func (t *Table) Queue(ctx context.Context, name Name, skip, limit int) ([]Waiting, int, error) {
-	c := newCommand(doQueue, name, Origin{})
+	c := t.commands.get(doQueue, name, Origin{})
 	c.skip, c.limit = max(skip, 0), max(limit, 0)
 	got, err := t.ask(c)
 	return got.queue, got.total, err
@@ -222,13 +222,13 @@ func (t *Table) ask(c *command) (reply, error) {
 	if err := t.inbox.put(c); err != nil {
 		return reply{}, err
 	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
+	c.timer.Reset(patience)
 	var r reply
 	select {
 	case r = <-c.replies:
-	case <-timer.C:
+	case <-c.timer.C:
 		r = t.giveUp(c)
 	}
+	t.commands.put(c)
 	return r, r.err
 }

@@ -58,9 +58,8 @@ func (m *machine) answer(c *command, r reply) {
 
 func (m *machine) refuse(c *command, err error) { m.answer(c, reply{err: err}) }
 
-// rows are the final rows of the names whose lease changed in this batch.
-func (m *machine) rows() []Row {
-	var rows []Row
+// rows appends the final rows of the names whose lease changed in this batch.
+func (m *machine) rows(rows []Row) []Row {
 	for _, e := range m.batch.changed {
 		if row, ok := e.row(); ok {
 			rows = append(rows, row)
@@ -162,13 +161,14 @@ func (m *machine) finish() {
 
 func (m *machine) clearBatch() {
 	b := &m.batch
+	clear(b.events)
 	clear(b.answers)
 	clear(b.dirty)
 	clear(b.changed)
 	clear(b.granted)
 	clear(b.undone)
 	*b = batch{
-		events:  nil, // the journal may still read them
+		events:  b.events[:0],
 		answers: b.answers[:0],
 		dirty:   b.dirty[:0],
 		changed: b.changed[:0],

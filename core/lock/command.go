@@ -46,6 +46,8 @@ type command struct {
 
 	state   atomic.Int32
 	replies chan reply
+	timer   *time.Timer // the caller's own
+	crossed bool        // the caller's own: something may still be on its way to the loop
 }
 
 // The states of a command. Whoever moves it out of asked decides: the loop to
@@ -60,6 +62,33 @@ const (
 // call, and the answer.
 func newCommand(do verb, name Name, origin Origin) *command {
 	return &command{do: do, name: name, origin: origin, replies: make(chan reply, 2)}
+}
+
+// commands are used again, with their channel and their timer. Each table has its
+// own, because timers and channels of a synctest bubble stay in it.
+type commands struct{ pool sync.Pool }
+
+func (cs *commands) get(do verb, name Name, origin Origin) *command {
+	c, _ := cs.pool.Get().(*command)
+	if c == nil {
+		c = newCommand(do, name, origin)
+		c.timer = time.NewTimer(time.Hour)
+		return c
+	}
+	c.do, c.name, c.origin = do, name, origin
+	return c
+}
+
+// put takes a command back after its answer has been received. One that was given
+// up, or has a departure or a claim under way, is left to the garbage collector: the
+// loop may still look at it.
+func (cs *commands) put(c *command) {
+	c.timer.Stop()
+	if c.crossed || c.state.Load() != answered {
+		return
+	}
+	*c = command{replies: c.replies, timer: c.timer}
+	cs.pool.Put(c)
 }
 
 // reply is a call or an answer.

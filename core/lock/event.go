@@ -31,7 +31,7 @@ func (k Kind) Ends() bool {
 }
 
 // Event is one thing that happened: at once the change and its audit record.
-// It is immutable once a [Batch] carries it.
+// A [Batch] that carries it lends it to the store until Commit returns.
 type Event struct {
 	Seq  Seq
 	Time time.Time // the table's now; only its wall clock is recorded

@@ -288,7 +288,7 @@ func (s *stage) commit() {
 		s.lastSeq, s.head = e.Seq, e.Seq
 		s.say("%s", describe(e))
 	}
-	for _, r := range s.m.rows() {
+	for _, r := range s.m.rows(nil) {
 		if r.Lease == nil {
 			delete(s.rows, r.Name)
 			continue

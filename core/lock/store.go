@@ -39,7 +39,8 @@ type Segment struct {
 	Bytes       []byte
 }
 
-// Batch is what one commit makes durable. A table fills in Prev.Seq, Events and
+// Batch is what one commit makes durable. Its Events and Rows are used again after
+// Commit has returned; its Segment is not. A table fills in Prev.Seq, Events and
 // Rows; the journal seals it, which fills in the rest, before it reaches a store
 // that keeps it.
 type Batch struct {

@@ -50,9 +50,12 @@ type Table struct {
 	views views
 	inbox *inbox
 
+	commands commands
+
 	m       *machine   // the loop's own
 	pending []*command // the loop's own: taken, not stepped yet
 	left    []leaving  // the loop's own
+	rows    []Row      // the loop's own, used again
 
 	drainOnce sync.Once
 	draining  chan struct{} // closed by Drain
@@ -255,7 +258,9 @@ func (t *Table) persist() error {
 	}
 	start := time.Now()
 	// The commit is not to be given up half-way, so it has no deadline. Callers have.
-	err := t.store.Commit(context.Background(), &Batch{Events: events, Rows: t.m.rows()})
+	t.rows = t.m.rows(t.rows[:0])
+	err := t.store.Commit(context.Background(), &Batch{Events: events, Rows: t.rows})
+	clear(t.rows)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -48,7 +49,7 @@ func (d *diary) Commit(_ context.Context, b *Batch) error {
 	if d.fail != nil {
 		return d.fail
 	}
-	d.commits = append(d.commits, b.Events)
+	d.commits = append(d.commits, slices.Clone(b.Events))
 	d.head = b.Events[len(b.Events)-1].Seq
 	for _, r := range b.Rows {
 		if d.rows[r.Name] = r; r.Lease == nil {
