@@ -11,6 +11,8 @@ import (
 type ballast struct {
 	path string
 	size int64 // 0 or less: there is none
+	// first is the pause before the first try to put the file back.
+	first time.Duration
 	// full says that a commit was refused, until the file is back.
 	full  bool
 	again time.Time     // when to try next to put it back
@@ -23,17 +25,20 @@ const (
 )
 
 // drop gives the space up.
-func (b *ballast) drop() {
-	b.full = true
+func (b *ballast) drop(now time.Time) {
 	if b.size > 0 {
 		os.Remove(b.path)
 	}
+	if !b.full {
+		b.lost(now)
+	}
 }
 
-// lost notes that the file is not there, and when to try again.
+// lost notes that the file is not there, and puts the next try off, each time for
+// longer.
 func (b *ballast) lost(now time.Time) {
 	b.full = true
-	b.pause = min(max(2*b.pause, firstPause), maxPause)
+	b.pause = min(max(2*b.pause, b.first), maxPause)
 	b.again = now.Add(b.pause)
 }
 

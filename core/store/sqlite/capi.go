@@ -208,10 +208,17 @@ func (s *stmt) bindText(i int, v string) {
 	check(sqlite3.Xsqlite3_bind_text(s.c.tls, s.p, int32(i), p, int32(len(v)), static))
 }
 
-func (s *stmt) bindBlob(i int, v []byte) {
-	p, b := s.room(len(v))
-	copy(b, v)
-	check(sqlite3.Xsqlite3_bind_blob(s.c.tls, s.p, int32(i), p, int32(len(v)), static))
+// bindBlob binds the parts as one blob.
+func (s *stmt) bindBlob(i int, parts ...[]byte) {
+	n := 0
+	for _, part := range parts {
+		n += len(part)
+	}
+	p, b := s.room(n)
+	for _, part := range parts {
+		b = b[copy(b, part):]
+	}
+	check(sqlite3.Xsqlite3_bind_blob(s.c.tls, s.p, int32(i), p, int32(n), static))
 }
 
 // static is SQLITE_STATIC: the bound memory outlives the run.
@@ -297,6 +304,13 @@ func failedWith(err error, codes ...int32) bool {
 		}
 	}
 	return false
+}
+
+// noSpace reports whether err is for lack of space. Not all of them have the code
+// that says so.
+func noSpace(err error) bool {
+	e, ok := errors.AsType[*codeError](err)
+	return ok && (e.code&0xff == sqlite3.SQLITE_FULL || e.code == sqlite3.SQLITE_IOERR_SHMSIZE)
 }
 
 // at turns the address of C memory into a pointer. Going through the address of

@@ -28,7 +28,6 @@ import (
 	"time"
 
 	driver "modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
@@ -57,9 +56,9 @@ type Config struct {
 	// disk filled up, that it has space again. Nil means nobody is told.
 	Logger *slog.Logger
 
-	clocks   clocks // the system's
-	walSize  int64  // 0: defaultWAL, less than 0: not extended
-	maxPages int64  // of the database file; 0: SQLite's limit
+	clocks  clocks        // the system's
+	walSize int64         // 0: defaultWAL, less than 0: not extended
+	pause   time.Duration // before the first try to put the ballast back; 0: firstPause
 }
 
 // Store is an open database. It is safe for use by many goroutines.
@@ -92,7 +91,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	useOFDLocks()
 	path, err := resolve(cfg.Path)
 	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+		return nil, fmt.Errorf("open database %q: %w", cfg.Path, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -124,13 +123,16 @@ func newStore(cfg Config, path string, held *sideLock) *Store {
 	if cfg.walSize == 0 {
 		cfg.walSize = defaultWAL
 	}
+	if cfg.pause == 0 {
+		cfg.pause = firstPause
+	}
 	cfg.clocks = cfg.clocks.orSystem()
 	return &Store{
 		cfg:     cfg,
 		log:     cfg.Logger,
 		path:    path,
 		lock:    held,
-		spare:   ballast{path: path + "-ballast", size: cfg.Ballast},
+		spare:   ballast{path: path + "-ballast", size: cfg.Ballast, first: cfg.pause},
 		pace:    newPace(),
 		readers: newReaders(path),
 		wake:    make(chan struct{}, 1),
@@ -143,6 +145,12 @@ func (s *Store) start() error {
 		return err
 	}
 	w, err := openWriter(s.path, s.cfg)
+	if noSpace(err) {
+		// Even to open a database takes some. This is what the reserve is for.
+		s.log.Warn("no space left to open the database, giving up the reserve", "path", s.path, "error", err)
+		s.spare.drop(time.Now())
+		w, err = openWriter(s.path, s.cfg)
+	}
 	if err != nil {
 		return err
 	}
@@ -150,11 +158,23 @@ func (s *Store) start() error {
 	if err := s.w.extendWAL(s.path+"-wal", s.cfg.walSize); err != nil {
 		s.log.Warn("the write-ahead log could not be extended; commits will be slower", "path", s.path, "error", err)
 	}
+	s.startSpare()
+	return s.startUpkeep()
+}
+
+// startSpare makes the reserve, unless it just had to be given up.
+func (s *Store) startSpare() {
+	if s.spare.full {
+		return
+	}
 	if err := s.spare.restore(); err != nil {
-		s.log.Warn("there is no space for the reserve against a full disk", "path", s.path, "error", err)
+		s.log.Warn("no space for the reserve against a full disk", "path", s.path, "error", err)
 		s.spare.lost(time.Now())
 	}
-	mover, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+}
+
+func (s *Store) startUpkeep() error {
+	mover, err := openMover(s.path)
 	if err != nil {
 		return err
 	}

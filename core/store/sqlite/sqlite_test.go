@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -11,7 +13,12 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childEnv); path != "" {
+		child(path)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // open opens a store that is closed with the test.
 func open(t testing.TB, cfg Config) *Store {
@@ -31,6 +38,15 @@ func open(t testing.TB, cfg Config) *Store {
 	return s
 }
 
+// reopen closes the store and opens what it left.
+func reopen(t testing.TB, s *Store, cfg Config) *Store {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	return open(t, cfg)
+}
+
 // newPath returns the path of a database that does not exist yet.
 func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "octostore.db") }
 
@@ -38,12 +54,27 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Fixture {
 		cfg := Config{Path: newPath(t)}
 		s := open(t, cfg)
-		return storetest.Fixture{Store: s, Reopen: func() journal.Store {
-			if err := s.Close(); err != nil {
-				t.Fatalf("close: %v", err)
-			}
-			s = open(t, cfg)
-			return s
-		}}
+		return storetest.Fixture{
+			Store:  s,
+			Reopen: func() journal.Store { s = reopen(t, s, cfg); return s },
+			Fill:   func(full bool) { limitPages(t, s, full) },
+		}
 	})
+}
+
+// limitPages makes the database file as large as it may be, or lets it grow again.
+func limitPages(t testing.TB, s *Store, full bool) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	most := int64(1 << 30)
+	if full {
+		var err error
+		if most, err = s.w.intOf("PRAGMA page_count"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.w.exec(fmt.Sprintf("PRAGMA max_page_count = %d", most)); err != nil {
+		t.Fatal(err)
+	}
 }

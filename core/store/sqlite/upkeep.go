@@ -82,6 +82,21 @@ func (s *Store) keepUp(mover *conn) {
 	}
 }
 
+// openMover opens the connection that moves pages beside the commits.
+func openMover(path string) (*conn, error) {
+	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+	if err != nil {
+		return nil, err
+	}
+	// A connection that has read nothing yet does not know that there is a WAL, and its
+	// checkpoints do nothing.
+	if _, err := c.intOf("PRAGMA schema_version"); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
 func (s *Store) moveWAL(mover *conn) {
 	if err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
 		s.halt(err)
@@ -129,8 +144,7 @@ func (s *Store) makeRoom(cause error) {
 	if !s.spare.full {
 		s.log.Warn("no space left to record changes", "path", s.path, "error", cause)
 	}
-	s.spare.drop()
-	s.spare.lost(time.Now())
+	s.spare.drop(time.Now())
 	if err := s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
 		s.dead = err
 	}

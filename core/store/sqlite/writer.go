@@ -60,15 +60,12 @@ func (w *writer) configure(cfg Config) error {
 	if mode, err := w.textOf("PRAGMA journal_mode = WAL"); err != nil || mode != "wal" {
 		return cmp.Or(err, fmt.Errorf("the file system does not allow a write-ahead log: SQLite stays in mode %q", mode))
 	}
-	pragmas := []string{
+	for _, p := range []string{
 		"PRAGMA synchronous = FULL",
 		"PRAGMA temp_store = MEMORY",
+		"PRAGMA cache_size = -16384", // KiB: some 100,000 leases
 		fmt.Sprintf("PRAGMA journal_size_limit = %d", cfg.walSize),
-	}
-	if cfg.maxPages > 0 {
-		pragmas = append(pragmas, fmt.Sprintf("PRAGMA max_page_count = %d", cfg.maxPages))
-	}
-	for _, p := range pragmas {
+	} {
 		if err := w.exec(p); err != nil {
 			return err
 		}
@@ -213,7 +210,7 @@ func (w *writer) setRow(r *lock.Row, boot int64, now instant) error {
 	if r.Attempt.IsZero() {
 		s.bindNull(13)
 	} else {
-		s.bindBlob(13, encodeAttempt(r.Attempt))
+		s.bindBlob(13, r.Attempt.Key[:], r.Attempt.Params[:])
 	}
 	return s.run()
 }
@@ -228,8 +225,6 @@ func encodeMetadata(m map[string]string) (string, error) {
 }
 
 const attemptSize = 32 + 16
-
-func encodeAttempt(a lock.Attempt) []byte { return append(a.Key[:], a.Params[:]...) }
 
 func decodeAttempt(b []byte) (a lock.Attempt) {
 	copy(a.Params[:], b[copy(a.Key[:], b):])

@@ -168,6 +168,40 @@ func testDeposed(t *testing.T, f Fixture) {
 	}
 }
 
+func testFull(t *testing.T, f Fixture) {
+	if f.Fill == nil {
+		t.Skip("this store has all the space there is")
+	}
+	Load(t, f.Store)
+	var line Line
+	held := Row("held", 1, time.Minute)
+	line.Commit(t, f.Store, 1, held)
+
+	rows := []lock.Row{Free("held")}
+	for i := range 256 {
+		rows = append(rows, Row(lock.Name(fmt.Sprintf("new/%d", i)), 2, time.Minute))
+	}
+	f.Fill(true)
+	for range 3 {
+		err := f.Store.Commit(t.Context(), line.Batch(256, rows...))
+		if !errors.Is(err, lock.ErrFull) {
+			t.Fatalf("commit = %v, want ErrFull", err)
+		}
+	}
+	if segments, err := Drain(t.Context(), f.Store, 0, 10); err != nil || len(segments) != 1 {
+		t.Errorf("%d segments, error %v, want the first only", len(segments), err)
+	}
+	f.Fill(false)
+	next := Row("next", 2, time.Minute)
+	line.Commit(t, f.Store, 1, next)
+
+	snap := Load(t, f.Reopen())
+	CheckLeases(t, snap, held, next)
+	if snap.Head != line.Head {
+		t.Errorf("head = %v, want %v", snap.Head, line.Head)
+	}
+}
+
 func testCanceled(t *testing.T, f Fixture) {
 	Load(t, f.Store)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -80,32 +80,53 @@ func randomRows(rng *rand.Rand, head lock.Seq) (rows []lock.Row) {
 func testConcurrentReads(t *testing.T, f Fixture) {
 	Load(t, f.Store)
 	const last = 1000 // events
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var readers sync.WaitGroup
+	var grown []chan struct{} // one for each reader, told after each commit
 	for page := range 4 {
-		readers.Go(func() {
-			var after lock.Seq
-			for after < last {
-				segments, err := f.Store.Segments(t.Context(), after, 1+10*page)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				for _, g := range segments {
-					if g.First != after+1 {
-						t.Errorf("segment %d–%d follows event %d", g.First, g.Last, after)
-						return
-					}
-					after = g.Last
-				}
-			}
-		})
+		told := make(chan struct{}, 1)
+		grown = append(grown, told)
+		readers.Go(func() { follow(ctx, t, f.Store, 1+10*page, last, told) })
 	}
 	var line Line
 	for line.Head.Seq < last {
 		line.Commit(t, f.Store, 5, Row(lock.Name(fmt.Sprintf("l/%d", line.Head.Seq%7)), line.Head.Seq+1, time.Minute))
+		for _, told := range grown {
+			select {
+			case told <- struct{}{}:
+			default:
+			}
+		}
 	}
 	readers.Wait()
 	checkChain(t, f.Store, line.Head)
+}
+
+// follow reads up to the event last, waiting to be told where there is nothing new.
+func follow(ctx context.Context, t *testing.T, s segmenter, events int, last lock.Seq, told <-chan struct{}) {
+	for after := lock.Seq(0); after < last; {
+		segments, err := s.Segments(ctx, after, events)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for _, g := range segments {
+			if g.First != after+1 {
+				t.Errorf("segment %d–%d follows event %d", g.First, g.Last, after)
+				return
+			}
+			after = g.Last
+		}
+		if len(segments) > 0 {
+			continue
+		}
+		select {
+		case <-told:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // checkChain replays what the line has written, to the byte.

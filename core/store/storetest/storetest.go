@@ -26,6 +26,9 @@ type Fixture struct {
 	// Reopen stops the store in good order, starts it again on what it left, and
 	// returns it, not loaded yet.
 	Reopen func() journal.Store
+	// Fill takes all space from the store, or gives it back. It is nil if the store
+	// cannot be filled.
+	Fill func(full bool)
 }
 
 // Run checks that the stores made by open keep every promise of [journal.Store].
@@ -44,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"the head is the last line of the newest segment", testHead},
 		{"a batch that builds on another head changes nothing", testDeposed},
 		{"a commit is finished whatever becomes of its context", testCanceled},
+		{"a batch there is no space for changes nothing", testFull},
 		{"segments are read by cursor, whole", testSegments},
 		{"segments can be read while commits go on", testConcurrentReads},
 		{"a lease has left what it was promised", testRemaining},

@@ -1,0 +1,256 @@
+package sqlite
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/storetest"
+)
+
+func TestOneStorePerFile(t *testing.T) {
+	path := newPath(t)
+	s := open(t, Config{Path: path})
+
+	link := filepath.Join(t.TempDir(), "link.db")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, link} {
+		_, err := Open(t.Context(), Config{Path: name})
+		if !errors.Is(err, ErrInUse) {
+			t.Fatalf("second Open of %s = %v, want ErrInUse", name, err)
+		}
+		for _, want := range []string{path, fmt.Sprintf("process %d", os.Getpid())} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("error %q does not say %q", err, want)
+			}
+		}
+	}
+
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path + "-lock"); err != nil {
+		t.Errorf("the lock file must stay: %v", err)
+	}
+	open(t, Config{Path: path})
+}
+
+func TestRefusedFiles(t *testing.T) {
+	made := func(t *testing.T, sql ...string) string {
+		path := newPath(t)
+		s := open(t, Config{Path: path})
+		for _, q := range sql {
+			if err := s.w.exec(q); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, test := range []struct {
+		name string
+		path func(*testing.T) string
+		want error // nil: any
+	}{
+		{"made by a newer version", func(t *testing.T) string { return made(t, "PRAGMA user_version = 99") }, ErrNewer},
+		{"made by another program", func(t *testing.T) string { return made(t, "PRAGMA application_id = 7") }, ErrForeign},
+		{"made by a program without an id", func(t *testing.T) string { return made(t, "PRAGMA application_id = 0") }, ErrForeign},
+		{"no database", func(t *testing.T) string {
+			path := newPath(t)
+			if err := os.WriteFile(path, []byte(strings.Repeat("some text\n", 1000)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}, nil},
+		{"a directory", func(t *testing.T) string { return t.TempDir() }, nil},
+		{"in a directory that does not exist", func(t *testing.T) string { return filepath.Join(t.TempDir(), "no", "x.db") }, nil},
+		{"no path", func(*testing.T) string { return "" }, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := test.path(t)
+			before, _ := os.ReadFile(path)
+			for range 2 { // the second would find a lock the first had left
+				_, err := Open(t.Context(), Config{Path: path})
+				if err == nil || errors.Is(err, ErrInUse) || test.want != nil && !errors.Is(err, test.want) {
+					t.Fatalf("Open = %v, want %v", err, test.want)
+				}
+				if path != "" && !strings.Contains(err.Error(), filepath.Base(path)) {
+					t.Errorf("error %q does not name the file", err)
+				}
+			}
+			if after, _ := os.ReadFile(path); string(after) != string(before) {
+				t.Error("the refused file was changed")
+			}
+		})
+	}
+}
+
+func TestFilesArePrivate(t *testing.T) {
+	path := newPath(t)
+	s := open(t, Config{Path: path, Ballast: 4096})
+	storetest.Load(t, s)
+	new(storetest.Line).Commit(t, s, 1)
+	for _, suffix := range []string{"", "-wal", "-shm", "-lock", "-ballast"} {
+		fi, err := os.Stat(path + suffix)
+		if err != nil {
+			t.Error(err)
+		} else if fi.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %s", fi.Name(), fi.Mode())
+		}
+	}
+}
+
+func TestClosed(t *testing.T) {
+	s := open(t, Config{Path: newPath(t)})
+	storetest.Load(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, loadErr := s.Load(t.Context())
+	_, readErr := s.Segments(t.Context(), 0, 1)
+	for call, err := range map[string]error{
+		"Close":    s.Close(),
+		"Load":     loadErr,
+		"Segments": readErr,
+		"Commit":   s.Commit(t.Context(), new(storetest.Line).Batch(1)),
+	} {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("%s = %v, want ErrClosed", call, err)
+		}
+	}
+}
+
+func TestMistakesAreNoOutcomes(t *testing.T) {
+	s := open(t, Config{Path: newPath(t)})
+	var line storetest.Line
+	if err := s.Commit(t.Context(), line.Batch(1)); err == nil {
+		t.Error("commit before load succeeded")
+	}
+	storetest.Load(t, s)
+	unsealed := line.Batch(1)
+	unsealed.Segment = lock.Segment{}
+	backwards := line.Batch(1)
+	backwards.Segment.First = 0
+	for name, b := range map[string]*lock.Batch{"unsealed": unsealed, "backwards": backwards} {
+		if err := s.Commit(t.Context(), b); err == nil {
+			t.Errorf("commit of a batch that is %s succeeded", name)
+		}
+	}
+	line.Commit(t, s, 1)
+}
+
+// A file that was changed behind the store's back, as by a second server on a file
+// system without locks, is not written to.
+func TestDeposedByAnotherWriter(t *testing.T) {
+	s := open(t, Config{Path: newPath(t)})
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 1)
+
+	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close()
+	if err := other.exec("INSERT INTO segments VALUES (500, 510, 11, 0, x'7b7d0a')"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), line.Batch(1, storetest.Row("a", 2, time.Minute))); !errors.Is(err, lock.ErrDeposed) {
+		t.Fatalf("commit = %v, want ErrDeposed", err)
+	}
+	if n, err := s.w.intOf("SELECT count(*) FROM leases"); err != nil || n != 0 {
+		t.Errorf("%d leases, error %v, want none", n, err)
+	}
+}
+
+// childEnv makes the test binary a server of the database it names: it commits, and
+// prints the number of each commit it was told is durable.
+const childEnv = "OCTOSTORE_TEST_CHILD"
+
+func child(path string) {
+	ctx := context.Background()
+	s, err := Open(ctx, Config{Path: path})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	if _, err := s.Load(ctx); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	var line storetest.Line
+	for {
+		seq := line.Head.Seq + 1
+		b := line.Batch(1, storetest.Row(lock.Name(fmt.Sprintf("l/%d", seq%50)), seq, time.Minute))
+		if err := s.Commit(ctx, b); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		line.Head = b.Next
+		fmt.Println(seq)
+	}
+}
+
+func TestKilled(t *testing.T) {
+	path := newPath(t)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+path)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+
+	lines := bufio.NewScanner(out)
+	var told lock.Seq
+	read := func() bool {
+		if !lines.Scan() {
+			return false
+		}
+		n, err := strconv.ParseUint(lines.Text(), 10, 64)
+		if err != nil {
+			t.Fatalf("the child said %q", lines.Text())
+		}
+		told = lock.Seq(n)
+		return true
+	}
+	for told < 200 && read() {
+	}
+
+	_, err = Open(t.Context(), Config{Path: path})
+	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), fmt.Sprintf("process %d", cmd.Process.Pid)) {
+		t.Errorf("Open beside the child = %v, want ErrInUse and its number, %d", err, cmd.Process.Pid)
+	}
+	cmd.Process.Kill()
+	for read() {
+	}
+	cmd.Wait()
+
+	snap := storetest.Load(t, open(t, Config{Path: path}))
+	// The child may have been killed between a commit and its line.
+	if snap.Head.Seq < told || snap.Head.Seq > told+1 {
+		t.Errorf("head = %d after the child was told %d", snap.Head.Seq, told)
+	}
+	if len(snap.Leases) != 50 {
+		t.Errorf("%d leases, want 50", len(snap.Leases))
+	}
+}

@@ -1,0 +1,151 @@
+package sqlite
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/storetest"
+)
+
+// Whatever is being read, the WAL starts over before it gets much longer than it is
+// kept.
+func TestWALStaysBounded(t *testing.T) {
+	t.Parallel()
+	commits := 20_000
+	if testing.Short() {
+		commits = 2_000
+	}
+	s := open(t, Config{Path: newPath(t), walSize: defaultWAL})
+	storetest.Load(t, s)
+
+	cursors := make(chan lock.Seq) // from where to read next
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for after := range cursors {
+				if _, err := s.Segments(t.Context(), after, 100); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	var line storetest.Line
+	for range commits {
+		seq := line.Head.Seq + 1
+		line.Commit(t, s, 1, storetest.Row(lock.Name(fmt.Sprintf("l/%d", seq%500)), seq, time.Minute))
+		select {
+		case cursors <- seq / 2:
+		default: // all are reading
+		}
+	}
+	close(cursors)
+	readers.Wait()
+	if _, wal := s.Sizes(); wal > 4*defaultWAL {
+		t.Errorf("the WAL takes %d bytes", wal)
+	}
+}
+
+// A reader that stays makes the WAL grow; when it has left, the WAL gets back to
+// its size.
+func TestWALShrinksAfterALongReader(t *testing.T) {
+	t.Parallel()
+	const kept = 256 << 10
+	s := open(t, Config{Path: newPath(t), walSize: kept})
+	storetest.Load(t, s)
+	var line storetest.Line
+	commit := func() {
+		seq := line.Head.Seq + 1
+		line.Commit(t, s, 1, storetest.Row(lock.Name(fmt.Sprintf("l/%d", seq%500)), seq, time.Minute))
+	}
+	commit()
+
+	r, err := s.readers.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.segments.bindInt(1, 0)
+	if more, err := r.segments.step(); err != nil || !more {
+		t.Fatalf("step = %v, %v", more, err)
+	}
+	wal := func() int64 { _, n := s.Sizes(); return n }
+	for i := 0; wal() < 5*moveEvery*4096; i++ {
+		if i > 20*moveEvery {
+			t.Fatalf("the WAL takes only %d bytes", wal())
+		}
+		commit()
+	}
+	r.segments.reset()
+	s.readers.put(r)
+
+	for i := 0; wal() > kept; i++ {
+		if i > 4*moveEvery {
+			t.Fatalf("the WAL still takes %d bytes", wal())
+		}
+		commit()
+	}
+}
+
+func TestPace(t *testing.T) {
+	p := newPace()
+	for _, step := range []struct {
+		frames int
+		want   bool
+	}{
+		{1, false},
+		{moveEvery - 1, false},
+		{moveEvery, true},
+		{moveEvery + 1, false},
+		{2 * moveEvery, true},
+		{2*moveEvery + 10, false},
+		{3 * moveEvery, true},
+		{5, false}, // it started over
+		{moveEvery, true},
+	} {
+		if got := p.after(step.frames); got != step.want {
+			t.Errorf("at %d frames: move = %v, want %v", step.frames, got, step.want)
+		}
+	}
+	for _, step := range []struct {
+		frames int
+		want   bool
+	}{
+		{insistAt - 1, false},
+		{insistAt, true},
+		{insistAt + moveEvery, false},
+		{2 * insistAt, true},
+		{3 * insistAt, false},
+		{4 * insistAt, true},
+	} {
+		p.after(step.frames)
+		if got := p.insists(); got != step.want {
+			t.Errorf("at %d frames: insist = %v, want %v", step.frames, got, step.want)
+		}
+	}
+}
+
+// The connection that moves pages beside the commits does move them.
+func TestMoverMoves(t *testing.T) {
+	s := open(t, Config{Path: newPath(t)})
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 3)
+
+	mover, err := openMover(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mover.close()
+	if err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil {
+		t.Fatal(err)
+	}
+	alone := newPath(t)
+	copyFile(t, s.path, alone) // without its WAL
+	if got := storetest.Load(t, open(t, Config{Path: alone})).Head; got != line.Head {
+		t.Errorf("head in the database file = %v, want %v", got, line.Head)
+	}
+}
