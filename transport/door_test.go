@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -114,5 +115,29 @@ func TestTheFrontPageSaysWhereThingsAre(t *testing.T) {
 		if !strings.Contains(string(a.body), line) {
 			t.Errorf("it does not say %q:\n%s", line, a.body)
 		}
+	}
+}
+
+// The journal says where a request came from.
+func TestWhereARequestCameFromIsRecorded(t *testing.T) {
+	store := memory.New()
+	s := newServer(t, setup{store: store})
+	r := newRequest("POST /v1/locks/a/acquire", []option{
+		header("X-Request-Id", "build-42"), header("User-Agent", "curl/8\x00\t\"é"+long(300)),
+	}).http()
+	r.RemoteAddr = "192.0.2.7:4711"
+	serve(s, newSink(), r)
+	segments, err := store.Segments(t.Context(), 0, 100)
+	if err != nil || len(segments) == 0 {
+		t.Fatalf("%d segments, %v", len(segments), err)
+	}
+	line := string(segments[len(segments)-1].Bytes)
+	for _, want := range []string{"192.0.2.7:4711", "build-42", `curl/8\"aaa`, "local"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("the record does not have %q: %s", want, line)
+		}
+	}
+	if strings.Contains(line, long(257)) {
+		t.Errorf("all of the user agent is recorded: %s", line)
 	}
 }

@@ -216,3 +216,21 @@ func TestAPanicAfterTheGrantUndoesIt(t *testing.T) {
 		}
 	})
 }
+
+// The client leaves in the very moment of the grant: after the commit, before the
+// answer.
+func TestAClientThatLeavesAtTheGrantDoesNotKeepIt(t *testing.T) {
+	for range 20 { // whether the loop or the handler is first is a matter of luck
+		synctest.Test(t, func(t *testing.T) {
+			ctx, leave := context.WithCancel(t.Context())
+			s := newServer(t, setup{lock: lock.Config{Published: leave}})
+			if a := s.do(t, "POST /v1/locks/a/acquire", during(ctx)); !a.cut {
+				t.Errorf("answered %d %s", a.status, a.body)
+			}
+			synctest.Wait()
+			if state := s.do(t, "GET /v1/locks/a").lock().State; state != api.Free {
+				t.Errorf("the lock is %s", state)
+			}
+		})
+	}
+}
