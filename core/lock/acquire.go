@@ -134,6 +134,9 @@ func (m *machine) join(e *entry, c *command) {
 	w.due.entry, w.due.waiter = e, w
 	c.place = w
 	m.enter(w)
+	if m.canHave(w) { // all before it are still thinking after their call was passed on
+		m.grantWaiter(w, c.acquire.Notes)
+	}
 }
 
 func (m *machine) overQuota(account string) bool {

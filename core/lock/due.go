@@ -11,16 +11,21 @@ type timed struct {
 	at     time.Time
 	entry  *entry
 	waiter *waiter // nil: it is the entry's lease
+	order  uint64  // of two at one instant the one planned first comes first
 	index  int     // in the schedule from 1; 0: not scheduled
 }
 
 // schedule orders what is to come by instant, in a heap. There is no ticker: the
 // loop sleeps until the first of it.
-type schedule struct{ items []*timed }
+type schedule struct {
+	items []*timed
+	sets  uint64
+}
 
 // set plans t for an instant, or moves it there.
 func (s *schedule) set(t *timed, at time.Time) {
-	t.at = at
+	s.sets++
+	t.at, t.order = at, s.sets
 	if t.index > 0 {
 		heap.Fix(s, t.index-1)
 		return
@@ -45,8 +50,15 @@ func (s *schedule) first() *timed {
 
 // The methods of heap.Interface.
 
-func (s *schedule) Len() int           { return len(s.items) }
-func (s *schedule) Less(i, j int) bool { return s.items[i].at.Before(s.items[j].at) }
+func (s *schedule) Len() int { return len(s.items) }
+
+func (s *schedule) Less(i, j int) bool {
+	a, b := s.items[i], s.items[j]
+	if a.at.Equal(b.at) {
+		return a.order < b.order
+	}
+	return a.at.Before(b.at)
+}
 
 func (s *schedule) Swap(i, j int) {
 	s.items[i], s.items[j] = s.items[j], s.items[i]

@@ -2,14 +2,21 @@ package lock
 
 import (
 	"context"
-	"testing"
 )
+
+// reporter is what testing.T and rapid.T have in common here.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
 
 func confirmNever(context.Context, Turn) ([]Note, error) { panic("the machine asks no policy itself") }
 
 // checkInvariants looks at a machine between two batches. It recounts everything
 // that is counted and follows every link both ways.
-func checkInvariants(t testing.TB, m *machine) {
+func checkInvariants(t reporter, m *machine) {
 	t.Helper()
 	held, waiting, scheduled := 0, 0, 0
 	accounts := map[string]int{}
@@ -42,7 +49,7 @@ func checkInvariants(t testing.TB, m *machine) {
 	}
 }
 
-func checkHeld(t testing.TB, m *machine, e *entry) {
+func checkHeld(t reporter, m *machine, e *entry) {
 	t.Helper()
 	switch h := e.held; {
 	case e.called != nil:
@@ -55,7 +62,7 @@ func checkHeld(t testing.TB, m *machine, e *entry) {
 }
 
 // checkQueue returns how many of its waiters are scheduled for something.
-func checkQueue(t testing.TB, m *machine, e *entry, accounts map[string]int) int {
+func checkQueue(t reporter, m *machine, e *entry, accounts map[string]int) int {
 	t.Helper()
 	scheduled := 0
 	var order uint64

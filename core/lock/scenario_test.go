@@ -68,7 +68,7 @@ func firstDifference(want, got string) string {
 // stage is a machine with the loop, the store and the clients played by the test.
 // Time starts at the epoch, so sequence numbers start at 1.
 type stage struct {
-	t       *testing.T
+	t       reporter
 	m       *machine
 	cfg     Config
 	now     time.Time
@@ -90,7 +90,7 @@ type client struct {
 	grant   reply
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t reporter) *stage {
 	s := &stage{t: t, now: time.Unix(0, 0), rows: map[Name]Row{}, actors: map[string]*client{}, names: map[*command]string{}}
 	s.cfg = Config{MaxWaiters: 100, MaxWaitersPerLock: 50}
 	s.restart()

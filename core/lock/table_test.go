@@ -3,6 +3,7 @@ package lock
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"sync"
@@ -13,7 +14,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Set("rapid.checks", "2000") // the command line is parsed later, and wins
+	goleak.VerifyTestMain(m)
+}
 
 // diary is a store in memory whose commits a test can hold up or fail.
 type diary struct {
