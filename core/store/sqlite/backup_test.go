@@ -75,6 +75,26 @@ func TestBackupOfAStoppedStore(t *testing.T) {
 	}
 }
 
+func TestBackupAfterACrash(t *testing.T) {
+	s := open(t, Config{Path: newPath(t)})
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 3)
+	crashed := newPath(t)
+	copyFile(t, s.path, crashed)
+	copyFile(t, s.path+"-wal", crashed+"-wal")
+
+	target := newPath(t)
+	if err := Backup(t.Context(), crashed, target); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{target, crashed} {
+		if got := storetest.Load(t, open(t, Config{Path: path})).Head; got != line.Head {
+			t.Errorf("head = %v, want %v", got, line.Head)
+		}
+	}
+}
+
 func TestBackupRefuses(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)

@@ -70,7 +70,9 @@ func (s *Store) adopt(now instant) error {
 		return nil
 	}
 	s.boot++
-	return s.w.transact(func() error { return s.w.moveLeases(s.boot, present, now) })
+	return s.withRoom(func() error {
+		return s.w.transact(func() error { return s.w.moveLeases(s.boot, present, now) })
+	})
 }
 
 // moveLeases makes now the beginning of all leases' time.

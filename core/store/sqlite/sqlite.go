@@ -144,17 +144,13 @@ func (s *Store) start() error {
 	if err := create(s.path); err != nil {
 		return err
 	}
-	w, err := openWriter(s.path, s.cfg)
-	if noSpace(err) {
-		// Even to open a database takes some. This is what the reserve is for.
-		s.log.Warn("no space left to open the database, giving up the reserve", "path", s.path, "error", err)
-		s.spare.drop(time.Now())
-		w, err = openWriter(s.path, s.cfg)
-	}
+	err := s.withRoom(func() (err error) {
+		s.w, err = openWriter(s.path, s.cfg)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	s.w = w
 	if err := s.w.extendWAL(s.path+"-wal", s.cfg.walSize); err != nil {
 		s.log.Warn("the write-ahead log could not be extended; commits will be slower", "path", s.path, "error", err)
 	}

@@ -59,7 +59,7 @@ func (p *pace) insists() bool {
 // afterCommit wakes the upkeep if there is something for it to do.
 func (s *Store) afterCommit() {
 	move := s.pace.after(s.w.walFrames())
-	if !move && !(s.spare.full && s.spare.due(time.Now())) {
+	if !move && !s.spare.due(time.Now()) {
 		return
 	}
 	select {
@@ -78,7 +78,7 @@ func (s *Store) keepUp(mover *conn) {
 		case <-s.wake:
 		}
 		s.moveWAL(mover)
-		s.restoreBallast()
+		s.restoreSpare()
 	}
 }
 
@@ -136,31 +136,4 @@ func (s *Store) halt(err error) {
 	if s.dead == nil {
 		s.dead = err
 	}
-}
-
-// makeRoom gives up the ballast after a commit found no space, and lets the WAL
-// start over if it can.
-func (s *Store) makeRoom(cause error) {
-	if !s.spare.full {
-		s.log.Warn("no space left to record changes", "path", s.path, "error", cause)
-	}
-	s.spare.drop(time.Now())
-	if err := s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
-		s.dead = err
-	}
-}
-
-// restoreBallast puts the ballast back once there is space again.
-func (s *Store) restoreBallast() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	if s.dead != nil || !s.spare.due(now) {
-		return
-	}
-	if err := s.spare.restore(); err != nil {
-		s.spare.lost(now)
-		return
-	}
-	s.log.Info("there is space again to record changes", "path", s.path)
 }

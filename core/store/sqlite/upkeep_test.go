@@ -50,6 +50,25 @@ func TestWALStaysBounded(t *testing.T) {
 	}
 }
 
+func TestWALHasItsSizeFromTheStart(t *testing.T) {
+	cfg := Config{Path: newPath(t), walSize: 1 << 20}
+	s := open(t, cfg)
+	for range 2 {
+		if _, wal := s.Sizes(); wal != cfg.walSize {
+			t.Errorf("the WAL takes %d bytes, want %d", wal, cfg.walSize)
+		}
+		head := storetest.Load(t, s).Head
+		line := storetest.Line{Head: head}
+		for range 20 {
+			line.Commit(t, s, 1)
+		}
+		if _, wal := s.Sizes(); wal != cfg.walSize {
+			t.Errorf("the WAL takes %d bytes after commits, want %d", wal, cfg.walSize)
+		}
+		s = reopen(t, s, cfg)
+	}
+}
+
 // A reader that stays makes the WAL grow; when it has left, the WAL gets back to
 // its size.
 func TestWALShrinksAfterALongReader(t *testing.T) {
