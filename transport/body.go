@@ -17,22 +17,16 @@ import (
 )
 
 // readBody returns the body, which is valid until the answer is built. Somebody who
-// sends it byte by byte has bodyTimeout to do so.
+// sends it byte by byte has bodyTimeout to do so; net/http lifts that deadline when
+// it sees the end, where it begins to watch for the client to leave.
 func (x *exchange) readBody() ([]byte, error) {
 	if x.r.ContentLength > maxBody {
 		return nil, problem.ErrTooLarge
 	}
-	rc := http.NewResponseController(x.w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // unsupported where there is no connection
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(bodyTimeout)) // unsupported where there is no connection
 	body, err := readAll(x.r.Body, x.buf[:0])
 	x.buf = body[:0]
-	if err != nil {
-		return nil, err
-	}
-	// The deadline must not outlive the body: net/http goes on reading, to notice when
-	// the client leaves, and would take the end of the deadline for that.
-	_ = rc.SetReadDeadline(time.Time{})
-	return body, nil
+	return body, err
 }
 
 // readAll reads up to maxBody bytes into buf, until it has seen the end.

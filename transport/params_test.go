@@ -202,7 +202,7 @@ func TestBodiesHaveABound(t *testing.T) {
 	// Its length need not be known beforehand.
 	w := dial(t, s, listening(t, s))
 	w.raw("POST /v1/locks/b/acquire HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" +
-		"5000\r\nttl=60s" + long(0x5000-7) + "\r\n0\r\n\r\n")
+		"4001\r\nttl=60s&" + long(maxBody+1-8) + "\r\n0\r\n\r\n")
 	w.receive(newRequest("POST /v1/locks/b/acquire", []option{onPurpose})).want(413, api.CodeTooLarge)
 }
 

@@ -42,9 +42,9 @@ func piped(t *testing.T, s *server) *wire {
 	return &wire{t: t, s: s, conn: client, r: bufio.NewReader(client)}
 }
 
-// A wait longer than every deadline there is: the answer still arrives. It comes
-// with a body because the deadline for reading that must not outlive it, or its end
-// would look like a client that left.
+// A wait longer than every deadline there is: the answer still arrives. The request
+// has a body, for which there is a deadline; if that outlived the body, its end would
+// look like a client that left.
 func TestNoDeadlineEndsAWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
