@@ -9,21 +9,28 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/problem"
 )
 
-// readBody returns the body, which is valid until the answer is built. Somebody who
-// sends it byte by byte has bodyTimeout to do so; net/http lifts that deadline when
-// it sees the end, where it begins to watch for the client to leave.
+// armRead bounds the time a body may take to arrive, whether it is read by a handler
+// or by net/http, which reads what is left of it before it answers. The deadline ends
+// with the body: net/http lifts it where it begins to watch for the client to leave.
+func (x *exchange) armRead() {
+	if x.hasBody() {
+		_ = http.NewResponseController(x.w).SetReadDeadline(x.started.Add(bodyTimeout)) // unsupported where there is no connection
+	}
+}
+
+func (x *exchange) hasBody() bool { return x.r.Body != nil && x.r.Body != http.NoBody }
+
+// readBody returns the body, which is valid until the answer is built.
 func (x *exchange) readBody() ([]byte, error) {
 	if x.r.ContentLength > maxBody {
 		return nil, problem.ErrTooLarge
 	}
-	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(bodyTimeout)) // unsupported where there is no connection
 	body, err := readAll(x.r.Body, x.buf[:0])
 	x.buf = body[:0]
 	return body, err

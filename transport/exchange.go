@@ -66,6 +66,7 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	h["X-Request-Id"] = []string{x.id}
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
+	x.armRead()
 	return x
 }
 

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/octostore/octostore/core/lock"
@@ -142,7 +141,7 @@ func (x *exchange) readParams() error {
 	if err := p.parsePairs("query", x.r.URL.RawQuery); err != nil {
 		return err
 	}
-	if x.r.Body == nil || x.r.Body == http.NoBody {
+	if !x.hasBody() {
 		return nil
 	}
 	body, err := x.readBody()

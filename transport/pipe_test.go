@@ -61,18 +61,26 @@ func TestNoDeadlineEndsAWait(t *testing.T) {
 	})
 }
 
-func TestABodyThatComesTooSlowlyIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newServer(t, setup{})
-		w := piped(t, s)
-		began := time.Now()
-		w.raw("POST /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nwait")
-		r := newRequest("POST /v1/locks/a/acquire", []option{onPurpose})
-		w.receive(r).wantInvalid("body")
-		if took := time.Since(began); took != bodyTimeout {
-			t.Errorf("answered after %s, want %s", took, bodyTimeout)
-		}
-	})
+// That holds for a body nobody asked for, too.
+func TestABodyThatComesTooSlowlyIsNotWaitedFor(t *testing.T) {
+	for line, want := range map[string]int{
+		"POST /v1/locks/a/acquire": 400,
+		"POST /nothing":            404,
+		"GET /healthz":             400,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := piped(t, newServer(t, setup{}))
+			began := time.Now()
+			w.raw(line + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nwait")
+			w.receive(newRequest(line, []option{onPurpose})).want(want)
+			if _, err := w.conn.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("%s: the connection is kept: %v", line, err)
+			}
+			if took := time.Since(began); took != bodyTimeout {
+				t.Errorf("%s: %s, want %s", line, took, bodyTimeout)
+			}
+		})
+	}
 }
 
 func TestHeadersThatComeTooSlowlyAreCutOff(t *testing.T) {
