@@ -23,15 +23,16 @@ import (
 type conn struct {
 	tls *libc.TLS
 	db  uintptr
-	out uintptr // C memory for one word that a call returns through a pointer
-	wal uintptr // C memory where onWAL leaves the number of frames in the WAL
+	out uintptr // C memory for what a call returns through a pointer
+	wal uintptr // C memory, after out, where onWAL leaves the length of the WAL
 }
 
 // openConn connects to the database file at path, which it creates if flags say so.
 func openConn(path string, flags int32) (*conn, error) {
+	const word = 8
 	c := &conn{tls: libc.NewTLS()}
-	c.out = libc.Xcalloc(c.tls, 2, 8)
-	c.wal = c.out + 8
+	c.out = libc.Xcalloc(c.tls, 2, word)
+	c.wal = c.out + word
 	name, err := libc.CString(path)
 	if err != nil {
 		c.free()

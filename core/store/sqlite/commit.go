@@ -23,7 +23,7 @@ func (s *Store) Commit(_ context.Context, b *lock.Batch) error {
 	if err := s.accepts(b); err != nil {
 		return err
 	}
-	err := s.w.apply(b, s.boot, s.cfg.clocks.read())
+	err := s.w.apply(b, s.cfg.clocks.read())
 	if err != nil {
 		return s.refuse(err)
 	}

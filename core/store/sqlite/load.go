@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
@@ -52,47 +51,36 @@ func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
 	return snap, nil
 }
 
-// adopt makes the rows rows of this boot. Those of another boot get deadlines by
-// the clocks of this one, a full run away; were that not written down, a server that
-// crashes again and again would start them afresh each time.
+// adopt makes the deadlines of all rows deadlines of this boot. Those of another
+// boot are put a full run away, by the clocks of this one; were that not written
+// down, a server that crashes again and again would start them afresh each time.
 func (s *Store) adopt(now instant) error {
-	id, err := s.w.meta("boot_id")
+	written, err := s.w.meta("boot_id")
 	if err != nil {
 		return err
 	}
-	number, err := s.w.meta("boot")
-	if err != nil {
-		return err
-	}
-	s.boot, _ = strconv.ParseInt(string(number), 10, 64)
 	present := s.cfg.clocks.boot()
-	if present != "" && present == string(id) {
+	if present != "" && present == string(written) {
 		return nil
 	}
-	s.boot++
 	return s.withRoom(func() error {
-		return s.w.transact(func() error { return s.w.moveLeases(s.boot, present, now) })
+		return s.w.transact(func() error { return s.w.moveLeases(present, now) })
 	})
 }
 
 // moveLeases makes now the beginning of all leases' time.
-func (w *writer) moveLeases(boot int64, bootID string, now instant) error {
-	q, err := w.prepare(`UPDATE leases SET wall_end = ?1 + max(ttl, remaining),
-		boot_end = ?2 + max(ttl, remaining), boot = ?3`)
+func (w *writer) moveLeases(bootID string, now instant) error {
+	q, err := w.prepare("UPDATE leases SET wall_end = ?1 + max(ttl, remaining), boot_end = ?2 + max(ttl, remaining)")
 	if err != nil {
 		return err
 	}
 	defer q.close()
 	q.bindInt(1, now.wall)
 	q.bindInt(2, now.boot)
-	q.bindInt(3, boot)
 	if err := q.run(); err != nil {
 		return err
 	}
-	if err := w.setMeta("boot_id", []byte(bootID)); err != nil {
-		return err
-	}
-	return w.setMeta("boot", strconv.AppendInt(nil, boot, 10))
+	return w.setMeta("boot_id", []byte(bootID))
 }
 
 // readHead takes the head from the newest segment: its last number, and the hash of

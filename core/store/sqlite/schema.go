@@ -36,13 +36,12 @@ var migrations = []string{
 		granted   INTEGER NOT NULL,
 		remaining INTEGER NOT NULL, -- when the row was written
 		wall_end  INTEGER NOT NULL,
-		boot_end  INTEGER NOT NULL,
-		boot      INTEGER NOT NULL, -- which boot boot_end is of, see meta
+		boot_end  INTEGER NOT NULL, -- of the boot that meta names
 		attempt   BLOB              -- key and parameters, 32 + 16 bytes
 	) WITHOUT ROWID, STRICT;
 
 	-- secret: what lease ids are derived from.
-	-- boot_id, boot: the boot the rows were last adopted in; its number.
+	-- boot_id: the boot that boot_end of every lease is of.
 	CREATE TABLE meta (
 		key   TEXT PRIMARY KEY,
 		value ANY NOT NULL

@@ -71,7 +71,6 @@ type Store struct {
 	mu     sync.Mutex // guards what follows, up to the blank line
 	w      *writer
 	head   lock.Seq
-	boot   int64 // number of this boot, which the rows written now are of
 	loaded bool
 	dead   error // why nothing more is accepted
 	spare  ballast

@@ -97,17 +97,19 @@ func openMover(path string) (*conn, error) {
 	return c, nil
 }
 
+// moveWAL takes both steps. Pages that could not be written to the database file
+// stop the store: nobody knows what is in it then.
 func (s *Store) moveWAL(mover *conn) {
-	if err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
-		s.halt(err)
-		return
-	}
+	err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead != nil {
 		return
 	}
-	if err := s.moveRest(); err != nil && !passing(err) {
+	if err == nil || passing(err) {
+		err = s.moveRest()
+	}
+	if err != nil && !passing(err) {
 		s.dead = err
 	}
 }
@@ -126,14 +128,4 @@ func (s *Store) moveRest() error {
 // the WAL has everything.
 func passing(err error) bool {
 	return failedWith(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
-}
-
-// halt stops the store: pages that could not be written to the database file leave
-// nobody the wiser about what is in it.
-func (s *Store) halt(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.dead == nil {
-		s.dead = err
-	}
 }

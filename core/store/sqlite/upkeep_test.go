@@ -109,6 +109,49 @@ func TestWALShrinksAfterALongReader(t *testing.T) {
 	}
 }
 
+// A WAL that got long makes commits wait for readers, but not for long, and those
+// that leave in time let it start over.
+func TestInsisting(t *testing.T) {
+	s := open(t, Config{Path: newPath(t)})
+	storetest.Load(t, s)
+	var line storetest.Line
+	for range 10 {
+		line.Commit(t, s, 1)
+	}
+	insist := func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pace = pace{frames: insistAt, insistAt: insistAt}
+		return s.moveRest()
+	}
+	r, err := s.readers.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.segments.bindInt(1, 0)
+	if more, err := r.segments.step(); err != nil || !more {
+		t.Fatalf("step = %v, %v", more, err)
+	}
+	line.Commit(t, s, 1) // which the reader does not see
+	long := s.w.walFrames()
+
+	if err := insist(); !failedWith(err, sqlite3.SQLITE_BUSY) || !passing(err) {
+		t.Errorf("beside a reader that stays: %v, want that it is busy", err)
+	}
+	leave := time.AfterFunc(insistFor/4, func() {
+		r.segments.reset()
+		s.readers.put(r)
+	})
+	defer leave.Stop()
+	if err := insist(); err != nil {
+		t.Errorf("beside a reader that leaves: %v", err)
+	}
+	line.Commit(t, s, 1)
+	if now := s.w.walFrames(); now >= long {
+		t.Errorf("the WAL goes on at %d frames after %d", now, long)
+	}
+}
+
 func TestPace(t *testing.T) {
 	p := newPace()
 	for _, step := range []struct {
@@ -147,13 +190,15 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// The connection that moves pages beside the commits does move them.
-func TestMoverMoves(t *testing.T) {
+// Both steps are needed: the bulk is moved beside the commits, and what they added
+// meanwhile between two of them.
+func TestMovingTheWAL(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)
 	var line storetest.Line
-	line.Commit(t, s, 3)
-
+	for range 10 {
+		line.Commit(t, s, 1)
+	}
 	mover, err := openMover(s.path)
 	if err != nil {
 		t.Fatal(err)
@@ -166,5 +211,20 @@ func TestMoverMoves(t *testing.T) {
 	copyFile(t, s.path, alone) // without its WAL
 	if got := storetest.Load(t, open(t, Config{Path: alone})).Head; got != line.Head {
 		t.Errorf("head in the database file = %v, want %v", got, line.Head)
+	}
+
+	line.Commit(t, s, 1)
+	line.Commit(t, s, 1)
+	long := s.w.walFrames()
+	line.Commit(t, s, 1)
+	s.mu.Lock()
+	err = s.moveRest()
+	s.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	line.Commit(t, s, 1)
+	if now := s.w.walFrames(); now >= long {
+		t.Errorf("the WAL goes on at %d frames after %d", now, long)
 	}
 }

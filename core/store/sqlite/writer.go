@@ -84,7 +84,7 @@ func (w *writer) prepareAll() error {
 		{&w.newest, "SELECT last FROM segments ORDER BY first DESC LIMIT 1"},
 		{&w.segment, "INSERT INTO segments (first, last, count, time, bytes) VALUES (?1, ?2, ?3, ?4, ?5)"},
 		{&w.put, `REPLACE INTO leases (name, token, account, holder, reason, metadata, ttl, granted,
-			remaining, wall_end, boot_end, boot, attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`},
+			remaining, wall_end, boot_end, attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`},
 		{&w.drop, "DELETE FROM leases WHERE name = ?1"},
 	} {
 		s, err := w.prepare(p.sql)
@@ -118,7 +118,7 @@ func (w *writer) finish(failed bool) error {
 }
 
 // apply makes one transaction of the batch: its segment and the final rows.
-func (w *writer) apply(b *lock.Batch, boot int64, now instant) error {
+func (w *writer) apply(b *lock.Batch, now instant) error {
 	if err := w.begin.run(); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -129,7 +129,7 @@ func (w *writer) apply(b *lock.Batch, boot int64, now instant) error {
 		return fmt.Errorf("add segment %d: %w", b.Segment.First, err)
 	}
 	for i := range b.Rows {
-		if err := w.setRow(&b.Rows[i], boot, now); err != nil {
+		if err := w.setRow(&b.Rows[i], now); err != nil {
 			return fmt.Errorf("set row of %s: %w", b.Rows[i].Name, err)
 		}
 	}
@@ -178,7 +178,7 @@ func (w *writer) addSegment(g *lock.Segment) error {
 	return s.run()
 }
 
-func (w *writer) setRow(r *lock.Row, boot int64, now instant) error {
+func (w *writer) setRow(r *lock.Row, now instant) error {
 	if r.Lease == nil {
 		w.drop.reserve(len(r.Name))
 		w.drop.bindText(1, string(r.Name))
@@ -206,11 +206,10 @@ func (w *writer) setRow(r *lock.Row, boot int64, now instant) error {
 	s.bindInt(9, int64(remaining))
 	s.bindInt(10, now.wall+int64(remaining))
 	s.bindInt(11, now.boot+int64(remaining))
-	s.bindInt(12, boot)
 	if r.Attempt.IsZero() {
-		s.bindNull(13)
+		s.bindNull(12)
 	} else {
-		s.bindBlob(13, r.Attempt.Key[:], r.Attempt.Params[:])
+		s.bindBlob(12, r.Attempt.Key[:], r.Attempt.Params[:])
 	}
 	return s.run()
 }
