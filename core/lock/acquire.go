@@ -240,8 +240,9 @@ func (m *machine) withdrawCall(w *waiter) {
 	}
 }
 
-// claim is a called waiter's yes. It counts even if it comes after the call was
-// passed on, provided nobody before it can have the lock.
+// claim is a called waiter's yes. It counts also after its call was passed on,
+// provided nobody before it can have the lock: else two whose policies take long
+// could be called in turns for ever.
 func (m *machine) claim(c *command) {
 	w := c.by.place
 	if w == nil || !w.thinking {
@@ -250,11 +251,22 @@ func (m *machine) claim(c *command) {
 	e := w.entry
 	m.settle(e)
 	m.withdrawCall(w)
+	if e.called != nil && e.called.order > w.order {
+		m.passOver(e)
+	}
 	if m.canHave(w) {
 		m.grantWaiter(w, c.notes)
 		return
 	}
 	m.handOver(e)
+}
+
+// passOver ends the call of an entry. The one who was called goes on thinking, and
+// what it then claims counts like any late claim.
+func (m *machine) passOver(e *entry) {
+	m.schedule.cancel(&e.called.due)
+	e.called = nil
+	m.touch(e)
 }
 
 // canHave reports whether the lock is free and w is the first who may have it.
@@ -273,8 +285,7 @@ func (m *machine) patienceOver(w *waiter) {
 		return
 	}
 	if e.called == w {
-		e.called = nil // it goes on thinking, and may still claim
-		m.touch(e)
+		m.passOver(e)
 	}
 	m.handOver(e)
 }

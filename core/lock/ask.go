@@ -7,7 +7,8 @@ import (
 )
 
 // How long a caller waits for an answer that is overdue, because a commit hangs,
-// before it is told that the outcome is unknown.
+// before it is told that the outcome is unknown. When draining nobody waits longer
+// than for the drain itself.
 const (
 	patience         = 2 * time.Second
 	drainingPatience = time.Second
@@ -71,7 +72,7 @@ func (t *Table) door() error {
 // await waits for the answer to an acquire, and tells the loop when it no longer
 // listens. It returns soon after the wait is over even if the loop hangs.
 func (t *Table) await(ctx context.Context, c *command) reply {
-	w := waitForAnswer{t: t, c: c, gone: ctx.Done(), draining: t.draining}
+	w := waitForAnswer{t: t, c: c, gone: ctx.Done()}
 	if w.leaving = c.acquire.Wait <= 0; w.leaving {
 		c.timer.Reset(patience)
 	} else {
@@ -86,11 +87,10 @@ func (t *Table) await(ctx context.Context, c *command) reply {
 
 // waitForAnswer is the state of one call of await.
 type waitForAnswer struct {
-	t        *Table
-	c        *command
-	leaving  bool            // the wait is over, only the answer is awaited
-	gone     <-chan struct{} // nil once noticed
-	draining <-chan struct{} // nil once noticed
+	t       *Table
+	c       *command
+	leaving bool            // the wait is over, only the answer is awaited
+	gone    <-chan struct{} // nil once noticed
 }
 
 // next waits for one thing to happen and returns the reply if it was the answer.
@@ -104,10 +104,8 @@ func (w *waitForAnswer) next(ctx context.Context) (reply, bool) {
 	case <-w.gone:
 		w.gone = nil
 		w.depart(hungUp, patience)
-	case <-w.draining:
-		w.draining = nil
-		w.leaving = true
-		w.c.timer.Reset(drainingPatience)
+	case <-w.t.stuck:
+		return w.t.giveUp(w.c), true
 	case <-w.c.timer.C: // the end of the wait; when leaving, of our patience
 		if !w.leaving {
 			w.depart(waitOver, patience)

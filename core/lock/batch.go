@@ -129,19 +129,49 @@ func (m *machine) undoLater(e *entry) {
 }
 
 // restore puts a waiter whose grant was taken back where it stood. If its lock is
-// free it is tried again in a while: nothing else would.
+// free it is tried again in a while: nothing else would. A poll does not stay to see
+// that; its attempt keeps the place.
 func (m *machine) restore(w *waiter) {
 	m.enter(w)
+	if !w.req.waits() {
+		w.req = nil
+		m.schedule.set(&w.due, m.now.Add(grace))
+		return
+	}
 	w.req.place = w
 	if w.entry.held == nil {
 		m.schedule.set(&w.due, m.retryAt)
 	}
 }
 
-// outstanding reports whether an answer still stands after its batch was taken
-// back: a hand-over does not, and a call only if the lock was free before.
-func (a *answer) outstanding() bool {
-	return a.waiter == nil || a.reply.call != nil && a.waiter.entry.called == a.waiter
+// refused is what an answer says when its batch was taken back, or false if it is
+// not to be sent: a hand-over to somebody who goes on waiting, or a call for a lock
+// that turned out not to be free.
+func (a *answer) refused(err error) (reply, bool) {
+	switch {
+	case a.reply.call != nil:
+		return a.reply, a.waiter.entry.called == a.waiter
+	case a.waiter != nil && a.waiter.req == a.to:
+		return reply{}, false
+	}
+	return reply{err: err}, true
+}
+
+// told is what an accepted answer says when it leaves. A lease that was given or
+// renewed and then ended by a later command of the same batch is nobody's to have: a
+// yes would be a lie by now.
+func (m *machine) told(a *answer) reply {
+	l := a.reply.lease
+	if l == nil {
+		return a.reply
+	}
+	if e := m.entries[l.Name]; e != nil && e.held != nil && e.held.lease.Token == l.Token {
+		return a.reply
+	}
+	if a.to.do == doRenew {
+		return reply{err: ErrNotHeld}
+	}
+	return reply{err: ErrTooLate}
 }
 
 // finish ends the batch, once it is accepted or taken back, its views are published

@@ -17,7 +17,8 @@
 //  2. The token of a lease is the sequence number of its granting event. Sequence
 //     numbers only grow, over restarts too, and none is used twice.
 //  3. Decide, persist, tell: an answer leaves only after the commit of the batch it
-//     was decided in, and a published view shows only what is committed.
+//     was decided in, and a published view shows only what is committed. No answer
+//     gives a lease that has ended by then.
 //  4. A lease ends by release, expiry, break or undo and by nothing else. It expires
 //     at or after its deadline, never before; a renewal never brings the deadline
 //     nearer; nothing is done to a lease after its end.

@@ -320,16 +320,18 @@ func (s *stage) answers(err error) {
 	for i := range s.m.batch.answers {
 		a := &s.m.batch.answers[i]
 		who := s.names[a.to]
-		if err != nil && (a.waiter == nil || !a.outstanding()) {
-			if a.waiter == nil {
-				s.say("%s: %v", who, short(err))
-			}
+		var told reply
+		if err == nil {
+			told = s.m.told(a)
+		} else if r, ok := a.refused(err); ok {
+			told = r
+		} else {
 			continue
 		}
-		if c := s.actors[who]; c != nil && a.reply.lease != nil {
-			c.grant = a.reply
+		if c := s.actors[who]; c != nil && told.lease != nil {
+			c.grant = told
 		}
-		s.say("%s: %s", who, spell(a.reply))
+		s.say("%s: %s", who, spell(told))
 	}
 }
 
@@ -372,7 +374,7 @@ func short(err error) string {
 	for name, known := range map[string]error{
 		"not held": ErrNotHeld, "token changed": ErrTokenChanged, "free": ErrFree, "superseded": ErrSuperseded,
 		"attempt over": ErrAttemptOver, "key mismatch": ErrKeyMismatch, "queue full": ErrQueueFull, "quota": ErrQuota,
-		"draining": ErrDraining, "disk full": ErrFull, "gone": ErrGone,
+		"draining": ErrDraining, "disk full": ErrFull, "gone": ErrGone, "too late": ErrTooLate,
 	} {
 		if errors.Is(err, known) {
 			return name

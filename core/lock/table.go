@@ -58,7 +58,8 @@ type Table struct {
 	rows    []Row      // the loop's own, used again
 
 	drainOnce sync.Once
-	draining  chan struct{} // closed by Drain
+	draining  atomic.Bool
+	stuck     chan struct{} // closed when a drain is not answered in time: the disk hangs
 	done      chan struct{} // closed when the loop has ended
 	failed    atomic.Pointer[error]
 
@@ -95,17 +96,17 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 		return nil, errors.New("lock: the store has no secret to make lease ids from")
 	}
 	t := &Table{
-		cfg:      cfg,
-		store:    store,
-		ids:      newLeaseIDs(s.Secret),
-		inbox:    newInbox(),
-		m:        newMachine(cfg, s, time.Now()),
-		draining: make(chan struct{}),
-		done:     make(chan struct{}),
-		batches:  newHistogram(batchBounds),
-		commits:  newHistogram(commitBound),
-		waits:    newHistogram(spanBounds),
-		holds:    newHistogram(spanBounds),
+		cfg:     cfg,
+		store:   store,
+		ids:     newLeaseIDs(s.Secret),
+		inbox:   newInbox(),
+		m:       newMachine(cfg, s, time.Now()),
+		stuck:   make(chan struct{}),
+		done:    make(chan struct{}),
+		batches: newHistogram(batchBounds),
+		commits: newHistogram(commitBound),
+		waits:   newHistogram(spanBounds),
+		holds:   newHistogram(spanBounds),
 	}
 	t.publish()
 	t.m.finish()
@@ -121,24 +122,26 @@ func (t *Table) Close() error {
 	return t.Err()
 }
 
-// Drain refuses acquires from now on and answers every waiter [ErrDraining]. It
-// does not wait for that; renewals and releases go on until Close.
+// Drain refuses acquires from now on and answers every waiter [ErrDraining], or
+// [ErrOutcomeUnknown] if the disk hangs. It does not wait for that; renewals and
+// releases go on until Close.
 func (t *Table) Drain() {
 	t.drainOnce.Do(func() {
-		close(t.draining)
-		_ = t.inbox.put(newCommand(doDrain, "", Origin{})) // closed: there is no waiter left
+		t.draining.Store(true)
+		c := newCommand(doDrain, "", Origin{})
+		if t.inbox.put(c) != nil {
+			return // closed: there is no waiter left
+		}
+		time.AfterFunc(drainingPatience, func() {
+			if c.state.CompareAndSwap(asked, givenUp) {
+				close(t.stuck)
+			}
+		})
 	})
 }
 
 // Draining reports whether [Table.Drain] has been called.
-func (t *Table) Draining() bool {
-	select {
-	case <-t.draining:
-		return true
-	default:
-		return false
-	}
-}
+func (t *Table) Draining() bool { return t.draining.Load() }
 
 // Done is closed when the table has stopped: after [Table.Close], or by itself when
 // a commit failed in a way that leaves its outcome unknown. [Table.Err] tells which.
@@ -303,10 +306,10 @@ func (t *Table) deliver(err error) {
 		a := &t.m.batch.answers[i]
 		switch {
 		case err == nil:
-			t.send(a.to, a.reply)
-		case errors.Is(err, ErrFull) && a.waiter != nil:
-			if a.outstanding() {
-				t.send(a.to, a.reply)
+			t.send(a.to, t.m.told(a))
+		case errors.Is(err, ErrFull):
+			if r, ok := a.refused(err); ok {
+				t.send(a.to, r)
 			}
 		default:
 			t.send(a.to, reply{err: err})

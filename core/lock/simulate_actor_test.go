@@ -1,0 +1,229 @@
+package lock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// actor is a client of the simulation: forgetful, late, sometimes lying.
+type actor struct {
+	w       *world
+	id      int
+	account string
+	name    lock.Name
+	key     string
+	ttl     time.Duration
+	hangUp  context.CancelFunc // nil: no acquire is under way
+	think   atomic.Bool        // its policies are being asked
+	grant   *lock.Grant        // the newest it was given, perhaps long over
+	keys    int
+}
+
+func newActor(w *world, id int) *actor {
+	return &actor{w: w, id: id, account: fmt.Sprint("acct", id%2)}
+}
+
+func (a *actor) waiting() bool { return a.hangUp != nil }
+func (a *actor) thinks() bool  { return a.think.Load() }
+
+func (a *actor) origin() lock.Origin {
+	return lock.Origin{Actor: lock.Actor{Account: a.account}, RequestID: fmt.Sprint("r", a.id)}
+}
+
+// act does the next thing.
+func (a *actor) act() {
+	rng := a.w.rng
+	switch {
+	case a.waiting():
+		if rng.IntN(3) == 0 {
+			a.w.tell("client %d hangs up", a.id)
+			a.hangUp()
+		}
+	case a.grant == nil || rng.IntN(4) == 0:
+		a.acquire()
+	case rng.IntN(3) == 0:
+		a.renew()
+	case rng.IntN(2) == 0:
+		a.release(a.grant.Lease.Name, a.grant.LeaseID)
+	case rng.IntN(3) == 0:
+		a.lie()
+	}
+}
+
+// acquire asks for a lock: a new one, or with the key of the last attempt again.
+func (a *actor) acquire() {
+	rng := a.w.rng
+	repeat := a.key != "" && rng.IntN(2) == 0
+	if !repeat {
+		a.name, a.key = a.w.name(), ""
+		a.ttl = time.Second + time.Duration(rng.Int64N(int64(5*time.Second)))
+		if a.keys++; rng.IntN(2) == 0 {
+			a.key = fmt.Sprintf("key-%08d-%08d", a.id, a.keys)
+		}
+	}
+	attempt, err := lock.NewAttempt(a.key, a.ttl, "", nil)
+	if err != nil {
+		a.w.t.Fatal(err)
+	}
+	req := lock.Acquisition{Origin: a.origin(), Name: a.name, TTL: a.ttl, Attempt: attempt}
+	if rng.IntN(4) > 0 {
+		req.Wait = time.Duration(rng.Int64N(int64(8 * time.Second)))
+	}
+	if rng.IntN(3) == 0 {
+		req.Confirm = a.policies(time.Duration(rng.Int64N(int64(1500*time.Millisecond))), rng.IntN(4) > 0)
+	}
+	lost := rng.IntN(5) == 0 // the answer will not arrive
+	a.w.tell("client %d asks for %s, ttl %s, wait %s, key %q", a.id, a.name, a.ttl, req.Wait, a.key)
+	ctx, cancel := context.WithCancel(context.Background())
+	a.hangUp = cancel
+	table := a.w.table
+	go func() {
+		g, err := table.Acquire(ctx, req)
+		cancel()
+		at := time.Now()
+		a.w.noted <- outcome{at, tokenOf(g), a.id, func() { a.answered(table, req, g, err, at, lost) }}
+	}()
+}
+
+var errDenied = errors.New("denied at its turn")
+
+func (a *actor) policies(takes time.Duration, yes bool) func(context.Context, lock.Turn) ([]lock.Note, error) {
+	return func(context.Context, lock.Turn) ([]lock.Note, error) {
+		a.think.Store(true)
+		defer a.think.Store(false)
+		time.Sleep(takes)
+		if !yes {
+			return nil, errDenied
+		}
+		return nil, nil
+	}
+}
+
+// answered checks a grant against everything that is known, and believes it unless
+// its answer was lost.
+func (a *actor) answered(table *lock.Table, req lock.Acquisition, g lock.Grant, err error, at time.Time, lost bool) {
+	w := a.w
+	a.hangUp = nil
+	w.tell("client %d: %s: token %d, %v", a.id, req.Name, tokenOf(g), err)
+	a.count(err)
+	if err != nil {
+		return
+	}
+	w.sums.grants++
+	if g.Repeat {
+		w.sums.repeats++
+	} else if g.Lease.Token <= w.newest[req.Name] {
+		w.wrong("invariant 2: token %d of %s after %d", g.Lease.Token, req.Name, w.newest[req.Name])
+	}
+	w.newest[req.Name] = max(w.newest[req.Name], g.Lease.Token)
+	if !at.Before(g.Lease.ExpiresAt) {
+		w.sums.late++ // the transport would say so, and not hand it over
+		return
+	}
+	if lost {
+		w.sums.undos++
+		w.tell("client %d: the answer is lost", a.id)
+		table.Undo(g)
+		return
+	}
+	if b := w.beliefs[req.Name]; b != nil && b.token != g.Lease.Token && at.Before(b.until) && !w.broken[b.token] {
+		w.wrong("invariant 1: %s is granted to client %d (token %d) while client %d may hold it (token %d) for another %s",
+			req.Name, a.id, g.Lease.Token, b.who.id, b.token, b.until.Sub(at))
+	}
+	w.beliefs[req.Name] = &belief{who: a, token: g.Lease.Token, until: g.Lease.ExpiresAt}
+	a.grant = &g
+}
+
+func tokenOf(g lock.Grant) lock.Token {
+	if g.Lease == nil {
+		return 0
+	}
+	return g.Lease.Token
+}
+
+func (a *actor) count(err error) {
+	s := &a.w.sums
+	switch {
+	case errors.Is(err, lock.ErrGone):
+		s.gone++
+	case errors.Is(err, lock.ErrOutcomeUnknown):
+		s.unknown++
+	case errors.Is(err, lock.ErrFull):
+		s.full++
+	case errors.Is(err, errDenied):
+		s.denied++
+	}
+}
+
+func (a *actor) renew() {
+	w, g, table := a.w, a.grant, a.w.table
+	var was time.Time
+	if b := w.beliefs[g.Lease.Name]; b != nil && b.token == g.Lease.Token {
+		was = b.until
+	}
+	w.call(func() {
+		got, err := table.Renew(context.Background(), lock.Renewal{Origin: a.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID})
+		w.note(a.id, func() {
+			w.tell("client %d renews %s: %v", a.id, g.Lease.Name, err)
+			b := w.beliefs[g.Lease.Name]
+			if err != nil || b == nil || b.token != got.Lease.Token {
+				return
+			}
+			w.sums.renewals++
+			if got.Lease.ExpiresAt.Before(was) {
+				w.wrong("invariant 4: a renewal of %s brought its end nearer", g.Lease.Name)
+			}
+			if got.Lease.ExpiresAt.After(b.until) {
+				b.until = got.Lease.ExpiresAt
+			}
+		})
+	})
+}
+
+// release gives something back, whether it is still held or not. From the moment it
+// asks, the client no longer thinks that it holds it.
+func (a *actor) release(name lock.Name, id string) {
+	w, token, table := a.w, a.grant.Lease.Token, a.w.table
+	over := !time.Now().Before(a.grant.Lease.ExpiresAt)
+	if b := w.beliefs[name]; b != nil && b.token == token {
+		over = !time.Now().Before(b.until)
+		delete(w.beliefs, name)
+	}
+	a.grant = nil
+	w.call(func() {
+		_, err := table.Release(context.Background(), lock.Release{Origin: a.origin(), Name: name, LeaseID: id})
+		w.note(a.id, func() {
+			w.tell("client %d releases %s (%d): %v", a.id, name, token, err)
+			if over && errors.Is(err, lock.ErrNotHeld) {
+				w.sums.stale++
+			}
+		})
+	})
+}
+
+// lie tries to release what is not its own.
+func (a *actor) lie() {
+	w, table := a.w, a.w.table
+	other := w.clients[w.rng.IntN(len(w.clients))]
+	if other.grant == nil || other.account == a.account && other.grant.Lease.Token == a.grant.Lease.Token {
+		return
+	}
+	id, name := other.grant.LeaseID, a.grant.Lease.Name
+	if other.account == a.account && other.grant.Lease.Name == name {
+		return // the same account may release with the right id
+	}
+	w.call(func() {
+		_, err := table.Release(context.Background(), lock.Release{Origin: a.origin(), Name: name, LeaseID: id})
+		w.note(a.id, func() {
+			w.tell("client %d lies: %v", a.id, err)
+			if err == nil {
+				w.wrong("invariant 9: client %d released %s with the lease id of client %d", a.id, name, other.id)
+			}
+		})
+	})
+}
