@@ -201,11 +201,15 @@ func (x *exchange) write(status int, contentType []string) error {
 	return err
 }
 
-// armWrite bounds the time the answer may take to be written. net/http lifts the
-// deadline at the end of the request. Where there is no connection, as in tests,
-// there is nothing to bound.
+// armWrite bounds the time the answer may take to be written, after what net/http
+// may wait for the rest of a body. It lifts the deadline at the end of the request.
+// Where there is no connection, as in tests, there is nothing to bound.
 func (x *exchange) armWrite() {
-	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	limit := writeTimeout
+	if x.hasBody() {
+		limit += bodyTimeout
+	}
+	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(limit))
 }
 
 // Header, WriteHeader, Write and Unwrap make the exchange the ResponseWriter of its
