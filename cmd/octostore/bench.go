@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"log/slog"
 	"os"
 	"time"
 
@@ -122,6 +123,7 @@ func ceilingServerCommand() *cobra.Command {
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			tuneProcess(slog.New(slog.DiscardHandler), 0) // as the server it is compared with
 			return bench.ServeCeiling(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
