@@ -38,6 +38,10 @@ type exchange struct {
 	buf []byte // for the body of the request, then of the answer
 }
 
+// maxKept is the size up to which a buffer is kept for other requests: larger than
+// any answer but long lists.
+const maxKept = 64 << 10
+
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 var errPanicked = errors.New("a handler panicked")
@@ -96,8 +100,10 @@ func (x *exchange) finish() {
 			slog.Duration("took", took), slog.String("request_id", x.id), slog.String("remote", x.r.RemoteAddr))
 	}
 	aborted := x.aborted
-	*x = exchange{buf: x.buf}
-	exchanges.Put(x)
+	if cap(x.buf) <= maxKept {
+		*x = exchange{buf: x.buf}
+		exchanges.Put(x)
+	}
 	if aborted {
 		panic(http.ErrAbortHandler)
 	}

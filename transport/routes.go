@@ -154,5 +154,5 @@ func notAllowed(method string, there []*route) error {
 	for _, rt := range there {
 		allow = append(allow, rt.methods()...)
 	}
-	return &problem.MethodError{Method: method, Allow: strings.Join(allow, ", ")}
+	return &problem.MethodError{Method: shown(method), Allow: strings.Join(allow, ", ")}
 }
