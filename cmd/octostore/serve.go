@@ -59,12 +59,18 @@ func tuneProcess(log *slog.Logger, waiters int) {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < places {
 		runtime.GOMAXPROCS(places)
 	}
+	heapFloor = make([]byte, 64<<20)
 	const spare = 1000 // connections of those who do not wait, and our own files
 	need := uint64(waiters + spare)
 	if limit := raiseFileLimit(need); limit < need {
 		log.Info("fewer open files are allowed than there may be waiters", "open_files", limit, "max_waiters", waiters)
 	}
 }
+
+// heapFloor is never touched, so it takes no memory. It counts as live, though: with
+// so little else on the heap the garbage collector would run many times a second
+// under load; so it runs each time 64 MiB and what is live have been allocated.
+var heapFloor []byte
 
 // raiseFileLimit tries to let the process have need files open, one for each
 // connection, and returns how many it may have. Going over the hard limit takes a
