@@ -258,14 +258,15 @@ func (w *writer) extendWAL(path string, size int64) error {
 
 // writeZeros writes real zeros, which a hole or space reserved without writing
 // would not replace: the file system had to record at each commit that they are
-// written now.
+// written now. It writes them page by page. After large writes Linux caches the file
+// in large pieces, and each small write of a commit costs more.
 func writeZeros(path string, size int64) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	zeros := make([]byte, 1<<20)
+	zeros := make([]byte, 4096)
 	for left := size; left > 0 && err == nil; left -= int64(len(zeros)) {
 		_, err = f.Write(zeros[:min(left, int64(len(zeros)))])
 	}

@@ -156,7 +156,10 @@ func Drain(ctx context.Context, s journal.Store, after lock.Seq, events int) (al
 		if err != nil || len(page) == 0 {
 			return all, err
 		}
-		all = append(all, page...)
-		after = page[len(page)-1].Last
+		last := page[len(page)-1].Last
+		if last <= after {
+			return all, fmt.Errorf("segments after %d end at %d", after, last)
+		}
+		all, after = append(all, page...), last
 	}
 }
