@@ -15,7 +15,8 @@ func mountTmpfs(t *testing.T, size string) string {
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount: %v", err)
+			t.Errorf("something still uses the file system: %v", err)
+			unix.Unmount(dir, unix.MNT_DETACH)
 		}
 	})
 	return dir
