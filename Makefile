@@ -2,6 +2,7 @@
 
 GO          ?= go
 FUZZTIME    ?= 10s
+SEEDS       ?= 10000
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -9,7 +10,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: ## Build bin/octostore, one static binary
@@ -39,6 +40,10 @@ check: ## Everything a change has to pass: format, modules, vet, staticcheck, te
 .PHONY: race
 race: ## Run the tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+.PHONY: simulate
+simulate: ## Simulate SEEDS (10000) runs of the table on failing stores with misbehaving clients
+	$(GO) test -count=1 -v -timeout 60m -run 'Simulation$$' ./core/lock -simulate.seeds $(SEEDS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (10s)
