@@ -81,17 +81,17 @@ type open struct{}
 func (open) Covers(Hook, lock.Name) bool                      { return false }
 func (open) Judge(context.Context, Question) (Verdict, error) { return Verdict{}, nil }
 
-// judge asks the guard about a new request, applies what it says, and arranges
-// that it is asked again when the request has waited and its turn comes.
-func (s *Service) judge(ctx context.Context, a *lock.Acquisition) error {
+// acquireJudged asks the guard about a new request, applies what it says, and
+// arranges that it is asked again when the request has waited and its turn comes.
+func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.Grant, error) {
 	ask := func(ctx context.Context, phase Phase, waited time.Duration) (Verdict, error) {
 		return s.cfg.Guard.Judge(ctx, Question{
-			Hook: HookAcquire, Phase: phase, Asked: *a, Waited: waited, View: s.table.Get(a.Name),
+			Hook: HookAcquire, Phase: phase, Asked: a, Waited: waited, View: s.table.Get(a.Name),
 		})
 	}
 	v, err := ask(ctx, PhaseRequest, 0)
 	if err != nil {
-		return s.recordRefusal(ctx, *a, err)
+		return lock.Grant{}, s.recordRefusal(ctx, a, err)
 	}
 	if v.TTL > 0 {
 		a.TTL = min(a.TTL, max(v.TTL, lock.MinTTL))
@@ -103,11 +103,11 @@ func (s *Service) judge(ctx context.Context, a *lock.Acquisition) error {
 	a.Confirm = func(ctx context.Context, at lock.Turn) ([]lock.Note, error) {
 		v, err := ask(ctx, PhaseGrant, at.Waited)
 		if err != nil {
-			return nil, s.recordRefusal(ctx, *a, err)
+			return nil, s.recordRefusal(ctx, a, err)
 		}
 		return v.Notes, nil
 	}
-	return nil
+	return s.table.Acquire(ctx, a)
 }
 
 // recordRefusal writes the refusal into the journal and returns what the client is

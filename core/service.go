@@ -88,9 +88,7 @@ func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireReques
 		return lock.Grant{}, ErrForbidden
 	}
 	if s.cfg.Guard.Covers(HookAcquire, r.Name) {
-		if err := s.judge(ctx, &a); err != nil {
-			return lock.Grant{}, err
-		}
+		return s.acquireJudged(ctx, a)
 	}
 	return s.table.Acquire(ctx, a)
 }

@@ -113,25 +113,35 @@ func CheckTTL(ttl, longest time.Duration) error {
 // CheckText returns nil if s is at most most bytes of printable UTF-8 without
 // control characters, or an [*InputError] for the named field.
 func CheckText(field, s string, most int) error {
-	want := fmt.Sprintf("at most %d bytes of printable UTF-8 without control characters", most)
+	problem := textProblem(s, most)
+	if problem == "" {
+		return nil
+	}
+	return &InputError{Field: field, Problem: problem, Want: fmt.Sprintf("at most %d bytes of printable UTF-8 without control characters", most)}
+}
+
+func textProblem(s string, most int) string {
 	if len(s) > most {
-		return &InputError{Field: field, Problem: fmt.Sprintf("is %d bytes long", len(s)), Want: want}
+		return fmt.Sprintf("is %d bytes long", len(s))
 	}
-	for i, r := range s {
-		if r == utf8.RuneError && !utf8.ValidString(s[i:]) {
-			return &InputError{Field: field, Problem: "is not valid UTF-8", Want: want}
-		}
+	if !utf8.ValidString(s) {
+		return "is not valid UTF-8"
+	}
+	for _, r := range s {
 		if !unicode.IsPrint(r) {
-			return &InputError{Field: field, Problem: fmt.Sprintf("has the character %U", r), Want: want}
+			return fmt.Sprintf("has the character %U", r)
 		}
 	}
-	return nil
+	return ""
 }
 
 // CheckMetadata returns nil if metadata has at most [MaxMetadata] pairs of keys of
 // [a-z0-9_.-]{1,64} and printable values of at most [MaxMetaValue] bytes, or an
 // [*InputError] for the field "metadata" or "meta.KEY".
 func CheckMetadata(metadata map[string]string) error {
+	if len(metadata) == 0 {
+		return nil
+	}
 	if len(metadata) > MaxMetadata {
 		return &InputError{Field: "metadata", Problem: fmt.Sprintf("has %d pairs", len(metadata)), Want: fmt.Sprintf("at most %d pairs", MaxMetadata)}
 	}
