@@ -134,7 +134,7 @@ type run struct {
 	cfg    Config
 	groups []group
 	syncs  []time.Duration
-	others []*float64 // share of the machine other programs used, by load
+	others []float64  // share of the machine other programs used, by load
 	up     [2]*target // by place
 }
 
@@ -199,7 +199,9 @@ func (r *run) load(ctx context.Context, s *step, t *target) (*sample, error) {
 		return nil, err
 	}
 	after, err := look(ctx, t)
-	r.others = append(r.others, before.others(after))
+	if others := before.others(after); others != nil {
+		r.others = append(r.others, *others)
+	}
 	return sample, err
 }
 
@@ -245,7 +247,7 @@ func (r *run) report() *Report {
 		Rounds:     r.rounds(),
 		DurationMS: r.cfg.Duration.Milliseconds(),
 		WarmupMS:   max(0, r.cfg.Warmup).Milliseconds(),
-		OthersCPU:  medianKnown(r.others),
+		OthersCPU:  mean(r.others),
 		DiskSyncUS: rounded(micros(median(r.syncs))),
 	}
 	for _, g := range r.groups {

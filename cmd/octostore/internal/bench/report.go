@@ -19,7 +19,7 @@ type Report struct {
 	DurationMS int64    `json:"duration_ms"`
 	WarmupMS   int64    `json:"warmup_ms"`
 	DiskSyncUS float64  `json:"disk_sync_us,omitempty"`     // median of 4 KiB append + fdatasync
-	OthersCPU  *float64 `json:"others_cpu_share,omitempty"` // of the CPUs, used by other programs meanwhile; median
+	OthersCPU  *float64 `json:"others_cpu_share,omitempty"` // of the CPUs, used by other programs meanwhile
 	Rows       []Row    `json:"rows"`
 }
 
@@ -124,6 +124,18 @@ func medianKnown(figures []*float64) *float64 {
 	}
 	m := rounded(median(known))
 	return &m
+}
+
+func mean(figures []float64) *float64 {
+	if len(figures) == 0 {
+		return nil
+	}
+	var sum float64
+	for _, f := range figures {
+		sum += f
+	}
+	sum = rounded(sum / float64(len(figures)))
+	return &sum
 }
 
 // share compares the samples of the same rounds.
