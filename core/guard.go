@@ -84,9 +84,10 @@ func (open) Judge(context.Context, Question) (Verdict, error) { return Verdict{}
 // acquireJudged asks the guard about a new request, applies what it says, and
 // arranges that it is asked again when the request has waited and its turn comes.
 func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.Grant, error) {
+	asked := a // every policy sees the request as it came, whatever another made of it
 	ask := func(ctx context.Context, phase Phase, waited time.Duration) (Verdict, error) {
 		return s.cfg.Guard.Judge(ctx, Question{
-			Hook: HookAcquire, Phase: phase, Asked: a, Waited: waited, View: s.table.Get(a.Name),
+			Hook: HookAcquire, Phase: phase, Asked: asked, Waited: waited, View: s.table.Get(a.Name),
 		})
 	}
 	v, err := ask(ctx, PhaseRequest, 0)
