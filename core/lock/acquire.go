@@ -187,7 +187,8 @@ func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, notes []
 	m.record(Event{Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, Waited: waited, Notes: notes})
 	h := &held{lease: lease}
 	if !a.Attempt.IsZero() {
-		h.attempt = &a.Attempt
+		attempt := a.Attempt // not a pointer into the request, which would stay with it
+		h.attempt = &attempt
 	}
 	m.setHeld(e, h)
 	return lease

@@ -3,6 +3,7 @@ package lock
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -79,5 +80,29 @@ func TestStatsCountWhatHappened(t *testing.T) {
 		if s.Held != 1 || s.Waiters != 0 || s.Waits.Count() != 2 || s.Waits.Sum != 2 || s.Holds.Sum != 2 || s.Batches.Sum != 3 || s.Commits.Count() != 2 {
 			t.Errorf("got %+v", s)
 		}
+	})
+}
+
+func TestTheWholeQueueIsAskedOfTheLoop(t *testing.T) {
+	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
+		mustAcquire(t, tab, try("x"))
+		for i := range 30 {
+			a := wait("x", time.Minute)
+			a.Holder = fmt.Sprint("h", i)
+			tab.start(t.Context(), a)
+			synctest.Wait()
+		}
+		page, total, err := tab.Queue(t.Context(), "x", 20, 5)
+		if err != nil || total != 30 || len(page) != 5 || page[0].Position != 21 || page[4].Holder != "h24" {
+			t.Errorf("got %+v of %d, %v", page, total, err)
+		}
+		if page, total, err := tab.Queue(t.Context(), "x", 40, 5); err != nil || total != 30 || page != nil {
+			t.Errorf("behind the end: %+v of %d, %v", page, total, err)
+		}
+		if page, total, err := tab.Queue(t.Context(), "y", 0, 5); err != nil || total != 0 || page != nil {
+			t.Errorf("of a free name: %+v of %d, %v", page, total, err)
+		}
+		tab.Drain()
+		synctest.Wait()
 	})
 }
