@@ -54,6 +54,12 @@ fuzz: ## Run every fuzz test for FUZZTIME (10s)
 		done; \
 	done
 
+.PHONY: mutants
+mutants: ## Break the code in known ways, one at a time: the tests must notice each
+	$(GO) vet ./.ci/mutants
+	$(GO) run $(STATICCHECK) ./.ci/mutants
+	$(GO) run ./.ci/mutants
+
 .PHONY: bench
 bench: build ## Run the Go benchmarks, then load a server for a few seconds
 	$(GO) test -run '^$$' -bench . -benchmem ./...

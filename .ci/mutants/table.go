@@ -1,0 +1,263 @@
+package main
+
+import "slices"
+
+// Packages whose tests notice, fastest first.
+var (
+	inLock      = []string{"./core/lock"}
+	inCore      = []string{"./core"}
+	inJournal   = []string{"./core/journal"}
+	inMemory    = []string{"./core/store/memory"}
+	inSQLite    = []string{"./core/store/sqlite"}
+	inTransport = []string{"./transport"}
+	inProblem   = []string{"./transport/problem", "./transport"}
+	inCommand   = []string{"./cmd/octostore"}
+)
+
+// mutants returns all of them, from the lease outwards.
+func mutants() []mutant {
+	return slices.Concat(leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants)
+}
+
+// leaseMutants break what a lease is: who may use it, when it ends, and its token.
+var leaseMutants = []mutant{
+	{
+		name: "lease-id-unproven", file: "core/lock/leaseid.go",
+		old:    "if !hmac.Equal(given[:], want[:]) {",
+		new:    "if false && !hmac.Equal(given[:], want[:]) {",
+		breaks: "any lease id of the right length proves a hold",
+		tests:  inLock,
+	},
+	{
+		name: "lease-id-of-any-name", file: "core/lock/leaseid.go",
+		old:    "	mac.Write([]byte(name))\n",
+		new:    "",
+		breaks: "the lease id of one lock works for another",
+		tests:  inLock,
+	},
+	{
+		name: "token-ignored", file: "core/lock/leases.go",
+		old:    "e.held.lease.Token != c.token || e.held.lease.Account",
+		new:    "e.held.lease.Account",
+		breaks: "a lease id of an earlier lease ends the present one",
+		tests:  inLock,
+	},
+	{
+		name: "account-ignored", file: "core/lock/leases.go",
+		old:    " || e.held.lease.Account != c.origin.Actor.Account {",
+		new:    " {",
+		breaks: "another account may renew and release",
+		tests:  inLock,
+	},
+	{
+		name: "account-ignored-on-repeat", file: "core/lock/leases.go",
+		old:    " && past.lease.Account == c.origin.Actor.Account {",
+		new:    " {",
+		breaks: "another account is told that its release succeeded",
+		tests:  inLock,
+	},
+	{
+		name: "release-not-remembered", file: "core/lock/leases.go",
+		old:    "if ok && past.kind == Released",
+		new:    "if false && ok && past.kind == Released",
+		breaks: "a release repeated after its lost answer fails",
+		tests:  inLock,
+	},
+	{
+		name: "expire-early", file: "core/lock/leases.go",
+		old:    "e.held.deadline().After(m.now) {",
+		new:    "e.held.deadline().Add(-time.Second).After(m.now) {",
+		breaks: "whoever asks within the last second finds the lease ended",
+		tests:  inLock,
+	},
+	{
+		name: "deadline-belongs-to-lease", file: "core/lock/leases.go",
+		old:    "e.held.deadline().After(m.now) {",
+		new:    "!e.held.deadline().Before(m.now) {",
+		breaks: "a renewal at the very deadline wins",
+		tests:  inLock,
+	},
+	{
+		name: "expire-before-renewal", file: "core/lock/machine.go",
+		old:    "if len(commands) > 0 {\n		at =",
+		new:    "if false {\n		at =",
+		breaks: "a renewal that arrived in time but is decided late loses its lease",
+		tests:  inLock,
+	},
+	{
+		name: "wall-clock", file: "core/lock/machine.go",
+		old:    "m.now = to\n",
+		new:    "m.now = to.Round(0)\n",
+		breaks: "deadlines lose their monotonic reading, so setting the clock ends leases",
+		tests:  inLock,
+	},
+	{
+		name: "renewal-shortens", file: "core/lock/leases.go",
+		old:    "end.After(lease.ExpiresAt) {",
+		new:    "!end.Equal(lease.ExpiresAt) {",
+		breaks: "a renewal with a short ttl brings the end nearer",
+		tests:  inLock,
+	},
+	{
+		name: "break-ignores-token", file: "core/lock/leases.go",
+		old:    "if c.token != 0 && e.held",
+		new:    "if false && e.held",
+		breaks: "a break aimed at one lease ends the next",
+		tests:  inLock,
+	},
+	{
+		name: "token-reused", file: "core/lock/machine.go",
+		old:    "max(s.Head.Seq+1, Seq(",
+		new:    "max(s.Head.Seq, Seq(",
+		breaks: "the first event after a restart has the number of the last before it",
+		tests:  inLock,
+	},
+	{
+		name: "no-jump-at-start", file: "core/lock/machine.go",
+		old:    "Seq(max(now.Unix(), 0))<<20)",
+		new:    "0)",
+		breaks: "tokens repeat after an old copy of the file was restored",
+		tests:  inLock,
+	},
+}
+
+// queueMutants break the order of the queue, or lose somebody in it.
+var queueMutants = []mutant{
+	{
+		name: "no-hand-over-after-end", file: "core/lock/leases.go",
+		old:    "	m.setHeld(e, nil)\n	m.handOver(e)\n",
+		new:    "	m.setHeld(e, nil)\n",
+		breaks: "the first in line is not woken when the lease ends",
+		tests:  inLock,
+	},
+	{
+		name: "no-hand-over-after-departure", file: "core/lock/machine.go",
+		old:    "	for _, e := range freed {\n		m.handOver(e)\n	}\n",
+		new:    "",
+		breaks: "when the one whose turn it is leaves, nobody has a turn",
+		tests:  inLock,
+	},
+	{
+		name: "departures-last", file: "core/lock/machine.go",
+		old:    "	m.departures(left)\n	m.settleDue()\n	n := 0\n	for n < len(commands) && !m.full() {\n		m.step(commands[n])\n		n++\n	}\n",
+		new:    "	m.settleDue()\n	n := 0\n	for n < len(commands) && !m.full() {\n		m.step(commands[n])\n		n++\n	}\n	m.departures(left)\n",
+		breaks: "somebody known to be gone is granted the lock",
+		tests:  inLock,
+	},
+	{
+		name: "ghost-waiter", file: "core/lock/acquire.go",
+		old:    "	if w == nil {\n		return nil // answered already",
+		new:    "	if w == nil || why == hungUp {\n		return nil // answered already",
+		breaks: "who hangs up stays in the queue and is granted the lock",
+		tests:  inLock,
+	},
+	{
+		name: "departure-unheard", file: "core/lock/ask.go",
+		old:    "		w.depart(hungUp, patience)\n",
+		new:    "",
+		breaks: "the loop is not told that a caller has gone",
+		tests:  inLock,
+	},
+	{
+		name: "departure-does-not-wake", file: "core/lock/command.go",
+		old:    "	b.leaving = append(b.leaving, l)\n	b.mu.Unlock()\n	b.ring()\n",
+		new:    "	b.leaving = append(b.leaving, l)\n	b.mu.Unlock()\n",
+		breaks: "the loop sleeps on when somebody leaves",
+		tests:  inLock,
+	},
+	{
+		name: "try-passes-the-queue", file: "core/lock/acquire.go",
+		old:    "if e.held == nil && !e.queue.listening() {",
+		new:    "if e.held == nil {",
+		breaks: "a newcomer has a free lock before those who wait for it",
+		tests:  inLock,
+	},
+	{
+		name: "last-come-first-served", file: "core/lock/queue.go",
+		old:    "	for _, w := range q {\n		if w.eligible() {\n			return w\n",
+		new:    "	for i := range q {\n		if w := q[len(q)-1-i]; w.eligible() {\n			return w\n",
+		breaks: "the newest waiter is granted",
+		tests:  inLock,
+	},
+	{
+		name: "queue-without-bound", file: "core/lock/acquire.go",
+		old:    "len(e.queue) >= m.cfg.MaxWaitersPerLock || ",
+		new:    "",
+		breaks: "one lock's queue takes the places of all",
+		tests:  inLock,
+	},
+	{
+		name: "drain-forgets-waiters", file: "core/lock/machine.go",
+		old:    "	for _, e := range waiting {\n		m.dismiss(",
+		new:    "	for _, e := range waiting[:0] {\n		m.dismiss(",
+		breaks: "a server that stops leaves its waiters unanswered",
+		tests:  inLock,
+	},
+	{
+		name: "drain-grants-on", file: "core/lock/machine.go",
+		old:    "	m.draining = true\n",
+		new:    "",
+		breaks: "an acquire that crossed the drain is granted",
+		tests:  inLock,
+	},
+}
+
+// calledMutants break the turn of a waiter whose policies are asked again.
+var calledMutants = []mutant{
+	{
+		name: "join-does-not-look", file: "core/lock/acquire.go",
+		old:    "if m.canHave(w) { // all before it",
+		new:    "if false { // all before it",
+		breaks: "who joins a free lock whose waiters all think waits although nobody is called",
+		tests:  inLock,
+	},
+	{
+		name: "late-claim-lost", file: "core/lock/acquire.go",
+		old:    "if w == nil || !w.thinking {",
+		new:    "if w == nil || w.entry.called != w {",
+		breaks: "two waiters with slow policies are called in turns for ever",
+		tests:  inLock,
+	},
+	{
+		name: "call-never-passed-on", file: "core/lock/acquire.go",
+		old:    "	m.schedule.set(&w.due, m.now.Add(callPatience))\n",
+		new:    "",
+		breaks: "a waiter whose policies hang keeps all behind it waiting",
+		tests:  inLock,
+	},
+	{
+		name: "claim-of-a-held-lock", file: "core/lock/acquire.go",
+		old:    "return e.held == nil && e.called == nil",
+		new:    "return e.called == nil",
+		breaks: "a late claim is granted while somebody else holds the lock",
+		tests:  inLock,
+	},
+	{
+		name: "veto-ignored", file: "core/guard.go",
+		old:    "v, err := ask(ctx, PhaseRequest, 0)\n	if err != nil {",
+		new:    "v, err := ask(ctx, PhaseRequest, 0)\n	if false {",
+		breaks: "the lock is given although a policy said no",
+		tests:  inCore,
+	},
+	{
+		name: "not-judged-at-its-turn", file: "core/guard.go",
+		old:    "v, err := ask(ctx, PhaseGrant, at.Waited)\n		if err != nil {",
+		new:    "v, err := ask(ctx, PhaseGrant, at.Waited)\n		if false {",
+		breaks: "a waiter has the lock although the policies have changed their mind",
+		tests:  inCore,
+	},
+	{
+		name: "denial-unrecorded", file: "core/guard.go",
+		old:    "	if _, err := s.table.Append(ctx, e); err != nil {",
+		new:    "	if err := error(nil); err != nil {",
+		breaks: "a refusal by a policy is missing in the journal",
+		tests:  inCore,
+	},
+	{
+		name: "cap-raises", file: "core/guard.go",
+		old:    "a.TTL = min(a.TTL, max(v.TTL, lock.MinTTL))",
+		new:    "a.TTL = max(v.TTL, lock.MinTTL)",
+		breaks: "a policy lengthens a lease beyond what was asked",
+		tests:  inCore,
+	},
+}
