@@ -1,0 +1,60 @@
+package lock
+
+import (
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// onWall returns t as it would have been read from a wall clock that was set forward
+// by d: the monotonic reading is the same. There is no other way to get one, so this
+// relies on how a time.Time with such a reading keeps its wall clock: seconds above
+// 30 bits of nanoseconds.
+func onWall(t *testing.T, at time.Time, d time.Duration) time.Time {
+	t.Helper()
+	set := at
+	*(*uint64)(unsafe.Pointer(&set)) += uint64(d/time.Second) << 30
+	if set.Sub(at) != 0 || set.Round(0).Sub(at.Round(0)) != d {
+		t.Fatalf("time.Time does not keep its wall clock where this test thinks: %v became %v", at, set)
+	}
+	return set
+}
+
+// Somebody sets the clock while leases run: none ends earlier for it, none later.
+func TestSettingTheWallClockChangesNoDeadline(t *testing.T) {
+	for name, set := range map[string]time.Duration{
+		"not at all": 0,
+		"forward":    time.Hour,
+		"back":       -time.Hour,
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			m := newMachine(Config{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{Leases: []Loaded{{
+				Lease: Lease{Name: "loaded", Token: 1, TTL: 10 * time.Second}, Remaining: 10 * time.Second,
+			}}}, start)
+			m.finish()
+			decide := func(at time.Time, commands ...*command) {
+				m.decide(at, nil, commands)
+				m.accept()
+				m.finish()
+			}
+			held := func(name Name) bool { return m.entries[name] != nil && m.entries[name].held != nil }
+
+			c := newCommand(doAcquire, "granted", Origin{})
+			c.at = start
+			c.acquire = &Acquisition{Name: "granted", TTL: 10 * time.Second}
+			decide(start, c)
+			for _, after := range []struct {
+				time.Duration
+				held bool
+			}{{5 * time.Second, true}, {10*time.Second - 1, true}, {10 * time.Second, false}} {
+				decide(onWall(t, start.Add(after.Duration), set))
+				for _, name := range []Name{"loaded", "granted"} {
+					if held(name) != after.held {
+						t.Errorf("%s, after %s of 10 s: held is %v", name, after.Duration, held(name))
+					}
+				}
+			}
+		})
+	}
+}
