@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// limitFiles lets a running process open no more than so many files.
+func limitFiles(t *testing.T, p *process, most uint64) {
+	t.Helper()
+	var now syscall.Rlimit
+	pid := uintptr(p.cmd.Process.Pid)
+	_, _, e := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, pid, syscall.RLIMIT_NOFILE, 0, uintptr(unsafe.Pointer(&now)), 0, 0)
+	if e == 0 {
+		now.Cur = most
+		_, _, e = syscall.RawSyscall6(syscall.SYS_PRLIMIT64, pid, syscall.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	}
+	if e != 0 {
+		t.Fatalf("limit the open files of the server: %v", e)
+	}
+}
+
+// openFiles is how many files a process has open.
+func openFiles(t *testing.T, p *process) int {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// cpuTime is the time a process has spent computing.
+func cpuTime(t *testing.T, p *process) time.Duration {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ") // the name of the program may hold anything
+	fields := strings.Fields(rest)
+	var ticks int
+	for _, field := range fields[11:13] { // utime and stime
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / 100 // clock ticks, the same on all systems of today
+}
+
+// When the server may open no more files, new connections have to wait. It goes on
+// for those it has, does not burn time on those it cannot have, and takes them when
+// others leave.
+func TestWithoutFreeDescriptorsItServesThoseItHas(t *testing.T) {
+	const waiters, excess = 30, 60
+	p := newProcess(t, t.TempDir())
+	holder := newCaller(t, p.Addr)
+	held := granted(t, holder.ask("/v1/locks/a/acquire?ttl=1h"))
+	var queue []*caller
+	for n := range waiters {
+		queue = append(queue, waits(t, p, "a", "&ttl=1h", n+1))
+	}
+	limitFiles(t, p, uint64(openFiles(t, p)))
+
+	var outside []*caller
+	for range excess {
+		c := newCaller(t, p.Addr) // the system accepts it for the server
+		if err := c.post("/v1/locks/b/acquire"); err != nil {
+			t.Fatal(err)
+		}
+		outside = append(outside, c)
+	}
+	waitUntil(t, "the server has noticed", func() bool { return len(p.logged("warn")) > 0 })
+
+	// It does not spin on connections it cannot accept.
+	const watched = 1500 * time.Millisecond
+	before := cpuTime(t, p)
+	time.Sleep(watched) // the time over which it is measured
+	spent := cpuTime(t, p) - before
+	if spent > watched/5 {
+		t.Errorf("it computed for %s of %s with nothing to do", spent, watched)
+	}
+
+	// Those inside go on, in their order, on the connections they have.
+	for n, c := range queue[:10] {
+		expect(t, holder.ask("/v1/locks/a/release?lease_id="+held.LeaseID), 200, `"held_ms"`)
+		next := granted(t, c.receive(patient))
+		if next.FencingToken <= held.FencingToken {
+			t.Errorf("waiter %d: token %d after %d", n+1, next.FencingToken, held.FencingToken)
+		}
+		holder, held = c, next
+	}
+
+	// Those outside come in as places get free, without asking again.
+	for _, c := range queue[10:] {
+		c.reset()
+	}
+	answered := map[int]int{}
+	for _, c := range outside {
+		got := c.receive(patient)
+		answered[got.status]++
+		if got.err != nil || got.status != 200 && got.status != 409 {
+			t.Errorf("one who waited outside: %d %s %v", got.status, got.body, got.err)
+		}
+		c.reset()
+	}
+	if answered[200] != 1 {
+		t.Errorf("the lock was granted to %d at a time", answered[200])
+	}
+	waitUntil(t, "nobody waits", func() bool { return look(p, "a").State == "held" && look(p, "a").WaitersTotal == 0 })
+	t.Logf("%s of CPU in %s; warned %d times", spent, watched, len(p.logged("warn")))
+	expectWell(t, p)
+}
