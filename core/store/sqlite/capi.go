@@ -88,6 +88,9 @@ func (c *conn) exec(sql string) error {
 // busyTimeout sets how long a statement waits for the lock of another connection.
 func (c *conn) busyTimeout(ms int) { sqlite3.Xsqlite3_busy_timeout(c.tls, c.db, int32(ms)) }
 
+// readOnly reports whether the file can only be read, although more was asked for.
+func (c *conn) readOnly() bool { return sqlite3.Xsqlite3_db_readonly(c.tls, c.db, 0) == 1 }
+
 // idle reports whether no transaction is open.
 func (c *conn) idle() bool { return sqlite3.Xsqlite3_get_autocommit(c.tls, c.db) != 0 }
 

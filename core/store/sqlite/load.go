@@ -20,7 +20,7 @@ func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 	defer s.mu.Unlock()
 	snap, err := s.load(ctx)
 	if err != nil {
-		return lock.Snapshot{}, fmt.Errorf("load %s: %w", s.path, err)
+		return lock.Snapshot{}, fmt.Errorf("load %s: %w", s.path, asDamage(err))
 	}
 	s.head, s.loaded = snap.Head.Seq, true
 	return snap, nil
@@ -86,7 +86,7 @@ func (w *writer) moveLeases(bootID string, now instant) error {
 // readHead takes the head from the newest segment: its last number, and the hash of
 // its last line.
 func (w *writer) readHead() (lock.Head, error) {
-	q, err := w.prepare("SELECT last, bytes FROM segments ORDER BY first DESC LIMIT 1")
+	q, err := w.prepare("SELECT first, last, count, time, bytes, sum FROM segments ORDER BY first DESC LIMIT 1")
 	if err != nil {
 		return lock.Head{}, err
 	}
@@ -95,14 +95,18 @@ func (w *writer) readHead() (lock.Head, error) {
 	if err != nil || !more {
 		return lock.Head{}, err
 	}
-	lines := bytes.TrimSuffix(q.blob(1), []byte("\n"))
+	newest, err := readSegment(q, &w.sums)
+	if err != nil {
+		return lock.Head{}, err
+	}
+	lines := bytes.TrimSuffix(newest.Bytes, []byte("\n"))
 	last := lines[bytes.LastIndexByte(lines, '\n')+1:]
-	return lock.Head{Seq: lock.Seq(q.int(0)), Hash: sha256.Sum256(last)}, nil
+	return lock.Head{Seq: newest.Last, Hash: sha256.Sum256(last)}, nil
 }
 
 func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, error) {
 	q, err := w.prepare(`SELECT name, token, account, holder, reason, metadata, ttl, granted,
-		remaining, wall_end, boot_end, attempt FROM leases`)
+		remaining, wall_end, boot_end, attempt, sum FROM leases`)
 	if err != nil {
 		return nil, err
 	}
@@ -113,9 +117,12 @@ func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, er
 		if err != nil || !more {
 			return leases, err
 		}
-		l, err := readLease(q, now)
+		l, err := readLease(q, now, &w.sums)
 		if err != nil {
 			return nil, err
+		}
+		if n := len(leases); n > 0 && l.Lease.Name <= leases[n-1].Lease.Name {
+			return nil, damaged("the lease of %q follows that of %q", l.Lease.Name, leases[n-1].Lease.Name)
 		}
 		leases = append(leases, l)
 		if len(leases)%1024 == 0 && ctx.Err() != nil {
@@ -124,7 +131,7 @@ func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, er
 	}
 }
 
-func readLease(q *stmt, now instant) (lock.Loaded, error) {
+func readLease(q *stmt, now instant, sums *sums) (lock.Loaded, error) {
 	l := lock.Loaded{
 		Lease: lock.Lease{
 			Name:      lock.Name(q.text(0)),
@@ -135,10 +142,14 @@ func readLease(q *stmt, now instant) (lock.Loaded, error) {
 			TTL:       time.Duration(q.int(6)),
 			GrantedAt: time.Unix(0, q.int(7)).UTC(),
 		},
-		Attempt:   decodeAttempt(q.blob(11)),
 		Remaining: remaining(q, now),
 	}
-	if metadata := q.blob(5); metadata != nil {
+	metadata, attempt := q.blob(5), q.blob(11)
+	if sums.lease(&l.Lease, metadata, q.int(8), attempt) != q.int(12) {
+		return l, damaged("the lease of %q does not match its checksum", l.Lease.Name)
+	}
+	l.Attempt = decodeAttempt(attempt)
+	if metadata != nil {
 		if err := json.Unmarshal(metadata, &l.Lease.Metadata); err != nil {
 			return l, fmt.Errorf("metadata of %s: %w", l.Lease.Name, err)
 		}

@@ -21,7 +21,8 @@ var migrations = []string{
 		last  INTEGER NOT NULL,
 		count INTEGER NOT NULL,
 		time  INTEGER NOT NULL,
-		bytes BLOB    NOT NULL
+		bytes BLOB    NOT NULL,
+		sum   INTEGER NOT NULL  -- of all the rest
 	) STRICT;
 
 	-- What is held, and what it takes to go on after a restart.
@@ -37,10 +38,11 @@ var migrations = []string{
 		remaining INTEGER NOT NULL, -- when the row was written
 		wall_end  INTEGER NOT NULL,
 		boot_end  INTEGER NOT NULL, -- of the boot that meta names
-		attempt   BLOB              -- key and parameters, 32 + 16 bytes
+		attempt   BLOB,             -- key and parameters, 32 + 16 bytes
+		sum       INTEGER NOT NULL  -- of all but the two ends
 	) WITHOUT ROWID, STRICT;
 
-	-- secret: what lease ids are derived from.
+	-- secret: what lease ids are derived from, and checksums begin with.
 	-- boot_id: the boot that boot_end of every lease is of.
 	CREATE TABLE meta (
 		key   TEXT PRIMARY KEY,

@@ -22,6 +22,7 @@ type readers struct {
 type reader struct {
 	*conn
 	segments *stmt
+	sums     sums
 }
 
 const maxReaders = 4
@@ -77,16 +78,21 @@ func openReader(path string) (*reader, error) {
 		return nil, err
 	}
 	c.busyTimeout(int(busyTimeout.Milliseconds()))
+	secret, err := c.meta("secret")
+	if err != nil {
+		c.close()
+		return nil, err
+	}
 	// Segments do not overlap, so only the last one that begins at or before ?1 can
 	// hold events on both sides of it.
-	s, err := c.prepare(`SELECT first, last, count, time, bytes FROM segments
+	s, err := c.prepare(`SELECT first, last, count, time, bytes, sum FROM segments
 		WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0) AND last > ?1
 		ORDER BY first`)
 	if err != nil {
 		c.close()
 		return nil, err
 	}
-	return &reader{conn: c, segments: s}, nil
+	return &reader{conn: c, segments: s, sums: newSums(secret)}, nil
 }
 
 func (r *reader) close() {
@@ -95,7 +101,8 @@ func (r *reader) close() {
 }
 
 // Segments returns committed segments; see [journal.Store]. It does not wait for
-// commits, nor they for it.
+// commits, nor they for it. A segment that is not as it was written is never
+// returned; that is an [ErrDamaged].
 func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
 	r, err := s.readers.take(ctx)
 	if err != nil {
@@ -104,7 +111,7 @@ func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]loc
 	defer s.readers.put(r)
 	segments, err := r.read(ctx, after, events)
 	if err != nil {
-		return nil, fmt.Errorf("read segments after %d: %w", after, err)
+		return nil, fmt.Errorf("read segments after %d: %w", after, asDamage(err))
 	}
 	return segments, nil
 }
@@ -121,15 +128,28 @@ func (r *reader) read(ctx context.Context, after lock.Seq, events int) (segments
 		if err != nil || !more {
 			return segments, err
 		}
-		g := lock.Segment{
-			First: lock.Seq(q.int(0)),
-			Last:  lock.Seq(q.int(1)),
-			Count: int(q.int(2)),
-			Time:  time.Unix(0, q.int(3)).UTC(),
-			Bytes: q.blob(4),
+		g, err := readSegment(q, &r.sums)
+		if err != nil {
+			return nil, err
 		}
 		segments = append(segments, g)
 		n += g.Count
 	}
 	return segments, nil
+}
+
+// readSegment takes a segment from a row of all six columns, or returns
+// [ErrDamaged].
+func readSegment(q *stmt, sums *sums) (lock.Segment, error) {
+	g := lock.Segment{
+		First: lock.Seq(q.int(0)),
+		Last:  lock.Seq(q.int(1)),
+		Count: int(q.int(2)),
+		Time:  time.Unix(0, q.int(3)).UTC(),
+		Bytes: q.blob(4),
+	}
+	if sums.segment(&g) != q.int(5) {
+		return g, damaged("the segment of events %d to %d does not match its checksum", g.First, g.Last)
+	}
+	return g, nil
 }

@@ -85,7 +85,10 @@ type Store struct {
 // Open opens the database, which it creates or brings up to date as needed, and
 // makes this process the one that may write to it.
 //
-// Errors: [ErrInUse], [ErrNewer], [ErrForeign], and those of the file system.
+// It looks for damage first; a database it refuses is left as it is.
+//
+// Errors: [ErrInUse], [ErrNewer], [ErrForeign], [ErrDamaged], and those of the file
+// system.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	useOFDLocks()
 	path, err := resolve(cfg.Path)
@@ -100,9 +103,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	s := newStore(cfg, path, held)
-	if err := s.start(); err != nil {
+	if err := s.start(ctx); err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("open database %s: %w", path, err)
+		return nil, fmt.Errorf("open database %s: %w", path, asDamage(err))
 	}
 	return s, nil
 }
@@ -139,12 +142,12 @@ func newStore(cfg Config, path string, held *sideLock) *Store {
 	}
 }
 
-func (s *Store) start() error {
+func (s *Store) start(ctx context.Context) error {
 	if err := create(s.path); err != nil {
 		return err
 	}
 	err := s.withRoom(func() (err error) {
-		s.w, err = openWriter(s.path, s.cfg)
+		s.w, err = openWriter(ctx, s.path, s.cfg)
 		return err
 	})
 	if err != nil {
@@ -190,7 +193,7 @@ func (s *Store) abandon() {
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		return checkNotCut(path)
 	}
 	if err != nil {
 		return err
@@ -199,6 +202,15 @@ func create(path string) error {
 		return err
 	}
 	return syncDir(path)
+}
+
+// checkNotCut refuses an empty file beside a write-ahead log: it was not always
+// empty, and SQLite would delete the log.
+func checkNotCut(path string) error {
+	if sizeOf(path) == 0 && sizeOf(path+"-wal") > 0 {
+		return damaged("the file is empty, but %s-wal is not", filepath.Base(path))
+	}
+	return nil
 }
 
 // syncDir makes the directory entry of path survive a power cut.

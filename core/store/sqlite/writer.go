@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -16,6 +18,8 @@ import (
 // commit prepared.
 type writer struct {
 	*conn
+	sums                    sums
+	attempt                 []byte // of the row being set, used again
 	begin, commit, rollback *stmt
 	newest, segment         *stmt
 	put, drop               *stmt
@@ -27,10 +31,12 @@ type writer struct {
 // is the WAL that has no room, which is a clean refusal, and not its index.
 const defaultWAL = 32 + 4060*(24+4096)
 
+var errReadOnly = errors.New("this process may read the file, but not write to it")
+
 // Waiting for the lock of another process: its backup, or somebody's sqlite3.
 const busyTimeout = 10 * time.Second
 
-func openWriter(path string, cfg Config) (_ *writer, err error) {
+func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err error) {
 	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
 	if err != nil {
 		return nil, err
@@ -38,14 +44,21 @@ func openWriter(path string, cfg Config) (_ *writer, err error) {
 	w := &writer{conn: c}
 	defer func() {
 		if err != nil {
+			w.leaveWAL() // a refused database stays as it is
 			w.close()
 		}
 	}()
+	if c.readOnly() {
+		return nil, errReadOnly
+	}
 	c.busyTimeout(int(busyTimeout.Milliseconds()))
 	if err := w.configure(cfg); err != nil {
 		return nil, err
 	}
 	if err := migrate(c); err != nil {
+		return nil, err
+	}
+	if err := cmp.Or(w.readSums(), w.verify(ctx, path)); err != nil {
 		return nil, err
 	}
 	w.watchWAL()
@@ -82,9 +95,10 @@ func (w *writer) prepareAll() error {
 		{&w.commit, "COMMIT"},
 		{&w.rollback, "ROLLBACK"},
 		{&w.newest, "SELECT last FROM segments ORDER BY first DESC LIMIT 1"},
-		{&w.segment, "INSERT INTO segments (first, last, count, time, bytes) VALUES (?1, ?2, ?3, ?4, ?5)"},
+		{&w.segment, "INSERT INTO segments (first, last, count, time, bytes, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
 		{&w.put, `REPLACE INTO leases (name, token, account, holder, reason, metadata, ttl, granted,
-			remaining, wall_end, boot_end, attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`},
+			remaining, wall_end, boot_end, attempt, sum)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`},
 		{&w.drop, "DELETE FROM leases WHERE name = ?1"},
 	} {
 		s, err := w.prepare(p.sql)
@@ -175,6 +189,7 @@ func (w *writer) addSegment(g *lock.Segment) error {
 	s.bindInt(3, int64(g.Count))
 	s.bindInt(4, g.Time.UnixNano())
 	s.bindBlob(5, g.Bytes)
+	s.bindInt(6, w.sums.segment(g))
 	return s.run()
 }
 
@@ -196,34 +211,43 @@ func (w *writer) setRow(r *lock.Row, now instant) error {
 	s.bindText(3, l.Account)
 	s.bindText(4, l.Holder)
 	s.bindText(5, l.Reason)
-	if metadata == "" {
+	if metadata == nil {
 		s.bindNull(6)
 	} else {
-		s.bindText(6, metadata)
+		s.bindText(6, string(metadata))
 	}
 	s.bindInt(7, int64(l.TTL))
 	s.bindInt(8, l.GrantedAt.UnixNano())
 	s.bindInt(9, int64(remaining))
 	s.bindInt(10, now.wall+int64(remaining))
 	s.bindInt(11, now.boot+int64(remaining))
-	if r.Attempt.IsZero() {
+	w.attempt = appendAttempt(w.attempt[:0], r.Attempt)
+	if len(w.attempt) == 0 {
 		s.bindNull(12)
 	} else {
-		s.bindBlob(12, r.Attempt.Key[:], r.Attempt.Params[:])
+		s.bindBlob(12, w.attempt)
 	}
+	s.bindInt(13, w.sums.lease(l, metadata, int64(remaining), w.attempt))
 	return s.run()
 }
 
-// encodeMetadata returns "" for no metadata, else a JSON object.
-func encodeMetadata(m map[string]string) (string, error) {
+// encodeMetadata returns nil for no metadata, else a JSON object.
+func encodeMetadata(m map[string]string) ([]byte, error) {
 	if len(m) == 0 {
-		return "", nil
+		return nil, nil
 	}
-	b, err := json.Marshal(m)
-	return string(b), err
+	return json.Marshal(m)
 }
 
 const attemptSize = 32 + 16
+
+// appendAttempt appends nothing for the zero Attempt.
+func appendAttempt(b []byte, a lock.Attempt) []byte {
+	if a.IsZero() {
+		return b
+	}
+	return append(append(b, a.Key[:]...), a.Params[:]...)
+}
 
 func decodeAttempt(b []byte) (a lock.Attempt) {
 	copy(a.Params[:], b[copy(a.Key[:], b):])
