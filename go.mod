@@ -20,6 +20,7 @@ require (
 
 // What tests.
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/getkin/kin-openapi v0.152.0
 	github.com/google/go-cmp v0.7.0
 	github.com/prometheus/client_model v0.6.3

@@ -39,6 +39,7 @@ var directions = []struct{ pkg, imports string }{
 	{"core/auth", "core/lock"},
 	{"core/store/*", "core/lock core/auth core/journal"},
 	{"core/lock", ""},
+	{"core/lock/locktest", ""},
 }
 
 // modules says where the packages of others may be imported, so that each of them
@@ -58,6 +59,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
 	{"github.com/google/go-cmp", "core/store/storetest"},
 	{"pgregory.net/rapid", "core/store/storetest"},
+	{"github.com/anishathalye/porcupine", "core/lock/locktest"},
 }
 
 // banned are parts of the standard library that the core does without: it knows

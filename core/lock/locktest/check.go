@@ -1,0 +1,155 @@
+package locktest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// What may be wrong with a history.
+var (
+	ErrViolation = errors.New("no order of events explains these answers")
+	ErrUndecided = errors.New("undecided: the check took too long")
+)
+
+// Check returns nil if the answers can be right, an error that wraps [ErrViolation] if
+// they cannot, or one that wraps [ErrUndecided] if the check of one lock takes longer
+// than most.
+func (h *History) Check(most time.Duration) error {
+	h.settle()
+	if err := h.checkAttempts(); err != nil {
+		return err
+	}
+	locks := h.byLock()
+	for _, name := range slices.Sorted(maps.Keys(locks)) {
+		ops := locks[name]
+		switch porcupine.CheckOperationsTimeout(gather(ops).model(), timeline(ops), most) {
+		case porcupine.Illegal:
+			return fmt.Errorf("lock %s, %d operations: %w", name, len(ops), ErrViolation)
+		case porcupine.Unknown:
+			return fmt.Errorf("lock %s, %d operations, %s: %w", name, len(ops), most, ErrUndecided)
+		}
+	}
+	return nil
+}
+
+// settle forgets the latest deadline of leases that lived through a restart.
+func (h *History) settle() {
+	for _, op := range h.ops {
+		for _, at := range h.restarts {
+			if op.began <= at && at <= op.until {
+				op.until = never
+			}
+		}
+	}
+}
+
+// checkAttempts looks for attempts with more leases than they may have: one, but for
+// the key of an attempt that was forgotten in a restart.
+func (h *History) checkAttempts() error {
+	leases := map[string]map[uint64]bool{}
+	most := map[string]int{}
+	note := func(attempt string, token uint64) {
+		if leases[attempt] == nil {
+			leases[attempt] = map[uint64]bool{}
+		}
+		leases[attempt][token] = true
+	}
+	for _, op := range h.ops {
+		switch {
+		case op.Outcome.Result == Held && op.Outcome.Token != 0:
+			note(op.Outcome.Attempt, op.Outcome.Token)
+		case op.Do == Acquire && op.Outcome.Result == Done:
+			note(op.Attempt, op.Outcome.Token)
+		}
+		if most[op.Attempt] = 1; op.Keyed {
+			most[op.Attempt] += len(h.restarts)
+		}
+	}
+	for attempt, tokens := range leases {
+		if len(tokens) > most[attempt] {
+			return fmt.Errorf("attempt %s has the leases %v, and may have %d: %w",
+				attempt, slices.Sorted(maps.Keys(tokens)), most[attempt], ErrViolation)
+		}
+	}
+	return nil
+}
+
+func (h *History) byLock() map[string][]*Operation {
+	locks := map[string][]*Operation{}
+	for _, op := range h.ops {
+		locks[op.Lock] = append(locks[op.Lock], op)
+	}
+	return locks
+}
+
+// timeline is the operations as the checker wants them. What permits anything at any
+// time is put at one point, so that there is nothing to try.
+func timeline(ops []*Operation) []porcupine.Operation {
+	line := make([]porcupine.Operation, len(ops))
+	for i, op := range ops {
+		line[i] = porcupine.Operation{ClientId: op.Client, Input: op, Call: op.call, Return: op.end}
+		if op.Outcome.Result == Unknown || op.Outcome.Result == Refused {
+			line[i].Return = op.call
+		}
+	}
+	return line
+}
+
+// Draw writes a picture of the check of all locks to a file, in HTML. It takes no
+// longer than most for the check it needs.
+func (h *History) Draw(path string, most time.Duration) error {
+	locks := h.byLock()
+	all := map[string]*facts{}
+	for name, ops := range locks {
+		all[name] = gather(ops)
+	}
+	m := (&facts{}).model()
+	m.Step = func(s, in, _ any) (bool, any) {
+		op := in.(*Operation)
+		next, ok := all[op.Lock].step(s.(state), op)
+		return ok, next
+	}
+	m.Partition = func([]porcupine.Operation) (parts [][]porcupine.Operation) {
+		for _, name := range slices.Sorted(maps.Keys(locks)) {
+			parts = append(parts, timeline(locks[name]))
+		}
+		return parts
+	}
+	_, info := porcupine.CheckOperationsVerbose(m, timeline(h.ops), most)
+	return porcupine.VisualizePath(m, info, path)
+}
+
+// String is the operation in one line.
+func (op *Operation) String() string {
+	o := &op.Outcome
+	s := string(op.Do)
+	switch op.Do {
+	case Acquire:
+		s += " as " + op.Attempt
+	case Renew, Release, Break:
+		s += fmt.Sprint(" ", op.Token)
+	}
+	s += ": " + string(o.Result)
+	switch {
+	case o.Result == Done && op.Do == Acquire:
+		s += fmt.Sprint(" ", o.Token)
+	case o.Result == Held:
+		s += fmt.Sprintf(" by %d of %s", o.Token, o.Attempt)
+	}
+	if o.Result == Done && (op.Do == Acquire || op.Do == Renew) {
+		s += fmt.Sprintf(" until %s", op.earliest)
+	}
+	return fmt.Sprintf("%s [%s, %s] %s", s, op.began, op.ended, o.Detail)
+}
+
+func (s state) String() string {
+	if s.token == 0 {
+		return fmt.Sprintf("free or unseen after %d", s.last)
+	}
+	return fmt.Sprintf("%d of %s until %s", s.token, s.attempt, s.earliest)
+}

@@ -1,0 +1,106 @@
+package locktest
+
+import (
+	"sync"
+	"time"
+)
+
+// Verb is what a client asks for.
+type Verb string
+
+// Verbs.
+const (
+	Acquire Verb = "acquire"
+	Renew   Verb = "renew"
+	Release Verb = "release"
+	Break   Verb = "break"
+	Look    Verb = "look"
+)
+
+// Result is what came of a request.
+type Result string
+
+// Results.
+const (
+	Done        Result = "done"         // granted, renewed, released, broken
+	Held        Result = "held"         // acquire: refused; look: so it is. Token and Attempt are the holder's
+	Free        Result = "free"         // look: nobody holds it
+	NotHeld     Result = "not held"     // renew, release, break: not under that token
+	AttemptOver Result = "attempt over" // acquire: the lease of this key has ended
+	Refused     Result = "refused"      // surely nothing was done, whoever holds the lock
+	Unknown     Result = "unknown"      // done now, later, or never
+)
+
+// Outcome is a result with what else was said.
+type Outcome struct {
+	Result  Result
+	Token   uint64 // of the lease: granted, renewed, or seen
+	Attempt string // held: whose lease was seen
+	LeaseID string // granted
+	// Earliest and Latest are bounds of the lease's deadline, when granted or renewed.
+	Earliest, Latest time.Time
+	HungUp           bool   // the client left before it had an answer
+	Detail           string // for people
+}
+
+// Operation is one request in a history.
+type Operation struct {
+	Client  int
+	Lock    string
+	Do      Verb
+	Attempt string // acquire: which attempt; a repeat with the same key is the same attempt
+	Keyed   bool   // acquire: the attempt may be repeated
+	Waits   bool   // acquire: in the queue
+	Token   uint64 // renew, release, break: of the lease it is about
+	Outcome Outcome
+
+	call, end       int64         // when it began and ended, by the counter
+	began, ended    time.Duration // and by the clock, since the history began
+	earliest, until time.Duration // bounds of the deadline it was told
+}
+
+// History is what clients asked and were told. Make one with [NewHistory]; it is safe
+// for use by many goroutines until it is checked.
+type History struct {
+	start time.Time
+
+	mu       sync.Mutex
+	count    int64
+	ops      []*Operation
+	restarts []time.Duration
+}
+
+// NewHistory returns an empty history that begins now.
+func NewHistory() *History { return &History{start: time.Now()} }
+
+// Record asks and keeps the operation with its outcome.
+func (h *History) Record(op Operation, ask func() Outcome) Outcome {
+	h.mu.Lock()
+	h.count++
+	op.call, op.began = h.count, time.Since(h.start)
+	h.mu.Unlock()
+
+	op.Outcome = ask()
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.count++
+	op.end, op.ended = h.count, time.Since(h.start)
+	op.earliest, op.until = op.Outcome.Earliest.Sub(h.start), op.Outcome.Latest.Sub(h.start)
+	h.ops = append(h.ops, &op)
+	return op.Outcome
+}
+
+// Restarted notes that the service has been stopped and is about to start again.
+func (h *History) Restarted() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.restarts = append(h.restarts, time.Since(h.start))
+}
+
+// Len returns how many operations have ended.
+func (h *History) Len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.ops)
+}

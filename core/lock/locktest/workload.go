@@ -1,0 +1,244 @@
+package locktest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Service is the lock service under test, as one client sees it. An outcome a client
+// cannot be sure of is [Unknown].
+type Service interface {
+	Acquire(ctx context.Context, ask Ask) Outcome
+	Renew(ctx context.Context, lock, leaseID string) Outcome
+	Release(ctx context.Context, lock, leaseID string) Outcome
+	Break(ctx context.Context, lock string, token uint64) Outcome
+	Look(ctx context.Context, lock string) Outcome
+}
+
+// Ask is what a client asks for when it acquires.
+type Ask struct {
+	Lock    string
+	Attempt string // to be sent as the holder, so that others see whose lease it is
+	Key     string // empty: none
+	TTL     time.Duration
+	Wait    time.Duration // 0: a try
+}
+
+// Workload is what clients do to a service. All of it is drawn from the seed, but
+// what the clients are told decides what they do with it.
+type Workload struct {
+	Seed       uint64
+	Clients    int
+	Locks      int
+	Operations int           // to be recorded at least
+	Pause      time.Duration // at most, between the requests of a client
+	MinTTL     time.Duration
+	MaxTTL     time.Duration
+	MaxWait    time.Duration
+}
+
+// Run has all clients work until there are enough operations in h.
+func (w Workload) Run(h *History, s Service) {
+	var clients sync.WaitGroup
+	for id := range w.Clients {
+		c := &client{w: w, id: id, history: h, service: s, rng: rand.New(rand.NewPCG(w.Seed, uint64(id)))}
+		clients.Go(func() {
+			for h.Len() < w.Operations {
+				time.Sleep(c.upTo(w.Pause))
+				c.act()
+			}
+			c.twins.Wait()
+		})
+	}
+	clients.Wait()
+}
+
+// client is forgetful, late and impatient. It uses leases long after their end.
+type client struct {
+	w       Workload
+	id      int
+	history *History
+	service Service
+	rng     *rand.Rand
+	count   int
+	last    Ask // newest acquire with a key
+	twins   sync.WaitGroup
+
+	mu   sync.Mutex // a twin may be granted a lease too
+	have []lease    // newest last
+	past []lease    // given back, or found to be over
+}
+
+type lease struct {
+	lock, id string
+	token    uint64
+}
+
+// remembered is how many leases of each kind a client remembers.
+const remembered = 6
+
+// act does the next thing.
+func (c *client) act() {
+	switch n := c.rng.IntN(100); {
+	case n < 40:
+		c.acquire()
+	case n < 58:
+		c.renew()
+	case n < 82:
+		c.release()
+	case n < 85:
+		c.breakLease()
+	default:
+		c.look(c.lock())
+	}
+}
+
+func (c *client) upTo(d time.Duration) time.Duration { return time.Duration(c.rng.Int64N(int64(d))) }
+
+func (c *client) lock() string { return fmt.Sprint("lock", c.rng.IntN(c.w.Locks)) }
+
+// acquire asks for a lock: mostly a new one, sometimes again with the key it had.
+func (c *client) acquire() {
+	ask := c.last
+	if ask.Key == "" || c.rng.IntN(4) > 0 {
+		ask = c.fresh()
+	}
+	if ask.Wait = 0; c.rng.IntN(2) == 0 {
+		ask.Wait = 1 + c.upTo(c.w.MaxWait)
+	}
+	if ask.Key != "" {
+		c.last = ask
+		if c.rng.IntN(5) == 0 {
+			again, later, leaves := ask, c.upTo(c.w.Pause), c.leaves(ask)
+			c.twins.Go(func() {
+				time.Sleep(later)
+				c.ask(again, c.id+c.w.Clients, leaves)
+			})
+		}
+	}
+	c.ask(ask, c.id, c.leaves(ask))
+}
+
+func (c *client) fresh() Ask {
+	c.count++
+	ask := Ask{
+		Lock:    c.lock(),
+		Attempt: fmt.Sprintf("%d-%d", c.id, c.count),
+		TTL:     (c.w.MinTTL + c.upTo(c.w.MaxTTL-c.w.MinTTL)).Truncate(time.Millisecond),
+	}
+	if c.rng.IntN(2) == 0 {
+		ask.Key = fmt.Sprintf("%016x-%s", c.w.Seed, ask.Attempt)
+	}
+	return ask
+}
+
+// leaves is when the client hangs up; 0: it stays.
+func (c *client) leaves(ask Ask) time.Duration {
+	if c.rng.IntN(4) > 0 {
+		return 0
+	}
+	return 1 + c.upTo(max(ask.Wait, c.w.Pause/8))
+}
+
+func (c *client) ask(ask Ask, client int, leaves time.Duration) {
+	ctx := context.Background()
+	if leaves > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, leaves)
+		defer cancel()
+	}
+	op := Operation{Client: client, Lock: ask.Lock, Do: Acquire, Attempt: ask.Attempt, Keyed: ask.Key != "", Waits: ask.Wait > 0}
+	o := c.history.Record(op, func() Outcome { return c.service.Acquire(ctx, ask) })
+	if o.Result == Done {
+		c.keep(&c.have, lease{lock: ask.Lock, id: o.LeaseID, token: o.Token})
+	}
+}
+
+func (c *client) keep(in *[]lease, l lease) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*in = append(*in, l)
+	if len(*in) > remembered {
+		*in = (*in)[1:]
+	}
+}
+
+// pick returns a lease: mostly the newest it has, sometimes an older one or one that
+// is over.
+func (c *client) pick() (l lease, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	from := c.have
+	if c.rng.IntN(5) == 0 {
+		from = c.past
+	}
+	switch {
+	case len(from) == 0:
+		return lease{}, false
+	case c.rng.IntN(3) > 0:
+		return from[len(from)-1], true
+	}
+	return from[c.rng.IntN(len(from))], true
+}
+
+// drop moves a lease to the past.
+func (c *client) drop(l lease) {
+	c.mu.Lock()
+	kept := c.have[:0:0]
+	for _, h := range c.have {
+		if h.token != l.token {
+			kept = append(kept, h)
+		}
+	}
+	c.have = kept
+	c.mu.Unlock()
+	c.keep(&c.past, l)
+}
+
+func (c *client) renew() {
+	l, ok := c.pick()
+	if !ok {
+		c.acquire()
+		return
+	}
+	o := c.history.Record(Operation{Client: c.id, Lock: l.lock, Do: Renew, Token: l.token}, func() Outcome {
+		return c.service.Renew(context.Background(), l.lock, l.id)
+	})
+	if o.Result == NotHeld {
+		c.drop(l)
+	}
+}
+
+func (c *client) release() {
+	l, ok := c.pick()
+	if !ok {
+		c.acquire()
+		return
+	}
+	c.history.Record(Operation{Client: c.id, Lock: l.lock, Do: Release, Token: l.token}, func() Outcome {
+		return c.service.Release(context.Background(), l.lock, l.id)
+	})
+	c.drop(l)
+}
+
+// breakLease looks who has a lock and ends that lease.
+func (c *client) breakLease() {
+	name := c.lock()
+	o := c.look(name)
+	if o.Result != Held {
+		return
+	}
+	time.Sleep(c.upTo(c.w.Pause))
+	c.history.Record(Operation{Client: c.id, Lock: name, Do: Break, Token: o.Token}, func() Outcome {
+		return c.service.Break(context.Background(), name, o.Token)
+	})
+}
+
+func (c *client) look(name string) Outcome {
+	return c.history.Record(Operation{Client: c.id, Lock: name, Do: Look}, func() Outcome {
+		return c.service.Look(context.Background(), name)
+	})
+}
