@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// statusLine finds the answers in what a connection said, however many there are.
+var statusLine = regexp.MustCompile(`(?m)^HTTP/1\.[01] (\d\d\d) `)
+
+// statuses returns the status codes of all answers in what a connection said.
+func statuses(said []byte) (all []int) {
+	for _, found := range statusLine.FindAllSubmatch(said, -1) {
+		n, _ := strconv.Atoi(string(found[1])) // three digits
+		all = append(all, n)
+	}
+	return all
+}
+
+// allowed reports whether a status may answer nonsense. Besides what the interface
+// itself says, net/http knows two that are about the protocol: a transfer encoding
+// and a version it does not speak.
+func allowed(status int) bool {
+	switch status {
+	case 501, 503, 505, 507:
+		return true
+	}
+	return status >= 200 && status < 500
+}
+
+// say sends bytes on a new connection, closes its half if asked to, and returns
+// everything that comes back until the server closes. An error means that it did not
+// close in time.
+func say(addr string, raw []byte, halfClose bool, most time.Duration) ([]byte, error) {
+	c, err := dialCaller(addr)
+	if err != nil {
+		return nil, err
+	}
+	defer c.reset()
+	if err := c.SetDeadline(time.Now().Add(most)); err != nil {
+		return nil, err
+	}
+	if _, err := c.Write(raw); err == nil && halfClose {
+		_ = c.Conn.(*net.TCPConn).CloseWrite() // hung up on already: fine
+	}
+	said, err := io.ReadAll(c.r)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return said, err
+	}
+	return said, nil // a reset is an end like any other
+}
+
+const (
+	get     = "GET /v1/locks/a HTTP/1.1\r\nHost: localhost\r\n"
+	acquire = "POST /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\n"
+	closes  = "Connection: close\r\n\r\n"
+)
+
+// nonsense is sent as it is. want is the first status in answer; 0 means none. What
+// is long may be hung up on before it has been sent.
+var nonsense = []struct {
+	name, raw string
+	want      int
+}{
+	{"nothing", "", 0},
+	{"only line ends", strings.Repeat("\r\n", 500), 400},
+	{"binary", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\xff\r\n\r\n", 400},
+	{"a lot of zeros", strings.Repeat("\x00", 64<<10), 431},
+	{"the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 403},
+	{"HTTP/0.9", "GET /healthz\r\n\r\n", 400},
+	{"a version that does not exist", "GET / HTTP/7.3\r\nHost: localhost\r\n\r\n", 505},
+	{"no Host", "GET /v1/locks/a HTTP/1.1\r\n\r\n", 400},
+	{"two Hosts", "GET /v1/locks/a HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", 400},
+	{"an empty Host", "GET /v1/locks/a HTTP/1.1\r\nHost:\r\n" + closes, 403},
+	{"HTTP/1.0 without a Host", "GET /v1/locks/a HTTP/1.0\r\n\r\n", 403},
+	{"HTTP/1.0", "GET /v1/locks/a HTTP/1.0\r\nHost: localhost\r\n\r\n", 200},
+	{"HTTP/1.0 that waits", "POST /v1/locks/a/acquire?wait=100ms HTTP/1.0\r\nHost: localhost\r\n\r\n", 409},
+	{"an absolute target", "GET http://localhost/v1/locks/a HTTP/1.1\r\nHost: localhost\r\n" + closes, 200},
+	{"an absolute target elsewhere", "GET http://example.com/v1/locks/a HTTP/1.1\r\nHost: localhost\r\n" + closes, 403},
+	{"TRACE", "TRACE /v1/locks/a HTTP/1.1\r\nHost: localhost\r\n" + closes, 405},
+	{"CONNECT", "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n" + closes, 403},
+	{"CONNECT to itself", "CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n" + closes, 404},
+	{"CONNECT to a lock", "CONNECT /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\n" + closes, 405},
+	{"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n" + closes, 404},
+	{"OPTIONS of a lock", "OPTIONS /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\n" + closes, 405},
+	{"a method of its own", "FROB /v1/locks/a HTTP/1.1\r\nHost: localhost\r\n" + closes, 405},
+	{"a method that is not a word", "GE(T /v1/locks/a HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
+	{"a huge target", "GET /" + strings.Repeat("a", 200<<10) + " HTTP/1.1\r\nHost: localhost\r\n\r\n", 431},
+	{"a huge header", get + "X-Huge: " + strings.Repeat("a", 200<<10) + "\r\n\r\n", 431},
+	{"a million headers", get + strings.Repeat("X: y\r\n", 1_000_000) + "\r\n", 431},
+	{"a header without a name", get + ": x\r\n\r\n", 400},
+	{"a folded header", get + "X-A: b\r\n c\r\n" + closes, 200},
+	{"a blank before the colon", get + "X-A : b\r\n\r\n", 400},
+	{"control characters in a header", get + "X-A: \x01\r\n\r\n", 400},
+	{"an absurd length", acquire + "Content-Length: 9223372036854775807\r\n" + closes + "x", 413},
+	{"a length that overflows", acquire + "Content-Length: 99999999999999999999999\r\n\r\n", 400},
+	{"a negative length", acquire + "Content-Length: -1\r\n\r\n", 400},
+	{"a length in hexadecimal", acquire + "Content-Length: 0x10\r\n\r\n", 400},
+	{"two lengths", acquire + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxy", 400},
+	{"a length and chunks", acquire + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n" + closes + "0\r\n\r\n", 409},
+	{"chunks of no size", acquire + "Transfer-Encoding: chunked\r\n" + closes + "zz\r\nhello\r\n0\r\n\r\n", 400},
+	{"a chunk of an absurd size", acquire + "Transfer-Encoding: chunked\r\n" + closes + "ffffffffffffffffffff\r\nx", 400},
+	{"a chunk without its end", acquire + "Transfer-Encoding: chunked\r\n" + closes + "5\r\nhelloworld\r\n0\r\n\r\n", 400},
+	{"a chunk extension without end", acquire + "Transfer-Encoding: chunked\r\n" + closes + "5;" + strings.Repeat("x", 20<<10) + "\r\n", 400},
+	{"trailers without end", acquire + "Transfer-Encoding: chunked\r\n" + closes + "0\r\n" + strings.Repeat("T: x\r\n", 50_000), 400},
+	{"an unknown transfer encoding", acquire + "Transfer-Encoding: gzip, chunked\r\n\r\n", 501},
+	{"chunked twice", acquire + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 501},
+	{"too large a body", acquire + "Content-Length: 20000\r\n" + closes + strings.Repeat("x", 20_000), 413},
+	{"an upgrade", get + "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings, close\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", 200},
+	{"an expectation nobody can meet", acquire + "Expect: 200-maybe\r\n" + closes, 417},
+	{"garbage after a request", get + "\r\n" + "\x00\x01garbage\r\n\r\n", 200},
+	{"garbage after a request that waits", "POST /v1/locks/a/acquire?wait=100ms HTTP/1.1\r\nHost: localhost\r\n\r\n\x00\x01garbage\r\n\r\n", 409},
+	{"a hundred requests and garbage", strings.Repeat(get+"\r\n", 100) + "\xff\xfe\r\n\r\n", 200},
+}
+
+// What is no request, or one nobody should send, is refused or hung up on soon. It
+// neither panics nor counts as a fault of the server, which goes on.
+func TestNonsenseIsRefused(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	take(t, p, "a", "?ttl=1h")
+	for _, test := range nonsense {
+		t.Run(test.name, func(t *testing.T) {
+			began := time.Now()
+			said, err := say(p.Addr, []byte(test.raw), test.raw == "", patient)
+			if err != nil {
+				t.Errorf("the connection is open after %s", time.Since(began))
+			}
+			all := statuses(said)
+			cut := len(all) == 0 && (test.want == 0 || len(test.raw) > 16<<10)
+			if !cut && (len(all) == 0 || all[0] != test.want) {
+				t.Errorf("answered %v, want %d first: %.300q", all, test.want, said)
+			}
+			for _, status := range all {
+				if !allowed(status) {
+					t.Errorf("answered %d", status)
+				}
+			}
+		})
+	}
+	expectWell(t, p)
+}
+
+// Whatever is sent slowly, or never, holds its connection for a bounded time.
+func TestSlownessIsCutOff(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	p := newProcess(t, t.TempDir())
+	const header, body = 5 * time.Second, 10 * time.Second // what each may take
+	tests := []struct {
+		name, at, drip string // sent at once, and then over and over
+		most           time.Duration
+	}{
+		{"a header by bytes", "GET /v1/locks/a HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", "a", header},
+		{"headers by lines", "GET /v1/locks/a HTTP/1.1\r\nHost: localhost\r\n", "X-Slow: a\r\n", header},
+		{"a body by bytes", acquire + "Content-Length: 10000\r\n\r\n", "a", body},
+		{"chunks of one byte", acquire + "Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n", body},
+		{"a body nobody reads", get + "Content-Length: 10000\r\n\r\n", "a", body},
+	}
+	if testing.Short() {
+		tests = tests[:2]
+	}
+	var wg sync.WaitGroup
+	for _, test := range tests {
+		wg.Go(func() {
+			took, said := drip(p, test.at, test.drip, test.most+patient)
+			if took < test.most/2 || took > test.most+5*time.Second {
+				t.Errorf("%s: cut off after %s, want about %s", test.name, took, test.most)
+			}
+			for _, status := range statuses(said) {
+				if status < 400 || status >= 500 {
+					t.Errorf("%s: answered %d", test.name, status)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	expectWell(t, p)
+}
+
+// drip sends something over and over until the server closes the connection, and
+// returns when that was.
+func drip(p *process, at, again string, most time.Duration) (took time.Duration, said []byte) {
+	c, err := dialCaller(p.Addr)
+	if err != nil {
+		return 0, nil
+	}
+	began := time.Now()
+	ended := make(chan []byte)
+	go func() {
+		said, _ := io.ReadAll(c.r) // ends when the connection does
+		ended <- said
+	}()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	giveUp := time.AfterFunc(most, c.reset)
+	defer giveUp.Stop()
+	for _, _ = io.WriteString(c, at); ; _, _ = io.WriteString(c, again) { // the end shows at the other side
+		select {
+		case said := <-ended:
+			c.reset()
+			return time.Since(began), said
+		case <-tick.C:
+		}
+	}
+}
+
+// Hundreds of connections that only just live cost others nothing.
+func TestTricklingConnectionsKeepNobodyOut(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	n := 500
+	if testing.Short() {
+		n = 100
+	}
+	p := newProcess(t, t.TempDir())
+	for i := range n {
+		c := newCaller(t, p.Addr)
+		half := []string{"", "P", acquire[:20], acquire, acquire + "Content-Length: 99\r\n\r\nttl="}[i%5]
+		if _, err := io.WriteString(c, half); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	for i := range 50 {
+		name := fmt.Sprintf("well/%d", i)
+		expect(t, release(p, take(t, p, name, "")), 200, "")
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("50 locks took %s", took)
+	}
+	waitSoon(t, 30*time.Second, "all are cut off", func() bool { return metric(p, "go_goroutines") < 50 })
+	expectWell(t, p)
+}
+
+// A client that closes its half after the request counts as gone, and nothing of it
+// stays: neither lease nor place.
+func TestHalfClosedConnectionsLeaveNothing(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	held := take(t, p, "a", "?ttl=1h")
+	for range 100 {
+		said, err := say(p.Addr, []byte("POST /v1/locks/a/acquire?wait=1m&ttl=1h HTTP/1.1\r\nHost: localhost\r\n\r\n"), true, patient)
+		if err != nil || bytes.Contains(said, []byte(" 200 ")) {
+			t.Fatalf("answered %q, %v", said, err)
+		}
+	}
+	waitUntil(t, "nobody waits", func() bool { return metric(p, "octostore_waiters") == 0 })
+	expect(t, release(p, held), 200, "")
+	if l := look(p, "a"); l.State != "free" {
+		t.Errorf("got %+v, want it free", l)
+	}
+	expectWell(t, p)
+}
