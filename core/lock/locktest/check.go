@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -29,12 +31,50 @@ func (h *History) Check(most time.Duration) error {
 		ops := locks[name]
 		switch porcupine.CheckOperationsTimeout(gather(ops).model(), timeline(ops), most) {
 		case porcupine.Illegal:
-			return fmt.Errorf("lock %s, %d operations: %w", name, len(ops), ErrViolation)
+			return fmt.Errorf("lock %s, %d operations: %w\n%s", name, len(ops), ErrViolation, explain(ops, most))
 		case porcupine.Unknown:
 			return fmt.Errorf("lock %s, %d operations, %s: %w", name, len(ops), most, ErrUndecided)
 		}
 	}
 	return nil
+}
+
+// explain tells how far an order could be found: what led there, and which answers
+// could not come next.
+func explain(ops []*Operation, most time.Duration) string {
+	f := gather(ops)
+	_, info := porcupine.CheckOperationsVerbose(f.model(), timeline(ops), most)
+	var longest []porcupine.Operation
+	for _, part := range info.PartialLinearizationsOperations() {
+		for _, line := range part {
+			if len(line) > len(longest) {
+				longest = line
+			}
+		}
+	}
+	placed := map[*Operation]bool{}
+	s, b := state{}, new(strings.Builder)
+	for i, o := range longest {
+		op := o.Input.(*Operation)
+		placed[op] = true
+		s, _ = f.step(s, op)
+		if i >= len(longest)-20 {
+			fmt.Fprintf(b, "  client %2d  %s\n", op.Client, op)
+		}
+	}
+	fmt.Fprintf(b, "  then: %s; and none of\n", s)
+	bound := int64(math.MaxInt64) // whatever begins later cannot be next
+	for _, op := range ops {
+		if !placed[op] {
+			bound = min(bound, op.end)
+		}
+	}
+	for _, op := range ops {
+		if !placed[op] && op.call <= bound {
+			fmt.Fprintf(b, "  client %2d  %s\n", op.Client, op)
+		}
+	}
+	return b.String()
 }
 
 // settle forgets the latest deadline of leases that lived through a restart.

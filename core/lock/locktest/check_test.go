@@ -118,6 +118,8 @@ var tests = []struct {
 	{"a refused acquire that shows", []*Operation{acquire(10, "a", Refused), sees(12, Look, 6, "a")}, true},
 	{"a lost release", []*Operation{grant(10, "a", 5), op(11, Release, Unknown, 5), sees(12, Look, 5, "a"), grant(13, "b", 6)}, false},
 	{"a release before anybody asked", []*Operation{grant(10, "a", 5), grant(13, "b", 6), op(14, Release, Unknown, 5)}, true},
+	{"a renewal that was made, and in vain", []*Operation{grant(10, "a", 5), lasting(op(19, Renew, NotHeld, 5), 1), op(21, Break, Done, 5)}, false},
+	{"a renewal that came too late, and in vain", []*Operation{grant(10, "a", 5), lasting(op(21, Renew, NotHeld, 5), 1), op(22, Break, Done, 5)}, true},
 	{"a lost renewal", []*Operation{grant(10, "a", 5), op(11, Renew, Unknown, 5), renewed(25, 5, 35)}, false},
 
 	// Attempts.

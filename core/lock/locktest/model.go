@@ -2,6 +2,7 @@ package locktest
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -28,13 +29,22 @@ type facts struct {
 	released map[uint64]int64 // token: since when it may have been released
 	renewed  map[uint64]int64 // token: since when it may have been renewed
 	releases map[uint64]int   // token: requests to release it
+	// token: renewals that were refused. One may have been made all the same, if the
+	// lease was ended before the answer left.
+	inVain map[uint64][]*Operation
 }
 
 func gather(ops []*Operation) *facts {
-	f := &facts{map[string]int64{}, map[uint64]int64{}, map[uint64]int64{}, map[uint64]int64{}, map[uint64]int{}}
+	f := &facts{
+		asked: map[string]int64{}, ending: map[uint64]int64{}, released: map[uint64]int64{}, renewed: map[uint64]int64{},
+		releases: map[uint64]int{}, inVain: map[uint64][]*Operation{},
+	}
 	for _, op := range ops {
 		if op.Do == Release {
 			f.releases[op.Token]++
+		}
+		if op.Do == Renew && op.Outcome.Result == NotHeld {
+			f.inVain[op.Token] = append(f.inVain[op.Token], op)
 		}
 		if op.Outcome.Result != Unknown {
 			continue
@@ -157,7 +167,12 @@ func (f *facts) over(s state, op *Operation) (state, bool) {
 
 // intime reports whether op came before the end of the lease.
 func (f *facts) intime(s state, op *Operation) bool {
-	return op.began <= s.latest || by(f.renewed, s.token, op)
+	if op.began <= s.latest || by(f.renewed, s.token, op) {
+		return true
+	}
+	return slices.ContainsFunc(f.inVain[s.token], func(r *Operation) bool {
+		return r.began <= s.latest && r.call < op.end && op.call < r.end
+	})
 }
 
 // model is the clerk for one lock.
