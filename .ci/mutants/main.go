@@ -9,7 +9,7 @@
 // A mutant is a small edit of one file, named by the text it replaces. If that text
 // is not found exactly once the run fails, so the table cannot fall behind the code.
 // Before any mutant the tests run on the unchanged copy: a suite that fails anyway
-// catches nothing.
+// catches nothing. And every test the document names has to exist.
 package main
 
 import (
@@ -39,7 +39,7 @@ func run(ctx context.Context) error {
 	list := flag.Bool("list", false, "print the mutants and what they break, and run nothing")
 	only := flag.String("only", "", "names of the mutants to run, separated by commas")
 	markdown := flag.Bool("markdown", false, "write the table into "+document)
-	limit := flag.Duration("timeout", time.Minute, "time limit for the tests of one package; a mutant that hangs is caught by it")
+	limit := flag.Duration("timeout", 45*time.Second, "time limit for the tests of one package; a mutant that hangs is caught by it")
 	with := flag.String("exec", "", "run every go test under this command, such as nice")
 	flag.Parse()
 	chosen, err := choose(mutants(), *only)
@@ -53,8 +53,15 @@ func run(ctx context.Context) error {
 		printList(chosen)
 		return nil
 	}
+	tree, err := readTree()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(fitting(tree, chosen), tree.namedTests()); err != nil {
+		return err
+	}
 	s := suite{prefix: strings.Fields(*with), limit: *limit}
-	results, err := s.try(ctx, chosen)
+	results, err := s.try(ctx, tree, chosen)
 	if err != nil {
 		return err
 	}
@@ -83,24 +90,16 @@ func choose(all []mutant, only string) ([]mutant, error) {
 }
 
 // try tests each mutant in a fresh copy of the tree.
-func (s suite) try(ctx context.Context, chosen []mutant) ([]result, error) {
-	tree, err := readTree()
-	if err != nil {
-		return nil, err
-	}
-	if err := fitting(tree, chosen); err != nil {
-		return nil, err
-	}
+func (s suite) try(ctx context.Context, t tree, chosen []mutant) (results []result, err error) {
 	if s.dir, err = os.MkdirTemp("", "mutants-"); err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(s.dir)
-	if err := s.baseline(ctx, tree, chosen); err != nil {
+	if err := s.baseline(ctx, t, chosen); err != nil {
 		return nil, err
 	}
-	var results []result
 	for _, m := range chosen {
-		r, err := s.test(ctx, tree, m)
+		r, err := s.test(ctx, t, m)
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +111,7 @@ func (s suite) try(ctx context.Context, chosen []mutant) ([]result, error) {
 
 // fitting reports every mutant whose text is not found exactly once, and every name
 // used twice.
-func fitting(tree tree, chosen []mutant) error {
+func fitting(t tree, chosen []mutant) error {
 	var errs []error
 	seen := make(map[string]bool)
 	for _, m := range chosen {
@@ -120,7 +119,7 @@ func fitting(tree tree, chosen []mutant) error {
 			errs = append(errs, fmt.Errorf("two mutants are called %s", m.name))
 		}
 		seen[m.name] = true
-		_, err := tree.mutated(m)
+		_, err := t.mutated(m)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

@@ -71,13 +71,6 @@ var leaseMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "deadline-belongs-to-lease", file: "core/lock/leases.go",
-		old:    "e.held.deadline().After(m.now) {",
-		new:    "!e.held.deadline().Before(m.now) {",
-		breaks: "a renewal at the very deadline wins",
-		tests:  inLock,
-	},
-	{
 		name: "expire-before-renewal", file: "core/lock/machine.go",
 		old:    "if len(commands) > 0 {\n		at =",
 		new:    "if false {\n		at =",

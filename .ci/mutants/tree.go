@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -82,4 +85,30 @@ func (t tree) mutated(m mutant) ([]byte, error) {
 		return nil, fmt.Errorf("%s: its text is found %d times in %s, not once:\n%s", m.name, n, m.file, m.old)
 	}
 	return bytes.Replace(f.data, []byte(m.old), []byte(m.new), 1), nil
+}
+
+var testName = regexp.MustCompile(`\bTest[A-Z]\w*`)
+
+// namedTests reports every test that the document names, outside of the table, and no
+// file has.
+func (t tree) namedTests() error {
+	text, rest, _ := bytes.Cut(t[document].data, []byte(tableBegins))
+	_, after, _ := bytes.Cut(rest, []byte(tableEnds))
+	var errs []error
+	for _, name := range testName.FindAll(slices.Concat(text, after), -1) {
+		if !t.hasTest(name) {
+			errs = append(errs, fmt.Errorf("%s names %s, which does not exist", document, name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (t tree) hasTest(name []byte) bool {
+	head := fmt.Appendf(nil, "func %s(", name)
+	for path, f := range t {
+		if strings.HasSuffix(path, "_test.go") && bytes.Contains(f.data, head) {
+			return true
+		}
+	}
+	return false
 }
