@@ -1,41 +1,51 @@
 package sqlite
 
 import (
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
-	"unsafe"
 
 	"modernc.org/libc"
-	"modernc.org/libc/sys/types"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// disk stands between SQLite and the file system. It records what is written to
-// the files a store keeps its data in, and can make an operation fail.
+// disk stands between SQLite and the file system. It records what is done to the
+// files of a database, and can make an operation fail.
 type disk struct {
 	mu    sync.Mutex
-	paths map[uintptr]string // of the open files
-	base  map[string][]byte  // what the recorded files were like, durably, at first
+	files map[uintptr]*openFile
+	main  string            // the database recorded; its log and its journal are too
+	base  map[string][]byte // what the recorded files were like, durably, at first
+	sizes map[string]int64  // of the recorded files now
 	ops   []diskOp
 	fail  func(diskOp) int32 // result code of an operation; 0: do it
+	quick bool               // syncs are recorded, but not done
 }
 
-// diskOp is a write, a truncation or a sync.
+type openFile struct {
+	path string
+	// newName says that the next sync makes the name of the file durable, too.
+	newName bool
+}
+
+// diskOp is something done to a file.
 type diskOp struct {
-	kind string // "write", "truncate", "sync"
+	kind string // "open", "create", "write", "truncate", "sync", "delete"
 	path string
 	at   int64
 	data []byte
+	dir  bool // a sync or deletion after which the names in the directory are durable
 }
 
 // newDisk puts a disk under all databases opened until the end of the test.
 func newDisk(t *testing.T) *disk {
 	t.Helper()
 	useOFDLocks()
-	d := &disk{paths: make(map[uintptr]string)}
+	d := &disk{files: make(map[uintptr]*openFile)}
 	theDisk = d
 	shimOnce.Do(makeShim)
 	tls := libc.NewTLS()
@@ -47,19 +57,28 @@ func newDisk(t *testing.T) *disk {
 	return d
 }
 
-// record begins a recording of the files named; what they hold now is durable.
-func (d *disk) record(t *testing.T, paths ...string) {
+// record begins a recording of the database at path; what its files hold now is
+// durable.
+func (d *disk) record(t *testing.T, path string) {
 	t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.base, d.ops = make(map[string][]byte), nil
-	for _, p := range paths {
-		b, err := os.ReadFile(p)
+	d.main, d.base, d.sizes, d.ops = path, make(map[string][]byte), make(map[string]int64), nil
+	for _, name := range []string{path, path + "-wal", path + "-journal"} {
+		b, err := os.ReadFile(name)
+		if os.IsNotExist(err) {
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.base[p] = b
+		d.base[name], d.sizes[name] = b, int64(len(b))
 	}
+}
+
+func (d *disk) recorded(path string) bool {
+	suffix, ok := strings.CutPrefix(path, d.main)
+	return ok && d.main != "" && (suffix == "" || suffix == "-wal" || suffix == "-journal")
 }
 
 // done returns the number of operations so far.
@@ -76,35 +95,121 @@ func (d *disk) failing(f func(diskOp) int32) {
 	d.fail = f
 }
 
-// cut returns what could be on the disk if the power went after n operations: of
-// what was written since a file's last sync, any sectors.
+// do notes an operation, unless it is to fail.
+func (d *disk) do(op diskOp) int32 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		if rc := d.fail(op); rc != 0 {
+			return rc
+		}
+	}
+	if d.recorded(op.path) {
+		d.noteZeros(op.path)
+		d.note(op)
+	}
+	return 0
+}
+
+// noteZeros records that the log has become longer than SQLite made it: the store
+// extends it by itself.
+func (d *disk) noteZeros(path string) {
+	fi, err := os.Stat(path)
+	if err != nil || !strings.HasSuffix(path, "-wal") || fi.Size() <= d.sizes[path] {
+		return
+	}
+	for at := d.sizes[path]; at < fi.Size(); at += 4096 {
+		d.note(diskOp{kind: "write", path: path, at: at, data: make([]byte, min(4096, fi.Size()-at))})
+	}
+	d.note(diskOp{kind: "sync", path: path})
+}
+
+func (d *disk) note(op diskOp) {
+	switch op.kind {
+	case "open":
+		return
+	case "create", "delete":
+		d.sizes[op.path] = 0
+	case "write":
+		d.sizes[op.path] = max(d.sizes[op.path], op.at+int64(len(op.data)))
+	case "truncate":
+		d.sizes[op.path] = op.at
+	}
+	d.ops = append(d.ops, op)
+}
+
+// An inode is a file without its name: what of it is durable, and what was done to
+// it since.
+type inode struct {
+	data    []byte
+	pending []diskOp
+}
+
+// cut returns the files that could be on the disk if the power went after n
+// operations: of what was written since a file's last sync, any sectors; of the names
+// that came and went since the last sync of the directory, those up to any moment.
 func (d *disk) cut(n int, rng *rand.Rand) map[string][]byte {
-	files := make(map[string][]byte)
+	names := make(map[string]*inode) // now
 	for path, b := range d.base {
-		b = slices.Clone(b)
-		var pending []diskOp
-		for _, op := range d.ops[:n] {
-			switch {
-			case op.path != path:
-			case op.kind == "sync":
-				for _, p := range pending {
-					b = p.apply(b)
-				}
-				pending = nil
-			default:
-				pending = append(pending, op)
+		names[path] = &inode{data: slices.Clone(b)}
+	}
+	durable := maps.Clone(names)
+	pending := make(map[string][]*inode) // names that came (or, nil, went)
+	for _, op := range d.ops[:n] {
+		file := names[op.path]
+		switch op.kind {
+		case "create":
+			names[op.path] = new(inode)
+			pending[op.path] = append(pending[op.path], names[op.path])
+		case "delete":
+			names[op.path] = nil
+			pending[op.path] = append(pending[op.path], nil)
+		case "sync":
+			if file != nil {
+				file.sync()
+			}
+		default:
+			if file != nil {
+				file.pending = append(file.pending, op)
 			}
 		}
-		for _, p := range pending {
-			for _, torn := range p.sectors() {
-				if rng.IntN(2) == 0 {
-					b = torn.apply(b)
-				}
-			}
+		if op.dir {
+			durable = maps.Clone(names)
+			clear(pending)
 		}
-		files[path] = b
+	}
+	for _, path := range slices.Sorted(maps.Keys(pending)) {
+		if k := rng.IntN(len(pending[path]) + 1); k > 0 {
+			durable[path] = pending[path][k-1]
+		}
+	}
+	files := make(map[string][]byte)
+	for _, path := range slices.Sorted(maps.Keys(durable)) {
+		if file := durable[path]; file != nil {
+			files[path] = file.torn(rng)
+		}
 	}
 	return files
+}
+
+func (f *inode) sync() {
+	for _, op := range f.pending {
+		f.data = op.apply(f.data)
+	}
+	f.pending = nil
+}
+
+// torn is what the file may be after a power cut.
+func (f *inode) torn(rng *rand.Rand) []byte {
+	b := slices.Clone(f.data)
+	for _, op := range f.pending {
+		for _, part := range op.sectors() {
+			if rng.IntN(2) == 0 {
+				b = part.apply(b)
+			}
+		}
+	}
+	return b
 }
 
 func (op diskOp) apply(b []byte) []byte {
@@ -130,117 +235,4 @@ func (op diskOp) sectors() (parts []diskOp) {
 		at, data = at+int64(n), data[n:]
 	}
 	return parts
-}
-
-// do notes an operation, unless it is to fail.
-func (d *disk) do(file uintptr, op diskOp) int32 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	op.path = d.paths[file]
-	if d.fail != nil {
-		if rc := d.fail(op); rc != 0 {
-			return rc
-		}
-	}
-	if _, ok := d.base[op.path]; ok {
-		d.ops = append(d.ops, op)
-	}
-	return 0
-}
-
-// The rest is the shim: SQLite's own VFS with a few methods replaced. SQLite calls
-// functions, not methods, so there is one disk at a time.
-
-var (
-	theDisk  *disk
-	shimOnce sync.Once
-	shim     struct {
-		vfs, system uintptr
-		open        uintptr
-		mu          sync.Mutex
-		tables      map[uintptr]uintptr // of io methods: the system's to ours
-		systems     map[uintptr]*sqlite3.Tsqlite3_io_methods
-	}
-)
-
-func makeShim() {
-	tls := libc.NewTLS()
-	defer tls.Close()
-	shim.tables = make(map[uintptr]uintptr)
-	shim.systems = make(map[uintptr]*sqlite3.Tsqlite3_io_methods)
-	shim.system = sqlite3.Xsqlite3_vfs_find(tls, 0)
-	shim.vfs = libc.Xmalloc(tls, types.Size_t(unsafe.Sizeof(sqlite3.Tsqlite3_vfs{})))
-	v := (*sqlite3.Tsqlite3_vfs)(at(shim.vfs))
-	*v = *(*sqlite3.Tsqlite3_vfs)(at(shim.system))
-	v.FzName, _ = libc.CString("recorded")
-	v.FpNext = 0
-	shim.open, v.FxOpen = v.FxOpen, funcPointer(shimOpen)
-}
-
-func funcPointer(f any) uintptr { return (*[2]uintptr)(unsafe.Pointer(&f))[1] }
-
-func call[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{p})) }
-
-func shimOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) int32 {
-	rc := call[func(*libc.TLS, uintptr, uintptr, uintptr, int32, uintptr) int32](shim.open)(tls, vfs, name, file, flags, out)
-	f := (*sqlite3.Tsqlite3_file)(at(file))
-	if rc != sqlite3.SQLITE_OK || name == 0 || f.FpMethods == 0 {
-		return rc
-	}
-	f.FpMethods = shimTable(tls, f.FpMethods)
-	theDisk.mu.Lock()
-	defer theDisk.mu.Unlock()
-	theDisk.paths[file] = libc.GoString(name)
-	return rc
-}
-
-// shimTable returns our version of a table of io methods.
-func shimTable(tls *libc.TLS, system uintptr) uintptr {
-	shim.mu.Lock()
-	defer shim.mu.Unlock()
-	if ours, ok := shim.tables[system]; ok {
-		return ours
-	}
-	ours := libc.Xmalloc(tls, types.Size_t(unsafe.Sizeof(sqlite3.Tsqlite3_io_methods{})))
-	m := (*sqlite3.Tsqlite3_io_methods)(at(ours))
-	*m = *(*sqlite3.Tsqlite3_io_methods)(at(system))
-	m.FxWrite, m.FxSync = funcPointer(shimWrite), funcPointer(shimSync)
-	m.FxTruncate, m.FxClose = funcPointer(shimTruncate), funcPointer(shimClose)
-	shim.tables[system] = ours
-	shim.systems[ours] = (*sqlite3.Tsqlite3_io_methods)(at(system))
-	return ours
-}
-
-func systemOf(file uintptr) *sqlite3.Tsqlite3_io_methods {
-	shim.mu.Lock()
-	defer shim.mu.Unlock()
-	return shim.systems[(*sqlite3.Tsqlite3_file)(at(file)).FpMethods]
-}
-
-func shimWrite(tls *libc.TLS, file, data uintptr, n int32, off int64) int32 {
-	if rc := theDisk.do(file, diskOp{kind: "write", at: off, data: slices.Clone(unsafe.Slice((*byte)(at(data)), n))}); rc != 0 {
-		return rc
-	}
-	return call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](systemOf(file).FxWrite)(tls, file, data, n, off)
-}
-
-func shimTruncate(tls *libc.TLS, file uintptr, size int64) int32 {
-	if rc := theDisk.do(file, diskOp{kind: "truncate", at: size}); rc != 0 {
-		return rc
-	}
-	return call[func(*libc.TLS, uintptr, int64) int32](systemOf(file).FxTruncate)(tls, file, size)
-}
-
-func shimSync(tls *libc.TLS, file uintptr, flags int32) int32 {
-	if rc := theDisk.do(file, diskOp{kind: "sync"}); rc != 0 {
-		return rc
-	}
-	return call[func(*libc.TLS, uintptr, int32) int32](systemOf(file).FxSync)(tls, file, flags)
-}
-
-func shimClose(tls *libc.TLS, file uintptr) int32 {
-	theDisk.mu.Lock()
-	delete(theDisk.paths, file)
-	theDisk.mu.Unlock()
-	return call[func(*libc.TLS, uintptr) int32](systemOf(file).FxClose)(tls, file)
 }

@@ -25,7 +25,7 @@ type acked struct {
 // history commits to a recorded disk and returns what it was told when.
 func history(t *testing.T, d *disk, s *Store, commits int) []acked {
 	storetest.Load(t, s)
-	d.record(t, s.path, s.path+"-wal")
+	d.record(t, s.path)
 	told := []acked{{}}
 	var line storetest.Line
 	held := make(map[lock.Name]bool)
