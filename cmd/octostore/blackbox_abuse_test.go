@@ -35,7 +35,7 @@ func allowed(status int) bool {
 	case 501, 503, 505, 507:
 		return true
 	}
-	return status >= 200 && status < 500
+	return status == 100 || status >= 200 && status < 500
 }
 
 // say sends bytes on a new connection, closes its half if asked to, and returns
@@ -54,11 +54,13 @@ func say(addr string, raw []byte, halfClose bool, most time.Duration) ([]byte, e
 		_ = c.Conn.(*net.TCPConn).CloseWrite() // hung up on already: fine
 	}
 	said, err := io.ReadAll(c.r)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if isTimeout(err) {
 		return said, err
 	}
 	return said, nil // a reset is an end like any other
 }
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 const (
 	get     = "GET /v1/locks/a HTTP/1.1\r\nHost: localhost\r\n"
