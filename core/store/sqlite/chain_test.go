@@ -1,0 +1,291 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// chain is a server without its transport, on a recorded disk: a table on a journal
+// on a store, and what its clients were told.
+type chain struct {
+	t   *testing.T
+	d   *disk
+	cfg Config
+	s   *Store
+	tab *lock.Table
+
+	mu       sync.Mutex
+	commits  []commit
+	said     []said
+	refused  map[string]bool // requests that were told they changed nothing
+	requests int
+}
+
+// commit is a batch as the store was given it.
+type commit struct {
+	segment lock.Segment
+	err     error
+	ops     int // of the disk when the store answered
+}
+
+// said is an event a client could rely on.
+type said struct {
+	ops     int
+	kind    lock.Kind
+	token   lock.Token
+	request string // whose it is; empty: that is not known
+}
+
+// farAhead is a sequence number of the year 2100. A journal that begins there makes
+// sure that only its head, and not the clock, keeps tokens growing.
+const farAhead = lock.Seq(4_102_444_800) << 20
+
+func newChain(t *testing.T, d *disk) *chain {
+	c := &chain{t: t, d: d, refused: make(map[string]bool)}
+	c.cfg = Config{Path: newPath(t), walSize: 64 << 10, Ballast: -1}
+	if err := create(c.cfg.Path); err != nil {
+		t.Fatal(err)
+	}
+	d.record(t, c.cfg.Path)
+	return c
+}
+
+// Load and the other methods of journal.Store are those of the store, except that
+// commits are noted.
+func (c *chain) Load(ctx context.Context) (lock.Snapshot, error) { return c.s.Load(ctx) }
+
+func (c *chain) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
+	return c.s.Segments(ctx, after, events)
+}
+
+func (c *chain) Commit(ctx context.Context, b *lock.Batch) error {
+	c.mu.Lock()
+	c.commits = append(c.commits, commit{segment: b.Segment, err: errors.New("never answered")})
+	at := len(c.commits) - 1
+	c.mu.Unlock()
+	err := c.s.Commit(ctx, b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.commits[at].err, c.commits[at].ops = err, c.d.done()
+	return err
+}
+
+// start brings the server up.
+func (c *chain) start() (err error) {
+	if c.s, err = Open(c.t.Context(), c.cfg); err != nil {
+		return err
+	}
+	if c.tab, err = c.openTable(); err != nil {
+		c.s.Close()
+	}
+	return err
+}
+
+func (c *chain) openTable() (*lock.Table, error) {
+	ctx := c.t.Context()
+	j := journal.New(c)
+	snap, err := j.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if snap.Head.Seq == 0 {
+		first := lock.Event{Seq: farAhead, Time: time.Now(), Kind: lock.Started}
+		if err := j.Commit(ctx, &lock.Batch{Events: []lock.Event{first}}); err != nil {
+			return nil, err
+		}
+	}
+	return lock.Open(ctx, j, lock.Config{Published: j.Publish})
+}
+
+// stop takes it down, and returns what stopped the table before.
+func (c *chain) stop() (table, store error) {
+	c.appendEvent(lock.Stopped)
+	c.tab.Drain()
+	return c.tab.Close(), c.s.Close()
+}
+
+func (c *chain) note(kind lock.Kind, token lock.Token, request string) {
+	ops := c.d.done()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.said = append(c.said, said{ops, kind, token, request})
+}
+
+// origin makes a request.
+func (c *chain) origin() lock.Origin {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.requests++
+	return lock.Origin{Actor: lock.Actor{Account: "ci"}, RequestID: fmt.Sprintf("request-%d", c.requests)}
+}
+
+// failed notes what an error says about the journal.
+func (c *chain) failed(request string, err error) {
+	var held *lock.HeldError
+	if errors.As(err, &held) && held.Lease != nil {
+		c.note(lock.Granted, held.Lease.Token, "")
+	}
+	if errors.Is(err, lock.ErrOutcomeUnknown) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused[request] = true
+}
+
+func (c *chain) acquire(name lock.Name, ttl, wait time.Duration) (lock.Grant, error) {
+	a := lock.Acquisition{Origin: c.origin(), Name: name, Holder: "job", TTL: ttl, Wait: wait}
+	if len(a.RequestID)%2 == 0 {
+		a.Metadata = map[string]string{"ticket": a.RequestID}
+		a.Attempt.Key = [32]byte{1, byte(c.requests), byte(c.requests >> 8)}
+	}
+	g, err := c.tab.Acquire(c.t.Context(), a)
+	if err != nil {
+		c.failed(a.RequestID, err)
+		return g, err
+	}
+	c.note(lock.Granted, g.Lease.Token, a.RequestID)
+	return g, nil
+}
+
+func (c *chain) renew(g lock.Grant, ttl time.Duration) error {
+	r := lock.Renewal{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID, TTL: ttl}
+	got, err := c.tab.Renew(c.t.Context(), r)
+	if err != nil {
+		c.failed(r.RequestID, err)
+		return err
+	}
+	c.note(lock.Renewed, got.Lease.Token, r.RequestID)
+	return nil
+}
+
+func (c *chain) release(g lock.Grant) error {
+	r := lock.Release{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID}
+	ended, err := c.tab.Release(c.t.Context(), r)
+	if err != nil {
+		c.failed(r.RequestID, err)
+		return err
+	}
+	c.note(lock.Released, ended.Lease.Token, r.RequestID)
+	return nil
+}
+
+func (c *chain) appendEvent(kind lock.Kind) {
+	o := c.origin()
+	_, err := c.tab.Append(c.t.Context(), lock.Event{Kind: kind, RequestID: o.RequestID})
+	if err != nil {
+		c.failed(o.RequestID, err)
+		return
+	}
+	c.note(kind, 0, o.RequestID)
+}
+
+// until waits for something the table is to do by itself, or for its end.
+func (c *chain) until(what string, done func() bool) bool {
+	for limit := time.Now().Add(10 * time.Second); !done(); time.Sleep(50 * time.Microsecond) {
+		if c.tab.Err() != nil {
+			return false
+		}
+		if time.Now().After(limit) {
+			c.t.Errorf("never: %s", what)
+			return false
+		}
+	}
+	return true
+}
+
+// expire has a lease run out.
+func (c *chain) expire(name lock.Name) {
+	g, err := c.acquire(name, 2*time.Millisecond, 0)
+	if err != nil {
+		return
+	}
+	if c.until("the lease expires", func() bool { return c.tab.Get(name).Lease == nil }) {
+		c.note(lock.Expired, g.Lease.Token, "")
+	}
+}
+
+// handOver passes a lock from one to the next two in line, the first of whom is gone
+// when it gets it.
+func (c *chain) handOver(name lock.Name) {
+	g, err := c.acquire(name, time.Minute, 0)
+	if err != nil {
+		return
+	}
+	var waiters sync.WaitGroup
+	for i := range 2 {
+		waiters.Go(func() {
+			g, err := c.acquire(name, time.Minute, 3*time.Second)
+			if err != nil {
+				return
+			}
+			if i == 0 {
+				c.tab.Undo(g)
+				return
+			}
+			c.release(g)
+		})
+		c.until("it waits", func() bool { return c.tab.Get(name).Waiters > i })
+	}
+	if c.release(g) != nil {
+		c.release(g) // a full disk refused it, and has space again
+	}
+	waiters.Wait()
+}
+
+// burst acquires locks at once, some of them twice, and gives half of them back.
+func (c *chain) burst(round int) {
+	var clients sync.WaitGroup
+	for i := range 12 {
+		clients.Go(func() {
+			g, err := c.acquire(lock.Name(fmt.Sprintf("burst/%d/%d", round, i%8)), time.Minute, 0)
+			if err == nil && i%2 == 0 {
+				c.release(g)
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// moveWAL does what the upkeep does when the log has got long.
+func (c *chain) moveWAL() {
+	mover, err := openMover(c.s.path)
+	if err != nil {
+		return
+	}
+	c.s.moveWAL(mover)
+	mover.close()
+}
+
+// live is the life of a server from its start to its stop. Everything a table does
+// happens in it, checkpoints and a log that starts over in between.
+func (c *chain) live(life, rounds int) error {
+	if err := c.start(); err != nil {
+		return err
+	}
+	c.appendEvent(lock.Started)
+	for i := range rounds {
+		name := func(s string) lock.Name { return lock.Name(fmt.Sprintf("%s/%d/%d", s, life, i%5)) }
+		if g, err := c.acquire(name("kept"), time.Minute, 0); err == nil {
+			c.renew(g, 2*time.Minute)
+		}
+		if g, err := c.acquire(name("brief"), time.Minute, 0); err == nil {
+			c.renew(g, 0)
+			c.release(g)
+		}
+		c.expire(name("short"))
+		c.handOver(name("queue"))
+		c.burst(life*rounds + i)
+		if i%3 == 2 {
+			c.moveWAL()
+		}
+	}
+	return errors.Join(c.stop())
+}

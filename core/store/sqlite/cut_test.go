@@ -1,0 +1,81 @@
+package sqlite
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	tortureCuts   = flag.Int("torture.cuts", 1000, "power cuts to simulate; 50 with -short")
+	tortureFaults = flag.Int("torture.faults", 300, "runs with a failing disk; 30 with -short")
+	tortureSeed   = flag.Uint64("torture.seed", uint64(time.Now().UnixNano()), "seed of both")
+)
+
+// amount is the value of a flag, less with -short if it was not set.
+func amount(name string, value, short int) int {
+	if !testing.Short() {
+		return value
+	}
+	set := false
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	if set {
+		return value
+	}
+	return short
+}
+
+// Wherever the power goes in the lives of a server, its first start and its stops
+// included: what its clients were told is so, no token is given twice, and the
+// journal is whole.
+func TestPowerCutsOfATable(t *testing.T) {
+	cuts := amount("torture.cuts", *tortureCuts, 50)
+	d := newDisk(t)
+	d.quick = true
+	c := newChain(t, d)
+	for life := range 3 {
+		if err := c.live(life, 6); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ops := d.done()
+	t.Logf("seed %d: %d operations, %d commits, %d answers", *tortureSeed, ops, len(c.commits), len(c.said))
+
+	var workers sync.WaitGroup
+	var next atomic.Int64
+	dir := t.TempDir()
+	for range 4 {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < cuts && !t.Failed(); i = int(next.Add(1)) - 1 {
+				if err := c.cutPower(t, i, cuts, filepath.Join(dir, fmt.Sprint(i))); err != nil {
+					t.Errorf("cut %d of %d: %v", i, cuts, err)
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// cutPower checks what the i-th of all cuts leaves; they are spread over the whole
+// recording.
+func (c *chain) cutPower(t *testing.T, i, cuts int, dir string) error {
+	rng := rand.New(rand.NewPCG(*tortureSeed, uint64(i)))
+	ops := float64(len(c.d.ops) + 1)
+	n := int((float64(i) + rng.Float64()) * ops / float64(cuts))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "octostore.db")
+	write(t, c.d.cut(n, rng), c.cfg.Path, path)
+	if err := c.check(t, path, n); err != nil {
+		return fmt.Errorf("after %d of %d operations: %w", n, len(c.d.ops), err)
+	}
+	return nil
+}
