@@ -17,7 +17,8 @@ func (h *History) Cover() Coverage {
 	c := Coverage{Operations: len(h.ops), Restarts: len(h.restarts)}
 	lapse := map[uint64]time.Duration{} // until when each lease lasts at least
 	newest := map[string]uint64{}       // of each lock
-	granted, released := map[uint64]int{}, map[uint64]bool{}
+	tried := map[uint64]bool{}          // since it was told last
+	granted, released := map[uint64]int{}, map[uint64]bool{}, map[uint64]bool{}
 	for _, op := range h.ops { // in the order of their ends
 		o := &op.Outcome
 		over := op.began >= lapse[op.Token]
@@ -25,12 +26,12 @@ func (h *History) Cover() Coverage {
 		switch {
 		case op.Waits && o.HungUp:
 			c.Abandoned++
-		case o.Result == Unknown:
+		case o.Result == Unknown && !o.HungUp:
 			c.Unknown++
+		case o.Result == NotHeld && op.Do == Renew && over && !ended[op.Token]:
+			c.Lapsed++
 		case o.Result == NotHeld && stale:
 			c.Stale++
-		case o.Result == NotHeld && op.Do == Renew && over:
-			c.Lapsed++
 		case o.Result != Done:
 		case op.Do == Release && released[op.Token]:
 			c.Again++
@@ -43,6 +44,9 @@ func (h *History) Cover() Coverage {
 			c.Repeats++
 		case op.Do == Acquire:
 			c.Grants++
+		}
+		if o.Result == Done && (op.Do == Release || op.Do == Break) {
+			ended[op.Token] = true
 		}
 		if o.Result == Done && (op.Do == Acquire || op.Do == Renew) {
 			granted[o.Token]++

@@ -56,7 +56,8 @@ func (w Workload) Run(h *History, s Service) {
 	clients.Wait()
 }
 
-// client is forgetful, late and impatient. It uses leases long after their end.
+// client is forgetful, late and impatient. It dozes off, renews leases in their last
+// moment or after it, and uses them long after their end.
 type client struct {
 	w       Workload
 	id      int
@@ -152,8 +153,14 @@ func (c *client) ask(ask Ask, client int, leaves time.Duration) {
 	}
 	op := Operation{Client: client, Lock: ask.Lock, Do: Acquire, Attempt: ask.Attempt, Keyed: ask.Key != "", Waits: ask.Wait > 0}
 	o := c.history.Record(op, func() Outcome { return c.service.Acquire(ctx, ask) })
-	if o.Result == Done {
-		c.keep(&c.have, lease{lock: ask.Lock, id: o.LeaseID, token: o.Token})
+	if o.Result != Done {
+		return
+	}
+	l := lease{lock: ask.Lock, id: o.LeaseID, token: o.Token}
+	c.keep(&c.have, l)
+	if client == c.id && c.rng.IntN(8) == 0 {
+		time.Sleep(time.Until(o.Earliest) + c.upTo(c.w.Pause/2) - c.w.Pause/8)
+		c.renewThis(l)
 	}
 }
 
@@ -204,6 +211,10 @@ func (c *client) renew() {
 		c.acquire()
 		return
 	}
+	c.renewThis(l)
+}
+
+func (c *client) renewThis(l lease) {
 	o := c.history.Record(Operation{Client: c.id, Lock: l.lock, Do: Renew, Token: l.token}, func() Outcome {
 		return c.service.Renew(context.Background(), l.lock, l.id)
 	})
