@@ -17,8 +17,7 @@ func (h *History) Cover() Coverage {
 	c := Coverage{Operations: len(h.ops), Restarts: len(h.restarts)}
 	lapse := map[uint64]time.Duration{} // until when each lease lasts at least
 	newest := map[string]uint64{}       // of each lock
-	tried := map[uint64]bool{}          // since it was told last
-	granted, released := map[uint64]int{}, map[uint64]bool{}, map[uint64]bool{}
+	granted, released, ended := map[uint64]int{}, map[uint64]bool{}, map[uint64]bool{}
 	for _, op := range h.ops { // in the order of their ends
 		o := &op.Outcome
 		over := op.began >= lapse[op.Token]
