@@ -42,7 +42,15 @@ func (r result) by() string {
 	return r.where() + ": " + strings.Join(tests, ", ") + more
 }
 
-func (r result) where() string { return strings.TrimPrefix(r.pkg, "./") }
+// where is the package among the arguments of go test.
+func (r result) where() string {
+	for arg := range strings.FieldsSeq(r.run) {
+		if pkg, ok := strings.CutPrefix(arg, "./"); ok {
+			return pkg
+		}
+	}
+	return r.run
+}
 
 // writeDocument puts the table into the document.
 func writeDocument(results []result) error {

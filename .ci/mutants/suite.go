@@ -39,7 +39,7 @@ func (o outcome) String() string {
 type result struct {
 	mutant  mutant
 	outcome outcome
-	pkg     string   // whose tests noticed
+	run     string   // of go test, that noticed
 	tests   []string // that failed, in the order in which they did
 	took    time.Duration
 	output  string
@@ -47,27 +47,27 @@ type result struct {
 
 // baseline runs all tests that will be relied on, on the unchanged tree.
 func (s suite) baseline(ctx context.Context, t tree, chosen []mutant) error {
-	var packages []string
+	var runs []string
 	for _, m := range chosen {
-		packages = append(packages, m.tests...)
+		runs = append(runs, m.tests...)
 	}
-	slices.Sort(packages)
+	slices.Sort(runs)
 	if err := t.write(s.dir); err != nil {
 		return err
 	}
-	for _, pkg := range slices.Compact(packages) {
-		r, err := s.goTest(ctx, pkg)
+	for _, run := range slices.Compact(runs) {
+		r, err := s.goTest(ctx, run)
 		if err != nil {
 			return err
 		}
 		if r.outcome != survived {
-			return fmt.Errorf("%s fails without any mutant: %s\n%s", pkg, strings.Join(r.tests, ", "), r.output)
+			return fmt.Errorf("%s fails without any mutant: %s\n%s", r.where(), strings.Join(r.tests, ", "), r.output)
 		}
 	}
 	return nil
 }
 
-// test applies one mutant and runs its packages until one notices.
+// test applies one mutant and runs its tests until some notice.
 func (s suite) test(ctx context.Context, t tree, m mutant) (result, error) {
 	start := time.Now()
 	data, err := t.mutated(m)
@@ -81,8 +81,8 @@ func (s suite) test(ctx context.Context, t tree, m mutant) (result, error) {
 		return result{}, err
 	}
 	r := result{}
-	for _, pkg := range m.tests {
-		if r, err = s.goTest(ctx, pkg); err != nil {
+	for _, run := range m.tests {
+		if r, err = s.goTest(ctx, run); err != nil {
 			return result{}, err
 		}
 		if r.outcome != survived {
@@ -93,9 +93,9 @@ func (s suite) test(ctx context.Context, t tree, m mutant) (result, error) {
 	return r, nil
 }
 
-// goTest runs the tests of one package. They fail by an outcome, not by an error.
-func (s suite) goTest(ctx context.Context, pkg string) (result, error) {
-	args := append(slices.Clone(s.prefix), "go", "test", "-json", "-vet=off", "-short", "-timeout="+s.limit.String(), pkg)
+// goTest runs tests. They fail by an outcome, not by an error.
+func (s suite) goTest(ctx context.Context, run string) (result, error) {
+	args := slices.Concat(s.prefix, []string{"go", "test", "-json", "-vet=off", "-timeout=" + s.limit.String()}, strings.Fields(run))
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = s.dir
 	cmd.WaitDelay = 5 * time.Second
@@ -110,10 +110,10 @@ func (s suite) goTest(ctx context.Context, pkg string) (result, error) {
 		return result{}, fmt.Errorf("run go test: %w", err)
 	}
 	r := readEvents(out)
-	r.pkg = pkg
+	r.run = run
 	r.output += stderr.String()
 	if err != nil && r.outcome == survived {
-		return result{}, fmt.Errorf("go test %s: %w\n%s", pkg, err, r.output)
+		return result{}, fmt.Errorf("go test %s: %w\n%s", run, err, r.output)
 	}
 	return r, nil
 }
@@ -125,7 +125,7 @@ type event struct {
 
 func readEvents(out []byte) result {
 	var r result
-	var text strings.Builder
+	said := make(map[string]string) // by test; "" is the package
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -133,7 +133,7 @@ func readEvents(out []byte) result {
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
 			continue
 		}
-		text.WriteString(e.Output)
+		said[e.Test] += e.Output
 		switch {
 		case e.FailedBuild != "":
 			r.outcome = broken
@@ -143,12 +143,15 @@ func readEvents(out []byte) result {
 		if strings.HasPrefix(e.Output, "panic: test timed out") {
 			r.outcome = timedOut
 		}
-		if e.Action == "fail" && e.Test != "" {
+		// A test whose binary crashes does not get to say that it failed.
+		if e.Test != "" && (e.Action == "fail" || strings.HasPrefix(e.Output, "panic: ")) {
 			r.tests = append(r.tests, e.Test)
 		}
 	}
+	for _, test := range append(r.tests, "") {
+		r.output += said[test]
+	}
 	r.tests = leaves(r.tests)
-	r.output = text.String()
 	return r
 }
 

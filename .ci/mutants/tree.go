@@ -19,7 +19,7 @@ type mutant struct {
 	old    string // found exactly once in file
 	new    string
 	breaks string   // in words, for people
-	tests  []string // packages whose tests are to notice, fastest first
+	tests  []string // runs of go test that are to notice, fastest first
 }
 
 // file is a file as it was when the run began: others may be editing the tree.
