@@ -90,7 +90,7 @@ func (c *client) act() {
 		c.renew()
 	case n < 82:
 		c.release()
-	case n < 85:
+	case n < 83:
 		c.breakLease()
 	default:
 		c.look(c.lock())
