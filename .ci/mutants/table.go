@@ -180,6 +180,13 @@ var queueMutants = []mutant{
 		tests:  inLock,
 	},
 	{
+		name: "one-more-than-the-quota", file: "core/lock/acquire.go",
+		old:    "m.accounts[account] >= m.cfg.MaxPerAccount",
+		new:    "m.accounts[account] > m.cfg.MaxPerAccount",
+		breaks: "an account has one lock more than it may",
+		tests:  inLock,
+	},
+	{
 		name: "drain-forgets-waiters", file: "core/lock/machine.go",
 		old:    "	for _, e := range waiting {\n		m.dismiss(",
 		new:    "	for _, e := range waiting[:0] {\n		m.dismiss(",
@@ -230,6 +237,13 @@ var calledMutants = []mutant{
 		old:    "v, err := ask(ctx, PhaseRequest, 0)\n	if err != nil {",
 		new:    "v, err := ask(ctx, PhaseRequest, 0)\n	if false {",
 		breaks: "the lock is given although a policy said no",
+		tests:  inCore,
+	},
+	{
+		name: "break-needs-no-right", file: "core/service.go",
+		old:    "if !p.May(auth.Break, r.Name) {",
+		new:    "if false {",
+		breaks: "anybody may break any lease",
 		tests:  inCore,
 	},
 	{

@@ -80,6 +80,13 @@ var batchMutants = []mutant{
 		tests:  inLock,
 	},
 	{
+		name: "undo-a-renewed-lease", file: "core/lock/leases.go",
+		old:    "	h.asks++               // and so it cannot be undone any more\n",
+		new:    "",
+		breaks: "a lost answer takes back a lease that was renewed since",
+		tests:  inLock,
+	},
+	{
 		name: "given-up-grant-kept", file: "core/lock/table.go",
 		old:    "if c.do == doAcquire && r.lease != nil {",
 		new:    "if false {",
@@ -162,6 +169,13 @@ var loopMutants = []mutant{
 		old:    "	c.timer.Reset(patience)\n	var r reply",
 		new:    "	c.timer.Reset(time.Hour)\n	var r reply",
 		breaks: "a disk that hangs takes every caller with it",
+		tests:  inLock,
+	},
+	{
+		name: "ends-fill-the-batch", file: "core/lock/machine.go",
+		old:    "most := max(m.maxEvents/2, 1)",
+		new:    "most := m.maxEvents",
+		breaks: "while many leases end at once nothing else happens",
 		tests:  inLock,
 	},
 	{
