@@ -117,6 +117,8 @@ func (d *disk) opened(file uintptr) openFile {
 func shimWrite(tls *libc.TLS, file, data uintptr, n int32, off int64) int32 {
 	b := slices.Clone(unsafe.Slice((*byte)(at(data)), n))
 	if rc := theDisk.do(diskOp{kind: "write", path: theDisk.opened(file).path, at: off, data: b}); rc != 0 {
+		n = min(n, 512) // what fails may have been done in part
+		call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](systemOf(file).FxWrite)(tls, file, data, n, off)
 		return rc
 	}
 	return call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](systemOf(file).FxWrite)(tls, file, data, n, off)
