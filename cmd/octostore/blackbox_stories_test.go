@@ -1,0 +1,317 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/transport/api"
+)
+
+// stories are what has gone wrong in lock servers with long polls, and the tests that
+// show that it does not go wrong here. Tests of files that are not Go are named by
+// their file.
+var stories = []struct {
+	story string
+	tests []string
+}{
+	{
+		// AtlasDB: an HTTP client repeated blocked requests by itself; the ghosts stayed
+		// queued, won the lock, and kept it for a lease each.
+		"a repeated request waits twice",
+		[]string{"TestARepeatedWaitIsOneWait", "TestAbandonedWaitsLeaveNoGhosts", "core/lock/testdata/scenario/keys.txt"},
+	},
+	{
+		// etcd: after the wait nobody looked whether the waiter's own lease was still good.
+		"a waiter is told it holds a lock with a lease that is over",
+		[]string{"TestALeaseBeginsAtTheGrant", "TestAnAttemptWhoseLeaseIsOverIsToldSo", "TestALeaseThatHasLapsedIsNotHandedOver", "TestAGrantThatAPauseHeldUpIsTooLateOrGood"},
+	},
+	{
+		// dflockd: a client that was gone stayed in the queue and counted against its cap.
+		"those who left fill the queue",
+		[]string{"TestWhoHangsUpMakesRoomInTheQueue", "TestCrowdsComeAndGo", "core/lock/testdata/scenario/limits.txt"},
+	},
+	{
+		// lockd: the loop that waited did not look at the request's context, and locks went
+		// to clients that had hung up.
+		"locks go to clients that have hung up",
+		[]string{"TestAClientThatLeftGetsNoAnswer", "TestAHangUpIsNoticed", "TestHalfClosedConnectionsLeaveNothing", "TestAbandonedWaitsLeaveNoGhosts"},
+	},
+	{
+		// Redisson's fair lock: a dead head held everybody up for seconds, and a hand-over
+		// waited for a notice that could get lost.
+		"the first in line is dead and nobody is served",
+		[]string{"TestADeadHeadHoldsNobodyUp", "TestAnExpiryWakesTheNextByItself"},
+	},
+	{
+		// Redisson: a negative lease time waited for ever. ShedLock, kured: a lease of 0,
+		// recorded once, never ended.
+		"a lease without an end",
+		[]string{"TestNoLeaseIsWithoutAnEnd", "TestWhatIsRefusedAsInvalid"},
+	},
+	{
+		// Nacos: a flag of the client let it pass those who waited.
+		"a client passes those who wait",
+		[]string{"TestTriesDoNotPassWaiters", "TestAThousandWaitersAreGrantedInOrder"},
+	},
+	{
+		// hiqlite: a waiter that died as it was promoted left its ticket in front for ever.
+		"a waiter dies as its turn comes",
+		[]string{"TestDyingAtTheTurnCostsOneLeaseAtMost", "TestAGrantIsUndoneIfTheConnectionFailsAtTheWrite", "TestAClientThatLeavesAtTheGrantDoesNotKeepIt"},
+	},
+	{
+		// consul lock: the child of a holder that had lost its lock ran on for a minute
+		// beside the next one. A server cannot stop it; it can refuse what is stale.
+		"an old holder goes on",
+		[]string{"TestALeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
+	},
+}
+
+// The table above would be worth little if its tests were renamed and lost.
+func TestEveryStoryHasItsTests(t *testing.T) {
+	sources := testSources(t)
+	for _, s := range stories {
+		for _, name := range s.tests {
+			if strings.HasPrefix(name, "Test") {
+				if !bytes.Contains(sources, []byte("\nfunc "+name+"(t *testing.T)")) {
+					t.Errorf("%s: there is no %s", s.story, name)
+				}
+			} else if _, err := os.Stat(filepath.Join("..", "..", name)); err != nil {
+				t.Errorf("%s: %v", s.story, err)
+			}
+		}
+	}
+}
+
+// testSources returns all tests there are.
+func testSources(t *testing.T) []byte {
+	t.Helper()
+	var all bytes.Buffer
+	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		all.Write(source)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.Bytes()
+}
+
+// key returns the header that makes requests one attempt.
+func key(n int) string { return fmt.Sprintf("%s: an-attempt-of-its-own-%04d", api.HeaderKey, n) }
+
+func TestARepeatedWaitIsOneWait(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	held := take(t, p, "a", "?ttl=1h")
+	attempts := []*caller{waits(t, p, "a", "&ttl=1h", 1, key(1))}
+	for n := range 5 { // its answer does not come, so it is sent again
+		again := waits(t, p, "a", "&ttl=1h", 1, key(1))
+		expect(t, attempts[n].receive(patient), 409, `"superseded"`)
+		attempts = append(attempts, again)
+	}
+	expect(t, release(p, held), 200, "")
+	g := granted(t, attempts[5].receive(patient))
+	expect(t, release(p, g), 200, "")
+	if l := look(p, "a"); l.State != api.Free || l.WaitersTotal != 0 {
+		t.Errorf("after it was given back: %+v", l)
+	}
+	expect(t, attempts[5].ask("/v1/locks/a/acquire?wait=5m&ttl=1h", key(1)), 409, `"attempt_over"`)
+}
+
+func TestALeaseBeginsAtTheGrant(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	take(t, p, "a", "?ttl=2s")
+	waiter := waits(t, p, "a", "&ttl=1s", 1)
+	g := granted(t, waiter.receive(patient))
+	if g.WaitedMS < 1000 {
+		t.Fatalf("waited %d ms, which shows nothing", g.WaitedMS)
+	}
+	if g.ExpiresInMS < 500 {
+		t.Errorf("after waiting for longer than its ttl of 1 s, %d ms are left", g.ExpiresInMS)
+	}
+}
+
+func TestAnAttemptWhoseLeaseIsOverIsToldSo(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	c := newCaller(t, p.Addr)
+	g := granted(t, c.ask("/v1/locks/a/acquire?ttl=1s", key(1)))
+	expect(t, c.ask("/v1/locks/a/acquire?ttl=1s", key(1)), 200, g.LeaseID)
+	waitUntil(t, "the lease is over", func() bool { return look(p, "a").State == api.Free })
+	expect(t, c.ask("/v1/locks/a/acquire?ttl=1s", key(1)), 409, `"attempt_over"`)
+}
+
+func TestWhoHangsUpMakesRoomInTheQueue(t *testing.T) {
+	p := newProcess(t, t.TempDir(), "OCTOSTORE_MAX_WAITERS_PER_LOCK=3")
+	take(t, p, "a", "?ttl=1h")
+	waits(t, p, "a", "", 1)
+	gone := waits(t, p, "a", "", 2)
+	last := waits(t, p, "a", "", 3)
+	for range 20 {
+		expect(t, call("POST", p.Addr, "/v1/locks/a/acquire?wait=5m"), 429, `"queue_full"`)
+		gone.reset()
+		waitUntil(t, "it has left", func() bool { return look(p, "a").WaitersTotal == 2 })
+		gone, last = last, waits(t, p, "a", "", 3)
+	}
+}
+
+// The first in line has lost its connection; its key keeps its place for a while. The
+// lock is not kept for it meanwhile.
+func TestADeadHeadHoldsNobodyUp(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	held := take(t, p, "a", "?ttl=1h")
+	head := waits(t, p, "a", "&ttl=1h", 1, key(1))
+	second := waits(t, p, "a", "&ttl=1h", 2)
+	third := waits(t, p, "a", "&ttl=1h", 3)
+	head.reset()
+	waitUntil(t, "the server knows", func() bool {
+		return metricSum(p, `octostore_http_requests_total{code="gone"`) == 1
+	})
+
+	freed := time.Now()
+	expect(t, release(p, held), 200, "")
+	got := second.receive(patient)
+	if took := got.after.Sub(freed); took > 2*time.Second {
+		t.Errorf("the second waited %s for the dead head", took)
+	}
+	expect(t, release(p, granted(t, got)), 200, "")
+	granted(t, third.receive(patient))
+}
+
+// metricSum adds up the numbers of /metrics whose lines begin like this.
+func metricSum(p *process, prefix string) (sum float64) {
+	for line := range strings.Lines(call("GET", p.Addr, "/metrics").body) {
+		if strings.HasPrefix(line, prefix) {
+			var n float64
+			_, _ = fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &n) // not a number: 0
+			sum += n
+		}
+	}
+	return sum
+}
+
+// Nobody releases, nobody asks, nobody polls: the end of a lease alone serves the next.
+func TestAnExpiryWakesTheNextByItself(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	c := newCaller(t, p.Addr)
+	sent := time.Now()
+	first := granted(t, c.ask("/v1/locks/a/acquire?ttl=1s"))
+	second, third := waits(t, p, "a", "&ttl=1s", 1), waits(t, p, "a", "&ttl=1s", 2)
+	for n, w := range []*caller{second, third} {
+		got := w.receive(patient)
+		g := granted(t, got)
+		least := time.Duration(n+1) * time.Second
+		if took := got.after.Sub(sent); took < least || took > least+2*time.Second {
+			t.Errorf("waiter %d had it after %s, want %s", n+1, took, least)
+		}
+		if g.FencingToken <= first.FencingToken {
+			t.Errorf("token %d after %d", g.FencingToken, first.FencingToken)
+		}
+		first = g
+	}
+}
+
+func TestNoLeaseIsWithoutAnEnd(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	g := take(t, p, "held", "?ttl=1s")
+	for _, ttl := range []string{"0", "0s", "-1", "-1s", "-0", "1ns", "999ms", "9223372036854775807", "2562047h", "1e300", "Inf", "NaN", "null", ""} {
+		expect(t, call("POST", p.Addr, "/v1/locks/a/acquire?ttl="+ttl), 400, `"ttl"`)
+		expect(t, call("POST", p.Addr, "/v1/locks/held/renew?lease_id="+g.LeaseID+"&ttl="+ttl), 400, `"ttl"`)
+	}
+	waitUntil(t, "the one there was is over", func() bool { return look(p, "held").State == api.Free })
+	if l := look(p, "a"); l.State != api.Free {
+		t.Errorf("got %+v", l)
+	}
+}
+
+// While the lock changes hands again and again, others try without waiting. They never
+// get it before those who stand in line, whatever they ask for.
+func TestTriesDoNotPassWaiters(t *testing.T) {
+	const waiters = 30
+	p := newProcess(t, t.TempDir())
+	held := take(t, p, "a", "?ttl=1h")
+	var line []*caller
+	for n := range waiters {
+		line = append(line, waits(t, p, "a", fmt.Sprintf("&ttl=1h&holder=w%d", n), n+1))
+	}
+	expect(t, call("POST", p.Addr, "/v1/locks/a/acquire?barge=true"), 400, `"barge"`)
+	stop := make(chan struct{})
+	tried := make(chan error, 4)
+	for range cap(tried) {
+		go func() { tried <- tryUntil(p, stop) }()
+	}
+	for n, c := range line {
+		expect(t, release(p, held), 200, "")
+		got := c.receive(patient)
+		if held = granted(t, got); held.Holder != fmt.Sprintf("w%d", n) {
+			t.Errorf("turn %d went to %s", n, held.Holder)
+		}
+	}
+	close(stop)
+	for range cap(tried) {
+		if err := <-tried; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// tryUntil asks for a lock without waiting, over and over. It must not get it.
+func tryUntil(p *process, stop <-chan struct{}) error {
+	c, err := dialCaller(p.Addr)
+	if err != nil {
+		return err
+	}
+	defer c.reset()
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+		if got := c.ask("/v1/locks/a/acquire?holder=try"); got.status != 409 {
+			return fmt.Errorf("try %d: %d %s %v", n, got.status, got.body, got.err)
+		}
+	}
+}
+
+// The head of the line dies in the very moment of its turn. Either the server sees it
+// and the next has the lock at once, or the answer was on its way already, and the next
+// has it after that one lease of a second. Nobody waits for ever.
+func TestDyingAtTheTurnCostsOneLeaseAtMost(t *testing.T) {
+	rounds := 40
+	if testing.Short() {
+		rounds = 10
+	}
+	p := newProcess(t, t.TempDir())
+	atOnce := 0
+	for n := range rounds {
+		name := fmt.Sprintf("a/%d", n)
+		held := take(t, p, name, "?ttl=1h")
+		dying := waits(t, p, name, "&ttl=1s", 1)
+		next := waits(t, p, name, "&ttl=1h", 2)
+		freed := make(chan answer, 1)
+		go func() { freed <- release(p, held) }()
+		dying.reset()
+		expect(t, <-freed, 200, "")
+		got := next.receive(patient)
+		g := granted(t, got)
+		if g.FencingToken <= held.FencingToken {
+			t.Errorf("token %d after %d", g.FencingToken, held.FencingToken)
+		}
+		if g.WaitedMS < 900 {
+			atOnce++
+		}
+		if l := look(p, name); l.WaitersTotal != 0 {
+			t.Errorf("%d wait", l.WaitersTotal)
+		}
+	}
+	t.Logf("in %d of %d rounds the next had it at once", atOnce, rounds)
+}
