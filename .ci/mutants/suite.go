@@ -99,7 +99,6 @@ func (s suite) goTest(ctx context.Context, run string) (result, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = s.dir
 	cmd.WaitDelay = 5 * time.Second
-	cmd.Env = append(os.Environ(), "PWD="+s.dir, "GOWORK=off")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

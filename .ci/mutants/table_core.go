@@ -254,8 +254,8 @@ var storeMutants = []mutant{
 	},
 	{
 		name: "attempt-not-written", file: "core/store/sqlite/writer.go",
-		old:    "	if r.Attempt.IsZero() {",
-		new:    "	if true {",
+		old:    "w.attempt = appendAttempt(w.attempt[:0], r.Attempt)",
+		new:    "w.attempt = w.attempt[:0]",
 		breaks: "the file does not have the key of a lease",
 		tests:  inSQLite,
 	},
@@ -264,6 +264,13 @@ var storeMutants = []mutant{
 		old:    "	s.dead = err\n	return",
 		new:    "	return",
 		breaks: "a store goes on after a failure that left its outcome unknown",
+		tests:  inSQLite,
+	},
+	{
+		name: "io-error-taken-for-full", file: "core/store/sqlite/commit.go",
+		old:    "failedWith(err, sqlite3.SQLITE_FULL):",
+		new:    "failedWith(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):",
+		breaks: "a failed write or sync is answered as if nothing had happened",
 		tests:  inSQLite,
 	},
 	{
