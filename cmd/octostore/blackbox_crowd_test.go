@@ -203,7 +203,10 @@ func TestCrowdsComeAndGo(t *testing.T) {
 	began := time.Now()
 	waitSoon(t, time.Minute, "memory is given back", func() bool {
 		exercise(t, p)
-		return metric(p, "process_resident_memory_bytes") <= (first.memory+slackMiB)*(1<<20) && liveHeap(p) <= live+slackMiB
+		// With few waiters the process has other things in memory, in short runs mostly
+		// those of the race detector, which gives nothing back.
+		resident := testing.Short() || footprintOf(p).memory <= first.memory+slackMiB
+		return resident && liveHeap(p) <= live+slackMiB
 	})
 	t.Logf("after %s of other work: %s, %.0f MiB of heap more than before", time.Since(began).Round(time.Millisecond), footprintOf(p), liveHeap(p)-live)
 	expectWell(t, p)
