@@ -61,7 +61,7 @@ func (s suite) baseline(ctx context.Context, t tree, chosen []mutant) error {
 			return err
 		}
 		if r.outcome != survived {
-			return fmt.Errorf("%s fails without any mutant: %s\n%s", r.where(), strings.Join(r.tests, ", "), r.output)
+			return fmt.Errorf("go test %s fails without any mutant: %s", run, strings.Join(r.tests, ", "))
 		}
 	}
 	return nil

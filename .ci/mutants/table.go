@@ -8,10 +8,10 @@ var (
 	inCore      = []string{"-short ./core"}
 	inJournal   = []string{"-short ./core/journal"}
 	inMemory    = []string{"-short ./core/store/memory"}
-	inSQLite    = []string{"-short ./core/store/sqlite"}
+	inSQLite    = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
 	inTransport = []string{"-short ./transport"}
 	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
-	inCommand   = []string{"-short ./cmd/octostore"}
+	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore"}
 )
 
 // mutants returns all of them, from the lease outwards.
