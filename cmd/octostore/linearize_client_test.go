@@ -108,8 +108,12 @@ func (s *overHTTP) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outco
 	return o
 }
 
-func (s *overHTTP) Renew(ctx context.Context, name, id string) locktest.Outcome {
-	return s.leaseOf(s.ask(ctx, "POST", s.url(name, "/renew"), api.HeaderLease, id))
+func (s *overHTTP) Renew(ctx context.Context, name, id string, ttl time.Duration) locktest.Outcome {
+	verb := "/renew"
+	if ttl > 0 {
+		verb += "?ttl=" + ttl.String()
+	}
+	return s.leaseOf(s.ask(ctx, "POST", s.url(name, verb), api.HeaderLease, id))
 }
 
 // leaseOf is what an answer to acquire or renew says. The bounds of the deadline are

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	histories   = flag.Int("linearize.histories", 10, "how many histories to check")
+	histories   = flag.Int("linearize.histories", 50, "how many histories to check")
 	historySeed = flag.Uint64("linearize.seed", 1, "seed of the first history")
 )
 
@@ -56,7 +56,7 @@ func recordHistory(t *testing.T, seed uint64) (h *locktest.History) {
 			defer close(done)
 			locktest.Workload{
 				Seed: seed, Clients: 10, Locks: 4, Operations: 2000, Pause: 500 * time.Millisecond,
-				MinTTL: lock.MinTTL, MaxTTL: 5 * time.Second, MaxWait: 3 * time.Second,
+				MinTTL: lock.MinTTL, MaxTTL: 20 * time.Second, MaxWait: 3 * time.Second,
 			}.Run(h, s)
 		}()
 		s.weather(rand.New(rand.NewPCG(seed, 1<<34)), done)
@@ -162,6 +162,7 @@ func (s *inProcess) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outc
 	case !time.Now().Before(g.Lease.ExpiresAt):
 		return locktest.Outcome{Result: locktest.Unknown, Detail: "too late"}
 	case ctx.Err() != nil, s.cut():
+		time.Sleep(s.upTo(300 * time.Millisecond)) // it is not seen at once
 		table.Undo(g)
 		return locktest.Outcome{Result: locktest.Unknown, HungUp: ctx.Err() != nil, Detail: "cut"}
 	}
@@ -169,14 +170,16 @@ func (s *inProcess) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outc
 }
 
 // cut reports whether the connection breaks before the answer is through.
-func (s *inProcess) cut() bool {
+func (s *inProcess) cut() bool { return s.upTo(12) == 0 }
+
+func (s *inProcess) upTo(d time.Duration) time.Duration {
 	s.luck.Lock()
 	defer s.luck.Unlock()
-	return s.rng.IntN(15) == 0
+	return time.Duration(s.rng.Int64N(int64(d)))
 }
 
-func (s *inProcess) Renew(ctx context.Context, name, id string) locktest.Outcome {
-	g, err := s.now().Renew(ctx, lock.Renewal{Origin: caller, Name: lock.Name(name), LeaseID: id})
+func (s *inProcess) Renew(ctx context.Context, name, id string, ttl time.Duration) locktest.Outcome {
+	g, err := s.now().Renew(ctx, lock.Renewal{Origin: caller, Name: lock.Name(name), LeaseID: id, TTL: ttl})
 	if err != nil {
 		return outcomeOf(err)
 	}

@@ -88,35 +88,58 @@ func (h *History) settle() {
 	}
 }
 
-// checkAttempts looks for attempts with more leases than they may have: one, but for
-// the key of an attempt that was forgotten in a restart.
+// attempt is what is known of one.
+type attempt struct {
+	keyed bool
+	asked time.Duration            // when its first request began
+	shown map[uint64]time.Duration // its leases, and when each was told or seen first
+}
+
+// checkAttempts looks for attempts with more leases than they may have: one, and with
+// a key one more for each restart meanwhile, since a key whose lease is over is
+// forgotten then.
 func (h *History) checkAttempts() error {
-	leases := map[string]map[uint64]bool{}
-	most := map[string]int{}
-	note := func(attempt string, token uint64) {
-		if leases[attempt] == nil {
-			leases[attempt] = map[uint64]bool{}
-		}
-		leases[attempt][token] = true
-	}
-	for _, op := range h.ops {
-		switch {
-		case op.Outcome.Result == Held && op.Outcome.Token != 0:
-			note(op.Outcome.Attempt, op.Outcome.Token)
-		case op.Do == Acquire && op.Outcome.Result == Done:
-			note(op.Attempt, op.Outcome.Token)
-		}
-		if most[op.Attempt] = 1; op.Keyed {
-			most[op.Attempt] += len(h.restarts)
-		}
-	}
-	for attempt, tokens := range leases {
-		if len(tokens) > most[attempt] {
-			return fmt.Errorf("attempt %s has the leases %v, and may have %d: %w",
-				attempt, slices.Sorted(maps.Keys(tokens)), most[attempt], ErrViolation)
+	for name, a := range h.attempts() {
+		for i, token := range slices.Sorted(maps.Keys(a.shown)) {
+			most := 1
+			for _, at := range h.restarts {
+				if a.keyed && a.asked <= at && at <= a.shown[token] {
+					most++
+				}
+			}
+			if i >= most {
+				return fmt.Errorf("attempt %s has the lease %d, which is one too many: %w", name, token, ErrViolation)
+			}
 		}
 	}
 	return nil
+}
+
+func (h *History) attempts() map[string]*attempt {
+	found := map[string]*attempt{}
+	for _, op := range h.ops {
+		if op.Do != Acquire {
+			continue
+		}
+		a := found[op.Attempt]
+		if a == nil {
+			a = &attempt{keyed: op.Keyed, asked: op.began, shown: map[uint64]time.Duration{}}
+			found[op.Attempt] = a
+		}
+		a.asked = min(a.asked, op.began)
+	}
+	for _, op := range h.ops {
+		name := op.Outcome.Attempt
+		if op.Do == Acquire && op.Outcome.Result == Done {
+			name = op.Attempt
+		}
+		if a := found[name]; a != nil && op.Outcome.Token != 0 {
+			if was, ok := a.shown[op.Outcome.Token]; !ok || op.ended < was {
+				a.shown[op.Outcome.Token] = op.ended
+			}
+		}
+	}
+	return found
 }
 
 func (h *History) byLock() map[string][]*Operation {

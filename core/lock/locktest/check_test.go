@@ -150,6 +150,16 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestARestartForgetsKeys(t *testing.T) {
+	for at, fine := range map[int]bool{9: false, 11: true, 15: false} {
+		h := historyOf(keyed(grant(10, "a", 5)), op(11, Release, Done, 5), keyed(grant(13, "a", 6)))
+		h.restarts = []time.Duration{time.Duration(at) * time.Second}
+		if err := h.Check(time.Minute); (err == nil) != fine {
+			t.Errorf("two leases for one key, restarted at %d: %v", at, err)
+		}
+	}
+}
+
 func TestARestartMakesLeasesLast(t *testing.T) {
 	for _, restarted := range []bool{false, true} {
 		h := historyOf(grant(10, "a", 5), renewed(21, 5, 31))

@@ -12,7 +12,7 @@ import (
 // cannot be sure of is [Unknown].
 type Service interface {
 	Acquire(ctx context.Context, ask Ask) Outcome
-	Renew(ctx context.Context, lock, leaseID string) Outcome
+	Renew(ctx context.Context, lock, leaseID string, ttl time.Duration) Outcome // ttl 0: as before
 	Release(ctx context.Context, lock, leaseID string) Outcome
 	Break(ctx context.Context, lock string, token uint64) Outcome
 	Look(ctx context.Context, lock string) Outcome
@@ -90,7 +90,7 @@ func (c *client) act() {
 		c.renew()
 	case n < 82:
 		c.release()
-	case n < 83:
+	case n < 84:
 		c.breakLease()
 	default:
 		c.look(c.lock())
@@ -120,7 +120,9 @@ func (c *client) acquire() {
 			})
 		}
 	}
-	c.ask(ask, c.id, c.leaves(ask))
+	for c.ask(ask, c.id, c.leaves(ask)).Result == Unknown && ask.Key != "" && c.rng.IntN(3) > 0 {
+		time.Sleep(c.upTo(c.w.Pause))
+	}
 }
 
 func (c *client) fresh() Ask {
@@ -128,12 +130,21 @@ func (c *client) fresh() Ask {
 	ask := Ask{
 		Lock:    c.lock(),
 		Attempt: fmt.Sprintf("%d-%d", c.id, c.count),
-		TTL:     (c.w.MinTTL + c.upTo(c.w.MaxTTL-c.w.MinTTL)).Truncate(time.Millisecond),
+		TTL:     c.ttl(),
 	}
 	if c.rng.IntN(2) == 0 {
 		ask.Key = fmt.Sprintf("%016x-%s", c.w.Seed, ask.Attempt)
 	}
 	return ask
+}
+
+// ttl is mostly short.
+func (c *client) ttl() time.Duration {
+	span := c.w.MaxTTL - c.w.MinTTL
+	if c.rng.IntN(4) > 0 {
+		span /= 8
+	}
+	return (c.w.MinTTL + c.upTo(span)).Truncate(time.Millisecond)
 }
 
 // leaves is when the client hangs up; 0: it stays.
@@ -144,7 +155,7 @@ func (c *client) leaves(ask Ask) time.Duration {
 	return 1 + c.upTo(max(ask.Wait, c.w.Pause/8))
 }
 
-func (c *client) ask(ask Ask, client int, leaves time.Duration) {
+func (c *client) ask(ask Ask, client int, leaves time.Duration) Outcome {
 	ctx := context.Background()
 	if leaves > 0 {
 		var cancel context.CancelFunc
@@ -154,14 +165,27 @@ func (c *client) ask(ask Ask, client int, leaves time.Duration) {
 	op := Operation{Client: client, Lock: ask.Lock, Do: Acquire, Attempt: ask.Attempt, Keyed: ask.Key != "", Waits: ask.Wait > 0}
 	o := c.history.Record(op, func() Outcome { return c.service.Acquire(ctx, ask) })
 	if o.Result != Done {
-		return
+		return o
 	}
 	l := lease{lock: ask.Lock, id: o.LeaseID, token: o.Token}
 	c.keep(&c.have, l)
-	if client == c.id && c.rng.IntN(8) == 0 {
-		time.Sleep(time.Until(o.Earliest) + c.upTo(c.w.Pause/2) - c.w.Pause/8)
-		c.renewThis(l)
+	if client == c.id {
+		c.doze(l, time.Until(o.Earliest))
 	}
+	return o
+}
+
+// doze sometimes does nothing for a while, up to about the end of a new lease.
+func (c *client) doze(l lease, left time.Duration) {
+	if left <= 0 || c.rng.IntN(6) > 0 {
+		return
+	}
+	around := c.upTo(c.w.Pause/2) - c.w.Pause/8
+	if c.rng.IntN(3) == 0 {
+		left, around = c.upTo(left), 0
+	}
+	time.Sleep(left + around)
+	c.renewThis(l)
 }
 
 func (c *client) keep(in *[]lease, l lease) {
@@ -215,8 +239,12 @@ func (c *client) renew() {
 }
 
 func (c *client) renewThis(l lease) {
+	ttl := c.ttl()
+	if c.rng.IntN(2) == 0 {
+		ttl = 0
+	}
 	o := c.history.Record(Operation{Client: c.id, Lock: l.lock, Do: Renew, Token: l.token}, func() Outcome {
-		return c.service.Renew(context.Background(), l.lock, l.id)
+		return c.service.Renew(context.Background(), l.lock, l.id, ttl)
 	})
 	if o.Result == NotHeld {
 		c.drop(l)
