@@ -83,7 +83,12 @@ func (open) Judge(context.Context, Question) (Verdict, error) { return Verdict{}
 
 // acquireJudged asks the guard about a new request, applies what it says, and
 // arranges that it is asked again when the request has waited and its turn comes.
+// An attempt that has its lease already is not judged again: it only did not hear of
+// it.
 func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.Grant, error) {
+	if g, ok, err := s.table.Repeat(a); ok || err != nil {
+		return g, err
+	}
 	asked := a // every policy sees the request as it came, whatever another made of it
 	ask := func(ctx context.Context, phase Phase, waited time.Duration) (Verdict, error) {
 		return s.cfg.Guard.Judge(ctx, Question{

@@ -209,6 +209,10 @@ func (s *Service) List(p auth.Principal, q lock.Query) (views []lock.View, next 
 // Stats returns the counts and timings of the table since its start.
 func (s *Service) Stats() lock.Stats { return s.table.Stats() }
 
+// Full reports whether acquires are refused because there is no space to record
+// them.
+func (s *Service) Full() bool { return s.table.Full() }
+
 // Draining reports whether acquires are refused because the server is stopping.
 func (s *Service) Draining() bool { return s.table.Draining() }
 

@@ -226,6 +226,22 @@ func TestACapDoesNotMakeAnAttemptAnother(t *testing.T) {
 	})
 }
 
+func TestAnAttemptThatHasItsLeaseIsNotJudgedAgain(t *testing.T) {
+	guard := &scripted{}
+	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
+		r := core.AcquireRequest{Name: "prod/a", Key: "0123456789abcdef"}
+		first := h.mustAcquire(t, r)
+		guard.request = deny
+		if again := h.mustAcquire(t, r); again.LeaseID != first.LeaseID {
+			t.Errorf("got %+v", again)
+		}
+		r.Holder = "another"
+		if _, err := h.Acquire(t.Context(), me, r); !errors.Is(err, lock.ErrKeyMismatch) {
+			t.Errorf("with other parameters: %v", err)
+		}
+	})
+}
+
 func TestAWaiterIsJudgedAgainAtItsTurn(t *testing.T) {
 	var waited time.Duration
 	guard := &scripted{grant: func(q core.Question) (core.Verdict, error) {

@@ -18,6 +18,9 @@ func (m *machine) acquire(c *command) {
 		m.refuse(c, ErrGone)
 		return
 	}
+	if c.state.Load() == givenUp {
+		return // nobody would learn of a grant
+	}
 	e := m.entry(c.name)
 	m.settle(e)
 	if m.draining {
@@ -25,6 +28,10 @@ func (m *machine) acquire(c *command) {
 		return
 	}
 	if m.sameAttempt(e, c) {
+		return
+	}
+	if c.onlyRepeat {
+		m.refuse(c, ErrFull)
 		return
 	}
 	if e.held == nil && !e.queue.listening() {
@@ -63,6 +70,18 @@ func (m *machine) sameAttempt(e *entry, c *command) bool {
 		return true
 	}
 	return false
+}
+
+// repeatLease answers an attempt that has a live lease, and nobody else.
+func (m *machine) repeatLease(c *command) {
+	if e := m.entries[c.name]; e != nil && !m.draining {
+		m.settle(e)
+		if e.held != nil && e.held.is(c) {
+			m.repeat(e, c)
+			return
+		}
+	}
+	m.answer(c, reply{})
 }
 
 // is reports whether the lease was given to the attempt c belongs to.

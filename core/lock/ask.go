@@ -23,11 +23,12 @@ const (
 // [ErrDeposed], [ErrClosed], [ErrGone] when ctx ended first, and whatever a.Confirm
 // returned.
 func (t *Table) Acquire(ctx context.Context, a Acquisition) (Grant, error) {
-	if err := t.door(); err != nil {
+	onlyRepeat, err := t.door(&a)
+	if err != nil {
 		return Grant{}, err
 	}
 	c := t.commands.get(doAcquire, a.Name, a.Origin)
-	c.acquire = &a
+	c.acquire, c.onlyRepeat = &a, onlyRepeat
 	if err := t.inbox.put(c); err != nil {
 		return Grant{}, err
 	}
@@ -54,19 +55,45 @@ func (t *Table) grant(r reply) Grant {
 	}
 }
 
-// door refuses acquires that need not reach the loop.
-func (t *Table) door() error {
-	if t.Draining() {
-		return ErrDraining
+// Repeat returns the lease that the attempt of a has been given already, if it is
+// live; ok is false if there is none, or no key. Errors: [ErrKeyMismatch],
+// [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
+func (t *Table) Repeat(a Acquisition) (g Grant, ok bool, err error) {
+	if a.Attempt.IsZero() {
+		return Grant{}, false, nil
 	}
-	if !t.full.Load() {
-		return nil
+	c := t.commands.get(doRepeat, a.Name, a.Origin)
+	c.acquire = &a
+	r, err := t.ask(c)
+	if err != nil || r.lease == nil {
+		return Grant{}, false, err
 	}
+	return t.grant(r), true, nil
+}
+
+// Full reports whether acquires are refused because there is no space to record
+// them.
+func (t *Table) Full() bool { return t.full.Load() || t.cfg.Full() }
+
+// door refuses acquires that need not reach the loop. When the disk is full, one is
+// let in now and then to find out whether it still is, unless the store itself
+// knows; and an attempt may still ask for the lease it has.
+func (t *Table) door(a *Acquisition) (onlyRepeat bool, err error) {
+	switch {
+	case t.Draining():
+		return false, ErrDraining
+	case !t.Full() || !t.cfg.Full() && t.probes():
+		return false, nil
+	case !a.Attempt.IsZero():
+		return true, nil
+	}
+	return false, ErrFull
+}
+
+// probes reports whether it is time for somebody to try.
+func (t *Table) probes() bool {
 	now, probe := time.Now(), t.nextProbe.Load()
-	if now.UnixNano() >= probe && t.nextProbe.CompareAndSwap(probe, now.Add(time.Second).UnixNano()) {
-		return nil
-	}
-	return ErrFull
+	return now.UnixNano() >= probe && t.nextProbe.CompareAndSwap(probe, now.Add(time.Second).UnixNano())
 }
 
 // await waits for the answer to an acquire, and tells the loop when it no longer
@@ -78,6 +105,7 @@ func (t *Table) await(ctx context.Context, c *command) reply {
 	} else {
 		c.timer.Reset(c.acquire.Wait)
 	}
+	defer w.stopAsking()
 	for {
 		if r, ok := w.next(ctx); ok {
 			return r
@@ -91,6 +119,15 @@ type waitForAnswer struct {
 	c       *command
 	leaving bool            // the wait is over, only the answer is awaited
 	gone    <-chan struct{} // nil once noticed
+	verdict chan verdict    // of the policies, while they are being asked
+	cancel  func()          // ends the asking; nil if they were not asked
+}
+
+// verdict is what came of asking the policies.
+type verdict struct {
+	notes    []Note
+	err      error
+	panicked any
 }
 
 // next waits for one thing to happen and returns the reply if it was the answer.
@@ -101,14 +138,17 @@ func (w *waitForAnswer) next(ctx context.Context) (reply, bool) {
 			return r, true
 		}
 		w.confirm(ctx, *r.call)
+	case v := <-w.verdict:
+		w.verdict = nil
+		w.decided(v)
 	case <-w.gone:
 		w.gone = nil
-		w.depart(hungUp, patience)
+		w.depart(leaving{c: w.c, why: hungUp})
 	case <-w.t.stuck:
 		return w.t.giveUp(w.c), true
 	case <-w.c.timer.C: // the end of the wait; when leaving, of our patience
 		if !w.leaving {
-			w.depart(waitOver, patience)
+			w.depart(leaving{c: w.c, why: waitOver})
 			return reply{}, false
 		}
 		return w.t.giveUp(w.c), true
@@ -116,24 +156,50 @@ func (w *waitForAnswer) next(ctx context.Context) (reply, bool) {
 	return reply{}, false
 }
 
-func (w *waitForAnswer) depart(why departure, patience time.Duration) {
+func (w *waitForAnswer) depart(l leaving) {
 	w.leaving = true
 	w.c.crossed = true
 	w.c.timer.Reset(patience)
-	w.t.inbox.leave(leaving{c: w.c, why: why})
+	w.t.inbox.leave(l)
 }
 
-// confirm asks the policies, because it is this request's turn, and claims the lock
-// or leaves.
+// confirm asks the policies, because it is this request's turn. They are asked on
+// the side, so that the end of the wait, a hang-up and a drain are noticed meanwhile.
 func (w *waitForAnswer) confirm(ctx context.Context, at Turn) {
 	w.c.crossed = true
-	notes, err := w.c.acquire.Confirm(ctx, at)
-	if err != nil {
-		w.t.inbox.leave(leaving{c: w.c, why: declined, cause: err})
-		return
+	w.stopAsking()
+	ctx, w.cancel = context.WithCancel(ctx)
+	ask, told := w.c.acquire.Confirm, make(chan verdict, 1)
+	w.verdict = told
+	go func() {
+		var v verdict
+		defer func() {
+			v.panicked = recover()
+			told <- v
+		}()
+		v.notes, v.err = ask(ctx, at)
+	}()
+}
+
+func (w *waitForAnswer) stopAsking() {
+	if w.cancel != nil {
+		w.cancel()
 	}
-	claim := &command{do: doClaim, name: w.c.name, by: w.c, notes: notes}
-	_ = w.t.inbox.put(claim) // closed: the answer is on its way
+}
+
+// decided claims the lock, or leaves. A panic of the policies is that of the
+// request, which leaves first: nobody may be stuck behind it.
+func (w *waitForAnswer) decided(v verdict) {
+	switch {
+	case v.panicked != nil:
+		w.depart(leaving{c: w.c, why: hungUp})
+		panic(v.panicked)
+	case v.err != nil:
+		w.depart(leaving{c: w.c, why: declined, cause: v.err})
+	default:
+		claim := &command{do: doClaim, name: w.c.name, by: w.c, notes: v.notes}
+		_ = w.t.inbox.put(claim) // closed: the answer is on its way
+	}
 }
 
 // giveUp ends the wait for an answer that does not come. What the loop answers

@@ -11,7 +11,7 @@ type batch struct {
 	dirty   []*entry
 	changed []*entry
 	granted []*waiter // out of the queue, by a grant of this batch
-	ends    int       // entries added to ended
+	ends    int       // entries added to released
 	overs   int       // entries added to over
 	undone  []*entry  // whose grant was to be undone
 }
@@ -107,10 +107,14 @@ func (m *machine) takeBack() {
 			m.withdrawCall(e.called)
 		}
 	}
+	m.forgetCalls()
 	for _, e := range m.batch.undone {
 		m.undoLater(e)
 	}
-	m.ended.takeBack(m.batch.ends)
+	for _, e := range m.batch.dirty {
+		m.retryLater(e)
+	}
+	m.released.takeBack(m.batch.ends)
 	m.over.takeBack(m.batch.overs)
 }
 
@@ -128,10 +132,35 @@ func (m *machine) undoLater(e *entry) {
 	m.replace(e, &h)
 }
 
-// restore puts a waiter whose grant was taken back where it stood. If its lock is
-// free it is tried again in a while: nothing else would. A poll does not stay to see
-// that; its attempt keeps the place.
+// forgetCalls makes those whose call will not be sent eligible again: they know
+// nothing of it and will not answer.
+func (m *machine) forgetCalls() {
+	for i := range m.batch.answers {
+		a := &m.batch.answers[i]
+		if a.reply.call != nil && a.waiter.req == a.to && a.waiter.entry.called != a.waiter {
+			a.waiter.thinking = false
+		}
+	}
+}
+
+// retryLater wakes a free lock that somebody waits for after its batch was taken
+// back. Nothing else would: the grant or the end it could have followed is undone.
+func (m *machine) retryLater(e *entry) {
+	if e.held != nil || e.called != nil {
+		return
+	}
+	if w := e.queue.first(); w != nil {
+		m.schedule.set(&w.due, m.retryAt)
+	}
+}
+
+// restore puts a waiter whose grant was taken back where it stood. A poll does not
+// stay there; its attempt keeps the place. When draining nobody stays.
 func (m *machine) restore(w *waiter) {
+	if m.draining {
+		w.req = nil // it is told why it did not get the lock
+		return
+	}
 	m.enter(w)
 	if !w.req.waits() {
 		w.req = nil
@@ -139,9 +168,6 @@ func (m *machine) restore(w *waiter) {
 		return
 	}
 	w.req.place = w
-	if w.entry.held == nil {
-		m.schedule.set(&w.due, m.retryAt)
-	}
 }
 
 // refused is what an answer says when its batch was taken back, or false if it is

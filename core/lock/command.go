@@ -11,6 +11,7 @@ type verb uint8
 
 const (
 	doAcquire verb = iota
+	doRepeat       // an acquire, but only if the attempt has a lease
 	doClaim        // a called waiter's yes
 	doRenew
 	doRelease
@@ -28,7 +29,7 @@ type command struct {
 	at   time.Time // of arrival
 	name Name
 
-	acquire *Acquisition // doAcquire
+	acquire *Acquisition // doAcquire, doRepeat
 	origin  Origin       // the others
 	token   Token        // proven by the lease id, or asked for by a break
 	ttl     time.Duration
@@ -37,6 +38,8 @@ type command struct {
 	event   Event    // doAppend
 	by      *command // doClaim: the acquire that was called
 	ask     int      // doUndo: which answer
+	// onlyRepeat: there is no space for a new lease, but the attempt may have one.
+	onlyRepeat bool
 
 	skip, limit int // doQueue
 

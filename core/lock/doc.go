@@ -30,12 +30,14 @@
 //  7. A refused batch leaves nothing behind: leases, deadlines and counts are as they
 //     were before it, and those who waited still wait in the same order.
 //  8. An attempt (idempotency key) has at most one place in a queue and at most one
-//     lease, ever.
+//     lease for as long as it is remembered: while it waits, while its lease lives,
+//     and for ten minutes after its end or the last 262,144 ends, but not over a
+//     restart.
 //  9. Only the account that acquired a lease can renew or release it, and only with
 //     its lease id.
 //  10. A lease that was delivered is never undone.
 //  11. The counts of leases, of waiters, and of both per account are exact, and no
-//     limit is passed.
+//     limit is passed, but by waiters who are put back because their batch was refused.
 //
 // # Time
 //

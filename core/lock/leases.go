@@ -14,13 +14,15 @@ func (m *machine) settle(e *entry) {
 	m.end(e, kind, Origin{}, "")
 }
 
-// end ends the lease of e, remembers it, and hands the lock on in the same batch.
+// end ends the lease of e and hands the lock on in the same batch.
 func (m *machine) end(e *entry, kind Kind, by Origin, cause string) Ended {
 	h := e.held
 	m.record(Event{Kind: kind, Lease: h.lease, Actor: by.Actor, RequestID: by.RequestID, Cause: cause})
 	over := Ended{Lease: h.lease, Held: m.now.Sub(h.lease.GrantedAt)}
-	m.ended.add(m.now, h.lease.Token, ended{lease: h.lease, held: over.Held, kind: kind})
-	m.batch.ends++
+	if kind == Released {
+		m.released.add(m.now, h.lease.Token, release{account: h.lease.Account, held: over.Held})
+		m.batch.ends++
+	}
 	if h.attempt != nil {
 		m.over.add(m.now, attemptID{account: h.lease.Account, name: e.name, key: h.attempt.Key}, struct{}{})
 		m.batch.overs++
@@ -74,9 +76,10 @@ func (m *machine) release(c *command) {
 		m.answer(c, reply{ended: m.end(e, Released, c.origin, "")})
 		return
 	}
-	past, ok := m.ended.get(m.now, c.token)
-	if ok && past.kind == Released && past.lease.Account == c.origin.Actor.Account {
-		m.answer(c, reply{ended: Ended{Lease: past.lease, Held: past.held}})
+	past, ok := m.released.get(m.now, c.token)
+	if ok && past.account == c.origin.Actor.Account {
+		lease := &Lease{Name: c.name, Token: c.token, Account: past.account}
+		m.answer(c, reply{ended: Ended{Lease: lease, Held: past.held}})
 		return
 	}
 	m.refuse(c, ErrNotHeld)

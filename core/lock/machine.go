@@ -38,8 +38,9 @@ type machine struct {
 	accounts map[string]int        // holds and waits of each account
 	places   map[attemptID]*waiter // waiters with a key
 	over     *recent[attemptID, struct{}]
-	ended    *recent[Token, ended]
+	released *recent[Token, release]
 	draining bool
+	freed    []*entry  // by departures, to be passed on when all are stepped
 	retryAt  time.Time // no deadline is looked at before: the disk was full
 
 	batch batch
@@ -85,11 +86,10 @@ type attemptID struct {
 	key     [32]byte
 }
 
-// ended is what a repeated release is answered from.
-type ended struct {
-	lease *Lease
-	held  time.Duration
-	kind  Kind
+// release is what a repeated release is answered from.
+type release struct {
+	account string
+	held    time.Duration
 }
 
 func newMachine(cfg Config, s Snapshot, now time.Time) *machine {
@@ -103,7 +103,7 @@ func newMachine(cfg Config, s Snapshot, now time.Time) *machine {
 		accounts:  make(map[string]int),
 		places:    make(map[attemptID]*waiter),
 		over:      newRecent[attemptID, struct{}](rememberFor, rememberMost),
-		ended:     newRecent[Token, ended](rememberFor, rememberMost),
+		released:  newRecent[Token, release](rememberFor, rememberMost),
 	}
 	for i := range s.Leases {
 		m.load(&s.Leases[i])
@@ -231,38 +231,44 @@ func (m *machine) settleDue() {
 	}
 }
 
-// decide fills a batch: first the departures, then what is due, then commands until
-// the batch is full. It returns how many commands it took. at is an instant all of
-// them arrived by; commands are in order of arrival.
-func (m *machine) decide(at time.Time, left []leaving, commands []*command) int {
+// decide fills a batch: first the departures, then what is due, then commands, until
+// it is full. It returns how many departures and commands it took. at is an instant
+// all of them arrived by; commands are in order of arrival.
+func (m *machine) decide(at time.Time, left []leaving, commands []*command) (gone, taken int) {
 	if len(commands) > 0 {
 		at = commands[0].at // a renewal that lies here came before what is due later
 	}
 	m.advance(at)
-	m.departures(left)
-	m.settleDue()
-	n := 0
-	for n < len(commands) && !m.full() {
-		m.step(commands[n])
-		n++
+	if gone = m.departures(left); gone < len(left) {
+		return gone, 0
 	}
-	return n
+	m.settleDue()
+	for taken < len(commands) && !m.full() {
+		m.step(commands[taken])
+		taken++
+	}
+	return gone, taken
 }
 
-// departures steps all departures and only then passes on what they left.
-func (m *machine) departures(left []leaving) {
-	if len(left) == 0 {
-		return
-	}
-	freed := make([]*entry, 0, len(left))
-	for _, l := range left {
+// departures steps departures until the batch is full. What they leave is passed on
+// only when all have been stepped.
+func (m *machine) departures(left []leaving) (gone int) {
+	for gone < len(left) && !m.full() {
+		l := left[gone]
 		if e := m.depart(l.c, l.why, l.cause); e != nil {
-			freed = append(freed, e)
+			m.freed = append(m.freed, e)
 		}
+		gone++
 	}
-	for _, e := range freed {
+	if gone < len(left) {
+		return gone
+	}
+	for _, e := range m.freed {
 		m.handOver(e)
 	}
+	clear(m.freed)
+	m.freed = m.freed[:0]
+	return gone
 }
 
 // step decides one command.
@@ -272,6 +278,8 @@ func (m *machine) step(c *command) {
 	switch c.do {
 	case doAcquire:
 		m.acquire(c)
+	case doRepeat:
+		m.repeatLease(c)
 	case doClaim:
 		m.claim(c)
 	case doRenew:

@@ -28,8 +28,9 @@ type Acquisition struct {
 
 	// Confirm is asked when this request, having waited, is first in line for a free
 	// lock; nil means nothing needs asking and the lock changes hands in the very
-	// commit that freed it. It runs in the goroutine that called Acquire, never in
-	// the table's loop. A non-nil error takes the request out of the queue and is
+	// commit that freed it. It runs in a goroutine of its own, never in the table's
+	// loop; its ctx ends with the request, whether it has answered or not, and its panic
+	// becomes one of Acquire. A non-nil error takes the request out of the queue and is
 	// what Acquire returns.
 	Confirm func(ctx context.Context, at Turn) ([]Note, error)
 }
@@ -79,7 +80,7 @@ type Breaking struct {
 
 // Ended is a lease that is over.
 type Ended struct {
-	Lease *Lease
+	Lease *Lease        // of a repeated release only Name, Token and Account
 	Held  time.Duration // from grant to end
 }
 

@@ -114,7 +114,7 @@ func (s *stage) block(input string) string {
 			s.run(strings.Fields(line))
 		}
 	}
-	for first := true; first || len(s.commands) > 0; first = false {
+	for first := true; first || len(s.commands) > 0 || len(s.left) > 0; first = false {
 		s.batch()
 	}
 	return s.out.String()
@@ -261,9 +261,9 @@ func (s *stage) holds(who string, a *client, word string, rest []string) {
 
 // batch plays one turn of the loop.
 func (s *stage) batch() {
-	n := s.m.decide(s.now, s.left, s.commands)
-	s.left = nil
-	s.commands = s.commands[n:]
+	gone, taken := s.m.decide(s.now, s.left, s.commands)
+	s.left = s.left[gone:]
+	s.commands = s.commands[taken:]
 	if s.diskFull && len(s.m.batch.events) > 0 {
 		s.m.takeBack()
 		s.say("refused: %d events taken back", len(s.m.batch.events))

@@ -3,6 +3,7 @@ package lock
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,10 @@ type Config struct {
 	MaxWaitersPerLock int // default 10,000
 	MaxPerAccount     int // locks an account may hold and wait for; default 0: no limit
 	Level             Level
+	// Full, if not nil, reports whether the store has to save its last space for the
+	// ends of leases. Acquires are then refused before they reach the store. It must be
+	// quick, and safe to be called by many goroutines.
+	Full func() bool
 	// Published, if not nil, is called by the loop after each commit, when the views
 	// show it and before anybody is answered. It must be quick.
 	Published func()
@@ -87,6 +92,9 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 	}
 	if cfg.Published == nil {
 		cfg.Published = func() {}
+	}
+	if cfg.Full == nil {
+		cfg.Full = func() bool { return false }
 	}
 	s, err := store.Load(ctx)
 	if err != nil {
@@ -191,7 +199,7 @@ func (t *Table) loop() {
 			t.shut(ErrDraining) // those who wait were surely not granted anything
 			return
 		}
-		if closed && len(t.pending) == 0 {
+		if closed && len(t.pending) == 0 && len(t.left) == 0 {
 			t.shut(ErrDraining)
 			return
 		}
@@ -201,7 +209,7 @@ func (t *Table) loop() {
 
 // rest sleeps until there is something to do: a command, or the next deadline.
 func (t *Table) rest(timer *time.Timer) {
-	if len(t.pending) > 0 {
+	if len(t.pending) > 0 || len(t.left) > 0 {
 		return
 	}
 	next := t.m.next()
@@ -220,12 +228,9 @@ func (t *Table) rest(timer *time.Timer) {
 func (t *Table) turn() (closed bool) {
 	var at time.Time
 	t.pending, t.left, at, closed = t.inbox.take(t.pending, t.left)
-	n := t.m.decide(at, t.left, t.pending)
-	clear(t.left)
-	t.left = t.left[:0]
-	rest := copy(t.pending, t.pending[n:])
-	clear(t.pending[rest:])
-	t.pending = t.pending[:rest]
+	gone, taken := t.m.decide(at, t.left, t.pending)
+	t.left = slices.Delete(t.left, 0, gone)
+	t.pending = slices.Delete(t.pending, 0, taken)
 	t.commit()
 	return closed
 }
