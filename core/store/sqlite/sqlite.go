@@ -146,6 +146,9 @@ func (s *Store) start(ctx context.Context) error {
 	if err := create(s.path); err != nil {
 		return err
 	}
+	if err := checkWAL(s.path + "-wal"); err != nil {
+		return err
+	}
 	err := s.withRoom(func() (err error) {
 		s.w, err = openWriter(ctx, s.path, s.cfg)
 		return err

@@ -1,0 +1,115 @@
+package sqlite
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// SQLite takes the first frame of a write-ahead log that does not fit for its end:
+// after a power cut it is. It does the same when a frame in the middle was damaged
+// later, and would silently forget every commit from there on. The two can be told
+// apart: a commit is synced before the next one is written, so where a whole later
+// commit follows, the disk had the frame once.
+
+const (
+	walHeader   = 32
+	frameHeader = 24
+)
+
+// checkWAL looks for damage in the write-ahead log at path, which nobody has open.
+// No log is a sound one.
+func checkWAL(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var header [walHeader]byte
+	if _, err := io.ReadFull(f, header[:]); err != nil || header == [walHeader]byte{} {
+		return nil // it was never begun
+	}
+	w, ok := newWALReader(f, header[:])
+	if !ok {
+		return damaged("the header of %s does not match its checksum", filepath.Base(path))
+	}
+	if at := w.badFrame(); at > 0 {
+		return damaged("frame %d of %s does not match its checksum, and is not the end", at, filepath.Base(path))
+	}
+	return nil
+}
+
+// walReader reads the frames of a log, one after the other.
+type walReader struct {
+	r     io.Reader
+	order binary.ByteOrder // of the words that checksums are made of
+	salts [8]byte          // of this log; frames of an earlier one have others
+	sum   [2]uint32        // that the newest frame says it has
+	frame []byte
+	// Of the newest frame:
+	fits   bool // its checksum follows from that of the frame before
+	commit bool // it is the last of a commit
+}
+
+func newWALReader(r io.Reader, header []byte) (*walReader, bool) {
+	w := &walReader{r: r, order: binary.LittleEndian}
+	if header[3]&1 == 1 {
+		w.order = binary.BigEndian
+	}
+	copy(w.salts[:], header[16:24])
+	w.sum = sumsOf(header[24:32])
+	size := binary.BigEndian.Uint32(header[8:12])
+	if size > 1<<16 || w.add([2]uint32{}, header[:24]) != w.sum {
+		return nil, false
+	}
+	w.frame = make([]byte, frameHeader+size)
+	return w, true
+}
+
+func sumsOf(b []byte) [2]uint32 {
+	return [2]uint32{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
+}
+
+// add is SQLite's checksum: that of b in continuation of sum.
+func (w *walReader) add(sum [2]uint32, b []byte) [2]uint32 {
+	for ; len(b) >= 8; b = b[8:] {
+		sum[0] += w.order.Uint32(b) + sum[1]
+		sum[1] += w.order.Uint32(b[4:]) + sum[0]
+	}
+	return sum
+}
+
+// next reads a frame, and reports whether there was a whole one.
+func (w *walReader) next() bool {
+	if _, err := io.ReadFull(w.r, w.frame); err != nil {
+		return false
+	}
+	head, page := w.frame[:frameHeader], w.frame[frameHeader:]
+	before := w.sum
+	w.sum = sumsOf(head[16:])
+	w.commit = binary.BigEndian.Uint32(head[4:]) != 0
+	w.fits = [8]byte(head[8:16]) == w.salts && w.add(w.add(before, head[:8]), page) == w.sum
+	return true
+}
+
+// badFrame returns the number of the first frame that does not fit although what
+// was committed after it is there; 0 if there is none.
+func (w *walReader) badFrame() int {
+	bad, committed := 0, false // committed: after the bad frame a commit was completed
+	for n := 1; w.next(); n++ {
+		switch {
+		case bad == 0 && !w.fits:
+			bad = n
+		case bad > 0 && w.fits && committed:
+			return bad
+		case bad > 0:
+			committed = w.fits && w.commit
+		}
+	}
+	return 0
+}
