@@ -20,6 +20,8 @@ type chain struct {
 	cfg Config
 	// careless makes commits that do not wait for the disk.
 	careless bool
+	// byClock lets the sequence begin where the clock is.
+	byClock bool
 
 	s   *Store
 	tab *lock.Table
@@ -103,7 +105,7 @@ func (c *chain) openTable() (*lock.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	if snap.Head.Seq == 0 {
+	if snap.Head.Seq == 0 && !c.byClock {
 		first := lock.Event{Seq: farAhead, Time: time.Now(), Kind: lock.Started}
 		if err := j.Commit(ctx, &lock.Batch{Events: []lock.Event{first}}); err != nil {
 			return nil, err

@@ -106,12 +106,12 @@ func (r *reader) close() {
 func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
 	r, err := s.readers.take(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read segments: %w", err)
+		return nil, fmt.Errorf("read segments of %s: %w", s.path, asDamage(err))
 	}
 	defer s.readers.put(r)
 	segments, err := r.read(ctx, after, events)
 	if err != nil {
-		return nil, fmt.Errorf("read segments after %d: %w", after, asDamage(err))
+		return nil, fmt.Errorf("read segments of %s after %d: %w", s.path, after, asDamage(err))
 	}
 	return segments, nil
 }

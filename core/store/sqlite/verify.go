@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -18,9 +19,10 @@ func damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...))
 }
 
-// asDamage makes plain what the codes mean by which SQLite says the same.
+// asDamage makes plain what the codes mean by which SQLite says the same. The plain
+// SQLITE_ERROR is of a statement that does not fit the schema; ours fit ours.
 func asDamage(err error) error {
-	if failedWith(err, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) && !errors.Is(err, ErrDamaged) {
+	if failedWith(err, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR) && !errors.Is(err, ErrDamaged) {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return err
@@ -46,8 +48,11 @@ func (w *writer) verify(ctx context.Context, path string) error {
 			return cmp.Or(ctx.Err(), err)
 		}
 		if said != "ok" {
-			return damaged("%s", said)
+			return damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
 		}
+	}
+	if w.readOnly() { // known once the header has been read
+		return damaged("its header says that it cannot be written to")
 	}
 	if _, err := w.readHead(); err != nil {
 		return cmp.Or(ctx.Err(), err)
