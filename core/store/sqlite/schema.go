@@ -71,6 +71,9 @@ func checkVersion(c *conn) error {
 	if err != nil {
 		return err
 	}
+	if version < 0 {
+		return damaged("its schema has version %d", version)
+	}
 	if version > int64(len(migrations)) {
 		return fmt.Errorf("%w: its schema has version %d, this program knows versions up to %d", ErrNewer, version, len(migrations))
 	}

@@ -84,9 +84,10 @@ func openReader(path string) (*reader, error) {
 		return nil, err
 	}
 	// Segments do not overlap, so only the last one that begins at or before ?1 can
-	// hold events on both sides of it.
+	// hold events on both sides of it. Whether it does is decided once it is known to be
+	// sound: a damaged one must not be passed over.
 	s, err := c.prepare(`SELECT first, last, count, time, bytes, sum FROM segments
-		WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0) AND last > ?1
+		WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0)
 		ORDER BY first`)
 	if err != nil {
 		c.close()
@@ -131,6 +132,9 @@ func (r *reader) read(ctx context.Context, after lock.Seq, events int) (segments
 		g, err := readSegment(q, &r.sums)
 		if err != nil {
 			return nil, err
+		}
+		if g.Last <= after {
+			continue
 		}
 		segments = append(segments, g)
 		n += g.Count
