@@ -247,8 +247,10 @@ func resolve(path string) (string, error) {
 }
 
 // Close waits for calls under way, moves everything into the database file, and
-// lets another process open it. After a Close that returned nil the file is complete
-// on its own.
+// lets another process open it. After that the file is complete on its own, unless
+// another process is still reading it, as for a backup, or the disk is full: nothing
+// is lost then, but PATH-wal stays part of the database until the next start. The
+// Logger is told.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.w == nil {
@@ -262,8 +264,11 @@ func (s *Store) Close() error {
 	close(s.stop)
 	s.upkeep.Wait()
 	s.readers.close()
-	err := w.finish(dead != nil)
+	left, err := w.finish(dead != nil)
 	s.lock.release()
+	if left != nil {
+		s.log.Warn("the write-ahead log stays part of the database until the next start", "path", s.path+"-wal", "error", left)
+	}
 	if err != nil {
 		return fmt.Errorf("close database %s: %w", s.path, err)
 	}

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -227,4 +229,38 @@ func TestMovingTheWAL(t *testing.T) {
 	if now := s.w.walFrames(); now >= long {
 		t.Errorf("the WAL goes on at %d frames after %d", now, long)
 	}
+}
+
+// Somebody who is still reading, as for a backup, does not make a stop fail: what is
+// left in the log is the next start's.
+func TestStopBesideAReader(t *testing.T) {
+	var told strings.Builder
+	cfg := Config{Path: newPath(t), Logger: slog.New(slog.NewTextHandler(&told, nil))}
+	s := open(t, cfg)
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 1)
+	backup, err := openReader(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	backup.segments.bindInt(1, 0)
+	if more, err := backup.segments.step(); err != nil || !more {
+		t.Fatalf("step = %v, %v", more, err)
+	}
+	line.Commit(t, s, 1)
+
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if !strings.Contains(told.String(), s.path+"-wal") {
+		t.Errorf("the log says %q, and nothing of the WAL that is left", told.String())
+	}
+	s = open(t, cfg)
+	if got := storetest.Load(t, s).Head; got != line.Head {
+		t.Errorf("head = %v, want %v", got, line.Head)
+	}
+	backup.segments.reset()
+	backup.close()
+	line.Commit(t, s, 1)
 }

@@ -120,15 +120,19 @@ func (w *writer) close() error {
 
 // finish closes the connection. Closing the last connection moves the WAL into the
 // database and deletes it; after a failure it is left for the next start, which
-// knows best what of it counts.
-func (w *writer) finish(failed bool) error {
+// knows best what of it counts. It is also left where another process is still
+// reading or the disk is full; then left says so.
+func (w *writer) finish(failed bool) (left, err error) {
 	if failed {
 		w.leaveWAL()
-		return w.close()
+		return nil, w.close()
 	}
 	w.busyTimeout(int(time.Second.Milliseconds())) // for a backup that is still reading
-	err := w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE)
-	return cmp.Or(err, w.close())
+	err = w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE)
+	if err != nil && passing(err) {
+		left, err = err, nil
+	}
+	return left, cmp.Or(err, w.close())
 }
 
 // apply makes one transaction of the batch: its segment and the final rows.
@@ -263,6 +267,8 @@ func (w *writer) extendWAL(path string, size int64) error {
 	if size <= 0 {
 		return nil
 	}
+	w.busyTimeout(int(insistFor.Milliseconds())) // a start does not wait for a backup
+	defer w.busyTimeout(int(busyTimeout.Milliseconds()))
 	if err := w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE); err != nil {
 		return err
 	}
