@@ -159,8 +159,8 @@ var loopMutants = []mutant{
 	},
 	{
 		name: "full-door-shut", file: "core/lock/ask.go",
-		old:    "if now.UnixNano() >= probe && ",
-		new:    "if now.UnixNano() < 0 && ",
+		old:    "now.UnixNano() >= probe && ",
+		new:    "now.UnixNano() < 0 && ",
 		breaks: "after a full disk nobody finds out that there is space again",
 		tests:  inLock,
 	},

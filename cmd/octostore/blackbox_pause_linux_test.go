@@ -152,6 +152,9 @@ func (x *cutInTwo) count(c *caller, name string, sent time.Time, got answer) {
 // from the answer that its lease was over already.
 func checkSafeEnd(t *testing.T, c *caller, name string, sent time.Time, got answer) (past bool) {
 	g := grantIn(got)
+	if g.ExpiresInMS < 1 {
+		t.Errorf("%s: granted with %d ms left", name, g.ExpiresInMS)
+	}
 	safe := sent.Add(time.Duration(g.ServerMS+g.ExpiresInMS) * time.Millisecond)
 	next := c.ask("/v1/locks/" + name + "/acquire?ttl=1s&wait=10s")
 	if next.status != 200 {

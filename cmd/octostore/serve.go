@@ -33,6 +33,8 @@ func serveCommand() *cobra.Command {
 			log.Warn("not a setting", "variable", u.Name, "source", u.Source)
 		}
 		tuneProcess(log, loaded.MaxWaiters)
+		floor := heapFloor()
+		defer runtime.KeepAlive(floor)
 		if err := serve(cmd.Context(), loaded.Config, log, openSQLite); err != nil {
 			log.Error("the server has failed", "err", err)
 			return errLogged
@@ -59,7 +61,6 @@ func tuneProcess(log *slog.Logger, waiters int) {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < places {
 		runtime.GOMAXPROCS(places)
 	}
-	heapFloor = make([]byte, 64<<20)
 	const spare = 1000 // connections of those who do not wait, and our own files
 	need := uint64(waiters + spare)
 	if limit := raiseFileLimit(need); limit < need {
@@ -67,10 +68,11 @@ func tuneProcess(log *slog.Logger, waiters int) {
 	}
 }
 
-// heapFloor is never touched, so it takes no memory. It counts as live, though: with
-// so little else on the heap the garbage collector would run many times a second
-// under load; so it runs each time 64 MiB and what is live have been allocated.
-var heapFloor []byte
+// heapFloor returns memory that is to be kept alive as long as the server runs. It is
+// never touched, so it takes no memory. It counts as live, though: with so little
+// else on the heap the garbage collector would run many times a second under load; so
+// it runs each time 64 MiB and what is live have been allocated.
+func heapFloor() []byte { return make([]byte, 64<<20) }
 
 // raiseFileLimit tries to let the process have need files open, one for each
 // connection, and returns how many it may have. Going over the hard limit takes a

@@ -1,7 +1,11 @@
 package locktest
 
 import (
+	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,6 +173,24 @@ func TestARestartMakesLeasesLast(t *testing.T) {
 		if err := h.Check(time.Minute); (err == nil) != restarted {
 			t.Errorf("renewed after the deadline, restarted %t: %v", restarted, err)
 		}
+	}
+}
+
+func TestAViolationIsExplainedAndDrawn(t *testing.T) {
+	h := historyOf(grant(10, "a", 5), op(11, Release, Done, 5), sees(12, Look, 5, "a"))
+	err := h.Check(time.Minute)
+	for _, want := range []string{"lock l", "release 5: done", "free or unseen after 5; and none of", "look: held by 5 of a"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the explanation does not say %q: %v", want, err)
+		}
+	}
+	picture := filepath.Join(t.TempDir(), "history.html")
+	if err := h.Draw(picture, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	html, err := os.ReadFile(picture)
+	if err != nil || !bytes.Contains(html, []byte("look: held by 5 of a")) {
+		t.Errorf("the picture does not show the operation (%d bytes, %v)", len(html), err)
 	}
 }
 

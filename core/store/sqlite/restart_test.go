@@ -114,8 +114,8 @@ func TestSystemClocks(t *testing.T) {
 	if _, err := c.sinceBoot(); errors.Is(err, errors.ErrUnsupported) {
 		t.Skip("this system has no clock that counts from the boot")
 	}
-	if c.boot() == "" || c.boot() != c.boot() {
-		t.Errorf("boot = %q", c.boot())
+	if first, again := c.boot(), c.boot(); first == "" || first != again {
+		t.Errorf("boot = %q, then %q", first, again)
 	}
 	if now := c.read(); now.boot <= 0 || now.wall != now.time.UnixNano() {
 		t.Errorf("instant = %+v", now)
