@@ -316,6 +316,8 @@ func (t *Table) deliver(err error) {
 			if r, ok := a.refused(err); ok {
 				t.send(a.to, r)
 			}
+		case a.reply.call != nil:
+			// It waits still, and is answered when the loop ends.
 		default:
 			t.send(a.to, reply{err: err})
 		}
