@@ -18,8 +18,11 @@ func TestTheMachineDoesWhatTheModelDoes(t *testing.T) {
 		var script []string
 		lines := rapid.IntRange(1, 60).Draw(rt, "lines")
 		now := time.Duration(0)
-		for range lines {
+		for i := range lines {
 			line := drawLine(rt, &now, s)
+			if i == 0 {
+				line = drawLimits(rt)
+			}
 			script = append(script, line)
 			got, want := s.block(line), m.do(line)
 			if rt.Failed() {
@@ -30,6 +33,13 @@ func TestTheMachineDoesWhatTheModelDoes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// drawLimits draws how many may wait, mostly few, so that places are short.
+func drawLimits(rt *rapid.T) string {
+	here := rapid.SampledFrom([]int{1, 2, 3, 50}).Draw(rt, "waiters of a lock")
+	all := rapid.SampledFrom([]int{1, 2, 3, 4, 100}).Draw(rt, "waiters in all")
+	return fmt.Sprintf("limit waiters=%d all=%d", here, all)
 }
 
 // drawLine draws one line of a script in the language of the scenario files.
