@@ -92,8 +92,13 @@ func (c *caller) ask(path string, headers ...string) answer {
 	return c.receive(patient)
 }
 
-// patient is for answers that have to come, however busy the machine is.
-const patient = 20 * time.Second
+// patient is for answers that have to come, however busy the machine is. promptly is
+// for what takes a moment on a machine with nothing else to do, and must not take the
+// ten seconds for which a key keeps its place, or the length of a wait.
+const (
+	patient  = 30 * time.Second
+	promptly = 5 * time.Second
+)
 
 // reset closes the connection the rude way, which leaves nothing behind.
 func (c *caller) reset() {
