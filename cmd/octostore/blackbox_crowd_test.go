@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -279,7 +280,7 @@ func TestAbandonedWaitsLeaveNoGhosts(t *testing.T) {
 	var wg sync.WaitGroup
 	for h := range 4 * hands {
 		wg.Go(func() {
-			rng := rand.New(rand.NewPCG(1, uint64(h)))
+			rng := rand.New(rand.NewPCG(cmp.Or(*tortureSeed, 1), uint64(h)))
 			for at := next.Add(1); at <= int64(n) && !t.Failed(); at = next.Add(1) {
 				i := rng.IntN(locks)
 				most := [...]time.Duration{0, patient, patience(rng), patience(rng)}[at%4]

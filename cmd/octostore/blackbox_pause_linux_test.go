@@ -22,7 +22,7 @@ func pauseFor(t *testing.T, p *process, d time.Duration) {
 	}
 	waitUntil(t, "the process stands still", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-		return err == nil && strings.Contains(string(stat), ") T ")
+		return err == nil && strings.Contains(strings.ToUpper(string(stat)), ") T ") // t: under a tracer
 	})
 	time.Sleep(d) // what is tested is that so much time passes
 	if err := p.signal(syscall.SIGCONT); err != nil {
