@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -24,14 +26,30 @@ func demoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return demo.Run(cmd.Context(), demo.Config{
+			ctx, stop := signal.NotifyContext(cmd.Context(), audienceLeaves()...)
+			defer stop()
+			err = demo.Run(ctx, demo.Config{
 				Serve: []string{binary, "serve"},
 				Out:   cmd.OutOrStdout(),
 				Color: cmd.OutOrStdout() == os.Stdout && term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "",
 				Once:  once,
 			})
+			if err != nil && ctx.Err() != nil && cmd.Context().Err() == nil {
+				return errLogged // nobody is there to be told
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end after the story")
 	return cmd
+}
+
+// audienceLeaves are the signals of a reader that goes, as head does, and of a
+// terminal that is closed. Killed by one the demonstration would leave its directory
+// behind. A hang-up it was started to ignore it goes on ignoring.
+func audienceLeaves() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{syscall.SIGPIPE}
+	}
+	return []os.Signal{syscall.SIGPIPE, syscall.SIGHUP}
 }
