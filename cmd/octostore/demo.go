@@ -15,11 +15,12 @@ func demoCommand() *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the main job on a real server, in a few seconds",
-		Long: "Show the main job on a real server, in a few seconds.\n\n" +
-			"It starts a server with a database of its own, tells what happens as jobs take turns,\n" +
-			"give up, crash and are restarted, and then keeps the server up so that you can try\n" +
-			"it with curl.",
+		Short: "Show what OctoStore does, on a real server, in a few seconds",
+		Long: "Show what OctoStore does, on a real server, in a few seconds.\n\n" +
+			"It starts a server with a database of its own and tells what happens as two jobs take\n" +
+			"turns, one gives up, one crashes, and the server is killed and started again. Then it\n" +
+			"keeps the server up, for you to try with curl, until ctrl-C. Server and database are\n" +
+			"gone in the end.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			binary, err := os.Executable()

@@ -1,5 +1,5 @@
-// Package demo shows the main job of OctoStore on a real server with a real
-// database, in a few seconds: taking turns, giving up, crashing, and what survives.
+// Package demo shows what OctoStore does, on a real server with a real database, in a
+// few seconds: taking turns, giving up, crashing, and what survives.
 package demo
 
 import (
