@@ -11,6 +11,7 @@ var (
 	inSQLite    = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
 	inTransport = []string{"-short ./transport"}
 	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
+	inPauses    = []string{"-run=APauseHeldUp ./cmd/octostore"} // the process is stopped and goes on
 	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore"}
 )
 
