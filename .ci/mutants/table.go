@@ -9,6 +9,7 @@ var (
 	inJournal   = []string{"-short ./core/journal"}
 	inMemory    = []string{"-short ./core/store/memory"}
 	inSQLite    = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
+	inPowerCuts = []string{"-short -run=PowerCut ./core/store/sqlite"}
 	inTransport = []string{"-short ./transport"}
 	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
 	inPauses    = []string{"-run=APauseHeldUp ./cmd/octostore"} // the process is stopped and goes on
