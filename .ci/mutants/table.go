@@ -141,8 +141,8 @@ var queueMutants = []mutant{
 	},
 	{
 		name: "departures-last", file: "core/lock/machine.go",
-		old:    "	m.departures(left)\n	m.settleDue()\n	n := 0\n	for n < len(commands) && !m.full() {\n		m.step(commands[n])\n		n++\n	}\n",
-		new:    "	m.settleDue()\n	n := 0\n	for n < len(commands) && !m.full() {\n		m.step(commands[n])\n		n++\n	}\n	m.departures(left)\n",
+		old:    "	if gone = m.departures(left); gone < len(left) {\n		return gone, 0\n	}\n	m.settleDue()\n	for taken < len(commands) && !m.full() {\n		m.step(commands[taken])\n		taken++\n	}\n",
+		new:    "	m.settleDue()\n	for taken < len(commands) && !m.full() {\n		m.step(commands[taken])\n		taken++\n	}\n	gone = m.departures(left)\n",
 		breaks: "somebody known to be gone is granted the lock",
 		tests:  inLock,
 	},
