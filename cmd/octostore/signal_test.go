@@ -11,7 +11,7 @@ import (
 
 func TestSIGTERMAnswersWaitersAndExitsWithZero(t *testing.T) {
 	const waiters = 100
-	p := newProcess(t, t.TempDir())
+	p := newProcess(t, t.TempDir(), "OCTOSTORE_MAX_WAITERS=100", "OCTOSTORE_MAX_WAITERS_PER_LOCK=100") // for which any process has files
 	expect(t, call("POST", p.Addr, "/v1/locks/a/acquire?ttl=60s"), 200, "")
 	answers := make(chan answer, waiters)
 	for range waiters {
