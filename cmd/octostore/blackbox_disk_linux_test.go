@@ -192,7 +192,7 @@ func TestOnAFullDiskHoldersGoOn(t *testing.T) {
 	disk.fill(t)
 	t.Logf("%d acquires found space on the full disk", o.useUp(t, p))
 	expectFull(t, p)
-	expect(t, call("POST", p.Addr, "/v1/locks/handed/acquire?wait=5m"), 507, `"storage_full"`)
+	expect(t, call("POST", p.Addr, "/v1/locks/handed/acquire?wait=1s"), 507, `"storage_full"`)
 	all := len(o.held) / 2
 	if done := o.giveBack(t, p, all); done != all {
 		t.Errorf("%d of %d releases on a full disk", done, all)

@@ -184,7 +184,7 @@ func TestWaitersLeaveConnectionsToHolders(t *testing.T) {
 	}
 	waitUntil(t, "all wait", func() bool { return look(p, "a").WaitersTotal == most })
 	for _, name := range []string{"a", "b"} {
-		expect(t, call("POST", p.Addr, "/v1/locks/"+name+"/acquire?wait=5m"), 429, `"queue_full"`)
+		expect(t, call("POST", p.Addr, "/v1/locks/"+name+"/acquire?wait=1s"), 429, `"queue_full"`)
 	}
 	expect(t, renew(p, held), 200, `"lease_id"`)
 	expect(t, renew(p, other), 200, `"lease_id"`)
