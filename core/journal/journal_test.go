@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,7 +153,7 @@ func TestARefusedBatchLeavesTheChainAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, j, 1, 1)
-	store.refuse = true
+	store.refuse.Store(true)
 	b := &lock.Batch{Events: []lock.Event{{Seq: 2, Time: noon, Kind: lock.Started}}}
 	if err := j.Commit(t.Context(), b); !errors.Is(err, lock.ErrFull) {
 		t.Fatal(err)
@@ -161,7 +162,7 @@ func TestARefusedBatchLeavesTheChainAlone(t *testing.T) {
 	if j.Head() != 1 {
 		t.Errorf("the head is %d", j.Head())
 	}
-	store.refuse = false
+	store.refuse.Store(false)
 	write(t, j, 3, 1)
 	if segments, err := j.Scan(t.Context(), 1, 10); err != nil || len(segments) != 1 || segments[0].First != 3 {
 		t.Errorf("got %v, %v", segments, err)
@@ -170,11 +171,11 @@ func TestARefusedBatchLeavesTheChainAlone(t *testing.T) {
 
 type refusing struct {
 	journal.Store
-	refuse bool
+	refuse atomic.Bool
 }
 
 func (r *refusing) Commit(ctx context.Context, b *lock.Batch) error {
-	if r.refuse {
+	if r.refuse.Load() {
 		return lock.ErrFull
 	}
 	return r.Store.Commit(ctx, b)

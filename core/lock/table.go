@@ -63,7 +63,7 @@ type Table struct {
 	rows    []Row      // the loop's own, used again
 
 	drainOnce sync.Once
-	draining  atomic.Bool
+	draining  chan struct{} // closed by Drain
 	stuck     chan struct{} // closed when a drain is not answered in time: the disk hangs
 	done      chan struct{} // closed when the loop has ended
 	failed    atomic.Pointer[error]
@@ -104,17 +104,19 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 		return nil, errors.New("lock: the store has no secret to make lease ids from")
 	}
 	t := &Table{
-		cfg:     cfg,
-		store:   store,
-		ids:     newLeaseIDs(s.Secret),
-		inbox:   newInbox(),
-		m:       newMachine(cfg, s, time.Now()),
-		stuck:   make(chan struct{}),
-		done:    make(chan struct{}),
-		batches: newHistogram(batchBounds),
-		commits: newHistogram(commitBound),
-		waits:   newHistogram(spanBounds),
-		holds:   newHistogram(spanBounds),
+		cfg:   cfg,
+		store: store,
+		ids:   newLeaseIDs(s.Secret),
+		inbox: newInbox(),
+		m:     newMachine(cfg, s, time.Now()),
+
+		draining: make(chan struct{}),
+		stuck:    make(chan struct{}),
+		done:     make(chan struct{}),
+		batches:  newHistogram(batchBounds),
+		commits:  newHistogram(commitBound),
+		waits:    newHistogram(spanBounds),
+		holds:    newHistogram(spanBounds),
 	}
 	t.publish()
 	t.m.finish()
@@ -135,7 +137,7 @@ func (t *Table) Close() error {
 // releases go on until Close.
 func (t *Table) Drain() {
 	t.drainOnce.Do(func() {
-		t.draining.Store(true)
+		close(t.draining)
 		c := newCommand(doDrain, "", Origin{})
 		if t.inbox.put(c) != nil {
 			return // closed: there is no waiter left
@@ -149,7 +151,17 @@ func (t *Table) Drain() {
 }
 
 // Draining reports whether [Table.Drain] has been called.
-func (t *Table) Draining() bool { return t.draining.Load() }
+func (t *Table) Draining() bool {
+	select {
+	case <-t.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// Drained is closed when [Table.Drain] is called.
+func (t *Table) Drained() <-chan struct{} { return t.draining }
 
 // Done is closed when the table has stopped: after [Table.Close], or by itself when
 // a commit failed in a way that leaves its outcome unknown. [Table.Err] tells which.

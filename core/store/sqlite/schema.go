@@ -48,6 +48,9 @@ var migrations = []string{
 		key   TEXT PRIMARY KEY,
 		value ANY NOT NULL
 	) WITHOUT ROWID, STRICT;`,
+	`-- meta also has:
+	-- signing_key: what checkpoints and exports are signed with.
+	-- cut: up to where segments have been pruned; not there before the first time.`,
 }
 
 // migrate brings the schema of a new or older file up to date, each step in a
@@ -101,10 +104,9 @@ func step(c *conn, version int) error {
 	if err := c.exec(migrations[version]); err != nil {
 		return err
 	}
-	if version == 0 {
-		if err := identify(c); err != nil {
-			return err
-		}
+	made := map[int]func(*conn) error{0: identify, 1: makeKey}
+	if err := made[version](c); err != nil {
+		return err
 	}
 	return c.exec(fmt.Sprintf("PRAGMA user_version = %d", version+1))
 }
