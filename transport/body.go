@@ -129,7 +129,7 @@ func (p *params) setJSON(dec *json.Decoder, name string) error {
 		}
 	case json.Number:
 		if f == fieldTTL || f == fieldWait || f == fieldFencingToken {
-			return p.setField(f, v.String())
+			return p.setField(f, plainNumber(v.String()))
 		}
 	case json.Delim:
 		if f == fieldMetadata && v == '{' {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/octostore/octostore/core"
@@ -149,6 +151,28 @@ func TestTooManyWaiters(t *testing.T) {
 	}
 	leave()
 	<-done
+}
+
+// The places of attempts whose connections were cut do not lock out those who are
+// there.
+func TestKeptPlacesGiveWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, setup{lock: lock.Config{MaxWaitersPerLock: 3}})
+		s.do(t, "POST /v1/locks/a/acquire?ttl=1h").want(200)
+		ctx, leave := context.WithCancel(t.Context())
+		for i := range 3 {
+			r := newRequest("POST /v1/locks/a/acquire?wait=1m", []option{during(ctx), header("Idempotency-Key", fmt.Sprintf("attempt-of-the-flood-%d", i))})
+			go serve(s, httptest.NewRecorder(), r.http())
+		}
+		synctest.Wait()
+		s.do(t, "POST /v1/locks/a/acquire?wait=1m").want(429, api.CodeQueueFull)
+		leave()
+		synctest.Wait()
+		if n := s.do(t, "GET /v1/locks/a").lock().WaitersTotal; n != 3 {
+			t.Fatalf("%d places are kept, want 3", n)
+		}
+		s.do(t, "POST /v1/locks/a/acquire?wait=1s").want(409, api.CodeHeld)
+	})
 }
 
 func TestAQuotaIsSaid(t *testing.T) {

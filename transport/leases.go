@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/octostore/octostore/core/lock"
 )
@@ -47,7 +48,7 @@ func (x *exchange) release() error {
 
 // breakLease ends the lease of somebody else.
 func (x *exchange) breakLease() error {
-	cause := x.params.values[fieldReason]
+	cause := strings.Trim(x.params.values[fieldReason], " ")
 	if cause == "" {
 		return &lock.InputError{Field: "reason", Problem: "is missing", Want: "why the lease is broken, for the record"}
 	}

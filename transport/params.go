@@ -97,7 +97,7 @@ func (p *params) setField(f field, value string) error {
 	if p.given.has(f) {
 		return duplicate(fieldNames[f])
 	}
-	if value == "" && mayBeEmpty&(1<<f) == 0 {
+	if strings.Trim(value, " ") == "" && mayBeEmpty&(1<<f) == 0 {
 		return &lock.InputError{Field: fieldNames[f], Problem: "is empty", Want: "a value, or leave it out"}
 	}
 	p.given |= 1 << f

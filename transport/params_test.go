@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -110,6 +111,11 @@ func TestWhatIsRefusedAsInvalid(t *testing.T) {
 		{"a ttl in words", acquire + "?ttl=long", nil, "ttl"},
 		{"a ttl for machines", acquire + "?ttl=1e3", nil, "ttl"},
 		{"a ttl that overflows", acquire + "?ttl=99999999999999999999", nil, "ttl"},
+		{"a ttl of an exponent, as a string", acquire, []option{jsonBody(`{"ttl":"1e1"}`)}, "ttl"},
+		{"a ttl whose exponent is too large", acquire, []option{jsonBody(`{"ttl":1e9}`)}, "ttl"},
+		{"a ttl whose exponent is beyond all reason", acquire, []option{jsonBody(`{"ttl":1e999999999999}`)}, "ttl"},
+		{"a ttl whose exponent is too small", acquire, []option{jsonBody(`{"ttl":1e-9}`)}, "ttl"},
+		{"a negative ttl in JSON", acquire, []option{jsonBody(`{"ttl":-6e1}`)}, "ttl"},
 		{"a renewal's ttl of nothing", renew + "?lease_id=x&ttl=0s", nil, "ttl"},
 		{"a negative wait", acquire + "?wait=-1", nil, "wait"},
 		{"a long holder", acquire + "?holder=" + long(129), nil, "holder"},
@@ -139,10 +145,16 @@ func TestWhatIsRefusedAsInvalid(t *testing.T) {
 
 		{"no reason to break", "POST /v1/locks/a/break", nil, "reason"},
 		{"an empty reason to break", "POST /v1/locks/a/break?reason=", nil, "reason"},
+		{"a reason to break of nothing but blanks", "POST /v1/locks/a/break?reason=+%20", nil, "reason"},
+		{"the same in JSON", "POST /v1/locks/a/break", []option{jsonBody(`{"reason":"  "}`)}, "reason"},
+		{"a lease id of blanks", release + "?lease_id=+", nil, "lease_id"},
+		{"a lease id of blanks in a body", renew, []option{jsonBody(`{"lease_id":" "}`)}, "lease_id"},
 		{"a token of nothing", breaks + "&fencing_token=0", nil, "fencing_token"},
 		{"a negative token", breaks + "&fencing_token=-1", nil, "fencing_token"},
 		{"an empty token", breaks + "&fencing_token=", nil, "fencing_token"},
 		{"a token too large", breaks + "&fencing_token=9007199254740992", nil, "fencing_token"},
+		{"a token of words", breaks + "&fencing_token=x", nil, "fencing_token"},
+		{"a token with a fraction and an exponent", "POST /v1/locks/a/break", []option{jsonBody(`{"reason":"r","fencing_token":15e-1}`)}, "fencing_token"},
 		{"a token with decimals", "POST /v1/locks/a/break", []option{jsonBody(`{"reason":"r","fencing_token":1.5}`)}, "fencing_token"},
 
 		{"a limit of nothing", "GET /v1/locks?limit=0", nil, "limit"},
@@ -256,6 +268,31 @@ func TestDurations(t *testing.T) {
 			t.Errorf("%q: %s, %v; want %s, ok %t", test.in, got, err, test.want, test.ok)
 		}
 	}
+}
+
+// A number of JSON is a number however it is written.
+func TestNumbersInJSON(t *testing.T) {
+	for in, want := range map[string]string{
+		"60": "60", "6e1": "60", "6E+1": "60", "600e-1": "60", "60.0": "60", "0.06e3": "60",
+		"1.5": "1.5", "15e-1": "1.5", "1.50": "1.5", "5e-1": "0.5",
+		"0": "0", "0e5": "0", "0.0": "0", "-0": "-0", "-1e1": "-10", "-2.5e0": "-2.5",
+		"1.882638332723201e15": "1882638332723201",
+		"1e30":                 "1" + strings.Repeat("0", 30),
+		"1e31":                 "1e31", // too much to write out, and for anything here
+		"1e-31":                "1e-31",
+		"1e99999999999999999":  "1e99999999999999999",
+	} {
+		if got := plainNumber(in); got != want {
+			t.Errorf("%s is %s, want %s", in, got, want)
+		}
+	}
+	s := newServer(t, setup{})
+	g := s.do(t, "POST /v1/locks/a/acquire", jsonBody(`{"ttl": 1.5e1, "wait": 0e0}`)).grant()
+	if g.TTLMS != 15_000 {
+		t.Errorf("ttl_ms is %d, want 15000", g.TTLMS)
+	}
+	token := fmt.Sprintf("%de-1", g.FencingToken*10)
+	s.do(t, "POST /v1/locks/a/break", jsonBody(`{"reason":"r","fencing_token":`+token+`}`), onPurpose).want(200)
 }
 
 // FuzzDuration: a bare number means what the same number of seconds means, and

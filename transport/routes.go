@@ -116,7 +116,11 @@ func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Pa
 		x.run(rt)
 		return
 	}
-	x.fail(notAllowed(r.Method, matched))
+	wrong := notAllowed(r.Method, matched)
+	if r.Method == http.MethodPost { // but to which verb?
+		wrong.Hint = a.verbHint(path)
+	}
+	x.fail(wrong)
 }
 
 // lockRoutes returns the routes of a path after /v1/locks/: those of its verb, or
@@ -149,7 +153,7 @@ func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 	x.fail(notAllowed(r.Method, there))
 }
 
-func notAllowed(method string, there []*route) error {
+func notAllowed(method string, there []*route) *problem.MethodError {
 	var allow []string
 	for _, rt := range there {
 		allow = append(allow, rt.methods()...)

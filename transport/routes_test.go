@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/octostore/octostore/transport/api"
@@ -39,6 +40,35 @@ func TestWrongMethodsAreToldTheRightOnes(t *testing.T) {
 	} {
 		if got := s.do(t, line).want(405, api.CodeMethodNotAllowed).header.Get("Allow"); got != allow {
 			t.Errorf("%s: Allow is %q, want %q", line, got, allow)
+		}
+	}
+}
+
+// A POST to the lock itself is most likely a verb misspelt, or forgotten.
+func TestAMisspeltVerbIsToldTheVerbs(t *testing.T) {
+	s := newServer(t, setup{})
+	const verbs = "to do something to a lock, end the path in /acquire, /renew, /release or /break"
+	for line, want := range map[string]string{
+		"POST /v1/locks/a/b/aquire":   verbs + "; did you mean /acquire?",
+		"POST /v1/locks/a/b%2Faquire": verbs + "; did you mean /acquire?",
+		"POST /v1/locks/a/Acquire":    verbs + "; did you mean /acquire?",
+		"POST /v1/locks/a/acqiure":    verbs + "; did you mean /acquire?",
+		"POST /v1/locks/a/relase":     verbs + "; did you mean /release?",
+		"POST /v1/locks/a/brake":      verbs + "; did you mean /break?",
+		"POST /v1/locks/renw":         verbs + "; did you mean /renew?",
+		"POST /v1/locks/a/extend":     verbs,
+		"POST /v1/locks/a/lock":       verbs,
+		"POST /v1/locks/deploy/prod":  verbs,
+		"POST /v1/locks/a/acquire/":   verbs,
+		"POST /v1/locks/" + long(300): verbs,
+		"DELETE /v1/locks/a/aquire":   "",
+		"GET /v1/locks/a/acquire":     "",
+		"POST /v1/locks":              "",
+	} {
+		detail := s.do(t, line).want(405, api.CodeMethodNotAllowed).problem().Detail
+		_, hint, _ := strings.Cut(detail, "; ")
+		if hint != want {
+			t.Errorf("%s: %q, want the hint %q", line, detail, want)
 		}
 	}
 }

@@ -167,7 +167,7 @@ var queueMutants = []mutant{
 	},
 	{
 		name: "try-passes-the-queue", file: "core/lock/acquire.go",
-		old:    "if e.held == nil && !e.queue.listening() {",
+		old:    "if e.held == nil && !e.listening() {",
 		new:    "if e.held == nil {",
 		breaks: "a newcomer has a free lock before those who wait for it",
 		tests:  inLock,
@@ -180,10 +180,24 @@ var queueMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "queue-without-bound", file: "core/lock/acquire.go",
-		old:    "len(e.queue) >= m.cfg.MaxWaitersPerLock || ",
-		new:    "",
+		name: "queue-without-bound", file: "core/lock/absent.go",
+		old:    "max(0, len(e.queue)+1-m.cfg.MaxWaitersPerLock)",
+		new:    "0",
 		breaks: "one lock's queue takes the places of all",
+		tests:  inLock,
+	},
+	{
+		name: "places-kept-at-all-costs", file: "core/lock/absent.go",
+		old:    "need.here <= e.absent.count() && need.all <= m.absent.count()",
+		new:    "need.here == 0 && need.all == 0",
+		breaks: "places of cut connections lock out those who are there",
+		tests:  inLock,
+	},
+	{
+		name: "newest-absent-gives-way", file: "core/lock/absent.go",
+		old:    "a.Front().Value",
+		new:    "a.Back().Value",
+		breaks: "who has just been cut off loses the place to a newcomer, not who went long ago",
 		tests:  inLock,
 	},
 	{

@@ -174,7 +174,7 @@ func TestSlownessIsCutOff(t *testing.T) {
 	for _, test := range tests {
 		wg.Go(func() {
 			took, said := drip(p, test.at, test.drip, test.most+patient)
-			if took < test.most/2 || took > test.most+5*time.Second {
+			if took < test.most/2 || took > test.most+patient/2 {
 				t.Errorf("%s: cut off after %s, want about %s", test.name, took, test.most)
 			}
 			for _, status := range statuses(said) {
@@ -230,15 +230,15 @@ func TestTricklingConnectionsKeepNobodyOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	began := time.Now()
 	for i := range 50 {
 		name := fmt.Sprintf("well/%d", i)
+		began := time.Now()
 		expect(t, release(p, take(t, p, name, "")), 200, "")
+		if took := time.Since(began); took > promptly { // as long as the others are let live
+			t.Errorf("%s took %s", name, took)
+		}
 	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("50 locks took %s", took)
-	}
-	waitSoon(t, 30*time.Second, "all are cut off", func() bool { return metric(p, "go_goroutines") < 50 })
+	waitSoon(t, 2*patient, "all are cut off", func() bool { return metric(p, "go_goroutines") < 50 })
 	expectWell(t, p)
 }
 

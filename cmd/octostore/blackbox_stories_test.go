@@ -128,25 +128,27 @@ func TestARepeatedWaitIsOneWait(t *testing.T) {
 }
 
 func TestALeaseBeginsAtTheGrant(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
-	take(t, p, "a", "?ttl=2s")
-	waiter := waits(t, p, "a", "&ttl=1s", 1)
+	take(t, p, "a", "?ttl=6s")
+	waiter := waits(t, p, "a", "&ttl=2s", 1)
 	g := granted(t, waiter.receive(patient))
-	if g.WaitedMS < 1000 {
+	if g.WaitedMS < 2000 {
 		t.Fatalf("waited %d ms, which shows nothing", g.WaitedMS)
 	}
-	if g.ExpiresInMS < 500 {
-		t.Errorf("after waiting for longer than its ttl of 1 s, %d ms are left", g.ExpiresInMS)
+	if g.ExpiresInMS < 1 {
+		t.Errorf("after waiting for longer than its ttl of 2 s, %d ms are left", g.ExpiresInMS)
 	}
 }
 
 func TestAnAttemptWhoseLeaseIsOverIsToldSo(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	c := newCaller(t, p.Addr)
-	g := granted(t, c.ask("/v1/locks/a/acquire?ttl=1s", key(1)))
-	expect(t, c.ask("/v1/locks/a/acquire?ttl=1s", key(1)), 200, g.LeaseID)
+	g := granted(t, c.ask("/v1/locks/a/acquire?ttl=4s", key(1)))
+	expect(t, c.ask("/v1/locks/a/acquire?ttl=4s", key(1)), 200, g.LeaseID)
 	waitUntil(t, "the lease is over", func() bool { return look(p, "a").State == api.Free })
-	expect(t, c.ask("/v1/locks/a/acquire?ttl=1s", key(1)), 409, `"attempt_over"`)
+	expect(t, c.ask("/v1/locks/a/acquire?ttl=4s", key(1)), 409, `"attempt_over"`)
 }
 
 func TestWhoHangsUpMakesRoomInTheQueue(t *testing.T) {
@@ -179,7 +181,7 @@ func TestADeadHeadHoldsNobodyUp(t *testing.T) {
 	freed := time.Now()
 	expect(t, release(p, held), 200, "")
 	got := second.receive(patient)
-	if took := got.after.Sub(freed); took > 2*time.Second {
+	if took := got.after.Sub(freed); took > promptly {
 		t.Errorf("the second waited %s for the dead head", took)
 	}
 	expect(t, release(p, granted(t, got)), 200, "")
@@ -200,16 +202,17 @@ func metricSum(p *process, prefix string) (sum float64) {
 
 // Nobody releases, nobody asks, nobody polls: the end of a lease alone serves the next.
 func TestAnExpiryWakesTheNextByItself(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	c := newCaller(t, p.Addr)
 	sent := time.Now()
-	first := granted(t, c.ask("/v1/locks/a/acquire?ttl=1s"))
+	first := granted(t, c.ask("/v1/locks/a/acquire?ttl=4s"))
 	second, third := waits(t, p, "a", "&ttl=1s", 1), waits(t, p, "a", "&ttl=1s", 2)
 	for n, w := range []*caller{second, third} {
 		got := w.receive(patient)
 		g := granted(t, got)
-		least := time.Duration(n+1) * time.Second
-		if took := got.after.Sub(sent); took < least || took > least+2*time.Second {
+		least := time.Duration(n+4) * time.Second
+		if took := got.after.Sub(sent); took < least || took > least+promptly {
 			t.Errorf("waiter %d had it after %s, want %s", n+1, took, least)
 		}
 		if g.FencingToken <= first.FencingToken {

@@ -23,7 +23,7 @@ var (
 	tortureKills     = flag.Int("torture.kills", 0, "how often the server is killed under load (0: as often as is usual)")
 	tortureMalformed = flag.Int("torture.malformed", 0, "how many malformed requests are sent (0: as many as is usual)")
 	tortureAbandoned = flag.Int("torture.abandoned", 0, "how many waits are abandoned (0: as many as is usual)")
-	tortureSeed      = flag.Uint64("torture.seed", 0, "what the malformed requests are made from (0: the usual seed)")
+	tortureSeed      = flag.Uint64("torture.seed", 0, "what malformed requests and abandoned waits are made from (0: the usual seed)")
 )
 
 // howMany returns what a flag says, else what is usual.
@@ -92,8 +92,13 @@ func (c *caller) ask(path string, headers ...string) answer {
 	return c.receive(patient)
 }
 
-// patient is for answers that have to come, however busy the machine is.
-const patient = 20 * time.Second
+// patient is for answers that have to come, however busy the machine is. promptly is
+// for what takes a moment on a machine with nothing else to do, and must not take the
+// ten seconds for which a key keeps its place, or the length of a wait.
+const (
+	patient  = 30 * time.Second
+	promptly = 5 * time.Second
+)
 
 // reset closes the connection the rude way, which leaves nothing behind.
 func (c *caller) reset() {

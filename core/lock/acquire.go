@@ -34,7 +34,7 @@ func (m *machine) acquire(c *command) {
 		m.refuse(c, ErrFull)
 		return
 	}
-	if e.held == nil && !e.queue.listening() {
+	if e.held == nil && !e.listening() {
 		m.acquireFree(e, c)
 		return
 	}
@@ -116,6 +116,7 @@ func (m *machine) rejoin(w *waiter, c *command) {
 	e := w.entry
 	m.withdrawCall(w)
 	m.schedule.cancel(&w.due)
+	m.back(w)
 	w.req, w.ask = c, c.acquire
 	c.place = w
 	m.touch(e)
@@ -138,16 +139,19 @@ func (m *machine) acquireFree(e *entry, c *command) {
 	m.answer(c, reply{lease: lease, undoable: true})
 }
 
-// join gives c the last place in the queue.
+// join gives c the last place in the queue, if need be at the cost of those who are
+// not there.
 func (m *machine) join(e *entry, c *command) {
+	room, ok := m.room(e)
 	switch {
-	case len(e.queue) >= m.cfg.MaxWaitersPerLock || m.waiting >= m.cfg.MaxWaiters:
+	case !ok:
 		m.refuse(c, ErrQueueFull)
 		return
 	case m.overQuota(c.acquire.Actor.Account):
 		m.refuse(c, ErrQuota)
 		return
 	}
+	m.makeRoom(e, room)
 	m.arrivals++
 	w := &waiter{entry: e, order: m.arrivals, req: c, ask: c.acquire, since: m.now}
 	w.due.entry, w.due.waiter = e, w
@@ -177,6 +181,7 @@ func (m *machine) enter(w *waiter) {
 func (m *machine) remove(w *waiter) {
 	m.withdrawCall(w)
 	m.schedule.cancel(&w.due)
+	m.back(w)
 	w.entry.queue = w.entry.queue.remove(w)
 	m.waiting--
 	m.discount(w.ask.Actor.Account)
@@ -341,7 +346,7 @@ func (m *machine) leave(c *command, why departure) {
 		m.remove(w)
 	} else {
 		m.withdrawCall(w)
-		m.schedule.set(&w.due, m.now.Add(grace))
+		m.away(w)
 		m.touch(e)
 	}
 	if why == hungUp {

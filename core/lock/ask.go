@@ -73,7 +73,12 @@ func (t *Table) Repeat(a Acquisition) (g Grant, ok bool, err error) {
 
 // Full reports whether acquires are refused because there is no space to record
 // them.
-func (t *Table) Full() bool { return t.full.Load() || t.cfg.Full() }
+func (t *Table) Full() bool {
+	if t.cfg.Full != nil {
+		return t.cfg.Full()
+	}
+	return t.full.Load()
+}
 
 // door refuses acquires that need not reach the loop. When the disk is full, one is
 // let in now and then to find out whether it still is, unless the store itself
@@ -82,7 +87,7 @@ func (t *Table) door(a *Acquisition) (onlyRepeat bool, err error) {
 	switch {
 	case t.Draining():
 		return false, ErrDraining
-	case !t.Full() || !t.cfg.Full() && t.probes():
+	case !t.Full() || t.cfg.Full == nil && t.probes():
 		return false, nil
 	case !a.Attempt.IsZero():
 		return true, nil

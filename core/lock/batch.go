@@ -164,7 +164,7 @@ func (m *machine) restore(w *waiter) {
 	m.enter(w)
 	if !w.req.waits() {
 		w.req = nil
-		m.schedule.set(&w.due, m.now.Add(grace))
+		m.away(w)
 		return
 	}
 	w.req.place = w

@@ -24,7 +24,8 @@
 //     nearer; nothing is done to a lease after its end.
 //  5. First come, first served: a free lock goes, in the commit that freed it, to the
 //     first listening waiter, or that waiter is called. A try never passes a
-//     listening waiter.
+//     listening waiter. Where waiters are too many, absent ones lose their places, the
+//     longest absent first; a listening one never does.
 //  6. A waiter that is known to have left is never granted the lock. Every request is
 //     answered exactly once.
 //  7. A refused batch leaves nothing behind: leases, deadlines and counts are as they

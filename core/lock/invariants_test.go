@@ -18,7 +18,7 @@ func confirmNever(context.Context, Turn) ([]Note, error) { panic("the machine as
 // that is counted and follows every link both ways.
 func checkInvariants(t reporter, m *machine) {
 	t.Helper()
-	held, waiting, scheduled := 0, 0, 0
+	held, waiting, absent, scheduled := 0, 0, 0, 0
 	accounts := map[string]int{}
 	for name, e := range m.entries {
 		if e.name != name || e.idle() || e.dirty || e.changed {
@@ -31,10 +31,14 @@ func checkInvariants(t reporter, m *machine) {
 			checkHeld(t, m, e)
 		}
 		waiting += len(e.queue)
+		absent += e.absent.count()
 		scheduled += checkQueue(t, m, e, accounts)
 	}
 	if held != m.held || waiting != m.waiting {
 		t.Errorf("invariant 11: counted %d held, %d waiting; the machine says %d, %d", held, waiting, m.held, m.waiting)
+	}
+	if absent != m.absent.count() {
+		t.Errorf("%d absent in all locks; the machine says %d", absent, m.absent.count())
 	}
 	if len(m.schedule.items) != scheduled {
 		t.Errorf("%d deadlines for %d things that end", len(m.schedule.items), scheduled)
@@ -64,12 +68,15 @@ func checkHeld(t reporter, m *machine, e *entry) {
 // checkQueue returns how many of its waiters are scheduled for something.
 func checkQueue(t reporter, m *machine, e *entry, accounts map[string]int) int {
 	t.Helper()
-	scheduled := 0
+	scheduled, absent := 0, 0
 	var order uint64
 	for _, w := range e.queue {
 		accounts[w.ask.Actor.Account]++
 		if w.due.index > 0 {
 			scheduled++
+		}
+		if w.req == nil {
+			absent++
 		}
 		switch {
 		case w.entry != e || w.order <= order:
@@ -80,8 +87,13 @@ func checkQueue(t reporter, m *machine, e *entry, accounts map[string]int) int {
 			t.Errorf("invariant 6: %s keeps a place for somebody who cannot come back or may take for ever", e.name)
 		case !w.ask.Attempt.IsZero() && m.places[w.attemptID()] != w:
 			t.Errorf("invariant 8: an attempt does not know its place in %s", e.name)
+		case (w.req == nil) != (w.absence.here != nil) || (w.req == nil) != (w.absence.all != nil):
+			t.Errorf("invariant 5: a waiter of %s is absent and counts as there, or the other way round", e.name)
 		}
 		order = w.order
+	}
+	if absent != e.absent.count() {
+		t.Errorf("%d waiters of %s are absent; the entry says %d", absent, e.name, e.absent.count())
 	}
 	if w := e.called; w != nil && (w.req == nil || !w.thinking || w.due.index == 0) {
 		t.Errorf("invariant 5: %s waits for a call nobody will answer", e.name)

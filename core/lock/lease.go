@@ -95,7 +95,7 @@ func checkAttemptKey(key string) error {
 	}
 	for i := 0; i < len(key); i++ {
 		if key[i] <= ' ' || key[i] > '~' {
-			return &InputError{Field: "Idempotency-Key", Problem: fmt.Sprintf("has the byte %q", key[i]), Want: want}
+			return &InputError{Field: "Idempotency-Key", Problem: "has " + characterAt(key, i), Want: want}
 		}
 	}
 	return nil

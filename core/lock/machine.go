@@ -37,6 +37,7 @@ type machine struct {
 	waiting  int
 	accounts map[string]int        // holds and waits of each account
 	places   map[attemptID]*waiter // waiters with a key
+	absent   absentees             // of them all
 	over     *recent[attemptID, struct{}]
 	released *recent[Token, release]
 	draining bool
@@ -53,6 +54,7 @@ type entry struct {
 	queue  queue
 	called *waiter // the lock is free and this one has been asked to claim it
 	due    timed   // the end of the lease
+	absent *absentees
 
 	// In the current batch:
 	dirty   bool // its view is to be published

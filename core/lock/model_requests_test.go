@@ -3,6 +3,7 @@ package lock
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -11,10 +12,15 @@ import (
 func (m *model) do(line string) string {
 	m.out = nil
 	f := strings.Fields(line)
-	if f[0] == "at" {
+	switch f[0] {
+	case "at":
 		d, _ := time.ParseDuration(f[1])
 		m.advance(d)
-	} else {
+	case "limit":
+		o := options(f[1:])
+		m.maxHere, _ = strconv.Atoi(o["waiters"])
+		m.maxAll, _ = strconv.Atoi(o["all"])
+	default:
 		m.client(f[0], f[1], f[2:])
 	}
 	var events, answers strings.Builder
@@ -96,6 +102,10 @@ func (m *model) acquire(who, name string, o map[string]string) {
 	}
 	if wait == 0 {
 		m.held(who, l, 0)
+		return
+	}
+	if !m.makeRoom(l) {
+		m.answer(who, "queue full")
 		return
 	}
 	p := &modelPlace{lock: name, who: who, account: account, key: key, ttl: ttl, since: m.now, there: true, asksPolicies: asks}

@@ -19,7 +19,9 @@ type model struct {
 	asks   map[string]int        // and which answer that was
 	places map[string]*modelPlace
 	plans  int // deadlines planned so far: of two at one instant the earlier plan comes first
-	out    []string
+
+	maxHere, maxAll int // waiters
+	out             []string
 }
 
 type modelLock struct {
@@ -53,6 +55,7 @@ func newModel() *model {
 	return &model{
 		locks: map[string]*modelLock{}, past: map[Token]*modelLease{}, over: map[string]bool{},
 		tokens: map[string]Token{}, asks: map[string]int{}, places: map[string]*modelPlace{},
+		maxHere: 50, maxAll: 100,
 	}
 }
 
@@ -218,4 +221,41 @@ func (m *model) drop(p *modelPlace) {
 			delete(m.places, who)
 		}
 	}
+}
+
+// makeRoom has absent waiters give up their places, the longest absent first, until
+// one more fits in; or, if that will not do, nobody.
+func (m *model) makeRoom(l *modelLock) bool {
+	var all []*modelPlace
+	for _, name := range m.names() {
+		all = append(all, m.locks[name].queue...)
+	}
+	tooMany := max(len(l.queue)-m.maxHere+1, 0)
+	tooManyInAll := max(len(all)-m.maxAll+1, 0)
+	here, everywhere := absentOf(l.queue), absentOf(all)
+	if tooMany > len(here) || tooManyInAll > len(everywhere) {
+		return false
+	}
+	for _, p := range here[:tooMany] {
+		m.drop(p)
+	}
+	for _, p := range everywhere {
+		if tooMany < tooManyInAll && slices.Contains(m.lock(p.lock).queue, p) {
+			m.drop(p)
+			tooMany++
+		}
+	}
+	return true
+}
+
+// absentOf returns who is absent, the longest first.
+func absentOf(places []*modelPlace) []*modelPlace {
+	var absent []*modelPlace
+	for _, p := range places {
+		if !p.there {
+			absent = append(absent, p)
+		}
+	}
+	slices.SortFunc(absent, func(a, b *modelPlace) int { return a.planned - b.planned })
+	return absent
 }

@@ -3,6 +3,7 @@ package lock
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Name is the name of a lock: 1 to 256 bytes, segments of [A-Za-z0-9._-] of at
@@ -38,6 +39,9 @@ func ParseName(s string) (Name, error) {
 	if len(s) > MaxName {
 		return bad("is %d bytes long", len(s))
 	}
+	if problem := strangeCharacter(s); problem != "" {
+		return bad("%s", problem)
+	}
 	rest, last := s, ""
 	for more := true; more; {
 		last, rest, more = strings.Cut(rest, "/")
@@ -62,12 +66,30 @@ func segmentProblem(segment string) string {
 	case len(segment) > MaxSegment:
 		return fmt.Sprintf("has a segment of %d bytes", len(segment))
 	}
-	for i := 0; i < len(segment); i++ {
-		if !nameByte(segment[i]) {
-			return fmt.Sprintf("has the byte %q", segment[i])
+	return ""
+}
+
+// strangeCharacter says which character of s cannot be in a name, and where, or "".
+func strangeCharacter(s string) string {
+	for i := 0; i < len(s); i++ {
+		if !nameByte(s[i]) && s[i] != '/' {
+			return "has " + characterAt(s, i)
 		}
 	}
 	return ""
+}
+
+// characterAt spells the character that begins at s[i], or the byte if it is none,
+// so that people find it: it may be one that cannot be seen.
+func characterAt(s string, i int) string {
+	r, size := utf8.DecodeRuneInString(s[i:])
+	switch {
+	case r == utf8.RuneError && size <= 1:
+		return fmt.Sprintf(`the byte \x%02x at byte %d`, s[i], i+1)
+	case r < utf8.RuneSelf:
+		return fmt.Sprintf("the character %q at byte %d", r, i+1)
+	}
+	return fmt.Sprintf("the character %#U at byte %d", r, i+1)
 }
 
 func nameByte(c byte) bool {
@@ -82,10 +104,8 @@ func CheckPrefix(s string) error {
 	if len(s) > MaxName {
 		return &InputError{Field: "prefix", Problem: fmt.Sprintf("is %d bytes long", len(s)), Want: "the beginning of a name, at most 256 bytes"}
 	}
-	for i := 0; i < len(s); i++ {
-		if !nameByte(s[i]) && s[i] != '/' {
-			return &InputError{Field: "prefix", Problem: fmt.Sprintf("has the byte %q", s[i]), Want: "the beginning of a name: letters, digits, '.', '_', '-' and '/'"}
-		}
+	if problem := strangeCharacter(s); problem != "" {
+		return &InputError{Field: "prefix", Problem: problem, Want: "the beginning of a name: letters, digits, '.', '_', '-' and '/'"}
 	}
 	return nil
 }

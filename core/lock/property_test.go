@@ -1,7 +1,9 @@
 package lock
 
 import (
+	"flag"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,13 +15,18 @@ import (
 // model of the rules. A failure shrinks to a scenario one can read. After every line
 // all invariants are checked.
 func TestTheMachineDoesWhatTheModelDoes(t *testing.T) {
+	scripts := 0
 	rapid.Check(t, func(rt *rapid.T) {
+		scripts++
 		s, m := newStage(rt), newModel()
 		var script []string
 		lines := rapid.IntRange(1, 60).Draw(rt, "lines")
 		now := time.Duration(0)
-		for range lines {
+		for i := range lines {
 			line := drawLine(rt, &now, s)
+			if i == 0 {
+				line = drawLimits(rt)
+			}
 			script = append(script, line)
 			got, want := s.block(line), m.do(line)
 			if rt.Failed() {
@@ -30,6 +37,17 @@ func TestTheMachineDoesWhatTheModelDoes(t *testing.T) {
 			}
 		}
 	})
+	want, err := strconv.Atoi(flag.Lookup("rapid.checks").Value.String())
+	if err != nil || scripts < want {
+		t.Errorf("%d scripts were played, want %d (%v)", scripts, want, err)
+	}
+}
+
+// drawLimits draws how many may wait, mostly few, so that places are short.
+func drawLimits(rt *rapid.T) string {
+	here := rapid.SampledFrom([]int{1, 2, 3, 50}).Draw(rt, "waiters of a lock")
+	all := rapid.SampledFrom([]int{1, 2, 3, 4, 100}).Draw(rt, "waiters in all")
+	return fmt.Sprintf("limit waiters=%d all=%d", here, all)
 }
 
 // drawLine draws one line of a script in the language of the scenario files.

@@ -17,6 +17,7 @@ type waiter struct {
 	// so after its call was passed on.
 	thinking bool
 	due      timed // absent: end of its grace. Called: end of our patience
+	absence  absence
 }
 
 // eligible reports whether a free lock may go to w now.
@@ -72,16 +73,6 @@ func (q queue) first() *waiter {
 		}
 	}
 	return nil
-}
-
-// listening reports whether anybody is there who must not be passed.
-func (q queue) listening() bool {
-	for _, w := range q {
-		if w.req != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // page returns up to limit places after the first skip ones, as others may see them.

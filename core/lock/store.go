@@ -17,6 +17,9 @@ type Store interface {
 	//   - [ErrFull]: surely not applied, the store is clean and goes on;
 	//   - [ErrDeposed]: surely not applied, this table is no longer the owner;
 	//   - anything else: the outcome is unknown and the table is dead.
+	//
+	// A commit that has not begun may be given up when ctx ends, and is then of unknown
+	// outcome; one that has begun must not.
 	Commit(ctx context.Context, b *Batch) error
 }
 

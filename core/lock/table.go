@@ -17,7 +17,9 @@ type Config struct {
 	Level             Level
 	// Full, if not nil, reports whether the store has to save its last space for the
 	// ends of leases. Acquires are then refused before they reach the store. It must be
-	// quick, and safe to be called by many goroutines.
+	// true when a commit was refused with [ErrFull] until it is worth to try again; nil
+	// lets the table itself try now and then. It must be quick, and safe to be called by
+	// many goroutines.
 	Full func() bool
 	// Published, if not nil, is called by the loop after each commit, when the views
 	// show it and before anybody is answered. It must be quick.
@@ -67,9 +69,11 @@ type Table struct {
 	stuck     chan struct{} // closed when a drain is not answered in time: the disk hangs
 	done      chan struct{} // closed when the loop has ended
 	failed    atomic.Pointer[error]
+	begin     context.Context // of commits; it ends with a drain that is not answered in time
+	stopBegin context.CancelFunc
 
-	// While the disk is full, acquires are refused at the door but for one in a
-	// while, which finds out whether space is back.
+	// While the disk is full, and the store does not say so itself, acquires are refused
+	// at the door but for one in a while, which finds out whether space is back.
 	full      atomic.Bool
 	nextProbe atomic.Int64 // unix nanoseconds
 
@@ -93,9 +97,6 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 	if cfg.Published == nil {
 		cfg.Published = func() {}
 	}
-	if cfg.Full == nil {
-		cfg.Full = func() bool { return false }
-	}
 	s, err := store.Load(ctx)
 	if err != nil {
 		return nil, err
@@ -118,6 +119,7 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 		waits:    newHistogram(spanBounds),
 		holds:    newHistogram(spanBounds),
 	}
+	t.begin, t.stopBegin = context.WithCancel(context.Background())
 	t.publish()
 	t.m.finish()
 	go t.loop()
@@ -145,6 +147,7 @@ func (t *Table) Drain() {
 		time.AfterFunc(drainingPatience, func() {
 			if c.state.CompareAndSwap(asked, givenUp) {
 				close(t.stuck)
+				t.stopBegin()
 			}
 		})
 	})
@@ -200,6 +203,7 @@ func (t *Table) Stats() Stats {
 // loop is the one goroutine that feeds the machine.
 func (t *Table) loop() {
 	defer close(t.done)
+	defer t.stopBegin()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -278,8 +282,9 @@ func (t *Table) persist() error {
 	}
 	start := time.Now()
 	// The commit is not to be given up half-way, so it has no deadline. Callers have.
+	// Only a drain does not wait for a commit that cannot even begin.
 	t.rows = t.m.rows(t.rows[:0])
-	err := t.store.Commit(context.Background(), &Batch{Events: events, Rows: t.rows})
+	err := t.store.Commit(t.begin, &Batch{Events: events, Rows: t.rows})
 	clear(t.rows)
 	if err != nil {
 		return err

@@ -37,10 +37,15 @@ var (
 type MethodError struct {
 	Method string
 	Allow  string // as in the header of that name
+	Hint   string // which path was meant, perhaps; may be empty
 }
 
 func (e *MethodError) Error() string {
-	return "this path does not answer to " + e.Method + ", but to " + e.Allow
+	text := "this path does not answer to " + e.Method + ", but to " + e.Allow
+	if e.Hint != "" {
+		text += "; " + e.Hint
+	}
+	return text
 }
 
 // Answer is what a client is told about an error.

@@ -3,76 +3,131 @@ package sqlite
 import (
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"sync/atomic"
 	"time"
 )
 
 // ballast is space set aside for a full disk: a file that is deleted when there is
-// no other space left, so that leases can be released and expire.
+// no other space left, so that leases can be renewed, released and expire.
+//
+// Moving the WAL into the database may lengthen the database by all that is in the
+// WAL, so the reserve is larger than that.
 type ballast struct {
 	path string
-	size int64 // 0 or less: there is none
+	size int64 // wanted; 0 or less: there is none
 	// first is the pause before the first try to put the file back.
 	first time.Duration
-	// full says that a commit was refused, until the file is back.
-	full  bool
-	again time.Time     // when to try next to put it back
+	// full says that there was no space for something that had to be written, until
+	// the file is back. Unlike the rest it may be read by anybody at any time.
+	full atomic.Bool
+
+	held  int64         // how large the file is
+	least int64         // how large it has to be for full to end: as it was when it was dropped
+	again time.Time     // when to try next to enlarge it
 	pause time.Duration // between tries
 }
 
 const (
 	firstPause = time.Second
 	maxPause   = 30 * time.Second
+
+	smallReserve = 1 << 20 // one smaller than this is not worth having
+	mostSlack    = 4 << 20
 )
 
 // drop gives the space up.
 func (b *ballast) drop(now time.Time) {
+	if b.full.Load() {
+		if soon := now.Add(b.first); b.again.Before(soon) {
+			b.again = soon
+		}
+		return
+	}
 	if b.size > 0 {
 		os.Remove(b.path)
 	}
-	if !b.full {
-		b.lost(now)
-	}
+	b.full.Store(true)
+	b.held, b.least = 0, b.held
+	b.later(now)
 }
 
-// lost notes that the file is not there, and puts the next try off, each time for
-// longer.
-func (b *ballast) lost(now time.Time) {
-	b.full = true
+// later puts the next try off, each time for longer.
+func (b *ballast) later(now time.Time) {
 	b.pause = min(max(2*b.pause, b.first), maxPause)
 	b.again = now.Add(b.pause)
 }
 
-// due reports whether it is time to try to put the file back.
-func (b *ballast) due(now time.Time) bool { return b.full && !now.Before(b.again) }
+// wanting reports whether there is something to put back.
+func (b *ballast) wanting() bool { return b.full.Load() || b.held < b.size }
 
-// restore puts the file there. It asks for twice the space and gives half of it back:
-// a reserve made of the last free bytes would itself fill the disk.
-func (b *ballast) restore() error {
-	if b.size > 0 {
-		if fi, err := os.Stat(b.path); err != nil || fi.Size() != b.size {
-			if err := b.write(); err != nil {
-				os.Remove(b.path)
-				return err
-			}
-		}
+// due reports whether it is time to try to put it back.
+func (b *ballast) due(now time.Time) bool { return b.wanting() && !now.Before(b.again) }
+
+// restore makes the file as large as it should be, or else as large as there is space
+// for, and says what the better was refused for. A disk that was full stays so until
+// there is as much in reserve as was given up.
+func (b *ballast) restore(now time.Time) error {
+	err := b.enlarge()
+	if b.held >= b.least {
+		b.full.Store(false)
 	}
-	b.full, b.pause = false, 0
-	return nil
+	if b.wanting() {
+		b.later(now)
+	} else {
+		b.pause = 0
+	}
+	return err
 }
 
-// write fills the file with bytes no file system can store in less space.
-func (b *ballast) write() error {
-	f, err := os.OpenFile(b.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+// enlarge tries the whole size, then half of it, and so on.
+func (b *ballast) enlarge() (err error) {
+	if b.size <= 0 {
+		return nil
+	}
+	b.held = min(sizeOf(b.path), b.size)
+	least := max(b.least, min(b.size, smallReserve))
+	for size := b.size; size > b.held && size >= least; size /= 2 {
+		e := b.grow(size)
+		if e == nil {
+			b.held = size
+			return err
+		}
+		if err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// grow makes the file that large, or leaves it as it was. It asks for more space and
+// gives that back: a reserve made of the last free bytes would itself fill the disk.
+func (b *ballast) grow(size int64) error {
+	asked := size + min(size, mostSlack)
+	if err := checkSpace(filepath.Dir(b.path), asked-b.held); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(b.path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	noise := make([]byte, min(2*b.size, 1<<20))
+	if err := writeNoise(f, b.held, asked); err != nil {
+		f.Truncate(b.held)
+		return err
+	}
+	return f.Truncate(size)
+}
+
+// writeNoise fills a part of the file with bytes no file system can store in less
+// space.
+func writeNoise(f *os.File, from, to int64) error {
+	noise := make([]byte, min(to-from, 1<<20))
 	rand.NewChaCha8([32]byte{}).Read(noise)
-	for left := 2 * b.size; left > 0; left -= int64(len(noise)) {
-		if _, err := f.Write(noise[:min(left, int64(len(noise)))]); err != nil {
+	for at := from; at < to; at += int64(len(noise)) {
+		if _, err := f.WriteAt(noise[:min(to-at, int64(len(noise)))], at); err != nil {
 			return err
 		}
 	}
-	return f.Truncate(b.size)
+	return nil
 }

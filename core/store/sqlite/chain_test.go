@@ -204,7 +204,7 @@ func (c *chain) appendEvent(kind lock.Kind) {
 
 // until waits for something the table is to do by itself, or for its end.
 func (c *chain) until(what string, done func() bool) bool {
-	for limit := time.Now().Add(10 * time.Second); !done(); time.Sleep(50 * time.Microsecond) {
+	for limit := time.Now().Add(30 * time.Second); !done(); time.Sleep(50 * time.Microsecond) {
 		if c.tab.Err() != nil {
 			return false
 		}

@@ -10,11 +10,12 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Commit makes the batch durable; see [lock.Store]. It does not look at its context:
-// a commit that was begun is finished. After an error other than [lock.ErrFull] and
+// Commit makes the batch durable; see [lock.Store]. Where another process keeps the
+// database locked it waits to begin, until ctx ends or the store is closed. A commit
+// that was begun is finished. After an error other than [lock.ErrFull] and
 // [lock.ErrDeposed] the store accepts nothing more, since after a failed write nobody
 // knows what is on the disk.
-func (s *Store) Commit(_ context.Context, b *lock.Batch) error {
+func (s *Store) Commit(ctx context.Context, b *lock.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead != nil {
@@ -23,8 +24,10 @@ func (s *Store) Commit(_ context.Context, b *lock.Batch) error {
 	if err := s.accepts(b); err != nil {
 		return err
 	}
-	err := s.w.apply(b, s.cfg.clocks.read())
-	if err != nil {
+	if err := s.begin(ctx); err != nil {
+		return s.refuse(fmt.Errorf("begin: %w", err))
+	}
+	if err := s.w.apply(b, s.cfg.clocks.read()); err != nil {
 		return s.refuse(err)
 	}
 	s.head = b.Segment.Last

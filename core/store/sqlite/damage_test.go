@@ -119,7 +119,7 @@ func (m image) open(t *testing.T) ([]line, error) {
 	}
 	defer func() {
 		s.Close()
-		if took := time.Since(begun); took > 5*time.Second {
+		if took := time.Since(begun); took > time.Minute { // a search without an end
 			t.Errorf("it took %s", took)
 		}
 	}()

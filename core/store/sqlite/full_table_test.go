@@ -20,7 +20,7 @@ func TestTableOnAFullDisk(t *testing.T) {
 	dir := mountTmpfs(t, "12m")
 	s := open(t, Config{Path: filepath.Join(dir, "octostore.db"), walSize: 1 << 20, pause: time.Millisecond})
 	j := journal.New(s)
-	tab, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+	tab, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish, Full: s.Full})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 		return lock.Snapshot{}, fmt.Errorf("load %s: %w", s.path, asDamage(err))
 	}
 	s.head, s.loaded = snap.Head.Seq, true
+	s.w.busyTimeout(int(beginTimeout.Milliseconds())) // the start is over
 	return snap, nil
 }
 

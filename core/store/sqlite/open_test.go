@@ -48,58 +48,6 @@ func TestOneStorePerFile(t *testing.T) {
 	open(t, Config{Path: path})
 }
 
-func TestRefusedFiles(t *testing.T) {
-	made := func(t *testing.T, sql ...string) string {
-		path := newPath(t)
-		s := open(t, Config{Path: path})
-		for _, q := range sql {
-			if err := s.w.exec(q); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	for _, test := range []struct {
-		name string
-		path func(*testing.T) string
-		want error // nil: any
-	}{
-		{"made by a newer version", func(t *testing.T) string { return made(t, "PRAGMA user_version = 99") }, ErrNewer},
-		{"made by another program", func(t *testing.T) string { return made(t, "PRAGMA application_id = 7") }, ErrForeign},
-		{"made by a program without an id", func(t *testing.T) string { return made(t, "PRAGMA application_id = 0") }, ErrForeign},
-		{"no database", func(t *testing.T) string {
-			path := newPath(t)
-			if err := os.WriteFile(path, []byte(strings.Repeat("some text\n", 1000)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			return path
-		}, nil},
-		{"a directory", func(t *testing.T) string { return t.TempDir() }, nil},
-		{"in a directory that does not exist", func(t *testing.T) string { return filepath.Join(t.TempDir(), "no", "x.db") }, nil},
-		{"no path", func(*testing.T) string { return "" }, nil},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			path := test.path(t)
-			before, _ := os.ReadFile(path)
-			for range 2 { // the second would find a lock the first had left
-				_, err := Open(t.Context(), Config{Path: path})
-				if err == nil || errors.Is(err, ErrInUse) || test.want != nil && !errors.Is(err, test.want) {
-					t.Fatalf("Open = %v, want %v", err, test.want)
-				}
-				if path != "" && !strings.Contains(err.Error(), filepath.Base(path)) {
-					t.Errorf("error %q does not name the file", err)
-				}
-			}
-			if after, _ := os.ReadFile(path); string(after) != string(before) {
-				t.Error("the refused file was changed")
-			}
-		})
-	}
-}
-
 func TestFilesArePrivate(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path, Ballast: 4096})

@@ -3,22 +3,31 @@ package sqlite
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// A database that cannot be written to is refused at start, not at the first commit.
+// A database that cannot be written to is refused at start, not at the first commit,
+// and nothing is left beside it.
 func TestReadOnly(t *testing.T) {
 	m := makeImages(t).stopped
 	check := func(t *testing.T, path string) {
 		t.Helper()
-		_, err := Open(t.Context(), Config{Path: path})
+		before := filesIn(t, filepath.Dir(path))
+		s, err := Open(t.Context(), Config{Path: path})
+		if err == nil {
+			s.Close()
+		}
 		if err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("Open = %v, want an error that names the file", err)
 		}
 		t.Log(err)
+		if after := filesIn(t, filepath.Dir(path)); after != before {
+			t.Errorf("there are %s, and were %s", after, before)
+		}
 	}
 	t.Run("file", func(t *testing.T) {
 		path := filepath.Join(mountTmpfs(t, "4m"), "octostore.db")
@@ -41,15 +50,51 @@ func TestReadOnly(t *testing.T) {
 		}
 		check(t, path)
 	})
-	t.Run("permissions", func(t *testing.T) {
-		if os.Geteuid() == 0 {
-			t.Skip("root may write to any file")
+	for _, test := range []struct {
+		name      string
+		file, dir os.FileMode
+	}{
+		{"mode of the file", 0o444, 0o700},
+		{"mode of the directory", 0o600, 0o500},
+		{"unreadable file", 0o000, 0o700},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := newPath(t)
+			write(t, m.files, "", path)
+			dir := filepath.Dir(path)
+			if err := os.Chmod(path, test.file); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(dir, test.dir); err != nil {
+				t.Fatal(err)
+			}
+			defer os.Chmod(dir, 0o700) // so that it can be removed
+			boundByModes(t)
+			check(t, path)
+		})
+	}
+}
+
+// boundByModes makes the modes of files count for the rest of the test also where it
+// is run by root. Linux keeps privileges by thread, so the test stays on its own.
+func boundByModes(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var had [2]unix.CapUserData
+	if err := unix.Capget(&header, &had[0]); err != nil {
+		t.Fatal(err)
+	}
+	now := had
+	now[0].Effective &^= 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH
+	if err := unix.Capset(&header, &now[0]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Capset(&header, &had[0]); err != nil {
+			t.Error(err) // the thread ends with its goroutine
+			return
 		}
-		path := newPath(t)
-		write(t, m.files, "", path)
-		if err := os.Chmod(path, 0o400); err != nil {
-			t.Fatal(err)
-		}
-		check(t, path)
+		runtime.UnlockOSThread()
 	})
 }

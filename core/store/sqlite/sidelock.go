@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -11,30 +13,64 @@ import (
 // sideLock is what makes this process the only one that writes to a database: a
 // lock on a file beside it. The lock belongs to the open file, so it excludes a
 // second store in the same process too, and the system drops it when the process
-// dies. The file stays: deleting it would let two processes lock two files of one
-// name.
-type sideLock struct{ f *os.File }
+// dies. The file stays, but for one that was made for a database that is then
+// refused; so whoever has locked it looks whether it is still there.
+type sideLock struct {
+	f    *os.File
+	made bool // it was not there before
+}
 
 // takeSideLock returns the lock for the database at path, or [ErrInUse].
 func takeSideLock(path string) (*sideLock, error) {
 	name := path + "-lock"
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	for range 100 {
+		l, err := openSideLock(name)
+		if err != nil {
+			return nil, err
+		}
+		free, err := tryLock(l.f)
+		if err != nil {
+			l.release()
+			return nil, fmt.Errorf("lock %s: %w", name, err)
+		}
+		if !free {
+			defer l.release()
+			return nil, fmt.Errorf("%w%s (%s is locked)", ErrInUse, owner(l.f), name)
+		}
+		if !l.inPlace() { // a start that was refused took it away again
+			l.release()
+			continue
+		}
+		// The number is for people; the lock does not depend on it.
+		l.f.Truncate(0)
+		l.f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		return l, nil
+	}
+	return nil, fmt.Errorf("%s is replaced again and again", name)
+}
+
+func openSideLock(name string) (*sideLock, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		return &sideLock{f: f, made: true}, nil
+	}
+	if errors.Is(err, fs.ErrExist) {
+		f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	}
 	if err != nil {
 		return nil, err
 	}
-	free, err := tryLock(f)
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", name, err)
-	}
-	if !free {
-		defer f.Close()
-		return nil, fmt.Errorf("%w%s (%s is locked)", ErrInUse, owner(f), name)
-	}
-	// The number is for people; the lock does not depend on it.
-	f.Truncate(0)
-	f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	return &sideLock{f: f}, nil
+}
+
+// inPlace reports whether the locked file is still the one of its name.
+func (l *sideLock) inPlace() bool {
+	mine, err := l.f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(l.f.Name())
+	return err == nil && os.SameFile(mine, named)
 }
 
 // owner says who holds the lock, as far as the file tells.
@@ -48,3 +84,12 @@ func owner(f *os.File) string {
 }
 
 func (l *sideLock) release() { l.f.Close() }
+
+// abandon is release for a database that is refused: nothing is left beside it that
+// was not there before.
+func (l *sideLock) abandon() {
+	if l.made {
+		os.Remove(l.f.Name())
+	}
+	l.release()
+}

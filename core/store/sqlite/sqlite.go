@@ -49,8 +49,9 @@ type Config struct {
 	// Path is the database file. It is created, readable by its owner only, if
 	// there is none.
 	Path string
-	// Ballast is the size of the file kept in reserve for a full disk, in bytes;
-	// 0 means 1 MiB, less than 0 none.
+	// Ballast is the size of the file kept in reserve for a full disk, in bytes; 0
+	// means 20 MiB, less than 0 none. On a small disk it may be less: half of it, or a
+	// quarter, and so on.
 	Ballast int64
 	// Logger is told what the operator should know and no answer says: that the
 	// disk filled up, that it has space again. Nil means nobody is told.
@@ -76,16 +77,18 @@ type Store struct {
 	spare  ballast
 	pace   pace
 
-	readers readers
-	wake    chan struct{} // to the upkeep, capacity 1
-	stop    chan struct{}
-	upkeep  sync.WaitGroup
+	readers  readers
+	wake     chan struct{} // to the upkeep, capacity 1
+	stop     chan struct{} // closed when Close begins
+	stopOnce sync.Once
+	upkeep   sync.WaitGroup
 }
 
 // Open opens the database, which it creates or brings up to date as needed, and
 // makes this process the one that may write to it.
 //
-// It looks for damage first; a database it refuses is left as it is.
+// It looks for damage first; a database it refuses is left as it is, and nothing is
+// left beside it.
 //
 // Errors: [ErrInUse], [ErrNewer], [ErrForeign], [ErrDamaged], and those of the file
 // system.
@@ -97,6 +100,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if err := checkNames(path); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	held, err := takeSideLock(path)
 	if err != nil {
@@ -110,6 +116,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// defaultBallast is what a checkpoint may need, and a few MiB for what holders do
+// after it.
+const defaultBallast = 20 << 20
+
 // useOFDLocks asks SQLite for locks that survive the closing of another descriptor
 // of the same file. It works once per process, before the first file; where it does
 // not, SQLite's usual locks do.
@@ -120,7 +130,7 @@ func newStore(cfg Config, path string, held *sideLock) *Store {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Ballast == 0 {
-		cfg.Ballast = 1 << 20
+		cfg.Ballast = defaultBallast
 	}
 	if cfg.walSize == 0 {
 		cfg.walSize = defaultWAL
@@ -163,17 +173,6 @@ func (s *Store) start(ctx context.Context) error {
 	return s.startUpkeep()
 }
 
-// startSpare makes the reserve, unless it just had to be given up.
-func (s *Store) startSpare() {
-	if s.spare.full {
-		return
-	}
-	if err := s.spare.restore(); err != nil {
-		s.log.Warn("no space for the reserve against a full disk", "path", s.path, "error", err)
-		s.spare.lost(time.Now())
-	}
-}
-
 func (s *Store) startUpkeep() error {
 	mover, err := openMover(s.path)
 	if err != nil {
@@ -188,7 +187,7 @@ func (s *Store) abandon() {
 	if s.w != nil {
 		s.w.close()
 	}
-	s.lock.release()
+	s.lock.abandon()
 }
 
 // create makes an empty file for a database that does not exist yet, so that it is
@@ -226,32 +225,14 @@ func syncDir(path string) error {
 	return d.Sync()
 }
 
-// resolve returns the one path all names of a database file lead to, so that a
-// symbolic link is no way around the side lock.
-func resolve(path string) (string, error) {
-	if path == "" {
-		return "", errors.New("no path given")
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
-	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, filepath.Base(path)), nil
-}
-
-// Close waits for calls under way, moves everything into the database file, and
+// Close waits for calls under way, but for a commit that waits for another process
+// that keeps the database locked: that one fails. It moves everything into the database file, and
 // lets another process open it. After that the file is complete on its own, unless
 // another process is still reading it, as for a backup, or the disk is full: nothing
 // is lost then, but PATH-wal stays part of the database until the next start. The
 // Logger is told.
 func (s *Store) Close() error {
+	s.stopOnce.Do(func() { close(s.stop) })
 	s.mu.Lock()
 	if s.w == nil {
 		s.mu.Unlock()
@@ -261,7 +242,6 @@ func (s *Store) Close() error {
 	s.w, s.dead = nil, ErrClosed
 	s.mu.Unlock()
 
-	close(s.stop)
 	s.upkeep.Wait()
 	s.readers.close()
 	left, err := w.finish(dead != nil)
@@ -285,13 +265,4 @@ func sizeOf(path string) int64 {
 		return 0
 	}
 	return fi.Size()
-}
-
-// Full reports whether the disk is full: a commit was refused for lack of space, or
-// there was none for the reserve at the start, and the reserve could not be put back
-// since.
-func (s *Store) Full() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.spare.full
 }

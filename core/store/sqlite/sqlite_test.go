@@ -26,6 +26,9 @@ func open(t testing.TB, cfg Config) *Store {
 	if cfg.walSize == 0 {
 		cfg.walSize = 64 << 10
 	}
+	if cfg.Ballast == 0 {
+		cfg.Ballast = 256 << 10
+	}
 	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -58,10 +58,12 @@ func (p *pace) insists() bool {
 
 // afterCommit wakes the upkeep if there is something for it to do.
 func (s *Store) afterCommit() {
-	move := s.pace.after(s.w.walFrames())
-	if !move && !s.spare.due(time.Now()) {
-		return
+	if s.pace.after(s.w.walFrames()) {
+		s.wakeUpkeep()
 	}
+}
+
+func (s *Store) wakeUpkeep() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -76,6 +78,7 @@ func (s *Store) keepUp(mover *conn) {
 		case <-s.stop:
 			return
 		case <-s.wake:
+		case <-s.retry():
 		}
 		s.moveWAL(mover)
 		s.restoreSpare()
@@ -106,10 +109,15 @@ func (s *Store) moveWAL(mover *conn) {
 	if s.dead != nil {
 		return
 	}
-	if err == nil || passing(err) {
+	full := failedWith(err, sqlite3.SQLITE_FULL)
+	if err == nil || passing(err) && !full {
 		err = s.moveRest()
+		full = failedWith(err, sqlite3.SQLITE_FULL)
 	}
-	if err != nil && !passing(err) {
+	switch {
+	case full:
+		s.makeRoom(err)
+	case err != nil && !passing(err):
 		s.dead = err
 	}
 }
@@ -120,7 +128,7 @@ func (s *Store) moveRest() error {
 		return s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE)
 	}
 	s.w.busyTimeout(int(insistFor.Milliseconds()))
-	defer s.w.busyTimeout(int(busyTimeout.Milliseconds()))
+	defer s.w.busyTimeout(int(beginTimeout.Milliseconds()))
 	return s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_RESTART)
 }
 

@@ -33,7 +33,8 @@ const defaultWAL = 32 + 4060*(24+4096)
 
 var errReadOnly = errors.New("this process may read the file, but not write to it")
 
-// Waiting for the lock of another process: its backup, or somebody's sqlite3.
+// How long a start waits for the lock of another process: its backup, or somebody's
+// sqlite3.
 const busyTimeout = 10 * time.Second
 
 func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err error) {
@@ -44,8 +45,7 @@ func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err er
 	w := &writer{conn: c}
 	defer func() {
 		if err != nil {
-			w.leaveWAL() // a refused database stays as it is
-			w.close()
+			w.closeRefused(path)
 		}
 	}()
 	if c.readOnly() {
@@ -118,6 +118,15 @@ func (w *writer) close() error {
 	return w.conn.close()
 }
 
+// closeRefused leaves a refused database as it is. SQLite makes a WAL to read with
+// where there is none, and takes that one away again.
+func (w *writer) closeRefused(path string) {
+	if sizeOf(path+"-wal") > 0 {
+		w.leaveWAL()
+	}
+	w.close()
+}
+
 // finish closes the connection. Closing the last connection moves the WAL into the
 // database and deletes it; after a failure it is left for the next start, which
 // knows best what of it counts. It is also left where another process is still
@@ -135,11 +144,9 @@ func (w *writer) finish(failed bool) (left, err error) {
 	return left, cmp.Or(err, w.close())
 }
 
-// apply makes one transaction of the batch: its segment and the final rows.
+// apply adds the batch to the transaction that has begun, its segment and the final
+// rows, and commits it.
 func (w *writer) apply(b *lock.Batch, now instant) error {
-	if err := w.begin.run(); err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
 	if err := w.checkHead(b.Prev.Seq); err != nil {
 		return err
 	}

@@ -1,0 +1,185 @@
+package transport
+
+import (
+	"bufio"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/transport/api"
+)
+
+// lineOf returns method and path of a request a route answers to.
+func (rt *route) lineOf(method string) string {
+	return method + " " + strings.Replace(rt.pattern, "{name}", "some/lock", 1)
+}
+
+// What holds for one route holds for all of them.
+func TestEveryRouteIsStrict(t *testing.T) {
+	s := newServer(t, setup{})
+	for _, rt := range routeTable() {
+		t.Run(rt.id, func(t *testing.T) {
+			line := rt.lineOf(rt.method)
+			s.do(t, line+"?colour=red", onPurpose).wantInvalid("colour")
+			s.do(t, line+"?colour", onPurpose).wantInvalid("colour")
+			s.do(t, line+"?=x", onPurpose).wantInvalid("")
+			s.do(t, line+"?a=%zz", onPurpose).wantInvalid("query")
+			if rt.method == http.MethodGet {
+				s.do(t, line, formBody("limit=5"), onPurpose).wantInvalid("body")
+				s.do(t, line, jsonBody("{}"), onPurpose).wantInvalid("body")
+				s.do(t, line, body("text/plain", "   "), onPurpose).wantInvalid("body")
+			}
+			for f := range numFields {
+				if name := fieldNames[f]; rt.fields.has(f) && f != fieldMetadata {
+					s.do(t, line+"?"+name+"=7&"+name+"=7", onPurpose).wantInvalid(name)
+				} else if f != fieldMetadata {
+					s.do(t, line+"?"+name+"=7", onPurpose).wantInvalid(name)
+				}
+			}
+		})
+	}
+}
+
+func TestEveryRouteKnowsItsMethods(t *testing.T) {
+	s := newServer(t, setup{})
+	for _, rt := range routeTable() {
+		allow := strings.Join(rt.methods(), ", ")
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"} {
+			if rt.answers(method) {
+				continue
+			}
+			line := rt.lineOf(method)
+			if got := s.do(t, line).want(405, api.CodeMethodNotAllowed).header.Get("Allow"); got != allow {
+				t.Errorf("%s: Allow is %q, want %q", line, got, allow)
+			}
+		}
+	}
+}
+
+// HEAD is told what GET is told, without the body.
+func TestEveryGETAnswersToHEAD(t *testing.T) {
+	s := newServer(t, setup{})
+	addr := listening(t, s)
+	for _, rt := range routeTable() {
+		if rt.method != http.MethodGet {
+			continue
+		}
+		w := dial(t, s, addr)
+		w.raw(rt.lineOf("HEAD") + " HTTP/1.1\r\nHost: localhost\r\n\r\n" + rt.lineOf("HEAD") + "?x=y HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		for _, want := range []int{200, 400} {
+			resp, err := http.ReadResponse(w.r, &http.Request{Method: http.MethodHead})
+			if err != nil {
+				t.Fatalf("%s: %v", rt.id, err)
+			}
+			if resp.StatusCode != want || resp.Header.Get("Content-Type") == "" || resp.Header.Get("X-Request-Id") == "" {
+				t.Errorf("HEAD of %s: %d %v, want %d", rt.id, resp.StatusCode, resp.Header, want)
+			}
+		}
+	}
+}
+
+// A lock cannot have a name that ends in a verb, however it is written: it could not
+// be told from what is to be done with another lock.
+func TestNamesAtTheirBorders(t *testing.T) {
+	for line, want := range map[string]string{
+		"POST /v1/locks/a/acquire/acquire":           "name",
+		"POST /v1/locks/a/acquire/release":           "name",
+		"POST /v1/locks/a/watch/acquire":             "name",
+		"POST /v1/locks/a/%61cquire/acquire":         "name",
+		"POST /v1/locks/a%2Facquire%2Facquire":       "name",
+		"POST /v1/locks/a%2F/acquire":                "name",
+		"POST /v1/locks/%2Fa/acquire":                "name",
+		"POST /v1/locks/a%252Fb/acquire":             "name",
+		"POST /v1/locks/%2e%2e/a/acquire":            "name",
+		"POST /v1/locks/a/%2E/acquire":               "name",
+		"POST /v1/locks/a/../acquire":                "name",
+		"POST /v1/locks/./acquire":                   "name",
+		"POST /v1/locks/a%3Fttl=5/acquire":           "name",
+		"POST /v1/locks/a%00/acquire":                "name",
+		"POST /v1/locks/a;v=1/acquire":               "name",
+		"POST /v1/locks/caf%C3%A9/acquire":           "name",
+		"POST /v1/locks/" + long(65) + "/acquire":    "name",
+		"POST /v1/locks/.../acquire":                 "",
+		"POST /v1/locks/.env/acquire":                "",
+		"POST /v1/locks/a./acquire":                  "",
+		"POST /v1/locks/a/..b/acquire":               "",
+		"POST /v1/locks/ACQUIRE/acquire":             "",
+		"POST /v1/locks/acquire/x/acquire":           "",
+		"POST /v1/locks/acquire/release/x%2Facquire": "",
+		"POST /v1/locks/x/%61%63quire":               "",
+		"POST /v1/locks/" + long(64) + "/acquire":    "",
+	} {
+		s := newServer(t, setup{})
+		if want == "" {
+			s.do(t, line).want(200)
+			continue
+		}
+		s.do(t, line, onPurpose).wantInvalid(want)
+	}
+}
+
+// What a body is called does not matter, unless it is called something that it is not.
+func TestContentTypes(t *testing.T) {
+	for _, test := range []struct {
+		contentType, content string
+		field                string // empty: fine
+	}{
+		{"application/x-www-form-urlencoded", "ttl=5", ""},
+		{"APPLICATION/JSON; charset=utf-8", `{"ttl":5}`, ""},
+		{"application/xml", `{"ttl":5}`, ""},
+		{"text/plain", "ttl=5", ""},
+		{"", "ttl=5", ""},
+		{"no type at all", "ttl=5", ""},
+		{"application/json", "ttl=5", "body"},
+		{"application/json", "[]", "body"},
+		{"application/json", `"ttl"`, "body"},
+		{"application/json", "null", "body"},
+		{"multipart/form-data; boundary=x", "--x\r\n\r\n--x--", "body"},
+		{"application/xml", "<ttl>5</ttl>", "<ttl>5</ttl>"},
+		{"application/x-www-form-urlencoded", "5", "5"},
+		{"application/x-www-form-urlencoded", "ttl=5\nwait=5", "ttl"},
+		{"application/x-www-form-urlencoded", "\xef\xbb\xbf{\"ttl\":5}", "\ufeff{\"ttl\":5}"},
+	} {
+		s := newServer(t, setup{})
+		got := s.do(t, "POST /v1/locks/a/acquire", body(test.contentType, test.content), onPurpose)
+		if test.field != "" {
+			got.wantInvalid(test.field)
+			continue
+		}
+		if g := got.grant(); g.TTLMS != 5000 {
+			t.Errorf("%q %q: ttl_ms is %d", test.contentType, test.content, g.TTLMS)
+		}
+	}
+}
+
+// What is no request is answered before there is one: without a problem document and
+// without a request id.
+func TestWhatIsNoRequestHasNoID(t *testing.T) {
+	s := newServer(t, setup{})
+	addr := listening(t, s)
+	for request, want := range map[string]int{
+		"GET /healthz HTTP/1.1\r\n\r\n":                                       400, // no host
+		"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n": 400,
+		"GET /healthz HTTP/1.1\r\nHost: localhost\r\na b: c\r\n\r\n":          400,
+		"GET /a%zz HTTP/1.1\r\nHost: localhost\r\n\r\n":                       400,
+		"hello\r\n\r\n": 400,
+		"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 32<<10) + "\r\n\r\n": 431,
+		"GET /healthz HTTP/3.0\r\nHost: localhost\r\n\r\n":                                           505,
+		"GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n":                501,
+		"GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: a miracle\r\n\r\n":                      417,
+	} {
+		w := dial(t, s, addr)
+		w.raw(request)
+		_ = w.conn.SetReadDeadline(time.Now().Add(soon))
+		resp, err := http.ReadResponse(bufio.NewReader(w.conn), nil)
+		if err != nil {
+			t.Errorf("%.60q: %v", request, err)
+			continue
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want || resp.Header.Get("X-Request-Id") != "" || resp.Header.Get("Content-Type") == "application/problem+json" {
+			t.Errorf("%.60q: %d %v, want %d", request, resp.StatusCode, resp.Header, want)
+		}
+	}
+}
