@@ -18,11 +18,20 @@ type chain struct {
 	opening opening
 	count   int64
 	at      int               // line of the newest good record; 0: none in this export
-	before  [sha256.Size]byte // hash of the record before the newest good one
+	before  lock.Head         // the record before the newest good one
 }
 
 func (c *chain) fault(seq lock.Seq, format string, args ...any) error {
 	return &Fault{Line: c.lines.number, Seq: seq, Problem: fmt.Sprintf(format, args...)}
+}
+
+// newest is a fault of the newest record that seemed good. It no longer counts as such.
+func (c *chain) newest(format string, args ...any) error {
+	d := &c.v.verdict
+	f := &Fault{Line: c.at, Seq: d.Last, Problem: fmt.Sprintf(format, args...)}
+	d.Records--
+	d.Last = c.before.Seq
+	return f
 }
 
 // record checks the next line: that it is the record that follows.
@@ -42,7 +51,7 @@ func (c *chain) record(line []byte) error {
 	if v.verdict.Records == 0 {
 		v.begin, v.verdict.First = prev, l.Seq
 	}
-	c.before, v.last = v.last, sha256.Sum256(line)
+	c.before, v.last = lock.Head{Seq: v.verdict.Last, Hash: v.last}, sha256.Sum256(line)
 	c.at = c.lines.number
 	c.count++
 	v.verdict.Records++
@@ -67,8 +76,8 @@ func (c *chain) follows(l *Line, prev string) error {
 		}
 		return nil
 	}
-	if c.at > 1 && c.count > 1 && prev == encoding.EncodeToString(c.before[:]) {
-		return &Fault{Line: c.at, Seq: last, Problem: "it was inserted: the next record follows from the one before it"}
+	if c.at > 1 && c.count > 1 && prev == encoding.EncodeToString(c.before.Hash[:]) {
+		return c.newest("it was inserted: the next record follows from the one before it")
 	}
 	return c.broken(l)
 }
@@ -80,20 +89,17 @@ func (c *chain) broken(l *Line) error {
 	seq, kind, own := l.Seq, l.Kind, sha256.Sum256(l.Bytes) // the line is gone at the next
 	follower, line, intact := c.lookAhead(own)
 	here := &Fault{Line: number, Seq: seq}
-	before := &Fault{Line: c.at, Seq: last}
 	switch {
 	case follower != 0:
 		here.Problem = fmt.Sprintf("it was inserted, moved here or changed: the record that follows %d comes later, in line %d", last, line)
 	case seq <= last:
 		here.Problem = fmt.Sprintf("it was inserted or moved here: it does not come after %d", last)
 	case !intact:
-		here.Problem = "it was changed: neither does it follow from the record before, nor the next from it"
+		return c.newest("it was changed, or %d after it was: that does not follow from it, nor the next from that", seq)
 	case seq == last+1:
-		before.Problem = "it was changed: the record after it has another hash of it"
-		return before
+		return c.newest("it was changed: the record after it has another hash of it")
 	case kind == lock.Started: // only there numbers jump in good order
-		before.Problem = fmt.Sprintf("it was changed, or records between it and %d were dropped", seq)
-		return before
+		return c.newest("it was changed, or records between it and %d were dropped", seq)
 	default:
 		here.Problem = fmt.Sprintf("it does not follow from %d: records between them were dropped, or %d was changed", last, last)
 	}
@@ -153,7 +159,7 @@ func (c *chain) close(line []byte, opened [sha256.Size]byte) error {
 	case e.Records != c.count:
 		return c.fault(0, "the export has %d records; its closing line says %d", c.count, e.Records)
 	case c.count > 0 && e.Hash != encoding.EncodeToString(v.last[:]):
-		return &Fault{Line: c.at, Seq: v.verdict.Last, Problem: "it was changed: the closing line has another hash of it"}
+		return c.newest("it was changed: the closing line has another hash of it")
 	case !isSigned(line, v.verdict.Key):
 		return c.fault(0, "the closing line is not signed by the key %s", FormatKey(v.verdict.Key))
 	case !canonical(line, e):

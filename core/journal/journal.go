@@ -57,20 +57,27 @@ type Journal struct {
 	committed []lock.Segment     // not published yet
 	key       ed25519.PrivateKey // signs checkpoints and exports; set by Load
 
-	published atomic.Uint64
-	cut       atomic.Pointer[lock.Head] // newest event that is pruned away
+	// Readers take no lock, so however many there are the writer never waits for one.
+	view atomic.Pointer[view]
+	cut  atomic.Pointer[lock.Head] // newest event that is pruned away
 
-	mu     sync.Mutex // held for moments only
-	ring   ring
-	wake   chan struct{} // closed to wake readers; nil while nobody waits
-	closed bool
+	closing sync.Once
+	closed  chan struct{}
+}
+
+// view is what readers see. It does not change; the next one takes its place.
+type view struct {
+	head lock.Seq
+	ring ring
+	next chan struct{} // closed when the next view is there
 }
 
 // New returns a journal kept in store. The caller closes the store, after the
 // journal.
 func New(store Store) *Journal {
-	j := &Journal{store: store}
+	j := &Journal{store: store, closed: make(chan struct{})}
 	j.cut.Store(new(lock.Head))
+	j.view.Store(&view{next: make(chan struct{})})
 	return j
 }
 
@@ -89,10 +96,7 @@ func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
 	}
 	j.cut.Store(&cut)
 	j.head = s.Head
-	j.published.Store(uint64(s.Head.Seq))
-	j.mu.Lock()
-	j.ring.reset(s.Head.Seq)
-	j.mu.Unlock()
+	j.show(ring{base: s.Head.Seq})
 	return s, nil
 }
 
@@ -115,27 +119,23 @@ func (j *Journal) Publish() {
 	if len(j.committed) == 0 {
 		return
 	}
-	j.mu.Lock()
+	recent := j.view.Load().ring
 	for _, s := range j.committed {
-		j.ring.add(s)
+		recent.add(s)
 	}
-	j.published.Store(uint64(j.head.Seq))
-	j.wakeReaders()
-	j.mu.Unlock()
+	j.show(recent)
 	clear(j.committed)
 	j.committed = j.committed[:0]
 }
 
-// wakeReaders needs mu.
-func (j *Journal) wakeReaders() {
-	if j.wake != nil {
-		close(j.wake)
-		j.wake = nil
-	}
+// show lets readers see up to the head, and wakes those who wait.
+func (j *Journal) show(recent ring) {
+	last := j.view.Swap(&view{head: j.head.Seq, ring: recent, next: make(chan struct{})})
+	close(last.next)
 }
 
 // Head returns the sequence number of the newest published event, 0 for none.
-func (j *Journal) Head() lock.Seq { return lock.Seq(j.published.Load()) }
+func (j *Journal) Head() lock.Seq { return j.view.Load().head }
 
 // Oldest returns the cursor from which everything that is left can be read: the
 // newest event that was pruned away, 0 for none.
@@ -150,11 +150,11 @@ func (j *Journal) PublicKey() ed25519.PublicKey { return j.key.Public().(ed25519
 // shared: do not change their bytes. A [*PrunedError] means that what comes next is
 // gone.
 func (j *Journal) Scan(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
-	head := j.Head()
-	if after >= head {
+	v := j.view.Load()
+	if after >= v.head {
 		return nil, nil
 	}
-	found, err := j.read(ctx, after, events)
+	found, err := j.read(ctx, v, after, events)
 	if err != nil {
 		return nil, err
 	}
@@ -164,18 +164,15 @@ func (j *Journal) Scan(ctx context.Context, after lock.Seq, events int) ([]lock.
 		return nil, &PrunedError{Oldest: oldest}
 	}
 	for i, s := range found {
-		if s.First > head {
+		if s.First > v.head {
 			return found[:i], nil
 		}
 	}
 	return found, nil
 }
 
-func (j *Journal) read(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
-	j.mu.Lock()
-	recent, ok := j.ring.after(after, events)
-	j.mu.Unlock()
-	if ok {
+func (j *Journal) read(ctx context.Context, v *view, after lock.Seq, events int) ([]lock.Segment, error) {
+	if recent, ok := v.ring.after(after, events); ok {
 		return recent, nil
 	}
 	return j.store.Segments(ctx, after, events)
@@ -185,23 +182,14 @@ func (j *Journal) read(ctx context.Context, after lock.Seq, events int) ([]lock.
 // ctx's error if it ends first, [ErrClosed] if the journal does.
 func (j *Journal) Wait(ctx context.Context, after lock.Seq) error {
 	for {
-		j.mu.Lock()
-		if j.Head() > after {
-			j.mu.Unlock()
+		v := j.view.Load()
+		if v.head > after {
 			return nil
 		}
-		if j.closed {
-			j.mu.Unlock()
-			return ErrClosed
-		}
-		if j.wake == nil {
-			j.wake = make(chan struct{})
-		}
-		wake := j.wake
-		j.mu.Unlock()
-
 		select {
-		case <-wake:
+		case <-v.next:
+		case <-j.closed:
+			return ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -210,9 +198,6 @@ func (j *Journal) Wait(ctx context.Context, after lock.Seq) error {
 
 // Close wakes all readers for good. It does not close the store.
 func (j *Journal) Close() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.closed = true
-	j.wakeReaders()
+	j.closing.Do(func() { close(j.closed) })
 	return nil
 }

@@ -2,14 +2,14 @@ package journal
 
 import "github.com/octostore/octostore/core/lock"
 
-// ring holds the newest segments, about RingEvents events in all.
+// ring holds the newest segments, about RingEvents events in all. Copies share what is
+// in them: a segment is added behind what older copies can see, and one that is dropped
+// is let go with the array it lies in.
 type ring struct {
 	base     lock.Seq // everything after this one is in segments
 	segments []lock.Segment
 	events   int
 }
-
-func (r *ring) reset(head lock.Seq) { *r = ring{base: head} }
 
 func (r *ring) add(s lock.Segment) {
 	r.segments = append(r.segments, s)
@@ -20,10 +20,7 @@ func (r *ring) add(s lock.Segment) {
 		r.base = r.segments[drop].Last
 		drop++
 	}
-	if drop > 0 {
-		clear(r.segments[:drop]) // let the bytes go
-		r.segments = r.segments[drop:]
-	}
+	r.segments = r.segments[drop:]
 }
 
 // after answers a scan, or false if it has to go further back than the ring.

@@ -65,7 +65,8 @@ type Table struct {
 	rows    []Row      // the loop's own, used again
 
 	drainOnce sync.Once
-	draining  chan struct{} // closed by Drain
+	draining  context.Context // ended by drain
+	drain     context.CancelFunc
 	stuck     chan struct{} // closed when a drain is not answered in time: the disk hangs
 	done      chan struct{} // closed when the loop has ended
 	failed    atomic.Pointer[error]
@@ -111,15 +112,15 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 		inbox: newInbox(),
 		m:     newMachine(cfg, s, time.Now()),
 
-		draining: make(chan struct{}),
-		stuck:    make(chan struct{}),
-		done:     make(chan struct{}),
-		batches:  newHistogram(batchBounds),
-		commits:  newHistogram(commitBound),
-		waits:    newHistogram(spanBounds),
-		holds:    newHistogram(spanBounds),
+		stuck:   make(chan struct{}),
+		done:    make(chan struct{}),
+		batches: newHistogram(batchBounds),
+		commits: newHistogram(commitBound),
+		waits:   newHistogram(spanBounds),
+		holds:   newHistogram(spanBounds),
 	}
 	t.begin, t.stopBegin = context.WithCancel(context.Background())
+	t.draining, t.drain = context.WithCancel(context.Background())
 	t.publish()
 	t.m.finish()
 	go t.loop()
@@ -139,7 +140,7 @@ func (t *Table) Close() error {
 // releases go on until Close.
 func (t *Table) Drain() {
 	t.drainOnce.Do(func() {
-		close(t.draining)
+		t.drain()
 		c := newCommand(doDrain, "", Origin{})
 		if t.inbox.put(c) != nil {
 			return // closed: there is no waiter left
@@ -154,17 +155,10 @@ func (t *Table) Drain() {
 }
 
 // Draining reports whether [Table.Drain] has been called.
-func (t *Table) Draining() bool {
-	select {
-	case <-t.draining:
-		return true
-	default:
-		return false
-	}
-}
+func (t *Table) Draining() bool { return t.draining.Err() != nil }
 
-// Drained is closed when [Table.Drain] is called.
-func (t *Table) Drained() <-chan struct{} { return t.draining }
+// UntilDrain returns a context that ends when [Table.Drain] is called.
+func (t *Table) UntilDrain() context.Context { return t.draining }
 
 // Done is closed when the table has stopped: after [Table.Close], or by itself when
 // a commit failed in a way that leaves its outcome unknown. [Table.Err] tells which.

@@ -11,6 +11,13 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
+// segmentsAfter reads the segments after an event. They do not overlap, so only the
+// last one that begins at or before ?1 can hold events on both sides of it. Whether it
+// does is decided once it is known to be sound: a damaged one must not be passed over.
+const segmentsAfter = `SELECT first, last, count, time, bytes, sum FROM segments
+	WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0)
+	ORDER BY first`
+
 // readers is a pool of read-only connections, opened when first needed.
 type readers struct {
 	path   string
@@ -83,12 +90,7 @@ func openReader(path string) (*reader, error) {
 		c.close()
 		return nil, err
 	}
-	// Segments do not overlap, so only the last one that begins at or before ?1 can
-	// hold events on both sides of it. Whether it does is decided once it is known to be
-	// sound: a damaged one must not be passed over.
-	s, err := c.prepare(`SELECT first, last, count, time, bytes, sum FROM segments
-		WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0)
-		ORDER BY first`)
+	s, err := c.prepare(segmentsAfter)
 	if err != nil {
 		c.close()
 		return nil, err
