@@ -30,6 +30,8 @@ type storage interface {
 	journal.Store
 	Sizes() (db, wal int64)
 	Used(ctx context.Context) (int64, error) // bytes that hold something
+	// Full reports whether its last space has to be saved for those who hold a lock.
+	Full() bool
 	Close() error
 }
 
@@ -123,6 +125,7 @@ func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 		MaxWaiters:        cfg.MaxWaiters,
 		MaxWaitersPerLock: cfg.MaxWaitersPerLock,
 		Level:             auditLevels[cfg.AuditLevel],
+		Full:              s.store.Full,
 		Published:         s.journal.Publish,
 	})
 	s.table = table

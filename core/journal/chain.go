@@ -17,8 +17,8 @@ type chain struct {
 	lines   *lineReader
 	opening opening
 	count   int64
-	at      int               // line of the newest good record; 0: none in this export
-	before  lock.Head         // the record before the newest good one
+	at      int       // line of the newest good record; 0: none in this export
+	before  lock.Head // the record before the newest good one
 }
 
 func (c *chain) fault(seq lock.Seq, format string, args ...any) error {

@@ -21,7 +21,7 @@ type Replay struct {
 
 // Held is a lease as records tell of it.
 type Held struct {
-	Record           // of its grant or its last renewal
+	Record            // of its grant or its last renewal
 	Granted time.Time // zero: before the first record
 }
 
