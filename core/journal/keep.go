@@ -190,13 +190,17 @@ func (k *Keeper) obsolete(ctx context.Context) (cut lock.Head, cause string, err
 	return cut, cause, err
 }
 
-// excess returns by how many bytes the store is too large.
+// excess returns how many bytes of the store have to go: none, or as many as make it a
+// little smaller than it may be, so that it takes a while until it is too large again.
 func (k *Keeper) excess(ctx context.Context) (int64, error) {
 	if k.cfg.Used == nil || k.cfg.Size == 0 {
 		return 0, nil
 	}
 	used, err := k.cfg.Used(ctx)
-	return used - k.cfg.Size, err
+	if err != nil || used <= k.cfg.Size {
+		return 0, err
+	}
+	return used - k.cfg.Size + k.cfg.Size/32, nil
 }
 
 func (r *Retention) forgets(s lock.Segment, now time.Time, excess int64) bool {

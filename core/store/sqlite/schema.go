@@ -53,19 +53,24 @@ var migrations = []string{
 	-- cut: up to where segments have been pruned; not there before the first time.`,
 }
 
-// migrate brings the schema of a new or older file up to date, each step in a
-// transaction of its own. The file has passed checkOrigin and checkVersion.
+// migrate brings the schema of a new or older file up to date, in one transaction. The
+// file has passed checkOrigin and checkVersion.
 func migrate(c *conn) error {
 	version, err := c.intOf("PRAGMA user_version")
 	if err != nil {
 		return err
 	}
-	for v := int(version); v < len(migrations); v++ {
-		if err := c.transact(func() error { return step(c, v) }); err != nil {
-			return fmt.Errorf("migrate the schema to version %d: %w", v+1, err)
-		}
+	if int(version) == len(migrations) {
+		return nil
 	}
-	return nil
+	return c.transact(func() error {
+		for v := int(version); v < len(migrations); v++ {
+			if err := step(c, v); err != nil {
+				return fmt.Errorf("migrate the schema to version %d: %w", v+1, err)
+			}
+		}
+		return nil
+	})
 }
 
 // checkVersion refuses a file that a newer program has migrated.

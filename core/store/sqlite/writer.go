@@ -303,6 +303,9 @@ func writeZeros(path string, size int64) error {
 		return err
 	}
 	defer f.Close()
+	// The file was cut just now. Were that not on the disk yet when power goes, zeros
+	// could lie among what was in it before, which looks like damage.
+	err = f.Sync()
 	zeros := make([]byte, 4096)
 	for left := size; left > 0 && err == nil; left -= int64(len(zeros)) {
 		_, err = f.Write(zeros[:min(left, int64(len(zeros)))])
