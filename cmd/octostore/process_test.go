@@ -22,7 +22,7 @@ type process struct {
 
 	mu   sync.Mutex
 	log  []logLine
-	raw  []byte // as it was written
+	raw  []byte        // as it was written
 	news chan struct{} // closed when log grows
 	done chan struct{} // closed when the process has ended
 }
