@@ -72,7 +72,7 @@ func TestALineSaysWhatHappenedAndNoSecret(t *testing.T) {
 	for i, want := range []string{
 		`{"seq":7,"time":"2026-03-04T12:00:00.123456Z","kind":"granted","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"waited_ms":1,"token_id":"tk1","remote_addr":"127.0.0.1:9","user_agent":"curl/8","request_id":"r1","notes":[{"policy":"freeze","key":"window","value":"none"}],"prev":""}`,
 		`{"seq":8,"time":"2026-03-04T12:00:01.123456Z","kind":"renewed","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"expires_at":"2026-03-04T12:01:00.123456Z","token_id":"tk1","remote_addr":"127.0.0.1:9","user_agent":"curl/8","prev":"` + hash(lines[0]) + `"}`,
-		`{"seq":9,"time":"2026-03-04T12:00:02.123456Z","kind":"broken","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"held_ms":2000,"by":"ops","cause":"stuck","prev":"` + hash(lines[1]) + `"}`,
+		`{"seq":9,"time":"2026-03-04T12:00:02.123456Z","kind":"broken","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"held_ms":2000,"by":"ops","cause":"stuck","prev":"` + hash(lines[1]) + `"}`,
 		`{"seq":12,"time":"2026-03-04T12:00:03.123456Z","kind":"stopped","prev":"` + hash(lines[2]) + `"}`,
 	} {
 		if lines[i] != want {

@@ -108,7 +108,9 @@ func appendLease(b []byte, e *lock.Event) []byte {
 	b = appendText(b, "holder", l.Holder)
 	b = appendText(b, "reason", l.Reason)
 	b = appendMetadata(b, l.Metadata)
-	b = appendMillis(b, "ttl_ms", l.TTL)
+	if !e.Kind.Ends() {
+		b = appendMillis(b, "ttl_ms", l.TTL)
+	}
 	b = appendMillis(b, "waited_ms", e.Waited)
 	switch {
 	case e.Kind == lock.Renewed:

@@ -48,7 +48,11 @@ var migrations = []string{
 		key   TEXT PRIMARY KEY,
 		value ANY NOT NULL
 	) WITHOUT ROWID, STRICT;`,
-	`-- meta also has:
+	`-- Many segments have one event; then span takes no space, which last did.
+	ALTER TABLE segments RENAME COLUMN last TO span; -- last - first
+	UPDATE segments SET span = span - first, sum = iif(sum < 1 << 31, sum, sum - (1 << 32)); -- signed is shorter
+
+	-- meta also has:
 	-- signing_key: what checkpoints and exports are signed with.
 	-- cut: up to where segments have been pruned; not there before the first time.`,
 }

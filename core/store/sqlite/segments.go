@@ -14,7 +14,7 @@ import (
 // segmentsAfter reads the segments after an event. They do not overlap, so only the
 // last one that begins at or before ?1 can hold events on both sides of it. Whether it
 // does is decided once it is known to be sound: a damaged one must not be passed over.
-const segmentsAfter = `SELECT first, last, count, time, bytes, sum FROM segments
+const segmentsAfter = `SELECT first, first + span, count, time, bytes, sum FROM segments
 	WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0)
 	ORDER BY first`
 
