@@ -61,7 +61,7 @@ func appendLine(b []byte, e *lock.Event, prev lock.Head, key ed25519.PrivateKey)
 	b = append(b, `{"seq":`...)
 	b = strconv.AppendUint(b, uint64(e.Seq), 10)
 	b = append(b, `,"time":"`...)
-	b = e.Time.UTC().AppendFormat(b, TimeFormat)
+	b = appendTime(b, e.Time)
 	b = append(b, `","kind":"`...)
 	b = append(b, e.Kind...)
 	b = append(b, '"')
@@ -115,7 +115,7 @@ func appendLease(b []byte, e *lock.Event) []byte {
 	switch {
 	case e.Kind == lock.Renewed:
 		b = append(b, `,"expires_at":"`...)
-		b = l.ExpiresAt.UTC().AppendFormat(b, TimeFormat)
+		b = appendTime(b, l.ExpiresAt)
 		b = append(b, '"')
 	case e.Kind.Ends():
 		b = appendMillis(b, "held_ms", e.Time.Sub(l.GrantedAt))
@@ -179,6 +179,36 @@ func appendMillis(b []byte, member string, d time.Duration) []byte {
 	return strconv.AppendInt(b, d.Milliseconds(), 10)
 }
 
+// appendTime appends t in TimeFormat. It is AppendFormat by hand, which takes a tenth
+// of all the time of sealing otherwise.
+func appendTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 1000 || year > 9999 {
+		return t.AppendFormat(b, TimeFormat)
+	}
+	hour, minute, second := t.Clock()
+	b = strconv.AppendInt(b, int64(year), 10)
+	b = append(b, '-')
+	b = appendTwo(b, int(month))
+	b = append(b, '-')
+	b = appendTwo(b, day)
+	b = append(b, 'T')
+	b = appendTwo(b, hour)
+	b = append(b, ':')
+	b = appendTwo(b, minute)
+	b = append(b, ':')
+	b = appendTwo(b, second)
+	b = append(b, '.')
+	micros := t.Nanosecond() / 1000
+	b = appendTwo(b, micros/10000)
+	b = appendTwo(b, micros/100%100)
+	b = appendTwo(b, micros%100)
+	return append(b, 'Z')
+}
+
+func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
+
 // appendText appends a string member, or nothing if it is empty.
 func appendText(b []byte, member, s string) []byte {
 	if s == "" {
@@ -197,7 +227,12 @@ const hexDigits = "0123456789abcdef"
 // are not UTF-8 become U+FFFD, so that every line is valid JSON.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
-	for i := 0; i < len(s); {
+	plain := 0
+	for plain < len(s) && s[plain] >= ' ' && s[plain] < utf8.RuneSelf && s[plain] != '"' && s[plain] != '\\' {
+		plain++
+	}
+	b = append(b, s[:plain]...)
+	for i := plain; i < len(s); {
 		c := s[i]
 		switch {
 		case c == '"' || c == '\\':
