@@ -230,6 +230,9 @@ func (c *crashCheck) post(client *http.Client, path, lease string, into any) (in
 	if err != nil {
 		return 0, err
 	}
+	if slowDisk(answer{status: resp.StatusCode, body: string(body)}) {
+		return resp.StatusCode, errSlowDisk // as good as no answer
+	}
 	if into != nil && resp.StatusCode == 200 {
 		err = json.Unmarshal(body, into)
 	}

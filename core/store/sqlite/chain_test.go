@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -235,9 +236,11 @@ func (c *chain) handOver(name lock.Name) {
 		return
 	}
 	var waiters sync.WaitGroup
+	var answered atomic.Bool // refused at the door of a full disk, or after its second
 	for i := range 2 {
 		waiters.Go(func() {
 			g, err := c.acquire(name, time.Minute, time.Second)
+			answered.Store(true)
 			if err != nil {
 				return
 			}
@@ -247,7 +250,7 @@ func (c *chain) handOver(name lock.Name) {
 			}
 			c.release(g)
 		})
-		c.until("it waits", func() bool { return c.tab.Get(name).Waiters > i })
+		c.until("it waits or is answered", func() bool { return answered.Load() || c.tab.Get(name).Waiters > i })
 	}
 	if c.release(g) != nil {
 		c.release(g) // a full disk refused it, and has space again
