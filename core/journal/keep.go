@@ -125,11 +125,12 @@ func (k *Keeper) prune(ctx context.Context) {
 	}
 }
 
-// report logs a failure once until it is over. A full disk is reported by others.
+// report logs a failure once until it is over: it may be for want of a file descriptor.
+// A full disk is reported by others.
 func (k *Keeper) report(ctx context.Context, err error) {
 	failing := err != nil && ctx.Err() == nil && !errors.Is(err, lock.ErrFull) && !errors.Is(err, lock.ErrClosed)
 	if failing && !k.failing {
-		k.cfg.Logger.Error("the journal could not be pruned", "err", err)
+		k.cfg.Logger.Warn("the journal could not be pruned; trying again every second", "err", err)
 	}
 	k.failing = failing
 }

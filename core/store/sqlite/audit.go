@@ -158,16 +158,16 @@ func (w *writer) prune(cut lock.Head) (more bool, err error) {
 
 // Used returns how many bytes of the database file hold something. What pruning
 // removes is used again before the file grows.
-func (s *Store) Used(ctx context.Context) (int64, error) {
-	r, err := s.readers.take(ctx)
+func (s *Store) Used(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead != nil {
+		return 0, s.dead
+	}
+	pages, err := s.w.intOf("SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
 	if err != nil {
 		return 0, err
 	}
-	defer s.readers.put(r)
-	pages, err := r.intOf("SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
-	if err != nil {
-		return 0, err
-	}
-	size, err := r.intOf("PRAGMA page_size")
+	size, err := s.w.intOf("PRAGMA page_size")
 	return pages * size, err
 }
