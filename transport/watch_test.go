@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
@@ -206,4 +207,24 @@ func TestManySlowWatchersSlowNoCommit(t *testing.T) {
 			late.want("granted", fmt.Sprintf("w/%t/%d", crowd, i))
 		}
 	}
+}
+
+// A watch on which nothing happens says something every fifteen seconds, with its place.
+func TestAQuietWatchHasAHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, setup{})
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+		defer cancel()
+		rec := newRecorded()
+		r := newRequest("GET /v1/events?prefix=deploy/", []option{during(ctx)})
+		go func() {
+			time.Sleep(20 * time.Second)
+			s.acquire(t, "other") // is not for this client, but moves its place
+		}()
+		serve(s, rec, r.http())
+		beats := strings.Split(strings.TrimSuffix(rec.Body.String(), "\n\n"), "\n\n")
+		if len(beats) != 4 || beats[0] != beats[1] || beats[1] == beats[2] || !strings.HasPrefix(beats[3], ":\nid: ") {
+			t.Errorf("got %q", beats)
+		}
+	})
 }

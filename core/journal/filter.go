@@ -13,22 +13,22 @@ type Decision string
 
 // Decisions, and the kinds that are one.
 const (
-	Allow Decision = "allow" // granted
-	Deny  Decision = "deny"  // denied, conflict
-	Error Decision = "error" // policy_error
+	DecisionAllow Decision = "allow" // granted
+	DecisionDeny  Decision = "deny"  // denied, conflict
+	DecisionError Decision = "error" // policy_error
 )
 
 // Decisions returns every decision there is.
-func Decisions() []Decision { return []Decision{Allow, Deny, Error} }
+func Decisions() []Decision { return []Decision{DecisionAllow, DecisionDeny, DecisionError} }
 
 func decisionOf(k lock.Kind) Decision {
 	switch k {
 	case lock.Granted:
-		return Allow
+		return DecisionAllow
 	case lock.Denied, lock.Conflict:
-		return Deny
+		return DecisionDeny
 	case lock.PolicyError:
-		return Error
+		return DecisionError
 	}
 	return ""
 }
