@@ -56,8 +56,8 @@ type Export struct {
 	end    lock.Seq
 	opened [sha256.Size]byte
 	count  int64
-	last   lock.Segment // the newest that was given out, for its hash
-	more   bool         // the limit, or until, ended it
+	last   string // hash of the newest line that was given out
+	more   bool   // the limit, or until, ended it
 	ended  bool
 	buf    []byte
 }
@@ -124,16 +124,24 @@ func (e *Export) Next(ctx context.Context) ([][]byte, error) {
 // whole gives out segments as they are, up to the limits.
 func (e *Export) whole(page []lock.Segment) [][]byte {
 	var out [][]byte
+	var newest lock.Segment
 	for _, s := range page {
 		s = e.cut(s)
 		if s.Count > 0 {
-			e.last = s
+			newest = s
 			e.count += int64(s.Count)
 			out = append(out, s.Bytes)
 		}
 		if e.ended {
 			break
 		}
+	}
+	if newest.Count > 0 {
+		head, err := HeadOf(newest)
+		if err != nil {
+			panic(err) // segments end with a newline
+		}
+		e.last = encoding.EncodeToString(head.Hash[:])
 	}
 	return out
 }
@@ -200,15 +208,9 @@ func (e *Export) Closing() []byte {
 		End:     true,
 		Records: e.count,
 		Last:    FormatCursor(e.reader.After()),
+		Hash:    e.last,
 		More:    e.more,
 		Opening: encoding.EncodeToString(e.opened[:]),
-	}
-	if e.last.Count > 0 {
-		last, err := HeadOf(e.last)
-		if err != nil {
-			panic(err) // segments end with a newline
-		}
-		c.Hash = encoding.EncodeToString(last.Hash[:])
 	}
 	line := mustMarshal(c)
 	if e.Verifiable() {

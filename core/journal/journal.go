@@ -150,11 +150,17 @@ func (j *Journal) PublicKey() ed25519.PublicKey { return j.key.Public().(ed25519
 // shared: do not change their bytes. A [*PrunedError] means that what comes next is
 // gone.
 func (j *Journal) Scan(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
+	return j.scan(ctx, after, events, nil)
+}
+
+// scan is Scan, except that what it has to read is put into buf, if that is not nil, by
+// stores that can.
+func (j *Journal) scan(ctx context.Context, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error) {
 	v := j.view.Load()
 	if after >= v.head {
 		return nil, nil
 	}
-	found, err := j.read(ctx, v, after, events)
+	found, err := j.read(ctx, v, after, events, buf)
 	if err != nil {
 		return nil, err
 	}
@@ -171,9 +177,12 @@ func (j *Journal) Scan(ctx context.Context, after lock.Seq, events int) ([]lock.
 	return found, nil
 }
 
-func (j *Journal) read(ctx context.Context, v *view, after lock.Seq, events int) ([]lock.Segment, error) {
+func (j *Journal) read(ctx context.Context, v *view, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error) {
 	if recent, ok := v.ring.after(after, events); ok {
 		return recent, nil
+	}
+	if store, ok := j.store.(recycler); ok && buf != nil {
+		return store.SegmentsInto(ctx, after, events, buf)
 	}
 	return j.store.Segments(ctx, after, events)
 }

@@ -17,6 +17,7 @@ const pageEvents = 1000
 type Reader struct {
 	j     *Journal
 	after lock.Seq
+	buf   []byte
 }
 
 // From returns a reader of what comes after the given event.
@@ -26,10 +27,11 @@ func (j *Journal) From(after lock.Seq) *Reader { return &Reader{j: j, after: aft
 func (r *Reader) After() lock.Seq { return r.after }
 
 // Next returns the next page: segments whose lines all come after what was read
-// before. None means that there is nothing newer yet. The bytes are shared. Errors:
+// before. None means that there is nothing newer yet. The bytes may be shared, and are good until the next
+// call. Errors:
 // [*PrunedError], [ErrClosed], and those of the store.
 func (r *Reader) Next(ctx context.Context) ([]lock.Segment, error) {
-	page, err := r.j.Scan(ctx, r.after, pageEvents)
+	page, err := r.j.scan(ctx, r.after, pageEvents, &r.buf)
 	if err != nil || len(page) == 0 {
 		return nil, err
 	}

@@ -7,6 +7,12 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
+// recycler is a [Store] that can read into memory that is used again, which matters to
+// those who read much.
+type recycler interface {
+	SegmentsInto(ctx context.Context, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error)
+}
+
 // Store is where a journal is kept, together with the leases its events lead to.
 // Load and Commit are called by one goroutine at a time; the others by any number,
 // at any time between Open and Close.

@@ -20,7 +20,7 @@ type Inspection struct {
 
 // Inspect reads a database, whether a server runs on it or not, without changing
 // anything. If each is not nil it is given all segments after the given event, in
-// order. All is of one moment. Errors: [ErrNewer], [ErrForeign], [ErrDamaged], and those
+// order, each good until it returns. All is of one moment. Errors: [ErrNewer], [ErrForeign], [ErrDamaged], and those
 // of the file system and of each.
 func Inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Segment) error) (Inspection, error) {
 	useOFDLocks()
@@ -79,12 +79,14 @@ func (w *writer) eachSegment(ctx context.Context, after lock.Seq, each func(lock
 	}
 	defer q.close()
 	q.bindInt(1, int64(after))
+	var buf []byte
 	for {
 		more, err := q.step()
 		if err != nil || !more {
 			return err
 		}
-		g, err := readSegment(q, &w.sums)
+		buf = buf[:0]
+		g, err := readSegment(q, &w.sums, &buf)
 		if err != nil {
 			return err
 		}

@@ -96,7 +96,7 @@ func (w *writer) readHead() (lock.Head, error) {
 	if err != nil || !more {
 		return lock.Head{}, err
 	}
-	newest, err := readSegment(q, &w.sums)
+	newest, err := readSegment(q, &w.sums, new([]byte))
 	if err != nil {
 		return lock.Head{}, err
 	}
