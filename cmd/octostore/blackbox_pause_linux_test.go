@@ -41,6 +41,10 @@ func TestALeaseThatLapsedDuringAPauseIsOver(t *testing.T) {
 	first := waits(t, p, "a", "&ttl=60s", 1)
 	second := waits(t, p, "a", "&ttl=60s", 2)
 	renewing, releasing := newCaller(t, p.Addr), newCaller(t, p.Addr)
+	for _, c := range []*caller{renewing, releasing} {
+		// A connection that has never said anything would be closed after the pause.
+		expect(t, c.ask("/v1/locks/b/release", lease), 409, `"not_held"`)
+	}
 
 	during := make(chan error, 2)
 	go func() {
