@@ -157,8 +157,9 @@ func TestAFullDiskKeepsFromPruning(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		time.Sleep(time.Hour - 10*time.Second) // now nobody knows yet that it is full
 		store.refuse.Store(true)
-		time.Sleep(2 * time.Hour)
+		time.Sleep(time.Hour)
 		synctest.Wait()
 		if j.Oldest() != 0 {
 			t.Errorf("pruned up to %d without a record of it", j.Oldest())
