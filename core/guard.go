@@ -124,9 +124,10 @@ func (s *Service) recordRefusal(ctx context.Context, a lock.Acquisition, refusal
 		Kind:      lock.PolicyError,
 		Actor:     a.Actor,
 		RequestID: a.RequestID,
+		TraceID:   a.TraceID,
 		Cause:     refusal.Error(),
 		Lease: &lock.Lease{
-			Name: a.Name, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason, Metadata: a.Metadata,
+			Name: a.Name, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason, Metadata: a.Metadata, TTL: a.TTL,
 		},
 	}
 	if _, denied := refusal.(*DeniedError); denied {

@@ -17,7 +17,7 @@ func (m *machine) settle(e *entry) {
 // end ends the lease of e and hands the lock on in the same batch.
 func (m *machine) end(e *entry, kind Kind, by Origin, cause string) Ended {
 	h := e.held
-	m.record(Event{Kind: kind, Lease: h.lease, Actor: by.Actor, RequestID: by.RequestID, Cause: cause})
+	m.record(Event{Kind: kind, Lease: h.lease, Actor: by.Actor, RequestID: by.RequestID, TraceID: by.TraceID, Cause: cause})
 	over := Ended{Lease: h.lease, Held: m.now.Sub(h.lease.GrantedAt)}
 	if kind == Released {
 		m.released.add(m.now, h.lease.Token, release{account: h.lease.Account, held: over.Held})
@@ -65,7 +65,7 @@ func (m *machine) renew(c *command) {
 		lease.ExpiresAt, lease.TTL = end, ttl
 	}
 	h.lease = &lease
-	m.record(Event{Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, Notes: c.notes})
+	m.record(Event{Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, TraceID: c.origin.TraceID, Notes: c.notes})
 	m.setHeld(e, &h)
 	m.answer(c, reply{lease: &lease})
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"sync"
@@ -69,6 +70,10 @@ func (c *chain) Load(ctx context.Context) (lock.Snapshot, error) { return c.s.Lo
 func (c *chain) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
 	return c.s.Segments(ctx, after, events)
 }
+
+func (c *chain) Key(ctx context.Context) (ed25519.PrivateKey, error) { return c.s.Key(ctx) }
+func (c *chain) Cut(ctx context.Context) (lock.Head, error)          { return c.s.Cut(ctx) }
+func (c *chain) Prune(ctx context.Context, cut lock.Head) error      { return c.s.Prune(ctx, cut) }
 
 func (c *chain) Commit(ctx context.Context, b *lock.Batch) error {
 	c.mu.Lock()
