@@ -15,7 +15,7 @@ import (
 // for what is recorded until the checkpoint is.
 const (
 	CheckpointEvery   = time.Minute
-	checkpointRecords = 8192 // so that there are never 10,000 without
+	checkpointRecords = 4096 // so that there are never 10,000 without, even where this goroutine has to wait for its turn
 )
 
 // Recorder records an event that changes no lease; a lock.Table is one.
@@ -77,14 +77,15 @@ func (k *Keeper) Close() error {
 
 // sign makes checkpoints until ctx ends.
 func (k *Keeper) sign(ctx context.Context, signed lock.Seq) {
+	own := false // signed is a number of this run
 	for {
-		k.untilDue(ctx, signed)
+		k.untilDue(ctx, signed, own)
 		if ctx.Err() != nil {
 			return
 		}
 		seq, err := k.checkpoint(ctx)
 		if err == nil {
-			signed = seq
+			signed, own = seq, true
 			continue
 		}
 		if sleep(ctx, time.Second) != nil || errors.Is(err, lock.ErrClosed) {
@@ -94,16 +95,18 @@ func (k *Keeper) sign(ctx context.Context, signed lock.Seq) {
 }
 
 // untilDue waits for something new, and then for a minute or many records more,
-// whatever comes first.
-func (k *Keeper) untilDue(ctx context.Context, signed lock.Seq) {
+// whatever comes first. Numbers jump at the start of a server, and only there.
+func (k *Keeper) untilDue(ctx context.Context, signed lock.Seq, own bool) {
 	if k.cfg.Journal.Wait(ctx, signed) != nil {
 		sleep(ctx, time.Second) // the journal is closed; soon so is the keeper
 		return
 	}
+	if !own {
+		signed = k.cfg.Journal.Head()
+	}
 	most, cancel := context.WithTimeout(ctx, CheckpointEvery)
 	defer cancel()
-	// Numbers jump at a start only, and this began after it.
-	_ = k.cfg.Journal.Wait(most, k.cfg.Journal.Head()+checkpointRecords)
+	_ = k.cfg.Journal.Wait(most, signed+checkpointRecords)
 }
 
 func (k *Keeper) checkpoint(ctx context.Context) (lock.Seq, error) {

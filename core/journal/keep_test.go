@@ -85,8 +85,8 @@ func TestThereAreNeverTenThousandRecordsWithoutACheckpoint(t *testing.T) {
 			}
 			most = max(most, since)
 		}
-		if most >= 10_000 || k.count(t, lock.Checkpoint) != 2 {
-			t.Errorf("%d records in a row without a checkpoint, %d checkpoints", most, k.count(t, lock.Checkpoint))
+		if n := k.count(t, lock.Checkpoint); most >= 10_000 || n < 2 || n > 5 {
+			t.Errorf("%d records in a row without a checkpoint, %d checkpoints", most, n)
 		}
 	})
 }
