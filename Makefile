@@ -45,6 +45,10 @@ race: ## Run the tests with the race detector (needs a C compiler)
 simulate: ## Simulate SEEDS (10000) runs of the table on failing stores with misbehaving clients
 	$(GO) test -count=1 -v -timeout 60m -run 'Simulation$$' ./core/lock -simulate.seeds $(SEEDS)
 
+.PHONY: torture
+torture: ## The long runs of docs/guarantees.md, or one: STAGE=seeds cuts faults kills …
+	.ci/torture $(STAGE)
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (10s)
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r dirname | sort -u); do \

@@ -11,11 +11,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/octostore/octostore/core/lock"
 )
 
 var update = flag.Bool("update", false, "write what the server answers into testdata/*.txt")
@@ -27,6 +29,8 @@ var update = flag.Bool("update", false, "write what the server answers into test
 //	... 10s pass
 //	... b waits                  (the request is sent; its answer comes later)
 //	... b is answered            (instead of a request)
+//	... the disk fills up        (its last space is saved for holders)
+//	... there is space again
 //	POST /v1/locks/deploy/acquire?ttl=60s
 //	Octostore-Lease: <lease 1>
 //
@@ -70,11 +74,13 @@ type conversation struct {
 	server  *server
 	leases  []string
 	waiting map[string]chan answer
+	full    atomic.Bool
 }
 
 // converse plays a script and returns it with the answers as they were.
 func converse(t *testing.T, script string) string {
-	c := &conversation{t: t, server: newServer(t, setup{}), waiting: map[string]chan answer{}}
+	c := &conversation{t: t, waiting: map[string]chan answer{}}
+	c.server = newServer(t, setup{lock: lock.Config{Full: c.full.Load}})
 	intro, steps, _ := strings.Cut(script, "## ")
 	var out strings.Builder
 	out.WriteString(intro)
@@ -93,6 +99,8 @@ var (
 	beginning = regexp.MustCompile(`^\.\.\. (\S+) waits$`)
 	answered  = regexp.MustCompile(`^\.\.\. (\S+) is answered$`)
 	stopping  = regexp.MustCompile(`^\.\.\. the server begins to stop$`)
+	filling   = regexp.MustCompile(`^\.\.\. the disk fills up$`)
+	emptying  = regexp.MustCompile(`^\.\.\. there is space again$`)
 )
 
 // play does one step and returns the answer, empty if it is yet to come.
@@ -112,6 +120,10 @@ func (c *conversation) play(step string) string {
 			synctest.Wait() // what is due in this very instant happens first
 		case stopping.MatchString(line):
 			c.server.table.Drain()
+		case filling.MatchString(line):
+			c.full.Store(true)
+		case emptying.MatchString(line):
+			c.full.Store(false)
 		case beginning.MatchString(line):
 			later = beginning.FindStringSubmatch(line)[1]
 		case answered.MatchString(line):

@@ -42,11 +42,12 @@ func TestWhatTheStoreCannotDoIsSaid(t *testing.T) {
 		status int
 		code   api.Code
 		health int
+		ready  int
 		level  string
 	}{
-		{"the disk is full", lock.ErrFull, 507, api.CodeStorageFull, 200, "level=WARN"},
-		{"somebody else owns the table", lock.ErrDeposed, 503, api.CodeMoved, 503, ""},
-		{"nobody knows", errors.New("canary: /var/lib/secret.db: input/output error"), 503, api.CodeOutcomeUnknown, 503, "level=WARN"},
+		{"the disk is full", lock.ErrFull, 507, api.CodeStorageFull, 200, 503, "level=WARN"},
+		{"somebody else owns the table", lock.ErrDeposed, 503, api.CodeMoved, 503, 503, ""},
+		{"nobody knows", errors.New("canary: /var/lib/secret.db: input/output error"), 503, api.CodeOutcomeUnknown, 503, 503, "level=WARN"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -58,7 +59,7 @@ func TestWhatTheStoreCannotDoIsSaid(t *testing.T) {
 				t.Errorf("the answer shows the inside: %s", a.body)
 			}
 			s.do(t, "GET /healthz").want(test.health)
-			s.do(t, "GET /readyz").want(test.health)
+			s.do(t, "GET /readyz").want(test.ready)
 			if got := strings.Count(log.String(), "request failed"); (got == 1) != (test.level != "") || !strings.Contains(log.String(), test.level) {
 				t.Errorf("logged %d times:\n%s", got, log.String())
 			}

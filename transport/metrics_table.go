@@ -28,7 +28,8 @@ var (
 	descBatch       = describe("octostore_batch_events", "Events in a batch that became durable together.")
 	descFullCommits = describe("octostore_commits_without_space_total", "Batches that were refused because the disk was full.")
 	descDraining    = describe("octostore_draining", "1 while new acquires are refused because the server is stopping.")
-	descServing     = describe("octostore_serving", "1 while changes can be made.")
+	descFull        = describe("octostore_full", "1 while new acquires are refused because the disk is full.")
+	descServing     = describe("octostore_serving", "1 until the server fails in a way that only a new start mends.")
 	descDB          = describe("octostore_database_bytes", "Size of the database file.")
 	descWAL         = describe("octostore_wal_bytes", "Size of the write-ahead log.")
 )
@@ -36,7 +37,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (c *tableCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descHeld, descWaiters, descWait, descHold, descCommit, descBatch, descFullCommits, descDraining, descServing, descDB, descWAL,
+		descHeld, descWaiters, descWait, descHold, descCommit, descBatch, descFullCommits, descDraining, descFull, descServing, descDB, descWAL,
 	} {
 		ch <- d
 	}
@@ -51,6 +52,7 @@ func (c *tableCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descHeld, float64(s.Held))
 	gauge(descWaiters, float64(s.Waiters))
 	gauge(descDraining, oneIf(c.service.Draining()))
+	gauge(descFull, oneIf(c.service.Full()))
 	gauge(descServing, oneIf(c.service.Serving() == nil))
 	ch <- prometheus.MustNewConstMetric(descFullCommits, prometheus.CounterValue, float64(s.FullCommits))
 	ch <- constHistogram(descWait, s.Waits)

@@ -29,14 +29,15 @@ Everything else there is:
 
     /openapi.yaml   the whole API
     /metrics        numbers for Prometheus
-    /healthz        200 while the server can make changes
-    /readyz         200 while it takes new locks
+    /healthz        200 unless the server has failed and has to be started again
+    /readyz         200 while it grants locks: it is neither stopping nor out of disk space
 `...)
 	x.reply(http.StatusOK, typeText)
 	return nil
 }
 
-// health says whether the server can make changes: 200 while it can.
+// health says whether the server can go on: 503 once it has failed for good. Stopping,
+// or a full disk, is no failure: those who hold a lock can renew it and give it back.
 func (x *exchange) health() error {
 	if x.api.service.Serving() != nil {
 		return x.status503(api.Failing)
@@ -44,13 +45,15 @@ func (x *exchange) health() error {
 	return x.healthy()
 }
 
-// ready says whether the server takes new locks: 200 while it does.
+// ready says whether the server grants locks: 200 while it does.
 func (x *exchange) ready() error {
 	switch {
 	case x.api.service.Draining():
 		return x.status503(api.Draining)
 	case x.api.service.Serving() != nil:
 		return x.status503(api.Failing)
+	case x.api.service.Full():
+		return x.status503(api.StorageFull)
 	}
 	return x.healthy()
 }

@@ -9,8 +9,10 @@ var (
 	inJournal   = []string{"-short ./core/journal"}
 	inMemory    = []string{"-short ./core/store/memory"}
 	inSQLite    = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
+	inPowerCuts = []string{"-short -run=PowerCut ./core/store/sqlite"}
 	inTransport = []string{"-short ./transport"}
 	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
+	inPauses    = []string{"-run=APauseHeldUp ./cmd/octostore"} // the process is stopped and goes on
 	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore"}
 )
 
@@ -139,8 +141,8 @@ var queueMutants = []mutant{
 	},
 	{
 		name: "departures-last", file: "core/lock/machine.go",
-		old:    "	m.departures(left)\n	m.settleDue()\n	n := 0\n	for n < len(commands) && !m.full() {\n		m.step(commands[n])\n		n++\n	}\n",
-		new:    "	m.settleDue()\n	n := 0\n	for n < len(commands) && !m.full() {\n		m.step(commands[n])\n		n++\n	}\n	m.departures(left)\n",
+		old:    "	if gone = m.departures(left); gone < len(left) {\n		return gone, 0\n	}\n	m.settleDue()\n	for taken < len(commands) && !m.full() {\n		m.step(commands[taken])\n		taken++\n	}\n",
+		new:    "	m.settleDue()\n	for taken < len(commands) && !m.full() {\n		m.step(commands[taken])\n		taken++\n	}\n	gone = m.departures(left)\n",
 		breaks: "somebody known to be gone is granted the lock",
 		tests:  inLock,
 	},

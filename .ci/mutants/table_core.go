@@ -229,7 +229,7 @@ var storeMutants = []mutant{
 		old:    "PRAGMA synchronous = FULL",
 		new:    "PRAGMA synchronous = NORMAL",
 		breaks: "a power cut loses what was acknowledged",
-		tests:  inSQLite,
+		tests:  inPowerCuts,
 	},
 	{
 		name: "remaining-by-wall-clock", file: "core/store/sqlite/load.go",

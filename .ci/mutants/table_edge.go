@@ -10,6 +10,13 @@ var edgeMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
+		name: "lapsed-in-a-pause-handed-out", file: "transport/acquire.go",
+		old:    "if !x.lasts(grant.Lease) {",
+		new:    "if false && !x.lasts(grant.Lease) {",
+		breaks: "a server that stood still answers 200 for a lease that ended meanwhile",
+		tests:  inPauses,
+	},
+	{
 		name: "granted-to-the-gone", file: "transport/acquire.go",
 		old:    "	if x.context().Err() != nil {\n		return lock.ErrGone",
 		new:    "	if false {\n		return lock.ErrGone",

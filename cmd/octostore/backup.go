@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -15,9 +16,15 @@ func backupCommand() *cobra.Command {
 		Short: "Copy the database to a new file, while a server runs or not",
 		Long: "Copy the database (OCTOSTORE_DB) to a new file, and check the copy. A server may be\n" +
 			"running on it. Keep the copy as secret as the database: it holds the keys that\n" +
-			"lease ids are made with. To restore, stop the server and put the copy in the\n" +
-			"place of the database.",
-		Args: cobra.ExactArgs(1),
+			"lease ids are made with. To restore, stop the server, put the copy in the place of\n" +
+			"the database, and remove the file whose name is that of the database and -wal, if\n" +
+			"there is one: it belongs to the old database.",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("backup takes one argument, the file to copy the database to")
+			}
+			return nil
+		},
 	}
 	envFile := envFileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

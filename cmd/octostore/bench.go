@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"log/slog"
 	"os"
 	"time"
 
@@ -123,7 +122,7 @@ func ceilingServerCommand() *cobra.Command {
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			tuneProcess(slog.New(slog.DiscardHandler), 0) // as the server it is compared with
+			tuneProcess() // as the server it is compared with
 			return bench.ServeCeiling(cmd.Context(), cmd.OutOrStdout())
 		},
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -93,7 +95,13 @@ func (c *crowd) holders(do func(holder *caller, i int) error) error {
 // releaseAll gives back what the crowd waits for.
 func (c *crowd) releaseAll() error {
 	return c.holders(func(holder *caller, i int) error {
-		got := holder.ask("/v1/locks/" + c.held[i].Name + "/release?lease_id=" + c.held[i].LeaseID)
+		ask := func() answer {
+			return holder.ask("/v1/locks/" + c.held[i].Name + "/release?lease_id=" + c.held[i].LeaseID)
+		}
+		got := ask()
+		for began := time.Now(); strings.Contains(got.body, `"outcome_unknown"`) && time.Since(began) < crowdTime; {
+			got = ask() // a slow disk: ask again, as the answer says
+		}
 		if got.status != 200 {
 			return fmt.Errorf("release %s: %d %s %v", c.held[i].Name, got.status, got.body, got.err)
 		}
@@ -279,8 +287,9 @@ func TestAbandonedWaitsLeaveNoGhosts(t *testing.T) {
 	var wg sync.WaitGroup
 	for h := range 4 * hands {
 		wg.Go(func() {
-			rng := rand.New(rand.NewPCG(1, uint64(h)))
-			for at := next.Add(1); at <= int64(n) && !t.Failed(); at = next.Add(1) {
+			rng := rand.New(rand.NewPCG(cmp.Or(*tortureSeed, 1), uint64(h)))
+			for abandoned.Load() < int64(n) && !t.Failed() {
+				at := next.Add(1)
 				i := rng.IntN(locks)
 				most := [...]time.Duration{0, patient, patience(rng), patience(rng)}[at%4]
 				token, err := queueBriefly(p, fmt.Sprintf("g/%d", i), most)
@@ -299,8 +308,8 @@ func TestAbandonedWaitsLeaveNoGhosts(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d waits: %d abandoned, %d had their turn", n, abandoned.Load(), turns.Load())
-	if abandoned.Load() < int64(n/4) || turns.Load() < int64(n/4) {
+	t.Logf("%d waits: %d abandoned, %d had their turn", next.Load(), abandoned.Load(), turns.Load())
+	if abandoned.Load() < int64(n) || turns.Load() < int64(n/4) {
 		t.Error("of four, one has to hang up and one to have its turn")
 	}
 	waitUntil(t, "nobody waits", func() bool { return metric(p, "octostore_waiters") == 0 })

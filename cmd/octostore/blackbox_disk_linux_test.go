@@ -20,10 +20,10 @@ type smallDisk struct {
 	fillers int
 }
 
-func newSmallDisk(t *testing.T) *smallDisk {
+func newSmallDisk(t *testing.T, size string) *smallDisk {
 	t.Helper()
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=40m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
 		t.Skipf("SKIP: cannot mount a small file system (needs root): %v", err)
 	}
 	t.Cleanup(func() {
@@ -149,7 +149,7 @@ func (o *onDisk) check(t *testing.T, p *process) {
 // know. Nothing that was acknowledged is lost, those who wait keep their places, and
 // with space again everything is as before, without a restart.
 func TestAFullDiskRefusesAcquiresAndRecoversByItself(t *testing.T) {
-	disk := newSmallDisk(t)
+	disk := newSmallDisk(t, "40m")
 	p := newProcess(t, disk.dir)
 	o := newOnDisk(t, p, 200)
 	old := take(t, p, "handed", "?ttl=1h")
@@ -177,25 +177,62 @@ func TestAFullDiskRefusesAcquiresAndRecoversByItself(t *testing.T) {
 	expectWell(t, p)
 }
 
-// The reserve is there so that holders can give their locks back, and those behind
-// them have them, while acquires are refused.
+// The reserve is there so that holders can renew their leases and give their locks
+// back, and those behind them have them, while acquires are refused.
 func TestOnAFullDiskHoldersGoOn(t *testing.T) {
-	t.Skip("SKIP: the checkpoint after the first refusal takes the reserve before any holder can")
-	disk := newSmallDisk(t)
+	disk := newSmallDisk(t, "64m")
 	p := newProcess(t, disk.dir)
 	o := newOnDisk(t, p, 200)
 	old := take(t, p, "handed", "?ttl=1h")
 	waiter := waits(t, p, "handed", "&ttl=1h", 1)
+	lapsing := take(t, p, "lapsing", "?ttl=5s")
+	heir := waits(t, p, "lapsing", "&ttl=1h", 1)
+	expect(t, call("GET", p.Addr, "/readyz"), 200, `"ok"`)
 
 	disk.fill(t)
-	o.useUp(t, p)
-	if done := o.giveBack(t, p, 50); done != 50 {
-		t.Errorf("%d of 50 releases on a full disk", done)
+	t.Logf("%d acquires found space on the full disk", o.useUp(t, p))
+	expectFull(t, p)
+	expect(t, call("POST", p.Addr, "/v1/locks/handed/acquire?wait=1s"), 507, `"storage_full"`)
+	all := len(o.held) / 2
+	if done := o.giveBack(t, p, all); done != all {
+		t.Errorf("%d of %d releases on a full disk", done, all)
 	}
-	expect(t, renew(p, o.held[0]), 200, `"lease_id"`)
+	for _, g := range o.held {
+		expect(t, renew(p, g), 200, `"lease_id"`)
+	}
 	expect(t, release(p, old), 200, `"held_ms"`)
-	granted(t, waiter.receive(patient))
+	o.held = append(o.held, granted(t, waiter.receive(patient)))
+	next := granted(t, heir.receive(patient))
+	if next.FencingToken <= lapsing.FencingToken {
+		t.Errorf("token %d after %d", next.FencingToken, lapsing.FencingToken)
+	}
+	o.held = append(o.held, next)
+	expectFull(t, p)
 	o.check(t, p)
+
+	p.kill()
+	p = newProcess(t, disk.dir)
+	o.check(t, p)
+	o.useUp(t, p)
+	expectFull(t, p)
+	if done := o.giveBack(t, p, 50); done != 50 {
+		t.Errorf("%d of 50 releases on a full disk after a crash", done)
+	}
+	disk.free(t)
+	waitSoon(t, patient, "it is ready", func() bool { return call("GET", p.Addr, "/readyz").status == 200 })
+	o.recovers(t, p)
+	o.check(t, p)
+	expectWell(t, p)
+}
+
+// expectFull fails the test unless the server says that it grants nothing, and works.
+func expectFull(t *testing.T, p *process) {
+	t.Helper()
+	expect(t, call("GET", p.Addr, "/readyz"), 503, `"storage_full"`)
+	expect(t, call("GET", p.Addr, "/healthz"), 200, `"ok"`)
+	if full := metric(p, "octostore_full"); full != 1 {
+		t.Errorf("octostore_full is %v", full)
+	}
 }
 
 // recovers waits until acquires are granted again, and gives everything back.
@@ -223,7 +260,7 @@ func (o *onDisk) recovers(t *testing.T, p *process) {
 // The same over a crash: a server killed on a full disk comes up on it, knows what
 // was acknowledged, and recovers when there is space.
 func TestKilledOnAFullDiskItLosesNothing(t *testing.T) {
-	disk := newSmallDisk(t)
+	disk := newSmallDisk(t, "40m")
 	p := newProcess(t, disk.dir)
 	o := newOnDisk(t, p, 100)
 	disk.fill(t)

@@ -3,12 +3,17 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // limitFiles lets a running process open no more than so many files.
@@ -69,6 +74,7 @@ func TestWithoutFreeDescriptorsItServesThoseItHas(t *testing.T) {
 		queue = append(queue, waits(t, p, "a", "&ttl=1h", n+1))
 	}
 	limitFiles(t, p, uint64(openFiles(t, p)))
+	warned := len(p.logged("warn"))
 
 	var outside []*caller
 	for range excess {
@@ -78,7 +84,7 @@ func TestWithoutFreeDescriptorsItServesThoseItHas(t *testing.T) {
 		}
 		outside = append(outside, c)
 	}
-	waitUntil(t, "the server has noticed", func() bool { return len(p.logged("warn")) > 0 })
+	waitUntil(t, "the server has noticed", func() bool { return len(p.logged("warn")) > warned })
 
 	// It does not spin on connections it cannot accept.
 	const watched = 1500 * time.Millisecond
@@ -117,5 +123,80 @@ func TestWithoutFreeDescriptorsItServesThoseItHas(t *testing.T) {
 	}
 	waitUntil(t, "nobody waits", func() bool { return look(p, "a").State == "held" && look(p, "a").WaitersTotal == 0 })
 	t.Logf("%s of CPU in %s; warned %d times", spent, watched, len(p.logged("warn")))
+	expectWell(t, p)
+}
+
+// newLimitedProcess starts a server that may have only so many files open and cannot
+// change that.
+func newLimitedProcess(t *testing.T, files int) *process {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "octostore") // see TestMain
+	if err := os.Symlink(self, name); err != nil {
+		t.Fatal(err)
+	}
+	type started struct {
+		p   *process
+		err error
+	}
+	result := make(chan started)
+	go func() {
+		// Root could raise the limit. What a thread gives up it does not get back, so it
+		// ends with this goroutine.
+		runtime.LockOSThread()
+		_ = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_RESOURCE, 0, 0, 0) // not root: nothing to give up
+		p, err := startCommand(&exec.Cmd{
+			Path: "/bin/sh",
+			Args: []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" serve`, files), name},
+			Dir:  filepath.Dir(name),
+		})
+		result <- started{p, err}
+	}()
+	s := <-result
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	t.Cleanup(s.p.kill)
+	return s.p
+}
+
+// Waiters do not take the last connections: where the server may have fewer files open
+// than there may be waiters, fewer may wait, so that holders can go on.
+func TestWaitersLeaveConnectionsToHolders(t *testing.T) {
+	const files, most = 300, 172
+	p := newLimitedProcess(t, files)
+	warned := p.logged("warn")
+	if len(warned) != 1 || warned[0].MaxWaiters != 50_000 || warned[0].MayWait != most {
+		t.Errorf("warned %+v, want once, of %d instead of 50000 waiters", warned, most)
+	}
+	held := take(t, p, "a", "?ttl=1h")
+	other := take(t, p, "b", "?ttl=1h")
+	var queue []*caller
+	for range most {
+		c := newCaller(t, p.Addr)
+		if err := c.post("/v1/locks/a/acquire?wait=5m"); err != nil {
+			t.Fatal(err)
+		}
+		queue = append(queue, c)
+	}
+	waitUntil(t, "all wait", func() bool { return look(p, "a").WaitersTotal == most })
+	for _, name := range []string{"a", "b"} {
+		expect(t, call("POST", p.Addr, "/v1/locks/"+name+"/acquire?wait=1s"), 429, `"queue_full"`)
+	}
+	expect(t, renew(p, held), 200, `"lease_id"`)
+	expect(t, renew(p, other), 200, `"lease_id"`)
+	expect(t, release(p, other), 200, `"held_ms"`)
+	first := look(p, "a").Waiters[0]
+	expect(t, release(p, held), 200, `"held_ms"`)
+	waitUntil(t, "the lock is handed over", func() bool { return look(p, "a").WaitersTotal == most-1 })
+	if l := look(p, "a"); l.Lease == nil || l.Lease.FencingToken <= held.FencingToken || l.Waiters[0].Since.Before(first.Since) {
+		t.Errorf("after the release: %+v", l)
+	}
+	for _, c := range queue {
+		c.reset()
+	}
 	expectWell(t, p)
 }

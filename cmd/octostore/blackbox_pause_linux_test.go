@@ -22,7 +22,7 @@ func pauseFor(t *testing.T, p *process, d time.Duration) {
 	}
 	waitUntil(t, "the process stands still", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-		return err == nil && strings.Contains(string(stat), ") T ")
+		return err == nil && strings.Contains(strings.ToUpper(string(stat)), ") T ") // t: under a tracer
 	})
 	time.Sleep(d) // what is tested is that so much time passes
 	if err := p.signal(syscall.SIGCONT); err != nil {
@@ -85,7 +85,8 @@ func TestAGrantThatAPauseHeldUpIsTooLateOrGood(t *testing.T) {
 		rounds = 1
 	}
 	p := newProcess(t, t.TempDir())
-	for round := range rounds {
+	late := 0 // the pause has to come between a grant and its answer, and does not always
+	for round := 0; round < rounds || late == 0 && round < 4*rounds && !t.Failed(); round++ {
 		cut := &cutInTwo{t: t, stop: make(chan struct{})}
 		var wg sync.WaitGroup
 		for n := range clients {
@@ -97,6 +98,7 @@ func TestAGrantThatAPauseHeldUpIsTooLateOrGood(t *testing.T) {
 		waitUntil(t, "it goes on", func() bool { return metric(p, "octostore_serving") == 1 })
 		close(cut.stop)
 		wg.Wait()
+		late += cut.late
 		t.Logf("cut in two: %d granted, %d of them with their safe end past on arrival; %d refused", cut.good, cut.past, cut.late)
 		if cut.good+cut.late == 0 {
 			t.Error("no request was under way when the server stood still")

@@ -27,6 +27,11 @@ var stories = []struct {
 		[]string{"TestARepeatedWaitIsOneWait", "TestAbandonedWaitsLeaveNoGhosts", "core/lock/testdata/scenario/keys.txt"},
 	},
 	{
+		// etcd: who asked again under the lease he had lost his place in the queue.
+		"asking again loses the place",
+		[]string{"TestAskingAgainKeepsThePlace", "core/lock/testdata/scenario/keys.txt"},
+	},
+	{
 		// etcd: after the wait nobody looked whether the waiter's own lease was still good.
 		"a waiter is told it holds a lock with a lease that is over",
 		[]string{"TestALeaseBeginsAtTheGrant", "TestAnAttemptWhoseLeaseIsOverIsToldSo", "TestALeaseThatHasLapsedIsNotHandedOver", "TestAGrantThatAPauseHeldUpIsTooLateOrGood"},
@@ -40,13 +45,19 @@ var stories = []struct {
 		// lockd: the loop that waited did not look at the request's context, and locks went
 		// to clients that had hung up.
 		"locks go to clients that have hung up",
-		[]string{"TestAClientThatLeftGetsNoAnswer", "TestAHangUpIsNoticed", "TestHalfClosedConnectionsLeaveNothing", "TestAbandonedWaitsLeaveNoGhosts"},
+		[]string{"TestWhoHungUpIsNotGranted", "TestAClientThatLeftGetsNoAnswer", "TestAHangUpIsNoticed", "TestHalfClosedConnectionsLeaveNothing", "TestAbandonedWaitsLeaveNoGhosts"},
 	},
 	{
 		// Redisson's fair lock: a dead head held everybody up for seconds, and a hand-over
 		// waited for a notice that could get lost.
 		"the first in line is dead and nobody is served",
 		[]string{"TestADeadHeadHoldsNobodyUp", "TestAnExpiryWakesTheNextByItself"},
+	},
+	{
+		// Redisson's fair lock: those who waited were put out of the queue by others'
+		// timeouts.
+		"those who wait are put out of the queue",
+		[]string{"TestWhoWaitsIsNotPutOut"},
 	},
 	{
 		// Redisson: a negative lease time waited for ever. ShedLock, kured: a lease of 0,
@@ -66,9 +77,9 @@ var stories = []struct {
 	},
 	{
 		// consul lock: the child of a holder that had lost its lock ran on for a minute
-		// beside the next one. A server cannot stop it; it can refuse what is stale.
+		// beside the next one; etcdctl lock did not stop its child at all. A server cannot stop it; it can refuse what is stale.
 		"an old holder goes on",
-		[]string{"TestALeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
+		[]string{"TestAnOldHolderIsRefused", "TestALeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
 	},
 }
 
@@ -125,6 +136,90 @@ func TestARepeatedWaitIsOneWait(t *testing.T) {
 		t.Errorf("after it was given back: %+v", l)
 	}
 	expect(t, attempts[5].ask("/v1/locks/a/acquire?wait=5m&ttl=1h", key(1)), 409, `"attempt_over"`)
+}
+
+// A client that cannot wait for long asks again and again with its key. It is first in
+// line all the time, and is served first.
+func TestAskingAgainKeepsThePlace(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	held := take(t, p, "a", "?ttl=1h")
+	first := waits(t, p, "a", "&ttl=1h", 1, key(1))
+	second := waits(t, p, "a", "&ttl=1h", 2)
+	for range 5 {
+		again := newCaller(t, p.Addr)
+		expect(t, again.ask("/v1/locks/a/acquire?wait=50ms&ttl=1h", key(1)), 409, `"held"`)
+	}
+	expect(t, first.receive(patient), 409, `"superseded"`)
+	answers := make(chan answer, 2)
+	for range cap(answers) { // when one is superseded, the other listens
+		last := newCaller(t, p.Addr)
+		go func() { answers <- last.ask("/v1/locks/a/acquire?wait=5m&ttl=1h", key(1)) }()
+	}
+	expect(t, <-answers, 409, `"superseded"`)
+	expect(t, release(p, held), 200, "")
+	g := granted(t, <-answers)
+	expect(t, release(p, g), 200, "")
+	if next := granted(t, second.receive(patient)); next.FencingToken <= g.FencingToken {
+		t.Errorf("token %d after %d", next.FencingToken, g.FencingToken)
+	}
+}
+
+func TestWhoHungUpIsNotGranted(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	held := take(t, p, "a", "?ttl=1h")
+	gone := []*caller{waits(t, p, "a", "&ttl=1h", 1), waits(t, p, "a", "&ttl=1h", 2)}
+	stays := waits(t, p, "a", "&ttl=1h", 3)
+	for _, c := range gone {
+		c.reset()
+	}
+	waitUntil(t, "they have left", func() bool { return look(p, "a").WaitersTotal == 1 })
+	expect(t, release(p, held), 200, "")
+	expect(t, release(p, granted(t, stays.receive(patient))), 200, "")
+	if l := look(p, "a"); l.State != api.Free || l.WaitersTotal != 0 {
+		t.Errorf("after it was given back: %+v", l)
+	}
+}
+
+// Others come, run out of time and hang up, before and behind somebody who waits. He
+// is answered when it is his turn, and not before.
+func TestWhoWaitsIsNotPutOut(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	held := take(t, p, "a", "?ttl=1h")
+	before := waits(t, p, "a", "&ttl=1h", 1)
+	stays := waits(t, p, "a", "&ttl=1h&holder=stays", 2)
+	before.reset()
+	for n := range 20 {
+		expect(t, newCaller(t, p.Addr).ask("/v1/locks/a/acquire?wait=20ms"), 409, `"held"`)
+		c := newCaller(t, p.Addr)
+		if err := c.post("/v1/locks/a/acquire?wait=5m", key(n)); err != nil {
+			t.Fatal(err)
+		}
+		c.reset()
+	}
+	waitUntil(t, "it is first in line", func() bool {
+		l := look(p, "a")
+		return len(l.Waiters) > 0 && l.Waiters[0].Holder == "stays"
+	})
+	expect(t, release(p, held), 200, "")
+	granted(t, stays.receive(patient))
+}
+
+// The lease of a holder has ended, and another has the lock. Whatever the old one asks
+// for is refused, and does nothing to the new one.
+func TestAnOldHolderIsRefused(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	p := newProcess(t, t.TempDir())
+	old := take(t, p, "a", "?ttl=1s")
+	next := take(t, p, "a", "?ttl=1h&wait=30s")
+	expect(t, renew(p, old), 409, `"not_held"`)
+	expect(t, release(p, old), 409, `"not_held"`)
+	if next.FencingToken <= old.FencingToken {
+		t.Errorf("token %d after %d", next.FencingToken, old.FencingToken)
+	}
+	if l := look(p, "a"); l.Lease == nil || l.Lease.FencingToken != next.FencingToken {
+		t.Errorf("got %+v, want token %d", l, next.FencingToken)
+	}
+	expect(t, renew(p, next), 200, "")
 }
 
 func TestALeaseBeginsAtTheGrant(t *testing.T) {

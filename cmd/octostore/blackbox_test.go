@@ -23,7 +23,7 @@ var (
 	tortureKills     = flag.Int("torture.kills", 0, "how often the server is killed under load (0: as often as is usual)")
 	tortureMalformed = flag.Int("torture.malformed", 0, "how many malformed requests are sent (0: as many as is usual)")
 	tortureAbandoned = flag.Int("torture.abandoned", 0, "how many waits are abandoned (0: as many as is usual)")
-	tortureSeed      = flag.Uint64("torture.seed", 0, "what the malformed requests are made from (0: the usual seed)")
+	tortureSeed      = flag.Uint64("torture.seed", 0, "what malformed requests and abandoned waits are made from (0: the usual seed)")
 )
 
 // howMany returns what a flag says, else what is usual.

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	histories   = flag.Int("linearize.histories", 10, "how many histories to check")
+	histories   = flag.Int("linearize.histories", 20, "how many histories to check")
 	historySeed = flag.Uint64("linearize.seed", 1, "seed of the first history")
 )
 
@@ -26,13 +26,16 @@ func TestLinearizable(t *testing.T) {
 	var mu sync.Mutex
 	var tried locktest.Coverage
 	var running sync.WaitGroup
-	atOnce := make(chan struct{}, 5) // they mostly wait for leases to lapse
+	atOnce := make(chan struct{}, 10) // they mostly wait for leases to lapse
 	for i := range n {
 		atOnce <- struct{}{}
 		running.Go(func() {
 			defer func() { <-atOnce }()
 			seed := *historySeed + uint64(i)
 			h := recordHistory(t, seed)
+			if h.Len() < operations {
+				t.Errorf("the history of seed %d has only %d operations", seed, h.Len())
+			}
 			h.MustHold(t, fmt.Sprintf("go test ./cmd/octostore -run Linearizable -linearize.histories 1 -linearize.seed %d"+
 				" (the same workload, but time is real: it may take several runs)", seed))
 			mu.Lock()
@@ -45,6 +48,9 @@ func TestLinearizable(t *testing.T) {
 	tried.MustBeComplete(t)
 }
 
+// operations is how many a history has at least.
+const operations = 2000
+
 // recordHistory runs one workload against a server of its own.
 func recordHistory(t *testing.T, seed uint64) *locktest.History {
 	h := locktest.NewHistory()
@@ -55,7 +61,7 @@ func recordHistory(t *testing.T, seed uint64) *locktest.History {
 		return h
 	}
 	defer func() { s.server.kill() }()
-	const operations, kills = 2000, 2
+	const kills = 2
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -29,6 +29,8 @@ type process struct {
 // logLine is a line of the log in JSON.
 type logLine struct {
 	Level, Msg, Addr, Err string
+	MaxWaiters            int `json:"max_waiters"`
+	MayWait               int `json:"may_wait"`
 }
 
 // startProcess starts a server with these variables in a directory and waits until
@@ -38,13 +40,19 @@ func startProcess(dir string, environ ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	return startCommand(&exec.Cmd{
+		Path: self,
+		Args: []string{"octostore", "serve"}, // see TestMain
+		Dir:  dir,
+		Env:  environ,
+	})
+}
+
+// startCommand is startProcess for a command that becomes a server.
+func startCommand(cmd *exec.Cmd) (*process, error) {
+	cmd.Env = append([]string{"OCTOSTORE_ADDR=127.0.0.1:0", "OCTOSTORE_LOG_FORMAT=json"}, cmd.Env...)
 	p := &process{
-		cmd: &exec.Cmd{
-			Path: self,
-			Args: []string{"octostore", "serve"}, // see TestMain
-			Dir:  dir,
-			Env:  append([]string{"OCTOSTORE_ADDR=127.0.0.1:0", "OCTOSTORE_LOG_FORMAT=json"}, environ...),
-		},
+		cmd:  cmd,
 		news: make(chan struct{}),
 		done: make(chan struct{}),
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"math"
 	"os"
 	"runtime"
 	"syscall"
@@ -32,7 +33,8 @@ func serveCommand() *cobra.Command {
 		for _, u := range loaded.Unknown {
 			log.Warn("not a setting", "variable", u.Name, "source", u.Source)
 		}
-		tuneProcess(log, loaded.MaxWaiters)
+		tuneProcess()
+		loaded.MaxWaiters = waitersAllowed(log, loaded.MaxWaiters)
 		floor := heapFloor()
 		defer runtime.KeepAlive(floor)
 		if err := serve(cmd.Context(), loaded.Config, log, openSQLite); err != nil {
@@ -53,7 +55,7 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (storage, er
 }
 
 // tuneProcess sets what the process as a whole needs to serve well.
-func tuneProcess(log *slog.Logger, waiters int) {
+func tuneProcess() {
 	// A thread in fsync keeps its place among the running ones for a while. With few
 	// CPUs that stalls requests that could be decided meanwhile, so there are a few
 	// more places than CPUs.
@@ -61,11 +63,29 @@ func tuneProcess(log *slog.Logger, waiters int) {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < places {
 		runtime.GOMAXPROCS(places)
 	}
-	const spare = 1000 // connections of those who do not wait, and our own files
-	need := uint64(waiters + spare)
-	if limit := raiseFileLimit(need); limit < need {
-		log.Info("fewer open files are allowed than there may be waiters", "open_files", limit, "max_waiters", waiters)
+}
+
+// mostSpare is how many files are to be open besides the connections of those who
+// wait: those of holders, who have to renew and release, and our own.
+const mostSpare = 1000
+
+// waitersAllowed returns how many may wait: as many as was asked for, or as the limit
+// of open files leaves room for. Without that, waiters would take the last connection
+// and no holder could release.
+func waitersAllowed(log *slog.Logger, asked int) int {
+	limit := raiseFileLimit(uint64(asked) + mostSpare)
+	most := mostWaiters(limit)
+	if asked <= most {
+		return asked
 	}
+	log.Warn("fewer requests may wait than OCTOSTORE_MAX_WAITERS says, because the process may have too few files open", "max_waiters", asked, "may_wait", most, "open_files", limit)
+	return most
+}
+
+// mostWaiters returns how many of the files that may be open waiters may take.
+func mostWaiters(files uint64) int {
+	spare := min(max(files/10, 128), mostSpare, files/2)
+	return int(min(files-spare, math.MaxInt32))
 }
 
 // heapFloor returns memory that is to be kept alive as long as the server runs. It is

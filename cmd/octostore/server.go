@@ -29,6 +29,8 @@ const (
 type storage interface {
 	journal.Store
 	Sizes() (db, wal int64)
+	// Full reports whether its last space has to be saved for those who hold a lock.
+	Full() bool
 	Close() error
 }
 
@@ -120,6 +122,7 @@ func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 		MaxWaiters:        cfg.MaxWaiters,
 		MaxWaitersPerLock: cfg.MaxWaitersPerLock,
 		Level:             auditLevels[cfg.AuditLevel],
+		Full:              s.store.Full,
 		Published:         s.journal.Publish,
 	})
 	s.table = table

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,7 +13,7 @@ import (
 
 func TestSIGTERMAnswersWaitersAndExitsWithZero(t *testing.T) {
 	const waiters = 100
-	p := newProcess(t, t.TempDir())
+	p := newProcess(t, t.TempDir(), "OCTOSTORE_MAX_WAITERS=100", "OCTOSTORE_MAX_WAITERS_PER_LOCK=100") // for which any process has files
 	expect(t, call("POST", p.Addr, "/v1/locks/a/acquire?ttl=60s"), 200, "")
 	answers := make(chan answer, waiters)
 	for range waiters {
@@ -45,13 +47,24 @@ func TestSIGTERMAnswersWaitersAndExitsWithZero(t *testing.T) {
 	}
 }
 
+// A request that never ends holds an orderly stop up for two seconds. On a machine that
+// is slower than that the second signal comes too late, so there are several tries.
 func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
-	p := newProcess(t, t.TempDir())
-	conn := halfRequest(t, p.Addr) // holds an orderly stop up
-	defer conn.Close()
+	for range 5 {
+		if state := signalTwice(t); !state.Success() {
+			return
+		}
+	}
+	t.Error("exit code 0 every time, as if the server had stopped in good order")
+}
 
+func signalTwice(t *testing.T) *os.ProcessState {
+	t.Helper()
+	p := newProcess(t, t.TempDir())
+	conn := halfRequest(t, p.Addr)
+	defer conn.Close()
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		if err := p.signal(s); err != nil {
+		if err := p.signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Fatal(err)
 		}
 		if _, err := p.waitLog("stopping", patient); err != nil {
@@ -62,9 +75,7 @@ func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if state.Success() {
-		t.Error("exit code 0, as if it had stopped in good order")
-	}
+	return state
 }
 
 func TestARequestThatNeverEndsDoesNotHoldTheStop(t *testing.T) {

@@ -59,6 +59,26 @@ func TestADrainGivesUpACommitThatCannotBegin(t *testing.T) {
 	})
 }
 
+// So does Close, when the commit came after the drain.
+func TestCloseGivesUpACommitThatCannotBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &lockedStore{diary: newDiary()}
+		tab, err := Open(t.Context(), s, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tab.Drain()
+		synctest.Wait()
+		s.locked.Store(true)
+		go tab.Append(t.Context(), Event{Kind: Stopped})
+		synctest.Wait()
+		start := time.Now()
+		if err := tab.Close(); !errors.Is(err, context.Canceled) || time.Since(start) != drainingPatience {
+			t.Errorf("closed after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
 // A store that knows whether it is full is asked each time: acquires are let in as
 // soon as it has space, and nobody tries before.
 func TestTheStoreSaysWhenThereIsSpaceAgain(t *testing.T) {

@@ -34,12 +34,18 @@ func TestLinearizable(t *testing.T) {
 	for i := range n {
 		seed := *historySeed + uint64(i)
 		h := recordHistory(t, seed)
+		if h.Len() < operations {
+			t.Errorf("the history of seed %d has only %d operations", seed, h.Len())
+		}
 		tried.Add(h.Cover())
 		h.MustHold(t, fmt.Sprintf("go test ./core/lock -run Linearizable -linearize.histories 1 -linearize.seed %d", seed))
 	}
 	t.Logf("%d histories, %s", n, tried)
 	tried.MustBeComplete(t)
 }
+
+// operations is how many a history has at least.
+const operations = 2000
 
 // recordHistory runs one workload in a bubble; the history is checked outside of it.
 func recordHistory(t *testing.T, seed uint64) (h *locktest.History) {
@@ -55,7 +61,7 @@ func recordHistory(t *testing.T, seed uint64) (h *locktest.History) {
 		go func() {
 			defer close(done)
 			locktest.Workload{
-				Seed: seed, Clients: 10, Locks: 4, Operations: 2000, Pause: 500 * time.Millisecond,
+				Seed: seed, Clients: 10, Locks: 4, Operations: operations, Pause: 500 * time.Millisecond,
 				MinTTL: lock.MinTTL, MaxTTL: 20 * time.Second, MaxWait: 3 * time.Second,
 			}.Run(h, s)
 		}()

@@ -1,7 +1,9 @@
 package lock
 
 import (
+	"flag"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +15,9 @@ import (
 // model of the rules. A failure shrinks to a scenario one can read. After every line
 // all invariants are checked.
 func TestTheMachineDoesWhatTheModelDoes(t *testing.T) {
+	scripts := 0
 	rapid.Check(t, func(rt *rapid.T) {
+		scripts++
 		s, m := newStage(rt), newModel()
 		var script []string
 		lines := rapid.IntRange(1, 60).Draw(rt, "lines")
@@ -33,6 +37,13 @@ func TestTheMachineDoesWhatTheModelDoes(t *testing.T) {
 			}
 		}
 	})
+	want, err := strconv.Atoi(flag.Lookup("rapid.checks").Value.String())
+	if testing.Short() {
+		want /= 5 // so does rapid
+	}
+	if err != nil || scripts < want {
+		t.Errorf("%d scripts were played, want %d (%v)", scripts, want, err)
+	}
 }
 
 // drawLimits draws how many may wait, mostly few, so that places are short.

@@ -82,12 +82,12 @@ func (a *actor) acquire() {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.hangUp = cancel
 	table := a.w.table
-	go func() {
+	a.w.call(func(note noting) {
 		g, err := table.Acquire(ctx, req)
 		cancel()
 		at := time.Now()
-		a.w.noted <- outcome{at, tokenOf(g), a.id, func() { a.answered(table, req, g, err, at, lost) }}
-	}()
+		note(tokenOf(g), func() { a.answered(table, req, g, err, at, lost) })
+	})
 }
 
 var errDenied = errors.New("denied at its turn")
@@ -166,9 +166,9 @@ func (a *actor) renew() {
 	if b := w.beliefs[g.Lease.Name]; b != nil && b.token == g.Lease.Token {
 		was = b.until
 	}
-	w.call(func() {
+	w.call(func(note noting) {
 		got, err := table.Renew(context.Background(), lock.Renewal{Origin: a.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID})
-		w.note(a.id, func() {
+		note(0, func() {
 			w.tell("client %d renews %s: %v", a.id, g.Lease.Name, err)
 			b := w.beliefs[g.Lease.Name]
 			if err != nil || b == nil || b.token != got.Lease.Token {
@@ -195,9 +195,9 @@ func (a *actor) release(name lock.Name, id string) {
 		delete(w.beliefs, name)
 	}
 	a.grant = nil
-	w.call(func() {
+	w.call(func(note noting) {
 		_, err := table.Release(context.Background(), lock.Release{Origin: a.origin(), Name: name, LeaseID: id})
-		w.note(a.id, func() {
+		note(0, func() {
 			w.tell("client %d releases %s (%d): %v", a.id, name, token, err)
 			if over && errors.Is(err, lock.ErrNotHeld) {
 				w.sums.stale++
@@ -217,9 +217,9 @@ func (a *actor) lie() {
 	if other.account == a.account && other.grant.Lease.Name == name {
 		return // the same account may release with the right id
 	}
-	w.call(func() {
+	w.call(func(note noting) {
 		_, err := table.Release(context.Background(), lock.Release{Origin: a.origin(), Name: name, LeaseID: id})
-		w.note(a.id, func() {
+		note(0, func() {
 			w.tell("client %d lies: %v", a.id, err)
 			if err == nil {
 				w.wrong("invariant 9: client %d released %s with the lease id of client %d", a.id, name, other.id)

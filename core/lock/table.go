@@ -69,7 +69,7 @@ type Table struct {
 	stuck     chan struct{} // closed when a drain is not answered in time: the disk hangs
 	done      chan struct{} // closed when the loop has ended
 	failed    atomic.Pointer[error]
-	begin     context.Context // of commits; it ends with a drain that is not answered in time
+	begin     context.Context // of commits; it ends with a drain or a Close that takes too long
 	stopBegin context.CancelFunc
 
 	// While the disk is full, and the store does not say so itself, acquires are refused
@@ -125,9 +125,11 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 }
 
 // Close refuses new requests, answers those under way, and waits for the loop to
-// end. Leases stay. It returns what stopped the table, if something did before.
+// end. A commit that cannot even begin it gives up after a second. Leases stay. It
+// returns what stopped the table, if something did.
 func (t *Table) Close() error {
 	t.inbox.close()
+	defer time.AfterFunc(drainingPatience, t.stopBegin).Stop()
 	<-t.done
 	return t.Err()
 }
@@ -270,7 +272,7 @@ func (t *Table) persist() error {
 	}
 	start := time.Now()
 	// The commit is not to be given up half-way, so it has no deadline. Callers have.
-	// Only a drain does not wait for a commit that cannot even begin.
+	// Only a drain and a Close do not wait for a commit that cannot even begin.
 	t.rows = t.m.rows(t.rows[:0])
 	err := t.store.Commit(t.begin, &Batch{Events: events, Rows: t.rows})
 	clear(t.rows)

@@ -121,7 +121,8 @@ type HealthStatus string
 
 // What a server may say about itself. Only [OK] comes with status 200.
 const (
-	OK       HealthStatus = "ok"
-	Draining HealthStatus = "draining" // it is stopping: no new acquires
-	Failing  HealthStatus = "failing"  // it can make no changes any more
+	OK          HealthStatus = "ok"
+	Draining    HealthStatus = "draining"     // it is stopping: no new acquires
+	StorageFull HealthStatus = "storage_full" // the disk is full: no new acquires until there is space
+	Failing     HealthStatus = "failing"      // it can make no changes any more
 )

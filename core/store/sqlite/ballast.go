@@ -30,7 +30,7 @@ type ballast struct {
 
 const (
 	firstPause = time.Second
-	maxPause   = 30 * time.Second
+	maxPause   = 5 * time.Second
 
 	smallReserve = 1 << 20 // one smaller than this is not worth having
 	mostSlack    = 4 << 20

@@ -92,7 +92,7 @@ func TestSingleFaults(t *testing.T) {
 	all := &faults{byMain: make(map[string]*fault)}
 	d.failing(all.check)
 
-	var full, unknown, unstarted atomic.Int64
+	var held, full, unknown, unstarted atomic.Int64
 	run := func(f *fault) error {
 		c := newChain(t, d)
 		all.set(c.cfg.Path, f)
@@ -127,10 +127,15 @@ func TestSingleFaults(t *testing.T) {
 		err := run(f)
 		if err != nil {
 			t.Errorf("run %d, %s: %v", i, f, err)
+			return false
 		}
-		return err == nil
+		held.Add(1)
+		return true
 	})
-	t.Logf("%d commits found no space, the outcome of %d was unknown, %d starts failed", full.Load(), unknown.Load(), unstarted.Load())
+	if held.Load() != int64(runs) {
+		t.Errorf("%d of %d faults were tried", held.Load(), runs)
+	}
+	t.Logf("%d faults: %d commits found no space, the outcome of %d was unknown, %d starts failed", held.Load(), full.Load(), unknown.Load(), unstarted.Load())
 	if full.Load() == 0 || unknown.Load() == 0 || unstarted.Load() == 0 {
 		t.Error("not every kind of failure was tried")
 	}

@@ -22,11 +22,11 @@ import (
 // value looks like, doc what it means.
 type Config struct {
 	Addr              Address       `env:"OCTOSTORE_ADDR" envDefault:"127.0.0.1:3000" want:"a loopback address with a port, such as 127.0.0.1:3000 or localhost:3000" doc:"Where to listen. Loopback only: whoever reaches the server may take and break any lock. Port 0 picks a free one; the log says which."`
-	DB                Path          `env:"OCTOSTORE_DB" envDefault:"octostore.db" want:"the path of a file" doc:"The database file, made if it is not there."`
+	DB                Path          `env:"OCTOSTORE_DB" envDefault:"octostore.db" want:"the path of a file" doc:"The database file, made if it is not there. Beside it lie a log of 16 MiB and, if there is space, a reserve of 20 MiB, so that locks can be released on a full disk."`
 	DefaultTTL        time.Duration `env:"OCTOSTORE_DEFAULT_TTL" envDefault:"60s" want:"1s to OCTOSTORE_MAX_TTL" doc:"How long a lease runs when the request does not say."`
 	MaxTTL            time.Duration `env:"OCTOSTORE_MAX_TTL" envDefault:"1h" want:"1s to 24h" doc:"The longest ttl a request may ask for."`
 	MaxWait           time.Duration `env:"OCTOSTORE_MAX_WAIT" envDefault:"10m" want:"1s to 24h" doc:"The longest a request may wait in a queue; longer waits are cut to this."`
-	MaxWaiters        int           `env:"OCTOSTORE_MAX_WAITERS" envDefault:"50000" want:"a number from 1 to 1000000" doc:"How many requests may wait at a time."`
+	MaxWaiters        int           `env:"OCTOSTORE_MAX_WAITERS" envDefault:"50000" want:"a number from 1 to 1000000" doc:"How many requests may wait at a time. Fewer may where the process cannot have as many files open; the log says so."`
 	MaxWaitersPerLock int           `env:"OCTOSTORE_MAX_WAITERS_PER_LOCK" envDefault:"10000" want:"a number from 1 to 1000000" doc:"How many requests may wait for one lock."`
 	AuditLevel        AuditLevel    `env:"OCTOSTORE_AUDIT_LEVEL" envDefault:"decisions" want:"changes, decisions or all" doc:"What the journal keeps: changes to locks; with decisions also what was denied; with all also conflicts and waiters that left."`
 	LogFormat         LogFormat     `env:"OCTOSTORE_LOG_FORMAT" envDefault:"auto" want:"auto, text or json" doc:"How log lines look; auto is text on a terminal and JSON elsewhere."`

@@ -1,5 +1,5 @@
-// Package demo shows the main job of OctoStore on a real server with a real
-// database, in a few seconds: taking turns, giving up, crashing, and what survives.
+// Package demo shows what OctoStore does, on a real server with a real database, in a
+// few seconds: taking turns, giving up, crashing, and what survives.
 package demo
 
 import (
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -34,40 +33,50 @@ type stage struct {
 	leaseOfB string // from the first scene to the last
 }
 
+// ErrInterrupted is what [Run] returns when its context ended before the story did.
+var ErrInterrupted = errors.New("the story was interrupted")
+
 // Run tells the story and, unless cfg.Once, keeps the server up until ctx ends. It
-// returns an error if anything did not go as the story says. The database is removed
-// in the end.
+// returns an error if anything did not go as the story says. The server is stopped
+// and its database removed in the end, whatever comes of it.
 func Run(ctx context.Context, cfg Config) error {
+	told, err := run(ctx, cfg)
+	if !told && ctx.Err() != nil {
+		return ErrInterrupted // whatever then failed, failed for that
+	}
+	return err
+}
+
+// run reports whether it has told the story to its end.
+func run(ctx context.Context, cfg Config) (told bool, err error) {
 	dir, err := os.MkdirTemp("", "octostore-demo-")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer os.RemoveAll(dir)
 	s := &stage{story: story{out: cfg.Out, color: cfg.Color}, cfg: cfg, dir: dir}
-	if err := s.start(ctx, freeAddress()); err != nil {
-		return err
+	if err := s.startAnywhere(ctx); err != nil {
+		return false, err
 	}
 	defer func() { s.server.Stop() }()
 	begun := time.Now()
 	if err := s.play(ctx); err != nil {
-		return err
+		return false, err
 	}
 	s.say("All of this took %.1f seconds.", time.Since(begun).Seconds())
 	if cfg.Once {
-		return nil
+		return true, nil
 	}
-	return s.stay(ctx)
+	return true, s.stay(ctx)
 }
 
-// freeAddress is the usual one, if nobody has it, else any.
-func freeAddress() string {
-	const usual = "127.0.0.1:3000"
-	l, err := net.Listen("tcp", usual)
-	if err != nil {
-		return "127.0.0.1:0"
+// startAnywhere starts the server at the usual address, or at any if somebody has
+// that one.
+func (s *stage) startAnywhere(ctx context.Context) error {
+	if err := s.start(ctx, "127.0.0.1:3000"); err == nil || ctx.Err() != nil {
+		return err
 	}
-	l.Close()
-	return usual
+	return s.start(ctx, "127.0.0.1:0")
 }
 
 // start starts a server on the demonstration's database.
