@@ -23,6 +23,8 @@ const (
 
 	Started Kind = "started" // a server began to serve this journal
 	Stopped Kind = "stopped" // it stopped in good order
+
+	PoliciesLoaded Kind = "policies_loaded" // from now on other policies rule
 )
 
 // Ends reports whether an event of this kind ends the lease it carries.
@@ -45,6 +47,7 @@ type Event struct {
 	Cause     string        // why, in words: a break's reason, a denial's
 	Waited    time.Duration // granted: how long the request waited in the queue
 	Notes     []Note        // what policies had to say
+	Verdicts  []Verdict     // what each policy decided
 }
 
 // Actor is who sent a request, as far as the server knows.
@@ -53,6 +56,23 @@ type Actor struct {
 	TokenID    string // id of the API token, never the token
 	RemoteAddr string
 	UserAgent  string
+}
+
+// Opinion is what all policies together said about a request.
+type Opinion struct {
+	Notes    []Note
+	Verdicts []Verdict
+}
+
+// Verdict is what one policy decided, for the record.
+type Verdict struct {
+	Policy  string
+	Digest  string // of its module: the first 16 digits of the SHA-256
+	At      string // when it was asked: request, grant, renew or break
+	Mode    string // enforce or shadow
+	Verdict string // allow, deny or error
+	Reason  string // of a denial, what the caller reads; of an error, its kind
+	Fuel    int64  // used
 }
 
 // Note is something a policy wanted kept beside the decision.
