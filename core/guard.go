@@ -179,11 +179,12 @@ func (s *Service) recordRefusal(ctx context.Context, a lock.Acquisition, said lo
 		Kind:      lock.PolicyError,
 		Actor:     a.Actor,
 		RequestID: a.RequestID,
+		TraceID:   a.TraceID,
 		Cause:     refusal.Error(),
 		Notes:     said.Notes,
 		Verdicts:  said.Verdicts,
 		Lease: &lock.Lease{
-			Name: a.Name, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason, Metadata: a.Metadata,
+			Name: a.Name, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason, Metadata: a.Metadata, TTL: a.TTL,
 		},
 	}
 	if _, denied := refusal.(*DeniedError); denied {

@@ -226,5 +226,8 @@ func (s *Service) Full() bool { return s.table.Full() }
 // Draining reports whether acquires are refused because the server is stopping.
 func (s *Service) Draining() bool { return s.table.Draining() }
 
+// UntilDrain returns a context that ends when the server begins to stop.
+func (s *Service) UntilDrain() context.Context { return s.table.UntilDrain() }
+
 // Serving returns nil while changes can be made, else why they cannot be.
 func (s *Service) Serving() error { return s.table.Err() }

@@ -42,7 +42,7 @@ const (
 	MaxMemoryMiB     = 256
 
 	maxManifest = 1 << 20
-	maxPolicies = 256
+	maxPolicies = 64 // so that all they say fits into one line of the journal
 )
 
 // Manifest is what policies.json says.

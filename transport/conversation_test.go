@@ -166,7 +166,7 @@ func (c *conversation) request(asked string) request {
 	return r
 }
 
-var requestID = regexp.MustCompile(`("request_id": )"[a-z0-9]{10}-\d+"`)
+var requestID = regexp.MustCompile(`("request_id": )"[a-z0-9]{6}-\d+"`)
 
 // show writes an answer down, without what differs from run to run.
 func (c *conversation) show(a answer) string {

@@ -50,7 +50,7 @@ type requestIDs struct {
 }
 
 func newRequestIDs() requestIDs {
-	return requestIDs{process: strings.ToLower(rand.Text()[:10]) + "-", last: new(atomic.Uint64)}
+	return requestIDs{process: strings.ToLower(rand.Text()[:6]) + "-", last: new(atomic.Uint64)}
 }
 
 // of returns the id the client chose for its request, if it may be used as one,

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,6 +56,9 @@ var (
 	typeJSON    = []string{"application/json"}
 	typeText    = []string{"text/plain; charset=utf-8"}
 	typeYAML    = []string{"application/yaml"}
+	typeNDJSON  = []string{"application/x-ndjson"}
+	typeCSV     = []string{"text/csv; charset=utf-8"}
+	typeSSE     = []string{"text/event-stream"}
 	typeProblem = []string{problem.ContentType}
 	noStore     = []string{"no-store"}
 	noSniff     = []string{"nosniff"}
@@ -251,7 +255,41 @@ func (x *exchange) origin() lock.Origin {
 	return lock.Origin{
 		Actor:     lock.Actor{RemoteAddr: x.r.RemoteAddr, UserAgent: printable(x.r.UserAgent())},
 		RequestID: x.id,
+		TraceID:   traceID(x.r.Header["Traceparent"]),
 	}
+}
+
+// traceID returns the trace id of a W3C traceparent header, or nothing if it is not
+// one: what a tracer got wrong is no reason to refuse a lock.
+func traceID(lines []string) string {
+	const (
+		version = "00-"
+		end     = len(version) + 32
+		whole   = end + len("-0123456789abcdef-01")
+	)
+	if len(lines) != 1 || len(lines[0]) < whole {
+		return ""
+	}
+	line := lines[0]
+	// Later versions may append to the form of the first, with a dash; ff is none.
+	if line[:2] == "ff" || line[2] != '-' || len(line) > whole && (line[:3] == version || line[whole] != '-') {
+		return ""
+	}
+	id := line[len(version):end]
+	if line[end] != '-' || line[end+17] != '-' || !lowerHex(line[:2]+id+line[end+1:end+17]+line[end+18:whole]) ||
+		strings.Trim(id, "0") == "" || strings.Trim(line[end+1:end+17], "0") == "" {
+		return ""
+	}
+	return id
+}
+
+func lowerHex(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !('0' <= s[i] && s[i] <= '9' || 'a' <= s[i] && s[i] <= 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // printable cuts s to 256 bytes and leaves out what is not printable ASCII.

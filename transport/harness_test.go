@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 type server struct {
 	*API
 	table *lock.Table
+	log   *journal.Journal
 }
 
 // setup says what a test wants to be different from the usual.
@@ -54,6 +55,13 @@ func newServer(t testing.TB, with setup) *server {
 		with.store = memory.New()
 	}
 	log := journal.New(with.store)
+	published := with.lock.Published
+	with.lock.Published = func() {
+		log.Publish()
+		if published != nil {
+			published()
+		}
+	}
 	table, err := lock.Open(context.Background(), log, with.lock)
 	if err != nil {
 		t.Fatalf("opening the table: %v", err)
@@ -62,11 +70,11 @@ func newServer(t testing.TB, with setup) *server {
 		_ = table.Close() // a test that breaks its table knows
 		_ = log.Close()
 	})
-	cfg := Config{Service: core.New(table, with.core), Version: "test", Sizes: with.sizes}
+	cfg := Config{Service: core.New(table, with.core), Journal: log, Version: "test", Sizes: with.sizes}
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)
 	}
-	return &server{API: New(cfg), table: table}
+	return &server{API: New(cfg), table: table, log: log}
 }
 
 // request is a request as a test writes it: "POST /v1/locks/a/acquire?ttl=60s".

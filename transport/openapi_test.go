@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -110,5 +112,39 @@ func TestTheDescriptionIsServed(t *testing.T) {
 	a := s.do(t, "GET /openapi.yaml").want(200)
 	if !strings.HasPrefix(string(a.body), "openapi: 3.1.0\n") {
 		t.Errorf("got %.40s", a.body)
+	}
+}
+
+func TestKindsAreThoseOfTheDescription(t *testing.T) {
+	var described []string
+	for _, k := range spec().Components.Schemas["Record"].Value.Properties["kind"].Value.Enum {
+		described = append(described, k.(string))
+	}
+	var known []string
+	for _, k := range lock.Kinds() {
+		known = append(known, string(k))
+	}
+	if diff := cmp.Diff(described, known); diff != "" {
+		t.Errorf("openapi.yaml (-) and package lock (+) differ:\n%s", diff)
+	}
+}
+
+// Every record is what the description says of one.
+func TestRecordsAreAsDescribed(t *testing.T) {
+	_, records, _ := busy(t).do(t, "GET /v1/audit").lines()
+	if len(records) == 0 {
+		t.Fatal("there are none")
+	}
+	for line := range strings.Lines(string(busy(t).do(t, "GET /v1/audit").body)) {
+		var value any
+		if err := json.Unmarshal([]byte(line), &value); err != nil {
+			t.Fatal(err)
+		}
+		if value.(map[string]any)["seq"] == nil {
+			continue // the first and the last
+		}
+		if err := spec().Components.Schemas["Record"].Value.VisitJSON(value); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
 	}
 }

@@ -27,6 +27,8 @@ Who holds it, who waits, and what else is held:
 
 Everything else there is:
 
+    /v1/audit       the record of all of it, to keep and to verify
+    /v1/events      what happens to locks, as it happens
     /openapi.yaml   the whole API
     /metrics        numbers for Prometheus
     /healthz        200 unless the server has failed and has to be started again

@@ -21,12 +21,19 @@ const (
 	fieldAccount
 	fieldLimit
 	fieldAfter
+	fieldSince
+	fieldUntil
+	fieldKind
+	fieldDecision
+	fieldFormat
+	fieldFollow
 	fieldMetadata // spelled meta.KEY, except in JSON
 	numFields
 )
 
 var fieldNames = [numFields]string{
-	"ttl", "wait", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after", "metadata",
+	"ttl", "wait", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
+	"since", "until", "kind", "decision", "format", "follow", "metadata",
 }
 
 func fieldNamed(name string) (field, bool) {
@@ -42,7 +49,7 @@ func fieldNamed(name string) (field, bool) {
 const mayBeEmpty = 1<<fieldHolder | 1<<fieldReason | 1<<fieldPrefix | 1<<fieldAccount | 1<<fieldAfter
 
 // fieldSet is a set of fields.
-type fieldSet uint16
+type fieldSet uint32
 
 func setOf(fields ...field) fieldSet {
 	var s fieldSet

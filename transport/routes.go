@@ -34,6 +34,8 @@ func routeTable() []route {
 		{id: "ready", method: http.MethodGet, pattern: "/readyz", serve: (*exchange).ready},
 		{id: "metrics", method: http.MethodGet, pattern: "/metrics", serve: (*exchange).metrics},
 		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", serve: (*exchange).openAPI},
+		{id: "readAudit", method: http.MethodGet, pattern: "/v1/audit", fields: auditFields, serve: (*exchange).audit},
+		{id: "watchEvents", method: http.MethodGet, pattern: "/v1/events", fields: setOf(fieldPrefix), serve: (*exchange).watch},
 		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter), serve: (*exchange).list},
 		{id: "getLock", method: http.MethodGet, pattern: lockWhole, serve: (*exchange).get},
 		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: setOf(fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).acquire},

@@ -41,6 +41,9 @@ func serveOn(t *testing.T, s *server, l net.Listener) *http.Server {
 	t.Cleanup(func() {
 		_ = srv.Close()
 		<-ended
+		for giveUp := time.Now().Add(10 * time.Second); s.followers.Load() > 0 && time.Now().Before(giveUp); {
+			time.Sleep(time.Millisecond) // streams notice that their client is gone
+		}
 	})
 	return srv
 }

@@ -23,17 +23,20 @@ package transport
 import (
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/journal"
 )
 
-// Config is what an [API] needs. Service must be set.
+// Config is what an [API] needs. Service and Journal must be set.
 type Config struct {
 	Service *core.Service
-	Logger  *slog.Logger // nil: nothing is logged
-	Version string       // of the program, for people and metrics
+	Journal *journal.Journal // of the service's table
+	Logger  *slog.Logger     // nil: nothing is logged
+	Version string           // of the program, for people and metrics
 	// Sizes returns how many bytes the database and its write-ahead log have. It is
 	// called at every scrape of the metrics; nil leaves them out.
 	Sizes func() (db, wal int64)
@@ -43,6 +46,7 @@ type Config struct {
 // of its own. Make one with [New].
 type API struct {
 	service *core.Service
+	journal *journal.Journal
 	log     *slog.Logger
 	version string
 	routes  []route
@@ -52,6 +56,8 @@ type API struct {
 	origins http.CrossOriginProtection
 	metrics *metrics
 	ids     requestIDs
+
+	followers atomic.Int64 // streams that go on with what happens
 }
 
 // New returns the API over a service. The caller keeps what is in the configuration,
@@ -62,6 +68,7 @@ func New(cfg Config) *API {
 	}
 	a := &API{
 		service: cfg.Service,
+		journal: cfg.Journal,
 		log:     cfg.Logger,
 		version: cfg.Version,
 		routes:  routeTable(),

@@ -180,8 +180,8 @@ var loopMutants = []mutant{
 	},
 	{
 		name: "reader-past-the-head", file: "core/journal/journal.go",
-		old:    "if s.First > head {",
-		new:    "if s.First > head && false {",
+		old:    "if s.First > v.head {",
+		new:    "if s.First > v.head && false {",
 		breaks: "a reader of the journal sees what is not published yet",
 		tests:  inJournal,
 	},

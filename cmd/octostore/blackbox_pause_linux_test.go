@@ -36,19 +36,23 @@ func pauseFor(t *testing.T, p *process, d time.Duration) {
 func TestALeaseThatLapsedDuringAPauseIsOver(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
-	old := take(t, p, "a", "?ttl=4s")
+	old := take(t, p, "a", "?ttl=3s")
 	lease := api.HeaderLease + ": " + old.LeaseID
 	first := waits(t, p, "a", "&ttl=60s", 1)
 	second := waits(t, p, "a", "&ttl=60s", 2)
 	renewing, releasing := newCaller(t, p.Addr), newCaller(t, p.Addr)
+	for _, c := range []*caller{renewing, releasing} {
+		// A connection that has never said anything would be closed after the pause.
+		expect(t, c.ask("/v1/locks/b/release", lease), 409, `"not_held"`)
+	}
 
 	during := make(chan error, 2)
 	go func() {
-		time.Sleep(4500 * time.Millisecond) // after the end of the lease, before that of the pause
+		time.Sleep(3500 * time.Millisecond) // after the end of the lease, before that of the pause
 		during <- renewing.post("/v1/locks/a/renew", lease)
 		during <- releasing.post("/v1/locks/a/release", lease)
 	}()
-	pauseFor(t, p, 5*time.Second)
+	pauseFor(t, p, 4*time.Second) // less than a server waits for the headers of a connection
 	for range 2 {
 		if err := <-during; err != nil {
 			t.Fatal(err)

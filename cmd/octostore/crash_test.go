@@ -46,6 +46,9 @@ func TestKilledUnderLoadItKeepsEveryPromise(t *testing.T) {
 	if c.grants < leastGrants*rounds || c.handed < crashShared*rounds || c.kept == 0 || c.freed == 0 || c.unknown == 0 {
 		t.Errorf("the load tries too little: %+v", c.tally)
 	}
+	if !checkAudit(t, server.Addr, dir).Complete {
+		t.Error("the journal does not reach back to its beginning")
+	}
 	t.Logf("%d kills: %+v", rounds, c.tally)
 }
 
@@ -226,6 +229,9 @@ func (c *crashCheck) post(client *http.Client, path, lease string, into any) (in
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return 0, err
+	}
+	if slowDisk(answer{status: resp.StatusCode, body: string(body)}) {
+		return resp.StatusCode, errSlowDisk // as good as no answer
 	}
 	if into != nil && resp.StatusCode == 200 {
 		err = json.Unmarshal(body, into)

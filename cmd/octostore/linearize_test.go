@@ -79,5 +79,8 @@ func recordHistory(t *testing.T, seed uint64) *locktest.History {
 		}
 	}
 	<-done
+	if s.server != nil {
+		checkAudit(t, s.server.Addr, s.dir)
+	}
 	return h
 }

@@ -51,6 +51,7 @@ func rootCommand() *cobra.Command {
 		benchCommand(),
 		configCommand(),
 		backupCommand(),
+		auditCommand(),
 		versionCommand(),
 	)
 	return root

@@ -22,6 +22,7 @@ type process struct {
 
 	mu   sync.Mutex
 	log  []logLine
+	raw  []byte        // as it was written
 	news chan struct{} // closed when log grows
 	done chan struct{} // closed when the process has ended
 }
@@ -81,6 +82,7 @@ func (p *process) follow(stderr io.Reader) {
 			line.Msg = lines.Text()
 		}
 		p.mu.Lock()
+		p.raw = append(append(p.raw, lines.Bytes()...), '\n')
 		p.log = append(p.log, line)
 		close(p.news)
 		p.news = make(chan struct{})
@@ -154,4 +156,11 @@ func newProcess(t *testing.T, dir string, environ ...string) *process {
 	}
 	t.Cleanup(p.kill)
 	return p
+}
+
+// rawLog returns the log as it was written.
+func (p *process) rawLog() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return string(p.raw)
 }

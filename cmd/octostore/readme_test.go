@@ -35,7 +35,7 @@ func readmeBlocks(t *testing.T) (readme string, blocks []readmeBlock) {
 func TestTheReadmeTellsTheTruth(t *testing.T) {
 	needTools(t, "sh", "curl")
 	_, blocks := readmeBlocks(t)
-	r := readmeRun{t: t, addr: newProcess(t, t.TempDir()).Addr}
+	r := readmeRun{t: t, addr: newProcess(t, t.TempDir()).Addr, dir: t.TempDir()}
 	ran := 0
 	for _, b := range blocks {
 		switch {
@@ -69,6 +69,7 @@ func needTools(t *testing.T, tools ...string) {
 type readmeRun struct {
 	t     *testing.T
 	addr  string
+	dir   string // where commands run
 	lease string // the newest lease id that came out
 	later []func()
 }
@@ -78,7 +79,9 @@ const readmeAddr, readmeLease = "127.0.0.1:3000", "AAawP-UQAAHEsG6K9h6Zwvhr4Tdaq
 func (r *readmeRun) command(script string) *exec.Cmd {
 	script = strings.ReplaceAll(script, readmeAddr, r.addr)
 	script = strings.ReplaceAll(script, readmeLease, r.lease)
+	script = strings.ReplaceAll(script, "bin/octostore", "octostore") // see TestMain
 	cmd := exec.Command("sh", "-c", script)
+	cmd.Dir = r.dir
 	cmd.Env = append(os.Environ(), "http_proxy=", "HTTP_PROXY=")
 	return cmd
 }
@@ -140,6 +143,8 @@ var (
 		regexp.MustCompile(`"request_id":"[a-z0-9-]+"`),
 		regexp.MustCompile(`"(?:granted|expires)_at":"[0-9T:.-]+Z"`),
 		regexp.MustCompile(`"fencing_token":[0-9]{16}`),
+		regexp.MustCompile(`from [0-9]{16} to [0-9]{16}`),
+		regexp.MustCompile(`by [A-Za-z0-9_-]{43} vouch`),
 		regexp.MustCompile(`"(?:expires_in|server|waited|held|retry_after)_ms":[0-9]+`),
 	}
 )
@@ -150,7 +155,7 @@ func masked(answer string) string {
 	for _, re := range varying {
 		answer = re.ReplaceAllStringFunc(answer, func(s string) string {
 			name, _, _ := strings.Cut(s, ":")
-			return name + ":…"
+			return strings.Fields(name)[0] + ":…"
 		})
 	}
 	return answer

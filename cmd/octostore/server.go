@@ -29,6 +29,7 @@ const (
 type storage interface {
 	journal.Store
 	Sizes() (db, wal int64)
+	Used(ctx context.Context) (int64, error) // bytes that hold something
 	// Full reports whether its last space has to be saved for those who hold a lock.
 	Full() bool
 	Close() error
@@ -64,6 +65,7 @@ type server struct {
 	store    storage
 	journal  *journal.Journal
 	table    *lock.Table
+	keeper   *journal.Keeper
 	http     *http.Server
 	served   chan error // what ended the accepting of connections
 }
@@ -93,6 +95,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	} else if err != nil {
 		return nil, fmt.Errorf("record the start: %w", err)
 	}
+	s.keeper = newKeeper(s, cfg, log)
 	s.http = newHTTPServer(s, cfg, log)
 	go func() { s.served <- s.http.Serve(s.listener) }()
 	log.Info("listening", "addr", s.listener.Addr().String(), "db", string(cfg.DB), "version", ownVersion())
@@ -135,6 +138,21 @@ var auditLevels = map[config.AuditLevel]lock.Level{
 	"all":       lock.All,
 }
 
+// newKeeper has the journal signed and pruned.
+func newKeeper(s *server, cfg config.Config, log *slog.Logger) *journal.Keeper {
+	return journal.Keep(journal.KeepConfig{
+		Journal:  s.journal,
+		Recorder: s.table,
+		Retention: journal.Retention{
+			Age:  cfg.AuditRetention,
+			Size: int64(cfg.AuditMaxSize),
+			Keep: 2 * cfg.MaxTTL, // every live lease has its grant or a renewal on record
+		},
+		Used:   s.store.Used,
+		Logger: log,
+	})
+}
+
 func newHTTPServer(s *server, cfg config.Config, log *slog.Logger) *http.Server {
 	service := core.New(s.table, core.Config{
 		DefaultTTL: cfg.DefaultTTL,
@@ -143,6 +161,7 @@ func newHTTPServer(s *server, cfg config.Config, log *slog.Logger) *http.Server 
 	})
 	return transport.New(transport.Config{
 		Service: service,
+		Journal: s.journal,
 		Logger:  log,
 		Version: ownVersion(),
 		Sizes:   s.store.Sizes,
@@ -201,6 +220,7 @@ func (s *server) shutdown() {
 	if s.http.Shutdown(ctx) != nil {
 		_ = s.http.Close()
 	}
+	_ = s.keeper.Close() // it always says nil
 	// Nobody is left to lock anything. If this is not recorded, the next start says
 	// enough.
 	_ = s.record(lock.Stopped)
@@ -212,6 +232,9 @@ func (s *server) close() error {
 		_ = s.listener.Close() // again, mostly
 	}
 	var all []error
+	if s.keeper != nil {
+		all = append(all, s.keeper.Close()) // again, mostly
+	}
 	if s.table != nil {
 		all = append(all, s.table.Close(), s.journal.Close())
 	}

@@ -38,6 +38,8 @@ func (s *shelf) Commit(ctx context.Context, b *lock.Batch) error {
 
 func (s *shelf) Sizes() (db, wal int64) { return 0, 0 }
 
+func (s *shelf) Used(context.Context) (int64, error) { return 0, nil }
+
 func (s *shelf) Full() bool {
 	err := s.fail.Load()
 	return err != nil && *err == lock.ErrFull

@@ -14,6 +14,7 @@ const (
 	Acquire Verb = "acquire" // acquire, renew and release
 	Read    Verb = "read"    // get and list
 	Break   Verb = "break"
+	Audit   Verb = "audit" // read the whole journal; not about one name
 )
 
 // Principal is the account a request was authenticated as. It is a small value,

@@ -14,11 +14,18 @@
 // the line before (without the newline) in unpadded base64url; the first line of
 // a journal has the empty string there. Whoever has the lines can check them with
 // nothing else at hand.
+//
+// Now and then a line is a checkpoint, which carries an Ed25519 signature by the key
+// of the store over itself and so, by its "prev", over everything before it. The
+// oldest segments can be forgotten; the event "pruned" says up to where, and what the
+// last of them hashed to.
 package journal
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -27,6 +34,15 @@ import (
 
 // ErrClosed is what readers get once the journal is closed.
 var ErrClosed = errors.New("the journal is closed")
+
+// PrunedError is what a reader gets whose next event has been pruned away.
+type PrunedError struct {
+	Oldest lock.Seq // reading after this one gives everything that is left
+}
+
+func (e *PrunedError) Error() string {
+	return fmt.Sprintf("what came next has been pruned; the oldest cursor is %s", FormatCursor(e.Oldest))
+}
 
 // RingEvents is how many of the newest events are kept in memory, so that readers
 // at the tip need no query.
@@ -38,19 +54,32 @@ type Journal struct {
 
 	// The writer's own: one goroutine at a time.
 	head      lock.Head
-	committed []lock.Segment // not published yet
+	committed []lock.Segment     // not published yet
+	key       ed25519.PrivateKey // signs checkpoints and exports; set by Load
 
-	published atomic.Uint64
+	// Readers take no lock, so however many there are the writer never waits for one.
+	view atomic.Pointer[view]
+	cut  atomic.Pointer[lock.Head] // newest event that is pruned away
 
-	mu     sync.Mutex // held for moments only
-	ring   ring
-	wake   chan struct{} // closed to wake readers; nil while nobody waits
-	closed bool
+	closing sync.Once
+	closed  chan struct{}
+}
+
+// view is what readers see. It does not change; the next one takes its place.
+type view struct {
+	head lock.Seq
+	ring ring
+	next chan struct{} // closed when the next view is there
 }
 
 // New returns a journal kept in store. The caller closes the store, after the
 // journal.
-func New(store Store) *Journal { return &Journal{store: store} }
+func New(store Store) *Journal {
+	j := &Journal{store: store, closed: make(chan struct{})}
+	j.cut.Store(new(lock.Head))
+	j.view.Store(&view{next: make(chan struct{})})
+	return j
+}
 
 // Load returns the store's snapshot. Part of lock.Store.
 func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
@@ -58,11 +87,16 @@ func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
 	if err != nil {
 		return lock.Snapshot{}, err
 	}
+	if j.key, err = j.store.Key(ctx); err != nil {
+		return lock.Snapshot{}, err
+	}
+	cut, err := j.store.Cut(ctx)
+	if err != nil {
+		return lock.Snapshot{}, err
+	}
+	j.cut.Store(&cut)
 	j.head = s.Head
-	j.published.Store(uint64(s.Head.Seq))
-	j.mu.Lock()
-	j.ring.reset(s.Head.Seq)
-	j.mu.Unlock()
+	j.show(ring{base: s.Head.Seq})
 	return s, nil
 }
 
@@ -70,7 +104,7 @@ func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
 // lock.Store. Readers do not see it before [Journal.Publish]. Part of lock.Store.
 func (j *Journal) Commit(ctx context.Context, b *lock.Batch) error {
 	b.Prev = j.head
-	Seal(b)
+	seal(b, j.key)
 	if err := j.store.Commit(ctx, b); err != nil {
 		return err
 	}
@@ -85,76 +119,86 @@ func (j *Journal) Publish() {
 	if len(j.committed) == 0 {
 		return
 	}
-	j.mu.Lock()
+	recent := j.view.Load().ring
 	for _, s := range j.committed {
-		j.ring.add(s)
+		recent.add(s)
 	}
-	j.published.Store(uint64(j.head.Seq))
-	j.wakeReaders()
-	j.mu.Unlock()
+	j.show(recent)
 	clear(j.committed)
 	j.committed = j.committed[:0]
 }
 
-// wakeReaders needs mu.
-func (j *Journal) wakeReaders() {
-	if j.wake != nil {
-		close(j.wake)
-		j.wake = nil
-	}
+// show lets readers see up to the head, and wakes those who wait.
+func (j *Journal) show(recent ring) {
+	last := j.view.Swap(&view{head: j.head.Seq, ring: recent, next: make(chan struct{})})
+	close(last.next)
 }
 
 // Head returns the sequence number of the newest published event, 0 for none.
-func (j *Journal) Head() lock.Seq { return lock.Seq(j.published.Load()) }
+func (j *Journal) Head() lock.Seq { return j.view.Load().head }
+
+// Oldest returns the cursor from which everything that is left can be read: the
+// newest event that was pruned away, 0 for none.
+func (j *Journal) Oldest() lock.Seq { return j.cut.Load().Seq }
+
+// PublicKey returns what checkpoints and exports can be verified with.
+func (j *Journal) PublicKey() ed25519.PublicKey { return j.key.Public().(ed25519.PublicKey) }
 
 // Scan returns published segments in order, starting with the one that holds the
 // first event after the given one, until they hold at least events events or the
 // newest is reached; none means there is nothing newer yet. The segments are
-// shared: do not change their bytes.
+// shared: do not change their bytes. A [*PrunedError] means that what comes next is
+// gone.
 func (j *Journal) Scan(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
-	head := j.Head()
-	if after >= head {
+	return j.scan(ctx, after, events, nil)
+}
+
+// scan is Scan, except that what it has to read is put into buf, if that is not nil, by
+// stores that can.
+func (j *Journal) scan(ctx context.Context, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error) {
+	v := j.view.Load()
+	if after >= v.head {
 		return nil, nil
 	}
-	j.mu.Lock()
-	recent, ok := j.ring.after(after, events)
-	j.mu.Unlock()
-	if ok {
-		return recent, nil
-	}
-	stored, err := j.store.Segments(ctx, after, events)
+	found, err := j.read(ctx, v, after, events, buf)
 	if err != nil {
 		return nil, err
 	}
-	for i, s := range stored {
-		if s.First > head {
-			return stored[:i], nil
+	// The cut is moved before anything is removed, so if it is still behind the
+	// reader, nothing was missing from what it read.
+	if oldest := j.Oldest(); after < oldest {
+		return nil, &PrunedError{Oldest: oldest}
+	}
+	for i, s := range found {
+		if s.First > v.head {
+			return found[:i], nil
 		}
 	}
-	return stored, nil
+	return found, nil
+}
+
+func (j *Journal) read(ctx context.Context, v *view, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error) {
+	if recent, ok := v.ring.after(after, events); ok {
+		return recent, nil
+	}
+	if store, ok := j.store.(recycler); ok && buf != nil {
+		return store.SegmentsInto(ctx, after, events, buf)
+	}
+	return j.store.Segments(ctx, after, events)
 }
 
 // Wait returns nil as soon as there is a published event after the given one,
 // ctx's error if it ends first, [ErrClosed] if the journal does.
 func (j *Journal) Wait(ctx context.Context, after lock.Seq) error {
 	for {
-		j.mu.Lock()
-		if j.Head() > after {
-			j.mu.Unlock()
+		v := j.view.Load()
+		if v.head > after {
 			return nil
 		}
-		if j.closed {
-			j.mu.Unlock()
-			return ErrClosed
-		}
-		if j.wake == nil {
-			j.wake = make(chan struct{})
-		}
-		wake := j.wake
-		j.mu.Unlock()
-
 		select {
-		case <-wake:
+		case <-v.next:
+		case <-j.closed:
+			return ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -163,61 +207,6 @@ func (j *Journal) Wait(ctx context.Context, after lock.Seq) error {
 
 // Close wakes all readers for good. It does not close the store.
 func (j *Journal) Close() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.closed = true
-	j.wakeReaders()
+	j.closing.Do(func() { close(j.closed) })
 	return nil
-}
-
-// ring holds the newest segments, about RingEvents events in all.
-type ring struct {
-	base     lock.Seq // everything after this one is in segments
-	segments []lock.Segment
-	events   int
-}
-
-func (r *ring) reset(head lock.Seq) { *r = ring{base: head} }
-
-func (r *ring) add(s lock.Segment) {
-	r.segments = append(r.segments, s)
-	r.events += s.Count
-	drop := 0
-	for r.events-r.segments[drop].Count >= RingEvents {
-		r.events -= r.segments[drop].Count
-		r.base = r.segments[drop].Last
-		drop++
-	}
-	if drop > 0 {
-		clear(r.segments[:drop]) // let the bytes go
-		r.segments = r.segments[drop:]
-	}
-}
-
-// after answers a scan, or false if it has to go further back than the ring.
-func (r *ring) after(after lock.Seq, events int) ([]lock.Segment, bool) {
-	if after < r.base {
-		return nil, false
-	}
-	var found []lock.Segment
-	count := 0
-	for i := r.first(after); i < len(r.segments) && (count == 0 || count < events); i++ {
-		found = append(found, r.segments[i])
-		count += r.segments[i].Count
-	}
-	return found, true
-}
-
-// first is the index of the segment that holds the first event after the given one.
-func (r *ring) first(after lock.Seq) int {
-	lo, hi := 0, len(r.segments)
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if r.segments[mid].Last > after {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	return lo
 }

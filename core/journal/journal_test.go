@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,7 +73,7 @@ func TestALineSaysWhatHappenedAndNoSecret(t *testing.T) {
 	for i, want := range []string{
 		`{"seq":7,"time":"2026-03-04T12:00:00.123456Z","kind":"granted","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"waited_ms":1,"token_id":"tk1","remote_addr":"127.0.0.1:9","user_agent":"curl/8","request_id":"r1","notes":[{"policy":"freeze","key":"window","value":"none"}],"verdicts":[{"policy":"freeze","digest":"0123456789abcdef","at":"request","mode":"enforce","verdict":"allow","fuel":120},{"policy":"p","verdict":"deny","reason":"a \"reason\"","fuel":0}],"prev":""}`,
 		`{"seq":8,"time":"2026-03-04T12:00:01.123456Z","kind":"renewed","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"expires_at":"2026-03-04T12:01:00.123456Z","token_id":"tk1","remote_addr":"127.0.0.1:9","user_agent":"curl/8","prev":"` + hash(lines[0]) + `"}`,
-		`{"seq":9,"time":"2026-03-04T12:00:02.123456Z","kind":"broken","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"held_ms":2000,"by":"ops","cause":"stuck","prev":"` + hash(lines[1]) + `"}`,
+		`{"seq":9,"time":"2026-03-04T12:00:02.123456Z","kind":"broken","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"held_ms":2000,"by":"ops","cause":"stuck","prev":"` + hash(lines[1]) + `"}`,
 		`{"seq":12,"time":"2026-03-04T12:00:03.123456Z","kind":"stopped","prev":"` + hash(lines[2]) + `"}`,
 	} {
 		if lines[i] != want {
@@ -153,7 +154,7 @@ func TestARefusedBatchLeavesTheChainAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, j, 1, 1)
-	store.refuse = true
+	store.refuse.Store(true)
 	b := &lock.Batch{Events: []lock.Event{{Seq: 2, Time: noon, Kind: lock.Started}}}
 	if err := j.Commit(t.Context(), b); !errors.Is(err, lock.ErrFull) {
 		t.Fatal(err)
@@ -162,7 +163,7 @@ func TestARefusedBatchLeavesTheChainAlone(t *testing.T) {
 	if j.Head() != 1 {
 		t.Errorf("the head is %d", j.Head())
 	}
-	store.refuse = false
+	store.refuse.Store(false)
 	write(t, j, 3, 1)
 	if segments, err := j.Scan(t.Context(), 1, 10); err != nil || len(segments) != 1 || segments[0].First != 3 {
 		t.Errorf("got %v, %v", segments, err)
@@ -171,11 +172,11 @@ func TestARefusedBatchLeavesTheChainAlone(t *testing.T) {
 
 type refusing struct {
 	journal.Store
-	refuse bool
+	refuse atomic.Bool
 }
 
 func (r *refusing) Commit(ctx context.Context, b *lock.Batch) error {
-	if r.refuse {
+	if r.refuse.Load() {
 		return lock.ErrFull
 	}
 	return r.Store.Commit(ctx, b)

@@ -20,12 +20,12 @@ func TestTheChainLeavesOutWhatWasRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, j, 1, 1)
-	store.refuse = true
+	store.refuse.Store(true)
 	refused := &lock.Batch{Events: []lock.Event{{Seq: 2, Time: noon, Kind: lock.Started}}}
 	if err := j.Commit(t.Context(), refused); !errors.Is(err, lock.ErrFull) {
 		t.Fatal(err)
 	}
-	store.refuse = false
+	store.refuse.Store(false)
 	write(t, j, 3, 1)
 
 	segments, err := j.Scan(t.Context(), 0, 10)

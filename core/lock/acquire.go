@@ -208,7 +208,10 @@ func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, said Opi
 		GrantedAt: m.now,
 		ExpiresAt: m.now.Add(a.TTL),
 	}
-	m.record(Event{Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, Waited: waited, Notes: said.Notes, Verdicts: said.Verdicts})
+	m.record(Event{
+		Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID, Waited: waited,
+		Notes: said.Notes, Verdicts: said.Verdicts,
+	})
 	h := &held{lease: lease}
 	if !a.Attempt.IsZero() {
 		attempt := a.Attempt // not a pointer into the request, which would stay with it
@@ -350,7 +353,7 @@ func (m *machine) leave(c *command, why departure) {
 		m.touch(e)
 	}
 	if why == hungUp {
-		m.record(Event{Kind: Abandoned, Lease: w.ask.wish(e.name), Actor: w.ask.Actor, RequestID: w.ask.RequestID, Waited: m.now.Sub(w.since)})
+		m.record(Event{Kind: Abandoned, Lease: w.ask.wish(e.name), Actor: w.ask.Actor, RequestID: w.ask.RequestID, TraceID: w.ask.TraceID, Waited: m.now.Sub(w.since)})
 		m.refuse(c, ErrGone)
 		return
 	}
@@ -360,7 +363,7 @@ func (m *machine) leave(c *command, why departure) {
 // refuseHeld says no to a request, and who has the lock.
 func (m *machine) refuseHeld(e *entry, c *command, position int) {
 	a := c.acquire
-	m.record(Event{Kind: Conflict, Lease: a.wish(e.name), Actor: a.Actor, RequestID: a.RequestID})
+	m.record(Event{Kind: Conflict, Lease: a.wish(e.name), Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID})
 	err := &HeldError{Position: position, Waiters: len(e.queue)}
 	if e.held != nil {
 		err.Lease = e.held.lease

@@ -39,7 +39,7 @@ func (m *machine) record(e Event) Seq {
 
 // size estimates the bytes of the event's line.
 func (e *Event) size() int {
-	n := 300 + len(e.Cause) + len(e.RequestID) + len(e.Actor.UserAgent)
+	n := 300 + len(e.Cause) + len(e.RequestID) + len(e.TraceID) + len(e.Actor.UserAgent)
 	if l := e.Lease; l != nil {
 		n += len(l.Name) + len(l.Account) + len(l.Holder) + len(l.Reason)
 		for k, v := range l.Metadata {

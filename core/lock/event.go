@@ -21,11 +21,22 @@ const (
 	Conflict    Kind = "conflict"     // refused because it is held
 	Abandoned   Kind = "abandoned"    // a waiter left
 
-	Started Kind = "started" // a server began to serve this journal
-	Stopped Kind = "stopped" // it stopped in good order
+	Started    Kind = "started"    // a server began to serve this journal
+	Stopped    Kind = "stopped"    // it stopped in good order
+	Checkpoint Kind = "checkpoint" // the journal signs what it has recorded so far
+	Pruned     Kind = "pruned"     // the oldest events are about to be forgotten
 
 	PoliciesLoaded Kind = "policies_loaded" // from now on other policies rule
 )
+
+// Kinds returns every kind there is.
+func Kinds() []Kind {
+	return []Kind{
+		Granted, Renewed, Released, Expired, Broken, Undone,
+		Denied, PolicyError, Conflict, Abandoned,
+		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded,
+	}
+}
 
 // Ends reports whether an event of this kind ends the lease it carries.
 func (k Kind) Ends() bool {
@@ -44,10 +55,12 @@ type Event struct {
 	// Actor is who caused it. The zero Actor is time itself, or the server.
 	Actor     Actor
 	RequestID string
+	TraceID   string        // W3C trace id of the request, 32 hexadecimal digits, or empty
 	Cause     string        // why, in words: a break's reason, a denial's
-	Waited    time.Duration // granted: how long the request waited in the queue
+	Waited    time.Duration // granted, abandoned: how long the request waited in the queue
 	Notes     []Note        // what policies had to say
 	Verdicts  []Verdict     // what each policy decided
+	Cut       Head          // pruned: the newest of the events that are forgotten
 }
 
 // Actor is who sent a request, as far as the server knows.

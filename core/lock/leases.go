@@ -22,7 +22,7 @@ var nobody command
 func (m *machine) end(e *entry, kind Kind, by *command) Ended {
 	h := e.held
 	m.record(Event{
-		Kind: kind, Lease: h.lease, Actor: by.origin.Actor, RequestID: by.origin.RequestID, Cause: by.cause,
+		Kind: kind, Lease: h.lease, Actor: by.origin.Actor, RequestID: by.origin.RequestID, TraceID: by.origin.TraceID, Cause: by.cause,
 		Notes: by.said.Notes, Verdicts: by.said.Verdicts,
 	})
 	over := Ended{Lease: h.lease, Held: m.now.Sub(h.lease.GrantedAt)}
@@ -72,7 +72,10 @@ func (m *machine) renew(c *command) {
 		lease.ExpiresAt, lease.TTL = end, ttl
 	}
 	h.lease = &lease
-	m.record(Event{Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, Notes: c.said.Notes, Verdicts: c.said.Verdicts})
+	m.record(Event{
+		Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, TraceID: c.origin.TraceID,
+		Notes: c.said.Notes, Verdicts: c.said.Verdicts,
+	})
 	m.setHeld(e, &h)
 	m.answer(c, reply{lease: &lease})
 }

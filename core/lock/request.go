@@ -10,6 +10,7 @@ import (
 type Origin struct {
 	Actor     Actor
 	RequestID string
+	TraceID   string // W3C trace id, 32 hexadecimal digits, or empty
 }
 
 // Acquisition asks for a lock. All fields are taken to be checked already.

@@ -65,7 +65,8 @@ type Table struct {
 	rows    []Row      // the loop's own, used again
 
 	drainOnce sync.Once
-	draining  atomic.Bool
+	draining  context.Context // ended by drain
+	drain     context.CancelFunc
 	stuck     chan struct{} // closed when a drain is not answered in time: the disk hangs
 	done      chan struct{} // closed when the loop has ended
 	failed    atomic.Pointer[error]
@@ -105,11 +106,12 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 		return nil, errors.New("lock: the store has no secret to make lease ids from")
 	}
 	t := &Table{
-		cfg:     cfg,
-		store:   store,
-		ids:     newLeaseIDs(s.Secret),
-		inbox:   newInbox(),
-		m:       newMachine(cfg, s, time.Now()),
+		cfg:   cfg,
+		store: store,
+		ids:   newLeaseIDs(s.Secret),
+		inbox: newInbox(),
+		m:     newMachine(cfg, s, time.Now()),
+
 		stuck:   make(chan struct{}),
 		done:    make(chan struct{}),
 		batches: newHistogram(batchBounds),
@@ -118,6 +120,7 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 		holds:   newHistogram(spanBounds),
 	}
 	t.begin, t.stopBegin = context.WithCancel(context.Background())
+	t.draining, t.drain = context.WithCancel(context.Background())
 	t.publish()
 	t.m.finish()
 	go t.loop()
@@ -139,7 +142,7 @@ func (t *Table) Close() error {
 // releases go on until Close.
 func (t *Table) Drain() {
 	t.drainOnce.Do(func() {
-		t.draining.Store(true)
+		t.drain()
 		c := newCommand(doDrain, "", Origin{})
 		if t.inbox.put(c) != nil {
 			return // closed: there is no waiter left
@@ -154,7 +157,10 @@ func (t *Table) Drain() {
 }
 
 // Draining reports whether [Table.Drain] has been called.
-func (t *Table) Draining() bool { return t.draining.Load() }
+func (t *Table) Draining() bool { return t.draining.Err() != nil }
+
+// UntilDrain returns a context that ends when [Table.Drain] is called.
+func (t *Table) UntilDrain() context.Context { return t.draining }
 
 // Done is closed when the table has stopped: after [Table.Close], or by itself when
 // a commit failed in a way that leaves its outcome unknown. [Table.Err] tells which.

@@ -20,6 +20,7 @@ type Problem struct {
 	*InvalidProblem // code invalid
 	*HeldProblem    // code held
 	*PolicyProblem  // codes policy_denied and policy_error
+	*ExpiredProblem // code cursor_expired
 }
 
 // InvalidProblem says which part of the request is wrong, in what way, and what
@@ -50,6 +51,12 @@ type PolicyProblem struct {
 	Reason string `json:"reason,omitempty"` // code policy_denied
 }
 
+// ExpiredProblem says where what is left of the journal begins.
+type ExpiredProblem struct {
+	// Oldest is the cursor after which everything that is left comes.
+	Oldest string `json:"oldest"`
+}
+
 // Code is the stable name of a kind of problem.
 type Code string
 
@@ -64,6 +71,7 @@ const (
 	CodeNotHeld          Code = "not_held"           // 409: the lease is over, or not yours
 	CodeSuperseded       Code = "superseded"         // 409: a newer request with the same key took this one's place
 	CodeAttemptOver      Code = "attempt_over"       // 409: the lease of this key has ended
+	CodeCursorExpired    Code = "cursor_expired"     // 410: what comes after this cursor has been pruned
 	CodeTooLarge         Code = "too_large"          // 413: the body is too large
 	CodeKeyMismatch      Code = "key_mismatch"       // 422: the key was used with other parameters
 	CodeQueueFull        Code = "queue_full"         // 429: too many are waiting
@@ -81,7 +89,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		CodeInvalid, CodeForbidden, CodePolicyDenied, CodeNotFound, CodeMethodNotAllowed,
-		CodeHeld, CodeNotHeld, CodeSuperseded, CodeAttemptOver, CodeTooLarge, CodeKeyMismatch,
+		CodeHeld, CodeNotHeld, CodeSuperseded, CodeAttemptOver, CodeCursorExpired, CodeTooLarge, CodeKeyMismatch,
 		CodeQueueFull, CodeQuota, CodeInternal, CodePolicyError, CodeDraining, CodeMoved,
 		CodeTooLate, CodeOutcomeUnknown, CodeStorageFull,
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 )
@@ -92,6 +93,8 @@ func (r *row) answer(told error, now time.Time) Answer {
 	case *core.PolicyError:
 		a.PolicyProblem = &api.PolicyProblem{Policy: e.Policy}
 		a.Detail = errPolicyMissing.Error() // why it could not is for the log
+	case *journal.PrunedError:
+		a.ExpiredProblem = &api.ExpiredProblem{Oldest: journal.FormatCursor(e.Oldest)}
 	case *MethodError:
 		a.Allow = e.Allow
 	}

@@ -45,6 +45,7 @@ var every = map[string]error{
 	"lock.InputError":        &lock.InputError{Field: "f", Problem: "p", Want: "w"},
 	"lock.HeldError":         &lock.HeldError{},
 	"journal.ErrClosed":      journal.ErrClosed,
+	"journal.PrunedError":    &journal.PrunedError{Oldest: 7},
 	"problem.ErrNotFound":    ErrNotFound,
 	"problem.ErrTooLarge":    ErrTooLarge,
 	"problem.ErrCrossOrigin": ErrCrossOrigin,

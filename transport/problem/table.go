@@ -51,6 +51,8 @@ var table = []row{
 	{is(lock.ErrQueueFull), http.StatusTooManyRequests, api.CodeQueueFull, "Queue is full", time.Second},
 	{is(lock.ErrQuota), http.StatusTooManyRequests, api.CodeQuota, "Quota used up", time.Second},
 
+	{as[*journal.PrunedError](), http.StatusGone, api.CodeCursorExpired, "Cursor is too old", 0},
+
 	{as[*core.PolicyError](), http.StatusServiceUnavailable, api.CodePolicyError, "Policy could not answer", time.Second},
 	{is(lock.ErrTooLate), http.StatusServiceUnavailable, api.CodeTooLate, "Granted too late", time.Second},
 	// Before the next five, which all promise that nothing was done: an error that

@@ -5,7 +5,9 @@ package memory
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -22,18 +24,21 @@ var _ journal.Store = (*Store)(nil)
 // can be opened again on the same store.
 type Store struct {
 	secret []byte
+	key    ed25519.PrivateKey
 
 	mu       sync.Mutex
 	head     lock.Head
+	cut      lock.Head
 	rows     map[lock.Name]lock.Row
 	segments []lock.Segment
 }
 
-// New returns an empty store with a secret of its own.
+// New returns an empty store with a secret and a key of its own.
 func New() *Store {
-	secret := make([]byte, 32)
+	secret, seed := make([]byte, 32), make([]byte, ed25519.SeedSize)
 	rand.Read(secret)
-	return &Store{secret: secret, rows: make(map[lock.Name]lock.Row)}
+	rand.Read(seed)
+	return &Store{secret: secret, key: ed25519.NewKeyFromSeed(seed), rows: make(map[lock.Name]lock.Row)}
 }
 
 // Load returns the state as of the last commit.
@@ -100,4 +105,32 @@ func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]loc
 		to++
 	}
 	return slices.Clone(s.segments[from:to]), nil
+}
+
+// Key returns the key that signs the journal.
+func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) { return s.key, nil }
+
+// Cut returns what the newest Prune was given.
+func (s *Store) Cut(context.Context) (lock.Head, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cut, nil
+}
+
+// Prune forgets the oldest segments; see [journal.Store].
+func (s *Store) Prune(_ context.Context, cut lock.Head) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cut.Seq >= s.head.Seq {
+		return fmt.Errorf("prune up to %d, which is not before the newest segment", cut.Seq)
+	}
+	n := 0
+	for n < len(s.segments)-1 && s.segments[n].Last <= cut.Seq {
+		n++
+	}
+	s.segments = slices.Delete(s.segments, 0, n)
+	if cut.Seq > s.cut.Seq {
+		s.cut = cut
+	}
+	return nil
 }

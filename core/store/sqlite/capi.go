@@ -272,6 +272,16 @@ func (s *stmt) text(i int) string {
 }
 
 // blob is nil for NULL and for the empty blob.
+// appendBlob appends a column to b and returns b, and the appended part of it.
+func (s *stmt) appendBlob(b []byte, i int) (all, part []byte) {
+	p := sqlite3.Xsqlite3_column_blob(s.c.tls, s.p, int32(i))
+	n := sqlite3.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))
+	if n > 0 {
+		b = append(b, unsafe.Slice((*byte)(at(p)), n)...)
+	}
+	return b, b[len(b)-int(n) : len(b) : len(b)]
+}
+
 func (s *stmt) blob(i int) []byte {
 	p := sqlite3.Xsqlite3_column_blob(s.c.tls, s.p, int32(i))
 	n := sqlite3.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))

@@ -87,7 +87,7 @@ func (w *writer) moveLeases(bootID string, now instant) error {
 // readHead takes the head from the newest segment: its last number, and the hash of
 // its last line.
 func (w *writer) readHead() (lock.Head, error) {
-	q, err := w.prepare("SELECT first, last, count, time, bytes, sum FROM segments ORDER BY first DESC LIMIT 1")
+	q, err := w.prepare("SELECT first, first + span, count, time, bytes, sum FROM segments ORDER BY first DESC LIMIT 1")
 	if err != nil {
 		return lock.Head{}, err
 	}
@@ -96,7 +96,7 @@ func (w *writer) readHead() (lock.Head, error) {
 	if err != nil || !more {
 		return lock.Head{}, err
 	}
-	newest, err := readSegment(q, &w.sums)
+	newest, err := readSegment(q, &w.sums, new([]byte))
 	if err != nil {
 		return lock.Head{}, err
 	}

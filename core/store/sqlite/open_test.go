@@ -115,7 +115,7 @@ func TestDeposedByAnotherWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.close()
-	if err := other.exec("INSERT INTO segments VALUES (500, 510, 11, 0, x'7b7d0a', 0)"); err != nil {
+	if err := other.exec("INSERT INTO segments VALUES (500, 10, 11, 0, x'7b7d0a', 0)"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Commit(t.Context(), line.Batch(1, storetest.Row("a", 2, time.Minute))); !errors.Is(err, lock.ErrDeposed) {

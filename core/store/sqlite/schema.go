@@ -48,21 +48,33 @@ var migrations = []string{
 		key   TEXT PRIMARY KEY,
 		value ANY NOT NULL
 	) WITHOUT ROWID, STRICT;`,
+	`-- Many segments have one event; then span takes no space, which last did.
+	ALTER TABLE segments RENAME COLUMN last TO span; -- last - first
+	UPDATE segments SET span = span - first, sum = iif(sum < 1 << 31, sum, sum - (1 << 32)); -- signed is shorter
+
+	-- meta also has:
+	-- signing_key: what checkpoints and exports are signed with.
+	-- cut: up to where segments have been pruned; not there before the first time.`,
 }
 
-// migrate brings the schema of a new or older file up to date, each step in a
-// transaction of its own. The file has passed checkOrigin and checkVersion.
+// migrate brings the schema of a new or older file up to date, in one transaction. The
+// file has passed checkOrigin and checkVersion.
 func migrate(c *conn) error {
 	version, err := c.intOf("PRAGMA user_version")
 	if err != nil {
 		return err
 	}
-	for v := int(version); v < len(migrations); v++ {
-		if err := c.transact(func() error { return step(c, v) }); err != nil {
-			return fmt.Errorf("migrate the schema to version %d: %w", v+1, err)
-		}
+	if int(version) == len(migrations) {
+		return nil
 	}
-	return nil
+	return c.transact(func() error {
+		for v := int(version); v < len(migrations); v++ {
+			if err := step(c, v); err != nil {
+				return fmt.Errorf("migrate the schema to version %d: %w", v+1, err)
+			}
+		}
+		return nil
+	})
 }
 
 // checkVersion refuses a file that a newer program has migrated.
@@ -101,10 +113,9 @@ func step(c *conn, version int) error {
 	if err := c.exec(migrations[version]); err != nil {
 		return err
 	}
-	if version == 0 {
-		if err := identify(c); err != nil {
-			return err
-		}
+	made := map[int]func(*conn) error{0: identify, 1: makeKey}
+	if err := made[version](c); err != nil {
+		return err
 	}
 	return c.exec(fmt.Sprintf("PRAGMA user_version = %d", version+1))
 }

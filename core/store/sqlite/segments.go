@@ -11,6 +11,13 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
+// segmentsAfter reads the segments after an event. They do not overlap, so only the
+// last one that begins at or before ?1 can hold events on both sides of it. Whether it
+// does is decided once it is known to be sound: a damaged one must not be passed over.
+const segmentsAfter = `SELECT first, first + span, count, time, bytes, sum FROM segments
+	WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0)
+	ORDER BY first`
+
 // readers is a pool of read-only connections, opened when first needed.
 type readers struct {
 	path   string
@@ -83,12 +90,7 @@ func openReader(path string) (*reader, error) {
 		c.close()
 		return nil, err
 	}
-	// Segments do not overlap, so only the last one that begins at or before ?1 can
-	// hold events on both sides of it. Whether it does is decided once it is known to be
-	// sound: a damaged one must not be passed over.
-	s, err := c.prepare(`SELECT first, last, count, time, bytes, sum FROM segments
-		WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0)
-		ORDER BY first`)
+	s, err := c.prepare(segmentsAfter)
 	if err != nil {
 		c.close()
 		return nil, err
@@ -105,19 +107,30 @@ func (r *reader) close() {
 // commits, nor they for it. A segment that is not as it was written is never
 // returned; that is an [ErrDamaged].
 func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
+	return s.SegmentsInto(ctx, after, events, nil)
+}
+
+// SegmentsInto is Segments, except that the bytes are put into buf, which grows as
+// needed. They are good until buf is used again. It is for those who read much, which
+// would otherwise leave as much garbage.
+func (s *Store) SegmentsInto(ctx context.Context, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error) {
+	if buf == nil {
+		buf = new([]byte)
+	}
 	r, err := s.readers.take(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read segments of %s: %w", s.path, asDamage(err))
 	}
 	defer s.readers.put(r)
-	segments, err := r.read(ctx, after, events)
+	*buf = (*buf)[:0]
+	segments, err := r.read(ctx, after, events, buf)
 	if err != nil {
 		return nil, fmt.Errorf("read segments of %s after %d: %w", s.path, after, asDamage(err))
 	}
 	return segments, nil
 }
 
-func (r *reader) read(ctx context.Context, after lock.Seq, events int) (segments []lock.Segment, err error) {
+func (r *reader) read(ctx context.Context, after lock.Seq, events int, buf *[]byte) (segments []lock.Segment, err error) {
 	q := r.segments
 	defer q.reset() // which ends the read transaction
 	q.bindInt(1, int64(min(after, math.MaxInt64)))
@@ -129,7 +142,7 @@ func (r *reader) read(ctx context.Context, after lock.Seq, events int) (segments
 		if err != nil || !more {
 			return segments, err
 		}
-		g, err := readSegment(q, &r.sums)
+		g, err := readSegment(q, &r.sums, buf)
 		if err != nil {
 			return nil, err
 		}
@@ -142,15 +155,17 @@ func (r *reader) read(ctx context.Context, after lock.Seq, events int) (segments
 	return segments, nil
 }
 
-// readSegment takes a segment from a row of all six columns, or returns
-// [ErrDamaged].
-func readSegment(q *stmt, sums *sums) (lock.Segment, error) {
+// readSegment takes a segment from a row of all six columns, with its bytes in buf, or
+// returns [ErrDamaged].
+func readSegment(q *stmt, sums *sums, buf *[]byte) (lock.Segment, error) {
+	all, bytes := q.appendBlob(*buf, 4)
+	*buf = all
 	g := lock.Segment{
 		First: lock.Seq(q.int(0)),
 		Last:  lock.Seq(q.int(1)),
 		Count: int(q.int(2)),
 		Time:  time.Unix(0, q.int(3)).UTC(),
-		Bytes: q.blob(4),
+		Bytes: bytes,
 	}
 	if sums.segment(&g) != q.int(5) {
 		return g, damaged("the segment of events %d to %d does not match its checksum", g.First, g.Last)

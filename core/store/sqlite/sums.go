@@ -50,7 +50,7 @@ func (s *sums) segment(g *lock.Segment) int64 {
 	b = binary.BigEndian.AppendUint64(b, uint64(g.Count))
 	b = binary.BigEndian.AppendUint64(b, uint64(g.Time.UnixNano()))
 	s.buf = b
-	return int64(crc32.Update(crc32.Update(s.seed, castagnoli, b), castagnoli, g.Bytes))
+	return int64(int32(crc32.Update(crc32.Update(s.seed, castagnoli, b), castagnoli, g.Bytes)))
 }
 
 // appendText appends a text so that two in a row cannot be mistaken for two others.

@@ -34,7 +34,8 @@ func asDamage(err error) error {
 const checkAllBelow = 32 << 20
 
 // verify looks for damage before anything is written or served: in the structure of
-// the file, in each lease, and in the newest segment, which the journal goes on from.
+// the file, in each lease, in what the journal is signed with, and in the newest segment,
+// which it goes on from.
 // Older segments are checked when they are read.
 func (w *writer) verify(ctx context.Context, path string) error {
 	defer w.interruptedBy(ctx)()
@@ -56,6 +57,12 @@ func (w *writer) verify(ctx context.Context, path string) error {
 	}
 	if _, err := w.readHead(); err != nil {
 		return cmp.Or(ctx.Err(), err)
+	}
+	if _, err := w.signingKey(); err != nil {
+		return err
+	}
+	if _, err := w.cut(); err != nil {
+		return err
 	}
 	_, err := w.readLeases(ctx, instant{})
 	return cmp.Or(ctx.Err(), err)

@@ -94,8 +94,8 @@ func (w *writer) prepareAll() error {
 		{&w.begin, "BEGIN IMMEDIATE"},
 		{&w.commit, "COMMIT"},
 		{&w.rollback, "ROLLBACK"},
-		{&w.newest, "SELECT last FROM segments ORDER BY first DESC LIMIT 1"},
-		{&w.segment, "INSERT INTO segments (first, last, count, time, bytes, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+		{&w.newest, "SELECT first + span FROM segments ORDER BY first DESC LIMIT 1"},
+		{&w.segment, "INSERT INTO segments (first, span, count, time, bytes, sum) VALUES (?1, ?2 - ?1, ?3, ?4, ?5, ?6)"},
 		{&w.put, `REPLACE INTO leases (name, token, account, holder, reason, metadata, ttl, granted,
 			remaining, wall_end, boot_end, attempt, sum)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`},
@@ -303,6 +303,9 @@ func writeZeros(path string, size int64) error {
 		return err
 	}
 	defer f.Close()
+	// The file was cut just now. Were that not on the disk yet when power goes, zeros
+	// could lie among what was in it before, which looks like damage.
+	err = f.Sync()
 	zeros := make([]byte, 4096)
 	for left := size; left > 0 && err == nil; left -= int64(len(zeros)) {
 		_, err = f.Write(zeros[:min(left, int64(len(zeros)))])

@@ -50,6 +50,8 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"a batch there is no space for changes nothing", testFull},
 		{"segments are read by cursor, whole", testSegments},
 		{"segments can be read while commits go on", testConcurrentReads},
+		{"the signing key stays", testKey},
+		{"what is pruned is gone, and what is left is whole", testPrune},
 		{"a lease has left what it was promised", testRemaining},
 		{"a lease that was renewed for less keeps its end", testRemainingBeyondTTL},
 		{"a store is what a plain model says it is", testModel},

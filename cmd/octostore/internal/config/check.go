@@ -14,6 +14,9 @@ import (
 const (
 	longest     = 24 * time.Hour
 	mostWaiters = 1_000_000
+	longestKept = 36_500 * 24 * time.Hour
+	leastSize   = 1 << 20
+	mostSize    = 1 << 50
 )
 
 // outOfRange returns what is wrong with each field whose value is well formed but
@@ -31,6 +34,8 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 		{"DefaultTTL", lock.MinTTL <= c.DefaultTTL && c.DefaultTTL <= highestTTL},
 		{"MaxTTL", lock.MinTTL <= c.MaxTTL && c.MaxTTL <= longest},
 		{"MaxWait", time.Second <= c.MaxWait && c.MaxWait <= longest},
+		{"AuditRetention", time.Second <= c.AuditRetention && c.AuditRetention <= longestKept},
+		{"AuditMaxSize", leastSize <= c.AuditMaxSize && c.AuditMaxSize <= mostSize},
 		{"MaxWaiters", 1 <= c.MaxWaiters && c.MaxWaiters <= mostWaiters},
 		{"MaxWaitersPerLock", 1 <= c.MaxWaitersPerLock && c.MaxWaitersPerLock <= mostWaiters},
 	}

@@ -29,6 +29,8 @@ type Config struct {
 	MaxWaiters        int           `env:"OCTOSTORE_MAX_WAITERS" envDefault:"50000" want:"a number from 1 to 1000000" doc:"How many requests may wait at a time. Fewer may where the process cannot have as many files open; the log says so."`
 	MaxWaitersPerLock int           `env:"OCTOSTORE_MAX_WAITERS_PER_LOCK" envDefault:"10000" want:"a number from 1 to 1000000" doc:"How many requests may wait for one lock."`
 	AuditLevel        AuditLevel    `env:"OCTOSTORE_AUDIT_LEVEL" envDefault:"decisions" want:"changes, decisions or all" doc:"What the journal keeps: changes to locks; with decisions also what was denied; with all also conflicts and waiters that left."`
+	AuditRetention    time.Duration `env:"OCTOSTORE_AUDIT_RETENTION" envDefault:"30d" want:"1s to 36500d" doc:"How long the journal is kept. What is younger than twice OCTOSTORE_MAX_TTL is kept in any case."`
+	AuditMaxSize      Size          `env:"OCTOSTORE_AUDIT_MAX_SIZE" envDefault:"4GiB" want:"1MiB to 1024TiB" doc:"How large the database may grow before the oldest of the journal is pruned."`
 	LogFormat         LogFormat     `env:"OCTOSTORE_LOG_FORMAT" envDefault:"auto" want:"auto, text or json" doc:"How log lines look; auto is text on a terminal and JSON elsewhere."`
 	LogLevel          LogLevel      `env:"OCTOSTORE_LOG_LEVEL" envDefault:"info" want:"debug, info, warn or error" doc:"The least important log lines to write."`
 }
@@ -71,6 +73,29 @@ type AuditLevel string
 // UnmarshalText refuses unknown levels.
 func (l *AuditLevel) UnmarshalText(text []byte) error {
 	return oneOf(l, text, "changes", "decisions", "all")
+}
+
+// Size is a number of bytes.
+type Size int64
+
+// UnmarshalText reads a number of bytes, or one with a unit of 1024s: 500MiB.
+func (z *Size) UnmarshalText(text []byte) error {
+	number, shift := string(text), 0
+	for i, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if before, is := strings.CutSuffix(number, unit); is {
+			number, shift = before, 10*(i+1)
+			break
+		}
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	if err != nil {
+		return errors.New("is not a size")
+	}
+	if n < 0 || n > mostSize>>shift {
+		return errors.New("is out of range")
+	}
+	*z = Size(n << shift)
+	return nil
 }
 
 // LogFormat says how log lines look.

@@ -53,7 +53,7 @@ func Example() string {
 	var b strings.Builder
 	b.WriteString("# Settings of octostore. Copy this file to .env in the working directory and\n" +
 		"# uncomment what you change; variables of the environment win over it.\n" +
-		"# Durations are like 90s, 5m and 1h30m, or a number of seconds.\n" +
+		"# Durations are like 90s, 5m, 1h30m and 30d, or a number of seconds.\n" +
 		"# A value with a $ or a # in it belongs in single quotes, such as 'cost$5.db':\n" +
 		"# elsewhere $NAME is the value of NAME in this file, and nothing if it has none.\n")
 	for _, s := range Settings() {

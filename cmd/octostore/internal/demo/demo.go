@@ -108,6 +108,7 @@ func (s *stage) play(ctx context.Context) error {
 		{"One gives up", s.giveUp},
 		{"One crashes", s.crash},
 		{"The server is killed", s.kill},
+		{"Who had it, and when", s.audit},
 	} {
 		s.scene(i+1, scene.title)
 		if err := scene.play(ctx); err != nil {

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/store/sqlite"
+)
+
+func auditCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Export, follow, verify and replay the record of what happened",
+		Long: "Export, follow, verify and replay the record of what happened.\n\n" +
+			"export and tail ask the server at OCTOSTORE_URL (" + defaultURLHelp + ").\n" +
+			"verify and replay need nothing but files.",
+		Args: cobra.NoArgs,
+	}
+	cmd.AddCommand(auditExportCommand(), auditTailCommand(), auditVerifyCommand(), auditReplayCommand(), auditKeyCommand())
+	return cmd
+}
+
+func auditKeyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "key",
+		Short: "Print the public key that exports of this database are signed with",
+		Long: "Print the public key that exports of this database (OCTOSTORE_DB) are signed with. Keep\n" +
+			"it somewhere else, and pass it to octostore audit verify --key: whoever can read the\n" +
+			"database can sign with its key, and whoever can write an export can make another.",
+		Args: cobra.NoArgs,
+	}
+	envFile := envFileFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		loaded, err := loadConfig(*envFile)
+		warnUnknown(cmd.ErrOrStderr(), loaded)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(string(loaded.DB)); err != nil {
+			return fmt.Errorf("read the key: %w; OCTOSTORE_DB says where the database is", err)
+		}
+		in, err := sqlite.Inspect(cmd.Context(), string(loaded.DB), 0, nil)
+		if err != nil {
+			return err // it names the file
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), journal.FormatKey(in.Key))
+		return err
+	}
+	return cmd
+}
+
+func auditVerifyCommand() *cobra.Command {
+	var pinned string
+	cmd := &cobra.Command{
+		Use:   "verify FILE...",
+		Short: "Check that nothing in an export was changed, dropped, inserted or moved",
+		Long: "Check that nothing in an export was changed, dropped, inserted or moved, and say how far\n" +
+			"signatures vouch for it. It needs no server. Several files are to continue each other,\n" +
+			"in this order; they may be compressed with gzip. - is the standard input.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			key, err := pinnedKey(pinned)
+			if err != nil {
+				return err
+			}
+			v := journal.NewVerifier(key)
+			if err := verifyFiles(cmd.InOrStdin(), v, files); err != nil {
+				if d := v.Verdict(); d.Records > 0 {
+					fmt.Fprint(cmd.ErrOrStderr(), goodUpTo(d))
+				}
+				return err
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), verdictText(v.Verdict(), key != nil))
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&pinned, "key", "", "the public `key` all signatures have to be by, as octostore audit key prints it")
+	return cmd
+}
+
+func pinnedKey(text string) (ed25519.PublicKey, error) {
+	if text == "" {
+		return nil, nil
+	}
+	key, err := journal.ParseKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("--key: %w", err)
+	}
+	return key, nil
+}
+
+// verifyFiles verifies files one after the other. Its errors name the file.
+func verifyFiles(stdin io.Reader, v *journal.Verifier, files []string) error {
+	for _, name := range files {
+		if err := verifyFile(stdin, v, name); err != nil {
+			if _, isPath := errors.AsType[*os.PathError](err); isPath {
+				return err // it names the file
+			}
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func verifyFile(stdin io.Reader, v *journal.Verifier, name string) error {
+	if name == "-" {
+		return v.Verify(stdin)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return v.Verify(f)
+}
+
+// goodUpTo says what can be said of what comes before a fault.
+func goodUpTo(d journal.Verdict) string {
+	text := fmt.Sprintf("%s, up to %d, follow from each other. ", count(d.Records, "record"), d.Last)
+	if d.Vouched == 0 {
+		return text + "No signature vouches for them.\n"
+	}
+	return text + fmt.Sprintf("Signatures vouch for %s, up to %d.\n", count(d.Signed, "of them"), d.Vouched)
+}
+
+func verdictText(d journal.Verdict, pinned bool) string {
+	var b strings.Builder
+	if d.Records == 0 {
+		fmt.Fprintf(&b, "verified: no records after %s.\n", d.After)
+	} else {
+		fmt.Fprintf(&b, "verified: %s, from %d to %d. None was changed, dropped, inserted or moved.\n",
+			count(d.Records, "record"), d.First, d.Last)
+	}
+	fmt.Fprintf(&b, "Signatures by %s vouch for all of it.\n", journal.FormatKey(d.Key))
+	if !pinned {
+		b.WriteString("The file itself names that key. Compare it with what octostore audit key printed, or give that with --key.\n")
+	}
+	switch {
+	case d.Complete:
+		b.WriteString("Nothing is missing before it, except what a record says was pruned.\n")
+	case d.Records > 0:
+		fmt.Fprintf(&b, "It begins after %s; the files before it tell what was before.\n", d.After)
+	}
+	if d.More {
+		b.WriteString("The journal went on when it was made.\n")
+	}
+	return b.String()
+}
+
+// count is "1 record", "2 records", "1,234,567 records".
+func count(n int64, what string) string {
+	if n != 1 && !strings.Contains(what, " ") {
+		what += "s"
+	}
+	return thousands(n) + " " + what
+}
+
+func thousands(n int64) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}

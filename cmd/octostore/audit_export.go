@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/transport/client"
+)
+
+const defaultURLHelp = client.DefaultURL + " if it is not set"
+
+// newClient returns a client of the server the environment names.
+func newClient() (*client.Client, error) {
+	target := os.Getenv("OCTOSTORE_URL")
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = target == "" || onThisMachine(target) // it would only cost time
+	return client.New(client.Config{URL: target, Token: os.Getenv("OCTOSTORE_TOKEN"), HTTP: &http.Client{Transport: transport}})
+}
+
+func onThisMachine(target string) bool {
+	u, err := url.Parse(target)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func auditExportCommand() *cobra.Command {
+	var query client.AuditQuery
+	var output, state, format string
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Write the record of what happened to a file",
+		Long: "Write the record of what happened to a file, to keep it elsewhere. Without filters it\n" +
+			"can be verified. With --state it goes on where it ended the last time: what is new is\n" +
+			"appended to the file, or begins another one if -o names another.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case format != "ndjson" && format != "csv":
+				return fmt.Errorf("--format is %q; want ndjson or csv", format)
+			case state != "" && (output == "-" || format == "csv" || query.Limit > 0):
+				return errors.New("--state needs a file (-o), and does not go with --format csv or --limit")
+			}
+			query.CSV = format == "csv"
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			e := exporter{client: c, query: query, progress: newProgress(cmd.ErrOrStderr())}
+			defer e.progress.end()
+			switch {
+			case state != "":
+				return e.resume(cmd.Context(), output, state)
+			case output == "-":
+				_, err := e.section(cmd.Context(), cmd.OutOrStdout())
+				return err
+			}
+			return e.whole(cmd.Context(), output)
+		},
+	}
+	auditFilterFlags(cmd, &query)
+	cmd.Flags().StringVarP(&output, "output", "o", "-", "write to this `file`; - is the standard output")
+	cmd.Flags().StringVar(&state, "state", "", "remember in this `file` where the export ended, and go on there")
+	cmd.Flags().StringVar(&query.Since, "since", "", "begin with the first record of this `time`, or this long ago, such as 24h")
+	cmd.Flags().StringVar(&query.Until, "until", "", "end before the first record of this `time`, or this long ago")
+	cmd.Flags().StringVar(&query.After, "after", "", "begin after this `cursor`")
+	cmd.Flags().Int64Var(&query.Limit, "limit", 0, "write at most this many records")
+	cmd.Flags().StringVar(&format, "format", "ndjson", "`ndjson`, or csv for spreadsheets")
+	return cmd
+}
+
+// exporter writes exports to files.
+type exporter struct {
+	client   *client.Client
+	query    client.AuditQuery
+	progress *progress
+}
+
+// ending is what the closing line of an export says.
+type ending struct {
+	End     bool   `json:"end"`
+	Records int64  `json:"records"`
+	Last    string `json:"last"`
+	More    bool   `json:"more"`
+}
+
+// section writes one export. It fails if the closing line does not come.
+func (e *exporter) section(ctx context.Context, w io.Writer) (end ending, err error) {
+	body, err := e.client.Audit(ctx, e.query)
+	if err != nil {
+		if oldest, expired := expiredCursor(err); expired {
+			return end, fmt.Errorf("records after %s were pruned before they could be exported; to go on with what is left, begin anew, with another file and state, with --after %s", e.query.After, oldest)
+		}
+		return end, err
+	}
+	defer body.Close()
+	out := bufio.NewWriterSize(w, 256<<10)
+	lines := bufio.NewReaderSize(body, 256<<10)
+	var last []byte
+	for {
+		line, err := lines.ReadSlice('\n')
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+			return end, fmt.Errorf("the export broke off: %w", err)
+		}
+		if _, err := out.Write(line); err != nil {
+			return end, err
+		}
+		e.progress.add(line)
+		if len(line) > 0 && len(line) < 1024 {
+			last = append(last[:0], line...)
+		}
+		if err == io.EOF {
+			break
+		}
+	}
+	if json.Unmarshal(bytes.TrimPrefix(last, []byte("# ")), &end) != nil || !end.End {
+		return end, errors.New("the export broke off before its closing line")
+	}
+	return end, out.Flush()
+}
+
+// whole writes an export to a file, which is there only when it is complete.
+func (e *exporter) whole(ctx context.Context, path string) error {
+	partial := path + ".partial"
+	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(partial) // gone by then, unless something failed
+	defer f.Close()
+	if _, err := e.section(ctx, f); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(partial, path)
+}
+
+// progress shows how far a long export is, on a terminal only.
+type progress struct {
+	w       io.Writer // nil: nobody looks
+	records int64
+	bytes   int64
+	begun   time.Time
+	shown   time.Time
+}
+
+func newProgress(w io.Writer) *progress {
+	p := &progress{begun: time.Now()}
+	if isTerminal(w) {
+		p.w = w
+	}
+	return p
+}
+
+func (p *progress) add(line []byte) {
+	p.records++
+	p.bytes += int64(len(line))
+	if p.w == nil || p.records%1000 != 0 {
+		return
+	}
+	if now := time.Now(); now.Sub(p.begun) > time.Second && now.Sub(p.shown) > 200*time.Millisecond {
+		p.shown = now
+		fmt.Fprintf(p.w, "\r%s, %.1f MiB ", count(p.records, "record"), float64(p.bytes)/(1<<20))
+	}
+}
+
+func (p *progress) end() {
+	if !p.shown.IsZero() {
+		fmt.Fprintf(p.w, "\r%s, %.1f MiB\n", count(p.records, "record"), float64(p.bytes)/(1<<20))
+	}
+}

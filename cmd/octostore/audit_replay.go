@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite"
+)
+
+var errDiffers = errors.New("the records and the database differ")
+
+func auditReplayCommand() *cobra.Command {
+	var db, pinned string
+	cmd := &cobra.Command{
+		Use:   "replay FILE...",
+		Short: "Rebuild from an export alone who holds what, and compare that with a database",
+		Long: "Verify an export, and rebuild from it alone who holds what. With --db what came after\n" +
+			"the export is read from that database, and the leases in it are compared. A server may\n" +
+			"be running on it.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			key, err := pinnedKey(pinned)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			replay, verdict, err := replayFiles(cmd.InOrStdin(), key, files)
+			if err != nil {
+				return err
+			}
+			if db == "" {
+				err = printHeld(out, replay)
+			} else {
+				err = compareWithDatabase(cmd.Context(), out, replay, verdict, db)
+			}
+			if err != nil {
+				return err
+			}
+			return faultsOf(replay)
+		},
+	}
+	cmd.Flags().StringVar(&db, "db", "", "compare with this database `file`")
+	cmd.Flags().StringVar(&pinned, "key", "", "the public `key` all signatures have to be by, as octostore audit key prints it")
+	return cmd
+}
+
+// replayFiles verifies the files and replays them at once.
+func replayFiles(stdin io.Reader, key []byte, files []string) (*journal.Replay, journal.Verdict, error) {
+	v := journal.NewVerifier(key)
+	var replay *journal.Replay
+	v.Each = func(line []byte) error {
+		if replay == nil {
+			after, err := journal.ParseCursor(v.Verdict().After)
+			if err != nil {
+				return err
+			}
+			replay = journal.NewReplay(after)
+		}
+		return replay.Apply(line)
+	}
+	if err := verifyFiles(stdin, v, files); err != nil {
+		return nil, v.Verdict(), err
+	}
+	if replay == nil {
+		return nil, v.Verdict(), errors.New("the export has no records")
+	}
+	return replay, v.Verdict(), nil
+}
+
+// compareWithDatabase applies what the database recorded after the export, and compares
+// what that comes to with its leases.
+func compareWithDatabase(ctx context.Context, out io.Writer, replay *journal.Replay, verdict journal.Verdict, db string) error {
+	later := int64(0)
+	last := replay.Last()
+	in, err := sqlite.Inspect(ctx, db, last, func(s lock.Segment) error {
+		for l := range journal.Lines(s, last) {
+			later++
+			if err := replay.Apply(l.Bytes); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case !in.Key.Equal(verdict.Key):
+		return fmt.Errorf("the export is not of %s: that signs with %s, the export is signed by %s", db, journal.FormatKey(in.Key), journal.FormatKey(verdict.Key))
+	case in.Head.Seq < last:
+		return fmt.Errorf("the export ends at %d, but %s at %d: the database is older", last, db, in.Head.Seq)
+	}
+	differences, unknown := replay.Differences(in.Leases)
+	fmt.Fprintf(out, "replayed: %s of the export and %s that the database has after it.\n", count(verdict.Records, "record"), count(later, "record"))
+	if unknown > 0 {
+		fmt.Fprintf(out, "%s from before the export begins.\n", count(int64(unknown), "lease"))
+	}
+	if len(differences) > 0 {
+		return fmt.Errorf("%w:\n  %s", errDiffers, strings.Join(differences, "\n  "))
+	}
+	_, err = fmt.Fprintf(out, "The records and %s agree on %s.\n", db, count(int64(len(in.Leases)-unknown), "lease"))
+	return err
+}
+
+func printHeld(out io.Writer, replay *journal.Replay) error {
+	held := replay.Held()
+	if len(held) == 0 {
+		_, err := fmt.Fprintf(out, "At record %d nothing is held.\n", replay.Last())
+		return err
+	}
+	fmt.Fprintf(out, "At record %d these are held:\n", replay.Last())
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, h := range held {
+		granted := "before the first record"
+		if !h.Granted.IsZero() {
+			granted = h.Granted.Format("2006-01-02 15:04:05")
+		}
+		fmt.Fprintf(table, "%s\ttoken %d\t%s\t%s\tsince %s\n", h.Name, h.Token, h.Account, h.Holder, granted)
+	}
+	return table.Flush()
+}
+
+func faultsOf(replay *journal.Replay) error {
+	if faults := replay.Faults(); len(faults) > 0 {
+		return fmt.Errorf("the records contradict each other:\n  %s", strings.Join(faults, "\n  "))
+	}
+	return nil
+}

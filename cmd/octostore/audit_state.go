@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// sectionRecords is how many records a section of a resumed export has at most. What
+// was written of a section that broke off is written again.
+const sectionRecords = 100_000
+
+// exportState is where a resumed export ended.
+type exportState struct {
+	Cursor string `json:"cursor"`
+	Output string `json:"output"` // absolute
+	Size   int64  `json:"size"`   // of the output then; what is behind it was never completed
+}
+
+// resume writes what is new, section by section, and remembers after each where it
+// is.
+func (e *exporter) resume(ctx context.Context, output, statePath string) error {
+	output, err := filepath.Abs(output)
+	if err != nil {
+		return err
+	}
+	state, err := readState(statePath)
+	if err != nil {
+		return err
+	}
+	f, err := openOutput(output, &state)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	e.query.Limit = sectionRecords
+	for {
+		if state.Cursor != "" {
+			e.query.After, e.query.Since = state.Cursor, ""
+		}
+		end, err := e.section(ctx, f)
+		if err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		if state.Size, err = f.Seek(0, io.SeekCurrent); err != nil {
+			return err
+		}
+		state.Cursor = end.Last
+		if err := writeState(statePath, state); err != nil {
+			return err
+		}
+		// until stops an export too; then the next section is empty.
+		if !end.More || end.Records == 0 {
+			return nil
+		}
+	}
+}
+
+func readState(path string) (s exportState, err error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	if json.Unmarshal(text, &s) != nil || s.Cursor == "" || s.Output == "" {
+		return s, fmt.Errorf("%s is not the state of an export; remove it to begin anew", path)
+	}
+	return s, nil
+}
+
+// writeState replaces the state in one step.
+func writeState(path string, s exportState) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(text, '\n'))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// openOutput opens the file where the next section goes: behind what was completed, or
+// a new one.
+func openOutput(path string, state *exportState) (*os.File, error) {
+	if state.Output != path {
+		state.Output, state.Size = path, 0
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("%s is there already, and the state is not of it; name another file, or move it away", path)
+		}
+		return f, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("go on with the export: %w; name another file to begin one", err)
+	}
+	fi, err := f.Stat()
+	if err == nil && fi.Size() < state.Size {
+		err = fmt.Errorf("%s has %d bytes; when it was completed it had %d", path, fi.Size(), state.Size)
+	}
+	if err == nil {
+		err = f.Truncate(state.Size)
+	}
+	if err == nil {
+		_, err = f.Seek(state.Size, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/client"
+)
+
+func auditTailCommand() *cobra.Command {
+	var query client.AuditQuery
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "tail",
+		Short: "Show what was recorded lately, and follow what happens with -f",
+		Long: "Show what was recorded lately, and follow what happens with -f: a line for people on a\n" +
+			"terminal, JSON elsewhere. A connection that breaks is made again, and goes on where\n" +
+			"it was.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			show := jsonLine
+			if !asJSON && isTerminal(out) {
+				show = readableLine
+			}
+			t := tail{client: c, query: query, out: out, errors: cmd.ErrOrStderr(), show: show}
+			return t.run(cmd.Context())
+		},
+	}
+	auditFilterFlags(cmd, &query)
+	cmd.Flags().StringVar(&query.Since, "since", "1h", "begin with the first record of this `time`, or this long ago")
+	cmd.Flags().BoolVarP(&query.Follow, "follow", "f", false, "go on with what happens")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON on a terminal too")
+	return cmd
+}
+
+// tail prints records as they come.
+type tail struct {
+	client *client.Client
+	query  client.AuditQuery
+	out    io.Writer
+	errors io.Writer
+	show   func(line []byte) (string, error)
+	ended  bool // the newest export was complete
+}
+
+// run goes on until there is no more, or, if it follows, until ctx ends.
+func (t *tail) run(ctx context.Context) error {
+	reached := false // the server, at least once
+	for {
+		err := t.once(ctx)
+		var answered *client.Error
+		switch {
+		case ctx.Err() != nil:
+			return nil // that is how it is ended
+		case !t.query.Follow || errors.As(err, &answered) && answered.Status < 500, err != nil && !reached && t.query.After == "":
+			return err
+		}
+		if err != nil && (reached || t.ended) {
+			fmt.Fprintln(t.errors, "octostore: the connection is lost; trying again:", err)
+		}
+		reached = err == nil
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// once reads one export.
+func (t *tail) once(ctx context.Context) error {
+	body, err := t.client.Audit(ctx, t.query)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	t.ended = false
+	lines := bufio.NewReaderSize(body, 64<<10)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err == io.EOF && t.ended && len(line) == 0 {
+			return nil
+		}
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.line(line); err != nil {
+			return err
+		}
+	}
+}
+
+func (t *tail) line(line []byte) error {
+	var place struct {
+		Export int    `json:"export"`
+		End    bool   `json:"end"`
+		Last   string `json:"last"`
+		Seq    int64  `json:"seq"`
+	}
+	if err := json.Unmarshal(line, &place); err != nil {
+		return fmt.Errorf("the server sent what is not a record: %w", err)
+	}
+	switch {
+	case place.End:
+		t.ended, t.query.After, t.query.Since = true, place.Last, ""
+		return nil
+	case place.Export != 0:
+		return nil
+	}
+	text, err := t.show(line)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(t.out, text); err != nil {
+		return err
+	}
+	t.query.After, t.query.Since = fmt.Sprint(place.Seq), ""
+	return nil
+}
+
+func jsonLine(line []byte) (string, error) { return string(line), nil }
+
+// readableLine is a record for people.
+func readableLine(line []byte) (string, error) {
+	r, err := journal.ParseRecord(line)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %-12s", r.Time.Local().Format("2006-01-02 15:04:05.000"), r.Kind)
+	add := func(format string, value any) { fmt.Fprintf(&b, format, value) }
+	if r.Name != "" {
+		add("  %s", r.Name)
+	}
+	if who := strings.Trim(r.Holder+"@"+r.Account, "@"); who != "" {
+		add("  %s", who)
+	}
+	if r.By != "" {
+		add(" by %s", r.By)
+	}
+	if r.Token != 0 {
+		add("  token %d", r.Token)
+	}
+	if r.WaitedMS != 0 {
+		add("  waited %s", time.Duration(r.WaitedMS)*time.Millisecond)
+	}
+	if r.HeldMS != 0 {
+		add("  held %s", time.Duration(r.HeldMS)*time.Millisecond)
+	}
+	for _, why := range []string{r.Reason, r.Cause} {
+		if why != "" {
+			add("  %q", why)
+		}
+	}
+	if r.RemoteAddr != "" {
+		add("  from %s", r.RemoteAddr)
+	}
+	b.WriteByte('\n')
+	return b.String(), nil
+}
+
+// auditFilterFlags gives a command the filters of the journal.
+func auditFilterFlags(cmd *cobra.Command, q *client.AuditQuery) {
+	cmd.Flags().StringVar(&q.Prefix, "prefix", "", "only records about names that begin with this `text`")
+	cmd.Flags().StringVar(&q.Kind, "kind", "", "only records of these `kinds`, separated by commas, such as granted,denied")
+	cmd.Flags().StringVar(&q.Account, "account", "", "only records about leases of this `account`, or that it caused")
+	cmd.Flags().StringVar(&q.Decision, "decision", "", "only decisions: `allow`, deny or error")
+}
+
+// expiredCursor returns the oldest cursor if that is what the server said instead.
+func expiredCursor(err error) (oldest string, is bool) {
+	var answered *client.Error
+	if errors.As(err, &answered) && answered.Code == api.CodeCursorExpired && answered.ExpiredProblem != nil {
+		return answered.Oldest, true
+	}
+	return "", false
+}

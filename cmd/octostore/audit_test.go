@@ -1,0 +1,341 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/client"
+)
+
+// checkAudit exports the journal of a server, verifies it, and holds the database to
+// what the records say.
+func checkAudit(t *testing.T, addr, dir string) journal.Verdict {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "audit.ndjson")
+	e := exporter{client: clientOf(t, addr), progress: newProgress(io.Discard)}
+	if err := e.whole(t.Context(), path); err != nil {
+		t.Errorf("export: %v", err)
+		return journal.Verdict{}
+	}
+	return checkExport(t, path, dir)
+}
+
+// checkExport verifies and replays an export.
+func checkExport(t *testing.T, path, dir string) journal.Verdict {
+	t.Helper()
+	replay, verdict, err := replayFiles(nil, nil, []string{path})
+	if err != nil {
+		t.Errorf("the export does not verify: %v", err)
+		return verdict
+	}
+	var said bytes.Buffer
+	err = compareWithDatabase(t.Context(), &said, replay, verdict, filepath.Join(dir, "octostore.db"))
+	if err := errors.Join(err, faultsOf(replay)); err != nil {
+		t.Errorf("%v\n%s", err, &said)
+	}
+	t.Logf("%d records verified. %s", verdict.Records, &said)
+	return verdict
+}
+
+func clientOf(t *testing.T, addr string) *client.Client {
+	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	c, err := client.New(client.Config{URL: "http://" + addr, HTTP: &http.Client{Transport: transport}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// freePort returns an address that a server can be started on again and again.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// soak writes, prunes, exports and follows at once on a server that is killed now and
+// then.
+type soak struct {
+	t    *testing.T
+	addr string
+	dir  string
+	done context.Context
+	wg   sync.WaitGroup
+
+	followed bytes.Buffer // by one that follows all the time
+}
+
+// A server is written to, killed, pruned, exported from and followed, all at once. What
+// the exports hold, put together, is unbroken; who follows gets every record once; and
+// the database is what the records say.
+func TestTheAuditHoldsWhileEverythingHappensAtOnce(t *testing.T) {
+	// What is younger than twice the largest ttl, here ten seconds, is never pruned.
+	kills, apart := 4, 5*time.Second
+	if testing.Short() {
+		kills, apart = 2, time.Second
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	s := &soak{t: t, addr: freePort(t), dir: t.TempDir(), done: ctx}
+	environ := []string{
+		"OCTOSTORE_ADDR=" + s.addr, "OCTOSTORE_DEFAULT_TTL=2s", "OCTOSTORE_MAX_TTL=5s",
+		"OCTOSTORE_AUDIT_MAX_SIZE=1MiB", "OCTOSTORE_AUDIT_LEVEL=all",
+	}
+	server := newProcess(t, s.dir, environ...)
+	for n := range 4 {
+		s.wg.Go(func() { s.write(n) })
+	}
+	s.wg.Go(s.follow)
+	s.wg.Go(s.export)
+	for range kills {
+		time.Sleep(apart)
+		server.kill()
+		server = newProcess(t, s.dir, environ...)
+	}
+	time.Sleep(apart)
+	stop()
+	s.wg.Wait()
+	s.check(kills, testing.Short())
+}
+
+func (s *soak) output() string { return filepath.Join(s.dir, "audit.ndjson") }
+func (s *soak) state() string  { return filepath.Join(s.dir, "audit.state") }
+
+// write takes locks, gives them back, lets some expire, and is refused others.
+func (s *soak) write(n int) {
+	c := &crashCheck{t: s.t, url: "http://" + s.addr}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	rng := rand.New(rand.NewPCG(1, uint64(n)))
+	for s.done.Err() == nil {
+		var g api.Grant
+		name := fmt.Sprintf("soak/%d", rng.IntN(20))
+		status, err := c.post(client, name+"/acquire?holder="+fmt.Sprint(n), "", &g)
+		if err != nil {
+			time.Sleep(10 * time.Millisecond) // it is being started again
+			continue
+		}
+		if status == 200 && rng.IntN(10) > 0 {
+			_, _ = c.post(client, name+"/release", g.LeaseID, nil)
+		}
+	}
+}
+
+// follow is octostore audit tail -f.
+func (s *soak) follow() {
+	f := tail{
+		client: clientOf(s.t, s.addr), query: client.AuditQuery{Follow: true},
+		out: &s.followed, errors: io.Discard, show: jsonLine,
+	}
+	if err := f.run(s.done); err != nil {
+		s.t.Errorf("following: %v", err)
+	}
+}
+
+// export is octostore audit export --state, again and again.
+func (s *soak) export() {
+	for s.done.Err() == nil {
+		e := exporter{client: clientOf(s.t, s.addr), progress: newProgress(io.Discard)}
+		err := e.resume(s.done, s.output(), s.state())
+		if err != nil && strings.Contains(err.Error(), "pruned") {
+			s.t.Errorf("export: %v", err)
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// check holds everything against everything else.
+func (s *soak) check(kills int, short bool) {
+	t := s.t
+	e := exporter{client: clientOf(t, s.addr), progress: newProgress(io.Discard)}
+	if err := e.resume(t.Context(), s.output(), s.state()); err != nil {
+		t.Fatal(err)
+	}
+	verdict := checkExport(t, s.output(), s.dir)
+	exported, err := os.ReadFile(s.output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	starts, pruned := 0, 0
+	for line := range strings.Lines(string(exported)) {
+		if !strings.HasPrefix(line, `{"seq":`) {
+			continue
+		}
+		lines = append(lines, line)
+		switch {
+		case strings.Contains(line, `"kind":"started"`):
+			starts++
+		case strings.Contains(line, `"kind":"pruned"`):
+			pruned++
+		}
+	}
+	followed := strings.SplitAfter(s.followed.String(), "\n")
+	followed = followed[:len(followed)-1]
+	if len(followed) < len(lines)/2 {
+		t.Errorf("%d of %d records were followed", len(followed), len(lines))
+	}
+	for i, line := range followed {
+		if line != lines[i] {
+			t.Fatalf("record %d that was followed is\n%swant\n%s", i, line, lines[i])
+		}
+	}
+	if starts != kills+1 || !short && pruned == 0 || verdict.Records < 1000 {
+		t.Errorf("%d starts, %d prunings, %d records: it tries too little", starts, pruned, verdict.Records)
+	}
+	t.Logf("%d records, %d of them followed, %d prunings", len(lines), len(followed), pruned)
+}
+
+// A curl that watches ends well when the server is told to stop, and so does the
+// server.
+func TestCurlWatchesUntilTheServerStops(t *testing.T) {
+	needTools(t, "curl")
+	server := newProcess(t, t.TempDir())
+	curl := exec.Command("curl", "-sSN", "http://"+server.Addr+"/v1/events?prefix=deploy/")
+	out := &syncedBuilder{}
+	curl.Stdout, curl.Stderr = out, out
+	if err := curl.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "curl is told its place", func() bool { return strings.Contains(out.String(), "id: ") })
+	expect(t, call("POST", server.Addr, "/v1/locks/deploy/prod/acquire?holder=ci"), 200, "")
+	expect(t, call("POST", server.Addr, "/v1/locks/other/acquire"), 200, "")
+	waitUntil(t, "curl is told of the grant", func() bool { return strings.Contains(out.String(), `"holder":"ci"`) })
+
+	asked := time.Now()
+	if err := server.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := curl.Wait(); err != nil {
+		t.Errorf("curl: %v", err)
+	}
+	state, err := server.wait(10 * time.Second)
+	if err != nil || !state.Success() {
+		t.Errorf("the server ended with %v, %v", state, err)
+	}
+	if took := time.Since(asked); took > 5*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+	if text := out.String(); !strings.Contains(text, "event: granted\ndata: {") || strings.Contains(text, "other") {
+		t.Errorf("curl was told\n%s", text)
+	}
+}
+
+// What is secret comes out nowhere but where it belongs: not in exports, events, logs or
+// metrics, in no form.
+func TestNoSecretComesOut(t *testing.T) {
+	const key, bearer = "canary-key-0123456789abcdef", "canary-bearer-0123456789"
+	dir := t.TempDir()
+	server := newProcess(t, dir, "OCTOSTORE_AUDIT_LEVEL=all", "OCTOSTORE_LOG_LEVEL=debug")
+	send := func(path string, headers ...string) answer {
+		request, err := http.NewRequest("POST", "http://"+server.Addr+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+bearer)
+		request.Header.Set(api.HeaderKey, key)
+		for i := 0; i < len(headers); i += 2 {
+			request.Header.Set(headers[i], headers[i+1])
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		return answer{response.StatusCode, string(body), time.Now(), err}
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	watched := exec.Command("curl", "-sSN", "http://"+server.Addr+"/v1/events")
+	events := &syncedBuilder{}
+	watched.Stdout = events
+	if err := watched.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "it watches", func() bool { return strings.Contains(events.String(), "id: ") })
+
+	got := send("/v1/locks/a/acquire?ttl=60s")
+	expect(t, got, 200, "")
+	lease := member(t, got.body, "lease_id")
+	expect(t, send("/v1/locks/a/acquire?ttl=61s"), 422, "")
+	expect(t, send("/v1/locks/b/acquire?ttl=60s", api.HeaderKey, "another-"+key), 200, "")
+	expect(t, send("/v1/locks/a/acquire", api.HeaderKey, "stranger-"+key), 409, "")
+	expect(t, send("/v1/locks/a/renew?lease_id="+lease), 200, "")
+	expect(t, send("/v1/locks/b/release", api.HeaderLease, lease), 409, "")
+	expect(t, send("/v1/locks/a/release", api.HeaderLease, lease), 200, "")
+
+	outputs := map[string]string{
+		"ndjson":  call("GET", server.Addr, "/v1/audit").body,
+		"csv":     call("GET", server.Addr, "/v1/audit?format=csv").body,
+		"metrics": call("GET", server.Addr, "/metrics").body,
+		"list":    call("GET", server.Addr, "/v1/locks").body,
+		"lock":    call("GET", server.Addr, "/v1/locks/b").body,
+	}
+	waitUntil(t, "the release is watched", func() bool { return strings.Contains(events.String(), "event: released") })
+	if err := server.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := watched.Wait(); err != nil {
+		t.Error(err)
+	}
+	if _, err := server.wait(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	outputs["events"] = events.String()
+	outputs["log"] = server.rawLog()
+	for where, text := range outputs {
+		if len(text) < 100 {
+			t.Errorf("%s: only %q", where, text)
+		}
+		for what, canary := range map[string]string{"a lease id": lease, "an idempotency key": key, "a bearer token": bearer} {
+			if strings.Contains(text, canary) {
+				t.Errorf("%s has %s", where, what)
+			}
+		}
+	}
+}
+
+func TestRecordsForPeople(t *testing.T) {
+	for _, tt := range []struct{ line, want string }{
+		{`{"seq":7,"time":"2026-03-04T12:00:00.123456Z","kind":"granted","name":"deploy/prod","token":7,"account":"acme","holder":"ci-1","reason":"release","ttl_ms":60000,"waited_ms":1500,"remote_addr":"127.0.0.1:9","prev":""}`,
+			`granted       deploy/prod  ci-1@acme  token 7  waited 1.5s  "release"  from 127.0.0.1:9`},
+		{`{"seq":9,"time":"2026-03-04T12:00:02Z","kind":"broken","name":"a","token":7,"account":"acme","held_ms":2000,"by":"ops","cause":"stuck","prev":""}`,
+			`broken        a  acme by ops  token 7  held 2s  "stuck"`},
+		{`{"seq":12,"time":"2026-03-04T12:00:03Z","kind":"policy_error","prev":""}`, `policy_error`},
+	} {
+		got, err := readableLine([]byte(tt.line))
+		if err != nil || !strings.HasSuffix(got, "  "+tt.want+"\n") {
+			t.Errorf("got %q, %v, want %q", got, err, tt.want)
+		}
+	}
+}
+
+func TestThousands(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
+		if got := thousands(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/octostore/octostore/core/journal"
+	audit "github.com/octostore/octostore/transport/client"
+)
+
+// audit: all of it is on record, and the record proves itself.
+func (s *stage) audit(ctx context.Context) error {
+	s.does("G", "GET /v1/audit")
+	export, err := s.export(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	v := journal.NewVerifier(nil)
+	v.Each = func(line []byte) error {
+		r, err := journal.ParseRecord(line)
+		if err == nil && r.Name == deploy {
+			names = append(names, fmt.Sprintf("%s %s", r.Kind, r.Holder))
+		}
+		return err
+	}
+	if err := v.Verify(bytes.NewReader(export)); err != nil {
+		return err
+	}
+	d := v.Verdict()
+	s.hears("G", "%d records, signed, none changed or missing. What happened to %s:", d.Records, deploy)
+	for _, name := range names {
+		s.say("        %s", name)
+	}
+	s.say("     … somebody makes the record say that C had the lock …")
+	forged := bytes.Replace(export, []byte(`"holder":"B"`), []byte(`"holder":"C"`), 1)
+	var fault *journal.Fault
+	if err := journal.NewVerifier(nil).Verify(bytes.NewReader(forged)); !errors.As(err, &fault) {
+		return errors.New("the forgery was not noticed")
+	}
+	s.hears("G", "line %d, record %d is not what was written", fault.Line, fault.Seq)
+	return nil
+}
+
+func (s *stage) export(ctx context.Context) ([]byte, error) {
+	c, err := audit.New(audit.Config{URL: s.client.url, HTTP: s.client.http})
+	if err != nil {
+		return nil, err
+	}
+	body, err := c.Audit(ctx, audit.AuditQuery{})
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return io.ReadAll(body)
+}

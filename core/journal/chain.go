@@ -1,0 +1,198 @@
+package journal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// chain is the check of the records of one export.
+type chain struct {
+	v       *Verifier
+	lines   *lineReader
+	opening opening
+	count   int64
+	at      int       // line of the newest good record; 0: none in this export
+	before  lock.Head // the record before the newest good one
+}
+
+func (c *chain) fault(seq lock.Seq, format string, args ...any) error {
+	return &Fault{Line: c.lines.number, Seq: seq, Problem: fmt.Sprintf(format, args...)}
+}
+
+// newest is a fault of the newest record that seemed good. It no longer counts as such.
+func (c *chain) newest(format string, args ...any) error {
+	d := &c.v.verdict
+	f := &Fault{Line: c.at, Seq: d.Last, Problem: fmt.Sprintf(format, args...)}
+	d.Records--
+	d.Last = c.before.Seq
+	return f
+}
+
+// record checks the next line: that it is the record that follows.
+func (c *chain) record(line []byte) error {
+	v := c.v
+	l, ok := peek(line)
+	prev, hasPrev := prevOf(line)
+	if !ok || !hasPrev || l.Time == nil {
+		return c.fault(0, "this is not a record, so it was changed or inserted")
+	}
+	if err := c.follows(&l, prev); err != nil {
+		return err
+	}
+	if err := c.notice(&l); err != nil {
+		return err
+	}
+	if v.verdict.Records == 0 {
+		v.begin, v.verdict.First = prev, l.Seq
+	}
+	c.before, v.last = lock.Head{Seq: v.verdict.Last, Hash: v.last}, sha256.Sum256(line)
+	c.at = c.lines.number
+	c.count++
+	v.verdict.Records++
+	v.verdict.Last = l.Seq
+	if v.Each != nil {
+		return v.Each(line)
+	}
+	return nil
+}
+
+// follows checks that the line has the hash of the one before. For the very first
+// there is nothing to compare with; the closing line vouches for it.
+func (c *chain) follows(l *Line, prev string) error {
+	v := c.v
+	if v.verdict.Records == 0 {
+		return nil
+	}
+	last := v.verdict.Last
+	if prev == encoding.EncodeToString(v.last[:]) {
+		if l.Seq <= last {
+			return c.fault(l.Seq, "its number does not come after %d", last)
+		}
+		return nil
+	}
+	if c.at > 1 && c.count > 1 && prev == encoding.EncodeToString(c.before.Hash[:]) {
+		return c.newest("it was inserted: the next record follows from the one before it")
+	}
+	return c.broken(l)
+}
+
+// broken says, as far as it can be told, what happened where a line does not follow
+// from the one before. The rest of the file is looked through for what would tell.
+func (c *chain) broken(l *Line) error {
+	last, number := c.v.verdict.Last, c.lines.number
+	seq, kind, own := l.Seq, l.Kind, sha256.Sum256(l.Bytes) // the line is gone at the next
+	follower, line, intact := c.lookAhead(own)
+	here := &Fault{Line: number, Seq: seq}
+	switch {
+	case follower != 0:
+		here.Problem = fmt.Sprintf("it was inserted, moved here or changed: the record that follows %d comes later, in line %d", last, line)
+	case seq <= last:
+		here.Problem = fmt.Sprintf("it was inserted or moved here: it does not come after %d", last)
+	case !intact:
+		return c.newest("it was changed, or %d after it was: that does not follow from it, nor the next from that", seq)
+	case seq == last+1:
+		return c.newest("it was changed: the record after it has another hash of it")
+	case kind == lock.Started: // only there numbers jump in good order
+		return c.newest("it was changed, or records between it and %d were dropped", seq)
+	default:
+		here.Problem = fmt.Sprintf("it does not follow from %d: records between them were dropped, or %d was changed", last, last)
+	}
+	return here
+}
+
+// lookAhead looks for a later record that follows the newest good one, 0 for none, and
+// whether the line with the hash own is followed, as one that was not changed would be.
+func (c *chain) lookAhead(own [sha256.Size]byte) (follower lock.Seq, number int, intact bool) {
+	good, next := encoding.EncodeToString(c.v.last[:]), encoding.EncodeToString(own[:])
+	for first := true; ; first = false {
+		line, err := c.lines.next()
+		if err != nil {
+			return 0, 0, intact
+		}
+		prev, ok := prevOf(line)
+		if first {
+			intact = prev == next || !ok && bytes.Contains(line, []byte(`"hash":"`+next+`"`))
+		}
+		if ok && prev == good {
+			l, _ := peek(line)
+			return l.Seq, c.lines.number, intact
+		}
+	}
+}
+
+// notice looks at the records that say something about the journal itself.
+func (c *chain) notice(l *Line) error {
+	v := c.v
+	switch l.Kind {
+	case lock.Checkpoint:
+		if !isSigned(l.Bytes, v.verdict.Key) {
+			return c.fault(l.Seq, "the checkpoint is not signed by the key %s", FormatKey(v.verdict.Key))
+		}
+		v.verdict.Vouched = l.Seq
+		v.verdict.Signed = v.verdict.Records + 1
+	case lock.Pruned:
+		r, err := ParseRecord(l.Bytes)
+		if err != nil {
+			return c.fault(l.Seq, "this is not a record, so it was changed or inserted")
+		}
+		v.cuts[r.CutHash] = true
+	}
+	return nil
+}
+
+// close checks the last line of an export.
+func (c *chain) close(line []byte, opened [sha256.Size]byte) error {
+	v := c.v
+	var e closing
+	if json.Unmarshal(line, &e) != nil {
+		return c.fault(0, "the closing line has been changed")
+	}
+	switch {
+	case e.Opening != encoding.EncodeToString(opened[:]):
+		return c.fault(0, "the opening line has been changed: the closing line has another hash of it")
+	case e.Records != c.count:
+		return c.fault(0, "the export has %d records; its closing line says %d", c.count, e.Records)
+	case c.count > 0 && e.Hash != encoding.EncodeToString(v.last[:]):
+		return c.newest("it was changed: the closing line has another hash of it")
+	case !isSigned(line, v.verdict.Key):
+		return c.fault(0, "the closing line is not signed by the key %s", FormatKey(v.verdict.Key))
+	case !canonical(line, e):
+		return c.fault(0, "the closing line has been changed")
+	}
+	v.joined, v.verdict.More = e.Last, e.More
+	v.verdict.Vouched, v.verdict.Signed = v.verdict.Last, v.verdict.Records
+	return nil
+}
+
+// canonical reports whether a closing line is written as Export writes it.
+func canonical(line []byte, e closing) bool {
+	before, _, _ := bytes.Cut(line, []byte(signatureMember))
+	return bytes.Equal(append(bytes.Clone(before), '}'), mustMarshal(e))
+}
+
+// cutShort says what it means that there is no further line.
+func (c *chain) cutShort(err error) error {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, errLineTooLong) {
+		return err
+	}
+	c.lines.number++
+	if c.count == 0 {
+		return c.fault(0, "the export ends here, without a closing line: its tail was cut off")
+	}
+	return c.fault(0, "the export ends here, after record %d and without a closing line: its tail was cut off", c.v.verdict.Last)
+}
+
+// prevOf returns the last member of a record.
+func prevOf(line []byte) (string, bool) {
+	at := bytes.LastIndex(line, []byte(`,"prev":"`))
+	if at < 0 || !bytes.HasSuffix(line, []byte(`"}`)) {
+		return "", false
+	}
+	return string(line[at+len(`,"prev":"`) : len(line)-2]), true
+}

@@ -1,0 +1,83 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"strings"
+)
+
+// csvColumns are the members of a record that have a column, in order.
+var csvColumns = []string{
+	"seq", "time", "kind", "name", "token", "account", "holder", "reason", "metadata", "ttl_ms", "waited_ms", "held_ms",
+	"expires_at", "by", "token_id", "remote_addr", "user_agent", "request_id", "trace_id", "cause", "notes", "verdicts",
+}
+
+// CSV turns the lines of an export into rows, for people and their spreadsheets. The
+// first and the last line of the export become comments, after the first comes a row of
+// names. The zero CSV is ready; it is used by one goroutine.
+type CSV struct {
+	buf bytes.Buffer
+	out *csv.Writer
+	row []string
+}
+
+// Encode returns the rows of whole lines. They are good until the next call.
+func (c *CSV) Encode(lines []byte) ([]byte, error) {
+	c.buf.Reset()
+	if c.out == nil {
+		c.out = csv.NewWriter(&c.buf)
+	}
+	for len(lines) > 0 {
+		var line []byte
+		line, lines, _ = bytes.Cut(lines, []byte{'\n'})
+		if err := c.encode(line); err != nil {
+			return nil, err
+		}
+	}
+	c.out.Flush()
+	return c.buf.Bytes(), c.out.Error()
+}
+
+func (c *CSV) encode(line []byte) error {
+	switch {
+	case bytes.HasPrefix(line, []byte(`{"export":`)):
+		// Rows cannot be verified, whatever is in them.
+		line = bytes.Replace(line, []byte(`"verifiable":true`), []byte(`"verifiable":false`), 1)
+		c.comment(line)
+		return c.out.Write(csvColumns)
+	case bytes.HasPrefix(line, []byte(`{"end":`)):
+		line, _, _ = bytes.Cut(line, []byte(signatureMember))
+		c.comment(append(bytes.TrimSuffix(line, []byte{'}'}), '}'))
+		return nil
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(line, &members); err != nil {
+		return err
+	}
+	c.row = c.row[:0]
+	for _, column := range csvColumns {
+		c.row = append(c.row, cell(members[column]))
+	}
+	return c.out.Write(c.row)
+}
+
+func (c *CSV) comment(text []byte) {
+	c.out.Flush()
+	c.buf.WriteString("# ")
+	c.buf.Write(text)
+	c.buf.WriteByte('\n')
+}
+
+// cell is a member as text. A spreadsheet would run what begins like a formula, so that
+// is written behind an apostrophe.
+func cell(value json.RawMessage) string {
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		return string(value) // a number, an object or a list; or it is not there
+	}
+	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}

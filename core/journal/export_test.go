@@ -1,0 +1,321 @@
+package journal_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/memory"
+)
+
+// someHistory writes events of all sorts: that many, a second apart, in batches of
+// one to five, with a checkpoint every 50, and returns the last number.
+func someHistory(t testing.TB, j *journal.Journal, first lock.Seq, events int) lock.Seq {
+	t.Helper()
+	seq := first
+	for size := 1; events > 0; size = size%5 + 1 {
+		b := &lock.Batch{}
+		for range min(size, events) {
+			b.Events = append(b.Events, someEvent(seq))
+			seq++
+		}
+		events -= len(b.Events)
+		if err := j.Commit(context.Background(), b); err != nil {
+			t.Fatal(err)
+		}
+		j.Publish()
+	}
+	return seq - 1
+}
+
+func someEvent(seq lock.Seq) lock.Event {
+	n := int(seq % 10)
+	e := lock.Event{
+		Seq: seq, Time: noon.Add(time.Duration(seq) * time.Second), RequestID: fmt.Sprintf("r-%d", seq),
+		Actor: lock.Actor{Account: "acme", RemoteAddr: "127.0.0.1:9", UserAgent: `curl "8"`},
+		Lease: &lock.Lease{
+			Name: lock.Name(fmt.Sprintf("app%d/prod", n%3)), Token: seq, Account: "acme", Holder: "=ci, 1", TTL: time.Minute,
+			Metadata: map[string]string{"signature": "x", "account": "ops"},
+		},
+	}
+	switch {
+	case seq%50 == 0:
+		return lock.Event{Seq: seq, Time: e.Time, Kind: lock.Checkpoint}
+	case n == 1:
+		e.Kind = lock.Denied
+	case n == 2:
+		e.Kind, e.Lease.Account = lock.Broken, "ops"
+	case n == 3:
+		e.Kind, e.Lease, e.Actor = lock.Started, nil, lock.Actor{}
+	case n == 4:
+		e.Kind = lock.PolicyError
+	default:
+		e.Kind = lock.Granted
+	}
+	return e
+}
+
+// export reads a whole export.
+func export(t testing.TB, j *journal.Journal, q journal.Query) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	e := j.Export(q)
+	out.Write(e.Opening(noon))
+	for {
+		lines, err := e.Next(context.Background())
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range lines {
+			out.Write(l)
+		}
+	}
+	out.Write(e.Closing())
+	return out.Bytes()
+}
+
+// records are the lines of an export without the first and the last.
+func records(t testing.TB, export []byte) []journal.Record {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(string(export), "\n"), "\n")
+	var all []journal.Record
+	for _, line := range lines[1 : len(lines)-1] {
+		r, err := journal.ParseRecord([]byte(line))
+		if err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+func verify(export []byte) (journal.Verdict, error) {
+	v := journal.NewVerifier(nil)
+	err := v.Verify(bytes.NewReader(export))
+	return v.Verdict(), err
+}
+
+func TestAnExportHoldsWhatIsAskedFor(t *testing.T) {
+	j, _ := open(t)
+	const first, last = 100, 399
+	someHistory(t, j, first, last-first+1)
+	at := func(seq lock.Seq) time.Time { return noon.Add(time.Duration(seq) * time.Second) }
+	all := func(r journal.Record) bool { return true }
+	kinds := func(kinds ...lock.Kind) func(journal.Record) bool {
+		return func(r journal.Record) bool { return slices.Contains(kinds, r.Kind) }
+	}
+	for _, test := range []struct {
+		name       string
+		query      journal.Query
+		want       func(journal.Record) bool
+		from, to   lock.Seq // of what is left of that
+		verifiable bool
+	}{
+		{"everything", journal.Query{}, all, first, last, true},
+		{"after a cursor", journal.Query{After: 200}, all, 201, last, true},
+		{"after the newest", journal.Query{After: last}, all, last + 1, last, true},
+		{"a number of records", journal.Query{Limit: 7}, all, first, first + 6, true},
+		{"a number of records after a cursor", journal.Query{After: 233, Limit: 50}, all, 234, 283, true},
+		{"until a time", journal.Query{Until: at(250)}, all, first, 249, true},
+		{"until before the beginning", journal.Query{Until: at(1)}, all, last + 1, last, true},
+		{"by prefix", journal.Query{Filter: journal.Filter{Prefix: "app1/"}},
+			func(r journal.Record) bool { return strings.HasPrefix(string(r.Name), "app1/") }, first, last, false},
+		{"by kind", journal.Query{Filter: journal.Filter{Kinds: []lock.Kind{lock.Denied, lock.Broken}}},
+			kinds(lock.Denied, lock.Broken), first, last, false},
+		{"by account, which holds or did it", journal.Query{Filter: journal.Filter{Account: "ops"}},
+			kinds(lock.Broken), first, last, false},
+		{"by decision: deny", journal.Query{Filter: journal.Filter{Decision: journal.DecisionDeny}}, kinds(lock.Denied), first, last, false},
+		{"by decision: error", journal.Query{Filter: journal.Filter{Decision: journal.DecisionError}}, kinds(lock.PolicyError), first, last, false},
+		{"by decision: allow", journal.Query{Filter: journal.Filter{Decision: journal.DecisionAllow}}, kinds(lock.Granted), first, last, false},
+		{"by what may be seen", journal.Query{Filter: journal.Filter{Visible: func(n lock.Name) bool { return n != "app0/prod" }}},
+			func(r journal.Record) bool { return r.Name != "app0/prod" }, first, last, false},
+		{"everything at once", journal.Query{After: 150, Until: at(300), Filter: journal.Filter{Prefix: "app", Kinds: []lock.Kind{lock.Denied}}},
+			kinds(lock.Denied), 151, 299, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			out := export(t, j, test.query)
+			want := 0
+			got := records(t, out)
+			for seq := test.from; seq <= test.to; seq++ {
+				r := someEvent(seq)
+				rec := journal.Record{Seq: seq, Kind: r.Kind}
+				if r.Lease != nil {
+					rec.Name = r.Lease.Name
+				}
+				if !test.want(rec) {
+					continue
+				}
+				if want >= len(got) || got[want].Seq != seq {
+					t.Fatalf("record %d is missing, or out of order", seq)
+				}
+				want++
+			}
+			if len(got) != want {
+				t.Errorf("%d records, want %d", len(got), want)
+			}
+			if says := bytes.Contains(out[:60], []byte(`"verifiable":true`)); says != test.verifiable {
+				t.Errorf("it says verifiable: %t", says)
+			}
+			_, err := verify(out)
+			var fault *journal.Fault
+			if test.verifiable && err != nil || !test.verifiable && !errors.As(err, &fault) {
+				t.Errorf("verification: %v", err)
+			}
+		})
+	}
+}
+
+// An export that was cut into pieces by its limit goes on where it stopped: no gap, no
+// repeat, whatever the sizes, and the pieces verify as a whole.
+func TestAnExportResumesByItsCursor(t *testing.T) {
+	j, _ := open(t)
+	someHistory(t, j, 1, 100)
+	someHistory(t, j, 5000, 200) // after a restart numbers jump
+	for _, limit := range []int64{1, 3, 7, 50, 299, 300, 1000} {
+		v := journal.NewVerifier(nil)
+		var seqs []lock.Seq
+		after := lock.Seq(0)
+		for range 1000 {
+			out := export(t, j, journal.Query{After: after, Limit: limit})
+			if err := v.Verify(bytes.NewReader(out)); err != nil {
+				t.Fatal(err)
+			}
+			got := records(t, out)
+			for _, r := range got {
+				seqs = append(seqs, r.Seq)
+				after = r.Seq
+			}
+			if !v.Verdict().More {
+				break
+			}
+		}
+		if len(seqs) != 300 || seqs[0] != 1 || seqs[100] != 5000 || seqs[299] != 5199 || !slices.IsSorted(seqs) {
+			t.Errorf("by %d: %d records, from %d to %d", limit, len(seqs), seqs[0], seqs[len(seqs)-1])
+		}
+		if d := v.Verdict(); d.Records != 300 || d.Vouched != 5199 || !d.Complete {
+			t.Errorf("by %d: %+v", limit, d)
+		}
+	}
+}
+
+func TestATimeIsFound(t *testing.T) {
+	j, store := open(t)
+	someHistory(t, j, 1000, 500)
+	again := journal.New(store) // reads the store, not the memory
+	if _, err := again.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, seq := range []lock.Seq{1, 999, 1000, 1001, 1233, 1498, 1499, 1500, 9999} {
+		after, err := again.Before(t.Context(), noon.Add(time.Duration(seq)*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := records(t, export(t, again, journal.Query{After: after}))
+		want := max(seq, 1000)
+		switch {
+		case seq > 1499 && len(got) > 0:
+			t.Errorf("since %d: begins at %d, want nothing", seq, got[0].Seq)
+		case seq <= 1499 && (len(got) == 0 || got[0].Seq != want):
+			t.Errorf("since %d: %d records, want the first to be %d", seq, len(got), want)
+		}
+	}
+}
+
+func TestWhatIsPrunedCannotBeReadAndTheRestVerifies(t *testing.T) {
+	j, store := open(t)
+	someHistory(t, j, 1, 500)
+	before := records(t, export(t, j, journal.Query{}))
+	segments, err := store.Segments(t.Context(), 0, 200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut, err := journal.HeadOf(segments[len(segments)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &lock.Batch{Events: []lock.Event{{Seq: 501, Time: noon.Add(time.Hour), Kind: lock.Pruned, Cut: cut}}}
+	if err := j.Commit(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	j.Publish()
+	if err := j.Prune(t.Context(), cut); err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range []*journal.Journal{j, journal.New(store)} {
+		if j.Head() == 0 {
+			if _, err := j.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if j.Oldest() != cut.Seq {
+			t.Fatalf("the oldest cursor is %d, want %d", j.Oldest(), cut.Seq)
+		}
+		for _, after := range []lock.Seq{0, 1, cut.Seq - 1} {
+			var gone *journal.PrunedError
+			if _, err := journal.New(store).Scan(t.Context(), after, 10); err != nil {
+				t.Fatal(err) // not loaded: it knows of nothing
+			}
+			if _, err := j.From(after).Next(t.Context()); !errors.As(err, &gone) || gone.Oldest != cut.Seq {
+				t.Errorf("after %d: %v, want that it is gone", after, err)
+			}
+		}
+		out := export(t, j, journal.Query{After: j.Oldest()})
+		got := records(t, out)
+		if len(got) != 501-int(cut.Seq) || got[0].Prev != before[cut.Seq].Prev {
+			t.Errorf("%d records are left, the first is %d", len(got), got[0].Seq)
+		}
+		if d, err := verify(out); err != nil || !d.Complete || d.Vouched != 501 {
+			t.Errorf("the rest: %+v, %v", d, err)
+		}
+		if err := j.Prune(t.Context(), lock.Head{Seq: 501}); err == nil {
+			t.Error("the newest segment can be pruned")
+		}
+	}
+}
+
+func TestFollowingFromBeforeARestart(t *testing.T) {
+	store := memory.New()
+	var got []lock.Seq
+	cursor := lock.Seq(0)
+	for round := range 3 {
+		j := journal.New(store)
+		if _, err := j.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		someHistory(t, j, lock.Seq(1+round*1000), 37)
+		r := j.From(cursor)
+		for {
+			page, err := r.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			for _, s := range page {
+				for l := range journal.Lines(s, 0) {
+					got = append(got, l.Seq)
+				}
+			}
+			cursor = got[len(got)-1] - lock.Seq(round%2) // the last one is read again after a restart
+		}
+		if round == 1 {
+			got = got[:len(got)-1]
+		}
+	}
+	slices.Sort(got)
+	if len(got) != 3*37 || len(slices.Compact(got)) != 3*37 {
+		t.Errorf("%d lines, want each of %d once", len(got), 3*37)
+	}
+}

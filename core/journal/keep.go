@@ -1,0 +1,238 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// How often a checkpoint is made while there is something new. The number leaves room
+// for what is recorded until the checkpoint is.
+const (
+	CheckpointEvery   = time.Minute
+	checkpointRecords = 8192 // so that there are never 10,000 without
+)
+
+// Recorder records an event that changes no lease; a lock.Table is one.
+type Recorder interface {
+	Append(ctx context.Context, e lock.Event) (lock.Seq, error)
+	// Full reports whether the last space should be left to others.
+	Full() bool
+}
+
+// Retention says how much of a journal is kept. Zero members are no bound.
+type Retention struct {
+	Age  time.Duration // what is older is pruned
+	Size int64         // of the store, in bytes, above which the oldest is pruned
+	Keep time.Duration // what is younger is never pruned
+}
+
+// KeepConfig says how a journal is to be kept. Journal and Recorder must be set.
+type KeepConfig struct {
+	Journal  *Journal
+	Recorder Recorder
+	Retention
+	// Used returns the bytes the store uses; nil: they are not bounded.
+	Used   func(ctx context.Context) (int64, error)
+	Every  time.Duration // between looks at the retention; 0 means a second
+	Logger *slog.Logger  // nil: nothing is logged
+}
+
+// Keeper signs checkpoints and prunes. Make one with [Keep].
+type Keeper struct {
+	cfg  KeepConfig
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	failing bool // the newest look at the retention failed, and was logged
+}
+
+// Keep begins to keep a journal. The caller closes the keeper before what it keeps.
+func Keep(cfg KeepConfig) *Keeper {
+	if cfg.Every == 0 {
+		cfg.Every = time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	k := &Keeper{cfg: cfg, stop: stop}
+	signed := cfg.Journal.Head() // by the server before, or nearly: this one's start is on record soon
+	k.done.Go(func() { k.sign(ctx, signed) })
+	k.done.Go(func() { k.prune(ctx) })
+	return k
+}
+
+// Close ends the keeping and waits for what is under way.
+func (k *Keeper) Close() error {
+	k.stop()
+	k.done.Wait()
+	return nil
+}
+
+// sign makes checkpoints until ctx ends.
+func (k *Keeper) sign(ctx context.Context, signed lock.Seq) {
+	for {
+		k.untilDue(ctx, signed)
+		if ctx.Err() != nil {
+			return
+		}
+		seq, err := k.checkpoint(ctx)
+		if err == nil {
+			signed = seq
+			continue
+		}
+		if sleep(ctx, time.Second) != nil || errors.Is(err, lock.ErrClosed) {
+			return
+		}
+	}
+}
+
+// untilDue waits for something new, and then for a minute or many records more,
+// whatever comes first.
+func (k *Keeper) untilDue(ctx context.Context, signed lock.Seq) {
+	if k.cfg.Journal.Wait(ctx, signed) != nil {
+		sleep(ctx, time.Second) // the journal is closed; soon so is the keeper
+		return
+	}
+	most, cancel := context.WithTimeout(ctx, CheckpointEvery)
+	defer cancel()
+	// Numbers jump at a start only, and this began after it.
+	_ = k.cfg.Journal.Wait(most, k.cfg.Journal.Head()+checkpointRecords)
+}
+
+func (k *Keeper) checkpoint(ctx context.Context) (lock.Seq, error) {
+	if k.cfg.Recorder.Full() {
+		return 0, lock.ErrFull
+	}
+	return k.cfg.Recorder.Append(ctx, lock.Event{Kind: lock.Checkpoint})
+}
+
+// prune looks at the retention now and then until ctx ends.
+func (k *Keeper) prune(ctx context.Context) {
+	j := k.cfg.Journal
+	// What an earlier prune may have left behind.
+	if cut := j.cut.Load(); cut.Seq != 0 {
+		k.report(ctx, j.store.Prune(ctx, *cut))
+	}
+	for sleep(ctx, k.cfg.Every) == nil {
+		k.report(ctx, k.Prune(ctx))
+	}
+}
+
+// report logs a failure once until it is over: it may be for want of a file descriptor.
+// A full disk is reported by others.
+func (k *Keeper) report(ctx context.Context, err error) {
+	failing := err != nil && ctx.Err() == nil && !errors.Is(err, lock.ErrFull) && !errors.Is(err, lock.ErrClosed)
+	if failing && !k.failing {
+		k.cfg.Logger.Warn("the journal could not be pruned; trying again every second", "err", err)
+	}
+	k.failing = failing
+}
+
+// Prune forgets what the retention does not keep, if there is anything.
+func (k *Keeper) Prune(ctx context.Context) error {
+	for {
+		cut, cause, err := k.obsolete(ctx)
+		if err != nil || cut.Seq == 0 {
+			return err
+		}
+		if k.cfg.Recorder.Full() {
+			return lock.ErrFull // the last space is for the ends of leases
+		}
+		// First it is recorded, then it happens.
+		if _, err := k.cfg.Recorder.Append(ctx, lock.Event{Kind: lock.Pruned, Cause: cause, Cut: cut}); err != nil {
+			return fmt.Errorf("record the pruning: %w", err)
+		}
+		if err := k.cfg.Journal.Prune(ctx, cut); err != nil {
+			return err
+		}
+	}
+}
+
+// obsolete returns what to prune next, a moderate number of segments, and why; the
+// zero Head if there is nothing.
+func (k *Keeper) obsolete(ctx context.Context) (cut lock.Head, cause string, err error) {
+	const most = 8 * pageEvents
+	j, r, now := k.cfg.Journal, k.cfg.Retention, time.Now()
+	excess, err := k.excess(ctx)
+	if err != nil {
+		return cut, "", err
+	}
+	page, err := j.Scan(ctx, j.Oldest(), 1) // mostly there is nothing to do
+	if err != nil || len(page) == 0 || !r.forgets(page[0], now, excess) {
+		return cut, "", err
+	}
+	if page, err = j.Scan(ctx, j.Oldest(), most); err != nil {
+		return cut, "", err
+	}
+	newest := j.Head()
+	last := -1
+	for i, s := range page {
+		if s.Last >= newest || !r.forgets(s, now, excess) {
+			break
+		}
+		last = i
+		excess -= int64(len(s.Bytes))
+	}
+	if last < 0 {
+		return cut, "", nil
+	}
+	cut, err = HeadOf(page[last])
+	cause = fmt.Sprintf("kept for %s", r.Age)
+	if !r.tooOld(page[last], now) {
+		cause = fmt.Sprintf("kept up to %d bytes", r.Size)
+	}
+	return cut, cause, err
+}
+
+// excess returns how many bytes of the store have to go: none, or as many as make it a
+// little smaller than it may be, so that it takes a while until it is too large again.
+func (k *Keeper) excess(ctx context.Context) (int64, error) {
+	if k.cfg.Used == nil || k.cfg.Size == 0 {
+		return 0, nil
+	}
+	used, err := k.cfg.Used(ctx)
+	if err != nil || used <= k.cfg.Size {
+		return 0, err
+	}
+	return used - k.cfg.Size + k.cfg.Size/32, nil
+}
+
+func (r *Retention) forgets(s lock.Segment, now time.Time, excess int64) bool {
+	if now.Sub(s.Time) < r.Keep {
+		return false
+	}
+	return r.tooOld(s, now) || excess > 0
+}
+
+func (r *Retention) tooOld(s lock.Segment, now time.Time) bool {
+	return r.Age > 0 && now.Sub(s.Time) >= r.Age
+}
+
+// Prune forgets all segments up to the one whose last event is cut. That it is going
+// to happen has been recorded.
+func (j *Journal) Prune(ctx context.Context, cut lock.Head) error {
+	if cut.Seq >= j.Head() {
+		return fmt.Errorf("prune up to %d of a journal that ends at %d", cut.Seq, j.Head())
+	}
+	j.cut.Store(&cut)
+	return j.store.Prune(ctx, cut)
+}
+
+// sleep returns ctx's error if it ends before d is over.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

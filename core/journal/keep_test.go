@@ -1,0 +1,177 @@
+package journal_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/memory"
+)
+
+// kept is a table whose journal is kept.
+type kept struct {
+	*lock.Table
+	*journal.Journal
+	keeper *journal.Keeper
+}
+
+func keep(t *testing.T, r journal.Retention, used func(context.Context) (int64, error)) *kept {
+	t.Helper()
+	j := journal.New(memory.New())
+	table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := journal.Keep(journal.KeepConfig{Journal: j, Recorder: table, Retention: r, Used: used})
+	t.Cleanup(func() { k.Close(); table.Close(); j.Close() })
+	return &kept{table, j, k}
+}
+
+// notice records something, so that there is something new.
+func (k *kept) notice(t *testing.T) {
+	t.Helper()
+	if _, err := k.Append(t.Context(), lock.Event{Kind: lock.Started}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// count returns how many events of a kind can be read.
+func (k *kept) count(t *testing.T, kind lock.Kind) (n int) {
+	t.Helper()
+	for _, r := range records(t, export(t, k.Journal, journal.Query{After: k.Oldest()})) {
+		if r.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+func TestACheckpointIsMadeEveryMinuteWhileThereIsSomethingNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keep(t, journal.Retention{}, nil)
+		for minute, want := range []int{0, 1, 2, 2, 2, 3} {
+			if got := k.count(t, lock.Checkpoint); got != want {
+				t.Errorf("after %d minutes: %d checkpoints, want %d", minute, got, want)
+			}
+			if minute < 2 || minute == 4 {
+				k.notice(t)
+			}
+			time.Sleep(time.Minute + time.Second)
+			synctest.Wait()
+		}
+		d, err := verify(export(t, k.Journal, journal.Query{}))
+		if err != nil || d.Records != 6 {
+			t.Errorf("%+v, %v", d, err)
+		}
+	})
+}
+
+func TestThereAreNeverTenThousandRecordsWithoutACheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keep(t, journal.Retention{}, nil)
+		for range 18_000 {
+			k.notice(t)
+		}
+		synctest.Wait()
+		since, most := 0, 0
+		for _, r := range records(t, export(t, k.Journal, journal.Query{})) {
+			if since++; r.Kind == lock.Checkpoint {
+				since = 0
+			}
+			most = max(most, since)
+		}
+		if most >= 10_000 || k.count(t, lock.Checkpoint) != 2 {
+			t.Errorf("%d records in a row without a checkpoint, %d checkpoints", most, k.count(t, lock.Checkpoint))
+		}
+	})
+}
+
+func TestWhatIsTooOldIsPrunedAndThatIsOnRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keep(t, journal.Retention{Age: time.Hour}, nil)
+		for range 3 * 60 {
+			k.notice(t)
+			time.Sleep(time.Minute)
+		}
+		synctest.Wait()
+		if n := k.count(t, lock.Started); n < 59 || n > 61 {
+			t.Errorf("%d records of one each minute are left of an hour", n)
+		}
+		if k.count(t, lock.Pruned) == 0 {
+			t.Error("nothing says that something was pruned")
+		}
+		if d, err := verify(export(t, k.Journal, journal.Query{After: k.Oldest()})); err != nil || !d.Complete {
+			t.Errorf("the rest: %+v, %v", d, err)
+		}
+		// With nothing new, even the newest record gets old; it stays.
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if k.Oldest() >= k.Head() || k.count(t, lock.Pruned) == 0 {
+			t.Error("nothing is left")
+		}
+	})
+}
+
+func TestWhatIsTooMuchIsPrunedButNothingYoung(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var excess atomic.Int64
+		used := func(context.Context) (int64, error) { return 1000 + excess.Load(), nil }
+		k := keep(t, journal.Retention{Age: 100 * time.Hour, Size: 1000, Keep: time.Hour}, used)
+		for range 120 {
+			k.notice(t)
+			time.Sleep(time.Minute)
+		}
+		excess.Store(1 << 20)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		excess.Store(0)
+		if n := k.count(t, lock.Started); n < 59 || n > 61 {
+			t.Errorf("%d records are left, want those of the last hour", n)
+		}
+		for _, r := range records(t, export(t, k.Journal, journal.Query{After: k.Oldest()})) {
+			if r.Kind == lock.Pruned && !strings.Contains(r.Cause, "1000 bytes") {
+				t.Errorf("the cause is %q", r.Cause)
+			}
+		}
+	})
+}
+
+// What cannot be recorded does not happen.
+func TestAFullDiskKeepsFromPruning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &refusing{Store: memory.New()}
+		j := journal.New(store)
+		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := journal.Keep(journal.KeepConfig{Journal: j, Recorder: table, Retention: journal.Retention{Age: time.Hour}})
+		defer func() { k.Close(); table.Close(); j.Close() }()
+		for range 2 {
+			if _, err := table.Append(t.Context(), lock.Event{Kind: lock.Started}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Hour - 10*time.Second) // now nobody knows yet that it is full
+		store.refuse.Store(true)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if j.Oldest() != 0 {
+			t.Errorf("pruned up to %d without a record of it", j.Oldest())
+		}
+		store.refuse.Store(false)
+		if _, err := table.Append(t.Context(), lock.Event{Kind: lock.Started}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if j.Oldest() == 0 {
+			t.Error("not pruned although there is space again")
+		}
+	})
+}

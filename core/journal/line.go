@@ -1,0 +1,167 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+var (
+	errNotAKey    = errors.New("not a public key: want 43 characters of base64url, as octostore audit key prints them")
+	errNotACursor = errors.New("not a cursor")
+)
+
+// FormatCursor returns the cursor of an event as it is written on the wire. Clients
+// are to take it for an opaque text.
+func FormatCursor(seq lock.Seq) string { return strconv.FormatUint(uint64(seq), 10) }
+
+// ParseCursor reads what [FormatCursor] wrote. The empty text is the beginning.
+func ParseCursor(s string) (lock.Seq, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 53)
+	if err != nil || s[0] == '+' || len(s) > 1 && s[0] == '0' {
+		return 0, errNotACursor
+	}
+	return lock.Seq(n), nil
+}
+
+// Record is a line of a journal, read back. Its members are those of the line.
+type Record struct {
+	Seq        lock.Seq          `json:"seq"`
+	Time       time.Time         `json:"time"`
+	Kind       lock.Kind         `json:"kind"`
+	Name       lock.Name         `json:"name"`
+	Token      lock.Token        `json:"token"`
+	Account    string            `json:"account"`
+	Holder     string            `json:"holder"`
+	Reason     string            `json:"reason"`
+	Metadata   map[string]string `json:"metadata"`
+	TTLMS      int64             `json:"ttl_ms"`
+	WaitedMS   int64             `json:"waited_ms"`
+	ExpiresAt  time.Time         `json:"expires_at"`
+	HeldMS     int64             `json:"held_ms"`
+	By         string            `json:"by"`
+	TokenID    string            `json:"token_id"`
+	RemoteAddr string            `json:"remote_addr"`
+	UserAgent  string            `json:"user_agent"`
+	RequestID  string            `json:"request_id"`
+	TraceID    string            `json:"trace_id"`
+	Cause      string            `json:"cause"`
+	Notes      []RecordNote      `json:"notes"`
+	Verdicts   []RecordVerdict   `json:"verdicts"`
+	Cut        lock.Seq          `json:"cut"`
+	CutHash    string            `json:"cut_hash"`
+	Signature  string            `json:"signature"`
+	Prev       string            `json:"prev"`
+}
+
+// RecordNote is what a policy had to say.
+type RecordNote struct {
+	Policy string `json:"policy"`
+	Key    string `json:"key"`
+	Value  string `json:"value"`
+}
+
+// RecordVerdict is what a policy decided.
+type RecordVerdict struct {
+	Policy  string `json:"policy"`
+	Digest  string `json:"digest"`
+	At      string `json:"at"`
+	Mode    string `json:"mode"`
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason"`
+	Fuel    int64  `json:"fuel"`
+}
+
+// ParseRecord reads a line.
+func ParseRecord(line []byte) (Record, error) {
+	var r Record
+	err := json.Unmarshal(line, &r)
+	return r, err
+}
+
+// Line is one line of a segment, without its newline, and what stands at its
+// beginning.
+type Line struct {
+	Seq   lock.Seq
+	Time  []byte // see [TimeFormat]
+	Kind  lock.Kind
+	Name  []byte // empty: not about a lock
+	Bytes []byte
+}
+
+// Lines returns the lines of a segment after the given event.
+func Lines(s lock.Segment, after lock.Seq) iter.Seq[Line] {
+	return func(yield func(Line) bool) {
+		for rest := s.Bytes; len(rest) > 0; {
+			var line []byte
+			line, rest, _ = bytes.Cut(rest, []byte{'\n'})
+			l, ok := peek(line)
+			if ok && l.Seq > after && !yield(l) {
+				return
+			}
+		}
+	}
+}
+
+// peek reads the beginning of a canonical line, which is always the same: it is what
+// filters look at, so it must be quick. ok is false if the line does not begin so.
+func peek(line []byte) (l Line, ok bool) {
+	l.Bytes = line
+	rest, ok := bytes.CutPrefix(line, []byte(`{"seq":`))
+	if !ok {
+		return l, false
+	}
+	digits := 0
+	for digits < len(rest) && '0' <= rest[digits] && rest[digits] <= '9' && digits < 17 {
+		l.Seq = 10*l.Seq + lock.Seq(rest[digits]-'0')
+		digits++
+	}
+	if digits == 0 {
+		return l, false
+	}
+	rest = rest[digits:]
+	if text, after, found := nextText(rest, `,"time":"`); found {
+		l.Time, rest = text, after
+	}
+	text, rest, found := nextText(rest, `,"kind":"`)
+	if !found {
+		return l, false
+	}
+	l.Kind = kindOf(text)
+	l.Name, _, _ = nextText(rest, `,"name":"`)
+	return l, true
+}
+
+var knownKinds = func() map[string]lock.Kind {
+	known := map[string]lock.Kind{}
+	for _, k := range lock.Kinds() {
+		known[string(k)] = k
+	}
+	return known
+}()
+
+// kindOf makes no garbage for the kinds it knows.
+func kindOf(text []byte) lock.Kind {
+	if k, ok := knownKinds[string(text)]; ok {
+		return k
+	}
+	return lock.Kind(text)
+}
+
+// nextText reads a member whose text holds nothing that is escaped.
+func nextText(b []byte, member string) (text, rest []byte, ok bool) {
+	rest, ok = bytes.CutPrefix(b, []byte(member))
+	if !ok {
+		return nil, b, false
+	}
+	text, rest, ok = bytes.Cut(rest, []byte{'"'})
+	return text, rest, ok
+}

@@ -1,0 +1,171 @@
+package journal
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Fault is the first thing in an export that is not as it was written.
+type Fault struct {
+	Line    int      // in the file, from 1
+	Seq     lock.Seq // of the record it is about; 0: none
+	Problem string   // what is wrong, as a sentence about the record or the file
+}
+
+func (f *Fault) Error() string {
+	if f.Seq == 0 {
+		return fmt.Sprintf("line %d: %s", f.Line, f.Problem)
+	}
+	return fmt.Sprintf("line %d, record %d: %s", f.Line, f.Seq, f.Problem)
+}
+
+// Verdict is what a verification found out about the records up to the first fault.
+type Verdict struct {
+	Exports     int      // complete ones
+	Records     int64    // that follow from each other
+	First, Last lock.Seq // of these
+	After       string   // cursor the first export begins after
+	// Vouched is the newest record a signature vouches for, and with it for all before;
+	// Signed is how many there are.
+	Vouched lock.Seq
+	Signed  int64
+	Key     ed25519.PublicKey // whose signatures these are
+	// Complete says why nothing can be missing before the first record: it is the
+	// first of its journal, or follows what a later record says was pruned. False: this
+	// file cannot tell.
+	Complete bool
+	// More says that the journal went on when the last export was made.
+	More bool
+}
+
+// Verifier checks exports, one after the other, that are to continue each other. Make
+// one with [NewVerifier].
+type Verifier struct {
+	// Each, if not nil, is called with every record that follows from the one before.
+	// Its line is good until it returns.
+	Each func(line []byte) error
+
+	verdict Verdict
+	pinned  ed25519.PublicKey
+	begin   string // prev of the first record
+	cuts    map[string]bool
+	last    [sha256.Size]byte // hash of the newest record
+	joined  string            // cursor the newest export ended at
+}
+
+// NewVerifier returns a verifier. Signatures have to be by the pinned key; without
+// one, by the key the first export names.
+func NewVerifier(pinned ed25519.PublicKey) *Verifier {
+	return &Verifier{pinned: pinned, cuts: map[string]bool{}}
+}
+
+// Verdict returns what has been found out so far.
+func (v *Verifier) Verdict() Verdict {
+	verdict := v.verdict
+	verdict.Complete = verdict.Records > 0 && (v.begin == "" || v.cuts[v.begin])
+	return verdict
+}
+
+// Verify checks a file, which holds one or more exports in a row. A [*Fault] names
+// the first thing that is wrong; other errors are those of r.
+func (v *Verifier) Verify(r io.Reader) error {
+	lines, err := newLineReader(r)
+	if err != nil {
+		return err
+	}
+	for {
+		line, err := lines.next()
+		if err == io.EOF && lines.number > 0 {
+			return nil
+		}
+		if err != nil {
+			return v.endOfFile(lines, err)
+		}
+		if err := v.export(lines, line); err != nil {
+			return err
+		}
+		v.verdict.Exports++
+	}
+}
+
+// endOfFile says what it means that there is no further line.
+func (v *Verifier) endOfFile(lines *lineReader, err error) error {
+	cut := &Fault{Line: lines.number + 1, Problem: "the file ends here, without the closing line of a complete export"}
+	switch {
+	case errors.Is(err, io.EOF) && lines.number == 0:
+		cut.Problem = "the file is empty"
+		return cut
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return cut
+	case errors.Is(err, errLineTooLong):
+		cut.Problem = err.Error()
+		return cut
+	}
+	return err
+}
+
+// export checks one export, whose first line has been read.
+func (v *Verifier) export(lines *lineReader, first []byte) error {
+	opened := sha256.Sum256(first)
+	o, err := v.open(lines, first)
+	if err != nil {
+		return err
+	}
+	c := chain{v: v, lines: lines, opening: o}
+	for {
+		line, err := lines.next()
+		if err != nil {
+			return c.cutShort(err)
+		}
+		if bytes.HasPrefix(line, []byte(`{"end":`)) {
+			return c.close(line, opened)
+		}
+		if err := c.record(line); err != nil {
+			return err
+		}
+	}
+}
+
+// open checks the first line of an export, and that it goes on where the one before
+// ended.
+func (v *Verifier) open(lines *lineReader, line []byte) (o opening, err error) {
+	fault := func(problem string) error { return &Fault{Line: lines.number, Problem: problem} }
+	if json.Unmarshal(line, &o) != nil || o.Export == 0 {
+		return o, fault("this is not the opening line of an export")
+	}
+	if o.Export != exportVersion {
+		return o, fault(fmt.Sprintf("the export has the form %d; this program knows form %d", o.Export, exportVersion))
+	}
+	if !o.Verifiable {
+		return o, fault("the export says that it was filtered, so it cannot be verified")
+	}
+	if _, err := ParseCursor(o.After); err != nil {
+		return o, fault("the opening line has been changed")
+	}
+	key, err := ParseKey(o.Key)
+	if err != nil {
+		return o, fault("the opening line has no public key")
+	}
+	want := v.pinned
+	if want == nil {
+		want = v.verdict.Key
+	}
+	if want != nil && !key.Equal(want) {
+		return o, fault("the export is by the key " + o.Key + ", not by " + FormatKey(want))
+	}
+	if v.verdict.Exports > 0 && o.After != v.joined {
+		return o, fault(fmt.Sprintf("the export begins after %s, but the one before ends at %s", o.After, v.joined))
+	}
+	if v.verdict.Exports == 0 {
+		v.verdict.After = o.After
+	}
+	v.verdict.Key = key
+	return o, nil
+}

@@ -1,0 +1,173 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// makeKey makes the key that signs the journal of this database.
+func makeKey(c *conn) error {
+	seed := make([]byte, ed25519.SeedSize)
+	rand.Read(seed)
+	return c.setMeta("signing_key", ed25519.NewKeyFromSeed(seed))
+}
+
+// Key returns the key that signs the journal.
+func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead != nil {
+		return nil, s.dead
+	}
+	key, err := s.w.signingKey()
+	if err != nil {
+		return nil, fmt.Errorf("read the signing key of %s: %w", s.path, asDamage(err))
+	}
+	return key, nil
+}
+
+// signingKey reads the key. Its second half is the public one, so that one flipped bit
+// does not go unnoticed.
+func (c *conn) signingKey() (ed25519.PrivateKey, error) {
+	b, err := c.meta("signing_key")
+	if err != nil {
+		return nil, err
+	}
+	if len(b) != ed25519.PrivateKeySize || !ed25519.NewKeyFromSeed(b[:ed25519.SeedSize]).Equal(ed25519.PrivateKey(b)) {
+		return nil, damaged("the signing key is not whole")
+	}
+	return b, nil
+}
+
+// Cut returns what the newest Prune was given.
+func (s *Store) Cut(context.Context) (lock.Head, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead != nil {
+		return lock.Head{}, s.dead
+	}
+	cut, err := s.w.cut()
+	if err != nil {
+		return cut, fmt.Errorf("read the cut of %s: %w", s.path, asDamage(err))
+	}
+	return cut, nil
+}
+
+const cutSize = 8 + len(lock.Hash{}) + 4 // number, hash, checksum
+
+func (c *conn) cut() (cut lock.Head, err error) {
+	b, err := c.meta("cut")
+	if err != nil || b == nil {
+		return cut, err
+	}
+	if len(b) != cutSize || binary.BigEndian.Uint32(b[cutSize-4:]) != crc32.Checksum(b[:cutSize-4], castagnoli) {
+		return cut, damaged("the cut of the journal does not match its checksum")
+	}
+	cut.Seq = lock.Seq(binary.BigEndian.Uint64(b))
+	copy(cut.Hash[:], b[8:])
+	return cut, nil
+}
+
+func (c *conn) setCut(cut lock.Head) error {
+	b := binary.BigEndian.AppendUint64(nil, uint64(cut.Seq))
+	b = append(b, cut.Hash[:]...)
+	return c.setMeta("cut", binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
+}
+
+// Pruning takes turns with commits: a step is short, and the next one waits for at
+// least as long as the step took, so that most of the time is left to them.
+const (
+	pruneSegments = 64
+	pruneRest     = time.Millisecond
+)
+
+// Prune forgets the oldest segments; see [journal.Store].
+func (s *Store) Prune(ctx context.Context, cut lock.Head) error {
+	for {
+		start := time.Now()
+		more, err := s.pruneStep(cut)
+		if err != nil {
+			return fmt.Errorf("prune %s: %w", s.path, err)
+		}
+		if !more {
+			return nil
+		}
+		select {
+		case <-time.After(pruneRest + time.Since(start)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// pruneStep removes a few segments, in a transaction of its own, and reports whether
+// there are more.
+func (s *Store) pruneStep(cut lock.Head) (more bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.dead != nil:
+		return false, s.dead
+	case !s.loaded:
+		return false, errors.New("prune before load")
+	case cut.Seq >= s.head:
+		return false, fmt.Errorf("the newest segment, up to %d, is not before %d", s.head, cut.Seq)
+	}
+	err = s.w.transact(func() error {
+		more, err = s.w.prune(cut)
+		return err
+	})
+	switch {
+	case err == nil:
+		s.afterCommit()
+		return more, nil
+	case failedWith(err, sqlite3.SQLITE_FULL) && s.w.idle():
+		return false, lock.ErrFull
+	}
+	return false, s.fail(err)
+}
+
+func (w *writer) prune(cut lock.Head) (more bool, err error) {
+	before, err := w.conn.cut()
+	if err != nil {
+		return false, err
+	}
+	if before.Seq < cut.Seq {
+		if err := w.setCut(cut); err != nil {
+			return false, err
+		}
+	}
+	err = w.exec(fmt.Sprintf(`DELETE FROM segments WHERE first IN
+		(SELECT first FROM segments WHERE first <= %d ORDER BY first LIMIT %d)`, cut.Seq, pruneSegments))
+	if err != nil {
+		return false, err
+	}
+	left, err := w.intOf(fmt.Sprintf("SELECT 1 FROM segments WHERE first <= %d LIMIT 1", cut.Seq))
+	return left != 0, err
+}
+
+// Used returns how many bytes of the database file hold something. What pruning
+// removes is used again before the file grows.
+func (s *Store) Used(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead != nil {
+		return 0, s.dead
+	}
+	pages, err := s.w.intOf("SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
+	if err != nil {
+		return 0, err
+	}
+	size, err := s.w.intOf("PRAGMA page_size")
+	return pages * size, err
+}

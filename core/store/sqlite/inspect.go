@@ -1,0 +1,103 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Inspection is what a database says at one moment.
+type Inspection struct {
+	Head   lock.Head
+	Cut    lock.Head         // see [journal.Store]
+	Leases []lock.Loaded     // their Remaining has no meaning
+	Key    ed25519.PublicKey // that signatures of its journal can be verified with
+}
+
+// Inspect reads a database, whether a server runs on it or not, without changing
+// anything. If each is not nil it is given all segments after the given event, in
+// order, each good until it returns. All is of one moment. Errors: [ErrNewer], [ErrForeign], [ErrDamaged], and those
+// of the file system and of each.
+func Inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Segment) error) (Inspection, error) {
+	useOFDLocks()
+	in, err := inspect(ctx, path, after, each)
+	if err != nil {
+		return Inspection{}, fmt.Errorf("read database %s: %w", path, asDamage(err))
+	}
+	return in, nil
+}
+
+func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Segment) error) (in Inspection, err error) {
+	if path, err = resolve(path); err != nil {
+		return in, err
+	}
+	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY)
+	if err != nil {
+		return in, err
+	}
+	defer c.close()
+	c.busyTimeout(int(busyTimeout.Milliseconds()))
+	if err := checkBackupSource(c); err != nil {
+		return in, err
+	}
+	if err := c.exec("BEGIN"); err != nil {
+		return in, err
+	}
+	defer c.exec("COMMIT")
+	w := &writer{conn: c}
+	if err := w.readSums(); err != nil {
+		return in, err
+	}
+	if in.Head, err = w.readHead(); err != nil {
+		return in, err
+	}
+	if in.Cut, err = c.cut(); err != nil {
+		return in, err
+	}
+	if in.Leases, err = w.readLeases(ctx, instant{}); err != nil {
+		return in, err
+	}
+	key, err := c.signingKey()
+	if err != nil {
+		return in, err
+	}
+	in.Key = key.Public().(ed25519.PublicKey)
+	if each == nil {
+		return in, nil
+	}
+	return in, w.eachSegment(ctx, after, each)
+}
+
+func (w *writer) eachSegment(ctx context.Context, after lock.Seq, each func(lock.Segment) error) error {
+	q, err := w.prepare(segmentsAfter)
+	if err != nil {
+		return err
+	}
+	defer q.close()
+	q.bindInt(1, int64(after))
+	var buf []byte
+	for {
+		more, err := q.step()
+		if err != nil || !more {
+			return err
+		}
+		buf = buf[:0]
+		g, err := readSegment(q, &w.sums, &buf)
+		if err != nil {
+			return err
+		}
+		if g.Last <= after {
+			continue
+		}
+		if err := each(g); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/journal"
+)
+
+var auditFields = setOf(fieldAfter, fieldSince, fieldUntil, fieldPrefix, fieldKind, fieldAccount,
+	fieldDecision, fieldLimit, fieldFormat, fieldFollow)
+
+// audit streams the journal, or what is asked for of it.
+func (x *exchange) audit() error {
+	if !principal(x.r).May(auth.Audit, "") {
+		return core.ErrForbidden
+	}
+	form, err := x.params.auditFormat()
+	if err != nil {
+		return err
+	}
+	follow, err := x.params.follow()
+	if err != nil {
+		return err
+	}
+	query, err := x.auditQuery()
+	if err != nil {
+		return err
+	}
+	if query.After < x.api.journal.Oldest() {
+		return &journal.PrunedError{Oldest: x.api.journal.Oldest()}
+	}
+	out := auditStream{export: x.api.journal.Export(query), follow: follow, encode: asIs, contentType: typeNDJSON}
+	if form == "csv" {
+		out.encode, out.contentType = new(journal.CSV).Encode, typeCSV
+	}
+	return out.send(x)
+}
+
+// auditQuery reads what is asked for. Without a cursor it begins at the oldest that is
+// left.
+func (x *exchange) auditQuery() (q journal.Query, err error) {
+	p := &x.params
+	now := time.Now()
+	if q.Filter, err = p.auditFilter(); err != nil {
+		return q, err
+	}
+	if q.Limit, err = p.auditLimit(); err != nil {
+		return q, err
+	}
+	if q.Until, err = p.instant(fieldUntil, now); err != nil {
+		return q, err
+	}
+	since, err := p.instant(fieldSince, now)
+	if err != nil {
+		return q, err
+	}
+	if q.After, err = p.cursor(fieldAfter, x.api.journal.Head()); err != nil {
+		return q, err
+	}
+	if !p.given.has(fieldAfter) || p.values[fieldAfter] == "" {
+		q.After = x.api.journal.Oldest()
+	}
+	if since.IsZero() {
+		return q, nil
+	}
+	from, err := x.api.journal.Before(x.context(), since)
+	q.After = max(q.After, from)
+	return q, err
+}
+
+// auditStream is an export on its way to a client.
+type auditStream struct {
+	export      *journal.Export
+	follow      bool
+	contentType []string
+	encode      func([]byte) ([]byte, error) // of whole lines
+}
+
+func asIs(lines []byte) ([]byte, error) { return lines, nil }
+
+// send streams the export to its end. What goes wrong on the way cuts the connection:
+// then the closing line is missing.
+func (a *auditStream) send(x *exchange) error {
+	s := x.stream(a.contentType, acceptsGzip(x.r.Header["Accept-Encoding"]))
+	if x.r.Method == http.MethodHead {
+		return nil
+	}
+	until, done := x.untilStop()
+	defer done()
+	if err := a.line(s, a.export.Opening(time.Now())); err != nil {
+		return err
+	}
+	last := time.Now()
+	for {
+		if err := a.lines(x.context(), s); err != nil {
+			return err
+		}
+		if !a.follow || a.export.Complete() {
+			break
+		}
+		if err := s.flush(); err != nil {
+			return err
+		}
+		x.api.gathered(until, last)
+		if x.api.journal.Wait(until, a.export.Cursor()) != nil {
+			break // the closing line says where to go on
+		}
+		last = time.Now()
+		a.export.Extend()
+	}
+	if err := x.context().Err(); err != nil {
+		return err
+	}
+	if err := a.line(s, a.export.Closing()); err != nil {
+		return err
+	}
+	return s.close()
+}
+
+func (a *auditStream) line(s *stream, line []byte) error {
+	encoded, err := a.encode(line)
+	if err != nil {
+		return err
+	}
+	return s.write(encoded)
+}
+
+// lines sends what there is up to the end of the export.
+func (a *auditStream) lines(ctx context.Context, s *stream) error {
+	for {
+		found, err := a.export.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, lines := range found {
+			if err := a.line(s, lines); err != nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,144 @@
+// Package client talks to an OctoStore server over HTTP. It needs nothing but the
+// standard library, hides nothing of the API, and repeats nothing by itself.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/octostore/octostore/transport/api"
+)
+
+// DefaultURL is where a server listens if nobody says otherwise.
+const DefaultURL = "http://127.0.0.1:3000"
+
+// Client talks to one server. Make one with [New]; it is safe for use by many
+// goroutines.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// Config says which server to talk to. The zero value is useful.
+type Config struct {
+	URL   string       // default: DefaultURL
+	Token string       // sent as a bearer token; empty: none
+	HTTP  *http.Client // default: one without a timeout, since answers may take as long as they like
+}
+
+// New returns a client of the server at cfg.URL, or an error if that is not a URL of a
+// server.
+func New(cfg Config) (*Client, error) {
+	if cfg.URL == "" {
+		cfg.URL = DefaultURL
+	}
+	if cfg.HTTP == nil {
+		cfg.HTTP = &http.Client{}
+	}
+	u, err := url.Parse(cfg.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
+		return nil, fmt.Errorf("%q is not the URL of a server; want one like %s", cfg.URL, DefaultURL)
+	}
+	return &Client{base: strings.TrimSuffix(cfg.URL, "/"), token: cfg.Token, http: cfg.HTTP}, nil
+}
+
+// Error is an answer that is not a success.
+type Error struct{ api.Problem }
+
+func (e *Error) Error() string {
+	if e.Detail == "" {
+		return fmt.Sprintf("the server answered %d", e.Status)
+	}
+	return fmt.Sprintf("%s (%d %s)", e.Detail, e.Status, e.Code)
+}
+
+// get sends a request and returns the answer if it is a success. The caller closes
+// its body.
+func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	target := c.base + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return nil, err
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, problemOf(resp)
+}
+
+// problemOf reads what a server, or something before it, says is wrong.
+func problemOf(resp *http.Response) error {
+	const most = 64 << 10
+	e := &Error{}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most))
+	if err != nil {
+		return errors.Join(&Error{api.Problem{Status: resp.StatusCode}}, err)
+	}
+	if json.Unmarshal(body, &e.Problem) != nil || e.Code == "" {
+		e.Problem = api.Problem{}
+	}
+	e.Status = resp.StatusCode
+	return e
+}
+
+// AuditQuery says what of the journal to read. Members are the parameters of
+// GET /v1/audit; empty ones are left out.
+type AuditQuery struct {
+	After, Since, Until, Prefix, Kind, Account, Decision string
+
+	Limit  int64
+	CSV    bool
+	Follow bool
+}
+
+func (q AuditQuery) values() url.Values {
+	v := url.Values{}
+	for name, value := range map[string]string{
+		"after": q.After, "since": q.Since, "until": q.Until, "prefix": q.Prefix,
+		"kind": q.Kind, "account": q.Account, "decision": q.Decision,
+	} {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.FormatInt(q.Limit, 10))
+	}
+	if q.CSV {
+		v.Set("format", "csv")
+	}
+	if q.Follow {
+		v.Set("follow", "1")
+	}
+	return v
+}
+
+// Audit returns an export as it comes: lines, of which the first opens it and the last
+// closes it. Without the closing line it is not complete. The caller closes it. An
+// [*Error] with code cursor_expired names the oldest cursor.
+func (c *Client) Audit(ctx context.Context, q AuditQuery) (io.ReadCloser, error) {
+	resp, err := c.get(ctx, "/v1/audit", q.values())
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}

@@ -1,0 +1,159 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// heartbeat is how often a watch says something although nothing happens. Proxies cut
+// connections that are silent for half a minute.
+const heartbeat = 15 * time.Second
+
+// watch streams what happens to locks, as server-sent events, until the client leaves
+// or the server begins to stop.
+func (x *exchange) watch() error {
+	w := watcher{x: x}
+	after, err := w.begin()
+	if err != nil {
+		return err
+	}
+	w.reader = x.api.journal.From(after)
+	w.stream = x.stream(typeSSE, false)
+	if x.r.Method == http.MethodHead {
+		return nil
+	}
+	ctx, done := x.untilStop()
+	defer done()
+	for ctx.Err() == nil {
+		if err := w.page(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	return x.context().Err()
+}
+
+// watcher is one watch.
+type watcher struct {
+	x      *exchange
+	reader *journal.Reader
+	stream *stream
+	filter journal.Filter
+	last   time.Time // it was told something
+	woken  time.Time
+}
+
+// begin reads where to begin: after the event the client names, else now.
+func (w *watcher) begin() (lock.Seq, error) {
+	x := w.x
+	w.filter.Prefix = x.params.values[fieldPrefix]
+	if err := lock.CheckPrefix(w.filter.Prefix); err != nil {
+		return 0, err
+	}
+	who := principal(x.r)
+	w.filter.Visible = func(n lock.Name) bool { return who.May(auth.Read, n) }
+	newest := x.api.journal.Head()
+	text, err := single(x.r.Header, "Last-Event-Id")
+	if err != nil || text == "" {
+		return newest, err
+	}
+	seq, err := journal.ParseCursor(text)
+	if err != nil || seq > newest {
+		return 0, &lock.InputError{Field: "Last-Event-ID", Problem: "is not the id of an event here", Want: "the id of the last event that was received, or no such header"}
+	}
+	return seq, nil
+}
+
+// page sends what there is, or waits for something to send.
+func (w *watcher) page(ctx context.Context) error {
+	page, err := w.reader.Next(ctx)
+	var pruned *journal.PrunedError
+	if errors.As(err, &pruned) {
+		return w.gap(pruned.Oldest)
+	}
+	if err != nil {
+		return err
+	}
+	w.x.buf = w.x.buf[:0]
+	for _, s := range page {
+		if err := w.events(s); err != nil {
+			return err
+		}
+	}
+	if len(w.x.buf) > 0 {
+		return w.send()
+	}
+	if len(page) > 0 && !w.overdue() {
+		return nil // nothing more in it for this client
+	}
+	return w.wait(ctx)
+}
+
+// maxPiece is about how much of a watch is kept for a client that does not read.
+const maxPiece = 16 << 10
+
+// events sends the events of a segment that the client is to have; the last few stay in
+// the buffer. Only what is about a lock is for watching; the rest is in the audit.
+func (w *watcher) events(s lock.Segment) error {
+	for l := range journal.Lines(s, 0) {
+		if len(l.Name) == 0 || !w.filter.Selects(&l) {
+			continue
+		}
+		b := append(w.x.buf, "id: "...)
+		b = append(b, journal.FormatCursor(l.Seq)...)
+		b = append(b, "\nevent: "...)
+		b = append(b, l.Kind...)
+		b = append(b, "\ndata: "...)
+		b = append(b, l.Bytes...)
+		w.x.buf = append(b, "\n\n"...)
+		if len(w.x.buf) < maxPiece {
+			continue
+		}
+		if err := w.send(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gap says that events after the client's are gone, and goes on with the oldest left.
+func (w *watcher) gap(oldest lock.Seq) error {
+	cursor := journal.FormatCursor(oldest)
+	w.reader = w.x.api.journal.From(oldest)
+	w.x.buf = append(w.x.buf[:0], "id: "+cursor+"\nevent: gap\ndata: {\"oldest\":\""+cursor+"\"}\n\n"...)
+	return w.send()
+}
+
+// wait waits for something to happen, and says something if nothing does. The first
+// time it tells the client its place, so that it can come back to it.
+func (w *watcher) wait(ctx context.Context) error {
+	if w.overdue() {
+		w.x.buf = append(w.x.buf[:0], ":\nid: "+journal.FormatCursor(w.reader.After())+"\n\n"...)
+		return w.send()
+	}
+	w.x.api.gathered(ctx, w.woken)
+	soon, cancel := context.WithDeadline(ctx, w.last.Add(heartbeat))
+	defer cancel()
+	err := w.reader.Wait(soon)
+	w.woken = time.Now()
+	if soon.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (w *watcher) overdue() bool { return time.Since(w.last) >= heartbeat }
+
+func (w *watcher) send() error {
+	if err := w.stream.write(w.x.buf); err != nil {
+		return err
+	}
+	w.x.buf = w.x.buf[:0]
+	w.last = time.Now()
+	return w.stream.flush()
+}
