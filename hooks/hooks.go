@@ -67,7 +67,8 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, engine: e}
 	if _, err := h.Reload(ctx); err != nil {
-		return nil, errors.Join(err, e.close())
+		_ = e.close() // what went wrong first is what counts
+		return nil, err
 	}
 	return h, nil
 }
@@ -75,8 +76,12 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 // Compile-time proof that a host can guard a service.
 var _ core.Guard = (*Host)(nil)
 
-// Close ends all instances. Calls under way must have ended.
+// Close waits for the guests that run, which is not long, and ends all instances.
+// Whoever asks from now on gets an error.
 func (h *Host) Close() error {
+	for range cap(h.engine.slots) {
+		h.engine.slots <- struct{}{}
+	}
 	h.swap(nil)
 	return h.engine.close()
 }
@@ -153,6 +158,9 @@ func (h *Host) Judge(ctx context.Context, q core.Question) (core.Verdict, error)
 	defer h.leave(s)
 	return s.judge(ctx, q)
 }
+
+// Describe says in words which policies rule.
+func (h *Host) Describe() string { return difference(nil, h.current()) }
 
 // Policies returns what rules now, in the order of the manifest.
 func (h *Host) Policies() []Status {

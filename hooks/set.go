@@ -163,13 +163,13 @@ func difference(old, now *set) string {
 	before, after := describe(old), describe(now)
 	var parts []string
 	for _, p := range now.policies {
-		change := "kept"
-		if was, there := before[p.Name]; !there {
-			change = "new"
-		} else if was != after[p.Name] {
-			change = "changed"
+		change := ""
+		if was, there := before[p.Name]; old != nil && !there {
+			change = "new "
+		} else if old != nil && was != after[p.Name] {
+			change = "changed "
 		}
-		parts = append(parts, fmt.Sprintf("%s %s (%s, %s)", change, p.Name, p.Mode, p.digest))
+		parts = append(parts, fmt.Sprintf("%s%s (%s, %s)", change, p.Name, p.Mode, p.digest))
 	}
 	if old != nil {
 		for _, p := range old.policies {

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks"
+)
+
+// policies are the policies of a running server.
+type policies struct {
+	*hooks.Host
+	table *lock.Table // where it is recorded which of them rule
+	log   *slog.Logger
+
+	mu      sync.Mutex // one reload at a time, with its record
+	hangups chan os.Signal
+	ended   sync.WaitGroup
+}
+
+// openPolicies loads the policies of a manifest. It fails if one of them cannot be
+// loaded: a server must not give locks that a policy would have denied.
+func openPolicies(ctx context.Context, manifest string, log *slog.Logger) (*policies, error) {
+	host, err := hooks.Open(ctx, hooks.Config{Manifest: manifest, CacheDir: policyCache(log), Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("load policies: %w", err)
+	}
+	return &policies{Host: host, log: log, hangups: make(chan os.Signal, 1)}, nil
+}
+
+// policyCache returns where compiled modules are kept, for this user only, or nothing
+// if that is not possible: then each start takes longer.
+func policyCache(log *slog.Logger) string {
+	base, err := os.UserCacheDir()
+	if err == nil {
+		base = filepath.Join(base, "octostore", "policies")
+		err = os.MkdirAll(base, 0o700)
+	}
+	if err != nil {
+		log.Info("compiled policies are not kept", "err", err)
+		return ""
+	}
+	return base
+}
+
+// begin records which policies rule, and loads them again at every SIGHUP from now on.
+func (p *policies) begin(table *lock.Table) error {
+	p.table = table
+	signal.Notify(p.hangups, syscall.SIGHUP)
+	p.ended.Go(func() {
+		for range p.hangups {
+			if _, err := p.reload(context.Background()); err != nil {
+				p.log.Error("the policies are as they were", "err", err)
+			}
+		}
+	})
+	return p.record(p.Describe())
+}
+
+// reload loads all policies again, or leaves everything as it was.
+func (p *policies) reload(ctx context.Context) (changes string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if changes, err = p.Reload(ctx); err != nil {
+		return "", err
+	}
+	p.log.Info("policies loaded", "changes", changes)
+	return changes, p.record(changes)
+}
+
+func (p *policies) record(changes string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	_, err := p.table.Append(ctx, lock.Event{Kind: lock.PoliciesLoaded, Cause: changes})
+	return err
+}
+
+// end stops to listen for signals. Requests may go on.
+func (p *policies) end() {
+	signal.Stop(p.hangups)
+	close(p.hangups)
+	p.ended.Wait()
+}
