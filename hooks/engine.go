@@ -30,7 +30,7 @@ const (
 	maxModule = 64 << 20
 	// loadFuel is what a module may spend on its start and its configuration: the
 	// runtime of a language may have much to do once.
-	loadFuel = 50_000_000
+	loadFuel = 20_000_000
 
 	pagesPerMiB = 16
 )

@@ -295,6 +295,20 @@ func TestWhatCannotBeLoaded(t *testing.T) {
 	}
 }
 
+// What a guest once kept may cost it more fuel than there is, as the collector of a
+// language does. Then a fresh instance is asked.
+func TestFuelIsThatOfAFreshInstance(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", check(`global.get 0 i64.const 1 i64.add global.set 0
+		global.get 0 i64.const 3 i64.eq if loop br 0 end end i32.const 0`))
+	host := h.open(entry("p"))
+	for i := range 7 {
+		if got := said(host.Judge(t.Context(), question("x"))); got != "p allow; yes" {
+			t.Errorf("call %d: %s", i, got)
+		}
+	}
+}
+
 // A reload is a whole new set or nothing, also while everybody is asking.
 func TestReloadUnderLoad(t *testing.T) {
 	h := newHouse(t)

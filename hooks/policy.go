@@ -36,6 +36,8 @@ type policy struct {
 	spent                  fuelCounts
 }
 
+const outOfFuel = "out_of_fuel"
+
 // fault is why a policy could not answer.
 type fault struct {
 	kind string // out_of_fuel, trap, result, start, configure, busy
@@ -84,6 +86,21 @@ func (p *policy) run(r *request) outcome {
 	if f != nil {
 		return outcome{fault: f}
 	}
+	o := p.runOn(i, r)
+	if o.fault != nil && o.fault.kind == outOfFuel && i.used {
+		// The collector of a language may have had its turn in this very call, and that can
+		// cost more than all the rest. A fresh instance has nothing to collect, so what the
+		// request costs there is what it costs.
+		if i, f = p.instantiate(); f != nil {
+			return outcome{fault: f}
+		}
+		return p.runOn(i, r)
+	}
+	return o
+}
+
+// runOn has an instance answer, and gives it back or throws it away.
+func (p *policy) runOn(i *instance, r *request) outcome {
 	c := &call{policy: p, request: r}
 	result, f := i.call(i.check, c, p.Fuel)
 	o := c.outcome
@@ -102,6 +119,7 @@ func (p *policy) run(r *request) outcome {
 		p.discard(i)
 		return outcome{fault: &fault{"result", fmt.Errorf("check returned %d", result)}, fuel: c.spent}
 	}
+	i.used = true
 	p.put(i)
 	return o
 }
@@ -114,6 +132,7 @@ type instance struct {
 	ctx    context.Context // leads what the guest imports back here
 	now    *call           // nil between calls
 	stack  [1]uint64
+	used   bool // it has answered before
 }
 
 type instanceKey struct{}
@@ -214,7 +233,7 @@ func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
 	c.spent = min(fuel-left, fuel)
 	switch {
 	case left < 0:
-		return 0, &fault{"out_of_fuel", fmt.Errorf("the %d units of a call are used up", fuel)}
+		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a call are used up", fuel)}
 	case err != nil:
 		return 0, &fault{"trap", err}
 	}
