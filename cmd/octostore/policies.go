@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks"
+	"github.com/octostore/octostore/transport/api"
 )
 
 // policies are the policies of a running server.
@@ -69,7 +71,7 @@ func (p *policies) reload(ctx context.Context) (changes string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if changes, err = p.Reload(ctx); err != nil {
-		return "", err
+		return "", &loadError{err}
 	}
 	p.log.Info("policies loaded", "changes", changes)
 	return changes, p.record(changes)
@@ -88,3 +90,34 @@ func (p *policies) end() {
 	close(p.hangups)
 	p.ended.Wait()
 }
+
+// administered shows policies to the API.
+type administered struct{ *policies }
+
+// List implements [transport.Policies].
+func (a administered) List() []api.Policy {
+	all := []api.Policy{}
+	for _, s := range a.Policies() {
+		p := api.Policy{
+			Name: s.Name, Module: s.Module, Digest: s.Digest, Match: s.Match, Mode: string(s.Mode), OnError: string(s.OnError),
+			Fuel: s.Fuel, Calls: s.Calls, Denials: s.Denials, Errors: s.Errors, FuelP50: s.FuelP50, FuelP99: s.FuelP99,
+		}
+		for _, h := range s.Hooks {
+			p.Hooks = append(p.Hooks, string(h))
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// Reload implements [transport.Policies].
+func (a administered) Reload(ctx context.Context) (string, error) {
+	changes, err := a.reload(ctx)
+	if bad, is := errors.AsType[*loadError](err); is {
+		return "", &lock.InputError{Field: "policies", Problem: "stay as they are: " + bad.Error(), Want: "a manifest without mistakes whose modules all load"}
+	}
+	return changes, err
+}
+
+// loadError means that nothing was changed.
+type loadError struct{ error }

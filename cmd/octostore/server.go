@@ -175,14 +175,17 @@ func newHTTPServer(s *server, cfg config.Config, log *slog.Logger) *http.Server 
 	if s.policies != nil {
 		rules.Guard = s.policies
 	}
-	service := core.New(s.table, rules)
-	return transport.New(transport.Config{
-		Service: service,
+	shown := transport.Config{
+		Service: core.New(s.table, rules),
 		Journal: s.journal,
 		Logger:  log,
 		Version: ownVersion(),
 		Sizes:   s.store.Sizes,
-	}).Server()
+	}
+	if s.policies != nil {
+		shown.Policies = administered{s.policies}
+	}
+	return transport.New(shown).Server()
 }
 
 // record puts a notice about the server itself into the journal.
