@@ -14,6 +14,8 @@ type Hook string
 // Hooks.
 const (
 	HookAcquire Hook = "acquire"
+	HookRenew   Hook = "renew"
+	HookBreak   Hook = "break"
 )
 
 // Phase says when a policy is asked.
@@ -27,31 +29,38 @@ const (
 
 // Question is what a guard is asked.
 type Question struct {
-	Hook   Hook
-	Phase  Phase
-	Asked  lock.Acquisition // not to be changed
-	Waited time.Duration    // phase grant
-	View   lock.View        // the lock as last committed
+	Hook  Hook
+	Phase Phase
+	// Asked is the request, not to be changed. Of a renew and a break, Holder and
+	// Metadata are those of the lease; Reason is the lease's, or why it is broken.
+	Asked  lock.Acquisition
+	Waited time.Duration // phase grant
+	View   lock.View     // the lock as last committed
+	// Held counts the locks the account holds whose names begin with a prefix, as last
+	// committed. It costs by what it counts.
+	Held func(prefix string) int
 }
 
-// Verdict is a guard's leave to go on.
+// Verdict is a guard's leave to go on, or, beside an error, what is to be recorded
+// of its refusal.
 type Verdict struct {
-	TTL   time.Duration // cap on the ttl; 0: none. Phase request only
-	Wait  time.Duration // cap on the wait, where CapWait is set. Phase request only
-	Notes []lock.Note   // kept with the grant
+	TTL  time.Duration // cap on the ttl; 0: none. Acquire in phase request only
+	Wait time.Duration // cap on the wait, where CapWait is set. Acquire in phase request only
 
 	CapWait bool
+
+	lock.Opinion // kept with the event
 }
 
-// Guard is what the service asks before a lock is given. Implementations are safe
-// for use by many goroutines.
+// Guard is what the service asks before a lock is given, renewed or broken.
+// Implementations are safe for use by many goroutines.
 type Guard interface {
 	// Covers reports, quickly, whether Judge would have anything to say about a name.
 	// Names that are not covered pay for nothing more, and their lock changes hands in
 	// the commit that freed it.
 	Covers(Hook, lock.Name) bool
 	// Judge returns nil for yes, a [*DeniedError] for no, a [*PolicyError] where the
-	// policies could not answer.
+	// policies could not answer. What it says in the Opinion is recorded in any case.
 	Judge(ctx context.Context, q Question) (Verdict, error)
 }
 
@@ -81,6 +90,14 @@ type open struct{}
 func (open) Covers(Hook, lock.Name) bool                      { return false }
 func (open) Judge(context.Context, Question) (Verdict, error) { return Verdict{}, nil }
 
+// question completes a question about a request.
+func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock.View) Question {
+	return Question{
+		Hook: hook, Phase: phase, Asked: a, View: view,
+		Held: func(prefix string) int { return s.table.HeldBy(a.Actor.Account, prefix) },
+	}
+}
+
 // acquireJudged asks the guard about a new request, applies what it says, and
 // arranges that it is asked again when the request has waited and its turn comes.
 // An attempt that has its lease already is not judged again: it only did not hear of
@@ -90,14 +107,9 @@ func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.G
 		return g, err
 	}
 	asked := a // every policy sees the request as it came, whatever another made of it
-	ask := func(ctx context.Context, phase Phase, waited time.Duration) (Verdict, error) {
-		return s.cfg.Guard.Judge(ctx, Question{
-			Hook: HookAcquire, Phase: phase, Asked: asked, Waited: waited, View: s.table.Get(a.Name),
-		})
-	}
-	v, err := ask(ctx, PhaseRequest, 0)
+	v, err := s.cfg.Guard.Judge(ctx, s.question(HookAcquire, PhaseRequest, asked, s.table.Get(a.Name)))
 	if err != nil {
-		return lock.Grant{}, s.recordRefusal(ctx, a, err)
+		return lock.Grant{}, s.recordRefusal(ctx, asked, v.Opinion, err)
 	}
 	if v.TTL > 0 {
 		a.TTL = min(a.TTL, max(v.TTL, lock.MinTTL))
@@ -105,27 +117,72 @@ func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.G
 	if v.CapWait {
 		a.Wait = min(a.Wait, max(v.Wait, 0))
 	}
-	a.Notes = v.Notes
-	a.Confirm = func(ctx context.Context, at lock.Turn) ([]lock.Note, error) {
-		v, err := ask(ctx, PhaseGrant, at.Waited)
+	a.Opinion = v.Opinion
+	a.Confirm = func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
+		q := s.question(HookAcquire, PhaseGrant, asked, s.table.Get(asked.Name))
+		q.Waited = at.Waited
+		atTurn, err := s.cfg.Guard.Judge(ctx, q)
+		said := lock.Opinion{Notes: atTurn.Notes, Verdicts: append(v.Verdicts[:len(v.Verdicts):len(v.Verdicts)], atTurn.Verdicts...)}
 		if err != nil {
-			return nil, s.recordRefusal(ctx, a, err)
+			return lock.Opinion{}, s.recordRefusal(ctx, asked, said, err)
 		}
-		return v.Notes, nil
+		return said, nil
 	}
 	return s.table.Acquire(ctx, a)
 }
 
+// judgeRenew asks the guard about a renewal. A veto leaves the lease to its present
+// end. A policy that cannot answer does not take a lease away.
+func (s *Service) judgeRenew(ctx context.Context, r *lock.Renewal) error {
+	view := s.table.Get(r.Name)
+	if view.Lease == nil {
+		return nil // the table says so
+	}
+	a := ofLease(r.Origin, view.Lease)
+	if r.TTL != 0 {
+		a.TTL = r.TTL
+	}
+	v, err := s.cfg.Guard.Judge(ctx, s.question(HookRenew, PhaseRequest, a, view))
+	if _, denied := err.(*DeniedError); denied {
+		return s.recordRefusal(ctx, a, v.Opinion, err)
+	}
+	r.Opinion = v.Opinion
+	return nil
+}
+
+// judgeBreak asks the guard whether a lease may be broken.
+func (s *Service) judgeBreak(ctx context.Context, b *lock.Breaking) error {
+	view := s.table.Get(b.Name)
+	if view.Lease == nil {
+		return nil
+	}
+	a := ofLease(b.Origin, view.Lease)
+	a.Reason = b.Cause
+	v, err := s.cfg.Guard.Judge(ctx, s.question(HookBreak, PhaseRequest, a, view))
+	if err != nil {
+		return s.recordRefusal(ctx, a, v.Opinion, err)
+	}
+	b.Opinion = v.Opinion
+	return nil
+}
+
+// ofLease describes a request about a lease that exists.
+func ofLease(by lock.Origin, l *lock.Lease) lock.Acquisition {
+	return lock.Acquisition{Origin: by, Name: l.Name, Holder: l.Holder, Reason: l.Reason, Metadata: l.Metadata, TTL: l.TTL}
+}
+
 // recordRefusal writes the refusal into the journal and returns what the client is
-// to be told: the refusal, or that it could not be recorded. Either way the lock is
-// not given.
-func (s *Service) recordRefusal(ctx context.Context, a lock.Acquisition, refusal error) error {
+// to be told: the refusal, or that it could not be recorded. Either way nothing is
+// done.
+func (s *Service) recordRefusal(ctx context.Context, a lock.Acquisition, said lock.Opinion, refusal error) error {
 	e := lock.Event{
 		Kind:      lock.PolicyError,
 		Actor:     a.Actor,
 		RequestID: a.RequestID,
 		TraceID:   a.TraceID,
 		Cause:     refusal.Error(),
+		Notes:     said.Notes,
+		Verdicts:  said.Verdicts,
 		Lease: &lock.Lease{
 			Name: a.Name, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason, Metadata: a.Metadata, TTL: a.TTL,
 		},

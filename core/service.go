@@ -145,8 +145,8 @@ func firstError(errs ...error) error {
 func (s *Service) Undo(g lock.Grant) { s.table.Undo(g) }
 
 // Renew gives the lease more time; r.TTL zero means the lease's own ttl. It never
-// shortens a lease. Errors: [*lock.InputError], [ErrForbidden], [lock.ErrNotHeld],
-// [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed].
+// shortens a lease. Errors: [*lock.InputError], [ErrForbidden], [*DeniedError],
+// [lock.ErrNotHeld], [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed].
 func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (lock.Grant, error) {
 	if r.TTL != 0 {
 		if err := lock.CheckTTL(r.TTL, s.cfg.MaxTTL); err != nil {
@@ -157,6 +157,11 @@ func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (
 		return lock.Grant{}, ErrForbidden
 	}
 	r.Origin = as(p, r.Origin)
+	if s.cfg.Guard.Covers(HookRenew, r.Name) {
+		if err := s.judgeRenew(ctx, &r); err != nil {
+			return lock.Grant{}, err
+		}
+	}
 	return s.table.Renew(ctx, r)
 }
 
@@ -172,7 +177,7 @@ func (s *Service) Release(ctx context.Context, p auth.Principal, r lock.Release)
 }
 
 // Break ends the lease of somebody else. Errors: [*lock.InputError],
-// [ErrForbidden], [lock.ErrFree], [lock.ErrTokenChanged], [lock.ErrFull],
+// [ErrForbidden], [*DeniedError], [*PolicyError], [lock.ErrFree], [lock.ErrTokenChanged], [lock.ErrFull],
 // [lock.ErrOutcomeUnknown], [lock.ErrClosed].
 func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) (lock.Ended, error) {
 	if err := lock.CheckText("reason", r.Cause, lock.MaxReason); err != nil {
@@ -182,6 +187,11 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) 
 		return lock.Ended{}, ErrForbidden
 	}
 	r.Origin = as(p, r.Origin)
+	if s.cfg.Guard.Covers(HookBreak, r.Name) {
+		if err := s.judgeBreak(ctx, &r); err != nil {
+			return lock.Ended{}, err
+		}
+	}
 	return s.table.Break(ctx, r)
 }
 

@@ -192,7 +192,7 @@ func TestAPolicyThatCannotAnswerIsNotANo(t *testing.T) {
 
 func TestCapsOnlyLower(t *testing.T) {
 	guard := &scripted{request: func(core.Question) (core.Verdict, error) {
-		return core.Verdict{TTL: 10 * time.Second, Wait: 3 * time.Second, CapWait: true, Notes: []lock.Note{{Policy: "maxttl", Key: "cap", Value: "10s"}}}, nil
+		return core.Verdict{TTL: 10 * time.Second, Wait: 3 * time.Second, CapWait: true, Opinion: lock.Opinion{Notes: []lock.Note{{Policy: "maxttl", Key: "cap", Value: "10s"}}}}, nil
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		if g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", TTL: time.Hour}); g.Lease.TTL != 10*time.Second {
@@ -249,7 +249,7 @@ func TestAWaiterIsJudgedAgainAtItsTurn(t *testing.T) {
 		if q.Asked.Holder == "frozen" {
 			return deny(q)
 		}
-		return core.Verdict{Notes: []lock.Note{{Policy: "p", Key: "seen", Value: "at the turn"}}}, nil
+		return core.Verdict{Opinion: lock.Opinion{Notes: []lock.Note{{Policy: "p", Key: "seen", Value: "at the turn"}}}}, nil
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})
@@ -291,6 +291,67 @@ func TestDrainingShows(t *testing.T) {
 		h.table.Drain()
 		if !h.Draining() || h.Serving() != nil {
 			t.Error("a draining server serves those who hold")
+		}
+	})
+}
+
+func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
+	var answer error
+	guard := &scripted{request: func(q core.Question) (core.Verdict, error) {
+		if q.Hook != core.HookRenew {
+			return core.Verdict{}, nil
+		}
+		if q.Asked.Holder != "ci" || q.Asked.TTL != 30*time.Second || q.View.Lease == nil {
+			t.Errorf("asked about %+v", q)
+		}
+		return core.Verdict{Opinion: lock.Opinion{Verdicts: []lock.Verdict{{Policy: "freeze", At: "renew", Verdict: "error"}}}}, answer
+	}}
+	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
+		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", Holder: "ci"})
+		renewal := lock.Renewal{Name: "prod/a", LeaseID: g.LeaseID, TTL: 30 * time.Second}
+		answer = &core.DeniedError{Policy: "freeze", Reason: "no"}
+		if _, err := h.Renew(t.Context(), me, renewal); !errors.As(err, new(*core.DeniedError)) {
+			t.Errorf("a veto: %v", err)
+		}
+		if v, _ := h.Get(me, "prod/a"); v.Lease == nil || !v.Lease.ExpiresAt.Equal(g.Lease.ExpiresAt) {
+			t.Errorf("the lease is %+v", v.Lease)
+		}
+		answer = &core.PolicyError{Policy: "freeze", Err: errors.New("out of fuel")}
+		if _, err := h.Renew(t.Context(), me, renewal); err != nil {
+			t.Errorf("a broken policy: %v", err)
+		}
+		got := h.record(t)
+		for _, want := range []string{`"kind":"denied"`, `"kind":"renewed"`, `"at":"renew","verdict":"error"`} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s is not on record: %s", want, got)
+			}
+		}
+	})
+}
+
+func TestABreakIsJudged(t *testing.T) {
+	guard := &scripted{request: func(q core.Question) (core.Verdict, error) {
+		if q.Hook == core.HookBreak && q.Asked.Reason == "no good reason" {
+			return deny(q)
+		}
+		return core.Verdict{}, nil
+	}}
+	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
+		h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})
+		breaking := lock.Breaking{Name: "prod/a", Cause: "no good reason"}
+		if _, err := h.Break(t.Context(), me, breaking); !errors.As(err, new(*core.DeniedError)) {
+			t.Errorf("got %v", err)
+		}
+		if v, _ := h.Get(me, "prod/a"); v.Lease == nil {
+			t.Error("it is broken all the same")
+		}
+		breaking.Cause = "the machine burnt"
+		if _, err := h.Break(t.Context(), me, breaking); err != nil {
+			t.Error(err)
+		}
+		breaking.Cause = "no good reason"
+		if _, err := h.Break(t.Context(), me, breaking); !errors.Is(err, lock.ErrFree) {
+			t.Errorf("of a free lock: %v", err)
 		}
 	})
 }

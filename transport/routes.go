@@ -37,6 +37,8 @@ func routeTable() []route {
 		{id: "readAudit", method: http.MethodGet, pattern: "/v1/audit", fields: auditFields, serve: (*exchange).audit},
 		{id: "watchEvents", method: http.MethodGet, pattern: "/v1/events", fields: setOf(fieldPrefix), serve: (*exchange).watch},
 		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter), serve: (*exchange).list},
+		{id: "listPolicies", method: http.MethodGet, pattern: "/v1/policies", serve: (*exchange).listPolicies},
+		{id: "reloadPolicies", method: http.MethodPost, pattern: "/v1/policies/reload", serve: (*exchange).reloadPolicies},
 		{id: "getLock", method: http.MethodGet, pattern: lockWhole, serve: (*exchange).get},
 		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: setOf(fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).acquire},
 		{id: "renewLock", method: http.MethodPost, pattern: lockWhole + "/renew", fields: setOf(fieldLeaseID, fieldTTL), serve: (*exchange).renew},

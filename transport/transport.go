@@ -40,22 +40,25 @@ type Config struct {
 	// Sizes returns how many bytes the database and its write-ahead log have. It is
 	// called at every scrape of the metrics; nil leaves them out.
 	Sizes func() (db, wal int64)
+	// Policies are shown and loaded again on request; nil: there are none.
+	Policies Policies
 }
 
 // API answers HTTP requests. It is safe for use by many goroutines and starts none
 // of its own. Make one with [New].
 type API struct {
-	service *core.Service
-	journal *journal.Journal
-	log     *slog.Logger
-	version string
-	routes  []route
-	none    *route // stands for requests that no route answers
-	byVerb  map[string][]*route
-	router  *httprouter.Router
-	origins http.CrossOriginProtection
-	metrics *metrics
-	ids     requestIDs
+	service  *core.Service
+	journal  *journal.Journal
+	policies Policies
+	log      *slog.Logger
+	version  string
+	routes   []route
+	none     *route // stands for requests that no route answers
+	byVerb   map[string][]*route
+	router   *httprouter.Router
+	origins  http.CrossOriginProtection
+	metrics  *metrics
+	ids      requestIDs
 
 	followers atomic.Int64 // streams that go on with what happens
 }
@@ -66,13 +69,17 @@ func New(cfg Config) *API {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Policies == nil {
+		cfg.Policies = noPolicies{}
+	}
 	a := &API{
-		service: cfg.Service,
-		journal: cfg.Journal,
-		log:     cfg.Logger,
-		version: cfg.Version,
-		routes:  routeTable(),
-		ids:     newRequestIDs(),
+		policies: cfg.Policies,
+		service:  cfg.Service,
+		journal:  cfg.Journal,
+		log:      cfg.Logger,
+		version:  cfg.Version,
+		routes:   routeTable(),
+		ids:      newRequestIDs(),
 	}
 	a.byVerb = byVerb(a.routes)
 	a.metrics = newMetrics(cfg)

@@ -141,8 +141,8 @@ var keyMutants = []mutant{
 	},
 	{
 		name: "poll-granted-and-waiting", file: "core/lock/acquire.go",
-		old:    "		m.grantWaiter(w, c.acquire.Notes) // the policies have looked at this very request\n		return\n",
-		new:    "		m.grantWaiter(w, c.acquire.Notes) // the policies have looked at this very request\n",
+		old:    "		m.grantWaiter(w, c.acquire.Opinion) // the policies have looked at this very request\n		return\n",
+		new:    "		m.grantWaiter(w, c.acquire.Opinion) // the policies have looked at this very request\n",
 		breaks: "a keyed poll that finds the lock free, and itself first, crashes the loop",
 		tests:  inLock,
 	},

@@ -32,6 +32,7 @@ var directions = []struct{ pkg, imports string }{
 	{"hooks", "hooks/abi hooks/meter core core/lock core/journal"},
 	{"hooks/abi", ""},
 	{"hooks/meter", ""},
+	{"hooks/wasmtest", ""},
 	{"plugins/guest", "hooks/abi"},
 	{"plugins/*", "plugins/guest"},
 	{"core", "core/lock core/auth core/journal"},

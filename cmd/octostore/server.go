@@ -65,6 +65,7 @@ type server struct {
 	store    storage
 	journal  *journal.Journal
 	table    *lock.Table
+	policies *policies // nil: there are none
 	keeper   *journal.Keeper
 	http     *http.Server
 	served   chan error // what ended the accepting of connections
@@ -83,6 +84,11 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	if s.listener, err = listen(string(cfg.Addr)); err != nil {
 		return nil, err
 	}
+	if cfg.Policies != "" {
+		if s.policies, err = openPolicies(ctx, string(cfg.Policies), log); err != nil {
+			return nil, err
+		}
+	}
 	if s.store, err = open(ctx, string(cfg.DB), log); err != nil {
 		return nil, err // it names the file
 	}
@@ -94,6 +100,13 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		log.Warn("the start is not recorded", "err", err)
 	} else if err != nil {
 		return nil, fmt.Errorf("record the start: %w", err)
+	}
+	if s.policies != nil {
+		if err := s.policies.begin(s.table); errors.Is(err, lock.ErrFull) {
+			log.Warn("which policies rule is not recorded", "err", err)
+		} else if err != nil {
+			return nil, fmt.Errorf("record the policies: %w", err)
+		}
 	}
 	s.keeper = newKeeper(s, cfg, log)
 	s.http = newHTTPServer(s, cfg, log)
@@ -154,18 +167,25 @@ func newKeeper(s *server, cfg config.Config, log *slog.Logger) *journal.Keeper {
 }
 
 func newHTTPServer(s *server, cfg config.Config, log *slog.Logger) *http.Server {
-	service := core.New(s.table, core.Config{
+	rules := core.Config{
 		DefaultTTL: cfg.DefaultTTL,
 		MaxTTL:     cfg.MaxTTL,
 		MaxWait:    cfg.MaxWait,
-	})
-	return transport.New(transport.Config{
-		Service: service,
+	}
+	if s.policies != nil {
+		rules.Guard = s.policies
+	}
+	shown := transport.Config{
+		Service: core.New(s.table, rules),
 		Journal: s.journal,
 		Logger:  log,
 		Version: ownVersion(),
 		Sizes:   s.store.Sizes,
-	}).Server()
+	}
+	if s.policies != nil {
+		shown.Policies = administered{s.policies}
+	}
+	return transport.New(shown).Server()
 }
 
 // record puts a notice about the server itself into the journal.
@@ -237,6 +257,10 @@ func (s *server) close() error {
 	}
 	if s.table != nil {
 		all = append(all, s.table.Close(), s.journal.Close())
+	}
+	if s.policies != nil {
+		s.policies.end()
+		all = append(all, s.policies.Close())
 	}
 	if s.store != nil {
 		all = append(all, s.store.Close())

@@ -11,10 +11,11 @@ type Verb string
 
 // Verbs.
 const (
-	Acquire Verb = "acquire" // acquire, renew and release
-	Read    Verb = "read"    // get and list
-	Break   Verb = "break"
-	Audit   Verb = "audit" // read the whole journal; not about one name
+	Acquire  Verb = "acquire" // acquire, renew and release
+	Read     Verb = "read"    // get and list
+	Break    Verb = "break"
+	Audit    Verb = "audit"    // read the whole journal; not about one name
+	Policies Verb = "policies" // see what rules, and load it again
 )
 
 // Principal is the account a request was authenticated as. It is a small value,

@@ -10,7 +10,7 @@ import (
 // csvColumns are the members of a record that have a column, in order.
 var csvColumns = []string{
 	"seq", "time", "kind", "name", "token", "account", "holder", "reason", "metadata", "ttl_ms", "waited_ms", "held_ms",
-	"expires_at", "by", "token_id", "remote_addr", "user_agent", "request_id", "trace_id", "cause", "notes",
+	"expires_at", "by", "token_id", "remote_addr", "user_agent", "request_id", "trace_id", "cause", "notes", "verdicts",
 }
 
 // CSV turns the lines of an export into rows, for people and their spreadsheets. The

@@ -62,7 +62,8 @@ func TestALineSaysWhatHappenedAndNoSecret(t *testing.T) {
 	other := lock.Actor{Account: "ops"}
 	b := &lock.Batch{Events: []lock.Event{
 		{Seq: 7, Time: noon, Kind: lock.Granted, Lease: lease, Actor: actor, RequestID: "r1", Waited: 1500 * time.Microsecond,
-			Notes: []lock.Note{{Policy: "freeze", Key: "window", Value: "none"}}},
+			Notes:    []lock.Note{{Policy: "freeze", Key: "window", Value: "none"}},
+			Verdicts: []lock.Verdict{{Policy: "freeze", Digest: "0123456789abcdef", At: "request", Mode: "enforce", Verdict: "allow", Fuel: 120}, {Policy: "p", Verdict: "deny", Reason: `a "reason"`}}},
 		{Seq: 8, Time: noon.Add(time.Second), Kind: lock.Renewed, Lease: lease, Actor: actor},
 		{Seq: 9, Time: noon.Add(2 * time.Second), Kind: lock.Broken, Lease: lease, Actor: other, Cause: "stuck"},
 		{Seq: 12, Time: noon.Add(3 * time.Second), Kind: lock.Stopped},
@@ -70,7 +71,7 @@ func TestALineSaysWhatHappenedAndNoSecret(t *testing.T) {
 	journal.Seal(b)
 	lines := strings.Split(strings.TrimSuffix(string(b.Segment.Bytes), "\n"), "\n")
 	for i, want := range []string{
-		`{"seq":7,"time":"2026-03-04T12:00:00.123456Z","kind":"granted","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"waited_ms":1,"token_id":"tk1","remote_addr":"127.0.0.1:9","user_agent":"curl/8","request_id":"r1","notes":[{"policy":"freeze","key":"window","value":"none"}],"prev":""}`,
+		`{"seq":7,"time":"2026-03-04T12:00:00.123456Z","kind":"granted","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"waited_ms":1,"token_id":"tk1","remote_addr":"127.0.0.1:9","user_agent":"curl/8","request_id":"r1","notes":[{"policy":"freeze","key":"window","value":"none"}],"verdicts":[{"policy":"freeze","digest":"0123456789abcdef","at":"request","mode":"enforce","verdict":"allow","fuel":120},{"policy":"p","verdict":"deny","reason":"a \"reason\"","fuel":0}],"prev":""}`,
 		`{"seq":8,"time":"2026-03-04T12:00:01.123456Z","kind":"renewed","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"expires_at":"2026-03-04T12:01:00.123456Z","token_id":"tk1","remote_addr":"127.0.0.1:9","user_agent":"curl/8","prev":"` + hash(lines[0]) + `"}`,
 		`{"seq":9,"time":"2026-03-04T12:00:02.123456Z","kind":"broken","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"held_ms":2000,"by":"ops","cause":"stuck","prev":"` + hash(lines[1]) + `"}`,
 		`{"seq":12,"time":"2026-03-04T12:00:03.123456Z","kind":"stopped","prev":"` + hash(lines[2]) + `"}`,

@@ -55,6 +55,7 @@ type Record struct {
 	TraceID    string            `json:"trace_id"`
 	Cause      string            `json:"cause"`
 	Notes      []RecordNote      `json:"notes"`
+	Verdicts   []RecordVerdict   `json:"verdicts"`
 	Cut        lock.Seq          `json:"cut"`
 	CutHash    string            `json:"cut_hash"`
 	Signature  string            `json:"signature"`
@@ -66,6 +67,17 @@ type RecordNote struct {
 	Policy string `json:"policy"`
 	Key    string `json:"key"`
 	Value  string `json:"value"`
+}
+
+// RecordVerdict is what a policy decided.
+type RecordVerdict struct {
+	Policy  string `json:"policy"`
+	Digest  string `json:"digest"`
+	At      string `json:"at"`
+	Mode    string `json:"mode"`
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason"`
+	Fuel    int64  `json:"fuel"`
 }
 
 // ParseRecord reads a line.

@@ -73,6 +73,7 @@ func appendLine(b []byte, e *lock.Event, prev lock.Head, key ed25519.PrivateKey)
 	b = appendText(b, "trace_id", e.TraceID)
 	b = appendText(b, "cause", e.Cause)
 	b = appendNotes(b, e.Notes)
+	b = appendVerdicts(b, e.Verdicts)
 	if e.Kind == lock.Pruned {
 		b = append(b, `,"cut":`...)
 		b = strconv.AppendUint(b, uint64(e.Cut.Seq), 10)
@@ -164,6 +165,29 @@ func appendNotes(b []byte, notes []lock.Note) []byte {
 		b = appendString(b, n.Key)
 		b = append(b, `,"value":`...)
 		b = appendString(b, n.Value)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+func appendVerdicts(b []byte, verdicts []lock.Verdict) []byte {
+	if len(verdicts) == 0 {
+		return b
+	}
+	b = append(b, `,"verdicts":[`...)
+	for i, v := range verdicts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"policy":`...)
+		b = appendString(b, v.Policy)
+		b = appendText(b, "digest", v.Digest)
+		b = appendText(b, "at", v.At)
+		b = appendText(b, "mode", v.Mode)
+		b = appendText(b, "verdict", v.Verdict)
+		b = appendText(b, "reason", v.Reason)
+		b = append(b, `,"fuel":`...)
+		b = strconv.AppendInt(b, v.Fuel, 10)
 		b = append(b, '}')
 	}
 	return append(b, ']')

@@ -121,7 +121,7 @@ func (m *machine) rejoin(w *waiter, c *command) {
 	c.place = w
 	m.touch(e)
 	if m.canHave(w) {
-		m.grantWaiter(w, c.acquire.Notes) // the policies have looked at this very request
+		m.grantWaiter(w, c.acquire.Opinion) // the policies have looked at this very request
 		return
 	}
 	if !c.waits() {
@@ -135,7 +135,7 @@ func (m *machine) acquireFree(e *entry, c *command) {
 		m.refuse(c, ErrQuota)
 		return
 	}
-	lease := m.grant(e, c.acquire, 0, c.acquire.Notes)
+	lease := m.grant(e, c.acquire, 0, c.acquire.Opinion)
 	m.answer(c, reply{lease: lease, undoable: true})
 }
 
@@ -158,7 +158,7 @@ func (m *machine) join(e *entry, c *command) {
 	c.place = w
 	m.enter(w)
 	if m.canHave(w) { // all before it are still thinking after their call was passed on
-		m.grantWaiter(w, c.acquire.Notes)
+		m.grantWaiter(w, c.acquire.Opinion)
 	}
 }
 
@@ -196,7 +196,7 @@ func (w *waiter) attemptID() attemptID {
 }
 
 // grant begins a lease (invariant 1: only on a free name).
-func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, notes []Note) *Lease {
+func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, said Opinion) *Lease {
 	lease := &Lease{
 		Name:      e.name,
 		Token:     m.seq + 1,
@@ -208,7 +208,10 @@ func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, notes []
 		GrantedAt: m.now,
 		ExpiresAt: m.now.Add(a.TTL),
 	}
-	m.record(Event{Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID, Waited: waited, Notes: notes})
+	m.record(Event{
+		Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID, Waited: waited,
+		Notes: said.Notes, Verdicts: said.Verdicts,
+	})
 	h := &held{lease: lease}
 	if !a.Attempt.IsZero() {
 		attempt := a.Attempt // not a pointer into the request, which would stay with it
@@ -228,18 +231,18 @@ func (m *machine) handOver(e *entry) {
 		return
 	}
 	if w.ask.Confirm == nil {
-		m.grantWaiter(w, w.ask.Notes)
+		m.grantWaiter(w, w.ask.Opinion)
 		return
 	}
 	m.call(w)
 }
 
-func (m *machine) grantWaiter(w *waiter, notes []Note) {
+func (m *machine) grantWaiter(w *waiter, said Opinion) {
 	m.remove(w)
 	w.req.place = nil
 	m.batch.granted = append(m.batch.granted, w)
 	waited := m.now.Sub(w.since)
-	lease := m.grant(w.entry, w.ask, waited, notes)
+	lease := m.grant(w.entry, w.ask, waited, said)
 	m.batch.answers = append(m.batch.answers, answer{
 		to: w.req, waiter: w, reply: reply{lease: lease, waited: waited, undoable: true},
 	})
@@ -280,7 +283,7 @@ func (m *machine) claim(c *command) {
 		m.passOver(e)
 	}
 	if m.canHave(w) {
-		m.grantWaiter(w, c.notes)
+		m.grantWaiter(w, c.said)
 		return
 	}
 	m.handOver(e)

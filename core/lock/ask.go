@@ -130,7 +130,7 @@ type waitForAnswer struct {
 
 // verdict is what came of asking the policies.
 type verdict struct {
-	notes    []Note
+	said     Opinion
 	err      error
 	panicked any
 }
@@ -182,7 +182,7 @@ func (w *waitForAnswer) confirm(ctx context.Context, at Turn) {
 			v.panicked = recover()
 			told <- v
 		}()
-		v.notes, v.err = ask(ctx, at)
+		v.said, v.err = ask(ctx, at)
 	}()
 }
 
@@ -202,7 +202,7 @@ func (w *waitForAnswer) decided(v verdict) {
 	case v.err != nil:
 		w.depart(leaving{c: w.c, why: declined, cause: v.err})
 	default:
-		claim := &command{do: doClaim, name: w.c.name, by: w.c, notes: v.notes}
+		claim := &command{do: doClaim, name: w.c.name, by: w.c, said: v.said}
 		_ = w.t.inbox.put(claim) // closed: the answer is on its way
 	}
 }
@@ -235,7 +235,7 @@ func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
 		return Grant{}, err
 	}
 	c := t.commands.get(doRenew, r.Name, r.Origin)
-	c.token, c.ttl, c.notes = token, r.TTL, r.Notes
+	c.token, c.ttl, c.said = token, r.TTL, r.Opinion
 	got, err := t.ask(c)
 	if err != nil {
 		return Grant{}, err
@@ -261,7 +261,7 @@ func (t *Table) Release(ctx context.Context, r Release) (Ended, error) {
 // [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
 func (t *Table) Break(ctx context.Context, b Breaking) (Ended, error) {
 	c := t.commands.get(doBreak, b.Name, b.Origin)
-	c.token, c.cause = b.Token, b.Cause
+	c.token, c.cause, c.said = b.Token, b.Cause, b.Opinion
 	got, err := t.ask(c)
 	return got.ended, err
 }

@@ -49,6 +49,9 @@ func (e *Event) size() int {
 	for _, note := range e.Notes {
 		n += len(note.Policy) + len(note.Key) + len(note.Value) + 32
 	}
+	for _, v := range e.Verdicts {
+		n += len(v.Policy) + len(v.Reason) + 128
+	}
 	return n
 }
 

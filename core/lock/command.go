@@ -34,7 +34,7 @@ type command struct {
 	token   Token        // proven by the lease id, or asked for by a break
 	ttl     time.Duration
 	cause   string
-	notes   []Note
+	said    Opinion
 	event   Event    // doAppend
 	by      *command // doClaim: the acquire that was called
 	ask     int      // doUndo: which answer

@@ -16,7 +16,7 @@ func TestAPanicAtTheTurnLeavesNoGhost(t *testing.T) {
 		go func() {
 			defer func() { panicked <- recover() }()
 			a := wait("x", time.Hour)
-			a.Confirm = func(context.Context, Turn) ([]Note, error) { panic("policy") }
+			a.Confirm = func(context.Context, Turn) (Opinion, error) { panic("policy") }
 			tab.Acquire(t.Context(), a)
 		}()
 		synctest.Wait()
@@ -50,10 +50,10 @@ func TestNobodyWaitsForPoliciesThatThink(t *testing.T) {
 				g := mustAcquire(t, tab, try("x"))
 				stopped := make(chan error, 1)
 				a := wait("x", c.wait)
-				a.Confirm = func(ctx context.Context, _ Turn) ([]Note, error) {
+				a.Confirm = func(ctx context.Context, _ Turn) (Opinion, error) {
 					<-ctx.Done()
 					stopped <- ctx.Err()
-					return nil, ctx.Err()
+					return Opinion{}, ctx.Err()
 				}
 				ctx, hangUp := context.WithCancel(t.Context())
 				defer hangUp()

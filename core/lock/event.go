@@ -25,6 +25,8 @@ const (
 	Stopped    Kind = "stopped"    // it stopped in good order
 	Checkpoint Kind = "checkpoint" // the journal signs what it has recorded so far
 	Pruned     Kind = "pruned"     // the oldest events are about to be forgotten
+
+	PoliciesLoaded Kind = "policies_loaded" // from now on other policies rule
 )
 
 // Kinds returns every kind there is.
@@ -32,7 +34,7 @@ func Kinds() []Kind {
 	return []Kind{
 		Granted, Renewed, Released, Expired, Broken, Undone,
 		Denied, PolicyError, Conflict, Abandoned,
-		Started, Stopped, Checkpoint, Pruned,
+		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded,
 	}
 }
 
@@ -57,6 +59,7 @@ type Event struct {
 	Cause     string        // why, in words: a break's reason, a denial's
 	Waited    time.Duration // granted, abandoned: how long the request waited in the queue
 	Notes     []Note        // what policies had to say
+	Verdicts  []Verdict     // what each policy decided
 	Cut       Head          // pruned: the newest of the events that are forgotten
 }
 
@@ -66,6 +69,23 @@ type Actor struct {
 	TokenID    string // id of the API token, never the token
 	RemoteAddr string
 	UserAgent  string
+}
+
+// Opinion is what all policies together said about a request.
+type Opinion struct {
+	Notes    []Note
+	Verdicts []Verdict
+}
+
+// Verdict is what one policy decided, for the record.
+type Verdict struct {
+	Policy  string
+	Digest  string // of its module: the first 16 digits of the SHA-256
+	At      string // when it was asked: request, grant, renew or break
+	Mode    string // enforce or shadow
+	Verdict string // allow, deny or error
+	Reason  string // of a denial, what the caller reads; of an error, its kind
+	Fuel    int64  // used
 }
 
 // Note is something a policy wanted kept beside the decision.

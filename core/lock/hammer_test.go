@@ -83,11 +83,11 @@ func (h *hammerer) acquire() (Grant, error) {
 		ctx = c
 	case 1:
 		yes := h.rng.IntN(2) == 0
-		a.Confirm = func(context.Context, Turn) ([]Note, error) {
+		a.Confirm = func(context.Context, Turn) (Opinion, error) {
 			if yes {
-				return nil, nil
+				return Opinion{}, nil
 			}
-			return nil, errNoHammer
+			return Opinion{}, errNoHammer
 		}
 	}
 	return h.tab.Acquire(ctx, a)

@@ -12,7 +12,7 @@ type reporter interface {
 	Fatalf(format string, args ...any)
 }
 
-func confirmNever(context.Context, Turn) ([]Note, error) { panic("the machine asks no policy itself") }
+func confirmNever(context.Context, Turn) (Opinion, error) { panic("the machine asks no policy itself") }
 
 // checkInvariants looks at a machine between two batches. It recounts everything
 // that is counted and follows every link both ways.

@@ -11,13 +11,20 @@ func (m *machine) settle(e *entry) {
 	if e.held.lease.ExpiresAt.After(m.now) {
 		kind = Undone
 	}
-	m.end(e, kind, Origin{}, "")
+	m.end(e, kind, &nobody)
 }
 
-// end ends the lease of e and hands the lock on in the same batch.
-func (m *machine) end(e *entry, kind Kind, by Origin, cause string) Ended {
+// nobody causes what time itself does.
+var nobody command
+
+// end ends the lease of e, as a command wants it or by itself, and hands the lock on
+// in the same batch.
+func (m *machine) end(e *entry, kind Kind, by *command) Ended {
 	h := e.held
-	m.record(Event{Kind: kind, Lease: h.lease, Actor: by.Actor, RequestID: by.RequestID, TraceID: by.TraceID, Cause: cause})
+	m.record(Event{
+		Kind: kind, Lease: h.lease, Actor: by.origin.Actor, RequestID: by.origin.RequestID, TraceID: by.origin.TraceID, Cause: by.cause,
+		Notes: by.said.Notes, Verdicts: by.said.Verdicts,
+	})
 	over := Ended{Lease: h.lease, Held: m.now.Sub(h.lease.GrantedAt)}
 	if kind == Released {
 		m.released.add(m.now, h.lease.Token, release{account: h.lease.Account, held: over.Held})
@@ -65,7 +72,10 @@ func (m *machine) renew(c *command) {
 		lease.ExpiresAt, lease.TTL = end, ttl
 	}
 	h.lease = &lease
-	m.record(Event{Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, TraceID: c.origin.TraceID, Notes: c.notes})
+	m.record(Event{
+		Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, TraceID: c.origin.TraceID,
+		Notes: c.said.Notes, Verdicts: c.said.Verdicts,
+	})
 	m.setHeld(e, &h)
 	m.answer(c, reply{lease: &lease})
 }
@@ -73,7 +83,7 @@ func (m *machine) renew(c *command) {
 // release gives a lock back, or answers again how that went.
 func (m *machine) release(c *command) {
 	if e := m.liveLease(c); e != nil {
-		m.answer(c, reply{ended: m.end(e, Released, c.origin, "")})
+		m.answer(c, reply{ended: m.end(e, Released, c)})
 		return
 	}
 	past, ok := m.released.get(m.now, c.token)
@@ -99,7 +109,7 @@ func (m *machine) breakLease(c *command) {
 		m.refuse(c, ErrTokenChanged)
 		return
 	}
-	m.answer(c, reply{ended: m.end(e, Broken, c.origin, c.cause)})
+	m.answer(c, reply{ended: m.end(e, Broken, c)})
 }
 
 // undo takes back a grant that did not reach its client. A later answer with the
@@ -117,7 +127,7 @@ func (m *machine) undo(c *command) {
 	}
 	m.batch.undone = append(m.batch.undone, e)
 	if h.attempt == nil {
-		m.end(e, Undone, Origin{}, "")
+		m.end(e, Undone, &nobody)
 		return
 	}
 	pending := *h

@@ -22,7 +22,7 @@ type Acquisition struct {
 	Metadata map[string]string // not to be changed after the call
 	TTL      time.Duration
 	Attempt  Attempt // zero: no idempotency key
-	Notes    []Note  // what policies said when the request came in
+	Opinion          // of the policies when the request came in
 
 	// Wait is how long to stand in the queue; zero or less is a try.
 	Wait time.Duration
@@ -33,7 +33,7 @@ type Acquisition struct {
 	// loop; its ctx ends with the request, whether it has answered or not, and its panic
 	// becomes one of Acquire. A non-nil error takes the request out of the queue and is
 	// what Acquire returns.
-	Confirm func(ctx context.Context, at Turn) ([]Note, error)
+	Confirm func(ctx context.Context, at Turn) (Opinion, error)
 }
 
 // Turn is what is known when a waiter is called.
@@ -59,7 +59,7 @@ type Renewal struct {
 	Name    Name
 	LeaseID string
 	TTL     time.Duration
-	Notes   []Note
+	Opinion
 }
 
 // Release gives a lock back.
@@ -77,6 +77,7 @@ type Breaking struct {
 	Name  Name
 	Token Token
 	Cause string
+	Opinion
 }
 
 // Ended is a lease that is over.

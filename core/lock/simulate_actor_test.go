@@ -92,15 +92,15 @@ func (a *actor) acquire() {
 
 var errDenied = errors.New("denied at its turn")
 
-func (a *actor) policies(takes time.Duration, yes bool) func(context.Context, lock.Turn) ([]lock.Note, error) {
-	return func(context.Context, lock.Turn) ([]lock.Note, error) {
+func (a *actor) policies(takes time.Duration, yes bool) func(context.Context, lock.Turn) (lock.Opinion, error) {
+	return func(context.Context, lock.Turn) (lock.Opinion, error) {
 		a.think.Store(true)
 		defer a.think.Store(false)
 		time.Sleep(takes)
 		if !yes {
-			return nil, errDenied
+			return lock.Opinion{}, errDenied
 		}
-		return nil, nil
+		return lock.Opinion{}, nil
 	}
 }
 

@@ -337,7 +337,7 @@ func TestDenialsAtTheTurnCostNoCommits(t *testing.T) {
 		var waiters []<-chan outcome
 		for range 1000 {
 			a := wait("x", time.Hour)
-			a.Confirm = func(context.Context, Turn) ([]Note, error) { return nil, denied }
+			a.Confirm = func(context.Context, Turn) (Opinion, error) { return Opinion{}, denied }
 			waiters = append(waiters, tab.start(t.Context(), a))
 			synctest.Wait()
 		}
@@ -358,12 +358,12 @@ func TestAPolicyThatTakesTooLongPassesTheCallOn(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		slow := wait("x", time.Hour)
-		slow.Confirm = func(context.Context, Turn) ([]Note, error) { time.Sleep(5 * time.Second); return nil, nil }
+		slow.Confirm = func(context.Context, Turn) (Opinion, error) { time.Sleep(5 * time.Second); return Opinion{}, nil }
 		first := tab.start(t.Context(), slow)
 		synctest.Wait()
 		quick := wait("x", time.Hour)
-		quick.Confirm = func(_ context.Context, at Turn) ([]Note, error) {
-			return []Note{{Policy: "p", Key: "queue", Value: fmt.Sprint(at.Queue)}}, nil
+		quick.Confirm = func(_ context.Context, at Turn) (Opinion, error) {
+			return Opinion{Notes: []Note{{Policy: "p", Key: "queue", Value: fmt.Sprint(at.Queue)}}}, nil
 		}
 		second := tab.start(t.Context(), quick)
 		synctest.Wait()

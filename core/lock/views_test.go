@@ -106,3 +106,37 @@ func TestTheWholeQueueIsAskedOfTheLoop(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+func TestTheLocksOfAnAccountAreCounted(t *testing.T) {
+	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
+		as := func(account string, name Name) Acquisition {
+			a := try(name)
+			a.Actor.Account = account
+			return a
+		}
+		check := func(account, prefix string, want int) {
+			t.Helper()
+			if got := tab.HeldBy(account, prefix); got != want {
+				t.Errorf("%s %q: got %d, want %d", account, prefix, got, want)
+			}
+		}
+		mustAcquire(t, tab, as("a", "prod/1"))
+		check("a", "", 1) // from here on it is kept, not looked for
+		g := mustAcquire(t, tab, as("a", "prod/2"))
+		mustAcquire(t, tab, as("a", "staging/1"))
+		mustAcquire(t, tab, as("b", "prod/3"))
+		check("a", "", 3)
+		check("a", "prod/", 2)
+		check("a", "prod", 2)
+		check("a", "x", 0)
+		check("b", "", 1)
+		check("c", "", 0)
+		if _, err := tab.Release(t.Context(), Release{Origin: Origin{Actor: Actor{Account: "a"}}, Name: "prod/2", LeaseID: g.LeaseID}); err != nil {
+			t.Fatal(err)
+		}
+		check("a", "prod/", 1)
+		time.Sleep(2 * time.Hour)
+		check("a", "", 0)
+		check("b", "", 0)
+	})
+}

@@ -31,6 +31,7 @@ type Config struct {
 	AuditLevel        AuditLevel    `env:"OCTOSTORE_AUDIT_LEVEL" envDefault:"decisions" want:"changes, decisions or all" doc:"What the journal keeps: changes to locks; with decisions also what was denied; with all also conflicts and waiters that left."`
 	AuditRetention    time.Duration `env:"OCTOSTORE_AUDIT_RETENTION" envDefault:"30d" want:"1s to 36500d" doc:"How long the journal is kept. What is younger than twice OCTOSTORE_MAX_TTL is kept in any case."`
 	AuditMaxSize      Size          `env:"OCTOSTORE_AUDIT_MAX_SIZE" envDefault:"4GiB" want:"1MiB to 1024TiB" doc:"How large the database may grow before the oldest of the journal is pruned."`
+	Policies          Policies      `env:"OCTOSTORE_POLICIES" envDefault:"none" want:"the path of a policies.json, or none" doc:"Which policies are asked before a lock is given. SIGHUP loads them again."`
 	LogFormat         LogFormat     `env:"OCTOSTORE_LOG_FORMAT" envDefault:"auto" want:"auto, text or json" doc:"How log lines look; auto is text on a terminal and JSON elsewhere."`
 	LogLevel          LogLevel      `env:"OCTOSTORE_LOG_LEVEL" envDefault:"info" want:"debug, info, warn or error" doc:"The least important log lines to write."`
 }
@@ -64,6 +65,17 @@ func (p *Path) UnmarshalText(text []byte) error {
 		return errors.New("is not the path of a file")
 	}
 	*p = Path(text)
+	return nil
+}
+
+// Policies is the path of a manifest of policies; empty: there are none.
+type Policies string
+
+// UnmarshalText takes the word none for no path.
+func (p *Policies) UnmarshalText(text []byte) error {
+	if *p = Policies(text); *p == "none" {
+		*p = ""
+	}
 	return nil
 }
 

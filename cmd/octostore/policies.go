@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks"
+	"github.com/octostore/octostore/transport/api"
+)
+
+// policies are the policies of a running server.
+type policies struct {
+	*hooks.Host
+	table *lock.Table // where it is recorded which of them rule
+	log   *slog.Logger
+
+	mu      sync.Mutex // one reload at a time, with its record
+	hangups chan os.Signal
+	ended   sync.WaitGroup
+}
+
+// openPolicies loads the policies of a manifest. It fails if one of them cannot be
+// loaded: a server must not give locks that a policy would have denied.
+func openPolicies(ctx context.Context, manifest string, log *slog.Logger) (*policies, error) {
+	host, err := hooks.Open(ctx, hooks.Config{Manifest: manifest, CacheDir: policyCache(log), Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("load policies: %w", err)
+	}
+	return &policies{Host: host, log: log, hangups: make(chan os.Signal, 1)}, nil
+}
+
+// policyCache returns where compiled modules are kept, for this user only, or nothing
+// if that is not possible: then each start takes longer.
+func policyCache(log *slog.Logger) string {
+	base, err := os.UserCacheDir()
+	if err == nil {
+		base = filepath.Join(base, "octostore", "policies")
+		err = os.MkdirAll(base, 0o700)
+	}
+	if err != nil {
+		log.Info("compiled policies are not kept", "err", err)
+		return ""
+	}
+	return base
+}
+
+// begin records which policies rule, and loads them again at every SIGHUP from now on.
+func (p *policies) begin(table *lock.Table) error {
+	p.table = table
+	signal.Notify(p.hangups, syscall.SIGHUP)
+	p.ended.Go(func() {
+		for range p.hangups {
+			if _, err := p.reload(context.Background()); err != nil {
+				p.log.Error("the policies are as they were", "err", err)
+			}
+		}
+	})
+	return p.record(p.Describe())
+}
+
+// reload loads all policies again, or leaves everything as it was.
+func (p *policies) reload(ctx context.Context) (changes string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if changes, err = p.Reload(ctx); err != nil {
+		return "", &loadError{err}
+	}
+	p.log.Info("policies loaded", "changes", changes)
+	return changes, p.record(changes)
+}
+
+func (p *policies) record(changes string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	_, err := p.table.Append(ctx, lock.Event{Kind: lock.PoliciesLoaded, Cause: changes})
+	return err
+}
+
+// end stops to listen for signals. Requests may go on.
+func (p *policies) end() {
+	signal.Stop(p.hangups)
+	close(p.hangups)
+	p.ended.Wait()
+}
+
+// administered shows policies to the API.
+type administered struct{ *policies }
+
+// List implements [transport.Policies].
+func (a administered) List() []api.Policy {
+	all := []api.Policy{}
+	for _, s := range a.Policies() {
+		p := api.Policy{
+			Name: s.Name, Module: s.Module, Digest: s.Digest, Match: s.Match, Mode: string(s.Mode), OnError: string(s.OnError),
+			Fuel: s.Fuel, Calls: s.Calls, Denials: s.Denials, Errors: s.Errors, FuelP50: s.FuelP50, FuelP99: s.FuelP99,
+		}
+		for _, h := range s.Hooks {
+			p.Hooks = append(p.Hooks, string(h))
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// Reload implements [transport.Policies].
+func (a administered) Reload(ctx context.Context) (string, error) {
+	changes, err := a.reload(ctx)
+	if bad, is := errors.AsType[*loadError](err); is {
+		return "", &lock.InputError{Field: "policies", Problem: "stay as they are: " + bad.Error(), Want: "a manifest without mistakes whose modules all load"}
+	}
+	return changes, err
+}
+
+// loadError means that nothing was changed.
+type loadError struct{ error }

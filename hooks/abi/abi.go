@@ -1,0 +1,113 @@
+// Package abi has the names and numbers that OctoStore and a policy, a WebAssembly
+// module, say to each other: version 1 of their interface. README.md beside it is the
+// specification, from which a policy can be written in any language;
+// request.schema.json describes a request as one document.
+//
+// Names and numbers are never changed and never taken away. New keys may come: to a
+// policy that does not ask for them nothing changes.
+package abi
+
+import (
+	_ "embed"
+	"math"
+)
+
+// Module is the module name of everything a policy imports from OctoStore.
+const Module = "octostore_v1"
+
+// What a policy exports. It needs [ExportMemory], and [ExportCheck] or
+// [ExportObserve] or both.
+const (
+	ExportMemory     = "memory"
+	ExportCheck      = "check"       // () -> i32: Allow or Deny
+	ExportConfigure  = "configure"   // () -> i32: 0, or the load is refused
+	ExportObserve    = "observe"     // () -> i32: 0, or the event is given again
+	ExportInitialize = "_initialize" // (): called once, before everything else
+)
+
+// What a policy may import from [Module].
+const (
+	ImportGet          = "get"            // (key, key_len, buf, cap i32) -> i32
+	ImportGetI64       = "get_i64"        // (key, key_len i32) -> i64
+	ImportDeny         = "deny"           // (reason, reason_len i32)
+	ImportRetryAfterMS = "retry_after_ms" // (n i64)
+	ImportCap          = "cap"            // (key, key_len i32, n i64)
+	ImportNote         = "note"           // (key, key_len, value, value_len i32)
+	ImportLog          = "log"            // (level, text, text_len i32)
+)
+
+// What check returns. Anything else is an error.
+const (
+	Allow = 0
+	Deny  = 1
+)
+
+// What the getters return instead of an answer.
+const (
+	Absent   = -1            // get: there is no such field
+	NoNumber = math.MinInt64 // get_i64: there is none, or it is not a number
+)
+
+// Levels of log. Anything below counts as the first, anything above as the last.
+const (
+	LevelDebug = 0
+	LevelInfo  = 1
+	LevelWarn  = 2
+	LevelError = 3
+)
+
+// Keys of the getters.
+const (
+	KeyHook          = "hook"
+	KeyPhase         = "phase"
+	KeyLockName      = "lock.name"
+	KeyLockHeld      = "lock.held"
+	KeyLockHolder    = "lock.holder"
+	KeyLockAccount   = "lock.account"
+	KeyLockExpiresAt = "lock.expires_at_ms"
+	KeyQueueLength   = "queue.length"
+	KeyAccount       = "account"
+	KeyHolder        = "holder"
+	KeyReason        = "reason"
+	KeyRemoteAddr    = "remote_addr"
+	KeyTTL           = "ttl_ms"
+	KeyWait          = "wait_ms"
+	KeyWaited        = "waited_ms"
+	KeyAccountHeld   = "account.held"
+	KeyNow           = "now_ms"
+	KeyDecisionID    = "decision_id"
+	KeyConfig        = "config"
+	KeyEvent         = "event"
+	KeyRequest       = "request"
+
+	PrefixMetadata    = "metadata."     // and a key of the request's metadata
+	PrefixAccountHeld = "account.held:" // and the beginning of lock names
+)
+
+// Values of hook and phase.
+const (
+	HookAcquire = "acquire"
+	HookRenew   = "renew"
+	HookBreak   = "break"
+	HookObserve = "observe"
+
+	PhaseRequest = "request"
+	PhaseGrant   = "grant"
+)
+
+// Bounds of what a policy may say. Longer texts are cut, at the end of a character;
+// notes beyond the bounds are an error of the policy.
+const (
+	MaxReason    = 512     // bytes
+	MaxNotes     = 16      // of one call
+	MaxNoteBytes = 4 << 10 // keys and values of one call together
+	MaxLogLine   = 1 << 10 // bytes
+	MaxLogLines  = 16      // of one call; the rest is dropped
+	MaxKey       = 512     // bytes; a longer key is absent
+	MinTTLCap    = 1000    // ms: a lower cap of ttl_ms counts as this
+)
+
+// Schema is the JSON Schema of the document that [KeyRequest] gives.
+//
+//go:embed request.schema.json
+var Schema []byte

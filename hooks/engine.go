@@ -1,0 +1,190 @@
+package hooks
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/meter"
+)
+
+// engine is the one WebAssembly runtime of a host, with what it offers to guests.
+type engine struct {
+	runtime wazero.Runtime
+	cache   wazero.CompilationCache // nil: none
+	slots   chan struct{}           // one for each guest that may run
+	log     *slog.Logger
+}
+
+const (
+	maxModule = 64 << 20
+	// loadFuel is what a module may spend on its start and its configuration: the
+	// runtime of a language may have much to do once.
+	loadFuel = 20_000_000
+
+	pagesPerMiB = 16
+)
+
+func openEngine(ctx context.Context, cfg Config, guests int) (*engine, error) {
+	e := &engine{slots: make(chan struct{}, guests), log: cfg.Logger}
+	rc := wazero.NewRuntimeConfigCompiler().
+		WithCoreFeatures(api.CoreFeaturesV2).
+		WithMemoryLimitPages(MaxMemoryMiB * pagesPerMiB).
+		WithMemoryCapacityFromMax(true) // growing must not copy
+	if cfg.CacheDir != "" {
+		cache, err := wazero.NewCompilationCacheWithDir(cfg.CacheDir)
+		if err != nil {
+			return nil, fmt.Errorf("open the cache of compiled policies: %w", err)
+		}
+		e.cache = cache
+		rc = rc.WithCompilationCache(cache)
+	}
+	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc)
+	for module, functions := range map[string][]hostFunction{abi.Module: offered, wasiModule: wasi} {
+		b := e.runtime.NewHostModuleBuilder(module)
+		for _, f := range functions {
+			b = b.NewFunctionBuilder().WithGoModuleFunction(f.function(), types(f.params), types(f.results)).Export(f.name)
+		}
+		if _, err := b.Instantiate(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("offer %s: %w", module, err), e.close())
+		}
+	}
+	return e, nil
+}
+
+func (e *engine) close() error {
+	ctx := context.Background()
+	err := e.runtime.Close(ctx)
+	if e.cache != nil {
+		err = errors.Join(err, e.cache.Close(ctx))
+	}
+	return err
+}
+
+// load builds a set, or returns why not and leaves nothing behind.
+func (e *engine) load(ctx context.Context, m Manifest) (_ *set, err error) {
+	s := &set{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	for _, described := range m.Policies {
+		if described.Mode == Off {
+			continue
+		}
+		p, err := e.loadPolicy(ctx, described)
+		if err != nil {
+			return nil, fmt.Errorf("policy %s: module %s: %w", described.Name, described.Module, err)
+		}
+		s.policies = append(s.policies, p)
+	}
+	return s, nil
+}
+
+func (e *engine) loadPolicy(ctx context.Context, described Policy) (*policy, error) {
+	binary, err := readModule(described.Module)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(binary)
+	digest := hex.EncodeToString(sum[:])
+	if described.SHA256 != "" && described.SHA256 != digest {
+		return nil, fmt.Errorf("its SHA-256 is %s, and %s is wanted", digest, described.SHA256)
+	}
+	metered, err := meter.Instrument(binary, meter.Config{Fuel: loadFuel, MaxPages: uint32(described.MemoryMiB) * pagesPerMiB})
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := e.runtime.CompileModule(ctx, metered)
+	if err != nil {
+		return nil, err
+	}
+	p := &policy{Policy: described, engine: e, compiled: compiled, digest: digest}
+	p.log = e.log.With("policy", p.Name)
+	if err := checkModule(compiled); err != nil {
+		p.close()
+		return nil, err
+	}
+	first, fault := p.instantiate()
+	if fault != nil {
+		p.close()
+		return nil, fault
+	}
+	p.put(first)
+	return p, nil
+}
+
+func readModule(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxModule {
+		return nil, fmt.Errorf("it has %d bytes; at most %d are taken", info.Size(), maxModule)
+	}
+	return os.ReadFile(path)
+}
+
+// checkModule says what a module has to have, or must not have, by name.
+func checkModule(m wazero.CompiledModule) error {
+	for _, f := range m.ImportedFunctions() {
+		module, name, _ := f.Import()
+		if err := checkImport(module, name, f); err != nil {
+			return err
+		}
+	}
+	for _, mem := range m.ImportedMemories() {
+		module, name, _ := mem.Import()
+		return fmt.Errorf("it imports the memory %s.%s; it has to have its own", module, name)
+	}
+	if _, has := m.ExportedMemories()[abi.ExportMemory]; !has {
+		return fmt.Errorf("it does not export its memory as %q", abi.ExportMemory)
+	}
+	exported := m.ExportedFunctions()
+	if exported[abi.ExportCheck] == nil {
+		return fmt.Errorf("it does not export %s", abi.ExportCheck)
+	}
+	for name, results := range map[string]string{abi.ExportCheck: "i32", abi.ExportConfigure: "i32", abi.ExportObserve: "i32", abi.ExportInitialize: ""} {
+		f := exported[name]
+		if f != nil && (len(f.ParamTypes()) > 0 || !slices.Equal(f.ResultTypes(), types(results))) {
+			return fmt.Errorf("its export %s has the wrong type; want () -> (%s)", name, results)
+		}
+	}
+	return nil
+}
+
+func checkImport(module, name string, f api.FunctionDefinition) error {
+	offer := map[string][]hostFunction{abi.Module: offered, wasiModule: wasi}[module]
+	i := slices.IndexFunc(offer, func(h hostFunction) bool { return h.name == name })
+	if i < 0 {
+		return fmt.Errorf("it imports %s.%s, which is not offered", module, name)
+	}
+	if !slices.Equal(f.ParamTypes(), types(offer[i].params)) || !slices.Equal(f.ResultTypes(), types(offer[i].results)) {
+		return fmt.Errorf("it imports %s.%s with the wrong type; want (%s) -> (%s)", module, name, offer[i].params, offer[i].results)
+	}
+	return nil
+}
+
+// types reads "i32 i64".
+func types(s string) []api.ValueType {
+	var all []api.ValueType
+	for _, word := range strings.Fields(s) {
+		t := api.ValueTypeI32
+		if word == "i64" {
+			t = api.ValueTypeI64
+		}
+		all = append(all, t)
+	}
+	return all
+}

@@ -1,0 +1,172 @@
+// Package hooks is the host side of policies: WebAssembly modules that are asked
+// before a lock is given, renewed or broken. Package abi has the interface they are
+// written to, package meter what bounds them.
+//
+// A [Host] has one set of policies at a time, as a manifest describes it, and is the
+// guard of a core.Service. [Host.Reload] builds a whole new set aside and then swaps
+// it in; calls under way finish on the old one.
+//
+// # What is promised
+//
+//   - Guests have no capabilities: no files, no sockets, no clock but the request's.
+//     They never see a lease id, an idempotency key or a bearer token.
+//   - A call ends when its fuel is used up. At most GOMAXPROCS guests run at a time.
+//   - An instance that trapped is thrown away. Between calls the host keeps nothing of
+//     a request; a module that keeps something in its own memory does so for all who
+//     trusted it with their lock names.
+//   - Composition has no order: every policy sees the request as it came, any veto
+//     denies, caps take the minimum, notes are kept under the policy's name.
+//   - A policy in shadow mode is recorded and never in the way, whatever happens to it.
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Config says where policies are.
+type Config struct {
+	Manifest string // path of policies.json
+	// CacheDir keeps compiled modules; empty: they are compiled at every start. Whoever
+	// can write there can run code in this process.
+	CacheDir string
+	Logger   *slog.Logger // nil: nothing is logged
+}
+
+// Host asks policies. Make one with [Open]; it is safe for use by many goroutines.
+type Host struct {
+	cfg    Config
+	engine *engine
+
+	loading sync.Mutex // one reload at a time
+
+	mu  sync.Mutex // held for moments only
+	set *set
+}
+
+// errClosed is what a policy that is asked after the end answers.
+var errClosed = errors.New("the host of policies is closed")
+
+// Open loads the manifest and all its modules. The error names every mistake of the
+// manifest, or the module and its fault. The caller closes the host after the last
+// call.
+func Open(ctx context.Context, cfg Config) (*Host, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	e, err := openEngine(ctx, cfg, runtime.GOMAXPROCS(0))
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{cfg: cfg, engine: e}
+	if _, err := h.Reload(ctx); err != nil {
+		_ = e.close() // what went wrong first is what counts
+		return nil, err
+	}
+	return h, nil
+}
+
+// Compile-time proof that a host can guard a service.
+var _ core.Guard = (*Host)(nil)
+
+// Close waits for the guests that run, which is not long, and ends all instances.
+// Whoever asks from now on gets an error.
+func (h *Host) Close() error {
+	for range cap(h.engine.slots) {
+		h.engine.slots <- struct{}{}
+	}
+	h.swap(nil)
+	return h.engine.close()
+}
+
+// Reload loads the manifest and its modules again and lets them rule, or changes
+// nothing and says why. It returns what changed, in words.
+func (h *Host) Reload(ctx context.Context) (changes string, err error) {
+	h.loading.Lock()
+	defer h.loading.Unlock()
+	m, err := ReadManifest(h.cfg.Manifest)
+	if err != nil {
+		return "", err
+	}
+	s, err := h.engine.load(ctx, m)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", h.cfg.Manifest, err)
+	}
+	return difference(h.swap(s), s), nil
+}
+
+// swap lets s rule and returns the set before, which is closed when its last call has
+// left.
+func (h *Host) swap(s *set) *set {
+	h.mu.Lock()
+	old := h.set
+	h.set = s
+	last := old != nil && old.retire()
+	h.mu.Unlock()
+	if last {
+		old.close()
+	}
+	return old
+}
+
+// enter returns the set that rules, which stays open until leave.
+func (h *Host) enter() *set {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.set != nil {
+		h.set.calls++
+	}
+	return h.set
+}
+
+func (h *Host) leave(s *set) {
+	h.mu.Lock()
+	s.calls--
+	last := s.retired && s.calls == 0
+	h.mu.Unlock()
+	if last {
+		s.close()
+	}
+}
+
+// current returns the set that rules, for what does not call its guests.
+func (h *Host) current() *set {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.set
+}
+
+// Covers implements [core.Guard].
+func (h *Host) Covers(hook core.Hook, name lock.Name) bool {
+	s := h.current()
+	return s != nil && s.covers(hook, name)
+}
+
+// Judge implements [core.Guard]: it asks all policies of one set.
+func (h *Host) Judge(ctx context.Context, q core.Question) (core.Verdict, error) {
+	s := h.enter()
+	if s == nil {
+		return core.Verdict{}, &core.PolicyError{Policy: "all", Err: errClosed}
+	}
+	defer h.leave(s)
+	return s.judge(ctx, q)
+}
+
+// Describe says in words which policies rule.
+func (h *Host) Describe() string { return difference(nil, h.current()) }
+
+// Policies returns what rules now, in the order of the manifest.
+func (h *Host) Policies() []Status {
+	s := h.current()
+	if s == nil {
+		return nil
+	}
+	return s.status()
+}

@@ -1,0 +1,208 @@
+package hooks
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/octostore/octostore/core"
+)
+
+// Mode says what a policy's word counts.
+type Mode string
+
+// Modes.
+const (
+	Enforce Mode = "enforce" // the default
+	Shadow  Mode = "shadow"  // recorded, never in the way
+	Off     Mode = "off"     // not asked
+)
+
+// OnError says what a policy that could not answer means for the request.
+type OnError string
+
+// What may be done on an error.
+const (
+	DenyOnError  OnError = "deny" // the default: 503, so that an outage is no veto
+	AllowOnError OnError = "allow"
+)
+
+// Defaults and bounds of a policy. There is no unlimited.
+const (
+	DefaultFuel      = 2_000_000
+	MaxFuel          = 20_000_000
+	DefaultMemoryMiB = 16
+	MaxMemoryMiB     = 256
+
+	maxManifest = 1 << 20
+	maxPolicies = 64 // so that all they say fits into one line of the journal
+)
+
+// Manifest is what policies.json says.
+type Manifest struct{ Policies []Policy }
+
+// Policy is one entry of a manifest, complete with defaults.
+type Policy struct {
+	Name      string
+	Module    string // path
+	SHA256    string // in hex; empty: any
+	Match     []string
+	Hooks     []core.Hook
+	Mode      Mode
+	OnError   OnError
+	Fuel      int64
+	MemoryMiB int
+	Config    json.RawMessage // never empty
+
+	patterns Patterns
+}
+
+// ManifestError is everything that is wrong with a manifest.
+type ManifestError struct {
+	Path     string
+	Mistakes []string // "policy freeze: match: …"
+}
+
+func (e *ManifestError) Error() string {
+	return e.Path + ": " + strings.Join(e.Mistakes, "; ")
+}
+
+// ReadManifest reads and checks a manifest; what is wrong with its contents is a
+// [*ManifestError]. It does not look at the modules.
+func ReadManifest(path string) (Manifest, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("read policies: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	if err != nil {
+		return Manifest{}, fmt.Errorf("read policies: %w", err)
+	}
+	m, mistakes := parseManifest(text, filepath.Dir(path))
+	if len(mistakes) > 0 {
+		return Manifest{}, &ManifestError{Path: path, Mistakes: mistakes}
+	}
+	return m, nil
+}
+
+func parseManifest(text []byte, dir string) (m Manifest, mistakes []string) {
+	if len(text) > maxManifest {
+		return m, []string{"is larger than 1 MiB"}
+	}
+	var document struct{ Policies []json.RawMessage }
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&document); err != nil {
+		return m, []string{err.Error() + `; want {"policies": […]}`}
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return m, []string{"has something after its end"}
+	}
+	if len(document.Policies) > maxPolicies {
+		return m, []string{fmt.Sprintf("has %d policies; want at most %d", len(document.Policies), maxPolicies)}
+	}
+	seen := map[string]bool{}
+	for i, raw := range document.Policies {
+		p, wrong := parsePolicy(raw)
+		who := "policy " + p.Name
+		if p.Name == "" {
+			who = fmt.Sprintf("policy number %d", i+1)
+		}
+		if p.Name != "" && seen[p.Name] {
+			wrong = append(wrong, "name: is used twice")
+		}
+		seen[p.Name] = true
+		for _, w := range wrong {
+			mistakes = append(mistakes, who+": "+w)
+		}
+		if p.Module != "" && !filepath.IsAbs(p.Module) {
+			p.Module = filepath.Join(dir, p.Module)
+		}
+		m.Policies = append(m.Policies, p)
+	}
+	return m, mistakes
+}
+
+func parsePolicy(raw json.RawMessage) (p Policy, wrong []string) {
+	p = Policy{
+		Hooks: []core.Hook{core.HookAcquire}, Mode: Enforce, OnError: DenyOnError,
+		Fuel: DefaultFuel, MemoryMiB: DefaultMemoryMiB, Config: json.RawMessage("{}"),
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return p, []string{"is not an object"}
+	}
+	fields := []struct {
+		name string
+		to   any
+	}{
+		{"name", &p.Name}, {"module", &p.Module}, {"sha256", &p.SHA256}, {"match", &p.Match}, {"hooks", &p.Hooks},
+		{"mode", &p.Mode}, {"on_error", &p.OnError}, {"fuel", &p.Fuel}, {"memory_mib", &p.MemoryMiB}, {"config", &p.Config},
+	}
+	bad := map[string]bool{}
+	for _, f := range fields {
+		member, there := members[f.name]
+		delete(members, f.name)
+		if there && json.Unmarshal(member, f.to) != nil {
+			wrong = append(wrong, f.name+": has the wrong type")
+			bad[f.name] = true
+		}
+	}
+	unknown := make([]string, 0, len(members))
+	for name := range members {
+		unknown = append(unknown, name)
+	}
+	slices.Sort(unknown)
+	for _, name := range unknown {
+		wrong = append(wrong, name+": is not known")
+	}
+	for _, c := range p.check() {
+		if field, _, _ := strings.Cut(c, ":"); !bad[field] {
+			wrong = append(wrong, c)
+		}
+	}
+	return p, wrong
+}
+
+var (
+	policyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,63}$`)
+	hexSHA256  = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// check returns what is wrong with the values, each with its field first.
+func (p *Policy) check() (wrong []string) {
+	want := func(right bool, field, what string) {
+		if !right {
+			wrong = append(wrong, field+": "+what)
+		}
+	}
+	want(policyName.MatchString(p.Name), "name", "want 1 to 64 characters out of a-z, 0-9, '_', '.' and '-', the first a letter or a digit")
+	want(p.Module != "", "module", "is missing; want the path of a .wasm file")
+	want(p.SHA256 == "" || hexSHA256.MatchString(p.SHA256), "sha256", "want 64 hex digits, in lower case")
+	want(len(p.Hooks) > 0, "hooks", "is empty; want acquire, renew or break")
+	for _, h := range p.Hooks {
+		known := h == core.HookAcquire || h == core.HookRenew || h == core.HookBreak
+		want(known, "hooks", fmt.Sprintf("%q is not known; want acquire, renew or break", h))
+	}
+	want(p.Mode == Enforce || p.Mode == Shadow || p.Mode == Off, "mode", fmt.Sprintf("is %q; want enforce, shadow or off", p.Mode))
+	want(p.OnError == DenyOnError || p.OnError == AllowOnError, "on_error", fmt.Sprintf("is %q; want deny or allow", p.OnError))
+	want(1000 <= p.Fuel && p.Fuel <= MaxFuel, "fuel", fmt.Sprintf("is %d; want 1000 to %d", p.Fuel, MaxFuel))
+	want(1 <= p.MemoryMiB && p.MemoryMiB <= MaxMemoryMiB, "memory_mib", fmt.Sprintf("is %d; want 1 to %d", p.MemoryMiB, MaxMemoryMiB))
+	patterns, err := ParsePatterns(p.Match)
+	if len(p.Match) == 0 {
+		err = errors.New("is missing; want patterns of lock names, such as \"prod/**\"")
+	}
+	if err != nil {
+		want(false, "match", err.Error())
+	}
+	p.patterns = patterns
+	return wrong
+}

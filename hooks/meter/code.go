@@ -1,0 +1,229 @@
+package meter
+
+// point is a place in a body where code is put in.
+type point struct {
+	at    int
+	bulk  bulk  // notBulk: the price of a region
+	price int64 // of the region
+	check bool
+}
+
+// block is an open block of the function that is being read. What may have been
+// spent since a check at its end is at most what it was at its beginning and
+// everything within it, however control flows: only loops go back, and they check.
+type block struct {
+	since int64
+	total int64
+}
+
+// body is the rewriting of one function.
+type body struct {
+	points  []point
+	region  int   // index of the point that pays for what is read
+	since   int64 // spent unchecked before the region, at most
+	total   int64 // price of everything up to the region
+	blocks  []block
+	hasBulk bool
+}
+
+// metered returns the body of a function with its meter.
+func (w *rewriter) metered(b []byte, t signature) []byte {
+	r := &reader{b: b}
+	groups := r.u32()
+	groupsFrom := r.i
+	locals := uint64(t.params)
+	for range groups {
+		locals += uint64(r.u32())
+		w.valueType(r.byte())
+		if locals > MaxLocals {
+			refuse("it has more than %d parameters and locals", MaxLocals)
+		}
+	}
+	if locals > MaxLocals {
+		refuse("it has more than %d parameters and locals", MaxLocals)
+	}
+	f := &body{points: []point{{at: r.i, check: true}}}
+	start := r.i
+	frame := w.read(f, r, locals)
+	f.points[0].price += Call + int64(locals) + frame/2
+
+	e := emitter{fuel: uint64(w.globals), temp: locals, pages: w.cfg.MaxPages}
+	e.out = make([]byte, 0, len(b)+16*len(f.points))
+	extra := uint64(1)
+	if f.hasBulk {
+		extra = 2
+	}
+	e.out = appendUint(e.out, uint64(groups)+extra)
+	e.out = append(e.out, b[groupsFrom:start]...)
+	e.out = append(e.out, 1, 0x7e)
+	if f.hasBulk {
+		e.out = append(e.out, 1, 0x7f)
+	}
+	return e.emit(b, start, f.points)
+}
+
+// read goes through the instructions, finds the points, and returns how many values
+// the frame may have to keep.
+func (w *rewriter) read(f *body, r *reader, locals uint64) (frame int64) {
+	f.blocks = []block{{}}
+	for len(f.blocks) > 0 {
+		at := r.i
+		w.where.offset = at
+		in := w.next(r, locals)
+		frame += 1 + in.values
+		if frame > MaxInstructions {
+			refuse("the function has more than %d instructions", MaxInstructions)
+		}
+		f.step(in, at, r.i)
+	}
+	if r.more() {
+		refuse("there is code after its end")
+	}
+	return frame
+}
+
+// step takes one instruction, which lies between two offsets, into account.
+func (f *body) step(in instruction, at, after int) {
+	f.points[f.region].price += in.price
+	if in.bulk != notBulk {
+		f.hasBulk = true
+		f.points = append(f.points, point{at: at, bulk: in.bulk})
+	}
+	switch in.op {
+	case opBlock:
+		f.open()
+	case opIf:
+		f.begin(after)
+		f.open()
+	case opLoop:
+		f.begin(after)
+		f.points[f.region].check = true
+		f.since = 0
+		f.open()
+	case opElse:
+		f.begin(after)
+		f.since = f.blocks[len(f.blocks)-1].since
+	case opEnd:
+		f.close(after)
+	case opUnreachable, opBr, opBrTable, opReturn:
+		f.begin(after) // what follows is never reached, so it is not paid for
+	}
+}
+
+// open begins a block.
+func (f *body) open() {
+	if len(f.blocks) > MaxNesting {
+		refuse("there are more than %d blocks within blocks", MaxNesting)
+	}
+	f.blocks = append(f.blocks, block{since: f.since, total: f.total})
+}
+
+// close ends a block. After the end of the function nothing follows.
+func (f *body) close(after int) {
+	last := len(f.blocks) - 1
+	b := f.blocks[last]
+	f.blocks = f.blocks[:last]
+	if last == 0 {
+		f.settle()
+		return
+	}
+	f.begin(after)
+	f.since = b.since + f.total - b.total
+}
+
+// begin ends the region and begins another.
+func (f *body) begin(at int) {
+	f.settle()
+	f.points = append(f.points, point{at: at})
+	f.region = len(f.points) - 1
+}
+
+// settle accounts for the region: it checks if more than maxUnchecked may have been
+// spent unseen.
+func (f *body) settle() {
+	p := &f.points[f.region]
+	f.total += p.price
+	f.since += p.price
+	if f.since > maxUnchecked {
+		p.check = true
+	}
+	if p.check {
+		f.since = 0
+	}
+}
+
+// emitter writes a body with its points.
+type emitter struct {
+	out   []byte
+	fuel  uint64 // index of the global
+	temp  uint64 // index of a local i64; the next is an i32 for bulk operations
+	pages uint32
+}
+
+func (e *emitter) emit(b []byte, from int, points []point) []byte {
+	for _, p := range points {
+		e.out = append(e.out, b[from:p.at]...)
+		from = p.at
+		if p.bulk != notBulk {
+			e.payBulk(p.bulk)
+			continue
+		}
+		if p.price > 0 {
+			e.pay(p.price, p.check)
+		}
+	}
+	return append(e.out, b[from:]...)
+}
+
+// pay subtracts the price of a region.
+func (e *emitter) pay(price int64, check bool) {
+	e.out = appendUint(append(e.out, 0x23), e.fuel) // global.get
+	e.out = appendInt(append(e.out, 0x42), price)   // i64.const
+	e.spend(check)
+}
+
+// spend subtracts the number on the stack from the one below it, which is the fuel.
+func (e *emitter) spend(check bool) {
+	e.out = append(e.out, 0x7d) // i64.sub
+	if !check {
+		e.out = appendUint(append(e.out, 0x24), e.fuel) // global.set
+		return
+	}
+	e.out = appendUint(append(e.out, 0x22), e.temp) // local.tee
+	e.out = appendUint(append(e.out, 0x24), e.fuel)
+	e.out = appendUint(append(e.out, 0x20), e.temp) // local.get
+	// i64.const 0, i64.lt_s, if, unreachable, end
+	e.out = append(e.out, 0x42, 0, 0x53, 0x04, 0x40, 0x00, 0x0b)
+}
+
+// payBulk subtracts what the last operand of the next instruction makes it cost.
+func (e *emitter) payBulk(kind bulk) {
+	n := e.temp + 1
+	e.out = appendUint(append(e.out, 0x21), n) // local.set
+	e.out = appendUint(append(e.out, 0x23), e.fuel)
+	e.out = appendUint(append(e.out, 0x20), n)
+	e.out = append(e.out, 0xad) // i64.extend_i32_u
+	switch kind {
+	case bulkBytes:
+		e.out = append(e.out, 0x42, bytesShift, 0x88) // i64.shr_u
+	case bulkElements:
+		e.out = append(e.out, 0x42, elementsShift, 0x88)
+	case growPages:
+		e.out = append(e.out, 0x42, pageShift, 0x86) // i64.shl
+		e.unlessMore(n, int64(e.pages))
+	case growElements:
+		e.out = append(e.out, 0x42, elementsShift, 0x88)
+		e.unlessMore(n, MaxTable)
+	}
+	e.spend(true)
+	e.out = appendUint(append(e.out, 0x20), n)
+}
+
+// unlessMore replaces the price on the stack by 0 if the local n is more than most:
+// what is sure to be refused takes no time.
+func (e *emitter) unlessMore(n uint64, most int64) {
+	e.out = append(e.out, 0x42, 0)
+	e.out = appendUint(append(e.out, 0x20), n)
+	e.out = appendInt(append(e.out, 0x41), most) // i32.const
+	e.out = append(e.out, 0x4d, 0x1b)            // i32.le_u, select
+}

@@ -1,0 +1,203 @@
+package meter
+
+// instruction is what one instruction means for the meter.
+type instruction struct {
+	op     byte
+	sub    uint32 // of the prefixes 0xfc and 0xfd
+	price  int64
+	values int64 // results of a call, beyond the first
+	bulk   bulk  // it costs by its last operand as well
+}
+
+// bulk says what the last operand of an instruction counts.
+type bulk byte
+
+const (
+	notBulk bulk = iota
+	bulkBytes
+	bulkElements
+	growPages
+	growElements
+)
+
+// Opcodes the rewriter has to know by name.
+const (
+	opUnreachable = 0x00
+	opBlock       = 0x02
+	opLoop        = 0x03
+	opIf          = 0x04
+	opElse        = 0x05
+	opEnd         = 0x0b
+	opBr          = 0x0c
+	opBrTable     = 0x0e
+	opReturn      = 0x0f
+)
+
+// next reads one instruction.
+func (w *rewriter) next(r *reader, locals uint64) instruction {
+	in := instruction{op: r.byte(), price: 1}
+	switch op := in.op; {
+	case op == opBlock || op == opLoop || op == opIf:
+		r.skipLEB(5)
+	case op <= 0x01 || op == opElse || op == opEnd || op == opReturn || op == 0x1a || op == 0x1b:
+	case op >= 0x06 && op <= 0x0a || op == 0x18 || op == 0x19 || op == 0x1f:
+		refuse("exception handling is not supported (opcode %#x)", op)
+	case op == opBr || op == 0x0d:
+		r.u32()
+	case op == opBrTable:
+		in.price = BranchTable
+		for n := uint64(r.u32()) + 1; n > 0; n-- {
+			r.u32()
+		}
+	case op == 0x10:
+		in.values = w.resultsOf(r.u32())
+	case op == 0x11:
+		in.price = IndirectCall
+		in.values = w.resultsOfType(r.u32())
+		r.u32()
+	case op >= 0x12 && op <= 0x15:
+		refuse("tail calls and typed references are not supported (opcode %#x)", op)
+	case op == 0x1c:
+		r.take(r.u32())
+	case op >= 0x20 && op <= 0x22:
+		if i := r.u32(); uint64(i) >= locals {
+			refuse("there is no local %d", i)
+		}
+	case op == 0x23 || op == 0x24:
+		if i := r.u32(); i >= w.globals {
+			refuse("there is no global %d", i)
+		}
+	case op == 0x25 || op == 0x26:
+		in.price = MemoryAccess
+		r.u32()
+	case op >= 0x28 && op <= 0x3e:
+		in.price = MemoryAccess
+		memoryArgument(r)
+	case op == 0x3f:
+		onlyMemory(r)
+	case op == 0x40:
+		onlyMemory(r)
+		in.price, in.bulk = Grow, growPages
+	case op == 0x41:
+		r.skipLEB(5)
+	case op == 0x42:
+		r.skipLEB(10)
+	case op == 0x43:
+		r.take(4)
+	case op == 0x44:
+		r.take(8)
+	case op >= 0x45 && op <= 0xc4:
+		in.price = priceOf(op)
+	case op == 0xd0:
+		w.valueType(r.byte())
+	case op == 0xd1:
+	case op == 0xd2:
+		in.price = Outside
+		r.u32()
+	case op == 0xfc:
+		w.miscellaneous(r, &in)
+	case op == 0xfd:
+		vector(r, &in)
+	case op == 0xfe:
+		refuse("threads are not supported (opcode 0xfe)")
+	default:
+		refuse("the opcode %#x is not known", op)
+	}
+	return in
+}
+
+// priceOf is the price of a numeric instruction.
+func priceOf(op byte) int64 {
+	switch {
+	case op >= 0x6d && op <= 0x70 || op >= 0x7f && op <= 0x82: // integer division
+		return Slow
+	case op >= 0x8d && op <= 0x91 || op == 0x95 || op >= 0x9b && op <= 0x9f || op == 0xa3: // rounding, roots, division
+		return Slow
+	case op >= 0xa8 && op <= 0xab || op >= 0xae && op <= 0xb1: // checked conversions
+		return Slow
+	}
+	return 1
+}
+
+func (w *rewriter) resultsOf(function uint32) int64 {
+	if int64(function) >= int64(len(w.functions)) {
+		refuse("there is no function %d", function)
+	}
+	return w.resultsOfType(w.functions[function])
+}
+
+func (w *rewriter) resultsOfType(t uint32) int64 {
+	if int64(t) >= int64(len(w.types)) {
+		refuse("there is no type %d", t)
+	}
+	return int64(w.types[t].results)
+}
+
+func (w *rewriter) miscellaneous(r *reader, in *instruction) {
+	in.sub = r.u32()
+	switch in.sub {
+	case 0, 1, 2, 3, 4, 5, 6, 7: // saturating conversions
+		in.price = Slow
+	case 8: // memory.init
+		in.price, in.bulk = Bulk, bulkBytes
+		r.u32()
+		onlyMemory(r)
+	case 9, 13: // data.drop, elem.drop
+		in.price = Bulk
+		r.u32()
+	case 10: // memory.copy
+		in.price, in.bulk = Bulk, bulkBytes
+		onlyMemory(r)
+		onlyMemory(r)
+	case 11: // memory.fill
+		in.price, in.bulk = Bulk, bulkBytes
+		onlyMemory(r)
+	case 12, 14: // table.init, table.copy
+		in.price, in.bulk = Bulk, bulkElements
+		r.u32()
+		r.u32()
+	case 15: // table.grow
+		in.price, in.bulk = Grow, growElements
+		r.u32()
+	case 16: // table.size
+		r.u32()
+	case 17: // table.fill
+		in.price, in.bulk = Bulk, bulkElements
+		r.u32()
+	default:
+		refuse("the opcode 0xfc %d is not known", in.sub)
+	}
+}
+
+func vector(r *reader, in *instruction) {
+	in.sub = r.u32()
+	in.price = Vector
+	switch sub := in.sub; {
+	case sub <= 11 || sub == 92 || sub == 93: // load and store
+		in.price = MemoryAccess
+		memoryArgument(r)
+	case sub == 12 || sub == 13: // constant, shuffle
+		r.take(16)
+	case sub >= 21 && sub <= 34: // lanes
+		r.byte()
+	case sub >= 84 && sub <= 91: // load and store of a lane
+		in.price = MemoryAccess
+		memoryArgument(r)
+		r.byte()
+	case sub >= 256:
+		refuse("relaxed vector instructions are not supported (opcode 0xfd %d)", sub)
+	}
+}
+
+func memoryArgument(r *reader) {
+	if align := r.u32(); align >= 0x40 {
+		refuse("several memories are not supported")
+	}
+	r.u32()
+}
+
+func onlyMemory(r *reader) {
+	if r.byte() != 0 {
+		refuse("several memories are not supported")
+	}
+}

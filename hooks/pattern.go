@@ -1,0 +1,113 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Patterns select lock names: "*" stands for any characters within a segment, "**" as
+// a whole segment for one or more segments; "!" before a pattern excludes what it
+// matches. The last pattern that matches a name decides.
+type Patterns []pattern
+
+type pattern struct {
+	text     string
+	excludes bool
+	segments []string
+}
+
+// maxDeep is how many "**" a pattern may have: each multiplies the ways to match.
+const maxDeep = 3
+
+// ParsePatterns reads patterns, or says which is wrong in what way.
+func ParsePatterns(texts []string) (Patterns, error) {
+	var all Patterns
+	includes := false
+	for _, text := range texts {
+		p := pattern{text: text}
+		rest := text
+		rest, p.excludes = strings.CutPrefix(rest, "!")
+		includes = includes || !p.excludes
+		p.segments = strings.Split(rest, "/")
+		if n := strings.Count(rest, "**"); n > maxDeep {
+			return nil, fmt.Errorf("%q has \"**\" %d times; want at most %d", text, n, maxDeep)
+		}
+		for _, s := range p.segments {
+			if err := checkSegment(s); err != nil {
+				return nil, fmt.Errorf("%q %w", text, err)
+			}
+		}
+		all = append(all, p)
+	}
+	if !includes {
+		return nil, errors.New("has no pattern that includes anything; \"**\" is every name")
+	}
+	return all, nil
+}
+
+func checkSegment(s string) error {
+	switch {
+	case s == "":
+		return errors.New("has an empty segment")
+	case s != "**" && strings.Contains(s, "**"):
+		return errors.New("has \"**\" beside other characters; it stands for whole segments")
+	}
+	plain := strings.ReplaceAll(s, "*", "x")
+	if plain == "." || plain == ".." {
+		return nil // a name has no such segment, but "**" beside it may be meant well
+	}
+	if _, err := lock.ParseName("x/" + plain + "/x"); err != nil {
+		return errors.New("can match no name: names have A-Z, a-z, 0-9, '.', '_' and '-' in segments of at most 64")
+	}
+	return nil
+}
+
+// Match reports whether the patterns select a name.
+func (ps Patterns) Match(name lock.Name) bool {
+	for i := len(ps) - 1; i >= 0; i-- {
+		if matchSegments(ps[i].segments, string(name)) {
+			return !ps[i].excludes
+		}
+	}
+	return false
+}
+
+// matchSegments goes through pattern and name; what follows the last "**" is tried at
+// every later segment.
+func matchSegments(pattern []string, name string) bool {
+	for len(pattern) > 0 {
+		if name == "" {
+			return false
+		}
+		first, rest, more := strings.Cut(name, "/")
+		if pattern[0] == "**" {
+			return len(pattern) == 1 || matchSegments(pattern[1:], rest) || more && matchSegments(pattern, rest)
+		}
+		if !matchSegment(pattern[0], first) {
+			return false
+		}
+		pattern, name = pattern[1:], rest
+	}
+	return name == ""
+}
+
+// matchSegment matches one segment; a star takes as little as it can.
+func matchSegment(pattern, s string) bool {
+	head, tail, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == s
+	}
+	s, ok := strings.CutPrefix(s, head)
+	for ok {
+		var middle string
+		middle, tail, star = strings.Cut(tail, "*")
+		if !star {
+			return strings.HasSuffix(s, middle)
+		}
+		_, s, ok = strings.Cut(s, middle)
+	}
+	return false
+}

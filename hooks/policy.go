@@ -1,0 +1,289 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/bits"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/meter"
+)
+
+// policy is a loaded module with its instances.
+type policy struct {
+	Policy
+	engine   *engine
+	compiled wazero.CompiledModule
+	digest   string // in hex
+	log      *slog.Logger
+	lines    lineRate
+
+	mu     sync.Mutex // held for moments only
+	free   []*instance
+	closed bool
+
+	calls, denials, errors atomic.Uint64
+	spent                  fuelCounts
+}
+
+const outOfFuel = "out_of_fuel"
+
+// fault is why a policy could not answer.
+type fault struct {
+	kind string // out_of_fuel, trap, result, start, configure, busy
+	err  error
+}
+
+func (f *fault) Error() string { return f.kind + ": " + f.err.Error() }
+func (f *fault) Unwrap() error { return f.err }
+
+// outcome is what came of one call.
+type outcome struct {
+	denies   bool
+	reason   string
+	retry    time.Duration
+	ttl      time.Duration // cap; 0: none
+	wait     time.Duration // cap, where capsWait
+	capsWait bool
+	notes    []lock.Note
+	fuel     int64
+	fault    *fault
+}
+
+// ask puts one request to the policy.
+func (p *policy) ask(ctx context.Context, r *request) outcome {
+	select {
+	case p.engine.slots <- struct{}{}:
+	case <-ctx.Done():
+		return outcome{fault: &fault{"busy", ctx.Err()}}
+	}
+	defer func() { <-p.engine.slots }()
+	o := p.run(r)
+	p.calls.Add(1)
+	p.spent.add(o.fuel)
+	switch {
+	case o.fault != nil:
+		p.errors.Add(1)
+		p.log.Warn("the policy could not answer", "kind", o.fault.kind, "err", o.fault.err, "lock", string(r.q.Asked.Name), "mode", string(p.Mode))
+	case o.denies:
+		p.denials.Add(1)
+	}
+	return o
+}
+
+func (p *policy) run(r *request) outcome {
+	i, f := p.take()
+	if f != nil {
+		return outcome{fault: f}
+	}
+	o := p.runOn(i, r)
+	if o.fault != nil && o.fault.kind == outOfFuel && i.used {
+		// The collector of a language may have had its turn in this very call, and that can
+		// cost more than all the rest. A fresh instance has nothing to collect, so what the
+		// request costs there is what it costs.
+		if i, f = p.instantiate(); f != nil {
+			return outcome{fault: f}
+		}
+		return p.runOn(i, r)
+	}
+	return o
+}
+
+// runOn has an instance answer, and gives it back or throws it away.
+func (p *policy) runOn(i *instance, r *request) outcome {
+	c := &call{policy: p, request: r}
+	result, f := i.call(i.check, c, p.Fuel)
+	o := c.outcome
+	o.fuel = c.spent
+	switch {
+	case f != nil:
+		p.discard(i)
+		return outcome{fault: f, fuel: c.spent}
+	case result == abi.Allow:
+	case result == abi.Deny:
+		o.denies = true
+		if o.reason == "" {
+			o.reason = "denied by " + p.Name
+		}
+	default:
+		p.discard(i)
+		return outcome{fault: &fault{"result", fmt.Errorf("check returned %d", result)}, fuel: c.spent}
+	}
+	i.used = true
+	p.put(i)
+	return o
+}
+
+// instance is one guest. It is used by one goroutine at a time.
+type instance struct {
+	module api.Module
+	fuel   api.MutableGlobal
+	check  api.Function
+	ctx    context.Context // leads what the guest imports back here
+	now    *call           // nil between calls
+	stack  [1]uint64
+	used   bool // it has answered before
+}
+
+type instanceKey struct{}
+
+// take returns an instance that nobody uses, a new one if need be.
+func (p *policy) take() (*instance, *fault) {
+	p.mu.Lock()
+	if n := len(p.free); n > 0 {
+		i := p.free[n-1]
+		p.free = p.free[:n-1]
+		p.mu.Unlock()
+		return i, nil
+	}
+	p.mu.Unlock()
+	return p.instantiate()
+}
+
+// put gives an instance back.
+func (p *policy) put(i *instance) {
+	p.mu.Lock()
+	keep := !p.closed && len(p.free) < cap(p.engine.slots)
+	if keep {
+		p.free = append(p.free, i)
+	}
+	p.mu.Unlock()
+	if !keep {
+		p.discard(i)
+	}
+}
+
+func (p *policy) discard(i *instance) { _ = i.module.Close(context.Background()) }
+
+func (p *policy) close() {
+	p.mu.Lock()
+	free := p.free
+	p.free, p.closed = nil, true
+	p.mu.Unlock()
+	for _, i := range free {
+		p.discard(i)
+	}
+	_ = p.compiled.Close(context.Background())
+}
+
+// instantiate makes an instance, starts it and has it read its configuration.
+func (p *policy) instantiate() (*instance, *fault) {
+	i := &instance{now: &call{policy: p, request: startRequest(p), starting: true}}
+	i.ctx = context.WithValue(context.Background(), instanceKey{}, i)
+	// The start section runs before the fuel can be reached; what it may spend stands in
+	// the module.
+	m, err := p.engine.runtime.InstantiateModule(i.ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if err != nil {
+		return nil, &fault{"start", err}
+	}
+	i.module = m
+	i.fuel = m.ExportedGlobal(meter.Global).(api.MutableGlobal)
+	i.check = m.ExportedFunction(abi.ExportCheck)
+	if f := m.ExportedFunction(abi.ExportInitialize); f != nil {
+		if _, f := i.call(f, &call{policy: p, request: startRequest(p), starting: true}, loadFuel); f != nil {
+			p.discard(i)
+			return nil, &fault{"start", f}
+		}
+	}
+	if f := i.configure(p); f != nil {
+		p.discard(i)
+		return nil, f
+	}
+	i.now = nil
+	return i, nil
+}
+
+func (i *instance) configure(p *policy) *fault {
+	f := i.module.ExportedFunction(abi.ExportConfigure)
+	if f == nil {
+		return nil
+	}
+	c := &call{policy: p, request: startRequest(p), starting: true}
+	result, failed := i.call(f, c, loadFuel)
+	switch {
+	case failed != nil:
+		return &fault{"configure", failed}
+	case result == 0:
+		return nil
+	case c.outcome.reason == "":
+		return &fault{"configure", fmt.Errorf("it refuses its configuration with %d", result)}
+	}
+	return &fault{"configure", errors.New(c.outcome.reason)}
+}
+
+// call runs a function of the guest on so much fuel.
+func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
+	i.now = c
+	defer func() { i.now = nil }()
+	if i.fuel != nil {
+		i.fuel.Set(uint64(fuel))
+	}
+	err := f.CallWithStack(i.ctx, i.stack[:])
+	left := int64(i.fuel.Get())
+	c.spent = min(fuel-left, fuel)
+	switch {
+	case left < 0:
+		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a call are used up", fuel)}
+	case err != nil:
+		return 0, &fault{"trap", err}
+	}
+	return int32(i.stack[0]), nil
+}
+
+// fuelCounts counts calls by the fuel they used, in powers of two.
+type fuelCounts [64]atomic.Uint64
+
+func (h *fuelCounts) add(fuel int64) { h[bits.Len64(uint64(max(fuel, 0)))].Add(1) }
+
+// quantile returns an upper bound of the fuel that so large a part of calls used.
+func (h *fuelCounts) quantile(part float64) int64 {
+	var counts [64]uint64
+	var all uint64
+	for i := range h {
+		counts[i] = h[i].Load()
+		all += counts[i]
+	}
+	if all == 0 {
+		return 0
+	}
+	var n uint64
+	for i, c := range counts {
+		if n += c; float64(n) >= part*float64(all) {
+			return 1<<i - 1
+		}
+	}
+	return 0
+}
+
+// lineRate bounds how many lines a policy may log in a second.
+type lineRate struct {
+	second atomic.Int64
+	count  atomic.Int64
+}
+
+const linesPerSecond = 100
+
+func (l *lineRate) allows(now time.Time) bool {
+	if s := now.Unix(); l.second.Swap(s) != s {
+		l.count.Store(0)
+	}
+	return l.count.Add(1) <= linesPerSecond
+}
+
+func (p *policy) logLine(level int32, text string) {
+	if !p.lines.allows(time.Now()) {
+		return
+	}
+	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+	p.log.Log(context.Background(), levels[max(0, min(level, 3))], strconv.Quote(text))
+}

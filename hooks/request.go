@@ -1,0 +1,162 @@
+package hooks
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/hooks/abi"
+)
+
+// request is what is known of a question, in the words of the interface. It serves
+// one question, all its policies one after the other.
+type request struct {
+	q        core.Question
+	now      time.Time
+	document []byte // made when first asked for
+}
+
+func newRequest(q core.Question, now time.Time) *request { return &request{q: q, now: now} }
+
+// startRequest stands in while a module starts: there is no request.
+func startRequest(*policy) *request { return &request{now: time.Now()} }
+
+// random returns the random numbers of a request: they follow from its id.
+func (r *request) random() *rand.ChaCha8 {
+	return rand.NewChaCha8(sha256.Sum256([]byte(r.q.Asked.RequestID)))
+}
+
+// text returns the field of a key in its text form.
+func (r *request) text(p *policy, key string) (string, bool) {
+	if n, is := r.number(key); is {
+		return strconv.FormatInt(n, 10), true
+	}
+	a, view := &r.q.Asked, &r.q.View
+	switch key {
+	case abi.KeyHook:
+		return string(r.q.Hook), true
+	case abi.KeyPhase:
+		return string(r.q.Phase), true
+	case abi.KeyLockName:
+		return string(a.Name), true
+	case abi.KeyAccount:
+		return a.Actor.Account, true
+	case abi.KeyHolder:
+		return a.Holder, true
+	case abi.KeyReason:
+		return a.Reason, true
+	case abi.KeyRemoteAddr:
+		return a.Actor.RemoteAddr, true
+	case abi.KeyDecisionID:
+		return a.RequestID, true
+	case abi.KeyConfig:
+		return string(p.Config), true
+	case abi.KeyRequest:
+		return string(r.json()), true
+	case abi.KeyLockHolder:
+		if view.Lease != nil {
+			return view.Lease.Holder, true
+		}
+	case abi.KeyLockAccount:
+		if view.Lease != nil {
+			return view.Lease.Account, true
+		}
+	}
+	if name, is := strings.CutPrefix(key, abi.PrefixMetadata); is {
+		value, there := a.Metadata[name]
+		return value, there
+	}
+	return "", false
+}
+
+// number returns the field of a key that has a number form.
+func (r *request) number(key string) (int64, bool) {
+	switch key {
+	case abi.KeyLockHeld:
+		if r.q.View.Lease != nil {
+			return 1, true
+		}
+		return 0, true
+	case abi.KeyLockExpiresAt:
+		if r.q.View.Lease == nil {
+			return 0, false
+		}
+		return r.q.View.Lease.ExpiresAt.UnixMilli(), true
+	case abi.KeyQueueLength:
+		return int64(r.q.View.Waiters), true
+	case abi.KeyTTL:
+		return r.q.Asked.TTL.Milliseconds(), true
+	case abi.KeyWait:
+		return r.q.Asked.Wait.Milliseconds(), true
+	case abi.KeyWaited:
+		return r.q.Waited.Milliseconds(), true
+	case abi.KeyNow:
+		return r.now.UnixMilli(), true
+	case abi.KeyAccountHeld:
+		return r.held("")
+	}
+	if prefix, is := strings.CutPrefix(key, abi.PrefixAccountHeld); is {
+		return r.held(prefix)
+	}
+	return 0, false
+}
+
+func (r *request) held(prefix string) (int64, bool) {
+	if r.q.Held == nil {
+		return 0, false
+	}
+	return int64(r.q.Held(prefix)), true
+}
+
+// document is the form of abi/request.schema.json.
+type document struct {
+	Hook  core.Hook  `json:"hook"`
+	Phase core.Phase `json:"phase"`
+	Lock  struct {
+		Name      string `json:"name"`
+		Held      bool   `json:"held"`
+		Holder    string `json:"holder,omitempty"`
+		Account   string `json:"account,omitempty"`
+		ExpiresAt int64  `json:"expires_at_ms,omitempty"`
+	} `json:"lock"`
+	Queue struct {
+		Length int `json:"length"`
+	} `json:"queue"`
+	Account    string            `json:"account"`
+	Holder     string            `json:"holder"`
+	Reason     string            `json:"reason"`
+	RemoteAddr string            `json:"remote_addr"`
+	TTL        int64             `json:"ttl_ms"`
+	Wait       int64             `json:"wait_ms"`
+	Waited     int64             `json:"waited_ms"`
+	Metadata   map[string]string `json:"metadata,omitempty"`
+	Now        int64             `json:"now_ms"`
+	DecisionID string            `json:"decision_id"`
+}
+
+func (r *request) json() []byte {
+	if r.document != nil {
+		return r.document
+	}
+	a, view := &r.q.Asked, &r.q.View
+	d := document{
+		Hook: r.q.Hook, Phase: r.q.Phase, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason,
+		RemoteAddr: a.Actor.RemoteAddr, TTL: a.TTL.Milliseconds(), Wait: a.Wait.Milliseconds(), Waited: r.q.Waited.Milliseconds(),
+		Metadata: a.Metadata, Now: r.now.UnixMilli(), DecisionID: a.RequestID,
+	}
+	d.Lock.Name = string(a.Name)
+	d.Queue.Length = view.Waiters
+	if l := view.Lease; l != nil {
+		d.Lock.Held, d.Lock.Holder, d.Lock.Account, d.Lock.ExpiresAt = true, l.Holder, l.Account, l.ExpiresAt.UnixMilli()
+	}
+	b, err := json.Marshal(d)
+	if err != nil {
+		panic(err) // it always encodes
+	}
+	r.document = b
+	return b
+}

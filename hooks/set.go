@@ -1,0 +1,185 @@
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// set is what one manifest describes.
+type set struct {
+	policies []*policy // without those that are off
+
+	// Guarded by the mutex of the host.
+	calls   int
+	retired bool
+}
+
+// retire is called under the host's mutex; true means that nobody is in the set.
+func (s *set) retire() bool {
+	s.retired = true
+	return s.calls == 0
+}
+
+func (s *set) close() {
+	for _, p := range s.policies {
+		p.close()
+	}
+}
+
+func (s *set) covers(hook core.Hook, name lock.Name) bool {
+	return slices.ContainsFunc(s.policies, func(p *policy) bool { return p.covers(hook, name) })
+}
+
+func (p *policy) covers(hook core.Hook, name lock.Name) bool {
+	return slices.Contains(p.Hooks, hook) && p.patterns.Match(name)
+}
+
+// judge asks every policy that covers the name, each about the request as it came,
+// and puts together what they say.
+func (s *set) judge(ctx context.Context, q core.Question) (core.Verdict, error) {
+	var (
+		v       core.Verdict
+		refusal error
+	)
+	r := newRequest(q, time.Now())
+	for _, p := range s.policies {
+		if !p.covers(q.Hook, q.Asked.Name) {
+			continue
+		}
+		o := p.ask(ctx, r)
+		if ctx.Err() != nil && o.fault != nil {
+			return core.Verdict{}, ctx.Err() // nobody is left to be told
+		}
+		v.Verdicts = append(v.Verdicts, p.record(q, o))
+		v.Notes = append(v.Notes, o.notes...)
+		if p.Mode == Enforce {
+			combine(&v, o)
+			refusal = stronger(refusal, p.refusal(o))
+		}
+	}
+	return v, refusal
+}
+
+// combine takes the lower of two caps.
+func combine(v *core.Verdict, o outcome) {
+	if o.ttl > 0 && (v.TTL == 0 || o.ttl < v.TTL) {
+		v.TTL = o.ttl
+	}
+	if o.capsWait && (!v.CapWait || o.wait < v.Wait) {
+		v.Wait, v.CapWait = o.wait, true
+	}
+}
+
+// stronger returns which of two refusals the caller is told: a veto rather than an
+// error, the later of two vetoes by when to come back, then by name. So the order of
+// the manifest does not matter.
+func stronger(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	x, aDenies := a.(*core.DeniedError)
+	y, bDenies := b.(*core.DeniedError)
+	switch {
+	case aDenies && !bDenies:
+		return a
+	case bDenies && !aDenies:
+		return b
+	case aDenies && (x.RetryAfter > y.RetryAfter || x.RetryAfter == y.RetryAfter && x.Policy < y.Policy):
+		return a
+	case !aDenies && a.(*core.PolicyError).Policy < b.(*core.PolicyError).Policy:
+		return a
+	}
+	return b
+}
+
+// refusal is what an outcome means for the request, nil if it may go on.
+func (p *policy) refusal(o outcome) error {
+	switch {
+	case o.fault != nil && p.OnError == AllowOnError:
+		return nil
+	case o.fault != nil:
+		return &core.PolicyError{Policy: p.Name, Err: o.fault}
+	case o.denies:
+		return &core.DeniedError{Policy: p.Name, Reason: o.reason, RetryAfter: o.retry}
+	}
+	return nil
+}
+
+// record is an outcome as the journal has it.
+func (p *policy) record(q core.Question, o outcome) lock.Verdict {
+	v := lock.Verdict{Policy: p.Name, Digest: p.digest[:16], At: string(q.Phase), Mode: string(p.Mode), Verdict: "allow", Fuel: o.fuel}
+	if q.Hook != core.HookAcquire {
+		v.At = string(q.Hook)
+	}
+	switch {
+	case o.fault != nil:
+		v.Verdict, v.Reason = "error", o.fault.kind
+	case o.denies:
+		v.Verdict, v.Reason = "deny", o.reason
+	}
+	return v
+}
+
+// Status is what is known of a policy that rules.
+type Status struct {
+	Policy
+	Digest                 string // SHA-256 of the module, in hex
+	Calls, Denials, Errors uint64
+	FuelP50, FuelP99       int64 // upper bounds within a factor of two; 0: not called yet
+}
+
+func (s *set) status() []Status {
+	all := make([]Status, len(s.policies))
+	for i, p := range s.policies {
+		all[i] = Status{
+			Policy: p.Policy, Digest: p.digest,
+			Calls: p.calls.Load(), Denials: p.denials.Load(), Errors: p.errors.Load(),
+			FuelP50: p.spent.quantile(0.50), FuelP99: p.spent.quantile(0.99),
+		}
+	}
+	return all
+}
+
+// difference says in words what a reload changed.
+func difference(old, now *set) string {
+	describe := func(s *set) map[string]string {
+		m := map[string]string{}
+		if s != nil {
+			for _, p := range s.policies {
+				m[p.Name] = fmt.Sprint(p.digest, p.Match, p.Hooks, p.Mode, p.OnError, p.Fuel, p.MemoryMiB, string(p.Config))
+			}
+		}
+		return m
+	}
+	before, after := describe(old), describe(now)
+	var parts []string
+	for _, p := range now.policies {
+		change := ""
+		if was, there := before[p.Name]; old != nil && !there {
+			change = "new "
+		} else if old != nil && was != after[p.Name] {
+			change = "changed "
+		}
+		parts = append(parts, fmt.Sprintf("%s%s (%s, %s)", change, p.Name, p.Mode, p.digest))
+	}
+	if old != nil {
+		for _, p := range old.policies {
+			if _, there := after[p.Name]; !there {
+				parts = append(parts, "gone "+p.Name)
+			}
+		}
+	}
+	if len(parts) == 0 {
+		return "no policies"
+	}
+	return strings.Join(parts, ", ")
+}

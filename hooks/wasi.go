@@ -1,0 +1,162 @@
+package hooks
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/octostore/octostore/hooks/abi"
+)
+
+// wasiModule is where the runtimes of languages expect their system. What is offered
+// of it is what they need to start, and it gives away nothing.
+const wasiModule = "wasi_snapshot_preview1"
+
+// Error numbers of WASI.
+const (
+	wasiSuccess = 0
+	wasiBadFile = 8
+	wasiInvalid = 28
+)
+
+const maxRandom = 1 << 16
+
+var wasi = []hostFunction{
+	{"args_get", "i32 i32", "i32", ok},
+	{"args_sizes_get", "i32 i32", "i32", func(g *guest, s []uint64) { g.put(s[0], 0); g.put(s[1], 0); ok(g, s) }},
+	{"environ_get", "i32 i32", "i32", (*guest).environ},
+	{"environ_sizes_get", "i32 i32", "i32", func(g *guest, s []uint64) {
+		g.put(s[0], 1)
+		g.put(s[1], uint32(len(g.environment())))
+		ok(g, s)
+	}},
+	{"clock_time_get", "i32 i64 i32", "i32", func(g *guest, s []uint64) { g.put64(s[2], g.clock()); ok(g, s) }},
+	{"clock_res_get", "i32 i32", "i32", func(g *guest, s []uint64) { g.put64(s[1], uint64(time.Millisecond)); ok(g, s) }},
+	{"random_get", "i32 i32", "i32", (*guest).randomGet},
+	{"fd_write", "i32 i32 i32 i32", "i32", (*guest).write},
+	{"poll_oneoff", "i32 i32 i32 i32", "i32", (*guest).poll},
+	{"sched_yield", "", "i32", func(_ *guest, s []uint64) { s[0] = wasiSuccess }},
+	{"proc_exit", "i32", "", func(_ *guest, s []uint64) { panic(fmt.Errorf("it exits with %d", uint32(s[0]))) }},
+	{"fd_close", "i32", "i32", badFile},
+	{"fd_fdstat_get", "i32 i32", "i32", badFile},
+	{"fd_fdstat_set_flags", "i32 i32", "i32", badFile},
+	{"fd_prestat_get", "i32 i32", "i32", badFile},
+	{"fd_prestat_dir_name", "i32 i32 i32", "i32", badFile},
+	{"fd_seek", "i32 i64 i32 i32", "i32", badFile},
+}
+
+func ok(_ *guest, s []uint64)      { s[0] = wasiSuccess }
+func badFile(_ *guest, s []uint64) { s[0] = wasiBadFile }
+
+func (g *guest) put(at uint64, v uint32) {
+	binary.LittleEndian.PutUint32(g.bytes(at, 4), v)
+}
+
+func (g *guest) put64(at, v uint64) {
+	binary.LittleEndian.PutUint64(g.bytes(at, 8), v)
+}
+
+// environment tells Go guests to collect garbage in time: they take more memory
+// otherwise, until there is no more.
+func (g *guest) environment() string {
+	return fmt.Sprintf("GOMEMLIMIT=%d\x00", int64(g.policy.MemoryMiB)<<20*7/10)
+}
+
+func (g *guest) environ(s []uint64) {
+	g.put(s[0], uint32(s[1]))
+	env := g.environment()
+	copy(g.bytes(s[1], uint64(len(env))), env)
+	ok(g, s)
+}
+
+// clock stands at the time of the decision, and what the guest slept.
+func (g *guest) clock() uint64 { return uint64(g.request.now.Add(g.slept).UnixNano()) }
+
+func (g *guest) randomGet(s []uint64) {
+	if uint32(s[1]) > maxRandom {
+		s[0] = wasiInvalid
+		return
+	}
+	into := g.bytes(s[0], s[1])
+	g.pay(int64(len(into)))
+	if g.random == nil {
+		g.random = g.request.random()
+	}
+	_, _ = g.random.Read(into) // it never fails
+	ok(g, s)
+}
+
+// write sends stdout and stderr to the log, line by line.
+func (g *guest) write(s []uint64) {
+	if fd := uint32(s[0]); fd != 1 && fd != 2 {
+		badFile(g, s)
+		return
+	}
+	var n uint32
+	vectors := g.bytes(s[1], uint64(uint32(s[2]))*8)
+	g.pay(int64(len(vectors)))
+	for ; len(vectors) > 0; vectors = vectors[8:] {
+		at, size := binary.LittleEndian.Uint32(vectors), binary.LittleEndian.Uint32(vectors[4:])
+		piece := g.bytes(uint64(at), uint64(size))
+		g.pay(int64(len(piece)))
+		n += size
+		if room := abi.MaxLogLine*abi.MaxLogLines - len(g.output); len(piece) > room {
+			piece = piece[:max(room, 0)]
+		}
+		g.output = append(g.output, piece...)
+	}
+	for {
+		line, rest, ended := bytes.Cut(g.output, []byte{'\n'})
+		if !ended && len(g.output) < abi.MaxLogLine {
+			break
+		}
+		g.output = rest
+		g.say(abi.LevelInfo, clean(line, abi.MaxLogLine))
+	}
+	g.put(s[3], n)
+	ok(g, s)
+}
+
+const (
+	subscriptionSize = 48
+	eventSize        = 32
+	maxSubscriptions = 64
+)
+
+// poll is how guests sleep: the clock moves on at once, to the first instant that was
+// asked for. Nothing else ever happens.
+func (g *guest) poll(s []uint64) {
+	n := uint32(s[2])
+	if n == 0 || n > maxSubscriptions {
+		s[0] = wasiInvalid
+		return
+	}
+	subscriptions := g.bytes(s[0], uint64(n)*subscriptionSize)
+	first, found := 0, false
+	var least time.Duration
+	for i := range int(n) {
+		sub := subscriptions[i*subscriptionSize:]
+		if sub[8] != 0 { // not a clock
+			continue
+		}
+		timeout := time.Duration(min(binary.LittleEndian.Uint64(sub[24:]), uint64(time.Hour)))
+		if absolute := sub[40]&1 != 0; absolute {
+			timeout = time.Duration(max(0, int64(binary.LittleEndian.Uint64(sub[24:]))-int64(g.clock())))
+		}
+		if !found || timeout < least {
+			first, least, found = i, timeout, true
+		}
+	}
+	if !found {
+		panic(errors.New("it waits for something that cannot happen"))
+	}
+	g.slept += min(least, time.Hour)
+	userdata := binary.LittleEndian.Uint64(subscriptions[first*subscriptionSize:])
+	event := g.bytes(s[1], eventSize)
+	clear(event)
+	binary.LittleEndian.PutUint64(event, userdata)
+	g.put(s[3], 1)
+	ok(g, s)
+}

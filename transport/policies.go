@@ -1,0 +1,61 @@
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/api"
+)
+
+// Policies are what rules over a server, for those who look after it.
+type Policies interface {
+	// List returns what rules now.
+	List() []api.Policy
+	// Reload loads everything again and returns what changed, in words, or leaves
+	// everything as it was and returns an [*lock.InputError] that says why.
+	Reload(ctx context.Context) (changes string, err error)
+}
+
+// noPolicies is a server without policies.
+type noPolicies struct{}
+
+func (noPolicies) List() []api.Policy { return []api.Policy{} }
+
+func (noPolicies) Reload(context.Context) (string, error) {
+	return "", &lock.InputError{Field: "policies", Problem: "are not configured", Want: "OCTOSTORE_POLICIES to name a policies.json"}
+}
+
+// listPolicies shows what rules.
+func (x *exchange) listPolicies() error {
+	if !principal(x.r).May(auth.Policies, "") {
+		return core.ErrForbidden
+	}
+	return x.json(api.PolicyList{Policies: x.api.policies.List()})
+}
+
+// reloadPolicies loads all policies again: a whole new set or nothing.
+func (x *exchange) reloadPolicies() error {
+	if !principal(x.r).May(auth.Policies, "") {
+		return core.ErrForbidden
+	}
+	changes, err := x.api.policies.Reload(x.context())
+	if err != nil {
+		return err
+	}
+	return x.json(api.Reloaded{Changes: changes})
+}
+
+// json answers with what is asked for too seldom to be encoded by hand.
+func (x *exchange) json(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	x.buf = append(append(x.buf[:0], b...), '\n')
+	x.reply(http.StatusOK, typeJSON)
+	return nil
+}
