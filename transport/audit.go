@@ -32,9 +32,6 @@ func (x *exchange) audit() error {
 	if err != nil {
 		return err
 	}
-	if query.After < x.api.journal.Oldest() {
-		return &journal.PrunedError{Oldest: x.api.journal.Oldest()}
-	}
 	out := auditStream{export: x.api.journal.Export(query), follow: follow, encode: asIs, contentType: typeNDJSON}
 	if form == "csv" {
 		out.encode, out.contentType = new(journal.CSV).Encode, typeCSV
@@ -65,6 +62,9 @@ func (x *exchange) auditQuery() (q journal.Query, err error) {
 	}
 	if !p.given.has(fieldAfter) || p.values[fieldAfter] == "" {
 		q.After = x.api.journal.Oldest()
+	}
+	if oldest := x.api.journal.Oldest(); q.After < oldest {
+		return q, &journal.PrunedError{Oldest: oldest}
 	}
 	if since.IsZero() {
 		return q, nil

@@ -134,16 +134,19 @@ func TestBadFiltersAreExplained(t *testing.T) {
 		"since=yesterday":        "since",
 		"since=-1h":              "since",
 		"until=2026-13-01":       "until",
-		"prefix=*":               "prefix",
-		"kind=grant":             "kind",
-		"kind=granted,":          "kind",
-		"decision=maybe":         "decision",
-		"limit=0":                "limit",
-		"limit=many":             "limit",
-		"format=xml":             "format",
-		"follow=maybe":           "follow",
-		"kind=":                  "kind",
-		"ttl=1s":                 "ttl",
+		"account=":               "account", // a variable that is not set must not select all
+
+		"until=0001-01-01T00:00:00Z": "until", // the zero time of a program
+		"prefix=*":                   "prefix",
+		"kind=grant":                 "kind",
+		"kind=granted,":              "kind",
+		"decision=maybe":             "decision",
+		"limit=0":                    "limit",
+		"limit=many":                 "limit",
+		"format=xml":                 "format",
+		"follow=maybe":               "follow",
+		"kind=":                      "kind",
+		"ttl=1s":                     "ttl",
 	} {
 		s.do(t, "GET /v1/audit?"+query, onPurpose).wantInvalid(field)
 	}
@@ -215,6 +218,7 @@ func TestACursorThatIsPrunedIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	oldest := fmt.Sprint(cut.Seq)
+	s.do(t, fmt.Sprintf("GET /v1/audit?after=%d&since=1h", all[0].Seq)).want(410, api.CodeCursorExpired)
 	p := s.do(t, fmt.Sprintf("GET /v1/audit?after=%d", all[0].Seq)).want(410, api.CodeCursorExpired).problem()
 	if p.ExpiredProblem == nil || p.Oldest != oldest {
 		t.Errorf("got %+v, want the oldest cursor %s", p, oldest)

@@ -43,6 +43,9 @@ func (p *params) auditFilter() (f journal.Filter, err error) {
 	if err := lock.CheckPrefix(f.Prefix); err != nil {
 		return f, err
 	}
+	if p.given.has(fieldAccount) && f.Account == "" {
+		return f, wrong(fieldAccount, "", "the name of an account, or no such parameter")
+	}
 	if f.Kinds, err = p.kinds(); err != nil {
 		return f, err
 	}
@@ -95,7 +98,7 @@ func (p *params) instant(f field, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	value := p.values[f]
-	if t, err := time.Parse(time.RFC3339, value); err == nil {
+	if t, err := time.Parse(time.RFC3339, value); err == nil && t.Year() >= 1970 { // the zero time of a program is none
 		return t, nil
 	}
 	ago, err := parseDuration(value)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // sectionRecords is how many records a section of a resumed export has at most. What
@@ -29,6 +30,11 @@ func (e *exporter) resume(ctx context.Context, output, statePath string) error {
 	if err != nil {
 		return err
 	}
+	alone, err := lockState(statePath)
+	if err != nil {
+		return err
+	}
+	defer alone.Close()
 	state, err := readState(statePath)
 	if err != nil {
 		return err
@@ -38,6 +44,10 @@ func (e *exporter) resume(ctx context.Context, output, statePath string) error {
 		return err
 	}
 	defer f.Close()
+	// From now on the file is known to be ours, even if nothing comes to stand in it.
+	if err := writeState(statePath, state); err != nil {
+		return err
+	}
 	e.query.Limit = sectionRecords
 	for {
 		if state.Cursor != "" {
@@ -64,6 +74,23 @@ func (e *exporter) resume(ctx context.Context, output, statePath string) error {
 	}
 }
 
+// lockState keeps a second export, begun before the first has ended, from writing into
+// the same file. The lock ends with the process, or when the file is closed.
+func lockState(path string) (*os.File, error) {
+	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("another export with the state %s is under way", path)
+		}
+		return nil, fmt.Errorf("lock %s.lock: %w", path, err)
+	}
+	return f, nil
+}
+
 func readState(path string) (s exportState, err error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,7 +99,7 @@ func readState(path string) (s exportState, err error) {
 	if err != nil {
 		return s, err
 	}
-	if json.Unmarshal(text, &s) != nil || s.Cursor == "" || s.Output == "" {
+	if json.Unmarshal(text, &s) != nil || s.Output == "" {
 		return s, fmt.Errorf("%s is not the state of an export; remove it to begin anew", path)
 	}
 	return s, nil

@@ -56,24 +56,25 @@ type tail struct {
 	errors io.Writer
 	show   func(line []byte) (string, error)
 	ended  bool // the newest export was complete
+
+	reached   bool // the server answered at least once
+	connected bool // it answered the last time
 }
 
 // run goes on until there is no more, or, if it follows, until ctx ends.
 func (t *tail) run(ctx context.Context) error {
-	reached := false // the server, at least once
 	for {
 		err := t.once(ctx)
 		var answered *client.Error
 		switch {
 		case ctx.Err() != nil:
 			return nil // that is how it is ended
-		case !t.query.Follow || errors.As(err, &answered) && answered.Status < 500, err != nil && !reached && t.query.After == "":
+		case !t.query.Follow || errors.As(err, &answered) && answered.Status < 500, err != nil && !t.reached:
 			return err
 		}
-		if err != nil && (reached || t.ended) {
+		if err != nil && t.connected {
 			fmt.Fprintln(t.errors, "octostore: the connection is lost; trying again:", err)
 		}
-		reached = err == nil
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
@@ -84,12 +85,13 @@ func (t *tail) run(ctx context.Context) error {
 
 // once reads one export.
 func (t *tail) once(ctx context.Context) error {
+	t.connected = false
 	body, err := t.client.Audit(ctx, t.query)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	t.ended = false
+	t.reached, t.connected, t.ended = true, true, false
 	lines := bufio.NewReaderSize(body, 64<<10)
 	for {
 		line, err := lines.ReadBytes('\n')

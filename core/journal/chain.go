@@ -85,6 +85,9 @@ func (c *chain) follows(l *Line, prev string) error {
 // broken says, as far as it can be told, what happened where a line does not follow
 // from the one before. The rest of the file is looked through for what would tell.
 func (c *chain) broken(l *Line) error {
+	if c.count == 0 { // the record before stands in another export, whose end was signed
+		return c.fault(l.Seq, "it does not follow from %d, the last of the export before: the database may have been replaced by a backup meanwhile, or this export is not of it", c.v.verdict.Last)
+	}
 	last, number := c.v.verdict.Last, c.lines.number
 	seq, kind, own := l.Seq, l.Kind, sha256.Sum256(l.Bytes) // the line is gone at the next
 	follower, line, intact := c.lookAhead(own)

@@ -171,6 +171,9 @@ func (k *Keeper) obsolete(ctx context.Context) (cut lock.Head, cause string, err
 	if err != nil || len(page) == 0 || !r.forgets(page[0], now, excess) {
 		return cut, "", err
 	}
+	if excess <= 0 && !r.tooOld(page[0], now.Add(-r.slack())) {
+		return cut, "", nil // a little more may gather
+	}
 	if page, err = j.Scan(ctx, j.Oldest(), most); err != nil {
 		return cut, "", err
 	}
@@ -207,8 +210,14 @@ func (k *Keeper) excess(ctx context.Context) (int64, error) {
 	return used - k.cfg.Size + k.cfg.Size/32, nil
 }
 
+// slack is for how long what is too old is left to gather: each prune is a record
+// that gets too old itself.
+func (r *Retention) slack() time.Duration { return min(r.Age/32, time.Minute) }
+
+// forgets does not take what seems to come from the future, after the clock was set
+// back, for young: it would keep everything behind it, too.
 func (r *Retention) forgets(s lock.Segment, now time.Time, excess int64) bool {
-	if now.Sub(s.Time) < r.Keep {
+	if age := now.Sub(s.Time); age > -time.Minute && age < r.Keep {
 		return false
 	}
 	return r.tooOld(s, now) || excess > 0

@@ -218,6 +218,21 @@ func TestExportsThatDoNotJoinAreNoticed(t *testing.T) {
 	}
 }
 
+// A database that has been replaced by a backup goes on from another record than the
+// one that was exported last.
+func TestAnExportThatGoesOnElsewhereIsNamed(t *testing.T) {
+	j, _ := open(t)
+	someHistory(t, j, 1, 100)
+	first := export(t, j, journal.Query{Limit: 40})
+	second := export(t, j, journal.Query{After: 40})
+	other := bytes.Replace(second, []byte(`"prev":"`), []byte(`"prev":"x`), 1)
+	d, err := verify(slices.Concat(first, other))
+	fault, _ := errors.AsType[*journal.Fault](err)
+	if fault == nil || fault.Seq != 41 || fault.Line != 44 || !strings.Contains(fault.Problem, "replaced by a backup") || d.Last != 40 || d.Signed != 40 {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
 func TestCursors(t *testing.T) {
 	for _, seq := range []lock.Seq{0, 1, 1882638332723201, 1<<53 - 1} {
 		if got, err := journal.ParseCursor(journal.FormatCursor(seq)); err != nil || got != seq {
