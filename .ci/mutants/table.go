@@ -257,8 +257,8 @@ var calledMutants = []mutant{
 	},
 	{
 		name: "veto-ignored", file: "core/guard.go",
-		old:    "v, err := ask(ctx, PhaseRequest, 0)\n	if err != nil {",
-		new:    "v, err := ask(ctx, PhaseRequest, 0)\n	if false {",
+		old:    "s.table.Get(a.Name)))\n	if err != nil {",
+		new:    "s.table.Get(a.Name)))\n	if false {",
 		breaks: "the lock is given although a policy said no",
 		tests:  inCore,
 	},
@@ -271,8 +271,8 @@ var calledMutants = []mutant{
 	},
 	{
 		name: "not-judged-at-its-turn", file: "core/guard.go",
-		old:    "v, err := ask(ctx, PhaseGrant, at.Waited)\n		if err != nil {",
-		new:    "v, err := ask(ctx, PhaseGrant, at.Waited)\n		if false {",
+		old:    "atTurn.Verdicts...)}\n		if err != nil {",
+		new:    "atTurn.Verdicts...)}\n		if false {",
 		breaks: "a waiter has the lock although the policies have changed their mind",
 		tests:  inCore,
 	},
