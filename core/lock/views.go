@@ -51,8 +51,9 @@ func (vs *views) publish(entries []*entry) {
 			vs.move(e.name, old.lease, nil)
 			continue
 		}
-		old, _ := vs.m.Set(e.name, e.view())
-		vs.move(e.name, old.lease, e.view().lease)
+		now := e.view()
+		old, _ := vs.m.Set(e.name, now)
+		vs.move(e.name, old.lease, now.lease)
 	}
 }
 

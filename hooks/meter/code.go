@@ -1,5 +1,7 @@
 package meter
 
+import "encoding/binary"
+
 // point is a place in a body where code is put in.
 type point struct {
 	at    int
@@ -53,7 +55,7 @@ func (w *rewriter) metered(b []byte, t signature) []byte {
 	if f.hasBulk {
 		extra = 2
 	}
-	e.out = appendUint(e.out, uint64(groups)+extra)
+	e.out = binary.AppendUvarint(e.out, uint64(groups)+extra)
 	e.out = append(e.out, b[groupsFrom:start]...)
 	e.out = append(e.out, 1, 0x7e)
 	if f.hasBulk {
@@ -177,8 +179,8 @@ func (e *emitter) emit(b []byte, from int, points []point) []byte {
 
 // pay subtracts the price of a region.
 func (e *emitter) pay(price int64, check bool) {
-	e.out = appendUint(append(e.out, 0x23), e.fuel) // global.get
-	e.out = appendInt(append(e.out, 0x42), price)   // i64.const
+	e.out = binary.AppendUvarint(append(e.out, 0x23), e.fuel) // global.get
+	e.out = appendInt(append(e.out, 0x42), price)             // i64.const
 	e.spend(check)
 }
 
@@ -186,12 +188,12 @@ func (e *emitter) pay(price int64, check bool) {
 func (e *emitter) spend(check bool) {
 	e.out = append(e.out, 0x7d) // i64.sub
 	if !check {
-		e.out = appendUint(append(e.out, 0x24), e.fuel) // global.set
+		e.out = binary.AppendUvarint(append(e.out, 0x24), e.fuel) // global.set
 		return
 	}
-	e.out = appendUint(append(e.out, 0x22), e.temp) // local.tee
-	e.out = appendUint(append(e.out, 0x24), e.fuel)
-	e.out = appendUint(append(e.out, 0x20), e.temp) // local.get
+	e.out = binary.AppendUvarint(append(e.out, 0x22), e.temp) // local.tee
+	e.out = binary.AppendUvarint(append(e.out, 0x24), e.fuel)
+	e.out = binary.AppendUvarint(append(e.out, 0x20), e.temp) // local.get
 	// i64.const 0, i64.lt_s, if, unreachable, end
 	e.out = append(e.out, 0x42, 0, 0x53, 0x04, 0x40, 0x00, 0x0b)
 }
@@ -199,9 +201,9 @@ func (e *emitter) spend(check bool) {
 // payBulk subtracts what the last operand of the next instruction makes it cost.
 func (e *emitter) payBulk(kind bulk) {
 	n := e.temp + 1
-	e.out = appendUint(append(e.out, 0x21), n) // local.set
-	e.out = appendUint(append(e.out, 0x23), e.fuel)
-	e.out = appendUint(append(e.out, 0x20), n)
+	e.out = binary.AppendUvarint(append(e.out, 0x21), n) // local.set
+	e.out = binary.AppendUvarint(append(e.out, 0x23), e.fuel)
+	e.out = binary.AppendUvarint(append(e.out, 0x20), n)
 	e.out = append(e.out, 0xad) // i64.extend_i32_u
 	switch kind {
 	case bulkBytes:
@@ -216,14 +218,14 @@ func (e *emitter) payBulk(kind bulk) {
 		e.unlessMore(n, MaxTable)
 	}
 	e.spend(true)
-	e.out = appendUint(append(e.out, 0x20), n)
+	e.out = binary.AppendUvarint(append(e.out, 0x20), n)
 }
 
 // unlessMore replaces the price on the stack by 0 if the local n is more than most:
 // what is sure to be refused takes no time.
 func (e *emitter) unlessMore(n uint64, most int64) {
 	e.out = append(e.out, 0x42, 0)
-	e.out = appendUint(append(e.out, 0x20), n)
+	e.out = binary.AppendUvarint(append(e.out, 0x20), n)
 	e.out = appendInt(append(e.out, 0x41), most) // i32.const
 	e.out = append(e.out, 0x4d, 0x1b)            // i32.le_u, select
 }

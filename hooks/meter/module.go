@@ -1,6 +1,9 @@
 package meter
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Sections by their id.
 const (
@@ -263,12 +266,12 @@ func (w *rewriter) write(s section) {
 		global := appendInt([]byte{0x7e, 1, 0x42}, w.cfg.Fuel) // mutable i64
 		body = w.added(s.body, append(global, 0x0b))
 	case secExport:
-		export := append(appendUint(nil, uint64(len(Global))), Global...)
-		body = w.added(s.body, appendUint(append(export, 3), uint64(w.globals)))
+		export := append(binary.AppendUvarint(nil, uint64(len(Global))), Global...)
+		body = w.added(s.body, binary.AppendUvarint(append(export, 3), uint64(w.globals)))
 	case secCode:
 		body = w.code(s.body)
 	}
-	w.out = appendUint(append(w.out, s.id), uint64(len(body)))
+	w.out = binary.AppendUvarint(append(w.out, s.id), uint64(len(body)))
 	w.out = append(w.out, body...)
 }
 
@@ -276,7 +279,7 @@ func (w *rewriter) write(s section) {
 func (w *rewriter) added(vector, item []byte) []byte {
 	r := &reader{b: vector}
 	n := r.u32()
-	b := appendUint(make([]byte, 0, len(vector)+len(item)+1), uint64(n)+1)
+	b := binary.AppendUvarint(make([]byte, 0, len(vector)+len(item)+1), uint64(n)+1)
 	return append(append(b, vector[r.i:]...), item...)
 }
 
@@ -285,7 +288,7 @@ func (w *rewriter) added(vector, item []byte) []byte {
 func (w *rewriter) bounded(body []byte, tables bool, most uint32) []byte {
 	r := &reader{b: body}
 	n := r.u32()
-	b := appendUint(make([]byte, 0, len(body)+8), uint64(n))
+	b := binary.AppendUvarint(make([]byte, 0, len(body)+8), uint64(n))
 	for range n {
 		what := "memory in pages of 64 KiB"
 		if tables {
@@ -304,8 +307,8 @@ func (w *rewriter) bounded(body []byte, tables bool, most uint32) []byte {
 		if has && wanted > pageLimit && !tables {
 			refuse("a memory cannot have more than %d pages", pageLimit)
 		}
-		b = appendUint(append(b, 1), uint64(least))
-		b = appendUint(b, uint64(min(wanted, most)))
+		b = binary.AppendUvarint(append(b, 1), uint64(least))
+		b = binary.AppendUvarint(b, uint64(min(wanted, most)))
 	}
 	if r.more() {
 		refuse("it is longer than what is in it")
@@ -320,12 +323,12 @@ func (w *rewriter) code(body []byte) []byte {
 	if int64(n) != int64(len(w.functions)-w.imported) {
 		refuse("there are %d functions and %d bodies", len(w.functions)-w.imported, n)
 	}
-	out := appendUint(make([]byte, 0, len(body)*3/2), uint64(n))
+	out := binary.AppendUvarint(make([]byte, 0, len(body)*3/2), uint64(n))
 	for i := range int(n) {
 		f := w.imported + i
 		w.where = place{section: secCode, function: f}
 		metered := w.metered(r.take(r.u32()), w.types[w.functions[f]])
-		out = append(appendUint(out, uint64(len(metered))), metered...)
+		out = append(binary.AppendUvarint(out, uint64(len(metered))), metered...)
 	}
 	if r.more() {
 		refuse("it is longer than what is in it")

@@ -1,5 +1,7 @@
 package meter
 
+import "encoding/binary"
+
 // names returns the section of names with those of functions only, or nil if there
 // are none. They make the trace of a trap readable. The runtime believes the counts
 // in this section before it has seen that many names, so what is malformed is dropped
@@ -36,8 +38,8 @@ func names(body []byte) (kept []byte) {
 		if list.more() {
 			return nil
 		}
-		out := append(appendUint(nil, uint64(len("name"))), "name"...)
-		out = appendUint(append(out, ofFunctions), uint64(len(sub)))
+		out := append(binary.AppendUvarint(nil, uint64(len("name"))), "name"...)
+		out = binary.AppendUvarint(append(out, ofFunctions), uint64(len(sub)))
 		return append(out, sub...)
 	}
 	return nil

@@ -63,14 +63,6 @@ func (r *reader) skipLEB(n int) {
 	refuse("a number is longer than %d bytes", n)
 }
 
-func appendUint(b []byte, v uint64) []byte {
-	for v >= 0x80 {
-		b = append(b, byte(v)|0x80)
-		v >>= 7
-	}
-	return append(b, byte(v))
-}
-
 func appendInt(b []byte, v int64) []byte {
 	for {
 		c := byte(v & 0x7f)

@@ -8,6 +8,7 @@
 package wasmtest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 )
@@ -200,13 +201,7 @@ func must[T any](from map[string]T, word string) T {
 }
 
 // Uint appends v as unsigned LEB128.
-func Uint(b []byte, v uint64) []byte {
-	for v >= 0x80 {
-		b = append(b, byte(v)|0x80)
-		v >>= 7
-	}
-	return append(b, byte(v))
-}
+func Uint(b []byte, v uint64) []byte { return binary.AppendUvarint(b, v) }
 
 // Int appends v as signed LEB128.
 func Int(b []byte, v int64) []byte {
