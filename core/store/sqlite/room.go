@@ -1,10 +1,6 @@
 package sqlite
 
-import (
-	"time"
-
-	sqlite3 "modernc.org/sqlite/lib"
-)
+import "time"
 
 // What a store does about a full disk: it refuses the commit, gives up its ballast so
 // that the next ones have a little space, and puts the ballast back when there is
@@ -18,9 +14,7 @@ import (
 // start over if it can.
 func (s *Store) makeRoom(cause error) {
 	s.dropSpare(cause)
-	if err := s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
-		s.dead = err
-	}
+	s.moveNow()
 }
 
 // withRoom runs f, and runs it again without the ballast if there was no space. It is

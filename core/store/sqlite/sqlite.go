@@ -77,6 +77,8 @@ type Store struct {
 	spare  ballast
 	pace   pace
 
+	moving sync.Mutex // held while the upkeep moves pages beside the commits; taken after mu
+
 	readers  readers
 	wake     chan struct{} // to the upkeep, capacity 1
 	stop     chan struct{} // closed when Close begins

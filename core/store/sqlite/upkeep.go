@@ -23,6 +23,8 @@ const (
 	insistAt    = 16384                  // frames from which commits wait for readers
 	insistFor   = 100 * time.Millisecond // at most
 	insistAgain = 2                      // times as many frames until the next time
+
+	moveEveryFull = 32 // frames from which a commit moves them itself while the disk is full
 )
 
 // pace says when the WAL is long enough for the next attempt.
@@ -56,9 +58,17 @@ func (p *pace) insists() bool {
 	return true
 }
 
-// afterCommit wakes the upkeep if there is something for it to do.
+// afterCommit wakes the upkeep if there is something for it to do. While the disk is
+// full it does not wait for the upkeep to have its turn: a WAL that grew meanwhile would
+// use up what is left of the reserve, and those who hold a lock would be refused.
 func (s *Store) afterCommit() {
-	if s.pace.after(s.w.walFrames()) {
+	frames := s.w.walFrames()
+	due := s.pace.after(frames)
+	if s.Full() && frames >= moveEveryFull {
+		s.moveNow()
+		return
+	}
+	if due {
 		s.wakeUpkeep()
 	}
 }
@@ -103,7 +113,9 @@ func openMover(path string) (*conn, error) {
 // moveWAL takes both steps. Pages that could not be written to the database file
 // stop the store: nobody knows what is in it then.
 func (s *Store) moveWAL(mover *conn) {
+	s.moving.Lock()
 	err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE)
+	s.moving.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead != nil {
@@ -118,6 +130,16 @@ func (s *Store) moveWAL(mover *conn) {
 	case full:
 		s.makeRoom(err)
 	case err != nil && !passing(err):
+		s.dead = err
+	}
+}
+
+// moveNow moves all that can be moved, between two commits and after the upkeep if that
+// is at it. It is for a full disk.
+func (s *Store) moveNow() {
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	if err := s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
 		s.dead = err
 	}
 }
