@@ -76,7 +76,7 @@ func (s *Service) Wait(d time.Duration) time.Duration { return max(0, min(d, s.c
 //
 // Errors: [*lock.InputError], [ErrForbidden], [*DeniedError], [*PolicyError],
 // [*lock.HeldError], [lock.ErrSuperseded], [lock.ErrAttemptOver],
-// [lock.ErrKeyMismatch], [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrDraining],
+// [lock.ErrKeyMismatch], [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrWaitsEnough], [lock.ErrDraining],
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone]
 // when ctx ended first.
 func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireRequest) (lock.Grant, error) {

@@ -204,8 +204,8 @@ var queueMutants = []mutant{
 	},
 	{
 		name: "one-more-than-the-quota", file: "core/lock/acquire.go",
-		old:    "m.accounts[account] >= m.cfg.MaxPerAccount",
-		new:    "m.accounts[account] > m.cfg.MaxPerAccount",
+		old:    "has.holds+has.waits >= m.cfg.MaxPerAccount",
+		new:    "has.holds+has.waits > m.cfg.MaxPerAccount",
 		breaks: "an account has one lock more than it may",
 		tests:  inLock,
 	},

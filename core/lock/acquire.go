@@ -150,6 +150,9 @@ func (m *machine) join(e *entry, c *command) {
 	case m.overQuota(c.acquire.Actor.Account):
 		m.refuse(c, ErrQuota)
 		return
+	case m.waitsEnough(c.acquire.Actor.Account):
+		m.refuse(c, ErrWaitsEnough)
+		return
 	}
 	m.makeRoom(e, room)
 	m.arrivals++
@@ -163,7 +166,13 @@ func (m *machine) join(e *entry, c *command) {
 }
 
 func (m *machine) overQuota(account string) bool {
-	return m.cfg.MaxPerAccount > 0 && m.accounts[account] >= m.cfg.MaxPerAccount
+	has := m.accounts[account]
+	return m.cfg.MaxPerAccount > 0 && has.holds+has.waits >= m.cfg.MaxPerAccount && account != m.cfg.Unlimited
+}
+
+func (m *machine) waitsEnough(account string) bool {
+	most := m.cfg.MaxWaitersPerAccount
+	return most > 0 && m.accounts[account].waits >= most && account != m.cfg.Unlimited
 }
 
 // enter puts a waiter into its queue; remove takes it out. They are the only places
@@ -171,7 +180,7 @@ func (m *machine) overQuota(account string) bool {
 func (m *machine) enter(w *waiter) {
 	w.entry.queue = w.entry.queue.insert(w)
 	m.waiting++
-	m.accounts[w.ask.Actor.Account]++
+	m.add(w.ask.Actor.Account, share{waits: 1})
 	if !w.ask.Attempt.IsZero() {
 		m.places[w.attemptID()] = w
 	}
@@ -184,7 +193,7 @@ func (m *machine) remove(w *waiter) {
 	m.back(w)
 	w.entry.queue = w.entry.queue.remove(w)
 	m.waiting--
-	m.discount(w.ask.Actor.Account)
+	m.add(w.ask.Actor.Account, share{waits: -1})
 	if !w.ask.Attempt.IsZero() {
 		delete(m.places, w.attemptID())
 	}

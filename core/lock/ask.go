@@ -19,7 +19,7 @@ const (
 // passing it on, and calls [Table.Undo] if it could not be passed on.
 //
 // Errors: [*HeldError], [ErrSuperseded], [ErrAttemptOver], [ErrKeyMismatch],
-// [ErrQueueFull], [ErrQuota], [ErrDraining], [ErrFull], [ErrOutcomeUnknown],
+// [ErrQueueFull], [ErrQuota], [ErrWaitsEnough], [ErrDraining], [ErrFull], [ErrOutcomeUnknown],
 // [ErrDeposed], [ErrClosed], [ErrGone] when ctx ended first, and whatever a.Confirm
 // returned.
 func (t *Table) Acquire(ctx context.Context, a Acquisition) (Grant, error) {

@@ -17,6 +17,7 @@ var (
 	ErrKeyMismatch    = errors.New("this Idempotency-Key belongs to an attempt with another ttl, holder or metadata")
 	ErrQueueFull      = errors.New("too many are waiting")
 	ErrQuota          = errors.New("this account holds and waits for as many locks as it may")
+	ErrWaitsEnough    = errors.New("as many requests of this account wait as may")
 	ErrDraining       = errors.New("the server is stopping; ask again in a moment")
 	ErrTooLate        = errors.New("the lease ended before it could be handed over; ask again")
 	ErrOutcomeUnknown = errors.New("the server cannot say whether this was done; look, or ask again with the same Idempotency-Key")

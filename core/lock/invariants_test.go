@@ -19,7 +19,7 @@ func confirmNever(context.Context, Turn) (Opinion, error) { panic("the machine a
 func checkInvariants(t reporter, m *machine) {
 	t.Helper()
 	held, waiting, absent, scheduled := 0, 0, 0, 0
-	accounts := map[string]int{}
+	accounts := map[string]share{}
 	for name, e := range m.entries {
 		if e.name != name || e.idle() || e.dirty || e.changed {
 			t.Errorf("entry %s: named %s, idle %v, dirty %v, changed %v", name, e.name, e.idle(), e.dirty, e.changed)
@@ -27,7 +27,8 @@ func checkInvariants(t reporter, m *machine) {
 		if e.held != nil {
 			held++
 			scheduled++
-			accounts[e.held.lease.Account]++
+			has := accounts[e.held.lease.Account]
+			accounts[e.held.lease.Account] = share{has.holds + 1, has.waits}
 			checkHeld(t, m, e)
 		}
 		waiting += len(e.queue)
@@ -45,7 +46,7 @@ func checkInvariants(t reporter, m *machine) {
 	}
 	for account, n := range accounts {
 		if m.accounts[account] != n {
-			t.Errorf("invariant 11: account %s has %d; the machine says %d", account, n, m.accounts[account])
+			t.Errorf("invariant 11: account %s has %+v; the machine says %+v", account, n, m.accounts[account])
 		}
 	}
 	if len(accounts) != len(m.accounts) {
@@ -66,12 +67,13 @@ func checkHeld(t reporter, m *machine, e *entry) {
 }
 
 // checkQueue returns how many of its waiters are scheduled for something.
-func checkQueue(t reporter, m *machine, e *entry, accounts map[string]int) int {
+func checkQueue(t reporter, m *machine, e *entry, accounts map[string]share) int {
 	t.Helper()
 	scheduled, absent := 0, 0
 	var order uint64
 	for _, w := range e.queue {
-		accounts[w.ask.Actor.Account]++
+		has := accounts[w.ask.Actor.Account]
+		accounts[w.ask.Actor.Account] = share{has.holds, has.waits + 1}
 		if w.due.index > 0 {
 			scheduled++
 		}

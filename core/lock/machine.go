@@ -35,7 +35,7 @@ type machine struct {
 	schedule schedule
 	held     int
 	waiting  int
-	accounts map[string]int        // holds and waits of each account
+	accounts map[string]share      // of each account that has one
 	places   map[attemptID]*waiter // waiters with a key
 	absent   absentees             // of them all
 	over     *recent[attemptID, struct{}]
@@ -102,7 +102,7 @@ func newMachine(cfg Config, s Snapshot, now time.Time) *machine {
 		now:       now,
 		seq:       max(s.Head.Seq+1, Seq(max(now.Unix(), 0))<<20) - 1,
 		entries:   make(map[Name]*entry, len(s.Leases)),
-		accounts:  make(map[string]int),
+		accounts:  make(map[string]share),
 		places:    make(map[attemptID]*waiter),
 		over:      newRecent[attemptID, struct{}](rememberFor, rememberMost),
 		released:  newRecent[Token, release](rememberFor, rememberMost),
@@ -179,7 +179,7 @@ func (m *machine) setHeld(e *entry, h *held) {
 func (m *machine) replace(e *entry, h *held) {
 	if e.held != nil {
 		m.held--
-		m.discount(e.held.lease.Account)
+		m.add(e.held.lease.Account, share{holds: -1})
 	}
 	e.held = h
 	if h == nil {
@@ -187,14 +187,23 @@ func (m *machine) replace(e *entry, h *held) {
 		return
 	}
 	m.held++
-	m.accounts[h.lease.Account]++
+	m.add(h.lease.Account, share{holds: 1})
 	m.schedule.set(&e.due, h.deadline())
 }
 
-func (m *machine) discount(account string) {
-	if m.accounts[account]--; m.accounts[account] == 0 {
+// share is what an account has of the table.
+type share struct{ holds, waits int }
+
+// add changes what an account has.
+func (m *machine) add(account string, more share) {
+	now := m.accounts[account]
+	now.holds += more.holds
+	now.waits += more.waits
+	if now == (share{}) {
 		delete(m.accounts, account)
+		return
 	}
+	m.accounts[account] = now
 }
 
 // full reports whether the batch should be committed before more is decided.

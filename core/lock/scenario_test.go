@@ -161,6 +161,8 @@ func (s *stage) limit(o map[string]string) {
 	number("waiters", &s.cfg.MaxWaitersPerLock)
 	number("all", &s.cfg.MaxWaiters)
 	number("account", &s.cfg.MaxPerAccount)
+	number("accountwaiters", &s.cfg.MaxWaitersPerAccount)
+	s.cfg.Unlimited = o["unlimited"]
 	if o["level"] == "all" {
 		s.cfg.Level = All
 	}
@@ -373,7 +375,7 @@ func short(err error) string {
 	}
 	for name, known := range map[string]error{
 		"not held": ErrNotHeld, "token changed": ErrTokenChanged, "free": ErrFree, "superseded": ErrSuperseded,
-		"attempt over": ErrAttemptOver, "key mismatch": ErrKeyMismatch, "queue full": ErrQueueFull, "quota": ErrQuota,
+		"attempt over": ErrAttemptOver, "key mismatch": ErrKeyMismatch, "queue full": ErrQueueFull, "quota": ErrQuota, "waits enough": ErrWaitsEnough,
 		"draining": ErrDraining, "disk full": ErrFull, "gone": ErrGone, "too late": ErrTooLate,
 	} {
 		if errors.Is(err, known) {

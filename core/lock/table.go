@@ -14,7 +14,11 @@ type Config struct {
 	MaxWaiters        int // in all; default 50,000
 	MaxWaitersPerLock int // default 10,000
 	MaxPerAccount     int // locks an account may hold and wait for; default 0: no limit
-	Level             Level
+	// MaxWaitersPerAccount is how many requests of an account may wait, those who keep a
+	// place without being there included; default 0: no limit.
+	MaxWaitersPerAccount int
+	Unlimited            string // the account that has no limits of its own; empty: none
+	Level                Level
 	// Full, if not nil, reports whether the store has to save its last space for the
 	// ends of leases. Acquires are then refused before they reach the store. It must be
 	// true when a commit was refused with [ErrFull] until it is worth to try again; nil
