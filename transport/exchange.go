@@ -27,6 +27,7 @@ type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	started time.Time
+	on      side
 	id      string
 	route   *route
 	name    lock.Name // of the lock routes
@@ -35,6 +36,8 @@ type exchange struct {
 	status  int      // of the answer; 0: nothing is written yet
 	code    api.Code // what it is counted under
 	aborted bool     // the connection is to be cut: there is no answer
+
+	underWay *tally // counts it while it lasts; nil: nobody does
 
 	buf []byte // for the body of the request, then of the answer
 }
@@ -95,6 +98,7 @@ func (x *exchange) finish() {
 	if p := recover(); p != nil {
 		x.panicked(p)
 	}
+	x.api.limits.ended(x.underWay)
 	took := time.Since(x.started)
 	x.route.metrics.observe(x.code, took)
 	if x.api.log.Enabled(x.r.Context(), slog.LevelDebug) {

@@ -37,7 +37,7 @@ var counted = append([]api.Code{codeOK, api.Code(api.Failing)}, problem.Codes().
 // requestBounds reach from an answer out of memory to the longest wait.
 var requestBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 30, 60, 120, 300, 600}
 
-func newMetrics(cfg Config) *metrics {
+func newMetrics(cfg Config, limits *limits) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "octostore_http_requests_total",
@@ -55,7 +55,7 @@ func newMetrics(cfg Config) *metrics {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		m.requests, m.seconds, m.panics,
+		m.requests, m.seconds, m.panics, limited(limits), openConnections(limits),
 		newBuildInfo(cfg.Version),
 		newTableCollector(cfg),
 		collectors.NewGoCollector(),
@@ -63,6 +63,26 @@ func newMetrics(cfg Config) *metrics {
 	)
 	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	return m
+}
+
+// limited counts what is refused because of a limit, from now on.
+func limited(l *limits) prometheus.Collector {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "octostore_limited_total",
+		Help: "Requests that were answered rate_limited, by the limit they met.",
+	}, []string{"limit"})
+	for _, limit := range []string{limitRate, limitInFlight, limitAddress, limitConnections} {
+		c.WithLabelValues(limit)
+	}
+	l.refused = func(limit string) { c.WithLabelValues(limit).Inc() }
+	return c
+}
+
+func openConnections(l *limits) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "octostore_http_connections",
+		Help: "Connections to the main listener that are open.",
+	}, func() float64 { return float64(l.connections.open.Load()) })
 }
 
 func newBuildInfo(version string) prometheus.Collector {

@@ -8,22 +8,29 @@ import (
 
 // index says what this is, to whoever finds the port.
 func (x *exchange) index() error {
+	if x.on == adminSide {
+		return x.adminIndex()
+	}
+	base := "http://" + x.r.Host
+	if x.r.TLS != nil {
+		base = "https://" + x.r.Host
+	}
 	x.buf = append(x.buf[:0], "OctoStore "+x.api.version+`: named locks over HTTP, with leases that expire and fencing tokens.
 
 Take a lock for a minute, waiting up to half a minute for it:
 
-    curl -f -X POST 'http://`+x.r.Host+`/v1/locks/deploy/prod/acquire?ttl=60s&wait=30s'
+    curl -f -X POST '`+base+`/v1/locks/deploy/prod/acquire?ttl=60s&wait=30s'
 
 A 200 means that the lock is yours until the lease ends. Keep the lease_id of the
 answer; pass its fencing_token to whatever the lock protects. Then
 
-    curl -f -X POST -H 'Octostore-Lease: LEASE_ID' 'http://`+x.r.Host+`/v1/locks/deploy/prod/renew'
-    curl -f -X POST -H 'Octostore-Lease: LEASE_ID' 'http://`+x.r.Host+`/v1/locks/deploy/prod/release'
+    curl -f -X POST -H 'Octostore-Lease: LEASE_ID' '`+base+`/v1/locks/deploy/prod/renew'
+    curl -f -X POST -H 'Octostore-Lease: LEASE_ID' '`+base+`/v1/locks/deploy/prod/release'
 
 Who holds it, who waits, and what else is held:
 
-    curl 'http://`+x.r.Host+`/v1/locks/deploy/prod'
-    curl 'http://`+x.r.Host+`/v1/locks?prefix=deploy/'
+    curl '`+base+`/v1/locks/deploy/prod'
+    curl '`+base+`/v1/locks?prefix=deploy/'
 
 Everything else there is:
 
@@ -31,10 +38,32 @@ Everything else there is:
     /v1/events      what happens to locks, as it happens
     /openapi.yaml   the whole API
     /v1/policies    which policies are asked before a lock is given
-    /metrics        numbers for Prometheus
     /healthz        200 unless the server has failed and has to be started again
-    /readyz         200 while it grants locks: it is neither stopping nor out of disk space
 `...)
+	x.watched(x.api.metricsOn != AdminOnly, x.api.readyOn != AdminOnly)
+	x.reply(http.StatusOK, typeText)
+	return nil
+}
+
+// watched adds the lines about what others watch the server by.
+func (x *exchange) watched(metrics, ready bool) {
+	if metrics {
+		x.buf = append(x.buf, "    /metrics        numbers for Prometheus\n"...)
+	}
+	if ready {
+		x.buf = append(x.buf, "    /readyz         200 while it grants locks: it is neither stopping nor out of disk space\n"...)
+	}
+}
+
+// adminIndex is index for the listener for administration.
+func (x *exchange) adminIndex() error {
+	x.buf = append(x.buf[:0], "OctoStore "+x.api.version+`: administration. Locks are on the other listener.
+
+    /v1/policies    which policies are asked before a lock is given
+    `+profilesPath+`   what the process is doing
+    /healthz        200 unless the server has failed and has to be started again
+`...)
+	x.watched(x.api.metricsOn != MainOnly, x.api.readyOn != MainOnly)
 	x.reply(http.StatusOK, typeText)
 	return nil
 }

@@ -52,11 +52,14 @@ const noRouteID = "none"
 
 // newRouter fills a router from the table. Nothing is redirected: a client that
 // follows would send its POST twice, and curl drops credentials on the way.
-func (a *API) newRouter() *httprouter.Router {
+func (a *API) newRouter(on side) *httprouter.Router {
 	router := &httprouter.Router{NotFound: http.HandlerFunc(a.noRoute)}
 	lockMethods := map[string]bool{}
 	for i := range a.routes {
 		rt := &a.routes[i]
+		if !a.serves(rt, on) {
+			continue
+		}
 		for _, method := range rt.methods() {
 			if strings.HasPrefix(rt.pattern, lockPrefix) {
 				lockMethods[method] = true
@@ -140,13 +143,13 @@ func (a *API) lockRoutes(path string) []*route {
 // or nothing at all.
 func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 	x := w.(*exchange)
-	if path, ok := strings.CutPrefix(r.URL.Path, lockPrefix); ok {
+	if path, ok := strings.CutPrefix(r.URL.Path, lockPrefix); ok && x.on == mainSide {
 		x.fail(notAllowed(r.Method, a.lockRoutes(path)))
 		return
 	}
 	var there []*route
 	for i := range a.routes {
-		if a.routes[i].pattern == r.URL.Path {
+		if a.routes[i].pattern == r.URL.Path && a.serves(&a.routes[i], x.on) {
 			there = append(there, &a.routes[i])
 		}
 	}

@@ -42,6 +42,10 @@ type Config struct {
 	Sizes func() (db, wal int64)
 	// Policies are shown and loaded again on request; nil: there are none.
 	Policies Policies
+	// Where /metrics and /readyz are answered. With one listener this has to be Both or
+	// MainOnly.
+	MetricsOn, ReadyOn Listeners
+	Limits             Limits
 }
 
 // API answers HTTP requests. It is safe for use by many goroutines and starts none
@@ -55,10 +59,13 @@ type API struct {
 	routes   []route
 	none     *route // stands for requests that no route answers
 	byVerb   map[string][]*route
-	router   *httprouter.Router
+	routers  [numSides]*httprouter.Router
 	origins  http.CrossOriginProtection
 	metrics  *metrics
 	ids      requestIDs
+	limits   *limits
+
+	metricsOn, readyOn Listeners
 
 	followers atomic.Int64 // streams that go on with what happens
 }
@@ -80,14 +87,20 @@ func New(cfg Config) *API {
 		version:  cfg.Version,
 		routes:   routeTable(),
 		ids:      newRequestIDs(),
+		limits:   newLimits(cfg.Limits),
+
+		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
 	}
 	a.byVerb = byVerb(a.routes)
-	a.metrics = newMetrics(cfg)
+	a.metrics = newMetrics(cfg, a.limits)
 	for i := range a.routes {
 		a.routes[i].metrics = a.metrics.of(a.routes[i].id)
 	}
 	a.none = &route{id: noRouteID, metrics: a.metrics.of(noRouteID)}
-	a.router = a.newRouter()
+	for on := range numSides {
+		a.routers[on] = a.newRouter(on)
+	}
+	a.addProfiles(a.routers[adminSide])
 	return a
 }
 
@@ -100,6 +113,7 @@ const (
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
 	maxBody       = 16 << 10
+	maxStreams    = 100 // of one connection, over HTTP/2
 )
 
 // Server returns a server for the API with the limits it needs. It has no address
@@ -110,19 +124,26 @@ func (a *API) Server() *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 
 		DisableGeneralOptionsHandler: true,
+
+		ConnContext: a.limits.connections.opened,
+		ConnState:   a.limits.connections.changed,
 	}
 }
 
-// ServeHTTP answers one request.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request of the main listener.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, mainSide) }
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request, on side) {
 	x := a.begin(w, r)
+	x.on = on
 	defer x.finish()
-	if err := x.door(); err != nil {
+	if err := x.admit(); err != nil {
 		x.fail(err)
 		return
 	}
-	a.router.ServeHTTP(x, r)
+	a.routers[on].ServeHTTP(x, r)
 }

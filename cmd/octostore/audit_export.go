@@ -26,6 +26,9 @@ func newClient() (*client.Client, error) {
 	target := os.Getenv("OCTOSTORE_URL")
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = target == "" || onThisMachine(target) // it would only cost time
+	if err := trustAlso(transport, os.Getenv("OCTOSTORE_CA_FILE")); err != nil {
+		return nil, err
+	}
 	return client.New(client.Config{URL: target, Token: os.Getenv("OCTOSTORE_TOKEN"), HTTP: &http.Client{Transport: transport}})
 }
 

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks"
@@ -22,9 +20,7 @@ type policies struct {
 	table *lock.Table // where it is recorded which of them rule
 	log   *slog.Logger
 
-	mu      sync.Mutex // one reload at a time, with its record
-	hangups chan os.Signal
-	ended   sync.WaitGroup
+	mu sync.Mutex // one reload at a time, with its record
 }
 
 // openPolicies loads the policies of a manifest. It fails if one of them cannot be
@@ -34,7 +30,7 @@ func openPolicies(ctx context.Context, manifest string, log *slog.Logger) (*poli
 	if err != nil {
 		return nil, fmt.Errorf("load policies: %w", err)
 	}
-	return &policies{Host: host, log: log, hangups: make(chan os.Signal, 1)}, nil
+	return &policies{Host: host, log: log}, nil
 }
 
 // policyCache returns where compiled modules are kept, for this user only, or nothing
@@ -52,17 +48,9 @@ func policyCache(log *slog.Logger) string {
 	return base
 }
 
-// begin records which policies rule, and loads them again at every SIGHUP from now on.
+// begin records which policies rule. They can be loaded again from then on.
 func (p *policies) begin(table *lock.Table) error {
 	p.table = table
-	signal.Notify(p.hangups, syscall.SIGHUP)
-	p.ended.Go(func() {
-		for range p.hangups {
-			if _, err := p.reload(context.Background()); err != nil {
-				p.log.Error("the policies are as they were", "err", err)
-			}
-		}
-	})
 	return p.record(p.Describe())
 }
 
@@ -82,13 +70,6 @@ func (p *policies) record(changes string) error {
 	defer cancel()
 	_, err := p.table.Append(ctx, lock.Event{Kind: lock.PoliciesLoaded, Cause: changes})
 	return err
-}
-
-// end stops to listen for signals. Requests may go on.
-func (p *policies) end() {
-	signal.Stop(p.hangups)
-	close(p.hangups)
-	p.ended.Wait()
 }
 
 // administered shows policies to the API.

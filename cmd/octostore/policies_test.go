@@ -32,7 +32,7 @@ func withPolicies(t *testing.T, dir, manifest string) config.Config {
 		t.Fatal(err)
 	}
 	cfg := testConfig(t)
-	cfg.Policies = config.Policies(path)
+	cfg.Policies = config.File(path)
 	return cfg
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/core/store/sqlite"
 )
 
@@ -34,7 +35,7 @@ func serveCommand() *cobra.Command {
 			log.Warn("not a setting", "variable", u.Name, "source", u.Source)
 		}
 		tuneProcess()
-		loaded.MaxWaiters = waitersAllowed(log, loaded.MaxWaiters)
+		fitFiles(log, &loaded.Config)
 		floor := heapFloor()
 		defer runtime.KeepAlive(floor)
 		if err := serve(cmd.Context(), loaded.Config, log, openSQLite); err != nil {
@@ -69,17 +70,31 @@ func tuneProcess() {
 // wait: those of holders, who have to renew and release, and our own.
 const mostSpare = 1000
 
-// waitersAllowed returns how many may wait: as many as was asked for, or as the limit
-// of open files leaves room for. Without that, waiters would take the last connection
-// and no holder could release.
-func waitersAllowed(log *slog.Logger, asked int) int {
-	limit := raiseFileLimit(uint64(asked) + mostSpare)
-	most := mostWaiters(limit)
-	if asked <= most {
-		return asked
+// fitFiles raises the limit of open files to what the settings ask for, or the settings
+// down to what it is. Waiters are fewer than connections: else they would take the last
+// one and no holder could release.
+func fitFiles(log *slog.Logger, cfg *config.Config) {
+	limit := raiseFileLimit(uint64(max(cfg.MaxWaiters+mostSpare, cfg.MaxConnections+ownFiles)))
+	if most := mostWaiters(limit); cfg.MaxWaiters > most {
+		log.Warn("fewer requests may wait than OCTOSTORE_MAX_WAITERS says, because the process may have too few files open", "max_waiters", cfg.MaxWaiters, "may_wait", most, "open_files", limit)
+		cfg.MaxWaiters = most
 	}
-	log.Warn("fewer requests may wait than OCTOSTORE_MAX_WAITERS says, because the process may have too few files open", "max_waiters", asked, "may_wait", most, "open_files", limit)
-	return most
+	most := mostConnections(limit)
+	if cfg.MaxConnections > most {
+		log.Warn("fewer connections may be open than OCTOSTORE_MAX_CONNECTIONS says, because the process may have too few files open", "max_connections", cfg.MaxConnections, "may_be_open", most, "open_files", limit)
+	}
+	if cfg.MaxConnections == 0 || cfg.MaxConnections > most {
+		cfg.MaxConnections = most
+	}
+}
+
+// ownFiles is how many files the server itself has open, and a few more for those who
+// are told that there are too many connections.
+const ownFiles = 64
+
+// mostConnections returns how many of the files that may be open connections may take.
+func mostConnections(files uint64) int {
+	return int(min(files-min(files/16+ownFiles, files/2), math.MaxInt32))
 }
 
 // mostWaiters returns how many of the files that may be open waiters may take.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport"
@@ -61,28 +62,35 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, open openSt
 // server is a running OctoStore: its parts, opened from the inside out and closed
 // from the outside in.
 type server struct {
-	listener net.Listener
-	store    storage
-	journal  *journal.Journal
-	table    *lock.Table
-	policies *policies // nil: there are none
-	keeper   *journal.Keeper
-	http     *http.Server
-	served   chan error // what ended the accepting of connections
+	log         *slog.Logger
+	certificate *certificate // nil: no TLS
+	listener    net.Listener
+	admin       net.Listener // nil: there is none
+	store       storage
+	journal     *journal.Journal
+	table       *lock.Table
+	policies    *policies // nil: there are none
+	keeper      *journal.Keeper
+	http        []*http.Server
+	served      chan error // what ended the accepting of connections
+	hangups     *hangups
 }
 
 // startServer opens all parts and begins to accept connections. The caller stops the
 // server.
 func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage) (_ *server, err error) {
-	s := &server{served: make(chan error, 1)}
+	s := &server{log: log, served: make(chan error, 2)} // one for each listener
 	defer func() {
 		if err != nil {
 			_ = s.close() // what went wrong first is what counts
 		}
 	}()
 	// First of all, since it changes nothing on the disk if the port is taken.
-	if s.listener, err = listen(string(cfg.Addr)); err != nil {
+	if err := s.listen(cfg); err != nil {
 		return nil, err
+	}
+	if s.certificate, err = openCertificate(string(cfg.TLSCert), string(cfg.TLSKey)); err != nil {
+		return nil, err // it names the setting
 	}
 	if cfg.Policies != "" {
 		if s.policies, err = openPolicies(ctx, string(cfg.Policies), log); err != nil {
@@ -109,18 +117,30 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		}
 	}
 	s.keeper = newKeeper(s, cfg, log)
-	s.http = newHTTPServer(s, cfg, log)
-	go func() { s.served <- s.http.Serve(s.listener) }()
-	log.Info("listening", "addr", s.listener.Addr().String(), "db", string(cfg.DB), "version", ownVersion())
+	s.serveHTTP(newAPI(s, cfg, log))
+	s.hangups = onHangup(s.reload)
+	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", ownVersion())
+	if s.admin != nil {
+		log.Info("listening for administration", "addr", s.admin.Addr().String())
+	}
 	return s, nil
 }
 
-// listen binds the address and makes sure that it is what it seems: a hosts file may
-// say anything about localhost.
-func listen(addr string) (net.Listener, error) {
+// listen binds the addresses.
+func (s *server) listen(cfg config.Config) (err error) {
+	if s.listener, err = listen("OCTOSTORE_ADDR", string(cfg.Addr)); err != nil || cfg.AdminAddr == "" {
+		return err
+	}
+	s.admin, err = listen("OCTOSTORE_ADMIN_ADDR", string(cfg.AdminAddr))
+	return err
+}
+
+// listen binds the address of a setting and makes sure that it is what it seems: a
+// hosts file may say anything about localhost.
+func listen(setting, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on %s: the port is taken, perhaps by another octostore; OCTOSTORE_ADDR names another", addr)
+		return nil, fmt.Errorf("listen on %s: the port is taken, perhaps by another octostore; %s names another", addr, setting)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
@@ -135,11 +155,14 @@ func listen(addr string) (net.Listener, error) {
 func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 	s.journal = journal.New(s.store)
 	table, err := lock.Open(ctx, s.journal, lock.Config{
-		MaxWaiters:        cfg.MaxWaiters,
-		MaxWaitersPerLock: cfg.MaxWaitersPerLock,
-		Level:             auditLevels[cfg.AuditLevel],
-		Full:              s.store.Full,
-		Published:         s.journal.Publish,
+		MaxWaiters:           cfg.MaxWaiters,
+		MaxWaitersPerLock:    cfg.MaxWaitersPerLock,
+		MaxPerAccount:        cfg.AccountLocks,
+		MaxWaitersPerAccount: cfg.AccountWaiters,
+		Unlimited:            auth.LocalAccount,
+		Level:                auditLevels[cfg.AuditLevel],
+		Full:                 s.store.Full,
+		Published:            s.journal.Publish,
 	})
 	s.table = table
 	return err
@@ -166,7 +189,7 @@ func newKeeper(s *server, cfg config.Config, log *slog.Logger) *journal.Keeper {
 	})
 }
 
-func newHTTPServer(s *server, cfg config.Config, log *slog.Logger) *http.Server {
+func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 	rules := core.Config{
 		DefaultTTL: cfg.DefaultTTL,
 		MaxTTL:     cfg.MaxTTL,
@@ -181,11 +204,61 @@ func newHTTPServer(s *server, cfg config.Config, log *slog.Logger) *http.Server 
 		Logger:  log,
 		Version: ownVersion(),
 		Sizes:   s.store.Sizes,
+
+		MetricsOn: listenersOf[cfg.MetricsOn],
+		ReadyOn:   listenersOf[cfg.ReadyOn],
+		Limits: transport.Limits{
+			Rate:        cfg.AccountRate,
+			InFlight:    cfg.AccountInFlight,
+			AddressRate: cfg.AddressRate,
+			Connections: cfg.MaxConnections,
+		},
 	}
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}
 	}
-	return transport.New(shown).Server()
+	return transport.New(shown)
+}
+
+var listenersOf = map[config.Listeners]transport.Listeners{
+	"both":  transport.Both,
+	"main":  transport.MainOnly,
+	"admin": transport.AdminOnly,
+}
+
+// serveHTTP begins to accept connections.
+func (s *server) serveHTTP(api *transport.API) {
+	s.accept(api.Server(), s.listener)
+	if s.admin != nil {
+		s.accept(api.AdminServer(), s.admin)
+	}
+}
+
+func (s *server) accept(on *http.Server, l net.Listener) {
+	s.http = append(s.http, on)
+	if s.certificate == nil {
+		go func() { s.served <- on.Serve(l) }()
+		return
+	}
+	on.TLSConfig = s.certificate.config()
+	go func() { s.served <- on.ServeTLS(l, "", "") }()
+}
+
+// reload reads again what may change while the server runs. What cannot be used stays
+// as it was.
+func (s *server) reload() {
+	if s.certificate != nil {
+		if err := s.certificate.load(); err != nil {
+			s.log.Error("the certificate is as it was", "err", err)
+		} else {
+			s.log.Info("the certificate was read again", "expires", s.certificate.expires())
+		}
+	}
+	if s.policies != nil {
+		if _, err := s.policies.reload(context.Background()); err != nil {
+			s.log.Error("the policies are as they were", "err", err)
+		}
+	}
 }
 
 // record puts a notice about the server itself into the journal.
@@ -237,8 +310,10 @@ func (s *server) drain() {
 func (s *server) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
-	if s.http.Shutdown(ctx) != nil {
-		_ = s.http.Close()
+	for _, on := range s.http {
+		if on.Shutdown(ctx) != nil {
+			_ = on.Close()
+		}
 	}
 	_ = s.keeper.Close() // it always says nil
 	// Nobody is left to lock anything. If this is not recorded, the next start says
@@ -248,8 +323,13 @@ func (s *server) shutdown() {
 
 // close closes the parts that are open, the outermost first.
 func (s *server) close() error {
-	if s.listener != nil {
-		_ = s.listener.Close() // again, mostly
+	for _, l := range []net.Listener{s.listener, s.admin} {
+		if l != nil {
+			_ = l.Close() // again, mostly
+		}
+	}
+	if s.hangups != nil {
+		s.hangups.end()
 	}
 	var all []error
 	if s.keeper != nil {
@@ -259,7 +339,6 @@ func (s *server) close() error {
 		all = append(all, s.table.Close(), s.journal.Close())
 	}
 	if s.policies != nil {
-		s.policies.end()
 		all = append(all, s.policies.Close())
 	}
 	if s.store != nil {

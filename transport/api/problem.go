@@ -76,6 +76,7 @@ const (
 	CodeKeyMismatch      Code = "key_mismatch"       // 422: the key was used with other parameters
 	CodeQueueFull        Code = "queue_full"         // 429: too many are waiting
 	CodeQuota            Code = "quota"              // 429: the account holds and waits for too many locks
+	CodeRateLimited      Code = "rate_limited"       // 429: too many requests, or too many connections
 	CodeInternal         Code = "internal"           // 500: the server failed; its log knows how
 	CodePolicyError      Code = "policy_error"       // 503: a policy could not answer
 	CodeDraining         Code = "draining"           // 503: the server is stopping
@@ -90,7 +91,7 @@ func Codes() []Code {
 	return []Code{
 		CodeInvalid, CodeForbidden, CodePolicyDenied, CodeNotFound, CodeMethodNotAllowed,
 		CodeHeld, CodeNotHeld, CodeSuperseded, CodeAttemptOver, CodeCursorExpired, CodeTooLarge, CodeKeyMismatch,
-		CodeQueueFull, CodeQuota, CodeInternal, CodePolicyError, CodeDraining, CodeMoved,
+		CodeQueueFull, CodeQuota, CodeRateLimited, CodeInternal, CodePolicyError, CodeDraining, CodeMoved,
 		CodeTooLate, CodeOutcomeUnknown, CodeStorageFull,
 	}
 }

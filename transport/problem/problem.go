@@ -49,6 +49,14 @@ func (e *MethodError) Error() string {
 	return text
 }
 
+// LimitError means that a client asks for more at a time than it may.
+type LimitError struct {
+	Why        string        // for the client
+	RetryAfter time.Duration // when it may ask again
+}
+
+func (e *LimitError) Error() string { return e.Why }
+
 // Answer is what a client is told about an error.
 type Answer struct {
 	api.Problem
@@ -97,6 +105,9 @@ func (r *row) answer(told error, now time.Time) Answer {
 		a.ExpiredProblem = &api.ExpiredProblem{Oldest: journal.FormatCursor(e.Oldest)}
 	case *MethodError:
 		a.Allow = e.Allow
+	case *LimitError:
+		a.RetryAfter = (e.RetryAfter + time.Second - 1).Truncate(time.Second) // the header knows only whole ones
+		a.RetryAfterMS = max(1, e.RetryAfter.Milliseconds())
 	}
 	return a
 }

@@ -35,6 +35,7 @@ var every = map[string]error{
 	"lock.ErrKeyMismatch":    lock.ErrKeyMismatch,
 	"lock.ErrQueueFull":      lock.ErrQueueFull,
 	"lock.ErrQuota":          lock.ErrQuota,
+	"lock.ErrWaitsEnough":    lock.ErrWaitsEnough,
 	"lock.ErrDraining":       lock.ErrDraining,
 	"lock.ErrTooLate":        lock.ErrTooLate,
 	"lock.ErrOutcomeUnknown": lock.ErrOutcomeUnknown,
@@ -50,6 +51,7 @@ var every = map[string]error{
 	"problem.ErrTooLarge":    ErrTooLarge,
 	"problem.ErrCrossOrigin": ErrCrossOrigin,
 	"problem.ErrForeignHost": ErrForeignHost,
+	"problem.LimitError":     &LimitError{Why: "w", RetryAfter: time.Second},
 	"problem.MethodError":    &MethodError{Method: "PUT", Allow: "GET"},
 }
 

@@ -14,6 +14,7 @@ import (
 const (
 	longest     = 24 * time.Hour
 	mostWaiters = 1_000_000
+	mostAtATime = 1_000_000
 	longestKept = 36_500 * 24 * time.Hour
 	leastSize   = 1 << 20
 	mostSize    = 1 << 50
@@ -38,6 +39,12 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 		{"AuditMaxSize", leastSize <= c.AuditMaxSize && c.AuditMaxSize <= mostSize},
 		{"MaxWaiters", 1 <= c.MaxWaiters && c.MaxWaiters <= mostWaiters},
 		{"MaxWaitersPerLock", 1 <= c.MaxWaitersPerLock && c.MaxWaitersPerLock <= mostWaiters},
+		{"MaxConnections", 0 <= c.MaxConnections && c.MaxConnections <= mostAtATime},
+		{"AccountRate", 0 <= c.AccountRate && c.AccountRate <= mostAtATime},
+		{"AccountInFlight", 0 <= c.AccountInFlight && c.AccountInFlight <= mostAtATime},
+		{"AccountWaiters", 0 <= c.AccountWaiters && c.AccountWaiters <= mostAtATime},
+		{"AccountLocks", 0 <= c.AccountLocks && c.AccountLocks <= mostAtATime},
+		{"AddressRate", 0 <= c.AddressRate && c.AddressRate <= mostAtATime},
 	}
 	out := map[string]string{}
 	for _, r := range rules {
@@ -45,7 +52,27 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 			out[r.field] = "is out of range"
 		}
 	}
+	if len(wrong) == 0 {
+		unfit(c, out)
+	}
 	return out
+}
+
+// unfit adds what is wrong with each field that does not go with another.
+func unfit(c Config, out map[string]string) {
+	switch {
+	case c.TLSCert != "" && c.TLSKey == "":
+		out["TLSKey"] = "is missing, for there is OCTOSTORE_TLS_CERT"
+	case c.TLSKey != "" && c.TLSCert == "":
+		out["TLSCert"] = "is missing, for there is OCTOSTORE_TLS_KEY"
+	}
+	if c.AdminAddr == "" {
+		for field, on := range map[string]Listeners{"MetricsOn": c.MetricsOn, "ReadyOn": c.ReadyOn} {
+			if on == "admin" {
+				out[field] = "is a listener that there is not, without OCTOSTORE_ADMIN_ADDR"
+			}
+		}
+	}
 }
 
 func parseCount(s string) (any, error) {

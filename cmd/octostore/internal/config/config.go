@@ -22,16 +22,27 @@ import (
 // value looks like, doc what it means.
 type Config struct {
 	Addr              Address       `env:"OCTOSTORE_ADDR" envDefault:"127.0.0.1:3000" want:"a loopback address with a port, such as 127.0.0.1:3000 or localhost:3000" doc:"Where to listen. Loopback only: whoever reaches the server may take and break any lock. Port 0 picks a free one; the log says which."`
+	TLSCert           File          `env:"OCTOSTORE_TLS_CERT" envDefault:"none" want:"the path of a file, or none" doc:"The certificate to speak TLS with, and those between it and its root, in PEM; OCTOSTORE_TLS_KEY goes with it. SIGHUP reads both again."`
+	TLSKey            File          `env:"OCTOSTORE_TLS_KEY" envDefault:"none" want:"the path of a file, or none" doc:"The private key of OCTOSTORE_TLS_CERT, in PEM."`
+	AdminAddr         AdminAddress  `env:"OCTOSTORE_ADMIN_ADDR" envDefault:"none" want:"a loopback address with a port, such as 127.0.0.1:3001, or none" doc:"Where to listen a second time, for those who look after the server: policies, profiles (/debug/pprof/), health and metrics, no locks. None: nowhere."`
+	MetricsOn         Listeners     `env:"OCTOSTORE_METRICS_ON" envDefault:"both" want:"main, admin or both" doc:"Which listener answers /metrics, if there are two."`
+	ReadyOn           Listeners     `env:"OCTOSTORE_READYZ_ON" envDefault:"both" want:"main, admin or both" doc:"Which listener answers /readyz, if there are two."`
 	DB                Path          `env:"OCTOSTORE_DB" envDefault:"octostore.db" want:"the path of a file" doc:"The database file, made if it is not there. Beside it lie a log of 16 MiB and, if there is space, a reserve of 20 MiB, so that locks can be released on a full disk."`
 	DefaultTTL        time.Duration `env:"OCTOSTORE_DEFAULT_TTL" envDefault:"60s" want:"1s to OCTOSTORE_MAX_TTL" doc:"How long a lease runs when the request does not say."`
 	MaxTTL            time.Duration `env:"OCTOSTORE_MAX_TTL" envDefault:"1h" want:"1s to 24h" doc:"The longest ttl a request may ask for."`
 	MaxWait           time.Duration `env:"OCTOSTORE_MAX_WAIT" envDefault:"10m" want:"1s to 24h" doc:"The longest a request may wait in a queue; longer waits are cut to this."`
 	MaxWaiters        int           `env:"OCTOSTORE_MAX_WAITERS" envDefault:"50000" want:"a number from 1 to 1000000" doc:"How many requests may wait at a time. Fewer may where the process cannot have as many files open; the log says so."`
 	MaxWaitersPerLock int           `env:"OCTOSTORE_MAX_WAITERS_PER_LOCK" envDefault:"10000" want:"a number from 1 to 1000000" doc:"How many requests may wait for one lock."`
+	MaxConnections    int           `env:"OCTOSTORE_MAX_CONNECTIONS" envDefault:"0" want:"a number from 1 to 1000000, or 0 for as many as there can be files open" doc:"How many connections may be open at a time. On those above it only renewals and releases are answered."`
+	AccountRate       int           `env:"OCTOSTORE_ACCOUNT_RATE" envDefault:"1000" want:"a number from 1 to 1000000, or 0 for no limit" doc:"How many requests an account may send in a second; renewals and releases as many again. This and the next three are no limits where there are no tokens."`
+	AccountInFlight   int           `env:"OCTOSTORE_ACCOUNT_IN_FLIGHT" envDefault:"11000" want:"a number from 1 to 1000000, or 0 for no limit" doc:"How many requests of an account may be under way, those that wait included."`
+	AccountWaiters    int           `env:"OCTOSTORE_ACCOUNT_WAITERS" envDefault:"10000" want:"a number from 1 to 1000000, or 0 for no limit" doc:"How many requests of an account may wait."`
+	AccountLocks      int           `env:"OCTOSTORE_ACCOUNT_LOCKS" envDefault:"100000" want:"a number from 1 to 1000000, or 0 for no limit" doc:"How many locks an account may hold and wait for."`
+	AddressRate       int           `env:"OCTOSTORE_ADDRESS_RATE" envDefault:"20" want:"a number from 1 to 1000000, or 0 for no limit" doc:"How many requests of one address in a second are refused and told why; more are answered 429. Behind a proxy all come from one address."`
 	AuditLevel        AuditLevel    `env:"OCTOSTORE_AUDIT_LEVEL" envDefault:"decisions" want:"changes, decisions or all" doc:"What the journal keeps: changes to locks; with decisions also what was denied; with all also conflicts and waiters that left."`
 	AuditRetention    time.Duration `env:"OCTOSTORE_AUDIT_RETENTION" envDefault:"30d" want:"1s to 36500d" doc:"How long the journal is kept. What is younger than twice OCTOSTORE_MAX_TTL is kept in any case."`
 	AuditMaxSize      Size          `env:"OCTOSTORE_AUDIT_MAX_SIZE" envDefault:"4GiB" want:"1MiB to 1024TiB" doc:"How large the database may grow before the oldest of the journal is pruned."`
-	Policies          Policies      `env:"OCTOSTORE_POLICIES" envDefault:"none" want:"the path of a policies.json, or none" doc:"Which policies are asked before a lock is given. SIGHUP loads them again."`
+	Policies          File          `env:"OCTOSTORE_POLICIES" envDefault:"none" want:"the path of a policies.json, or none" doc:"Which policies are asked before a lock is given. SIGHUP loads them again."`
 	LogFormat         LogFormat     `env:"OCTOSTORE_LOG_FORMAT" envDefault:"auto" want:"auto, text or json" doc:"How log lines look; auto is text on a terminal and JSON elsewhere."`
 	LogLevel          LogLevel      `env:"OCTOSTORE_LOG_LEVEL" envDefault:"info" want:"debug, info, warn or error" doc:"The least important log lines to write."`
 }
@@ -68,15 +79,34 @@ func (p *Path) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Policies is the path of a manifest of policies; empty: there are none.
-type Policies string
+// File is the path of a file that need not be; empty: there is none.
+type File string
 
 // UnmarshalText takes the word none for no path.
-func (p *Policies) UnmarshalText(text []byte) error {
-	if *p = Policies(text); *p == "none" {
-		*p = ""
+func (f *File) UnmarshalText(text []byte) error {
+	if *f = File(text); *f == "none" {
+		*f = ""
 	}
 	return nil
+}
+
+// AdminAddress is a loopback address to listen on; empty: there is none.
+type AdminAddress string
+
+// UnmarshalText takes the word none for no address.
+func (a *AdminAddress) UnmarshalText(text []byte) error {
+	if *a = ""; string(text) == "none" {
+		return nil
+	}
+	return (*Address)(a).UnmarshalText(text)
+}
+
+// Listeners say which of the two listeners answer something.
+type Listeners string
+
+// UnmarshalText refuses unknown listeners.
+func (l *Listeners) UnmarshalText(text []byte) error {
+	return oneOf(l, text, "main", "admin", "both")
 }
 
 // AuditLevel says which events the journal keeps.

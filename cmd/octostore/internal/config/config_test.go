@@ -25,9 +25,10 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Addr: "127.0.0.1:3000", DB: "octostore.db",
+		Addr: "127.0.0.1:3000", MetricsOn: "both", ReadyOn: "both", DB: "octostore.db",
 		DefaultTTL: time.Minute, MaxTTL: time.Hour, MaxWait: 10 * time.Minute,
 		MaxWaiters: 50_000, MaxWaitersPerLock: 10_000,
+		AccountRate: 1000, AccountInFlight: 11_000, AccountWaiters: 10_000, AccountLocks: 100_000, AddressRate: 20,
 		AuditLevel: "decisions", AuditRetention: 30 * 24 * time.Hour, AuditMaxSize: 4 << 30,
 		LogFormat: "auto", LogLevel: "info",
 	}
@@ -58,6 +59,21 @@ func TestValues(t *testing.T) {
 		{"OCTOSTORE_ADDR", "localhost", "is not HOST:PORT"},
 		{"OCTOSTORE_ADDR", "localhost:http", `has the port "http"`},
 		{"OCTOSTORE_ADDR", "localhost:65536", `has the port "65536"`},
+		{"OCTOSTORE_ADMIN_ADDR", "none", ""},
+		{"OCTOSTORE_ADMIN_ADDR", "[::1]:0", ""},
+		{"OCTOSTORE_ADMIN_ADDR", "3001", "is not HOST:PORT"},
+		{"OCTOSTORE_ADMIN_ADDR", ":3001", "is not a loopback address"},
+		{"OCTOSTORE_METRICS_ON", "main", ""},
+		{"OCTOSTORE_METRICS_ON", "admin", "is a listener that there is not"},
+		{"OCTOSTORE_METRICS_ON", "none", "is not one of the known words"},
+		{"OCTOSTORE_READYZ_ON", "admin", "is a listener that there is not"},
+		{"OCTOSTORE_ACCOUNT_RATE", "0", ""},
+		{"OCTOSTORE_ACCOUNT_RATE", "-1", "is out of range"},
+		{"OCTOSTORE_ACCOUNT_IN_FLIGHT", "1000001", "is out of range"},
+		{"OCTOSTORE_ACCOUNT_WAITERS", "-1", "is out of range"},
+		{"OCTOSTORE_ACCOUNT_LOCKS", "all", "is not a whole number"},
+		{"OCTOSTORE_ADDRESS_RATE", "-1", "is out of range"},
+		{"OCTOSTORE_MAX_CONNECTIONS", "1000001", "is out of range"},
 		{"OCTOSTORE_DB", "a dir/o.db", ""},
 		{"OCTOSTORE_DB", ":memory:", "is not the path of a file"},
 		{"OCTOSTORE_DB", "file:o.db?mode=ro", "is not the path of a file"},
@@ -137,6 +153,20 @@ func TestADefaultThatNoLongerFitsIsAMistake(t *testing.T) {
   OCTOSTORE_DEFAULT_TTL="60s" (default) is out of range; want 1s to OCTOSTORE_MAX_TTL`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestACertificateNeedsItsKey(t *testing.T) {
+	for given, want := range map[string]string{
+		"OCTOSTORE_TLS_CERT": `OCTOSTORE_TLS_KEY="none" (default) is missing, for there is OCTOSTORE_TLS_CERT`,
+		"OCTOSTORE_TLS_KEY":  `OCTOSTORE_TLS_CERT="none" (default) is missing, for there is OCTOSTORE_TLS_KEY`,
+	} {
+		if _, err := load(t, given+"=x.pem"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s alone: got %v, want %s", given, err, want)
+		}
+	}
+	if _, err := load(t, "OCTOSTORE_TLS_CERT=x.pem", "OCTOSTORE_TLS_KEY=y.pem"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -21,7 +21,7 @@ const prefix = "OCTOSTORE_"
 
 // clientVariables are read by commands that talk to a server. They are no settings
 // of a server, but known.
-var clientVariables = []string{"OCTOSTORE_URL", "OCTOSTORE_TOKEN"}
+var clientVariables = []string{"OCTOSTORE_URL", "OCTOSTORE_TOKEN", "OCTOSTORE_CA_FILE"}
 
 // Settings returns the table of settings, in the order people read it.
 func Settings() []Setting {

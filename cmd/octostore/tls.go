@@ -1,0 +1,81 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// certificate is what a server shows to those who connect by TLS.
+type certificate struct {
+	certFile, keyFile string
+	current           atomic.Pointer[tls.Certificate]
+}
+
+// openCertificate reads the certificate and its key. Without files there is none.
+func openCertificate(certFile, keyFile string) (*certificate, error) {
+	if certFile == "" {
+		return nil, nil
+	}
+	c := &certificate{certFile: certFile, keyFile: keyFile}
+	return c, c.load()
+}
+
+// load reads the files again. If they cannot be used, nothing changes.
+func (c *certificate) load() error {
+	cert, err := os.ReadFile(c.certFile)
+	if err != nil {
+		return fmt.Errorf("OCTOSTORE_TLS_CERT: %w", err)
+	}
+	key, err := os.ReadFile(c.keyFile)
+	if err != nil {
+		return fmt.Errorf("OCTOSTORE_TLS_KEY: %w", err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return fmt.Errorf("OCTOSTORE_TLS_CERT and OCTOSTORE_TLS_KEY (%s, %s): %w", c.certFile, c.keyFile, err)
+	}
+	if now := time.Now(); now.After(pair.Leaf.NotAfter) {
+		return fmt.Errorf("OCTOSTORE_TLS_CERT (%s): the certificate expired on %s", c.certFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+	c.current.Store(&pair)
+	return nil
+}
+
+// expires returns the end of the certificate that is shown now.
+func (c *certificate) expires() time.Time { return c.current.Load().Leaf.NotAfter }
+
+// config returns the configuration of a server, which looks at the certificate anew for
+// every connection.
+func (c *certificate) config() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
+	}
+}
+
+// trustAlso makes a client trust the certificates in a file, in PEM, besides those the
+// system trusts. Without a file nothing changes.
+func trustAlso(transport *http.Transport, file string) error {
+	if file == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("OCTOSTORE_CA_FILE: %w", err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool() // the system has none
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return errors.New("OCTOSTORE_CA_FILE: " + file + " has no certificate in PEM")
+	}
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	return nil
+}

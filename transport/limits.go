@@ -1,0 +1,271 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/transport/problem"
+)
+
+// Limits bound what clients may ask of a server at a time; 0 is no limit. What is asked
+// too soon or too often is answered 429.
+//
+// None of them is about the account of a server without tokens, since everybody has it.
+// Renewals and releases count like any request, but are refused only at twice a limit:
+// whoever has a lock is to be able to keep it and to give it back.
+type Limits struct {
+	Rate     int // requests of one account in a second
+	InFlight int // requests of one account that are not answered yet
+	// AddressRate is how many requests from one address the door may refuse in a second
+	// and say why.
+	AddressRate int
+	Connections int // to the main listener; on those above it only renewals, releases and probes are answered
+}
+
+// The values of the label of the metric that counts what was refused.
+const (
+	limitRate        = "rate"
+	limitInFlight    = "in_flight"
+	limitAddress     = "address"
+	limitConnections = "connections"
+)
+
+// limits are the limits of an API and what is used of them.
+type limits struct {
+	Limits
+	began       time.Time
+	accounts    tallies[string]
+	addresses   tallies[netip.Addr]
+	connections connections
+	refused     func(limit string) // counts
+}
+
+func newLimits(cfg Limits) *limits {
+	l := &limits{Limits: cfg, began: time.Now()}
+	l.addresses.most = mostAddresses
+	l.connections.most = int64(cfg.Connections)
+	return l
+}
+
+// admit lets a request in, or says why not: there are too many connections, the door
+// keeps it out, or its account asks for too much.
+func (x *exchange) admit() error {
+	l := x.api.limits
+	spared, probe := isSpared(x.r.URL.Path), isProbe(x.r.URL.Path)
+	if l.connections.above(x.r.Context()) {
+		x.w.Header()["Connection"] = closing
+		if !spared && !probe {
+			return l.refuse(limitConnections, time.Second, "as many connections are open as this server may have; close some, or use them for more than one request")
+		}
+	}
+	if err := x.door(); err != nil {
+		return l.stranger(x.r.RemoteAddr, x.started, err)
+	}
+	account := principal(x.r).Account
+	if account == auth.LocalAccount || probe || l.Rate == 0 && l.InFlight == 0 {
+		return nil
+	}
+	return l.begin(x, account, spared)
+}
+
+// isSpared reports whether a path is that of a request by which a lock is kept or given
+// back.
+func isSpared(path string) bool {
+	return strings.HasSuffix(path, "/renew") || strings.HasSuffix(path, "/release")
+}
+
+// isProbe reports whether a path is asked by what would otherwise end the server.
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
+
+// begin counts a request of an account, until ended, or says why it may not be.
+func (l *limits) begin(x *exchange, account string, spared bool) error {
+	allowance := int64(1)
+	if spared {
+		allowance = 2
+	}
+	now := int64(x.started.Sub(l.began))
+	l.accounts.mu.Lock()
+	t := l.accounts.of(account, now)
+	wait := time.Duration(0)
+	full := l.InFlight > 0 && t.underWay >= int64(l.InFlight)*allowance
+	if !full && l.Rate > 0 {
+		wait = t.take(now, int64(time.Second)/int64(l.Rate), int64(time.Second)*allowance)
+	}
+	if !full && wait == 0 {
+		t.underWay++
+		x.underWay = t
+	}
+	l.accounts.mu.Unlock()
+	switch {
+	case full:
+		return l.refuse(limitInFlight, time.Second, "as many requests of this account are under way as it may have, "+strconv.Itoa(l.InFlight))
+	case wait > 0:
+		return l.refuse(limitRate, wait, "this account sends more requests than it may, "+strconv.Itoa(l.Rate)+" a second")
+	}
+	return nil
+}
+
+// ended is the end of a request that was counted.
+func (l *limits) ended(t *tally) {
+	if t == nil {
+		return
+	}
+	l.accounts.mu.Lock()
+	t.underWay--
+	l.accounts.mu.Unlock()
+}
+
+// stranger returns what a request that the door refused is answered: why, or, if there
+// are too many of them from that address, that.
+func (l *limits) stranger(remote string, at time.Time, why error) error {
+	from, err := netip.ParseAddrPort(remote)
+	if err != nil || l.AddressRate == 0 {
+		return why
+	}
+	now := int64(at.Sub(l.began))
+	l.addresses.mu.Lock()
+	wait := l.addresses.of(network(from.Addr()), now).take(now, int64(time.Second)/int64(l.AddressRate), int64(time.Second))
+	l.addresses.mu.Unlock()
+	if wait == 0 {
+		return why
+	}
+	return l.refuse(limitAddress, wait, "more requests from this address are refused than may be, "+strconv.Itoa(l.AddressRate)+" a second")
+}
+
+// network returns what stands for everybody with the same connection to the Internet: an
+// address, or, as there are plenty of version 6 for each, their first half.
+func network(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	if a.Is4() {
+		return a
+	}
+	p, err := a.Prefix(64)
+	if err != nil {
+		return a // not reached: an address of version 6 has 64 bits
+	}
+	return p.Addr()
+}
+
+func (l *limits) refuse(limit string, wait time.Duration, why string) error {
+	l.refused(limit)
+	return &problem.LimitError{Why: why, RetryAfter: wait}
+}
+
+// tally is what one account or address has used. Times are nanoseconds since the limits
+// began.
+type tally struct {
+	// back is when everything that was taken is put back.
+	back     int64
+	underWay int64 // requests
+}
+
+// take takes one of what is put back one at a time, every so often, unless that would
+// take longer than full to be all there again. It then returns how long to wait.
+func (t *tally) take(now, every, full int64) (wait time.Duration) {
+	back := max(t.back, now) + every
+	if wait := back - now - full; wait > 0 {
+		return time.Duration(wait)
+	}
+	t.back = back
+	return 0
+}
+
+// tallies are those of all who used something lately. Who has nothing under way and
+// everything back is forgotten, as that is how a newcomer begins.
+type tallies[K comparable] struct {
+	most int // how many there may be; the rest share one. 0: any number
+
+	mu    sync.Mutex
+	all   map[K]*tally
+	rest  tally
+	sweep int   // at this number it is time to forget
+	swept int64 // when that was done last
+}
+
+const (
+	leastSweep    = 1024
+	mostAddresses = 1 << 16
+	sweepPause    = int64(time.Second)
+)
+
+// of returns the tally of k. The caller holds mu.
+func (ts *tallies[K]) of(k K, now int64) *tally {
+	if t := ts.all[k]; t != nil {
+		return t
+	}
+	if len(ts.all) >= ts.sweep {
+		ts.forget(now)
+	}
+	if ts.most > 0 && len(ts.all) >= ts.most {
+		return &ts.rest
+	}
+	t := new(tally)
+	ts.all[k] = t
+	return t
+}
+
+func (ts *tallies[K]) forget(now int64) {
+	if ts.all == nil {
+		ts.all = map[K]*tally{}
+	} else if now < ts.swept+sweepPause {
+		return // it would be done for each of a flood of newcomers
+	}
+	ts.swept = now
+	for k, t := range ts.all {
+		if t.underWay == 0 && t.back <= now {
+			delete(ts.all, k)
+		}
+	}
+	ts.sweep = max(leastSweep, 2*len(ts.all))
+	if ts.most > 0 {
+		ts.sweep = min(ts.sweep, ts.most)
+	}
+}
+
+// connections counts those to a server, and marks those that are too many.
+type connections struct {
+	most int64 // 0: any number
+	open atomic.Int64
+}
+
+// aboveLimit is the key under which the context of a connection says that it is one too
+// many.
+type aboveLimit struct{}
+
+// opened is for ConnContext of [http.Server].
+func (c *connections) opened(ctx context.Context, conn net.Conn) context.Context {
+	n := c.open.Add(1)
+	if c.most == 0 || n <= c.most {
+		return ctx
+	}
+	if n > c.most+c.spare() {
+		_ = conn.Close() // there is nothing left to say why
+	}
+	return context.WithValue(ctx, aboveLimit{}, true)
+}
+
+// spare is how many connections more there may be, so that somebody can be told.
+func (c *connections) spare() int64 { return c.most/16 + 16 }
+
+// changed is for ConnState of [http.Server].
+func (c *connections) changed(_ net.Conn, state http.ConnState) {
+	if state == http.StateClosed || state == http.StateHijacked {
+		c.open.Add(-1)
+	}
+}
+
+func (c *connections) above(ctx context.Context) bool {
+	if c.most == 0 {
+		return false
+	}
+	above, _ := ctx.Value(aboveLimit{}).(bool)
+	return above
+}
