@@ -91,6 +91,9 @@ func parseScope(word string) (s scope, err error) {
 // String returns the scopes as [ParseScopes] reads them.
 func (s Scopes) String() string { return s.text }
 
+// Admin reports whether they allow everything, to make and revoke tokens too.
+func (s Scopes) Admin() bool { return s.admin }
+
 func (s *Scopes) allow(verb Verb, name lock.Name) bool {
 	if s.admin {
 		return true
