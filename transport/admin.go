@@ -47,7 +47,7 @@ func (a *API) serves(rt *route, on side) bool {
 }
 
 // AdminServer is [API.Server] for the listener for administration. It shows profiles
-// too, to whoever may administer policies; they may hold what clients sent.
+// too, but only to administrators: they may hold what clients sent.
 func (a *API) AdminServer() *http.Server {
 	s := a.Server()
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, adminSide) })
@@ -70,20 +70,24 @@ const (
 )
 
 func (a *API) addProfiles(router *httprouter.Router) {
-	rt := &route{id: "profile", method: http.MethodGet, pattern: profilesPath}
+	rt := &route{id: "profiles", method: http.MethodGet, pattern: profilesPath}
 	rt.metrics = a.metrics.of(rt.id)
 	router.Handle(rt.method, profilesPath+"*path", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
 		x := w.(*exchange)
 		x.route = rt
-		if err := x.profile(); err != nil {
-			x.fail(err)
+		err := x.authenticate()
+		if err == nil {
+			err = x.profile()
+		}
+		if err != nil {
+			x.fail(x.refusedOrLimited(err))
 		}
 	})
 }
 
 // profile shows what the process is doing.
 func (x *exchange) profile() error {
-	if !principal(x.r).May(auth.Policies, "") {
+	if !x.who.MayAll(auth.Admin) {
 		return core.ErrForbidden
 	}
 	show := profiles[strings.TrimPrefix(x.r.URL.Path, profilesPath)]

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -24,9 +25,10 @@ import (
 type Limits struct {
 	Rate     int // requests of one account in a second
 	InFlight int // requests of one account that are not answered yet
-	// AddressRate is how many requests from one address the door may refuse in a second
-	// and say why.
+	// AddressRate is how many requests without a good token may come from one address in a
+	// second, and how many of those that the door refuses.
 	AddressRate int
+	NewTokens   int // tokens made in an hour, whoever makes them
 	Connections int // to the main listener; on those above it only renewals, releases and probes are answered
 }
 
@@ -36,6 +38,7 @@ const (
 	limitInFlight    = "in_flight"
 	limitAddress     = "address"
 	limitConnections = "connections"
+	limitTokens      = "tokens"
 )
 
 // limits are the limits of an API and what is used of them.
@@ -45,7 +48,11 @@ type limits struct {
 	accounts    tallies[string]
 	addresses   tallies[netip.Addr]
 	connections connections
-	refused     func(limit string) // counts
+	tokens      struct {
+		mu sync.Mutex
+		tally
+	}
+	refused func(limit string) // counts
 }
 
 func newLimits(cfg Limits) *limits {
@@ -55,25 +62,45 @@ func newLimits(cfg Limits) *limits {
 	return l
 }
 
-// admit lets a request in, or says why not: there are too many connections, the door
-// keeps it out, or its account asks for too much.
-func (x *exchange) admit() error {
-	l := x.api.limits
-	spared, probe := isSpared(x.r.URL.Path), isProbe(x.r.URL.Path)
+// enter lets a request as far as the router, or says why not: there are too many
+// connections, the door keeps it out, or its address sends too much that has no token.
+func (x *exchange) enter() error {
+	l, path := x.api.limits, x.r.URL.Path
 	if l.connections.above(x.r.Context()) {
 		x.w.Header()["Connection"] = closing
-		if !spared && !probe {
+		if !isSpared(path) && !isProbe(path) {
 			return l.refuse(limitConnections, time.Second, "as many connections are open as this server may have; close some, or use them for more than one request")
 		}
 	}
 	if err := x.door(); err != nil {
-		return l.stranger(x.r.RemoteAddr, x.started, err)
+		return cmp.Or(l.stranger(x.r.RemoteAddr, x.started), err)
 	}
-	account := principal(x.r).Account
-	if account == auth.LocalAccount || probe || l.Rate == 0 && l.InFlight == 0 {
+	if x.api.closed() && x.anonymous() && !isProbe(path) {
+		return l.stranger(x.r.RemoteAddr, x.started)
+	}
+	return nil
+}
+
+// anonymous reports whether the request does not even try to say who sent it.
+func (x *exchange) anonymous() bool { return len(x.r.Header["Authorization"]) == 0 }
+
+// refusedOrLimited returns what a request is answered that err keeps from going on. One
+// whose token is no good counts for its address.
+func (x *exchange) refusedOrLimited(err error) error {
+	if !isUnauthenticated(err) || x.anonymous() {
+		return err
+	}
+	return cmp.Or(x.api.limits.stranger(x.r.RemoteAddr, x.started), err)
+}
+
+// count counts a request for its account until it has been answered, or says why it may
+// not go on.
+func (x *exchange) count() error {
+	l, account := x.api.limits, x.who.Account
+	if account == "" || account == auth.LocalAccount || l.Rate == 0 && l.InFlight == 0 || isProbe(x.r.URL.Path) {
 		return nil
 	}
-	return l.begin(x, account, spared)
+	return l.begin(x, account, isSpared(x.r.URL.Path))
 }
 
 // isSpared reports whether a path is that of a request by which a lock is kept or given
@@ -123,21 +150,36 @@ func (l *limits) ended(t *tally) {
 	l.accounts.mu.Unlock()
 }
 
-// stranger returns what a request that the door refused is answered: why, or, if there
-// are too many of them from that address, that.
-func (l *limits) stranger(remote string, at time.Time, why error) error {
+// stranger counts a request of nobody known for its address, and returns an error if
+// there are too many of them.
+func (l *limits) stranger(remote string, at time.Time) error {
 	from, err := netip.ParseAddrPort(remote)
 	if err != nil || l.AddressRate == 0 {
-		return why
+		return nil // not a connection
 	}
 	now := int64(at.Sub(l.began))
 	l.addresses.mu.Lock()
 	wait := l.addresses.of(network(from.Addr()), now).take(now, int64(time.Second)/int64(l.AddressRate), int64(time.Second))
 	l.addresses.mu.Unlock()
 	if wait == 0 {
-		return why
+		return nil
 	}
-	return l.refuse(limitAddress, wait, "more requests from this address are refused than may be, "+strconv.Itoa(l.AddressRate)+" a second")
+	return l.refuse(limitAddress, wait, "more requests without a good token come from this address than may, "+strconv.Itoa(l.AddressRate)+" a second")
+}
+
+// newToken counts a token that is about to be made, or says that it may not be.
+func (l *limits) newToken(at time.Time) error {
+	if l.NewTokens == 0 {
+		return nil
+	}
+	now := int64(at.Sub(l.began))
+	l.tokens.mu.Lock()
+	wait := l.tokens.take(now, int64(time.Hour)/int64(l.NewTokens), int64(time.Hour))
+	l.tokens.mu.Unlock()
+	if wait == 0 {
+		return nil
+	}
+	return l.refuse(limitTokens, wait, "as many tokens were made as may be, "+strconv.Itoa(l.NewTokens)+" an hour")
 }
 
 // network returns what stands for everybody with the same connection to the Internet: an

@@ -211,6 +211,7 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 			Rate:        cfg.AccountRate,
 			InFlight:    cfg.AccountInFlight,
 			AddressRate: cfg.AddressRate,
+			NewTokens:   cfg.NewTokens,
 			Connections: cfg.MaxConnections,
 		},
 	}

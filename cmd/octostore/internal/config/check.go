@@ -44,6 +44,7 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 		{"AccountInFlight", 0 <= c.AccountInFlight && c.AccountInFlight <= mostAtATime},
 		{"AccountWaiters", 0 <= c.AccountWaiters && c.AccountWaiters <= mostAtATime},
 		{"AccountLocks", 0 <= c.AccountLocks && c.AccountLocks <= mostAtATime},
+		{"NewTokens", 0 <= c.NewTokens && c.NewTokens <= mostAtATime},
 		{"AddressRate", 0 <= c.AddressRate && c.AddressRate <= mostAtATime},
 	}
 	out := map[string]string{}

@@ -28,7 +28,7 @@ func TestDefaults(t *testing.T) {
 		Addr: "127.0.0.1:3000", MetricsOn: "both", ReadyOn: "both", DB: "octostore.db",
 		DefaultTTL: time.Minute, MaxTTL: time.Hour, MaxWait: 10 * time.Minute,
 		MaxWaiters: 50_000, MaxWaitersPerLock: 10_000,
-		AccountRate: 1000, AccountInFlight: 11_000, AccountWaiters: 10_000, AccountLocks: 100_000, AddressRate: 20,
+		AccountRate: 1000, AccountInFlight: 11_000, AccountWaiters: 10_000, AccountLocks: 100_000, AddressRate: 20, NewTokens: 100,
 		AuditLevel: "decisions", AuditRetention: 30 * 24 * time.Hour, AuditMaxSize: 4 << 30,
 		LogFormat: "auto", LogLevel: "info",
 	}
@@ -73,6 +73,7 @@ func TestValues(t *testing.T) {
 		{"OCTOSTORE_ACCOUNT_WAITERS", "-1", "is out of range"},
 		{"OCTOSTORE_ACCOUNT_LOCKS", "all", "is not a whole number"},
 		{"OCTOSTORE_ADDRESS_RATE", "-1", "is out of range"},
+		{"OCTOSTORE_NEW_TOKENS_PER_HOUR", "-1", "is out of range"},
 		{"OCTOSTORE_MAX_CONNECTIONS", "1000001", "is out of range"},
 		{"OCTOSTORE_DB", "a dir/o.db", ""},
 		{"OCTOSTORE_DB", ":memory:", "is not the path of a file"},
