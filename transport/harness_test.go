@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -49,6 +50,9 @@ type setup struct {
 	log   slog.Handler
 	sizes func() (int64, int64)
 	file  string // of tokens
+
+	limits             Limits
+	metricsOn, readyOn Listeners
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -81,7 +85,8 @@ func newServer(t testing.TB, with setup) *server {
 		t.Fatalf("opening the tokens: %v", err)
 	}
 	t.Cleanup(func() { _ = tokens.Close() })
-	cfg := Config{Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes}
+	cfg := Config{Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes,
+		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn}
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)
 	}
@@ -93,7 +98,8 @@ type request struct {
 	line    string
 	header  http.Header
 	body    string
-	invalid bool // on purpose: openapi.yaml need not allow it
+	invalid bool   // on purpose: openapi.yaml need not allow it
+	remote  string // address and port; empty: one for documentation
 	ctx     context.Context
 }
 
@@ -112,6 +118,10 @@ func body(contentType, s string) option {
 
 func jsonBody(s string) option { return body("application/json", s) }
 func formBody(s string) option { return body("application/x-www-form-urlencoded", s) }
+
+func from(remote string) option { return func(r *request) { r.remote = remote } }
+
+func bearer(secret string) option { return header("Authorization", "Bearer "+secret) }
 
 func during(ctx context.Context) option { return func(r *request) { r.ctx = ctx } }
 
@@ -135,6 +145,7 @@ func (r request) http() *http.Request {
 	}
 	req := httptest.NewRequestWithContext(r.ctx, method, target, content)
 	req.Host = "localhost"
+	req.RemoteAddr = cmp.Or(r.remote, req.RemoteAddr)
 	req.Header = r.header.Clone()
 	if host := r.header.Get("Host"); host != "" {
 		req.Host = host

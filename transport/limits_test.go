@@ -1,0 +1,309 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/api"
+)
+
+// token makes a token of an account and returns the option that shows it.
+func (s *server) token(t *testing.T, account, scopes string) option {
+	t.Helper()
+	parsed, err := auth.ParseScopes(scopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, secret, err := s.tokens.Create(t.Context(), lock.Origin{}, auth.Wish{Account: account, Scopes: parsed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bearer(secret)
+}
+
+// limitedUntil fails the test unless the request was answered that it comes too soon,
+// with this hint.
+func (a answer) limitedUntil(wait time.Duration) {
+	a.t.Helper()
+	p := a.want(429, api.CodeRateLimited).problem()
+	seconds := fmt.Sprint(int((wait + time.Second - 1) / time.Second))
+	if p.RetryAfterMS != wait.Milliseconds() || a.header.Get("Retry-After") != seconds {
+		a.t.Errorf("told to wait %d ms, and %s s; want %s", p.RetryAfterMS, a.header.Get("Retry-After"), wait)
+	}
+}
+
+func TestAnAccountMaySendSoManyRequestsASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, setup{limits: Limits{Rate: 5}})
+		one, other := s.token(t, "one", "admin"), s.token(t, "other", "read:**")
+		lease := s.do(t, "POST /v1/locks/a/acquire", one).grant().LeaseID
+		for range 4 {
+			s.do(t, "GET /v1/locks/a", one).want(200)
+		}
+		s.do(t, "GET /v1/locks/a", one).limitedUntil(200 * time.Millisecond)
+		s.do(t, "GET /v1/locks/a", other).want(200)
+		s.do(t, "GET /healthz", one).want(200)
+
+		for range 5 { // who has a lock keeps it, and gives it back
+			s.do(t, "POST /v1/locks/a/renew", one, header("Octostore-Lease", lease)).want(200)
+		}
+		s.do(t, "POST /v1/locks/a/renew", one, header("Octostore-Lease", lease)).limitedUntil(200 * time.Millisecond)
+		s.do(t, "GET /v1/locks/a", one).limitedUntil(1200 * time.Millisecond)
+
+		time.Sleep(1200 * time.Millisecond)
+		s.do(t, "GET /v1/locks/a", one).want(200)
+		s.do(t, "GET /v1/locks/a", one).want(429)
+
+		time.Sleep(time.Hour) // nothing is saved up
+		for range 5 {
+			s.do(t, "GET /v1/locks/a", one).want(200)
+		}
+		s.do(t, "GET /v1/locks/a", one).want(429)
+		if got := s.scrape(t)[`octostore_limited_total{limit="rate"}`]; got != "5" {
+			t.Errorf("%s were counted, want 5", got)
+		}
+	})
+}
+
+func TestAnAccountMayHaveSoManyRequestsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, setup{limits: Limits{InFlight: 2}})
+		one, other := s.token(t, "one", "admin"), s.token(t, "other", "acquire:**")
+		lease := s.do(t, "POST /v1/locks/a/acquire?ttl=1h", one).grant().LeaseID
+		for range 2 {
+			go s.do(t, "POST /v1/locks/a/acquire?wait=10s", one)
+		}
+		synctest.Wait()
+		s.do(t, "POST /v1/locks/b/acquire", one).limitedUntil(time.Second)
+		s.do(t, "POST /v1/locks/b/acquire", other).want(200)
+		s.do(t, "POST /v1/locks/a/renew", one, header("Octostore-Lease", lease)).want(200)
+		time.Sleep(11 * time.Second) // both have been answered
+		s.do(t, "POST /v1/locks/c/acquire", one).want(200)
+		s.do(t, "GET /v1/locks/nothing/at/all?no=such", one, onPurpose).want(400)
+		s.do(t, "POST /v1/locks/c/acquire", one).want(409) // what was refused is not under way any more
+		s.do(t, "POST /v1/locks/c/acquire", one).want(409)
+	})
+}
+
+// Without tokens everybody has the same account.
+func TestTheAccountOfOpenModeHasNoLimits(t *testing.T) {
+	s := newServer(t, setup{limits: Limits{Rate: 1, InFlight: 1, AddressRate: 1}})
+	for range 10 {
+		s.do(t, "GET /v1/locks/a").want(200)
+	}
+}
+
+func TestRequestsOfNobodyAreLimitedByAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, setup{limits: Limits{AddressRate: 4}})
+		good := s.token(t, "one", "admin")
+		here, there := from("192.0.2.1:1"), from("192.0.2.2:1")
+		s.do(t, "GET /v1/locks", here).want(401)
+		s.do(t, "GET /v1/locks", here, bearer("octo_wrong")).want(401)
+		s.do(t, "GET /", here).want(200)
+		s.do(t, "GET /nothing", from("[::ffff:192.0.2.1]:2")).want(404) // the same address
+		s.do(t, "GET /v1/locks", here).limitedUntil(250 * time.Millisecond)
+		s.do(t, "GET /v1/locks", here, bearer("octo_wrong")).limitedUntil(250 * time.Millisecond)
+		s.do(t, "GET /openapi.yaml", here).want(429)
+
+		s.do(t, "GET /v1/locks", there).want(401)
+		s.do(t, "GET /v1/locks", here, good).want(200)
+		s.do(t, "GET /healthz", here).want(200)
+		s.do(t, "GET /readyz", here).want(200)
+		time.Sleep(250 * time.Millisecond)
+		s.do(t, "GET /v1/locks", here).want(401)
+		s.do(t, "GET /v1/locks", here).want(429)
+
+		// Of version 6 everybody has plenty of addresses, but one network.
+		for i := range 4 {
+			s.do(t, "GET /v1/locks", from(fmt.Sprintf("[2001:db8::%d]:1", i))).want(401)
+		}
+		s.do(t, "GET /v1/locks", from("[2001:db8::abcd:0:0:9]:1")).want(429)
+		s.do(t, "GET /v1/locks", from("[2001:db8:0:1::1]:1")).want(401)
+	})
+}
+
+// In open mode whoever may come in is not counted, whoever may not is.
+func TestWhatTheDoorRefusesIsLimitedByAddress(t *testing.T) {
+	s := newServer(t, setup{limits: Limits{AddressRate: 1}})
+	s.do(t, "GET /", header("Host", "example.com")).want(403)
+	s.do(t, "GET /", header("Host", "example.com")).want(429)
+	s.do(t, "GET /").want(200)
+	s.do(t, "GET /").want(200)
+}
+
+func TestSoManyTokensMayBeMadeInAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, setup{limits: Limits{NewTokens: 2}})
+		admin := s.token(t, "one", "admin") // not over HTTP
+		const create = "POST /v1/tokens?account=x&scopes=read:**"
+		made := decode[api.NewToken](s.do(t, create, admin).want(200))
+		s.do(t, "POST /v1/tokens?account=x&scopes=wrong", admin, onPurpose).want(400)
+		s.do(t, "POST /v1/tokens/"+made.ID+"/rotate", admin).want(200)
+		s.do(t, create, admin).limitedUntil(30 * time.Minute)
+		time.Sleep(30 * time.Minute)
+		s.do(t, create, admin).want(200)
+		s.do(t, create, admin).want(429)
+	})
+}
+
+// Whatever the pattern of requests, never more than a second's worth comes at once, and
+// in the long run not more than the rate.
+func TestTakeKeepsTheRate(t *testing.T) {
+	const rate = 10
+	every, full := int64(time.Second)/rate, int64(time.Second)
+	for _, step := range []time.Duration{0, time.Millisecond, 99 * time.Millisecond, 101 * time.Millisecond, time.Second} {
+		var x tally
+		taken, tries := 0, 1000
+		for i := range tries {
+			if x.take(int64(step)*int64(i), every, full) == 0 {
+				taken++
+			}
+		}
+		most := rate + int(int64(step)*int64(tries-1)/every)
+		if want := min(tries, most); taken != want {
+			t.Errorf("every %s: %d were taken, want %d", step, taken, want)
+		}
+	}
+}
+
+// Only those who used something lately take memory, and even of them not more than the
+// rest can bear.
+func TestWhoIsIdleIsForgotten(t *testing.T) {
+	l := newLimits(Limits{AddressRate: 1})
+	limited := 0
+	l.refused = func(string) { limited++ }
+	address := func(i int) string {
+		return fmt.Sprintf("[2001:db8:%x:%x::1]:443", i>>16, i&0xffff)
+	}
+	for i := range 10 * leastSweep {
+		if err := l.stranger(address(i), l.began.Add(time.Duration(i)*10*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(l.addresses.all); n > leastSweep {
+		t.Errorf("%d addresses are remembered", n)
+	}
+	at := l.began.Add(1000 * time.Hour)
+	for i := range 2 * mostAddresses {
+		_ = l.stranger(address(i), at)
+	}
+	if n := len(l.addresses.all); n > mostAddresses {
+		t.Errorf("%d addresses are remembered", n)
+	}
+	if limited < mostAddresses-leastSweep {
+		t.Errorf("%d were refused: those for whom there is no room share one tally", limited)
+	}
+	if err := l.stranger(address(3*mostAddresses), at.Add(time.Hour)); err != nil {
+		t.Errorf("an hour later: %v", err)
+	}
+	if n := len(l.addresses.all); n > 1 {
+		t.Errorf("an hour later %d addresses are remembered", n)
+	}
+}
+
+func TestNetworks(t *testing.T) {
+	for a, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "fe80::1%eth0": "fe80::", "::1": "::",
+	} {
+		if got := network(netip.MustParseAddr(a)).String(); got != want {
+			t.Errorf("%s is of %s, want %s", a, got, want)
+		}
+	}
+}
+
+// On a connection too many there is an answer, then it is closed. Holders get through.
+func TestThereMayBeSoManyConnections(t *testing.T) {
+	s := newServer(t, setup{limits: Limits{Connections: 2}})
+	addr := listening(t, s)
+	var first []*wire
+	var lease string
+	for range 2 {
+		w := dial(t, s, addr)
+		lease = w.receive(w.send(fmt.Sprintf("POST /v1/locks/a%d/acquire", len(first)), "")).grant().LeaseID
+		first = append(first, w)
+	}
+	for _, test := range []struct {
+		line   string
+		status int
+	}{
+		{"GET /v1/locks", 429},
+		{"POST /v1/locks/b/acquire", 429},
+		{"GET /healthz", 200},
+		{"GET /readyz", 200},
+		{"POST /v1/locks/a1/renew?lease_id=" + lease, 200},
+		{"POST /v1/locks/a1/release?lease_id=" + lease, 200},
+	} {
+		w := dial(t, s, addr)
+		w.receive(w.send(test.line, "")).want(test.status)
+		if !w.closed() {
+			t.Errorf("%s: the connection stays open", test.line)
+		}
+	}
+	first[0].receive(first[0].send("GET /v1/locks", "")).want(200)
+	_ = first[1].conn.Close()
+	for giveUp := time.Now().Add(soon); s.limits.connections.open.Load() > 1 && time.Now().Before(giveUp); {
+		time.Sleep(time.Millisecond)
+	}
+	w := dial(t, s, addr)
+	w.receive(w.send("GET /v1/locks", "")).want(200)
+	if got := s.scrape(t)["octostore_http_connections"]; got != "2" {
+		t.Errorf("%s connections are counted, want 2", got)
+	}
+	// Beyond those who can be told they are closed at once, and nobody else suffers.
+	for range s.limits.connections.spare() {
+		dial(t, s, addr)
+	}
+	for giveUp := time.Now().Add(soon); s.limits.connections.open.Load() < 2+s.limits.connections.spare() && time.Now().Before(giveUp); {
+		time.Sleep(time.Millisecond)
+	}
+	if !dial(t, s, addr).closed() {
+		t.Error("one more than can be told stays open")
+	}
+	w.receive(w.send("GET /v1/locks", "")).want(200)
+}
+
+// closed reports whether the server closes the connection soon.
+func (w *wire) closed() bool {
+	_ = w.conn.SetReadDeadline(time.Now().Add(soon))
+	_, err := w.r.ReadByte()
+	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// What counting a request costs, beside the cheapest request there is.
+func BenchmarkLimits(b *testing.B) {
+	for _, with := range []struct {
+		name   string
+		limits Limits
+	}{{"none", Limits{}}, {"all", Limits{Rate: 1 << 30, InFlight: 1000, AddressRate: 20, NewTokens: 1, Connections: 100}}} {
+		b.Run(with.name, func(b *testing.B) {
+			s := newServer(b, setup{limits: with.limits})
+			scopes, _ := auth.ParseScopes("admin")
+			_, secret, err := s.tokens.Create(b.Context(), lock.Origin{}, auth.Wish{Account: "a", Scopes: scopes})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				w := httptest.NewRecorder()
+				r := httptest.NewRequest(http.MethodGet, "/v1/locks/a", nil)
+				r.Header.Set("Authorization", "Bearer "+secret)
+				for pb.Next() {
+					w.Body.Reset()
+					s.ServeHTTP(w, r)
+				}
+				if w.Code != http.StatusOK {
+					b.Error(w.Body.String())
+				}
+			})
+		})
+	}
+}
