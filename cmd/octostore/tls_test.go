@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/transport/client"
+)
+
+// writeCertificate writes a certificate for localhost that signs itself, and its key.
+func writeCertificate(t *testing.T, dir, name string, until time.Time) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: until,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}, &x509.Certificate{Subject: pkix.Name{CommonName: name}}, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writePEM(t, certFile, "CERTIFICATE", cert)
+	writePEM(t, keyFile, "PRIVATE KEY", secret)
+	return certFile, keyFile
+}
+
+func writePEM(t *testing.T, path, kind string, der []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// startTLS starts a server with both listeners and a certificate in dir.
+func startTLS(t *testing.T, dir string, log io.Writer) *server {
+	t.Helper()
+	certFile, keyFile := writeCertificate(t, dir, "first", time.Now().Add(time.Hour))
+	cfg := testConfig(t)
+	cfg.TLSCert, cfg.TLSKey, cfg.AdminAddr = config.File(certFile), config.File(keyFile), "127.0.0.1:0"
+	s, err := startServer(t.Context(), cfg, slog.New(slog.NewTextHandler(log, nil)),
+		func(context.Context, string, *slog.Logger) (storage, error) { return &shelf{Store: memory.New()}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// trusting returns a client that trusts a certificate.
+func trusting(t *testing.T, file string) *http.Client {
+	t.Helper()
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if err := trustAlso(transport, file); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+func TestTLSOnBothListeners(t *testing.T) {
+	dir := t.TempDir()
+	s := startTLS(t, dir, io.Discard)
+	c := trusting(t, filepath.Join(dir, "cert.pem"))
+	for _, l := range []net.Listener{s.listener, s.admin} {
+		resp, err := c.Get("https://" + l.Addr().String() + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 || resp.Proto != "HTTP/2.0" {
+			t.Errorf("%s %s, want 200 over HTTP/2.0", resp.Status, resp.Proto)
+		}
+	}
+	page := text(t, c, "https://"+s.listener.Addr().String()+"/")
+	if !strings.Contains(page, "'https://127.0.0.1:") || strings.Contains(page, "'http://") {
+		t.Errorf("the front page shows another scheme:\n%s", page)
+	}
+	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	if conn, err := tls.Dial("tcp", s.listener.Addr().String(), old); err == nil {
+		conn.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
+	if _, err := http.Get("https://" + s.listener.Addr().String() + "/"); err == nil {
+		t.Error("a certificate nobody trusts is trusted")
+	}
+	if got := call("GET", s.listener.Addr().String(), "/healthz"); got.status != 400 || !strings.Contains(got.body, "HTTPS") {
+		t.Errorf("without TLS: %d %q", got.status, got.body)
+	}
+}
+
+func text(t *testing.T, c *http.Client, url string) string {
+	t.Helper()
+	resp, err := c.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// shown returns whose certificate a server shows to a new connection.
+func shownBy(t *testing.T, s *server) string {
+	t.Helper()
+	conn, err := tls.Dial("tcp", s.listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
+}
+
+func TestSIGHUPReadsTheCertificateAgain(t *testing.T) {
+	dir := t.TempDir()
+	var log syncedBuilder
+	s := startTLS(t, dir, &log)
+	hangUp := func() {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeCertificate(t, dir, "second", time.Now().Add(time.Hour))
+	hangUp()
+	waitUntil(t, "the new one is shown", func() bool { return shownBy(t, s) == "second" })
+
+	for n, spoil := range []func(){
+		func() { writeCertificate(t, dir, "expired", time.Now().Add(-time.Hour)) },
+		func() { writePEM(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", []byte("no certificate")) },
+		func() { os.Remove(filepath.Join(dir, "key.pem")) },
+	} {
+		spoil()
+		hangUp()
+		waitUntil(t, "it is refused", func() bool { return strings.Count(log.String(), "the certificate is as it was") == n+1 })
+		if got := shownBy(t, s); got != "second" {
+			t.Errorf("the certificate of %s is shown", got)
+		}
+	}
+	for _, want := range []string{"the certificate expired on", "OCTOSTORE_TLS_CERT and OCTOSTORE_TLS_KEY", "OCTOSTORE_TLS_KEY: open "} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, log.String())
+		}
+	}
+}
+
+// Over HTTP/2 many requests share a connection. One that is cancelled gives its place up
+// while the others wait on, and no lease is left with nobody.
+func TestOverHTTP2AWaiterWhoHangsUpFreesItsPlace(t *testing.T) {
+	dir := t.TempDir()
+	s := startTLS(t, dir, io.Discard)
+	c := trusting(t, filepath.Join(dir, "cert.pem"))
+	base := "https://" + s.listener.Addr().String() + "/v1/locks/a"
+	send := func(ctx context.Context, path string) answer {
+		r, err := http.NewRequestWithContext(ctx, "POST", base+path, nil)
+		if err != nil {
+			return answer{err: err}
+		}
+		resp, err := c.Do(r)
+		if err != nil {
+			return answer{err: err}
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return answer{resp.StatusCode, string(body), time.Now(), err}
+	}
+	waiting := func(n int) {
+		t.Helper()
+		waitUntil(t, "the queue is right", func() bool { return s.table.Stats().Waiters == n })
+	}
+	first := send(t.Context(), "/acquire?ttl=1h")
+	expect(t, first, 200, "lease_id")
+	leaves, leave := context.WithCancel(t.Context())
+	ended := make(chan answer, 2)
+	go func() { ended <- send(leaves, "/acquire?wait=1m") }()
+	waiting(1)
+	go func() { ended <- send(t.Context(), "/acquire?wait=1m&holder=patient") }()
+	waiting(2)
+	leave()
+	if got := <-ended; got.err == nil {
+		t.Errorf("who left was answered %d %s", got.status, got.body)
+	}
+	waiting(1)
+	expect(t, send(t.Context(), "/release?lease_id="+member(t, first.body, "lease_id")), 200, "")
+	expect(t, <-ended, 200, `"patient"`)
+	if n := s.table.Stats().Held; n != 1 {
+		t.Errorf("%d leases, want that of who waited", n)
+	}
+}
+
+func TestBothFilesHaveToBeGood(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile := writeCertificate(t, dir, "x", time.Now().Add(time.Hour))
+	other, _ := writeCertificate(t, t.TempDir(), "y", time.Now().Add(time.Hour))
+	for _, test := range []struct{ cert, key, want string }{
+		{filepath.Join(dir, "no.pem"), keyFile, "OCTOSTORE_TLS_CERT: open "},
+		{certFile, filepath.Join(dir, "no.pem"), "OCTOSTORE_TLS_KEY: open "},
+		{keyFile, certFile, "OCTOSTORE_TLS_CERT and OCTOSTORE_TLS_KEY"},
+		{other, keyFile, "does not match"},
+	} {
+		if _, err := openCertificate(test.cert, test.key); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("got %v, want %s", err, test.want)
+		}
+	}
+}
+
+// The commands that talk to a server trust what the system trusts, and OCTOSTORE_CA_FILE.
+func TestCommandsTrustACertificateTheyAreGiven(t *testing.T) {
+	dir := t.TempDir()
+	s := startTLS(t, dir, io.Discard)
+	t.Setenv("OCTOSTORE_URL", "https://"+s.listener.Addr().String())
+	t.Setenv("OCTOSTORE_TOKEN", "")
+	for _, test := range []struct{ file, want string }{
+		{"", "certificate"},
+		{filepath.Join(dir, "key.pem"), "has no certificate in PEM"},
+		{filepath.Join(dir, "no.pem"), "OCTOSTORE_CA_FILE: open "},
+		{filepath.Join(dir, "cert.pem"), ""},
+	} {
+		t.Setenv("OCTOSTORE_CA_FILE", test.file)
+		err := readSomeAudit(t.Context())
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("with %q: %v, want %q", test.file, err, test.want)
+		}
+	}
+}
+
+func readSomeAudit(ctx context.Context) error {
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	body, err := c.Audit(ctx, client.AuditQuery{Limit: 1})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	_, err = io.Copy(io.Discard, body)
+	return err
+}
