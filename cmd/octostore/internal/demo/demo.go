@@ -84,6 +84,7 @@ func (s *stage) start(ctx context.Context, addr string) error {
 	server, err := child.Start(ctx, s.cfg.Serve, []string{
 		"OCTOSTORE_ADDR=" + addr,
 		"OCTOSTORE_DB=" + s.database(),
+		"OCTOSTORE_TOKENS_FILE=none",
 		"OCTOSTORE_LOG_FORMAT=json",
 		"OCTOSTORE_LOG_LEVEL=info",
 	})
