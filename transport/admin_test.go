@@ -69,7 +69,7 @@ func TestWhoMaySeeProfiles(t *testing.T) {
 	if status, _ := s.admin(t, "GET /debug/pprof/heap", header("Host", "example.com")); status != 403 {
 		t.Errorf("by a foreign name: %d", status)
 	}
-	admin, reader := s.token(t, "root", "admin"), s.token(t, "reader", "read,audit:** policies")
+	admin, reader := s.as(t, "root", "admin"), s.as(t, "reader", "read,audit:** policies")
 	for _, test := range []struct {
 		who    []option
 		status int

@@ -11,24 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/octostore/octostore/core/auth"
-	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 )
-
-// token makes a token of an account and returns the option that shows it.
-func (s *server) token(t *testing.T, account, scopes string) option {
-	t.Helper()
-	parsed, err := auth.ParseScopes(scopes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, secret, err := s.tokens.Create(t.Context(), lock.Origin{}, auth.Wish{Account: account, Scopes: parsed})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bearer(secret)
-}
 
 // limitedUntil fails the test unless the request was answered that it comes too soon,
 // with this hint.
@@ -44,7 +28,7 @@ func (a answer) limitedUntil(wait time.Duration) {
 func TestAnAccountMaySendSoManyRequestsASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{limits: Limits{Rate: 5}})
-		one, other := s.token(t, "one", "admin"), s.token(t, "other", "read:**")
+		one, other := s.as(t, "one", "admin"), s.as(t, "other", "read:**")
 		lease := s.do(t, "POST /v1/locks/a/acquire", one).grant().LeaseID
 		for range 4 {
 			s.do(t, "GET /v1/locks/a", one).want(200)
@@ -77,7 +61,7 @@ func TestAnAccountMaySendSoManyRequestsASecond(t *testing.T) {
 func TestAnAccountMayHaveSoManyRequestsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{limits: Limits{InFlight: 2}})
-		one, other := s.token(t, "one", "admin"), s.token(t, "other", "acquire:**")
+		one, other := s.as(t, "one", "admin"), s.as(t, "other", "acquire:**")
 		lease := s.do(t, "POST /v1/locks/a/acquire?ttl=1h", one).grant().LeaseID
 		for range 2 {
 			go s.do(t, "POST /v1/locks/a/acquire?wait=10s", one)
@@ -105,7 +89,7 @@ func TestTheAccountOfOpenModeHasNoLimits(t *testing.T) {
 func TestRequestsOfNobodyAreLimitedByAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{limits: Limits{AddressRate: 4}})
-		good := s.token(t, "one", "admin")
+		good := s.as(t, "one", "admin")
 		here, there := from("192.0.2.1:1"), from("192.0.2.2:1")
 		s.do(t, "GET /v1/locks", here).want(401)
 		s.do(t, "GET /v1/locks", here, bearer("octo_wrong")).want(401)
@@ -144,7 +128,7 @@ func TestWhatTheDoorRefusesIsLimitedByAddress(t *testing.T) {
 func TestSoManyTokensMayBeMadeInAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{limits: Limits{NewTokens: 2}})
-		admin := s.token(t, "one", "admin") // not over HTTP
+		admin := s.as(t, "one", "admin") // not over HTTP
 		const create = "POST /v1/tokens?account=x&scopes=read:**"
 		made := decode[api.NewToken](s.do(t, create, admin).want(200))
 		s.do(t, "POST /v1/tokens?account=x&scopes=wrong", admin, onPurpose).want(400)
@@ -287,15 +271,10 @@ func BenchmarkLimits(b *testing.B) {
 	}{{"none", Limits{}}, {"all", Limits{Rate: 1 << 30, InFlight: 1000, AddressRate: 20, NewTokens: 1, Connections: 100}}} {
 		b.Run(with.name, func(b *testing.B) {
 			s := newServer(b, setup{limits: with.limits})
-			scopes, _ := auth.ParseScopes("admin")
-			_, secret, err := s.tokens.Create(b.Context(), lock.Origin{}, auth.Wish{Account: "a", Scopes: scopes})
-			if err != nil {
-				b.Fatal(err)
-			}
+			who := newRequest("GET /v1/locks/a", []option{s.as(b, "a", "admin")})
 			b.RunParallel(func(pb *testing.PB) {
 				w := httptest.NewRecorder()
-				r := httptest.NewRequest(http.MethodGet, "/v1/locks/a", nil)
-				r.Header.Set("Authorization", "Bearer "+secret)
+				r := who.http()
 				for pb.Next() {
 					w.Body.Reset()
 					s.ServeHTTP(w, r)

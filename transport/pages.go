@@ -38,6 +38,7 @@ Everything else there is:
     /v1/events      what happens to locks, as it happens
     /openapi.yaml   the whole API
     /v1/policies    which policies are asked before a lock is given
+    /v1/tokens      who may do what; once there is a token, every request needs one
     /healthz        200 unless the server has failed and has to be started again
 `...)
 	x.watched(x.api.metricsOn != AdminOnly, x.api.readyOn != AdminOnly)
@@ -59,6 +60,7 @@ func (x *exchange) watched(metrics, ready bool) {
 func (x *exchange) adminIndex() error {
 	x.buf = append(x.buf[:0], "OctoStore "+x.api.version+`: administration. Locks are on the other listener.
 
+    /v1/tokens      who may do what; once there is a token, every request needs one
     /v1/policies    which policies are asked before a lock is given
     `+profilesPath+`   what the process is doing
     /healthz        200 unless the server has failed and has to be started again

@@ -21,13 +21,14 @@ import (
 // Tags: env is the name of the variable, envDefault its default, want what a right
 // value looks like, doc what it means.
 type Config struct {
-	Addr              Address       `env:"OCTOSTORE_ADDR" envDefault:"127.0.0.1:3000" want:"a loopback address with a port, such as 127.0.0.1:3000 or localhost:3000" doc:"Where to listen. Loopback only: whoever reaches the server may take and break any lock. Port 0 picks a free one; the log says which."`
+	Addr              Address       `env:"OCTOSTORE_ADDR" envDefault:"127.0.0.1:3000" want:"an address with a port, such as 127.0.0.1:3000, localhost:3000 or 0.0.0.0:3000" doc:"Where to listen. Without tokens only a loopback address is accepted, for whoever reaches the server may then take and break any lock. Port 0 picks a free one; the log says which."`
 	TLSCert           File          `env:"OCTOSTORE_TLS_CERT" envDefault:"none" want:"the path of a file, or none" doc:"The certificate to speak TLS with, and those between it and its root, in PEM; OCTOSTORE_TLS_KEY goes with it. SIGHUP reads both again."`
 	TLSKey            File          `env:"OCTOSTORE_TLS_KEY" envDefault:"none" want:"the path of a file, or none" doc:"The private key of OCTOSTORE_TLS_CERT, in PEM."`
-	AdminAddr         AdminAddress  `env:"OCTOSTORE_ADMIN_ADDR" envDefault:"none" want:"a loopback address with a port, such as 127.0.0.1:3001, or none" doc:"Where to listen a second time, for those who look after the server: policies, profiles (/debug/pprof/), health and metrics, no locks. None: nowhere."`
+	AdminAddr         AdminAddress  `env:"OCTOSTORE_ADMIN_ADDR" envDefault:"none" want:"an address with a port, such as 127.0.0.1:3001, or none" doc:"Where to listen a second time, for those who look after the server: tokens, policies, profiles (/debug/pprof/), health and metrics, no locks. Without tokens only a loopback address is accepted. None: nowhere."`
 	MetricsOn         Listeners     `env:"OCTOSTORE_METRICS_ON" envDefault:"both" want:"main, admin or both" doc:"Which listener answers /metrics, if there are two."`
 	ReadyOn           Listeners     `env:"OCTOSTORE_READYZ_ON" envDefault:"both" want:"main, admin or both" doc:"Which listener answers /readyz, if there are two."`
 	DB                Path          `env:"OCTOSTORE_DB" envDefault:"octostore.db" want:"the path of a file" doc:"The database file, made if it is not there. Beside it lie a log of 16 MiB and, if there is space, a reserve of 20 MiB, so that locks can be released on a full disk."`
+	TokensFile        File          `env:"OCTOSTORE_TOKENS_FILE" envDefault:"none" want:"the path of a file, or none" doc:"Tokens beside those of the database: lines account:token or account:token:scopes. Refused if everybody on the machine may read it. SIGHUP reads it again."`
 	DefaultTTL        time.Duration `env:"OCTOSTORE_DEFAULT_TTL" envDefault:"60s" want:"1s to OCTOSTORE_MAX_TTL" doc:"How long a lease runs when the request does not say."`
 	MaxTTL            time.Duration `env:"OCTOSTORE_MAX_TTL" envDefault:"1h" want:"1s to 24h" doc:"The longest ttl a request may ask for."`
 	MaxWait           time.Duration `env:"OCTOSTORE_MAX_WAIT" envDefault:"10m" want:"1s to 24h" doc:"The longest a request may wait in a queue; longer waits are cut to this."`
@@ -48,11 +49,11 @@ type Config struct {
 	LogLevel          LogLevel      `env:"OCTOSTORE_LOG_LEVEL" envDefault:"info" want:"debug, info, warn or error" doc:"The least important log lines to write."`
 }
 
-// Address is a loopback address to listen on. Servers have no tokens yet, so any
-// other address would give every lock to whoever can reach it.
+// Address is an address to listen on. Whether it may be one that others can reach is
+// known only when it is known whether there are tokens.
 type Address string
 
-// UnmarshalText refuses everything but a loopback host with a port.
+// UnmarshalText refuses everything but a host with a port; the host may be left out.
 func (a *Address) UnmarshalText(text []byte) error {
 	host, port, err := net.SplitHostPort(string(text))
 	if err != nil {
@@ -61,8 +62,8 @@ func (a *Address) UnmarshalText(text []byte) error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("has the port %q", port)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
-		return errors.New("is not a loopback address, and without tokens whoever reaches the server may take and break any lock")
+	if strings.ContainsAny(host, " /@?#") {
+		return fmt.Errorf("has the host %q", host)
 	}
 	*a = Address(text)
 	return nil
@@ -91,7 +92,7 @@ func (f *File) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// AdminAddress is a loopback address to listen on; empty: there is none.
+// AdminAddress is an [Address] that need not be; empty: there is none.
 type AdminAddress string
 
 // UnmarshalText takes the word none for no address.
