@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -96,11 +95,11 @@ func (x *exchange) refusedOrLimited(err error) error {
 // count counts a request for its account until it has been answered, or says why it may
 // not go on.
 func (x *exchange) count() error {
-	l, account := x.api.limits, x.who.Account
-	if account == "" || account == auth.LocalAccount || l.Rate == 0 && l.InFlight == 0 || isProbe(x.r.URL.Path) {
+	l := x.api.limits
+	if x.who.TokenID == "" || l.Rate == 0 && l.InFlight == 0 || isProbe(x.r.URL.Path) {
 		return nil
 	}
-	return l.begin(x, account, isSpared(x.r.URL.Path))
+	return l.begin(x, x.who.Account, isSpared(x.r.URL.Path))
 }
 
 // isSpared reports whether a path is that of a request by which a lock is kept or given

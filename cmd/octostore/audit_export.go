@@ -22,8 +22,11 @@ import (
 const defaultURLHelp = client.DefaultURL + " if it is not set"
 
 // newClient returns a client of the server the environment names.
-func newClient() (*client.Client, error) {
-	target := os.Getenv("OCTOSTORE_URL")
+func newClient() (*client.Client, error) { return newClientOf(os.Getenv("OCTOSTORE_URL")) }
+
+// newClientOf returns a client of the server at target, with the token and the trust of
+// the environment.
+func newClientOf(target string) (*client.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = target == "" || onThisMachine(target) // it would only cost time
 	if err := trustAlso(transport, os.Getenv("OCTOSTORE_CA_FILE")); err != nil {

@@ -50,6 +50,7 @@ func rootCommand() *cobra.Command {
 		demoCommand(),
 		benchCommand(),
 		configCommand(),
+		doctorCommand(),
 		backupCommand(),
 		auditCommand(),
 		tokenCommand(),

@@ -90,6 +90,15 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	return nil, problemOf(resp)
 }
 
+// Health returns nil if the server answers, and does not say that it has failed.
+func (c *Client) Health(ctx context.Context) error {
+	resp, err := c.get(ctx, "/healthz", nil)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
 // problemOf reads what a server, or something before it, says is wrong.
 func problemOf(resp *http.Response) error {
 	const most = 64 << 10

@@ -40,6 +40,16 @@ func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 		return in, err
 	}
 	defer c.close()
+	return c.inspect(ctx, func(w *writer, _ Inspection) error {
+		if each == nil {
+			return nil
+		}
+		return w.eachSegment(ctx, after, each)
+	})
+}
+
+// inspect reads what the database says, and lets more be done in the same moment.
+func (c *conn) inspect(ctx context.Context, more func(*writer, Inspection) error) (in Inspection, err error) {
 	c.busyTimeout(int(busyTimeout.Milliseconds()))
 	if err := checkBackupSource(c); err != nil {
 		return in, err
@@ -66,10 +76,7 @@ func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 		return in, err
 	}
 	in.Key = key.Public().(ed25519.PublicKey)
-	if each == nil {
-		return in, nil
-	}
-	return in, w.eachSegment(ctx, after, each)
+	return in, more(w, in)
 }
 
 func (w *writer) eachSegment(ctx context.Context, after lock.Seq, each func(lock.Segment) error) error {

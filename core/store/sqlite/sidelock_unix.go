@@ -17,3 +17,13 @@ func tryLock(f *os.File) (bool, error) {
 	}
 	return err == nil, err
 }
+
+// isLocked reports whether somebody else has locked the file. It has to lock it for a
+// moment itself.
+func isLocked(f *os.File) (bool, error) {
+	free, err := tryLock(f)
+	if free {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_UN)
+	}
+	return !free, err
+}

@@ -10,12 +10,17 @@ import (
 // had, as far as the file system says. Without it every try to put the reserve back
 // would take the last bytes of a full disk for a moment, from everybody.
 func checkSpace(dir string, n int64) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil || fs.Blocks == 0 {
-		return nil // it does not say
-	}
-	if int64(fs.Bavail)*int64(fs.Bsize) < n {
+	if free, known := space(dir); known && free < n {
 		return &os.PathError{Op: "reserve space in", Path: dir, Err: unix.ENOSPC}
 	}
 	return nil
+}
+
+// space is what the file system says there is left, if it says so.
+func space(dir string) (free int64, known bool) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil || fs.Blocks == 0 {
+		return 0, false
+	}
+	return int64(fs.Bavail) * int64(fs.Bsize), true
 }

@@ -1,0 +1,104 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Examine is [Inspect] that also checks the structure of the whole file, every index
+// included. Before it reads the segments after the cut it passes on what the database
+// says, and gets what is given each of them, or nil.
+//
+// It writes nothing, and leaves nothing beside the file, unless there is a write-ahead
+// log that has to be read with it. While it reads, the log of a running server grows.
+func Examine(ctx context.Context, path string, begin func(Inspection) (each func(lock.Segment) error)) (Inspection, error) {
+	useOFDLocks()
+	in, err := examine(ctx, path, begin)
+	if err != nil {
+		return Inspection{}, fmt.Errorf("read database %s: %w", path, asDamage(err))
+	}
+	return in, nil
+}
+
+func examine(ctx context.Context, path string, begin func(Inspection) func(lock.Segment) error) (in Inspection, err error) {
+	if path, err = resolve(path); err != nil {
+		return in, err
+	}
+	c, err := openQuietly(path)
+	if err != nil {
+		return in, err
+	}
+	defer c.close()
+	return c.inspect(ctx, func(w *writer, in Inspection) error {
+		if err := c.checkStructure(ctx); err != nil {
+			return err
+		}
+		if each := begin(in); each != nil {
+			return w.eachSegment(ctx, in.Cut.Seq, each)
+		}
+		return nil
+	})
+}
+
+// openQuietly opens a database for reading. Where there is no log to be read with it
+// SQLite is told that nobody changes the file, so that it makes no files of its own.
+func openQuietly(path string) (*conn, error) {
+	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
+		return nil, cmp.Or(err, errors.New("it is not a file"))
+	}
+	if _, running, err := Running(path); err != nil || running || sizeOf(path+"-wal") > 0 {
+		return openConn(path, sqlite3.SQLITE_OPEN_READONLY)
+	}
+	name := url.URL{Scheme: "file", Path: path, RawQuery: "immutable=1"}
+	return openConn(name.String(), sqlite3.SQLITE_OPEN_READONLY|sqlite3.SQLITE_OPEN_URI)
+}
+
+func (c *conn) checkStructure(ctx context.Context) error {
+	defer c.interruptedBy(ctx)()
+	said, err := c.textOf("PRAGMA integrity_check(1)")
+	if err != nil {
+		return cmp.Or(ctx.Err(), err)
+	}
+	if said != "ok" {
+		return damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
+	}
+	return nil
+}
+
+// Running reports whether a server has the database open, and which process it is as
+// far as is known. It changes nothing.
+func Running(path string) (who string, running bool, err error) {
+	if path, err = resolve(path); err != nil {
+		return "", false, err
+	}
+	f, err := os.Open(path + "-lock")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	defer f.Close()
+	if running, err = isLocked(f); err != nil || !running {
+		return "", false, err
+	}
+	return strings.TrimPrefix(owner(f), ", "), true, nil
+}
+
+// Space returns how many bytes this process may still write to the file system of a
+// folder; known is false where that cannot be told.
+func Space(dir string) (free int64, known bool) { return space(dir) }
+
+// KnowsBoot reports whether the clock that counts from the boot can be read. Without it
+// a restart of the server gives every lease its whole ttl again.
+func KnowsBoot() bool { return clocks{}.orSystem().boot() != "" }
