@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -111,6 +112,42 @@ func TestAnAnswerNobodyReadsIsGivenUp(t *testing.T) {
 			t.Errorf("the lock is %s", state)
 		}
 	})
+}
+
+// An export that is read slowly, or not at all, holds its connection as long as one
+// piece may take and no longer, however much there is to come.
+func TestAnExportThatIsReadTooSlowlyIsCutOff(t *testing.T) {
+	for name, pause := range map[string]time.Duration{"not at all": time.Hour, "byte by byte": time.Second} {
+		for _, line := range []string{"GET /v1/audit", "GET /v1/audit?follow=1"} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer(t, setup{})
+				for i := range 200 {
+					s.acquire(t, fmt.Sprintf("a%d", i))
+				}
+				w := piped(t, s)
+				w.send(line, "")
+				synctest.Wait()
+				began := time.Now()
+				for one := make([]byte, 1); time.Since(began) < time.Minute; time.Sleep(pause) {
+					if pause > writeTimeout {
+						continue
+					}
+					if _, err := w.conn.Read(one); err != nil {
+						break
+					}
+				}
+				if took := time.Since(began); pause < writeTimeout && took > writeTimeout+2*pause {
+					t.Errorf("%s, %s: cut off after %s, want %s", line, name, took, writeTimeout)
+				}
+				if rest, _ := io.ReadAll(w.conn); len(rest) > 0 {
+					t.Errorf("%s, %s: there is more: %.100s", line, name, rest)
+				}
+				if n := s.followers.Load(); n != 0 {
+					t.Errorf("%s, %s: %d still follow", line, name, n)
+				}
+			})
+		}
+	}
 }
 
 func TestTheServerHasNoTimeoutThatCountsTheWait(t *testing.T) {
