@@ -35,6 +35,16 @@ func (x *exchange) door() error {
 	return nil
 }
 
+// closeAfterChunks ends the connection with the answer to a request whose body came in
+// chunks. If it had a length as well, net/http has gone by the chunks and tells nobody; a
+// proxy that went by the length would take what comes behind for part of this request,
+// and it would be answered as one of its own.
+func (x *exchange) closeAfterChunks() {
+	if len(x.r.TransferEncoding) > 0 {
+		x.w.Header()["Connection"] = closing
+	}
+}
+
 // loopbackHost reports whether a Host header, with or without a port, names this
 // machine itself.
 func loopbackHost(hostport string) bool {

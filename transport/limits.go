@@ -65,6 +65,7 @@ func newLimits(cfg Limits) *limits {
 // connections, the door keeps it out, or its address sends too much that has no token.
 func (x *exchange) enter() error {
 	l, path := x.api.limits, x.r.URL.Path
+	x.closeAfterChunks()
 	if l.connections.above(x.r.Context()) {
 		x.w.Header()["Connection"] = closing
 		if !isSpared(path) && !isProbe(path) {

@@ -163,6 +163,29 @@ func TestNonsenseIsRefused(t *testing.T) {
 	expectWell(t, p)
 }
 
+// What is hidden behind the end of a request is never answered, whichever of its two
+// lengths a proxy goes by.
+func TestNothingIsSmuggledBehindARequest(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	const hidden = "GET /v1/locks/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	for name, raw := range map[string]string{
+		"a length and chunks":           fmt.Sprintf(acquire+"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n%s", 5+len(hidden), hidden),
+		"chunks and a length":           fmt.Sprintf(acquire+"Transfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n0\r\n\r\n%s", 5+len(hidden), hidden),
+		"a request that has no body":    fmt.Sprintf(get+"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n%s", 5+len(hidden), hidden),
+		"a trailer":                     acquire + "Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\n0\r\nX: y\r\n\r\n" + hidden,
+		"a length in the trailer":       acquire + "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 99\r\n\r\n" + hidden,
+		"a chunk and a blank too many ": acquire + "Transfer-Encoding: chunked\r\n\r\n0 \r\n\r\n" + hidden,
+	} {
+		said, err := say(p.Addr, []byte(raw), false, patient)
+		if err != nil {
+			t.Errorf("%s: the connection stays open", name)
+		}
+		if all := statuses(said); len(all) != 1 || bytes.Contains(said, []byte("smuggled")) {
+			t.Errorf("%s: answered %v", name, all)
+		}
+	}
+}
+
 // Whatever is sent slowly, or never, holds its connection for a bounded time.
 func TestSlownessIsCutOff(t *testing.T) {
 	t.Parallel() // it waits more than it works

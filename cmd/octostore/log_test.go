@@ -3,8 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 )
@@ -62,5 +66,27 @@ func TestLogLevels(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// What a client says may not look like a line of the log, nor colour a terminal.
+func TestNobodyWritesLinesIntoTheLog(t *testing.T) {
+	const hostile = "/v1/locks/a\nApr 1 ERR \"the disk\" is=full\r\n\x1b[31m{\"level\":\"ERROR\"}\u2028\x00\u202e"
+	for _, format := range []config.LogFormat{"text", "json"} {
+		var out bytes.Buffer
+		log := newLogger(&out, config.Config{LogFormat: format, LogLevel: "debug"})
+		log.Debug("request", "path", hostile, "method", hostile, slog.Group("who", "holder", hostile))
+		log.Error("request failed", "err", errors.New(hostile), "cause", fmt.Errorf("wrapped: %w", errors.New(hostile)))
+		slog.NewLogLogger(log.Handler(), slog.LevelWarn).Printf("http: bad header from %q", hostile)
+		if n := strings.Count(out.String(), "\n"); n != 3 {
+			t.Errorf("%s: 3 lines became %d:\n%s", format, n, out.String())
+		}
+		bad := unicode.IsControl // in JSON, which programs read, the rest is as good as any text
+		if format == "text" {
+			bad = func(r rune) bool { return !unicode.IsPrint(r) }
+		}
+		if i := strings.IndexFunc(strings.ReplaceAll(out.String(), "\n", ""), bad); i >= 0 {
+			t.Errorf("%s: there is something at %d that is not printable: %q", format, i, out.String())
+		}
 	}
 }
