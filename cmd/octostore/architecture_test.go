@@ -79,7 +79,7 @@ var banned = []struct{ path, in string }{
 var trees = map[string]string{
 	"core":      "",
 	"hooks":     "core plugins",
-	"plugins":   "hooks",
+	"plugins":   "core hooks",
 	"transport": "core",
 	"cmd":       "core hooks plugins transport",
 }

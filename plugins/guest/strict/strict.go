@@ -57,6 +57,7 @@ func (o *Object) read(object string, f func(*Object)) {
 		name = scan.Text(`"` + name + `"`)
 		if o.index(name) >= 0 {
 			o.Fail(name, "is there twice")
+			continue
 		}
 		o.members = append(o.members, member{name: name, value: value})
 	}
