@@ -110,6 +110,7 @@ func (t *Trial) Configure(config json.RawMessage) error {
 		config = json.RawMessage("{}")
 	}
 	t.policy.Config = config
+	t.lines = nil
 	t.Renew()
 	first, fault := t.policy.instantiate()
 	if fault != nil {
@@ -118,6 +119,10 @@ func (t *Trial) Configure(config json.RawMessage) error {
 	t.policy.put(first)
 	return nil
 }
+
+// StartLogs returns what the module logged at its start and while it read its
+// configuration, if nothing was asked since.
+func (t *Trial) StartLogs() []LogLine { return t.lines }
 
 // Renew throws away the instances there are, so that the next case is answered by one
 // that knows nothing.
@@ -178,3 +183,12 @@ func outcomeOf(o outcome, q core.Question) Outcome {
 	}
 	return out
 }
+
+// EmptyModule is a policy that allows everything and looks at nothing: what it costs
+// is what asking costs.
+var EmptyModule = []byte("\x00asm\x01\x00\x00\x00" +
+	"\x01\x05\x01\x60\x00\x01\x7f" + // type 0: () -> i32
+	"\x03\x02\x01\x00" + // one function, of type 0
+	"\x05\x03\x01\x00\x00" + // a memory of no pages
+	"\x07\x12\x02\x05check\x00\x00\x06memory\x02\x00" +
+	"\x0a\x06\x01\x04\x00\x41\x00\x0b") // i32.const 0

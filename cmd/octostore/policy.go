@@ -20,10 +20,10 @@ func policyCommand() *cobra.Command {
 		Short: "Write, test, look at and load policies",
 		Long: "Write, test, look at and load policies: WebAssembly modules that are asked before a lock\n" +
 			"is given.\n\n" +
-			"test needs nothing but files.",
+			"inspect, test, bench and run need nothing but files.",
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(policyTestCommand())
+	cmd.AddCommand(policyInspectCommand(), policyTestCommand(), policyBenchCommand(), policyRunCommand())
 	return cmd
 }
 
