@@ -23,7 +23,6 @@ func main() {}
 var (
 	kinds    []string // of records that are logged
 	warn     []string // of them, those that are logged as warnings
-	match    []string // lock names; nil: all, and what is about none
 	metadata []string // keys that are logged
 )
 
@@ -35,7 +34,7 @@ func configure(config []byte) error {
 		if warn = o.Texts("warn"); warn == nil {
 			warn = []string{"broken", "policy_error"}
 		}
-		match, metadata = o.Names("match"), o.Texts("metadata")
+		metadata = o.Texts("metadata")
 	})
 }
 
@@ -52,7 +51,7 @@ func check(q guest.Request) guest.Verdict {
 
 func observe(e guest.Event) error {
 	kind := e.Text("kind")
-	if !guest.MatchAny(kinds, kind) || match != nil && !guest.MatchNames(match, e.Text("name")) {
+	if !guest.MatchAny(kinds, kind) {
 		return nil
 	}
 	level := guest.Info

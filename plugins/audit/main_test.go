@@ -18,7 +18,6 @@ func TestWhatMattersIsLogged(t *testing.T) {
 		{"a break is a warning", `{}`, `{"seq":8,"kind":"broken","name":"a","by":"admin"}`, "2 broken seq=8 name=a by=admin"},
 		{"a grant does not matter", `{}`, `{"seq":8,"kind":"granted","name":"a"}`, ""},
 		{"unless it is asked for", `{"kinds":["grant*"],"warn":["*"]}`, `{"seq":8,"kind":"granted","name":"a"}`, "2 granted seq=8 name=a"},
-		{"another name", `{"match":["test/**"]}`, denied, ""},
 	} {
 		if err := guesttest.Configure(tt.config); err != nil {
 			t.Fatal(tt.name, err)

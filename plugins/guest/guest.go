@@ -105,13 +105,13 @@ func Configure(f func(config []byte) error) {
 }
 
 // Observe registers the function that is given committed events, each at least once
-// and in order. An error has the event given again, and is logged. Call it in init,
-// once.
+// and in order. An error has the event given again, and after some failures put aside
+// with the text of the error. Call it in init, once.
 func Observe(f func(Event) error) {
 	host.Observe = func() int32 {
 		begin()
 		if err := f(Event{text("event")}); err != nil {
-			Log(Error, err.Error())
+			host.Deny(err.Error())
 			return 1
 		}
 		return 0

@@ -3,6 +3,7 @@
 package guesttest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -15,12 +16,13 @@ import (
 // Answer is what a policy said.
 type Answer struct {
 	Verdict      string // allow, deny or error; of an observing policy done, again or error
-	Reason       string // of a denial, what the caller reads; of an error, what went wrong
-	RetryAfterMS int64  // 0: it did not say
-	TTLMS        *int64 // the cap; nil: none
-	WaitMS       *int64 // the cap; nil: none
+	Reason       string // of a denial, what the caller reads; of an event to be given again, why
+	RetryAfterMS int64  // of a denial; 0: it did not say
+	TTLMS        int64  // what its caps leave of the ttl that was asked for
+	WaitMS       int64  // what its caps leave of the wait
 	Notes        map[string]string
 	Log          []Line
+	Err          error // of the verdict error
 }
 
 // Line is a line of the log.
@@ -41,6 +43,9 @@ func Configure(object string) error {
 	one.Lock()
 	defer one.Unlock()
 	config = object
+	if !json.Valid([]byte(object)) {
+		return errors.New("the configuration is not valid JSON")
+	}
 	if host.Configure == nil {
 		return nil
 	}
@@ -57,39 +62,39 @@ func Configure(object string) error {
 
 // Ask puts a request to the policy.
 func Ask(r Request) Answer {
-	c := &call{request: &r}
+	c := &call{request: &r, answer: Answer{TTLMS: r.TTLMS, WaitMS: r.WaitMS}}
 	switch result, err := c.locked(host.RunCheck); {
 	case err != nil:
-		return failed(err, c.answer.Log)
+		return c.failed("trap", err)
 	case result == 0:
 		c.answer.Verdict, c.answer.Reason, c.answer.RetryAfterMS = "allow", "", 0
 	case result == 1:
 		c.answer.Verdict = "deny"
 	default:
-		return failed(fmt.Errorf("check returned %d", result), c.answer.Log)
+		return c.failed("result", fmt.Errorf("check returned %d; is guest.Check called in init?", result))
 	}
 	return c.answer
 }
 
 // Observe gives an event to the policy, a line of the journal.
 func Observe(event string) Answer {
-	r := NewRequest()
-	r.Hook = "observe"
-	c := &call{request: &r, event: event}
-	result, err := c.locked(host.RunObserve)
-	switch {
+	c := &call{request: &Request{Hook: "observe", NowMS: NewRequest().NowMS}, event: event}
+	switch result, err := c.locked(host.RunObserve); {
 	case err != nil:
-		return failed(err, c.answer.Log)
+		return c.failed("trap", err)
 	case result == 0:
 		c.answer.Verdict = "done"
+	case result == host.Unregistered:
+		return c.failed("result", errors.New("there is no observe; is guest.Observe called in init?"))
 	default:
 		c.answer.Verdict = "again"
 	}
 	return c.answer
 }
 
-func failed(err error, log []Line) Answer {
-	return Answer{Verdict: "error", Reason: err.Error(), Log: log}
+// failed is the answer of a policy that gave none.
+func (c *call) failed(kind string, err error) Answer {
+	return Answer{Verdict: "error", Reason: kind, Err: err, TTLMS: c.request.TTLMS, WaitMS: c.request.WaitMS, Log: c.answer.Log}
 }
 
 // call stands in for OctoStore during one call.
@@ -134,14 +139,16 @@ func (c *call) Get(key string) (string, bool) {
 		return config, true
 	case c.starting:
 		return "", false
+	case c.event == "":
+		return c.request.text(key)
 	case key == "event":
-		return c.event, c.event != ""
+		return c.event, true
 	}
-	return c.request.text(key)
+	return "", false // the server knows more of an event; guest.Event has all of it
 }
 
 func (c *call) GetI64(key string) int64 {
-	if c.starting {
+	if c.starting || c.event != "" {
 		return math.MinInt64
 	}
 	return c.request.number(key)
@@ -152,20 +159,17 @@ func (c *call) Deny(reason string) { c.answer.Reason = cut(reason, maxReason) }
 func (c *call) RetryAfterMS(n int64) { c.answer.RetryAfterMS = max(n, 0) }
 
 func (c *call) Cap(key string, n int64) {
-	var kept **int64
+	left := &c.answer.TTLMS
 	switch key {
 	case "ttl_ms":
-		kept, n = &c.answer.TTLMS, max(n, minTTLCap)
+		n = max(n, minTTLCap)
 	case "wait_ms":
-		kept, n = &c.answer.WaitMS, max(n, 0)
+		left, n = &c.answer.WaitMS, max(n, 0)
 	default:
 		panic(fmt.Sprintf("cap: there is no cap of %q", key))
 	}
-	if c.starting || c.request.Hook != guest.HookAcquire || c.request.Phase != guest.PhaseRequest {
-		return
-	}
-	if *kept == nil || n < **kept {
-		*kept = &n
+	if !c.starting && c.request.Hook == guest.HookAcquire && c.request.Phase == guest.PhaseRequest {
+		*left = min(*left, n)
 	}
 }
 
@@ -180,7 +184,6 @@ func (c *call) Note(key, value string) {
 	if c.answer.Notes == nil {
 		c.answer.Notes = map[string]string{}
 	}
-	// The strings of a call lie in a buffer that the next one uses again.
 	c.answer.Notes[cut(key, maxNoteBytes)] = cut(value, maxNoteBytes)
 }
 
@@ -190,5 +193,6 @@ func (c *call) Log(level int32, text string) {
 	}
 }
 
-// cut copies at most n bytes of a text.
+// cut copies at most n bytes of a text: the strings of a call lie in a buffer that the
+// next one uses again.
 func cut(s string, n int) string { return string([]byte(s[:min(len(s), n)])) }
