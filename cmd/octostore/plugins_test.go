@@ -45,7 +45,9 @@ func TestBundledPolicies(t *testing.T) {
 			config := loadsByItsREADME(t, string(page), dir, cache)
 			limits := policytool.Limits{CacheDir: cache}
 			refusesAsItsREADMESays(t, string(page), module, limits, config, bundled[name])
-			answersItsFixtures(t, module, limits, filepath.Join("../../plugins", name, "fixtures"))
+			fixtures := filepath.Join("../../plugins", name, "fixtures")
+			answersItsFixtures(t, module, limits, fixtures)
+			goesOnAnswering(t, module, limits, fixtures)
 		})
 	}
 }
@@ -118,18 +120,14 @@ func refusesAsItsREADMESays(t *testing.T, page string, module policytool.Module,
 	}
 }
 
-func answersItsFixtures(t *testing.T, module policytool.Module, limits policytool.Limits, dir string) {
+func answersItsFixtures(t *testing.T, module policytool.Module, limits policytool.Limits, dir string) policytool.TestReport {
 	t.Helper()
-	fixtures, err := policytool.ReadFixtures(dir)
+	report, err := policytool.Test(t.Context(), module, limits, requestsOf(t, dir), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fixtures = slices.DeleteFunc(fixtures, func(f policytool.Fixture) bool { // native tests have them
-		return slices.ContainsFunc(f.Cases, func(e policytool.Expectation) bool { return e.Event != nil })
-	})
-	report, err := policytool.Test(t.Context(), module, limits, fixtures, 1)
-	if err != nil {
-		t.Fatal(err)
+	if report.Cases == 0 {
+		t.Error("there are no cases")
 	}
 	for _, f := range report.Files {
 		for _, failure := range f.Failures {
@@ -141,12 +139,31 @@ func answersItsFixtures(t *testing.T, module policytool.Module, limits policytoo
 			}
 		}
 	}
-	// Half of what there is, so that the collector's turn fits in as well.
-	bench, err := policytool.Bench(t.Context(), module, limits, policytool.BenchConfig{Calls: 50_000, Fixtures: fixtures})
+	return report
+}
+
+// goesOnAnswering puts many requests to a policy. What it needs stays below half of
+// the defaults, so that there is room for larger configurations and a collector's turn.
+func goesOnAnswering(t *testing.T, module policytool.Module, limits policytool.Limits, dir string) {
+	t.Helper()
+	bench, err := policytool.Bench(t.Context(), module, limits, policytool.BenchConfig{Calls: 50_000, Fixtures: requestsOf(t, dir)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if bench.Verdicts["error"] > 0 || bench.Replaced > 0 || bench.Fuel.Max > hooks.DefaultFuel/2 || bench.MemoryEnd > hooks.DefaultMemoryMiB<<20/2 {
 		t.Errorf("after many calls: %+v", bench)
 	}
+}
+
+// requestsOf returns the fixtures of a directory without those that have events, which
+// are not put to a module yet.
+func requestsOf(t *testing.T, dir string) []policytool.Fixture {
+	t.Helper()
+	fixtures, err := policytool.ReadFixtures(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(fixtures, func(f policytool.Fixture) bool {
+		return slices.ContainsFunc(f.Cases, func(e policytool.Expectation) bool { return e.Event != nil })
+	})
 }
