@@ -33,8 +33,12 @@ var directions = []struct{ pkg, imports string }{
 	{"hooks/abi", ""},
 	{"hooks/meter", ""},
 	{"hooks/wasmtest", ""},
-	{"plugins/guest", "hooks/abi"},
-	{"plugins/*", "plugins/guest"},
+	{"plugins", ""},
+	{"plugins/guest", "plugins/guest/internal/host plugins/guest/internal/scan"},
+	{"plugins/guest/internal/*", ""},
+	{"plugins/guest/strict", "plugins/guest/internal/scan"},
+	{"plugins/guest/guesttest", "plugins/guest plugins/guest/internal/host"},
+	{"plugins/*", "plugins/guest plugins/guest/strict"},
 	{"core", "core/lock core/auth core/journal"},
 	{"core/journal", "core/lock"},
 	{"core/auth", "core/lock"},
@@ -75,7 +79,7 @@ var banned = []struct{ path, in string }{
 var trees = map[string]string{
 	"core":      "",
 	"hooks":     "core plugins",
-	"plugins":   "hooks",
+	"plugins":   "core hooks",
 	"transport": "core",
 	"cmd":       "core hooks plugins transport",
 }
