@@ -2,27 +2,31 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
 const pluginsPage = "../../docs/plugins.md"
 
-// What docs/plugins.md shows is run in order: a policy is tested, looked at, loaded, and
-// rules.
+// What docs/plugins.md shows is run in order: a policy is begun, built without a
+// network, tested, looked at, loaded, and rules.
 func TestThePageOfPoliciesTellsTheTruth(t *testing.T) {
-	needTools(t, "sh", "curl")
+	if testing.Short() {
+		t.Skip("it builds a policy for another platform")
+	}
+	needTools(t, "sh", "curl", "make", "go")
 	_, blocks := pageBlocks(t, pluginsPage)
-	compiled := "XDG_CACHE_HOME=" + t.TempDir()
-	r := readmeRun{t: t, dir: t.TempDir(), mask: maskedPage, env: []string{compiled}}
-	r.write("ticket.wasm", string(wasmtest.Assemble(testModules["ticket"])))
-	if err := os.CopyFS(filepath.Join(r.dir, "fixtures"), os.DirFS(filepath.Join(examples, "fixtures"))); err != nil {
+	cache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
 		t.Fatal(err)
 	}
+	compiled := "XDG_CACHE_HOME=" + t.TempDir()
+	r := readmeRun{t: t, dir: t.TempDir(), mask: maskedPage, env: []string{
+		"GOPROXY=off", "GOTOOLCHAIN=local", "GOFLAGS=", "GOWORK=off", "GOCACHE=" + strings.TrimSpace(string(cache)), compiled,
+	}}
 	ran := 0
 	for _, b := range blocks {
 		switch {
@@ -34,14 +38,16 @@ func TestThePageOfPoliciesTellsTheTruth(t *testing.T) {
 			r.console(b)
 		case strings.HasPrefix(b.text, `{"policies"`):
 			r.write("policies.json", b.text)
+		case b.language == "go":
+			r.contains("ticket/main.go", b.text)
 		case b.language == "json":
-			r.contains("fixtures/ticket.json", b.text)
+			r.contains("ticket/fixtures/ticket.json", b.text)
 		default:
 			t.Errorf("nothing runs this %s block:\n%s", b.language, b.text)
 		}
 		ran++
 	}
-	if ran < 10 {
+	if ran < 12 {
 		t.Errorf("only %d blocks were found", ran)
 	}
 }

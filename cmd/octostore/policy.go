@@ -21,11 +21,11 @@ func policyCommand() *cobra.Command {
 		Long: "Write, test, look at and load policies: WebAssembly modules that are asked before a lock\n" +
 			"is given.\n\n" +
 			"list, reload, explain and replay ask the server at OCTOSTORE_URL (" + defaultURLHelp + ").\n" +
-			"inspect, test, bench and run need nothing but files.",
+			"new, inspect, test, bench and run need nothing but files.",
 		Args: cobra.NoArgs,
 	}
 	cmd.AddCommand(
-		policyInspectCommand(), policyTestCommand(), policyBenchCommand(), policyRunCommand(),
+		policyNewCommand(), policyInspectCommand(), policyTestCommand(), policyBenchCommand(), policyRunCommand(),
 		policyListCommand(), policyReloadCommand(), policyExplainCommand(), policyReplayCommand(),
 	)
 	return cmd

@@ -26,23 +26,6 @@ var testModules = map[string]wasmtest.Module{
 	"hour": policyOf("check", denyLong),
 	// It denies every second request: it keeps something between them.
 	"counter": policyOf("check", "global.get 0 i64.const 1 i64.xor global.set 0 global.get 0 i32.wrap_i64 i32.eqz"),
-	// That of sdk-examples/policies.
-	"ticket": {
-		Imports: []wasmtest.Import{
-			{Module: "octostore_v1", Name: "get", Type: "i32 i32 i32 i32 -> i32"}, deny,
-			{Module: "octostore_v1", Name: "cap", Type: "i32 i32 i64"}, {Module: "octostore_v1", Name: "note", Type: "i32 i32 i32 i32"},
-		},
-		Pages: 1, Data: []wasmtest.Data{
-			{At: 0, Text: "metadata.ticket"}, {At: 16, Text: "ttl_ms"},
-			{At: 32, Text: "a ticket is needed: add meta.ticket=OPS-7"}, {At: 80, Text: "a ticket has at most 64 bytes"},
-		},
-		Funcs: []wasmtest.Func{{Name: "check", Type: "-> i32", Locals: "i32", Code: `
-			i32.const 0 i32.const 15 i32.const 128 i32.const 64 call $get local.tee 0
-			i32.const 0 i32.le_s if i32.const 32 i32.const 41 call $deny i32.const 1 return end
-			local.get 0 i32.const 64 i32.gt_s if i32.const 80 i32.const 29 call $deny i32.const 1 return end
-			i32.const 9 i32.const 6 i32.const 128 local.get 0 call $note
-			i32.const 16 i32.const 6 i64.const 900000 call $cap i32.const 0`}},
-	},
 	// It trusts no configuration.
 	"picky": policyOf("configure", "i32.const 6 i32.const 41 call $deny i32.const 1", "check", "i32.const 0"),
 	// It wants what is not offered.
