@@ -53,6 +53,7 @@ func rootCommand() *cobra.Command {
 		backupCommand(),
 		auditCommand(),
 		tokenCommand(),
+		policyCommand(),
 		versionCommand(),
 	)
 	return root
