@@ -54,6 +54,7 @@ func rootCommand() *cobra.Command {
 		backupCommand(),
 		auditCommand(),
 		tokenCommand(),
+		policyCommand(),
 		versionCommand(),
 	)
 	return root

@@ -87,7 +87,8 @@ func (s *stage) start(ctx context.Context, addr string) error {
 		"OCTOSTORE_DB=" + s.database(),
 		"OCTOSTORE_POLICIES=" + s.manifest(),
 		"XDG_CACHE_HOME=" + s.dir, // compiled policies
-		"OCTOSTORE_TOKENS_FILE=none",
+		"OCTOSTORE_TOKENS_FILE=none", "OCTOSTORE_TLS_CERT=none", "OCTOSTORE_TLS_KEY=none",
+		"OCTOSTORE_ADMIN_ADDR=none", "OCTOSTORE_METRICS_ON=both", "OCTOSTORE_READYZ_ON=both",
 		"OCTOSTORE_LOG_FORMAT=json",
 		"OCTOSTORE_LOG_LEVEL=info",
 	})
