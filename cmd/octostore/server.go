@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"syscall"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
@@ -144,59 +142,6 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	return s, nil
 }
 
-// listen binds the addresses.
-func (s *server) listen(cfg config.Config) (err error) {
-	if s.listener, err = listen("OCTOSTORE_ADDR", string(cfg.Addr)); err != nil || cfg.AdminAddr == "" {
-		return err
-	}
-	s.admin, err = listen("OCTOSTORE_ADMIN_ADDR", string(cfg.AdminAddr))
-	return err
-}
-
-// exposed returns an address that others than this machine can reach, empty if there is
-// none.
-func (s *server) exposed(cfg config.Config) string {
-	switch {
-	case !isLoopback(s.listener):
-		return string(cfg.Addr)
-	case s.admin != nil && !isLoopback(s.admin):
-		return string(cfg.AdminAddr)
-	}
-	return ""
-}
-
-// listen binds the address of a setting.
-func listen(setting, addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on %s: the port is taken, perhaps by another octostore; %s names another", addr, setting)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", addr, err)
-	}
-	return l, nil
-}
-
-// isLoopback reports whether only this machine reaches a listener. What counts is what
-// is bound: a hosts file may say anything about localhost.
-func isLoopback(l net.Listener) bool {
-	bound, is := l.Addr().(*net.TCPAddr)
-	return is && bound.IP.IsLoopback()
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-// exposedError means that strangers could reach a server that asks nobody for a token.
-type exposedError struct{ addr string }
-
-func (e *exposedError) Error() string {
-	return fmt.Sprintf("listen on %s: this is not a loopback address, and without tokens whoever reaches the server may take and break any lock; "+
-		"make a first token with octostore token create --admin, or name a file of tokens by OCTOSTORE_TOKENS_FILE", e.addr)
-}
-
 func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 	s.journal = journal.New(s.store)
 	table, err := lock.Open(ctx, s.journal, lock.Config{
@@ -265,30 +210,6 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		shown.Policies = administered{s.policies}
 	}
 	return transport.New(shown)
-}
-
-var listenersOf = map[config.Listeners]transport.Listeners{
-	"both":  transport.Both,
-	"main":  transport.MainOnly,
-	"admin": transport.AdminOnly,
-}
-
-// serveHTTP begins to accept connections.
-func (s *server) serveHTTP(api *transport.API) {
-	s.accept(api.Server(), s.listener)
-	if s.admin != nil {
-		s.accept(api.AdminServer(), s.admin)
-	}
-}
-
-func (s *server) accept(on *http.Server, l net.Listener) {
-	s.http = append(s.http, on)
-	if s.certificate == nil {
-		go func() { s.served <- on.Serve(l) }()
-		return
-	}
-	on.TLSConfig = s.certificate.config()
-	go func() { s.served <- on.ServeTLS(l, "", "") }()
 }
 
 // reload reads again what may change while the server runs. What cannot be used stays

@@ -93,7 +93,7 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 	}
 	server, err := child.Start(ctx, argv, []string{
 		"OCTOSTORE_TOKENS_FILE=" + tokens,
-		"OCTOSTORE_ACCOUNT_RATE=1000000", // counted, but out of reach
+		"OCTOSTORE_ACCOUNT_RATE=1000000",                    // counted, but out of reach
 		"OCTOSTORE_TLS_CERT=none", "OCTOSTORE_TLS_KEY=none", // the load is plain HTTP
 		"OCTOSTORE_ADMIN_ADDR=none", "OCTOSTORE_METRICS_ON=both", "OCTOSTORE_READYZ_ON=both",
 		"OCTOSTORE_ADDR=127.0.0.1:0",
