@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -146,7 +147,7 @@ func (d *doctor) journal(in sqlite.Inspection, check *journal.Check, replay *jou
 	case len(differences) > 0:
 		d.say(wrong, "journal", "records and leases contradict each other: %s", strings.Join(differences, "; "))
 	default:
-		d.say(fine, "journal", "%s follow from each other and lead to the leases; %s", count(check.Records, "record"), vouched(in, check))
+		d.say(fine, "journal", "the chain of %s is whole and leads to the leases; %s", count(check.Records, "record"), vouched(in, check))
 	}
 	if behind := time.Until(check.Newest); behind > clockBehind {
 		d.say(wrong, "time", "the clock is %s behind the newest record, %s: leases would be counted from a wrong now", behind.Round(time.Second), check.Newest.UTC().Format(time.RFC3339))
@@ -155,9 +156,9 @@ func (d *doctor) journal(in sqlite.Inspection, check *journal.Check, replay *jou
 
 func vouched(in sqlite.Inspection, check *journal.Check) string {
 	if check.Vouched == 0 {
-		return "no checkpoint has signed them yet"
+		return "no checkpoint has signed it yet"
 	}
-	return fmt.Sprintf("checkpoints by %s vouch for them up to %d of %d", journal.FormatKey(in.Key), check.Vouched, in.Head.Seq)
+	return fmt.Sprintf("checkpoints by %s vouch for it up to %d of %d", journal.FormatKey(in.Key), check.Vouched, in.Head.Seq)
 }
 
 // permissions checks who may read and write what holds secrets.
@@ -167,13 +168,17 @@ func (d *doctor) permissions() {
 	if envFile == "" {
 		envFile = config.DefaultEnvFile
 	}
+	envBits := fs.FileMode(0o022)
+	if holdsSecret(envFile) {
+		envBits = 0o026
+	}
 	var open []string
 	for _, f := range []struct {
 		path string
 		no   fs.FileMode // bits nobody should have
 	}{
 		{db, 0o077}, {db + "-wal", 0o077}, {db + "-shm", 0o077}, {db + "-lock", 0o022}, {db + "-ballast", 0o022},
-		{string(d.cfg.TLSKey), 0o027}, {string(d.cfg.Policies), 0o022}, {envFile, 0o026},
+		{string(d.cfg.TLSKey), 0o027}, {string(d.cfg.Policies), 0o022}, {envFile, envBits},
 	} {
 		info, err := os.Stat(f.path)
 		if f.path == "" || err != nil {
@@ -192,6 +197,14 @@ func (d *doctor) permissions() {
 		return
 	}
 	d.say(fine, "permissions", "of the database, the files beside it and those the settings name")
+}
+
+var secretVariable = regexp.MustCompile(`(?m)^\s*(?:export\s+)?OCTOSTORE_\w*(?:TOKEN|SECRET)\s*=`)
+
+// holdsSecret reports whether a .env file has something nobody else should read.
+func holdsSecret(envFile string) bool {
+	text, err := os.ReadFile(envFile)
+	return err == nil && secretVariable.Match(text)
 }
 
 // space checks the disk of the database and the reserve for when it is full.
