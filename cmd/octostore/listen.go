@@ -88,4 +88,3 @@ func (s *server) accept(on *http.Server, l net.Listener) {
 	on.TLSConfig = s.certificate.config()
 	go func() { s.served <- on.ServeTLS(l, "", "") }()
 }
-
