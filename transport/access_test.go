@@ -72,7 +72,7 @@ func TestAnAccountSeesOnlyWhatItMayRead(t *testing.T) {
 			t.Errorf("%s does not show bob his own: %s", line, got)
 		}
 	}
-	if got := string(s.do(t, "GET /v1/audit", bob).body); !strings.Contains(got, `"verifiable":false`) {
+	if got := string(s.do(t, "GET /v1/audit", bob).body); !strings.Contains(got, `"verifiable":false`) || !strings.Contains(got, `"filter":"names=readable"`) {
 		t.Errorf("a part of the journal says it can be verified: %s", got)
 	}
 	all := s.as(t, "auditor", "audit:**")
