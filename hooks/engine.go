@@ -14,6 +14,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/hooks/abi"
 	"github.com/octostore/octostore/hooks/meter"
 )
@@ -112,7 +113,7 @@ func (e *engine) loadPolicy(ctx context.Context, described Policy) (*policy, err
 	}
 	p := &policy{Policy: described, engine: e, compiled: compiled, digest: digest}
 	p.log = e.log.With("policy", p.Name)
-	if err := checkModule(compiled); err != nil {
+	if err := checkModule(compiled, described.Hooks); err != nil {
 		p.close()
 		return nil, err
 	}
@@ -136,8 +137,9 @@ func readModule(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// checkModule says what a module has to have, or must not have, by name.
-func checkModule(m wazero.CompiledModule) error {
+// checkModule says what a module that is to serve these hooks has to have, or must not
+// have, by name.
+func checkModule(m wazero.CompiledModule, hooks []core.Hook) error {
 	for _, f := range m.ImportedFunctions() {
 		module, name, _ := f.Import()
 		if err := checkImport(module, name, f); err != nil {
@@ -152,8 +154,14 @@ func checkModule(m wazero.CompiledModule) error {
 		return fmt.Errorf("it does not export its memory as %q", abi.ExportMemory)
 	}
 	exported := m.ExportedFunctions()
-	if exported[abi.ExportCheck] == nil {
-		return fmt.Errorf("it does not export %s", abi.ExportCheck)
+	for _, hook := range hooks {
+		needs := abi.ExportCheck
+		if hook == HookObserve {
+			needs = abi.ExportObserve
+		}
+		if exported[needs] == nil {
+			return fmt.Errorf("it does not export %s, which hook %s needs", needs, hook)
+		}
 	}
 	for name, results := range map[string]string{abi.ExportCheck: "i32", abi.ExportConfigure: "i32", abi.ExportObserve: "i32", abi.ExportInitialize: ""} {
 		f := exported[name]

@@ -66,7 +66,7 @@ func entry(name string, members ...string) string {
 
 // texts are put at address 0 of every test guest, one after the other; at gives an
 // address and a length to be used as operands.
-const texts = "ttl_mswait_mslock.namemetadata.ticketnot todayconfigrequestaccount.held:prod/now_mskeyvalue"
+const texts = "ttl_mswait_mslock.namemetadata.ticketnot todayconfigrequestaccount.held:prod/now_mskeyvalueeventhook"
 
 func at(text string) string {
 	i := strings.Index(texts, text)

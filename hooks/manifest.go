@@ -187,10 +187,10 @@ func (p *Policy) check() (wrong []string) {
 	want(policyName.MatchString(p.Name), "name", "want 1 to 64 characters out of a-z, 0-9, '_', '.' and '-', the first a letter or a digit")
 	want(p.Module != "", "module", "is missing; want the path of a .wasm file")
 	want(p.SHA256 == "" || hexSHA256.MatchString(p.SHA256), "sha256", "want 64 hex digits, in lower case")
-	want(len(p.Hooks) > 0, "hooks", "is empty; want acquire, renew or break")
+	want(len(p.Hooks) > 0, "hooks", "is empty; want acquire, renew, break or observe")
 	for _, h := range p.Hooks {
-		known := h == core.HookAcquire || h == core.HookRenew || h == core.HookBreak
-		want(known, "hooks", fmt.Sprintf("%q is not known; want acquire, renew or break", h))
+		known := h == core.HookAcquire || h == core.HookRenew || h == core.HookBreak || h == HookObserve
+		want(known, "hooks", fmt.Sprintf("%q is not known; want acquire, renew, break or observe", h))
 	}
 	want(p.Mode == Enforce || p.Mode == Shadow || p.Mode == Off, "mode", fmt.Sprintf("is %q; want enforce, shadow or off", p.Mode))
 	want(p.OnError == DenyOnError || p.OnError == AllowOnError, "on_error", fmt.Sprintf("is %q; want deny or allow", p.OnError))

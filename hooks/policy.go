@@ -102,22 +102,30 @@ func (p *policy) run(r *request) outcome {
 // runOn has an instance answer, and gives it back or throws it away.
 func (p *policy) runOn(i *instance, r *request) outcome {
 	c := &call{policy: p, request: r}
-	result, f := i.call(i.check, c, p.Fuel)
+	f, name := i.check, abi.ExportCheck
+	if r.event != nil {
+		f, name = i.observe, abi.ExportObserve
+	}
+	result, failed := i.call(f, c, p.Fuel)
 	o := c.outcome
 	o.fuel = c.spent
 	switch {
-	case f != nil:
+	case failed != nil:
 		p.discard(i)
-		return outcome{fault: f, fuel: c.spent}
-	case result == abi.Allow:
-	case result == abi.Deny:
+		return outcome{fault: failed, fuel: c.spent}
+	case result == abi.Allow: // of an observe: done
+	case result == abi.Deny && r.event == nil:
 		o.denies = true
 		if o.reason == "" {
 			o.reason = "denied by " + p.Name
 		}
 	default:
 		p.discard(i)
-		return outcome{fault: &fault{"result", fmt.Errorf("check returned %d", result)}, fuel: c.spent}
+		err := fmt.Errorf("%s returned %d", name, result)
+		if r.event != nil && o.reason != "" {
+			err = fmt.Errorf("%w: %s", err, o.reason)
+		}
+		return outcome{fault: &fault{"result", err}, fuel: c.spent}
 	}
 	i.used = true
 	p.put(i)
@@ -126,13 +134,14 @@ func (p *policy) runOn(i *instance, r *request) outcome {
 
 // instance is one guest. It is used by one goroutine at a time.
 type instance struct {
-	module api.Module
-	fuel   api.MutableGlobal
-	check  api.Function
-	ctx    context.Context // leads what the guest imports back here
-	now    *call           // nil between calls
-	stack  [1]uint64
-	used   bool // it has answered before
+	module  api.Module
+	fuel    api.MutableGlobal
+	check   api.Function    // nil: it has none
+	observe api.Function    // nil: it has none
+	ctx     context.Context // leads what the guest imports back here
+	now     *call           // nil between calls
+	stack   [1]uint64
+	used    bool // it has answered before
 }
 
 type instanceKey struct{}
@@ -188,7 +197,7 @@ func (p *policy) instantiate() (*instance, *fault) {
 	}
 	i.module = m
 	i.fuel = m.ExportedGlobal(meter.Global).(api.MutableGlobal)
-	i.check = m.ExportedFunction(abi.ExportCheck)
+	i.check, i.observe = m.ExportedFunction(abi.ExportCheck), m.ExportedFunction(abi.ExportObserve)
 	if f := m.ExportedFunction(abi.ExportInitialize); f != nil {
 		if _, f := i.call(f, &call{policy: p, request: startRequest(p), starting: true}, loadFuel); f != nil {
 			p.discard(i)

@@ -16,6 +16,7 @@ import (
 // one question, all its policies one after the other.
 type request struct {
 	q        core.Question
+	event    *event // observe: there is no question
 	now      time.Time
 	document []byte // made when first asked for
 }
@@ -25,8 +26,12 @@ func newRequest(q core.Question, now time.Time) *request { return &request{q: q,
 // startRequest stands in while a module starts: there is no request.
 func startRequest(*policy) *request { return &request{now: time.Now()} }
 
-// random returns the random numbers of a request: they follow from its id.
+// random returns the random numbers of a request: they follow from its id, or from all
+// of an event.
 func (r *request) random() *rand.ChaCha8 {
+	if r.event != nil {
+		return rand.NewChaCha8(sha256.Sum256([]byte(r.event.line)))
+	}
 	return rand.NewChaCha8(sha256.Sum256([]byte(r.q.Asked.RequestID)))
 }
 
@@ -34,6 +39,12 @@ func (r *request) random() *rand.ChaCha8 {
 func (r *request) text(p *policy, key string) (string, bool) {
 	if n, is := r.number(key); is {
 		return strconv.FormatInt(n, 10), true
+	}
+	if key == abi.KeyConfig {
+		return string(p.Config), true
+	}
+	if r.event != nil {
+		return r.event.text(key)
 	}
 	a, view := &r.q.Asked, &r.q.View
 	switch key {
@@ -53,8 +64,6 @@ func (r *request) text(p *policy, key string) (string, bool) {
 		return a.Actor.RemoteAddr, true
 	case abi.KeyDecisionID:
 		return a.RequestID, true
-	case abi.KeyConfig:
-		return string(p.Config), true
 	case abi.KeyRequest:
 		return string(r.json()), true
 	case abi.KeyLockHolder:
@@ -75,6 +84,12 @@ func (r *request) text(p *policy, key string) (string, bool) {
 
 // number returns the field of a key that has a number form.
 func (r *request) number(key string) (int64, bool) {
+	if key == abi.KeyNow {
+		return r.now.UnixMilli(), true
+	}
+	if r.event != nil {
+		return r.event.number(key)
+	}
 	switch key {
 	case abi.KeyLockHeld:
 		if r.q.View.Lease != nil {
@@ -94,8 +109,6 @@ func (r *request) number(key string) (int64, bool) {
 		return r.q.Asked.Wait.Milliseconds(), true
 	case abi.KeyWaited:
 		return r.q.Waited.Milliseconds(), true
-	case abi.KeyNow:
-		return r.now.UnixMilli(), true
 	case abi.KeyAccountHeld:
 		return r.held("")
 	}
