@@ -23,7 +23,7 @@ import (
 type engine struct {
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache // nil: none
-	slots   chan struct{}           // one for each guest that may run
+	turns   *turns
 	log     *slog.Logger
 }
 
@@ -37,7 +37,7 @@ const (
 )
 
 func openEngine(ctx context.Context, cfg Config, guests int) (*engine, error) {
-	e := &engine{slots: make(chan struct{}, guests), log: cfg.Logger}
+	e := &engine{turns: newTurns(guests), log: cfg.Logger}
 	rc := wazero.NewRuntimeConfigCompiler().
 		WithCoreFeatures(api.CoreFeaturesV2).
 		WithMemoryLimitPages(MaxMemoryMiB * pagesPerMiB).

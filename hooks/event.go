@@ -1,7 +1,7 @@
 package hooks
 
 import (
-	"strconv"
+	"context"
 	"strings"
 	"time"
 
@@ -86,15 +86,15 @@ func (e *event) number(key string) (int64, bool) {
 
 // observe puts one line of the journal to the policy. Nil means that it is done with
 // it; anything else, that it is to be given again.
-func (p *policy) observe(line []byte) *fault {
-	o := p.run(newObservation(line, time.Now()))
-	p.calls.Add(1)
-	p.spent.add(o.fuel)
-	for _, n := range o.notes {
-		p.log.Info("note", "of", "observe", "key", n.Key, "value", strconv.Quote(n.Value))
+func (p *policy) observe(ctx context.Context, line []byte) *fault {
+	if err := p.engine.turns.take(ctx, true); err != nil {
+		return &fault{"busy", err}
 	}
-	if o.fault != nil {
-		p.errors.Add(1)
+	defer p.engine.turns.done(true)
+	o := p.run(newObservation(line, time.Now()))
+	p.count(o)
+	for _, n := range o.notes {
+		p.log.Info("note", "key", n.Key, "value", n.Value)
 	}
 	return o.fault
 }

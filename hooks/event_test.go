@@ -52,7 +52,7 @@ func TestAnObserverIsDoneOrIsToBeGivenTheEventAgain(t *testing.T) {
 		h.write("p.wasm", observer(code))
 		host := h.open(entry("p", `"hooks":["observe"]`))
 		for range 2 {
-			f := host.set.policies[0].observe([]byte(line))
+			f := host.set.policies[0].observe(t.Context(), []byte(line))
 			if got := fmt.Sprint(f); !strings.HasPrefix(got, want) {
 				t.Errorf("%s: got %s, want %s", code, got, want)
 			}

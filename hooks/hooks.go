@@ -79,9 +79,7 @@ var _ core.Guard = (*Host)(nil)
 // Close waits for the guests that run, which is not long, and ends all instances.
 // Whoever asks from now on gets an error.
 func (h *Host) Close() error {
-	for range cap(h.engine.slots) {
-		h.engine.slots <- struct{}{}
-	}
+	h.engine.turns.close()
 	h.swap(nil)
 	return h.engine.close()
 }

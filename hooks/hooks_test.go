@@ -379,16 +379,14 @@ func TestWhoeverLeftIsNotRefused(t *testing.T) {
 	h := newHouse(t)
 	h.write("a.wasm", allows)
 	host := h.open(entry("a"))
-	for range cap(host.engine.slots) {
-		host.engine.slots <- struct{}{}
-	}
+	host.engine.turns.close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := host.Judge(ctx, question("x")); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	for range cap(host.engine.slots) {
-		<-host.engine.slots
+	for range host.engine.turns.most {
+		host.engine.turns.done(false)
 	}
 }
 

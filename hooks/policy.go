@@ -62,23 +62,27 @@ type outcome struct {
 
 // ask puts one request to the policy.
 func (p *policy) ask(ctx context.Context, r *request) outcome {
-	select {
-	case p.engine.slots <- struct{}{}:
-	case <-ctx.Done():
-		return outcome{fault: &fault{"busy", ctx.Err()}}
+	if err := p.engine.turns.take(ctx, false); err != nil {
+		return outcome{fault: &fault{"busy", err}}
 	}
-	defer func() { <-p.engine.slots }()
+	defer p.engine.turns.done(false)
 	o := p.run(r)
-	p.calls.Add(1)
-	p.spent.add(o.fuel)
+	p.count(o)
 	switch {
 	case o.fault != nil:
-		p.errors.Add(1)
 		p.log.Warn("the policy could not answer", "kind", o.fault.kind, "err", o.fault.err, "lock", string(r.q.Asked.Name), "mode", string(p.Mode))
 	case o.denies:
 		p.denials.Add(1)
 	}
 	return o
+}
+
+func (p *policy) count(o outcome) {
+	p.calls.Add(1)
+	p.spent.add(o.fuel)
+	if o.fault != nil {
+		p.errors.Add(1)
+	}
 }
 
 func (p *policy) run(r *request) outcome {
@@ -162,7 +166,7 @@ func (p *policy) take() (*instance, *fault) {
 // put gives an instance back.
 func (p *policy) put(i *instance) {
 	p.mu.Lock()
-	keep := !p.closed && len(p.free) < cap(p.engine.slots)
+	keep := !p.closed && len(p.free) < p.engine.turns.most
 	if keep {
 		p.free = append(p.free, i)
 	}
