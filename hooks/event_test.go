@@ -9,8 +9,8 @@ import (
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
-// observer makes a guest of the code of its observe.
-func observer(code string) []byte {
+// watching makes a guest of the code of its observe.
+func watching(code string) []byte {
 	return wasmtest.Assemble(guestOf(wasmtest.Func{Name: "observe", Type: "-> i32", Locals: "i32 i64", Code: code}))
 }
 
@@ -26,9 +26,9 @@ func TestAnObserverReadsTheEvent(t *testing.T) {
 		{"event", line}, {"lock.name", "prod/db"}, {"ttl_ms", "60000"}, {"metadata.ticket", "OPS-7"}, {"config", `{"a":1}`},
 		{"hook", "observe"}, {"wait_ms", ""}, {"request", ""}, {"account.held:prod/", ""},
 	} {
-		h.write("p.wasm", observer(at(tt.key)+show))
+		h.write("p.wasm", watching(at(tt.key)+show))
 		host := h.open(entry("p", `"hooks":["observe"],"config":{"a":1}`))
-		p := host.set.policies[0]
+		p := host.current().policies[0]
 		o := p.run(newObservation([]byte(line), time.Now()))
 		got := ""
 		if len(o.notes) > 0 {
@@ -49,10 +49,10 @@ func TestAnObserverIsDoneOrIsToBeGivenTheEventAgain(t *testing.T) {
 		"unreachable":               "trap:",
 		"loop br 0 end i32.const 0": "out_of_fuel:",
 	} {
-		h.write("p.wasm", observer(code))
+		h.write("p.wasm", watching(code))
 		host := h.open(entry("p", `"hooks":["observe"]`))
 		for range 2 {
-			f := host.set.policies[0].observe(t.Context(), []byte(line))
+			f := host.current().policies[0].observe(t.Context(), []byte(line))
 			if got := fmt.Sprint(f); !strings.HasPrefix(got, want) {
 				t.Errorf("%s: got %s, want %s", code, got, want)
 			}

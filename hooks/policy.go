@@ -32,8 +32,8 @@ type policy struct {
 	free   []*instance
 	closed bool
 
-	calls, denials, errors atomic.Uint64
-	spent                  fuelCounts
+	calls, denials, errors, fuelUsed atomic.Uint64
+	spent                            fuelCounts
 }
 
 const outOfFuel = "out_of_fuel"
@@ -80,6 +80,7 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 func (p *policy) count(o outcome) {
 	p.calls.Add(1)
 	p.spent.add(o.fuel)
+	p.fuelUsed.Add(uint64(max(o.fuel, 0)))
 	if o.fault != nil {
 		p.errors.Add(1)
 	}

@@ -52,9 +52,13 @@ func policyCache(log *slog.Logger) string {
 	return base
 }
 
-// begin records which policies rule, and loads them again at every SIGHUP from now on.
-func (p *policies) begin(table *lock.Table) error {
-	p.table = table
+// begin records which policies rule, lets those that observe begin, and loads all
+// again at every SIGHUP from now on.
+func (p *policies) begin(ctx context.Context, s *server) error {
+	p.table = s.table
+	if err := p.Observe(ctx, hooks.ObserveConfig{Journal: s.journal, Places: s.store, Recorder: s.table}); err != nil {
+		return fmt.Errorf("begin to observe: %w", err)
+	}
 	signal.Notify(p.hangups, syscall.SIGHUP)
 	p.ended.Go(func() {
 		for range p.hangups {
