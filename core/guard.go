@@ -57,7 +57,8 @@ type Verdict struct {
 type Guard interface {
 	// Covers reports, quickly, whether Judge would have anything to say about a name.
 	// Names that are not covered pay for nothing more, and their lock changes hands in
-	// the commit that freed it.
+	// the commit that freed it. It is also called by the table's loop: it must not block
+	// and must not call the service.
 	Covers(Hook, lock.Name) bool
 	// Judge returns nil for yes, a [*DeniedError] for no, a [*PolicyError] where the
 	// policies could not answer. What it says in the Opinion is recorded in any case.
@@ -118,17 +119,27 @@ func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.G
 		a.Wait = min(a.Wait, max(v.Wait, 0))
 	}
 	a.Opinion = v.Opinion
+	if a.Wait > 0 {
+		s.judgeAtTurn(&a, asked, v.Opinion)
+	}
+	return s.table.Acquire(ctx, a)
+}
+
+// judgeAtTurn arranges that the guard is asked again when the request has waited and
+// its turn comes, if policies cover the name then: they may have changed while it
+// waited, either way. What was said when it came in stays on record.
+func (s *Service) judgeAtTurn(a *lock.Acquisition, asked lock.Acquisition, before lock.Opinion) {
+	a.Asks = func() bool { return s.cfg.Guard.Covers(HookAcquire, asked.Name) }
 	a.Confirm = func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
 		q := s.question(HookAcquire, PhaseGrant, asked, s.table.Get(asked.Name))
 		q.Waited = at.Waited
 		atTurn, err := s.cfg.Guard.Judge(ctx, q)
-		said := lock.Opinion{Notes: atTurn.Notes, Verdicts: append(v.Verdicts[:len(v.Verdicts):len(v.Verdicts)], atTurn.Verdicts...)}
+		said := lock.Opinion{Notes: atTurn.Notes, Verdicts: append(before.Verdicts[:len(before.Verdicts):len(before.Verdicts)], atTurn.Verdicts...)}
 		if err != nil {
 			return lock.Opinion{}, s.recordRefusal(ctx, asked, said, err)
 		}
 		return said, nil
 	}
-	return s.table.Acquire(ctx, a)
 }
 
 // judgeRenew asks the guard about a renewal. A veto leaves the lease to its present
