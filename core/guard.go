@@ -104,8 +104,10 @@ func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock
 // An attempt that has its lease already is not judged again: it only did not hear of
 // it.
 func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.Grant, error) {
-	if g, ok, err := s.table.Repeat(a); ok || err != nil {
-		return g, err
+	if !a.Attempt.IsZero() {
+		if g, ok, err := s.table.Repeat(a); ok || err != nil {
+			return g, err
+		}
 	}
 	asked := a // every policy sees the request as it came, whatever another made of it
 	v, err := s.cfg.Guard.Judge(ctx, s.question(HookAcquire, PhaseRequest, asked, s.table.Get(a.Name)))
