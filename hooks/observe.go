@@ -21,16 +21,11 @@ type Places interface {
 	SetPlaces(ctx context.Context, set []journal.Place, forget []string) error
 }
 
-// Recorder puts events into the journal.
-type Recorder interface {
-	Append(ctx context.Context, e lock.Event) (lock.Seq, error)
-}
-
 // ObserveConfig is what policies that observe need. All of it must be set.
 type ObserveConfig struct {
 	Journal  *journal.Journal
 	Places   Places
-	Recorder Recorder // of the same journal
+	Recorder journal.Recorder // of the same journal
 }
 
 // Observation is how an observer is getting on.
@@ -228,6 +223,7 @@ func (w *observers) describe(all []Status) {
 func (w *observers) run(o *observer) {
 	reader := w.cfg.Journal.From(lock.Seq(o.after.Load()))
 	var woken time.Time
+	failing := false // the newest page could not be read, and that was logged
 	for !w.ends(o) {
 		page, err := reader.Next(w.ctx)
 		var pruned *journal.PrunedError
@@ -236,20 +232,23 @@ func (w *observers) run(o *observer) {
 			w.gap(o, pruned.Oldest)
 			reader = w.cfg.Journal.From(pruned.Oldest)
 		case err != nil:
-			w.host.cfg.Logger.Error("an observer cannot read the journal; trying again", "policy", o.name, "err", err)
-			w.sleep(time.Second)
+			if !failing && w.ctx.Err() == nil {
+				w.host.cfg.Logger.Error("an observer cannot read the journal; trying again every second", "policy", o.name, "err", err)
+			}
+			_ = w.sleep(time.Second)
 		case len(page) > 0:
 			if !w.page(o, page) {
 				reader = w.cfg.Journal.From(lock.Seq(o.after.Load()))
 			}
 		default:
 			o.at.Store(0)
-			w.sleep(gatherFor - time.Since(woken))
+			_ = w.sleep(gatherFor - time.Since(woken))
 			if w.cfg.Journal.Wait(w.ctx, lock.Seq(o.after.Load())) == journal.ErrClosed {
 				return
 			}
 			woken = time.Now()
 		}
+		failing = err != nil
 	}
 }
 
@@ -337,7 +336,10 @@ func (w *observers) gap(o *observer, oldest lock.Seq) {
 // returns false when the host is closed or the table has ended.
 func (w *observers) record(e lock.Event) bool {
 	for {
-		_, err := w.cfg.Recorder.Append(w.ctx, e)
+		err := lock.ErrFull // the last space is for the ends of leases
+		if !w.cfg.Recorder.Full() {
+			_, err = w.cfg.Recorder.Append(w.ctx, e)
+		}
 		switch {
 		case err == nil:
 			return true
