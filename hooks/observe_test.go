@@ -30,6 +30,7 @@ type world struct {
 	table   *lock.Table
 	host    *Host
 	seen    *notes
+	pause   time.Duration // between the tries of an event; 0: a moment
 }
 
 // shelf is a store whose places can be made to fail.
@@ -96,7 +97,7 @@ func (w *world) start(policies ...string) {
 	w.t.Helper()
 	var err error
 	if w.host, err = Open(context.Background(), Config{
-		Manifest: w.manifest(policies...), Logger: slog.New(w.seen), pauses: []time.Duration{time.Millisecond, time.Millisecond},
+		Manifest: w.manifest(policies...), Logger: slog.New(w.seen), pauses: []time.Duration{max(w.pause, time.Millisecond), max(w.pause, time.Millisecond)},
 	}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -248,10 +249,11 @@ func TestAnEventIsParkedAfterThreeFailures(t *testing.T) {
 				t.Errorf("the reason is not on record:\n%s", record)
 			}
 			w.stop()
-			places, _ := w.store.Places(t.Context())
-			if len(places) != 2 || places[0].Parked != 2 {
-				t.Errorf("kept: %v", places)
+			w.start(entry("bad", `"hooks":["observe"]`, `"match":["none"]`))
+			if o := w.host.Policies()[0].Observer; o.Parked != 2 {
+				t.Errorf("after a restart %+v", o)
 			}
+			w.stop()
 		})
 	}
 }
@@ -320,6 +322,24 @@ func (w *world) sawInAnyOrder(want ...string) {
 	if !slices.Equal(got, want) {
 		w.t.Fatalf("seen %q, want %q", got, want)
 	}
+}
+
+// An event that an observer has failed on, but not for good, comes again after a restart.
+func TestWhatIsNotDoneComesAgain(t *testing.T) {
+	w := newWorld(t)
+	w.pause = time.Hour
+	w.write("o.wasm", watching("i32.const 1"))
+	w.start(entry("o", `"hooks":["observe"]`))
+	w.acquire("a")
+	until(t, "it has failed", func() bool { return w.host.Policies()[0].Errors == 1 })
+	if o := w.host.Policies()[0].Observer; o.Lag == 0 || o.After == w.journal.Head() {
+		t.Errorf("it does not lag: %+v", o)
+	}
+	w.stop()
+	w.write("o.wasm", told)
+	w.start(entry("o", `"hooks":["observe"]`))
+	w.saw("o granted a")
+	w.stop()
 }
 
 // Nothing is lost if places cannot be saved, and they are not saved for every event.
