@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
@@ -121,10 +122,57 @@ func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.G
 		a.Wait = min(a.Wait, max(v.Wait, 0))
 	}
 	a.Opinion = v.Opinion
-	if a.Wait > 0 {
-		s.judgeAtTurn(&a, asked, v.Opinion)
+	return s.acquireAtTurn(ctx, a, asked)
+}
+
+// acquireAtTurn takes the lock, and has the guard asked again if the request has waited.
+func (s *Service) acquireAtTurn(ctx context.Context, a, asked lock.Acquisition) (lock.Grant, error) {
+	if a.Wait <= 0 {
+		return s.table.Acquire(ctx, a)
 	}
-	return s.table.Acquire(ctx, a)
+	s.judgeAtTurn(&a, asked, a.Opinion)
+	g, err := s.table.Acquire(ctx, a)
+	if refused, is := err.(*refusedAtTurn); is {
+		s.refusals.gather()
+		return lock.Grant{}, s.recordRefusal(ctx, asked, refused.said, refused.error)
+	}
+	return g, err
+}
+
+// refusedAtTurn is a refusal that is not on record yet. The next in line is called as
+// soon as the refused has left the queue, which does not wait for a commit; before it is
+// answered the refusal is on record.
+type refusedAtTurn struct {
+	error
+	said lock.Opinion
+}
+
+// gathering has refusals recorded together that come close after each other, as when a
+// whole queue is refused, one waiter after the other: each would have a commit of its own.
+type gathering struct {
+	mu   sync.Mutex // held for moments only
+	over chan struct{}
+}
+
+const gatherFor = 2 * time.Millisecond
+
+// gather waits until those that came meanwhile may go on together.
+func (g *gathering) gather() {
+	g.mu.Lock()
+	if g.over == nil {
+		g.over = make(chan struct{})
+		time.AfterFunc(gatherFor, g.end)
+	}
+	over := g.over
+	g.mu.Unlock()
+	<-over
+}
+
+func (g *gathering) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.over)
+	g.over = nil
 }
 
 // judgeAtTurn arranges that the guard is asked again when the request has waited and
@@ -138,7 +186,7 @@ func (s *Service) judgeAtTurn(a *lock.Acquisition, asked lock.Acquisition, befor
 		atTurn, err := s.cfg.Guard.Judge(ctx, q)
 		said := lock.Opinion{Notes: atTurn.Notes, Verdicts: append(before.Verdicts[:len(before.Verdicts):len(before.Verdicts)], atTurn.Verdicts...)}
 		if err != nil {
-			return lock.Opinion{}, s.recordRefusal(ctx, asked, said, err)
+			return lock.Opinion{}, &refusedAtTurn{err, said}
 		}
 		return said, nil
 	}

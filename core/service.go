@@ -34,6 +34,8 @@ type Service struct {
 	table  *lock.Table
 	cfg    Config
 	judges bool // there may be policies
+
+	refusals gathering // of waiters at their turn
 }
 
 // New returns a service over table. The caller keeps the table and closes it.
@@ -92,8 +94,8 @@ func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireReques
 	if s.cfg.Guard.Covers(HookAcquire, r.Name) {
 		return s.acquireJudged(ctx, a)
 	}
-	if s.judges && a.Wait > 0 {
-		s.judgeAtTurn(&a, a, lock.Opinion{})
+	if s.judges {
+		return s.acquireAtTurn(ctx, a, a)
 	}
 	return s.table.Acquire(ctx, a)
 }
