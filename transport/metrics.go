@@ -58,6 +58,7 @@ func newMetrics(cfg Config) *metrics {
 		m.requests, m.seconds, m.panics,
 		newBuildInfo(cfg.Version),
 		newTableCollector(cfg),
+		policyCollector{cfg.Policies},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"segments are read by cursor, whole", testSegments},
 		{"segments can be read while commits go on", testConcurrentReads},
 		{"the signing key stays", testKey},
+		{"the places of observers stay", testPlaces},
 		{"what is pruned is gone, and what is left is whole", testPrune},
 		{"a lease has left what it was promised", testRemaining},
 		{"a lease that was renewed for less keeps its end", testRemainingBeyondTTL},
