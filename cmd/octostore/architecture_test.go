@@ -39,6 +39,7 @@ var directions = []struct{ pkg, imports string }{
 	{"plugins/guest/strict", "plugins/guest/internal/scan"},
 	{"plugins/guest/guesttest", "plugins/guest plugins/guest/internal/host"},
 	{"plugins/*", "plugins/guest plugins/guest/strict"},
+	{"sdk-examples/policies/go", "plugins/guest"},
 	{"core", "core/lock core/auth core/journal"},
 	{"core/journal", "core/lock"},
 	{"core/auth", "core/lock"},

@@ -20,10 +20,14 @@ func policyCommand() *cobra.Command {
 		Short: "Write, test, look at and load policies",
 		Long: "Write, test, look at and load policies: WebAssembly modules that are asked before a lock\n" +
 			"is given.\n\n" +
-			"inspect, test, bench and run need nothing but files.",
+			"list, reload, explain and replay ask the server at OCTOSTORE_URL (" + defaultURLHelp + ").\n" +
+			"new, inspect, test, bench and run need nothing but files.",
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(policyInspectCommand(), policyTestCommand(), policyBenchCommand(), policyRunCommand())
+	cmd.AddCommand(
+		policyNewCommand(), policyInspectCommand(), policyTestCommand(), policyBenchCommand(), policyRunCommand(),
+		policyListCommand(), policyReloadCommand(), policyExplainCommand(), policyReplayCommand(),
+	)
 	return cmd
 }
 

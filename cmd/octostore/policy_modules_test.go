@@ -9,7 +9,7 @@ import (
 )
 
 // The texts of testModules, from address 0 on.
-const moduleTexts = "ttl_msa lease of more than an hour is not given"
+const moduleTexts = "ttl_msa lease of more than an hour is not givenqueue.length"
 
 var (
 	getI64 = wasmtest.Import{Module: "octostore_v1", Name: "get_i64", Type: "i32 i32 -> i64"}
@@ -33,6 +33,8 @@ var testModules = map[string]wasmtest.Module{
 		Imports: []wasmtest.Import{{Module: "wasi_snapshot_preview1", Name: "path_open"}, {Module: "env", Name: "socket"}},
 		Pages:   1, Funcs: []wasmtest.Func{{Name: "check", Type: "-> i32", Code: "i32.const 0"}},
 	},
+	"crowded": policyOf("check", "i32.const 47 i32.const 12 call $get_i64 i64.const 5 i64.gt_s"),
+	"closed":  policyOf("check", "i32.const 1"),
 	"endless": policyOf("check", "loop br 0 end i32.const 0"),
 	"chatty":  policyOf("check", "i32.const 1 i32.const 6 i32.const 7 call $log i32.const 0"),
 }

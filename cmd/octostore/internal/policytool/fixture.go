@@ -47,21 +47,22 @@ func ReadFixtures(dir string) ([]Fixture, error) {
 	slices.Sort(paths)
 	var all []Fixture
 	for _, path := range paths {
-		f, err := readFixture(path)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		f, err := parseFixture(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+		f.Path = path
 		all = append(all, f)
 	}
 	return all, nil
 }
 
-func readFixture(path string) (Fixture, error) {
-	f := Fixture{Path: path}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return f, err
-	}
+func parseFixture(text []byte) (Fixture, error) {
+	var f Fixture
 	raw, err := document(text)
 	if err != nil {
 		return f, err
