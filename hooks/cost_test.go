@@ -14,6 +14,20 @@ import (
 	"github.com/octostore/octostore/core/store/memory"
 )
 
+// A name that no policy matches pays for a look at the patterns, and for nothing else.
+func TestANameNobodyMatchesPaysNothing(t *testing.T) {
+	h := newHouse(t)
+	h.write("empty.wasm", allows)
+	host := h.open(entry("empty", `"match":["other/**","!other/x"]`))
+	if n := testing.AllocsPerRun(100, func() {
+		if host.Covers(core.HookAcquire, "prod/db") {
+			t.Error("it is covered")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // BenchmarkPairs is an acquire and its release without HTTP and without a disk, which
 // makes the most of what policies cost: without any, under one for other names, under
 // one that allows, and under one that allows and reads three fields.

@@ -10,7 +10,8 @@
 //
 //   - Guests have no capabilities: no files, no sockets, no clock but the request's.
 //     They never see a lease id, an idempotency key or a bearer token.
-//   - A call ends when its fuel is used up. At most GOMAXPROCS guests run at a time.
+//   - A call ends when its fuel is used up. Fewer guests than GOMAXPROCS run at a
+//     time, but for where that is 1.
 //   - An instance that trapped is thrown away. Between calls the host keeps nothing of
 //     a request; a module that keeps something in its own memory does so for all who
 //     trusted it with their lock names.
@@ -69,7 +70,8 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	e, err := openEngine(ctx, cfg, runtime.GOMAXPROCS(0))
+	// A guest cannot be interrupted, so one place is kept for what is none.
+	e, err := openEngine(ctx, cfg, max(1, runtime.GOMAXPROCS(0)-1))
 	if err != nil {
 		return nil, err
 	}

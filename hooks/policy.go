@@ -107,7 +107,8 @@ func (p *policy) run(r *request) outcome {
 
 // runOn has an instance answer, and gives it back or throws it away.
 func (p *policy) runOn(i *instance, r *request) outcome {
-	c := &call{policy: p, request: r}
+	c := &i.answering
+	*c = call{policy: p, request: r}
 	f, name := i.check, abi.ExportCheck
 	if r.event != nil {
 		f, name = i.observe, abi.ExportObserve
@@ -119,10 +120,11 @@ func (p *policy) runOn(i *instance, r *request) outcome {
 	result, failed := i.call(f, c, p.Fuel)
 	o := c.outcome
 	o.fuel = c.spent
+	*c = call{} // nothing of a request is kept
 	switch {
 	case failed != nil:
 		p.discard(i)
-		return outcome{fault: failed, fuel: c.spent}
+		return outcome{fault: failed, fuel: o.fuel}
 	case result == abi.Allow: // of an observe: done
 	case result == abi.Deny && r.event == nil:
 		o.denies = true
@@ -135,7 +137,7 @@ func (p *policy) runOn(i *instance, r *request) outcome {
 		if r.event != nil && o.reason != "" {
 			err = fmt.Errorf("%w: %s", err, o.reason)
 		}
-		return outcome{fault: &fault{"result", err}, fuel: c.spent}
+		return outcome{fault: &fault{"result", err}, fuel: o.fuel}
 	}
 	i.used = true
 	p.put(i)
@@ -151,7 +153,10 @@ type instance struct {
 	ctx     context.Context // leads what the guest imports back here
 	now     *call           // nil between calls
 	stack   [1]uint64
-	used    bool // it has answered before
+
+	answering call // used again for every call
+
+	used bool // it has answered before
 }
 
 type instanceKey struct{}
