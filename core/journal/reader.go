@@ -8,8 +8,8 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// pageEvents is how many events a reader takes at a time: few enough that reading
-// them holds nobody up.
+// pageEvents is how many events a reader takes at a time, if they are not more than
+// [PageBytes]: few enough that reading them holds nobody up.
 const pageEvents = 1000
 
 // Reader reads a journal from one place on, at its own pace. It is used by one
