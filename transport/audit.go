@@ -10,6 +10,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/transport/problem"
 )
 
 var auditFields = setOf(fieldAfter, fieldSince, fieldUntil, fieldPrefix, fieldKind, fieldAccount,
@@ -87,10 +88,15 @@ func asIs(lines []byte) ([]byte, error) { return lines, nil }
 // send streams the export to its end. What goes wrong on the way cuts the connection:
 // then the closing line is missing.
 func (a *auditStream) send(x *exchange) error {
-	s := x.stream(a.contentType, acceptsGzip(x.r.Header["Accept-Encoding"]))
+	if !x.api.exports.take() {
+		return problem.ErrTooManyReaders
+	}
+	defer x.api.exports.leave()
+	s := x.stream(a.contentType, acceptsGzip(x.r.Header["Accept-Encoding"]), exportUnsent)
 	if x.r.Method == http.MethodHead {
 		return nil
 	}
+	defer s.rest()
 	until, done := x.untilStop()
 	defer done()
 	if err := a.line(s, a.export.Opening(time.Now())); err != nil {
@@ -133,6 +139,8 @@ func (a *auditStream) line(s *stream, line []byte) error {
 
 // lines sends what there is up to the end of the export.
 func (a *auditStream) lines(ctx context.Context, s *stream) error {
+	s.work()
+	defer s.rest()
 	for {
 		found, err := a.export.Next(ctx)
 		if errors.Is(err, io.EOF) {

@@ -186,7 +186,7 @@ func TestTheAuditAsCSV(t *testing.T) {
 func TestTheAuditIsCompressedWhereThatIsAccepted(t *testing.T) {
 	s := busy(t)
 	plain := s.do(t, "GET /v1/audit?until=0s").want(200)
-	for accept, packed := range map[string]bool{"gzip": true, "br, gzip;q=0.5": true, "gzip;q=0": false, "br": false, "": false} {
+	for accept, packed := range map[string]bool{"gzip": true, "br, gzip;q=0.5": true, "gzip;q=0": false, "gzip; Q=0": false, "GZIP;Q=1": true, "br": false, "": false} {
 		r := newRequest("GET /v1/audit?until=0s", []option{header("Accept-Encoding", accept)})
 		rec := newRecorded()
 		if serve(s, rec, r.http()) {

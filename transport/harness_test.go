@@ -47,6 +47,8 @@ type setup struct {
 	lock  lock.Config
 	log   slog.Handler
 	sizes func() (int64, int64)
+
+	watches, exports int // how many may, as in Config
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -70,7 +72,7 @@ func newServer(t testing.TB, with setup) *server {
 		_ = table.Close() // a test that breaks its table knows
 		_ = log.Close()
 	})
-	cfg := Config{Service: core.New(table, with.core), Journal: log, Version: "test", Sizes: with.sizes}
+	cfg := Config{Service: core.New(table, with.core), Journal: log, Version: "test", Sizes: with.sizes, MaxWatches: with.watches, MaxExports: with.exports}
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)
 	}
