@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -58,21 +60,37 @@ func (x *exchange) auditQuery() (q journal.Query, err error) {
 	if err != nil {
 		return q, err
 	}
-	if q.After, err = p.cursor(fieldAfter, x.api.journal.Head()); err != nil {
+	if q.After, err = x.auditCursor(); err != nil || since.IsZero() {
 		return q, err
-	}
-	if !p.given.has(fieldAfter) || p.values[fieldAfter] == "" {
-		q.After = x.api.journal.Oldest()
-	}
-	if oldest := x.api.journal.Oldest(); q.After < oldest {
-		return q, &journal.PrunedError{Oldest: oldest}
-	}
-	if since.IsZero() {
-		return q, nil
 	}
 	from, err := x.api.journal.Before(x.context(), since)
 	q.After = max(q.After, from)
 	return q, err
+}
+
+// auditCursor returns the event after which to begin: that of the cursor, else the
+// oldest there is.
+func (x *exchange) auditCursor() (lock.Seq, error) {
+	j := x.api.journal
+	after, err := x.params.cursor(fieldAfter, j.Head())
+	if err != nil {
+		return 0, err
+	}
+	if text := x.params.values[fieldAfter]; text == "" {
+		return j.Oldest(), nil
+	}
+	if oldest := j.Oldest(); after < oldest {
+		return 0, &journal.PrunedError{Oldest: oldest}
+	}
+	known, err := j.Knows(x.context(), after)
+	if err == nil && !known {
+		err = &lock.InputError{
+			Field:   fieldNames[fieldAfter],
+			Problem: fmt.Sprintf("is %q, which no record here has", journal.FormatCursor(after)),
+			Want:    wantCursor,
+		}
+	}
+	return after, err
 }
 
 // auditStream is an export on its way to a client.

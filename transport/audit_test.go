@@ -131,6 +131,7 @@ func TestBadFiltersAreExplained(t *testing.T) {
 		"after=x":                "after",
 		"after=-1":               "after",
 		"after=9007199254740991": "after", // of another journal
+		"after=1":                "after", // what no record has
 		"since=yesterday":        "since",
 		"since=-1h":              "since",
 		"until=2026-13-01":       "until",
@@ -151,7 +152,7 @@ func TestBadFiltersAreExplained(t *testing.T) {
 		s.do(t, "GET /v1/audit?"+query, onPurpose).wantInvalid(field)
 	}
 	s.do(t, "GET /v1/events?prefix=*", onPurpose).wantInvalid("prefix")
-	for _, id := range []string{"x", "9007199254740991"} {
+	for _, id := range []string{"x", "1", "9007199254740991"} {
 		s.do(t, "GET /v1/events", onPurpose, header("Last-Event-ID", id)).wantInvalid("Last-Event-ID")
 	}
 }

@@ -71,11 +71,23 @@ func (w *watcher) begin() (lock.Seq, error) {
 	if err != nil || text == "" {
 		return newest, err
 	}
-	seq, err := journal.ParseCursor(text)
-	if err != nil || seq > newest {
-		return 0, &lock.InputError{Field: "Last-Event-ID", Problem: "is not the id of an event here", Want: "the id of the last event that was received, or no such header"}
+	unknown := &lock.InputError{
+		Field:   "Last-Event-ID",
+		Problem: "is not the id of an event here",
+		Want:    "the id of the last event that was received, or no such header; the database may have been replaced by a backup",
 	}
-	return seq, nil
+	seq, err := journal.ParseCursor(text)
+	if err != nil {
+		return 0, unknown
+	}
+	known, err := x.api.journal.Knows(x.context(), seq)
+	if _, pruned := errors.AsType[*journal.PrunedError](err); pruned {
+		return seq, nil // the client is told of the gap
+	}
+	if err == nil && !known {
+		return 0, unknown
+	}
+	return seq, err
 }
 
 // page sends what there is, or waits for something to send.
