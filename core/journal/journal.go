@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/octostore/octostore/core/lock"
 )
@@ -56,6 +57,7 @@ type Journal struct {
 	head      lock.Head
 	committed []lock.Segment     // not published yet
 	key       ed25519.PrivateKey // signs checkpoints and exports; set by Load
+	loaded    time.Time          // when the newest event was that Load found; zero: there was none
 
 	// Readers take no lock, so however many there are the writer never waits for one.
 	view atomic.Pointer[view]
@@ -93,6 +95,15 @@ func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
 	cut, err := j.store.Cut(ctx)
 	if err != nil {
 		return lock.Snapshot{}, err
+	}
+	if s.Head.Seq > 0 {
+		newest, err := j.store.Segments(ctx, s.Head.Seq-1, 1)
+		if err != nil {
+			return lock.Snapshot{}, err
+		}
+		for i := range newest {
+			j.loaded = newest[i].Time
+		}
 	}
 	j.cut.Store(&cut)
 	j.head = s.Head
