@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -39,7 +40,9 @@ func TestReadersHaveSeats(t *testing.T) {
 			if got := s.scrape(t)[tt.metric]; got != "2" {
 				t.Errorf("%s is %s", tt.metric, got)
 			}
-			refused := s.do(t, "GET "+tt.path).want(429, api.CodeTooManyReaders)
+			soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			refused := s.do(t, "GET "+tt.path, during(soon)).want(429, api.CodeTooManyReaders)
 			if got := refused.header.Get("Retry-After"); got != "5" {
 				t.Errorf("Retry-After is %q", got)
 			}
@@ -71,19 +74,25 @@ func TestSeatsAreLeft(t *testing.T) {
 	s.do(t, "GET /v1/events").want(429)
 }
 
-// unread is a client that takes nothing until it is released, and then is gone.
+// unread is a client that takes a few writes, nothing more until it is released, and
+// then is gone.
 type unread struct {
 	*httptest.ResponseRecorder
+	takes    int
 	once     sync.Once
-	reached  chan struct{} // closed when something was written
+	reached  chan struct{} // closed when it takes nothing more
 	released chan struct{}
 }
 
-func newUnread() *unread {
-	return &unread{ResponseRecorder: newRecorded(), reached: make(chan struct{}), released: make(chan struct{})}
+func newUnread(takes int) *unread {
+	return &unread{ResponseRecorder: newRecorded(), takes: takes, reached: make(chan struct{}), released: make(chan struct{})}
 }
 
-func (u *unread) Write([]byte) (int, error) {
+func (u *unread) Write(b []byte) (int, error) {
+	if u.takes > 0 {
+		u.takes--
+		return len(b), nil
+	}
 	u.once.Do(func() { close(u.reached) })
 	<-u.released
 	return 0, os.NewSyscallError("write", syscall.EPIPE)
@@ -95,23 +104,25 @@ func TestAClientThatTakesNothingKeepsNoTurn(t *testing.T) {
 	s.acquire(t, "a")
 	var stalled []*unread
 	var all sync.WaitGroup
-	for range 2 * cap(s.turns) {
-		for _, path := range []string{"/v1/audit", "/v1/audit?format=csv&follow=1"} {
-			u := newUnread()
+	for range cap(s.turns) {
+		for path, takes := range map[string]int{"/v1/audit": 1, "/v1/audit?format=csv&follow=1": 1, "/v1/events": 0} {
+			u := newUnread(takes) // the opening line, and then no more
 			stalled = append(stalled, u)
-			all.Go(func() { serve(s, u, newRequest("GET "+path, nil).http()) })
-			<-u.reached
+			all.Go(func() { serve(s, u, newRequest("GET "+path, []option{header("Last-Event-ID", "0")}).http()) })
 		}
 	}
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
+		for _, u := range stalled {
+			<-u.reached
+		}
 		s.do(t, "GET /v1/audit").want(200)
 	}()
 	select {
 	case <-answered:
-	case <-time.After(10 * time.Second):
-		t.Error("an export waits for those who take nothing")
+	case <-time.After(5 * time.Second):
+		t.Error("streams wait for one whose client takes nothing")
 	}
 	for _, u := range stalled {
 		close(u.released)
@@ -130,7 +141,7 @@ func TestAStreamThatIsHungUpIsNoError(t *testing.T) {
 			var log bytes.Buffer
 			s := newServer(t, setup{log: slog.NewTextHandler(&log, nil)})
 			s.acquire(t, "a")
-			u := newUnread()
+			u := newUnread(0)
 			close(u.released)
 			if cut := serve(s, u, newRequest("GET "+path, []option{header("Accept-Encoding", packed), header("Last-Event-ID", "0")}).http()); !cut {
 				t.Errorf("%s: the connection is not cut", path)
