@@ -31,8 +31,11 @@ type Config struct {
 // Service answers requests. Make one with [New]; it is safe for use by many
 // goroutines.
 type Service struct {
-	table *lock.Table
-	cfg   Config
+	table  *lock.Table
+	cfg    Config
+	judges bool // there may be policies
+
+	refusals gathering // of waiters at their turn
 }
 
 // New returns a service over table. The caller keeps the table and closes it.
@@ -46,10 +49,11 @@ func New(table *lock.Table, cfg Config) *Service {
 	if cfg.MaxWait == 0 {
 		cfg.MaxWait = 10 * time.Minute
 	}
-	if cfg.Guard == nil {
+	judges := cfg.Guard != nil
+	if !judges {
 		cfg.Guard = open{}
 	}
-	return &Service{table: table, cfg: cfg}
+	return &Service{table: table, cfg: cfg, judges: judges}
 }
 
 // AcquireRequest asks for a lock. The account in Origin is filled in by the
@@ -89,6 +93,9 @@ func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireReques
 	}
 	if s.cfg.Guard.Covers(HookAcquire, r.Name) {
 		return s.acquireJudged(ctx, a)
+	}
+	if s.judges {
+		return s.acquireAtTurn(ctx, a, a)
 	}
 	return s.table.Acquire(ctx, a)
 }

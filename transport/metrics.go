@@ -60,6 +60,7 @@ func newMetrics(cfg Config, watches, exports *seats) *metrics {
 		newTableCollector(cfg),
 		watches.gauge("octostore_watches", "Clients that watch events now."),
 		exports.gauge("octostore_exports", "Exports of the audit under way now, those that follow included."),
+		policyCollector{cfg.Policies},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -27,13 +27,14 @@ const (
 	fieldDecision
 	fieldFormat
 	fieldFollow
+	fieldName
 	fieldMetadata // spelled meta.KEY, except in JSON
 	numFields
 )
 
 var fieldNames = [numFields]string{
 	"ttl", "wait", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
-	"since", "until", "kind", "decision", "format", "follow", "metadata",
+	"since", "until", "kind", "decision", "format", "follow", "name", "metadata",
 }
 
 func fieldNamed(name string) (field, bool) {

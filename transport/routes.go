@@ -38,6 +38,7 @@ func routeTable() []route {
 		{id: "watchEvents", method: http.MethodGet, pattern: "/v1/events", fields: setOf(fieldPrefix), serve: (*exchange).watch},
 		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter), serve: (*exchange).list},
 		{id: "listPolicies", method: http.MethodGet, pattern: "/v1/policies", serve: (*exchange).listPolicies},
+		{id: "explainPolicies", method: http.MethodGet, pattern: "/v1/policies/explain", fields: setOf(fieldName, fieldAccount, fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).explainPolicies},
 		{id: "reloadPolicies", method: http.MethodPost, pattern: "/v1/policies/reload", serve: (*exchange).reloadPolicies},
 		{id: "getLock", method: http.MethodGet, pattern: lockWhole, serve: (*exchange).get},
 		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: setOf(fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).acquire},

@@ -36,6 +36,7 @@ const (
 // Somebody who keeps the database locked makes changes wait, for however long, and
 // stops nothing.
 func TestALockedDatabaseMakesChangesWait(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	most := 12 * time.Second
 	if testing.Short() {
 		most = 3 * time.Second
@@ -83,6 +84,7 @@ func TestALockedDatabaseMakesChangesWait(t *testing.T) {
 
 // A stop does not wait for whoever keeps the database locked.
 func TestALockedDatabaseDoesNotHoldTheStop(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, test := range []struct {
 		name string
 		busy bool // a change waits already

@@ -18,8 +18,8 @@ func demoCommand() *cobra.Command {
 		Short: "Show what OctoStore does, on a real server, in a few seconds",
 		Long: "Show what OctoStore does, on a real server, in a few seconds.\n\n" +
 			"It starts a server with a database of its own and tells what happens as two jobs take\n" +
-			"turns, one gives up, one crashes, and the server is killed and started again. Then it\n" +
-			"keeps the server up, for you to try with curl, until ctrl-C. Server and database are\n" +
+			"turns, one gives up, one crashes, the server is killed and started again, and a policy\n" +
+			"says no. Then it keeps the server up, for you to try with curl, until ctrl-C. Server and database are\n" +
 			"gone in the end.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

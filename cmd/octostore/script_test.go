@@ -22,17 +22,19 @@ import (
 //	crash                    end it by SIGKILL
 //	http METHOD PATH         send a request to it and print the answer
 //	sql FILE STATEMENT       change a database behind its back
+//	module NAME FILE         write one of testModules, a policy
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe,
-			"stop":  scriptStop,
-			"crash": scriptCrash,
-			"http":  scriptHTTP,
-			"sql":   scriptSQL,
+			"serve":  scriptServe,
+			"stop":   scriptStop,
+			"crash":  scriptCrash,
+			"http":   scriptHTTP,
+			"sql":    scriptSQL,
+			"module": scriptModule,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Values[running{}] = new(running)

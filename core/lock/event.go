@@ -27,6 +27,8 @@ const (
 	Pruned     Kind = "pruned"     // the oldest events are about to be forgotten
 
 	PoliciesLoaded Kind = "policies_loaded" // from now on other policies rule
+	ObserverParked Kind = "observer_parked" // an observer failed on an event and goes on with the next
+	ObserverGap    Kind = "observer_gap"    // events were forgotten that an observer had not seen
 )
 
 // Kinds returns every kind there is.
@@ -34,7 +36,7 @@ func Kinds() []Kind {
 	return []Kind{
 		Granted, Renewed, Released, Expired, Broken, Undone,
 		Denied, PolicyError, Conflict, Abandoned,
-		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded,
+		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded, ObserverParked, ObserverGap,
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package wasmtest assembles small WebAssembly modules for tests, so that what a
-// guest does can be read next to what is expected of it, and hostile guests that no
+// Package wasmtest assembles small WebAssembly modules for tests and demonstrations, so
+// that what a guest does can be read next to what is expected of it, and hostile guests that no
 // compiler would make can be made.
 //
 // Code is written as in the flat form of the WebAssembly text format, without types

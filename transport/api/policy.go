@@ -1,8 +1,16 @@
 package api
 
-// PolicyList is the answer of /v1/policies: what is asked before a lock is given.
+import "time"
+
+// PolicyList is the answer of /v1/policies: what is asked before a lock is given, and
+// what observes.
 type PolicyList struct {
-	Policies []Policy `json:"policies"`
+	// LoadedAt is when those that rule were loaded; nil if there are none configured.
+	LoadedAt *time.Time `json:"loaded_at,omitempty"`
+	// FailedReloads is how often since the start of the server policies could not be loaded
+	// again, so that those before went on to rule.
+	FailedReloads uint64   `json:"failed_reloads"`
+	Policies      []Policy `json:"policies"`
 }
 
 // Policy is a policy that rules, and what it has done since it was loaded.
@@ -22,9 +30,64 @@ type Policy struct {
 	Errors  uint64 `json:"errors"`
 	FuelP50 int64  `json:"fuel_p50"`
 	FuelP99 int64  `json:"fuel_p99"`
+	// FuelUsed is what all calls used together.
+	FuelUsed uint64 `json:"fuel_used"`
+	// Observer is how it is getting on with the events of the journal; nil if it is given
+	// none.
+	Observer *Observer `json:"observer,omitempty"`
+}
+
+// Observer is how far a policy that observes has come.
+type Observer struct {
+	After string `json:"after"` // cursor: everything up to it is done
+	// LagMS is the age of the event it is at; 0 if it has seen everything.
+	LagMS int64 `json:"lag_ms"`
+	// Parked is how many events it failed on, over restarts and reloads.
+	Parked uint64 `json:"parked"`
+	// Gaps is how often, since the start of the server, events were pruned before it saw
+	// them.
+	Gaps uint64 `json:"gaps"`
 }
 
 // Reloaded is the answer of /v1/policies/reload.
 type Reloaded struct {
 	Changes string `json:"changes"` // in words
+}
+
+// Explanation is the answer of /v1/policies/explain: what the policies would say to a
+// request, of which nothing comes.
+type Explanation struct {
+	Name    string `json:"name"`
+	Account string `json:"account"`
+	// Verdict is what all of them together would say: allow, deny or error. By names
+	// the policy the caller would be told of, Reason is what a denial says.
+	Verdict  string      `json:"verdict"`
+	By       string      `json:"by,omitempty"`
+	Reason   string      `json:"reason,omitempty"`
+	Policies []Explained `json:"policies"`
+}
+
+// Explained is what one policy would say.
+type Explained struct {
+	Policy  string `json:"policy"`
+	Digest  string `json:"digest"` // SHA-256 of the module, in hex
+	Mode    string `json:"mode"`
+	OnError string `json:"on_error"`
+	Asked   bool   `json:"asked"`
+	Why     string `json:"why"` // it is asked, or not, in words
+
+	*Said // nil if it is not asked
+}
+
+// Said is what a policy answered.
+type Said struct {
+	Verdict    string            `json:"verdict"`          // allow, deny or error
+	Reason     string            `json:"reason,omitempty"` // of a denial; of an error, its kind
+	Error      string            `json:"error,omitempty"`
+	RetryAfter int64             `json:"retry_after_ms,omitempty"`
+	TTL        int64             `json:"ttl_ms"` // what its cap leaves of what was asked
+	Wait       int64             `json:"wait_ms"`
+	Notes      map[string]string `json:"notes,omitempty"`
+	Logs       []string          `json:"logs,omitempty"`
+	Fuel       int64             `json:"fuel"`
 }

@@ -63,11 +63,15 @@ func (e *Error) Error() string {
 // get sends a request and returns the answer if it is a success. The caller closes
 // its body.
 func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	return c.do(ctx, http.MethodGet, path, query)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
 	target := c.base + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	req, err := http.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {
 		return nil, err
 	}

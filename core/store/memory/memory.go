@@ -31,6 +31,7 @@ type Store struct {
 	cut      lock.Head
 	rows     map[lock.Name]lock.Row
 	segments []lock.Segment
+	places   map[string]journal.Place
 }
 
 // New returns an empty store with a secret and a key of its own.
@@ -38,7 +39,7 @@ func New() *Store {
 	secret, seed := make([]byte, 32), make([]byte, ed25519.SeedSize)
 	rand.Read(secret)
 	rand.Read(seed)
-	return &Store{secret: secret, key: ed25519.NewKeyFromSeed(seed), rows: make(map[lock.Name]lock.Row)}
+	return &Store{secret: secret, key: ed25519.NewKeyFromSeed(seed), rows: make(map[lock.Name]lock.Row), places: make(map[string]journal.Place)}
 }
 
 // Load returns the state as of the last commit.

@@ -55,6 +55,13 @@ var migrations = []string{
 	-- meta also has:
 	-- signing_key: what checkpoints and exports are signed with.
 	-- cut: up to where segments have been pruned; not there before the first time.`,
+	`-- How far those who observe the journal have come.
+	CREATE TABLE observers (
+		name   TEXT PRIMARY KEY,
+		after  INTEGER NOT NULL, -- everything up to this event is done
+		parked INTEGER NOT NULL, -- how many events were given up
+		sum    INTEGER NOT NULL
+	) WITHOUT ROWID, STRICT;`,
 }
 
 // migrate brings the schema of a new or older file up to date, in one transaction. The
@@ -114,8 +121,10 @@ func step(c *conn, version int) error {
 		return err
 	}
 	made := map[int]func(*conn) error{0: identify, 1: makeKey}
-	if err := made[version](c); err != nil {
-		return err
+	if fill := made[version]; fill != nil {
+		if err := fill(c); err != nil {
+			return err
+		}
 	}
 	return c.exec(fmt.Sprintf("PRAGMA user_version = %d", version+1))
 }

@@ -41,7 +41,7 @@ func (w *writer) verify(ctx context.Context, path string) error {
 	defer w.interruptedBy(ctx)()
 	checks := []string{"PRAGMA quick_check(1)"}
 	if sizeOf(path) > checkAllBelow {
-		checks = []string{"PRAGMA quick_check(leases)", "PRAGMA quick_check(meta)"}
+		checks = []string{"PRAGMA quick_check(leases)", "PRAGMA quick_check(meta)", "PRAGMA quick_check(observers)"}
 	}
 	for _, check := range checks {
 		said, err := w.textOf(check)
@@ -62,6 +62,9 @@ func (w *writer) verify(ctx context.Context, path string) error {
 		return err
 	}
 	if _, err := w.cut(); err != nil {
+		return err
+	}
+	if _, err := w.readPlaces(); err != nil {
 		return err
 	}
 	_, err := w.readLeases(ctx, instant{})

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"what is read at a time is bounded by its bytes", testPages},
 		{"segments can be read while commits go on", testConcurrentReads},
 		{"the signing key stays", testKey},
+		{"the places of observers stay", testPlaces},
 		{"what is pruned is gone, and what is left is whole", testPrune},
 		{"a lease has left what it was promised", testRemaining},
 		{"a lease that was renewed for less keeps its end", testRemainingBeyondTTL},

@@ -20,6 +20,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -50,13 +51,16 @@ type Config struct {
 	// in a fresh folder under it. Empty: the system's folder for temporary files.
 	Dir string
 
-	Connections []int         // one row of results for each; default 64
-	Waiters     int           // handover: for each lock, default 8; waiters: in all, default 1,000
-	Locks       int           // handover and waiters: default 1; locks: how many to hold, default 100,000
-	Writers     int           // status: connections that acquire and release beside the readers
-	Rounds      int           // default 3
-	Duration    time.Duration // of one round; default 3 s
-	Warmup      time.Duration // before each round, not counted; negative: none; default 1 s
+	Connections []int // one row of results for each; default 64
+	Waiters     int   // handover: for each lock, default 8; waiters: in all, default 1,000
+	Locks       int   // handover and waiters: default 1; locks: how many to hold, default 100,000
+	Writers     int   // status: connections that acquire and release beside the readers
+	// Variant is settings, as in an environment, of a second server that is measured by
+	// turns with the first; acquire only. Empty: there is none.
+	Variant  []string
+	Rounds   int           // default 3
+	Duration time.Duration // of one round; default 3 s
+	Warmup   time.Duration // before each round, not counted; negative: none; default 1 s
 
 	Progress io.Writer // one line per finished step; nil: nothing is said
 }
@@ -103,6 +107,10 @@ func (c Config) check() error {
 		return errors.New("the numbers of waiters, locks and rounds must be 1 or more")
 	case c.Duration < 0:
 		return errors.New("the duration must be positive")
+	case len(c.Variant) > 0 && (c.Mode != Acquire || c.URL != ""):
+		return errors.New("a variant is measured in mode acquire only, beside a server started for it")
+	case slices.ContainsFunc(c.Variant, func(s string) bool { return !strings.HasPrefix(s, "OCTOSTORE_") || !strings.Contains(s, "=") }):
+		return fmt.Errorf("the settings of a variant are %q; want each as OCTOSTORE_NAME=value", c.Variant)
 	}
 	return nil
 }
@@ -134,8 +142,8 @@ type run struct {
 	cfg    Config
 	groups []group
 	syncs  []time.Duration
-	others []float64  // share of the machine other programs used, by load
-	up     [2]*target // by place
+	others []float64 // share of the machine other programs used, by load
+	up     [numPlaces]*target
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -167,7 +175,7 @@ func (r *run) round(ctx context.Context, g group, round int) error {
 	if err := r.measureDisk(ctx); err != nil {
 		return err
 	}
-	for _, s := range g {
+	for _, s := range g.turns(round) {
 		t, err := r.target(ctx, s.place)
 		if err != nil {
 			return err
@@ -252,7 +260,7 @@ func (r *run) report() *Report {
 	}
 	for _, g := range r.groups {
 		for _, s := range g {
-			report.Rows = append(report.Rows, summarize(s, g[0]))
+			report.Rows = append(report.Rows, summarize(s, g))
 		}
 	}
 	return report

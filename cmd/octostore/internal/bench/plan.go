@@ -1,6 +1,9 @@
 package bench
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // place is a server a step runs against.
 type place int
@@ -8,6 +11,8 @@ type place int
 const (
 	onServer  place = iota // the OctoStore server
 	onCeiling              // net/http alone
+	onVariant              // an OctoStore server with other settings
+	numPlaces
 )
 
 // load is what a step does to a server. It returns an error only if it could not
@@ -35,6 +40,27 @@ func (s *step) label() string { return s.name + " at " + many(s.connections, "co
 // of the machine hits them all. The first is the ceiling of the others.
 type group []*step
 
+// turns returns the steps in the order of a round: every other round backwards, since
+// a server may be the faster for running after another.
+func (g group) turns(round int) group {
+	if round%2 == 0 {
+		return g
+	}
+	backwards := slices.Clone(g)
+	slices.Reverse(backwards)
+	return backwards
+}
+
+// at returns the step of a place, nil if there is none.
+func (g group) at(p place) *step {
+	for _, s := range g {
+		if s.place == p {
+			return s
+		}
+	}
+	return nil
+}
+
 // plan returns what a run of cfg has to do.
 func plan(cfg Config) []group {
 	switch cfg.Mode {
@@ -59,7 +85,11 @@ func (c Config) at(n int) group {
 	readers := &reads{timing: c.timing(), connections: n}
 	switch c.Mode {
 	case Acquire:
-		return twice(step{name: "acquire", connections: n, load: pairs})
+		g := twice(step{name: "acquire", connections: n, load: pairs})
+		if len(c.Variant) > 0 {
+			g = append(g, &step{name: "variant", place: onVariant, connections: n, load: pairs})
+		}
+		return g
 	case Locks:
 		return twice(step{name: "locks", connections: n, locks: c.Locks, load: &holding{connections: n, locks: c.Locks}})
 	case Ceiling:

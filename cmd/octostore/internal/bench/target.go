@@ -32,7 +32,7 @@ func openTarget(ctx context.Context, cfg Config, p place) (*target, error) {
 	transport := &http.Transport{DisableCompression: true}
 	t := &target{
 		token:    cfg.Token,
-		promises: p == onServer,
+		promises: p != onCeiling,
 		// Of its own for every run, so that runs on one server do not meet.
 		prefix: "bench/" + strings.ToLower(rand.Text()[:8]) + "/",
 		client: &http.Client{Transport: transport, Timeout: 10 * time.Second},
@@ -72,7 +72,7 @@ func (t *target) find(raw string) error {
 // start starts a server of our own and returns what stops it and clears up.
 func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), err error) {
 	argv, what := cfg.CeilingServer, "ceiling server"
-	if p == onServer {
+	if p != onCeiling {
 		argv, what = cfg.Serve, "server"
 	}
 	if len(argv) == 0 {
@@ -82,12 +82,16 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 	if err != nil {
 		return nil, err
 	}
-	server, err := child.Start(ctx, argv, []string{
+	settings := []string{
 		"OCTOSTORE_ADDR=127.0.0.1:0",
 		"OCTOSTORE_DB=" + filepath.Join(dir, "octostore.db"),
 		"OCTOSTORE_LOG_FORMAT=json",
 		"OCTOSTORE_LOG_LEVEL=info",
-	})
+	}
+	if p == onVariant {
+		settings = append(settings, cfg.Variant...)
+	}
+	server, err := child.Start(ctx, argv, settings)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("%s: %w", what, err)

@@ -13,7 +13,7 @@ import (
 
 // audit: all of it is on record, and the record proves itself.
 func (s *stage) audit(ctx context.Context) error {
-	s.does("G", "GET /v1/audit")
+	s.does("I", "GET /v1/audit")
 	export, err := s.export(ctx)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func (s *stage) audit(ctx context.Context) error {
 		return err
 	}
 	d := v.Verdict()
-	s.hears("G", "%d records, signed, none changed or missing. What happened to %s:", d.Records, deploy)
+	s.hears("I", "%d records, signed, none changed or missing. What happened to %s:", d.Records, deploy)
 	for _, name := range names {
 		s.say("        %s", name)
 	}
@@ -41,7 +41,7 @@ func (s *stage) audit(ctx context.Context) error {
 	if err := journal.NewVerifier(nil).Verify(bytes.NewReader(forged)); !errors.As(err, &fault) {
 		return errors.New("the forgery was not noticed")
 	}
-	s.hears("G", "line %d, record %d is not what was written", fault.Line, fault.Seq)
+	s.hears("I", "line %d, record %d is not what was written", fault.Line, fault.Seq)
 	return nil
 }
 

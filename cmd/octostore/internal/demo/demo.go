@@ -1,5 +1,6 @@
 // Package demo shows what OctoStore does, on a real server with a real database, in a
-// few seconds: taking turns, giving up, crashing, and what survives.
+// few seconds: taking turns, giving up, crashing, what survives, what a policy denies, and the record
+// of it all.
 package demo
 
 import (
@@ -55,7 +56,7 @@ func run(ctx context.Context, cfg Config) (told bool, err error) {
 	}
 	defer os.RemoveAll(dir)
 	s := &stage{story: story{out: cfg.Out, color: cfg.Color}, cfg: cfg, dir: dir}
-	if err := s.startAnywhere(ctx); err != nil {
+	if err := errors.Join(s.rule(), s.startAnywhere(ctx)); err != nil {
 		return false, err
 	}
 	defer func() { s.server.Stop() }()
@@ -84,6 +85,8 @@ func (s *stage) start(ctx context.Context, addr string) error {
 	server, err := child.Start(ctx, s.cfg.Serve, []string{
 		"OCTOSTORE_ADDR=" + addr,
 		"OCTOSTORE_DB=" + s.database(),
+		"OCTOSTORE_POLICIES=" + s.manifest(),
+		"XDG_CACHE_HOME=" + s.dir, // compiled policies
 		"OCTOSTORE_LOG_FORMAT=json",
 		"OCTOSTORE_LOG_LEVEL=info",
 	})
@@ -108,6 +111,7 @@ func (s *stage) play(ctx context.Context) error {
 		{"One gives up", s.giveUp},
 		{"One crashes", s.crash},
 		{"The server is killed", s.kill},
+		{"A policy says no", s.policy},
 		{"Who had it, and when", s.audit},
 	} {
 		s.scene(i+1, scene.title)

@@ -1,0 +1,96 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/wasmtest"
+	"github.com/octostore/octostore/transport/api"
+)
+
+const frozen = "no deployments before Monday, 08:00; ask #release"
+
+// freeze is a whole policy: it denies, and says why. Real ones look at who asks for
+// what, and are written in a language.
+func freeze() []byte {
+	return wasmtest.Assemble(wasmtest.Module{
+		Imports: []wasmtest.Import{{Module: abi.Module, Name: abi.ImportDeny, Type: "i32 i32"}},
+		Funcs: []wasmtest.Func{{Name: abi.ExportCheck, Type: "-> i32", Code: fmt.Sprintf(
+			"i32.const 0 i32.const %d call $deny i32.const %d", len(frozen), abi.Deny)}},
+		Pages: 1,
+		Data:  []wasmtest.Data{{Text: frozen}},
+	})
+}
+
+func (s *stage) manifest() string { return filepath.Join(s.dir, "policies.json") }
+
+// rule writes the manifest.
+func (s *stage) rule(policies ...map[string]any) error {
+	if policies == nil {
+		policies = []map[string]any{}
+	}
+	text, err := json.MarshalIndent(map[string]any{"policies": policies}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.manifest(), text, 0o600)
+}
+
+// policy: a policy denies, says why, and stops to when it is switched off; the server
+// goes on all the while.
+func (s *stage) policy(ctx context.Context) error {
+	const name = "deploy/web"
+	module := filepath.Join(s.dir, "freeze.wasm")
+	if err := os.WriteFile(module, freeze(), 0o600); err != nil {
+		return err
+	}
+	s.say("     freeze.wasm, %d bytes of WebAssembly, comes into policies.json for %q", len(freeze()), "deploy/**")
+	entry := map[string]any{"name": "freeze", "module": "freeze.wasm", "match": []string{"deploy/**"}}
+	if err := s.reload(ctx, entry); err != nil {
+		return err
+	}
+	s.does("G", "POST /v1/locks/%s/acquire?holder=G", name)
+	denied, err := s.client.acquire(ctx, name, "holder=G")
+	if err != nil || denied.problem == nil || denied.problem.Code != api.CodePolicyDenied {
+		return unexpected("G", denied.problem, err)
+	}
+	s.hears("G", "403 policy_denied: %s", denied.problem.Detail)
+	s.does("H", "POST /v1/locks/reports/acquire?holder=H   (no policy says anything about it)")
+	if _, err := s.client.granted(ctx, "reports", "holder=H"); err != nil {
+		return err
+	}
+	s.hears("H", "200, it is yours")
+	s.say("     … Monday, 08:00: the operator switches it off …")
+	entry["mode"] = "off"
+	if err := s.reload(ctx, entry); err != nil {
+		return err
+	}
+	s.does("G", "POST /v1/locks/%s/acquire?holder=G", name)
+	g, err := s.client.granted(ctx, name, "holder=G")
+	if err != nil {
+		return err
+	}
+	s.hears("G", "200, it is yours. fencing token %d", g.FencingToken)
+	return nil
+}
+
+// reload has the server take up a new manifest.
+func (s *stage) reload(ctx context.Context, policies ...map[string]any) error {
+	if err := s.rule(policies...); err != nil {
+		return err
+	}
+	s.does("op", "POST /v1/policies/reload")
+	began := time.Now()
+	var done api.Reloaded
+	problem, err := s.client.do(ctx, "POST", "/v1/policies/reload", "", &done)
+	if err != nil || problem != nil {
+		return unexpected("the reload", problem, err)
+	}
+	s.hears("op", "200 after %d ms: %s", time.Since(began).Milliseconds(), done.Changes)
+	return nil
+}
