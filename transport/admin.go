@@ -51,7 +51,7 @@ func (a *API) serves(rt *route, on side) bool {
 func (a *API) AdminServer() *http.Server {
 	s := a.Server()
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, adminSide) })
-	s.ConnContext, s.ConnState = nil, nil // whoever looks after the server gets in
+	s.ConnContext, s.ConnState = keepConn, nil // whoever looks after the server gets in
 	return s
 }
 

@@ -53,6 +53,8 @@ type setup struct {
 
 	limits             Limits
 	metricsOn, readyOn Listeners
+	watches, exports   int // how many may, as in Config
+	policies           Policies
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -85,8 +87,11 @@ func newServer(t testing.TB, with setup) *server {
 		t.Fatalf("opening the tokens: %v", err)
 	}
 	t.Cleanup(func() { _ = tokens.Close() })
-	cfg := Config{Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes,
-		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn}
+	cfg := Config{
+		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies,
+		MaxWatches: with.watches, MaxExports: with.exports,
+		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn,
+	}
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)
 	}

@@ -284,6 +284,7 @@ type aboveLimit struct{}
 
 // opened is for ConnContext of [http.Server].
 func (c *connections) opened(ctx context.Context, conn net.Conn) context.Context {
+	ctx = keepConn(ctx, conn)
 	n := c.open.Add(1)
 	if c.most == 0 || n <= c.most {
 		return ctx

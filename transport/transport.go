@@ -21,8 +21,10 @@
 package transport
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +45,9 @@ type Config struct {
 	Sizes func() (db, wal int64)
 	// Tokens say who may do what; nil: everybody may do everything.
 	Tokens *auth.Tokens
+	// How many clients may watch, and export or follow the audit, at a time; 0 means
+	// DefaultMaxWatches and DefaultMaxExports.
+	MaxWatches, MaxExports int
 	// Policies are shown and loaded again on request; nil: there are none.
 	Policies Policies
 	// Where /metrics and /readyz are answered. With one listener this has to be Both or
@@ -50,6 +55,12 @@ type Config struct {
 	MetricsOn, ReadyOn Listeners
 	Limits             Limits
 }
+
+// What a [Config] that does not say means.
+const (
+	DefaultMaxWatches = 1000
+	DefaultMaxExports = 100
+)
 
 // API answers HTTP requests. It is safe for use by many goroutines and starts none
 // of its own. Make one with [New].
@@ -71,7 +82,9 @@ type API struct {
 
 	metricsOn, readyOn Listeners
 
-	followers atomic.Int64 // streams that go on with what happens
+	watches, exports seats
+	turns            chan struct{} // of streams, see stream.work; one for each that has its turn
+	followers        atomic.Int64  // streams that go on with what happens
 }
 
 // New returns the API over a service. The caller keeps what is in the configuration,
@@ -96,8 +109,11 @@ func New(cfg Config) *API {
 
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
 	}
+	a.watches.most = int64(cmp.Or(cfg.MaxWatches, DefaultMaxWatches))
+	a.exports.most = int64(cmp.Or(cfg.MaxExports, DefaultMaxExports))
+	a.turns = make(chan struct{}, max(1, runtime.NumCPU()/2))
 	a.byVerb = byVerb(a.routes)
-	a.metrics = newMetrics(cfg, a.limits)
+	a.metrics = newMetrics(cfg, a.limits, &a.watches, &a.exports)
 	for i := range a.routes {
 		a.routes[i].metrics = a.metrics.of(a.routes[i].id)
 	}

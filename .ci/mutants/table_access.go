@@ -102,7 +102,7 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "exposed-without-tokens", file: "cmd/octostore/server.go",
-		old:    "	case exposed && !s.tokens.Closed():\n",
+		old:    "	case exposed != \"\" && !s.tokens.Closed():\n",
 		new:    "	case false:\n",
 		breaks: "strangers reach a server that asks nobody for a token",
 		tests:  []string{"-short -run=Scripts/loopback ./cmd/octostore"},

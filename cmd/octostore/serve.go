@@ -70,22 +70,25 @@ func tuneProcess() {
 // wait: those of holders, who have to renew and release, and our own.
 const mostSpare = 1000
 
-// fitFiles raises the limit of open files to what the settings ask for, or the settings
-// down to what it is. Waiters are fewer than connections: else they would take the last
-// one and no holder could release.
+// fitFiles lets no more wait, watch, export and connect than the limit of open files,
+// which it raises if it may, leaves room for. Those who wait, watch and export are fewer
+// than may connect: else they would take the last connection and no holder could release.
 func fitFiles(log *slog.Logger, cfg *config.Config) {
-	limit := raiseFileLimit(uint64(max(cfg.MaxWaiters+mostSpare, cfg.MaxConnections+ownFiles)))
-	if most := mostWaiters(limit); cfg.MaxWaiters > most {
-		log.Warn("fewer requests may wait than OCTOSTORE_MAX_WAITERS says, because the process may have too few files open", "max_waiters", cfg.MaxWaiters, "may_wait", most, "open_files", limit)
-		cfg.MaxWaiters = most
+	limit := raiseFileLimit(max(uint64(cfg.MaxWaiters)+uint64(cfg.MaxWatches)+uint64(cfg.MaxExports)+mostSpare, uint64(cfg.MaxConnections)+ownFiles))
+	if cfg.MaxConnections == 0 {
+		cfg.MaxConnections = mostConnections(limit)
 	}
-	most := mostConnections(limit)
-	if cfg.MaxConnections > most {
-		log.Warn("fewer connections may be open than OCTOSTORE_MAX_CONNECTIONS says, because the process may have too few files open", "max_connections", cfg.MaxConnections, "may_be_open", most, "open_files", limit)
+	asked := *cfg
+	cfg.MaxWatches = min(asked.MaxWatches, mostReaders(limit))
+	cfg.MaxExports = min(asked.MaxExports, mostReaders(limit))
+	cfg.MaxWaiters = min(asked.MaxWaiters, mostWaiters(limit-uint64(cfg.MaxWatches)-uint64(cfg.MaxExports)))
+	cfg.MaxConnections = min(asked.MaxConnections, mostConnections(limit))
+	if *cfg == asked {
+		return
 	}
-	if cfg.MaxConnections == 0 || cfg.MaxConnections > most {
-		cfg.MaxConnections = most
-	}
+	log.Warn("fewer requests may wait, watch, export or connect than the settings say, because the process may have too few files open",
+		"max_waiters", asked.MaxWaiters, "may_wait", cfg.MaxWaiters, "max_watches", asked.MaxWatches, "may_watch", cfg.MaxWatches,
+		"max_exports", asked.MaxExports, "may_export", cfg.MaxExports, "max_connections", asked.MaxConnections, "may_connect", cfg.MaxConnections, "open_files", limit)
 }
 
 // ownFiles is how many files the server itself has open, and a few more for those who
@@ -96,6 +99,10 @@ const ownFiles = 64
 func mostConnections(files uint64) int {
 	return int(min(files-min(files/16+ownFiles, files/2), math.MaxInt32))
 }
+
+// mostReaders returns how many of the files that may be open those who watch may take,
+// or those who export.
+func mostReaders(files uint64) int { return int(min(files/8, math.MaxInt32)) }
 
 // mostWaiters returns how many of the files that may be open waiters may take.
 func mostWaiters(files uint64) int {

@@ -14,6 +14,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport"
 )
 
@@ -29,6 +30,7 @@ const (
 type storage interface {
 	journal.Store
 	auth.Store
+	hooks.Places
 	Sizes() (db, wal int64)
 	Used(ctx context.Context) (int64, error) // bytes that hold something
 	// Full reports whether its last space has to be saved for those who hold a lock.
@@ -126,7 +128,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		return nil, fmt.Errorf("record the start: %w", err)
 	}
 	if s.policies != nil {
-		if err := s.policies.begin(s.table); errors.Is(err, lock.ErrFull) {
+		if err := s.policies.begin(ctx, s); errors.Is(err, lock.ErrFull) {
 			log.Warn("which policies rule is not recorded", "err", err)
 		} else if err != nil {
 			return nil, fmt.Errorf("record the policies: %w", err)
@@ -205,6 +207,8 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 			NewTokens:   cfg.NewTokens,
 			Connections: cfg.MaxConnections,
 		},
+		MaxWatches: cfg.MaxWatches,
+		MaxExports: cfg.MaxExports,
 	}
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}

@@ -239,7 +239,7 @@ func (m *machine) handOver(e *entry) {
 	if w == nil {
 		return
 	}
-	if w.ask.Confirm == nil {
+	if !w.ask.confirms() {
 		m.grantWaiter(w, w.ask.Opinion)
 		return
 	}

@@ -57,6 +57,7 @@ var table = []row{
 	{is(lock.ErrQueueFull), http.StatusTooManyRequests, api.CodeQueueFull, "Queue is full", time.Second},
 	{is(lock.ErrWaitsEnough), http.StatusTooManyRequests, api.CodeQuota, "Quota used up", time.Second},
 	{as[*LimitError](), http.StatusTooManyRequests, api.CodeRateLimited, "Too many requests", time.Second},
+	{is(ErrTooManyReaders), http.StatusTooManyRequests, api.CodeTooManyReaders, "Too many readers", 5 * time.Second},
 	{is(lock.ErrQuota), http.StatusTooManyRequests, api.CodeQuota, "Quota used up", time.Second},
 
 	{as[*journal.PrunedError](), http.StatusGone, api.CodeCursorExpired, "Cursor is too old", 0},

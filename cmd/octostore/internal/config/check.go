@@ -46,6 +46,8 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 		{"AccountLocks", 0 <= c.AccountLocks && c.AccountLocks <= mostAtATime},
 		{"NewTokens", 0 <= c.NewTokens && c.NewTokens <= mostAtATime},
 		{"AddressRate", 0 <= c.AddressRate && c.AddressRate <= mostAtATime},
+		{"MaxWatches", 1 <= c.MaxWatches && c.MaxWatches <= mostWaiters},
+		{"MaxExports", 1 <= c.MaxExports && c.MaxExports <= mostWaiters},
 	}
 	out := map[string]string{}
 	for _, r := range rules {
