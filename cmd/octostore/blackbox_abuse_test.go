@@ -178,7 +178,7 @@ func TestNothingIsSmuggledBehindARequest(t *testing.T) {
 	} {
 		said, err := say(p.Addr, []byte(raw), false, patient)
 		if err != nil {
-			t.Errorf("%s: the connection stays open", name)
+			t.Fatalf("%s: the connection stays open: %.500q", name, said)
 		}
 		if all := statuses(said); len(all) != 1 || bytes.Contains(said, []byte("smuggled")) {
 			t.Errorf("%s: answered %v", name, all)
