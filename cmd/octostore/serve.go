@@ -74,7 +74,7 @@ const mostSpare = 1000
 // which it raises if it may, leaves room for. Those who wait, watch and export are fewer
 // than may connect: else they would take the last connection and no holder could release.
 func fitFiles(log *slog.Logger, cfg *config.Config) {
-	limit := raiseFileLimit(max(uint64(cfg.MaxWaiters)+uint64(cfg.MaxWatches)+uint64(cfg.MaxExports)+mostSpare, uint64(cfg.MaxConnections)+ownFiles))
+	limit := raiseFileLimit(filesFor(cfg))
 	if cfg.MaxConnections == 0 {
 		cfg.MaxConnections = mostConnections(limit)
 	}
@@ -89,6 +89,12 @@ func fitFiles(log *slog.Logger, cfg *config.Config) {
 	log.Warn("fewer requests may wait, watch, export or connect than the settings say, because the process may have too few files open",
 		"max_waiters", asked.MaxWaiters, "may_wait", cfg.MaxWaiters, "max_watches", asked.MaxWatches, "may_watch", cfg.MaxWatches,
 		"max_exports", asked.MaxExports, "may_export", cfg.MaxExports, "max_connections", asked.MaxConnections, "may_connect", cfg.MaxConnections, "open_files", limit)
+}
+
+// filesFor returns how many files have to be open at most for all settings to hold.
+func filesFor(cfg *config.Config) uint64 {
+	all := cfg.MaxWaiters + cfg.MaxWatches + cfg.MaxExports + mostSpare
+	return uint64(max(all, 8*cfg.MaxWatches, 8*cfg.MaxExports, 2*ownFiles+cfg.MaxConnections+cfg.MaxConnections/8))
 }
 
 // ownFiles is how many files the server itself has open, and a few more for those who

@@ -3,6 +3,8 @@ package main
 import (
 	"math"
 	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
 )
 
 func TestAFileLimitThatCannotBeRaisedIsReported(t *testing.T) {
@@ -46,6 +48,28 @@ func TestReadersLeaveFilesForOthers(t *testing.T) {
 		waiters := min(mostWaiters(files-uint64(readers)), 50_000)
 		if left := files - uint64(readers) - uint64(waiters); waiters < 1 || left < min(128, files/3) {
 			t.Errorf("of %d files: %d for readers, %d for waiters, %d left", files, readers, waiters, left)
+		}
+	}
+}
+
+// If as many files may be open as the settings ask for, no setting is lowered.
+func TestFilesForTheSettingsAreEnough(t *testing.T) {
+	for _, cfg := range []config.Config{
+		{MaxWaiters: 100, MaxWatches: 1000, MaxExports: 100},
+		{MaxWaiters: 50_000, MaxWatches: 1000, MaxExports: 100},
+		{MaxWaiters: 1, MaxWatches: 1, MaxExports: 1, MaxConnections: 1},
+		{MaxWaiters: 1, MaxWatches: 1, MaxExports: 1, MaxConnections: 100_000},
+		{MaxWaiters: 1, MaxWatches: 1, MaxExports: 5000, MaxConnections: 100_000},
+	} {
+		files := filesFor(&cfg)
+		if n := mostReaders(files); n < cfg.MaxWatches || n < cfg.MaxExports {
+			t.Errorf("%+v: of %d files %d are for readers", cfg, files, n)
+		}
+		if n := mostWaiters(files - uint64(cfg.MaxWatches+cfg.MaxExports)); n < cfg.MaxWaiters {
+			t.Errorf("%+v: of %d files %d are for waiters", cfg, files, n)
+		}
+		if n := mostConnections(files); n < cfg.MaxConnections {
+			t.Errorf("%+v: of %d files %d are for connections", cfg, files, n)
 		}
 	}
 }
