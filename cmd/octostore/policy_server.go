@@ -8,7 +8,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"time"
 
 	"github.com/spf13/cobra"
 
