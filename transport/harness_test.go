@@ -48,7 +48,8 @@ type setup struct {
 	log   slog.Handler
 	sizes func() (int64, int64)
 
-	policies Policies
+	watches, exports int // how many may, as in Config
+	policies         Policies
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -72,7 +73,10 @@ func newServer(t testing.TB, with setup) *server {
 		_ = table.Close() // a test that breaks its table knows
 		_ = log.Close()
 	})
-	cfg := Config{Service: core.New(table, with.core), Journal: log, Version: "test", Sizes: with.sizes, Policies: with.policies}
+	cfg := Config{
+		Service: core.New(table, with.core), Journal: log, Version: "test", Sizes: with.sizes, Policies: with.policies,
+		MaxWatches: with.watches, MaxExports: with.exports,
+	}
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)
 	}

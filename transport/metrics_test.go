@@ -73,6 +73,8 @@ func TestTheTableIsMeasured(t *testing.T) {
 	got := s.scrape(t)
 	for line, want := range map[string]string{
 		`octostore_locks_held`:                     "1",
+		`octostore_watches`:                        "0",
+		`octostore_exports`:                        "0",
 		`octostore_waiters`:                        "0",
 		`octostore_wait_seconds_count`:             "2",
 		`octostore_hold_seconds_count`:             "1",

@@ -57,7 +57,7 @@ func buildPolicy(t *testing.T, name, dir string) policytool.Module {
 	path := filepath.Join(dir, name+".wasm")
 	// One at a time: a c-shared build takes one package. The flags are those of the
 	// Makefile, so that both find what the other has built in the cache.
-	build := exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags", "-s -w", "-o", path, "./plugins/"+name)
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "./plugins/"+name)
 	build.Dir = "../.."
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if out, err := build.CombinedOutput(); err != nil {

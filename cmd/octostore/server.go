@@ -183,6 +183,9 @@ func newHTTPServer(s *server, cfg config.Config, log *slog.Logger) *http.Server 
 		Logger:  log,
 		Version: ownVersion(),
 		Sizes:   s.store.Sizes,
+
+		MaxWatches: cfg.MaxWatches,
+		MaxExports: cfg.MaxExports,
 	}
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}

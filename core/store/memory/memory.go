@@ -100,10 +100,14 @@ func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]loc
 		}
 		return 1
 	})
-	to, n := from, 0
-	for to < len(s.segments) && (to == from || n < events) {
-		n += s.segments[to].Count
-		to++
+	to, n, bytes := from, 0, 0
+	for ; to < len(s.segments); to++ {
+		g := &s.segments[to]
+		if to > from && (n >= events || bytes+len(g.Bytes) > journal.PageBytes) {
+			break
+		}
+		n += g.Count
+		bytes += len(g.Bytes)
 	}
 	return slices.Clone(s.segments[from:to]), nil
 }

@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"a commit is finished whatever becomes of its context", testCanceled},
 		{"a batch there is no space for changes nothing", testFull},
 		{"segments are read by cursor, whole", testSegments},
+		{"what is read at a time is bounded by its bytes", testPages},
 		{"segments can be read while commits go on", testConcurrentReads},
 		{"the signing key stays", testKey},
 		{"the places of observers stay", testPlaces},

@@ -38,6 +38,8 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 		{"AuditMaxSize", leastSize <= c.AuditMaxSize && c.AuditMaxSize <= mostSize},
 		{"MaxWaiters", 1 <= c.MaxWaiters && c.MaxWaiters <= mostWaiters},
 		{"MaxWaitersPerLock", 1 <= c.MaxWaitersPerLock && c.MaxWaitersPerLock <= mostWaiters},
+		{"MaxWatches", 1 <= c.MaxWatches && c.MaxWatches <= mostWaiters},
+		{"MaxExports", 1 <= c.MaxExports && c.MaxExports <= mostWaiters},
 	}
 	out := map[string]string{}
 	for _, r := range rules {
