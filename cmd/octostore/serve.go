@@ -73,7 +73,11 @@ const mostSpare = 1000
 // fitFiles lets no more wait, watch and export than the limit of open files leaves room
 // for. Without that, they would take the last connection and no holder could release.
 func fitFiles(log *slog.Logger, cfg *config.Config) {
-	limit := raiseFileLimit(uint64(cfg.MaxWaiters) + uint64(cfg.MaxWatches) + uint64(cfg.MaxExports) + mostSpare)
+	need := uint64(cfg.MaxWaiters) + uint64(cfg.MaxWatches) + uint64(cfg.MaxExports) + mostSpare
+	limit := raiseFileLimit(need)
+	if limit >= need {
+		return
+	}
 	asked := *cfg
 	cfg.MaxWatches = min(asked.MaxWatches, mostReaders(limit))
 	cfg.MaxExports = min(asked.MaxExports, mostReaders(limit))
