@@ -107,9 +107,28 @@ func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.G
 		return g, err
 	}
 	asked := a // every policy sees the request as it came, whatever another made of it
-	v, err := s.cfg.Guard.Judge(ctx, s.question(HookAcquire, PhaseRequest, asked, s.table.Get(a.Name)))
+	if err := s.judgeAcquire(ctx, &a); err != nil {
+		return lock.Grant{}, err
+	}
+	before := a.Verdicts
+	a.Confirm = func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
+		q := s.question(HookAcquire, PhaseGrant, asked, s.table.Get(asked.Name))
+		q.Waited = at.Waited
+		atTurn, err := s.cfg.Guard.Judge(ctx, q)
+		said := lock.Opinion{Notes: atTurn.Notes, Verdicts: append(before[:len(before):len(before)], atTurn.Verdicts...)}
+		if err != nil {
+			return lock.Opinion{}, s.recordRefusal(ctx, asked, said, err)
+		}
+		return said, nil
+	}
+	return s.table.Acquire(ctx, a)
+}
+
+// judgeAcquire asks the guard about a new request, and applies what it says.
+func (s *Service) judgeAcquire(ctx context.Context, a *lock.Acquisition) error {
+	v, err := s.cfg.Guard.Judge(ctx, s.question(HookAcquire, PhaseRequest, *a, s.table.Get(a.Name)))
 	if err != nil {
-		return lock.Grant{}, s.recordRefusal(ctx, asked, v.Opinion, err)
+		return s.recordRefusal(ctx, *a, v.Opinion, err)
 	}
 	if v.TTL > 0 {
 		a.TTL = min(a.TTL, max(v.TTL, lock.MinTTL))
@@ -118,17 +137,7 @@ func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.G
 		a.Wait = min(a.Wait, max(v.Wait, 0))
 	}
 	a.Opinion = v.Opinion
-	a.Confirm = func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
-		q := s.question(HookAcquire, PhaseGrant, asked, s.table.Get(asked.Name))
-		q.Waited = at.Waited
-		atTurn, err := s.cfg.Guard.Judge(ctx, q)
-		said := lock.Opinion{Notes: atTurn.Notes, Verdicts: append(v.Verdicts[:len(v.Verdicts):len(v.Verdicts)], atTurn.Verdicts...)}
-		if err != nil {
-			return lock.Opinion{}, s.recordRefusal(ctx, asked, said, err)
-		}
-		return said, nil
-	}
-	return s.table.Acquire(ctx, a)
+	return nil
 }
 
 // judgeRenew asks the guard about a renewal. A veto leaves the lease to its present

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
@@ -75,7 +76,7 @@ func (s *Service) Wait(d time.Duration) time.Duration { return max(0, min(d, s.c
 // ([lock.ErrTooLate]), and must call [Service.Undo] if it could not pass it on.
 //
 // Errors: [*lock.InputError], [ErrForbidden], [*DeniedError], [*PolicyError],
-// [*lock.HeldError], [lock.ErrSuperseded], [lock.ErrAttemptOver],
+// [*lock.HeldError], which names nobody to a principal that may not read the lock, [lock.ErrSuperseded], [lock.ErrAttemptOver],
 // [lock.ErrKeyMismatch], [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrDraining],
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone]
 // when ctx ended first.
@@ -87,7 +88,16 @@ func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireReques
 	if !p.May(auth.Acquire, r.Name) {
 		return lock.Grant{}, ErrForbidden
 	}
-	if s.cfg.Guard.Covers(HookAcquire, r.Name) {
+	g, err := s.acquire(ctx, a)
+	var held *lock.HeldError
+	if errors.As(err, &held) && !p.May(auth.Read, r.Name) {
+		return g, &lock.HeldError{Position: held.Position, Waiters: held.Waiters, Waited: held.Waited, Hidden: true}
+	}
+	return g, err
+}
+
+func (s *Service) acquire(ctx context.Context, a lock.Acquisition) (lock.Grant, error) {
+	if s.cfg.Guard.Covers(HookAcquire, a.Name) {
 		return s.acquireJudged(ctx, a)
 	}
 	return s.table.Acquire(ctx, a)
@@ -195,6 +205,34 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) 
 	return s.table.Break(ctx, r)
 }
 
+// Take ends the lease of somebody else as [Service.Break] does, and in the same commit
+// gives the lock to the principal, ahead of all who wait: r says what its lease is to be,
+// without Wait and Key, and b.Name is the lock. It takes the right to do both, and both
+// hooks are asked. The grant is passed on or undone as that of [Service.Acquire]. Errors:
+// those of both, but [*lock.HeldError].
+func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r AcquireRequest) (lock.Grant, error) {
+	r.Name, r.Wait, r.Key = b.Name, 0, ""
+	a, err := s.acquisition(p, r)
+	if err := firstError(lock.CheckText("reason", b.Cause, lock.MaxReason), err); err != nil {
+		return lock.Grant{}, err
+	}
+	if !p.May(auth.Break, b.Name) || !p.May(auth.Acquire, b.Name) {
+		return lock.Grant{}, ErrForbidden
+	}
+	b.Origin = a.Origin
+	if s.cfg.Guard.Covers(HookBreak, b.Name) {
+		if err := s.judgeBreak(ctx, &b); err != nil {
+			return lock.Grant{}, err
+		}
+	}
+	if s.cfg.Guard.Covers(HookAcquire, b.Name) {
+		if err := s.judgeAcquire(ctx, &a); err != nil {
+			return lock.Grant{}, err
+		}
+	}
+	return s.table.Take(ctx, b, a)
+}
+
 // Get returns the committed state of one name. It never waits for a write.
 // Error: [ErrForbidden].
 func (s *Service) Get(p auth.Principal, name lock.Name) (lock.View, error) {
@@ -206,14 +244,43 @@ func (s *Service) Get(p auth.Principal, name lock.Name) (lock.View, error) {
 
 // List returns the locks that are held or waited for, by name, that the principal
 // may read, and the name to pass as After for the next page, empty at the end. It
-// never waits for a write. Error: [*lock.InputError].
+// never waits for a write. It looks only at names that begin as one of the principal's
+// patterns does up to its first star; of those it passes over what is not to be seen.
+// Errors: [*lock.InputError], [ErrForbidden] to one who may read nothing.
 func (s *Service) List(p auth.Principal, q lock.Query) (views []lock.View, next lock.Name, err error) {
 	if err := lock.CheckPrefix(q.Prefix); err != nil {
 		return nil, "", err
 	}
-	q.Visible = func(n lock.Name) bool { return p.May(auth.Read, n) }
-	views, next = s.table.List(q)
-	return views, next, nil
+	if !p.MaySome(auth.Read) {
+		return nil, "", ErrForbidden
+	}
+	if !p.MayAll(auth.Read) {
+		q.Visible = func(n lock.Name) bool { return p.May(auth.Read, n) }
+	}
+	most := q.Limit
+	for _, prefix := range p.Prefixes(auth.Read) {
+		if prefix, overlap := longer(prefix, q.Prefix); overlap {
+			part := q
+			part.Prefix, part.Limit = prefix, most+1-len(views) // one more tells whether there is more
+			found, _ := s.table.List(part)
+			views = append(views, found...)
+		}
+		if len(views) > most {
+			return views[:most], views[most-1].Name, nil
+		}
+	}
+	return views, "", nil
+}
+
+// longer returns the one of two prefixes that begins with the other.
+func longer(a, b string) (prefix string, overlap bool) {
+	switch {
+	case strings.HasPrefix(a, b):
+		return a, true
+	case strings.HasPrefix(b, a):
+		return b, true
+	}
+	return "", false
 }
 
 // Stats returns the counts and timings of the table since its start.

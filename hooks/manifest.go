@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/pattern"
 )
 
 // Mode says what a policy's word counts.
@@ -61,7 +62,7 @@ type Policy struct {
 	MemoryMiB int
 	Config    json.RawMessage // never empty
 
-	patterns Patterns
+	patterns pattern.List
 }
 
 // ManifestError is everything that is wrong with a manifest.
@@ -196,7 +197,7 @@ func (p *Policy) check() (wrong []string) {
 	want(p.OnError == DenyOnError || p.OnError == AllowOnError, "on_error", fmt.Sprintf("is %q; want deny or allow", p.OnError))
 	want(1000 <= p.Fuel && p.Fuel <= MaxFuel, "fuel", fmt.Sprintf("is %d; want 1000 to %d", p.Fuel, MaxFuel))
 	want(1 <= p.MemoryMiB && p.MemoryMiB <= MaxMemoryMiB, "memory_mib", fmt.Sprintf("is %d; want 1 to %d", p.MemoryMiB, MaxMemoryMiB))
-	patterns, err := ParsePatterns(p.Match)
+	patterns, err := pattern.Parse(p.Match)
 	if len(p.Match) == 0 {
 		err = errors.New("is missing; want patterns of lock names, such as \"prod/**\"")
 	}

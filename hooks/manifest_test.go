@@ -7,45 +7,6 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-func TestPatterns(t *testing.T) {
-	for _, tt := range []struct {
-		patterns string
-		yes, no  string
-	}{
-		{"prod/**", "prod/a prod/a/b", "prod production/a a/prod/b"},
-		{"**", "a a/b a/b/c", ""},
-		{"prod/** !prod/tmp/**", "prod/a prod/tmp", "prod/tmp/a prod/tmp/a/b"},
-		{"prod/** !prod/tmp/** prod/tmp/keep", "prod/tmp/keep", "prod/tmp/other"},
-		{"*", "a abc", "a/b"},
-		{"prod/*", "prod/a", "prod prod/a/b"},
-		{"db-*", "db- db-1", "db xdb-1 db-1/x"},
-		{"a*b*c", "abc axbxc abbcc", "ab acb abcx"},
-		{"**/db", "x/db x/y/db", "db x/db/z"},
-		{"a/**/z", "a/b/z a/b/c/z a/z/z", "a/z a/b"},
-	} {
-		ps, err := ParsePatterns(strings.Fields(tt.patterns))
-		if err != nil {
-			t.Errorf("%s: %v", tt.patterns, err)
-			continue
-		}
-		for _, name := range strings.Fields(tt.yes) {
-			if !ps.Match(lock.Name(name)) {
-				t.Errorf("%s does not match %s", tt.patterns, name)
-			}
-		}
-		for _, name := range strings.Fields(tt.no) {
-			if ps.Match(lock.Name(name)) {
-				t.Errorf("%s matches %s", tt.patterns, name)
-			}
-		}
-	}
-	for _, wrong := range []string{"!prod/**", "", "/a", "a//b", "a**", "**/a/**/b/**/c/**", "prod/x?", "prod /a"} {
-		if ps, err := ParsePatterns([]string{wrong}); err == nil {
-			t.Errorf("%q is taken: %v", wrong, ps)
-		}
-	}
-}
-
 // An operator wants to read of all mistakes at once, and where they are.
 func TestEveryMistakeOfAManifestIsNamed(t *testing.T) {
 	_, got := parseManifest([]byte(`{"policies":[

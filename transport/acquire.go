@@ -15,11 +15,14 @@ func (x *exchange) acquire() error {
 	if err != nil {
 		return err
 	}
-	grant, err := x.api.service.Acquire(x.context(), principal(x.r), req)
-	if err != nil {
-		return err
+	if req.Wait > 0 {
+		defer x.bound()()
 	}
-	return x.hand(grant, x.api.service.Wait(req.Wait))
+	grant, err := x.api.service.Acquire(x.context(), x.who, req)
+	if err != nil {
+		return x.because(err)
+	}
+	return x.because(x.hand(grant, x.api.service.Wait(req.Wait)))
 }
 
 func (x *exchange) acquireRequest() (core.AcquireRequest, error) {
@@ -54,6 +57,9 @@ func (x *exchange) hand(grant lock.Grant, wait time.Duration) error {
 	}()
 	if x.context().Err() != nil {
 		return lock.ErrGone
+	}
+	if err := x.who.Err(time.Now()); err != nil {
+		return err
 	}
 	if !x.lasts(grant.Lease) {
 		undo = false // it ends by itself

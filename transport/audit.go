@@ -10,21 +10,27 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
 )
 
 var auditFields = setOf(fieldAfter, fieldSince, fieldUntil, fieldPrefix, fieldKind, fieldAccount,
 	fieldDecision, fieldLimit, fieldFormat, fieldFollow)
 
-// audit streams the journal, or what is asked for of it.
+// audit streams the journal, or what is asked for of it, until the client's token ends.
 func (x *exchange) audit() error {
-	if !principal(x.r).May(auth.Audit, "") {
+	if !x.who.MaySome(auth.Audit) {
 		return core.ErrForbidden
 	}
+	defer x.bound()()
+	return x.because(x.export())
+}
+
+func (x *exchange) export() error {
 	form, err := x.params.auditFormat()
 	if err != nil {
 		return err
 	}
-	follow, err := x.params.follow()
+	follow, err := x.params.flag(fieldFollow)
 	if err != nil {
 		return err
 	}
@@ -46,6 +52,9 @@ func (x *exchange) auditQuery() (q journal.Query, err error) {
 	now := time.Now()
 	if q.Filter, err = p.auditFilter(); err != nil {
 		return q, err
+	}
+	if !x.who.MayAll(auth.Audit) { // whoever may read all of it gets it as it is stored
+		q.Filter.Visible = x.sees(auth.Audit)
 	}
 	if q.Limit, err = p.auditLimit(); err != nil {
 		return q, err
@@ -72,6 +81,12 @@ func (x *exchange) auditQuery() (q journal.Query, err error) {
 	from, err := x.api.journal.Before(x.context(), since)
 	q.After = max(q.After, from)
 	return q, err
+}
+
+// sees returns which names the client may do verb to.
+func (x *exchange) sees(verb auth.Verb) func(lock.Name) bool {
+	who := x.who
+	return func(n lock.Name) bool { return who.May(verb, n) }
 }
 
 // auditStream is an export on its way to a client.

@@ -27,14 +27,15 @@ func (p *params) auditFormat() (string, error) {
 	}
 }
 
-func (p *params) follow() (bool, error) {
-	switch value := p.values[fieldFollow]; {
-	case !p.given.has(fieldFollow), value == "0", value == "false":
+// flag returns a truth; not given is false.
+func (p *params) flag(f field) (bool, error) {
+	switch value := p.values[f]; {
+	case !p.given.has(f), value == "0", value == "false":
 		return false, nil
 	case value == "1", value == "true":
 		return true, nil
 	default:
-		return false, wrong(fieldFollow, value, "1 or 0")
+		return false, wrong(f, value, "1 or 0")
 	}
 }
 

@@ -128,7 +128,7 @@ func (p *params) setJSON(dec *json.Decoder, name string) error {
 			return p.setField(f, v)
 		}
 	case json.Number:
-		if f == fieldTTL || f == fieldWait || f == fieldFencingToken {
+		if f == fieldTTL || f == fieldWait || f == fieldFencingToken || f == fieldExpires || f == fieldGrace || f == fieldTake {
 			return p.setField(f, plainNumber(v.String()))
 		}
 	case json.Delim:
@@ -159,7 +159,7 @@ func (p *params) setMetadata(dec *json.Decoder) error {
 
 func wantType(f field) string {
 	switch f {
-	case fieldTTL, fieldWait:
+	case fieldTTL, fieldWait, fieldExpires, fieldGrace:
 		return `a string like "90s" or a number of seconds`
 	case fieldFencingToken:
 		return "a number, or a string of digits"

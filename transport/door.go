@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -16,9 +17,17 @@ import (
 // every web page its user looks at: directly, which the cross-origin check refuses,
 // or under a host name that the page's owner points at 127.0.0.1, which the host
 // check refuses.
+//
+// With tokens any host name will do, for a page has none of them.
 func (x *exchange) door() error {
-	if !loopbackHost(x.r.Host) {
-		return problem.ErrForeignHost
+	if !x.api.closed() {
+		if !loopbackHost(x.r.Host) {
+			return problem.ErrForeignHost
+		}
+	}
+	if auth.HoldsSecret(x.r.URL.Path) {
+		x.hidden = true
+		return errTokenInURL
 	}
 	if err := x.api.origins.Check(x.r); err != nil {
 		return problem.ErrCrossOrigin
@@ -56,7 +65,7 @@ func newRequestIDs() requestIDs {
 // of returns the id the client chose for its request, if it may be used as one,
 // else a new one.
 func (ids requestIDs) of(r *http.Request) string {
-	if chosen := r.Header["X-Request-Id"]; len(chosen) == 1 && validRequestID(chosen[0]) {
+	if chosen := r.Header["X-Request-Id"]; len(chosen) == 1 && validRequestID(chosen[0]) && !auth.HoldsSecret(chosen[0]) {
 		return chosen[0]
 	}
 	return ids.process + strconv.FormatUint(ids.last.Add(1), 10)

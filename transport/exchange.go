@@ -30,10 +30,14 @@ type exchange struct {
 	id      string
 	route   *route
 	name    lock.Name // of the lock routes
+	tokenID string    // of the routes of one token
 	params  params
+	who     auth.Principal
+	ctx     context.Context // ends before that of r; nil: it does not
 
 	status  int      // of the answer; 0: nothing is written yet
 	code    api.Code // what it is counted under
+	hidden  bool     // the path must not be logged
 	aborted bool     // the connection is to be cut: there is no answer
 
 	buf []byte // for the body of the request, then of the answer
@@ -81,6 +85,10 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 // run reads the parameters of a matched request and calls its handler.
 func (x *exchange) run(rt *route) {
 	x.route = rt
+	if err := x.authenticate(); err != nil {
+		x.fail(err)
+		return
+	}
 	if err := x.readParams(); err != nil {
 		x.fail(err)
 		return
@@ -99,7 +107,7 @@ func (x *exchange) finish() {
 	x.route.metrics.observe(x.code, took)
 	if x.api.log.Enabled(x.r.Context(), slog.LevelDebug) {
 		x.api.log.LogAttrs(x.r.Context(), slog.LevelDebug, "request",
-			slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), // never the query: it may hold a lease id
+			slog.String("method", x.r.Method), slog.String("path", x.shownPath()), // never the query: it may hold a lease id
 			slog.Int("status", x.status), slog.String("code", string(x.code)),
 			slog.Duration("took", took), slog.String("request_id", x.id), slog.String("remote", x.r.RemoteAddr))
 	}
@@ -111,6 +119,14 @@ func (x *exchange) finish() {
 	if aborted {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// shownPath is the path, for the log.
+func (x *exchange) shownPath() string {
+	if x.hidden {
+		return "(hidden)"
+	}
+	return x.r.URL.Path
 }
 
 func (x *exchange) panicked(p any) {
@@ -149,6 +165,9 @@ func (x *exchange) refuse(answer problem.Answer) {
 	h := x.w.Header()
 	if answer.Allow != "" {
 		h["Allow"] = []string{answer.Allow}
+	}
+	if answer.Code == api.CodeUnauthenticated {
+		h["Www-Authenticate"] = challenge
 	}
 	if answer.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(int(answer.RetryAfter / time.Second))}
@@ -243,12 +262,13 @@ func (x *exchange) Write(b []byte) (int, error) {
 // Unwrap lets an [http.ResponseController] find the connection.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
 
-// context ends when the client leaves.
-func (x *exchange) context() context.Context { return x.r.Context() }
-
-// principal says who a request comes from. There are no tokens yet, so it is always
-// the local account.
-func principal(*http.Request) auth.Principal { return auth.Local() }
+// context ends when the client leaves, and when its token ends where that matters.
+func (x *exchange) context() context.Context {
+	if x.ctx != nil {
+		return x.ctx
+	}
+	return x.r.Context()
+}
 
 // origin says who sent the request, for the journal.
 func (x *exchange) origin() lock.Origin {

@@ -17,6 +17,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
@@ -47,6 +48,7 @@ type setup struct {
 	lock  lock.Config
 	log   slog.Handler
 	sizes func() (int64, int64)
+	file  string // of tokens
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -70,7 +72,16 @@ func newServer(t testing.TB, with setup) *server {
 		_ = table.Close() // a test that breaks its table knows
 		_ = log.Close()
 	})
-	cfg := Config{Service: core.New(table, with.core), Journal: log, Version: "test", Sizes: with.sizes}
+	kept, ok := with.store.(auth.Store)
+	if !ok {
+		kept = memory.New()
+	}
+	tokens, err := auth.Open(context.Background(), auth.Config{Store: kept, Recorder: table, File: with.file})
+	if err != nil {
+		t.Fatalf("opening the tokens: %v", err)
+	}
+	t.Cleanup(func() { _ = tokens.Close() })
+	cfg := Config{Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes}
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)
 	}
@@ -230,6 +241,7 @@ func (s *server) check(t testing.TB, r request, a answer) {
 		Request: req,
 		Options: &openapi3filter.Options{
 			IncludeResponseStatus: true, SkipSettingDefaults: true, RejectWhenRequestBodyNotSpecified: true,
+			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
 		},
 	}
 	input.Route, input.PathParams = s.operation(req)
@@ -261,7 +273,7 @@ func (s *server) operation(req *http.Request) (*routers.Route, map[string]string
 	item := spec().Paths.Value(rt.pattern)
 	return &routers.Route{
 		Spec: spec(), Path: rt.pattern, PathItem: item, Method: rt.method, Operation: item.GetOperation(rt.method),
-	}, map[string]string{"name": name}
+	}, map[string]string{"name": name, "id": "any"}
 }
 
 // match finds the route of a request, or of its path if the method is wrong.
@@ -271,11 +283,14 @@ func (s *server) match(req *http.Request) (rt *route, name string) {
 		return rt, strings.TrimSuffix(path, rt.verb())
 	}
 	for i := range s.routes {
-		if s.routes[i].pattern == req.URL.Path {
-			return &s.routes[i], ""
+		if !s.routes[i].at(req.URL.Path) {
+			continue
+		}
+		if rt == nil || s.routes[i].answers(req.Method) {
+			rt = &s.routes[i]
 		}
 	}
-	return nil, ""
+	return rt, ""
 }
 
 // acquire takes a lock that must be free and returns the grant.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -17,7 +18,7 @@ func (x *exchange) renew() error {
 	if err != nil {
 		return err
 	}
-	grant, err := x.api.service.Renew(x.context(), principal(x.r), lock.Renewal{
+	grant, err := x.api.service.Renew(x.context(), x.who, lock.Renewal{
 		Origin: x.origin(), Name: x.name, LeaseID: id, TTL: ttl,
 	})
 	if err != nil {
@@ -36,7 +37,7 @@ func (x *exchange) release() error {
 	if err != nil {
 		return err
 	}
-	ended, err := x.api.service.Release(x.context(), principal(x.r), lock.Release{
+	ended, err := x.api.service.Release(x.context(), x.who, lock.Release{
 		Origin: x.origin(), Name: x.name, LeaseID: id,
 	})
 	if err != nil {
@@ -46,7 +47,8 @@ func (x *exchange) release() error {
 	return nil
 }
 
-// breakLease ends the lease of somebody else.
+// breakLease ends the lease of somebody else, and gives the lock to the client if it
+// asks for that.
 func (x *exchange) breakLease() error {
 	cause := strings.Trim(x.params.values[fieldReason], " ")
 	if cause == "" {
@@ -56,14 +58,38 @@ func (x *exchange) breakLease() error {
 	if err != nil {
 		return err
 	}
-	ended, err := x.api.service.Break(x.context(), principal(x.r), lock.Breaking{
-		Origin: x.origin(), Name: x.name, Token: token, Cause: cause,
-	})
+	take, err := x.params.flag(fieldTake)
+	if err != nil {
+		return err
+	}
+	breaking := lock.Breaking{Origin: x.origin(), Name: x.name, Token: token, Cause: cause}
+	if take {
+		return x.take(breaking)
+	}
+	if useless := x.params.given & setOf(fieldTTL, fieldHolder, fieldMetadata); useless != 0 || x.params.meta != nil {
+		return &lock.InputError{Field: "take", Problem: "is missing", Want: "take=1 beside ttl, holder and metadata, which are of the lease that is taken"}
+	}
+	ended, err := x.api.service.Break(x.context(), x.who, breaking)
 	if err != nil {
 		return err
 	}
 	x.ended(ended)
 	return nil
+}
+
+// take hands over a lock that was broken for it, as acquire does.
+func (x *exchange) take(breaking lock.Breaking) error {
+	ttl, err := x.params.ttl()
+	if err != nil {
+		return err
+	}
+	grant, err := x.api.service.Take(x.context(), x.who, breaking, core.AcquireRequest{
+		Origin: breaking.Origin, TTL: ttl, Holder: x.params.values[fieldHolder], Reason: breaking.Cause, Metadata: x.params.meta,
+	})
+	if err != nil {
+		return err
+	}
+	return x.because(x.hand(grant, 0))
 }
 
 func (x *exchange) ended(e lock.Ended) {

@@ -9,7 +9,7 @@ import (
 
 // get shows one lock.
 func (x *exchange) get() error {
-	view, err := x.api.service.Get(principal(x.r), x.name)
+	view, err := x.api.service.Get(x.who, x.name)
 	if err != nil {
 		return err
 	}
@@ -24,7 +24,7 @@ func (x *exchange) list() error {
 	if err != nil {
 		return err
 	}
-	views, next, err := x.api.service.List(principal(x.r), query)
+	views, next, err := x.api.service.List(x.who, query)
 	if err != nil {
 		return err
 	}

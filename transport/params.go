@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -27,13 +28,18 @@ const (
 	fieldDecision
 	fieldFormat
 	fieldFollow
+	fieldTake
+	fieldName
+	fieldScopes
+	fieldExpires
+	fieldGrace
 	fieldMetadata // spelled meta.KEY, except in JSON
 	numFields
 )
 
 var fieldNames = [numFields]string{
 	"ttl", "wait", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
-	"since", "until", "kind", "decision", "format", "follow", "metadata",
+	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace", "metadata",
 }
 
 func fieldNamed(name string) (field, bool) {
@@ -107,6 +113,9 @@ func (p *params) setField(f field, value string) error {
 	if strings.Trim(value, " ") == "" && mayBeEmpty&(1<<f) == 0 {
 		return &lock.InputError{Field: fieldNames[f], Problem: "is empty", Want: "a value, or leave it out"}
 	}
+	if auth.HoldsSecret(value) {
+		return errTokenInValue(fieldNames[f])
+	}
 	p.given |= 1 << f
 	p.values[f] = value
 	return nil
@@ -115,6 +124,9 @@ func (p *params) setField(f field, value string) error {
 func (p *params) setMeta(key, value string) error {
 	if _, ok := p.meta[key]; ok {
 		return duplicate("meta." + key)
+	}
+	if auth.HoldsSecret(key) || auth.HoldsSecret(value) {
+		return errTokenInValue("meta")
 	}
 	if p.meta == nil {
 		p.meta = make(map[string]string)
@@ -128,6 +140,9 @@ func duplicate(field string) error {
 }
 
 func (p *params) unknown(name string) error {
+	if namesCredential(name) || auth.HoldsSecret(name) {
+		return errTokenInURL
+	}
 	return &lock.InputError{Field: shown(name), Problem: "is not known here", Want: p.known.String()}
 }
 

@@ -31,7 +31,7 @@ func (noPolicies) Reload(context.Context) (string, error) {
 
 // listPolicies shows what rules.
 func (x *exchange) listPolicies() error {
-	if !principal(x.r).May(auth.Policies, "") {
+	if !x.who.MayAll(auth.Policies) {
 		return core.ErrForbidden
 	}
 	return x.json(api.PolicyList{Policies: x.api.policies.List()})
@@ -39,7 +39,7 @@ func (x *exchange) listPolicies() error {
 
 // reloadPolicies loads all policies again: a whole new set or nothing.
 func (x *exchange) reloadPolicies() error {
-	if !principal(x.r).May(auth.Policies, "") {
+	if !x.who.MayAll(auth.Policies) {
 		return core.ErrForbidden
 	}
 	changes, err := x.api.policies.Reload(x.context())

@@ -17,6 +17,7 @@ type route struct {
 	method  string // a GET is also answered to HEAD
 	pattern string
 	fields  fieldSet // the parameters it knows
+	public  bool     // needs no token
 	serve   func(*exchange) error
 	metrics *routeMetrics
 }
@@ -29,21 +30,25 @@ const (
 
 func routeTable() []route {
 	return []route{
-		{id: "index", method: http.MethodGet, pattern: "/", serve: (*exchange).index},
-		{id: "health", method: http.MethodGet, pattern: "/healthz", serve: (*exchange).health},
-		{id: "ready", method: http.MethodGet, pattern: "/readyz", serve: (*exchange).ready},
-		{id: "metrics", method: http.MethodGet, pattern: "/metrics", serve: (*exchange).metrics},
-		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", serve: (*exchange).openAPI},
+		{id: "index", method: http.MethodGet, pattern: "/", public: true, serve: (*exchange).index},
+		{id: "health", method: http.MethodGet, pattern: "/healthz", public: true, serve: (*exchange).health},
+		{id: "ready", method: http.MethodGet, pattern: "/readyz", public: true, serve: (*exchange).ready},
+		{id: "metrics", method: http.MethodGet, pattern: "/metrics", public: true, serve: (*exchange).metrics},
+		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", public: true, serve: (*exchange).openAPI},
 		{id: "readAudit", method: http.MethodGet, pattern: "/v1/audit", fields: auditFields, serve: (*exchange).audit},
 		{id: "watchEvents", method: http.MethodGet, pattern: "/v1/events", fields: setOf(fieldPrefix), serve: (*exchange).watch},
 		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter), serve: (*exchange).list},
 		{id: "listPolicies", method: http.MethodGet, pattern: "/v1/policies", serve: (*exchange).listPolicies},
 		{id: "reloadPolicies", method: http.MethodPost, pattern: "/v1/policies/reload", serve: (*exchange).reloadPolicies},
+		{id: "listTokens", method: http.MethodGet, pattern: "/v1/tokens", serve: (*exchange).listTokens},
+		{id: "createToken", method: http.MethodPost, pattern: "/v1/tokens", fields: setOf(fieldAccount, fieldName, fieldScopes, fieldExpires), serve: (*exchange).createToken},
+		{id: "revokeToken", method: http.MethodDelete, pattern: "/v1/tokens/{id}", serve: (*exchange).revokeToken},
+		{id: "rotateToken", method: http.MethodPost, pattern: "/v1/tokens/{id}/rotate", fields: setOf(fieldGrace), serve: (*exchange).rotateToken},
 		{id: "getLock", method: http.MethodGet, pattern: lockWhole, serve: (*exchange).get},
 		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: setOf(fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).acquire},
 		{id: "renewLock", method: http.MethodPost, pattern: lockWhole + "/renew", fields: setOf(fieldLeaseID, fieldTTL), serve: (*exchange).renew},
 		{id: "releaseLock", method: http.MethodPost, pattern: lockWhole + "/release", fields: setOf(fieldLeaseID), serve: (*exchange).release},
-		{id: "breakLock", method: http.MethodPost, pattern: lockWhole + "/break", fields: setOf(fieldReason, fieldFencingToken), serve: (*exchange).breakLease},
+		{id: "breakLock", method: http.MethodPost, pattern: lockWhole + "/break", fields: setOf(fieldReason, fieldFencingToken, fieldTake, fieldTTL, fieldHolder, fieldMetadata), serve: (*exchange).breakLease},
 	}
 }
 
@@ -62,8 +67,10 @@ func (a *API) newRouter() *httprouter.Router {
 				lockMethods[method] = true
 				continue
 			}
-			router.Handle(method, rt.pattern, func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
-				w.(*exchange).run(rt)
+			router.Handle(method, strings.ReplaceAll(rt.pattern, "{id}", ":id"), func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
+				x := w.(*exchange)
+				x.tokenID = ps.ByName("id")
+				x.run(rt)
 			})
 		}
 	}
@@ -82,6 +89,17 @@ func (rt *route) methods() []string {
 
 func (rt *route) answers(method string) bool {
 	return method == rt.method || rt.method == http.MethodGet && method == http.MethodHead
+}
+
+// at reports whether the path is that of the route, which is not one of a lock.
+func (rt *route) at(path string) bool {
+	before, after, has := strings.Cut(rt.pattern, "{id}")
+	if !has {
+		return path == rt.pattern
+	}
+	id, under := strings.CutPrefix(path, before)
+	id, ends := strings.CutSuffix(id, after)
+	return under && ends && id != "" && !strings.Contains(id, "/")
 }
 
 // verb returns the end of a lock route: "/acquire", or "" for the lock itself.
@@ -146,7 +164,7 @@ func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 	}
 	var there []*route
 	for i := range a.routes {
-		if a.routes[i].pattern == r.URL.Path {
+		if a.routes[i].at(r.URL.Path) {
 			there = append(there, &a.routes[i])
 		}
 	}

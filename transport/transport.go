@@ -28,6 +28,7 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 )
 
@@ -40,6 +41,8 @@ type Config struct {
 	// Sizes returns how many bytes the database and its write-ahead log have. It is
 	// called at every scrape of the metrics; nil leaves them out.
 	Sizes func() (db, wal int64)
+	// Tokens say who may do what; nil: everybody may do everything.
+	Tokens *auth.Tokens
 	// Policies are shown and loaded again on request; nil: there are none.
 	Policies Policies
 }
@@ -50,6 +53,7 @@ type API struct {
 	service  *core.Service
 	journal  *journal.Journal
 	policies Policies
+	tokens   *auth.Tokens
 	log      *slog.Logger
 	version  string
 	routes   []route
@@ -74,6 +78,7 @@ func New(cfg Config) *API {
 	}
 	a := &API{
 		policies: cfg.Policies,
+		tokens:   cfg.Tokens,
 		service:  cfg.Service,
 		journal:  cfg.Journal,
 		log:      cfg.Logger,

@@ -77,6 +77,15 @@ func (p *params) duration(f field) (d time.Duration, given bool, err error) {
 	return d.Truncate(time.Millisecond), true, nil
 }
 
+// span returns the value of f, 0 if it was not given; a given 0 is refused.
+func (p *params) span(f field) (time.Duration, error) {
+	d, given, err := p.duration(f)
+	if err == nil && given && d <= 0 {
+		err = wrong(f, p.values[f], durationForm+", more than nothing")
+	}
+	return d, err
+}
+
 // ttl returns the ttl that was asked for; 0 means none was. So a given 0 is an
 // error here already.
 func (p *params) ttl() (time.Duration, error) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
@@ -15,9 +16,17 @@ import (
 // connections that are silent for half a minute.
 const heartbeat = 15 * time.Second
 
-// watch streams what happens to locks, as server-sent events, until the client leaves
-// or the server begins to stop.
+// watch streams what happens to locks the client may read, as server-sent events, until
+// the client leaves, its token ends, or the server begins to stop.
 func (x *exchange) watch() error {
+	if !x.who.MaySome(auth.Read) {
+		return core.ErrForbidden
+	}
+	defer x.bound()()
+	return x.because(x.follow())
+}
+
+func (x *exchange) follow() error {
 	w := watcher{x: x}
 	after, err := w.begin()
 	if err != nil {
@@ -55,8 +64,7 @@ func (w *watcher) begin() (lock.Seq, error) {
 	if err := lock.CheckPrefix(w.filter.Prefix); err != nil {
 		return 0, err
 	}
-	who := principal(x.r)
-	w.filter.Visible = func(n lock.Name) bool { return who.May(auth.Read, n) }
+	w.filter.Visible = x.sees(auth.Read)
 	newest := x.api.journal.Head()
 	text, err := single(x.r.Header, "Last-Event-Id")
 	if err != nil || text == "" {

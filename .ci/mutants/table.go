@@ -120,8 +120,8 @@ var leaseMutants = []mutant{
 var queueMutants = []mutant{
 	{
 		name: "no-hand-over-after-end", file: "core/lock/leases.go",
-		old:    "	m.setHeld(e, nil)\n	m.handOver(e)\n",
-		new:    "	m.setHeld(e, nil)\n",
+		old:    "	over := m.endOnly(e, kind, by)\n	m.handOver(e)\n",
+		new:    "	over := m.endOnly(e, kind, by)\n",
 		breaks: "the first in line is not woken when the lease ends",
 		tests:  inLock,
 	},

@@ -88,7 +88,7 @@ var batchMutants = []mutant{
 	},
 	{
 		name: "given-up-grant-kept", file: "core/lock/table.go",
-		old:    "if c.do == doAcquire && r.lease != nil {",
+		old:    "if (c.do == doAcquire || c.do == doBreak) && r.lease != nil {",
 		new:    "if false {",
 		breaks: "a grant to a caller who has given up is not undone",
 		tests:  inLock,

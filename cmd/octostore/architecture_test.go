@@ -29,7 +29,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/problem", "transport/api core core/lock core/auth core/journal"},
 	{"transport/client", "transport/api"},
 	{"transport/api", ""},
-	{"hooks", "hooks/abi hooks/meter core core/lock core/journal"},
+	{"hooks", "hooks/abi hooks/meter core core/lock core/journal core/pattern"},
 	{"hooks/abi", ""},
 	{"hooks/meter", ""},
 	{"hooks/wasmtest", ""},
@@ -37,7 +37,8 @@ var directions = []struct{ pkg, imports string }{
 	{"plugins/*", "plugins/guest"},
 	{"core", "core/lock core/auth core/journal"},
 	{"core/journal", "core/lock"},
-	{"core/auth", "core/lock"},
+	{"core/auth", "core/lock core/pattern"},
+	{"core/pattern", "core/lock"},
 	{"core/store/*", "core/lock core/auth core/journal"},
 	{"core/lock", ""},
 	{"core/lock/locktest", ""},
@@ -66,8 +67,8 @@ var modules = []struct{ prefix, in string }{
 // banned are parts of the standard library that the core does without: it knows
 // neither HTTP nor SQL.
 var banned = []struct{ path, in string }{
-	{"net/http", "core core/lock core/journal core/auth"},
-	{"database/sql", "core core/lock core/journal core/auth"},
+	{"net/http", "core core/lock core/journal core/auth core/pattern"},
+	{"database/sql", "core core/lock core/journal core/auth core/pattern"},
 }
 
 // trees says which trees the tests of a tree may use besides their own: those

@@ -41,7 +41,7 @@ type Filter struct {
 	Account  string      // whose lease it is, or who did it
 	Decision Decision
 	// Visible, if not nil, is asked for the name of every line about a lock; false
-	// leaves it out.
+	// leaves it out. What is not about a lock is left out then, too.
 	Visible func(lock.Name) bool
 }
 
@@ -56,7 +56,7 @@ func (f *Filter) Selects(l *Line) bool {
 	case f.Prefix != "" && (len(l.Name) < len(f.Prefix) || string(l.Name[:len(f.Prefix)]) != f.Prefix):
 	case len(f.Kinds) > 0 && !slices.Contains(f.Kinds, l.Kind):
 	case f.Decision != "" && decisionOf(l.Kind) != f.Decision:
-	case f.Visible != nil && len(l.Name) > 0 && !f.Visible(lock.Name(l.Name)):
+	case f.Visible != nil && (len(l.Name) == 0 || !f.Visible(lock.Name(l.Name))):
 	case f.Account != "" && !f.isOf(l):
 	default:
 		return true

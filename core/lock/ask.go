@@ -266,6 +266,27 @@ func (t *Table) Break(ctx context.Context, b Breaking) (Ended, error) {
 	return got.ended, err
 }
 
+// Take breaks a lease as [Table.Break] does, and in the same commit gives the lock to a,
+// ahead of all who wait. It does not wait, and a.Attempt is left out. The grant is
+// passed on or undone like any other; the lease that was broken is over in any case.
+// Errors: those of Break, [ErrQuota], [ErrDraining], [ErrTooLate].
+func (t *Table) Take(ctx context.Context, b Breaking, a Acquisition) (Grant, error) {
+	switch {
+	case t.Draining():
+		return Grant{}, ErrDraining
+	case t.Full():
+		return Grant{}, ErrFull
+	}
+	a.Attempt = Attempt{}
+	c := t.commands.get(doBreak, b.Name, b.Origin)
+	c.token, c.cause, c.said, c.acquire = b.Token, b.Cause, b.Opinion, &a
+	got, err := t.ask(c)
+	if err != nil {
+		return Grant{}, err
+	}
+	return t.grant(got), nil
+}
+
 // Append records an event that changes no lease, and returns its sequence number,
 // or 0 if the audit level leaves its kind out. Seq and Time are filled in. Errors:
 // [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].

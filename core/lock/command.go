@@ -29,7 +29,7 @@ type command struct {
 	at   time.Time // of arrival
 	name Name
 
-	acquire *Acquisition // doAcquire, doRepeat
+	acquire *Acquisition // doAcquire, doRepeat; doBreak: the lock is to be taken, too
 	origin  Origin       // the others
 	token   Token        // proven by the lease id, or asked for by a break
 	ttl     time.Duration

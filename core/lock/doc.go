@@ -25,7 +25,8 @@
 //  5. First come, first served: a free lock goes, in the commit that freed it, to the
 //     first listening waiter, or that waiter is called. A try never passes a
 //     listening waiter. Where waiters are too many, absent ones lose their places, the
-//     longest absent first; a listening one never does.
+//     longest absent first; a listening one never does. Only who breaks a lease may take
+//     the lock ahead of them, in the same commit.
 //  6. A waiter that is known to have left is never granted the lock. Every request is
 //     answered exactly once.
 //  7. A refused batch leaves nothing behind: leases, deadlines and counts are as they

@@ -47,9 +47,13 @@ type HeldError struct {
 	Position int    // the place this request had in the queue from 1; 0: it did not wait
 	Waiters  int    // how many are waiting now
 	Waited   time.Duration
+	Hidden   bool // Lease is nil because the account may not read this lock
 }
 
 func (e *HeldError) Error() string {
+	if e.Hidden {
+		return "the lock is held, or promised to somebody who waited for it"
+	}
 	if e.Lease == nil {
 		return "the lock is promised to somebody who waited for it"
 	}

@@ -27,6 +27,9 @@ const (
 	Pruned     Kind = "pruned"     // the oldest events are about to be forgotten
 
 	PoliciesLoaded Kind = "policies_loaded" // from now on other policies rule
+	TokenCreated   Kind = "token_created"   // a token was made
+	TokenRevoked   Kind = "token_revoked"   // a token ended, or will soon
+	AuthFailed     Kind = "auth_failed"     // requests were not let in
 )
 
 // Kinds returns every kind there is.
@@ -34,7 +37,7 @@ func Kinds() []Kind {
 	return []Kind{
 		Granted, Renewed, Released, Expired, Broken, Undone,
 		Denied, PolicyError, Conflict, Abandoned,
-		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded,
+		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded, TokenCreated, TokenRevoked, AuthFailed,
 	}
 }
 

@@ -20,6 +20,13 @@ var nobody command
 // end ends the lease of e, as a command wants it or by itself, and hands the lock on
 // in the same batch.
 func (m *machine) end(e *entry, kind Kind, by *command) Ended {
+	over := m.endOnly(e, kind, by)
+	m.handOver(e)
+	return over
+}
+
+// endOnly leaves the lock free, for whoever is to have it in this very batch.
+func (m *machine) endOnly(e *entry, kind Kind, by *command) Ended {
 	h := e.held
 	m.record(Event{
 		Kind: kind, Lease: h.lease, Actor: by.origin.Actor, RequestID: by.origin.RequestID, TraceID: by.origin.TraceID, Cause: by.cause,
@@ -35,7 +42,6 @@ func (m *machine) end(e *entry, kind Kind, by *command) Ended {
 		m.batch.overs++
 	}
 	m.setHeld(e, nil)
-	m.handOver(e)
 	return over
 }
 
@@ -109,7 +115,27 @@ func (m *machine) breakLease(c *command) {
 		m.refuse(c, ErrTokenChanged)
 		return
 	}
+	if c.acquire != nil {
+		m.take(e, c)
+		return
+	}
 	m.answer(c, reply{ended: m.end(e, Broken, c)})
+}
+
+// take breaks a lease and gives the lock to who broke it, ahead of all who wait: it is
+// for emergencies.
+func (m *machine) take(e *entry, c *command) {
+	switch {
+	case m.draining:
+		m.refuse(c, ErrDraining)
+		return
+	case e.held.lease.Account != c.acquire.Actor.Account && m.overQuota(c.acquire.Actor.Account):
+		m.refuse(c, ErrQuota)
+		return
+	}
+	over := m.endOnly(e, Broken, c)
+	lease := m.grant(e, c.acquire, 0, c.acquire.Opinion)
+	m.answer(c, reply{ended: over, lease: lease, undoable: true})
 }
 
 // undo takes back a grant that did not reach its client. A later answer with the

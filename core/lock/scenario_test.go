@@ -126,7 +126,7 @@ func (s *stage) block(input string) string {
 //	A acquire NAME [ttl=10s] [wait=30s] [key=K] [account=a] [ask] [lie=…]
 //	A hangs up · A stops waiting · A claims · A declines
 //	A renew NAME [ttl=…] [token=N] [account=a] · A release NAME [token=N] [account=a]
-//	A break NAME [token=N] · A undo
+//	A break NAME [token=N] · A take NAME [token=N] [ttl=10s] [account=a] · A undo
 func (s *stage) run(f []string) {
 	switch f[0] {
 	case "at":
@@ -201,7 +201,7 @@ func (s *stage) clientSays(who, word string, rest []string) {
 		s.put("", &command{do: doClaim, name: a.acquire.name, by: a.acquire})
 	case "undo":
 		s.put("", &command{do: doUndo, name: a.grant.lease.Name, token: a.grant.lease.Token, ask: a.grant.ask})
-	case "renew", "release", "break":
+	case "renew", "release", "break", "take":
 		s.holds(who, a, word, rest)
 	default:
 		s.t.Fatalf("unknown verb %q", word)
@@ -245,7 +245,7 @@ func (s *stage) holds(who string, a *client, word string, rest []string) {
 	if account == "" {
 		account = "acme"
 	}
-	c := newCommand(map[string]verb{"renew": doRenew, "release": doRelease, "break": doBreak}[word], Name(rest[0]), Origin{Actor: Actor{Account: account}})
+	c := newCommand(map[string]verb{"renew": doRenew, "release": doRelease, "break": doBreak, "take": doBreak}[word], Name(rest[0]), Origin{Actor: Actor{Account: account}})
 	if o["ttl"] != "" {
 		c.ttl, _ = time.ParseDuration(o["ttl"])
 	}
@@ -253,8 +253,14 @@ func (s *stage) holds(who string, a *client, word string, rest []string) {
 	case o["token"] != "":
 		n, _ := strconv.ParseUint(o["token"], 10, 64)
 		c.token = Token(n)
-	case word != "break" && a.grant.lease != nil:
+	case word != "break" && word != "take" && a.grant.lease != nil:
 		c.token = a.grant.lease.Token
+	}
+	if word == "take" {
+		if c.ttl == 0 {
+			c.ttl = 10 * time.Second
+		}
+		c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: c.ttl}
 	}
 	s.put(who, c)
 }

@@ -355,7 +355,7 @@ func (t *Table) send(c *command, r reply) {
 		c.replies <- r
 		return
 	}
-	if c.do == doAcquire && r.lease != nil {
+	if (c.do == doAcquire || c.do == doBreak) && r.lease != nil {
 		t.undo(r)
 	}
 }

@@ -63,6 +63,7 @@ type Code string
 // Codes. Each always comes with the same HTTP status.
 const (
 	CodeInvalid          Code = "invalid"            // 400: something in the request is wrong
+	CodeUnauthenticated  Code = "unauthenticated"    // 401: no token, or not a good one
 	CodeForbidden        Code = "forbidden"          // 403: the account, or the place the request comes from, may not
 	CodePolicyDenied     Code = "policy_denied"      // 403: a policy said no
 	CodeNotFound         Code = "not_found"          // 404: there is nothing at this path
@@ -88,7 +89,7 @@ const (
 // Codes returns every code, in the order of their status.
 func Codes() []Code {
 	return []Code{
-		CodeInvalid, CodeForbidden, CodePolicyDenied, CodeNotFound, CodeMethodNotAllowed,
+		CodeInvalid, CodeUnauthenticated, CodeForbidden, CodePolicyDenied, CodeNotFound, CodeMethodNotAllowed,
 		CodeHeld, CodeNotHeld, CodeSuperseded, CodeAttemptOver, CodeCursorExpired, CodeTooLarge, CodeKeyMismatch,
 		CodeQueueFull, CodeQuota, CodeInternal, CodePolicyError, CodeDraining, CodeMoved,
 		CodeTooLate, CodeOutcomeUnknown, CodeStorageFull,

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
@@ -25,6 +26,11 @@ import (
 // sources.
 var every = map[string]error{
 	"core.ErrForbidden":      core.ErrForbidden,
+	"auth.ErrNoToken":        auth.ErrNoToken,
+	"auth.ErrBadToken":       auth.ErrBadToken,
+	"auth.ErrExpired":        auth.ErrExpired,
+	"auth.ErrRevoked":        auth.ErrRevoked,
+	"auth.ErrUnknownID":      auth.ErrUnknownID,
 	"core.DeniedError":       &core.DeniedError{Policy: "p", Reason: "r"},
 	"core.PolicyError":       &core.PolicyError{Policy: "p", Err: errors.New("trap")},
 	"lock.ErrNotHeld":        lock.ErrNotHeld,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
@@ -35,6 +36,11 @@ var table = []row{
 	{is(ErrNotFound), http.StatusNotFound, api.CodeNotFound, "Not found", 0},
 	{as[*MethodError](), http.StatusMethodNotAllowed, api.CodeMethodNotAllowed, "Method not allowed", 0},
 
+	{is(auth.ErrNoToken), http.StatusUnauthorized, api.CodeUnauthenticated, "No token", 0},
+	{is(auth.ErrBadToken), http.StatusUnauthorized, api.CodeUnauthenticated, "Unknown token", 0},
+	{is(auth.ErrExpired), http.StatusUnauthorized, api.CodeUnauthenticated, "Token has expired", 0},
+	{is(auth.ErrRevoked), http.StatusUnauthorized, api.CodeUnauthenticated, "Token was revoked", 0},
+	{is(auth.ErrUnknownID), http.StatusNotFound, api.CodeNotFound, "Not found", 0},
 	{is(core.ErrForbidden), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
 	{is(ErrCrossOrigin), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
 	{is(ErrForeignHost), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},

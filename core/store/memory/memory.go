@@ -13,11 +13,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 )
 
-var _ journal.Store = (*Store)(nil)
+var (
+	_ journal.Store = (*Store)(nil)
+	_ auth.Store    = (*Store)(nil)
+)
 
 // Store is a store in memory. Make one with [New]; it is safe for use by many
 // goroutines. It lives as long as something refers to it: a table that was closed
@@ -31,6 +35,7 @@ type Store struct {
 	cut      lock.Head
 	rows     map[lock.Name]lock.Row
 	segments []lock.Segment
+	tokens   map[string]auth.Token // by id
 }
 
 // New returns an empty store with a secret and a key of its own.
@@ -38,7 +43,7 @@ func New() *Store {
 	secret, seed := make([]byte, 32), make([]byte, ed25519.SeedSize)
 	rand.Read(secret)
 	rand.Read(seed)
-	return &Store{secret: secret, key: ed25519.NewKeyFromSeed(seed), rows: make(map[lock.Name]lock.Row)}
+	return &Store{secret: secret, key: ed25519.NewKeyFromSeed(seed), rows: make(map[lock.Name]lock.Row), tokens: make(map[string]auth.Token)}
 }
 
 // Load returns the state as of the last commit.

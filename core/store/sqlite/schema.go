@@ -55,6 +55,19 @@ var migrations = []string{
 	-- meta also has:
 	-- signing_key: what checkpoints and exports are signed with.
 	-- cut: up to where segments have been pruned; not there before the first time.`,
+	`-- Tokens. Those that were revoked stay: that there was one keeps the door closed.
+	CREATE TABLE tokens (
+		id      TEXT PRIMARY KEY,
+		hash    BLOB    NOT NULL UNIQUE, -- SHA-256 of the secret
+		name    TEXT    NOT NULL,
+		account TEXT    NOT NULL,
+		scopes  TEXT    NOT NULL,
+		created INTEGER NOT NULL,
+		expires INTEGER NOT NULL, -- this and the next two are 0 for never
+		used    INTEGER NOT NULL,
+		revoked INTEGER NOT NULL,
+		sum     INTEGER NOT NULL  -- of all but used
+	) WITHOUT ROWID, STRICT;`,
 }
 
 // migrate brings the schema of a new or older file up to date, in one transaction. The
@@ -114,8 +127,10 @@ func step(c *conn, version int) error {
 		return err
 	}
 	made := map[int]func(*conn) error{0: identify, 1: makeKey}
-	if err := made[version](c); err != nil {
-		return err
+	if more := made[version]; more != nil {
+		if err := more(c); err != nil {
+			return err
+		}
 	}
 	return c.exec(fmt.Sprintf("PRAGMA user_version = %d", version+1))
 }

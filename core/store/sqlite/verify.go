@@ -34,14 +34,14 @@ func asDamage(err error) error {
 const checkAllBelow = 32 << 20
 
 // verify looks for damage before anything is written or served: in the structure of
-// the file, in each lease, in what the journal is signed with, and in the newest segment,
+// the file, in each lease and token, in what the journal is signed with, and in the newest segment,
 // which it goes on from.
 // Older segments are checked when they are read.
 func (w *writer) verify(ctx context.Context, path string) error {
 	defer w.interruptedBy(ctx)()
 	checks := []string{"PRAGMA quick_check(1)"}
 	if sizeOf(path) > checkAllBelow {
-		checks = []string{"PRAGMA quick_check(leases)", "PRAGMA quick_check(meta)"}
+		checks = []string{"PRAGMA quick_check(leases)", "PRAGMA quick_check(meta)", "PRAGMA quick_check(tokens)"}
 	}
 	for _, check := range checks {
 		said, err := w.textOf(check)
@@ -63,6 +63,9 @@ func (w *writer) verify(ctx context.Context, path string) error {
 	}
 	if _, err := w.cut(); err != nil {
 		return err
+	}
+	if _, err := w.readTokens(ctx); err != nil {
+		return cmp.Or(ctx.Err(), err)
 	}
 	_, err := w.readLeases(ctx, instant{})
 	return cmp.Or(ctx.Err(), err)

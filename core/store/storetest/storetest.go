@@ -52,6 +52,8 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"segments can be read while commits go on", testConcurrentReads},
 		{"the signing key stays", testKey},
 		{"what is pruned is gone, and what is left is whole", testPrune},
+		{"tokens are kept beside the journal", testTokens},
+		{"a token there is no space for changes nothing", testTokensFull},
 		{"a lease has left what it was promised", testRemaining},
 		{"a lease that was renewed for less keeps its end", testRemainingBeyondTTL},
 		{"a store is what a plain model says it is", testModel},

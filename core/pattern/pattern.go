@@ -1,4 +1,6 @@
-package hooks
+// Package pattern is how lock names are selected, by policies and by the scopes of
+// tokens alike.
+package pattern
 
 import (
 	"errors"
@@ -8,10 +10,10 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Patterns select lock names: "*" stands for any characters within a segment, "**" as
+// List selects lock names: "*" stands for any characters within a segment, "**" as
 // a whole segment for one or more segments; "!" before a pattern excludes what it
 // matches. The last pattern that matches a name decides.
-type Patterns []pattern
+type List []pattern
 
 type pattern struct {
 	text     string
@@ -22,9 +24,9 @@ type pattern struct {
 // maxDeep is how many "**" a pattern may have: each multiplies the ways to match.
 const maxDeep = 3
 
-// ParsePatterns reads patterns, or says which is wrong in what way.
-func ParsePatterns(texts []string) (Patterns, error) {
-	var all Patterns
+// Parse reads patterns, or says which is wrong in what way.
+func Parse(texts []string) (List, error) {
+	var all List
 	includes := false
 	for _, text := range texts {
 		p := pattern{text: text}
@@ -66,13 +68,38 @@ func checkSegment(s string) error {
 }
 
 // Match reports whether the patterns select a name.
-func (ps Patterns) Match(name lock.Name) bool {
+func (ps List) Match(name lock.Name) bool {
 	for i := len(ps) - 1; i >= 0; i-- {
 		if matchSegments(ps[i].segments, string(name)) {
 			return !ps[i].excludes
 		}
 	}
 	return false
+}
+
+// All reports whether the patterns select every name, whatever it is.
+func (ps List) All() bool { return len(ps) > 0 && ps[len(ps)-1].text == "**" }
+
+// Prefixes returns texts such that every name the patterns select begins with one of
+// them. They are for those who look for names in order.
+func (ps List) Prefixes() []string {
+	var all []string
+	for _, p := range ps {
+		if !p.excludes {
+			prefix, _, _ := strings.Cut(p.text, "*")
+			all = append(all, prefix)
+		}
+	}
+	return all
+}
+
+// String returns the patterns as they were written, separated by commas.
+func (ps List) String() string {
+	texts := make([]string, len(ps))
+	for i, p := range ps {
+		texts[i] = p.text
+	}
+	return strings.Join(texts, ",")
 }
 
 // matchSegments goes through pattern and name; what follows the last "**" is tried at

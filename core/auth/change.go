@@ -1,0 +1,249 @@
+package auth
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Wish says what a new token is to be.
+type Wish struct {
+	Account string
+	Name    string
+	Scopes  Scopes
+	Expires time.Duration // from now; 0: never
+}
+
+func (w Wish) check() error {
+	if err := cmp.Or(CheckAccount(w.Account), lock.CheckText("name", w.Name, MaxName)); err != nil {
+		return err
+	}
+	if len(w.Scopes.all) == 0 {
+		return &lock.InputError{Field: "scopes", Problem: "are missing", Want: scopeForm}
+	}
+	if w.Expires < 0 || w.Expires > MaxExpires {
+		return &lock.InputError{Field: "expires", Problem: "is " + w.Expires.String(), Want: "more than nothing and at most ten years"}
+	}
+	return nil
+}
+
+// Create makes a token and returns it with its secret, which nobody can be told again.
+// From the first token on the door is closed.
+//
+// It is on record before it can be used. Errors: [*lock.InputError], those of the store
+// and of the recorder; the token cannot be used then.
+func (ts *Tokens) Create(ctx context.Context, by lock.Origin, w Wish) (Token, string, error) {
+	if err := w.check(); err != nil {
+		return Token{}, "", err
+	}
+	ts.changing.Lock()
+	defer ts.changing.Unlock()
+	t, secret := newToken(w, time.Now())
+	if err := ts.record(ctx, by, lock.TokenCreated, &t, ""); err != nil {
+		return Token{}, "", err
+	}
+	if err := ts.cfg.Store.PutTokens(ctx, t); err != nil {
+		return Token{}, "", fmt.Errorf("keep the token: %w", err)
+	}
+	ts.replace(nil, t)
+	return t, secret, nil
+}
+
+func newToken(w Wish, now time.Time) (Token, string) {
+	now = now.UTC().Truncate(time.Millisecond)
+	secret := NewSecret()
+	t := Token{
+		ID:      strings.ToLower(rand.Text()[:12]),
+		Name:    w.Name,
+		Account: w.Account,
+		Scopes:  w.Scopes,
+		Hash:    sha256.Sum256([]byte(secret)),
+		Created: now,
+	}
+	if w.Expires > 0 {
+		t.Expires = now.Add(w.Expires)
+	}
+	return t, secret
+}
+
+// Revoke makes a token useless. When it returns, whoever waits by it is on the way out
+// and is not granted anything. Leases that were acquired by it stay. Errors:
+// [ErrUnknownID], [*lock.InputError], and those of the store; nothing has changed then.
+func (ts *Tokens) Revoke(ctx context.Context, by lock.Origin, id string) (Token, error) {
+	ts.changing.Lock()
+	defer ts.changing.Unlock()
+	e, err := ts.find(id)
+	if err != nil {
+		return Token{}, err
+	}
+	t := e.token()
+	t.Revoked = time.Now().UTC().Truncate(time.Millisecond)
+	if err := ts.cfg.Store.PutTokens(ctx, t); err != nil {
+		return Token{}, fmt.Errorf("revoke the token: %w", err)
+	}
+	ts.replace(e, t)
+	return t, ts.recordLater(ctx, by, lock.TokenRevoked, &t, "")
+}
+
+// Rotate makes a new token like another, which ends after grace, or at once. A token that
+// expires is followed by one that runs as long. Errors: as of [Tokens.Create] and
+// [Tokens.Revoke].
+func (ts *Tokens) Rotate(ctx context.Context, by lock.Origin, id string, grace time.Duration) (Token, string, error) {
+	const most = 30 * 24 * time.Hour
+	if grace < 0 || grace > most {
+		return Token{}, "", &lock.InputError{Field: "grace", Problem: "is " + grace.String(), Want: "0 to 720h"}
+	}
+	ts.changing.Lock()
+	defer ts.changing.Unlock()
+	e, err := ts.find(id)
+	if err != nil {
+		return Token{}, "", err
+	}
+	old := e.token()
+	w := Wish{Account: old.Account, Name: old.Name, Scopes: old.Scopes}
+	if !old.Expires.IsZero() {
+		w.Expires = old.Expires.Sub(old.Created)
+	}
+	t, secret := newToken(w, time.Now())
+	if grace == 0 {
+		old.Revoked = t.Created
+	} else if end := t.Created.Add(grace); old.Expires.IsZero() || end.Before(old.Expires) {
+		old.Expires = end
+	}
+	if err := ts.record(ctx, by, lock.TokenCreated, &t, "in the place of "+id); err != nil {
+		return Token{}, "", err
+	}
+	if err := ts.cfg.Store.PutTokens(ctx, t, old); err != nil {
+		return Token{}, "", fmt.Errorf("keep the tokens: %w", err)
+	}
+	ts.replace(e, old, t)
+	until := ""
+	if grace > 0 {
+		until = "good until " + old.Expires.Format(time.RFC3339)
+	}
+	return t, secret, ts.recordLater(ctx, by, lock.TokenRevoked, &old, until)
+}
+
+// replace shows tokens as they are now. What was known of an old one ends if it was
+// revoked, else it lives on in what is known of it now: whoever came by it is bound by
+// its new end, and leaves when it is revoked.
+func (ts *Tokens) replace(old *entry, tokens ...Token) {
+	ts.mu.Lock()
+	ts.publish(func(s *snapshot) {
+		for _, t := range tokens {
+			e := newEntry(t)
+			if old != nil && t.ID == old.ID && t.Revoked.IsZero() {
+				e.life, e.principal.life = old.life, old.life
+			}
+			s.byHash[t.Hash] = e
+		}
+	})
+	if old != nil {
+		ts.changes++
+	}
+	now := ts.current.Load()
+	ts.mu.Unlock()
+	switch {
+	case old == nil:
+	case now.byHash[old.Hash].life == old.life:
+		old.life.shorten(now.byHash[old.Hash].Expires)
+	default:
+		old.life.end(ErrRevoked)
+	}
+}
+
+// record records what becomes of a token: who made or ended it, and what it is; never
+// its secret.
+func (ts *Tokens) record(ctx context.Context, by lock.Origin, kind lock.Kind, t *Token, more string) error {
+	said := fmt.Sprintf("token %s of account %s: %s", t.ID, t.Account, t.Scopes)
+	if t.Name != "" {
+		said = fmt.Sprintf("token %s (%s) of account %s: %s", t.ID, t.Name, t.Account, t.Scopes)
+	}
+	if more != "" {
+		said += "; " + more
+	}
+	_, err := ts.cfg.Recorder.Append(ctx, lock.Event{
+		Kind: kind, Actor: by.Actor, RequestID: by.RequestID, TraceID: by.TraceID, Cause: said,
+	})
+	if err != nil {
+		return fmt.Errorf("record the token: %w", err)
+	}
+	return nil
+}
+
+// recordLater is record for what has been done already. It must not look as if it had
+// not: what could not be recorded for lack of space is in the log.
+func (ts *Tokens) recordLater(ctx context.Context, by lock.Origin, kind lock.Kind, t *Token, more string) error {
+	err := ts.record(ctx, by, kind, t, more)
+	if errors.Is(err, lock.ErrFull) {
+		ts.log.Error("a change of a token is not on record", "kind", kind, "token_id", t.ID, "err", err)
+		return nil
+	}
+	return err
+}
+
+// Reload reads the tokens file again: a token that is not there any more stops working,
+// and so does one whose account or scopes have changed, for those who wait by it. If the
+// file cannot be used everything stays as it is. It returns what changed, in words.
+func (ts *Tokens) Reload(ctx context.Context) (changes string, err error) {
+	ts.changing.Lock()
+	defer ts.changing.Unlock()
+	if ts.cfg.File == "" {
+		return "no tokens file", nil
+	}
+	listed, err := readFile(ts.cfg.File)
+	if err != nil {
+		return "", err
+	}
+	var gone []*entry
+	var come []Token
+	same := map[[sha256.Size]byte]bool{}
+	before := ts.current.Load()
+	for _, t := range listed {
+		if e := before.byHash[t.Hash]; e != nil && (!e.FromFile || e.Account == t.Account && e.Scopes.text == t.Scopes.text) {
+			same[t.Hash] = true
+			continue
+		}
+		come = append(come, t)
+	}
+	for hash, e := range before.byHash {
+		if e.FromFile && !same[hash] {
+			gone = append(gone, e)
+		}
+	}
+	ts.swap(gone, come)
+	slices.SortFunc(gone, func(a, b *entry) int { return cmp.Compare(a.ID, b.ID) })
+	var failed []error
+	for _, e := range gone {
+		failed = append(failed, ts.recordLater(ctx, lock.Origin{}, lock.TokenRevoked, &e.Token, "tokens file"))
+	}
+	for i := range come {
+		failed = append(failed, ts.recordLater(ctx, lock.Origin{}, lock.TokenCreated, &come[i], "tokens file"))
+	}
+	return fmt.Sprintf("%d gone, %d new, %d as before", len(gone), len(come), len(same)), errors.Join(failed...)
+}
+
+func (ts *Tokens) swap(gone []*entry, come []Token) {
+	ts.mu.Lock()
+	ts.publish(func(s *snapshot) {
+		for _, e := range gone {
+			delete(s.byHash, e.Hash)
+		}
+		for _, t := range come {
+			s.byHash[t.Hash] = newEntry(t)
+		}
+	})
+	ts.changes++
+	ts.mu.Unlock()
+	for _, e := range gone {
+		e.life.end(ErrRevoked)
+	}
+}

@@ -1,0 +1,126 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// failures are the requests that were not let in since they were last recorded. Whoever
+// sends many of them must not fill the journal, so they are only counted, and what is
+// kept of them is bounded.
+type failures struct {
+	mu     sync.Mutex
+	begun  time.Time
+	counts map[string]int
+	from   map[string]bool
+	others bool // there were more addresses than are kept
+	wake   chan struct{}
+}
+
+// mostAddresses is how many addresses are named in a record.
+const mostAddresses = 8
+
+// Failed takes down that a request from an address (host:port) was not let in, and why:
+// one of this package's errors. It writes nothing by itself.
+func (ts *Tokens) Failed(addr string, why error) {
+	f := &ts.failures
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.counts == nil {
+		f.begun, f.counts, f.from, f.others = time.Now(), map[string]int{}, map[string]bool{}, false
+		select {
+		case f.wake <- struct{}{}:
+		default: // nobody records any more
+		}
+	}
+	f.counts[kindOf(why)]++
+	if parsed, err := netip.ParseAddrPort(addr); err == nil {
+		addr = parsed.Addr().String()
+	}
+	switch {
+	case f.from[addr]:
+	case len(f.from) < mostAddresses:
+		f.from[addr] = true
+	default:
+		f.others = true
+	}
+}
+
+func kindOf(why error) string {
+	switch {
+	case errors.Is(why, ErrNoToken):
+		return "without a token"
+	case errors.Is(why, ErrExpired):
+		return "with one that has expired"
+	case errors.Is(why, ErrRevoked):
+		return "with one that was revoked"
+	}
+	return "with one that is not known"
+}
+
+// take returns what there was, in words, or nothing.
+func (f *failures) take() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.counts == nil {
+		return ""
+	}
+	all := 0
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(f.counts)) {
+		all += f.counts[kind]
+		kinds = append(kinds, fmt.Sprintf("%d %s", f.counts[kind], kind))
+	}
+	from := slices.Sorted(maps.Keys(f.from))
+	if f.others {
+		from = append(from, "others")
+	}
+	what := "requests were"
+	if all == 1 {
+		what = "request was"
+	}
+	said := fmt.Sprintf("%d %s not let in since %s: %s; from %s",
+		all, what, f.begun.UTC().Format(time.RFC3339), strings.Join(kinds, ", "), strings.Join(from, ", "))
+	f.counts = nil
+	return said
+}
+
+// keepFailures records them: soon after the first, then once in a while.
+func (ts *Tokens) keepFailures(ctx context.Context) {
+	var last time.Time
+	for ctx.Err() == nil {
+		select {
+		case <-ts.failures.wake:
+		case <-ctx.Done():
+		}
+		pause := time.NewTimer(max(failureFirst, failureEvery-time.Since(last)))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+		}
+		pause.Stop()
+		last = time.Now()
+		ts.recordFailures()
+	}
+}
+
+func (ts *Tokens) recordFailures() {
+	const patience = 2 * time.Second
+	said := ts.failures.take()
+	if said == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, err := ts.cfg.Recorder.Append(ctx, lock.Event{Kind: lock.AuthFailed, Cause: said})
+	ts.log.Warn("requests were not let in", "what", said, "recorded", err == nil)
+}

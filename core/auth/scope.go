@@ -1,0 +1,137 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/pattern"
+)
+
+// Scopes are what an account may do: verbs on names, each scope written as
+//
+//	acquire,read:team-a/**,!team-a/secret/**
+//
+// and several separated by spaces. A request is allowed if one of them allows it; what
+// no scope speaks of is denied. The zero Scopes allow nothing.
+type Scopes struct {
+	text  string
+	all   []scope
+	admin bool // which includes everything else
+}
+
+// scope is one of them.
+type scope struct {
+	verbs []Verb
+	names pattern.List // nil: the verbs are not about names
+}
+
+const (
+	scopeForm = `scopes like "acquire,read:team-a/**", separated by spaces: verbs (acquire, read, break, audit) and the names they are allowed on; policies and admin stand alone`
+	maxScopes = 2048 // bytes
+)
+
+// ParseScopes reads scopes. What is wrong is said in an [*lock.InputError] for the field
+// "scopes".
+func ParseScopes(text string) (Scopes, error) {
+	s := Scopes{}
+	wrong := func(format string, args ...any) (Scopes, error) {
+		return Scopes{}, &lock.InputError{Field: "scopes", Problem: fmt.Sprintf(format, args...), Want: scopeForm}
+	}
+	if len(text) > maxScopes {
+		return wrong("are %d bytes long", len(text))
+	}
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return wrong("are missing")
+	}
+	for _, word := range words {
+		one, err := parseScope(word)
+		if err != nil {
+			return wrong("have %q, which %v", word, err)
+		}
+		s.all = append(s.all, one)
+		s.admin = s.admin || slices.Contains(one.verbs, Admin)
+	}
+	s.text = strings.Join(words, " ")
+	return s, nil
+}
+
+func parseScope(word string) (s scope, err error) {
+	verbs, names, about := strings.Cut(word, ":")
+	nameless := 0
+	for text := range strings.SplitSeq(verbs, ",") {
+		verb := Verb(text)
+		if !slices.Contains(Verbs(), verb) {
+			return s, fmt.Errorf("has no verb %q", text)
+		}
+		if verb == Policies || verb == Admin {
+			nameless++
+		}
+		s.verbs = append(s.verbs, verb)
+	}
+	switch {
+	case nameless > 0 && nameless < len(s.verbs):
+		return s, errors.New("mixes verbs that are about names with policies or admin")
+	case nameless > 0 && about && names != "**":
+		return s, errors.New("has names, but policies and admin are not about names")
+	case nameless > 0:
+		return s, nil
+	case !about:
+		return s, errors.New("does not say for which names; \":**\" is all of them")
+	}
+	if s.names, err = pattern.Parse(strings.Split(names, ",")); err != nil {
+		return s, fmt.Errorf("is wrong: %w", err)
+	}
+	return s, nil
+}
+
+// String returns the scopes as [ParseScopes] reads them.
+func (s Scopes) String() string { return s.text }
+
+// Admin reports whether they allow everything, to make and revoke tokens too.
+func (s Scopes) Admin() bool { return s.admin }
+
+func (s *Scopes) allow(verb Verb, name lock.Name) bool {
+	if s.admin {
+		return true
+	}
+	for i := range s.all {
+		if one := &s.all[i]; slices.Contains(one.verbs, verb) && (one.names == nil || one.names.Match(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Scopes) some(verb Verb) bool {
+	return s.admin || slices.ContainsFunc(s.all, func(one scope) bool { return slices.Contains(one.verbs, verb) })
+}
+
+func (s *Scopes) every(verb Verb) bool {
+	return s.admin || slices.ContainsFunc(s.all, func(one scope) bool {
+		return slices.Contains(one.verbs, verb) && (one.names == nil || one.names.All())
+	})
+}
+
+func (s *Scopes) prefixes(verb Verb) []string {
+	if s.admin {
+		return []string{""}
+	}
+	var all []string
+	for _, one := range s.all {
+		if slices.Contains(one.verbs, verb) {
+			all = append(all, one.names.Prefixes()...)
+		}
+	}
+	slices.Sort(all)
+	kept := all[:0]
+	for _, prefix := range all {
+		if len(kept) == 0 || !strings.HasPrefix(prefix, kept[len(kept)-1]) {
+			kept = append(kept, prefix)
+		}
+	}
+	return kept
+}

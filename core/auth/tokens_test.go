@@ -1,0 +1,497 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// journal keeps what is recorded.
+type journal struct {
+	events []lock.Event
+	err    error
+}
+
+func (j *journal) Append(_ context.Context, e lock.Event) (lock.Seq, error) {
+	if j.err == nil {
+		j.events = append(j.events, e)
+	}
+	return lock.Seq(len(j.events)), j.err
+}
+
+func (j *journal) kinds() string {
+	var kinds []string
+	for _, e := range j.events {
+		kinds = append(kinds, string(e.Kind))
+	}
+	return strings.Join(kinds, " ")
+}
+
+// failing is a store whose writes fail.
+type failing struct {
+	*memory.Store
+	err error
+}
+
+func (f *failing) PutTokens(ctx context.Context, tokens ...auth.Token) error {
+	if f.err != nil {
+		return f.err
+	}
+	return f.Store.PutTokens(ctx, tokens...)
+}
+
+type house struct {
+	*auth.Tokens
+	store   *failing
+	journal *journal
+}
+
+func open(t *testing.T, store *memory.Store, file string) house {
+	t.Helper()
+	h := house{store: &failing{Store: store}, journal: &journal{}}
+	var err error
+	if h.Tokens, err = auth.Open(t.Context(), auth.Config{Store: h.store, Recorder: h.journal, File: file}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	return h
+}
+
+func wish(t *testing.T, account, scopes string) auth.Wish {
+	t.Helper()
+	parsed, err := auth.ParseScopes(scopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return auth.Wish{Account: account, Scopes: parsed}
+}
+
+func (h house) mustCreate(t *testing.T, w auth.Wish) (auth.Token, string) {
+	t.Helper()
+	token, secret, err := h.Create(t.Context(), lock.Origin{}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token, secret
+}
+
+func (h house) as(t *testing.T, secret string) (auth.Principal, error) {
+	t.Helper()
+	return h.Authenticate(t.Context(), secret, time.Now())
+}
+
+func (h house) want(t *testing.T, secret string, want error) auth.Principal {
+	t.Helper()
+	p, err := h.as(t, secret)
+	if !errors.Is(err, want) {
+		t.Fatalf("got %v, want %v", err, want)
+	}
+	return p
+}
+
+func TestTheFirstTokenClosesTheDoorForGood(t *testing.T) {
+	store := memory.New()
+	h := open(t, store, "")
+	local, err := h.Local()
+	if err != nil || h.Closed() || !local.MayAll(auth.Admin) || local.Account != "local" {
+		t.Fatalf("the door is not open: %+v, %v", local, err)
+	}
+	token, _ := h.mustCreate(t, wish(t, "alice", "acquire:a"))
+	if _, err := h.Local(); !errors.Is(err, auth.ErrNoToken) || !h.Closed() {
+		t.Errorf("the door is open: %v", err)
+	}
+	if err := local.Err(time.Now()); !errors.Is(err, auth.ErrNoToken) {
+		t.Errorf("who came in before stays: %v", err)
+	}
+	if _, err := h.Revoke(t.Context(), lock.Origin{}, token.ID); err != nil {
+		t.Fatal(err)
+	}
+	if !h.Closed() || !open(t, store, "").Closed() {
+		t.Error("revoking the last token opened it again")
+	}
+}
+
+func TestATokenIsWhoItSaysUntilItIsRevoked(t *testing.T) {
+	h := open(t, memory.New(), "")
+	w := wish(t, "alice", "acquire:a/**")
+	w.Name = "ci"
+	token, secret := h.mustCreate(t, w)
+	p := h.want(t, secret, nil)
+	if p.Account != "alice" || p.TokenID != token.ID || !p.May(auth.Acquire, "a/x") || p.May(auth.Read, "a/x") {
+		t.Errorf("it is %+v", p)
+	}
+	for _, wrong := range []string{"", "octo_", secret[1:], secret + "x", auth.NewSecret(), strings.Repeat("x", 300), token.ID} {
+		h.want(t, wrong, auth.ErrBadToken)
+	}
+	within, cancel := p.Within(t.Context())
+	defer cancel()
+	if _, err := h.Revoke(t.Context(), lock.Origin{Actor: lock.Actor{Account: "root"}}, token.ID); err != nil {
+		t.Fatal(err)
+	}
+	h.want(t, secret, auth.ErrRevoked)
+	if err := p.Err(time.Now()); !errors.Is(err, auth.ErrRevoked) {
+		t.Errorf("the principal is still good: %v", err)
+	}
+	<-within.Done()
+	if err := context.Cause(within); !errors.Is(err, auth.ErrRevoked) {
+		t.Errorf("the cause is %v", err)
+	}
+	if _, err := h.Revoke(t.Context(), lock.Origin{}, token.ID); !errors.Is(err, auth.ErrUnknownID) {
+		t.Errorf("it can be revoked again: %v", err)
+	}
+	if got := h.journal.kinds(); got != "token_created token_revoked" {
+		t.Fatalf("on record is %q", got)
+	}
+	revoked := h.journal.events[1]
+	if revoked.Actor.Account != "root" || revoked.Cause != "token "+token.ID+" (ci) of account alice: acquire:a/**" {
+		t.Errorf("on record is %+v", revoked)
+	}
+	for _, e := range h.journal.events {
+		if strings.Contains(e.Cause, secret[5:20]) {
+			t.Errorf("the secret is on record: %s", e.Cause)
+		}
+	}
+}
+
+func TestTokensAreThereAfterARestart(t *testing.T) {
+	store := memory.New()
+	h := open(t, store, "")
+	gone, goneSecret := h.mustCreate(t, wish(t, "bob", "admin"))
+	_, secret := h.mustCreate(t, wish(t, "alice", "admin"))
+	if _, err := h.Revoke(t.Context(), lock.Origin{}, gone.ID); err != nil {
+		t.Fatal(err)
+	}
+	h = open(t, store, "")
+	h.want(t, secret, nil)
+	h.want(t, goneSecret, auth.ErrRevoked)
+	if all := h.List(); len(all) != 2 {
+		t.Errorf("%d are listed", len(all))
+	}
+}
+
+// Another process, or another node, may have added one.
+func TestATokenNobodyKnowsIsLookedUp(t *testing.T) {
+	store := memory.New()
+	h, other := open(t, store, ""), open(t, store, "")
+	_, secret := other.mustCreate(t, wish(t, "alice", "admin"))
+	if p := h.want(t, secret, nil); p.Account != "alice" || !h.Closed() {
+		t.Errorf("it is %+v", p)
+	}
+	for range 200 { // those who guess are not looked up without end
+		h.want(t, auth.NewSecret(), auth.ErrBadToken)
+	}
+}
+
+func TestAnExpiredTokenIsRefusedAndSoIsWhoWaitsByIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, memory.New(), "")
+		w := wish(t, "alice", "admin")
+		w.Expires = time.Hour
+		_, secret := h.mustCreate(t, w)
+		p := h.want(t, secret, nil)
+		within, cancel := p.Within(t.Context())
+		defer cancel()
+		time.Sleep(time.Hour - time.Millisecond)
+		h.want(t, secret, nil)
+		if within.Err() != nil {
+			t.Error("it ended early")
+		}
+		time.Sleep(time.Millisecond)
+		h.want(t, secret, auth.ErrExpired)
+		<-within.Done()
+		if err := context.Cause(within); !errors.Is(err, auth.ErrExpired) || !errors.Is(p.Err(time.Now()), auth.ErrExpired) {
+			t.Errorf("the cause is %v", err)
+		}
+		_ = h.Close()
+	})
+}
+
+func TestRotating(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, memory.New(), "")
+		w := wish(t, "alice", "read:a")
+		w.Name, w.Expires = "ci", 30*24*time.Hour
+		first, old := h.mustCreate(t, w)
+		time.Sleep(24 * time.Hour)
+		second, fresh, err := h.Rotate(t.Context(), lock.Origin{}, first.ID, 0)
+		if err != nil || second.ID == first.ID || second.Account != "alice" || second.Name != "ci" || second.Scopes.String() != "read:a" ||
+			second.Expires != second.Created.Add(w.Expires) {
+			t.Fatalf("%+v, %v", second, err)
+		}
+		h.want(t, old, auth.ErrRevoked)
+		waits := h.want(t, fresh, nil)
+
+		third, newest, err := h.Rotate(t.Context(), lock.Origin{}, second.ID, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.want(t, newest, nil)
+		h.want(t, fresh, nil)
+		if err := waits.Err(time.Now()); err != nil {
+			t.Errorf("who waits by the old one is sent away before its end: %v", err)
+		}
+		within, cancel := waits.Within(t.Context())
+		defer cancel()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		h.want(t, fresh, auth.ErrExpired)
+		if !errors.Is(context.Cause(within), auth.ErrExpired) {
+			t.Errorf("who waits by the old one stays: %v", context.Cause(within))
+		}
+		if _, _, err := h.Rotate(t.Context(), lock.Origin{}, third.ID, -1); err == nil {
+			t.Error("a grace below nothing is taken")
+		}
+		if got := h.journal.kinds(); got != "token_created token_created token_revoked token_created token_revoked" {
+			t.Errorf("on record is %q", got)
+		}
+		_ = h.Close()
+	})
+}
+
+// Whoever came by a token before it was rotated leaves when it is revoked.
+func TestRevokingDuringTheGraceOfARotation(t *testing.T) {
+	h := open(t, memory.New(), "")
+	first, old := h.mustCreate(t, wish(t, "alice", "admin"))
+	p := h.want(t, old, nil)
+	if _, _, err := h.Rotate(t.Context(), lock.Origin{}, first.ID, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Revoke(t.Context(), lock.Origin{}, first.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Err(time.Now()); !errors.Is(err, auth.ErrRevoked) {
+		t.Errorf("got %v", err)
+	}
+	h.want(t, old, auth.ErrRevoked)
+}
+
+func TestWhatCannotBeRecordedOrKeptIsNotDone(t *testing.T) {
+	h := open(t, memory.New(), "")
+	h.journal.err = lock.ErrFull
+	if _, _, err := h.Create(t.Context(), lock.Origin{}, wish(t, "a", "admin")); !errors.Is(err, lock.ErrFull) || h.Closed() {
+		t.Errorf("got %v", err)
+	}
+	h.journal.err, h.store.err = nil, lock.ErrFull
+	if _, _, err := h.Create(t.Context(), lock.Origin{}, wish(t, "a", "admin")); !errors.Is(err, lock.ErrFull) || h.Closed() {
+		t.Errorf("got %v", err)
+	}
+	h.store.err = nil
+	token, secret := h.mustCreate(t, wish(t, "a", "admin"))
+	h.store.err = lock.ErrFull
+	if _, err := h.Revoke(t.Context(), lock.Origin{}, token.ID); !errors.Is(err, lock.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+	if _, _, err := h.Rotate(t.Context(), lock.Origin{}, token.ID, 0); !errors.Is(err, lock.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+	h.want(t, secret, nil)
+	h.store.err, h.journal.err = nil, lock.ErrFull
+	if _, err := h.Revoke(t.Context(), lock.Origin{}, token.ID); err != nil { // better revoked than recorded
+		t.Errorf("got %v", err)
+	}
+	h.want(t, secret, auth.ErrRevoked)
+}
+
+func TestWhatIsWrongWithAWishIsSaid(t *testing.T) {
+	h := open(t, memory.New(), "")
+	good := wish(t, "a", "admin")
+	for field, change := range map[string]func(*auth.Wish){
+		"account": func(w *auth.Wish) { w.Account = "a b" },
+		"name":    func(w *auth.Wish) { w.Name = "a\nb" },
+		"scopes":  func(w *auth.Wish) { w.Scopes = auth.Scopes{} },
+		"expires": func(w *auth.Wish) { w.Expires = -1 },
+	} {
+		w := good
+		change(&w)
+		_, _, err := h.Create(t.Context(), lock.Origin{}, w)
+		var input *lock.InputError
+		if !errors.As(err, &input) || input.Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
+// When a token was used last is coarse, and written by the minute.
+func TestLastUsedIsWrittenNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		h := open(t, store, "")
+		token, secret := h.mustCreate(t, wish(t, "alice", "admin"))
+		stored := func() time.Time {
+			got, _, err := store.TokenByHash(t.Context(), token.Hash)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got.Used
+		}
+		first := time.Now()
+		h.want(t, secret, nil)
+		if !stored().IsZero() {
+			t.Error("a request wrote")
+		}
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		if got := stored(); got.Unix() != first.Unix() {
+			t.Errorf("it was used at %s, stored is %s", first, got)
+		}
+		h.want(t, secret, nil)
+		_ = h.Close()
+		if got := stored(); got.Unix() != time.Now().Unix() {
+			t.Errorf("the end of the server did not write it: %s", got)
+		}
+	})
+}
+
+func TestRefusalsAreRecordedTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, memory.New(), "")
+		for i := range 1000 {
+			h.Failed("192.0.2."+string(rune('0'+i%10))+":4711", auth.ErrNoToken)
+		}
+		h.Failed("[2001:db8::1]:1", auth.ErrBadToken)
+		time.Sleep(2 * time.Second)
+		h.Failed("192.0.2.1:1", auth.ErrRevoked)
+		time.Sleep(50 * time.Second)
+		synctest.Wait()
+		if got := h.journal.kinds(); got != "auth_failed" {
+			t.Fatalf("on record is %q", got)
+		}
+		want := "1001 requests were not let in since 2000-01-01T00:00:00Z: 1 with one that is not known, 1000 without a token; from 192.0.2.0, "
+		if got := h.journal.events[0].Cause; !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ", 192.0.2.7, others") {
+			t.Errorf("on record is %q", got)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(h.journal.events) != 2 || !strings.Contains(h.journal.events[1].Cause, "1 request was not let in since 2000-01-01T00:00:02Z: 1 with one that was revoked; from 192.0.2.1") {
+			t.Errorf("on record is %+v", h.journal.events)
+		}
+		h.Failed("192.0.2.1:1", auth.ErrExpired)
+		_ = h.Close()
+		if len(h.journal.events) != 3 {
+			t.Error("the end of the server forgets refusals")
+		}
+		h.Failed("x", auth.ErrExpired)
+		h.Failed("x", auth.ErrExpired)
+	})
+}
+
+func writeFile(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheTokensFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	alice, bob, carol := auth.NewSecret(), strings.Repeat("b", 32), auth.NewSecret()
+	writeFile(t, path, "# who may\n\nalice:"+alice+"\nbob:"+bob+":admin\ncarol:"+carol+":acquire,read:c/** break:c/x\n", 0o640)
+	store := memory.New()
+	h := open(t, store, path)
+	if !h.Closed() || h.journal.kinds() != "" {
+		t.Error("the door is open")
+	}
+	if p := h.want(t, alice, nil); !p.May(auth.Acquire, "x") || !p.May(auth.Read, "x") || p.MaySome(auth.Break) {
+		t.Errorf("alice is %+v", p)
+	}
+	if p := h.want(t, bob, nil); !p.MayAll(auth.Admin) {
+		t.Errorf("bob is %+v", p)
+	}
+	was := h.want(t, carol, nil)
+	if !was.May(auth.Break, "c/x") || was.May(auth.Acquire, "x") {
+		t.Errorf("carol is %+v", was)
+	}
+	kept := h.want(t, alice, nil)
+	var input *lock.InputError
+	if _, err := h.Revoke(t.Context(), lock.Origin{}, was.TokenID); !errors.As(err, &input) {
+		t.Errorf("a token of the file can be revoked: %v", err)
+	}
+
+	writeFile(t, path, "alice:"+alice+"\ncarol:"+carol+":read:c/**\n", 0o600)
+	changes, err := h.Reload(t.Context())
+	if err != nil || changes != "2 gone, 1 new, 1 as before" {
+		t.Errorf("%s, %v", changes, err)
+	}
+	h.want(t, bob, auth.ErrBadToken)
+	if now := h.want(t, carol, nil); now.May(auth.Break, "c/x") || was.Err(time.Now()) == nil || kept.Err(time.Now()) != nil {
+		t.Errorf("carol is %+v, alice %v", now, kept.Err(time.Now()))
+	}
+	if got := h.journal.kinds(); got != "token_revoked token_revoked token_created" {
+		t.Errorf("on record is %q", got)
+	}
+
+	writeFile(t, path, "nonsense", 0o600)
+	if _, err := h.Reload(t.Context()); err == nil {
+		t.Error("nonsense is taken")
+	}
+	h.want(t, alice, nil)
+	writeFile(t, path, "", 0o600)
+	if _, err := h.Reload(t.Context()); err != nil || !h.Closed() {
+		t.Errorf("an empty file: %v", err)
+	}
+	h.want(t, alice, auth.ErrBadToken)
+}
+
+func TestATokensFileThatCannotBeUsedIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	secret := auth.NewSecret()
+	for _, tt := range []struct {
+		text string
+		mode os.FileMode
+		want string
+	}{
+		{"a:" + secret, 0o644, "can be read or changed by everybody"},
+		{"a:" + secret, 0o602, "can be read or changed by everybody"},
+		{"# x\na", 0o600, "line 2: is not account:token"},
+		{"a b:" + secret, 0o600, "line 1: does not begin with an account"},
+		{"a:short", 0o600, "has a token of 5 characters"},
+		{"a:" + secret[:50], 0o600, "is not whole"},
+		{"a:" + strings.Repeat("x y", 20), 0o600, "not visible ASCII"},
+		{"a:" + secret + ":write:**", 0o600, `has no verb "write"`},
+		{"a:" + secret + "\nb:" + secret, 0o600, "line 2: has the same token as line 1"},
+	} {
+		path := filepath.Join(dir, "tokens")
+		writeFile(t, path, tt.text, tt.mode)
+		_, err := auth.Open(t.Context(), auth.Config{Store: memory.New(), Recorder: &journal{}, File: path})
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), secret[:10]) {
+			t.Errorf("%q: %v", tt.want, err)
+		}
+	}
+	if _, err := auth.Open(t.Context(), auth.Config{Store: memory.New(), Recorder: &journal{}, File: filepath.Join(dir, "none")}); err == nil {
+		t.Error("a file that is not there is taken")
+	}
+}
+
+// A token that was revoked cannot come back by way of the file.
+func TestARevokedTokenStaysSoWhateverTheFileSays(t *testing.T) {
+	store := memory.New()
+	h := open(t, store, "")
+	token, secret := h.mustCreate(t, wish(t, "a", "admin"))
+	if _, err := h.Revoke(t.Context(), lock.Origin{}, token.ID); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "tokens")
+	writeFile(t, path, "a:"+secret, 0o600)
+	h = open(t, store, path)
+	h.want(t, secret, auth.ErrRevoked)
+	if _, err := h.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.want(t, secret, auth.ErrRevoked)
+}

@@ -1,0 +1,227 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"maps"
+	"slices"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
+)
+
+var _ auth.Store = (*Store)(nil)
+
+// tokenColumns are those that readToken reads, in its order.
+const tokenColumns = "id, hash, name, account, scopes, created, expires, used, revoked, sum"
+
+// Tokens returns all tokens; see [auth.Store].
+func (s *Store) Tokens(ctx context.Context) ([]auth.Token, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead != nil {
+		return nil, s.dead
+	}
+	all, err := s.w.readTokens(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the tokens of %s: %w", s.path, asDamage(err))
+	}
+	return all, nil
+}
+
+// TokenByHash returns one token; see [auth.Store]. It does not wait for commits.
+func (s *Store) TokenByHash(ctx context.Context, hash [sha256.Size]byte) (auth.Token, bool, error) {
+	r, err := s.readers.take(ctx)
+	if err != nil {
+		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, asDamage(err))
+	}
+	defer s.readers.put(r)
+	t, found, err := r.conn.tokenByHash(hash, &r.sums)
+	if err != nil {
+		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, asDamage(err))
+	}
+	return t, found, nil
+}
+
+func (c *conn) tokenByHash(hash [sha256.Size]byte, sums *sums) (t auth.Token, found bool, err error) {
+	q, err := c.prepare("SELECT " + tokenColumns + " FROM tokens WHERE hash = ?1")
+	if err != nil {
+		return t, false, err
+	}
+	defer q.close()
+	q.reserve(len(hash))
+	q.bindBlob(1, hash[:])
+	if more, err := q.step(); err != nil || !more {
+		return t, false, err
+	}
+	t, err = readToken(q, sums)
+	return t, err == nil, err
+}
+
+func (w *writer) readTokens(ctx context.Context) ([]auth.Token, error) {
+	q, err := w.prepare("SELECT " + tokenColumns + " FROM tokens ORDER BY id")
+	if err != nil {
+		return nil, err
+	}
+	defer q.close()
+	var all []auth.Token
+	for {
+		more, err := q.step()
+		if err != nil || !more {
+			return all, err
+		}
+		t, err := readToken(q, &w.sums)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func readToken(q *stmt, sums *sums) (t auth.Token, err error) {
+	t = auth.Token{
+		ID: q.text(0), Name: q.text(2), Account: q.text(3),
+		Created: readTime(q.int(5)), Expires: readTime(q.int(6)), Used: readTime(q.int(7)), Revoked: readTime(q.int(8)),
+	}
+	hash, scopes := q.blob(1), q.text(4)
+	if copy(t.Hash[:], hash) != len(t.Hash) || len(hash) != len(t.Hash) || sums.token(&t, scopes) != q.int(9) {
+		return t, damaged("the token %q does not match its checksum", t.ID)
+	}
+	if t.Scopes, err = auth.ParseScopes(scopes); err != nil {
+		return t, fmt.Errorf("token %s: %w", t.ID, err)
+	}
+	return t, nil
+}
+
+// readTime reads what [writeTime] wrote.
+func readTime(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
+
+// writeTime is 0 for the zero time.
+func writeTime(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// token returns the checksum of a row of tokens. It leaves out when the token was used,
+// which is written apart and decides nothing.
+func (s *sums) token(t *auth.Token, scopes string) int64 {
+	b := s.buf[:0]
+	for _, text := range []string{t.ID, t.Name, t.Account, scopes} {
+		b = appendText(b, text)
+	}
+	b = append(b, t.Hash[:]...)
+	for _, at := range []time.Time{t.Created, t.Expires, t.Revoked} {
+		b = binary.BigEndian.AppendUint64(b, uint64(writeTime(at)))
+	}
+	s.buf = b
+	return int64(crc32.Update(s.seed, castagnoli, b))
+}
+
+// PutTokens adds or replaces tokens; see [auth.Store].
+func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
+	err := s.change(func() error {
+		for i := range tokens {
+			if err := s.w.putToken(&tokens[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write tokens to %s: %w", s.path, err)
+	}
+	return nil
+}
+
+func (w *writer) putToken(t *auth.Token) error {
+	q, err := w.prepare("REPLACE INTO tokens (" + tokenColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
+	if err != nil {
+		return err
+	}
+	defer q.close()
+	scopes := t.Scopes.String()
+	q.reserve(len(t.ID) + len(t.Hash) + len(t.Name) + len(t.Account) + len(scopes))
+	q.bindText(1, t.ID)
+	q.bindBlob(2, t.Hash[:])
+	q.bindText(3, t.Name)
+	q.bindText(4, t.Account)
+	q.bindText(5, scopes)
+	q.bindInt(6, writeTime(t.Created))
+	q.bindInt(7, writeTime(t.Expires))
+	q.bindInt(8, writeTime(t.Used))
+	q.bindInt(9, writeTime(t.Revoked))
+	q.bindInt(10, w.sums.token(t, scopes))
+	return q.run()
+}
+
+// touchStep is how many tokens are touched in one transaction.
+const touchStep = 256
+
+// TouchTokens writes when tokens were used; see [auth.Store]. It does so in steps, so
+// that commits do not wait long.
+func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) error {
+	for step := range slices.Chunk(slices.Sorted(maps.Keys(used)), touchStep) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.change(func() error { return s.w.touchTokens(step, used) }); err != nil {
+			return fmt.Errorf("write the use of tokens to %s: %w", s.path, err)
+		}
+	}
+	return nil
+}
+
+func (w *writer) touchTokens(ids []string, used map[string]time.Time) error {
+	q, err := w.prepare("UPDATE tokens SET used = ?2 WHERE id = ?1")
+	if err != nil {
+		return err
+	}
+	defer q.close()
+	for _, id := range ids {
+		q.reserve(len(id))
+		q.bindText(1, id)
+		q.bindInt(2, writeTime(used[id]))
+		if err := q.run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// change runs f in a transaction of its own between two commits. It is for what is not
+// part of the journal. [lock.ErrFull] means that there is no space and nothing was
+// changed; after any other failure of the database nothing more is accepted.
+func (s *Store) change(f func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead != nil {
+		return s.dead
+	}
+	err := s.w.transact(f)
+	switch {
+	case err == nil:
+		s.afterCommit()
+		return nil
+	case failedWith(err, sqlite3.SQLITE_FULL) && s.w.idle():
+		return lock.ErrFull
+	case failedWith(err, sqlite3.SQLITE_BUSY) && s.w.idle():
+		return err // somebody else's sqlite3; nothing has begun
+	}
+	return s.fail(err)
+}

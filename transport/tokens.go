@@ -1,0 +1,113 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/problem"
+)
+
+// administers returns the tokens to those who may change them.
+func (x *exchange) administers() (*auth.Tokens, error) {
+	switch {
+	case !x.who.MayAll(auth.Admin):
+		return nil, core.ErrForbidden
+	case x.api.tokens == nil:
+		return nil, problem.ErrNotFound
+	}
+	return x.api.tokens, nil
+}
+
+// listTokens shows all tokens, revoked ones too, and no secret.
+func (x *exchange) listTokens() error {
+	tokens, err := x.administers()
+	if err != nil {
+		return err
+	}
+	list := api.TokenList{Tokens: []api.Token{}}
+	for _, t := range tokens.List() {
+		list.Tokens = append(list.Tokens, tokenShown(t))
+	}
+	return x.json(list)
+}
+
+// createToken makes a token and shows its secret, once.
+func (x *exchange) createToken() error {
+	tokens, err := x.administers()
+	if err != nil {
+		return err
+	}
+	p := &x.params
+	w := auth.Wish{Account: p.values[fieldAccount], Name: p.values[fieldName]}
+	if w.Scopes, err = auth.ParseScopes(p.values[fieldScopes]); err != nil {
+		return err
+	}
+	if w.Expires, err = p.span(fieldExpires); err != nil {
+		return err
+	}
+	if !tokens.Closed() && !w.Scopes.Admin() {
+		return &lock.InputError{
+			Field: "scopes", Problem: "do not have admin, and this is the first token: nobody could make another one",
+			Want: "a first token with the scope admin",
+		}
+	}
+	t, secret, err := tokens.Create(x.context(), x.actor(), w)
+	if err != nil {
+		return err
+	}
+	return x.json(api.NewToken{Token: tokenShown(t), Secret: secret})
+}
+
+// revokeToken ends a token, and sends those who wait by it away.
+func (x *exchange) revokeToken() error {
+	tokens, err := x.administers()
+	if err != nil {
+		return err
+	}
+	t, err := tokens.Revoke(x.context(), x.actor(), x.tokenID)
+	if err != nil {
+		return err
+	}
+	return x.json(tokenShown(t))
+}
+
+// rotateToken makes a token in the place of another.
+func (x *exchange) rotateToken() error {
+	tokens, err := x.administers()
+	if err != nil {
+		return err
+	}
+	grace, err := x.params.span(fieldGrace)
+	if err != nil {
+		return err
+	}
+	t, secret, err := tokens.Rotate(x.context(), x.actor(), x.tokenID, grace)
+	if err != nil {
+		return err
+	}
+	return x.json(api.NewToken{Token: tokenShown(t), Secret: secret})
+}
+
+// actor is origin, with who it is.
+func (x *exchange) actor() lock.Origin {
+	o := x.origin()
+	o.Actor.Account, o.Actor.TokenID = x.who.Account, x.who.TokenID
+	return o
+}
+
+func tokenShown(t auth.Token) api.Token {
+	return api.Token{
+		ID: t.ID, Name: t.Name, Account: t.Account, Scopes: t.Scopes.String(), CreatedAt: t.Created,
+		ExpiresAt: orNone(t.Expires), UsedAt: orNone(t.Used), RevokedAt: orNone(t.Revoked), FromFile: t.FromFile,
+	}
+}
+
+func orNone(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,132 @@
+package transport
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// closed reports whether only a token opens the door.
+func (a *API) closed() bool { return a.tokens != nil && a.tokens.Closed() }
+
+// authenticate finds out who sent the request. What is for everybody asks nobody.
+func (x *exchange) authenticate() error {
+	if x.route.public {
+		return nil
+	}
+	var err error
+	x.who, err = x.whoever()
+	if err == nil {
+		return nil
+	}
+	if tokenInQuery(x.r.URL.RawQuery) {
+		return errTokenInURL
+	}
+	if isUnauthenticated(err) {
+		x.api.tokens.Failed(x.r.RemoteAddr, err)
+	}
+	return err
+}
+
+// whoever returns who sent the request. While there are no tokens it is the local
+// account, whatever credentials the request has: a client that is set up for a server
+// with tokens is at home on one without.
+func (x *exchange) whoever() (auth.Principal, error) {
+	if x.api.tokens == nil {
+		return auth.Local(), nil
+	}
+	if local, err := x.api.tokens.Local(); err == nil {
+		return local, nil
+	}
+	secret, err := credential(x.r)
+	if err != nil {
+		return auth.Principal{}, err
+	}
+	return x.api.tokens.Authenticate(x.r.Context(), secret, x.started)
+}
+
+// credential returns the token of a request, from the one place where it may be. As the
+// password of Basic it may come with any name.
+func credential(r *http.Request) (string, error) {
+	line, err := single(r.Header, "Authorization")
+	if err != nil {
+		return "", err
+	}
+	scheme, rest, _ := strings.Cut(line, " ")
+	switch {
+	case strings.EqualFold(scheme, "Bearer"):
+		return strings.Trim(rest, " "), nil
+	case strings.EqualFold(scheme, "Basic"):
+		if _, password, ok := r.BasicAuth(); ok {
+			return password, nil
+		}
+	}
+	return "", auth.ErrNoToken
+}
+
+// challenge is what a 401 asks for.
+var challenge = []string{`Bearer realm="octostore"`, `Basic realm="octostore", charset="UTF-8"`}
+
+func isUnauthenticated(err error) bool {
+	return errors.Is(err, auth.ErrNoToken) || errors.Is(err, auth.ErrBadToken) || errors.Is(err, auth.ErrExpired) || errors.Is(err, auth.ErrRevoked)
+}
+
+// errTokenInURL refuses a token where it does not belong, whether it is a good one or
+// not.
+var errTokenInURL = &lock.InputError{
+	Field:   "token",
+	Problem: "is in the URL, where logs and histories keep it",
+	Want:    "the header Authorization: Bearer TOKEN, and a new token in the place of this one if it is real",
+}
+
+// errTokenInValue refuses a token that is about to be recorded and shown.
+func errTokenInValue(field string) error {
+	return &lock.InputError{
+		Field:   shown(field),
+		Problem: "holds a token, and would be recorded and shown",
+		Want:    "the token in the header Authorization only, and a new one in its place",
+	}
+}
+
+// credentialNames are what people call a token in a query. None is a parameter.
+var credentialNames = []string{"token", "access_token", "auth_token", "api_key", "apikey", "authorization", "bearer", "octostore_token"}
+
+func namesCredential(name string) bool {
+	return slices.Contains(credentialNames, strings.ToLower(name))
+}
+
+func tokenInQuery(query string) bool {
+	if auth.HoldsSecret(query) {
+		return true
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, _, _ := strings.Cut(pair, "="); namesCredential(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// bound makes the context of a request that may take long end with the token it came
+// by. The caller calls release.
+func (x *exchange) bound() (release func()) {
+	x.ctx, release = x.who.Within(x.r.Context())
+	return release
+}
+
+// because returns why a request ended before it was done: its token, if that ended and
+// the client is still there, else err. A grant must not be passed on then.
+func (x *exchange) because(err error) error {
+	if err == nil || x.r.Context().Err() != nil {
+		return err
+	}
+	if ended := x.who.Err(time.Now()); ended != nil {
+		return ended
+	}
+	return err
+}
