@@ -6,6 +6,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
 )
 
 // Allow says who may log in, and what their tokens may do. The zero Allow lets nobody
@@ -49,9 +52,9 @@ var (
 	goodTeam = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
 )
 
-// ParseAllow reads an Allow of the form [AllowForm]; checkScopes says what is wrong with
-// scopes. Its errors name the part, and go on after "the setting".
-func ParseAllow(text string, checkScopes func(string) error) (Allow, error) {
+// ParseAllow reads an Allow of the form [AllowForm]. Its errors name the part, and go on
+// after "the setting".
+func ParseAllow(text string) (Allow, error) {
 	var a Allow
 	var scopes []string
 	seen := map[string]bool{}
@@ -60,15 +63,15 @@ func ParseAllow(text string, checkScopes func(string) error) (Allow, error) {
 		if part == "" {
 			continue
 		}
-		e, err := parseEntry(part, checkScopes)
+		e, err := parseEntry(part)
 		if err != nil {
 			return Allow{}, fmt.Errorf("has a part %d, %q, which %w", i+1, part, err)
 		}
-		if key := strings.ToLower(e.subject); seen[key] {
+		key := strings.ToLower(e.subject)
+		if seen[key] {
 			return Allow{}, fmt.Errorf("has a part %d, %q, which is about the same as one before", i+1, part)
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		a.entries = append(a.entries, e)
 		scopes = append(scopes, e.scopes)
 	}
@@ -83,7 +86,7 @@ func ParseAllow(text string, checkScopes func(string) error) (Allow, error) {
 	return a, nil
 }
 
-func parseEntry(part string, checkScopes func(string) error) (e entry, err error) {
+func parseEntry(part string) (e entry, err error) {
 	subject, scopes, found := strings.Cut(part, "=")
 	if !found {
 		return e, errors.New("has no '=' between who it is about and what they may do")
@@ -108,8 +111,12 @@ func parseEntry(part string, checkScopes func(string) error) (e entry, err error
 		return e, fmt.Errorf("has %q for a number; https://api.github.com/users/%s shows it as id", number, name)
 	}
 	e.scopes = strings.Join(strings.Fields(scopes), " ")
-	if err := checkScopes(e.scopes); err != nil {
-		return e, fmt.Errorf("is wrong about what they may do: %w", err)
+	_, err = auth.ParseScopes(e.scopes)
+	if wrong, is := errors.AsType[*lock.InputError](err); is {
+		return e, fmt.Errorf("gives scopes that %s", wrong.Problem)
+	}
+	if err != nil {
+		return e, err
 	}
 	return e, nil
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/octostore/octostore/core/auth"
 )
 
 // Bounds of what GitHub may do to us.
@@ -165,30 +167,30 @@ func (a *asker) user(ctx context.Context) (u user, err error) {
 		return user{}, err
 	case !found:
 		return user{}, errors.New("it does not say")
-	case !goodName.MatchString(u.Login) || u.ID <= 0 || len(u.account()) > mostAccount:
+	case !goodName.MatchString(u.Login) || u.ID <= 0 || len(u.account()) > auth.MaxAccount:
 		return user{}, errors.New("the answer has no login and number that can be used")
 	}
 	return u, nil
 }
 
-// mostAccount is how long the name of an account may be.
-const mostAccount = 64
-
 // scopes returns what a user may do: all that is said about them and about what they
-// are members of; empty: they may not log in.
-func (a *asker) scopes(ctx context.Context, u user) (string, error) {
+// are members of; the zero Scopes: they may not log in.
+func (a *asker) scopes(ctx context.Context, u user) (auth.Scopes, error) {
 	var all []string
 	for i := range a.g.allow.entries {
 		e := &a.g.allow.entries[i]
 		applies, err := a.applies(ctx, e, u)
 		if err != nil {
-			return "", err
+			return auth.Scopes{}, err
 		}
 		if applies && !slices.Contains(all, e.scopes) {
 			all = append(all, e.scopes)
 		}
 	}
-	return strings.Join(all, " "), nil
+	if len(all) == 0 {
+		return auth.Scopes{}, nil
+	}
+	return auth.ParseScopes(strings.Join(all, " "))
 }
 
 func (a *asker) applies(ctx context.Context, e *entry, u user) (bool, error) {

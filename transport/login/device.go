@@ -213,7 +213,7 @@ func errorCode(err error) string {
 // PollDevice makes a token if the code was typed in. Until then done is false, and next
 // is when to ask again. If somebody stops asking for a minute, the login is over.
 //
-// Errors: [ErrOver], [ErrDenied], [ErrNotAllowed], and those of the issuer end it;
+// Errors: [ErrOver], [ErrDenied], [ErrNotAllowed], and those of the tokens end it;
 // [ErrBusy] and [ErrUnavailable] may pass.
 func (g *GitHub) PollDevice(ctx context.Context, by lock.Origin, id string) (t Token, done bool, next time.Duration, err error) {
 	from, next, err := g.devices.take(id)

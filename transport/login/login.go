@@ -9,8 +9,8 @@
 //
 // [Allow] lists users, organisations and teams with what they may do; everybody else is
 // refused. An account is named after the user's login and number at GitHub, as in
-// "github:alice.583231": logins are given to others after a while, numbers never are. No
-// other account can have a name with a colon in it.
+// "github:alice.583231": logins are given to others after a while, numbers never are. Accounts of
+// those who did not log in have no colon in their names.
 //
 // # What a login in a browser is guarded by
 //
@@ -38,6 +38,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -59,28 +60,18 @@ const (
 	CallbackPath = "/auth/github/callback"
 )
 
-// Wish says what token a login is to lead to.
-type Wish struct {
-	Account string // "github:LOGIN.NUMBER"
-	Name    string // for people
-	Scopes  string // as Allow has them
-	Expires time.Duration
-}
-
-// Token is what somebody gets who has logged in.
+// Token is what somebody gets who has logged in: a token, and its secret, which is shown
+// once.
 type Token struct {
-	ID      string
-	Secret  string
-	Account string
-	Scopes  string
-	Expires time.Time
+	auth.Token
+	Secret string
 }
 
-// Issuer makes tokens and ends them. Errors of Issue are handed on to the caller as they
-// are; there is no token then.
-type Issuer interface {
-	Issue(ctx context.Context, by lock.Origin, w Wish) (Token, error)
-	Revoke(ctx context.Context, by lock.Origin, id string) error
+// Tokens makes tokens and ends them; see [auth.Tokens]. Errors of Create are handed on to
+// the caller as they are.
+type Tokens interface {
+	Create(ctx context.Context, by lock.Origin, w auth.Wish) (auth.Token, string, error)
+	Revoke(ctx context.Context, by lock.Origin, id string) (auth.Token, error)
 }
 
 // Config is what a [GitHub] needs. All but URL, Transport and Logger must be set.
@@ -88,7 +79,7 @@ type Config struct {
 	ClientID     string
 	ClientSecret string
 	Allow        Allow
-	Issuer       Issuer
+	Tokens       Tokens
 	TokenTTL     time.Duration // how long tokens are good
 	// PublicURL is where browsers find this server: https, or http on loopback.
 	PublicURL string
@@ -102,7 +93,7 @@ type Config struct {
 // GitHub lets people log in by GitHub. It is safe for use by many goroutines.
 type GitHub struct {
 	allow  Allow
-	issuer Issuer
+	tokens Tokens
 	ttl    time.Duration
 	log    *slog.Logger
 	oauth  oauth2.Config
@@ -126,7 +117,7 @@ const DefaultURL = "https://github.com"
 const mostAtOnce = 16
 
 // Open returns a GitHub that people can log in by. It asks GitHub nothing yet. The caller
-// closes it, before the issuer.
+// closes it, before the tokens.
 func Open(cfg Config) (*GitHub, error) {
 	home, err := CheckURL(orDefault(cfg.URL))
 	if err != nil {
@@ -138,7 +129,7 @@ func Open(cfg Config) (*GitHub, error) {
 	}
 	g := &GitHub{
 		allow:  cfg.Allow,
-		issuer: cfg.Issuer,
+		tokens: cfg.Tokens,
 		ttl:    cfg.TokenTTL,
 		log:    cfg.Logger,
 		client: newClient(cfg.Transport),
@@ -222,15 +213,16 @@ func (g *GitHub) admit(ctx context.Context, by lock.Origin, from *oauth2.Token, 
 		return Token{}, g.unavailable(ctx, "what a user is a member of", err)
 	}
 	account := user.account()
-	if scopes == "" {
+	if scopes.String() == "" {
 		g.log.Warn("a login was refused: nothing in OCTOSTORE_GITHUB_ALLOW is about this user", "account", account, "remote", by.Actor.RemoteAddr)
 		return Token{}, ErrNotAllowed
 	}
-	t, err := g.issuer.Issue(ctx, by, Wish{Account: account, Name: "GitHub login, " + how, Scopes: scopes, Expires: g.ttl})
+	t := Token{}
+	t.Token, t.Secret, err = g.tokens.Create(ctx, by, auth.Wish{Account: account, LoggedIn: true, Name: "GitHub login, " + how, Scopes: scopes, Expires: g.ttl})
 	if err != nil {
 		return Token{}, err
 	}
-	g.log.Info("logged in", "account", account, "scopes", scopes, "token_id", t.ID, "expires", t.Expires, "remote", by.Actor.RemoteAddr)
+	g.log.Info("logged in", "account", account, "scopes", scopes.String(), "token_id", t.ID, "expires", t.Expires, "remote", by.Actor.RemoteAddr)
 	return t, nil
 }
 
@@ -239,7 +231,7 @@ func (g *GitHub) Undo(ctx context.Context, by lock.Origin, t Token) {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	if err := g.issuer.Revoke(ctx, by, t.ID); err != nil {
+	if _, err := g.tokens.Revoke(ctx, by, t.ID); err != nil {
 		g.log.Error("a token nobody was given is still good", "token_id", t.ID, "expires", t.Expires, "err", err)
 	}
 }
@@ -270,10 +262,11 @@ type user struct {
 }
 
 // account returns the name of the user's account here.
-func (u user) account() string { return AccountPrefix + u.Login + "." + strconv.FormatInt(u.ID, 10) }
+func (u user) account() string {
+	return accountPrefix + u.Login + "." + strconv.FormatInt(u.ID, 10)
+}
 
-// AccountPrefix begins the accounts of those who have logged in, and no others.
-const AccountPrefix = "github:"
+const accountPrefix = "github:"
 
 // usedStates remembers which logins were finished, as long as they could be tried again.
 type usedStates struct {

@@ -105,7 +105,7 @@ func (g *GitHub) Land(r *http.Request, c Callback, now time.Time) ([]byte, error
 // then, whatever happens.
 //
 // Errors: [ErrNotBegun], [ErrOver], [ErrBusy], [ErrUnavailable], [ErrNotAllowed], and
-// those of the issuer.
+// those of the tokens.
 func (g *GitHub) Finish(r *http.Request, by lock.Origin, c Callback, now time.Time) (Token, error) {
 	ticket, err := g.ticket(r, c.State, now)
 	if err != nil {
