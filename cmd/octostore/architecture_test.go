@@ -28,6 +28,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal"},
 	{"transport/problem", "transport/api transport/login core core/lock core/auth core/journal"},
 	{"transport/login", "core/auth core/lock"},
+	{"transport/login/logintest", ""},
 	{"transport/client", "transport/api"},
 	{"transport/api", ""},
 	{"hooks", "hooks/abi hooks/meter core core/lock core/journal core/pattern"},

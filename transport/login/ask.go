@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -33,19 +34,20 @@ func newClient(transport http.RoundTripper) *http.Client {
 	}
 	return &http.Client{
 		Transport:     bounded{transport},
-		Timeout:       oneTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-// bounded reads answers whole, up to a size, and closes them. Package oauth2 leaves some
-// open.
+// bounded reads answers whole, up to a size, within a time, and closes them. Package oauth2
+// leaves some open, and some requests without a context.
 type bounded struct{ http.RoundTripper }
 
 var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", mostBytes)
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := b.RoundTripper.RoundTrip(r)
+	ctx, cancel := context.WithTimeout(r.Context(), oneTime)
+	defer cancel()
+	resp, err := b.RoundTripper.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -89,16 +91,16 @@ func said(err error) string {
 	return err.Error()
 }
 
-// plain keeps what is like the code of an error.
+// plain returns the code of an error if it looks like one, so that nothing else gets into
+// the log that way.
 func plain(code string) string {
-	const most = 40
-	return strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' || r == '_' {
-			return r
-		}
-		return -1
-	}, code[:min(len(code), most)])
+	if !goodCode.MatchString(code) {
+		return ""
+	}
+	return code
 }
+
+var goodCode = regexp.MustCompile(`^[a-z_]{1,40}$`)
 
 // asker asks GitHub's API about whoever has a token of it. It asks nothing twice.
 type asker struct {

@@ -19,7 +19,7 @@ import (
 const (
 	mostDevices   = 100
 	deviceLife    = 15 * time.Minute
-	idleLife      = time.Minute // since somebody asked
+	idleLife      = time.Minute // since somebody asked; three intervals, if that is more
 	leastInterval = 1           // seconds
 	usualInterval = 5
 	mostInterval  = 60
@@ -38,7 +38,8 @@ type devices struct {
 // device is one of them. What GitHub gives out for it stays here.
 type device struct {
 	interval time.Duration
-	end      func() // GitHub is asked no more
+	patience time.Duration // until somebody asks again
+	end      func()        // GitHub is asked no more
 	idle     *time.Timer
 
 	// Guarded by the mutex of devices.
@@ -162,7 +163,8 @@ func (g *GitHub) await(id string, given *oauth2.DeviceAuthResponse) bool {
 	}
 	ctx, end := context.WithDeadline(ds.ctx, given.Expiry)
 	d := &device{interval: time.Duration(given.Interval) * time.Second, end: end}
-	d.idle = time.AfterFunc(idleLife, func() {
+	d.patience = max(idleLife, 3*d.interval)
+	d.idle = time.AfterFunc(d.patience, func() {
 		ds.mu.Lock()
 		defer ds.mu.Unlock()
 		ds.forget(id)
@@ -242,10 +244,10 @@ func (ds *devices) take(id string) (from *oauth2.Token, next time.Duration, err 
 		ds.forget(id)
 		return nil, 0, d.err
 	case d.from == nil || d.busy:
-		d.idle.Reset(idleLife)
+		d.idle.Reset(d.patience)
 		return nil, d.interval, nil
 	}
-	d.idle.Reset(idleLife)
+	d.idle.Reset(d.patience)
 	d.busy = true
 	return d.from, d.interval, nil
 }
