@@ -323,6 +323,9 @@ func lowerHex(s string) bool {
 // printable cuts s to 256 bytes and leaves out what is not printable ASCII.
 func printable(s string) string {
 	const most = 256
+	if auth.HoldsSecret(s) {
+		return "(hidden: it held a token)"
+	}
 	s = s[:min(len(s), most)]
 	for i := 0; i < len(s); i++ {
 		if s[i] < ' ' || s[i] > '~' {

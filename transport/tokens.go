@@ -29,7 +29,7 @@ func (x *exchange) listTokens() error {
 	}
 	list := api.TokenList{Tokens: []api.Token{}}
 	for _, t := range tokens.List() {
-		list.Tokens = append(list.Tokens, tokenShown(t))
+		list.Tokens = append(list.Tokens, ShowToken(t))
 	}
 	return x.json(list)
 }
@@ -58,7 +58,7 @@ func (x *exchange) createToken() error {
 	if err != nil {
 		return err
 	}
-	return x.json(api.NewToken{Token: tokenShown(t), Secret: secret})
+	return x.json(api.NewToken{Token: ShowToken(t), Secret: secret})
 }
 
 // revokeToken ends a token, and sends those who wait by it away.
@@ -71,7 +71,7 @@ func (x *exchange) revokeToken() error {
 	if err != nil {
 		return err
 	}
-	return x.json(tokenShown(t))
+	return x.json(ShowToken(t))
 }
 
 // rotateToken makes a token in the place of another.
@@ -88,7 +88,7 @@ func (x *exchange) rotateToken() error {
 	if err != nil {
 		return err
 	}
-	return x.json(api.NewToken{Token: tokenShown(t), Secret: secret})
+	return x.json(api.NewToken{Token: ShowToken(t), Secret: secret})
 }
 
 // actor is origin, with who it is.
@@ -98,7 +98,8 @@ func (x *exchange) actor() lock.Origin {
 	return o
 }
 
-func tokenShown(t auth.Token) api.Token {
+// ShowToken returns a token as the API shows it.
+func ShowToken(t auth.Token) api.Token {
 	return api.Token{
 		ID: t.ID, Name: t.Name, Account: t.Account, Scopes: t.Scopes.String(), CreatedAt: t.Created,
 		ExpiresAt: orNone(t.Expires), UsedAt: orNone(t.Used), RevokedAt: orNone(t.Revoked), FromFile: t.FromFile,

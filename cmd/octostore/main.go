@@ -52,6 +52,7 @@ func rootCommand() *cobra.Command {
 		configCommand(),
 		backupCommand(),
 		auditCommand(),
+		tokenCommand(),
 		versionCommand(),
 	)
 	return root

@@ -2,6 +2,7 @@ package main
 
 import (
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,8 +21,10 @@ import (
 //	serve [VAR=VALUE...]     start a server; sets $ADDR
 //	stop                     stop it by SIGTERM; it has to exit with 0
 //	crash                    end it by SIGKILL
-//	http METHOD PATH         send a request to it and print the answer
+//	http METHOD PATH         send a request to it, with $TOKEN if set, and print the answer
 //	sql FILE STATEMENT       change a database behind its back
+//	settoken FILE            take the token in a file for requests and commands
+//	revoke FILE              revoke the token that a file shows as JSON
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -33,6 +36,9 @@ func TestScripts(t *testing.T) {
 			"crash": scriptCrash,
 			"http":  scriptHTTP,
 			"sql":   scriptSQL,
+
+			"settoken": scriptSetToken,
+			"revoke":   scriptRevoke,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Values[running{}] = new(running)
@@ -87,6 +93,9 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	request, err := http.NewRequest(args[0], "http://"+ts.Getenv("ADDR")+args[1], nil)
 	ts.Check(err)
 	request.Close = true
+	if token := ts.Getenv("TOKEN"); token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
 	response, err := http.DefaultClient.Do(request)
 	ts.Check(err)
 	defer response.Body.Close()
@@ -107,4 +116,19 @@ func scriptSQL(ts *testscript.TestScript, _ bool, args []string) {
 	defer db.Close()
 	_, err = db.Exec(strings.Join(args[1:], " "))
 	ts.Check(err)
+}
+
+func scriptSetToken(ts *testscript.TestScript, _ bool, args []string) {
+	token := strings.TrimSpace(ts.ReadFile(args[0]))
+	ts.Setenv("TOKEN", token)
+	ts.Setenv("OCTOSTORE_TOKEN", token)
+}
+
+func scriptRevoke(ts *testscript.TestScript, neg bool, args []string) {
+	var shown struct{ ID string }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &shown))
+	err := ts.Exec("octostore", "token", "revoke", shown.ID)
+	if failed := err != nil; failed != neg {
+		ts.Fatalf("revoke %s: %v", shown.ID, err)
+	}
 }

@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"syscall"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport"
@@ -28,6 +30,7 @@ const (
 // storage is what a server keeps its locks in.
 type storage interface {
 	journal.Store
+	auth.Store
 	Sizes() (db, wal int64)
 	Used(ctx context.Context) (int64, error) // bytes that hold something
 	// Full reports whether its last space has to be saved for those who hold a lock.
@@ -66,6 +69,7 @@ type server struct {
 	journal  *journal.Journal
 	table    *lock.Table
 	policies *policies // nil: there are none
+	tokens   *tokens
 	keeper   *journal.Keeper
 	http     *http.Server
 	served   chan error // what ended the accepting of connections
@@ -84,6 +88,10 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	if s.listener, err = listen(string(cfg.Addr)); err != nil {
 		return nil, err
 	}
+	exposed := !isLoopback(s.listener)
+	if exposed && cfg.TokensFile == "" && !exists(string(cfg.DB)) {
+		return nil, &exposedError{cfg.Addr} // before a database is made
+	}
 	if cfg.Policies != "" {
 		if s.policies, err = openPolicies(ctx, string(cfg.Policies), log); err != nil {
 			return nil, err
@@ -94,6 +102,17 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	}
 	if err := s.openTable(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open the lock table: %w", err)
+	}
+	if s.tokens, err = openTokens(ctx, s, string(cfg.TokensFile), log); err != nil {
+		return nil, err
+	}
+	switch {
+	case exposed && !s.tokens.Closed():
+		return nil, &exposedError{cfg.Addr}
+	case exposed:
+		log.Warn("others can reach this address, and tokens go over it as they are; put a proxy with TLS before it", "addr", s.listener.Addr().String())
+	case !s.tokens.Closed():
+		log.Info("there are no tokens: everybody on this machine may do everything; octostore token create --admin makes the first")
 	}
 	// A full disk does not stop those who hold a lock from giving it back.
 	if err := s.record(lock.Started); errors.Is(err, lock.ErrFull) {
@@ -115,8 +134,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	return s, nil
 }
 
-// listen binds the address and makes sure that it is what it seems: a hosts file may
-// say anything about localhost.
+// listen binds the address.
 func listen(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -125,11 +143,27 @@ func listen(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	if bound, is := l.Addr().(*net.TCPAddr); !is || !bound.IP.IsLoopback() {
-		_ = l.Close()
-		return nil, fmt.Errorf("listen on %s: %s is not a loopback address", addr, l.Addr())
-	}
 	return l, nil
+}
+
+// isLoopback reports whether only this machine reaches a listener. What counts is what
+// is bound: a hosts file may say anything about localhost.
+func isLoopback(l net.Listener) bool {
+	bound, is := l.Addr().(*net.TCPAddr)
+	return is && bound.IP.IsLoopback()
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// exposedError means that strangers could reach a server that asks nobody for a token.
+type exposedError struct{ addr config.Address }
+
+func (e *exposedError) Error() string {
+	return fmt.Sprintf("listen on %s: this is not a loopback address, and without tokens whoever reaches the server may take and break any lock; "+
+		"make a first token with octostore token create --admin, or name a file of tokens by OCTOSTORE_TOKENS_FILE", e.addr)
 }
 
 func (s *server) openTable(ctx context.Context, cfg config.Config) error {
@@ -181,6 +215,7 @@ func newHTTPServer(s *server, cfg config.Config, log *slog.Logger) *http.Server 
 		Logger:  log,
 		Version: ownVersion(),
 		Sizes:   s.store.Sizes,
+		Tokens:  s.tokens.Tokens,
 	}
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}
@@ -241,6 +276,7 @@ func (s *server) shutdown() {
 		_ = s.http.Close()
 	}
 	_ = s.keeper.Close() // it always says nil
+	_ = s.tokens.Close() // so does this
 	// Nobody is left to lock anything. If this is not recorded, the next start says
 	// enough.
 	_ = s.record(lock.Stopped)
@@ -254,6 +290,9 @@ func (s *server) close() error {
 	var all []error
 	if s.keeper != nil {
 		all = append(all, s.keeper.Close()) // again, mostly
+	}
+	if s.tokens != nil {
+		all = append(all, s.tokens.Close()) // again, mostly
 	}
 	if s.table != nil {
 		all = append(all, s.table.Close(), s.journal.Close())

@@ -63,11 +63,16 @@ func (e *Error) Error() string {
 // get sends a request and returns the answer if it is a success. The caller closes
 // its body.
 func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	return c.send(ctx, http.MethodGet, path, query)
+}
+
+// send is get for any method; what is to be said goes into the query.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
 	target := c.base + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	req, err := http.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {
 		return nil, err
 	}

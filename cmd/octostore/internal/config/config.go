@@ -21,8 +21,9 @@ import (
 // Tags: env is the name of the variable, envDefault its default, want what a right
 // value looks like, doc what it means.
 type Config struct {
-	Addr              Address       `env:"OCTOSTORE_ADDR" envDefault:"127.0.0.1:3000" want:"a loopback address with a port, such as 127.0.0.1:3000 or localhost:3000" doc:"Where to listen. Loopback only: whoever reaches the server may take and break any lock. Port 0 picks a free one; the log says which."`
+	Addr              Address       `env:"OCTOSTORE_ADDR" envDefault:"127.0.0.1:3000" want:"an address with a port, such as 127.0.0.1:3000, localhost:3000 or 0.0.0.0:3000" doc:"Where to listen. Without tokens only a loopback address is accepted, for whoever reaches the server may then take and break any lock. Port 0 picks a free one; the log says which."`
 	DB                Path          `env:"OCTOSTORE_DB" envDefault:"octostore.db" want:"the path of a file" doc:"The database file, made if it is not there. Beside it lie a log of 16 MiB and, if there is space, a reserve of 20 MiB, so that locks can be released on a full disk."`
+	TokensFile        TokensFile    `env:"OCTOSTORE_TOKENS_FILE" envDefault:"none" want:"the path of a file, or none" doc:"Tokens beside those of the database: lines account:token or account:token:scopes. Refused if everybody on the machine may read it. SIGHUP reads it again."`
 	DefaultTTL        time.Duration `env:"OCTOSTORE_DEFAULT_TTL" envDefault:"60s" want:"1s to OCTOSTORE_MAX_TTL" doc:"How long a lease runs when the request does not say."`
 	MaxTTL            time.Duration `env:"OCTOSTORE_MAX_TTL" envDefault:"1h" want:"1s to 24h" doc:"The longest ttl a request may ask for."`
 	MaxWait           time.Duration `env:"OCTOSTORE_MAX_WAIT" envDefault:"10m" want:"1s to 24h" doc:"The longest a request may wait in a queue; longer waits are cut to this."`
@@ -36,11 +37,11 @@ type Config struct {
 	LogLevel          LogLevel      `env:"OCTOSTORE_LOG_LEVEL" envDefault:"info" want:"debug, info, warn or error" doc:"The least important log lines to write."`
 }
 
-// Address is a loopback address to listen on. Servers have no tokens yet, so any
-// other address would give every lock to whoever can reach it.
+// Address is an address to listen on. Whether it may be one that others can reach is
+// known only when it is known whether there are tokens.
 type Address string
 
-// UnmarshalText refuses everything but a loopback host with a port.
+// UnmarshalText refuses everything but a host with a port; the host may be left out.
 func (a *Address) UnmarshalText(text []byte) error {
 	host, port, err := net.SplitHostPort(string(text))
 	if err != nil {
@@ -49,8 +50,8 @@ func (a *Address) UnmarshalText(text []byte) error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("has the port %q", port)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
-		return errors.New("is not a loopback address, and without tokens whoever reaches the server may take and break any lock")
+	if strings.ContainsAny(host, " /@?#") {
+		return fmt.Errorf("has the host %q", host)
 	}
 	*a = Address(text)
 	return nil
@@ -65,6 +66,17 @@ func (p *Path) UnmarshalText(text []byte) error {
 		return errors.New("is not the path of a file")
 	}
 	*p = Path(text)
+	return nil
+}
+
+// TokensFile is the path of a file of tokens; empty: there is none.
+type TokensFile string
+
+// UnmarshalText takes the word none for no path.
+func (f *TokensFile) UnmarshalText(text []byte) error {
+	if *f = TokensFile(text); *f == "none" {
+		*f = ""
+	}
 	return nil
 }
 

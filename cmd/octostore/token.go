@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/client"
+)
+
+func tokenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Make, list, rotate and revoke tokens",
+		Long: "Make, list, rotate and revoke tokens.\n\n" +
+			"If OCTOSTORE_URL is set they ask the server there, with the token in OCTOSTORE_TOKEN,\n" +
+			"which needs the scope admin. Else they work on the database (OCTOSTORE_DB) itself,\n" +
+			"while no server runs on it.",
+		Args: cobra.NoArgs,
+	}
+	envFile := cmd.PersistentFlags().String("env-file", "", "read settings from this `file` (default: .env if there is one)")
+	cmd.AddCommand(tokenCreateCommand(envFile), tokenListCommand(envFile), tokenRevokeCommand(envFile), tokenRotateCommand(envFile), tokenSecretCommand())
+	return cmd
+}
+
+// tokenKeeper is where tokens are changed: a server, or a database.
+type tokenKeeper interface {
+	Tokens(ctx context.Context) ([]api.Token, error)
+	CreateToken(ctx context.Context, t client.TokenWish) (api.NewToken, error)
+	RotateToken(ctx context.Context, id string, grace time.Duration) (api.NewToken, error)
+	RevokeToken(ctx context.Context, id string) (api.Token, error)
+}
+
+// withTokens runs f on the server the environment names, or on the database.
+func withTokens(cmd *cobra.Command, envFile string, mayMake bool, f func(tokenKeeper) error) error {
+	if os.Getenv("OCTOSTORE_URL") != "" {
+		c, err := newClient()
+		if err != nil {
+			return err
+		}
+		return f(c)
+	}
+	loaded, err := loadConfig(envFile)
+	warnUnknown(cmd.ErrOrStderr(), loaded)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(string(loaded.DB)); err != nil && !mayMake {
+		return fmt.Errorf("no tokens: %w; OCTOSTORE_DB says where the database is, OCTOSTORE_URL where a server is", err)
+	}
+	db, err := openOffline(cmd.Context(), loaded.Config)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(db), db.close())
+}
+
+func tokenCreateCommand(envFile *string) *cobra.Command {
+	var wish client.TokenWish
+	var scopes []string
+	var admin, asJSON bool
+	var expires string
+	cmd := &cobra.Command{
+		Use:   "create",
+		Short: "Make a token and show it, once",
+		Long: "Make a token and show it, once. What it may do is said by --scope, as often as needed:\n" +
+			"verbs (acquire, read, break, audit) and patterns of names, or policies, or admin.\n" +
+			"The database is made if there is none.",
+		Example: "  octostore token create --admin\n" +
+			"  octostore token create --account ci --scope 'acquire,read:team-a/**' --expires 90d",
+		Args: cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&wish.Account, "account", "", "the `account` that answers for what is done with it (with --admin: admin)")
+	flags.StringArrayVar(&scopes, "scope", nil, "a `scope`, such as 'acquire,read:team-a/**'")
+	flags.BoolVar(&admin, "admin", false, "the token may do everything, make others too")
+	flags.StringVar(&expires, "expires", "", "how `long` it is good, such as 90d (default: for ever)")
+	flags.StringVar(&wish.Name, "name", "", "what it is for; for people")
+	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if admin {
+			scopes = append(scopes, string(auth.Admin))
+			if wish.Account == "" {
+				wish.Account = "admin"
+			}
+		}
+		switch wish.Scopes = strings.Join(scopes, " "); {
+		case len(scopes) == 0:
+			return errors.New("nothing is allowed; want --scope 'acquire,read:team-a/**' or the like, or --admin")
+		case wish.Account == "":
+			return errors.New("want --account, the name of who answers for what is done with the token")
+		}
+		if expires != "" {
+			if wish.Expires, err = config.ParseDuration(expires); err != nil || wish.Expires == 0 {
+				return fmt.Errorf("--expires is %q; want a time such as 90d or 12h", expires)
+			}
+		}
+		return withTokens(cmd, *envFile, true, func(k tokenKeeper) error {
+			t, err := k.CreateToken(cmd.Context(), wish)
+			if err != nil {
+				return err
+			}
+			return printNewToken(cmd, t, asJSON)
+		})
+	}
+	return cmd
+}
+
+// printNewToken prints the token alone on the standard output, for scripts; what it is
+// goes beside it.
+func printNewToken(cmd *cobra.Command, t api.NewToken, asJSON bool) error {
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), t)
+	}
+	until := "does not expire"
+	if t.ExpiresAt != nil {
+		until = "expires " + t.ExpiresAt.Format(time.RFC3339)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "token %s of account %s: %s; %s\nThis is the only time it is shown:\n", t.ID, t.Account, t.Scopes, until)
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), t.Secret)
+	return err
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func tokenListCommand(envFile *string) *cobra.Command {
+	var all, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the tokens",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withTokens(cmd, *envFile, false, func(k tokenKeeper) error {
+				tokens, err := k.Tokens(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return printTokens(cmd.OutOrStdout(), tokens, all, asJSON, time.Now())
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "also those that were revoked or have expired")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func printTokens(w io.Writer, tokens []api.Token, all, asJSON bool, now time.Time) error {
+	shown := []api.Token{}
+	for _, t := range tokens {
+		if all || state(t, now) == "" {
+			shown = append(shown, t)
+		}
+	}
+	if asJSON {
+		return printJSON(w, api.TokenList{Tokens: shown})
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(table, "ID\tACCOUNT\tNAME\tSCOPES\tCREATED\tLAST USED\tEXPIRES\n")
+	for _, t := range shown {
+		end := state(t, now)
+		if end == "" {
+			end = day(t.ExpiresAt, "never")
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Account, t.Name, t.Scopes, day(&t.CreatedAt, ""), day(t.UsedAt, "never"), end)
+	}
+	return table.Flush()
+}
+
+// state says why a token is of no use, or nothing.
+func state(t api.Token, now time.Time) string {
+	switch {
+	case t.RevokedAt != nil:
+		return "revoked " + day(t.RevokedAt, "")
+	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
+		return "expired " + day(t.ExpiresAt, "")
+	}
+	return ""
+}
+
+func day(t *time.Time, none string) string {
+	if t == nil {
+		return none
+	}
+	return t.Format("2006-01-02 15:04Z")
+}
+
+func tokenRevokeCommand(envFile *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke ID",
+		Short: "Make a token useless, at once",
+		Long:  "Make a token useless, at once. Leases that were acquired by it stay until they end.",
+		Args:  oneTokenID,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withTokens(cmd, *envFile, false, func(k tokenKeeper) error {
+				t, err := k.RevokeToken(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "revoked token %s of account %s\n", t.ID, t.Account)
+				return err
+			})
+		},
+	}
+}
+
+func tokenRotateCommand(envFile *string) *cobra.Command {
+	var asJSON bool
+	var grace string
+	cmd := &cobra.Command{
+		Use:   "rotate ID",
+		Short: "Make a new token in the place of one, and show it, once",
+		Long: "Make a new token in the place of one, and show it, once. The old one ends at once, or\n" +
+			"after --grace, so that both are good while the new one is being distributed.",
+		Args: oneTokenID,
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().StringVar(&grace, "grace", "", "how `long` the old one stays good, at most 30d (default: not at all)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		var patience time.Duration
+		if grace != "" {
+			if patience, err = config.ParseDuration(grace); err != nil {
+				return fmt.Errorf("--grace is %q; want a time such as 1h", grace)
+			}
+		}
+		return withTokens(cmd, *envFile, false, func(k tokenKeeper) error {
+			t, err := k.RotateToken(cmd.Context(), args[0], patience)
+			if err != nil {
+				return err
+			}
+			return printNewToken(cmd, t, asJSON)
+		})
+	}
+	return cmd
+}
+
+func oneTokenID(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return errors.New("want one argument, the id of a token; octostore token list shows them")
+	}
+	return nil
+}
+
+func tokenSecretCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "secret",
+		Short: "Print a new secret for a tokens file",
+		Long:  "Print a new secret for a line of the file that OCTOSTORE_TOKENS_FILE names. It is kept nowhere.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), auth.NewSecret())
+			return err
+		},
+	}
+}

@@ -1,0 +1,75 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/octostore/octostore/transport/api"
+)
+
+// TokenWish says what a new token is to be.
+type TokenWish struct {
+	Account string
+	Name    string        // for people; may be empty
+	Scopes  string        // like "acquire,read:team-a/** break:team-a/x"
+	Expires time.Duration // from now, in whole milliseconds; 0: never
+}
+
+// Tokens returns all tokens, revoked ones too. It takes the scope admin, like everything
+// about tokens.
+func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
+	var list api.TokenList
+	err := c.call(ctx, http.MethodGet, "/v1/tokens", nil, &list)
+	return list.Tokens, err
+}
+
+// CreateToken makes a token. The answer is the only place that ever shows its secret.
+func (c *Client) CreateToken(ctx context.Context, w TokenWish) (t api.NewToken, err error) {
+	q := url.Values{"account": {w.Account}, "scopes": {w.Scopes}}
+	if w.Name != "" {
+		q.Set("name", w.Name)
+	}
+	if w.Expires != 0 {
+		q.Set("expires", milliseconds(w.Expires))
+	}
+	err = c.call(ctx, http.MethodPost, "/v1/tokens", q, &t)
+	return t, err
+}
+
+// RotateToken makes a token in the place of another, which stays good for grace.
+func (c *Client) RotateToken(ctx context.Context, id string, grace time.Duration) (t api.NewToken, err error) {
+	q := url.Values{}
+	if grace != 0 {
+		q.Set("grace", milliseconds(grace))
+	}
+	err = c.call(ctx, http.MethodPost, "/v1/tokens/"+url.PathEscape(id)+"/rotate", q, &t)
+	return t, err
+}
+
+// RevokeToken makes a token useless.
+func (c *Client) RevokeToken(ctx context.Context, id string) (t api.Token, err error) {
+	err = c.call(ctx, http.MethodDelete, "/v1/tokens/"+url.PathEscape(id), nil, &t)
+	return t, err
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) + "ms" }
+
+// call sends a request and reads its answer, which is small.
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, into any) error {
+	const most = 16 << 20
+	resp, err := c.send(ctx, method, path, query)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, most)).Decode(into); err != nil {
+		return fmt.Errorf("read the answer of %s %s: %w", method, path, err)
+	}
+	return nil
+}
