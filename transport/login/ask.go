@@ -42,7 +42,10 @@ func newClient(transport http.RoundTripper) *http.Client {
 // leaves some open, and some requests without a context.
 type bounded struct{ http.RoundTripper }
 
-var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", mostBytes)
+var (
+	errTooLarge = fmt.Errorf("the answer is larger than %d bytes", mostBytes)
+	errNull     = errors.New("the answer is null") // at which package oauth2 panics
+)
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), oneTime)
@@ -58,6 +61,9 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if len(body) > mostBytes {
 		return nil, errTooLarge
+	}
+	if string(bytes.TrimSpace(body)) == "null" {
+		return nil, errNull
 	}
 	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	return resp, nil
