@@ -113,7 +113,7 @@ func (x *exchange) pollDevice() error {
 	if !done {
 		return x.json(api.Login{Status: api.LoginPending, IntervalMS: next.Milliseconds()})
 	}
-	err = x.encode(api.Login{Status: api.LoginComplete, Token: &api.NewToken{Token: tokenShown(t.Token), Secret: t.Secret}})
+	err = x.encode(api.Login{Status: api.LoginComplete, Token: &api.NewToken{Token: ShowToken(t.Token), Secret: t.Secret}})
 	if err != nil {
 		return err
 	}
@@ -130,5 +130,5 @@ func (x *exchange) logout() error {
 	if err != nil {
 		return err
 	}
-	return x.json(tokenShown(t))
+	return x.json(ShowToken(t))
 }

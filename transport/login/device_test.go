@@ -54,24 +54,24 @@ func TestALoginByACode(t *testing.T) {
 	const pending, slower = "authorization_pending", "slow_down"
 	for _, test := range []struct {
 		name  string
-		fake  logintest.GitHub
+		fake  *logintest.GitHub
 		want  error
 		after time.Duration // within the interval of a poll
 		polls int
 	}{
-		{"typed in at once", logintest.GitHub{}, nil, 5 * time.Second, 1},
-		{"typed in after a while", logintest.GitHub{Polls: []string{pending, pending, ""}, Interval: 7}, nil, 21 * time.Second, 3},
-		{"slower, please", logintest.GitHub{Polls: []string{slower, pending, ""}}, nil, 25 * time.Second, 3},
-		{"turned down", logintest.GitHub{Polls: []string{pending, "access_denied"}}, login.ErrDenied, 10 * time.Second, 2},
-		{"expired there", logintest.GitHub{Polls: []string{"expired_token"}}, login.ErrOver, 5 * time.Second, 1},
-		{"expired here", logintest.GitHub{Polls: []string{pending}, Life: 60}, login.ErrOver, 60 * time.Second, 12},
-		{"a lifetime that never ends", logintest.GitHub{Polls: []string{pending}, Life: 1 << 30, Interval: 30}, login.ErrOver, 15 * time.Minute, 30},
-		{"an interval that never ends", logintest.GitHub{Interval: 1 << 40}, nil, time.Minute, 1},
-		{"an interval below nothing", logintest.GitHub{Interval: -1}, nil, 5 * time.Second, 1},
+		{"typed in at once", &logintest.GitHub{}, nil, 5 * time.Second, 1},
+		{"typed in after a while", &logintest.GitHub{Polls: []string{pending, pending, ""}, Interval: 7}, nil, 21 * time.Second, 3},
+		{"slower, please", &logintest.GitHub{Polls: []string{slower, pending, ""}}, nil, 25 * time.Second, 3},
+		{"turned down", &logintest.GitHub{Polls: []string{pending, "access_denied"}}, login.ErrDenied, 10 * time.Second, 2},
+		{"expired there", &logintest.GitHub{Polls: []string{"expired_token"}}, login.ErrOver, 5 * time.Second, 1},
+		{"expired here", &logintest.GitHub{Polls: []string{pending}, Life: 60}, login.ErrOver, 60 * time.Second, 12},
+		{"a lifetime that never ends", &logintest.GitHub{Polls: []string{pending}, Life: 1 << 30, Interval: 30}, login.ErrOver, 15 * time.Minute, 30},
+		{"an interval that never ends", &logintest.GitHub{Interval: 1 << 40}, nil, time.Minute, 1},
+		{"an interval below nothing", &logintest.GitHub{Interval: -1}, nil, 5 * time.Second, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fake := &test.fake
+				fake := test.fake
 				fake.Login, fake.ID = "alice", 583231
 				h := open(t, "user:alice=read:**", fake)
 				token, took, err := h.device(t)
@@ -245,27 +245,35 @@ func TestAGitHubThatGivesNoCode(t *testing.T) {
 // A GitHub that hangs does not keep those waiting who want to log in, nor a server that
 // stops.
 func TestAGitHubThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fake := aliceAtGitHub()
-		fake.Instead = instead("/login/device/code", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		h := open(t, "user:alice=read:**", fake)
-		began := time.Now()
-		if _, err := h.BeginDevice(t.Context()); err != login.ErrUnavailable || time.Since(began) > 6*time.Second {
-			t.Errorf("got %v after %s", err, time.Since(began))
-		}
-
-		fake.Instead = instead("/login/oauth/access_token", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		if _, err := h.BeginDevice(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(7 * time.Second) // it is asking
-		began = time.Now()
-		_ = h.Close()
-		if took := time.Since(began); took > 0 {
-			t.Errorf("closing took %s", took)
-		}
-		if _, err := h.BeginDevice(t.Context()); err != login.ErrBusy {
-			t.Errorf("after it was closed: %v", err)
-		}
+	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	t.Run("when it is asked for a code", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			fake := aliceAtGitHub()
+			fake.Instead = instead("/login/device/code", hang)
+			h := open(t, "user:alice=read:**", fake)
+			began := time.Now()
+			if _, err := h.BeginDevice(t.Context()); err != login.ErrUnavailable || time.Since(began) > 6*time.Second {
+				t.Errorf("got %v after %s", err, time.Since(began))
+			}
+		})
+	})
+	t.Run("while the server stops", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			fake := aliceAtGitHub()
+			fake.Instead = instead("/login/oauth/access_token", hang)
+			h := open(t, "user:alice=read:**", fake)
+			if _, err := h.BeginDevice(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(7 * time.Second) // it is asking
+			began := time.Now()
+			_ = h.Close()
+			if took := time.Since(began); took > 0 {
+				t.Errorf("closing took %s", took)
+			}
+			if _, err := h.BeginDevice(t.Context()); err != login.ErrBusy {
+				t.Errorf("after it was closed: %v", err)
+			}
+		})
 	})
 }
