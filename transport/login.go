@@ -24,9 +24,11 @@ func (x *exchange) beginLogin() error {
 	if err != nil {
 		return err
 	}
-	target, cookie := github.Begin(x.started)
+	target, cookie := github.Begin(x.r.Host, x.started)
 	login.SetHeaders(x.w.Header())
-	http.SetCookie(x.w, cookie)
+	if cookie != nil {
+		http.SetCookie(x.w, cookie)
+	}
 	x.w.Header()["Location"] = []string{target}
 	x.buf = x.buf[:0]
 	x.reply(http.StatusSeeOther, typeHTML)

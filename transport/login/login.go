@@ -100,7 +100,8 @@ type GitHub struct {
 	client *http.Client
 	home   *url.URL // of GitHub
 	api    string
-	secure bool // browsers come by https
+	public *url.URL // of this server
+	secure bool     // browsers come by https
 
 	key      []byte // of tickets
 	used     usedStates
@@ -135,6 +136,7 @@ func Open(cfg Config) (*GitHub, error) {
 		client: newClient(cfg.Transport),
 		home:   home,
 		api:    apiURL(home),
+		public: public,
 		secure: public.Scheme == "https",
 
 		key:      []byte(rand.Text() + rand.Text()),
@@ -146,7 +148,7 @@ func Open(cfg Config) (*GitHub, error) {
 	g.oauth = oauth2.Config{
 		ClientID:     cfg.ClientID,
 		ClientSecret: cfg.ClientSecret,
-		RedirectURL:  strings.TrimSuffix(public.String(), "/") + CallbackPath,
+		RedirectURL:  public.String() + CallbackPath,
 		Scopes:       cfg.Allow.oauthScopes(),
 		Endpoint: oauth2.Endpoint{
 			AuthURL:       home.String() + "/login/oauth/authorize",

@@ -32,7 +32,14 @@ const ticketBytes = 8 + 32
 
 // Begin begins a login in a browser: it is to be sent to target, with this cookie. It
 // asks GitHub nothing and keeps nothing.
-func (g *GitHub) Begin(now time.Time) (target string, cookie *http.Cookie) {
+//
+// On loopback a browser may have come by another name than the one GitHub sends it back
+// to, which its cookie would not follow. Then target is the beginning under that name, and
+// there is no cookie.
+func (g *GitHub) Begin(host string, now time.Time) (target string, cookie *http.Cookie) {
+	if !g.secure && host != g.public.Host {
+		return g.public.String() + BeginPath, nil
+	}
 	raw := make([]byte, ticketBytes)
 	binary.BigEndian.PutUint64(raw, uint64(now.Unix()))
 	rand.Read(raw[8:])

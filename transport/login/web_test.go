@@ -26,7 +26,7 @@ type visit struct {
 
 func begin(t *testing.T, h *house) visit {
 	t.Helper()
-	target, cookie := h.Begin(time.Now())
+	target, cookie := h.Begin("anything", time.Now())
 	u, err := url.Parse(target)
 	if err != nil || !strings.HasPrefix(target, githubURL+"/login/oauth/authorize?") {
 		t.Fatalf("%q: %v", target, err)
