@@ -94,7 +94,7 @@ func parseEntry(part string) (e entry, err error) {
 	e.subject = strings.TrimSpace(subject)
 	word, name, found := strings.Cut(e.subject, ":")
 	if e.kind = kind(word); !found || e.kind != kindUser && e.kind != kindOrg && e.kind != kindTeam {
-		return e, errors.New("does not begin with user:, org: or team:")
+		return e, errors.New("begins with none of user, org and team, and a colon")
 	}
 	name, e.team, found = strings.Cut(name, "/")
 	switch {

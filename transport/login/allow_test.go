@@ -13,8 +13,8 @@ func TestWhatAnAllowSaysWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                    "allows nobody",
 		" ; ;":                                "allows nobody",
-		"alice=read:**":                       `part 1, "alice=read:**", which does not begin with user:, org: or team:`,
-		"user:a=read:**; group:b=read:**":     `part 2, "group:b=read:**", which does not begin with`,
+		"alice=read:**":                       `part 1, "alice=read:**", which begins with none of user, org and team`,
+		"user:a=read:**; group:b=read:**":     `part 2, "group:b=read:**", which begins with none`,
 		"user:alice":                          "has no '='",
 		"user:=read:**":                       `has "" for a name`,
 		"user:../x=read:**":                   "has a '/'",

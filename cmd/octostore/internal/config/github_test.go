@@ -27,7 +27,7 @@ func TestTheSettingsOfTheGitHubLogin(t *testing.T) {
 		{[]string{withID, withAllow}, []string{"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE"}, "is missing"},
 		{[]string{withSecret}, []string{"OCTOSTORE_GITHUB_CLIENT_ID", "OCTOSTORE_GITHUB_ALLOW"}, "is missing"},
 		{[]string{withID, withSecret, withFile, withAllow}, []string{"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE"}, "is there beside"},
-		{[]string{withID, withSecret, "OCTOSTORE_GITHUB_ALLOW=user:a=read:**;bob=admin"}, []string{"OCTOSTORE_GITHUB_ALLOW"}, `has a part 2, "bob=admin", which does not begin`},
+		{[]string{withID, withSecret, "OCTOSTORE_GITHUB_ALLOW=user:a=read:**;bob=admin"}, []string{"OCTOSTORE_GITHUB_ALLOW"}, `has a part 2, "bob=admin", which begins with none`},
 		{[]string{"OCTOSTORE_PUBLIC_URL=http://example.com"}, []string{"OCTOSTORE_PUBLIC_URL"}, "does not begin with https://"},
 		{[]string{"OCTOSTORE_GITHUB_URL=github.com"}, []string{"OCTOSTORE_GITHUB_URL"}, "is not like https://HOST"},
 		{[]string{"OCTOSTORE_LOGIN_TOKEN_TTL=366d"}, []string{"OCTOSTORE_LOGIN_TOKEN_TTL"}, "is out of range"},
