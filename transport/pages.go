@@ -31,6 +31,7 @@ Everything else there is:
     /v1/events      what happens to locks, as it happens
     /openapi.yaml   the whole API
     /v1/policies    which policies are asked before a lock is given
+    /v1/tokens      who may do what; once there is a token, every request needs one
     /metrics        numbers for Prometheus
     /healthz        200 unless the server has failed and has to be started again
     /readyz         200 while it grants locks: it is neither stopping nor out of disk space

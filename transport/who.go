@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -122,7 +123,8 @@ func (x *exchange) bound() (release func()) {
 // because returns why a request ended before it was done: its token, if that ended and
 // the client is still there, else err. A grant must not be passed on then.
 func (x *exchange) because(err error) error {
-	if err == nil || x.r.Context().Err() != nil {
+	cut := errors.Is(err, lock.ErrGone) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	if !cut || x.r.Context().Err() != nil {
 		return err
 	}
 	if ended := x.who.Err(time.Now()); ended != nil {

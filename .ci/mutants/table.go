@@ -7,6 +7,8 @@ var (
 	inLock      = []string{"./core/lock -rapid.shrinktime=1s"} // fast enough without -short, and sharper
 	inCore      = []string{"-short ./core"}
 	inJournal   = []string{"-short ./core/journal"}
+	inAuth      = []string{"-short ./core/auth"}
+	inPattern   = []string{"-short ./core/pattern"}
 	inMemory    = []string{"-short ./core/store/memory"}
 	inSQLite    = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
 	inPowerCuts = []string{"-short -run=PowerCut ./core/store/sqlite"}
@@ -18,7 +20,7 @@ var (
 
 // mutants returns all of them, from the lease outwards.
 func mutants() []mutant {
-	return slices.Concat(leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants, auditMutants)
+	return slices.Concat(leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants, auditMutants, accessMutants)
 }
 
 // leaseMutants break what a lease is: who may use it, when it ends, and its token.

@@ -25,7 +25,7 @@ func benchCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		benchMode(bench.Acquire, "Acquire and release locks that nobody else wants", "connections", "timing"),
+		benchMode(bench.Acquire, "Acquire and release locks that nobody else wants", "connections", "timing", "with-token"),
 		benchMode(bench.Handover, "Hand a lock from holder to waiter, as fast as it goes", "waiters", "locks", "timing"),
 		benchMode(bench.Status, "Read a lock that is held", "connections", "writers", "timing"),
 		benchMode(bench.Waiters, "Let many requests wait: what each costs, and how soon all are answered", "waiters", "locks"),
@@ -75,6 +75,8 @@ func benchFlag(cmd *cobra.Command, cfg *bench.Config, name string) {
 	case "timing":
 		flags.DurationVar(&cfg.Duration, "duration", 3*time.Second, "how long a round measures")
 		flags.DurationVar(&cfg.Warmup, "warmup", time.Second, "how long it runs before that")
+	case "with-token":
+		flags.BoolVar(&cfg.Guarded, "with-token", false, "measure also on a server that has a token, by turns")
 	case "writers":
 		flags.IntVar(&cfg.Writers, "writers", 0, "measure also with so many connections that acquire and release beside the readers")
 	case "waiters":

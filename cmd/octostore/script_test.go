@@ -19,7 +19,8 @@ import (
 // usual commands of testscript they have:
 //
 //	serve [VAR=VALUE...]     start a server; sets $ADDR
-//	stop                     stop it by SIGTERM; it has to exit with 0
+//	halt                     stop it by SIGTERM; it has to exit with 0 ("stop" is testscript's
+//	                         own and ends the script)
 //	crash                    end it by SIGKILL
 //	http METHOD PATH         send a request to it, with $TOKEN if set, and print the answer
 //	sql FILE STATEMENT       change a database behind its back
@@ -32,7 +33,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"serve": scriptServe,
-			"stop":  scriptStop,
+			"halt":  scriptHalt,
 			"crash": scriptCrash,
 			"http":  scriptHTTP,
 			"sql":   scriptSQL,
@@ -72,7 +73,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("ADDR", p.Addr)
 }
 
-func scriptStop(ts *testscript.TestScript, _ bool, _ []string) {
+func scriptHalt(ts *testscript.TestScript, _ bool, _ []string) {
 	p := ts.Value(running{}).(*running)
 	ts.Check(p.signal(syscall.SIGTERM))
 	state, err := p.wait(5 * time.Second)

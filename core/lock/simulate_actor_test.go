@@ -227,3 +227,16 @@ func (a *actor) lie() {
 		})
 	})
 }
+
+// takeSomething breaks a lease and takes the lock, for somebody who does nothing more
+// with it.
+func (w *world) takeSomething(b lock.Breaking) {
+	taker := &actor{w: w, id: -1}
+	table, lost := w.table, w.rng.IntN(3) == 0
+	req := lock.Acquisition{Origin: lock.Origin{Actor: lock.Actor{Account: "ops"}}, Name: b.Name, TTL: 2 * time.Second}
+	w.call(func(note noting) {
+		g, err := table.Take(context.Background(), b, req)
+		at := time.Now()
+		note(tokenOf(g), func() { taker.answered(table, req, g, err, at, lost) })
+	})
+}

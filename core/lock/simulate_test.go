@@ -210,8 +210,13 @@ func (w *world) breakSomething() {
 		return
 	}
 	w.broken[v.Lease.Token] = true // its holder is told by other means
+	breaking := lock.Breaking{Name: name, Token: v.Lease.Token, Cause: "simulated"}
+	if w.rng.IntN(2) == 0 {
+		w.takeSomething(breaking)
+		return
+	}
 	w.call(func(note noting) {
-		_, err := w.table.Break(context.Background(), lock.Breaking{Name: name, Token: v.Lease.Token, Cause: "simulated"})
+		_, err := w.table.Break(context.Background(), breaking)
 		note(0, func() { w.tell("break %s: %v", name, err) })
 	})
 }

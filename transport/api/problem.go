@@ -35,7 +35,8 @@ type InvalidProblem struct {
 
 // HeldProblem says who has the lock that was asked for, and how the queue stands.
 type HeldProblem struct {
-	// Lease is the present hold; nil if the lock is promised to somebody who waited.
+	// Lease is the present hold; nil if the lock is promised to somebody who waited, or
+	// the account may not read it.
 	Lease *Lease `json:"lease,omitempty"`
 	// Position is the place this request had in the queue, from 1; 0: it did not wait.
 	Position int `json:"position"`

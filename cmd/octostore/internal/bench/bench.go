@@ -41,9 +41,11 @@ const (
 type Config struct {
 	Mode Mode
 
-	URL   string   // of the server to measure; empty: start one with Serve
-	Token string   // bearer token for it, if it wants one
-	Serve []string // command line of an OctoStore server; it logs where it listens
+	URL   string // of the server to measure; empty: start one with Serve
+	Token string // bearer token for it, if it wants one
+	// Guarded measures acquire also on a server that has a token. Both are started.
+	Guarded bool
+	Serve   []string // command line of an OctoStore server; it logs where it listens
 	// CeilingServer is the command line of a process that calls [ServeCeiling].
 	CeilingServer []string
 	// Dir is the disk to measure on: the database of the server that is started lies
@@ -101,6 +103,8 @@ func (c Config) check() error {
 		return errors.New("the number of connections must be 1 or more")
 	case c.Waiters < 1 || c.Locks < 1 || c.Rounds < 1 || c.Writers < 0:
 		return errors.New("the numbers of waiters, locks and rounds must be 1 or more")
+	case c.Guarded && (c.URL != "" || c.Mode != Acquire):
+		return errors.New("what a token costs is measured in mode acquire, on servers that are started for it")
 	case c.Duration < 0:
 		return errors.New("the duration must be positive")
 	}
@@ -134,8 +138,8 @@ type run struct {
 	cfg    Config
 	groups []group
 	syncs  []time.Duration
-	others []float64  // share of the machine other programs used, by load
-	up     [2]*target // by place
+	others []float64       // share of the machine other programs used, by load
+	up     [places]*target // by place
 }
 
 func (r *run) all(ctx context.Context) error {

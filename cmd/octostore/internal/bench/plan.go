@@ -8,6 +8,8 @@ type place int
 const (
 	onServer  place = iota // the OctoStore server
 	onCeiling              // net/http alone
+	onGuarded              // an OctoStore server that has a token
+	places
 )
 
 // load is what a step does to a server. It returns an error only if it could not
@@ -26,6 +28,7 @@ type step struct {
 	writers     int
 	locks       int
 	load        load
+	open        *step // the same on a server without tokens; nil: there is none
 	samples     []*sample
 }
 
@@ -59,7 +62,11 @@ func (c Config) at(n int) group {
 	readers := &reads{timing: c.timing(), connections: n}
 	switch c.Mode {
 	case Acquire:
-		return twice(step{name: "acquire", connections: n, load: pairs})
+		g := twice(step{name: "acquire", connections: n, load: pairs})
+		if c.Guarded {
+			g = append(g, &step{name: "acquire with a token", place: onGuarded, connections: n, load: pairs, open: g[1]})
+		}
+		return g
 	case Locks:
 		return twice(step{name: "locks", connections: n, locks: c.Locks, load: &holding{connections: n, locks: c.Locks}})
 	case Ceiling:

@@ -35,6 +35,7 @@ type Row struct {
 	Operations int64   `json:"operations"` // in all rounds
 	PerSecond  float64 `json:"per_second"`
 	Share      *Share  `json:"share_of_ceiling,omitempty"` // absent: it is the ceiling
+	ShareOpen  *Share  `json:"share_of_open,omitempty"`    // of the same without tokens
 	P50US      float64 `json:"p50_us"`
 	P95US      float64 `json:"p95_us"`
 	P99US      float64 `json:"p99_us"`
@@ -69,6 +70,9 @@ func summarize(s, ceiling *step) Row {
 	}
 	if s.place != onCeiling {
 		row.Share = share(s.samples, ceiling.samples)
+	}
+	if s.open != nil {
+		row.ShareOpen = share(s.samples, s.open.samples)
 	}
 	all := hdrhistogram.New(shortest, longest, digits)
 	for _, sample := range s.samples {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/child"
+	"github.com/octostore/octostore/core/auth"
 )
 
 // target is a server under load.
@@ -31,14 +32,14 @@ type target struct {
 func openTarget(ctx context.Context, cfg Config, p place) (*target, error) {
 	transport := &http.Transport{DisableCompression: true}
 	t := &target{
-		token:    cfg.Token,
-		promises: p == onServer,
+		promises: p != onCeiling,
 		// Of its own for every run, so that runs on one server do not meet.
 		prefix: "bench/" + strings.ToLower(rand.Text()[:8]) + "/",
 		client: &http.Client{Transport: transport, Timeout: 10 * time.Second},
 		close:  transport.CloseIdleConnections,
 	}
 	if p == onServer && cfg.URL != "" {
+		t.token = cfg.Token
 		return t, t.find(cfg.URL)
 	}
 	stop, err := t.start(ctx, cfg, p)
@@ -72,7 +73,7 @@ func (t *target) find(raw string) error {
 // start starts a server of our own and returns what stops it and clears up.
 func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), err error) {
 	argv, what := cfg.CeilingServer, "ceiling server"
-	if p == onServer {
+	if p != onCeiling {
 		argv, what = cfg.Serve, "server"
 	}
 	if len(argv) == 0 {
@@ -82,7 +83,16 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 	if err != nil {
 		return nil, err
 	}
+	tokens := "none" // whatever the environment says
+	if p == onGuarded {
+		tokens, t.token = filepath.Join(dir, "tokens"), auth.NewSecret()
+		if err := os.WriteFile(tokens, []byte("bench:"+t.token+"\n"), 0o600); err != nil {
+			os.RemoveAll(dir)
+			return nil, err
+		}
+	}
 	server, err := child.Start(ctx, argv, []string{
+		"OCTOSTORE_TOKENS_FILE=" + tokens,
 		"OCTOSTORE_ADDR=127.0.0.1:0",
 		"OCTOSTORE_DB=" + filepath.Join(dir, "octostore.db"),
 		"OCTOSTORE_LOG_FORMAT=json",

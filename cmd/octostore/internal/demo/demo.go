@@ -87,6 +87,7 @@ func (s *stage) start(ctx context.Context, addr string) error {
 		"OCTOSTORE_DB=" + s.database(),
 		"OCTOSTORE_POLICIES=" + s.manifest(),
 		"XDG_CACHE_HOME=" + s.dir, // compiled policies
+		"OCTOSTORE_TOKENS_FILE=none",
 		"OCTOSTORE_LOG_FORMAT=json",
 		"OCTOSTORE_LOG_LEVEL=info",
 	})

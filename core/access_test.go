@@ -1,0 +1,53 @@
+package core_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Taking a lock asks the policies of a break and of an acquire. Whichever says no,
+// nothing is broken.
+func TestTakingIsJudgedTwice(t *testing.T) {
+	var asked []core.Hook
+	no := core.Hook("")
+	guard := &scripted{request: func(q core.Question) (core.Verdict, error) {
+		asked = append(asked, q.Hook)
+		if q.Hook == no {
+			return deny(q)
+		}
+		return core.Verdict{TTL: 30 * time.Second, Opinion: lock.Opinion{Verdicts: []lock.Verdict{{Policy: "p", At: string(q.Hook)}}}}, nil
+	}}
+	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
+		held := h.mustAcquire(t, core.AcquireRequest{Name: "prod/db"})
+		breaking := lock.Breaking{Name: "prod/db", Cause: "pager", Token: held.Lease.Token}
+		for _, no = range []core.Hook{core.HookBreak, core.HookAcquire} {
+			_, err := h.Take(t.Context(), me, breaking, core.AcquireRequest{})
+			if denied := new(core.DeniedError); !errors.As(err, &denied) {
+				t.Errorf("%s says no: %v", no, err)
+			}
+			if v, _ := h.Get(me, "prod/db"); v.Lease.Token != held.Lease.Token {
+				t.Errorf("%s says no, and it is broken", no)
+			}
+		}
+		no, asked = "", nil
+		g, err := h.Take(t.Context(), me, breaking, core.AcquireRequest{Holder: "ops", TTL: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(asked) != 2 || g.Lease.TTL != 30*time.Second || g.Lease.Holder != "ops" {
+			t.Errorf("asked %v, granted %+v", asked, g.Lease)
+		}
+		got := h.record(t)
+		if !strings.Contains(got, `"kind":"broken"`) || strings.Count(got, `"at":"break"`) != 1 || strings.Count(got, `"at":"acquire"`) != 2 {
+			t.Errorf("on record: %s", got)
+		}
+		if _, err := h.Take(t.Context(), me, breaking, core.AcquireRequest{}); !errors.Is(err, lock.ErrTokenChanged) {
+			t.Errorf("the next holder is hit: %v", err)
+		}
+	})
+}
