@@ -93,6 +93,10 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 	}
 	server, err := child.Start(ctx, argv, []string{
 		"OCTOSTORE_TOKENS_FILE=" + tokens,
+		"OCTOSTORE_GITHUB_CLIENT_ID=none", // no logins, whatever the environment and .env say
+		"OCTOSTORE_GITHUB_CLIENT_SECRET=none",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=none",
+		"OCTOSTORE_GITHUB_ALLOW=none",
 		"OCTOSTORE_ADDR=127.0.0.1:0",
 		"OCTOSTORE_DB=" + filepath.Join(dir, "octostore.db"),
 		"OCTOSTORE_LOG_FORMAT=json",
