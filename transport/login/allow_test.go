@@ -88,7 +88,7 @@ func TestWhoMayLogIn(t *testing.T) {
 			if test.want == "" && err != login.ErrNotAllowed || test.want != "" && err != nil {
 				t.Errorf("got %v", err)
 			}
-			if err == nil && (token.Scopes.String() != test.want || token.Account != "github:Alice.583231") {
+			if err == nil && (token.Scopes.String() != test.want || token.Account != "github:alice.583231") {
 				t.Errorf("got %q as %s, want %q", token.Scopes, token.Account, test.want)
 			}
 			if err != nil && len(h.tokens.List()) > 0 {
@@ -120,7 +120,7 @@ func TestTheLeastIsAskedFor(t *testing.T) {
 func TestURLs(t *testing.T) {
 	for text, right := range map[string]bool{
 		"https://github.com": true, "https://github.com/": true, "https://locks.example.com:8443": true,
-		"http://127.0.0.1:3000": true, "http://localhost": true, "http://[::1]:80": true,
+		"HTTPS://Locks.Example.COM:443": true, "http://127.0.0.1:3000": true, "http://localhost": true, "http://[::1]:80": true,
 		"http://locks.example.com": false, "http://127.0.0.1.example.com": false, "https://a@b": false, "https://a/b": false,
 		"https://a?b": false, "https://a#b": false, "ftp://a": false, "a": false, "": false, "https://": false, "javascript:alert(1)": false,
 	} {
@@ -128,4 +128,25 @@ func TestURLs(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
+	// However it is written, it is what a browser sends as Host.
+	for text, want := range map[string]string{
+		"https://Locks.Example.COM:443/": "https://locks.example.com", "http://localhost:80": "http://localhost",
+		"http://localhost:443": "http://localhost:443", "http://[::1]:80": "http://[::1]",
+	} {
+		if u, err := login.CheckURL(text); err != nil || u.String() != want {
+			t.Errorf("%s is %v, %v; want %s", text, u, err, want)
+		}
+	}
+}
+
+func FuzzParseAllow(f *testing.F) {
+	for _, s := range []string{"user:a@1=read:**; org:acme = acquire,read:a/** ; team:acme@2/ops=admin", "user:=;=:", "team:a/b/c@1=x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		a, err := login.ParseAllow(s)
+		if err == nil && len(a.Unpinned()) > strings.Count(s, "=") {
+			t.Errorf("%q: more names than parts: %q", s, a.Unpinned())
+		}
+	})
 }

@@ -215,8 +215,8 @@ func errorCode(err error) string {
 // PollDevice makes a token if the code was typed in. Until then done is false, and next
 // is when to ask again. If somebody stops asking for a minute, the login is over.
 //
-// Errors: [ErrOver], [ErrDenied], [ErrNotAllowed], and those of the tokens end it;
-// [ErrBusy] and [ErrUnavailable] may pass.
+// Errors: [ErrOver], [ErrDenied] and [ErrNotAllowed] end it; [ErrBusy], [ErrUnavailable], and
+// those of the tokens may pass.
 func (g *GitHub) PollDevice(ctx context.Context, by lock.Origin, id string) (t Token, done bool, next time.Duration, err error) {
 	from, next, err := g.devices.take(id)
 	if from == nil || err != nil {
@@ -227,8 +227,7 @@ func (g *GitHub) PollDevice(ctx context.Context, by lock.Origin, id string) (t T
 		defer leave()
 		t, err = g.admit(ctx, by, from, "device")
 	}
-	again := errors.Is(err, ErrBusy) || errors.Is(err, ErrUnavailable) || ctx.Err() != nil
-	g.devices.taken(id, again)
+	g.devices.taken(id, err != nil && err != ErrNotAllowed)
 	return t, err == nil, next, err
 }
 

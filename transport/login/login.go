@@ -175,10 +175,10 @@ func orDefault(u string) string {
 	return u
 }
 
-// apiURL returns where the API is: beside github.com, but below any other GitHub.
+// apiURL returns where the API is: beside a GitHub that GitHub runs, below any other.
 func apiURL(home *url.URL) string {
-	if home.String() == DefaultURL {
-		return "https://api.github.com"
+	if home.String() == DefaultURL || strings.HasSuffix(home.Host, ".ghe.com") {
+		return "https://api." + home.Host
 	}
 	return home.String() + "/api/v3"
 }
@@ -189,6 +189,10 @@ func CheckURL(text string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSuffix(text, "/"))
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" || u.Path != "" {
 		return nil, errors.New("is not like https://HOST or https://HOST:PORT")
+	}
+	u.Host = strings.ToLower(u.Host)
+	if port := u.Port(); port == "443" && u.Scheme == "https" || port == "80" && u.Scheme == "http" {
+		u.Host = strings.TrimSuffix(u.Host, ":"+port) // as browsers write it
 	}
 	if u.Scheme == "https" || u.Scheme == "http" && onLoopback(u.Hostname()) {
 		return u, nil
@@ -219,6 +223,7 @@ func (g *GitHub) admit(ctx context.Context, by lock.Origin, from *oauth2.Token, 
 		g.log.Warn("a login was refused: nothing in OCTOSTORE_GITHUB_ALLOW is about this user", "account", account, "remote", by.Actor.RemoteAddr)
 		return Token{}, ErrNotAllowed
 	}
+	by.Actor.Account = account
 	t := Token{}
 	t.Token, t.Secret, err = g.tokens.Create(ctx, by, auth.Wish{Account: account, LoggedIn: true, Name: "GitHub login, " + how, Scopes: scopes, Expires: g.ttl})
 	if err != nil {
@@ -263,9 +268,10 @@ type user struct {
 	ID    int64  `json:"id"`
 }
 
-// account returns the name of the user's account here.
+// account returns the name of the user's account here. GitHub does not tell small
+// letters in logins from large ones.
 func (u user) account() string {
-	return accountPrefix + u.Login + "." + strconv.FormatInt(u.ID, 10)
+	return accountPrefix + strings.ToLower(u.Login) + "." + strconv.FormatInt(u.ID, 10)
 }
 
 const accountPrefix = "github:"

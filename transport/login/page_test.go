@@ -63,3 +63,18 @@ func TestUsedStatesAreForgotten(t *testing.T) {
 		t.Errorf("later: got %v %v", first, full)
 	}
 }
+
+func TestWhereTheAPIIs(t *testing.T) {
+	for home, want := range map[string]string{
+		"https://github.com":         "https://api.github.com",
+		"https://GitHub.com:443/":    "https://api.github.com",
+		"https://acme.ghe.com":       "https://api.acme.ghe.com",
+		"https://github.example.com": "https://github.example.com/api/v3",
+		"https://notghe.com":         "https://notghe.com/api/v3",
+	} {
+		u, err := CheckURL(home)
+		if err != nil || apiURL(u) != want {
+			t.Errorf("%s: %v, want %s", home, err, want)
+		}
+	}
+}

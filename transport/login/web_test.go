@@ -77,7 +77,7 @@ func TestALoginInABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, err := h.tokens.Authenticate(t.Context(), token.Secret, time.Now())
-	if err != nil || p.Account != "github:Alice.583231" {
+	if err != nil || p.Account != "github:alice.583231" {
 		t.Errorf("got %+v %v", p, err)
 	}
 	if left := time.Until(token.Expires); left < 11*time.Hour || left > 12*time.Hour {
