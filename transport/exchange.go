@@ -176,7 +176,7 @@ func (x *exchange) refuse(answer problem.Answer) {
 	}
 	if x.route.page {
 		login.SetHeaders(h)
-		x.buf = append(x.buf[:0], login.RefusedPage(answer.Title, answer.Detail, x.id)...)
+		x.buf = append(x.buf[:0], login.RefusedPage(answer.Title, answer.Detail, x.id, answer.Status != http.StatusNotFound)...)
 		x.reply(answer.Status, typeHTML)
 		return
 	}

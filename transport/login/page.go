@@ -59,7 +59,8 @@ var pages = template.Must(template.New("").Parse(`
 {{end}}
 
 {{define "refused"}}{{template "top" .Title}}<p>{{.Detail}}</p>
-<footer>Request {{.RequestID}}</footer></body></html>
+{{if .Again}}<p><a href="` + BeginPath + `">Begin again</a></p>
+{{end}}<footer>Request {{.RequestID}}</footer></body></html>
 {{end}}`))
 
 func render(name string, v any) []byte {
@@ -80,7 +81,11 @@ func TokenPage(t Token) []byte {
 	}{t, t.Expires.UTC().Format(time.RFC1123)})
 }
 
-// RefusedPage is a page that says why there is no token.
-func RefusedPage(title, detail, requestID string) []byte {
-	return render("refused", struct{ Title, Detail, RequestID string }{title, detail, requestID})
+// RefusedPage is a page that says why there is no token; again, if another login may lead
+// to one.
+func RefusedPage(title, detail, requestID string, again bool) []byte {
+	return render("refused", struct {
+		Title, Detail, RequestID string
+		Again                    bool
+	}{title, detail, requestID, again})
 }

@@ -29,7 +29,7 @@ func TestPagesDoNothing(t *testing.T) {
 	pages := map[string][]byte{
 		"land":    landPage(Callback{State: nasty, Code: nasty}),
 		"token":   TokenPage(Token{auth.Token{Account: nasty, Expires: time.Now()}, nasty}),
-		"refused": RefusedPage(nasty, nasty, nasty),
+		"refused": RefusedPage(nasty, nasty, nasty, true),
 	}
 	for name, page := range pages {
 		text := string(page)
