@@ -12,6 +12,7 @@ import (
 
 // What docs/login.md shows of the commands is what they say, but for times and places.
 func TestTheLoginPageTellsTheTruth(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("../../docs/login.md")
 	if err != nil {
 		t.Fatal(err)

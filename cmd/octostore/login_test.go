@@ -69,6 +69,7 @@ func gitHubSettings(t *testing.T, fake *logintest.GitHub) []string {
 }
 
 func TestLoginAndLogout(t *testing.T) {
+	t.Parallel()
 	fake := &logintest.GitHub{Login: "alice", ID: 583231, Interval: 1}
 	server := newProcess(t, t.TempDir(), gitHubSettings(t, fake)...)
 	url := "http://" + server.Addr
@@ -140,6 +141,7 @@ func TestLoginAndLogout(t *testing.T) {
 }
 
 func TestALoginThatFails(t *testing.T) {
+	t.Parallel()
 	fake := &logintest.GitHub{Login: "mallory", ID: 666, Interval: 1}
 	server := newProcess(t, t.TempDir(), gitHubSettings(t, fake)...)
 	p := newPerson(t, "OCTOSTORE_URL=http://"+server.Addr)
