@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -96,6 +97,17 @@ func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock
 		Hook: hook, Phase: phase, Asked: a, View: view,
 		Held: func(prefix string) int { return s.table.HeldBy(a.Actor.Account, prefix) },
 	}
+}
+
+// Suppose returns what the guard would be asked if an account made this request now.
+// Nothing is done and nothing is recorded; whether the account may is not asked.
+// Error: [*lock.InputError].
+func (s *Service) Suppose(account string, r AcquireRequest) (Question, error) {
+	a, err := s.acquisition(auth.Principal{Account: account}, r)
+	if err != nil {
+		return Question{}, err
+	}
+	return s.question(HookAcquire, PhaseRequest, a, s.table.Get(a.Name)), nil
 }
 
 // acquireJudged asks the guard about a new request, applies what it says, and

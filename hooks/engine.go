@@ -97,8 +97,22 @@ func (e *engine) loadPolicy(ctx context.Context, described Policy) (*policy, err
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(binary)
-	digest := hex.EncodeToString(sum[:])
+	p, err := e.compile(ctx, described, binary)
+	if err != nil {
+		return nil, err
+	}
+	first, fault := p.instantiate()
+	if fault != nil {
+		p.close()
+		return nil, fault
+	}
+	p.put(first)
+	return p, nil
+}
+
+// compile makes a policy of a module, without an instance yet.
+func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (*policy, error) {
+	digest := digestOf(binary)
 	if described.SHA256 != "" && described.SHA256 != digest {
 		return nil, fmt.Errorf("its SHA-256 is %s, and %s is wanted", digest, described.SHA256)
 	}
@@ -116,13 +130,13 @@ func (e *engine) loadPolicy(ctx context.Context, described Policy) (*policy, err
 		p.close()
 		return nil, err
 	}
-	first, fault := p.instantiate()
-	if fault != nil {
-		p.close()
-		return nil, fault
-	}
-	p.put(first)
 	return p, nil
+}
+
+// digestOf is the SHA-256 of a module, in hex.
+func digestOf(binary []byte) string {
+	sum := sha256.Sum256(binary)
+	return hex.EncodeToString(sum[:])
 }
 
 func readModule(path string) ([]byte, error) {

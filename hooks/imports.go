@@ -220,7 +220,12 @@ func (g *guest) note(s []uint64) {
 
 // say logs a line, unless there were too many.
 func (g *guest) say(level int32, text string) {
-	if g.lines++; g.lines <= abi.MaxLogLines {
+	g.lines++
+	switch {
+	case g.lines > abi.MaxLogLines:
+	case g.request.heard != nil:
+		g.request.heard(level, text)
+	default:
 		g.policy.logLine(level, text)
 	}
 }

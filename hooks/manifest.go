@@ -38,6 +38,7 @@ const (
 // Defaults and bounds of a policy. There is no unlimited.
 const (
 	DefaultFuel      = 2_000_000
+	MinFuel          = 1_000
 	MaxFuel          = 20_000_000
 	DefaultMemoryMiB = 16
 	MaxMemoryMiB     = 256
@@ -195,7 +196,7 @@ func (p *Policy) check() (wrong []string) {
 	}
 	want(p.Mode == Enforce || p.Mode == Shadow || p.Mode == Off, "mode", fmt.Sprintf("is %q; want enforce, shadow or off", p.Mode))
 	want(p.OnError == DenyOnError || p.OnError == AllowOnError, "on_error", fmt.Sprintf("is %q; want deny or allow", p.OnError))
-	want(1000 <= p.Fuel && p.Fuel <= MaxFuel, "fuel", fmt.Sprintf("is %d; want 1000 to %d", p.Fuel, MaxFuel))
+	want(MinFuel <= p.Fuel && p.Fuel <= MaxFuel, "fuel", fmt.Sprintf("is %d; want %d to %d", p.Fuel, MinFuel, MaxFuel))
 	want(1 <= p.MemoryMiB && p.MemoryMiB <= MaxMemoryMiB, "memory_mib", fmt.Sprintf("is %d; want 1 to %d", p.MemoryMiB, MaxMemoryMiB))
 	patterns, err := pattern.Parse(p.Match)
 	if len(p.Match) == 0 {

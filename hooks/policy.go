@@ -27,6 +27,7 @@ type policy struct {
 	digest   string // in hex
 	log      *slog.Logger
 	lines    lineRate
+	heard    func(level int32, text string) // who listens in a trial; nil: the log
 
 	mu     sync.Mutex // held for moments only
 	free   []*instance

@@ -18,12 +18,16 @@ type request struct {
 	q        core.Question
 	now      time.Time
 	document []byte // made when first asked for
+
+	// In trials and explanations only.
+	heard  func(level int32, text string) // takes what a guest logs; nil: the log does
+	absent func(key string) bool          // what cannot be known; nil: everything is
 }
 
 func newRequest(q core.Question, now time.Time) *request { return &request{q: q, now: now} }
 
 // startRequest stands in while a module starts: there is no request.
-func startRequest(*policy) *request { return &request{now: time.Now()} }
+func startRequest(p *policy) *request { return &request{now: time.Now(), heard: p.heard} }
 
 // random returns the random numbers of a request: they follow from its id.
 func (r *request) random() *rand.ChaCha8 {
@@ -32,6 +36,9 @@ func (r *request) random() *rand.ChaCha8 {
 
 // text returns the field of a key in its text form.
 func (r *request) text(p *policy, key string) (string, bool) {
+	if r.absent != nil && r.absent(key) {
+		return "", false
+	}
 	if n, is := r.number(key); is {
 		return strconv.FormatInt(n, 10), true
 	}
@@ -75,6 +82,9 @@ func (r *request) text(p *policy, key string) (string, bool) {
 
 // number returns the field of a key that has a number form.
 func (r *request) number(key string) (int64, bool) {
+	if r.absent != nil && r.absent(key) {
+		return 0, false
+	}
 	switch key {
 	case abi.KeyLockHeld:
 		if r.q.View.Lease != nil {
@@ -157,6 +167,36 @@ func (r *request) json() []byte {
 	if err != nil {
 		panic(err) // it always encodes
 	}
+	if r.absent != nil {
+		b = without(b, r.absent)
+	}
 	r.document = b
+	return b
+}
+
+// without leaves out of a document the members that are absent.
+func without(b []byte, absent func(key string) bool) []byte {
+	var members map[string]any
+	if err := json.Unmarshal(b, &members); err != nil {
+		panic(err) // it was encoded just now
+	}
+	for name, value := range members {
+		inner, is := value.(map[string]any)
+		if !is || name == "metadata" {
+			inner = nil
+		}
+		for of := range inner {
+			if absent(name + "." + of) {
+				delete(inner, of)
+			}
+		}
+		if absent(name) || is && inner != nil && len(inner) == 0 {
+			delete(members, name)
+		}
+	}
+	b, err := json.Marshal(members)
+	if err != nil {
+		panic(err)
+	}
 	return b
 }

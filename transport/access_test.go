@@ -195,6 +195,15 @@ func TestOnlyGoodTokensAreLetIn(t *testing.T) {
 	if _, err := s.tokens.Revoke(t.Context(), lock.Origin{}, revoked.ID); err != nil {
 		t.Fatal(err)
 	}
+	everything, err := auth.ParseScopes("admin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, expired, err := s.tokens.Create(t.Context(), lock.Origin{}, auth.Wish{Account: "a", Scopes: everything, Expires: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Millisecond) // its end is past then, whatever the machine does
 	_, good := s.token(t, "alice", "read:**")
 	secret := strings.TrimPrefix(newRequest("GET /", []option{good}).header.Get("Authorization"), "Bearer ")
 	basic := func(user, password string) option {
@@ -212,7 +221,8 @@ func TestOnlyGoodTokensAreLetIn(t *testing.T) {
 		"none": func(*request) {}, "empty": header("Authorization", "Bearer "), "another one": header("Authorization", "Bearer "+auth.NewSecret()),
 		"cut": header("Authorization", "Bearer "+secret[:52]), "longer": header("Authorization", "Bearer "+secret+"A"), "in other letters": header("Authorization", "Bearer "+strings.ToLower(secret)),
 		"only the token": header("Authorization", secret), "another scheme": header("Authorization", "Token "+secret), "as the name of Basic": basic(secret, ""), "Basic that is none": header("Authorization", "Basic "+secret),
-		"revoked": withRevoked, "the hash": header("Authorization", fmt.Sprintf("Bearer %x", revoked.Hash)), "the id": header("Authorization", "Bearer "+revoked.ID),
+		"revoked": withRevoked, "expired": header("Authorization", "Bearer "+expired), "with a line break": header("Authorization", "Bearer octo_\r"+secret[6:]),
+		"the hash": header("Authorization", fmt.Sprintf("Bearer %x", revoked.Hash)), "the id": header("Authorization", "Bearer "+revoked.ID),
 		"another header": header("X-Api-Key", secret), "a cookie": header("Cookie", "token="+secret),
 	} {
 		for _, line := range []string{"GET /v1/locks", "POST /v1/locks/a/acquire", "GET /v1/locks/a", "GET /v1/audit", "GET /v1/events", "GET /v1/tokens", "GET /v1/policies"} {

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -18,6 +19,9 @@ type Policies interface {
 	// Reload loads everything again and returns what changed, in words, or leaves
 	// everything as it was and returns an [*lock.InputError] that says why.
 	Reload(ctx context.Context) (changes string, err error)
+	// Explain returns what every policy would say to a question, and does not count or
+	// record it. The error is that of ctx, or that nobody can be asked any more.
+	Explain(ctx context.Context, q core.Question) (api.Explanation, error)
 }
 
 // noPolicies is a server without policies.
@@ -27,6 +31,10 @@ func (noPolicies) List() []api.Policy { return []api.Policy{} }
 
 func (noPolicies) Reload(context.Context) (string, error) {
 	return "", &lock.InputError{Field: "policies", Problem: "are not configured", Want: "OCTOSTORE_POLICIES to name a policies.json"}
+}
+
+func (noPolicies) Explain(_ context.Context, q core.Question) (api.Explanation, error) {
+	return api.Explanation{Name: string(q.Asked.Name), Account: q.Asked.Actor.Account, Verdict: "allow", Policies: []api.Explained{}}, nil
 }
 
 // listPolicies shows what rules.
@@ -47,6 +55,35 @@ func (x *exchange) reloadPolicies() error {
 		return err
 	}
 	return x.json(api.Reloaded{Changes: changes})
+}
+
+// explainPolicies says what the policies would say to a request, and why.
+func (x *exchange) explainPolicies() error {
+	if !x.who.MayAll(auth.Policies) {
+		return core.ErrForbidden
+	}
+	name, err := lock.ParseName(x.params.values[fieldName])
+	if err != nil {
+		return err
+	}
+	if !x.who.May(auth.Read, name) { // policies are told who holds it, and may tell
+		return core.ErrForbidden
+	}
+	x.name = name
+	asked, err := x.acquireRequest()
+	if err != nil {
+		return err
+	}
+	account := cmp.Or(x.params.values[fieldAccount], x.who.Account)
+	q, err := x.api.service.Suppose(account, asked)
+	if err != nil {
+		return err
+	}
+	explanation, err := x.api.policies.Explain(x.context(), q)
+	if err != nil {
+		return err
+	}
+	return x.json(explanation)
 }
 
 // json answers with what is asked for too seldom to be encoded by hand.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 )
@@ -20,6 +21,49 @@ func (ruled) List() []api.Policy {
 }
 
 func (r ruled) Reload(context.Context) (string, error) { return "new freeze", r.err }
+
+func (ruled) Explain(_ context.Context, q core.Question) (api.Explanation, error) {
+	a := q.Asked
+	return api.Explanation{
+		Name: string(a.Name), Account: a.Actor.Account, Verdict: "deny", By: "freeze", Reason: "until Monday",
+		Policies: []api.Explained{
+			{
+				Policy: "freeze", Digest: strings.Repeat("a", 64), Mode: "enforce", OnError: "deny", Asked: true, Why: `"prod/**" matches`,
+				Said: &api.Said{
+					Verdict: "deny", Reason: "until Monday", RetryAfter: 5, TTL: a.TTL.Milliseconds(), Wait: a.Wait.Milliseconds(),
+					Notes: map[string]string{"ticket": a.Metadata["ticket"]}, Logs: []string{a.Holder, a.Reason}, Fuel: 7,
+				},
+			},
+			{Policy: "other", Digest: strings.Repeat("b", 64), Mode: "shadow", OnError: "allow", Why: "none of its patterns matches"},
+		},
+	}, nil
+}
+
+func TestPoliciesAreAskedForTheirReasons(t *testing.T) {
+	s := newServer(t, setup{})
+	const nobody = `{"name":"prod/db","account":"local","verdict":"allow","policies":[]}` + "\n"
+	if body := string(s.do(t, "GET /v1/policies/explain?name=prod/db").want(200).body); body != nobody {
+		t.Errorf("got %s", body)
+	}
+	s.policies = ruled{}
+	body := string(s.do(t, "GET /v1/policies/explain?name=prod/db&account=ci&ttl=5m&wait=3s&holder=h&reason=why&meta.ticket=OPS-7").want(200).body)
+	for _, want := range []string{
+		`{"name":"prod/db","account":"ci","verdict":"deny","by":"freeze","reason":"until Monday","policies":[{"policy":"freeze"`,
+		`"verdict":"deny","reason":"until Monday","retry_after_ms":5,"ttl_ms":300000,"wait_ms":3000,"notes":{"ticket":"OPS-7"},"logs":["h","why"],"fuel":7}`,
+		`"asked":false,"why":"none of its patterns matches"}]}`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("got %s\nwant %s in it", body, want)
+		}
+	}
+	s.do(t, "GET /v1/policies/explain", onPurpose).wantInvalid("name")
+	s.do(t, "GET /v1/policies/explain?name=a//b", onPurpose).wantInvalid("name")
+	s.do(t, "GET /v1/policies/explain?name=a&ttl=2h", onPurpose).wantInvalid("ttl")
+	s.do(t, "GET /v1/policies/explain?name=a&lease_id=x", onPurpose).wantInvalid("lease_id")
+	if n := s.table.Stats().Waiters; n != 0 {
+		t.Errorf("%d wait", n)
+	}
+}
 
 func TestPoliciesAreShownAndLoadedAgain(t *testing.T) {
 	s := newServer(t, setup{})

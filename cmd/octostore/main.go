@@ -55,6 +55,7 @@ func rootCommand() *cobra.Command {
 		tokenCommand(),
 		loginCommand(),
 		logoutCommand(),
+		policyCommand(),
 		versionCommand(),
 	)
 	return root

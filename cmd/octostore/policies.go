@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport/api"
@@ -117,6 +118,48 @@ func (a administered) Reload(ctx context.Context) (string, error) {
 		return "", &lock.InputError{Field: "policies", Problem: "stay as they are: " + bad.Error(), Want: "a manifest without mistakes whose modules all load"}
 	}
 	return changes, err
+}
+
+// Explain implements [transport.Policies].
+func (a administered) Explain(ctx context.Context, q core.Question) (api.Explanation, error) {
+	found, err := a.Host.Explain(ctx, q)
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	all := api.Explanation{Name: string(q.Asked.Name), Account: q.Asked.Actor.Account, Verdict: "allow", Policies: []api.Explained{}}
+	if denied, is := errors.AsType[*core.DeniedError](found.Refusal); is {
+		all.Verdict, all.By, all.Reason = "deny", denied.Policy, denied.Reason
+	} else if failed, is := errors.AsType[*core.PolicyError](found.Refusal); is {
+		all.Verdict, all.By = "error", failed.Policy
+	}
+	for _, p := range found.Policies {
+		e := api.Explained{Policy: p.Name, Digest: p.Digest, Mode: string(p.Mode), OnError: string(p.OnError), Asked: p.Asked, Why: p.Why}
+		if p.Asked {
+			e.Said = saidBy(p.Said)
+		}
+		all.Policies = append(all.Policies, e)
+	}
+	return all, nil
+}
+
+func saidBy(o hooks.Outcome) *api.Said {
+	said := &api.Said{
+		Verdict: o.Verdict, Reason: o.Reason, RetryAfter: o.RetryAfter.Milliseconds(),
+		TTL: o.TTL.Milliseconds(), Wait: o.Wait.Milliseconds(), Fuel: o.Fuel,
+	}
+	if o.Fault != nil {
+		said.Reason, said.Error = o.FaultKind, o.Fault.Error()
+	}
+	for _, n := range o.Notes {
+		if said.Notes == nil {
+			said.Notes = map[string]string{}
+		}
+		said.Notes[n.Key] = n.Value
+	}
+	for _, l := range o.Logs {
+		said.Logs = append(said.Logs, l.Text)
+	}
+	return said
 }
 
 // loadError means that nothing was changed.

@@ -26,17 +26,19 @@ import (
 //	sql FILE STATEMENT       change a database behind its back
 //	settoken FILE            take the token in a file for requests and commands
 //	revoke FILE              revoke the token that a file shows as JSON
+//	module NAME FILE         write one of testModules, a policy
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe,
-			"halt":  scriptHalt,
-			"crash": scriptCrash,
-			"http":  scriptHTTP,
-			"sql":   scriptSQL,
+			"serve":  scriptServe,
+			"halt":   scriptHalt,
+			"crash":  scriptCrash,
+			"http":   scriptHTTP,
+			"sql":    scriptSQL,
+			"module": scriptModule,
 
 			"settoken": scriptSetToken,
 			"revoke":   scriptRevoke,

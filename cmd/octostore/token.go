@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -130,13 +129,6 @@ func printNewToken(cmd *cobra.Command, t api.NewToken, asJSON bool) error {
 	fmt.Fprintf(cmd.ErrOrStderr(), "token %s of account %s: %s; %s\nThis is the only time it is shown:\n", t.ID, t.Account, t.Scopes, until)
 	_, err := fmt.Fprintln(cmd.OutOrStdout(), t.Secret)
 	return err
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }
 
 func tokenListCommand(envFile *string) *cobra.Command {

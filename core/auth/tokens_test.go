@@ -3,7 +3,9 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,20 +21,30 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // journal keeps what is recorded.
 type journal struct {
+	mu     sync.Mutex
 	events []lock.Event
 	err    error
 }
 
 func (j *journal) Append(_ context.Context, e lock.Event) (lock.Seq, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if j.err == nil {
 		j.events = append(j.events, e)
 	}
 	return lock.Seq(len(j.events)), j.err
 }
 
+// all returns what is recorded so far.
+func (j *journal) all() []lock.Event {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.events)
+}
+
 func (j *journal) kinds() string {
 	var kinds []string
-	for _, e := range j.events {
+	for _, e := range j.all() {
 		kinds = append(kinds, string(e.Kind))
 	}
 	return strings.Join(kinds, " ")
@@ -153,11 +165,11 @@ func TestATokenIsWhoItSaysUntilItIsRevoked(t *testing.T) {
 	if got := h.journal.kinds(); got != "token_created token_revoked" {
 		t.Fatalf("on record is %q", got)
 	}
-	revoked := h.journal.events[1]
+	revoked := h.journal.all()[1]
 	if revoked.Actor.Account != "root" || revoked.Cause != "token "+token.ID+" (ci) of account alice: acquire:a/**" {
 		t.Errorf("on record is %+v", revoked)
 	}
-	for _, e := range h.journal.events {
+	for _, e := range h.journal.all() {
 		if strings.Contains(e.Cause, secret[5:20]) {
 			t.Errorf("the secret is on record: %s", e.Cause)
 		}
@@ -368,20 +380,44 @@ func TestRefusalsAreRecordedTogether(t *testing.T) {
 			t.Fatalf("on record is %q", got)
 		}
 		want := "1001 requests were not let in since 2000-01-01T00:00:00Z: 1 with one that is not known, 1000 without a token; from 192.0.2.0, "
-		if got := h.journal.events[0].Cause; !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ", 192.0.2.7, others") {
+		if got := h.journal.all()[0].Cause; !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ", 192.0.2.7, others") {
 			t.Errorf("on record is %q", got)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if len(h.journal.events) != 2 || !strings.Contains(h.journal.events[1].Cause, "1 request was not let in since 2000-01-01T00:00:02Z: 1 with one that was revoked; from 192.0.2.1") {
-			t.Errorf("on record is %+v", h.journal.events)
+		if len(h.journal.all()) != 2 || !strings.Contains(h.journal.all()[1].Cause, "1 request was not let in since 2000-01-01T00:00:02Z: 1 with one that was revoked; from 192.0.2.1") {
+			t.Errorf("on record is %+v", h.journal.all())
 		}
 		h.Failed("192.0.2.1:1", auth.ErrExpired)
 		_ = h.Close()
-		if len(h.journal.events) != 3 {
+		if len(h.journal.all()) != 3 {
 			t.Error("the end of the server forgets refusals")
 		}
 		h.Failed("x", auth.ErrExpired)
 		h.Failed("x", auth.ErrExpired)
 	})
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	tokens, err := auth.Open(b.Context(), auth.Config{Store: memory.New(), Recorder: &journal{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer tokens.Close()
+	parsed, err := auth.ParseScopes("acquire,read:team-a/** break:team-a/x")
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, secret, err := tokens.Create(b.Context(), lock.Origin{}, auth.Wish{Account: "a", Scopes: parsed})
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := tokens.Authenticate(b.Context(), secret, now)
+		if err != nil || !p.May(auth.Acquire, "team-a/deploy/prod") {
+			b.Fatal(err)
+		}
+	}
 }

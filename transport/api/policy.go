@@ -28,3 +28,41 @@ type Policy struct {
 type Reloaded struct {
 	Changes string `json:"changes"` // in words
 }
+
+// Explanation is the answer of /v1/policies/explain: what the policies would say to a
+// request, of which nothing comes.
+type Explanation struct {
+	Name    string `json:"name"`
+	Account string `json:"account"`
+	// Verdict is what all of them together would say: allow, deny or error. By names
+	// the policy the caller would be told of, Reason is what a denial says.
+	Verdict  string      `json:"verdict"`
+	By       string      `json:"by,omitempty"`
+	Reason   string      `json:"reason,omitempty"`
+	Policies []Explained `json:"policies"`
+}
+
+// Explained is what one policy would say.
+type Explained struct {
+	Policy  string `json:"policy"`
+	Digest  string `json:"digest"` // SHA-256 of the module, in hex
+	Mode    string `json:"mode"`
+	OnError string `json:"on_error"`
+	Asked   bool   `json:"asked"`
+	Why     string `json:"why"` // it is asked, or not, in words
+
+	*Said // nil if it is not asked
+}
+
+// Said is what a policy answered.
+type Said struct {
+	Verdict    string            `json:"verdict"`          // allow, deny or error
+	Reason     string            `json:"reason,omitempty"` // of a denial; of an error, its kind
+	Error      string            `json:"error,omitempty"`
+	RetryAfter int64             `json:"retry_after_ms,omitempty"`
+	TTL        int64             `json:"ttl_ms"` // what its cap leaves of what was asked
+	Wait       int64             `json:"wait_ms"`
+	Notes      map[string]string `json:"notes,omitempty"`
+	Logs       []string          `json:"logs,omitempty"`
+	Fuel       int64             `json:"fuel"`
+}

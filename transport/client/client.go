@@ -63,11 +63,11 @@ func (e *Error) Error() string {
 // get sends a request and returns the answer if it is a success. The caller closes
 // its body.
 func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
-	return c.send(ctx, http.MethodGet, path, query)
+	return c.do(ctx, http.MethodGet, path, query)
 }
 
-// send is get for any method; what is to be said goes into the query.
-func (c *Client) send(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
+// do is get for any method; what is to be said goes into the query.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
 	target := c.base + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
@@ -76,10 +76,11 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return nil, err
 	}
-	return c.do(req)
+	return c.roundTrip(req)
 }
 
-func (c *Client) do(req *http.Request) (*http.Response, error) {
+// roundTrip sends a request with the token.
+func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}

@@ -40,7 +40,7 @@ func (c *Client) post(ctx context.Context, path string, form url.Values, into an
 		return err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := c.do(req)
+	resp, err := c.roundTrip(req)
 	if err != nil {
 		return err
 	}

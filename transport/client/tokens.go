@@ -63,7 +63,7 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 // call sends a request and reads its answer, which is small.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, into any) error {
 	const most = 16 << 20
-	resp, err := c.send(ctx, method, path, query)
+	resp, err := c.do(ctx, method, path, query)
 	if err != nil {
 		return err
 	}

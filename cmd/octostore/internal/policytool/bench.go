@@ -1,0 +1,177 @@
+package policytool
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/octostore/octostore/hooks"
+)
+
+// BenchConfig says what is measured.
+type BenchConfig struct {
+	Calls    int       // default 100,000
+	Fixtures []Fixture // whose requests are put, one after the other, with the config of the first that has cases; none: one default request
+	Config   []byte    // the configuration, if there are no fixtures
+}
+
+// BenchReport is what calls of a module cost.
+type BenchReport struct {
+	Module   string         `json:"module"` // path
+	Digest   string         `json:"digest"`
+	Calls    int            `json:"calls"`
+	Requests int            `json:"requests"` // how many different ones were put
+	Verdicts map[string]int `json:"verdicts"`
+
+	NS      Spread  `json:"ns"`             // of a call, with what the host does for it
+	EmptyNS Spread  `json:"empty_ns"`       // the same of a module that does nothing
+	Ratio   float64 `json:"ratio_to_empty"` // of the two p50
+	Fuel    Spread  `json:"fuel"`
+	StartNS int64   `json:"start_ns"` // to make an instance, its configuration included
+
+	MemoryStart int64 `json:"memory_start_bytes"` // after the first call
+	MemoryEnd   int64 `json:"memory_end_bytes"`   // after the last
+	Replaced    int   `json:"replaced"`           // instances that failed, or did not do with their fuel
+}
+
+// Spread is how a figure is distributed.
+type Spread struct {
+	Mean int64 `json:"mean"`
+	P50  int64 `json:"p50"`
+	P99  int64 `json:"p99"`
+	Max  int64 `json:"max"`
+}
+
+// Bench measures what calls cost. The module and one that does nothing take turns, so
+// that what else the machine does meets both.
+func Bench(ctx context.Context, module Module, limits Limits, cfg BenchConfig) (BenchReport, error) {
+	if cfg.Calls == 0 {
+		cfg.Calls = 100_000
+	}
+	report := BenchReport{Module: module.Path, Verdicts: map[string]int{}}
+	cases, config, err := benchCases(cfg)
+	if err != nil {
+		return report, err
+	}
+	report.Requests = len(cases)
+	trial, err := module.open(ctx, limits)
+	if err != nil {
+		return report, err
+	}
+	defer trial.Close()
+	report.Digest = trial.Digest()
+	begun := time.Now()
+	if err := trial.Configure(config); err != nil {
+		return report, fmt.Errorf("%s refuses its configuration: %w", module.Path, err)
+	}
+	report.StartNS = time.Since(begun).Nanoseconds()
+	empty, err := hooks.OpenTrial(ctx, hooks.EmptyModule, hooks.TrialConfig{})
+	if err != nil {
+		return report, err
+	}
+	defer empty.Close()
+	return report, report.measure(ctx, trial, empty, cases, cfg.Calls)
+}
+
+// benchCases returns what is put to the module, and its configuration.
+func benchCases(cfg BenchConfig) (cases []hooks.Case, config json.RawMessage, err error) {
+	for _, f := range cfg.Fixtures {
+		if len(cases) > 0 {
+			break
+		}
+		for _, e := range f.Cases {
+			if e.Event == nil {
+				cases = append(cases, e.Case)
+			}
+		}
+		config = f.Config
+	}
+	if len(cases) > 0 {
+		return cases, config, nil
+	}
+	if len(cfg.Fixtures) > 0 {
+		return nil, nil, errors.New("the fixtures have no request")
+	}
+	r := defaultRequest()
+	c, err := r.toCase()
+	return []hooks.Case{c}, cfg.Config, err
+}
+
+// rounds is how often the two modules take turns.
+const rounds = 20
+
+func (r *BenchReport) measure(ctx context.Context, trial, empty *hooks.Trial, cases []hooks.Case, calls int) error {
+	for _, t := range []*hooks.Trial{trial, empty} {
+		for _, c := range cases { // the first call of an instance may do more
+			t.Ask(c)
+		}
+	}
+	r.MemoryStart = trial.Memory()
+	var took, idle, fuel []int64
+	for round := range rounds {
+		for n := round * calls / rounds; n < (round+1)*calls/rounds; n++ {
+			o, d := timed(trial, cases[n%len(cases)])
+			took, fuel = append(took, d.Nanoseconds()), append(fuel, o.Fuel)
+			r.Verdicts[o.Verdict]++
+			if o.Fresh {
+				r.Replaced++
+			}
+		}
+		for n := round * calls / rounds; n < (round+1)*calls/rounds; n++ {
+			_, d := timed(empty, cases[n%len(cases)])
+			idle = append(idle, d.Nanoseconds())
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	r.Calls, r.NS, r.EmptyNS, r.Fuel, r.MemoryEnd = len(took), spreadOf(took), spreadOf(idle), spreadOf(fuel), trial.Memory()
+	r.Ratio = float64(r.NS.P50) / float64(max(r.EmptyNS.P50, 1)) // a mean is that of the machine's other work
+	return nil
+}
+
+func timed(t *hooks.Trial, c hooks.Case) (hooks.Outcome, time.Duration) {
+	begun := time.Now()
+	o := t.Ask(c)
+	return o, time.Since(begun)
+}
+
+func spreadOf(all []int64) Spread {
+	if len(all) == 0 {
+		return Spread{}
+	}
+	slices.Sort(all)
+	sum := int64(0)
+	for _, n := range all {
+		sum += n
+	}
+	at := func(part float64) int64 { return all[int(part*float64(len(all)-1))] }
+	return Spread{Mean: sum / int64(len(all)), P50: at(0.50), P99: at(0.99), Max: all[len(all)-1]}
+}
+
+// Print writes the report for people.
+func (r BenchReport) Print(w io.Writer) error {
+	row := func(what string, s Spread, unit string) string {
+		return fmt.Sprintf("%-12s mean %d%s, p50 %d%s, p99 %d%s, most %d%s\n", what, s.Mean, unit, s.P50, unit, s.P99, unit, s.Max, unit)
+	}
+	text := fmt.Sprintf("%s (sha256 %s…): %d calls, %s\n", r.Module, r.Digest[:16], r.Calls, plural(r.Requests, "request"))
+	text += row("a call", r.NS, " ns") + row("an empty one", r.EmptyNS, " ns")
+	text += fmt.Sprintf("%-12s %.2f of an empty one\n", "ratio", r.Ratio)
+	text += row("fuel", r.Fuel, "")
+	text += fmt.Sprintf("%-12s %s\n", "a start", time.Duration(r.StartNS).Round(time.Microsecond))
+	text += fmt.Sprintf("%-12s %d KiB after the first calls, %d KiB after the last\n", "memory", r.MemoryStart>>10, r.MemoryEnd>>10)
+	for _, verdict := range []string{"allow", "deny", "error"} {
+		if n := r.Verdicts[verdict]; n > 0 {
+			text += fmt.Sprintf("%-12s %d\n", verdict, n)
+		}
+	}
+	if r.Replaced > 0 {
+		text += fmt.Sprintf("%-12s %s, since they failed or did not do with their fuel\n", "replaced", plural(r.Replaced, "instance"))
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}

@@ -1,0 +1,140 @@
+package policytool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/octostore/octostore/hooks"
+)
+
+// Fixture is one file of fixtures: what a policy is to answer with one configuration.
+type Fixture struct {
+	Path      string
+	Config    json.RawMessage // empty: none is given
+	Cases     []Expectation
+	LoadError string // part of what it is to refuse its configuration with; empty: it is to load
+}
+
+// Expectation is a case of a fixture.
+type Expectation struct {
+	Name    string
+	Case    hooks.Case
+	Event   json.RawMessage // a line of the journal, in place of a request
+	MaxFuel int64           // 0: as much as there is
+
+	Verdict string // allow, deny, error; of an event done or again
+	Reason  *string
+	Retry   *int64 // ms, as all that follow
+	TTL     *int64
+	Wait    *int64
+	Notes   map[string]string
+}
+
+// ReadFixtures reads the *.json of a directory, in the order of their names. Every
+// member has to be known; the error names the file and the member.
+func ReadFixtures(dir string) ([]Fixture, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("%s has no fixtures; want files like %s", dir, filepath.Join(dir, "NAME.json"))
+	}
+	slices.Sort(paths)
+	var all []Fixture
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		f, err := parseFixture(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		f.Path = path
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+func parseFixture(text []byte) (Fixture, error) {
+	var f Fixture
+	raw, err := document(text)
+	if err != nil {
+		return f, err
+	}
+	var cases []json.RawMessage
+	if err := (members{"config": &f.Config, "cases": &cases, "load_error": &f.LoadError}).read("fixture", raw); err != nil {
+		return f, err
+	}
+	if (len(cases) > 0) == (f.LoadError != "") {
+		return f, errors.New("fixture: want either cases or a load_error")
+	}
+	names := map[string]bool{}
+	for i, raw := range cases {
+		where := fmt.Sprintf("cases[%d]", i)
+		e, err := parseExpectation(where, raw)
+		if err != nil {
+			return f, err
+		}
+		if e.Name == "" || names[e.Name] {
+			return f, fmt.Errorf("%s.name: is %q; want one of its own for every case", where, e.Name)
+		}
+		names[e.Name] = true
+		f.Cases = append(f.Cases, e)
+	}
+	return f, nil
+}
+
+func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
+	var e Expectation
+	var asked, expected json.RawMessage
+	top := members{"name": &e.Name, "request": &asked, "event": &e.Event, "expect": &expected, "max_fuel": &e.MaxFuel}
+	if err := top.read(where, raw); err != nil {
+		return e, err
+	}
+	if e.Name != "" {
+		where += " " + fmt.Sprintf("(%s)", e.Name)
+	}
+	switch {
+	case asked != nil && e.Event != nil:
+		return e, fmt.Errorf("%s: has a request and an event; want one of them", where)
+	case expected == nil:
+		return e, fmt.Errorf("%s.expect: is missing; want an object such as {\"verdict\": \"allow\"}", where)
+	case e.MaxFuel < 0:
+		return e, fmt.Errorf("%s.max_fuel: is %d; want 1 or more", where, e.MaxFuel)
+	}
+	inner := members{
+		"verdict": &e.Verdict, "reason": &e.Reason, "retry_after_ms": &e.Retry, "ttl_ms": &e.TTL, "wait_ms": &e.Wait, "notes": &e.Notes,
+	}
+	if err := inner.read(where+".expect", expected); err != nil {
+		return e, err
+	}
+	if err := e.check(where); err != nil {
+		return e, err
+	}
+	if e.Event != nil {
+		return e, nil
+	}
+	if asked == nil {
+		asked = json.RawMessage("{}")
+	}
+	var err error
+	e.Case, err = parseRequest(where+".request", asked)
+	return e, err
+}
+
+func (e *Expectation) check(where string) error {
+	known, want := []string{"", "allow", "deny", "error"}, "allow, deny or error"
+	if e.Event != nil {
+		known, want = []string{"", "done", "again"}, "done or again, as it is about an event"
+	}
+	if !slices.Contains(known, e.Verdict) {
+		return fmt.Errorf("%s.expect.verdict: is %q; want %s", where, e.Verdict, want)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package policytool
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func readText(t *testing.T, text string) (Fixture, error) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all, err := ReadFixtures(dir)
+	if err != nil {
+		return Fixture{}, err
+	}
+	return all[0], nil
+}
+
+func TestMistakesInFixturesAreNamed(t *testing.T) {
+	one := func(members string) string { return `{"cases":[{"name":"x","expect":{}` + members + `}]}` }
+	for _, tt := range []struct{ name, text, want string }{
+		{"not JSON", `{"cases":`, "a.json: is not JSON"},
+		{"two documents", `{"load_error":"x"} {}`, "has something after its end"},
+		{"not an object", `[]`, "fixture: want an object"},
+		{"nothing", `{}`, "want either cases or a load_error"},
+		{"both", `{"cases":[{"name":"x","expect":{}}],"load_error":"x"}`, "want either cases or a load_error"},
+		{"unknown on top", `{"load_error":"x","configuration":{}}`, "fixture.configuration: is not known; want cases, config, load_error"},
+		{"another case of letters", `{"Load_Error":"x"}`, "fixture.Load_Error: is not known"},
+		{"no name", `{"cases":[{"expect":{}}]}`, "cases[0].name"},
+		{"a name twice", `{"cases":[{"name":"x","expect":{}},{"name":"x","expect":{}}]}`, `cases[1].name: is "x"`},
+		{"no expectation", `{"cases":[{"name":"x"}]}`, "cases[0] (x).expect: is missing"},
+		{"unknown in a case", one(`,"requests":{}`), "cases[0].requests: is not known"},
+		{"unknown in expect", `{"cases":[{"name":"x","expect":{"veridct":"deny"}}]}`, "cases[0] (x).expect.veridct: is not known"},
+		{"another verdict", `{"cases":[{"name":"x","expect":{"verdict":"no"}}]}`, `expect.verdict: is "no"; want allow, deny or error`},
+		{"another verdict on an event", `{"cases":[{"name":"x","event":{},"expect":{"verdict":"allow"}}]}`, "want done or again"},
+		{"wrong type", `{"cases":[{"name":"x","expect":{"retry_after_ms":"5"}}]}`, "expect.retry_after_ms: want a whole number"},
+		{"a request and an event", one(`,"request":{},"event":{}`), "want one of them"},
+		{"max_fuel", one(`,"max_fuel":-1`), "max_fuel: is -1"},
+		{"unknown in request", one(`,"request":{"name":"a"}`), "cases[0] (x).request.name: is not known"},
+		{"unknown in lock", one(`,"request":{"lock":{"nmae":"a"}}`), "request.lock.nmae: is not known; want account, expires_at_ms, held, holder, name"},
+		{"unknown in queue", one(`,"request":{"queue":{"n":1}}`), "request.queue.n: is not known"},
+		{"no name of a lock", one(`,"request":{"lock":{"name":"a//b"}}`), "request.lock.name"},
+		{"another hook", one(`,"request":{"hook":"release"}`), `request.hook: is "release"`},
+		{"another phase", one(`,"request":{"phase":"later"}`), `request.phase: is "later"`},
+		{"negative", one(`,"request":{"ttl_ms":-5}`), "request.ttl_ms: is -5; want 0 to"},
+		{"a fraction", one(`,"request":{"ttl_ms":1.5}`), "request.ttl_ms: want a whole number"},
+		{"metadata", one(`,"request":{"metadata":{"a":1}}`), "request.metadata: want an object of texts"},
+		{"holder of a free lock", one(`,"request":{"lock":{"holder":"ci"}}`), "request.lock: says who holds it, but it is not held"},
+		{"empty decision", one(`,"request":{"decision_id":""}`), "request.decision_id: is empty"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := readText(t, tt.text); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "a.json: ") {
+				t.Errorf("got %v\nwant one that says %s", err, tt.want)
+			}
+		})
+	}
+	if _, err := ReadFixtures(t.TempDir()); err == nil || !strings.Contains(err.Error(), "has no fixtures") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatARequestLeavesOutHasDefaults(t *testing.T) {
+	f, err := readText(t, `{"config":{"a":1},"cases":[
+		{"name":"nothing","expect":{"verdict":"allow"},"max_fuel":7},
+		{"name":"all","expect":{"reason":"no","notes":{"k":"v"}},"request":{"hook":"renew","phase":"grant",
+			"lock":{"name":"prod/db","held":true,"holder":"h","account":"b","expires_at_ms":5},"queue":{"length":3},"account":"a",
+			"holder":"ci","reason":"why","remote_addr":"192.0.2.1:7","ttl_ms":1,"wait_ms":2,"waited_ms":3,"metadata":{"k":"v"},
+			"account_held":{"":4,"prod/":2},"now_ms":9,"decision_id":"d"}}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := f.Cases[0].Case
+	a := q.Asked
+	if q.Hook != "acquire" || q.Phase != "request" || a.Name != "example" || q.View.Lease != nil || q.View.Waiters != 0 || a.Actor.Account != "local" ||
+		a.TTL != time.Minute || a.Wait != 0 || q.Waited != 0 || q.Now.UnixMilli() != 1767225600000 || a.RequestID != "fixture" || q.Held("prod/") != 0 {
+		t.Errorf("got %+v", q)
+	}
+	if e := f.Cases[0]; e.Verdict != "allow" || e.Reason != nil || e.MaxFuel != 7 {
+		t.Errorf("got %+v", e)
+	}
+	q = f.Cases[1].Case
+	a = q.Asked
+	if q.Hook != "renew" || q.Phase != "grant" || a.Name != "prod/db" || q.View.Lease.Holder != "h" || q.View.Lease.Account != "b" ||
+		q.View.Lease.ExpiresAt.UnixMilli() != 5 || q.View.Waiters != 3 || a.Actor.Account != "a" || a.Holder != "ci" || a.Reason != "why" ||
+		a.Actor.RemoteAddr != "192.0.2.1:7" || a.TTL != time.Millisecond || a.Wait != 2*time.Millisecond || q.Waited != 3*time.Millisecond ||
+		a.Metadata["k"] != "v" || q.Held("") != 4 || q.Held("prod/") != 2 || q.Now.UnixMilli() != 9 || a.RequestID != "d" || q.Absent("lock.holder") {
+		t.Errorf("got %+v", q)
+	}
+}

@@ -1,0 +1,223 @@
+package policytool
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/pattern"
+	"github.com/octostore/octostore/hooks"
+	"github.com/octostore/octostore/hooks/abi"
+)
+
+// ReplayKinds are the kinds of records a replay takes decisions from.
+var ReplayKinds = []lock.Kind{lock.Granted, lock.Denied, lock.PolicyError}
+
+// ReplayConfig says which decisions are put to a module.
+type ReplayConfig struct {
+	Config   json.RawMessage
+	Match    []string  // patterns of lock names, as in a manifest; empty: all names
+	Since    time.Time // older records do not count; zero: all do
+	Policy   string    // compare with what this policy said; empty: with what came of the request
+	Examples int       // of each change, at most
+}
+
+// Replay puts recorded decisions about acquires to a module. Make one with
+// [NewReplay].
+type Replay struct {
+	cfg     ReplayConfig
+	trial   *hooks.Trial
+	matches func(lock.Name) bool
+	report  ReplayReport
+}
+
+// ReplayReport is what a module makes of recorded decisions.
+type ReplayReport struct {
+	Module    string     `json:"module"` // path
+	Digest    string     `json:"digest"`
+	Decisions int        `json:"decisions"`
+	First     *time.Time `json:"first,omitempty"`
+	Last      *time.Time `json:"last,omitempty"`
+	Changes   []Change   `json:"changes"`   // one for each pair of verdicts that came up
+	Unjudged  int        `json:"unjudged"`  // records in which the policy that was to be compared with says nothing
+	Others    int        `json:"others"`    // refusals of renewals and breaks, which are not put to it
+	Asked     []Asked    `json:"asked_for"` // what the journal does not have
+}
+
+// Change is how often one verdict became another.
+type Change struct {
+	Recorded string    `json:"recorded"`
+	Now      string    `json:"now"`
+	Count    int       `json:"count"`
+	Examples []Example `json:"examples,omitempty"` // only where they differ
+}
+
+// Example is a decision that changes.
+type Example struct {
+	Seq     lock.Seq  `json:"seq"`
+	Time    time.Time `json:"time"`
+	Name    lock.Name `json:"name"`
+	Account string    `json:"account"`
+	Holder  string    `json:"holder,omitempty"`
+	Was     string    `json:"was,omitempty"` // the reason on record
+	Reason  string    `json:"reason,omitempty"`
+}
+
+// Asked is a key the module asked for that the journal does not have.
+type Asked struct {
+	Key       string `json:"key"`
+	Decisions int    `json:"decisions"`
+}
+
+// NewReplay compiles a module and has it read its configuration. The caller closes the
+// replay.
+func NewReplay(ctx context.Context, module Module, limits Limits, cfg ReplayConfig) (*Replay, error) {
+	r := &Replay{cfg: cfg, matches: func(lock.Name) bool { return true }, report: ReplayReport{Module: module.Path}}
+	if len(cfg.Match) > 0 {
+		patterns, err := pattern.Parse(cfg.Match)
+		if err != nil {
+			return nil, fmt.Errorf("match: %w", err)
+		}
+		r.matches = patterns.Match
+	}
+	trial, err := module.open(ctx, limits)
+	if err != nil {
+		return nil, err
+	}
+	if err := trial.Configure(cfg.Config); err != nil {
+		_ = trial.Close() // what went wrong first is what counts
+		return nil, fmt.Errorf("%s refuses its configuration: %w", module.Path, err)
+	}
+	r.trial, r.report.Digest = trial, trial.Digest()
+	return r, nil
+}
+
+// Close ends the module.
+func (r *Replay) Close() error { return r.trial.Close() }
+
+// Add puts one line of a journal to the module, if it is a decision about an acquire.
+func (r *Replay) Add(line []byte) error {
+	rec, err := journal.ParseRecord(line)
+	if err != nil {
+		return fmt.Errorf("what is not a record is in the journal: %w", err)
+	}
+	if !slices.Contains(ReplayKinds, rec.Kind) || rec.Time.Before(r.cfg.Since) || !r.matches(rec.Name) {
+		return nil
+	}
+	if ofAcquire(rec) {
+		r.judge(rec)
+	} else {
+		r.report.Others++
+	}
+	return nil
+}
+
+// ofAcquire reports whether a record is about an acquire: renewals and breaks can be
+// refused as well.
+func ofAcquire(rec journal.Record) bool {
+	return !slices.ContainsFunc(rec.Verdicts, func(v journal.RecordVerdict) bool {
+		return v.At == abi.HookRenew || v.At == abi.HookBreak
+	})
+}
+
+func (r *Replay) judge(rec journal.Record) {
+	recorded, why, there := r.recorded(rec)
+	if !there {
+		r.report.Unjudged++
+		return
+	}
+	asked := map[string]bool{}
+	o := r.trial.Ask(caseOf(rec, asked))
+	for key := range asked {
+		r.count(key)
+	}
+	if r.report.First == nil {
+		r.report.First = &rec.Time
+	}
+	r.report.Decisions++
+	r.report.Last = &rec.Time
+	c := r.change(recorded, o.Verdict)
+	c.Count++
+	if recorded != o.Verdict && len(c.Examples) < r.cfg.Examples {
+		c.Examples = append(c.Examples, Example{
+			Seq: rec.Seq, Time: rec.Time, Name: rec.Name, Account: rec.Account, Holder: rec.Holder, Was: why, Reason: reasonOf(o),
+		})
+	}
+}
+
+// recorded is the verdict on record, and its reason.
+func (r *Replay) recorded(rec journal.Record) (verdict, why string, there bool) {
+	if r.cfg.Policy == "" {
+		verdict := map[lock.Kind]string{lock.Granted: "allow", lock.Denied: "deny", lock.PolicyError: "error"}[rec.Kind]
+		return verdict, rec.Cause, true
+	}
+	for _, v := range slices.Backward(rec.Verdicts) { // at its turn it was asked again
+		if v.Policy == r.cfg.Policy {
+			return v.Verdict, v.Reason, true
+		}
+	}
+	return "", "", false
+}
+
+func (r *Replay) change(recorded, now string) *Change {
+	for i := range r.report.Changes {
+		if c := &r.report.Changes[i]; c.Recorded == recorded && c.Now == now {
+			return c
+		}
+	}
+	r.report.Changes = append(r.report.Changes, Change{Recorded: recorded, Now: now})
+	return &r.report.Changes[len(r.report.Changes)-1]
+}
+
+func (r *Replay) count(key string) {
+	for i := range r.report.Asked {
+		if a := &r.report.Asked[i]; a.Key == key {
+			a.Decisions++
+			return
+		}
+	}
+	r.report.Asked = append(r.report.Asked, Asked{key, 1})
+}
+
+// Report returns what came of the lines so far.
+func (r *Replay) Report() ReplayReport {
+	slices.SortFunc(r.report.Changes, func(a, b Change) int { return strings.Compare(a.Recorded+" "+a.Now, b.Recorded+" "+b.Now) })
+	slices.SortFunc(r.report.Asked, func(a, b Asked) int { return strings.Compare(a.Key, b.Key) })
+	return r.report
+}
+
+// caseOf is the request a record is about, as far as the record says. What it does not
+// say is absent; the keys among it that are asked for are put into asked.
+func caseOf(rec journal.Record, asked map[string]bool) hooks.Case {
+	account := rec.Account
+	if rec.By != "" {
+		account = rec.By
+	}
+	q := core.Question{
+		Hook: core.HookAcquire, Phase: core.PhaseRequest, Waited: milliseconds(rec.WaitedMS),
+		Asked: lock.Acquisition{
+			Origin: lock.Origin{Actor: lock.Actor{Account: account, RemoteAddr: rec.RemoteAddr}, RequestID: rec.RequestID},
+			Name:   rec.Name, Holder: rec.Holder, Reason: rec.Reason, Metadata: rec.Metadata, TTL: milliseconds(rec.TTLMS),
+		},
+		View: lock.View{Name: rec.Name},
+	}
+	n := len(rec.Verdicts)
+	if rec.WaitedMS > 0 || n > 0 && rec.Verdicts[n-1].At == abi.PhaseGrant {
+		q.Phase = core.PhaseGrant
+	}
+	granted := rec.Kind == lock.Granted // the lock was free then
+	return hooks.Case{Question: q, Now: rec.Time, Absent: func(key string) bool {
+		unknown := key == abi.KeyWait || key == abi.KeyQueueLength || strings.HasPrefix(key, abi.KeyAccountHeld) ||
+			!granted && (strings.HasPrefix(key, "lock.") && key != abi.KeyLockName || key == abi.KeyWaited && q.Phase == core.PhaseGrant)
+		if unknown {
+			asked[key] = true
+		}
+		return unknown
+	}}
+}

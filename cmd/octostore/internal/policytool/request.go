@@ -1,0 +1,159 @@
+package policytool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks"
+	"github.com/octostore/octostore/hooks/abi"
+)
+
+// request is a request in the form of abi/request.schema.json. What is left out has
+// the value of defaultRequest.
+type request struct {
+	hook, phase string
+	lock        struct {
+		name            string
+		held            bool
+		holder, account *string
+		expiresAt       *int64
+	}
+	waiters                             int64
+	account, holder, reason, remoteAddr string
+	ttl, wait, waited                   int64
+	metadata                            map[string]string
+	accountHeld                         map[string]int64
+	now                                 int64
+	decisionID                          string
+}
+
+func defaultRequest() request {
+	r := request{
+		hook: abi.HookAcquire, phase: abi.PhaseRequest, account: "local", ttl: 60_000,
+		now: 1767225600000, decisionID: "fixture", // 2026-01-01T00:00:00Z
+	}
+	r.lock.name = "example"
+	return r
+}
+
+// ParseRequest reads a request, of which most may be left out, as a fixture has it.
+// The error names the member.
+func ParseRequest(text []byte) (hooks.Case, error) {
+	raw, err := document(text)
+	if err != nil {
+		return hooks.Case{}, fmt.Errorf("request %w", err)
+	}
+	return parseRequest("request", raw)
+}
+
+func parseRequest(where string, raw json.RawMessage) (hooks.Case, error) {
+	r := defaultRequest()
+	var ofLock, queue json.RawMessage
+	top := members{
+		"hook": &r.hook, "phase": &r.phase, "lock": &ofLock, "queue": &queue, "account": &r.account, "holder": &r.holder,
+		"reason": &r.reason, "remote_addr": &r.remoteAddr, "ttl_ms": &r.ttl, "wait_ms": &r.wait, "waited_ms": &r.waited,
+		"metadata": &r.metadata, "account_held": &r.accountHeld, "now_ms": &r.now, "decision_id": &r.decisionID,
+	}
+	if err := top.read(where, raw); err != nil {
+		return hooks.Case{}, err
+	}
+	if ofLock != nil {
+		inner := members{
+			"name": &r.lock.name, "held": &r.lock.held, "holder": &r.lock.holder, "account": &r.lock.account,
+			"expires_at_ms": &r.lock.expiresAt,
+		}
+		if err := inner.read(where+".lock", ofLock); err != nil {
+			return hooks.Case{}, err
+		}
+	}
+	if queue != nil {
+		if err := (members{"length": &r.waiters}).read(where+".queue", queue); err != nil {
+			return hooks.Case{}, err
+		}
+	}
+	c, err := r.toCase()
+	if err != nil {
+		return hooks.Case{}, fmt.Errorf("%s.%w", where, err)
+	}
+	return c, nil
+}
+
+// toCase checks the values and makes the question that a server would ask. Errors
+// begin with the member.
+func (r *request) toCase() (hooks.Case, error) {
+	name, err := lock.ParseName(r.lock.name)
+	if err != nil {
+		return hooks.Case{}, fmt.Errorf("lock.%w", err)
+	}
+	if err := r.check(); err != nil {
+		return hooks.Case{}, err
+	}
+	q := core.Question{
+		Hook: core.Hook(r.hook), Phase: core.Phase(r.phase), Waited: milliseconds(r.waited),
+		Asked: lock.Acquisition{
+			Origin: lock.Origin{Actor: lock.Actor{Account: r.account, RemoteAddr: r.remoteAddr}, RequestID: r.decisionID},
+			Name:   name, Holder: r.holder, Reason: r.reason, Metadata: r.metadata, TTL: milliseconds(r.ttl), Wait: milliseconds(r.wait),
+		},
+		View: lock.View{Name: name, Waiters: int(r.waiters)},
+		Held: func(prefix string) int { return int(r.accountHeld[prefix]) },
+	}
+	c := hooks.Case{Question: q, Now: time.UnixMilli(r.now)}
+	if r.lock.held {
+		c.View.Lease, c.Absent = r.lease(name)
+	}
+	return c, nil
+}
+
+// lease is the present lease; what the request does not say of it is absent.
+func (r *request) lease(name lock.Name) (*lock.Lease, func(key string) bool) {
+	l := &lock.Lease{Name: name}
+	absent := map[string]bool{
+		abi.KeyLockHolder: r.lock.holder == nil, abi.KeyLockAccount: r.lock.account == nil, abi.KeyLockExpiresAt: r.lock.expiresAt == nil,
+	}
+	if r.lock.holder != nil {
+		l.Holder = *r.lock.holder
+	}
+	if r.lock.account != nil {
+		l.Account = *r.lock.account
+	}
+	if r.lock.expiresAt != nil {
+		l.ExpiresAt = time.UnixMilli(*r.lock.expiresAt)
+	}
+	return l, func(key string) bool { return absent[key] }
+}
+
+func (r *request) check() error {
+	switch r.hook {
+	case abi.HookAcquire, abi.HookRenew, abi.HookBreak:
+	default:
+		return fmt.Errorf("hook: is %q; want acquire, renew or break", r.hook)
+	}
+	if r.phase != abi.PhaseRequest && r.phase != abi.PhaseGrant {
+		return fmt.Errorf("phase: is %q; want request or grant", r.phase)
+	}
+	if !r.lock.held && (r.lock.holder != nil || r.lock.account != nil || r.lock.expiresAt != nil) {
+		return errors.New(`lock: says who holds it, but it is not held; want "held": true too`)
+	}
+	const most = int64(1 << 40) // ms: 34 years
+	for name, n := range map[string]int64{"ttl_ms": r.ttl, "wait_ms": r.wait, "waited_ms": r.waited, "queue.length": r.waiters} {
+		if n < 0 || n > most {
+			return fmt.Errorf("%s: is %d; want 0 to %d", name, n, most)
+		}
+	}
+	for prefix, n := range r.accountHeld {
+		if n < 0 || n > most {
+			return fmt.Errorf("account_held.%s: is %d; want 0 or more", prefix, n)
+		}
+	}
+	if strings.TrimSpace(r.decisionID) == "" {
+		return errors.New("decision_id: is empty; want a text")
+	}
+	return nil
+}
+
+func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

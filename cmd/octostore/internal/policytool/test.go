@@ -1,0 +1,180 @@
+package policytool
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/octostore/octostore/hooks"
+)
+
+// TestReport is what came of the fixtures of a module.
+type TestReport struct {
+	Module string       `json:"module"` // path
+	Digest string       `json:"digest"`
+	Seed   uint64       `json:"seed"`
+	Files  []FileReport `json:"files"`
+	Cases  int          `json:"cases"`
+	Failed int          `json:"failed"` // cases, and files that are wrong as a whole
+}
+
+// FileReport is what came of one file of fixtures.
+type FileReport struct {
+	Path     string       `json:"file"`
+	Cases    []CaseReport `json:"cases,omitempty"`
+	Failures []string     `json:"failures,omitempty"` // of the file as a whole
+}
+
+// CaseReport is what came of one case.
+type CaseReport struct {
+	Name     string    `json:"name"`
+	Verdict  string    `json:"verdict"` // of an instance that had answered nobody before
+	Fuel     int64     `json:"fuel"`
+	Failures []string  `json:"failures,omitempty"`
+	Logs     []LogLine `json:"logs,omitempty"`
+}
+
+// Test puts the fixtures to a module. Each case is answered three times: by an instance
+// of its own, by one that answers all cases of the file in order, and by one that
+// answers them in an order that follows from the seed. A policy that keeps something
+// from one request for another answers differently, which is a failure.
+func Test(ctx context.Context, module Module, limits Limits, fixtures []Fixture, seed uint64) (TestReport, error) {
+	report := TestReport{Module: module.Path, Seed: seed}
+	trial, err := module.open(ctx, limits)
+	if err != nil {
+		return report, err
+	}
+	defer trial.Close()
+	report.Digest = trial.Digest()
+	for _, f := range fixtures {
+		r := testFile(trial, f, seed)
+		report.Cases += len(f.Cases)
+		if len(r.Failures) > 0 {
+			report.Failed++
+		}
+		for _, c := range r.Cases {
+			if len(c.Failures) > 0 {
+				report.Failed++
+			}
+		}
+		report.Files = append(report.Files, r)
+	}
+	return report, nil
+}
+
+func testFile(trial *hooks.Trial, f Fixture, seed uint64) FileReport {
+	r := FileReport{Path: f.Path}
+	refusal := trial.Configure(f.Config)
+	switch {
+	case f.LoadError != "" && refusal == nil:
+		r.Failures = []string{fmt.Sprintf("its configuration is taken; want it refused with %q", f.LoadError)}
+		return r
+	case f.LoadError != "" && !strings.Contains(refusal.Error(), f.LoadError):
+		r.Failures = []string{fmt.Sprintf("its configuration is refused with %q; want %q in that", refusal, f.LoadError)}
+		return r
+	case f.LoadError != "":
+		return r
+	case refusal != nil:
+		r.Failures = []string{fmt.Sprintf("its configuration is refused: %v", refusal)}
+		return r
+	}
+	for _, e := range f.Cases {
+		if e.Event != nil {
+			r.Failures = []string{fmt.Sprintf("case %q has an event, which is not supported yet", e.Name)}
+			return r
+		}
+	}
+	fresh := make([]hooks.Outcome, len(f.Cases))
+	for i, e := range f.Cases {
+		trial.Renew()
+		fresh[i] = trial.Ask(e.Case)
+		r.Cases = append(r.Cases, CaseReport{
+			Name: e.Name, Verdict: fresh[i].Verdict, Fuel: fresh[i].Fuel, Failures: e.differences(fresh[i]), Logs: logLines(fresh[i].Logs),
+		})
+	}
+	shuffled := rand.New(rand.NewPCG(seed, 0)).Perm(len(f.Cases))
+	inOrder := slices.Clone(shuffled)
+	slices.Sort(inOrder)
+	for _, run := range []struct {
+		order []int
+		name  string
+	}{{inOrder, "in order"}, {shuffled, "shuffled"}} {
+		trial.Renew()
+		for place, i := range run.order {
+			if change := stateShows(fresh[i], trial.Ask(f.Cases[i].Case)); change != "" {
+				after := ""
+				if place > 0 {
+					after = fmt.Sprintf(", the one before being %q", f.Cases[run.order[place-1]].Name)
+				}
+				r.Cases[i].Failures = append(r.Cases[i].Failures, fmt.Sprintf(
+					"it keeps something between requests: %s when asked %s as number %d%s", change, run.name, place+1, after))
+			}
+		}
+	}
+	return r
+}
+
+// differences says in what an outcome is not as expected.
+func (e *Expectation) differences(o hooks.Outcome) (all []string) {
+	differs := func(what string, got, want any) {
+		all = append(all, fmt.Sprintf("%s is %s; want %s", what, quoted(got), quoted(want)))
+	}
+	if e.Verdict != "" && e.Verdict != o.Verdict {
+		differs("verdict", o.Verdict, e.Verdict)
+		if why := cmp.Or(faultOf(o), o.Reason); why != "" {
+			all[0] += " (" + why + ")"
+		}
+	}
+	if e.Reason != nil && *e.Reason != reasonOf(o) {
+		differs("reason", reasonOf(o), *e.Reason)
+	}
+	for _, n := range []struct {
+		what string
+		want *int64
+		got  int64
+	}{
+		{"retry_after_ms", e.Retry, o.RetryAfter.Milliseconds()},
+		{"ttl_ms", e.TTL, o.TTL.Milliseconds()},
+		{"wait_ms", e.Wait, o.Wait.Milliseconds()},
+	} {
+		if n.want != nil && *n.want != n.got {
+			differs(n.what, n.got, *n.want)
+		}
+	}
+	notes := noteMap(o)
+	for _, key := range sortedKeys(e.Notes) {
+		if got, there := notes[key]; !there {
+			differs("note "+key, nil, e.Notes[key])
+		} else if got != e.Notes[key] {
+			differs("note "+key, got, e.Notes[key])
+		}
+	}
+	if e.MaxFuel > 0 && o.Fuel > e.MaxFuel {
+		all = append(all, fmt.Sprintf("fuel is %d; want at most %d", o.Fuel, e.MaxFuel))
+	}
+	return all
+}
+
+// stateShows says how the answer of an instance that is used differs from that of a
+// fresh one; empty: it does not. What it costs may differ.
+func stateShows(fresh, used hooks.Outcome) string {
+	for _, c := range []struct {
+		what        string
+		fresh, used any
+	}{
+		{"verdict", fresh.Verdict, used.Verdict},
+		{"reason", reasonOf(fresh), reasonOf(used)},
+		{"retry_after_ms", fresh.RetryAfter.Milliseconds(), used.RetryAfter.Milliseconds()},
+		{"ttl_ms", fresh.TTL.Milliseconds(), used.TTL.Milliseconds()},
+		{"wait_ms", fresh.Wait.Milliseconds(), used.Wait.Milliseconds()},
+		{"notes", fmt.Sprint(fresh.Notes), fmt.Sprint(used.Notes)},
+	} {
+		if c.fresh != c.used {
+			return fmt.Sprintf("%s is %s of a fresh instance, but %s", c.what, quoted(c.fresh), quoted(c.used))
+		}
+	}
+	return ""
+}

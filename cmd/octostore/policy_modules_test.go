@@ -1,0 +1,62 @@
+package main
+
+import (
+	"os"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/octostore/octostore/hooks/wasmtest"
+)
+
+// The texts of testModules, from address 0 on.
+const moduleTexts = "ttl_msa lease of more than an hour is not givenqueue.length"
+
+var (
+	getI64 = wasmtest.Import{Module: "octostore_v1", Name: "get_i64", Type: "i32 i32 -> i64"}
+	deny   = wasmtest.Import{Module: "octostore_v1", Name: "deny", Type: "i32 i32"}
+	logs   = wasmtest.Import{Module: "octostore_v1", Name: "log", Type: "i32 i32 i32"}
+)
+
+const denyLong = `i32.const 0 i32.const 6 call $get_i64 i64.const 3600000 i64.gt_s
+	if i32.const 6 i32.const 41 call $deny i32.const 1 return end i32.const 0`
+
+// testModules are policies for scripts and for the pages of docs, by name.
+var testModules = map[string]wasmtest.Module{
+	// The policy of hooks/abi/README.md.
+	"hour": policyOf("check", denyLong),
+	// It denies every second request: it keeps something between them.
+	"counter": policyOf("check", "global.get 0 i64.const 1 i64.xor global.set 0 global.get 0 i32.wrap_i64 i32.eqz"),
+	// It trusts no configuration.
+	"picky": policyOf("configure", "i32.const 6 i32.const 41 call $deny i32.const 1", "check", "i32.const 0"),
+	// It wants what is not offered.
+	"greedy": {
+		Imports: []wasmtest.Import{{Module: "wasi_snapshot_preview1", Name: "path_open"}, {Module: "env", Name: "socket"}},
+		Pages:   1, Funcs: []wasmtest.Func{{Name: "check", Type: "-> i32", Code: "i32.const 0"}},
+	},
+	"crowded": policyOf("check", "i32.const 47 i32.const 12 call $get_i64 i64.const 5 i64.gt_s"),
+	"closed":  policyOf("check", "i32.const 1"),
+	"endless": policyOf("check", "loop br 0 end i32.const 0"),
+	"chatty":  policyOf("check", "i32.const 1 i32.const 6 i32.const 7 call $log i32.const 0"),
+}
+
+// policyOf is a module with functions by name and code.
+func policyOf(funcs ...string) wasmtest.Module {
+	m := wasmtest.Module{
+		Imports: []wasmtest.Import{getI64, deny, logs}, Pages: 1, Globals: 1, Data: []wasmtest.Data{{Text: moduleTexts}},
+	}
+	for i := 0; i < len(funcs); i += 2 {
+		m.Funcs = append(m.Funcs, wasmtest.Func{Name: funcs[i], Type: "-> i32", Code: funcs[i+1]})
+	}
+	return m
+}
+
+func scriptModule(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: module NAME FILE")
+	}
+	m, known := testModules[args[0]]
+	if !known {
+		ts.Fatalf("there is no module %s", args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), wasmtest.Assemble(m), 0o600))
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+)
+
+var errNoAnswer = errors.New("the policy could not answer")
+
+func policyInspectCommand() *cobra.Command {
+	var limits policytool.Limits
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "inspect FILE",
+		Short: "Show what a module exports and imports, and whether a server would take it",
+		Long: "Show what a module exports and imports, its digest, and what a server would refuse it\n" +
+			"for. Nothing of it is run, so what it says at its start, and to its configuration, does\n" +
+			"not show. It fails if the module would be refused.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			module, err := policytool.ReadModule(args[0])
+			if err != nil {
+				return err
+			}
+			in, err := policytool.Inspect(cmd.Context(), module, limits)
+			if err != nil {
+				return err
+			}
+			if err := show(cmd, asJSON, in); err != nil {
+				return err
+			}
+			if !in.Loads {
+				return fmt.Errorf("%s would be refused", module.Path)
+			}
+			return nil
+		},
+	}
+	limitFlags(cmd, &limits)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func policyBenchCommand() *cobra.Command {
+	var (
+		limits        policytool.Limits
+		bench         policytool.BenchConfig
+		dir, settings string
+		asJSON        bool
+	)
+	cmd := &cobra.Command{
+		Use:   "bench FILE",
+		Short: "Measure what calls of a policy cost",
+		Long: "Measure what calls of a policy cost: time and fuel, beside a module that does nothing,\n" +
+			"and how its memory grows. --fixtures puts the requests of DIR/fixtures.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			module, err := policytool.ReadModule(args[0])
+			if err != nil {
+				return err
+			}
+			if dir != "" {
+				if bench.Fixtures, err = policytool.ReadFixtures(filepath.Join(dir, "fixtures")); err != nil {
+					return err
+				}
+			}
+			if bench.Config, err = policyConfig(settings); err != nil {
+				return err
+			}
+			if bench.Calls < 1 {
+				return fmt.Errorf("--calls is %d; want 1 or more", bench.Calls)
+			}
+			report, err := policytool.Bench(cmd.Context(), module, limits, bench)
+			if err != nil {
+				return err
+			}
+			return show(cmd, asJSON, report)
+		},
+	}
+	limitFlags(cmd, &limits)
+	cmd.Flags().StringVar(&dir, "fixtures", "", "put the requests of the fixtures of this `directory`, with their configuration; default: one request")
+	cmd.Flags().StringVar(&settings, "config", "", configHelp)
+	cmd.Flags().IntVar(&bench.Calls, "calls", 100_000, "how many `calls` to make")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.MarkFlagsMutuallyExclusive("fixtures", "config")
+	return cmd
+}
+
+const configHelp = "the policy's configuration: `JSON`, or the path of a file that holds it"
+
+func policyRunCommand() *cobra.Command {
+	var limits policytool.Limits
+	var asked requestFlags
+	var settings string
+	cmd := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Put one request to a policy, and print what it says",
+		Long: "Put one request to a policy, and print what it says as JSON: verdict, reason, what is\n" +
+			"left of ttl and wait, notes, logs, fuel. The request is a JSON document as in a fixture,\n" +
+			"of which flags replace members; the time is now unless it says otherwise. It fails if\n" +
+			"the policy could not answer; a denial is an answer.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			module, err := policytool.ReadModule(args[0])
+			if err != nil {
+				return err
+			}
+			text, err := asked.document(cmd)
+			if err != nil {
+				return err
+			}
+			request, err := policytool.ParseRequest(text)
+			if err != nil {
+				return err
+			}
+			given, err := policyConfig(settings)
+			if err != nil {
+				return err
+			}
+			report, err := policytool.Run(cmd.Context(), module, limits, given, request)
+			if err != nil {
+				return err
+			}
+			if err := printJSON(cmd.OutOrStdout(), report); err != nil {
+				return err
+			}
+			if report.Verdict == "error" {
+				return fmt.Errorf("%w: %s", errNoAnswer, report.Error)
+			}
+			return nil
+		},
+	}
+	limitFlags(cmd, &limits)
+	asked.flags(cmd)
+	cmd.Flags().StringVar(&settings, "config", "", configHelp)
+	return cmd
+}
+
+// show prints a report as JSON or for people.
+func show(cmd *cobra.Command, asJSON bool, report interface{ Print(io.Writer) error }) error {
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), report)
+	}
+	return report.Print(cmd.OutOrStdout())
+}
+
+// policyConfig returns a configuration that is given as JSON or by the path of a file.
+func policyConfig(given string) (json.RawMessage, error) {
+	text := []byte(given)
+	if given != "" && !strings.HasPrefix(strings.TrimSpace(given), "{") {
+		var err error
+		if text, err = os.ReadFile(given); err != nil {
+			return nil, fmt.Errorf("--config: %w", err)
+		}
+	}
+	if len(text) > 0 && !json.Valid(text) {
+		return nil, errors.New("--config: is not JSON")
+	}
+	return text, nil
+}
+
+// requestFlags say what request to put to a policy.
+type requestFlags struct {
+	file, name, account, holder, reason, hook, now string
+
+	ttl, wait string
+	metadata  map[string]string
+}
+
+func (f *requestFlags) flags(cmd *cobra.Command) {
+	to := cmd.Flags()
+	to.StringVar(&f.file, "request", "", "a `file` with the request; - is the standard input")
+	to.StringVar(&f.name, "name", "", "`name` of the lock (default example)")
+	to.StringVar(&f.account, "account", "", "`who` asks (default local)")
+	to.StringVar(&f.holder, "holder", "", "which `process` asks")
+	to.StringVar(&f.reason, "reason", "", "what `for`")
+	to.StringVar(&f.hook, "hook", "", "`what` is asked for: acquire (the default), renew or break")
+	to.StringVar(&f.ttl, "ttl", "", "for how `long` (default 60s)")
+	to.StringVar(&f.wait, "wait", "", "how `long` it is ready to wait (default 0s)")
+	to.StringVar(&f.now, "now", "", "the `time` of the request, such as 2026-12-24T08:00:00Z (default now)")
+	to.StringToStringVar(&f.metadata, "meta", nil, "metadata, as `key=value`; may be repeated")
+}
+
+// document builds the request out of the file and the flags that are given.
+func (f *requestFlags) document(cmd *cobra.Command) ([]byte, error) {
+	members, err := f.base(cmd.InOrStdin())
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range map[string]string{"account": f.account, "holder": f.holder, "reason": f.reason, "hook": f.hook} {
+		if cmd.Flags().Changed(name) {
+			members[name] = value
+		}
+	}
+	if err := within(members, "lock", map[string]string{"name": f.name}); err != nil {
+		return nil, err
+	}
+	if err := within(members, "metadata", f.metadata); err != nil {
+		return nil, err
+	}
+	for name, text := range map[string]string{"ttl": f.ttl, "wait": f.wait} {
+		if text == "" {
+			continue
+		}
+		d, err := config.ParseDuration(text)
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %q %w; want one like 90s", name, text, err)
+		}
+		members[name+"_ms"] = d.Milliseconds()
+	}
+	if f.now != "" {
+		t, err := time.Parse(time.RFC3339, f.now)
+		if err != nil {
+			return nil, fmt.Errorf("--now: is %q; want a time like 2026-12-24T08:00:00Z", f.now)
+		}
+		members["now_ms"] = t.UnixMilli()
+	} else if _, there := members["now_ms"]; !there {
+		members["now_ms"] = time.Now().UnixMilli()
+	}
+	return json.Marshal(members)
+}
+
+// base is the request of the file, or an empty one.
+func (f *requestFlags) base(stdin io.Reader) (map[string]any, error) {
+	members := map[string]any{}
+	if f.file == "" {
+		return members, nil
+	}
+	var text []byte
+	var err error
+	if f.file == "-" {
+		text, err = io.ReadAll(stdin)
+	} else {
+		text, err = os.ReadFile(f.file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--request: %w", err)
+	}
+	dec := json.NewDecoder(strings.NewReader(string(text)))
+	dec.UseNumber()
+	if err := dec.Decode(&members); err != nil || members == nil || dec.More() {
+		return nil, fmt.Errorf("--request: %s is not one JSON object", f.file)
+	}
+	return members, nil
+}
+
+// within sets members of an object that is a member.
+func within(members map[string]any, name string, set map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		if set[key] == "" && name == "lock" {
+			continue
+		}
+		inner, is := members[name].(map[string]any)
+		if _, there := members[name]; there && !is {
+			return fmt.Errorf("--request: %s is not an object", name)
+		}
+		if inner == nil {
+			inner = map[string]any{}
+			members[name] = inner
+		}
+		inner[key] = set[key]
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/pattern"
+)
+
+// Explanation is what all policies would say to a question.
+type Explanation struct {
+	Policies []Explained // in the order of the manifest
+	// Refusal is what the request would be refused with: a [*core.DeniedError] or a
+	// [*core.PolicyError]; nil: they let it pass.
+	Refusal error
+}
+
+// Explained is one policy in an explanation.
+type Explained struct {
+	Policy
+	Digest string  // SHA-256 of the module, in hex
+	Asked  bool    // it has a say in this
+	Why    string  // it is asked, or not, in words
+	Said   Outcome // zero if it is not asked
+}
+
+// Explain asks every policy that has a say in a question, as [Host.Judge] does, but
+// nothing comes of it: no call is counted, and what the policies log is in their
+// outcomes instead. The error is that of ctx, or that the host is closed.
+func (h *Host) Explain(ctx context.Context, q core.Question) (Explanation, error) {
+	s := h.enter()
+	if s == nil {
+		return Explanation{}, errClosed
+	}
+	defer h.leave(s)
+	all := Explanation{Policies: []Explained{}}
+	for _, p := range s.policies {
+		e := Explained{Policy: p.Policy, Digest: p.digest}
+		if e.Asked, e.Why = p.concerns(q); e.Asked {
+			o, lines, err := p.explain(ctx, q)
+			if err != nil {
+				return Explanation{}, err
+			}
+			e.Said = outcomeOf(o, q)
+			e.Said.Logs = lines
+			if p.Mode == Enforce {
+				all.Refusal = stronger(all.Refusal, p.refusal(o))
+			}
+		}
+		all.Policies = append(all.Policies, e)
+	}
+	return all, nil
+}
+
+// concerns says whether the policy covers what is asked, and why.
+func (p *policy) concerns(q core.Question) (bool, string) {
+	if !slices.Contains(p.Hooks, q.Hook) {
+		return false, fmt.Sprintf("its hooks are %v", p.Hooks)
+	}
+	decides := p.deciding(q.Asked.Name)
+	switch {
+	case decides == "":
+		return false, "none of its patterns matches"
+	case !p.patterns.Match(q.Asked.Name):
+		return false, fmt.Sprintf("%q excludes the name", decides)
+	}
+	return true, fmt.Sprintf("%q matches", decides)
+}
+
+// deciding returns the pattern that decides about a name, empty if none matches it: the
+// last one that would, if it stood alone.
+func (p *policy) deciding(name lock.Name) string {
+	for _, text := range slices.Backward(p.Match) {
+		alone := []string{text}
+		if text[0] == '!' {
+			alone = []string{text[1:]}
+		}
+		if ps, err := pattern.Parse(alone); err == nil && ps.Match(name) {
+			return text
+		}
+	}
+	return ""
+}
+
+// explain puts a question to the policy, and counts nothing.
+func (p *policy) explain(ctx context.Context, q core.Question) (outcome, []LogLine, error) {
+	select {
+	case p.engine.slots <- struct{}{}:
+	case <-ctx.Done():
+		return outcome{}, nil, ctx.Err()
+	}
+	defer func() { <-p.engine.slots }()
+	var lines []LogLine
+	r := newRequest(q, time.Now())
+	r.heard = func(level int32, text string) { lines = append(lines, LogLine{level, text}) }
+	return p.run(r), lines, nil
+}

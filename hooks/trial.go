@@ -1,0 +1,194 @@
+package hooks
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// TrialConfig says on what terms a module is tried. The zero value means the
+// defaults of a manifest.
+type TrialConfig struct {
+	Name      string // of the policy, which a denial without a reason names; default "policy"
+	Fuel      int64  // of a call
+	MemoryMiB int
+	CacheDir  string // as in [Config]
+}
+
+// Trial is one module on its own, outside of any manifest: for the tools with which
+// policies are written and looked at. It runs in the same engine, under the same
+// limits, as in a server. Make one with [OpenTrial]; it is used by one goroutine at
+// a time.
+type Trial struct {
+	engine *engine
+	policy *policy
+	lines  []LogLine
+}
+
+// LogLine is something a policy logged.
+type LogLine struct {
+	Level int32 // 0 debug to 3 error; see package abi
+	Text  string
+}
+
+// Case is what a trial puts to a module.
+type Case struct {
+	core.Question
+	Now time.Time
+	// Absent says of which keys the getters are to know nothing, although a server would;
+	// nil: of none.
+	Absent func(key string) bool
+}
+
+// Outcome is what a module answered.
+type Outcome struct {
+	Verdict string // allow, deny or error, as in the journal
+	Reason  string // of a denial, what the caller reads
+
+	RetryAfter time.Duration // of a denial; 0: it did not say
+	TTL, Wait  time.Duration // of an acquire in phase request: what its caps leave of what was asked
+	Notes      []lock.Note
+	Logs       []LogLine
+	Fuel       int64 // used
+
+	FaultKind string // of an error: out_of_fuel, trap, result, start or configure
+	Fault     error
+	Fresh     bool // an instance that had answered nobody before did
+}
+
+// OpenTrial compiles a module; it does not run it yet. The error says why a server
+// would not load it.
+func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, error) {
+	if cfg.Name == "" {
+		cfg.Name = "policy"
+	}
+	if cfg.Fuel == 0 {
+		cfg.Fuel = DefaultFuel
+	}
+	if cfg.MemoryMiB == 0 {
+		cfg.MemoryMiB = DefaultMemoryMiB
+	}
+	e, err := openEngine(ctx, Config{CacheDir: cfg.CacheDir, Logger: slog.New(slog.DiscardHandler)}, 1)
+	if err != nil {
+		return nil, err
+	}
+	t := &Trial{engine: e}
+	t.policy, err = e.compile(ctx, Policy{
+		Name: cfg.Name, Mode: Enforce, OnError: DenyOnError, Fuel: cfg.Fuel, MemoryMiB: cfg.MemoryMiB, Config: json.RawMessage("{}"),
+	}, module)
+	if err != nil {
+		_ = e.close() // what went wrong first is what counts
+		return nil, err
+	}
+	t.policy.heard = t.hear
+	return t, nil
+}
+
+func (t *Trial) hear(level int32, text string) { t.lines = append(t.lines, LogLine{level, text}) }
+
+// Close ends all instances.
+func (t *Trial) Close() error {
+	t.policy.close()
+	return t.engine.close()
+}
+
+// Digest returns the SHA-256 of the module, in hex.
+func (t *Trial) Digest() string { return t.policy.digest }
+
+// Fuel returns what a call may use.
+func (t *Trial) Fuel() int64 { return t.policy.Fuel }
+
+// Configure gives the module another configuration, which is JSON; empty means {}. The
+// instances so far are thrown away, and one is started. The error is what the module,
+// or its start, says against it; then every case is answered by an error.
+func (t *Trial) Configure(config json.RawMessage) error {
+	if len(config) == 0 {
+		config = json.RawMessage("{}")
+	}
+	t.policy.Config = config
+	t.lines = nil
+	t.Renew()
+	first, fault := t.policy.instantiate()
+	if fault != nil {
+		return fault
+	}
+	t.policy.put(first)
+	return nil
+}
+
+// StartLogs returns what the module logged at its start and while it read its
+// configuration, if nothing was asked since.
+func (t *Trial) StartLogs() []LogLine { return t.lines }
+
+// Renew throws away the instances there are, so that the next case is answered by one
+// that knows nothing.
+func (t *Trial) Renew() {
+	for i := t.instance(); i != nil; i = t.instance() {
+		t.policy.free = t.policy.free[:len(t.policy.free)-1]
+		t.policy.discard(i)
+	}
+}
+
+// instance returns the one that answers next, nil if that has to be made.
+func (t *Trial) instance() *instance {
+	if n := len(t.policy.free); n > 0 {
+		return t.policy.free[n-1]
+	}
+	return nil
+}
+
+// Memory returns how many bytes of memory the instance has that answers next; 0 if
+// there is none, since the last one failed.
+func (t *Trial) Memory() int64 {
+	i := t.instance()
+	if i == nil {
+		return 0
+	}
+	return int64(i.module.Memory().Size())
+}
+
+// Ask puts a case to the module, as a server would: to the instance that answered the
+// one before, unless that failed.
+func (t *Trial) Ask(c Case) Outcome {
+	t.lines = nil
+	r := newRequest(c.Question, c.Now)
+	r.heard, r.absent = t.hear, c.Absent
+	before := t.instance()
+	known := before != nil && before.used
+	o := outcomeOf(t.policy.run(r), c.Question)
+	o.Fresh = !known || t.instance() != before
+	o.Logs = t.lines
+	return o
+}
+
+// outcomeOf is an outcome in the words of the journal.
+func outcomeOf(o outcome, q core.Question) Outcome {
+	out := Outcome{Verdict: "allow", TTL: q.Asked.TTL, Wait: q.Asked.Wait, Notes: o.notes, Fuel: o.fuel}
+	switch {
+	case o.fault != nil:
+		out.Verdict, out.FaultKind, out.Fault = "error", o.fault.kind, o.fault.err
+		return out
+	case o.denies:
+		out.Verdict, out.Reason, out.RetryAfter = "deny", o.reason, o.retry
+	}
+	if o.ttl > 0 {
+		out.TTL = min(out.TTL, o.ttl)
+	}
+	if o.capsWait {
+		out.Wait = min(out.Wait, o.wait)
+	}
+	return out
+}
+
+// EmptyModule is a policy that allows everything and looks at nothing: what it costs
+// is what asking costs.
+var EmptyModule = []byte("\x00asm\x01\x00\x00\x00" +
+	"\x01\x05\x01\x60\x00\x01\x7f" + // type 0: () -> i32
+	"\x03\x02\x01\x00" + // one function, of type 0
+	"\x05\x03\x01\x00\x00" + // a memory of no pages
+	"\x07\x12\x02\x05check\x00\x00\x06memory\x02\x00" +
+	"\x0a\x06\x01\x04\x00\x41\x00\x0b") // i32.const 0

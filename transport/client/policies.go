@@ -1,0 +1,68 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/octostore/octostore/transport/api"
+)
+
+// Policies returns the policies that rule, and what they have done since they were
+// loaded.
+func (c *Client) Policies(ctx context.Context) (list api.PolicyList, err error) {
+	err = c.json(ctx, http.MethodGet, "/v1/policies", nil, &list)
+	return list, err
+}
+
+// ReloadPolicies has the server load its policies again: all, or nothing is changed. An
+// [*Error] with code invalid says what is wrong with them.
+func (c *Client) ReloadPolicies(ctx context.Context) (reloaded api.Reloaded, err error) {
+	err = c.json(ctx, http.MethodPost, "/v1/policies/reload", nil, &reloaded)
+	return reloaded, err
+}
+
+// ExplainQuery is an acquire that policies are asked about. Members are the parameters
+// of GET /v1/policies/explain; empty ones are left out.
+type ExplainQuery struct {
+	Name, Account, TTL, Wait, Holder, Reason string
+
+	Metadata map[string]string
+}
+
+func (q ExplainQuery) values() url.Values {
+	v := url.Values{}
+	for name, value := range map[string]string{
+		"name": q.Name, "account": q.Account, "ttl": q.TTL, "wait": q.Wait, "holder": q.Holder, "reason": q.Reason,
+	} {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	for key, value := range q.Metadata {
+		v.Set("meta."+key, value)
+	}
+	return v
+}
+
+// ExplainPolicies returns what every policy would say to a request. Nothing comes of
+// it.
+func (c *Client) ExplainPolicies(ctx context.Context, q ExplainQuery) (e api.Explanation, err error) {
+	err = c.json(ctx, http.MethodGet, "/v1/policies/explain", q.values(), &e)
+	return e, err
+}
+
+// json sends a request and reads the answer.
+func (c *Client) json(ctx context.Context, method, path string, query url.Values, into any) error {
+	resp, err := c.do(ctx, method, path, query)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return fmt.Errorf("the server sent what is not an answer: %w", err)
+	}
+	return nil
+}
