@@ -2,11 +2,14 @@ package main
 
 import (
 	"errors"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/octostore/octostore/core/auth"
@@ -71,6 +74,14 @@ func gitHubSettings(t *testing.T, fake *logintest.GitHub) []string {
 func TestLoginAndLogout(t *testing.T) {
 	t.Parallel()
 	fake := &logintest.GitHub{Login: "alice", ID: 583231, Interval: 1}
+	var asked atomic.Int32
+	fake.Instead = func(w http.ResponseWriter, r *http.Request) bool { // which does not end a login
+		fails := r.URL.Path == "/api/v3/user" && asked.Add(1) == 1
+		if fails {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+		return fails
+	}
 	server := newProcess(t, t.TempDir(), gitHubSettings(t, fake)...)
 	url := "http://" + server.Addr
 
@@ -175,4 +186,8 @@ func TestALoginThatCannotBeConfigured(t *testing.T) {
 			t.Errorf("%s: got %v", change, err)
 		}
 	}
+	// Others may reach it, though there is no token yet: nobody gets in without logging in.
+	exposed := newProcess(t, t.TempDir(), append(right, "OCTOSTORE_ADDR=0.0.0.0:0", "OCTOSTORE_PUBLIC_URL=https://locks.example.com")...)
+	_, port, _ := net.SplitHostPort(exposed.Addr)
+	expect(t, call("POST", "127.0.0.1:"+port, "/v1/locks/a/acquire"), 401, "unauthenticated")
 }
