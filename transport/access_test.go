@@ -52,7 +52,7 @@ func TestAnAccountSeesOnlyWhatItMayRead(t *testing.T) {
 		"GET /v1/locks/team-a/x", "GET /v1/locks/team-a/free", "GET /v1/locks/team-a%2Fx", "POST /v1/locks/team-a/x/acquire", "POST /v1/locks/team-a/free/acquire",
 		"POST /v1/locks/team-a/x/acquire?wait=10s", "POST /v1/locks/team-a/x/renew?lease_id=guessed", "POST /v1/locks/team-a/x/release?lease_id=guessed",
 		"POST /v1/locks/team-a/x/break?reason=why", "POST /v1/locks/team-b/x/break?reason=why", "POST /v1/locks/team-b/x/break?reason=why&take=1",
-		"GET /v1/policies", "POST /v1/policies/reload", "GET /v1/tokens", "POST /v1/tokens?account=bob&scopes=admin", "DELETE /v1/tokens/x", "POST /v1/tokens/x/rotate",
+		"GET /v1/policies", "GET /v1/policies/explain?name=team-b/x", "POST /v1/policies/reload", "GET /v1/tokens", "POST /v1/tokens?account=bob&scopes=admin", "DELETE /v1/tokens/x", "POST /v1/tokens/x/rotate",
 	} {
 		a := s.do(t, line, bob).want(403, api.CodeForbidden)
 		if detail := a.problem().Detail; detail != "this account may not do that to this lock" {
@@ -72,13 +72,16 @@ func TestAnAccountSeesOnlyWhatItMayRead(t *testing.T) {
 			t.Errorf("%s does not show bob his own: %s", line, got)
 		}
 	}
-	if got := string(s.do(t, "GET /v1/audit", bob).body); !strings.Contains(got, `"verifiable":false`) {
+	if got := string(s.do(t, "GET /v1/audit", bob).body); !strings.Contains(got, `"verifiable":false`) || !strings.Contains(got, `"filter":"names=readable"`) {
 		t.Errorf("a part of the journal says it can be verified: %s", got)
 	}
 	all := s.as(t, "auditor", "audit:**")
 	if got := string(s.do(t, "GET /v1/audit", all).want(200).body); !strings.Contains(got, `"verifiable":true`) || !strings.Contains(got, "token_created") || !strings.Contains(got, `"token_id":`) {
 		t.Errorf("who may read all gets %s", got)
 	}
+	explainer := s.as(t, "explainer", "policies read:team-a/**")
+	s.do(t, "GET /v1/policies/explain?name=team-a/x", explainer).want(200)
+	s.do(t, "GET /v1/policies/explain?name=team-b/x", explainer).want(403, api.CodeForbidden) // a policy may tell who has it
 	s.do(t, "GET /v1/locks", all).want(403, api.CodeForbidden)
 	s.do(t, "GET /v1/events", all).want(403, api.CodeForbidden)
 	s.do(t, "GET /v1/audit", s.as(t, "reader", "read:**")).want(403, api.CodeForbidden)

@@ -90,5 +90,8 @@ func (f *Filter) String() string {
 	add("kind", strings.Join(kinds, ","))
 	add("account", f.Account)
 	add("decision", string(f.Decision))
+	if f.Visible != nil {
+		add("names", "readable") // whoever reads the file later should know that there may be others
+	}
 	return strings.Join(parts, "&")
 }
