@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
@@ -58,7 +59,8 @@ type Verdict struct {
 type Guard interface {
 	// Covers reports, quickly, whether Judge would have anything to say about a name.
 	// Names that are not covered pay for nothing more, and their lock changes hands in
-	// the commit that freed it.
+	// the commit that freed it. It is also called by the table's loop: it must not block
+	// and must not call the service.
 	Covers(Hook, lock.Name) bool
 	// Judge returns nil for yes, a [*DeniedError] for no, a [*PolicyError] where the
 	// policies could not answer. What it says in the Opinion is recorded in any case.
@@ -115,25 +117,16 @@ func (s *Service) Suppose(account string, r AcquireRequest) (Question, error) {
 // An attempt that has its lease already is not judged again: it only did not hear of
 // it.
 func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.Grant, error) {
-	if g, ok, err := s.table.Repeat(a); ok || err != nil {
-		return g, err
+	if !a.Attempt.IsZero() {
+		if g, ok, err := s.table.Repeat(a); ok || err != nil {
+			return g, err
+		}
 	}
 	asked := a // every policy sees the request as it came, whatever another made of it
 	if err := s.judgeAcquire(ctx, &a); err != nil {
 		return lock.Grant{}, err
 	}
-	before := a.Verdicts
-	a.Confirm = func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
-		q := s.question(HookAcquire, PhaseGrant, asked, s.table.Get(asked.Name))
-		q.Waited = at.Waited
-		atTurn, err := s.cfg.Guard.Judge(ctx, q)
-		said := lock.Opinion{Notes: atTurn.Notes, Verdicts: append(before[:len(before):len(before)], atTurn.Verdicts...)}
-		if err != nil {
-			return lock.Opinion{}, s.recordRefusal(ctx, asked, said, err)
-		}
-		return said, nil
-	}
-	return s.table.Acquire(ctx, a)
+	return s.acquireAtTurn(ctx, a, asked)
 }
 
 // judgeAcquire asks the guard about a new request, and applies what it says.
@@ -150,6 +143,73 @@ func (s *Service) judgeAcquire(ctx context.Context, a *lock.Acquisition) error {
 	}
 	a.Opinion = v.Opinion
 	return nil
+}
+
+// acquireAtTurn takes the lock, and has the guard asked again if the request has waited.
+func (s *Service) acquireAtTurn(ctx context.Context, a, asked lock.Acquisition) (lock.Grant, error) {
+	if a.Wait <= 0 {
+		return s.table.Acquire(ctx, a)
+	}
+	s.judgeAtTurn(&a, asked, a.Opinion)
+	g, err := s.table.Acquire(ctx, a)
+	if refused, is := err.(*refusedAtTurn); is {
+		s.refusals.gather()
+		return lock.Grant{}, s.recordRefusal(ctx, asked, refused.said, refused.error)
+	}
+	return g, err
+}
+
+// refusedAtTurn is a refusal that is not on record yet. The next in line is called as
+// soon as the refused has left the queue, which does not wait for a commit; before it is
+// answered the refusal is on record.
+type refusedAtTurn struct {
+	error
+	said lock.Opinion
+}
+
+// gathering has refusals recorded together that come close after each other, as when a
+// whole queue is refused, one waiter after the other: each would have a commit of its own.
+type gathering struct {
+	mu   sync.Mutex // held for moments only
+	over chan struct{}
+}
+
+const gatherFor = 2 * time.Millisecond
+
+// gather waits until those that came meanwhile may go on together.
+func (g *gathering) gather() {
+	g.mu.Lock()
+	if g.over == nil {
+		g.over = make(chan struct{})
+		time.AfterFunc(gatherFor, g.end)
+	}
+	over := g.over
+	g.mu.Unlock()
+	<-over
+}
+
+func (g *gathering) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.over)
+	g.over = nil
+}
+
+// judgeAtTurn arranges that the guard is asked again when the request has waited and
+// its turn comes, if policies cover the name then: they may have changed while it
+// waited, either way. What was said when it came in stays on record.
+func (s *Service) judgeAtTurn(a *lock.Acquisition, asked lock.Acquisition, before lock.Opinion) {
+	a.Asks = func() bool { return s.cfg.Guard.Covers(HookAcquire, asked.Name) }
+	a.Confirm = func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
+		q := s.question(HookAcquire, PhaseGrant, asked, s.table.Get(asked.Name))
+		q.Waited = at.Waited
+		atTurn, err := s.cfg.Guard.Judge(ctx, q)
+		said := lock.Opinion{Notes: atTurn.Notes, Verdicts: append(before.Verdicts[:len(before.Verdicts):len(before.Verdicts)], atTurn.Verdicts...)}
+		if err != nil {
+			return lock.Opinion{}, &refusedAtTurn{err, said}
+		}
+		return said, nil
+	}
 }
 
 // judgeRenew asks the guard about a renewal. A veto leaves the lease to its present

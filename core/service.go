@@ -32,8 +32,11 @@ type Config struct {
 // Service answers requests. Make one with [New]; it is safe for use by many
 // goroutines.
 type Service struct {
-	table *lock.Table
-	cfg   Config
+	table  *lock.Table
+	cfg    Config
+	judges bool // there may be policies
+
+	refusals gathering // of waiters at their turn
 }
 
 // New returns a service over table. The caller keeps the table and closes it.
@@ -47,10 +50,11 @@ func New(table *lock.Table, cfg Config) *Service {
 	if cfg.MaxWait == 0 {
 		cfg.MaxWait = 10 * time.Minute
 	}
-	if cfg.Guard == nil {
+	judges := cfg.Guard != nil
+	if !judges {
 		cfg.Guard = open{}
 	}
-	return &Service{table: table, cfg: cfg}
+	return &Service{table: table, cfg: cfg, judges: judges}
 }
 
 // AcquireRequest asks for a lock. The account in Origin is filled in by the
@@ -99,6 +103,9 @@ func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireReques
 func (s *Service) acquire(ctx context.Context, a lock.Acquisition) (lock.Grant, error) {
 	if s.cfg.Guard.Covers(HookAcquire, a.Name) {
 		return s.acquireJudged(ctx, a)
+	}
+	if s.judges {
+		return s.acquireAtTurn(ctx, a, a)
 	}
 	return s.table.Acquire(ctx, a)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,10 +137,11 @@ func TestDefaultsAndBounds(t *testing.T) {
 // scripted is a guard that says what a test wants it to.
 type scripted struct {
 	request, grant func(core.Question) (core.Verdict, error)
+	away           atomic.Bool // it covers nothing
 }
 
 func (s *scripted) Covers(_ core.Hook, name lock.Name) bool {
-	return strings.HasPrefix(string(name), "prod/")
+	return !s.away.Load() && strings.HasPrefix(string(name), "prod/")
 }
 
 func (s *scripted) Judge(_ context.Context, q core.Question) (core.Verdict, error) {
@@ -279,6 +281,39 @@ func TestAWaiterIsJudgedAgainAtItsTurn(t *testing.T) {
 		}
 		if strings.Contains(got, `"kind":"undone"`) {
 			t.Errorf("policy undid a grant: %s", got)
+		}
+	})
+}
+
+// Policies may come to cover a name, or cease to, while somebody waits for it: what
+// counts is whether they do at the turn.
+func TestWhoeverWaitsIsJudgedByThePoliciesOfTheTurn(t *testing.T) {
+	guard := &scripted{grant: deny}
+	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
+		for _, tt := range []struct{ before, at, denied bool }{{false, true, true}, {true, false, false}, {false, false, false}} {
+			guard.away.Store(true)
+			g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})
+			guard.away.Store(!tt.before)
+			answered := make(chan error, 1)
+			var next lock.Grant
+			go func() {
+				var err error
+				next, err = h.Acquire(t.Context(), me, core.AcquireRequest{Name: "prod/a", Wait: time.Minute})
+				answered <- err
+			}()
+			synctest.Wait()
+			guard.away.Store(!tt.at)
+			h.mustRelease(t, g)
+			err := <-answered
+			if errors.As(err, new(*core.DeniedError)) != tt.denied || !tt.denied && err != nil {
+				t.Errorf("%+v: %v", tt, err)
+			}
+			if err == nil {
+				h.mustRelease(t, next)
+			}
+		}
+		if got := h.record(t); strings.Count(got, `"kind":"denied"`) != 1 {
+			t.Errorf("on record: %s", got)
 		}
 	})
 }

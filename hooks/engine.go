@@ -14,6 +14,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/hooks/abi"
 	"github.com/octostore/octostore/hooks/meter"
 )
@@ -22,7 +23,7 @@ import (
 type engine struct {
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache // nil: none
-	slots   chan struct{}           // one for each guest that may run
+	turns   *turns
 	log     *slog.Logger
 }
 
@@ -36,7 +37,7 @@ const (
 )
 
 func openEngine(ctx context.Context, cfg Config, guests int) (*engine, error) {
-	e := &engine{slots: make(chan struct{}, guests), log: cfg.Logger}
+	e := &engine{turns: newTurns(guests), log: cfg.Logger}
 	rc := wazero.NewRuntimeConfigCompiler().
 		WithCoreFeatures(api.CoreFeaturesV2).
 		WithMemoryLimitPages(MaxMemoryMiB * pagesPerMiB).
@@ -126,7 +127,11 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 	}
 	p := &policy{Policy: described, engine: e, compiled: compiled, digest: digest}
 	p.log = e.log.With("policy", p.Name)
-	if err := checkModule(compiled); err != nil {
+	hooks := described.Hooks
+	if hooks == nil { // outside of a manifest
+		hooks = servable(compiled)
+	}
+	if err := checkModule(compiled, hooks); err != nil {
 		p.close()
 		return nil, err
 	}
@@ -150,8 +155,22 @@ func readModule(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// checkModule says what a module has to have, or must not have, by name.
-func checkModule(m wazero.CompiledModule) error {
+// servable returns a hook of each kind that a module can serve, or the usual one if it
+// can serve none.
+func servable(m wazero.CompiledModule) (hooks []core.Hook) {
+	exported := m.ExportedFunctions()
+	if exported[abi.ExportObserve] != nil {
+		hooks = append(hooks, HookObserve)
+	}
+	if exported[abi.ExportCheck] != nil || hooks == nil {
+		hooks = append(hooks, core.HookAcquire)
+	}
+	return hooks
+}
+
+// checkModule says what a module that is to serve these hooks has to have, or must not
+// have, by name.
+func checkModule(m wazero.CompiledModule, hooks []core.Hook) error {
 	for _, f := range m.ImportedFunctions() {
 		module, name, _ := f.Import()
 		if err := checkImport(module, name, f); err != nil {
@@ -166,8 +185,14 @@ func checkModule(m wazero.CompiledModule) error {
 		return fmt.Errorf("it does not export its memory as %q", abi.ExportMemory)
 	}
 	exported := m.ExportedFunctions()
-	if exported[abi.ExportCheck] == nil {
-		return fmt.Errorf("it does not export %s", abi.ExportCheck)
+	for _, hook := range hooks {
+		needs := abi.ExportCheck
+		if hook == HookObserve {
+			needs = abi.ExportObserve
+		}
+		if exported[needs] == nil {
+			return fmt.Errorf("it does not export %s, which hook %s needs", needs, hook)
+		}
 	}
 	for name, results := range map[string]string{abi.ExportCheck: "i32", abi.ExportConfigure: "i32", abi.ExportObserve: "i32", abi.ExportInitialize: ""} {
 		f := exported[name]

@@ -88,12 +88,10 @@ func (p *policy) deciding(name lock.Name) string {
 
 // explain puts a question to the policy, and counts nothing.
 func (p *policy) explain(ctx context.Context, q core.Question) (outcome, []LogLine, error) {
-	select {
-	case p.engine.slots <- struct{}{}:
-	case <-ctx.Done():
-		return outcome{}, nil, ctx.Err()
+	if err := p.engine.turns.take(ctx, false); err != nil {
+		return outcome{}, nil, err
 	}
-	defer func() { <-p.engine.slots }()
+	defer p.engine.turns.done(false)
 	var lines []LogLine
 	r := newRequest(q, time.Now())
 	r.heard = func(level int32, text string) { lines = append(lines, LogLine{level, text}) }

@@ -10,13 +10,16 @@
 //
 //   - Guests have no capabilities: no files, no sockets, no clock but the request's.
 //     They never see a lease id, an idempotency key or a bearer token.
-//   - A call ends when its fuel is used up. At most GOMAXPROCS guests run at a time.
+//   - A call ends when its fuel is used up. Fewer guests than GOMAXPROCS run at a
+//     time, but for where that is 1.
 //   - An instance that trapped is thrown away. Between calls the host keeps nothing of
 //     a request; a module that keeps something in its own memory does so for all who
 //     trusted it with their lock names.
 //   - Composition has no order: every policy sees the request as it came, any veto
 //     denies, caps take the minimum, notes are kept under the policy's name.
 //   - A policy in shadow mode is recorded and never in the way, whatever happens to it.
+//   - Observers see committed events at least once and in order, one guest of theirs at a
+//     time and only when nobody who asks for a lock waits for a guest.
 package hooks
 
 import (
@@ -26,6 +29,8 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
@@ -38,6 +43,8 @@ type Config struct {
 	// can write there can run code in this process.
 	CacheDir string
 	Logger   *slog.Logger // nil: nothing is logged
+
+	pauses []time.Duration // between the tries of an event; nil: the usual
 }
 
 // Host asks policies. Make one with [Open]; it is safe for use by many goroutines.
@@ -47,8 +54,10 @@ type Host struct {
 
 	loading sync.Mutex // one reload at a time
 
-	mu  sync.Mutex // held for moments only
-	set *set
+	mu  sync.Mutex // held for moments only: counts the calls of sets
+	set atomic.Pointer[set]
+
+	observers *observers // nil until Observe
 }
 
 // errClosed is what a policy that is asked after the end answers.
@@ -61,7 +70,8 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	e, err := openEngine(ctx, cfg, runtime.GOMAXPROCS(0))
+	// A guest cannot be interrupted, so one place is kept for what is none.
+	e, err := openEngine(ctx, cfg, max(1, runtime.GOMAXPROCS(0)-1))
 	if err != nil {
 		return nil, err
 	}
@@ -76,12 +86,14 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 // Compile-time proof that a host can guard a service.
 var _ core.Guard = (*Host)(nil)
 
-// Close waits for the guests that run, which is not long, and ends all instances.
+// Close ends the observers, waits for the guests that run, which is not long, and ends
+// all instances.
 // Whoever asks from now on gets an error.
 func (h *Host) Close() error {
-	for range cap(h.engine.slots) {
-		h.engine.slots <- struct{}{}
+	if h.observers != nil {
+		h.observers.close()
 	}
+	h.engine.turns.close()
 	h.swap(nil)
 	return h.engine.close()
 }
@@ -99,15 +111,18 @@ func (h *Host) Reload(ctx context.Context) (changes string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", h.cfg.Manifest, err)
 	}
-	return difference(h.swap(s), s), nil
+	changes = difference(h.swap(s), s)
+	if h.observers != nil {
+		h.observers.follow(ctx)
+	}
+	return changes, nil
 }
 
 // swap lets s rule and returns the set before, which is closed when its last call has
 // left.
 func (h *Host) swap(s *set) *set {
 	h.mu.Lock()
-	old := h.set
-	h.set = s
+	old := h.set.Swap(s)
 	last := old != nil && old.retire()
 	h.mu.Unlock()
 	if last {
@@ -120,10 +135,11 @@ func (h *Host) swap(s *set) *set {
 func (h *Host) enter() *set {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.set != nil {
-		h.set.calls++
+	s := h.set.Load()
+	if s != nil {
+		s.calls++
 	}
-	return h.set
+	return s
 }
 
 func (h *Host) leave(s *set) {
@@ -137,11 +153,7 @@ func (h *Host) leave(s *set) {
 }
 
 // current returns the set that rules, for what does not call its guests.
-func (h *Host) current() *set {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.set
-}
+func (h *Host) current() *set { return h.set.Load() }
 
 // Covers implements [core.Guard].
 func (h *Host) Covers(hook core.Hook, name lock.Name) bool {
@@ -168,5 +180,9 @@ func (h *Host) Policies() []Status {
 	if s == nil {
 		return nil
 	}
-	return s.status()
+	all := s.status()
+	if h.observers != nil {
+		h.observers.describe(all)
+	}
+	return all
 }

@@ -66,7 +66,7 @@ func entry(name string, members ...string) string {
 
 // texts are put at address 0 of every test guest, one after the other; at gives an
 // address and a length to be used as operands.
-const texts = "ttl_mswait_mslock.namemetadata.ticketnot todayconfigrequestaccount.held:prod/now_mskeyvalue"
+const texts = "ttl_mswait_mslock.namemetadata.ticketnot todayconfigrequestaccount.held:prod/now_mskeyvalueeventhook"
 
 func at(text string) string {
 	i := strings.Index(texts, text)
@@ -379,16 +379,14 @@ func TestWhoeverLeftIsNotRefused(t *testing.T) {
 	h := newHouse(t)
 	h.write("a.wasm", allows)
 	host := h.open(entry("a"))
-	for range cap(host.engine.slots) {
-		host.engine.slots <- struct{}{}
-	}
+	host.engine.turns.close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := host.Judge(ctx, question("x")); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	for range cap(host.engine.slots) {
-		<-host.engine.slots
+	for range host.engine.turns.most {
+		host.engine.turns.done(false)
 	}
 }
 

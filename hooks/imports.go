@@ -159,6 +159,7 @@ func (g *guest) field(key string) (string, bool) {
 	if g.starting {
 		return string(g.policy.Config), key == abi.KeyConfig
 	}
+	g.payEvent(key)
 	value, there := g.request.text(g.policy, key)
 	switch {
 	case key == abi.KeyRequest:
@@ -173,6 +174,7 @@ func (g *guest) getI64(s []uint64) {
 	key := g.key(s[0], s[1])
 	n, is := int64(0), false
 	if !g.starting {
+		g.payEvent(key)
 		n, is = g.request.number(key)
 	}
 	if !is {
@@ -181,6 +183,13 @@ func (g *guest) getI64(s []uint64) {
 		g.pay(n * priceCounted)
 	}
 	s[0] = uint64(n)
+}
+
+// payEvent takes the price of reading an event for the sake of one of its fields.
+func (g *guest) payEvent(key string) {
+	if e := g.request.event; e != nil && e.parses(key) {
+		g.pay(int64(len(e.line)) * pricePerByte)
+	}
 }
 
 func (g *guest) payCount(key string) {

@@ -63,7 +63,7 @@ func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, e
 	defer compiled.Close(ctx)
 	in.Metered = len(metered)
 	in.list(compiled)
-	if err := checkModule(compiled); err != nil && len(in.Refused) == 0 {
+	if err := checkModule(compiled, servable(compiled)); err != nil && len(in.Refused) == 0 {
 		in.Refused = append(in.Refused, err.Error())
 	}
 	return in, nil

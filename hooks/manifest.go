@@ -35,6 +35,15 @@ const (
 	AllowOnError OnError = "allow"
 )
 
+// ObserveFrom says where a new observer begins.
+type ObserveFrom string
+
+// Places to begin at.
+const (
+	FromNow   ObserveFrom = "now"   // the default
+	FromStart ObserveFrom = "start" // the oldest event there is
+)
+
 // Defaults and bounds of a policy. There is no unlimited.
 const (
 	DefaultFuel      = 2_000_000
@@ -62,6 +71,8 @@ type Policy struct {
 	Fuel      int64
 	MemoryMiB int
 	Config    json.RawMessage // never empty
+	// ObserveFrom says where an observer begins whose name nobody remembers.
+	ObserveFrom ObserveFrom
 
 	patterns pattern.List
 }
@@ -136,7 +147,7 @@ func parseManifest(text []byte, dir string) (m Manifest, mistakes []string) {
 func parsePolicy(raw json.RawMessage) (p Policy, wrong []string) {
 	p = Policy{
 		Hooks: []core.Hook{core.HookAcquire}, Mode: Enforce, OnError: DenyOnError,
-		Fuel: DefaultFuel, MemoryMiB: DefaultMemoryMiB, Config: json.RawMessage("{}"),
+		Fuel: DefaultFuel, MemoryMiB: DefaultMemoryMiB, Config: json.RawMessage("{}"), ObserveFrom: FromNow,
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
@@ -148,6 +159,7 @@ func parsePolicy(raw json.RawMessage) (p Policy, wrong []string) {
 	}{
 		{"name", &p.Name}, {"module", &p.Module}, {"sha256", &p.SHA256}, {"match", &p.Match}, {"hooks", &p.Hooks},
 		{"mode", &p.Mode}, {"on_error", &p.OnError}, {"fuel", &p.Fuel}, {"memory_mib", &p.MemoryMiB}, {"config", &p.Config},
+		{"observe_from", &p.ObserveFrom},
 	}
 	bad := map[string]bool{}
 	for _, f := range fields {
@@ -189,13 +201,14 @@ func (p *Policy) check() (wrong []string) {
 	want(policyName.MatchString(p.Name), "name", "want 1 to 64 characters out of a-z, 0-9, '_', '.' and '-', the first a letter or a digit")
 	want(p.Module != "", "module", "is missing; want the path of a .wasm file")
 	want(p.SHA256 == "" || hexSHA256.MatchString(p.SHA256), "sha256", "want 64 hex digits, in lower case")
-	want(len(p.Hooks) > 0, "hooks", "is empty; want acquire, renew or break")
+	want(len(p.Hooks) > 0, "hooks", "is empty; want acquire, renew, break or observe")
 	for _, h := range p.Hooks {
-		known := h == core.HookAcquire || h == core.HookRenew || h == core.HookBreak
-		want(known, "hooks", fmt.Sprintf("%q is not known; want acquire, renew or break", h))
+		known := h == core.HookAcquire || h == core.HookRenew || h == core.HookBreak || h == HookObserve
+		want(known, "hooks", fmt.Sprintf("%q is not known; want acquire, renew, break or observe", h))
 	}
 	want(p.Mode == Enforce || p.Mode == Shadow || p.Mode == Off, "mode", fmt.Sprintf("is %q; want enforce, shadow or off", p.Mode))
 	want(p.OnError == DenyOnError || p.OnError == AllowOnError, "on_error", fmt.Sprintf("is %q; want deny or allow", p.OnError))
+	want(p.ObserveFrom == FromNow || p.ObserveFrom == FromStart, "observe_from", fmt.Sprintf("is %q; want now or start", p.ObserveFrom))
 	want(MinFuel <= p.Fuel && p.Fuel <= MaxFuel, "fuel", fmt.Sprintf("is %d; want %d to %d", p.Fuel, MinFuel, MaxFuel))
 	want(1 <= p.MemoryMiB && p.MemoryMiB <= MaxMemoryMiB, "memory_mib", fmt.Sprintf("is %d; want 1 to %d", p.MemoryMiB, MaxMemoryMiB))
 	patterns, err := pattern.Parse(p.Match)

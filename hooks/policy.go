@@ -33,8 +33,8 @@ type policy struct {
 	free   []*instance
 	closed bool
 
-	calls, denials, errors atomic.Uint64
-	spent                  fuelCounts
+	calls, denials, errors, fuelUsed atomic.Uint64
+	spent                            fuelCounts
 }
 
 const outOfFuel = "out_of_fuel"
@@ -63,23 +63,28 @@ type outcome struct {
 
 // ask puts one request to the policy.
 func (p *policy) ask(ctx context.Context, r *request) outcome {
-	select {
-	case p.engine.slots <- struct{}{}:
-	case <-ctx.Done():
-		return outcome{fault: &fault{"busy", ctx.Err()}}
+	if err := p.engine.turns.take(ctx, false); err != nil {
+		return outcome{fault: &fault{"busy", err}}
 	}
-	defer func() { <-p.engine.slots }()
+	defer p.engine.turns.done(false)
 	o := p.run(r)
-	p.calls.Add(1)
-	p.spent.add(o.fuel)
+	p.count(o)
 	switch {
 	case o.fault != nil:
-		p.errors.Add(1)
 		p.log.Warn("the policy could not answer", "kind", o.fault.kind, "err", o.fault.err, "lock", string(r.q.Asked.Name), "mode", string(p.Mode))
 	case o.denies:
 		p.denials.Add(1)
 	}
 	return o
+}
+
+func (p *policy) count(o outcome) {
+	p.calls.Add(1)
+	p.spent.add(o.fuel)
+	p.fuelUsed.Add(uint64(max(o.fuel, 0)))
+	if o.fault != nil {
+		p.errors.Add(1)
+	}
 }
 
 func (p *policy) run(r *request) outcome {
@@ -102,23 +107,37 @@ func (p *policy) run(r *request) outcome {
 
 // runOn has an instance answer, and gives it back or throws it away.
 func (p *policy) runOn(i *instance, r *request) outcome {
-	c := &call{policy: p, request: r}
-	result, f := i.call(i.check, c, p.Fuel)
+	c := &i.answering
+	*c = call{policy: p, request: r}
+	f, name := i.check, abi.ExportCheck
+	if r.event != nil {
+		f, name = i.observe, abi.ExportObserve
+	}
+	if f == nil { // a server does not load it for that
+		p.put(i)
+		return outcome{fault: &fault{"result", fmt.Errorf("it does not export %s", name)}}
+	}
+	result, failed := i.call(f, c, p.Fuel)
 	o := c.outcome
 	o.fuel = c.spent
+	*c = call{} // nothing of a request is kept
 	switch {
-	case f != nil:
+	case failed != nil:
 		p.discard(i)
-		return outcome{fault: f, fuel: c.spent}
-	case result == abi.Allow:
-	case result == abi.Deny:
+		return outcome{fault: failed, fuel: o.fuel}
+	case result == abi.Allow: // of an observe: done
+	case result == abi.Deny && r.event == nil:
 		o.denies = true
 		if o.reason == "" {
 			o.reason = "denied by " + p.Name
 		}
 	default:
 		p.discard(i)
-		return outcome{fault: &fault{"result", fmt.Errorf("check returned %d", result)}, fuel: c.spent}
+		err := fmt.Errorf("%s returned %d", name, result)
+		if r.event != nil && o.reason != "" {
+			err = fmt.Errorf("%w: %s", err, o.reason)
+		}
+		return outcome{fault: &fault{"result", err}, fuel: o.fuel}
 	}
 	i.used = true
 	p.put(i)
@@ -127,13 +146,17 @@ func (p *policy) runOn(i *instance, r *request) outcome {
 
 // instance is one guest. It is used by one goroutine at a time.
 type instance struct {
-	module api.Module
-	fuel   api.MutableGlobal
-	check  api.Function
-	ctx    context.Context // leads what the guest imports back here
-	now    *call           // nil between calls
-	stack  [1]uint64
-	used   bool // it has answered before
+	module  api.Module
+	fuel    api.MutableGlobal
+	check   api.Function    // nil: it has none
+	observe api.Function    // nil: it has none
+	ctx     context.Context // leads what the guest imports back here
+	now     *call           // nil between calls
+	stack   [1]uint64
+
+	answering call // used again for every call
+
+	used bool // it has answered before
 }
 
 type instanceKey struct{}
@@ -154,7 +177,7 @@ func (p *policy) take() (*instance, *fault) {
 // put gives an instance back.
 func (p *policy) put(i *instance) {
 	p.mu.Lock()
-	keep := !p.closed && len(p.free) < cap(p.engine.slots)
+	keep := !p.closed && len(p.free) < p.engine.turns.most
 	if keep {
 		p.free = append(p.free, i)
 	}
@@ -189,7 +212,7 @@ func (p *policy) instantiate() (*instance, *fault) {
 	}
 	i.module = m
 	i.fuel = m.ExportedGlobal(meter.Global).(api.MutableGlobal)
-	i.check = m.ExportedFunction(abi.ExportCheck)
+	i.check, i.observe = m.ExportedFunction(abi.ExportCheck), m.ExportedFunction(abi.ExportObserve)
 	if f := m.ExportedFunction(abi.ExportInitialize); f != nil {
 		if _, f := i.call(f, &call{policy: p, request: startRequest(p), starting: true}, loadFuel); f != nil {
 			p.discard(i)

@@ -16,6 +16,7 @@ import (
 // one question, all its policies one after the other.
 type request struct {
 	q        core.Question
+	event    *event // observe: there is no question
 	now      time.Time
 	document []byte // made when first asked for
 
@@ -29,8 +30,12 @@ func newRequest(q core.Question, now time.Time) *request { return &request{q: q,
 // startRequest stands in while a module starts: there is no request.
 func startRequest(p *policy) *request { return &request{now: time.Now(), heard: p.heard} }
 
-// random returns the random numbers of a request: they follow from its id.
+// random returns the random numbers of a request: they follow from its id, or from all
+// of an event.
 func (r *request) random() *rand.ChaCha8 {
+	if r.event != nil {
+		return rand.NewChaCha8(sha256.Sum256([]byte(r.event.line)))
+	}
 	return rand.NewChaCha8(sha256.Sum256([]byte(r.q.Asked.RequestID)))
 }
 
@@ -41,6 +46,12 @@ func (r *request) text(p *policy, key string) (string, bool) {
 	}
 	if n, is := r.number(key); is {
 		return strconv.FormatInt(n, 10), true
+	}
+	if key == abi.KeyConfig {
+		return string(p.Config), true
+	}
+	if r.event != nil {
+		return r.event.text(key)
 	}
 	a, view := &r.q.Asked, &r.q.View
 	switch key {
@@ -60,8 +71,6 @@ func (r *request) text(p *policy, key string) (string, bool) {
 		return a.Actor.RemoteAddr, true
 	case abi.KeyDecisionID:
 		return a.RequestID, true
-	case abi.KeyConfig:
-		return string(p.Config), true
 	case abi.KeyRequest:
 		return string(r.json()), true
 	case abi.KeyLockHolder:
@@ -85,6 +94,12 @@ func (r *request) number(key string) (int64, bool) {
 	if r.absent != nil && r.absent(key) {
 		return 0, false
 	}
+	if key == abi.KeyNow {
+		return r.now.UnixMilli(), true
+	}
+	if r.event != nil {
+		return r.event.number(key)
+	}
 	switch key {
 	case abi.KeyLockHeld:
 		if r.q.View.Lease != nil {
@@ -104,8 +119,6 @@ func (r *request) number(key string) (int64, bool) {
 		return r.q.Asked.Wait.Milliseconds(), true
 	case abi.KeyWaited:
 		return r.q.Waited.Milliseconds(), true
-	case abi.KeyNow:
-		return r.now.UnixMilli(), true
 	case abi.KeyAccountHeld:
 		return r.held("")
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -134,7 +135,10 @@ type Status struct {
 	Policy
 	Digest                 string // SHA-256 of the module, in hex
 	Calls, Denials, Errors uint64
-	FuelP50, FuelP99       int64 // upper bounds within a factor of two; 0: not called yet
+	FuelP50, FuelP99       int64  // upper bounds within a factor of two; 0: not called yet
+	FuelUsed               uint64 // by all calls
+
+	Observer *Observation // nil: it does not observe
 }
 
 func (s *set) status() []Status {
@@ -143,7 +147,7 @@ func (s *set) status() []Status {
 		all[i] = Status{
 			Policy: p.Policy, Digest: p.digest,
 			Calls: p.calls.Load(), Denials: p.denials.Load(), Errors: p.errors.Load(),
-			FuelP50: p.spent.quantile(0.50), FuelP99: p.spent.quantile(0.99),
+			FuelP50: p.spent.quantile(0.50), FuelP99: p.spent.quantile(0.99), FuelUsed: p.fuelUsed.Load(),
 		}
 	}
 	return all
@@ -182,4 +186,39 @@ func difference(old, now *set) string {
 		return "no policies"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// observer returns the policy of that name, if it observes.
+func (s *set) observer(name string) *policy {
+	if s == nil {
+		return nil
+	}
+	for _, p := range s.policies {
+		if p.Name == name && slices.Contains(p.Hooks, HookObserve) {
+			return p
+		}
+	}
+	return nil
+}
+
+// observes reports whether an event is one of those the policy is to see. What is
+// recorded of observers is for nobody of them: one that always fails would make its own
+// next failure.
+func (p *policy) observes(l *journal.Line) bool {
+	switch {
+	case l.Kind == lock.ObserverParked || l.Kind == lock.ObserverGap:
+		return false
+	case len(l.Name) > 0:
+		return p.patterns.Match(lock.Name(l.Name))
+	}
+	// An event that is about no lock is for those who want everything.
+	for i := len(p.Match) - 1; i >= 0; i-- {
+		switch p.Match[i] {
+		case "**":
+			return true
+		case "!**":
+			return false
+		}
+	}
+	return false
 }

@@ -38,7 +38,8 @@ type LogLine struct {
 // Case is what a trial puts to a module.
 type Case struct {
 	core.Question
-	Now time.Time
+	Event []byte // a line of the journal to observe, in place of the question
+	Now   time.Time
 	// Absent says of which keys the getters are to know nothing, although a server would;
 	// nil: of none.
 	Absent func(key string) bool
@@ -46,7 +47,7 @@ type Case struct {
 
 // Outcome is what a module answered.
 type Outcome struct {
-	Verdict string // allow, deny or error, as in the journal
+	Verdict string // allow, deny or error, as in the journal; of an event done or again
 	Reason  string // of a denial, what the caller reads
 
 	RetryAfter time.Duration // of a denial; 0: it did not say
@@ -55,7 +56,7 @@ type Outcome struct {
 	Logs       []LogLine
 	Fuel       int64 // used
 
-	FaultKind string // of an error: out_of_fuel, trap, result, start or configure
+	FaultKind string // of an error, or why an event is to be given again: out_of_fuel, trap, result, start or configure
 	Fault     error
 	Fresh     bool // an instance that had answered nobody before did
 }
@@ -156,10 +157,19 @@ func (t *Trial) Memory() int64 {
 func (t *Trial) Ask(c Case) Outcome {
 	t.lines = nil
 	r := newRequest(c.Question, c.Now)
+	if c.Event != nil {
+		r = newObservation(c.Event, c.Now)
+	}
 	r.heard, r.absent = t.hear, c.Absent
 	before := t.instance()
 	known := before != nil && before.used
 	o := outcomeOf(t.policy.run(r), c.Question)
+	if c.Event != nil {
+		o.Verdict = "done"
+		if o.Fault != nil {
+			o.Verdict = "again"
+		}
+	}
 	o.Fresh = !known || t.instance() != before
 	o.Logs = t.lines
 	return o

@@ -73,6 +73,38 @@ func TestATrialAnswersAsAServerWould(t *testing.T) {
 	}
 }
 
+func TestATrialObserves(t *testing.T) {
+	c := Case{Event: []byte(`{"seq":7,"kind":"granted","name":"prod/db"}`), Now: time.UnixMilli(1_000)}
+	observe := func(code string) []byte {
+		return wasmtest.Assemble(guestOf(wasmtest.Func{Name: "observe", Type: "-> i32", Code: code}))
+	}
+	for _, tt := range []struct {
+		name   string
+		module []byte
+		want   string
+	}{
+		{"done", observe("i32.const 0"), "done "},
+		{"again", observe(at("not today") + "call $deny i32.const 1"), "again observe returned 1: not today"},
+		{"trap", observe("unreachable"), "again wasm error: unreachable"},
+		{"no observer", allows, "again it does not export observe"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			trial := openTrial(t, tt.module, TrialConfig{})
+			if err := trial.Configure(nil); err != nil {
+				t.Fatal(err)
+			}
+			o := trial.Ask(c)
+			got := o.Verdict + " "
+			if o.Fault != nil {
+				got += o.Fault.Error()
+			}
+			if !strings.HasPrefix(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 // counts denies with how often this instance was asked.
 var counts = check("global.get 0 i64.const 1 i64.add global.set 0 i32.const 600 global.get 0 i32.wrap_i64 i32.const 48 i32.add i32.store8 i32.const 600 i32.const 1 call $deny i32.const 1")
 

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/problem"
 )
 
 var auditFields = setOf(fieldAfter, fieldSince, fieldUntil, fieldPrefix, fieldKind, fieldAccount,
@@ -66,17 +68,8 @@ func (x *exchange) auditQuery() (q journal.Query, err error) {
 	if err != nil {
 		return q, err
 	}
-	if q.After, err = p.cursor(fieldAfter, x.api.journal.Head()); err != nil {
+	if q.After, err = x.auditCursor(); err != nil || since.IsZero() {
 		return q, err
-	}
-	if !p.given.has(fieldAfter) || p.values[fieldAfter] == "" {
-		q.After = x.api.journal.Oldest()
-	}
-	if oldest := x.api.journal.Oldest(); q.After < oldest {
-		return q, &journal.PrunedError{Oldest: oldest}
-	}
-	if since.IsZero() {
-		return q, nil
 	}
 	from, err := x.api.journal.Before(x.context(), since)
 	q.After = max(q.After, from)
@@ -87,6 +80,31 @@ func (x *exchange) auditQuery() (q journal.Query, err error) {
 func (x *exchange) sees(verb auth.Verb) func(lock.Name) bool {
 	who := x.who
 	return func(n lock.Name) bool { return who.May(verb, n) }
+}
+
+// auditCursor returns the event after which to begin: that of the cursor, else the
+// oldest there is.
+func (x *exchange) auditCursor() (lock.Seq, error) {
+	j := x.api.journal
+	after, err := x.params.cursor(fieldAfter, j.Head())
+	if err != nil {
+		return 0, err
+	}
+	if text := x.params.values[fieldAfter]; text == "" {
+		return j.Oldest(), nil
+	}
+	if oldest := j.Oldest(); after < oldest {
+		return 0, &journal.PrunedError{Oldest: oldest}
+	}
+	known, err := j.Knows(x.context(), after)
+	if err == nil && !known {
+		err = &lock.InputError{
+			Field:   fieldNames[fieldAfter],
+			Problem: fmt.Sprintf("is %q, which no record here has", journal.FormatCursor(after)),
+			Want:    wantCursor,
+		}
+	}
+	return after, err
 }
 
 // auditStream is an export on its way to a client.
@@ -102,10 +120,15 @@ func asIs(lines []byte) ([]byte, error) { return lines, nil }
 // send streams the export to its end. What goes wrong on the way cuts the connection:
 // then the closing line is missing.
 func (a *auditStream) send(x *exchange) error {
-	s := x.stream(a.contentType, acceptsGzip(x.r.Header["Accept-Encoding"]))
+	if !x.api.exports.take() {
+		return problem.ErrTooManyReaders
+	}
+	defer x.api.exports.leave()
+	s := x.stream(a.contentType, acceptsGzip(x.r.Header["Accept-Encoding"]), exportUnsent)
 	if x.r.Method == http.MethodHead {
 		return nil
 	}
+	defer s.rest()
 	until, done := x.untilStop()
 	defer done()
 	if err := a.line(s, a.export.Opening(time.Now())); err != nil {
@@ -148,6 +171,8 @@ func (a *auditStream) line(s *stream, line []byte) error {
 
 // lines sends what there is up to the end of the export.
 func (a *auditStream) lines(ctx context.Context, s *stream) error {
+	s.work()
+	defer s.rest()
 	for {
 		found, err := a.export.Next(ctx)
 		if errors.Is(err, io.EOF) {

@@ -131,6 +131,7 @@ func TestBadFiltersAreExplained(t *testing.T) {
 		"after=x":                "after",
 		"after=-1":               "after",
 		"after=9007199254740991": "after", // of another journal
+		"after=1":                "after", // what no record has
 		"since=yesterday":        "since",
 		"since=-1h":              "since",
 		"until=2026-13-01":       "until",
@@ -151,7 +152,7 @@ func TestBadFiltersAreExplained(t *testing.T) {
 		s.do(t, "GET /v1/audit?"+query, onPurpose).wantInvalid(field)
 	}
 	s.do(t, "GET /v1/events?prefix=*", onPurpose).wantInvalid("prefix")
-	for _, id := range []string{"x", "9007199254740991"} {
+	for _, id := range []string{"x", "1", "9007199254740991"} {
 		s.do(t, "GET /v1/events", onPurpose, header("Last-Event-ID", id)).wantInvalid("Last-Event-ID")
 	}
 }
@@ -186,7 +187,7 @@ func TestTheAuditAsCSV(t *testing.T) {
 func TestTheAuditIsCompressedWhereThatIsAccepted(t *testing.T) {
 	s := busy(t)
 	plain := s.do(t, "GET /v1/audit?until=0s").want(200)
-	for accept, packed := range map[string]bool{"gzip": true, "br, gzip;q=0.5": true, "gzip;q=0": false, "br": false, "": false} {
+	for accept, packed := range map[string]bool{"gzip": true, "br, gzip;q=0.5": true, "gzip;q=0": false, "gzip; Q=0": false, "GZIP;Q=1": true, "br": false, "": false} {
 		r := newRequest("GET /v1/audit?until=0s", []option{header("Accept-Encoding", accept)})
 		rec := newRecorded()
 		if serve(s, rec, r.http()) {

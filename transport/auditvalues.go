@@ -109,6 +109,8 @@ func (p *params) instant(f field, now time.Time) (time.Time, error) {
 	return now.Add(-ago), nil
 }
 
+const wantCursor = "a cursor of this journal; that one may be of another, or of one that has been replaced by a backup"
+
 // cursor returns the event after which to begin, at most the newest one.
 func (p *params) cursor(f field, newest lock.Seq) (lock.Seq, error) {
 	value := p.values[f]
@@ -120,7 +122,7 @@ func (p *params) cursor(f field, newest lock.Seq) (lock.Seq, error) {
 		return 0, &lock.InputError{
 			Field:   fieldNames[f],
 			Problem: fmt.Sprintf("is %q, which is after the newest record here, %s", shown(value), journal.FormatCursor(newest)),
-			Want:    "a cursor of this journal; that one may be of another, or of one that has been replaced by a backup",
+			Want:    wantCursor,
 		}
 	}
 	return seq, nil

@@ -49,6 +49,9 @@ type setup struct {
 	log   slog.Handler
 	sizes func() (int64, int64)
 	file  string // of tokens
+
+	watches, exports int // how many may, as in Config
+	policies         Policies
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -81,7 +84,10 @@ func newServer(t testing.TB, with setup) *server {
 		t.Fatalf("opening the tokens: %v", err)
 	}
 	t.Cleanup(func() { _ = tokens.Close() })
-	cfg := Config{Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes}
+	cfg := Config{
+		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies,
+		MaxWatches: with.watches, MaxExports: with.exports,
+	}
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)
 	}

@@ -37,7 +37,7 @@ var counted = append([]api.Code{codeOK, api.Code(api.Failing)}, problem.Codes().
 // requestBounds reach from an answer out of memory to the longest wait.
 var requestBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 30, 60, 120, 300, 600}
 
-func newMetrics(cfg Config) *metrics {
+func newMetrics(cfg Config, watches, exports *seats) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "octostore_http_requests_total",
@@ -58,6 +58,9 @@ func newMetrics(cfg Config) *metrics {
 		m.requests, m.seconds, m.panics,
 		newBuildInfo(cfg.Version),
 		newTableCollector(cfg),
+		watches.gauge("octostore_watches", "Clients that watch events now."),
+		exports.gauge("octostore_exports", "Exports of the audit under way now, those that follow included."),
+		policyCollector{cfg.Policies},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -73,6 +73,8 @@ func TestTheTableIsMeasured(t *testing.T) {
 	got := s.scrape(t)
 	for line, want := range map[string]string{
 		`octostore_locks_held`:                     "1",
+		`octostore_watches`:                        "0",
+		`octostore_exports`:                        "0",
 		`octostore_waiters`:                        "0",
 		`octostore_wait_seconds_count`:             "2",
 		`octostore_hold_seconds_count`:             "1",
@@ -144,4 +146,28 @@ func keys(m map[string]string) []string {
 		all = append(all, k)
 	}
 	return all
+}
+
+func TestPoliciesAreMeasured(t *testing.T) {
+	got := newServer(t, setup{policies: ruled{}}).scrape(t)
+	for line, want := range map[string]string{
+		`octostore_policies_loaded_timestamp_seconds`:                    "1.767323045e+09",
+		`octostore_policies_failed_reloads_total`:                        "2",
+		`octostore_policy_calls_total{mode="enforce",policy="freeze"}`:   "3",
+		`octostore_policy_denials_total{mode="enforce",policy="freeze"}`: "1",
+		`octostore_policy_errors_total{mode="shadow",policy="audit"}`:    "3",
+		`octostore_policy_fuel_total{mode="enforce",policy="freeze"}`:    "900",
+		`octostore_observer_lag_seconds{policy="audit"}`:                 "1.5",
+		`octostore_observer_parked_total{policy="audit"}`:                "1",
+		`octostore_observer_gaps_total{policy="audit"}`:                  "4",
+		`octostore_observer_lag_seconds{policy="freeze"}`:                "",
+	} {
+		if got[line] != want {
+			t.Errorf("%s is %q, want %q", line, got[line], want)
+		}
+	}
+	without := newServer(t, setup{}).scrape(t)
+	if without[`octostore_policies_loaded_timestamp_seconds`] != "0" {
+		t.Errorf("without policies: %q", without[`octostore_policies_loaded_timestamp_seconds`])
+	}
 }

@@ -15,7 +15,7 @@ import (
 // Policies are what rules over a server, for those who look after it.
 type Policies interface {
 	// List returns what rules now.
-	List() []api.Policy
+	List() api.PolicyList
 	// Reload loads everything again and returns what changed, in words, or leaves
 	// everything as it was and returns an [*lock.InputError] that says why.
 	Reload(ctx context.Context) (changes string, err error)
@@ -27,7 +27,7 @@ type Policies interface {
 // noPolicies is a server without policies.
 type noPolicies struct{}
 
-func (noPolicies) List() []api.Policy { return []api.Policy{} }
+func (noPolicies) List() api.PolicyList { return api.PolicyList{Policies: []api.Policy{}} }
 
 func (noPolicies) Reload(context.Context) (string, error) {
 	return "", &lock.InputError{Field: "policies", Problem: "are not configured", Want: "OCTOSTORE_POLICIES to name a policies.json"}
@@ -42,7 +42,7 @@ func (x *exchange) listPolicies() error {
 	if !x.who.MayAll(auth.Policies) {
 		return core.ErrForbidden
 	}
-	return x.json(api.PolicyList{Policies: x.api.policies.List()})
+	return x.json(x.api.policies.List())
 }
 
 // reloadPolicies loads all policies again: a whole new set or nothing.

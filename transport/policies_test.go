@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
@@ -13,11 +14,17 @@ import (
 // ruled are policies as a test wants them.
 type ruled struct{ err error }
 
-func (ruled) List() []api.Policy {
-	return []api.Policy{{
+func (ruled) List() api.PolicyList {
+	loaded := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return api.PolicyList{LoadedAt: &loaded, FailedReloads: 2, Policies: []api.Policy{{
 		Name: "freeze", Module: "freeze.wasm", Digest: strings.Repeat("a", 64), Match: []string{"prod/**"},
 		Hooks: []string{"acquire"}, Mode: "enforce", OnError: "deny", Fuel: 2_000_000, Calls: 3, Denials: 1,
-	}}
+		FuelUsed: 900,
+	}, {
+		Name: "audit", Module: "audit.wasm", Digest: strings.Repeat("b", 64), Match: []string{"**"},
+		Hooks: []string{"observe"}, Mode: "shadow", OnError: "deny", Fuel: 2_000_000, Calls: 7, Errors: 3,
+		Observer: &api.Observer{After: "17", LagMS: 1500, Parked: 1, Gaps: 4},
+	}}}
 }
 
 func (r ruled) Reload(context.Context) (string, error) { return "new freeze", r.err }

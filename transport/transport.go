@@ -21,8 +21,10 @@
 package transport
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -46,9 +48,18 @@ type Config struct {
 	Tokens *auth.Tokens
 	// Login lets people get tokens by GitHub, and needs Tokens; nil: nobody can.
 	Login *login.GitHub
+	// How many clients may watch, and export or follow the audit, at a time; 0 means
+	// DefaultMaxWatches and DefaultMaxExports.
+	MaxWatches, MaxExports int
 	// Policies are shown and loaded again on request; nil: there are none.
 	Policies Policies
 }
+
+// What a [Config] that does not say means.
+const (
+	DefaultMaxWatches = 1000
+	DefaultMaxExports = 100
+)
 
 // API answers HTTP requests. It is safe for use by many goroutines and starts none
 // of its own. Make one with [New].
@@ -68,7 +79,9 @@ type API struct {
 	metrics  *metrics
 	ids      requestIDs
 
-	followers atomic.Int64 // streams that go on with what happens
+	watches, exports seats
+	turns            chan struct{} // of streams, see stream.work; one for each that has its turn
+	followers        atomic.Int64  // streams that go on with what happens
 }
 
 // New returns the API over a service. The caller keeps what is in the configuration,
@@ -91,8 +104,11 @@ func New(cfg Config) *API {
 		routes:   routeTable(),
 		ids:      newRequestIDs(),
 	}
+	a.watches.most = int64(cmp.Or(cfg.MaxWatches, DefaultMaxWatches))
+	a.exports.most = int64(cmp.Or(cfg.MaxExports, DefaultMaxExports))
+	a.turns = make(chan struct{}, max(1, runtime.NumCPU()/2))
 	a.byVerb = byVerb(a.routes)
-	a.metrics = newMetrics(cfg)
+	a.metrics = newMetrics(cfg, &a.watches, &a.exports)
 	for i := range a.routes {
 		a.routes[i].metrics = a.metrics.of(a.routes[i].id)
 	}
@@ -120,6 +136,7 @@ func (a *API) Server() *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnContext:       keepConn,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 
 		DisableGeneralOptionsHandler: true,

@@ -10,6 +10,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/problem"
 )
 
 // heartbeat is how often a watch says something although nothing happens. Proxies cut
@@ -32,19 +33,27 @@ func (x *exchange) follow() error {
 	if err != nil {
 		return err
 	}
+	if !x.api.watches.take() {
+		return problem.ErrTooManyReaders
+	}
+	defer x.api.watches.leave()
 	w.reader = x.api.journal.From(after)
-	w.stream = x.stream(typeSSE, false)
+	w.stream = x.stream(typeSSE, false, watchUnsent)
 	if x.r.Method == http.MethodHead {
 		return nil
 	}
 	ctx, done := x.untilStop()
 	defer done()
+	defer w.stream.rest()
 	for ctx.Err() == nil {
 		if err := w.page(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
-	return x.context().Err()
+	if err := x.context().Err(); err != nil {
+		return err
+	}
+	return w.stream.close()
 }
 
 // watcher is one watch.
@@ -70,15 +79,28 @@ func (w *watcher) begin() (lock.Seq, error) {
 	if err != nil || text == "" {
 		return newest, err
 	}
-	seq, err := journal.ParseCursor(text)
-	if err != nil || seq > newest {
-		return 0, &lock.InputError{Field: "Last-Event-ID", Problem: "is not the id of an event here", Want: "the id of the last event that was received, or no such header"}
+	unknown := &lock.InputError{
+		Field:   "Last-Event-ID",
+		Problem: "is not the id of an event here",
+		Want:    "the id of the last event that was received, or no such header; the database may have been replaced by a backup",
 	}
-	return seq, nil
+	seq, err := journal.ParseCursor(text)
+	if err != nil {
+		return 0, unknown
+	}
+	known, err := x.api.journal.Knows(x.context(), seq)
+	if _, pruned := errors.AsType[*journal.PrunedError](err); pruned {
+		return seq, nil // the client is told of the gap
+	}
+	if err == nil && !known {
+		return 0, unknown
+	}
+	return seq, err
 }
 
 // page sends what there is, or waits for something to send.
 func (w *watcher) page(ctx context.Context) error {
+	w.stream.work()
 	page, err := w.reader.Next(ctx)
 	var pruned *journal.PrunedError
 	if errors.As(err, &pruned) {
@@ -101,9 +123,6 @@ func (w *watcher) page(ctx context.Context) error {
 	}
 	return w.wait(ctx)
 }
-
-// maxPiece is about how much of a watch is kept for a client that does not read.
-const maxPiece = 16 << 10
 
 // events sends the events of a segment that the client is to have; the last few stay in
 // the buffer. Only what is about a lock is for watching; the rest is in the audit.
@@ -140,6 +159,7 @@ func (w *watcher) gap(oldest lock.Seq) error {
 // wait waits for something to happen, and says something if nothing does. The first
 // time it tells the client its place, so that it can come back to it.
 func (w *watcher) wait(ctx context.Context) error {
+	w.stream.rest()
 	if w.overdue() {
 		w.x.buf = append(w.x.buf[:0], ":\nid: "+journal.FormatCursor(w.reader.After())+"\n\n"...)
 		return w.send()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -148,6 +149,7 @@ func verdictText(d journal.Verdict, pinned bool) string {
 	case d.Records > 0:
 		fmt.Fprintf(&b, "It begins after %s; the files before it tell what was before.\n", d.After)
 	}
+	fmt.Fprintf(&b, "The last export was made at %s.\n", d.Made.Format(time.RFC3339))
 	if d.More {
 		b.WriteString("The journal went on when it was made.\n")
 	}

@@ -2,9 +2,7 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,6 +63,7 @@ func auditExportCommand() *cobra.Command {
 type exporter struct {
 	client   *client.Client
 	query    client.AuditQuery
+	before   exportState // that the export is to go on from; zero: it begins
 	progress *progress
 }
 
@@ -73,13 +72,19 @@ type ending struct {
 	End     bool   `json:"end"`
 	Records int64  `json:"records"`
 	Last    string `json:"last"`
+	Hash    string `json:"hash"`
 	More    bool   `json:"more"`
+
+	key string // that the opening line names
 }
 
 // section writes one export. It fails if the closing line does not come.
 func (e *exporter) section(ctx context.Context, w io.Writer) (end ending, err error) {
 	body, err := e.client.Audit(ctx, e.query)
 	if err != nil {
+		if e.query.After == e.before.Cursor && e.before.Cursor != "" && isUnknownCursor(err) {
+			return end, e.before.replaced("the server does not know it")
+		}
 		if oldest, expired := expiredCursor(err); expired {
 			return end, fmt.Errorf("records after %s were pruned before they could be exported; to go on with what is left, begin anew, with another file and state, with --after %s", e.query.After, oldest)
 		}
@@ -89,10 +94,13 @@ func (e *exporter) section(ctx context.Context, w io.Writer) (end ending, err er
 	out := bufio.NewWriterSize(w, 256<<10)
 	lines := bufio.NewReaderSize(body, 256<<10)
 	var last []byte
-	for {
+	for n := 1; ; n++ {
 		line, err := lines.ReadSlice('\n')
 		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
 			return end, fmt.Errorf("the export broke off: %w", err)
+		}
+		if err := e.goesOn(n, line, &end); err != nil {
+			return end, err // nothing has been written yet
 		}
 		if _, err := out.Write(line); err != nil {
 			return end, err
@@ -105,14 +113,18 @@ func (e *exporter) section(ctx context.Context, w io.Writer) (end ending, err er
 			break
 		}
 	}
-	if json.Unmarshal(bytes.TrimPrefix(last, []byte("# ")), &end) != nil || !end.End {
+	if unmarshalLine(last, &end) != nil || !end.End {
 		return end, errors.New("the export broke off before its closing line")
 	}
 	return end, out.Flush()
 }
 
-// whole writes an export to a file, which is there only when it is complete.
+// whole writes an export to a file, which is there only when it is complete. What is
+// not a regular file, such as a pipe or a device, is written to as it is.
 func (e *exporter) whole(ctx context.Context, path string) error {
+	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
+		return e.into(ctx, path)
+	}
 	partial := path + ".partial"
 	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -127,6 +139,16 @@ func (e *exporter) whole(ctx context.Context, path string) error {
 		return err
 	}
 	return os.Rename(partial, path)
+}
+
+// into writes an export into what is there already.
+func (e *exporter) into(ctx context.Context, path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = e.section(ctx, f)
+	return errors.Join(err, f.Close())
 }
 
 // progress shows how far a long export is, on a terminal only.

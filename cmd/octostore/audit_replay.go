@@ -78,11 +78,17 @@ func replayFiles(stdin io.Reader, key []byte, files []string) (*journal.Replay, 
 // compareWithDatabase applies what the database recorded after the export, and compares
 // what that comes to with its leases.
 func compareWithDatabase(ctx context.Context, out io.Writer, replay *journal.Replay, verdict journal.Verdict, db string) error {
-	later := int64(0)
+	later, follower := int64(0), ""
 	last := replay.Last()
 	in, err := sqlite.Inspect(ctx, db, last, func(s lock.Segment) error {
 		for l := range journal.Lines(s, last) {
-			later++
+			if later++; later == 1 {
+				r, err := journal.ParseRecord(l.Bytes)
+				if err != nil {
+					return err
+				}
+				follower = r.Prev
+			}
 			if err := replay.Apply(l.Bytes); err != nil {
 				return err
 			}
@@ -96,6 +102,11 @@ func compareWithDatabase(ctx context.Context, out io.Writer, replay *journal.Rep
 		return fmt.Errorf("the export is not of %s: that signs with %s, the export is signed by %s", db, journal.FormatKey(in.Key), journal.FormatKey(verdict.Key))
 	case in.Head.Seq < last:
 		return fmt.Errorf("the export ends at %d, but %s at %d: the database is older", last, db, in.Head.Seq)
+	case in.Cut.Seq > last:
+		return fmt.Errorf("the export ends at %d, but of %s everything up to %d was pruned: what is between them is in neither; export again, and give all files", last, db, in.Cut.Seq)
+	}
+	if has := hashOfLast(&in, last, follower); has != journal.FormatHash(verdict.Hash) {
+		return fmt.Errorf("%w: %s has not the record %d the export ends with: its hash there is %q, here %q. The database was replaced, perhaps by a backup, or its journal was written anew", errDiffers, db, last, has, journal.FormatHash(verdict.Hash))
 	}
 	differences, unknown := replay.Differences(in.Leases)
 	fmt.Fprintf(out, "replayed: %s of the export and %s that the database has after it.\n", count(verdict.Records, "record"), count(later, "record"))
@@ -107,6 +118,18 @@ func compareWithDatabase(ctx context.Context, out io.Writer, replay *journal.Rep
 	}
 	_, err = fmt.Fprintf(out, "The records and %s agree on %s.\n", db, count(int64(len(in.Leases)-unknown), "lease"))
 	return err
+}
+
+// hashOfLast returns what the database says that the last record of an export hashes to;
+// follower is what the record after it says, empty if there is none.
+func hashOfLast(in *sqlite.Inspection, last lock.Seq, follower string) string {
+	switch {
+	case in.Head.Seq == last:
+		return journal.FormatHash(in.Head.Hash)
+	case in.Cut.Seq == last:
+		return journal.FormatHash(in.Cut.Hash)
+	}
+	return follower
 }
 
 func printHeld(out io.Writer, replay *journal.Replay) error {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +11,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+
+	"github.com/octostore/octostore/transport/client"
 )
 
 // sectionRecords is how many records a section of a resumed export has at most. What
@@ -21,6 +26,61 @@ type exportState struct {
 	Cursor string `json:"cursor"`
 	Output string `json:"output"` // absolute
 	Size   int64  `json:"size"`   // of the output then; what is behind it was never completed
+	Filter string `json:"filter"` // as flags; empty: none
+
+	// Of the last record, and of the server; empty: not known yet.
+	Hash string `json:"hash"`
+	Key  string `json:"key"`
+}
+
+// replaced is the error of an export that does not go on where the one before ended.
+func (s *exportState) replaced(why string) error {
+	return fmt.Errorf("the journal of this server does not go on from record %s, the last that was exported (%s): its database was replaced, perhaps by a backup, or it is another server. "+
+		"What was exported stays as it is; begin anew, with another file and state", s.Cursor, why)
+}
+
+// goesOn checks the n-th line of an export: the first has the key of the server before,
+// the second, which is the first record unless some are filtered out, the hash of the
+// last record that was exported.
+func (e *exporter) goesOn(n int, line []byte, end *ending) error {
+	if n > 2 || e.query.CSV || !bytes.HasSuffix(line, []byte("\n")) {
+		return nil
+	}
+	var says struct {
+		Key, Prev string
+		Seq       int64
+	}
+	if err := unmarshalLine(line, &says); err != nil {
+		return fmt.Errorf("the server sent what is not an export: %w", err)
+	}
+	switch s := &e.before; {
+	case n == 1:
+		end.key = says.Key
+		if s.Key != "" && says.Key != s.Key {
+			return s.replaced("its key is " + says.Key + ", it was " + s.Key)
+		}
+	case s.Hash != "" && s.Filter == "" && says.Seq != 0 && says.Prev != s.Hash:
+		return s.replaced("the next record has another hash of it")
+	}
+	return nil
+}
+
+// unmarshalLine reads a line of an export, in whichever form.
+func unmarshalLine(line []byte, to any) error {
+	return json.Unmarshal(bytes.TrimPrefix(line, []byte("# ")), to)
+}
+
+// filterFlags writes the filters of an export as flags.
+func filterFlags(q client.AuditQuery) string {
+	var flags []string
+	for _, f := range []struct{ name, value string }{
+		{"prefix", q.Prefix}, {"kind", q.Kind}, {"account", q.Account}, {"decision", q.Decision},
+	} {
+		if f.value != "" {
+			flags = append(flags, fmt.Sprintf("--%s %s", f.name, f.value))
+		}
+	}
+	return strings.Join(flags, " ")
 }
 
 // resume writes what is new, section by section, and remembers after each where it
@@ -39,6 +99,12 @@ func (e *exporter) resume(ctx context.Context, output, statePath string) error {
 	if err != nil {
 		return err
 	}
+	if filter := filterFlags(e.query); state.Output == "" {
+		state.Filter = filter
+	} else if filter != state.Filter {
+		return fmt.Errorf("%s is the state of an export with %s, this one is with %s; give the same filters, or another state and file",
+			statePath, cmp.Or(state.Filter, "no filters"), cmp.Or(filter, "no filters"))
+	}
 	f, err := openOutput(output, &state)
 	if err != nil {
 		return err
@@ -51,7 +117,7 @@ func (e *exporter) resume(ctx context.Context, output, statePath string) error {
 	e.query.Limit = sectionRecords
 	for {
 		if state.Cursor != "" {
-			e.query.After, e.query.Since = state.Cursor, ""
+			e.query.After, e.query.Since, e.before = state.Cursor, "", state
 		}
 		end, err := e.section(ctx, f)
 		if err != nil {
@@ -63,7 +129,7 @@ func (e *exporter) resume(ctx context.Context, output, statePath string) error {
 		if state.Size, err = f.Seek(0, io.SeekCurrent); err != nil {
 			return err
 		}
-		state.Cursor = end.Last
+		state.Cursor, state.Key, state.Hash = end.Last, end.key, cmp.Or(end.Hash, state.Hash)
 		if err := writeState(statePath, state); err != nil {
 			return err
 		}
@@ -125,6 +191,9 @@ func writeState(path string, s exportState) error {
 // openOutput opens the file where the next section goes: behind what was completed, or
 // a new one.
 func openOutput(path string, state *exportState) (*os.File, error) {
+	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file, so nothing can go on in it; --state needs one", path)
+	}
 	if state.Output != path {
 		state.Output, state.Size = path, 0
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -55,7 +57,8 @@ type tail struct {
 	out    io.Writer
 	errors io.Writer
 	show   func(line []byte) (string, error)
-	ended  bool // the newest export was complete
+	ended  bool          // the newest export was complete
+	wait   time.Duration // before it asks again; 0: a second
 
 	reached   bool // the server answered at least once
 	connected bool // it answered the last time
@@ -69,14 +72,14 @@ func (t *tail) run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil // that is how it is ended
-		case !t.query.Follow || errors.As(err, &answered) && answered.Status < 500, err != nil && !t.reached:
+		case !t.query.Follow || errors.As(err, &answered) && answered.Status < 500 && answered.Status != http.StatusTooManyRequests, err != nil && !t.reached:
 			return err
 		}
 		if err != nil && t.connected {
 			fmt.Fprintln(t.errors, "octostore: the connection is lost; trying again:", err)
 		}
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(cmp.Or(t.wait, time.Second)):
 		case <-ctx.Done():
 			return nil
 		}
@@ -185,6 +188,12 @@ func auditFilterFlags(cmd *cobra.Command, q *client.AuditQuery) {
 	cmd.Flags().StringVar(&q.Kind, "kind", "", "only records of these `kinds`, separated by commas, such as granted,denied")
 	cmd.Flags().StringVar(&q.Account, "account", "", "only records about leases of this `account`, or that it caused")
 	cmd.Flags().StringVar(&q.Decision, "decision", "", "only decisions: `allow`, deny or error")
+}
+
+// isUnknownCursor reports whether the server said that no record of it has the cursor.
+func isUnknownCursor(err error) bool {
+	var answered *client.Error
+	return errors.As(err, &answered) && answered.Code == api.CodeInvalid && answered.InvalidProblem != nil && answered.Field == "after"
 }
 
 // expiredCursor returns the oldest cursor if that is what the server said instead.

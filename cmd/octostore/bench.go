@@ -25,7 +25,7 @@ func benchCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		benchMode(bench.Acquire, "Acquire and release locks that nobody else wants", "connections", "timing", "with-token"),
+		benchMode(bench.Acquire, "Acquire and release locks that nobody else wants", "connections", "timing", "variant", "with-token"),
 		benchMode(bench.Handover, "Hand a lock from holder to waiter, as fast as it goes", "waiters", "locks", "timing"),
 		benchMode(bench.Status, "Read a lock that is held", "connections", "writers", "timing"),
 		benchMode(bench.Waiters, "Let many requests wait: what each costs, and how soon all are answered", "waiters", "locks"),
@@ -76,7 +76,9 @@ func benchFlag(cmd *cobra.Command, cfg *bench.Config, name string) {
 		flags.DurationVar(&cfg.Duration, "duration", 3*time.Second, "how long a round measures")
 		flags.DurationVar(&cfg.Warmup, "warmup", time.Second, "how long it runs before that")
 	case "with-token":
-		flags.BoolVar(&cfg.Guarded, "with-token", false, "measure also on a server that has a token, by turns")
+		flags.BoolVar(&cfg.Guarded, "with-token", false, "measure also, by turns, a server that has a token")
+	case "variant":
+		flags.StringArrayVar(&cfg.Variant, "variant", nil, "measure also, by turns, a server with this `setting`, such as OCTOSTORE_POLICIES=policies.json; may be repeated")
 	case "writers":
 		flags.IntVar(&cfg.Writers, "writers", 0, "measure also with so many connections that acquire and release beside the readers")
 	case "waiters":

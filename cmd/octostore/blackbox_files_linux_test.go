@@ -166,7 +166,7 @@ func newLimitedProcess(t *testing.T, files int) *process {
 // Waiters do not take the last connections: where the server may have fewer files open
 // than there may be waiters, fewer may wait, so that holders can go on.
 func TestWaitersLeaveConnectionsToHolders(t *testing.T) {
-	const files, most = 300, 172
+	const files, most = 300, 113
 	p := newLimitedProcess(t, files)
 	warned := p.logged("warn")
 	if len(warned) != 1 || warned[0].MaxWaiters != 50_000 || warned[0].MayWait != most {

@@ -33,7 +33,12 @@ var logLevels = map[config.LogLevel]slog.Level{
 	"error": slog.LevelError,
 }
 
+// isTerminal reports whether somebody looks at what is written. What is not a file may
+// say so itself.
 func isTerminal(w io.Writer) bool {
+	if t, is := w.(interface{ IsTerminal() bool }); is {
+		return t.IsTerminal()
+	}
 	file, is := w.(*os.File)
 	return is && term.IsTerminal(int(file.Fd()))
 }

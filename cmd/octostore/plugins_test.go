@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -122,7 +121,7 @@ func refusesAsItsREADMESays(t *testing.T, page string, module policytool.Module,
 
 func answersItsFixtures(t *testing.T, module policytool.Module, limits policytool.Limits, dir string) policytool.TestReport {
 	t.Helper()
-	report, err := policytool.Test(t.Context(), module, limits, requestsOf(t, dir), 1)
+	report, err := policytool.Test(t.Context(), module, limits, fixturesOf(t, dir), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +145,7 @@ func answersItsFixtures(t *testing.T, module policytool.Module, limits policytoo
 // the defaults, so that there is room for larger configurations and a collector's turn.
 func goesOnAnswering(t *testing.T, module policytool.Module, limits policytool.Limits, dir string) {
 	t.Helper()
-	bench, err := policytool.Bench(t.Context(), module, limits, policytool.BenchConfig{Calls: 50_000, Fixtures: requestsOf(t, dir)})
+	bench, err := policytool.Bench(t.Context(), module, limits, policytool.BenchConfig{Calls: 50_000, Fixtures: fixturesOf(t, dir)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,15 +154,11 @@ func goesOnAnswering(t *testing.T, module policytool.Module, limits policytool.L
 	}
 }
 
-// requestsOf returns the fixtures of a directory without those that have events, which
-// are not put to a module yet.
-func requestsOf(t *testing.T, dir string) []policytool.Fixture {
+func fixturesOf(t *testing.T, dir string) []policytool.Fixture {
 	t.Helper()
 	fixtures, err := policytool.ReadFixtures(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.DeleteFunc(fixtures, func(f policytool.Fixture) bool {
-		return slices.ContainsFunc(f.Cases, func(e policytool.Expectation) bool { return e.Event != nil })
-	})
+	return fixtures
 }

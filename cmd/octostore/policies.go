@@ -9,9 +9,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport/api"
@@ -22,6 +25,9 @@ type policies struct {
 	*hooks.Host
 	table *lock.Table // where it is recorded which of them rule
 	log   *slog.Logger
+
+	loaded atomic.Int64  // when, in ns since 1970
+	failed atomic.Uint64 // loads since
 
 	mu      sync.Mutex // one reload at a time, with its record
 	hangups chan os.Signal
@@ -35,7 +41,9 @@ func openPolicies(ctx context.Context, manifest string, log *slog.Logger) (*poli
 	if err != nil {
 		return nil, fmt.Errorf("load policies: %w", err)
 	}
-	return &policies{Host: host, log: log, hangups: make(chan os.Signal, 1)}, nil
+	p := &policies{Host: host, log: log, hangups: make(chan os.Signal, 1)}
+	p.loaded.Store(time.Now().UnixNano())
+	return p, nil
 }
 
 // policyCache returns where compiled modules are kept, for this user only, or nothing
@@ -53,9 +61,13 @@ func policyCache(log *slog.Logger) string {
 	return base
 }
 
-// begin records which policies rule, and loads them again at every SIGHUP from now on.
-func (p *policies) begin(table *lock.Table) error {
-	p.table = table
+// begin records which policies rule, lets those that observe begin, and loads all
+// again at every SIGHUP from now on.
+func (p *policies) begin(ctx context.Context, s *server) error {
+	p.table = s.table
+	if err := p.Observe(ctx, hooks.ObserveConfig{Journal: s.journal, Places: s.store, Recorder: s.table}); err != nil {
+		return fmt.Errorf("begin to observe: %w", err)
+	}
 	signal.Notify(p.hangups, syscall.SIGHUP)
 	p.ended.Go(func() {
 		for range p.hangups {
@@ -72,8 +84,10 @@ func (p *policies) reload(ctx context.Context) (changes string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if changes, err = p.Reload(ctx); err != nil {
+		p.failed.Add(1)
 		return "", &loadError{err}
 	}
+	p.loaded.Store(time.Now().UnixNano())
 	p.log.Info("policies loaded", "changes", changes)
 	return changes, p.record(changes)
 }
@@ -96,17 +110,21 @@ func (p *policies) end() {
 type administered struct{ *policies }
 
 // List implements [transport.Policies].
-func (a administered) List() []api.Policy {
-	all := []api.Policy{}
+func (a administered) List() api.PolicyList {
+	loaded := time.Unix(0, a.loaded.Load()).UTC().Truncate(time.Millisecond)
+	all := api.PolicyList{LoadedAt: &loaded, FailedReloads: a.failed.Load(), Policies: []api.Policy{}}
 	for _, s := range a.Policies() {
 		p := api.Policy{
 			Name: s.Name, Module: s.Module, Digest: s.Digest, Match: s.Match, Mode: string(s.Mode), OnError: string(s.OnError),
-			Fuel: s.Fuel, Calls: s.Calls, Denials: s.Denials, Errors: s.Errors, FuelP50: s.FuelP50, FuelP99: s.FuelP99,
+			Fuel: s.Fuel, Calls: s.Calls, Denials: s.Denials, Errors: s.Errors, FuelP50: s.FuelP50, FuelP99: s.FuelP99, FuelUsed: s.FuelUsed,
 		}
 		for _, h := range s.Hooks {
 			p.Hooks = append(p.Hooks, string(h))
 		}
-		all = append(all, p)
+		if o := s.Observer; o != nil {
+			p.Observer = &api.Observer{After: journal.FormatCursor(o.After), LagMS: o.Lag.Milliseconds(), Parked: o.Parked, Gaps: o.Gaps}
+		}
+		all.Policies = append(all.Policies, p)
 	}
 	return all
 }

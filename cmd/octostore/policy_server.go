@@ -52,7 +52,19 @@ func (l policyList) Print(w io.Writer) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%.12s\n", p.Name, p.Mode, strings.Join(p.Match, " "), strings.Join(p.Hooks, " "),
 			p.Calls, p.Denials, p.Errors, p.FuelP50, p.FuelP99, p.Digest)
 	}
+	l.observers(table)
 	return table.Flush()
+}
+
+// observers says how far those have come that are given events, if any are.
+func (l policyList) observers(w io.Writer) {
+	head := "\nOBSERVER\tLAG\tPARKED\tGAPS\tDONE UP TO\n"
+	for _, p := range l.Policies {
+		if o := p.Observer; o != nil {
+			fmt.Fprintf(w, "%s%s\t%s\t%d\t%d\t%s\n", head, p.Name, time.Duration(o.LagMS)*time.Millisecond, o.Parked, o.Gaps, o.After)
+			head = ""
+		}
+	}
 }
 
 func policyReloadCommand() *cobra.Command {

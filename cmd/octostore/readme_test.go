@@ -152,6 +152,7 @@ var (
 		regexp.MustCompile(`"fencing_token":[0-9]{16}`),
 		regexp.MustCompile(`from [0-9]{16} to [0-9]{16}`),
 		regexp.MustCompile(`by [A-Za-z0-9_-]{43} vouch`),
+		regexp.MustCompile(`made at [0-9T:-]+Z`),
 		regexp.MustCompile(`"(?:expires_in|server|waited|held|retry_after)_ms":[0-9]+`),
 	}
 )

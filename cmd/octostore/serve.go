@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/core/store/sqlite"
 )
 
@@ -34,7 +35,7 @@ func serveCommand() *cobra.Command {
 			log.Warn("not a setting", "variable", u.Name, "source", u.Source)
 		}
 		tuneProcess()
-		loaded.MaxWaiters = waitersAllowed(log, loaded.MaxWaiters)
+		fitFiles(log, &loaded.Config)
 		floor := heapFloor()
 		defer runtime.KeepAlive(floor)
 		if err := serve(cmd.Context(), loaded.Config, log, openSQLite); err != nil {
@@ -69,18 +70,25 @@ func tuneProcess() {
 // wait: those of holders, who have to renew and release, and our own.
 const mostSpare = 1000
 
-// waitersAllowed returns how many may wait: as many as was asked for, or as the limit
-// of open files leaves room for. Without that, waiters would take the last connection
-// and no holder could release.
-func waitersAllowed(log *slog.Logger, asked int) int {
-	limit := raiseFileLimit(uint64(asked) + mostSpare)
-	most := mostWaiters(limit)
-	if asked <= most {
-		return asked
+// fitFiles lets no more wait, watch and export than the limit of open files leaves room
+// for. Without that, they would take the last connection and no holder could release.
+func fitFiles(log *slog.Logger, cfg *config.Config) {
+	limit := raiseFileLimit(uint64(cfg.MaxWaiters) + uint64(cfg.MaxWatches) + uint64(cfg.MaxExports) + mostSpare)
+	asked := *cfg
+	cfg.MaxWatches = min(asked.MaxWatches, mostReaders(limit))
+	cfg.MaxExports = min(asked.MaxExports, mostReaders(limit))
+	cfg.MaxWaiters = min(asked.MaxWaiters, mostWaiters(limit-uint64(cfg.MaxWatches)-uint64(cfg.MaxExports)))
+	if *cfg == asked {
+		return
 	}
-	log.Warn("fewer requests may wait than OCTOSTORE_MAX_WAITERS says, because the process may have too few files open", "max_waiters", asked, "may_wait", most, "open_files", limit)
-	return most
+	log.Warn("fewer requests may wait, watch or export than the settings say, because the process may have too few files open",
+		"max_waiters", asked.MaxWaiters, "may_wait", cfg.MaxWaiters, "max_watches", asked.MaxWatches, "may_watch", cfg.MaxWatches,
+		"max_exports", asked.MaxExports, "may_export", cfg.MaxExports, "open_files", limit)
 }
+
+// mostReaders returns how many of the files that may be open those who watch may take,
+// or those who export.
+func mostReaders(files uint64) int { return int(min(files/8, math.MaxInt32)) }
 
 // mostWaiters returns how many of the files that may be open waiters may take.
 func mostWaiters(files uint64) int {

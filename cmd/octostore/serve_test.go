@@ -38,3 +38,14 @@ func TestWaitersLeaveFilesForOthers(t *testing.T) {
 		}
 	}
 }
+
+// Who watches, exports and waits leaves files for holders, however few there are.
+func TestReadersLeaveFilesForOthers(t *testing.T) {
+	for _, files := range []uint64{8, 256, 1024, 20_000, math.MaxUint64} {
+		readers := min(mostReaders(files), 1000) + min(mostReaders(files), 100)
+		waiters := min(mostWaiters(files-uint64(readers)), 50_000)
+		if left := files - uint64(readers) - uint64(waiters); waiters < 1 || left < min(128, files/3) {
+			t.Errorf("of %d files: %d for readers, %d for waiters, %d left", files, readers, waiters, left)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport"
 	"github.com/octostore/octostore/transport/login"
 )
@@ -32,6 +33,7 @@ const (
 type storage interface {
 	journal.Store
 	auth.Store
+	hooks.Places
 	Sizes() (db, wal int64)
 	Used(ctx context.Context) (int64, error) // bytes that hold something
 	// Full reports whether its last space has to be saved for those who hold a lock.
@@ -126,7 +128,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		return nil, fmt.Errorf("record the start: %w", err)
 	}
 	if s.policies != nil {
-		if err := s.policies.begin(s.table); errors.Is(err, lock.ErrFull) {
+		if err := s.policies.begin(ctx, s); errors.Is(err, lock.ErrFull) {
 			log.Warn("which policies rule is not recorded", "err", err)
 		} else if err != nil {
 			return nil, fmt.Errorf("record the policies: %w", err)
@@ -222,6 +224,9 @@ func newHTTPServer(s *server, cfg config.Config, log *slog.Logger) *http.Server 
 		Sizes:   s.store.Sizes,
 		Tokens:  s.tokens.Tokens,
 		Login:   s.login,
+
+		MaxWatches: cfg.MaxWatches,
+		MaxExports: cfg.MaxExports,
 	}
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"strings"
+	"unicode/utf8"
 )
 
 // csvColumns are the members of a record that have a column, in order.
@@ -69,6 +70,10 @@ func (c *CSV) comment(text []byte) {
 	c.buf.WriteByte('\n')
 }
 
+// formula is what a formula begins with, in some spreadsheet of some language: signs, the
+// same in full width, what ends a cell elsewhere, and what is passed over.
+const formula = "=+-@;\t\r\n\u00a0\u3000 ＝＋－＠；"
+
 // cell is a member as text. A spreadsheet would run what begins like a formula, so that
 // is written behind an apostrophe.
 func cell(value json.RawMessage) string {
@@ -76,7 +81,7 @@ func cell(value json.RawMessage) string {
 	if json.Unmarshal(value, &text) != nil {
 		return string(value) // a number, an object or a list; or it is not there
 	}
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+	if first, size := utf8.DecodeRuneInString(text); size > 0 && strings.ContainsRune(formula, first) {
 		return "'" + text
 	}
 	return text

@@ -108,6 +108,7 @@ func (e *Export) Next(ctx context.Context) ([][]byte, error) {
 	if e.ended || e.reader.After() >= e.end {
 		return nil, io.EOF
 	}
+	before := e.reader.After()
 	page, err := e.reader.Next(ctx)
 	if err != nil {
 		return nil, err
@@ -116,17 +117,19 @@ func (e *Export) Next(ctx context.Context) ([][]byte, error) {
 		return nil, io.EOF
 	}
 	if e.Verifiable() {
-		return e.whole(page), nil
+		return e.whole(page, before), nil
 	}
-	return e.selected(page), nil
+	return e.selected(page, before), nil
 }
 
-// whole gives out segments as they are, up to the limits.
-func (e *Export) whole(page []lock.Segment) [][]byte {
+// whole gives out segments, which come after the event before, as they are, up to the
+// limits.
+func (e *Export) whole(page []lock.Segment, before lock.Seq) [][]byte {
 	var out [][]byte
 	var newest lock.Segment
 	for _, s := range page {
-		s = e.cut(s)
+		s = e.cut(s, before)
+		before = s.Last
 		if s.Count > 0 {
 			newest = s
 			e.count += int64(s.Count)
@@ -146,9 +149,9 @@ func (e *Export) whole(page []lock.Segment) [][]byte {
 	return out
 }
 
-// cut cuts a segment where the export ends, if it does so there.
-func (e *Export) cut(s lock.Segment) lock.Segment {
-	before := s.First - 1
+// cut cuts a segment, which comes after the event before, where the export ends, if it
+// does so there.
+func (e *Export) cut(s lock.Segment, before lock.Seq) lock.Segment {
 	n := s.Count
 	if e.until != "" && s.Time.UTC().Format(TimeFormat) >= e.until {
 		n = 0
@@ -179,15 +182,17 @@ func (e *Export) cut(s lock.Segment) lock.Segment {
 	return s
 }
 
-// selected copies the lines that the filter lets through.
-func (e *Export) selected(page []lock.Segment) [][]byte {
+// selected copies the lines, which come after the event before, that the filter lets
+// through.
+func (e *Export) selected(page []lock.Segment, before lock.Seq) [][]byte {
 	e.buf = e.buf[:0]
 	for _, s := range page {
 		for l := range Lines(s, 0) {
 			if e.until != "" && string(l.Time) >= e.until {
-				e.ended, e.more, e.reader.after = true, true, l.Seq-1
+				e.ended, e.more, e.reader.after = true, true, before
 				return [][]byte{e.buf}
 			}
+			before = l.Seq
 			if !e.q.Filter.Selects(&l) {
 				continue
 			}

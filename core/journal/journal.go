@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/octostore/octostore/core/lock"
 )
@@ -44,8 +45,8 @@ func (e *PrunedError) Error() string {
 	return fmt.Sprintf("what came next has been pruned; the oldest cursor is %s", FormatCursor(e.Oldest))
 }
 
-// RingEvents is how many of the newest events are kept in memory, so that readers
-// at the tip need no query.
+// RingEvents is how many of the newest events are kept in memory, unless they are very
+// large, so that readers at the tip need no query.
 const RingEvents = 4096
 
 // Journal is a log of events in a [Store]. Make one with [New].
@@ -56,6 +57,7 @@ type Journal struct {
 	head      lock.Head
 	committed []lock.Segment     // not published yet
 	key       ed25519.PrivateKey // signs checkpoints and exports; set by Load
+	loaded    time.Time          // when the newest event was that Load found; zero: there was none
 
 	// Readers take no lock, so however many there are the writer never waits for one.
 	view atomic.Pointer[view]
@@ -93,6 +95,15 @@ func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
 	cut, err := j.store.Cut(ctx)
 	if err != nil {
 		return lock.Snapshot{}, err
+	}
+	if s.Head.Seq > 0 {
+		newest, err := j.store.Segments(ctx, s.Head.Seq-1, 1)
+		if err != nil {
+			return lock.Snapshot{}, err
+		}
+		for i := range newest {
+			j.loaded = newest[i].Time
+		}
 	}
 	j.cut.Store(&cut)
 	j.head = s.Head
@@ -145,9 +156,9 @@ func (j *Journal) Oldest() lock.Seq { return j.cut.Load().Seq }
 func (j *Journal) PublicKey() ed25519.PublicKey { return j.key.Public().(ed25519.PublicKey) }
 
 // Scan returns published segments in order, starting with the one that holds the
-// first event after the given one, until they hold at least events events or the
-// newest is reached; none means there is nothing newer yet. The segments are
-// shared: do not change their bytes. A [*PrunedError] means that what comes next is
+// first event after the given one, until they hold at least events events, another
+// would bring them over [PageBytes], or the newest is reached; none means there is
+// nothing newer yet. The segments are shared: do not change their bytes. A [*PrunedError] means that what comes next is
 // gone.
 func (j *Journal) Scan(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
 	return j.scan(ctx, after, events, nil)

@@ -50,6 +50,7 @@ type Keeper struct {
 	done sync.WaitGroup
 
 	failing bool // the newest look at the retention failed, and was logged
+	clock   wallClock
 }
 
 // Keep begins to keep a journal. The caller closes the keeper before what it keeps.
@@ -61,7 +62,7 @@ func Keep(cfg KeepConfig) *Keeper {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	k := &Keeper{cfg: cfg, stop: stop}
+	k := &Keeper{cfg: cfg, stop: stop, clock: newWallClock(cfg.Journal.loaded)}
 	signed := cfg.Journal.Head() // by the server before, or nearly: this one's start is on record soon
 	k.done.Go(func() { k.sign(ctx, signed) })
 	k.done.Go(func() { k.prune(ctx) })
@@ -119,11 +120,13 @@ func (k *Keeper) checkpoint(ctx context.Context) (lock.Seq, error) {
 // prune looks at the retention now and then until ctx ends.
 func (k *Keeper) prune(ctx context.Context) {
 	j := k.cfg.Journal
+	k.lookAtClock()
 	// What an earlier prune may have left behind.
 	if cut := j.cut.Load(); cut.Seq != 0 {
 		k.report(ctx, j.store.Prune(ctx, *cut))
 	}
 	for sleep(ctx, k.cfg.Every) == nil {
+		k.lookAtClock()
 		k.report(ctx, k.Prune(ctx))
 	}
 }
@@ -161,8 +164,10 @@ func (k *Keeper) Prune(ctx context.Context) error {
 // obsolete returns what to prune next, a moderate number of segments, and why; the
 // zero Head if there is nothing.
 func (k *Keeper) obsolete(ctx context.Context) (cut lock.Head, cause string, err error) {
-	const most = 8 * pageEvents
 	j, r, now := k.cfg.Journal, k.cfg.Retention, time.Now()
+	if k.clock.doubted(now) {
+		r.Age = 0
+	}
 	excess, err := k.excess(ctx)
 	if err != nil {
 		return cut, "", err
@@ -174,27 +179,41 @@ func (k *Keeper) obsolete(ctx context.Context) (cut lock.Head, cause string, err
 	if excess <= 0 && !r.tooOld(page[0], now.Add(-r.slack())) {
 		return cut, "", nil // a little more may gather
 	}
-	if page, err = j.Scan(ctx, j.Oldest(), most); err != nil {
+	last, cut, err := forgotten(ctx, j, &r, now, excess)
+	if err != nil || cut.Seq == 0 {
 		return cut, "", err
 	}
-	newest := j.Head()
-	last := -1
-	for i, s := range page {
-		if s.Last >= newest || !r.forgets(s, now, excess) {
-			break
-		}
-		last = i
-		excess -= int64(len(s.Bytes))
-	}
-	if last < 0 {
-		return cut, "", nil
-	}
-	cut, err = HeadOf(page[last])
 	cause = fmt.Sprintf("kept for %s", r.Age)
-	if !r.tooOld(page[last], now) {
+	if !r.tooOld(last, now) {
 		cause = fmt.Sprintf("kept up to %d bytes", r.Size)
 	}
-	return cut, cause, err
+	return cut, cause, nil
+}
+
+// forgotten looks from the oldest segment on for the last one that is to be forgotten,
+// and returns its head with it; the zero Head if there is none. It does not look far.
+func forgotten(ctx context.Context, j *Journal, r *Retention, now time.Time, excess int64) (last lock.Segment, cut lock.Head, err error) {
+	const most = 8 * pageEvents
+	newest := j.Head()
+	reader := j.From(j.Oldest())
+	for events := 0; events < most; {
+		page, err := reader.Next(ctx)
+		if err != nil || len(page) == 0 {
+			return last, cut, err
+		}
+		for _, s := range page {
+			if s.Last >= newest || !r.forgets(s, now, excess) {
+				return last, cut, nil
+			}
+			if cut, err = HeadOf(s); err != nil {
+				return last, cut, err
+			}
+			last = lock.Segment{First: s.First, Last: s.Last, Time: s.Time}
+			excess -= int64(len(s.Bytes))
+			events += s.Count
+		}
+	}
+	return last, cut, nil
 }
 
 // excess returns how many bytes of the store have to go: none, or as many as make it a

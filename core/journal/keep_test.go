@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -169,6 +170,48 @@ func TestRecordsOfTheFutureKeepNothing(t *testing.T) {
 		synctest.Wait()
 		if j.Oldest() != 1 {
 			t.Errorf("pruned up to %d, want 1", j.Oldest())
+		}
+	})
+}
+
+// A clock that is far ahead at a start makes all there is too old. There is an hour to
+// notice that and to set it right; then it is taken for the truth.
+func TestAClockFarAheadAtAStartPrunesNothingForAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		before := journal.New(store)
+		if _, err := before.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for seq := range lock.Seq(3) {
+			b := &lock.Batch{Events: []lock.Event{{Seq: seq + 1, Time: time.Now().Add(-365 * 24 * time.Hour), Kind: lock.Started}}}
+			if err := before.Commit(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var said strings.Builder
+		j := journal.New(store)
+		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := table.Append(t.Context(), lock.Event{Kind: lock.Started}); err != nil {
+			t.Fatal(err)
+		}
+		k := journal.Keep(journal.KeepConfig{
+			Journal: j, Recorder: table, Retention: journal.Retention{Age: 30 * 24 * time.Hour},
+			Logger: slog.New(slog.NewTextHandler(&said, nil)),
+		})
+		defer func() { k.Close(); table.Close(); j.Close() }()
+		time.Sleep(59 * time.Minute)
+		synctest.Wait()
+		if j.Oldest() != 0 || strings.Count(said.String(), "ahead=8760h0m0s") != 1 {
+			t.Errorf("pruned up to %d; it said %s", j.Oldest(), &said)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if j.Oldest() != 3 {
+			t.Errorf("after an hour pruned up to %d, want 3", j.Oldest())
 		}
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// pageEvents is how many events a reader takes at a time: few enough that reading
-// them holds nobody up.
+// pageEvents is how many events a reader takes at a time, if they are not more than
+// [PageBytes]: few enough that reading them holds nobody up.
 const pageEvents = 1000
 
 // Reader reads a journal from one place on, at its own pace. It is used by one
@@ -44,6 +44,27 @@ func (r *Reader) Next(ctx context.Context) ([]lock.Segment, error) {
 
 // Wait returns nil as soon as there is something to read.
 func (r *Reader) Wait(ctx context.Context) error { return r.j.Wait(ctx, r.after) }
+
+// Knows reports whether a cursor is of this journal: of an event that is there, the
+// newest that is not there any more, or the beginning. A database that was replaced by
+// a backup does not know what happened after the backup, for numbers are not given
+// twice. A [*PrunedError] means that it cannot tell.
+func (j *Journal) Knows(ctx context.Context, cursor lock.Seq) (bool, error) {
+	switch cursor {
+	case 0, j.Head():
+		return true, nil
+	case j.Oldest():
+		return true, nil
+	}
+	page, err := j.Scan(ctx, cursor-1, 1)
+	if err != nil || len(page) == 0 {
+		return false, err
+	}
+	for l := range Lines(page[0], cursor-1) {
+		return l.Seq == cursor, nil
+	}
+	return false, nil
+}
 
 // tail is what is in a segment after the given event.
 func tail(s lock.Segment, after lock.Seq) lock.Segment {

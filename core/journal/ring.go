@@ -1,24 +1,37 @@
 package journal
 
-import "github.com/octostore/octostore/core/lock"
+import (
+	"slices"
 
-// ring holds the newest segments, about RingEvents events in all. Copies share what is
-// in them: a segment is added behind what older copies can see, and one that is dropped
+	"github.com/octostore/octostore/core/lock"
+)
+
+// ring holds the newest segments, about RingEvents events or ringBytes in all. Copies
+// share what is in them: a segment is added behind what older copies can see, and one that is dropped
 // is let go with the array it lies in.
 type ring struct {
 	base     lock.Seq // everything after this one is in segments
 	segments []lock.Segment
 	events   int
+	bytes    int
 }
+
+// ringBytes bounds the memory of a ring where records are large.
+const ringBytes = 8 << 20
 
 func (r *ring) add(s lock.Segment) {
 	r.segments = append(r.segments, s)
 	r.events += s.Count
+	r.bytes += len(s.Bytes)
 	drop := 0
-	for r.events-r.segments[drop].Count >= RingEvents {
-		r.events -= r.segments[drop].Count
-		r.base = r.segments[drop].Last
-		drop++
+	for ; drop < len(r.segments)-1; drop++ {
+		oldest := &r.segments[drop]
+		if r.events-oldest.Count < RingEvents && r.bytes <= ringBytes {
+			break
+		}
+		r.events -= oldest.Count
+		r.bytes -= len(oldest.Bytes)
+		r.base = oldest.Last
 	}
 	r.segments = r.segments[drop:]
 }
@@ -28,13 +41,17 @@ func (r *ring) after(after lock.Seq, events int) ([]lock.Segment, bool) {
 	if after < r.base {
 		return nil, false
 	}
-	var found []lock.Segment
-	count := 0
-	for i := r.first(after); i < len(r.segments) && (count == 0 || count < events); i++ {
-		found = append(found, r.segments[i])
-		count += r.segments[i].Count
+	from := r.first(after)
+	to, count, bytes := from, 0, 0
+	for ; to < len(r.segments); to++ {
+		s := &r.segments[to]
+		if to > from && (count >= events || bytes+len(s.Bytes) > PageBytes) {
+			break
+		}
+		count += s.Count
+		bytes += len(s.Bytes)
 	}
-	return found, true
+	return slices.Clone(r.segments[from:to]), true
 }
 
 // first is the index of the segment that holds the first event after the given one.

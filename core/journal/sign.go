@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
+
+	"github.com/octostore/octostore/core/lock"
 )
 
 // A signed line has a member "signature" whose value is the Ed25519 signature, in
@@ -47,6 +49,10 @@ func isSigned(line []byte, key ed25519.PublicKey) bool {
 	message := append(bytes.Clone(before), after...)
 	return ed25519.Verify(key, message, signature)
 }
+
+// FormatHash returns the text of the hash of a record, as the next one has it in its
+// member "prev".
+func FormatHash(h lock.Hash) string { return encoding.EncodeToString(h[:]) }
 
 // FormatKey returns the text of a public key: unpadded base64url.
 func FormatKey(key ed25519.PublicKey) string { return encoding.EncodeToString(key) }

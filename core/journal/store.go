@@ -7,6 +7,10 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
+// PageBytes bounds what is read at a time, for whoever is slow to pass it on holds it
+// meanwhile: several segments come together only if they have no more bytes than this.
+const PageBytes = 256 << 10
+
 // recycler is a [Store] that can read into memory that is used again, which matters to
 // those who read much.
 type recycler interface {
@@ -21,8 +25,9 @@ type Store interface {
 
 	// Segments returns committed segments in order, starting with the one that holds
 	// the first event after the given one, until they hold at least events events
-	// (so one segment may go over) or the newest is reached. None means there is
-	// nothing newer. It ends its read transaction before it returns.
+	// (so one segment may go over), another would bring them over [PageBytes] (so a
+	// larger one comes alone), or the newest is reached. None means there is nothing
+	// newer. It ends its read transaction before it returns.
 	Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error)
 
 	// Key returns the key that signs this journal. It is made once per store.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/octostore/octostore/core/lock"
 )
@@ -28,10 +29,11 @@ func (f *Fault) Error() string {
 
 // Verdict is what a verification found out about the records up to the first fault.
 type Verdict struct {
-	Exports     int      // complete ones
-	Records     int64    // that follow from each other
-	First, Last lock.Seq // of these
-	After       string   // cursor the first export begins after
+	Exports     int       // complete ones
+	Records     int64     // that follow from each other
+	First, Last lock.Seq  // of these
+	Hash        lock.Hash // of the last of them
+	After       string    // cursor the first export begins after
 	// Vouched is the newest record a signature vouches for, and with it for all before;
 	// Signed is how many there are.
 	Vouched lock.Seq
@@ -43,6 +45,7 @@ type Verdict struct {
 	Complete bool
 	// More says that the journal went on when the last export was made.
 	More bool
+	Made time.Time // when the server began the last export, by its clock
 }
 
 // Verifier checks exports, one after the other, that are to continue each other. Make
@@ -69,6 +72,7 @@ func NewVerifier(pinned ed25519.PublicKey) *Verifier {
 // Verdict returns what has been found out so far.
 func (v *Verifier) Verdict() Verdict {
 	verdict := v.verdict
+	verdict.Hash = v.last
 	verdict.Complete = verdict.Records > 0 && (v.begin == "" || v.cuts[v.begin])
 	return verdict
 }
@@ -166,6 +170,10 @@ func (v *Verifier) open(lines *lineReader, line []byte) (o opening, err error) {
 	if v.verdict.Exports == 0 {
 		v.verdict.After = o.After
 	}
-	v.verdict.Key = key
+	made, err := time.Parse(TimeFormat, o.Time)
+	if err != nil {
+		return o, fault("the opening line has been changed")
+	}
+	v.verdict.Key, v.verdict.Made = key, made
 	return o, nil
 }

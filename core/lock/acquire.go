@@ -230,7 +230,7 @@ func (m *machine) handOver(e *entry) {
 	if w == nil {
 		return
 	}
-	if w.ask.Confirm == nil {
+	if !w.ask.confirms() {
 		m.grantWaiter(w, w.ask.Opinion)
 		return
 	}

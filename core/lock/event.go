@@ -30,6 +30,8 @@ const (
 	TokenCreated   Kind = "token_created"   // a token was made
 	TokenRevoked   Kind = "token_revoked"   // a token ended, or will soon
 	AuthFailed     Kind = "auth_failed"     // requests were not let in
+	ObserverParked Kind = "observer_parked" // an observer failed on an event and goes on with the next
+	ObserverGap    Kind = "observer_gap"    // events were forgotten that an observer had not seen
 )
 
 // Kinds returns every kind there is.
@@ -37,7 +39,7 @@ func Kinds() []Kind {
 	return []Kind{
 		Granted, Renewed, Released, Expired, Broken, Undone,
 		Denied, PolicyError, Conflict, Abandoned,
-		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded, TokenCreated, TokenRevoked, AuthFailed,
+		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded, ObserverParked, ObserverGap, TokenCreated, TokenRevoked, AuthFailed,
 	}
 }
 

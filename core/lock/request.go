@@ -34,7 +34,15 @@ type Acquisition struct {
 	// becomes one of Acquire. A non-nil error takes the request out of the queue and is
 	// what Acquire returns.
 	Confirm func(ctx context.Context, at Turn) (Opinion, error)
+
+	// Asks reports whether Confirm has to be asked, now that the turn has come; nil means
+	// always. The loop calls it: it must be quick, must not block and must not call the
+	// table.
+	Asks func() bool
 }
+
+// confirms reports whether something needs asking at the turn of this request.
+func (a *Acquisition) confirms() bool { return a.Confirm != nil && (a.Asks == nil || a.Asks()) }
 
 // Turn is what is known when a waiter is called.
 type Turn struct {

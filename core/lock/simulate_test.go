@@ -322,13 +322,18 @@ func (w *world) settle() {
 }
 
 func (w *world) readRecord() {
-	segments, err := w.journal.Scan(context.Background(), 0, 1<<30)
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	var lines []string
-	for _, s := range segments {
-		lines = append(lines, strings.Split(strings.TrimSuffix(string(s.Bytes), "\n"), "\n")...)
+	for r := w.journal.From(0); ; {
+		page, err := r.Next(context.Background())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, s := range page {
+			lines = append(lines, strings.Split(strings.TrimSuffix(string(s.Bytes), "\n"), "\n")...)
+		}
 	}
 	w.sums.events = len(lines)
 	if problem := replay(lines); problem != "" {

@@ -1,8 +1,16 @@
 package api
 
-// PolicyList is the answer of /v1/policies: what is asked before a lock is given.
+import "time"
+
+// PolicyList is the answer of /v1/policies: what is asked before a lock is given, and
+// what observes.
 type PolicyList struct {
-	Policies []Policy `json:"policies"`
+	// LoadedAt is when those that rule were loaded; nil if there are none configured.
+	LoadedAt *time.Time `json:"loaded_at,omitempty"`
+	// FailedReloads is how often since the start of the server policies could not be loaded
+	// again, so that those before went on to rule.
+	FailedReloads uint64   `json:"failed_reloads"`
+	Policies      []Policy `json:"policies"`
 }
 
 // Policy is a policy that rules, and what it has done since it was loaded.
@@ -22,6 +30,23 @@ type Policy struct {
 	Errors  uint64 `json:"errors"`
 	FuelP50 int64  `json:"fuel_p50"`
 	FuelP99 int64  `json:"fuel_p99"`
+	// FuelUsed is what all calls used together.
+	FuelUsed uint64 `json:"fuel_used"`
+	// Observer is how it is getting on with the events of the journal; nil if it is given
+	// none.
+	Observer *Observer `json:"observer,omitempty"`
+}
+
+// Observer is how far a policy that observes has come.
+type Observer struct {
+	After string `json:"after"` // cursor: everything up to it is done
+	// LagMS is the age of the event it is at; 0 if it has seen everything.
+	LagMS int64 `json:"lag_ms"`
+	// Parked is how many events it failed on, over restarts and reloads.
+	Parked uint64 `json:"parked"`
+	// Gaps is how often, since the start of the server, events were pruned before it saw
+	// them.
+	Gaps uint64 `json:"gaps"`
 }
 
 // Reloaded is the answer of /v1/policies/reload.

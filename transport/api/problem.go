@@ -79,6 +79,7 @@ const (
 	CodeTooLarge         Code = "too_large"          // 413: the body is too large
 	CodeKeyMismatch      Code = "key_mismatch"       // 422: the key was used with other parameters
 	CodeQueueFull        Code = "queue_full"         // 429: too many are waiting
+	CodeTooManyReaders   Code = "too_many_readers"   // 429: too many watch or export
 	CodeQuota            Code = "quota"              // 429: the account holds and waits for too many locks
 	CodeInternal         Code = "internal"           // 500: the server failed; its log knows how
 	CodePolicyError      Code = "policy_error"       // 503: a policy could not answer
@@ -95,7 +96,7 @@ func Codes() []Code {
 	return []Code{
 		CodeInvalid, CodeUnauthenticated, CodeForbidden, CodePolicyDenied, CodeLoginRefused, CodeNotFound, CodeMethodNotAllowed,
 		CodeHeld, CodeNotHeld, CodeSuperseded, CodeAttemptOver, CodeLoginExpired, CodeCursorExpired, CodeTooLarge, CodeKeyMismatch,
-		CodeQueueFull, CodeQuota, CodeInternal, CodePolicyError, CodeLoginUnavailable, CodeDraining, CodeMoved,
+		CodeQueueFull, CodeTooManyReaders, CodeQuota, CodeInternal, CodePolicyError, CodeLoginUnavailable, CodeDraining, CodeMoved,
 		CodeTooLate, CodeOutcomeUnknown, CodeStorageFull,
 	}
 }

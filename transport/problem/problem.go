@@ -26,12 +26,13 @@ const CodeGone api.Code = "gone"
 
 // Errors that only HTTP knows.
 var (
-	ErrNotFound      = errors.New("there is nothing at this path; / says where things are")
-	ErrTooLarge      = errors.New("the body is larger than 16 KiB")
-	ErrCrossOrigin   = errors.New("this request comes from a web page of another origin, which may not change anything here")
-	ErrForeignHost   = errors.New("without tokens this server answers only to localhost, 127.0.0.0/8 and [::1] as its host name")
-	errNobodyKnows   = errors.New("the server failed at something it did not expect; its log has the details under the request id")
-	errPolicyMissing = errors.New("a policy that has to agree could not answer, so the lock was not given")
+	ErrNotFound       = errors.New("there is nothing at this path; / says where things are")
+	ErrTooLarge       = errors.New("the body is larger than 16 KiB")
+	ErrCrossOrigin    = errors.New("this request comes from a web page of another origin, which may not change anything here")
+	ErrForeignHost    = errors.New("without tokens this server answers only to localhost, 127.0.0.0/8 and [::1] as its host name")
+	ErrTooManyReaders = errors.New("as many clients watch or export already as OCTOSTORE_MAX_WATCHES or OCTOSTORE_MAX_EXPORTS lets")
+	errNobodyKnows    = errors.New("the server failed at something it did not expect; its log has the details under the request id")
+	errPolicyMissing  = errors.New("a policy that has to agree could not answer, so the lock was not given")
 )
 
 // MethodError means the path exists, but not with the method of the request.

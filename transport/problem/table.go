@@ -66,6 +66,7 @@ var table = []row{
 	{is(lock.ErrKeyMismatch), http.StatusUnprocessableEntity, api.CodeKeyMismatch, "Key used for something else", 0},
 
 	{is(lock.ErrQueueFull), http.StatusTooManyRequests, api.CodeQueueFull, "Queue is full", time.Second},
+	{is(ErrTooManyReaders), http.StatusTooManyRequests, api.CodeTooManyReaders, "Too many readers", 5 * time.Second},
 	{is(lock.ErrQuota), http.StatusTooManyRequests, api.CodeQuota, "Quota used up", time.Second},
 
 	{as[*journal.PrunedError](), http.StatusGone, api.CodeCursorExpired, "Cursor is too old", 0},

@@ -36,6 +36,7 @@ type Store struct {
 	rows     map[lock.Name]lock.Row
 	segments []lock.Segment
 	tokens   map[string]auth.Token // by id
+	places   map[string]journal.Place
 }
 
 // New returns an empty store with a secret and a key of its own.
@@ -43,7 +44,10 @@ func New() *Store {
 	secret, seed := make([]byte, 32), make([]byte, ed25519.SeedSize)
 	rand.Read(secret)
 	rand.Read(seed)
-	return &Store{secret: secret, key: ed25519.NewKeyFromSeed(seed), rows: make(map[lock.Name]lock.Row), tokens: make(map[string]auth.Token)}
+	return &Store{
+		secret: secret, key: ed25519.NewKeyFromSeed(seed),
+		rows: make(map[lock.Name]lock.Row), places: make(map[string]journal.Place), tokens: make(map[string]auth.Token),
+	}
 }
 
 // Load returns the state as of the last commit.
@@ -104,10 +108,14 @@ func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]loc
 		}
 		return 1
 	})
-	to, n := from, 0
-	for to < len(s.segments) && (to == from || n < events) {
-		n += s.segments[to].Count
-		to++
+	to, n, bytes := from, 0, 0
+	for ; to < len(s.segments); to++ {
+		g := &s.segments[to]
+		if to > from && (n >= events || bytes+len(g.Bytes) > journal.PageBytes) {
+			break
+		}
+		n += g.Count
+		bytes += len(g.Bytes)
 	}
 	return slices.Clone(s.segments[from:to]), nil
 }

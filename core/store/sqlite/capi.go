@@ -271,7 +271,9 @@ func (s *stmt) text(i int) string {
 	return string(unsafe.Slice((*byte)(at(p)), n))
 }
 
-// blob is nil for NULL and for the empty blob.
+// blobSize returns how many bytes the blob of a column has.
+func (s *stmt) blobSize(i int) int { return int(sqlite3.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))) }
+
 // appendBlob appends a column to b and returns b, and the appended part of it.
 func (s *stmt) appendBlob(b []byte, i int) (all, part []byte) {
 	p := sqlite3.Xsqlite3_column_blob(s.c.tls, s.p, int32(i))
@@ -282,6 +284,7 @@ func (s *stmt) appendBlob(b []byte, i int) (all, part []byte) {
 	return b, b[len(b)-int(n) : len(b) : len(b)]
 }
 
+// blob is nil for NULL and for the empty blob.
 func (s *stmt) blob(i int) []byte {
 	p := sqlite3.Xsqlite3_column_blob(s.c.tls, s.p, int32(i))
 	n := sqlite3.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))

@@ -55,6 +55,13 @@ var migrations = []string{
 	-- meta also has:
 	-- signing_key: what checkpoints and exports are signed with.
 	-- cut: up to where segments have been pruned; not there before the first time.`,
+	`-- How far those who observe the journal have come.
+	CREATE TABLE observers (
+		name   TEXT PRIMARY KEY,
+		after  INTEGER NOT NULL, -- everything up to this event is done
+		parked INTEGER NOT NULL, -- how many events were given up
+		sum    INTEGER NOT NULL
+	) WITHOUT ROWID, STRICT;`,
 	`-- Tokens. Those that were revoked stay: that there was one keeps the door closed.
 	CREATE TABLE tokens (
 		id      TEXT PRIMARY KEY,
@@ -127,8 +134,8 @@ func step(c *conn, version int) error {
 		return err
 	}
 	made := map[int]func(*conn) error{0: identify, 1: makeKey}
-	if more := made[version]; more != nil {
-		if err := more(c); err != nil {
+	if fill := made[version]; fill != nil {
+		if err := fill(c); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -17,6 +18,9 @@ import (
 const segmentsAfter = `SELECT first, first + span, count, time, bytes, sum FROM segments
 	WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0)
 	ORDER BY first`
+
+// segmentBytes is the column of segmentsAfter that holds the lines.
+const segmentBytes = 4
 
 // readers is a pool of read-only connections, opened when first needed.
 type readers struct {
@@ -134,13 +138,16 @@ func (r *reader) read(ctx context.Context, after lock.Seq, events int, buf *[]by
 	q := r.segments
 	defer q.reset() // which ends the read transaction
 	q.bindInt(1, int64(min(after, math.MaxInt64)))
-	for n := 0; n < events || n == 0; {
+	for n, bytes := 0, 0; n < events || n == 0; {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		more, err := q.step()
 		if err != nil || !more {
 			return segments, err
+		}
+		if n > 0 && bytes+q.blobSize(segmentBytes) > journal.PageBytes {
+			return segments, nil
 		}
 		g, err := readSegment(q, &r.sums, buf)
 		if err != nil {
@@ -151,6 +158,7 @@ func (r *reader) read(ctx context.Context, after lock.Seq, events int, buf *[]by
 		}
 		segments = append(segments, g)
 		n += g.Count
+		bytes += len(g.Bytes)
 	}
 	return segments, nil
 }
@@ -158,7 +166,7 @@ func (r *reader) read(ctx context.Context, after lock.Seq, events int, buf *[]by
 // readSegment takes a segment from a row of all six columns, with its bytes in buf, or
 // returns [ErrDamaged].
 func readSegment(q *stmt, sums *sums, buf *[]byte) (lock.Segment, error) {
-	all, bytes := q.appendBlob(*buf, 4)
+	all, bytes := q.appendBlob(*buf, segmentBytes)
 	*buf = all
 	g := lock.Segment{
 		First: lock.Seq(q.int(0)),

@@ -41,7 +41,7 @@ func (w *writer) verify(ctx context.Context, path string) error {
 	defer w.interruptedBy(ctx)()
 	checks := []string{"PRAGMA quick_check(1)"}
 	if sizeOf(path) > checkAllBelow {
-		checks = []string{"PRAGMA quick_check(leases)", "PRAGMA quick_check(meta)", "PRAGMA quick_check(tokens)"}
+		checks = []string{"PRAGMA quick_check(leases)", "PRAGMA quick_check(meta)", "PRAGMA quick_check(observers)", "PRAGMA quick_check(tokens)"}
 	}
 	for _, check := range checks {
 		said, err := w.textOf(check)
@@ -66,6 +66,9 @@ func (w *writer) verify(ctx context.Context, path string) error {
 	}
 	if _, err := w.readTokens(ctx); err != nil {
 		return cmp.Or(ctx.Err(), err)
+	}
+	if _, err := w.readPlaces(); err != nil {
+		return err
 	}
 	_, err := w.readLeases(ctx, instant{})
 	return cmp.Or(ctx.Err(), err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -148,5 +149,30 @@ func checkChain(t testing.TB, s segmenter, head lock.Head) {
 	}
 	if line.Head != head {
 		t.Errorf("the segments lead to head %v, want %v", line.Head, head)
+	}
+}
+
+// Segments of many bytes come few at a time, and one that is larger than a page alone.
+func testPages(t *testing.T, f Fixture) {
+	Load(t, f.Store)
+	var line Line
+	var ends []lock.Seq
+	for _, events := range []int{1000, 1000, 1000, 4000, 1, 1} { // of a hundred bytes and more
+		ends = append(ends, line.Commit(t, f.Store, events).Segment.Last)
+	}
+	var after lock.Seq
+	for _, want := range []lock.Seq{ends[1], ends[2], ends[3], ends[5]} {
+		page, err := f.Store.Segments(t.Context(), after, 1<<20)
+		if err != nil || len(page) == 0 {
+			t.Fatalf("after %d: %d segments, %v", after, len(page), err)
+		}
+		bytes := 0
+		for _, g := range page {
+			bytes += len(g.Bytes)
+			after = g.Last
+		}
+		if after != want || len(page) > 1 && bytes > journal.PageBytes {
+			t.Errorf("%d segments of %d bytes up to %d, want up to %d", len(page), bytes, after, want)
+		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,24 +42,27 @@ const (
 type Config struct {
 	Mode Mode
 
-	URL   string // of the server to measure; empty: start one with Serve
-	Token string // bearer token for it, if it wants one
-	// Guarded measures acquire also on a server that has a token. Both are started.
-	Guarded bool
-	Serve   []string // command line of an OctoStore server; it logs where it listens
+	URL   string   // of the server to measure; empty: start one with Serve
+	Token string   // bearer token for it, if it wants one
+	Serve []string // command line of an OctoStore server; it logs where it listens
 	// CeilingServer is the command line of a process that calls [ServeCeiling].
 	CeilingServer []string
 	// Dir is the disk to measure on: the database of the server that is started lies
 	// in a fresh folder under it. Empty: the system's folder for temporary files.
 	Dir string
 
-	Connections []int         // one row of results for each; default 64
-	Waiters     int           // handover: for each lock, default 8; waiters: in all, default 1,000
-	Locks       int           // handover and waiters: default 1; locks: how many to hold, default 100,000
-	Writers     int           // status: connections that acquire and release beside the readers
-	Rounds      int           // default 3
-	Duration    time.Duration // of one round; default 3 s
-	Warmup      time.Duration // before each round, not counted; negative: none; default 1 s
+	Connections []int // one row of results for each; default 64
+	Waiters     int   // handover: for each lock, default 8; waiters: in all, default 1,000
+	Locks       int   // handover and waiters: default 1; locks: how many to hold, default 100,000
+	Writers     int   // status: connections that acquire and release beside the readers
+	// Guarded makes the variant a server that has a token, with which it is asked.
+	Guarded bool
+	// Variant is settings, as in an environment, of a second server that is measured by
+	// turns with the first; acquire only. Empty: there is none.
+	Variant  []string
+	Rounds   int           // default 3
+	Duration time.Duration // of one round; default 3 s
+	Warmup   time.Duration // before each round, not counted; negative: none; default 1 s
 
 	Progress io.Writer // one line per finished step; nil: nothing is said
 }
@@ -103,10 +107,14 @@ func (c Config) check() error {
 		return errors.New("the number of connections must be 1 or more")
 	case c.Waiters < 1 || c.Locks < 1 || c.Rounds < 1 || c.Writers < 0:
 		return errors.New("the numbers of waiters, locks and rounds must be 1 or more")
-	case c.Guarded && (c.URL != "" || c.Mode != Acquire):
-		return errors.New("what a token costs is measured in mode acquire, on servers that are started for it")
 	case c.Duration < 0:
 		return errors.New("the duration must be positive")
+	case c.Guarded && (c.URL != "" || c.Mode != Acquire):
+		return errors.New("what a token costs is measured in mode acquire, on servers that are started for it")
+	case len(c.Variant) > 0 && (c.Mode != Acquire || c.URL != ""):
+		return errors.New("a variant is measured in mode acquire only, beside a server started for it")
+	case slices.ContainsFunc(c.Variant, func(s string) bool { return !strings.HasPrefix(s, "OCTOSTORE_") || !strings.Contains(s, "=") }):
+		return fmt.Errorf("the settings of a variant are %q; want each as OCTOSTORE_NAME=value", c.Variant)
 	}
 	return nil
 }
@@ -138,8 +146,8 @@ type run struct {
 	cfg    Config
 	groups []group
 	syncs  []time.Duration
-	others []float64       // share of the machine other programs used, by load
-	up     [places]*target // by place
+	others []float64 // share of the machine other programs used, by load
+	up     [numPlaces]*target
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -171,7 +179,7 @@ func (r *run) round(ctx context.Context, g group, round int) error {
 	if err := r.measureDisk(ctx); err != nil {
 		return err
 	}
-	for _, s := range g {
+	for _, s := range g.turns(round) {
 		t, err := r.target(ctx, s.place)
 		if err != nil {
 			return err
@@ -256,7 +264,7 @@ func (r *run) report() *Report {
 	}
 	for _, g := range r.groups {
 		for _, s := range g {
-			report.Rows = append(report.Rows, summarize(s, g[0]))
+			report.Rows = append(report.Rows, summarize(s, g))
 		}
 	}
 	return report

@@ -1,6 +1,9 @@
 package bench
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // place is a server a step runs against.
 type place int
@@ -8,8 +11,8 @@ type place int
 const (
 	onServer  place = iota // the OctoStore server
 	onCeiling              // net/http alone
-	onGuarded              // an OctoStore server that has a token
-	places
+	onVariant              // an OctoStore server with other settings
+	numPlaces
 )
 
 // load is what a step does to a server. It returns an error only if it could not
@@ -28,7 +31,6 @@ type step struct {
 	writers     int
 	locks       int
 	load        load
-	open        *step // the same on a server without tokens; nil: there is none
 	samples     []*sample
 }
 
@@ -37,6 +39,27 @@ func (s *step) label() string { return s.name + " at " + many(s.connections, "co
 // group is a list of steps that take turns, round by round, so that a slow minute
 // of the machine hits them all. The first is the ceiling of the others.
 type group []*step
+
+// turns returns the steps in the order of a round: every other round backwards, since
+// a server may be the faster for running after another.
+func (g group) turns(round int) group {
+	if round%2 == 0 {
+		return g
+	}
+	backwards := slices.Clone(g)
+	slices.Reverse(backwards)
+	return backwards
+}
+
+// at returns the step of a place, nil if there is none.
+func (g group) at(p place) *step {
+	for _, s := range g {
+		if s.place == p {
+			return s
+		}
+	}
+	return nil
+}
 
 // plan returns what a run of cfg has to do.
 func plan(cfg Config) []group {
@@ -63,8 +86,8 @@ func (c Config) at(n int) group {
 	switch c.Mode {
 	case Acquire:
 		g := twice(step{name: "acquire", connections: n, load: pairs})
-		if c.Guarded {
-			g = append(g, &step{name: "acquire with a token", place: onGuarded, connections: n, load: pairs, open: g[1]})
+		if len(c.Variant) > 0 || c.Guarded {
+			g = append(g, &step{name: c.variant(), place: onVariant, connections: n, load: pairs})
 		}
 		return g
 	case Locks:
@@ -82,6 +105,14 @@ func (c Config) at(n int) group {
 		g = append(g, &step{name: "status", connections: n, writers: c.Writers, load: &beside})
 	}
 	return g
+}
+
+// variant returns what the variant is called.
+func (c Config) variant() string {
+	if c.Guarded {
+		return "acquire with a token"
+	}
+	return "variant"
 }
 
 // twice returns the group of a step and the same on the ceiling, that first.

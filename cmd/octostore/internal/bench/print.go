@@ -79,7 +79,7 @@ func (r *Report) columns() []column {
 		{column{"writers", func(r Row) string { return fmt.Sprint(r.Writers) }}, func(r Row) bool { return r.Writers > 0 }},
 		{column{"ops/s", func(r Row) string { return fmt.Sprintf("%.0f", r.PerSecond) }}, nil},
 		{column{"of ceiling", func(r Row) string { return r.Share.String() }}, func(r Row) bool { return r.Share != nil }},
-		{column{"of open", func(r Row) string { return r.ShareOpen.String() }}, func(r Row) bool { return r.ShareOpen != nil }},
+		{column{"of server", func(r Row) string { return r.OfServer.String() }}, func(r Row) bool { return r.OfServer != nil }},
 		{column{"p50", func(r Row) string { return span(r.P50US) }}, nil},
 		{column{"p95", func(r Row) string { return span(r.P95US) }}, nil},
 		{column{"p99", func(r Row) string { return span(r.P99US) }}, nil},

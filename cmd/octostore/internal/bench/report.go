@@ -35,11 +35,12 @@ type Row struct {
 	Operations int64   `json:"operations"` // in all rounds
 	PerSecond  float64 `json:"per_second"`
 	Share      *Share  `json:"share_of_ceiling,omitempty"` // absent: it is the ceiling
-	ShareOpen  *Share  `json:"share_of_open,omitempty"`    // of the same without tokens
-	P50US      float64 `json:"p50_us"`
-	P95US      float64 `json:"p95_us"`
-	P99US      float64 `json:"p99_us"`
-	MaxUS      float64 `json:"max_us"`
+	// OfServer is the throughput of a variant as a part of the plain server's.
+	OfServer *Share  `json:"share_of_server,omitempty"`
+	P50US    float64 `json:"p50_us"`
+	P95US    float64 `json:"p95_us"`
+	P99US    float64 `json:"p99_us"`
+	MaxUS    float64 `json:"max_us"`
 
 	ServerCPUUS     *float64 `json:"server_cpu_us_per_operation,omitempty"`
 	ResidentBytes   *float64 `json:"server_resident_bytes_each,omitempty"` // per waiter or held lock
@@ -58,8 +59,8 @@ type Share struct {
 	Max    float64 `json:"max"`
 }
 
-// summarize makes a row of a step's samples.
-func summarize(s, ceiling *step) Row {
+// summarize makes a row of the samples of a step of the group.
+func summarize(s *step, g group) Row {
 	row := Row{
 		Name: s.name, Connections: s.connections, Waiters: s.waiters, Writers: s.writers, Locks: s.locks,
 		PerSecond:       rounded(median(each(s.samples, (*sample).rate))),
@@ -69,10 +70,10 @@ func summarize(s, ceiling *step) Row {
 		HeapBytes:       medianKnown(each(s.samples, (*sample).heapEach)),
 	}
 	if s.place != onCeiling {
-		row.Share = share(s.samples, ceiling.samples)
+		row.Share = share(s.samples, g[0].samples)
 	}
-	if s.open != nil {
-		row.ShareOpen = share(s.samples, s.open.samples)
+	if s.place == onVariant {
+		row.OfServer = share(s.samples, g.at(onServer).samples)
 	}
 	all := hdrhistogram.New(shortest, longest, digits)
 	for _, sample := range s.samples {

@@ -45,7 +45,7 @@ func exampleReport() *Report {
 	others := 0.31
 	return &Report{
 		Mode: Acquire, System: "linux/amd64", CPUs: 2, Rounds: 3, DurationMS: 3000, WarmupMS: 500, DiskSyncUS: 281.4, OthersCPU: &others,
-		Rows: []Row{summarize(ceiling, ceiling), summarize(server, ceiling)},
+		Rows: []Row{summarize(ceiling, group{ceiling, server}), summarize(server, group{ceiling, server})},
 	}
 }
 

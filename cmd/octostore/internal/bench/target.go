@@ -83,25 +83,30 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 	if err != nil {
 		return nil, err
 	}
-	tokens := "none" // whatever the environment says
-	if p == onGuarded {
-		tokens, t.token = filepath.Join(dir, "tokens"), auth.NewSecret()
-		if err := os.WriteFile(tokens, []byte("bench:"+t.token+"\n"), 0o600); err != nil {
-			os.RemoveAll(dir)
-			return nil, err
-		}
-	}
-	server, err := child.Start(ctx, argv, []string{
-		"OCTOSTORE_TOKENS_FILE=" + tokens,
-		"OCTOSTORE_GITHUB_CLIENT_ID=none", // no logins, whatever the environment and .env say
-		"OCTOSTORE_GITHUB_CLIENT_SECRET=none",
-		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=none",
-		"OCTOSTORE_GITHUB_ALLOW=none",
+	settings := []string{
 		"OCTOSTORE_ADDR=127.0.0.1:0",
 		"OCTOSTORE_DB=" + filepath.Join(dir, "octostore.db"),
 		"OCTOSTORE_LOG_FORMAT=json",
 		"OCTOSTORE_LOG_LEVEL=info",
-	})
+		"OCTOSTORE_TOKENS_FILE=none", // whatever the environment says, here and below
+		"OCTOSTORE_GITHUB_CLIENT_ID=none",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET=none",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=none",
+		"OCTOSTORE_GITHUB_ALLOW=none",
+	}
+	if p == onVariant && cfg.Guarded {
+		t.token = auth.NewSecret()
+		file := filepath.Join(dir, "tokens")
+		if err := os.WriteFile(file, []byte("bench:"+t.token+"\n"), 0o600); err != nil {
+			os.RemoveAll(dir)
+			return nil, err
+		}
+		settings = append(settings, "OCTOSTORE_TOKENS_FILE="+file)
+	}
+	if p == onVariant {
+		settings = append(settings, cfg.Variant...)
+	}
+	server, err := child.Start(ctx, argv, settings)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("%s: %w", what, err)

@@ -42,6 +42,8 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 		{"LoginTokenTTL", time.Minute <= c.LoginTokenTTL && c.LoginTokenTTL <= longestLogin},
 		{"MaxWaiters", 1 <= c.MaxWaiters && c.MaxWaiters <= mostWaiters},
 		{"MaxWaitersPerLock", 1 <= c.MaxWaitersPerLock && c.MaxWaitersPerLock <= mostWaiters},
+		{"MaxWatches", 1 <= c.MaxWatches && c.MaxWatches <= mostWaiters},
+		{"MaxExports", 1 <= c.MaxExports && c.MaxExports <= mostWaiters},
 	}
 	out := map[string]string{}
 	for _, r := range rules {

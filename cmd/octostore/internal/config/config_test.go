@@ -27,7 +27,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		Addr: "127.0.0.1:3000", DB: "octostore.db",
 		DefaultTTL: time.Minute, MaxTTL: time.Hour, MaxWait: 10 * time.Minute,
-		MaxWaiters: 50_000, MaxWaitersPerLock: 10_000,
+		MaxWaiters: 50_000, MaxWaitersPerLock: 10_000, MaxWatches: 1000, MaxExports: 100,
 		AuditLevel: "decisions", AuditRetention: 30 * 24 * time.Hour, AuditMaxSize: 4 << 30,
 		GitHubURL: "https://github.com", LoginTokenTTL: 12 * time.Hour,
 		LogFormat: "auto", LogLevel: "info",
@@ -73,6 +73,9 @@ func TestValues(t *testing.T) {
 		{"OCTOSTORE_MAX_WAITERS", "0", "is out of range"},
 		{"OCTOSTORE_MAX_WAITERS", "many", "is not a whole number"},
 		{"OCTOSTORE_MAX_WAITERS_PER_LOCK", "1000000", ""},
+		{"OCTOSTORE_MAX_WATCHES", "1", ""},
+		{"OCTOSTORE_MAX_WATCHES", "0", "is out of range"},
+		{"OCTOSTORE_MAX_EXPORTS", "1000001", "is out of range"},
 		{"OCTOSTORE_MAX_WAITERS_PER_LOCK", "1000001", "is out of range"},
 		{"OCTOSTORE_AUDIT_LEVEL", "all", ""},
 		{"OCTOSTORE_AUDIT_LEVEL", "ALL", "is not one of the known words"},

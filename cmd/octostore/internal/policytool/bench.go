@@ -84,7 +84,7 @@ func benchCases(cfg BenchConfig) (cases []hooks.Case, config json.RawMessage, er
 			break
 		}
 		for _, e := range f.Cases {
-			if e.Event == nil {
+			if e.Case.Event == nil {
 				cases = append(cases, e.Case)
 			}
 		}

@@ -1,13 +1,16 @@
 package policytool
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/hooks"
 )
 
@@ -23,8 +26,7 @@ type Fixture struct {
 type Expectation struct {
 	Name    string
 	Case    hooks.Case
-	Event   json.RawMessage // a line of the journal, in place of a request
-	MaxFuel int64           // 0: as much as there is
+	MaxFuel int64 // 0: as much as there is
 
 	Verdict string // allow, deny, error; of an event done or again
 	Reason  *string
@@ -92,8 +94,8 @@ func parseFixture(text []byte) (Fixture, error) {
 
 func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
 	var e Expectation
-	var asked, expected json.RawMessage
-	top := members{"name": &e.Name, "request": &asked, "event": &e.Event, "expect": &expected, "max_fuel": &e.MaxFuel}
+	var asked, event, expected json.RawMessage
+	top := members{"name": &e.Name, "request": &asked, "event": &event, "expect": &expected, "max_fuel": &e.MaxFuel}
 	if err := top.read(where, raw); err != nil {
 		return e, err
 	}
@@ -101,7 +103,7 @@ func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
 		where += " " + fmt.Sprintf("(%s)", e.Name)
 	}
 	switch {
-	case asked != nil && e.Event != nil:
+	case asked != nil && event != nil:
 		return e, fmt.Errorf("%s: has a request and an event; want one of them", where)
 	case expected == nil:
 		return e, fmt.Errorf("%s.expect: is missing; want an object such as {\"verdict\": \"allow\"}", where)
@@ -114,23 +116,37 @@ func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
 	if err := inner.read(where+".expect", expected); err != nil {
 		return e, err
 	}
-	if err := e.check(where); err != nil {
+	var err error
+	switch {
+	case event != nil:
+		e.Case, err = parseEvent(where+".event", event)
+	case asked != nil:
+		e.Case, err = parseRequest(where+".request", asked)
+	default:
+		e.Case, err = parseRequest(where+".request", json.RawMessage("{}"))
+	}
+	if err != nil {
 		return e, err
 	}
-	if e.Event != nil {
-		return e, nil
+	return e, e.check(where)
+}
+
+// parseEvent reads a line of the journal. As much of it may be left out as a policy can
+// do without.
+func parseEvent(where string, raw json.RawMessage) (hooks.Case, error) {
+	if _, err := journal.ParseRecord(raw); err != nil {
+		return hooks.Case{}, fmt.Errorf("%s: is no record: %w", where, err)
 	}
-	if asked == nil {
-		asked = json.RawMessage("{}")
+	var line bytes.Buffer
+	if err := json.Compact(&line, raw); err != nil { // as it stands in the journal
+		return hooks.Case{}, fmt.Errorf("%s: %w", where, err)
 	}
-	var err error
-	e.Case, err = parseRequest(where+".request", asked)
-	return e, err
+	return hooks.Case{Event: line.Bytes(), Now: time.UnixMilli(defaultRequest().now)}, nil
 }
 
 func (e *Expectation) check(where string) error {
 	known, want := []string{"", "allow", "deny", "error"}, "allow, deny or error"
-	if e.Event != nil {
+	if e.Case.Event != nil {
 		known, want = []string{"", "done", "again"}, "done or again, as it is about an event"
 	}
 	if !slices.Contains(known, e.Verdict) {

@@ -17,7 +17,7 @@ func FuzzFixture(f *testing.F) {
 			t.Errorf("it has %d cases, and the load error %q", len(fixture.Cases), fixture.LoadError)
 		}
 		for _, e := range fixture.Cases {
-			if e.Event == nil && (e.Case.Asked.Name == "" || e.Case.Asked.TTL < 0 || e.Case.Held("") < 0) {
+			if e.Case.Event == nil && (e.Case.Asked.Name == "" || e.Case.Asked.TTL < 0 || e.Case.Held("") < 0) {
 				t.Errorf("%+v", e.Case)
 			}
 		}

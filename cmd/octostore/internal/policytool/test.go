@@ -81,12 +81,6 @@ func testFile(trial *hooks.Trial, f Fixture, seed uint64) FileReport {
 		r.Failures = []string{fmt.Sprintf("its configuration is refused: %v", refusal)}
 		return r
 	}
-	for _, e := range f.Cases {
-		if e.Event != nil {
-			r.Failures = []string{fmt.Sprintf("case %q has an event, which is not supported yet", e.Name)}
-			return r
-		}
-	}
 	fresh := make([]hooks.Outcome, len(f.Cases))
 	for i, e := range f.Cases {
 		trial.Renew()

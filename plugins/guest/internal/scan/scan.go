@@ -1,6 +1,6 @@
 // Package scan finds its way in JSON that is known to be valid, since the server wrote
 // or checked it. It is small and cheap, as encoding/json in a guest is not: that makes
-// a policy almost twice as large and costs two hundred times as much.
+// a policy half as large again, and costs many times as much.
 package scan
 
 import (

@@ -1,0 +1,113 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Places returns how far the observers have come, by their names.
+func (s *Store) Places(context.Context) ([]journal.Place, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead != nil {
+		return nil, s.dead
+	}
+	all, err := s.w.readPlaces()
+	if err != nil {
+		return nil, fmt.Errorf("read the places of observers in %s: %w", s.path, asDamage(err))
+	}
+	return all, nil
+}
+
+// SetPlaces keeps these places and forgets those of other observers, all or none,
+// between two commits. While the disk is full it does nothing but return
+// [lock.ErrFull]: the last space is for the ends of leases. After any other error it
+// can be called again, unless the store has stopped.
+func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.dead != nil:
+		return s.dead
+	case s.Full():
+		return lock.ErrFull
+	}
+	err := s.w.transact(func() error { return s.w.setPlaces(set, forget) })
+	switch {
+	case err == nil:
+		s.afterCommit()
+		return nil
+	case failedWith(err, sqlite3.SQLITE_FULL) && s.w.idle():
+		return lock.ErrFull
+	case failedWith(err, sqlite3.SQLITE_BUSY) && s.w.idle():
+		return fmt.Errorf("another process keeps %s locked: %w", s.path, err)
+	}
+	return s.fail(err)
+}
+
+func (w *writer) readPlaces() ([]journal.Place, error) {
+	q, err := w.prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
+	if err != nil {
+		return nil, err
+	}
+	defer q.close()
+	var all []journal.Place
+	for {
+		more, err := q.step()
+		if err != nil || !more {
+			return all, err
+		}
+		p := journal.Place{Observer: q.text(0), After: lock.Seq(q.int(1)), Parked: uint64(q.int(2))}
+		if w.sums.place(p) != q.int(3) {
+			return nil, damaged("the place of observer %q does not match its checksum", p.Observer)
+		}
+		all = append(all, p)
+	}
+}
+
+func (w *writer) setPlaces(set []journal.Place, forget []string) error {
+	drop, err := w.prepare("DELETE FROM observers WHERE name = ?1")
+	if err != nil {
+		return err
+	}
+	defer drop.close()
+	for _, name := range forget {
+		drop.reserve(len(name))
+		drop.bindText(1, name)
+		if err := drop.run(); err != nil {
+			return err
+		}
+	}
+	put, err := w.prepare("REPLACE INTO observers (name, after, parked, sum) VALUES (?1, ?2, ?3, ?4)")
+	if err != nil {
+		return err
+	}
+	defer put.close()
+	for _, p := range set {
+		put.reserve(len(p.Observer))
+		put.bindText(1, p.Observer)
+		put.bindInt(2, int64(p.After))
+		put.bindInt(3, int64(p.Parked))
+		put.bindInt(4, w.sums.place(p))
+		if err := put.run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place returns the checksum of a row of observers.
+func (s *sums) place(p journal.Place) int64 {
+	b := appendText(s.buf[:0], p.Observer)
+	b = binary.BigEndian.AppendUint64(b, uint64(p.After))
+	b = binary.BigEndian.AppendUint64(b, p.Parked)
+	s.buf = b
+	return int64(crc32.Update(s.seed, castagnoli, b))
+}

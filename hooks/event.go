@@ -1,0 +1,102 @@
+package hooks
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/hooks/abi"
+)
+
+// HookObserve in a manifest has a policy see committed events, after the fact. It has
+// no say in anything by it.
+const HookObserve core.Hook = abi.HookObserve
+
+// event is a line of the journal, in the words of the interface. It serves one call.
+type event struct {
+	line   string
+	record *journal.Record // made when first asked for
+}
+
+func newObservation(line []byte, now time.Time) *request {
+	return &request{event: &event{line: string(line)}, now: now}
+}
+
+// parses reports whether the value of a key has yet to be read out of the line.
+func (e *event) parses(key string) bool {
+	switch key {
+	case abi.KeyEvent, abi.KeyHook, abi.KeyConfig, abi.KeyNow:
+		return false
+	}
+	return e.record == nil
+}
+
+func (e *event) parsed() *journal.Record {
+	if e.record == nil {
+		r, _ := journal.ParseRecord([]byte(e.line)) // a line of ours always parses
+		e.record = &r
+	}
+	return e.record
+}
+
+// text returns a field that has no number form. What the event does not say is
+// absent.
+func (e *event) text(key string) (string, bool) {
+	switch key {
+	case abi.KeyHook:
+		return abi.HookObserve, true
+	case abi.KeyEvent:
+		return e.line, true
+	}
+	r, value := e.parsed(), ""
+	switch key {
+	case abi.KeyLockName:
+		value = string(r.Name)
+	case abi.KeyAccount:
+		value = r.Account
+	case abi.KeyHolder:
+		value = r.Holder
+	case abi.KeyReason:
+		value = r.Reason
+	case abi.KeyRemoteAddr:
+		value = r.RemoteAddr
+	case abi.KeyDecisionID:
+		value = r.RequestID
+	default:
+		if name, is := strings.CutPrefix(key, abi.PrefixMetadata); is {
+			value, is := r.Metadata[name]
+			return value, is
+		}
+	}
+	return value, value != ""
+}
+
+// number returns a field that has a number form.
+func (e *event) number(key string) (int64, bool) {
+	switch key {
+	case abi.KeyTTL:
+		return e.parsed().TTLMS, e.parsed().TTLMS != 0
+	case abi.KeyWaited:
+		return e.parsed().WaitedMS, e.parsed().WaitedMS != 0
+	}
+	return 0, false
+}
+
+// observe puts one line of the journal to the policy. Nil means that it is done with
+// it; anything else, that it is to be given again.
+func (p *policy) observe(ctx context.Context, line []byte) *fault {
+	if err := p.engine.turns.take(ctx, true); err != nil {
+		return &fault{"busy", err}
+	}
+	defer p.engine.turns.done(true)
+	o := p.run(newObservation(line, time.Now()))
+	p.count(o)
+	for _, n := range o.notes { // there is no decision to keep them with
+		if p.lines.allows(time.Now()) {
+			p.log.Info("note", "key", n.Key, "value", n.Value)
+		}
+	}
+	return o.fault
+}

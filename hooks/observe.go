@@ -1,0 +1,365 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Places keeps over restarts how far observers have come. Implementations are safe
+// for use by many goroutines.
+type Places interface {
+	Places(ctx context.Context) ([]journal.Place, error)
+	// SetPlaces keeps these places and forgets those of others, all or none.
+	SetPlaces(ctx context.Context, set []journal.Place, forget []string) error
+}
+
+// ObserveConfig is what policies that observe need. All of it must be set.
+type ObserveConfig struct {
+	Journal  *journal.Journal
+	Places   Places
+	Recorder journal.Recorder // of the same journal
+}
+
+// Observation is how an observer is getting on.
+type Observation struct {
+	After  lock.Seq      // everything up to this event is done
+	Lag    time.Duration // age of what it is at; 0: it has seen everything
+	Parked uint64        // events it failed on, since its name is known
+	Gaps   uint64        // times that events were forgotten before it saw them, since the start
+}
+
+const (
+	saveEvery = time.Second
+	// gatherFor is how often at most an observer looks for something new. It would
+	// wake up for every commit otherwise.
+	gatherFor = 20 * time.Millisecond
+	// maxCause bounds the reason that is recorded of a failure.
+	maxCause = 512
+)
+
+// observers give committed events to the policies that observe, each at its own pace
+// and in a goroutine of its own.
+type observers struct {
+	host   *Host
+	cfg    ObserveConfig
+	pauses []time.Duration // between the tries of an event; after the last comes one more
+
+	ctx  context.Context
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	saving  sync.Mutex // one at a time
+	failing bool       // guarded by saving: the newest save failed, and was logged
+
+	mu  sync.Mutex           // held for moments only
+	all map[string]*observer // whose place is known, also those that are gone
+}
+
+// observer is a name that observes.
+type observer struct {
+	name   string
+	after  atomic.Uint64
+	parked atomic.Uint64
+	gaps   atomic.Uint64
+	at     atomic.Int64 // when what it is given now was recorded, in ns since 1970; 0: nothing is new
+
+	running bool          // guarded by observers.mu
+	saved   journal.Place // guarded by observers.saving
+}
+
+func (o *observer) place() journal.Place {
+	// In this order: of an event that is parked meanwhile the count comes first, which is
+	// at worst counted twice.
+	after := lock.Seq(o.after.Load())
+	return journal.Place{Observer: o.name, After: after, Parked: o.parked.Load()}
+}
+
+// Observe begins to give events to the policies that observe, and goes on until the
+// host is closed or the journal ends. Call it once, when the journal has been loaded.
+func (h *Host) Observe(ctx context.Context, cfg ObserveConfig) error {
+	h.loading.Lock()
+	defer h.loading.Unlock()
+	known, err := cfg.Places.Places(ctx)
+	if err != nil {
+		return err
+	}
+	w := &observers{host: h, cfg: cfg, pauses: h.cfg.pauses, all: map[string]*observer{}}
+	if w.pauses == nil {
+		w.pauses = []time.Duration{100 * time.Millisecond, 400 * time.Millisecond}
+	}
+	for _, p := range known {
+		o := &observer{name: p.Observer, saved: p}
+		o.after.Store(uint64(p.After))
+		o.parked.Store(p.Parked)
+		w.all[p.Observer] = o
+	}
+	w.ctx, w.stop = context.WithCancel(context.Background())
+	h.observers = w
+	w.follow(ctx)
+	w.done.Go(w.keepSaving)
+	return nil
+}
+
+func (w *observers) close() {
+	w.stop()
+	w.done.Wait()
+	w.save(context.Background(), nil)
+}
+
+// follow starts an observer for each policy of the present set that has none, and
+// forgets those that are gone for so long that the journal does not reach back to
+// them. Those whose policy is gone end by themselves.
+func (w *observers) follow(ctx context.Context) {
+	set := w.host.current()
+	oldest := w.cfg.Journal.Oldest()
+	var forget []string
+	w.mu.Lock()
+	for name, o := range w.all {
+		if !o.running && set.observer(name) == nil && lock.Seq(o.after.Load()) < oldest {
+			forget = append(forget, name)
+			delete(w.all, name)
+		}
+	}
+	for _, p := range set.policies {
+		if !slices.Contains(p.Hooks, HookObserve) {
+			continue
+		}
+		o := w.all[p.Name]
+		if o == nil {
+			o = &observer{name: p.Name}
+			o.after.Store(uint64(w.cfg.Journal.Head()))
+			if p.ObserveFrom == FromStart {
+				o.after.Store(uint64(oldest))
+			}
+			w.all[p.Name] = o
+		}
+		if !o.running {
+			o.running = true
+			w.done.Go(func() { w.run(o) })
+		}
+	}
+	w.mu.Unlock()
+	w.save(ctx, forget) // where a new one begins is to be known from now on
+}
+
+// ends reports whether the policy of an observer is gone. Then it does not run any more.
+func (w *observers) ends(o *observer) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o.running = w.ctx.Err() == nil && w.host.current().observer(o.name) != nil
+	return !o.running
+}
+
+// keepSaving writes down how far the observers have come, now and then.
+func (w *observers) keepSaving() {
+	ticker := time.NewTicker(saveEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			w.save(w.ctx, nil)
+		case <-w.ctx.Done():
+			return
+		}
+	}
+}
+
+// save writes down what has changed, if anything has. What fails is tried again with
+// the next save; that an event may come again is all that is lost.
+func (w *observers) save(ctx context.Context, forget []string) {
+	w.saving.Lock()
+	defer w.saving.Unlock()
+	var changed []*observer
+	var places []journal.Place
+	w.mu.Lock()
+	for _, o := range w.all {
+		if p := o.place(); p != o.saved {
+			changed, places = append(changed, o), append(places, p)
+		}
+	}
+	w.mu.Unlock()
+	if len(changed)+len(forget) == 0 {
+		return
+	}
+	err := w.cfg.Places.SetPlaces(ctx, places, forget)
+	if err != nil && !w.failing && ctx.Err() == nil {
+		w.host.cfg.Logger.Warn("how far observers have come could not be saved; trying again every second", "err", err)
+	}
+	w.failing = err != nil
+	for i, o := range changed {
+		if err == nil {
+			o.saved = places[i]
+		}
+	}
+}
+
+// describe completes what is known of policies.
+func (w *observers) describe(all []Status) {
+	head := w.cfg.Journal.Head()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range all {
+		o := w.all[all[i].Name]
+		if o == nil || !slices.Contains(all[i].Hooks, HookObserve) {
+			continue
+		}
+		all[i].Observer = &Observation{After: lock.Seq(o.after.Load()), Parked: o.parked.Load(), Gaps: o.gaps.Load()}
+		if at := o.at.Load(); at != 0 && all[i].Observer.After < head {
+			all[i].Observer.Lag = max(0, time.Since(time.Unix(0, at)))
+		}
+	}
+}
+
+// run gives events to an observer until its policy is gone, the host is closed or the
+// journal ends.
+func (w *observers) run(o *observer) {
+	reader := w.cfg.Journal.From(lock.Seq(o.after.Load()))
+	var woken time.Time
+	failing := false // the newest page could not be read, and that was logged
+	for !w.ends(o) {
+		page, err := reader.Next(w.ctx)
+		var pruned *journal.PrunedError
+		switch {
+		case errors.As(err, &pruned):
+			w.gap(o, pruned.Oldest)
+			reader = w.cfg.Journal.From(pruned.Oldest)
+		case err != nil:
+			if !failing && w.ctx.Err() == nil {
+				w.host.cfg.Logger.Error("an observer cannot read the journal; trying again every second", "policy", o.name, "err", err)
+			}
+			_ = w.sleep(time.Second)
+		case len(page) > 0:
+			if !w.page(o, page) {
+				reader = w.cfg.Journal.From(lock.Seq(o.after.Load()))
+			}
+		default:
+			o.at.Store(0)
+			_ = w.sleep(gatherFor - time.Since(woken))
+			if w.cfg.Journal.Wait(w.ctx, lock.Seq(o.after.Load())) == journal.ErrClosed {
+				return
+			}
+			woken = time.Now()
+		}
+		failing = err != nil
+	}
+}
+
+// page gives what has been read to an observer. False means that not all of it is done.
+func (w *observers) page(o *observer, page []lock.Segment) bool {
+	for _, s := range page {
+		o.at.Store(s.Time.UnixNano())
+		for l := range journal.Lines(s, lock.Seq(o.after.Load())) {
+			if !w.give(o, &l) {
+				return false
+			}
+			o.after.Store(uint64(l.Seq))
+		}
+		o.after.Store(uint64(s.Last))
+	}
+	return true
+}
+
+// give puts an event to the policy until it is done with it or has failed too often.
+// False means that neither came to pass: the policy is gone, or the host is closed.
+func (w *observers) give(o *observer, l *journal.Line) bool {
+	for n := 0; ; n++ {
+		there, f := w.host.observe(w.ctx, o.name, l)
+		switch {
+		case !there || w.ctx.Err() != nil && f != nil:
+			return false
+		case f == nil:
+			return true
+		case n == len(w.pauses):
+			return w.park(o, l, f)
+		}
+		if w.sleep(w.pauses[n]) != nil {
+			return false
+		}
+	}
+}
+
+// observe puts an event to the policy of that name that rules now. There need not be
+// one any more.
+func (h *Host) observe(ctx context.Context, name string, l *journal.Line) (there bool, _ *fault) {
+	s := h.enter()
+	if s == nil {
+		return false, nil
+	}
+	defer h.leave(s)
+	p := s.observer(name)
+	if p == nil {
+		return false, nil
+	}
+	if !p.observes(l) {
+		return true, nil
+	}
+	return true, p.observe(ctx, l.Bytes)
+}
+
+// park has it on record that an observer goes on without having dealt with an event.
+func (w *observers) park(o *observer, l *journal.Line, f *fault) bool {
+	why := clean([]byte(f.Error()), maxCause)
+	w.host.cfg.Logger.Error("an event is parked: the observer failed on it again and again", "policy", o.name, "event", uint64(l.Seq), "err", why)
+	if !w.record(lock.Event{
+		Kind:  lock.ObserverParked,
+		Cause: fmt.Sprintf("observer %s, event %d: %s", o.name, l.Seq, why),
+	}) {
+		return false
+	}
+	o.parked.Add(1)
+	return true
+}
+
+// gap has it on record that there is nothing left of what an observer was to see next.
+func (w *observers) gap(o *observer, oldest lock.Seq) {
+	after := lock.Seq(o.after.Load())
+	w.host.cfg.Logger.Error("an observer misses events: they have been pruned", "policy", o.name, "after", uint64(after), "up_to", uint64(oldest))
+	if !w.record(lock.Event{
+		Kind:  lock.ObserverGap,
+		Cause: fmt.Sprintf("observer %s: what came after event %d, up to %d, has been pruned", o.name, after, oldest),
+	}) {
+		return
+	}
+	o.gaps.Add(1)
+	o.after.Store(uint64(oldest))
+}
+
+// record insists on an event, since without it nobody would learn of what it says. It
+// returns false when the host is closed or the table has ended.
+func (w *observers) record(e lock.Event) bool {
+	for {
+		err := lock.ErrFull // the last space is for the ends of leases
+		if !w.cfg.Recorder.Full() {
+			_, err = w.cfg.Recorder.Append(w.ctx, e)
+		}
+		switch {
+		case err == nil:
+			return true
+		case errors.Is(err, lock.ErrClosed) || w.sleep(time.Second) != nil:
+			return false
+		}
+	}
+}
+
+// sleep returns an error if the host is closed first.
+func (w *observers) sleep(d time.Duration) error {
+	if d <= 0 {
+		return w.ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-w.ctx.Done():
+		return w.ctx.Err()
+	}
+}
