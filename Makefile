@@ -16,14 +16,15 @@ help: ## List what can be made
 build: ## Build bin/octostore, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/octostore ./cmd/octostore
 
-# The bundled policies, each a folder with a main.go.
+# The bundled policies, each a folder with a main.go. Built alike everywhere, so that a digest
+# in a manifest holds.
 POLICIES := $(sort $(notdir $(patsubst %/main.go,%,$(wildcard plugins/*/main.go))))
 
 .PHONY: plugins
 plugins: ## Build the bundled policies into bin/plugins
 	@for p in $(POLICIES); do \
 		echo "bin/plugins/$$p.wasm"; \
-		GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -buildmode=c-shared -ldflags '-s -w' -o bin/plugins/$$p.wasm ./plugins/$$p || exit 1; \
+		GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -trimpath -buildvcs=false -ldflags '-s -w' -o bin/plugins/$$p.wasm ./plugins/$$p || exit 1; \
 	done
 
 .PHONY: demo

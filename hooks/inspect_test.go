@@ -25,6 +25,7 @@ func TestInspectSaysAllAModuleWouldBeRefusedFor(t *testing.T) {
 		{"nothing", wasmtest.Assemble(good), nil, true},
 		{"the empty module", EmptyModule, nil, true},
 		{"not a module", []byte("hello"), []string{"not a WebAssembly module"}, false},
+		{"an observer", watching("i32.const 0"), nil, true},
 		{"two imports", with(func(m *wasmtest.Module) {
 			m.Imports = []wasmtest.Import{{Module: "env", Name: "a"}, {Module: "env", Name: "b"}, m.Imports[0]}
 		}), []string{"env.a, which is not offered", "env.b, which is not offered"}, true},

@@ -137,7 +137,7 @@ func (p *policy) runOn(i *instance, r *request) outcome {
 		if r.event != nil && o.reason != "" {
 			err = fmt.Errorf("%w: %s", err, o.reason)
 		}
-		return outcome{fault: &fault{"result", err}, fuel: o.fuel}
+		return outcome{fault: &fault{"result", err}, fuel: o.fuel, reason: o.reason}
 	}
 	i.used = true
 	p.put(i)

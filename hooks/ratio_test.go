@@ -54,7 +54,7 @@ func calls(b *testing.B, host *Host, n int) time.Duration {
 func buildGo(b *testing.B, dir string) []byte {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "p.wasm")
-	build := exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags", "-s -w", "-o", path, dir)
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, dir)
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)

@@ -3,11 +3,13 @@ package hooks
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks/abi"
 )
 
 // TrialConfig says on what terms a module is tried. The zero value means the
@@ -48,7 +50,7 @@ type Case struct {
 // Outcome is what a module answered.
 type Outcome struct {
 	Verdict string // allow, deny or error, as in the journal; of an event done or again
-	Reason  string // of a denial, what the caller reads
+	Reason  string // of a denial, what the caller reads; of again, what the module said
 
 	RetryAfter time.Duration // of a denial; 0: it did not say
 	TTL, Wait  time.Duration // of an acquire in phase request: what its caps leave of what was asked
@@ -156,18 +158,22 @@ func (t *Trial) Memory() int64 {
 // one before, unless that failed.
 func (t *Trial) Ask(c Case) Outcome {
 	t.lines = nil
-	r := newRequest(c.Question, c.Now)
+	r, export := newRequest(c.Question, c.Now), abi.ExportCheck
 	if c.Event != nil {
-		r = newObservation(c.Event, c.Now)
+		r, export = newObservation(c.Event, c.Now), abi.ExportObserve
 	}
 	r.heard, r.absent = t.hear, c.Absent
 	before := t.instance()
 	known := before != nil && before.used
-	o := outcomeOf(t.policy.run(r), c.Question)
+	said := outcome{fault: &fault{"start", fmt.Errorf("it does not export %s", export)}}
+	if t.policy.compiled.ExportedFunctions()[export] != nil {
+		said = t.policy.run(r)
+	}
+	o := outcomeOf(said, c.Question)
 	if c.Event != nil {
 		o.Verdict = "done"
 		if o.Fault != nil {
-			o.Verdict = "again"
+			o.Verdict, o.Reason = "again", said.reason
 		}
 	}
 	o.Fresh = !known || t.instance() != before

@@ -181,3 +181,40 @@ func TestWhatIsAbsentInATrial(t *testing.T) {
 		t.Errorf("the document is %s", document)
 	}
 }
+
+func TestATrialIsGivenEvents(t *testing.T) {
+	for code, want := range map[string]string{
+		"i32.const 0": "done ",
+		"i32.const 1 " + at("key") + "call $log " + at("not today") + "call $deny i32.const 3": "again not today result [{1 key}]",
+		"i32.const 3":               "again  result",
+		"unreachable":               "again  trap",
+		"loop br 0 end i32.const 0": "again  out_of_fuel",
+	} {
+		trial := openTrial(t, watching(code), TrialConfig{})
+		for range 2 {
+			o := trial.Ask(Case{Event: []byte(line), Now: time.Now()})
+			got := o.Verdict + " " + o.Reason
+			if o.Fault != nil {
+				got += " " + o.FaultKind
+			}
+			if len(o.Logs) > 0 {
+				got += fmt.Sprint(" ", o.Logs)
+			}
+			if got != want {
+				t.Errorf("%s: got %s, want %s", code, got, want)
+			}
+		}
+	}
+}
+
+// What a module is not made for it is not asked.
+func TestATrialOfWhatIsNotThere(t *testing.T) {
+	o := openTrial(t, watching("i32.const 0"), TrialConfig{}).Ask(Case{Question: question("x")})
+	if o.Verdict != "error" || o.Fault.Error() != "it does not export check" {
+		t.Errorf("got %+v", o)
+	}
+	o = openTrial(t, allows, TrialConfig{}).Ask(Case{Event: []byte(line)})
+	if o.Verdict != "again" || o.Fault.Error() != "it does not export observe" {
+		t.Errorf("got %+v", o)
+	}
+}

@@ -275,8 +275,8 @@ var storeMutants = []mutant{
 	},
 	{
 		name: "no-ballast", file: "core/store/sqlite/room.go",
-		old:    "	s.dropSpare(cause)\n	s.moveNow()\n",
-		new:    "	s.moveNow()\n",
+		old:    "	s.dropSpare(cause)\n	s.moveNow()",
+		new:    "	s.moveNow()",
 		breaks: "on a full disk nothing can be released",
 		tests:  inSQLite,
 	},

@@ -24,22 +24,23 @@ var (
 // Watchers that do not read, and can take next to nothing, do not take the server from
 // those who lock.
 func TestStalledWatchersCostLittle(t *testing.T) {
-	stalled, seconds := howMany(*auditStalled, 300, 50), 1
+	stalled, periods, period := howMany(*auditStalled, 300, 50), 1, 400*time.Millisecond
 	if *auditStalled > 0 {
-		seconds = 5
+		periods, period = 5, time.Second
 	}
 	server := newProcess(t, t.TempDir(), "OCTOSTORE_MAX_WATCHES=100000")
 	work := newWorkers(t, server.Addr, 16)
+	work.period = period
 	work.run(1)
 	for range *auditRounds {
-		alone, slowestAlone := work.run(seconds)
+		alone, slowestAlone := work.run(periods)
 		crowd := stall(t, server.Addr, stalled)
-		beside, slowest := work.run(seconds)
+		beside, slowest := work.run(periods)
 		for _, c := range crowd {
 			c.Close()
 		}
-		t.Logf("beside %d stalled watchers holders have %.2f of the requests they have alone (%d of %d in %d s), in the slowest second %.2f",
-			stalled, share(beside, alone), beside, alone, seconds, share(slowest, slowestAlone))
+		t.Logf("beside %d stalled watchers holders have %.2f of the requests they have alone (%d of %d in %d times %s), in the slowest of these times %.2f",
+			stalled, share(beside, alone), beside, alone, periods, period, share(slowest, slowestAlone))
 		if beside < alone/5 {
 			t.Errorf("the watchers took more than four fifths of the server")
 		}
@@ -77,8 +78,9 @@ func stall(t *testing.T, addr string, n int) (crowd []net.Conn) {
 
 // workers acquire locks and release them, each on a connection of its own.
 type workers struct {
-	t     *testing.T
-	conns []net.Conn
+	t      *testing.T
+	conns  []net.Conn
+	period time.Duration
 }
 
 func newWorkers(t *testing.T, addr string, n int) *workers {
@@ -95,22 +97,22 @@ func newWorkers(t *testing.T, addr string, n int) *workers {
 	return w
 }
 
-// run returns how many requests were answered in so many seconds, and in the slowest of
+// run returns how many requests were answered in so many periods, and in the slowest of
 // them.
-func (w *workers) run(seconds int) (all, slowest int64) {
+func (w *workers) run(periods int) (all, slowest int64) {
 	w.t.Helper()
 	slowest = math.MaxInt64
-	for range seconds {
-		n := w.second()
+	for range periods {
+		n := w.once()
 		all, slowest = all+n, min(slowest, n)
 	}
 	return all, slowest
 }
 
-func (w *workers) second() int64 {
+func (w *workers) once() int64 {
 	var done atomic.Int64
 	var all sync.WaitGroup
-	end := time.Now().Add(time.Second)
+	end := time.Now().Add(w.period)
 	for i, c := range w.conns {
 		all.Go(func() {
 			in := bufio.NewReader(c)

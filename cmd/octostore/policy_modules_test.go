@@ -35,6 +35,8 @@ var testModules = map[string]wasmtest.Module{
 	},
 	"crowded": policyOf("check", "i32.const 47 i32.const 12 call $get_i64 i64.const 5 i64.gt_s"),
 	"closed":  policyOf("check", "i32.const 1"),
+	// It wants to be given leases of more than an hour again.
+	"watcher": policyOf("observe", denyLong),
 	"endless": policyOf("check", "loop br 0 end i32.const 0"),
 	"chatty":  policyOf("check", "i32.const 1 i32.const 6 i32.const 7 call $log i32.const 0"),
 }

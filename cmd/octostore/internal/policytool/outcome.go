@@ -34,9 +34,10 @@ func answerOf(o hooks.Outcome) Answer {
 	}
 }
 
-// reasonOf is the reason as the journal has it: of an error its kind.
+// reasonOf is the reason as the journal has it: of an error its kind, and of an event
+// that is to be given again, if the policy says nothing about it.
 func reasonOf(o hooks.Outcome) string {
-	if o.Fault != nil {
+	if o.Fault != nil && o.Reason == "" {
 		return o.FaultKind
 	}
 	return o.Reason
