@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -16,25 +13,6 @@ import (
 
 	"github.com/octostore/octostore/transport/client"
 )
-
-const defaultURLHelp = client.DefaultURL + " if it is not set"
-
-// newClient returns a client of the server the environment names.
-func newClient() (*client.Client, error) {
-	target := os.Getenv("OCTOSTORE_URL")
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableCompression = target == "" || onThisMachine(target) // it would only cost time
-	return client.New(client.Config{URL: target, Token: os.Getenv("OCTOSTORE_TOKEN"), HTTP: &http.Client{Transport: transport}})
-}
-
-func onThisMachine(target string) bool {
-	u, err := url.Parse(target)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-}
 
 func auditExportCommand() *cobra.Command {
 	var query client.AuditQuery

@@ -53,6 +53,8 @@ func rootCommand() *cobra.Command {
 		backupCommand(),
 		auditCommand(),
 		tokenCommand(),
+		loginCommand(),
+		logoutCommand(),
 		policyCommand(),
 		versionCommand(),
 	)

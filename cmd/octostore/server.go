@@ -18,6 +18,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport"
+	"github.com/octostore/octostore/transport/login"
 )
 
 // How long each part of an orderly stop may take. Together they stay below
@@ -72,6 +73,7 @@ type server struct {
 	table    *lock.Table
 	policies *policies // nil: there are none
 	tokens   *tokens
+	login    *login.GitHub // nil: nobody can log in
 	keeper   *journal.Keeper
 	http     *http.Server
 	served   chan error // what ended the accepting of connections
@@ -91,7 +93,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		return nil, err
 	}
 	exposed := !isLoopback(s.listener)
-	if exposed && cfg.TokensFile == "" && !exists(string(cfg.DB)) {
+	if exposed && cfg.TokensFile == "" && !cfg.LoginByGitHub() && !exists(string(cfg.DB)) {
 		return nil, &exposedError{cfg.Addr} // before a database is made
 	}
 	if cfg.Policies != "" {
@@ -105,7 +107,10 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	if err := s.openTable(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open the lock table: %w", err)
 	}
-	if s.tokens, err = openTokens(ctx, s, string(cfg.TokensFile), log); err != nil {
+	if s.tokens, err = openTokens(ctx, s, cfg, log); err != nil {
+		return nil, err
+	}
+	if s.login, err = openLogin(cfg, s, log); err != nil {
 		return nil, err
 	}
 	switch {
@@ -165,7 +170,7 @@ type exposedError struct{ addr config.Address }
 
 func (e *exposedError) Error() string {
 	return fmt.Sprintf("listen on %s: this is not a loopback address, and without tokens whoever reaches the server may take and break any lock; "+
-		"make a first token with octostore token create --admin, or name a file of tokens by OCTOSTORE_TOKENS_FILE", e.addr)
+		"make a first token with octostore token create --admin, name a file of tokens by OCTOSTORE_TOKENS_FILE, or let people log in by GitHub", e.addr)
 }
 
 func (s *server) openTable(ctx context.Context, cfg config.Config) error {
@@ -218,6 +223,7 @@ func newHTTPServer(s *server, cfg config.Config, log *slog.Logger) *http.Server 
 		Version: ownVersion(),
 		Sizes:   s.store.Sizes,
 		Tokens:  s.tokens.Tokens,
+		Login:   s.login,
 
 		MaxWatches: cfg.MaxWatches,
 		MaxExports: cfg.MaxExports,
@@ -281,6 +287,9 @@ func (s *server) shutdown() {
 		_ = s.http.Close()
 	}
 	_ = s.keeper.Close() // it always says nil
+	if s.login != nil {
+		_ = s.login.Close() // so does this
+	}
 	_ = s.tokens.Close() // so does this
 	// Nobody is left to lock anything. If this is not recorded, the next start says
 	// enough.
@@ -295,6 +304,9 @@ func (s *server) close() error {
 	var all []error
 	if s.keeper != nil {
 		all = append(all, s.keeper.Close()) // again, mostly
+	}
+	if s.login != nil {
+		all = append(all, s.login.Close()) // again, mostly
 	}
 	if s.tokens != nil {
 		all = append(all, s.tokens.Close()) // again, mostly

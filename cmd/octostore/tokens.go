@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/core/auth"
 )
 
@@ -21,8 +22,11 @@ type tokens struct {
 }
 
 // openTokens reads all tokens, and those of the file again at every SIGHUP.
-func openTokens(ctx context.Context, s *server, file string, log *slog.Logger) (*tokens, error) {
-	known, err := auth.Open(ctx, auth.Config{Store: s.store, Recorder: s.table, File: file, Logger: log})
+func openTokens(ctx context.Context, s *server, cfg config.Config, log *slog.Logger) (*tokens, error) {
+	file := string(cfg.TokensFile)
+	known, err := auth.Open(ctx, auth.Config{
+		Store: s.store, Recorder: s.table, File: file, Closed: cfg.LoginByGitHub(), Logger: log,
+	})
 	if err != nil {
 		return nil, err // it says of what
 	}

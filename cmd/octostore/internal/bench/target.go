@@ -88,7 +88,11 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 		"OCTOSTORE_DB=" + filepath.Join(dir, "octostore.db"),
 		"OCTOSTORE_LOG_FORMAT=json",
 		"OCTOSTORE_LOG_LEVEL=info",
-		"OCTOSTORE_TOKENS_FILE=none", // whatever the environment says
+		"OCTOSTORE_TOKENS_FILE=none", // whatever the environment says, here and below
+		"OCTOSTORE_GITHUB_CLIENT_ID=none",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET=none",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=none",
+		"OCTOSTORE_GITHUB_ALLOW=none",
 	}
 	if p == onVariant && cfg.Guarded {
 		t.token = auth.NewSecret()

@@ -29,6 +29,7 @@ func TestDefaults(t *testing.T) {
 		DefaultTTL: time.Minute, MaxTTL: time.Hour, MaxWait: 10 * time.Minute,
 		MaxWaiters: 50_000, MaxWaitersPerLock: 10_000, MaxWatches: 1000, MaxExports: 100,
 		AuditLevel: "decisions", AuditRetention: 30 * 24 * time.Hour, AuditMaxSize: 4 << 30,
+		GitHubURL: "https://github.com", LoginTokenTTL: 12 * time.Hour,
 		LogFormat: "auto", LogLevel: "info",
 	}
 	if diff := cmp.Diff(want, got.Config); diff != "" {

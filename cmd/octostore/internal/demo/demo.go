@@ -85,9 +85,13 @@ func (s *stage) start(ctx context.Context, addr string) error {
 	server, err := child.Start(ctx, s.cfg.Serve, []string{
 		"OCTOSTORE_ADDR=" + addr,
 		"OCTOSTORE_DB=" + s.database(),
-		"OCTOSTORE_TOKENS_FILE=none",
 		"OCTOSTORE_POLICIES=" + s.manifest(),
 		"XDG_CACHE_HOME=" + s.dir, // compiled policies
+		"OCTOSTORE_TOKENS_FILE=none",
+		"OCTOSTORE_GITHUB_CLIENT_ID=none", // nor logins, whatever the environment and .env say
+		"OCTOSTORE_GITHUB_CLIENT_SECRET=none",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=none",
+		"OCTOSTORE_GITHUB_ALLOW=none",
 		"OCTOSTORE_LOG_FORMAT=json",
 		"OCTOSTORE_LOG_LEVEL=info",
 	})
