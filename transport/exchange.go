@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/login"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -62,6 +63,7 @@ const codeOK api.Code = "ok"
 var (
 	typeJSON    = []string{"application/json"}
 	typeText    = []string{"text/plain; charset=utf-8"}
+	typeHTML    = []string{"text/html; charset=utf-8"}
 	typeYAML    = []string{"application/yaml"}
 	typeNDJSON  = []string{"application/x-ndjson"}
 	typeCSV     = []string{"text/csv; charset=utf-8"}
@@ -179,6 +181,12 @@ func (x *exchange) refuse(answer problem.Answer) {
 	}
 	if answer.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(int(answer.RetryAfter / time.Second))}
+	}
+	if x.route.page {
+		login.SetHeaders(h)
+		x.buf = append(x.buf[:0], login.RefusedPage(answer.Title, answer.Detail, x.id, answer.Status != http.StatusNotFound)...)
+		x.reply(answer.Status, typeHTML)
+		return
 	}
 	body := bytes.NewBuffer(x.buf[:0])
 	enc := json.NewEncoder(body)

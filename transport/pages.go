@@ -37,6 +37,7 @@ Everything else there is:
     /v1/audit       the record of all of it, to keep and to verify
     /v1/events      what happens to locks, as it happens
     /openapi.yaml   the whole API
+    /auth/github    log in by GitHub, if the operator has set that up
     /v1/policies    which policies are asked before a lock is given
     /v1/tokens      who may do what; once there is a token, every request needs one
     /healthz        200 unless the server has failed and has to be started again

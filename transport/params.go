@@ -33,13 +33,18 @@ const (
 	fieldScopes
 	fieldExpires
 	fieldGrace
+	fieldCode
+	fieldState
+	fieldError
+	fieldDeviceID
 	fieldMetadata // spelled meta.KEY, except in JSON
 	numFields
 )
 
 var fieldNames = [numFields]string{
 	"ttl", "wait", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
-	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace", "metadata",
+	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace",
+	"code", "state", "error", "device_id", "metadata",
 }
 
 func fieldNamed(name string) (field, bool) {
@@ -89,6 +94,7 @@ func (s fieldSet) String() string {
 // and the body together.
 type params struct {
 	known  fieldSet
+	loose  bool // leaves out what it does not know
 	given  fieldSet
 	values [numFields]string
 	meta   map[string]string // handed on to the table: never reused
@@ -101,6 +107,9 @@ func (p *params) set(name, value string) error {
 	}
 	f, ok := fieldNamed(name)
 	if !ok || !p.known.has(f) || f == fieldMetadata {
+		if p.loose {
+			return nil
+		}
 		return p.unknown(name)
 	}
 	return p.setField(f, value)
@@ -159,7 +168,7 @@ func shown(name string) string {
 // end, for only then does net/http notice that a client leaves.
 func (x *exchange) readParams() error {
 	p := &x.params
-	p.known = x.route.fields
+	p.known, p.loose = x.route.fields, x.route.loose
 	if err := p.parsePairs("query", x.r.URL.RawQuery); err != nil {
 		return err
 	}

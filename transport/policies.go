@@ -88,11 +88,19 @@ func (x *exchange) explainPolicies() error {
 
 // json answers with what is asked for too seldom to be encoded by hand.
 func (x *exchange) json(v any) error {
+	if err := x.encode(v); err != nil {
+		return err
+	}
+	x.reply(http.StatusOK, typeJSON)
+	return nil
+}
+
+// encode makes v the answer to be written.
+func (x *exchange) encode(v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
 	x.buf = append(append(x.buf[:0], b...), '\n')
-	x.reply(http.StatusOK, typeJSON)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/login"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -18,6 +19,8 @@ type route struct {
 	pattern string
 	fields  fieldSet // the parameters it knows
 	public  bool     // needs no token
+	page    bool     // is for browsers: problems are pages too
+	loose   bool     // leaves out parameters it does not know
 	serve   func(*exchange) error
 	metrics *routeMetrics
 }
@@ -35,6 +38,12 @@ func routeTable() []route {
 		{id: "ready", method: http.MethodGet, pattern: "/readyz", public: true, serve: (*exchange).ready},
 		{id: "metrics", method: http.MethodGet, pattern: "/metrics", public: true, serve: (*exchange).metrics},
 		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", public: true, serve: (*exchange).openAPI},
+		{id: "beginGitHubLogin", method: http.MethodGet, pattern: login.BeginPath, public: true, page: true, loose: true, serve: (*exchange).beginLogin},
+		{id: "gitHubCallback", method: http.MethodGet, pattern: login.CallbackPath, fields: setOf(fieldCode, fieldState, fieldError), public: true, page: true, loose: true, serve: (*exchange).landLogin},
+		{id: "finishGitHubLogin", method: http.MethodPost, pattern: login.CallbackPath, fields: setOf(fieldCode, fieldState), public: true, page: true, serve: (*exchange).finishLogin},
+		{id: "beginDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device", public: true, serve: (*exchange).beginDevice},
+		{id: "pollDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device/poll", fields: setOf(fieldDeviceID), public: true, serve: (*exchange).pollDevice},
+		{id: "logout", method: http.MethodPost, pattern: "/v1/logout", serve: (*exchange).logout},
 		{id: "readAudit", method: http.MethodGet, pattern: "/v1/audit", fields: auditFields, serve: (*exchange).audit},
 		{id: "watchEvents", method: http.MethodGet, pattern: "/v1/events", fields: setOf(fieldPrefix), serve: (*exchange).watch},
 		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter), serve: (*exchange).list},

@@ -32,6 +32,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/transport/login"
 )
 
 // Config is what an [API] needs. Service and Journal must be set.
@@ -45,6 +46,8 @@ type Config struct {
 	Sizes func() (db, wal int64)
 	// Tokens say who may do what; nil: everybody may do everything.
 	Tokens *auth.Tokens
+	// Login lets people get tokens by GitHub, and needs Tokens; nil: nobody can.
+	Login *login.GitHub
 	// How many clients may watch, and export or follow the audit, at a time; 0 means
 	// DefaultMaxWatches and DefaultMaxExports.
 	MaxWatches, MaxExports int
@@ -69,6 +72,7 @@ type API struct {
 	journal  *journal.Journal
 	policies Policies
 	tokens   *auth.Tokens
+	login    *login.GitHub // nil: nobody can log in
 	log      *slog.Logger
 	version  string
 	routes   []route
@@ -99,6 +103,7 @@ func New(cfg Config) *API {
 	a := &API{
 		policies: cfg.Policies,
 		tokens:   cfg.Tokens,
+		login:    cfg.Login,
 		service:  cfg.Service,
 		journal:  cfg.Journal,
 		log:      cfg.Logger,

@@ -8,6 +8,7 @@ var (
 	inCore      = []string{"-short ./core"}
 	inJournal   = []string{"-short ./core/journal"}
 	inAuth      = []string{"-short ./core/auth"}
+	inLogin     = []string{"-short ./transport/login"}
 	inPattern   = []string{"-short ./core/pattern"}
 	inMemory    = []string{"-short ./core/store/memory"}
 	inSQLite    = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
@@ -20,7 +21,7 @@ var (
 
 // mutants returns all of them, from the lease outwards.
 func mutants() []mutant {
-	return slices.Concat(leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants, auditMutants, accessMutants, limitMutants)
+	return slices.Concat(leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants, auditMutants, accessMutants, loginMutants, limitMutants)
 }
 
 // leaseMutants break what a lease is: who may use it, when it ends, and its token.

@@ -26,7 +26,9 @@ const module = "github.com/octostore/octostore"
 var directions = []struct{ pkg, imports string }{
 	{"cmd/...", "..."},
 	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal"},
-	{"transport/problem", "transport/api core core/lock core/auth core/journal"},
+	{"transport/problem", "transport/api transport/login core core/lock core/auth core/journal"},
+	{"transport/login", "core/auth core/lock"},
+	{"transport/login/logintest", ""},
 	{"transport/client", "transport/api"},
 	{"transport/api", ""},
 	{"hooks", "hooks/abi hooks/meter core core/lock core/journal core/pattern"},
@@ -61,6 +63,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/joho/godotenv", "cmd/octostore/internal/config"},
 	{"github.com/lmittmann/tint", "cmd/octostore"},
 	{"github.com/spf13", "cmd/octostore"},
+	{"golang.org/x/oauth2", "transport/login"},
 	{"golang.org/x/term", "cmd/octostore"},
 	{"golang.org/x/sys", "core/store/sqlite"},
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},

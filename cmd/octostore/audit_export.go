@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -16,31 +13,6 @@ import (
 
 	"github.com/octostore/octostore/transport/client"
 )
-
-const defaultURLHelp = client.DefaultURL + " if it is not set"
-
-// newClient returns a client of the server the environment names.
-func newClient() (*client.Client, error) { return newClientOf(os.Getenv("OCTOSTORE_URL")) }
-
-// newClientOf returns a client of the server at target, with the token and the trust of
-// the environment.
-func newClientOf(target string) (*client.Client, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableCompression = target == "" || onThisMachine(target) // it would only cost time
-	if err := trustAlso(transport, os.Getenv("OCTOSTORE_CA_FILE")); err != nil {
-		return nil, err
-	}
-	return client.New(client.Config{URL: target, Token: os.Getenv("OCTOSTORE_TOKEN"), HTTP: &http.Client{Transport: transport}})
-}
-
-func onThisMachine(target string) bool {
-	u, err := url.Parse(target)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-}
 
 func auditExportCommand() *cobra.Command {
 	var query client.AuditQuery

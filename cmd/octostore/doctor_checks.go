@@ -79,7 +79,7 @@ func (d *doctor) askWhere() (string, error) {
 }
 
 func askHealth(ctx context.Context, target string) error {
-	c, err := newClientOf(target)
+	c, err := clientWith(target, "") // health is for everybody
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (d *doctor) permissions() {
 		no   fs.FileMode // bits nobody should have
 	}{
 		{db, 0o077}, {db + "-wal", 0o077}, {db + "-shm", 0o077}, {db + "-lock", 0o022}, {db + "-ballast", 0o022},
-		{string(d.cfg.TLSKey), 0o027}, {string(d.cfg.Policies), 0o022}, {envFile, envBits},
+		{string(d.cfg.TLSKey), 0o027}, {string(d.cfg.Policies), 0o022}, {envFile, envBits}, {string(d.cfg.GitHubSecretFile), 0o026},
 	} {
 		info, err := os.Stat(f.path)
 		if f.path == "" || err != nil {

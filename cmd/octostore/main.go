@@ -54,6 +54,8 @@ func rootCommand() *cobra.Command {
 		backupCommand(),
 		auditCommand(),
 		tokenCommand(),
+		loginCommand(),
+		logoutCommand(),
 		policyCommand(),
 		versionCommand(),
 	)

@@ -16,6 +16,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport"
+	"github.com/octostore/octostore/transport/login"
 )
 
 // How long each part of an orderly stop may take. Together they stay below
@@ -73,6 +74,7 @@ type server struct {
 	table       *lock.Table
 	policies    *policies // nil: there are none
 	tokens      *tokens
+	login       *login.GitHub // nil: nobody can log in
 	keeper      *journal.Keeper
 	http        []*http.Server
 	served      chan error // what ended the accepting of connections
@@ -96,7 +98,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		return nil, err // it names the setting
 	}
 	exposed := s.exposed(cfg)
-	if exposed != "" && cfg.TokensFile == "" && !exists(string(cfg.DB)) {
+	if exposed != "" && cfg.TokensFile == "" && !cfg.LoginByGitHub() && !exists(string(cfg.DB)) {
 		return nil, &exposedError{exposed} // before a database is made
 	}
 	if cfg.Policies != "" {
@@ -110,7 +112,10 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	if err := s.openTable(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open the lock table: %w", err)
 	}
-	if s.tokens, err = openTokens(ctx, s, string(cfg.TokensFile), log); err != nil {
+	if s.tokens, err = openTokens(ctx, s, cfg, log); err != nil {
+		return nil, err
+	}
+	if s.login, err = openLogin(cfg, s, log); err != nil {
 		return nil, err
 	}
 	switch {
@@ -197,6 +202,7 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		Version: ownVersion(),
 		Sizes:   s.store.Sizes,
 		Tokens:  s.tokens.Tokens,
+		Login:   s.login,
 
 		MetricsOn: listenersOf[cfg.MetricsOn],
 		ReadyOn:   listenersOf[cfg.ReadyOn],
@@ -291,6 +297,9 @@ func (s *server) shutdown() {
 		}
 	}
 	_ = s.keeper.Close() // it always says nil
+	if s.login != nil {
+		_ = s.login.Close() // so does this
+	}
 	_ = s.tokens.Close() // so does this
 	// Nobody is left to lock anything. If this is not recorded, the next start says
 	// enough.
@@ -310,6 +319,9 @@ func (s *server) close() error {
 	var all []error
 	if s.keeper != nil {
 		all = append(all, s.keeper.Close()) // again, mostly
+	}
+	if s.login != nil {
+		all = append(all, s.login.Close()) // again, mostly
 	}
 	if s.tokens != nil {
 		all = append(all, s.tokens.Close()) // again, mostly

@@ -38,7 +38,7 @@ func openOffline(ctx context.Context, cfg config.Config) (_ *offline, err error)
 	if err := s.openTable(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open the lock table: %w", err)
 	}
-	if s.tokens, err = openTokens(ctx, s, "", log); err != nil {
+	if s.tokens, err = openTokens(ctx, s, config.Config{}, log); err != nil {
 		return nil, err
 	}
 	return &offline{s}, nil

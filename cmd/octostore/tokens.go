@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/core/auth"
 )
 
@@ -15,8 +16,11 @@ type tokens struct {
 }
 
 // openTokens reads all tokens.
-func openTokens(ctx context.Context, s *server, file string, log *slog.Logger) (*tokens, error) {
-	known, err := auth.Open(ctx, auth.Config{Store: s.store, Recorder: s.table, File: file, Logger: log})
+func openTokens(ctx context.Context, s *server, cfg config.Config, log *slog.Logger) (*tokens, error) {
+	file := string(cfg.TokensFile)
+	known, err := auth.Open(ctx, auth.Config{
+		Store: s.store, Recorder: s.table, File: file, Closed: cfg.LoginByGitHub(), Logger: log,
+	})
 	if err != nil {
 		return nil, err // it says of what
 	}

@@ -20,10 +20,13 @@ type Wish struct {
 	Name    string
 	Scopes  Scopes
 	Expires time.Duration // from now; 0: never
+	// LoggedIn: the account is that of somebody who has logged in elsewhere, and is written
+	// with where before it and a colon between. No other account has a colon.
+	LoggedIn bool
 }
 
 func (w Wish) check() error {
-	if err := cmp.Or(CheckAccount(w.Account), lock.CheckText("name", w.Name, MaxName)); err != nil {
+	if err := cmp.Or(w.checkAccount(), lock.CheckText("name", w.Name, MaxName)); err != nil {
 		return err
 	}
 	if len(w.Scopes.all) == 0 {
@@ -33,6 +36,17 @@ func (w Wish) check() error {
 		return &lock.InputError{Field: "expires", Problem: "is " + w.Expires.String(), Want: "more than nothing and at most ten years"}
 	}
 	return nil
+}
+
+func (w Wish) checkAccount() error {
+	if !w.LoggedIn {
+		return CheckAccount(w.Account)
+	}
+	where, who, _ := strings.Cut(w.Account, ":")
+	if len(w.Account) > MaxAccount {
+		return CheckAccount(w.Account)
+	}
+	return cmp.Or(CheckAccount(where), CheckAccount(who))
 }
 
 // Create makes a token and returns it with its secret, which nobody can be told again.

@@ -27,7 +27,9 @@ type Config struct {
 	Store    Store
 	Recorder Recorder
 	// File is the path of a tokens file, see [Tokens.Reload]; empty: there is none.
-	File   string
+	File string
+	// Closed: there is another way to get a token, so the door is closed from the beginning.
+	Closed bool
 	Logger *slog.Logger // nil: nothing is logged
 }
 
@@ -91,7 +93,7 @@ func Open(ctx context.Context, cfg Config) (*Tokens, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the tokens: %w", err)
 	}
-	s := &snapshot{byHash: map[[sha256.Size]byte]*entry{}, local: newLife(time.Time{})}
+	s := &snapshot{byHash: map[[sha256.Size]byte]*entry{}, closed: cfg.Closed, local: newLife(time.Time{})}
 	if cfg.File != "" {
 		listed, err := readFile(cfg.File)
 		if err != nil {

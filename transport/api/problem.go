@@ -67,12 +67,14 @@ const (
 	CodeUnauthenticated  Code = "unauthenticated"    // 401: no token, or not a good one
 	CodeForbidden        Code = "forbidden"          // 403: the account, or the place the request comes from, may not
 	CodePolicyDenied     Code = "policy_denied"      // 403: a policy said no
+	CodeLoginRefused     Code = "login_refused"      // 403: this is not a login that leads to a token
 	CodeNotFound         Code = "not_found"          // 404: there is nothing at this path
 	CodeMethodNotAllowed Code = "method_not_allowed" // 405: not with this method
 	CodeHeld             Code = "held"               // 409: somebody else has the lock, and the wait is over
 	CodeNotHeld          Code = "not_held"           // 409: the lease is over, or not yours
 	CodeSuperseded       Code = "superseded"         // 409: a newer request with the same key took this one's place
 	CodeAttemptOver      Code = "attempt_over"       // 409: the lease of this key has ended
+	CodeLoginExpired     Code = "login_expired"      // 410: this login took too long, or does not exist
 	CodeCursorExpired    Code = "cursor_expired"     // 410: what comes after this cursor has been pruned
 	CodeTooLarge         Code = "too_large"          // 413: the body is too large
 	CodeKeyMismatch      Code = "key_mismatch"       // 422: the key was used with other parameters
@@ -82,6 +84,7 @@ const (
 	CodeRateLimited      Code = "rate_limited"       // 429: too many requests, or too many connections
 	CodeInternal         Code = "internal"           // 500: the server failed; its log knows how
 	CodePolicyError      Code = "policy_error"       // 503: a policy could not answer
+	CodeLoginUnavailable Code = "login_unavailable"  // 503: GitHub does not answer, or too many are logging in
 	CodeDraining         Code = "draining"           // 503: the server is stopping
 	CodeMoved            Code = "moved"              // 503: another server has the lock now
 	CodeTooLate          Code = "too_late"           // 503: granted, but the lease ended before it could be handed over
@@ -92,9 +95,9 @@ const (
 // Codes returns every code, in the order of their status.
 func Codes() []Code {
 	return []Code{
-		CodeInvalid, CodeUnauthenticated, CodeForbidden, CodePolicyDenied, CodeNotFound, CodeMethodNotAllowed,
-		CodeHeld, CodeNotHeld, CodeSuperseded, CodeAttemptOver, CodeCursorExpired, CodeTooLarge, CodeKeyMismatch,
-		CodeQueueFull, CodeTooManyReaders, CodeQuota, CodeRateLimited, CodeInternal, CodePolicyError, CodeDraining, CodeMoved,
+		CodeInvalid, CodeUnauthenticated, CodeForbidden, CodePolicyDenied, CodeLoginRefused, CodeNotFound, CodeMethodNotAllowed,
+		CodeHeld, CodeNotHeld, CodeSuperseded, CodeAttemptOver, CodeLoginExpired, CodeCursorExpired, CodeTooLarge, CodeKeyMismatch,
+		CodeQueueFull, CodeTooManyReaders, CodeQuota, CodeRateLimited, CodeInternal, CodePolicyError, CodeLoginUnavailable, CodeDraining, CodeMoved,
 		CodeTooLate, CodeOutcomeUnknown, CodeStorageFull,
 	}
 }

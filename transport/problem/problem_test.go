@@ -20,6 +20,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/login"
 )
 
 // every is one error of each kind that may end a request, by its name in the
@@ -60,12 +61,19 @@ var every = map[string]error{
 	"auth.ErrExpired":           auth.ErrExpired,
 	"auth.ErrRevoked":           auth.ErrRevoked,
 	"auth.ErrUnknownID":         auth.ErrUnknownID,
+	"login.ErrOff":              login.ErrOff,
+	"login.ErrUnavailable":      login.ErrUnavailable,
+	"login.ErrBusy":             login.ErrBusy,
+	"login.ErrNotBegun":         login.ErrNotBegun,
+	"login.ErrDenied":           login.ErrDenied,
+	"login.ErrNotAllowed":       login.ErrNotAllowed,
+	"login.ErrOver":             login.ErrOver,
 }
 
 // An exported error without a row would be a 500 that says nothing.
 func TestEveryExportedErrorHasARow(t *testing.T) {
 	names := exportedErrors(t, map[string]string{
-		"core": "../../core", "lock": "../../core/lock", "auth": "../../core/auth", "journal": "../../core/journal", "problem": ".",
+		"core": "../../core", "lock": "../../core/lock", "auth": "../../core/auth", "journal": "../../core/journal", "problem": ".", "login": "../login",
 	})
 	if !slices.Contains(names, "lock.ErrNotHeld") || !slices.Contains(names, "lock.HeldError") {
 		t.Fatalf("the sources were not understood: %v", names)
@@ -144,6 +152,13 @@ func TestStatusAndCode(t *testing.T) {
 		{ErrCrossOrigin, 403, api.CodeForbidden, 0},
 		{ErrForeignHost, 403, api.CodeForbidden, 0},
 		{every["core.DeniedError"], 403, api.CodePolicyDenied, 0},
+		{login.ErrNotAllowed, 403, api.CodeLoginRefused, 0},
+		{login.ErrDenied, 403, api.CodeLoginRefused, 0},
+		{login.ErrNotBegun, 403, api.CodeLoginRefused, 0},
+		{login.ErrOff, 404, api.CodeNotFound, 0},
+		{login.ErrOver, 410, api.CodeLoginExpired, 0},
+		{login.ErrUnavailable, 503, api.CodeLoginUnavailable, loginRetry},
+		{login.ErrBusy, 503, api.CodeLoginUnavailable, loginRetry},
 		{ErrNotFound, 404, api.CodeNotFound, 0},
 		{every["problem.MethodError"], 405, api.CodeMethodNotAllowed, 0},
 		{every["lock.HeldError"], 409, api.CodeHeld, 0},

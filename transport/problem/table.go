@@ -11,6 +11,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/login"
 )
 
 // row says how one kind of error is answered.
@@ -23,6 +24,9 @@ type row struct {
 	title  string
 	retry  time.Duration // 0: no Retry-After
 }
+
+// loginRetry is after how long a login may work again.
+const loginRetry = 5 * time.Second
 
 // table is asked from top to bottom; the first match answers. Never 408 or 504:
 // clients and proxies repeat those by themselves, and a repeated acquire that
@@ -44,6 +48,13 @@ var table = []row{
 	{is(core.ErrForbidden), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
 	{is(ErrCrossOrigin), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
 	{is(ErrForeignHost), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
+	{is(login.ErrNotBegun), http.StatusForbidden, api.CodeLoginRefused, "Login refused", 0},
+	{is(login.ErrDenied), http.StatusForbidden, api.CodeLoginRefused, "Login refused", 0},
+	{is(login.ErrNotAllowed), http.StatusForbidden, api.CodeLoginRefused, "Login refused", 0},
+	{is(login.ErrOff), http.StatusNotFound, api.CodeNotFound, "Not found", 0},
+	{is(login.ErrOver), http.StatusGone, api.CodeLoginExpired, "Login has expired", 0},
+	{is(login.ErrUnavailable), http.StatusServiceUnavailable, api.CodeLoginUnavailable, "Login is not possible now", loginRetry},
+	{is(login.ErrBusy), http.StatusServiceUnavailable, api.CodeLoginUnavailable, "Login is not possible now", loginRetry},
 	{as[*core.DeniedError](), http.StatusForbidden, api.CodePolicyDenied, "Denied by policy", 0},
 
 	{as[*lock.HeldError](), http.StatusConflict, api.CodeHeld, "Lock is held", 0},

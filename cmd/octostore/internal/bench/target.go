@@ -92,6 +92,10 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 		"OCTOSTORE_TOKENS_FILE=none", "OCTOSTORE_ACCOUNT_RATE=1000000", // counted, but out of reach
 		"OCTOSTORE_TLS_CERT=none", "OCTOSTORE_TLS_KEY=none", // the load is plain HTTP
 		"OCTOSTORE_ADMIN_ADDR=none", "OCTOSTORE_METRICS_ON=both", "OCTOSTORE_READYZ_ON=both",
+		"OCTOSTORE_GITHUB_CLIENT_ID=none",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET=none",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=none",
+		"OCTOSTORE_GITHUB_ALLOW=none",
 	}
 	if p == onVariant && cfg.Guarded {
 		t.token = auth.NewSecret()

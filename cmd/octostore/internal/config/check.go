@@ -16,8 +16,11 @@ const (
 	mostWaiters = 1_000_000
 	mostAtATime = 1_000_000
 	longestKept = 36_500 * 24 * time.Hour
-	leastSize   = 1 << 20
-	mostSize    = 1 << 50
+
+	longestLogin = 365 * 24 * time.Hour
+
+	leastSize = 1 << 20
+	mostSize  = 1 << 50
 )
 
 // outOfRange returns what is wrong with each field whose value is well formed but
@@ -37,6 +40,7 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 		{"MaxWait", time.Second <= c.MaxWait && c.MaxWait <= longest},
 		{"AuditRetention", time.Second <= c.AuditRetention && c.AuditRetention <= longestKept},
 		{"AuditMaxSize", leastSize <= c.AuditMaxSize && c.AuditMaxSize <= mostSize},
+		{"LoginTokenTTL", time.Minute <= c.LoginTokenTTL && c.LoginTokenTTL <= longestLogin},
 		{"MaxWaiters", 1 <= c.MaxWaiters && c.MaxWaiters <= mostWaiters},
 		{"MaxWaitersPerLock", 1 <= c.MaxWaitersPerLock && c.MaxWaitersPerLock <= mostWaiters},
 		{"MaxConnections", 0 <= c.MaxConnections && c.MaxConnections <= mostAtATime},
@@ -76,6 +80,29 @@ func unfit(c Config, out map[string]string) {
 			}
 		}
 	}
+}
+
+// notTogether returns what is missing, or too much, among the settings of the login by
+// GitHub: there is all of it or nothing.
+func notTogether(c Config, wrong map[string]string) map[string]string {
+	out := map[string]string{}
+	if c.GitHubClientID == "" && c.GitHubSecret == "" && c.GitHubSecretFile == "" && c.GitHubAllow == "" {
+		return out
+	}
+	const missing = "is missing, and other settings for logging in by GitHub are there"
+	if c.GitHubClientID == "" {
+		out["GitHubClientID"] = missing
+	}
+	if c.GitHubSecret == "" && c.GitHubSecretFile == "" {
+		out["GitHubSecretFile"] = missing
+	}
+	if c.GitHubSecret != "" && c.GitHubSecretFile != "" {
+		out["GitHubSecretFile"] = "is there beside OCTOSTORE_GITHUB_CLIENT_SECRET"
+	}
+	if _, is := wrong["GitHubAllow"]; c.GitHubAllow == "" && !is {
+		out["GitHubAllow"] = missing
+	}
+	return out
 }
 
 func parseCount(s string) (any, error) {

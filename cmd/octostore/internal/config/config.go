@@ -13,13 +13,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/octostore/octostore/transport/login"
 )
 
 // Config is the configuration of a server. Load makes one; the zero Config is not
 // usable.
 //
 // Tags: env is the name of the variable, envDefault its default, want what a right
-// value looks like, doc what it means.
+// value looks like, doc what it means; secret hides the value.
 type Config struct {
 	Addr              Address       `env:"OCTOSTORE_ADDR" envDefault:"127.0.0.1:3000" want:"an address with a port, such as 127.0.0.1:3000, localhost:3000 or 0.0.0.0:3000" doc:"Where to listen. Without tokens only a loopback address is accepted, for whoever reaches the server may then take and break any lock. Port 0 picks a free one; the log says which."`
 	TLSCert           File          `env:"OCTOSTORE_TLS_CERT" envDefault:"none" want:"the path of a file, or none" doc:"The certificate to speak TLS with, and those between it and its root, in PEM; OCTOSTORE_TLS_KEY goes with it. SIGHUP reads both again."`
@@ -40,13 +42,20 @@ type Config struct {
 	AccountWaiters    int           `env:"OCTOSTORE_ACCOUNT_WAITERS" envDefault:"10000" want:"a number from 1 to 1000000, or 0 for no limit" doc:"How many requests of an account may wait."`
 	AccountLocks      int           `env:"OCTOSTORE_ACCOUNT_LOCKS" envDefault:"100000" want:"a number from 1 to 1000000, or 0 for no limit" doc:"How many locks an account may hold and wait for."`
 	AddressRate       int           `env:"OCTOSTORE_ADDRESS_RATE" envDefault:"20" want:"a number from 1 to 1000000, or 0 for no limit" doc:"How many requests without a good token one address may send in a second, /healthz and /readyz aside; and how many of its requests are refused at the door in open mode. Behind a proxy all come from one address."`
-	NewTokens         int           `env:"OCTOSTORE_NEW_TOKENS_PER_HOUR" envDefault:"100" want:"a number from 1 to 1000000, or 0 for no limit" doc:"How many tokens may be made in an hour over HTTP."`
+	NewTokens         int           `env:"OCTOSTORE_NEW_TOKENS_PER_HOUR" envDefault:"100" want:"a number from 1 to 1000000, or 0 for no limit" doc:"How many tokens may be made in an hour by /v1/tokens."`
 	MaxWatches        int           `env:"OCTOSTORE_MAX_WATCHES" envDefault:"1000" want:"a number from 1 to 1000000" doc:"How many clients may watch events at a time. Fewer may where the process cannot have as many files open; the log says so."`
 	MaxExports        int           `env:"OCTOSTORE_MAX_EXPORTS" envDefault:"100" want:"a number from 1 to 1000000" doc:"How many clients may export or follow the audit at a time. Each takes a megabyte of memory if it wants it compressed."`
 	AuditLevel        AuditLevel    `env:"OCTOSTORE_AUDIT_LEVEL" envDefault:"decisions" want:"changes, decisions or all" doc:"What the journal keeps: changes to locks; with decisions also what was denied; with all also conflicts and waiters that left."`
 	AuditRetention    time.Duration `env:"OCTOSTORE_AUDIT_RETENTION" envDefault:"30d" want:"1s to 36500d" doc:"How long the journal is kept. What is younger than twice OCTOSTORE_MAX_TTL is kept in any case."`
 	AuditMaxSize      Size          `env:"OCTOSTORE_AUDIT_MAX_SIZE" envDefault:"4GiB" want:"1MiB to 1024TiB" doc:"How large the database may grow before the oldest of the journal is pruned."`
 	Policies          File          `env:"OCTOSTORE_POLICIES" envDefault:"none" want:"the path of a policies.json, or none" doc:"Which policies are asked before a lock is given. SIGHUP loads them again."`
+	PublicURL         URL           `env:"OCTOSTORE_PUBLIC_URL" envDefault:"none" want:"a URL like https://locks.example.com, http on loopback only, or none" doc:"Where browsers find this server, to log in by GitHub. A server on loopback can do without."`
+	GitHubClientID    Optional      `env:"OCTOSTORE_GITHUB_CLIENT_ID" envDefault:"none" want:"the client ID of an OAuth app at GitHub, or none" doc:"Lets people log in by GitHub, those that OCTOSTORE_GITHUB_ALLOW names; from then on everybody needs a token."`
+	GitHubSecret      Optional      `env:"OCTOSTORE_GITHUB_CLIENT_SECRET" envDefault:"none" want:"the client secret of that app, or none" secret:"yes" doc:"The secret of the OAuth app. Better in a file."`
+	GitHubSecretFile  Optional      `env:"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE" envDefault:"none" want:"the path of a file, or none" doc:"A file that holds the secret of the OAuth app instead. Refused if everybody on the machine may read it."`
+	GitHubAllow       GitHubAllow   `env:"OCTOSTORE_GITHUB_ALLOW" envDefault:"none" want:"parts joined by a semicolon, such as user:alice@583231=acquire,read:team-a/**; org:acme=read:**; team:acme/ops=admin, or none" doc:"Who may log in by GitHub, and what their tokens may do; nobody else may. The number after a name is its id at GitHub, and keeps out whoever gets the name later."`
+	GitHubURL         URL           `env:"OCTOSTORE_GITHUB_URL" envDefault:"https://github.com" want:"a URL like https://github.example.com" doc:"Where GitHub is; another one is taken for a GitHub Enterprise Server."`
+	LoginTokenTTL     time.Duration `env:"OCTOSTORE_LOGIN_TOKEN_TTL" envDefault:"12h" want:"1m to 365d" doc:"How long a token is good that somebody got by logging in."`
 	LogFormat         LogFormat     `env:"OCTOSTORE_LOG_FORMAT" envDefault:"auto" want:"auto, text or json" doc:"How log lines look; auto is text on a terminal and JSON elsewhere."`
 	LogLevel          LogLevel      `env:"OCTOSTORE_LOG_LEVEL" envDefault:"info" want:"debug, info, warn or error" doc:"The least important log lines to write."`
 }
@@ -112,6 +121,49 @@ type Listeners string
 func (l *Listeners) UnmarshalText(text []byte) error {
 	return oneOf(l, text, "main", "admin", "both")
 }
+
+// Optional is a text; empty: there is none.
+type Optional string
+
+// UnmarshalText takes the word none for none.
+func (o *Optional) UnmarshalText(text []byte) error {
+	if *o = Optional(text); *o == "none" {
+		*o = ""
+	}
+	return nil
+}
+
+// URL is that of a site; empty: there is none.
+type URL string
+
+// UnmarshalText refuses URLs that secrets must not be sent to.
+func (u *URL) UnmarshalText(text []byte) error {
+	if string(text) == "none" {
+		return nil
+	}
+	site, err := login.CheckURL(string(text))
+	if err == nil {
+		*u = URL(site.String())
+	}
+	return err
+}
+
+// GitHubAllow says who may log in by GitHub, as [login.ParseAllow] reads it; empty: there
+// is no such login.
+type GitHubAllow string
+
+// UnmarshalText refuses what ParseAllow does.
+func (a *GitHubAllow) UnmarshalText(text []byte) error {
+	if string(text) == "none" {
+		return nil
+	}
+	*a = GitHubAllow(text)
+	_, err := login.ParseAllow(string(text))
+	return err
+}
+
+// LoginByGitHub reports whether people can log in by GitHub.
+func (c Config) LoginByGitHub() bool { return c.GitHubClientID != "" }
 
 // AuditLevel says which events the journal keeps.
 type AuditLevel string

@@ -40,9 +40,14 @@ type Loaded struct {
 // Value is what one setting was given.
 type Value struct {
 	Setting
-	Text   string // as it was written
+	Text   string // as it was written; of a secret only that there is one
 	Source string // FromDefault, FromEnvironment, or the path of a file
+
+	raw string // as it was written
 }
+
+// hidden stands for the text of a secret.
+const hidden = "(hidden)"
 
 // Unknown is a variable that looks like a setting but is not, a misspelt one
 // perhaps. Its value is not kept: nobody knows whether it is a secret.
@@ -107,6 +112,10 @@ func values(environment, file map[string]string, path string) []Value {
 		if text := environment[s.Name]; text != "" {
 			v.Text, v.Source = text, FromEnvironment
 		}
+		v.raw = v.Text
+		if v.Secret && v.Text != v.Default {
+			v.Text = hidden
+		}
 		all = append(all, v)
 	}
 	return all
@@ -130,7 +139,7 @@ func unknown(variables map[string]string, source string) []Unknown {
 func (l *Loaded) parse() Mistakes {
 	texts := make(map[string]string, len(l.Values))
 	for _, v := range l.Values {
-		texts[v.Name] = v.Text
+		texts[v.Name] = v.raw
 	}
 	err := env.ParseWithOptions(&l.Config, env.Options{
 		Environment: texts,
@@ -141,6 +150,7 @@ func (l *Loaded) parse() Mistakes {
 	})
 	wrong := unparsed(err)
 	maps.Copy(wrong, outOfRange(l.Config, wrong))
+	maps.Copy(wrong, notTogether(l.Config, wrong))
 
 	var mistakes Mistakes
 	for _, v := range l.Values {

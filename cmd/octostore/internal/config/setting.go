@@ -12,6 +12,7 @@ type Setting struct {
 	Default string
 	Want    string // what a right value looks like
 	Doc     string // what it means
+	Secret  bool   // its value is not to be shown
 
 	field string // of Config
 }
@@ -32,6 +33,7 @@ func Settings() []Setting {
 			Default: field.Tag.Get("envDefault"),
 			Want:    field.Tag.Get("want"),
 			Doc:     field.Tag.Get("doc"),
+			Secret:  field.Tag.Get("secret") != "",
 			field:   field.Name,
 		})
 	}

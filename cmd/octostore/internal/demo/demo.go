@@ -89,6 +89,10 @@ func (s *stage) start(ctx context.Context, addr string) error {
 		"XDG_CACHE_HOME=" + s.dir, // compiled policies
 		"OCTOSTORE_TOKENS_FILE=none", "OCTOSTORE_TLS_CERT=none", "OCTOSTORE_TLS_KEY=none",
 		"OCTOSTORE_ADMIN_ADDR=none", "OCTOSTORE_METRICS_ON=both", "OCTOSTORE_READYZ_ON=both",
+		"OCTOSTORE_GITHUB_CLIENT_ID=none", // nor logins, whatever the environment and .env say
+		"OCTOSTORE_GITHUB_CLIENT_SECRET=none",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=none",
+		"OCTOSTORE_GITHUB_ALLOW=none",
 		"OCTOSTORE_LOG_FORMAT=json",
 		"OCTOSTORE_LOG_LEVEL=info",
 	})

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/transport/login"
+)
+
+// openLogin lets people log in by GitHub, or returns nil if that is not configured.
+func openLogin(cfg config.Config, s *server, log *slog.Logger) (*login.GitHub, error) {
+	if !cfg.LoginByGitHub() {
+		return nil, nil
+	}
+	allow, err := login.ParseAllow(string(cfg.GitHubAllow))
+	if err != nil {
+		return nil, fmt.Errorf("OCTOSTORE_GITHUB_ALLOW %w", err)
+	}
+	secret, err := gitHubSecret(cfg)
+	if err != nil {
+		return nil, err
+	}
+	public := string(cfg.PublicURL)
+	if public == "" && !isLoopback(s.listener) {
+		return nil, errors.New("OCTOSTORE_PUBLIC_URL is missing: to log in by GitHub, browsers have to find this server; want a URL like https://locks.example.com")
+	}
+	if public == "" {
+		public = "http://" + s.listener.Addr().String()
+	}
+	if names := allow.Unpinned(); len(names) > 0 {
+		log.Warn("OCTOSTORE_GITHUB_ALLOW has names without a number: whoever gets such a name at GitHub later may log in", "names", strings.Join(names, " "))
+	}
+	return login.Open(login.Config{
+		ClientID: string(cfg.GitHubClientID), ClientSecret: secret, Allow: allow, Tokens: s.tokens.Tokens,
+		TokenTTL: cfg.LoginTokenTTL, PublicURL: public, URL: string(cfg.GitHubURL), Logger: log,
+	})
+}
+
+// gitHubSecret returns the secret of the OAuth app. Its errors show nothing of it.
+func gitHubSecret(cfg config.Config) (string, error) {
+	if cfg.GitHubSecretFile == "" {
+		return string(cfg.GitHubSecret), nil
+	}
+	const most = 1024
+	path := string(cfg.GitHubSecretFile)
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o006 != 0 {
+		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %s can be read or changed by everybody on this machine (mode %04o); chmod 600 it, and make a new secret if others may have read it", path, mode)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %w", err)
+	}
+	secret := strings.TrimSpace(string(text))
+	if secret == "" || len(text) > most || strings.ContainsAny(secret, " \n\r\t") {
+		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %s does not hold one secret and nothing else", path)
+	}
+	return secret, nil
+}

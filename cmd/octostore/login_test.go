@@ -1,0 +1,193 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/transport/login/logintest"
+)
+
+// person is somebody with a home directory who runs commands.
+type person struct {
+	t       *testing.T
+	home    string
+	environ []string
+}
+
+func newPerson(t *testing.T, environ ...string) *person {
+	home := t.TempDir()
+	return &person{t, home, append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + home}, environ...)}
+}
+
+func (p *person) run(args ...string) (out string, err error) {
+	cmd := exec.Command("octostore", args...) // see TestMain
+	cmd.Dir, cmd.Env = p.home, p.environ
+	text, err := cmd.CombinedOutput()
+	return string(text), err
+}
+
+// runs wants a command to succeed and to say something.
+func (p *person) runs(want string, args ...string) string {
+	p.t.Helper()
+	out, err := p.run(args...)
+	if err != nil || !strings.Contains(out, want) {
+		p.t.Errorf("octostore %s: %v\n%s\nwant %s", strings.Join(args, " "), err, out, want)
+	}
+	return out
+}
+
+// fails wants it to fail and to say why.
+func (p *person) fails(want string, args ...string) {
+	p.t.Helper()
+	out, err := p.run(args...)
+	if _, failed := errors.AsType[*exec.ExitError](err); !failed || !strings.Contains(out, want) {
+		p.t.Errorf("octostore %s: %v\n%s\nwant %s", strings.Join(args, " "), err, out, want)
+	}
+}
+
+func (p *person) file() string { return filepath.Join(p.home, "octostore", "credentials.json") }
+
+// gitHubSettings configure a server for a GitHub of the test.
+func gitHubSettings(t *testing.T, fake *logintest.GitHub) []string {
+	github := httptest.NewServer(fake)
+	t.Cleanup(github.Close)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(logintest.ClientSecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{
+		"OCTOSTORE_GITHUB_URL=" + github.URL, "OCTOSTORE_GITHUB_CLIENT_ID=" + logintest.ClientID,
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=" + secret, "OCTOSTORE_LOG_LEVEL=debug",
+		"OCTOSTORE_GITHUB_ALLOW=user:alice@583231=acquire,read:** audit:**; user:bob=admin",
+	}
+}
+
+func TestLoginAndLogout(t *testing.T) {
+	t.Parallel()
+	fake := &logintest.GitHub{Login: "alice", ID: 583231, Interval: 1}
+	var asked atomic.Int32
+	fake.Instead = func(w http.ResponseWriter, r *http.Request) bool { // which does not end a login
+		fails := r.URL.Path == "/api/v3/user" && asked.Add(1) == 1
+		if fails {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+		return fails
+	}
+	server := newProcess(t, t.TempDir(), gitHubSettings(t, fake)...)
+	url := "http://" + server.Addr
+
+	// The door is closed though there is no token yet.
+	expect(t, call("POST", server.Addr, "/v1/locks/a/acquire"), 401, "unauthenticated")
+
+	p := newPerson(t, "OCTOSTORE_URL="+url)
+	p.fails("not logged in to "+url, "logout")
+	p.fails("this server wants a token", "audit", "export")
+	out := p.runs("type in this code: WDJB-MJHT", "login")
+	if !strings.Contains(out, "as github:alice.583231, until ") || auth.HoldsSecret(out) {
+		t.Errorf("login says %s", out)
+	}
+	info, err := os.Stat(p.file())
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v", info, err)
+	}
+	kept, err := os.ReadFile(p.file())
+	if err != nil || !auth.HoldsSecret(string(kept)) {
+		t.Errorf("it holds %s, %v", kept, err)
+	}
+	p.runs(`"kind":"token_created"`, "audit", "export")
+
+	// The environment goes before the file, and another server is sent nothing.
+	with := *p
+	with.environ = append(p.environ, "OCTOSTORE_TOKEN="+auth.NewSecret())
+	with.fails("this token is not known here", "audit", "export")
+	other := newProcess(t, t.TempDir(), gitHubSettings(t, fake)...)
+	with.environ = append(p.environ, "OCTOSTORE_URL=http://"+other.Addr)
+	with.fails("this server wants a token", "audit", "export")
+
+	// Logging in again ends the token of before.
+	p.runs("Logged in", "login")
+	audit := p.runs(`"kind":"token_revoked"`, "audit", "export")
+
+	if err := os.Chmod(p.file(), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	p.fails("can be read or changed by others (mode 0640)", "audit", "export")
+	if err := os.Chmod(p.file(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(p.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.runs("The token is revoked", "logout")
+	p.fails("this server wants a token", "audit", "export")
+	if err := os.WriteFile(p.file(), before, 0o600); err != nil { // somebody had a copy
+		t.Fatal(err)
+	}
+	p.fails("this token has been revoked", "audit", "export")
+	p.runs("was of no use any more", "logout")
+
+	for _, text := range []string{audit, server.rawLog(), other.rawLog(), call("GET", server.Addr, "/metrics").body} {
+		for _, canary := range []string{logintest.ClientSecret, logintest.CanaryToken, logintest.CanaryDevice} {
+			if strings.Contains(text, canary) {
+				t.Errorf("%s is in %s", canary, text)
+			}
+		}
+		if auth.HoldsSecret(text) {
+			t.Errorf("a token is in %s", text)
+		}
+	}
+	if !strings.Contains(server.rawLog(), "user:bob") {
+		t.Error("the log does not warn of a name without a number")
+	}
+}
+
+func TestALoginThatFails(t *testing.T) {
+	t.Parallel()
+	fake := &logintest.GitHub{Login: "mallory", ID: 666, Interval: 1}
+	server := newProcess(t, t.TempDir(), gitHubSettings(t, fake)...)
+	p := newPerson(t, "OCTOSTORE_URL=http://"+server.Addr)
+	p.fails("this account of GitHub may not log in here", "login")
+	if _, err := os.Stat(p.file()); err == nil {
+		t.Error("something is kept")
+	}
+	plain := newProcess(t, t.TempDir())
+	p = newPerson(t, "OCTOSTORE_URL=http://"+plain.Addr)
+	p.fails("nobody can log in to this server", "login")
+}
+
+// A server that cannot let people log in as configured does not start.
+func TestALoginThatCannotBeConfigured(t *testing.T) {
+	right := gitHubSettings(t, &logintest.GitHub{})
+	open := filepath.Join(t.TempDir(), "open")
+	if err := os.WriteFile(open, []byte(logintest.ClientSecret), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for change, want := range map[string]string{
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=" + open:       "can be read or changed by everybody",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=absent":        "absent: no such file",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=" + os.DevNull: "can be read or changed by everybody",
+		"OCTOSTORE_ADDR=0.0.0.0:0":                          "OCTOSTORE_PUBLIC_URL is missing",
+	} {
+		p, err := startProcess(t.TempDir(), append(right, change)...)
+		if err == nil {
+			p.kill()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), logintest.ClientSecret) {
+			t.Errorf("%s: got %v", change, err)
+		}
+	}
+	// Others may reach it, though there is no token yet: nobody gets in without logging in.
+	exposed := newProcess(t, t.TempDir(), append(right, "OCTOSTORE_ADDR=0.0.0.0:0", "OCTOSTORE_PUBLIC_URL=https://locks.example.com")...)
+	_, port, _ := net.SplitHostPort(exposed.Addr)
+	expect(t, call("POST", "127.0.0.1:"+port, "/v1/locks/a/acquire"), 401, "unauthenticated")
+}

@@ -1,0 +1,48 @@
+package auth_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/memory"
+)
+
+// Nobody can be given, by hand, an account that somebody has by logging in.
+func TestAccountsOfThoseWhoLogIn(t *testing.T) {
+	h := open(t, memory.New(), "")
+	for _, test := range []struct {
+		account         string
+		byHand, byLogin bool
+	}{
+		{"alice", true, false},
+		{"github:alice.583231", false, true},
+		{"github:", false, false},
+		{":alice", false, false},
+		{"github:a:b", false, false},
+		{"github:a b", false, false},
+		{"github:" + strings.Repeat("a", 57), false, true},
+		{"github:" + strings.Repeat("a", 58), false, false},
+	} {
+		for loggedIn, right := range map[bool]bool{false: test.byHand, true: test.byLogin} {
+			w := wish(t, test.account, "read:**")
+			w.LoggedIn = loggedIn
+			if _, _, err := h.Create(t.Context(), lock.Origin{}, w); (err == nil) != right {
+				t.Errorf("%s, logged in %v: %v", test.account, loggedIn, err)
+			}
+		}
+	}
+}
+
+// Where people can log in there is no open door, even before the first has.
+func TestWhereOneCanLogInTheDoorIsClosed(t *testing.T) {
+	tokens, err := auth.Open(t.Context(), auth.Config{Store: memory.New(), Recorder: &journal{}, Closed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tokens.Close()
+	if _, err := tokens.Local(); err != auth.ErrNoToken || !tokens.Closed() {
+		t.Errorf("got %v", err)
+	}
+}

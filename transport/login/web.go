@@ -1,0 +1,149 @@
+package login
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// ticketLife is how long a login in a browser may take.
+const ticketLife = 10 * time.Minute
+
+// Names of the cookie. Browsers take one that begins with __Host- only over https, for
+// this host alone and for all of it. Over plain http, which is for loopback only, there
+// is no such thing.
+const (
+	secureCookie = "__Host-octostore-login"
+	plainCookie  = "octostore-login"
+)
+
+// A ticket is the time of its making, in unix seconds, and as many random bytes as make
+// it unguessable.
+const ticketBytes = 8 + 32
+
+// Begin begins a login in a browser: it is to be sent to target, with this cookie. It
+// asks GitHub nothing and keeps nothing.
+//
+// On loopback a browser may have come by another name than the one GitHub sends it back
+// to, which its cookie would not follow. Then target is the beginning under that name, and
+// there is no cookie.
+func (g *GitHub) Begin(host string, now time.Time) (target string, cookie *http.Cookie) {
+	if !g.secure && host != g.public.Host {
+		return g.public.String() + BeginPath, nil
+	}
+	raw := make([]byte, ticketBytes)
+	binary.BigEndian.PutUint64(raw, uint64(now.Unix()))
+	rand.Read(raw[8:])
+	ticket := base64.RawURLEncoding.EncodeToString(raw)
+	target = g.oauth.AuthCodeURL(g.derive("state", ticket), oauth2.S256ChallengeOption(g.derive("verifier", ticket)))
+	return target, g.cookie(ticket, int(ticketLife/time.Second))
+}
+
+// derive makes the state and the verifier of a ticket. Who has one of them knows neither
+// the other nor the ticket.
+func (g *GitHub) derive(what, ticket string) string {
+	mac := hmac.New(sha256.New, g.key)
+	mac.Write([]byte(what + " " + ticket))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+func (g *GitHub) cookie(ticket string, age int) *http.Cookie {
+	c := &http.Cookie{Name: plainCookie, Value: ticket, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	if g.secure {
+		c.Name, c.Secure = secureCookie, true
+	}
+	return c
+}
+
+// Forget returns a cookie that makes the browser forget the login.
+func (g *GitHub) Forget() *http.Cookie { return g.cookie("", -1) }
+
+// ticket returns the ticket of a request if the state belongs to it. Else it is not the
+// browser that began this login: somebody may want it to end up in another's account.
+func (g *GitHub) ticket(r *http.Request, state string, now time.Time) (string, error) {
+	cookies := r.CookiesNamed(g.Forget().Name)
+	if len(cookies) != 1 {
+		return "", ErrNotBegun
+	}
+	ticket := cookies[0].Value
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(ticket)
+	if err != nil || len(raw) != ticketBytes || !hmac.Equal([]byte(state), []byte(g.derive("state", ticket))) {
+		return "", ErrNotBegun
+	}
+	if begun := time.Unix(int64(binary.BigEndian.Uint64(raw)), 0); now.Sub(begun) > ticketLife {
+		return "", ErrOver
+	}
+	return ticket, nil
+}
+
+// Callback is what GitHub sends a browser back with.
+type Callback struct {
+	State string
+	Code  string
+	Error string // instead of a code
+}
+
+// Land returns the page for a browser that comes back from GitHub: it has a button for
+// [GitHub.Finish]. Nothing has happened yet, and nothing happens if it comes twice.
+func (g *GitHub) Land(r *http.Request, c Callback, now time.Time) ([]byte, error) {
+	if _, err := g.ticket(r, c.State, now); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.Error == "access_denied":
+		return nil, ErrDenied
+	case c.Error != "" || c.Code == "":
+		g.log.Warn("GitHub did not answer as it should", "asked", "to let somebody log in", "err", plain(c.Error))
+		return nil, ErrUnavailable
+	}
+	return landPage(c), nil
+}
+
+// Finish makes a token for the browser that comes back from GitHub. The state is used up
+// then, whatever happens.
+//
+// Errors: [ErrNotBegun], [ErrOver], [ErrBusy], [ErrUnavailable], [ErrNotAllowed], and
+// those of the tokens.
+func (g *GitHub) Finish(r *http.Request, by lock.Origin, c Callback, now time.Time) (Token, error) {
+	ticket, err := g.ticket(r, c.State, now)
+	if err != nil {
+		return Token{}, err
+	}
+	leave, err := g.enter()
+	if err != nil {
+		return Token{}, err
+	}
+	defer leave()
+	switch first, full := g.used.use(c.State, now); {
+	case full:
+		return Token{}, ErrBusy
+	case !first:
+		return Token{}, ErrNotBegun
+	}
+	from, err := g.redeem(r.Context(), c.Code, ticket)
+	if err != nil {
+		return Token{}, err
+	}
+	return g.admit(r.Context(), by, from, "browser")
+}
+
+// redeem exchanges a code for a token of GitHub's.
+func (g *GitHub) redeem(ctx context.Context, code, ticket string) (*oauth2.Token, error) {
+	from, err := g.oauth.Exchange(g.with(ctx), code, oauth2.VerifierOption(g.derive("verifier", ticket)))
+	if code := errorCode(err); code == "bad_verification_code" || code == "invalid_grant" {
+		return nil, ErrOver // the code was used before, or has expired
+	}
+	if err != nil {
+		return nil, g.unavailable(ctx, "to redeem the code of a login", err)
+	}
+	return from, nil
+}
