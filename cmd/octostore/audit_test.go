@@ -91,15 +91,15 @@ type soak struct {
 // the exports hold, put together, is unbroken; who follows gets every record once; and
 // the database is what the records say.
 func TestTheAuditHoldsWhileEverythingHappensAtOnce(t *testing.T) {
-	// What is younger than twice the largest ttl, here ten seconds, is never pruned.
-	kills, apart := 4, 5*time.Second
+	// What is younger than twice the largest ttl, here four seconds, is never pruned.
+	kills, apart := 3, 3*time.Second
 	if testing.Short() {
 		kills, apart = 2, time.Second
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	s := &soak{t: t, addr: freePort(t), dir: t.TempDir(), done: ctx}
 	environ := []string{
-		"OCTOSTORE_ADDR=" + s.addr, "OCTOSTORE_DEFAULT_TTL=2s", "OCTOSTORE_MAX_TTL=5s",
+		"OCTOSTORE_ADDR=" + s.addr, "OCTOSTORE_DEFAULT_TTL=1s", "OCTOSTORE_MAX_TTL=2s",
 		"OCTOSTORE_AUDIT_MAX_SIZE=1MiB", "OCTOSTORE_AUDIT_LEVEL=all",
 	}
 	server := newProcess(t, s.dir, environ...)

@@ -28,7 +28,7 @@ const (
 // it, what was given back stays free, every token is greater than all before, and
 // nobody waits.
 func TestKilledUnderLoadItKeepsEveryPromise(t *testing.T) {
-	rounds := howMany(*tortureKills, 20, 2)
+	rounds := howMany(*tortureKills, 12, 2)
 	dir := t.TempDir()
 	c := &crashCheck{t: t, locks: map[string]*promised{}}
 	for round := range rounds {

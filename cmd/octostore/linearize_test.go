@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	histories   = flag.Int("linearize.histories", 20, "how many histories to check")
+	histories   = flag.Int("linearize.histories", 10, "how many histories to check")
 	historySeed = flag.Uint64("linearize.seed", 1, "seed of the first history")
 )
 
