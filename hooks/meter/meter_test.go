@@ -150,6 +150,9 @@ func TestMemoriesAndTablesAreHeldToTheirLimit(t *testing.T) {
 // Straight code can be long. It must not run far once the fuel is used up, whichever
 // way it takes.
 func TestLongCodeWithoutLoopsIsChecked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing runs beside it that the race detector could see")
+	}
 	const loads = 200
 	const price = loads * (MemoryAccess + 2)
 	const slack = maxUnchecked + price

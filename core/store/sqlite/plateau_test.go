@@ -11,6 +11,9 @@ import (
 // Under a steady load the database grows to the size it may have, and no further; what
 // is left of the journal verifies, and leases are not touched.
 func TestDiskUseReachesAPlateau(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes many commits")
+	}
 	const size = 2 << 20
 	ctx := t.Context()
 	s := open(t, Config{Path: newPath(t)})

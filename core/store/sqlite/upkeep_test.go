@@ -74,6 +74,9 @@ func TestWALHasItsSizeFromTheStart(t *testing.T) {
 // A reader that stays makes the WAL grow; when it has left, the WAL gets back to
 // its size.
 func TestWALShrinksAfterALongReader(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes many commits")
+	}
 	t.Parallel()
 	const kept = 256 << 10
 	s := open(t, Config{Path: newPath(t), walSize: kept})
