@@ -16,7 +16,6 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks/abi"
-	"github.com/octostore/octostore/hooks/meter"
 )
 
 // policy is a loaded module with its instances.
@@ -204,14 +203,13 @@ func (p *policy) close() {
 func (p *policy) instantiate() (*instance, *fault) {
 	i := &instance{now: &call{policy: p, request: startRequest(p), starting: true}}
 	i.ctx = context.WithValue(context.Background(), instanceKey{}, i)
-	// The start section runs before the fuel can be reached; what it may spend stands in
-	// the module.
+	// What the start section may spend stands in the module.
 	m, err := p.engine.runtime.InstantiateModule(i.ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		return nil, &fault{"start", err}
 	}
 	i.module = m
-	i.fuel = m.ExportedGlobal(meter.Global).(api.MutableGlobal)
+	i.fuel = fuelOf(m)
 	i.check, i.observe = m.ExportedFunction(abi.ExportCheck), m.ExportedFunction(abi.ExportObserve)
 	if f := m.ExportedFunction(abi.ExportInitialize); f != nil {
 		if _, f := i.call(f, &call{policy: p, request: startRequest(p), starting: true}, loadFuel); f != nil {
@@ -249,9 +247,7 @@ func (i *instance) configure(p *policy) *fault {
 func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
 	i.now = c
 	defer func() { i.now = nil }()
-	if i.fuel != nil {
-		i.fuel.Set(uint64(fuel))
-	}
+	i.fuel.Set(uint64(fuel))
 	err := f.CallWithStack(i.ctx, i.stack[:])
 	left := int64(i.fuel.Get())
 	c.spent = min(fuel-left, fuel)
