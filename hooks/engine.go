@@ -179,7 +179,7 @@ func checkModule(m wazero.CompiledModule, hooks []core.Hook) error {
 	}
 	for _, mem := range m.ImportedMemories() {
 		module, name, _ := mem.Import()
-		return fmt.Errorf("it imports the memory %s.%s; it has to have its own", module, name)
+		return fmt.Errorf("it imports the memory %s.%s; it has to have its own", shown(module), shown(name))
 	}
 	if _, has := m.ExportedMemories()[abi.ExportMemory]; !has {
 		return fmt.Errorf("it does not export its memory as %q", abi.ExportMemory)
@@ -207,13 +207,16 @@ func checkImport(module, name string, f api.FunctionDefinition) error {
 	offer := map[string][]hostFunction{abi.Module: offered, wasiModule: wasi}[module]
 	i := slices.IndexFunc(offer, func(h hostFunction) bool { return h.name == name })
 	if i < 0 {
-		return fmt.Errorf("it imports %s.%s, which is not offered", module, name)
+		return fmt.Errorf("it imports %s.%s, which is not offered", shown(module), shown(name))
 	}
 	if !slices.Equal(f.ParamTypes(), types(offer[i].params)) || !slices.Equal(f.ResultTypes(), types(offer[i].results)) {
 		return fmt.Errorf("it imports %s.%s with the wrong type; want (%s) -> (%s)", module, name, offer[i].params, offer[i].results)
 	}
 	return nil
 }
+
+// shown is a name in a module as people may be shown it.
+func shown(name string) string { return clean([]byte(name), abi.MaxKey) }
 
 // types reads "i32 i64".
 func types(s string) []api.ValueType {

@@ -3,6 +3,7 @@ package hooks
 import (
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
@@ -23,5 +24,41 @@ func TestAStartSectionPaysForWhatTheHostDoes(t *testing.T) {
 	_, err := Open(t.Context(), Config{Manifest: h.manifest(entry("p", `"config":{"x":"`+strings.Repeat("x", 60_000)+`"}`))})
 	if err == nil || !strings.Contains(err.Error(), "out of fuel") {
 		t.Errorf("got %v, want it out of fuel", err)
+	}
+}
+
+// The names of its functions are a module's own. Each trap has them in its trace, which
+// goes into the log and the journal.
+func TestNamesOfFunctionsDoNotFloodTheRecord(t *testing.T) {
+	long := strings.Repeat("A\n\x1b[31m", 100_000)
+	list := append(wasmtest.Uint(nil, 1), wasmtest.Uint(nil, uint64(len(imports)))...)
+	list = append(list, wasmtest.Name(long)...)
+	section := append(append(wasmtest.Name("name"), 1), wasmtest.Uint(nil, uint64(len(list)))...)
+	h := newHouse(t)
+	h.write("p.wasm", wasmtest.Append(traps, 0, append(section, list...)))
+	_, err := h.open(entry("p")).Judge(t.Context(), question("a"))
+	if err == nil || len(err.Error()) > 1200 || strings.ContainsFunc(err.Error(), unicode.IsControl) {
+		t.Errorf("got %.2000q", err)
+	}
+	if !strings.Contains(err.Error(), "unreachable") {
+		t.Errorf("got %q, want it to say what happened", err)
+	}
+}
+
+func TestNamesInAModuleAreShownPrintable(t *testing.T) {
+	hostile := guestOf(wasmtest.Func{Name: "check", Type: "-> i32", Code: "i32.const 0"}, wasmtest.Func{Name: "\x1b[2Jf\nloads    yes"})
+	hostile.Imports = append([]wasmtest.Import{{Module: "\x1b[31m", Name: strings.Repeat("x\n", 10_000)}}, imports...)
+	in, err := Inspect(t.Context(), wasmtest.Assemble(hostile), TrialConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := in.Refused
+	for _, f := range append(in.Exports, in.Imports...) {
+		all = append(all, f.Module, f.Name)
+	}
+	for _, text := range all {
+		if len(text) > 1200 || strings.ContainsFunc(text, unicode.IsControl) {
+			t.Errorf("%.100q, %d bytes", text, len(text))
+		}
 	}
 }

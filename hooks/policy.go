@@ -47,6 +47,12 @@ type fault struct {
 func (f *fault) Error() string { return f.kind + ": " + f.err.Error() }
 func (f *fault) Unwrap() error { return f.err }
 
+// maxFault bounds what is told of a fault, in bytes: it goes into the log and the journal.
+const maxFault = 1 << 10
+
+// printable is an error of the runtime, fit to be told: a guest has a say in what is in it.
+func printable(err error) error { return errors.New(clean([]byte(err.Error()), maxFault)) }
+
 // outcome is what came of one call.
 type outcome struct {
 	denies   bool
@@ -206,7 +212,7 @@ func (p *policy) instantiate() (*instance, *fault) {
 	// What the start section may spend stands in the module.
 	m, err := p.engine.runtime.InstantiateModule(i.ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
-		return nil, &fault{"start", err}
+		return nil, &fault{"start", printable(err)}
 	}
 	i.module = m
 	i.fuel = fuelOf(m)
@@ -255,7 +261,7 @@ func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
 	case left < 0:
 		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a call are used up", fuel)}
 	case err != nil:
-		return 0, &fault{"trap", err}
+		return 0, &fault{"trap", printable(err)}
 	}
 	return int32(i.stack[0]), nil
 }
