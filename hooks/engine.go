@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -94,7 +95,7 @@ func (e *engine) load(ctx context.Context, m Manifest) (_ *set, err error) {
 }
 
 func (e *engine) loadPolicy(ctx context.Context, described Policy) (*policy, error) {
-	binary, err := readModule(described.Module)
+	binary, err := ReadModule(described.Module)
 	if err != nil {
 		return nil, err
 	}
@@ -144,15 +145,30 @@ func digestOf(binary []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func readModule(path string) ([]byte, error) {
+// ReadModule reads the file of a module, as large as a server takes it. It does not look
+// at what is in it.
+func ReadModule(path string) ([]byte, error) { return readFile(path, maxModule) }
+
+// readFile reads a file of at most so many bytes. What is not a file could keep whoever
+// reads it waiting for ever, as a pipe does, or never end.
+func readFile(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxModule {
-		return nil, fmt.Errorf("it has %d bytes; at most %d are taken", info.Size(), maxModule)
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", path)
 	}
-	return os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(text)) > most {
+		return nil, fmt.Errorf("%s has more than %d bytes, which is too much", path, most)
+	}
+	return text, err
 }
 
 // servable returns a hook of each kind that a module can serve, or the usual one if it
