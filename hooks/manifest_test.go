@@ -41,7 +41,7 @@ func TestPatterns(t *testing.T) {
 			}
 		}
 	}
-	for _, wrong := range []string{"!prod/**", "", "/a", "a//b", "a**", "prod/x?", "prod /a"} {
+	for _, wrong := range []string{"!prod/**", "", "/a", "a//b", "a**", "**/a/**/b/**/c/**", "prod/x?", "prod /a"} {
 		if ps, err := ParsePatterns([]string{wrong}); err == nil {
 			t.Errorf("%q is taken: %v", wrong, ps)
 		}
@@ -50,13 +50,10 @@ func TestPatterns(t *testing.T) {
 
 // A caller chooses the name, and the table's own loop asks whether a policy covers it.
 func TestAPatternOfManyDeepsIsQuick(t *testing.T) {
-	ps, err := ParsePatterns([]string{strings.Repeat("**/a/", 20) + "x"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := lock.Name(strings.Repeat("a/", 127) + "a")
+	pattern := strings.Split(strings.Repeat("**/a/", 20)+"x", "/")
+	name := strings.Repeat("a/", 127) + "a"
 	start := time.Now()
-	if ps.Match(name) {
+	if matchSegments(pattern, name) {
 		t.Errorf("%s matches", name)
 	}
 	if took := time.Since(start); took > time.Second {

@@ -19,6 +19,10 @@ type pattern struct {
 	segments []string
 }
 
+// maxDeep is how many "**" a pattern may have. One that a guest matches by the same rules
+// (guest.MatchNames) costs fuel for each of them multiplied.
+const maxDeep = 3
+
 // ParsePatterns reads patterns, or says which is wrong in what way.
 func ParsePatterns(texts []string) (Patterns, error) {
 	var all Patterns
@@ -29,6 +33,9 @@ func ParsePatterns(texts []string) (Patterns, error) {
 		rest, p.excludes = strings.CutPrefix(rest, "!")
 		includes = includes || !p.excludes
 		p.segments = strings.Split(rest, "/")
+		if n := strings.Count(rest, "**"); n > maxDeep {
+			return nil, fmt.Errorf("%q has \"**\" %d times; want at most %d", text, n, maxDeep)
+		}
 		for _, s := range p.segments {
 			if err := checkSegment(s); err != nil {
 				return nil, fmt.Errorf("%q %w", text, err)
