@@ -103,13 +103,25 @@ func (e *engine) loadPolicy(ctx context.Context, described Policy) (*policy, err
 	if err != nil {
 		return nil, err
 	}
+	if err := p.makeFirst(ctx); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// makeFirst makes an instance to begin with. That runs a guest, which takes a turn.
+func (p *policy) makeFirst(ctx context.Context) error {
+	if err := p.engine.turns.take(ctx, false); err != nil {
+		return err
+	}
+	defer p.engine.turns.done(false)
 	first, fault := p.instantiate()
 	if fault != nil {
-		p.close()
-		return nil, fault
+		return fault
 	}
 	p.put(first)
-	return p, nil
+	return nil
 }
 
 // compile makes a policy of a module, without an instance yet.

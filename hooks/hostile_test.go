@@ -1,10 +1,13 @@
 package hooks
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/octostore/octostore/hooks/wasmtest"
@@ -78,5 +81,41 @@ func TestWhatIsNotAFileIsNotRead(t *testing.T) {
 		if _, err := ReadManifest(path); err == nil || !strings.Contains(err.Error(), "is not a file") {
 			t.Errorf("%s: got %v", path, err)
 		}
+	}
+}
+
+// A guest cannot be interrupted, and that is true of one that starts as well.
+func TestAReloadWaitsForItsTurn(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", allows)
+	host := h.open(entry("p"))
+	for range host.engine.turns.most {
+		if err := host.engine.turns.take(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		defer host.engine.turns.done(false)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := host.Reload(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want it to wait", err)
+	}
+}
+
+func TestNothingIsLoadedAfterTheEnd(t *testing.T) {
+	h := newHouse(t)
+	manifest := h.manifest()
+	host, err := Open(t.Context(), Config{Manifest: manifest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := host.Reload(t.Context()); !errors.Is(err, errClosed) {
+		t.Errorf("got %v", err)
+	}
+	if rules := host.Policies(); rules != nil {
+		t.Errorf("%v rules", rules)
 	}
 }
