@@ -13,6 +13,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks/abi"
@@ -209,9 +210,15 @@ func (p *policy) close() {
 func (p *policy) instantiate() (*instance, *fault) {
 	i := &instance{now: &call{policy: p, request: startRequest(p), starting: true}}
 	i.ctx = context.WithValue(context.Background(), instanceKey{}, i)
+	memory := &guestMemory{}
+	ctx := experimental.WithMemoryAllocator(i.ctx, experimental.MemoryAllocatorFunc(func(_, most uint64) experimental.LinearMemory {
+		memory.reserve(most)
+		return memory
+	}))
 	// What the start section may spend stands in the module.
-	m, err := p.engine.runtime.InstantiateModule(i.ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	m, err := p.engine.runtime.InstantiateModule(ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
+		memory.Free() // the runtime frees that of instances only
 		return nil, &fault{"start", printable(err)}
 	}
 	i.module = m
