@@ -159,11 +159,11 @@ func digestOf(binary []byte) string {
 
 // ReadModule reads the file of a module, as large as a server takes it. It does not look
 // at what is in it.
-func ReadModule(path string) ([]byte, error) { return readFile(path, maxModule) }
+func ReadModule(path string) ([]byte, error) { return ReadFile(path, maxModule) }
 
-// readFile reads a file of at most so many bytes. What is not a file could keep whoever
+// ReadFile reads a file of at most so many bytes, for what strangers may have written. What is not a file could keep whoever
 // reads it waiting for ever, as a pipe does, or never end.
-func readFile(path string, most int64) ([]byte, error) {
+func ReadFile(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

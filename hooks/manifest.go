@@ -88,7 +88,7 @@ func (e *ManifestError) Error() string {
 // ReadManifest reads and checks a manifest; what is wrong with its contents is a
 // [*ManifestError]. It does not look at the modules.
 func ReadManifest(path string) (Manifest, error) {
-	text, err := readFile(path, maxManifest)
+	text, err := ReadFile(path, maxManifest)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("read policies: %w", err)
 	}
