@@ -351,6 +351,10 @@ func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
 		if v, _ := h.Get(me, "prod/a"); v.Lease == nil || !v.Lease.ExpiresAt.Equal(g.Lease.ExpiresAt) {
 			t.Errorf("the lease is %+v", v.Lease)
 		}
+		stranger := lock.Renewal{Name: "prod/a", LeaseID: strings.Repeat("A", len(g.LeaseID))}
+		if _, err := h.Renew(t.Context(), me, stranger); err != lock.ErrNotHeld {
+			t.Errorf("who does not hold the lock is told %v", err) // and not what a policy says to holders
+		}
 		answer = &core.PolicyError{Policy: "freeze", Err: errors.New("out of fuel")}
 		if _, err := h.Renew(t.Context(), me, renewal); err != nil {
 			t.Errorf("a broken policy: %v", err)
@@ -360,6 +364,9 @@ func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s is not on record: %s", want, got)
 			}
+		}
+		if strings.Count(got, `"kind":"denied"`) != 1 {
+			t.Errorf("a stranger got on record: %s", got)
 		}
 	})
 }

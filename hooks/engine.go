@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -94,7 +95,7 @@ func (e *engine) load(ctx context.Context, m Manifest) (_ *set, err error) {
 }
 
 func (e *engine) loadPolicy(ctx context.Context, described Policy) (*policy, error) {
-	binary, err := readModule(described.Module)
+	binary, err := ReadModule(described.Module)
 	if err != nil {
 		return nil, err
 	}
@@ -102,13 +103,25 @@ func (e *engine) loadPolicy(ctx context.Context, described Policy) (*policy, err
 	if err != nil {
 		return nil, err
 	}
+	if err := p.makeFirst(ctx); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// makeFirst makes an instance to begin with. That runs a guest, which takes a turn.
+func (p *policy) makeFirst(ctx context.Context) error {
+	if err := p.engine.turns.take(ctx, false); err != nil {
+		return err
+	}
+	defer p.engine.turns.done(false)
 	first, fault := p.instantiate()
 	if fault != nil {
-		p.close()
-		return nil, fault
+		return fault
 	}
 	p.put(first)
-	return p, nil
+	return nil
 }
 
 // compile makes a policy of a module, without an instance yet.
@@ -144,15 +157,30 @@ func digestOf(binary []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func readModule(path string) ([]byte, error) {
+// ReadModule reads the file of a module, as large as a server takes it. It does not look
+// at what is in it.
+func ReadModule(path string) ([]byte, error) { return ReadFile(path, maxModule) }
+
+// ReadFile reads a file of at most so many bytes, for what strangers may have written. What is not a file could keep whoever
+// reads it waiting for ever, as a pipe does, or never end.
+func ReadFile(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxModule {
-		return nil, fmt.Errorf("it has %d bytes; at most %d are taken", info.Size(), maxModule)
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", path)
 	}
-	return os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(text)) > most {
+		return nil, fmt.Errorf("%s has more than %d bytes, which is too much", path, most)
+	}
+	return text, err
 }
 
 // servable returns a hook of each kind that a module can serve, or the usual one if it
@@ -179,7 +207,7 @@ func checkModule(m wazero.CompiledModule, hooks []core.Hook) error {
 	}
 	for _, mem := range m.ImportedMemories() {
 		module, name, _ := mem.Import()
-		return fmt.Errorf("it imports the memory %s.%s; it has to have its own", module, name)
+		return fmt.Errorf("it imports the memory %s.%s; it has to have its own", shown(module), shown(name))
 	}
 	if _, has := m.ExportedMemories()[abi.ExportMemory]; !has {
 		return fmt.Errorf("it does not export its memory as %q", abi.ExportMemory)
@@ -207,13 +235,16 @@ func checkImport(module, name string, f api.FunctionDefinition) error {
 	offer := map[string][]hostFunction{abi.Module: offered, wasiModule: wasi}[module]
 	i := slices.IndexFunc(offer, func(h hostFunction) bool { return h.name == name })
 	if i < 0 {
-		return fmt.Errorf("it imports %s.%s, which is not offered", module, name)
+		return fmt.Errorf("it imports %s.%s, which is not offered", shown(module), shown(name))
 	}
 	if !slices.Equal(f.ParamTypes(), types(offer[i].params)) || !slices.Equal(f.ResultTypes(), types(offer[i].results)) {
 		return fmt.Errorf("it imports %s.%s with the wrong type; want (%s) -> (%s)", module, name, offer[i].params, offer[i].results)
 	}
 	return nil
 }
+
+// shown is a name in a module as people may be shown it.
+func shown(name string) string { return clean([]byte(name), abi.MaxKey) }
 
 // types reads "i32 i64".
 func types(s string) []api.ValueType {

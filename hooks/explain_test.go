@@ -14,11 +14,12 @@ func TestExplainSaysWhatEachWouldSayAndWhy(t *testing.T) {
 	h.write("allows.wasm", check("i32.const 1 "+at("key")+"call $log "+at("ttl_ms")+"i64.const 5000 call $cap i32.const 0"))
 	h.write("denies.wasm", denies)
 	h.write("traps.wasm", traps)
+	h.write("renews.wasm", denies)
 	host := h.open(
 		entry("allows", `"match":["**","!test/**","prod/*"]`),
 		entry("denies", `"match":["prod/**","!prod/tmp/**"]`),
 		entry("traps", `"mode":"shadow"`),
-		entry("renews", `"module":"denies.wasm","hooks":["renew","break"]`),
+		entry("renews", `"hooks":["renew","break"]`),
 	)
 	explain := func(q core.Question) (got []string, refusal error) {
 		t.Helper()

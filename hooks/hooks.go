@@ -52,7 +52,8 @@ type Host struct {
 	cfg    Config
 	engine *engine
 
-	loading sync.Mutex // one reload at a time
+	loading sync.Mutex // one reload at a time, and none after the end
+	closed  bool       // guarded by loading
 
 	mu  sync.Mutex // held for moments only: counts the calls of sets
 	set atomic.Pointer[set]
@@ -86,10 +87,13 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 // Compile-time proof that a host can guard a service.
 var _ core.Guard = (*Host)(nil)
 
-// Close ends the observers, waits for the guests that run, which is not long, and ends
-// all instances.
-// Whoever asks from now on gets an error.
+// Close waits for a reload under way, ends the observers, waits for the guests that run,
+// which is not long, and ends all instances. Whoever asks from now on, or reloads, gets
+// an error.
 func (h *Host) Close() error {
+	h.loading.Lock()
+	defer h.loading.Unlock()
+	h.closed = true
 	if h.observers != nil {
 		h.observers.close()
 	}
@@ -103,6 +107,9 @@ func (h *Host) Close() error {
 func (h *Host) Reload(ctx context.Context) (changes string, err error) {
 	h.loading.Lock()
 	defer h.loading.Unlock()
+	if h.closed {
+		return "", errClosed
+	}
 	m, err := ReadManifest(h.cfg.Manifest)
 	if err != nil {
 		return "", err

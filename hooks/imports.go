@@ -16,6 +16,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/meter"
 )
 
 // Prices of what the host does for a guest, in the units of package meter.
@@ -61,18 +62,22 @@ func (h hostFunction) function() api.GoModuleFunc {
 		if i.now == nil {
 			panic(errors.New("called out of turn"))
 		}
+		if i.fuel == nil { // the start section runs before instantiate can ask for it
+			i.fuel = fuelOf(m)
+		}
 		g := guest{i.now, i, m.Memory()}
 		g.pay(priceCall)
 		h.do(&g, stack)
 	}
 }
 
-// pay takes fuel for what the host is about to do, or ends the call. During a start
-// section there is no way to it, but that cannot be called a second time.
+// fuelOf returns the fuel that a metered module has left.
+func fuelOf(m api.Module) api.MutableGlobal {
+	return m.ExportedGlobal(meter.Global).(api.MutableGlobal)
+}
+
+// pay takes fuel for what the host is about to do, or ends the call.
 func (g *guest) pay(price int64) {
-	if g.instance.fuel == nil {
-		return
-	}
 	left := int64(g.instance.fuel.Get()) - price
 	g.instance.fuel.Set(uint64(left))
 	if left < 0 {

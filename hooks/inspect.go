@@ -88,11 +88,11 @@ func (in *Inspection) list(m wazero.CompiledModule) {
 		if fault != nil {
 			in.Refused = append(in.Refused, fault.Error())
 		}
-		in.Imports = append(in.Imports, Function{Module: module, Name: name, Type: typeOf(f), Unknown: fault != nil})
+		in.Imports = append(in.Imports, Function{Module: shown(module), Name: shown(name), Type: typeOf(f), Unknown: fault != nil})
 	}
 	exported := m.ExportedFunctions()
 	for _, name := range slices.Sorted(maps.Keys(exported)) {
-		in.Exports = append(in.Exports, Function{Name: name, Type: typeOf(exported[name])})
+		in.Exports = append(in.Exports, Function{Name: shown(name), Type: typeOf(exported[name])})
 	}
 	if memory := m.ExportedMemories()[abi.ExportMemory]; memory != nil {
 		in.MemoryKiB = int(memory.Min()) * 64

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -90,12 +89,7 @@ func (e *ManifestError) Error() string {
 // ReadManifest reads and checks a manifest; what is wrong with its contents is a
 // [*ManifestError]. It does not look at the modules.
 func ReadManifest(path string) (Manifest, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return Manifest{}, fmt.Errorf("read policies: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	text, err := ReadFile(path, maxManifest)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("read policies: %w", err)
 	}
@@ -107,23 +101,24 @@ func ReadManifest(path string) (Manifest, error) {
 }
 
 func parseManifest(text []byte, dir string) (m Manifest, mistakes []string) {
-	if len(text) > maxManifest {
-		return m, []string{"is larger than 1 MiB"}
-	}
-	var document struct{ Policies []json.RawMessage }
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&document); err != nil {
+	document, err := object(text)
+	if err != nil {
 		return m, []string{err.Error() + `; want {"policies": […]}`}
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return m, []string{"has something after its end"}
+	for name := range document {
+		if name != "policies" {
+			return m, []string{fmt.Sprintf(`%q is not known; want {"policies": […]}`, name)}
+		}
 	}
-	if len(document.Policies) > maxPolicies {
-		return m, []string{fmt.Sprintf("has %d policies; want at most %d", len(document.Policies), maxPolicies)}
+	var policies []json.RawMessage
+	if json.Unmarshal(document["policies"], &policies) != nil || policies == nil { // of nothing, too
+		return m, []string{`policies: is not an array; want {"policies": […]}`}
+	}
+	if len(policies) > maxPolicies {
+		return m, []string{fmt.Sprintf("has %d policies; want at most %d", len(policies), maxPolicies)}
 	}
 	seen := map[string]bool{}
-	for i, raw := range document.Policies {
+	for i, raw := range policies {
 		p, wrong := parsePolicy(raw)
 		who := "policy " + p.Name
 		if p.Name == "" {
@@ -144,14 +139,51 @@ func parseManifest(text []byte, dir string) (m Manifest, mistakes []string) {
 	return m, mistakes
 }
 
+// object reads a JSON object and nothing after it. encoding/json alone would let a
+// member that comes twice replace the first, so that a policy that is plain to see in a
+// manifest would not rule.
+func object(text []byte) (map[string]json.RawMessage, error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	brace, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	if brace != json.Delim('{') {
+		return nil, errors.New("is not an object")
+	}
+	members := map[string]json.RawMessage{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		name := token.(string) // JSON knows no other names
+		if _, twice := members[name]; twice {
+			return nil, fmt.Errorf("has %q twice", name)
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, err
+		}
+		members[name] = value
+	}
+	if _, err := dec.Token(); err != nil { // the brace
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("has something after its end")
+	}
+	return members, nil
+}
+
 func parsePolicy(raw json.RawMessage) (p Policy, wrong []string) {
 	p = Policy{
 		Hooks: []core.Hook{core.HookAcquire}, Mode: Enforce, OnError: DenyOnError,
 		Fuel: DefaultFuel, MemoryMiB: DefaultMemoryMiB, Config: json.RawMessage("{}"), ObserveFrom: FromNow,
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &members); err != nil {
-		return p, []string{"is not an object"}
+	members, err := object(raw)
+	if err != nil {
+		return p, []string{err.Error()}
 	}
 	fields := []struct {
 		name string
@@ -165,7 +197,7 @@ func parsePolicy(raw json.RawMessage) (p Policy, wrong []string) {
 	for _, f := range fields {
 		member, there := members[f.name]
 		delete(members, f.name)
-		if there && json.Unmarshal(member, f.to) != nil {
+		if there && (string(member) == "null" || json.Unmarshal(member, f.to) != nil) {
 			wrong = append(wrong, f.name+": has the wrong type")
 			bad[f.name] = true
 		}

@@ -25,7 +25,12 @@ func TestEveryMistakeOfAManifestIsNamed(t *testing.T) {
 			t.Errorf("%q is not among\n%s", want, all)
 		}
 	}
-	for _, text := range []string{"", "[]", `{"polices":[]}`, `{"policies":[]} x`} {
+	for _, text := range []string{
+		"", "[]", "null", "{}", `{"polices":[]}`, `{"Policies":[]}`, `{"policies":null}`, `{"policies":{}}`, `{"policies":[]} x`, `{"policies":[7`,
+		`{"policies":[{"name":"p","module":"p.wasm","match":["**"]}],"policies":[]}`,
+		`{"policies":[{"name":"p","module":"p.wasm","match":["**"],"mode":"enforce","mode":"off"}]}`,
+		`{"policies":[{"name":"p","module":"p.wasm","match":["**"],"sha256":null}]}`,
+	} {
 		if _, wrong := parseManifest([]byte(text), "."); len(wrong) != 1 {
 			t.Errorf("%q: %q", text, wrong)
 		}

@@ -13,10 +13,10 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks/abi"
-	"github.com/octostore/octostore/hooks/meter"
 )
 
 // policy is a loaded module with its instances.
@@ -47,6 +47,12 @@ type fault struct {
 
 func (f *fault) Error() string { return f.kind + ": " + f.err.Error() }
 func (f *fault) Unwrap() error { return f.err }
+
+// maxFault bounds what is told of a fault, in bytes: it goes into the log and the journal.
+const maxFault = 1 << 10
+
+// printable is an error of the runtime, fit to be told: a guest has a say in what is in it.
+func printable(err error) error { return errors.New(clean([]byte(err.Error()), maxFault)) }
 
 // outcome is what came of one call.
 type outcome struct {
@@ -204,14 +210,19 @@ func (p *policy) close() {
 func (p *policy) instantiate() (*instance, *fault) {
 	i := &instance{now: &call{policy: p, request: startRequest(p), starting: true}}
 	i.ctx = context.WithValue(context.Background(), instanceKey{}, i)
-	// The start section runs before the fuel can be reached; what it may spend stands in
-	// the module.
-	m, err := p.engine.runtime.InstantiateModule(i.ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	memory := &guestMemory{}
+	ctx := experimental.WithMemoryAllocator(i.ctx, experimental.MemoryAllocatorFunc(func(_, most uint64) experimental.LinearMemory {
+		memory.reserve(most)
+		return memory
+	}))
+	// What the start section may spend stands in the module.
+	m, err := p.engine.runtime.InstantiateModule(ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
-		return nil, &fault{"start", err}
+		memory.Free() // the runtime frees that of instances only
+		return nil, &fault{"start", printable(err)}
 	}
 	i.module = m
-	i.fuel = m.ExportedGlobal(meter.Global).(api.MutableGlobal)
+	i.fuel = fuelOf(m)
 	i.check, i.observe = m.ExportedFunction(abi.ExportCheck), m.ExportedFunction(abi.ExportObserve)
 	if f := m.ExportedFunction(abi.ExportInitialize); f != nil {
 		if _, f := i.call(f, &call{policy: p, request: startRequest(p), starting: true}, loadFuel); f != nil {
@@ -249,9 +260,7 @@ func (i *instance) configure(p *policy) *fault {
 func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
 	i.now = c
 	defer func() { i.now = nil }()
-	if i.fuel != nil {
-		i.fuel.Set(uint64(fuel))
-	}
+	i.fuel.Set(uint64(fuel))
 	err := f.CallWithStack(i.ctx, i.stack[:])
 	left := int64(i.fuel.Get())
 	c.spent = min(fuel-left, fuel)
@@ -259,7 +268,7 @@ func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
 	case left < 0:
 		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a call are used up", fuel)}
 	case err != nil:
-		return 0, &fault{"trap", err}
+		return 0, &fault{"trap", printable(err)}
 	}
 	return int32(i.stack[0]), nil
 }

@@ -67,6 +67,16 @@ func (p *policies) begin(ctx context.Context, s *server) error {
 	return p.record(p.Describe())
 }
 
+func (p *policies) reloadAtHangup() {
+	_, err := p.reload(context.Background())
+	switch _, unchanged := errors.AsType[*loadError](err); {
+	case unchanged:
+		p.log.Error("the policies are as they were", "err", err)
+	case err != nil:
+		p.log.Error("the new policies rule, but that is not recorded", "err", err)
+	}
+}
+
 // reload loads all policies again, or leaves everything as it was.
 func (p *policies) reload(ctx context.Context) (changes string, err error) {
 	p.mu.Lock()

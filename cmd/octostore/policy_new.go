@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +23,21 @@ func policyNewCommand() *cobra.Command {
 			if err := policytool.New(name, name, plugins.SDK); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is a policy that wants a ticket. Make it yours, and build and test it:\n  cd %s && make\n", name, name)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is a policy that wants a ticket. Make it yours, and build and test it:\n  cd %s && make%s\n", name, name, namingItself())
 			return err
 		},
 	}
+}
+
+// namingItself is what make has to be told where octostore is not to be found by its
+// name.
+func namingItself() string {
+	if _, err := exec.LookPath("octostore"); err == nil {
+		return ""
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return " OCTOSTORE=" + binary
 }

@@ -236,9 +236,7 @@ func (s *server) reload() {
 		s.tokens.reload()
 	}
 	if s.policies != nil {
-		if _, err := s.policies.reload(context.Background()); err != nil {
-			s.log.Error("the policies are as they were", "err", err)
-		}
+		s.policies.reloadAtHangup()
 	}
 }
 

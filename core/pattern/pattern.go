@@ -21,7 +21,8 @@ type pattern struct {
 	segments []string
 }
 
-// maxDeep is how many "**" a pattern may have: each multiplies the ways to match.
+// maxDeep is how many "**" a pattern may have. One that a guest matches by the same rules
+// (guest.MatchNames) costs fuel for each of them multiplied.
 const maxDeep = 3
 
 // Parse reads patterns, or says which is wrong in what way.
@@ -102,23 +103,33 @@ func (ps List) String() string {
 	return strings.Join(texts, ",")
 }
 
-// matchSegments goes through pattern and name; what follows the last "**" is tried at
-// every later segment.
+// matchSegments goes through pattern and name. Each "**" takes as little as it can, and
+// only the newest is ever given more: an earlier one would only leave less. So the time
+// is in proportion to the lengths multiplied at the worst, which callers can bring about.
 func matchSegments(pattern []string, name string) bool {
-	for len(pattern) > 0 {
-		if name == "" {
-			return false
-		}
+	var after []string // what follows the newest "**", nil: there was none
+	var from string    // where in the name that was tried
+	for len(pattern) > 0 || name != "" {
 		first, rest, more := strings.Cut(name, "/")
-		if pattern[0] == "**" {
-			return len(pattern) == 1 || matchSegments(pattern[1:], rest) || more && matchSegments(pattern, rest)
-		}
-		if !matchSegment(pattern[0], first) {
+		switch {
+		case len(pattern) > 0 && pattern[0] == "**":
+			if len(pattern) == 1 || !more {
+				return len(pattern) == 1 && name != ""
+			}
+			pattern, name = pattern[1:], rest
+			after, from = pattern, name
+		case len(pattern) > 0 && name != "" && matchSegment(pattern[0], first):
+			pattern, name = pattern[1:], rest
+		case after == nil:
 			return false
+		default:
+			if _, from, more = strings.Cut(from, "/"); !more {
+				return false
+			}
+			pattern, name = after, from
 		}
-		pattern, name = pattern[1:], rest
 	}
-	return name == ""
+	return true
 }
 
 // matchSegment matches one segment; a star takes as little as it can.

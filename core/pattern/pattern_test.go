@@ -1,9 +1,11 @@
 package pattern
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/octostore/octostore/core/lock"
 )
@@ -71,6 +73,46 @@ func TestPrefixesAndAll(t *testing.T) {
 		}
 		if got := ps.String(); got != strings.ReplaceAll(tt.patterns, " ", ",") {
 			t.Errorf("%s is written as %s", tt.patterns, got)
+		}
+	}
+}
+
+// A caller chooses the name, and the table's own loop asks whether a policy covers it.
+func TestAPatternOfManyDeepsIsQuick(t *testing.T) {
+	pattern := strings.Split(strings.Repeat("**/a/", 20)+"x", "/")
+	name := strings.Repeat("a/", 127) + "a"
+	start := time.Now()
+	if matchSegments(pattern, name) {
+		t.Errorf("%s matches", name)
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestPatternsMatchAsTheirDefinitionSays(t *testing.T) {
+	var byDefinition func(pattern, name []string) bool
+	byDefinition = func(pattern, name []string) bool {
+		switch {
+		case len(pattern) == 0 || len(name) == 0:
+			return len(pattern) == len(name)
+		case pattern[0] == "**":
+			return byDefinition(pattern[1:], name[1:]) || byDefinition(pattern, name[1:])
+		}
+		return matchSegment(pattern[0], name[0]) && byDefinition(pattern[1:], name[1:])
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	some := func(most int, of ...string) (all []string) {
+		for range 1 + random.IntN(most) {
+			all = append(all, of[random.IntN(len(of))])
+		}
+		return all
+	}
+	for range 100_000 {
+		pattern, name := some(6, "**", "**", "*", "a", "b", "a*"), some(8, "a", "b", "ab")
+		want := byDefinition(pattern, name)
+		if got := matchSegments(pattern, strings.Join(name, "/")); got != want {
+			t.Fatalf("%q and %q: %t, want %t", pattern, name, got, want)
 		}
 	}
 }

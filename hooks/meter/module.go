@@ -195,7 +195,7 @@ func (w *rewriter) importOf(r *reader) {
 		r.byte()
 		w.globals++
 	default:
-		refuse("the import %s.%s is of the kind %#x, which is not supported", module, name, kind)
+		refuse("the import %q.%q is of the kind %#x, which is not supported", readable(module), readable(name), kind)
 	}
 }
 
@@ -213,10 +213,10 @@ func (w *rewriter) export(r *reader) {
 	}
 	kind, index := r.byte(), r.u32()
 	if kind == 3 && index >= w.globals {
-		refuse("the export %q is of a global that is not there", name)
+		refuse("the export %q is of a global that is not there", readable(name))
 	}
 	if kind > 3 {
-		refuse("the export %q is of a kind that is not supported", name)
+		refuse("the export %q is of a kind that is not supported", readable(name))
 	}
 }
 

@@ -1,11 +1,19 @@
 package meter
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+	"unicode"
+)
+
+// maxName is what is kept of the name of a function, in bytes. The runtime repeats names
+// for every frame of every trap, and nobody pays for that.
+const maxName = 256
 
 // names returns the section of names with those of functions only, or nil if there
-// are none. They make the trace of a trap readable. The runtime believes the counts
-// in this section before it has seen that many names, so what is malformed is dropped
-// here.
+// are none. They make the trace of a trap readable, so they are cut and made printable.
+// The runtime believes the counts in this section before it has seen that many names,
+// so what is malformed is dropped here.
 func names(body []byte) (kept []byte) {
 	defer func() {
 		switch p := recover().(type) {
@@ -27,13 +35,17 @@ func names(body []byte) (kept []byte) {
 		}
 		list := &reader{b: sub}
 		last := int64(-1)
-		for n := list.u32(); n > 0; n-- {
+		n := list.u32()
+		sub = binary.AppendUvarint(nil, uint64(n))
+		for ; n > 0; n-- {
 			index := int64(list.u32())
 			if index <= last {
 				return nil
 			}
 			last = index
-			list.name()
+			name := readable(list.name())
+			sub = binary.AppendUvarint(binary.AppendUvarint(sub, uint64(index)), uint64(len(name)))
+			sub = append(sub, name...)
 		}
 		if list.more() {
 			return nil
@@ -43,4 +55,17 @@ func names(body []byte) (kept []byte) {
 		return append(out, sub...)
 	}
 	return nil
+}
+
+// readable cuts a name and replaces what is not printable in it.
+func readable(name string) string {
+	if len(name) > maxName {
+		name = strings.ToValidUTF8(name[:maxName], "")
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, name)
 }

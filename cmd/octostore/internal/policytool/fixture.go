@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/hooks"
@@ -36,6 +37,8 @@ type Expectation struct {
 	Notes   map[string]string
 }
 
+const maxFixtures = 16 << 20 // bytes of a file
+
 // ReadFixtures reads the *.json of a directory, in the order of their names. Every
 // member has to be known; the error names the file and the member.
 func ReadFixtures(dir string) ([]Fixture, error) {
@@ -49,7 +52,7 @@ func ReadFixtures(dir string) ([]Fixture, error) {
 	slices.Sort(paths)
 	var all []Fixture
 	for _, path := range paths {
-		text, err := os.ReadFile(path)
+		text, err := hooks.ReadFile(path, maxFixtures)
 		if err != nil {
 			return nil, err
 		}
@@ -98,6 +101,9 @@ func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
 	top := members{"name": &e.Name, "request": &asked, "event": &event, "expect": &expected, "max_fuel": &e.MaxFuel}
 	if err := top.read(where, raw); err != nil {
 		return e, err
+	}
+	if strings.ContainsFunc(e.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return e, fmt.Errorf("%s.name: is %q; want characters that can be printed", where, e.Name)
 	}
 	if e.Name != "" {
 		where += " " + fmt.Sprintf("(%s)", e.Name)

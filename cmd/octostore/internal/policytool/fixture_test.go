@@ -32,6 +32,7 @@ func TestMistakesInFixturesAreNamed(t *testing.T) {
 		{"unknown on top", `{"load_error":"x","configuration":{}}`, "fixture.configuration: is not known; want cases, config, load_error"},
 		{"another case of letters", `{"Load_Error":"x"}`, "fixture.Load_Error: is not known"},
 		{"no name", `{"cases":[{"expect":{}}]}`, "cases[0].name"},
+		{"a name for the terminal", `{"cases":[{"name":"\u001b[2Jx","expect":{}}]}`, `cases[0].name: is "\x1b[2Jx"`},
 		{"a name twice", `{"cases":[{"name":"x","expect":{}},{"name":"x","expect":{}}]}`, `cases[1].name: is "x"`},
 		{"no expectation", `{"cases":[{"name":"x"}]}`, "cases[0] (x).expect: is missing"},
 		{"unknown in a case", one(`,"requests":{}`), "cases[0].requests: is not known"},
@@ -60,6 +61,16 @@ func TestMistakesInFixturesAreNamed(t *testing.T) {
 		})
 	}
 	if _, err := ReadFixtures(t.TempDir()); err == nil || !strings.Contains(err.Error(), "has no fixtures") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAFixtureIsAFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("/dev/zero", filepath.Join(dir, "a.json")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadFixtures(dir); err == nil || !strings.Contains(err.Error(), "a.json is not a file") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,0 +1,121 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/octostore/octostore/hooks/wasmtest"
+)
+
+// The start section runs before anything else of an instance; what it has the host do
+// costs the same as later.
+func TestAStartSectionPaysForWhatTheHostDoes(t *testing.T) {
+	start := 1
+	g := guestOf(
+		wasmtest.Func{Name: "check", Type: "-> i32", Code: "i32.const 0"},
+		// Each turn copies 60,000 bytes, for the price of a few instructions if the host is free.
+		wasmtest.Func{Name: "_s", Code: "loop " + at("config") + "i32.const 200 i32.const 60000 call $get drop" +
+			" global.get 0 i64.const 1 i64.add global.set 0 global.get 0 i64.const 50000 i64.lt_s br_if 0 end"},
+	)
+	g.Start = &start
+	h := newHouse(t)
+	h.write("p.wasm", wasmtest.Assemble(g))
+	_, err := Open(t.Context(), Config{Manifest: h.manifest(entry("p", `"config":{"x":"`+strings.Repeat("x", 60_000)+`"}`))})
+	if err == nil || !strings.Contains(err.Error(), "out of fuel") {
+		t.Errorf("got %v, want it out of fuel", err)
+	}
+}
+
+// The names of its functions are a module's own. Each trap has them in its trace, which
+// goes into the log and the journal.
+func TestNamesOfFunctionsDoNotFloodTheRecord(t *testing.T) {
+	long := strings.Repeat("A\n\x1b[31m", 100_000)
+	list := append(wasmtest.Uint(nil, 1), wasmtest.Uint(nil, uint64(len(imports)))...)
+	list = append(list, wasmtest.Name(long)...)
+	section := append(append(wasmtest.Name("name"), 1), wasmtest.Uint(nil, uint64(len(list)))...)
+	h := newHouse(t)
+	h.write("p.wasm", wasmtest.Append(traps, 0, append(section, list...)))
+	_, err := h.open(entry("p")).Judge(t.Context(), question("a"))
+	if err == nil || len(err.Error()) > 1200 || strings.ContainsFunc(err.Error(), unicode.IsControl) {
+		t.Errorf("got %.2000q", err)
+	}
+	if !strings.Contains(err.Error(), "unreachable") {
+		t.Errorf("got %q, want it to say what happened", err)
+	}
+}
+
+func TestNamesInAModuleAreShownPrintable(t *testing.T) {
+	hostile := guestOf(wasmtest.Func{Name: "check", Type: "-> i32", Code: "i32.const 0"}, wasmtest.Func{Name: "\x1b[2Jf\nloads    yes"})
+	hostile.Imports = append([]wasmtest.Import{{Module: "\x1b[31m", Name: strings.Repeat("x\n", 10_000)}}, imports...)
+	in, err := Inspect(t.Context(), wasmtest.Assemble(hostile), TrialConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := in.Refused
+	for _, f := range append(in.Exports, in.Imports...) {
+		all = append(all, f.Module, f.Name)
+	}
+	for _, text := range all {
+		if len(text) > 1200 || strings.ContainsFunc(text, unicode.IsControl) {
+			t.Errorf("%.100q, %d bytes", text, len(text))
+		}
+	}
+}
+
+func TestWhatIsNotAFileIsNotRead(t *testing.T) {
+	h := newHouse(t)
+	pipe := filepath.Join(h.dir, "p.wasm")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, "/dev/zero", h.dir} {
+		if _, err := ReadModule(path); err == nil || !strings.Contains(err.Error(), "is not a file") {
+			t.Errorf("%s: got %v", path, err)
+		}
+		if _, err := ReadManifest(path); err == nil || !strings.Contains(err.Error(), "is not a file") {
+			t.Errorf("%s: got %v", path, err)
+		}
+	}
+}
+
+// A guest cannot be interrupted, and that is true of one that starts as well.
+func TestAReloadWaitsForItsTurn(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", allows)
+	host := h.open(entry("p"))
+	for range host.engine.turns.most {
+		if err := host.engine.turns.take(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		defer host.engine.turns.done(false)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := host.Reload(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want it to wait", err)
+	}
+}
+
+func TestNothingIsLoadedAfterTheEnd(t *testing.T) {
+	h := newHouse(t)
+	manifest := h.manifest()
+	host, err := Open(t.Context(), Config{Manifest: manifest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := host.Reload(t.Context()); !errors.Is(err, errClosed) {
+		t.Errorf("got %v", err)
+	}
+	if rules := host.Policies(); rules != nil {
+		t.Errorf("%v rules", rules)
+	}
+}
