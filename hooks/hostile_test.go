@@ -1,8 +1,10 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -117,5 +119,29 @@ func TestNothingIsLoadedAfterTheEnd(t *testing.T) {
 	}
 	if rules := host.Policies(); rules != nil {
 		t.Errorf("%v rules", rules)
+	}
+}
+
+// Whoever may ask makes a broken policy fail as often as he likes. The journal has every
+// time; the log is to stay one that can be read.
+func TestABrokenPolicyDoesNotFloodTheLog(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", traps)
+	var log bytes.Buffer
+	host, err := Open(t.Context(), Config{Manifest: h.manifest(entry("p")), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	const calls = 1000
+	began := time.Now()
+	for range calls {
+		if _, err := host.Judge(t.Context(), question("prod/db")); err == nil {
+			t.Fatal("it answers")
+		}
+	}
+	seconds := int(time.Since(began).Seconds()) + 2 // it may have begun within one
+	if n := strings.Count(log.String(), "could not answer"); n == 0 || n > linesPerSecond*seconds {
+		t.Errorf("%d calls made %d lines in less than %d s", calls, n, seconds)
 	}
 }

@@ -26,7 +26,8 @@ type policy struct {
 	compiled wazero.CompiledModule
 	digest   string // in hex
 	log      *slog.Logger
-	lines    lineRate
+	lines    lineRate // of what it logs itself
+	faults   lineRate // of what is logged about it; the journal has all of it
 	heard    func(level int32, text string) // who listens in a trial; nil: the log
 
 	mu     sync.Mutex // held for moments only
@@ -76,7 +77,7 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 	o := p.run(r)
 	p.count(o)
 	switch {
-	case o.fault != nil:
+	case o.fault != nil && p.faults.allows(time.Now()):
 		p.log.Warn("the policy could not answer", "kind", o.fault.kind, "err", o.fault.err, "lock", string(r.q.Asked.Name), "mode", string(p.Mode))
 	case o.denies:
 		p.denials.Add(1)
