@@ -26,8 +26,8 @@ type policy struct {
 	compiled wazero.CompiledModule
 	digest   string // in hex
 	log      *slog.Logger
-	lines    lineRate // of what it logs itself
-	faults   lineRate // of what is logged about it; the journal has all of it
+	lines    lineRate                       // of what it logs itself
+	faults   lineRate                       // of what is logged about it; the journal has all of it
 	heard    func(level int32, text string) // who listens in a trial; nil: the log
 
 	mu     sync.Mutex // held for moments only
