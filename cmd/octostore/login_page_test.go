@@ -12,6 +12,9 @@ import (
 
 // What docs/login.md shows of the commands is what they say, but for times and places.
 func TestTheLoginPageTellsTheTruth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("every command of the page is started")
+	}
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/login.md")
 	if err != nil {

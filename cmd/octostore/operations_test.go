@@ -14,6 +14,9 @@ const operationsPage = "../../docs/operations.md"
 
 // What docs/operations.md shows is run in order, against a real server with TLS.
 func TestTheOperationsPageTellsTheTruth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("every command of the page is started")
+	}
 	needTools(t, "sh", "curl", "openssl")
 	_, blocks := pageBlocks(t, operationsPage)
 	r := readmeRun{t: t, dir: t.TempDir(), mask: maskedDoctor}

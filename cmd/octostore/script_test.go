@@ -28,7 +28,7 @@ import (
 //	revoke FILE              revoke the token that a file shows as JSON
 //	module NAME FILE         write one of testModules, a policy
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+	params := testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -47,7 +47,13 @@ func TestScripts(t *testing.T) {
 			e.Values[running{}] = new(running)
 			return nil
 		},
-	})
+	}
+	if testing.Short() {
+		// With the race detector every command takes long to start. The demonstration has a
+		// server do all it can; what else stands in scripts is about single commands.
+		params.Dir, params.Files = "", []string{"testdata/script/demo.txtar"}
+	}
+	testscript.Run(t, params)
 }
 
 // running is the server a script has started.
