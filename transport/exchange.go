@@ -90,15 +90,15 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 // run reads the parameters of a matched request and calls its handler.
 func (x *exchange) run(rt *route) {
 	x.route = rt
-	if err := x.authenticate(); err != nil {
-		x.fail(x.refusedOrLimited(err))
-		return
-	}
-	if err := x.count(); err != nil {
+	if err := x.admit(); err != nil {
 		x.fail(err)
 		return
 	}
 	if err := x.readParams(); err != nil {
+		x.fail(err)
+		return
+	}
+	if err := x.stillGood(); err != nil {
 		x.fail(err)
 		return
 	}

@@ -84,10 +84,10 @@ func (x *exchange) enter() error {
 // anonymous reports whether the request does not even try to say who sent it.
 func (x *exchange) anonymous() bool { return len(x.r.Header["Authorization"]) == 0 }
 
-// refusedOrLimited returns what a request is answered that err keeps from going on. One
-// whose token is no good counts for its address.
+// refusedOrLimited returns what a request is answered that was not let in because of err.
+// It counts for its address, unless it was counted already.
 func (x *exchange) refusedOrLimited(err error) error {
-	if !isUnauthenticated(err) || x.anonymous() {
+	if x.anonymous() {
 		return err
 	}
 	return cmp.Or(x.api.limits.stranger(x.r.RemoteAddr, x.started), err)
