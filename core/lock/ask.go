@@ -243,6 +243,13 @@ func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
 	return t.grant(got), nil
 }
 
+// Proves reports whether an account that shows a lease id has this lease, whether it is still
+// live or not.
+func (t *Table) Proves(l *Lease, account, leaseID string) bool {
+	token, err := t.ids.token(l.Name, leaseID)
+	return err == nil && token == l.Token && account == l.Account
+}
+
 // Release gives a lock back. A repeated release is answered as the first was, for
 // ten minutes or the last 262,144 ends of leases, whichever is shorter, and until
 // the server restarts. Errors: as of [Table.Renew].
