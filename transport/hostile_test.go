@@ -1,9 +1,12 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -93,4 +96,54 @@ func TestAGoodTokenCountsWhereNoneIsNeeded(t *testing.T) {
 		s.do(t, "GET /healthz", one).want(200)
 		s.do(t, "GET /openapi.yaml", s.as(t, "two", "read:**")).want(200)
 	})
+}
+
+// A token is refused wherever it does not belong, and the answer says where it was.
+func TestATokenIsRefusedWhereverItDoesNotBelong(t *testing.T) {
+	s := newServer(t, setup{})
+	one := s.as(t, "one", "admin")
+	secret := auth.NewSecret()
+	for _, tt := range []struct {
+		line    string
+		body    option
+		problem string
+	}{
+		{"GET /v1/locks?whatever=" + secret, from(""), "is in the URL"},
+		{"GET /auth/github?whatever=" + secret, from(""), "is in the URL"},
+		{"GET /auth/github/callback?code=a&state=b&next=" + secret, from(""), "is in the URL"},
+		{"POST /v1/locks/a/acquire", formBody("token=" + secret), "is in the body"},
+		{"POST /v1/locks/a/acquire", formBody("whatever=" + secret), "is in the body"},
+		{"POST /v1/locks/a/acquire", jsonBody(`{"token":"` + secret + `"}`), "is in the body"},
+	} {
+		rec := httptest.NewRecorder()
+		serve(s, rec, newRequest(tt.line, []option{one, tt.body}).http())
+		if got := rec.Body.String(); rec.Code != 400 || !strings.Contains(got, tt.problem) || strings.Contains(got, secret) {
+			t.Errorf("%s: status %d, want 400 and that it %s: %s", tt.line, rec.Code, tt.problem, got)
+		}
+	}
+}
+
+// Neither a panic nor what a client calls itself gets a token into the log or the journal.
+func TestNoTokenIsKeptOfAPanicOrAUserAgent(t *testing.T) {
+	var log bytes.Buffer
+	s := newServer(t, setup{log: slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})})
+	secret := auth.NewSecret()
+	for i := range s.routes {
+		if s.routes[i].id == "health" {
+			s.routes[i].serve = func(x *exchange) error { panic("no good: " + x.r.Header.Get("Authorization")) }
+		}
+	}
+	rec := httptest.NewRecorder()
+	serve(s, rec, newRequest("GET /healthz", []option{bearer(secret)}).http())
+	if got := log.String(); rec.Code != 500 || !strings.Contains(got, "a handler panicked") || auth.HoldsSecret(got+rec.Body.String()) {
+		t.Errorf("status %d, logged: %s", rec.Code, got)
+	}
+	for _, agent := range []string{secret, "x " + secret, secret[:9] + "\t" + secret[9:], secret[:9] + "\xff" + secret[9:]} {
+		if got := printable(agent); auth.HoldsSecret(got) || got == "" {
+			t.Errorf("%q is kept as %q", agent, got)
+		}
+	}
+	if got := printable(strings.Repeat("é", 200) + strings.Repeat("a", 300)); got != strings.Repeat("a", 256) {
+		t.Errorf("kept as %q", got)
+	}
 }

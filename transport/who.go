@@ -121,6 +121,13 @@ var errTokenInURL = &lock.InputError{
 	Want:    "the header Authorization: Bearer TOKEN, and a new token in the place of this one if it is real",
 }
 
+// errTokenInBody refuses one that is not a parameter there.
+var errTokenInBody = &lock.InputError{
+	Field:   "token",
+	Problem: "is in the body, where nobody looks for it",
+	Want:    "the header Authorization: Bearer TOKEN",
+}
+
 // errTokenInValue refuses a token that is about to be recorded and shown.
 func errTokenInValue(field string) error {
 	return &lock.InputError{
