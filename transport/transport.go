@@ -127,6 +127,9 @@ func New(cfg Config) *API {
 		a.routers[on] = a.newRouter(on)
 	}
 	a.addProfiles(a.routers[adminSide])
+	if a.login != nil {
+		a.login.Limit(a.limits.newLogin)
+	}
 	return a
 }
 
