@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
@@ -146,4 +147,26 @@ func TestNoTokenIsKeptOfAPanicOrAUserAgent(t *testing.T) {
 	if got := printable(strings.Repeat("é", 200) + strings.Repeat("a", 300)); got != strings.Repeat("a", 256) {
 		t.Errorf("kept as %q", got)
 	}
+}
+
+// Whoever reaches the port can fail any number of handshakes, and must not fill the log.
+func TestFailedHandshakesDoNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := newServer(t, setup{log: slog.NewTextHandler(&log, nil)})
+		to := s.Server().ErrorLog
+		for range 100 {
+			to.Print("http: TLS handshake error from 192.0.2.1:1: EOF")
+		}
+		to.Print("http: something else")
+		to.Print("http: something else")
+		if n, other := strings.Count(log.String(), "handshake"), strings.Count(log.String(), "something else"); n != 1 || other != 2 {
+			t.Errorf("%d about handshakes and %d others:\n%s", n, other, &log)
+		}
+		time.Sleep(time.Minute)
+		to.Print("http: TLS handshake error from 192.0.2.1:1: EOF")
+		if n := strings.Count(log.String(), "handshake"); n != 2 {
+			t.Errorf("%d about handshakes after a minute", n)
+		}
+	})
 }
