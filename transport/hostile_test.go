@@ -170,3 +170,13 @@ func TestFailedHandshakesDoNotFillTheLog(t *testing.T) {
 		}
 	})
 }
+
+// Every request can be answered that there were too many, be it at the door.
+func TestOpenAPIKnowsThatEveryRouteIsLimited(t *testing.T) {
+	for _, rt := range routeTable() {
+		op := spec().Paths.Value(rt.pattern).GetOperation(rt.method)
+		if op.Responses.Status(429) == nil {
+			t.Errorf("%s %s has no answer 429", rt.method, rt.pattern)
+		}
+	}
+}
