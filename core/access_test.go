@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/memory"
 )
 
 // Taking a lock asks the policies of a break and of an acquire. Whichever says no,
@@ -48,6 +50,56 @@ func TestTakingIsJudgedTwice(t *testing.T) {
 		}
 		if _, err := h.Take(t.Context(), me, breaking, core.AcquireRequest{}); !errors.Is(err, lock.ErrTokenChanged) {
 			t.Errorf("the next holder is hit: %v", err)
+		}
+	})
+}
+
+// A policy that judges a renewal is told who has the lock, and may tell. So it is not asked
+// by those who do not have it, and they leave no record that looks as if they had.
+func TestNoPolicyIsAskedAboutARenewalOfAnothersLease(t *testing.T) {
+	guard := &scripted{request: func(q core.Question) (core.Verdict, error) {
+		if q.Hook != core.HookRenew {
+			return core.Verdict{}, nil
+		}
+		return core.Verdict{}, &core.DeniedError{Policy: "freeze", Reason: "not while " + q.Asked.Holder + " has it"}
+	}}
+	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
+		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", Holder: "secret-job"})
+		other := h.mustAcquire(t, core.AcquireRequest{Name: "prod/b"})
+		tokens, err := auth.Open(t.Context(), auth.Config{Store: memory.New(), Recorder: h.table})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tokens.Close()
+		scopes, err := auth.ParseScopes("acquire:prod/**")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, secret, err := tokens.Create(t.Context(), lock.Origin{}, auth.Wish{Account: "bob", Scopes: scopes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bob, err := tokens.Authenticate(t.Context(), secret, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, try := range map[string]struct {
+			who auth.Principal
+			id  string
+		}{
+			"a guessed id":           {bob, "guessed"},
+			"another's id":           {bob, g.LeaseID},
+			"the id of another lock": {me, other.LeaseID},
+		} {
+			if _, err := h.Renew(t.Context(), try.who, lock.Renewal{Name: "prod/a", LeaseID: try.id}); !errors.Is(err, lock.ErrNotHeld) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if got := h.record(t); strings.Contains(got, `"kind":"denied"`) {
+			t.Errorf("on record: %s", got)
+		}
+		if _, err := h.Renew(t.Context(), me, lock.Renewal{Name: "prod/a", LeaseID: g.LeaseID}); !errors.As(err, new(*core.DeniedError)) {
+			t.Errorf("who has it is told %v", err)
 		}
 	})
 }

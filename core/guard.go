@@ -215,12 +215,9 @@ func (s *Service) judgeAtTurn(a *lock.Acquisition, asked lock.Acquisition, befor
 // judgeRenew asks the guard about a renewal. A veto leaves the lease to its present
 // end. A policy that cannot answer does not take a lease away.
 func (s *Service) judgeRenew(ctx context.Context, r *lock.Renewal) error {
-	if !s.table.Holds(*r) {
-		return nil // the table says so; a stranger is not told what the policies say
-	}
 	view := s.table.Get(r.Name)
-	if view.Lease == nil {
-		return nil
+	if view.Lease == nil || !s.table.Proves(view.Lease, r.Actor.Account, r.LeaseID) {
+		return nil // the table says so; policies speak to those who have the lock, of what they have
 	}
 	a := ofLease(r.Origin, view.Lease)
 	if r.TTL != 0 {

@@ -75,12 +75,12 @@ func (a *API) addProfiles(router *httprouter.Router) {
 	router.Handle(rt.method, profilesPath+"*path", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
 		x := w.(*exchange)
 		x.route = rt
-		err := x.authenticate()
+		err := x.admit()
 		if err == nil {
 			err = x.profile()
 		}
 		if err != nil {
-			x.fail(x.refusedOrLimited(err))
+			x.fail(err)
 		}
 	})
 }

@@ -58,6 +58,7 @@ func readAll(r io.Reader, buf []byte) ([]byte, error) {
 // parseBody takes the parameters of a body that is not empty. What begins like a
 // JSON object is one, whatever its type says: curl -d calls everything a form.
 func (p *params) parseBody(r *http.Request, body []byte) error {
+	p.inBody = true
 	if p.known == 0 || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return &lock.InputError{Field: "body", Problem: "is not empty", Want: "no body with this request"}
 	}

@@ -41,7 +41,7 @@ var update = flag.Bool("update", false, "write what the server answers into test
 //
 //	{ ... }
 //
-// Lease ids are numbered in the order in which they appear.
+// Lease ids, tokens and the ids of those are numbered in the order in which they appear.
 func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -72,14 +72,14 @@ func TestConversations(t *testing.T) {
 type conversation struct {
 	t       *testing.T
 	server  *server
-	leases  []string
+	seen    map[string][]string // what differs from run to run, by what it is
 	waiting map[string]chan answer
 	full    atomic.Bool
 }
 
 // converse plays a script and returns it with the answers as they were.
 func converse(t *testing.T, script string) string {
-	c := &conversation{t: t, waiting: map[string]chan answer{}}
+	c := &conversation{t: t, seen: map[string][]string{}, waiting: map[string]chan answer{}}
 	c.server = newServer(t, setup{lock: lock.Config{Full: c.full.Load}})
 	intro, steps, _ := strings.Cut(script, "## ")
 	var out strings.Builder
@@ -149,8 +149,10 @@ func (c *conversation) send(r request) answer {
 // request reads a request. Whether it is invalid on purpose is seen by what the
 // file says to it.
 func (c *conversation) request(asked string) request {
-	for i, id := range c.leases {
-		asked = strings.ReplaceAll(asked, fmt.Sprintf("<lease %d>", i+1), id)
+	for what, all := range c.seen {
+		for i, id := range all {
+			asked = strings.ReplaceAll(asked, fmt.Sprintf("<%s %d>", what, i+1), id)
+		}
 	}
 	head, content, _ := strings.Cut(asked, "\n\n")
 	lines := strings.Split(strings.TrimSuffix(head, "\n"), "\n")
@@ -187,15 +189,24 @@ func (c *conversation) show(a answer) string {
 	return requestID.ReplaceAllString(c.mask(out.String()+"\n"), `$1"<id>"`)
 }
 
-var leaseInAnswer = regexp.MustCompile(`"lease_id": "([^"]+)"`)
+// inAnswers is how what differs from run to run is found.
+var inAnswers = map[string]*regexp.Regexp{
+	"lease": regexp.MustCompile(`"lease_id": "([^"]+)"`),
+	"token": regexp.MustCompile(`"token": "(octo_[^"]+)"`),
+	"id":    regexp.MustCompile(`"id": "([a-z2-7]{12})"`),
+}
 
-// mask numbers the lease ids.
+// mask numbers what differs from run to run.
 func (c *conversation) mask(s string) string {
-	if m := leaseInAnswer.FindStringSubmatch(s); m != nil && !slices.Contains(c.leases, m[1]) {
-		c.leases = append(c.leases, m[1])
-	}
-	for i, id := range c.leases {
-		s = strings.ReplaceAll(s, id, fmt.Sprintf("<lease %d>", i+1))
+	for what, in := range inAnswers {
+		for _, m := range in.FindAllStringSubmatch(s, -1) {
+			if !slices.Contains(c.seen[what], m[1]) {
+				c.seen[what] = append(c.seen[what], m[1])
+			}
+		}
+		for i, id := range c.seen[what] {
+			s = strings.ReplaceAll(s, id, fmt.Sprintf("<%s %d>", what, i+1))
+		}
 	}
 	return s
 }

@@ -90,15 +90,15 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 // run reads the parameters of a matched request and calls its handler.
 func (x *exchange) run(rt *route) {
 	x.route = rt
-	if err := x.authenticate(); err != nil {
-		x.fail(x.refusedOrLimited(err))
-		return
-	}
-	if err := x.count(); err != nil {
+	if err := x.admit(); err != nil {
 		x.fail(err)
 		return
 	}
 	if err := x.readParams(); err != nil {
+		x.fail(err)
+		return
+	}
+	if err := x.stillGood(); err != nil {
 		x.fail(err)
 		return
 	}
@@ -145,7 +145,7 @@ func (x *exchange) panicked(p any) {
 		return
 	}
 	x.api.metrics.panics.Inc()
-	x.api.log.ErrorContext(x.r.Context(), "a handler panicked", "panic", fmt.Sprint(p),
+	x.api.log.ErrorContext(x.r.Context(), "a handler panicked", "panic", withoutSecret(fmt.Sprint(p)),
 		"route", x.route.id, "request_id", x.id, "stack", string(debug.Stack()))
 	x.refuse(problem.Of(errPanicked, time.Now()))
 }
@@ -328,17 +328,23 @@ func lowerHex(s string) bool {
 	return true
 }
 
-// printable cuts s to 256 bytes and leaves out what is not printable ASCII.
+// printable leaves out what is not printable ASCII and cuts the rest to 256 bytes.
 func printable(s string) string {
 	const most = 256
-	if auth.HoldsSecret(s) {
-		return "(hidden: it held a token)"
-	}
-	s = s[:min(len(s), most)]
 	for i := 0; i < len(s); i++ {
 		if s[i] < ' ' || s[i] > '~' {
-			return onlyPrintable(s)
+			s = onlyPrintable(s) // which may make a token whole
+			break
 		}
+	}
+	s = withoutSecret(s)
+	return s[:min(len(s), most)]
+}
+
+// withoutSecret returns the text, or that there was a token in it.
+func withoutSecret(s string) string {
+	if auth.HoldsSecret(s) {
+		return "(hidden: it held a token)"
 	}
 	return s
 }

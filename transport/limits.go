@@ -27,7 +27,7 @@ type Limits struct {
 	// AddressRate is how many requests without a good token may come from one address in a
 	// second, and how many of those that the door refuses.
 	AddressRate int
-	NewTokens   int // tokens made in an hour, whoever makes them
+	NewTokens   int // tokens made in an hour by administrators together, and by logging in for each account
 	Connections int // to the main listener; on those above it only renewals, releases and probes are answered
 }
 
@@ -46,6 +46,7 @@ type limits struct {
 	began       time.Time
 	accounts    tallies[string]
 	addresses   tallies[netip.Addr]
+	logins      tallies[string]
 	connections connections
 	tokens      struct {
 		mu sync.Mutex
@@ -84,10 +85,10 @@ func (x *exchange) enter() error {
 // anonymous reports whether the request does not even try to say who sent it.
 func (x *exchange) anonymous() bool { return len(x.r.Header["Authorization"]) == 0 }
 
-// refusedOrLimited returns what a request is answered that err keeps from going on. One
-// whose token is no good counts for its address.
+// refusedOrLimited returns what a request is answered that was not let in because of err.
+// It counts for its address, unless it was counted already.
 func (x *exchange) refusedOrLimited(err error) error {
-	if !isUnauthenticated(err) || x.anonymous() {
+	if x.anonymous() {
 		return err
 	}
 	return cmp.Or(x.api.limits.stranger(x.r.RemoteAddr, x.started), err)
@@ -169,17 +170,30 @@ func (l *limits) stranger(remote string, at time.Time) error {
 
 // newToken counts a token that is about to be made, or says that it may not be.
 func (l *limits) newToken(at time.Time) error {
+	l.tokens.mu.Lock()
+	defer l.tokens.mu.Unlock()
+	return l.oneToken(&l.tokens.tally, at, "as many tokens were made as may be, ")
+}
+
+// newLogin is newToken for somebody who has logged in. Each account has a limit of its own,
+// so that nobody keeps others from logging in, or administrators from making tokens.
+func (l *limits) newLogin(account string) error {
+	now := time.Now()
+	l.logins.mu.Lock()
+	defer l.logins.mu.Unlock()
+	return l.oneToken(l.logins.of(account, int64(now.Sub(l.began))), now, "this account has logged in as often as it may, ")
+}
+
+// oneToken takes one token of what may be made in an hour.
+func (l *limits) oneToken(from *tally, at time.Time, why string) error {
 	if l.NewTokens == 0 {
 		return nil
 	}
-	now := int64(at.Sub(l.began))
-	l.tokens.mu.Lock()
-	wait := l.tokens.take(now, int64(time.Hour)/int64(l.NewTokens), int64(time.Hour))
-	l.tokens.mu.Unlock()
+	wait := from.take(int64(at.Sub(l.began)), int64(time.Hour)/int64(l.NewTokens), int64(time.Hour))
 	if wait == 0 {
 		return nil
 	}
-	return l.refuse(limitTokens, wait, "as many tokens were made as may be, "+strconv.Itoa(l.NewTokens)+" an hour")
+	return l.refuse(limitTokens, wait, why+strconv.Itoa(l.NewTokens)+" an hour")
 }
 
 // network returns what stands for everybody with the same connection to the Internet: an

@@ -388,3 +388,24 @@ func TestLoggingOut(t *testing.T) {
 	s.do(t, "POST /v1/logout").want(401, api.CodeUnauthenticated)
 	s.do(t, "GET /v1/locks/a", bearers[1]).want(200)
 }
+
+// Who may log in may not fill the server with tokens, nor use up those of administrators.
+func TestAnAccountMayLogInSoOften(t *testing.T) {
+	s := newSite(t)
+	limits := New(Config{Service: s.service, Journal: s.journal, Tokens: s.tokens, Login: s.login, Limits: Limits{NewTokens: 2}}).limits
+	for i, want := range []int{200, 200, 429} {
+		b := s.browser()
+		if p := s.press(b, s.begin(b), "same-origin"); p.status != want || want == 429 && !strings.Contains(p.text, "logged in as often as it may") {
+			t.Errorf("login %d: %d %s", i+1, p.status, p.text)
+		}
+	}
+	if n := len(s.tokens.List()); n != 2 {
+		t.Errorf("there are %d tokens, want 2", n)
+	}
+	if err := limits.newToken(time.Now()); err != nil {
+		t.Errorf("an administrator: %v", err)
+	}
+	if err := limits.newLogin("github:bob.7"); err != nil {
+		t.Errorf("another account: %v", err)
+	}
+}

@@ -95,6 +95,7 @@ func (s fieldSet) String() string {
 type params struct {
 	known  fieldSet
 	loose  bool // leaves out what it does not know
+	inBody bool // that is what is being read
 	given  fieldSet
 	values [numFields]string
 	meta   map[string]string // handed on to the table: never reused
@@ -107,7 +108,10 @@ func (p *params) set(name, value string) error {
 	}
 	f, ok := fieldNamed(name)
 	if !ok || !p.known.has(f) || f == fieldMetadata {
-		if p.loose {
+		switch {
+		case auth.HoldsSecret(value):
+			return p.misplaced()
+		case p.loose:
 			return nil
 		}
 		return p.unknown(name)
@@ -150,9 +154,17 @@ func duplicate(field string) error {
 
 func (p *params) unknown(name string) error {
 	if namesCredential(name) || auth.HoldsSecret(name) {
-		return errTokenInURL
+		return p.misplaced()
 	}
 	return &lock.InputError{Field: shown(name), Problem: "is not known here", Want: p.known.String()}
+}
+
+// misplaced refuses a token by whatever name.
+func (p *params) misplaced() error {
+	if p.inBody {
+		return errTokenInBody
+	}
+	return errTokenInURL
 }
 
 // shown cuts what a client calls a field to a length fit for an answer.

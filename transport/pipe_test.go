@@ -142,6 +142,7 @@ func TestAnExportThatIsReadTooSlowlyIsCutOff(t *testing.T) {
 				if rest, _ := io.ReadAll(w.conn); len(rest) > 0 {
 					t.Errorf("%s, %s: there is more: %.100s", line, name, rest)
 				}
+				synctest.Wait() // the handler hears of it a moment after the client
 				if n := s.followers.Load(); n != 0 {
 					t.Errorf("%s, %s: %d still follow", line, name, n)
 				}

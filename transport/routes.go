@@ -144,7 +144,7 @@ func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Pa
 		name, err := lock.ParseName(strings.TrimSuffix(path, rt.verb()))
 		if err != nil {
 			x.route = rt
-			x.fail(err)
+			x.lost(err)
 			return
 		}
 		x.name = name
@@ -155,7 +155,7 @@ func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Pa
 	if r.Method == http.MethodPost { // but to which verb?
 		wrong.Hint = a.verbHint(path)
 	}
-	x.fail(wrong)
+	x.lost(wrong)
 }
 
 // lockRoutes returns the routes of a path after /v1/locks/: those of its verb, or
@@ -172,7 +172,7 @@ func (a *API) lockRoutes(path string) []*route {
 func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 	x := w.(*exchange)
 	if path, ok := strings.CutPrefix(r.URL.Path, lockPrefix); ok && x.on == mainSide {
-		x.fail(notAllowed(r.Method, a.lockRoutes(path)))
+		x.lost(notAllowed(r.Method, a.lockRoutes(path)))
 		return
 	}
 	var there []*route
@@ -182,10 +182,10 @@ func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if there == nil {
-		x.fail(problem.ErrNotFound)
+		x.lost(problem.ErrNotFound)
 		return
 	}
-	x.fail(notAllowed(r.Method, there))
+	x.lost(notAllowed(r.Method, there))
 }
 
 func notAllowed(method string, there []*route) *problem.MethodError {

@@ -127,6 +127,9 @@ func New(cfg Config) *API {
 		a.routers[on] = a.newRouter(on)
 	}
 	a.addProfiles(a.routers[adminSide])
+	if a.login != nil {
+		a.login.Limit(a.limits.newLogin)
+	}
 	return a
 }
 
@@ -151,7 +154,7 @@ func (a *API) Server() *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		ErrorLog:          newServerLog(a.log),
 
 		DisableGeneralOptionsHandler: true,
 

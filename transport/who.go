@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -15,11 +16,46 @@ import (
 // closed reports whether only a token opens the door.
 func (a *API) closed() bool { return a.tokens != nil && a.tokens.Closed() }
 
-// authenticate finds out who sent the request. What is for everybody asks nobody.
-func (x *exchange) authenticate() error {
+// admit finds out who sent the request, and counts it for its account or its address.
+func (x *exchange) admit() error {
 	if x.route.public {
+		return x.passing()
+	}
+	if err := x.authenticate(); err != nil {
+		return x.refusedOrLimited(err)
+	}
+	return x.count()
+}
+
+// passing counts a request that needs no token and has something like one: for its
+// account if it is good, else for its address, as if it had none. Else anything at all in
+// that header would get strangers around their limit.
+func (x *exchange) passing() error {
+	if !x.api.closed() || x.anonymous() || isProbe(x.r.URL.Path) {
 		return nil
 	}
+	who, err := x.whoever()
+	if err != nil {
+		return x.api.limits.stranger(x.r.RemoteAddr, x.started)
+	}
+	x.who = who
+	return x.count()
+}
+
+// lost answers a request that no route serves.
+func (x *exchange) lost(err error) { x.fail(cmp.Or(x.passing(), err)) }
+
+// stillGood returns nil unless the token ended while the body came in, which may take ten
+// seconds: what is asked for by a token that was revoked must not be done any more.
+func (x *exchange) stillGood() error {
+	if x.route.public || !x.hasBody() {
+		return nil
+	}
+	return x.who.Err(time.Now())
+}
+
+// authenticate finds out who sent the request.
+func (x *exchange) authenticate() error {
 	var err error
 	x.who, err = x.whoever()
 	if err == nil {
@@ -83,6 +119,13 @@ var errTokenInURL = &lock.InputError{
 	Field:   "token",
 	Problem: "is in the URL, where logs and histories keep it",
 	Want:    "the header Authorization: Bearer TOKEN, and a new token in the place of this one if it is real",
+}
+
+// errTokenInBody refuses one that is not a parameter there.
+var errTokenInBody = &lock.InputError{
+	Field:   "token",
+	Problem: "is in the body, where nobody looks for it",
+	Want:    "the header Authorization: Bearer TOKEN",
 }
 
 // errTokenInValue refuses a token that is about to be recorded and shown.

@@ -31,6 +31,9 @@ func openLogin(cfg config.Config, s *server, log *slog.Logger) (*login.GitHub, e
 	}
 	if public == "" {
 		public = "http://" + s.listener.Addr().String()
+		if s.certificate != nil {
+			public = "https://" + s.listener.Addr().String()
+		}
 	}
 	if names := allow.Unpinned(); len(names) > 0 {
 		log.Warn("OCTOSTORE_GITHUB_ALLOW has names without a number: whoever gets such a name at GitHub later may log in", "names", strings.Join(names, " "))

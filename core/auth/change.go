@@ -40,7 +40,7 @@ func (w Wish) check() error {
 
 func (w Wish) checkAccount() error {
 	if !w.LoggedIn {
-		return CheckAccount(w.Account)
+		return cmp.Or(CheckAccount(w.Account), checkReserved(w.Account))
 	}
 	where, who, _ := strings.Cut(w.Account, ":")
 	if len(w.Account) > MaxAccount {
@@ -52,14 +52,18 @@ func (w Wish) checkAccount() error {
 // Create makes a token and returns it with its secret, which nobody can be told again.
 // From the first token on the door is closed.
 //
-// It is on record before it can be used. Errors: [*lock.InputError], those of the store
-// and of the recorder; the token cannot be used then.
+// It is on record before it can be used. Errors: [*lock.InputError], [ErrRevoked] and
+// [ErrExpired] if the token it is made by has ended, those of the store and of the recorder;
+// the token cannot be used then.
 func (ts *Tokens) Create(ctx context.Context, by lock.Origin, w Wish) (Token, string, error) {
 	if err := w.check(); err != nil {
 		return Token{}, "", err
 	}
 	ts.changing.Lock()
 	defer ts.changing.Unlock()
+	if err := ts.stillGood(by); err != nil {
+		return Token{}, "", err
+	}
 	t, secret := newToken(w, time.Now())
 	if err := ts.record(ctx, by, lock.TokenCreated, &t, ""); err != nil {
 		return Token{}, "", err
@@ -69,6 +73,21 @@ func (ts *Tokens) Create(ctx context.Context, by lock.Origin, w Wish) (Token, st
 	}
 	ts.replace(nil, t)
 	return t, secret, nil
+}
+
+// stillGood returns nil unless the token that a change comes by ended while the change
+// waited for others: whoever queues up many must not have them made after he was found out.
+// The caller holds changing.
+func (ts *Tokens) stillGood(by lock.Origin) error {
+	if by.Actor.TokenID == "" {
+		return nil
+	}
+	for _, e := range ts.current.Load().byHash {
+		if e.ID == by.Actor.TokenID {
+			return e.life.err(time.Now())
+		}
+	}
+	return ErrRevoked // a token of the file, which has been read again
 }
 
 func newToken(w Wish, now time.Time) (Token, string) {
@@ -90,10 +109,14 @@ func newToken(w Wish, now time.Time) (Token, string) {
 
 // Revoke makes a token useless. When it returns, whoever waits by it is on the way out
 // and is not granted anything. Leases that were acquired by it stay. Errors:
-// [ErrUnknownID], [*lock.InputError], and those of the store; nothing has changed then.
+// [ErrUnknownID], [*lock.InputError], [ErrRevoked] and [ErrExpired] if the token by which it
+// is asked for has ended, and those of the store; nothing has changed then.
 func (ts *Tokens) Revoke(ctx context.Context, by lock.Origin, id string) (Token, error) {
 	ts.changing.Lock()
 	defer ts.changing.Unlock()
+	if err := ts.stillGood(by); err != nil {
+		return Token{}, err
+	}
 	e, err := ts.find(id)
 	if err != nil {
 		return Token{}, err
@@ -117,6 +140,9 @@ func (ts *Tokens) Rotate(ctx context.Context, by lock.Origin, id string, grace t
 	}
 	ts.changing.Lock()
 	defer ts.changing.Unlock()
+	if err := ts.stillGood(by); err != nil {
+		return Token{}, "", err
+	}
 	e, err := ts.find(id)
 	if err != nil {
 		return Token{}, "", err

@@ -68,6 +68,9 @@ func parseLine(line string) (t Token, err error) {
 	if CheckAccount(account) != nil {
 		return t, fmt.Errorf("does not begin with an account; want letters, digits, '.', '_', '-' and '@', at most %d", MaxAccount)
 	}
+	if checkReserved(account) != nil {
+		return t, fmt.Errorf("is of the account %s, which is that of a server without tokens; want another name", account)
+	}
 	secret, scopes, _ := strings.Cut(rest, ":")
 	if err := checkSecret(secret); err != nil {
 		return t, err

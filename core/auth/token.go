@@ -123,3 +123,12 @@ func CheckAccount(s string) error {
 	}
 	return nil
 }
+
+// checkReserved refuses the account of servers without tokens, which has no limits: a token
+// of it would have none either.
+func checkReserved(account string) error {
+	if account != LocalAccount {
+		return nil
+	}
+	return &lock.InputError{Field: "account", Problem: fmt.Sprintf("is %q, that of a server without tokens", account), Want: "another name"}
+}

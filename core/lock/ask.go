@@ -227,14 +227,6 @@ func (t *Table) Undo(g Grant) {
 	t.undo(reply{lease: g.Lease, ask: g.ask, undoable: g.undoable})
 }
 
-// Holds reports whether a renewal comes from who holds the lock, as last committed. It
-// changes nothing, and the lease may have ended meanwhile.
-func (t *Table) Holds(r Renewal) bool {
-	token, err := t.ids.token(r.Name, r.LeaseID)
-	lease := t.Get(r.Name).Lease
-	return err == nil && lease != nil && lease.Token == token && lease.Account == r.Actor.Account
-}
-
 // Renew moves the end of a lease away. Errors: [ErrNotHeld], [ErrFull],
 // [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
 func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
@@ -249,6 +241,13 @@ func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
 		return Grant{}, err
 	}
 	return t.grant(got), nil
+}
+
+// Proves reports whether an account that shows a lease id has this lease, whether it is still
+// live or not.
+func (t *Table) Proves(l *Lease, account, leaseID string) bool {
+	token, err := t.ids.token(l.Name, leaseID)
+	return err == nil && token == l.Token && account == l.Account
 }
 
 // Release gives a lock back. A repeated release is answered as the first was, for

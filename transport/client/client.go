@@ -29,9 +29,13 @@ type Client struct {
 
 // Config says which server to talk to. The zero value is useful.
 type Config struct {
-	URL   string       // default: DefaultURL
-	Token string       // sent as a bearer token; empty: none
-	HTTP  *http.Client // default: one without a timeout, since answers may take as long as they like
+	URL   string // default: DefaultURL
+	Token string // sent as a bearer token; empty: none
+	// HTTP sends the requests; default: one without a timeout, since answers may take as long
+	// as they like. Redirects are not followed, whatever it says: the token is for one server,
+	// and package net/http would send it to other ports of the host, to hosts below it, and
+	// without TLS.
+	HTTP *http.Client
 }
 
 // New returns a client of the server at cfg.URL, or an error if that is not a URL of a
@@ -47,7 +51,9 @@ func New(cfg Config) (*Client, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
 		return nil, fmt.Errorf("%q is not the URL of a server; want one like %s", cfg.URL, DefaultURL)
 	}
-	return &Client{base: strings.TrimSuffix(cfg.URL, "/"), token: cfg.Token, http: cfg.HTTP}, nil
+	direct := *cfg.HTTP
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{base: strings.TrimSuffix(cfg.URL, "/"), token: cfg.Token, http: &direct}, nil
 }
 
 // Error is an answer that is not a success.
@@ -92,6 +98,9 @@ func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	defer resp.Body.Close()
+	if next := resp.Header.Get("Location"); next != "" && resp.StatusCode/100 == 3 {
+		return nil, fmt.Errorf("%s sends us on to %q; want the URL of the server itself", req.URL.Host, next)
+	}
 	return nil, problemOf(resp)
 }
 

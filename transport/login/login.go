@@ -108,7 +108,13 @@ type GitHub struct {
 	exchange chan struct{} // has room for as many as may ask GitHub at a time
 
 	devices devices
+
+	may func(account string) error // have another token; nil: always
 }
+
+// Limit has a function asked whether an account that has logged in may have another token;
+// its error is what is answered. It is called before the first login.
+func (g *GitHub) Limit(may func(account string) error) { g.may = may }
 
 // DefaultURL is where GitHub is.
 const DefaultURL = "https://github.com"
@@ -222,6 +228,11 @@ func (g *GitHub) admit(ctx context.Context, by lock.Origin, from *oauth2.Token, 
 	if scopes.String() == "" {
 		g.log.Warn("a login was refused: nothing in OCTOSTORE_GITHUB_ALLOW is about this user", "account", account, "remote", by.Actor.RemoteAddr)
 		return Token{}, ErrNotAllowed
+	}
+	if g.may != nil {
+		if err := g.may(account); err != nil {
+			return Token{}, err
+		}
 	}
 	by.Actor.Account = account
 	t := Token{}
