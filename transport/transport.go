@@ -114,8 +114,8 @@ func New(cfg Config) *API {
 
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
 	}
-	a.watches.most = int64(cmp.Or(cfg.MaxWatches, DefaultMaxWatches))
-	a.exports.most = int64(cmp.Or(cfg.MaxExports, DefaultMaxExports))
+	a.watches.most = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
+	a.exports.most = cmp.Or(cfg.MaxExports, DefaultMaxExports)
 	a.turns = make(chan struct{}, max(1, runtime.NumCPU()/2))
 	a.byVerb = byVerb(a.routes)
 	a.metrics = newMetrics(cfg, a.limits, &a.watches, &a.exports)
