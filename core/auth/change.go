@@ -148,6 +148,9 @@ func (ts *Tokens) Rotate(ctx context.Context, by lock.Origin, id string, grace t
 		return Token{}, "", err
 	}
 	old := e.token()
+	if !old.Expires.IsZero() && !time.Now().Before(old.Expires) {
+		return Token{}, "", &lock.InputError{Field: "id", Problem: "is that of a token that has expired", Want: "one that is good; a new token can be made"}
+	}
 	w := Wish{Account: old.Account, Name: old.Name, Scopes: old.Scopes}
 	if !old.Expires.IsZero() {
 		w.Expires = old.Expires.Sub(old.Created)

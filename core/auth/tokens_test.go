@@ -261,6 +261,9 @@ func TestRotating(t *testing.T) {
 		if !errors.Is(context.Cause(within), auth.ErrExpired) {
 			t.Errorf("who waits by the old one stays: %v", context.Cause(within))
 		}
+		if _, _, err := h.Rotate(t.Context(), lock.Origin{}, second.ID, 0); !errors.As(err, new(*lock.InputError)) {
+			t.Errorf("a token that has expired comes to life again: %v", err)
+		}
 		if _, _, err := h.Rotate(t.Context(), lock.Origin{}, third.ID, -1); err == nil {
 			t.Error("a grace below nothing is taken")
 		}
