@@ -10,8 +10,6 @@ import (
 	"hash/crc32"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -123,18 +121,11 @@ func (s *Store) pruneStep(cut lock.Head) (more bool, err error) {
 	case cut.Seq >= s.head:
 		return false, fmt.Errorf("the newest segment, up to %d, is not before %d", s.head, cut.Seq)
 	}
-	err = s.w.transact(func() error {
+	err = s.apart(func() error {
 		more, err = s.w.prune(cut)
 		return err
 	})
-	switch {
-	case err == nil:
-		s.afterCommit()
-		return more, nil
-	case failedWith(err, sqlite3.SQLITE_FULL) && s.w.idle():
-		return false, lock.ErrFull
-	}
-	return false, s.fail(err)
+	return more && err == nil, err
 }
 
 func (w *writer) prune(cut lock.Head) (more bool, err error) {

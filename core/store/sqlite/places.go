@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 )
@@ -39,17 +37,7 @@ func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []strin
 	case s.Full():
 		return lock.ErrFull
 	}
-	err := s.w.transact(func() error { return s.w.setPlaces(set, forget) })
-	switch {
-	case err == nil:
-		s.afterCommit()
-		return nil
-	case failedWith(err, sqlite3.SQLITE_FULL) && s.w.idle():
-		return lock.ErrFull
-	case failedWith(err, sqlite3.SQLITE_BUSY) && s.w.idle():
-		return fmt.Errorf("another process keeps %s locked: %w", s.path, err)
-	}
-	return s.fail(err)
+	return s.apart(func() error { return s.w.setPlaces(set, forget) })
 }
 
 func (w *writer) readPlaces() ([]journal.Place, error) {

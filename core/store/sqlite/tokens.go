@@ -10,10 +10,7 @@ import (
 	"slices"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/auth"
-	"github.com/octostore/octostore/core/lock"
 )
 
 var _ auth.Store = (*Store)(nil)
@@ -202,26 +199,4 @@ func (w *writer) touchTokens(ids []string, used map[string]time.Time) error {
 		}
 	}
 	return nil
-}
-
-// change runs f in a transaction of its own between two commits. It is for what is not
-// part of the journal. [lock.ErrFull] means that there is no space and nothing was
-// changed; after any other failure of the database nothing more is accepted.
-func (s *Store) change(f func() error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.dead != nil {
-		return s.dead
-	}
-	err := s.w.transact(f)
-	switch {
-	case err == nil:
-		s.afterCommit()
-		return nil
-	case failedWith(err, sqlite3.SQLITE_FULL) && s.w.idle():
-		return lock.ErrFull
-	case failedWith(err, sqlite3.SQLITE_BUSY) && s.w.idle():
-		return err // somebody else's sqlite3; nothing has begun
-	}
-	return s.fail(err)
 }

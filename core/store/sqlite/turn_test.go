@@ -8,6 +8,8 @@ import (
 
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
 )
@@ -122,5 +124,31 @@ func TestWaitingForALockedDatabaseCanBeGivenUp(t *testing.T) {
 				t.Errorf("head = %v, want %v", got, line.Head)
 			}
 		})
+	}
+}
+
+// What is not a commit need not happen now. Beside a database that somebody else keeps
+// locked it fails, nothing has changed then, and commits go on afterwards.
+func TestWhatCanWaitFailsBesideALockedDatabase(t *testing.T) {
+	s := open(t, Config{Path: newPath(t)})
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 1)
+	cut := line.Head
+	line.Commit(t, s, 1)
+	for name, change := range map[string]func() error{
+		"pruning": func() error { return s.Prune(t.Context(), cut) },
+		"places":  func() error { return s.SetPlaces(t.Context(), []journal.Place{{Observer: "o", After: cut.Seq}}, nil) },
+		"tokens":  func() error { return s.PutTokens(t.Context(), auth.Token{ID: "t"}) },
+	} {
+		other := newIntruder(t, s)
+		if err := change(); err == nil || !strings.Contains(err.Error(), "another process keeps") {
+			t.Errorf("%s: %v", name, err)
+		}
+		other.exec("ROLLBACK")
+		line.Commit(t, s, 1)
+		if err := change(); err != nil {
+			t.Errorf("%s after the database was let go: %v", name, err)
+		}
 	}
 }

@@ -1,0 +1,38 @@
+package sqlite
+
+import (
+	"fmt"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// change runs f in a transaction of its own between two commits. It is for what is not
+// part of the journal; errors as of [Store.apart].
+func (s *Store) change(f func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead != nil {
+		return s.dead
+	}
+	return s.apart(f)
+}
+
+// apart is change for those who have mu, and have seen that the store is alive.
+// [lock.ErrFull] means that there is no space and nothing was changed. Where another
+// process keeps the database locked nothing was begun, and it can be called again; a
+// commit would wait. After any other failure nothing more is accepted.
+func (s *Store) apart(f func() error) error {
+	err := s.w.transact(f)
+	switch {
+	case err == nil:
+		s.afterCommit()
+		return nil
+	case failedWith(err, sqlite3.SQLITE_FULL) && s.w.idle():
+		return lock.ErrFull
+	case failedWith(err, sqlite3.SQLITE_BUSY) && s.w.idle():
+		return fmt.Errorf("another process keeps %s locked: %w", s.path, err)
+	}
+	return s.fail(err)
+}
