@@ -83,20 +83,11 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 	if err != nil {
 		return nil, err
 	}
-	settings := []string{
+	settings := append(child.Open(),
 		"OCTOSTORE_ADDR=127.0.0.1:0",
-		"OCTOSTORE_DB=" + filepath.Join(dir, "octostore.db"),
-		"OCTOSTORE_LOG_FORMAT=json",
-		"OCTOSTORE_LOG_LEVEL=info",
-		// Whatever the environment says:
-		"OCTOSTORE_TOKENS_FILE=none", "OCTOSTORE_ACCOUNT_RATE=1000000", // counted, but out of reach
-		"OCTOSTORE_TLS_CERT=none", "OCTOSTORE_TLS_KEY=none", // the load is plain HTTP
-		"OCTOSTORE_ADMIN_ADDR=none", "OCTOSTORE_METRICS_ON=both", "OCTOSTORE_READYZ_ON=both",
-		"OCTOSTORE_GITHUB_CLIENT_ID=none",
-		"OCTOSTORE_GITHUB_CLIENT_SECRET=none",
-		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=none",
-		"OCTOSTORE_GITHUB_ALLOW=none",
-	}
+		"OCTOSTORE_DB="+filepath.Join(dir, "octostore.db"),
+		"OCTOSTORE_ACCOUNT_RATE=1000000", // counted, but out of reach
+	)
 	if p == onVariant && cfg.Guarded {
 		t.token = auth.NewSecret()
 		file := filepath.Join(dir, "tokens")

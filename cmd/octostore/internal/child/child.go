@@ -32,6 +32,23 @@ type Process struct {
 	done   chan struct{} // closed when the process is gone and its log is read
 }
 
+// Open returns settings that make a server one that speaks plain HTTP, wants no tokens and
+// has one listener, whatever the environment and .env say, and whose log [Start] can
+// read.
+func Open() []string {
+	return []string{
+		"OCTOSTORE_TOKENS_FILE=none",
+		"OCTOSTORE_GITHUB_CLIENT_ID=none",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET=none",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=none",
+		"OCTOSTORE_GITHUB_ALLOW=none",
+		"OCTOSTORE_TLS_CERT=none", "OCTOSTORE_TLS_KEY=none",
+		"OCTOSTORE_ADMIN_ADDR=none", "OCTOSTORE_METRICS_ON=both", "OCTOSTORE_READYZ_ON=both",
+		"OCTOSTORE_LOG_FORMAT=json",
+		"OCTOSTORE_LOG_LEVEL=info",
+	}
+}
+
 // Start starts a server, argv being the command and env additions to our own
 // environment, and waits until its log (JSON lines on either output) says
 // "listening" and where. The process gets SIGTERM when it is stopped or ctx ends,

@@ -82,20 +82,12 @@ func (s *stage) startAnywhere(ctx context.Context) error {
 
 // start starts a server on the demonstration's database.
 func (s *stage) start(ctx context.Context, addr string) error {
-	server, err := child.Start(ctx, s.cfg.Serve, []string{
-		"OCTOSTORE_ADDR=" + addr,
-		"OCTOSTORE_DB=" + s.database(),
-		"OCTOSTORE_POLICIES=" + s.manifest(),
-		"XDG_CACHE_HOME=" + s.dir, // compiled policies
-		"OCTOSTORE_TOKENS_FILE=none", "OCTOSTORE_TLS_CERT=none", "OCTOSTORE_TLS_KEY=none",
-		"OCTOSTORE_ADMIN_ADDR=none", "OCTOSTORE_METRICS_ON=both", "OCTOSTORE_READYZ_ON=both",
-		"OCTOSTORE_GITHUB_CLIENT_ID=none", // nor logins, whatever the environment and .env say
-		"OCTOSTORE_GITHUB_CLIENT_SECRET=none",
-		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=none",
-		"OCTOSTORE_GITHUB_ALLOW=none",
-		"OCTOSTORE_LOG_FORMAT=json",
-		"OCTOSTORE_LOG_LEVEL=info",
-	})
+	server, err := child.Start(ctx, s.cfg.Serve, append(child.Open(),
+		"OCTOSTORE_ADDR="+addr,
+		"OCTOSTORE_DB="+s.database(),
+		"OCTOSTORE_POLICIES="+s.manifest(),
+		"XDG_CACHE_HOME="+s.dir, // compiled policies
+	))
 	if err != nil {
 		return fmt.Errorf("the server did not start: %w", err)
 	}
