@@ -89,7 +89,8 @@ func (r *readmeRun) command(script string) *exec.Cmd {
 	script = strings.ReplaceAll(script, "bin/octostore", "octostore") // see TestMain
 	cmd := exec.Command("sh", "-c", script)
 	cmd.Dir = r.dir
-	cmd.Env = append(append(os.Environ(), "http_proxy=", "HTTP_PROXY="), r.env...)
+	// The tests may have been started by make, of which a command of the page is no part.
+	cmd.Env = append(append(os.Environ(), "http_proxy=", "HTTP_PROXY=", "MAKELEVEL=", "MAKEFLAGS=", "MFLAGS="), r.env...)
 	return cmd
 }
 
