@@ -219,6 +219,10 @@ func (s *Service) judgeRenew(ctx context.Context, r *lock.Renewal) error {
 	if view.Lease == nil || !s.table.Proves(view.Lease, r.Actor.Account, r.LeaseID) {
 		return nil // the table says so; policies speak to those who have the lock, of what they have
 	}
+	if view.Lease.ConfirmWithin > 0 && r.TTL <= view.Lease.TTL {
+		r.OnlyConfirm = true // a renewal that meanwhile came before this one is not followed by a second one unasked
+		return nil
+	}
 	a := ofLease(r.Origin, view.Lease)
 	if r.TTL != 0 {
 		a.TTL = r.TTL

@@ -207,15 +207,19 @@ func (w *waiter) attemptID() attemptID {
 // grant begins a lease (invariant 1: only on a free name).
 func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, said Opinion) *Lease {
 	lease := &Lease{
-		Name:      e.name,
-		Token:     m.seq + 1,
-		Account:   a.Actor.Account,
-		Holder:    a.Holder,
-		Reason:    a.Reason,
-		Metadata:  a.Metadata,
-		TTL:       a.TTL,
-		GrantedAt: m.now,
-		ExpiresAt: m.now.Add(a.TTL),
+		Name:          e.name,
+		Token:         m.seq + 1,
+		Account:       a.Actor.Account,
+		Holder:        a.Holder,
+		Reason:        a.Reason,
+		Metadata:      a.Metadata,
+		TTL:           a.TTL,
+		ConfirmWithin: min(a.ConfirmWithin, a.TTL), // policies may have cut the ttl
+		GrantedAt:     m.now,
+		ExpiresAt:     m.now.Add(a.TTL),
+	}
+	if lease.ConfirmWithin > 0 {
+		lease.ExpiresAt = m.now.Add(lease.ConfirmWithin)
 	}
 	m.record(Event{
 		Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID, Waited: waited,

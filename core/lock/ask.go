@@ -227,7 +227,9 @@ func (t *Table) Undo(g Grant) {
 	t.undo(reply{lease: g.Lease, ask: g.ask, undoable: g.undoable})
 }
 
-// Renew moves the end of a lease away. Errors: [ErrNotHeld], [ErrFull],
+// Renew moves the end of a lease away. The first renewal of an unconfirmed lease
+// confirms it and gives it at least the ttl it was granted with, whatever r.TTL is.
+// Errors: [ErrNotHeld], [ErrFull],
 // [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
 func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
 	token, err := t.ids.token(r.Name, r.LeaseID)
@@ -235,7 +237,7 @@ func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
 		return Grant{}, err
 	}
 	c := t.commands.get(doRenew, r.Name, r.Origin)
-	c.token, c.ttl, c.said = token, r.TTL, r.Opinion
+	c.token, c.ttl, c.onlyConfirm, c.said = token, r.TTL, r.OnlyConfirm, r.Opinion
 	got, err := t.ask(c)
 	if err != nil {
 		return Grant{}, err

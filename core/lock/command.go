@@ -38,6 +38,8 @@ type command struct {
 	event   Event    // doAppend
 	by      *command // doClaim: the acquire that was called
 	ask     int      // doUndo: which answer
+	// onlyConfirm: doRenew, see [Renewal].
+	onlyConfirm bool
 	// onlyRepeat: there is no space for a new lease, but the attempt may have one.
 	onlyRepeat bool
 

@@ -7,15 +7,22 @@ func (m *machine) settle(e *entry) {
 	if e.held == nil || e.held.deadline().After(m.now) {
 		return
 	}
-	kind := Expired
-	if e.held.lease.ExpiresAt.After(m.now) {
-		kind = Undone
+	switch l := e.held.lease; {
+	case l.ExpiresAt.After(m.now):
+		m.end(e, Undone, &nobody)
+	case l.ConfirmWithin > 0:
+		m.end(e, Expired, &unconfirmed)
+	default:
+		m.end(e, Expired, &nobody)
 	}
-	m.end(e, kind, &nobody)
 }
 
-// nobody causes what time itself does.
-var nobody command
+// What time itself does is caused by nobody. Only the end of a lease that was not
+// confirmed in time says why.
+var (
+	nobody      command
+	unconfirmed = command{cause: "not confirmed: the lease was not renewed in the time its holder gave itself for that"}
+)
 
 // end ends the lease of e, as a command wants it or by itself, and hands the lock on
 // in the same batch.
@@ -59,7 +66,8 @@ func (m *machine) liveLease(c *command) *entry {
 	return e
 }
 
-// renew moves the end of a lease away, never nearer (invariant 4).
+// renew moves the end of a lease away, never nearer (invariant 4). The first renewal
+// of an unconfirmed lease gives it the ttl it was granted with, or more.
 func (m *machine) renew(c *command) {
 	e := m.liveLease(c)
 	if e == nil {
@@ -69,11 +77,17 @@ func (m *machine) renew(c *command) {
 	h := *e.held
 	h.undoAt = time.Time{} // whoever renews has got the answer
 	h.asks++               // and so it cannot be undone any more
+	if c.onlyConfirm && h.lease.ConfirmWithin == 0 {
+		m.setHeld(e, &h)
+		m.answer(c, reply{lease: h.lease})
+		return
+	}
 	lease := *h.lease
 	ttl := c.ttl
-	if ttl == 0 {
-		ttl = lease.TTL
+	if ttl == 0 || lease.ConfirmWithin > 0 {
+		ttl = max(ttl, lease.TTL)
 	}
+	lease.ConfirmWithin = 0
 	if end := m.now.Add(ttl); end.After(lease.ExpiresAt) {
 		lease.ExpiresAt, lease.TTL = end, ttl
 	}

@@ -123,10 +123,10 @@ func (s *stage) block(input string) string {
 // run adds one command: "at 5s", "disk full", "disk ok", "restart", "drain",
 // "limit waiters=2 account=1 level=all", "queue NAME", or "WHO VERB …" with
 //
-//	A acquire NAME [ttl=10s] [wait=30s] [key=K] [account=a] [ask] [lie=…]
+//	A acquire NAME [ttl=10s] [confirm=2s] [wait=30s] [key=K] [account=a] [ask] [lie=…]
 //	A hangs up · A stops waiting · A claims · A declines
-//	A renew NAME [ttl=…] [token=N] [account=a] · A release NAME [token=N] [account=a]
-//	A break NAME [token=N] · A take NAME [token=N] [ttl=10s] [account=a] · A undo
+//	A renew NAME [ttl=…] [token=N] [account=a] [onlyconfirm] · A release NAME [token=N] [account=a]
+//	A break NAME [token=N] · A take NAME [token=N] [ttl=10s] [confirm=2s] [account=a] · A undo
 func (s *stage) run(f []string) {
 	switch f[0] {
 	case "at":
@@ -224,10 +224,10 @@ func (s *stage) acquires(who string, a *client, rest []string) {
 		account = "acme"
 	}
 	c := newCommand(doAcquire, Name(rest[0]), Origin{Actor: Actor{Account: account}})
-	c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: ttl, Wait: wait}
+	c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: ttl, ConfirmWithin: span(o["confirm"]), Wait: wait}
 	if k := o["key"]; k != "" {
 		var err error
-		if c.acquire.Attempt, err = NewAttempt("key-0123456789-"+k, ttl, who, nil); err != nil {
+		if c.acquire.Attempt, err = NewAttempt("key-0123456789-"+k, ttl, span(o["confirm"]), who, nil); err != nil {
 			s.t.Fatal(err)
 		}
 		if _, other := o["differs"]; other {
@@ -241,6 +241,12 @@ func (s *stage) acquires(who string, a *client, rest []string) {
 	s.put(who, c)
 }
 
+// span is 0 for no text.
+func span(text string) time.Duration {
+	d, _ := time.ParseDuration(text)
+	return d
+}
+
 func (s *stage) holds(who string, a *client, word string, rest []string) {
 	o := options(rest[1:])
 	account := o["account"]
@@ -248,9 +254,8 @@ func (s *stage) holds(who string, a *client, word string, rest []string) {
 		account = "acme"
 	}
 	c := newCommand(map[string]verb{"renew": doRenew, "release": doRelease, "break": doBreak, "take": doBreak}[word], Name(rest[0]), Origin{Actor: Actor{Account: account}})
-	if o["ttl"] != "" {
-		c.ttl, _ = time.ParseDuration(o["ttl"])
-	}
+	c.ttl = span(o["ttl"])
+	_, c.onlyConfirm = o["onlyconfirm"]
 	switch {
 	case o["token"] != "":
 		n, _ := strconv.ParseUint(o["token"], 10, 64)
@@ -262,7 +267,7 @@ func (s *stage) holds(who string, a *client, word string, rest []string) {
 		if c.ttl == 0 {
 			c.ttl = 10 * time.Second
 		}
-		c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: c.ttl}
+		c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: c.ttl, ConfirmWithin: span(o["confirm"])}
 	}
 	s.put(who, c)
 }
@@ -316,8 +321,14 @@ func describe(e *Event) string {
 	switch {
 	case e.Kind == Granted || e.Kind == Renewed:
 		text += " until " + clock(e.Lease.ExpiresAt)
+		if e.Lease.ConfirmWithin > 0 {
+			text += " unless confirmed"
+		}
 	case e.Kind.Ends():
 		text += fmt.Sprintf(" (%d)", e.Lease.Token)
+	}
+	if cause, _, _ := strings.Cut(e.Cause, ":"); cause != "" {
+		text += ", " + cause
 	}
 	return text
 }

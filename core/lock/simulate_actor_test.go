@@ -18,6 +18,7 @@ type actor struct {
 	name    lock.Name
 	key     string
 	ttl     time.Duration
+	confirm time.Duration
 	hangUp  context.CancelFunc // nil: no acquire is under way
 	think   atomic.Bool        // its policies are being asked
 	grant   *lock.Grant        // the newest it was given, perhaps long over
@@ -62,15 +63,18 @@ func (a *actor) acquire() {
 	if !repeat {
 		a.name, a.key = a.w.name(), ""
 		a.ttl = time.Second + time.Duration(rng.Int64N(int64(5*time.Second)))
+		if a.confirm = 0; rng.IntN(3) == 0 {
+			a.confirm = min(a.ttl, time.Second+time.Duration(rng.Int64N(int64(3*time.Second))))
+		}
 		if a.keys++; rng.IntN(2) == 0 {
 			a.key = fmt.Sprintf("key-%08d-%08d", a.id, a.keys)
 		}
 	}
-	attempt, err := lock.NewAttempt(a.key, a.ttl, "", nil)
+	attempt, err := lock.NewAttempt(a.key, a.ttl, a.confirm, "", nil)
 	if err != nil {
 		a.w.t.Fatal(err)
 	}
-	req := lock.Acquisition{Origin: a.origin(), Name: a.name, TTL: a.ttl, Attempt: attempt}
+	req := lock.Acquisition{Origin: a.origin(), Name: a.name, TTL: a.ttl, ConfirmWithin: a.confirm, Attempt: attempt}
 	if rng.IntN(4) > 0 {
 		req.Wait = time.Duration(rng.Int64N(int64(8 * time.Second)))
 	}
@@ -78,7 +82,7 @@ func (a *actor) acquire() {
 		req.Confirm = a.policies(time.Duration(rng.Int64N(int64(1500*time.Millisecond))), rng.IntN(4) > 0)
 	}
 	lost := rng.IntN(5) == 0 // the answer will not arrive
-	a.w.tell("client %d asks for %s, ttl %s, wait %s, key %q", a.id, a.name, a.ttl, req.Wait, a.key)
+	a.w.tell("client %d asks for %s, ttl %s, confirm %s, wait %s, key %q", a.id, a.name, a.ttl, a.confirm, req.Wait, a.key)
 	ctx, cancel := context.WithCancel(context.Background())
 	a.hangUp = cancel
 	table := a.w.table
@@ -135,6 +139,9 @@ func (a *actor) answered(table *lock.Table, req lock.Acquisition, g lock.Grant, 
 		w.wrong("invariant 1: %s is granted to client %d (token %d) while client %d may hold it (token %d) for another %s",
 			req.Name, a.id, g.Lease.Token, b.who.id, b.token, b.until.Sub(at))
 	}
+	if g.Lease.ConfirmWithin != req.ConfirmWithin && !g.Repeat {
+		w.wrong("client %d was to confirm %s within %s, and is told %s", a.id, req.Name, req.ConfirmWithin, g.Lease.ConfirmWithin)
+	}
 	w.beliefs[req.Name] = &belief{who: a, token: g.Lease.Token, until: g.Lease.ExpiresAt}
 	a.grant = &g
 }
@@ -175,6 +182,9 @@ func (a *actor) renew() {
 				return
 			}
 			w.sums.renewals++
+			if got.Lease.ConfirmWithin > 0 {
+				w.wrong("a renewal of %s did not confirm it", g.Lease.Name)
+			}
 			if got.Lease.ExpiresAt.Before(was) {
 				w.wrong("invariant 4: a renewal of %s brought its end nearer", g.Lease.Name)
 			}

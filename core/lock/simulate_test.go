@@ -67,6 +67,7 @@ type sums struct {
 	trace                                                               uint64
 	grants, repeats, undos, gone, unknown, full, restarts, late, denied int
 	stale, renewals, events                                             int
+	unconfirmed, confirmed                                              int
 }
 
 func (s *sums) add(r sums) {
@@ -82,17 +83,20 @@ func (s *sums) add(r sums) {
 	s.stale += r.stale
 	s.renewals += r.renewals
 	s.events += r.events
+	s.unconfirmed += r.unconfirmed
+	s.confirmed += r.confirmed
 }
 
 func (s sums) String() string {
-	return fmt.Sprintf("%d events, %d grants, %d repeats, %d undone, %d abandoned waits, %d unknown outcomes, %d refused for space, %d restarts, %d too late, %d denied at their turn, %d stale releases refused, %d renewals",
-		s.events, s.grants, s.repeats, s.undos, s.gone, s.unknown, s.full, s.restarts, s.late, s.denied, s.stale, s.renewals)
+	return fmt.Sprintf("%d events, %d grants, %d repeats, %d undone, %d abandoned waits, %d unknown outcomes, %d refused for space, %d restarts, %d too late, %d denied at their turn, %d stale releases refused, %d renewals, %d leases confirmed, %d not in time",
+		s.events, s.grants, s.repeats, s.undos, s.gone, s.unknown, s.full, s.restarts, s.late, s.denied, s.stale, s.renewals, s.confirmed, s.unconfirmed)
 }
 
 func (s sums) mustHaveTried(t *testing.T) {
 	for what, n := range map[string]int{
 		"grants": s.grants, "repeats": s.repeats, "undos": s.undos, "abandoned waits": s.gone, "unknown outcomes": s.unknown,
 		"refusals for space": s.full, "restarts": s.restarts, "denials": s.denied, "stale releases": s.stale, "renewals": s.renewals,
+		"confirmations": s.confirmed, "leases that were not confirmed in time": s.unconfirmed,
 	} {
 		if n == 0 {
 			t.Errorf("the workload has no %s", what)
@@ -336,8 +340,10 @@ func (w *world) readRecord() {
 		}
 	}
 	w.sums.events = len(lines)
-	if problem := replay(lines); problem != "" {
-		w.wrong("%s", problem)
+	told := replay(lines)
+	w.sums.confirmed, w.sums.unconfirmed = told.confirmed, told.unconfirmed
+	if told.problem != "" {
+		w.wrong("%s", told.problem)
 	}
 }
 

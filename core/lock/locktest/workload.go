@@ -24,6 +24,7 @@ type Ask struct {
 	Attempt string // to be sent as the holder, so that others see whose lease it is
 	Key     string // empty: none
 	TTL     time.Duration
+	Confirm time.Duration // 0: the lease needs no confirmation
 	Wait    time.Duration // 0: a try
 }
 
@@ -131,6 +132,9 @@ func (c *client) fresh() Ask {
 		Lock:    c.lock(),
 		Attempt: fmt.Sprintf("%d-%d", c.id, c.count),
 		TTL:     c.ttl(),
+	}
+	if c.rng.IntN(3) == 0 {
+		ask.Confirm = min(ask.TTL, c.ttl())
 	}
 	if c.rng.IntN(2) == 0 {
 		ask.Key = fmt.Sprintf("%016x-%s", c.w.Seed, ask.Attempt)
