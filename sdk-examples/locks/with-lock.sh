@@ -9,7 +9,7 @@
 #   OCTOSTORE_URL      http://127.0.0.1:3000   the server
 #   OCTOSTORE_TOKEN    none                    the bearer token
 #   OCTOSTORE_CA_FILE  none                    a certificate authority to trust, in PEM
-#   LOCK_TTL           60s                     how long a lease runs without a renewal; at least 3s
+#   LOCK_TTL           60s                     how long a lease runs without a renewal; at least 5s
 #   LOCK_WAIT          10m                     how long to wait for the lock, restarts of the server included
 #   LOCK_CONFIRM       15s                     how long the lease runs before its first renewal
 #   LOCK_SLICE         25s                     how long one request waits: less than the shortest read timeout
@@ -410,7 +410,7 @@ seconds LOCK_TTL "${LOCK_TTL:-60s}" && ttl=$n
 seconds LOCK_WAIT "${LOCK_WAIT:-10m}" && wait=$n
 seconds LOCK_CONFIRM "${LOCK_CONFIRM:-15s}" && confirm=$n
 seconds LOCK_SLICE "${LOCK_SLICE:-25s}" && slice=$n
-[ "$ttl" -ge 3 ] || fail $usage "LOCK_TTL is ${ttl}s; it takes 3s or more"
+[ "$ttl" -ge 5 ] || fail $usage "LOCK_TTL is ${ttl}s; it takes 5s or more"
 [ "$slice" -ge 1 ] || fail $usage "LOCK_SLICE is 0s; it takes 1s or more"
 [ "$confirm" -ge 1 ] || fail $usage "LOCK_CONFIRM is 0s; it takes 1s or more"
 [ "$confirm" -le "$ttl" ] || confirm=$ttl
