@@ -22,9 +22,8 @@
 set -u
 
 usage=64 unavailable=69 held=75 denied=77 lost=79
-name= dir= key= lease= token= said= clock=0
+name='' dir='' key='' lease='' token='' said='' clock=0
 child=       # the process to wait for: curl, sleep or the command
-ends_with=   # the signal that ends curl and sleep
 stop=        # the signal that asked the script to end
 command=     # the command, once it runs
 
@@ -37,7 +36,13 @@ fail() { # fail STATUS TEXT
     status=$1 said=
     shift
     say "$@"
-    exit "$status"
+    quit "$status"
+}
+
+# quit STATUS ends the script. A trap on EXIT would do for that, but bash runs it in a subshell too that a signal ends.
+quit() {
+    [ -z "$dir" ] || rm -rf "$dir"
+    exit "$1"
 }
 
 # now sets clock, in seconds: where the system has one, of a clock that nobody sets and that counts a suspend.
@@ -80,8 +85,9 @@ await() {
     child=
 }
 
-# cut ends the child if a signal came before there was a child to end.
-cut() { [ -z "$stop" ] || kill -s "$ends_with" "$child" 2>/dev/null; }
+# cut ends curl or sleep if the script has to stop. SIGKILL, because between fork and exec a child has the traps of the
+# script, and loses any other signal.
+cut() { [ -z "$stop" ] || [ -z "$child" ] || kill -s KILL "$child" 2>/dev/null; }
 
 # ask SECONDS VERB [LINE…] sends a request about the lock, with lines for curl's configuration. It sets http to the
 # status, curl to curl's exit status, and asked to when it was sent. Secrets go to curl by its standard input, for
@@ -108,7 +114,7 @@ ask() {
 
 # nap SECONDS pauses, but not after a signal.
 nap() {
-    sleep "$1" </dev/null >/dev/null 2>&1 &
+    sleep "$1" >/dev/null 2>&1 &
     child=$!
     cut
     await
@@ -235,7 +241,7 @@ again_after() {
 # give_back releases the lease, and sets was to how it had ended: released, over, or unknown.
 give_back() {
     trap '' HUP INT TERM
-    stop= was= unsure=
+    stop='' was='' unsure=''
     now
     give_up_at=$((clock + 10))
     while [ "$clock" -lt "$give_up_at" ]; do
@@ -280,7 +286,7 @@ stopped() {
 on_signal() { # on_signal NAME
     stop=$1 signaled=1
     case $command-$1 in
-    -*) [ -z "$child" ] || kill -s "$ends_with" "$child" ;;
+    -*) cut ;;
     *-HUP) kill -s HUP "$command" ;;
     *) kill -s TERM "$command" ;; # of SIGINT too: a shell starts its background commands with SIGINT ignored
     esac 2>/dev/null
@@ -341,7 +347,7 @@ confirm_lease() {
 # note and ends the command. If the script was killed, it ends the command too, and gives the lease back after it.
 keep_lease() {
     trap '' HUP INT TERM # the command may need the lease while it ends
-    runs=$command command= ends_with=USR1 stop=
+    runs=$command command='' stop=''
     trap 'on_signal USR1' USR1
     next=$((asked + span / 3)) last=$((until - span / 6 - 1))
     while [ -z "$stop" ]; do
@@ -387,8 +393,7 @@ orphaned() {
         now
     done
     kill -s 0 "$runs" 2>/dev/null || give_back
-    rm -rf "$dir"
-    exit 0
+    quit 0
 }
 
 [ $# -ge 2 ] || {
@@ -422,8 +427,6 @@ umask_before=$(umask)
 umask 077
 dir=$(mktemp -d) || fail $unavailable "no temporary directory"
 umask "$umask_before"
-ends_with=TERM
-trap 'rm -rf "$dir"' EXIT
 trap 'on_signal HUP' HUP
 trap 'on_signal INT' INT
 trap 'on_signal TERM' TERM
@@ -434,8 +437,16 @@ confirm_lease
 LOCK_TOKEN=$token OCTOSTORE_FENCING_TOKEN=$token
 export LOCK_TOKEN OCTOSTORE_FENCING_TOKEN
 exec 3<&0 # a background command gets no standard input by itself
-{ exec "$@" <&3 3<&-; } &
-command=$! child=$!
+{
+    : >"$dir/runs"
+    exec "$@" <&3 3<&-
+} &
+starts=$!
+# From when the file is there, a signal to the command is not lost any more; see cut.
+now
+limit=$((clock + 2))
+until [ -e "$dir/runs" ] || [ "$clock" -gt "$limit" ]; do now; done
+command=$starts child=$starts
 [ -z "$stop" ] || on_signal "$stop"
 keep_lease </dev/null >/dev/null 3<&- &
 keeper=$!
@@ -454,4 +465,4 @@ if [ "$was" = over ] || [ -e "$dir/lost" ]; then
     said=
     say 'the lease ended before the command did'
 fi
-exit "$status"
+quit "$status"
