@@ -23,9 +23,9 @@ set -u
 
 usage=64 unavailable=69 held=75 denied=77 lost=79
 name='' dir='' key='' lease='' token='' said='' clock=0
-child=       # the process to wait for: curl, sleep or the command
-stop=        # the signal that asked the script to end
-command=     # the command, once it runs
+child=''     # the process to wait for
+stop=''      # the signal that asked the script to end
+command=''   # the command, once it runs
 
 say() {
     [ "$*" = "$said" ] || printf 'with-lock: %s: %s\n' "$name" "$*" >&2
@@ -33,6 +33,7 @@ say() {
 }
 
 fail() { # fail STATUS TEXT
+    [ -z "$stop" ] || stopped # a signal to the whole group ends what answers are looked at with, too
     status=$1 said=
     shift
     say "$@"
@@ -71,18 +72,11 @@ seconds() {
 # quoted TEXT prints a text the way curl's configuration wants it.
 quoted() { printf '"%s"' "$(printf %s "$1" | sed 's/[\\"]/\\&/g')"; }
 
-# await waits for the child, and sets ended to its exit status. A signal does not end the wait.
+# await waits for the child or a signal, and sets ended to the exit status.
 await() {
-    ended=
-    while :; do
-        signaled=
-        wait "$child" 2>/dev/null # bash would report a signal that ended it
-        again=$?
-        # 127 after a status: the child had ended just before the signal came.
-        [ "$again" -eq 127 ] && [ -n "$ended" ] && [ "$ended" -le 128 ] || ended=$again
-        [ -n "$signaled" ] || break
-    done
-    child=
+    wait "$child" 2>/dev/null # bash would report a signal that ended it
+    ended=$?
+    child=''
 }
 
 # cut ends curl or sleep if the script has to stop. SIGKILL, because between fork and exec a child has the traps of the
@@ -283,8 +277,12 @@ stopped() {
     fail $status "stopped by SIG$signal"
 }
 
+# running reports whether the command runs, and sets command to its process then.
+running() { [ -s "$dir/pid" ] && read -r command <"$dir/pid" && kill -s 0 "$command" 2>/dev/null; }
+
 on_signal() { # on_signal NAME
     stop=$1 signaled=1
+    [ -n "$command" ] || running
     case $command-$1 in
     -*) cut ;;
     *-HUP) kill -s HUP "$command" ;;
@@ -347,7 +345,7 @@ confirm_lease() {
 # note and ends the command. If the script was killed, it ends the command too, and gives the lease back after it.
 keep_lease() {
     trap '' HUP INT TERM # the command may need the lease while it ends
-    runs=$command command='' stop=''
+    stop=''
     trap 'on_signal USR1' USR1
     next=$((asked + span / 3)) last=$((until - span / 6 - 1))
     while [ -z "$stop" ]; do
@@ -377,7 +375,7 @@ keep_lease() {
 
 end_command() { # end_command WHY
     echo "$1" >"$dir/lost"
-    kill -s TERM "$runs" 2>/dev/null
+    running && kill -s TERM "$command" 2>/dev/null
     said=
     say "$1; the command was sent SIGTERM"
     exit 0
@@ -385,14 +383,14 @@ end_command() { # end_command WHY
 
 # orphaned is for a script that was killed by SIGKILL. The lease is not renewed any more.
 orphaned() {
-    kill -s TERM "$runs" 2>/dev/null
-    say "with-lock.sh was killed; the command was sent SIGTERM"
+    say "with-lock.sh was killed; the command is sent SIGTERM"
+    running && kill -s TERM "$command" 2>/dev/null
     now
-    while kill -s 0 "$runs" 2>/dev/null && [ "$clock" -lt "$until" ]; do
+    while running && [ "$clock" -lt "$until" ]; do
         nap 1
         now
     done
-    kill -s 0 "$runs" 2>/dev/null || give_back
+    running || give_back
     quit 0
 }
 
@@ -436,22 +434,31 @@ confirm_lease
 
 LOCK_TOKEN=$token OCTOSTORE_FENCING_TOKEN=$token
 export LOCK_TOKEN OCTOSTORE_FENCING_TOKEN
-exec 3<&0 # a background command gets no standard input by itself
-{
-    : >"$dir/runs"
-    exec "$@" <&3 3<&-
-} &
-starts=$!
-# From when the file is there, a signal to the command is not lost any more; see cut.
-now
-limit=$((clock + 2))
-until [ -e "$dir/runs" ] || [ "$clock" -gt "$limit" ]; do now; done
-command=$starts child=$starts
-[ -z "$stop" ] || on_signal "$stop"
-keep_lease </dev/null >/dev/null 3<&- &
+keep_lease </dev/null >/dev/null &
 keeper=$!
-await
-status=$ended
+exec 3<&0 4>&2 # a background command gets no standard input by itself
+{
+    trap '' HUP INT TERM
+    (
+        trap - HUP INT TERM
+        exec sh -c 'echo $$ >"$0"; exec "$@"' "$dir/pid" "$@" <&3 2>&4 3<&- 4>&-
+    )
+    echo $? >"$dir/status"
+} 2>/dev/null &
+runner=$!
+exec 3<&- 4>&-
+now
+limit=$((clock + 3))
+until running || [ -s "$dir/status" ] || [ "$clock" -gt "$limit" ]; do now; done
+[ -z "$stop" ] || on_signal "$stop"
+# The status comes in a file, for bash may lose that of a child that ends in the moment of a signal.
+until [ -s "$dir/status" ]; do
+    signaled=''
+    wait "$runner" 2>/dev/null
+    status=$?
+    [ -n "$signaled" ] || break
+done
+[ ! -s "$dir/status" ] || read -r status <"$dir/status"
 
 trap '' HUP INT TERM
 kill -s USR1 "$keeper" 2>/dev/null
