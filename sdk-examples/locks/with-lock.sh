@@ -117,7 +117,8 @@ nap() {
 byte() { printf "\\$1"; } # byte OCTAL
 
 # In UTF-8: the second set of control characters, and the marks that hide text or change its direction.
-marks="s/$(byte 302)[$(byte 200)-$(byte 237)]//g
+marks="s/ *\$//
+s/$(byte 302)[$(byte 200)-$(byte 237)]//g
 s/$(byte 342)$(byte 200)[$(byte 213)-$(byte 217)$(byte 250)-$(byte 256)]//g
 s/$(byte 342)$(byte 201)[$(byte 240)-$(byte 257)]//g
 s/$(byte 357)$(byte 273)$(byte 277)//g"
