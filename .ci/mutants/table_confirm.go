@@ -114,4 +114,11 @@ var confirmMutants = []mutant{
 		breaks: "a renewal refused for lack of space forgets that the answer had arrived",
 		tests:  inLock,
 	},
+	{
+		name: "given-up-repeat-kept", file: "core/lock/table.go",
+		old:    "	t.undo(r)\n",
+		new:    "	if c.do != doRepeat {\n		t.undo(r)\n	}\n",
+		breaks: "a lease stays when the answer to a repeat found no caller any more",
+		tests:  inLock,
+	},
 }

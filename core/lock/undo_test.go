@@ -169,3 +169,23 @@ func TestUndoKnowsWhatARefusedBatchSaid(t *testing.T) {
 		})
 	}
 }
+
+// A repeat whose caller has given up waiting for the disk is one more lost answer.
+func TestUndoOfARepeatThatWasGivenUp(t *testing.T) {
+	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
+		a := keyed(t)
+		tab.Undo(mustAcquire(t, tab, a))
+		gate := make(chan struct{})
+		d.set(gate, nil)
+		tab.start(t.Context(), try("other"))
+		synctest.Wait() // the commit hangs
+		if _, _, err := tab.Repeat(a); !errors.Is(err, ErrOutcomeUnknown) {
+			t.Fatalf("repeated while the disk hangs: %v", err)
+		}
+		close(gate)
+		time.Sleep(11 * time.Second)
+		if tab.Get("x").Lease != nil {
+			t.Error("no answer arrived, and the lease stays for an hour")
+		}
+	})
+}
