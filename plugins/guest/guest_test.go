@@ -218,13 +218,13 @@ func TestPatternsMatchAsThoseOfTheManifest(t *testing.T) {
 	for range 20_000 {
 		patterns := make([]string, 1+random.IntN(3))
 		for i := range patterns {
-			patterns[i] = strings.ReplaceAll(word("ab*/D!", 7), "D", "**")
+			patterns[i] = strings.ReplaceAll(word("a:@+*/D!", 8), "D", "**")
 		}
 		theirs, err := pattern.Parse(patterns)
 		if err != nil {
 			continue
 		}
-		name := word("ab/", 7)
+		name := word("a:@+~/", 8)
 		if _, err := lock.ParseName(name); err != nil {
 			continue
 		}
