@@ -20,8 +20,8 @@ const heartbeat = 15 * time.Second
 // watch streams what happens to locks the client may read, as server-sent events, until
 // the client leaves, its token ends, or the server begins to stop.
 func (x *exchange) watch() error {
-	if !x.who.MaySome(auth.Read) {
-		return core.ErrForbidden
+	if err := core.MaySome(x.who, "watch locks", auth.Read); err != nil {
+		return err
 	}
 	defer x.bound()()
 	return x.because(x.follow())

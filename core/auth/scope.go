@@ -96,10 +96,23 @@ func misplacedVerb(patterns []string) error {
 	for _, p := range patterns {
 		before, after, has := strings.Cut(strings.TrimPrefix(p, "!"), ":")
 		if verb := Verb(before); has && slices.Contains(Verbs(), verb) {
-			return fmt.Errorf("has %q where a name is to be; scopes are separated by spaces, and a name that begins like that is written %q", p, before[:len(before)-1]+"*:"+after)
+			return fmt.Errorf("has %q where a name is to be; scopes are separated by spaces, and a name that begins like that is written %q", p, unlikeAVerb(before)+":"+after)
 		}
 	}
 	return nil
+}
+
+// unlikeAVerb is a pattern for the beginning of a name that would be taken for a verb.
+func unlikeAVerb(word string) string { return word[:len(word)-1] + "*" }
+
+// ScopeOf returns the scope that allows verb on what a pattern selects, which may be the
+// name of one lock, as [ParseScopes] reads it.
+func ScopeOf(verb Verb, selects string) string {
+	if misplacedVerb([]string{selects}) != nil {
+		word, after, _ := strings.Cut(selects, ":")
+		selects = unlikeAVerb(word) + ":" + after
+	}
+	return string(verb) + ":" + selects
 }
 
 // String returns the scopes as [ParseScopes] reads them.
