@@ -62,7 +62,7 @@ func (x *exchange) explainPolicies() error {
 	if err := core.MayAll(x.who, "have the policies explained", auth.Policies); err != nil {
 		return err
 	}
-	name, err := lock.ParseName(x.params.values[fieldName])
+	name, err := x.params.lockName()
 	if err != nil {
 		return err
 	}

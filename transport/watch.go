@@ -69,10 +69,11 @@ type watcher struct {
 // begin reads where to begin: after the event the client names, else now.
 func (w *watcher) begin() (lock.Seq, error) {
 	x := w.x
-	w.filter.Prefix = x.params.values[fieldPrefix]
-	if err := lock.CheckPrefix(w.filter.Prefix); err != nil {
+	prefix, err := x.params.prefix()
+	if err != nil {
 		return 0, err
 	}
+	w.filter.Prefix = prefix
 	w.filter.Visible = x.sees(auth.Read)
 	newest := x.api.journal.Head()
 	text, err := single(x.r.Header, "Last-Event-Id")
