@@ -21,8 +21,8 @@ type pattern struct {
 	segments []string
 }
 
-// maxDeep is how many "**" a pattern may have. One that a guest matches by the same rules
-// (guest.MatchNames) costs fuel for each of them multiplied.
+// maxDeep is how many "**" a pattern may have. Guests match by the same rules
+// (guest.MatchNames), and other implementations of them may take time for each multiplied.
 const maxDeep = 3
 
 // Parse reads patterns, or says which is wrong in what way.
