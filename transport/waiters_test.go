@@ -70,6 +70,9 @@ func TestQueueIsReadInPages(t *testing.T) {
 					t.Error(diff)
 				}
 			}
+			if got := read("waiters=44"); len(got.Waiters) != 44 || got.WaitersNext != 44 {
+				t.Errorf("all but one: %d, next %d", len(got.Waiters), got.WaitersNext)
+			}
 			if got := read("waiters_after=43"); len(got.Waiters) != 2 || got.WaitersNext != 0 {
 				t.Errorf("behind 43: %+v", got)
 			}
