@@ -158,6 +158,26 @@ func TestNameWithAPlusInAQuery(t *testing.T) {
 	}
 }
 
+// Streams and exports select names by their first bytes, and say so in a way that can be
+// put into a query again.
+func TestNameWithAPlusInStreams(t *testing.T) {
+	s := newServer(t, setup{})
+	w := watch(t, "http://"+listening(t, s).String()+"/v1/events?prefix=%40a%2Bb%2F")
+	if e, ok := w.next(); !ok || e.kind != "" {
+		t.Fatalf("it begins with %+v, want its place", e)
+	}
+	for _, name := range []string{"@a+c/x", "@a+b/release", "@a/b/x", "@a+b/~:1"} {
+		s.acquire(t, name)
+	}
+	w.want("granted", "@a+b/release")
+	w.want("granted", "@a+b/~:1")
+	w.stop()
+	opening, records, _ := s.do(t, "GET /v1/audit?prefix=%40a%2Bb").lines()
+	if len(records) != 2 || !strings.Contains(opening, `"filter":"prefix=@a%2Bb"`) {
+		t.Errorf("%d records after %s", len(records), opening)
+	}
+}
+
 func TestNameOfOneLockInAListing(t *testing.T) {
 	s := newServer(t, setup{})
 	if got := decode[api.List](s.do(t, "GET /v1/locks?name=never/used").want(200)); len(got.Locks) != 1 || got.Locks[0].State != api.Free || got.Next != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/client"
 )
 
 // What docs/names.md shows is run, against a real server.
@@ -22,6 +25,26 @@ func TestNamesPageTellsTheTruth(t *testing.T) {
 	}
 	if len(blocks) < 3 {
 		t.Errorf("only %d blocks were found", len(blocks))
+	}
+}
+
+// The client reads every lock there can be, and its queue.
+func TestNamesAreReadByTheClient(t *testing.T) {
+	server := newProcess(t, t.TempDir())
+	c, err := client.New(client.Config{URL: "http://" + server.Addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"deploy/prod", "refs/heads/release", "release/1.0+build5", "@types/node", "Router-A:57400", "~/x"} {
+		expect(t, call("POST", server.Addr, "/v1/locks/"+name+"/acquire?ttl=1h&holder=h"), 200, "")
+		l, err := c.Lock(t.Context(), name, client.QueuePage{Waiters: 5, After: 1})
+		if err != nil || l.Name != name || l.State != api.Held || l.Lease.Holder != "h" {
+			t.Errorf("%s: %+v, %v", name, l, err)
+		}
+	}
+	var refused *client.Error
+	if _, err := c.Lock(t.Context(), "a b", client.QueuePage{}); !errors.As(err, &refused) || refused.Code != api.CodeInvalid {
+		t.Errorf("a name that is none: %v", err)
 	}
 }
 
