@@ -13,8 +13,8 @@ import (
 func (s *Store) change(f func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return s.dead
+	if s.stopped() != nil {
+		return s.stopped()
 	}
 	return s.apart(f)
 }

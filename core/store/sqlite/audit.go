@@ -24,8 +24,8 @@ func makeKey(c *conn) error {
 func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return nil, s.dead
+	if s.stopped() != nil {
+		return nil, s.stopped()
 	}
 	key, err := s.w.signingKey()
 	if err != nil {
@@ -51,8 +51,8 @@ func (c *conn) signingKey() (ed25519.PrivateKey, error) {
 func (s *Store) Cut(context.Context) (lock.Head, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return lock.Head{}, s.dead
+	if s.stopped() != nil {
+		return lock.Head{}, s.stopped()
 	}
 	cut, err := s.w.cut()
 	if err != nil {
@@ -114,8 +114,8 @@ func (s *Store) pruneStep(cut lock.Head) (more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.dead != nil:
-		return false, s.dead
+	case s.stopped() != nil:
+		return false, s.stopped()
 	case !s.loaded:
 		return false, errors.New("prune before load")
 	case cut.Seq >= s.head:
@@ -152,8 +152,8 @@ func (w *writer) prune(cut lock.Head) (more bool, err error) {
 func (s *Store) Used(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return 0, s.dead
+	if s.stopped() != nil {
+		return 0, s.stopped()
 	}
 	pages, err := s.w.intOf("SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
 	if err != nil {

@@ -19,7 +19,6 @@ import (
 // as the original. Errors: [ErrNewer], [ErrForeign], and those of the file system. When
 // one is returned there is no target.
 func Backup(ctx context.Context, source, target string) error {
-	useOFDLocks()
 	if err := backup(ctx, source, target); err != nil {
 		return fmt.Errorf("back up %s to %s: %w", source, target, err)
 	}

@@ -18,8 +18,8 @@ import (
 func (s *Store) Commit(ctx context.Context, b *lock.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return fmt.Errorf("commit to %s: the store has stopped: %w", s.path, s.dead)
+	if s.stopped() != nil {
+		return fmt.Errorf("commit to %s: the store has stopped: %w", s.path, s.stopped())
 	}
 	if err := s.accepts(b); err != nil {
 		return err
@@ -67,6 +67,6 @@ func (s *Store) refuse(err error) error {
 
 // fail stops the store for good.
 func (s *Store) fail(err error) error {
-	s.dead = err
+	s.die(err)
 	return fmt.Errorf("commit to %s: %w", s.path, err)
 }

@@ -14,7 +14,7 @@ import (
 // lock on a file beside it. The lock belongs to the open file, so it excludes a
 // second store in the same process too, and the system drops it when the process
 // dies. The file stays, but for one that was made for a database that is then
-// refused; so whoever has locked it looks whether it is still there.
+// refused; so a store that has locked it looks whether it is still there.
 type sideLock struct {
 	f    *os.File
 	made bool // it was not there before

@@ -118,7 +118,7 @@ func (s *Store) moveWAL(mover *conn) {
 	s.moving.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
+	if s.stopped() != nil {
 		return
 	}
 	full := failedWith(err, sqlite3.SQLITE_FULL)
@@ -130,7 +130,7 @@ func (s *Store) moveWAL(mover *conn) {
 	case full:
 		s.makeRoom(err)
 	case err != nil && !passing(err):
-		s.dead = err
+		s.die(err)
 	}
 }
 
@@ -140,7 +140,7 @@ func (s *Store) moveNow() {
 	s.moving.Lock()
 	defer s.moving.Unlock()
 	if err := s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
-		s.dead = err
+		s.die(err)
 	}
 }
 
