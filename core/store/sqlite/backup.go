@@ -34,6 +34,9 @@ func backup(ctx context.Context, source, target string) error {
 	if err != nil {
 		return err
 	}
+	if err := checkLog(from); err != nil {
+		return err
+	}
 	c, err := openConn(from, sqlite3.SQLITE_OPEN_READONLY)
 	if err != nil {
 		return err

@@ -27,6 +27,9 @@ func (s *Store) Commit(ctx context.Context, b *lock.Batch) error {
 	if err := s.begin(ctx); err != nil {
 		return s.refuse(fmt.Errorf("begin: %w", err))
 	}
+	if err := s.stampLog(); err != nil {
+		return s.refuse(fmt.Errorf("stamp the log: %w", err))
+	}
 	if err := s.w.apply(b, s.cfg.clocks.read()); err != nil {
 		return s.refuse(err)
 	}

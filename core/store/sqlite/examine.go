@@ -33,6 +33,9 @@ func examine(ctx context.Context, path string, begin func(Inspection) func(lock.
 	if path, err = resolve(path); err != nil {
 		return in, err
 	}
+	if err := checkLog(path); err != nil {
+		return in, err
+	}
 	c, err := openQuietly(path)
 	if err != nil {
 		return in, err

@@ -34,6 +34,9 @@ func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 	if path, err = resolve(path); err != nil {
 		return in, err
 	}
+	if err := checkLog(path); err != nil {
+		return in, err
+	}
 	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY)
 	if err != nil {
 		return in, err

@@ -80,9 +80,12 @@ type Store struct {
 	loaded bool
 	spare  ballast
 	pace   pace
+	stamp  uint32 // of the database file, see lookAtStamp
 
 	failure atomic.Pointer[error] // why nothing more is accepted
 	failed  chan struct{}         // closed once there is a failure
+
+	stamped atomic.Bool // the present WAL has the stamp, see stampLog
 
 	moving sync.Mutex // held while the upkeep moves pages beside the commits; taken after mu
 
@@ -119,7 +122,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := newStore(cfg, path, held)
 	if err := s.start(ctx); err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("open database %s: %w", path, asDamage(err))
+		return nil, fmt.Errorf("open database %s: %w", path, adviseOfLog(path, asDamage(err)))
 	}
 	return s, nil
 }
@@ -183,7 +186,7 @@ func (s *Store) start(ctx context.Context) error {
 	if s.inode, err = takeInodeLock(s.path); err != nil {
 		return err
 	}
-	if err := checkWAL(s.path + "-wal"); err != nil {
+	if err := checkWAL(s.path); err != nil {
 		return err
 	}
 	err = s.withRoom(func() (err error) {
@@ -192,6 +195,9 @@ func (s *Store) start(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	if err := s.w.stamp(s.path); err != nil {
+		return fmt.Errorf("stamp the database: %w", err)
 	}
 	if err := s.w.extendWAL(s.path+"-wal", s.cfg.walSize); err != nil {
 		s.log.Warn("the write-ahead log could not be extended; commits will be slower", "path", s.path, "error", err)

@@ -24,7 +24,7 @@ const lookEvery = 500 * time.Millisecond
 var ErrReplaced = errors.New("the files of the database are not those that were opened")
 
 // errWritten is the one of them after which nothing more may be written.
-var errWritten = errors.New("something else wrote to the journal")
+var errWritten = errors.New("something else wrote to the database")
 
 func replaced(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrReplaced, fmt.Sprintf(format, args...))
@@ -55,6 +55,13 @@ func (s *Store) noteFiles() error {
 		}
 		s.files = append(s.files, f)
 	}
+	if s.inode.held() {
+		page, _, err := fileStamp(s.inode.f)
+		if err != nil {
+			return err
+		}
+		s.stamp = page.stamp
+	}
 	return s.lookAtFiles() // SQLite opened the database by its name
 }
 
@@ -75,10 +82,10 @@ func (s *Store) lookAtFiles() error {
 	return nil
 }
 
-// lookAtHead returns an [ErrReplaced] if something else has written to the journal. A
-// commit looks, too; this is for the time between commits, when requests are answered
-// from memory. It leaves it to a commit under way.
-func (s *Store) lookAtHead() error {
+// lookInside returns an [ErrReplaced] if something else has written to the database. A
+// commit looks at the head of the journal, too; this is for the time between commits,
+// when requests are answered from memory. It leaves it to a commit under way.
+func (s *Store) lookInside() error {
 	if !s.mu.TryLock() {
 		return nil
 	}
@@ -86,16 +93,26 @@ func (s *Store) lookAtHead() error {
 	if s.stopped() != nil || !s.loaded {
 		return nil
 	}
+	if err := s.lookAtStamp(); err != nil {
+		return ignoreBusy(err)
+	}
 	head, err := s.w.head()
 	switch {
-	case failedWith(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-		return nil // another process keeps it locked; commits wait for it
 	case err != nil:
-		return fmt.Errorf("read the head: %w", err)
+		return ignoreBusy(err)
 	case head != s.head:
-		return fmt.Errorf("%w: %w: it ended with event %d and now ends with %d", ErrReplaced, errWritten, s.head, head)
+		return fmt.Errorf("%w: %w: the journal ended with event %d and now ends with %d", ErrReplaced, errWritten, s.head, head)
 	}
 	return nil
+}
+
+// ignoreBusy returns nil where another process keeps the database locked: commits wait
+// for it, and so can this.
+func ignoreBusy(err error) error {
+	if failedWith(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) {
+		return nil
+	}
+	return fmt.Errorf("look at the database: %w", err)
 }
 
 // watch looks again and again, until the store is closed or the files are not what they
@@ -111,7 +128,7 @@ func (s *Store) watch() {
 		}
 		err := s.lookAtFiles()
 		if err == nil {
-			err = s.lookAtHead()
+			err = s.lookInside()
 		}
 		if err != nil {
 			s.log.Error("the database cannot be relied on any more", "path", s.path, "error", err)

@@ -161,7 +161,7 @@ func TestWatchIsQuietWhileAllIsWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		if err := s.lookAtHead(); err != nil {
+		if err := s.lookInside(); err != nil {
 			t.Error(err)
 		}
 	}

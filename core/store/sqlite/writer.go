@@ -23,6 +23,7 @@ type writer struct {
 	begin, commit, rollback *stmt
 	newest, segment         *stmt
 	put, drop               *stmt
+	touch                   *stmt // makes the first page part of a transaction
 	stmts                   []*stmt
 }
 
@@ -100,6 +101,7 @@ func (w *writer) prepareAll() error {
 			remaining, wall_end, boot_end, attempt, sum)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`},
 		{&w.drop, "DELETE FROM leases WHERE name = ?1"},
+		{&w.touch, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))},
 	} {
 		s, err := w.prepare(p.sql)
 		if err != nil {
