@@ -15,6 +15,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
@@ -203,7 +204,7 @@ var secretVariable = regexp.MustCompile(`(?m)^\s*(?:export\s+)?OCTOSTORE_\w*(?:T
 
 // holdsSecret reports whether a .env file has something nobody else should read.
 func holdsSecret(envFile string) bool {
-	text, err := os.ReadFile(envFile)
+	text, err := files.Read(envFile, config.LargestEnvFile)
 	return err == nil && secretVariable.Match(text)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -99,7 +100,7 @@ func Running(path string) (who string, running bool, err error) {
 
 // sideLocked is [Running] for a server that opened the database by this path.
 func sideLocked(path string) (who string, running bool, err error) {
-	f, err := os.Open(path + "-lock")
+	f, _, err := files.Open(path + "-lock")
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", false, nil
 	}

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"fmt"
 	"os"
+
+	"github.com/octostore/octostore/core/files"
 )
 
 // inodeLock is the lock on the database file itself, beside the one on PATH-lock. That
@@ -46,7 +48,7 @@ func inodeLocked(path string) (bool, error) {
 	if !inodesLockable {
 		return false, nil
 	}
-	f, err := os.Open(path)
+	f, _, err := files.Open(path)
 	if err != nil {
 		return false, err
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/octostore/octostore/core/files"
 )
 
 // resolve returns the one path all names of a database file lead to, so that a
@@ -69,8 +71,11 @@ func checkLinks(path string) error {
 	if err != nil {
 		return err
 	}
+	if err := files.CheckRegular(path, fi); err != nil {
+		return err
+	}
 	stat, ok := fi.Sys().(*syscall.Stat_t)
-	if ok && fi.Mode().IsRegular() && stat.Nlink > 1 {
+	if ok && stat.Nlink > 1 {
 		return fmt.Errorf("the file has %d names (hard links), and servers that open it by different ones would destroy it; remove all names but one, or copy the file", stat.Nlink)
 	}
 	return nil

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/files"
 )
 
 // A write-ahead log does not say which database file it was written for, and SQLite
@@ -65,7 +66,7 @@ func fileStamp(f io.ReaderAt) (p firstPage, ok bool, err error) {
 // checkStamp returns an [ErrOtherLog] if what was committed to the log of the database
 // at path was surely written for another file.
 func checkStamp(path string, log *walStamps) error {
-	f, err := os.Open(path)
+	f, _, err := files.Open(path)
 	if err != nil {
 		return err
 	}

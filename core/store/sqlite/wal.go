@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/octostore/octostore/core/files"
 )
 
 // SQLite takes the first frame of a write-ahead log that does not fit for its end:
@@ -23,7 +25,7 @@ const (
 // process has open, and whether it is the log of this file. No log is a sound one.
 func checkWAL(db string) error {
 	path := db + "-wal"
-	f, err := os.Open(path)
+	f, _, err := files.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
