@@ -182,10 +182,10 @@ func newKeeper(s *server, cfg config.Config, log *slog.Logger) *journal.Keeper {
 		Retention: journal.Retention{
 			Age:  cfg.AuditRetention,
 			Size: int64(cfg.AuditMaxSize),
-			Keep: 2 * cfg.MaxTTL, // every live lease has its grant or a renewal on record
 		},
-		Used:   s.store.Used,
-		Logger: log,
+		LongestTTL: s.table.LongestTTL,
+		Used:       s.store.Used,
+		Logger:     log,
 	})
 }
 
