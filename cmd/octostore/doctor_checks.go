@@ -100,6 +100,10 @@ func (d *doctor) database(ctx context.Context, running bool) {
 		d.say(skip, "database", "%s has %d MiB and a server runs on it; octostore backup makes a copy, whose name in OCTOSTORE_DB has that looked at", path, info.Size()>>20)
 		return
 	}
+	if err := sqlite.Servable(path); err != nil {
+		d.say(wrong, "database", "%v", err)
+		return
+	}
 	var check *journal.Check
 	var replay *journal.Replay
 	in, err := sqlite.Examine(ctx, path, func(in sqlite.Inspection) func(lock.Segment) error {
@@ -121,6 +125,7 @@ func (d *doctor) database(ctx context.Context, running bool) {
 		return
 	}
 	d.journal(in, check, replay)
+	d.retention(in, check, info.Size())
 }
 
 // brokenJournal is the error of a journal whose file is sound.
