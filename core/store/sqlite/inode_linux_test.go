@@ -1,12 +1,14 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
@@ -27,11 +29,13 @@ func serveBound(t *testing.T, from, to, db string) string {
 	if out, err := exec.Command(unshare, flags, "true").CombinedOutput(); err != nil {
 		t.Skipf("a namespace of mounts is not to be had here: %v: %s", err, out)
 	}
-	cmd := exec.Command(unshare, flags, "sh", "-c", `mount --bind "$0" "$1" && exec "$2"`, from, to, os.Args[0])
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a server that starts goes on
+	defer cancel()
+	cmd := exec.CommandContext(ctx, unshare, flags, "sh", "-c", `mount --bind "$0" "$1" && exec "$2"`, from, to, os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+db)
 	out, err := cmd.CombinedOutput()
-	if err == nil {
-		t.Errorf("the server ended well: %s", out)
+	if err == nil || ctx.Err() != nil {
+		t.Fatalf("the server was not refused: %s", out[:min(len(out), 200)])
 	}
 	if strings.Contains(string(out), "mount:") {
 		t.Skipf("a file cannot be mounted here: %s", out)
