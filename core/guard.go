@@ -229,6 +229,7 @@ func (s *Service) judgeRenew(ctx context.Context, r *lock.Renewal) error {
 	}
 	v, err := s.cfg.Guard.Judge(ctx, s.question(HookRenew, PhaseRequest, a, view))
 	if _, denied := err.(*DeniedError); denied {
+		s.table.Received(*r) // the lease is not to be undone before its present end
 		return s.recordRefusal(ctx, a, v.Opinion, err)
 	}
 	r.Opinion = v.Opinion

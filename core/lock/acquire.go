@@ -96,11 +96,10 @@ func (m *machine) repeat(e *entry, c *command) {
 		return
 	}
 	h := *e.held
-	pending := !h.undoAt.IsZero()
-	h.asks++
+	h.answers++
 	h.undoAt = time.Time{}
 	m.setHeld(e, &h)
-	m.answer(c, reply{lease: h.lease, ask: h.asks, repeat: true, undoable: pending})
+	m.answer(c, reply{lease: h.lease, repeat: true, undoable: true})
 }
 
 // rejoin lets a newer request stand in the place its attempt already has.
@@ -225,7 +224,7 @@ func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, said Opi
 		Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID, Waited: waited,
 		Notes: said.Notes, Verdicts: said.Verdicts,
 	})
-	h := &held{lease: lease}
+	h := &held{lease: lease, answers: 1}
 	if !a.Attempt.IsZero() {
 		attempt := a.Attempt // not a pointer into the request, which would stay with it
 		h.attempt = &attempt

@@ -7,12 +7,22 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/octostore/octostore/core/lock"
 )
 
 // replayed is what a record tells.
 type replayed struct {
 	problem                string // what is wrong with it, or ""
 	confirmed, unconfirmed int    // leases that were to be confirmed, and were or were not
+	ends                   []ending
+}
+
+// ending is how a lease ended.
+type ending struct {
+	kind  string
+	token lock.Token
+	at    time.Time
 }
 
 // replay reads a record from its first line as an auditor would, knowing only the
@@ -78,6 +88,7 @@ func (told *replayed) read(lines []string) string {
 				told.unconfirmed++
 			}
 			if e.Kind != "renewed" {
+				told.ends = append(told.ends, ending{e.Kind, lock.Token(e.Token), e.Time})
 				delete(now, e.Name)
 				break
 			}

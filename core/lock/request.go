@@ -60,8 +60,7 @@ type Grant struct {
 	Waited  time.Duration // in the queue
 	Repeat  bool          // an earlier request with the same key had been given this lease
 
-	ask      int  // which answer of the attempt this is
-	undoable bool // nobody can have got the lease by an earlier answer
+	undoable bool // this answer may be the only one with the lease
 }
 
 // Renewal asks for more time. TTL zero means the lease's own.
@@ -106,7 +105,11 @@ type Waiting struct {
 	Account  string
 	Holder   string
 	Reason   string
+	Metadata map[string]string // not to be changed
 	Since    time.Time
+	// KeptUntil is when the place ends if the attempt does not come back: its client is
+	// away. The zero time: it is there.
+	KeptUntil time.Time
 }
 
 // View is the committed state of one name.

@@ -84,10 +84,23 @@ type stage struct {
 	out      strings.Builder
 }
 
-// client is one named actor: its last acquire and what it was given.
+// client is one named actor: its last acquire, what it was given, and the answers with a
+// lease that may still be found to be lost, oldest first.
 type client struct {
 	acquire *command
 	grant   reply
+	answers []reply
+}
+
+// lost returns the newest answer, or the oldest, which is lost.
+func (c *client) lost(oldest bool) reply {
+	at := len(c.answers) - 1
+	if oldest {
+		at = 0
+	}
+	lost := c.answers[at]
+	c.answers = slices.Delete(c.answers, at, at+1)
+	return lost
 }
 
 func newStage(t reporter) *stage {
@@ -126,7 +139,8 @@ func (s *stage) block(input string) string {
 //	A acquire NAME [ttl=10s] [confirm=2s] [wait=30s] [key=K] [account=a] [ask] [lie=…]
 //	A hangs up · A stops waiting · A claims · A declines
 //	A renew NAME [ttl=…] [token=N] [account=a] [onlyconfirm] · A release NAME [token=N] [account=a]
-//	A break NAME [token=N] · A take NAME [token=N] [ttl=10s] [confirm=2s] [account=a] · A undo
+//	A break NAME [token=N] · A take NAME [token=N] [ttl=10s] [confirm=2s] [account=a]
+//	A undo (the newest answer with a lease is lost) · A undo first (the oldest is)
 func (s *stage) run(f []string) {
 	switch f[0] {
 	case "at":
@@ -202,7 +216,8 @@ func (s *stage) clientSays(who, word string, rest []string) {
 	case "claims":
 		s.put("", &command{do: doClaim, name: a.acquire.name, by: a.acquire})
 	case "undo":
-		s.put("", &command{do: doUndo, name: a.grant.lease.Name, token: a.grant.lease.Token, ask: a.grant.ask})
+		lost := a.lost(slices.Contains(rest, "first"))
+		s.put("", &command{do: doUndo, name: lost.lease.Name, token: lost.lease.Token})
 	case "renew", "release", "break", "take":
 		s.holds(who, a, word, rest)
 	default:
@@ -349,6 +364,9 @@ func (s *stage) answers(err error) {
 		}
 		if c := s.actors[who]; c != nil && told.lease != nil {
 			c.grant = told
+			if told.undoable {
+				c.answers = append(c.answers, told)
+			}
 		}
 		s.say("%s: %s", who, spell(told))
 	}

@@ -4,21 +4,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
 // Whatever the clocks say after a restart, an unconfirmed lease has at most the time to
 // confirm it left, and not less than it had.
 func TestUnconfirmedLeaseOverRestarts(t *testing.T) {
+	reboot := func(f *fakeClocks) { f.wall, f.boot, f.id = f.wall.Add(time.Hour), time.Second, f.id+"'" }
+	goOn := func(f *fakeClocks) { f.pass(10 * time.Second) }
 	for what, test := range map[string]struct {
-		restart func(*fakeClocks)
-		want    time.Duration // of 15 s
+		restarts []func(*fakeClocks) // what happens before each
+		want     time.Duration       // of 15 s, after the last
 	}{
-		"the machine went on":         {func(f *fakeClocks) { f.pass(10 * time.Second) }, 5 * time.Second},
-		"it has lapsed":               {func(f *fakeClocks) { f.pass(20 * time.Second) }, -5 * time.Second},
-		"another boot":                {func(f *fakeClocks) { f.wall, f.boot, f.id = f.wall.Add(time.Hour), time.Second, "other" }, 15 * time.Second},
-		"the boot is not known":       {func(f *fakeClocks) { f.id = ""; f.pass(10 * time.Second) }, 15 * time.Second},
-		"the wall clock was set back": {func(f *fakeClocks) { f.pass(10 * time.Second); f.wall = f.wall.Add(-time.Hour) }, 15 * time.Second},
+		"the machine went on":         {[]func(*fakeClocks){goOn}, 5 * time.Second},
+		"it has lapsed":               {[]func(*fakeClocks){goOn, goOn}, -5 * time.Second},
+		"another boot":                {[]func(*fakeClocks){reboot}, 15 * time.Second},
+		"restarts in another boot":    {[]func(*fakeClocks){reboot, goOn}, 5 * time.Second},
+		"boot after boot":             {[]func(*fakeClocks){reboot, goOn, reboot}, 15 * time.Second},
+		"the boot is not known":       {[]func(*fakeClocks){func(f *fakeClocks) { f.id = ""; f.pass(10 * time.Second) }}, 15 * time.Second},
+		"the wall clock was set back": {[]func(*fakeClocks){func(f *fakeClocks) { f.pass(10 * time.Second); f.wall = f.wall.Add(-time.Hour) }}, 15 * time.Second},
 	} {
 		t.Run(what, func(t *testing.T) {
 			fake := &fakeClocks{wall: time.Date(2026, 10, 25, 0, 59, 0, 0, time.UTC), boot: time.Hour, id: "boot"}
@@ -28,9 +33,12 @@ func TestUnconfirmedLeaseOverRestarts(t *testing.T) {
 			r := storetest.Row("a", 1, time.Hour)
 			r.Lease.ConfirmWithin, r.Lease.ExpiresAt = 15*time.Second, fake.wall.Add(15*time.Second)
 			new(storetest.Line).Commit(t, s, 1, r)
-			test.restart(fake)
-			s = reopen(t, s, cfg)
-			l := storetest.Load(t, s).Leases[0]
+			var l lock.Loaded
+			for _, happens := range test.restarts {
+				happens(fake)
+				s = reopen(t, s, cfg)
+				l = storetest.Load(t, s).Leases[0]
+			}
 			if l.Remaining != test.want || l.Lease.ConfirmWithin != 15*time.Second || l.Lease.TTL != time.Hour {
 				t.Errorf("%s left of %s, to be confirmed within %s; want %s", l.Remaining, l.Lease.TTL, l.Lease.ConfirmWithin, test.want)
 			}
