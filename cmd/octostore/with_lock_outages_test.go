@@ -205,7 +205,9 @@ func TestWithLockKeepsItsLeaseOverRestartsOfTheServer(t *testing.T) {
 // The command is told before the lease ends. It is not a success then, unless the
 // command says itself how it ended.
 func TestWithLockEndsACommandThatLosesItsLease(t *testing.T) {
-	breaks := func(t *testing.T, p *process) { expect(t, call("POST", p.Addr, "/v1/locks/a/break?reason=test"), 200, "") }
+	breaks := func(t *testing.T, p *process) {
+		expect(t, call("POST", p.Addr, "/v1/locks/a/break?reason=test"), 200, "")
+	}
 	goes := func(_ *testing.T, p *process) { p.kill() }
 	for what, lose := range map[string]func(*testing.T, *process){"broken": breaks, "server gone": goes} {
 		for does, status := range map[string]int{"trap 'exit 3' TERM": 3, "trap 'exit 0' TERM": 79, ":": 79} {

@@ -187,7 +187,7 @@ func withLockWaits(t *testing.T, p *process, name string) api.Waiter {
 func TestWithLockRunsACommandAndGivesTheLockBack(t *testing.T) {
 	p := newProcess(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
-		name := "plain/" + sh.name
+		name := "plain/v1.2+fix/@ci:" + sh.name + "~1"
 		dir := t.TempDir()
 		r := sh.start(t, "http://"+p.Addr, []string{"LOCK_REASON=ten & \"one\" \\ =+%", "LOCK_HOLDER=@ci, job=7"}, name,
 			"/bin/sh", "-c", `echo "$LOCK_TOKEN $OCTOSTORE_FENCING_TOKEN <$1> <$2>"; cd '`+dir+`'; touch runs; until [ -e go ]; do sleep 0.1; done; exit 3`,
