@@ -27,6 +27,7 @@ import (
 // sources.
 var every = map[string]error{
 	"core.ErrForbidden":         core.ErrForbidden,
+	"core.ErrChangedHands":      core.ErrChangedHands,
 	"core.DeniedError":          &core.DeniedError{Policy: "p", Reason: "r"},
 	"core.PolicyError":          &core.PolicyError{Policy: "p", Err: errors.New("trap")},
 	"lock.ErrNotHeld":           lock.ErrNotHeld,
