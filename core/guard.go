@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,10 +108,22 @@ func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock
 	}
 }
 
-// Suppose returns what the guard would be asked if an account made this request now.
-// Nothing is done and nothing is recorded; whether the account may is not asked.
-// Error: [*lock.InputError].
-func (s *Service) Suppose(account string, r AcquireRequest) (Question, error) {
+// ErrOtherAccount is the answer to a principal that asks what policies would say to
+// another account, and may not read every lock.
+var ErrOtherAccount = errors.New("to ask about another account takes the scope read:**, because policies are told how many locks it holds, and may tell")
+
+// Suppose returns what the guard would be asked if an account made this request now;
+// empty is the principal's own. Nothing is done and nothing is recorded. Errors:
+// [*lock.InputError], [ErrForbidden] to a principal that may not read the lock,
+// [ErrOtherAccount].
+func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Question, error) {
+	account = cmp.Or(account, p.Account)
+	switch {
+	case !p.May(auth.Read, r.Name): // policies are told who holds it, and may tell
+		return Question{}, ErrForbidden
+	case account != p.Account && !p.MayAll(auth.Read):
+		return Question{}, ErrOtherAccount
+	}
 	a, err := s.acquisition(auth.Principal{Account: account}, r)
 	if err != nil {
 		return Question{}, err

@@ -28,6 +28,7 @@ import (
 var every = map[string]error{
 	"core.ErrForbidden":         core.ErrForbidden,
 	"core.ErrChangedHands":      core.ErrChangedHands,
+	"core.ErrOtherAccount":      core.ErrOtherAccount,
 	"core.DeniedError":          &core.DeniedError{Policy: "p", Reason: "r"},
 	"core.PolicyError":          &core.PolicyError{Policy: "p", Err: errors.New("trap")},
 	"lock.ErrNotHeld":           lock.ErrNotHeld,

@@ -46,6 +46,7 @@ var table = []row{
 	{is(auth.ErrRevoked), http.StatusUnauthorized, api.CodeUnauthenticated, "Token was revoked", 0},
 	{is(auth.ErrUnknownID), http.StatusNotFound, api.CodeNotFound, "Not found", 0},
 	{is(core.ErrForbidden), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
+	{is(core.ErrOtherAccount), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
 	{is(ErrCrossOrigin), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
 	{is(ErrForeignHost), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
 	{is(login.ErrNotBegun), http.StatusForbidden, api.CodeLoginRefused, "Login refused", 0},
