@@ -116,12 +116,22 @@ func newMachine(cfg Config, s Snapshot, now time.Time) *machine {
 func (m *machine) load(l *Loaded) {
 	lease := l.Lease
 	lease.ExpiresAt = m.now.Add(l.Remaining)
+	lease.GrantedAt = onClockOf(m.now, lease.GrantedAt)
 	h := &held{lease: &lease}
 	if !l.Attempt.IsZero() {
 		attempt := l.Attempt
 		h.attempt = &attempt
 	}
 	m.setHeld(m.entry(lease.Name), h)
+}
+
+// onClockOf returns the instant at with the monotonic reading it would have had in the
+// process that read now. Its wall clock stays as it is.
+func onClockOf(now, at time.Time) time.Time {
+	if on := now.Add(at.Sub(now)); on.Round(0).Equal(at.Round(0)) {
+		return on
+	}
+	return at // too far away for such a reading, or it has one
 }
 
 // advance moves now forward, never back.

@@ -308,7 +308,7 @@ func (t *Table) count() {
 		case e.Kind == Granted:
 			t.waits.observeSpan(e.Waited)
 		case e.Kind.Ends():
-			t.holds.observeSpan(e.Time.Sub(e.Lease.GrantedAt))
+			t.holds.observeSpan(e.Lease.HeldFor(e.Time))
 		}
 	}
 }
