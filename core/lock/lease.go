@@ -37,13 +37,13 @@ const (
 // Lease is one hold of one lock, from its grant to its end. It is immutable and
 // shared by everything that looks at it: never change one, its Metadata included.
 type Lease struct {
-	Name      Name
-	Token     Token
-	Account   string            // who answers for it
-	Holder    string            // which process has it; free text, may be empty
-	Reason    string            // what for; free text, may be empty
-	Metadata  map[string]string // nil if there is none
-	TTL       time.Duration     // whole milliseconds; of the grant or the last renewal
+	Name     Name
+	Token    Token
+	Account  string            // who answers for it
+	Holder   string            // which process has it; free text, may be empty
+	Reason   string            // what for; free text, may be empty
+	Metadata map[string]string // nil if there is none
+	TTL      time.Duration     // whole milliseconds; of the grant or the last renewal
 	// GrantedAt is when the lease began. Like ExpiresAt it carries a monotonic reading
 	// inside the process that granted or loaded the lease.
 	GrantedAt time.Time

@@ -182,9 +182,10 @@ func (t *Table) Err() error {
 // Get returns the committed state of a name.
 func (t *Table) Get(name Name) View { return t.views.get(name) }
 
-// HeldBy counts the locks an account holds whose names begin with prefix, as last
-// committed. It costs by what it counts, but for an empty prefix nothing. The first
-// call looks at all locks.
+// HeldBy counts the locks an account holds whose names begin with prefix, each name as
+// last committed when it is counted. It costs by what it counts, but for an empty prefix
+// nothing. The first call looks at all locks. It never holds up the loop for longer than
+// a few hundred names take.
 func (t *Table) HeldBy(account, prefix string) int { return t.views.heldBy(account, prefix) }
 
 // List returns names with a lease or a waiter in order, and the last name returned
