@@ -108,6 +108,12 @@ func checkAccounts(t *testing.T, vs *views) {
 	}
 }
 
+func (vs *views) accountsKept() int {
+	vs.mu.RLock()
+	defer vs.mu.RUnlock()
+	return len(vs.accounts.names)
+}
+
 // Accounts that hold nothing any more are not kept: there may be many in the life of a
 // server.
 func TestViewsForgetAccountsWithoutLocks(t *testing.T) {
@@ -118,11 +124,11 @@ func TestViewsForgetAccountsWithoutLocks(t *testing.T) {
 			a.Actor.Account = fmt.Sprint("acct", i)
 			mustAcquire(t, tab, a)
 		}
-		if n := len(tab.views.accounts.names); n != 20 {
+		if n := tab.views.accountsKept(); n != 20 {
 			t.Fatalf("%d accounts are kept, want 20", n)
 		}
 		time.Sleep(time.Hour)
-		if n := len(tab.views.accounts.names); n != 0 {
+		if n := tab.views.accountsKept(); n != 0 {
 			t.Errorf("%d accounts are kept that hold nothing", n)
 		}
 	})
