@@ -3,6 +3,7 @@ package lock
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -122,7 +123,7 @@ func (m *machine) load(l *Loaded) {
 		attempt := l.Attempt
 		h.attempt = &attempt
 	}
-	m.setHeld(m.entry(lease.Name), h)
+	m.setHeld(m.begin(lease.Name), h)
 }
 
 // onClockOf returns the instant at with the monotonic reading it would have had in the
@@ -141,14 +142,22 @@ func (m *machine) advance(to time.Time) {
 	}
 }
 
+// entry returns the entry of a name, a new one if need be. All that is kept of the name,
+// also after the end of its leases, is a copy: the name of a request is part of its much
+// longer first line.
 func (m *machine) entry(name Name) *entry {
-	e := m.entries[name]
-	if e == nil {
-		e = &entry{name: name}
-		e.due.entry = e
-		m.entries[name] = e
-		m.touch(e)
+	if e := m.entries[name]; e != nil {
+		return e
 	}
+	return m.begin(Name(strings.Clone(string(name))))
+}
+
+// begin adds an entry for a name that has none, and keeps the name.
+func (m *machine) begin(name Name) *entry {
+	e := &entry{name: name}
+	e.due.entry = e
+	m.entries[name] = e
+	m.touch(e)
 	return e
 }
 

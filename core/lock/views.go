@@ -1,7 +1,6 @@
 package lock
 
 import (
-	"slices"
 	"strings"
 	"sync"
 
@@ -43,9 +42,11 @@ func (v view) of(name Name) View {
 
 // publish shows the state of the given entries. Only the loop calls it.
 func (vs *views) publish(entries []*entry) {
-	for some := range slices.Chunk(entries, scanStep) {
-		vs.publishSome(some)
+	for len(entries) > scanStep {
+		vs.publishSome(entries[:scanStep])
+		entries = entries[scanStep:]
 	}
+	vs.publishSome(entries)
 }
 
 func (vs *views) publishSome(entries []*entry) {
