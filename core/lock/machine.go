@@ -296,8 +296,7 @@ func (m *machine) departures(left []leaving) (gone int) {
 	for _, e := range m.freed {
 		m.handOver(e)
 	}
-	clear(m.freed)
-	m.freed = m.freed[:0]
+	m.freed = emptied(m.freed)
 	return gone
 }
 

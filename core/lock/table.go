@@ -251,10 +251,18 @@ func (t *Table) turn() (closed bool) {
 	var at time.Time
 	t.pending, t.left, at, closed = t.inbox.take(t.pending, t.left)
 	gone, taken := t.m.decide(at, t.left, t.pending)
-	t.left = slices.Delete(t.left, 0, gone)
-	t.pending = slices.Delete(t.pending, 0, taken)
+	t.left = without(t.left, gone)
+	t.pending = without(t.pending, taken)
 	t.commit()
 	return closed
+}
+
+// without returns what is left of a queue after its first n.
+func without[T any](queue []T, n int) []T {
+	if n == len(queue) {
+		return emptied(queue)
+	}
+	return slices.Delete(queue, 0, n)
 }
 
 // commit makes the batch durable, publishes it, and answers: in that order
@@ -291,7 +299,7 @@ func (t *Table) persist() error {
 	// Only a drain and a Close do not wait for a commit that cannot even begin.
 	t.rows = t.m.rows(t.rows[:0])
 	err := t.store.Commit(t.begin, &Batch{Events: events, Rows: t.rows})
-	clear(t.rows)
+	t.rows = emptied(t.rows)
 	if err != nil {
 		return err
 	}
