@@ -161,8 +161,14 @@ func (s *Service) judgeAcquire(ctx context.Context, a *lock.Acquisition) error {
 		a.Wait = min(a.Wait, max(v.Wait, 0))
 	}
 	a.Opinion = v.Opinion
+	return left(ctx)
+}
+
+// left returns [lock.ErrGone] if the client left while the policies agreed: a grant would
+// only have to be undone, and a lease be broken for nobody.
+func left(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return lock.ErrGone // a grant would only have to be undone
+		return lock.ErrGone
 	}
 	return nil
 }
@@ -297,7 +303,7 @@ func (s *Service) judgeBreak(ctx context.Context, b lock.Breaking) (lock.Breakin
 		return b, s.recordRefusal(ctx, a, v.Opinion, err)
 	}
 	b.Token, b.Opinion = view.Lease.Token, v.Opinion
-	return b, nil
+	return b, left(ctx)
 }
 
 // judge asks the guard. A client that leaves meanwhile is no fault of a policy: the error

@@ -81,7 +81,7 @@ func TestLeavingWhilePoliciesAreAskedIsNoPolicyError(t *testing.T) {
 
 // The same for a waiter that leaves while it is called. One with a key keeps its place.
 func TestLeavingAtTheTurnIsNoPolicyError(t *testing.T) {
-	for range 50 { // both the end of the context and the verdict may be noticed first
+	for range 20 { // the end of the context or the verdict may be noticed first
 		guard := guardFunc(func(ctx context.Context, q core.Question) (core.Verdict, error) {
 			if q.Asked.Holder != "leaver" {
 				return core.Verdict{}, nil
@@ -141,21 +141,48 @@ func TestPolicyFaultsAreOnRecordWhateverTheClientDoes(t *testing.T) {
 	}
 }
 
-// A client that has left by the time the policies agree is not granted the lock.
-func TestLeavingBeforeThePoliciesAgreeGrantsNothing(t *testing.T) {
-	guard := guardFunc(func(ctx context.Context, _ core.Question) (core.Verdict, error) {
-		<-ctx.Done()
-		return core.Verdict{}, nil
-	})
-	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := h.Acquire(ctx, me, core.AcquireRequest{Name: "prod/a"}); !errors.Is(err, lock.ErrGone) {
-			t.Errorf("got %v, want %v", err, lock.ErrGone)
-		}
-		synctest.Wait()
-		if got := h.record(t); got != "" {
-			t.Errorf("on record: %s", got)
-		}
-	})
+// A client that has left by the time the policies agree gets nothing, and nothing is broken
+// for it.
+func TestLeavingBeforeThePoliciesAgreeDoesNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		hook core.Hook
+		ask  func(ctx context.Context, h house) error
+	}{
+		"acquire": {core.HookAcquire, func(ctx context.Context, h house) error {
+			_, err := h.Acquire(ctx, me, core.AcquireRequest{Name: "prod/b"})
+			return err
+		}},
+		"break": {core.HookBreak, func(ctx context.Context, h house) error {
+			_, err := h.Break(ctx, me, lock.Breaking{Name: "prod/a", Cause: "because"})
+			return err
+		}},
+		"take": {core.HookAcquire, func(ctx context.Context, h house) error {
+			_, err := h.Take(ctx, me, lock.Breaking{Name: "prod/a", Cause: "because"}, core.AcquireRequest{})
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asking := false
+			guard := guardFunc(func(ctx context.Context, q core.Question) (core.Verdict, error) {
+				if asking && q.Hook == tt.hook {
+					<-ctx.Done()
+				}
+				return core.Verdict{}, nil
+			})
+			inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
+				h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})
+				before := h.record(t)
+				asking = true
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if err := tt.ask(ctx, h); !errors.Is(err, lock.ErrGone) {
+					t.Errorf("got %v, want %v", err, lock.ErrGone)
+				}
+				synctest.Wait()
+				if got := h.record(t); got != before {
+					t.Errorf("on record: %s", strings.TrimPrefix(got, before))
+				}
+			})
+		})
+	}
 }

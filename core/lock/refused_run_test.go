@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	refusedSeeds = flag.Int("refused.seeds", 2000, "number of random runs of TestRefusedBatches")
+	refusedSeeds = flag.Int("refused.seeds", 1000, "number of random runs of TestRefusedBatches")
 	refusedFirst = flag.Uint64("refused.first", 1, "seed of the first of them")
 	refusedShow  = flag.Bool("refused.show", false, "print what happens; use it with -refused.seeds 1")
 )

@@ -2,12 +2,15 @@ package lock
 
 import (
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 )
+
+var endedAttempts = flag.Int("ended.attempts", 0, "number of attempts of TestEndedAttemptsHaveABound, if more than are remembered")
 
 // attempts makes n keyed attempts of different locks, each of which acquires and releases,
 // by a machine without a store. Names are parts of longer request lines, as they come from
@@ -59,10 +62,7 @@ func TestEndedAttemptsCostLittle(t *testing.T) {
 // However many attempts end within ten minutes, no more than rememberMost are remembered,
 // and these cost less than 256 MiB.
 func TestEndedAttemptsHaveABound(t *testing.T) {
-	n := 1_000_000
-	if testing.Short() {
-		n = rememberMost + 1000
-	}
+	n := max(*endedAttempts, rememberMost+1000)
 	m := newMachine(Config{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{}, time.Now())
 	before := heapInUse()
 	attempts(m, n, 0)
