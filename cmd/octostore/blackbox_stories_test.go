@@ -81,6 +81,17 @@ var stories = []struct {
 		"an old holder goes on",
 		[]string{"TestAnOldHolderIsRefused", "TestALeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
 	},
+	{
+		// Here: a policy judged one lease, the lock changed hands, and the break ended the
+		// next lease, which the policy protects.
+		"what was checked is not what is done",
+		[]string{"TestBreakEndsOnlyTheLeaseThatWasJudged", "TestBreakOfALockThatLooksFreeEndsNothing"},
+	},
+	{
+		// Here: each remembered attempt kept the first line of its request in memory.
+		"remembering costs what strangers send",
+		[]string{"TestEndedAttemptsCostLittle", "TestEndedAttemptsHaveABound"},
+	},
 }
 
 // The table above would be worth little if its tests were renamed and lost.
