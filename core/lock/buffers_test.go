@@ -14,7 +14,7 @@ func buffers(tab *Table) map[string]int {
 	b := &tab.m.batch
 	return map[string]int{
 		"events": cap(b.events), "answers": cap(b.answers), "dirty": cap(b.dirty), "changed": cap(b.changed),
-		"granted": cap(b.granted), "undone": cap(b.undone), "rows": cap(tab.rows), "freed": cap(tab.m.freed),
+		"granted": cap(b.granted), "words": cap(b.words), "rows": cap(tab.rows), "freed": cap(tab.m.freed),
 		"pending": cap(tab.pending), "left": cap(tab.left), "inbox": cap(tab.inbox.commands), "leaving": cap(tab.inbox.leaving),
 	}
 }

@@ -14,7 +14,7 @@ func TestLeavingNoticedByThePoliciesIsAHangUp(t *testing.T) {
 	inTime(t, Config{Level: All}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		a := wait("x", time.Minute)
-		a.Attempt, _ = NewAttempt("0123456789abcdef", a.TTL, "", nil)
+		a.Attempt, _ = NewAttempt("0123456789abcdef", a.TTL, 0, "", nil)
 		a.Confirm = func(context.Context, Turn) (Opinion, error) { return Opinion{}, ErrGone }
 		got := tab.start(t.Context(), a)
 		synctest.Wait()

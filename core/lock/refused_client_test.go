@@ -28,6 +28,7 @@ type keyedTry struct {
 	name    Name
 	key     string
 	ttl     time.Duration
+	confirm time.Duration // zero: the lease needs no confirmation
 }
 
 // act does one thing at random, if it is possible now.
@@ -153,18 +154,21 @@ func (c *refusedClient) acquire() {
 	try, again := c.earlier()
 	if !again {
 		try = keyedTry{account: c.account, name: w.name(), ttl: time.Duration(1+w.rng.IntN(8)) * time.Second}
+		if w.oneIn(3) {
+			try.confirm = min(try.ttl, 2*time.Second)
+		}
 		if w.oneIn(2) {
 			try.key = fmt.Sprintf("key-%012d", len(w.tries))
 			w.tries = append(w.tries, try)
 		}
 	}
 	request := newCommand(doAcquire, try.name, Origin{Actor: Actor{Account: c.account}})
-	a := &Acquisition{Origin: request.origin, Name: try.name, Holder: fmt.Sprint(c.id), TTL: try.ttl}
+	a := &Acquisition{Origin: request.origin, Name: try.name, Holder: fmt.Sprint(c.id), TTL: try.ttl, ConfirmWithin: try.confirm}
 	if !w.oneIn(4) {
 		a.Wait = time.Minute
 	}
 	if try.key != "" {
-		a.Attempt, _ = NewAttempt(try.key, try.ttl, "", nil)
+		a.Attempt, _ = NewAttempt(try.key, try.ttl, try.confirm, "", nil)
 		request.onlyRepeat = w.oneIn(10)
 	}
 	if w.oneIn(2) {
@@ -192,10 +196,18 @@ func (c *refusedClient) earlier() (try keyedTry, ok bool) {
 	return try, try.account == c.account
 }
 
+// renew asks for more time, or policies refuse that, and the table only learns that the
+// client has its lease.
 func (c *refusedClient) renew() {
 	w := c.world
 	request := newCommand(doRenew, c.got.Name, Origin{Actor: Actor{Account: c.account}})
 	request.token = c.got.Token
+	if w.oneIn(8) {
+		request.do = doReceived
+		w.put(request)
+		return
+	}
+	request.onlyConfirm = w.oneIn(4)
 	if w.oneIn(2) {
 		request.ttl = time.Duration(1+w.rng.IntN(20)) * time.Second
 	}

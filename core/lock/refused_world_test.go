@@ -139,13 +139,8 @@ func (w *refusedWorld) snapshot() before {
 func (w *refusedWorld) refuse(was before) {
 	batch := &w.m.batch
 	touched := map[Name]bool{} // may differ in what is known of the answer's delivery
-	for _, e := range batch.undone {
-		touched[e.name] = true
-	}
-	for i := range batch.events {
-		if e := &batch.events[i]; e.Kind == Renewed {
-			touched[e.Lease.Name] = true
-		}
+	for _, word := range batch.words {
+		touched[word.entry.name] = true
 	}
 	w.m.takeBack()
 	w.checkTakenBack(was, touched)
@@ -301,8 +296,8 @@ func (w *refusedWorld) send(c *command, r reply) {
 
 // undo plays Table.undo.
 func (w *refusedWorld) undo(r reply) {
-	if r.lease != nil && r.undoable {
-		w.put(&command{do: doUndo, name: r.lease.Name, token: r.lease.Token, ask: r.ask})
+	if r.undoable {
+		w.put(&command{do: doUndo, name: r.lease.Name, token: r.lease.Token})
 	}
 }
 
