@@ -67,8 +67,8 @@ var core5Mutants = []mutant{
 	},
 	{
 		name: "adoption-takes-the-shorter", file: "core/store/sqlite/load.go",
-		old:    "wall_end = ?1 + max(ttl, remaining), boot_end = ?2 + max(ttl, remaining)",
-		new:    "wall_end = ?1 + min(ttl, remaining), boot_end = ?2 + min(ttl, remaining)",
+		old:    "confirm, max(ttl, remaining))",
+		new:    "confirm, min(ttl, remaining))",
 		breaks: "after a boot leases end before their ttl has passed",
 		tests:  []string{"-short -run=Adoption ./core/store/sqlite"},
 	},
@@ -88,8 +88,8 @@ var core5Mutants = []mutant{
 	},
 	{
 		name: "unsent-call-not-forgotten", file: "core/lock/batch.go",
-		old:    "	m.forgetCalls()\n	for _, e := range m.batch.undone {",
-		new:    "	for _, e := range m.batch.undone {",
+		old:    "	m.forgetCalls()\n	for _, w := range m.batch.words {",
+		new:    "	for _, w := range m.batch.words {",
 		breaks: "a waiter whose call a refused batch kept back is passed for ever",
 		tests:  inLock,
 	},
