@@ -108,21 +108,20 @@ func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock
 	}
 }
 
-// ErrOtherAccount is the answer to a principal that asks what policies would say to
-// another account, and may not read every lock.
-var ErrOtherAccount = errors.New("to ask about another account takes the scope read:**, because policies are told how many locks it holds, and may tell")
-
 // Suppose returns what the guard would be asked if an account made this request now;
-// empty is the principal's own. Nothing is done and nothing is recorded. Errors:
-// [*lock.InputError], [ErrForbidden] to a principal that may not read the lock,
-// [ErrOtherAccount].
+// empty is the principal's own. Nothing is done and nothing is recorded. Policies are told
+// who holds the lock and how many locks the account holds, and may tell: so it takes the
+// right to read the lock, and for another account the right to read all locks. Errors:
+// [*lock.InputError], [*ForbiddenError].
 func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Question, error) {
 	account = cmp.Or(account, p.Account)
-	switch {
-	case !p.May(auth.Read, r.Name): // policies are told who holds it, and may tell
-		return Question{}, ErrForbidden
-	case account != p.Account && !p.MayAll(auth.Read):
-		return Question{}, ErrOtherAccount
+	if err := May(p, auth.Read, r.Name); err != nil {
+		return Question{}, err
+	}
+	if account != p.Account {
+		if err := MayAll(p, "ask about another account", auth.Read); err != nil {
+			return Question{}, err
+		}
 	}
 	a, err := s.acquisition(auth.Principal{Account: account}, r)
 	if err != nil {
