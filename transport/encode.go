@@ -41,7 +41,13 @@ func appendEnded(b []byte, e lock.Ended) []byte {
 }
 
 func appendLock(b []byte, v lock.View, now time.Time) []byte {
-	return append(appendView(b, v, now), '\n')
+	return append(appendView(b, v, whole, now), '\n')
+}
+
+// appendOne appends a list of one lock.
+func appendOne(b []byte, v lock.View, now time.Time) []byte {
+	b = appendView(append(b, `{"locks":[`...), v, whole, now)
+	return append(b, "],\"next\":\"\"}\n"...)
 }
 
 func appendList(b []byte, views []lock.View, next lock.Name, now time.Time) []byte {
@@ -50,13 +56,21 @@ func appendList(b []byte, views []lock.View, next lock.Name, now time.Time) []by
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendView(b, v, now)
+		b = appendView(b, v, listed, now)
 	}
 	b = appendString(append(b, `],"next":`...), string(next))
 	return append(b, "}\n"...)
 }
 
-func appendView(b []byte, v lock.View, now time.Time) []byte {
+// detail is how much of a lock is shown.
+type detail bool
+
+const (
+	listed detail = false // without the metadata of waiters, of which there may be many
+	whole  detail = true
+)
+
+func appendView(b []byte, v lock.View, how detail, now time.Time) []byte {
 	b = appendString(append(b, `{"name":`...), string(v.Name))
 	if v.Lease == nil {
 		b = append(b, `,"state":"free"`...)
@@ -69,9 +83,13 @@ func appendView(b []byte, v lock.View, now time.Time) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendWaiter(b, w)
+		b = appendWaiter(b, w, how)
 	}
-	return append(b, "]}"...)
+	b = append(b, ']')
+	if n := len(v.Queue); n > 0 && v.Queue[n-1].Position < v.Waiters {
+		b = strconv.AppendInt(append(b, `,"waiters_next":`...), int64(v.Queue[n-1].Position), 10)
+	}
+	return append(b, '}')
 }
 
 func appendLease(b []byte, l *lock.Lease, now time.Time) []byte {
@@ -103,12 +121,18 @@ func appendMetadata(b []byte, metadata map[string]string) []byte {
 	return append(b, '}')
 }
 
-func appendWaiter(b []byte, w lock.Waiting) []byte {
+func appendWaiter(b []byte, w lock.Waiting, how detail) []byte {
 	b = strconv.AppendInt(append(b, `{"position":`...), int64(w.Position), 10)
 	b = appendString(append(b, `,"account":`...), w.Account)
 	b = appendString(append(b, `,"holder":`...), w.Holder)
 	b = appendString(append(b, `,"reason":`...), w.Reason)
 	b = appendTime(b, `,"since":`, w.Since)
+	if how == whole {
+		b = appendMetadata(b, w.Metadata)
+	}
+	if !w.KeptUntil.IsZero() {
+		b = appendTime(append(b, `,"away":true`...), `,"kept_until":`, w.KeptUntil)
+	}
 	return append(b, '}')
 }
 

@@ -58,11 +58,13 @@ func views() *rapid.Generator[lock.View] {
 		}
 		v.Queue = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) lock.Waiting {
 			return lock.Waiting{
-				Position: rapid.IntRange(1, 16).Draw(t, "position"),
-				Account:  rapid.String().Draw(t, "account"),
-				Holder:   rapid.String().Draw(t, "holder"),
-				Reason:   rapid.String().Draw(t, "reason"),
-				Since:    instants().Draw(t, "since"),
+				Position:  rapid.IntRange(1, 16).Draw(t, "position"),
+				Account:   rapid.String().Draw(t, "account"),
+				Holder:    rapid.String().Draw(t, "holder"),
+				Reason:    rapid.String().Draw(t, "reason"),
+				Metadata:  rapid.MapOfN(rapid.String(), rapid.String(), -1, 3).Draw(t, "metadata"),
+				Since:     instants().Draw(t, "since"),
+				KeptUntil: rapid.OneOf(rapid.Just(time.Time{}), instants()).Draw(t, "kept until"),
 			}
 		}), 0, 3).Draw(t, "queue")
 		return v
@@ -93,7 +95,8 @@ func TestEndsAreEncodedAsTheirType(t *testing.T) {
 func TestLocksAreEncodedAsTheirType(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v, at := views().Draw(t, "view"), instants().Draw(t, "now")
-		sameJSON(t, lockOf(v, at), appendLock(nil, v, at))
+		sameJSON(t, lockOf(v, whole, at), appendLock(nil, v, at))
+		sameJSON(t, api.List{Locks: []api.Lock{lockOf(v, whole, at)}}, appendOne(nil, v, at))
 	})
 }
 
@@ -103,21 +106,29 @@ func TestListsAreEncodedAsTheirType(t *testing.T) {
 		next := lock.Name(rapid.String().Draw(t, "next"))
 		list := api.List{Locks: []api.Lock{}, Next: string(next)}
 		for _, v := range vs {
-			list.Locks = append(list.Locks, lockOf(v, at))
+			list.Locks = append(list.Locks, lockOf(v, listed, at))
 		}
 		sameJSON(t, list, appendList(nil, vs, next, at))
 	})
 }
 
-func lockOf(v lock.View, at time.Time) api.Lock {
+func lockOf(v lock.View, how detail, at time.Time) api.Lock {
 	l := api.Lock{Name: string(v.Name), State: api.Free, WaitersTotal: v.Waiters, Waiters: []api.Waiter{}}
 	if v.Lease != nil {
 		l.State, l.Lease = api.Held, problem.Lease(v.Lease, at)
 	}
 	for _, w := range v.Queue {
-		l.Waiters = append(l.Waiters, api.Waiter{
-			Position: w.Position, Account: w.Account, Holder: w.Holder, Reason: w.Reason, Since: forPeople(w.Since),
-		})
+		shown := api.Waiter{Position: w.Position, Account: w.Account, Holder: w.Holder, Reason: w.Reason, Since: forPeople(w.Since)}
+		if how == whole {
+			shown.Metadata = w.Metadata
+		}
+		if !w.KeptUntil.IsZero() {
+			shown.Away, shown.KeptUntil = true, new(forPeople(w.KeptUntil))
+		}
+		l.Waiters = append(l.Waiters, shown)
+	}
+	if n := len(v.Queue); n > 0 && v.Queue[n-1].Position < v.Waiters {
+		l.WaitersNext = v.Queue[n-1].Position
 	}
 	return l
 }

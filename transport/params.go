@@ -38,6 +38,8 @@ const (
 	fieldState
 	fieldError
 	fieldDeviceID
+	fieldWaiters
+	fieldWaitersAfter
 	fieldMetadata // spelled meta.KEY, except in JSON
 	numFields
 )
@@ -45,7 +47,7 @@ const (
 var fieldNames = [numFields]string{
 	"ttl", "wait", "confirm", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
 	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace",
-	"code", "state", "error", "device_id", "metadata",
+	"code", "state", "error", "device_id", "waiters", "waiters_after", "metadata",
 }
 
 func fieldNamed(name string) (field, bool) {

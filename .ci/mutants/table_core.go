@@ -261,7 +261,7 @@ var storeMutants = []mutant{
 	},
 	{
 		name: "writes-after-a-failure", file: "core/store/sqlite/commit.go",
-		old:    "	s.dead = err\n	return",
+		old:    "	s.die(err)\n	return",
 		new:    "	return",
 		breaks: "a store goes on after a failure that left its outcome unknown",
 		tests:  inSQLite,

@@ -25,7 +25,7 @@ type Token = Seq
 const (
 	MinTTL        = time.Second
 	MaxTTL        = time.Hour // the default upper bound; configurable, see core.Config
-	MaxHolder     = 128       // bytes
+	MaxHolder     = 256       // bytes; the URL of a job fits
 	MaxReason     = 512       // bytes
 	MaxMetadata   = 16        // pairs
 	MaxMetaKey    = 64        // bytes
@@ -153,7 +153,7 @@ func textProblem(s string, most int) string {
 }
 
 // CheckMetadata returns nil if metadata has at most [MaxMetadata] pairs of keys of
-// [a-z0-9_.-]{1,64} and printable values of at most [MaxMetaValue] bytes, or an
+// [A-Za-z0-9_.-]{1,64} and printable values of at most [MaxMetaValue] bytes, or an
 // [*InputError] for the field "metadata" or "meta.KEY".
 func CheckMetadata(metadata map[string]string) error {
 	if len(metadata) == 0 {
@@ -164,7 +164,7 @@ func CheckMetadata(metadata map[string]string) error {
 	}
 	for _, k := range slices.Sorted(maps.Keys(metadata)) {
 		if !metaKey(k) {
-			return &InputError{Field: "metadata", Problem: fmt.Sprintf("has the key %q", k), Want: "keys of 1 to 64 characters out of a-z, 0-9, '_', '.' and '-'"}
+			return &InputError{Field: "metadata", Problem: fmt.Sprintf("has the key %q", k), Want: "keys of 1 to 64 characters out of A-Z, a-z, 0-9, '_', '.' and '-'"}
 		}
 		if err := CheckText("meta."+k, metadata[k], MaxMetaValue); err != nil {
 			return err
@@ -179,7 +179,7 @@ func metaKey(k string) bool {
 	}
 	for i := 0; i < len(k); i++ {
 		c := k[i]
-		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '-') {
+		if !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '-') {
 			return false
 		}
 	}

@@ -56,7 +56,7 @@ func drawLimits(rt *rapid.T) string {
 // drawLine draws one line of a script in the language of the scenario files.
 func drawLine(rt *rapid.T, now *time.Duration, s *stage) string {
 	who := rapid.SampledFrom([]string{"A", "B", "C", "D", "E"}).Draw(rt, "who")
-	name := rapid.SampledFrom([]string{"x", "x", "x", "y"}).Draw(rt, "lock")
+	name := rapid.SampledFrom([]string{"x", "x", "x", "@y/r:57400+~/release"}).Draw(rt, "lock")
 	account := rapid.SampledFrom([]string{"", "", "", " account=other"}).Draw(rt, "account")
 	acted := s.actors[who]
 	switch rapid.SampledFrom([]string{

@@ -105,7 +105,11 @@ type Waiting struct {
 	Account  string
 	Holder   string
 	Reason   string
+	Metadata map[string]string // not to be changed
 	Since    time.Time
+	// KeptUntil is when the place ends if the attempt does not come back: its client is
+	// away. The zero time: it is there.
+	KeptUntil time.Time
 }
 
 // View is the committed state of one name.

@@ -230,7 +230,10 @@ func (w *world) breakSomething() {
 	})
 }
 
-func (w *world) name() lock.Name { return lock.Name([]string{"a", "b", "c/d"}[w.rng.IntN(3)]) }
+// simulatedNames are of every kind of character a name may have, one of them ends in a verb.
+var simulatedNames = []lock.Name{"a", "refs/heads/release", "@c/~d+1:57400"}
+
+func (w *world) name() lock.Name { return simulatedNames[w.rng.IntN(len(simulatedNames))] }
 
 // outcome is what came of a request, to be looked at when all is quiet.
 type outcome struct {
@@ -296,7 +299,7 @@ func (w *world) restart(why string) {
 // checkNobodyIsForgotten finds lost wake-ups: a free lock and somebody who waits for
 // it, on a store that works, for longer than any call takes.
 func (w *world) checkNobodyIsForgotten() {
-	for _, name := range []lock.Name{"a", "b", "c/d"} {
+	for _, name := range simulatedNames {
 		waits := false
 		for _, c := range w.clients {
 			waits = waits || c.name == name && c.waiting() && !c.thinks()

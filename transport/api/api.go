@@ -80,9 +80,13 @@ type Lock struct {
 	State State  `json:"state"`
 	// Lease is the present hold; nil if the lock is free.
 	Lease *Lease `json:"lease,omitempty"`
-	// WaitersTotal is the length of the queue, Waiters its first 16 places.
+	// WaitersTotal is the length of the queue; Waiters are its first 16 places, or the page
+	// that was asked for.
 	WaitersTotal int      `json:"waiters_total"`
 	Waiters      []Waiter `json:"waiters"`
+	// WaitersNext is what to pass as waiters_after to get the places behind these; absent
+	// at the end of the queue.
+	WaitersNext int `json:"waiters_next,omitempty"`
 }
 
 // Lease is a hold as others see it: never with its lease id.
@@ -106,6 +110,12 @@ type Waiter struct {
 	Holder   string    `json:"holder"`
 	Reason   string    `json:"reason"`
 	Since    time.Time `json:"since"`
+	// Metadata is left out of a listing of many locks.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// Away is true while the client is not connected: its place is passed over, and ends at
+	// KeptUntil unless a request with the same idempotency key takes it.
+	Away      bool       `json:"away,omitempty"`
+	KeptUntil *time.Time `json:"kept_until,omitempty"`
 }
 
 // List is one page of locks that are held or waited for, by name.

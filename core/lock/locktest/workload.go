@@ -100,7 +100,11 @@ func (c *client) act() {
 
 func (c *client) upTo(d time.Duration) time.Duration { return time.Duration(c.rng.Int64N(int64(d))) }
 
-func (c *client) lock() string { return fmt.Sprint("lock", c.rng.IntN(c.w.Locks)) }
+// lock returns a name, every other one with all that a name may have.
+func (c *client) lock() string {
+	n := c.rng.IntN(c.w.Locks)
+	return fmt.Sprintf([]string{"lock%d", "@Refs/acquire/a~b+c:%d"}[n%2], n)
+}
 
 // acquire asks for a lock: mostly a new one, sometimes again with the key it had.
 func (c *client) acquire() {

@@ -29,8 +29,8 @@ func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 }
 
 func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
-	if s.dead != nil {
-		return snap, s.dead
+	if s.stopped() != nil {
+		return snap, s.stopped()
 	}
 	// One reading of the clocks, before the rows: what passes meanwhile makes a lease
 	// end later.

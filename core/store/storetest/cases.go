@@ -41,7 +41,7 @@ func testFields(t *testing.T, f Fixture) {
 	granted := time.Date(2026, 3, 29, 1, 59, 59, 123456789, time.UTC)
 	pairs := make(map[string]string)
 	for i := range lock.MaxMetadata {
-		pairs[fmt.Sprintf("key-%d", i)] = strings.Repeat("v", i)
+		pairs[fmt.Sprintf("Key-%d%s", i, strings.Repeat("k", lock.MaxMetaKey))[:lock.MaxMetaKey]] = strings.Repeat("v", lock.MaxMetaValue)
 	}
 	lease := func(l lock.Lease) *lock.Lease {
 		l.ExpiresAt = time.Now().Add(l.TTL)
@@ -51,14 +51,15 @@ func testFields(t *testing.T, f Fixture) {
 		l.GrantedAt = l.GrantedAt.UTC()
 		return &l
 	}
+	longest := lock.Name(strings.Repeat("c", lock.MaxSegment) + "/" + strings.Repeat("~", lock.MaxSegment) + "/" + strings.Repeat("+", lock.MaxName-2*(lock.MaxSegment+1)))
 	rows := []lock.Row{
 		{Name: "a/bare", Lease: lease(lock.Lease{Name: "a/bare", Token: 1, TTL: time.Second, GrantedAt: granted})},
 		{Name: "b/all", Lease: lease(lock.Lease{
 			Name: "b/all", Token: 1<<53 - 1, Account: "ops@example.org", Holder: "ci-4711", Reason: "release 1.2",
 			Metadata: map[string]string{"ticket": "OPS-7", "empty": ""}, TTL: time.Hour, GrantedAt: granted,
 		}), Attempt: lock.Attempt{Key: sha256.Sum256([]byte("key")), Params: [16]byte{1, 2, 3}}},
-		{Name: "c/long", Lease: lease(lock.Lease{
-			Name: "c/long", Token: 3, Account: strings.Repeat("a", 300), Holder: strings.Repeat("h", lock.MaxHolder),
+		{Name: longest, Lease: lease(lock.Lease{
+			Name: longest, Token: 3, Account: strings.Repeat("a", 300), Holder: strings.Repeat("h", lock.MaxHolder),
 			Reason: strings.Repeat("r", lock.MaxReason), Metadata: pairs, TTL: 1500 * time.Millisecond, GrantedAt: granted,
 		})},
 		{Name: "c/unconfirmed", Lease: lease(lock.Lease{
