@@ -60,6 +60,7 @@ type AcquireRequest struct {
 	lock.Origin
 	Name     lock.Name
 	TTL      time.Duration // 0: the default
+	Confirm  time.Duration // the lease runs that long until its first renewal; 0: it runs for its ttl at once
 	Wait     time.Duration // 0: do not wait; cut to the maximum
 	Holder   string
 	Reason   string
@@ -111,9 +112,10 @@ func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisit
 	if r.TTL == 0 {
 		r.TTL = s.cfg.DefaultTTL
 	}
-	attempt, keyErr := lock.NewAttempt(r.Key, r.TTL, r.Holder, r.Metadata)
+	attempt, keyErr := lock.NewAttempt(r.Key, r.TTL, r.Confirm, r.Holder, r.Metadata)
 	err := firstError(
 		lock.CheckTTL(r.TTL, s.cfg.MaxTTL),
+		lock.CheckConfirm(r.Confirm, r.TTL),
 		lock.CheckText("holder", r.Holder, lock.MaxHolder),
 		lock.CheckText("reason", r.Reason, lock.MaxReason),
 		lock.CheckMetadata(r.Metadata),
@@ -134,6 +136,8 @@ func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisit
 		TTL:      r.TTL,
 		Attempt:  attempt,
 		Wait:     s.Wait(r.Wait),
+
+		ConfirmWithin: r.Confirm,
 	}, nil
 }
 
@@ -159,7 +163,9 @@ func firstError(errs ...error) error {
 func (s *Service) Undo(g lock.Grant) { s.table.Undo(g) }
 
 // Renew gives the lease more time; r.TTL zero means the lease's own ttl. It never
-// shortens a lease. Errors: [*lock.InputError], [ErrForbidden], [*DeniedError],
+// shortens a lease. The first renewal of an unconfirmed lease gives it at least the ttl
+// it was granted with, and policies are asked about it only if it asks for more: they
+// have judged that ttl when the lock was acquired. Errors: [*lock.InputError], [ErrForbidden], [*DeniedError],
 // [lock.ErrNotHeld], [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed].
 func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (lock.Grant, error) {
 	if r.TTL != 0 {

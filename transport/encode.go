@@ -23,6 +23,7 @@ func appendGrant(b []byte, g lock.Grant, wait, server time.Duration, now time.Ti
 	b = appendString(append(b, `,"account":`...), l.Account)
 	b = appendString(append(b, `,"holder":`...), l.Holder)
 	b = appendMillis(b, `,"ttl_ms":`, l.TTL)
+	b = appendConfirm(b, l.ConfirmWithin)
 	b = appendMillis(b, `,"expires_in_ms":`, max(0, l.ExpiresAt.Sub(now)))
 	b = appendMillis(b, `,"server_ms":`, server)
 	b = appendMillis(b, `,"waited_ms":`, g.Waited)
@@ -98,6 +99,7 @@ func appendLease(b []byte, l *lock.Lease, now time.Time) []byte {
 	b = appendString(append(b, `,"reason":`...), l.Reason)
 	b = appendMetadata(b, l.Metadata)
 	b = appendMillis(b, `,"ttl_ms":`, l.TTL)
+	b = appendConfirm(b, l.ConfirmWithin)
 	b = appendMillis(b, `,"expires_in_ms":`, max(0, l.ExpiresAt.Sub(now)))
 	b = appendTime(b, `,"granted_at":`, l.GrantedAt)
 	b = appendTime(b, `,"expires_at":`, l.ExpiresAt)
@@ -142,6 +144,14 @@ func appendToken(b []byte, key string, t lock.Token) []byte {
 // shorter than it is, never longer.
 func appendMillis(b []byte, key string, d time.Duration) []byte {
 	return strconv.AppendInt(append(b, key...), d.Milliseconds(), 10)
+}
+
+// appendConfirm is for unconfirmed leases only.
+func appendConfirm(b []byte, d time.Duration) []byte {
+	if d.Milliseconds() == 0 {
+		return b
+	}
+	return appendMillis(b, `,"confirm_ms":`, d)
 }
 
 func appendTime(b []byte, key string, t time.Time) []byte {

@@ -34,13 +34,16 @@ func spans() *rapid.Generator[time.Duration] {
 func leases() *rapid.Generator[*lock.Lease] {
 	return rapid.Custom(func(t *rapid.T) *lock.Lease {
 		return &lock.Lease{
-			Name:      lock.Name(rapid.String().Draw(t, "name")),
-			Token:     lock.Token(rapid.Uint64Range(1, 1<<53-1).Draw(t, "token")),
-			Account:   rapid.String().Draw(t, "account"),
-			Holder:    rapid.String().Draw(t, "holder"),
-			Reason:    rapid.String().Draw(t, "reason"),
-			Metadata:  rapid.MapOfN(rapid.String(), rapid.String(), -1, 3).Draw(t, "metadata"),
-			TTL:       spans().Draw(t, "ttl"),
+			Name:     lock.Name(rapid.String().Draw(t, "name")),
+			Token:    lock.Token(rapid.Uint64Range(1, 1<<53-1).Draw(t, "token")),
+			Account:  rapid.String().Draw(t, "account"),
+			Holder:   rapid.String().Draw(t, "holder"),
+			Reason:   rapid.String().Draw(t, "reason"),
+			Metadata: rapid.MapOfN(rapid.String(), rapid.String(), -1, 3).Draw(t, "metadata"),
+			TTL:      spans().Draw(t, "ttl"),
+
+			ConfirmWithin: rapid.SampledFrom([]time.Duration{0, 0, time.Second, 15 * time.Second}).Draw(t, "confirm"),
+
 			GrantedAt: instants().Draw(t, "granted"),
 			ExpiresAt: instants().Draw(t, "expires"),
 		}
@@ -74,7 +77,7 @@ func TestGrantsAreEncodedAsTheirType(t *testing.T) {
 		wait, server, at := spans().Draw(t, "wait"), spans().Draw(t, "server"), instants().Draw(t, "now")
 		sameJSON(t, api.Grant{
 			Name: string(g.Lease.Name), LeaseID: g.LeaseID, FencingToken: uint64(g.Lease.Token),
-			Account: g.Lease.Account, Holder: g.Lease.Holder, TTLMS: g.Lease.TTL.Milliseconds(),
+			Account: g.Lease.Account, Holder: g.Lease.Holder, TTLMS: g.Lease.TTL.Milliseconds(), ConfirmMS: g.Lease.ConfirmWithin.Milliseconds(),
 			ExpiresInMS: max(0, g.Lease.ExpiresAt.Sub(at)).Milliseconds(), ServerMS: server.Milliseconds(),
 			WaitedMS: g.Waited.Milliseconds(), WaitMS: wait.Milliseconds(),
 			GrantedAt: forPeople(g.Lease.GrantedAt), ExpiresAt: forPeople(g.Lease.ExpiresAt),

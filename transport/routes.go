@@ -55,10 +55,10 @@ func routeTable() []route {
 		{id: "revokeToken", method: http.MethodDelete, pattern: "/v1/tokens/{id}", serve: (*exchange).revokeToken},
 		{id: "rotateToken", method: http.MethodPost, pattern: "/v1/tokens/{id}/rotate", fields: setOf(fieldGrace), serve: (*exchange).rotateToken},
 		{id: "getLock", method: http.MethodGet, pattern: lockWhole, fields: setOf(fieldWaiters, fieldWaitersAfter), serve: (*exchange).get},
-		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: setOf(fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).acquire},
+		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: setOf(fieldTTL, fieldWait, fieldConfirm, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).acquire},
 		{id: "renewLock", method: http.MethodPost, pattern: lockWhole + "/renew", fields: setOf(fieldLeaseID, fieldTTL), serve: (*exchange).renew},
 		{id: "releaseLock", method: http.MethodPost, pattern: lockWhole + "/release", fields: setOf(fieldLeaseID), serve: (*exchange).release},
-		{id: "breakLock", method: http.MethodPost, pattern: lockWhole + "/break", fields: setOf(fieldReason, fieldFencingToken, fieldTake, fieldTTL, fieldHolder, fieldMetadata), serve: (*exchange).breakLease},
+		{id: "breakLock", method: http.MethodPost, pattern: lockWhole + "/break", fields: setOf(fieldReason, fieldFencingToken, fieldTake, fieldTTL, fieldConfirm, fieldHolder, fieldMetadata), serve: (*exchange).breakLease},
 	}
 }
 

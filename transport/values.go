@@ -88,10 +88,15 @@ func (p *params) span(f field) (time.Duration, error) {
 
 // ttl returns the ttl that was asked for; 0 means none was. So a given 0 is an
 // error here already.
-func (p *params) ttl() (time.Duration, error) {
-	d, given, err := p.duration(fieldTTL)
+func (p *params) ttl() (time.Duration, error) { return p.leaseTime(fieldTTL) }
+
+// confirm returns the time to confirm the lease in that was asked for, as ttl does.
+func (p *params) confirm() (time.Duration, error) { return p.leaseTime(fieldConfirm) }
+
+func (p *params) leaseTime(f field) (time.Duration, error) {
+	d, given, err := p.duration(f)
 	if err == nil && given && d == 0 {
-		err = &lock.InputError{Field: "ttl", Problem: "is " + p.values[fieldTTL], Want: lock.MinTTL.String() + " or more"}
+		err = &lock.InputError{Field: fieldNames[f], Problem: "is " + p.values[f], Want: lock.MinTTL.String() + " or more"}
 	}
 	return d, err
 }

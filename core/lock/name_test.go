@@ -167,9 +167,9 @@ func TestBoundsOfWhatARequestSays(t *testing.T) {
 
 func TestAnAttemptIsItsKeyAndWhatItAsksFor(t *testing.T) {
 	const key = "0123456789abcdef"
-	attempt := func(key string, ttl time.Duration, holder string, meta map[string]string) Attempt {
+	attempt := func(key string, ttl time.Duration, holder string, meta map[string]string, confirm ...time.Duration) Attempt {
 		t.Helper()
-		a, err := NewAttempt(key, ttl, holder, meta)
+		a, err := NewAttempt(key, ttl, append(confirm, 0)[0], holder, meta)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,6 +182,7 @@ func TestAnAttemptIsItsKeyAndWhatItAsksFor(t *testing.T) {
 	for what, other := range map[string]Attempt{
 		"ttl":                attempt(key, time.Hour, "h", map[string]string{"a": "1", "b": "2"}),
 		"holder":             attempt(key, time.Minute, "i", map[string]string{"a": "1", "b": "2"}),
+		"confirm":            attempt(key, time.Minute, "h", map[string]string{"a": "1", "b": "2"}, 15*time.Second),
 		"metadata":           attempt(key, time.Minute, "h", map[string]string{"a": "1"}),
 		"where a value ends": attempt(key, time.Minute, "h", map[string]string{"a": "1b2"}),
 	} {
@@ -193,7 +194,7 @@ func TestAnAttemptIsItsKeyAndWhatItAsksFor(t *testing.T) {
 		t.Error("no key is an attempt")
 	}
 	for _, bad := range []string{"short", strings.Repeat("k", 129), "0123456789abcde f", "0123456789abcdé"} {
-		if _, err := NewAttempt(bad, time.Minute, "", nil); err == nil {
+		if _, err := NewAttempt(bad, time.Minute, 0, "", nil); err == nil {
 			t.Errorf("key %q is accepted", bad)
 		}
 	}

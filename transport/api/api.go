@@ -40,6 +40,9 @@ type Grant struct {
 	Account      string `json:"account"`
 	Holder       string `json:"holder"`
 	TTLMS        int64  `json:"ttl_ms"`
+	// ConfirmMS is there while the lease is unconfirmed: it ends that long after its
+	// grant, unless it is renewed. The first renewal gives it TTLMS, and this is gone.
+	ConfirmMS int64 `json:"confirm_ms,omitempty"`
 	// ExpiresInMS is what was left of the lease when the answer was built.
 	ExpiresInMS int64 `json:"expires_in_ms"`
 	// ServerMS is the time from the arrival of the request to that instant.
@@ -94,6 +97,7 @@ type Lease struct {
 	Reason       string            `json:"reason"`
 	Metadata     map[string]string `json:"metadata,omitempty"`
 	TTLMS        int64             `json:"ttl_ms"`
+	ConfirmMS    int64             `json:"confirm_ms,omitempty"` // while the lease is unconfirmed, see Grant
 	ExpiresInMS  int64             `json:"expires_in_ms"`
 	GrantedAt    time.Time         `json:"granted_at"`
 	ExpiresAt    time.Time         `json:"expires_at"`

@@ -45,6 +45,9 @@ func testFields(t *testing.T, f Fixture) {
 	}
 	lease := func(l lock.Lease) *lock.Lease {
 		l.ExpiresAt = time.Now().Add(l.TTL)
+		if l.ConfirmWithin > 0 {
+			l.ExpiresAt = time.Now().Add(l.ConfirmWithin)
+		}
 		l.GrantedAt = l.GrantedAt.UTC()
 		return &l
 	}
@@ -58,6 +61,9 @@ func testFields(t *testing.T, f Fixture) {
 		{Name: longest, Lease: lease(lock.Lease{
 			Name: longest, Token: 3, Account: strings.Repeat("a", 300), Holder: strings.Repeat("h", lock.MaxHolder),
 			Reason: strings.Repeat("r", lock.MaxReason), Metadata: pairs, TTL: 1500 * time.Millisecond, GrantedAt: granted,
+		})},
+		{Name: "c/unconfirmed", Lease: lease(lock.Lease{
+			Name: "c/unconfirmed", Token: 6, TTL: time.Hour, ConfirmWithin: 1500 * time.Millisecond, GrantedAt: granted,
 		})},
 		{Name: "d/unicode", Lease: lease(lock.Lease{
 			Name: "d/unicode", Token: 4, Account: "zoë", Holder: "Rechner Ä", Reason: "章魚 🐙 \"quoted\" <&> '; --",
@@ -236,6 +242,27 @@ func testRemainingBeyondTTL(t *testing.T, f Fixture) {
 	r.Lease.TTL = time.Second // of the renewal
 	new(Line).Commit(t, f.Store, 1, r)
 	CheckLeases(t, Load(t, f.Reopen()), r)
+}
+
+// An unconfirmed lease comes back as one, and its renewal as confirmed.
+func testRemainingUnconfirmed(t *testing.T, f Fixture) {
+	Load(t, f.Store)
+	r, stays := Row("a", 1, time.Hour), Row("b", 2, time.Hour)
+	for _, r := range []lock.Row{r, stays} {
+		r.Lease.ConfirmWithin = 15 * time.Second
+		r.Lease.ExpiresAt = r.Lease.GrantedAt.Add(15 * time.Second)
+	}
+	var line Line
+	line.Commit(t, f.Store, 2, r, stays)
+	s := f.Reopen()
+	CheckLeases(t, Load(t, s), r, stays)
+
+	confirmed := r
+	renewed := *r.Lease
+	renewed.ConfirmWithin, renewed.ExpiresAt = 0, time.Now().Add(renewed.TTL)
+	confirmed.Lease = &renewed
+	line.Commit(t, s, 1, confirmed)
+	CheckLeases(t, Load(t, f.Reopen()), confirmed, stays)
 }
 
 func testSegments(t *testing.T, f Fixture) {
