@@ -40,7 +40,7 @@ var fileMutants = []mutant{
 	{
 		name: "overwritten-unnoticed", file: "core/store/sqlite/stamp.go",
 		old:    "	if !ok || file.stamp != uint32(present) {\n",
-		new:    "	if false {\n",
+		new:    "	if present < 0 {\n",
 		breaks: "a server goes on after a backup was copied over its database",
 		tests:  []string{"-run=Stamp ./core/store/sqlite"},
 	},
