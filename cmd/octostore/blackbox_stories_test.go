@@ -82,6 +82,17 @@ var stories = []struct {
 		[]string{"TestAnOldHolderIsRefused", "TestALeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
 	},
 	{
+		// HAProxy as Debian configures it: the proxy reads the grant of a client that has left,
+		// and the lock is held by no client for a whole ttl.
+		"a grant that only a proxy received keeps the lock",
+		[]string{"TestUnconfirmedLeaseIsSoonOver", "TestUnconfirmedLeaseOverRestarts", "core/lock/testdata/scenario/confirm.txt"},
+	},
+	{
+		// An idempotent retry whose second answer was lost before the loss of the first was noticed.
+		"a lease whose answers were all lost stays",
+		[]string{"TestUndoOfALeaseWithoutAnAnswer", "TestUndoOfADeliveredLease", "core/lock/testdata/scenario/undo.txt"},
+	},
+	{
 		// Databases in containers: the one file was mounted, its write-ahead log was not, and
 		// every new container forgot what was in the log.
 		"a new container forgets leases",

@@ -98,8 +98,8 @@ func (w *writer) prepareAll() error {
 		{&w.newest, "SELECT first + span FROM segments ORDER BY first DESC LIMIT 1"},
 		{&w.segment, "INSERT INTO segments (first, span, count, time, bytes, sum) VALUES (?1, ?2 - ?1, ?3, ?4, ?5, ?6)"},
 		{&w.put, `REPLACE INTO leases (name, token, account, holder, reason, metadata, ttl, granted,
-			remaining, wall_end, boot_end, attempt, sum)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`},
+			remaining, wall_end, boot_end, attempt, sum, confirm)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`},
 		{&w.drop, "DELETE FROM leases WHERE name = ?1"},
 		{&w.touch, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))},
 	} {
@@ -263,6 +263,7 @@ func (w *writer) setRow(r *lock.Row, now instant) error {
 		s.bindBlob(12, w.attempt)
 	}
 	s.bindInt(13, w.sums.lease(l, metadata, int64(remaining), w.attempt))
+	s.bindInt(14, int64(l.ConfirmWithin))
 	return s.run()
 }
 
