@@ -123,8 +123,8 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "adoption-shortens", file: "core/store/sqlite/load.go",
-		old:    "boot_end = ?2 + max(ttl, remaining)",
-		new:    "boot_end = ?2 + min(ttl, remaining)",
+		old:    "max(ttl, remaining))\" // see",
+		new:    "min(ttl, remaining))\" // see",
 		breaks: "after a boot a lease that was renewed for less ends early",
 		tests:  []string{"-run=Remaining ./core/store/sqlite"},
 	},
