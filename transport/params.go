@@ -65,6 +65,8 @@ const mayBeEmpty = 1<<fieldHolder | 1<<fieldReason | 1<<fieldPrefix | 1<<fieldAc
 // fieldSet is a set of fields.
 type fieldSet uint32
 
+const _ = 32 - numFields // does not compile if there are more fields than a set has room for
+
 func setOf(fields ...field) fieldSet {
 	var s fieldSet
 	for _, f := range fields {

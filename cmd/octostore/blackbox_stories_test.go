@@ -97,6 +97,17 @@ var stories = []struct {
 		[]string{"TestAnOldHolderIsRefused", "TestALeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
 	},
 	{
+		// Here: a policy judged one lease, the lock changed hands, and the break ended the
+		// next lease, which the policy protects.
+		"what was checked is not what is done",
+		[]string{"TestBreakEndsOnlyTheLeaseThatWasJudged", "TestBreakOfALockThatLooksFreeEndsNothing"},
+	},
+	{
+		// Here: each remembered attempt kept the first line of its request in memory.
+		"remembering costs what strangers send",
+		[]string{"TestEndedAttemptsCostLittle", "TestEndedAttemptsHaveABound"},
+	},
+	{
 		// HAProxy as Debian configures it: the proxy reads the grant of a client that has left,
 		// and the lock is held by no client for a whole ttl.
 		"a grant that only a proxy received keeps the lock",
