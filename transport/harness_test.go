@@ -95,7 +95,9 @@ func newServer(t testing.TB, with setup) *server {
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)
 	}
-	return &server{API: New(cfg), table: table, log: log}
+	s := &server{API: New(cfg), table: table, log: log}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 // request is a request as a test writes it: "POST /v1/locks/a/acquire?ttl=60s".

@@ -65,8 +65,8 @@ const (
 	DefaultMaxExports = 100
 )
 
-// API answers HTTP requests. It is safe for use by many goroutines and starts none
-// of its own. Make one with [New].
+// API answers HTTP requests. It is safe for use by many goroutines. Make one with [New],
+// and close it after the last request.
 type API struct {
 	service  *core.Service
 	journal  *journal.Journal
@@ -89,6 +89,7 @@ type API struct {
 	watches, exports seats
 	turns            chan struct{} // of streams, see stream.work; one for each that has its turn
 	followers        atomic.Int64  // streams that go on with what happens
+	hangups          hangups
 }
 
 // New returns the API over a service. The caller keeps what is in the configuration,
@@ -131,6 +132,13 @@ func New(cfg Config) *API {
 		a.login.Limit(a.limits.newLogin)
 	}
 	return a
+}
+
+// Close ends what the API does beside requests, of which there must be none any more. It
+// always returns nil.
+func (a *API) Close() error {
+	a.hangups.close()
+	return nil
 }
 
 // Limits of a server. Together with the bound on bodies they keep a slow or

@@ -76,6 +76,7 @@ type server struct {
 	tokens      *tokens
 	login       *login.GitHub // nil: nobody can log in
 	keeper      *journal.Keeper
+	api         *transport.API
 	http        []*http.Server
 	served      chan error // what ended the accepting of connections
 	hangups     *hangups
@@ -140,7 +141,8 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		}
 	}
 	s.keeper = newKeeper(s, cfg, log)
-	s.serveHTTP(newAPI(s, cfg, log))
+	s.api = newAPI(s, cfg, log)
+	s.serveHTTP()
 	s.hangups = onHangup(s.reload)
 	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", ownVersion())
 	if s.admin != nil {
@@ -294,7 +296,8 @@ func (s *server) shutdown() {
 			_ = on.Close()
 		}
 	}
-	_ = s.keeper.Close() // it always says nil
+	_ = s.api.Close() // it always says nil
+	_ = s.keeper.Close() // so does this
 	if s.login != nil {
 		_ = s.login.Close() // so does this
 	}
