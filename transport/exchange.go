@@ -28,6 +28,7 @@ type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	started time.Time
+	link    *connection // nil: there is none, as in tests
 	on      side
 	id      string
 	route   *route
@@ -77,7 +78,7 @@ var (
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
 	buf := x.buf[:0]
-	*x = exchange{api: a, w: w, r: r, started: time.Now(), route: a.none, code: codeOK, buf: buf}
+	*x = exchange{api: a, w: w, r: r, started: time.Now(), link: linkOf(r), route: a.none, code: codeOK, buf: buf}
 	x.id = a.ids.of(r)
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.id}
@@ -94,6 +95,9 @@ func (x *exchange) run(rt *route) {
 		x.fail(err)
 		return
 	}
+	if x.who.TokenID != "" {
+		x.settle()
+	}
 	if err := x.readParams(); err != nil {
 		x.fail(err)
 		return
@@ -101,6 +105,9 @@ func (x *exchange) run(rt *route) {
 	if err := x.stillGood(); err != nil {
 		x.fail(err)
 		return
+	}
+	if !rt.public {
+		x.settle() // in open mode, too
 	}
 	if err := rt.serve(x); err != nil {
 		x.fail(err)

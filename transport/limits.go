@@ -2,14 +2,10 @@ package transport
 
 import (
 	"cmp"
-	"context"
-	"net"
-	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/octostore/octostore/transport/problem"
@@ -29,6 +25,9 @@ type Limits struct {
 	AddressRate int
 	NewTokens   int // tokens made in an hour by administrators together, and by logging in for each account
 	Connections int // to the main listener; on those above it only renewals, releases and probes are answered
+	// AdminConnections is how many connections there may be to the listener for
+	// administration.
+	AdminConnections int
 }
 
 // The values of the label of the metric that counts what was refused.
@@ -47,7 +46,7 @@ type limits struct {
 	accounts    tallies[string]
 	addresses   tallies[netip.Addr]
 	logins      tallies[string]
-	connections connections
+	connections [numSides]connections
 	tokens      struct {
 		mu sync.Mutex
 		tally
@@ -58,7 +57,8 @@ type limits struct {
 func newLimits(cfg Limits) *limits {
 	l := &limits{Limits: cfg, began: time.Now()}
 	l.addresses.most = mostAddresses
-	l.connections.most = int64(cfg.Connections)
+	l.connections[mainSide].init(cfg.Connections, cfg.Connections/16+16) // somebody has to be told
+	l.connections[adminSide].init(cfg.AdminConnections, cfg.AdminConnections/4)
 	return l
 }
 
@@ -67,7 +67,7 @@ func newLimits(cfg Limits) *limits {
 func (x *exchange) enter() error {
 	l, path := x.api.limits, x.r.URL.Path
 	x.closeAfterChunks()
-	if l.connections.above(x.r.Context()) {
+	if x.link != nil && x.link.above {
 		x.w.Header()["Connection"] = closing
 		if !isSpared(path) && !isProbe(path) {
 			return l.refuse(limitConnections, time.Second, "as many connections are open as this server may have; close some, or use them for more than one request")
@@ -284,45 +284,4 @@ func (ts *tallies[K]) forget(now int64) {
 	if ts.most > 0 {
 		ts.sweep = min(ts.sweep, ts.most)
 	}
-}
-
-// connections counts those to a server, and marks those that are too many.
-type connections struct {
-	most int64 // 0: any number
-	open atomic.Int64
-}
-
-// aboveLimit is the key under which the context of a connection says that it is one too
-// many.
-type aboveLimit struct{}
-
-// opened is for ConnContext of [http.Server].
-func (c *connections) opened(ctx context.Context, conn net.Conn) context.Context {
-	ctx = keepConn(ctx, conn)
-	n := c.open.Add(1)
-	if c.most == 0 || n <= c.most {
-		return ctx
-	}
-	if n > c.most+c.spare() {
-		_ = conn.Close() // there is nothing left to say why
-	}
-	return context.WithValue(ctx, aboveLimit{}, true)
-}
-
-// spare is how many connections more there may be, so that somebody can be told.
-func (c *connections) spare() int64 { return c.most/16 + 16 }
-
-// changed is for ConnState of [http.Server].
-func (c *connections) changed(_ net.Conn, state http.ConnState) {
-	if state == http.StateClosed || state == http.StateHijacked {
-		c.open.Add(-1)
-	}
-}
-
-func (c *connections) above(ctx context.Context) bool {
-	if c.most == 0 {
-		return false
-	}
-	above, _ := ctx.Value(aboveLimit{}).(bool)
-	return above
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -190,26 +189,6 @@ func (a *API) gathered(ctx context.Context, last time.Time) {
 	case <-pause.C:
 	case <-ctx.Done():
 	}
-}
-
-type connKey struct{}
-
-// keepConn puts a connection where its requests find it.
-func keepConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
-}
-
-// connection returns the connection of an exchange that has one to itself, else nil.
-func (x *exchange) connection() *net.TCPConn {
-	if x.r.ProtoMajor != 1 {
-		return nil // others share it
-	}
-	c := x.r.Context().Value(connKey{})
-	if over, is := c.(interface{ NetConn() net.Conn }); is { // TLS
-		c = over.NetConn()
-	}
-	tcp, _ := c.(*net.TCPConn)
-	return tcp
 }
 
 // acceptsGzip reports whether an Accept-Encoding header asks for gzip.

@@ -25,13 +25,13 @@ const module = "github.com/octostore/octostore"
 // counts; a package without a row may not exist.
 var directions = []struct{ pkg, imports string }{
 	{"cmd/...", "..."},
-	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal"},
+	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal core/sparselog"},
 	{"transport/problem", "transport/api transport/login core core/lock core/auth core/journal"},
-	{"transport/login", "core/auth core/lock"},
+	{"transport/login", "core/auth core/lock core/sparselog"},
 	{"transport/login/logintest", ""},
 	{"transport/client", "transport/api"},
 	{"transport/api", ""},
-	{"hooks", "hooks/abi hooks/meter core core/lock core/journal core/pattern"},
+	{"hooks", "hooks/abi hooks/meter core core/lock core/journal core/pattern core/sparselog"},
 	{"hooks/abi", ""},
 	{"hooks/meter", ""},
 	{"hooks/wasmtest", ""},
@@ -47,6 +47,7 @@ var directions = []struct{ pkg, imports string }{
 	{"core/auth", "core/lock core/pattern"},
 	{"core/pattern", "core/lock"},
 	{"core/store/*", "core/lock core/auth core/journal"},
+	{"core/sparselog", ""},
 	{"core/lock", ""},
 	{"core/lock/locktest", ""},
 }

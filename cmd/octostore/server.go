@@ -214,6 +214,8 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 			AddressRate: cfg.AddressRate,
 			NewTokens:   cfg.NewTokens,
 			Connections: cfg.MaxConnections,
+
+			AdminConnections: adminConnections(cfg.MaxConnections),
 		},
 		MaxWatches: cfg.MaxWatches,
 		MaxExports: cfg.MaxExports,
@@ -296,7 +298,7 @@ func (s *server) shutdown() {
 			_ = on.Close()
 		}
 	}
-	_ = s.api.Close() // it always says nil
+	_ = s.api.Close()    // it always says nil
 	_ = s.keeper.Close() // so does this
 	if s.login != nil {
 		_ = s.login.Close() // so does this
