@@ -205,19 +205,18 @@ func (x *exchange) refuse(answer problem.Answer) {
 	x.reply(answer.Status, typeProblem)
 }
 
-// report logs the errors somebody has to look at: those without a row, and those
-// that mean the server could not do its work.
+// report logs the errors somebody has to look at: each of those without a row, as the answer
+// promises, and those that mean the server could not do its work. On a full disk every
+// request is one of the latter, so of them it is one line of each sort a minute.
 func (x *exchange) report(answer problem.Answer, err error) {
-	level := slog.LevelWarn
+	about := []slog.Attr{slog.Any("err", err), slog.String("code", string(answer.Code)),
+		slog.String("route", x.route.id), slog.String("request_id", x.id)}
 	switch {
 	case !answer.Known:
-		level = slog.LevelError
+		x.api.log.LogAttrs(x.r.Context(), slog.LevelError, "request failed", about...)
 	case answer.Code == api.CodePolicyError, answer.Code == api.CodeOutcomeUnknown, answer.Code == api.CodeStorageFull:
-	default:
-		return
+		x.api.sparse.Log(slog.LevelWarn, "failed "+string(answer.Code)+" "+x.route.id, "request failed", about...)
 	}
-	x.api.log.LogAttrs(x.r.Context(), level, "request failed", slog.Any("err", err),
-		slog.String("code", string(answer.Code)), slog.String("route", x.route.id), slog.String("request_id", x.id))
 }
 
 // reply writes the answer in x.buf, for answers whose loss harms nobody.

@@ -37,6 +37,7 @@ const (
 	fieldState
 	fieldError
 	fieldDeviceID
+	fieldGrants
 	fieldMetadata // spelled meta.KEY, except in JSON
 	numFields
 )
@@ -44,7 +45,7 @@ const (
 var fieldNames = [numFields]string{
 	"ttl", "wait", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
 	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace",
-	"code", "state", "error", "device_id", "metadata",
+	"code", "state", "error", "device_id", "grants", "metadata",
 }
 
 func fieldNamed(name string) (field, bool) {
