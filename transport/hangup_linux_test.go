@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -226,3 +227,58 @@ func TestHangUpWhileTheDiskIsSlow(t *testing.T) {
 		}
 	}
 }
+
+// lingers reports whether SO_LINGER is set on a connection.
+func lingers(t *testing.T, c *net.TCPConn) (does bool) {
+	t.Helper()
+	descriptor(c, func(fd int) {
+		// The first number of struct linger says whether it is on.
+		on, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_LINGER)
+		if err != nil {
+			t.Error(err)
+		}
+		does = on != 0
+	})
+	return does
+}
+
+// TestHEADOfAStreamLeavesTheConnectionAsItWas asks for the header of a stream only. Closing
+// the connection later must not cut what the client has not read yet.
+func TestHEADOfAStreamLeavesTheConnectionAsItWas(t *testing.T) {
+	for _, path := range []string{"/v1/events", "/v1/audit", "/v1/audit?follow=1"} {
+		s := newServer(t, setup{})
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := &remembering{Listener: l}
+		serveOn(t, s, kept)
+		w := dial(t, s, l.Addr())
+		w.raw("HEAD " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		resp, err := http.ReadResponse(w.r, &http.Request{Method: http.MethodHead})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		w.receive(w.send("GET /v1/locks/a", "")).want(200) // the first one is done with
+		if lingers(t, kept.conn()) {
+			t.Errorf("%s: what was not sent when the connection is closed is lost", path)
+		}
+	}
+}
+
+// remembering is a listener that knows its last connection.
+type remembering struct {
+	net.Listener
+	last atomic.Pointer[net.TCPConn]
+}
+
+func (r *remembering) Accept() (net.Conn, error) {
+	c, err := r.Listener.Accept()
+	if tcp, is := c.(*net.TCPConn); is {
+		r.last.Store(tcp)
+	}
+	return c, err
+}
+
+func (r *remembering) conn() *net.TCPConn { return r.last.Load() }

@@ -71,7 +71,7 @@ func (s *stream) rest() {
 // client does not read about so many bytes are kept.
 func (x *exchange) stream(contentType []string, packed bool, unsent int) *stream {
 	s := &stream{x: x}
-	if c := x.connection(); c != nil {
+	if c := x.connection(); c != nil && x.r.Method != http.MethodHead { // which leaves the connection to other requests
 		// If they fail, it is as it was. A connection that is cut is not to leave behind
 		// what the client did not read, which the system would keep for minutes.
 		_ = c.SetWriteBuffer(unsent)
