@@ -37,6 +37,15 @@ const (
 	limitAddress     = "address"
 	limitConnections = "connections"
 	limitTokens      = "tokens"
+	limitLogins      = "logins"
+)
+
+// GitHub is asked something because of one network so many times at once, and then so
+// often; behind a proxy all clients are one. Without a limit anybody could have a server
+// ask GitHub as fast as it answers, until GitHub answers no more.
+const (
+	loginsAtOnce = 20
+	loginEvery   = 3 * time.Second
 )
 
 // limits are the limits of an API and what is used of them.
@@ -45,7 +54,8 @@ type limits struct {
 	began       time.Time
 	accounts    tallies[string]
 	addresses   tallies[netip.Addr]
-	logins      tallies[string]
+	logins      tallies[string]     // that have led to a token, by account
+	askers      tallies[netip.Addr] // those who have GitHub asked
 	connections [numSides]connections
 	tokens      struct {
 		mu sync.Mutex
@@ -56,7 +66,7 @@ type limits struct {
 
 func newLimits(cfg Limits) *limits {
 	l := &limits{Limits: cfg, began: time.Now()}
-	l.addresses.most = mostAddresses
+	l.addresses.most, l.askers.most = mostAddresses, mostAddresses
 	l.connections[mainSide].init(cfg.Connections, cfg.Connections/16+16) // somebody has to be told
 	l.connections[adminSide].init(cfg.AdminConnections, cfg.AdminConnections/4)
 	return l
@@ -166,6 +176,28 @@ func (l *limits) stranger(remote string, at time.Time) error {
 		return nil
 	}
 	return l.refuse(limitAddress, wait, "more requests without a good token come from this address than may, "+strconv.Itoa(l.AddressRate)+" a second")
+}
+
+// asksGitHub counts a request because of which GitHub is asked something, for its network,
+// or says that there were too many.
+func (l *limits) asksGitHub(remote string, at time.Time) error {
+	now := int64(at.Sub(l.began))
+	l.askers.mu.Lock()
+	wait := l.askers.of(remoteNetwork(remote), now).take(now, int64(loginEvery), int64(loginsAtOnce*loginEvery))
+	l.askers.mu.Unlock()
+	if wait == 0 {
+		return nil
+	}
+	return l.refuse(limitLogins, wait, "more logins come from this address than may, one in "+loginEvery.String())
+}
+
+// remoteNetwork returns the network of a RemoteAddr; the zero one if that is no address.
+func remoteNetwork(remote string) netip.Addr {
+	from, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return network(from.Addr())
 }
 
 // newToken counts a token that is about to be made, or says that it may not be.

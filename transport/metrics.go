@@ -75,7 +75,7 @@ func limited(l *limits) prometheus.Collector {
 		Name: "octostore_limited_total",
 		Help: "Requests that were answered rate_limited, by the limit they met.",
 	}, []string{"limit"})
-	for _, limit := range []string{limitRate, limitInFlight, limitAddress, limitConnections, limitTokens} {
+	for _, limit := range []string{limitRate, limitInFlight, limitAddress, limitConnections, limitTokens, limitLogins} {
 		c.WithLabelValues(limit)
 	}
 	l.refused = func(limit string) { c.WithLabelValues(limit).Inc() }
