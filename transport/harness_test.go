@@ -28,6 +28,7 @@ import (
 
 func TestMain(m *testing.M) {
 	spec() // before any test runs in a bubble, where reading files would be waiting
+	strict()
 	goleak.VerifyTestMain(m,
 		// After the answer to what is no request, net/http gives the client half a second
 		// to read it, and nothing tells when that is over.
@@ -278,6 +279,7 @@ func (s *server) check(t testing.TB, r request, a answer) {
 	if err != nil {
 		t.Errorf("openapi.yaml does not allow this answer to %s: %v\n%d %s", r.line, err, a.status, a.body)
 	}
+	s.checkStrictly(t, r, a)
 }
 
 // operation returns what openapi.yaml says about a request.
