@@ -16,6 +16,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/hooks/abi"
 	"github.com/octostore/octostore/hooks/meter"
 )
@@ -140,6 +141,7 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 	}
 	p := &policy{Policy: described, engine: e, compiled: compiled, digest: digest}
 	p.log = e.log.With("policy", p.Name)
+	p.faults = sparselog.New(p.log)
 	hooks := described.Hooks
 	if hooks == nil { // outside of a manifest
 		hooks = servable(compiled)

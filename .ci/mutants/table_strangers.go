@@ -7,7 +7,7 @@ var strangerMutants = []mutant{
 		old:    "	h.poller.add(w.conn, w.id)\n",
 		new:    "",
 		breaks: "a waiter that has sent something behind its request and left keeps its place",
-		tests:  []string{"-run=HangUpBehind ./transport"},
+		tests:  []string{"-run=HangUpOfStreams ./transport"},
 	},
 	{
 		name: "departure-unseen-at-grant", file: "transport/acquire.go",
@@ -82,7 +82,7 @@ var strangerMutants = []mutant{
 	{
 		name: "full-disk-not-ready", file: "transport/pages.go",
 		old:    "case x.api.service.Full() && grants:",
-		new:    "case x.api.service.Full():",
+		new:    "case x.api.service.Full() && (grants || true):",
 		breaks: "an orchestrator takes a server with a full disk off those who have to release",
 		tests:  []string{"-run=WhatTheStoreCannotDo ./transport"},
 	},

@@ -66,7 +66,9 @@ func main() {
 	logins(ctx, c)
 }
 
-func seconds(n float64) api.OptDurationJSON { return api.NewOptDurationJSON(api.NewFloat64DurationJSON(n)) }
+func seconds(n float64) api.OptDurationJSON {
+	return api.NewOptDurationJSON(api.NewFloat64DurationJSON(n))
+}
 
 func locks(ctx context.Context, c *api.Client) {
 	const name = "team-a/generated"
