@@ -70,7 +70,7 @@ type held struct {
 	// answers counts the answers with this lease that are not known to be lost: the grant,
 	// and those to the same attempt. Without one, and if it has not arrived by any, the
 	// lease is undone.
-	answers int
+	answers int32
 	// arrived: the holder has the lease, or may have it from before a restart.
 	arrived bool
 	// undoAt, if not zero, is when the lease is undone, because no answer arrived,
