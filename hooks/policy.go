@@ -39,7 +39,11 @@ type policy struct {
 	spent                            fuelCounts
 }
 
-const outOfFuel = "out_of_fuel"
+// Kinds of faults the host decides by.
+const (
+	outOfFuel = "out_of_fuel"
+	busy      = "busy" // the request ended before a guest was free
+)
 
 // fault is why a policy could not answer.
 type fault struct {
@@ -72,7 +76,7 @@ type outcome struct {
 // ask puts one request to the policy.
 func (p *policy) ask(ctx context.Context, r *request) outcome {
 	if err := p.engine.turns.take(ctx, false); err != nil {
-		return outcome{fault: &fault{"busy", err}}
+		return outcome{fault: &fault{busy, err}}
 	}
 	defer p.engine.turns.done(false)
 	o := p.run(r)

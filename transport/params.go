@@ -14,6 +14,7 @@ type field uint8
 const (
 	fieldTTL field = iota
 	fieldWait
+	fieldConfirm
 	fieldHolder
 	fieldReason
 	fieldLeaseID
@@ -37,15 +38,17 @@ const (
 	fieldState
 	fieldError
 	fieldDeviceID
+	fieldWaiters
+	fieldWaitersAfter
 	fieldGrants
 	fieldMetadata // spelled meta.KEY, except in JSON
 	numFields
 )
 
 var fieldNames = [numFields]string{
-	"ttl", "wait", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
+	"ttl", "wait", "confirm", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
 	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace",
-	"code", "state", "error", "device_id", "grants", "metadata",
+	"code", "state", "error", "device_id", "waiters", "waiters_after", "grants", "metadata",
 }
 
 func fieldNamed(name string) (field, bool) {
@@ -62,6 +65,8 @@ const mayBeEmpty = 1<<fieldHolder | 1<<fieldReason | 1<<fieldPrefix | 1<<fieldAc
 
 // fieldSet is a set of fields.
 type fieldSet uint32
+
+const _ = 32 - numFields // does not compile if there are more fields than a set has room for
 
 func setOf(fields ...field) fieldSet {
 	var s fieldSet

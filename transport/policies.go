@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -39,16 +38,16 @@ func (noPolicies) Explain(_ context.Context, q core.Question) (api.Explanation, 
 
 // listPolicies shows what rules.
 func (x *exchange) listPolicies() error {
-	if !x.who.MayAll(auth.Policies) {
-		return core.ErrForbidden
+	if err := core.MayAll(x.who, "see the policies", auth.Policies); err != nil {
+		return err
 	}
 	return x.json(x.api.policies.List())
 }
 
 // reloadPolicies loads all policies again: a whole new set or nothing.
 func (x *exchange) reloadPolicies() error {
-	if !x.who.MayAll(auth.Policies) {
-		return core.ErrForbidden
+	if err := core.MayAll(x.who, "reload the policies", auth.Policies); err != nil {
+		return err
 	}
 	changes, err := x.api.policies.Reload(x.context())
 	if err != nil {
@@ -59,23 +58,19 @@ func (x *exchange) reloadPolicies() error {
 
 // explainPolicies says what the policies would say to a request, and why.
 func (x *exchange) explainPolicies() error {
-	if !x.who.MayAll(auth.Policies) {
-		return core.ErrForbidden
-	}
-	name, err := lock.ParseName(x.params.values[fieldName])
-	if err != nil {
+	if err := core.MayAll(x.who, "have the policies explained", auth.Policies); err != nil {
 		return err
 	}
-	if !x.who.May(auth.Read, name) { // policies are told who holds it, and may tell
-		return core.ErrForbidden
+	name, err := x.params.lockName()
+	if err != nil {
+		return err
 	}
 	x.name = name
 	asked, err := x.acquireRequest()
 	if err != nil {
 		return err
 	}
-	account := cmp.Or(x.params.values[fieldAccount], x.who.Account)
-	q, err := x.api.service.Suppose(account, asked)
+	q, err := x.api.service.Suppose(x.who, x.params.values[fieldAccount], asked)
 	if err != nil {
 		return err
 	}
