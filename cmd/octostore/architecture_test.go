@@ -65,7 +65,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/spf13", "cmd/octostore"},
 	{"golang.org/x/oauth2", "transport/login"},
 	{"golang.org/x/term", "cmd/octostore"},
-	{"golang.org/x/sys", "core/store/sqlite"},
+	{"golang.org/x/sys", "core/store/sqlite cmd/octostore/internal/filelock"},
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
 	{"github.com/google/go-cmp", "core/store/storetest"},
 	{"pgregory.net/rapid", "core/store/storetest"},

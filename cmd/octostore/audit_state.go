@@ -12,8 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/filelock"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -147,9 +147,9 @@ func lockState(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := filelock.Try(f); err != nil {
 		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
+		if errors.Is(err, filelock.ErrLocked) {
 			return nil, fmt.Errorf("another export with the state %s is under way", path)
 		}
 		return nil, fmt.Errorf("lock %s.lock: %w", path, err)

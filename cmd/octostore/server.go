@@ -42,12 +42,16 @@ type storage interface {
 // openStorage opens the storage at a path.
 type openStorage func(ctx context.Context, path string, log *slog.Logger) (storage, error)
 
-// serve runs a server until ctx ends, then stops it in good order. An error means it
-// could not start, could not go on, or could not stop in good order.
-func serve(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage) error {
+// serve runs a server until ctx ends, then stops it in good order; listening, if not nil,
+// is called once it accepts connections. An error means it could not start, could not go
+// on, or could not stop in good order.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage, listening func(*slog.Logger)) error {
 	s, err := startServer(ctx, cfg, log, open)
 	if err != nil {
 		return err
+	}
+	if listening != nil {
+		listening(log)
 	}
 	failure := s.wait(ctx)
 	if failure == nil {

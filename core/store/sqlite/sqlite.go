@@ -95,6 +95,9 @@ type Store struct {
 // Errors: [ErrInUse], [ErrNewer], [ErrForeign], [ErrDamaged], and those of the file
 // system.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if err := supported(); err != nil {
+		return nil, err
+	}
 	useOFDLocks()
 	path, err := resolve(cfg.Path)
 	if err != nil {
