@@ -42,7 +42,7 @@ func auditExportCommand() *cobra.Command {
 			case state != "":
 				return e.resume(cmd.Context(), output, state)
 			case output == "-":
-				_, err := e.section(cmd.Context(), cmd.OutOrStdout())
+				_, err := e.section(cmd.Context(), exact(cmd.OutOrStdout()))
 				return err
 			}
 			return e.whole(cmd.Context(), output)
@@ -163,7 +163,7 @@ type progress struct {
 func newProgress(w io.Writer) *progress {
 	p := &progress{begun: time.Now()}
 	if isTerminal(w) {
-		p.w = w
+		p.w = raw(w) // it goes back to the beginning of the line
 	}
 	return p
 }

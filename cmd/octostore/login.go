@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -45,7 +44,7 @@ func logIn(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("log in to %s: %w", target, err)
 	}
-	fmt.Fprintf(w, "Open %s and type in this code: %s\n", printed(d.VerificationURI), printed(d.UserCode))
+	fmt.Fprintf(w, "Open %s and type in this code: %s\n", d.VerificationURI, d.UserCode)
 	t, err := awaitLogin(ctx, c, d)
 	if err != nil {
 		return fmt.Errorf("log in to %s: %w", target, err)
@@ -58,7 +57,7 @@ func logIn(ctx context.Context, w io.Writer) error {
 	if before.Token != "" {
 		revokeKept(ctx, target, before.Token)
 	}
-	fmt.Fprintf(w, "Logged in to %s as %s, until %s. You may: %s\nThe token is in %s.\n", target, printed(t.Account), day(t.ExpiresAt, "you log out"), printed(t.Scopes), path)
+	fmt.Fprintf(w, "Logged in to %s as %s, until %s. You may: %s\nThe token is in %s.\n", target, t.Account, day(t.ExpiresAt, "you log out"), t.Scopes, path)
 	if os.Getenv("OCTOSTORE_TOKEN") != "" {
 		fmt.Fprintln(w, "octostore: warning: OCTOSTORE_TOKEN is set, and goes before it")
 	}
@@ -100,16 +99,6 @@ func revokeKept(ctx context.Context, target, token string) {
 	if c, err := clientWith(target, token); err == nil {
 		_, _ = c.Logout(ctx)
 	}
-}
-
-// printed leaves out what a terminal would obey.
-func printed(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, s)
 }
 
 func logoutCommand() *cobra.Command {
