@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/store/sqlite"
 )
@@ -72,7 +73,7 @@ func auditVerifyCommand() *cobra.Command {
 				return err
 			}
 			v := journal.NewVerifier(key)
-			if err := verifyFiles(cmd.InOrStdin(), v, files); err != nil {
+			if err := tampered(verifyFiles(cmd.InOrStdin(), v, files)); err != nil {
 				if d := v.Verdict(); d.Records > 0 {
 					fmt.Fprint(cmd.ErrOrStderr(), goodUpTo(d))
 				}
@@ -92,9 +93,17 @@ func pinnedKey(text string) (ed25519.PublicKey, error) {
 	}
 	key, err := journal.ParseKey(text)
 	if err != nil {
-		return nil, fmt.Errorf("--key: %w", err)
+		return nil, exitcode.Usagef("--key: %w", err)
 	}
 	return key, nil
+}
+
+// tampered gives an error about what is in an export the exit code for that.
+func tampered(err error) error {
+	if _, is := errors.AsType[*journal.Fault](err); is {
+		return exitcode.As(exitcode.Tampered, err)
+	}
+	return err
 }
 
 // verifyFiles verifies files one after the other. Its errors name the file.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -27,9 +28,9 @@ func auditExportCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case format != "ndjson" && format != "csv":
-				return fmt.Errorf("--format is %q; want ndjson or csv", format)
+				return exitcode.Usagef("--format is %q; want ndjson or csv", format)
 			case state != "" && (output == "-" || format == "csv" || query.Limit > 0):
-				return errors.New("--state needs a file (-o), and does not go with --format csv or --limit")
+				return exitcode.Usagef("--state needs a file (-o), and does not go with --format csv or --limit")
 			}
 			query.CSV = format == "csv"
 			c, err := newClient()

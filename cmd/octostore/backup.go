@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/core/store/sqlite"
 )
 
@@ -21,7 +21,7 @@ func backupCommand() *cobra.Command {
 			"there is one: it belongs to the old database.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return errors.New("backup takes one argument, the file to copy the database to")
+				return exitcode.Usagef("backup takes one argument, the file to copy the database to")
 			}
 			return nil
 		},

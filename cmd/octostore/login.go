@@ -29,6 +29,7 @@ func loginCommand() *cobra.Command {
 
 func logIn(ctx context.Context, w io.Writer) error {
 	target := serverURL()
+	shown := withoutPassword(target)
 	before, err := keptToken(target) // before anybody is sent to type in a code
 	if err != nil {
 		return err
@@ -38,16 +39,16 @@ func logIn(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	if strings.HasPrefix(serverKey(target), "http:") && !onThisMachine(target) {
-		fmt.Fprintf(w, "octostore: warning: the token will go to %s as it is, where others may read it on the way\n", target)
+		fmt.Fprintf(w, "octostore: warning: the token will go to %s as it is, where others may read it on the way\n", shown)
 	}
 	d, err := c.BeginLogin(ctx)
 	if err != nil {
-		return fmt.Errorf("log in to %s: %w", target, err)
+		return fmt.Errorf("log in to %s: %w", shown, err)
 	}
 	fmt.Fprintf(w, "Open %s and type in this code: %s\n", d.VerificationURI, d.UserCode)
 	t, err := awaitLogin(ctx, c, d)
 	if err != nil {
-		return fmt.Errorf("log in to %s: %w", target, err)
+		return fmt.Errorf("log in to %s: %w", shown, err)
 	}
 	path, err := keepToken(target, credential{Token: t.Secret, Account: t.Account, ExpiresAt: t.ExpiresAt})
 	if err != nil {
@@ -57,7 +58,7 @@ func logIn(ctx context.Context, w io.Writer) error {
 	if before.Token != "" {
 		revokeKept(ctx, target, before.Token)
 	}
-	fmt.Fprintf(w, "Logged in to %s as %s, until %s. You may: %s\nThe token is in %s.\n", target, t.Account, day(t.ExpiresAt, "you log out"), t.Scopes, path)
+	fmt.Fprintf(w, "Logged in to %s as %s, until %s. You may: %s\nThe token is in %s.\n", shown, t.Account, day(t.ExpiresAt, "you log out"), t.Scopes, path)
 	if os.Getenv("OCTOSTORE_TOKEN") != "" {
 		fmt.Fprintln(w, "octostore: warning: OCTOSTORE_TOKEN is set, and goes before it")
 	}
@@ -125,7 +126,7 @@ func logOut(ctx context.Context, w io.Writer, local bool) error {
 		return err
 	}
 	if kept.Token == "" {
-		return fmt.Errorf("not logged in to %s", target)
+		return fmt.Errorf("not logged in to %s", withoutPassword(target))
 	}
 	outcome := "The token was not revoked, and ends by itself"
 	if !local {
@@ -147,6 +148,6 @@ func logOut(ctx context.Context, w io.Writer, local bool) error {
 	if _, err := keepToken(target, credential{}); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Logged out of %s. %s.\n", target, outcome)
+	fmt.Fprintf(w, "Logged out of %s. %s.\n", withoutPassword(target), outcome)
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
@@ -94,7 +95,7 @@ func parseConditions(texts []string) (all []policytool.Condition, err error) {
 	for _, text := range texts {
 		c, err := policytool.ParseCondition(text)
 		if err != nil {
-			return nil, fmt.Errorf("--fail-on: %w", err)
+			return nil, exitcode.Usagef("--fail-on: %w", err)
 		}
 		all = append(all, c)
 	}
@@ -111,7 +112,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	}
 	ago, err := config.ParseDuration(text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("--since: %q %w; want a time like 2026-01-02T15:04:05Z, how long ago, like 7d, or all", text, err)
+		return time.Time{}, exitcode.Usagef("--since: %q %w; want a time like 2026-01-02T15:04:05Z, how long ago, like 7d, or all", text, err)
 	}
 	return now.Add(-ago), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
@@ -96,13 +97,13 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 		}
 		switch wish.Scopes = strings.Join(scopes, " "); {
 		case len(scopes) == 0:
-			return errors.New("nothing is allowed; want --scope 'acquire,read:team-a/**' or the like, or --admin")
+			return exitcode.Usagef("nothing is allowed; want --scope 'acquire,read:team-a/**' or the like, or --admin")
 		case wish.Account == "":
-			return errors.New("want --account, the name of who answers for what is done with the token")
+			return exitcode.Usagef("want --account, the name of who answers for what is done with the token")
 		}
 		if expires != "" {
 			if wish.Expires, err = config.ParseDuration(expires); err != nil || wish.Expires == 0 {
-				return fmt.Errorf("--expires is %q; want a time such as 90d or 12h", expires)
+				return exitcode.Usagef("--expires is %q; want a time such as 90d or 12h", expires)
 			}
 		}
 		return withTokens(cmd, *envFile, true, func(k tokenKeeper) error {
@@ -227,7 +228,7 @@ func tokenRotateCommand(envFile *string) *cobra.Command {
 		var patience time.Duration
 		if grace != "" {
 			if patience, err = config.ParseDuration(grace); err != nil {
-				return fmt.Errorf("--grace is %q; want a time such as 1h", grace)
+				return exitcode.Usagef("--grace is %q; want a time such as 1h", grace)
 			}
 		}
 		return withTokens(cmd, *envFile, false, func(k tokenKeeper) error {
@@ -243,7 +244,7 @@ func tokenRotateCommand(envFile *string) *cobra.Command {
 
 func oneTokenID(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return errors.New("want one argument, the id of a token; octostore token list shows them")
+		return exitcode.Usagef("want one argument, the id of a token; octostore token list shows them")
 	}
 	return nil
 }
