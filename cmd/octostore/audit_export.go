@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -32,12 +35,11 @@ func auditExportCommand() *cobra.Command {
 			case state != "" && (output == "-" || format == "csv" || query.Limit > 0):
 				return exitcode.Usagef("--state needs a file (-o), and does not go with --format csv or --limit")
 			}
-			query.CSV = format == "csv"
 			c, err := newClient()
 			if err != nil {
 				return err
 			}
-			e := exporter{client: c, query: query, progress: newProgress(cmd.ErrOrStderr())}
+			e := exporter{client: c, query: query, rows: format == "csv", progress: newProgress(cmd.ErrOrStderr())}
 			defer e.progress.end()
 			switch {
 			case state != "":
@@ -64,6 +66,7 @@ func auditExportCommand() *cobra.Command {
 type exporter struct {
 	client   *client.Client
 	query    client.AuditQuery
+	rows     bool        // written as CSV, of an export whose closing line was seen
 	before   exportState // that the export is to go on from; zero: it begins
 	progress *progress
 }
@@ -92,6 +95,9 @@ func (e *exporter) section(ctx context.Context, w io.Writer) (end ending, err er
 		return end, err
 	}
 	defer body.Close()
+	if e.rows {
+		w = &rowWriter{to: w}
+	}
 	out := bufio.NewWriterSize(w, 256<<10)
 	lines := bufio.NewReaderSize(body, 256<<10)
 	var last []byte
@@ -114,7 +120,7 @@ func (e *exporter) section(ctx context.Context, w io.Writer) (end ending, err er
 			break
 		}
 	}
-	if unmarshalLine(last, &end) != nil || !end.End {
+	if json.Unmarshal(last, &end) != nil || !end.End {
 		return end, errors.New("the export broke off before its closing line")
 	}
 	return end, out.Flush()
@@ -150,6 +156,28 @@ func (e *exporter) into(ctx context.Context, path string) error {
 	}
 	_, err = e.section(ctx, f)
 	return errors.Join(err, f.Close())
+}
+
+// rowWriter writes lines of an export as CSV. Only the server's NDJSON says whether it is
+// complete.
+type rowWriter struct {
+	to   io.Writer
+	csv  journal.CSV
+	part []byte // of a line whose end has not come yet
+}
+
+func (w *rowWriter) Write(p []byte) (int, error) {
+	w.part = append(w.part, p...)
+	end := bytes.LastIndexByte(w.part, '\n') + 1
+	rows, err := w.csv.Encode(w.part[:end])
+	if err != nil {
+		return 0, fmt.Errorf("the server sent what is not a record: %w", err)
+	}
+	w.part = append(w.part[:0], w.part[end:]...)
+	if _, err := w.to.Write(rows); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // progress shows how far a long export is, on a terminal only.
