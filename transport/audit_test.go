@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
@@ -308,5 +309,30 @@ func TestAClientThatDoesNotReadHoldsNobodyUp(t *testing.T) {
 	s.acquire(t, "b")
 	if took := time.Since(begun); took > 2*time.Second {
 		t.Errorf("a commit took %s", took)
+	}
+}
+
+// A day is written as 1d wherever a duration is, and a date stands for its midnight in UTC
+// wherever a time does.
+func TestAuditAndLeasesTakeDaysAndDates(t *testing.T) {
+	s := newServer(t, setup{core: core.Config{MaxTTL: 48 * time.Hour}})
+	if g := s.do(t, "POST /v1/locks/a/acquire?ttl=1d&wait=0d").grant(); g.TTLMS != 24*60*60*1000 {
+		t.Errorf("ttl_ms is %d, want a day", g.TTLMS)
+	}
+	if g := s.do(t, "POST /v1/locks/b/acquire", jsonBody(`{"ttl":"1d12h"}`)).grant(); g.TTLMS != 36*60*60*1000 {
+		t.Errorf("ttl_ms is %d, want a day and a half", g.TTLMS)
+	}
+	today := time.Now().UTC().Format(time.DateOnly)
+	tomorrow := time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)
+	for query, want := range map[string]int{
+		"since=1970-01-01": 2, "since=1d": 2, "since=" + tomorrow: 0, "until=" + tomorrow: 2, "until=1970-01-01": 0,
+		"since=" + today + "&until=" + tomorrow: 2,
+	} {
+		if _, records, _ := s.do(t, "GET /v1/audit?kind=granted&"+query).lines(); len(records) != want {
+			t.Errorf("%s: %d records, want %d", query, len(records), want)
+		}
+	}
+	for _, text := range []string{"2026-13-01", "27.11.2026", "-1d", "1969-12-31"} {
+		s.do(t, "GET /v1/audit?since="+text, onPurpose).wantInvalid("since")
 	}
 }

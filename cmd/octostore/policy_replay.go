@@ -15,12 +15,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/core/timetext"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -107,14 +107,11 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	if text == "all" {
 		return time.Time{}, nil
 	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, nil
-	}
-	ago, err := config.ParseDuration(text)
+	t, err := timetext.Instant(text, now)
 	if err != nil {
-		return time.Time{}, exitcode.Usagef("--since: %q %w; want a time like 2026-01-02T15:04:05Z, how long ago, like 7d, or all", text, err)
+		return time.Time{}, exitcode.Usagef("--since: %q %w; want %s, or all", text, err, timetext.WantInstant)
 	}
-	return now.Add(-ago), nil
+	return t, nil
 }
 
 // replaySource is where records come from: an export, a database, or the server.

@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/core/timetext"
 )
 
 var errNoAnswer = errors.New("the policy could not answer")
@@ -222,9 +223,9 @@ func (f *requestFlags) document(cmd *cobra.Command) ([]byte, error) {
 		members[name+"_ms"] = d.Milliseconds()
 	}
 	if f.now != "" {
-		t, err := time.Parse(time.RFC3339, f.now)
+		t, err := timetext.Time(f.now)
 		if err != nil {
-			return nil, exitcode.Usagef("--now: is %q; want a time like 2026-12-24T08:00:00Z", f.now)
+			return nil, exitcode.Usagef("--now: is %q; want %s", f.now, timetext.WantTime)
 		}
 		members["now_ms"] = t.UnixMilli()
 	} else if _, there := members["now_ms"]; !there {

@@ -280,6 +280,8 @@ func TestParseDuration(t *testing.T) {
 		{in: "1h30m", want: 90 * time.Minute},
 		{in: "90", want: 90 * time.Second},
 		{in: "1.5", want: 1500 * time.Millisecond},
+		{in: "1d", want: 24 * time.Hour},
+		{in: "1d12h", want: 36 * time.Hour},
 		{in: "0.1", want: 100 * time.Millisecond},
 		{in: "0", want: 0},
 		{in: "-1", bad: true},
