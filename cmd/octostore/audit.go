@@ -45,9 +45,10 @@ func auditKeyCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if _, err := os.Stat(string(loaded.DB)); err != nil {
-			return fmt.Errorf("read the key: %w; OCTOSTORE_DB says where the database is", err)
+		if err := needDatabase(string(loaded.DB)); err != nil {
+			return err
 		}
+		sayDatabase(cmd.ErrOrStderr(), string(loaded.DB))
 		in, err := sqlite.Inspect(cmd.Context(), string(loaded.DB), 0, nil)
 		if err != nil {
 			return err // it names the file

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -34,13 +33,13 @@ func backupCommand() *cobra.Command {
 			return err
 		}
 		source, target := string(loaded.DB), args[0]
-		if _, err := os.Stat(source); err != nil {
-			return fmt.Errorf("back up the database: %w; OCTOSTORE_DB says where it is", err)
+		if err := needDatabase(source); err != nil {
+			return err
 		}
 		if err := sqlite.Backup(cmd.Context(), source, target); err != nil {
 			return err // it names both files
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "copied %s to %s\n", source, target)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "copied %s to %s\n", absolute(source), absolute(target))
 		return err
 	}
 	return cmd

@@ -30,10 +30,7 @@ func openLogin(cfg config.Config, s *server, log *slog.Logger) (*login.GitHub, e
 		return nil, errors.New("OCTOSTORE_PUBLIC_URL is missing: to log in by GitHub, browsers have to find this server; want a URL like https://locks.example.com")
 	}
 	if public == "" {
-		public = "http://" + s.listener.Addr().String()
-		if s.certificate != nil {
-			public = "https://" + s.listener.Addr().String()
-		}
+		public = s.url()
 	}
 	if names := allow.Unpinned(); len(names) > 0 {
 		log.Warn("OCTOSTORE_GITHUB_ALLOW has names without a number: whoever gets such a name at GitHub later may log in", "names", strings.Join(names, " "))

@@ -62,7 +62,7 @@ type exposedError struct{ addr string }
 
 func (e *exposedError) Error() string {
 	return fmt.Sprintf("listen on %s: this is not a loopback address, and without tokens whoever reaches the server may take and break any lock; "+
-		"make a first token with octostore token create --admin, name a file of tokens by OCTOSTORE_TOKENS_FILE, or let people log in by GitHub", e.addr)
+		"make a first token with octostore token create --admin --create, name a file of tokens by OCTOSTORE_TOKENS_FILE, or let people log in by GitHub", e.addr)
 }
 
 var listenersOf = map[config.Listeners]transport.Listeners{

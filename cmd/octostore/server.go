@@ -127,8 +127,6 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		return nil, &exposedError{exposed}
 	case exposed != "" && s.certificate == nil:
 		log.Warn("others can reach this address, and tokens go over it as they are; set OCTOSTORE_TLS_CERT, or put a proxy with TLS before it", "addr", exposed)
-	case !s.tokens.Closed():
-		log.Info("there are no tokens: everybody on this machine may do everything; octostore token create --admin makes the first")
 	}
 	// A full disk does not stop those who hold a lock from giving it back.
 	if err := s.record(lock.Started); errors.Is(err, lock.ErrFull) {
@@ -150,8 +148,23 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	if s.admin != nil {
 		log.Info("listening for administration", "addr", s.admin.Addr().String())
 	}
+	if !s.tokens.Closed() {
+		log.Info("there are no tokens: everybody on this machine may do everything; this makes the first one: " + firstToken(s.url()))
+	}
 	return s, nil
 }
+
+// url is where a client on this machine finds the server.
+func (s *server) url() string {
+	if s.certificate != nil {
+		return "https://" + s.listener.Addr().String()
+	}
+	return "http://" + s.listener.Addr().String()
+}
+
+// firstToken is the command that makes a token while the server runs: the database is
+// locked then.
+func firstToken(url string) string { return "OCTOSTORE_URL=" + url + " octostore token create --admin" }
 
 func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 	s.journal = journal.New(s.store)

@@ -42,7 +42,8 @@ type tokenKeeper interface {
 	RevokeToken(ctx context.Context, id string) (api.Token, error)
 }
 
-// withTokens runs f on the server the environment names, or on the database.
+// withTokens runs f on the server the environment names, or on the database, which is made
+// if there is none and mayMake says so.
 func withTokens(cmd *cobra.Command, envFile string, mayMake bool, f func(tokenKeeper) error) error {
 	if os.Getenv("OCTOSTORE_URL") != "" {
 		c, err := newClient()
@@ -56,28 +57,44 @@ func withTokens(cmd *cobra.Command, envFile string, mayMake bool, f func(tokenKe
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(string(loaded.DB)); err != nil && !mayMake {
-		return fmt.Errorf("no tokens: %w; OCTOSTORE_DB says where the database is, OCTOSTORE_URL where a server is", err)
+	path := string(loaded.DB)
+	missing := needDatabase(path)
+	switch {
+	case missing == nil:
+		sayDatabase(cmd.ErrOrStderr(), path)
+	case !errors.Is(missing, errNoDatabase) || !mayMake:
+		return fmt.Errorf("%w, OCTOSTORE_URL where a server is%s", missing, howToMake(cmd))
 	}
 	db, err := openOffline(cmd.Context(), loaded.Config)
 	if err != nil {
 		return err
 	}
+	if missing != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "octostore: made the database %s\n", absolute(path))
+	}
 	return errors.Join(f(db), db.close())
+}
+
+// howToMake names the flag of a command that may make a database.
+func howToMake(cmd *cobra.Command) string {
+	if cmd.Flags().Lookup("create") == nil {
+		return ""
+	}
+	return "; --create makes a new one there"
 }
 
 func tokenCreateCommand(envFile *string) *cobra.Command {
 	var wish client.TokenWish
 	var scopes []string
-	var admin, asJSON bool
+	var admin, asJSON, mayMake bool
 	var expires string
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Make a token and show it, once",
 		Long: "Make a token and show it, once. What it may do is said by --scope, as often as needed:\n" +
 			"verbs (acquire, read, break, audit) and patterns of names, or policies, or admin.\n" +
-			"The database is made if there is none.",
-		Example: "  octostore token create --admin\n" +
+			"Without OCTOSTORE_URL it works on the database, and says which; --create makes one.",
+		Example: "  octostore token create --admin --create\n" +
 			"  octostore token create --account ci --scope 'acquire,read:team-a/**' --expires 90d",
 		Args: cobra.NoArgs,
 	}
@@ -87,6 +104,7 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 	flags.BoolVar(&admin, "admin", false, "the token may do everything, make others too")
 	flags.StringVar(&expires, "expires", "", "how `long` it is good, such as 90d (default: for ever)")
 	flags.StringVar(&wish.Name, "name", "", "what it is for; for people")
+	flags.BoolVar(&mayMake, "create", false, "make the database if there is none")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if admin {
@@ -106,7 +124,12 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 				return exitcode.Usagef("--expires is %q; want a time such as 90d or 12h", expires)
 			}
 		}
-		return withTokens(cmd, *envFile, true, func(k tokenKeeper) error {
+		if os.Getenv("OCTOSTORE_URL") == "" { // before a database is made
+			if _, err := auth.ParseScopes(wish.Scopes); err != nil {
+				return exitcode.As(exitcode.Usage, err)
+			}
+		}
+		return withTokens(cmd, *envFile, mayMake, func(k tokenKeeper) error {
 			t, err := k.CreateToken(cmd.Context(), wish)
 			if err != nil {
 				return err
