@@ -106,7 +106,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := checkNames(path); err != nil {
+	if err := checkPlace(path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	held, err := takeSideLock(path)

@@ -1,0 +1,49 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// CheckPlace looks whether [Open] would find a place for a database at path: a system
+// that can keep its promises, a folder that can be written to, a file of one name that
+// can be written to if there is one. It changes nothing. Open looks at the same.
+func CheckPlace(path string) error {
+	if err := supported(); err != nil {
+		return err
+	}
+	real, err := resolve(path)
+	if err != nil {
+		return fmt.Errorf("open database %q: %w", path, err)
+	}
+	if err := checkPlace(real); err != nil {
+		return fmt.Errorf("open database %s: %w", real, err)
+	}
+	return nil
+}
+
+func checkPlace(path string) error {
+	dir := filepath.Dir(path)
+	if err := mayWrite(dir); err != nil {
+		return fmt.Errorf("the folder %s cannot be written to (%w), and a database needs files beside it; OCTOSTORE_DB names another place", dir, err)
+	}
+	switch fi, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !fi.Mode().IsRegular():
+		return errors.New("it is not a file")
+	}
+	if err := mayWrite(path); err != nil {
+		return fmt.Errorf("%w (%w)", errReadOnly, err)
+	}
+	return checkNames(path)
+}
+
+// Volatile reports whether what is written to a folder is gone after a restart of the
+// machine, as on tmpfs. False: it is not, or the system does not say.
+func Volatile(dir string) bool { return volatile(dir) }
