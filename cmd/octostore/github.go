@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,9 +25,6 @@ func openLogin(cfg config.Config, s *server, log *slog.Logger) (*login.GitHub, e
 		return nil, err
 	}
 	public := string(cfg.PublicURL)
-	if public == "" && !isLoopback(s.listener) {
-		return nil, errors.New("OCTOSTORE_PUBLIC_URL is missing: to log in by GitHub, browsers have to find this server; want a URL like https://locks.example.com")
-	}
 	if public == "" {
 		public = s.url()
 	}

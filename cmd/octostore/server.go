@@ -94,16 +94,8 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 			_ = s.close() // what went wrong first is what counts
 		}
 	}()
-	// First of all, since it changes nothing on the disk if the port is taken.
-	if err := s.listen(cfg); err != nil {
+	if err := s.prepare(cfg); err != nil {
 		return nil, err
-	}
-	if s.certificate, err = openCertificate(string(cfg.TLSCert), string(cfg.TLSKey)); err != nil {
-		return nil, err // it names the setting
-	}
-	exposed := s.exposed(cfg)
-	if exposed != "" && cfg.TokensFile == "" && !cfg.LoginByGitHub() && !exists(string(cfg.DB)) {
-		return nil, &exposedError{exposed} // before a database is made
 	}
 	if cfg.Policies != "" {
 		if s.policies, err = openPolicies(ctx, string(cfg.Policies), log); err != nil {
@@ -122,6 +114,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	if s.login, err = openLogin(cfg, s, log); err != nil {
 		return nil, err
 	}
+	exposed := s.exposed(cfg)
 	switch {
 	case exposed != "" && !s.tokens.Closed():
 		return nil, &exposedError{exposed}
@@ -148,6 +141,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	if s.admin != nil {
 		log.Info("listening for administration", "addr", s.admin.Addr().String())
 	}
+	warnVolatile(log, string(cfg.DB))
 	if !s.tokens.Closed() {
 		log.Info("there are no tokens: everybody on this machine may do everything; this makes the first one: " + firstToken(s.url()))
 	}
