@@ -19,13 +19,13 @@ import (
 func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Export, follow, verify and replay the record of what happened",
-		Long: "Export, follow, verify and replay the record of what happened.\n\n" +
-			"export and tail ask the server at OCTOSTORE_URL (" + defaultURLHelp + ").\n" +
-			"verify and replay need nothing but files.",
+		Short: "Export, follow, verify, replay and search the audit log",
+		Long: "Export, follow, verify, replay and search the audit log.\n\n" +
+			"export, tail and leases ask the server at OCTOSTORE_URL (" + defaultURLHelp + ");\n" +
+			"leases can read exports and a database, too. verify and replay need nothing but files.",
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(auditExportCommand(), auditTailCommand(), auditVerifyCommand(), auditReplayCommand(), auditKeyCommand())
+	cmd.AddCommand(auditExportCommand(), auditTailCommand(), auditVerifyCommand(), auditReplayCommand(), auditLeasesCommand(), auditKeyCommand())
 	return cmd
 }
 

@@ -65,6 +65,7 @@ var asksServer = [][]string{
 	{"policy", "replay", "%DIR%/hour.wasm", "--since", "all"},
 	{"audit", "export"}, {"audit", "export", "--format", "csv"}, {"audit", "export", "-o", "%DIR%/out"},
 	{"audit", "export", "-o", "%DIR%/again", "--state", "%DIR%/state"},
+	{"audit", "leases"}, {"audit", "leases", "--format", "json"}, {"audit", "leases", "--format", "csv"},
 	{"audit", "tail"}, {"audit", "tail", "--json"},
 	{"login"}, {"logout"},
 }

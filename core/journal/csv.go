@@ -63,13 +63,18 @@ func (c *CSV) encode(line []byte) error {
 // same in full width, what ends a cell elsewhere, and what is passed over.
 const formula = "=+-@;\t\r\n\u00a0\u3000 ＝＋－＠；"
 
-// cell is a member as text. A spreadsheet would run what begins like a formula, so that
-// is written behind an apostrophe.
+// cell is a member as text.
 func cell(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) != nil {
 		return string(value) // a number, an object or a list; or it is not there
 	}
+	return Cell(text)
+}
+
+// Cell returns a text as it may stand in a cell that a spreadsheet reads: one that begins
+// like a formula stands behind an apostrophe.
+func Cell(text string) string {
 	if first, size := utf8.DecodeRuneInString(text); size > 0 && strings.ContainsRune(formula, first) {
 		return "'" + text
 	}
