@@ -57,7 +57,7 @@ func (d *doctor) server(ctx context.Context) (running bool) {
 		d.say(wrong, "server", "%s runs on this database, but %v", who, err)
 		return true
 	}
-	d.say(fine, "server", "%s runs on this database, and is well at %s", who, target)
+	d.say(fine, "server", "%s runs on this database, and is well at %s", who, withoutPassword(target))
 	return true
 }
 

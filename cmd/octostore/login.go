@@ -18,8 +18,8 @@ import (
 func loginCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "login",
-		Short: "Log in by GitHub, and keep the token for other commands",
-		Long: "Log in by GitHub to the server at OCTOSTORE_URL (" + defaultURLHelp + "): show a code\n" +
+		Short: "Log in with GitHub, and keep the token for other commands",
+		Long: "Log in with GitHub to the server at OCTOSTORE_URL (" + defaultURLHelp + "): show a code\n" +
 			"that is to be typed in there, wait, and keep the token in a file that only you can read.\n" +
 			"Commands use it for this server whenever OCTOSTORE_TOKEN is not set.",
 		Args: cobra.NoArgs,

@@ -24,8 +24,8 @@ func policyReplayCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "replay FILE",
-		Short: "Put the recorded decisions about acquires to a policy, and show what would change",
-		Long: "Put the recorded decisions about acquires to the policy in FILE, and show which would\n" +
+		Short: "Ask a policy about recorded acquires, and show what would change",
+		Long: "Ask the policy in FILE about the recorded decisions on acquires, and show which would\n" +
 			"be others with it. The records are those of the server at OCTOSTORE_URL, of an export\n" +
 			"(--export), or of a database (--db), on which a server may be running. It asks as if\n" +
 			"the policy were the only one, by the default for every name; --match narrows that.\n" +

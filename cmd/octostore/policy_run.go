@@ -108,8 +108,8 @@ func policyRunCommand() *cobra.Command {
 	var settings string
 	cmd := &cobra.Command{
 		Use:   "run FILE",
-		Short: "Put one request to a policy, and print what it says",
-		Long: "Put one request to a policy, and print what it says as JSON: verdict, reason, what is\n" +
+		Short: "Ask a policy about one request, and print its answer",
+		Long: "Ask a policy about one request, and print its answer as JSON: verdict, reason, what is\n" +
 			"left of ttl and wait, notes, logs, fuel. The request is a JSON document as in a fixture,\n" +
 			"of which flags replace members; the time is now unless it says otherwise. It fails if\n" +
 			"the policy could not answer; a denial is an answer.",

@@ -22,8 +22,8 @@ import (
 func tokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "Make, list, rotate and revoke tokens",
-		Long: "Make, list, rotate and revoke tokens.\n\n" +
+		Short: "Create, list, rotate and revoke tokens",
+		Long: "Create, list, rotate and revoke tokens.\n\n" +
 			"If OCTOSTORE_URL is set they ask the server there, with the token in OCTOSTORE_TOKEN,\n" +
 			"which needs the scope admin. Else they work on the database (OCTOSTORE_DB) itself,\n" +
 			"while no server runs on it.",
@@ -90,8 +90,8 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 	var expires string
 	cmd := &cobra.Command{
 		Use:   "create",
-		Short: "Make a token and show it, once",
-		Long: "Make a token and show it, once. What it may do is said by --scope, as often as needed:\n" +
+		Short: "Create a token and show it, once",
+		Long: "Create a token and show it, once. --scope says what it may do, as often as needed:\n" +
 			"verbs (acquire, read, break, audit) and patterns of names, or policies, or admin.\n" +
 			"Without OCTOSTORE_URL it works on the database, and says which; --create makes one.",
 		Example: "  octostore token create --admin --create\n" +
@@ -219,8 +219,8 @@ func day(t *time.Time, none string) string {
 func tokenRevokeCommand(envFile *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke ID",
-		Short: "Make a token useless, at once",
-		Long:  "Make a token useless, at once. Leases that were acquired by it stay until they end.",
+		Short: "Revoke a token",
+		Long:  "Revoke a token: it is of no use from now on. Leases that were acquired by it stay until they end.",
 		Args:  oneTokenID,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withTokens(cmd, *envFile, false, func(k tokenKeeper) error {
@@ -240,8 +240,8 @@ func tokenRotateCommand(envFile *string) *cobra.Command {
 	var grace string
 	cmd := &cobra.Command{
 		Use:   "rotate ID",
-		Short: "Make a new token in the place of one, and show it, once",
-		Long: "Make a new token in the place of one, and show it, once. The old one ends at once, or\n" +
+		Short: "Create a token in the place of one, and show it, once",
+		Long: "Create a token in the place of one, and show it, once. The old one ends at once, or\n" +
 			"after --grace, so that both are good while the new one is being distributed.",
 		Args: oneTokenID,
 	}
