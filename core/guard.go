@@ -219,12 +219,17 @@ func (s *Service) judgeRenew(ctx context.Context, r *lock.Renewal) error {
 	if view.Lease == nil || !s.table.Proves(view.Lease, r.Actor.Account, r.LeaseID) {
 		return nil // the table says so; policies speak to those who have the lock, of what they have
 	}
+	if view.Lease.ConfirmWithin > 0 && r.TTL <= view.Lease.TTL {
+		r.OnlyConfirm = true // a renewal that meanwhile came before this one is not followed by a second one unasked
+		return nil
+	}
 	a := ofLease(r.Origin, view.Lease)
 	if r.TTL != 0 {
 		a.TTL = r.TTL
 	}
 	v, err := s.cfg.Guard.Judge(ctx, s.question(HookRenew, PhaseRequest, a, view))
 	if _, denied := err.(*DeniedError); denied {
+		s.table.Received(*r) // the lease is not to be undone before its present end
 		return s.recordRefusal(ctx, a, v.Opinion, err)
 	}
 	r.Opinion = v.Opinion

@@ -17,9 +17,6 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// ErrForbidden is the answer to a principal that may not do what it asks.
-var ErrForbidden = errors.New("this account may not do that to this lock")
-
 // Config is the part of the configuration the rules of a request depend on. The
 // zero value means the defaults.
 type Config struct {
@@ -63,6 +60,7 @@ type AcquireRequest struct {
 	lock.Origin
 	Name     lock.Name
 	TTL      time.Duration // 0: the default
+	Confirm  time.Duration // the lease runs that long until its first renewal; 0: it runs for its ttl at once
 	Wait     time.Duration // 0: do not wait; cut to the maximum
 	Holder   string
 	Reason   string
@@ -89,8 +87,8 @@ func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireReques
 	if err != nil {
 		return lock.Grant{}, err
 	}
-	if !p.May(auth.Acquire, r.Name) {
-		return lock.Grant{}, ErrForbidden
+	if err := may(p, "acquire", auth.Acquire, r.Name); err != nil {
+		return lock.Grant{}, err
 	}
 	g, err := s.acquire(ctx, a)
 	var held *lock.HeldError
@@ -114,9 +112,10 @@ func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisit
 	if r.TTL == 0 {
 		r.TTL = s.cfg.DefaultTTL
 	}
-	attempt, keyErr := lock.NewAttempt(r.Key, r.TTL, r.Holder, r.Metadata)
+	attempt, keyErr := lock.NewAttempt(r.Key, r.TTL, r.Confirm, r.Holder, r.Metadata)
 	err := firstError(
 		lock.CheckTTL(r.TTL, s.cfg.MaxTTL),
+		lock.CheckConfirm(r.Confirm, r.TTL),
 		lock.CheckText("holder", r.Holder, lock.MaxHolder),
 		lock.CheckText("reason", r.Reason, lock.MaxReason),
 		lock.CheckMetadata(r.Metadata),
@@ -137,6 +136,8 @@ func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisit
 		TTL:      r.TTL,
 		Attempt:  attempt,
 		Wait:     s.Wait(r.Wait),
+
+		ConfirmWithin: r.Confirm,
 	}, nil
 }
 
@@ -162,7 +163,9 @@ func firstError(errs ...error) error {
 func (s *Service) Undo(g lock.Grant) { s.table.Undo(g) }
 
 // Renew gives the lease more time; r.TTL zero means the lease's own ttl. It never
-// shortens a lease. Errors: [*lock.InputError], [ErrForbidden], [*DeniedError],
+// shortens a lease. The first renewal of an unconfirmed lease gives it at least the ttl
+// it was granted with, and policies are asked about it only if it asks for more: they
+// have judged that ttl when the lock was acquired. Errors: [*lock.InputError], [ErrForbidden], [*DeniedError],
 // [lock.ErrNotHeld], [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed].
 func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (lock.Grant, error) {
 	if r.TTL != 0 {
@@ -170,8 +173,8 @@ func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (
 			return lock.Grant{}, err
 		}
 	}
-	if !p.May(auth.Acquire, r.Name) {
-		return lock.Grant{}, ErrForbidden
+	if err := may(p, "renew", auth.Acquire, r.Name); err != nil {
+		return lock.Grant{}, err
 	}
 	r.Origin = as(p, r.Origin)
 	if s.cfg.Guard.Covers(HookRenew, r.Name) {
@@ -186,8 +189,8 @@ func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (
 // as the first one was. Errors: [ErrForbidden], [lock.ErrNotHeld], [lock.ErrFull],
 // [lock.ErrOutcomeUnknown], [lock.ErrClosed].
 func (s *Service) Release(ctx context.Context, p auth.Principal, r lock.Release) (lock.Ended, error) {
-	if !p.May(auth.Acquire, r.Name) {
-		return lock.Ended{}, ErrForbidden
+	if err := may(p, "release", auth.Acquire, r.Name); err != nil {
+		return lock.Ended{}, err
 	}
 	r.Origin = as(p, r.Origin)
 	return s.table.Release(ctx, r)
@@ -200,8 +203,8 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) 
 	if err := lock.CheckText("reason", r.Cause, lock.MaxReason); err != nil {
 		return lock.Ended{}, err
 	}
-	if !p.May(auth.Break, r.Name) {
-		return lock.Ended{}, ErrForbidden
+	if err := may(p, "break", auth.Break, r.Name); err != nil {
+		return lock.Ended{}, err
 	}
 	r.Origin = as(p, r.Origin)
 	if s.cfg.Guard.Covers(HookBreak, r.Name) {
@@ -223,8 +226,9 @@ func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r
 	if err := firstError(lock.CheckText("reason", b.Cause, lock.MaxReason), err); err != nil {
 		return lock.Grant{}, err
 	}
-	if !p.May(auth.Break, b.Name) || !p.May(auth.Acquire, b.Name) {
-		return lock.Grant{}, ErrForbidden
+	err = firstError(may(p, "break", auth.Break, b.Name), may(p, "take", auth.Acquire, b.Name))
+	if err != nil {
+		return lock.Grant{}, err
 	}
 	b.Origin = a.Origin
 	if s.cfg.Guard.Covers(HookBreak, b.Name) {
@@ -243,10 +247,27 @@ func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r
 // Get returns the committed state of one name. It never waits for a write.
 // Error: [ErrForbidden].
 func (s *Service) Get(p auth.Principal, name lock.Name) (lock.View, error) {
-	if !p.May(auth.Read, name) {
-		return lock.View{}, ErrForbidden
+	if err := may(p, "read", auth.Read, name); err != nil {
+		return lock.View{}, err
 	}
 	return s.table.Get(name), nil
+}
+
+// Queue returns the state of one name with up to limit places of its queue after the
+// first skip ones. Unlike [Service.Get] it asks the table's loop for them. Errors:
+// [ErrForbidden], [lock.ErrFull] if the commit it came with was refused,
+// [lock.ErrOutcomeUnknown] if one hangs, [lock.ErrClosed].
+func (s *Service) Queue(ctx context.Context, p auth.Principal, name lock.Name, skip, limit int) (lock.View, error) {
+	if err := may(p, "read", auth.Read, name); err != nil {
+		return lock.View{}, err
+	}
+	page, total, err := s.table.Queue(ctx, name, skip, limit)
+	if err != nil {
+		return lock.View{}, err
+	}
+	view := s.table.Get(name)
+	view.Queue, view.Waiters = page, total
+	return view, nil
 }
 
 // List returns the locks that are held or waited for, by name, that the principal
@@ -258,8 +279,8 @@ func (s *Service) List(p auth.Principal, q lock.Query) (views []lock.View, next 
 	if err := lock.CheckPrefix(q.Prefix); err != nil {
 		return nil, "", err
 	}
-	if !p.MaySome(auth.Read) {
-		return nil, "", ErrForbidden
+	if err := MaySome(p, "list locks", auth.Read); err != nil {
+		return nil, "", err
 	}
 	if !p.MayAll(auth.Read) {
 		q.Visible = func(n lock.Name) bool { return p.May(auth.Read, n) }

@@ -79,7 +79,7 @@ func TestARequestIsCheckedBeforeAnythingHappens(t *testing.T) {
 			"wait":            {Name: "x", Wait: -time.Second},
 			"holder":          {Name: "x", Holder: "a\nb"},
 			"reason":          {Name: "x", Reason: strings.Repeat("r", 513)},
-			"metadata":        {Name: "x", Metadata: map[string]string{"K": "v"}},
+			"metadata":        {Name: "x", Metadata: map[string]string{"a b": "v"}},
 			"Idempotency-Key": {Name: "x", Key: "short"},
 		} {
 			_, err := h.Acquire(t.Context(), me, r)

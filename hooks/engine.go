@@ -6,9 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/hooks/abi"
 	"github.com/octostore/octostore/hooks/meter"
 )
@@ -159,29 +158,7 @@ func digestOf(binary []byte) string {
 
 // ReadModule reads the file of a module, as large as a server takes it. It does not look
 // at what is in it.
-func ReadModule(path string) ([]byte, error) { return ReadFile(path, maxModule) }
-
-// ReadFile reads a file of at most so many bytes, for what strangers may have written. What is not a file could keep whoever
-// reads it waiting for ever, as a pipe does, or never end.
-func ReadFile(path string, most int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(text)) > most {
-		return nil, fmt.Errorf("%s has more than %d bytes, which is too much", path, most)
-	}
-	return text, err
-}
+func ReadModule(path string) ([]byte, error) { return files.Read(path, maxModule) }
 
 // servable returns a hook of each kind that a module can serve, or the usual one if it
 // can serve none.

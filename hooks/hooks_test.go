@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks/abi"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
@@ -203,6 +205,26 @@ func TestGettersGiveTheFieldsOfTheRequest(t *testing.T) {
 	var document map[string]any
 	if text := err.(*core.DeniedError).Reason; json.Unmarshal([]byte(text), &document) != nil && len(text) < 400 {
 		t.Errorf("the document is %s", text)
+	}
+}
+
+// A key may have the longest name of a lock in it; what is longer than any key is absent.
+func TestGettersKnowKeysWithTheLongestName(t *testing.T) {
+	const held = abi.PrefixAccountHeld
+	h := newHouse(t)
+	for size, want := range map[int]string{len(held) + lock.MaxName: strconv.Itoa(lock.MaxName), abi.MaxKey + 1: ""} {
+		m := guestOf(wasmtest.Func{Name: "check", Type: "-> i32", Locals: "i32 i64", Code: fmt.Sprintf(
+			"i32.const 4000 i32.const %d i32.const 500 i32.const 400 call $get local.tee 0 i32.const -1 i32.eq if i32.const 0 return end "+
+				"i32.const 500 local.get 0 call $deny i32.const 1", size)})
+		m.Data = append(m.Data, wasmtest.Data{At: 4000, Text: held + strings.Repeat("a", size-len(held))})
+		h.write("p.wasm", wasmtest.Assemble(m))
+		got := ""
+		if _, err := h.open(entry("p")).Judge(t.Context(), question("prod/db")); err != nil {
+			got = err.(*core.DeniedError).Reason
+		}
+		if got != want {
+			t.Errorf("a key of %d bytes: got %q, want %q", size, got, want)
+		}
 	}
 }
 

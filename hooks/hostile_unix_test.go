@@ -16,10 +16,10 @@ func TestWhatIsNotAFileIsNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{pipe, "/dev/zero", h.dir} {
-		if _, err := ReadModule(path); err == nil || !strings.Contains(err.Error(), "is not a file") {
+		if _, err := ReadModule(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("%s: got %v", path, err)
 		}
-		if _, err := ReadManifest(path); err == nil || !strings.Contains(err.Error(), "is not a file") {
+		if _, err := ReadManifest(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("%s: got %v", path, err)
 		}
 	}

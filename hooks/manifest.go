@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/pattern"
 )
 
@@ -89,7 +90,7 @@ func (e *ManifestError) Error() string {
 // ReadManifest reads and checks a manifest; what is wrong with its contents is a
 // [*ManifestError]. It does not look at the modules.
 func ReadManifest(path string) (Manifest, error) {
-	text, err := ReadFile(path, maxManifest)
+	text, err := files.Read(path, maxManifest)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("read policies: %w", err)
 	}

@@ -46,6 +46,7 @@ func TestEveryMistakeOfAManifestIsNamed(t *testing.T) {
 
 func FuzzManifest(f *testing.F) {
 	f.Add([]byte(`{"policies":[{"name":"p","module":"p.wasm","match":["a/**","!a/*b*"],"config":{"x":[1]}}]}`), "a/b")
+	f.Add([]byte(`{"policies":[{"name":"p","module":"p.wasm","match":["@types/*","!**/*:57400","~a+b/**"]}]}`), "@types/a+b:57400/~")
 	f.Add([]byte(`{"policies":[{"hooks":null,"match":["**/**/a"]}]}`), "a/a/a/a/a/a/a/a")
 	f.Fuzz(func(t *testing.T, text []byte, name string) {
 		m, wrong := parseManifest(text, "/")

@@ -46,17 +46,44 @@ func teams(t testing.TB) (s *server, alice, bob option) {
 	return s, alice, bob
 }
 
+// forbiddenToBob is what he may not do, as he is told, and the scopes he would need.
+var forbiddenToBob = map[string]string{
+	"GET /v1/locks/team-a/x":                           "read the lock team-a/x|read:team-a/x…",
+	"GET /v1/locks/team-a/free":                        "read the lock team-a/free|read:team-a/free…",
+	"GET /v1/locks/team-a%2Fx":                         "read the lock team-a/x|read:team-a/x…",
+	"GET /v1/locks?name=team-a/x":                      "read the lock team-a/x|read:team-a/x…",
+	"GET /v1/locks/team-a/x?waiters=10":                "read the lock team-a/x|read:team-a/x…",
+	"GET /v1/locks/shared":                             "read the lock shared|read:shared, or admin",
+	"POST /v1/locks/team-a/x/acquire":                  "acquire the lock team-a/x|acquire:team-a/x…",
+	"POST /v1/locks/team-a/free/acquire":               "acquire the lock team-a/free|acquire:team-a/free…",
+	"POST /v1/locks/audit:2026/acquire":                "acquire the lock audit:2026|acquire:audi*:2026, or admin",
+	"POST /v1/locks/team-a/x/acquire?wait=10s":         "acquire the lock team-a/x|acquire:team-a/x…",
+	"POST /v1/locks/team-a/x/renew?lease_id=guessed":   "renew the lock team-a/x|acquire:team-a/x…",
+	"POST /v1/locks/team-a/x/release?lease_id=guessed": "release the lock team-a/x|acquire:team-a/x…",
+	"POST /v1/locks/team-a/x/break?reason=why":         "break the lock team-a/x|break:team-a/x…",
+	"POST /v1/locks/team-b/x/break?reason=why":         "break the lock team-b/x|break:team-b/x…",
+	"POST /v1/locks/team-b/x/break?reason=why&take=1":  "break the lock team-b/x|break:team-b/x…",
+	"GET /v1/policies":                                 "see the policies|policies or admin",
+	"GET /v1/policies/explain?name=team-b/x":           "have the policies explained|policies or admin",
+	"POST /v1/policies/reload":                         "reload the policies|policies or admin",
+	"GET /v1/tokens":                                   "see or change tokens|admin",
+	"POST /v1/tokens?account=bob&scopes=admin":         "see or change tokens|admin",
+	"DELETE /v1/tokens/x":                              "see or change tokens|admin",
+	"POST /v1/tokens/x/rotate":                         "see or change tokens|admin",
+}
+
 func TestAnAccountSeesOnlyWhatItMayRead(t *testing.T) {
 	s, alice, bob := teams(t)
-	for _, line := range []string{
-		"GET /v1/locks/team-a/x", "GET /v1/locks/team-a/free", "GET /v1/locks/team-a%2Fx", "POST /v1/locks/team-a/x/acquire", "POST /v1/locks/team-a/free/acquire",
-		"POST /v1/locks/team-a/x/acquire?wait=10s", "POST /v1/locks/team-a/x/renew?lease_id=guessed", "POST /v1/locks/team-a/x/release?lease_id=guessed",
-		"POST /v1/locks/team-a/x/break?reason=why", "POST /v1/locks/team-b/x/break?reason=why", "POST /v1/locks/team-b/x/break?reason=why&take=1",
-		"GET /v1/policies", "GET /v1/policies/explain?name=team-b/x", "POST /v1/policies/reload", "GET /v1/tokens", "POST /v1/tokens?account=bob&scopes=admin", "DELETE /v1/tokens/x", "POST /v1/tokens/x/rotate",
-	} {
+	for line, want := range forbiddenToBob {
 		a := s.do(t, line, bob).want(403, api.CodeForbidden)
-		if detail := a.problem().Detail; detail != "this account may not do that to this lock" {
-			t.Errorf("%s: the answer tells more: %s", line, detail)
+		what, needs, _ := strings.Cut(want, "|")
+		if one, is := strings.CutSuffix(needs, "…"); is {
+			folder, _, _ := strings.Cut(one, "/")
+			needs = one + " or a wider one such as " + folder + "/**, or admin"
+		}
+		// That and nothing else: a lock that is held is refused like one that is free.
+		if detail := a.problem().Detail; detail != "this account may not "+what+"; its token would need the scope "+needs {
+			t.Errorf("%s: %s", line, detail)
 		}
 	}
 	if got := s.do(t, "GET /v1/locks/team-a/x", alice).lock(); got.Lease == nil || got.Lease.Holder != "alices-job" {
@@ -82,9 +109,18 @@ func TestAnAccountSeesOnlyWhatItMayRead(t *testing.T) {
 	explainer := s.as(t, "explainer", "policies read:team-a/**")
 	s.do(t, "GET /v1/policies/explain?name=team-a/x", explainer).want(200)
 	s.do(t, "GET /v1/policies/explain?name=team-b/x", explainer).want(403, api.CodeForbidden) // a policy may tell who has it
-	s.do(t, "GET /v1/locks", all).want(403, api.CodeForbidden)
-	s.do(t, "GET /v1/events", all).want(403, api.CodeForbidden)
-	s.do(t, "GET /v1/audit", s.as(t, "reader", "read:**")).want(403, api.CodeForbidden)
+	for line, want := range map[string]string{
+		"GET /v1/locks":  "this account may not list locks; its token would need the scope read:** or read with a narrower pattern such as read:team-a/**, or admin",
+		"GET /v1/events": "this account may not watch locks; its token would need the scope read:** or read with a narrower pattern such as read:team-a/**, or admin",
+	} {
+		if got := s.do(t, line, all).want(403, api.CodeForbidden).problem().Detail; got != want {
+			t.Errorf("%s: %s", line, got)
+		}
+	}
+	got := s.do(t, "GET /v1/audit", s.as(t, "reader", "read:**")).want(403, api.CodeForbidden).problem().Detail
+	if !strings.HasPrefix(got, "this account may not read the audit log; its token would need the scope audit:**") {
+		t.Error(got)
+	}
 }
 
 // Whoever may acquire a lock but not read it learns that it is taken, and by nobody.

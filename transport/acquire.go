@@ -38,6 +38,9 @@ func (x *exchange) acquireRequest() (core.AcquireRequest, error) {
 	if req.TTL, err = p.ttl(); err != nil {
 		return req, err
 	}
+	if req.Confirm, err = p.confirm(); err != nil {
+		return req, err
+	}
 	if req.Wait, err = p.wait(x.r.Header); err != nil {
 		return req, err
 	}

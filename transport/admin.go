@@ -87,8 +87,8 @@ func (a *API) addProfiles(router *httprouter.Router) {
 
 // profile shows what the process is doing.
 func (x *exchange) profile() error {
-	if !x.who.MayAll(auth.Admin) {
-		return core.ErrForbidden
+	if err := core.MayAll(x.who, "profile the server", auth.Admin); err != nil {
+		return err
 	}
 	show := profiles[strings.TrimPrefix(x.r.URL.Path, profilesPath)]
 	if show == nil {

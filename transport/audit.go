@@ -20,8 +20,8 @@ var auditFields = setOf(fieldAfter, fieldSince, fieldUntil, fieldPrefix, fieldKi
 
 // audit streams the journal, or what is asked for of it, until the client's token ends.
 func (x *exchange) audit() error {
-	if !x.who.MaySome(auth.Audit) {
-		return core.ErrForbidden
+	if err := core.MaySome(x.who, "read the audit log", auth.Audit); err != nil {
+		return err
 	}
 	defer x.bound()()
 	return x.because(x.export())

@@ -41,8 +41,8 @@ func (p *params) flag(f field) (bool, error) {
 }
 
 func (p *params) auditFilter() (f journal.Filter, err error) {
-	f.Prefix, f.Account = p.values[fieldPrefix], p.values[fieldAccount]
-	if err := lock.CheckPrefix(f.Prefix); err != nil {
+	f.Account = p.values[fieldAccount]
+	if f.Prefix, err = p.prefix(); err != nil {
 		return f, err
 	}
 	if p.given.has(fieldAccount) && f.Account == "" {

@@ -129,7 +129,7 @@ func (p *params) setJSON(dec *json.Decoder, name string) error {
 			return p.setField(f, v)
 		}
 	case json.Number:
-		if f == fieldTTL || f == fieldWait || f == fieldFencingToken || f == fieldExpires || f == fieldGrace || f == fieldTake {
+		if f == fieldTTL || f == fieldWait || f == fieldConfirm || f == fieldFencingToken || f == fieldExpires || f == fieldGrace || f == fieldTake {
 			return p.setField(f, plainNumber(v.String()))
 		}
 	case json.Delim:
@@ -160,7 +160,7 @@ func (p *params) setMetadata(dec *json.Decoder) error {
 
 func wantType(f field) string {
 	switch f {
-	case fieldTTL, fieldWait, fieldExpires, fieldGrace:
+	case fieldTTL, fieldWait, fieldConfirm, fieldExpires, fieldGrace:
 		return `a string like "90s" or a number of seconds`
 	case fieldFencingToken:
 		return "a number, or a string of digits"

@@ -23,6 +23,7 @@ func appendGrant(b []byte, g lock.Grant, wait, server time.Duration, now time.Ti
 	b = appendString(append(b, `,"account":`...), l.Account)
 	b = appendString(append(b, `,"holder":`...), l.Holder)
 	b = appendMillis(b, `,"ttl_ms":`, l.TTL)
+	b = appendConfirm(b, l.ConfirmWithin)
 	b = appendMillis(b, `,"expires_in_ms":`, max(0, l.ExpiresAt.Sub(now)))
 	b = appendMillis(b, `,"server_ms":`, server)
 	b = appendMillis(b, `,"waited_ms":`, g.Waited)
@@ -40,7 +41,13 @@ func appendEnded(b []byte, e lock.Ended) []byte {
 }
 
 func appendLock(b []byte, v lock.View, now time.Time) []byte {
-	return append(appendView(b, v, now), '\n')
+	return append(appendView(b, v, whole, now), '\n')
+}
+
+// appendOne appends a list of one lock.
+func appendOne(b []byte, v lock.View, now time.Time) []byte {
+	b = appendView(append(b, `{"locks":[`...), v, whole, now)
+	return append(b, "],\"next\":\"\"}\n"...)
 }
 
 func appendList(b []byte, views []lock.View, next lock.Name, now time.Time) []byte {
@@ -49,13 +56,21 @@ func appendList(b []byte, views []lock.View, next lock.Name, now time.Time) []by
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendView(b, v, now)
+		b = appendView(b, v, listed, now)
 	}
 	b = appendString(append(b, `],"next":`...), string(next))
 	return append(b, "}\n"...)
 }
 
-func appendView(b []byte, v lock.View, now time.Time) []byte {
+// detail is how much of a lock is shown.
+type detail bool
+
+const (
+	listed detail = false // without the metadata of waiters, of which there may be many
+	whole  detail = true
+)
+
+func appendView(b []byte, v lock.View, how detail, now time.Time) []byte {
 	b = appendString(append(b, `{"name":`...), string(v.Name))
 	if v.Lease == nil {
 		b = append(b, `,"state":"free"`...)
@@ -68,9 +83,13 @@ func appendView(b []byte, v lock.View, now time.Time) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendWaiter(b, w)
+		b = appendWaiter(b, w, how)
 	}
-	return append(b, "]}"...)
+	b = append(b, ']')
+	if n := len(v.Queue); n > 0 && v.Queue[n-1].Position < v.Waiters {
+		b = strconv.AppendInt(append(b, `,"waiters_next":`...), int64(v.Queue[n-1].Position), 10)
+	}
+	return append(b, '}')
 }
 
 func appendLease(b []byte, l *lock.Lease, now time.Time) []byte {
@@ -80,6 +99,7 @@ func appendLease(b []byte, l *lock.Lease, now time.Time) []byte {
 	b = appendString(append(b, `,"reason":`...), l.Reason)
 	b = appendMetadata(b, l.Metadata)
 	b = appendMillis(b, `,"ttl_ms":`, l.TTL)
+	b = appendConfirm(b, l.ConfirmWithin)
 	b = appendMillis(b, `,"expires_in_ms":`, max(0, l.ExpiresAt.Sub(now)))
 	b = appendTime(b, `,"granted_at":`, l.GrantedAt)
 	b = appendTime(b, `,"expires_at":`, l.ExpiresAt)
@@ -101,12 +121,18 @@ func appendMetadata(b []byte, metadata map[string]string) []byte {
 	return append(b, '}')
 }
 
-func appendWaiter(b []byte, w lock.Waiting) []byte {
+func appendWaiter(b []byte, w lock.Waiting, how detail) []byte {
 	b = strconv.AppendInt(append(b, `{"position":`...), int64(w.Position), 10)
 	b = appendString(append(b, `,"account":`...), w.Account)
 	b = appendString(append(b, `,"holder":`...), w.Holder)
 	b = appendString(append(b, `,"reason":`...), w.Reason)
 	b = appendTime(b, `,"since":`, w.Since)
+	if how == whole {
+		b = appendMetadata(b, w.Metadata)
+	}
+	if !w.KeptUntil.IsZero() {
+		b = appendTime(append(b, `,"away":true`...), `,"kept_until":`, w.KeptUntil)
+	}
 	return append(b, '}')
 }
 
@@ -118,6 +144,14 @@ func appendToken(b []byte, key string, t lock.Token) []byte {
 // shorter than it is, never longer.
 func appendMillis(b []byte, key string, d time.Duration) []byte {
 	return strconv.AppendInt(append(b, key...), d.Milliseconds(), 10)
+}
+
+// appendConfirm is for unconfirmed leases only.
+func appendConfirm(b []byte, d time.Duration) []byte {
+	if d.Milliseconds() == 0 {
+		return b
+	}
+	return appendMillis(b, `,"confirm_ms":`, d)
 }
 
 func appendTime(b []byte, key string, t time.Time) []byte {

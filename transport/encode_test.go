@@ -34,13 +34,16 @@ func spans() *rapid.Generator[time.Duration] {
 func leases() *rapid.Generator[*lock.Lease] {
 	return rapid.Custom(func(t *rapid.T) *lock.Lease {
 		return &lock.Lease{
-			Name:      lock.Name(rapid.String().Draw(t, "name")),
-			Token:     lock.Token(rapid.Uint64Range(1, 1<<53-1).Draw(t, "token")),
-			Account:   rapid.String().Draw(t, "account"),
-			Holder:    rapid.String().Draw(t, "holder"),
-			Reason:    rapid.String().Draw(t, "reason"),
-			Metadata:  rapid.MapOfN(rapid.String(), rapid.String(), -1, 3).Draw(t, "metadata"),
-			TTL:       spans().Draw(t, "ttl"),
+			Name:     lock.Name(rapid.String().Draw(t, "name")),
+			Token:    lock.Token(rapid.Uint64Range(1, 1<<53-1).Draw(t, "token")),
+			Account:  rapid.String().Draw(t, "account"),
+			Holder:   rapid.String().Draw(t, "holder"),
+			Reason:   rapid.String().Draw(t, "reason"),
+			Metadata: rapid.MapOfN(rapid.String(), rapid.String(), -1, 3).Draw(t, "metadata"),
+			TTL:      spans().Draw(t, "ttl"),
+
+			ConfirmWithin: rapid.SampledFrom([]time.Duration{0, 0, time.Second, 15 * time.Second}).Draw(t, "confirm"),
+
 			GrantedAt: instants().Draw(t, "granted"),
 			ExpiresAt: instants().Draw(t, "expires"),
 		}
@@ -55,11 +58,13 @@ func views() *rapid.Generator[lock.View] {
 		}
 		v.Queue = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) lock.Waiting {
 			return lock.Waiting{
-				Position: rapid.IntRange(1, 16).Draw(t, "position"),
-				Account:  rapid.String().Draw(t, "account"),
-				Holder:   rapid.String().Draw(t, "holder"),
-				Reason:   rapid.String().Draw(t, "reason"),
-				Since:    instants().Draw(t, "since"),
+				Position:  rapid.IntRange(1, 16).Draw(t, "position"),
+				Account:   rapid.String().Draw(t, "account"),
+				Holder:    rapid.String().Draw(t, "holder"),
+				Reason:    rapid.String().Draw(t, "reason"),
+				Metadata:  rapid.MapOfN(rapid.String(), rapid.String(), -1, 3).Draw(t, "metadata"),
+				Since:     instants().Draw(t, "since"),
+				KeptUntil: rapid.OneOf(rapid.Just(time.Time{}), instants()).Draw(t, "kept until"),
 			}
 		}), 0, 3).Draw(t, "queue")
 		return v
@@ -72,7 +77,7 @@ func TestGrantsAreEncodedAsTheirType(t *testing.T) {
 		wait, server, at := spans().Draw(t, "wait"), spans().Draw(t, "server"), instants().Draw(t, "now")
 		sameJSON(t, api.Grant{
 			Name: string(g.Lease.Name), LeaseID: g.LeaseID, FencingToken: uint64(g.Lease.Token),
-			Account: g.Lease.Account, Holder: g.Lease.Holder, TTLMS: g.Lease.TTL.Milliseconds(),
+			Account: g.Lease.Account, Holder: g.Lease.Holder, TTLMS: g.Lease.TTL.Milliseconds(), ConfirmMS: g.Lease.ConfirmWithin.Milliseconds(),
 			ExpiresInMS: max(0, g.Lease.ExpiresAt.Sub(at)).Milliseconds(), ServerMS: server.Milliseconds(),
 			WaitedMS: g.Waited.Milliseconds(), WaitMS: wait.Milliseconds(),
 			GrantedAt: forPeople(g.Lease.GrantedAt), ExpiresAt: forPeople(g.Lease.ExpiresAt),
@@ -90,7 +95,8 @@ func TestEndsAreEncodedAsTheirType(t *testing.T) {
 func TestLocksAreEncodedAsTheirType(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v, at := views().Draw(t, "view"), instants().Draw(t, "now")
-		sameJSON(t, lockOf(v, at), appendLock(nil, v, at))
+		sameJSON(t, lockOf(v, whole, at), appendLock(nil, v, at))
+		sameJSON(t, api.List{Locks: []api.Lock{lockOf(v, whole, at)}}, appendOne(nil, v, at))
 	})
 }
 
@@ -100,21 +106,29 @@ func TestListsAreEncodedAsTheirType(t *testing.T) {
 		next := lock.Name(rapid.String().Draw(t, "next"))
 		list := api.List{Locks: []api.Lock{}, Next: string(next)}
 		for _, v := range vs {
-			list.Locks = append(list.Locks, lockOf(v, at))
+			list.Locks = append(list.Locks, lockOf(v, listed, at))
 		}
 		sameJSON(t, list, appendList(nil, vs, next, at))
 	})
 }
 
-func lockOf(v lock.View, at time.Time) api.Lock {
+func lockOf(v lock.View, how detail, at time.Time) api.Lock {
 	l := api.Lock{Name: string(v.Name), State: api.Free, WaitersTotal: v.Waiters, Waiters: []api.Waiter{}}
 	if v.Lease != nil {
 		l.State, l.Lease = api.Held, problem.Lease(v.Lease, at)
 	}
 	for _, w := range v.Queue {
-		l.Waiters = append(l.Waiters, api.Waiter{
-			Position: w.Position, Account: w.Account, Holder: w.Holder, Reason: w.Reason, Since: forPeople(w.Since),
-		})
+		shown := api.Waiter{Position: w.Position, Account: w.Account, Holder: w.Holder, Reason: w.Reason, Since: forPeople(w.Since)}
+		if how == whole {
+			shown.Metadata = w.Metadata
+		}
+		if !w.KeptUntil.IsZero() {
+			shown.Away, shown.KeptUntil = true, new(forPeople(w.KeptUntil))
+		}
+		l.Waiters = append(l.Waiters, shown)
+	}
+	if n := len(v.Queue); n > 0 && v.Queue[n-1].Position < v.Waiters {
+		l.WaitersNext = v.Queue[n-1].Position
 	}
 	return l
 }

@@ -58,7 +58,10 @@ func FuzzList(f *testing.F) {
 	f.Add("a//", "/", "0")
 	f.Add("\xff", "é", "-1")
 	f.Add("a/..", "acquire", "99999999999999999999")
-	names := []lock.Name{"A", "a", "a.b/c", "a/b", "a/b/c", "a/bc", "ab", "b", "b/a"}
+	f.Add("@a:", "+a", "3")
+	f.Add("~", "a/acquire", "")
+	f.Add("a b", "a+", "")
+	names := []lock.Name{"+a", "@a:1/b", "A", "a", "a+b", "a.b/c", "a/acquire", "a/b", "a/b/c", "a/bc", "ab", "b", "b/a", "~a"}
 	s := newServer(f, setup{})
 	for _, name := range names {
 		w := httptest.NewRecorder()

@@ -296,7 +296,7 @@ func (s *server) operation(req *http.Request) (*routers.Route, map[string]string
 func (s *server) match(req *http.Request) (rt *route, name string) {
 	if path, ok := strings.CutPrefix(req.URL.Path, lockPrefix); ok {
 		rt := s.lockRoutes(path)[0]
-		return rt, strings.TrimSuffix(path, rt.verb())
+		return rt, path[:max(0, len(path)-len(rt.verb()))]
 	}
 	for i := range s.routes {
 		if !s.routes[i].at(req.URL.Path) {

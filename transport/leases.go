@@ -66,8 +66,8 @@ func (x *exchange) breakLease() error {
 	if take {
 		return x.take(breaking)
 	}
-	if useless := x.params.given & setOf(fieldTTL, fieldHolder, fieldMetadata); useless != 0 || x.params.meta != nil {
-		return &lock.InputError{Field: "take", Problem: "is missing", Want: "take=1 beside ttl, holder and metadata, which are of the lease that is taken"}
+	if useless := x.params.given & setOf(fieldTTL, fieldConfirm, fieldHolder, fieldMetadata); useless != 0 || x.params.meta != nil {
+		return &lock.InputError{Field: "take", Problem: "is missing", Want: "take=1 beside ttl, confirm, holder and metadata, which are of the lease that is taken"}
 	}
 	ended, err := x.api.service.Break(x.context(), x.who, breaking)
 	if err != nil {
@@ -83,8 +83,12 @@ func (x *exchange) take(breaking lock.Breaking) error {
 	if err != nil {
 		return err
 	}
+	confirm, err := x.params.confirm()
+	if err != nil {
+		return err
+	}
 	grant, err := x.api.service.Take(x.context(), x.who, breaking, core.AcquireRequest{
-		Origin: breaking.Origin, TTL: ttl, Holder: x.params.values[fieldHolder], Reason: breaking.Cause, Metadata: x.params.meta,
+		Origin: breaking.Origin, TTL: ttl, Confirm: confirm, Holder: x.params.values[fieldHolder], Reason: breaking.Cause, Metadata: x.params.meta,
 	})
 	if err != nil {
 		return err

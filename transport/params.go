@@ -14,6 +14,7 @@ type field uint8
 const (
 	fieldTTL field = iota
 	fieldWait
+	fieldConfirm
 	fieldHolder
 	fieldReason
 	fieldLeaseID
@@ -37,14 +38,16 @@ const (
 	fieldState
 	fieldError
 	fieldDeviceID
+	fieldWaiters
+	fieldWaitersAfter
 	fieldMetadata // spelled meta.KEY, except in JSON
 	numFields
 )
 
 var fieldNames = [numFields]string{
-	"ttl", "wait", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
+	"ttl", "wait", "confirm", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
 	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace",
-	"code", "state", "error", "device_id", "metadata",
+	"code", "state", "error", "device_id", "waiters", "waiters_after", "metadata",
 }
 
 func fieldNamed(name string) (field, bool) {

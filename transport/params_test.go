@@ -117,10 +117,10 @@ func TestWhatIsRefusedAsInvalid(t *testing.T) {
 		{"a negative ttl in JSON", acquire, []option{jsonBody(`{"ttl":-6e1}`)}, "ttl"},
 		{"a renewal's ttl of nothing", renew + "?lease_id=x&ttl=0s", nil, "ttl"},
 		{"a negative wait", acquire + "?wait=-1", nil, "wait"},
-		{"a long holder", acquire + "?holder=" + long(129), nil, "holder"},
+		{"a long holder", acquire + "?holder=" + long(257), nil, "holder"},
 		{"a control character", acquire + "?reason=a%0Ab", nil, "reason"},
 		{"not UTF-8", acquire + "?reason=%ff", nil, "reason"},
-		{"a bad metadata key", acquire + "?meta.K=v", nil, "metadata"},
+		{"a bad metadata key", acquire + "?meta.K%20=v", nil, "metadata"},
 		{"a long metadata value", acquire + "?meta.k=" + long(513), nil, "meta.k"},
 
 		{"JSON of the wrong type: boolean", acquire, []option{jsonBody(`{"ttl":true}`)}, "ttl"},
@@ -163,7 +163,7 @@ func TestWhatIsRefusedAsInvalid(t *testing.T) {
 		{"a prefix that is none", "GET /v1/locks?prefix=a%20b", nil, "prefix"},
 		{"after what is no name", "GET /v1/locks?after=a//b", nil, "after"},
 
-		{"a name that ends in a verb", "POST /v1/locks/a/acquire/acquire", nil, "name"},
+		{"a verb without a name", "POST /v1/locks/acquire", nil, "name"},
 		{"no name", "POST /v1/locks//acquire", nil, "name"},
 		{"no name at all", "POST /v1/locks/acquire", nil, "name"},
 	} {

@@ -39,16 +39,16 @@ func (noPolicies) Explain(_ context.Context, q core.Question) (api.Explanation, 
 
 // listPolicies shows what rules.
 func (x *exchange) listPolicies() error {
-	if !x.who.MayAll(auth.Policies) {
-		return core.ErrForbidden
+	if err := core.MayAll(x.who, "see the policies", auth.Policies); err != nil {
+		return err
 	}
 	return x.json(x.api.policies.List())
 }
 
 // reloadPolicies loads all policies again: a whole new set or nothing.
 func (x *exchange) reloadPolicies() error {
-	if !x.who.MayAll(auth.Policies) {
-		return core.ErrForbidden
+	if err := core.MayAll(x.who, "reload the policies", auth.Policies); err != nil {
+		return err
 	}
 	changes, err := x.api.policies.Reload(x.context())
 	if err != nil {
@@ -59,15 +59,15 @@ func (x *exchange) reloadPolicies() error {
 
 // explainPolicies says what the policies would say to a request, and why.
 func (x *exchange) explainPolicies() error {
-	if !x.who.MayAll(auth.Policies) {
-		return core.ErrForbidden
+	if err := core.MayAll(x.who, "have the policies explained", auth.Policies); err != nil {
+		return err
 	}
-	name, err := lock.ParseName(x.params.values[fieldName])
+	name, err := x.params.lockName()
 	if err != nil {
 		return err
 	}
-	if !x.who.May(auth.Read, name) { // policies are told who holds it, and may tell
-		return core.ErrForbidden
+	if err := core.May(x.who, auth.Read, name); err != nil { // policies are told who holds it, and may tell
+		return err
 	}
 	x.name = name
 	asked, err := x.acquireRequest()

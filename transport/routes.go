@@ -46,7 +46,7 @@ func routeTable() []route {
 		{id: "logout", method: http.MethodPost, pattern: "/v1/logout", serve: (*exchange).logout},
 		{id: "readAudit", method: http.MethodGet, pattern: "/v1/audit", fields: auditFields, serve: (*exchange).audit},
 		{id: "watchEvents", method: http.MethodGet, pattern: "/v1/events", fields: setOf(fieldPrefix), serve: (*exchange).watch},
-		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter), serve: (*exchange).list},
+		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter, fieldName, fieldWaiters, fieldWaitersAfter), serve: (*exchange).list},
 		{id: "listPolicies", method: http.MethodGet, pattern: "/v1/policies", serve: (*exchange).listPolicies},
 		{id: "explainPolicies", method: http.MethodGet, pattern: "/v1/policies/explain", fields: setOf(fieldName, fieldAccount, fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).explainPolicies},
 		{id: "reloadPolicies", method: http.MethodPost, pattern: "/v1/policies/reload", serve: (*exchange).reloadPolicies},
@@ -54,11 +54,11 @@ func routeTable() []route {
 		{id: "createToken", method: http.MethodPost, pattern: "/v1/tokens", fields: setOf(fieldAccount, fieldName, fieldScopes, fieldExpires), serve: (*exchange).createToken},
 		{id: "revokeToken", method: http.MethodDelete, pattern: "/v1/tokens/{id}", serve: (*exchange).revokeToken},
 		{id: "rotateToken", method: http.MethodPost, pattern: "/v1/tokens/{id}/rotate", fields: setOf(fieldGrace), serve: (*exchange).rotateToken},
-		{id: "getLock", method: http.MethodGet, pattern: lockWhole, serve: (*exchange).get},
-		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: setOf(fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).acquire},
+		{id: "getLock", method: http.MethodGet, pattern: lockWhole, fields: setOf(fieldWaiters, fieldWaitersAfter), serve: (*exchange).get},
+		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: setOf(fieldTTL, fieldWait, fieldConfirm, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).acquire},
 		{id: "renewLock", method: http.MethodPost, pattern: lockWhole + "/renew", fields: setOf(fieldLeaseID, fieldTTL), serve: (*exchange).renew},
 		{id: "releaseLock", method: http.MethodPost, pattern: lockWhole + "/release", fields: setOf(fieldLeaseID), serve: (*exchange).release},
-		{id: "breakLock", method: http.MethodPost, pattern: lockWhole + "/break", fields: setOf(fieldReason, fieldFencingToken, fieldTake, fieldTTL, fieldHolder, fieldMetadata), serve: (*exchange).breakLease},
+		{id: "breakLock", method: http.MethodPost, pattern: lockWhole + "/break", fields: setOf(fieldReason, fieldFencingToken, fieldTake, fieldTTL, fieldConfirm, fieldHolder, fieldMetadata), serve: (*exchange).breakLease},
 	}
 }
 
@@ -131,8 +131,9 @@ func byVerb(routes []route) map[string][]*route {
 	return index
 }
 
-// lockRoute splits what comes after /v1/locks/ into name and verb. A name cannot
-// end in a verb, so there is one way to do it.
+// lockRoute splits what comes after /v1/locks/ into name and verb. The path of a POST
+// always ends in its verb, that of a GET never does: a GET that ends in one is a POST that
+// was meant, and must not look like one that succeeded.
 func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Params) {
 	x := w.(*exchange)
 	path := ps[0].Value[1:] // it begins with the slash
@@ -141,7 +142,7 @@ func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Pa
 		if !rt.answers(r.Method) {
 			continue
 		}
-		name, err := lock.ParseName(strings.TrimSuffix(path, rt.verb()))
+		name, err := lock.ParseName(path[:max(0, len(path)-len(rt.verb()))])
 		if err != nil {
 			x.route = rt
 			x.lost(err)
@@ -152,8 +153,11 @@ func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Pa
 		return
 	}
 	wrong := notAllowed(r.Method, matched)
-	if r.Method == http.MethodPost { // but to which verb?
+	switch r.Method {
+	case http.MethodPost: // but to which verb?
 		wrong.Hint = a.verbHint(path)
+	case http.MethodGet, http.MethodHead:
+		wrong.Hint = postHint(path)
 	}
 	x.lost(wrong)
 }

@@ -62,7 +62,8 @@ func TestAMisspeltVerbIsToldTheVerbs(t *testing.T) {
 		"POST /v1/locks/a/acquire/":   verbs,
 		"POST /v1/locks/" + long(300): verbs,
 		"DELETE /v1/locks/a/aquire":   "",
-		"GET /v1/locks/a/acquire":     "",
+		"GET /v1/locks/a/acquire":     "acquire is a POST: curl needs -X POST; the lock whose name is a/acquire is read with GET /v1/locks?name=a/acquire",
+		"GET /v1/locks//acquire":      "acquire is a POST: curl needs -X POST",
 		"POST /v1/locks":              "",
 	} {
 		detail := s.do(t, line).want(405, api.CodeMethodNotAllowed).problem().Detail

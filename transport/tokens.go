@@ -12,10 +12,10 @@ import (
 
 // administers returns the tokens to those who may change them.
 func (x *exchange) administers() (*auth.Tokens, error) {
-	switch {
-	case !x.who.MayAll(auth.Admin):
-		return nil, core.ErrForbidden
-	case x.api.tokens == nil:
+	if err := core.MayAll(x.who, "see or change tokens", auth.Admin); err != nil {
+		return nil, err
+	}
+	if x.api.tokens == nil {
 		return nil, problem.ErrNotFound
 	}
 	return x.api.tokens, nil

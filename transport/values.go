@@ -71,10 +71,15 @@ func (p *params) span(f field) (time.Duration, error) {
 
 // ttl returns the ttl that was asked for; 0 means none was. So a given 0 is an
 // error here already.
-func (p *params) ttl() (time.Duration, error) {
-	d, given, err := p.duration(fieldTTL)
+func (p *params) ttl() (time.Duration, error) { return p.leaseTime(fieldTTL) }
+
+// confirm returns the time to confirm the lease in that was asked for, as ttl does.
+func (p *params) confirm() (time.Duration, error) { return p.leaseTime(fieldConfirm) }
+
+func (p *params) leaseTime(f field) (time.Duration, error) {
+	d, given, err := p.duration(f)
 	if err == nil && given && d == 0 {
-		err = &lock.InputError{Field: "ttl", Problem: "is " + p.values[fieldTTL], Want: lock.MinTTL.String() + " or more"}
+		err = &lock.InputError{Field: fieldNames[f], Problem: "is " + p.values[f], Want: lock.MinTTL.String() + " or more"}
 	}
 	return d, err
 }
@@ -122,18 +127,29 @@ func (p *params) fencingToken() (lock.Token, error) {
 	return lock.Token(n), nil
 }
 
-// limit returns how many locks a page may have.
-func (p *params) limit() (int, error) {
+// pageSize returns how many locks or waiters a page may have.
+func (p *params) pageSize(f field) (int, error) {
 	const usual, most = 100, 1000
-	if !p.given.has(fieldLimit) {
+	if !p.given.has(f) {
 		return usual, nil
 	}
-	value := p.values[fieldLimit]
-	n, err := strconv.Atoi(value)
+	n, err := strconv.Atoi(p.values[f])
 	if err != nil || n < 1 || n > most {
-		return 0, &lock.InputError{Field: "limit", Problem: fmt.Sprintf("is %q", shown(value)), Want: fmt.Sprintf("1 to %d", most)}
+		return 0, wrong(f, p.values[f], fmt.Sprintf("1 to %d", most))
 	}
 	return n, nil
+}
+
+// position returns the place in a queue a page begins behind; 0: at the beginning.
+func (p *params) position() (int, error) {
+	if !p.given.has(fieldWaitersAfter) {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(p.values[fieldWaitersAfter], 10, 31)
+	if err != nil {
+		return 0, wrong(fieldWaitersAfter, p.values[fieldWaitersAfter], "a position in the queue: the waiters_next of the page before, or 0")
+	}
+	return int(n), nil
 }
 
 // after returns the name the page begins behind; empty: at the beginning.
@@ -143,7 +159,7 @@ func (p *params) after() (lock.Name, error) {
 	}
 	name, err := lock.ParseName(p.values[fieldAfter])
 	if err != nil {
-		return "", &lock.InputError{Field: "after", Problem: "is not the name of a lock", Want: "the next of the page before"}
+		return "", plusLost(fieldAfter, p.values[fieldAfter], &lock.InputError{Field: "after", Problem: "is not the name of a lock", Want: "the next of the page before"})
 	}
 	return name, nil
 }

@@ -3,6 +3,8 @@ package transport
 import (
 	"net/http"
 	"strings"
+
+	"github.com/octostore/octostore/core/lock"
 )
 
 // verbHint is for a POST to a path after /v1/locks/ that ends in no verb: it lists the
@@ -26,6 +28,17 @@ func (a *API) verbHint(path string) string {
 	hint := "to do something to a lock, end the path in " + strings.Join(verbs[:end], ", ") + " or " + verbs[end]
 	if best != "" {
 		hint += "; did you mean " + best + "?"
+	}
+	return hint
+}
+
+// postHint is for a GET of a path after /v1/locks/ that ends in a verb: how to do that, and
+// how to read the lock, if there is one, whose name ends so.
+func postHint(path string) string {
+	verb := path[strings.LastIndexByte(path, '/')+1:]
+	hint := verb + " is a POST: curl needs -X POST"
+	if _, err := lock.ParseName(path); err == nil {
+		hint += "; the lock whose name is " + path + " is read with GET /v1/locks?name=" + strings.ReplaceAll(path, "+", "%2B")
 	}
 	return hint
 }

@@ -20,8 +20,8 @@ const heartbeat = 15 * time.Second
 // watch streams what happens to locks the client may read, as server-sent events, until
 // the client leaves, its token ends, or the server begins to stop.
 func (x *exchange) watch() error {
-	if !x.who.MaySome(auth.Read) {
-		return core.ErrForbidden
+	if err := core.MaySome(x.who, "watch locks", auth.Read); err != nil {
+		return err
 	}
 	defer x.bound()()
 	return x.because(x.follow())
@@ -69,10 +69,11 @@ type watcher struct {
 // begin reads where to begin: after the event the client names, else now.
 func (w *watcher) begin() (lock.Seq, error) {
 	x := w.x
-	w.filter.Prefix = x.params.values[fieldPrefix]
-	if err := lock.CheckPrefix(w.filter.Prefix); err != nil {
+	prefix, err := x.params.prefix()
+	if err != nil {
 		return 0, err
 	}
+	w.filter.Prefix = prefix
 	w.filter.Visible = x.sees(auth.Read)
 	newest := x.api.journal.Head()
 	text, err := single(x.r.Header, "Last-Event-Id")

@@ -31,9 +31,9 @@ var accessMutants = []mutant{
 		tests:  inAuth,
 	},
 	{
-		name: "readable-tokens-file", file: "core/auth/file.go",
-		old:    "mode&0o006 != 0 {",
-		new:    "mode&0o002 != 0 {",
+		name: "readable-tokens-file", file: "core/files/files.go",
+		old:    "mode&0o006 == 0 {",
+		new:    "mode&0o002 == 0 {",
 		breaks: "a tokens file that everybody may read is used",
 		tests:  inAuth,
 	},

@@ -109,8 +109,8 @@ var edgeMutants = []mutant{
 	},
 	{
 		name: "serves-after-the-table", file: "cmd/octostore/server.go",
-		old:    "	case <-s.table.Done():\n",
-		new:    "	case <-make(chan struct{}):\n",
+		old:    "	case <-s.table.Done():\n		return s.stopped()\n	case <-s.store",
+		new:    "	case <-make(chan struct{}):\n		return s.stopped()\n	case <-s.store",
 		breaks: "the process goes on after a commit of unknown outcome",
 		tests:  inCommand,
 	},

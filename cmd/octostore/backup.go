@@ -16,8 +16,8 @@ func backupCommand() *cobra.Command {
 		Long: "Copy the database (OCTOSTORE_DB) to a new file, and check the copy. A server may be\n" +
 			"running on it. Keep the copy as secret as the database: it holds the keys that\n" +
 			"lease ids are made with. To restore, stop the server, put the copy in the place of\n" +
-			"the database, and remove the file whose name is that of the database and -wal, if\n" +
-			"there is one: it belongs to the old database.",
+			"the database, and remove the files whose names are that of the database and -wal or\n" +
+			"-shm, if there are any: they belong to the old database.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return exitcode.Usagef("backup takes one argument, the file to copy the database to")

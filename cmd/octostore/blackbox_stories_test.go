@@ -81,6 +81,35 @@ var stories = []struct {
 		"an old holder goes on",
 		[]string{"TestAnOldHolderIsRefused", "TestALeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
 	},
+	{
+		// HAProxy as Debian configures it: the proxy reads the grant of a client that has left,
+		// and the lock is held by no client for a whole ttl.
+		"a grant that only a proxy received keeps the lock",
+		[]string{"TestUnconfirmedLeaseIsSoonOver", "TestUnconfirmedLeaseOverRestarts", "core/lock/testdata/scenario/confirm.txt"},
+	},
+	{
+		// An idempotent retry whose second answer was lost before the loss of the first was noticed.
+		"a lease whose answers were all lost stays",
+		[]string{"TestUndoOfALeaseWithoutAnAnswer", "TestUndoOfADeliveredLease", "core/lock/testdata/scenario/undo.txt"},
+	},
+	{
+		// Databases in containers: the one file was mounted, its write-ahead log was not, and
+		// every new container forgot what was in the log.
+		"a new container forgets leases",
+		[]string{"TestMountRefusesAFileMountedAlone", "TestInodeLockRefusesASecondServer"},
+	},
+	{
+		// Cleaners of temporary files: the server goes on with files that have no name any
+		// more, and its next start knows nothing.
+		"the files of a running server are deleted",
+		[]string{"TestVanishedFilesEndTheServer", "TestVanishedLockLetsNoSecondServerIn", "TestWatchNoticesWhatBecameOfTheFiles"},
+	},
+	{
+		// SQLite: a backup is put in the place of the database, and the write-ahead log that
+		// was left undoes it.
+		"a restored backup is undone",
+		[]string{"TestStampFindsALogOfAnotherDatabase", "cmd/octostore/testdata/script/restore.txtar"},
+	},
 }
 
 // The table above would be worth little if its tests were renamed and lost.

@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/octostore/octostore/core/files"
 )
 
 // credentials are the tokens that octostore login keeps for other commands, in one file,
@@ -57,7 +59,7 @@ func keptToken(target string) (credential, error) {
 // readCredentials reads the file. One that others can read is refused: it may be theirs,
 // and what was in it is no secret any more. Errors show nothing of it.
 func readCredentials(path string) (credentials, error) {
-	f, err := os.Open(path)
+	f, info, err := files.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return credentials{}, nil
 	}
@@ -65,10 +67,6 @@ func readCredentials(path string) (credentials, error) {
 		return credentials{}, fmt.Errorf("read the token of octostore login: %w", err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return credentials{}, fmt.Errorf("read the token of octostore login: %w", err)
-	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
 		return credentials{}, fmt.Errorf("%s can be read or changed by others (mode %04o); chmod 600 it, and log in again if they may have read it", path, mode)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
@@ -98,6 +99,10 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 		d.say(skip, "database", "%s has %d MiB and a server runs on it; octostore backup makes a copy, whose name in OCTOSTORE_DB has that looked at", path, info.Size()>>20)
 		return
 	}
+	if err := sqlite.Servable(path); err != nil {
+		d.say(wrong, "database", "%v", err)
+		return
+	}
 	var check *journal.Check
 	var replay *journal.Replay
 	in, err := sqlite.Examine(ctx, path, func(in sqlite.Inspection) func(lock.Segment) error {
@@ -122,6 +127,7 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 		return
 	}
 	d.journal(in, check, replay)
+	d.retention(in, check, info.Size())
 }
 
 // brokenJournal is the error of a journal whose file is sound.
@@ -205,7 +211,7 @@ var secretVariable = regexp.MustCompile(`(?m)^\s*(?:export\s+)?OCTOSTORE_\w*(?:T
 
 // holdsSecret reports whether a .env file has something nobody else should read.
 func holdsSecret(envFile string) bool {
-	text, err := os.ReadFile(envFile)
+	text, err := files.Read(envFile, config.LargestEnvFile)
 	return err == nil && secretVariable.Match(text)
 }
 

@@ -2,12 +2,11 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/transport/login"
 )
 
@@ -44,24 +43,12 @@ func gitHubSecret(cfg config.Config) (string, error) {
 	}
 	const most = 1024
 	path := string(cfg.GitHubSecretFile)
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o006 != 0 {
-		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %s can be read or changed by everybody on this machine (mode %04o); chmod 600 it, and make a new secret if others may have read it", path, mode)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	text, _, err := files.ReadSecret(path, most)
 	if err != nil {
 		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %w", err)
 	}
 	secret := strings.TrimSpace(string(text))
-	if secret == "" || len(text) > most || strings.ContainsAny(secret, " \n\r\t") {
+	if secret == "" || strings.ContainsAny(secret, " \n\r\t") {
 		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %s does not hold one secret and nothing else", path)
 	}
 	return secret, nil

@@ -96,6 +96,9 @@ func read[T any](s *overHTTP, a spoken) (v T) {
 
 func (s *overHTTP) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outcome {
 	q := url.Values{"ttl": {ask.TTL.String()}, "holder": {ask.Attempt}}
+	if ask.Confirm > 0 {
+		q.Set("confirm", ask.Confirm.String())
+	}
 	if ask.Wait > 0 {
 		q.Set("wait", max(ask.Wait.Truncate(time.Millisecond), time.Millisecond).String())
 	}
@@ -129,6 +132,8 @@ func (s *overHTTP) leaseOf(a spoken, err error) locktest.Outcome {
 		Result: locktest.Done, Token: g.FencingToken, LeaseID: g.LeaseID,
 		Earliest: a.sent.Add(time.Duration(g.ServerMS)*time.Millisecond + left),
 		Latest:   a.received.Add(left + time.Millisecond),
+
+		Unconfirmed: g.ConfirmMS > 0,
 	}
 }
 

@@ -36,6 +36,9 @@ type storage interface {
 	Used(ctx context.Context) (int64, error) // bytes that hold something
 	// Full reports whether its last space has to be saved for those who hold a lock.
 	Full() bool
+	// Failed is closed when the storage has found by itself that it cannot go on, and
+	// refuses every commit.
+	Failed() <-chan struct{}
 	Close() error
 }
 
@@ -190,10 +193,10 @@ func newKeeper(s *server, cfg config.Config, log *slog.Logger) *journal.Keeper {
 		Retention: journal.Retention{
 			Age:  cfg.AuditRetention,
 			Size: int64(cfg.AuditMaxSize),
-			Keep: 2 * cfg.MaxTTL, // every live lease has its grant or a renewal on record
 		},
-		Used:   s.store.Used,
-		Logger: log,
+		LongestTTL: s.table.LongestTTL,
+		Used:       s.store.Used,
+		Logger:     log,
 	})
 }
 
@@ -265,9 +268,27 @@ func (s *server) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case <-s.table.Done():
-		return fmt.Errorf("the lock table has stopped: %w", s.table.Err())
+		return s.stopped()
+	case <-s.store.Failed():
+		return s.failTable()
 	case err := <-s.served:
 		return fmt.Errorf("accept connections: %w", err)
+	}
+}
+
+func (s *server) stopped() error {
+	return fmt.Errorf("the lock table has stopped: %w", s.table.Err())
+}
+
+// failTable has the table find out that its store has failed. Until its next commit it
+// would answer what it can from memory, and that may not be so any more.
+func (s *server) failTable() error {
+	_ = s.record(lock.Stopped) // it is refused
+	select {
+	case <-s.table.Done():
+		return s.stopped()
+	case <-time.After(answerTime):
+		return errors.New("the database has failed, and a change to it that is under way does not end")
 	}
 }
 

@@ -24,6 +24,7 @@ type shelf struct {
 	fail   atomic.Pointer[error]
 	hang   atomic.Pointer[chan struct{}]
 	closed atomic.Bool
+	failed chan struct{} // nil: never
 }
 
 func (s *shelf) Commit(ctx context.Context, b *lock.Batch) error {
@@ -44,6 +45,8 @@ func (s *shelf) Full() bool {
 	err := s.fail.Load()
 	return err != nil && *err == lock.ErrFull
 }
+
+func (s *shelf) Failed() <-chan struct{} { return s.failed }
 
 func (s *shelf) Close() error { s.closed.Store(true); return nil }
 

@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/octostore/octostore/core/files"
 )
+
+// largestPEM is more than the certificates of all authorities take.
+const largestPEM = 16 << 20
 
 // certificate is what a server shows to those who connect by TLS.
 type certificate struct {
@@ -28,11 +32,11 @@ func openCertificate(certFile, keyFile string) (*certificate, error) {
 
 // load reads the files again. If they cannot be used, nothing changes.
 func (c *certificate) load() error {
-	cert, err := os.ReadFile(c.certFile)
+	cert, err := files.Read(c.certFile, largestPEM)
 	if err != nil {
 		return fmt.Errorf("OCTOSTORE_TLS_CERT: %w", err)
 	}
-	key, err := os.ReadFile(c.keyFile)
+	key, err := files.Read(c.keyFile, largestPEM)
 	if err != nil {
 		return fmt.Errorf("OCTOSTORE_TLS_KEY: %w", err)
 	}
@@ -65,7 +69,7 @@ func trustAlso(transport *http.Transport, file string) error {
 	if file == "" {
 		return nil
 	}
-	pem, err := os.ReadFile(file)
+	pem, err := files.Read(file, largestPEM)
 	if err != nil {
 		return fmt.Errorf("OCTOSTORE_CA_FILE: %w", err)
 	}

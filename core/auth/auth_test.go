@@ -29,6 +29,9 @@ func TestScopesAllowWhatTheySayAndNothingElse(t *testing.T) {
 		{"audit:**", "audit:a", "read:a"},
 		{"admin", "admin: policies: acquire:a read:a break:a audit:a", ""},
 		{"admin:**", "admin: read:a", ""},
+		{"acquire,read:arn:aws:s3:::*/**,!**/*@old", "read:arn:aws:s3:::b/x acquire:arn:aws:s3:::b/@x", "read:arn read:arn:aws:s3:::b read:arn:aws:s3:::b/x@old"},
+		{"read:@types/* acquire:Router-A:57400,~a+b", "read:@types/node acquire:Router-A:57400 acquire:~a+b", "read:Router-A:57400 acquire:Router-A acquire:57400 acquire:@types/node"},
+		{"read:acquir*:x", "read:acquire:x", "acquire:x read:acquire read:x"},
 	} {
 		p := Principal{scopes: new(scopes(t, tt.scopes))}
 		for _, want := range []struct {
@@ -98,6 +101,10 @@ func TestWhatIsWrongWithScopesIsSaid(t *testing.T) {
 		"admin:a/**":              "not about names",
 		"acquire:a//b":            "empty segment",
 		"acquire:a%2Fb":           "can match no name",
+		"acquire:a=b":             "can match no name",
+		"read:a,acquire:b/**":     `"acquire:b/**" where a name is to be; scopes are separated by spaces, and a name that begins like that is written "acquir*:b/**"`,
+		"acquire:read:a":          `"read:a" where a name is to be`,
+		"read:**,!break:a":        `"!break:a" where a name is to be`,
 		strings.Repeat("x", 3000): "3000 bytes long",
 	} {
 		_, err := ParseScopes(text)

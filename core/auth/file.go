@@ -1,14 +1,14 @@
 package auth
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
+
+	"github.com/octostore/octostore/core/files"
 )
 
 // fileScopes is what a token of the file may do if its line does not say.
@@ -18,28 +18,24 @@ const fileScopes = "acquire,read:**"
 // many hexadecimal digits are 128 bits.
 const shortestSecret = 32
 
+// largestFile is more than the lines of 100,000 tokens take.
+const largestFile = 64 << 20
+
 // readFile reads a tokens file: one token a line, as account:secret or
 // account:secret:scopes. Empty lines and those that begin with # mean nothing. It is
 // refused if everybody on the machine may read or change it. Its errors name lines and
 // show nothing of them.
 func readFile(path string) ([]Token, error) {
-	f, err := os.Open(path)
+	text, info, err := files.ReadSecret(path, largestFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the tokens file: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read the tokens file: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o006 != 0 {
-		return nil, fmt.Errorf("the tokens file %s can be read or changed by everybody on this machine (mode %04o); chmod 600 it, and make new tokens if others may have read it", path, mode)
 	}
 	var all []Token
 	seen := map[[sha256.Size]byte]int{}
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
@@ -53,9 +49,6 @@ func readFile(path string) ([]Token, error) {
 		seen[t.Hash] = n
 		t.Created = info.ModTime().UTC().Truncate(time.Millisecond)
 		all = append(all, t)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read the tokens file %s: %w", path, err)
 	}
 	return all, nil
 }

@@ -26,7 +26,7 @@ func writeFile(t *testing.T, path, text string, mode os.FileMode) {
 func TestTheTokensFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens")
 	alice, bob, carol := auth.NewSecret(), strings.Repeat("b", 32), auth.NewSecret()
-	writeFile(t, path, "# who may\n\nalice:"+alice+"\nbob:"+bob+":admin\ncarol:"+carol+":acquire,read:c/** break:c/x\n", 0o640)
+	writeFile(t, path, "# who may\n\nalice:"+alice+"\nbob:"+bob+":admin\ncarol:"+carol+":acquire,read:c/**,@c/~:1+2 break:c/x\n", 0o640)
 	store := memory.New()
 	h := open(t, store, path)
 	if !h.Closed() || h.journal.kinds() != "" {
@@ -39,7 +39,7 @@ func TestTheTokensFile(t *testing.T) {
 		t.Errorf("bob is %+v", p)
 	}
 	was := h.want(t, carol, nil)
-	if !was.May(auth.Break, "c/x") || was.May(auth.Acquire, "x") {
+	if !was.May(auth.Break, "c/x") || was.May(auth.Acquire, "x") || !was.May(auth.Acquire, "@c/~:1+2") {
 		t.Errorf("carol is %+v", was)
 	}
 	kept := h.want(t, alice, nil)

@@ -9,8 +9,9 @@ import (
 // Whatever is taken for scopes is written so that it is read as the same again, and
 // nobody may do to a name what the prefixes say he cannot.
 func FuzzScopes(f *testing.F) {
-	for _, text := range []string{"acquire,read:team-a/**", "read:**,!a/* break:x", "admin", "policies audit:a*b/**", ":", "read:", "read:!a", "a:b:c"} {
+	for _, text := range []string{"acquire,read:team-a/**", "read:**,!a/* break:x", "admin", "policies audit:a*b/**", ":", "read:", "read:!a", "a:b:c", "read:Router-A:57400,@types/*,~a+b", "acquire,read:arn:aws:s3:::x/**,!**/*@old", "read:acquire:x"} {
 		f.Add(text, "team-a/x")
+		f.Add(text, "acquire:@x/+1")
 	}
 	f.Fuzz(func(t *testing.T, text, name string) {
 		s, err := ParseScopes(text)
@@ -24,6 +25,14 @@ func FuzzScopes(f *testing.F) {
 		parsed, err := lock.ParseName(name)
 		if err != nil {
 			return
+		}
+		for _, verb := range Verbs() {
+			if verb == Policies || verb == Admin {
+				continue
+			}
+			if narrow, err := ParseScopes(ScopeOf(verb, name)); err != nil || !narrow.allow(verb, parsed) || narrow.some(Admin) {
+				t.Errorf("%s on %s is allowed by %q: %v", verb, name, ScopeOf(verb, name), err)
+			}
 		}
 		p := Principal{scopes: &s}
 		for _, verb := range Verbs() {

@@ -14,7 +14,8 @@ import (
 //
 //	acquire,read:team-a/**,!team-a/secret/**
 //
-// and several separated by spaces. A request is allowed if one of them allows it; what
+// and several separated by spaces. The verbs end at the first colon; names may have some of
+// their own. A request is allowed if one of them allows it; what
 // no scope speaks of is denied. The zero Scopes allow nothing.
 type Scopes struct {
 	text  string
@@ -82,10 +83,36 @@ func parseScope(word string) (s scope, err error) {
 	case !about:
 		return s, errors.New("does not say for which names; \":**\" is all of them")
 	}
-	if s.names, err = pattern.Parse(strings.Split(names, ",")); err != nil {
+	patterns := strings.Split(names, ",")
+	if s.names, err = pattern.Parse(patterns); err != nil {
 		return s, fmt.Errorf("is wrong: %w", err)
 	}
-	return s, nil
+	return s, misplacedVerb(patterns)
+}
+
+// misplacedVerb refuses a pattern that looks like another scope, behind a comma instead of
+// a space: taken as a name it would select nothing, and be missed only when it is needed.
+func misplacedVerb(patterns []string) error {
+	for _, p := range patterns {
+		before, after, has := strings.Cut(strings.TrimPrefix(p, "!"), ":")
+		if verb := Verb(before); has && slices.Contains(Verbs(), verb) {
+			return fmt.Errorf("has %q where a name is to be; scopes are separated by spaces, and a name that begins like that is written %q", p, unlikeAVerb(before)+":"+after)
+		}
+	}
+	return nil
+}
+
+// unlikeAVerb is a pattern for the beginning of a name that would be taken for a verb.
+func unlikeAVerb(word string) string { return word[:len(word)-1] + "*" }
+
+// ScopeOf returns the scope that allows verb on what a pattern selects, which may be the
+// name of one lock, as [ParseScopes] reads it.
+func ScopeOf(verb Verb, selects string) string {
+	if misplacedVerb([]string{selects}) != nil {
+		word, after, _ := strings.Cut(selects, ":")
+		selects = unlikeAVerb(word) + ":" + after
+	}
+	return string(verb) + ":" + selects
 }
 
 // String returns the scopes as [ParseScopes] reads them.

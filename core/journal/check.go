@@ -14,6 +14,7 @@ import (
 type Check struct {
 	Records int64     // that follow from each other
 	Vouched lock.Seq  // the newest record a signature vouches for, and with it for all before
+	Oldest  time.Time // of the oldest record, the zero time if there is none
 	Newest  time.Time // of the newest record
 
 	key  ed25519.PublicKey
@@ -54,6 +55,9 @@ func (c *Check) line(l *Line) error {
 	r, err := ParseRecord(l.Bytes)
 	if err != nil {
 		return fmt.Errorf("record %d: %w", l.Seq, err)
+	}
+	if c.Records == 0 {
+		c.Oldest = r.Time
 	}
 	c.Newest = r.Time
 	c.last = lock.Head{Seq: l.Seq, Hash: sha256.Sum256(l.Bytes)}

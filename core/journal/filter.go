@@ -86,7 +86,7 @@ func (f *Filter) String() string {
 	for _, k := range f.Kinds {
 		kinds = append(kinds, string(k))
 	}
-	add("prefix", f.Prefix)
+	add("prefix", strings.ReplaceAll(f.Prefix, "+", "%2B")) // the only character of names that a query has a meaning for
 	add("kind", strings.Join(kinds, ","))
 	add("account", f.Account)
 	add("decision", string(f.Decision))

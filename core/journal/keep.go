@@ -32,11 +32,24 @@ type Retention struct {
 	Keep time.Duration // what is younger is never pruned
 }
 
+// The longest ttl is asked for at most once a second, and so seldom that this takes a
+// hundredth of the time. What is younger than twice the time between is never pruned, so
+// a lease that was given since is safe.
+const (
+	longestEvery = time.Second
+	longestShare = 100
+)
+
 // KeepConfig says how a journal is to be kept. Journal and Recorder must be set.
 type KeepConfig struct {
 	Journal  *Journal
 	Recorder Recorder
 	Retention
+	// LongestTTL returns the longest ttl of the leases there are; nil: it does not
+	// matter. What is younger than twice that is never pruned: there every live lease has
+	// its grant or a renewal on record. It may take a while; it is asked only when there
+	// is something to prune, and rarely if it takes long.
+	LongestTTL func() time.Duration
 	// Used returns the bytes the store uses; nil: they are not bounded.
 	Used   func(ctx context.Context) (int64, error)
 	Every  time.Duration // between looks at the retention; 0 means a second
@@ -50,6 +63,9 @@ type Keeper struct {
 	done sync.WaitGroup
 
 	failing bool // the newest look at the retention failed, and was logged
+	longest time.Duration
+	asked   time.Time     // for longest
+	valid   time.Duration // from then on
 	clock   wallClock
 }
 
@@ -176,6 +192,9 @@ func (k *Keeper) obsolete(ctx context.Context) (cut lock.Head, cause string, err
 	if err != nil || len(page) == 0 || !r.forgets(page[0], now, excess) {
 		return cut, "", err
 	}
+	if r.Keep = max(r.Keep, k.protected(now)); !r.forgets(page[0], now, excess) {
+		return cut, "", nil
+	}
 	if excess <= 0 && !r.tooOld(page[0], now.Add(-r.slack())) {
 		return cut, "", nil // a little more may gather
 	}
@@ -188,6 +207,19 @@ func (k *Keeper) obsolete(ctx context.Context) (cut lock.Head, cause string, err
 		cause = fmt.Sprintf("kept up to %d bytes", r.Size)
 	}
 	return cut, cause, nil
+}
+
+// protected is the age up to which records are kept for the sake of live leases.
+func (k *Keeper) protected(now time.Time) time.Duration {
+	if k.cfg.LongestTTL == nil {
+		return 0
+	}
+	if k.asked.IsZero() || now.Sub(k.asked) >= k.valid {
+		k.asked = time.Now()
+		k.longest = k.cfg.LongestTTL()
+		k.valid = max(longestEvery, longestShare*time.Since(k.asked))
+	}
+	return 2 * max(k.longest, k.valid)
 }
 
 // forgotten looks from the oldest segment on for the last one that is to be forgotten,

@@ -142,6 +142,87 @@ func TestWhatIsTooMuchIsPrunedButNothingYoung(t *testing.T) {
 	})
 }
 
+// The records of a live lease are kept for as long as its ttl can make them needed,
+// whatever the limits say, and no longer than the lease lives.
+func TestKeepsWhatTheLongestLeaseNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := journal.New(memory.New())
+		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := func(context.Context) (int64, error) { return 1 << 20, nil }
+		keeper := journal.Keep(journal.KeepConfig{
+			Journal: j, Recorder: table, LongestTTL: table.LongestTTL, Used: used,
+			Retention: journal.Retention{Age: time.Hour, Size: 1000},
+		})
+		defer func() { keeper.Close(); table.Close(); j.Close() }()
+		k := &kept{table, j, keeper}
+		g, err := table.Acquire(t.Context(), lock.Acquisition{Name: "long", TTL: 30 * 24 * time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 29 {
+			k.notice(t)
+			time.Sleep(24 * time.Hour)
+		}
+		synctest.Wait()
+		if n := k.count(t, lock.Granted); n != 1 {
+			t.Errorf("%d grants are on record, and the lease is live", n)
+		}
+		if _, err := table.Release(t.Context(), lock.Release{Name: "long", LeaseID: g.LeaseID}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n := k.count(t, lock.Granted); n != 0 {
+			t.Error("the grant is on record, and the lease has ended")
+		}
+	})
+}
+
+// A lease may be given between two looks at the longest ttl, which are rare where a look
+// takes long.
+func TestKeepsWhatALeaseGivenSinceNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := journal.New(memory.New())
+		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := func(context.Context) (int64, error) { return 1 << 20, nil }
+		looks := 0
+		longest := func() time.Duration {
+			looks++
+			found := table.LongestTTL()
+			time.Sleep(600 * time.Millisecond)
+			return found
+		}
+		keeper := journal.Keep(journal.KeepConfig{
+			Journal: j, Recorder: table, LongestTTL: longest, Used: used, Retention: journal.Retention{Size: 1000},
+		})
+		defer func() { keeper.Close(); table.Close(); j.Close() }()
+		k := &kept{table, j, keeper}
+		for range 600 {
+			k.notice(t)
+			time.Sleep(time.Second)
+		}
+		if _, err := table.Acquire(t.Context(), lock.Acquisition{Name: "long", TTL: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		for range 600 {
+			k.notice(t)
+			time.Sleep(time.Second)
+		}
+		if k.count(t, lock.Granted) != 1 || k.count(t, lock.Pruned) == 0 {
+			t.Errorf("%d grants, %d prunings on record", k.count(t, lock.Granted), k.count(t, lock.Pruned))
+		}
+		if looks < 2 || looks > 21 {
+			t.Errorf("it looked %d times in 20 minutes, want once a minute", looks)
+		}
+	})
+}
+
 // A clock that was ahead once and was set back leaves records of the future. They must
 // not keep what comes after them.
 func TestRecordsOfTheFutureKeepNothing(t *testing.T) {

@@ -44,6 +44,7 @@ type Record struct {
 	Reason     string            `json:"reason"`
 	Metadata   map[string]string `json:"metadata"`
 	TTLMS      int64             `json:"ttl_ms"`
+	ConfirmMS  int64             `json:"confirm_ms"` // granted: the lease ends so soon unless it is renewed; 0: after its ttl
 	WaitedMS   int64             `json:"waited_ms"`
 	ExpiresAt  time.Time         `json:"expires_at"`
 	HeldMS     int64             `json:"held_ms"`

@@ -124,6 +124,7 @@ func (h *Held) differences(l *lock.Lease) (found []string) {
 	check("the holder", h.Holder, l.Holder)
 	check("the reason", h.Reason, l.Reason)
 	check("the ttl", h.TTLMS, l.TTL.Milliseconds())
+	check("the time to confirm", h.ConfirmMS, l.ConfirmWithin.Milliseconds())
 	if !maps.Equal(h.Metadata, l.Metadata) {
 		check("the metadata", fmt.Sprint(h.Metadata), fmt.Sprint(l.Metadata))
 	}

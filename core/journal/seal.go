@@ -111,6 +111,7 @@ func appendLease(b []byte, e *lock.Event) []byte {
 	b = appendMetadata(b, l.Metadata)
 	if !e.Kind.Ends() {
 		b = appendMillis(b, "ttl_ms", l.TTL)
+		b = appendMillis(b, "confirm_ms", l.ConfirmWithin)
 	}
 	b = appendMillis(b, "waited_ms", e.Waited)
 	switch {

@@ -96,11 +96,10 @@ func (m *machine) repeat(e *entry, c *command) {
 		return
 	}
 	h := *e.held
-	pending := !h.undoAt.IsZero()
-	h.asks++
+	h.answers++
 	h.undoAt = time.Time{}
 	m.setHeld(e, &h)
-	m.answer(c, reply{lease: h.lease, ask: h.asks, repeat: true, undoable: pending})
+	m.answer(c, reply{lease: h.lease, repeat: true, undoable: true})
 }
 
 // rejoin lets a newer request stand in the place its attempt already has.
@@ -207,21 +206,25 @@ func (w *waiter) attemptID() attemptID {
 // grant begins a lease (invariant 1: only on a free name).
 func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, said Opinion) *Lease {
 	lease := &Lease{
-		Name:      e.name,
-		Token:     m.seq + 1,
-		Account:   a.Actor.Account,
-		Holder:    a.Holder,
-		Reason:    a.Reason,
-		Metadata:  a.Metadata,
-		TTL:       a.TTL,
-		GrantedAt: m.now,
-		ExpiresAt: m.now.Add(a.TTL),
+		Name:          e.name,
+		Token:         m.seq + 1,
+		Account:       a.Actor.Account,
+		Holder:        a.Holder,
+		Reason:        a.Reason,
+		Metadata:      a.Metadata,
+		TTL:           a.TTL,
+		ConfirmWithin: min(a.ConfirmWithin, a.TTL), // policies may have cut the ttl
+		GrantedAt:     m.now,
+		ExpiresAt:     m.now.Add(a.TTL),
+	}
+	if lease.ConfirmWithin > 0 {
+		lease.ExpiresAt = m.now.Add(lease.ConfirmWithin)
 	}
 	m.record(Event{
 		Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID, Waited: waited,
 		Notes: said.Notes, Verdicts: said.Verdicts,
 	})
-	h := &held{lease: lease}
+	h := &held{lease: lease, answers: 1}
 	if !a.Attempt.IsZero() {
 		attempt := a.Attempt // not a pointer into the request, which would stay with it
 		h.attempt = &attempt

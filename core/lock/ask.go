@@ -50,7 +50,6 @@ func (t *Table) grant(r reply) Grant {
 		LeaseID:  t.ids.id(r.lease.Name, r.lease.Token),
 		Waited:   r.waited,
 		Repeat:   r.repeat,
-		ask:      r.ask,
 		undoable: r.undoable,
 	}
 }
@@ -220,14 +219,29 @@ func (t *Table) giveUp(c *command) reply {
 	}
 }
 
-// Undo takes back a grant that could not be delivered, unless its attempt has been
-// answered again since or the lease has been renewed. It does not wait. It must not
-// be called after the grant was delivered.
+// Undo says that a grant of [Table.Acquire], [Table.Repeat] or [Table.Take] could not be
+// delivered. The lease is undone when that is so for every answer with it, unless its
+// holder showed its lease id meanwhile. It does not wait. It must be called at most once
+// for each answer, and not after that was delivered.
 func (t *Table) Undo(g Grant) {
-	t.undo(reply{lease: g.Lease, ask: g.ask, undoable: g.undoable})
+	t.undo(reply{lease: g.Lease, undoable: g.undoable})
 }
 
-// Renew moves the end of a lease away. Errors: [ErrNotHeld], [ErrFull],
+// Received says that the holder of a lease showed its lease id, where nothing else is
+// asked of the table, since policies refused the renewal: the lease is not undone any
+// more. It does not wait.
+func (t *Table) Received(r Renewal) {
+	token, err := t.ids.token(r.Name, r.LeaseID)
+	if err != nil {
+		return
+	}
+	c := &command{do: doReceived, name: r.Name, origin: r.Origin, token: token}
+	_ = t.inbox.put(c) // closed: the lease then runs to its end
+}
+
+// Renew moves the end of a lease away. The first renewal of an unconfirmed lease
+// confirms it and gives it at least the ttl it was granted with, whatever r.TTL is.
+// Errors: [ErrNotHeld], [ErrFull],
 // [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
 func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
 	token, err := t.ids.token(r.Name, r.LeaseID)
@@ -235,7 +249,7 @@ func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
 		return Grant{}, err
 	}
 	c := t.commands.get(doRenew, r.Name, r.Origin)
-	c.token, c.ttl, c.said = token, r.TTL, r.Opinion
+	c.token, c.ttl, c.onlyConfirm, c.said = token, r.TTL, r.OnlyConfirm, r.Opinion
 	got, err := t.ask(c)
 	if err != nil {
 		return Grant{}, err

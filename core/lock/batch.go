@@ -13,7 +13,15 @@ type batch struct {
 	granted []*waiter // out of the queue, by a grant of this batch
 	ends    int       // entries added to released
 	overs   int       // entries added to over
-	undone  []*entry  // whose grant was to be undone
+	words   []word
+}
+
+// word is what became known of an answer with a lease: it was lost, or it arrived. The
+// answer is older than the batch, and so the word is true whether that is accepted or not.
+type word struct {
+	entry   *entry
+	token   Token
+	arrived bool
 }
 
 // answer is a reply on its way to whoever asked, held back until the commit.
@@ -111,8 +119,8 @@ func (m *machine) takeBack() {
 		}
 	}
 	m.forgetCalls()
-	for _, e := range m.batch.undone {
-		m.undoLater(e)
+	for _, w := range m.batch.words {
+		m.hearAgain(w)
 	}
 	for _, e := range m.batch.dirty {
 		m.retryLater(e)
@@ -121,18 +129,31 @@ func (m *machine) takeBack() {
 	m.over.takeBack(m.batch.overs)
 }
 
-// undoLater keeps in mind that the grant of e did not arrive, although the batch
-// that undid it was refused.
-func (m *machine) undoLater(e *entry) {
-	if e.held == nil {
+// hearAgain keeps a word although its batch was refused. What the batch undid because of
+// it is to be undone again.
+func (m *machine) hearAgain(w word) {
+	e := w.entry
+	if e.held == nil || e.held.lease.Token != w.token {
 		return
 	}
-	h := *e.held
-	h.undoAt = m.retryAt
-	if h.attempt != nil {
-		h.undoAt = m.now.Add(grace)
+	undoAt := m.retryAt
+	if e.held.attempt != nil {
+		undoAt = m.now.Add(grace)
 	}
-	m.replace(e, &h)
+	m.replace(e, w.after(undoAt))
+}
+
+// after is what is held once the word is known; undoAt is for a lease that nobody can
+// have then.
+func (w word) after(undoAt time.Time) *held {
+	if w.arrived {
+		return w.entry.held.delivered()
+	}
+	h := *w.entry.held
+	if h.answers--; h.undelivered() {
+		h.undoAt = undoAt
+	}
+	return &h
 }
 
 // forgetCalls makes those whose call will not be sent eligible again: they know
@@ -225,13 +246,13 @@ func (m *machine) clearBatch() {
 	clear(b.dirty)
 	clear(b.changed)
 	clear(b.granted)
-	clear(b.undone)
+	clear(b.words)
 	*b = batch{
 		events:  b.events[:0],
 		answers: b.answers[:0],
 		dirty:   b.dirty[:0],
 		changed: b.changed[:0],
 		granted: b.granted[:0],
-		undone:  b.undone[:0],
+		words:   b.words[:0],
 	}
 }

@@ -17,6 +17,7 @@ const (
 	doRelease
 	doBreak
 	doUndo
+	doReceived // the holder showed its lease id
 	doAppend
 	doQueue
 	doDrain
@@ -37,7 +38,8 @@ type command struct {
 	said    Opinion
 	event   Event    // doAppend
 	by      *command // doClaim: the acquire that was called
-	ask     int      // doUndo: which answer
+	// onlyConfirm: doRenew, see [Renewal].
+	onlyConfirm bool
 	// onlyRepeat: there is no space for a new lease, but the attempt may have one.
 	onlyRepeat bool
 
@@ -102,8 +104,7 @@ type reply struct {
 	lease    *Lease
 	waited   time.Duration
 	repeat   bool
-	undoable bool
-	ask      int
+	undoable bool // one more answer with the lease, see held
 	ended    Ended
 	seq      Seq
 	queue    []Waiting

@@ -82,7 +82,7 @@ func TestARepeatNeedsNoSpace(t *testing.T) {
 	inTime(t, Config{Full: func() bool { return full }}, func(t *testing.T, tab *Table, d *diary) {
 		a := try("x")
 		var err error
-		if a.Attempt, err = NewAttempt("0123456789abcdef", a.TTL, "", nil); err != nil {
+		if a.Attempt, err = NewAttempt("0123456789abcdef", a.TTL, 0, "", nil); err != nil {
 			t.Fatal(err)
 		}
 		g := mustAcquire(t, tab, a)

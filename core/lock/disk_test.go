@@ -185,7 +185,7 @@ func TestTokensGrowOverRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiary()
 		var last Token
-		attempt, err := NewAttempt("0123456789abcdef", 10*time.Second, "", nil)
+		attempt, err := NewAttempt("0123456789abcdef", 10*time.Second, 0, "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

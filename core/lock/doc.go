@@ -21,7 +21,10 @@
 //     gives a lease that has ended by then.
 //  4. A lease ends by release, expiry, break or undo and by nothing else. It expires
 //     at or after its deadline, never before; a renewal never brings the deadline
-//     nearer; nothing is done to a lease after its end.
+//     nearer; nothing is done to a lease after its end. The deadline of an unconfirmed
+//     lease is the end of the time to confirm it; its first renewal confirms it, and the
+//     deadline is then at least the granted ttl away. Nothing else confirms a lease or
+//     moves its deadline, neither a repeat of its attempt nor a restart.
 //  5. First come, first served: a free lock goes, in the commit that freed it, to the
 //     first listening waiter, or that waiter is called. A try never passes a
 //     listening waiter. Where waiters are too many, absent ones lose their places, the
@@ -37,7 +40,10 @@
 //     restart.
 //  9. Only the account that acquired a lease can renew or release it, and only with
 //     its lease id.
-//  10. A lease that was delivered is never undone.
+//  10. A lease is undone only when every answer with it is known to be lost, and its
+//     holder has not shown its lease id: a lease that was delivered is never undone. A
+//     refused batch forgets nothing of this. After a restart every lease may have been
+//     delivered.
 //  11. The counts of leases, of waiters, and of both per account are exact, and no
 //     limit is passed, but by waiters who are put back because their batch was refused.
 //

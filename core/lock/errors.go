@@ -14,7 +14,7 @@ var (
 	ErrFree           = errors.New("nobody holds this lock")
 	ErrSuperseded     = errors.New("a newer request with the same Idempotency-Key took this one's place")
 	ErrAttemptOver    = errors.New("the attempt with this Idempotency-Key had its lease, and that lease has ended; use a fresh key for a new attempt")
-	ErrKeyMismatch    = errors.New("this Idempotency-Key belongs to an attempt with another ttl, holder or metadata")
+	ErrKeyMismatch    = errors.New("this Idempotency-Key belongs to an attempt with another ttl, confirm, holder or metadata")
 	ErrQueueFull      = errors.New("too many are waiting")
 	ErrQuota          = errors.New("this account holds and waits for as many locks as it may")
 	ErrWaitsEnough    = errors.New("as many requests of this account wait as may")

@@ -61,6 +61,8 @@ func checkHeld(t reporter, m *machine, e *entry) {
 		t.Errorf("invariant 1: %s is held and somebody is called", e.name)
 	case e.due.index == 0 || !e.due.at.Equal(h.deadline()):
 		t.Errorf("invariant 4: %s ends at %v but is due at %v (%d)", e.name, h.deadline(), e.due.at, e.due.index)
+	case h.answers < 0 || h.undoAt.IsZero() == h.undelivered():
+		t.Errorf("invariant 10: %s has %d answers, arrived %t, and is to be undone at %v", e.name, h.answers, h.arrived, h.undoAt)
 	case h.lease.Token == 0 || h.lease.Token > m.seq:
 		t.Errorf("invariant 2: %s has token %d, the sequence is at %d", e.name, h.lease.Token, m.seq)
 	}

@@ -25,7 +25,7 @@ type Token = Seq
 const (
 	MinTTL        = time.Second
 	MaxTTL        = time.Hour // the default upper bound; configurable, see core.Config
-	MaxHolder     = 128       // bytes
+	MaxHolder     = 256       // bytes; the URL of a job fits
 	MaxReason     = 512       // bytes
 	MaxMetadata   = 16        // pairs
 	MaxMetaKey    = 64        // bytes
@@ -37,14 +37,18 @@ const (
 // Lease is one hold of one lock, from its grant to its end. It is immutable and
 // shared by everything that looks at it: never change one, its Metadata included.
 type Lease struct {
-	Name      Name
-	Token     Token
-	Account   string            // who answers for it
-	Holder    string            // which process has it; free text, may be empty
-	Reason    string            // what for; free text, may be empty
-	Metadata  map[string]string // nil if there is none
-	TTL       time.Duration     // whole milliseconds; of the grant or the last renewal
-	GrantedAt time.Time
+	Name     Name
+	Token    Token
+	Account  string            // who answers for it
+	Holder   string            // which process has it; free text, may be empty
+	Reason   string            // what for; free text, may be empty
+	Metadata map[string]string // nil if there is none
+	TTL      time.Duration     // whole milliseconds; of the grant or the last renewal
+	// ConfirmWithin, if not zero, says that the lease is unconfirmed: it was granted for
+	// this long only, at most its TTL, and its first renewal, which confirms it, gives it
+	// its TTL. Whole milliseconds.
+	ConfirmWithin time.Duration
+	GrantedAt     time.Time
 	// ExpiresAt is the deadline. Inside the process that granted or loaded the
 	// lease it carries a monotonic reading, and only that counts; its wall clock
 	// is for people.
@@ -56,7 +60,7 @@ type Lease struct {
 // means the request carried no key.
 type Attempt struct {
 	Key    [32]byte // SHA-256 of the key
-	Params [16]byte // beginning of a SHA-256 over ttl, holder and metadata as asked
+	Params [16]byte // beginning of a SHA-256 over ttl, confirm, holder and metadata as asked
 }
 
 // IsZero reports whether there was no key.
@@ -64,8 +68,8 @@ func (a Attempt) IsZero() bool { return a == Attempt{} }
 
 // NewAttempt returns the attempt for an idempotency key and the parameters it
 // came with, or an [*InputError] for the field "Idempotency-Key". An empty key
-// gives the zero Attempt.
-func NewAttempt(key string, ttl time.Duration, holder string, metadata map[string]string) (Attempt, error) {
+// gives the zero Attempt. confirm is zero for a lease that needs no confirmation.
+func NewAttempt(key string, ttl, confirm time.Duration, holder string, metadata map[string]string) (Attempt, error) {
 	if key == "" {
 		return Attempt{}, nil
 	}
@@ -82,6 +86,9 @@ func NewAttempt(key string, ttl time.Duration, holder string, metadata map[strin
 	for _, k := range slices.Sorted(maps.Keys(metadata)) {
 		write(k)
 		write(metadata[k])
+	}
+	if confirm > 0 { // no text has the length that the mark would be
+		h.Write(binary.BigEndian.AppendUint64([]byte{0xff, 0xff, 0xff, 0xff}, uint64(confirm)))
 	}
 	a := Attempt{Key: sha256.Sum256([]byte(key))}
 	copy(a.Params[:], h.Sum(nil))
@@ -110,6 +117,16 @@ func CheckTTL(ttl, longest time.Duration) error {
 	return &InputError{Field: "ttl", Problem: fmt.Sprintf("is %s", ttl), Want: fmt.Sprintf("%s to %s", MinTTL, longest)}
 }
 
+// CheckConfirm returns nil if confirm is zero (the lease needs no confirmation) or
+// between [MinTTL] and the ttl of the lease, or an [*InputError] for the field
+// "confirm".
+func CheckConfirm(confirm, ttl time.Duration) error {
+	if confirm == 0 || confirm >= MinTTL && confirm <= ttl {
+		return nil
+	}
+	return &InputError{Field: "confirm", Problem: fmt.Sprintf("is %s", confirm), Want: fmt.Sprintf("%s to %s, the ttl", MinTTL, ttl)}
+}
+
 // CheckText returns nil if s is at most most bytes of printable UTF-8 without
 // control characters, or an [*InputError] for the named field.
 func CheckText(field, s string, most int) error {
@@ -136,7 +153,7 @@ func textProblem(s string, most int) string {
 }
 
 // CheckMetadata returns nil if metadata has at most [MaxMetadata] pairs of keys of
-// [a-z0-9_.-]{1,64} and printable values of at most [MaxMetaValue] bytes, or an
+// [A-Za-z0-9_.-]{1,64} and printable values of at most [MaxMetaValue] bytes, or an
 // [*InputError] for the field "metadata" or "meta.KEY".
 func CheckMetadata(metadata map[string]string) error {
 	if len(metadata) == 0 {
@@ -147,7 +164,7 @@ func CheckMetadata(metadata map[string]string) error {
 	}
 	for _, k := range slices.Sorted(maps.Keys(metadata)) {
 		if !metaKey(k) {
-			return &InputError{Field: "metadata", Problem: fmt.Sprintf("has the key %q", k), Want: "keys of 1 to 64 characters out of a-z, 0-9, '_', '.' and '-'"}
+			return &InputError{Field: "metadata", Problem: fmt.Sprintf("has the key %q", k), Want: "keys of 1 to 64 characters out of A-Z, a-z, 0-9, '_', '.' and '-'"}
 		}
 		if err := CheckText("meta."+k, metadata[k], MaxMetaValue); err != nil {
 			return err
@@ -162,7 +179,7 @@ func metaKey(k string) bool {
 	}
 	for i := 0; i < len(k); i++ {
 		c := k[i]
-		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '-') {
+		if !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '-') {
 			return false
 		}
 	}

@@ -7,15 +7,22 @@ func (m *machine) settle(e *entry) {
 	if e.held == nil || e.held.deadline().After(m.now) {
 		return
 	}
-	kind := Expired
-	if e.held.lease.ExpiresAt.After(m.now) {
-		kind = Undone
+	switch l := e.held.lease; {
+	case l.ExpiresAt.After(m.now):
+		m.end(e, Undone, &nobody)
+	case l.ConfirmWithin > 0:
+		m.end(e, Expired, &unconfirmed)
+	default:
+		m.end(e, Expired, &nobody)
 	}
-	m.end(e, kind, &nobody)
 }
 
-// nobody causes what time itself does.
-var nobody command
+// What time itself does is caused by nobody. Only the end of a lease that was not
+// confirmed in time says why.
+var (
+	nobody      command
+	unconfirmed = command{cause: "not confirmed: the lease was not renewed in the time its holder gave itself for that"}
+)
 
 // end ends the lease of e, as a command wants it or by itself, and hands the lock on
 // in the same batch.
@@ -46,7 +53,8 @@ func (m *machine) endOnly(e *entry, kind Kind, by *command) Ended {
 }
 
 // liveLease returns the entry whose live lease the command's token and account
-// prove a hold of, or nil (invariant 9).
+// prove a hold of, or nil (invariant 9). A client that proves it has got an answer with
+// the lease id, whatever comes of its request: the lease is not undone any more.
 func (m *machine) liveLease(c *command) *entry {
 	e := m.entries[c.name]
 	if e == nil {
@@ -56,24 +64,46 @@ func (m *machine) liveLease(c *command) *entry {
 	if e.held == nil || e.held.lease.Token != c.token || e.held.lease.Account != c.origin.Actor.Account {
 		return nil
 	}
+	if !e.held.arrived {
+		m.batch.words = append(m.batch.words, word{entry: e, token: c.token, arrived: true})
+	}
 	return e
 }
 
-// renew moves the end of a lease away, never nearer (invariant 4).
+// received takes note that the holder has its lease, and does nothing else.
+func (m *machine) received(c *command) {
+	if e := m.liveLease(c); e != nil {
+		m.setHeld(e, e.held.delivered())
+	}
+}
+
+// delivered is h once its lease is known to have arrived.
+func (h *held) delivered() *held {
+	now := *h
+	now.arrived, now.undoAt = true, time.Time{}
+	return &now
+}
+
+// renew moves the end of a lease away, never nearer (invariant 4). The first renewal
+// of an unconfirmed lease gives it the ttl it was granted with, or more.
 func (m *machine) renew(c *command) {
 	e := m.liveLease(c)
 	if e == nil {
 		m.refuse(c, ErrNotHeld)
 		return
 	}
-	h := *e.held
-	h.undoAt = time.Time{} // whoever renews has got the answer
-	h.asks++               // and so it cannot be undone any more
+	h := e.held.delivered()
+	if c.onlyConfirm && h.lease.ConfirmWithin == 0 {
+		m.setHeld(e, h)
+		m.answer(c, reply{lease: h.lease})
+		return
+	}
 	lease := *h.lease
 	ttl := c.ttl
-	if ttl == 0 {
-		ttl = lease.TTL
+	if ttl == 0 || lease.ConfirmWithin > 0 {
+		ttl = max(ttl, lease.TTL)
 	}
+	lease.ConfirmWithin = 0
 	if end := m.now.Add(ttl); end.After(lease.ExpiresAt) {
 		lease.ExpiresAt, lease.TTL = end, ttl
 	}
@@ -82,7 +112,7 @@ func (m *machine) renew(c *command) {
 		Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, TraceID: c.origin.TraceID,
 		Notes: c.said.Notes, Verdicts: c.said.Verdicts,
 	})
-	m.setHeld(e, &h)
+	m.setHeld(e, h)
 	m.answer(c, reply{lease: &lease})
 }
 
@@ -138,25 +168,23 @@ func (m *machine) take(e *entry, c *command) {
 	m.answer(c, reply{ended: over, lease: lease, undoable: true})
 }
 
-// undo takes back a grant that did not reach its client. A later answer with the
-// same lease, or a renewal, means that somebody has it (invariant 10): then nothing
-// is undone. A grant with a key is kept for a while, for the attempt to come back.
+// undo takes note that an answer with a lease did not reach its client. Another answer
+// with the same lease, or what its holder asked for since, means that somebody has it or
+// may have it (invariant 10): then nothing is undone. A grant with a key is kept for a
+// while, for the attempt to come back.
 func (m *machine) undo(c *command) {
 	e := m.entries[c.name]
 	if e == nil {
 		return
 	}
 	m.settle(e)
-	h := e.held
-	if h == nil || h.lease.Token != c.token || h.asks != c.ask {
+	if e.held == nil || e.held.lease.Token != c.token {
 		return
 	}
-	m.batch.undone = append(m.batch.undone, e)
-	if h.attempt == nil {
+	lost := word{entry: e, token: c.token}
+	m.batch.words = append(m.batch.words, lost)
+	m.setHeld(e, lost.after(m.now.Add(grace)))
+	if h := e.held; h.undelivered() && h.attempt == nil {
 		m.end(e, Undone, &nobody)
-		return
 	}
-	pending := *h
-	pending.undoAt = m.now.Add(grace)
-	m.setHeld(e, &pending)
 }

@@ -152,13 +152,13 @@ func (s *inProcess) now() *lock.Table {
 }
 
 func (s *inProcess) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outcome {
-	attempt, err := lock.NewAttempt(ask.Key, ask.TTL, ask.Attempt, nil)
+	attempt, err := lock.NewAttempt(ask.Key, ask.TTL, ask.Confirm, ask.Attempt, nil)
 	if err != nil {
 		s.t.Error(err)
 	}
 	table := s.now()
 	g, err := table.Acquire(ctx, lock.Acquisition{
-		Origin: caller, Name: lock.Name(ask.Lock), Holder: ask.Attempt, TTL: ask.TTL, Wait: ask.Wait, Attempt: attempt,
+		Origin: caller, Name: lock.Name(ask.Lock), Holder: ask.Attempt, TTL: ask.TTL, ConfirmWithin: ask.Confirm, Wait: ask.Wait, Attempt: attempt,
 	})
 	switch {
 	case err != nil:
@@ -213,7 +213,7 @@ var caller = lock.Origin{Actor: lock.Actor{Account: "local"}}
 func granted(g lock.Grant) locktest.Outcome {
 	return locktest.Outcome{
 		Result: locktest.Done, Token: uint64(g.Lease.Token), LeaseID: g.LeaseID,
-		Earliest: g.Lease.ExpiresAt, Latest: g.Lease.ExpiresAt,
+		Earliest: g.Lease.ExpiresAt, Latest: g.Lease.ExpiresAt, Unconfirmed: g.Lease.ConfirmWithin > 0,
 	}
 }
 

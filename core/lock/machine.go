@@ -66,13 +66,19 @@ type entry struct {
 type held struct {
 	lease   *Lease
 	attempt *Attempt // nil: no key
-	// asks counts how often the attempt has been answered with this lease; only the
-	// newest answer can be undone.
-	asks int
-	// undoAt, if not zero, is when the lease is undone, because its answer did not
-	// arrive, unless the attempt asks again.
+	// answers counts the answers with this lease that are not known to be lost: the grant,
+	// and those to the same attempt. Without one, and if it has not arrived by any, the
+	// lease is undone.
+	answers int
+	// arrived: the holder has the lease, or may have it from before a restart.
+	arrived bool
+	// undoAt, if not zero, is when the lease is undone, because no answer arrived,
+	// unless the attempt asks again.
 	undoAt time.Time
 }
+
+// undelivered reports whether nobody can have the lease.
+func (h *held) undelivered() bool { return h.answers == 0 && !h.arrived }
 
 func (h *held) deadline() time.Time {
 	if !h.undoAt.IsZero() && h.undoAt.Before(h.lease.ExpiresAt) {
@@ -116,7 +122,7 @@ func newMachine(cfg Config, s Snapshot, now time.Time) *machine {
 func (m *machine) load(l *Loaded) {
 	lease := l.Lease
 	lease.ExpiresAt = m.now.Add(l.Remaining)
-	h := &held{lease: &lease}
+	h := &held{lease: &lease, arrived: true}
 	if !l.Attempt.IsZero() {
 		attempt := l.Attempt
 		h.attempt = &attempt
@@ -301,6 +307,8 @@ func (m *machine) step(c *command) {
 		m.breakLease(c)
 	case doUndo:
 		m.undo(c)
+	case doReceived:
+		m.received(c)
 	case doAppend:
 		m.answer(c, reply{seq: m.record(c.event)})
 	case doQueue:

@@ -51,7 +51,7 @@ func (m *model) client(who, verb string, rest []string) {
 	case "break":
 		m.breakIt(who, rest[0])
 	case "undo":
-		m.undo(who)
+		m.undo(who, len(rest) > 0)
 	}
 }
 
@@ -66,12 +66,12 @@ func (m *model) acquire(who, name string, o map[string]string) {
 	l := m.lock(name)
 	ttl, _ := time.ParseDuration(o["ttl"])
 	wait, _ := time.ParseDuration(o["wait"])
-	account, key := accountOf(o), o["key"]
+	account, key, confirm := accountOf(o), o["key"], span(o["confirm"])
 	_, asks := o["ask"]
 	delete(m.places, who) // the client speaks of its newest request from now on
 	if key != "" {
 		if p := m.placeOf(l, account, key); p != nil {
-			if p.ttl != ttl {
+			if p.ttl != ttl || p.confirm != confirm {
 				m.answer(who, "key mismatch")
 				return
 			}
@@ -79,13 +79,12 @@ func (m *model) acquire(who, name string, o map[string]string) {
 			return
 		}
 		if l.lease != nil && l.lease.key == key && l.lease.account == account {
-			if l.lease.asked != ttl {
+			if l.lease.asked != ttl || max(l.lease.confirm, -l.lease.confirm) != confirm {
 				m.answer(who, "key mismatch")
 				return
 			}
-			l.lease.asks++
 			l.lease.undoAt, l.lease.planned = 0, m.plan()
-			m.tokens[who], m.asks[who] = l.lease.token, l.lease.asks
+			m.tell(who, l.lease)
 			m.answer(who, fmt.Sprintf("granted %d again", l.lease.token))
 			return
 		}
@@ -96,7 +95,7 @@ func (m *model) acquire(who, name string, o map[string]string) {
 	}
 	someoneIsThere := slices.ContainsFunc(l.queue, func(p *modelPlace) bool { return p.there })
 	if l.lease == nil && !someoneIsThere {
-		got := m.grant(name, who, account, key, ttl)
+		got := m.grant(name, who, account, key, ttl, confirm)
 		m.answer(who, fmt.Sprintf("has %d until %s", got.token, got.ends))
 		return
 	}
@@ -108,7 +107,7 @@ func (m *model) acquire(who, name string, o map[string]string) {
 		m.answer(who, "queue full")
 		return
 	}
-	p := &modelPlace{lock: name, who: who, account: account, key: key, ttl: ttl, since: m.now, there: true, asksPolicies: asks}
+	p := &modelPlace{lock: name, who: who, account: account, key: key, ttl: ttl, confirm: confirm, since: m.now, there: true, asksPolicies: asks}
 	l.queue = append(l.queue, p)
 	m.places[who] = p
 	if l.lease == nil && l.called == nil && l.first() == p {
@@ -235,13 +234,14 @@ func (m *model) renew(who, name string, o map[string]string) {
 	if o["ttl"] != "" {
 		ttl, _ = time.ParseDuration(o["ttl"])
 	}
+	if e.confirm > 0 {
+		ttl, e.confirm = max(ttl, e.ttl), -e.confirm
+	}
 	if m.now+ttl > e.ends {
 		e.ends, e.ttl = m.now+ttl, ttl
 	}
-	e.undoAt, e.planned = 0, m.plan()
-	e.asks++
+	e.undoAt, e.planned, e.arrived = 0, m.plan(), true
 	m.say("%d renewed %s %s until %s", m.next(), name, e.who, e.ends)
-	m.asks[who] = 0
 	m.answer(who, fmt.Sprintf("has %d until %s", e.token, e.ends))
 }
 
@@ -271,18 +271,30 @@ func (m *model) breakIt(who, name string) {
 	m.answer(who, fmt.Sprintf("ended %d after %s", e.token, m.now-e.granted))
 }
 
-// undo is the word that the newest grant the client was given did not reach it.
-func (m *model) undo(who string) {
+// undo is the word that the newest answer with a lease, or the oldest, did not reach the
+// client.
+func (m *model) undo(who string, oldest bool) {
+	told := m.told[who]
+	at := len(told) - 1
+	if oldest {
+		at = 0
+	}
+	lost := told[at]
+	m.told[who] = slices.Delete(told, at, at+1)
 	for _, name := range m.names() {
 		l := m.locks[name]
-		if l.lease == nil || l.lease.token != m.tokens[who] || l.lease.asks != m.asks[who] {
+		if l.lease == nil || l.lease.token != lost {
+			continue
+		}
+		l.lease.answers--
+		l.lease.planned = m.plan()
+		if l.lease.answers > 0 || l.lease.arrived {
 			continue
 		}
 		if l.lease.key == "" {
 			m.end(l, Undone, true)
 			return
 		}
-		l.lease.undoAt, l.lease.planned = m.now+grace, m.plan()
-		return
+		l.lease.undoAt = m.now + grace
 	}
 }

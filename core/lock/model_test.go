@@ -16,7 +16,7 @@ type model struct {
 	past   map[Token]*modelLease // ended by release
 	over   map[string]bool       // attempts that had their lease
 	tokens map[string]Token      // the newest token each client was told of
-	asks   map[string]int        // and which answer that was
+	told   map[string][]Token    // the leases in the answers to each client that may still be found to be lost
 	places map[string]*modelPlace
 	plans  int // deadlines planned so far: of two at one instant the earlier plan comes first
 
@@ -35,15 +35,17 @@ type modelLease struct {
 	token                   Token
 	granted, ends, ttl      time.Duration
 	asked                   time.Duration // the ttl it was asked for with
+	confirm                 time.Duration // and the time to confirm it; negative: that is done
 	undoAt                  time.Duration // 0: not to be undone
-	asks                    int
+	answers                 int           // that are not lost
+	arrived                 bool          // the holder showed its lease id
 	planned                 int
 }
 
 // modelPlace is a place in a queue.
 type modelPlace struct {
 	lock, who, account, key string
-	ttl                     time.Duration
+	ttl, confirm            time.Duration
 	since                   time.Duration
 	there, asksPolicies     bool
 	thinking                bool
@@ -54,7 +56,7 @@ type modelPlace struct {
 func newModel() *model {
 	return &model{
 		locks: map[string]*modelLock{}, past: map[Token]*modelLease{}, over: map[string]bool{},
-		tokens: map[string]Token{}, asks: map[string]int{}, places: map[string]*modelPlace{},
+		tokens: map[string]Token{}, told: map[string][]Token{}, places: map[string]*modelPlace{},
 		maxHere: 50, maxAll: 100,
 	}
 }
@@ -153,7 +155,11 @@ func (m *model) placeDue(p *modelPlace) {
 func (m *model) end(l *modelLock, kind Kind, event bool) {
 	e := l.lease
 	l.lease = nil
-	m.say("%d %s %s %s (%d)", m.next(), kind, e.lock, e.who, e.token)
+	why := ""
+	if kind == Expired && e.confirm > 0 {
+		why = ", not confirmed"
+	}
+	m.say("%d %s %s %s (%d)%s", m.next(), kind, e.lock, e.who, e.token, why)
 	if kind == Released {
 		m.past[e.token] = e
 	}
@@ -193,7 +199,7 @@ func (m *model) answer(who, text string) { m.say("\x00%s: %s", who, text) }
 
 func (m *model) give(p *modelPlace) {
 	m.drop(p)
-	l := m.grant(p.lock, p.who, p.account, p.key, p.ttl)
+	l := m.grant(p.lock, p.who, p.account, p.key, p.ttl, p.confirm)
 	if waited := m.now - p.since; waited > 0 {
 		m.answer(p.who, fmt.Sprintf("granted %d after %s", l.token, waited))
 	} else {
@@ -201,12 +207,23 @@ func (m *model) give(p *modelPlace) {
 	}
 }
 
-func (m *model) grant(name, who, account, key string, ttl time.Duration) *modelLease {
-	l := &modelLease{lock: name, who: who, account: account, key: key, token: m.next(), granted: m.now, ends: m.now + ttl, ttl: ttl, asked: ttl, planned: m.plan()}
+func (m *model) grant(name, who, account, key string, ttl, confirm time.Duration) *modelLease {
+	first, unless := ttl, ""
+	if confirm > 0 {
+		first, unless = min(ttl, confirm), " unless confirmed"
+	}
+	l := &modelLease{lock: name, who: who, account: account, key: key, token: m.next(), granted: m.now, ends: m.now + first, ttl: ttl, asked: ttl, confirm: confirm, planned: m.plan()}
 	m.lock(name).lease = l
-	m.say("%d granted %s %s until %s", l.token, name, who, l.ends)
-	m.tokens[who], m.asks[who] = l.token, 0
+	m.say("%d granted %s %s until %s%s", l.token, name, who, l.ends, unless)
+	m.tell(who, l)
 	return l
+}
+
+// tell is one more answer with a lease.
+func (m *model) tell(who string, l *modelLease) {
+	l.answers++
+	m.tokens[who] = l.token
+	m.told[who] = append(m.told[who], l.token)
 }
 
 // drop takes a place away.

@@ -2,16 +2,20 @@ package lock
 
 import (
 	"errors"
+	"os"
+	"path"
 	"strings"
 	"testing"
 	"time"
 )
 
-func TestParseName(t *testing.T) {
+func TestNameIsParsed(t *testing.T) {
 	seg := strings.Repeat("s", MaxSegment)
 	for _, good := range []string{
 		"a", "deploy/prod", "A.b-c_9", "a/b/c/d", seg, "...", ".hidden", "acquire/it", "acquired", "renew.x",
-		strings.Repeat(seg+"/", 3) + seg[:MaxName-3*(MaxSegment+1)],
+		"acquire", "refs/heads/release", "orders/queue", "prod/history", "break/renew",
+		"~", ":", "@", "+", "-", "@types/node", "Router-A:57400", "release/1.0+build5", "a:b:c", "~user/job", "..hidden", "env:/prod",
+		seg + "/" + seg + "/" + strings.Repeat("s", MaxName-2*(MaxSegment+1)),
 	} {
 		if n, err := ParseName(good); err != nil || string(n) != good {
 			t.Errorf("%q: %v", good, err)
@@ -19,11 +23,13 @@ func TestParseName(t *testing.T) {
 	}
 	for bad, problem := range map[string]string{
 		"":                       "is empty",
+		"/":                      "empty segment",
 		"/a":                     "empty segment",
 		"a/":                     "empty segment",
 		"a//b":                   "empty segment",
 		".":                      `segment "."`,
 		"a/../b":                 `segment ".."`,
+		"a/.":                    `segment "."`,
 		"a b":                    `has the character ' ' at byte 2`,
 		"a\nb":                   `has the character '\n' at byte 2`,
 		"ä":                      "has the character U+00E4 'ä' at byte 1",
@@ -33,10 +39,9 @@ func TestParseName(t *testing.T) {
 		"\xf0\x9f":               `has the byte \xf0 at byte 1`,
 		"a\ufffd":                "has the character U+FFFD '\ufffd' at byte 2",
 		"a%2Fb":                  `has the character '%' at byte 2`,
-		"acquire":                `reserved word "acquire"`,
-		"deploy/prod/history":    `reserved word "history"`,
-		seg + "x":                "segment of 65 bytes",
-		strings.Repeat("a", 257): "257 bytes",
+		seg + "x":                "segment of 201 bytes",
+		"a/" + seg + "x/b":       "segment of 201 bytes",
+		strings.Repeat("a", 513): "513 bytes",
 	} {
 		_, err := ParseName(bad)
 		var input *InputError
@@ -46,8 +51,55 @@ func TestParseName(t *testing.T) {
 	}
 }
 
+// Every byte is in a name or it is not, wherever it stands. What scopes, settings and
+// patterns are cut at is in none.
+func TestNameBytes(t *testing.T) {
+	for c := range 256 {
+		in := strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:@+-", rune(c)) && c < 128
+		for _, name := range []string{"x" + string([]byte{byte(c)}) + "x", "y/" + string([]byte{byte(c)}) + "x"} {
+			if _, err := ParseName(name); (err == nil) != (in || c == '/' && name[0] == 'x') {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
+	}
+}
+
+// The names of testdata/real_names.tsv are those that programs and people have used for
+// locks elsewhere: what a name is of, the name, and ok or what is wrong with it here.
+func TestNameAsTheyAreInUse(t *testing.T) {
+	for _, r := range realNames(t) {
+		n, err := ParseName(r.name)
+		switch {
+		case r.problem == "ok" && (err != nil || string(n) != r.name):
+			t.Errorf("%s, %q: %v", r.of, r.name, err)
+		case r.problem != "ok" && (err == nil || !strings.Contains(err.Error(), r.problem)):
+			t.Errorf("%s, %q: got %v, want a problem with %q", r.of, r.name, err, r.problem)
+		}
+	}
+}
+
+type realName struct{ of, name, problem string }
+
+func realNames(t testing.TB) (all []realName) {
+	text, err := os.ReadFile("testdata/real_names.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(cells) != 3 {
+			t.Fatalf("%q has %d cells, want 3", line, len(cells))
+		}
+		all = append(all, realName{cells[0], cells[1], cells[2]})
+	}
+	if len(all) < 50 {
+		t.Fatalf("only %d names", len(all))
+	}
+	return all
+}
+
 func FuzzParseName(f *testing.F) {
-	for _, s := range []string{"a/b", "", "a//b", "..", "acquire", "a/é", "\xff"} {
+	for _, s := range []string{"a/b", "", "a//b", "..", "acquire", "a/é", "\xff", "@a/b+c", "r:57400", "~/x", "a/./b", "a,b", "k=v"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -55,7 +107,7 @@ func FuzzParseName(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if string(n) != s || len(s) > MaxName || strings.ContainsAny(s, " \n\r\t%\\\"'") || strings.Contains(s, "//") {
+		if string(n) != s || len(s) > MaxName || strings.ContainsAny(s, " \n\r\t%\\\"'#?,;=*!") || strings.Contains(s, "//") || path.Clean("/"+s) != "/"+s {
 			t.Errorf("accepted %q as %q", s, n)
 		}
 		if err := CheckPrefix(s); err != nil {
@@ -76,18 +128,21 @@ func TestBoundsOfWhatARequestSays(t *testing.T) {
 		{"ttl", CheckTTL(999*time.Millisecond, time.Hour)},
 		{"ttl", CheckTTL(time.Hour+1, time.Hour)},
 		{"ttl", CheckTTL(-time.Second, time.Hour)},
-		{"holder", CheckText("holder", strings.Repeat("é", 65), MaxHolder)},
+		{"holder", CheckText("holder", strings.Repeat("é", 129), MaxHolder)},
 		{"reason", CheckText("reason", "line\nbreak", MaxReason)},
 		{"reason", CheckText("reason", "bell\a", MaxReason)},
 		{"reason", CheckText("reason", "\xff", MaxReason)},
 		{"reason", CheckText("reason", "right\u202eto left", MaxReason)},
 		{"metadata", CheckMetadata(many)},
-		{"metadata", CheckMetadata(map[string]string{"Upper": ""})},
+		{"metadata", CheckMetadata(map[string]string{"a b": ""})},
+		{"metadata", CheckMetadata(map[string]string{"a:b": ""})},
+		{"metadata", CheckMetadata(map[string]string{"größe": ""})},
+		{"metadata", CheckMetadata(map[string]string{strings.Repeat("k", 65): ""})},
 		{"metadata", CheckMetadata(map[string]string{"": ""})},
 		{"meta.k", CheckMetadata(map[string]string{"k": "a\x00b"})},
 		{"meta.k", CheckMetadata(map[string]string{"k": strings.Repeat("v", 513)})},
 		{"prefix", CheckPrefix("a b")},
-		{"prefix", CheckPrefix(strings.Repeat("a", 257))},
+		{"prefix", CheckPrefix(strings.Repeat("a", 513))},
 	} {
 		var input *InputError
 		if !errors.As(c.err, &input) || input.Field != c.field || input.Problem == "" || input.Want == "" {
@@ -98,9 +153,11 @@ func TestBoundsOfWhatARequestSays(t *testing.T) {
 		"least ttl":    CheckTTL(time.Second, time.Hour),
 		"longest ttl":  CheckTTL(time.Hour, time.Hour),
 		"text":         CheckText("holder", "ci-4711 (Größe 1) \ufffd", MaxHolder),
-		"metadata":     CheckMetadata(map[string]string{"ticket.id_1-a": "OPS-7"}),
+		"longest text": CheckText("holder", strings.Repeat("é", 128), MaxHolder),
+		"metadata":     CheckMetadata(map[string]string{"ticket.id_1-a": "OPS-7", "JobURL": "https://ci/job/1", strings.Repeat("K", 64): ""}),
 		"empty prefix": CheckPrefix(""),
 		"half segment": CheckPrefix("deploy/p"),
+		"whole prefix": CheckPrefix("@types/node+x~:"),
 	} {
 		if err != nil {
 			t.Errorf("%s: %v", what, err)
@@ -110,9 +167,9 @@ func TestBoundsOfWhatARequestSays(t *testing.T) {
 
 func TestAnAttemptIsItsKeyAndWhatItAsksFor(t *testing.T) {
 	const key = "0123456789abcdef"
-	attempt := func(key string, ttl time.Duration, holder string, meta map[string]string) Attempt {
+	attempt := func(key string, ttl time.Duration, holder string, meta map[string]string, confirm ...time.Duration) Attempt {
 		t.Helper()
-		a, err := NewAttempt(key, ttl, holder, meta)
+		a, err := NewAttempt(key, ttl, append(confirm, 0)[0], holder, meta)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,6 +182,7 @@ func TestAnAttemptIsItsKeyAndWhatItAsksFor(t *testing.T) {
 	for what, other := range map[string]Attempt{
 		"ttl":                attempt(key, time.Hour, "h", map[string]string{"a": "1", "b": "2"}),
 		"holder":             attempt(key, time.Minute, "i", map[string]string{"a": "1", "b": "2"}),
+		"confirm":            attempt(key, time.Minute, "h", map[string]string{"a": "1", "b": "2"}, 15*time.Second),
 		"metadata":           attempt(key, time.Minute, "h", map[string]string{"a": "1"}),
 		"where a value ends": attempt(key, time.Minute, "h", map[string]string{"a": "1b2"}),
 	} {
@@ -136,7 +194,7 @@ func TestAnAttemptIsItsKeyAndWhatItAsksFor(t *testing.T) {
 		t.Error("no key is an attempt")
 	}
 	for _, bad := range []string{"short", strings.Repeat("k", 129), "0123456789abcde f", "0123456789abcdé"} {
-		if _, err := NewAttempt(bad, time.Minute, "", nil); err == nil {
+		if _, err := NewAttempt(bad, time.Minute, 0, "", nil); err == nil {
 			t.Errorf("key %q is accepted", bad)
 		}
 	}

@@ -56,7 +56,7 @@ func drawLimits(rt *rapid.T) string {
 // drawLine draws one line of a script in the language of the scenario files.
 func drawLine(rt *rapid.T, now *time.Duration, s *stage) string {
 	who := rapid.SampledFrom([]string{"A", "B", "C", "D", "E"}).Draw(rt, "who")
-	name := rapid.SampledFrom([]string{"x", "x", "x", "y"}).Draw(rt, "lock")
+	name := rapid.SampledFrom([]string{"x", "x", "x", "@y/r:57400+~/release"}).Draw(rt, "lock")
 	account := rapid.SampledFrom([]string{"", "", "", " account=other"}).Draw(rt, "account")
 	acted := s.actors[who]
 	switch rapid.SampledFrom([]string{
@@ -92,8 +92,8 @@ func drawLine(rt *rapid.T, now *time.Duration, s *stage) string {
 	case "break":
 		return "ops break " + name
 	case "undo":
-		if acted != nil && acted.grant.lease != nil && acted.grant.undoable {
-			return who + " undo"
+		if acted != nil && len(acted.answers) > 0 {
+			return who + rapid.SampledFrom([]string{" undo", " undo first"}).Draw(rt, "which")
 		}
 	}
 	return drawAcquire(rt, who, name, account)
@@ -101,6 +101,9 @@ func drawLine(rt *rapid.T, now *time.Duration, s *stage) string {
 
 func drawAcquire(rt *rapid.T, who, name, account string) string {
 	line := fmt.Sprintf("%s acquire %s%s ttl=%s", who, name, account, rapid.SampledFrom([]string{"1s", "5s", "10s"}).Draw(rt, "ttl"))
+	if rapid.IntRange(0, 2).Draw(rt, "confirms") == 0 {
+		line += " confirm=" + rapid.SampledFrom([]string{"1s", "2s", "20s"}).Draw(rt, "confirm")
+	}
 	if rapid.Bool().Draw(rt, "waits") {
 		line += " wait=30s"
 	}

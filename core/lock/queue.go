@@ -89,7 +89,11 @@ func (q queue) page(skip, limit int) []Waiting {
 			Account:  w.ask.Actor.Account,
 			Holder:   w.ask.Holder,
 			Reason:   w.ask.Reason,
+			Metadata: w.ask.Metadata,
 			Since:    w.since,
+		}
+		if w.req == nil {
+			page[i].KeptUntil = w.due.at
 		}
 	}
 	return page

@@ -5,17 +5,40 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/octostore/octostore/core/lock"
 )
 
+// replayed is what a record tells.
+type replayed struct {
+	problem                string // what is wrong with it, or ""
+	confirmed, unconfirmed int    // leases that were to be confirmed, and were or were not
+	ends                   []ending
+}
+
+// ending is how a lease ended.
+type ending struct {
+	kind  string
+	token lock.Token
+	at    time.Time
+}
+
 // replay reads a record from its first line as an auditor would, knowing only the
-// lines, and returns what is wrong with it, or "".
-func replay(lines []string) string {
+// lines.
+func replay(lines []string) (told replayed) {
+	told.problem = told.read(lines)
+	return told
+}
+
+func (told *replayed) read(lines []string) string {
 	type held struct {
-		token uint64
-		until time.Time
+		token       uint64
+		until       time.Time
+		unconfirmed bool
 	}
-	now := map[string]*held{}
+	now, ttl := map[string]*held{}, map[uint64]time.Duration{}
 	var lastSeq uint64
 	prev := ""
 	for i, line := range lines {
@@ -24,7 +47,9 @@ func replay(lines []string) string {
 			Time       time.Time
 			Kind, Name string
 			Prev       string
+			Cause      string
 			TTL        int64     `json:"ttl_ms"`
+			Confirm    int64     `json:"confirm_ms"`
 			ExpiresAt  time.Time `json:"expires_at"`
 		}
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
@@ -43,7 +68,12 @@ func replay(lines []string) string {
 		}
 		switch e.Kind {
 		case "granted":
-			now[e.Name] = &held{e.Token, e.Time.Add(time.Duration(e.TTL) * time.Millisecond)}
+			first := e.TTL
+			if e.Confirm > 0 {
+				first = e.Confirm
+			}
+			now[e.Name] = &held{e.Token, e.Time.Add(time.Duration(first) * time.Millisecond), e.Confirm > 0}
+			ttl[e.Token] = time.Duration(e.TTL) * time.Millisecond
 		case "renewed", "released", "expired", "broken", "undone":
 			if h == nil || h.token != e.Token {
 				return fmt.Sprintf("invariant 4: line %d: %s of token %d, which does not hold %s", i+1, e.Kind, e.Token, e.Name)
@@ -51,10 +81,24 @@ func replay(lines []string) string {
 			if e.Kind == "expired" && e.Time.Before(h.until.Add(-2*time.Millisecond)) {
 				return fmt.Sprintf("invariant 4: line %d: token %d of %s expired at %s, promised until %s", i+1, e.Token, e.Name, e.Time, h.until)
 			}
+			if e.Kind == "expired" && h.unconfirmed != strings.HasPrefix(e.Cause, "not confirmed") {
+				return fmt.Sprintf("line %d: token %d of %s expired, unconfirmed %t, and the record says %q", i+1, e.Token, e.Name, h.unconfirmed, e.Cause)
+			}
+			if e.Kind == "expired" && h.unconfirmed {
+				told.unconfirmed++
+			}
 			if e.Kind != "renewed" {
+				told.ends = append(told.ends, ending{e.Kind, lock.Token(e.Token), e.Time})
 				delete(now, e.Name)
 				break
 			}
+			if least := e.Time.Add(ttl[e.Token] - 2*time.Millisecond); h.unconfirmed && e.ExpiresAt.Before(least) {
+				return fmt.Sprintf("line %d: token %d of %s was confirmed until %s, want %s", i+1, e.Token, e.Name, e.ExpiresAt, least)
+			}
+			if h.unconfirmed {
+				told.confirmed++
+			}
+			h.unconfirmed = false
 			if e.ExpiresAt.Before(h.until.Add(-2 * time.Millisecond)) {
 				return fmt.Sprintf("invariant 4: line %d: a renewal brought the end nearer", i+1)
 			}

@@ -21,8 +21,11 @@ type Acquisition struct {
 	Reason   string
 	Metadata map[string]string // not to be changed after the call
 	TTL      time.Duration
-	Attempt  Attempt // zero: no idempotency key
-	Opinion          // of the policies when the request came in
+	// ConfirmWithin, if not zero, asks for an unconfirmed lease: see [Lease]. A value
+	// above TTL counts as TTL.
+	ConfirmWithin time.Duration
+	Attempt       Attempt // zero: no idempotency key
+	Opinion               // of the policies when the request came in
 
 	// Wait is how long to stand in the queue; zero or less is a try.
 	Wait time.Duration
@@ -57,8 +60,7 @@ type Grant struct {
 	Waited  time.Duration // in the queue
 	Repeat  bool          // an earlier request with the same key had been given this lease
 
-	ask      int  // which answer of the attempt this is
-	undoable bool // nobody can have got the lease by an earlier answer
+	undoable bool // this answer may be the only one with the lease
 }
 
 // Renewal asks for more time. TTL zero means the lease's own.
@@ -67,6 +69,9 @@ type Renewal struct {
 	Name    Name
 	LeaseID string
 	TTL     time.Duration
+	// OnlyConfirm has the renewal leave a lease as it is that is confirmed already. The
+	// answer is then the lease with what is left of it, and nothing is recorded.
+	OnlyConfirm bool
 	Opinion
 }
 
@@ -100,7 +105,11 @@ type Waiting struct {
 	Account  string
 	Holder   string
 	Reason   string
+	Metadata map[string]string // not to be changed
 	Since    time.Time
+	// KeptUntil is when the place ends if the attempt does not come back: its client is
+	// away. The zero time: it is there.
+	KeptUntil time.Time
 }
 
 // View is the committed state of one name.

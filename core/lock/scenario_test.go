@@ -84,10 +84,23 @@ type stage struct {
 	out      strings.Builder
 }
 
-// client is one named actor: its last acquire and what it was given.
+// client is one named actor: its last acquire, what it was given, and the answers with a
+// lease that may still be found to be lost, oldest first.
 type client struct {
 	acquire *command
 	grant   reply
+	answers []reply
+}
+
+// lost returns the newest answer, or the oldest, which is lost.
+func (c *client) lost(oldest bool) reply {
+	at := len(c.answers) - 1
+	if oldest {
+		at = 0
+	}
+	lost := c.answers[at]
+	c.answers = slices.Delete(c.answers, at, at+1)
+	return lost
 }
 
 func newStage(t reporter) *stage {
@@ -123,10 +136,11 @@ func (s *stage) block(input string) string {
 // run adds one command: "at 5s", "disk full", "disk ok", "restart", "drain",
 // "limit waiters=2 account=1 level=all", "queue NAME", or "WHO VERB …" with
 //
-//	A acquire NAME [ttl=10s] [wait=30s] [key=K] [account=a] [ask] [lie=…]
+//	A acquire NAME [ttl=10s] [confirm=2s] [wait=30s] [key=K] [account=a] [ask] [lie=…]
 //	A hangs up · A stops waiting · A claims · A declines
-//	A renew NAME [ttl=…] [token=N] [account=a] · A release NAME [token=N] [account=a]
-//	A break NAME [token=N] · A take NAME [token=N] [ttl=10s] [account=a] · A undo
+//	A renew NAME [ttl=…] [token=N] [account=a] [onlyconfirm] · A release NAME [token=N] [account=a]
+//	A break NAME [token=N] · A take NAME [token=N] [ttl=10s] [confirm=2s] [account=a]
+//	A undo (the newest answer with a lease is lost) · A undo first (the oldest is)
 func (s *stage) run(f []string) {
 	switch f[0] {
 	case "at":
@@ -202,7 +216,8 @@ func (s *stage) clientSays(who, word string, rest []string) {
 	case "claims":
 		s.put("", &command{do: doClaim, name: a.acquire.name, by: a.acquire})
 	case "undo":
-		s.put("", &command{do: doUndo, name: a.grant.lease.Name, token: a.grant.lease.Token, ask: a.grant.ask})
+		lost := a.lost(slices.Contains(rest, "first"))
+		s.put("", &command{do: doUndo, name: lost.lease.Name, token: lost.lease.Token})
 	case "renew", "release", "break", "take":
 		s.holds(who, a, word, rest)
 	default:
@@ -224,10 +239,10 @@ func (s *stage) acquires(who string, a *client, rest []string) {
 		account = "acme"
 	}
 	c := newCommand(doAcquire, Name(rest[0]), Origin{Actor: Actor{Account: account}})
-	c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: ttl, Wait: wait}
+	c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: ttl, ConfirmWithin: span(o["confirm"]), Wait: wait}
 	if k := o["key"]; k != "" {
 		var err error
-		if c.acquire.Attempt, err = NewAttempt("key-0123456789-"+k, ttl, who, nil); err != nil {
+		if c.acquire.Attempt, err = NewAttempt("key-0123456789-"+k, ttl, span(o["confirm"]), who, nil); err != nil {
 			s.t.Fatal(err)
 		}
 		if _, other := o["differs"]; other {
@@ -241,6 +256,12 @@ func (s *stage) acquires(who string, a *client, rest []string) {
 	s.put(who, c)
 }
 
+// span is 0 for no text.
+func span(text string) time.Duration {
+	d, _ := time.ParseDuration(text)
+	return d
+}
+
 func (s *stage) holds(who string, a *client, word string, rest []string) {
 	o := options(rest[1:])
 	account := o["account"]
@@ -248,9 +269,8 @@ func (s *stage) holds(who string, a *client, word string, rest []string) {
 		account = "acme"
 	}
 	c := newCommand(map[string]verb{"renew": doRenew, "release": doRelease, "break": doBreak, "take": doBreak}[word], Name(rest[0]), Origin{Actor: Actor{Account: account}})
-	if o["ttl"] != "" {
-		c.ttl, _ = time.ParseDuration(o["ttl"])
-	}
+	c.ttl = span(o["ttl"])
+	_, c.onlyConfirm = o["onlyconfirm"]
 	switch {
 	case o["token"] != "":
 		n, _ := strconv.ParseUint(o["token"], 10, 64)
@@ -262,7 +282,7 @@ func (s *stage) holds(who string, a *client, word string, rest []string) {
 		if c.ttl == 0 {
 			c.ttl = 10 * time.Second
 		}
-		c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: c.ttl}
+		c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: c.ttl, ConfirmWithin: span(o["confirm"])}
 	}
 	s.put(who, c)
 }
@@ -316,8 +336,14 @@ func describe(e *Event) string {
 	switch {
 	case e.Kind == Granted || e.Kind == Renewed:
 		text += " until " + clock(e.Lease.ExpiresAt)
+		if e.Lease.ConfirmWithin > 0 {
+			text += " unless confirmed"
+		}
 	case e.Kind.Ends():
 		text += fmt.Sprintf(" (%d)", e.Lease.Token)
+	}
+	if cause, _, _ := strings.Cut(e.Cause, ":"); cause != "" {
+		text += ", " + cause
 	}
 	return text
 }
@@ -338,6 +364,9 @@ func (s *stage) answers(err error) {
 		}
 		if c := s.actors[who]; c != nil && told.lease != nil {
 			c.grant = told
+			if told.undoable {
+				c.answers = append(c.answers, told)
+			}
 		}
 		s.say("%s: %s", who, spell(told))
 	}

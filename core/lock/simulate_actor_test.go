@@ -18,6 +18,7 @@ type actor struct {
 	name    lock.Name
 	key     string
 	ttl     time.Duration
+	confirm time.Duration
 	hangUp  context.CancelFunc // nil: no acquire is under way
 	think   atomic.Bool        // its policies are being asked
 	grant   *lock.Grant        // the newest it was given, perhaps long over
@@ -62,23 +63,32 @@ func (a *actor) acquire() {
 	if !repeat {
 		a.name, a.key = a.w.name(), ""
 		a.ttl = time.Second + time.Duration(rng.Int64N(int64(5*time.Second)))
+		if rng.IntN(8) == 0 {
+			a.ttl += time.Minute // it outlasts the grace period
+		}
+		if a.confirm = 0; rng.IntN(3) == 0 {
+			a.confirm = min(a.ttl, time.Second+time.Duration(rng.Int64N(int64(3*time.Second))))
+		}
 		if a.keys++; rng.IntN(2) == 0 {
 			a.key = fmt.Sprintf("key-%08d-%08d", a.id, a.keys)
 		}
 	}
-	attempt, err := lock.NewAttempt(a.key, a.ttl, "", nil)
+	attempt, err := lock.NewAttempt(a.key, a.ttl, a.confirm, "", nil)
 	if err != nil {
 		a.w.t.Fatal(err)
 	}
-	req := lock.Acquisition{Origin: a.origin(), Name: a.name, TTL: a.ttl, Attempt: attempt}
+	req := lock.Acquisition{Origin: a.origin(), Name: a.name, TTL: a.ttl, ConfirmWithin: a.confirm, Attempt: attempt}
 	if rng.IntN(4) > 0 {
 		req.Wait = time.Duration(rng.Int64N(int64(8 * time.Second)))
 	}
 	if rng.IntN(3) == 0 {
 		req.Confirm = a.policies(time.Duration(rng.Int64N(int64(1500*time.Millisecond))), rng.IntN(4) > 0)
 	}
-	lost := rng.IntN(5) == 0 // the answer will not arrive
-	a.w.tell("client %d asks for %s, ttl %s, wait %s, key %q", a.id, a.name, a.ttl, req.Wait, a.key)
+	var lost time.Duration // the answer will not arrive, which is noticed so much later; 0: it will
+	if rng.IntN(4) == 0 {
+		lost = time.Duration(1 + rng.Int64N(int64(4*time.Second)))
+	}
+	a.w.tell("client %d asks for %s, ttl %s, confirm %s, wait %s, key %q", a.id, a.name, a.ttl, a.confirm, req.Wait, a.key)
 	ctx, cancel := context.WithCancel(context.Background())
 	a.hangUp = cancel
 	table := a.w.table
@@ -106,7 +116,7 @@ func (a *actor) policies(takes time.Duration, yes bool) func(context.Context, lo
 
 // answered checks a grant against everything that is known, and believes it unless
 // its answer was lost.
-func (a *actor) answered(table *lock.Table, req lock.Acquisition, g lock.Grant, err error, at time.Time, lost bool) {
+func (a *actor) answered(table *lock.Table, req lock.Acquisition, g lock.Grant, err error, at time.Time, lost time.Duration) {
 	w := a.w
 	a.hangUp = nil
 	w.tell("client %d: %s: token %d, %v", a.id, req.Name, tokenOf(g), err)
@@ -121,19 +131,29 @@ func (a *actor) answered(table *lock.Table, req lock.Acquisition, g lock.Grant, 
 		w.wrong("invariant 2: token %d of %s after %d", g.Lease.Token, req.Name, w.newest[req.Name])
 	}
 	w.newest[req.Name] = max(w.newest[req.Name], g.Lease.Token)
+	fate := w.fateOf(g.Lease)
+	fate.answers++
 	if !at.Before(g.Lease.ExpiresAt) {
 		w.sums.late++ // the transport would say so, and not hand it over
 		return
 	}
-	if lost {
+	if lost > 0 {
 		w.sums.undos++
-		w.tell("client %d: the answer is lost", a.id)
-		table.Undo(g)
+		w.tell("client %d: the answer is lost, which is noticed after %s", a.id, lost)
+		if fate.lost++; fate.lost > 1 && fate.lost == fate.answers {
+			w.sums.lostAgain++
+		}
+		fate.noticed = time.Now().Add(lost)
+		time.AfterFunc(lost, func() { table.Undo(g) })
 		return
 	}
+	fate.arrived = true
 	if b := w.beliefs[req.Name]; b != nil && b.token != g.Lease.Token && at.Before(b.until) && !w.broken[b.token] {
 		w.wrong("invariant 1: %s is granted to client %d (token %d) while client %d may hold it (token %d) for another %s",
 			req.Name, a.id, g.Lease.Token, b.who.id, b.token, b.until.Sub(at))
+	}
+	if g.Lease.ConfirmWithin != req.ConfirmWithin && !g.Repeat {
+		w.wrong("client %d was to confirm %s within %s, and is told %s", a.id, req.Name, req.ConfirmWithin, g.Lease.ConfirmWithin)
 	}
 	w.beliefs[req.Name] = &belief{who: a, token: g.Lease.Token, until: g.Lease.ExpiresAt}
 	a.grant = &g
@@ -175,6 +195,9 @@ func (a *actor) renew() {
 				return
 			}
 			w.sums.renewals++
+			if got.Lease.ConfirmWithin > 0 {
+				w.wrong("a renewal of %s did not confirm it", g.Lease.Name)
+			}
 			if got.Lease.ExpiresAt.Before(was) {
 				w.wrong("invariant 4: a renewal of %s brought its end nearer", g.Lease.Name)
 			}
@@ -232,7 +255,10 @@ func (a *actor) lie() {
 // with it.
 func (w *world) takeSomething(b lock.Breaking) {
 	taker := &actor{w: w, id: -1}
-	table, lost := w.table, w.rng.IntN(3) == 0
+	table, lost := w.table, time.Duration(0)
+	if w.rng.IntN(3) == 0 {
+		lost = time.Duration(1 + w.rng.Int64N(int64(time.Second)))
+	}
 	req := lock.Acquisition{Origin: lock.Origin{Actor: lock.Actor{Account: "ops"}}, Name: b.Name, TTL: 2 * time.Second}
 	w.call(func(note noting) {
 		g, err := table.Take(context.Background(), b, req)

@@ -67,6 +67,7 @@ type sums struct {
 	trace                                                               uint64
 	grants, repeats, undos, gone, unknown, full, restarts, late, denied int
 	stale, renewals, events                                             int
+	unconfirmed, confirmed, lostAgain                                   int
 }
 
 func (s *sums) add(r sums) {
@@ -82,17 +83,22 @@ func (s *sums) add(r sums) {
 	s.stale += r.stale
 	s.renewals += r.renewals
 	s.events += r.events
+	s.unconfirmed += r.unconfirmed
+	s.confirmed += r.confirmed
+	s.lostAgain += r.lostAgain
 }
 
 func (s sums) String() string {
-	return fmt.Sprintf("%d events, %d grants, %d repeats, %d undone, %d abandoned waits, %d unknown outcomes, %d refused for space, %d restarts, %d too late, %d denied at their turn, %d stale releases refused, %d renewals",
-		s.events, s.grants, s.repeats, s.undos, s.gone, s.unknown, s.full, s.restarts, s.late, s.denied, s.stale, s.renewals)
+	return fmt.Sprintf("%d events, %d grants, %d repeats, %d undone, %d abandoned waits, %d unknown outcomes, %d refused for space, %d restarts, %d too late, %d denied at their turn, %d stale releases refused, %d renewals, %d leases confirmed, %d not in time, %d lost with more than one answer",
+		s.events, s.grants, s.repeats, s.undos, s.gone, s.unknown, s.full, s.restarts, s.late, s.denied, s.stale, s.renewals, s.confirmed, s.unconfirmed, s.lostAgain)
 }
 
 func (s sums) mustHaveTried(t *testing.T) {
 	for what, n := range map[string]int{
 		"grants": s.grants, "repeats": s.repeats, "undos": s.undos, "abandoned waits": s.gone, "unknown outcomes": s.unknown,
 		"refusals for space": s.full, "restarts": s.restarts, "denials": s.denied, "stale releases": s.stale, "renewals": s.renewals,
+		"confirmations": s.confirmed, "leases that were not confirmed in time": s.unconfirmed,
+		"leases lost with more than one answer": s.lostAgain,
 	} {
 		if n == 0 {
 			t.Errorf("the workload has no %s", what)
@@ -120,6 +126,9 @@ type world struct {
 	beliefs map[lock.Name]*belief // who may think that they hold what
 	broken  map[lock.Token]bool   // or about to be
 	newest  map[lock.Name]lock.Token
+	fates   map[lock.Token]*fate
+	opened  time.Time               // when the table was
+	calm    time.Time               // since when nothing new happens
 	idle    map[lock.Name]time.Time // since when a lock is free although somebody waits
 }
 
@@ -136,7 +145,7 @@ func simulate(t *testing.T, seed uint64, loud bool) (s sums) {
 		w := &world{
 			t: t, seed: seed, loud: loud, rng: rand.New(rand.NewPCG(seed, 7)), start: time.Now(),
 			store: &faulty{Store: memory.New()}, story: h, noted: make(chan outcome, 1000),
-			beliefs: map[lock.Name]*belief{}, broken: map[lock.Token]bool{}, newest: map[lock.Name]lock.Token{}, idle: map[lock.Name]time.Time{},
+			beliefs: map[lock.Name]*belief{}, broken: map[lock.Token]bool{}, newest: map[lock.Name]lock.Token{}, fates: map[lock.Token]*fate{}, idle: map[lock.Name]time.Time{},
 		}
 		w.open()
 		for i := range 3 + w.rng.IntN(6) {
@@ -172,7 +181,7 @@ func (w *world) open() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.table = table
+	w.table, w.opened = table, time.Now()
 }
 
 // step lets one thing happen and then everything that follows from it at once.
@@ -221,7 +230,10 @@ func (w *world) breakSomething() {
 	})
 }
 
-func (w *world) name() lock.Name { return lock.Name([]string{"a", "b", "c/d"}[w.rng.IntN(3)]) }
+// simulatedNames are of every kind of character a name may have, one of them ends in a verb.
+var simulatedNames = []lock.Name{"a", "refs/heads/release", "@c/~d+1:57400"}
+
+func (w *world) name() lock.Name { return simulatedNames[w.rng.IntN(len(simulatedNames))] }
 
 // outcome is what came of a request, to be looked at when all is quiet.
 type outcome struct {
@@ -277,6 +289,9 @@ func (w *world) restart(why string) {
 	w.journal.Close()
 	synctest.Wait()
 	w.collect()
+	for _, f := range w.fates {
+		f.answers++ // no answer of before can be found to be lost any more
+	}
 	w.open()
 	synctest.Wait()
 }
@@ -284,7 +299,7 @@ func (w *world) restart(why string) {
 // checkNobodyIsForgotten finds lost wake-ups: a free lock and somebody who waits for
 // it, on a store that works, for longer than any call takes.
 func (w *world) checkNobodyIsForgotten() {
-	for _, name := range []lock.Name{"a", "b", "c/d"} {
+	for _, name := range simulatedNames {
 		waits := false
 		for _, c := range w.clients {
 			waits = waits || c.name == name && c.waiting() && !c.thinks()
@@ -305,6 +320,7 @@ func (w *world) checkNobodyIsForgotten() {
 // settle ends the faults, lets everything run out, and reads the record.
 func (w *world) settle() {
 	w.store.set(fine, 0)
+	w.calm = time.Now()
 	w.observe()
 	time.Sleep(3 * time.Minute)
 	w.observe()
@@ -336,9 +352,12 @@ func (w *world) readRecord() {
 		}
 	}
 	w.sums.events = len(lines)
-	if problem := replay(lines); problem != "" {
-		w.wrong("%s", problem)
+	told := replay(lines)
+	w.sums.confirmed, w.sums.unconfirmed = told.confirmed, told.unconfirmed
+	if told.problem != "" {
+		w.wrong("%s", told.problem)
 	}
+	w.judge(told.ends)
 }
 
 // mood is what the store does to commits.

@@ -67,7 +67,8 @@ type Loaded struct {
 	Lease   Lease
 	Attempt Attempt
 	// Remaining is how long the lease has yet to run, never less than what its
-	// holder was promised; zero or less means it has lapsed.
+	// holder was promised; zero or less means it has lapsed. An unconfirmed lease has at
+	// most its ConfirmWithin left.
 	Remaining time.Duration
 }
 

@@ -359,16 +359,14 @@ func (t *Table) send(c *command, r reply) {
 		c.replies <- r
 		return
 	}
-	if (c.do == doAcquire || c.do == doBreak) && r.lease != nil {
-		t.undo(r)
-	}
+	t.undo(r)
 }
 
 func (t *Table) undo(r reply) {
 	if !r.undoable {
 		return
 	}
-	c := &command{do: doUndo, name: r.lease.Name, token: r.lease.Token, ask: r.ask}
+	c := &command{do: doUndo, name: r.lease.Name, token: r.lease.Token}
 	_ = t.inbox.put(c) // closed: the lease then runs to its end
 }
 

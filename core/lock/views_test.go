@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -101,6 +102,49 @@ func TestTheWholeQueueIsAskedOfTheLoop(t *testing.T) {
 		}
 		if page, total, err := tab.Queue(t.Context(), "y", 0, 5); err != nil || total != 0 || page != nil {
 			t.Errorf("of a free name: %+v of %d, %v", page, total, err)
+		}
+		tab.Drain()
+		synctest.Wait()
+	})
+}
+
+// Who is away shows in the published view and in the loop's answer alike, from the commit
+// after it left until it is back or its place is over.
+func TestQueueShowsWhoIsAway(t *testing.T) {
+	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
+		long := try("x")
+		long.TTL = time.Hour
+		mustAcquire(t, tab, long)
+		keyed := wait("x", time.Hour)
+		keyed.Attempt = Attempt{Key: [32]byte{1}, Params: [16]byte{2}}
+		keyed.Metadata = map[string]string{"Build": "7"}
+		tab.start(t.Context(), wait("x", time.Hour))
+		synctest.Wait()
+		shown := func(want time.Time) {
+			t.Helper()
+			synctest.Wait()
+			page, total, err := tab.Queue(t.Context(), "x", 0, 10)
+			if view := tab.Get("x"); err != nil || total != 2 || view.Waiters != 2 || fmt.Sprint(view.Queue) != fmt.Sprint(page) {
+				t.Fatalf("%v, %v and %v", err, page, view.Queue)
+			}
+			if !page[0].KeptUntil.IsZero() || !page[1].KeptUntil.Equal(want) || page[1].Metadata["Build"] != "7" {
+				t.Errorf("it is kept until %v, want %v: %+v", page[1].KeptUntil, want, page)
+			}
+		}
+		for range 2 { // it leaves, comes back, and leaves again
+			ctx, leave := context.WithCancel(t.Context())
+			tab.start(ctx, keyed)
+			shown(time.Time{})
+			time.Sleep(time.Second)
+			leave()
+			synctest.Wait()
+			shown(time.Now().Add(grace))
+			time.Sleep(grace / 2)
+		}
+		time.Sleep(grace/2 + time.Millisecond)
+		synctest.Wait()
+		if view := tab.Get("x"); view.Waiters != 1 || len(view.Queue) != 1 || !view.Queue[0].KeptUntil.IsZero() {
+			t.Errorf("its place is not over: %+v", view.Queue)
 		}
 		tab.Drain()
 		synctest.Wait()

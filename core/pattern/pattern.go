@@ -21,8 +21,8 @@ type pattern struct {
 	segments []string
 }
 
-// maxDeep is how many "**" a pattern may have. One that a guest matches by the same rules
-// (guest.MatchNames) costs fuel for each of them multiplied.
+// maxDeep is how many "**" a pattern may have. Guests match by the same rules
+// (guest.MatchNames), and other implementations of them may take time for each multiplied.
 const maxDeep = 3
 
 // Parse reads patterns, or says which is wrong in what way.
@@ -58,12 +58,12 @@ func checkSegment(s string) error {
 	case s != "**" && strings.Contains(s, "**"):
 		return errors.New("has \"**\" beside other characters; it stands for whole segments")
 	}
-	plain := strings.ReplaceAll(s, "*", "x")
-	if plain == "." || plain == ".." {
-		return nil // a name has no such segment, but "**" beside it may be meant well
+	plain := strings.ReplaceAll(s, "*", "") // which may stand for nothing
+	if plain == "" || plain == "." || plain == ".." {
+		return nil // a name has no such segment as the last two, but "**" beside it may be meant well
 	}
-	if _, err := lock.ParseName("x/" + plain + "/x"); err != nil {
-		return errors.New("can match no name: names have A-Z, a-z, 0-9, '.', '_' and '-' in segments of at most 64")
+	if _, err := lock.ParseName("x/" + plain); err != nil {
+		return fmt.Errorf("can match no name: names have letters, digits, '.', '_', '~', ':', '@', '+' and '-' in segments of at most %d", lock.MaxSegment)
 	}
 	return nil
 }

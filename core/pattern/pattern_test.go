@@ -25,6 +25,12 @@ func TestNamesAreSelected(t *testing.T) {
 		{"a*b*c", "abc axbxc abbcc", "ab acb abcx"},
 		{"**/db", "x/db x/y/db", "db x/db/z"},
 		{"a/**/z", "a/b/z a/b/c/z a/z/z", "a/z a/b"},
+		{"refs/heads/**", "refs/heads/release refs/heads/a+b/@c", "refs/heads refs/tags/v1"},
+		{"@types/*", "@types/node @types/a@1", "types/node @types/a/b"},
+		{"*:57400", "Router-A:57400 a:b:57400", "Router-A:5740 :57400/x"},
+		{"~*+*", "~+ ~a+b:c", "a~+ ~a"},
+		{"arn:aws:s3:::*/** !**/*@old", "arn:aws:s3:::b/x", "arn:aws:s3:::b arn:aws:s3:::b/x@old"},
+		{strings.Repeat("a", lock.MaxSegment) + "*", strings.Repeat("a", lock.MaxSegment), "a"},
 	} {
 		ps, err := Parse(strings.Fields(tt.patterns))
 		if err != nil {
@@ -42,7 +48,7 @@ func TestNamesAreSelected(t *testing.T) {
 			}
 		}
 	}
-	for _, wrong := range []string{"!prod/**", "", "/a", "a//b", "a**", "**/a/**/b/**/c/**", "prod/x?", "prod /a"} {
+	for _, wrong := range []string{"!prod/**", "", "/a", "a//b", "a**", "**/a/**/b/**/c/**", "prod/x?", "prod /a", "a,b", "k=v", "a#b", "größe", "a!b", strings.Repeat("a", lock.MaxSegment+1), strings.Repeat("a", lock.MaxSegment+1) + "*"} {
 		if ps, err := Parse([]string{wrong}); err == nil {
 			t.Errorf("%q is taken: %v", wrong, ps)
 		}
@@ -80,7 +86,7 @@ func TestPrefixesAndAll(t *testing.T) {
 // A caller chooses the name, and the table's own loop asks whether a policy covers it.
 func TestAPatternOfManyDeepsIsQuick(t *testing.T) {
 	pattern := strings.Split(strings.Repeat("**/a/", 20)+"x", "/")
-	name := strings.Repeat("a/", 127) + "a"
+	name := strings.Repeat("a/", lock.MaxName/2-1) + "a"
 	start := time.Now()
 	if matchSegments(pattern, name) {
 		t.Errorf("%s matches", name)
@@ -109,7 +115,7 @@ func TestPatternsMatchAsTheirDefinitionSays(t *testing.T) {
 		return all
 	}
 	for range 100_000 {
-		pattern, name := some(6, "**", "**", "*", "a", "b", "a*"), some(8, "a", "b", "ab")
+		pattern, name := some(6, "**", "**", "*", "a", ":@", "a*", "*+"), some(8, "a", ":@", "ab", "a+", "~")
 		want := byDefinition(pattern, name)
 		if got := matchSegments(pattern, strings.Join(name, "/")); got != want {
 			t.Fatalf("%q and %q: %t, want %t", pattern, name, got, want)

@@ -103,7 +103,7 @@ const (
 	MaxNoteBytes = 4 << 10 // keys and values of one call together
 	MaxLogLine   = 1 << 10 // bytes
 	MaxLogLines  = 16      // of one call; the rest is dropped
-	MaxKey       = 512     // bytes; a longer key is absent
+	MaxKey       = 1 << 10 // bytes; a longer key is absent. The longest name of a lock fits, behind a prefix
 	MinTTLCap    = 1000    // ms: a lower cap of ttl_ms counts as this
 )
 

@@ -1,6 +1,7 @@
 package guest_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 	"github.com/octostore/octostore/plugins/guest"
 	"github.com/octostore/octostore/plugins/guest/guesttest"
 	"github.com/octostore/octostore/plugins/guest/internal/host"
+	"github.com/octostore/octostore/plugins/guest/strict"
 )
 
 // policy registers a check for one test.
@@ -215,16 +217,19 @@ func TestPatternsMatchAsThoseOfTheManifest(t *testing.T) {
 		return string(b)
 	}
 	matched := 0
-	for range 20_000 {
+	for range 60_000 {
 		patterns := make([]string, 1+random.IntN(3))
 		for i := range patterns {
-			patterns[i] = strings.ReplaceAll(word("ab*/D!", 7), "D", "**")
+			patterns[i] = strings.ReplaceAll(word("aa:@+*/DD!//", 10), "D", "**")
 		}
 		theirs, err := pattern.Parse(patterns)
+		if refused := strict.Read([]byte(configOf(patterns)), func(o *strict.Object) { o.Names("match") }); (refused != nil) != (err != nil) {
+			t.Fatalf("%q: %v, in policies.json %v", patterns, refused, err)
+		}
 		if err != nil {
 			continue
 		}
-		name := word("ab/", 7)
+		name := word("aaa:@+~///", 12)
 		if _, err := lock.ParseName(name); err != nil {
 			continue
 		}
@@ -238,6 +243,26 @@ func TestPatternsMatchAsThoseOfTheManifest(t *testing.T) {
 	}
 	if matched < 100 {
 		t.Errorf("only %d matched", matched)
+	}
+}
+
+func configOf(patterns []string) string {
+	b, err := json.Marshal(map[string]any{"match": patterns})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// A caller chooses the name, so the work must not multiply with every "**".
+func TestPatternsOfManyDeepsAreQuick(t *testing.T) {
+	name := strings.Repeat("a/", lock.MaxName/2-1) + "a"
+	start := time.Now()
+	if guest.MatchNames([]string{strings.Repeat("**/a/", 30) + "x"}, name) {
+		t.Error("it matches")
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
 

@@ -20,35 +20,48 @@ func MatchNames(patterns []string, name string) bool {
 }
 
 // matchName goes through pattern and name byte by byte, which costs far less fuel than
-// cutting them into segments.
+// cutting them into segments. Each "**" takes as little as it can, and only the newest is
+// ever given more: an earlier one would only leave less. So the fuel is in proportion to
+// the lengths multiplied at the worst; callers choose the name.
 func matchName(p, n string) bool {
+	after, from := "", "" // what follows the newest "**", empty: there was none; and where in the name that was tried
 	for {
 		if len(p) >= 2 && p[0] == '*' && p[1] == '*' {
-			return matchDeep(p, n)
+			rest, more := nextSegment(n)
+			if len(p) == 2 || !more {
+				return len(p) == 2 && n != ""
+			}
+			p, n = p[3:], rest
+			after, from = p, n
+			continue
 		}
 		i, j, matched := matchSegment(p, n)
-		switch {
-		case !matched:
+		switch pEnds, nEnds := i == len(p), j == len(n); {
+		case matched && nEnds:
+			return pEnds // what is left of the pattern is too long for any other beginning, too
+		case matched && !pEnds:
+			p, n = p[i+1:], n[j+1:]
+			continue
+		case after == "":
 			return false
-		case i == len(p) || j == len(n):
-			return i == len(p) && j == len(n)
 		}
-		p, n = p[i+1:], n[j+1:]
+		rest, more := nextSegment(from)
+		if !more {
+			return false
+		}
+		from = rest
+		p, n = after, from
 	}
 }
 
-// matchDeep matches a pattern that begins with "**": what follows it is tried at every
-// later segment.
-func matchDeep(p, n string) bool {
-	if len(p) == 2 {
-		return n != ""
-	}
+// nextSegment returns what comes after the first segment.
+func nextSegment(n string) (rest string, more bool) {
 	for i := range len(n) {
-		if n[i] == '/' && matchName(p[3:], n[i+1:]) {
-			return true
+		if n[i] == '/' {
+			return n[i+1:], true
 		}
 	}
-	return false
+	return "", false
 }
 
 // matchSegment matches the first segments and returns where they end. A star takes as

@@ -40,6 +40,9 @@ type Grant struct {
 	Account      string `json:"account"`
 	Holder       string `json:"holder"`
 	TTLMS        int64  `json:"ttl_ms"`
+	// ConfirmMS is there while the lease is unconfirmed: it ends that long after its
+	// grant, unless it is renewed. The first renewal gives it TTLMS, and this is gone.
+	ConfirmMS int64 `json:"confirm_ms,omitempty"`
 	// ExpiresInMS is what was left of the lease when the answer was built.
 	ExpiresInMS int64 `json:"expires_in_ms"`
 	// ServerMS is the time from the arrival of the request to that instant.
@@ -77,9 +80,13 @@ type Lock struct {
 	State State  `json:"state"`
 	// Lease is the present hold; nil if the lock is free.
 	Lease *Lease `json:"lease,omitempty"`
-	// WaitersTotal is the length of the queue, Waiters its first 16 places.
+	// WaitersTotal is the length of the queue; Waiters are its first 16 places, or the page
+	// that was asked for.
 	WaitersTotal int      `json:"waiters_total"`
 	Waiters      []Waiter `json:"waiters"`
+	// WaitersNext is what to pass as waiters_after to get the places behind these; absent
+	// at the end of the queue.
+	WaitersNext int `json:"waiters_next,omitempty"`
 }
 
 // Lease is a hold as others see it: never with its lease id.
@@ -90,6 +97,7 @@ type Lease struct {
 	Reason       string            `json:"reason"`
 	Metadata     map[string]string `json:"metadata,omitempty"`
 	TTLMS        int64             `json:"ttl_ms"`
+	ConfirmMS    int64             `json:"confirm_ms,omitempty"` // while the lease is unconfirmed, see Grant
 	ExpiresInMS  int64             `json:"expires_in_ms"`
 	GrantedAt    time.Time         `json:"granted_at"`
 	ExpiresAt    time.Time         `json:"expires_at"`
@@ -102,6 +110,12 @@ type Waiter struct {
 	Holder   string    `json:"holder"`
 	Reason   string    `json:"reason"`
 	Since    time.Time `json:"since"`
+	// Metadata is left out of a listing of many locks.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// Away is true while the client is not connected: its place is passed over, and ends at
+	// KeptUntil unless a request with the same idempotency key takes it.
+	Away      bool       `json:"away,omitempty"`
+	KeptUntil *time.Time `json:"kept_until,omitempty"`
 }
 
 // List is one page of locks that are held or waited for, by name.

@@ -30,6 +30,7 @@ func TestWhatAnAllowSaysWrong(t *testing.T) {
 		"user:a=":                             "gives scopes that are missing",
 		"user:a=write:**":                     `has no verb "write"`,
 		"user:a=read":                         "does not say for which names",
+		"user:a=read:k=v":                     `gives scopes that have "read:k=v", which is wrong: "k=v" can match no name`,
 		"user:a=admin; user:A=read:**":        "is about the same as one before",
 		"user:a=" + strings.Repeat("r", 3000): "gives scopes that are 3000 bytes long",
 		strings.Repeat("user:a=read:**;", 51): "is about the same",
@@ -64,6 +65,7 @@ func TestWhoMayLogIn(t *testing.T) {
 		{"by name, however it is written", "user:aLiCe=read:**", alice, "read:**", ""},
 		{"by number, whatever they are called now", "user:bob@583231=read:**", alice, "read:**", ""},
 		{"another one who has the name now", "user:alice@7=read:**", alice, "", ""},
+		{"for names with colons and at signs", "user:alice@583231=acquire,read:@alice/**,Router-A:57400", alice, "acquire,read:@alice/**,Router-A:57400", ""},
 		{"nobody speaks of them", "user:bob=admin", alice, "", ""},
 		{"the beginning of a name", "user:alic=admin; user:alicee=admin", alice, "", ""},
 		{"a member", "org:acme=read:**", alice, "read:**", orgs},
@@ -140,7 +142,7 @@ func TestURLs(t *testing.T) {
 }
 
 func FuzzParseAllow(f *testing.F) {
-	for _, s := range []string{"user:a@1=read:**; org:acme = acquire,read:a/** ; team:acme@2/ops=admin", "user:=;=:", "team:a/b/c@1=x"} {
+	for _, s := range []string{"user:a@1=read:**; org:acme = acquire,read:a/** ; team:acme@2/ops=admin", "user:=;=:", "team:a/b/c@1=x", "org:a@1=read:@b/c@1,r:1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -141,6 +141,7 @@ func Lease(l *lock.Lease, now time.Time) *api.Lease {
 		Reason:       l.Reason,
 		Metadata:     l.Metadata,
 		TTLMS:        l.TTL.Milliseconds(),
+		ConfirmMS:    l.ConfirmWithin.Milliseconds(),
 		ExpiresInMS:  max(0, l.ExpiresAt.Sub(now)).Milliseconds(),
 		GrantedAt:    l.GrantedAt.UTC().Truncate(time.Millisecond),
 		ExpiresAt:    l.ExpiresAt.UTC().Truncate(time.Millisecond),

@@ -27,6 +27,7 @@ import (
 // sources.
 var every = map[string]error{
 	"core.ErrForbidden":         core.ErrForbidden,
+	"core.ForbiddenError":       &core.ForbiddenError{What: "list locks", Needs: "read:**"},
 	"core.DeniedError":          &core.DeniedError{Policy: "p", Reason: "r"},
 	"core.PolicyError":          &core.PolicyError{Policy: "p", Err: errors.New("trap")},
 	"lock.ErrNotHeld":           lock.ErrNotHeld,
@@ -149,6 +150,7 @@ func TestStatusAndCode(t *testing.T) {
 	}{
 		{every["lock.InputError"], 400, api.CodeInvalid, 0},
 		{core.ErrForbidden, 403, api.CodeForbidden, 0},
+		{every["core.ForbiddenError"], 403, api.CodeForbidden, 0},
 		{ErrCrossOrigin, 403, api.CodeForbidden, 0},
 		{ErrForeignHost, 403, api.CodeForbidden, 0},
 		{every["core.DeniedError"], 403, api.CodePolicyDenied, 0},

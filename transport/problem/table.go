@@ -45,6 +45,7 @@ var table = []row{
 	{is(auth.ErrExpired), http.StatusUnauthorized, api.CodeUnauthenticated, "Token has expired", 0},
 	{is(auth.ErrRevoked), http.StatusUnauthorized, api.CodeUnauthenticated, "Token was revoked", 0},
 	{is(auth.ErrUnknownID), http.StatusNotFound, api.CodeNotFound, "Not found", 0},
+	{as[*core.ForbiddenError](), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
 	{is(core.ErrForbidden), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
 	{is(ErrCrossOrigin), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},
 	{is(ErrForeignHost), http.StatusForbidden, api.CodeForbidden, "Forbidden", 0},

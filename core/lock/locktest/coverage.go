@@ -10,6 +10,8 @@ import (
 // tries.
 type Coverage struct {
 	Operations, Grants, Repeats, Unknown, Stale, Lapsed, Early, Abandoned, Again, Broken, Restarts int
+
+	Confirmed, Unconfirmed int // unconfirmed leases that were renewed, and that were found to be over instead
 }
 
 // Cover returns the counts of a history.
@@ -18,6 +20,7 @@ func (h *History) Cover() Coverage {
 	lapse := map[uint64]time.Duration{} // until when each lease lasts at least
 	newest := map[string]uint64{}       // of each lock
 	granted, released, ended := map[uint64]int{}, map[uint64]bool{}, map[uint64]bool{}
+	unconfirmed := map[uint64]bool{}
 	for _, op := range h.ops { // in the order of their ends
 		o := &op.Outcome
 		over := op.began >= lapse[op.Token]
@@ -44,6 +47,18 @@ func (h *History) Cover() Coverage {
 		case op.Do == Acquire:
 			c.Grants++
 		}
+		if unconfirmed[op.Token] && (op.Do == Renew || op.Do == Release) && (o.Result == Done || o.Result == NotHeld) {
+			switch {
+			case o.Result == NotHeld && !ended[op.Token]:
+				c.Unconfirmed++
+			case op.Do == Renew && o.Result == Done:
+				c.Confirmed++
+			}
+			delete(unconfirmed, op.Token)
+		}
+		if o.Result == Done && o.Unconfirmed {
+			unconfirmed[o.Token] = true
+		}
 		if o.Result == Done && (op.Do == Release || op.Do == Break) {
 			ended[op.Token] = true
 		}
@@ -69,6 +84,8 @@ func (c *Coverage) Add(d Coverage) {
 	c.Again += d.Again
 	c.Broken += d.Broken
 	c.Restarts += d.Restarts
+	c.Confirmed += d.Confirmed
+	c.Unconfirmed += d.Unconfirmed
 }
 
 // MustBeComplete fails the test if there is something the workload did not try.
@@ -78,6 +95,7 @@ func (c Coverage) MustBeComplete(t testing.TB) {
 		"grants": c.Grants, "repeats with the same key": c.Repeats, "unknown outcomes": c.Unknown,
 		"stale tokens": c.Stale, "lapsed renewals": c.Lapsed, "early releases": c.Early,
 		"abandoned waits": c.Abandoned, "releases told again": c.Again, "broken leases": c.Broken, "restarts": c.Restarts,
+		"confirmed leases": c.Confirmed,
 	} {
 		if n == 0 {
 			t.Errorf("the workload has no %s", what)
@@ -88,6 +106,6 @@ func (c Coverage) MustBeComplete(t testing.TB) {
 // String lists the counts.
 func (c Coverage) String() string {
 	return fmt.Sprintf("%d operations: %d grants, %d repeats, %d unknown outcomes, %d stale tokens, %d lapsed renewals, "+
-		"%d early releases, %d abandoned waits, %d releases told again, %d broken leases, %d restarts",
-		c.Operations, c.Grants, c.Repeats, c.Unknown, c.Stale, c.Lapsed, c.Early, c.Abandoned, c.Again, c.Broken, c.Restarts)
+		"%d early releases, %d abandoned waits, %d releases told again, %d broken leases, %d restarts, %d leases confirmed, %d not in time",
+		c.Operations, c.Grants, c.Repeats, c.Unknown, c.Stale, c.Lapsed, c.Early, c.Abandoned, c.Again, c.Broken, c.Restarts, c.Confirmed, c.Unconfirmed)
 }

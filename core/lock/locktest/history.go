@@ -39,6 +39,7 @@ type Outcome struct {
 	LeaseID string // granted
 	// Earliest and Latest are bounds of the lease's deadline, when granted or renewed.
 	Earliest, Latest time.Time
+	Unconfirmed      bool   // granted: the lease ends then unless it is renewed
 	HungUp           bool   // the client left before it had an answer
 	Detail           string // for people
 }

@@ -24,6 +24,7 @@ type Ask struct {
 	Attempt string // to be sent as the holder, so that others see whose lease it is
 	Key     string // empty: none
 	TTL     time.Duration
+	Confirm time.Duration // 0: the lease needs no confirmation
 	Wait    time.Duration // 0: a try
 }
 
@@ -99,7 +100,11 @@ func (c *client) act() {
 
 func (c *client) upTo(d time.Duration) time.Duration { return time.Duration(c.rng.Int64N(int64(d))) }
 
-func (c *client) lock() string { return fmt.Sprint("lock", c.rng.IntN(c.w.Locks)) }
+// lock returns a name, every other one with all that a name may have.
+func (c *client) lock() string {
+	n := c.rng.IntN(c.w.Locks)
+	return fmt.Sprintf([]string{"lock%d", "@Refs/acquire/a~b+c:%d"}[n%2], n)
+}
 
 // acquire asks for a lock: mostly a new one, sometimes again with the key it had.
 func (c *client) acquire() {
@@ -131,6 +136,9 @@ func (c *client) fresh() Ask {
 		Lock:    c.lock(),
 		Attempt: fmt.Sprintf("%d-%d", c.id, c.count),
 		TTL:     c.ttl(),
+	}
+	if c.rng.IntN(3) == 0 {
+		ask.Confirm = min(ask.TTL, c.ttl())
 	}
 	if c.rng.IntN(2) == 0 {
 		ask.Key = fmt.Sprintf("%016x-%s", c.w.Seed, ask.Attempt)
@@ -170,14 +178,19 @@ func (c *client) ask(ask Ask, client int, leaves time.Duration) Outcome {
 	l := lease{lock: ask.Lock, id: o.LeaseID, token: o.Token}
 	c.keep(&c.have, l)
 	if client == c.id {
-		c.doze(l, time.Until(o.Earliest))
+		c.doze(l, time.Until(o.Earliest), o.Unconfirmed)
 	}
 	return o
 }
 
-// doze sometimes does nothing for a while, up to about the end of a new lease.
-func (c *client) doze(l lease, left time.Duration) {
-	if left <= 0 || c.rng.IntN(6) > 0 {
+// doze sometimes does nothing for a while, up to about the end of a new lease: more often
+// where the lease is to be confirmed.
+func (c *client) doze(l lease, left time.Duration, unconfirmed bool) {
+	odds := 6
+	if unconfirmed {
+		odds = 3
+	}
+	if left <= 0 || c.rng.IntN(odds) > 0 {
 		return
 	}
 	around := c.upTo(c.w.Pause/2) - c.w.Pause/8

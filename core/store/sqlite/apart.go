@@ -13,8 +13,8 @@ import (
 func (s *Store) change(f func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return s.dead
+	if s.stopped() != nil {
+		return s.stopped()
 	}
 	return s.apart(f)
 }
@@ -24,7 +24,12 @@ func (s *Store) change(f func() error) error {
 // process keeps the database locked nothing was begun, and it can be called again; a
 // commit would wait. After any other failure nothing more is accepted.
 func (s *Store) apart(f func() error) error {
-	err := s.w.transact(f)
+	err := s.w.transact(func() error {
+		if err := s.stampLog(); err != nil {
+			return err
+		}
+		return f()
+	})
 	switch {
 	case err == nil:
 		s.afterCommit()

@@ -24,8 +24,8 @@ func makeKey(c *conn) error {
 func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return nil, s.dead
+	if s.stopped() != nil {
+		return nil, s.stopped()
 	}
 	key, err := s.w.signingKey()
 	if err != nil {
@@ -51,8 +51,8 @@ func (c *conn) signingKey() (ed25519.PrivateKey, error) {
 func (s *Store) Cut(context.Context) (lock.Head, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return lock.Head{}, s.dead
+	if s.stopped() != nil {
+		return lock.Head{}, s.stopped()
 	}
 	cut, err := s.w.cut()
 	if err != nil {
@@ -83,9 +83,12 @@ func (c *conn) setCut(cut lock.Head) error {
 }
 
 // Pruning takes turns with commits: a step is short, and the next one waits for at
-// least as long as the step took, so that most of the time is left to them.
+// least as long as the step took, so that most of the time is left to them. What takes
+// time is each segment and each of its pages, so both are bounded. A megabyte takes
+// some two milliseconds.
 const (
 	pruneSegments = 64
+	pruneBytes    = 1 << 20 // one larger segment comes alone
 	pruneRest     = time.Millisecond
 )
 
@@ -114,8 +117,8 @@ func (s *Store) pruneStep(cut lock.Head) (more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.dead != nil:
-		return false, s.dead
+	case s.stopped() != nil:
+		return false, s.stopped()
 	case !s.loaded:
 		return false, errors.New("prune before load")
 	case cut.Seq >= s.head:
@@ -138,13 +141,34 @@ func (w *writer) prune(cut lock.Head) (more bool, err error) {
 			return false, err
 		}
 	}
-	err = w.exec(fmt.Sprintf(`DELETE FROM segments WHERE first IN
-		(SELECT first FROM segments WHERE first <= %d ORDER BY first LIMIT %d)`, cut.Seq, pruneSegments))
+	last, more, err := w.oldest(cut.Seq)
 	if err != nil {
 		return false, err
 	}
-	left, err := w.intOf(fmt.Sprintf("SELECT 1 FROM segments WHERE first <= %d LIMIT 1", cut.Seq))
-	return left != 0, err
+	return more, w.exec(fmt.Sprintf("DELETE FROM segments WHERE first <= %d", last))
+}
+
+// oldest returns where the last of the oldest segments begins that one step removes, 0
+// for none, and whether there are more up to cut. It does not read them.
+func (w *writer) oldest(cut lock.Seq) (last int64, more bool, err error) {
+	q, err := w.prepare("SELECT first, length(bytes) FROM segments WHERE first <= ?1 ORDER BY first LIMIT ?2")
+	if err != nil {
+		return 0, false, err
+	}
+	defer q.close()
+	q.bindInt(1, int64(cut))
+	q.bindInt(2, pruneSegments+1)
+	for n, bytes := 0, int64(0); ; n++ {
+		more, err := q.step()
+		if err != nil || !more {
+			return last, false, err
+		}
+		bytes += q.int(1)
+		if n == pruneSegments || n > 0 && bytes > pruneBytes {
+			return last, true, nil
+		}
+		last = q.int(0)
+	}
 }
 
 // Used returns how many bytes of the database file hold something. What pruning
@@ -152,8 +176,8 @@ func (w *writer) prune(cut lock.Head) (more bool, err error) {
 func (s *Store) Used(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return 0, s.dead
+	if s.stopped() != nil {
+		return 0, s.stopped()
 	}
 	pages, err := s.w.intOf("SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
 	if err != nil {

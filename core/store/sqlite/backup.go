@@ -19,7 +19,6 @@ import (
 // as the original. Errors: [ErrNewer], [ErrForeign], and those of the file system. When
 // one is returned there is no target.
 func Backup(ctx context.Context, source, target string) error {
-	useOFDLocks()
 	if err := backup(ctx, source, target); err != nil {
 		return fmt.Errorf("back up %s to %s: %w", source, target, err)
 	}
@@ -33,6 +32,9 @@ func backup(ctx context.Context, source, target string) error {
 	}
 	to, err := resolve(target)
 	if err != nil {
+		return err
+	}
+	if err := checkLog(from); err != nil {
 		return err
 	}
 	c, err := openConn(from, sqlite3.SQLITE_OPEN_READONLY)

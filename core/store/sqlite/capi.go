@@ -29,6 +29,7 @@ type conn struct {
 
 // openConn connects to the database file at path, which it creates if flags say so.
 func openConn(path string, flags int32) (*conn, error) {
+	useOFDLocks()
 	const word = 8
 	c := &conn{tls: libc.NewTLS()}
 	c.out = libc.Xcalloc(c.tls, 2, word)

@@ -18,14 +18,17 @@ import (
 func (s *Store) Commit(ctx context.Context, b *lock.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return fmt.Errorf("commit to %s: the store has stopped: %w", s.path, s.dead)
+	if s.stopped() != nil {
+		return fmt.Errorf("commit to %s: the store has stopped: %w", s.path, s.stopped())
 	}
 	if err := s.accepts(b); err != nil {
 		return err
 	}
 	if err := s.begin(ctx); err != nil {
 		return s.refuse(fmt.Errorf("begin: %w", err))
+	}
+	if err := s.stampLog(); err != nil {
+		return s.refuse(fmt.Errorf("stamp the log: %w", err))
 	}
 	if err := s.w.apply(b, s.cfg.clocks.read()); err != nil {
 		return s.refuse(err)
@@ -67,6 +70,6 @@ func (s *Store) refuse(err error) error {
 
 // fail stops the store for good.
 func (s *Store) fail(err error) error {
-	s.dead = err
+	s.die(err)
 	return fmt.Errorf("commit to %s: %w", s.path, err)
 }

@@ -138,11 +138,14 @@ func (m image) open(t *testing.T) ([]line, error) {
 
 func (m image) checkRefusal(t *testing.T, path string, err error) {
 	t.Helper()
-	if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrForeign) && !errors.Is(err, ErrNewer) {
+	if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrOtherLog) && !errors.Is(err, ErrForeign) && !errors.Is(err, ErrNewer) {
 		t.Errorf("the error does not say that the database is damaged: %v", err)
 	}
 	if errors.Is(err, ErrDamaged) && !strings.Contains(err.Error(), "backup") {
 		t.Errorf("the error does not say what to do: %v", err)
+	}
+	if errors.Is(err, ErrOtherLog) && !strings.Contains(err.Error(), "remove "+path+"-wal") {
+		t.Errorf("the error does not say what to remove: %v", err)
 	}
 	if !strings.Contains(err.Error(), path) {
 		t.Errorf("the error does not name the file: %v", err)

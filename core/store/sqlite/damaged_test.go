@@ -45,9 +45,9 @@ func TestDamagedFiles(t *testing.T) {
 		{"a WAL that is text", killed.with("-wal", []byte(strings.Repeat("some text\n", 1000))), refused},
 		{"the WAL of another database", stopped.with("-wal", other.killed.files["-wal"]), refused},
 		{"the WAL of another database, after a crash", killed.with("-wal", other.killed.files["-wal"]), refused},
-		{"a WAL from before the stop", stopped.with("-wal", wal), safe},
+		{"a WAL from before the stop", stopped.with("-wal", wal), refused},
 		{"an old backup", m.backup, whole},
-		{"an old backup beside a newer WAL", m.backup.with("-wal", wal), safe},
+		{"an old backup beside a newer WAL", m.backup.with("-wal", wal), refused},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			found, err := test.image.open(t)

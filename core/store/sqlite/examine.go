@@ -12,6 +12,7 @@ import (
 
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -22,7 +23,6 @@ import (
 // It writes nothing, and leaves nothing beside the file, unless there is a write-ahead
 // log that has to be read with it. While it reads, the log of a running server grows.
 func Examine(ctx context.Context, path string, begin func(Inspection) (each func(lock.Segment) error)) (Inspection, error) {
-	useOFDLocks()
 	in, err := examine(ctx, path, begin)
 	if err != nil {
 		return Inspection{}, fmt.Errorf("read database %s: %w", path, asDamage(err))
@@ -32,6 +32,9 @@ func Examine(ctx context.Context, path string, begin func(Inspection) (each func
 
 func examine(ctx context.Context, path string, begin func(Inspection) func(lock.Segment) error) (in Inspection, err error) {
 	if path, err = resolve(path); err != nil {
+		return in, err
+	}
+	if err := checkLog(path); err != nil {
 		return in, err
 	}
 	c, err := openQuietly(path)
@@ -81,7 +84,23 @@ func Running(path string) (who string, running bool, err error) {
 	if path, err = resolve(path); err != nil {
 		return "", false, err
 	}
-	f, err := os.Open(path + "-lock")
+	who, running, err = sideLocked(path)
+	if err != nil || running {
+		return who, running, err
+	}
+	running, err = inodeLocked(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	if running {
+		who = "a server that opened the file by another name"
+	}
+	return who, running, err
+}
+
+// sideLocked is [Running] for a server that opened the database by this path.
+func sideLocked(path string) (who string, running bool, err error) {
+	f, _, err := files.Open(path + "-lock")
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", false, nil
 	}

@@ -24,7 +24,6 @@ type Inspection struct {
 // order, each good until it returns. All is of one moment. Errors: [ErrNewer], [ErrForeign], [ErrDamaged], and those
 // of the file system and of each.
 func Inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Segment) error) (Inspection, error) {
-	useOFDLocks()
 	in, err := inspect(ctx, path, after, each)
 	if err != nil {
 		return Inspection{}, fmt.Errorf("read database %s: %w", path, asDamage(err))
@@ -34,6 +33,9 @@ func Inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 
 func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Segment) error) (in Inspection, err error) {
 	if path, err = resolve(path); err != nil {
+		return in, err
+	}
+	if err := checkLog(path); err != nil {
 		return in, err
 	}
 	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY)

@@ -14,7 +14,8 @@ import (
 // Load returns the state the last commit left. How long a lease has yet to run it
 // finds out from the clocks: within one boot the later of the wall clock's and the
 // boot clock's answer counts, so that neither a restart nor a clock that was set ends
-// a lease early; after another boot the lease runs its full time again.
+// a lease early; after another boot the lease runs its full time again: its ttl, or the
+// time to confirm it while it is unconfirmed.
 func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,8 +29,8 @@ func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 }
 
 func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
-	if s.dead != nil {
-		return snap, s.dead
+	if s.stopped() != nil {
+		return snap, s.stopped()
 	}
 	// One reading of the clocks, before the rows: what passes meanwhile makes a lease
 	// end later.
@@ -71,7 +72,8 @@ func (s *Store) adopt(now instant) error {
 
 // moveLeases makes now the beginning of all leases' time.
 func (w *writer) moveLeases(bootID string, now instant) error {
-	q, err := w.prepare("UPDATE leases SET wall_end = ?1 + max(ttl, remaining), boot_end = ?2 + max(ttl, remaining)")
+	const promised = "iif(confirm > 0, confirm, max(ttl, remaining))" // see remaining
+	q, err := w.prepare("UPDATE leases SET wall_end = ?1 + " + promised + ", boot_end = ?2 + " + promised)
 	if err != nil {
 		return err
 	}
@@ -105,9 +107,19 @@ func (w *writer) readHead() (lock.Head, error) {
 	return lock.Head{Seq: newest.Last, Hash: sha256.Sum256(last)}, nil
 }
 
+// readLeases reads all rows, also of a file that has not been migrated yet, as one that
+// is only looked at.
 func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, error) {
+	version, err := w.intOf("PRAGMA user_version")
+	if err != nil {
+		return nil, err
+	}
+	confirm := "confirm"
+	if version < confirmVersion {
+		confirm = "0"
+	}
 	q, err := w.prepare(`SELECT name, token, account, holder, reason, metadata, ttl, granted,
-		remaining, wall_end, boot_end, attempt, sum FROM leases`)
+		remaining, wall_end, boot_end, attempt, sum, ` + confirm + ` FROM leases`)
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +154,8 @@ func readLease(q *stmt, now instant, sums *sums) (lock.Loaded, error) {
 			Reason:    q.text(4),
 			TTL:       time.Duration(q.int(6)),
 			GrantedAt: time.Unix(0, q.int(7)).UTC(),
+
+			ConfirmWithin: time.Duration(q.int(13)),
 		},
 		Remaining: remaining(q, now),
 	}
@@ -160,9 +174,12 @@ func readLease(q *stmt, now instant, sums *sums) (lock.Loaded, error) {
 
 // remaining is what is left of a lease of this boot: what the slower clock says, but
 // never more than was promised. That can be more than the ttl, since a renewal with a
-// shorter one does not shorten the lease.
+// shorter one does not shorten the lease, and is less while the lease is unconfirmed.
 func remaining(q *stmt, now instant) time.Duration {
 	promised := max(q.int(6), q.int(8))
+	if confirm := q.int(13); confirm > 0 {
+		promised = confirm
+	}
 	left := max(q.int(9)-now.wall, q.int(10)-now.boot)
 	return time.Duration(min(left, promised))
 }

@@ -3,12 +3,15 @@
 package sqlite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/octostore/octostore/core/files"
 )
 
 // resolve returns the one path all names of a database file lead to, so that a
@@ -35,10 +38,46 @@ func resolve(path string) (string, error) {
 	return filepath.Join(dir, filepath.Base(path)), nil
 }
 
-// checkNames refuses a file with several names. Unlike symbolic links they do not
+// Servable returns why a server would refuse the file for where it lies: it is mounted
+// alone, has several names, or is no regular file. It does not look into it; a file
+// that is not there yet is fine.
+func Servable(path string) error {
+	path, err := resolve(path)
+	if err != nil {
+		return err
+	}
+	if err := checkNames(path); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// checkNames refuses a file that a server must not open by this name: one that is
+// mounted alone, and one with several names. Unlike symbolic links hard links do not
 // lead to one of them: under each the file would have a side lock of its own, and a
 // write-ahead log that the others know nothing of.
 func checkNames(path string) error {
+	return cmp.Or(checkMounts(path), checkLinks(path))
+}
+
+// checkMounts refuses a database of which a single file is mounted, as by
+// docker -v host.db:/data/octostore.db. The write-ahead log, which holds the newest
+// commits, would stay in the folder that is not mounted, and be gone with it.
+func checkMounts(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		alone, err := mountedAlone(path + suffix)
+		if err != nil {
+			return err
+		}
+		if alone {
+			return fmt.Errorf("the file %s%s is mounted by itself, so the files that belong to it would stay behind, and what they hold be lost; mount the folder it is in instead (docker run -v FOLDER:%s)",
+				path, suffix, filepath.Dir(path))
+		}
+	}
+	return nil
+}
+
+func checkLinks(path string) error {
 	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -46,8 +85,11 @@ func checkNames(path string) error {
 	if err != nil {
 		return err
 	}
+	if err := files.CheckRegular(path, fi); err != nil {
+		return err
+	}
 	stat, ok := fi.Sys().(*syscall.Stat_t)
-	if ok && fi.Mode().IsRegular() && stat.Nlink > 1 {
+	if ok && stat.Nlink > 1 {
 		return fmt.Errorf("the file has %d names (hard links), and servers that open it by different ones would destroy it; remove all names but one, or copy the file", stat.Nlink)
 	}
 	return nil

@@ -14,8 +14,8 @@ import (
 func (s *Store) Places(context.Context) ([]journal.Place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return nil, s.dead
+	if s.stopped() != nil {
+		return nil, s.stopped()
 	}
 	all, err := s.w.readPlaces()
 	if err != nil {
@@ -32,8 +32,8 @@ func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []strin
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.dead != nil:
-		return s.dead
+	case s.stopped() != nil:
+		return s.stopped()
 	case s.Full():
 		return lock.ErrFull
 	}

@@ -98,6 +98,49 @@ func TestTheReserveOutlastsACheckpoint(t *testing.T) {
 	}
 }
 
+// While the disk is full each few commits move the WAL themselves, however busy the
+// upkeep is: a longer WAL would take what is left of the reserve.
+func TestReserveIsNotSpentOnTheWAL(t *testing.T) {
+	const most = 2 * moveEveryFull // a commit has a few frames
+	s := open(t, Config{Path: newPath(t), walSize: -1})
+	storetest.Load(t, s)
+	s.mu.Lock()
+	s.dropSpare(errors.New("no space"))
+	s.spare.again = time.Now().Add(time.Hour) // it is not put back
+	s.mu.Unlock()
+	var line storetest.Line
+	for range 200 {
+		line.Commit(t, s, 1, bulkyRow(line.Head.Seq%50))
+		s.mu.Lock()
+		frames := s.w.walFrames()
+		s.mu.Unlock()
+		if frames > most {
+			t.Fatalf("the WAL has %d frames, want at most %d", frames, most)
+		}
+	}
+}
+
+// Giving up the reserve has the WAL start over at once: what is in it then needs none of
+// the reserve any more.
+func TestReserveIsGivenUpForACheckpoint(t *testing.T) {
+	s := open(t, Config{Path: newPath(t)})
+	storetest.Load(t, s)
+	var line storetest.Line
+	for range 30 {
+		line.Commit(t, s, 1, bulkyRow(line.Head.Seq%50))
+	}
+	s.mu.Lock()
+	before := s.w.walFrames()
+	s.makeRoom(errors.New("no space"))
+	s.mu.Unlock()
+	line.Commit(t, s, 1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if after := s.w.walFrames(); after >= before {
+		t.Errorf("the WAL had %d frames, and has %d after it was moved", before, after)
+	}
+}
+
 // A disk without space for the reserve is not full as long as commits succeed. The
 // reserve is made when there is space, without anybody's commit.
 func TestWithoutAReserveCommitsGoOn(t *testing.T) {

@@ -54,7 +54,7 @@ func (s *Store) restoreSpare() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if s.dead != nil || !s.spare.due(now) {
+	if s.stopped() != nil || !s.spare.due(now) {
 		return
 	}
 	full, before := s.spare.full.Load(), s.spare.held
@@ -72,7 +72,7 @@ func (s *Store) restoreSpare() {
 func (s *Store) retry() <-chan time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil || !s.spare.wanting() {
+	if s.stopped() != nil || !s.spare.wanting() {
 		return nil
 	}
 	return time.After(time.Until(s.spare.again))

@@ -75,7 +75,14 @@ var migrations = []string{
 		revoked INTEGER NOT NULL,
 		sum     INTEGER NOT NULL  -- of all but used
 	) WITHOUT ROWID, STRICT;`,
+	`-- Wider names and unconfirmed leases. Names of up to 512 bytes, with more characters
+	-- than before, need no other column; but an older program would refuse them or cut them
+	-- short, and would run an unconfirmed lease for its whole ttl, so it must refuse the file.
+	ALTER TABLE leases ADD COLUMN confirm INTEGER NOT NULL DEFAULT 0; -- how long the lease was granted for; 0: it is confirmed`,
 }
+
+// confirmVersion is the version from which on leases have the column confirm.
+const confirmVersion = 5
 
 // migrate brings the schema of a new or older file up to date, in one transaction. The
 // file has passed checkOrigin and checkVersion.

@@ -25,6 +25,7 @@ const segmentBytes = 4
 // readers is a pool of read-only connections, opened when first needed.
 type readers struct {
 	path   string
+	check  func() error  // whether the path still leads to the database
 	free   chan *reader  // one entry per slot; nil: not opened yet
 	closed chan struct{} // closed by close
 }
@@ -73,7 +74,7 @@ func (r *readers) take(ctx context.Context) (*reader, error) {
 		if c != nil {
 			return c, nil
 		}
-		c, err := openReader(r.path)
+		c, err := r.open()
 		if err != nil {
 			r.free <- nil
 		}
@@ -82,6 +83,22 @@ func (r *readers) take(ctx context.Context) (*reader, error) {
 }
 
 func (r *readers) put(c *reader) { r.free <- c }
+
+// open opens a connection, which must not be to what was put in the database's place.
+func (r *readers) open() (*reader, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	c, err := openReader(r.path)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.check(); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
 
 func openReader(path string) (*reader, error) {
 	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY)

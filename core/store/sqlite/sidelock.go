@@ -14,7 +14,7 @@ import (
 // lock on a file beside it. The lock belongs to the open file, so it excludes a
 // second store in the same process too, and the system drops it when the process
 // dies. The file stays, but for one that was made for a database that is then
-// refused; so whoever has locked it looks whether it is still there.
+// refused; so a store that has locked it looks whether it is still there.
 type sideLock struct {
 	f    *os.File
 	made bool // it was not there before
@@ -28,25 +28,35 @@ func takeSideLock(path string) (*sideLock, error) {
 		if err != nil {
 			return nil, err
 		}
-		free, err := tryLock(l.f)
+		taken, err := l.take()
+		if taken {
+			return l, nil
+		}
+		l.release()
 		if err != nil {
-			l.release()
-			return nil, fmt.Errorf("lock %s: %w", name, err)
+			return nil, err
 		}
-		if !free {
-			defer l.release()
-			return nil, fmt.Errorf("%w%s (%s is locked)", ErrInUse, owner(l.f), name)
-		}
-		if !l.inPlace() { // a start that was refused took it away again
-			l.release()
-			continue
-		}
-		// The number is for people; the lock does not depend on it.
-		l.f.Truncate(0)
-		l.f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-		return l, nil
 	}
 	return nil, fmt.Errorf("%s is replaced again and again", name)
+}
+
+// take locks the file. Where that does not count, since a start that was refused took
+// the file away meanwhile, it is not taken, and there is no error.
+func (l *sideLock) take() (taken bool, err error) {
+	free, err := tryLock(l.f)
+	if err != nil {
+		return false, fmt.Errorf("lock %s: %w", l.f.Name(), err)
+	}
+	if !free {
+		return false, fmt.Errorf("%w%s (%s is locked)", ErrInUse, owner(l.f), l.f.Name())
+	}
+	if !l.inPlace() {
+		return false, nil
+	}
+	// The number is for people; the lock does not depend on it.
+	l.f.Truncate(0)
+	l.f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return true, nil
 }
 
 func openSideLock(name string) (*sideLock, error) {

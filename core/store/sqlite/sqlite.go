@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	driver "modernc.org/sqlite"
@@ -60,6 +61,7 @@ type Config struct {
 	clocks  clocks        // the system's
 	walSize int64         // 0: defaultWAL, less than 0: not extended
 	pause   time.Duration // before the first try to put the ballast back; 0: firstPause
+	look    time.Duration // between looks at the files; 0: lookEvery
 }
 
 // Store is an open database. It is safe for use by many goroutines.
@@ -69,13 +71,21 @@ type Store struct {
 	path string // absolute, without symbolic links
 	lock *sideLock
 
+	inode inodeLock
+	files []namedFile // that are open, and what they were
+
 	mu     sync.Mutex // guards what follows, up to the blank line
-	w      *writer
+	w      *writer    // nil: closed
 	head   lock.Seq
 	loaded bool
-	dead   error // why nothing more is accepted
 	spare  ballast
 	pace   pace
+	stamp  uint32 // of the database file, see lookAtStamp
+
+	failure atomic.Pointer[error] // why nothing more is accepted
+	failed  chan struct{}         // closed once there is a failure
+
+	stamped atomic.Bool // the present WAL has the stamp, see stampLog
 
 	moving sync.Mutex // held while the upkeep moves pages beside the commits; taken after mu
 
@@ -98,7 +108,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := supported(); err != nil {
 		return nil, err
 	}
-	useOFDLocks()
 	path, err := resolve(cfg.Path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %q: %w", cfg.Path, err)
@@ -116,9 +125,20 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := newStore(cfg, path, held)
 	if err := s.start(ctx); err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("open database %s: %w", path, asDamage(err))
+		return nil, fmt.Errorf("open database %s: %w", path, adviseOfLog(path, asDamage(err)))
 	}
 	return s, nil
+}
+
+// ending says how the writing connection is to be closed after a failure, or none.
+func (s *Store) ending(failure error) ending {
+	switch {
+	case failure == nil:
+		return complete
+	case errors.Is(failure, ErrReplaced) && s.inode.held() && !errors.Is(failure, errWritten):
+		return saved
+	}
+	return asItIs
 }
 
 // defaultBallast is what a checkpoint may need, and a few MiB for what holders do
@@ -143,6 +163,9 @@ func newStore(cfg Config, path string, held *sideLock) *Store {
 	if cfg.pause == 0 {
 		cfg.pause = firstPause
 	}
+	if cfg.look == 0 {
+		cfg.look = lookEvery
+	}
 	cfg.clocks = cfg.clocks.orSystem()
 	return &Store{
 		cfg:     cfg,
@@ -152,29 +175,40 @@ func newStore(cfg Config, path string, held *sideLock) *Store {
 		spare:   ballast{path: path + "-ballast", size: cfg.Ballast, first: cfg.pause},
 		pace:    newPace(),
 		readers: newReaders(path),
+		failed:  make(chan struct{}),
 		wake:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 	}
 }
 
 func (s *Store) start(ctx context.Context) error {
-	if err := create(s.path); err != nil {
+	err := create(s.path)
+	if err != nil {
 		return err
 	}
-	if err := checkWAL(s.path + "-wal"); err != nil {
+	if s.inode, err = takeInodeLock(s.path); err != nil {
 		return err
 	}
-	err := s.withRoom(func() (err error) {
+	if err := checkWAL(s.path); err != nil {
+		return err
+	}
+	err = s.withRoom(func() (err error) {
 		s.w, err = openWriter(ctx, s.path, s.cfg)
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	if err := s.w.stamp(s.path); err != nil {
+		return fmt.Errorf("stamp the database: %w", err)
+	}
 	if err := s.w.extendWAL(s.path+"-wal", s.cfg.walSize); err != nil {
 		s.log.Warn("the write-ahead log could not be extended; commits will be slower", "path", s.path, "error", err)
 	}
 	s.startSpare()
+	if err := s.noteFiles(); err != nil {
+		return err
+	}
 	return s.startUpkeep()
 }
 
@@ -183,7 +217,9 @@ func (s *Store) startUpkeep() error {
 	if err != nil {
 		return err
 	}
+	s.readers.check = s.lookAtFiles
 	s.upkeep.Go(func() { s.keepUp(mover) })
+	s.upkeep.Go(s.watch)
 	return nil
 }
 
@@ -192,6 +228,7 @@ func (s *Store) abandon() {
 	if s.w != nil {
 		s.w.close()
 	}
+	s.inode.release()
 	s.lock.abandon()
 }
 
@@ -243,15 +280,19 @@ func (s *Store) Close() error {
 		s.mu.Unlock()
 		return ErrClosed
 	}
-	w, dead := s.w, s.dead
-	s.w, s.dead = nil, ErrClosed
+	w, failure := s.w, s.stopped()
+	s.w = nil
 	s.mu.Unlock()
 
 	s.upkeep.Wait()
 	s.readers.close()
-	left, err := w.finish(dead != nil)
+	left, err := w.finish(s.ending(failure))
+	s.inode.release()
 	s.lock.release()
-	if left != nil {
+	switch {
+	case left != nil && failure != nil:
+		s.log.Error("what is in the write-ahead log could not be moved into the database", "path", s.path, "error", left)
+	case left != nil:
 		s.log.Warn("the write-ahead log stays part of the database until the next start", "path", s.path+"-wal", "error", left)
 	}
 	if err != nil {

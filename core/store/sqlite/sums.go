@@ -38,6 +38,9 @@ func (s *sums) lease(l *lock.Lease, metadata []byte, remaining int64, attempt []
 	b = binary.BigEndian.AppendUint64(b, uint64(l.TTL))
 	b = binary.BigEndian.AppendUint64(b, uint64(l.GrantedAt.UnixNano()))
 	b = binary.BigEndian.AppendUint64(b, uint64(remaining))
+	if l.ConfirmWithin != 0 { // sums of rows from before there was such a column stay right
+		b = binary.BigEndian.AppendUint64(b, uint64(l.ConfirmWithin))
+	}
 	s.buf = b
 	return int64(crc32.Update(s.seed, castagnoli, b))
 }

@@ -22,8 +22,8 @@ const tokenColumns = "id, hash, name, account, scopes, created, expires, used, r
 func (s *Store) Tokens(ctx context.Context) ([]auth.Token, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
-		return nil, s.dead
+	if s.stopped() != nil {
+		return nil, s.stopped()
 	}
 	all, err := s.w.readTokens(ctx)
 	if err != nil {

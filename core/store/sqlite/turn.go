@@ -26,6 +26,8 @@ func (s *Store) begin(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("gave up waiting for another process: %w", err)
+		case <-s.failed:
+			return fmt.Errorf("stopped while waiting for another process: %w", s.stopped())
 		case <-s.stop:
 			return fmt.Errorf("closed while waiting for another process: %w", err)
 		case <-time.After(beginTimeout / 10): // where SQLite does not wait by itself

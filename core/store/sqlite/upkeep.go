@@ -63,6 +63,7 @@ func (p *pace) insists() bool {
 // use up what is left of the reserve, and those who hold a lock would be refused.
 func (s *Store) afterCommit() {
 	frames := s.w.walFrames()
+	s.stamped.Store(frames >= s.pace.frames) // else the WAL started over, perhaps without it
 	due := s.pace.after(frames)
 	if s.Full() && frames >= moveEveryFull {
 		s.moveNow()
@@ -116,9 +117,10 @@ func (s *Store) moveWAL(mover *conn) {
 	s.moving.Lock()
 	err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE)
 	s.moving.Unlock()
+	s.stamped.Store(false) // the next commit may be the first of a new log
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil {
+	if s.stopped() != nil {
 		return
 	}
 	full := failedWith(err, sqlite3.SQLITE_FULL)
@@ -130,7 +132,7 @@ func (s *Store) moveWAL(mover *conn) {
 	case full:
 		s.makeRoom(err)
 	case err != nil && !passing(err):
-		s.dead = err
+		s.die(err)
 	}
 }
 
@@ -139,13 +141,15 @@ func (s *Store) moveWAL(mover *conn) {
 func (s *Store) moveNow() {
 	s.moving.Lock()
 	defer s.moving.Unlock()
+	s.stamped.Store(false)
 	if err := s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
-		s.dead = err
+		s.die(err)
 	}
 }
 
 // moveRest moves what is left, between two commits.
 func (s *Store) moveRest() error {
+	defer s.stamped.Store(false)
 	if !s.pace.insists() {
 		return s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE)
 	}

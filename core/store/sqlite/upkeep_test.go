@@ -52,6 +52,41 @@ func TestWALStaysBounded(t *testing.T) {
 	}
 }
 
+// A WAL that got long, because something was reading for long, is cut to its size once it
+// starts over: the space is given back, and later commits do not count on it.
+func TestWALGetsItsSizeBack(t *testing.T) {
+	cfg := Config{Path: newPath(t), walSize: 64 << 10}
+	s := open(t, cfg)
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 1)
+	reader, err := openConn(s.path, sqlite3.SQLITE_OPEN_READONLY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.close()
+	for _, sql := range []string{"BEGIN", "SELECT count(*) FROM segments"} {
+		if err := reader.exec(sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for long := false; !long; {
+		line.Commit(t, s, 1, bulkyRow(line.Head.Seq%50))
+		_, wal := s.Sizes()
+		long = wal > 4*cfg.walSize
+	}
+	if err := reader.exec("COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	s.moveNow()
+	s.mu.Unlock()
+	line.Commit(t, s, 1)
+	if _, wal := s.Sizes(); wal != cfg.walSize {
+		t.Errorf("the WAL takes %d bytes after it started over, want %d", wal, cfg.walSize)
+	}
+}
+
 func TestWALHasItsSizeFromTheStart(t *testing.T) {
 	cfg := Config{Path: newPath(t), walSize: 1 << 20}
 	s := open(t, cfg)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/octostore/octostore/core/files"
 )
 
 // SQLite takes the first frame of a write-ahead log that does not fit for its end:
@@ -19,10 +21,11 @@ const (
 	frameHeader = 24
 )
 
-// checkWAL looks for damage in the write-ahead log at path, which nobody has open.
-// No log is a sound one.
-func checkWAL(path string) error {
-	f, err := os.Open(path)
+// checkWAL looks for damage in the write-ahead log of the database at db, which no
+// process has open, and whether it is the log of this file. No log is a sound one.
+func checkWAL(db string) error {
+	path := db + "-wal"
+	f, _, err := files.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -38,10 +41,11 @@ func checkWAL(path string) error {
 	if !ok {
 		return damaged("the header of %s does not match its checksum", filepath.Base(path))
 	}
-	if at := w.badFrame(); at > 0 {
+	stamps := &walStamps{}
+	if at := w.badFrame(stamps); at > 0 {
 		return damaged("frame %d of %s does not match its checksum, and is not the end", at, filepath.Base(path))
 	}
-	return nil
+	return checkStamp(db, stamps)
 }
 
 // walReader reads the frames of a log, one after the other.
@@ -98,10 +102,13 @@ func (w *walReader) next() bool {
 }
 
 // badFrame returns the number of the first frame that does not fit although what
-// was committed after it is there; 0 if there is none.
-func (w *walReader) badFrame() int {
+// was committed after it is there; 0 if there is none. It passes on the frames before.
+func (w *walReader) badFrame(stamps *walStamps) int {
 	bad, committed := 0, false // committed: after the bad frame a commit was completed
 	for n := 1; w.next(); n++ {
+		if bad == 0 && w.fits {
+			stamps.frame(binary.BigEndian.Uint32(w.frame), w.frame[frameHeader:], w.commit)
+		}
 		switch {
 		case bad == 0 && !w.fits:
 			bad = n

@@ -23,6 +23,7 @@ type writer struct {
 	begin, commit, rollback *stmt
 	newest, segment         *stmt
 	put, drop               *stmt
+	touch                   *stmt // makes the first page part of a transaction
 	stmts                   []*stmt
 }
 
@@ -99,9 +100,10 @@ func (w *writer) prepareAll() error {
 		{&w.newest, "SELECT first + span FROM segments ORDER BY first DESC LIMIT 1"},
 		{&w.segment, "INSERT INTO segments (first, span, count, time, bytes, sum) VALUES (?1, ?2 - ?1, ?3, ?4, ?5, ?6)"},
 		{&w.put, `REPLACE INTO leases (name, token, account, holder, reason, metadata, ttl, granted,
-			remaining, wall_end, boot_end, attempt, sum)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`},
+			remaining, wall_end, boot_end, attempt, sum, confirm)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`},
 		{&w.drop, "DELETE FROM leases WHERE name = ?1"},
+		{&w.touch, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))},
 	} {
 		s, err := w.prepare(p.sql)
 		if err != nil {
@@ -129,14 +131,31 @@ func (w *writer) closeRefused(path string) {
 	w.close()
 }
 
-// finish closes the connection. Closing the last connection moves the WAL into the
-// database and deletes it; after a failure it is left for the next start, which
-// knows best what of it counts. It is also left where another process is still
+// ending is how the writing connection is closed.
+type ending int
+
+const (
+	// complete moves the WAL into the database and deletes it.
+	complete ending = iota
+	// asItIs leaves the WAL for the next start, which knows best what of it counts.
+	asItIs
+	// saved moves what is in the WAL that is open into the database that is open, but
+	// deletes nothing: their names may lead to files of another database. It is what
+	// saves the commits that are in a WAL that was deleted.
+	saved
+)
+
+// finish closes the connection. The WAL is also left where another process is still
 // reading or the disk is full; then left says so.
-func (w *writer) finish(failed bool) (left, err error) {
-	if failed {
+func (w *writer) finish(how ending) (left, err error) {
+	switch how {
+	case asItIs:
 		w.leaveWAL()
 		return nil, w.close()
+	case saved:
+		w.leaveWAL()
+		left = w.checkpoint(sqlite3.SQLITE_CHECKPOINT_FULL)
+		return left, w.close()
 	}
 	w.busyTimeout(int(time.Second.Milliseconds())) // for a backup that is still reading
 	err = w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE)
@@ -179,19 +198,24 @@ func (w *writer) undo() error {
 // lock keeps other processes out; this is for the case that it did not, as on a
 // network file system that only pretends to lock.
 func (w *writer) checkHead(want lock.Seq) error {
-	defer w.newest.reset()
-	more, err := w.newest.step()
+	head, err := w.head()
 	if err != nil {
 		return fmt.Errorf("read head: %w", err)
-	}
-	var head lock.Seq
-	if more {
-		head = lock.Seq(w.newest.int(0))
 	}
 	if head != want {
 		return lock.ErrDeposed
 	}
 	return nil
+}
+
+// head reads the number of the newest event.
+func (w *writer) head() (lock.Seq, error) {
+	defer w.newest.reset()
+	more, err := w.newest.step()
+	if err != nil || !more {
+		return 0, err
+	}
+	return lock.Seq(w.newest.int(0)), nil
 }
 
 func (w *writer) addSegment(g *lock.Segment) error {
@@ -241,6 +265,7 @@ func (w *writer) setRow(r *lock.Row, now instant) error {
 		s.bindBlob(12, w.attempt)
 	}
 	s.bindInt(13, w.sums.lease(l, metadata, int64(remaining), w.attempt))
+	s.bindInt(14, int64(l.ConfirmWithin))
 	return s.run()
 }
 

@@ -41,22 +41,29 @@ func testFields(t *testing.T, f Fixture) {
 	granted := time.Date(2026, 3, 29, 1, 59, 59, 123456789, time.UTC)
 	pairs := make(map[string]string)
 	for i := range lock.MaxMetadata {
-		pairs[fmt.Sprintf("key-%d", i)] = strings.Repeat("v", i)
+		pairs[fmt.Sprintf("Key-%d%s", i, strings.Repeat("k", lock.MaxMetaKey))[:lock.MaxMetaKey]] = strings.Repeat("v", lock.MaxMetaValue)
 	}
 	lease := func(l lock.Lease) *lock.Lease {
 		l.ExpiresAt = time.Now().Add(l.TTL)
+		if l.ConfirmWithin > 0 {
+			l.ExpiresAt = time.Now().Add(l.ConfirmWithin)
+		}
 		l.GrantedAt = l.GrantedAt.UTC()
 		return &l
 	}
+	longest := lock.Name(strings.Repeat("c", lock.MaxSegment) + "/" + strings.Repeat("~", lock.MaxSegment) + "/" + strings.Repeat("+", lock.MaxName-2*(lock.MaxSegment+1)))
 	rows := []lock.Row{
 		{Name: "a/bare", Lease: lease(lock.Lease{Name: "a/bare", Token: 1, TTL: time.Second, GrantedAt: granted})},
 		{Name: "b/all", Lease: lease(lock.Lease{
 			Name: "b/all", Token: 1<<53 - 1, Account: "ops@example.org", Holder: "ci-4711", Reason: "release 1.2",
 			Metadata: map[string]string{"ticket": "OPS-7", "empty": ""}, TTL: time.Hour, GrantedAt: granted,
 		}), Attempt: lock.Attempt{Key: sha256.Sum256([]byte("key")), Params: [16]byte{1, 2, 3}}},
-		{Name: "c/long", Lease: lease(lock.Lease{
-			Name: "c/long", Token: 3, Account: strings.Repeat("a", 300), Holder: strings.Repeat("h", lock.MaxHolder),
+		{Name: longest, Lease: lease(lock.Lease{
+			Name: longest, Token: 3, Account: strings.Repeat("a", 300), Holder: strings.Repeat("h", lock.MaxHolder),
 			Reason: strings.Repeat("r", lock.MaxReason), Metadata: pairs, TTL: 1500 * time.Millisecond, GrantedAt: granted,
+		})},
+		{Name: "c/unconfirmed", Lease: lease(lock.Lease{
+			Name: "c/unconfirmed", Token: 6, TTL: time.Hour, ConfirmWithin: 1500 * time.Millisecond, GrantedAt: granted,
 		})},
 		{Name: "d/unicode", Lease: lease(lock.Lease{
 			Name: "d/unicode", Token: 4, Account: "zoë", Holder: "Rechner Ä", Reason: "章魚 🐙 \"quoted\" <&> '; --",
@@ -235,6 +242,27 @@ func testRemainingBeyondTTL(t *testing.T, f Fixture) {
 	r.Lease.TTL = time.Second // of the renewal
 	new(Line).Commit(t, f.Store, 1, r)
 	CheckLeases(t, Load(t, f.Reopen()), r)
+}
+
+// An unconfirmed lease comes back as one, and its renewal as confirmed.
+func testRemainingUnconfirmed(t *testing.T, f Fixture) {
+	Load(t, f.Store)
+	r, stays := Row("a", 1, time.Hour), Row("b", 2, time.Hour)
+	for _, r := range []lock.Row{r, stays} {
+		r.Lease.ConfirmWithin = 15 * time.Second
+		r.Lease.ExpiresAt = r.Lease.GrantedAt.Add(15 * time.Second)
+	}
+	var line Line
+	line.Commit(t, f.Store, 2, r, stays)
+	s := f.Reopen()
+	CheckLeases(t, Load(t, s), r, stays)
+
+	confirmed := r
+	renewed := *r.Lease
+	renewed.ConfirmWithin, renewed.ExpiresAt = 0, time.Now().Add(renewed.TTL)
+	confirmed.Lease = &renewed
+	line.Commit(t, s, 1, confirmed)
+	CheckLeases(t, Load(t, f.Reopen()), confirmed, stays)
 }
 
 func testSegments(t *testing.T, f Fixture) {

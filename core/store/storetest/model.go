@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func testModel(t *testing.T, f Fixture) {
 // randomRows returns up to 40 rows, each name once.
 func randomRows(rng *rand.Rand, head lock.Seq) (rows []lock.Row) {
 	for i, n := range rng.Perm(100)[:rng.IntN(40)] {
-		name := lock.Name(fmt.Sprintf("lock/%d", n))
+		name := lock.Name(fmt.Sprintf("%s/%d", []string{"lock", "@l~o+c:k", strings.Repeat("n", lock.MaxSegment)}[n%3], n))
 		if rng.IntN(3) == 0 {
 			rows = append(rows, Free(name))
 			continue

@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"a token there is no space for changes nothing", testTokensFull},
 		{"a lease has left what it was promised", testRemaining},
 		{"a lease that was renewed for less keeps its end", testRemainingBeyondTTL},
+		{"an unconfirmed lease has no more left than the time to confirm it", testRemainingUnconfirmed},
 		{"a store is what a plain model says it is", testModel},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
@@ -150,7 +151,11 @@ func checkRemaining(t testing.TB, l *lock.Lease, got time.Duration) {
 	if least := time.Until(l.ExpiresAt) - slack; got < least {
 		t.Errorf("%s has %s left, less than the promised %s", l.Name, got, least)
 	}
-	if most := max(l.TTL, l.ExpiresAt.Sub(l.GrantedAt)); got > most {
+	most := max(l.TTL, l.ExpiresAt.Sub(l.GrantedAt))
+	if l.ConfirmWithin > 0 {
+		most = l.ConfirmWithin
+	}
+	if got > most {
 		t.Errorf("%s has %s left, more than it ever had, %s", l.Name, got, most)
 	}
 }

@@ -5,12 +5,11 @@ import (
 	"strings"
 )
 
-// maxDeep is how many "**" a pattern may have, as in policies.json: each multiplies
-// the ways to match.
+// maxDeep is how many "**" a pattern may have, as in policies.json.
 const maxDeep = 3
 
 // nameCharacters are what a pattern of lock names may have besides "/".
-const nameCharacters = "*.-_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+const nameCharacters = "*.-_~:@+abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 // Names returns a list of patterns of lock names for guest.MatchNames; nil if there is
 // none. Each has to be able to match a name, and one at least has to include something.
@@ -41,7 +40,7 @@ func wrongPattern(p string) string {
 		case segment != "**" && strings.Contains(segment, "**"):
 			return `has "**" beside other characters; it stands for whole segments`
 		case strings.TrimLeft(segment, nameCharacters) != "":
-			return "can match no name: names have A-Z, a-z, 0-9, '.', '_' and '-'"
+			return "can match no name: names have letters, digits, '.', '_', '~', ':', '@', '+' and '-'"
 		}
 	}
 	return ""

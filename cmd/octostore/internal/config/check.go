@@ -12,7 +12,8 @@ import (
 
 // Limits of the limits.
 const (
-	longest     = 24 * time.Hour
+	longestTTL  = 30 * 24 * time.Hour
+	longestWait = 24 * time.Hour
 	mostWaiters = 1_000_000
 	mostAtATime = 1_000_000
 	longestKept = 36_500 * 24 * time.Hour
@@ -29,15 +30,15 @@ const (
 func outOfRange(c Config, wrong map[string]string) map[string]string {
 	highestTTL := c.MaxTTL
 	if _, is := wrong["MaxTTL"]; is {
-		highestTTL = longest
+		highestTTL = longestTTL
 	}
 	rules := []struct {
 		field string
 		right bool
 	}{
 		{"DefaultTTL", lock.MinTTL <= c.DefaultTTL && c.DefaultTTL <= highestTTL},
-		{"MaxTTL", lock.MinTTL <= c.MaxTTL && c.MaxTTL <= longest},
-		{"MaxWait", time.Second <= c.MaxWait && c.MaxWait <= longest},
+		{"MaxTTL", lock.MinTTL <= c.MaxTTL && c.MaxTTL <= longestTTL},
+		{"MaxWait", time.Second <= c.MaxWait && c.MaxWait <= longestWait},
 		{"AuditRetention", time.Second <= c.AuditRetention && c.AuditRetention <= longestKept},
 		{"AuditMaxSize", leastSize <= c.AuditMaxSize && c.AuditMaxSize <= mostSize},
 		{"LoginTokenTTL", time.Minute <= c.LoginTokenTTL && c.LoginTokenTTL <= longestLogin},

@@ -32,7 +32,7 @@ type Config struct {
 	DB                Path          `env:"OCTOSTORE_DB" envDefault:"octostore.db" want:"the path of a file" doc:"The database file, made if it is not there. Beside it lie a log of 16 MiB and, if there is space, a reserve of 20 MiB, so that locks can be released on a full disk."`
 	TokensFile        File          `env:"OCTOSTORE_TOKENS_FILE" envDefault:"none" want:"the path of a file, or none" doc:"Tokens beside those of the database: lines account:token or account:token:scopes. Refused if everybody on the machine may read it. SIGHUP reads it again."`
 	DefaultTTL        time.Duration `env:"OCTOSTORE_DEFAULT_TTL" envDefault:"60s" want:"1s to OCTOSTORE_MAX_TTL" doc:"How long a lease runs when the request does not say."`
-	MaxTTL            time.Duration `env:"OCTOSTORE_MAX_TTL" envDefault:"1h" want:"1s to 24h" doc:"The longest ttl a request may ask for."`
+	MaxTTL            time.Duration `env:"OCTOSTORE_MAX_TTL" envDefault:"1h" want:"1s to 30d" doc:"The longest ttl a request may ask for."`
 	MaxWait           time.Duration `env:"OCTOSTORE_MAX_WAIT" envDefault:"10m" want:"1s to 24h" doc:"The longest a request may wait in a queue; longer waits are cut to this."`
 	MaxWaiters        int           `env:"OCTOSTORE_MAX_WAITERS" envDefault:"50000" want:"a number from 1 to 1000000" doc:"How many requests may wait at a time. Fewer may where the process cannot have as many files open; the log says so."`
 	MaxWaitersPerLock int           `env:"OCTOSTORE_MAX_WAITERS_PER_LOCK" envDefault:"10000" want:"a number from 1 to 1000000" doc:"How many requests may wait for one lock."`
@@ -46,7 +46,7 @@ type Config struct {
 	MaxWatches        int           `env:"OCTOSTORE_MAX_WATCHES" envDefault:"1000" want:"a number from 1 to 1000000" doc:"How many clients may watch events at a time. Fewer may where the process cannot have as many files open; the log says so."`
 	MaxExports        int           `env:"OCTOSTORE_MAX_EXPORTS" envDefault:"100" want:"a number from 1 to 1000000" doc:"How many clients may export or follow the audit at a time. Each takes a megabyte of memory if it wants it compressed."`
 	AuditLevel        AuditLevel    `env:"OCTOSTORE_AUDIT_LEVEL" envDefault:"decisions" want:"changes, decisions or all" doc:"What the journal keeps: changes to locks; with decisions also what was denied; with all also conflicts and waiters that left."`
-	AuditRetention    time.Duration `env:"OCTOSTORE_AUDIT_RETENTION" envDefault:"30d" want:"1s to 36500d" doc:"How long the journal is kept. What is younger than twice OCTOSTORE_MAX_TTL is kept in any case."`
+	AuditRetention    time.Duration `env:"OCTOSTORE_AUDIT_RETENTION" envDefault:"30d" want:"1s to 36500d" doc:"How long the journal is kept. What is younger than twice the longest ttl of a live lease is kept in any case."`
 	AuditMaxSize      Size          `env:"OCTOSTORE_AUDIT_MAX_SIZE" envDefault:"4GiB" want:"1MiB to 1024TiB" doc:"How large the database may grow before the oldest of the journal is pruned."`
 	Policies          File          `env:"OCTOSTORE_POLICIES" envDefault:"none" want:"the path of a policies.json, or none" doc:"Which policies are asked before a lock is given. SIGHUP loads them again."`
 	PublicURL         URL           `env:"OCTOSTORE_PUBLIC_URL" envDefault:"none" want:"a URL like https://locks.example.com, http on loopback only, or none" doc:"Where browsers find this server, to log in by GitHub. A server on loopback can do without."`

@@ -82,8 +82,8 @@ func TestValues(t *testing.T) {
 		{"OCTOSTORE_DEFAULT_TTL", "999ms", "is out of range"},
 		{"OCTOSTORE_DEFAULT_TTL", "61m", "is out of range"},
 		{"OCTOSTORE_DEFAULT_TTL", "soon", "is not a duration"},
-		{"OCTOSTORE_MAX_TTL", "24h", ""},
-		{"OCTOSTORE_MAX_TTL", "24h1ms", "is out of range"},
+		{"OCTOSTORE_MAX_TTL", "30d", ""},
+		{"OCTOSTORE_MAX_TTL", "720h1ms", "is out of range"},
 		{"OCTOSTORE_MAX_WAIT", "1s", ""},
 		{"OCTOSTORE_MAX_WAIT", "0", "is out of range"},
 		{"OCTOSTORE_MAX_WAITERS", "1", ""},
@@ -142,7 +142,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	_, err := load(t, "OCTOSTORE_ADDR=nowhere", "OCTOSTORE_MAX_TTL=x", "OCTOSTORE_LOG_LEVEL=loud")
 	const want = `3 settings cannot be used:
   OCTOSTORE_ADDR="nowhere" is not HOST:PORT; want an address with a port, such as 127.0.0.1:3000, localhost:3000 or 0.0.0.0:3000
-  OCTOSTORE_MAX_TTL="x" is not a duration; want 1s to 24h
+  OCTOSTORE_MAX_TTL="x" is not a duration; want 1s to 30d
   OCTOSTORE_LOG_LEVEL="loud" is not one of the known words; want debug, info, warn or error`
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

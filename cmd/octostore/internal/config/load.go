@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"github.com/joho/godotenv"
+
+	"github.com/octostore/octostore/core/files"
 )
 
 // DefaultEnvFile is read where no other file is named. It need not exist.
@@ -81,10 +82,13 @@ func Load(from Sources) (Loaded, error) {
 	return l, nil
 }
 
+// LargestEnvFile is the size up to which a .env file is read, in bytes.
+const LargestEnvFile = 1 << 20
+
 // readEnvFile returns the variables of a file. Its errors name a line and show
 // nothing of it, since such files hold secrets.
 func readEnvFile(path string) (map[string]string, error) {
-	text, err := os.ReadFile(path)
+	text, err := files.Read(path, LargestEnvFile)
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/hooks"
 )
@@ -52,7 +53,7 @@ func ReadFixtures(dir string) ([]Fixture, error) {
 	slices.Sort(paths)
 	var all []Fixture
 	for _, path := range paths {
-		text, err := hooks.ReadFile(path, maxFixtures)
+		text, err := files.Read(path, maxFixtures)
 		if err != nil {
 			return nil, err
 		}

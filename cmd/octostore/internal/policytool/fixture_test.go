@@ -70,7 +70,7 @@ func TestAFixtureIsAFile(t *testing.T) {
 	if err := os.Symlink("/dev/zero", filepath.Join(dir, "a.json")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadFixtures(dir); err == nil || !strings.Contains(err.Error(), "a.json is not a file") {
+	if _, err := ReadFixtures(dir); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("got %v", err)
 	}
 }

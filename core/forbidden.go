@@ -1,0 +1,68 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// ErrForbidden is the answer to a principal that may not do what it asks. What it asked,
+// and which scope would allow it, is in the [*ForbiddenError] that wraps it.
+var ErrForbidden = errors.New("this account may not do that")
+
+// ForbiddenError says what a principal may not do. It is made of what was asked and of
+// nothing that is stored: it does not tell whether a lock exists.
+type ForbiddenError struct {
+	What  string // "acquire the lock prod/db", "list locks"
+	Needs string // the scopes that would allow it, besides admin, for people
+}
+
+func (e *ForbiddenError) Error() string {
+	return fmt.Sprintf("this account may not %s; its token would need the scope %s", e.What, e.Needs)
+}
+
+// Unwrap returns [ErrForbidden].
+func (e *ForbiddenError) Unwrap() error { return ErrForbidden }
+
+// may returns nil if the principal may do something to a lock, else a [*ForbiddenError].
+func may(p auth.Principal, do string, verb auth.Verb, name lock.Name) error {
+	if p.May(verb, name) {
+		return nil
+	}
+	needs := auth.ScopeOf(verb, string(name))
+	if folder, _, deep := strings.Cut(string(name), "/"); deep {
+		needs += " or a wider one such as " + auth.ScopeOf(verb, folder+"/**")
+	}
+	return &ForbiddenError{What: fmt.Sprintf("%s the lock %s", do, name), Needs: needs + ", or admin"}
+}
+
+// May returns nil if the principal may do verb to a lock, else a [*ForbiddenError].
+func May(p auth.Principal, verb auth.Verb, name lock.Name) error {
+	return may(p, string(verb), verb, name)
+}
+
+// MaySome returns nil if there are names the principal may do verb to, else a
+// [*ForbiddenError] that says what, such as "list locks".
+func MaySome(p auth.Principal, what string, verb auth.Verb) error {
+	if p.MaySome(verb) {
+		return nil
+	}
+	return &ForbiddenError{What: what, Needs: fmt.Sprintf("%s:** or %s with a narrower pattern such as %s:team-a/**, or admin", verb, verb, verb)}
+}
+
+// MayAll returns nil if the principal may do verb, which is not about names, or do it to
+// every name, else a [*ForbiddenError] that says what, such as "reload policies".
+func MayAll(p auth.Principal, what string, verb auth.Verb) error {
+	switch {
+	case p.MayAll(verb):
+		return nil
+	case verb == auth.Admin:
+		return &ForbiddenError{What: what, Needs: "admin"}
+	case verb == auth.Policies:
+		return &ForbiddenError{What: what, Needs: "policies or admin"}
+	}
+	return &ForbiddenError{What: what, Needs: fmt.Sprintf("%s:** or admin", verb)}
+}

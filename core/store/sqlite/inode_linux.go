@@ -1,0 +1,79 @@
+package sqlite
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const inodesLockable = true
+
+// tryLockByte locks one byte of the file unless another open file has.
+func tryLockByte(f *os.File, at int64) (bool, error) {
+	one := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: at, Len: 1}
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &one)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// isLockedByte reports whether another open file has locked the byte.
+func isLockedByte(f *os.File, at int64) (bool, error) {
+	one := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: at, Len: 1}
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &one)
+	return err == nil && one.Type != unix.F_UNLCK, err
+}
+
+// mountedAlone reports whether the file at path, which is absolute and no symbolic
+// link, is mounted by itself, as a bind mount of one file is. Where the kernel does not
+// say so itself the table of mounts does.
+func mountedAlone(path string) (bool, error) {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS, &st)
+	if err == nil && st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+		return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return false, fmt.Errorf("find out whether it is mounted by itself: %w", err)
+	}
+	return inMountTable(table, path), nil
+}
+
+// inMountTable reports whether something is mounted at path, according to the lines of
+// /proc/self/mountinfo. Their fifth field is where.
+func inMountTable(table []byte, path string) bool {
+	for line := range bytes.Lines(table) {
+		if fields := bytes.Fields(line); len(fields) > 4 && unescapeMount(string(fields[4])) == path {
+			return true
+		}
+	}
+	return false
+}
+
+// unescapeMount reads a path as the table of mounts writes it: a space, a tab, a line
+// feed and a backslash are a backslash and three octal digits.
+func unescapeMount(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+4 <= len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}

@@ -1,0 +1,225 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/storetest"
+)
+
+// crashed returns the path of what a killed server leaves: the database file, and a log
+// with commits of the present cycle of the log.
+func crashed(t *testing.T, s *Store) (path string) {
+	t.Helper()
+	path = newPath(t)
+	for _, suffix := range []string{"", "-wal"} {
+		copyFile(t, s.path+suffix, path+suffix)
+	}
+	return path
+}
+
+// commitUntil commits until the log has started over so many times.
+func commitUntil(t *testing.T, s *Store, line *storetest.Line, restarts int) {
+	t.Helper()
+	for before, n := 0, 0; n < restarts; {
+		seq := line.Head.Seq + 1
+		line.Commit(t, s, 1, bulkyRow(seq%200))
+		s.mu.Lock()
+		now := s.w.walFrames()
+		s.mu.Unlock()
+		if now < before {
+			n++
+		}
+		before = now
+	}
+}
+
+// A backup is put in the place of the database, and the write-ahead log stays: whenever
+// the copy was made and however, and however little is in the log.
+func TestStampFindsALogOfAnotherDatabase(t *testing.T) {
+	for _, commits := range []int{1, 2, 50} {
+		for _, restarts := range []int{0, 2} {
+			t.Run(fmt.Sprintf("%d restarts and %d commits", restarts, commits), func(t *testing.T) {
+				cfg := Config{Path: newPath(t), walSize: 64 << 10}
+				s := open(t, cfg)
+				storetest.Load(t, s)
+				var line storetest.Line
+				line.Commit(t, s, 1)
+				s = reopen(t, s, cfg)
+				storetest.Load(t, s)
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				copied := newPath(t) // as cp makes it after a clean stop
+				copyFile(t, cfg.Path, copied)
+
+				s = open(t, cfg)
+				storetest.Load(t, s)
+				commitUntil(t, s, &line, restarts)
+				backup := newPath(t)
+				if err := Backup(t.Context(), cfg.Path, backup); err != nil {
+					t.Fatal(err)
+				}
+				for range commits {
+					line.Commit(t, s, 1)
+				}
+				for _, source := range []string{copied, backup} {
+					path := crashed(t, s)
+					copyFile(t, source, path)
+					checkRefusedForItsLog(t, path)
+					mustRemove(t, path+"-wal")
+					open(t, Config{Path: path})
+				}
+			})
+		}
+	}
+}
+
+func checkRefusedForItsLog(t *testing.T, path string) {
+	t.Helper()
+	_, err := Open(t.Context(), Config{Path: path})
+	if !errors.Is(err, ErrOtherLog) || !strings.Contains(err.Error(), "remove "+path+"-wal") {
+		t.Errorf("open = %v, want ErrOtherLog and the file to remove", err)
+	}
+	if err := Backup(t.Context(), path, path+"-copy"); !errors.Is(err, ErrOtherLog) {
+		t.Errorf("backup = %v, want ErrOtherLog", err)
+	}
+	if _, err := Inspect(t.Context(), path, 0, nil); !errors.Is(err, ErrOtherLog) {
+		t.Errorf("inspect = %v, want ErrOtherLog", err)
+	}
+	_, err = Examine(t.Context(), path, func(Inspection) func(lock.Segment) error { return nil })
+	if !errors.Is(err, ErrOtherLog) {
+		t.Errorf("examine = %v, want ErrOtherLog", err)
+	}
+}
+
+// What a killed server leaves is its own, wherever in the cycle of the log it was
+// killed, and in whatever state the checkpoint has the database file.
+func TestStampIsThatOfACrash(t *testing.T) {
+	cfg := Config{Path: newPath(t), walSize: 64 << 10}
+	s := open(t, cfg)
+	storetest.Load(t, s)
+	var line storetest.Line
+	for round := range 30 {
+		for range 1 + round%3 {
+			line.Commit(t, s, 1, bulkyRow(line.Head.Seq%50))
+		}
+		switch round % 4 {
+		case 1:
+			commitUntil(t, s, &line, 1)
+		case 2:
+			s.mu.Lock()
+			s.moveNow()
+			s.mu.Unlock()
+		case 3:
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, cfg)
+			storetest.Load(t, s)
+		}
+		path := crashed(t, s)
+		if snap := storetest.Load(t, open(t, Config{Path: path})); snap.Head != line.Head {
+			t.Fatalf("round %d: head = %v, want %v", round, snap.Head, line.Head)
+		}
+	}
+}
+
+// A start that was killed right after its stamp leaves the old one in the file.
+func TestStampOfAStartThatWasKilled(t *testing.T) {
+	path := newPath(t)
+	s := open(t, Config{Path: path})
+	storetest.Load(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.leaveWAL()
+	if err := c.exec("PRAGMA schema_version = 12345"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.close(); err != nil {
+		t.Fatal(err)
+	}
+	if sizeOf(path+"-wal") == 0 {
+		t.Fatal("there is no log")
+	}
+	open(t, Config{Path: path})
+}
+
+// A backup that is copied over the database of a running server: the server notices,
+// and leaves the copy as it is.
+func TestStampIsLookedAtWhileAServerRuns(t *testing.T) {
+	if !inodesLockable {
+		t.Skip("the file is only looked into where it can be kept open")
+	}
+	path := newPath(t)
+	s := open(t, Config{Path: path, look: time.Millisecond})
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 1)
+	backup := newPath(t)
+	if err := Backup(t.Context(), path, backup); err != nil {
+		t.Fatal(err)
+	}
+	line.Commit(t, s, 1)
+	copyFile(t, backup, path)
+	select {
+	case <-s.Failed():
+	case <-time.After(10 * time.Second):
+		t.Fatal("not noticed")
+	}
+	if err := s.Commit(t.Context(), line.Batch(1)); !errors.Is(err, ErrReplaced) || !strings.Contains(err.Error(), "was overwritten") {
+		t.Errorf("commit = %v, want ErrReplaced", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != string(want) {
+		t.Errorf("the copy was changed (%v)", err)
+	}
+	checkRefusedForItsLog(t, path)
+}
+
+// Somebody's sqlite3 may change the schema cookie, as VACUUM does.
+func TestStampMayBeChangedThroughTheLog(t *testing.T) {
+	s := open(t, Config{Path: newPath(t), look: time.Millisecond})
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 1)
+	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close()
+	if err := other.exec("VACUUM"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		line.Commit(t, s, 1)
+		s.mu.Lock()
+		s.moveNow()
+		err := s.lookAtStamp()
+		s.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if snap := storetest.Load(t, open(t, Config{Path: crashed(t, s)})); snap.Head != line.Head {
+		t.Errorf("head = %v, want %v", snap.Head, line.Head)
+	}
+}

@@ -1,0 +1,162 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// A store serves from the files it opened, the next start from those it finds. Where
+// they are not the same any more every answer that is given is forgotten: a cleaner of
+// old files has deleted them, or a backup was put in their place. Nothing fails then,
+// for an open file outlives its name. So the store looks.
+
+// lookEvery is the time between looks, each of which costs four stats and one read from
+// memory.
+const lookEvery = 500 * time.Millisecond
+
+// ErrReplaced says that files of the database were deleted or exchanged while it was
+// open, or that something else wrote to it.
+var ErrReplaced = errors.New("the files of the database are not those that were opened")
+
+// errWritten is the one of them after which nothing more may be written.
+var errWritten = errors.New("something else wrote to the database")
+
+func replaced(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrReplaced, fmt.Sprintf(format, args...))
+}
+
+// namedFile is one of the files of an open database, and what it was when it was opened.
+type namedFile struct {
+	path string
+	was  os.FileInfo
+}
+
+// noteFiles remembers which files are open. The database is that of the inode lock,
+// where there is one.
+func (s *Store) noteFiles() error {
+	for _, suffix := range []string{"", "-wal", "-shm", "-lock"} {
+		f := namedFile{path: s.path + suffix}
+		var err error
+		switch {
+		case suffix == "" && s.inode.held():
+			f.was, err = s.inode.f.Stat()
+		case suffix == "-lock":
+			f.was, err = s.lock.f.Stat()
+		default:
+			f.was, err = os.Stat(f.path)
+		}
+		if err != nil {
+			return err
+		}
+		s.files = append(s.files, f)
+	}
+	if s.inode.held() {
+		page, _, err := fileStamp(s.inode.f)
+		if err != nil {
+			return err
+		}
+		s.stamp = page.stamp
+	}
+	return s.lookAtFiles() // SQLite opened the database by its name
+}
+
+// lookAtFiles returns an [ErrReplaced] if a name leads to another file than it did.
+func (s *Store) lookAtFiles() error {
+	for _, f := range s.files {
+		name := filepath.Base(f.path)
+		now, err := os.Stat(f.path)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			return replaced("%s was deleted or renamed", name)
+		case err != nil:
+			return replaced("%s cannot be looked at: %v", name, err)
+		case !os.SameFile(f.was, now):
+			return replaced("another file was put in the place of %s", name)
+		}
+	}
+	return nil
+}
+
+// lookInside returns an [ErrReplaced] if something else has written to the database. A
+// commit looks at the head of the journal, too; this is for the time between commits,
+// when requests are answered from memory. It leaves it to a commit under way.
+func (s *Store) lookInside() error {
+	if !s.mu.TryLock() {
+		return nil
+	}
+	defer s.mu.Unlock()
+	if s.stopped() != nil || !s.loaded {
+		return nil
+	}
+	if err := s.lookAtStamp(); err != nil {
+		return ignoreBusy(err)
+	}
+	head, err := s.w.head()
+	switch {
+	case err != nil:
+		return ignoreBusy(err)
+	case head != s.head:
+		return fmt.Errorf("%w: %w: the journal ended with event %d and now ends with %d", ErrReplaced, errWritten, s.head, head)
+	}
+	return nil
+}
+
+// ignoreBusy returns nil where another process keeps the database locked: commits wait
+// for it, and so can this.
+func ignoreBusy(err error) error {
+	if failedWith(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) {
+		return nil
+	}
+	return fmt.Errorf("look at the database: %w", err)
+}
+
+// watch looks again and again, until the store is closed or the files are not what they
+// were.
+func (s *Store) watch() {
+	ticker := time.NewTicker(s.cfg.look)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-ticker.C:
+		}
+		err := s.lookAtFiles()
+		if err == nil {
+			err = s.lookInside()
+		}
+		if err != nil {
+			s.log.Error("the database cannot be relied on any more", "path", s.path, "error", err)
+			s.die(err)
+			return
+		}
+	}
+}
+
+// die stops the store for good. It takes no lock: a commit that waits for another
+// process has mu for as long as that takes.
+func (s *Store) die(err error) {
+	if s.failure.CompareAndSwap(nil, &err) {
+		close(s.failed)
+	}
+}
+
+// stopped returns why nothing more is accepted, nil if it is. The caller has mu.
+func (s *Store) stopped() error {
+	if s.w == nil {
+		return ErrClosed
+	}
+	if err := s.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Failed is closed when the store has stopped for good by itself: nothing it said may
+// hold any more. Every later commit says why. A Close does not close it.
+func (s *Store) Failed() <-chan struct{} { return s.failed }

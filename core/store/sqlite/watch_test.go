@@ -1,0 +1,172 @@
+package sqlite
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/store/storetest"
+)
+
+// never is a time between looks for tests of what is noticed without them.
+const never = time.Hour
+
+func mustRemove(t *testing.T, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What becomes of the files under a store that is open, and what is left afterwards.
+var vanishings = []struct {
+	name string
+	do   func(t *testing.T, path string)
+	want string
+	kept bool // the next start still has every commit
+}{
+	{"all deleted", func(t *testing.T, path string) {
+		mustRemove(t, path, path+"-wal", path+"-shm", path+"-lock")
+	}, "octostore.db was deleted", false},
+	{"the database deleted", func(t *testing.T, path string) { mustRemove(t, path) }, "octostore.db was deleted", false},
+	{"the log deleted", func(t *testing.T, path string) { mustRemove(t, path+"-wal") }, "octostore.db-wal was deleted", true},
+	{"its index deleted", func(t *testing.T, path string) { mustRemove(t, path+"-shm") }, "octostore.db-shm was deleted", true},
+	{"the lock deleted", func(t *testing.T, path string) { mustRemove(t, path+"-lock") }, "octostore.db-lock was deleted", true},
+	{"the lock replaced", func(t *testing.T, path string) {
+		writeFile(t, path+"-new", nil)
+		if err := os.Rename(path+"-new", path+"-lock"); err != nil {
+			t.Fatal(err)
+		}
+	}, "in the place of octostore.db-lock", true},
+	{"another database in its place", func(t *testing.T, path string) {
+		other := newPath(t)
+		s := open(t, Config{Path: other})
+		storetest.Load(t, s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(other, path); err != nil {
+			t.Fatal(err)
+		}
+	}, "in the place of octostore.db", false},
+	{"written to by something else", func(t *testing.T, path string) {
+		other, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.close()
+		if err := other.exec("INSERT INTO segments VALUES (500, 10, 11, 0, x'7b7d0a', 0)"); err != nil {
+			t.Fatal(err)
+		}
+	}, "ended with event 1 and now ends with 510", false},
+}
+
+func writeFile(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A store whose files were taken away notices by itself, accepts nothing more, and says
+// what happened. What it had committed is saved where there is a file to save it in.
+func TestWatchNoticesWhatBecameOfTheFiles(t *testing.T) {
+	for _, test := range vanishings {
+		t.Run(test.name, func(t *testing.T) {
+			var log told
+			path := newPath(t)
+			s := open(t, Config{Path: path, Logger: log.logger(), look: time.Millisecond})
+			storetest.Load(t, s)
+			var line storetest.Line
+			line.Commit(t, s, 1, storetest.Row("a", 1, time.Minute))
+			test.do(t, path)
+			select {
+			case <-s.Failed():
+			case <-time.After(10 * time.Second):
+				t.Fatal("not noticed")
+			}
+			err := s.Commit(t.Context(), line.Batch(1))
+			if !errors.Is(err, ErrReplaced) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("commit = %v, want ErrReplaced, which says %q", err, test.want)
+			}
+			if !strings.Contains(log.String(), test.want) {
+				t.Errorf("the log says %q, and not %q", log.String(), test.want)
+			}
+			if err := s.Close(); err != nil {
+				t.Errorf("close: %v", err)
+			}
+			if !test.kept || !inodesLockable && !strings.Contains(test.name, "lock") {
+				return
+			}
+			if snap := storetest.Load(t, open(t, Config{Path: path})); len(snap.Leases) != 1 || snap.Head != line.Head {
+				t.Errorf("afterwards there are %d leases, and the head is %v, want 1 and %v", len(snap.Leases), snap.Head, line.Head)
+			}
+		})
+	}
+}
+
+// What was put in the place of the database is not touched: neither read as if it were
+// the database, nor is its write-ahead log deleted with the server's own.
+func TestWatchLeavesTheFilesOfAnotherDatabase(t *testing.T) {
+	path, other := newPath(t), newPath(t)
+	s := open(t, Config{Path: path, look: never})
+	storetest.Load(t, s)
+	new(storetest.Line).Commit(t, s, 1)
+	for _, suffix := range []string{"", "-wal"} {
+		writeFile(t, other+suffix, []byte("of another database"))
+		if err := os.Rename(other+suffix, path+suffix); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Segments(t.Context(), 0, 1); !errors.Is(err, ErrReplaced) {
+		t.Errorf("a first read = %v, want ErrReplaced", err)
+	}
+	s.die(s.lookAtFiles())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal"} {
+		if b, err := os.ReadFile(path + suffix); err != nil || string(b) != "of another database" {
+			t.Errorf("%s%s now has %q, %v", path, suffix, b, err)
+		}
+	}
+}
+
+// Looking is no reason to fail: not while another process keeps the database locked,
+// and not while commits, checkpoints and reads go on.
+func TestWatchIsQuietWhileAllIsWell(t *testing.T) {
+	s := open(t, Config{Path: newPath(t), look: 100 * time.Microsecond})
+	storetest.Load(t, s)
+	var line storetest.Line
+	for n := range 500 {
+		line.Commit(t, s, 1, bulkyRow(line.Head.Seq+1))
+		if n%50 == 0 {
+			if _, err := s.Segments(t.Context(), 0, 10); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close()
+	if err := other.exec("BEGIN EXCLUSIVE"); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if err := s.lookInside(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := other.exec("ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	line.Commit(t, s, 1)
+}

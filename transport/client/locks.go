@@ -1,0 +1,39 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/octostore/octostore/transport/api"
+)
+
+// QueuePage says which places of a lock's queue to show. The zero QueuePage is the first
+// 16.
+type QueuePage struct {
+	Waiters int // how many at most, 1 to 1,000; 0: 100, or 16 if After is 0, too
+	After   int // only places behind this position: the WaitersNext of the page before
+}
+
+// Lock returns the state of a lock, whatever its name is. An [*Error] with code invalid says
+// what is wrong with the name, one with code forbidden which scope is needed.
+func (c *Client) Lock(ctx context.Context, name string, page QueuePage) (api.Lock, error) {
+	// By its path a lock cannot be read whose name ends in a verb.
+	query := url.Values{"name": {name}}
+	if page.Waiters > 0 {
+		query.Set("waiters", strconv.Itoa(page.Waiters))
+	}
+	if page.After > 0 {
+		query.Set("waiters_after", strconv.Itoa(page.After))
+	}
+	var list api.List
+	if err := c.json(ctx, http.MethodGet, "/v1/locks", query, &list); err != nil {
+		return api.Lock{}, err
+	}
+	if len(list.Locks) != 1 || list.Locks[0].Name != name {
+		return api.Lock{}, errors.New("the server answered with other locks than the one that was asked for; it may be older than this program")
+	}
+	return list.Locks[0], nil
+}
