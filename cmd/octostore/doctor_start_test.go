@@ -62,7 +62,7 @@ func TestDoctorFindsWhatServeRefuses(t *testing.T) {
 		{"strangers, and a tokens file", []string{"OCTOSTORE_ADDR=0.0.0.0:0", "OCTOSTORE_TOKENS_FILE=" + file("tokens", "a:"+strings.Repeat("x", 40)+"\n", 0o600)}, ""},
 		{"a folder that is not there", []string{"OCTOSTORE_DB=" + filepath.Join(t.TempDir(), "none", "o.db")}, "no such file or directory"},
 		{"a folder that cannot be written to", []string{"OCTOSTORE_DB=" + filepath.Join(readOnly, "o.db")}, "OCTOSTORE_DB names another place"},
-		{"a database that is a folder", []string{"OCTOSTORE_DB=" + t.TempDir()}, "it is not a file"},
+		{"a database that is a folder", []string{"OCTOSTORE_DB=" + t.TempDir()}, "not a regular file"},
 		{"a database of two names", []string{"OCTOSTORE_DB=" + linked}, "2 names"},
 		{"a tokens file for everybody", []string{"OCTOSTORE_TOKENS_FILE=" + file("tokens", "a:"+strings.Repeat("x", 40)+"\n", 0o644)}, "can be read or changed by everybody"},
 		{"no certificate", []string{"OCTOSTORE_TLS_CERT=none.pem", "OCTOSTORE_TLS_KEY=none.pem"}, "OCTOSTORE_TLS_CERT: open none.pem"},

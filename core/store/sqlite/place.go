@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 )
 
@@ -30,18 +29,13 @@ func checkPlace(path string) error {
 	if err := mayWrite(dir); err != nil {
 		return fmt.Errorf("the folder %s cannot be written to (%w), and a database needs files beside it; OCTOSTORE_DB names another place", dir, err)
 	}
-	switch fi, err := os.Stat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
+	if err := checkNames(path); err != nil {
 		return err
-	case !fi.Mode().IsRegular():
-		return errors.New("it is not a file")
 	}
-	if err := mayWrite(path); err != nil {
+	if err := mayWrite(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w (%w)", errReadOnly, err)
 	}
-	return checkNames(path)
+	return nil
 }
 
 // Volatile reports whether what is written to a folder is gone after a restart of the

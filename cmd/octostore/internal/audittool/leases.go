@@ -130,7 +130,8 @@ func granted(r *journal.Record) *Lease {
 func (l *Lease) deadline(r *journal.Record) {
 	end := r.ExpiresAt
 	if end.IsZero() {
-		end = r.Time.Add(time.Duration(r.TTLMS) * time.Millisecond)
+		// A lease that is not confirmed yet ends sooner.
+		end = r.Time.Add(time.Duration(cmp.Or(r.ConfirmMS, r.TTLMS)) * time.Millisecond)
 	}
 	l.ExpiresAt = &end
 }

@@ -109,6 +109,20 @@ func TestLeasesTellHowTheyEndedAndWhoHadASay(t *testing.T) {
 	}
 }
 
+func TestLeasesThatAreNotConfirmedEndSooner(t *testing.T) {
+	var all []*Lease
+	ls := NewLeases(Query{}, func(l *Lease) error { all = append(all, l); return nil })
+	if err := ls.Add([]byte(`{"seq":1,"time":"2026-11-27T08:00:00Z","kind":"granted","name":"a","token":1,"ttl_ms":600000,"confirm_ms":15000}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := ls.End(); err != nil {
+		t.Fatal(err)
+	}
+	if !all[0].ExpiresAt.Equal(clock("08:00:15")) {
+		t.Errorf("%+v", all[0])
+	}
+}
+
 // A lock that is given to the next while the end of the lease before is not among the
 // records, as in a file that lacks some.
 func TestLeasesWithoutAnEndAreNotForgotten(t *testing.T) {

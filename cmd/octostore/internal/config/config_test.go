@@ -102,7 +102,7 @@ func TestValues(t *testing.T) {
 		{"OCTOSTORE_AUDIT_RETENTION", "0", "is out of range"},
 		{"OCTOSTORE_AUDIT_RETENTION", "36501d", "is out of range"},
 		{"OCTOSTORE_AUDIT_RETENTION", "1.5d", "is not a duration"},
-		{"OCTOSTORE_AUDIT_RETENTION", "-1d", "is not a duration"},
+		{"OCTOSTORE_AUDIT_RETENTION", "-1d", "is negative"},
 		{"OCTOSTORE_AUDIT_RETENTION", "999999999999d", "is not a duration"},
 		{"OCTOSTORE_AUDIT_MAX_SIZE", "500MiB", ""},
 		{"OCTOSTORE_AUDIT_MAX_SIZE", "1048576", ""},
