@@ -1,7 +1,9 @@
 package core
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -43,6 +45,10 @@ type Question struct {
 	Held func(prefix string) int
 }
 
+// ErrChangedHands is the answer to a break that policies judge, if the lock has had
+// another lease every time they had finished. Nothing was broken.
+var ErrChangedHands = errors.New("the lock changed hands again and again while policies judged the break, so nothing was broken; ask again, or name the fencing_token that is to be broken")
+
 // Verdict is a guard's leave to go on, or, beside an error, what is to be recorded
 // of its refusal.
 type Verdict struct {
@@ -63,7 +69,8 @@ type Guard interface {
 	// and must not call the service.
 	Covers(Hook, lock.Name) bool
 	// Judge returns nil for yes, a [*DeniedError] for no, a [*PolicyError] where the
-	// policies could not answer. What it says in the Opinion is recorded in any case.
+	// policies could not answer, or another error if ctx ended before they had. What it
+	// says in the Opinion is recorded beside the first three.
 	Judge(ctx context.Context, q Question) (Verdict, error)
 }
 
@@ -101,10 +108,21 @@ func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock
 	}
 }
 
-// Suppose returns what the guard would be asked if an account made this request now.
-// Nothing is done and nothing is recorded; whether the account may is not asked.
-// Error: [*lock.InputError].
-func (s *Service) Suppose(account string, r AcquireRequest) (Question, error) {
+// Suppose returns what the guard would be asked if an account made this request now;
+// empty is the principal's own. Nothing is done and nothing is recorded. Policies are told
+// who holds the lock and how many locks the account holds, and may tell: so it takes the
+// right to read the lock, and for another account the right to read all locks. Errors:
+// [*lock.InputError], [*ForbiddenError].
+func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Question, error) {
+	account = cmp.Or(account, p.Account)
+	if err := May(p, auth.Read, r.Name); err != nil {
+		return Question{}, err
+	}
+	if account != p.Account {
+		if err := MayAll(p, "ask about another account", auth.Read); err != nil {
+			return Question{}, err
+		}
+	}
 	a, err := s.acquisition(auth.Principal{Account: account}, r)
 	if err != nil {
 		return Question{}, err
@@ -131,7 +149,7 @@ func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.G
 
 // judgeAcquire asks the guard about a new request, and applies what it says.
 func (s *Service) judgeAcquire(ctx context.Context, a *lock.Acquisition) error {
-	v, err := s.cfg.Guard.Judge(ctx, s.question(HookAcquire, PhaseRequest, *a, s.table.Get(a.Name)))
+	v, err := s.judge(ctx, s.question(HookAcquire, PhaseRequest, *a, s.table.Get(a.Name)))
 	if err != nil {
 		return s.recordRefusal(ctx, *a, v.Opinion, err)
 	}
@@ -142,6 +160,15 @@ func (s *Service) judgeAcquire(ctx context.Context, a *lock.Acquisition) error {
 		a.Wait = min(a.Wait, max(v.Wait, 0))
 	}
 	a.Opinion = v.Opinion
+	return left(ctx)
+}
+
+// left returns [lock.ErrGone] if the client left while the policies agreed: a grant would
+// only have to be undone, and a lease be broken for nobody.
+func left(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return lock.ErrGone
+	}
 	return nil
 }
 
@@ -203,7 +230,10 @@ func (s *Service) judgeAtTurn(a *lock.Acquisition, asked lock.Acquisition, befor
 	a.Confirm = func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
 		q := s.question(HookAcquire, PhaseGrant, asked, s.table.Get(asked.Name))
 		q.Waited = at.Waited
-		atTurn, err := s.cfg.Guard.Judge(ctx, q)
+		atTurn, err := s.judge(ctx, q)
+		if errors.Is(err, lock.ErrGone) {
+			return lock.Opinion{}, err
+		}
 		said := lock.Opinion{Notes: atTurn.Notes, Verdicts: append(before.Verdicts[:len(before.Verdicts):len(before.Verdicts)], atTurn.Verdicts...)}
 		if err != nil {
 			return lock.Opinion{}, &refusedAtTurn{err, said}
@@ -213,7 +243,8 @@ func (s *Service) judgeAtTurn(a *lock.Acquisition, asked lock.Acquisition, befor
 }
 
 // judgeRenew asks the guard about a renewal. A veto leaves the lease to its present
-// end. A policy that cannot answer does not take a lease away.
+// end. A policy that cannot answer does not take a lease away. A client that leaves
+// before the policies have answered does not renew: else leaving early would pass them by.
 func (s *Service) judgeRenew(ctx context.Context, r *lock.Renewal) error {
 	view := s.table.Get(r.Name)
 	if view.Lease == nil || !s.table.Proves(view.Lease, r.Actor.Account, r.LeaseID) {
@@ -227,8 +258,8 @@ func (s *Service) judgeRenew(ctx context.Context, r *lock.Renewal) error {
 	if r.TTL != 0 {
 		a.TTL = r.TTL
 	}
-	v, err := s.cfg.Guard.Judge(ctx, s.question(HookRenew, PhaseRequest, a, view))
-	if _, denied := err.(*DeniedError); denied {
+	v, err := s.judge(ctx, s.question(HookRenew, PhaseRequest, a, view))
+	if _, denied := err.(*DeniedError); denied || errors.Is(err, lock.ErrGone) {
 		s.table.Received(*r) // the lease is not to be undone before its present end
 		return s.recordRefusal(ctx, a, v.Opinion, err)
 	}
@@ -236,20 +267,61 @@ func (s *Service) judgeRenew(ctx context.Context, r *lock.Renewal) error {
 	return nil
 }
 
-// judgeBreak asks the guard whether a lease may be broken.
-func (s *Service) judgeBreak(ctx context.Context, b *lock.Breaking) error {
+// judgedTimes bounds how often a break is judged because the lock changed hands while
+// the policies looked at it.
+const judgedTimes = 4
+
+// unjudged is the fencing token of no lease, since sequence numbers stay below 2^53. A
+// break of a lock that looked free carries it: the table then breaks nothing, and says
+// whether the lock is free.
+const unjudged lock.Token = 1 << 53
+
+// judgedBreak asks the guard whether the present lease may be broken, and has end break
+// that one and no other. If another lease has begun meanwhile, it is judged in its turn,
+// unless the request names the fencing token it is about.
+func (s *Service) judgedBreak(ctx context.Context, b lock.Breaking, end func(lock.Breaking) error) error {
+	for range judgedTimes {
+		judged, err := s.judgeBreak(ctx, b)
+		if err != nil {
+			return err
+		}
+		if err := end(judged); b.Token != 0 || !errors.Is(err, lock.ErrTokenChanged) {
+			return err
+		}
+	}
+	return ErrChangedHands
+}
+
+// judgeBreak asks the guard about the lease that is to be broken, and returns the break
+// with that lease's fencing token.
+func (s *Service) judgeBreak(ctx context.Context, b lock.Breaking) (lock.Breaking, error) {
 	view := s.table.Get(b.Name)
-	if view.Lease == nil {
-		return nil
+	if view.Lease == nil || b.Token != 0 && b.Token != view.Lease.Token {
+		b.Token = unjudged // the table says why there is nothing to break
+		return b, nil
 	}
 	a := ofLease(b.Origin, view.Lease)
 	a.Reason = b.Cause
-	v, err := s.cfg.Guard.Judge(ctx, s.question(HookBreak, PhaseRequest, a, view))
+	v, err := s.judge(ctx, s.question(HookBreak, PhaseRequest, a, view))
 	if err != nil {
-		return s.recordRefusal(ctx, a, v.Opinion, err)
+		return b, s.recordRefusal(ctx, a, v.Opinion, err)
 	}
-	b.Opinion = v.Opinion
-	return nil
+	b.Token, b.Opinion = view.Lease.Token, v.Opinion
+	return b, left(ctx)
+}
+
+// judge asks the guard. A client that leaves meanwhile is no fault of a policy: the error
+// is then [lock.ErrGone] instead of what the guard made of the end of ctx.
+func (s *Service) judge(ctx context.Context, q Question) (Verdict, error) {
+	v, err := s.cfg.Guard.Judge(ctx, q)
+	if err == nil || ctx.Err() == nil {
+		return v, err
+	}
+	switch err.(type) {
+	case *DeniedError, *PolicyError:
+		return v, err // a policy has spoken, or failed by itself
+	}
+	return Verdict{}, lock.ErrGone
 }
 
 // ofLease describes a request about a lease that exists.
@@ -259,8 +331,11 @@ func ofLease(by lock.Origin, l *lock.Lease) lock.Acquisition {
 
 // recordRefusal writes the refusal into the journal and returns what the client is
 // to be told: the refusal, or that it could not be recorded. Either way nothing is
-// done.
+// done. The departure of the client is no refusal and is not recorded.
 func (s *Service) recordRefusal(ctx context.Context, a lock.Acquisition, said lock.Opinion, refusal error) error {
+	if errors.Is(refusal, lock.ErrGone) {
+		return refusal
+	}
 	e := lock.Event{
 		Kind:      lock.PolicyError,
 		Actor:     a.Actor,

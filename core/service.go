@@ -166,7 +166,8 @@ func (s *Service) Undo(g lock.Grant) { s.table.Undo(g) }
 // shortens a lease. The first renewal of an unconfirmed lease gives it at least the ttl
 // it was granted with, and policies are asked about it only if it asks for more: they
 // have judged that ttl when the lock was acquired. Errors: [*lock.InputError], [ErrForbidden], [*DeniedError],
-// [lock.ErrNotHeld], [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed].
+// [lock.ErrNotHeld], [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and
+// [lock.ErrGone] when ctx ended before the policies had answered.
 func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (lock.Grant, error) {
 	if r.TTL != 0 {
 		if err := lock.CheckTTL(r.TTL, s.cfg.MaxTTL); err != nil {
@@ -196,9 +197,11 @@ func (s *Service) Release(ctx context.Context, p auth.Principal, r lock.Release)
 	return s.table.Release(ctx, r)
 }
 
-// Break ends the lease of somebody else. Errors: [*lock.InputError],
-// [ErrForbidden], [*DeniedError], [*PolicyError], [lock.ErrFree], [lock.ErrTokenChanged], [lock.ErrFull],
-// [lock.ErrOutcomeUnknown], [lock.ErrClosed].
+// Break ends the lease of somebody else. If policies judge it, the lease they judged is
+// the one that ends, or none. Errors: [*lock.InputError],
+// [ErrForbidden], [*DeniedError], [*PolicyError], [lock.ErrFree], [lock.ErrTokenChanged], [ErrChangedHands],
+// [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone] when ctx ended
+// before the policies had answered.
 func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) (lock.Ended, error) {
 	if err := lock.CheckText("reason", r.Cause, lock.MaxReason); err != nil {
 		return lock.Ended{}, err
@@ -207,12 +210,15 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) 
 		return lock.Ended{}, err
 	}
 	r.Origin = as(p, r.Origin)
-	if s.cfg.Guard.Covers(HookBreak, r.Name) {
-		if err := s.judgeBreak(ctx, &r); err != nil {
-			return lock.Ended{}, err
-		}
+	if !s.cfg.Guard.Covers(HookBreak, r.Name) {
+		return s.table.Break(ctx, r)
 	}
-	return s.table.Break(ctx, r)
+	var over lock.Ended
+	err := s.judgedBreak(ctx, r, func(judged lock.Breaking) (err error) {
+		over, err = s.table.Break(ctx, judged)
+		return err
+	})
+	return over, err
 }
 
 // Take ends the lease of somebody else as [Service.Break] does, and in the same commit
@@ -231,11 +237,19 @@ func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r
 		return lock.Grant{}, err
 	}
 	b.Origin = a.Origin
-	if s.cfg.Guard.Covers(HookBreak, b.Name) {
-		if err := s.judgeBreak(ctx, &b); err != nil {
-			return lock.Grant{}, err
-		}
+	if !s.cfg.Guard.Covers(HookBreak, b.Name) {
+		return s.take(ctx, b, a)
 	}
+	var g lock.Grant
+	err = s.judgedBreak(ctx, b, func(judged lock.Breaking) (err error) {
+		g, err = s.take(ctx, judged, a)
+		return err
+	})
+	return g, err
+}
+
+// take has the guard asked about the acquire, and then takes the lock.
+func (s *Service) take(ctx context.Context, b lock.Breaking, a lock.Acquisition) (lock.Grant, error) {
 	if s.cfg.Guard.Covers(HookAcquire, b.Name) {
 		if err := s.judgeAcquire(ctx, &a); err != nil {
 			return lock.Grant{}, err

@@ -88,7 +88,7 @@ func (e *event) number(key string) (int64, bool) {
 // it; anything else, that it is to be given again.
 func (p *policy) observe(ctx context.Context, line []byte) *fault {
 	if err := p.engine.turns.take(ctx, true); err != nil {
-		return &fault{"busy", err}
+		return &fault{busy, err}
 	}
 	defer p.engine.turns.done(true)
 	o := p.run(newObservation(line, time.Now()))

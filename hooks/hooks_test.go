@@ -3,7 +3,6 @@ package hooks
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -394,21 +393,6 @@ func TestStatusCounts(t *testing.T) {
 	}
 	if host.Covers(core.HookRenew, "x") || !host.Covers(core.HookAcquire, "x") {
 		t.Error("it covers the wrong hooks")
-	}
-}
-
-func TestWhoeverLeftIsNotRefused(t *testing.T) {
-	h := newHouse(t)
-	h.write("a.wasm", allows)
-	host := h.open(entry("a"))
-	host.engine.turns.close()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := host.Judge(ctx, question("x")); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	for range host.engine.turns.most {
-		host.engine.turns.done(false)
 	}
 }
 

@@ -54,8 +54,8 @@ func (s *set) judge(ctx context.Context, q core.Question) (core.Verdict, error) 
 			continue
 		}
 		o := p.ask(ctx, r)
-		if ctx.Err() != nil && o.fault != nil {
-			return core.Verdict{}, ctx.Err() // nobody is left to be told
+		if o.fault != nil && o.fault.kind == busy && ctx.Err() != nil {
+			return core.Verdict{}, ctx.Err() // the client left: no fault of the policy
 		}
 		v.Verdicts = append(v.Verdicts, p.record(q, o))
 		v.Notes = append(v.Notes, o.notes...)

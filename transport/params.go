@@ -40,6 +40,7 @@ const (
 	fieldDeviceID
 	fieldWaiters
 	fieldWaitersAfter
+	fieldGrants
 	fieldMetadata // spelled meta.KEY, except in JSON
 	numFields
 )
@@ -47,7 +48,7 @@ const (
 var fieldNames = [numFields]string{
 	"ttl", "wait", "confirm", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
 	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace",
-	"code", "state", "error", "device_id", "waiters", "waiters_after", "metadata",
+	"code", "state", "error", "device_id", "waiters", "waiters_after", "grants", "metadata",
 }
 
 func fieldNamed(name string) (field, bool) {
@@ -64,6 +65,8 @@ const mayBeEmpty = 1<<fieldHolder | 1<<fieldReason | 1<<fieldPrefix | 1<<fieldAc
 
 // fieldSet is a set of fields.
 type fieldSet uint32
+
+const _ = 32 - numFields // does not compile if there are more fields than a set has room for
 
 func setOf(fields ...field) fieldSet {
 	var s fieldSet

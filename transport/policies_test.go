@@ -88,3 +88,28 @@ func TestPoliciesAreShownAndLoadedAgain(t *testing.T) {
 	s.policies = ruled{lock.ErrFull}
 	s.do(t, "POST /v1/policies/reload").want(507, api.CodeStorageFull)
 }
+
+// Policies see how many locks an account holds, and may tell. So asking about another
+// account takes the right to read all locks; the answer names the scope that is missing.
+func TestPoliciesAreAskedAboutAnotherAccountOnlyByReadersOfAll(t *testing.T) {
+	s := newServer(t, setup{})
+	s.policies = ruled{}
+	team, all := s.as(t, "alice", "policies read:team-a/**"), s.as(t, "auditor", "policies read:**")
+	for line, tt := range map[string]struct {
+		who    option
+		status int
+		detail string
+	}{
+		"GET /v1/policies/explain?name=team-a/x":               {team, 200, ""},
+		"GET /v1/policies/explain?name=team-a/x&account=alice": {team, 200, ""},
+		"GET /v1/policies/explain?name=team-a/x&account=bob":   {team, 403, "read:**"},
+		"GET /v1/policies/explain?name=team-b/x":               {team, 403, "this account may not"},
+		"GET /v1/policies/explain?name=team-b/x&account=bob":   {team, 403, "this account may not"},
+		"GET /v1/policies/explain?name=team-b/x&account=carol": {all, 200, ""},
+	} {
+		a := s.do(t, line, tt.who).want(tt.status)
+		if tt.detail != "" && !strings.Contains(a.problem().Detail, tt.detail) {
+			t.Errorf("%s is answered %q; want %q in it", line, a.problem().Detail, tt.detail)
+		}
+	}
+}

@@ -25,13 +25,13 @@ const module = "github.com/octostore/octostore"
 // counts; a package without a row may not exist.
 var directions = []struct{ pkg, imports string }{
 	{"cmd/...", "..."},
-	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal core/timetext"},
+	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal core/sparselog core/timetext"},
 	{"transport/problem", "transport/api transport/login core core/lock core/auth core/journal"},
-	{"transport/login", "core/auth core/lock"},
+	{"transport/login", "core/auth core/lock core/sparselog"},
 	{"transport/login/logintest", ""},
 	{"transport/client", "transport/api"},
 	{"transport/api", ""},
-	{"hooks", "hooks/abi hooks/meter core core/files core/lock core/journal core/pattern"},
+	{"hooks", "hooks/abi hooks/meter core core/files core/lock core/journal core/pattern core/sparselog"},
 	{"hooks/abi", ""},
 	{"hooks/meter", ""},
 	{"hooks/wasmtest", ""},
@@ -49,6 +49,7 @@ var directions = []struct{ pkg, imports string }{
 	{"core/pattern", "core/lock"},
 	{"core/timetext", ""},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
+	{"core/sparselog", ""},
 	{"core/lock", ""},
 	{"core/lock/locktest", ""},
 }

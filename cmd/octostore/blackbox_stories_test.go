@@ -48,6 +48,19 @@ var stories = []struct {
 		[]string{"TestWhoHungUpIsNotGranted", "TestAClientThatLeftGetsNoAnswer", "TestAHangUpIsNoticed", "TestHalfClosedConnectionsLeaveNothing", "TestAbandonedWaitsLeaveNoGhosts"},
 	},
 	{
+		// net/http: reads one byte ahead to notice that a client leaves, and no more.
+		"locks go to clients that have sent more and hung up",
+		[]string{"TestHangUpBehindMoreBytes", "TestHangUpGetsNoGrant", "TestHangUpBehindAFlood", "TestPipelinedRequestsAreAnswered"},
+	},
+	{
+		"connections that say nothing keep a holder from renewing",
+		[]string{"TestConnectionsThatAreSilentMakeRoom", "TestConnectionsOfClientsStay", "TestConnectionsToTheAdminListenerAreFew"},
+	},
+	{
+		"an orchestrator takes a server with a full disk off its holders",
+		[]string{"TestWhatTheStoreCannotDoIsSaid", "TestOnAFullDiskHoldersGoOn"},
+	},
+	{
 		// Redisson's fair lock: a dead head held everybody up for seconds, and a hand-over
 		// waited for a notice that could get lost.
 		"the first in line is dead and nobody is served",
@@ -80,6 +93,17 @@ var stories = []struct {
 		// beside the next one; etcdctl lock did not stop its child at all. A server cannot stop it; it can refuse what is stale.
 		"an old holder goes on",
 		[]string{"TestAnOldHolderIsRefused", "TestALeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
+	},
+	{
+		// Here: a policy judged one lease, the lock changed hands, and the break ended the
+		// next lease, which the policy protects.
+		"what was checked is not what is done",
+		[]string{"TestBreakEndsOnlyTheLeaseThatWasJudged", "TestBreakOfALockThatLooksFreeEndsNothing"},
+	},
+	{
+		// Here: each remembered attempt kept the first line of its request in memory.
+		"remembering costs what strangers send",
+		[]string{"TestEndedAttemptsCostLittle", "TestEndedAttemptsHaveABound"},
 	},
 	{
 		// HAProxy as Debian configures it: the proxy reads the grant of a client that has left,

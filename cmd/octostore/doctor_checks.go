@@ -99,10 +99,6 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 		d.say(skip, "database", "%s has %d MiB and a server runs on it; octostore backup makes a copy, whose name in OCTOSTORE_DB has that looked at", path, info.Size()>>20)
 		return
 	}
-	if err := sqlite.Servable(path); err != nil {
-		d.say(wrong, "database", "%v", err)
-		return
-	}
 	var check *journal.Check
 	var replay *journal.Replay
 	in, err := sqlite.Examine(ctx, path, func(in sqlite.Inspection) func(lock.Segment) error {

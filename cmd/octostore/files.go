@@ -56,9 +56,14 @@ func filesFor(cfg *config.Config) uint64 {
 	return uint64(max(all, 8*cfg.MaxWatches, 8*cfg.MaxExports, 2*ownFiles+cfg.MaxConnections+cfg.MaxConnections/8))
 }
 
-// ownFiles is how many files the server itself has open, and a few more for those who
-// are told that there are too many connections.
-const ownFiles = 64
+// ownFiles is how many files the server itself has open, connections to the admin listener
+// included, and a few more for clients that are told that there are too many connections.
+const ownFiles = 128
+
+// adminConnections returns how many connections there may be to the admin listener, given
+// how many to the main one. They are probes, scrapes and a few people, and must leave
+// files for those who hold locks.
+func adminConnections(main int) int { return min(max(4, main/8), 32) }
 
 // mostConnections returns how many of the files that may be open connections may take.
 func mostConnections(files uint64) int {

@@ -41,6 +41,18 @@ func TestReadersLeaveFilesForOthers(t *testing.T) {
 	}
 }
 
+// TestConnectionsLeaveFilesForTheServer adds up both listeners, floods included.
+func TestConnectionsLeaveFilesForTheServer(t *testing.T) {
+	const own = 40 // database, log, epoll, readers
+	for _, files := range []uint64{128, 256, 1024, 4096, 20_000, 1 << 20} {
+		main := mostConnections(files)
+		admin := adminConnections(main)
+		if all := main + main/16 + 16 + admin + admin/4; all+min(own, int(files/8)) > int(files) {
+			t.Errorf("of %d files connections take %d", files, all)
+		}
+	}
+}
+
 // If as many files may be open as the settings ask for, no setting is lowered.
 func TestFilesForTheSettingsAreEnough(t *testing.T) {
 	for _, cfg := range []config.Config{

@@ -79,10 +79,10 @@ var listenersOf = map[config.Listeners]transport.Listeners{
 }
 
 // serveHTTP begins to accept connections.
-func (s *server) serveHTTP(api *transport.API) {
-	s.accept(api.Server(), s.listener)
+func (s *server) serveHTTP() {
+	s.accept(s.api.Server(), s.listener)
 	if s.admin != nil {
-		s.accept(api.AdminServer(), s.admin)
+		s.accept(s.api.AdminServer(), s.admin)
 	}
 }
 

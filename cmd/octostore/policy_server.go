@@ -112,7 +112,7 @@ func policyExplainCommand() *cobra.Command {
 		},
 	}
 	to := cmd.Flags()
-	to.StringVar(&query.Account, "account", "", "`who` would ask; default: whoever runs this")
+	to.StringVar(&query.Account, "account", "", "`account` that would ask; another than your own takes the scope read:**")
 	to.StringVar(&query.TTL, "ttl", "", "for how `long`; default: the server's")
 	to.StringVar(&query.Wait, "wait", "", "how `long` it would wait")
 	to.StringVar(&query.Holder, "holder", "", "which `process` would ask")

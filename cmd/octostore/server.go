@@ -83,6 +83,7 @@ type server struct {
 	tokens      *tokens
 	login       *login.GitHub // nil: nobody can log in
 	keeper      *journal.Keeper
+	api         *transport.API
 	http        []*http.Server
 	served      chan error // what ended the accepting of connections
 	hangups     *hangups
@@ -138,7 +139,8 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		}
 	}
 	s.keeper = newKeeper(s, cfg, log)
-	s.serveHTTP(newAPI(s, cfg, log))
+	s.api = newAPI(s, cfg, log)
+	s.serveHTTP()
 	s.hangups = onHangup(s.reload)
 	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", ownVersion())
 	if s.admin != nil {
@@ -226,6 +228,8 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 			AddressRate: cfg.AddressRate,
 			NewTokens:   cfg.NewTokens,
 			Connections: cfg.MaxConnections,
+
+			AdminConnections: adminConnections(cfg.MaxConnections),
 		},
 		MaxWatches: cfg.MaxWatches,
 		MaxExports: cfg.MaxExports,
@@ -326,7 +330,8 @@ func (s *server) shutdown() {
 			_ = on.Close()
 		}
 	}
-	_ = s.keeper.Close() // it always says nil
+	_ = s.api.Close()    // it always says nil
+	_ = s.keeper.Close() // so does this
 	if s.login != nil {
 		_ = s.login.Close() // so does this
 	}

@@ -232,7 +232,8 @@ func TestAFullDiskDoesNotKeepAServerFromStarting(t *testing.T) {
 	full := error(lock.ErrFull)
 	store.fail.Store(&full)
 	s := startTest(t, store)
-	expect(t, s.call("GET", "/readyz"), 503, `"storage_full"`)
+	expect(t, s.call("GET", "/readyz"), 200, `"degraded":["storage_full"]`)
+	expect(t, s.call("GET", "/readyz?grants=1"), 503, `"storage_full"`)
 	expect(t, s.call("GET", "/healthz"), 200, "")
 	if err := s.stop(); err != nil {
 		t.Error(err)

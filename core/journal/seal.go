@@ -120,7 +120,7 @@ func appendLease(b []byte, e *lock.Event) []byte {
 		b = appendTime(b, l.ExpiresAt)
 		b = append(b, '"')
 	case e.Kind.Ends():
-		b = appendMillis(b, "held_ms", e.Time.Sub(l.GrantedAt))
+		b = appendMillis(b, "held_ms", l.HeldFor(e.Time))
 	}
 	return b
 }

@@ -198,6 +198,8 @@ func (w *waitForAnswer) decided(v verdict) {
 	case v.panicked != nil:
 		w.depart(leaving{c: w.c, why: hungUp})
 		panic(v.panicked)
+	case errors.Is(v.err, ErrGone):
+		w.depart(leaving{c: w.c, why: hungUp})
 	case v.err != nil:
 		w.depart(leaving{c: w.c, why: declined, cause: v.err})
 	default:

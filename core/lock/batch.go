@@ -241,18 +241,26 @@ func (m *machine) finish() {
 
 func (m *machine) clearBatch() {
 	b := &m.batch
-	clear(b.events)
-	clear(b.answers)
-	clear(b.dirty)
-	clear(b.changed)
-	clear(b.granted)
-	clear(b.words)
 	*b = batch{
-		events:  b.events[:0],
-		answers: b.answers[:0],
-		dirty:   b.dirty[:0],
-		changed: b.changed[:0],
-		granted: b.granted[:0],
-		words:   b.words[:0],
+		events:  emptied(b.events),
+		answers: emptied(b.answers),
+		dirty:   emptied(b.dirty),
+		changed: emptied(b.changed),
+		granted: emptied(b.granted),
+		words:   emptied(b.words),
 	}
+}
+
+// mostKept is the capacity up to which a buffer is used again: more than a batch needs,
+// unless it is that of a start or a drain.
+const mostKept = 4 * batchSteps
+
+// emptied returns a buffer to be used again without what was in it, or nil if it has
+// grown too large to be kept.
+func emptied[T any](buffer []T) []T {
+	if cap(buffer) > mostKept {
+		return nil
+	}
+	clear(buffer)
+	return buffer[:0]
 }

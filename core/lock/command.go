@@ -165,9 +165,7 @@ func (b *inbox) take(commands []*command, left []leaving) ([]*command, []leaving
 	defer b.mu.Unlock()
 	commands = append(commands, b.commands...)
 	left = append(left, b.leaving...)
-	clear(b.commands)
-	clear(b.leaving)
-	b.commands, b.leaving = b.commands[:0], b.leaving[:0]
+	b.commands, b.leaving = emptied(b.commands), emptied(b.leaving)
 	return commands, left, time.Now(), b.closed
 }
 

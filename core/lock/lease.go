@@ -48,12 +48,19 @@ type Lease struct {
 	// this long only, at most its TTL, and its first renewal, which confirms it, gives it
 	// its TTL. Whole milliseconds.
 	ConfirmWithin time.Duration
-	GrantedAt     time.Time
+	// GrantedAt is when the lease began. Like ExpiresAt it carries a monotonic reading
+	// inside the process that granted or loaded the lease.
+	GrantedAt time.Time
 	// ExpiresAt is the deadline. Inside the process that granted or loaded the
 	// lease it carries a monotonic reading, and only that counts; its wall clock
 	// is for people.
 	ExpiresAt time.Time
 }
+
+// HeldFor returns how long the lease has been held at an instant of its table's time. It
+// is never negative, and setting the wall clock changes it only for the time before the
+// table was loaded.
+func (l *Lease) HeldFor(at time.Time) time.Duration { return max(0, at.Sub(l.GrantedAt)) }
 
 // Attempt is what is kept of an idempotency key: enough to recognise the same
 // attempt again and to see whether it asks for the same thing. The zero Attempt

@@ -39,7 +39,7 @@ func (m *machine) endOnly(e *entry, kind Kind, by *command) Ended {
 		Kind: kind, Lease: h.lease, Actor: by.origin.Actor, RequestID: by.origin.RequestID, TraceID: by.origin.TraceID, Cause: by.cause,
 		Notes: by.said.Notes, Verdicts: by.said.Verdicts,
 	})
-	over := Ended{Lease: h.lease, Held: m.now.Sub(h.lease.GrantedAt)}
+	over := Ended{Lease: h.lease, Held: h.lease.HeldFor(m.now)}
 	if kind == Released {
 		m.released.add(m.now, h.lease.Token, release{account: h.lease.Account, held: over.Held})
 		m.batch.ends++

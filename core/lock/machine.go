@@ -3,6 +3,7 @@ package lock
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -69,7 +70,7 @@ type held struct {
 	// answers counts the answers with this lease that are not known to be lost: the grant,
 	// and those to the same attempt. Without one, and if it has not arrived by any, the
 	// lease is undone.
-	answers int
+	answers int32
 	// arrived: the holder has the lease, or may have it from before a restart.
 	arrived bool
 	// undoAt, if not zero, is when the lease is undone, because no answer arrived,
@@ -122,12 +123,22 @@ func newMachine(cfg Config, s Snapshot, now time.Time) *machine {
 func (m *machine) load(l *Loaded) {
 	lease := l.Lease
 	lease.ExpiresAt = m.now.Add(l.Remaining)
+	lease.GrantedAt = onClockOf(m.now, lease.GrantedAt)
 	h := &held{lease: &lease, arrived: true}
 	if !l.Attempt.IsZero() {
 		attempt := l.Attempt
 		h.attempt = &attempt
 	}
-	m.setHeld(m.entry(lease.Name), h)
+	m.setHeld(m.begin(lease.Name), h)
+}
+
+// onClockOf returns the instant at with the monotonic reading it would have had in the
+// process that read now. Its wall clock stays as it is.
+func onClockOf(now, at time.Time) time.Time {
+	if on := now.Add(at.Sub(now)); on.Round(0).Equal(at.Round(0)) {
+		return on
+	}
+	return at // too far away for such a reading, or it has one
 }
 
 // advance moves now forward, never back.
@@ -137,14 +148,22 @@ func (m *machine) advance(to time.Time) {
 	}
 }
 
+// entry returns the entry of a name, a new one if need be. All that is kept of the name,
+// also after the end of its leases, is a copy: the name of a request is part of its much
+// longer first line.
 func (m *machine) entry(name Name) *entry {
-	e := m.entries[name]
-	if e == nil {
-		e = &entry{name: name}
-		e.due.entry = e
-		m.entries[name] = e
-		m.touch(e)
+	if e := m.entries[name]; e != nil {
+		return e
 	}
+	return m.begin(Name(strings.Clone(string(name))))
+}
+
+// begin adds an entry for a name that has none, and keeps the name.
+func (m *machine) begin(name Name) *entry {
+	e := &entry{name: name}
+	e.due.entry = e
+	m.entries[name] = e
+	m.touch(e)
 	return e
 }
 
@@ -283,8 +302,7 @@ func (m *machine) departures(left []leaving) (gone int) {
 	for _, e := range m.freed {
 		m.handOver(e)
 	}
-	clear(m.freed)
-	m.freed = m.freed[:0]
+	m.freed = emptied(m.freed)
 	return gone
 }
 

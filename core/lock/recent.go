@@ -2,8 +2,13 @@ package lock
 
 import "time"
 
-// recent remembers things for a while and forgets the oldest first: after keep, or
-// when there are more than most.
+// forgetStep is how many things are forgotten at one look: after a quiet time there may
+// be many, and the loop must not stand still for them.
+const forgetStep = 64
+
+// recent remembers things for a while and forgets the oldest first: when there are more
+// than most, or after keep, though after a quiet time not all at once. Keys and values
+// must not be parts of larger strings, which would be kept with them.
 type recent[K comparable, V any] struct {
 	keep  time.Duration
 	most  int
@@ -42,8 +47,12 @@ func (r *recent[K, V]) takeBack(n int) {
 }
 
 func (r *recent[K, V]) expire(now time.Time) {
-	for len(r.order) > 0 && (len(r.order) > r.most || !now.Before(r.order[0].until)) {
+	for range min(forgetStep, len(r.order)) {
+		if len(r.order) <= r.most && now.Before(r.order[0].until) {
+			return
+		}
 		delete(r.known, r.order[0].key)
+		r.order[0] = memory[K]{}
 		r.order = r.order[1:]
 	}
 }

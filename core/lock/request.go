@@ -35,7 +35,8 @@ type Acquisition struct {
 	// commit that freed it. It runs in a goroutine of its own, never in the table's
 	// loop; its ctx ends with the request, whether it has answered or not, and its panic
 	// becomes one of Acquire. A non-nil error takes the request out of the queue and is
-	// what Acquire returns.
+	// what Acquire returns; [ErrGone] says that the client has left, which keeps the place
+	// of an attempt for a while as any departure does.
 	Confirm func(ctx context.Context, at Turn) (Opinion, error)
 
 	// Asks reports whether Confirm has to be asked, now that the turn has come; nil means

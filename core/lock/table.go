@@ -182,9 +182,10 @@ func (t *Table) Err() error {
 // Get returns the committed state of a name.
 func (t *Table) Get(name Name) View { return t.views.get(name) }
 
-// HeldBy counts the locks an account holds whose names begin with prefix, as last
-// committed. It costs by what it counts, but for an empty prefix nothing. The first
-// call looks at all locks.
+// HeldBy counts the locks an account holds whose names begin with prefix, each name as
+// last committed when it is counted. It costs by what it counts, but for an empty prefix
+// nothing. The first call looks at all locks. It never holds up the loop for longer than
+// a few hundred names take.
 func (t *Table) HeldBy(account, prefix string) int { return t.views.heldBy(account, prefix) }
 
 // List returns names with a lease or a waiter in order, and the last name returned
@@ -250,10 +251,18 @@ func (t *Table) turn() (closed bool) {
 	var at time.Time
 	t.pending, t.left, at, closed = t.inbox.take(t.pending, t.left)
 	gone, taken := t.m.decide(at, t.left, t.pending)
-	t.left = slices.Delete(t.left, 0, gone)
-	t.pending = slices.Delete(t.pending, 0, taken)
+	t.left = without(t.left, gone)
+	t.pending = without(t.pending, taken)
 	t.commit()
 	return closed
+}
+
+// without returns what is left of a queue after its first n.
+func without[T any](queue []T, n int) []T {
+	if n == len(queue) {
+		return emptied(queue)
+	}
+	return slices.Delete(queue, 0, n)
 }
 
 // commit makes the batch durable, publishes it, and answers: in that order
@@ -290,7 +299,7 @@ func (t *Table) persist() error {
 	// Only a drain and a Close do not wait for a commit that cannot even begin.
 	t.rows = t.m.rows(t.rows[:0])
 	err := t.store.Commit(t.begin, &Batch{Events: events, Rows: t.rows})
-	clear(t.rows)
+	t.rows = emptied(t.rows)
 	if err != nil {
 		return err
 	}
@@ -308,7 +317,7 @@ func (t *Table) count() {
 		case e.Kind == Granted:
 			t.waits.observeSpan(e.Waited)
 		case e.Kind.Ends():
-			t.holds.observeSpan(e.Time.Sub(e.Lease.GrantedAt))
+			t.holds.observeSpan(e.Lease.HeldFor(e.Time))
 		}
 	}
 }

@@ -10,17 +10,16 @@ import (
 // viewedWaiters is how much of a queue a view shows.
 const viewedWaiters = 16
 
-// scanStep is how many names a listing looks at before it lets the loop in.
-const scanStep = 1024
+// scanStep is how many names are looked at, published or counted before the lock is
+// given up for others: the time under it does not grow with the number of locks.
+const scanStep = 256
 
 // views are the committed states of all names with a lease or a waiter, in order of
 // name. The loop writes after each commit; anybody reads.
 type views struct {
-	mu sync.RWMutex // held for moments only
-	m  btree.Map[Name, view]
-	// accounts has the names each account holds. It is nil until somebody asks for it
-	// and kept from then on.
-	accounts map[string]*btree.Set[Name]
+	mu       sync.RWMutex // held for at most scanStep names
+	m        btree.Map[Name, view]
+	accounts accountIndex
 }
 
 type view struct {
@@ -43,80 +42,26 @@ func (v view) of(name Name) View {
 
 // publish shows the state of the given entries. Only the loop calls it.
 func (vs *views) publish(entries []*entry) {
+	for len(entries) > scanStep {
+		vs.publishSome(entries[:scanStep])
+		entries = entries[scanStep:]
+	}
+	vs.publishSome(entries)
+}
+
+func (vs *views) publishSome(entries []*entry) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	for _, e := range entries {
 		if e.idle() {
 			old, _ := vs.m.Delete(e.name)
-			vs.move(e.name, old.lease, nil)
+			vs.accounts.move(e.name, old.lease, nil)
 			continue
 		}
 		now := e.view()
 		old, _ := vs.m.Set(e.name, now)
-		vs.move(e.name, old.lease, now.lease)
+		vs.accounts.move(e.name, old.lease, now.lease)
 	}
-}
-
-// move keeps accounts up to date when the lease of a name changes.
-func (vs *views) move(name Name, from, to *Lease) {
-	if vs.accounts == nil || from == to {
-		return
-	}
-	if from != nil {
-		names := vs.accounts[from.Account]
-		if names.Delete(name); names.Len() == 0 {
-			delete(vs.accounts, from.Account)
-		}
-	}
-	if to == nil {
-		return
-	}
-	names := vs.accounts[to.Account]
-	if names == nil {
-		names = new(btree.Set[Name])
-		vs.accounts[to.Account] = names
-	}
-	names.Insert(name)
-}
-
-// heldBy counts the locks an account holds whose names begin with prefix.
-func (vs *views) heldBy(account, prefix string) (n int) {
-	vs.mu.RLock()
-	if vs.accounts == nil {
-		vs.mu.RUnlock()
-		vs.indexAccounts()
-		vs.mu.RLock()
-	}
-	defer vs.mu.RUnlock()
-	names := vs.accounts[account]
-	switch {
-	case names == nil:
-		return 0
-	case prefix == "":
-		return names.Len()
-	}
-	names.Ascend(Name(prefix), func(name Name) bool {
-		if !strings.HasPrefix(string(name), prefix) {
-			return false
-		}
-		n++
-		return true
-	})
-	return n
-}
-
-// indexAccounts begins to keep accounts.
-func (vs *views) indexAccounts() {
-	vs.mu.Lock()
-	defer vs.mu.Unlock()
-	if vs.accounts != nil {
-		return
-	}
-	vs.accounts = map[string]*btree.Set[Name]{}
-	vs.m.Scan(func(name Name, v view) bool {
-		vs.move(name, nil, v.lease)
-		return true
-	})
 }
 
 func (vs *views) get(name Name) View {

@@ -27,6 +27,7 @@ import (
 // sources.
 var every = map[string]error{
 	"core.ErrForbidden":         core.ErrForbidden,
+	"core.ErrChangedHands":      core.ErrChangedHands,
 	"core.ForbiddenError":       &core.ForbiddenError{What: "list locks", Needs: "read:**"},
 	"core.DeniedError":          &core.DeniedError{Policy: "p", Reason: "r"},
 	"core.PolicyError":          &core.PolicyError{Policy: "p", Err: errors.New("trap")},

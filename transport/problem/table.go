@@ -61,6 +61,7 @@ var table = []row{
 	{as[*lock.HeldError](), http.StatusConflict, api.CodeHeld, "Lock is held", 0},
 	{is(lock.ErrNotHeld), http.StatusConflict, api.CodeNotHeld, "Lock is not held", 0},
 	{is(lock.ErrTokenChanged), http.StatusConflict, api.CodeNotHeld, "Lock is not held", 0},
+	{is(core.ErrChangedHands), http.StatusConflict, api.CodeNotHeld, "Lock changed hands", 0},
 	{is(lock.ErrFree), http.StatusConflict, api.CodeNotHeld, "Lock is not held", 0},
 	{is(lock.ErrSuperseded), http.StatusConflict, api.CodeSuperseded, "Superseded", 0},
 	{is(lock.ErrAttemptOver), http.StatusConflict, api.CodeAttemptOver, "Attempt is over", 0},

@@ -114,11 +114,18 @@ func TestWatchNoticesWhatBecameOfTheFiles(t *testing.T) {
 // What was put in the place of the database is not touched: neither read as if it were
 // the database, nor is its write-ahead log deleted with the server's own.
 func TestWatchLeavesTheFilesOfAnotherDatabase(t *testing.T) {
+	for _, suffixes := range [][]string{{"", "-wal"}, {"-wal"}} {
+		leavesTheFiles(t, suffixes)
+	}
+}
+
+func leavesTheFiles(t *testing.T, suffixes []string) {
+	t.Helper()
 	path, other := newPath(t), newPath(t)
 	s := open(t, Config{Path: path, look: never})
 	storetest.Load(t, s)
 	new(storetest.Line).Commit(t, s, 1)
-	for _, suffix := range []string{"", "-wal"} {
+	for _, suffix := range suffixes {
 		writeFile(t, other+suffix, []byte("of another database"))
 		if err := os.Rename(other+suffix, path+suffix); err != nil {
 			t.Fatal(err)
@@ -131,7 +138,7 @@ func TestWatchLeavesTheFilesOfAnotherDatabase(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, suffix := range []string{"", "-wal"} {
+	for _, suffix := range suffixes {
 		if b, err := os.ReadFile(path + suffix); err != nil || string(b) != "of another database" {
 			t.Errorf("%s%s now has %q, %v", path, suffix, b, err)
 		}

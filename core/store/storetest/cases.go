@@ -51,7 +51,7 @@ func testFields(t *testing.T, f Fixture) {
 		l.GrantedAt = l.GrantedAt.UTC()
 		return &l
 	}
-	longest := lock.Name(strings.Repeat("c", lock.MaxSegment) + "/" + strings.Repeat("~", lock.MaxSegment) + "/" + strings.Repeat("+", lock.MaxName-2*(lock.MaxSegment+1)))
+	longest := lock.Name("c/" + strings.Repeat("l", lock.MaxSegment) + "/" + strings.Repeat("~", lock.MaxSegment) + "/" + strings.Repeat("+", lock.MaxName-2-2*(lock.MaxSegment+1)))
 	rows := []lock.Row{
 		{Name: "a/bare", Lease: lease(lock.Lease{Name: "a/bare", Token: 1, TTL: time.Second, GrantedAt: granted})},
 		{Name: "b/all", Lease: lease(lock.Lease{
@@ -62,8 +62,8 @@ func testFields(t *testing.T, f Fixture) {
 			Name: longest, Token: 3, Account: strings.Repeat("a", 300), Holder: strings.Repeat("h", lock.MaxHolder),
 			Reason: strings.Repeat("r", lock.MaxReason), Metadata: pairs, TTL: 1500 * time.Millisecond, GrantedAt: granted,
 		})},
-		{Name: "c/unconfirmed", Lease: lease(lock.Lease{
-			Name: "c/unconfirmed", Token: 6, TTL: time.Hour, ConfirmWithin: 1500 * time.Millisecond, GrantedAt: granted,
+		{Name: "d/unconfirmed", Lease: lease(lock.Lease{
+			Name: "d/unconfirmed", Token: 6, TTL: time.Hour, ConfirmWithin: 1500 * time.Millisecond, GrantedAt: granted,
 		})},
 		{Name: "d/unicode", Lease: lease(lock.Lease{
 			Name: "d/unicode", Token: 4, Account: "zoë", Holder: "Rechner Ä", Reason: "章魚 🐙 \"quoted\" <&> '; --",

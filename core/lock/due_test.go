@@ -1,0 +1,85 @@
+package lock
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// machineWith is a machine at the epoch that has leases of ten seconds.
+func machineWith(leases int) *machine {
+	snap := Snapshot{Head: Head{Seq: 1000}}
+	for i := range leases {
+		snap.Leases = append(snap.Leases, Loaded{
+			Lease: Lease{Name: Name(fmt.Sprintf("n%05d", i)), Token: Token(i + 1), Account: "acme", TTL: 10 * time.Second}, Remaining: 10 * time.Second,
+		})
+	}
+	m := newMachine(Config{MaxWaiters: 50_000, MaxWaitersPerLock: 10_000}, snap, time.Unix(0, 0))
+	m.finish()
+	return m
+}
+
+// After the disk was full, what is due waits for a moment before it is tried again: else
+// each request that comes meanwhile would make another commit that is refused, and would
+// be refused with it.
+func TestDueEndsAreNotTriedAgainAtOnce(t *testing.T) {
+	m := machineWith(2)
+	at := time.Unix(10, 0)
+	m.decide(at, nil, nil)
+	if n := len(m.batch.events); n != 2 {
+		t.Fatalf("%d events at the deadline, want two ends", n)
+	}
+	m.takeBack()
+	m.finish()
+
+	if next := m.next(); !next.Equal(at.Add(fullBackoff)) {
+		t.Errorf("the next try is at %v, want after %v", next, fullBackoff)
+	}
+	note := newCommand(doAppend, "", Origin{})
+	note.at, note.event = at.Add(fullBackoff-1), Event{Kind: Started}
+	m.decide(note.at, nil, []*command{note})
+	if n := len(m.batch.events); n != 1 {
+		t.Errorf("%d events before the next try, want only what was asked for", n)
+	}
+	m.takeBack() // still no space; this moves the next try, too
+	m.finish()
+
+	m.decide(note.at.Add(fullBackoff), nil, nil)
+	if n := len(m.batch.events); n != 2 {
+		t.Errorf("%d events at the next try, want two ends", n)
+	}
+}
+
+// What is due and makes no event has a bound as well: a batch that gives up the places of
+// thousands at once would keep all others waiting.
+func TestDueGracesAreBoundedInABatch(t *testing.T) {
+	const waiters = 3*batchSteps + 10
+	m := machineWith(1)
+	for i := range waiters {
+		c := newCommand(doAcquire, "n00000", me)
+		a := wait("n00000", time.Minute)
+		a.Attempt = Attempt{Key: [32]byte{1, byte(i), byte(i >> 8)}}
+		c.at, c.acquire = m.now, &a
+		decideAll(m, c)
+		m.decide(m.now, []leaving{{c: c, why: hungUp}}, nil)
+		m.accept()
+		m.finish()
+	}
+	if m.waiting != waiters || m.absent.count() != waiters {
+		t.Fatalf("%d places are kept, want %d", m.waiting, waiters)
+	}
+	m.advance(time.Unix(5, 0)) // the lease is renewed, so that only graces are due
+	renew := newCommand(doRenew, "n00000", me)
+	renew.at, renew.token = m.now, 1
+	decideAll(m, renew)
+	for left := waiters; left > 0; {
+		m.decide(time.Unix(11, 0), nil, nil)
+		gone := left - m.waiting
+		if gone == 0 || gone > batchSteps {
+			t.Fatalf("a batch ends %d graces, want 1 to %d", gone, batchSteps)
+		}
+		left = m.waiting
+		m.accept()
+		m.finish()
+	}
+}

@@ -1,0 +1,34 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A client that left while its policies thought has hung up, also if the policies notice
+// it first: an attempt keeps its place, and may come back.
+func TestLeavingNoticedByThePoliciesIsAHangUp(t *testing.T) {
+	inTime(t, Config{Level: All}, func(t *testing.T, tab *Table, d *diary) {
+		g := mustAcquire(t, tab, try("x"))
+		a := wait("x", time.Minute)
+		a.Attempt, _ = NewAttempt("0123456789abcdef", a.TTL, 0, "", nil)
+		a.Confirm = func(context.Context, Turn) (Opinion, error) { return Opinion{}, ErrGone }
+		got := tab.start(t.Context(), a)
+		synctest.Wait()
+		mustRelease(t, tab, g)
+		if o := <-got; !errors.Is(o.err, ErrGone) {
+			t.Errorf("got %v, want %v", o.err, ErrGone)
+		}
+		if n := tab.Get("x").Waiters; n != 1 {
+			t.Errorf("%d places are kept, want that of the attempt", n)
+		}
+		if kinds := d.kinds(); kinds[len(kinds)-1] != Abandoned {
+			t.Errorf("recorded %v", kinds)
+		}
+		a.Confirm = nil
+		mustAcquire(t, tab, a)
+	})
+}

@@ -1,0 +1,304 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// refusedWorld is a machine with all that is around it, for [TestRefusedBatches].
+type refusedWorld struct {
+	t       *testing.T
+	seed    uint64
+	rng     *rand.Rand
+	m       *machine
+	cfg     Config
+	now     time.Time
+	clients []*refusedClient
+	tries   []keyedTry // attempts with a key, to be made again
+
+	percentFull int // of the batches are refused
+
+	// On the way to the loop.
+	left     []leaving
+	commands []*command
+
+	// Without an answer.
+	asked  map[*command]*refusedClient // acquires
+	others map[*command]string         // the rest, by what they are
+
+	// The store.
+	rows map[Name]Row
+	head Seq
+
+	ended map[Token]bool // leases that were released or broken
+
+	said                      []string
+	refused, refusedOfSeveral int
+	failed                    bool
+}
+
+// The methods of reporter, for checkInvariants.
+
+func (w *refusedWorld) Helper()                           {}
+func (w *refusedWorld) Errorf(format string, args ...any) { w.wrong(format, args...) }
+func (w *refusedWorld) Fatalf(format string, args ...any) { w.wrong(format, args...) }
+func (w *refusedWorld) Fatal(args ...any)                 { w.wrong("%s", fmt.Sprint(args...)) }
+
+func (w *refusedWorld) wrong(format string, args ...any) {
+	w.failed = true
+	w.t.Errorf("seed %d: "+format, append([]any{w.seed}, args...)...)
+}
+
+func (w *refusedWorld) say(format string, args ...any) {
+	if *refusedShow {
+		w.said = append(w.said, fmt.Sprintf("%8s ", w.now.Sub(time.Unix(0, 0)))+fmt.Sprintf(format, args...))
+	}
+}
+
+func (w *refusedWorld) put(c *command) {
+	c.at = w.now
+	w.commands = append(w.commands, c)
+}
+
+// restart loads the store anew. Requests under way get no answer.
+func (w *refusedWorld) restart() {
+	snap := Snapshot{Head: Head{Seq: w.head}}
+	for _, r := range w.rows {
+		snap.Leases = append(snap.Leases, Loaded{Lease: *r.Lease, Attempt: r.Attempt, Remaining: r.Lease.ExpiresAt.Sub(w.now)})
+	}
+	for _, c := range w.clients {
+		c.request, c.unread, c.called = nil, nil, false
+	}
+	w.asked, w.others = map[*command]*refusedClient{}, map[*command]string{}
+	w.left, w.commands = nil, nil
+	w.m = newMachine(w.cfg, snap, w.now)
+	w.m.maxEvents = pick(w, 1, 2, 3, 8, 256)
+	for name, e := range w.m.entries {
+		r := w.rows[name]
+		r.Lease = e.held.lease // the same, but with a deadline of this run
+		w.rows[name] = r
+	}
+	w.m.finish()
+	w.head = max(w.head, w.m.seq)
+}
+
+// step has the loop take all that lies before it, in as many batches as that needs.
+func (w *refusedWorld) step(mayRefuse bool) {
+	for first := true; !w.failed && (first || len(w.commands) > 0 || len(w.left) > 0); first = false {
+		w.batch(mayRefuse)
+	}
+}
+
+// batch is one turn of the loop.
+func (w *refusedWorld) batch(mayRefuse bool) {
+	before := w.snapshot()
+	gone, taken := w.m.decide(w.now, w.left, w.commands)
+	w.left, w.commands = w.left[gone:], w.commands[taken:]
+	if len(w.m.batch.events) > 0 && mayRefuse && w.rng.IntN(100) < w.percentFull {
+		w.say("refused: %d events, %d departures, %d commands", len(w.m.batch.events), gone, taken)
+		w.refused++
+		if gone+taken > 1 {
+			w.refusedOfSeveral++
+		}
+		w.refuse(before)
+	} else {
+		w.accept()
+	}
+	w.m.finish()
+	if len(w.m.freed) == 0 { // else the departures go on in the next batch
+		checkInvariants(w, w.m)
+	}
+	w.checkRows()
+}
+
+// before is what a refused batch must leave as it was.
+type before struct {
+	held           map[Name]*held
+	over, released int
+	overKeys       []memory[attemptID]
+}
+
+func (w *refusedWorld) snapshot() before {
+	b := before{
+		held: map[Name]*held{}, over: len(w.m.over.order), released: len(w.m.released.order),
+		overKeys: slices.Clone(w.m.over.order),
+	}
+	for name, e := range w.m.entries {
+		if e.held != nil {
+			b.held[name] = e.held
+		}
+	}
+	return b
+}
+
+// refuse plays a store that has no space for the batch (invariant 7).
+func (w *refusedWorld) refuse(was before) {
+	batch := &w.m.batch
+	touched := map[Name]bool{} // may differ in what is known of the answer's delivery
+	for _, word := range batch.words {
+		touched[word.entry.name] = true
+	}
+	w.m.takeBack()
+	w.checkTakenBack(was, touched)
+	answers := slices.Clone(batch.answers)
+	for i := range answers {
+		if r, ok := answers[i].refused(ErrFull); ok {
+			w.send(answers[i].to, r)
+		}
+	}
+}
+
+func (w *refusedWorld) checkTakenBack(was before, touched map[Name]bool) {
+	for name, e := range w.m.entries {
+		old := was.held[name]
+		delete(was.held, name)
+		switch {
+		case (e.held == nil) != (old == nil):
+			w.wrong("after a refusal %s is held: %v, before: %v", name, e.held != nil, old != nil)
+		case e.held == nil:
+		case e.held.lease != old.lease || e.held.attempt != old.attempt:
+			w.wrong("after a refusal %s has another lease or attempt", name)
+		case !touched[name] && !e.held.undoAt.Equal(old.undoAt):
+			w.wrong("after a refusal %s is to be undone at %v, before: %v", name, e.held.undoAt, old.undoAt)
+		}
+	}
+	for name := range was.held {
+		w.wrong("after a refusal %s is free, and was held", name)
+	}
+	if len(w.m.over.order) > was.over || len(w.m.released.order) > was.released {
+		w.wrong("what a refused batch ended is remembered")
+	}
+	for _, o := range was.overKeys {
+		if _, known := w.m.over.known[o.key]; !known && w.now.Before(o.until) {
+			w.wrong("a refusal forgets an attempt that had ended before")
+		}
+	}
+}
+
+// accept plays a store that has the batch, and sends its answers.
+func (w *refusedWorld) accept() {
+	w.store()
+	w.m.accept()
+	answers := slices.Clone(w.m.batch.answers)
+	for i := range answers {
+		to, r := answers[i].to, w.m.told(&answers[i])
+		if l := r.lease; l != nil && r.err == nil {
+			w.checkTold(to, l)
+		}
+		w.send(to, r)
+	}
+}
+
+// store keeps what the batch has for the disk.
+func (w *refusedWorld) store() {
+	rows := w.m.rows(nil)
+	if len(w.m.batch.events) == 0 && len(rows) > 0 {
+		w.wrong("a batch without an event has rows: %v", rows)
+	}
+	for i := range w.m.batch.events {
+		e := &w.m.batch.events[i]
+		w.say("  %s", describe(e))
+		if e.Seq <= w.head {
+			w.wrong("event %d comes after %d", e.Seq, w.head)
+		}
+		w.head = e.Seq
+		if e.Kind == Broken || e.Kind == Released {
+			w.ended[e.Lease.Token] = true
+			w.tellEnd(e.Lease.Token)
+		}
+	}
+	for _, r := range rows {
+		if w.rows[r.Name] = r; r.Lease == nil {
+			delete(w.rows, r.Name)
+		}
+	}
+}
+
+// tellEnd lets the holders of a lease know that somebody ended it, by other means.
+func (w *refusedWorld) tellEnd(token Token) {
+	for _, c := range w.clients {
+		if c.got != nil && c.got.Token == token {
+			c.got = nil
+		}
+	}
+}
+
+// checkTold looks at a lease that somebody is told of.
+func (w *refusedWorld) checkTold(to *command, l *Lease) {
+	if e := w.m.entries[l.Name]; e == nil || e.held == nil || e.held.lease.Token != l.Token {
+		w.wrong("somebody is told of token %d of %s, which is over", l.Token, l.Name)
+	}
+	if to == nil || to.do != doRenew {
+		return
+	}
+	for _, c := range w.clients {
+		if c.got != nil && c.got.Token == l.Token && l.ExpiresAt.After(c.until) {
+			c.until = l.ExpiresAt
+		}
+	}
+}
+
+// checkRows compares what the store has with what the machine has.
+func (w *refusedWorld) checkRows() {
+	held := 0
+	for name, e := range w.m.entries {
+		if e.held == nil {
+			continue
+		}
+		held++
+		row, stored := w.rows[name]
+		if !stored || row.Lease != e.held.lease {
+			w.wrong("of %s the store has not the lease that the machine has", name)
+		}
+		if (e.held.attempt == nil) != row.Attempt.IsZero() {
+			w.wrong("of %s the store has not the attempt that the machine has", name)
+		}
+	}
+	if held != len(w.rows) {
+		w.wrong("the store has %d leases, the machine %d", len(w.rows), held)
+	}
+}
+
+// send plays Table.send.
+func (w *refusedWorld) send(c *command, r reply) {
+	if c == nil || c.do == doDrain || c.do == doUndo || c.do == doClaim {
+		return
+	}
+	if _, other := w.others[c]; other {
+		delete(w.others, c)
+		return
+	}
+	by := w.asked[c]
+	if r.call != nil {
+		if by != nil && by.request == c { // else it has its answer, or has given up
+			by.receive(r)
+		}
+		return
+	}
+	if !c.state.CompareAndSwap(asked, answered) {
+		if c.state.Load() == answered {
+			w.wrong("a request is answered twice: %v", r)
+		}
+		delete(w.asked, c)
+		w.undo(r) // it has given up
+		return
+	}
+	if by == nil {
+		w.wrong("a request is answered that nobody made: %+v", r)
+		return
+	}
+	by.receive(r)
+}
+
+// undo plays Table.undo.
+func (w *refusedWorld) undo(r reply) {
+	if r.undoable {
+		w.put(&command{do: doUndo, name: r.lease.Name, token: r.lease.Token})
+	}
+}
+
+var errDeclined = errors.New("a policy says no")
