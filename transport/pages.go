@@ -19,13 +19,14 @@ func (x *exchange) index() error {
 
 Take a lock for a minute, waiting up to half a minute for it:
 
-    curl -f -X POST '`+base+`/v1/locks/deploy/prod/acquire?ttl=60s&wait=30s'
+    curl -X POST '`+base+`/v1/locks/deploy/prod/acquire?ttl=60s&wait=30s'
 
-A 200 means that the lock is yours until the lease ends. Keep the lease_id of the
-answer; pass its fencing_token to whatever the lock protects. Then
+A 200 with a lease_id and a fencing_token means that the lock is yours until the lease
+ends. Nothing else does: a proxy may answer with a redirect or a login page, for which
+curl -f exits 0. Keep the lease_id; pass the fencing_token to whatever the lock protects.
 
-    curl -f -X POST -H 'Octostore-Lease: LEASE_ID' '`+base+`/v1/locks/deploy/prod/renew'
-    curl -f -X POST -H 'Octostore-Lease: LEASE_ID' '`+base+`/v1/locks/deploy/prod/release'
+    curl -X POST -H 'Octostore-Lease: LEASE_ID' '`+base+`/v1/locks/deploy/prod/renew'
+    curl -X POST -H 'Octostore-Lease: LEASE_ID' '`+base+`/v1/locks/deploy/prod/release'
 
 Who holds it, who waits, and what else is held:
 

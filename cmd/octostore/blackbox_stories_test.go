@@ -89,6 +89,21 @@ var stories = []struct {
 		[]string{"TestDyingAtTheTurnCostsOneLeaseAtMost", "TestAGrantIsUndoneIfTheConnectionFailsAtTheWrite", "TestAClientThatLeavesAtTheGrantDoesNotKeepIt"},
 	},
 	{
+		// A recipe with curl -f took a redirect for a grant, and deployed without a lock.
+		"a lock that is no lock",
+		[]string{"TestWithLockTakesNothingElseForAGrant", "TestWithLockStartsNothingOnALeaseItCannotRenew"},
+	},
+	{
+		// HAProxy's defaults: a cancelled waiter won, and a proxy alone received the grant.
+		"a grant that only a proxy received",
+		[]string{"TestProxiesPassHangUpsOnAsThePageSays", "TestWithLockLeavesNoGhostBehindAProxy", "TestWithLockWorksBehindRealProxies"},
+	},
+	{
+		// A job that was cancelled left its curl behind, which took the lock for ten minutes.
+		"a cancelled job takes the lock",
+		[]string{"TestWithLockLeavesTheQueueAtASignal", "TestWithLockLeavesNothingWheneverItIsStopped", "TestWithLockKilledWhileItWaitsCostsTheFirstLeaseAtMost"},
+	},
+	{
 		// consul lock: the child of a holder that had lost its lock ran on for a minute
 		// beside the next one; etcdctl lock did not stop its child at all. A server cannot stop it; it can refuse what is stale.
 		"an old holder goes on",

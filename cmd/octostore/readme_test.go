@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -87,6 +88,9 @@ func (r *readmeRun) command(script string) *exec.Cmd {
 	script = strings.ReplaceAll(script, readmeAddr, r.addr)
 	script = strings.ReplaceAll(script, readmeLease, r.lease)
 	script = strings.ReplaceAll(script, "bin/octostore", "octostore") // see TestMain
+	if locks, err := filepath.Abs("../../sdk-examples/locks"); err == nil {
+		script = strings.ReplaceAll(script, "sdk-examples/locks", locks) // it runs in a folder of its own
+	}
 	cmd := exec.Command("sh", "-c", script)
 	cmd.Dir = r.dir
 	// The tests may have been started by make, of which a command of the page is no part.
