@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -66,22 +64,6 @@ func TestNamesInAModuleAreShownPrintable(t *testing.T) {
 	for _, text := range all {
 		if len(text) > 1200 || strings.ContainsFunc(text, unicode.IsControl) {
 			t.Errorf("%.100q, %d bytes", text, len(text))
-		}
-	}
-}
-
-func TestWhatIsNotAFileIsNotRead(t *testing.T) {
-	h := newHouse(t)
-	pipe := filepath.Join(h.dir, "p.wasm")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{pipe, "/dev/zero", h.dir} {
-		if _, err := ReadModule(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
-			t.Errorf("%s: got %v", path, err)
-		}
-		if _, err := ReadManifest(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
-			t.Errorf("%s: got %v", path, err)
 		}
 	}
 }

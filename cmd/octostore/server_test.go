@@ -188,7 +188,7 @@ func TestServeReportsWhatEndedIt(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- serve(t.Context(), testConfig(t), slog.New(slog.NewTextHandler(&log, nil)),
-			func(context.Context, string, *slog.Logger) (storage, error) { return store, nil })
+			func(context.Context, string, *slog.Logger) (storage, error) { return store, nil }, nil)
 	}()
 	waitUntil(t, "it listens", func() bool { return strings.Contains(log.String(), "msg=listening") })
 	store.fail.Store(&deposed)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -66,7 +67,7 @@ func TestALoginByACode(t *testing.T) {
 		{"expired there", &logintest.GitHub{Polls: []string{"expired_token"}}, login.ErrOver, 5 * time.Second, 1},
 		{"expired here", &logintest.GitHub{Polls: []string{pending}, Life: 60}, login.ErrOver, 60 * time.Second, 12},
 		{"a lifetime that never ends", &logintest.GitHub{Polls: []string{pending}, Life: 1 << 30, Interval: 30}, login.ErrOver, 15 * time.Minute, 30},
-		{"an interval that never ends", &logintest.GitHub{Interval: 1 << 40}, nil, time.Minute, 1},
+		{"an interval that never ends", &logintest.GitHub{Interval: math.MaxInt}, nil, time.Minute, 1},
 		{"an interval below nothing", &logintest.GitHub{Interval: -1}, nil, 5 * time.Second, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
