@@ -15,6 +15,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/files"
+	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/hooks/abi"
 	"github.com/octostore/octostore/hooks/meter"
 )
@@ -139,6 +140,7 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 	}
 	p := &policy{Policy: described, engine: e, compiled: compiled, digest: digest}
 	p.log = e.log.With("policy", p.Name)
+	p.faults = sparselog.New(p.log)
 	hooks := described.Hooks
 	if hooks == nil { // outside of a manifest
 		hooks = servable(compiled)

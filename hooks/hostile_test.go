@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -70,22 +68,6 @@ func TestNamesInAModuleAreShownPrintable(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAFileIsNotRead(t *testing.T) {
-	h := newHouse(t)
-	pipe := filepath.Join(h.dir, "p.wasm")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{pipe, "/dev/zero", h.dir} {
-		if _, err := ReadModule(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
-			t.Errorf("%s: got %v", path, err)
-		}
-		if _, err := ReadManifest(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
-			t.Errorf("%s: got %v", path, err)
-		}
-	}
-}
-
 // A guest cannot be interrupted, and that is true of one that starts as well.
 func TestAReloadWaitsForItsTurn(t *testing.T) {
 	h := newHouse(t)
@@ -132,16 +114,17 @@ func TestABrokenPolicyDoesNotFloodTheLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer host.Close()
 	const calls = 1000
-	began := time.Now()
 	for range calls {
 		if _, err := host.Judge(t.Context(), question("prod/db")); err == nil {
-			t.Fatal("it answers")
+			t.Error("it answers")
 		}
 	}
-	seconds := int(time.Since(began).Seconds()) + 2 // it may have begun within one
-	if n := strings.Count(log.String(), "could not answer"); n == 0 || n > linesPerSecond*seconds {
-		t.Errorf("%d calls made %d lines in less than %d s", calls, n, seconds)
+	if n := strings.Count(log.String(), "could not answer"); n != 1 {
+		t.Errorf("%d calls made %d lines, want 1", calls, n)
+	}
+	host.Close()
+	if !strings.Contains(log.String(), "times=999") {
+		t.Errorf("it is not said how often:\n%s", &log)
 	}
 }

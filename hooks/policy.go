@@ -16,6 +16,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/hooks/abi"
 )
 
@@ -27,7 +28,7 @@ type policy struct {
 	digest   string // in hex
 	log      *slog.Logger
 	lines    lineRate                       // of what it logs itself
-	faults   lineRate                       // of what is logged about it; the journal has all of it
+	faults   *sparselog.Log                 // what is logged about it; the journal has all of it
 	heard    func(level int32, text string) // who listens in a trial; nil: the log
 
 	mu     sync.Mutex // held for moments only
@@ -81,8 +82,9 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 	o := p.run(r)
 	p.count(o)
 	switch {
-	case o.fault != nil && p.faults.allows(time.Now()):
-		p.log.Warn("the policy could not answer", "kind", o.fault.kind, "err", o.fault.err, "lock", string(r.q.Asked.Name), "mode", string(p.Mode))
+	case o.fault != nil:
+		p.faults.Log(slog.LevelWarn, o.fault.kind, "the policy could not answer", slog.String("kind", o.fault.kind),
+			slog.Any("err", o.fault.err), slog.String("lock", string(r.q.Asked.Name)), slog.String("mode", string(p.Mode)))
 	case o.denies:
 		p.denials.Add(1)
 	}
@@ -201,6 +203,7 @@ func (p *policy) put(i *instance) {
 func (p *policy) discard(i *instance) { _ = i.module.Close(context.Background()) }
 
 func (p *policy) close() {
+	p.faults.Close()
 	p.mu.Lock()
 	free := p.free
 	p.free, p.closed = nil, true

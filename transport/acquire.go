@@ -58,7 +58,7 @@ func (x *exchange) hand(grant lock.Grant, wait time.Duration) error {
 			x.api.service.Undo(grant)
 		}
 	}()
-	if x.context().Err() != nil {
+	if x.context().Err() != nil || x.hasLeft() {
 		return lock.ErrGone
 	}
 	if err := x.who.Err(time.Now()); err != nil {

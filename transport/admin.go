@@ -49,10 +49,7 @@ func (a *API) serves(rt *route, on side) bool {
 // AdminServer is [API.Server] for the listener for administration. It shows profiles
 // too, but only to administrators: they may hold what clients sent.
 func (a *API) AdminServer() *http.Server {
-	s := a.Server()
-	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, adminSide) })
-	s.ConnContext, s.ConnState = keepConn, nil // whoever looks after the server gets in
-	return s
+	return a.server(adminSide)
 }
 
 // profiles are what /debug/pprof/ shows besides what has been gathered all the time.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/timetext"
 )
 
 func wrong(f field, value, want string) error {
@@ -93,20 +94,17 @@ func (p *params) auditLimit() (int64, error) {
 	return n, nil
 }
 
-// instant returns a time, or how long ago it was.
+// instant returns a time, a date, or how long ago it was; the zero time if f is not given.
 func (p *params) instant(f field, now time.Time) (time.Time, error) {
 	if !p.given.has(f) {
 		return time.Time{}, nil
 	}
 	value := p.values[f]
-	if t, err := time.Parse(time.RFC3339, value); err == nil && t.Year() >= 1970 { // the zero time of a program is none
-		return t, nil
+	t, err := timetext.Instant(value, now)
+	if err != nil {
+		return time.Time{}, wrong(f, value, timetext.WantInstant)
 	}
-	ago, err := parseDuration(value)
-	if err != nil || ago < 0 {
-		return time.Time{}, wrong(f, value, `a time like "2026-01-02T15:04:05Z", or how long ago, like "24h"`)
-	}
-	return now.Add(-ago), nil
+	return t, nil
 }
 
 const wantCursor = "a cursor of this journal; that one may be of another, or of one that has been replaced by a backup"

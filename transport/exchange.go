@@ -28,6 +28,7 @@ type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	started time.Time
+	link    *connection // nil: there is none, as in tests
 	on      side
 	id      string
 	route   *route
@@ -77,7 +78,7 @@ var (
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
 	buf := x.buf[:0]
-	*x = exchange{api: a, w: w, r: r, started: time.Now(), route: a.none, code: codeOK, buf: buf}
+	*x = exchange{api: a, w: w, r: r, started: time.Now(), link: linkOf(r), route: a.none, code: codeOK, buf: buf}
 	x.id = a.ids.of(r)
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.id}
@@ -94,6 +95,9 @@ func (x *exchange) run(rt *route) {
 		x.fail(err)
 		return
 	}
+	if x.who.TokenID != "" {
+		x.settle()
+	}
 	if err := x.readParams(); err != nil {
 		x.fail(err)
 		return
@@ -101,6 +105,9 @@ func (x *exchange) run(rt *route) {
 	if err := x.stillGood(); err != nil {
 		x.fail(err)
 		return
+	}
+	if !rt.public {
+		x.settle() // in open mode, too
 	}
 	if err := rt.serve(x); err != nil {
 		x.fail(err)
@@ -198,19 +205,18 @@ func (x *exchange) refuse(answer problem.Answer) {
 	x.reply(answer.Status, typeProblem)
 }
 
-// report logs the errors somebody has to look at: those without a row, and those
-// that mean the server could not do its work.
+// report logs the errors somebody has to look at: each of those without a row, as the answer
+// promises, and those that mean the server could not do its work. On a full disk every
+// request is one of the latter, so of them it is one line of each sort a minute.
 func (x *exchange) report(answer problem.Answer, err error) {
-	level := slog.LevelWarn
+	about := []slog.Attr{slog.Any("err", err), slog.String("code", string(answer.Code)),
+		slog.String("route", x.route.id), slog.String("request_id", x.id)}
 	switch {
 	case !answer.Known:
-		level = slog.LevelError
+		x.api.log.LogAttrs(x.r.Context(), slog.LevelError, "request failed", about...)
 	case answer.Code == api.CodePolicyError, answer.Code == api.CodeOutcomeUnknown, answer.Code == api.CodeStorageFull:
-	default:
-		return
+		x.api.sparse.Log(slog.LevelWarn, "failed "+string(answer.Code)+" "+x.route.id, "request failed", about...)
 	}
-	x.api.log.LogAttrs(x.r.Context(), level, "request failed", slog.Any("err", err),
-		slog.String("code", string(answer.Code)), slog.String("route", x.route.id), slog.String("request_id", x.id))
 }
 
 // reply writes the answer in x.buf, for answers whose loss harms nobody.

@@ -45,7 +45,7 @@ func TestWhatTheStoreCannotDoIsSaid(t *testing.T) {
 		ready  int
 		level  string
 	}{
-		{"the disk is full", lock.ErrFull, 507, api.CodeStorageFull, 200, 503, "level=WARN"},
+		{"the disk is full", lock.ErrFull, 507, api.CodeStorageFull, 200, 200, "level=WARN"},
 		{"somebody else owns the table", lock.ErrDeposed, 503, api.CodeMoved, 503, 503, ""},
 		{"nobody knows", errors.New("canary: /var/lib/secret.db: input/output error"), 503, api.CodeOutcomeUnknown, 503, 503, "level=WARN"},
 	} {
@@ -60,9 +60,45 @@ func TestWhatTheStoreCannotDoIsSaid(t *testing.T) {
 			}
 			s.do(t, "GET /healthz").want(test.health)
 			s.do(t, "GET /readyz").want(test.ready)
+			s.do(t, "GET /readyz?grants=1").want(503)
+			if got := s.scrape(t)["octostore_granting"]; got != "0" {
+				t.Errorf("octostore_granting is %q", got)
+			}
 			if got := strings.Count(log.String(), "request failed"); (got == 1) != (test.level != "") || !strings.Contains(log.String(), test.level) {
 				t.Errorf("logged %d times:\n%s", got, log.String())
 			}
+		})
+	}
+}
+
+// TestLogOfRefusalsIsOneLineAMinute has a full disk refuse thousands of requests, and a
+// policy fail as often.
+func TestLogOfRefusalsIsOneLineAMinute(t *testing.T) {
+	for name, with := range map[string]setup{
+		"full disk":     {store: &failingStore{Store: memory.New()}},
+		"broken policy": {core: core.Config{Guard: refusing{&core.PolicyError{Policy: "p", Err: errors.New("trap")}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := new(lines)
+				with.log = slog.NewTextHandler(log, nil)
+				s := newServer(t, with)
+				if store, is := with.store.(*failingStore); is {
+					store.fail(lock.ErrFull)
+				}
+				request := newRequest("POST /v1/locks/a/acquire", nil)
+				for range 5485 {
+					serve(s, httptest.NewRecorder(), request.http())
+				}
+				if n := strings.Count(log.String(), "request failed"); n != 1 {
+					t.Errorf("%d lines at once, want 1", n)
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if n := strings.Count(log.String(), "request failed"); n != 2 || !strings.Contains(log.String(), "times=5484") {
+					t.Errorf("%d lines in a minute, want 2:\n%.2000s", n, log.String())
+				}
+			})
 		})
 	}
 }

@@ -28,6 +28,7 @@ import (
 
 func TestMain(m *testing.M) {
 	spec() // before any test runs in a bubble, where reading files would be waiting
+	strict()
 	goleak.VerifyTestMain(m,
 		// After the answer to what is no request, net/http gives the client half a second
 		// to read it, and nothing tells when that is over.
@@ -95,7 +96,9 @@ func newServer(t testing.TB, with setup) *server {
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)
 	}
-	return &server{API: New(cfg), table: table, log: log}
+	s := &server{API: New(cfg), table: table, log: log}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 // request is a request as a test writes it: "POST /v1/locks/a/acquire?ttl=60s".
@@ -276,6 +279,7 @@ func (s *server) check(t testing.TB, r request, a answer) {
 	if err != nil {
 		t.Errorf("openapi.yaml does not allow this answer to %s: %v\n%d %s", r.line, err, a.status, a.body)
 	}
+	s.checkStrictly(t, r, a)
 }
 
 // operation returns what openapi.yaml says about a request.

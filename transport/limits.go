@@ -2,14 +2,10 @@ package transport
 
 import (
 	"cmp"
-	"context"
-	"net"
-	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/octostore/octostore/transport/problem"
@@ -29,6 +25,9 @@ type Limits struct {
 	AddressRate int
 	NewTokens   int // tokens made in an hour by administrators together, and by logging in for each account
 	Connections int // to the main listener; on those above it only renewals, releases and probes are answered
+	// AdminConnections is how many connections there may be to the listener for
+	// administration.
+	AdminConnections int
 }
 
 // The values of the label of the metric that counts what was refused.
@@ -38,6 +37,15 @@ const (
 	limitAddress     = "address"
 	limitConnections = "connections"
 	limitTokens      = "tokens"
+	limitLogins      = "logins"
+)
+
+// GitHub is asked something because of one network so many times at once, and then so
+// often; behind a proxy all clients are one. Without a limit anybody could have a server
+// ask GitHub as fast as it answers, until GitHub answers no more.
+const (
+	loginsAtOnce = 20
+	loginEvery   = 3 * time.Second
 )
 
 // limits are the limits of an API and what is used of them.
@@ -46,8 +54,9 @@ type limits struct {
 	began       time.Time
 	accounts    tallies[string]
 	addresses   tallies[netip.Addr]
-	logins      tallies[string]
-	connections connections
+	logins      tallies[string]     // that have led to a token, by account
+	askers      tallies[netip.Addr] // those who have GitHub asked
+	connections [numSides]connections
 	tokens      struct {
 		mu sync.Mutex
 		tally
@@ -57,8 +66,9 @@ type limits struct {
 
 func newLimits(cfg Limits) *limits {
 	l := &limits{Limits: cfg, began: time.Now()}
-	l.addresses.most = mostAddresses
-	l.connections.most = int64(cfg.Connections)
+	l.addresses.most, l.askers.most = mostAddresses, mostAddresses
+	l.connections[mainSide].init(cfg.Connections, cfg.Connections/16+16) // somebody has to be told
+	l.connections[adminSide].init(cfg.AdminConnections, cfg.AdminConnections/4)
 	return l
 }
 
@@ -67,7 +77,7 @@ func newLimits(cfg Limits) *limits {
 func (x *exchange) enter() error {
 	l, path := x.api.limits, x.r.URL.Path
 	x.closeAfterChunks()
-	if l.connections.above(x.r.Context()) {
+	if x.link != nil && x.link.above {
 		x.w.Header()["Connection"] = closing
 		if !isSpared(path) && !isProbe(path) {
 			return l.refuse(limitConnections, time.Second, "as many connections are open as this server may have; close some, or use them for more than one request")
@@ -166,6 +176,28 @@ func (l *limits) stranger(remote string, at time.Time) error {
 		return nil
 	}
 	return l.refuse(limitAddress, wait, "more requests without a good token come from this address than may, "+strconv.Itoa(l.AddressRate)+" a second")
+}
+
+// asksGitHub counts a request because of which GitHub is asked something, for its network,
+// or says that there were too many.
+func (l *limits) asksGitHub(remote string, at time.Time) error {
+	now := int64(at.Sub(l.began))
+	l.askers.mu.Lock()
+	wait := l.askers.of(remoteNetwork(remote), now).take(now, int64(loginEvery), int64(loginsAtOnce*loginEvery))
+	l.askers.mu.Unlock()
+	if wait == 0 {
+		return nil
+	}
+	return l.refuse(limitLogins, wait, "more logins come from this address than may, one in "+loginEvery.String())
+}
+
+// remoteNetwork returns the network of a RemoteAddr; the zero one if that is no address.
+func remoteNetwork(remote string) netip.Addr {
+	from, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return network(from.Addr())
 }
 
 // newToken counts a token that is about to be made, or says that it may not be.
@@ -284,45 +316,4 @@ func (ts *tallies[K]) forget(now int64) {
 	if ts.most > 0 {
 		ts.sweep = min(ts.sweep, ts.most)
 	}
-}
-
-// connections counts those to a server, and marks those that are too many.
-type connections struct {
-	most int64 // 0: any number
-	open atomic.Int64
-}
-
-// aboveLimit is the key under which the context of a connection says that it is one too
-// many.
-type aboveLimit struct{}
-
-// opened is for ConnContext of [http.Server].
-func (c *connections) opened(ctx context.Context, conn net.Conn) context.Context {
-	ctx = keepConn(ctx, conn)
-	n := c.open.Add(1)
-	if c.most == 0 || n <= c.most {
-		return ctx
-	}
-	if n > c.most+c.spare() {
-		_ = conn.Close() // there is nothing left to say why
-	}
-	return context.WithValue(ctx, aboveLimit{}, true)
-}
-
-// spare is how many connections more there may be, so that somebody can be told.
-func (c *connections) spare() int64 { return c.most/16 + 16 }
-
-// changed is for ConnState of [http.Server].
-func (c *connections) changed(_ net.Conn, state http.ConnState) {
-	if state == http.StateClosed || state == http.StateHijacked {
-		c.open.Add(-1)
-	}
-}
-
-func (c *connections) above(ctx context.Context) bool {
-	if c.most == 0 {
-		return false
-	}
-	above, _ := ctx.Value(aboveLimit{}).(bool)
-	return above
 }

@@ -235,25 +235,22 @@ func TestThereMayBeSoManyConnections(t *testing.T) {
 	}
 	first[0].receive(first[0].send("GET /v1/locks", "")).want(200)
 	_ = first[1].conn.Close()
-	for giveUp := time.Now().Add(soon); s.limits.connections.open.Load() > 1 && time.Now().Before(giveUp); {
-		time.Sleep(time.Millisecond)
-	}
+	s.connectionsAre(t, 1)
 	w := dial(t, s, addr)
 	w.receive(w.send("GET /v1/locks", "")).want(200)
 	if got := s.scrape(t)["octostore_http_connections"]; got != "2" {
 		t.Errorf("%s connections are counted, want 2", got)
 	}
-	// Beyond those who can be told they are closed at once, and nobody else suffers.
-	for range s.limits.connections.spare() {
-		dial(t, s, addr)
+}
+
+// connectionsAre waits until that many are open to the main listener.
+func (s *server) connectionsAre(t *testing.T, n int) {
+	t.Helper()
+	for began := time.Now(); s.limits.connections[mainSide].now() != n; time.Sleep(time.Millisecond) {
+		if time.Since(began) > soon {
+			t.Fatalf("%d connections are open, want %d", s.limits.connections[mainSide].now(), n)
+		}
 	}
-	for giveUp := time.Now().Add(soon); s.limits.connections.open.Load() < 2+s.limits.connections.spare() && time.Now().Before(giveUp); {
-		time.Sleep(time.Millisecond)
-	}
-	if !dial(t, s, addr).closed() {
-		t.Error("one more than can be told stays open")
-	}
-	w.receive(w.send("GET /v1/locks", "")).want(200)
 }
 
 // closed reports whether the server closes the connection soon.

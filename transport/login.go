@@ -57,6 +57,9 @@ func (x *exchange) finishLogin() error {
 	if err != nil {
 		return err
 	}
+	if err := x.api.limits.asksGitHub(x.r.RemoteAddr, x.started); err != nil {
+		return err
+	}
 	t, err := github.Finish(x.r, x.origin(), x.callback(), x.started)
 	if err != nil {
 		return err
@@ -88,7 +91,10 @@ func (x *exchange) beginDevice() error {
 	if err != nil {
 		return err
 	}
-	d, err := github.BeginDevice(x.context())
+	if err := x.api.limits.asksGitHub(x.r.RemoteAddr, x.started); err != nil {
+		return err
+	}
+	d, err := github.BeginDevice(x.context(), remoteNetwork(x.r.RemoteAddr).String())
 	if err != nil {
 		return err
 	}

@@ -313,6 +313,29 @@ func TestLoggingInWithACode(t *testing.T) {
 	s.wantNoSecrets(l.Token.Secret)
 }
 
+// TestLoginsOfOneAddressAreLimited has one address ask for codes as fast as it can. GitHub is
+// asked so many times, and others can log in.
+func TestLoginsOfOneAddressAreLimited(t *testing.T) {
+	s := newSite(t)
+	s.fake.Polls = []string{"authorization_pending"}
+	asked := len(s.fake.Asked())
+	for n := range 40 {
+		a := s.do(t, "POST /v1/login/device", from("192.0.2.1:1"))
+		if n < loginsAtOnce {
+			a.want(200)
+		} else {
+			a.want(429, api.CodeRateLimited)
+		}
+	}
+	if n := len(s.fake.Asked()) - asked; n > 2*loginsAtOnce { // some of them ask already whether the code was typed in
+		t.Errorf("GitHub was asked %d times", n)
+	}
+	s.do(t, "POST /v1/login/device", from("192.0.2.2:1")).want(200)
+	if got := s.scrape(t)[`octostore_limited_total{limit="logins"}`]; got != "20" {
+		t.Errorf("%s were counted, want 20", got)
+	}
+}
+
 func TestAGitHubThatIsDown(t *testing.T) {
 	s := newSite(t)
 	s.fake.Instead = func(w http.ResponseWriter, r *http.Request) bool {

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/http"
+	"net/netip"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -37,7 +38,7 @@ var counted = append([]api.Code{codeOK, api.Code(api.Failing)}, problem.Codes().
 // requestBounds reach from an answer out of memory to the longest wait.
 var requestBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 30, 60, 120, 300, 600}
 
-func newMetrics(cfg Config, limits *limits, watches, exports *seats) *metrics {
+func newMetrics(cfg Config, a *API) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "octostore_http_requests_total",
@@ -55,11 +56,11 @@ func newMetrics(cfg Config, limits *limits, watches, exports *seats) *metrics {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		m.requests, m.seconds, m.panics, limited(limits), openConnections(limits),
+		m.requests, m.seconds, m.panics, limited(a.limits), openConnections(a.limits), cutConnections(a.limits, a.logCut),
 		newBuildInfo(cfg.Version),
 		newTableCollector(cfg),
-		watches.gauge("octostore_watches", "Clients that watch events now."),
-		exports.gauge("octostore_exports", "Exports of the audit under way now, those that follow included."),
+		a.watches.gauge("octostore_watches", "Clients that watch events now."),
+		a.exports.gauge("octostore_exports", "Exports of the audit under way now, those that follow included."),
 		policyCollector{cfg.Policies},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -74,7 +75,7 @@ func limited(l *limits) prometheus.Collector {
 		Name: "octostore_limited_total",
 		Help: "Requests that were answered rate_limited, by the limit they met.",
 	}, []string{"limit"})
-	for _, limit := range []string{limitRate, limitInFlight, limitAddress, limitConnections, limitTokens} {
+	for _, limit := range []string{limitRate, limitInFlight, limitAddress, limitConnections, limitTokens, limitLogins} {
 		c.WithLabelValues(limit)
 	}
 	l.refused = func(limit string) { c.WithLabelValues(limit).Inc() }
@@ -85,7 +86,24 @@ func openConnections(l *limits) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "octostore_http_connections",
 		Help: "Connections to the main listener that are open.",
-	}, func() float64 { return float64(l.connections.open.Load()) })
+	}, func() float64 { return float64(l.connections[mainSide].now()) })
+}
+
+// cutConnections counts the connections that are cut, from now on, and has log called for
+// each.
+func cutConnections(l *limits, log func(side, netip.Addr)) prometheus.Collector {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "octostore_http_connections_cut_total",
+		Help: "Connections on which there was no request yet and that were cut because there were too many.",
+	}, []string{"listener"})
+	for on := range numSides {
+		counter := c.WithLabelValues(sideNames[on])
+		l.connections[on].cut = func(network netip.Addr) {
+			counter.Inc()
+			log(on, network)
+		}
+	}
+	return c
 }
 
 func newBuildInfo(version string) prometheus.Collector {

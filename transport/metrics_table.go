@@ -29,6 +29,7 @@ var (
 	descFullCommits = describe("octostore_commits_without_space_total", "Batches that were refused because the disk was full.")
 	descDraining    = describe("octostore_draining", "1 while new acquires are refused because the server is stopping.")
 	descFull        = describe("octostore_full", "1 while new acquires are refused because the disk is full.")
+	descGranting    = describe("octostore_granting", "1 while new acquires can be granted: the server is not stopping, its disk is not full, and it has not failed.")
 	descServing     = describe("octostore_serving", "1 until the server fails in a way that only a new start mends.")
 	descDB          = describe("octostore_database_bytes", "Size of the database file.")
 	descWAL         = describe("octostore_wal_bytes", "Size of the write-ahead log.")
@@ -37,7 +38,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (c *tableCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descHeld, descWaiters, descWait, descHold, descCommit, descBatch, descFullCommits, descDraining, descFull, descServing, descDB, descWAL,
+		descHeld, descWaiters, descWait, descHold, descCommit, descBatch, descFullCommits, descDraining, descFull, descGranting, descServing, descDB, descWAL,
 	} {
 		ch <- d
 	}
@@ -54,6 +55,7 @@ func (c *tableCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descDraining, oneIf(c.service.Draining()))
 	gauge(descFull, oneIf(c.service.Full()))
 	gauge(descServing, oneIf(c.service.Serving() == nil))
+	gauge(descGranting, oneIf(!c.service.Draining() && !c.service.Full() && c.service.Serving() == nil))
 	ch <- prometheus.MustNewConstMetric(descFullCommits, prometheus.CounterValue, float64(s.FullCommits))
 	ch <- constHistogram(descWait, s.Waits)
 	ch <- constHistogram(descHold, s.Holds)

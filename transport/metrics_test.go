@@ -57,6 +57,7 @@ func TestRequestsAreCountedByRouteAndCode(t *testing.T) {
 		`octostore_http_requests_total{code="gone",route="acquireLock"}`:        "1",
 		`octostore_http_request_seconds_count{route="acquireLock"}`:             "6",
 		`octostore_draining`: "1",
+		`octostore_granting`: "0",
 		`octostore_serving`:  "1",
 	} {
 		if got[line] != want {

@@ -82,6 +82,29 @@ func TestBodiesHaveTheParametersOfTheQuery(t *testing.T) {
 	}
 }
 
+// TestFormsHaveTheParametersOfTheQuery is the same about forms, to which metadata comes as
+// it does to a query. An operation without parameters takes no form.
+func TestFormsHaveTheParametersOfTheQuery(t *testing.T) {
+	for _, rt := range routeTable() {
+		if rt.method != "POST" {
+			continue
+		}
+		var described, served []string
+		if form := spec().Paths.Value(rt.pattern).GetOperation(rt.method).RequestBody.Value.Content.Get("application/x-www-form-urlencoded"); form != nil {
+			described = slices.Sorted(maps.Keys(form.Schema.Value.Properties))
+		}
+		for f := range numFields {
+			if rt.fields.has(f) && f != fieldMetadata {
+				served = append(served, fieldNames[f])
+			}
+		}
+		slices.Sort(served)
+		if diff := cmp.Diff(described, served); diff != "" {
+			t.Errorf("%s: openapi.yaml (-) and the router (+) differ:\n%s", rt.id, diff)
+		}
+	}
+}
+
 func TestCodesAreThoseOfTheDescription(t *testing.T) {
 	var described []string
 	for _, c := range spec().Components.Schemas["Code"].Value.Enum {

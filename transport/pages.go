@@ -54,7 +54,7 @@ func (x *exchange) watched(metrics, ready bool) {
 		x.buf = append(x.buf, "    /metrics        numbers for Prometheus\n"...)
 	}
 	if ready {
-		x.buf = append(x.buf, "    /readyz         200 while it grants locks: it is neither stopping nor out of disk space\n"...)
+		x.buf = append(x.buf, "    /readyz         200 while leases can be renewed and released; with ?grants=1 while locks are granted, too\n"...)
 	}
 }
 
@@ -81,15 +81,25 @@ func (x *exchange) health() error {
 	return x.healthy()
 }
 
-// ready says whether the server grants locks: 200 while it does.
+// ready says whether clients should be sent here: 200 while holders can renew and release,
+// on a full disk too, which the answer then says. With grants=1 it is 503 unless locks are
+// granted.
 func (x *exchange) ready() error {
+	grants, err := x.params.flag(fieldGrants)
+	if err != nil {
+		return err
+	}
 	switch {
 	case x.api.service.Draining():
 		return x.status503(api.Draining)
 	case x.api.service.Serving() != nil:
 		return x.status503(api.Failing)
-	case x.api.service.Full():
+	case x.api.service.Full() && grants:
 		return x.status503(api.StorageFull)
+	case x.api.service.Full():
+		x.buf = append(x.buf[:0], `{"status":"ok","degraded":["storage_full"]}`+"\n"...)
+		x.reply(http.StatusOK, typeJSON)
+		return nil
 	}
 	return x.healthy()
 }

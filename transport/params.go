@@ -40,6 +40,7 @@ const (
 	fieldDeviceID
 	fieldWaiters
 	fieldWaitersAfter
+	fieldGrants
 	fieldMetadata // spelled meta.KEY, except in JSON
 	numFields
 )
@@ -47,7 +48,7 @@ const (
 var fieldNames = [numFields]string{
 	"ttl", "wait", "confirm", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
 	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace",
-	"code", "state", "error", "device_id", "waiters", "waiters_after", "metadata",
+	"code", "state", "error", "device_id", "waiters", "waiters_after", "grants", "metadata",
 }
 
 func fieldNamed(name string) (field, bool) {

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/octostore/octostore/core/lock"
@@ -218,58 +217,6 @@ func TestBodiesHaveABound(t *testing.T) {
 	w.receive(newRequest("POST /v1/locks/b/acquire", []option{onPurpose})).want(413, api.CodeTooLarge)
 }
 
-func TestMetadataHasABound(t *testing.T) {
-	s := newServer(t, setup{})
-	query := func(n int) string {
-		v := url.Values{}
-		for i := range n {
-			v.Set("meta.k"+string(rune('a'+i)), "v")
-		}
-		return v.Encode()
-	}
-	s.do(t, "POST /v1/locks/a/acquire?"+query(16)).want(200)
-	s.do(t, "POST /v1/locks/b/acquire?"+query(17), onPurpose).wantInvalid("metadata")
-}
-
-func TestDurations(t *testing.T) {
-	for _, test := range []struct {
-		in   string
-		want time.Duration
-		ok   bool
-	}{
-		{"0", 0, true},
-		{"30", 30 * time.Second, true},
-		{"030", 30 * time.Second, true},
-		{"1.5", 1500 * time.Millisecond, true},
-		{".5", 500 * time.Millisecond, true},
-		{"0.0009", 900 * time.Microsecond, true},
-		{"-1", -time.Second, true},
-		{"90s", 90 * time.Second, true},
-		{"1m30s", 90 * time.Second, true},
-		{"1.5h", 90 * time.Minute, true},
-		{"100ms", 100 * time.Millisecond, true},
-		{"", 0, false},
-		{".", 0, false},
-		{"-", 0, false},
-		{"--1", 0, false},
-		{"1.2.3", 0, false},
-		{"1e3", 0, false},
-		{"0x10", 0, false},
-		{"1_000", 0, false},
-		{"inf", 0, false},
-		{"nan", 0, false},
-		{"1 s", 0, false},
-		{" 1s", 0, false},
-		{"1d", 0, false},
-		{"9223372037", 0, false},
-	} {
-		got, err := parseDuration(test.in)
-		if got != test.want || (err == nil) != test.ok {
-			t.Errorf("%q: %s, %v; want %s, ok %t", test.in, got, err, test.want, test.ok)
-		}
-	}
-}
-
 // A number of JSON is a number however it is written.
 func TestNumbersInJSON(t *testing.T) {
 	for in, want := range map[string]string{
@@ -293,28 +240,6 @@ func TestNumbersInJSON(t *testing.T) {
 	}
 	token := fmt.Sprintf("%de-1", g.FencingToken*10)
 	s.do(t, "POST /v1/locks/a/break", jsonBody(`{"reason":"r","fencing_token":`+token+`}`), onPurpose).want(200)
-}
-
-// FuzzDuration: a bare number means what the same number of seconds means, and
-// nothing is read that Go would not read.
-func FuzzDuration(f *testing.F) {
-	for _, s := range []string{"0", "30", "1.5", "-1", "1m30s", ".", "1e3", "9223372037"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		got, err := parseDuration(s)
-		bare, bareErr := time.ParseDuration(s + "s")
-		whole, wholeErr := time.ParseDuration(s)
-		switch {
-		case err != nil && wholeErr == nil:
-			t.Errorf("%q is a duration, and refused", s)
-		case err != nil:
-		case wholeErr == nil && got != whole:
-			t.Errorf("%q is %s, want %s", s, got, whole)
-		case wholeErr != nil && (bareErr != nil || got != bare):
-			t.Errorf("%q is %s, want %s", s, got, bare)
-		}
-	})
 }
 
 // FuzzParams: whatever comes in, the parser does not fail but by saying which field

@@ -35,7 +35,7 @@ func routeTable() []route {
 	return []route{
 		{id: "index", method: http.MethodGet, pattern: "/", public: true, serve: (*exchange).index},
 		{id: "health", method: http.MethodGet, pattern: "/healthz", public: true, serve: (*exchange).health},
-		{id: "ready", method: http.MethodGet, pattern: "/readyz", public: true, serve: (*exchange).ready},
+		{id: "ready", method: http.MethodGet, pattern: "/readyz", fields: setOf(fieldGrants), public: true, serve: (*exchange).ready},
 		{id: "metrics", method: http.MethodGet, pattern: "/metrics", public: true, serve: (*exchange).metrics},
 		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", public: true, serve: (*exchange).openAPI},
 		{id: "beginGitHubLogin", method: http.MethodGet, pattern: login.BeginPath, public: true, page: true, loose: true, serve: (*exchange).beginLogin},

@@ -2,37 +2,41 @@ package transport
 
 import (
 	"bytes"
-	"context"
 	"log"
 	"log/slog"
-	"sync/atomic"
-	"time"
+
+	"github.com/octostore/octostore/core/sparselog"
 )
 
-// handshakeEvery is how often a failed handshake is worth a warning. Whoever reaches the
-// port can make any number of them, and must not fill the log.
-const handshakeEvery = time.Minute
-
-// serverLog passes on what net/http has to say: as warnings, but of failed handshakes only
-// one a minute; the rest are for debugging. It is safe for use by many goroutines.
+// serverLog passes on what net/http has to say, as warnings. Anybody who reaches the port
+// can have it say something any number of times, a failed handshake for example, so it is
+// one line of each kind a minute; all of them are for debugging. It is safe for use by many
+// goroutines.
 type serverLog struct {
-	log  *slog.Logger
-	next atomic.Int64 // unix nanoseconds: when one is worth a warning again
+	log    *slog.Logger
+	sparse *sparselog.Log
 }
 
-func newServerLog(to *slog.Logger) *log.Logger { return log.New(&serverLog{log: to}, "", 0) }
+func newServerLog(to *slog.Logger, sparse *sparselog.Log) *log.Logger {
+	return log.New(&serverLog{to, sparse}, "", 0)
+}
 
-// Write takes one line.
+// Write takes one line. The first words of it say what it is about; then come addresses.
 func (l *serverLog) Write(line []byte) (int, error) {
-	level := slog.LevelWarn
-	if bytes.HasPrefix(line, []byte("http: TLS handshake error")) && !l.due(time.Now()) {
-		level = slog.LevelDebug
-	}
-	l.log.Log(context.Background(), level, string(bytes.TrimRight(line, "\n")))
+	text := string(bytes.TrimRight(line, "\n"))
+	l.log.Debug(text)
+	l.sparse.Log(slog.LevelWarn, "net/http "+firstWords(text, 3), text)
 	return len(line), nil
 }
 
-func (l *serverLog) due(now time.Time) bool {
-	next := l.next.Load()
-	return now.UnixNano() >= next && l.next.CompareAndSwap(next, now.Add(handshakeEvery).UnixNano())
+func firstWords(text string, most int) string {
+	for i, c := range text {
+		if c != ' ' {
+			continue
+		}
+		if most--; most == 0 {
+			return text[:i]
+		}
+	}
+	return text
 }

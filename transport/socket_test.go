@@ -157,6 +157,10 @@ func TestAHangUpIsNoticed(t *testing.T) {
 		{"JSON and blanks, closed", func(w *wire) {
 			w.send("POST /v1/locks/a/acquire", `{"wait": 30}`+strings.Repeat(" ", 10_000))
 		}, fin},
+		{"100-continue, closed", func(w *wire) { w.send("POST /v1/locks/a/acquire", "wait=30s", "Expect: 100-continue") }, fin},
+		{"trailers, closed", func(w *wire) {
+			w.raw("POST /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nwait=30s\r\n0\r\nX-Sum: 1\r\n\r\n")
+		}, fin},
 		{"chunks, closed", chunked, fin},
 		{"chunks, reset", chunked, rst},
 	} {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -72,7 +71,7 @@ func (s *stream) rest() {
 // client does not read about so many bytes are kept.
 func (x *exchange) stream(contentType []string, packed bool, unsent int) *stream {
 	s := &stream{x: x}
-	if c := x.connection(); c != nil {
+	if c := x.connection(); c != nil && x.r.Method != http.MethodHead { // which leaves the connection to other requests
 		// If they fail, it is as it was. A connection that is cut is not to leave behind
 		// what the client did not read, which the system would keep for minutes.
 		_ = c.SetWriteBuffer(unsent)
@@ -190,26 +189,6 @@ func (a *API) gathered(ctx context.Context, last time.Time) {
 	case <-pause.C:
 	case <-ctx.Done():
 	}
-}
-
-type connKey struct{}
-
-// keepConn puts a connection where its requests find it.
-func keepConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
-}
-
-// connection returns the connection of an exchange that has one to itself, else nil.
-func (x *exchange) connection() *net.TCPConn {
-	if x.r.ProtoMajor != 1 {
-		return nil // others share it
-	}
-	c := x.r.Context().Value(connKey{})
-	if over, is := c.(interface{ NetConn() net.Conn }); is { // TLS
-		c = over.NetConn()
-	}
-	tcp, _ := c.(*net.TCPConn)
-	return tcp
 }
 
 // acceptsGzip reports whether an Accept-Encoding header asks for gzip.

@@ -32,6 +32,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/transport/login"
 )
 
@@ -65,8 +66,8 @@ const (
 	DefaultMaxExports = 100
 )
 
-// API answers HTTP requests. It is safe for use by many goroutines and starts none
-// of its own. Make one with [New].
+// API answers HTTP requests. It is safe for use by many goroutines. Make one with [New],
+// and close it after the last request.
 type API struct {
 	service  *core.Service
 	journal  *journal.Journal
@@ -74,6 +75,7 @@ type API struct {
 	tokens   *auth.Tokens
 	login    *login.GitHub // nil: nobody can log in
 	log      *slog.Logger
+	sparse   *sparselog.Log // about what clients cause
 	version  string
 	routes   []route
 	none     *route // stands for requests that no route answers
@@ -89,6 +91,7 @@ type API struct {
 	watches, exports seats
 	turns            chan struct{} // of streams, see stream.work; one for each that has its turn
 	followers        atomic.Int64  // streams that go on with what happens
+	hangups          hangups
 }
 
 // New returns the API over a service. The caller keeps what is in the configuration,
@@ -107,6 +110,7 @@ func New(cfg Config) *API {
 		service:  cfg.Service,
 		journal:  cfg.Journal,
 		log:      cfg.Logger,
+		sparse:   sparselog.New(cfg.Logger),
 		version:  cfg.Version,
 		routes:   routeTable(),
 		ids:      newRequestIDs(),
@@ -118,7 +122,7 @@ func New(cfg Config) *API {
 	a.exports.most = cmp.Or(cfg.MaxExports, DefaultMaxExports)
 	a.turns = make(chan struct{}, max(1, runtime.NumCPU()/2))
 	a.byVerb = byVerb(a.routes)
-	a.metrics = newMetrics(cfg, a.limits, &a.watches, &a.exports)
+	a.metrics = newMetrics(cfg, a)
 	for i := range a.routes {
 		a.routes[i].metrics = a.metrics.of(a.routes[i].id)
 	}
@@ -131,6 +135,14 @@ func New(cfg Config) *API {
 		a.login.Limit(a.limits.newLogin)
 	}
 	return a
+}
+
+// Close ends what the API does beside requests, of which there must be none any more. It
+// always returns nil.
+func (a *API) Close() error {
+	a.hangups.close()
+	a.sparse.Close()
+	return nil
 }
 
 // Limits of a server. Together with the bound on bodies they keep a slow or
@@ -148,18 +160,23 @@ const (
 // Server returns a server for the API with the limits it needs. It has no address
 // and is not listening yet.
 func (a *API) Server() *http.Server {
+	return a.server(mainSide)
+}
+
+func (a *API) server(on side) *http.Server {
+	of := a.connectionsOf(on)
 	return &http.Server{
-		Handler:           a,
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, on) }),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog:          newServerLog(a.log),
+		ErrorLog:          newServerLog(a.log, a.sparse),
 
 		DisableGeneralOptionsHandler: true,
 
-		ConnContext: a.limits.connections.opened,
-		ConnState:   a.limits.connections.changed,
+		ConnContext: of.opened,
+		ConnState:   of.changed,
 	}
 }
 

@@ -8,18 +8,10 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/timetext"
 )
 
-const durationForm = `a duration like "90s" or "1m30s", or a number of seconds`
-
-// parseDuration reads a Go duration or a bare number of seconds, which may have
-// decimals.
-func parseDuration(s string) (time.Duration, error) {
-	if bareNumber(s) {
-		s += "s"
-	}
-	return time.ParseDuration(s)
-}
+const durationForm = timetext.WantDuration
 
 // plainNumber writes a number of JSON without an exponent and without zeros at the
 // end of its fraction, for JSON knows no difference and encoders choose. Where that
@@ -55,22 +47,13 @@ func plainNumber(n string) string {
 	return plain
 }
 
-func bareNumber(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if (s[i] < '0' || s[i] > '9') && s[i] != '.' && s[i] != '-' {
-			return false
-		}
-	}
-	return s != "" && s != "0"
-}
-
 // duration returns the value of f in whole milliseconds; given is false if the
 // request does not have it.
 func (p *params) duration(f field) (d time.Duration, given bool, err error) {
 	if !p.given.has(f) {
 		return 0, false, nil
 	}
-	d, err = parseDuration(p.values[f])
+	d, err = timetext.Duration(p.values[f])
 	if err != nil {
 		return 0, true, &lock.InputError{Field: fieldNames[f], Problem: fmt.Sprintf("is %q", shown(p.values[f])), Want: durationForm}
 	}

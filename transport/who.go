@@ -157,10 +157,16 @@ func tokenInQuery(query string) bool {
 }
 
 // bound makes the context of a request that may take long end with the token it came
-// by. The caller calls release.
+// by, and when its client leaves, whatever that has sent. The caller calls release.
 func (x *exchange) bound() (release func()) {
-	x.ctx, release = x.who.Within(x.r.Context())
-	return release
+	ctx, end := x.who.Within(x.r.Context())
+	x.ctx = ctx
+	conn := x.connection()
+	if conn == nil {
+		return end // others share it, and HTTP/2 tells
+	}
+	stop := x.api.hangups.watch(conn, end)
+	return func() { stop(); end() }
 }
 
 // because returns why a request ended before it was done: its token, if that ended and

@@ -168,7 +168,7 @@ var core5Mutants = []mutant{
 		old:    "	if account != p.Account {",
 		new:    "	if false {",
 		breaks: "who may ask policies learns how many locks any account holds",
-		tests:  inTransport,
+		tests:  []string{"-short -run=Policies ./transport"},
 	},
 	{
 		name: "request-line-kept", file: "core/lock/machine.go",

@@ -18,7 +18,7 @@ var edgeMutants = []mutant{
 	},
 	{
 		name: "granted-to-the-gone", file: "transport/acquire.go",
-		old:    "	if x.context().Err() != nil {\n		return lock.ErrGone",
+		old:    "	if x.context().Err() != nil || x.hasLeft() {\n		return lock.ErrGone",
 		new:    "	if false {\n		return lock.ErrGone",
 		breaks: "a client that left as it was granted the lock keeps it",
 		tests:  inTransport,

@@ -122,13 +122,6 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Reserve ./core/store/sqlite"},
 	},
 	{
-		name: "adoption-shortens", file: "core/store/sqlite/load.go",
-		old:    "max(ttl, remaining))\" // see",
-		new:    "min(ttl, remaining))\" // see",
-		breaks: "after a boot a lease that was renewed for less ends early",
-		tests:  []string{"-run=Remaining ./core/store/sqlite"},
-	},
-	{
 		name: "prune-step-without-bytes", file: "core/store/sqlite/audit.go",
 		old:    " || n > 0 && bytes > pruneBytes {",
 		new:    " {",

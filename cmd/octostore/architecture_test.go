@@ -25,13 +25,13 @@ const module = "github.com/octostore/octostore"
 // counts; a package without a row may not exist.
 var directions = []struct{ pkg, imports string }{
 	{"cmd/...", "..."},
-	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal"},
+	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal core/sparselog core/timetext"},
 	{"transport/problem", "transport/api transport/login core core/lock core/auth core/journal"},
-	{"transport/login", "core/auth core/lock"},
+	{"transport/login", "core/auth core/lock core/sparselog"},
 	{"transport/login/logintest", ""},
 	{"transport/client", "transport/api"},
 	{"transport/api", ""},
-	{"hooks", "hooks/abi hooks/meter core core/files core/lock core/journal core/pattern"},
+	{"hooks", "hooks/abi hooks/meter core core/files core/lock core/journal core/pattern core/sparselog"},
 	{"hooks/abi", ""},
 	{"hooks/meter", ""},
 	{"hooks/wasmtest", ""},
@@ -47,7 +47,9 @@ var directions = []struct{ pkg, imports string }{
 	{"core/auth", "core/files core/lock core/pattern"},
 	{"core/files", ""},
 	{"core/pattern", "core/lock"},
+	{"core/timetext", ""},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
+	{"core/sparselog", ""},
 	{"core/lock", ""},
 	{"core/lock/locktest", ""},
 }
@@ -66,7 +68,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/spf13", "cmd/octostore"},
 	{"golang.org/x/oauth2", "transport/login"},
 	{"golang.org/x/term", "cmd/octostore"},
-	{"golang.org/x/sys", "core/store/sqlite"},
+	{"golang.org/x/sys", "core/store/sqlite cmd/octostore/internal/filelock"},
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
 	{"github.com/google/go-cmp", "core/store/storetest"},
 	{"pgregory.net/rapid", "core/store/storetest"},
@@ -76,8 +78,8 @@ var modules = []struct{ prefix, in string }{
 // banned are parts of the standard library that the core does without: it knows
 // neither HTTP nor SQL.
 var banned = []struct{ path, in string }{
-	{"net/http", "core core/lock core/journal core/auth core/pattern"},
-	{"database/sql", "core core/lock core/journal core/auth core/pattern"},
+	{"net/http", "core core/lock core/journal core/auth core/pattern core/timetext"},
+	{"database/sql", "core core/lock core/journal core/auth core/pattern core/timetext"},
 }
 
 // trees says which trees the tests of a tree may use besides their own: those

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/store/sqlite"
 )
@@ -18,13 +19,13 @@ import (
 func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Export, follow, verify and replay the record of what happened",
-		Long: "Export, follow, verify and replay the record of what happened.\n\n" +
-			"export and tail ask the server at OCTOSTORE_URL (" + defaultURLHelp + ").\n" +
-			"verify and replay need nothing but files.",
+		Short: "Export, follow, verify, replay and search the audit log",
+		Long: "Export, follow, verify, replay and search the audit log.\n\n" +
+			"export, tail and leases ask the server at OCTOSTORE_URL (" + defaultURLHelp + ");\n" +
+			"leases can read exports and a database, too. verify and replay need nothing but files.",
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(auditExportCommand(), auditTailCommand(), auditVerifyCommand(), auditReplayCommand(), auditKeyCommand())
+	cmd.AddCommand(auditExportCommand(), auditTailCommand(), auditVerifyCommand(), auditReplayCommand(), auditLeasesCommand(), auditKeyCommand())
 	return cmd
 }
 
@@ -44,9 +45,10 @@ func auditKeyCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if _, err := os.Stat(string(loaded.DB)); err != nil {
-			return fmt.Errorf("read the key: %w; OCTOSTORE_DB says where the database is", err)
+		if err := needDatabase(string(loaded.DB)); err != nil {
+			return err
 		}
+		sayDatabase(cmd.ErrOrStderr(), string(loaded.DB))
 		in, err := sqlite.Inspect(cmd.Context(), string(loaded.DB), 0, nil)
 		if err != nil {
 			return err // it names the file
@@ -72,7 +74,7 @@ func auditVerifyCommand() *cobra.Command {
 				return err
 			}
 			v := journal.NewVerifier(key)
-			if err := verifyFiles(cmd.InOrStdin(), v, files); err != nil {
+			if err := tampered(verifyFiles(cmd.InOrStdin(), v, files)); err != nil {
 				if d := v.Verdict(); d.Records > 0 {
 					fmt.Fprint(cmd.ErrOrStderr(), goodUpTo(d))
 				}
@@ -92,9 +94,17 @@ func pinnedKey(text string) (ed25519.PublicKey, error) {
 	}
 	key, err := journal.ParseKey(text)
 	if err != nil {
-		return nil, fmt.Errorf("--key: %w", err)
+		return nil, exitcode.Usagef("--key: %w", err)
 	}
 	return key, nil
+}
+
+// tampered gives an error about what is in an export the exit code for that.
+func tampered(err error) error {
+	if _, is := errors.AsType[*journal.Fault](err); is {
+		return exitcode.As(exitcode.Tampered, err)
+	}
+	return err
 }
 
 // verifyFiles verifies files one after the other. Its errors name the file.

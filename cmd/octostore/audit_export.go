@@ -2,54 +2,62 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/transport/client"
 )
 
 func auditExportCommand() *cobra.Command {
 	var query client.AuditQuery
 	var output, state, format string
+	var overwrite bool
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write the record of what happened to a file",
 		Long: "Write the record of what happened to a file, to keep it elsewhere. Without filters it\n" +
-			"can be verified. With --state it goes on where it ended the last time: what is new is\n" +
+			"can be verified. A file that is there already is refused, unless --overwrite says to\n" +
+			"replace it. With --state it goes on where it ended the last time: what is new is\n" +
 			"appended to the file, or begins another one if -o names another.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case format != "ndjson" && format != "csv":
-				return fmt.Errorf("--format is %q; want ndjson or csv", format)
-			case state != "" && (output == "-" || format == "csv" || query.Limit > 0):
-				return errors.New("--state needs a file (-o), and does not go with --format csv or --limit")
+				return exitcode.Usagef("--format is %q; want ndjson or csv", format)
+			case state != "" && (output == "-" || format == "csv" || query.Limit > 0 || overwrite):
+				return exitcode.Usagef("--state needs a file (-o), and does not go with --format csv, --limit or --overwrite")
 			}
-			query.CSV = format == "csv"
 			c, err := newClient()
 			if err != nil {
 				return err
 			}
-			e := exporter{client: c, query: query, progress: newProgress(cmd.ErrOrStderr())}
+			e := exporter{client: c, query: query, rows: format == "csv", progress: newProgress(cmd.ErrOrStderr())}
 			defer e.progress.end()
 			switch {
 			case state != "":
 				return e.resume(cmd.Context(), output, state)
 			case output == "-":
-				_, err := e.section(cmd.Context(), cmd.OutOrStdout())
+				_, err := e.section(cmd.Context(), exact(cmd.OutOrStdout()))
 				return err
 			}
-			return e.whole(cmd.Context(), output)
+			return e.whole(cmd.Context(), output, overwrite)
 		},
 	}
 	auditFilterFlags(cmd, &query)
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "write to this `file`; - is the standard output")
+	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "replace the file of -o if it is there")
 	cmd.Flags().StringVar(&state, "state", "", "remember in this `file` where the export ended, and go on there")
 	cmd.Flags().StringVar(&query.Since, "since", "", "begin with the first record of this `time`, or this long ago, such as 24h")
 	cmd.Flags().StringVar(&query.Until, "until", "", "end before the first record of this `time`, or this long ago")
@@ -63,6 +71,7 @@ func auditExportCommand() *cobra.Command {
 type exporter struct {
 	client   *client.Client
 	query    client.AuditQuery
+	rows     bool        // written as CSV, of an export whose closing line was seen
 	before   exportState // that the export is to go on from; zero: it begins
 	progress *progress
 }
@@ -91,6 +100,9 @@ func (e *exporter) section(ctx context.Context, w io.Writer) (end ending, err er
 		return end, err
 	}
 	defer body.Close()
+	if e.rows {
+		w = &rowWriter{to: w}
+	}
 	out := bufio.NewWriterSize(w, 256<<10)
 	lines := bufio.NewReaderSize(body, 256<<10)
 	var last []byte
@@ -113,24 +125,28 @@ func (e *exporter) section(ctx context.Context, w io.Writer) (end ending, err er
 			break
 		}
 	}
-	if unmarshalLine(last, &end) != nil || !end.End {
+	if json.Unmarshal(last, &end) != nil || !end.End {
 		return end, errors.New("the export broke off before its closing line")
 	}
 	return end, out.Flush()
 }
 
-// whole writes an export to a file, which is there only when it is complete. What is
-// not a regular file, such as a pipe or a device, is written to as it is.
-func (e *exporter) whole(ctx context.Context, path string) error {
-	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
+// whole writes an export to a file, which is there only when it is complete. A file that
+// was there is replaced only if overwrite says so. What is not a regular file, such as a
+// pipe or a device, is written to as it is.
+func (e *exporter) whole(ctx context.Context, path string, overwrite bool) error {
+	fi, err := os.Stat(path)
+	switch {
+	case err == nil && !fi.Mode().IsRegular():
 		return e.into(ctx, path)
+	case err == nil && !overwrite:
+		return fileThere(path)
 	}
-	partial := path + ".partial"
-	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".partial-*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(partial) // gone by then, unless something failed
+	defer os.Remove(f.Name()) // gone by then, unless something failed
 	defer f.Close()
 	if _, err := e.section(ctx, f); err != nil {
 		return err
@@ -138,7 +154,30 @@ func (e *exporter) whole(ctx context.Context, path string) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(partial, path)
+	if overwrite {
+		return os.Rename(f.Name(), path)
+	}
+	return name(f.Name(), path)
+}
+
+// name gives a file its name, unless another has it by now.
+func name(temporary, path string) error {
+	err := os.Link(temporary, path)
+	if errors.Is(err, fs.ErrExist) {
+		return fileThere(path)
+	}
+	if err == nil {
+		return os.Remove(temporary)
+	}
+	// The file system has no links.
+	if _, err := os.Stat(path); err == nil {
+		return fileThere(path)
+	}
+	return os.Rename(temporary, path)
+}
+
+func fileThere(path string) error {
+	return fmt.Errorf("%s is there already; name another file, or give --overwrite to replace it", path)
 }
 
 // into writes an export into what is there already.
@@ -149,6 +188,28 @@ func (e *exporter) into(ctx context.Context, path string) error {
 	}
 	_, err = e.section(ctx, f)
 	return errors.Join(err, f.Close())
+}
+
+// rowWriter writes lines of an export as CSV. Only the server's NDJSON says whether it is
+// complete.
+type rowWriter struct {
+	to   io.Writer
+	csv  journal.CSV
+	part []byte // of a line whose end has not come yet
+}
+
+func (w *rowWriter) Write(p []byte) (int, error) {
+	w.part = append(w.part, p...)
+	end := bytes.LastIndexByte(w.part, '\n') + 1
+	rows, err := w.csv.Encode(w.part[:end])
+	if err != nil {
+		return 0, fmt.Errorf("the server sent what is not a record: %w", err)
+	}
+	w.part = append(w.part[:0], w.part[end:]...)
+	if _, err := w.to.Write(rows); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // progress shows how far a long export is, on a terminal only.
@@ -163,7 +224,7 @@ type progress struct {
 func newProgress(w io.Writer) *progress {
 	p := &progress{begun: time.Now()}
 	if isTerminal(w) {
-		p.w = w
+		p.w = raw(w) // it goes back to the beginning of the line
 	}
 	return p
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
@@ -34,12 +35,15 @@ func auditReplayCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			replay, verdict, err := replayFiles(cmd.InOrStdin(), key, files)
 			if err != nil {
-				return err
+				return tampered(err)
 			}
 			if db == "" {
 				err = printHeld(out, replay)
 			} else {
 				err = compareWithDatabase(cmd.Context(), out, replay, verdict, db)
+			}
+			if errors.Is(err, errDiffers) {
+				return exitcode.As(exitcode.Tampered, err)
 			}
 			if err != nil {
 				return err
@@ -152,7 +156,7 @@ func printHeld(out io.Writer, replay *journal.Replay) error {
 
 func faultsOf(replay *journal.Replay) error {
 	if faults := replay.Faults(); len(faults) > 0 {
-		return fmt.Errorf("the records contradict each other:\n  %s", strings.Join(faults, "\n  "))
+		return exitcode.As(exitcode.Tampered, fmt.Errorf("the records contradict each other:\n  %s", strings.Join(faults, "\n  ")))
 	}
 	return nil
 }

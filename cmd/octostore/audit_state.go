@@ -12,8 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/filelock"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -43,14 +43,14 @@ func (s *exportState) replaced(why string) error {
 // the second, which is the first record unless some are filtered out, the hash of the
 // last record that was exported.
 func (e *exporter) goesOn(n int, line []byte, end *ending) error {
-	if n > 2 || e.query.CSV || !bytes.HasSuffix(line, []byte("\n")) {
+	if n > 2 || !bytes.HasSuffix(line, []byte("\n")) {
 		return nil
 	}
 	var says struct {
 		Key, Prev string
 		Seq       int64
 	}
-	if err := unmarshalLine(line, &says); err != nil {
+	if err := json.Unmarshal(line, &says); err != nil {
 		return fmt.Errorf("the server sent what is not an export: %w", err)
 	}
 	switch s := &e.before; {
@@ -63,11 +63,6 @@ func (e *exporter) goesOn(n int, line []byte, end *ending) error {
 		return s.replaced("the next record has another hash of it")
 	}
 	return nil
-}
-
-// unmarshalLine reads a line of an export, in whichever form.
-func unmarshalLine(line []byte, to any) error {
-	return json.Unmarshal(bytes.TrimPrefix(line, []byte("# ")), to)
 }
 
 // filterFlags writes the filters of an export as flags.
@@ -147,9 +142,9 @@ func lockState(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := filelock.Try(f); err != nil {
 		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
+		if errors.Is(err, filelock.ErrLocked) {
 			return nil, fmt.Errorf("another export with the state %s is under way", path)
 		}
 		return nil, fmt.Errorf("lock %s.lock: %w", path, err)

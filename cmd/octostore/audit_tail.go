@@ -35,9 +35,9 @@ func auditTailCommand() *cobra.Command {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			show := jsonLine
-			if !asJSON && isTerminal(out) {
-				show = readableLine
+			show := readableLine
+			if asJSON || !isTerminal(out) {
+				show, out = jsonLine, exact(out)
 			}
 			t := tail{client: c, query: query, out: out, errors: cmd.ErrOrStderr(), show: show}
 			return t.run(cmd.Context())

@@ -29,7 +29,7 @@ func checkAudit(t *testing.T, addr, dir string) journal.Verdict {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.ndjson")
 	e := exporter{client: clientOf(t, addr), progress: newProgress(io.Discard)}
-	if err := e.whole(t.Context(), path); err != nil {
+	if err := e.whole(t.Context(), path, false); err != nil {
 		t.Errorf("export: %v", err)
 		return journal.Verdict{}
 	}

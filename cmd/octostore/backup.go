@@ -1,12 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/core/store/sqlite"
 )
 
@@ -21,7 +20,7 @@ func backupCommand() *cobra.Command {
 			"-shm, if there are any: they belong to the old database.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return errors.New("backup takes one argument, the file to copy the database to")
+				return exitcode.Usagef("backup takes one argument, the file to copy the database to")
 			}
 			return nil
 		},
@@ -34,13 +33,13 @@ func backupCommand() *cobra.Command {
 			return err
 		}
 		source, target := string(loaded.DB), args[0]
-		if _, err := os.Stat(source); err != nil {
-			return fmt.Errorf("back up the database: %w; OCTOSTORE_DB says where it is", err)
+		if err := needDatabase(source); err != nil {
+			return err
 		}
 		if err := sqlite.Backup(cmd.Context(), source, target); err != nil {
 			return err // it names both files
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "copied %s to %s\n", source, target)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "copied %s to %s\n", absolute(source), absolute(target))
 		return err
 	}
 	return cmd

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/filelimit"
 
 	"github.com/octostore/octostore/transport/api"
 )
@@ -261,13 +262,9 @@ func exercise(t *testing.T, p *process) {
 // descriptor for everyone.
 func crowdSize(t *testing.T) int {
 	n := howMany(0, 10_000, 500)
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
 	const spare = 500
-	if most := int(min(limit.Cur, 1<<30)) - spare; most < n {
-		t.Logf("only %d files may be open: %d wait instead of %d", limit.Cur, most, n)
+	if most := int(filelimit.Raise(uint64(n+spare))) - spare; most < n {
+		t.Logf("only %d files may be open: %d wait instead of %d", most+spare, most, n)
 		return most
 	}
 	return n

@@ -219,7 +219,7 @@ func TestOnAFullDiskHoldersGoOn(t *testing.T) {
 		t.Errorf("%d of 50 releases on a full disk after a crash", done)
 	}
 	disk.free(t)
-	waitSoon(t, patient, "it is ready", func() bool { return call("GET", p.Addr, "/readyz").status == 200 })
+	waitSoon(t, patient, "it is ready", func() bool { return call("GET", p.Addr, "/readyz?grants=1").status == 200 })
 	o.recovers(t, p)
 	o.check(t, p)
 	expectWell(t, p)
@@ -228,7 +228,8 @@ func TestOnAFullDiskHoldersGoOn(t *testing.T) {
 // expectFull fails the test unless the server says that it grants nothing, and works.
 func expectFull(t *testing.T, p *process) {
 	t.Helper()
-	expect(t, call("GET", p.Addr, "/readyz"), 503, `"storage_full"`)
+	expect(t, call("GET", p.Addr, "/readyz"), 200, `"degraded":["storage_full"]`)
+	expect(t, call("GET", p.Addr, "/readyz?grants=1"), 503, `"storage_full"`)
 	expect(t, call("GET", p.Addr, "/healthz"), 200, `"ok"`)
 	if full := metric(p, "octostore_full"); full != 1 {
 		t.Errorf("octostore_full is %v", full)

@@ -48,6 +48,19 @@ var stories = []struct {
 		[]string{"TestWhoHungUpIsNotGranted", "TestAClientThatLeftGetsNoAnswer", "TestAHangUpIsNoticed", "TestHalfClosedConnectionsLeaveNothing", "TestAbandonedWaitsLeaveNoGhosts"},
 	},
 	{
+		// net/http: reads one byte ahead to notice that a client leaves, and no more.
+		"locks go to clients that have sent more and hung up",
+		[]string{"TestHangUpBehindMoreBytes", "TestHangUpGetsNoGrant", "TestHangUpBehindAFlood", "TestPipelinedRequestsAreAnswered"},
+	},
+	{
+		"connections that say nothing keep a holder from renewing",
+		[]string{"TestConnectionsThatAreSilentMakeRoom", "TestConnectionsOfClientsStay", "TestConnectionsToTheAdminListenerAreFew"},
+	},
+	{
+		"an orchestrator takes a server with a full disk off its holders",
+		[]string{"TestWhatTheStoreCannotDoIsSaid", "TestOnAFullDiskHoldersGoOn"},
+	},
+	{
 		// Redisson's fair lock: a dead head held everybody up for seconds, and a hand-over
 		// waited for a notice that could get lost.
 		"the first in line is dead and nobody is served",

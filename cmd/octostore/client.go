@@ -29,6 +29,14 @@ func newClient() (*client.Client, error) {
 // serverURL names the server that commands ask.
 func serverURL() string { return cmp.Or(os.Getenv("OCTOSTORE_URL"), client.DefaultURL) }
 
+// withoutPassword is a URL as it may be shown.
+func withoutPassword(target string) string {
+	if u, err := url.Parse(target); err == nil {
+		return u.Redacted()
+	}
+	return target
+}
+
 func clientWith(target, token string) (*client.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = target == "" || onThisMachine(target) // it would only cost time

@@ -18,7 +18,8 @@ func configCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Show the settings in effect and where each comes from",
 		Long: "Show the settings in effect and where each comes from: the environment, a .env\n" +
-			"file, or the default. Settings that cannot be used are named, all at once.",
+			"file, or the default. Settings that cannot be used are named, all at once; whether a\n" +
+			"server can start with them is looked at by octostore doctor.",
 		Args: cobra.NoArgs,
 	}
 	envFile := envFileFlag(cmd)

@@ -6,7 +6,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/demo"
 )
@@ -31,8 +30,8 @@ func demoCommand() *cobra.Command {
 			defer stop()
 			err = demo.Run(ctx, demo.Config{
 				Serve: []string{binary, "serve"},
-				Out:   cmd.OutOrStdout(),
-				Color: cmd.OutOrStdout() == os.Stdout && term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "",
+				Out:   raw(cmd.OutOrStdout()),
+				Color: isTerminal(cmd.OutOrStdout()) && os.Getenv("NO_COLOR") == "",
 				Once:  once,
 			})
 			if err != nil && ctx.Err() != nil && cmd.Context().Err() == nil {

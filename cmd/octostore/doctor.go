@@ -16,7 +16,8 @@ func doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Look for what is wrong with the database, the settings and the machine",
 		Long: "Look for what is wrong with the database, the settings and the machine, with the\n" +
-			"settings a server started here would have: a line for each thing that was looked at.\n" +
+			"settings a server started here would have: a line for each thing that was looked at,\n" +
+			"among them everything for which octostore serve would refuse to start.\n" +
 			"The exit code is 1 if something has to be mended before it can be relied on. Nothing\n" +
 			"is changed. A server may be running; of a large database the structure and the journal\n" +
 			"are then left out, which a backup can be used for.",
@@ -92,11 +93,11 @@ func (d *doctor) examine(ctx context.Context) {
 	d.cfg = loaded.Config
 	d.settings(loaded)
 	running := d.server(ctx)
-	d.database(ctx, running)
+	exposed := d.start(running)
+	d.database(ctx, running, exposed)
 	d.permissions()
 	d.space()
 	d.clock()
-	d.secrets()
 	d.policies(ctx)
 }
 

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
-	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
@@ -26,7 +25,6 @@ import (
 const (
 	largeToRead  = 128 << 20 // a database whose server would have to wait too long for its log
 	leastSpace   = 64 << 20
-	soonExpires  = 14 * 24 * time.Hour
 	askTime      = 5 * time.Second
 	clockBehind  = 5 * time.Second // less is what clocks do
 	wholeReserve = 20 << 20
@@ -60,7 +58,7 @@ func (d *doctor) server(ctx context.Context) (running bool) {
 		d.say(wrong, "server", "%s runs on this database, but %v", who, err)
 		return true
 	}
-	d.say(fine, "server", "%s runs on this database, and is well at %s", who, target)
+	d.say(fine, "server", "%s runs on this database, and is well at %s", who, withoutPassword(target))
 	return true
 }
 
@@ -88,8 +86,9 @@ func askHealth(ctx context.Context, target string) error {
 }
 
 // database checks the structure of the file, and that journal and leases are whole and
-// agree.
-func (d *doctor) database(ctx context.Context, running bool) {
+// agree; and that it has a token, if strangers reach the address and nothing else wants
+// one.
+func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 	path := string(d.cfg.DB)
 	info, err := os.Stat(path)
 	if err != nil {
@@ -98,10 +97,6 @@ func (d *doctor) database(ctx context.Context, running bool) {
 	}
 	if running && info.Size() > largeToRead {
 		d.say(skip, "database", "%s has %d MiB and a server runs on it; octostore backup makes a copy, whose name in OCTOSTORE_DB has that looked at", path, info.Size()>>20)
-		return
-	}
-	if err := sqlite.Servable(path); err != nil {
-		d.say(wrong, "database", "%v", err)
 		return
 	}
 	var check *journal.Check
@@ -118,6 +113,9 @@ func (d *doctor) database(ctx context.Context, running bool) {
 	if err != nil && !errors.As(err, &broken) {
 		d.say(wrong, "database", "%v", err)
 		return
+	}
+	if exposed != "" && in.Tokens == 0 {
+		d.say(wrong, "exposure", "%v", &exposedError{exposed})
 	}
 	d.say(fine, "database", "%s: every page and index is sound, %s, %d KiB", path, count(int64(len(in.Leases)), "lease"), info.Size()>>10)
 	if broken != nil {
@@ -243,26 +241,6 @@ func (d *doctor) clock() {
 		return
 	}
 	d.say(fine, "clock", "it is %s; leases go on over restarts by the clock that counts from the boot", time.Now().UTC().Format(time.RFC3339))
-}
-
-// secrets checks what a server reads besides its database.
-func (d *doctor) secrets() {
-	if file := string(d.cfg.TokensFile); file != "" {
-		if n, err := auth.CheckFile(file); err != nil {
-			d.say(wrong, "tokens", "%v", err)
-		} else {
-			d.say(fine, "tokens", "%s has %s", file, count(int64(n), "token"))
-		}
-	}
-	cert, err := openCertificate(string(d.cfg.TLSCert), string(d.cfg.TLSKey))
-	switch {
-	case err != nil:
-		d.say(wrong, "tls", "%v", err)
-	case cert != nil && time.Until(cert.expires()) < soonExpires:
-		d.say(doubt, "tls", "the certificate expires on %s", cert.expires().UTC().Format(time.RFC3339))
-	case cert != nil:
-		d.say(fine, "tls", "the certificate is good until %s", cert.expires().UTC().Format(time.RFC3339))
-	}
 }
 
 // policies loads them as a server would, but keeps nothing of it.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -25,14 +24,8 @@ func openLogin(cfg config.Config, s *server, log *slog.Logger) (*login.GitHub, e
 		return nil, err
 	}
 	public := string(cfg.PublicURL)
-	if public == "" && !isLoopback(s.listener) {
-		return nil, errors.New("OCTOSTORE_PUBLIC_URL is missing: to log in by GitHub, browsers have to find this server; want a URL like https://locks.example.com")
-	}
 	if public == "" {
-		public = "http://" + s.listener.Addr().String()
-		if s.certificate != nil {
-			public = "https://" + s.listener.Addr().String()
-		}
+		public = s.url()
 	}
 	if names := allow.Unpinned(); len(names) > 0 {
 		log.Warn("OCTOSTORE_GITHUB_ALLOW has names without a number: whoever gets such a name at GitHub later may log in", "names", strings.Join(names, " "))

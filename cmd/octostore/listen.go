@@ -22,10 +22,10 @@ func (s *server) listen(cfg config.Config) (err error) {
 }
 
 // exposed returns an address that others than this machine can reach, empty if there is
-// none.
+// none among those that are bound.
 func (s *server) exposed(cfg config.Config) string {
 	switch {
-	case !isLoopback(s.listener):
+	case s.listener != nil && !isLoopback(s.listener):
 		return string(cfg.Addr)
 	case s.admin != nil && !isLoopback(s.admin):
 		return string(cfg.AdminAddr)
@@ -37,12 +37,19 @@ func (s *server) exposed(cfg config.Config) string {
 func listen(setting, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on %s: the port is taken, perhaps by another octostore; %s names another", addr, setting)
+		return nil, &portTakenError{setting, addr}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	return l, nil
+}
+
+// portTakenError means that another process listens on an address.
+type portTakenError struct{ setting, addr string }
+
+func (e *portTakenError) Error() string {
+	return fmt.Sprintf("listen on %s: the port is taken, perhaps by another octostore; %s names another", e.addr, e.setting)
 }
 
 // isLoopback reports whether only this machine reaches a listener. What counts is what
@@ -62,7 +69,7 @@ type exposedError struct{ addr string }
 
 func (e *exposedError) Error() string {
 	return fmt.Sprintf("listen on %s: this is not a loopback address, and without tokens whoever reaches the server may take and break any lock; "+
-		"make a first token with octostore token create --admin, name a file of tokens by OCTOSTORE_TOKENS_FILE, or let people log in by GitHub", e.addr)
+		"make a first token with octostore token create --admin --create, name a file of tokens by OCTOSTORE_TOKENS_FILE, or let people log in by GitHub", e.addr)
 }
 
 var listenersOf = map[config.Listeners]transport.Listeners{
@@ -72,10 +79,10 @@ var listenersOf = map[config.Listeners]transport.Listeners{
 }
 
 // serveHTTP begins to accept connections.
-func (s *server) serveHTTP(api *transport.API) {
-	s.accept(api.Server(), s.listener)
+func (s *server) serveHTTP() {
+	s.accept(s.api.Server(), s.listener)
 	if s.admin != nil {
-		s.accept(api.AdminServer(), s.admin)
+		s.accept(s.api.AdminServer(), s.admin)
 	}
 }
 

@@ -36,6 +36,7 @@ var logLevels = map[config.LogLevel]slog.Level{
 // isTerminal reports whether somebody looks at what is written. What is not a file may
 // say so itself.
 func isTerminal(w io.Writer) bool {
+	w = raw(w)
 	if t, is := w.(interface{ IsTerminal() bool }); is {
 		return t.IsTerminal()
 	}

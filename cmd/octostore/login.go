@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +18,8 @@ import (
 func loginCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "login",
-		Short: "Log in by GitHub, and keep the token for other commands",
-		Long: "Log in by GitHub to the server at OCTOSTORE_URL (" + defaultURLHelp + "): show a code\n" +
+		Short: "Log in with GitHub, and keep the token for other commands",
+		Long: "Log in with GitHub to the server at OCTOSTORE_URL (" + defaultURLHelp + "): show a code\n" +
 			"that is to be typed in there, wait, and keep the token in a file that only you can read.\n" +
 			"Commands use it for this server whenever OCTOSTORE_TOKEN is not set.",
 		Args: cobra.NoArgs,
@@ -30,6 +29,7 @@ func loginCommand() *cobra.Command {
 
 func logIn(ctx context.Context, w io.Writer) error {
 	target := serverURL()
+	shown := withoutPassword(target)
 	before, err := keptToken(target) // before anybody is sent to type in a code
 	if err != nil {
 		return err
@@ -39,16 +39,16 @@ func logIn(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	if strings.HasPrefix(serverKey(target), "http:") && !onThisMachine(target) {
-		fmt.Fprintf(w, "octostore: warning: the token will go to %s as it is, where others may read it on the way\n", target)
+		fmt.Fprintf(w, "octostore: warning: the token will go to %s as it is, where others may read it on the way\n", shown)
 	}
 	d, err := c.BeginLogin(ctx)
 	if err != nil {
-		return fmt.Errorf("log in to %s: %w", target, err)
+		return fmt.Errorf("log in to %s: %w", shown, err)
 	}
-	fmt.Fprintf(w, "Open %s and type in this code: %s\n", printed(d.VerificationURI), printed(d.UserCode))
+	fmt.Fprintf(w, "Open %s and type in this code: %s\n", d.VerificationURI, d.UserCode)
 	t, err := awaitLogin(ctx, c, d)
 	if err != nil {
-		return fmt.Errorf("log in to %s: %w", target, err)
+		return fmt.Errorf("log in to %s: %w", shown, err)
 	}
 	path, err := keepToken(target, credential{Token: t.Secret, Account: t.Account, ExpiresAt: t.ExpiresAt})
 	if err != nil {
@@ -58,7 +58,7 @@ func logIn(ctx context.Context, w io.Writer) error {
 	if before.Token != "" {
 		revokeKept(ctx, target, before.Token)
 	}
-	fmt.Fprintf(w, "Logged in to %s as %s, until %s. You may: %s\nThe token is in %s.\n", target, printed(t.Account), day(t.ExpiresAt, "you log out"), printed(t.Scopes), path)
+	fmt.Fprintf(w, "Logged in to %s as %s, until %s. You may: %s\nThe token is in %s.\n", shown, t.Account, day(t.ExpiresAt, "you log out"), t.Scopes, path)
 	if os.Getenv("OCTOSTORE_TOKEN") != "" {
 		fmt.Fprintln(w, "octostore: warning: OCTOSTORE_TOKEN is set, and goes before it")
 	}
@@ -102,16 +102,6 @@ func revokeKept(ctx context.Context, target, token string) {
 	}
 }
 
-// printed leaves out what a terminal would obey.
-func printed(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, s)
-}
-
 func logoutCommand() *cobra.Command {
 	var local bool
 	cmd := &cobra.Command{
@@ -136,7 +126,7 @@ func logOut(ctx context.Context, w io.Writer, local bool) error {
 		return err
 	}
 	if kept.Token == "" {
-		return fmt.Errorf("not logged in to %s", target)
+		return fmt.Errorf("not logged in to %s", withoutPassword(target))
 	}
 	outcome := "The token was not revoked, and ends by itself"
 	if !local {
@@ -158,6 +148,6 @@ func logOut(ctx context.Context, w io.Writer, local bool) error {
 	if _, err := keepToken(target, credential{}); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Logged out of %s. %s.\n", target, outcome)
+	fmt.Fprintf(w, "Logged out of %s. %s.\n", withoutPassword(target), outcome)
 	return nil
 }

@@ -6,31 +6,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 )
 
 func main() { os.Exit(run()) }
 
-// run executes the command line and returns the exit code.
+// run executes the command line of the process and returns the exit code.
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The first signal asks to stop. Giving the signals back to the system then makes
 	// the second one end the process at once.
 	context.AfterFunc(ctx, stop)
+	return execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+}
 
-	err := rootCommand().ExecuteContext(ctx)
-	if err == nil {
-		return 0
+// execute runs a command line and returns the exit code. Everything goes through a
+// [terminal.Writer]: what a server answers cannot command the terminal it is shown on.
+func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(terminal.NewWriter(out))
+	root.SetErr(terminal.NewWriter(errs))
+	err := root.ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, errLogged) {
+		fmt.Fprintln(root.ErrOrStderr(), "octostore:", explained(err))
 	}
-	if !errors.Is(err, errLogged) {
-		fmt.Fprintln(os.Stderr, "octostore:", err)
-	}
-	return 1
+	return int(codeOf(err))
 }
 
 // errLogged is what a command returns that has put its error into the log already.
@@ -40,10 +51,14 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "octostore",
 		Short: "A lock service: named locks over HTTP with leases and fencing tokens",
-		// Errors are printed once, by run; usage is for those who ask for it.
+		Long: "A lock service: named locks over HTTP with leases and fencing tokens.\n\n" +
+			exitcode.Help(),
+		Version: ownVersion(),
+		// Errors are printed once, by execute; usage is for those who ask for it.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate(versionText())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		serveCommand(),
@@ -59,5 +74,9 @@ func rootCommand() *cobra.Command {
 		policyCommand(),
 		versionCommand(),
 	)
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	strict(root)
 	return root
 }

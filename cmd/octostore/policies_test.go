@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
@@ -59,7 +58,7 @@ func TestPoliciesRuleAndSIGHUPLoadsThemAgain(t *testing.T) {
 	expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 403, "freeze") // the old set rules
 
 	withPolicies(t, dir, `{"policies":[]}`)
-	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+	if err := hangUp(); err != nil {
 		t.Fatal(err)
 	}
 	waitUntil(t, "nobody rules any more", func() bool { return len(s.policies.Policies()) == 0 })

@@ -47,8 +47,8 @@ func policyTestCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "test [DIR]",
-		Short: "Put the fixtures of a policy to it",
-		Long: "Put the fixtures in DIR/fixtures to the one .wasm file in DIR (default: this directory).\n" +
+		Short: "Run a policy's fixtures",
+		Long: "Run the fixtures in DIR/fixtures against the one .wasm file in DIR (default: this directory).\n" +
 			"Each case is answered by an instance of its own, by one that answers all of them in\n" +
 			"order, and by one that answers them shuffled: a policy that keeps something from one\n" +
 			"request for another fails. docs/plugins.md has the format of fixtures.",
@@ -99,7 +99,7 @@ func policyTestCommand() *cobra.Command {
 }
 
 func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(exact(w))
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)

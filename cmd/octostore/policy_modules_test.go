@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -61,4 +62,12 @@ func scriptModule(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("there is no module %s", args[0])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), wasmtest.Assemble(m), 0o600))
+}
+
+// scriptlessModule writes one of testModules for a test that is no script.
+func scriptlessModule(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, wasmtest.Assemble(testModules["hour"]), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -14,8 +14,8 @@ import (
 func policyNewCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "new NAME",
-		Short: "Begin a policy in Go, in a new folder",
-		Long: "Begin a policy in Go, in the new folder NAME: code, tests, fixtures, and the SDK it is\n" +
+		Short: "Create a policy in Go, in a new folder",
+		Long: "Create a policy in Go, in the new folder NAME: code, tests, fixtures, and the SDK it is\n" +
 			"built with. It needs the Go toolchain and no network.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/core/timetext"
 )
 
 var errNoAnswer = errors.New("the policy could not answer")
@@ -80,7 +82,7 @@ func policyBenchCommand() *cobra.Command {
 				return err
 			}
 			if bench.Calls < 1 {
-				return fmt.Errorf("--calls is %d; want 1 or more", bench.Calls)
+				return exitcode.Usagef("--calls is %d; want 1 or more", bench.Calls)
 			}
 			report, err := policytool.Bench(cmd.Context(), module, limits, bench)
 			if err != nil {
@@ -106,8 +108,8 @@ func policyRunCommand() *cobra.Command {
 	var settings string
 	cmd := &cobra.Command{
 		Use:   "run FILE",
-		Short: "Put one request to a policy, and print what it says",
-		Long: "Put one request to a policy, and print what it says as JSON: verdict, reason, what is\n" +
+		Short: "Ask a policy about one request, and print its answer",
+		Long: "Ask a policy about one request, and print its answer as JSON: verdict, reason, what is\n" +
 			"left of ttl and wait, notes, logs, fuel. The request is a JSON document as in a fixture,\n" +
 			"of which flags replace members; the time is now unless it says otherwise. It fails if\n" +
 			"the policy could not answer; a denial is an answer.",
@@ -166,7 +168,7 @@ func policyConfig(given string) (json.RawMessage, error) {
 		}
 	}
 	if len(text) > 0 && !json.Valid(text) {
-		return nil, errors.New("--config: is not JSON")
+		return nil, exitcode.Usagef("--config: is not JSON")
 	}
 	return text, nil
 }
@@ -216,14 +218,14 @@ func (f *requestFlags) document(cmd *cobra.Command) ([]byte, error) {
 		}
 		d, err := config.ParseDuration(text)
 		if err != nil {
-			return nil, fmt.Errorf("--%s: %q %w; want one like 90s", name, text, err)
+			return nil, exitcode.Usagef("--%s: %q %w; want one like 90s", name, text, err)
 		}
 		members[name+"_ms"] = d.Milliseconds()
 	}
 	if f.now != "" {
-		t, err := time.Parse(time.RFC3339, f.now)
+		t, err := timetext.Time(f.now)
 		if err != nil {
-			return nil, fmt.Errorf("--now: is %q; want a time like 2026-12-24T08:00:00Z", f.now)
+			return nil, exitcode.Usagef("--now: is %q; want %s", f.now, timetext.WantTime)
 		}
 		members["now_ms"] = t.UnixMilli()
 	} else if _, there := members["now_ms"]; !there {
@@ -251,7 +253,7 @@ func (f *requestFlags) base(stdin io.Reader) (map[string]any, error) {
 	dec := json.NewDecoder(strings.NewReader(string(text)))
 	dec.UseNumber()
 	if err := dec.Decode(&members); err != nil || members == nil || dec.More() {
-		return nil, fmt.Errorf("--request: %s is not one JSON object", f.file)
+		return nil, exitcode.Usagef("--request: %s is not one JSON object", f.file)
 	}
 	return members, nil
 }
@@ -264,7 +266,7 @@ func within(members map[string]any, name string, set map[string]string) error {
 		}
 		inner, is := members[name].(map[string]any)
 		if _, there := members[name]; there && !is {
-			return fmt.Errorf("--request: %s is not an object", name)
+			return exitcode.Usagef("--request: %s is not an object", name)
 		}
 		if inner == nil {
 			inner = map[string]any{}

@@ -135,12 +135,12 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// logged returns the log lines of a level.
+// logged returns the log lines of a level, but for one that depends on the machine.
 func (p *process) logged(level string) (found []logLine) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, line := range p.log {
-		if strings.EqualFold(line.Level, level) {
+		if strings.EqualFold(line.Level, level) && line.Msg != volatilePlace { // tests may run in memory
 			found = append(found, line)
 		}
 	}

@@ -45,12 +45,16 @@ type storage interface {
 // openStorage opens the storage at a path.
 type openStorage func(ctx context.Context, path string, log *slog.Logger) (storage, error)
 
-// serve runs a server until ctx ends, then stops it in good order. An error means it
-// could not start, could not go on, or could not stop in good order.
-func serve(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage) error {
+// serve runs a server until ctx ends, then stops it in good order; listening, if not nil,
+// is called once it accepts connections. An error means it could not start, could not go
+// on, or could not stop in good order.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage, listening func(*slog.Logger)) error {
 	s, err := startServer(ctx, cfg, log, open)
 	if err != nil {
 		return err
+	}
+	if listening != nil {
+		listening(log)
 	}
 	failure := s.wait(ctx)
 	if failure == nil {
@@ -79,6 +83,7 @@ type server struct {
 	tokens      *tokens
 	login       *login.GitHub // nil: nobody can log in
 	keeper      *journal.Keeper
+	api         *transport.API
 	http        []*http.Server
 	served      chan error // what ended the accepting of connections
 	hangups     *hangups
@@ -93,16 +98,8 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 			_ = s.close() // what went wrong first is what counts
 		}
 	}()
-	// First of all, since it changes nothing on the disk if the port is taken.
-	if err := s.listen(cfg); err != nil {
+	if err := s.prepare(cfg); err != nil {
 		return nil, err
-	}
-	if s.certificate, err = openCertificate(string(cfg.TLSCert), string(cfg.TLSKey)); err != nil {
-		return nil, err // it names the setting
-	}
-	exposed := s.exposed(cfg)
-	if exposed != "" && cfg.TokensFile == "" && !cfg.LoginByGitHub() && !exists(string(cfg.DB)) {
-		return nil, &exposedError{exposed} // before a database is made
 	}
 	if cfg.Policies != "" {
 		if s.policies, err = openPolicies(ctx, string(cfg.Policies), log); err != nil {
@@ -121,13 +118,12 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	if s.login, err = openLogin(cfg, s, log); err != nil {
 		return nil, err
 	}
+	exposed := s.exposed(cfg)
 	switch {
 	case exposed != "" && !s.tokens.Closed():
 		return nil, &exposedError{exposed}
 	case exposed != "" && s.certificate == nil:
 		log.Warn("others can reach this address, and tokens go over it as they are; set OCTOSTORE_TLS_CERT, or put a proxy with TLS before it", "addr", exposed)
-	case !s.tokens.Closed():
-		log.Info("there are no tokens: everybody on this machine may do everything; octostore token create --admin makes the first")
 	}
 	// A full disk does not stop those who hold a lock from giving it back.
 	if err := s.record(lock.Started); errors.Is(err, lock.ErrFull) {
@@ -143,14 +139,31 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		}
 	}
 	s.keeper = newKeeper(s, cfg, log)
-	s.serveHTTP(newAPI(s, cfg, log))
+	s.api = newAPI(s, cfg, log)
+	s.serveHTTP()
 	s.hangups = onHangup(s.reload)
 	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", ownVersion())
 	if s.admin != nil {
 		log.Info("listening for administration", "addr", s.admin.Addr().String())
 	}
+	warnVolatile(log, string(cfg.DB))
+	if !s.tokens.Closed() {
+		log.Info("there are no tokens: everybody on this machine may do everything; this makes the first one: " + firstToken(s.url()))
+	}
 	return s, nil
 }
+
+// url is where a client on this machine finds the server.
+func (s *server) url() string {
+	if s.certificate != nil {
+		return "https://" + s.listener.Addr().String()
+	}
+	return "http://" + s.listener.Addr().String()
+}
+
+// firstToken is the command that makes a token while the server runs: the database is
+// locked then.
+func firstToken(url string) string { return "OCTOSTORE_URL=" + url + " octostore token create --admin" }
 
 func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 	s.journal = journal.New(s.store)
@@ -215,6 +228,8 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 			AddressRate: cfg.AddressRate,
 			NewTokens:   cfg.NewTokens,
 			Connections: cfg.MaxConnections,
+
+			AdminConnections: adminConnections(cfg.MaxConnections),
 		},
 		MaxWatches: cfg.MaxWatches,
 		MaxExports: cfg.MaxExports,
@@ -315,7 +330,8 @@ func (s *server) shutdown() {
 			_ = on.Close()
 		}
 	}
-	_ = s.keeper.Close() // it always says nil
+	_ = s.api.Close()    // it always says nil
+	_ = s.keeper.Close() // so does this
 	if s.login != nil {
 		_ = s.login.Close() // so does this
 	}

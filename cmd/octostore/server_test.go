@@ -188,7 +188,7 @@ func TestServeReportsWhatEndedIt(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- serve(t.Context(), testConfig(t), slog.New(slog.NewTextHandler(&log, nil)),
-			func(context.Context, string, *slog.Logger) (storage, error) { return store, nil })
+			func(context.Context, string, *slog.Logger) (storage, error) { return store, nil }, nil)
 	}()
 	waitUntil(t, "it listens", func() bool { return strings.Contains(log.String(), "msg=listening") })
 	store.fail.Store(&deposed)
@@ -232,7 +232,8 @@ func TestAFullDiskDoesNotKeepAServerFromStarting(t *testing.T) {
 	full := error(lock.ErrFull)
 	store.fail.Store(&full)
 	s := startTest(t, store)
-	expect(t, s.call("GET", "/readyz"), 503, `"storage_full"`)
+	expect(t, s.call("GET", "/readyz"), 200, `"degraded":["storage_full"]`)
+	expect(t, s.call("GET", "/readyz?grants=1"), 503, `"storage_full"`)
 	expect(t, s.call("GET", "/healthz"), 200, "")
 	if err := s.stop(); err != nil {
 		t.Error(err)

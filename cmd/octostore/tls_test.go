@@ -17,7 +17,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -149,7 +148,7 @@ func TestSIGHUPReadsTheCertificateAgain(t *testing.T) {
 	var log syncedBuilder
 	s := startTLS(t, dir, &log)
 	hangUp := func() {
-		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		if err := hangUp(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
@@ -21,8 +22,8 @@ import (
 func tokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "Make, list, rotate and revoke tokens",
-		Long: "Make, list, rotate and revoke tokens.\n\n" +
+		Short: "Create, list, rotate and revoke tokens",
+		Long: "Create, list, rotate and revoke tokens.\n\n" +
 			"If OCTOSTORE_URL is set they ask the server there, with the token in OCTOSTORE_TOKEN,\n" +
 			"which needs the scope admin. Else they work on the database (OCTOSTORE_DB) itself,\n" +
 			"while no server runs on it.",
@@ -41,7 +42,8 @@ type tokenKeeper interface {
 	RevokeToken(ctx context.Context, id string) (api.Token, error)
 }
 
-// withTokens runs f on the server the environment names, or on the database.
+// withTokens runs f on the server the environment names, or on the database, which is made
+// if there is none and mayMake says so.
 func withTokens(cmd *cobra.Command, envFile string, mayMake bool, f func(tokenKeeper) error) error {
 	if os.Getenv("OCTOSTORE_URL") != "" {
 		c, err := newClient()
@@ -55,28 +57,44 @@ func withTokens(cmd *cobra.Command, envFile string, mayMake bool, f func(tokenKe
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(string(loaded.DB)); err != nil && !mayMake {
-		return fmt.Errorf("no tokens: %w; OCTOSTORE_DB says where the database is, OCTOSTORE_URL where a server is", err)
+	path := string(loaded.DB)
+	missing := needDatabase(path)
+	switch {
+	case missing == nil:
+		sayDatabase(cmd.ErrOrStderr(), path)
+	case !errors.Is(missing, errNoDatabase) || !mayMake:
+		return fmt.Errorf("%w, OCTOSTORE_URL where a server is%s", missing, howToMake(cmd))
 	}
 	db, err := openOffline(cmd.Context(), loaded.Config)
 	if err != nil {
 		return err
 	}
+	if missing != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "octostore: made the database %s\n", absolute(path))
+	}
 	return errors.Join(f(db), db.close())
+}
+
+// howToMake names the flag of a command that may make a database.
+func howToMake(cmd *cobra.Command) string {
+	if cmd.Flags().Lookup("create") == nil {
+		return ""
+	}
+	return "; --create makes a new one there"
 }
 
 func tokenCreateCommand(envFile *string) *cobra.Command {
 	var wish client.TokenWish
 	var scopes []string
-	var admin, asJSON bool
+	var admin, asJSON, mayMake bool
 	var expires string
 	cmd := &cobra.Command{
 		Use:   "create",
-		Short: "Make a token and show it, once",
-		Long: "Make a token and show it, once. What it may do is said by --scope, as often as needed:\n" +
+		Short: "Create a token and show it, once",
+		Long: "Create a token and show it, once. --scope says what it may do, as often as needed:\n" +
 			"verbs (acquire, read, break, audit) and patterns of names, or policies, or admin.\n" +
-			"The database is made if there is none.",
-		Example: "  octostore token create --admin\n" +
+			"Without OCTOSTORE_URL it works on the database, and says which; --create makes one.",
+		Example: "  octostore token create --admin --create\n" +
 			"  octostore token create --account ci --scope 'acquire,read:team-a/**' --expires 90d",
 		Args: cobra.NoArgs,
 	}
@@ -86,6 +104,7 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 	flags.BoolVar(&admin, "admin", false, "the token may do everything, make others too")
 	flags.StringVar(&expires, "expires", "", "how `long` it is good, such as 90d (default: for ever)")
 	flags.StringVar(&wish.Name, "name", "", "what it is for; for people")
+	flags.BoolVar(&mayMake, "create", false, "make the database if there is none")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if admin {
@@ -96,16 +115,21 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 		}
 		switch wish.Scopes = strings.Join(scopes, " "); {
 		case len(scopes) == 0:
-			return errors.New("nothing is allowed; want --scope 'acquire,read:team-a/**' or the like, or --admin")
+			return exitcode.Usagef("nothing is allowed; want --scope 'acquire,read:team-a/**' or the like, or --admin")
 		case wish.Account == "":
-			return errors.New("want --account, the name of who answers for what is done with the token")
+			return exitcode.Usagef("want --account, the name of who answers for what is done with the token")
 		}
 		if expires != "" {
 			if wish.Expires, err = config.ParseDuration(expires); err != nil || wish.Expires == 0 {
-				return fmt.Errorf("--expires is %q; want a time such as 90d or 12h", expires)
+				return exitcode.Usagef("--expires is %q; want a time such as 90d or 12h", expires)
 			}
 		}
-		return withTokens(cmd, *envFile, true, func(k tokenKeeper) error {
+		if os.Getenv("OCTOSTORE_URL") == "" { // before a database is made
+			if _, err := auth.ParseScopes(wish.Scopes); err != nil {
+				return exitcode.As(exitcode.Usage, err)
+			}
+		}
+		return withTokens(cmd, *envFile, mayMake, func(k tokenKeeper) error {
 			t, err := k.CreateToken(cmd.Context(), wish)
 			if err != nil {
 				return err
@@ -195,8 +219,8 @@ func day(t *time.Time, none string) string {
 func tokenRevokeCommand(envFile *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke ID",
-		Short: "Make a token useless, at once",
-		Long:  "Make a token useless, at once. Leases that were acquired by it stay until they end.",
+		Short: "Revoke a token",
+		Long:  "Revoke a token: it is of no use from now on. Leases that were acquired by it stay until they end.",
 		Args:  oneTokenID,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withTokens(cmd, *envFile, false, func(k tokenKeeper) error {
@@ -216,8 +240,8 @@ func tokenRotateCommand(envFile *string) *cobra.Command {
 	var grace string
 	cmd := &cobra.Command{
 		Use:   "rotate ID",
-		Short: "Make a new token in the place of one, and show it, once",
-		Long: "Make a new token in the place of one, and show it, once. The old one ends at once, or\n" +
+		Short: "Create a token in the place of one, and show it, once",
+		Long: "Create a token in the place of one, and show it, once. The old one ends at once, or\n" +
 			"after --grace, so that both are good while the new one is being distributed.",
 		Args: oneTokenID,
 	}
@@ -227,7 +251,7 @@ func tokenRotateCommand(envFile *string) *cobra.Command {
 		var patience time.Duration
 		if grace != "" {
 			if patience, err = config.ParseDuration(grace); err != nil {
-				return fmt.Errorf("--grace is %q; want a time such as 1h", grace)
+				return exitcode.Usagef("--grace is %q; want a time such as 1h", grace)
 			}
 		}
 		return withTokens(cmd, *envFile, false, func(k tokenKeeper) error {
@@ -243,7 +267,7 @@ func tokenRotateCommand(envFile *string) *cobra.Command {
 
 func oneTokenID(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return errors.New("want one argument, the id of a token; octostore token list shows them")
+		return exitcode.Usagef("want one argument, the id of a token; octostore token list shows them")
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
@@ -65,12 +64,12 @@ func TestSIGHUPReadsTheTokensFileAgain(t *testing.T) {
 	waitUntil(t, "bob waits", func() bool { return s.table.Stats().Waiters == 1 })
 
 	write("nonsense")
-	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+	if err := hangUp(); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, s.as(t, bob, "GET", "/v1/locks"), 200, "")
 	write("alice:" + alice + "\n")
-	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+	if err := hangUp(); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, <-waits, 401, "has been revoked")

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -28,13 +29,17 @@ func versionCommand() *cobra.Command {
 					"version": ownVersion(), "go": runtime.Version(), "sqlite": moduleVersion(sqliteModule),
 				})
 			}
-			_, err := fmt.Fprintf(out, "octostore %s\n%s\n%s %s\n",
-				ownVersion(), runtime.Version(), sqliteModule, moduleVersion(sqliteModule))
+			_, err := io.WriteString(out, versionText())
 			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// versionText is the version for people.
+func versionText() string {
+	return fmt.Sprintf("octostore %s\n%s\n%s %s\n", ownVersion(), runtime.Version(), sqliteModule, moduleVersion(sqliteModule))
 }
 
 // ownVersion returns what the linker was told, or else what `go install` knows.

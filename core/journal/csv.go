@@ -15,9 +15,10 @@ var csvColumns = []string{
 	"confirm_ms",
 }
 
-// CSV turns the lines of an export into rows, for people and their spreadsheets. The
-// first and the last line of the export become comments, after the first comes a row of
-// names. The zero CSV is ready; it is used by one goroutine.
+// CSV turns the lines of an export into rows, for people and their spreadsheets: a row of
+// names for the opening line, a row for each record, and nothing else. So rows do not say
+// whether they are all there, and cannot be verified. The zero CSV is ready; it is used by
+// one goroutine.
 type CSV struct {
 	buf bytes.Buffer
 	out *csv.Writer
@@ -44,13 +45,8 @@ func (c *CSV) Encode(lines []byte) ([]byte, error) {
 func (c *CSV) encode(line []byte) error {
 	switch {
 	case bytes.HasPrefix(line, []byte(`{"export":`)):
-		// Rows cannot be verified, whatever is in them.
-		line = bytes.Replace(line, []byte(`"verifiable":true`), []byte(`"verifiable":false`), 1)
-		c.comment(line)
 		return c.out.Write(csvColumns)
 	case bytes.HasPrefix(line, []byte(`{"end":`)):
-		line, _, _ = bytes.Cut(line, []byte(signatureMember))
-		c.comment(append(bytes.TrimSuffix(line, []byte{'}'}), '}'))
 		return nil
 	}
 	var members map[string]json.RawMessage
@@ -64,24 +60,22 @@ func (c *CSV) encode(line []byte) error {
 	return c.out.Write(c.row)
 }
 
-func (c *CSV) comment(text []byte) {
-	c.out.Flush()
-	c.buf.WriteString("# ")
-	c.buf.Write(text)
-	c.buf.WriteByte('\n')
-}
-
 // formula is what a formula begins with, in some spreadsheet of some language: signs, the
 // same in full width, what ends a cell elsewhere, and what is passed over.
 const formula = "=+-@;\t\r\n\u00a0\u3000 ＝＋－＠；"
 
-// cell is a member as text. A spreadsheet would run what begins like a formula, so that
-// is written behind an apostrophe.
+// cell is a member as text.
 func cell(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) != nil {
 		return string(value) // a number, an object or a list; or it is not there
 	}
+	return Cell(text)
+}
+
+// Cell returns a text as it may stand in a cell that a spreadsheet reads: one that begins
+// like a formula stands behind an apostrophe.
+func Cell(text string) string {
 	if first, size := utf8.DecodeRuneInString(text); size > 0 && strings.ContainsRune(formula, first) {
 		return "'" + text
 	}

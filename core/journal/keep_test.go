@@ -158,13 +158,13 @@ func TestKeepsWhatTheLongestLeaseNeeds(t *testing.T) {
 		})
 		defer func() { keeper.Close(); table.Close(); j.Close() }()
 		k := &kept{table, j, keeper}
-		g, err := table.Acquire(t.Context(), lock.Acquisition{Name: "long", TTL: 30 * 24 * time.Hour})
+		g, err := table.Acquire(t.Context(), lock.Acquisition{Name: "long", TTL: 48 * time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 29 {
+		for range 47 {
 			k.notice(t)
-			time.Sleep(24 * time.Hour)
+			time.Sleep(time.Hour)
 		}
 		synctest.Wait()
 		if n := k.count(t, lock.Granted); n != 1 {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
@@ -137,10 +138,19 @@ func (v *Verifier) export(lines *lineReader, first []byte) error {
 	}
 }
 
+// isCSV reports whether an export that begins with this line is one of rows. Earlier
+// versions wrote a comment first.
+func isCSV(line []byte) bool {
+	return bytes.HasPrefix(line, []byte(strings.Join(csvColumns[:4], ","))) || bytes.HasPrefix(line, []byte(`# {"export":`))
+}
+
 // open checks the first line of an export, and that it goes on where the one before
 // ended.
 func (v *Verifier) open(lines *lineReader, line []byte) (o opening, err error) {
 	fault := func(problem string) error { return &Fault{Line: lines.number, Problem: problem} }
+	if isCSV(line) {
+		return o, fault("this is an export in CSV, which cannot be verified; export it again in NDJSON, the default format")
+	}
 	if json.Unmarshal(line, &o) != nil || o.Export == 0 {
 		return o, fault("this is not the opening line of an export")
 	}

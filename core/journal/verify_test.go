@@ -86,7 +86,9 @@ func TestTheFirstFaultIsNamed(t *testing.T) {
 		{"a changed opening line", replace(1, `"after":"0"`, `"after":"1"`), 302, "opening line has been changed"},
 		{"an unsigned checkpoint", replace(51, `"signature":"`, `"signature":"A`), 51, "not signed"},
 		{"nothing", func([]string) []string { return nil }, 1, "empty"},
-		{"a CSV", func([]string) []string { return []string{"# octostore\n", "seq,time\n"} }, 1, "opening line"},
+		{"a CSV", func([]string) []string { return []string{"seq,time,kind,name,token\n"} }, 1, "in CSV, which cannot be verified"},
+		{"a CSV of an earlier version", func([]string) []string { return []string{`# {"export":1}` + "\n", "seq,time\n"} }, 1, "in CSV, which cannot be verified"},
+		{"something else", func([]string) []string { return []string{"# octostore\n", "seq,time\n"} }, 1, "opening line"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			changed := strings.Join(test.do(slices.Clone(lines)), "")

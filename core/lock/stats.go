@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -46,7 +47,7 @@ var (
 type histogram struct {
 	bounds []float64
 	counts []atomic.Uint64
-	nanos  atomic.Int64 // sum, in billionths
+	sum    atomic.Uint64 // the bits of a float64: whole nanoseconds would overflow after 292 years of holds
 }
 
 func newHistogram(bounds []float64) *histogram {
@@ -59,13 +60,15 @@ func (h *histogram) observe(v float64) {
 		i++
 	}
 	h.counts[i].Add(1)
-	h.nanos.Add(int64(v * 1e9))
+	h.sum.Store(math.Float64bits(math.Float64frombits(h.sum.Load()) + v))
 }
 
-func (h *histogram) observeSpan(d time.Duration) { h.observe(d.Seconds()) }
+// observeSpan counts a span. One that is negative because the clock was set back counts as
+// nothing: sums are counters, and never go down.
+func (h *histogram) observeSpan(d time.Duration) { h.observe(max(0, d).Seconds()) }
 
 func (h *histogram) snapshot() Histogram {
-	s := Histogram{Bounds: h.bounds, Counts: make([]uint64, len(h.counts)), Sum: float64(h.nanos.Load()) / 1e9}
+	s := Histogram{Bounds: h.bounds, Counts: make([]uint64, len(h.counts)), Sum: math.Float64frombits(h.sum.Load())}
 	for i := range h.counts {
 		s.Counts[i] = h.counts[i].Load()
 	}

@@ -128,6 +128,8 @@ type List struct {
 // Health is the answer of /healthz and /readyz.
 type Health struct {
 	Status HealthStatus `json:"status"`
+	// Degraded is what does not work although the status is OK.
+	Degraded []HealthStatus `json:"degraded,omitempty"`
 }
 
 // HealthStatus says whether a server can be used.

@@ -23,6 +23,7 @@ const DefaultURL = "http://127.0.0.1:3000"
 // goroutines.
 type Client struct {
 	base  string
+	shown string // base without a password
 	token string
 	http  *http.Client
 }
@@ -53,7 +54,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	direct := *cfg.HTTP
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{base: strings.TrimSuffix(cfg.URL, "/"), token: cfg.Token, http: &direct}, nil
+	return &Client{base: strings.TrimSuffix(cfg.URL, "/"), shown: strings.TrimSuffix(u.Redacted(), "/"), token: cfg.Token, http: &direct}, nil
 }
 
 // Error is an answer that is not a success.
@@ -92,7 +93,7 @@ func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, c.unreachable(req.Context(), err)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil

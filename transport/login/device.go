@@ -18,6 +18,7 @@ import (
 // the code was typed in, as long as somebody asks us.
 const (
 	mostDevices   = 100
+	mostOfOne     = 20 // begun by the same network
 	deviceLife    = 15 * time.Minute
 	idleLife      = time.Minute // since somebody asked; three intervals, if that is more
 	leastInterval = 1           // seconds
@@ -29,6 +30,7 @@ const (
 type devices struct {
 	mu   sync.Mutex
 	byID map[string]*device // and not nil
+	of   map[string]int     // how many each network has begun, as long as it has one
 
 	ctx   context.Context
 	stop  context.CancelFunc
@@ -37,6 +39,7 @@ type devices struct {
 
 // device is one of them. What GitHub gives out for it stays here.
 type device struct {
+	network  string
 	interval time.Duration
 	patience time.Duration // until somebody asks again
 	end      func()        // GitHub is asked no more
@@ -49,7 +52,7 @@ type device struct {
 }
 
 func (ds *devices) open() {
-	ds.byID = map[string]*device{}
+	ds.byID, ds.of = map[string]*device{}, map[string]int{}
 	ds.ctx, ds.stop = context.WithCancel(context.Background())
 }
 
@@ -69,14 +72,22 @@ func (ds *devices) forget(id string) {
 		d.idle.Stop()
 		d.end()
 		delete(ds.byID, id)
+		if ds.of[d.network]--; ds.of[d.network] == 0 {
+			delete(ds.of, d.network)
+		}
 	}
 }
 
-// room reports whether another one may begin.
-func (ds *devices) room() bool {
+// room reports whether a network may begin another one.
+func (ds *devices) room(network string) bool {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
-	return len(ds.byID) < mostDevices && ds.ctx.Err() == nil
+	return ds.hasRoom(network)
+}
+
+// hasRoom is room for a caller that holds mu.
+func (ds *devices) hasRoom(network string) bool {
+	return len(ds.byID) < mostDevices && ds.of[network] < mostOfOne && ds.ctx.Err() == nil
 }
 
 // Device is a login by a code as those see it who wait for it.
@@ -88,15 +99,16 @@ type Device struct {
 	Life     time.Duration
 }
 
-// BeginDevice begins a login by a code. Errors: [ErrBusy], [ErrUnavailable], and that of
-// the context.
-func (g *GitHub) BeginDevice(ctx context.Context) (Device, error) {
+// BeginDevice begins a login by a code for a client in a network, which may have a fifth of
+// those under way, so that none keeps all others out. Errors: [ErrBusy], [ErrUnavailable],
+// and that of the context.
+func (g *GitHub) BeginDevice(ctx context.Context, network string) (Device, error) {
 	leave, err := g.enter()
 	if err != nil {
 		return Device{}, err
 	}
 	defer leave()
-	if !g.devices.room() {
+	if !g.devices.room(network) {
 		return Device{}, ErrBusy
 	}
 	oauth := g.deviceOAuth()
@@ -114,7 +126,7 @@ func (g *GitHub) BeginDevice(ctx context.Context) (Device, error) {
 		Interval: time.Duration(given.Interval) * time.Second,
 		Life:     time.Until(given.Expiry).Truncate(time.Second),
 	}
-	if !g.await(shown.ID, given) {
+	if !g.await(shown.ID, network, given) {
 		return Device{}, ErrBusy
 	}
 	return shown, nil
@@ -154,15 +166,15 @@ func visible(s string, most int) bool {
 }
 
 // await keeps a login until it ends, or reports that there is no room for it.
-func (g *GitHub) await(id string, given *oauth2.DeviceAuthResponse) bool {
+func (g *GitHub) await(id, network string, given *oauth2.DeviceAuthResponse) bool {
 	ds := &g.devices
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
-	if len(ds.byID) >= mostDevices || ds.ctx.Err() != nil {
+	if !ds.hasRoom(network) {
 		return false
 	}
 	ctx, end := context.WithDeadline(ds.ctx, given.Expiry)
-	d := &device{interval: time.Duration(given.Interval) * time.Second, end: end}
+	d := &device{network: network, interval: time.Duration(given.Interval) * time.Second, end: end}
 	d.patience = max(idleLife, 3*d.interval)
 	d.idle = time.AfterFunc(d.patience, func() {
 		ds.mu.Lock()
@@ -170,6 +182,7 @@ func (g *GitHub) await(id string, given *oauth2.DeviceAuthResponse) bool {
 		ds.forget(id)
 	})
 	ds.byID[id] = d
+	ds.of[network]++
 	ds.ended.Go(func() {
 		from, err := g.typedIn(ctx, given)
 		ds.mu.Lock()
@@ -193,7 +206,7 @@ func (g *GitHub) typedIn(ctx context.Context, given *oauth2.DeviceAuthResponse) 
 		}
 		switch errorCode(err) {
 		case "":
-			g.log.Warn("GitHub did not answer as it should", "asked", "whether a code was typed in", "err", said(err))
+			g.warn("whether a code was typed in", said(err))
 		case "access_denied":
 			return nil, ErrDenied
 		case "expired_token", "token_expired":

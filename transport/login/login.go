@@ -40,6 +40,7 @@ import (
 
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sparselog"
 )
 
 // How a login can end without a token. Each says what to do; what GitHub said is for the
@@ -96,6 +97,7 @@ type GitHub struct {
 	tokens Tokens
 	ttl    time.Duration
 	log    *slog.Logger
+	sparse *sparselog.Log // about what strangers can cause
 	oauth  oauth2.Config
 	client *http.Client
 	home   *url.URL // of GitHub
@@ -151,6 +153,7 @@ func Open(cfg Config) (*GitHub, error) {
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
+	g.sparse = sparselog.New(g.log)
 	g.oauth = oauth2.Config{
 		ClientID:     cfg.ClientID,
 		ClientSecret: cfg.ClientSecret,
@@ -171,6 +174,7 @@ func Open(cfg Config) (*GitHub, error) {
 func (g *GitHub) Close() error {
 	g.devices.close()
 	g.client.CloseIdleConnections()
+	g.sparse.Close()
 	return nil
 }
 
@@ -226,7 +230,8 @@ func (g *GitHub) admit(ctx context.Context, by lock.Origin, from *oauth2.Token, 
 	}
 	account := user.account()
 	if scopes.String() == "" {
-		g.log.Warn("a login was refused: nothing in OCTOSTORE_GITHUB_ALLOW is about this user", "account", account, "remote", by.Actor.RemoteAddr)
+		g.sparse.Log(slog.LevelWarn, "refused "+account, "a login was refused: nothing in OCTOSTORE_GITHUB_ALLOW is about this user",
+			slog.String("account", account), slog.String("remote", by.Actor.RemoteAddr))
 		return Token{}, ErrNotAllowed
 	}
 	if g.may != nil {
@@ -259,8 +264,13 @@ func (g *GitHub) unavailable(ctx context.Context, asked string, err error) error
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err() // whoever wanted to log in has left
 	}
-	g.log.Warn("GitHub did not answer as it should", "asked", asked, "err", said(err))
+	g.warn(asked, said(err))
 	return ErrUnavailable
+}
+
+// warn logs what is wrong with GitHub, once a minute for each question.
+func (g *GitHub) warn(asked, err string) {
+	g.sparse.Log(slog.LevelWarn, "asked "+asked, "GitHub did not answer as it should", slog.String("asked", asked), slog.String("err", err))
 }
 
 // enter waits for nobody: it returns [ErrBusy] where too many ask GitHub already.
@@ -287,35 +297,53 @@ func (u user) account() string {
 
 const accountPrefix = "github:"
 
-// usedStates remembers which logins were finished, as long as they could be tried again.
+// usedStates remembers which logins were finished, as long as they could be tried again:
+// those whose code GitHub has accepted. Anybody can send codes that are none, so of those
+// nothing is kept.
 type usedStates struct {
-	mu   sync.Mutex
-	ends map[string]time.Time
+	mu    sync.Mutex
+	ends  map[string]time.Time
+	asked map[string]bool // GitHub is asked about them just now; at most mostAtOnce
 }
 
-// mostUsed bounds them. As many cannot come together while GitHub is asked about each.
+// mostUsed bounds them. Each took somebody a login at GitHub.
 const mostUsed = 20_000
 
-// use reports whether nobody used the state before; full means that it cannot tell.
-func (u *usedStates) use(state string, now time.Time) (first, full bool) {
+// begin reports whether the state was not used before and nobody uses it just now; full
+// means that it cannot tell. After first the caller calls end.
+func (u *usedStates) begin(state string, now time.Time) (first, full bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if _, again := u.ends[state]; again {
+	if _, again := u.ends[state]; again || u.asked[state] {
 		return false, false
 	}
-	if len(u.ends) >= mostUsed {
+	if len(u.ends)+len(u.asked) >= mostUsed {
 		for s, end := range u.ends {
 			if now.After(end) {
 				delete(u.ends, s)
 			}
 		}
 	}
-	if len(u.ends) >= mostUsed {
+	if len(u.ends)+len(u.asked) >= mostUsed {
 		return false, true
+	}
+	if u.asked == nil {
+		u.asked = map[string]bool{}
+	}
+	u.asked[state] = true
+	return true, false
+}
+
+// end says whether GitHub has accepted the code that came with the state.
+func (u *usedStates) end(state string, accepted bool, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.asked, state)
+	if !accepted {
+		return
 	}
 	if u.ends == nil {
 		u.ends = map[string]time.Time{}
 	}
 	u.ends[state] = now.Add(ticketLife)
-	return true, false
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,15 +53,37 @@ func TestUsedStatesAreForgotten(t *testing.T) {
 	var u usedStates
 	now := time.Now()
 	for i := range mostUsed {
-		if first, _ := u.use(string(rune(i))+"x"+time.Duration(i).String(), now); !first {
+		state := strconv.Itoa(i)
+		if first, _ := u.begin(state, now); !first {
 			t.Fatal("it was not used before")
 		}
+		u.end(state, true, now)
 	}
-	if first, full := u.use("one more", now.Add(time.Minute)); first || !full {
+	if first, full := u.begin("one more", now.Add(time.Minute)); first || !full {
 		t.Errorf("got %v %v", first, full)
 	}
-	if first, full := u.use("one more", now.Add(ticketLife+time.Second)); !first || full {
+	if first, full := u.begin("one more", now.Add(ticketLife+time.Second)); !first || full {
 		t.Errorf("later: got %v %v", first, full)
+	}
+}
+
+// TestUsedStatesAreThoseGitHubHasAccepted tries more codes that are none than can be
+// remembered.
+func TestUsedStatesAreThoseGitHubHasAccepted(t *testing.T) {
+	var u usedStates
+	now := time.Now()
+	for i := range 2 * mostUsed {
+		state := strconv.Itoa(i)
+		if first, full := u.begin(state, now); !first || full {
+			t.Fatalf("%d: got %t %t", i, first, full)
+		}
+		if first, full := u.begin(state, now); first || full {
+			t.Fatalf("%d, while GitHub is asked: got %t %t", i, first, full)
+		}
+		u.end(state, false, now)
+	}
+	if len(u.ends) != 0 || len(u.asked) != 0 {
+		t.Errorf("%d are remembered, %d under way", len(u.ends), len(u.asked))
 	}
 }
 

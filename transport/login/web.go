@@ -102,14 +102,14 @@ func (g *GitHub) Land(r *http.Request, c Callback, now time.Time) ([]byte, error
 	case c.Error == "access_denied":
 		return nil, ErrDenied
 	case c.Error != "" || c.Code == "":
-		g.log.Warn("GitHub did not answer as it should", "asked", "to let somebody log in", "err", plain(c.Error))
+		g.warn("to let somebody log in", plain(c.Error))
 		return nil, ErrUnavailable
 	}
 	return landPage(c), nil
 }
 
 // Finish makes a token for the browser that comes back from GitHub. The state is used up
-// then, whatever happens.
+// once GitHub has accepted the code, whatever happens then; GitHub accepts a code once.
 //
 // Errors: [ErrNotBegun], [ErrOver], [ErrBusy], [ErrUnavailable], [ErrNotAllowed], and
 // those of the tokens.
@@ -123,13 +123,14 @@ func (g *GitHub) Finish(r *http.Request, by lock.Origin, c Callback, now time.Ti
 		return Token{}, err
 	}
 	defer leave()
-	switch first, full := g.used.use(c.State, now); {
+	switch first, full := g.used.begin(c.State, now); {
 	case full:
 		return Token{}, ErrBusy
 	case !first:
 		return Token{}, ErrNotBegun
 	}
 	from, err := g.redeem(r.Context(), c.Code, ticket)
+	g.used.end(c.State, err == nil, now)
 	if err != nil {
 		return Token{}, err
 	}

@@ -182,6 +182,21 @@ func TestALoginCountsOnce(t *testing.T) {
 	}
 }
 
+// TestLoginsWithACodeThatIsNoneUseNothingUp has somebody send junk before the code arrives.
+func TestLoginsWithACodeThatIsNoneUseNothingUp(t *testing.T) {
+	h := open(t, "user:alice=read:**", aliceAtGitHub())
+	v := begin(t, h)
+	right := v.back(h)
+	for range 3 {
+		if _, err := h.finish(login.Callback{State: right.State, Code: "junk"}, v.cookie); err != login.ErrOver {
+			t.Errorf("junk: got %v", err)
+		}
+	}
+	if _, err := h.finish(right, v.cookie); err != nil {
+		t.Errorf("the code: %v", err)
+	}
+}
+
 func TestALoginTakesTenMinutesAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, "user:alice=read:**", aliceAtGitHub())

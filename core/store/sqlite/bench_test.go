@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
 )
@@ -50,16 +48,6 @@ func benchmark(b *testing.B, size int, commit func(*lock.Batch) error) {
 		line.Head.Seq = batch.Segment.Last
 	}
 	b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
-}
-
-// cpuTime is what this process has used of the processors, checkpoints included.
-// Unlike the time on the clock it says little about the disk and about what else runs.
-func cpuTime() time.Duration {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // batchOf returns a batch in which every other name is granted, and the rest

@@ -16,6 +16,7 @@ type Inspection struct {
 	Cut    lock.Head         // see [journal.Store]
 	Leases []lock.Loaded     // their Remaining has no meaning
 	Key    ed25519.PublicKey // that signatures of its journal can be verified with
+	Tokens int               // API tokens, revoked and expired ones too
 }
 
 // Inspect reads a database, whether a server runs on it or not, without changing
@@ -73,6 +74,11 @@ func (c *conn) inspect(ctx context.Context, more func(*writer, Inspection) error
 	if in.Leases, err = w.readLeases(ctx, instant{}); err != nil {
 		return in, err
 	}
+	tokens, err := w.readTokens(ctx)
+	if err != nil {
+		return in, err
+	}
+	in.Tokens = len(tokens)
 	key, err := c.signingKey()
 	if err != nil {
 		return in, err

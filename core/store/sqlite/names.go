@@ -38,20 +38,6 @@ func resolve(path string) (string, error) {
 	return filepath.Join(dir, filepath.Base(path)), nil
 }
 
-// Servable returns why a server would refuse the file for where it lies: it is mounted
-// alone, has several names, or is no regular file. It does not look into it; a file
-// that is not there yet is fine.
-func Servable(path string) error {
-	path, err := resolve(path)
-	if err != nil {
-		return err
-	}
-	if err := checkNames(path); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
-}
-
 // checkNames refuses a file that a server must not open by this name: one that is
 // mounted alone, and one with several names. Unlike symbolic links hard links do not
 // lead to one of them: under each the file would have a side lock of its own, and a

@@ -80,23 +80,6 @@ func TestRemaining(t *testing.T) {
 	}
 }
 
-// A renewal with a shorter ttl does not shorten a lease, so the lease has longer to run
-// than its ttl says; another boot does not shorten it either.
-func TestRemainingOfALeaseThatWasRenewedForLess(t *testing.T) {
-	fake := &fakeClocks{wall: time.Date(2026, 10, 25, 0, 59, 0, 0, time.UTC), boot: time.Hour, id: "boot"}
-	cfg := Config{Path: newPath(t), clocks: fake.clocks()}
-	s := open(t, cfg)
-	storetest.Load(t, s)
-	r := storetest.Row("a", 1, time.Minute)
-	r.Lease.ExpiresAt = fake.wall.Add(10 * time.Minute)
-	new(storetest.Line).Commit(t, s, 1, r)
-	fake.wall, fake.boot, fake.id = fake.wall.Add(time.Second), time.Second, "another"
-	s = reopen(t, s, cfg)
-	if left := storetest.Load(t, s).Leases[0].Remaining; left != 10*time.Minute {
-		t.Errorf("%s left, want 10m", left)
-	}
-}
-
 // What was written in this boot keeps its time when rows of another are adopted
 // beside it.
 func TestAdoptionCoversAllRows(t *testing.T) {

@@ -16,6 +16,13 @@ func checkSpace(dir string, n int64) error {
 	return nil
 }
 
+// volatile is true of file systems that are kept in memory.
+func volatile(dir string) bool {
+	var fs unix.Statfs_t
+	err := unix.Statfs(dir, &fs)
+	return err == nil && (int64(fs.Type) == unix.TMPFS_MAGIC || int64(fs.Type) == unix.RAMFS_MAGIC)
+}
+
 // space is what the file system says there is left, if it says so.
 func space(dir string) (free int64, known bool) {
 	var fs unix.Statfs_t

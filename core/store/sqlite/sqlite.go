@@ -105,6 +105,9 @@ type Store struct {
 // Errors: [ErrInUse], [ErrNewer], [ErrForeign], [ErrDamaged], and those of the file
 // system.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if err := supported(); err != nil {
+		return nil, err
+	}
 	path, err := resolve(cfg.Path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %q: %w", cfg.Path, err)
@@ -112,7 +115,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := checkNames(path); err != nil {
+	if err := checkPlace(path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	held, err := takeSideLock(path)

@@ -76,6 +76,8 @@ func (w *writer) configure(cfg Config) error {
 	}
 	for _, p := range []string{
 		"PRAGMA synchronous = FULL",
+		"PRAGMA fullfsync = ON",            // macOS: else a sync ends in the cache of the drive
+		"PRAGMA checkpoint_fullfsync = ON", // other systems know neither
 		"PRAGMA temp_store = MEMORY",
 		"PRAGMA cache_size = -16384", // KiB: some 100,000 leases
 		fmt.Sprintf("PRAGMA journal_size_limit = %d", cfg.walSize),

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"syscall"
 )
 
 // busyness is processor time so far, in seconds: what the whole machine had, what
@@ -52,14 +51,4 @@ func parseStat(stat string) busyness {
 	}
 	used := user + nice + system + steal
 	return busyness{had: (used + idle + iowait + irq + softirq) / 100, used: used / 100}
-}
-
-// ownCPU returns the processor time of this process in seconds, 0 if the system
-// does not tell.
-func ownCPU() float64 {
-	var spent syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &spent); err != nil {
-		return 0
-	}
-	return float64(spent.Utime.Nano()+spent.Stime.Nano()) / 1e9
 }

@@ -1,25 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"log/slog"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 )
-
-func TestAFileLimitThatCannotBeRaisedIsReported(t *testing.T) {
-	if got := raiseFileLimit(1); got != 1 {
-		t.Errorf("asked for 1 file: got %d", got)
-	}
-	const impossible = 1 << 40
-	got := raiseFileLimit(impossible)
-	if got == impossible {
-		t.Skip("this system has no limit")
-	}
-	if again := raiseFileLimit(got); again != got {
-		t.Errorf("the limit is %d now, but was reported as %d", again, got)
-	}
-}
 
 func TestWaitersLeaveFilesForOthers(t *testing.T) {
 	for _, test := range []struct {
@@ -52,6 +41,18 @@ func TestReadersLeaveFilesForOthers(t *testing.T) {
 	}
 }
 
+// TestConnectionsLeaveFilesForTheServer adds up both listeners, floods included.
+func TestConnectionsLeaveFilesForTheServer(t *testing.T) {
+	const own = 40 // database, log, epoll, readers
+	for _, files := range []uint64{128, 256, 1024, 4096, 20_000, 1 << 20} {
+		main := mostConnections(files)
+		admin := adminConnections(main)
+		if all := main + main/16 + 16 + admin + admin/4; all+min(own, int(files/8)) > int(files) {
+			t.Errorf("of %d files connections take %d", files, all)
+		}
+	}
+}
+
 // If as many files may be open as the settings ask for, no setting is lowered.
 func TestFilesForTheSettingsAreEnough(t *testing.T) {
 	for _, cfg := range []config.Config{
@@ -71,5 +72,36 @@ func TestFilesForTheSettingsAreEnough(t *testing.T) {
 		if n := mostConnections(files); n < cfg.MaxConnections {
 			t.Errorf("%+v: of %d files %d are for connections", cfg, files, n)
 		}
+	}
+}
+
+// The operator who wishes for more than there can be is warned; a default is no wish. Both
+// are told after "listening": the first line of a start says that it works.
+func TestFewerFilesAreWarnedOfOnlyWhereTheyWereAskedFor(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		environ []string
+		want    string
+	}{
+		{"defaults", nil, "INFO"},
+		{"another setting", []string{"OCTOSTORE_MAX_TTL=2h"}, "INFO"},
+		{"asked for", []string{"OCTOSTORE_MAX_WAITERS=1000000"}, "WARN"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			loaded, err := config.Load(config.Sources{Environ: test.environ})
+			if err != nil {
+				t.Fatal(err)
+			}
+			loaded.MaxWaiters = math.MaxInt32 // no process may have as many files open
+			tell := fitFiles(&loaded)
+			if tell == nil {
+				t.Skip("SKIP: this system has no limit of open files")
+			}
+			var out bytes.Buffer
+			tell(slog.New(slog.NewTextHandler(&out, nil)))
+			if !strings.Contains(out.String(), "level="+test.want) {
+				t.Errorf("%s, want %s", out.String(), test.want)
+			}
+		})
 	}
 }

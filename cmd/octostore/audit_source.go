@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/transport/client"
+)
+
+// recordSource is where records come from: exports, a database, or else the server.
+type recordSource struct {
+	exports []string // files, one after the other; - is the standard input
+	db      string
+	kinds   []lock.Kind       // others are not wanted
+	query   client.AuditQuery // of the server; kinds are added
+}
+
+// read passes all records to add, and perhaps some that are not wanted, up to the first
+// error.
+func (s recordSource) read(ctx context.Context, stdin io.Reader, add func(line []byte) error) error {
+	if s.db != "" {
+		return s.database(ctx, add)
+	}
+	for _, name := range s.exports {
+		if err := exportFile(stdin, name, add); err != nil {
+			return err
+		}
+	}
+	if len(s.exports) > 0 {
+		return nil
+	}
+	return s.server(ctx, add)
+}
+
+func (s recordSource) server(ctx context.Context, add func(line []byte) error) error {
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	var kinds []string
+	for _, k := range s.kinds {
+		kinds = append(kinds, string(k))
+	}
+	s.query.Kind = strings.Join(kinds, ",")
+	body, err := c.Audit(ctx, s.query)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return readExport(body, add)
+}
+
+func exportFile(stdin io.Reader, name string, add func(line []byte) error) error {
+	if name == "-" {
+		return readExport(stdin, add)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err // it names the file
+	}
+	defer f.Close()
+	if err := readExport(f, add); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+func (s recordSource) database(ctx context.Context, add func(line []byte) error) error {
+	if _, err := os.Stat(s.db); err != nil {
+		return fmt.Errorf("--db: %w", err)
+	}
+	_, err := sqlite.Inspect(ctx, s.db, 0, func(g lock.Segment) error {
+		for l := range journal.Lines(g, 0) {
+			if !slices.Contains(s.kinds, l.Kind) {
+				continue
+			}
+			if err := add(l.Bytes); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// readExport reads the lines of an export, which has to be whole: it may have broken off
+// just before what matters.
+func readExport(from io.Reader, add func(line []byte) error) error {
+	in := bufio.NewReaderSize(from, 256<<10)
+	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		unpacked, err := gzip.NewReader(in)
+		if err != nil {
+			return err
+		}
+		in = bufio.NewReaderSize(unpacked, 256<<10)
+	}
+	var last []byte
+	for {
+		line, err := in.ReadBytes('\n')
+		if len(line) > 0 {
+			last = line
+			if err := add(line); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !bytes.HasPrefix(last, []byte(`{"end":true`)) {
+		return errors.New("the export broke off before its closing line")
+	}
+	return nil
+}

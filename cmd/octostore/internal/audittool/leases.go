@@ -1,0 +1,229 @@
+// Package audittool reads the audit log for people: who held what, from when to when.
+package audittool
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Held is the End of a lease whose end is not on record.
+const Held = "held"
+
+// LeaseKinds are the kinds of records that tell of leases.
+var LeaseKinds = []lock.Kind{lock.Granted, lock.Renewed, lock.Released, lock.Expired, lock.Broken, lock.Undone}
+
+// Lease is one hold of one lock, as records tell of it.
+type Lease struct {
+	Name     lock.Name         `json:"name"`
+	Token    lock.Token        `json:"fencing_token"`
+	Account  string            `json:"account"`
+	Holder   string            `json:"holder"`
+	Reason   string            `json:"reason"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// GrantedAt is nil if the grant is older than the records.
+	GrantedAt *time.Time `json:"granted_at"`
+	// EndedAt is nil if the end is not on record; then ExpiresAt is the newest deadline.
+	EndedAt   *time.Time `json:"ended_at"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	// HeldMS is how long it was held, 0 if that is not known.
+	HeldMS int64 `json:"held_ms,omitempty"`
+	// End is how it ended: released, expired, broken, undone; or Held.
+	End   string `json:"end"`
+	By    string `json:"by,omitempty"`    // the account that ended it, if it was another one
+	Cause string `json:"cause,omitempty"` // why it ended, in words
+	// TokenID and RemoteAddr are of the request it was granted to.
+	TokenID    string   `json:"token_id,omitempty"`
+	RemoteAddr string   `json:"remote_addr,omitempty"`
+	Policies   []Policy `json:"policies,omitempty"`
+}
+
+// Policy is what a policy said to the grant or to a renewal: the newest of each.
+type Policy struct {
+	Name    string `json:"policy"`
+	At      string `json:"at"`
+	Mode    string `json:"mode"`
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+// Query selects leases. The zero Query selects all.
+type Query struct {
+	Name    lock.Name // that of the lock
+	Prefix  string    // bytes the name begins with
+	Account string    // whose lease it is
+	// Since and Until are a span that the lease overlaps: it was held at a time that is not
+	// before Since, and before Until. Zero: no bound.
+	Since, Until time.Time
+}
+
+// At makes the query one for leases that were held at an instant. A lease that ended then
+// was not.
+func (q *Query) At(t time.Time) { q.Since, q.Until = t, t.Add(1) }
+
+// Leases puts leases together from records. It remembers those that have not ended, and
+// no others. It is used by one goroutine.
+type Leases struct {
+	query Query
+	each  func(*Lease) error
+	live  map[lock.Name]*Lease
+}
+
+// NewLeases returns one that gives each lease the query selects to each, in the order in
+// which they ended.
+func NewLeases(q Query, each func(*Lease) error) *Leases {
+	return &Leases{query: q, each: each, live: map[lock.Name]*Lease{}}
+}
+
+// Add takes the next line of an export or a journal. Lines that are no records of leases
+// are passed over.
+func (ls *Leases) Add(line []byte) error {
+	var r journal.Record
+	if err := json.Unmarshal(line, &r); err != nil {
+		return fmt.Errorf("this is not a record: %.80q", line)
+	}
+	if !slices.Contains(LeaseKinds, r.Kind) {
+		return nil
+	}
+	// Nothing is left out for its time here: a clock may have been set back.
+	switch {
+	case !ls.query.named(&r):
+	case r.Kind == lock.Granted:
+		err := ls.lost(r.Name)
+		ls.live[r.Name] = granted(&r)
+		return err
+	case r.Kind == lock.Renewed:
+		ls.renew(&r)
+	default:
+		return ls.end(&r)
+	}
+	return nil
+}
+
+// named reports whether the record is about a lease that may be asked for.
+func (q *Query) named(r *journal.Record) bool {
+	return (q.Name == "" || r.Name == q.Name) && strings.HasPrefix(string(r.Name), q.Prefix) &&
+		(q.Account == "" || r.Account == q.Account)
+}
+
+// leaseOf is the lease as any of its records has it.
+func leaseOf(r *journal.Record) *Lease {
+	return &Lease{Name: r.Name, Token: r.Token, Account: r.Account, Holder: r.Holder, Reason: r.Reason, Metadata: r.Metadata, End: Held}
+}
+
+func granted(r *journal.Record) *Lease {
+	l := leaseOf(r)
+	l.GrantedAt, l.TokenID, l.RemoteAddr = &r.Time, r.TokenID, r.RemoteAddr
+	l.deadline(r)
+	l.said(r.Verdicts)
+	return l
+}
+
+// deadline takes the deadline of a grant or a renewal.
+func (l *Lease) deadline(r *journal.Record) {
+	end := r.ExpiresAt
+	if end.IsZero() {
+		// A lease that is not confirmed yet ends sooner.
+		end = r.Time.Add(time.Duration(cmp.Or(r.ConfirmMS, r.TTLMS)) * time.Millisecond)
+	}
+	l.ExpiresAt = &end
+}
+
+// said takes what policies said, in the place of what they said before.
+func (l *Lease) said(verdicts []journal.RecordVerdict) {
+	for _, v := range verdicts {
+		p := Policy{Name: v.Policy, At: v.At, Mode: v.Mode, Verdict: v.Verdict, Reason: v.Reason}
+		i := slices.IndexFunc(l.Policies, func(o Policy) bool { return o.Name == p.Name && o.At == p.At })
+		if i < 0 {
+			l.Policies = append(l.Policies, p)
+			continue
+		}
+		l.Policies[i] = p
+	}
+}
+
+// known returns the lease a record is about. Its grant may be older than the records.
+func (ls *Leases) known(r *journal.Record) *Lease {
+	if l := ls.live[r.Name]; l != nil && l.Token == r.Token {
+		return l
+	}
+	return leaseOf(r)
+}
+
+func (ls *Leases) renew(r *journal.Record) {
+	l := ls.known(r)
+	l.deadline(r)
+	l.said(r.Verdicts)
+	ls.live[r.Name] = l
+}
+
+func (ls *Leases) end(r *journal.Record) error {
+	l := ls.known(r)
+	delete(ls.live, r.Name)
+	l.EndedAt, l.ExpiresAt, l.HeldMS, l.End = &r.Time, nil, r.HeldMS, string(r.Kind)
+	l.By, l.Cause = r.By, r.Cause
+	if r.Kind == lock.Undone || r.Kind == lock.Broken {
+		l.said(r.Verdicts)
+	}
+	return ls.tell(l)
+}
+
+// lost tells of a lease whose end is not among the records although the lock was given
+// to another.
+func (ls *Leases) lost(name lock.Name) error {
+	l := ls.live[name]
+	if l == nil {
+		return nil
+	}
+	delete(ls.live, name)
+	return ls.tell(l)
+}
+
+// End tells of the leases that have not ended, by name.
+func (ls *Leases) End() error {
+	byName := func(a, b *Lease) int { return cmp.Compare(a.Name, b.Name) }
+	for _, l := range slices.SortedFunc(maps.Values(ls.live), byName) {
+		if err := ls.tell(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (ls *Leases) tell(l *Lease) error {
+	if !l.overlaps(ls.query.Since, ls.query.Until) {
+		return nil
+	}
+	return ls.each(l)
+}
+
+// overlaps reports whether the lease was held within the span. One whose grant is older
+// than the records began as long before its end as it was held.
+func (l *Lease) overlaps(since, until time.Time) bool {
+	begun := l.begun()
+	switch {
+	case !since.IsZero() && l.EndedAt != nil && !l.EndedAt.After(since):
+		return false
+	case !until.IsZero() && !begun.IsZero() && !begun.Before(until):
+		return false
+	}
+	return true
+}
+
+// begun returns when the lease began, the zero time if that is not known.
+func (l *Lease) begun() time.Time {
+	switch {
+	case l.GrantedAt != nil:
+		return *l.GrantedAt
+	case l.EndedAt != nil && l.HeldMS > 0:
+		return l.EndedAt.Add(-time.Duration(l.HeldMS) * time.Millisecond)
+	}
+	return time.Time{}
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
+	"github.com/octostore/octostore/transport/client"
+)
+
+// strict makes a command and all below it refuse words and flags they do not know.
+// A command that only groups others would print its help for any word, and report
+// success. What fails before a command has begun is a mistake in the command line.
+func strict(cmd *cobra.Command) {
+	if cmd.HasSubCommands() {
+		cmd.Args = noWord
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := run(cmd, args); err != nil {
+				return &begunError{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		strict(sub)
+	}
+}
+
+// begunError is an error of a command that had begun.
+type begunError struct{ error }
+
+func (e *begunError) Unwrap() error { return e.error }
+
+// noWord refuses words behind a command that only groups others.
+func noWord(cmd *cobra.Command, words []string) error {
+	if len(words) == 0 {
+		return nil
+	}
+	return unknownCommand(cmd, words[0])
+}
+
+// unknownCommand names what may have been meant.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	likely := cmd.SuggestionsFor(word)
+	if len(likely) == 0 {
+		return exitcode.Usagef("unknown command %q for %q; %s --help lists those there are", word, cmd.CommandPath(), cmd.CommandPath())
+	}
+	return exitcode.Usagef("unknown command %q for %q; did you mean %s?", word, cmd.CommandPath(), strings.Join(likely, " or "))
+}
+
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show help for any command",
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, words []string) error {
+			about, rest, err := cmd.Root().Find(words)
+			if err != nil {
+				return exitcode.As(exitcode.Usage, err)
+			}
+			if len(rest) > 0 {
+				return unknownCommand(about, rest[0])
+			}
+			return about.Help()
+		},
+	}
+}
+
+// codeOf returns what to exit with after an error.
+func codeOf(err error) exitcode.Code {
+	if err == nil {
+		return exitcode.OK
+	}
+	var begun *begunError
+	if !errors.As(err, &begun) {
+		return exitcode.Usage
+	}
+	if _, is := errors.AsType[*client.UnreachableError](err); is {
+		return exitcode.Unavailable
+	}
+	if answered, is := errors.AsType[*client.Error](err); is && (answered.Status == 401 || answered.Status == 403) {
+		return exitcode.Denied
+	}
+	return exitcode.Of(err)
+}
+
+// explained is an error for people. Where no server answers it says which was asked.
+func explained(err error) string {
+	down, is := errors.AsType[*client.UnreachableError](err)
+	switch {
+	case !is:
+		return err.Error()
+	case down.Untrusted():
+		return fmt.Sprintf("%v; OCTOSTORE_CA_FILE names a file of certificates to trust besides those of the system", err)
+	case os.Getenv("OCTOSTORE_URL") == "":
+		return fmt.Sprintf("%v; is the server running? OCTOSTORE_URL=%s (the default)", err, down.URL)
+	}
+	return fmt.Sprintf("%v; is the server running? OCTOSTORE_URL=%s", err, down.URL)
+}
+
+// exact returns where to write what programs read, byte by byte. On a terminal it is
+// cleaned all the same.
+func exact(w io.Writer) io.Writer {
+	if isTerminal(w) {
+		return w
+	}
+	return raw(w)
+}
+
+// raw returns where to write what is our own to the last byte, colours included.
+func raw(w io.Writer) io.Writer {
+	if clean, is := w.(*terminal.Writer); is {
+		return clean.Exact()
+	}
+	return w
+}

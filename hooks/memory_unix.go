@@ -1,0 +1,14 @@
+//go:build unix
+
+package hooks
+
+import "syscall"
+
+// mapMemory takes address space; pages take memory when they are touched.
+func mapMemory(size uint64) ([]byte, error) {
+	const how = syscall.MAP_ANON | syscall.MAP_PRIVATE | syscall.MAP_NORESERVE
+	return syscall.Mmap(-1, 0, int(size), syscall.PROT_READ|syscall.PROT_WRITE, how)
+}
+
+// unmapMemory gives back what [mapMemory] took. It can only fail for anything else.
+func unmapMemory(all []byte) { _ = syscall.Munmap(all) }

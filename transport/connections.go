@@ -1,0 +1,226 @@
+package transport
+
+import (
+	lists "container/list"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// connections are those to one listener. They are of two sorts. One on which a request was
+// let in is settled, and stays as long as its client wants. All others are silent, however
+// much they have sent; anybody who reaches the port can have them. When there is no place
+// for one more connection, the silent ones make room, the oldest first, and a network that
+// has more than its share of them gives up its own.
+//
+// With a place left a connection is never cut, so a proxy that all clients come by may
+// open many at once. connections is safe for use by many goroutines.
+type connections struct {
+	most  int                      // above it only those who keep locks, and probes, are answered; 0: any number
+	spare int                      // so many more, for those
+	cut   func(network netip.Addr) // called for each that was cut
+
+	mu        sync.Mutex
+	open      map[net.Conn]*connection
+	silent    lists.List // of *connection, the oldest first
+	byNetwork map[netip.Addr]*lists.List
+}
+
+// connection is what is known of one.
+type connection struct {
+	conn    net.Conn
+	network netip.Addr
+	since   time.Time
+	above   bool // it is one too many
+	settled atomic.Bool
+
+	// Guarded by the mutex of connections; nil: it is settled or gone.
+	place, placeInNetwork *lists.Element
+}
+
+// silentGrace is how long a connection may be silent while there are places in reserve.
+// Most send their request with the next packet.
+const silentGrace = time.Second
+
+func (c *connections) init(most, spare int) {
+	c.most, c.spare = most, spare
+	c.open, c.byNetwork = map[net.Conn]*connection{}, map[netip.Addr]*lists.List{}
+}
+
+// share is how many silent connections a network may have when there is no place left.
+func (c *connections) share() int { return max(1, c.most/8) }
+
+// now returns how many are open.
+func (c *connections) now() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open)
+}
+
+type connKey struct{}
+
+// opened is for ConnContext of [http.Server]. Requests find the connection in their
+// context.
+func (c *connections) opened(ctx context.Context, conn net.Conn) context.Context {
+	one := &connection{conn: conn, network: networkOf(conn.RemoteAddr()), since: time.Now()}
+	for _, victim := range c.enter(one) {
+		victim.close()
+		c.cut(victim.network)
+	}
+	return context.WithValue(ctx, connKey{}, one)
+}
+
+// enter takes a connection in and returns those that have to go for it, which may be
+// itself alone.
+func (c *connections) enter(one *connection) (victims []*connection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.most > 0 && len(c.open) >= c.most {
+		last := len(c.open) >= c.most+c.spare
+		victim := c.yielding(one, last)
+		if victim == nil && last {
+			return []*connection{one}
+		}
+		if one.above = victim == nil; one.above {
+			break
+		}
+		c.forget(victim)
+		victims = append(victims, victim)
+	}
+	c.open[one.conn] = one
+	one.place = c.silent.PushBack(one)
+	of := c.byNetwork[one.network]
+	if of == nil {
+		of = lists.New()
+		c.byNetwork[one.network] = of
+	}
+	one.placeInNetwork = of.PushBack(one)
+	return victims
+}
+
+// yielding returns the silent connection that is to make room for one more, or nil. Unless
+// it is for the last place, only one that had time to say something has to.
+func (c *connections) yielding(one *connection, last bool) *connection {
+	from := &c.silent
+	if of := c.byNetwork[one.network]; of != nil && of.Len() >= c.share() {
+		from = of
+	}
+	oldest := from.Front()
+	if oldest == nil {
+		return nil
+	}
+	victim := oldest.Value.(*connection)
+	if !last && one.since.Sub(victim.since) < silentGrace {
+		return nil
+	}
+	return victim
+}
+
+// forget counts a connection no more. The caller holds mu.
+func (c *connections) forget(one *connection) {
+	if one == nil {
+		return
+	}
+	delete(c.open, one.conn)
+	c.unlist(one)
+}
+
+// unlist takes a connection out of the silent ones. The caller holds mu.
+func (c *connections) unlist(one *connection) {
+	if one.place == nil {
+		return
+	}
+	c.silent.Remove(one.place)
+	of := c.byNetwork[one.network]
+	of.Remove(one.placeInNetwork)
+	if of.Len() == 0 {
+		delete(c.byNetwork, one.network)
+	}
+	one.place, one.placeInNetwork = nil, nil
+}
+
+// settle says that a request on the connection was let in.
+func (c *connections) settle(one *connection) {
+	if one == nil || one.settled.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one.settled.Store(true)
+	c.unlist(one)
+}
+
+// changed is for ConnState of [http.Server].
+func (c *connections) changed(conn net.Conn, state http.ConnState) {
+	if state != http.StateClosed && state != http.StateHijacked {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forget(c.open[conn]) // nil: it was cut
+}
+
+// close cuts the connection, without a word to TLS, which might wait for the client.
+func (one *connection) close() {
+	if tcp := one.tcp(); tcp != nil {
+		_ = tcp.Close()
+		return
+	}
+	_ = one.conn.Close()
+}
+
+// tcp returns the connection beneath TLS, or nil if it is none of TCP.
+func (one *connection) tcp() *net.TCPConn {
+	c := one.conn
+	if over, is := c.(interface{ NetConn() net.Conn }); is { // TLS
+		c = over.NetConn()
+	}
+	tcp, _ := c.(*net.TCPConn)
+	return tcp
+}
+
+// linkOf returns the connection of a request, which others may share over HTTP/2; nil if
+// there is none, as in tests.
+func linkOf(r *http.Request) *connection {
+	one, _ := r.Context().Value(connKey{}).(*connection)
+	return one
+}
+
+// connection returns the connection of an exchange that has one to itself, else nil.
+func (x *exchange) connection() *net.TCPConn {
+	if x.link == nil || x.r.ProtoMajor != 1 {
+		return nil // others share it
+	}
+	return x.link.tcp()
+}
+
+// settle marks the connection of a request that was let in.
+func (x *exchange) settle() { x.api.connectionsOf(x.on).settle(x.link) }
+
+func (a *API) connectionsOf(on side) *connections { return &a.limits.connections[on] }
+
+// networkOf returns the network of an address, or nothing if it has none.
+func networkOf(a net.Addr) netip.Addr {
+	tcp, is := a.(*net.TCPAddr)
+	if !is {
+		return netip.Addr{}
+	}
+	return network(tcp.AddrPort().Addr())
+}
+
+// sideNames are the listeners in log and metrics.
+var sideNames = [numSides]string{mainSide: "main", adminSide: "admin"}
+
+// logCut writes that connections to a listener are cut, once a minute.
+func (a *API) logCut(on side, network netip.Addr) {
+	c := a.connectionsOf(on)
+	a.sparse.Log(slog.LevelWarn, "cut "+sideNames[on],
+		"connections without a request were cut to make room for others",
+		slog.String("listener", sideNames[on]), slog.String("last_from", network.String()), slog.String("may_be_open", strconv.Itoa(c.most)))
+}

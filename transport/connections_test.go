@@ -1,0 +1,244 @@
+package transport
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// TestConnectionsThatAreSilentMakeRoom has a stranger take all connections there may be,
+// and more, and go on. The holder, who comes from the same address and opens a connection
+// for every renewal, keeps its lease.
+func TestConnectionsThatAreSilentMakeRoom(t *testing.T) {
+	log := new(lines)
+	s := newServer(t, setup{limits: Limits{Connections: 100}, log: slog.NewTextHandler(log, nil)})
+	addr := listening(t, s)
+	lease := s.acquire(t, "a").LeaseID
+	var silent []*wire
+	for range 125 {
+		silent = append(silent, dial(t, s, addr))
+	}
+	for range 50 {
+		w := dial(t, s, addr)
+		w.receive(w.send("POST /v1/locks/a/renew", "", "Octostore-Lease: "+lease)).want(200)
+		_ = w.conn.Close()
+		silent = append(silent, dial(t, s, addr), dial(t, s, addr))
+	}
+	if !silent[0].closed() {
+		t.Error("the oldest one is still there")
+	}
+	if n := s.limits.connections[mainSide].now(); n > 122 {
+		t.Errorf("%d connections are open", n)
+	}
+	if got := s.scrape(t)[`octostore_http_connections_cut_total{listener="main"}`]; got == "0" || got == "" {
+		t.Errorf("%q cut connections are counted", got)
+	}
+	if n := strings.Count(log.String(), "connections without a request were cut"); n != 1 {
+		t.Errorf("%d lines are logged, want 1:\n%s", n, log)
+	}
+	s.letIn(t, addr) // once they had time to say something everybody gets through
+	_ = s.Close()
+	if !strings.Contains(log.String(), "times=") {
+		t.Errorf("it is not logged how many were cut:\n%s", log)
+	}
+}
+
+// letIn returns a connection on which a request was answered that is neither spared nor a
+// probe, as it is once the silent ones had silentGrace to say something.
+func (s *server) letIn(t *testing.T, addr net.Addr, headers ...string) *wire {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(silentGrace / 4) {
+		w := dial(t, s, addr)
+		a := w.receive(w.send("GET /v1/locks", "", headers...))
+		if a.status != http.StatusTooManyRequests || time.Since(began) > silentGrace+soon {
+			a.want(200)
+			return w
+		}
+	}
+}
+
+// TestConnectionsOfClientsStay floods a server whose places are taken by waiters and by a
+// client that keeps its connection. Neither is cut.
+func TestConnectionsOfClientsStay(t *testing.T) {
+	s := newServer(t, setup{limits: Limits{Connections: 10}})
+	addr := listening(t, s)
+	holder := s.acquire(t, "a")
+	kept := dial(t, s, addr)
+	kept.receive(kept.send("GET /v1/locks", "")).want(200)
+	first := dial(t, s, addr)
+	asked := first.send("POST /v1/locks/a/acquire?wait=30s", "")
+	s.waiters(t, "a", 1)
+	for n := range 7 {
+		w := dial(t, s, addr)
+		w.send("POST /v1/locks/a/acquire?wait=30s", "")
+		s.waiters(t, "a", n+2)
+	}
+	for range 200 {
+		dial(t, s, addr)
+	}
+	s.waiters(t, "a", 8)
+	kept.receive(kept.send("GET /v1/locks", "")).want(200)
+	s.do(t, "POST /v1/locks/a/release", header("Octostore-Lease", holder.LeaseID)).want(200)
+	first.receive(asked).grant()
+}
+
+// TestConnectionsThatAreNotLetInAreSilent has strangers say something that anybody may, or
+// never end saying it. Their connections make room like those that say nothing.
+func TestConnectionsThatAreNotLetInAreSilent(t *testing.T) {
+	for name, says := range map[string]string{
+		"half a header": "GET /v1/locks HTT",
+		"half a body":   "POST /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nttl=1",
+		"a probe":       "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"no good token": "GET /v1/locks HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, setup{limits: Limits{Connections: 8}})
+			secret := s.newSecret(t)
+			addr := listening(t, s)
+			for range 40 {
+				dial(t, s, addr).raw(says)
+			}
+			w := s.letIn(t, addr, "Authorization: Bearer "+secret)
+			for range 40 {
+				dial(t, s, addr).raw(says)
+			}
+			w.receive(w.send("GET /v1/locks", "", "Authorization: Bearer "+secret)).want(200)
+		})
+	}
+}
+
+// TestConnectionsToTheAdminListenerAreFew floods it: it answers on, and takes no more files
+// from the other listener.
+func TestConnectionsToTheAdminListenerAreFew(t *testing.T) {
+	s := newServer(t, setup{limits: Limits{Connections: 100, AdminConnections: 8}})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := s.AdminServer()
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = srv.Serve(l) }()
+	defer func() { _ = srv.Close(); <-ended }()
+	for range 200 {
+		dial(t, s, l.Addr())
+	}
+	w := dial(t, s, l.Addr())
+	w.raw("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if resp, err := http.ReadResponse(w.r, nil); err != nil || resp.StatusCode != 200 {
+		t.Errorf("%v, %v", resp, err)
+	}
+	if n := s.limits.connections[adminSide].now(); n > 10 {
+		t.Errorf("%d connections are open, want at most 10", n)
+	}
+	if got := s.scrape(t)[`octostore_http_connections_cut_total{listener="admin"}`]; got == "0" || got == "" {
+		t.Errorf("%q cut connections are counted", got)
+	}
+}
+
+// paper is a connection that only has an address.
+type paper struct {
+	net.Conn
+	from string
+	cut  bool
+}
+
+func (p *paper) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(p.from))
+}
+func (p *paper) Close() error { p.cut = true; return nil }
+
+// TestConnectionsOfOneNetworkHaveAShare has one network open connections so fast that none
+// had time to say anything. It cuts its own, not those of others.
+func TestConnectionsOfOneNetworkHaveAShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c connections
+		cut := map[netip.Addr]int{}
+		c.init(16, 4)
+		c.cut = func(network netip.Addr) { cut[network]++ }
+		come := func(from string) *paper {
+			p := &paper{from: from}
+			c.opened(t.Context(), p)
+			return p
+		}
+		other := come("192.0.2.1:1")
+		for n := range 1000 { // of version 6 everybody has plenty of addresses
+			come(fmt.Sprintf("[2001:db8::%x]:443", n+1))
+		}
+		if other.cut || cut[netip.MustParseAddr("2001:db8::")] != 1000+1-20 || len(cut) != 1 {
+			t.Errorf("cut: %v; the other %t", cut, other.cut)
+		}
+		if n := c.now(); n != 20 {
+			t.Errorf("%d are open, want 20", n)
+		}
+		third := come("192.0.2.3:1") // the oldest of all goes, and that is the other
+		if !other.cut || third.cut {
+			t.Errorf("the other %t, the third %t", other.cut, third.cut)
+		}
+		if len(c.open) != c.silent.Len() || len(c.byNetwork) != 2 {
+			t.Errorf("%d open, %d silent, of %d networks", len(c.open), c.silent.Len(), len(c.byNetwork))
+		}
+	})
+}
+
+// TestConnectionsAreCountedOnce ends connections in every way, in every order.
+func TestConnectionsAreCountedOnce(t *testing.T) {
+	var c connections
+	c.init(2, 0)
+	c.cut = func(netip.Addr) {}
+	a, b, d := &paper{from: "192.0.2.1:1"}, &paper{from: "192.0.2.2:1"}, &paper{from: "192.0.2.3:1"}
+	for _, p := range []*paper{a, b, d} { // d cuts a
+		c.opened(t.Context(), p)
+	}
+	c.changed(a, http.StateClosed)
+	if n := c.now(); !a.cut || n != 2 {
+		t.Errorf("a was cut: %t; %d are open, want 2", a.cut, n)
+	}
+	c.settle(c.open[b])
+	c.settle(c.open[d])
+	e := &paper{from: "192.0.2.4:1"}
+	c.opened(t.Context(), e) // there is no place, and nobody to make one
+	c.changed(e, http.StateClosed)
+	if n := c.now(); !e.cut || b.cut || d.cut || n != 2 {
+		t.Errorf("e was cut: %t, b %t, d %t; %d are open, want 2", e.cut, b.cut, d.cut, n)
+	}
+	c.changed(b, http.StateClosed)
+	c.changed(b, http.StateClosed)
+	c.changed(d, http.StateClosed)
+	if c.now() != 0 || c.silent.Len() != 0 || len(c.byNetwork) != 0 {
+		t.Errorf("%d open, %d silent, of %d networks", c.now(), c.silent.Len(), len(c.byNetwork))
+	}
+}
+
+// newSecret returns the secret of a token that may do everything.
+func (s *server) newSecret(t *testing.T) string {
+	t.Helper()
+	_, with := s.token(t, "one", "admin")
+	r := newRequest("GET /", []option{with})
+	return strings.TrimPrefix(r.header.Get("Authorization"), "Bearer ")
+}

@@ -1,0 +1,284 @@
+package transport
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/transport/api"
+)
+
+// listeningTLS is listening for TLS. The clients are to trust anything.
+func listeningTLS(t *testing.T, s *server) net.Addr {
+	t.Helper()
+	lent := httptest.NewUnstartedServer(nil) // it has a certificate
+	lent.StartTLS()
+	config := lent.TLS.Clone()
+	lent.Close()
+	config.NextProtos = []string{"http/1.1"}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveOn(t, s, tls.NewListener(l, config))
+	return l.Addr()
+}
+
+// dialTLS is dial by TLS; beneath is the connection under it.
+func dialTLS(t *testing.T, s *server, addr net.Addr) (w *wire, beneath *net.TCPConn) {
+	t.Helper()
+	w = dial(t, s, addr)
+	beneath = w.conn.(*net.TCPConn)
+	c := tls.Client(beneath, &tls.Config{InsecureSkipVerify: true})
+	w.conn = c
+	w.r.Reset(c)
+	return w, beneath
+}
+
+// TestHangUpBehindMoreBytes has waiters leave that have sent something behind their
+// request, which ends the reading by which net/http notices that a client leaves.
+func TestHangUpBehindMoreBytes(t *testing.T) {
+	s := newServer(t, setup{})
+	plain, secret := listening(t, s), listeningTLS(t, s)
+	s.acquire(t, "a")
+	next := "POST /v1/locks/b/acquire HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	leave := map[string]func(w *wire, beneath *net.TCPConn){
+		"closed": func(w *wire, _ *net.TCPConn) { _ = w.conn.Close() },
+		"reset": func(_ *wire, beneath *net.TCPConn) {
+			_ = beneath.SetLinger(0)
+			_ = beneath.Close()
+		},
+		"half closed": func(_ *wire, beneath *net.TCPConn) { _ = beneath.CloseWrite() },
+	}
+	for sends, bytes := range map[string]string{"a byte": "P", "a line end": "\r\n", "a request": next, "requests": strings.Repeat(next, 100)} {
+		for leaves, how := range leave {
+			for _, encrypted := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %s, TLS %t", sends, leaves, encrypted), func(t *testing.T) {
+					t.Parallel()
+					name := fmt.Sprintf("a-%d", noticed.Add(1))
+					s.acquire(t, name)
+					atOnce(t, func() time.Duration {
+						w, beneath := dial(t, s, plain), (*net.TCPConn)(nil)
+						if encrypted {
+							w, beneath = dialTLS(t, s, secret)
+						} else {
+							beneath = w.conn.(*net.TCPConn)
+						}
+						w.send("POST /v1/locks/"+name+"/acquire?wait=30s", "")
+						s.waiters(t, lock.Name(name), 1)
+						time.Sleep(30 * time.Millisecond) // a packet of its own
+						w.raw(bytes)
+						time.Sleep(10 * time.Millisecond) // of which net/http reads the beginning
+						how(w, beneath)
+						return s.waiters(t, lock.Name(name), 0)
+					})
+				})
+			}
+		}
+	}
+}
+
+var noticed atomic.Int64
+
+// atOnce fails the test unless one of a few attempts takes less than 100 ms: one of them
+// should find the machine at rest.
+func atOnce(t *testing.T, attempt func() time.Duration) {
+	t.Helper()
+	const most = 100 * time.Millisecond
+	best := soon
+	for range 5 {
+		if best = min(best, attempt()); best < most {
+			return
+		}
+	}
+	t.Errorf("noticed after %s at best, want %s", best, most)
+}
+
+// TestHangUpBehindAFlood sends more than the system keeps, so that the end of the
+// connection would never come.
+func TestHangUpBehindAFlood(t *testing.T) {
+	s := newServer(t, setup{})
+	addr := listening(t, s)
+	s.acquire(t, "a")
+	w := dial(t, s, addr)
+	w.send("POST /v1/locks/a/acquire?wait=30s", "")
+	s.waiters(t, "a", 1)
+	go func() { _, _ = w.conn.Write(make([]byte, 64<<20)) }()
+	s.waiters(t, "a", 0)
+	if got, _ := io.ReadAll(w.conn); len(got) != 0 {
+		t.Errorf("it was told %q", got)
+	}
+}
+
+// TestHangUpGetsNoGrant has the lock become free right after a waiter left: the next one
+// gets it.
+func TestHangUpGetsNoGrant(t *testing.T) {
+	s := newServer(t, setup{})
+	addr := listening(t, s)
+	for range 10 {
+		holder := s.acquire(t, "a")
+		ghost, next := dial(t, s, addr), dial(t, s, addr)
+		ghost.send("POST /v1/locks/a/acquire?wait=30s&holder=ghost", "")
+		s.waiters(t, "a", 1)
+		asked := next.send("POST /v1/locks/a/acquire?wait=30s&holder=next", "")
+		s.waiters(t, "a", 2)
+		time.Sleep(2 * watchDelay)
+		ghost.raw("P")
+		time.Sleep(10 * time.Millisecond)
+		_ = ghost.conn.Close()
+		time.Sleep(time.Millisecond) // on its way through the system
+		s.do(t, "POST /v1/locks/a/release", header("Octostore-Lease", holder.LeaseID)).want(200)
+		g := next.receive(asked).grant()
+		if g.Holder != "next" {
+			t.Fatalf("%s has it", g.Holder)
+		}
+		s.do(t, "POST /v1/locks/a/release", header("Octostore-Lease", g.LeaseID)).want(200)
+	}
+}
+
+// TestPipelinedRequestsAreAnswered sends a second request while the first one waits. Both
+// are answered, in their order, and the waiter keeps its place.
+func TestPipelinedRequestsAreAnswered(t *testing.T) {
+	s := newServer(t, setup{})
+	plain, secret := listening(t, s), listeningTLS(t, s)
+	for _, encrypted := range []bool{false, true} {
+		holder := s.acquire(t, "a")
+		w := dial(t, s, plain)
+		if encrypted {
+			w, _ = dialTLS(t, s, secret)
+		}
+		first := w.send("POST /v1/locks/a/acquire?wait=30s", "")
+		s.waiters(t, "a", 1)
+		time.Sleep(2 * watchDelay)
+		second := w.send("GET /v1/locks/a", "")
+		third := w.send("POST /v1/locks/b/acquire", strings.Repeat(" ", 8<<10)+"{}", "Content-Type: application/json")
+		time.Sleep(200 * time.Millisecond) // in which it would have been noticed as gone
+		s.waiters(t, "a", 1)
+		s.do(t, "POST /v1/locks/a/release", header("Octostore-Lease", holder.LeaseID)).want(200)
+		g := w.receive(first).grant()
+		if l := w.receive(second).lock(); l.Lease == nil || l.Lease.FencingToken != g.FencingToken {
+			t.Errorf("TLS %t: the second answer is about %+v", encrypted, l.Lease)
+		}
+		other := w.receive(third).grant()
+		s.do(t, "POST /v1/locks/b/release", header("Octostore-Lease", other.LeaseID)).want(200)
+		s.do(t, "POST /v1/locks/a/release", header("Octostore-Lease", g.LeaseID)).want(200)
+	}
+}
+
+// TestHangUpOfStreams has clients leave that watch or follow and have sent more: their
+// places are for others.
+func TestHangUpOfStreams(t *testing.T) {
+	s := newServer(t, setup{})
+	addr := listening(t, s)
+	for _, path := range []string{"/v1/events", "/v1/audit?follow=1"} {
+		atOnce(t, func() time.Duration {
+			w := dial(t, s, addr)
+			w.send("GET "+path, "")
+			if resp, err := http.ReadResponse(w.r, nil); err != nil || resp.StatusCode != 200 {
+				t.Fatal(resp, err)
+			}
+			for began := time.Now(); s.followers.Load() != 1; time.Sleep(time.Millisecond) {
+				if time.Since(began) > soon {
+					t.Fatal("it does not follow")
+				}
+			}
+			time.Sleep(2 * watchDelay)
+			w.raw("G")
+			time.Sleep(10 * time.Millisecond)
+			_ = w.conn.Close()
+			began := time.Now()
+			for s.followers.Load() > 0 && time.Since(began) < soon {
+				time.Sleep(time.Millisecond)
+			}
+			return time.Since(began)
+		})
+	}
+}
+
+// TestHangUpWhileTheDiskIsSlow has a client leave while its grant is on its way to the
+// disk. It did not ask to wait, but nobody has the lock all the same.
+func TestHangUpWhileTheDiskIsSlow(t *testing.T) {
+	s := newServer(t, setup{store: &slowStore{memory.New(), 300 * time.Millisecond}})
+	addr := listening(t, s)
+	w := dial(t, s, addr)
+	w.send("POST /v1/locks/a/acquire", "")
+	time.Sleep(50 * time.Millisecond)
+	w.raw("P")
+	time.Sleep(10 * time.Millisecond)
+	_ = w.conn.Close()
+	for began := time.Now(); s.log.Head() == 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > soon {
+			t.Fatal("it was never granted")
+		}
+	}
+	for began := time.Now(); s.do(t, "GET /v1/locks/a").lock().State != api.Free; time.Sleep(time.Millisecond) {
+		if time.Since(began) > soon {
+			t.Fatal("nobody knows that he holds the lock")
+		}
+	}
+}
+
+// lingers reports whether SO_LINGER is set on a connection.
+func lingers(t *testing.T, c *net.TCPConn) (does bool) {
+	t.Helper()
+	descriptor(c, func(fd int) {
+		// The first number of struct linger says whether it is on.
+		on, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_LINGER)
+		if err != nil {
+			t.Error(err)
+		}
+		does = on != 0
+	})
+	return does
+}
+
+// TestHEADOfAStreamLeavesTheConnectionAsItWas asks for the header of a stream only. Closing
+// the connection later must not cut what the client has not read yet.
+func TestHEADOfAStreamLeavesTheConnectionAsItWas(t *testing.T) {
+	for _, path := range []string{"/v1/events", "/v1/audit", "/v1/audit?follow=1"} {
+		s := newServer(t, setup{})
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := &remembering{Listener: l}
+		serveOn(t, s, kept)
+		w := dial(t, s, l.Addr())
+		w.raw("HEAD " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		resp, err := http.ReadResponse(w.r, &http.Request{Method: http.MethodHead})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		w.receive(w.send("GET /v1/locks/a", "")).want(200) // the first one is done with
+		if lingers(t, kept.conn()) {
+			t.Errorf("%s: what was not sent when the connection is closed is lost", path)
+		}
+	}
+}
+
+// remembering is a listener that knows its last connection.
+type remembering struct {
+	net.Listener
+	last atomic.Pointer[net.TCPConn]
+}
+
+func (r *remembering) Accept() (net.Conn, error) {
+	c, err := r.Listener.Accept()
+	if tcp, is := c.(*net.TCPConn); is {
+		r.last.Store(tcp)
+	}
+	return c, err
+}
+
+func (r *remembering) conn() *net.TCPConn { return r.last.Load() }
