@@ -55,7 +55,12 @@ func TestWithLockTakesNothingElseForAGrant(t *testing.T) {
 		"a page first": {page(200, "", login+aGrant), "answered 200"},
 	} {
 		beside(&all, t, name, func(t *testing.T) {
-			proxy := httptest.NewServer(c.answer)
+			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if !strings.HasSuffix(r.URL.Path, "/acquire") {
+					t.Errorf("it asks for %s", r.URL.Path) // as if it had a lease, or following
+				}
+				c.answer(w, r)
+			}))
 			t.Cleanup(proxy.Close)
 			eachShell(t, func(t *testing.T, sh shell) {
 				r := sh.start(t, proxy.URL, nil, "deploy/prod", "/bin/echo", "ran")
