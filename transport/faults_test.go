@@ -80,8 +80,8 @@ func TestLogOfRefusalsIsOneLineAMinute(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
-				with.log = slog.NewTextHandler(&log, nil)
+				log := new(lines)
+				with.log = slog.NewTextHandler(log, nil)
 				s := newServer(t, with)
 				if store, is := with.store.(*failingStore); is {
 					store.fail(lock.ErrFull)

@@ -152,8 +152,8 @@ func TestNoTokenIsKeptOfAPanicOrAUserAgent(t *testing.T) {
 // Whoever reaches the port can fail any number of handshakes, and must not fill the log.
 func TestFailedHandshakesDoNotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		s := newServer(t, setup{log: slog.NewTextHandler(&log, nil)})
+		log := new(lines)
+		s := newServer(t, setup{log: slog.NewTextHandler(log, nil)})
 		to := s.Server().ErrorLog
 		for n := range 100 {
 			to.Printf("http: TLS handshake error from 192.0.2.%d:1: EOF", n)
@@ -161,13 +161,13 @@ func TestFailedHandshakesDoNotFillTheLog(t *testing.T) {
 		to.Print("http: something else")
 		to.Print("http: something else")
 		if n, other := strings.Count(log.String(), "handshake"), strings.Count(log.String(), "something else"); n != 1 || other != 1 {
-			t.Errorf("%d about handshakes and %d others:\n%s", n, other, &log)
+			t.Errorf("%d about handshakes and %d others:\n%s", n, other, log)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		to.Print("http: TLS handshake error from 192.0.2.1:1: EOF")
 		if n := strings.Count(log.String(), "handshake"); n != 2 || !strings.Contains(log.String(), "times=99") {
-			t.Errorf("%d about handshakes after a minute:\n%s", n, &log)
+			t.Errorf("%d about handshakes after a minute:\n%s", n, log)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,8 +13,27 @@ import (
 	"github.com/octostore/octostore/core/sparselog"
 )
 
+// buffer is written to by timers.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) take() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.b.Reset()
+	return b.b.String()
+}
+
 func open(level slog.Level) (*sparselog.Log, func() []string) {
-	written := &bytes.Buffer{}
+	written := &buffer{}
 	drop := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -22,8 +42,7 @@ func open(level slog.Level) (*sparselog.Log, func() []string) {
 	}
 	l := sparselog.New(slog.New(slog.NewTextHandler(written, &slog.HandlerOptions{Level: level, ReplaceAttr: drop})))
 	return l, func() []string {
-		defer written.Reset()
-		return strings.FieldsFunc(written.String(), func(r rune) bool { return r == '\n' })
+		return strings.FieldsFunc(written.take(), func(r rune) bool { return r == '\n' })
 	}
 }
 
@@ -48,10 +67,12 @@ func TestLogWritesOneLineAMinute(t *testing.T) {
 		}
 		want(t, written())
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		want(t, written(), "level=WARN msg=refused n=4999 times=5000")
 		often(1)
 		want(t, written())
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		want(t, written(), "level=WARN msg=refused n=1")
 		time.Sleep(time.Hour) // in which nothing happens
 		want(t, written())
