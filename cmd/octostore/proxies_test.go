@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -128,9 +129,11 @@ var proxies = map[string]struct {
 // What docs/operations.md says of each proxy: whether a waiter whose client has hung up
 // leaves the queue.
 func TestProxiesPassHangUpsOnAsThePageSays(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	var all sync.WaitGroup
+	defer all.Wait()
 	for name, c := range proxies {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		beside(&all, t, name, func(t *testing.T) {
 			p := newProcess(t, t.TempDir())
 			addr := startProxy(t, p, c.configuration, c.abort, c.command...)
 			other := take(t, p, "a", "?ttl=1h")
@@ -165,8 +168,11 @@ func TestProxiesPassHangUpsOnAsThePageSays(t *testing.T) {
 
 // The script leaves no ghost behind any of them, and waits through them.
 func TestWithLockWorksBehindRealProxies(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	var all sync.WaitGroup
+	defer all.Wait()
 	for name, c := range proxies {
-		t.Run(name, func(t *testing.T) {
+		beside(&all, t, name, func(t *testing.T) {
 			p := newProcess(t, t.TempDir())
 			addr := startProxy(t, p, c.configuration, c.abort, c.command...)
 			eachShell(t, func(t *testing.T, sh shell) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,6 +28,9 @@ func page(status int, header, body string) http.HandlerFunc {
 
 // Whatever stands in front of the server may answer in its place. Nothing of it is a lock.
 func TestWithLockTakesNothingElseForAGrant(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	var all sync.WaitGroup
+	defer all.Wait()
 	const login = "<html><title>Log in</title><form>Moved Permanently</form></html>\n"
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
@@ -52,7 +56,7 @@ func TestWithLockTakesNothingElseForAGrant(t *testing.T) {
 		"CR":           {page(200, "", strings.Replace(aGrant, "\n", "\r\n", 1)), "answered 200"},
 		"a page first": {page(200, "", login+aGrant), "answered 200"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		beside(&all, t, name, func(t *testing.T) {
 			proxy := httptest.NewServer(c.answer)
 			t.Cleanup(proxy.Close)
 			eachShell(t, func(t *testing.T, sh shell) {
@@ -78,6 +82,9 @@ func redirectTo(path string, there http.HandlerFunc) http.HandlerFunc {
 }
 
 func TestWithLockStartsNothingOnALeaseItCannotRenew(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	var all sync.WaitGroup
+	defer all.Wait()
 	p := newProcess(t, t.TempDir())
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
@@ -89,7 +96,7 @@ func TestWithLockStartsNothingOnALeaseItCannotRenew(t *testing.T) {
 		"another": {page(200, "", `{"lease_id":"AAawP-UQAAHEsG6K9h6Zwvhr4Tdaq09I","expires_in_ms":5000}`), 69},
 		"over":    {page(409, "", `{"detail":"over","code":"not_held"}`), 79},
 	} {
-		t.Run(name, func(t *testing.T) {
+		beside(&all, t, name, func(t *testing.T) {
 			proxy := newFront(t, p.Addr, func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.HasSuffix(r.URL.Path, "/renew") {
 					return false
@@ -112,6 +119,7 @@ func TestWithLockStartsNothingOnALeaseItCannotRenew(t *testing.T) {
 
 // What a server says is for people, and can come from anywhere.
 func TestWithLockCleansWhatItShows(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	problem := `{"detail":"no \u001b[31m` + "\x1b[2J\x07\u202edlroW\u009b\u200b\ufeff" + ` \"prod\" \\u0022 C:\\x <é>","code":"policy_denied"}`
 	proxy := httptest.NewServer(page(403, "", problem))
 	t.Cleanup(proxy.Close)
@@ -125,6 +133,7 @@ func TestWithLockCleansWhatItShows(t *testing.T) {
 }
 
 func TestWithLockObeysRetryAfter(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		for _, header := range []string{"Retry-After: 3", "retry-after: 3", "Retry-After: 0003"} {
@@ -152,6 +161,9 @@ func TestWithLockObeysRetryAfter(t *testing.T) {
 }
 
 func TestWithLockTellsRefusalsFromOutages(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	var all sync.WaitGroup
+	defer all.Wait()
 	for _, c := range []struct {
 		status, ends int
 		body         string
@@ -166,7 +178,7 @@ func TestWithLockTellsRefusalsFromOutages(t *testing.T) {
 		{409, 69, `{"detail":"whatever","code":"conflict"}`},
 		{400, 69, "<html>plain HTTP sent to a TLS port"},
 	} {
-		t.Run(fmt.Sprint(c.status, c.ends), func(t *testing.T) {
+		beside(&all, t, fmt.Sprint(c.status, c.ends), func(t *testing.T) {
 			var asked atomic.Int64
 			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				asked.Add(1)

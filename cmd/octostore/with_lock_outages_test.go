@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -103,6 +104,9 @@ func cuttingHTTP2(t *testing.T, p *process, count *atomic.Int64) (string, []stri
 }
 
 func TestWithLockKeepsItsPlaceWhateverProxiesDo(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	var all sync.WaitGroup
+	defer all.Wait()
 	p := newProcess(t, t.TempDir())
 	for what, begin := range map[string]disturbed{
 		"cut":               cutting,
@@ -120,7 +124,7 @@ func TestWithLockKeepsItsPlaceWhateverProxiesDo(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}),
 	} {
-		t.Run(what, func(t *testing.T) {
+		beside(&all, t, what, func(t *testing.T) {
 			eachShell(t, func(t *testing.T, sh shell) {
 				var count atomic.Int64
 				url, settings := begin(t, p, &count)
@@ -150,6 +154,7 @@ func restarted(t *testing.T, p *process, dir string, environ ...string) *process
 }
 
 func TestWithLockWaitsOnOverRestartsOfTheServer(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	eachShell(t, func(t *testing.T, sh shell) {
 		dir := t.TempDir()
 		p := newProcess(t, dir)
@@ -173,6 +178,7 @@ func TestWithLockWaitsOnOverRestartsOfTheServer(t *testing.T) {
 }
 
 func TestWithLockKeepsItsLeaseOverRestartsOfTheServer(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	eachShell(t, func(t *testing.T, sh shell) {
 		dir, work := t.TempDir(), t.TempDir()
 		p := newProcess(t, dir)
@@ -207,13 +213,16 @@ func TestWithLockKeepsItsLeaseOverRestartsOfTheServer(t *testing.T) {
 // The command is told before the lease ends. It is not a success then, unless the
 // command says itself how it ended.
 func TestWithLockEndsACommandThatLosesItsLease(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	var all sync.WaitGroup
+	defer all.Wait()
 	breaks := func(t *testing.T, p *process) {
 		expect(t, call("POST", p.Addr, "/v1/locks/a/break?reason=test"), 200, "")
 	}
 	goes := func(_ *testing.T, p *process) { p.kill() }
 	for what, lose := range map[string]func(*testing.T, *process){"broken": breaks, "server gone": goes} {
 		for does, status := range map[string]int{"trap 'exit 3' TERM": 3, "trap 'exit 0' TERM": 79, ":": 79} {
-			t.Run(what+" "+does, func(t *testing.T) {
+			beside(&all, t, what+" "+does, func(t *testing.T) {
 				eachShell(t, func(t *testing.T, sh shell) {
 					p, work := newProcess(t, t.TempDir()), t.TempDir()
 					r := sh.start(t, "http://"+p.Addr, nil, command("a", does+"; cd "+work+"; touch runs; while :; do sleep 0.1; done")...)
@@ -229,6 +238,7 @@ func TestWithLockEndsACommandThatLosesItsLease(t *testing.T) {
 // A command that ends with a status of its own keeps it, also if the lease is over by
 // then and nobody has noticed.
 func TestWithLockKeepsTheStatusOfACommandWhoseLeaseIsOver(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	eachShell(t, func(t *testing.T, sh shell) {
 		for does, status := range map[string]int{"exit 3": 3, "exit 0": 79} {
 			p, work := newProcess(t, t.TempDir()), t.TempDir()
@@ -244,6 +254,7 @@ func TestWithLockKeepsTheStatusOfACommandWhoseLeaseIsOver(t *testing.T) {
 }
 
 func TestWithLockSaysThatTheServerIsNotThere(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	p.kill()
 	eachShell(t, func(t *testing.T, sh shell) {
@@ -257,6 +268,7 @@ func TestWithLockSaysThatTheServerIsNotThere(t *testing.T) {
 
 // A server that is killed ends requests over HTTP/2 in other ways than over HTTP/1.1.
 func TestWithLockWaitsOnOverAKilledServerWithTLS(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	eachShell(t, func(t *testing.T, sh shell) {
 		dir := t.TempDir()
 		cert, key := writeCertificate(t, dir, "locks", time.Now().Add(time.Hour))

@@ -121,6 +121,7 @@ func (w *wire) pass(client net.Conn) {
 var stopSignals = map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130, syscall.SIGHUP: 129}
 
 func TestWithLockLeavesTheQueueAtASignal(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		for s, status := range stopSignals {
@@ -145,6 +146,7 @@ func TestWithLockLeavesTheQueueAtASignal(t *testing.T) {
 // The process of the script may be signalled at any moment of its life; the signal may
 // come to its whole group too, as from a terminal.
 func TestWithLockLeavesNothingWheneverItIsStopped(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		rounds := 40
@@ -178,6 +180,7 @@ func TestWithLockLeavesNothingWheneverItIsStopped(t *testing.T) {
 // A proxy that does not pass the hang-up on has the server go on with a waiter that has
 // no client. The script takes its place before it ends.
 func TestWithLockLeavesNoGhostBehindAProxy(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	w := (&wire{to: p.Addr, keeps: true}).start(t)
 	eachShell(t, func(t *testing.T, sh shell) {
@@ -197,6 +200,7 @@ func TestWithLockLeavesNoGhostBehindAProxy(t *testing.T) {
 // Nothing can take a request back for a script that is killed. What it is given then
 // ends with the time for the first renewal.
 func TestWithLockKilledWhileItWaitsCostsTheFirstLeaseAtMost(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	w := (&wire{to: p.Addr, keeps: true}).start(t)
 	eachShell(t, func(t *testing.T, sh shell) {
@@ -221,6 +225,7 @@ func TestWithLockKilledWhileItWaitsCostsTheFirstLeaseAtMost(t *testing.T) {
 }
 
 func TestWithLockPassesSignalsOnToTheCommand(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		for s, gets := range map[syscall.Signal]string{syscall.SIGTERM: "TERM", syscall.SIGINT: "TERM", syscall.SIGHUP: "HUP"} {
@@ -259,6 +264,7 @@ func TestWithLockPassesSignalsOnToTheCommand(t *testing.T) {
 // What is left of a script that was killed ends the command, and gives the lease back
 // after it.
 func TestWithLockKilledEndsTheCommand(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		name := "orphan/" + sh.name

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,17 +26,24 @@ type shell struct {
 	path string   // its PATH
 }
 
+// beside runs a subtest beside others. All wait more than they work, so they do not take
+// turns as parallel tests do.
+func beside(all *sync.WaitGroup, t *testing.T, name string, test func(*testing.T)) {
+	all.Go(func() { t.Run(name, test) })
+}
+
 // eachShell runs a test of with-lock.sh in every shell it is for, and in one with -short.
 func eachShell(t *testing.T, test func(t *testing.T, sh shell)) {
-	t.Parallel() // it waits more than it works
+	t.Helper()
 	needTools(t, "curl")
+	var all sync.WaitGroup
+	defer all.Wait()
 	for _, name := range []string{"dash", "bash", "busybox"} {
-		t.Run(name, func(t *testing.T) {
+		beside(&all, t, name, func(t *testing.T) {
 			if testing.Short() && name != "dash" {
 				t.Skip("SKIP: one shell is enough with -short")
 			}
 			needTools(t, name)
-			t.Parallel()
 			sh := shell{name: name, args: []string{name}, path: os.Getenv("PATH")}
 			if name == "busybox" {
 				sh.args, sh.path = []string{name, "sh"}, busyboxTools(t)
@@ -187,6 +195,7 @@ func withLockWaits(t *testing.T, p *process, name string) api.Waiter {
 }
 
 func TestWithLockRunsACommandAndGivesTheLockBack(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		name := "plain/v1.2+fix/@ci:" + sh.name + "~1"
@@ -217,6 +226,7 @@ func TestWithLockRunsACommandAndGivesTheLockBack(t *testing.T) {
 }
 
 func TestWithLockEndsLikeTheCommand(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		for status, args := range map[int][]string{
@@ -238,6 +248,7 @@ func TestWithLockEndsLikeTheCommand(t *testing.T) {
 }
 
 func TestWithLockGivesTheCommandItsInput(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		r := sh.start(t, "http://"+p.Addr, nil, command("input/"+sh.name, `exec "$0" "$@"`)...)
@@ -252,6 +263,7 @@ func TestWithLockGivesTheCommandItsInput(t *testing.T) {
 }
 
 func TestWithLockRefusesWhatItCannotUse(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newProcess(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		for _, c := range []struct {
@@ -289,6 +301,7 @@ func TestWithLockRefusesWhatItCannotUse(t *testing.T) {
 }
 
 func TestWithLockWaitsForItsTurnAndForItsTime(t *testing.T) {
+	t.Parallel()                                             // it waits more than it works
 	p := newProcess(t, t.TempDir(), "OCTOSTORE_MAX_WAIT=1s") // less than LOCK_SLICE
 	eachShell(t, func(t *testing.T, sh shell) {
 		name := "turn/" + sh.name
@@ -317,6 +330,7 @@ func TestWithLockWaitsForItsTurnAndForItsTime(t *testing.T) {
 }
 
 func TestWithLockShowsWhyItWasDenied(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "closed.wasm"), closed(), 0o600); err != nil {
 		t.Fatal(err)
@@ -347,6 +361,7 @@ func TestWithLockShowsWhyItWasDenied(t *testing.T) {
 
 // Command lines and what is printed can be seen by others; the secrets in it cannot.
 func TestWithLockShowsNoSecrets(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	secret := strings.Repeat("s3cr3t", 10)
 	if err := os.WriteFile(filepath.Join(dir, "tokens"), []byte("ci:"+secret+"\n"), 0o600); err != nil {
