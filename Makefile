@@ -63,6 +63,7 @@ check: ## Everything a change has to pass: format, modules, vet, staticcheck, sy
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	$(GO) run ./.ci/mutants -fit
 	$(MAKE) --no-print-directory systems
 	@$(MAKE) --no-print-directory race-build & \
 	$(MAKE) --no-print-directory test; passed=$$?; wait; exit $$passed

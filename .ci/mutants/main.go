@@ -3,6 +3,7 @@
 //
 //	go run ./.ci/mutants                 all of them; exit 1 if one survives
 //	go run ./.ci/mutants -list           what there is
+//	go run ./.ci/mutants -fit            whether each still fits the code; takes a second
 //	go run ./.ci/mutants -only NAME,…    some of them
 //	go run ./.ci/mutants -markdown       also write the table into docs/guarantees.md
 //
@@ -37,6 +38,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	list := flag.Bool("list", false, "print the mutants and what they break, and run nothing")
+	fit := flag.Bool("fit", false, "check that the text of each mutant and each test that "+document+" names is there, and run nothing")
 	only := flag.String("only", "", "names of the mutants to run, separated by commas")
 	markdown := flag.Bool("markdown", false, "write the table into "+document)
 	limit := flag.Duration("timeout", 45*time.Second, "time limit for the tests of one package; a mutant that hangs is caught by it")
@@ -59,6 +61,9 @@ func run(ctx context.Context) error {
 	}
 	if err := errors.Join(fitting(tree, chosen), tree.namedTests()); err != nil {
 		return err
+	}
+	if *fit {
+		return nil
 	}
 	s := suite{prefix: strings.Fields(*with), limit: *limit}
 	results, err := s.try(ctx, tree, chosen)

@@ -40,7 +40,7 @@ type result struct {
 	mutant  mutant
 	outcome outcome
 	run     string   // of go test, that noticed
-	tests   []string // that failed, in the order in which they did
+	tests   []string // that failed: the first, and those that ran beside it
 	took    time.Duration
 	output  string
 }
@@ -93,9 +93,9 @@ func (s suite) test(ctx context.Context, t tree, m mutant) (result, error) {
 	return r, nil
 }
 
-// goTest runs tests. They fail by an outcome, not by an error.
+// goTest runs tests until one fails. They fail by an outcome, not by an error.
 func (s suite) goTest(ctx context.Context, run string) (result, error) {
-	args := slices.Concat(s.prefix, []string{"go", "test", "-json", "-vet=off", "-timeout=" + s.limit.String()}, strings.Fields(run))
+	args := slices.Concat(s.prefix, []string{"go", "test", "-json", "-vet=off", "-failfast", "-timeout=" + s.limit.String()}, strings.Fields(run))
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = s.dir
 	cmd.WaitDelay = 5 * time.Second

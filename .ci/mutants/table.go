@@ -267,8 +267,8 @@ var calledMutants = []mutant{
 	},
 	{
 		name: "break-needs-no-right", file: "core/service.go",
-		old:    "if !p.May(auth.Break, r.Name) {",
-		new:    "if false {",
+		old:    "if err := may(p, \"break\", auth.Break, r.Name); err != nil {",
+		new:    "if err := may(p, \"break\", auth.Break, r.Name); false && err != nil {",
 		breaks: "anybody may break any lease",
 		tests:  inCore,
 	},
