@@ -175,7 +175,7 @@ func TestALoginThatCannotBeConfigured(t *testing.T) {
 	for change, want := range map[string]string{
 		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=" + open:       "can be read or changed by everybody",
 		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=absent":        "absent: no such file",
-		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=" + os.DevNull: "can be read or changed by everybody",
+		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=" + os.DevNull: "not a regular file",
 		"OCTOSTORE_ADDR=0.0.0.0:0":                          "OCTOSTORE_PUBLIC_URL is missing",
 	} {
 		p, err := startProcess(t.TempDir(), append(right, change)...)
