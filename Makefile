@@ -37,7 +37,7 @@ run: build ## Start a server with the settings of the environment and .env
 
 .PHONY: test
 test: ## Run all tests
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 # Where octostore builds. The server promises what it does on Linux; on macOS and FreeBSD
 # it runs without some of it, on Windows only the commands do (docs/operations.md).
@@ -64,17 +64,20 @@ check: ## Everything a change has to pass: format, modules, vet, staticcheck, sy
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run ./.ci/mutants -fit
-	$(MAKE) --no-print-directory systems
-	@$(MAKE) --no-print-directory race-build & \
-	$(MAKE) --no-print-directory test; passed=$$?; wait; exit $$passed
+	@$(MAKE) --no-print-directory beside-tests & beside=$$!; \
+	$(MAKE) --no-print-directory test; passed=$$?; wait $$beside; built=$$?; \
+	test $$passed -eq 0 || exit $$passed; exit $$built
 	$(MAKE) --no-print-directory race
 
 .PHONY: race
 race: ## Run the tests with the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -short ./...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m ./...
 
 # Tests wait more than they work, so the compiler can go on beside them.
-.PHONY: race-build
+.PHONY: beside-tests race-build
+beside-tests: race-build
+	@nice -n 19 $(MAKE) --no-print-directory systems
+
 race-build:
 	@CGO_ENABLED=1 nice -n 19 $(GO) test -race -short -run '^$$' ./... >/dev/null 2>&1 || true
 
