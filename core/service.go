@@ -248,9 +248,10 @@ func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r
 	return g, err
 }
 
-// take has the guard asked about the acquire, and then takes the lock.
+// take has the guard asked about the acquire, and then takes the lock. Where there is no
+// lease to take it from, the table says so and the guard is not asked.
 func (s *Service) take(ctx context.Context, b lock.Breaking, a lock.Acquisition) (lock.Grant, error) {
-	if s.cfg.Guard.Covers(HookAcquire, b.Name) {
+	if b.Token != unjudged && s.cfg.Guard.Covers(HookAcquire, b.Name) {
 		if err := s.judgeAcquire(ctx, &a); err != nil {
 			return lock.Grant{}, err
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
@@ -122,7 +123,7 @@ func readExport(from io.Reader, add func(line []byte) error) error {
 		}
 	}
 	if !bytes.HasPrefix(last, []byte(`{"end":true`)) {
-		return errors.New("the export broke off before its closing line")
+		return exitcode.As(exitcode.Tampered, errors.New("the export broke off before its closing line"))
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func (d *doctor) start(running bool) (exposed string) {
 		err := c.check(s, d.cfg)
 		switch {
 		case running && isPortTaken(err):
-			d.say(fine, c.about, "%s is taken, by the server that runs", d.cfg.Addr)
+			d.say(fine, c.about, "%s is taken; a server runs here, so most likely by it", d.cfg.Addr)
 		case err != nil:
 			d.say(wrong, c.about, "%v", err)
 		default:

@@ -48,7 +48,7 @@ func TestTheOperationsPageTellsTheTruth(t *testing.T) {
 }
 
 var machines = []*regexp.Regexp{
-	regexp.MustCompile(`127.0.0.1:[0-9]+ (?:can be listened on|is taken, by the server that runs)|(?:/\S+)?/(?:octostore|copy)\.db|process [0-9]+ |[0-9]+ [KM]iB|https://127.0.0.1:[0-9]+|"seq":[0-9]+|OctoStore [^:]*:|"octostore [^"]*"`),
+	regexp.MustCompile(`127.0.0.1:[0-9]+ (?:can be listened on|is taken; a server runs here, so most likely by it)|(?:/\S+)?/(?:octostore|copy)\.db|process [0-9]+ |[0-9]+ [KM]iB|https://127.0.0.1:[0-9]+|"seq":[0-9]+|OctoStore [^:]*:|"octostore [^"]*"`),
 	regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z`),
 }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -261,6 +262,28 @@ func TestWithLockGivesTheCommandItsInput(t *testing.T) {
 		in.Env = r.cmd.Env
 		if out, err := in.CombinedOutput(); err != nil || string(out) != "a line\n" {
 			t.Errorf("got %q %v", out, err)
+		}
+	})
+}
+
+// A cron daemon or a supervisor may start the script with closed descriptors.
+func TestWithLockRunsWithClosedDescriptors(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	p := newProcess(t, t.TempDir())
+	eachShell(t, func(t *testing.T, sh shell) {
+		for _, closed := range []string{"<&-", ">&-", "2>&-", "<&- >&- 2>&-"} {
+			ran := filepath.Join(t.TempDir(), "ran")
+			r := sh.start(t, "http://"+p.Addr, nil, command("closed/"+sh.name, `exec "$0" "$@"`)...)
+			r.ends(t, 0)
+			again := exec.Command("/bin/sh", "-c", `"$@" `+closed, "sh", r.cmd.Path)
+			again.Args = append(append(again.Args, r.cmd.Args[1:len(r.cmd.Args)-4]...), "closed/"+sh.name, "/bin/sh", "-c", `echo "$LOCK_TOKEN" >"$0"; exit 3`, ran)
+			again.Env = r.cmd.Env
+			if err := again.Run(); again.ProcessState.ExitCode() != 3 {
+				t.Errorf("%s: %v", closed, err)
+			}
+			if got, err := os.ReadFile(ran); err != nil || len(bytes.TrimSpace(got)) == 0 {
+				t.Errorf("%s: the command did not run, or had no token: %q, %v", closed, got, err)
+			}
 		}
 	})
 }

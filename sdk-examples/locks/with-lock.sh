@@ -21,6 +21,13 @@
 # script, which has some of its own: 64 usage, 69 server unavailable, 75 lock held, 77 denied, 79 lease lost.
 set -u
 
+# A closed descriptor would end the shell where it is copied, and a file opened next would get its number.
+exec 3<>/dev/null
+{ true 4<&0; } 2>&3 || exec <&3
+{ true 4>&1; } 2>&3 || exec >&3
+true 4>&2 || exec 2>&3
+exec 3<&-
+
 usage=64 unavailable=69 held=75 denied=77 lost=79
 name='' dir='' key='' lease='' token='' said='' clock=0
 child=''     # the process to wait for

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 )
@@ -87,7 +88,7 @@ func NewLeases(q Query, each func(*Lease) error) *Leases {
 func (ls *Leases) Add(line []byte) error {
 	var r journal.Record
 	if err := json.Unmarshal(line, &r); err != nil {
-		return fmt.Errorf("this is not a record: %.80q", line)
+		return exitcode.As(exitcode.Tampered, fmt.Errorf("this is not a record: %.80q", line))
 	}
 	if !slices.Contains(LeaseKinds, r.Kind) {
 		return nil

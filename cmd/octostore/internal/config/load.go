@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -88,6 +89,9 @@ const LargestEnvFile = 1 << 20
 // readEnvFile returns the variables of a file. Its errors name a line and show
 // nothing of it, since such files hold secrets.
 func readEnvFile(path string) (map[string]string, error) {
+	if path == os.DevNull {
+		return nil, nil // the usual way to say that there is none
+	}
 	text, err := files.Read(path, LargestEnvFile)
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)

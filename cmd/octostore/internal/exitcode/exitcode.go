@@ -20,9 +20,7 @@ const (
 	Tampered    Code = 65
 	Missing     Code = 66
 	Unavailable Code = 69
-	Held        Code = 75
 	Denied      Code = 77
-	NotHeld     Code = 79
 )
 
 // Row is one line of the table.
@@ -41,9 +39,7 @@ func Table() []Row {
 		{Tampered, "tampered", "an export or a journal is not as it was written, or is of a kind that cannot be verified"},
 		{Missing, "missing", "a file or database that is needed is not there"},
 		{Unavailable, "unavailable", "the server does not answer"},
-		{Held, "held", "the lock is held by another, and the wait is over"},
 		{Denied, "denied", "the server refused: a policy, a scope, or no good token"},
-		{NotHeld, "not_held", "the lease has ended"},
 	}
 }
 
