@@ -33,6 +33,10 @@ func beside(all *sync.WaitGroup, t *testing.T, name string, test func(*testing.T
 	all.Go(func() { t.Run(name, test) })
 }
 
+// shellSlots bounds how many scripts run at a time: each starts dozens of processes, and
+// on a machine that does not keep up their short leases end.
+var shellSlots = make(chan struct{}, 4)
+
 // eachShell runs a test of with-lock.sh in every shell it is for, and in one with -short.
 func eachShell(t *testing.T, test func(t *testing.T, sh shell)) {
 	t.Helper()
@@ -45,6 +49,8 @@ func eachShell(t *testing.T, test func(t *testing.T, sh shell)) {
 				t.Skip("SKIP: one shell is enough with -short")
 			}
 			needTools(t, name)
+			shellSlots <- struct{}{}
+			defer func() { <-shellSlots }()
 			sh := shell{name: name, args: []string{name}, path: os.Getenv("PATH")}
 			if name == "busybox" {
 				sh.args, sh.path = []string{name, "sh"}, busyboxTools(t)
@@ -105,7 +111,7 @@ func (sh shell) start(t *testing.T, url string, settings []string, args ...strin
 	r.cmd = exec.Command(path, append(append(sh.args[1:], script), args...)...)
 	r.cmd.Env = append([]string{
 		"PATH=" + sh.path, "HOME=" + home, "TMPDIR=" + r.tmp, r.mark, "OCTOSTORE_URL=" + url,
-		"LOCK_TTL=5s", "LOCK_CONFIRM=2s", "LOCK_SLICE=2s", "LOCK_WAIT=60s", "LOCK_HOLDER=the script",
+		"LOCK_TTL=8s", "LOCK_CONFIRM=4s", "LOCK_SLICE=2s", "LOCK_WAIT=60s", "LOCK_HOLDER=the script",
 	}, settings...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.errs
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
