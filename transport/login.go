@@ -92,7 +92,7 @@ func (x *exchange) beginDevice() error {
 	if err != nil {
 		return err
 	}
-	d, err := github.BeginDevice(x.context(), remoteNetwork(x.r.RemoteAddr).String(), x.mayAskGitHub)
+	d, err := github.BeginDevice(x.context(), networkOf(x.r.RemoteAddr).String(), x.mayAskGitHub)
 	if err != nil {
 		return err
 	}
