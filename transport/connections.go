@@ -68,7 +68,7 @@ type connKey struct{}
 // opened is for ConnContext of [http.Server]. Requests find the connection in their
 // context.
 func (c *connections) opened(ctx context.Context, conn net.Conn) context.Context {
-	one := &connection{conn: conn, network: networkOf(conn.RemoteAddr()), since: time.Now()}
+	one := &connection{conn: conn, network: networkOf(conn.RemoteAddr().String()), since: time.Now()}
 	for _, victim := range c.enter(one) {
 		victim.close()
 		c.cut(victim.network)
@@ -204,15 +204,6 @@ func (x *exchange) connection() *net.TCPConn {
 func (x *exchange) settle() { x.api.connectionsOf(x.on).settle(x.link) }
 
 func (a *API) connectionsOf(on side) *connections { return &a.limits.connections[on] }
-
-// networkOf returns the network of an address, or nothing if it has none.
-func networkOf(a net.Addr) netip.Addr {
-	tcp, is := a.(*net.TCPAddr)
-	if !is {
-		return netip.Addr{}
-	}
-	return network(tcp.AddrPort().Addr())
-}
 
 // sideNames are the listeners in log and metrics.
 var sideNames = [numSides]string{mainSide: "main", adminSide: "admin"}

@@ -207,7 +207,8 @@ func (x *exchange) refuse(answer problem.Answer) {
 
 // report logs the errors somebody has to look at: each of those without a row, as the answer
 // promises, and those that mean the server could not do its work. On a full disk every
-// request is one of the latter, so of them it is one line of each sort a minute.
+// request is one of the latter, so of them it is one line of each sort a minute, and for each
+// policy that could not answer.
 func (x *exchange) report(answer problem.Answer, err error) {
 	about := []slog.Attr{slog.Any("err", err), slog.String("code", string(answer.Code)),
 		slog.String("route", x.route.id), slog.String("request_id", x.id)}
@@ -215,7 +216,11 @@ func (x *exchange) report(answer problem.Answer, err error) {
 	case !answer.Known:
 		x.api.log.LogAttrs(x.r.Context(), slog.LevelError, "request failed", about...)
 	case answer.Code == api.CodePolicyError, answer.Code == api.CodeOutcomeUnknown, answer.Code == api.CodeStorageFull:
-		x.api.sparse.Log(slog.LevelWarn, "failed "+string(answer.Code)+" "+x.route.id, "request failed", about...)
+		of := "failed " + string(answer.Code) + " " + x.route.id
+		if answer.PolicyProblem != nil {
+			of += " " + answer.Policy
+		}
+		x.api.sparse.Log(slog.LevelWarn, of, "request failed", about...)
 	}
 }
 

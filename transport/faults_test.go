@@ -103,6 +103,28 @@ func TestLogOfRefusalsIsOneLineAMinute(t *testing.T) {
 	}
 }
 
+// byName is a guard whose policies fail, one for each lock.
+type byName struct{ refusing }
+
+func (byName) Judge(_ context.Context, q core.Question) (core.Verdict, error) {
+	return core.Verdict{}, &core.PolicyError{Policy: "of-" + string(q.Asked.Name), Err: errors.New("trap")}
+}
+
+// TestFaultsOfEachPolicyAreLogged has two policies fail: neither is hidden by the other.
+func TestFaultsOfEachPolicyAreLogged(t *testing.T) {
+	log := new(lines)
+	s := newServer(t, setup{core: core.Config{Guard: byName{}}, log: slog.NewTextHandler(log, nil)})
+	for range 3 {
+		s.do(t, "POST /v1/locks/a/acquire").want(503, api.CodePolicyError)
+		s.do(t, "POST /v1/locks/b/acquire").want(503, api.CodePolicyError)
+	}
+	for _, policy := range []string{"policy of-a ", "policy of-b "} {
+		if n := strings.Count(log.String(), policy); n != 1 {
+			t.Errorf("%d lines about %s, want 1:\n%s", n, policy, log)
+		}
+	}
+}
+
 // refusing is a guard that has the same to say to everybody.
 type refusing struct{ err error }
 

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -8,11 +9,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/transport/api"
@@ -34,6 +37,89 @@ func listeningTLS(t *testing.T, s *server) net.Addr {
 	return l.Addr()
 }
 
+// countedListener knows how much the server has read of each connection.
+type countedListener struct {
+	net.Listener
+	config *tls.Config // nil: plain
+	conns  sync.Map    // of *countedConn, by the client's address
+}
+
+// countedConn counts what net/http has read.
+type countedConn struct {
+	net.Conn
+	tcp  *net.TCPConn
+	read atomic.Int64
+}
+
+func (l *countedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	counted := &countedConn{Conn: c, tcp: c.(*net.TCPConn)}
+	if l.config != nil {
+		counted.Conn = tls.Server(c, l.config)
+	}
+	l.conns.Store(c.RemoteAddr().String(), counted)
+	return counted, nil
+}
+
+// of returns the server's side of a client's connection.
+func (l *countedListener) of(t *testing.T, client net.Conn) *countedConn {
+	t.Helper()
+	c, is := l.conns.Load(client.LocalAddr().String())
+	if !is {
+		t.Fatal("the server has no such connection")
+	}
+	return c.(*countedConn)
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+func (c *countedConn) NetConn() net.Conn { return c.tcp }
+
+// readsBehind sends bytes behind a request whose handler runs, until net/http has read the
+// first of them. From then on it reads no more.
+func (c *countedConn) readsBehind(t *testing.T, w *wire, bytes string) {
+	t.Helper()
+	before := c.read.Load()
+	w.raw(bytes)
+	eventually(t, "net/http reads behind the request", func() bool { return c.read.Load() > before })
+}
+
+// eventually waits until something is the case.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for began := time.Now(); !is(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > soon {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// listeningCounted is listening by a countedListener.
+func listeningCounted(t *testing.T, s *server, encrypted bool) *countedListener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := &countedListener{Listener: l}
+	if encrypted {
+		lent := httptest.NewUnstartedServer(nil) // it has a certificate
+		lent.StartTLS()
+		counted.config = lent.TLS.Clone()
+		lent.Close()
+		counted.config.NextProtos = []string{"http/1.1"}
+	}
+	serveOn(t, s, counted)
+	return counted
+}
+
 // dialTLS is dial by TLS; beneath is the connection under it.
 func dialTLS(t *testing.T, s *server, addr net.Addr) (w *wire, beneath *net.TCPConn) {
 	t.Helper()
@@ -49,7 +135,7 @@ func dialTLS(t *testing.T, s *server, addr net.Addr) (w *wire, beneath *net.TCPC
 // request, which ends the reading by which net/http notices that a client leaves.
 func TestHangUpBehindMoreBytes(t *testing.T) {
 	s := newServer(t, setup{})
-	plain, secret := listening(t, s), listeningTLS(t, s)
+	plain, secret := listeningCounted(t, s, false), listeningCounted(t, s, true)
 	s.acquire(t, "a")
 	next := "POST /v1/locks/b/acquire HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	leave := map[string]func(w *wire, beneath *net.TCPConn){
@@ -68,17 +154,17 @@ func TestHangUpBehindMoreBytes(t *testing.T) {
 					name := fmt.Sprintf("a-%d", noticed.Add(1))
 					s.acquire(t, name)
 					atOnce(t, func() time.Duration {
-						w, beneath := dial(t, s, plain), (*net.TCPConn)(nil)
+						l := plain
+						w, beneath := dial(t, s, plain.Addr()), (*net.TCPConn)(nil)
 						if encrypted {
-							w, beneath = dialTLS(t, s, secret)
+							l = secret
+							w, beneath = dialTLS(t, s, secret.Addr())
 						} else {
 							beneath = w.conn.(*net.TCPConn)
 						}
 						w.send("POST /v1/locks/"+name+"/acquire?wait=30s", "")
 						s.waiters(t, lock.Name(name), 1)
-						time.Sleep(30 * time.Millisecond) // a packet of its own
-						w.raw(bytes)
-						time.Sleep(10 * time.Millisecond) // of which net/http reads the beginning
+						l.of(t, beneath).readsBehind(t, w, bytes)
 						how(w, beneath)
 						return s.waiters(t, lock.Name(name), 0)
 					})
@@ -208,14 +294,25 @@ func TestHangUpOfStreams(t *testing.T) {
 // TestHangUpWhileTheDiskIsSlow has a client leave while its grant is on its way to the
 // disk. It did not ask to wait, but nobody has the lock all the same.
 func TestHangUpWhileTheDiskIsSlow(t *testing.T) {
-	s := newServer(t, setup{store: &slowStore{memory.New(), 300 * time.Millisecond}})
-	addr := listening(t, s)
-	w := dial(t, s, addr)
+	store := &gatedStore{Store: memory.New(), entered: make(chan struct{}, 100), open: make(chan struct{})}
+	s := newServer(t, setup{store: store})
+	let := sync.OnceFunc(func() { close(store.open) })
+	t.Cleanup(let) // before the table is closed
+	l := listeningCounted(t, s, false)
+	w := dial(t, s, l.Addr())
 	w.send("POST /v1/locks/a/acquire", "")
-	time.Sleep(50 * time.Millisecond)
-	w.raw("P")
-	time.Sleep(10 * time.Millisecond)
+	select {
+	case <-store.entered:
+	case <-time.After(soon):
+		t.Fatal("it is not granted")
+	}
+	lasted := time.Now() // the request is at least as old
+	conn := l.of(t, w.conn)
+	conn.readsBehind(t, w, "P")
 	_ = w.conn.Close()
+	eventually(t, "the end of the connection comes", func() bool { return hungUp(conn.tcp) })
+	eventually(t, "the request is old enough to be looked at", func() bool { return time.Since(lasted) > watchDelay })
+	let()
 	for began := time.Now(); s.log.Head() == 0; time.Sleep(time.Millisecond) {
 		if time.Since(began) > soon {
 			t.Fatal("it was never granted")
@@ -226,6 +323,18 @@ func TestHangUpWhileTheDiskIsSlow(t *testing.T) {
 			t.Fatal("nobody knows that he holds the lock")
 		}
 	}
+}
+
+// gatedStore commits nothing until it is open.
+type gatedStore struct {
+	journal.Store
+	entered, open chan struct{}
+}
+
+func (s *gatedStore) Commit(ctx context.Context, b *lock.Batch) error {
+	s.entered <- struct{}{}
+	<-s.open
+	return s.Store.Commit(ctx, b)
 }
 
 // lingers reports whether SO_LINGER is set on a connection.

@@ -164,13 +164,13 @@ func (l *limits) ended(t *tally) {
 // stranger counts a request of nobody known for its address, and returns an error if
 // there are too many of them.
 func (l *limits) stranger(remote string, at time.Time) error {
-	from, err := netip.ParseAddrPort(remote)
-	if err != nil || l.AddressRate == 0 {
+	from := networkOf(remote)
+	if !from.IsValid() || l.AddressRate == 0 {
 		return nil // not a connection
 	}
 	now := int64(at.Sub(l.began))
 	l.addresses.mu.Lock()
-	wait := l.addresses.of(network(from.Addr()), now).take(now, int64(time.Second)/int64(l.AddressRate), int64(time.Second))
+	wait := l.addresses.of(from, now).take(now, int64(time.Second)/int64(l.AddressRate), int64(time.Second))
 	l.addresses.mu.Unlock()
 	if wait == 0 {
 		return nil
@@ -183,7 +183,7 @@ func (l *limits) stranger(remote string, at time.Time) error {
 func (l *limits) asksGitHub(remote string, at time.Time) error {
 	now := int64(at.Sub(l.began))
 	l.askers.mu.Lock()
-	wait := l.askers.of(remoteNetwork(remote), now).take(now, int64(loginEvery), int64(loginsAtOnce*loginEvery))
+	wait := l.askers.of(networkOf(remote), now).take(now, int64(loginEvery), int64(loginsAtOnce*loginEvery))
 	l.askers.mu.Unlock()
 	if wait == 0 {
 		return nil
@@ -191,8 +191,9 @@ func (l *limits) asksGitHub(remote string, at time.Time) error {
 	return l.refuse(limitLogins, wait, "more logins come from this address than may, one in "+loginEvery.String())
 }
 
-// remoteNetwork returns the network of a RemoteAddr; the zero one if that is no address.
-func remoteNetwork(remote string) netip.Addr {
+// networkOf returns the network of a remote address and port, by which all limits of
+// addresses are kept; the zero one if that is no address.
+func networkOf(remote string) netip.Addr {
 	from, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}

@@ -57,10 +57,7 @@ func (x *exchange) finishLogin() error {
 	if err != nil {
 		return err
 	}
-	if err := x.api.limits.asksGitHub(x.r.RemoteAddr, x.started); err != nil {
-		return err
-	}
-	t, err := github.Finish(x.r, x.origin(), x.callback(), x.started)
+	t, err := github.Finish(x.r, x.origin(), x.callback(), x.started, x.mayAskGitHub)
 	if err != nil {
 		return err
 	}
@@ -70,6 +67,10 @@ func (x *exchange) finishLogin() error {
 	x.handOver(github, t, typeHTML)
 	return nil
 }
+
+// mayAskGitHub counts a login that is about to have GitHub asked for the network it comes
+// from, or says that there were too many.
+func (x *exchange) mayAskGitHub() error { return x.api.limits.asksGitHub(x.r.RemoteAddr, x.started) }
 
 // handOver writes the answer that shows a token. One that nobody has seen is ended.
 func (x *exchange) handOver(github *login.GitHub, t login.Token, contentType []string) {
@@ -91,10 +92,7 @@ func (x *exchange) beginDevice() error {
 	if err != nil {
 		return err
 	}
-	if err := x.api.limits.asksGitHub(x.r.RemoteAddr, x.started); err != nil {
-		return err
-	}
-	d, err := github.BeginDevice(x.context(), remoteNetwork(x.r.RemoteAddr).String())
+	d, err := github.BeginDevice(x.context(), networkOf(x.r.RemoteAddr).String(), x.mayAskGitHub)
 	if err != nil {
 		return err
 	}

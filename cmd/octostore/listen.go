@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -33,9 +34,13 @@ func (s *server) exposed(cfg config.Config) string {
 	return ""
 }
 
-// listen binds the address of a setting.
+// listen binds the address of a setting. Connections are of plain TCP, never of multipath
+// TCP: a socket of that tells of its first path only, so the end of a client's connection
+// could not be seen.
 func listen(setting, addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
+	var of net.ListenConfig
+	of.SetMultipathTCP(false)
+	l, err := of.Listen(context.Background(), "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, &portTakenError{setting, addr}
 	}

@@ -100,9 +100,11 @@ type Device struct {
 }
 
 // BeginDevice begins a login by a code for a client in a network, which may have a fifth of
-// those under way, so that none keeps all others out. Errors: [ErrBusy], [ErrUnavailable],
-// and that of the context.
-func (g *GitHub) BeginDevice(ctx context.Context, network string) (Device, error) {
+// those under way, so that none keeps all others out. mayAsk is called right before GitHub
+// is asked, and not where there is no place for the login; nil: always.
+//
+// Errors: [ErrBusy], [ErrUnavailable], that of mayAsk, and that of the context.
+func (g *GitHub) BeginDevice(ctx context.Context, network string, mayAsk func() error) (Device, error) {
 	leave, err := g.enter()
 	if err != nil {
 		return Device{}, err
@@ -110,6 +112,9 @@ func (g *GitHub) BeginDevice(ctx context.Context, network string) (Device, error
 	defer leave()
 	if !g.devices.room(network) {
 		return Device{}, ErrBusy
+	}
+	if err := allowed(mayAsk); err != nil {
+		return Device{}, err
 	}
 	oauth := g.deviceOAuth()
 	given, err := oauth.DeviceAuth(g.with(ctx))

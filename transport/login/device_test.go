@@ -23,7 +23,7 @@ const tokenPath = "POST /login/oauth/access_token"
 func (h *house) device(t *testing.T) (login.Token, time.Duration, error) {
 	t.Helper()
 	begun := time.Now()
-	d, err := h.BeginDevice(t.Context(), "192.0.2.1")
+	d, err := h.BeginDevice(t.Context(), "192.0.2.1", nil)
 	if err != nil {
 		return login.Token{}, 0, err
 	}
@@ -104,7 +104,7 @@ func TestACodeLeadsToOneToken(t *testing.T) {
 			return false
 		}
 		h := open(t, "user:alice=read:**", fake)
-		d, err := h.BeginDevice(t.Context(), "192.0.2.1")
+		d, err := h.BeginDevice(t.Context(), "192.0.2.1", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +141,7 @@ func TestACodeLeadsToOneToken(t *testing.T) {
 func TestOnlyWhoBeganCanPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, "user:alice=read:**", aliceAtGitHub())
-		d, err := h.BeginDevice(t.Context(), "192.0.2.1")
+		d, err := h.BeginDevice(t.Context(), "192.0.2.1", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestALoginNobodyAsksAboutEnds(t *testing.T) {
 		fake := aliceAtGitHub()
 		fake.Polls = []string{"authorization_pending"}
 		h := open(t, "user:alice=read:**", fake)
-		d, err := h.BeginDevice(t.Context(), "192.0.2.1")
+		d, err := h.BeginDevice(t.Context(), "192.0.2.1", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,16 +180,16 @@ func TestOnlySoManyLoginsByACode(t *testing.T) {
 		fake.Polls = []string{"authorization_pending"}
 		h := open(t, "user:alice=read:**", fake)
 		for i := range 100 {
-			if _, err := h.BeginDevice(t.Context(), fmt.Sprintf("192.0.2.%d", i/20)); err != nil {
+			if _, err := h.BeginDevice(t.Context(), fmt.Sprintf("192.0.2.%d", i/20), nil); err != nil {
 				t.Fatalf("%d: %v", i, err)
 			}
 		}
 		asked := len(fake.Asked())
-		if _, err := h.BeginDevice(t.Context(), "192.0.2.1"); err != login.ErrBusy || len(fake.Asked()) != asked {
+		if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); err != login.ErrBusy || len(fake.Asked()) != asked {
 			t.Errorf("got %v", err)
 		}
 		time.Sleep(time.Minute + time.Second)
-		if _, err := h.BeginDevice(t.Context(), "192.0.2.1"); err != nil {
+		if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); err != nil {
 			t.Errorf("later: %v", err)
 		}
 	})
@@ -204,7 +204,7 @@ func TestDeviceLoginsOfOneNetworkHaveAShare(t *testing.T) {
 		h := open(t, "user:alice=read:**", fake)
 		begun := 0
 		for range 100 {
-			_, err := h.BeginDevice(t.Context(), "192.0.2.1")
+			_, err := h.BeginDevice(t.Context(), "192.0.2.1", nil)
 			if err == nil {
 				begun++
 			} else if err != login.ErrBusy {
@@ -214,11 +214,11 @@ func TestDeviceLoginsOfOneNetworkHaveAShare(t *testing.T) {
 		if asked := len(fake.Asked()); begun != 20 || asked != 20 {
 			t.Errorf("it has begun %d logins and had GitHub asked %d times, want 20", begun, asked)
 		}
-		if _, err := h.BeginDevice(t.Context(), "192.0.2.2"); err != nil {
+		if _, err := h.BeginDevice(t.Context(), "192.0.2.2", nil); err != nil {
 			t.Errorf("another network: %v", err)
 		}
 		time.Sleep(time.Minute + time.Second) // nobody asks for them
-		if _, err := h.BeginDevice(t.Context(), "192.0.2.1"); err != nil {
+		if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); err != nil {
 			t.Errorf("later: %v", err)
 		}
 	})
@@ -271,7 +271,7 @@ func TestAGitHubThatGivesNoCode(t *testing.T) {
 		fake := aliceAtGitHub()
 		fake.Instead = instead("/login/device/code", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) })
 		h := open(t, "user:alice=read:**", fake)
-		if _, err := h.BeginDevice(t.Context(), "192.0.2.1"); !errors.Is(err, login.ErrUnavailable) {
+		if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); !errors.Is(err, login.ErrUnavailable) {
 			t.Errorf("%.80s: got %v", answer, err)
 		}
 	}
@@ -287,7 +287,7 @@ func TestAGitHubThatHangs(t *testing.T) {
 			fake.Instead = instead("/login/device/code", hang)
 			h := open(t, "user:alice=read:**", fake)
 			began := time.Now()
-			if _, err := h.BeginDevice(t.Context(), "192.0.2.1"); err != login.ErrUnavailable || time.Since(began) > 6*time.Second {
+			if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); err != login.ErrUnavailable || time.Since(began) > 6*time.Second {
 				t.Errorf("got %v after %s", err, time.Since(began))
 			}
 		})
@@ -297,7 +297,7 @@ func TestAGitHubThatHangs(t *testing.T) {
 			fake := aliceAtGitHub()
 			fake.Instead = instead("/login/oauth/access_token", hang)
 			h := open(t, "user:alice=read:**", fake)
-			if _, err := h.BeginDevice(t.Context(), "192.0.2.1"); err != nil {
+			if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(7 * time.Second) // it is asking
@@ -306,7 +306,7 @@ func TestAGitHubThatHangs(t *testing.T) {
 			if took := time.Since(began); took > 0 {
 				t.Errorf("closing took %s", took)
 			}
-			if _, err := h.BeginDevice(t.Context(), "192.0.2.1"); err != login.ErrBusy {
+			if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); err != login.ErrBusy {
 				t.Errorf("after it was closed: %v", err)
 			}
 		})

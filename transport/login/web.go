@@ -111,9 +111,12 @@ func (g *GitHub) Land(r *http.Request, c Callback, now time.Time) ([]byte, error
 // Finish makes a token for the browser that comes back from GitHub. The state is used up
 // once GitHub has accepted the code, whatever happens then; GitHub accepts a code once.
 //
-// Errors: [ErrNotBegun], [ErrOver], [ErrBusy], [ErrUnavailable], [ErrNotAllowed], and
-// those of the tokens.
-func (g *GitHub) Finish(r *http.Request, by lock.Origin, c Callback, now time.Time) (Token, error) {
+// mayAsk is called right before GitHub is asked, and not for a callback that does not lead
+// there; its error ends the attempt, and the browser may try again. nil: always.
+//
+// Errors: [ErrNotBegun], [ErrOver], [ErrBusy], [ErrUnavailable], [ErrNotAllowed], that of
+// mayAsk, and those of the tokens.
+func (g *GitHub) Finish(r *http.Request, by lock.Origin, c Callback, now time.Time, mayAsk func() error) (Token, error) {
 	ticket, err := g.ticket(r, c.State, now)
 	if err != nil {
 		return Token{}, err
@@ -129,12 +132,23 @@ func (g *GitHub) Finish(r *http.Request, by lock.Origin, c Callback, now time.Ti
 	case !first:
 		return Token{}, ErrNotBegun
 	}
-	from, err := g.redeem(r.Context(), c.Code, ticket)
+	var from *oauth2.Token
+	if err = allowed(mayAsk); err == nil {
+		from, err = g.redeem(r.Context(), c.Code, ticket)
+	}
 	g.used.end(c.State, err == nil, now)
 	if err != nil {
 		return Token{}, err
 	}
 	return g.admit(r.Context(), by, from, "browser")
+}
+
+// allowed returns what mayAsk returns, if there is one.
+func allowed(mayAsk func() error) error {
+	if mayAsk == nil {
+		return nil
+	}
+	return mayAsk()
 }
 
 // redeem exchanges a code for a token of GitHub's.

@@ -41,7 +41,7 @@ func (v visit) back(h *house) login.Callback {
 
 // finish sends the form of a browser with these cookies.
 func (h *house) finish(c login.Callback, cookies ...*http.Cookie) (login.Token, error) {
-	return h.Finish(withCookies(context.Background(), cookies), lock.Origin{}, c, time.Now())
+	return h.Finish(withCookies(context.Background(), cookies), lock.Origin{}, c, time.Now(), nil)
 }
 
 func withCookies(ctx context.Context, cookies []*http.Cookie) *http.Request {
@@ -338,7 +338,7 @@ func TestWhoeverLeavesIsNotLoggedAsAFault(t *testing.T) {
 		v := begin(t, h)
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		_, err := h.Finish(withCookies(ctx, []*http.Cookie{v.cookie}), lock.Origin{}, v.back(h), time.Now())
+		_, err := h.Finish(withCookies(ctx, []*http.Cookie{v.cookie}), lock.Origin{}, v.back(h), time.Now(), nil)
 		if !errors.Is(err, context.Canceled) || h.log.String() != "" {
 			t.Errorf("got %v, %s", err, h.log)
 		}
