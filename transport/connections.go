@@ -4,9 +4,11 @@ import (
 	lists "container/list"
 	"context"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -16,8 +18,9 @@ import (
 // connections are those to one listener. They are of two sorts. One on which a request was
 // let in is settled, and stays as long as its client wants. All others are silent, however
 // much they have sent; anybody who reaches the port can have them. When there is no place
-// for one more connection, the silent ones make room, the oldest first, and a network that
-// has more than its share of them gives up its own.
+// for one more connection, the silent ones make room, the oldest first. A network has a
+// share of the places for silent ones. One that has more gives them up to others at once,
+// and has its own newcomers take the place of its own.
 //
 // With a place left a connection is never cut, so a proxy that all clients come by may
 // open many at once. connections is safe for use by many goroutines.
@@ -25,11 +28,13 @@ type connections struct {
 	most  int                      // above it only those who keep locks, and probes, are answered; 0: any number
 	spare int                      // so many more, for those
 	cut   func(network netip.Addr) // called for each that was cut
+	cuts  atomic.Int64             // so far
 
 	mu        sync.Mutex
 	open      map[net.Conn]*connection
 	silent    lists.List // of *connection, the oldest first
 	byNetwork map[netip.Addr]*lists.List
+	crowded   []*lists.List // those of byNetwork above their share: a dozen at most
 }
 
 // connection is what is known of one.
@@ -44,8 +49,8 @@ type connection struct {
 	place, placeInNetwork *lists.Element
 }
 
-// silentGrace is how long a connection may be silent while there are places in reserve.
-// Most send their request with the next packet.
+// silentGrace is how long a connection of a network within its share may be silent while
+// there are places in reserve. Most send their request with the next packet.
 const silentGrace = time.Second
 
 func (c *connections) init(most, spare int) {
@@ -54,7 +59,13 @@ func (c *connections) init(most, spare int) {
 }
 
 // share is how many silent connections a network may have when there is no place left.
-func (c *connections) share() int { return max(1, c.most/8) }
+// Where there is always one, it is any number.
+func (c *connections) share() int {
+	if c.most == 0 {
+		return math.MaxInt32
+	}
+	return max(1, c.most/8)
+}
 
 // now returns how many are open.
 func (c *connections) now() int {
@@ -71,6 +82,7 @@ func (c *connections) opened(ctx context.Context, conn net.Conn) context.Context
 	one := &connection{conn: conn, network: networkOf(conn.RemoteAddr().String()), since: time.Now()}
 	for _, victim := range c.enter(one) {
 		victim.close()
+		c.cuts.Add(1)
 		c.cut(victim.network)
 	}
 	return context.WithValue(ctx, connKey{}, one)
@@ -101,25 +113,61 @@ func (c *connections) enter(one *connection) (victims []*connection) {
 		c.byNetwork[one.network] = of
 	}
 	one.placeInNetwork = of.PushBack(one)
+	if of.Len() == c.share()+1 {
+		c.crowded = append(c.crowded, of)
+	}
 	return victims
 }
 
 // yielding returns the silent connection that is to make room for one more, or nil. Unless
-// it is for the last place, only one that had time to say something has to.
+// it is for the last place, or its network has more than its share, only one that had time
+// to say something has to.
 func (c *connections) yielding(one *connection, last bool) *connection {
-	from := &c.silent
-	if of := c.byNetwork[one.network]; of != nil && of.Len() >= c.share() {
-		from = of
+	from, own := &c.silent, 0
+	if of := c.byNetwork[one.network]; of != nil {
+		if own = of.Len(); own >= c.share() {
+			from = of
+		}
 	}
-	oldest := from.Front()
-	if oldest == nil {
-		return nil
+	victim := oldest(from)
+	ripe := victim != nil && one.since.Sub(victim.since) >= silentGrace
+	if ripe && from != &c.silent {
+		return victim
 	}
-	victim := oldest.Value.(*connection)
-	if !last && one.since.Sub(victim.since) < silentGrace {
+	if of := c.largest(max(own, c.share()), last); of != nil {
+		return oldest(of)
+	}
+	if !ripe && !last {
 		return nil
 	}
 	return victim
+}
+
+// largest returns the silent connections of the network that has the most, if those are
+// more than above, which is at least its share. It returns nil if a place would still be
+// missing when all networks had given up what is more: nothing is cut in vain. For the last
+// place, one is enough.
+func (c *connections) largest(above int, last bool) (most *lists.List) {
+	surplus := 0
+	for _, of := range c.crowded {
+		surplus += max(0, of.Len()-above)
+		if of.Len() > above && (most == nil || of.Len() > most.Len()) {
+			most = of
+		}
+	}
+	if !last && surplus <= len(c.open)-c.most {
+		return nil
+	}
+	return most
+}
+
+// oldest returns the first of a list, or nil.
+func oldest(of *lists.List) *connection {
+	first := of.Front()
+	if first == nil {
+		return nil
+	}
+	return first.Value.(*connection)
 }
 
 // forget counts a connection no more. The caller holds mu.
@@ -139,6 +187,10 @@ func (c *connections) unlist(one *connection) {
 	c.silent.Remove(one.place)
 	of := c.byNetwork[one.network]
 	of.Remove(one.placeInNetwork)
+	if of.Len() == c.share() {
+		at := slices.Index(c.crowded, of)
+		c.crowded = slices.Delete(c.crowded, at, at+1)
+	}
 	if of.Len() == 0 {
 		delete(c.byNetwork, one.network)
 	}
@@ -208,10 +260,10 @@ func (a *API) connectionsOf(on side) *connections { return &a.limits.connections
 // sideNames are the listeners in log and metrics.
 var sideNames = [numSides]string{mainSide: "main", adminSide: "admin"}
 
-// logCut writes that connections to a listener are cut, once a minute.
+// logCut writes that connections to a listener are cut, and how many so far, once a minute.
 func (a *API) logCut(on side, network netip.Addr) {
 	c := a.connectionsOf(on)
 	a.sparse.Log(slog.LevelWarn, "cut "+sideNames[on],
 		"connections without a request were cut to make room for others",
-		slog.String("listener", sideNames[on]), slog.String("last_from", network.String()), slog.String("may_be_open", strconv.Itoa(c.most)))
+		slog.String("listener", sideNames[on]), slog.Int64("cut", c.cuts.Load()), slog.String("last_from", network.String()), slog.String("may_be_open", strconv.Itoa(c.most)))
 }

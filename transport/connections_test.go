@@ -208,11 +208,11 @@ func TestConnectionsOfOneNetworkHaveAShare(t *testing.T) {
 		if n := c.now(); n != 20 {
 			t.Errorf("%d are open, want 20", n)
 		}
-		third := come("192.0.2.3:1") // the oldest of all goes, and that is the other
-		if !other.cut || third.cut {
-			t.Errorf("the other %t, the third %t", other.cut, third.cut)
+		third := come("192.0.2.3:1") // those of the flood go, not the oldest of all
+		if other.cut || third.cut || c.open[third].above || c.now() != 16 {
+			t.Errorf("the other %t, the third %t; %d are open, want 16", other.cut, third.cut, c.now())
 		}
-		if len(c.open) != c.silent.Len() || len(c.byNetwork) != 2 {
+		if len(c.open) != c.silent.Len() || len(c.byNetwork) != 3 {
 			t.Errorf("%d open, %d silent, of %d networks", len(c.open), c.silent.Len(), len(c.byNetwork))
 		}
 	})

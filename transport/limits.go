@@ -80,7 +80,7 @@ func (x *exchange) enter() error {
 	if x.link != nil && x.link.above {
 		x.w.Header()["Connection"] = closing
 		if !isSpared(path) && !isProbe(path) {
-			return l.refuse(limitConnections, time.Second, "as many connections are open as this server may have; close some, or use them for more than one request")
+			return l.refuse(limitConnections, time.Second, "as many connections are open as this server may have; try again later, or on a connection that is open already")
 		}
 	}
 	if err := x.door(); err != nil {

@@ -32,8 +32,8 @@ var strangerMutants = []mutant{
 	},
 	{
 		name: "silent-connections-stay", file: "transport/connections.go",
-		old:    "	oldest := from.Front()\n	if oldest == nil {",
-		new:    "	oldest := from.Front()\n	if true {",
+		old:    "	first := of.Front()\n	if first == nil {",
+		new:    "	first := of.Front()\n	if true {",
 		breaks: "connections that say nothing keep holders out",
 		tests:  []string{"-run=ConnectionsThatAreSilent ./transport"},
 	},
@@ -46,8 +46,8 @@ var strangerMutants = []mutant{
 	},
 	{
 		name: "strangers-cut-others", file: "transport/connections.go",
-		old:    "of.Len() >= c.share() {",
-		new:    "of.Len() < 0 {",
+		old:    "own = of.Len(); own >= c.share() {",
+		new:    "own = of.Len(); own < 0 {",
 		breaks: "one address that floods cuts the connections of others",
 		tests:  []string{"-run=ConnectionsOfOneNetwork ./transport"},
 	},

@@ -1,0 +1,218 @@
+package transport
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// dialFrom is dial from another address of this machine, which is another network.
+func dialFrom(t *testing.T, s *server, addr net.Addr, from string) *wire {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	conn, err := d.Dial(addr.Network(), addr.String())
+	if err != nil {
+		t.Skipf("SKIP: this machine has no address %s: %v", from, err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &wire{t: t, s: s, conn: conn, r: bufio.NewReader(conn)}
+}
+
+// TestConnectionsOfAFloodMakeRoomAtOnce has one address open silent connections faster than
+// they get old. Each request of another address, on a connection of its own, is answered,
+// and so are the renewals that come from the address that floods.
+func TestConnectionsOfAFloodMakeRoomAtOnce(t *testing.T) {
+	for _, most := range []int{4, 50} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			s := newServer(t, setup{limits: Limits{Connections: most}})
+			addr := listening(t, s)
+			lease := s.acquire(t, "held").LeaseID
+			for range most + 25 {
+				dialFrom(t, s, addr, "127.0.0.1")
+			}
+			for n := range 20 {
+				w := dialFrom(t, s, addr, "127.0.0.2")
+				w.receive(w.send(fmt.Sprintf("POST /v1/locks/a%d/acquire", n), "")).grant()
+				_ = w.conn.Close()
+				w = dialFrom(t, s, addr, "127.0.0.1")
+				w.receive(w.send("POST /v1/locks/held/renew", "", "Octostore-Lease: "+lease)).want(200)
+				_ = w.conn.Close()
+				for range 4 {
+					dialFrom(t, s, addr, "127.0.0.1")
+				}
+			}
+		})
+	}
+}
+
+// TestConnectionsOfAFloodLeaveTheAdminListenerOpen is the same for administrators, with as
+// many connections as there may be by default and as few as there may be at all.
+func TestConnectionsOfAFloodLeaveTheAdminListenerOpen(t *testing.T) {
+	for _, most := range []int{4, 32} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			s := newServer(t, setup{limits: Limits{Connections: 256, AdminConnections: most}})
+			secret := s.newSecret(t)
+			addr := adminListening(t, s)
+			for range 2 * most {
+				dialFrom(t, s, addr, "127.0.0.1")
+			}
+			for range 20 {
+				w := dialFrom(t, s, addr, "127.0.0.2")
+				w.read(w.send("GET /v1/tokens", "", "Authorization: Bearer "+secret)).want(200)
+				_ = w.conn.Close()
+				for range 4 {
+					dialFrom(t, s, addr, "127.0.0.1")
+				}
+			}
+		})
+	}
+}
+
+// TestConnectionsAtOnceOfAnotherAddress has a client open several connections before it
+// says something on any, more than the share of an address.
+func TestConnectionsAtOnceOfAnotherAddress(t *testing.T) {
+	s := newServer(t, setup{limits: Limits{Connections: 50}})
+	addr := listening(t, s)
+	for range 75 {
+		dialFrom(t, s, addr, "127.0.0.1")
+	}
+	var several []*wire
+	for range 16 {
+		several = append(several, dialFrom(t, s, addr, "127.0.0.2"))
+	}
+	for n, w := range several {
+		w.receive(w.send(fmt.Sprintf("POST /v1/locks/a%d/acquire", n), "")).grant()
+	}
+}
+
+// adminListening serves the listener for administration and returns its address.
+func adminListening(t *testing.T, s *server) net.Addr {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := s.AdminServer()
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = srv.Serve(l) }()
+	t.Cleanup(func() { _ = srv.Close(); <-ended })
+	return l.Addr()
+}
+
+// arrivals has connections arrive that only have an address.
+type arrivals struct {
+	connections
+	t      *testing.T
+	number int
+	gone   map[string]int // networks of those that were cut
+}
+
+func newArrivals(t *testing.T, most, spare int) *arrivals {
+	a := &arrivals{t: t, gone: map[string]int{}}
+	a.init(most, spare)
+	a.cut = func(network netip.Addr) { a.gone[network.String()]++ }
+	return a
+}
+
+func (a *arrivals) come(from string, times int) (all []*paper) {
+	for range times {
+		a.number++
+		p := &paper{from: fmt.Sprintf("%s:%d", from, a.number)}
+		a.opened(a.t.Context(), p)
+		all = append(all, p)
+	}
+	return all
+}
+
+func (a *arrivals) above(p *paper) bool { return a.open[p].above }
+
+// TestConnectionsWithinTheShareHaveTheGrace has networks come that all have no more than
+// their share. None of them has to go before it had time to say something.
+func TestConnectionsWithinTheShareHaveTheGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newArrivals(t, 16, 4) // two for each
+		for n := range 8 {
+			a.come(fmt.Sprintf("192.0.2.%d", n), 2)
+		}
+		one := a.come("192.0.2.100", 1)[0]
+		if len(a.gone) != 0 || !a.above(one) {
+			t.Errorf("cut: %v; the newcomer is above %t", a.gone, a.above(one))
+		}
+	})
+}
+
+// TestConnectionsAreNotCutForNothing has a server full of connections that are used. Those
+// that come to renew from a network with many are not cut, as that would make no place.
+func TestConnectionsAreNotCutForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newArrivals(t, 16, 8)
+		for _, p := range a.come("192.0.2.1", 15) {
+			a.settle(a.open[p])
+		}
+		a.come("192.0.2.1", 6) // five of them are too many, as all have a share of two
+		other := a.come("192.0.2.2", 1)[0]
+		if len(a.gone) != 0 || !a.above(other) {
+			t.Errorf("cut: %v; the newcomer is above %t", a.gone, a.above(other))
+		}
+	})
+}
+
+// TestConnectionsOfTheLargestFloodGoFirst has two networks flood.
+func TestConnectionsOfTheLargestFloodGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newArrivals(t, 16, 0)
+		small, large := a.come("192.0.2.1", 6), a.come("192.0.2.2", 10)
+		a.come("192.0.2.3", 3)
+		if a.gone["192.0.2.2"] != 3 || len(a.gone) != 1 || !large[2].cut || large[3].cut {
+			t.Errorf("cut: %v", a.gone)
+		}
+		for _, p := range append(small, large...) {
+			a.changed(p, http.StateClosed)
+		}
+		if len(a.crowded) != 1 { // the third
+			t.Errorf("%d networks have more than their share, want 1", len(a.crowded))
+		}
+	})
+}
+
+// TestConnectionsThatAreCutAreLoggedWithTheirNumber reads the log of a flood.
+func TestConnectionsThatAreCutAreLoggedWithTheirNumber(t *testing.T) {
+	log := new(lines)
+	s := newServer(t, setup{limits: Limits{Connections: 100, AdminConnections: 8}, log: slog.NewTextHandler(log, nil)})
+	addr := adminListening(t, s)
+	for range 30 { // 20 more than there may be
+		dialFrom(t, s, addr, "127.0.0.1")
+	}
+	w := dial(t, s, addr)
+	w.raw("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if resp, err := http.ReadResponse(w.r, nil); err != nil || resp.StatusCode != 200 {
+		t.Errorf("%v, %v", resp, err)
+	}
+	total := s.scrape(t)[`octostore_http_connections_cut_total{listener="admin"}`]
+	_ = s.Close()
+	if !strings.Contains(log.String(), " cut=1 ") || !strings.Contains(log.String(), " cut="+total+" ") {
+		t.Errorf("%s were cut; the log:\n%s", total, log)
+	}
+}
+
+// TestConnectionsWithoutALimitHaveNoShare has many connections come and go where there may
+// be any number.
+func TestConnectionsWithoutALimitHaveNoShare(t *testing.T) {
+	a := newArrivals(t, 0, 0)
+	all := append(a.come("192.0.2.1", 5), a.come("192.0.2.2", 5)...)
+	if len(a.crowded) != 0 || len(a.gone) != 0 {
+		t.Errorf("cut: %v; %d networks have more than their share", a.gone, len(a.crowded))
+	}
+	for _, p := range all {
+		a.changed(p, http.StateClosed)
+	}
+	if a.now() != 0 || a.silent.Len() != 0 || len(a.byNetwork) != 0 {
+		t.Errorf("%d open, %d silent, of %d networks", a.now(), a.silent.Len(), len(a.byNetwork))
+	}
+}
