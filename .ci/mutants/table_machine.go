@@ -6,9 +6,9 @@ var (
 	inLeaving = []string{"-short -run=Left ./hooks"}
 )
 
-// core5Mutants break what single lines of the core are there for, each of which once
+// machineMutants break what single lines of the core are there for, each of which once
 // could be taken away without any test noticing, or was missing.
-var core5Mutants = []mutant{
+var machineMutants = []mutant{
 	{
 		name: "rejoin-wakes-nobody", file: "core/lock/acquire.go",
 		old:    "	m.handOver(e) // the call may have been withdrawn from the request before\n",

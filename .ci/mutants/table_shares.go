@@ -1,8 +1,8 @@
 package main
 
-// fixEdgeMutants break what one client behind a proxy must not take from the others, and
+// shareMutants break what one client behind a proxy must not take from the others, and
 // what the log and the listeners tell.
-var fixEdgeMutants = []mutant{
+var shareMutants = []mutant{
 	{
 		name: "login-share-for-junk", file: "transport/login/web.go",
 		old:    "	ticket, err := g.ticket(r, c.State, now)\n",
