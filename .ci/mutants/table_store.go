@@ -25,8 +25,8 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "files-not-looked-at", file: "core/store/sqlite/watch.go",
-		old:    "		err := s.lookAtFiles()\n",
-		new:    "		err := error(nil)\n",
+		old:    "	err := s.lookAtFiles()\n",
+		new:    "	err := error(nil)\n",
 		breaks: "a server whose files were deleted goes on granting",
 		tests:  []string{"-run=Watch ./core/store/sqlite"},
 	},

@@ -53,6 +53,9 @@ func auditKeyCommand() *cobra.Command {
 		if err != nil {
 			return err // it names the file
 		}
+		if in.Key == nil {
+			return fmt.Errorf("%s has no key yet: it is of an older version, and a start of octostore serve makes one", loaded.DB)
+		}
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), journal.FormatKey(in.Key))
 		return err
 	}

@@ -97,6 +97,7 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 	}
 	if running && info.Size() > largeToRead {
 		d.say(skip, "database", "%s has %d MiB and a server runs on it; octostore backup makes a copy, whose name in OCTOSTORE_DB has that looked at", path, info.Size()>>20)
+		d.leases(ctx, path, exposed, info.Size())
 		return
 	}
 	var check *journal.Check
@@ -124,6 +125,30 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 	}
 	d.journal(in, check, replay)
 	d.retention(in, check, info.Size())
+}
+
+var errEnough = errors.New("that is enough")
+
+// leases checks what can be read of a large database without its whole audit log.
+func (d *doctor) leases(ctx context.Context, path, exposed string, size int64) {
+	in, err := sqlite.Inspect(ctx, path, 0, nil)
+	if err != nil {
+		d.say(wrong, "database", "%v", err)
+		return
+	}
+	if exposed != "" && in.Tokens == 0 {
+		d.say(wrong, "exposure", "%v", &exposedError{exposed})
+	}
+	check := &journal.Check{Oldest: time.Now()}
+	_, err = sqlite.Inspect(ctx, path, 0, func(g lock.Segment) error {
+		check.Oldest = g.Time
+		return errEnough
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		d.say(wrong, "database", "%v", err)
+		return
+	}
+	d.retention(in, check, size)
 }
 
 // brokenJournal is the error of a journal whose file is sound.

@@ -32,7 +32,8 @@ func signLine(b []byte, start int, key ed25519.PrivateKey) []byte {
 	return append(b, rest...)
 }
 
-// isSigned reports whether the line carries a signature that key made over it.
+// isSigned reports whether the line carries a signature that key made over it, which no
+// line does if the key is nil.
 func isSigned(line []byte, key ed25519.PublicKey) bool {
 	before, rest, found := bytes.Cut(line, []byte(signatureMember))
 	if !found {
@@ -43,7 +44,7 @@ func isSigned(line []byte, key ed25519.PublicKey) bool {
 		return false
 	}
 	signature, err := encoding.AppendDecode(nil, text)
-	if err != nil || len(signature) != ed25519.SignatureSize {
+	if err != nil || len(signature) != ed25519.SignatureSize || len(key) != ed25519.PublicKeySize {
 		return false
 	}
 	message := append(bytes.Clone(before), after...)

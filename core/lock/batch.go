@@ -1,6 +1,9 @@
 package lock
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // batch is what has been decided since the last commit.
 type batch struct {
@@ -119,6 +122,7 @@ func (m *machine) takeBack() {
 		}
 	}
 	m.forgetCalls()
+	m.readAgain()
 	for _, w := range m.batch.words {
 		m.hearAgain(w)
 	}
@@ -127,6 +131,16 @@ func (m *machine) takeBack() {
 	}
 	m.released.takeBack(m.batch.ends)
 	m.over.takeBack(m.batch.overs)
+}
+
+// readAgain answers the questions of the batch from what is true without it: they need no
+// space on the disk.
+func (m *machine) readAgain() {
+	for i := range m.batch.answers {
+		if a := &m.batch.answers[i]; a.to.do == doQueue {
+			a.reply.queue, a.reply.total = m.queueOf(a.to)
+		}
+	}
 }
 
 // hearAgain keeps a word although its batch was refused. What the batch undid because of
@@ -199,6 +213,8 @@ func (m *machine) restore(w *waiter) {
 // that turned out not to be free.
 func (a *answer) refused(err error) (reply, bool) {
 	switch {
+	case a.to.do == doQueue && errors.Is(err, ErrFull):
+		return a.reply, true
 	case a.reply.call != nil:
 		return a.reply, a.waiter.entry.called == a.waiter
 	case a.waiter != nil && a.waiter.req == a.to:

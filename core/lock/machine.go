@@ -364,10 +364,13 @@ func (m *machine) dismiss(e *entry, err error) {
 }
 
 func (m *machine) queuePage(c *command) {
-	var page []Waiting
-	total := 0
-	if e := m.entries[c.name]; e != nil {
-		page, total = e.queue.page(c.skip, c.limit), len(e.queue)
-	}
+	page, total := m.queueOf(c)
 	m.answer(c, reply{queue: page, total: total})
+}
+
+func (m *machine) queueOf(c *command) (page []Waiting, total int) {
+	if e := m.entries[c.name]; e != nil {
+		return e.queue.page(c.skip, c.limit), len(e.queue)
+	}
+	return nil, 0
 }

@@ -14,7 +14,7 @@ import (
 const (
 	WantDuration = `a duration like "90s", "1h30m" or "1d", or a number of seconds`
 	WantTime     = `a time like "2026-01-02T15:04:05Z", or a date like "2026-01-02", which is midnight UTC`
-	WantInstant  = `a time like "2026-01-02T15:04:05Z", a date like "2026-01-02", which is midnight UTC, or how long ago, like "24h" or "7d"`
+	WantInstant  = `a time like "2026-01-02T15:04:05Z", a date like "2026-01-02", which is midnight UTC, or how long ago with its unit, like "24h" or "7d"`
 )
 
 var (
@@ -88,13 +88,13 @@ func Time(s string) (time.Time, error) {
 }
 
 // Instant reads a [Time], or how long before now it was, as a [Duration] that is not
-// negative.
+// negative and has a unit: a number alone may be a year, a date or a Unix time.
 func Instant(s string, now time.Time) (time.Time, error) {
 	if t, err := Time(s); err == nil {
 		return t, nil
 	}
 	ago, err := Duration(s)
-	if err != nil || ago < 0 {
+	if err != nil || ago < 0 || bareNumber(s) {
 		return time.Time{}, errNotATime
 	}
 	return now.Add(-ago), nil

@@ -15,12 +15,12 @@ type Inspection struct {
 	Head   lock.Head
 	Cut    lock.Head         // see [journal.Store]
 	Leases []lock.Loaded     // their Remaining has no meaning
-	Key    ed25519.PublicKey // that signatures of its journal can be verified with
+	Key    ed25519.PublicKey // that signatures of its journal can be verified with; nil: it has none yet
 	Tokens int               // API tokens, revoked and expired ones too
 }
 
 // Inspect reads a database, whether a server runs on it or not, without changing
-// anything. If each is not nil it is given all segments after the given event, in
+// anything, also one that an older program left. If each is not nil it is given all segments after the given event, in
 // order, each good until it returns. All is of one moment. Errors: [ErrNewer], [ErrForeign], [ErrDamaged], and those
 // of the file system and of each.
 func Inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Segment) error) (Inspection, error) {
@@ -65,7 +65,11 @@ func (c *conn) inspect(ctx context.Context, more func(*writer, Inspection) error
 	if err := w.readSums(); err != nil {
 		return in, err
 	}
-	if in.Head, err = w.readHead(); err != nil {
+	version, err := w.version()
+	if err != nil {
+		return in, err
+	}
+	if in.Head, err = w.readHead(version); err != nil {
 		return in, err
 	}
 	if in.Cut, err = c.cut(); err != nil {
@@ -74,21 +78,37 @@ func (c *conn) inspect(ctx context.Context, more func(*writer, Inspection) error
 	if in.Leases, err = w.readLeases(ctx, instant{}); err != nil {
 		return in, err
 	}
-	tokens, err := w.readTokens(ctx)
-	if err != nil {
+	if err := w.inspectAccess(ctx, version, &in); err != nil {
 		return in, err
 	}
-	in.Tokens = len(tokens)
-	key, err := c.signingKey()
-	if err != nil {
-		return in, err
-	}
-	in.Key = key.Public().(ed25519.PublicKey)
 	return in, more(w, in)
 }
 
+// inspectAccess reads what came with later versions of the schema.
+func (w *writer) inspectAccess(ctx context.Context, version int64, in *Inspection) error {
+	if version >= tokensVersion {
+		tokens, err := w.readTokens(ctx)
+		if err != nil {
+			return err
+		}
+		in.Tokens = len(tokens)
+	}
+	if version >= keyVersion {
+		key, err := w.signingKey()
+		if err != nil {
+			return err
+		}
+		in.Key = key.Public().(ed25519.PublicKey)
+	}
+	return nil
+}
+
 func (w *writer) eachSegment(ctx context.Context, after lock.Seq, each func(lock.Segment) error) error {
-	q, err := w.prepare(segmentsAfter)
+	version, err := w.version()
+	if err != nil {
+		return err
+	}
+	q, err := w.prepare(segmentsAfter(version))
 	if err != nil {
 		return err
 	}

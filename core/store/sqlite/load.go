@@ -38,7 +38,7 @@ func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
 	if err := s.adopt(now); err != nil {
 		return snap, fmt.Errorf("adopt the leases of an earlier boot: %w", err)
 	}
-	if snap.Head, err = s.w.readHead(); err != nil {
+	if snap.Head, err = s.w.readHead(newestVersion()); err != nil {
 		return snap, fmt.Errorf("read head: %w", err)
 	}
 	if snap.Secret, err = s.w.meta("secret"); err != nil {
@@ -88,8 +88,8 @@ func (w *writer) moveLeases(bootID string, now instant) error {
 
 // readHead takes the head from the newest segment: its last number, and the hash of
 // its last line.
-func (w *writer) readHead() (lock.Head, error) {
-	q, err := w.prepare("SELECT first, first + span, count, time, bytes, sum FROM segments ORDER BY first DESC LIMIT 1")
+func (w *writer) readHead(version int64) (lock.Head, error) {
+	q, err := w.prepare("SELECT " + segmentColumns(version) + " FROM segments ORDER BY first DESC LIMIT 1")
 	if err != nil {
 		return lock.Head{}, err
 	}
@@ -110,7 +110,7 @@ func (w *writer) readHead() (lock.Head, error) {
 // readLeases reads all rows, also of a file that has not been migrated yet, as one that
 // is only looked at.
 func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, error) {
-	version, err := w.intOf("PRAGMA user_version")
+	version, err := w.version()
 	if err != nil {
 		return nil, err
 	}

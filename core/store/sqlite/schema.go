@@ -81,13 +81,26 @@ var migrations = []string{
 	ALTER TABLE leases ADD COLUMN confirm INTEGER NOT NULL DEFAULT 0; -- how long the lease was granted for; 0: it is confirmed`,
 }
 
-// confirmVersion is the version from which on leases have the column confirm.
-const confirmVersion = 5
+// A database that is only read is not migrated, so what reads it asks for the version.
+// These are the first ones with what they name.
+const (
+	keyVersion     = 2 // the signing key, and the column span of segments
+	tokensVersion  = 4
+	confirmVersion = 5 // the column confirm of leases
+)
+
+// segmentColumns are those that readSegment reads, in its order.
+func segmentColumns(version int64) string {
+	if version < keyVersion {
+		return "first, last, count, time, bytes, iif(sum < 1 << 31, sum, sum - (1 << 32))"
+	}
+	return "first, first + span, count, time, bytes, sum"
+}
 
 // migrate brings the schema of a new or older file up to date, in one transaction. The
 // file has passed checkOrigin and checkVersion.
 func migrate(c *conn) error {
-	version, err := c.intOf("PRAGMA user_version")
+	version, err := c.version()
 	if err != nil {
 		return err
 	}
@@ -104,9 +117,14 @@ func migrate(c *conn) error {
 	})
 }
 
+func newestVersion() int64 { return int64(len(migrations)) }
+
+// version returns the version of the schema.
+func (c *conn) version() (int64, error) { return c.intOf("PRAGMA user_version") }
+
 // checkVersion refuses a file that a newer program has migrated.
 func checkVersion(c *conn) error {
-	version, err := c.intOf("PRAGMA user_version")
+	version, err := c.version()
 	if err != nil {
 		return err
 	}

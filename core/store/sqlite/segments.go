@@ -15,9 +15,11 @@ import (
 // segmentsAfter reads the segments after an event. They do not overlap, so only the
 // last one that begins at or before ?1 can hold events on both sides of it. Whether it
 // does is decided once it is known to be sound: a damaged one must not be passed over.
-const segmentsAfter = `SELECT first, first + span, count, time, bytes, sum FROM segments
+func segmentsAfter(version int64) string {
+	return "SELECT " + segmentColumns(version) + ` FROM segments
 	WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0)
 	ORDER BY first`
+}
 
 // segmentBytes is the column of segmentsAfter that holds the lines.
 const segmentBytes = 4
@@ -111,7 +113,7 @@ func openReader(path string) (*reader, error) {
 		c.close()
 		return nil, err
 	}
-	s, err := c.prepare(segmentsAfter)
+	s, err := c.prepare(segmentsAfter(newestVersion()))
 	if err != nil {
 		c.close()
 		return nil, err

@@ -55,7 +55,7 @@ func (w *writer) verify(ctx context.Context, path string) error {
 	if w.readOnly() { // known once the header has been read
 		return damaged("its header says that it cannot be written to")
 	}
-	if _, err := w.readHead(); err != nil {
+	if _, err := w.readHead(newestVersion()); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
 	if _, err := w.signingKey(); err != nil {

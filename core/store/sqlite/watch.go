@@ -19,6 +19,10 @@ import (
 // memory.
 const lookEvery = 500 * time.Millisecond
 
+// looksInVain is how many looks in a row must fail before the store stops: one that fails
+// proves nothing, as on a network disk that is away for a moment.
+const looksInVain = 4
+
 // ErrReplaced says that files of the database were deleted or exchanged while it was
 // open, or that something else wrote to it.
 var ErrReplaced = errors.New("the files of the database are not those that were opened")
@@ -65,7 +69,8 @@ func (s *Store) noteFiles() error {
 	return s.lookAtFiles() // SQLite opened the database by its name
 }
 
-// lookAtFiles returns an [ErrReplaced] if a name leads to another file than it did.
+// lookAtFiles returns an [ErrReplaced] if a name leads to another file than it did. Other
+// errors say that this is not known.
 func (s *Store) lookAtFiles() error {
 	for _, f := range s.files {
 		name := filepath.Base(f.path)
@@ -74,7 +79,7 @@ func (s *Store) lookAtFiles() error {
 		case errors.Is(err, os.ErrNotExist):
 			return replaced("%s was deleted or renamed", name)
 		case err != nil:
-			return replaced("%s cannot be looked at: %v", name, err)
+			return fmt.Errorf("look at %s: %w", name, err)
 		case !os.SameFile(f.was, now):
 			return replaced("another file was put in the place of %s", name)
 		}
@@ -120,22 +125,38 @@ func ignoreBusy(err error) error {
 func (s *Store) watch() {
 	ticker := time.NewTicker(s.cfg.look)
 	defer ticker.Stop()
-	for {
+	for failed := 0; ; {
 		select {
 		case <-s.stop:
 			return
 		case <-ticker.C:
 		}
-		err := s.lookAtFiles()
-		if err == nil {
-			err = s.lookInside()
-		}
+		err := s.look(&failed)
 		if err != nil {
 			s.log.Error("the database cannot be relied on any more", "path", s.path, "error", err)
 			s.die(err)
 			return
 		}
 	}
+}
+
+// look returns why the database cannot be relied on any more, nil if it can or if that
+// is not known yet. failed counts the looks before this one that failed in a row.
+func (s *Store) look(failed *int) error {
+	err := s.lookAtFiles()
+	if err == nil {
+		err = s.lookInside()
+	}
+	if err == nil {
+		*failed = 0
+		return nil
+	}
+	*failed++
+	if errors.Is(err, ErrReplaced) || *failed >= looksInVain {
+		return err
+	}
+	s.log.Warn("the files of the database could not be looked at", "path", s.path, "error", err)
+	return nil
 }
 
 // die stops the store for good. It takes no lock: a commit that waits for another

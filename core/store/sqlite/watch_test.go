@@ -177,3 +177,38 @@ func TestWatchIsQuietWhileAllIsWell(t *testing.T) {
 	}
 	line.Commit(t, s, 1)
 }
+
+// A look that fails proves nothing. The store stops only if a few of them fail in a row.
+func TestWatchOutlivesALookThatFails(t *testing.T) {
+	s := open(t, Config{Path: newPath(t), look: never})
+	storetest.Load(t, s)
+	lock := s.path + "-lock"
+	failing := func() { // stat of a symbolic link to itself fails, with another error than that of no file
+		t.Helper()
+		if err := errors.Join(os.Link(lock, lock+"-kept"), os.Symlink(lock, lock+"-loop"), os.Rename(lock+"-loop", lock)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed := 0
+	for range 3 {
+		failing()
+		for range looksInVain - 1 {
+			if err := s.look(&failed); err != nil {
+				t.Fatalf("look %d in vain = %v", failed, err)
+			}
+		}
+		if err := os.Rename(lock+"-kept", lock); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.look(&failed); err != nil || failed != 0 {
+			t.Fatalf("a look that succeeds = %v, %d failed", err, failed)
+		}
+	}
+	failing()
+	for range looksInVain - 1 {
+		s.look(&failed)
+	}
+	if err := s.look(&failed); err == nil || errors.Is(err, ErrReplaced) {
+		t.Errorf("look %d in vain = %v, want the error of the file system", failed, err)
+	}
+}

@@ -101,7 +101,7 @@ func (ls *Leases) Add(line []byte) error {
 		ls.live[r.Name] = granted(&r)
 		return err
 	case r.Kind == lock.Renewed:
-		ls.renew(&r)
+		return ls.renew(&r)
 	default:
 		return ls.end(&r)
 	}
@@ -158,14 +158,30 @@ func (ls *Leases) known(r *journal.Record) *Lease {
 	return leaseOf(r)
 }
 
-func (ls *Leases) renew(r *journal.Record) {
+// passed tells of the lease before the one a record is about, if its end and the next
+// grant are not among the records.
+func (ls *Leases) passed(r *journal.Record) error {
+	if l := ls.live[r.Name]; l != nil && l.Token != r.Token {
+		return ls.lost(r.Name)
+	}
+	return nil
+}
+
+func (ls *Leases) renew(r *journal.Record) error {
+	if err := ls.passed(r); err != nil {
+		return err
+	}
 	l := ls.known(r)
 	l.deadline(r)
 	l.said(r.Verdicts)
 	ls.live[r.Name] = l
+	return nil
 }
 
 func (ls *Leases) end(r *journal.Record) error {
+	if err := ls.passed(r); err != nil {
+		return err
+	}
 	l := ls.known(r)
 	delete(ls.live, r.Name)
 	l.EndedAt, l.ExpiresAt, l.HeldMS, l.End = &r.Time, nil, r.HeldMS, string(r.Kind)

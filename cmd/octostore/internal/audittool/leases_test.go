@@ -133,7 +133,7 @@ func TestLeasesWithoutAnEndAreNotForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := short(all); got != "a 10 held, a 10 broken" {
+	if got := short(all); got != "a 10 held, a 18 held, a 10 broken" {
 		t.Errorf("%s", got)
 	}
 }
@@ -201,5 +201,25 @@ before the records    -                     -           held      older  cron@bo
 	}
 	if got := printed("csv", nil); strings.Count(got, "\n") != 1 {
 		t.Errorf("nothing is %q", got)
+	}
+}
+
+// Two leases of one lock with a gap in the records between them are two.
+func TestLeasesOnBothSidesOfAGapAreTold(t *testing.T) {
+	const line = `{"seq":%d,"time":"2026-11-27T08:00:00Z","kind":"%s","name":"a","token":%d,"ttl_ms":600000}`
+	for _, kind := range []lock.Kind{lock.Renewed, lock.Released} {
+		var all []*Lease
+		ls := NewLeases(Query{}, func(l *Lease) error { all = append(all, l); return nil })
+		for _, r := range []string{fmt.Sprintf(line, 5, lock.Granted, 5), fmt.Sprintf(line, 12, kind, 9), fmt.Sprintf(line, 13, lock.Released, 9)} {
+			if kind == lock.Released && strings.Contains(r, `"seq":13`) {
+				continue
+			}
+			if err := ls.Add([]byte(r)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := short(all); got != "a 5 held, a 9 released" {
+			t.Errorf("%s: %s, want two leases", kind, got)
+		}
 	}
 }
