@@ -130,17 +130,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// ending says how the writing connection is to be closed after a failure, or none.
-func (s *Store) ending(failure error) ending {
-	switch {
-	case failure == nil:
-		return complete
-	case errors.Is(failure, ErrReplaced) && s.inode.held() && !errors.Is(failure, errWritten):
-		return saved
-	}
-	return asItIs
-}
-
 // defaultBallast is what a checkpoint may need, and a few MiB for what holders do
 // after it.
 const defaultBallast = 20 << 20
@@ -281,12 +270,13 @@ func (s *Store) Close() error {
 		return ErrClosed
 	}
 	w, failure := s.w, s.stopped()
+	how := s.ending(failure)
 	s.w = nil
 	s.mu.Unlock()
 
 	s.upkeep.Wait()
 	s.readers.close()
-	left, err := w.finish(s.ending(failure))
+	left, err := w.finish(how)
 	s.inode.release()
 	s.lock.release()
 	switch {

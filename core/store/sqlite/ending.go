@@ -1,0 +1,17 @@
+package sqlite
+
+import "errors"
+
+// ending says how the writing connection is to be closed after a failure, or none. The
+// caller has mu.
+func (s *Store) ending(failure error) ending {
+	switch {
+	case failure == nil:
+		return complete
+	case !errors.Is(failure, ErrReplaced) || errors.Is(failure, errWritten) || !s.inode.held():
+		return asItIs
+	case s.lookAtStamp() != nil:
+		return asItIs // the commits are not for the database that is there now
+	}
+	return saved
+}
