@@ -5,7 +5,13 @@ import "errors"
 // ending says how the writing connection is to be closed after a failure, or none. The
 // caller has mu.
 func (s *Store) ending(failure error) ending {
+	overwritten := s.openLog.look()
+	if overwritten != nil {
+		s.log.Error("the write-ahead log is left as it is", "path", s.path, "error", overwritten)
+	}
 	switch {
+	case overwritten != nil:
+		return asItIs // the index leads into what somebody else wrote
 	case failure == nil:
 		return complete
 	case !errors.Is(failure, ErrReplaced) || errors.Is(failure, errWritten) || !s.inode.held():

@@ -82,6 +82,8 @@ type Store struct {
 	pace   pace
 	stamp  uint32 // of the database file, see lookAtStamp
 
+	openLog openLog // guarded by mu, too
+
 	failure atomic.Pointer[error] // why nothing more is accepted
 	failed  chan struct{}         // closed once there is a failure
 
@@ -198,6 +200,9 @@ func (s *Store) start(ctx context.Context) error {
 	if err := s.noteFiles(); err != nil {
 		return err
 	}
+	if err := s.watchLog(); err != nil {
+		return err
+	}
 	return s.startUpkeep()
 }
 
@@ -217,6 +222,7 @@ func (s *Store) abandon() {
 	if s.w != nil {
 		s.w.close()
 	}
+	s.openLog.close()
 	s.inode.release()
 	s.lock.abandon()
 }
@@ -277,6 +283,7 @@ func (s *Store) Close() error {
 	s.upkeep.Wait()
 	s.readers.close()
 	left, err := w.finish(how)
+	s.openLog.close()
 	s.inode.release()
 	s.lock.release()
 	switch {
