@@ -40,3 +40,31 @@ func TestEndingLeavesADatabaseThatWasOverwritten(t *testing.T) {
 		t.Errorf("head = %v, want that of the backup", snap.Head)
 	}
 }
+
+// A copy of the log is put in the place of the log. What was committed since is in the
+// database, and the copy does not undo it.
+func TestEndingRefusesALogInThePlaceOfItsOwn(t *testing.T) {
+	if !inodesLockable {
+		t.Skip("SKIP: the log is only rescued where the file can be kept open")
+	}
+	path := newPath(t)
+	s := open(t, Config{Path: path, look: never})
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 1)
+	copied := newPath(t)
+	copyFile(t, path+"-wal", copied)
+	line.Commit(t, s, 1)
+	if err := os.Rename(copied, path+"-wal"); err != nil {
+		t.Fatal(err)
+	}
+	s.die(s.lookAtFiles())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	checkRefusedForItsLog(t, path)
+	mustRemove(t, path+"-wal")
+	if snap := storetest.Load(t, open(t, Config{Path: path})); snap.Head != line.Head {
+		t.Errorf("without the copy the head is %v, want %v", snap.Head, line.Head)
+	}
+}
