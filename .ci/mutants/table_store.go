@@ -3,6 +3,27 @@ package main
 // fileMutants break what a store and a server do about the files they use.
 var fileMutants = []mutant{
 	{
+		name: "log-without-database", file: "core/store/sqlite/place.go",
+		old:    "	return checkNotGone(path)\n",
+		new:    "	return nil\n",
+		breaks: "a start makes an empty database beside the log of one that was deleted",
+		tests:  []string{"-run=Missing ./core/store/sqlite"},
+	},
+	{
+		name: "log-not-looked-into", file: "core/store/sqlite/watch.go",
+		old:    "	if err := s.openLog.look(); err != nil {\n",
+		new:    "	if err := s.openLog.look(); err != nil && false {\n",
+		breaks: "a server goes on granting after its log was overwritten in place",
+		tests:  []string{"-run=TestLog ./core/store/sqlite"},
+	},
+	{
+		name: "log-of-before-counts", file: "core/store/sqlite/writer.go",
+		old:    "		if left == nil && how == savedApart {\n",
+		new:    "		if left == nil && how == savedApart && false {\n",
+		breaks: "a copy of the log that was put in its place undoes commits at the next start",
+		tests:  []string{"-run=TestEnding ./core/store/sqlite"},
+	},
+	{
 		name: "file-mounted-alone", file: "core/store/sqlite/names.go",
 		old:    "		if alone {\n",
 		new:    "		if alone && false {\n",
@@ -53,8 +74,8 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "another-log-deleted", file: "core/store/sqlite/writer.go",
-		old:    "	case saved:\n		w.leaveWAL()\n",
-		new:    "	case saved:\n",
+		old:    "	case saved, savedApart:\n		w.leaveWAL()\n",
+		new:    "	case saved, savedApart:\n",
 		breaks: "a server that stops deletes the write-ahead log of the database that was put in its place",
 		tests:  []string{"-run=Watch ./core/store/sqlite"},
 	},

@@ -91,6 +91,10 @@ func askHealth(ctx context.Context, target string) error {
 func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 	path := string(d.cfg.DB)
 	info, err := os.Stat(path)
+	if gone := sqlite.CheckPlace(path); errors.Is(gone, sqlite.ErrMissing) {
+		d.say(wrong, "database", "%v", gone)
+		return
+	}
 	if err != nil {
 		d.say(wrong, "database", "%v; octostore serve makes it, if OCTOSTORE_DB is right", err)
 		return

@@ -77,3 +77,25 @@ func unescapeMount(s string) string {
 	}
 	return b.String()
 }
+
+// mapBeginning maps n bytes of the file at path, as SQLite maps its index: then both see
+// the same. Its descriptor stays open, see [inodeLock].
+func mapBeginning(path string, n int) (mapped, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return mapped{}, err
+	}
+	b, err := unix.Mmap(int(f.Fd()), 0, n, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		f.Close()
+		return mapped{}, err
+	}
+	return mapped{f: f, b: b}, nil
+}
+
+func (m mapped) close() {
+	if m.f != nil {
+		unix.Munmap(m.b)
+		m.f.Close()
+	}
+}

@@ -14,3 +14,7 @@ func tryLockByte(*os.File, int64) (bool, error) { return false, errors.ErrUnsupp
 func isLockedByte(*os.File, int64) (bool, error) { return false, errors.ErrUnsupported }
 
 func mountedAlone(string) (bool, error) { return false, nil }
+
+func mapBeginning(string, int) (mapped, error) { return mapped{}, errors.ErrUnsupported }
+
+func (mapped) close() {}

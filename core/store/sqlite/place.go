@@ -35,7 +35,7 @@ func checkPlace(path string) error {
 	if err := mayWrite(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w (%w)", errReadOnly, err)
 	}
-	return nil
+	return checkNotGone(path)
 }
 
 // Volatile reports whether what is written to a folder is gone after a restart of the

@@ -82,6 +82,8 @@ type Store struct {
 	pace   pace
 	stamp  uint32 // of the database file, see lookAtStamp
 
+	openLog openLog // guarded by mu, too
+
 	failure atomic.Pointer[error] // why nothing more is accepted
 	failed  chan struct{}         // closed once there is a failure
 
@@ -128,17 +130,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open database %s: %w", path, adviseOfLog(path, asDamage(err)))
 	}
 	return s, nil
-}
-
-// ending says how the writing connection is to be closed after a failure, or none.
-func (s *Store) ending(failure error) ending {
-	switch {
-	case failure == nil:
-		return complete
-	case errors.Is(failure, ErrReplaced) && s.inode.held() && !errors.Is(failure, errWritten):
-		return saved
-	}
-	return asItIs
 }
 
 // defaultBallast is what a checkpoint may need, and a few MiB for what holders do
@@ -209,6 +200,9 @@ func (s *Store) start(ctx context.Context) error {
 	if err := s.noteFiles(); err != nil {
 		return err
 	}
+	if err := s.watchLog(); err != nil {
+		return err
+	}
 	return s.startUpkeep()
 }
 
@@ -228,6 +222,7 @@ func (s *Store) abandon() {
 	if s.w != nil {
 		s.w.close()
 	}
+	s.openLog.close()
 	s.inode.release()
 	s.lock.abandon()
 }
@@ -281,12 +276,14 @@ func (s *Store) Close() error {
 		return ErrClosed
 	}
 	w, failure := s.w, s.stopped()
+	how := s.ending(failure)
 	s.w = nil
 	s.mu.Unlock()
 
 	s.upkeep.Wait()
 	s.readers.close()
-	left, err := w.finish(s.ending(failure))
+	left, err := w.finish(how)
+	s.openLog.close()
 	s.inode.release()
 	s.lock.release()
 	switch {

@@ -133,10 +133,22 @@ func (w *writer) stamp(path string) error {
 	if sizeOf(path+"-wal") > 0 {
 		return nil
 	}
-	if err := w.exec(fmt.Sprintf("PRAGMA schema_version = %d", rand.Int32())); err != nil {
+	if err := w.newStamp(); err != nil {
 		return errors.Join(ignorePassing(err), w.undo())
 	}
 	return ignorePassing(w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE))
+}
+
+func (w *writer) newStamp() error {
+	return w.exec(fmt.Sprintf("PRAGMA schema_version = %d", rand.Int32()))
+}
+
+// restamp puts a new stamp into the database file, through the log that is open.
+func (w *writer) restamp() error {
+	if err := w.newStamp(); err != nil {
+		return err
+	}
+	return w.checkpoint(sqlite3.SQLITE_CHECKPOINT_FULL)
 }
 
 func ignorePassing(err error) error {

@@ -114,6 +114,9 @@ func openMover(path string) (*conn, error) {
 // moveWAL takes both steps. Pages that could not be written to the database file
 // stop the store: nobody knows what is in it then.
 func (s *Store) moveWAL(mover *conn) {
+	if s.failure.Load() != nil {
+		return // Close decides whether the files may still be written to
+	}
 	s.moving.Lock()
 	err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE)
 	s.moving.Unlock()

@@ -15,8 +15,8 @@ import (
 // old files has deleted them, or a backup was put in their place. Nothing fails then,
 // for an open file outlives its name. So the store looks.
 
-// lookEvery is the time between looks, each of which costs four stats and one read from
-// memory.
+// lookEvery is the time between looks, each of which costs four stats and a few reads
+// from memory.
 const lookEvery = 500 * time.Millisecond
 
 // looksInVain is how many looks in a row must fail before the store stops: one that fails
@@ -100,6 +100,9 @@ func (s *Store) lookInside() error {
 	}
 	if err := s.lookAtStamp(); err != nil {
 		return ignoreBusy(err)
+	}
+	if err := s.openLog.look(); err != nil {
+		return err
 	}
 	head, err := s.w.head()
 	switch {

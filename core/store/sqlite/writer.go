@@ -143,6 +143,9 @@ const (
 	// deletes nothing: their names may lead to files of another database. It is what
 	// saves the commits that are in a WAL that was deleted.
 	saved
+	// savedApart is saved for a WAL that has lost its name. The database gets a new stamp,
+	// so that a WAL that is put there, a copy of the old one for one, does not count.
+	savedApart
 )
 
 // finish closes the connection. The WAL is also left where another process is still
@@ -152,9 +155,12 @@ func (w *writer) finish(how ending) (left, err error) {
 	case asItIs:
 		w.leaveWAL()
 		return nil, w.close()
-	case saved:
+	case saved, savedApart:
 		w.leaveWAL()
 		left = w.checkpoint(sqlite3.SQLITE_CHECKPOINT_FULL)
+		if left == nil && how == savedApart {
+			left = w.restamp()
+		}
 		return left, w.close()
 	}
 	w.busyTimeout(int(time.Second.Milliseconds())) // for a backup that is still reading

@@ -1,0 +1,70 @@
+package sqlite
+
+import (
+	"os"
+	"testing"
+
+	"github.com/octostore/octostore/core/store/storetest"
+)
+
+// A backup is copied over the database, and the log removed, as for a restore, but
+// while the server runs: the rescue of the log does not write into the copy.
+func TestEndingLeavesADatabaseThatWasOverwritten(t *testing.T) {
+	if !inodesLockable {
+		t.Skip("SKIP: the log is only rescued where the file can be kept open")
+	}
+	path := newPath(t)
+	s := open(t, Config{Path: path, look: never})
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 1)
+	backup := newPath(t)
+	if err := Backup(t.Context(), path, backup); err != nil {
+		t.Fatal(err)
+	}
+	line.Commit(t, s, 1)
+	copyFile(t, backup, path)
+	mustRemove(t, path+"-wal", path+"-shm")
+	s.die(s.lookAtFiles())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != string(want) {
+		t.Errorf("the copy was changed (%v)", err)
+	}
+	if snap := storetest.Load(t, open(t, Config{Path: path})); snap.Head.Seq != 1 {
+		t.Errorf("head = %v, want that of the backup", snap.Head)
+	}
+}
+
+// A copy of the log is put in the place of the log. What was committed since is in the
+// database, and the copy does not undo it.
+func TestEndingRefusesALogInThePlaceOfItsOwn(t *testing.T) {
+	if !inodesLockable {
+		t.Skip("SKIP: the log is only rescued where the file can be kept open")
+	}
+	path := newPath(t)
+	s := open(t, Config{Path: path, look: never})
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 1)
+	copied := newPath(t)
+	copyFile(t, path+"-wal", copied)
+	line.Commit(t, s, 1)
+	if err := os.Rename(copied, path+"-wal"); err != nil {
+		t.Fatal(err)
+	}
+	s.die(s.lookAtFiles())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	checkRefusedForItsLog(t, path)
+	mustRemove(t, path+"-wal")
+	if snap := storetest.Load(t, open(t, Config{Path: path})); snap.Head != line.Head {
+		t.Errorf("without the copy the head is %v, want %v", snap.Head, line.Head)
+	}
+}

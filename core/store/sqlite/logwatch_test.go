@@ -1,0 +1,117 @@
+package sqlite
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/store/storetest"
+)
+
+// What is written into the log of a store that is open, under its own name.
+var overwritings = []struct {
+	name string
+	do   func(t *testing.T, wal string, old []byte)
+}{
+	{"cut", func(t *testing.T, wal string, _ []byte) { writeAt(t, wal, true, nil) }},
+	{"its header zeroed", func(t *testing.T, wal string, _ []byte) { writeAt(t, wal, false, make([]byte, 32)) }},
+	{"with its own old bytes", func(t *testing.T, wal string, old []byte) { writeAt(t, wal, false, old) }},
+	{"with its own old bytes, cut before", func(t *testing.T, wal string, old []byte) { writeAt(t, wal, true, old) }},
+}
+
+func writeAt(t *testing.T, path string, cut bool, b []byte) {
+	t.Helper()
+	flag := os.O_WRONLY
+	if cut {
+		flag |= os.O_TRUNC
+	}
+	f, err := os.OpenFile(path, flag, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Such a log is noticed, with commits after it and without, by a look and by the stop;
+// and nothing of it is moved into the database.
+func TestLogOverwrittenInPlaceIsNoticed(t *testing.T) {
+	if !inodesLockable {
+		t.Skip("SKIP: the log is only looked into where its files can be kept open")
+	}
+	for _, test := range overwritings {
+		for _, more := range []bool{false, true} {
+			t.Run(test.name, func(t *testing.T) {
+				path := newPath(t)
+				s := open(t, Config{Path: path, look: never})
+				storetest.Load(t, s)
+				var line storetest.Line
+				line.Commit(t, s, 1)
+				old, err := os.ReadFile(path + "-wal")
+				if err != nil {
+					t.Fatal(err)
+				}
+				line.Commit(t, s, 1)
+				if err := s.lookInside(); err != nil {
+					t.Fatal(err)
+				}
+				test.do(t, path+"-wal", old)
+				if more {
+					line.Commit(t, s, 1)
+				}
+				before, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = s.lookInside()
+				if !errors.Is(err, ErrReplaced) || !errors.Is(err, errWritten) || !strings.Contains(err.Error(), "octostore.db-wal was overwritten") {
+					t.Errorf("a look = %v, want ErrReplaced and the name of the log", err)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+					t.Errorf("the database was written to (%v)", err)
+				}
+			})
+		}
+	}
+}
+
+// Looks at the log find nothing wrong while it starts over again and again, at the will
+// of this process and of another.
+func TestLogIsQuietWhileItStartsOver(t *testing.T) {
+	s := open(t, Config{Path: newPath(t), look: 50 * time.Microsecond, walSize: 64 << 10})
+	storetest.Load(t, s)
+	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close()
+	var line storetest.Line
+	for n := range 600 {
+		line.Commit(t, s, 1, bulkyRow(line.Head.Seq%20))
+		switch {
+		case n%20 == 0:
+			err = other.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE)
+		case n%20 == 7:
+			err = other.checkpoint(sqlite3.SQLITE_CHECKPOINT_RESTART)
+		case n%20 == 13:
+			err = other.exec("PRAGMA user_version = 5")
+		case n%5 == 0:
+			s.wakeUpkeep()
+		}
+		if err != nil && !passing(err) {
+			t.Fatal(err)
+		}
+	}
+	if err := s.lookInside(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,55 @@
+package sqlite
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/octostore/octostore/core/store/storetest"
+)
+
+// The database file of a running server is deleted, and its log stays: the next start
+// does not begin with an empty database.
+func TestMissingDatabaseBesideItsLogIsRefused(t *testing.T) {
+	path := newPath(t)
+	s := open(t, Config{Path: path, look: never})
+	storetest.Load(t, s)
+	var line storetest.Line
+	line.Commit(t, s, 1)
+	if err := os.Rename(path, path+"-kept"); err != nil {
+		t.Fatal(err)
+	}
+	s.die(s.lookAtFiles())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := filesIn(t, filepath.Dir(path))
+	for range 2 {
+		_, err := Open(t.Context(), Config{Path: path})
+		for _, err := range []error{err, CheckPlace(path)} {
+			if !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove "+path+"-wal") {
+				t.Fatalf("open = %v, want ErrMissing and the file to remove", err)
+			}
+		}
+	}
+	if after := filesIn(t, filepath.Dir(path)); after != before {
+		t.Errorf("the folder had %s, and after the refused start has %s", before, after)
+	}
+	if err := os.Rename(path+"-kept", path); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, Config{Path: path})
+	if snap := storetest.Load(t, s); snap.Head != line.Head {
+		t.Errorf("with its file back the head is %v, want %v", snap.Head, line.Head)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// A log that was removed too, and an empty one, stand in the way of nothing.
+	mustRemove(t, path)
+	writeFile(t, path+"-wal", nil)
+	open(t, Config{Path: path})
+}
