@@ -47,8 +47,8 @@ var commandMutants = []mutant{
 	},
 	{
 		name: "doctor-blind-to-strangers", file: "cmd/octostore/doctor_checks.go",
-		old:    "	if exposed != \"\" && in.Tokens == 0 {",
-		new:    "	if false && exposed != \"\" && in.Tokens == 0 {",
+		old:    "	if exposed != \"\" && tokens == 0 {",
+		new:    "	if false && exposed != \"\" && tokens == 0 {",
 		breaks: "the doctor passes an address of strangers without tokens, which serve refuses",
 		tests:  inWords,
 	},

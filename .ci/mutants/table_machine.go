@@ -88,8 +88,8 @@ var machineMutants = []mutant{
 	},
 	{
 		name: "unsent-call-not-forgotten", file: "core/lock/batch.go",
-		old:    "	m.forgetCalls()\n	for _, w := range m.batch.words {",
-		new:    "	for _, w := range m.batch.words {",
+		old:    "	m.forgetCalls()\n	m.readAgain()\n",
+		new:    "	m.readAgain()\n",
 		breaks: "a waiter whose call a refused batch kept back is passed for ever",
 		tests:  inLock,
 	},

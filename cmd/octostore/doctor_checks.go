@@ -119,9 +119,7 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 		d.say(wrong, "database", "%v", err)
 		return
 	}
-	if exposed != "" && in.Tokens == 0 {
-		d.say(wrong, "exposure", "%v", &exposedError{exposed})
-	}
+	d.exposure(exposed, in.Tokens)
 	d.say(fine, "database", "%s: every page and index is sound, %s, %d KiB", path, count(int64(len(in.Leases)), "lease"), info.Size()>>10)
 	if broken != nil {
 		d.say(wrong, "journal", "%v", broken.error)
@@ -140,9 +138,7 @@ func (d *doctor) leases(ctx context.Context, path, exposed string, size int64) {
 		d.say(wrong, "database", "%v", err)
 		return
 	}
-	if exposed != "" && in.Tokens == 0 {
-		d.say(wrong, "exposure", "%v", &exposedError{exposed})
-	}
+	d.exposure(exposed, in.Tokens)
 	check := &journal.Check{Oldest: time.Now()}
 	_, err = sqlite.Inspect(ctx, path, 0, func(g lock.Segment) error {
 		check.Oldest = g.Time
@@ -291,4 +287,11 @@ func (d *doctor) policies(ctx context.Context) {
 		all = []string{"there are none in " + string(d.cfg.Policies)}
 	}
 	d.say(fine, "policies", "%s", strings.Join(all, ", "))
+}
+
+// exposure says that strangers reach an address for which there is no token.
+func (d *doctor) exposure(exposed string, tokens int) {
+	if exposed != "" && tokens == 0 {
+		d.say(wrong, "exposure", "%v", &exposedError{exposed})
+	}
 }

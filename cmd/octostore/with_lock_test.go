@@ -215,7 +215,7 @@ func TestWithLockRunsACommandAndGivesTheLockBack(t *testing.T) {
 			"-", "a b", `*"\`)
 		waitUntil(t, "the command runs", func() bool { return isThere(dir, "runs") })
 		first := look(p, name).Lease
-		if first == nil || first.Holder != "@ci, job=7" || first.Reason != "ten & \"one\" \\ =+%" || first.TTLMS != 5000 {
+		if first == nil || first.Holder != "@ci, job=7" || first.Reason != "ten & \"one\" \\ =+%" || first.TTLMS != 8000 {
 			t.Fatalf("the lease is %+v", first)
 		}
 		waitUntil(t, "the lease was renewed twice", func() bool {

@@ -147,7 +147,9 @@ func (s *Store) watch() {
 // is not known yet. failed counts the looks before this one that failed in a row.
 func (s *Store) look(failed *int) error {
 	err := s.lookAtFiles()
-	if err == nil {
+	if err != nil {
+		err = s.lookAtFiles() // where all are deleted one by one, the database counts
+	} else {
 		err = s.lookInside()
 	}
 	if err == nil {
