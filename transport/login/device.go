@@ -116,8 +116,7 @@ func (g *GitHub) BeginDevice(ctx context.Context, network string, mayAsk func() 
 	if err := allowed(mayAsk); err != nil {
 		return Device{}, err
 	}
-	oauth := g.deviceOAuth()
-	given, err := oauth.DeviceAuth(g.with(ctx))
+	given, err := g.device.DeviceAuth(g.with(ctx))
 	if err == nil {
 		err = g.check(given)
 	}
@@ -135,13 +134,6 @@ func (g *GitHub) BeginDevice(ctx context.Context, network string, mayAsk func() 
 		return Device{}, ErrBusy
 	}
 	return shown, nil
-}
-
-// deviceOAuth is without the secret, which GitHub does not want for this.
-func (g *GitHub) deviceOAuth() oauth2.Config {
-	oauth := g.oauth
-	oauth.ClientSecret = ""
-	return oauth
 }
 
 // check refuses an answer that cannot be used, and brings its times into bounds. What
@@ -200,9 +192,8 @@ func (g *GitHub) await(id, network string, given *oauth2.DeviceAuthResponse) boo
 // typedIn waits until the code was typed in. What goes wrong on the way to GitHub is no
 // reason to give up.
 func (g *GitHub) typedIn(ctx context.Context, given *oauth2.DeviceAuthResponse) (*oauth2.Token, error) {
-	oauth := g.deviceOAuth()
 	for {
-		from, err := oauth.DeviceAccessToken(g.with(ctx), given)
+		from, err := g.device.DeviceAccessToken(g.with(ctx), given)
 		switch {
 		case err == nil:
 			return from, nil

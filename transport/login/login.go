@@ -98,7 +98,8 @@ type GitHub struct {
 	ttl    time.Duration
 	log    *slog.Logger
 	sparse *sparselog.Log // about what strangers can cause
-	oauth  oauth2.Config
+	oauth  oauth2.Config  // not to be copied: it remembers what it learned of GitHub
+	device oauth2.Config  // without the secret, which GitHub does not want for devices
 	client *http.Client
 	home   *url.URL // of GitHub
 	api    string
@@ -154,18 +155,21 @@ func Open(cfg Config) (*GitHub, error) {
 		g.log = slog.New(slog.DiscardHandler)
 	}
 	g.sparse = sparselog.New(g.log)
-	g.oauth = oauth2.Config{
-		ClientID:     cfg.ClientID,
-		ClientSecret: cfg.ClientSecret,
-		RedirectURL:  public.String() + CallbackPath,
-		Scopes:       cfg.Allow.oauthScopes(),
-		Endpoint: oauth2.Endpoint{
-			AuthURL:       home.String() + "/login/oauth/authorize",
-			TokenURL:      home.String() + "/login/oauth/access_token",
-			DeviceAuthURL: home.String() + "/login/device/code",
-			AuthStyle:     oauth2.AuthStyleInParams, // to find out would send the code twice
-		},
+	oauth := func(secret string) oauth2.Config {
+		return oauth2.Config{
+			ClientID:     cfg.ClientID,
+			ClientSecret: secret,
+			RedirectURL:  public.String() + CallbackPath,
+			Scopes:       cfg.Allow.oauthScopes(),
+			Endpoint: oauth2.Endpoint{
+				AuthURL:       home.String() + "/login/oauth/authorize",
+				TokenURL:      home.String() + "/login/oauth/access_token",
+				DeviceAuthURL: home.String() + "/login/device/code",
+				AuthStyle:     oauth2.AuthStyleInParams, // to find out would send the code twice
+			},
+		}
 	}
+	g.oauth, g.device = oauth(cfg.ClientSecret), oauth("")
 	g.devices.open()
 	return g, nil
 }
