@@ -39,11 +39,6 @@ func may(p auth.Principal, do string, verb auth.Verb, name lock.Name) error {
 	return &ForbiddenError{What: fmt.Sprintf("%s the lock %s", do, name), Needs: needs + ", or admin"}
 }
 
-// May returns nil if the principal may do verb to a lock, else a [*ForbiddenError].
-func May(p auth.Principal, verb auth.Verb, name lock.Name) error {
-	return may(p, string(verb), verb, name)
-}
-
 // MaySome returns nil if there are names the principal may do verb to, else a
 // [*ForbiddenError] that says what, such as "list locks".
 func MaySome(p auth.Principal, what string, verb auth.Verb) error {

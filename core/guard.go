@@ -115,7 +115,7 @@ func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock
 // [*lock.InputError], [*ForbiddenError].
 func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Question, error) {
 	account = cmp.Or(account, p.Account)
-	if err := May(p, auth.Read, r.Name); err != nil {
+	if err := may(p, "read", auth.Read, r.Name); err != nil {
 		return Question{}, err
 	}
 	if account != p.Account {

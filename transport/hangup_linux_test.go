@@ -176,20 +176,6 @@ func TestHangUpBehindMoreBytes(t *testing.T) {
 
 var noticed atomic.Int64
 
-// atOnce fails the test unless one of a few attempts takes less than 100 ms: one of them
-// should find the machine at rest.
-func atOnce(t *testing.T, attempt func() time.Duration) {
-	t.Helper()
-	const most = 100 * time.Millisecond
-	best := soon
-	for range 5 {
-		if best = min(best, attempt()); best < most {
-			return
-		}
-	}
-	t.Errorf("noticed after %s at best, want %s", best, most)
-}
-
 // TestHangUpBehindAFlood sends more than the system keeps, so that the end of the
 // connection would never come.
 func TestHangUpBehindAFlood(t *testing.T) {
