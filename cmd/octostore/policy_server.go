@@ -169,6 +169,9 @@ func saidLines(s *api.Said) (lines []string) {
 		lines = append(lines, fmt.Sprintf("leaves a ttl of %s, a wait of %s",
 			time.Duration(s.TTL)*time.Millisecond, time.Duration(s.Wait)*time.Millisecond))
 	}
+	if s.Priority != "" {
+		lines = append(lines, "priority "+s.Priority)
+	}
 	for _, key := range slices.Sorted(maps.Keys(s.Notes)) {
 		lines = append(lines, "note "+key+": "+s.Notes[key])
 	}
