@@ -151,6 +151,9 @@ func (e explanation) summary() string {
 	case e.Verdict == "error":
 		return fmt.Sprintf("no lock, since %s could not answer", e.By)
 	}
+	if e.Priority != "" {
+		return e.Verdict + ", priority " + e.Priority
+	}
 	return e.Verdict
 }
 
