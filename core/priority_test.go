@@ -129,7 +129,7 @@ func TestPriorityStaysWithTheAttempt(t *testing.T) {
 // A try does not pass a listening waiter, whatever their classes.
 func TestPriorityOfATryPassesNobody(t *testing.T) {
 	inHouse(t, core.Config{Guard: &scripted{request: lane, grant: func(core.Question) (core.Verdict, error) {
-		time.Sleep(10 * time.Second) // the lock is free, and somebody waits who is called
+		time.Sleep(10 * time.Second) // the lock is free, and the called waiter thinks
 		return core.Verdict{}, nil
 	}}}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})

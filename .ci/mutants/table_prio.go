@@ -1,7 +1,7 @@
 package main
 
-// priorityMutants break the classes of a queue: who is served before whom, what stays of
-// an attempt's class, what policies mean together, and what shows of it.
+// priorityMutants break the priority classes of a queue: the order in which waiters are
+// served, the class an attempt keeps, how policies combine, and what is shown of it.
 var priorityMutants = []mutant{
 	{
 		name: "priority-upside-down", file: "core/lock/priority.go",
@@ -70,7 +70,7 @@ var priorityMutants = []mutant{
 		name: "priority-starves-for-ever", file: "core/lock/acquire.go",
 		old:    "	m.sinces[w.class.class()].Delete(w.order)\n",
 		new:    "",
-		breaks: "the longest wait is that of one who has the lock long since",
+		breaks: "the longest wait is that of a waiter that has been granted the lock",
 		tests:  inLock,
 	},
 	{
@@ -126,7 +126,7 @@ var priorityMutants = []mutant{
 		name: "priority-not-shown", file: "transport/encode.go",
 		old:    "if w.Priority != lock.Normal {",
 		new:    "if false {",
-		breaks: "who looks at a queue cannot tell why it is not in order of arrival",
+		breaks: "a reader of the queue cannot see why it is not in order of arrival",
 		tests:  inPriorityShown,
 	},
 }

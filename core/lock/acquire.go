@@ -138,8 +138,8 @@ func (m *machine) acquireFree(e *entry, c *command) {
 	m.answer(c, reply{lease: lease, undoable: true})
 }
 
-// join gives c the last place of its class in the queue, if need be at the cost of those
-// who are not there.
+// join gives c the last place of its class in the queue, if need be at the cost of absent
+// waiters.
 func (m *machine) join(e *entry, c *command) {
 	room, ok := m.room(e)
 	switch {

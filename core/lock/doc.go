@@ -36,7 +36,7 @@
 //  6. A waiter that is known to have left is never granted the lock. Every request is
 //     answered exactly once.
 //  7. A refused batch leaves nothing behind: leases, deadlines and counts are as they
-//     were before it, and those who waited still wait in the same order, each with its
+//     were before it, and the waiters still wait in the same order, each with its
 //     priority.
 //  8. An attempt (idempotency key) has at most one place in a queue and at most one
 //     lease for as long as it is remembered: while it waits, while its lease lives,

@@ -36,7 +36,7 @@ type machine struct {
 	schedule schedule
 	held     int
 	waiting  int
-	sinces   [classes]sinces       // of those who wait, by their class
+	sinces   [classes]sinces       // of all waiters, by class
 	accounts map[string]share      // of each account that has one
 	places   map[attemptID]*waiter // waiters with a key
 	absent   absentees             // of them all
@@ -53,7 +53,7 @@ type machine struct {
 type entry struct {
 	name   Name
 	held   *held   // nil: free
-	queue  *queue  // nil: nobody has waited yet
+	queue  *queue  // nil until the first waiter
 	called *waiter // the lock is free and this one has been asked to claim it
 	due    timed   // the end of the lease
 	absent *absentees

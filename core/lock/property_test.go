@@ -107,7 +107,7 @@ func drawAcquire(rt *rapid.T, who, name, account string) string {
 	if rapid.Bool().Draw(rt, "waits") {
 		line += " wait=30s"
 	}
-	// Also where nobody waits: it must then not matter. A repeat may come with another.
+	// Without a wait it must not matter. A repeat may come with another one.
 	line += rapid.SampledFrom([]string{"", "", " priority=front", " priority=back"}).Draw(rt, "priority")
 	if key := rapid.SampledFrom([]string{"", "", "k1", "k2"}).Draw(rt, "key"); key != "" {
 		line += " differ-not key=" + key + who
