@@ -274,8 +274,8 @@ var calledMutants = []mutant{
 	},
 	{
 		name: "not-judged-at-its-turn", file: "core/guard.go",
-		old:    "atTurn.Verdicts...)}\n		if err != nil {",
-		new:    "atTurn.Verdicts...)}\n		if false {",
+		old:    "atTurn.Verdicts...)\n		if err != nil {",
+		new:    "atTurn.Verdicts...)\n		if false {",
 		breaks: "a waiter has the lock although the policies have changed their mind",
 		tests:  inCore,
 	},

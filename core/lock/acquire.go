@@ -222,7 +222,7 @@ func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, said Opi
 	}
 	m.record(Event{
 		Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID, Waited: waited,
-		Notes: said.Notes, Verdicts: said.Verdicts,
+		Notes: said.Notes, Verdicts: said.Verdicts, PolicySet: said.PolicySet, SetAtGrant: said.SetAtGrant,
 	})
 	h := &held{lease: lease, answers: 1}
 	if !a.Attempt.IsZero() {
