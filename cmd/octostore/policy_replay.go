@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +56,9 @@ func policyReplayCommand() *cobra.Command {
 			if export != "" {
 				source.exports = []string{export}
 			}
+			if err := learnSets(cmd, source, replayed.Policy, replay); err != nil {
+				return err
+			}
 			source.kinds = policytool.ReplayKinds
 			if !replayed.Since.IsZero() {
 				source.query.Since = replayed.Since.UTC().Format(time.RFC3339)
@@ -85,6 +89,17 @@ func policyReplayCommand() *cobra.Command {
 	to.BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("export", "db")
 	return cmd
+}
+
+// learnSets has a replay read first which sets of policies there were, if it is to compare
+// with one policy. The standard input can be read only once: there the replay learns of a
+// set when it comes to it.
+func learnSets(cmd *cobra.Command, source recordSource, policy string, replay *policytool.Replay) error {
+	if policy == "" || slices.Contains(source.exports, "-") {
+		return nil
+	}
+	source.kinds = policytool.SetKinds
+	return source.read(cmd.Context(), cmd.InOrStdin(), replay.Learn)
 }
 
 func parseConditions(texts []string) (all []policytool.Condition, err error) {

@@ -44,6 +44,10 @@ type Lease struct {
 	TokenID    string   `json:"token_id,omitempty"`
 	RemoteAddr string   `json:"remote_addr,omitempty"`
 	Policies   []Policy `json:"policies,omitempty"`
+	// PolicySet is the id of the set of policies that let the grant pass, empty if none was
+	// asked. Those of its policies that did no more than allow are not in Policies; the
+	// records of kind policies_loaded say which policies it has.
+	PolicySet string `json:"policy_set,omitempty"`
 }
 
 // Policy is what a policy said to the grant or to a renewal: the newest of each.
@@ -122,6 +126,7 @@ func leaseOf(r *journal.Record) *Lease {
 func granted(r *journal.Record) *Lease {
 	l := leaseOf(r)
 	l.GrantedAt, l.TokenID, l.RemoteAddr = &r.Time, r.TokenID, r.RemoteAddr
+	l.PolicySet = cmp.Or(r.SetAtGrant, r.PolicySet)
 	l.deadline(r)
 	l.said(r.Verdicts)
 	return l
