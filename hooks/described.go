@@ -10,9 +10,12 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// maxMatch bounds what is recorded of the patterns of one policy, in bytes, so that all
-// of a set fits into one line of the journal.
-const maxMatch = 1 << 10
+// What is recorded of patterns is bounded, in bytes, so that observers can afford to read it
+// and all of a set fits into one line of the journal.
+const (
+	maxMatch    = 1 << 10  // of one policy
+	maxMatchAll = 8 << 10 // of all policies of a set
+)
 
 // describe says for the record which policies a set has. The id comes from the names, the
 // modules and all settings of the policies: neither from their order, which makes no
@@ -30,8 +33,13 @@ func describe(policies []*policy) lock.PolicySet {
 		}
 	}
 	s := lock.PolicySet{ID: hex.EncodeToString(sum.Sum(nil)[:8]), Policies: make([]lock.LoadedPolicy, len(policies))}
+	left := maxMatchAll
 	for i, p := range policies {
-		s.Policies[i] = lock.LoadedPolicy{Name: p.Name, Digest: p.digest, Mode: string(p.Mode), Match: recordable(p.Match)}
+		s.Policies[i] = lock.LoadedPolicy{Name: p.Name, Digest: p.digest, Mode: string(p.Mode)}
+		if n := sizeOf(p.Match); n <= min(maxMatch, left) {
+			s.Policies[i].Match = p.Match
+			left -= n
+		}
 		for _, h := range p.Hooks {
 			s.Policies[i].Hooks = append(s.Policies[i].Hooks, string(h))
 		}
@@ -39,14 +47,9 @@ func describe(policies []*policy) lock.PolicySet {
 	return s
 }
 
-// recordable returns the patterns, or nil if they are too many to be recorded.
-func recordable(match []string) []string {
-	size := 0
-	for _, text := range match {
-		size += len(text) + 1
+func sizeOf(texts []string) (n int) {
+	for _, text := range texts {
+		n += len(text) + len(`"",`)
 	}
-	if size > maxMatch {
-		return nil
-	}
-	return match
+	return n
 }

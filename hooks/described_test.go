@@ -66,6 +66,19 @@ func TestPolicySetLeavesOutTooManyPatterns(t *testing.T) {
 	if s.Policies[0].Match != nil || fmt.Sprint(s.Policies[1].Match) != "[prod/** !prod/x]" {
 		t.Errorf("recorded: %+v", s.Policies)
 	}
+	h.write("policy.wasm", allows)
+	match := `"match":[` + strings.Repeat(`"some/name/or/other",`, 40) + `"**"]`
+	var policies []string
+	for i := range maxPolicies {
+		policies = append(policies, fmt.Sprintf(`{"name":"p%d","module":"policy.wasm",%s}`, i, match))
+	}
+	recorded := 0
+	for _, p := range h.open(policies...).PolicySet().Policies {
+		recorded += sizeOf(p.Match)
+	}
+	if recorded < maxMatchAll-maxMatch || recorded > maxMatchAll {
+		t.Errorf("%d bytes of patterns are recorded, want at most %d", recorded, maxMatchAll)
+	}
 }
 
 // Of those that were asked only those are recorded that said something; that they were
