@@ -13,7 +13,7 @@ import (
 // What is recorded of patterns is bounded, in bytes, so that observers can afford to read it
 // and all of a set fits into one line of the journal.
 const (
-	maxMatch    = 1 << 10  // of one policy
+	maxMatch    = 1 << 10 // of one policy
 	maxMatchAll = 8 << 10 // of all policies of a set
 )
 

@@ -31,7 +31,9 @@ func policyReplayCommand() *cobra.Command {
 			"(--export), or of a database (--db), on which a server may be running. It asks as if\n" +
 			"the policy were the only one, by the default for every name; --match narrows that.\n" +
 			"What the journal does not have is absent, and the end of the output says what of that\n" +
-			"the policy asked for. --fail-on makes it fail on changes, for use in CI.",
+			"the policy asked for. With --policy it needs the records of kinds policies_loaded and\n" +
+			"stopped, too: they say which policies allowed in silence. --fail-on makes it fail on\n" +
+			"changes, for use in CI.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			conditions, err := parseConditions(failOn)
