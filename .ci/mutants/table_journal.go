@@ -19,7 +19,7 @@ var journalMutants = []mutant{
 		tests:  []string{"-short -run=Verdicts ./hooks"},
 	},
 	{
-		name: "shadow-notes-unrecorded", file: "hooks/set.go",
+		name: "note-without-verdict", file: "hooks/set.go",
 		old:    " || v.LowersWait || len(o.notes) > 0",
 		new:    " || v.LowersWait",
 		breaks: "the record does not say which module left a note, and in which mode",
