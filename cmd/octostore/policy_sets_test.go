@@ -147,9 +147,6 @@ func describedAfter(t *testing.T, s *server, judged journal.Record) bool {
 
 // The set that rules is on record, however long ago it was loaded.
 func TestPolicySetOutlivesThePruningOfItsRecord(t *testing.T) {
-	if testing.Short() {
-		t.Skip("nothing younger than two seconds is pruned")
-	}
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	dir := t.TempDir()
 	cfg := withPolicies(t, dir, `{"policies":[]}`)
