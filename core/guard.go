@@ -242,7 +242,9 @@ func (s *Service) judgeAtTurn(a *lock.Acquisition, asked lock.Acquisition, befor
 		if errors.Is(err, lock.ErrGone) {
 			return lock.Opinion{}, err
 		}
-		said := lock.Opinion{Notes: atTurn.Notes, Verdicts: append(before.Verdicts[:len(before.Verdicts):len(before.Verdicts)], atTurn.Verdicts...)}
+		said := before // the sets of the two times may differ: policies are loaded again meanwhile
+		said.SetAtGrant, said.Notes = atTurn.PolicySet, atTurn.Notes
+		said.Verdicts = append(before.Verdicts[:len(before.Verdicts):len(before.Verdicts)], atTurn.Verdicts...)
 		if err != nil {
 			return lock.Opinion{}, &refusedAtTurn{err, said}
 		}
@@ -345,13 +347,15 @@ func (s *Service) recordRefusal(ctx context.Context, a lock.Acquisition, said lo
 		return refusal
 	}
 	e := lock.Event{
-		Kind:      lock.PolicyError,
-		Actor:     a.Actor,
-		RequestID: a.RequestID,
-		TraceID:   a.TraceID,
-		Cause:     refusal.Error(),
-		Notes:     said.Notes,
-		Verdicts:  said.Verdicts,
+		Kind:       lock.PolicyError,
+		Actor:      a.Actor,
+		RequestID:  a.RequestID,
+		TraceID:    a.TraceID,
+		Cause:      refusal.Error(),
+		Notes:      said.Notes,
+		Verdicts:   said.Verdicts,
+		PolicySet:  said.PolicySet,
+		SetAtGrant: said.SetAtGrant,
 		Lease: &lock.Lease{
 			Name: a.Name, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason, Metadata: a.Metadata, TTL: a.TTL,
 		},

@@ -182,6 +182,16 @@ func (h *Host) Judge(ctx context.Context, q core.Question) (core.Verdict, error)
 // Describe says in words which policies rule.
 func (h *Host) Describe() string { return difference(nil, h.current()) }
 
+// PolicySet returns for the record what rules now, nil after the end. It is shared: do not
+// change it.
+func (h *Host) PolicySet() *lock.PolicySet {
+	s := h.current()
+	if s == nil {
+		return nil
+	}
+	return &s.described
+}
+
 // Policies returns what rules now, in the order of the manifest.
 func (h *Host) Policies() []Status {
 	s := h.current()

@@ -236,6 +236,7 @@ func (m *machine) grant(e *entry, a *Acquisition, queued stay, said Opinion) *Le
 	m.record(Event{
 		Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID,
 		Waited: queued.waited, Priority: queued.class, Notes: said.Notes, Verdicts: said.Verdicts,
+		PolicySet: said.PolicySet, SetAtGrant: said.SetAtGrant,
 	})
 	h := &held{lease: lease, answers: 1}
 	if !a.Attempt.IsZero() {

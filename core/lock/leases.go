@@ -37,7 +37,7 @@ func (m *machine) endOnly(e *entry, kind Kind, by *command) Ended {
 	h := e.held
 	m.record(Event{
 		Kind: kind, Lease: h.lease, Actor: by.origin.Actor, RequestID: by.origin.RequestID, TraceID: by.origin.TraceID, Cause: by.cause,
-		Notes: by.said.Notes, Verdicts: by.said.Verdicts,
+		Notes: by.said.Notes, Verdicts: by.said.Verdicts, PolicySet: by.said.PolicySet,
 	})
 	over := Ended{Lease: h.lease, Held: h.lease.HeldFor(m.now)}
 	if kind == Released {
@@ -110,7 +110,7 @@ func (m *machine) renew(c *command) {
 	h.lease = &lease
 	m.record(Event{
 		Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, TraceID: c.origin.TraceID,
-		Notes: c.said.Notes, Verdicts: c.said.Verdicts,
+		Notes: c.said.Notes, Verdicts: c.said.Verdicts, PolicySet: c.said.PolicySet,
 	})
 	m.setHeld(e, h)
 	m.answer(c, reply{lease: &lease})
