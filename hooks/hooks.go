@@ -181,7 +181,8 @@ func (h *Host) Judge(ctx context.Context, q core.Question) (core.Verdict, error)
 // Describe says in words which policies rule.
 func (h *Host) Describe() string { return difference(nil, h.current()) }
 
-// Policies returns what rules now, in the order of the manifest.
+// Policies returns the policies of the manifest as it was last loaded, in its order, those
+// that are off included.
 func (h *Host) Policies() []Status {
 	s := h.current()
 	if s == nil {
@@ -191,5 +192,5 @@ func (h *Host) Policies() []Status {
 	if h.observers != nil {
 		h.observers.describe(all)
 	}
-	return all
+	return withOff(all, s.off, func(p Policy) Status { return Status{Policy: p} })
 }
