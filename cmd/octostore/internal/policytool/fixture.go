@@ -13,6 +13,7 @@ import (
 
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/jsontext"
 	"github.com/octostore/octostore/hooks"
 )
 
@@ -69,12 +70,11 @@ func ReadFixtures(dir string) ([]Fixture, error) {
 
 func parseFixture(text []byte) (Fixture, error) {
 	var f Fixture
-	raw, err := document(text)
-	if err != nil {
+	if err := jsontext.Check(text); err != nil {
 		return f, err
 	}
 	var cases []json.RawMessage
-	if err := (members{"config": &f.Config, "cases": &cases, "load_error": &f.LoadError}).read("fixture", raw); err != nil {
+	if err := (members{"config": &f.Config, "cases": &cases, "load_error": &f.LoadError}).read("fixture", text); err != nil {
 		return f, err
 	}
 	if (len(cases) > 0) == (f.LoadError != "") {
@@ -123,6 +123,9 @@ func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
 	if err := inner.read(where+".expect", expected); err != nil {
 		return e, err
 	}
+	if expectsNothing(expected) {
+		return e, fmt.Errorf("%s.expect: is empty; want at least one of %s", where, strings.Join(inner.names(), ", "))
+	}
 	var err error
 	switch {
 	case event != nil:
@@ -136,6 +139,16 @@ func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
 		return e, err
 	}
 	return e, e.check(where)
+}
+
+// expectsNothing reports whether every answer would do, a failure of the policy too.
+func expectsNothing(expected json.RawMessage) bool {
+	given, err := jsontext.Object(expected)
+	notes, err2 := jsontext.Object(given["notes"])
+	if err2 == nil && len(notes) == 0 {
+		delete(given, "notes")
+	}
+	return err == nil && len(given) == 0
 }
 
 // parseEvent reads a line of the journal. As much of it may be left out as a policy can
