@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +12,9 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
 	"github.com/octostore/octostore/core/timetext"
 )
+
+// errNothingCompared fails a check that would pass whatever the policy says.
+var errNothingCompared = errors.New("--fail-on: no decision was compared, so the check shows nothing; look at --match, --since, --policy and the source of the records")
 
 func policyReplayCommand() *cobra.Command {
 	var (
@@ -30,9 +34,15 @@ func policyReplayCommand() *cobra.Command {
 			"(--export), or of a database (--db), on which a server may be running. It asks as if\n" +
 			"the policy were the only one, by the default for every name; --match narrows that.\n" +
 			"What the journal does not have is absent, and the end of the output says what of that\n" +
-			"the policy asked for. --fail-on makes it fail on changes, for use in CI.",
+			"the policy asked for. --fail-on makes it fail on changes, for use in CI, and also if no\n" +
+			"decision was compared.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, name := range []string{"fail-on", "match"} {
+				if given := cmd.Flags().Lookup(name); given.Changed && given.Value.String() == "[]" {
+					return exitcode.Usagef("--%s: is empty; want a value, or leave it out", name)
+				}
+			}
 			conditions, err := parseConditions(failOn)
 			if err != nil {
 				return err
@@ -65,6 +75,9 @@ func policyReplayCommand() *cobra.Command {
 			report := replay.Report()
 			if err := show(cmd, asJSON, report); err != nil {
 				return err
+			}
+			if len(conditions) > 0 && report.Decisions == 0 {
+				return errNothingCompared
 			}
 			if broken := report.Broken(conditions); len(broken) > 0 {
 				return fmt.Errorf("--fail-on %s", strings.Join(broken, "; "))
