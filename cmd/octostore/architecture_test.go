@@ -41,6 +41,7 @@ var directions = []struct{ pkg, imports string }{
 	{"plugins/guest/strict", "plugins/guest/internal/scan"},
 	{"plugins/guest/guesttest", "plugins/guest plugins/guest/internal/host"},
 	{"plugins/*", "plugins/guest plugins/guest/strict"},
+	{"sdk-examples/policies", ""},
 	{"sdk-examples/policies/go", "plugins/guest"},
 	{"core", "core/lock core/auth core/journal"},
 	{"core/journal", "core/lock"},
@@ -90,7 +91,7 @@ var trees = map[string]string{
 	"hooks":     "core plugins",
 	"plugins":   "core hooks",
 	"transport": "core",
-	"cmd":       "core hooks plugins transport",
+	"cmd":       "core hooks plugins sdk-examples transport",
 }
 
 // listed is what `go list -json` says of a package.
