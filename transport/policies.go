@@ -14,7 +14,7 @@ import (
 
 // Policies are what rules over a server, for those who look after it.
 type Policies interface {
-	// List returns what rules now.
+	// List returns the policies of the manifest, those that are off included.
 	List() api.PolicyList
 	// Reload loads everything again and returns what changed, in words, or leaves
 	// everything as it was and returns an [*lock.InputError] that says why.
@@ -38,7 +38,7 @@ func (noPolicies) Explain(_ context.Context, q core.Question, _ time.Time) (api.
 	return api.Explanation{Name: string(q.Asked.Name), Account: q.Asked.Actor.Account, Verdict: "allow", Policies: []api.Explained{}}, nil
 }
 
-// listPolicies shows what rules.
+// listPolicies shows the policies.
 func (x *exchange) listPolicies() error {
 	if err := core.MayAll(x.who, "see the policies", auth.Policies); err != nil {
 		return err

@@ -45,7 +45,7 @@ type policyList api.PolicyList
 
 func (l policyList) Print(w io.Writer) error {
 	if len(l.Policies) == 0 {
-		_, err := fmt.Fprintln(w, "No policies rule.")
+		_, err := fmt.Fprintln(w, "There are no policies.")
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -152,8 +152,11 @@ func (e explanation) Print(w io.Writer) error {
 // request names what was asked about, an acquire by its lock alone.
 func (e explanation) request() string {
 	text := fmt.Sprintf("%s for %s", e.Name, e.Account)
-	if e.Hook != "" && e.Hook != "acquire" {
-		text = e.Hook + " of " + text
+	switch e.Hook {
+	case "renew":
+		text = "renewal of " + text
+	case "break":
+		text = "break of " + text
 	}
 	if e.At != nil {
 		text += " at " + e.At.Format(time.RFC3339)
@@ -164,7 +167,7 @@ func (e explanation) request() string {
 func (e explanation) summary() string {
 	switch {
 	case len(e.Policies) == 0:
-		return "allow, since no policies rule"
+		return "allow, since there are no policies"
 	case e.Verdict == "deny":
 		return fmt.Sprintf("deny by %s: %s", e.By, e.Reason)
 	case e.Verdict == "error" && e.Hook == "renew":

@@ -2,8 +2,7 @@ package api
 
 import "time"
 
-// PolicyList is the answer of /v1/policies: what is asked before a lock is given, and
-// what observes.
+// PolicyList is the answer of /v1/policies: the policies of the manifest.
 type PolicyList struct {
 	// LoadedAt is when those that rule were loaded; nil if there are none configured.
 	LoadedAt *time.Time `json:"loaded_at,omitempty"`
