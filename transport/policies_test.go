@@ -152,7 +152,7 @@ func TestPoliciesAreAskedAboutRenewalsAndBreaks(t *testing.T) {
 	}
 	team, all := s.as(t, "alice", "policies read:team-a/** acquire:team-a/**"), s.as(t, "auditor", "policies read:**")
 	s.do(t, "POST /v1/locks/team-a/x/acquire", team).want(200)
-	s.do(t, "POST /v1/locks/prod/x/acquire").want(401)
+	s.do(t, "POST /v1/locks/team-a/y/acquire", s.as(t, "bob", "acquire:team-a/**")).want(200)
 	for line, tt := range map[string]struct {
 		who    option
 		status int
@@ -161,6 +161,8 @@ func TestPoliciesAreAskedAboutRenewalsAndBreaks(t *testing.T) {
 		"team-a/x&hook=break":               {team, 200},
 		"team-a/x&hook=break&account=bob":   {team, 403},
 		"prod/db&hook=break":                {team, 403}, // it is not theirs to read
+		"team-a/y&hook=renew":               {team, 403}, // policies see how many locks bob holds
+		"team-a/y&hook=break":               {team, 200},
 		"team-a/x&hook=renew&account=alice": {all, 200},
 		"prod/db&hook=renew":                {all, 200},
 	} {
