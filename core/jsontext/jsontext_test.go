@@ -1,6 +1,9 @@
 package jsontext_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -46,4 +49,26 @@ func TestObjectHasEveryMemberOnce(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want %q", text, got, err, want)
 		}
 	}
+}
+
+// Whatever the text, it is read or refused as encoding/json does, with a place in it.
+func FuzzCheck(f *testing.F) {
+	for _, text := range []string{"", "{\n \"a\": 1,\n}", `{"a":1,"a":2}`, "[1,2", "nul", "\"\xff\"", "{} {}"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		err := jsontext.Check(text)
+		if (err == nil) != json.Valid(text) {
+			t.Errorf("%q: got %v", text, err)
+		}
+		var line, column int
+		if err != nil {
+			if _, scan := fmt.Sscanf(err.Error(), "is not JSON at line %d, column %d:", &line, &column); scan != nil || line < 1 || column < 1 || line > bytes.Count(text, []byte("\n"))+1 || column > len(text)+1 {
+				t.Errorf("%q: got %v", text, err)
+			}
+		}
+		if _, objectErr := jsontext.Object(text); err != nil && objectErr == nil {
+			t.Errorf("%q is an object, but %v", text, err)
+		}
+	})
 }
