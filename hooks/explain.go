@@ -17,6 +17,9 @@ type Explanation struct {
 	// Refusal is what the request would be refused with: a [*core.DeniedError] or a
 	// [*core.PolicyError]; nil: they let it pass.
 	Refusal error
+	// Priority is what the request would wait with: front, normal or back; empty: no policy
+	// that counts says so.
+	Priority string
 }
 
 // Explained is one policy in an explanation.
@@ -42,6 +45,7 @@ func (h *Host) Explain(ctx context.Context, q core.Question, at time.Time) (Expl
 		at = time.Now()
 	}
 	all := Explanation{Policies: []Explained{}}
+	var together core.Verdict
 	for _, p := range s.policies {
 		e := Explained{Policy: p.Policy, Digest: p.digest}
 		if e.Asked, e.Why = p.concerns(q); e.Asked {
@@ -53,11 +57,15 @@ func (h *Host) Explain(ctx context.Context, q core.Question, at time.Time) (Expl
 			e.Said.Logs = lines
 			if p.Mode == Enforce {
 				all.Refusal = stronger(all.Refusal, p.refusal(o))
+				combine(&together, o)
 			}
 		}
 		all.Policies = append(all.Policies, e)
 	}
 	all.Policies = withOff(all.Policies, s.off, func(p Policy) Explained { return Explained{Policy: p, Why: "its mode is off"} })
+	if together.SetPriority {
+		all.Priority = together.Priority.String()
+	}
 	return all, nil
 }
 

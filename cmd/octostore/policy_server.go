@@ -177,6 +177,9 @@ func (e explanation) summary() string {
 	case e.Verdict == "error":
 		return fmt.Sprintf("no lock, since %s could not answer", e.By)
 	}
+	if e.Priority != "" {
+		return e.Verdict + ", priority " + e.Priority
+	}
 	return e.Verdict
 }
 
@@ -194,6 +197,9 @@ func saidLines(s *api.Said, hook string) (lines []string) {
 	if s.Verdict == "allow" && (hook == "" || hook == "acquire") { // caps change an acquire only
 		lines = append(lines, fmt.Sprintf("leaves a ttl of %s, a wait of %s",
 			time.Duration(s.TTL)*time.Millisecond, time.Duration(s.Wait)*time.Millisecond))
+	}
+	if s.Priority != "" {
+		lines = append(lines, "priority "+s.Priority)
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Notes)) {
 		lines = append(lines, "note "+key+": "+s.Notes[key])

@@ -36,7 +36,9 @@ type Expectation struct {
 	Retry   *int64 // ms, as all that follow
 	TTL     *int64
 	Wait    *int64
-	Notes   map[string]string
+	// Priority is front, normal or back; none: it does not say; empty: anything.
+	Priority string
+	Notes    map[string]string
 }
 
 const maxFixtures = 16 << 20 // bytes of a file
@@ -118,13 +120,13 @@ func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
 		return e, fmt.Errorf("%s.max_fuel: is %d; want 1 or more", where, e.MaxFuel)
 	}
 	inner := members{
-		"verdict": &e.Verdict, "reason": &e.Reason, "retry_after_ms": &e.Retry, "ttl_ms": &e.TTL, "wait_ms": &e.Wait, "notes": &e.Notes,
+		"verdict": &e.Verdict, "reason": &e.Reason, "retry_after_ms": &e.Retry, "ttl_ms": &e.TTL, "wait_ms": &e.Wait, "priority": &e.Priority, "notes": &e.Notes,
 	}
 	if err := inner.read(where+".expect", expected); err != nil {
 		return e, err
 	}
-	if expectsNothing(expected) {
-		return e, fmt.Errorf("%s.expect: is empty; want at least one of %s", where, strings.Join(inner.names(), ", "))
+	if err := expectsSomething(expected, inner); err != nil {
+		return e, fmt.Errorf("%s.expect%w", where, err)
 	}
 	var err error
 	switch {
@@ -141,14 +143,24 @@ func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
 	return e, e.check(where)
 }
 
-// expectsNothing reports whether every answer would do, a failure of the policy too.
-func expectsNothing(expected json.RawMessage) bool {
+// expectsSomething returns an error if every answer would do, a failure of the policy too.
+func expectsSomething(expected json.RawMessage, known members) error {
 	given, err := jsontext.Object(expected)
-	notes, err2 := jsontext.Object(given["notes"])
-	if err2 == nil && len(notes) == 0 {
+	if err != nil {
+		return fmt.Errorf(": %w", err)
+	}
+	for _, name := range []string{"verdict", "priority"} {
+		if string(given[name]) == `""` {
+			return fmt.Errorf(".%s: is empty; want a value, or leave it out", name)
+		}
+	}
+	if notes, err := jsontext.Object(given["notes"]); err == nil && len(notes) == 0 {
 		delete(given, "notes")
 	}
-	return err == nil && len(given) == 0
+	if len(given) == 0 {
+		return fmt.Errorf(": is empty; want at least one of %s", strings.Join(known.names(), ", "))
+	}
+	return nil
 }
 
 // parseEvent reads a line of the journal. As much of it may be left out as a policy can
@@ -171,6 +183,9 @@ func (e *Expectation) check(where string) error {
 	}
 	if !slices.Contains(known, e.Verdict) {
 		return fmt.Errorf("%s.expect.verdict: is %q; want %s", where, e.Verdict, want)
+	}
+	if !slices.Contains([]string{"", "front", "normal", "back", "none"}, e.Priority) {
+		return fmt.Errorf("%s.expect.priority: is %q; want front, normal, back, or none where it does not say", where, e.Priority)
 	}
 	return nil
 }
