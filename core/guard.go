@@ -123,10 +123,8 @@ func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Q
 	if err := may(p, "read", auth.Read, r.Name); err != nil {
 		return Question{}, err
 	}
-	if account != p.Account {
-		if err := MayAll(p, "ask about another account", auth.Read); err != nil {
-			return Question{}, err
-		}
+	if err := mayAskFor(p, account); err != nil {
+		return Question{}, err
 	}
 	a, err := s.acquisition(auth.Principal{Account: account}, r)
 	if err != nil {

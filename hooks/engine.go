@@ -81,8 +81,9 @@ func (e *engine) load(ctx context.Context, m Manifest) (_ *set, err error) {
 			s.close()
 		}
 	}()
-	for _, described := range m.Policies {
+	for i, described := range m.Policies {
 		if described.Mode == Off {
+			s.off = append(s.off, offPolicy{described, i})
 			continue
 		}
 		p, err := e.loadPolicy(ctx, described)
@@ -131,6 +132,9 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 	if described.SHA256 != "" && described.SHA256 != digest {
 		return nil, fmt.Errorf("its SHA-256 is %s, and %s is wanted", digest, described.SHA256)
 	}
+	if err := textHint(binary); err != nil {
+		return nil, err
+	}
 	metered, err := meter.Instrument(binary, meter.Config{Fuel: loadFuel, MaxPages: uint32(described.MemoryMiB) * pagesPerMiB})
 	if err != nil {
 		return nil, err
@@ -139,7 +143,7 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 	if err != nil {
 		return nil, err
 	}
-	p := &policy{Policy: described, engine: e, compiled: compiled, digest: digest}
+	p := &policy{Policy: described, engine: e, compiled: compiled, digest: digest, mayRead: mayReadConfig(binary)}
 	p.log = e.log.With("policy", p.Name)
 	p.faults = sparselog.New(p.log)
 	hooks := described.Hooks

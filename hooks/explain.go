@@ -25,7 +25,7 @@ type Explanation struct {
 // Explained is one policy in an explanation.
 type Explained struct {
 	Policy
-	Digest string  // SHA-256 of the module, in hex
+	Digest string  // SHA-256 of the module, in hex; empty: it is off, and not loaded
 	Asked  bool    // it has a say in this
 	Why    string  // it is asked, or not, in words
 	Said   Outcome // zero if it is not asked
@@ -33,19 +33,23 @@ type Explained struct {
 
 // Explain asks every policy that has a say in a question, as [Host.Judge] does, but
 // nothing comes of it: no call is counted, and what the policies log is in their
-// outcomes instead. The error is that of ctx, or that the host is closed.
-func (h *Host) Explain(ctx context.Context, q core.Question) (Explanation, error) {
+// outcomes instead. They are told that it is the time at; zero means now. The error is
+// that of ctx, or that the host is closed.
+func (h *Host) Explain(ctx context.Context, q core.Question, at time.Time) (Explanation, error) {
 	s := h.enter()
 	if s == nil {
 		return Explanation{}, errClosed
 	}
 	defer h.leave(s)
+	if at.IsZero() {
+		at = time.Now()
+	}
 	all := Explanation{Policies: []Explained{}}
 	var together core.Verdict
 	for _, p := range s.policies {
 		e := Explained{Policy: p.Policy, Digest: p.digest}
 		if e.Asked, e.Why = p.concerns(q); e.Asked {
-			o, lines, err := p.explain(ctx, q)
+			o, lines, err := p.explain(ctx, q, at)
 			if err != nil {
 				return Explanation{}, err
 			}
@@ -58,6 +62,7 @@ func (h *Host) Explain(ctx context.Context, q core.Question) (Explanation, error
 		}
 		all.Policies = append(all.Policies, e)
 	}
+	all.Policies = withOff(all.Policies, s.off, func(p Policy) Explained { return Explained{Policy: p, Why: "its mode is off"} })
 	if together.SetPriority {
 		all.Priority = together.Priority.String()
 	}
@@ -95,13 +100,13 @@ func (p *policy) deciding(name lock.Name) string {
 }
 
 // explain puts a question to the policy, and counts nothing.
-func (p *policy) explain(ctx context.Context, q core.Question) (outcome, []LogLine, error) {
+func (p *policy) explain(ctx context.Context, q core.Question, at time.Time) (outcome, []LogLine, error) {
 	if err := p.engine.turns.take(ctx, false); err != nil {
 		return outcome{}, nil, err
 	}
 	defer p.engine.turns.done(false)
 	var lines []LogLine
-	r := newRequest(q, time.Now())
+	r := newRequest(q, at)
 	r.heard = func(level int32, text string) { lines = append(lines, LogLine{level, text}) }
 	return p.run(r), lines, nil
 }

@@ -3,7 +3,9 @@ package hooks
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
@@ -23,7 +25,7 @@ func TestExplainSaysWhatEachWouldSayAndWhy(t *testing.T) {
 	)
 	explain := func(q core.Question) (got []string, refusal error) {
 		t.Helper()
-		e, err := host.Explain(t.Context(), q)
+		e, err := host.Explain(t.Context(), q, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,5 +76,22 @@ func TestExplainSaysWhatEachWouldSayAndWhy(t *testing.T) {
 		if s.Calls+s.Denials+s.Errors != 0 {
 			t.Errorf("%s counted what was only explained: %+v", s.Name, s)
 		}
+	}
+}
+
+// The time of an explanation is the one that is asked about; without one it is now.
+func TestExplainAsksAtTheTimeThatIsGiven(t *testing.T) {
+	h := newHouse(t)
+	h.write("clock.wasm", check(at("now_ms")+"i32.const 500 i32.const 100 call $get i32.const 500 i32.const 13 call $deny drop i32.const 1"))
+	host := h.open(entry("clock"))
+	asked := time.Date(2026, 12, 24, 18, 0, 0, 0, time.UTC)
+	e, err := host.Explain(t.Context(), question("x"), asked)
+	if err != nil || e.Policies[0].Said.Reason != fmt.Sprint(asked.UnixMilli()) {
+		t.Errorf("got %+v, %v", e, err)
+	}
+	before := time.Now().UnixMilli()
+	e, err = host.Explain(t.Context(), question("x"), time.Time{})
+	if n, _ := strconv.ParseInt(e.Policies[0].Said.Reason, 10, 64); err != nil || n < before || n > time.Now().UnixMilli() {
+		t.Errorf("now is %d; got %+v, %v", before, e, err)
 	}
 }

@@ -192,7 +192,8 @@ func (h *Host) PolicySet() *lock.PolicySet {
 	return &s.described
 }
 
-// Policies returns what rules now, in the order of the manifest.
+// Policies returns the policies of the manifest as it was last loaded, in its order, those
+// that are off included.
 func (h *Host) Policies() []Status {
 	s := h.current()
 	if s == nil {
@@ -202,5 +203,5 @@ func (h *Host) Policies() []Status {
 	if h.observers != nil {
 		h.observers.describe(all)
 	}
-	return all
+	return withOff(all, s.off, func(p Policy) Status { return Status{Policy: p} })
 }

@@ -49,6 +49,10 @@ func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, e
 		return in, err
 	}
 	defer e.close()
+	if err := textHint(module); err != nil {
+		in.Refused = append(in.Refused, err.Error())
+		return in, nil
+	}
 	metered, err := meter.Instrument(module, meter.Config{Fuel: loadFuel, MaxPages: uint32(cfg.MemoryMiB) * pagesPerMiB})
 	if err != nil {
 		in.Refused = append(in.Refused, err.Error())

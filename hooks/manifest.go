@@ -1,11 +1,9 @@
 package hooks
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/files"
+	"github.com/octostore/octostore/core/jsontext"
 	"github.com/octostore/octostore/core/pattern"
 )
 
@@ -102,7 +101,7 @@ func ReadManifest(path string) (Manifest, error) {
 }
 
 func parseManifest(text []byte, dir string) (m Manifest, mistakes []string) {
-	document, err := object(text)
+	document, err := jsontext.Object(text)
 	if err != nil {
 		return m, []string{err.Error() + `; want {"policies": […]}`}
 	}
@@ -113,7 +112,11 @@ func parseManifest(text []byte, dir string) (m Manifest, mistakes []string) {
 	}
 	var policies []json.RawMessage
 	if json.Unmarshal(document["policies"], &policies) != nil || policies == nil { // of nothing, too
-		return m, []string{`policies: is not an array; want {"policies": […]}`}
+		is := "missing"
+		if given, there := document["policies"]; there {
+			is = jsontext.Kind(given)
+		}
+		return m, []string{fmt.Sprintf(`policies: is %s; want a list, as in {"policies": […]}`, is)}
 	}
 	if len(policies) > maxPolicies {
 		return m, []string{fmt.Sprintf("has %d policies; want at most %d", len(policies), maxPolicies)}
@@ -140,49 +143,12 @@ func parseManifest(text []byte, dir string) (m Manifest, mistakes []string) {
 	return m, mistakes
 }
 
-// object reads a JSON object and nothing after it. encoding/json alone would let a
-// member that comes twice replace the first, so that a policy that is plain to see in a
-// manifest would not rule.
-func object(text []byte) (map[string]json.RawMessage, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	brace, err := dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	if brace != json.Delim('{') {
-		return nil, errors.New("is not an object")
-	}
-	members := map[string]json.RawMessage{}
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		name := token.(string) // JSON knows no other names
-		if _, twice := members[name]; twice {
-			return nil, fmt.Errorf("has %q twice", name)
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, err
-		}
-		members[name] = value
-	}
-	if _, err := dec.Token(); err != nil { // the brace
-		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("has something after its end")
-	}
-	return members, nil
-}
-
 func parsePolicy(raw json.RawMessage) (p Policy, wrong []string) {
 	p = Policy{
 		Hooks: []core.Hook{core.HookAcquire}, Mode: Enforce, OnError: DenyOnError,
 		Fuel: DefaultFuel, MemoryMiB: DefaultMemoryMiB, Config: json.RawMessage("{}"), ObserveFrom: FromNow,
 	}
-	members, err := object(raw)
+	members, err := jsontext.Object(raw)
 	if err != nil {
 		return p, []string{err.Error()}
 	}
@@ -199,7 +165,7 @@ func parsePolicy(raw json.RawMessage) (p Policy, wrong []string) {
 		member, there := members[f.name]
 		delete(members, f.name)
 		if there && (string(member) == "null" || json.Unmarshal(member, f.to) != nil) {
-			wrong = append(wrong, f.name+": has the wrong type")
+			wrong = append(wrong, wrongType(f.name, member))
 			bad[f.name] = true
 		}
 	}

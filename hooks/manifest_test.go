@@ -1,6 +1,10 @@
 package hooks
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,8 +22,8 @@ func TestEveryMistakeOfAManifestIsNamed(t *testing.T) {
 	for _, want := range []string{
 		"policy Big: name: want", "policy freeze: module: is missing", "policy freeze: match: has no pattern that includes",
 		`policy freeze: hooks: "aquire" is not known; want acquire`, `policy freeze: mode: is "on"`, "policy freeze: fuel: is 1",
-		"policy freeze: memory_mib: has the wrong type", "policy freeze: colour: is not known", `policy ok: on_error: is "ignore"`,
-		"policy ok: sha256: want 64", "policy ok: name: is used twice", "policy ok: match: is missing", "policy number 5: is not an object",
+		"policy freeze: memory_mib: is a string; want a whole number, such as 16", "policy freeze: colour: is not known", `policy ok: on_error: is "ignore"`,
+		"policy ok: sha256: want 64", "policy ok: name: is used twice", "policy ok: match: is missing", "policy number 5: is 7; want an object",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not among\n%s", want, all)
@@ -41,6 +45,59 @@ func TestEveryMistakeOfAManifestIsNamed(t *testing.T) {
 	}
 	if p := m.Policies[0]; p.Module != "/etc/octostore/p.wasm" || p.Fuel != DefaultFuel || p.Mode != Enforce || p.OnError != DenyOnError || string(p.Config) != "{}" {
 		t.Errorf("%+v", p)
+	}
+}
+
+// A value of the wrong type is named, with what is wanted in its place. Every member has
+// such a text.
+func TestManifestMemberOfTheWrongTypeIsNamed(t *testing.T) {
+	for member, want := range map[string]string{
+		`"match":"prod/**"`:      `match: is a string; want a list, such as ["prod/**"]`,
+		`"match":["a",7]`:        `match: element 2 is 7; want a string`,
+		`"match":{"a":1}`:        `match: is an object; want a list, such as ["prod/**"]`,
+		`"name":["a"]`:           `name: is a list; want a string, such as "freeze"`,
+		`"module":7`:             `module: is 7; want a string, the path of a .wasm file`,
+		`"module":null`:          `module: is null; want a string, the path of a .wasm file`,
+		`"sha256":false`:         `sha256: is false; want a string of 64 hex digits, or leave it out`,
+		`"hooks":"renew"`:        `hooks: is a string; want a list, such as ["acquire", "renew"]`,
+		`"mode":true`:            `mode: is true; want "enforce", "shadow" or "off"`,
+		`"on_error":{}`:          `on_error: is an object; want "deny" or "allow"`,
+		`"fuel":"2000000"`:       `fuel: is a string; want a whole number, such as `,
+		`"fuel":1.5`:             `fuel: is 1.5; want a whole number, such as `,
+		`"memory_mib":[16]`:      `memory_mib: is a list; want a whole number, such as 16`,
+		`"config":null`:          `config: is null; want an object, or leave it out`,
+		`"observe_from":["now"]`: `observe_from: is a list; want "now" or "start"`,
+	} {
+		_, got := parsePolicy([]byte(`{` + member + `}`))
+		if !slices.ContainsFunc(got, func(w string) bool { return strings.HasPrefix(w, want) }) {
+			t.Errorf("%s: got %q, want %q", member, got, want)
+		}
+		name, _, _ := strings.Cut(want, ":")
+		for _, w := range got {
+			if strings.HasPrefix(w, name+":") && !strings.HasPrefix(w, want) {
+				t.Errorf("%s: also %q", member, w)
+			}
+		}
+	}
+	source, err := os.ReadFile("manifest.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`\{"([a-z_0-9]+)", &p\.`).FindAllStringSubmatch(string(source), -1) {
+		if memberTypes[m[1]] == "" {
+			t.Errorf("there is no text for %s", m[1])
+		}
+	}
+}
+
+// A mistake in the JSON is found by its line and column.
+func TestManifestThatIsNotJSONIsReportedWithItsPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policies.json")
+	if err := os.WriteFile(path, []byte("{\"policies\": [\n  {\"name\": \"p\",}\n]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadManifest(path); err == nil || !strings.Contains(err.Error(), path+": is not JSON at line 2, column 16: ") {
+		t.Errorf("got %v", err)
 	}
 }
 

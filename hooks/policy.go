@@ -26,6 +26,7 @@ type policy struct {
 	engine   *engine
 	compiled wazero.CompiledModule
 	digest   string // in hex
+	mayRead  bool   // its configuration, without an export for that
 	log      *slog.Logger
 	lines    lineRate                       // of what it logs itself
 	faults   *sparselog.Log                 // what is logged about it; the journal has all of it
@@ -250,6 +251,9 @@ func (p *policy) instantiate() (*instance, *fault) {
 
 func (i *instance) configure(p *policy) *fault {
 	f := i.module.ExportedFunction(abi.ExportConfigure)
+	if f == nil && !p.mayRead && !givesNothing(p.Config) {
+		return unreadConfig
+	}
 	if f == nil {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/hooks/wasmtest"
@@ -127,7 +128,7 @@ func TestPriorityIsExplained(t *testing.T) {
 	h := newHouse(t)
 	writePriorities(h)
 	host := h.open(entry("silent"), entry("back", `"mode":"shadow"`), entry("normal"), entry("front"))
-	e, err := host.Explain(context.Background(), question("x"))
+	e, err := host.Explain(context.Background(), question("x"), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +140,7 @@ func TestPriorityIsExplained(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	host = h.open(entry("silent"))
-	if e, err = host.Explain(context.Background(), question("x")); err != nil || e.Priority != "" {
+	if e, err = host.Explain(context.Background(), question("x"), time.Time{}); err != nil || e.Priority != "" {
 		t.Errorf("policies that say nothing make the priority %q (%v)", e.Priority, err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 type set struct {
 	policies  []*policy      // without those that are off
 	described lock.PolicySet // for the record; see describe
+	off       []offPolicy
 
 	// Guarded by the mutex of the host.
 	calls   int
@@ -148,10 +149,11 @@ func (p *policy) record(q core.Question, o outcome) (v lock.Verdict, speaks bool
 	return v, v.Verdict != "allow" || v.CapTTL > 0 || v.LowersWait || v.Priority != "" || len(o.notes) > 0
 }
 
-// Status is what is known of a policy that rules.
+// Status is what is known of a policy of the manifest. Of one that is off, and so not
+// loaded, it is the manifest's entry only.
 type Status struct {
 	Policy
-	Digest                 string // SHA-256 of the module, in hex
+	Digest                 string // SHA-256 of the module, in hex; empty: not loaded
 	Calls, Denials, Errors uint64
 	FuelP50, FuelP99       int64  // upper bounds within a factor of two; 0: not called yet
 	FuelUsed               uint64 // by all calls

@@ -47,6 +47,9 @@ func (c policyCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descLoaded, loaded)
 	count(descFailed, all.FailedReloads)
 	for _, p := range all.Policies {
+		if p.Digest == "" { // it is off: not loaded, so there is nothing to count
+			continue
+		}
 		count(descCalls, p.Calls, p.Name, p.Mode)
 		count(descDenials, p.Denials, p.Name, p.Mode)
 		count(descErrors, p.Errors, p.Name, p.Mode)

@@ -41,6 +41,8 @@ const (
 	fieldWaiters
 	fieldWaitersAfter
 	fieldGrants
+	fieldHook
+	fieldAt
 	fieldMetadata // spelled meta.KEY, except in JSON
 	numFields
 )
@@ -48,7 +50,7 @@ const (
 var fieldNames = [numFields]string{
 	"ttl", "wait", "confirm", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
 	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace",
-	"code", "state", "error", "device_id", "waiters", "waiters_after", "grants", "metadata",
+	"code", "state", "error", "device_id", "waiters", "waiters_after", "grants", "hook", "at", "metadata",
 }
 
 func fieldNamed(name string) (field, bool) {
@@ -64,9 +66,9 @@ func fieldNamed(name string) (field, bool) {
 const mayBeEmpty = 1<<fieldHolder | 1<<fieldReason | 1<<fieldPrefix | 1<<fieldAccount | 1<<fieldAfter
 
 // fieldSet is a set of fields.
-type fieldSet uint32
+type fieldSet uint64
 
-const _ = 32 - numFields // does not compile if there are more fields than a set has room for
+const _ = 64 - numFields // does not compile if there are more fields than a set has room for
 
 func setOf(fields ...field) fieldSet {
 	var s fieldSet

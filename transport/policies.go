@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
@@ -13,14 +14,15 @@ import (
 
 // Policies are what rules over a server, for those who look after it.
 type Policies interface {
-	// List returns what rules now.
+	// List returns the policies of the manifest, those that are off included.
 	List() api.PolicyList
 	// Reload loads everything again and returns what changed, in words, or leaves
 	// everything as it was and returns an [*lock.InputError] that says why.
 	Reload(ctx context.Context) (changes string, err error)
-	// Explain returns what every policy would say to a question, and does not count or
-	// record it. The error is that of ctx, or that nobody can be asked any more.
-	Explain(ctx context.Context, q core.Question) (api.Explanation, error)
+	// Explain returns what every policy would say to a question if it were the time at (zero:
+	// now), and does not count or record it. The error is that of ctx, or that the policies
+	// are closed.
+	Explain(ctx context.Context, q core.Question, at time.Time) (api.Explanation, error)
 }
 
 // noPolicies is a server without policies.
@@ -32,11 +34,11 @@ func (noPolicies) Reload(context.Context) (string, error) {
 	return "", &lock.InputError{Field: "policies", Problem: "are not configured", Want: "OCTOSTORE_POLICIES to name a policies.json"}
 }
 
-func (noPolicies) Explain(_ context.Context, q core.Question) (api.Explanation, error) {
+func (noPolicies) Explain(_ context.Context, q core.Question, _ time.Time) (api.Explanation, error) {
 	return api.Explanation{Name: string(q.Asked.Name), Account: q.Asked.Actor.Account, Verdict: "allow", Policies: []api.Explained{}}, nil
 }
 
-// listPolicies shows what rules.
+// listPolicies shows the policies.
 func (x *exchange) listPolicies() error {
 	if err := core.MayAll(x.who, "see the policies", auth.Policies); err != nil {
 		return err
@@ -54,31 +56,6 @@ func (x *exchange) reloadPolicies() error {
 		return err
 	}
 	return x.json(api.Reloaded{Changes: changes})
-}
-
-// explainPolicies says what the policies would say to a request, and why.
-func (x *exchange) explainPolicies() error {
-	if err := core.MayAll(x.who, "have the policies explained", auth.Policies); err != nil {
-		return err
-	}
-	name, err := x.params.lockName()
-	if err != nil {
-		return err
-	}
-	x.name = name
-	asked, err := x.acquireRequest()
-	if err != nil {
-		return err
-	}
-	q, err := x.api.service.Suppose(x.who, x.params.values[fieldAccount], asked)
-	if err != nil {
-		return err
-	}
-	explanation, err := x.api.policies.Explain(x.context(), q)
-	if err != nil {
-		return err
-	}
-	return x.json(explanation)
 }
 
 // json answers with what is asked for too seldom to be encoded by hand.

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +30,12 @@ func (ruled) List() api.PolicyList {
 
 func (r ruled) Reload(context.Context) (string, error) { return "new freeze", r.err }
 
-func (ruled) Explain(_ context.Context, q core.Question) (api.Explanation, error) {
+func (ruled) Explain(_ context.Context, q core.Question, at time.Time) (api.Explanation, error) {
 	a := q.Asked
+	logs := []string{a.Holder, a.Reason}
+	if q.Hook != core.HookAcquire || !at.IsZero() {
+		logs = append(logs, fmt.Sprint(q.Hook, " held by ", q.View.Lease.Holder, " at ", at.UnixMilli()))
+	}
 	return api.Explanation{
 		Name: string(a.Name), Account: a.Actor.Account, Verdict: "deny", By: "freeze", Reason: "until Monday",
 		Policies: []api.Explained{
@@ -38,7 +43,7 @@ func (ruled) Explain(_ context.Context, q core.Question) (api.Explanation, error
 				Policy: "freeze", Digest: strings.Repeat("a", 64), Mode: "enforce", OnError: "deny", Asked: true, Why: `"prod/**" matches`,
 				Said: &api.Said{
 					Verdict: "deny", Reason: "until Monday", RetryAfter: 5, TTL: a.TTL.Milliseconds(), Wait: a.Wait.Milliseconds(),
-					Notes: map[string]string{"ticket": a.Metadata["ticket"]}, Logs: []string{a.Holder, a.Reason}, Fuel: 7,
+					Notes: map[string]string{"ticket": a.Metadata["ticket"]}, Logs: logs, Fuel: 7,
 				},
 			},
 			{Policy: "other", Digest: strings.Repeat("b", 64), Mode: "shadow", OnError: "allow", Why: "none of its patterns matches"},
@@ -48,14 +53,14 @@ func (ruled) Explain(_ context.Context, q core.Question) (api.Explanation, error
 
 func TestPoliciesAreAskedForTheirReasons(t *testing.T) {
 	s := newServer(t, setup{})
-	const nobody = `{"name":"prod/db","account":"local","verdict":"allow","policies":[]}` + "\n"
+	const nobody = `{"name":"prod/db","account":"local","hook":"acquire","verdict":"allow","policies":[]}` + "\n"
 	if body := string(s.do(t, "GET /v1/policies/explain?name=prod/db").want(200).body); body != nobody {
 		t.Errorf("got %s", body)
 	}
 	s.policies = ruled{}
 	body := string(s.do(t, "GET /v1/policies/explain?name=prod/db&account=ci&ttl=5m&wait=3s&holder=h&reason=why&meta.ticket=OPS-7").want(200).body)
 	for _, want := range []string{
-		`{"name":"prod/db","account":"ci","verdict":"deny","by":"freeze","reason":"until Monday","policies":[{"policy":"freeze"`,
+		`{"name":"prod/db","account":"ci","hook":"acquire","verdict":"deny","by":"freeze","reason":"until Monday","policies":[{"policy":"freeze"`,
 		`"verdict":"deny","reason":"until Monday","retry_after_ms":5,"ttl_ms":300000,"wait_ms":3000,"notes":{"ticket":"OPS-7"},"logs":["h","why"],"fuel":7}`,
 		`"asked":false,"why":"none of its patterns matches"}]}`,
 	} {
@@ -111,5 +116,56 @@ func TestPoliciesAreAskedAboutAnotherAccountOnlyByReadersOfAll(t *testing.T) {
 		if tt.detail != "" && !strings.Contains(a.problem().Detail, tt.detail) {
 			t.Errorf("%s is answered %q; want %q in it", line, a.problem().Detail, tt.detail)
 		}
+	}
+}
+
+// A renewal and a break are about the present lease, at the time that is given.
+func TestPoliciesAreAskedAboutRenewalsAndBreaks(t *testing.T) {
+	s := newServer(t, setup{policies: ruled{}})
+	s.do(t, "GET /v1/policies/explain?name=prod/db&hook=renew").want(409, api.CodeNotHeld)
+	s.do(t, "GET /v1/policies/explain?name=prod/db&hook=break").want(409, api.CodeNotHeld)
+	s.do(t, "POST /v1/locks/prod/db/acquire?ttl=1m&holder=ci-7&reason=deploy&meta.ticket=OPS-7").want(200)
+	for query, want := range map[string][]string{
+		"hook=renew": {
+			`"account":"local","hook":"renew","verdict"`, `"ttl_ms":60000,"wait_ms":0,"notes":{"ticket":"OPS-7"}`,
+			`"logs":["ci-7","deploy","renew held by ci-7 at `,
+		},
+		"hook=renew&ttl=5m&account=local": {`"hook":"renew"`, `"ttl_ms":300000`},
+		"hook=break&reason=pager&account=bob&at=2026-12-24T18:00:00%2B01:00": {
+			`"account":"bob","hook":"break","at":"2026-12-24T17:00:00Z"`, `"logs":["ci-7","pager","break held by ci-7 at 1798131600000"]`,
+		},
+		"at=2026-12-24": {`"hook":"acquire","at":"2026-12-24T00:00:00Z"`, ` at 1798070400000"]`},
+	} {
+		body := string(s.do(t, "GET /v1/policies/explain?name=prod/db&"+query).want(200).body)
+		for _, w := range want {
+			if !strings.Contains(body, w) {
+				t.Errorf("%s: got %s\nwant %s in it", query, body, w)
+			}
+		}
+	}
+	for query, field := range map[string]string{
+		"hook=observe": "hook", "at=noon": "at", "at=24h": "at", "hook=renew&wait=3s": "wait", "hook=renew&holder=x": "holder",
+		"hook=renew&reason=x": "reason", "hook=renew&meta.a=b": "meta", "hook=break&ttl=3s": "ttl", "hook=renew&ttl=2h": "ttl",
+		"hook=renew&account=bob": "account",
+	} {
+		s.do(t, "GET /v1/policies/explain?name=prod/db&"+query, onPurpose).wantInvalid(field)
+	}
+	team, all := s.as(t, "alice", "policies read:team-a/** acquire:team-a/**"), s.as(t, "auditor", "policies read:**")
+	s.do(t, "POST /v1/locks/team-a/x/acquire", team).want(200)
+	s.do(t, "POST /v1/locks/team-a/y/acquire", s.as(t, "bob", "acquire:team-a/**")).want(200)
+	for line, tt := range map[string]struct {
+		who    option
+		status int
+	}{
+		"team-a/x&hook=renew":               {team, 200},
+		"team-a/x&hook=break":               {team, 200},
+		"team-a/x&hook=break&account=bob":   {team, 403},
+		"prod/db&hook=break":                {team, 403}, // it is not theirs to read
+		"team-a/y&hook=renew":               {team, 403}, // policies see how many locks bob holds
+		"team-a/y&hook=break":               {team, 200},
+		"team-a/x&hook=renew&account=alice": {all, 200},
+		"prod/db&hook=renew":                {all, 200},
+	} {
+		s.do(t, "GET /v1/policies/explain?name="+line, tt.who).want(tt.status)
 	}
 }

@@ -48,7 +48,7 @@ func routeTable() []route {
 		{id: "watchEvents", method: http.MethodGet, pattern: "/v1/events", fields: setOf(fieldPrefix), serve: (*exchange).watch},
 		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter, fieldName, fieldWaiters, fieldWaitersAfter), serve: (*exchange).list},
 		{id: "listPolicies", method: http.MethodGet, pattern: "/v1/policies", serve: (*exchange).listPolicies},
-		{id: "explainPolicies", method: http.MethodGet, pattern: "/v1/policies/explain", fields: setOf(fieldName, fieldAccount, fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).explainPolicies},
+		{id: "explainPolicies", method: http.MethodGet, pattern: "/v1/policies/explain", fields: explainFields, serve: (*exchange).explainPolicies},
 		{id: "reloadPolicies", method: http.MethodPost, pattern: "/v1/policies/reload", serve: (*exchange).reloadPolicies},
 		{id: "listTokens", method: http.MethodGet, pattern: "/v1/tokens", serve: (*exchange).listTokens},
 		{id: "createToken", method: http.MethodPost, pattern: "/v1/tokens", fields: setOf(fieldAccount, fieldName, fieldScopes, fieldExpires), serve: (*exchange).createToken},

@@ -164,9 +164,9 @@ var machineMutants = []mutant{
 		tests:  inLeaving,
 	},
 	{
-		name: "explain-tells-of-others", file: "core/guard.go",
-		old:    "	if account != p.Account {",
-		new:    "	if false {",
+		name: "explain-tells-of-others", file: "core/suppose.go",
+		old:    "	if account == p.Account {",
+		new:    "	if true {",
 		breaks: "who may ask policies learns how many locks any account holds",
 		tests:  []string{"-short -run=Policies ./transport"},
 	},

@@ -31,7 +31,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/login/logintest", ""},
 	{"transport/client", "transport/api"},
 	{"transport/api", ""},
-	{"hooks", "hooks/abi hooks/meter core core/files core/lock core/journal core/pattern core/sparselog"},
+	{"hooks", "hooks/abi hooks/meter core core/files core/jsontext core/lock core/journal core/pattern core/sparselog"},
 	{"hooks/abi", ""},
 	{"hooks/meter", ""},
 	{"hooks/wasmtest", ""},
@@ -41,11 +41,13 @@ var directions = []struct{ pkg, imports string }{
 	{"plugins/guest/strict", "plugins/guest/internal/scan"},
 	{"plugins/guest/guesttest", "plugins/guest plugins/guest/internal/host"},
 	{"plugins/*", "plugins/guest plugins/guest/strict"},
+	{"sdk-examples/policies", ""},
 	{"sdk-examples/policies/go", "plugins/guest"},
 	{"core", "core/lock core/auth core/journal"},
 	{"core/journal", "core/lock"},
 	{"core/auth", "core/files core/lock core/pattern"},
 	{"core/files", ""},
+	{"core/jsontext", ""},
 	{"core/pattern", "core/lock"},
 	{"core/timetext", ""},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
@@ -89,7 +91,7 @@ var trees = map[string]string{
 	"hooks":     "core plugins",
 	"plugins":   "core hooks",
 	"transport": "core",
-	"cmd":       "core hooks plugins transport",
+	"cmd":       "core hooks plugins sdk-examples transport",
 }
 
 // listed is what `go list -json` says of a package.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -281,7 +282,7 @@ func (d *doctor) policies(ctx context.Context) {
 	defer host.Close()
 	var all []string
 	for _, p := range host.Policies() {
-		all = append(all, fmt.Sprintf("%s (%s, %s)", p.Name, p.Mode, p.Digest))
+		all = append(all, fmt.Sprintf("%s (%s, %s)", p.Name, p.Mode, cmp.Or(p.Digest, "not loaded")))
 	}
 	if len(all) == 0 {
 		all = []string{"there are none in " + string(d.cfg.Policies)}

@@ -78,7 +78,8 @@ var differing = []*regexp.Regexp{
 	regexp.MustCompile(`(acquire +[0-9]+ +[0-9]+ +[0-9]+) +[0-9]+ +[0-9]+ `), // fuel in the list
 }
 
-var digits = regexp.MustCompile(`[0-9.]+|[0-9a-f]{12,}|µ?n?m?s\b`)
+// A digest may begin with a digit, so it comes before the numbers.
+var digits = regexp.MustCompile(`[0-9a-f]{12,}|[0-9.]+|µ?n?m?s\b`)
 
 var spaces = regexp.MustCompile(`[ \t]+`)
 

@@ -160,8 +160,8 @@ func (a administered) Reload(ctx context.Context) (string, error) {
 }
 
 // Explain implements [transport.Policies].
-func (a administered) Explain(ctx context.Context, q core.Question) (api.Explanation, error) {
-	found, err := a.Host.Explain(ctx, q)
+func (a administered) Explain(ctx context.Context, q core.Question, at time.Time) (api.Explanation, error) {
+	found, err := a.Host.Explain(ctx, q, at)
 	if err != nil {
 		return api.Explanation{}, err
 	}

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
 	"github.com/octostore/octostore/hooks"
 )
@@ -17,11 +21,11 @@ import (
 func policyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "Write, test, look at and load policies",
-		Long: "Write, test, look at and load policies: WebAssembly modules that are asked before a lock\n" +
-			"is given.\n\n" +
+		Short: "Create, test, inspect and load policies",
+		Long: "Create, test, inspect and load policies: WebAssembly modules that decide, beside the\n" +
+			"server's own rules, about acquiring, renewing and breaking locks.\n\n" +
 			"list, reload, explain and replay ask the server at OCTOSTORE_URL (" + defaultURLHelp + ").\n" +
-			"new, inspect, test, bench and run need nothing but files.",
+			"new, inspect, test, bench and run work on files only.",
 		Args: cobra.NoArgs,
 	}
 	cmd.AddCommand(
@@ -33,17 +37,17 @@ func policyCommand() *cobra.Command {
 
 // limitFlags gives a command the limits of a module.
 func limitFlags(cmd *cobra.Command, l *policytool.Limits) {
-	cmd.Flags().Int64Var(&l.Fuel, "fuel", hooks.DefaultFuel, "how many `units` a call may use, as in the manifest")
-	cmd.Flags().IntVar(&l.MemoryMiB, "memory-mib", hooks.DefaultMemoryMiB, "how many `MiB` of memory an instance may have, as in the manifest")
+	cmd.Flags().Int64Var(&l.Fuel, "fuel", hooks.DefaultFuel, "`UNITS` that a call may use, as in the manifest")
+	cmd.Flags().IntVar(&l.MemoryMiB, "memory-mib", hooks.DefaultMemoryMiB, "memory limit of an instance in `MIB`, as in the manifest")
 	cmd.PreRun = func(*cobra.Command, []string) { l.CacheDir = policyCache(slog.New(slog.DiscardHandler)) }
 }
 
 func policyTestCommand() *cobra.Command {
 	var (
-		limits       policytool.Limits
-		path         string
-		seed         uint64
-		asJSON, each bool
+		limits            policytool.Limits
+		path, junit, name string
+		seed              uint64
+		asJSON, each      bool
 	)
 	cmd := &cobra.Command{
 		Use:   "test [DIR]",
@@ -51,14 +55,18 @@ func policyTestCommand() *cobra.Command {
 		Long: "Run the fixtures in DIR/fixtures against the one .wasm file in DIR (default: this directory).\n" +
 			"Each case is answered by an instance of its own, by one that answers all of them in\n" +
 			"order, and by one that answers them shuffled: a policy that keeps something from one\n" +
-			"request for another fails. docs/plugins.md has the format of fixtures.",
+			"request for another fails. docs/plugins.md has the format of fixtures.\n\n" +
+			"--run selects cases by name, --junit writes a report for CI beside the usual output.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) > 0 {
 				dir = args[0]
 			}
-			var err error
+			selected, err := regexp.Compile(name)
+			if err != nil {
+				return exitcode.Usagef("--run: %w", err)
+			}
 			if path == "" {
 				if path, err = policytool.FindModule(dir); err != nil {
 					return err
@@ -72,11 +80,17 @@ func policyTestCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if fixtures, err = policytool.Select(fixtures, selected); err != nil {
+				return fmt.Errorf("--run: %w", err)
+			}
 			if !cmd.Flags().Changed("seed") {
 				seed = rand.Uint64N(1_000_000)
 			}
 			report, err := policytool.Test(cmd.Context(), module, limits, fixtures, seed)
 			if err != nil {
+				return err
+			}
+			if err := writeJUnit(junit, report); err != nil {
 				return err
 			}
 			if asJSON {
@@ -91,11 +105,28 @@ func policyTestCommand() *cobra.Command {
 		},
 	}
 	limitFlags(cmd, &limits)
-	cmd.Flags().StringVar(&path, "module", "", "test this `file`")
-	cmd.Flags().Uint64Var(&seed, "seed", 0, "shuffle by this `number`, as a run before has printed it; default: a random one")
-	cmd.Flags().BoolVarP(&each, "verbose", "v", false, "show every case, and what it logged")
+	cmd.Flags().StringVar(&path, "module", "", "`FILE` to test (default the one .wasm file in DIR)")
+	cmd.Flags().Uint64Var(&seed, "seed", 0, "`NUMBER` that decides the shuffled order, as an earlier run printed it (default a random one)")
+	cmd.Flags().BoolVarP(&each, "verbose", "v", false, "show every case and its log lines")
+	cmd.Flags().StringVar(&name, "run", "", "run only cases whose names match `PATTERN`, a regular expression")
+	cmd.Flags().StringVar(&junit, "junit", "", "write a JUnit XML report to `FILE`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// writeJUnit writes a report to a file; without a name it does nothing.
+func writeJUnit(path string, report policytool.TestReport) error {
+	if path == "" {
+		return nil
+	}
+	var text bytes.Buffer
+	if err := report.WriteJUnit(&text); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, text.Bytes(), 0o666); err != nil {
+		return fmt.Errorf("--junit: %w", err)
+	}
+	return nil
 }
 
 func printJSON(w io.Writer, v any) error {

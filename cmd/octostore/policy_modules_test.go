@@ -29,6 +29,8 @@ var testModules = map[string]wasmtest.Module{
 	"counter": policyOf("check", "global.get 0 i64.const 1 i64.xor global.set 0 global.get 0 i32.wrap_i64 i32.eqz"),
 	// It trusts no configuration.
 	"picky": policyOf("configure", "i32.const 6 i32.const 41 call $deny i32.const 1", "check", "i32.const 0"),
+	// It trusts every configuration.
+	"trusting": policyOf("configure", "i32.const 0", "check", "i32.const 0"),
 	// It wants what is not offered.
 	"greedy": {
 		Imports: []wasmtest.Import{{Module: "wasi_snapshot_preview1", Name: "path_open"}, {Module: "env", Name: "socket"}},

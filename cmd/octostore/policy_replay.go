@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,9 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
 	"github.com/octostore/octostore/core/timetext"
 )
+
+// errNothingCompared fails a check that would pass whatever the policy says.
+var errNothingCompared = errors.New("--fail-on: no decision was compared, so the check shows nothing; look at --match, --since, --policy and the source of the records")
 
 func policyReplayCommand() *cobra.Command {
 	var (
@@ -25,17 +29,22 @@ func policyReplayCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "replay FILE",
-		Short: "Ask a policy about recorded acquires, and show what would change",
-		Long: "Ask the policy in FILE about the recorded decisions on acquires, and show which would\n" +
-			"be others with it. The records are those of the server at OCTOSTORE_URL, of an export\n" +
-			"(--export), or of a database (--db), on which a server may be running. It asks as if\n" +
-			"the policy were the only one, by the default for every name; --match narrows that.\n" +
-			"What the journal does not have is absent, and the end of the output says what of that\n" +
-			"the policy asked for. With --policy it needs the records of kinds policies_loaded and\n" +
-			"stopped, too: they say which policies allowed in silence. --fail-on makes it fail on\n" +
-			"changes, for use in CI.",
+		Short: "Run a policy on recorded acquires, and show which decisions change",
+		Long: "Run the policy in FILE on the recorded decisions about acquires, and show which of them\n" +
+			"change. The records are those of the server at OCTOSTORE_URL, of an export (--export),\n" +
+			"or of a database (--db), on which a server may be running. The policy is asked as if it\n" +
+			"were the only one, about every lock name or those that --match selects. Keys that the\n" +
+			"audit log does not have are absent; the end of the output lists those that the policy\n" +
+			"asked for. With --policy, records of kinds policies_loaded and stopped are needed too: they\n" +
+			"name the policies that allowed without a verdict. With --fail-on, for use in CI, the\n" +
+			"command fails on the named changes, and also if no decision was compared.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, name := range []string{"fail-on", "match"} {
+				if given := cmd.Flags().Lookup(name); given.Changed && given.Value.String() == "[]" {
+					return exitcode.Usagef("--%s: is empty; want a value, or leave it out", name)
+				}
+			}
 			conditions, err := parseConditions(failOn)
 			if err != nil {
 				return err
@@ -72,6 +81,9 @@ func policyReplayCommand() *cobra.Command {
 			if err := show(cmd, asJSON, report); err != nil {
 				return err
 			}
+			if len(conditions) > 0 && report.Decisions == 0 {
+				return errNothingCompared
+			}
 			if broken := report.Broken(conditions); len(broken) > 0 {
 				return fmt.Errorf("--fail-on %s", strings.Join(broken, "; "))
 			}
@@ -80,13 +92,13 @@ func policyReplayCommand() *cobra.Command {
 	}
 	limitFlags(cmd, &limits)
 	to := cmd.Flags()
-	to.StringVar(&since, "since", "7d", "begin with the first record of this `time`, or this long ago; all: with the oldest")
-	to.StringVar(&export, "export", "", "the records of this export, a `file`, may be compressed with gzip; - is the standard input")
-	to.StringVar(&source.db, "db", "", "the records of this database `file`")
-	to.StringSliceVar(&replayed.Match, "match", nil, "only locks whose names match these `patterns`, as in a manifest")
-	to.StringVar(&replayed.Policy, "policy", "", "compare with what the policy of this `name` said; default: with what came of the request")
-	to.IntVar(&replayed.Examples, "examples", 3, "how many `examples` of each change to show")
-	to.StringSliceVar(&failOn, "fail-on", nil, "fail on these `changes`, such as allow->deny, *->error, or deny->allow>5 to let five pass")
+	to.StringVar(&since, "since", "7d", "`TIME` of the first record, or how long ago it was, or all")
+	to.StringVar(&export, "export", "", "export `FILE` with the records, plain or compressed with gzip; - is the standard input")
+	to.StringVar(&source.db, "db", "", "database `FILE` with the records")
+	to.StringSliceVar(&replayed.Match, "match", nil, "only locks whose names match these `PATTERNS`, as in a manifest")
+	to.StringVar(&replayed.Policy, "policy", "", "compare with the recorded verdict of the policy `NAME` (default with the outcome of the request)")
+	to.IntVar(&replayed.Examples, "examples", 3, "`NUMBER` of examples of each change")
+	to.StringSliceVar(&failOn, "fail-on", nil, "fail on these `CHANGES`, such as allow->deny, *->error, or deny->allow>5 to let five pass")
 	to.StringVar(&settings, "config", "", configHelp)
 	to.BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("export", "db")

@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/core/jsontext"
 	"github.com/octostore/octostore/core/timetext"
 )
 
@@ -27,10 +28,10 @@ func policyInspectCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "inspect FILE",
-		Short: "Show what a module exports and imports, and whether a server would take it",
-		Long: "Show what a module exports and imports, its digest, and what a server would refuse it\n" +
-			"for. Nothing of it is run, so what it says at its start, and to its configuration, does\n" +
-			"not show. It fails if the module would be refused.",
+		Short: "Show a module's exports and imports, and whether a server accepts it",
+		Long: "Show a module's exports, imports and digest, and every reason why a server refuses it.\n" +
+			"The module does not run, so its start and its answer to a configuration do not show.\n" +
+			"The command fails if a server refuses the module.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			module, err := policytool.ReadModule(args[0])
@@ -64,9 +65,9 @@ func policyBenchCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "bench FILE",
-		Short: "Measure what calls of a policy cost",
-		Long: "Measure what calls of a policy cost: time and fuel, beside a module that does nothing,\n" +
-			"and how its memory grows. --fixtures puts the requests of DIR/fixtures.",
+		Short: "Measure the cost of a policy's calls",
+		Long: "Measure the cost of a policy's calls: time and fuel, next to a module that does nothing,\n" +
+			"and memory growth. --fixtures takes the requests of DIR/fixtures.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			module, err := policytool.ReadModule(args[0])
@@ -92,15 +93,15 @@ func policyBenchCommand() *cobra.Command {
 		},
 	}
 	limitFlags(cmd, &limits)
-	cmd.Flags().StringVar(&dir, "fixtures", "", "put the requests of the fixtures of this `directory`, with their configuration; default: one request")
+	cmd.Flags().StringVar(&dir, "fixtures", "", "`DIR` with the folder fixtures, whose requests and configuration are used (default one request)")
 	cmd.Flags().StringVar(&settings, "config", "", configHelp)
-	cmd.Flags().IntVar(&bench.Calls, "calls", 100_000, "how many `calls` to make")
+	cmd.Flags().IntVar(&bench.Calls, "calls", 100_000, "`NUMBER` of calls")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("fixtures", "config")
 	return cmd
 }
 
-const configHelp = "the policy's configuration: `JSON`, or the path of a file that holds it"
+const configHelp = "configuration of the policy: `JSON`, or the path of a file that holds it"
 
 func policyRunCommand() *cobra.Command {
 	var limits policytool.Limits
@@ -109,10 +110,10 @@ func policyRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Ask a policy about one request, and print its answer",
-		Long: "Ask a policy about one request, and print its answer as JSON: verdict, reason, what is\n" +
-			"left of ttl and wait, notes, logs, fuel. The request is a JSON document as in a fixture,\n" +
-			"of which flags replace members; the time is now unless it says otherwise. It fails if\n" +
-			"the policy could not answer; a denial is an answer.",
+		Long: "Ask a policy about one request, and print its answer as JSON: verdict, reason, ttl and\n" +
+			"wait after its caps, notes, logs, fuel. --request is a JSON document as in a fixture;\n" +
+			"flags replace its members. The time of the request is now unless it is given. The\n" +
+			"command fails if the policy could not answer; a denial is an answer.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			module, err := policytool.ReadModule(args[0])
@@ -167,8 +168,11 @@ func policyConfig(given string) (json.RawMessage, error) {
 			return nil, fmt.Errorf("--config: %w", err)
 		}
 	}
-	if len(text) > 0 && !json.Valid(text) {
-		return nil, exitcode.Usagef("--config: is not JSON")
+	if len(text) == 0 {
+		return nil, nil
+	}
+	if err := jsontext.Check(text); err != nil {
+		return nil, exitcode.Usagef("--config: %w", err)
 	}
 	return text, nil
 }
@@ -183,16 +187,16 @@ type requestFlags struct {
 
 func (f *requestFlags) flags(cmd *cobra.Command) {
 	to := cmd.Flags()
-	to.StringVar(&f.file, "request", "", "a `file` with the request; - is the standard input")
-	to.StringVar(&f.name, "name", "", "`name` of the lock (default example)")
-	to.StringVar(&f.account, "account", "", "`who` asks (default local)")
-	to.StringVar(&f.holder, "holder", "", "which `process` asks")
-	to.StringVar(&f.reason, "reason", "", "what `for`")
-	to.StringVar(&f.hook, "hook", "", "`what` is asked for: acquire (the default), renew or break")
-	to.StringVar(&f.ttl, "ttl", "", "for how `long` (default 60s)")
-	to.StringVar(&f.wait, "wait", "", "how `long` it is ready to wait (default 0s)")
-	to.StringVar(&f.now, "now", "", "the `time` of the request, such as 2026-12-24T08:00:00Z (default now)")
-	to.StringToStringVar(&f.metadata, "meta", nil, "metadata, as `key=value`; may be repeated")
+	to.StringVar(&f.file, "request", "", "`FILE` with the request; - is the standard input")
+	to.StringVar(&f.name, "name", "", "`NAME` of the lock (default example)")
+	to.StringVar(&f.account, "account", "", "`ACCOUNT` of the request (default local)")
+	to.StringVar(&f.holder, "holder", "", "`TEXT` that names the process")
+	to.StringVar(&f.reason, "reason", "", "`TEXT` of the reason")
+	to.StringVar(&f.hook, "hook", "", "`HOOK` of the request: acquire, renew or break (default acquire)")
+	to.StringVar(&f.ttl, "ttl", "", "`DURATION` of the lease (default 60s)")
+	to.StringVar(&f.wait, "wait", "", "`DURATION` to wait in the queue (default 0s)")
+	to.StringVar(&f.now, "now", "", "`TIME` of the request, such as 2026-12-24T08:00:00Z (default now)")
+	to.StringToStringVar(&f.metadata, "meta", nil, "metadata, as `KEY=VALUE`; may be repeated")
 }
 
 // document builds the request out of the file and the flags that are given.
@@ -220,6 +224,7 @@ func (f *requestFlags) document(cmd *cobra.Command) ([]byte, error) {
 		if err != nil {
 			return nil, exitcode.Usagef("--%s: %q %w; want one like 90s", name, text, err)
 		}
+		delete(members, name) // its readable form
 		members[name+"_ms"] = d.Milliseconds()
 	}
 	if f.now != "" {
@@ -227,8 +232,9 @@ func (f *requestFlags) document(cmd *cobra.Command) ([]byte, error) {
 		if err != nil {
 			return nil, exitcode.Usagef("--now: is %q; want %s", f.now, timetext.WantTime)
 		}
+		delete(members, "now")
 		members["now_ms"] = t.UnixMilli()
-	} else if _, there := members["now_ms"]; !there {
+	} else if members["now"] == nil && members["now_ms"] == nil {
 		members["now_ms"] = time.Now().UnixMilli()
 	}
 	return json.Marshal(members)
@@ -250,10 +256,13 @@ func (f *requestFlags) base(stdin io.Reader) (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--request: %w", err)
 	}
+	if _, err := jsontext.Object(text); err != nil {
+		return nil, exitcode.Usagef("--request: %s %w", f.file, err)
+	}
 	dec := json.NewDecoder(strings.NewReader(string(text)))
 	dec.UseNumber()
-	if err := dec.Decode(&members); err != nil || members == nil || dec.More() {
-		return nil, exitcode.Usagef("--request: %s is not one JSON object", f.file)
+	if err := dec.Decode(&members); err != nil {
+		return nil, exitcode.Usagef("--request: %s: %w", f.file, err)
 	}
 	return members, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -19,9 +20,10 @@ func policyListCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the policies that rule over a running server",
-		Long: "List the policies that rule over the server at OCTOSTORE_URL, and what they have done\n" +
-			"since they were loaded. Fuel is an upper bound, within a factor of two.",
+		Short: "List a running server's policies",
+		Long: "List the policies of the server at OCTOSTORE_URL, and what they have done since they\n" +
+			"were loaded. Fuel is an upper bound, within a factor of two. A policy with mode off is\n" +
+			"not loaded, and so has no digest.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient()
@@ -43,14 +45,14 @@ type policyList api.PolicyList
 
 func (l policyList) Print(w io.Writer) error {
 	if len(l.Policies) == 0 {
-		_, err := fmt.Fprintln(w, "No policies rule.")
+		_, err := fmt.Fprintln(w, "There are no policies.")
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tMODE\tMATCH\tHOOKS\tCALLS\tDENIALS\tERRORS\tFUEL P50\tP99\tDIGEST")
 	for _, p := range l.Policies {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%.12s\n", p.Name, p.Mode, strings.Join(p.Match, " "), strings.Join(p.Hooks, " "),
-			p.Calls, p.Denials, p.Errors, p.FuelP50, p.FuelP99, p.Digest)
+			p.Calls, p.Denials, p.Errors, p.FuelP50, p.FuelP99, cmp.Or(p.Digest, "not loaded"))
 	}
 	l.observers(table)
 	return table.Flush()
@@ -70,9 +72,9 @@ func (l policyList) observers(w io.Writer) {
 func policyReloadCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "reload",
-		Short: "Have a running server load its policies again",
-		Long: "Have the server at OCTOSTORE_URL load its policies again: a whole new set, or, if\n" +
-			"anything is wrong with one of them, nothing changes and it says what.",
+		Short: "Reload a running server's policies",
+		Long: "Reload the policies of the server at OCTOSTORE_URL: all of them, or, if one of them\n" +
+			"has a mistake, none. The error names every mistake.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient()
@@ -94,9 +96,12 @@ func policyExplainCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain NAME",
-		Short: "Ask a running server what every policy would say to an acquire, and why",
-		Long: "Ask the server at OCTOSTORE_URL what every policy would say now if somebody wanted the\n" +
-			"lock NAME, and why. Nothing is locked and nothing recorded.",
+		Short: "Show what a running server's policies would say to a request, and why",
+		Long: "Show what every policy of the server at OCTOSTORE_URL would say to a request for the\n" +
+			"lock NAME, and why. Nothing is locked, renewed, broken or recorded.\n\n" +
+			"--hook renew and --hook break ask about the present lease; a renewal takes --ttl, a\n" +
+			"break takes --reason. --at tells the policies another time, for a window that is yet to\n" +
+			"come; locks and queues stay those of now.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			query.Name = args[0]
@@ -112,12 +117,14 @@ func policyExplainCommand() *cobra.Command {
 		},
 	}
 	to := cmd.Flags()
-	to.StringVar(&query.Account, "account", "", "`account` that would ask; another than your own takes the scope read:**")
-	to.StringVar(&query.TTL, "ttl", "", "for how `long`; default: the server's")
-	to.StringVar(&query.Wait, "wait", "", "how `long` it would wait")
-	to.StringVar(&query.Holder, "holder", "", "which `process` would ask")
-	to.StringVar(&query.Reason, "reason", "", "what `for`")
-	to.StringToStringVar(&query.Metadata, "meta", nil, "metadata, as `key=value`; may be repeated")
+	to.StringVar(&query.Hook, "hook", "", "`HOOK` to explain: acquire, renew or break (default acquire)")
+	to.StringVar(&query.At, "at", "", "`TIME` of the request, such as 2026-12-24T18:00:00+01:00 (default now)")
+	to.StringVar(&query.Account, "account", "", "`ACCOUNT` of the request; another than your own takes the scope read:**")
+	to.StringVar(&query.TTL, "ttl", "", "`DURATION` of the lease (default the server's; of a renewal that of the lease)")
+	to.StringVar(&query.Wait, "wait", "", "`DURATION` to wait in the queue (default 0s)")
+	to.StringVar(&query.Holder, "holder", "", "`TEXT` that names the process")
+	to.StringVar(&query.Reason, "reason", "", "`TEXT` of the reason")
+	to.StringToStringVar(&query.Metadata, "meta", nil, "metadata, as `KEY=VALUE`; may be repeated")
 	to.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -126,7 +133,7 @@ type explanation api.Explanation
 
 func (e explanation) Print(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s for %s: %s\n", e.Name, e.Account, e.summary())
+	fmt.Fprintf(&b, "%s: %s\n", e.request(), e.summary())
 	for _, p := range e.Policies {
 		who := fmt.Sprintf("  %s (%s)", p.Policy, p.Mode)
 		if !p.Asked {
@@ -134,7 +141,7 @@ func (e explanation) Print(w io.Writer) error {
 			continue
 		}
 		fmt.Fprintf(&b, "%s: %s, %s, %d fuel\n", who, p.Verdict, p.Why, p.Fuel)
-		for _, line := range saidLines(p.Said) {
+		for _, line := range saidLines(p.Said, e.Hook) {
 			fmt.Fprintf(&b, "    %s\n", line)
 		}
 	}
@@ -142,12 +149,31 @@ func (e explanation) Print(w io.Writer) error {
 	return err
 }
 
+// request names what was asked about, an acquire by its lock alone.
+func (e explanation) request() string {
+	text := fmt.Sprintf("%s for %s", e.Name, e.Account)
+	switch e.Hook {
+	case "renew":
+		text = "renewal of " + text
+	case "break":
+		text = "break of " + text
+	}
+	if e.At != nil {
+		text += " at " + e.At.Format(time.RFC3339)
+	}
+	return text
+}
+
 func (e explanation) summary() string {
 	switch {
 	case len(e.Policies) == 0:
-		return "allow, since no policies rule"
+		return "allow, since there are no policies"
 	case e.Verdict == "deny":
 		return fmt.Sprintf("deny by %s: %s", e.By, e.Reason)
+	case e.Verdict == "error" && e.Hook == "renew":
+		return fmt.Sprintf("allow, although %s could not answer: a lease is not taken away for that", e.By)
+	case e.Verdict == "error" && e.Hook == "break":
+		return fmt.Sprintf("no break, since %s could not answer", e.By)
 	case e.Verdict == "error":
 		return fmt.Sprintf("no lock, since %s could not answer", e.By)
 	}
@@ -158,7 +184,7 @@ func (e explanation) summary() string {
 }
 
 // saidLines is all a policy said, a line each.
-func saidLines(s *api.Said) (lines []string) {
+func saidLines(s *api.Said, hook string) (lines []string) {
 	if s.Reason != "" {
 		lines = append(lines, s.Reason)
 	}
@@ -168,7 +194,7 @@ func saidLines(s *api.Said) (lines []string) {
 	if s.RetryAfter > 0 {
 		lines = append(lines, "to be asked again in "+(time.Duration(s.RetryAfter)*time.Millisecond).String())
 	}
-	if s.Verdict == "allow" {
+	if s.Verdict == "allow" && (hook == "" || hook == "acquire") { // caps change an acquire only
 		lines = append(lines, fmt.Sprintf("leaves a ttl of %s, a wait of %s",
 			time.Duration(s.TTL)*time.Millisecond, time.Duration(s.Wait)*time.Millisecond))
 	}

@@ -92,7 +92,8 @@ func (v Verdict) tell() int32 {
 // "{}" if the manifest has none. It is called once in each instance, before anything
 // else is asked; there is no request yet, and the bytes are its own. An error refuses
 // the load and is what the operator reads, so it should name the member and what
-// would be right; package strict does. Call Configure in init, once.
+// would be right; package strict does. Call Configure in init, once; a policy without it
+// refuses every configuration but an empty object.
 func Configure(f func(config []byte) error) {
 	host.Configure = func() int32 {
 		begin()

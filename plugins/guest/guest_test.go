@@ -181,6 +181,17 @@ func (silent) Cap(string, int64)         {}
 func (silent) Note(_, _ string)          {}
 func (silent) Log(int32, string)         {}
 
+// What nothing reads must not look as if it counted.
+func TestConfigureThatIsMissingRefusesAConfiguration(t *testing.T) {
+	host.Configure = nil
+	for config, taken := range map[string]bool{"{}": true, " { }\n": true, `{"a":1}`: false, `{"a": "something that is longer"}`: false, "7": false, "[]": false} {
+		err := guesttest.Configure(config)
+		if (err == nil) != taken || err != nil && err.Error() != "config: the module has no configure; remove it" {
+			t.Errorf("%s: got %v", config, err)
+		}
+	}
+}
+
 func TestConfigureAndObserve(t *testing.T) {
 	guest.Configure(func(config []byte) error {
 		if string(config) != `{"a":1}` {

@@ -2,8 +2,7 @@ package api
 
 import "time"
 
-// PolicyList is the answer of /v1/policies: what is asked before a lock is given, and
-// what observes.
+// PolicyList is the answer of /v1/policies: the policies of the manifest.
 type PolicyList struct {
 	// LoadedAt is when those that rule were loaded; nil if there are none configured.
 	LoadedAt *time.Time `json:"loaded_at,omitempty"`
@@ -13,11 +12,12 @@ type PolicyList struct {
 	Policies      []Policy `json:"policies"`
 }
 
-// Policy is a policy that rules, and what it has done since it was loaded.
+// Policy is a policy of the manifest, and what it has done since it was loaded. Of one
+// whose mode is off it has the manifest's entry only.
 type Policy struct {
 	Name    string   `json:"name"`
 	Module  string   `json:"module"`
-	Digest  string   `json:"digest"` // SHA-256 of the module, in hex
+	Digest  string   `json:"digest,omitempty"` // SHA-256 of the module, in hex; empty: not loaded
 	Match   []string `json:"match"`
 	Hooks   []string `json:"hooks"`
 	Mode    string   `json:"mode"`
@@ -57,8 +57,10 @@ type Reloaded struct {
 // Explanation is the answer of /v1/policies/explain: what the policies would say to a
 // request, of which nothing comes.
 type Explanation struct {
-	Name    string `json:"name"`
-	Account string `json:"account"`
+	Name    string     `json:"name"`
+	Account string     `json:"account"`
+	Hook    string     `json:"hook"`         // acquire, renew or break
+	At      *time.Time `json:"at,omitempty"` // the time that was asked about; nil: now
 	// Verdict is what all of them together would say: allow, deny or error. By names
 	// the policy the caller would be told of, Reason is what a denial says.
 	Verdict string `json:"verdict"`
@@ -73,7 +75,7 @@ type Explanation struct {
 // Explained is what one policy would say.
 type Explained struct {
 	Policy  string `json:"policy"`
-	Digest  string `json:"digest"` // SHA-256 of the module, in hex
+	Digest  string `json:"digest,omitempty"` // SHA-256 of the module, in hex; empty: not loaded
 	Mode    string `json:"mode"`
 	OnError string `json:"on_error"`
 	Asked   bool   `json:"asked"`

@@ -24,10 +24,10 @@ func (c *Client) ReloadPolicies(ctx context.Context) (reloaded api.Reloaded, err
 	return reloaded, err
 }
 
-// ExplainQuery is an acquire that policies are asked about. Members are the parameters
+// ExplainQuery is a request that policies are asked about. Members are the parameters
 // of GET /v1/policies/explain; empty ones are left out.
 type ExplainQuery struct {
-	Name, Account, TTL, Wait, Holder, Reason string
+	Name, Hook, At, Account, TTL, Wait, Holder, Reason string
 
 	Metadata map[string]string
 }
@@ -35,7 +35,7 @@ type ExplainQuery struct {
 func (q ExplainQuery) values() url.Values {
 	v := url.Values{}
 	for name, value := range map[string]string{
-		"name": q.Name, "account": q.Account, "ttl": q.TTL, "wait": q.Wait, "holder": q.Holder, "reason": q.Reason,
+		"name": q.Name, "hook": q.Hook, "at": q.At, "account": q.Account, "ttl": q.TTL, "wait": q.Wait, "holder": q.Holder, "reason": q.Reason,
 	} {
 		if value != "" {
 			v.Set(name, value)

@@ -47,11 +47,8 @@ func Configure(object string) error {
 	if !json.Valid([]byte(object)) {
 		return errors.New("the configuration is not valid JSON")
 	}
-	if host.Configure == nil {
-		return nil
-	}
 	c := &call{request: &Request{}, starting: true}
-	result, err := c.run(host.Configure)
+	result, err := c.run(host.RunConfigure)
 	switch {
 	case err != nil:
 		return err

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ type fixture struct {
 	Name    string          `json:"name"`
 	Request json.RawMessage `json:"request"`
 	Event   json.RawMessage `json:"event"`
-	Expect  *expectation    `json:"expect"`
+	Expect  json.RawMessage `json:"expect"`
 	MaxFuel int64           `json:"max_fuel"`
 }
 
@@ -54,7 +55,9 @@ type expectation struct {
 // "name", a "request" (what it leaves out is as in [NewRequest]) or an "event", and
 // "expect": a subset of verdict, reason, retry_after_ms, ttl_ms, wait_ms (what caps
 // leave of what was asked), priority (front, normal, back, or none where it does not say)
-// and notes. "max_fuel" counts on the real thing only.
+// and notes, which must not be empty. Times and durations can be written for people:
+// "now": "2026-12-24T18:00:00+01:00", "ttl": "1h30m" in place of "now_ms" and "ttl_ms",
+// and so on. "max_fuel" counts on the real thing only.
 func Fixtures(t *testing.T, pattern string) {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
@@ -83,6 +86,9 @@ func (f *fixtures) run(t *testing.T) {
 	}
 	err := Configure(config)
 	if f.LoadError != nil {
+		if *f.LoadError == "" {
+			t.Error("load_error: is empty; want a part of the message")
+		}
 		if err == nil || !strings.Contains(err.Error(), *f.LoadError) {
 			t.Errorf("configure says %v, want %q in it", err, *f.LoadError)
 		}
@@ -103,34 +109,58 @@ func (f *fixtures) run(t *testing.T) {
 }
 
 func (c *fixture) run(t *testing.T) {
-	answer, err := c.answer()
+	expect, answer, err := c.answer()
 	if err != nil {
 		t.Errorf("%q: %v", c.Name, err)
 		return
 	}
-	for _, w := range c.Expect.wrong(answer) {
+	for _, w := range expect.wrong(answer) {
 		t.Errorf("%q: %s; it said %+v", c.Name, w, answer)
 	}
 }
 
-func (c *fixture) answer() (Answer, error) {
+func (c *fixture) answer() (e expectation, a Answer, err error) {
 	switch {
 	case c.Name == "":
-		return Answer{}, errors.New("name: is missing")
+		return e, a, errors.New("name: is missing")
 	case c.Expect == nil:
-		return Answer{}, errors.New("expect: is missing")
+		return e, a, errors.New("expect: is missing")
 	case c.Event != nil && c.Request != nil:
-		return Answer{}, errors.New("request: is there beside event; want one of them")
-	case c.Event != nil:
-		return Observe(string(c.Event)), nil
+		return e, a, errors.New("request: is there beside event; want one of them")
+	}
+	if err := decodeReadable(c.Expect, &e); err != nil {
+		return e, a, fmt.Errorf("expect: %w", err)
+	}
+	if e.empty() {
+		return e, a, errors.New("expect: is empty; want at least one member, such as verdict")
+	}
+	if c.Event != nil {
+		return e, Observe(string(c.Event)), nil
 	}
 	r := NewRequest()
 	if c.Request != nil {
-		if err := decode(c.Request, &r); err != nil {
-			return Answer{}, fmt.Errorf("request: %w", err)
+		if err := decodeReadable(c.Request, &r); err != nil {
+			return e, a, fmt.Errorf("request: %w", err)
 		}
 	}
-	return Ask(r), nil
+	return e, Ask(r), nil
+}
+
+// empty reports whether every answer would be as expected.
+func (e expectation) empty() bool {
+	if len(e.Notes) == 0 {
+		e.Notes = nil
+	}
+	return reflect.ValueOf(e).IsZero()
+}
+
+// decodeReadable decodes an object that may have times and durations for people.
+func decodeReadable(text json.RawMessage, into any) error {
+	text, err := inMilliseconds(text)
+	if err != nil {
+		return err
+	}
+	return decode(text, into)
 }
 
 // wrong returns what is not as expected, in words.

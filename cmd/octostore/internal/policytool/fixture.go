@@ -13,6 +13,7 @@ import (
 
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/jsontext"
 	"github.com/octostore/octostore/hooks"
 )
 
@@ -71,12 +72,11 @@ func ReadFixtures(dir string) ([]Fixture, error) {
 
 func parseFixture(text []byte) (Fixture, error) {
 	var f Fixture
-	raw, err := document(text)
-	if err != nil {
+	if err := jsontext.Check(text); err != nil {
 		return f, err
 	}
 	var cases []json.RawMessage
-	if err := (members{"config": &f.Config, "cases": &cases, "load_error": &f.LoadError}).read("fixture", raw); err != nil {
+	if err := (members{"config": &f.Config, "cases": &cases, "load_error": &f.LoadError}).read("fixture", text); err != nil {
 		return f, err
 	}
 	if (len(cases) > 0) == (f.LoadError != "") {
@@ -125,6 +125,9 @@ func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
 	if err := inner.read(where+".expect", expected); err != nil {
 		return e, err
 	}
+	if err := expectsSomething(expected, inner); err != nil {
+		return e, fmt.Errorf("%s.expect%w", where, err)
+	}
 	var err error
 	switch {
 	case event != nil:
@@ -138,6 +141,26 @@ func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
 		return e, err
 	}
 	return e, e.check(where)
+}
+
+// expectsSomething returns an error if every answer would do, a failure of the policy too.
+func expectsSomething(expected json.RawMessage, known members) error {
+	given, err := jsontext.Object(expected)
+	if err != nil {
+		return fmt.Errorf(": %w", err)
+	}
+	for _, name := range []string{"verdict", "priority"} {
+		if string(given[name]) == `""` {
+			return fmt.Errorf(".%s: is empty; want a value, or leave it out", name)
+		}
+	}
+	if notes, err := jsontext.Object(given["notes"]); err == nil && len(notes) == 0 {
+		delete(given, "notes")
+	}
+	if len(given) == 0 {
+		return fmt.Errorf(": is empty; want at least one of %s", strings.Join(known.names(), ", "))
+	}
+	return nil
 }
 
 // parseEvent reads a line of the journal. As much of it may be left out as a policy can

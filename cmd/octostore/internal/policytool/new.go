@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// scaffold has the files of a new policy, in which NAME stands for its name. Their
-// names end in .tmpl so that the Go toolchain leaves them alone.
+// scaffold has the files of a new policy in each language, in which NAME stands for its
+// name. Their names end in .tmpl so that the Go toolchain leaves them alone. What is in
+// any is for all languages but Go.
 //
 //go:embed scaffold
 var scaffold embed.FS
@@ -22,10 +23,20 @@ var renamed = map[string]string{"gitignore": ".gitignore", "sdk.mod": "sdk/go.mo
 
 var policyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
-// New lays down a policy in Go, called name, in the new folder dir: its code, its
-// tests, its fixtures, and the SDK it is built with, so that nothing has to be
-// fetched. What was written of it is removed if something goes wrong.
-func New(dir, name string, sdk fs.FS) (err error) {
+// Sources are what new policies are made of besides the scaffold.
+type Sources struct {
+	SDK      fs.FS // the Go SDK; see package plugins
+	Examples fs.FS // the policy in the other languages; see sdk-examples/policies
+}
+
+// New creates a policy called name in the new folder dir: its source in one of
+// [Languages], a Makefile, fixtures and a README; in Go also tests and the SDK it is built
+// with, so that nothing has to be fetched. If something goes wrong the folder is removed.
+func New(dir, name, lang string, from Sources) (err error) {
+	l, err := languageNamed(lang)
+	if err != nil {
+		return err
+	}
 	if !policyName.MatchString(name) {
 		return fmt.Errorf("%q is no name for a policy; want 1 to 64 characters out of a-z, 0-9, '_' and '-', the first a letter or a digit", name)
 	}
@@ -39,26 +50,62 @@ func New(dir, name string, sdk fs.FS) (err error) {
 			err = errors.Join(err, os.RemoveAll(dir)) // it was ours alone
 		}
 	}()
-	own, err := fs.Sub(scaffold, "scaffold")
+	p := newPolicy{dir, name, l}
+	if err := p.fill("scaffold/" + l.name); err != nil {
+		return err
+	}
+	if l.source != "" {
+		return p.copyExample(from.Examples)
+	}
+	return copyTree(from.SDK, func(path string, text []byte) error { return p.write("sdk/plugins/"+path, string(text)) })
+}
+
+// newPolicy is one that is being created.
+type newPolicy struct {
+	dir, name string
+	language
+}
+
+// fill writes the templates of a folder of the scaffold.
+func (p newPolicy) fill(folder string) error {
+	templates, err := fs.Sub(scaffold, folder)
 	if err != nil {
 		return err
 	}
-	err = copyTree(own, func(path string, text []byte) error {
+	words := strings.NewReplacer("NAME", p.name, "LANGUAGE", p.title, "SOURCE", p.file, "TOOLS", p.tools)
+	return copyTree(templates, func(path string, text []byte) error {
 		path = strings.TrimSuffix(path, ".tmpl")
 		if other, is := renamed[path]; is {
 			path = other
 		}
-		return write(filepath.Join(dir, path), strings.ReplaceAll(string(text), "NAME", name))
-	})
-	if err != nil {
-		return err
-	}
-	return copyTree(sdk, func(path string, text []byte) error {
-		return write(filepath.Join(dir, "sdk", "plugins", path), string(text))
+		return p.write(path, words.Replace(string(text)))
 	})
 }
 
-// copyTree calls each with every file below.
+// copyExample writes what the example of the language has, and what all examples share.
+func (p newPolicy) copyExample(examples fs.FS) error {
+	if err := p.fill("scaffold/any"); err != nil {
+		return err
+	}
+	files := map[string]string{p.source: p.file, "fixtures/ticket.json": "fixtures/ticket.json"}
+	if p.npm {
+		for _, name := range []string{"package.json", "package-lock.json", ".npmrc"} {
+			files[name] = name
+		}
+	}
+	for from, to := range files {
+		text, err := fs.ReadFile(examples, from)
+		if err != nil {
+			return err
+		}
+		if err := p.write(to, strings.ReplaceAll(string(text), "octostore-policy-examples", p.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyTree calls each with every file below, by its path with slashes.
 func copyTree(from fs.FS, each func(path string, text []byte) error) error {
 	return fs.WalkDir(from, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -68,11 +115,13 @@ func copyTree(from fs.FS, each func(path string, text []byte) error) error {
 		if err != nil {
 			return err
 		}
-		return each(filepath.FromSlash(path), text)
+		return each(path, text)
 	})
 }
 
-func write(path, text string) error {
+// write writes a file of the policy, by its path with slashes.
+func (p newPolicy) write(path, text string) error {
+	path = filepath.Join(p.dir, filepath.FromSlash(path))
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}

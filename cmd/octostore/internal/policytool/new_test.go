@@ -12,7 +12,7 @@ var someSDK = fstest.MapFS{"guest/guest.go": {Data: []byte("package guest // NAM
 
 func TestNewLaysDownAPolicy(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "freeze")
-	if err := New(dir, "freeze", someSDK); err != nil {
+	if err := New(dir, "freeze", "go", Sources{SDK: someSDK}); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
@@ -31,14 +31,14 @@ func TestNewLaysDownAPolicy(t *testing.T) {
 	if _, err := ReadFixtures(filepath.Join(dir, "fixtures")); err != nil {
 		t.Error(err)
 	}
-	if err := New(dir, "freeze", someSDK); err == nil || !strings.Contains(err.Error(), "is there already") {
+	if err := New(dir, "freeze", "go", Sources{SDK: someSDK}); err == nil || !strings.Contains(err.Error(), "is there already") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
 		t.Error("what was there is gone:", err)
 	}
 	for _, name := range []string{"", "..", "a/b", "A", "a b", "-x"} {
-		if err := New(filepath.Join(t.TempDir(), "p"), name, someSDK); err == nil || !strings.Contains(err.Error(), "is no name for a policy") {
+		if err := New(filepath.Join(t.TempDir(), "p"), name, "go", Sources{SDK: someSDK}); err == nil || !strings.Contains(err.Error(), "is no name for a policy") {
 			t.Errorf("%q: got %v", name, err)
 		}
 	}
@@ -47,7 +47,7 @@ func TestNewLaysDownAPolicy(t *testing.T) {
 // A policy is whole, or it is not there.
 func TestNewLeavesNothingHalfDone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "p")
-	if err := New(dir, "p", os.DirFS(filepath.Join(dir, "missing"))); err == nil {
+	if err := New(dir, "p", "go", Sources{SDK: os.DirFS(filepath.Join(dir, "missing"))}); err == nil {
 		t.Fatal("it was made")
 	}
 	if _, err := os.Stat(dir); err == nil {

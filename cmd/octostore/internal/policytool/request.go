@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/jsontext"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/hooks/abi"
@@ -44,11 +45,10 @@ func defaultRequest() request {
 // ParseRequest reads a request, of which most may be left out, as a fixture has it.
 // The error names the member.
 func ParseRequest(text []byte) (hooks.Case, error) {
-	raw, err := document(text)
-	if err != nil {
+	if err := jsontext.Check(text); err != nil {
 		return hooks.Case{}, fmt.Errorf("request %w", err)
 	}
-	return parseRequest("request", raw)
+	return parseRequest("request", text)
 }
 
 func parseRequest(where string, raw json.RawMessage) (hooks.Case, error) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/octostore/octostore/hooks"
 )
@@ -35,6 +36,8 @@ type CaseReport struct {
 	Fuel     int64     `json:"fuel"`
 	Failures []string  `json:"failures,omitempty"`
 	Logs     []LogLine `json:"logs,omitempty"`
+
+	took time.Duration // the first answer
 }
 
 // Test puts the fixtures to a module. Each case is answered three times: by an instance
@@ -84,9 +87,11 @@ func testFile(trial *hooks.Trial, f Fixture, seed uint64) FileReport {
 	fresh := make([]hooks.Outcome, len(f.Cases))
 	for i, e := range f.Cases {
 		trial.Renew()
+		begun := time.Now()
 		fresh[i] = trial.Ask(e.Case)
+		took := time.Since(begun)
 		r.Cases = append(r.Cases, CaseReport{
-			Name: e.Name, Verdict: fresh[i].Verdict, Fuel: fresh[i].Fuel, Failures: e.differences(fresh[i]), Logs: logLines(fresh[i].Logs),
+			Name: e.Name, Verdict: fresh[i].Verdict, Fuel: fresh[i].Fuel, Failures: e.differences(fresh[i]), Logs: logLines(fresh[i].Logs), took: took,
 		})
 	}
 	shuffled := rand.New(rand.NewPCG(seed, 0)).Perm(len(f.Cases))

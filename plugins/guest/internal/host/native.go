@@ -45,6 +45,9 @@ func Note(key, value string) { Now.Note(key, value) }
 // Log writes a line into the log of the server.
 func Log(level int32, text string) { Now.Log(level, text) }
 
+// RunConfigure calls what the export configure would.
+func RunConfigure() int32 { return runConfigure() }
+
 // RunCheck calls what the export check would.
 func RunCheck() int32 { return run(Check) }
 

@@ -49,12 +49,5 @@ func check() int32 { return run(Check) }
 //go:wasmexport observe
 func observe() int32 { return run(Observe) }
 
-// A policy that has nothing to configure takes any configuration.
-//
 //go:wasmexport configure
-func configure() int32 {
-	if Configure == nil {
-		return 0
-	}
-	return Configure()
-}
+func configure() int32 { return runConfigure() }

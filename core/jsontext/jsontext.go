@@ -1,0 +1,83 @@
+// Package jsontext reads JSON that people write, such as the manifest, the fixtures and
+// the configuration of policies, and says what is wrong with it, and where.
+package jsontext
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Check returns nil if text is one JSON value. The error begins with a verb, so that it
+// can follow a file's name, and has line and column, both counted from 1 and columns in
+// characters: "is not JSON at line 3, column 5: …".
+func Check(text []byte) error {
+	var value json.RawMessage
+	err := json.Unmarshal(text, &value)
+	syntax, is := errors.AsType[*json.SyntaxError](err)
+	if !is {
+		return err // nil: a raw value can hold everything else
+	}
+	at := int(syntax.Offset) - 1 // of the wrong character
+	if err.Error() == "unexpected end of JSON input" {
+		at = len(bytes.TrimRight(text, " \t\r\n"))
+	}
+	line, column := position(text, at)
+	return fmt.Errorf("is not JSON at line %d, column %d: %w", line, column, err)
+}
+
+// position returns line and column of the byte at an offset.
+func position(text []byte, at int) (line, column int) {
+	before := text[:min(at, len(text))]
+	line = bytes.Count(before, []byte("\n")) + 1
+	return line, utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+}
+
+// Object returns the members of an object. encoding/json alone would let a member that
+// is there twice replace the first, so that what a reader sees would not count. The error
+// begins with a verb, as that of [Check].
+func Object(text []byte) (map[string]json.RawMessage, error) {
+	if err := Check(text); err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if brace, err := dec.Token(); err != nil || brace != json.Delim('{') {
+		return nil, fmt.Errorf("is %s; want an object", Kind(text))
+	}
+	members := map[string]json.RawMessage{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		name := token.(string) // JSON knows no other names
+		if _, twice := members[name]; twice {
+			return nil, fmt.Errorf("has %q twice", name)
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, err
+		}
+		members[name] = value
+	}
+	return members, nil
+}
+
+// Kind says in words what a JSON value is, such as "a list" or "a string". Of numbers and
+// booleans it is the value itself.
+func Kind(value []byte) string {
+	value = bytes.TrimSpace(value)
+	switch {
+	case len(value) == 0:
+		return "empty"
+	case value[0] == '{':
+		return "an object"
+	case value[0] == '[':
+		return "a list"
+	case value[0] == '"':
+		return "a string"
+	}
+	return string(value)
+}

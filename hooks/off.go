@@ -1,0 +1,18 @@
+package hooks
+
+import "slices"
+
+// offPolicy is an entry of a manifest that is off: its module is not loaded.
+type offPolicy struct {
+	Policy
+	place int // in the manifest
+}
+
+// withOff puts what is said of the policies that are off between what is said of the
+// others, where they are in the manifest.
+func withOff[T any](loaded []T, off []offPolicy, say func(Policy) T) []T {
+	for _, p := range off { // in order, so that those before are in their places
+		loaded = slices.Insert(loaded, p.place, say(p.Policy))
+	}
+	return loaded
+}
