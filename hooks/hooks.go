@@ -55,7 +55,6 @@ type Host struct {
 	loading sync.Mutex // one reload at a time, and none after the end
 	closed  bool       // guarded by loading
 
-	mu  sync.Mutex // held for moments only: counts the calls of sets
 	set atomic.Pointer[set]
 
 	observers *observers // nil until Observe
@@ -128,33 +127,31 @@ func (h *Host) Reload(ctx context.Context) (changes string, err error) {
 // swap lets s rule and returns the set before, which is closed when its last call has
 // left.
 func (h *Host) swap(s *set) *set {
-	h.mu.Lock()
+	if s != nil {
+		s.users.Store(1)
+	}
 	old := h.set.Swap(s)
-	last := old != nil && old.retire()
-	h.mu.Unlock()
-	if last {
-		old.close()
+	if old != nil {
+		h.leave(old)
 	}
 	return old
 }
 
 // enter returns the set that rules, which stays open until leave.
 func (h *Host) enter() *set {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := h.set.Load()
-	if s != nil {
-		s.calls++
+	for {
+		s := h.set.Load()
+		if s == nil {
+			return nil
+		}
+		if n := s.users.Load(); n > 0 && s.users.CompareAndSwap(n, n+1) {
+			return s
+		}
 	}
-	return s
 }
 
 func (h *Host) leave(s *set) {
-	h.mu.Lock()
-	s.calls--
-	last := s.retired && s.calls == 0
-	h.mu.Unlock()
-	if last {
+	if s.users.Add(-1) == 0 {
 		s.close()
 	}
 }
@@ -175,7 +172,7 @@ func (h *Host) Judge(ctx context.Context, q core.Question) (core.Verdict, error)
 		return core.Verdict{}, &core.PolicyError{Policy: "all", Err: errClosed}
 	}
 	defer h.leave(s)
-	return s.judge(ctx, q)
+	return s.judge(ctx, &q)
 }
 
 // Describe says in words which policies rule.

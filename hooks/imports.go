@@ -1,11 +1,13 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -48,28 +50,36 @@ type hostFunction struct {
 	do                    func(*guest, []uint64)
 }
 
-// guest is the caller of a host function.
+// guest is the caller of a host function. An instance has one, which is used again.
 type guest struct {
 	*call
-	instance *instance
-	memory   api.Memory
+	memory api.Memory
+	left   int64 // fuel, while a host function runs
+	inside bool  // a host function runs
 }
 
 // function wraps a host function: it finds the call and takes its price.
 func (h hostFunction) function() api.GoModuleFunc {
+	do := h.do
 	return func(ctx context.Context, m api.Module, stack []uint64) {
-		i := ctx.Value(instanceKey{}).(*instance)
+		i := instanceOf(ctx)
 		if i.now == nil {
 			panic(errors.New("called out of turn"))
 		}
 		if i.fuel == nil { // the start section runs before instantiate can ask for it
-			i.fuel = fuelOf(m)
+			i.know(m)
 		}
-		g := guest{i.now, i, m.Memory()}
+		g := &i.caller
+		g.call, g.left, g.inside = i.now, int64(i.fuel.Get()), true
 		g.pay(priceCall)
-		h.do(&g, stack)
+		do(g, stack)
+		i.fuel.Set(uint64(g.left))
+		g.inside = false
 	}
 }
+
+// know finds what host functions need of a module.
+func (i *instance) know(m api.Module) { i.fuel, i.caller.memory = fuelOf(m), m.Memory() }
 
 // fuelOf returns the fuel that a metered module has left.
 func fuelOf(m api.Module) api.MutableGlobal {
@@ -78,9 +88,7 @@ func fuelOf(m api.Module) api.MutableGlobal {
 
 // pay takes fuel for what the host is about to do, or ends the call.
 func (g *guest) pay(price int64) {
-	left := int64(g.instance.fuel.Get()) - price
-	g.instance.fuel.Set(uint64(left))
-	if left < 0 {
+	if g.left -= price; g.left < 0 {
 		panic(errors.New("out of fuel"))
 	}
 }
@@ -95,10 +103,56 @@ func (g *guest) bytes(at, n uint64) []byte {
 }
 
 // key reads the name of a field; one that is too long is no field's.
-func (g *guest) key(at, n uint64) string {
+func (g *guest) key(at, n uint64) []byte {
 	b := g.bytes(at, n)
 	if len(b) > abi.MaxKey {
-		return ""
+		return nil
+	}
+	return b
+}
+
+// keyOf is a key as a string, which takes no allocation if it is one that guests ask for all
+// the time. Others are found as well.
+func keyOf(b []byte) string {
+	switch string(b) { // compared where it lies, as is the key of a map
+	case abi.KeyLockName:
+		return abi.KeyLockName
+	case abi.KeyTTL:
+		return abi.KeyTTL
+	case abi.KeyWait:
+		return abi.KeyWait
+	case abi.KeyWaited:
+		return abi.KeyWaited
+	case abi.KeyAccount:
+		return abi.KeyAccount
+	case abi.KeyAccountHeld:
+		return abi.KeyAccountHeld
+	case abi.KeyHook:
+		return abi.KeyHook
+	case abi.KeyPhase:
+		return abi.KeyPhase
+	case abi.KeyHolder:
+		return abi.KeyHolder
+	case abi.KeyReason:
+		return abi.KeyReason
+	case abi.KeyRemoteAddr:
+		return abi.KeyRemoteAddr
+	case abi.KeyLockHeld:
+		return abi.KeyLockHeld
+	case abi.KeyLockHolder:
+		return abi.KeyLockHolder
+	case abi.KeyLockAccount:
+		return abi.KeyLockAccount
+	case abi.KeyLockExpiresAt:
+		return abi.KeyLockExpiresAt
+	case abi.KeyQueueLength:
+		return abi.KeyQueueLength
+	case abi.KeyNow:
+		return abi.KeyNow
+	case abi.KeyDecisionID:
+		return abi.KeyDecisionID
+	case abi.KeyRequest:
+		return abi.KeyRequest
 	}
 	return string(b)
 }
@@ -122,6 +176,9 @@ func clean(b []byte, most int) string {
 			b = b[:len(b)-1]
 		}
 	}
+	if isPlainText(b) {
+		return string(b)
+	}
 	s := strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return ' '
@@ -129,6 +186,15 @@ func clean(b []byte, most int) string {
 		return r
 	}, string(b))
 	return s[:min(len(s), most)]
+}
+
+func isPlainText(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // offered is everything in the module octostore_v1.
@@ -160,23 +226,31 @@ func (g *guest) get(s []uint64) {
 	s[0] = uint64(uint32(len(value)))
 }
 
-func (g *guest) field(key string) (string, bool) {
+func (g *guest) field(name []byte) (string, bool) {
 	if g.starting {
-		return string(g.policy.Config), key == abi.KeyConfig
+		return g.policy.config, string(name) == abi.KeyConfig
 	}
+	if pair, is := bytes.CutPrefix(name, metadataPrefix); is && g.request.isPlain() {
+		value, there := g.request.q.Asked.Metadata[string(pair)]
+		return value, there
+	}
+	key := keyOf(name)
 	g.payEvent(key)
 	value, there := g.request.text(g.policy, key)
 	switch {
 	case key == abi.KeyRequest:
 		g.pay(int64(len(value)) * pricePerByte)
 	case strings.HasPrefix(key, abi.PrefixAccountHeld):
-		g.payCount(key)
+		n, _ := strconv.ParseInt(value, 10, 64) // absent: 0
+		g.pay(n * priceCounted)
 	}
 	return value, there
 }
 
+var metadataPrefix = []byte(abi.PrefixMetadata)
+
 func (g *guest) getI64(s []uint64) {
-	key := g.key(s[0], s[1])
+	key := keyOf(g.key(s[0], s[1]))
 	n, is := int64(0), false
 	if !g.starting {
 		g.payEvent(key)
@@ -197,14 +271,8 @@ func (g *guest) payEvent(key string) {
 	}
 }
 
-func (g *guest) payCount(key string) {
-	if n, is := g.request.number(key); is {
-		g.pay(n * priceCounted)
-	}
-}
-
 func (g *guest) cap(s []uint64) {
-	key, n := g.key(s[0], s[1]), int64(s[2])
+	key, n := keyOf(g.key(s[0], s[1])), int64(s[2])
 	switch key {
 	case abi.KeyTTL:
 		n = max(n, abi.MinTTLCap)
@@ -214,7 +282,7 @@ func (g *guest) cap(s []uint64) {
 		panic(fmt.Errorf("cap: there is no cap of %q", clean([]byte(key), 64)))
 	}
 	d, o := milliseconds(n), &g.outcome
-	switch q := g.request.q; {
+	switch q := &g.request.q; {
 	case g.starting || q.Hook != core.HookAcquire || q.Phase != core.PhaseRequest: // of no use
 	case key == abi.KeyTTL && (o.ttl == 0 || d < o.ttl):
 		o.ttl = d

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/bits"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,14 +25,14 @@ type policy struct {
 	engine   *engine
 	compiled wazero.CompiledModule
 	digest   string // in hex
+	config   string // as the manifest has it
 	log      *slog.Logger
 	lines    lineRate                       // of what it logs itself
 	faults   *sparselog.Log                 // what is logged about it; the journal has all of it
 	heard    func(level int32, text string) // who listens in a trial; nil: the log
 
-	mu     sync.Mutex // held for moments only
-	free   []*instance
-	closed bool
+	free   []atomic.Pointer[instance] // as many as may run; the first that is there is taken first
+	closed atomic.Bool
 
 	calls, denials, errors, fuelUsed atomic.Uint64
 	spent                            fuelCounts
@@ -73,14 +72,13 @@ type outcome struct {
 	fault    *fault
 }
 
-// ask puts one request to the policy.
+// ask puts one request to the policy. The request has a turn afterwards, unless it was busy.
 func (p *policy) ask(ctx context.Context, r *request) outcome {
-	if err := p.engine.turns.take(ctx, false); err != nil {
+	if err := r.takeTurn(ctx, p.engine.turns); err != nil {
 		return outcome{fault: &fault{busy, err}}
 	}
-	defer p.engine.turns.done(false)
 	o := p.run(r)
-	p.count(o)
+	p.count(&o)
 	switch {
 	case o.fault != nil:
 		p.faults.Log(slog.LevelWarn, o.fault.kind, "the policy could not answer", slog.String("kind", o.fault.kind),
@@ -91,7 +89,7 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 	return o
 }
 
-func (p *policy) count(o outcome) {
+func (p *policy) count(o *outcome) {
 	p.calls.Add(1)
 	p.spent.add(o.fuel)
 	p.fuelUsed.Add(uint64(max(o.fuel, 0)))
@@ -120,8 +118,6 @@ func (p *policy) run(r *request) outcome {
 
 // runOn has an instance answer, and gives it back or throws it away.
 func (p *policy) runOn(i *instance, r *request) outcome {
-	c := &i.answering
-	*c = call{policy: p, request: r}
 	f, name := i.check, abi.ExportCheck
 	if r.event != nil {
 		f, name = i.observe, abi.ExportObserve
@@ -130,6 +126,8 @@ func (p *policy) runOn(i *instance, r *request) outcome {
 		p.put(i)
 		return outcome{fault: &fault{"result", fmt.Errorf("it does not export %s", name)}}
 	}
+	c := &i.answering // all zero between calls
+	c.policy, c.request = p, r
 	result, failed := i.call(f, c, p.Fuel)
 	o := c.outcome
 	o.fuel = c.spent
@@ -161,41 +159,80 @@ func (p *policy) runOn(i *instance, r *request) outcome {
 type instance struct {
 	module  api.Module
 	fuel    api.MutableGlobal
-	check   api.Function    // nil: it has none
-	observe api.Function    // nil: it has none
-	ctx     context.Context // leads what the guest imports back here
-	now     *call           // nil between calls
+	check   api.Function // nil: it has none
+	observe api.Function // nil: it has none
+	now     *call        // nil between calls
 	stack   [1]uint64
 
-	answering call // used again for every call
+	// Used again for every call.
+	ctx       guestContext
+	answering call
+	caller    guest
 
 	used bool // it has answered before
 }
 
+// guestContext leads what a guest imports back to its instance. Nothing else is in it: a
+// guest cannot be interrupted.
+type guestContext struct {
+	context.Context
+	instance *instance
+}
+
 type instanceKey struct{}
 
-// take returns an instance that nobody uses, a new one if need be.
+// Value is asked by the runtime, about matters of its own, at every call.
+func (c *guestContext) Value(key any) any {
+	if _, is := key.(instanceKey); is {
+		return c.instance
+	}
+	return nil
+}
+
+// instanceOf returns the instance whose call a context belongs to.
+func instanceOf(ctx context.Context) *instance {
+	if c, is := ctx.(*guestContext); is {
+		return c.instance
+	}
+	return ctx.Value(instanceKey{}).(*instance) // at the start there are others around it
+}
+
+// take returns an instance that is not in use, a new one if need be.
 func (p *policy) take() (*instance, *fault) {
-	p.mu.Lock()
-	if n := len(p.free); n > 0 {
-		i := p.free[n-1]
-		p.free = p.free[:n-1]
-		p.mu.Unlock()
+	if i := p.unused(); i != nil {
 		return i, nil
 	}
-	p.mu.Unlock()
 	return p.instantiate()
+}
+
+// unused takes an instance out of those that are free, and returns nil if there is none.
+func (p *policy) unused() *instance {
+	for n := range p.free {
+		if p.free[n].Load() == nil {
+			continue
+		}
+		if i := p.free[n].Swap(nil); i != nil {
+			return i
+		}
+	}
+	return nil
 }
 
 // put gives an instance back.
 func (p *policy) put(i *instance) {
-	p.mu.Lock()
-	keep := !p.closed && len(p.free) < p.engine.turns.most
-	if keep {
-		p.free = append(p.free, i)
+	for n := range p.free {
+		if !p.closed.Load() && p.free[n].CompareAndSwap(nil, i) {
+			if p.closed.Load() { // meanwhile, and close may have passed by here
+				p.discardUnused()
+			}
+			return
+		}
 	}
-	p.mu.Unlock()
-	if !keep {
+	p.discard(i)
+}
+
+func (p *policy) discardUnused() {
+	for i := p.unused(); i != nil; i = p.unused() {
 		p.discard(i)
 	}
 }
@@ -204,22 +241,17 @@ func (p *policy) discard(i *instance) { _ = i.module.Close(context.Background())
 
 func (p *policy) close() {
 	p.faults.Close()
-	p.mu.Lock()
-	free := p.free
-	p.free, p.closed = nil, true
-	p.mu.Unlock()
-	for _, i := range free {
-		p.discard(i)
-	}
+	p.closed.Store(true)
+	p.discardUnused()
 	_ = p.compiled.Close(context.Background())
 }
 
 // instantiate makes an instance, starts it and has it read its configuration.
 func (p *policy) instantiate() (*instance, *fault) {
 	i := &instance{now: &call{policy: p, request: startRequest(p), starting: true}}
-	i.ctx = context.WithValue(context.Background(), instanceKey{}, i)
+	i.ctx = guestContext{context.Background(), i}
 	memory := &guestMemory{}
-	ctx := experimental.WithMemoryAllocator(i.ctx, experimental.MemoryAllocatorFunc(func(_, most uint64) experimental.LinearMemory {
+	ctx := experimental.WithMemoryAllocator(&i.ctx, experimental.MemoryAllocatorFunc(func(_, most uint64) experimental.LinearMemory {
 		memory.reserve(most)
 		return memory
 	}))
@@ -230,7 +262,7 @@ func (p *policy) instantiate() (*instance, *fault) {
 		return nil, &fault{"start", printable(err)}
 	}
 	i.module = m
-	i.fuel = fuelOf(m)
+	i.know(m)
 	i.check, i.observe = m.ExportedFunction(abi.ExportCheck), m.ExportedFunction(abi.ExportObserve)
 	if f := m.ExportedFunction(abi.ExportInitialize); f != nil {
 		if _, f := i.call(f, &call{policy: p, request: startRequest(p), starting: true}, loadFuel); f != nil {
@@ -267,10 +299,13 @@ func (i *instance) configure(p *policy) *fault {
 // call runs a function of the guest on so much fuel.
 func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
 	i.now = c
-	defer func() { i.now = nil }()
 	i.fuel.Set(uint64(fuel))
-	err := f.CallWithStack(i.ctx, i.stack[:])
+	err := f.CallWithStack(&i.ctx, i.stack[:]) // it does not panic, whatever the guest does
 	left := int64(i.fuel.Get())
+	if g := &i.caller; g.inside { // it ended in a host function
+		left, g.inside = g.left, false
+	}
+	i.now, i.caller.call = nil, nil
 	c.spent = min(fuel-left, fuel)
 	switch {
 	case left < 0:

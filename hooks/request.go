@@ -1,11 +1,13 @@
 package hooks
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/octostore/octostore/core"
@@ -16,19 +18,60 @@ import (
 // one question, all its policies one after the other.
 type request struct {
 	q        core.Question
-	event    *event // observe: there is no question
-	now      time.Time
-	document []byte // made when first asked for
+	event    *event    // observe: there is no question
+	decided  time.Time // zero: not asked for yet
+	document []byte    // made when first asked for
+	turns    *turns    // nil: it has no turn
 
 	// In trials and explanations only.
 	heard  func(level int32, text string) // takes what a guest logs; nil: the log does
 	absent func(key string) bool          // what cannot be known; nil: everything is
 }
 
-func newRequest(q core.Question, now time.Time) *request { return &request{q: q, now: now} }
+func newRequest(q core.Question, now time.Time) *request { return &request{q: q, decided: now} }
+
+// requests are used again for other questions. What is in the pool is zero.
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+// release ends a request that came from the pool. Nothing of it is kept.
+func (r *request) release() {
+	r.endTurn()
+	*r = request{}
+	requests.Put(r)
+}
+
+func (r *request) endTurn() {
+	if r.turns != nil {
+		r.turns.done(false)
+		r.turns = nil
+	}
+}
+
+// takeTurn waits for a turn. Between two policies of a request it keeps the turn, unless
+// other requests wait for one.
+func (r *request) takeTurn(ctx context.Context, t *turns) error {
+	var err error
+	if r.turns == nil {
+		err = t.take(ctx, false)
+	} else {
+		err = t.keep(ctx)
+	}
+	if r.turns = t; err != nil {
+		r.turns = nil
+	}
+	return err
+}
+
+// now is the time of the decision: that at which it is first asked for.
+func (r *request) now() time.Time {
+	if r.decided.IsZero() {
+		r.decided = time.Now()
+	}
+	return r.decided
+}
 
 // startRequest stands in while a module starts: there is no request.
-func startRequest(p *policy) *request { return &request{now: time.Now(), heard: p.heard} }
+func startRequest(p *policy) *request { return &request{heard: p.heard} }
 
 // random returns the random numbers of a request: they follow from its id, or from all
 // of an event.
@@ -39,16 +82,27 @@ func (r *request) random() *rand.ChaCha8 {
 	return rand.NewChaCha8(sha256.Sum256([]byte(r.q.Asked.RequestID)))
 }
 
+// isPlain reports whether all of a question can be known, and it is one.
+func (r *request) isPlain() bool { return r.event == nil && r.absent == nil }
+
 // text returns the field of a key in its text form.
 func (r *request) text(p *policy, key string) (string, bool) {
 	if r.absent != nil && r.absent(key) {
 		return "", false
 	}
+	if r.event == nil { // what is asked for most
+		switch key {
+		case abi.KeyLockName:
+			return string(r.q.Asked.Name), true
+		case abi.KeyAccount:
+			return r.q.Asked.Actor.Account, true
+		}
+	}
 	if n, is := r.number(key); is {
 		return strconv.FormatInt(n, 10), true
 	}
 	if key == abi.KeyConfig {
-		return string(p.Config), true
+		return p.config, true
 	}
 	if r.event != nil {
 		return r.event.text(key)
@@ -59,10 +113,6 @@ func (r *request) text(p *policy, key string) (string, bool) {
 		return string(r.q.Hook), true
 	case abi.KeyPhase:
 		return string(r.q.Phase), true
-	case abi.KeyLockName:
-		return string(a.Name), true
-	case abi.KeyAccount:
-		return a.Actor.Account, true
 	case abi.KeyHolder:
 		return a.Holder, true
 	case abi.KeyReason:
@@ -95,7 +145,7 @@ func (r *request) number(key string) (int64, bool) {
 		return 0, false
 	}
 	if key == abi.KeyNow {
-		return r.now.UnixMilli(), true
+		return r.now().UnixMilli(), true
 	}
 	if r.event != nil {
 		return r.event.number(key)
@@ -169,7 +219,7 @@ func (r *request) json() []byte {
 	d := document{
 		Hook: r.q.Hook, Phase: r.q.Phase, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason,
 		RemoteAddr: a.Actor.RemoteAddr, TTL: a.TTL.Milliseconds(), Wait: a.Wait.Milliseconds(), Waited: r.q.Waited.Milliseconds(),
-		Metadata: a.Metadata, Now: r.now.UnixMilli(), DecisionID: a.RequestID,
+		Metadata: a.Metadata, Now: r.now().UnixMilli(), DecisionID: a.RequestID,
 	}
 	d.Lock.Name = string(a.Name)
 	d.Queue.Length = view.Waiters

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
+	"sync/atomic"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/journal"
@@ -16,15 +16,7 @@ import (
 type set struct {
 	policies []*policy // without those that are off
 
-	// Guarded by the mutex of the host.
-	calls   int
-	retired bool
-}
-
-// retire is called under the host's mutex; true means that nobody is in the set.
-func (s *set) retire() bool {
-	s.retired = true
-	return s.calls == 0
+	users atomic.Int64 // calls under way, and one while it rules; at 0 it is closed
 }
 
 func (s *set) close() {
@@ -43,13 +35,15 @@ func (p *policy) covers(hook core.Hook, name lock.Name) bool {
 
 // judge asks every policy that covers the name, each about the request as it came,
 // and puts together what they say.
-func (s *set) judge(ctx context.Context, q core.Question) (core.Verdict, error) {
+func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error) {
 	var (
 		v       core.Verdict
 		refusal error
 	)
-	r := newRequest(q, time.Now())
-	for _, p := range s.policies {
+	r := requests.Get().(*request)
+	r.q = *q
+	defer r.release()
+	for n, p := range s.policies {
 		if !p.covers(q.Hook, q.Asked.Name) {
 			continue
 		}
@@ -57,7 +51,10 @@ func (s *set) judge(ctx context.Context, q core.Question) (core.Verdict, error) 
 		if o.fault != nil && o.fault.kind == busy && ctx.Err() != nil {
 			return core.Verdict{}, ctx.Err() // the client left: no fault of the policy
 		}
-		v.Verdicts = append(v.Verdicts, p.record(q, o))
+		if v.Verdicts == nil {
+			v.Verdicts = make([]lock.Verdict, 0, len(s.policies)-n)
+		}
+		v.Verdicts = append(v.Verdicts, p.record(q, &o))
 		v.Notes = append(v.Notes, o.notes...)
 		if p.Mode == Enforce {
 			combine(&v, o)
@@ -116,7 +113,7 @@ func (p *policy) refusal(o outcome) error {
 }
 
 // record is an outcome as the journal has it.
-func (p *policy) record(q core.Question, o outcome) lock.Verdict {
+func (p *policy) record(q *core.Question, o *outcome) lock.Verdict {
 	v := lock.Verdict{Policy: p.Name, Digest: p.digest[:16], At: string(q.Phase), Mode: string(p.Mode), Verdict: "allow", Fuel: o.fuel}
 	if q.Hook != core.HookAcquire {
 		v.At = string(q.Hook)

@@ -112,7 +112,7 @@ func (t *Trial) Configure(config json.RawMessage) error {
 	if len(config) == 0 {
 		config = json.RawMessage("{}")
 	}
-	t.policy.Config = config
+	t.policy.Config, t.policy.config = config, string(config)
 	t.lines = nil
 	t.Renew()
 	first, fault := t.policy.instantiate()
@@ -129,19 +129,11 @@ func (t *Trial) StartLogs() []LogLine { return t.lines }
 
 // Renew throws away the instances there are, so that the next case is answered by one
 // that knows nothing.
-func (t *Trial) Renew() {
-	for i := t.instance(); i != nil; i = t.instance() {
-		t.policy.free = t.policy.free[:len(t.policy.free)-1]
-		t.policy.discard(i)
-	}
-}
+func (t *Trial) Renew() { t.policy.discardUnused() }
 
 // instance returns the one that answers next, nil if that has to be made.
 func (t *Trial) instance() *instance {
-	if n := len(t.policy.free); n > 0 {
-		return t.policy.free[n-1]
-	}
-	return nil
+	return t.policy.free[0].Load() // there is one place
 }
 
 // Memory returns how many bytes of memory the instance has that answers next; 0 if

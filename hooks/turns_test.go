@@ -45,8 +45,8 @@ func TestChecksGoBeforeObservers(t *testing.T) {
 		}
 		turns.done(true)
 		all.Wait()
-		if len(order) != 4 || turns.running != 1 {
-			t.Errorf("got %v, %d run", order, turns.running)
+		if len(order) != 4 || turns.running() != 1 {
+			t.Errorf("got %v, %d run", order, turns.running())
 		}
 	})
 }
@@ -70,7 +70,7 @@ func TestNoTurnIsLost(t *testing.T) {
 	}
 	all.Wait()
 	turns.close()
-	if turns.running != 2 || turns.observing || len(turns.checks)+len(turns.observers) > 0 {
+	if turns.running() != 2 || turns.observing || len(turns.checks)+len(turns.observers) > 0 {
 		t.Errorf("got %+v", turns)
 	}
 }

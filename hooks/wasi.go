@@ -72,7 +72,7 @@ func (g *guest) environ(s []uint64) {
 }
 
 // clock stands at the time of the decision, and what the guest slept.
-func (g *guest) clock() uint64 { return uint64(g.request.now.Add(g.slept).UnixNano()) }
+func (g *guest) clock() uint64 { return uint64(g.request.now().Add(g.slept).UnixNano()) }
 
 func (g *guest) randomGet(s []uint64) {
 	if uint32(s[1]) > maxRandom {
