@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/tetratelabs/wazero/api"
@@ -25,8 +24,11 @@ import (
 const (
 	priceCall    = 128
 	bytesPerUnit = 8
-	priceCounted = 32 // for each lock that was counted
-	pricePerByte = 4  // of the document, each time, for it may have to be written
+	priceCounted = 32   // for each lock that was counted
+	priceHeld    = 256  // for finding the locks of an account
+	pricePerByte = 4    // of the document, each time, for it may have to be written
+	priceLine    = 1024 // of the log, written or not
+	priceOdd     = 16   // more for each byte of a text that is not printable ASCII: its character is looked up
 )
 
 // call is what goes on in an instance.
@@ -108,6 +110,7 @@ func (g *guest) key(at, n uint64) []byte {
 	if len(b) > abi.MaxKey {
 		return nil
 	}
+	g.pay(int64(len(b)) / bytesPerUnit)
 	return b
 }
 
@@ -158,9 +161,22 @@ func keyOf(b []byte) string {
 }
 
 // text reads a text for people and cuts it to most bytes.
-func (g *guest) text(at, n uint64, most int) string {
-	b := g.bytes(at, n)
-	g.pay(int64(min(len(b), most)))
+func (g *guest) text(at, n uint64, most int) string { return g.clean(g.bytes(at, n), most) }
+
+// clean takes the price of making a text printable, and does so.
+func (g *guest) clean(b []byte, most int) string {
+	looked := b[:min(len(b), most)]
+	g.pay(int64(len(looked)))
+	odd := 0
+	for _, c := range looked {
+		if !isPlain(c) {
+			odd++
+		}
+	}
+	g.pay(int64(odd) * priceOdd)
+	if odd == 0 && len(looked) == len(b) {
+		return string(b)
+	}
 	return clean(b, most)
 }
 
@@ -176,11 +192,8 @@ func clean(b []byte, most int) string {
 			b = b[:len(b)-1]
 		}
 	}
-	if isPlainText(b) {
-		return string(b)
-	}
 	s := strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
+		if r == utf8.RuneError || !strconv.IsPrint(r) {
 			return ' '
 		}
 		return r
@@ -188,14 +201,8 @@ func clean(b []byte, most int) string {
 	return s[:min(len(s), most)]
 }
 
-func isPlainText(b []byte) bool {
-	for _, c := range b {
-		if c < ' ' || c > '~' {
-			return false
-		}
-	}
-	return true
-}
+// isPlain reports whether a byte is a printable character of ASCII.
+func isPlain(c byte) bool { return ' ' <= c && c <= '~' }
 
 // offered is everything in the module octostore_v1.
 var offered = []hostFunction{
@@ -205,7 +212,7 @@ var offered = []hostFunction{
 	{abi.ImportRetryAfterMS, "i64", "", func(g *guest, s []uint64) { g.outcome.retry = milliseconds(int64(s[0])) }},
 	{abi.ImportCap, "i32 i32 i64", "", (*guest).cap},
 	{abi.ImportNote, "i32 i32 i32 i32", "", (*guest).note},
-	{abi.ImportLog, "i32 i32 i32", "", func(g *guest, s []uint64) { g.say(int32(s[0]), g.text(s[1], s[2], abi.MaxLogLine)) }},
+	{abi.ImportLog, "i32 i32 i32", "", func(g *guest, s []uint64) { g.say(int32(s[0]), g.bytes(s[1], s[2])) }},
 }
 
 // milliseconds is a duration from a number of a guest, which may be any.
@@ -236,6 +243,7 @@ func (g *guest) field(name []byte) (string, bool) {
 	}
 	key := keyOf(name)
 	g.payEvent(key)
+	g.payHeld(key)
 	value, there := g.request.text(g.policy, key)
 	switch {
 	case key == abi.KeyRequest:
@@ -247,6 +255,13 @@ func (g *guest) field(name []byte) (string, bool) {
 	return value, there
 }
 
+// payHeld takes the price of looking for the locks of an account.
+func (g *guest) payHeld(key string) {
+	if strings.HasPrefix(key, abi.KeyAccountHeld) {
+		g.pay(priceHeld)
+	}
+}
+
 var metadataPrefix = []byte(abi.PrefixMetadata)
 
 func (g *guest) getI64(s []uint64) {
@@ -254,6 +269,7 @@ func (g *guest) getI64(s []uint64) {
 	n, is := int64(0), false
 	if !g.starting {
 		g.payEvent(key)
+		g.payHeld(key)
 		n, is = g.request.number(key)
 	}
 	if !is {
@@ -301,13 +317,15 @@ func (g *guest) note(s []uint64) {
 }
 
 // say logs a line, unless there were too many.
-func (g *guest) say(level int32, text string) {
-	g.lines++
-	switch {
-	case g.lines > abi.MaxLogLines:
-	case g.request.heard != nil:
-		g.request.heard(level, text)
-	default:
-		g.policy.logLine(level, text)
+func (g *guest) say(level int32, line []byte) {
+	if g.lines++; g.lines > abi.MaxLogLines {
+		return
 	}
+	g.pay(priceLine)
+	text := g.clean(line, abi.MaxLogLine)
+	if g.request.heard != nil {
+		g.request.heard(level, text)
+		return
+	}
+	g.policy.logLine(level, text)
 }

@@ -360,6 +360,8 @@ func (p *policy) logLine(level int32, text string) {
 	if !p.lines.allows(time.Now()) {
 		return
 	}
-	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
-	p.log.Log(context.Background(), levels[max(0, min(level, 3))], strconv.Quote(text))
+	levels := [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+	if l := levels[max(0, min(level, 3))]; p.log.Enabled(context.Background(), l) {
+		p.log.Log(context.Background(), l, strconv.Quote(text))
+	}
 }

@@ -20,7 +20,7 @@ type request struct {
 	q        core.Question
 	event    *event    // observe: there is no question
 	decided  time.Time // zero: not asked for yet
-	document []byte    // made when first asked for
+	document string    // made when first asked for
 	turns    *turns    // nil: it has no turn
 
 	// In trials and explanations only.
@@ -122,7 +122,7 @@ func (r *request) text(p *policy, key string) (string, bool) {
 	case abi.KeyDecisionID:
 		return a.RequestID, true
 	case abi.KeyRequest:
-		return string(r.json()), true
+		return r.json(), true
 	case abi.KeyLockHolder:
 		if view.Lease != nil {
 			return view.Lease.Holder, true
@@ -211,8 +211,8 @@ type document struct {
 	DecisionID string            `json:"decision_id"`
 }
 
-func (r *request) json() []byte {
-	if r.document != nil {
+func (r *request) json() string {
+	if r.document != "" {
 		return r.document
 	}
 	a, view := &r.q.Asked, &r.q.View
@@ -233,8 +233,8 @@ func (r *request) json() []byte {
 	if r.absent != nil {
 		b = without(b, r.absent)
 	}
-	r.document = b
-	return b
+	r.document = string(b)
+	return r.document
 }
 
 // without leaves out of a document the members that are absent.
