@@ -78,6 +78,7 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 		return outcome{fault: &fault{busy, err}}
 	}
 	o := p.run(r)
+	r.spent += o.fuel
 	p.count(&o)
 	switch {
 	case o.fault != nil:

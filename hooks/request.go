@@ -22,6 +22,7 @@ type request struct {
 	decided  time.Time // zero: not asked for yet
 	document string    // made when first asked for
 	turns    *turns    // nil: it has no turn
+	spent    int64     // fuel, on this turn
 
 	// In trials and explanations only.
 	heard  func(level int32, text string) // takes what a guest logs; nil: the log does
@@ -47,19 +48,27 @@ func (r *request) endTurn() {
 	}
 }
 
-// takeTurn waits for a turn. Between two policies of a request it keeps the turn, unless
-// other requests wait for one.
+// turnFuel is how much fuel a request spends on one turn before others that wait come first.
+// Changing places at every policy would cost more than most policies do.
+const turnFuel = 500_000
+
+// takeTurn waits for a turn. Between two policies of a request it keeps the turn, unless it
+// has used it for long and other requests wait for one.
 func (r *request) takeTurn(ctx context.Context, t *turns) error {
-	var err error
-	if r.turns == nil {
-		err = t.take(ctx, false)
-	} else {
-		err = t.keep(ctx)
+	switch {
+	case r.turns == nil:
+		if err := t.take(ctx, false); err != nil {
+			return err
+		}
+		r.turns, r.spent = t, 0
+	case r.spent >= turnFuel:
+		r.spent = 0
+		if err := t.keep(ctx); err != nil {
+			r.turns = nil // another has it
+			return err
+		}
 	}
-	if r.turns = t; err != nil {
-		r.turns = nil
-	}
-	return err
+	return nil
 }
 
 // now is the time of the decision: that at which it is first asked for.

@@ -13,6 +13,13 @@ var callMutants = []mutant{
 		tests:  inCalls,
 	},
 	{
+		name: "turn-never-kept", file: "hooks/request.go",
+		old:    "	case r.spent >= turnFuel:\n",
+		new:    "	default:\n",
+		breaks: "requests change places at every policy as soon as one waits",
+		tests:  inCalls,
+	},
+	{
 		name: "queue-never-calms", file: "hooks/turns.go",
 		old:    "	if len(t.checks)+len(t.observers) == 0 {\n",
 		new:    "	if false {\n",
@@ -21,8 +28,8 @@ var callMutants = []mutant{
 	},
 	{
 		name: "lost-turn-kept", file: "hooks/request.go",
-		old:    "	if r.turns = t; err != nil {\n",
-		new:    "	if r.turns = t; false {\n",
+		old:    "			r.turns = nil // another has it\n",
+		new:    "",
 		breaks: "a client that leaves while it waits for a turn gives back one it has not",
 		tests:  inCalls,
 	},
