@@ -165,11 +165,14 @@ func TestASetIsClosedAfterItsLastCall(t *testing.T) {
 	}
 	all.Wait()
 	for _, s := range sets {
-		if s.users.Load() != 0 || !s.policies[0].closed.Load() || s.policies[0].unused() != nil {
-			t.Errorf("a set that was replaced has %d users and is closed: %v", s.users.Load(), s.policies[0].closed.Load())
+		p := s.policies[0]
+		p.mu.Lock()
+		if s.users.Load() != 0 || !p.closed || len(p.free) > 0 {
+			t.Errorf("a set that was replaced has %d users and %d instances, and is closed: %v", s.users.Load(), len(p.free), p.closed)
 		}
+		p.mu.Unlock()
 	}
-	if s := host.current(); s.users.Load() != 1 || s.policies[0].closed.Load() {
+	if s := host.current(); s.users.Load() != 1 || s.policies[0].closed {
 		t.Errorf("the set that rules has %d users", s.users.Load())
 	}
 }

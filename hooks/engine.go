@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -139,10 +138,8 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 	if err != nil {
 		return nil, err
 	}
-	p := &policy{
-		Policy: described, engine: e, compiled: compiled, digest: digest,
-		config: string(described.Config), free: make([]atomic.Pointer[instance], e.turns.most),
-	}
+	p := &policy{Policy: described, engine: e, compiled: compiled, digest: digest}
+	p.config = string(described.Config)
 	p.log = e.log.With("policy", p.Name)
 	p.faults = sparselog.New(p.log)
 	hooks := described.Hooks

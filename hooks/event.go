@@ -92,7 +92,7 @@ func (p *policy) observe(ctx context.Context, line []byte) *fault {
 	}
 	defer p.engine.turns.done(true)
 	o := p.run(newObservation(line, time.Now()))
-	p.count(&o)
+	p.count(o)
 	for _, n := range o.notes { // there is no decision to keep them with
 		if p.lines.allows(time.Now()) {
 			p.log.Info("note", "key", n.Key, "value", n.Value)

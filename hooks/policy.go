@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/bits"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,8 +32,9 @@ type policy struct {
 	faults   *sparselog.Log                 // what is logged about it; the journal has all of it
 	heard    func(level int32, text string) // who listens in a trial; nil: the log
 
-	free   []atomic.Pointer[instance] // as many as may run; the first that is there is taken first
-	closed atomic.Bool
+	mu     sync.Mutex // held for moments only
+	free   []*instance
+	closed bool
 
 	calls, denials, errors, fuelUsed atomic.Uint64
 	spent                            fuelCounts
@@ -81,7 +83,7 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 	}
 	o := p.run(r)
 	r.spent += o.fuel
-	p.count(&o)
+	p.count(o)
 	switch {
 	case o.fault != nil:
 		p.faults.Log(slog.LevelWarn, o.fault.kind, "the policy could not answer", slog.String("kind", o.fault.kind),
@@ -92,7 +94,7 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 	return o
 }
 
-func (p *policy) count(o *outcome) {
+func (p *policy) count(o outcome) {
 	p.calls.Add(1)
 	p.spent.add(o.fuel)
 	p.fuelUsed.Add(uint64(max(o.fuel, 0)))
@@ -200,42 +202,28 @@ func instanceOf(ctx context.Context) *instance {
 	return ctx.Value(instanceKey{}).(*instance) // at the start there are others around it
 }
 
-// take returns an instance that is not in use, a new one if need be.
+// take returns an instance that nobody uses, a new one if need be.
 func (p *policy) take() (*instance, *fault) {
-	if i := p.unused(); i != nil {
+	p.mu.Lock()
+	if n := len(p.free); n > 0 {
+		i := p.free[n-1]
+		p.free = p.free[:n-1]
+		p.mu.Unlock()
 		return i, nil
 	}
+	p.mu.Unlock()
 	return p.instantiate()
-}
-
-// unused takes an instance out of those that are free, and returns nil if there is none.
-func (p *policy) unused() *instance {
-	for n := range p.free {
-		if p.free[n].Load() == nil {
-			continue
-		}
-		if i := p.free[n].Swap(nil); i != nil {
-			return i
-		}
-	}
-	return nil
 }
 
 // put gives an instance back.
 func (p *policy) put(i *instance) {
-	for n := range p.free {
-		if !p.closed.Load() && p.free[n].CompareAndSwap(nil, i) {
-			if p.closed.Load() { // meanwhile, and close may have passed by here
-				p.discardUnused()
-			}
-			return
-		}
+	p.mu.Lock()
+	keep := !p.closed && len(p.free) < p.engine.turns.most
+	if keep {
+		p.free = append(p.free, i)
 	}
-	p.discard(i)
-}
-
-func (p *policy) discardUnused() {
-	for i := p.unused(); i != nil; i = p.unused() {
+	p.mu.Unlock()
+	if !keep {
 		p.discard(i)
 	}
 }
@@ -244,8 +232,13 @@ func (p *policy) discard(i *instance) { _ = i.module.Close(context.Background())
 
 func (p *policy) close() {
 	p.faults.Close()
-	p.closed.Store(true)
-	p.discardUnused()
+	p.mu.Lock()
+	free := p.free
+	p.free, p.closed = nil, true
+	p.mu.Unlock()
+	for _, i := range free {
+		p.discard(i)
+	}
 	_ = p.compiled.Close(context.Background())
 }
 
@@ -363,8 +356,6 @@ func (p *policy) logLine(level int32, text string) {
 	if !p.lines.allows(time.Now()) {
 		return
 	}
-	levels := [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
-	if l := levels[max(0, min(level, 3))]; p.log.Enabled(context.Background(), l) {
-		p.log.Log(context.Background(), l, strconv.Quote(text))
-	}
+	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+	p.log.Log(context.Background(), levels[max(0, min(level, 3))], strconv.Quote(text))
 }

@@ -132,11 +132,19 @@ func (t *Trial) StartLogs() []LogLine { return t.lines }
 
 // Renew throws away the instances there are, so that the next case is answered by one
 // that knows nothing.
-func (t *Trial) Renew() { t.policy.discardUnused() }
+func (t *Trial) Renew() {
+	for i := t.instance(); i != nil; i = t.instance() {
+		t.policy.free = t.policy.free[:len(t.policy.free)-1]
+		t.policy.discard(i)
+	}
+}
 
 // instance returns the one that answers next, nil if that has to be made.
 func (t *Trial) instance() *instance {
-	return t.policy.free[0].Load() // there is one place
+	if n := len(t.policy.free); n > 0 {
+		return t.policy.free[n-1]
+	}
+	return nil
 }
 
 // Memory returns how many bytes of memory the instance has that answers next; 0 if

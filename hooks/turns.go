@@ -27,9 +27,32 @@ func newTurns(most int) *turns { return &turns{most: most} }
 
 func (t *turns) running() int { return int(t.state.Load() % queued) }
 
+// try takes a turn if there is one now. The caller that gets one calls done.
+func (t *turns) try(observing bool) bool {
+	if observing {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.observing {
+			return false
+		}
+	}
+	for {
+		s := t.state.Load()
+		if s%queued >= int64(t.most) || !observing && s >= queued {
+			return false
+		}
+		if t.state.CompareAndSwap(s, s+1) {
+			if observing {
+				t.observing = true
+			}
+			return true
+		}
+	}
+}
+
 // take waits for a turn, or until ctx ends. Whoever gets nil calls done.
 func (t *turns) take(ctx context.Context, observing bool) error {
-	if s := t.state.Load(); !observing && s < int64(t.most) && t.state.CompareAndSwap(s, s+1) {
+	if !observing && t.try(false) {
 		return nil
 	}
 	return t.takeInLine(ctx, observing)
