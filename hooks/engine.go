@@ -139,7 +139,6 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 		return nil, err
 	}
 	p := &policy{Policy: described, engine: e, compiled: compiled, digest: digest}
-	p.config = string(described.Config)
 	p.log = e.log.With("policy", p.Name)
 	p.faults = sparselog.New(p.log)
 	hooks := described.Hooks
@@ -150,6 +149,7 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 		p.close()
 		return nil, err
 	}
+	p.config = string(described.Config)
 	return p, nil
 }
 
