@@ -76,8 +76,10 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.starter = openStarter()
 	h := &Host{cfg: cfg, engine: e}
 	if _, err := h.Reload(ctx); err != nil {
+		e.starter.close()
 		_ = e.close() // what went wrong first is what counts
 		return nil, err
 	}
@@ -97,6 +99,7 @@ func (h *Host) Close() error {
 	if h.observers != nil {
 		h.observers.close()
 	}
+	h.engine.starter.close()
 	h.engine.turns.close()
 	h.swap(nil)
 	return h.engine.close()

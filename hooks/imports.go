@@ -40,6 +40,7 @@ type call struct {
 	slept   time.Duration
 	random  *rand.ChaCha8 // made when first asked for
 	output  []byte        // of stdout and stderr: a line that has not ended
+	stderr  []byte        // the end of it, for the case that the call fails
 }
 
 // hostFunction is one function a guest may import.
@@ -237,6 +238,7 @@ func (g *guest) say(level int32, text string) {
 	g.lines++
 	switch {
 	case g.lines > abi.MaxLogLines:
+		g.policy.dropLine(time.Now())
 	case g.request.heard != nil:
 		g.request.heard(level, text)
 	default:

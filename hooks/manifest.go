@@ -46,7 +46,7 @@ const (
 
 // Defaults and bounds of a policy. There is no unlimited.
 const (
-	DefaultFuel      = 2_000_000
+	DefaultFuel      = 10_000_000
 	MinFuel          = 1_000
 	MaxFuel          = 20_000_000
 	DefaultMemoryMiB = 16

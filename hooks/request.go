@@ -19,6 +19,8 @@ type request struct {
 	event    *event // observe: there is no question
 	now      time.Time
 	document []byte // made when first asked for
+	// patient means that no client waits: that of an observer, a trial or an explanation.
+	patient bool
 
 	// In trials and explanations only.
 	heard  func(level int32, text string) // takes what a guest logs; nil: the log does

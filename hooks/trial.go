@@ -88,6 +88,7 @@ func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, err
 		return nil, err
 	}
 	t.policy.heard = t.hear
+	t.policy.pace = nil // no server is kept from its work
 	return t, nil
 }
 

@@ -19,6 +19,17 @@ type turns struct {
 
 func newTurns(most int) *turns { return &turns{most: most} }
 
+// try takes a turn if there is one now. The caller that gets one calls done.
+func (t *turns) try(observing bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.running >= t.most || observing && t.observing {
+		return false
+	}
+	t.begin(observing)
+	return true
+}
+
 // take waits for a turn, or until ctx ends. Whoever gets nil calls done.
 func (t *turns) take(ctx context.Context, observing bool) error {
 	t.mu.Lock()
