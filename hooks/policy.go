@@ -79,6 +79,7 @@ type outcome struct {
 	capsWait bool
 	notes    []lock.Note
 	fuel     int64
+	wasted   int64 // fuel of a call that was given up for one of a fresh instance
 	fault    *fault
 }
 
@@ -121,7 +122,7 @@ func (p *policy) count(o outcome) {
 	}
 	p.calls.Add(1)
 	p.spent.add(o.fuel)
-	p.fuelUsed.Add(uint64(max(o.fuel, 0)))
+	p.fuelUsed.Add(uint64(max(o.fuel, 0) + max(o.wasted, 0)))
 	if o.fault != nil {
 		p.errors.Add(1)
 	}
@@ -141,7 +142,9 @@ func (p *policy) run(r *request) outcome {
 		if i, f = p.anew(r); f != nil {
 			return o
 		}
-		return p.runOn(i, r)
+		again := p.runOn(i, r)
+		again.wasted = o.fuel
+		return again
 	}
 	return o
 }
