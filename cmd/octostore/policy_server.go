@@ -21,7 +21,9 @@ func policyListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List the policies that rule over a running server",
 		Long: "List the policies that rule over the server at OCTOSTORE_URL, and what they have done\n" +
-			"since they were loaded. Fuel is an upper bound, within a factor of two.",
+			"since they were loaded. Fuel is an upper bound, within a factor of two. A policy that keeps\n" +
+			"failing has an open breaker: it is not called but for a probe now and then, and on_error\n" +
+			"decides about the requests.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient()
@@ -47,13 +49,21 @@ func (l policyList) Print(w io.Writer) error {
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tMODE\tMATCH\tHOOKS\tCALLS\tDENIALS\tERRORS\tFUEL P50\tP99\tDIGEST")
+	fmt.Fprintln(table, "NAME\tMODE\tMATCH\tHOOKS\tCALLS\tDENIALS\tERRORS\tBREAKER\tFUEL P50\tP99\tDIGEST")
 	for _, p := range l.Policies {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%.12s\n", p.Name, p.Mode, strings.Join(p.Match, " "), strings.Join(p.Hooks, " "),
-			p.Calls, p.Denials, p.Errors, p.FuelP50, p.FuelP99, p.Digest)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%d\t%d\t%.12s\n", p.Name, p.Mode, strings.Join(p.Match, " "), strings.Join(p.Hooks, " "),
+			p.Calls, p.Denials, p.Errors, breakerOf(p), p.FuelP50, p.FuelP99, p.Digest)
 	}
 	l.observers(table)
 	return table.Flush()
+}
+
+// breakerOf says whether the policy is called.
+func breakerOf(p api.Policy) string {
+	if p.BreakerOpen {
+		return "open"
+	}
+	return "closed"
 }
 
 // observers says how far those have come that are given events, if any are.
