@@ -34,9 +34,6 @@ const (
 	// loadFuel is what a module may spend on its start and its configuration together: the
 	// runtime of a language may have much to do once.
 	loadFuel = 30_000_000
-	// firstCallFuel is what the first call of an instance may spend beside the fuel of a
-	// call: much of a language's runtime is set up when it is first needed.
-	firstCallFuel = 10_000_000
 
 	pagesPerMiB = 16
 )

@@ -161,11 +161,7 @@ func (p *policy) runOn(i *instance, r *request) outcome {
 		p.put(i)
 		return outcome{fault: &fault{"result", fmt.Errorf("it does not export %s", name)}}
 	}
-	fuel := p.Fuel
-	if !i.used && !p.strict(r) {
-		fuel += firstCallFuel
-	}
-	result, failed := i.call(f, c, fuel)
+	result, failed := i.call(f, c, p.budget(i, r))
 	o := c.outcome
 	o.fuel = c.spent
 	*c = call{} // nothing of a request is kept
@@ -333,6 +329,8 @@ func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
 	switch {
 	case left < 0 && c.starting:
 		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a start are used up", loadFuel)}
+	case left < 0 && fuel > c.policy.Fuel:
+		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a call, and %d more of a first call, are used up", c.policy.Fuel, fuel-c.policy.Fuel)}
 	case left < 0:
 		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a call are used up", fuel)}
 	case err != nil:

@@ -199,6 +199,15 @@ func (p *policy) endStart() {
 // policy is in shadow mode, and the request is one that somebody waits for.
 func (p *policy) strict(r *request) bool { return p.Mode == Shadow && !r.patient }
 
+// budget is what a call of an instance may use: the first one more, unless the policy is
+// in shadow mode and a request pays for it.
+func (p *policy) budget(i *instance, r *request) int64 {
+	if i.used || p.Mode == Shadow && r.event == nil {
+		return p.Fuel
+	}
+	return p.Fuel + FirstCallFuel
+}
+
 // anew makes an instance for a request that found none, in the request's own turn.
 func (p *policy) anew(r *request) (*instance, *fault) {
 	switch {

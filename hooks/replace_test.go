@@ -55,7 +55,7 @@ func TestShadowNeverCostsMoreThanItsFuel(t *testing.T) {
 func TestFirstCallOfAnInstanceMayUseMore(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", loops)
-	for mode, want := range map[Mode]uint64{Enforce: 1_000_000 + firstCallFuel, Shadow: 1_000_000} {
+	for mode, want := range map[Mode]uint64{Enforce: 1_000_000 + FirstCallFuel, Shadow: 1_000_000} {
 		host := h.open(entry("p", fmt.Sprintf(`"mode":%q`, mode), `"fuel":1000000`))
 		v, _ := host.Judge(t.Context(), question("a"))
 		if used := host.Policies()[0].FuelUsed; used != want || v.Verdicts[0].Reason != outOfFuel {
@@ -80,7 +80,7 @@ func TestEnforcingCostsOneStartAtMost(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		starts, used = p.measures.starts.Load()-starts, p.fuelUsed.Load()-used
-		if starts != 1 || used != 2*1_000_000+firstCallFuel {
+		if starts != 1 || used != 2*1_000_000+FirstCallFuel {
 			t.Errorf("round %d: %d starts and %d of fuel", n, starts, used)
 		}
 	}

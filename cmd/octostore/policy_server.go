@@ -49,21 +49,29 @@ func (l policyList) Print(w io.Writer) error {
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tMODE\tMATCH\tHOOKS\tCALLS\tDENIALS\tERRORS\tBREAKER\tFUEL P50\tP99\tDIGEST")
+	fmt.Fprintln(table, "NAME\tMODE\tMATCH\tHOOKS\tCALLS\tDENIALS\tERRORS\tFUEL P50\tP99\tDIGEST")
 	for _, p := range l.Policies {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%d\t%d\t%.12s\n", p.Name, p.Mode, strings.Join(p.Match, " "), strings.Join(p.Hooks, " "),
-			p.Calls, p.Denials, p.Errors, breakerOf(p), p.FuelP50, p.FuelP99, p.Digest)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%.12s\n", p.Name, p.Mode, strings.Join(p.Match, " "), strings.Join(p.Hooks, " "),
+			p.Calls, p.Denials, p.Errors, p.FuelP50, p.FuelP99, p.Digest)
 	}
+	l.breakers(table)
 	l.observers(table)
 	return table.Flush()
 }
 
-// breakerOf says whether the policy is called.
-func breakerOf(p api.Policy) string {
-	if p.BreakerOpen {
-		return "open"
+// breakers shows the policies that fail, or have failed, again and again.
+func (l policyList) breakers(w io.Writer) {
+	head := "\nBREAKER\tSTATE\tOPENED\n"
+	for _, p := range l.Policies {
+		state := "closed"
+		if p.BreakerOpen {
+			state = "open: not called, on_error decides"
+		}
+		if p.BreakerOpened > 0 {
+			fmt.Fprintf(w, "%s%s\t%s\t%d\n", head, p.Name, state, p.BreakerOpened)
+			head = ""
+		}
 	}
-	return "closed"
 }
 
 // observers says how far those have come that are given events, if any are.
