@@ -47,9 +47,14 @@ func (b *breaker) enter() (probe bool, _ *fault) {
 	if !b.wary.Load() {
 		return false, nil
 	}
+	return b.admit(time.Now())
+}
+
+// admit is enter, for a policy that has failed.
+func (b *breaker) admit(now time.Time) (probe bool, _ *fault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch now := time.Now(); {
+	switch {
 	case !b.open:
 		return false, nil
 	case b.probing || now.Before(b.until):
@@ -95,9 +100,6 @@ const (
 
 // answered counts a call that was answered.
 func (b *breaker) answered(probe bool) (_ transition, open time.Duration, refused uint64) {
-	if !b.wary.Load() {
-		return unchanged, 0, 0
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.open && !probe { // it began before the breaker opened
@@ -159,6 +161,12 @@ func (b *breaker) isOpen() bool {
 
 // settle tells the breaker what came of a call, and logs when it opens or closes.
 func (p *policy) settle(probe bool, f *fault) {
+	if f != nil || p.breaker.wary.Load() {
+		p.settleFailing(probe, f)
+	}
+}
+
+func (p *policy) settleFailing(probe bool, f *fault) {
 	switch {
 	case f == nil:
 		if t, open, refused := p.breaker.answered(probe); t == closes {

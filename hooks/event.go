@@ -94,7 +94,9 @@ func (p *policy) observe(ctx context.Context, line []byte) *fault {
 		return &fault{busy, err}
 	}
 	defer p.engine.turns.done(true)
-	o := p.timed(newObservation(line, time.Now()))
+	begun := p.timing()
+	o := p.run(newObservation(line, time.Now()))
+	p.timed(begun)
 	p.count(o)
 	for _, n := range o.notes { // there is no decision to keep them with
 		if p.allows(time.Now()) {

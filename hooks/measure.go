@@ -65,15 +65,19 @@ func (h *durations) latency() Latency {
 	return l
 }
 
-// timed runs the policy, and times one call in timedEvery.
-func (p *policy) timed(r *request) outcome {
-	if p.calls.Load()%timedEvery != 0 {
-		return p.run(r)
+// timing returns when a call begins, for one call in timedEvery; zero: it is not timed.
+func (p *policy) timing() (begun time.Time) {
+	if p.calls.Load()%timedEvery == 0 {
+		begun = time.Now()
 	}
-	begun := time.Now()
-	o := p.run(r)
-	p.measures.took.add(time.Since(begun))
-	return o
+	return begun
+}
+
+// timed notes how long a call took that timing has begun.
+func (p *policy) timed(begun time.Time) {
+	if !begun.IsZero() {
+		p.measures.took.add(time.Since(begun))
+	}
 }
 
 // place takes a turn, as turns.take does, and counts what the policy waits for it.

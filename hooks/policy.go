@@ -97,7 +97,9 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 		return outcome{fault: &fault{busy, err}}
 	}
 	defer p.engine.turns.done(false)
-	o := p.timed(r)
+	begun := p.timing()
+	o := p.run(r)
+	p.timed(begun)
 	p.count(o)
 	p.settle(probe, o.fault)
 	switch {

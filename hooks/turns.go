@@ -22,12 +22,12 @@ func newTurns(most int) *turns { return &turns{most: most} }
 // try takes a turn if there is one now. The caller that gets one calls done.
 func (t *turns) try(observing bool) bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.running >= t.most || observing && t.observing {
-		return false
+	free := t.running < t.most && !(observing && t.observing)
+	if free {
+		t.begin(observing)
 	}
-	t.begin(observing)
-	return true
+	t.mu.Unlock()
+	return free
 }
 
 // take waits for a turn, or until ctx ends. Whoever gets nil calls done.
