@@ -234,14 +234,14 @@ func (g *guest) note(s []uint64) {
 }
 
 // say logs a line, unless there were too many.
-func (g *guest) say(level int32, text string) {
-	g.lines++
+func (c *call) say(level int32, text string) {
+	c.lines++
 	switch {
-	case g.lines > abi.MaxLogLines:
-		g.policy.dropLine(time.Now())
-	case g.request.heard != nil:
-		g.request.heard(level, text)
+	case c.lines > abi.MaxLogLines:
+		c.policy.dropLine(time.Now())
+	case c.request.heard != nil:
+		c.request.heard(level, text)
 	default:
-		g.policy.logLine(level, text)
+		c.policy.logLine(level, text)
 	}
 }

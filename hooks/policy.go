@@ -326,6 +326,9 @@ func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
 	defer func() { i.now = nil }()
 	i.fuel.Set(uint64(fuel))
 	err := f.CallWithStack(i.ctx, i.stack[:])
+	if len(c.output) > 0 { // the last line has no end
+		c.say(abi.LevelInfo, clean(c.output, abi.MaxLogLine))
+	}
 	left := int64(i.fuel.Get())
 	c.spent = min(fuel-left, fuel)
 	switch {

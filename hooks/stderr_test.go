@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,20 @@ func TestLastWordsOfAGuestAreBoundedAndPrintable(t *testing.T) {
 		}
 		if !strings.Contains(err.Error(), "wasm error: unreachable") {
 			t.Errorf("%s: got %q, want it to say what happened", name, err)
+		}
+	}
+}
+
+// What a guest writes without an end of the line is logged when its call ends.
+func TestLogHasALineThatHasNotEnded(t *testing.T) {
+	for fd, text := range map[int]string{1: "half a line", 2: "one\nand a half"} {
+		trial := openTrial(t, writes(fd, text), TrialConfig{})
+		var got []string
+		for _, l := range trial.Ask(Case{Question: question("a"), Now: time.Now()}).Logs {
+			got = append(got, l.Text)
+		}
+		if want := strings.Split(text, "\n"); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
