@@ -137,11 +137,11 @@ func (p *policy) run(r *request) outcome {
 	}
 	used := i.used
 	o := p.runOn(i, r)
-	if o.fault != nil && o.fault.kind == outOfFuel && used && !p.strict(r) {
+	if o.fault != nil && o.fault.kind == outOfFuel && used {
 		// The collector of a language may have had its turn in this very call, and that can
 		// cost more than all the rest. A fresh instance has nothing to collect, so what the
 		// request costs there is what it costs.
-		if i, f = p.anew(r); f != nil {
+		if i, f = p.anew(r); f != nil { // a shadow policy has none made
 			return o
 		}
 		again := p.runOn(i, r)
