@@ -33,11 +33,9 @@ type policy struct {
 	mu     sync.Mutex // held for moments only
 	free   []*instance
 	closed bool
-	// startsAside counts the instances that are being made aside, for which the module
-	// stays open.
-	startsAside int
 
 	breaker  breaker
+	asides   asides
 	pace     *pace
 	measures measures
 
@@ -244,16 +242,17 @@ func (p *policy) close() {
 	p.faults.Close()
 	p.closeLines()
 	p.mu.Lock()
-	free, last := p.free, p.startsAside == 0
+	free := p.free
 	p.free, p.closed = nil, true
 	p.mu.Unlock()
 	for _, i := range free {
 		p.discard(i)
 	}
-	if last {
-		_ = p.compiled.Close(context.Background())
-	}
+	p.endStarts()
 }
+
+// unload gives up the module, when no instance is made of it any more.
+func (p *policy) unload() { _ = p.compiled.Close(context.Background()) }
 
 // instantiate makes an instance, starts it and has it read its configuration. All of
 // that has one budget, loadFuel.

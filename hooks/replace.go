@@ -173,26 +173,55 @@ func (p *policy) makeAside(ctx context.Context) {
 	p.put(i)
 }
 
+// asides counts the instances of a policy that are being made aside, for which its module
+// stays open when its set is closed.
+type asides struct {
+	mu      sync.Mutex // held for moments only
+	running int
+	ended   bool
+}
+
 // beginStart reports whether the policy needs an instance, and keeps its module open
 // until endStart.
 func (p *policy) beginStart() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || len(p.free) > 0 {
+	if p.idle() {
 		return false
 	}
-	p.startsAside++
+	p.asides.mu.Lock()
+	defer p.asides.mu.Unlock()
+	if p.asides.ended {
+		return false
+	}
+	p.asides.running++
 	return true
 }
 
 func (p *policy) endStart() {
-	p.mu.Lock()
-	p.startsAside--
-	last := p.closed && p.startsAside == 0
-	p.mu.Unlock()
+	p.asides.mu.Lock()
+	p.asides.running--
+	last := p.asides.ended && p.asides.running == 0
+	p.asides.mu.Unlock()
 	if last {
-		_ = p.compiled.Close(context.Background())
+		p.unload()
 	}
+}
+
+// endStarts lets no more instances be made aside, and closes the module with the last.
+func (p *policy) endStarts() {
+	p.asides.mu.Lock()
+	p.asides.ended = true
+	last := p.asides.running == 0
+	p.asides.mu.Unlock()
+	if last {
+		p.unload()
+	}
+}
+
+// idle reports whether an instance is free.
+func (p *policy) idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.free) > 0
 }
 
 // strict reports whether a request must not pay for more than the fuel of a call: the
@@ -224,10 +253,7 @@ func (p *policy) anew(r *request) (*instance, *fault) {
 // awaitPace waits, without a turn, until an instance may be made, if there is none. An
 // observer has time, and its events are not to be parked for want of an instance.
 func (p *policy) awaitPace(ctx context.Context) error {
-	p.mu.Lock()
-	has := len(p.free) > 0
-	p.mu.Unlock()
-	if has {
+	if p.idle() {
 		return nil
 	}
 	wait := p.pace.wait(time.Now())
