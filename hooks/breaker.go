@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -77,6 +78,20 @@ func (b *breaker) leave() {
 func (b *breaker) fault(now time.Time) *fault {
 	err := fmt.Errorf("it is not called for %v after failures in a row, the last: %w", max(0, b.until.Sub(now)).Round(time.Millisecond), b.last)
 	return &fault{breakerOpen, err}
+}
+
+// opensMeanwhile is enter for a request that has been let in and then waited for its place.
+func (b *breaker) opensMeanwhile() *fault {
+	if !b.wary.Load() {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		return nil
+	}
+	b.refused++
+	return b.fault(time.Now())
 }
 
 // peek returns what enter would, and does not count as a request or a probe.
@@ -180,7 +195,11 @@ func (p *policy) settleFailing(probe bool, f *fault) {
 // opened logs that the breaker has opened, if it has.
 func (p *policy) opened(t transition, f *fault) {
 	if t == opens {
-		p.log.Error("the policy keeps failing: its breaker is open", slog.Int("failures", failuresToOpen),
+		level := slog.LevelError
+		if p.Mode == Shadow {
+			level = slog.LevelWarn
+		}
+		p.log.Log(context.Background(), level, "the policy keeps failing: its breaker is open", slog.Int("failures", failuresToOpen),
 			slog.String("on_error", string(p.OnError)), slog.String("mode", string(p.Mode)), slog.String("kind", f.kind), slog.Any("err", f.err))
 	}
 }

@@ -2,15 +2,19 @@ package hooks
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
 var errBroken = &fault{"trap", errors.New("broken")}
@@ -166,6 +170,48 @@ func TestBreakerBoundsTheCallsOfAPolicyThatFails(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Requests that come all at once do not call it more often than guests may run at a time.
+func TestBreakerBoundsTheCallsOfManyRequestsAtOnce(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", traps)
+	host := h.open(entry("p"))
+	begun := time.Now()
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() {
+			for range 20 {
+				if got := said(host.Judge(context.Background(), question("a"))); got != "p error; error of p" {
+					t.Errorf("got %s", got)
+				}
+			}
+		})
+	}
+	all.Wait()
+	probes := uint64(time.Since(begun)/firstPause) + 1
+	most := uint64(failuresToOpen+host.engine.turns.most-1) + probes
+	if s := host.Policies()[0]; s.Calls > most || s.Errors != 200*20 || s.BreakerOpened != 1 {
+		t.Errorf("%d calls, want at most %d; %d errors; opened %d times", s.Calls, most, s.Errors, s.BreakerOpened)
+	}
+}
+
+// An observer that has a say in requests as well is given events however it fails there.
+func TestBreakerDoesNotKeepEventsFromAnObserver(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", wasmtest.Assemble(guestOf(
+		wasmtest.Func{Name: "check", Type: "-> i32", Code: "unreachable"},
+		wasmtest.Func{Name: "observe", Type: "-> i32", Code: "i32.const 0"},
+	)))
+	host := h.open(entry("p", `"hooks":["acquire","observe"]`))
+	for !host.Policies()[0].BreakerOpen {
+		_, _ = host.Judge(t.Context(), question("a"))
+	}
+	for range 3 {
+		if there, f := host.observe(t.Context(), "p", &journal.Line{Name: []byte("a"), Bytes: []byte(`{"seq":1,"kind":"granted","name":"a"}`)}); !there || f != nil {
+			t.Errorf("got %v, %v", there, f)
+		}
 	}
 }
 

@@ -90,7 +90,7 @@ func (p *policy) observe(ctx context.Context, line []byte) *fault {
 	if err := p.awaitPace(ctx); err != nil {
 		return &fault{busy, err}
 	}
-	if err := p.place(ctx, true); err != nil {
+	if _, err := p.place(ctx, true); err != nil {
 		return &fault{busy, err}
 	}
 	defer p.engine.turns.done(true)

@@ -80,16 +80,17 @@ func (p *policy) timed(begun time.Time) {
 	}
 }
 
-// place takes a turn, as turns.take does, and counts what the policy waits for it.
-func (p *policy) place(ctx context.Context, observing bool) error {
+// place takes a turn, as turns.take does, and counts what the policy waits for it. waited
+// means that much may have changed meanwhile.
+func (p *policy) place(ctx context.Context, observing bool) (waited bool, _ error) {
 	if p.engine.turns.try(observing) {
-		return nil
+		return false, nil
 	}
 	begun := time.Now()
 	err := p.engine.turns.take(ctx, observing)
 	p.measures.waits.Add(1)
 	p.measures.waited.Add(int64(time.Since(begun)))
-	return err
+	return true, err
 }
 
 // Health is how a policy runs, since it was loaded.

@@ -91,10 +91,17 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 	if probe {
 		defer p.breaker.leave()
 	}
-	if err := p.place(ctx, false); err != nil {
+	waited, err := p.place(ctx, false)
+	if err != nil {
 		return outcome{fault: &fault{busy, err}}
 	}
 	defer p.engine.turns.done(false)
+	if waited && !probe {
+		if f := p.breaker.opensMeanwhile(); f != nil {
+			p.errors.Add(1)
+			return outcome{fault: f}
+		}
+	}
 	begun := p.timing()
 	o := p.run(r)
 	p.timed(begun)

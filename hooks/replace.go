@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/octostore/octostore/core"
 )
 
 // Making instances anew is bounded in time, so that requests on which a guest fails, one
@@ -167,7 +169,9 @@ func (p *policy) makeAside(ctx context.Context) {
 	i, f := p.instantiate()
 	if f != nil {
 		p.failing(f)
-		p.opened(p.breaker.failedAside(f), f)
+		if slices.ContainsFunc(p.Hooks, func(h core.Hook) bool { return h != HookObserve }) { // events wait by themselves
+			p.opened(p.breaker.failedAside(f), f)
+		}
 		return
 	}
 	p.put(i)

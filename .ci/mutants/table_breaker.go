@@ -74,4 +74,11 @@ var breakerMutants = []mutant{
 		breaks: "a panic of a policy is told as unreachable",
 		tests:  inBreaker,
 	},
+	{
+		name: "crowds-pass-the-breaker", file: "hooks/policy.go",
+		old:    "	if waited && !probe {\n",
+		new:    "	if waited && false {\n",
+		breaks: "all requests that wait for a place when a breaker opens call its policy",
+		tests:  inBreaker,
+	},
 }
