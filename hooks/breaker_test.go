@@ -173,27 +173,40 @@ func TestBreakerBoundsTheCallsOfAPolicyThatFails(t *testing.T) {
 	}
 }
 
-// Requests that come all at once do not call it more often than guests may run at a time.
-func TestBreakerBoundsTheCallsOfManyRequestsAtOnce(t *testing.T) {
+// Requests that wait for a place when the breaker opens are let in and do not call any more.
+func TestBreakerBoundsTheCallsOfRequestsThatWait(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", traps)
 	host := h.open(entry("p"))
-	begun := time.Now()
+	turns := host.engine.turns
+	for range turns.most {
+		if err := turns.take(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const requests = 50
 	var all sync.WaitGroup
-	for range 200 {
+	for range requests {
 		all.Go(func() {
-			for range 20 {
-				if got := said(host.Judge(context.Background(), question("a"))); got != "p error; error of p" {
-					t.Errorf("got %s", got)
-				}
+			if got := said(host.Judge(context.Background(), question("a"))); got != "p error; error of p" {
+				t.Errorf("got %s", got)
 			}
 		})
 	}
+	waiting := func() int {
+		turns.mu.Lock()
+		defer turns.mu.Unlock()
+		return len(turns.checks)
+	}
+	for waiting() < requests {
+		time.Sleep(time.Millisecond)
+	}
+	for range turns.most {
+		turns.done(false)
+	}
 	all.Wait()
-	probes := uint64(time.Since(begun)/firstPause) + 1
-	most := uint64(failuresToOpen+host.engine.turns.most-1) + probes
-	if s := host.Policies()[0]; s.Calls > most || s.Errors != 200*20 || s.BreakerOpened != 1 {
-		t.Errorf("%d calls, want at most %d; %d errors; opened %d times", s.Calls, most, s.Errors, s.BreakerOpened)
+	if s := host.Policies()[0]; s.Calls > uint64(failuresToOpen+turns.most-1) || s.Errors != requests || s.BreakerOpened != 1 {
+		t.Errorf("%d calls by %d requests, %d errors; opened %d times", s.Calls, requests, s.Errors, s.BreakerOpened)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -95,9 +94,6 @@ func TestLogHasALineThatHasNotEnded(t *testing.T) {
 func TestGoPolicyThatReadsJSONWorksWithDefaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a compiler takes its time")
-	}
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("SKIP: there is no go command")
 	}
 	h := newHouse(t)
 	h.write("p.wasm", buildGo(t, "./testdata/jsonpolicy"))
