@@ -76,8 +76,11 @@ func (b *breaker) leave() {
 
 // fault is the answer of an open breaker. It is called under mu.
 func (b *breaker) fault(now time.Time) *fault {
-	err := fmt.Errorf("it is not called for %v after failures in a row, the last: %w", max(0, b.until.Sub(now)).Round(time.Millisecond), b.last)
-	return &fault{breakerOpen, err}
+	until := "until a call that probes it is answered"
+	if left := b.until.Sub(now); left > 0 {
+		until = "for " + left.Round(time.Millisecond).String()
+	}
+	return &fault{breakerOpen, fmt.Errorf("it is not called %s after failures in a row, the last: %w", until, b.last)}
 }
 
 // opensMeanwhile is enter for a request that has been let in and then waited for its place.
