@@ -21,12 +21,12 @@ func TestNothingOfARequestIsKept(t *testing.T) {
 		at("ttl_ms") + "i64.const 5000 call $cap " + at("account.held:prod/") + "call $get_i64 drop " + at("request") + "i32.const 500 i32.const 100 call $get drop "
 	h.write("p.wasm", check(everything+"i32.const 1"))
 	p := h.open(entry("p")).current().policies[0]
-	i, failed := p.take()
+	r := requests.Get().(*request)
+	r.q = question("prod/db")
+	i, failed := p.take(r)
 	if failed != nil {
 		t.Fatal(failed)
 	}
-	r := requests.Get().(*request)
-	r.q = question("prod/db")
 	if err := r.takeTurn(t.Context(), p.engine.turns); err != nil {
 		t.Fatal(err)
 	}

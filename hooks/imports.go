@@ -44,6 +44,7 @@ type call struct {
 	slept   time.Duration
 	random  *rand.ChaCha8 // made when first asked for
 	output  []byte        // of stdout and stderr: a line that has not ended
+	stderr  []byte        // the end of it, for the case that the call fails
 }
 
 // hostFunction is one function a guest may import.
@@ -338,14 +339,22 @@ func (g *guest) note(s []uint64) {
 
 // say logs a line, unless there were too many.
 func (g *guest) say(level int32, line []byte) {
-	if g.lines++; g.lines > abi.MaxLogLines {
-		return
+	text := "" // of a line that is dropped
+	if g.lines < abi.MaxLogLines {
+		g.pay(priceLine)
+		text = g.clean(line, abi.MaxLogLine)
 	}
-	g.pay(priceLine)
-	text := g.clean(line, abi.MaxLogLine)
-	if g.request.heard != nil {
-		g.request.heard(level, text)
-		return
+	g.call.say(level, text)
+}
+
+func (c *call) say(level int32, text string) {
+	c.lines++
+	switch {
+	case c.lines > abi.MaxLogLines:
+		c.policy.dropLine(time.Now())
+	case c.request.heard != nil:
+		c.request.heard(level, text)
+	default:
+		c.policy.logLine(level, text)
 	}
-	g.policy.logLine(level, text)
 }

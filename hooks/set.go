@@ -41,7 +41,7 @@ func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error)
 		refusal error
 	)
 	r := requests.Get().(*request)
-	r.q = *q
+	r.q, r.keepsTurn = *q, true
 	defer r.release()
 	for n, p := range s.policies {
 		if !p.covers(q.Hook, q.Asked.Name) {
@@ -136,10 +136,12 @@ func (p *policy) record(q *core.Question, o *outcome) lock.Verdict {
 // Status is what is known of a policy that rules.
 type Status struct {
 	Policy
-	Digest                 string // SHA-256 of the module, in hex
-	Calls, Denials, Errors uint64
-	FuelP50, FuelP99       int64  // upper bounds within a factor of two; 0: not called yet
-	FuelUsed               uint64 // by all calls
+	Digest           string // SHA-256 of the module, in hex
+	Calls, Denials   uint64
+	Errors           uint64 // requests it did not answer, also those it was not called with
+	FuelP50, FuelP99 int64  // upper bounds within a factor of two; 0: not called yet
+	FuelUsed         uint64 // by all calls
+	Health
 
 	Observer *Observation // nil: it does not observe
 }
@@ -151,6 +153,7 @@ func (s *set) status() []Status {
 			Policy: p.Policy, Digest: p.digest,
 			Calls: p.calls.Load(), Denials: p.denials.Load(), Errors: p.errors.Load(),
 			FuelP50: p.spent.quantile(0.50), FuelP99: p.spent.quantile(0.99), FuelUsed: p.fuelUsed.Load(),
+			Health: p.health(),
 		}
 	}
 	return all

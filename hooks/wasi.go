@@ -111,6 +111,9 @@ func (g *guest) write(s []uint64) {
 		piece := g.bytes(uint64(at), uint64(size))
 		g.pay(int64(len(piece)))
 		n += size
+		if uint32(s[0]) == 2 {
+			g.keepStderr(piece)
+		}
 		if room := abi.MaxLogLine*abi.MaxLogLines - len(g.output); len(piece) > room {
 			piece = piece[:max(room, 0)]
 		}

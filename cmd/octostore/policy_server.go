@@ -21,7 +21,9 @@ func policyListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List the policies that rule over a running server",
 		Long: "List the policies that rule over the server at OCTOSTORE_URL, and what they have done\n" +
-			"since they were loaded. Fuel is an upper bound, within a factor of two.",
+			"since they were loaded. Fuel is an upper bound, within a factor of two. A policy that keeps\n" +
+			"failing has an open breaker: it is not called but for a probe now and then, and on_error\n" +
+			"decides about the requests.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient()
@@ -52,8 +54,24 @@ func (l policyList) Print(w io.Writer) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%.12s\n", p.Name, p.Mode, strings.Join(p.Match, " "), strings.Join(p.Hooks, " "),
 			p.Calls, p.Denials, p.Errors, p.FuelP50, p.FuelP99, p.Digest)
 	}
+	l.breakers(table)
 	l.observers(table)
 	return table.Flush()
+}
+
+// breakers shows the policies that fail, or have failed, again and again.
+func (l policyList) breakers(w io.Writer) {
+	head := "\nBREAKER\tSTATE\tOPENED\n"
+	for _, p := range l.Policies {
+		state := "closed"
+		if p.BreakerOpen {
+			state = "open: not called, on_error decides"
+		}
+		if p.BreakerOpened > 0 {
+			fmt.Fprintf(w, "%s%s\t%s\t%d\n", head, p.Name, state, p.BreakerOpened)
+			head = ""
+		}
+	}
 }
 
 // observers says how far those have come that are given events, if any are.

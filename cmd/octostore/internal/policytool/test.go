@@ -35,6 +35,8 @@ type CaseReport struct {
 	Fuel     int64     `json:"fuel"`
 	Failures []string  `json:"failures,omitempty"`
 	Logs     []LogLine `json:"logs,omitempty"`
+
+	Advice *FuelAdvice `json:"fuel_advice,omitempty"` // it did not do with its fuel, or hardly
 }
 
 // Test puts the fixtures to a module. Each case is answered three times: by an instance
@@ -87,6 +89,7 @@ func testFile(trial *hooks.Trial, f Fixture, seed uint64) FileReport {
 		fresh[i] = trial.Ask(e.Case)
 		r.Cases = append(r.Cases, CaseReport{
 			Name: e.Name, Verdict: fresh[i].Verdict, Fuel: fresh[i].Fuel, Failures: e.differences(fresh[i]), Logs: logLines(fresh[i].Logs),
+			Advice: adviseFuel(trial, e.Case, fresh[i]),
 		})
 	}
 	shuffled := rand.New(rand.NewPCG(seed, 0)).Perm(len(f.Cases))
