@@ -76,10 +76,14 @@ type outcome struct {
 	fault    *fault
 }
 
-// ask puts one request to the policy. The request has a turn afterwards, unless it was busy.
+// ask puts one request to the policy. A request that keeps its turn has one afterwards,
+// unless it was busy.
 func (p *policy) ask(ctx context.Context, r *request) outcome {
 	if err := r.takeTurn(ctx, p.engine.turns); err != nil {
 		return outcome{fault: &fault{busy, err}}
+	}
+	if !r.keepsTurn {
+		defer r.endTurn()
 	}
 	o := p.run(r)
 	r.spent += o.fuel

@@ -17,12 +17,13 @@ import (
 // request is what is known of a question, in the words of the interface. It serves
 // one question, all its policies one after the other.
 type request struct {
-	q        core.Question
-	event    *event    // observe: there is no question
-	decided  time.Time // zero: not asked for yet
-	document string    // made when first asked for
-	turns    *turns    // nil: it has no turn
-	spent    int64     // fuel, on this turn
+	q         core.Question
+	event     *event    // observe: there is no question
+	decided   time.Time // zero: not asked for yet
+	document  string    // made when first asked for
+	turns     *turns    // nil: it has no turn
+	spent     int64     // fuel, on this turn
+	keepsTurn bool      // from one policy to the next
 
 	// In trials and explanations only.
 	heard  func(level int32, text string) // takes what a guest logs; nil: the log does

@@ -41,7 +41,7 @@ func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error)
 		refusal error
 	)
 	r := requests.Get().(*request)
-	r.q = *q
+	r.q, r.keepsTurn = *q, true
 	defer r.release()
 	for n, p := range s.policies {
 		if !p.covers(q.Hook, q.Asked.Name) {
