@@ -84,7 +84,8 @@ type outcome struct {
 	fault    *fault
 }
 
-// ask puts one request to the policy. The request has a turn afterwards, unless it was busy.
+// ask puts one request to the policy. A request that keeps its turn has one afterwards,
+// unless it was busy.
 func (p *policy) ask(ctx context.Context, r *request) outcome {
 	probe, f := p.breaker.enter()
 	if f != nil {
