@@ -25,14 +25,15 @@ type engine struct {
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache // nil: none
 	turns   *turns
+	starter *starter // nil: instances are made when they are needed
 	log     *slog.Logger
 }
 
 const (
 	maxModule = 64 << 20
-	// loadFuel is what a module may spend on its start and its configuration: the
+	// loadFuel is what a module may spend on its start and its configuration together: the
 	// runtime of a language may have much to do once.
-	loadFuel = 20_000_000
+	loadFuel = 30_000_000
 
 	pagesPerMiB = 16
 )
@@ -143,7 +144,9 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 	if err != nil {
 		return nil, err
 	}
-	p := &policy{Policy: described, engine: e, compiled: compiled, digest: digest, mayRead: mayReadConfig(binary)}
+	p := &policy{
+		Policy: described, engine: e, compiled: compiled, digest: digest, mayRead: mayReadConfig(binary), pace: newPace(e.turns.most),
+	}
 	p.log = e.log.With("policy", p.Name)
 	p.faults = sparselog.New(p.log)
 	hooks := described.Hooks
@@ -154,6 +157,7 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 		p.close()
 		return nil, err
 	}
+	p.config = string(described.Config)
 	return p, nil
 }
 

@@ -21,7 +21,7 @@ type event struct {
 }
 
 func newObservation(line []byte, now time.Time) *request {
-	return &request{event: &event{line: string(line)}, now: now}
+	return &request{event: &event{line: string(line)}, decided: now, patient: true}
 }
 
 // parses reports whether the value of a key has yet to be read out of the line.
@@ -87,14 +87,19 @@ func (e *event) number(key string) (int64, bool) {
 // observe puts one line of the journal to the policy. Nil means that it is done with
 // it; anything else, that it is to be given again.
 func (p *policy) observe(ctx context.Context, line []byte) *fault {
-	if err := p.engine.turns.take(ctx, true); err != nil {
+	if err := p.awaitPace(ctx); err != nil {
+		return &fault{busy, err}
+	}
+	if _, err := p.place(ctx, true); err != nil {
 		return &fault{busy, err}
 	}
 	defer p.engine.turns.done(true)
+	begun := p.timing()
 	o := p.run(newObservation(line, time.Now()))
+	p.timed(begun)
 	p.count(o)
 	for _, n := range o.notes { // there is no decision to keep them with
-		if p.lines.allows(time.Now()) {
+		if p.allows(time.Now()) {
 			p.log.Info("note", "key", n.Key, "value", n.Value)
 		}
 	}

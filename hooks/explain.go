@@ -101,12 +101,16 @@ func (p *policy) deciding(name lock.Name) string {
 
 // explain puts a question to the policy, and counts nothing.
 func (p *policy) explain(ctx context.Context, q core.Question, at time.Time) (outcome, []LogLine, error) {
+	if f := p.breaker.peek(); f != nil {
+		return outcome{fault: f}, nil, nil
+	}
 	if err := p.engine.turns.take(ctx, false); err != nil {
 		return outcome{}, nil, err
 	}
 	defer p.engine.turns.done(false)
 	var lines []LogLine
 	r := newRequest(q, at)
+	r.patient = true
 	r.heard = func(level int32, text string) { lines = append(lines, LogLine{level, text}) }
 	return p.run(r), lines, nil
 }

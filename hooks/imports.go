@@ -1,14 +1,15 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/tetratelabs/wazero/api"
@@ -23,8 +24,11 @@ import (
 const (
 	priceCall    = 128
 	bytesPerUnit = 8
-	priceCounted = 32 // for each lock that was counted
-	pricePerByte = 4  // of the document, each time, for it may have to be written
+	priceCounted = 32   // for each lock that was counted
+	priceHeld    = 256  // for finding the locks of an account
+	pricePerByte = 4    // of the document, each time, for it may have to be written
+	priceLine    = 1024 // of the log, written or not
+	priceOdd     = 16   // more for each byte of a text that is not printable ASCII: its character is looked up
 )
 
 // call is what goes on in an instance.
@@ -40,6 +44,7 @@ type call struct {
 	slept   time.Duration
 	random  *rand.ChaCha8 // made when first asked for
 	output  []byte        // of stdout and stderr: a line that has not ended
+	stderr  []byte        // the end of it, for the case that the call fails
 }
 
 // hostFunction is one function a guest may import.
@@ -48,28 +53,36 @@ type hostFunction struct {
 	do                    func(*guest, []uint64)
 }
 
-// guest is the caller of a host function.
+// guest is the caller of a host function. An instance has one, which is used again.
 type guest struct {
 	*call
-	instance *instance
-	memory   api.Memory
+	memory api.Memory
+	left   int64 // fuel, while a host function runs
+	inside bool  // a host function runs
 }
 
 // function wraps a host function: it finds the call and takes its price.
 func (h hostFunction) function() api.GoModuleFunc {
+	do := h.do
 	return func(ctx context.Context, m api.Module, stack []uint64) {
-		i := ctx.Value(instanceKey{}).(*instance)
+		i := instanceOf(ctx)
 		if i.now == nil {
 			panic(errors.New("called out of turn"))
 		}
 		if i.fuel == nil { // the start section runs before instantiate can ask for it
-			i.fuel = fuelOf(m)
+			i.know(m)
 		}
-		g := guest{i.now, i, m.Memory()}
+		g := &i.caller
+		g.call, g.left, g.inside = i.now, int64(i.fuel.Get()), true
 		g.pay(priceCall)
-		h.do(&g, stack)
+		do(g, stack)
+		i.fuel.Set(uint64(g.left))
+		g.inside = false
 	}
 }
+
+// know finds what host functions need of a module.
+func (i *instance) know(m api.Module) { i.fuel, i.caller.memory = fuelOf(m), m.Memory() }
 
 // fuelOf returns the fuel that a metered module has left.
 func fuelOf(m api.Module) api.MutableGlobal {
@@ -78,9 +91,7 @@ func fuelOf(m api.Module) api.MutableGlobal {
 
 // pay takes fuel for what the host is about to do, or ends the call.
 func (g *guest) pay(price int64) {
-	left := int64(g.instance.fuel.Get()) - price
-	g.instance.fuel.Set(uint64(left))
-	if left < 0 {
+	if g.left -= price; g.left < 0 {
 		panic(errors.New("out of fuel"))
 	}
 }
@@ -95,18 +106,78 @@ func (g *guest) bytes(at, n uint64) []byte {
 }
 
 // key reads the name of a field; one that is too long is no field's.
-func (g *guest) key(at, n uint64) string {
+func (g *guest) key(at, n uint64) []byte {
 	b := g.bytes(at, n)
 	if len(b) > abi.MaxKey {
-		return ""
+		return nil
+	}
+	g.pay(int64(len(b)) / bytesPerUnit)
+	return b
+}
+
+// keyOf is a key as a string, which takes no allocation if it is one that guests ask for all
+// the time. Others are found as well.
+func keyOf(b []byte) string {
+	switch string(b) { // compared where it lies, as is the key of a map
+	case abi.KeyLockName:
+		return abi.KeyLockName
+	case abi.KeyTTL:
+		return abi.KeyTTL
+	case abi.KeyWait:
+		return abi.KeyWait
+	case abi.KeyWaited:
+		return abi.KeyWaited
+	case abi.KeyAccount:
+		return abi.KeyAccount
+	case abi.KeyAccountHeld:
+		return abi.KeyAccountHeld
+	case abi.KeyHook:
+		return abi.KeyHook
+	case abi.KeyPhase:
+		return abi.KeyPhase
+	case abi.KeyHolder:
+		return abi.KeyHolder
+	case abi.KeyReason:
+		return abi.KeyReason
+	case abi.KeyRemoteAddr:
+		return abi.KeyRemoteAddr
+	case abi.KeyLockHeld:
+		return abi.KeyLockHeld
+	case abi.KeyLockHolder:
+		return abi.KeyLockHolder
+	case abi.KeyLockAccount:
+		return abi.KeyLockAccount
+	case abi.KeyLockExpiresAt:
+		return abi.KeyLockExpiresAt
+	case abi.KeyQueueLength:
+		return abi.KeyQueueLength
+	case abi.KeyNow:
+		return abi.KeyNow
+	case abi.KeyDecisionID:
+		return abi.KeyDecisionID
+	case abi.KeyRequest:
+		return abi.KeyRequest
 	}
 	return string(b)
 }
 
 // text reads a text for people and cuts it to most bytes.
-func (g *guest) text(at, n uint64, most int) string {
-	b := g.bytes(at, n)
-	g.pay(int64(min(len(b), most)))
+func (g *guest) text(at, n uint64, most int) string { return g.clean(g.bytes(at, n), most) }
+
+// clean takes the price of making a text printable, and does so.
+func (g *guest) clean(b []byte, most int) string {
+	looked := b[:min(len(b), most)]
+	g.pay(int64(len(looked)))
+	odd := 0
+	for _, c := range looked {
+		if !isPlain(c) {
+			odd++
+		}
+	}
+	g.pay(int64(odd) * priceOdd)
+	if odd == 0 && len(looked) == len(b) {
+		return string(b)
+	}
 	return clean(b, most)
 }
 
@@ -123,13 +194,16 @@ func clean(b []byte, most int) string {
 		}
 	}
 	s := strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
+		if r == utf8.RuneError || !strconv.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, string(b))
 	return s[:min(len(s), most)]
 }
+
+// isPlain reports whether a byte is a printable character of ASCII.
+func isPlain(c byte) bool { return ' ' <= c && c <= '~' }
 
 // offered is everything in the module octostore_v1.
 var offered = []hostFunction{
@@ -139,7 +213,7 @@ var offered = []hostFunction{
 	{abi.ImportRetryAfterMS, "i64", "", func(g *guest, s []uint64) { g.outcome.retry = milliseconds(int64(s[0])) }},
 	{abi.ImportCap, "i32 i32 i64", "", (*guest).cap},
 	{abi.ImportNote, "i32 i32 i32 i32", "", (*guest).note},
-	{abi.ImportLog, "i32 i32 i32", "", func(g *guest, s []uint64) { g.say(int32(s[0]), g.text(s[1], s[2], abi.MaxLogLine)) }},
+	{abi.ImportLog, "i32 i32 i32", "", func(g *guest, s []uint64) { g.say(int32(s[0]), g.bytes(s[1], s[2])) }},
 }
 
 // milliseconds is a duration from a number of a guest, which may be any.
@@ -160,26 +234,43 @@ func (g *guest) get(s []uint64) {
 	s[0] = uint64(uint32(len(value)))
 }
 
-func (g *guest) field(key string) (string, bool) {
+func (g *guest) field(name []byte) (string, bool) {
 	if g.starting {
-		return string(g.policy.Config), key == abi.KeyConfig
+		return g.policy.config, string(name) == abi.KeyConfig
 	}
+	if pair, is := bytes.CutPrefix(name, metadataPrefix); is && g.request.isPlain() {
+		value, there := g.request.q.Asked.Metadata[string(pair)]
+		return value, there
+	}
+	key := keyOf(name)
 	g.payEvent(key)
+	g.payHeld(key)
 	value, there := g.request.text(g.policy, key)
 	switch {
 	case key == abi.KeyRequest:
 		g.pay(int64(len(value)) * pricePerByte)
 	case strings.HasPrefix(key, abi.PrefixAccountHeld):
-		g.payCount(key)
+		n, _ := strconv.ParseInt(value, 10, 64) // absent: 0
+		g.pay(n * priceCounted)
 	}
 	return value, there
 }
 
+// payHeld takes the price of looking for the locks of an account.
+func (g *guest) payHeld(key string) {
+	if strings.HasPrefix(key, abi.KeyAccountHeld) {
+		g.pay(priceHeld)
+	}
+}
+
+var metadataPrefix = []byte(abi.PrefixMetadata)
+
 func (g *guest) getI64(s []uint64) {
-	key := g.key(s[0], s[1])
+	key := keyOf(g.key(s[0], s[1]))
 	n, is := int64(0), false
 	if !g.starting {
 		g.payEvent(key)
+		g.payHeld(key)
 		n, is = g.request.number(key)
 	}
 	if !is {
@@ -197,14 +288,8 @@ func (g *guest) payEvent(key string) {
 	}
 }
 
-func (g *guest) payCount(key string) {
-	if n, is := g.request.number(key); is {
-		g.pay(n * priceCounted)
-	}
-}
-
 func (g *guest) cap(s []uint64) {
-	key, n := g.key(s[0], s[1]), int64(s[2])
+	key, n := keyOf(g.key(s[0], s[1])), int64(s[2])
 	switch key {
 	case abi.KeyTTL:
 		n = max(n, abi.MinTTLCap)
@@ -253,13 +338,23 @@ func (g *guest) note(s []uint64) {
 }
 
 // say logs a line, unless there were too many.
-func (g *guest) say(level int32, text string) {
-	g.lines++
+func (g *guest) say(level int32, line []byte) {
+	text := "" // of a line that is dropped
+	if g.lines < abi.MaxLogLines {
+		g.pay(priceLine)
+		text = g.clean(line, abi.MaxLogLine)
+	}
+	g.call.say(level, text)
+}
+
+func (c *call) say(level int32, text string) {
+	c.lines++
 	switch {
-	case g.lines > abi.MaxLogLines:
-	case g.request.heard != nil:
-		g.request.heard(level, text)
+	case c.lines > abi.MaxLogLines:
+		c.policy.dropLine(time.Now())
+	case c.request.heard != nil:
+		c.request.heard(level, text)
 	default:
-		g.policy.logLine(level, text)
+		c.policy.logLine(level, text)
 	}
 }

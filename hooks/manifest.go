@@ -45,11 +45,16 @@ const (
 
 // Defaults and bounds of a policy. There is no unlimited.
 const (
-	DefaultFuel      = 2_000_000
+	DefaultFuel      = 10_000_000
 	MinFuel          = 1_000
 	MaxFuel          = 20_000_000
 	DefaultMemoryMiB = 16
 	MaxMemoryMiB     = 256
+
+	// FirstCallFuel is what the first call of an instance may use beside the fuel of a
+	// call: much of a language's runtime is set up when it is first needed. In mode shadow
+	// a first call has no more than any other.
+	FirstCallFuel = 10_000_000
 
 	maxManifest = 1 << 20
 	maxPolicies = 64 // so that all they say fits into one line of the journal

@@ -1,12 +1,15 @@
 package hooks
 
+import "sync/atomic"
+
 // guestMemory is the memory of one instance. It comes from the system and goes back to it
 // at once: that of instances that trapped, which are thrown away, would otherwise stay
 // until the garbage collector comes by, many of them at a time.
 type guestMemory struct {
 	all  []byte
-	used uint64 // bytes the guest has
-	kept bool   // it could not be had from the system, and is left to the collector
+	used uint64        // bytes the guest has
+	kept bool          // it could not be had from the system, and is left to the collector
+	held *atomic.Int64 // counts the bytes of all instances of the policy; nil: nothing does
 }
 
 // reserve takes the most a guest may have; what it does not touch takes no space.
@@ -31,7 +34,7 @@ func (m *guestMemory) Reallocate(size uint64) []byte {
 		// stopped meanwhile. Where that is not known, it is done then after all.
 		populate(fresh)
 	}
-	m.used = size
+	m.count(size)
 	return m.all[:size:size]
 }
 
@@ -41,4 +44,13 @@ func (m *guestMemory) Free() {
 		unmapMemory(m.all)
 	}
 	m.all = nil
+	m.count(0)
+}
+
+// count notes how many bytes the guest has.
+func (m *guestMemory) count(size uint64) {
+	if m.held != nil {
+		m.held.Add(int64(size) - int64(m.used))
+	}
+	m.used = size
 }

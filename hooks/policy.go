@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/bits"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,14 +26,20 @@ type policy struct {
 	compiled wazero.CompiledModule
 	digest   string // in hex
 	mayRead  bool   // its configuration, without an export for that
+	config   string // as the manifest has it
 	log      *slog.Logger
-	lines    lineRate                       // of what it logs itself
+	lines    logLines                       // of what it logs itself
 	faults   *sparselog.Log                 // what is logged about it; the journal has all of it
 	heard    func(level int32, text string) // who listens in a trial; nil: the log
 
 	mu     sync.Mutex // held for moments only
 	free   []*instance
 	closed bool
+
+	breaker  breaker
+	asides   asides
+	pace     *pace
+	measures measures
 
 	calls, denials, errors, fuelUsed atomic.Uint64
 	spent                            fuelCounts
@@ -44,11 +49,14 @@ type policy struct {
 const (
 	outOfFuel = "out_of_fuel"
 	busy      = "busy" // the request ended before a guest was free
+	// A policy is not called with these two, and its breaker does not count them.
+	breakerOpen = "breaker"  // it keeps failing
+	starting    = "starting" // there is no instance, and the request does not wait for one
 )
 
 // fault is why a policy could not answer.
 type fault struct {
-	kind string // out_of_fuel, trap, result, start, configure, busy
+	kind string // out_of_fuel, trap, result, start, configure, busy, breaker, starting
 	err  error
 }
 
@@ -73,58 +81,103 @@ type outcome struct {
 	sets     bool
 	notes    []lock.Note
 	fuel     int64
+	wasted   int64 // fuel of a call that was given up for one of a fresh instance
 	fault    *fault
 }
 
-// ask puts one request to the policy.
+// ask puts one request to the policy. A request that keeps its turn has one afterwards,
+// unless it was busy.
 func (p *policy) ask(ctx context.Context, r *request) outcome {
-	if err := p.engine.turns.take(ctx, false); err != nil {
+	probe, f := p.breaker.enter()
+	if f != nil {
+		p.errors.Add(1)
+		return outcome{fault: f}
+	}
+	if probe {
+		defer p.breaker.leave()
+	}
+	waited, err := p.placeFor(ctx, r)
+	if err != nil {
 		return outcome{fault: &fault{busy, err}}
 	}
-	defer p.engine.turns.done(false)
+	if !r.keepsTurn {
+		defer r.endTurn()
+	}
+	if waited && !probe {
+		if f := p.breaker.opensMeanwhile(); f != nil {
+			p.errors.Add(1)
+			return outcome{fault: f}
+		}
+	}
+	begun := p.timing()
 	o := p.run(r)
+	r.spent += o.fuel + o.wasted
+	p.timed(begun)
 	p.count(o)
+	p.settle(probe, o.fault)
 	switch {
 	case o.fault != nil:
-		p.faults.Log(slog.LevelWarn, o.fault.kind, "the policy could not answer", slog.String("kind", o.fault.kind),
-			slog.Any("err", o.fault.err), slog.String("lock", string(r.q.Asked.Name)), slog.String("mode", string(p.Mode)))
+		p.failing(o.fault, slog.String("lock", string(r.q.Asked.Name)))
 	case o.denies:
 		p.denials.Add(1)
 	}
 	return o
 }
 
+// placeFor sees to it that a request has a turn. waited means that much may have changed
+// meanwhile.
+func (p *policy) placeFor(ctx context.Context, r *request) (waited bool, err error) {
+	if r.turns != nil {
+		return false, r.takeTurn(ctx, r.turns)
+	}
+	if waited, err = p.place(ctx, false); err == nil {
+		r.turns, r.spent = p.engine.turns, 0
+	}
+	return waited, err
+}
+
+// failing logs, now and then, that the policy could not answer or start.
+func (p *policy) failing(f *fault, attrs ...slog.Attr) {
+	attrs = append([]slog.Attr{slog.String("kind", f.kind), slog.Any("err", f.err)}, attrs...)
+	p.faults.Log(slog.LevelWarn, f.kind, "the policy could not answer", append(attrs, slog.String("mode", string(p.Mode)))...)
+}
+
 func (p *policy) count(o outcome) {
+	if o.fault != nil && o.fault.kind == starting {
+		p.errors.Add(1)
+		return
+	}
 	p.calls.Add(1)
 	p.spent.add(o.fuel)
-	p.fuelUsed.Add(uint64(max(o.fuel, 0)))
+	p.fuelUsed.Add(uint64(max(o.fuel, 0) + max(o.wasted, 0)))
 	if o.fault != nil {
 		p.errors.Add(1)
 	}
 }
 
 func (p *policy) run(r *request) outcome {
-	i, f := p.take()
+	i, f := p.take(r)
 	if f != nil {
 		return outcome{fault: f}
 	}
+	used := i.used
 	o := p.runOn(i, r)
-	if o.fault != nil && o.fault.kind == outOfFuel && i.used {
+	if o.fault != nil && o.fault.kind == outOfFuel && used {
 		// The collector of a language may have had its turn in this very call, and that can
 		// cost more than all the rest. A fresh instance has nothing to collect, so what the
 		// request costs there is what it costs.
-		if i, f = p.instantiate(); f != nil {
-			return outcome{fault: f}
+		if i, f = p.anew(r); f != nil { // a shadow policy has none made
+			return o
 		}
-		return p.runOn(i, r)
+		again := p.runOn(i, r)
+		again.wasted = o.fuel
+		return again
 	}
 	return o
 }
 
 // runOn has an instance answer, and gives it back or throws it away.
 func (p *policy) runOn(i *instance, r *request) outcome {
-	c := &i.answering
-	*c = call{policy: p, request: r}
 	f, name := i.check, abi.ExportCheck
 	if r.event != nil {
 		f, name = i.observe, abi.ExportObserve
@@ -133,13 +186,16 @@ func (p *policy) runOn(i *instance, r *request) outcome {
 		p.put(i)
 		return outcome{fault: &fault{"result", fmt.Errorf("it does not export %s", name)}}
 	}
-	result, failed := i.call(f, c, p.Fuel)
+	c := &i.answering // all zero between calls
+	c.policy, c.request = p, r
+	result, failed := i.call(f, c, p.budget(i, r))
 	o := c.outcome
 	o.fuel = c.spent
 	*c = call{} // nothing of a request is kept
 	switch {
 	case failed != nil:
 		p.discard(i)
+		p.engine.starter.wants(p)
 		return outcome{fault: failed, fuel: o.fuel}
 	case result == abi.Allow: // of an observe: done
 	case result == abi.Deny && r.event == nil:
@@ -149,6 +205,7 @@ func (p *policy) runOn(i *instance, r *request) outcome {
 		}
 	default:
 		p.discard(i)
+		p.engine.starter.wants(p)
 		err := fmt.Errorf("%s returned %d", name, result)
 		if r.event != nil && o.reason != "" {
 			err = fmt.Errorf("%w: %s", err, o.reason)
@@ -164,21 +221,46 @@ func (p *policy) runOn(i *instance, r *request) outcome {
 type instance struct {
 	module  api.Module
 	fuel    api.MutableGlobal
-	check   api.Function    // nil: it has none
-	observe api.Function    // nil: it has none
-	ctx     context.Context // leads what the guest imports back here
-	now     *call           // nil between calls
+	check   api.Function // nil: it has none
+	observe api.Function // nil: it has none
+	now     *call        // nil between calls
 	stack   [1]uint64
 
-	answering call // used again for every call
+	// Used again for every call.
+	ctx       guestContext
+	answering call
+	caller    guest
 
 	used bool // it has answered before
 }
 
+// guestContext leads what a guest imports back to its instance. Nothing else is in it: a
+// guest cannot be interrupted.
+type guestContext struct {
+	context.Context
+	instance *instance
+}
+
 type instanceKey struct{}
 
-// take returns an instance that nobody uses, a new one if need be.
-func (p *policy) take() (*instance, *fault) {
+// Value is asked by the runtime, about matters of its own, at every call.
+func (c *guestContext) Value(key any) any {
+	if _, is := key.(instanceKey); is {
+		return c.instance
+	}
+	return nil
+}
+
+// instanceOf returns the instance whose call a context belongs to.
+func instanceOf(ctx context.Context) *instance {
+	if c, is := ctx.(*guestContext); is {
+		return c.instance
+	}
+	return ctx.Value(instanceKey{}).(*instance) // at the start there are others around it
+}
+
+// take returns an instance that is free, a new one if need be.
+func (p *policy) take(r *request) (*instance, *fault) {
 	p.mu.Lock()
 	if n := len(p.free); n > 0 {
 		i := p.free[n-1]
@@ -187,7 +269,7 @@ func (p *policy) take() (*instance, *fault) {
 		return i, nil
 	}
 	p.mu.Unlock()
-	return p.instantiate()
+	return p.anew(r)
 }
 
 // put gives an instance back.
@@ -203,10 +285,14 @@ func (p *policy) put(i *instance) {
 	}
 }
 
-func (p *policy) discard(i *instance) { _ = i.module.Close(context.Background()) }
+func (p *policy) discard(i *instance) {
+	p.measures.live.Add(-1)
+	_ = i.module.Close(context.Background())
+}
 
 func (p *policy) close() {
 	p.faults.Close()
+	p.closeLines()
 	p.mu.Lock()
 	free := p.free
 	p.free, p.closed = nil, true
@@ -214,15 +300,29 @@ func (p *policy) close() {
 	for _, i := range free {
 		p.discard(i)
 	}
-	_ = p.compiled.Close(context.Background())
+	p.endStarts()
 }
 
-// instantiate makes an instance, starts it and has it read its configuration.
+// unload gives up the module, when no instance is made of it any more.
+func (p *policy) unload() { _ = p.compiled.Close(context.Background()) }
+
+// instantiate makes an instance, starts it and has it read its configuration. All of
+// that has one budget, loadFuel.
 func (p *policy) instantiate() (*instance, *fault) {
-	i := &instance{now: &call{policy: p, request: startRequest(p), starting: true}}
-	i.ctx = context.WithValue(context.Background(), instanceKey{}, i)
-	memory := &guestMemory{}
-	ctx := experimental.WithMemoryAllocator(i.ctx, experimental.MemoryAllocatorFunc(func(_, most uint64) experimental.LinearMemory {
+	begun := time.Now()
+	i, f := p.start()
+	p.measures.starts.Add(1)
+	now := time.Now()
+	p.pace.spend(now, now.Sub(begun))
+	return i, f
+}
+
+func (p *policy) start() (*instance, *fault) {
+	begin := &call{policy: p, request: startRequest(p), starting: true}
+	i := &instance{now: begin}
+	i.ctx = guestContext{context.Background(), i}
+	memory := &guestMemory{held: &p.measures.memory}
+	ctx := experimental.WithMemoryAllocator(&i.ctx, experimental.MemoryAllocatorFunc(func(_, most uint64) experimental.LinearMemory {
 		memory.reserve(most)
 		return memory
 	}))
@@ -230,13 +330,14 @@ func (p *policy) instantiate() (*instance, *fault) {
 	m, err := p.engine.runtime.InstantiateModule(ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		memory.Free() // the runtime frees that of instances only
-		return nil, &fault{"start", printable(err)}
+		return nil, &fault{"start", begin.trapped(err)}
 	}
+	p.measures.live.Add(1)
 	i.module = m
-	i.fuel = fuelOf(m)
+	i.know(m)
 	i.check, i.observe = m.ExportedFunction(abi.ExportCheck), m.ExportedFunction(abi.ExportObserve)
 	if f := m.ExportedFunction(abi.ExportInitialize); f != nil {
-		if _, f := i.call(f, &call{policy: p, request: startRequest(p), starting: true}, loadFuel); f != nil {
+		if _, f := i.call(f, &call{policy: p, request: startRequest(p), starting: true}, i.left()); f != nil {
 			p.discard(i)
 			return nil, &fault{"start", f}
 		}
@@ -249,6 +350,9 @@ func (p *policy) instantiate() (*instance, *fault) {
 	return i, nil
 }
 
+// left is the fuel that the call before has left.
+func (i *instance) left() int64 { return int64(i.fuel.Get()) }
+
 func (i *instance) configure(p *policy) *fault {
 	f := i.module.ExportedFunction(abi.ExportConfigure)
 	if f == nil && !p.mayRead && !givesNothing(p.Config) {
@@ -258,7 +362,7 @@ func (i *instance) configure(p *policy) *fault {
 		return nil
 	}
 	c := &call{policy: p, request: startRequest(p), starting: true}
-	result, failed := i.call(f, c, loadFuel)
+	result, failed := i.call(f, c, i.left())
 	switch {
 	case failed != nil:
 		return &fault{"configure", failed}
@@ -273,16 +377,26 @@ func (i *instance) configure(p *policy) *fault {
 // call runs a function of the guest on so much fuel.
 func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
 	i.now = c
-	defer func() { i.now = nil }()
 	i.fuel.Set(uint64(fuel))
-	err := f.CallWithStack(i.ctx, i.stack[:])
+	err := f.CallWithStack(&i.ctx, i.stack[:]) // it does not panic, whatever the guest does
+	if len(c.output) > 0 {                     // the last line has no end
+		c.say(abi.LevelInfo, clean(c.output, abi.MaxLogLine))
+	}
 	left := int64(i.fuel.Get())
+	if g := &i.caller; g.inside { // it ended in a host function
+		left, g.inside = g.left, false
+	}
+	i.now, i.caller.call = nil, nil
 	c.spent = min(fuel-left, fuel)
 	switch {
+	case left < 0 && c.starting:
+		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a start are used up", loadFuel)}
+	case left < 0 && fuel > c.policy.Fuel:
+		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a call, and %d more of a first call, are used up", c.policy.Fuel, fuel-c.policy.Fuel)}
 	case left < 0:
 		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a call are used up", fuel)}
 	case err != nil:
-		return 0, &fault{"trap", printable(err)}
+		return 0, &fault{"trap", c.trapped(err)}
 	}
 	return int32(i.stack[0]), nil
 }
@@ -310,27 +424,4 @@ func (h *fuelCounts) quantile(part float64) int64 {
 		}
 	}
 	return 0
-}
-
-// lineRate bounds how many lines a policy may log in a second.
-type lineRate struct {
-	second atomic.Int64
-	count  atomic.Int64
-}
-
-const linesPerSecond = 100
-
-func (l *lineRate) allows(now time.Time) bool {
-	if s := now.Unix(); l.second.Swap(s) != s {
-		l.count.Store(0)
-	}
-	return l.count.Add(1) <= linesPerSecond
-}
-
-func (p *policy) logLine(level int32, text string) {
-	if !p.lines.allows(time.Now()) {
-		return
-	}
-	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
-	p.log.Log(context.Background(), levels[max(0, min(level, 3))], strconv.Quote(text))
 }

@@ -51,7 +51,7 @@ func calls(b *testing.B, host *Host, n int) time.Duration {
 }
 
 // buildGo builds a policy in Go.
-func buildGo(b *testing.B, dir string) []byte {
+func buildGo(b testing.TB, dir string) []byte {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "p.wasm")
 	build := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, dir)

@@ -1,11 +1,13 @@
 package hooks
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/octostore/octostore/core"
@@ -15,20 +17,73 @@ import (
 // request is what is known of a question, in the words of the interface. It serves
 // one question, all its policies one after the other.
 type request struct {
-	q        core.Question
-	event    *event // observe: there is no question
-	now      time.Time
-	document []byte // made when first asked for
+	q         core.Question
+	event     *event    // observe: there is no question
+	decided   time.Time // zero: not asked for yet
+	document  string    // made when first asked for
+	turns     *turns    // nil: it has no turn
+	spent     int64     // fuel, on this turn
+	keepsTurn bool      // from one policy to the next
+	// patient means that no client waits: that of an observer, a trial or an explanation.
+	patient bool
 
 	// In trials and explanations only.
 	heard  func(level int32, text string) // takes what a guest logs; nil: the log does
 	absent func(key string) bool          // what cannot be known; nil: everything is
 }
 
-func newRequest(q core.Question, now time.Time) *request { return &request{q: q, now: now} }
+func newRequest(q core.Question, now time.Time) *request { return &request{q: q, decided: now} }
+
+// requests are used again for other questions. What is in the pool is zero.
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+// release ends a request that came from the pool. Nothing of it is kept.
+func (r *request) release() {
+	r.endTurn()
+	*r = request{}
+	requests.Put(r)
+}
+
+func (r *request) endTurn() {
+	if r.turns != nil {
+		r.turns.done(false)
+		r.turns = nil
+	}
+}
+
+// turnFuel is how much fuel a request spends on one turn before others that wait come first.
+// Changing places at every policy would cost more than most policies do.
+const turnFuel = 500_000
+
+// takeTurn waits for a turn. Between two policies of a request it keeps the turn, unless it
+// has used it for long and other requests wait for one.
+func (r *request) takeTurn(ctx context.Context, t *turns) error {
+	switch {
+	case r.turns == nil:
+		if err := t.take(ctx, false); err != nil {
+			return err
+		}
+		r.turns, r.spent = t, 0
+	case r.spent >= turnFuel:
+		r.spent = 0
+		if err := t.keep(ctx); err != nil {
+			r.turns = nil // another has it
+			return err
+		}
+	}
+	return nil
+}
+
+// now is the time of the decision: that at which it is first asked for.
+func (r *request) now() time.Time {
+	if r.decided.IsZero() {
+		r.decided = time.Now()
+	}
+	return r.decided
+}
 
 // startRequest stands in while a module starts: there is no request.
-func startRequest(p *policy) *request { return &request{now: time.Now(), heard: p.heard} }
+func startRequest(p *policy) *request { return &request{heard: p.heard} }
 
 // random returns the random numbers of a request: they follow from its id, or from all
 // of an event.
@@ -39,16 +94,27 @@ func (r *request) random() *rand.ChaCha8 {
 	return rand.NewChaCha8(sha256.Sum256([]byte(r.q.Asked.RequestID)))
 }
 
+// isPlain reports whether all of a question can be known, and it is one.
+func (r *request) isPlain() bool { return r.event == nil && r.absent == nil }
+
 // text returns the field of a key in its text form.
 func (r *request) text(p *policy, key string) (string, bool) {
 	if r.absent != nil && r.absent(key) {
 		return "", false
 	}
+	if r.event == nil { // what is asked for most
+		switch key {
+		case abi.KeyLockName:
+			return string(r.q.Asked.Name), true
+		case abi.KeyAccount:
+			return r.q.Asked.Actor.Account, true
+		}
+	}
 	if n, is := r.number(key); is {
 		return strconv.FormatInt(n, 10), true
 	}
 	if key == abi.KeyConfig {
-		return string(p.Config), true
+		return p.config, true
 	}
 	if r.event != nil {
 		return r.event.text(key)
@@ -59,10 +125,6 @@ func (r *request) text(p *policy, key string) (string, bool) {
 		return string(r.q.Hook), true
 	case abi.KeyPhase:
 		return string(r.q.Phase), true
-	case abi.KeyLockName:
-		return string(a.Name), true
-	case abi.KeyAccount:
-		return a.Actor.Account, true
 	case abi.KeyHolder:
 		return a.Holder, true
 	case abi.KeyReason:
@@ -72,7 +134,7 @@ func (r *request) text(p *policy, key string) (string, bool) {
 	case abi.KeyDecisionID:
 		return a.RequestID, true
 	case abi.KeyRequest:
-		return string(r.json()), true
+		return r.json(), true
 	case abi.KeyLockHolder:
 		if view.Lease != nil {
 			return view.Lease.Holder, true
@@ -95,7 +157,7 @@ func (r *request) number(key string) (int64, bool) {
 		return 0, false
 	}
 	if key == abi.KeyNow {
-		return r.now.UnixMilli(), true
+		return r.now().UnixMilli(), true
 	}
 	if r.event != nil {
 		return r.event.number(key)
@@ -161,15 +223,15 @@ type document struct {
 	DecisionID string            `json:"decision_id"`
 }
 
-func (r *request) json() []byte {
-	if r.document != nil {
+func (r *request) json() string {
+	if r.document != "" {
 		return r.document
 	}
 	a, view := &r.q.Asked, &r.q.View
 	d := document{
 		Hook: r.q.Hook, Phase: r.q.Phase, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason,
 		RemoteAddr: a.Actor.RemoteAddr, TTL: a.TTL.Milliseconds(), Wait: a.Wait.Milliseconds(), Waited: r.q.Waited.Milliseconds(),
-		Metadata: a.Metadata, Now: r.now.UnixMilli(), DecisionID: a.RequestID,
+		Metadata: a.Metadata, Now: r.now().UnixMilli(), DecisionID: a.RequestID,
 	}
 	d.Lock.Name = string(a.Name)
 	d.Queue.Length = view.Waiters
@@ -183,8 +245,8 @@ func (r *request) json() []byte {
 	if r.absent != nil {
 		b = without(b, r.absent)
 	}
-	r.document = b
-	return b
+	r.document = string(b)
+	return r.document
 }
 
 // without leaves out of a document the members that are absent.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
+	"sync/atomic"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/journal"
@@ -18,15 +18,7 @@ type set struct {
 	described lock.PolicySet // for the record; see describe
 	off       []offPolicy
 
-	// Guarded by the mutex of the host.
-	calls   int
-	retired bool
-}
-
-// retire is called under the host's mutex; true means that nobody is in the set.
-func (s *set) retire() bool {
-	s.retired = true
-	return s.calls == 0
+	users atomic.Int64 // calls under way, and one while it rules; at 0 it is closed
 }
 
 func (s *set) close() {
@@ -45,12 +37,14 @@ func (p *policy) covers(hook core.Hook, name lock.Name) bool {
 
 // judge asks every policy that covers the name, each about the request as it came,
 // and puts together what they say.
-func (s *set) judge(ctx context.Context, q core.Question) (core.Verdict, error) {
+func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error) {
 	var (
 		v       core.Verdict
 		refusal error
 	)
-	r := newRequest(q, time.Now())
+	r := requests.Get().(*request)
+	r.q, r.keepsTurn = *q, true
+	defer r.release()
 	for _, p := range s.policies {
 		if !p.covers(q.Hook, q.Asked.Name) {
 			continue
@@ -60,7 +54,7 @@ func (s *set) judge(ctx context.Context, q core.Question) (core.Verdict, error) 
 			return core.Verdict{}, ctx.Err() // the client left: no fault of the policy
 		}
 		v.PolicySet = s.described.ID
-		if verdict, speaks := p.record(q, o); speaks {
+		if verdict, speaks := p.record(q, &o); speaks {
 			v.Verdicts = append(v.Verdicts, verdict)
 		}
 		v.Notes = append(v.Notes, o.notes...)
@@ -125,7 +119,7 @@ func (p *policy) refusal(o outcome) error {
 
 // record is an outcome as the journal has it. A policy that only allows does not speak: the
 // id of its set says that it did.
-func (p *policy) record(q core.Question, o outcome) (v lock.Verdict, speaks bool) {
+func (p *policy) record(q *core.Question, o *outcome) (v lock.Verdict, speaks bool) {
 	v = lock.Verdict{Policy: p.Name, Digest: p.digest[:16], At: string(q.Phase), Mode: string(p.Mode), Verdict: "allow", Fuel: o.fuel}
 	if q.Hook != core.HookAcquire {
 		v.At = string(q.Hook)
@@ -153,10 +147,12 @@ func (p *policy) record(q core.Question, o outcome) (v lock.Verdict, speaks bool
 // loaded, it is the manifest's entry only.
 type Status struct {
 	Policy
-	Digest                 string // SHA-256 of the module, in hex; empty: not loaded
-	Calls, Denials, Errors uint64
-	FuelP50, FuelP99       int64  // upper bounds within a factor of two; 0: not called yet
-	FuelUsed               uint64 // by all calls
+	Digest           string // SHA-256 of the module, in hex; empty: not loaded
+	Calls, Denials   uint64
+	Errors           uint64 // requests it did not answer, also those it was not called with
+	FuelP50, FuelP99 int64  // upper bounds within a factor of two; 0: not called yet
+	FuelUsed         uint64 // by all calls
+	Health
 
 	Observer *Observation // nil: it does not observe
 }
@@ -168,6 +164,7 @@ func (s *set) status() []Status {
 			Policy: p.Policy, Digest: p.digest,
 			Calls: p.calls.Load(), Denials: p.denials.Load(), Errors: p.errors.Load(),
 			FuelP50: p.spent.quantile(0.50), FuelP99: p.spent.quantile(0.99), FuelUsed: p.fuelUsed.Load(),
+			Health: p.health(),
 		}
 	}
 	return all

@@ -59,7 +59,7 @@ type Outcome struct {
 	Priority string
 	Notes    []lock.Note
 	Logs     []LogLine
-	Fuel     int64 // used
+	Fuel     int64 // used, by the call that counts
 
 	FaultKind string // of an error, or why an event is to be given again: out_of_fuel, trap, result, start or configure
 	Fault     error
@@ -91,6 +91,7 @@ func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, err
 		return nil, err
 	}
 	t.policy.heard = t.hear
+	t.policy.pace = nil // no server is kept from its work
 	return t, nil
 }
 
@@ -115,7 +116,7 @@ func (t *Trial) Configure(config json.RawMessage) error {
 	if len(config) == 0 {
 		config = json.RawMessage("{}")
 	}
-	t.policy.Config = config
+	t.policy.Config, t.policy.config = config, string(config)
 	t.lines = nil
 	t.Renew()
 	first, fault := t.policy.instantiate()
@@ -161,11 +162,10 @@ func (t *Trial) Memory() int64 {
 // one before, unless that failed.
 func (t *Trial) Ask(c Case) Outcome {
 	t.lines = nil
-	r, export := newRequest(c.Question, c.Now), abi.ExportCheck
+	r, export := t.request(c), abi.ExportCheck
 	if c.Event != nil {
-		r, export = newObservation(c.Event, c.Now), abi.ExportObserve
+		export = abi.ExportObserve
 	}
-	r.heard, r.absent = t.hear, c.Absent
 	before := t.instance()
 	known := before != nil && before.used
 	said := outcome{fault: &fault{"start", fmt.Errorf("it does not export %s", export)}}
@@ -182,6 +182,37 @@ func (t *Trial) Ask(c Case) Outcome {
 	o.Fresh = !known || t.instance() != before
 	o.Logs = t.lines
 	return o
+}
+
+// Needs returns how much fuel a case needs of a fresh instance, at most: 0 if it does
+// not do with [MaxFuel] and [FirstCallFuel], or if there can be no instance. The next case
+// is answered as if nothing had been measured.
+func (t *Trial) Needs(c Case) int64 {
+	defer func(lines []LogLine, fuel int64) { t.lines, t.policy.Fuel = lines, fuel }(t.lines, t.policy.Fuel)
+	t.policy.Fuel = MaxFuel
+	i, f := t.policy.instantiate()
+	if f != nil {
+		return 0
+	}
+	others := t.policy.free
+	t.policy.free = nil
+	o := t.policy.runOn(i, t.request(c))
+	t.Renew()
+	t.policy.free = others
+	if o.fault != nil && o.fault.kind == outOfFuel {
+		return 0
+	}
+	return o.fuel
+}
+
+// request is a case in the words of the interface.
+func (t *Trial) request(c Case) *request {
+	r := newRequest(c.Question, c.Now)
+	if c.Event != nil {
+		r = newObservation(c.Event, c.Now)
+	}
+	r.heard, r.absent = t.hear, c.Absent
+	return r
 }
 
 // outcomeOf is an outcome in the words of the journal.

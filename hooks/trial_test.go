@@ -65,7 +65,7 @@ func TestATrialAnswersAsAServerWould(t *testing.T) {
 				if o.Fresh != (i == 0 || o.Fault != nil) {
 					t.Errorf("call %d was answered by a fresh instance: %v", i, o.Fresh)
 				}
-				if o.Fuel <= 0 || o.Fuel > trial.Fuel() {
+				if o.Fuel <= 0 || o.Fuel > trial.Fuel()+FirstCallFuel {
 					t.Errorf("it used %d", o.Fuel)
 				}
 			}

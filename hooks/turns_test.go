@@ -45,8 +45,8 @@ func TestChecksGoBeforeObservers(t *testing.T) {
 		}
 		turns.done(true)
 		all.Wait()
-		if len(order) != 4 || turns.running != 1 {
-			t.Errorf("got %v, %d run", order, turns.running)
+		if len(order) != 4 || turns.running() != 1 {
+			t.Errorf("got %v, %d run", order, turns.running())
 		}
 	})
 }
@@ -59,7 +59,11 @@ func TestNoTurnIsLost(t *testing.T) {
 		all.Go(func() {
 			for n := range 500 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n%7)*time.Microsecond)
-				if err := turns.take(ctx, i%2 == 0); err == nil {
+				err := turns.take(ctx, i%2 == 0)
+				if err == nil && i%2 != 0 {
+					err = turns.keep(ctx)
+				}
+				if err == nil {
 					turns.done(i%2 == 0)
 				} else if !errors.Is(err, context.DeadlineExceeded) {
 					t.Error(err)
@@ -70,7 +74,7 @@ func TestNoTurnIsLost(t *testing.T) {
 	}
 	all.Wait()
 	turns.close()
-	if turns.running != 2 || turns.observing || len(turns.checks)+len(turns.observers) > 0 {
+	if turns.running() != 2 || turns.observing || len(turns.checks)+len(turns.observers) > 0 {
 		t.Errorf("got %+v", turns)
 	}
 }

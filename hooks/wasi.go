@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/octostore/octostore/hooks/abi"
@@ -61,7 +62,7 @@ func (g *guest) put64(at, v uint64) {
 // environment tells Go guests to collect garbage in time: they take more memory
 // otherwise, until there is no more.
 func (g *guest) environment() string {
-	return fmt.Sprintf("GOMEMLIMIT=%d\x00", int64(g.policy.MemoryMiB)<<20*7/10)
+	return "GOMEMLIMIT=" + strconv.FormatInt(int64(g.policy.MemoryMiB)<<20*7/10, 10) + "\x00"
 }
 
 func (g *guest) environ(s []uint64) {
@@ -72,7 +73,7 @@ func (g *guest) environ(s []uint64) {
 }
 
 // clock stands at the time of the decision, and what the guest slept.
-func (g *guest) clock() uint64 { return uint64(g.request.now.Add(g.slept).UnixNano()) }
+func (g *guest) clock() uint64 { return uint64(g.request.now().Add(g.slept).UnixNano()) }
 
 func (g *guest) randomGet(s []uint64) {
 	if uint32(s[1]) > maxRandom {
@@ -82,10 +83,18 @@ func (g *guest) randomGet(s []uint64) {
 	into := g.bytes(s[0], s[1])
 	g.pay(int64(len(into)))
 	if g.random == nil {
+		g.paySeed()
 		g.random = g.request.random()
 	}
 	_, _ = g.random.Read(into) // it never fails
 	ok(g, s)
+}
+
+// paySeed takes the price of what the first random numbers of a call follow from.
+func (g *guest) paySeed() {
+	if e := g.request.event; e != nil {
+		g.pay(int64(len(e.line)))
+	}
 }
 
 // write sends stdout and stderr to the log, line by line.
@@ -102,10 +111,16 @@ func (g *guest) write(s []uint64) {
 		piece := g.bytes(uint64(at), uint64(size))
 		g.pay(int64(len(piece)))
 		n += size
+		if uint32(s[0]) == 2 {
+			g.keepStderr(piece)
+		}
 		if room := abi.MaxLogLine*abi.MaxLogLines - len(g.output); len(piece) > room {
 			piece = piece[:max(room, 0)]
 		}
 		g.output = append(g.output, piece...)
+	}
+	if g.lines >= abi.MaxLogLines { // none is logged any more
+		g.output = g.output[bytes.LastIndexByte(g.output, '\n')+1:]
 	}
 	for {
 		line, rest, ended := bytes.Cut(g.output, []byte{'\n'})
@@ -113,7 +128,7 @@ func (g *guest) write(s []uint64) {
 			break
 		}
 		g.output = rest
-		g.say(abi.LevelInfo, clean(line, abi.MaxLogLine))
+		g.say(abi.LevelInfo, line)
 	}
 	g.put(s[3], n)
 	ok(g, s)
@@ -134,6 +149,7 @@ func (g *guest) poll(s []uint64) {
 		return
 	}
 	subscriptions := g.bytes(s[0], uint64(n)*subscriptionSize)
+	g.pay(int64(len(subscriptions)))
 	first, found := 0, false
 	var least time.Duration
 	for i := range int(n) {

@@ -16,7 +16,7 @@ var (
 	descFailed   = describe("octostore_policies_failed_reloads_total", "Times policies could not be loaded again, so that those before went on to rule.")
 	descCalls    = describePolicy("octostore_policy_calls_total", "Calls of a policy since it was loaded.", "mode")
 	descDenials  = describePolicy("octostore_policy_denials_total", "Calls in which a policy denied; in mode shadow nobody was refused.", "mode")
-	descErrors   = describePolicy("octostore_policy_errors_total", "Calls in which a policy could not answer, or failed on an event.", "mode")
+	descErrors   = describePolicy("octostore_policy_errors_total", "Requests that a policy could not answer, also those it was not called with, and events it failed on.", "mode")
 	descFuel     = describePolicy("octostore_policy_fuel_total", "Fuel that the calls of a policy used.", "mode")
 	descLag      = describePolicy("octostore_observer_lag_seconds", "Age of the event an observer is at; 0 when it has seen everything.")
 	descParked   = describePolicy("octostore_observer_parked_total", "Events an observer failed on, over restarts and reloads.")
@@ -26,7 +26,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (policyCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range descPolicies {
+	for _, d := range append(descHealth, descPolicies...) {
 		ch <- d
 	}
 }
@@ -54,6 +54,7 @@ func (c policyCollector) Collect(ch chan<- prometheus.Metric) {
 		count(descDenials, p.Denials, p.Name, p.Mode)
 		count(descErrors, p.Errors, p.Name, p.Mode)
 		count(descFuel, p.FuelUsed, p.Name, p.Mode)
+		collectHealth(ch, p)
 		if o := p.Observer; o != nil {
 			gauge(descLag, float64(o.LagMS)/1000, p.Name)
 			count(descParked, o.Parked, p.Name)

@@ -163,6 +163,21 @@ func TestPoliciesAreMeasured(t *testing.T) {
 		`octostore_observer_parked_total{policy="audit"}`:                "1",
 		`octostore_observer_gaps_total{policy="audit"}`:                  "4",
 		`octostore_observer_lag_seconds{policy="freeze"}`:                "",
+		`octostore_policy_breaker_open{policy="freeze"}`:                 "0",
+		`octostore_policy_breaker_open{policy="audit"}`:                  "1",
+		`octostore_policy_breaker_opened_total{policy="audit"}`:          "2",
+		`octostore_policy_instances{policy="audit"}`:                     "3",
+		`octostore_policy_memory_bytes{policy="audit"}`:                  "4096",
+		`octostore_policy_starts_total{policy="audit"}`:                  "5",
+		`octostore_policy_place_waits_total{policy="audit"}`:             "6",
+		`octostore_policy_place_wait_seconds_total{policy="audit"}`:      "0.007",
+		`octostore_policy_log_lines_dropped_total{policy="audit"}`:       "8",
+
+		`octostore_policy_call_duration_seconds_bucket{mode="shadow",policy="audit",le="1.024e-06"}`: "4",
+		`octostore_policy_call_duration_seconds_bucket{mode="shadow",policy="audit",le="4.096e-06"}`: "8",
+		`octostore_policy_call_duration_seconds_bucket{mode="shadow",policy="audit",le="+Inf"}`:      "9",
+		`octostore_policy_call_duration_seconds_sum{mode="shadow",policy="audit"}`:                   "0.5",
+		`octostore_policy_call_duration_seconds_count{mode="shadow",policy="audit"}`:                 "9",
 	} {
 		if got[line] != want {
 			t.Errorf("%s is %q, want %q", line, got[line], want)

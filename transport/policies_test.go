@@ -19,11 +19,15 @@ func (ruled) List() api.PolicyList {
 	loaded := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return api.PolicyList{LoadedAt: &loaded, FailedReloads: 2, Policies: []api.Policy{{
 		Name: "freeze", Module: "freeze.wasm", Digest: strings.Repeat("a", 64), Match: []string{"prod/**"},
-		Hooks: []string{"acquire"}, Mode: "enforce", OnError: "deny", Fuel: 2_000_000, Calls: 3, Denials: 1,
-		FuelUsed: 900,
+		Hooks: []string{"acquire"}, Mode: "enforce", OnError: "deny", Fuel: 10_000_000, Calls: 3, Denials: 1,
+		FuelUsed: 900, PolicyHealth: api.PolicyHealth{Latency: api.PolicyLatency{Buckets: []api.LatencyBucket{}}},
 	}, {
 		Name: "audit", Module: "audit.wasm", Digest: strings.Repeat("b", 64), Match: []string{"**"},
-		Hooks: []string{"observe"}, Mode: "shadow", OnError: "deny", Fuel: 2_000_000, Calls: 7, Errors: 3,
+		Hooks: []string{"observe"}, Mode: "shadow", OnError: "deny", Fuel: 10_000_000, Calls: 7, Errors: 3,
+		PolicyHealth: api.PolicyHealth{
+			BreakerOpen: true, BreakerOpened: 2, Instances: 3, MemoryBytes: 4096, Starts: 5, Waits: 6, WaitedNS: 7e6, LinesDropped: 8,
+			Latency: api.PolicyLatency{Calls: 9, TotalNS: 5e8, Buckets: []api.LatencyBucket{{AtMostNS: 1024, Calls: 4}, {AtMostNS: 4096, Calls: 8}}},
+		},
 		Observer: &api.Observer{After: "17", LagMS: 1500, Parked: 1, Gaps: 4},
 	}}}
 }

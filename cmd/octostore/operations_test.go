@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -75,7 +76,13 @@ func TestTheOperationsPageNamesWhatThereIs(t *testing.T) {
 			t.Errorf("%s is no setting", name)
 		}
 	}
-	s := newProcess(t, t.TempDir())
+	dir := t.TempDir()
+	scriptlessModule(t, filepath.Join(dir, "p.wasm"))
+	manifest := filepath.Join(dir, "policies.json")
+	if err := os.WriteFile(manifest, []byte(`{"policies":[{"name":"p","module":"p.wasm","match":["**"]}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newProcess(t, dir, "OCTOSTORE_POLICIES="+manifest, "XDG_CACHE_HOME="+t.TempDir())
 	expect(t, call("GET", s.Addr, "/readyz"), 200, "") // so that there is one to count
 	metrics := call("GET", s.Addr, "/metrics").body
 	for _, name := range regexp.MustCompile(`octostore_[a-z_]+`).FindAllString(string(page), -1) {

@@ -138,6 +138,7 @@ func (a administered) List() api.PolicyList {
 		p := api.Policy{
 			Name: s.Name, Module: s.Module, Digest: s.Digest, Match: s.Match, Mode: string(s.Mode), OnError: string(s.OnError),
 			Fuel: s.Fuel, Calls: s.Calls, Denials: s.Denials, Errors: s.Errors, FuelP50: s.FuelP50, FuelP99: s.FuelP99, FuelUsed: s.FuelUsed,
+			PolicyHealth: healthOf(s.Health),
 		}
 		for _, h := range s.Hooks {
 			p.Hooks = append(p.Hooks, string(h))
@@ -146,6 +147,18 @@ func (a administered) List() api.PolicyList {
 			p.Observer = &api.Observer{After: journal.FormatCursor(o.After), LagMS: o.Lag.Milliseconds(), Parked: o.Parked, Gaps: o.Gaps}
 		}
 		all.Policies = append(all.Policies, p)
+	}
+	return all
+}
+
+func healthOf(h hooks.Health) api.PolicyHealth {
+	all := api.PolicyHealth{
+		BreakerOpen: h.BreakerOpen, BreakerOpened: h.BreakerOpened, Instances: h.Instances, MemoryBytes: h.Memory, Starts: h.Starts,
+		Waits: h.Waits, WaitedNS: h.Waited.Nanoseconds(), LinesDropped: h.LinesDropped,
+		Latency: api.PolicyLatency{Calls: h.Latency.Calls, TotalNS: h.Latency.Total.Nanoseconds(), Buckets: []api.LatencyBucket{}},
+	}
+	for _, b := range h.Latency.Buckets {
+		all.Latency.Buckets = append(all.Latency.Buckets, api.LatencyBucket{AtMostNS: b.AtMost.Nanoseconds(), Calls: b.Calls})
 	}
 	return all
 }

@@ -41,7 +41,9 @@ var testModules = map[string]wasmtest.Module{
 	// It wants to be given leases of more than an hour again.
 	"watcher": policyOf("observe", denyLong),
 	"endless": policyOf("check", "loop br 0 end i32.const 0"),
-	"chatty":  policyOf("check", "i32.const 1 i32.const 6 i32.const 7 call $log i32.const 0"),
+	// It needs some twelve million units of fuel.
+	"hungry": policyOf("check", "i64.const 0 global.set 0 loop global.get 0 i64.const 1 i64.add global.set 0 global.get 0 i64.const 1300000 i64.lt_s br_if 0 end i32.const 0"),
+	"chatty": policyOf("check", "i32.const 1 i32.const 6 i32.const 7 call $log i32.const 0"),
 }
 
 // policyOf is a module with functions by name and code.

@@ -140,8 +140,15 @@ func policyRunCommand() *cobra.Command {
 				return err
 			}
 			if report.Verdict == "error" {
-				return fmt.Errorf("%w: %s", errNoAnswer, report.Error)
+				err = fmt.Errorf("%w: %s", errNoAnswer, report.Error)
 			}
+			if report.Advice == nil {
+				return err
+			}
+			if err != nil {
+				return fmt.Errorf("%w; it %v", err, report.Advice)
+			}
+			cmd.PrintErrf("octostore: the call %v\n", report.Advice)
 			return nil
 		},
 	}

@@ -23,7 +23,8 @@ func policyListCommand() *cobra.Command {
 		Short: "List a running server's policies",
 		Long: "List the policies of the server at OCTOSTORE_URL, and what they have done since they\n" +
 			"were loaded. Fuel is an upper bound, within a factor of two. A policy with mode off is\n" +
-			"not loaded, and so has no digest.",
+			"not loaded, and so has no digest. The server calls a policy with an open breaker, one that\n" +
+			"keeps failing, only for a probe at intervals; otherwise on_error decides.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient()
@@ -54,8 +55,24 @@ func (l policyList) Print(w io.Writer) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%.12s\n", p.Name, p.Mode, strings.Join(p.Match, " "), strings.Join(p.Hooks, " "),
 			p.Calls, p.Denials, p.Errors, p.FuelP50, p.FuelP99, cmp.Or(p.Digest, "not loaded"))
 	}
+	l.breakers(table)
 	l.observers(table)
 	return table.Flush()
+}
+
+// breakers shows the policies that fail, or have failed, again and again.
+func (l policyList) breakers(w io.Writer) {
+	head := "\nBREAKER\tSTATE\tOPENED\n"
+	for _, p := range l.Policies {
+		state := "closed"
+		if p.BreakerOpen {
+			state = "open: not called, on_error decides"
+		}
+		if p.BreakerOpened > 0 {
+			fmt.Fprintf(w, "%s%s\t%s\t%d\n", head, p.Name, state, p.BreakerOpened)
+			head = ""
+		}
+	}
 }
 
 // observers says how far those have come that are given events, if any are.

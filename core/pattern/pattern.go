@@ -107,6 +107,9 @@ func (ps List) String() string {
 // only the newest is ever given more: an earlier one would only leave less. So the time
 // is in proportion to the lengths multiplied at the worst, which callers can bring about.
 func matchSegments(pattern []string, name string) bool {
+	if len(pattern) == 1 && pattern[0] == "**" { // as most policies have it
+		return name != ""
+	}
 	var after []string // what follows the newest "**", nil: there was none
 	var from string    // where in the name that was tried
 	for len(pattern) > 0 || name != "" {

@@ -21,13 +21,16 @@ import (
 // recorder notes which keys are asked for.
 type recorder struct{ asked map[string]bool }
 
-func (r recorder) Get(key string) (string, bool) { r.asked[key] = true; return "", false }
-func (r recorder) GetI64(key string) int64       { r.asked[key] = true; return math.MinInt64 }
-func (recorder) Deny(string)                     {}
-func (recorder) RetryAfterMS(int64)              {}
-func (r recorder) Cap(key string, _ int64)       { r.asked["cap "+key] = true }
-func (recorder) Note(_, _ string)                {}
-func (recorder) Log(int32, string)               {}
+func (r recorder) Get(key string) (string, bool) {
+	r.asked[strings.Clone(key)] = true
+	return "", false
+}
+func (r recorder) GetI64(key string) int64 { r.asked[strings.Clone(key)] = true; return math.MinInt64 }
+func (recorder) Deny(string)               {}
+func (recorder) RetryAfterMS(int64)        {}
+func (r recorder) Cap(key string, _ int64) { r.asked["cap "+key] = true }
+func (recorder) Note(_, _ string)          {}
+func (recorder) Log(int32, string)         {}
 
 // The SDK can be copied out of the project, so it does not import hooks/abi. What it
 // repeats of it has to be the same, and complete.

@@ -19,16 +19,34 @@ var (
 func begin() { used = 0 }
 
 func lookUp(key string) (string, bool) {
-	n := host.Get(key, buffer[used:])
-	switch {
-	case n < 0:
-		return "", false
-	case n > len(buffer)-used:
-		renew(n)
-		n = min(host.Get(key, buffer), len(buffer))
+	free := buffer[used:]
+	n := host.Get(key, free)
+	if uint(n) <= uint(len(free)) {
+		used += n
+		return unsafe.String(unsafe.SliceData(free), n), true
 	}
+	if n < 0 {
+		return "", false
+	}
+	renew(n)
+	n = min(host.Get(key, buffer), len(buffer))
 	return take(n), true
 }
+
+// prefixed is a key that begins with a prefix and ends with a name. It may be used until
+// prefixed is called again.
+func prefixed(prefix, name string) string {
+	n := len(prefix) + len(name)
+	if n > len(composed) {
+		return prefix + name // longer than any key there is
+	}
+	copy(composed[:], prefix)
+	copy(composed[len(prefix):], name)
+	return unsafe.String(&composed[0], n)
+}
+
+// A longer key is the name of no field.
+var composed [1 << 10]byte
 
 // join puts parts together; one alone is what it is.
 func join(parts []string) string {

@@ -74,12 +74,12 @@ func (Request) Held(prefix string) int {
 	if prefix == "" {
 		return int(number("account.held"))
 	}
-	return int(number(join([]string{"account.held:", prefix})))
+	return int(number(prefixed("account.held:", prefix)))
 }
 
 // Metadata is the value of a key of the request's metadata. An empty value is there.
 func (Request) Metadata(name string) (value string, there bool) {
-	return lookUp(join([]string{"metadata.", name}))
+	return lookUp(prefixed("metadata.", name))
 }
 
 // Now is the time of the decision, in UTC.

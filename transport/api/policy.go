@@ -27,14 +27,51 @@ type Policy struct {
 	Fuel    int64  `json:"fuel"`
 	Calls   uint64 `json:"calls"`
 	Denials uint64 `json:"denials"`
+	// Errors is how many requests it could not answer, also those it was not called with,
+	// and how many events it failed on.
 	Errors  uint64 `json:"errors"`
 	FuelP50 int64  `json:"fuel_p50"`
 	FuelP99 int64  `json:"fuel_p99"`
 	// FuelUsed is what all calls used together.
 	FuelUsed uint64 `json:"fuel_used"`
+	PolicyHealth
 	// Observer is how it is getting on with the events of the journal; nil if it is given
 	// none.
 	Observer *Observer `json:"observer,omitempty"`
+}
+
+// PolicyHealth is how a policy runs, since it was loaded.
+type PolicyHealth struct {
+	// BreakerOpen means that the policy keeps failing: requests are answered by on_error
+	// without a call, but for one now and then that probes whether it answers again.
+	BreakerOpen   bool   `json:"breaker_open"`
+	BreakerOpened uint64 `json:"breaker_opened"` // times
+	// Instances is how many there are now, MemoryBytes what these have together; Starts is
+	// how many were made, or failed to start.
+	Instances   int    `json:"instances"`
+	MemoryBytes int64  `json:"memory_bytes"`
+	Starts      uint64 `json:"starts"`
+	// Waits is how many calls waited, since no more guests may run at a time; WaitedNS is
+	// how long they did so together.
+	Waits    uint64 `json:"waits"`
+	WaitedNS int64  `json:"waited_ns"`
+	// LinesDropped is how many lines of its log were dropped: those beyond 100 a second or
+	// 16 a call.
+	LinesDropped uint64        `json:"log_lines_dropped"`
+	Latency      PolicyLatency `json:"latency"`
+}
+
+// PolicyLatency is how long calls took. One call in 16 is timed.
+type PolicyLatency struct {
+	Calls   uint64          `json:"calls"` // that were timed
+	TotalNS int64           `json:"total_ns"`
+	Buckets []LatencyBucket `json:"buckets"` // in ascending order
+}
+
+// LatencyBucket is how many of the timed calls took at most so long.
+type LatencyBucket struct {
+	AtMostNS int64  `json:"at_most_ns"`
+	Calls    uint64 `json:"calls"`
 }
 
 // Observer is how far a policy that observes has come.

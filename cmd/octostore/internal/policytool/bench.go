@@ -33,6 +33,8 @@ type BenchReport struct {
 	Fuel    Spread  `json:"fuel"`
 	StartNS int64   `json:"start_ns"` // to make an instance, its configuration included
 
+	Advice *FuelAdvice `json:"fuel_advice,omitempty"` // a call did not do with its fuel, or hardly
+
 	MemoryStart int64 `json:"memory_start_bytes"` // after the first call
 	MemoryEnd   int64 `json:"memory_end_bytes"`   // after the last
 	Replaced    int   `json:"replaced"`           // instances that failed, or did not do with their fuel
@@ -112,10 +114,16 @@ func (r *BenchReport) measure(ctx context.Context, trial, empty *hooks.Trial, ca
 	}
 	r.MemoryStart = trial.Memory()
 	var took, idle, fuel []int64
+	var hungry hooks.Outcome // the one that needed most
+	var of hooks.Case
 	for round := range rounds {
 		for n := round * calls / rounds; n < (round+1)*calls/rounds; n++ {
-			o, d := timed(trial, cases[n%len(cases)])
+			c := cases[n%len(cases)]
+			o, d := timed(trial, c)
 			took, fuel = append(took, d.Nanoseconds()), append(fuel, o.Fuel)
+			if o.Fuel > hungry.Fuel {
+				hungry, of = o, c
+			}
 			r.Verdicts[o.Verdict]++
 			if o.Fresh {
 				r.Replaced++
@@ -130,6 +138,7 @@ func (r *BenchReport) measure(ctx context.Context, trial, empty *hooks.Trial, ca
 		}
 	}
 	r.Calls, r.NS, r.EmptyNS, r.Fuel, r.MemoryEnd = len(took), spreadOf(took), spreadOf(idle), spreadOf(fuel), trial.Memory()
+	r.Advice = adviseFuel(trial, of, hungry)
 	r.Ratio = float64(r.NS.P50) / float64(max(r.EmptyNS.P50, 1)) // a mean is that of the machine's other work
 	return nil
 }
@@ -162,6 +171,9 @@ func (r BenchReport) Print(w io.Writer) error {
 	text += row("a call", r.NS, " ns") + row("an empty one", r.EmptyNS, " ns")
 	text += fmt.Sprintf("%-12s %.2f of an empty one\n", "ratio", r.Ratio)
 	text += row("fuel", r.Fuel, "")
+	if r.Advice != nil {
+		text += fmt.Sprintf("%-12s a call %s\n", "", r.Advice)
+	}
 	text += fmt.Sprintf("%-12s %s\n", "a start", time.Duration(r.StartNS).Round(time.Microsecond))
 	text += fmt.Sprintf("%-12s %d KiB after the first calls, %d KiB after the last\n", "memory", r.MemoryStart>>10, r.MemoryEnd>>10)
 	for _, verdict := range []string{"allow", "deny", "error"} {

@@ -47,9 +47,24 @@ func (f FileReport) print(b *strings.Builder, all bool) {
 	for _, text := range f.Failures {
 		fmt.Fprintf(b, "            %s\n", text)
 	}
+	if c := hungriest(f.Cases); c != nil {
+		fmt.Fprintf(b, "            fuel: %s %s\n", c.Name, c.Advice)
+	}
 	for _, c := range f.Cases {
 		c.print(b, all)
 	}
+}
+
+// hungriest returns which of the cases that do not do with their fuel, or hardly, needs
+// most of it; nil: all have enough.
+func hungriest(cases []CaseReport) (most *CaseReport) {
+	for n := range cases {
+		c := &cases[n]
+		if c.Advice != nil && (most == nil || most.Advice.Needs > 0 && (c.Advice.Needs == 0 || c.Advice.Needs > most.Advice.Needs)) {
+			most = c
+		}
+	}
+	return most
 }
 
 func (c CaseReport) print(b *strings.Builder, all bool) {

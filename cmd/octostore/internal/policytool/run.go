@@ -13,6 +13,7 @@ type RunReport struct {
 	Digest string    `json:"digest"`
 	Start  []LogLine `json:"start_logs,omitempty"`
 	Answer
+	Advice *FuelAdvice `json:"fuel_advice,omitempty"` // the call did not do with its fuel, or hardly
 }
 
 // Run puts one case to a module.
@@ -25,5 +26,7 @@ func Run(ctx context.Context, module Module, limits Limits, config json.RawMessa
 	if err := trial.Configure(config); err != nil {
 		return RunReport{}, fmt.Errorf("%s refuses its configuration: %w", module.Path, err)
 	}
-	return RunReport{Digest: trial.Digest(), Start: logLines(trial.StartLogs()), Answer: answerOf(trial.Ask(c))}, nil
+	start := logLines(trial.StartLogs())
+	o := trial.Ask(c)
+	return RunReport{Digest: trial.Digest(), Start: start, Answer: answerOf(o), Advice: adviseFuel(trial, c, o)}, nil
 }

@@ -37,7 +37,8 @@ type CaseReport struct {
 	Failures []string  `json:"failures,omitempty"`
 	Logs     []LogLine `json:"logs,omitempty"`
 
-	took time.Duration // the first answer
+	Advice *FuelAdvice   `json:"fuel_advice,omitempty"` // it did not do with its fuel, or hardly
+	took   time.Duration // the first answer
 }
 
 // Test puts the fixtures to a module. Each case is answered three times: by an instance
@@ -92,6 +93,7 @@ func testFile(trial *hooks.Trial, f Fixture, seed uint64) FileReport {
 		took := time.Since(begun)
 		r.Cases = append(r.Cases, CaseReport{
 			Name: e.Name, Verdict: fresh[i].Verdict, Fuel: fresh[i].Fuel, Failures: e.differences(fresh[i]), Logs: logLines(fresh[i].Logs), took: took,
+			Advice: adviseFuel(trial, e.Case, fresh[i]),
 		})
 	}
 	shuffled := rand.New(rand.NewPCG(seed, 0)).Perm(len(f.Cases))

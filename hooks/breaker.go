@@ -1,0 +1,208 @@
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Breaker of a policy.
+const (
+	// failuresToOpen is after how many failures in a row a policy is not called any more.
+	failuresToOpen = 5
+	// The first pause without calls, which doubles with each probe that fails, and the
+	// longest.
+	firstPause   = 100 * time.Millisecond
+	longestPause = 30 * time.Second
+)
+
+// breaker keeps a policy that always fails from being called for every request: after
+// failuresToOpen failures in a row it opens, and requests are answered by on_error at
+// once. When its pause is over it lets one call through, the probe: an answer closes it,
+// a failure makes the pause twice as long. The zero value is closed and ready; it is
+// safe for use by many goroutines.
+type breaker struct {
+	// wary is false as long as nothing has failed since the last answer. It is all that a
+	// call of a healthy policy looks at.
+	wary atomic.Bool
+
+	opened atomic.Uint64 // times
+
+	mu       sync.Mutex // held for moments only
+	failures int        // in a row, while it is closed
+	open     bool
+	since    time.Time // it is open
+	until    time.Time // there is no call; then there is a probe
+	pause    time.Duration
+	probing  bool   // a probe is under way
+	refused  uint64 // requests since it opened
+	last     *fault // the newest failure
+}
+
+// enter reports whether the policy may be called; the fault says why not. The one that
+// gets probe calls leave in the end, whatever comes of its call.
+func (b *breaker) enter() (probe bool, _ *fault) {
+	if !b.wary.Load() {
+		return false, nil
+	}
+	return b.admit(time.Now())
+}
+
+// admit is enter, for a policy that has failed.
+func (b *breaker) admit(now time.Time) (probe bool, _ *fault) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case !b.open:
+		return false, nil
+	case b.probing || now.Before(b.until):
+		b.refused++
+		return false, b.fault(now)
+	}
+	b.probing = true
+	return true, nil
+}
+
+// leave ends a probe. One of which nothing came, since there was no place or no instance
+// for it, lets the next request try.
+func (b *breaker) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.probing = false
+}
+
+// fault is the answer of an open breaker. It is called under mu.
+func (b *breaker) fault(now time.Time) *fault {
+	until := "until a call that probes it is answered"
+	if left := b.until.Sub(now); left > 0 {
+		until = "for " + left.Round(time.Millisecond).String()
+	}
+	return &fault{breakerOpen, fmt.Errorf("it is not called %s after failures in a row, the last: %w", until, b.last)}
+}
+
+// opensMeanwhile is enter for a request that has been let in and then waited for its place.
+func (b *breaker) opensMeanwhile() *fault {
+	if !b.wary.Load() {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		return nil
+	}
+	b.refused++
+	return b.fault(time.Now())
+}
+
+// peek returns what enter would, and does not count as a request or a probe.
+func (b *breaker) peek() *fault {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now := time.Now(); b.open && (b.probing || now.Before(b.until)) {
+		return b.fault(now)
+	}
+	return nil
+}
+
+// transition is what an answer or a failure has done to a breaker.
+type transition int
+
+const (
+	unchanged transition = iota
+	opens
+	closes
+)
+
+// answered counts a call that was answered.
+func (b *breaker) answered(probe bool) (_ transition, open time.Duration, refused uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open && !probe { // it began before the breaker opened
+		return unchanged, 0, 0
+	}
+	was := b.open
+	b.failures, b.open, b.last = 0, false, nil
+	b.wary.Store(false)
+	if !was {
+		return unchanged, 0, 0
+	}
+	return closes, time.Since(b.since), b.refused
+}
+
+// failed counts a failure. While the breaker is open only that of a probe counts.
+func (b *breaker) failed(probe bool, f *fault) transition {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wary.Store(true)
+	now := time.Now()
+	switch {
+	case b.open && !probe:
+		return unchanged
+	case b.open:
+		b.last = f
+		b.pause = min(2*b.pause, longestPause)
+		b.until = now.Add(b.pause)
+		return unchanged
+	}
+	b.last = f
+	if b.failures++; b.failures < failuresToOpen {
+		return unchanged
+	}
+	b.open, b.pause, b.since, b.refused = true, firstPause, now, 0
+	b.until = now.Add(b.pause)
+	b.opened.Add(1)
+	return opens
+}
+
+// failedAside counts a start that failed aside. It counts as a probe if it is time for
+// one: a policy that does not start is as broken as one that does not answer.
+func (b *breaker) failedAside(f *fault) transition {
+	b.mu.Lock()
+	probe := b.open && !b.probing && !time.Now().Before(b.until)
+	b.mu.Unlock()
+	return b.failed(probe, f)
+}
+
+// isOpen reports whether requests are answered without the policy. One whose pause is
+// over counts as open until a probe was answered.
+func (b *breaker) isOpen() bool {
+	if !b.wary.Load() {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open
+}
+
+// settle tells the breaker what came of a call, and logs when it opens or closes.
+func (p *policy) settle(probe bool, f *fault) {
+	if f != nil || p.breaker.wary.Load() {
+		p.settleFailing(probe, f)
+	}
+}
+
+func (p *policy) settleFailing(probe bool, f *fault) {
+	switch {
+	case f == nil:
+		if t, open, refused := p.breaker.answered(probe); t == closes {
+			p.log.Info("the policy answers again: its breaker is closed", slog.Duration("open", open), slog.Uint64("not_called", refused))
+		}
+	case f.kind != busy && f.kind != starting:
+		p.opened(p.breaker.failed(probe, f), f)
+	}
+}
+
+// opened logs that the breaker has opened, if it has.
+func (p *policy) opened(t transition, f *fault) {
+	if t == opens {
+		level := slog.LevelError
+		if p.Mode == Shadow {
+			level = slog.LevelWarn
+		}
+		p.log.Log(context.Background(), level, "the policy keeps failing: its breaker is open", slog.Int("failures", failuresToOpen),
+			slog.String("on_error", string(p.OnError)), slog.String("mode", string(p.Mode)), slog.String("kind", f.kind), slog.Any("err", f.err))
+	}
+}

@@ -1,0 +1,84 @@
+package hooks
+
+import (
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestStatusMeasuresCalls(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", allows)
+	host := h.open(entry("p"))
+	for range timedEvery + 1 {
+		if _, err := host.Judge(t.Context(), question("a")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := host.Policies()[0]
+	last := s.Latency.Buckets[len(s.Latency.Buckets)-1]
+	if s.Latency.Calls != 2 || s.Latency.Total <= 0 || last.Calls != 2 || last.AtMost != 1<<lastBucket {
+		t.Errorf("latency: %+v", s.Latency)
+	}
+	if s.Instances != 1 || s.Memory != 1<<16 || s.Starts != 1 {
+		t.Errorf("%d instances with %d bytes, %d were made", s.Instances, s.Memory, s.Starts)
+	}
+	if s.Waits != 0 || s.Waited != 0 || s.BreakerOpen || s.BreakerOpened != 0 || s.LinesDropped != 0 {
+		t.Errorf("%+v", s.Health)
+	}
+}
+
+// Instances that are thrown away give back what they held, also those that do not start.
+func TestStatusMeasuresMemory(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", check("i32.const 3 memory.grow drop "+at("ttl_ms")+"call $get_i64 i64.const 3600000 i64.gt_s if unreachable end i32.const 0"))
+	host := h.open(entry("p", `"memory_mib":1`))
+	alone(host)
+	for n, want := range []int64{4 << 16, 7 << 16, 0} {
+		_, _ = host.Judge(t.Context(), failing(n == 2))
+		if s := host.Policies()[0]; s.Memory != want || s.Instances != min(1, int(want)) {
+			t.Errorf("after call %d: %d bytes of %d instances, want %d", n, s.Memory, s.Instances, want)
+		}
+	}
+}
+
+func TestStatusCountsWaitsForAPlace(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", allows)
+	host := h.open(entry("p"))
+	turns := host.engine.turns
+	for range turns.most {
+		if err := turns.take(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all sync.WaitGroup
+	all.Go(func() { _, _ = host.Judge(t.Context(), question("a")) })
+	waiting := func() int {
+		turns.mu.Lock()
+		defer turns.mu.Unlock()
+		return len(turns.checks)
+	}
+	for waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	for range turns.most {
+		turns.done(false)
+	}
+	all.Wait()
+	if s := host.Policies()[0]; s.Waits != 1 || s.Waited <= 0 {
+		t.Errorf("%d waits of %v", s.Waits, s.Waited)
+	}
+}
+
+func TestLatencyBuckets(t *testing.T) {
+	var d durations
+	for _, ns := range []time.Duration{0, 1, 1 << firstBucket, 1<<firstBucket + 1, 1 << lastBucket, 1<<lastBucket + 1, time.Hour} {
+		d.add(ns)
+	}
+	l := d.latency()
+	first, second, last := l.Buckets[0], l.Buckets[1], l.Buckets[len(l.Buckets)-1]
+	if first.Calls != 3 || second.Calls != 4 || last.Calls != 5 || l.Calls != 7 {
+		t.Errorf("got %+v", l)
+	}
+}
