@@ -4,10 +4,11 @@ import "encoding/binary"
 
 // point is a place in a body where code is put in.
 type point struct {
-	at    int
-	bulk  bulk  // notBulk: the price of a region
-	price int64 // of the region
-	check bool
+	at        int
+	bulk      bulk  // notBulk: the price of a region
+	remainder byte  // the opcode that is replaced; 0: none
+	price     int64 // of the region
+	check     bool
 }
 
 // block is an open block of the function that is being read. What may have been
@@ -20,12 +21,25 @@ type block struct {
 
 // body is the rewriting of one function.
 type body struct {
-	points  []point
-	region  int   // index of the point that pays for what is read
-	since   int64 // spent unchecked before the region, at most
-	total   int64 // price of everything up to the region
-	blocks  []block
-	hasBulk bool
+	points []point
+	region int   // index of the point that pays for what is read
+	since  int64 // spent unchecked before the region, at most
+	total  int64 // price of everything up to the region
+	blocks []block
+	calls  bool
+	limit  int64  // what may be spent unchecked
+	longs  uint64 // locals of type i64 for the meter
+	shorts uint64 // locals of type i32 for the meter
+}
+
+// newBody begins the rewriting of a function that may spend so much unchecked.
+//
+// When the fuel is used up, the callers of a function go on after it returns, each until
+// its next check. In a function that calls, the limit is therefore no more than what
+// entering it has cost: what all callers together spend on their way back was paid on
+// their way in.
+func newBody(start int, limit int64) *body {
+	return &body{points: []point{{at: start, check: true}}, limit: limit, longs: 1}
 }
 
 // metered returns the body of a function with its meter.
@@ -44,22 +58,33 @@ func (w *rewriter) metered(b []byte, t signature) []byte {
 	if locals > MaxLocals {
 		refuse("it has more than %d parameters and locals", MaxLocals)
 	}
-	f := &body{points: []point{{at: r.i, check: true}}}
 	start := r.i
+	f := newBody(start, maxUnchecked)
 	frame := w.read(f, r, locals)
-	f.points[0].price += Call + int64(locals) + frame/2
-
-	e := emitter{fuel: uint64(w.globals), temp: locals, pages: w.cfg.MaxPages}
-	e.out = make([]byte, 0, len(b)+16*len(f.points))
-	extra := uint64(1)
-	if f.hasBulk {
-		extra = 2
+	entry := Call + int64(locals) + frame/2
+	if f.calls && entry < maxUnchecked {
+		r.i = start
+		f = newBody(start, entry)
+		w.read(f, r, locals)
 	}
-	e.out = binary.AppendUvarint(e.out, uint64(groups)+extra)
+	f.points[0].price += entry
+
+	for _, p := range f.points {
+		w.largest = max(w.largest, p.price)
+	}
+
+	e := emitter{fuel: uint64(w.globals), long: locals, pages: w.cfg.MaxPages}
+	e.short = e.long + f.longs
+	e.out = make([]byte, 0, len(b)+16*len(f.points))
+	more := uint64(1)
+	if f.shorts > 0 {
+		more = 2
+	}
+	e.out = binary.AppendUvarint(e.out, uint64(groups)+more)
 	e.out = append(e.out, b[groupsFrom:start]...)
-	e.out = append(e.out, 1, 0x7e)
-	if f.hasBulk {
-		e.out = append(e.out, 1, 0x7f)
+	e.out = append(binary.AppendUvarint(e.out, f.longs), 0x7e)
+	if f.shorts > 0 {
+		e.out = append(binary.AppendUvarint(e.out, f.shorts), 0x7f)
 	}
 	return e.emit(b, start, f.points)
 }
@@ -87,11 +112,20 @@ func (w *rewriter) read(f *body, r *reader, locals uint64) (frame int64) {
 // step takes one instruction, which lies between two offsets, into account.
 func (f *body) step(in instruction, at, after int) {
 	f.points[f.region].price += in.price
-	if in.bulk != notBulk {
-		f.hasBulk = true
+	switch {
+	case in.bulk != notBulk:
+		f.shorts = max(f.shorts, 1)
 		f.points = append(f.points, point{at: at, bulk: in.bulk})
+	case in.rewrite && isLong(in.op):
+		f.longs = 2
+		f.points = append(f.points, point{at: at, remainder: in.op})
+	case in.rewrite:
+		f.shorts = 2
+		f.points = append(f.points, point{at: at, remainder: in.op})
 	}
 	switch in.op {
+	case opCall, opCallIndirect:
+		f.calls = true
 	case opBlock:
 		f.open()
 	case opIf:
@@ -140,13 +174,13 @@ func (f *body) begin(at int) {
 	f.region = len(f.points) - 1
 }
 
-// settle accounts for the region: it checks if more than maxUnchecked may have been
-// spent unseen.
+// settle accounts for the region: it checks if more than the limit may have been spent
+// unseen.
 func (f *body) settle() {
 	p := &f.points[f.region]
 	f.total += p.price
 	f.since += p.price
-	if f.since > maxUnchecked {
+	if f.since > f.limit {
 		p.check = true
 	}
 	if p.check {
@@ -158,7 +192,8 @@ func (f *body) settle() {
 type emitter struct {
 	out   []byte
 	fuel  uint64 // index of the global
-	temp  uint64 // index of a local i64; the next is an i32 for bulk operations
+	long  uint64 // index of the first local i64
+	short uint64 // index of the first local i32
 	pages uint32
 }
 
@@ -166,11 +201,13 @@ func (e *emitter) emit(b []byte, from int, points []point) []byte {
 	for _, p := range points {
 		e.out = append(e.out, b[from:p.at]...)
 		from = p.at
-		if p.bulk != notBulk {
+		switch {
+		case p.bulk != notBulk:
 			e.payBulk(p.bulk)
-			continue
-		}
-		if p.price > 0 {
+		case p.remainder != 0:
+			e.remainder(p.remainder)
+			from++ // instead of the instruction
+		case p.price > 0:
 			e.pay(p.price, p.check)
 		}
 	}
@@ -191,16 +228,16 @@ func (e *emitter) spend(check bool) {
 		e.out = binary.AppendUvarint(append(e.out, 0x24), e.fuel) // global.set
 		return
 	}
-	e.out = binary.AppendUvarint(append(e.out, 0x22), e.temp) // local.tee
+	e.out = binary.AppendUvarint(append(e.out, 0x22), e.long) // local.tee
 	e.out = binary.AppendUvarint(append(e.out, 0x24), e.fuel)
-	e.out = binary.AppendUvarint(append(e.out, 0x20), e.temp) // local.get
+	e.out = binary.AppendUvarint(append(e.out, 0x20), e.long) // local.get
 	// i64.const 0, i64.lt_s, if, unreachable, end
 	e.out = append(e.out, 0x42, 0, 0x53, 0x04, 0x40, 0x00, 0x0b)
 }
 
 // payBulk subtracts what the last operand of the next instruction makes it cost.
 func (e *emitter) payBulk(kind bulk) {
-	n := e.temp + 1
+	n := e.short
 	e.out = binary.AppendUvarint(append(e.out, 0x21), n) // local.set
 	e.out = binary.AppendUvarint(append(e.out, 0x23), e.fuel)
 	e.out = binary.AppendUvarint(append(e.out, 0x20), n)

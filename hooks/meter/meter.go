@@ -49,6 +49,7 @@ package meter
 import (
 	"errors"
 	"fmt"
+	"runtime"
 )
 
 // Global is the name under which the fuel is exported.
@@ -90,6 +91,9 @@ type Config struct {
 	// 65,536. A module that wants more from the start is refused, one that says it may
 	// want more later is held to this.
 	MaxPages uint32
+	// RewriteRemainders computes remainders by a division and a multiplication. That is
+	// done on arm64 in any case, see the package comment.
+	RewriteRemainders bool
 }
 
 // RefusedError says why a module was not rewritten.
@@ -111,7 +115,7 @@ func Instrument(module []byte, cfg Config) (metered []byte, err error) {
 	if cfg.MaxPages == 0 || cfg.MaxPages > pageLimit {
 		cfg.MaxPages = pageLimit
 	}
-	w := &rewriter{cfg: cfg}
+	w := &rewriter{cfg: cfg, remainders: cfg.RewriteRemainders || runtime.GOARCH == "arm64"}
 	defer func() {
 		switch p := recover().(type) {
 		case nil:

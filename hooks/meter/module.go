@@ -38,6 +38,9 @@ type rewriter struct {
 	cfg   Config
 	where place // what is being read
 
+	remainders bool  // they are rewritten
+	largest    int64 // the highest price of a region
+
 	types     []signature
 	functions []uint32 // types of all functions, the imported ones first
 	imported  int      // functions

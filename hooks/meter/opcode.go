@@ -7,6 +7,8 @@ type instruction struct {
 	price  int64
 	values int64 // results of a call, beyond the first
 	bulk   bulk  // it costs by its last operand as well
+
+	rewrite bool // it is a remainder, which is computed another way
 }
 
 // bulk says what the last operand of an instruction counts.
@@ -31,6 +33,9 @@ const (
 	opBr          = 0x0c
 	opBrTable     = 0x0e
 	opReturn      = 0x0f
+	opCall        = 0x10
+
+	opCallIndirect = 0x11
 )
 
 // next reads one instruction.
@@ -49,9 +54,9 @@ func (w *rewriter) next(r *reader, locals uint64) instruction {
 		for n := uint64(r.u32()) + 1; n > 0; n-- {
 			r.u32()
 		}
-	case op == 0x10:
+	case op == opCall:
 		in.values = w.resultsOf(r.u32())
-	case op == 0x11:
+	case op == opCallIndirect:
 		in.price = IndirectCall
 		in.values = w.resultsOfType(r.u32())
 		r.u32()
@@ -88,6 +93,7 @@ func (w *rewriter) next(r *reader, locals uint64) instruction {
 		r.take(8)
 	case op >= 0x45 && op <= 0xc4:
 		in.price = priceOf(op)
+		in.rewrite = w.remainders && isRemainder(op)
 	case op == 0xd0:
 		w.valueType(r.byte())
 	case op == 0xd1:
