@@ -17,6 +17,14 @@ type point struct {
 type block struct {
 	since int64
 	total int64
+
+	// For the effort of the compiler.
+	id              uint32
+	loop            bool
+	base            int64 // the height of the stack below its parameters
+	params, results int64
+	sets            int64 // locals that are set within
+	ways            int64 // to its end, or to the beginning of a loop
 }
 
 // body is the rewriting of one function.
@@ -26,6 +34,7 @@ type body struct {
 	since  int64 // spent unchecked before the region, at most
 	total  int64 // price of everything up to the region
 	blocks []block
+	effort effort
 	calls  bool
 	limit  int64  // what may be spent unchecked
 	longs  uint64 // locals of type i64 for the meter
@@ -38,8 +47,10 @@ type body struct {
 // its next check. In a function that calls, the limit is therefore no more than what
 // entering it has cost: what all callers together spend on their way back was paid on
 // their way in.
-func newBody(start int, limit int64) *body {
-	return &body{points: []point{{at: start, check: true}}, limit: limit, longs: 1}
+func newBody(start int, limit int64, locals uint64, t signature) *body {
+	f := &body{points: []point{{at: start, check: true}}, limit: limit, longs: 1, effort: newEffort(locals)}
+	f.blocks = []block{f.effort.open(instruction{op: opBlock, results: int64(t.results)})}
+	return f
 }
 
 // metered returns the body of a function with its meter.
@@ -59,16 +70,17 @@ func (w *rewriter) metered(b []byte, t signature) []byte {
 		refuse("it has more than %d parameters and locals", MaxLocals)
 	}
 	start := r.i
-	f := newBody(start, maxUnchecked)
+	f := newBody(start, maxUnchecked, locals, t)
 	frame := w.read(f, r, locals)
 	entry := Call + int64(locals) + frame/2
 	if f.calls && entry < maxUnchecked {
 		r.i = start
-		f = newBody(start, entry)
+		f = newBody(start, entry, locals, t)
 		w.read(f, r, locals)
 	}
 	f.points[0].price += entry
 
+	w.load.add(f.effort.workload())
 	for _, p := range f.points {
 		w.largest = max(w.largest, p.price)
 	}
@@ -92,12 +104,11 @@ func (w *rewriter) metered(b []byte, t signature) []byte {
 // read goes through the instructions, finds the points, and returns how many values
 // the frame may have to keep.
 func (w *rewriter) read(f *body, r *reader, locals uint64) (frame int64) {
-	f.blocks = []block{{}}
 	for len(f.blocks) > 0 {
 		at := r.i
 		w.where.offset = at
 		in := w.next(r, locals)
-		frame += 1 + in.values
+		frame += 1 + max(0, in.values)
 		if frame > MaxInstructions {
 			refuse("the function has more than %d instructions", MaxInstructions)
 		}
@@ -115,6 +126,7 @@ func (f *body) step(in instruction, at, after int) {
 	switch {
 	case in.bulk != notBulk:
 		f.shorts = max(f.shorts, 1)
+		f.effort.bulk()
 		f.points = append(f.points, point{at: at, bulk: in.bulk})
 	case in.rewrite && isLong(in.op):
 		f.longs = 2
@@ -123,35 +135,61 @@ func (f *body) step(in instruction, at, after int) {
 		f.shorts = 2
 		f.points = append(f.points, point{at: at, remainder: in.op})
 	}
+	f.effort.move(in, f.blocks)
 	switch in.op {
+	case opLocalGet, opLocalSet, opLocalTee:
+		f.effort.local(in, f.blocks)
 	case opCall, opCallIndirect:
 		f.calls = true
+		f.effort.call(in.values)
 	case opBlock:
-		f.open()
+		f.open(in)
 	case opIf:
 		f.begin(after)
-		f.open()
+		f.open(in)
 	case opLoop:
 		f.begin(after)
 		f.points[f.region].check = true
 		f.since = 0
-		f.open()
+		f.open(in)
 	case opElse:
 		f.begin(after)
-		f.since = f.blocks[len(f.blocks)-1].since
+		b := f.blocks[len(f.blocks)-1]
+		f.since = b.since
+		f.effort.height = b.base + b.params
 	case opEnd:
 		f.close(after)
+	case opBrIf:
+		f.effort.branch(f.blocks, in.index)
+		f.effort.join(0)
 	case opUnreachable, opBr, opBrTable, opReturn:
+		f.leave(in)
 		f.begin(after) // what follows is never reached, so it is not paid for
 	}
 }
 
+// leave takes the branches of an instruction into account after which none is reached.
+func (f *body) leave(in instruction) {
+	switch in.op {
+	case opBr:
+		f.effort.branch(f.blocks, in.index)
+	case opBrTable:
+		f.effort.targets += int64(len(in.targets))
+		for _, depth := range in.targets {
+			f.effort.branch(f.blocks, depth)
+		}
+	}
+	f.effort.join(0)
+}
+
 // open begins a block.
-func (f *body) open() {
+func (f *body) open(in instruction) {
 	if len(f.blocks) > MaxNesting {
 		refuse("there are more than %d blocks within blocks", MaxNesting)
 	}
-	f.blocks = append(f.blocks, block{since: f.since, total: f.total})
+	b := f.effort.open(in)
+	b.since, b.total = f.since, f.total
+	f.blocks = append(f.blocks, b)
 }
 
 // close ends a block. After the end of the function nothing follows.
@@ -159,6 +197,7 @@ func (f *body) close(after int) {
 	last := len(f.blocks) - 1
 	b := f.blocks[last]
 	f.blocks = f.blocks[:last]
+	f.effort.close(b)
 	if last == 0 {
 		f.settle()
 		return
@@ -184,6 +223,7 @@ func (f *body) settle() {
 		p.check = true
 	}
 	if p.check {
+		f.effort.join(0)
 		f.since = 0
 	}
 }

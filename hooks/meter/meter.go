@@ -75,6 +75,7 @@ const (
 // Bounds.
 const (
 	MaxLocals       = 4096
+	MaxValues       = 1000    // parameters, or results, of a function or a block
 	MaxInstructions = 1 << 19 // of one function
 	MaxTable        = 1 << 17 // elements of one table
 	MaxNesting      = 1 << 15 // blocks within blocks

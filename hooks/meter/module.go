@@ -38,8 +38,10 @@ type rewriter struct {
 	cfg   Config
 	where place // what is being read
 
-	remainders bool  // they are rewritten
-	largest    int64 // the highest price of a region
+	targets    []uint32 // of the last br_table
+	load       workload // of the compiler
+	remainders bool     // they are rewritten
+	largest    int64    // the highest price of a region
 
 	types     []signature
 	functions []uint32 // types of all functions, the imported ones first
@@ -167,6 +169,9 @@ func (w *rewriter) signature(r *reader) signature {
 
 func (w *rewriter) valueTypes(r *reader) uint32 {
 	n := r.u32()
+	if n > MaxValues {
+		refuse("a function has %d parameters or results, more than the limit of %d", n, MaxValues)
+	}
 	for _, t := range r.take(n) {
 		w.valueType(t)
 	}
@@ -336,5 +341,7 @@ func (w *rewriter) code(body []byte) []byte {
 	if r.more() {
 		refuse("it is longer than what is in it")
 	}
+	w.where = place{section: secCode, function: -1}
+	w.load.check(len(body))
 	return out
 }
