@@ -84,7 +84,7 @@ func TestWorkOfTheCompilerIsBounded(t *testing.T) {
 // share is how much of a bound a module uses at most, and of which.
 func share(t testing.TB, module []byte) (most float64, of string) {
 	t.Helper()
-	w := &rewriter{cfg: Config{MaxPages: pageLimit}}
+	w := newRewriter(Config{MaxPages: pageLimit, open: true})
 	defer func() {
 		if p := recover(); p != nil {
 			t.Skip(p)
@@ -92,7 +92,7 @@ func share(t testing.TB, module []byte) (most float64, of string) {
 	}()
 	w.rewrite(module)
 	code := 0
-	for _, s := range (&rewriter{}).split(module[8:]) {
+	for _, s := range newRewriter(Config{}).split(module[8:]) {
 		if s.id == secCode {
 			code = len(s.body)
 		}
@@ -146,7 +146,7 @@ func TestHeightOfTheStackIsFollowed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Instrument(module, Config{}); err != nil {
+		if _, err := Instrument(module, Config{open: true}); err != nil {
 			continue
 		}
 		if err := followed(module); err != nil {
@@ -158,7 +158,7 @@ func TestHeightOfTheStackIsFollowed(t *testing.T) {
 // followed checks, at the end of every block that is reached, that there are as many
 // operands as it results in.
 func followed(module []byte) error {
-	w := &rewriter{}
+	w := newRewriter(Config{open: true})
 	var code []byte
 	for _, s := range w.split(module[8:]) {
 		w.survey(s)

@@ -65,7 +65,6 @@ const (
 	IndirectCall = 24
 	Bulk         = 64
 	Grow         = 512
-	Outside      = 512 // what the runtime has to leave the guest for, such as ref.func
 
 	bytesShift    = 6  // 64 bytes a unit
 	elementsShift = 3  // 8 elements a unit
@@ -88,13 +87,18 @@ const (
 type Config struct {
 	// Fuel is what the start function may use.
 	Fuel int64
-	// MaxPages is the most memory the module can have, in pages of 64 KiB; 0 means
-	// 65,536. A module that wants more from the start is refused, one that says it may
-	// want more later is held to this.
+	// MaxPages is the most memory an instance can have, in pages of 64 KiB; 0 means
+	// 65,536. What the host needs for it, for tables and the like, counts, so its linear
+	// memory can have that much less, in whole pages. A module that wants more from the
+	// start is refused, one that says it may want more later is held to this.
 	MaxPages uint32
 	// RewriteRemainders computes remainders by a division and a multiplication. That is
 	// done on arm64 in any case, see the package comment.
 	RewriteRemainders bool
+
+	// open allows what policies cannot have and the suite of the specification uses:
+	// imports of tables and globals, ref.func, and tables that others grow.
+	open bool
 }
 
 // RefusedError says why a module was not rewritten.
@@ -116,7 +120,7 @@ func Instrument(module []byte, cfg Config) (metered []byte, err error) {
 	if cfg.MaxPages == 0 || cfg.MaxPages > pageLimit {
 		cfg.MaxPages = pageLimit
 	}
-	w := &rewriter{cfg: cfg, remainders: cfg.RewriteRemainders || runtime.GOARCH == "arm64"}
+	w := newRewriter(cfg)
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
@@ -127,6 +131,13 @@ func Instrument(module []byte, cfg Config) (metered []byte, err error) {
 		}
 	}()
 	return w.rewrite(module), nil
+}
+
+func newRewriter(cfg Config) *rewriter {
+	return &rewriter{
+		cfg: cfg, remainders: cfg.RewriteRemainders || runtime.GOARCH == "arm64",
+		account: account{}, grown: map[uint32]bool{},
+	}
 }
 
 // refusal is what the parts of the rewriter panic with, and Instrument recovers.

@@ -46,6 +46,8 @@ const (
 	opLocalGet = 0x20
 	opLocalSet = 0x21
 	opLocalTee = 0x22
+
+	opRefFunc = 0xd2
 )
 
 // next reads one instruction.
@@ -111,8 +113,11 @@ func (w *rewriter) next(r *reader, locals uint64) instruction {
 	case op == 0xd0:
 		w.valueType(r.byte())
 	case op == 0xd1:
-	case op == 0xd2:
-		in.price = Outside
+	case op == opRefFunc:
+		// The runtime keeps what it makes for each as long as the instance lives.
+		if !w.cfg.open {
+			refuse("ref.func is not supported outside of segments and globals")
+		}
 		r.u32()
 	case op == 0xfc:
 		w.miscellaneous(r, &in)
@@ -199,7 +204,7 @@ func (w *rewriter) miscellaneous(r *reader, in *instruction) {
 		r.u32()
 	case 15: // table.grow
 		in.price, in.bulk = Grow, growElements
-		r.u32()
+		w.grown[r.u32()] = true
 	case 16: // table.size
 		r.u32()
 	case 17: // table.fill

@@ -65,7 +65,7 @@ func TestFuelIsNotOverdrawnByMoreThanThereWas(t *testing.T) {
 // largestRegion is the highest price that is paid at once in a module.
 func largestRegion(t testing.TB, m wasmtest.Module) int64 {
 	t.Helper()
-	w := &rewriter{cfg: Config{MaxPages: 256}}
+	w := newRewriter(Config{MaxPages: 256})
 	w.rewrite(wasmtest.Assemble(m))
 	return w.largest
 }

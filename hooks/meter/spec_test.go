@@ -157,7 +157,7 @@ func (s *sideBySide) load(c command) {
 	}
 	binary := s.read(c)
 	plain := s.plain.instantiate(binary, c.Name)
-	code, err := Instrument(binary, Config{Fuel: plenty})
+	code, err := Instrument(binary, Config{Fuel: plenty, open: true})
 	if err != nil {
 		if plain == nil {
 			s.refused++
@@ -188,7 +188,7 @@ func (s *sideBySide) invalid(c command) {
 		return
 	}
 	binary := s.read(c)
-	code, err := Instrument(binary, Config{})
+	code, err := Instrument(binary, Config{open: true})
 	if err != nil {
 		return
 	}

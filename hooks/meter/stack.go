@@ -4,7 +4,7 @@ package meter
 // follows from its opcode. Where code is never reached it may be wrong.
 func moves(op byte) int64 {
 	switch {
-	case op == opLocalGet || op == 0x23 || op == 0x3f || op >= 0x41 && op <= 0x44 || op == 0xd0 || op == 0xd2:
+	case op == opLocalGet || op == 0x23 || op == 0x3f || op >= 0x41 && op <= 0x44 || op == 0xd0 || op == opRefFunc:
 		return 1
 	case op == opIf || op == opBrIf || op == opBrTable || op == 0x1a || op == opLocalSet || op == 0x24:
 		return -1
