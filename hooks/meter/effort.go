@@ -32,7 +32,7 @@ var bounds = []bound{
 	{"locals and operands times branches", func(w workload) int64 { return w.values }, 500_000, 3_500},
 	{"nested loops times locals squared", func(w workload) int64 { return w.nests }, 20_000_000, 250_000},
 	{"branches to a block times locals set in it squared", func(w workload) int64 { return w.merges }, 20_000_000, 250_000},
-	{"targets of br_table", func(w workload) int64 { return w.targets }, 5_000, 100},
+	{"targets of br_table", func(w workload) int64 { return w.targets }, 20_000, 100},
 	{"branches of a function squared", func(w workload) int64 { return w.blocks }, 20_000_000, 200_000},
 	{"loops times branches of a function", func(w workload) int64 { return w.turns }, 4_000_000, 5_000},
 }
