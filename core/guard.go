@@ -57,6 +57,11 @@ type Verdict struct {
 
 	CapWait bool
 
+	// Priority is the class the request waits in, where SetPriority is set: the rearmost
+	// that a policy asked for. Acquire in phase request only.
+	Priority    lock.Priority
+	SetPriority bool
+
 	lock.Opinion // kept with the event
 }
 
@@ -159,6 +164,9 @@ func (s *Service) judgeAcquire(ctx context.Context, a *lock.Acquisition) error {
 	if v.CapWait {
 		a.Wait = min(a.Wait, max(v.Wait, 0))
 	}
+	if v.SetPriority {
+		a.Priority = v.Priority
+	}
 	a.Opinion = v.Opinion
 	return left(ctx)
 }
@@ -234,7 +242,9 @@ func (s *Service) judgeAtTurn(a *lock.Acquisition, asked lock.Acquisition, befor
 		if errors.Is(err, lock.ErrGone) {
 			return lock.Opinion{}, err
 		}
-		said := lock.Opinion{Notes: atTurn.Notes, Verdicts: append(before.Verdicts[:len(before.Verdicts):len(before.Verdicts)], atTurn.Verdicts...)}
+		said := before // the sets of the two times may differ: policies are loaded again meanwhile
+		said.SetAtGrant, said.Notes = atTurn.PolicySet, atTurn.Notes
+		said.Verdicts = append(before.Verdicts[:len(before.Verdicts):len(before.Verdicts)], atTurn.Verdicts...)
 		if err != nil {
 			return lock.Opinion{}, &refusedAtTurn{err, said}
 		}
@@ -337,13 +347,15 @@ func (s *Service) recordRefusal(ctx context.Context, a lock.Acquisition, said lo
 		return refusal
 	}
 	e := lock.Event{
-		Kind:      lock.PolicyError,
-		Actor:     a.Actor,
-		RequestID: a.RequestID,
-		TraceID:   a.TraceID,
-		Cause:     refusal.Error(),
-		Notes:     said.Notes,
-		Verdicts:  said.Verdicts,
+		Kind:       lock.PolicyError,
+		Actor:      a.Actor,
+		RequestID:  a.RequestID,
+		TraceID:    a.TraceID,
+		Cause:      refusal.Error(),
+		Notes:      said.Notes,
+		Verdicts:   said.Verdicts,
+		PolicySet:  said.PolicySet,
+		SetAtGrant: said.SetAtGrant,
 		Lease: &lock.Lease{
 			Name: a.Name, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason, Metadata: a.Metadata, TTL: a.TTL,
 		},

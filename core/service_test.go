@@ -251,8 +251,11 @@ func TestAWaiterIsJudgedAgainAtItsTurn(t *testing.T) {
 		if q.Asked.Holder == "frozen" {
 			return deny(q)
 		}
-		return core.Verdict{Opinion: lock.Opinion{Notes: []lock.Note{{Policy: "p", Key: "seen", Value: "at the turn"}}}}, nil
+		return core.Verdict{Opinion: lock.Opinion{PolicySet: "later", Notes: []lock.Note{{Policy: "p", Key: "seen", Value: "at the turn"}}}}, nil
 	}}
+	guard.request = func(core.Question) (core.Verdict, error) {
+		return core.Verdict{Opinion: lock.Opinion{PolicySet: "earlier"}}, nil
+	}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})
 		first, second := make(chan error, 1), make(chan error, 1)
@@ -274,7 +277,7 @@ func TestAWaiterIsJudgedAgainAtItsTurn(t *testing.T) {
 			t.Errorf("%v after %v", err, waited)
 		}
 		got := h.record(t)
-		for _, want := range []string{`"kind":"denied"`, `"value":"at the turn"`} {
+		for _, want := range []string{`"kind":"denied"`, `"value":"at the turn"`, `"policy_set":"earlier","policy_set_at_grant":"later"`, `"policy_set":"earlier","prev"`} {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s is not on record: %s", want, got)
 			}
@@ -339,7 +342,7 @@ func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
 		if q.Asked.Holder != "ci" || q.Asked.TTL != 30*time.Second || q.View.Lease == nil {
 			t.Errorf("asked about %+v", q)
 		}
-		return core.Verdict{Opinion: lock.Opinion{Verdicts: []lock.Verdict{{Policy: "freeze", At: "renew", Verdict: "error"}}}}, answer
+		return core.Verdict{Opinion: lock.Opinion{PolicySet: "ours", Verdicts: []lock.Verdict{{Policy: "freeze", At: "renew", Verdict: "error"}}}}, answer
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", Holder: "ci"})
@@ -365,6 +368,9 @@ func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
 				t.Errorf("%s is not on record: %s", want, got)
 			}
 		}
+		if strings.Count(got, `"policy_set":"ours"`) != 2 {
+			t.Errorf("which policies judged the renewals is not on record: %s", got)
+		}
 		if strings.Count(got, `"kind":"denied"`) != 1 {
 			t.Errorf("a stranger got on record: %s", got)
 		}
@@ -376,7 +382,7 @@ func TestABreakIsJudged(t *testing.T) {
 		if q.Hook == core.HookBreak && q.Asked.Reason == "no good reason" {
 			return deny(q)
 		}
-		return core.Verdict{}, nil
+		return core.Verdict{Opinion: lock.Opinion{PolicySet: "of-" + string(q.Hook)}}, nil
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})
@@ -394,6 +400,11 @@ func TestABreakIsJudged(t *testing.T) {
 		breaking.Cause = "no good reason"
 		if _, err := h.Break(t.Context(), me, breaking); !errors.Is(err, lock.ErrFree) {
 			t.Errorf("of a free lock: %v", err)
+		}
+		for _, want := range []string{`"policy_set":"of-acquire"`, `"policy_set":"of-break"`} {
+			if got := h.record(t); strings.Count(got, want) != 1 {
+				t.Errorf("%s is not on record once: %s", want, got)
+			}
 		}
 	})
 }

@@ -91,6 +91,7 @@ func (e *engine) load(ctx context.Context, m Manifest) (_ *set, err error) {
 		}
 		s.policies = append(s.policies, p)
 	}
+	s.described = describe(s.policies)
 	return s, nil
 }
 

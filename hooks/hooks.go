@@ -16,7 +16,8 @@
 //     a request; a module that keeps something in its own memory does so for all who
 //     trusted it with their lock names.
 //   - Composition has no order: every policy sees the request as it came, any veto
-//     denies, caps take the minimum, notes are kept under the policy's name.
+//     denies, caps take the minimum, the rearmost priority counts, notes are kept under the
+//     policy's name.
 //   - A policy in shadow mode is recorded and never in the way, whatever happens to it.
 //   - Observers see committed events at least once and in order, one guest of theirs at a
 //     time and only when nobody who asks for a lock waits for a guest.
@@ -180,6 +181,16 @@ func (h *Host) Judge(ctx context.Context, q core.Question) (core.Verdict, error)
 
 // Describe says in words which policies rule.
 func (h *Host) Describe() string { return difference(nil, h.current()) }
+
+// PolicySet returns for the record what rules now, nil after the end. It is shared: do not
+// change it.
+func (h *Host) PolicySet() *lock.PolicySet {
+	s := h.current()
+	if s == nil {
+		return nil
+	}
+	return &s.described
+}
 
 // Policies returns what rules now, in the order of the manifest.
 func (h *Host) Policies() []Status {

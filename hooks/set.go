@@ -14,7 +14,8 @@ import (
 
 // set is what one manifest describes.
 type set struct {
-	policies []*policy // without those that are off
+	policies  []*policy      // without those that are off
+	described lock.PolicySet // for the record; see describe
 
 	// Guarded by the mutex of the host.
 	calls   int
@@ -57,7 +58,10 @@ func (s *set) judge(ctx context.Context, q core.Question) (core.Verdict, error) 
 		if o.fault != nil && o.fault.kind == busy && ctx.Err() != nil {
 			return core.Verdict{}, ctx.Err() // the client left: no fault of the policy
 		}
-		v.Verdicts = append(v.Verdicts, p.record(q, o))
+		v.PolicySet = s.described.ID
+		if verdict, speaks := p.record(q, o); speaks {
+			v.Verdicts = append(v.Verdicts, verdict)
+		}
 		v.Notes = append(v.Notes, o.notes...)
 		if p.Mode == Enforce {
 			combine(&v, o)
@@ -67,13 +71,16 @@ func (s *set) judge(ctx context.Context, q core.Question) (core.Verdict, error) 
 	return v, refusal
 }
 
-// combine takes the lower of two caps.
+// combine takes the lower of two caps, and the rearmost of two priorities.
 func combine(v *core.Verdict, o outcome) {
 	if o.ttl > 0 && (v.TTL == 0 || o.ttl < v.TTL) {
 		v.TTL = o.ttl
 	}
 	if o.capsWait && (!v.CapWait || o.wait < v.Wait) {
 		v.Wait, v.CapWait = o.wait, true
+	}
+	if o.sets && (!v.SetPriority || o.priority < v.Priority) {
+		v.Priority, v.SetPriority = o.priority, true
 	}
 }
 
@@ -115,11 +122,15 @@ func (p *policy) refusal(o outcome) error {
 	return nil
 }
 
-// record is an outcome as the journal has it.
-func (p *policy) record(q core.Question, o outcome) lock.Verdict {
-	v := lock.Verdict{Policy: p.Name, Digest: p.digest[:16], At: string(q.Phase), Mode: string(p.Mode), Verdict: "allow", Fuel: o.fuel}
+// record is an outcome as the journal has it. A policy that only allows does not speak: the
+// id of its set says that it did.
+func (p *policy) record(q core.Question, o outcome) (v lock.Verdict, speaks bool) {
+	v = lock.Verdict{Policy: p.Name, Digest: p.digest[:16], At: string(q.Phase), Mode: string(p.Mode), Verdict: "allow", Fuel: o.fuel}
 	if q.Hook != core.HookAcquire {
 		v.At = string(q.Hook)
+	}
+	if o.sets {
+		v.Priority = o.priority.String()
 	}
 	switch {
 	case o.fault != nil:
@@ -127,7 +138,14 @@ func (p *policy) record(q core.Question, o outcome) lock.Verdict {
 	case o.denies:
 		v.Verdict, v.Reason = "deny", o.reason
 	}
-	return v
+	if 0 < o.ttl && o.ttl < q.Asked.TTL {
+		v.CapTTL = o.ttl
+	}
+	if o.capsWait && o.wait < q.Asked.Wait {
+		v.CapWait, v.LowersWait = o.wait, true
+	}
+	// The verdict beside a note tells the module and the mode of the policy that left it.
+	return v, v.Verdict != "allow" || v.CapTTL > 0 || v.LowersWait || v.Priority != "" || len(o.notes) > 0
 }
 
 // Status is what is known of a policy that rules.

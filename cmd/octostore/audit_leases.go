@@ -28,7 +28,9 @@ func auditLeasesCommand() *cobra.Command {
 			"--at shows what was held at one time; --since and --until what was held at any time\n" +
 			"between them. Leases come in the order in which they ended, those that have not last. A\n" +
 			"lease that was granted before the oldest record has no beginning. Times are in UTC; a\n" +
-			"date is its midnight. Exports are read, not verified; octostore audit verify does that.",
+			"date is its midnight. Exports are read, not verified; octostore audit verify does that.\n\n" +
+			"A policy that only allowed is not listed. The policy set is the id of those that were asked;\n" +
+			"octostore audit export --kind policies_loaded,stopped says which policies a set has.",
 		Example: "  octostore audit leases --at 2026-11-27T14:30:00Z --prefix deploy/\n" +
 			"  octostore audit leases --since 2026-11-27 --until 2026-11-28 --format csv audit.ndjson",
 		Args: cobra.ArbitraryArgs,

@@ -28,6 +28,10 @@ type policies struct {
 	failed atomic.Uint64 // loads since
 
 	mu sync.Mutex // one reload at a time, with its record
+
+	recording sync.Mutex
+	recorded  *lock.PolicySet // the newest on record; nil: none is
+	at        lock.Seq        // its record
 }
 
 // openPolicies loads the policies of a manifest. It fails if one of them cannot be
@@ -93,8 +97,34 @@ func (p *policies) reload(ctx context.Context) (changes string, err error) {
 func (p *policies) record(changes string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	_, err := p.table.Append(ctx, lock.Event{Kind: lock.PoliciesLoaded, Cause: changes})
+	p.recording.Lock()
+	defer p.recording.Unlock()
+	return p.recordSet(ctx, changes)
+}
+
+// recordSet records what the set that rules has in it, and so has the one before: whatever
+// a set judged is followed by a record of the set, or the set still rules.
+func (p *policies) recordSet(ctx context.Context, cause string) error {
+	e := lock.Event{Kind: lock.PoliciesLoaded, Cause: cause, Loaded: p.PolicySet()}
+	if p.recorded != nil && e.Loaded != nil && p.recorded.ID != e.Loaded.ID {
+		e.Replaced = p.recorded
+	}
+	seq, err := p.table.Append(ctx, e)
+	if err == nil {
+		p.recorded, p.at = e.Loaded, seq
+	}
 	return err
+}
+
+// keepOnRecord records the set that rules again if its record is among those that are to be
+// forgotten, up to an event.
+func (p *policies) keepOnRecord(ctx context.Context, upTo lock.Seq) error {
+	p.recording.Lock()
+	defer p.recording.Unlock()
+	if p.recorded != nil && p.at > upTo && p.recorded == p.PolicySet() {
+		return nil
+	}
+	return p.recordSet(ctx, "recorded again, since the last record of it is pruned")
 }
 
 // administered shows policies to the API.
@@ -135,7 +165,7 @@ func (a administered) Explain(ctx context.Context, q core.Question) (api.Explana
 	if err != nil {
 		return api.Explanation{}, err
 	}
-	all := api.Explanation{Name: string(q.Asked.Name), Account: q.Asked.Actor.Account, Verdict: "allow", Policies: []api.Explained{}}
+	all := api.Explanation{Name: string(q.Asked.Name), Account: q.Asked.Actor.Account, Verdict: "allow", Priority: found.Priority, Policies: []api.Explained{}}
 	if denied, is := errors.AsType[*core.DeniedError](found.Refusal); is {
 		all.Verdict, all.By, all.Reason = "deny", denied.Policy, denied.Reason
 	} else if failed, is := errors.AsType[*core.PolicyError](found.Refusal); is {
@@ -154,7 +184,7 @@ func (a administered) Explain(ctx context.Context, q core.Question) (api.Explana
 func saidBy(o hooks.Outcome) *api.Said {
 	said := &api.Said{
 		Verdict: o.Verdict, Reason: o.Reason, RetryAfter: o.RetryAfter.Milliseconds(),
-		TTL: o.TTL.Milliseconds(), Wait: o.Wait.Milliseconds(), Fuel: o.Fuel,
+		TTL: o.TTL.Milliseconds(), Wait: o.Wait.Milliseconds(), Priority: o.Priority, Fuel: o.Fuel,
 	}
 	if o.Fault != nil {
 		said.Reason, said.Error = o.FaultKind, o.Fault.Error()

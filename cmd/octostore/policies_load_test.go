@@ -26,8 +26,11 @@ import (
 // policyCode makes a policy of the code of its export. The texts lie at 0, 5 and 10.
 func policyCode(export, code string) []byte {
 	return wasmtest.Assemble(wasmtest.Module{
-		Imports: []wasmtest.Import{{Module: "octostore_v1", Name: "get", Type: "i32 i32 i32 i32 -> i32"}},
-		Pages:   1, Data: []wasmtest.Data{{Text: "phaseevent"}},
+		Imports: []wasmtest.Import{
+			{Module: "octostore_v1", Name: "get", Type: "i32 i32 i32 i32 -> i32"},
+			{Module: "octostore_v1", Name: "note", Type: "i32 i32 i32 i32"},
+		},
+		Pages: 1, Data: []wasmtest.Data{{Text: "phaseevent"}},
 		Funcs: []wasmtest.Func{{Name: export, Type: "-> i32", Code: code}},
 	})
 }
@@ -139,6 +142,9 @@ func TestWaitersDeniedAtTheirTurnCostNoGrants(t *testing.T) {
 	}
 }
 
+// leavesNote is the code of a policy that allows and is on record, since it leaves a note.
+const leavesNote = "i32.const 0 i32.const 5 i32.const 5 i32.const 5 call $note i32.const 0"
+
 // A reload under load fails no request, and each request is judged by exactly one set
 // each time: here both policies of a set have the same module.
 func TestReloadsUnderLoadFailNobody(t *testing.T) {
@@ -149,7 +155,7 @@ func TestReloadsUnderLoadFailNobody(t *testing.T) {
 		return fmt.Sprintf(`{"policies":[`+one+","+one+`]}`, "a", n%2, "b", n%2)
 	}
 	s := ruledServer(t, dir, onShelf(&shelf{Store: memory.New()}), manifest(0), map[string][]byte{
-		"0": policyCode("check", "i32.const 0"), "1": policyCode("check", "nop i32.const 0"),
+		"0": policyCode("check", leavesNote), "1": policyCode("check", "nop "+leavesNote),
 	})
 	stop := make(chan struct{})
 	var requests, failed atomic.Int64
@@ -181,10 +187,16 @@ func TestReloadsUnderLoadFailNobody(t *testing.T) {
 	}
 	close(stop)
 	all.Wait()
-	phases := map[string]int{}
-	for _, r := range s.records(t) {
+	phases, digests := map[string]int{}, map[string]string{}
+	records := s.records(t)
+	for _, r := range records {
+		for _, set := range r.PolicySets() {
+			digests[set.ID] = set.Policies[0].Digest
+		}
+	}
+	for _, r := range records {
 		if r.Kind == lock.Granted {
-			countPhases(t, r, phases)
+			countPhases(t, r, phases, digests)
 		}
 	}
 	t.Logf("%d requests, judged at %v", requests.Load(), phases)
@@ -196,8 +208,9 @@ func TestReloadsUnderLoadFailNobody(t *testing.T) {
 	}
 }
 
-// countPhases counts when a grant was judged, each time by one set.
-func countPhases(t *testing.T, r journal.Record, phases map[string]int) {
+// countPhases counts when a grant was judged, each time by one set, of whose policies the
+// digest is known.
+func countPhases(t *testing.T, r journal.Record, phases map[string]int, known map[string]string) {
 	t.Helper()
 	by := map[string]map[string]string{}
 	for _, v := range r.Verdicts {
@@ -207,10 +220,15 @@ func countPhases(t *testing.T, r journal.Record, phases map[string]int) {
 		}
 		by[v.At][v.Policy] += v.Digest
 	}
+	sets := map[string]string{"request": r.PolicySet, "grant": r.SetAtGrant}
 	for at, digests := range by {
-		if len(digests) != 2 || digests["a"] != digests["b"] {
-			t.Errorf("at the %s it was judged by more than one set: %v", at, digests)
+		digest := known[sets[at]]
+		if len(digests) != 2 || digests["a"] != digests["b"] || digest == "" || digests["a"] != digest[:16] {
+			t.Errorf("at the %s it was judged by %v, and the set %s has %s", at, digests, sets[at], digest)
 		}
+	}
+	if r.SetAtGrant != "" && by["grant"] == nil {
+		t.Errorf("judged at its turn by set %s, but no policy said so", r.SetAtGrant)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,9 @@ func policyReplayCommand() *cobra.Command {
 			"(--export), or of a database (--db), on which a server may be running. It asks as if\n" +
 			"the policy were the only one, by the default for every name; --match narrows that.\n" +
 			"What the journal does not have is absent, and the end of the output says what of that\n" +
-			"the policy asked for. --fail-on makes it fail on changes, for use in CI.",
+			"the policy asked for. With --policy it needs the records of kinds policies_loaded and\n" +
+			"stopped, too: they say which policies allowed in silence. --fail-on makes it fail on\n" +
+			"changes, for use in CI.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			conditions, err := parseConditions(failOn)
@@ -54,6 +57,9 @@ func policyReplayCommand() *cobra.Command {
 			defer replay.Close()
 			if export != "" {
 				source.exports = []string{export}
+			}
+			if err := learnSets(cmd, source, replayed.Policy, replay); err != nil {
+				return err
 			}
 			source.kinds = policytool.ReplayKinds
 			if !replayed.Since.IsZero() {
@@ -85,6 +91,17 @@ func policyReplayCommand() *cobra.Command {
 	to.BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("export", "db")
 	return cmd
+}
+
+// learnSets has a replay read first which sets of policies there were, if it is to compare
+// with one policy. The standard input can be read only once: there the replay learns of a
+// set when it comes to it.
+func learnSets(cmd *cobra.Command, source recordSource, policy string, replay *policytool.Replay) error {
+	if policy == "" || slices.Contains(source.exports, "-") {
+		return nil
+	}
+	source.kinds = policytool.SetKinds
+	return source.read(cmd.Context(), cmd.InOrStdin(), replay.Learn)
 }
 
 func parseConditions(texts []string) (all []policytool.Condition, err error) {

@@ -189,7 +189,7 @@ var auditLevels = map[config.AuditLevel]lock.Level{
 
 // newKeeper has the journal signed and pruned.
 func newKeeper(s *server, cfg config.Config, log *slog.Logger) *journal.Keeper {
-	return journal.Keep(journal.KeepConfig{
+	keep := journal.KeepConfig{
 		Journal:  s.journal,
 		Recorder: s.table,
 		Retention: journal.Retention{
@@ -199,7 +199,11 @@ func newKeeper(s *server, cfg config.Config, log *slog.Logger) *journal.Keeper {
 		LongestTTL: s.table.LongestTTL,
 		Used:       s.store.Used,
 		Logger:     log,
-	})
+	}
+	if s.policies != nil {
+		keep.BeforePrune = s.policies.keepOnRecord
+	}
+	return journal.Keep(keep)
 }
 
 func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
@@ -262,7 +266,11 @@ func (s *server) reload() {
 func (s *server) record(kind lock.Kind) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	_, err := s.table.Append(ctx, lock.Event{Kind: kind, Cause: "octostore " + ownVersion()})
+	e := lock.Event{Kind: kind, Cause: "octostore " + ownVersion()}
+	if kind == lock.Stopped && s.policies != nil {
+		e.Loaded = s.policies.PolicySet() // others may rule at the next start
+	}
+	_, err := s.table.Append(ctx, e)
 	return err
 }
 

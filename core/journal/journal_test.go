@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,6 +84,66 @@ func TestALineSaysWhatHappenedAndNoSecret(t *testing.T) {
 	head, err := journal.HeadOf(b.Segment)
 	if err != nil || head != b.Next || head.Seq != 12 || head.Hash != sha256.Sum256([]byte(lines[3])) {
 		t.Errorf("head %+v, %v; want %+v", head, err, b.Next)
+	}
+}
+
+// A record says which policies judged, and another record which these are.
+func TestRecordsSayWhichPoliciesJudged(t *testing.T) {
+	lease := &lock.Lease{Name: "a", Token: 2, Account: "acme", TTL: time.Minute}
+	old := &lock.PolicySet{ID: "0123456789abcdef", Policies: []lock.LoadedPolicy{}}
+	set := &lock.PolicySet{ID: "fedcba9876543210", Policies: []lock.LoadedPolicy{
+		{Name: "freeze", Digest: "00ff", Mode: "enforce", Hooks: []string{"acquire", "break"}, Match: []string{"prod/**", "!prod/x"}},
+		{Name: "many", Digest: "01ff", Mode: "shadow", Hooks: []string{"renew"}},
+	}}
+	b := &lock.Batch{Events: []lock.Event{
+		{Seq: 1, Time: noon, Kind: lock.PoliciesLoaded, Cause: "new freeze", Loaded: set, Replaced: old},
+		{Seq: 2, Time: noon, Kind: lock.Granted, Lease: lease, Actor: lock.Actor{Account: "acme"}, PolicySet: old.ID, SetAtGrant: set.ID,
+			Verdicts: []lock.Verdict{{Policy: "maxttl", Verdict: "allow", CapTTL: time.Minute, CapWait: 0, LowersWait: true, Fuel: 7}}},
+		{Seq: 3, Time: noon, Kind: lock.Stopped, Loaded: old},
+	}}
+	journal.Seal(b)
+	lines := strings.Split(strings.TrimSuffix(string(b.Segment.Bytes), "\n"), "\n")
+	for i, want := range []string{
+		`{"seq":1,"time":"2026-03-04T12:00:00.123456Z","kind":"policies_loaded","cause":"new freeze","policy_set":"fedcba9876543210","policies":[{"policy":"freeze","digest":"00ff","mode":"enforce","hooks":["acquire","break"],"match":["prod/**","!prod/x"]},{"policy":"many","digest":"01ff","mode":"shadow","hooks":["renew"]}],"replaced":{"policy_set":"0123456789abcdef","policies":[]},"prev":""}`,
+		`{"seq":2,"time":"2026-03-04T12:00:00.123456Z","kind":"granted","name":"a","token":2,"account":"acme","ttl_ms":60000,"verdicts":[{"policy":"maxttl","verdict":"allow","cap_ttl_ms":60000,"cap_wait_ms":0,"fuel":7}],"policy_set":"0123456789abcdef","policy_set_at_grant":"fedcba9876543210","prev":"` + hash(lines[0]) + `"}`,
+		`{"seq":3,"time":"2026-03-04T12:00:00.123456Z","kind":"stopped","policy_set":"0123456789abcdef","policies":[],"prev":"` + hash(lines[1]) + `"}`,
+	} {
+		if lines[i] != want {
+			t.Errorf("line %d\n got %s\nwant %s", i, lines[i], want)
+		}
+	}
+	var read []journal.Record
+	for _, line := range lines {
+		r, err := journal.ParseRecord([]byte(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		read = append(read, r)
+	}
+	if v := read[1].Verdicts[0]; v.CapTTLMS != 60_000 || v.CapWaitMS == nil || *v.CapWaitMS != 0 || read[1].PolicySet != old.ID || read[1].SetAtGrant != set.ID {
+		t.Errorf("read back: %+v", read[1])
+	}
+	for i, want := range []string{
+		"[{fedcba9876543210 [{freeze 00ff enforce [acquire break] [prod/** !prod/x]} {many 01ff shadow [renew] []}]} {0123456789abcdef []}]",
+		"[]",
+		"[{0123456789abcdef []}]",
+	} {
+		if got := fmt.Sprint(read[i].PolicySets()); got != want {
+			t.Errorf("line %d describes %s, want %s", i, got, want)
+		}
+	}
+	rows, err := new(journal.CSV).Encode(append([]byte(`{"export":1}`+"\n"), b.Segment.Bytes...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := csv.NewReader(bytes.NewReader(rows)).ReadAll()
+	if err != nil || len(table) != 4 {
+		t.Fatal(table, err)
+	}
+	for row, want := range []string{"policy_set policy_set_at_grant", set.ID + " ", old.ID + " " + set.ID, old.ID + " "} {
+		if got := table[row][24] + " " + table[row][25]; got != want {
+			t.Errorf("row %d has %q, want %q", row, got, want)
+		}
 	}
 }
 

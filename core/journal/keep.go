@@ -51,7 +51,12 @@ type KeepConfig struct {
 	// is something to prune, and rarely if it takes long.
 	LongestTTL func() time.Duration
 	// Used returns the bytes the store uses; nil: they are not bounded.
-	Used   func(ctx context.Context) (int64, error)
+	Used func(ctx context.Context) (int64, error)
+	// BeforePrune is called before everything up to an event is forgotten, and may record
+	// again what the rest cannot be read without; nil: there is no such thing. An error
+	// puts the pruning off.
+	BeforePrune func(ctx context.Context, upTo lock.Seq) error
+
 	Every  time.Duration // between looks at the retention; 0 means a second
 	Logger *slog.Logger  // nil: nothing is logged
 }
@@ -166,6 +171,11 @@ func (k *Keeper) Prune(ctx context.Context) error {
 		}
 		if k.cfg.Recorder.Full() {
 			return lock.ErrFull // the last space is for the ends of leases
+		}
+		if k.cfg.BeforePrune != nil {
+			if err := k.cfg.BeforePrune(ctx, cut.Seq); err != nil {
+				return fmt.Errorf("before pruning: %w", err)
+			}
 		}
 		// First it is recorded, then it happens.
 		if _, err := k.cfg.Recorder.Append(ctx, lock.Event{Kind: lock.Pruned, Cause: cause, Cut: cut}); err != nil {

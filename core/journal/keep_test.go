@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -114,6 +115,50 @@ func TestWhatIsTooOldIsPrunedAndThatIsOnRecord(t *testing.T) {
 		synctest.Wait()
 		if k.Oldest() >= k.Head() || k.count(t, lock.Pruned) == 0 {
 			t.Error("nothing is left")
+		}
+	})
+}
+
+// What the rest cannot be read without is recorded again before the record of it goes; as
+// long as that fails nothing is pruned.
+func TestBeforePruningWhatIsNeededIsRecordedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := journal.New(memory.New())
+		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fails atomic.Bool
+		k := &kept{Table: table, Journal: j}
+		var at lock.Seq
+		k.keeper = journal.Keep(journal.KeepConfig{
+			Journal: j, Recorder: table, Retention: journal.Retention{Age: time.Hour},
+			BeforePrune: func(ctx context.Context, upTo lock.Seq) error {
+				if fails.Load() {
+					return errors.New("not now")
+				}
+				if upTo < at {
+					return nil
+				}
+				var err error
+				at, err = table.Append(ctx, lock.Event{Kind: lock.PoliciesLoaded})
+				return err
+			},
+		})
+		defer func() { k.keeper.Close(); table.Close(); j.Close() }()
+		for range 5 * 60 {
+			k.notice(t)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if n := k.count(t, lock.PoliciesLoaded); k.Oldest() > 0 && (n < 1 || n > 2) {
+				t.Fatalf("%d records of what is needed are left", n)
+			}
+		}
+		fails.Store(true)
+		before := k.Oldest()
+		time.Sleep(2 * time.Hour)
+		if k.Oldest() != before {
+			t.Error("it was pruned although what is needed could not be recorded")
 		}
 	})
 }

@@ -46,6 +46,7 @@ type Record struct {
 	TTLMS      int64             `json:"ttl_ms"`
 	ConfirmMS  int64             `json:"confirm_ms"` // granted: the lease ends so soon unless it is renewed; 0: after its ttl
 	WaitedMS   int64             `json:"waited_ms"`
+	Priority   string            `json:"priority"` // the class it waited in: front or back; empty: normal
 	ExpiresAt  time.Time         `json:"expires_at"`
 	HeldMS     int64             `json:"held_ms"`
 	By         string            `json:"by"`
@@ -57,6 +58,10 @@ type Record struct {
 	Cause      string            `json:"cause"`
 	Notes      []RecordNote      `json:"notes"`
 	Verdicts   []RecordVerdict   `json:"verdicts"`
+	PolicySet  string            `json:"policy_set"`          // id of the set that judged it; of policies_loaded and stopped, of the set Policies are of
+	SetAtGrant string            `json:"policy_set_at_grant"` // id of the set that judged it again at its turn
+	Policies   []RecordPolicy    `json:"policies"`            // policies_loaded, stopped
+	Replaced   *RecordPolicySet  `json:"replaced"`            // policies_loaded
 	Cut        lock.Seq          `json:"cut"`
 	CutHash    string            `json:"cut_hash"`
 	Signature  string            `json:"signature"`
@@ -70,7 +75,8 @@ type RecordNote struct {
 	Value  string `json:"value"`
 }
 
-// RecordVerdict is what a policy decided.
+// RecordVerdict is what a policy decided. A policy of the set that covers the request and
+// has no verdict allowed it in silence; records of older versions have those verdicts, too.
 type RecordVerdict struct {
 	Policy  string `json:"policy"`
 	Digest  string `json:"digest"`
@@ -79,6 +85,38 @@ type RecordVerdict struct {
 	Verdict string `json:"verdict"`
 	Reason  string `json:"reason"`
 	Fuel    int64  `json:"fuel"`
+	// Priority is what the policy asked for: front, normal or back; empty: it did not say.
+	Priority string `json:"priority"`
+
+	CapTTLMS  int64  `json:"cap_ttl_ms"`  // what it lowered the ttl to; 0: it did not
+	CapWaitMS *int64 `json:"cap_wait_ms"` // what it lowered the wait to; nil: it did not
+}
+
+// RecordPolicySet says which policies judge requests together.
+type RecordPolicySet struct {
+	ID       string         `json:"policy_set"`
+	Policies []RecordPolicy `json:"policies"`
+}
+
+// RecordPolicy is a policy of a set.
+type RecordPolicy struct {
+	Policy string   `json:"policy"`
+	Digest string   `json:"digest"` // SHA-256 of its module, in hex
+	Mode   string   `json:"mode"`
+	Hooks  []string `json:"hooks"`
+	Match  []string `json:"match"` // nil: too many to be recorded
+}
+
+// PolicySets returns the sets a record describes: none, or that which rules from then on,
+// or ruled until then, and that which it replaced.
+func (r *Record) PolicySets() (sets []RecordPolicySet) {
+	if r.Policies != nil {
+		sets = append(sets, RecordPolicySet{ID: r.PolicySet, Policies: r.Policies})
+	}
+	if r.Replaced != nil {
+		sets = append(sets, *r.Replaced)
+	}
+	return sets
 }
 
 // ParseRecord reads a line.

@@ -74,6 +74,9 @@ func appendLine(b []byte, e *lock.Event, prev lock.Head, key ed25519.PrivateKey)
 	b = appendText(b, "cause", e.Cause)
 	b = appendNotes(b, e.Notes)
 	b = appendVerdicts(b, e.Verdicts)
+	b = appendText(b, "policy_set", e.PolicySet)
+	b = appendText(b, "policy_set_at_grant", e.SetAtGrant)
+	b = appendSets(b, e)
 	if e.Kind == lock.Pruned {
 		b = append(b, `,"cut":`...)
 		b = strconv.AppendUint(b, uint64(e.Cut.Seq), 10)
@@ -114,6 +117,9 @@ func appendLease(b []byte, e *lock.Event) []byte {
 		b = appendMillis(b, "confirm_ms", l.ConfirmWithin)
 	}
 	b = appendMillis(b, "waited_ms", e.Waited)
+	if e.Priority != lock.Normal {
+		b = appendText(b, "priority", e.Priority.String())
+	}
 	switch {
 	case e.Kind == lock.Renewed:
 		b = append(b, `,"expires_at":"`...)
@@ -187,6 +193,12 @@ func appendVerdicts(b []byte, verdicts []lock.Verdict) []byte {
 		b = appendText(b, "mode", v.Mode)
 		b = appendText(b, "verdict", v.Verdict)
 		b = appendText(b, "reason", v.Reason)
+		b = appendText(b, "priority", v.Priority)
+		b = appendMillis(b, "cap_ttl_ms", v.CapTTL)
+		if v.LowersWait {
+			b = append(b, `,"cap_wait_ms":`...)
+			b = strconv.AppendInt(b, v.CapWait.Milliseconds(), 10)
+		}
 		b = append(b, `,"fuel":`...)
 		b = strconv.AppendInt(b, v.Fuel, 10)
 		b = append(b, '}')

@@ -61,7 +61,25 @@ func (e *Event) size() int {
 		n += len(note.Policy) + len(note.Key) + len(note.Value) + 32
 	}
 	for _, v := range e.Verdicts {
-		n += len(v.Policy) + len(v.Reason) + 128
+		n += len(v.Policy) + len(v.Reason) + len(v.Priority) + 128
+	}
+	if e.PolicySet != "" || e.SetAtGrant != "" {
+		n += 80
+	}
+	return n + e.Loaded.size() + e.Replaced.size()
+}
+
+func (s *PolicySet) size() int {
+	if s == nil {
+		return 0
+	}
+	n := 64
+	for i := range s.Policies {
+		p := &s.Policies[i]
+		n += len(p.Name) + len(p.Digest) + 96
+		for _, text := range p.Match {
+			n += len(text) + 3
+		}
 	}
 	return n
 }

@@ -63,9 +63,17 @@ type Event struct {
 	TraceID   string        // W3C trace id of the request, 32 hexadecimal digits, or empty
 	Cause     string        // why, in words: a break's reason, a denial's
 	Waited    time.Duration // granted, abandoned: how long the request waited in the queue
+	Priority  Priority      // granted, abandoned: the class it waited in; Normal if it did not
 	Notes     []Note        // what policies had to say
-	Verdicts  []Verdict     // what each policy decided
-	Cut       Head          // pruned: the newest of the events that are forgotten
+	Verdicts  []Verdict     // of the policies that did more than allow
+	// PolicySet is the id of the set of policies that was asked when the request came in,
+	// SetAtGrant that of the set that was asked again when its turn came. Empty: no policy
+	// was asked then. A policy of the set that covers the request and has no verdict for
+	// that phase allowed it in silence.
+	PolicySet, SetAtGrant string
+	Loaded                *PolicySet // policies_loaded, stopped: what rules from now on, or ruled until now
+	Replaced              *PolicySet // policies_loaded: what ruled until now, where that was another set
+	Cut                   Head       // pruned: the newest of the events that are forgotten
 }
 
 // Actor is who sent a request, as far as the server knows.
@@ -79,7 +87,9 @@ type Actor struct {
 // Opinion is what all policies together said about a request.
 type Opinion struct {
 	Notes    []Note
-	Verdicts []Verdict
+	Verdicts []Verdict // of the policies that did more than allow
+	// PolicySet and SetAtGrant are as in an [Event].
+	PolicySet, SetAtGrant string
 }
 
 // Verdict is what one policy decided, for the record.
@@ -91,9 +101,36 @@ type Verdict struct {
 	Verdict string // allow, deny or error
 	Reason  string // of a denial, what the caller reads; of an error, its kind
 	Fuel    int64  // used
+	// Priority is what the policy would have the request wait with: front, normal or
+	// back; empty: it did not say. The event's own Priority is what came of it.
+	Priority string
+
+	// What its caps lowered, of an acquire in phase request. In shadow mode they are only
+	// recorded.
+	CapTTL  time.Duration // the ttl it allows, where less than was asked for; 0: it did not lower it
+	CapWait time.Duration // the wait it allows, where LowersWait is set
+
+	LowersWait bool
 }
 
 // Note is something a policy wanted kept beside the decision.
 type Note struct {
 	Policy, Key, Value string
+}
+
+// PolicySet says for the record which policies judge requests together.
+type PolicySet struct {
+	// ID is 16 hexadecimal digits: the same for two sets only if they have the same policies,
+	// modules and settings.
+	ID       string
+	Policies []LoadedPolicy
+}
+
+// LoadedPolicy is a policy of a [PolicySet].
+type LoadedPolicy struct {
+	Name   string
+	Digest string   // SHA-256 of its module, in hex
+	Mode   string   // enforce or shadow
+	Hooks  []string // what it is asked about
+	Match  []string // patterns of the names it is asked about; nil: too many to be recorded
 }

@@ -37,7 +37,7 @@ func (m *machine) endOnly(e *entry, kind Kind, by *command) Ended {
 	h := e.held
 	m.record(Event{
 		Kind: kind, Lease: h.lease, Actor: by.origin.Actor, RequestID: by.origin.RequestID, TraceID: by.origin.TraceID, Cause: by.cause,
-		Notes: by.said.Notes, Verdicts: by.said.Verdicts,
+		Notes: by.said.Notes, Verdicts: by.said.Verdicts, PolicySet: by.said.PolicySet,
 	})
 	over := Ended{Lease: h.lease, Held: h.lease.HeldFor(m.now)}
 	if kind == Released {
@@ -110,7 +110,7 @@ func (m *machine) renew(c *command) {
 	h.lease = &lease
 	m.record(Event{
 		Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, TraceID: c.origin.TraceID,
-		Notes: c.said.Notes, Verdicts: c.said.Verdicts,
+		Notes: c.said.Notes, Verdicts: c.said.Verdicts, PolicySet: c.said.PolicySet,
 	})
 	m.setHeld(e, h)
 	m.answer(c, reply{lease: &lease})
@@ -164,7 +164,7 @@ func (m *machine) take(e *entry, c *command) {
 		return
 	}
 	over := m.endOnly(e, Broken, c)
-	lease := m.grant(e, c.acquire, 0, c.acquire.Opinion)
+	lease := m.grant(e, c.acquire, stay{}, c.acquire.Opinion)
 	m.answer(c, reply{ended: over, lease: lease, undoable: true})
 }
 

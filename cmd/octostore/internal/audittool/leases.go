@@ -43,7 +43,12 @@ type Lease struct {
 	// TokenID and RemoteAddr are of the request it was granted to.
 	TokenID    string   `json:"token_id,omitempty"`
 	RemoteAddr string   `json:"remote_addr,omitempty"`
+	Priority   string   `json:"priority,omitempty"` // front or back, if it waited with that
 	Policies   []Policy `json:"policies,omitempty"`
+	// PolicySet is the id of the set of policies that let the grant pass, empty if none was
+	// asked. Those of its policies that did no more than allow are not in Policies; the
+	// records of kind policies_loaded say which policies it has.
+	PolicySet string `json:"policy_set,omitempty"`
 }
 
 // Policy is what a policy said to the grant or to a renewal: the newest of each.
@@ -121,7 +126,8 @@ func leaseOf(r *journal.Record) *Lease {
 
 func granted(r *journal.Record) *Lease {
 	l := leaseOf(r)
-	l.GrantedAt, l.TokenID, l.RemoteAddr = &r.Time, r.TokenID, r.RemoteAddr
+	l.GrantedAt, l.TokenID, l.RemoteAddr, l.Priority = &r.Time, r.TokenID, r.RemoteAddr, r.Priority
+	l.PolicySet = cmp.Or(r.SetAtGrant, r.PolicySet)
 	l.deadline(r)
 	l.said(r.Verdicts)
 	return l

@@ -25,7 +25,7 @@ var history = []string{
 	`{"seq":17,"time":"2026-11-27T08:10:00Z","kind":"broken","name":"a","token":10,"account":"acme","holder":"ci-1","reason":"release","held_ms":600000,"by":"ops","cause":"stuck","prev":""}`,
 	`{"seq":18,"time":"2026-11-27T08:11:00Z","kind":"granted","name":"a","token":18,"account":"bob","holder":"ci-2","ttl_ms":600000,"prev":""}`,
 	`{"seq":19,"time":"2026-11-27T08:11:00.5Z","kind":"undone","name":"a","token":18,"account":"bob","holder":"ci-2","held_ms":500,"prev":""}`,
-	`{"seq":20,"time":"2026-11-27T08:12:00Z","kind":"granted","name":"a","token":20,"account":"acme","holder":"ci-3","ttl_ms":600000,"prev":""}`,
+	`{"seq":20,"time":"2026-11-27T08:12:00Z","kind":"granted","name":"a","token":20,"account":"acme","holder":"ci-3","ttl_ms":600000,"policy_set":"0123456789abcdef","policy_set_at_grant":"fedcba9876543210","prev":""}`,
 	`{"end":true,"records":11}`,
 }
 
@@ -179,7 +179,7 @@ before the records    2026-11-27T08:01:00Z  1h0m0s      released  old  ci-0@acme
 2026-11-27T08:07:00Z  2026-11-27T08:07:15Z  15s         expired   b  =cmd()@bob  token 15  cause "never confirmed"
 2026-11-27T08:00:00Z  2026-11-27T08:10:00Z  10m0s       broken    a  ci-1@acme  token 10  reason "release"  by ops  cause "stuck"  policies freeze=allow, quota=deny (shadow)
 2026-11-27T08:11:00Z  2026-11-27T08:11:00Z  500ms       undone    a  ci-2@bob  token 18
-2026-11-27T08:12:00Z  -                     -           held      a  ci-3@acme  token 20  until 2026-11-27T08:22:00Z
+2026-11-27T08:12:00Z  -                     -           held      a  ci-3@acme  token 20  until 2026-11-27T08:22:00Z  policy set fedcba9876543210
 before the records    -                     -           held      older  cron@bob  token 4  until 2026-11-27T08:16:00Z
 `
 	if got := printed("text", all); got != text {

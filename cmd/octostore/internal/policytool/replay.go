@@ -34,6 +34,7 @@ type Replay struct {
 	cfg     ReplayConfig
 	trial   *hooks.Trial
 	matches func(lock.Name) bool
+	sets    policySets
 	report  ReplayReport
 }
 
@@ -45,7 +46,8 @@ type ReplayReport struct {
 	First     *time.Time `json:"first,omitempty"`
 	Last      *time.Time `json:"last,omitempty"`
 	Changes   []Change   `json:"changes"`   // one for each pair of verdicts that came up
-	Unjudged  int        `json:"unjudged"`  // records in which the policy that was to be compared with says nothing
+	Unjudged  int        `json:"unjudged"`  // requests the policy that was to be compared with was not asked about
+	Unknown   int        `json:"unknown"`   // requests judged by a set of policies that no record describes
 	Others    int        `json:"others"`    // refusals of renewals and breaks, which are not put to it
 	Asked     []Asked    `json:"asked_for"` // what the journal does not have
 }
@@ -78,7 +80,7 @@ type Asked struct {
 // NewReplay compiles a module and has it read its configuration. The caller closes the
 // replay.
 func NewReplay(ctx context.Context, module Module, limits Limits, cfg ReplayConfig) (*Replay, error) {
-	r := &Replay{cfg: cfg, matches: func(lock.Name) bool { return true }, report: ReplayReport{Module: module.Path}}
+	r := &Replay{cfg: cfg, matches: func(lock.Name) bool { return true }, sets: policySets{}, report: ReplayReport{Module: module.Path}}
 	if len(cfg.Match) > 0 {
 		patterns, err := pattern.Parse(cfg.Match)
 		if err != nil {
@@ -107,6 +109,7 @@ func (r *Replay) Add(line []byte) error {
 	if err != nil {
 		return fmt.Errorf("what is not a record is in the journal: %w", err)
 	}
+	r.sets.learn(rec)
 	if !slices.Contains(ReplayKinds, rec.Kind) || rec.Time.Before(r.cfg.Since) || !r.matches(rec.Name) {
 		return nil
 	}
@@ -127,8 +130,12 @@ func ofAcquire(rec journal.Record) bool {
 }
 
 func (r *Replay) judge(rec journal.Record) {
-	recorded, why, there := r.recorded(rec)
-	if !there {
+	recorded, why, known := r.recorded(rec)
+	switch {
+	case !known:
+		r.report.Unknown++
+		return
+	case recorded == "":
 		r.report.Unjudged++
 		return
 	}
@@ -151,18 +158,40 @@ func (r *Replay) judge(rec journal.Record) {
 	}
 }
 
-// recorded is the verdict on record, and its reason.
-func (r *Replay) recorded(rec journal.Record) (verdict, why string, there bool) {
+// recorded is the verdict on record, empty if there is none, and its reason. It is not
+// known whether the policy allowed in silence if no record describes the set it may be in.
+func (r *Replay) recorded(rec journal.Record) (verdict, why string, known bool) {
 	if r.cfg.Policy == "" {
 		verdict := map[lock.Kind]string{lock.Granted: "allow", lock.Denied: "deny", lock.PolicyError: "error"}[rec.Kind]
 		return verdict, rec.Cause, true
 	}
 	for _, v := range slices.Backward(rec.Verdicts) { // at its turn it was asked again
-		if v.Policy == r.cfg.Policy {
+		if v.Policy == r.cfg.Policy && (v.At == abi.PhaseGrant || rec.SetAtGrant == "") {
 			return v.Verdict, v.Reason, true
 		}
 	}
-	return "", "", false
+	if rec.SetAtGrant != "" {
+		if asked, known := r.sets.asked(rec.SetAtGrant, r.cfg.Policy, rec.Name); asked || !known {
+			return allowedIf(asked), "", known
+		}
+		for _, v := range slices.Backward(rec.Verdicts) {
+			if v.Policy == r.cfg.Policy {
+				return v.Verdict, v.Reason, true
+			}
+		}
+	}
+	if rec.PolicySet == "" {
+		return "", "", true
+	}
+	asked, known := r.sets.asked(rec.PolicySet, r.cfg.Policy, rec.Name)
+	return allowedIf(asked), "", known
+}
+
+func allowedIf(asked bool) string {
+	if asked {
+		return "allow"
+	}
+	return ""
 }
 
 func (r *Replay) change(recorded, now string) *Change {
@@ -208,7 +237,7 @@ func caseOf(rec journal.Record, asked map[string]bool) hooks.Case {
 		View: lock.View{Name: rec.Name},
 	}
 	n := len(rec.Verdicts)
-	if rec.WaitedMS > 0 || n > 0 && rec.Verdicts[n-1].At == abi.PhaseGrant {
+	if rec.WaitedMS > 0 || rec.SetAtGrant != "" || n > 0 && rec.Verdicts[n-1].At == abi.PhaseGrant {
 		q.Phase = core.PhaseGrant
 	}
 	granted := rec.Kind == lock.Granted // the lock was free then

@@ -1,0 +1,55 @@
+package hooks
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// What is recorded of patterns is bounded, in bytes, so that observers can afford to read it
+// and all of a set fits into one line of the journal.
+const (
+	maxMatch    = 1 << 10 // of one policy
+	maxMatchAll = 8 << 10 // of all policies of a set
+)
+
+// describe says for the record which policies a set has. The id comes from the names, the
+// modules and all settings of the policies: neither from their order, which makes no
+// difference, nor from where the modules are. The same manifest has the same id under the
+// same version of the server; a later one may know more settings.
+func describe(policies []*policy) lock.PolicySet {
+	ordered := slices.SortedFunc(slices.Values(policies), func(a, b *policy) int { return cmp.Compare(a.Name, b.Name) })
+	sum := sha256.New()
+	enc := json.NewEncoder(sum)
+	for _, p := range ordered {
+		settings := p.Policy // all of its members, those of the future as well
+		settings.Module, settings.SHA256 = "", p.digest
+		if err := enc.Encode(settings); err != nil {
+			panic(err) // texts, numbers and JSON always encode
+		}
+	}
+	s := lock.PolicySet{ID: hex.EncodeToString(sum.Sum(nil)[:8]), Policies: make([]lock.LoadedPolicy, len(policies))}
+	left := maxMatchAll
+	for i, p := range policies {
+		s.Policies[i] = lock.LoadedPolicy{Name: p.Name, Digest: p.digest, Mode: string(p.Mode)}
+		if n := sizeOf(p.Match); n <= min(maxMatch, left) {
+			s.Policies[i].Match = p.Match
+			left -= n
+		}
+		for _, h := range p.Hooks {
+			s.Policies[i].Hooks = append(s.Policies[i].Hooks, string(h))
+		}
+	}
+	return s
+}
+
+func sizeOf(texts []string) (n int) {
+	for _, text := range texts {
+		n += len(text) + len(`"",`)
+	}
+	return n
+}
