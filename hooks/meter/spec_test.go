@@ -62,7 +62,7 @@ func TestSpecificationBehavesTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	least := tally{modules: 400, calls: 4000}
+	least := tally{modules: 250, calls: 4000}
 	if *spectestAll {
 		least = tally{modules: 1500, calls: 40_000}
 	}
