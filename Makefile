@@ -89,6 +89,10 @@ simulate: ## Simulate SEEDS (10000) runs of the table on failing stores with mis
 torture: ## The long runs of docs/guarantees.md, or one: STAGE=seeds cuts faults kills cross …
 	.ci/torture $(STAGE)
 
+.PHONY: spectest
+spectest: ## Run the WebAssembly specification's tests metered beside plain, compiled and interpreted
+	$(GO) test -count=1 -v -timeout 30m -run 'SpecificationBehavesTheSame$$' ./hooks/meter -spectest.all
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (10s)
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r dirname | sort -u); do \

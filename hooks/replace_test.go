@@ -72,7 +72,7 @@ func TestEnforcingCostsOneStartAtMost(t *testing.T) {
 	host := h.open(entry("p", `"fuel":1000000`))
 	p := alone(host)
 	for n := range 3 {
-		if got := said(host.Judge(t.Context(), failing(false))); got != "p allow; yes" {
+		if got := said(host.Judge(t.Context(), failing(false))); got != "yes" {
 			t.Errorf("got %s", got)
 		}
 		starts, used := p.measures.starts.Load(), p.fuelUsed.Load()
@@ -137,7 +137,7 @@ func TestReplacementsAreMadeAside(t *testing.T) {
 				t.Fatalf("%s: no instance is made", mode)
 			}
 		}
-		if got := said(host.Judge(t.Context(), failing(false))); got != "p allow; yes" {
+		if got := said(host.Judge(t.Context(), failing(false))); got != "yes" {
 			t.Errorf("%s: got %s", mode, got)
 		}
 		if n := p.measures.starts.Load(); n != 2 {

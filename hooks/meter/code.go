@@ -4,10 +4,11 @@ import "encoding/binary"
 
 // point is a place in a body where code is put in.
 type point struct {
-	at    int
-	bulk  bulk  // notBulk: the price of a region
-	price int64 // of the region
-	check bool
+	at        int
+	bulk      bulk  // notBulk: the price of a region
+	remainder byte  // the opcode that is replaced; 0: none
+	price     int64 // of the region
+	check     bool
 }
 
 // block is an open block of the function that is being read. What may have been
@@ -16,16 +17,40 @@ type point struct {
 type block struct {
 	since int64
 	total int64
+
+	// For the effort of the compiler.
+	id              uint32
+	loop            bool
+	base            int64 // the height of the stack below its parameters
+	params, results int64
+	sets            int64 // locals that are set within
+	ways            int64 // to its end, or to the beginning of a loop
 }
 
 // body is the rewriting of one function.
 type body struct {
-	points  []point
-	region  int   // index of the point that pays for what is read
-	since   int64 // spent unchecked before the region, at most
-	total   int64 // price of everything up to the region
-	blocks  []block
-	hasBulk bool
+	points []point
+	region int   // index of the point that pays for what is read
+	since  int64 // spent unchecked before the region, at most
+	total  int64 // price of everything up to the region
+	blocks []block
+	effort effort
+	calls  bool
+	limit  int64  // what may be spent unchecked
+	longs  uint64 // locals of type i64 for the meter
+	shorts uint64 // locals of type i32 for the meter
+}
+
+// newBody begins the rewriting of a function that may spend so much unchecked.
+//
+// When the fuel is used up, the callers of a function go on after it returns, each until
+// its next check. In a function that calls, the limit is therefore no more than what
+// entering it has cost: what all callers together spend on their way back was paid on
+// their way in.
+func newBody(start int, limit int64, locals uint64, t signature) *body {
+	f := &body{points: []point{{at: start, check: true}}, limit: limit, longs: 1, effort: newEffort(locals)}
+	f.blocks = []block{f.effort.open(instruction{op: opBlock, results: int64(t.results)})}
+	return f
 }
 
 // metered returns the body of a function with its meter.
@@ -44,22 +69,34 @@ func (w *rewriter) metered(b []byte, t signature) []byte {
 	if locals > MaxLocals {
 		refuse("it has more than %d parameters and locals", MaxLocals)
 	}
-	f := &body{points: []point{{at: r.i, check: true}}}
 	start := r.i
+	f := newBody(start, maxUnchecked, locals, t)
 	frame := w.read(f, r, locals)
-	f.points[0].price += Call + int64(locals) + frame/2
-
-	e := emitter{fuel: uint64(w.globals), temp: locals, pages: w.cfg.MaxPages}
-	e.out = make([]byte, 0, len(b)+16*len(f.points))
-	extra := uint64(1)
-	if f.hasBulk {
-		extra = 2
+	entry := Call + int64(locals) + frame/2
+	if f.calls && entry < maxUnchecked {
+		r.i = start
+		f = newBody(start, entry, locals, t)
+		w.read(f, r, locals)
 	}
-	e.out = binary.AppendUvarint(e.out, uint64(groups)+extra)
+	f.points[0].price += entry
+
+	w.load.add(f.effort.workload())
+	for _, p := range f.points {
+		w.largest = max(w.largest, p.price)
+	}
+
+	e := emitter{fuel: uint64(w.globals), long: locals, pages: w.cfg.MaxPages}
+	e.short = e.long + f.longs
+	e.out = make([]byte, 0, len(b)+16*len(f.points))
+	more := uint64(1)
+	if f.shorts > 0 {
+		more = 2
+	}
+	e.out = binary.AppendUvarint(e.out, uint64(groups)+more)
 	e.out = append(e.out, b[groupsFrom:start]...)
-	e.out = append(e.out, 1, 0x7e)
-	if f.hasBulk {
-		e.out = append(e.out, 1, 0x7f)
+	e.out = append(binary.AppendUvarint(e.out, f.longs), 0x7e)
+	if f.shorts > 0 {
+		e.out = append(binary.AppendUvarint(e.out, f.shorts), 0x7f)
 	}
 	return e.emit(b, start, f.points)
 }
@@ -67,12 +104,11 @@ func (w *rewriter) metered(b []byte, t signature) []byte {
 // read goes through the instructions, finds the points, and returns how many values
 // the frame may have to keep.
 func (w *rewriter) read(f *body, r *reader, locals uint64) (frame int64) {
-	f.blocks = []block{{}}
 	for len(f.blocks) > 0 {
 		at := r.i
 		w.where.offset = at
 		in := w.next(r, locals)
-		frame += 1 + in.values
+		frame += 1 + max(0, in.values)
 		if frame > MaxInstructions {
 			refuse("the function has more than %d instructions", MaxInstructions)
 		}
@@ -87,37 +123,73 @@ func (w *rewriter) read(f *body, r *reader, locals uint64) (frame int64) {
 // step takes one instruction, which lies between two offsets, into account.
 func (f *body) step(in instruction, at, after int) {
 	f.points[f.region].price += in.price
-	if in.bulk != notBulk {
-		f.hasBulk = true
+	switch {
+	case in.bulk != notBulk:
+		f.shorts = max(f.shorts, 1)
+		f.effort.bulk()
 		f.points = append(f.points, point{at: at, bulk: in.bulk})
+	case in.rewrite && isLong(in.op):
+		f.longs = 2
+		f.points = append(f.points, point{at: at, remainder: in.op})
+	case in.rewrite:
+		f.shorts = 2
+		f.points = append(f.points, point{at: at, remainder: in.op})
 	}
+	f.effort.move(in, f.blocks)
 	switch in.op {
+	case opLocalGet, opLocalSet, opLocalTee:
+		f.effort.local(in, f.blocks)
+	case opCall, opCallIndirect:
+		f.calls = true
+		f.effort.call(in.values)
 	case opBlock:
-		f.open()
+		f.open(in)
 	case opIf:
 		f.begin(after)
-		f.open()
+		f.open(in)
 	case opLoop:
 		f.begin(after)
 		f.points[f.region].check = true
 		f.since = 0
-		f.open()
+		f.open(in)
 	case opElse:
 		f.begin(after)
-		f.since = f.blocks[len(f.blocks)-1].since
+		b := f.blocks[len(f.blocks)-1]
+		f.since = b.since
+		f.effort.height = b.base + b.params
 	case opEnd:
 		f.close(after)
+	case opBrIf:
+		f.effort.branch(f.blocks, in.index)
+		f.effort.join(0)
 	case opUnreachable, opBr, opBrTable, opReturn:
+		f.leave(in)
 		f.begin(after) // what follows is never reached, so it is not paid for
 	}
 }
 
+// leave takes the branches of an instruction into account after which none is reached.
+func (f *body) leave(in instruction) {
+	switch in.op {
+	case opBr:
+		f.effort.branch(f.blocks, in.index)
+	case opBrTable:
+		f.effort.targets += int64(len(in.targets))
+		for _, depth := range in.targets {
+			f.effort.branch(f.blocks, depth)
+		}
+	}
+	f.effort.join(0)
+}
+
 // open begins a block.
-func (f *body) open() {
+func (f *body) open(in instruction) {
 	if len(f.blocks) > MaxNesting {
 		refuse("there are more than %d blocks within blocks", MaxNesting)
 	}
-	f.blocks = append(f.blocks, block{since: f.since, total: f.total})
+	b := f.effort.open(in)
+	b.since, b.total = f.since, f.total
+	f.blocks = append(f.blocks, b)
 }
 
 // close ends a block. After the end of the function nothing follows.
@@ -125,6 +197,7 @@ func (f *body) close(after int) {
 	last := len(f.blocks) - 1
 	b := f.blocks[last]
 	f.blocks = f.blocks[:last]
+	f.effort.close(b)
 	if last == 0 {
 		f.settle()
 		return
@@ -140,16 +213,17 @@ func (f *body) begin(at int) {
 	f.region = len(f.points) - 1
 }
 
-// settle accounts for the region: it checks if more than maxUnchecked may have been
-// spent unseen.
+// settle accounts for the region: it checks if more than the limit may have been spent
+// unseen.
 func (f *body) settle() {
 	p := &f.points[f.region]
 	f.total += p.price
 	f.since += p.price
-	if f.since > maxUnchecked {
+	if f.since > f.limit {
 		p.check = true
 	}
 	if p.check {
+		f.effort.join(0)
 		f.since = 0
 	}
 }
@@ -158,7 +232,8 @@ func (f *body) settle() {
 type emitter struct {
 	out   []byte
 	fuel  uint64 // index of the global
-	temp  uint64 // index of a local i64; the next is an i32 for bulk operations
+	long  uint64 // index of the first local i64
+	short uint64 // index of the first local i32
 	pages uint32
 }
 
@@ -166,11 +241,13 @@ func (e *emitter) emit(b []byte, from int, points []point) []byte {
 	for _, p := range points {
 		e.out = append(e.out, b[from:p.at]...)
 		from = p.at
-		if p.bulk != notBulk {
+		switch {
+		case p.bulk != notBulk:
 			e.payBulk(p.bulk)
-			continue
-		}
-		if p.price > 0 {
+		case p.remainder != 0:
+			e.remainder(p.remainder)
+			from++ // instead of the instruction
+		case p.price > 0:
 			e.pay(p.price, p.check)
 		}
 	}
@@ -191,16 +268,16 @@ func (e *emitter) spend(check bool) {
 		e.out = binary.AppendUvarint(append(e.out, 0x24), e.fuel) // global.set
 		return
 	}
-	e.out = binary.AppendUvarint(append(e.out, 0x22), e.temp) // local.tee
+	e.out = binary.AppendUvarint(append(e.out, 0x22), e.long) // local.tee
 	e.out = binary.AppendUvarint(append(e.out, 0x24), e.fuel)
-	e.out = binary.AppendUvarint(append(e.out, 0x20), e.temp) // local.get
+	e.out = binary.AppendUvarint(append(e.out, 0x20), e.long) // local.get
 	// i64.const 0, i64.lt_s, if, unreachable, end
 	e.out = append(e.out, 0x42, 0, 0x53, 0x04, 0x40, 0x00, 0x0b)
 }
 
 // payBulk subtracts what the last operand of the next instruction makes it cost.
 func (e *emitter) payBulk(kind bulk) {
-	n := e.temp + 1
+	n := e.short
 	e.out = binary.AppendUvarint(append(e.out, 0x21), n) // local.set
 	e.out = binary.AppendUvarint(append(e.out, 0x23), e.fuel)
 	e.out = binary.AppendUvarint(append(e.out, 0x20), n)

@@ -45,7 +45,6 @@ func hostile() map[string]wasmtest.Module {
 		"division":                   function("", "i64", "loop i64.const -1 local.get 0 i64.const 3 i64.or i64.div_u local.set 0 br 0 end"),
 		"roots":                      function("", "f64", "loop local.get 0 f64.sqrt f64.sqrt f64.const 1e300 f64.add local.set 0 br 0 end"),
 		"rounding":                   function("", "f32", "loop local.get 0 f32.nearest f32.floor f32.const 1.5 f32.add local.set 0 br 0 end"),
-		"function references":        {Table: 1, Elem: []string{"f"}, Funcs: []wasmtest.Func{{Name: "f", Code: "loop ref.func $f drop br 0 end"}}},
 		"mispredicted branches":      function("", "i32", "loop local.get 0 i32.const 1664525 i32.mul i32.const 1013904223 i32.add local.tee 0 i32.const 0 i32.lt_s br_if 0 br 0 end"),
 	}
 }

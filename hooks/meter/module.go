@@ -38,6 +38,18 @@ type rewriter struct {
 	cfg   Config
 	where place // what is being read
 
+	targets []uint32 // of the last br_table
+
+	account     account
+	grown       map[uint32]bool // tables that an instruction grows
+	tableLimits []tableLimits
+	pages       uint32 // of memory an instance may have
+	metering    []byte // the section of code with its meter
+
+	load       workload // of the compiler
+	remainders bool     // they are rewritten
+	largest    int64    // the highest price of a region
+
 	types     []signature
 	functions []uint32 // types of all functions, the imported ones first
 	imported  int      // functions
@@ -79,6 +91,13 @@ func (w *rewriter) rewrite(module []byte) []byte {
 	for _, s := range sections {
 		w.survey(s)
 	}
+	for _, s := range sections { // first, since it says which tables grow
+		if s.id == secCode {
+			w.where = place{section: secCode, function: -1}
+			w.metering = w.code(s.body)
+		}
+	}
+	w.plan(sections)
 	w.out = append(make([]byte, 0, len(module)*3/2), preamble...)
 	for _, s := range w.withGlobalAndExport(sections) {
 		w.write(s)
@@ -116,6 +135,23 @@ func (w *rewriter) split(b []byte) []section {
 		all = append(all, section{id, body})
 	}
 	return all
+}
+
+// plan settles what tables and memories may have.
+func (w *rewriter) plan(sections []section) {
+	for _, s := range sections {
+		if s.id == secTable {
+			w.where = place{section: s.id, function: -1}
+			r := &reader{b: s.body}
+			w.tableLimits = w.tables(r)
+			if r.more() {
+				refuse("it is longer than what is in it")
+			}
+		}
+	}
+	w.where = place{}
+	w.account.add(partInstanceBase, 1)
+	w.pages = w.account.pages(w.cfg.MaxPages)
 }
 
 // survey learns from a section what is needed to rewrite the code.
@@ -159,11 +195,17 @@ func (w *rewriter) signature(r *reader) signature {
 	if form := r.byte(); form != 0x60 {
 		refuse("types of the form %#x are not supported", form)
 	}
-	return signature{w.valueTypes(r), w.valueTypes(r)}
+	t := signature{w.valueTypes(r), w.valueTypes(r)}
+	w.account.add(partType, 1)
+	w.account.add(partValue, int64(t.params+t.results))
+	return t
 }
 
 func (w *rewriter) valueTypes(r *reader) uint32 {
 	n := r.u32()
+	if n > MaxValues {
+		refuse("a function has %d parameters or results, more than the limit of %d", n, MaxValues)
+	}
 	for _, t := range r.take(n) {
 		w.valueType(t)
 	}
@@ -180,17 +222,21 @@ func (w *rewriter) valueType(t byte) {
 
 func (w *rewriter) importOf(r *reader) {
 	module, name := r.name(), r.name()
+	w.account.add(partImport, 1)
+	w.account.add(partByte, int64(len(module)+len(name)))
 	switch kind := r.byte(); kind {
 	case 0:
 		w.function(r.u32())
 		w.imported++
 	case 1:
+		w.onlyFunctions("table", module, name)
 		w.valueType(r.byte())
 		w.limits(r)
 	case 2:
 		w.limits(r)
 		w.memories++
 	case 3:
+		w.onlyFunctions("global", module, name)
 		w.valueType(r.byte())
 		r.byte()
 		w.globals++
@@ -204,6 +250,7 @@ func (w *rewriter) function(t uint32) {
 		refuse("there is no type %d", t)
 	}
 	w.functions = append(w.functions, t)
+	w.account.add(partFunction, 1)
 }
 
 func (w *rewriter) export(r *reader) {
@@ -211,6 +258,8 @@ func (w *rewriter) export(r *reader) {
 	if name == Global {
 		refuse("the export %s is the meter's own", Global)
 	}
+	w.account.add(partExport, 1)
+	w.account.add(partByte, int64(len(name)))
 	kind, index := r.byte(), r.u32()
 	if kind == 3 && index >= w.globals {
 		refuse("the export %q is of a global that is not there", readable(name))
@@ -259,9 +308,9 @@ func (w *rewriter) write(s section) {
 	body := s.body
 	switch s.id {
 	case secTable:
-		body = w.bounded(s.body, true, MaxTable)
+		body = w.boundedTables()
 	case secMemory:
-		body = w.bounded(s.body, false, w.cfg.MaxPages)
+		body = w.boundedMemories(s.body)
 	case secGlobal:
 		global := appendInt([]byte{0x7e, 1, 0x42}, w.cfg.Fuel) // mutable i64
 		body = w.added(s.body, append(global, 0x0b))
@@ -269,7 +318,7 @@ func (w *rewriter) write(s section) {
 		export := append(binary.AppendUvarint(nil, uint64(len(Global))), Global...)
 		body = w.added(s.body, binary.AppendUvarint(append(export, 3), uint64(w.globals)))
 	case secCode:
-		body = w.code(s.body)
+		body = w.metering
 	}
 	w.out = binary.AppendUvarint(append(w.out, s.id), uint64(len(body)))
 	w.out = append(w.out, body...)
@@ -283,37 +332,49 @@ func (w *rewriter) added(vector, item []byte) []byte {
 	return append(append(b, vector[r.i:]...), item...)
 }
 
-// bounded returns a section of tables or memories in which none can have more than
-// most.
-func (w *rewriter) bounded(body []byte, tables bool, most uint32) []byte {
+func (w *rewriter) boundedTables() []byte {
+	b := binary.AppendUvarint(nil, uint64(len(w.tableLimits)))
+	for _, t := range w.tableLimits {
+		b = binary.AppendUvarint(append(b, t.kind, 1), uint64(t.least))
+		b = binary.AppendUvarint(b, uint64(t.most))
+	}
+	return b
+}
+
+// boundedMemories returns the section of memories in which none can have more than there
+// are pages for it.
+func (w *rewriter) boundedMemories(body []byte) []byte {
 	r := &reader{b: body}
 	n := r.u32()
 	b := binary.AppendUvarint(make([]byte, 0, len(body)+8), uint64(n))
 	for range n {
-		what := "memory in pages of 64 KiB"
-		if tables {
-			what = "table in elements"
-			t := r.byte()
-			w.valueType(t)
-			b = append(b, t)
-		}
 		least, wanted, has := w.limits(r)
-		if least > most {
-			refuse("it wants a %s of %d, more than the limit of %d", what, least, most)
+		if least > w.pages {
+			w.refuseMemory(least)
 		}
 		if !has {
-			wanted = most
+			wanted = w.pages
 		}
-		if has && wanted > pageLimit && !tables {
+		if has && wanted > pageLimit {
 			refuse("a memory cannot have more than %d pages", pageLimit)
 		}
 		b = binary.AppendUvarint(append(b, 1), uint64(least))
-		b = binary.AppendUvarint(b, uint64(min(wanted, most)))
+		b = binary.AppendUvarint(b, uint64(min(wanted, w.pages)))
 	}
 	if r.more() {
 		refuse("it is longer than what is in it")
 	}
 	return b
+}
+
+func (w *rewriter) refuseMemory(least uint32) {
+	others := ""
+	if w.pages < w.cfg.MaxPages {
+		_, largest := w.account.total(false)
+		others = fmt.Sprintf(" (%d, without %d that an instance takes of the host, most of it for %d %s)",
+			w.cfg.MaxPages, w.cfg.MaxPages-w.pages, w.account[largest], largest)
+	}
+	refuse("it wants a memory in pages of 64 KiB of %d, more than the limit of %d%s", least, w.pages, others)
 }
 
 // code rewrites the bodies of all functions.
@@ -333,5 +394,7 @@ func (w *rewriter) code(body []byte) []byte {
 	if r.more() {
 		refuse("it is longer than what is in it")
 	}
+	w.where = place{section: secCode, function: -1}
+	w.load.check(len(body))
 	return out
 }

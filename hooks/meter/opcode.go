@@ -7,6 +7,13 @@ type instruction struct {
 	price  int64
 	values int64 // results of a call, beyond the first
 	bulk   bulk  // it costs by its last operand as well
+
+	rewrite bool // it is a remainder, which is computed another way
+
+	index           uint32   // of a local, or of the block to branch to
+	targets         []uint32 // of a br_table, until the next instruction
+	params, results int64    // of a block
+	moves           int64    // by how much it makes the stack of operands higher
 }
 
 // bulk says what the last operand of an instruction counts.
@@ -29,39 +36,53 @@ const (
 	opElse        = 0x05
 	opEnd         = 0x0b
 	opBr          = 0x0c
+	opBrIf        = 0x0d
 	opBrTable     = 0x0e
 	opReturn      = 0x0f
+	opCall        = 0x10
+
+	opCallIndirect = 0x11
+
+	opLocalGet = 0x20
+	opLocalSet = 0x21
+	opLocalTee = 0x22
+
+	opRefFunc = 0xd2
 )
 
 // next reads one instruction.
 func (w *rewriter) next(r *reader, locals uint64) instruction {
 	in := instruction{op: r.byte(), price: 1}
+	in.moves = moves(in.op)
 	switch op := in.op; {
 	case op == opBlock || op == opLoop || op == opIf:
-		r.skipLEB(5)
+		w.blockType(r, &in)
 	case op <= 0x01 || op == opElse || op == opEnd || op == opReturn || op == 0x1a || op == 0x1b:
 	case op >= 0x06 && op <= 0x0a || op == 0x18 || op == 0x19 || op == 0x1f:
 		refuse("exception handling is not supported (opcode %#x)", op)
-	case op == opBr || op == 0x0d:
-		r.u32()
+	case op == opBr || op == opBrIf:
+		in.index = r.u32()
 	case op == opBrTable:
 		in.price = BranchTable
+		w.targets = w.targets[:0]
 		for n := uint64(r.u32()) + 1; n > 0; n-- {
-			r.u32()
+			w.targets = append(w.targets, r.u32())
 		}
-	case op == 0x10:
-		in.values = w.resultsOf(r.u32())
-	case op == 0x11:
+		in.targets = w.targets
+	case op == opCall:
+		w.called(w.typeOfFunction(r.u32()), &in)
+	case op == opCallIndirect:
 		in.price = IndirectCall
-		in.values = w.resultsOfType(r.u32())
+		w.called(w.typeAt(r.u32()), &in)
+		in.moves-- // the index
 		r.u32()
 	case op >= 0x12 && op <= 0x15:
 		refuse("tail calls and typed references are not supported (opcode %#x)", op)
 	case op == 0x1c:
 		r.take(r.u32())
-	case op >= 0x20 && op <= 0x22:
-		if i := r.u32(); uint64(i) >= locals {
-			refuse("there is no local %d", i)
+	case op >= opLocalGet && op <= opLocalTee:
+		if in.index = r.u32(); uint64(in.index) >= locals {
+			refuse("there is no local %d", in.index)
 		}
 	case op == 0x23 || op == 0x24:
 		if i := r.u32(); i >= w.globals {
@@ -88,11 +109,15 @@ func (w *rewriter) next(r *reader, locals uint64) instruction {
 		r.take(8)
 	case op >= 0x45 && op <= 0xc4:
 		in.price = priceOf(op)
+		in.rewrite = w.remainders && isRemainder(op)
 	case op == 0xd0:
 		w.valueType(r.byte())
 	case op == 0xd1:
-	case op == 0xd2:
-		in.price = Outside
+	case op == opRefFunc:
+		// The runtime keeps what it makes for each as long as the instance lives.
+		if !w.cfg.open {
+			refuse("ref.func is not supported outside of segments and globals")
+		}
 		r.u32()
 	case op == 0xfc:
 		w.miscellaneous(r, &in)
@@ -119,22 +144,43 @@ func priceOf(op byte) int64 {
 	return 1
 }
 
-func (w *rewriter) resultsOf(function uint32) int64 {
+// called takes the type of a function that is called into account.
+func (w *rewriter) called(t signature, in *instruction) {
+	in.values = int64(t.results)
+	in.moves = int64(t.results) - int64(t.params)
+}
+
+func (w *rewriter) typeOfFunction(function uint32) signature {
 	if int64(function) >= int64(len(w.functions)) {
 		refuse("there is no function %d", function)
 	}
-	return w.resultsOfType(w.functions[function])
+	return w.typeAt(w.functions[function])
 }
 
-func (w *rewriter) resultsOfType(t uint32) int64 {
+func (w *rewriter) typeAt(t uint32) signature {
 	if int64(t) >= int64(len(w.types)) {
 		refuse("there is no type %d", t)
 	}
-	return int64(w.types[t].results)
+	return w.types[t]
+}
+
+// blockType reads the type of a block: nothing, one value, or the index of a type.
+func (w *rewriter) blockType(r *reader, in *instruction) {
+	switch v := r.s33(); {
+	case v >= 0:
+		if v >= int64(len(w.types)) {
+			refuse("there is no type %d", v)
+		}
+		t := w.types[v]
+		in.params, in.results = int64(t.params), int64(t.results)
+	case v != -64: // 0x40: nothing
+		in.results = 1
+	}
 }
 
 func (w *rewriter) miscellaneous(r *reader, in *instruction) {
 	in.sub = r.u32()
+	in.moves = miscellaneousMoves(in.sub)
 	switch in.sub {
 	case 0, 1, 2, 3, 4, 5, 6, 7: // saturating conversions
 		in.price = Slow
@@ -158,7 +204,7 @@ func (w *rewriter) miscellaneous(r *reader, in *instruction) {
 		r.u32()
 	case 15: // table.grow
 		in.price, in.bulk = Grow, growElements
-		r.u32()
+		w.grown[r.u32()] = true
 	case 16: // table.size
 		r.u32()
 	case 17: // table.fill
@@ -171,6 +217,7 @@ func (w *rewriter) miscellaneous(r *reader, in *instruction) {
 
 func vector(r *reader, in *instruction) {
 	in.sub = r.u32()
+	in.moves = vectorMoves(in.sub)
 	in.price = Vector
 	switch sub := in.sub; {
 	case sub <= 11 || sub == 92 || sub == 93: // load and store

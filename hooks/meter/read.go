@@ -63,6 +63,22 @@ func (r *reader) skipLEB(n int) {
 	refuse("a number is longer than %d bytes", n)
 }
 
+// s33 reads a signed LEB128 of at most 33 bits.
+func (r *reader) s33() (v int64) {
+	for shift := 0; shift < 35; shift += 7 {
+		c := r.byte()
+		v |= int64(c&0x7f) << shift
+		if c&0x80 == 0 {
+			if c&0x40 != 0 {
+				v |= -1 << (shift + 7)
+			}
+			return v
+		}
+	}
+	refuse("a number is longer than 5 bytes")
+	return 0
+}
+
 func appendInt(b []byte, v int64) []byte {
 	for {
 		c := byte(v & 0x7f)

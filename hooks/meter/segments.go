@@ -1,13 +1,14 @@
 package meter
 
-// What is in the sections of globals, elements and data is of no interest to the
-// meter. They are read because the runtime makes room for as many items as a count
-// says before it has seen them: a module of thirty bytes could take all memory.
+// The sections of globals, elements and data are read to account for the memory the
+// runtime takes for them, and because it makes room for as many items as a count says
+// before it has seen them: a module of thirty bytes could take all memory.
 
 // global reads one global.
 func (w *rewriter) global(r *reader) {
 	w.valueType(r.byte())
 	r.byte()
+	w.account.add(partGlobal, 1)
 	w.constant(r)
 	w.globals++
 }
@@ -18,8 +19,11 @@ func (w *rewriter) constant(r *reader) {
 		switch op := r.byte(); op {
 		case opEnd:
 			return
-		case 0x23, 0xd2: // global.get, ref.func
+		case 0x23: // global.get
 			r.u32()
+		case opRefFunc:
+			r.u32()
+			w.account.add(partFunctionRef, 1)
 		case 0x41:
 			r.skipLEB(5)
 		case 0x42:
@@ -57,7 +61,9 @@ func (w *rewriter) element(r *reader) {
 	if flags&3 != 0 {
 		r.byte() // their kind or type
 	}
+	w.account.add(partElementList, 1)
 	for n := r.u32(); n > 0; n-- {
+		w.account.add(partElement, 1)
 		if expressions {
 			w.constant(r)
 			continue
@@ -80,5 +86,6 @@ func (w *rewriter) data(r *reader) {
 	if flags != 1 {
 		w.constant(r)
 	}
-	r.take(r.u32())
+	w.account.add(partDataList, 1)
+	w.account.add(partByte, int64(len(r.take(r.u32()))))
 }
