@@ -25,6 +25,7 @@ type engine struct {
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache // nil: none
 	turns   *turns
+	zones   zones
 	log     *slog.Logger
 }
 

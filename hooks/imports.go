@@ -164,6 +164,9 @@ func (g *guest) field(key string) (string, bool) {
 	if g.starting {
 		return string(g.policy.Config), key == abi.KeyConfig
 	}
+	if f, is := g.look(key); is {
+		return f.text, f.there
+	}
 	g.payEvent(key)
 	value, there := g.request.text(g.policy, key)
 	switch {
@@ -179,6 +182,10 @@ func (g *guest) getI64(s []uint64) {
 	key := g.key(s[0], s[1])
 	n, is := int64(0), false
 	if !g.starting {
+		if f, looks := g.look(key); looks {
+			s[0] = uint64(f.numeric())
+			return
+		}
 		g.payEvent(key)
 		n, is = g.request.number(key)
 	}
