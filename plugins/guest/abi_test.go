@@ -22,12 +22,18 @@ import (
 type recorder struct{ asked map[string]bool }
 
 func (r recorder) Get(key string) (string, bool) { r.asked[key] = true; return "", false }
-func (r recorder) GetI64(key string) int64       { r.asked[key] = true; return math.MinInt64 }
-func (recorder) Deny(string)                     {}
-func (recorder) RetryAfterMS(int64)              {}
-func (r recorder) Cap(key string, _ int64)       { r.asked["cap "+key] = true }
-func (recorder) Note(_, _ string)                {}
-func (recorder) Log(int32, string)               {}
+func (r recorder) GetI64(key string) int64 {
+	r.asked[key] = true
+	if key == abi.PrefixLockState+"x" {
+		return 1 // the other getters are asked of a lock that is held
+	}
+	return math.MinInt64
+}
+func (recorder) Deny(string)               {}
+func (recorder) RetryAfterMS(int64)        {}
+func (r recorder) Cap(key string, _ int64) { r.asked["cap "+key] = true }
+func (recorder) Note(_, _ string)          {}
+func (recorder) Log(int32, string)         {}
 
 // The SDK can be copied out of the project, so it does not import hooks/abi. What it
 // repeats of it has to be the same, and complete.
@@ -40,6 +46,10 @@ func TestEveryKeyHasAGetter(t *testing.T) {
 		_, _ = q.Held(""), q.Held("prod/")
 		_, _, _ = q.Now(), q.DecisionID(), q.JSON()
 		_, _ = q.Metadata("ticket")
+		_, _ = q.LockGrantedAt(), q.HeldByAll("prod/")
+		q.OtherLock("x")
+		q.Groups()
+		q.LocalTime("UTC")
 		q.CapTTL(1)
 		q.CapWait(1)
 	})
@@ -50,7 +60,11 @@ func TestEveryKeyHasAGetter(t *testing.T) {
 			want[value] = true
 		case name == "PrefixMetadata":
 			want[value+"ticket"] = true
-		case name == "PrefixAccountHeld":
+		case name == "PrefixLockState" || name == "PrefixLockHolder" || name == "PrefixLockAccount":
+			want[value+"x"] = true
+		case name == "PrefixLocalTime":
+			want[value+"UTC"] = true
+		case name == "PrefixAccountHeld" || name == "PrefixHeld":
 			want[value+"prod/"] = true
 		}
 	}

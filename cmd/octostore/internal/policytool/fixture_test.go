@@ -43,7 +43,7 @@ func TestMistakesInFixturesAreNamed(t *testing.T) {
 		{"a request and an event", one(`,"request":{},"event":{}`), "want one of them"},
 		{"max_fuel", one(`,"max_fuel":-1`), "max_fuel: is -1"},
 		{"unknown in request", one(`,"request":{"name":"a"}`), "cases[0] (x).request.name: is not known"},
-		{"unknown in lock", one(`,"request":{"lock":{"nmae":"a"}}`), "request.lock.nmae: is not known; want account, expires_at_ms, held, holder, name"},
+		{"unknown in lock", one(`,"request":{"lock":{"nmae":"a"}}`), "request.lock.nmae: is not known; want account, expires_at_ms, granted_at_ms, held, holder, name"},
 		{"unknown in queue", one(`,"request":{"queue":{"n":1}}`), "request.queue.n: is not known"},
 		{"no name of a lock", one(`,"request":{"lock":{"name":"a//b"}}`), "request.lock.name"},
 		{"another hook", one(`,"request":{"hook":"release"}`), `request.hook: is "release"`},

@@ -46,6 +46,10 @@ func wanted(to any) string {
 		return "an object of texts"
 	case *map[string]int64:
 		return "an object of whole numbers"
+	case *map[string]json.RawMessage:
+		return "an object of objects"
+	case *[]string, **[]string:
+		return "an array of texts"
 	case *[]json.RawMessage:
 		return "an array"
 	}
