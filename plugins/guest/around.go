@@ -96,7 +96,7 @@ func zoneOf(offset int) *time.Location {
 	if len(fixed) == most {
 		fixed = fixed[:0]
 	}
-	zone := time.FixedZone("", offset)
+	zone := time.FixedZone("local", offset) // one without a name makes a table of them
 	fixed = append(fixed, fixedZone{offset, zone})
 	return zone
 }
