@@ -9,6 +9,13 @@ type zone struct {
 	table   *time.Location
 	periods [4]period
 	next    int // to be replaced
+	fixed   []fixed
+}
+
+// fixed is a zone of one offset. Making it costs memory, which a guest has to clear away.
+type fixed struct {
+	offset int64
+	zone   *time.Location
 }
 
 // period is a time without a change of the clocks.
@@ -31,9 +38,29 @@ func (z *zone) offset(at int64) int64 {
 			return p.offset
 		}
 	}
+	return z.lookUp(at)
+}
+
+// local is an instant with the offset it has in the zone.
+func (z *zone) local(at int64) time.Time {
+	offset := z.offset(at)
+	for i := range z.fixed {
+		if z.fixed[i].offset == offset {
+			return time.Unix(at, 0).In(z.fixed[i].zone)
+		}
+	}
+	// A zone has few offsets. One without a name would make a table of many.
+	z.fixed = append(z.fixed, fixed{offset, time.FixedZone("local", int(offset))})
+	return z.local(at)
+}
+
+// lookUp finds the period of an instant, keeps it, and returns its offset.
+func (z *zone) lookUp(at int64) int64 {
 	t := time.Unix(at, 0).In(z.table)
 	_, offset := t.Zone()
-	p := period{from: -1 << 62, until: 1 << 62, offset: int64(offset)}
+	p := &z.periods[z.next]
+	z.next = (z.next + 1) % len(z.periods)
+	*p = period{from: -1 << 62, until: 1 << 62, offset: int64(offset)}
 	from, until := t.ZoneBounds()
 	if !from.IsZero() {
 		p.from = from.Unix()
@@ -41,8 +68,6 @@ func (z *zone) offset(at int64) int64 {
 	if !until.IsZero() {
 		p.until = until.Unix()
 	}
-	z.periods[z.next] = p
-	z.next = (z.next + 1) % len(z.periods)
 	return p.offset
 }
 
@@ -85,9 +110,4 @@ func (z *zone) instants(d day, seconds int64) (first, last int64) {
 		return last, last
 	}
 	return first, last
-}
-
-// local is an instant with the offset it has in the zone.
-func (z *zone) local(at int64) time.Time {
-	return time.Unix(at, 0).In(time.FixedZone("local", int(z.offset(at)))) // one without a name makes a table of them
 }
