@@ -45,8 +45,6 @@ type Question struct {
 	Held func(prefix string) int
 	// Locks is where a guard looks at other locks; nil: nothing is known of them.
 	Locks Locks
-	// Groups are what a login says the account is a member of; nil: it is not known.
-	Groups []string
 }
 
 // Locks shows locks as last committed. What it says is advisory: it may have changed by
@@ -143,7 +141,11 @@ func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Q
 			return Question{}, err
 		}
 	}
-	a, err := s.acquisition(auth.Principal{Account: account}, r)
+	asks := auth.Principal{Account: account}
+	if account == p.Account {
+		asks.Groups = p.Groups
+	}
+	a, err := s.acquisition(asks, r)
 	if err != nil {
 		return Question{}, err
 	}

@@ -78,12 +78,10 @@ func (g *guest) look(key string) (f field, looks bool) {
 // groups are what the account is a member of, one a line.
 func (g *guest) groups() field {
 	r := g.request
-	if r.event != nil || r.q.Groups == nil || r.absent != nil && r.absent(abi.KeyAccountGroups) {
+	if r.event != nil || r.q.Asked.Actor.Groups == "" || r.absent != nil && r.absent(abi.KeyAccountGroups) {
 		return field{}
 	}
-	text := strings.Join(r.q.Groups, "\n")
-	g.pay(int64(len(text)))
-	return textField(text)
+	return textField(strings.TrimSuffix(r.q.Asked.Actor.Groups, "\n"))
 }
 
 // mayLookAt reports whether the manifest lets a policy look at a lock, or count the locks

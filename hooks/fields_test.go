@@ -46,16 +46,16 @@ func shows(key string) []byte {
 func TestKeysLookBeyondTheRequest(t *testing.T) {
 	granted := time.Date(2026, 1, 1, 8, 0, 0, 0, time.UTC)
 	q := question("prod/db")
-	q.Groups = []string{"github:acme", "github:acme/ops"}
+	q.Asked.Actor.Groups = "github:acme\ngithub:acme/ops\n"
 	q.View.Lease = &lock.Lease{Name: "prod/db", Holder: "ci", Account: "acme", GrantedAt: granted, ExpiresAt: granted.Add(time.Hour)}
 	q.Locks = around{
 		"incident/db": {Name: "incident/db", Holder: "pager", Account: "bob"},
 		"team-a/1":    {Name: "team-a/1"}, "team-a/2": {Name: "team-a/2"}, "team-a/free": nil,
 	}
 	free := q
-	free.View.Lease, free.Groups = nil, nil
+	free.View.Lease, free.Asked.Actor.Groups = nil, ""
 	none := q
-	none.Groups = []string{}
+	none.Asked.Actor.Groups = "\n"
 	alone := q
 	alone.Locks = nil
 	const noNumber = time.Duration(0)

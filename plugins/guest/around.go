@@ -22,7 +22,7 @@ func (Request) OtherLock(name string) (held bool, holder, account string) {
 // the manifest, as [Request.OtherLock] does.
 func (Request) HeldByAll(prefix string) int { return int(number(join([]string{"held:", prefix}))) }
 
-// InGroup reports whether the login says that the account is a member of a group, such as
+// InGroup reports whether the login said that the account is a member of a group, such as
 // "github:acme" or "github:acme/ops". known is false where no login says so.
 func (Request) InGroup(group string) (member, known bool) {
 	all, known := lookUp("account.groups")

@@ -42,7 +42,10 @@ func (a *around) read() error {
 			return fmt.Errorf("held.%s: is %d; want 0 to %d", prefix, n, most)
 		}
 	}
-	for i, group := range a.memberOf() {
+	if a.groups == nil {
+		return nil
+	}
+	for i, group := range *a.groups {
 		if group == "" || strings.ContainsAny(group, "\n\r") {
 			return fmt.Errorf("account_groups[%d]: is %q; want a text of one line", i, group)
 		}
@@ -66,12 +69,12 @@ func readOther(name string, raw json.RawMessage) (*lock.Lease, error) {
 	return &lock.Lease{Name: lock.Name(name), Holder: holder, Account: account}, nil
 }
 
-// memberOf returns the groups of the account; nil: they are not known.
-func (a *around) memberOf() []string {
+// memberOf returns the groups of the account, as [lock.Actor] has them.
+func (a *around) memberOf() string {
 	if a.groups == nil {
-		return nil
+		return ""
 	}
-	return append([]string{}, *a.groups...)
+	return strings.Join(*a.groups, "\n") + "\n"
 }
 
 // Get implements [core.Locks].

@@ -25,15 +25,15 @@ func TestFixturesSayWhatIsAroundARequest(t *testing.T) {
 			t.Errorf("%s: %d", prefix, n)
 		}
 	}
-	if len(c.Groups) != 1 || c.Groups[0] != "github:acme" {
-		t.Errorf("%q", c.Groups)
+	if groups := c.Asked.Actor.Groups; groups != "github:acme\n" {
+		t.Errorf("%q", groups)
 	}
 	c, err = ParseRequest([]byte(`{"account_groups":[]}`))
-	if err != nil || c.Groups == nil {
-		t.Errorf("a member of nothing is %v, %v", c.Groups, err)
+	if err != nil || c.Asked.Actor.Groups != "\n" {
+		t.Errorf("a member of nothing is %q, %v", c.Asked.Actor.Groups, err)
 	}
-	if c, err = ParseRequest([]byte(`{}`)); err != nil || c.Groups != nil {
-		t.Errorf("what is not said is %v, %v", c.Groups, err)
+	if c, err = ParseRequest([]byte(`{}`)); err != nil || c.Asked.Actor.Groups != "" {
+		t.Errorf("what is not said is %q, %v", c.Asked.Actor.Groups, err)
 	}
 	for text, want := range map[string]string{
 		`{"locks":{"a b":{}}}`:                                 "request.locks.a b: name",

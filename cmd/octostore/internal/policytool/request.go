@@ -102,12 +102,12 @@ func (r *request) toCase() (hooks.Case, error) {
 	q := core.Question{
 		Hook: core.Hook(r.hook), Phase: core.Phase(r.phase), Waited: milliseconds(r.waited),
 		Asked: lock.Acquisition{
-			Origin: lock.Origin{Actor: lock.Actor{Account: r.account, RemoteAddr: r.remoteAddr}, RequestID: r.decisionID},
+			Origin: lock.Origin{Actor: lock.Actor{Account: r.account, RemoteAddr: r.remoteAddr, Groups: r.around.memberOf()}, RequestID: r.decisionID},
 			Name:   name, Holder: r.holder, Reason: r.reason, Metadata: r.metadata, TTL: milliseconds(r.ttl), Wait: milliseconds(r.wait),
 		},
 		View:  lock.View{Name: name, Waiters: int(r.waiters)},
 		Held:  func(prefix string) int { return int(r.accountHeld[prefix]) },
-		Locks: &r.around, Groups: r.around.memberOf(),
+		Locks: &r.around,
 	}
 	c := hooks.Case{Question: q, Now: time.UnixMilli(r.now)}
 	if r.lock.held {
