@@ -62,12 +62,16 @@ func TestWASIGuestsOfGoMayLinkTheirSystem(t *testing.T) {
 	ask := func(trial *Trial, do, with string) Outcome {
 		q := question("x")
 		q.Asked.Metadata = map[string]string{"do": do, "with": with}
+		q.Locks = around{"incident/db": {Name: "incident/db", Holder: "pager", Account: "bob"}}
 		return trial.Ask(Case{Question: q, Now: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)})
 	}
 	plain := openTrial(t, buildGuest(t, "./testdata/zones"), TrialConfig{Fuel: MaxFuel})
 	for _, tt := range []struct{ do, with, want string }{
 		{"zone", "UTC", "2026-07-01T12:00:00Z"},
 		{"zone", "Europe/Berlin", "unknown time zone Europe/Berlin"},
+		{"local", "Europe/Berlin", "Wed 14:00 +0200"},
+		{"local", "Europe/Nowhere", "not known"},
+		{"other", "incident/db", "held by pager of bob"},
 		{"read", "/etc/passwd", noFile},
 		{"stat", "/", noFile},
 		{"list", ".", noFile},

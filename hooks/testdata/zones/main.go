@@ -23,6 +23,15 @@ func check(q guest.Request) guest.Verdict {
 		if zone, err = time.LoadLocation(with); err == nil {
 			return guest.Deny(q.Now().In(zone).Format(time.RFC3339))
 		}
+	case "local":
+		at, known := q.LocalTime(with)
+		if !known {
+			return guest.Deny("not known")
+		}
+		return guest.Deny(at.Format("Mon 15:04 -0700"))
+	case "other":
+		_, holder, account := q.OtherLock(with)
+		return guest.Deny("held by ", holder, " of ", account)
 	case "read":
 		_, err = os.ReadFile(with)
 	case "write":
