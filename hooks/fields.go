@@ -106,6 +106,7 @@ func notReadable(key, name string) error {
 // heldUnder counts the locks of all accounts. It looks at no more names than there is
 // fuel for.
 func (g *guest) heldUnder(prefix string) field {
+	g.pay(priceLook)
 	affords := max(0, int64(g.instance.fuel.Get())/priceCounted+1)
 	held, looked := g.request.q.Locks.HeldUnder(prefix, int(min(affords, abi.MaxCounted)))
 	g.pay(int64(looked) * priceCounted)

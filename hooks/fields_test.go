@@ -94,6 +94,8 @@ func TestKeysLookBeyondTheRequest(t *testing.T) {
 		{"local_time:Europe/Berlin", alone, true, "2026-07-01T14:30:00+02:00", noNumber},
 		{"local_time:Europe/Nowhere", q, false, "", 0},
 		{"local_time:Local", q, false, "", 0},
+		{"local_time:localtime", q, false, "", 0},
+		{"local_time:posix/Europe/Berlin", q, false, "", 0},
 		{"local_time:", q, false, "", 0},
 		{"local_time:../etc/passwd", q, false, "", 0},
 		{"local_time:/etc/passwd", q, false, "", 0},

@@ -50,10 +50,11 @@ func (z *zones) load(name string) *time.Location {
 	return zone
 }
 
-// zoneName reports whether a text looks like the name of a zone. "Local", the zone of the
-// machine, is none: a policy has to answer the same everywhere.
+// zoneName reports whether a text looks like the name of a zone. "Local" and "localtime",
+// the zone of the machine, are none: a policy has to answer the same everywhere. No zone
+// begins with a small letter, but other files beside them do.
 func zoneName(name string) bool {
-	if name == "" || name == "Local" || len(name) > maxZoneName || name[0] == '/' {
+	if name == "" || name == "Local" || len(name) > maxZoneName || name[0] < 'A' || name[0] > 'Z' {
 		return false
 	}
 	const characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-/"

@@ -78,7 +78,7 @@ func mayLookAt(key, name string) {
 }
 
 func (r *Request) localTime(name string) (string, bool) {
-	if name == "" || name == "Local" {
+	if name == "" || name == "Local" || name[0] < 'A' || name[0] > 'Z' {
 		return "", false
 	}
 	zone, err := time.LoadLocation(name)
