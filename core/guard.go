@@ -43,7 +43,22 @@ type Question struct {
 	// Held counts the locks the account holds whose names begin with a prefix, as last
 	// committed. It costs by what it counts.
 	Held func(prefix string) int
+	// Locks is where a guard looks at other locks; nil: nothing is known of them.
+	Locks Locks
 }
+
+// Locks shows locks as last committed. What it says is advisory: it may have changed by
+// the time the answer is used. It is safe for use by many goroutines.
+type Locks interface {
+	// Get returns the state of a name, which may be any text: what is not a name is free.
+	Get(name lock.Name) lock.View
+	// HeldUnder counts the locks held by any account whose names begin with a prefix. It
+	// looks at no more than most names, and returns at how many: if that is most, there may
+	// be more.
+	HeldUnder(prefix string, most int) (held, looked int)
+}
+
+var _ Locks = (*lock.Table)(nil)
 
 // ErrChangedHands is the answer to a break that policies judge, if the lock has had
 // another lease every time they had finished. Nothing was broken.
@@ -109,14 +124,17 @@ func (open) Judge(context.Context, Question) (Verdict, error) { return Verdict{}
 func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock.View) Question {
 	return Question{
 		Hook: hook, Phase: phase, Asked: a, View: view,
-		Held: func(prefix string) int { return s.table.HeldBy(a.Actor.Account, prefix) },
+		Held:  func(prefix string) int { return s.table.HeldBy(a.Actor.Account, prefix) },
+		Locks: s.table,
 	}
 }
 
 // Suppose returns what the guard would be asked if an account made this request now;
 // empty is the principal's own. Nothing is done and nothing is recorded. Policies are told
 // who holds the lock and how many locks the account holds, and may tell: so it takes the
-// right to read the lock, and for another account the right to read all locks. Errors:
+// right to read the lock, and for another account the right to read all locks. What a
+// policy's reason tells of other locks, which its manifest lets it look at, is for everyone
+// who asks for a lock under it, and needs no more than asking does. Errors:
 // [*lock.InputError], [*ForbiddenError].
 func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Question, error) {
 	account = cmp.Or(account, p.Account)
@@ -126,7 +144,11 @@ func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Q
 	if err := mayAskFor(p, account); err != nil {
 		return Question{}, err
 	}
-	a, err := s.acquisition(auth.Principal{Account: account}, r)
+	asks := auth.Principal{Account: account}
+	if account == p.Account {
+		asks.Groups = p.Groups
+	}
+	a, err := s.acquisition(asks, r)
 	if err != nil {
 		return Question{}, err
 	}

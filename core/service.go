@@ -143,7 +143,7 @@ func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisit
 
 // as puts the principal into the origin of its request.
 func as(p auth.Principal, o lock.Origin) lock.Origin {
-	o.Actor.Account, o.Actor.TokenID = p.Account, p.TokenID
+	o.Actor.Account, o.Actor.TokenID, o.Actor.Groups = p.Account, p.TokenID, p.Groups
 	return o
 }
 

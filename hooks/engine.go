@@ -26,6 +26,7 @@ type engine struct {
 	cache   wazero.CompilationCache // nil: none
 	turns   *turns
 	starter *starter // nil: instances are made when they are needed
+	zones   zones
 	log     *slog.Logger
 }
 

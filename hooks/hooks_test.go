@@ -285,7 +285,7 @@ func TestWhatCannotBeLoaded(t *testing.T) {
 		}), "", "octostore_v1.unlock, which is not offered"},
 		{"a file", with(func(m *wasmtest.Module) {
 			m.Imports = []wasmtest.Import{{Module: wasiModule, Name: "path_open", Type: ""}}
-		}), "", "path_open, which is not offered"},
+		}), "", "path_open with the wrong type"},
 		{"a socket", with(func(m *wasmtest.Module) {
 			m.Imports = []wasmtest.Import{{Module: wasiModule, Name: "sock_accept", Type: ""}}
 		}), "", "sock_accept"},

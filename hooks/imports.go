@@ -243,6 +243,9 @@ func (g *guest) field(name []byte) (string, bool) {
 		return value, there
 	}
 	key := keyOf(name)
+	if f, is := g.look(key); is {
+		return f.text, f.there
+	}
 	g.payEvent(key)
 	g.payHeld(key)
 	value, there := g.request.text(g.policy, key)
@@ -269,6 +272,10 @@ func (g *guest) getI64(s []uint64) {
 	key := keyOf(g.key(s[0], s[1]))
 	n, is := int64(0), false
 	if !g.starting {
+		if f, looks := g.look(key); looks {
+			s[0] = uint64(f.numeric())
+			return
+		}
 		g.payEvent(key)
 		g.payHeld(key)
 		n, is = g.request.number(key)

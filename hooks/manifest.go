@@ -77,6 +77,9 @@ type Policy struct {
 	Config    json.RawMessage // never empty
 	// ObserveFrom says where an observer begins whose name nobody remembers.
 	ObserveFrom ObserveFrom
+	// Reads are beginnings of lock names: what the policy may look at besides the request's
+	// own lock. "" is every lock; none of them, and it may look at none.
+	Reads []string
 
 	patterns pattern.List
 }
@@ -163,7 +166,7 @@ func parsePolicy(raw json.RawMessage) (p Policy, wrong []string) {
 	}{
 		{"name", &p.Name}, {"module", &p.Module}, {"sha256", &p.SHA256}, {"match", &p.Match}, {"hooks", &p.Hooks},
 		{"mode", &p.Mode}, {"on_error", &p.OnError}, {"fuel", &p.Fuel}, {"memory_mib", &p.MemoryMiB}, {"config", &p.Config},
-		{"observe_from", &p.ObserveFrom},
+		{"observe_from", &p.ObserveFrom}, {"reads", &p.Reads},
 	}
 	bad := map[string]bool{}
 	for _, f := range fields {
@@ -215,6 +218,9 @@ func (p *Policy) check() (wrong []string) {
 	want(p.ObserveFrom == FromNow || p.ObserveFrom == FromStart, "observe_from", fmt.Sprintf("is %q; want now or start", p.ObserveFrom))
 	want(MinFuel <= p.Fuel && p.Fuel <= MaxFuel, "fuel", fmt.Sprintf("is %d; want %d to %d", p.Fuel, MinFuel, MaxFuel))
 	want(1 <= p.MemoryMiB && p.MemoryMiB <= MaxMemoryMiB, "memory_mib", fmt.Sprintf("is %d; want 1 to %d", p.MemoryMiB, MaxMemoryMiB))
+	for _, problem := range checkReads(p.Reads) {
+		want(false, "reads", problem)
+	}
 	patterns, err := pattern.Parse(p.Match)
 	if len(p.Match) == 0 {
 		err = errors.New("is missing; want patterns of lock names, such as \"prod/**\"")

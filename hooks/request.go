@@ -26,6 +26,7 @@ type request struct {
 	keepsTurn bool      // from one policy to the next
 	// patient means that no client waits: that of an observer, a trial or an explanation.
 	patient bool
+	looked  *looks // at other locks; nil: none yet
 
 	// In trials and explanations only.
 	heard  func(level int32, text string) // takes what a guest logs; nil: the log does
@@ -173,6 +174,11 @@ func (r *request) number(key string) (int64, bool) {
 			return 0, false
 		}
 		return r.q.View.Lease.ExpiresAt.UnixMilli(), true
+	case abi.KeyLockGrantedAt:
+		if r.q.View.Lease == nil {
+			return 0, false
+		}
+		return r.q.View.Lease.GrantedAt.UnixMilli(), true
 	case abi.KeyQueueLength:
 		return int64(r.q.View.Waiters), true
 	case abi.KeyTTL:
@@ -207,6 +213,7 @@ type document struct {
 		Holder    string `json:"holder,omitempty"`
 		Account   string `json:"account,omitempty"`
 		ExpiresAt int64  `json:"expires_at_ms,omitempty"`
+		GrantedAt int64  `json:"granted_at_ms,omitempty"`
 	} `json:"lock"`
 	Queue struct {
 		Length int `json:"length"`
@@ -237,6 +244,7 @@ func (r *request) json() string {
 	d.Queue.Length = view.Waiters
 	if l := view.Lease; l != nil {
 		d.Lock.Held, d.Lock.Holder, d.Lock.Account, d.Lock.ExpiresAt = true, l.Holder, l.Account, l.ExpiresAt.UnixMilli()
+		d.Lock.GrantedAt = l.GrantedAt.UnixMilli()
 	}
 	b, err := json.Marshal(d)
 	if err != nil {

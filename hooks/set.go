@@ -176,7 +176,7 @@ func difference(old, now *set) string {
 		m := map[string]string{}
 		if s != nil {
 			for _, p := range s.policies {
-				m[p.Name] = fmt.Sprint(p.digest, p.Match, p.Hooks, p.Mode, p.OnError, p.Fuel, p.MemoryMiB, string(p.Config))
+				m[p.Name] = fmt.Sprint(p.digest, p.Match, p.Hooks, p.Mode, p.OnError, p.Fuel, p.MemoryMiB, string(p.Config), fmt.Sprintf("%q", p.Reads))
 			}
 		}
 		return m

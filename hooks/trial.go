@@ -18,7 +18,8 @@ type TrialConfig struct {
 	Name      string // of the policy, which a denial without a reason names; default "policy"
 	Fuel      int64  // of a call
 	MemoryMiB int
-	CacheDir  string // as in [Config]
+	CacheDir  string   // as in [Config]
+	Reads     []string // as in a manifest; nil: the module may look at every lock
 }
 
 // Trial is one module on its own, outside of any manifest: for the tools with which
@@ -78,6 +79,9 @@ func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, err
 	if cfg.MemoryMiB == 0 {
 		cfg.MemoryMiB = DefaultMemoryMiB
 	}
+	if cfg.Reads == nil {
+		cfg.Reads = []string{""}
+	}
 	e, err := openEngine(ctx, Config{CacheDir: cfg.CacheDir, Logger: slog.New(slog.DiscardHandler)}, 1)
 	if err != nil {
 		return nil, err
@@ -85,6 +89,7 @@ func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, err
 	t := &Trial{engine: e}
 	t.policy, err = e.compile(ctx, Policy{
 		Name: cfg.Name, Mode: Enforce, OnError: DenyOnError, Fuel: cfg.Fuel, MemoryMiB: cfg.MemoryMiB, Config: json.RawMessage("{}"),
+		Reads: cfg.Reads,
 	}, module)
 	if err != nil {
 		_ = e.close() // what went wrong first is what counts
@@ -126,6 +131,10 @@ func (t *Trial) Configure(config json.RawMessage) error {
 	t.policy.put(first)
 	return nil
 }
+
+// Reads lets the module look at the locks whose names begin with one of these from now on,
+// as "reads" in a manifest does; none: at no other lock.
+func (t *Trial) Reads(prefixes []string) { t.policy.Policy.Reads = prefixes }
 
 // StartLogs returns what the module logged at its start and while it read its
 // configuration, if nothing was asked since.

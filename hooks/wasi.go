@@ -11,8 +11,9 @@ import (
 	"github.com/octostore/octostore/hooks/abi"
 )
 
-// wasiModule is where the runtimes of languages expect their system. What is offered
-// of it is what they need to start, and it gives away nothing.
+// wasiModule is where the runtimes of languages expect their system. All of it is
+// offered, and it gives away nothing: what they need to start works, the rest fails at
+// the call.
 const wasiModule = "wasi_snapshot_preview1"
 
 // Error numbers of WASI.
@@ -24,7 +25,7 @@ const (
 
 const maxRandom = 1 << 16
 
-var wasi = []hostFunction{
+var wasi = append([]hostFunction{
 	{"args_get", "i32 i32", "i32", ok},
 	{"args_sizes_get", "i32 i32", "i32", func(g *guest, s []uint64) { g.put(s[0], 0); g.put(s[1], 0); ok(g, s) }},
 	{"environ_get", "i32 i32", "i32", (*guest).environ},
@@ -46,7 +47,7 @@ var wasi = []hostFunction{
 	{"fd_prestat_get", "i32 i32", "i32", badFile},
 	{"fd_prestat_dir_name", "i32 i32 i32", "i32", badFile},
 	{"fd_seek", "i32 i64 i32 i32", "i32", badFile},
-}
+}, wasiRest...)
 
 func ok(_ *guest, s []uint64)      { s[0] = wasiSuccess }
 func badFile(_ *guest, s []uint64) { s[0] = wasiBadFile }

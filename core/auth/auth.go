@@ -54,6 +54,7 @@ func Verbs() []Verb { return []Verb{Acquire, Read, Break, Audit, Policies, Admin
 type Principal struct {
 	Account string
 	TokenID string // empty: not by a token
+	Groups  string // what the login said the account is a member of; see [lock.Actor]
 
 	scopes *Scopes
 	life   *life // nil: it does not end

@@ -23,6 +23,9 @@ type Wish struct {
 	// LoggedIn: the account is that of somebody who has logged in elsewhere, and is written
 	// with where before it and a colon between. No other account has a colon.
 	LoggedIn bool
+	// Groups are what that login says the account is a member of, as [lock.Actor] has them;
+	// empty: it does not say.
+	Groups string
 }
 
 func (w Wish) check() error {
@@ -98,6 +101,7 @@ func newToken(w Wish, now time.Time) (Token, string) {
 		Name:    w.Name,
 		Account: w.Account,
 		Scopes:  w.Scopes,
+		Groups:  w.Groups,
 		Hash:    sha256.Sum256([]byte(secret)),
 		Created: now,
 	}
@@ -151,7 +155,7 @@ func (ts *Tokens) Rotate(ctx context.Context, by lock.Origin, id string, grace t
 	if !old.Expires.IsZero() && !time.Now().Before(old.Expires) {
 		return Token{}, "", &lock.InputError{Field: "id", Problem: "is that of a token that has expired", Want: "one that is good; a new token can be made"}
 	}
-	w := Wish{Account: old.Account, Name: old.Name, Scopes: old.Scopes}
+	w := Wish{Account: old.Account, Name: old.Name, Scopes: old.Scopes, Groups: old.Groups}
 	if !old.Expires.IsZero() {
 		w.Expires = old.Expires.Sub(old.Created)
 	}

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
@@ -44,5 +45,27 @@ func TestWhereOneCanLogInTheDoorIsClosed(t *testing.T) {
 	defer tokens.Close()
 	if _, err := tokens.Local(); err != auth.ErrNoToken || !tokens.Closed() {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What a login says an account is a member of goes with its tokens, and with those that
+// take their place.
+func TestGroupsComeWithTheToken(t *testing.T) {
+	h := open(t, memory.New(), "")
+	w := wish(t, "github:alice.583231", "read:**")
+	w.LoggedIn, w.Groups = true, "github:acme\n"
+	first, secret, err := h.Create(t.Context(), lock.Origin{}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := h.Authenticate(t.Context(), secret, time.Now()); err != nil || p.Groups != w.Groups {
+		t.Errorf("%q, %v", p.Groups, err)
+	}
+	_, secret, err = h.Rotate(t.Context(), lock.Origin{}, first.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := h.Authenticate(t.Context(), secret, time.Now()); err != nil || p.Groups != w.Groups {
+		t.Errorf("after a rotation %q, %v", p.Groups, err)
 	}
 }

@@ -21,6 +21,7 @@ type Token struct {
 	Account string
 	Scopes  Scopes
 	Hash    [sha256.Size]byte // of the secret
+	Groups  string            // what the login said the account is a member of; see [lock.Actor]
 
 	Created time.Time
 	Expires time.Time // zero: never

@@ -74,7 +74,7 @@ type entry struct {
 
 func newEntry(t Token) *entry {
 	e := &entry{Token: t, life: newLife(t.Expires)}
-	e.principal = Principal{Account: t.Account, TokenID: t.ID, scopes: &e.Token.Scopes, life: e.life}
+	e.principal = Principal{Account: t.Account, TokenID: t.ID, Groups: t.Groups, scopes: &e.Token.Scopes, life: e.life}
 	if !t.Used.IsZero() {
 		e.used.Store(t.Used.Unix())
 	}

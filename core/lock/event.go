@@ -82,6 +82,9 @@ type Actor struct {
 	TokenID    string // id of the API token, never the token
 	RemoteAddr string
 	UserAgent  string
+	// Groups are what a login says the account is a member of, each followed by a line feed;
+	// a single line feed: of nothing; empty: it is not known. It is for policies and not recorded.
+	Groups string
 }
 
 // Opinion is what all policies together said about a request.

@@ -191,6 +191,14 @@ func (t *Table) Get(name Name) View { return t.views.get(name) }
 // a few hundred names take.
 func (t *Table) HeldBy(account, prefix string) int { return t.views.heldBy(account, prefix) }
 
+// HeldUnder counts the locks held by any account whose names begin with prefix, each name
+// as last committed when it is looked at. It looks at no more than most names with a lease
+// or a waiter, and returns at how many: if that is most, there may be more. It costs by
+// what it looks at, and never holds up the loop for longer than a few hundred names take.
+func (t *Table) HeldUnder(prefix string, most int) (held, looked int) {
+	return t.views.heldUnder(prefix, most)
+}
+
 // List returns names with a lease or a waiter in order, and the last name returned
 // if there may be more, to be passed as After. Each page is consistent per name, not
 // as a whole.

@@ -65,6 +65,7 @@ const (
 	KeyLockHolder    = "lock.holder"
 	KeyLockAccount   = "lock.account"
 	KeyLockExpiresAt = "lock.expires_at_ms"
+	KeyLockGrantedAt = "lock.granted_at_ms"
 	KeyQueueLength   = "queue.length"
 	KeyAccount       = "account"
 	KeyHolder        = "holder"
@@ -74,6 +75,7 @@ const (
 	KeyWait          = "wait_ms"
 	KeyWaited        = "waited_ms"
 	KeyAccountHeld   = "account.held"
+	KeyAccountGroups = "account.groups"
 	KeyNow           = "now_ms"
 	KeyDecisionID    = "decision_id"
 	KeyConfig        = "config"
@@ -82,6 +84,19 @@ const (
 
 	PrefixMetadata    = "metadata."     // and a key of the request's metadata
 	PrefixAccountHeld = "account.held:" // and the beginning of lock names
+	PrefixLocalTime   = "local_time:"   // and an IANA time zone
+
+	// These look at other locks, as far as the manifest's member "reads" lets them.
+	PrefixLockState   = "lock.state:"   // and the name of a lock: StateHeld or StateFree
+	PrefixLockHolder  = "lock.holder:"  // and the name of a lock
+	PrefixLockAccount = "lock.account:" // and the name of a lock
+	PrefixHeld        = "held:"         // and the beginning of lock names
+)
+
+// Values of [PrefixLockState].
+const (
+	StateHeld = "held" // as a number 1
+	StateFree = "free" // as a number 0
 )
 
 // CapPriority is what cap takes besides [KeyTTL] and [KeyWait], and no key of the getters:
@@ -115,6 +130,7 @@ const (
 	MaxNoteBytes = 4 << 10 // keys and values of one call together
 	MaxLogLine   = 1 << 10 // bytes
 	MaxLogLines  = 16      // of one call; the rest is dropped
+	MaxCounted   = 10_000  // names that [PrefixHeld] looks at; the count stops there
 	MaxKey       = 1 << 10 // bytes; a longer key is absent. The longest name of a lock fits, behind a prefix
 	MinTTLCap    = 1000    // ms: a lower cap of ttl_ms counts as this
 )

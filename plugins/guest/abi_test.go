@@ -25,7 +25,13 @@ func (r recorder) Get(key string) (string, bool) {
 	r.asked[strings.Clone(key)] = true
 	return "", false
 }
-func (r recorder) GetI64(key string) int64 { r.asked[strings.Clone(key)] = true; return math.MinInt64 }
+func (r recorder) GetI64(key string) int64 {
+	r.asked[strings.Clone(key)] = true
+	if key == abi.PrefixLockState+"x" {
+		return 1 // the other getters are asked of a lock that is held
+	}
+	return math.MinInt64
+}
 func (recorder) Deny(string)               {}
 func (recorder) RetryAfterMS(int64)        {}
 func (r recorder) Cap(key string, _ int64) { r.asked["cap "+key] = true }
@@ -43,6 +49,10 @@ func TestEveryKeyHasAGetter(t *testing.T) {
 		_, _ = q.Held(""), q.Held("prod/")
 		_, _, _ = q.Now(), q.DecisionID(), q.JSON()
 		_, _ = q.Metadata("ticket")
+		_, _ = q.LockGrantedAt(), q.HeldByAll("prod/")
+		q.OtherLock("x")
+		q.Groups()
+		q.LocalTime("UTC")
 		q.CapTTL(1)
 		q.CapWait(1)
 		q.SetPriority(guest.Front)
@@ -54,7 +64,11 @@ func TestEveryKeyHasAGetter(t *testing.T) {
 			want[value] = true
 		case name == "PrefixMetadata":
 			want[value+"ticket"] = true
-		case name == "PrefixAccountHeld":
+		case name == "PrefixLockState" || name == "PrefixLockHolder" || name == "PrefixLockAccount":
+			want[value+"x"] = true
+		case name == "PrefixLocalTime":
+			want[value+"UTC"] = true
+		case name == "PrefixAccountHeld" || name == "PrefixHeld":
 			want[value+"prod/"] = true
 		}
 	}

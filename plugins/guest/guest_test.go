@@ -158,6 +158,10 @@ func TestGettersAndRefusalsDoNotAllocate(t *testing.T) {
 	policy(t, func(q guest.Request) guest.Verdict {
 		value, _ := q.Metadata("ticket")
 		_, _ = q.TTL(), q.Held("prod/")
+		_, _ = q.LockGrantedAt(), q.HeldByAll("prod/")
+		q.OtherLock("incident/db")
+		q.InGroup("github:acme")
+		q.LocalTime("Europe/Berlin")
 		if !guest.MatchNames([]string{"prod/**", "!prod/tmp/**"}, q.LockName()) {
 			return guest.Deny("account ", q.Account(), " may not use ", q.LockName(), value)
 		}
@@ -173,13 +177,18 @@ func TestGettersAndRefusalsDoNotAllocate(t *testing.T) {
 // silent answers every getter with the same, and keeps nothing.
 type silent struct{}
 
-func (silent) Get(string) (string, bool) { return "some text", true }
-func (silent) GetI64(string) int64       { return 7 }
-func (silent) Deny(string)               {}
-func (silent) RetryAfterMS(int64)        {}
-func (silent) Cap(string, int64)         {}
-func (silent) Note(_, _ string)          {}
-func (silent) Log(int32, string)         {}
+func (silent) Get(key string) (string, bool) {
+	if strings.HasPrefix(key, abi.PrefixLocalTime) {
+		return "2026-07-01T14:30:00+02:00", true
+	}
+	return "some text", true
+}
+func (silent) GetI64(string) int64 { return 7 }
+func (silent) Deny(string)         {}
+func (silent) RetryAfterMS(int64)  {}
+func (silent) Cap(string, int64)   {}
+func (silent) Note(_, _ string)    {}
+func (silent) Log(int32, string)   {}
 
 // What nothing reads must not look as if it counted.
 func TestConfigureThatIsMissingRefusesAConfiguration(t *testing.T) {

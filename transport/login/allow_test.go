@@ -93,6 +93,9 @@ func TestWhoMayLogIn(t *testing.T) {
 			if err == nil && (token.Scopes.String() != test.want || token.Account != "github:alice.583231") {
 				t.Errorf("got %q as %s, want %q", token.Scopes, token.Account, test.want)
 			}
+			if err == nil && token.Groups != groupsOf[test.name] {
+				t.Errorf("got the groups %q, want %q", token.Groups, groupsOf[test.name])
+			}
 			if err != nil && len(h.tokens.List()) > 0 {
 				t.Error("there is a token all the same")
 			}
@@ -103,6 +106,22 @@ func TestWhoMayLogIn(t *testing.T) {
 				t.Errorf("asked %q, want %q", asked, test.asked)
 			}
 		})
+	}
+}
+
+// groupsOf says what the tokens of some cases above know of memberships, which is what GitHub was
+// asked about. Where nothing was asked it is not known.
+var groupsOf = map[string]string{
+	"a member": "github:acme\n", "a member, by number": "github:acme\n",
+	"of the team": "github:acme\ngithub:acme/ops\n", "all that applies, once": "github:acme\ngithub:acme/ops\n",
+}
+
+// A user who may log in without being a member of anything is known to be none.
+func TestGroupsOfAUserWithoutAny(t *testing.T) {
+	h := open(t, "user:alice=read:**; org:other=admin", aliceAtGitHub())
+	token, err := h.logIn(t)
+	if err != nil || token.Groups != "\n" {
+		t.Errorf("%q, %v", token.Groups, err)
 	}
 }
 

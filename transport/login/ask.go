@@ -182,23 +182,27 @@ func (a *asker) user(ctx context.Context) (u user, err error) {
 }
 
 // scopes returns what a user may do: all that is said about them and about what they
-// are members of; the zero Scopes: they may not log in.
-func (a *asker) scopes(ctx context.Context, u user) (auth.Scopes, error) {
+// are members of; the zero Scopes: they may not log in. groups are the organisations and
+// teams among it, for policies, as [lock.Actor] has them: others were not asked about.
+func (a *asker) scopes(ctx context.Context, u user) (_ auth.Scopes, groups string, _ error) {
 	var all []string
+	members := a.g.allow.groups()
 	for i := range a.g.allow.entries {
 		e := &a.g.allow.entries[i]
 		applies, err := a.applies(ctx, e, u)
 		if err != nil {
-			return auth.Scopes{}, err
+			return auth.Scopes{}, "", err
 		}
+		members.learn(e, applies)
 		if applies && !slices.Contains(all, e.scopes) {
 			all = append(all, e.scopes)
 		}
 	}
 	if len(all) == 0 {
-		return auth.Scopes{}, nil
+		return auth.Scopes{}, "", nil
 	}
-	return auth.ParseScopes(strings.Join(all, " "))
+	scopes, err := auth.ParseScopes(strings.Join(all, " "))
+	return scopes, members.text(), err
 }
 
 func (a *asker) applies(ctx context.Context, e *entry, u user) (bool, error) {

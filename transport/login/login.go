@@ -228,7 +228,7 @@ func (g *GitHub) admit(ctx context.Context, by lock.Origin, from *oauth2.Token, 
 	if err != nil {
 		return Token{}, g.unavailable(ctx, "who has logged in", err)
 	}
-	scopes, err := asked.scopes(ctx, user)
+	scopes, groups, err := asked.scopes(ctx, user)
 	if err != nil {
 		return Token{}, g.unavailable(ctx, "what a user is a member of", err)
 	}
@@ -245,7 +245,7 @@ func (g *GitHub) admit(ctx context.Context, by lock.Origin, from *oauth2.Token, 
 	}
 	by.Actor.Account = account
 	t := Token{}
-	t.Token, t.Secret, err = g.tokens.Create(ctx, by, auth.Wish{Account: account, LoggedIn: true, Name: "GitHub login, " + how, Scopes: scopes, Expires: g.ttl})
+	t.Token, t.Secret, err = g.tokens.Create(ctx, by, auth.Wish{Account: account, LoggedIn: true, Name: "GitHub login, " + how, Scopes: scopes, Groups: groups, Expires: g.ttl})
 	if err != nil {
 		return Token{}, err
 	}

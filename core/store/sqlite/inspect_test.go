@@ -12,6 +12,7 @@ import (
 
 // undoMigration leads from each version of the schema to the one before.
 var undoMigration = map[int]string{
+	6: "ALTER TABLE tokens DROP COLUMN member_of",
 	5: "ALTER TABLE leases DROP COLUMN confirm",
 	4: "DROP TABLE tokens",
 	3: "DROP TABLE observers",

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -103,7 +104,7 @@ func TestLogIsQuietWhileItStartsOver(t *testing.T) {
 		case n%20 == 7:
 			err = other.checkpoint(sqlite3.SQLITE_CHECKPOINT_RESTART)
 		case n%20 == 13:
-			err = other.exec("PRAGMA user_version = 5")
+			err = other.exec(fmt.Sprintf("PRAGMA user_version = %d", newestVersion()))
 		case n%5 == 0:
 			s.wakeUpkeep()
 		}

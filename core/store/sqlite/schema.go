@@ -79,6 +79,9 @@ var migrations = []string{
 	-- than before, need no other column; but an older program would refuse them or cut them
 	-- short, and would run an unconfirmed lease for its whole ttl, so it must refuse the file.
 	ALTER TABLE leases ADD COLUMN confirm INTEGER NOT NULL DEFAULT 0; -- how long the lease was granted for; 0: it is confirmed`,
+	`-- What a login said an account is a member of, for policies: each followed by a line feed;
+	-- empty: it is not known.
+	ALTER TABLE tokens ADD COLUMN member_of TEXT NOT NULL DEFAULT '';`,
 }
 
 // A database that is only read is not migrated, so what reads it asks for the version.
@@ -87,6 +90,7 @@ const (
 	keyVersion     = 2 // the signing key, and the column span of segments
 	tokensVersion  = 4
 	confirmVersion = 5 // the column confirm of leases
+	groupsVersion  = 6 // the column member_of of tokens
 )
 
 // segmentColumns are those that readSegment reads, in its order.

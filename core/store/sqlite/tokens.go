@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
@@ -16,7 +17,15 @@ import (
 var _ auth.Store = (*Store)(nil)
 
 // tokenColumns are those that readToken reads, in its order.
-const tokenColumns = "id, hash, name, account, scopes, created, expires, used, revoked, sum"
+const tokenColumns = "id, hash, name, account, scopes, created, expires, used, revoked, sum, member_of"
+
+// tokenColumnsOf are those of a database that is not migrated, since it is only read.
+func tokenColumnsOf(version int64) string {
+	if version < groupsVersion {
+		return strings.TrimSuffix(tokenColumns, "member_of") + "''"
+	}
+	return tokenColumns
+}
 
 // Tokens returns all tokens; see [auth.Store].
 func (s *Store) Tokens(ctx context.Context) ([]auth.Token, error) {
@@ -62,7 +71,11 @@ func (c *conn) tokenByHash(hash [sha256.Size]byte, sums *sums) (t auth.Token, fo
 }
 
 func (w *writer) readTokens(ctx context.Context) ([]auth.Token, error) {
-	q, err := w.prepare("SELECT " + tokenColumns + " FROM tokens ORDER BY id")
+	version, err := w.version()
+	if err != nil {
+		return nil, err
+	}
+	q, err := w.prepare("SELECT " + tokenColumnsOf(version) + " FROM tokens ORDER BY id")
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +99,7 @@ func (w *writer) readTokens(ctx context.Context) ([]auth.Token, error) {
 
 func readToken(q *stmt, sums *sums) (t auth.Token, err error) {
 	t = auth.Token{
-		ID: q.text(0), Name: q.text(2), Account: q.text(3),
+		ID: q.text(0), Name: q.text(2), Account: q.text(3), Groups: q.text(10),
 		Created: readTime(q.int(5)), Expires: readTime(q.int(6)), Used: readTime(q.int(7)), Revoked: readTime(q.int(8)),
 	}
 	hash, scopes := q.blob(1), q.text(4)
@@ -122,6 +135,9 @@ func (s *sums) token(t *auth.Token, scopes string) int64 {
 	for _, text := range []string{t.ID, t.Name, t.Account, scopes} {
 		b = appendText(b, text)
 	}
+	if t.Groups != "" { // rows of before there were any keep their checksums
+		b = appendText(b, t.Groups)
+	}
 	b = append(b, t.Hash[:]...)
 	for _, at := range []time.Time{t.Created, t.Expires, t.Revoked} {
 		b = binary.BigEndian.AppendUint64(b, uint64(writeTime(at)))
@@ -147,13 +163,13 @@ func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
 }
 
 func (w *writer) putToken(t *auth.Token) error {
-	q, err := w.prepare("REPLACE INTO tokens (" + tokenColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
+	q, err := w.prepare("REPLACE INTO tokens (" + tokenColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
 	if err != nil {
 		return err
 	}
 	defer q.close()
 	scopes := t.Scopes.String()
-	q.reserve(len(t.ID) + len(t.Hash) + len(t.Name) + len(t.Account) + len(scopes))
+	q.reserve(len(t.ID) + len(t.Hash) + len(t.Name) + len(t.Account) + len(scopes) + len(t.Groups))
 	q.bindText(1, t.ID)
 	q.bindBlob(2, t.Hash[:])
 	q.bindText(3, t.Name)
@@ -164,6 +180,7 @@ func (w *writer) putToken(t *auth.Token) error {
 	q.bindInt(8, writeTime(t.Used))
 	q.bindInt(9, writeTime(t.Revoked))
 	q.bindInt(10, w.sums.token(t, scopes))
+	q.bindText(11, t.Groups)
 	return q.run()
 }
 

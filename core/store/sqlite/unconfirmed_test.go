@@ -72,7 +72,7 @@ func TestUnconfirmedLeasesComeByMigration(t *testing.T) {
 	storetest.Load(t, s)
 	r := storetest.Row("held", 1, time.Hour)
 	new(storetest.Line).Commit(t, s, 1, r)
-	if err := s.w.exec("ALTER TABLE leases DROP COLUMN confirm; PRAGMA user_version = 4"); err != nil {
+	if err := s.w.exec("ALTER TABLE leases DROP COLUMN confirm; ALTER TABLE tokens DROP COLUMN member_of; PRAGMA user_version = 4"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

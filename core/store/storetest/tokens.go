@@ -63,6 +63,7 @@ func testTokens(t *testing.T, f Fixture) {
 	}
 	a, b := token(t, "a", "acquire,read:team-a/**,!team-a/x break:**"), token(t, "b", "admin")
 	b.Expires, b.Used = a.Created.Add(time.Hour), a.Created.Add(time.Minute)
+	b.Groups = "github:acme\ngithub:acme/ops\n"
 	if err := s.PutTokens(t.Context(), b, a); err != nil {
 		t.Fatal(err)
 	}

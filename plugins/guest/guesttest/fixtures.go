@@ -21,6 +21,7 @@ import (
 // fixtures is one file of them.
 type fixtures struct {
 	Config    json.RawMessage `json:"config"`
+	Reads     []string        `json:"reads"`
 	LoadError *string         `json:"load_error"`
 	Cases     []fixture       `json:"cases"`
 }
@@ -51,7 +52,8 @@ type expectation struct {
 // files are what `octostore policy test` puts to the built module.
 //
 // A file is an object of "config" and "cases", or, where the policy has to refuse its
-// configuration, of "config" and "load_error", a part of the message. A case has a
+// configuration, of "config" and "load_error", a part of the message. "reads" says at which
+// other locks the policy may look, as in a manifest. A case has a
 // "name", a "request" (what it leaves out is as in [NewRequest]) or an "event", and
 // "expect": a subset of verdict, reason, retry_after_ms, ttl_ms, wait_ms (what caps
 // leave of what was asked), priority (front, normal, back, or none where it does not say)
@@ -84,6 +86,8 @@ func (f *fixtures) run(t *testing.T) {
 	if f.Config != nil {
 		config = string(f.Config)
 	}
+	mayRead(append([]string{}, f.Reads...))
+	t.Cleanup(func() { mayRead(nil) })
 	err := Configure(config)
 	if f.LoadError != nil {
 		if *f.LoadError == "" {

@@ -30,16 +30,21 @@ type Request struct {
 	AccountHeld map[string]int64  `json:"account_held,omitempty"` // by prefix; what is not there is 0
 	NowMS       int64             `json:"now_ms"`
 	DecisionID  string            `json:"decision_id"`
+
+	AccountGroups []string             `json:"account_groups,omitempty"` // nil: it is not known
+	Locks         map[string]OtherLock `json:"locks,omitempty"`          // by name; what is not there is free
+	Held          map[string]int64     `json:"held,omitempty"`           // of all accounts, by prefix; what is not there is 0
 }
 
-// Lock is the lock a request is about. Holder, Account and ExpiresAtMS count only
-// while it is held.
+// Lock is the lock a request is about. Holder, Account, ExpiresAtMS and GrantedAtMS count
+// only while it is held; without a GrantedAtMS it is not known when that began.
 type Lock struct {
 	Name        string `json:"name"`
 	Held        bool   `json:"held"`
 	Holder      string `json:"holder,omitempty"`
 	Account     string `json:"account,omitempty"`
 	ExpiresAtMS int64  `json:"expires_at_ms,omitempty"`
+	GrantedAtMS int64  `json:"granted_at_ms,omitempty"`
 }
 
 // Queue is who waits for the lock.
@@ -58,6 +63,9 @@ func NewRequest() Request {
 
 // text returns the field of a key in its text form.
 func (r *Request) text(key string) (string, bool) {
+	if text, _, there, looks := r.look(key); looks {
+		return text, there
+	}
 	if n := r.number(key); n != math.MinInt64 {
 		return strconv.FormatInt(n, 10), true
 	}
@@ -94,6 +102,9 @@ func (r *Request) text(key string) (string, bool) {
 
 // number returns the field of a key that has a number form, or the smallest number.
 func (r *Request) number(key string) int64 {
+	if _, n, _, looks := r.look(key); looks {
+		return n
+	}
 	switch key {
 	case "lock.held":
 		if r.Lock.Held {
@@ -103,6 +114,10 @@ func (r *Request) number(key string) int64 {
 	case "lock.expires_at_ms":
 		if r.Lock.Held {
 			return r.Lock.ExpiresAtMS
+		}
+	case "lock.granted_at_ms":
+		if r.Lock.Held && r.Lock.GrantedAtMS != 0 {
+			return r.Lock.GrantedAtMS
 		}
 	case "queue.length":
 		return r.Queue.Length
@@ -127,7 +142,7 @@ func (r *Request) number(key string) int64 {
 // to count.
 func (r *Request) document() string {
 	d := *r
-	d.AccountHeld = nil
+	d.AccountHeld, d.AccountGroups, d.Locks, d.Held = nil, nil, nil, nil
 	if !d.Lock.Held {
 		d.Lock = Lock{Name: d.Lock.Name}
 	}

@@ -22,7 +22,8 @@ type Fixture struct {
 	Path      string
 	Config    json.RawMessage // empty: none is given
 	Cases     []Expectation
-	LoadError string // part of what it is to refuse its configuration with; empty: it is to load
+	Reads     []string // as in a manifest
+	LoadError string   // part of what it is to refuse its configuration with; empty: it is to load
 }
 
 // Expectation is a case of a fixture.
@@ -76,8 +77,11 @@ func parseFixture(text []byte) (Fixture, error) {
 		return f, err
 	}
 	var cases []json.RawMessage
-	if err := (members{"config": &f.Config, "cases": &cases, "load_error": &f.LoadError}).read("fixture", text); err != nil {
+	if err := (members{"config": &f.Config, "cases": &cases, "load_error": &f.LoadError, "reads": &f.Reads}).read("fixture", text); err != nil {
 		return f, err
+	}
+	if err := hooks.CheckReads(f.Reads); err != nil {
+		return f, fmt.Errorf("fixture.%w", err)
 	}
 	if (len(cases) > 0) == (f.LoadError != "") {
 		return f, errors.New("fixture: want either cases or a load_error")

@@ -87,6 +87,10 @@ func wanted(to any) string {
 		return "an object of strings"
 	case *map[string]int64:
 		return "an object of whole numbers"
+	case *map[string]json.RawMessage:
+		return "an object of objects"
+	case *[]string, **[]string:
+		return "a list of strings"
 	case *[]json.RawMessage:
 		return "a list"
 	}

@@ -243,10 +243,16 @@ func caseOf(rec journal.Record, asked map[string]bool) hooks.Case {
 	granted := rec.Kind == lock.Granted // the lock was free then
 	return hooks.Case{Question: q, Now: rec.Time, Absent: func(key string) bool {
 		unknown := key == abi.KeyWait || key == abi.KeyQueueLength || strings.HasPrefix(key, abi.KeyAccountHeld) ||
+			key == abi.KeyAccountGroups || strings.HasPrefix(key, abi.PrefixHeld) || ofAnotherLock(key) ||
 			!granted && (strings.HasPrefix(key, "lock.") && key != abi.KeyLockName || key == abi.KeyWaited && q.Phase == core.PhaseGrant)
 		if unknown {
 			asked[key] = true
 		}
 		return unknown
 	}}
+}
+
+// ofAnotherLock reports whether a key is about a lock that is not the request's.
+func ofAnotherLock(key string) bool {
+	return strings.HasPrefix(key, "lock.") && strings.Contains(key, ":")
 }

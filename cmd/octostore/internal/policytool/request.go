@@ -23,6 +23,7 @@ type request struct {
 		held            bool
 		holder, account *string
 		expiresAt       *int64
+		grantedAt       *int64
 	}
 	waiters                             int64
 	account, holder, reason, remoteAddr string
@@ -31,6 +32,7 @@ type request struct {
 	accountHeld                         map[string]int64
 	now                                 int64
 	decisionID                          string
+	around                              around
 }
 
 func defaultRequest() request {
@@ -58,6 +60,7 @@ func parseRequest(where string, raw json.RawMessage) (hooks.Case, error) {
 		"hook": &r.hook, "phase": &r.phase, "lock": &ofLock, "queue": &queue, "account": &r.account, "holder": &r.holder,
 		"reason": &r.reason, "remote_addr": &r.remoteAddr, "ttl_ms": &r.ttl, "wait_ms": &r.wait, "waited_ms": &r.waited,
 		"metadata": &r.metadata, "account_held": &r.accountHeld, "now_ms": &r.now, "decision_id": &r.decisionID,
+		"locks": &r.around.locks, "held": &r.around.held, "account_groups": &r.around.groups,
 	}
 	if err := top.read(where, raw); err != nil {
 		return hooks.Case{}, err
@@ -65,7 +68,7 @@ func parseRequest(where string, raw json.RawMessage) (hooks.Case, error) {
 	if ofLock != nil {
 		inner := members{
 			"name": &r.lock.name, "held": &r.lock.held, "holder": &r.lock.holder, "account": &r.lock.account,
-			"expires_at_ms": &r.lock.expiresAt,
+			"expires_at_ms": &r.lock.expiresAt, "granted_at_ms": &r.lock.grantedAt,
 		}
 		if err := inner.read(where+".lock", ofLock); err != nil {
 			return hooks.Case{}, err
@@ -93,14 +96,18 @@ func (r *request) toCase() (hooks.Case, error) {
 	if err := r.check(); err != nil {
 		return hooks.Case{}, err
 	}
+	if err := r.around.read(); err != nil {
+		return hooks.Case{}, err
+	}
 	q := core.Question{
 		Hook: core.Hook(r.hook), Phase: core.Phase(r.phase), Waited: milliseconds(r.waited),
 		Asked: lock.Acquisition{
-			Origin: lock.Origin{Actor: lock.Actor{Account: r.account, RemoteAddr: r.remoteAddr}, RequestID: r.decisionID},
+			Origin: lock.Origin{Actor: lock.Actor{Account: r.account, RemoteAddr: r.remoteAddr, Groups: r.around.memberOf()}, RequestID: r.decisionID},
 			Name:   name, Holder: r.holder, Reason: r.reason, Metadata: r.metadata, TTL: milliseconds(r.ttl), Wait: milliseconds(r.wait),
 		},
-		View: lock.View{Name: name, Waiters: int(r.waiters)},
-		Held: func(prefix string) int { return int(r.accountHeld[prefix]) },
+		View:  lock.View{Name: name, Waiters: int(r.waiters)},
+		Held:  func(prefix string) int { return int(r.accountHeld[prefix]) },
+		Locks: &r.around,
 	}
 	c := hooks.Case{Question: q, Now: time.UnixMilli(r.now)}
 	if r.lock.held {
@@ -114,6 +121,7 @@ func (r *request) lease(name lock.Name) (*lock.Lease, func(key string) bool) {
 	l := &lock.Lease{Name: name}
 	absent := map[string]bool{
 		abi.KeyLockHolder: r.lock.holder == nil, abi.KeyLockAccount: r.lock.account == nil, abi.KeyLockExpiresAt: r.lock.expiresAt == nil,
+		abi.KeyLockGrantedAt: r.lock.grantedAt == nil,
 	}
 	if r.lock.holder != nil {
 		l.Holder = *r.lock.holder
@@ -123,6 +131,9 @@ func (r *request) lease(name lock.Name) (*lock.Lease, func(key string) bool) {
 	}
 	if r.lock.expiresAt != nil {
 		l.ExpiresAt = time.UnixMilli(*r.lock.expiresAt)
+	}
+	if r.lock.grantedAt != nil {
+		l.GrantedAt = time.UnixMilli(*r.lock.grantedAt)
 	}
 	return l, func(key string) bool { return absent[key] }
 }
@@ -136,7 +147,7 @@ func (r *request) check() error {
 	if r.phase != abi.PhaseRequest && r.phase != abi.PhaseGrant {
 		return fmt.Errorf("phase: is %q; want request or grant", r.phase)
 	}
-	if !r.lock.held && (r.lock.holder != nil || r.lock.account != nil || r.lock.expiresAt != nil) {
+	if !r.lock.held && (r.lock.holder != nil || r.lock.account != nil || r.lock.expiresAt != nil || r.lock.grantedAt != nil) {
 		return errors.New(`lock: says who holds it, but it is not held; want "held": true too`)
 	}
 	const most = int64(1 << 40) // ms: 34 years

@@ -71,6 +71,7 @@ func Test(ctx context.Context, module Module, limits Limits, fixtures []Fixture,
 
 func testFile(trial *hooks.Trial, f Fixture, seed uint64) FileReport {
 	r := FileReport{Path: f.Path}
+	trial.Reads(f.Reads)
 	refusal := trial.Configure(f.Config)
 	switch {
 	case f.LoadError != "" && refusal == nil:

@@ -1,0 +1,37 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// maxReads bounds the prefixes of one policy: each look goes through them.
+const maxReads = 16
+
+// CheckReads returns what is wrong with a list of beginnings of lock names, as a manifest
+// has it in "reads"; nil: nothing.
+func CheckReads(prefixes []string) error {
+	var all []error
+	for _, problem := range checkReads(prefixes) {
+		all = append(all, errors.New("reads: "+problem))
+	}
+	return errors.Join(all...)
+}
+
+func checkReads(prefixes []string) (wrong []string) {
+	if len(prefixes) > maxReads {
+		wrong = append(wrong, fmt.Sprintf("has %d members; want at most %d", len(prefixes), maxReads))
+	}
+	seen := map[string]bool{}
+	for _, prefix := range prefixes {
+		if err, is := errors.AsType[*lock.InputError](lock.CheckPrefix(prefix)); is {
+			wrong = append(wrong, fmt.Sprintf("%q %s; want %s, or \"\" for every lock", prefix, err.Problem, err.Want))
+		} else if seen[prefix] {
+			wrong = append(wrong, fmt.Sprintf("has %q twice; want it once", prefix))
+		}
+		seen[prefix] = true
+	}
+	return wrong
+}

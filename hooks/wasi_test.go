@@ -1,0 +1,111 @@
+package hooks
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/octostore/octostore/hooks/wasmtest"
+)
+
+// What a language links must load, so all of WASI is offered, each function with its type.
+func TestWASIIsOfferedWhole(t *testing.T) {
+	ctx := context.Background()
+	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	defer runtime.Close(ctx)
+	theirs, err := wasi_snapshot_preview1.NewBuilder(runtime).Compile(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := theirs.ExportedFunctions()
+	if len(whole) != 46 || len(wasi) != len(whole) {
+		t.Errorf("%d functions are offered of %d; want all 46", len(wasi), len(whole))
+	}
+	for name, f := range whole {
+		if err := checkImport(wasiModule, name, f); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A module that calls what there is none of is told so, and goes on.
+func TestWASIFailsAtTheCallWhereThereIsNothing(t *testing.T) {
+	for _, f := range wasiRest {
+		var code strings.Builder
+		for _, param := range strings.Fields(f.params) {
+			code.WriteString(param + ".const -1 ")
+		}
+		code.WriteString("call $" + f.name + " i32.eqz") // a success would be a denial
+		m := guestOf(wasmtest.Func{Name: "check", Type: "-> i32", Code: code.String()})
+		m.Imports = append(slices.Clone(m.Imports), wasmtest.Import{Module: wasiModule, Name: f.name, Type: f.params + " -> i32"})
+		trial := openTrial(t, wasmtest.Assemble(m), TrialConfig{})
+		if o := trial.Ask(Case{Question: question("x")}); o.Verdict != "allow" || o.Fuel < priceCall {
+			t.Errorf("%s: %+v", f.name, o)
+		}
+	}
+}
+
+// The packages os, net and time of Go load, and say what there is none of instead of trapping.
+func TestWASIGuestsOfGoMayLinkTheirSystem(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compilers take their time")
+	}
+	const noFile, badFile, notCapable = "No such file or directory", "Bad file number", "Capabilities insufficient"
+	ask := func(trial *Trial, do, with string) Outcome {
+		q := question("x")
+		q.Asked.Metadata = map[string]string{"do": do, "with": with}
+		q.Locks = around{"incident/db": {Name: "incident/db", Holder: "pager", Account: "bob"}}
+		return trial.Ask(Case{Question: q, Now: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)})
+	}
+	plain := openTrial(t, buildGuest(t, "./testdata/zones"), TrialConfig{Fuel: MaxFuel})
+	for _, tt := range []struct{ do, with, want string }{
+		{"zone", "UTC", "2026-07-01T12:00:00Z"},
+		{"zone", "Europe/Berlin", "unknown time zone Europe/Berlin"},
+		{"local", "Europe/Berlin", "Wed 14:00 +0200"},
+		{"local", "Europe/Nowhere", "not known"},
+		{"other", "incident/db", "held by pager of bob"},
+		{"read", "/etc/passwd", noFile},
+		{"stat", "/", noFile},
+		{"list", ".", noFile},
+		{"write", "/tmp/x", noFile},
+		{"make", "/tmp/x", notCapable},
+		{"remove", "/tmp/x", notCapable},
+		{"input", "", badFile},
+		{"dial", "192.0.2.1:80", "192.0.2.1:80"},
+	} {
+		if o := ask(plain, tt.do, tt.with); o.Verdict != "deny" || !strings.Contains(o.Reason, tt.want) {
+			t.Errorf("%s %s: %s, %q, %v; want %q in a denial", tt.do, tt.with, o.Verdict, o.Reason, o.Fault, tt.want)
+		}
+	}
+	embedded := openTrial(t, buildGuest(t, "./testdata/zones", "-tags", "timetzdata"), TrialConfig{Fuel: MaxFuel})
+	for zone, want := range map[string]string{"Europe/Berlin": "2026-07-01T14:00:00+02:00", "Asia/Kolkata": "2026-07-01T17:30:00+05:30", "No/Zone": "unknown time zone No/Zone"} {
+		if o := ask(embedded, "zone", zone); o.Reason != want {
+			t.Errorf("%s: %+v, want %s", zone, o, want)
+		}
+	}
+}
+
+// buildGuest builds a policy in Go.
+func buildGuest(t *testing.T, dir string, flags ...string) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "p.wasm")
+	args := append([]string{"build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path}, flags...)
+	build := exec.Command("go", append(args, dir)...)
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	module, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module
+}

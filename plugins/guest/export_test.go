@@ -1,0 +1,4 @@
+package guest
+
+// ZoneOffset is for tests.
+var ZoneOffset = zoneOffset
