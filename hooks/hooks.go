@@ -39,12 +39,18 @@ import (
 // Config says where policies are.
 type Config struct {
 	Manifest string // path of policies.json
-	// CacheDir keeps compiled modules; empty: they are compiled at every start. Whoever
-	// can write there can run code in this process.
+	// CacheDir is a folder of this user that keeps compiled modules, made if it is not there;
+	// empty: they are compiled at every start. An account that can write there can run code
+	// in this process. A folder that cannot be used, or what is damaged in it, costs time
+	// and a warning, nothing else.
 	CacheDir string
-	Logger   *slog.Logger // nil: nothing is logged
+	// Compile compiles modules where that is bounded; nil: in this process, however long it
+	// takes.
+	Compile Compiler
+	Logger  *slog.Logger // nil: nothing is logged
 
-	pauses []time.Duration // between the tries of an event; nil: the usual
+	pauses        []time.Duration // between the tries of an event; nil: the usual
+	noMachineCode func() error    // nil: the usual
 }
 
 // Host asks policies. Make one with [Open]; it is safe for use by many goroutines.
@@ -71,14 +77,21 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	// A guest cannot be interrupted, so one place is kept for what is none.
-	e, err := openEngine(ctx, cfg, max(1, runtime.GOMAXPROCS(0)-1))
+	m, err := ReadManifest(cfg.Manifest)
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{cfg: cfg, engine: e}
-	if _, err := h.Reload(ctx); err != nil {
-		_ = e.close() // what went wrong first is what counts
+	h := &Host{cfg: cfg}
+	// A guest cannot be interrupted, so one place is kept for what is none.
+	h.engine, err = openEngine(ctx, cfg, max(1, runtime.GOMAXPROCS(0)-1), func(e *engine) error {
+		s, err := e.load(ctx, m)
+		if err != nil {
+			return fmt.Errorf("%s: %w", cfg.Manifest, err)
+		}
+		h.swap(s)
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -177,6 +190,9 @@ func (h *Host) Judge(ctx context.Context, q core.Question) (core.Verdict, error)
 	defer h.leave(s)
 	return s.judge(ctx, q)
 }
+
+// Engine returns what runs the policies.
+func (h *Host) Engine() Engine { return h.engine.kind }
 
 // Describe says in words which policies rule.
 func (h *Host) Describe() string { return difference(nil, h.current()) }

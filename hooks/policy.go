@@ -24,8 +24,9 @@ import (
 type policy struct {
 	Policy
 	engine   *engine
-	compiled wazero.CompiledModule
-	digest   string // in hex
+	compiled wazero.CompiledModule // shared; see modules
+	release  func()                // gives it back
+	digest   string                // in hex
 	log      *slog.Logger
 	lines    lineRate                       // of what it logs itself
 	faults   *sparselog.Log                 // what is logged about it; the journal has all of it
@@ -211,7 +212,7 @@ func (p *policy) close() {
 	for _, i := range free {
 		p.discard(i)
 	}
-	_ = p.compiled.Close(context.Background())
+	p.release()
 }
 
 // instantiate makes an instance, starts it and has it read its configuration.

@@ -53,7 +53,11 @@ func (l policyList) Print(w io.Writer) error {
 			p.Calls, p.Denials, p.Errors, p.FuelP50, p.FuelP99, p.Digest)
 	}
 	l.observers(table)
-	return table.Flush()
+	if err := table.Flush(); err != nil || l.Engine != "interpreter" {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "\nThe policies are interpreted, which takes longer: machine code cannot be made on this server.")
+	return err
 }
 
 // observers says how far those have come that are given events, if any are.

@@ -102,7 +102,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		return nil, err
 	}
 	if cfg.Policies != "" {
-		if s.policies, err = openPolicies(ctx, string(cfg.Policies), log); err != nil {
+		if s.policies, err = openPolicies(ctx, cfg, log); err != nil {
 			return nil, err
 		}
 	}
@@ -315,6 +315,9 @@ func (s *server) stop() error {
 
 // drain has everybody who waits answered. Renewals and releases go on.
 func (s *server) drain() {
+	if s.policies != nil {
+		s.policies.stop()
+	}
 	s.table.Drain()
 	for giveUp := time.Now().Add(answerTime); s.table.Stats().Waiters > 0 && time.Now().Before(giveUp); {
 		time.Sleep(5 * time.Millisecond)
@@ -365,7 +368,7 @@ func (s *server) close() error {
 		all = append(all, s.table.Close(), s.journal.Close())
 	}
 	if s.policies != nil {
-		all = append(all, s.policies.Close())
+		all = append(all, s.policies.close())
 	}
 	if s.store != nil {
 		all = append(all, s.store.Close())
