@@ -234,8 +234,12 @@ func (c *codeFolder) keep(work, record string) error {
 	if err := os.MkdirAll(filepath.Join(c.dir, filepath.Dir(file)), 0o700); err != nil {
 		return err
 	}
-	if err := os.Rename(filepath.Join(work, file), filepath.Join(c.dir, file)); err != nil {
-		return err
+	from, to := filepath.Join(work, file), filepath.Join(c.dir, file)
+	if err := os.Rename(from, to); err != nil {
+		_ = os.RemoveAll(to) // it need not be a file
+		if err := os.Rename(from, to); err != nil {
+			return err
+		}
 	}
 	draft := filepath.Join(work, "record")
 	if err := os.WriteFile(draft, text, 0o600); err != nil {

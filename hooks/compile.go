@@ -90,11 +90,7 @@ type place struct {
 
 // places returns the ways to run policies, the best first.
 func (cfg Config) places() []place {
-	missing := cfg.noMachineCode
-	if missing == nil {
-		missing = noMachineCode
-	}
-	if err := missing(); err != nil {
+	if err := machineCodeMissing(); err != nil {
 		cfg.Logger.Warn("policies are interpreted, which takes longer", "cause", err)
 		return []place{{engine: Interpreted}}
 	}

@@ -49,8 +49,7 @@ type Config struct {
 	Compile Compiler
 	Logger  *slog.Logger // nil: nothing is logged
 
-	pauses        []time.Duration // between the tries of an event; nil: the usual
-	noMachineCode func() error    // nil: the usual
+	pauses []time.Duration // between the tries of an event; nil: the usual
 }
 
 // Host asks policies. Make one with [Open]; it is safe for use by many goroutines.
