@@ -56,17 +56,12 @@ func limitsOf(size int) Limits {
 	return l
 }
 
-// errBusy and errFull say which limit a compilation has met.
-type limitError string
-
-func (e limitError) Error() string { return string(e) }
-
-func (l Limits) timeError(took time.Duration) error {
-	return limitError(fmt.Sprintf("compiling it took more than %s; want a module that compiles in less", took))
+func timeError(limit time.Duration) error {
+	return fmt.Errorf("compiling it took more than %s; want a module that compiles in less", limit)
 }
 
-func (l Limits) memoryError() error {
-	return limitError(fmt.Sprintf("compiling it took more than %d MiB of memory; want a module that compiles in less", l.Memory>>20))
+func memoryError(limit int64) error {
+	return fmt.Errorf("compiling it took more than %d MiB of memory; want a module that compiles in less", limit>>20)
 }
 
 // Compile implements [hooks.Compiler].
@@ -77,7 +72,7 @@ func Compile(ctx context.Context, dir string, module []byte) error {
 func compile(ctx context.Context, dir string, module []byte, limits Limits) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	timer := time.AfterFunc(limits.Elapsed, func() { end(limits.timeError(limits.Elapsed)) })
+	timer := time.AfterFunc(limits.Elapsed, func() { end(timeError(limits.Elapsed)) })
 	defer timer.Stop()
 	self, err := executable()
 	if err != nil {
@@ -130,10 +125,10 @@ func outcome(ctx context.Context, limits Limits, failed error, state *os.Process
 		return context.Cause(ctx)
 	}
 	if used := state.SystemTime() + state.UserTime(); used >= limits.Processor {
-		return limits.timeError(limits.Processor) // the system has ended it
+		return timeError(limits.Processor) // the system has ended it
 	}
 	if strings.Contains(errs, "out of memory") {
-		return limits.memoryError()
+		return memoryError(limits.Memory)
 	}
 	if failed == nil {
 		failed = errors.New("it did not answer")
@@ -171,9 +166,9 @@ func watch(pid int, limits Limits, over <-chan struct{}, end context.CancelCause
 		switch {
 		case !known:
 		case used > limits.Processor:
-			end(limits.timeError(limits.Processor))
+			end(timeError(limits.Processor))
 		case memory > limits.Memory:
-			end(limits.memoryError())
+			end(memoryError(limits.Memory))
 		}
 	}
 }

@@ -12,7 +12,9 @@ import (
 func holdTo(l Limits) {
 	seconds := uint64((l.Processor+time.Second-1)/time.Second) + 2
 	lower(syscall.RLIMIT_CPU, seconds)
-	lower(syscall.RLIMIT_DATA, 2*uint64(l.Memory)) // a Go program has more than it uses
+	if slowdown == 1 { // the race detector has a lot of memory that it does not use
+		lower(syscall.RLIMIT_DATA, 2*uint64(l.Memory)) // a Go program has more than it uses
+	}
 	lower(syscall.RLIMIT_CORE, 0)
 }
 
