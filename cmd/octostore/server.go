@@ -50,6 +50,10 @@ type openStorage func(ctx context.Context, path string, log *slog.Logger) (stora
 // on, or could not stop in good order.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage, listening func(*slog.Logger)) error {
 	s, err := startServer(ctx, cfg, log, open)
+	if err != nil && ctx.Err() != nil {
+		log.Info("stopped before the server listened", "cause", context.Cause(ctx), "err", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
