@@ -12,6 +12,9 @@
 //     They never see a lease id, an idempotency key or a bearer token.
 //   - A call ends when its fuel is used up. Fewer guests than GOMAXPROCS run at a
 //     time, but for where that is 1.
+//   - A module is compiled where that is bounded, if [Config.Compile] says where. Code that
+//     is kept is run only if it is what was compiled. Where there can be no machine code,
+//     policies are interpreted: they mean the same, and cost the same fuel.
 //   - An instance that trapped is thrown away. Between calls the host keeps nothing of
 //     a request; a module that keeps something in its own memory does so for all who
 //     trusted it with their lock names.
@@ -115,7 +118,8 @@ func (h *Host) Close() error {
 }
 
 // Reload loads the manifest and its modules again and lets them rule, or changes
-// nothing and says why. It returns what changed, in words.
+// nothing and says why. It compiles only what has changed, and gives up when ctx ends. It
+// returns what changed, in words.
 func (h *Host) Reload(ctx context.Context) (changes string, err error) {
 	h.loading.Lock()
 	defer h.loading.Unlock()

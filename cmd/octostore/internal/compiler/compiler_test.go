@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,35 @@ func TestCompileEndsAtItsLimits(t *testing.T) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// What a process takes is watched, and does not wait for the looser limits of the system.
+func TestCompileIsWatched(t *testing.T) {
+	if _, _, known := usage(os.Getpid()); !known {
+		t.Skip("SKIP: this system does not tell what a process uses")
+	}
+	for want, change := range map[string]func(*Limits){
+		"compiling it took more than 1ns":             func(l *Limits) { l.Processor = 1 },
+		"compiling it took more than 0 MiB of memory": func(l *Limits) { l.Memory = 1 },
+	} {
+		limits := Limits{Processor: time.Hour, Memory: 1 << 50}
+		change(&limits)
+		ctx, end := context.WithCancelCause(t.Context())
+		timer := time.AfterFunc(10*time.Second, func() { end(errors.New("nothing was noticed in ten seconds")) })
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			watch(os.Getpid(), limits, ctx.Done(), end)
+		}()
+		for ctx.Err() == nil { // which takes processor time
+			runtime.Gosched()
+		}
+		<-done
+		timer.Stop()
+		if err := context.Cause(ctx); !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }
 
