@@ -34,7 +34,7 @@ func TestInterpreterKeepsEveryPromise(t *testing.T) {
 func runTestsWithout(t *testing.T, what, tests string) {
 	t.Helper()
 	if os.Getenv(engineTest) != "" {
-		t.Skip("it is this process that a test has started")
+		return // it is this process that a test has started
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+tests, "-test.short", "-test.v")
 	cmd.Env = append(os.Environ(), engineTest+"="+what)
