@@ -57,6 +57,11 @@ type Verdict struct {
 
 	CapWait bool
 
+	// Priority is the class the request waits in, where SetPriority is set: the rearmost
+	// that a policy asked for. Acquire in phase request only.
+	Priority    lock.Priority
+	SetPriority bool
+
 	lock.Opinion // kept with the event
 }
 
@@ -158,6 +163,9 @@ func (s *Service) judgeAcquire(ctx context.Context, a *lock.Acquisition) error {
 	}
 	if v.CapWait {
 		a.Wait = min(a.Wait, max(v.Wait, 0))
+	}
+	if v.SetPriority {
+		a.Priority = v.Priority
 	}
 	a.Opinion = v.Opinion
 	return left(ctx)

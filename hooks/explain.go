@@ -17,6 +17,9 @@ type Explanation struct {
 	// Refusal is what the request would be refused with: a [*core.DeniedError] or a
 	// [*core.PolicyError]; nil: they let it pass.
 	Refusal error
+	// Priority is what the request would wait with: front, normal or back; empty: no policy
+	// that counts says so.
+	Priority string
 }
 
 // Explained is one policy in an explanation.
@@ -38,6 +41,7 @@ func (h *Host) Explain(ctx context.Context, q core.Question) (Explanation, error
 	}
 	defer h.leave(s)
 	all := Explanation{Policies: []Explained{}}
+	var together core.Verdict
 	for _, p := range s.policies {
 		e := Explained{Policy: p.Policy, Digest: p.digest}
 		if e.Asked, e.Why = p.concerns(q); e.Asked {
@@ -49,9 +53,13 @@ func (h *Host) Explain(ctx context.Context, q core.Question) (Explanation, error
 			e.Said.Logs = lines
 			if p.Mode == Enforce {
 				all.Refusal = stronger(all.Refusal, p.refusal(o))
+				combine(&together, o)
 			}
 		}
 		all.Policies = append(all.Policies, e)
+	}
+	if together.SetPriority {
+		all.Priority = together.Priority.String()
 	}
 	return all, nil
 }

@@ -19,7 +19,8 @@
 //     a request; a module that keeps something in its own memory does so for all who
 //     trusted it with their lock names.
 //   - Composition has no order: every policy sees the request as it came, any veto
-//     denies, caps take the minimum, notes are kept under the policy's name.
+//     denies, caps take the minimum, the rearmost priority counts, notes are kept under the
+//     policy's name.
 //   - A policy in shadow mode is recorded and never in the way, whatever happens to it.
 //   - Observers see committed events at least once and in order, one guest of theirs at a
 //     time and only when nobody who asks for a lock waits for a guest.

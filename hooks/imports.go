@@ -210,16 +210,36 @@ func (g *guest) cap(s []uint64) {
 		n = max(n, abi.MinTTLCap)
 	case abi.KeyWait:
 		n = max(n, 0)
+	case abi.CapPriority:
+		g.setPriority(n)
+		return
 	default:
 		panic(fmt.Errorf("cap: there is no cap of %q", clean([]byte(key), 64)))
 	}
 	d, o := milliseconds(n), &g.outcome
-	switch q := g.request.q; {
-	case g.starting || q.Hook != core.HookAcquire || q.Phase != core.PhaseRequest: // of no use
+	switch {
+	case !g.changes(): // of no use
 	case key == abi.KeyTTL && (o.ttl == 0 || d < o.ttl):
 		o.ttl = d
 	case key == abi.KeyWait && (!o.capsWait || d < o.wait):
 		o.wait, o.capsWait = d, true
+	}
+}
+
+// changes reports whether the request is one that caps change.
+func (g *guest) changes() bool {
+	q := &g.request.q
+	return !g.starting && q.Hook == core.HookAcquire && q.Phase == core.PhaseRequest
+}
+
+// setPriority takes the class the request is to wait in; of several the rearmost.
+func (g *guest) setPriority(n int64) {
+	if n < abi.PriorityBack || n > abi.PriorityFront {
+		panic(fmt.Errorf("cap: a priority is %d (back), %d (normal) or %d (front), not %d", abi.PriorityBack, abi.PriorityNormal, abi.PriorityFront, n))
+	}
+	p, o := lock.Priority(n), &g.outcome
+	if g.changes() && (!o.sets || p < o.priority) {
+		o.priority, o.sets = p, true
 	}
 }
 

@@ -69,6 +69,8 @@ type outcome struct {
 	ttl      time.Duration // cap; 0: none
 	wait     time.Duration // cap, where capsWait
 	capsWait bool
+	priority lock.Priority // where sets
+	sets     bool
 	notes    []lock.Note
 	fuel     int64
 	fault    *fault

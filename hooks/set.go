@@ -67,13 +67,16 @@ func (s *set) judge(ctx context.Context, q core.Question) (core.Verdict, error) 
 	return v, refusal
 }
 
-// combine takes the lower of two caps.
+// combine takes the lower of two caps, and the rearmost of two priorities.
 func combine(v *core.Verdict, o outcome) {
 	if o.ttl > 0 && (v.TTL == 0 || o.ttl < v.TTL) {
 		v.TTL = o.ttl
 	}
 	if o.capsWait && (!v.CapWait || o.wait < v.Wait) {
 		v.Wait, v.CapWait = o.wait, true
+	}
+	if o.sets && (!v.SetPriority || o.priority < v.Priority) {
+		v.Priority, v.SetPriority = o.priority, true
 	}
 }
 
@@ -120,6 +123,9 @@ func (p *policy) record(q core.Question, o outcome) lock.Verdict {
 	v := lock.Verdict{Policy: p.Name, Digest: p.digest[:16], At: string(q.Phase), Mode: string(p.Mode), Verdict: "allow", Fuel: o.fuel}
 	if q.Hook != core.HookAcquire {
 		v.At = string(q.Hook)
+	}
+	if o.sets {
+		v.Priority = o.priority.String()
 	}
 	switch {
 	case o.fault != nil:

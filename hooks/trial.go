@@ -54,9 +54,12 @@ type Outcome struct {
 
 	RetryAfter time.Duration // of a denial; 0: it did not say
 	TTL, Wait  time.Duration // of an acquire in phase request: what its caps leave of what was asked
-	Notes      []lock.Note
-	Logs       []LogLine
-	Fuel       int64 // used
+	// Priority is what an acquire in phase request is to wait with: front, normal or back;
+	// empty: it did not say.
+	Priority string
+	Notes    []lock.Note
+	Logs     []LogLine
+	Fuel     int64 // used
 
 	FaultKind string // of an error, or why an event is to be given again: out_of_fuel, trap, result, start or configure
 	Fault     error
@@ -196,6 +199,9 @@ func outcomeOf(o outcome, q core.Question) Outcome {
 	}
 	if o.capsWait {
 		out.Wait = min(out.Wait, o.wait)
+	}
+	if o.sets {
+		out.Priority = o.priority.String()
 	}
 	return out
 }

@@ -123,6 +123,9 @@ func appendMetadata(b []byte, metadata map[string]string) []byte {
 
 func appendWaiter(b []byte, w lock.Waiting, how detail) []byte {
 	b = strconv.AppendInt(append(b, `{"position":`...), int64(w.Position), 10)
+	if w.Priority != lock.Normal {
+		b = appendString(append(b, `,"priority":`...), w.Priority.String())
+	}
 	b = appendString(append(b, `,"account":`...), w.Account)
 	b = appendString(append(b, `,"holder":`...), w.Holder)
 	b = appendString(append(b, `,"reason":`...), w.Reason)

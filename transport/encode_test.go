@@ -59,6 +59,7 @@ func views() *rapid.Generator[lock.View] {
 		v.Queue = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) lock.Waiting {
 			return lock.Waiting{
 				Position:  rapid.IntRange(1, 16).Draw(t, "position"),
+				Priority:  rapid.SampledFrom(lock.Priorities()).Draw(t, "priority"),
 				Account:   rapid.String().Draw(t, "account"),
 				Holder:    rapid.String().Draw(t, "holder"),
 				Reason:    rapid.String().Draw(t, "reason"),
@@ -121,6 +122,9 @@ func lockOf(v lock.View, how detail, at time.Time) api.Lock {
 		shown := api.Waiter{Position: w.Position, Account: w.Account, Holder: w.Holder, Reason: w.Reason, Since: forPeople(w.Since)}
 		if how == whole {
 			shown.Metadata = w.Metadata
+		}
+		if w.Priority != lock.Normal {
+			shown.Priority = w.Priority.String()
 		}
 		if !w.KeptUntil.IsZero() {
 			shown.Away, shown.KeptUntil = true, new(forPeople(w.KeptUntil))

@@ -22,6 +22,8 @@ func describe(name, help string) *prometheus.Desc { return prometheus.NewDesc(na
 var (
 	descHeld        = describe("octostore_locks_held", "Locks that are held now.")
 	descWaiters     = describe("octostore_waiters", "Requests in queues now, the absent ones who keep their place included.")
+	descQueued      = prometheus.NewDesc("octostore_queue_waiters", "Requests in queues now by the priority that policies gave them, as octostore_waiters.", []string{"priority"}, nil)
+	descLongest     = prometheus.NewDesc("octostore_queue_longest_wait_seconds", "How long the request of this priority that has waited for longest has waited by now, 0 if none waits. The later classes may starve.", []string{"priority"}, nil)
 	descWait        = describe("octostore_wait_seconds", "Time in the queue of the requests that were granted.")
 	descHold        = describe("octostore_hold_seconds", "Time from grant to end of the leases that ended.")
 	descCommit      = describe("octostore_commit_seconds", "Time a batch of changes took to become durable.")
@@ -38,7 +40,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (c *tableCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descHeld, descWaiters, descWait, descHold, descCommit, descBatch, descFullCommits, descDraining, descFull, descGranting, descServing, descDB, descWAL,
+		descHeld, descWaiters, descQueued, descLongest, descWait, descHold, descCommit, descBatch, descFullCommits, descDraining, descFull, descGranting, descServing, descDB, descWAL,
 	} {
 		ch <- d
 	}
@@ -52,6 +54,10 @@ func (c *tableCollector) Collect(ch chan<- prometheus.Metric) {
 	s := c.service.Stats()
 	gauge(descHeld, float64(s.Held))
 	gauge(descWaiters, float64(s.Waiters))
+	for _, q := range s.Queues {
+		ch <- prometheus.MustNewConstMetric(descQueued, prometheus.GaugeValue, float64(q.Waiters), q.Priority.String())
+		ch <- prometheus.MustNewConstMetric(descLongest, prometheus.GaugeValue, q.Longest.Seconds(), q.Priority.String())
+	}
 	gauge(descDraining, oneIf(c.service.Draining()))
 	gauge(descFull, oneIf(c.service.Full()))
 	gauge(descServing, oneIf(c.service.Serving() == nil))

@@ -77,6 +77,7 @@ func TestTheTableIsMeasured(t *testing.T) {
 		`octostore_watches`:                        "0",
 		`octostore_exports`:                        "0",
 		`octostore_waiters`:                        "0",
+		`octostore_queue_waiters{priority="back"}`: "0",
 		`octostore_wait_seconds_count`:             "2",
 		`octostore_hold_seconds_count`:             "1",
 		`octostore_hold_seconds_bucket{le="+Inf"}`: "1",

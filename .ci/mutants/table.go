@@ -21,7 +21,7 @@ var (
 
 // mutants returns all of them, from the lease outwards.
 func mutants() []mutant {
-	return slices.Concat(leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants, auditMutants, accessMutants, loginMutants, limitMutants, confirmMutants, nameMutants, fileMutants, machineMutants, strangerMutants, commandMutants, recipeMutants, shareMutants, floodMutants, compileMutants)
+	return slices.Concat(leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants, auditMutants, accessMutants, loginMutants, limitMutants, confirmMutants, nameMutants, fileMutants, machineMutants, strangerMutants, commandMutants, recipeMutants, shareMutants, floodMutants, priorityMutants, compileMutants)
 }
 
 // leaseMutants break what a lease is: who may use it, when it ends, and its token.
@@ -186,7 +186,7 @@ var queueMutants = []mutant{
 	},
 	{
 		name: "queue-without-bound", file: "core/lock/absent.go",
-		old:    "max(0, len(e.queue)+1-m.cfg.MaxWaitersPerLock)",
+		old:    "max(0, e.queue.len()+1-m.cfg.MaxWaitersPerLock)",
 		new:    "0",
 		breaks: "one lock's queue takes the places of all",
 		tests:  inLock,

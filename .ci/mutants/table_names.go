@@ -35,7 +35,7 @@ var nameMutants = []mutant{
 	},
 	{
 		name: "away-not-shown", file: "core/lock/queue.go",
-		old:    `		if w.req == nil {`,
+		old:    `	if w.req == nil {`,
 		new:    `		if false {`,
 		breaks: "a waiter whose client is gone looks like one that is there",
 		tests:  inLock,

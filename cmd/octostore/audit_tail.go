@@ -167,6 +167,9 @@ func readableLine(line []byte) (string, error) {
 	if r.WaitedMS != 0 {
 		add("  waited %s", time.Duration(r.WaitedMS)*time.Millisecond)
 	}
+	if r.Priority != "" {
+		add("  priority %s", r.Priority)
+	}
 	if r.HeldMS != 0 {
 		add("  held %s", time.Duration(r.HeldMS)*time.Millisecond)
 	}

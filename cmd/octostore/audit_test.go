@@ -321,6 +321,8 @@ func TestRecordsForPeople(t *testing.T) {
 	for _, tt := range []struct{ line, want string }{
 		{`{"seq":7,"time":"2026-03-04T12:00:00.123456Z","kind":"granted","name":"deploy/prod","token":7,"account":"acme","holder":"ci-1","reason":"release","ttl_ms":60000,"waited_ms":1500,"remote_addr":"127.0.0.1:9","prev":""}`,
 			`granted       deploy/prod  ci-1@acme  token 7  waited 1.5s  "release"  from 127.0.0.1:9`},
+		{`{"seq":7,"time":"2026-03-04T12:00:00.123456Z","kind":"granted","name":"x","token":7,"account":"acme","ttl_ms":60000,"waited_ms":1500,"priority":"back","prev":""}`,
+			`granted       x  acme  token 7  waited 1.5s  priority back`},
 		{`{"seq":9,"time":"2026-03-04T12:00:02Z","kind":"broken","name":"a","token":7,"account":"acme","held_ms":2000,"by":"ops","cause":"stuck","prev":""}`,
 			`broken        a  acme by ops  token 7  held 2s  "stuck"`},
 		{`{"seq":12,"time":"2026-03-04T12:00:03Z","kind":"policy_error","prev":""}`, `policy_error`},

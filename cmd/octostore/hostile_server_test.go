@@ -25,10 +25,10 @@ var hostileAnswers = map[string]string{
 		"id":"$","account":"$","scopes":"$","token":"$"}`,
 	"/v1/policies":        `{"policies":[{"name":"$","mode":"$","match":["$"],"hooks":["$"],"digest":"$","observer":{"after":"$"}}]}`,
 	"/v1/policies/reload": `{"changes":"$"}`,
-	"/v1/policies/explain": `{"name":"$","account":"$","verdict":"deny","by":"$","reason":"$","policies":[
-		{"policy":"$","mode":"$","asked":true,"why":"$","verdict":"$","reason":"$","error":"$","notes":{"$":"$"},"logs":["$"]}]}`,
+	"/v1/policies/explain": `{"name":"$","account":"$","verdict":"deny","by":"$","reason":"$","priority":"$","policies":[
+		{"policy":"$","mode":"$","asked":true,"why":"$","verdict":"$","reason":"$","error":"$","priority":"$","notes":{"$":"$"},"logs":["$"]}]}`,
 	"/v1/audit": `{"export":1,"verifiable":false,"key":"$"}` + "\n" +
-		`{"seq":5,"time":"2026-01-02T15:04:05.000Z","kind":"granted","name":"$","token":5,"account":"$","holder":"$","reason":"$","ttl_ms":1000,"expires_at":"2026-01-02T15:04:06.000Z","remote_addr":"$","prev":"$"}` + "\n" +
+		`{"seq":5,"time":"2026-01-02T15:04:05.000Z","kind":"granted","name":"$","token":5,"account":"$","holder":"$","reason":"$","ttl_ms":1000,"priority":"$","expires_at":"2026-01-02T15:04:06.000Z","remote_addr":"$","prev":"$"}` + "\n" +
 		`{"seq":6,"time":"2026-01-02T15:04:05.500Z","kind":"denied","name":"$","account":"$","by":"$","cause":"$","verdicts":[{"policy":"$","verdict":"deny","reason":"$"}],"prev":"$"}` + "\n" +
 		`{"end":true,"records":2,"last":"6","hash":"$"}` + "\n",
 	"/v1/login/device":      `{"device_id":"x","user_code":"$","verification_uri":"$","interval_ms":1,"expires_in_ms":60000}`,

@@ -136,7 +136,7 @@ func (a administered) Explain(ctx context.Context, q core.Question) (api.Explana
 	if err != nil {
 		return api.Explanation{}, err
 	}
-	all := api.Explanation{Name: string(q.Asked.Name), Account: q.Asked.Actor.Account, Verdict: "allow", Policies: []api.Explained{}}
+	all := api.Explanation{Name: string(q.Asked.Name), Account: q.Asked.Actor.Account, Verdict: "allow", Priority: found.Priority, Policies: []api.Explained{}}
 	if denied, is := errors.AsType[*core.DeniedError](found.Refusal); is {
 		all.Verdict, all.By, all.Reason = "deny", denied.Policy, denied.Reason
 	} else if failed, is := errors.AsType[*core.PolicyError](found.Refusal); is {
@@ -155,7 +155,7 @@ func (a administered) Explain(ctx context.Context, q core.Question) (api.Explana
 func saidBy(o hooks.Outcome) *api.Said {
 	said := &api.Said{
 		Verdict: o.Verdict, Reason: o.Reason, RetryAfter: o.RetryAfter.Milliseconds(),
-		TTL: o.TTL.Milliseconds(), Wait: o.Wait.Milliseconds(), Fuel: o.Fuel,
+		TTL: o.TTL.Milliseconds(), Wait: o.Wait.Milliseconds(), Priority: o.Priority, Fuel: o.Fuel,
 	}
 	if o.Fault != nil {
 		said.Reason, said.Error = o.FaultKind, o.Fault.Error()

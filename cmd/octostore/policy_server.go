@@ -155,6 +155,9 @@ func (e explanation) summary() string {
 	case e.Verdict == "error":
 		return fmt.Sprintf("no lock, since %s could not answer", e.By)
 	}
+	if e.Priority != "" {
+		return e.Verdict + ", priority " + e.Priority
+	}
 	return e.Verdict
 }
 
@@ -172,6 +175,9 @@ func saidLines(s *api.Said) (lines []string) {
 	if s.Verdict == "allow" {
 		lines = append(lines, fmt.Sprintf("leaves a ttl of %s, a wait of %s",
 			time.Duration(s.TTL)*time.Millisecond, time.Duration(s.Wait)*time.Millisecond))
+	}
+	if s.Priority != "" {
+		lines = append(lines, "priority "+s.Priority)
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Notes)) {
 		lines = append(lines, "note "+key+": "+s.Notes[key])

@@ -12,7 +12,7 @@ import (
 var csvColumns = []string{
 	"seq", "time", "kind", "name", "token", "account", "holder", "reason", "metadata", "ttl_ms", "waited_ms", "held_ms",
 	"expires_at", "by", "token_id", "remote_addr", "user_agent", "request_id", "trace_id", "cause", "notes", "verdicts",
-	"confirm_ms",
+	"confirm_ms", "priority",
 }
 
 // CSV turns the lines of an export into rows, for people and their spreadsheets: a row of

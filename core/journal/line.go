@@ -46,6 +46,7 @@ type Record struct {
 	TTLMS      int64             `json:"ttl_ms"`
 	ConfirmMS  int64             `json:"confirm_ms"` // granted: the lease ends so soon unless it is renewed; 0: after its ttl
 	WaitedMS   int64             `json:"waited_ms"`
+	Priority   string            `json:"priority"` // the class it waited in: front or back; empty: normal
 	ExpiresAt  time.Time         `json:"expires_at"`
 	HeldMS     int64             `json:"held_ms"`
 	By         string            `json:"by"`
@@ -79,6 +80,8 @@ type RecordVerdict struct {
 	Verdict string `json:"verdict"`
 	Reason  string `json:"reason"`
 	Fuel    int64  `json:"fuel"`
+	// Priority is what the policy asked for: front, normal or back; empty: it did not say.
+	Priority string `json:"priority"`
 }
 
 // ParseRecord reads a line.

@@ -114,6 +114,9 @@ func appendLease(b []byte, e *lock.Event) []byte {
 		b = appendMillis(b, "confirm_ms", l.ConfirmWithin)
 	}
 	b = appendMillis(b, "waited_ms", e.Waited)
+	if e.Priority != lock.Normal {
+		b = appendText(b, "priority", e.Priority.String())
+	}
 	switch {
 	case e.Kind == lock.Renewed:
 		b = append(b, `,"expires_at":"`...)
@@ -187,6 +190,7 @@ func appendVerdicts(b []byte, verdicts []lock.Verdict) []byte {
 		b = appendText(b, "mode", v.Mode)
 		b = appendText(b, "verdict", v.Verdict)
 		b = appendText(b, "reason", v.Reason)
+		b = appendText(b, "priority", v.Priority)
 		b = append(b, `,"fuel":`...)
 		b = strconv.AppendInt(b, v.Fuel, 10)
 		b = append(b, '}')

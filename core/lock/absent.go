@@ -23,7 +23,7 @@ func (a *absentees) count() int {
 }
 
 // listening reports whether anybody is there who must not be passed.
-func (e *entry) listening() bool { return len(e.queue) > e.absent.count() }
+func (e *entry) listening() bool { return e.queue.len() > e.absent.count() }
 
 // away keeps the place of a waiter who does not listen any more for a while.
 func (m *machine) away(w *waiter) {
@@ -52,7 +52,7 @@ type room struct{ here, all int }
 // would have to go are absent.
 func (m *machine) room(e *entry) (need room, ok bool) {
 	need = room{
-		here: max(0, len(e.queue)+1-m.cfg.MaxWaitersPerLock),
+		here: max(0, e.queue.len()+1-m.cfg.MaxWaitersPerLock),
 		all:  max(0, m.waiting+1-m.cfg.MaxWaiters),
 	}
 	return need, need.here <= e.absent.count() && need.all <= m.absent.count()

@@ -134,12 +134,12 @@ func (m *machine) acquireFree(e *entry, c *command) {
 		m.refuse(c, ErrQuota)
 		return
 	}
-	lease := m.grant(e, c.acquire, 0, c.acquire.Opinion)
+	lease := m.grant(e, c.acquire, stay{}, c.acquire.Opinion)
 	m.answer(c, reply{lease: lease, undoable: true})
 }
 
-// join gives c the last place in the queue, if need be at the cost of those who are
-// not there.
+// join gives c the last place of its class in the queue, if need be at the cost of absent
+// waiters.
 func (m *machine) join(e *entry, c *command) {
 	room, ok := m.room(e)
 	switch {
@@ -155,7 +155,7 @@ func (m *machine) join(e *entry, c *command) {
 	}
 	m.makeRoom(e, room)
 	m.arrivals++
-	w := &waiter{entry: e, order: m.arrivals, req: c, ask: c.acquire, since: m.now}
+	w := &waiter{entry: e, order: m.arrivals, class: c.acquire.Priority, req: c, ask: c.acquire, since: m.now}
 	w.due.entry, w.due.waiter = e, w
 	c.place = w
 	m.enter(w)
@@ -177,8 +177,12 @@ func (m *machine) waitsEnough(account string) bool {
 // enter puts a waiter into its queue; remove takes it out. They are the only places
 // where the counts of waiters change.
 func (m *machine) enter(w *waiter) {
-	w.entry.queue = w.entry.queue.insert(w)
+	if w.entry.queue == nil {
+		w.entry.queue = new(queue)
+	}
+	w.entry.queue.insert(w)
 	m.waiting++
+	m.sinces[w.class.class()].Set(w.order, w.since)
 	m.add(w.ask.Actor.Account, share{waits: 1})
 	if !w.ask.Attempt.IsZero() {
 		m.places[w.attemptID()] = w
@@ -190,8 +194,9 @@ func (m *machine) remove(w *waiter) {
 	m.withdrawCall(w)
 	m.schedule.cancel(&w.due)
 	m.back(w)
-	w.entry.queue = w.entry.queue.remove(w)
+	w.entry.queue.remove(w)
 	m.waiting--
+	m.sinces[w.class.class()].Delete(w.order)
 	m.add(w.ask.Actor.Account, share{waits: -1})
 	if !w.ask.Attempt.IsZero() {
 		delete(m.places, w.attemptID())
@@ -203,8 +208,16 @@ func (w *waiter) attemptID() attemptID {
 	return attemptID{account: w.ask.Actor.Account, name: w.entry.name, key: w.ask.Attempt.Key}
 }
 
+// stay is what is recorded of a request's time in the queue; zero: it did not wait.
+type stay struct {
+	waited time.Duration
+	class  Priority
+}
+
+func (m *machine) stayOf(w *waiter) stay { return stay{m.now.Sub(w.since), w.class} }
+
 // grant begins a lease (invariant 1: only on a free name).
-func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, said Opinion) *Lease {
+func (m *machine) grant(e *entry, a *Acquisition, queued stay, said Opinion) *Lease {
 	lease := &Lease{
 		Name:          e.name,
 		Token:         m.seq + 1,
@@ -221,8 +234,8 @@ func (m *machine) grant(e *entry, a *Acquisition, waited time.Duration, said Opi
 		lease.ExpiresAt = m.now.Add(lease.ConfirmWithin)
 	}
 	m.record(Event{
-		Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID, Waited: waited,
-		Notes: said.Notes, Verdicts: said.Verdicts,
+		Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID,
+		Waited: queued.waited, Priority: queued.class, Notes: said.Notes, Verdicts: said.Verdicts,
 	})
 	h := &held{lease: lease, answers: 1}
 	if !a.Attempt.IsZero() {
@@ -253,10 +266,10 @@ func (m *machine) grantWaiter(w *waiter, said Opinion) {
 	m.remove(w)
 	w.req.place = nil
 	m.batch.granted = append(m.batch.granted, w)
-	waited := m.now.Sub(w.since)
-	lease := m.grant(w.entry, w.ask, waited, said)
+	queued := m.stayOf(w)
+	lease := m.grant(w.entry, w.ask, queued, said)
 	m.batch.answers = append(m.batch.answers, answer{
-		to: w.req, waiter: w, reply: reply{lease: lease, waited: waited, undoable: true},
+		to: w.req, waiter: w, reply: reply{lease: lease, waited: queued.waited, undoable: true},
 	})
 }
 
@@ -264,7 +277,7 @@ func (m *machine) grantWaiter(w *waiter, said Opinion) {
 func (m *machine) call(w *waiter) {
 	w.entry.called, w.thinking = w, true
 	m.schedule.set(&w.due, m.now.Add(callPatience))
-	turn := &Turn{Waited: m.now.Sub(w.since), Queue: len(w.entry.queue)}
+	turn := &Turn{Waited: m.now.Sub(w.since), Queue: w.entry.queue.len()}
 	m.batch.answers = append(m.batch.answers, answer{to: w.req, waiter: w, reply: reply{call: turn}})
 	m.touch(w.entry)
 }
@@ -291,7 +304,7 @@ func (m *machine) claim(c *command) {
 	e := w.entry
 	m.settle(e)
 	m.withdrawCall(w)
-	if e.called != nil && e.called.order > w.order {
+	if e.called != nil && w.before(e.called) {
 		m.passOver(e)
 	}
 	if m.canHave(w) {
@@ -365,7 +378,11 @@ func (m *machine) leave(c *command, why departure) {
 		m.touch(e)
 	}
 	if why == hungUp {
-		m.record(Event{Kind: Abandoned, Lease: w.ask.wish(e.name), Actor: w.ask.Actor, RequestID: w.ask.RequestID, TraceID: w.ask.TraceID, Waited: m.now.Sub(w.since)})
+		queued := m.stayOf(w)
+		m.record(Event{
+			Kind: Abandoned, Lease: w.ask.wish(e.name), Actor: w.ask.Actor, RequestID: w.ask.RequestID, TraceID: w.ask.TraceID,
+			Waited: queued.waited, Priority: queued.class,
+		})
 		m.refuse(c, ErrGone)
 		return
 	}
@@ -376,7 +393,7 @@ func (m *machine) leave(c *command, why departure) {
 func (m *machine) refuseHeld(e *entry, c *command, position int) {
 	a := c.acquire
 	m.record(Event{Kind: Conflict, Lease: a.wish(e.name), Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID})
-	err := &HeldError{Position: position, Waiters: len(e.queue)}
+	err := &HeldError{Position: position, Waiters: e.queue.len()}
 	if e.held != nil {
 		err.Lease = e.held.lease
 	}

@@ -31,7 +31,7 @@ func TestCommandsUnderWayAreNotUsedAgain(t *testing.T) {
 				defer hangUp()
 				got := tab.start(ctx, a)
 				synctest.Wait()
-				c := tab.m.entries["x"].queue[0].req
+				c := tab.m.entries["x"].queue.first().req
 
 				gate := make(chan struct{})
 				d.set(gate, nil)

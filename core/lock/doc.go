@@ -25,15 +25,19 @@
 //     lease is the end of the time to confirm it; its first renewal confirms it, and the
 //     deadline is then at least the granted ttl away. Nothing else confirms a lease or
 //     moves its deadline, neither a repeat of its attempt nor a restart.
-//  5. First come, first served: a free lock goes, in the commit that freed it, to the
-//     first listening waiter, or that waiter is called. A try never passes a
-//     listening waiter. Where waiters are too many, absent ones lose their places, the
+//  5. First come, first served within a priority, and the priorities from the front to
+//     the back: a free lock goes, in the commit that freed it, to the first listening
+//     waiter in this order, or that waiter is called. A waiter that comes while another
+//     is called waits for the answer to the call, and then counts. The priority belongs
+//     to the place: it does not change while the attempt keeps the place, by no repeat
+//     and no absence. A try never passes a listening waiter of any priority. Where waiters are too many, absent ones lose their places, the
 //     longest absent first; a listening one never does. Only who breaks a lease may take
 //     the lock ahead of them, in the same commit.
 //  6. A waiter that is known to have left is never granted the lock. Every request is
 //     answered exactly once.
 //  7. A refused batch leaves nothing behind: leases, deadlines and counts are as they
-//     were before it, and those who waited still wait in the same order.
+//     were before it, and the waiters still wait in the same order, each with its
+//     priority.
 //  8. An attempt (idempotency key) has at most one place in a queue and at most one
 //     lease for as long as it is remembered: while it waits, while its lease lives,
 //     and for ten minutes after its end or the last 262,144 ends, but not over a
@@ -44,7 +48,8 @@
 //     holder has not shown its lease id: a lease that was delivered is never undone. A
 //     refused batch forgets nothing of this. After a restart every lease may have been
 //     delivered.
-//  11. The counts of leases, of waiters, and of both per account are exact, and no
+//  11. The counts of leases, of waiters, of both per account, and of waiters per
+//     priority are exact, and no
 //     limit is passed, but by waiters who are put back because their batch was refused.
 //
 // # Time

@@ -63,6 +63,7 @@ type Event struct {
 	TraceID   string        // W3C trace id of the request, 32 hexadecimal digits, or empty
 	Cause     string        // why, in words: a break's reason, a denial's
 	Waited    time.Duration // granted, abandoned: how long the request waited in the queue
+	Priority  Priority      // granted, abandoned: the class it waited in; Normal if it did not
 	Notes     []Note        // what policies had to say
 	Verdicts  []Verdict     // what each policy decided
 	Cut       Head          // pruned: the newest of the events that are forgotten
@@ -91,6 +92,9 @@ type Verdict struct {
 	Verdict string // allow, deny or error
 	Reason  string // of a denial, what the caller reads; of an error, its kind
 	Fuel    int64  // used
+	// Priority is what the policy would have the request wait with: front, normal or
+	// back; empty: it did not say. The event's own Priority is what came of it.
+	Priority string
 }
 
 // Note is something a policy wanted kept beside the decision.

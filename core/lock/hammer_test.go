@@ -76,6 +76,7 @@ type hammerer struct {
 func (h *hammerer) acquire() (Grant, error) {
 	ctx := context.Background()
 	a := wait(h.name, time.Duration(h.rng.IntN(20))*time.Millisecond)
+	a.Priority = Priority(h.rng.IntN(3) - 1)
 	switch h.rng.IntN(5) {
 	case 0: // hangs up, sooner or later
 		c, cancel := context.WithTimeout(ctx, time.Duration(h.rng.IntN(3000))*time.Microsecond)

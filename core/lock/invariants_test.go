@@ -2,6 +2,7 @@ package lock
 
 import (
 	"context"
+	"time"
 )
 
 // reporter is what testing.T and rapid.T have in common here.
@@ -19,6 +20,7 @@ func confirmNever(context.Context, Turn) (Opinion, error) { panic("the machine a
 func checkInvariants(t reporter, m *machine) {
 	t.Helper()
 	held, waiting, absent, scheduled := 0, 0, 0, 0
+	since := [classes]map[uint64]time.Time{{}, {}, {}}
 	accounts := map[string]share{}
 	for name, e := range m.entries {
 		if e.name != name || e.idle() || e.dirty || e.changed {
@@ -31,12 +33,25 @@ func checkInvariants(t reporter, m *machine) {
 			accounts[e.held.lease.Account] = share{has.holds + 1, has.waits}
 			checkHeld(t, m, e)
 		}
-		waiting += len(e.queue)
+		waiting += e.queue.len()
+		for w := range e.queue.all() {
+			since[w.class.class()][w.order] = w.since
+		}
 		absent += e.absent.count()
 		scheduled += checkQueue(t, m, e, accounts)
 	}
 	if held != m.held || waiting != m.waiting {
 		t.Errorf("invariant 11: counted %d held, %d waiting; the machine says %d, %d", held, waiting, m.held, m.waiting)
+	}
+	for i, p := range Priorities() {
+		if m.sinces[i].Len() != len(since[i]) {
+			t.Errorf("invariant 11: counted %d waiters of priority %s; the machine says %d", len(since[i]), p, m.sinces[i].Len())
+		}
+		for order, at := range since[i] {
+			if known, ok := m.sinces[i].Get(order); !ok || !known.Equal(at) {
+				t.Errorf("invariant 11: a waiter of priority %s waits since %v; the machine says %v", p, at, known)
+			}
+		}
 	}
 	if absent != m.absent.count() {
 		t.Errorf("%d absent in all locks; the machine says %d", absent, m.absent.count())
@@ -72,8 +87,8 @@ func checkHeld(t reporter, m *machine, e *entry) {
 func checkQueue(t reporter, m *machine, e *entry, accounts map[string]share) int {
 	t.Helper()
 	scheduled, absent := 0, 0
-	var order uint64
-	for _, w := range e.queue {
+	var before *waiter
+	for w := range e.queue.all() {
 		has := accounts[w.ask.Actor.Account]
 		accounts[w.ask.Actor.Account] = share{has.holds, has.waits + 1}
 		if w.due.index > 0 {
@@ -83,7 +98,7 @@ func checkQueue(t reporter, m *machine, e *entry, accounts map[string]share) int
 			absent++
 		}
 		switch {
-		case w.entry != e || w.order <= order:
+		case w.entry != e || before != nil && (w.class > before.class || w.class == before.class && w.order <= before.order):
 			t.Errorf("invariant 5: the queue of %s is out of order", e.name)
 		case w.req != nil && w.req.place != w:
 			t.Errorf("invariant 6: a waiter of %s and its request do not know each other", e.name)
@@ -94,7 +109,7 @@ func checkQueue(t reporter, m *machine, e *entry, accounts map[string]share) int
 		case (w.req == nil) != (w.absence.here != nil) || (w.req == nil) != (w.absence.all != nil):
 			t.Errorf("invariant 5: a waiter of %s is absent and counts as there, or the other way round", e.name)
 		}
-		order = w.order
+		before = w
 	}
 	if absent != e.absent.count() {
 		t.Errorf("%d waiters of %s are absent; the entry says %d", absent, e.name, e.absent.count())

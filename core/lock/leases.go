@@ -164,7 +164,7 @@ func (m *machine) take(e *entry, c *command) {
 		return
 	}
 	over := m.endOnly(e, Broken, c)
-	lease := m.grant(e, c.acquire, 0, c.acquire.Opinion)
+	lease := m.grant(e, c.acquire, stay{}, c.acquire.Opinion)
 	m.answer(c, reply{ended: over, lease: lease, undoable: true})
 }
 

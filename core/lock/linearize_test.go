@@ -159,6 +159,7 @@ func (s *inProcess) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outc
 	table := s.now()
 	g, err := table.Acquire(ctx, lock.Acquisition{
 		Origin: caller, Name: lock.Name(ask.Lock), Holder: ask.Attempt, TTL: ask.TTL, ConfirmWithin: ask.Confirm, Wait: ask.Wait, Attempt: attempt,
+		Priority: lock.Priority(s.upTo(3) - 1),
 	})
 	switch {
 	case err != nil:

@@ -36,6 +36,7 @@ type machine struct {
 	schedule schedule
 	held     int
 	waiting  int
+	sinces   [classes]sinces       // of all waiters, by class
 	accounts map[string]share      // of each account that has one
 	places   map[attemptID]*waiter // waiters with a key
 	absent   absentees             // of them all
@@ -51,8 +52,8 @@ type machine struct {
 // entry is a name with something going on.
 type entry struct {
 	name   Name
-	held   *held // nil: free
-	queue  queue
+	held   *held   // nil: free
+	queue  *queue  // nil until the first waiter
 	called *waiter // the lock is free and this one has been asked to claim it
 	due    timed   // the end of the lease
 	absent *absentees
@@ -176,14 +177,14 @@ func (m *machine) touch(e *entry) {
 	}
 }
 
-func (e *entry) idle() bool { return e.held == nil && len(e.queue) == 0 }
+func (e *entry) idle() bool { return e.held == nil && e.queue.len() == 0 }
 
 func (e *entry) view() view {
 	var v view
 	if e.held != nil {
 		v.lease = e.held.lease
 	}
-	if n := len(e.queue); n > 0 {
+	if n := e.queue.len(); n > 0 {
 		v.queue = &viewedQueue{total: n, first: e.queue.page(0, viewedWaiters)}
 	}
 	return v
@@ -342,7 +343,7 @@ func (m *machine) drain() {
 	m.draining = true
 	waiting := make([]*entry, 0, len(m.entries))
 	for _, e := range m.entries {
-		if len(e.queue) > 0 {
+		if e.queue.len() > 0 {
 			waiting = append(waiting, e)
 		}
 	}
@@ -354,7 +355,7 @@ func (m *machine) drain() {
 
 // dismiss sends everybody in a queue away with err.
 func (m *machine) dismiss(e *entry, err error) {
-	for _, w := range slices.Clone(e.queue) {
+	for _, w := range slices.Collect(e.queue.all()) {
 		if w.req != nil {
 			m.refuse(w.req, err)
 			w.req.place = nil
@@ -370,7 +371,7 @@ func (m *machine) queuePage(c *command) {
 
 func (m *machine) queueOf(c *command) (page []Waiting, total int) {
 	if e := m.entries[c.name]; e != nil {
-		return e.queue.page(c.skip, c.limit), len(e.queue)
+		return e.queue.page(c.skip, c.limit), e.queue.len()
 	}
 	return nil, 0
 }

@@ -95,7 +95,7 @@ func (m *model) acquire(who, name string, o map[string]string) {
 	}
 	someoneIsThere := slices.ContainsFunc(l.queue, func(p *modelPlace) bool { return p.there })
 	if l.lease == nil && !someoneIsThere {
-		got := m.grant(name, who, account, key, ttl, confirm)
+		got := m.grant(name, who, account, key, ttl, confirm, Normal)
 		m.answer(who, fmt.Sprintf("has %d until %s", got.token, got.ends))
 		return
 	}
@@ -107,8 +107,9 @@ func (m *model) acquire(who, name string, o map[string]string) {
 		m.answer(who, "queue full")
 		return
 	}
-	p := &modelPlace{lock: name, who: who, account: account, key: key, ttl: ttl, confirm: confirm, since: m.now, there: true, asksPolicies: asks}
+	p := &modelPlace{lock: name, who: who, account: account, key: key, ttl: ttl, confirm: confirm, since: m.now, there: true, asksPolicies: asks, priority: priorityOf(o)}
 	l.queue = append(l.queue, p)
+	slices.SortStableFunc(l.queue, func(a, b *modelPlace) int { return int(b.priority - a.priority) })
 	m.places[who] = p
 	if l.lease == nil && l.called == nil && l.first() == p {
 		m.give(p)

@@ -46,6 +46,7 @@ type modelLease struct {
 type modelPlace struct {
 	lock, who, account, key string
 	ttl, confirm            time.Duration
+	priority                Priority
 	since                   time.Duration
 	there, asksPolicies     bool
 	thinking                bool
@@ -199,7 +200,7 @@ func (m *model) answer(who, text string) { m.say("\x00%s: %s", who, text) }
 
 func (m *model) give(p *modelPlace) {
 	m.drop(p)
-	l := m.grant(p.lock, p.who, p.account, p.key, p.ttl, p.confirm)
+	l := m.grant(p.lock, p.who, p.account, p.key, p.ttl, p.confirm, p.priority)
 	if waited := m.now - p.since; waited > 0 {
 		m.answer(p.who, fmt.Sprintf("granted %d after %s", l.token, waited))
 	} else {
@@ -207,13 +208,16 @@ func (m *model) give(p *modelPlace) {
 	}
 }
 
-func (m *model) grant(name, who, account, key string, ttl, confirm time.Duration) *modelLease {
+func (m *model) grant(name, who, account, key string, ttl, confirm time.Duration, from Priority) *modelLease {
 	first, unless := ttl, ""
 	if confirm > 0 {
 		first, unless = min(ttl, confirm), " unless confirmed"
 	}
 	l := &modelLease{lock: name, who: who, account: account, key: key, token: m.next(), granted: m.now, ends: m.now + first, ttl: ttl, asked: ttl, confirm: confirm, planned: m.plan()}
 	m.lock(name).lease = l
+	if from != Normal {
+		unless += ", from the " + from.String()
+	}
 	m.say("%d granted %s %s until %s%s", l.token, name, who, l.ends, unless)
 	m.tell(who, l)
 	return l

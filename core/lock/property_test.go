@@ -107,6 +107,8 @@ func drawAcquire(rt *rapid.T, who, name, account string) string {
 	if rapid.Bool().Draw(rt, "waits") {
 		line += " wait=30s"
 	}
+	// Without a wait it must not matter. A repeat may come with another one.
+	line += rapid.SampledFrom([]string{"", "", " priority=front", " priority=back"}).Draw(rt, "priority")
 	if key := rapid.SampledFrom([]string{"", "", "k1", "k2"}).Draw(rt, "key"); key != "" {
 		line += " differ-not key=" + key + who
 		line = strings.Replace(line, " differ-not", "", 1)

@@ -174,6 +174,9 @@ func (c *refusedClient) acquire() {
 	if w.oneIn(2) {
 		a.Confirm = confirmNever
 	}
+	if w.priorities {
+		a.Priority = pick(w, Front, Normal, Back)
+	}
 	request.acquire = a
 	c.request, c.unread = request, nil
 	c.waitOver, c.gone, c.called = false, false, false

@@ -61,6 +61,7 @@ func newRefusedWorld(t *testing.T, seed uint64) *refusedWorld {
 		w.cfg.MaxWaitersPerAccount = 1 + w.rng.IntN(2)
 	}
 	w.percentFull = pick(w, 0, 20, 50, 80)
+	w.priorities = w.oneIn(2)
 	for i := range 3 + w.rng.IntN(5) {
 		account := []string{"a", "a", "b"}[i%3]
 		w.clients = append(w.clients, &refusedClient{world: w, id: i, account: account})

@@ -20,7 +20,8 @@ type refusedWorld struct {
 	clients []*refusedClient
 	tries   []keyedTry // attempts with a key, to be made again
 
-	percentFull int // of the batches are refused
+	percentFull int  // of the batches are refused
+	priorities  bool // requests have them
 
 	// On the way to the loop.
 	left     []leaving

@@ -29,6 +29,9 @@ type Acquisition struct {
 
 	// Wait is how long to stand in the queue; zero or less is a try.
 	Wait time.Duration
+	// Priority is the class it stands in while it waits. A later request of the same
+	// attempt keeps the place, and the class, that the first one was given.
+	Priority Priority
 
 	// Confirm is asked when this request, having waited, is first in line for a free
 	// lock; nil means nothing needs asking and the lock changes hands in the very
@@ -102,7 +105,8 @@ type Ended struct {
 
 // Waiting is one place in a queue as others may see it.
 type Waiting struct {
-	Position int // from 1
+	Position int // from 1, counted in the order in which the lock would be given
+	Priority Priority
 	Account  string
 	Holder   string
 	Reason   string

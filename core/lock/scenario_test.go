@@ -136,7 +136,7 @@ func (s *stage) block(input string) string {
 // run adds one command: "at 5s", "disk full", "disk ok", "restart", "drain",
 // "limit waiters=2 account=1 level=all", "queue NAME", or "WHO VERB …" with
 //
-//	A acquire NAME [ttl=10s] [confirm=2s] [wait=30s] [key=K] [account=a] [ask] [lie=…]
+//	A acquire NAME [ttl=10s] [confirm=2s] [wait=30s] [priority=front] [key=K] [account=a] [ask] [lie=…]
 //	A hangs up · A stops waiting · A claims · A declines
 //	A renew NAME [ttl=…] [token=N] [account=a] [onlyconfirm] · A release NAME [token=N] [account=a]
 //	A break NAME [token=N] · A take NAME [token=N] [ttl=10s] [confirm=2s] [account=a]
@@ -239,7 +239,7 @@ func (s *stage) acquires(who string, a *client, rest []string) {
 		account = "acme"
 	}
 	c := newCommand(doAcquire, Name(rest[0]), Origin{Actor: Actor{Account: account}})
-	c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: ttl, ConfirmWithin: span(o["confirm"]), Wait: wait}
+	c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: ttl, ConfirmWithin: span(o["confirm"]), Wait: wait, Priority: priorityOf(o)}
 	if k := o["key"]; k != "" {
 		var err error
 		if c.acquire.Attempt, err = NewAttempt("key-0123456789-"+k, ttl, span(o["confirm"]), who, nil); err != nil {
@@ -254,6 +254,11 @@ func (s *stage) acquires(who string, a *client, rest []string) {
 	}
 	a.acquire = c
 	s.put(who, c)
+}
+
+// priorityOf is Normal for no text.
+func priorityOf(o map[string]string) Priority {
+	return map[string]Priority{"front": Front, "back": Back}[o["priority"]]
 }
 
 // span is 0 for no text.
@@ -339,6 +344,9 @@ func describe(e *Event) string {
 		if e.Lease.ConfirmWithin > 0 {
 			text += " unless confirmed"
 		}
+		if e.Priority != Normal {
+			text += ", from the " + e.Priority.String()
+		}
 	case e.Kind.Ends():
 		text += fmt.Sprintf(" (%d)", e.Lease.Token)
 	}
@@ -389,7 +397,11 @@ func spell(r reply) string {
 	case r.total > 0:
 		var places []string
 		for _, w := range r.queue {
-			places = append(places, fmt.Sprintf("%d %s", w.Position, w.Holder))
+			place := fmt.Sprintf("%d %s", w.Position, w.Holder)
+			if w.Priority != Normal {
+				place += " " + w.Priority.String()
+			}
+			places = append(places, place)
 		}
 		return fmt.Sprintf("%d: %s", r.total, strings.Join(places, ", "))
 	}

@@ -81,6 +81,7 @@ func (a *actor) acquire() {
 	if rng.IntN(4) > 0 {
 		req.Wait = time.Duration(rng.Int64N(int64(8 * time.Second)))
 	}
+	req.Priority = []lock.Priority{lock.Front, lock.Normal, lock.Normal, lock.Back}[rng.IntN(4)]
 	if rng.IntN(3) == 0 {
 		req.Confirm = a.policies(time.Duration(rng.Int64N(int64(1500*time.Millisecond))), rng.IntN(4) > 0)
 	}
@@ -88,7 +89,7 @@ func (a *actor) acquire() {
 	if rng.IntN(4) == 0 {
 		lost = time.Duration(1 + rng.Int64N(int64(4*time.Second)))
 	}
-	a.w.tell("client %d asks for %s, ttl %s, confirm %s, wait %s, key %q", a.id, a.name, a.ttl, a.confirm, req.Wait, a.key)
+	a.w.tell("client %d asks for %s, ttl %s, confirm %s, wait %s at the %s, key %q", a.id, a.name, a.ttl, a.confirm, req.Wait, req.Priority, a.key)
 	ctx, cancel := context.WithCancel(context.Background())
 	a.hangUp = cancel
 	table := a.w.table

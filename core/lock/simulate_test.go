@@ -68,6 +68,7 @@ type sums struct {
 	grants, repeats, undos, gone, unknown, full, restarts, late, denied int
 	stale, renewals, events                                             int
 	unconfirmed, confirmed, lostAgain                                   int
+	front, back                                                         int // grants with these priorities
 }
 
 func (s *sums) add(r sums) {
@@ -86,11 +87,13 @@ func (s *sums) add(r sums) {
 	s.unconfirmed += r.unconfirmed
 	s.confirmed += r.confirmed
 	s.lostAgain += r.lostAgain
+	s.front += r.front
+	s.back += r.back
 }
 
 func (s sums) String() string {
-	return fmt.Sprintf("%d events, %d grants, %d repeats, %d undone, %d abandoned waits, %d unknown outcomes, %d refused for space, %d restarts, %d too late, %d denied at their turn, %d stale releases refused, %d renewals, %d leases confirmed, %d not in time, %d lost with more than one answer",
-		s.events, s.grants, s.repeats, s.undos, s.gone, s.unknown, s.full, s.restarts, s.late, s.denied, s.stale, s.renewals, s.confirmed, s.unconfirmed, s.lostAgain)
+	return fmt.Sprintf("%d events, %d grants, %d repeats, %d undone, %d abandoned waits, %d unknown outcomes, %d refused for space, %d restarts, %d too late, %d denied at their turn, %d stale releases refused, %d renewals, %d leases confirmed, %d not in time, %d lost with more than one answer, %d grants from the front and %d from the back",
+		s.events, s.grants, s.repeats, s.undos, s.gone, s.unknown, s.full, s.restarts, s.late, s.denied, s.stale, s.renewals, s.confirmed, s.unconfirmed, s.lostAgain, s.front, s.back)
 }
 
 func (s sums) mustHaveTried(t *testing.T) {
@@ -98,7 +101,7 @@ func (s sums) mustHaveTried(t *testing.T) {
 		"grants": s.grants, "repeats": s.repeats, "undos": s.undos, "abandoned waits": s.gone, "unknown outcomes": s.unknown,
 		"refusals for space": s.full, "restarts": s.restarts, "denials": s.denied, "stale releases": s.stale, "renewals": s.renewals,
 		"confirmations": s.confirmed, "leases that were not confirmed in time": s.unconfirmed,
-		"leases lost with more than one answer": s.lostAgain,
+		"leases lost with more than one answer": s.lostAgain, "grants from the front": s.front, "grants from the back": s.back,
 	} {
 		if n == 0 {
 			t.Errorf("the workload has no %s", what)
@@ -352,6 +355,12 @@ func (w *world) readRecord() {
 		}
 	}
 	w.sums.events = len(lines)
+	for _, line := range lines {
+		if strings.Contains(line, `"kind":"granted"`) {
+			w.sums.front += strings.Count(line, `"priority":"front"`)
+			w.sums.back += strings.Count(line, `"priority":"back"`)
+		}
+	}
 	told := replay(lines)
 	w.sums.confirmed, w.sums.unconfirmed = told.confirmed, told.unconfirmed
 	if told.problem != "" {

@@ -83,6 +83,8 @@ type Table struct {
 	nextProbe atomic.Int64 // unix nanoseconds
 
 	held, waiters atomic.Int64
+	queues        [classes]publishedQueue
+	opened        time.Time
 	fullCommits   atomic.Uint64
 	batches       *histogram
 	commits       *histogram
@@ -114,8 +116,8 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 		store: store,
 		ids:   newLeaseIDs(s.Secret),
 		inbox: newInbox(),
-		m:     newMachine(cfg, s, time.Now()),
 
+		opened:  time.Now(),
 		stuck:   make(chan struct{}),
 		done:    make(chan struct{}),
 		batches: newHistogram(batchBounds),
@@ -125,6 +127,7 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 	}
 	t.begin, t.stopBegin = context.WithCancel(context.Background())
 	t.draining, t.drain = context.WithCancel(context.Background())
+	t.m = newMachine(cfg, s, t.opened)
 	t.publish()
 	t.m.finish()
 	go t.loop()
@@ -198,6 +201,7 @@ func (t *Table) Stats() Stats {
 	return Stats{
 		Held:        int(t.held.Load()),
 		Waiters:     int(t.waiters.Load()),
+		Queues:      t.queueStats(),
 		Batches:     t.batches.snapshot(),
 		Commits:     t.commits.snapshot(),
 		Waits:       t.waits.snapshot(),
@@ -331,6 +335,7 @@ func (t *Table) publish() {
 	t.views.publish(t.m.batch.dirty)
 	t.held.Store(int64(t.m.held))
 	t.waiters.Store(int64(t.m.waiting))
+	t.publishQueues()
 }
 
 // deliver sends the answers of the batch, or err instead of what they said.

@@ -84,6 +84,18 @@ const (
 	PrefixAccountHeld = "account.held:" // and the beginning of lock names
 )
 
+// CapPriority is what cap takes besides [KeyTTL] and [KeyWait], and no key of the getters:
+// the class in which the request waits.
+const CapPriority = "priority"
+
+// Values of cap for [CapPriority]; another is an error of the policy. Of several the
+// smallest counts, and a policy that sets none has no say in it.
+const (
+	PriorityBack   = -1
+	PriorityNormal = 0
+	PriorityFront  = 1
+)
+
 // Values of hook and phase.
 const (
 	HookAcquire = "acquire"

@@ -37,6 +37,9 @@ func TestNumbersAreFrozen(t *testing.T) {
 			t.Errorf("got %d, want %d", got, want)
 		}
 	}
+	if PriorityBack != -1 || PriorityNormal != 0 || PriorityFront != 1 {
+		t.Errorf("priorities are %d, %d and %d", PriorityBack, PriorityNormal, PriorityFront)
+	}
 	if len(texts(t)) < 40 {
 		t.Errorf("only %d names; some are gone", len(texts(t)))
 	}

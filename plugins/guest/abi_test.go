@@ -42,8 +42,9 @@ func TestEveryKeyHasAGetter(t *testing.T) {
 		_, _ = q.Metadata("ticket")
 		q.CapTTL(1)
 		q.CapWait(1)
+		q.SetPriority(guest.Front)
 	})
-	want := map[string]bool{"cap " + abi.KeyTTL: true, "cap " + abi.KeyWait: true}
+	want := map[string]bool{"cap " + abi.KeyTTL: true, "cap " + abi.KeyWait: true, "cap " + abi.CapPriority: true}
 	for name, value := range constants(t, "../../hooks/abi/abi.go") {
 		switch {
 		case strings.HasPrefix(name, "Key"):
@@ -93,6 +94,13 @@ func TestNamesAndNumbersAreThoseOfTheInterface(t *testing.T) {
 	} {
 		if got != want {
 			t.Errorf("level %d, want %d", got, want)
+		}
+	}
+	for got, want := range map[guest.Priority]guest.Priority{
+		guest.Front: abi.PriorityFront, guest.Normal: abi.PriorityNormal, guest.Back: abi.PriorityBack,
+	} {
+		if got != want {
+			t.Errorf("priority %d, want %d", got, want)
 		}
 	}
 	source, err := os.ReadFile("internal/host/wasm.go")

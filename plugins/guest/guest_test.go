@@ -73,6 +73,8 @@ func TestWhatAPolicySaysIsHeard(t *testing.T) {
 		q.CapTTL(5 * time.Minute)
 		q.CapTTL(time.Millisecond) // a second is the least
 		q.CapWait(-1)
+		q.SetPriority(guest.Normal)
+		q.SetPriority(guest.Front)
 		q.Note("who", q.Account())
 		guest.Log(guest.Warn, "seen ", q.LockName())
 		return guest.Deny("not ", "today").RetryAfter(1500 * time.Microsecond)
@@ -81,14 +83,14 @@ func TestWhatAPolicySaysIsHeard(t *testing.T) {
 	if a.Verdict != "deny" || a.Reason != "not today" || a.RetryAfterMS != 2 {
 		t.Errorf("%+v", a)
 	}
-	if a.TTLMS != abi.MinTTLCap || a.WaitMS != 0 || a.Notes["who"] != "local" {
+	if a.TTLMS != abi.MinTTLCap || a.WaitMS != 0 || a.Priority != "normal" || a.Notes["who"] != "local" {
 		t.Errorf("%+v", a)
 	}
 	if fmt.Sprint(a.Log) != "[{2 seen example}]" {
 		t.Errorf("%+v", a.Log)
 	}
 	r.Phase = guest.PhaseGrant
-	if a := guesttest.Ask(r); a.TTLMS != 60_000 || a.WaitMS != 30_000 {
+	if a := guesttest.Ask(r); a.TTLMS != 60_000 || a.WaitMS != 30_000 || a.Priority != "" {
 		t.Error("a request that has waited is capped")
 	}
 }
@@ -96,9 +98,10 @@ func TestWhatAPolicySaysIsHeard(t *testing.T) {
 // The stand-in has the bounds of the real host.
 func TestTheStandInIsAsStrictAsTheHost(t *testing.T) {
 	for name, check := range map[string]func(guest.Request) guest.Verdict{
-		"a panic":         func(guest.Request) guest.Verdict { panic("oh") },
-		"too many notes":  func(q guest.Request) guest.Verdict { return notes(q, abi.MaxNotes+1, 1) },
-		"too large notes": func(q guest.Request) guest.Verdict { return notes(q, 2, abi.MaxNoteBytes/2) },
+		"a panic":          func(guest.Request) guest.Verdict { panic("oh") },
+		"a wrong priority": func(q guest.Request) guest.Verdict { q.SetPriority(2); return guest.Allow },
+		"too many notes":   func(q guest.Request) guest.Verdict { return notes(q, abi.MaxNotes+1, 1) },
+		"too large notes":  func(q guest.Request) guest.Verdict { return notes(q, 2, abi.MaxNoteBytes/2) },
 	} {
 		policy(t, check)
 		if a := guesttest.Ask(guesttest.NewRequest()); a.Verdict != "error" || a.Reason != "trap" || a.Err == nil {

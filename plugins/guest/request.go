@@ -103,6 +103,23 @@ func (Request) CapTTL(most time.Duration) { host.Cap("ttl_ms", most.Milliseconds
 // phase "request" is changed.
 func (Request) CapWait(most time.Duration) { host.Cap("wait_ms", most.Milliseconds()) }
 
+// Priority is the class in which a request waits for the lock.
+type Priority int64
+
+// Priorities. The lock goes to the front first and to the back last; within a class first
+// come, first served.
+const (
+	Back   Priority = -1
+	Normal Priority = 0
+	Front  Priority = 1
+)
+
+// SetPriority says with which priority the request is to wait. Of several, also of other
+// policies, the rearmost counts; a policy that never calls it has no say. It matters only
+// while the request waits. Only an acquire in phase "request" is changed. Another value
+// than the three is an error of the policy.
+func (Request) SetPriority(p Priority) { host.Cap("priority", int64(p)) }
+
 // Note keeps a pair with the decision, in the journal, under the policy's name. More
 // than 16, or 4 KiB in all, is an error of the policy.
 func (Request) Note(key, value string) { host.Note(key, value) }

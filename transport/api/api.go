@@ -105,7 +105,9 @@ type Lease struct {
 
 // Waiter is one place in the queue of a lock.
 type Waiter struct {
-	Position int       `json:"position"` // from 1
+	Position int `json:"position"` // from 1, in the order in which the lock would be given
+	// Priority is front or back, if policies said so; empty: normal.
+	Priority string    `json:"priority,omitempty"`
 	Account  string    `json:"account"`
 	Holder   string    `json:"holder"`
 	Reason   string    `json:"reason"`

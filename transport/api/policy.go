@@ -63,9 +63,12 @@ type Explanation struct {
 	Account string `json:"account"`
 	// Verdict is what all of them together would say: allow, deny or error. By names
 	// the policy the caller would be told of, Reason is what a denial says.
-	Verdict  string      `json:"verdict"`
-	By       string      `json:"by,omitempty"`
-	Reason   string      `json:"reason,omitempty"`
+	Verdict string `json:"verdict"`
+	By      string `json:"by,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	// Priority is what the request would wait with: front, normal or back; empty: no policy
+	// says, so normal. Policies in shadow mode do not count.
+	Priority string      `json:"priority,omitempty"`
 	Policies []Explained `json:"policies"`
 }
 
@@ -89,6 +92,7 @@ type Said struct {
 	RetryAfter int64             `json:"retry_after_ms,omitempty"`
 	TTL        int64             `json:"ttl_ms"` // what its cap leaves of what was asked
 	Wait       int64             `json:"wait_ms"`
+	Priority   string            `json:"priority,omitempty"` // front, normal or back; empty: it does not say
 	Notes      map[string]string `json:"notes,omitempty"`
 	Logs       []string          `json:"logs,omitempty"`
 	Fuel       int64             `json:"fuel"`

@@ -20,6 +20,7 @@ type Answer struct {
 	RetryAfterMS int64  // of a denial; 0: it did not say
 	TTLMS        int64  // what its caps leave of the ttl that was asked for
 	WaitMS       int64  // what its caps leave of the wait
+	Priority     string // that it sets: front, normal or back; empty: it does not say
 	Notes        map[string]string
 	Log          []Line
 	Err          error // of the verdict error
@@ -103,6 +104,7 @@ type call struct {
 	event    string
 	starting bool // there is no request: only config, log and deny
 	answer   Answer
+	priority guest.Priority // where answer has one
 }
 
 func (c *call) locked(export func() int32) (int32, error) {
@@ -159,6 +161,10 @@ func (c *call) Deny(reason string) { c.answer.Reason = cut(reason, maxReason) }
 func (c *call) RetryAfterMS(n int64) { c.answer.RetryAfterMS = max(n, 0) }
 
 func (c *call) Cap(key string, n int64) {
+	if key == "priority" {
+		c.setPriority(guest.Priority(n))
+		return
+	}
 	left := &c.answer.TTLMS
 	switch key {
 	case "ttl_ms":
@@ -168,8 +174,24 @@ func (c *call) Cap(key string, n int64) {
 	default:
 		panic(fmt.Sprintf("cap: there is no cap of %q", key))
 	}
-	if !c.starting && c.request.Hook == guest.HookAcquire && c.request.Phase == guest.PhaseRequest {
+	if c.changes() {
 		*left = min(*left, n)
+	}
+}
+
+// changes reports whether the request is one that caps change.
+func (c *call) changes() bool {
+	return !c.starting && c.request.Hook == guest.HookAcquire && c.request.Phase == guest.PhaseRequest
+}
+
+// setPriority keeps the rearmost of the priorities the policy sets.
+func (c *call) setPriority(p guest.Priority) {
+	words := map[guest.Priority]string{guest.Front: "front", guest.Normal: "normal", guest.Back: "back"}
+	if words[p] == "" {
+		panic(fmt.Sprintf("cap: a priority is %d (back), %d (normal) or %d (front), not %d", guest.Back, guest.Normal, guest.Front, p))
+	}
+	if c.changes() && (c.answer.Priority == "" || p < c.priority) {
+		c.answer.Priority, c.priority = words[p], p
 	}
 }
 

@@ -4,6 +4,7 @@ package guesttest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type expectation struct {
 	RetryAfterMS *int64            `json:"retry_after_ms"`
 	TTLMS        *int64            `json:"ttl_ms"`
 	WaitMS       *int64            `json:"wait_ms"`
+	Priority     *string           `json:"priority"`
 	Notes        map[string]string `json:"notes"`
 }
 
@@ -51,7 +53,8 @@ type expectation struct {
 // configuration, of "config" and "load_error", a part of the message. A case has a
 // "name", a "request" (what it leaves out is as in [NewRequest]) or an "event", and
 // "expect": a subset of verdict, reason, retry_after_ms, ttl_ms, wait_ms (what caps
-// leave of what was asked) and notes. "max_fuel" counts on the real thing only.
+// leave of what was asked), priority (front, normal, back, or none where it does not say)
+// and notes. "max_fuel" counts on the real thing only.
 func Fixtures(t *testing.T, pattern string) {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
@@ -147,6 +150,7 @@ func (e *expectation) wrong(a Answer) (wrong []string) {
 	numbers("retry_after_ms", a.RetryAfterMS, e.RetryAfterMS)
 	numbers("ttl_ms", a.TTLMS, e.TTLMS)
 	numbers("wait_ms", a.WaitMS, e.WaitMS)
+	texts("priority", cmp.Or(a.Priority, "none"), e.Priority)
 	for _, key := range slices.Sorted(maps.Keys(e.Notes)) {
 		if value, there := a.Notes[key]; !there || value != e.Notes[key] {
 			wrong = append(wrong, fmt.Sprintf("the note %s is %q, want %q", key, value, e.Notes[key]))

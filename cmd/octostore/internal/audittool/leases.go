@@ -43,6 +43,7 @@ type Lease struct {
 	// TokenID and RemoteAddr are of the request it was granted to.
 	TokenID    string   `json:"token_id,omitempty"`
 	RemoteAddr string   `json:"remote_addr,omitempty"`
+	Priority   string   `json:"priority,omitempty"` // front or back, if it waited with that
 	Policies   []Policy `json:"policies,omitempty"`
 }
 
@@ -121,7 +122,7 @@ func leaseOf(r *journal.Record) *Lease {
 
 func granted(r *journal.Record) *Lease {
 	l := leaseOf(r)
-	l.GrantedAt, l.TokenID, l.RemoteAddr = &r.Time, r.TokenID, r.RemoteAddr
+	l.GrantedAt, l.TokenID, l.RemoteAddr, l.Priority = &r.Time, r.TokenID, r.RemoteAddr, r.Priority
 	l.deadline(r)
 	l.said(r.Verdicts)
 	return l

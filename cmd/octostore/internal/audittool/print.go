@@ -95,6 +95,7 @@ func (l *Lease) rest() string {
 	if l.EndedAt == nil {
 		add("until %s", moment(l.ExpiresAt, ""))
 	}
+	add("priority %s", l.Priority)
 	add("reason %q", l.Reason)
 	add("by %s", l.By)
 	add("cause %q", l.Cause)
@@ -154,6 +155,7 @@ type csvPrinter struct {
 var csvColumns = []string{
 	"name", "fencing_token", "account", "holder", "reason", "metadata", "granted_at", "ended_at", "expires_at", "held_ms",
 	"end", "by", "cause", "token_id", "remote_addr", "policies",
+	"priority",
 }
 
 func (p *csvPrinter) head() error {
@@ -179,7 +181,7 @@ func (p *csvPrinter) Lease(l *Lease) error {
 	row := []string{
 		string(l.Name), strconv.FormatUint(uint64(l.Token), 10), l.Account, l.Holder, l.Reason, metadata,
 		moment(l.GrantedAt, ""), moment(l.EndedAt, ""), moment(l.ExpiresAt, ""), strconv.FormatInt(l.HeldMS, 10),
-		l.End, l.By, l.Cause, l.TokenID, l.RemoteAddr, l.policies(),
+		l.End, l.By, l.Cause, l.TokenID, l.RemoteAddr, l.policies(), l.Priority,
 	}
 	for i := range row {
 		row[i] = journal.Cell(row[i])

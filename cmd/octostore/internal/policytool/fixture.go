@@ -35,7 +35,9 @@ type Expectation struct {
 	Retry   *int64 // ms, as all that follow
 	TTL     *int64
 	Wait    *int64
-	Notes   map[string]string
+	// Priority is front, normal or back; none: it does not say; empty: anything.
+	Priority string
+	Notes    map[string]string
 }
 
 const maxFixtures = 16 << 20 // bytes of a file
@@ -118,7 +120,7 @@ func parseExpectation(where string, raw json.RawMessage) (Expectation, error) {
 		return e, fmt.Errorf("%s.max_fuel: is %d; want 1 or more", where, e.MaxFuel)
 	}
 	inner := members{
-		"verdict": &e.Verdict, "reason": &e.Reason, "retry_after_ms": &e.Retry, "ttl_ms": &e.TTL, "wait_ms": &e.Wait, "notes": &e.Notes,
+		"verdict": &e.Verdict, "reason": &e.Reason, "retry_after_ms": &e.Retry, "ttl_ms": &e.TTL, "wait_ms": &e.Wait, "priority": &e.Priority, "notes": &e.Notes,
 	}
 	if err := inner.read(where+".expect", expected); err != nil {
 		return e, err
@@ -158,6 +160,9 @@ func (e *Expectation) check(where string) error {
 	}
 	if !slices.Contains(known, e.Verdict) {
 		return fmt.Errorf("%s.expect.verdict: is %q; want %s", where, e.Verdict, want)
+	}
+	if !slices.Contains([]string{"", "front", "normal", "back", "none"}, e.Priority) {
+		return fmt.Errorf("%s.expect.priority: is %q; want front, normal, back, or none where it does not say", where, e.Priority)
 	}
 	return nil
 }

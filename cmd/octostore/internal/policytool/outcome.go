@@ -16,6 +16,7 @@ type Answer struct {
 	RetryAfter int64             `json:"retry_after_ms,omitempty"`
 	TTL        int64             `json:"ttl_ms"`
 	Wait       int64             `json:"wait_ms"`
+	Priority   string            `json:"priority,omitempty"` // empty: it did not say
 	Notes      map[string]string `json:"notes,omitempty"`
 	Logs       []LogLine         `json:"logs,omitempty"`
 	Fuel       int64             `json:"fuel"`
@@ -30,7 +31,7 @@ type LogLine struct {
 func answerOf(o hooks.Outcome) Answer {
 	return Answer{
 		Verdict: o.Verdict, Reason: reasonOf(o), Error: faultOf(o), RetryAfter: o.RetryAfter.Milliseconds(),
-		TTL: o.TTL.Milliseconds(), Wait: o.Wait.Milliseconds(), Notes: noteMap(o), Logs: logLines(o.Logs), Fuel: o.Fuel,
+		TTL: o.TTL.Milliseconds(), Wait: o.Wait.Milliseconds(), Priority: o.Priority, Notes: noteMap(o), Logs: logLines(o.Logs), Fuel: o.Fuel,
 	}
 }
 

@@ -138,6 +138,9 @@ func (e *Expectation) differences(o hooks.Outcome) (all []string) {
 			differs(n.what, n.got, *n.want)
 		}
 	}
+	if got := cmp.Or(o.Priority, "none"); e.Priority != "" && e.Priority != got {
+		differs("priority", got, e.Priority)
+	}
 	notes := noteMap(o)
 	for _, key := range sortedKeys(e.Notes) {
 		if got, there := notes[key]; !there {
@@ -164,6 +167,7 @@ func stateShows(fresh, used hooks.Outcome) string {
 		{"retry_after_ms", fresh.RetryAfter.Milliseconds(), used.RetryAfter.Milliseconds()},
 		{"ttl_ms", fresh.TTL.Milliseconds(), used.TTL.Milliseconds()},
 		{"wait_ms", fresh.Wait.Milliseconds(), used.Wait.Milliseconds()},
+		{"priority", fresh.Priority, used.Priority},
 		{"notes", fmt.Sprint(fresh.Notes), fmt.Sprint(used.Notes)},
 	} {
 		if c.fresh != c.used {
