@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -23,7 +25,10 @@ import (
 // engine is the one WebAssembly runtime of a host, with what it offers to guests.
 type engine struct {
 	runtime wazero.Runtime
+	kind    Engine
 	cache   wazero.CompilationCache // nil: none
+	kept    *codeFolder             // nil: machine code is not kept
+	modules modules
 	turns   *turns
 	starter *starter // nil: instances are made when they are needed
 	zones   zones
@@ -39,20 +44,29 @@ const (
 	pagesPerMiB = 16
 )
 
-func openEngine(ctx context.Context, cfg Config, guests int) (*engine, error) {
-	e := &engine{turns: newTurns(guests), log: cfg.Logger}
-	rc := wazero.NewRuntimeConfigCompiler().
-		WithCoreFeatures(api.CoreFeaturesV2).
-		WithMemoryLimitPages(MaxMemoryMiB * pagesPerMiB).
-		WithMemoryCapacityFromMax(true) // growing must not copy
-	if cfg.CacheDir != "" {
-		cache, err := wazero.NewCompilationCacheWithDir(cfg.CacheDir)
-		if err != nil {
-			return nil, fmt.Errorf("open the cache of compiled policies: %w", err)
+// openEngineIn opens an engine in one place. A runtime that panics, since it cannot do
+// without what is missing here, makes that place [ErrUnavailable].
+func openEngineIn(ctx context.Context, cfg Config, p place, guests int) (e *engine, err error) {
+	e = &engine{kind: p.engine, turns: newTurns(guests), log: cfg.Logger}
+	rc := runtimeConfig(p.engine)
+	if p.dir != "" || p.temporary {
+		if e.kept, err = openCodeFolder(ctx, cfg, p); err != nil {
+			return nil, unavailable(err)
 		}
-		e.cache = cache
-		rc = rc.WithCompilationCache(cache)
+		if e.cache, err = wazero.NewCompilationCacheWithDir(e.kept.dir); err != nil {
+			return nil, errors.Join(unavailable(err), e.kept.close())
+		}
+		rc = rc.WithCompilationCache(e.cache)
 	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = unavailable(fmt.Errorf("the compiler has failed: %v", r))
+		}
+		if err != nil {
+			_ = e.close() // what went wrong first is what counts
+			e = nil
+		}
+	}()
 	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc)
 	for module, functions := range map[string][]hostFunction{abi.Module: offered, wasiModule: wasi} {
 		b := e.runtime.NewHostModuleBuilder(module)
@@ -60,7 +74,7 @@ func openEngine(ctx context.Context, cfg Config, guests int) (*engine, error) {
 			b = b.NewFunctionBuilder().WithGoModuleFunction(f.function(), types(f.params), types(f.results)).Export(f.name)
 		}
 		if _, err := b.Instantiate(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("offer %s: %w", module, err), e.close())
+			return e, fmt.Errorf("offer %s: %w", module, err)
 		}
 	}
 	return e, nil
@@ -68,31 +82,49 @@ func openEngine(ctx context.Context, cfg Config, guests int) (*engine, error) {
 
 func (e *engine) close() error {
 	ctx := context.Background()
-	err := e.runtime.Close(ctx)
-	if e.cache != nil {
-		err = errors.Join(err, e.cache.Close(ctx))
+	var all []error
+	if e.runtime != nil {
+		all = append(all, e.runtime.Close(ctx))
 	}
-	return err
+	if e.cache != nil {
+		all = append(all, e.cache.Close(ctx))
+	}
+	if e.kept != nil {
+		all = append(all, e.kept.close())
+	}
+	return errors.Join(all...)
 }
 
-// load builds a set, or returns why not and leaves nothing behind.
+// load builds a set, or returns why not and leaves nothing behind. Of several faults it
+// returns the first by the order of the manifest.
 func (e *engine) load(ctx context.Context, m Manifest) (_ *set, err error) {
+	var asked []Policy
 	s := &set{}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
 	for i, described := range m.Policies {
 		if described.Mode == Off {
 			s.off = append(s.off, offPolicy{described, i})
 			continue
 		}
-		p, err := e.loadPolicy(ctx, described)
-		if err != nil {
-			return nil, fmt.Errorf("policy %s: module %s: %w", described.Name, described.Module, err)
+		asked = append(asked, described)
+	}
+	s.policies = make([]*policy, len(asked))
+	faults := make([]error, len(asked))
+	var all sync.WaitGroup
+	places := make(chan struct{}, runtime.NumCPU())
+	for i, described := range asked {
+		all.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			s.policies[i], faults[i] = e.loadPolicy(ctx, described)
+		})
+	}
+	all.Wait()
+	for i, fault := range faults {
+		if fault != nil {
+			s.policies = slices.DeleteFunc(s.policies, func(p *policy) bool { return p == nil })
+			s.close()
+			return nil, fmt.Errorf("policy %s: module %s: %w", asked[i].Name, asked[i].Module, fault)
 		}
-		s.policies = append(s.policies, p)
 	}
 	s.described = describe(s.policies)
 	return s, nil
@@ -137,16 +169,21 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 	if err := textHint(binary); err != nil {
 		return nil, err
 	}
-	metered, err := meter.Instrument(binary, meter.Config{Fuel: loadFuel, MaxPages: uint32(described.MemoryMiB) * pagesPerMiB})
+	key := moduleKey{digest, meter.Config{Fuel: loadFuel, MaxPages: uint32(described.MemoryMiB) * pagesPerMiB}}
+	m, release, err := e.modules.use(key, func() (wazero.CompiledModule, error) {
+		metered, err := meter.Instrument(binary, key.meter)
+		if err != nil {
+			return nil, err
+		}
+		return e.compileMetered(ctx, metered)
+	})
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := e.runtime.CompileModule(ctx, metered)
-	if err != nil {
-		return nil, err
-	}
+	compiled := m.compiled
 	p := &policy{
-		Policy: described, engine: e, compiled: compiled, digest: digest, mayRead: mayReadConfig(binary), pace: newPace(e.turns.most),
+		Policy: described, engine: e, compiled: compiled, release: release, digest: digest,
+		mayRead: mayReadConfig(binary), pace: newPace(e.turns.most),
 	}
 	p.log = e.log.With("policy", p.Name)
 	p.faults = sparselog.New(p.log)
@@ -160,6 +197,26 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 	}
 	p.config = string(described.Config)
 	return p, nil
+}
+
+// compileMetered compiles a module that has its meter. Machine code is made where that is
+// bounded, and kept; what is left to do here grows with the size of the module only.
+func (e *engine) compileMetered(ctx context.Context, metered []byte) (_ wazero.CompiledModule, err error) {
+	if e.kept != nil {
+		if err := e.kept.provide(ctx, metered); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the %s has failed on it: %v", e.kind, r)
+		}
+	}()
+	compiled, err := e.runtime.CompileModule(ctx, metered)
+	if err != nil {
+		return nil, storageError(err)
+	}
+	return compiled, nil
 }
 
 // digestOf is the SHA-256 of a module, in hex.

@@ -12,6 +12,9 @@
 //     They never see a lease id, an idempotency key or a bearer token.
 //   - A call ends when its fuel is used up. Fewer guests than GOMAXPROCS run at a
 //     time, but for where that is 1.
+//   - A module is compiled where that is bounded, if [Config.Compile] says where. Code that
+//     is kept is run only if it is what was compiled. Where there can be no machine code,
+//     policies are interpreted: they mean the same, and cost the same fuel.
 //   - An instance that trapped is thrown away. Between calls the host keeps nothing of
 //     a request; a module that keeps something in its own memory does so for all who
 //     trusted it with their lock names.
@@ -47,10 +50,15 @@ import (
 // Config says where policies are.
 type Config struct {
 	Manifest string // path of policies.json
-	// CacheDir keeps compiled modules; empty: they are compiled at every start. Whoever
-	// can write there can run code in this process.
+	// CacheDir is a folder of this user that keeps compiled modules, made if it is not there;
+	// empty: they are compiled at every start. An account that can write there can run code
+	// in this process. A folder that cannot be used, or what is damaged in it, costs time
+	// and a warning, nothing else.
 	CacheDir string
-	Logger   *slog.Logger // nil: nothing is logged
+	// Compile compiles modules where that is bounded; nil: in this process, however long it
+	// takes.
+	Compile Compiler
+	Logger  *slog.Logger // nil: nothing is logged
 
 	pauses []time.Duration // between the tries of an event; nil: the usual
 }
@@ -78,16 +86,23 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	// A guest cannot be interrupted, so one place is kept for what is none.
-	e, err := openEngine(ctx, cfg, max(1, runtime.GOMAXPROCS(0)-1))
+	m, err := ReadManifest(cfg.Manifest)
 	if err != nil {
 		return nil, err
 	}
-	e.starter = openStarter()
-	h := &Host{cfg: cfg, engine: e}
-	if _, err := h.Reload(ctx); err != nil {
-		e.starter.close()
-		_ = e.close() // what went wrong first is what counts
+	h := &Host{cfg: cfg}
+	// A guest cannot be interrupted, so one place is kept for what is none.
+	h.engine, err = openEngine(ctx, cfg, max(1, runtime.GOMAXPROCS(0)-1), func(e *engine) error {
+		e.starter = openStarter()
+		s, err := e.load(ctx, m)
+		if err != nil {
+			e.starter.close()
+			return fmt.Errorf("%s: %w", cfg.Manifest, err)
+		}
+		h.swap(s)
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -113,7 +128,8 @@ func (h *Host) Close() error {
 }
 
 // Reload loads the manifest and its modules again and lets them rule, or changes
-// nothing and says why. It returns what changed, in words.
+// nothing and says why. It compiles only what has changed, and gives up when ctx ends. It
+// returns what changed, in words.
 func (h *Host) Reload(ctx context.Context) (changes string, err error) {
 	h.loading.Lock()
 	defer h.loading.Unlock()
@@ -185,6 +201,9 @@ func (h *Host) Judge(ctx context.Context, q core.Question) (core.Verdict, error)
 	defer h.leave(s)
 	return s.judge(ctx, &q)
 }
+
+// Engine returns what runs the policies.
+func (h *Host) Engine() Engine { return h.engine.kind }
 
 // Describe says in words which policies rule.
 func (h *Host) Describe() string { return difference(nil, h.current()) }

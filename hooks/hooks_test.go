@@ -20,7 +20,12 @@ import (
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if prepare := engineTests[os.Getenv(engineTest)]; prepare != nil {
+		prepare()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // house is a folder with modules and a manifest.
 type house struct {

@@ -2,8 +2,8 @@ package hooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -44,11 +44,6 @@ func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, e
 		cfg.MemoryMiB = DefaultMemoryMiB
 	}
 	in := Inspection{Digest: digestOf(module), Size: len(module)}
-	e, err := openEngine(ctx, Config{CacheDir: cfg.CacheDir, Logger: slog.New(slog.DiscardHandler)}, 1)
-	if err != nil {
-		return in, err
-	}
-	defer e.close()
 	if err := textHint(module); err != nil {
 		in.Refused = append(in.Refused, err.Error())
 		return in, nil
@@ -59,10 +54,25 @@ func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, e
 		in.listAsItIs(ctx, module)
 		return in, nil
 	}
-	compiled, err := e.runtime.CompileModule(ctx, metered)
+	e, err := openEngine(ctx, Config{CacheDir: cfg.CacheDir, Compile: cfg.Compile}, 1, func(e *engine) error {
+		return in.compile(ctx, e, metered)
+	})
 	if err != nil {
+		return in, err
+	}
+	return in, e.close()
+}
+
+// compile compiles a metered module and lists what it has. What is wrong with the module
+// is noted; an error says that none can be compiled.
+func (in *Inspection) compile(ctx context.Context, e *engine, metered []byte) error {
+	compiled, err := e.compileMetered(ctx, metered)
+	switch {
+	case errors.Is(err, ErrUnavailable) || ctx.Err() != nil:
+		return err
+	case err != nil:
 		in.Refused = append(in.Refused, err.Error())
-		return in, nil
+		return nil
 	}
 	defer compiled.Close(ctx)
 	in.Metered = len(metered)
@@ -70,7 +80,7 @@ func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, e
 	if err := checkModule(compiled, servable(compiled)); err != nil && len(in.Refused) == 0 {
 		in.Refused = append(in.Refused, err.Error())
 	}
-	return in, nil
+	return nil
 }
 
 // listAsItIs lists what a module has that cannot be metered. It is not compiled for

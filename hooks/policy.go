@@ -23,10 +23,11 @@ import (
 type policy struct {
 	Policy
 	engine   *engine
-	compiled wazero.CompiledModule
-	digest   string // in hex
-	mayRead  bool   // its configuration, without an export for that
-	config   string // as the manifest has it
+	compiled wazero.CompiledModule // shared; see modules
+	release  func()                // gives it back; see unload
+	digest   string                // in hex
+	mayRead  bool                  // its configuration, without an export for that
+	config   string                // as the manifest has it
 	log      *slog.Logger
 	lines    logLines                       // of what it logs itself
 	faults   *sparselog.Log                 // what is logged about it; the journal has all of it
@@ -304,7 +305,7 @@ func (p *policy) close() {
 }
 
 // unload gives up the module, when no instance is made of it any more.
-func (p *policy) unload() { _ = p.compiled.Close(context.Background()) }
+func (p *policy) unload() { p.release() }
 
 // instantiate makes an instance, starts it and has it read its configuration. All of
 // that has one budget, loadFuel.

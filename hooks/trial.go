@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/octostore/octostore/core"
@@ -20,6 +19,7 @@ type TrialConfig struct {
 	MemoryMiB int
 	CacheDir  string   // as in [Config]
 	Reads     []string // as in a manifest; nil: the module may look at every lock
+	Compile   Compiler // as in [Config]
 }
 
 // Trial is one module on its own, outside of any manifest: for the tools with which
@@ -82,17 +82,17 @@ func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, err
 	if cfg.Reads == nil {
 		cfg.Reads = []string{""}
 	}
-	e, err := openEngine(ctx, Config{CacheDir: cfg.CacheDir, Logger: slog.New(slog.DiscardHandler)}, 1)
-	if err != nil {
-		return nil, err
-	}
-	t := &Trial{engine: e}
-	t.policy, err = e.compile(ctx, Policy{
+	t := &Trial{}
+	described := Policy{
 		Name: cfg.Name, Mode: Enforce, OnError: DenyOnError, Fuel: cfg.Fuel, MemoryMiB: cfg.MemoryMiB, Config: json.RawMessage("{}"),
 		Reads: cfg.Reads,
-	}, module)
+	}
+	var err error
+	t.engine, err = openEngine(ctx, Config{CacheDir: cfg.CacheDir, Compile: cfg.Compile}, 1, func(e *engine) (err error) {
+		t.policy, err = e.compile(ctx, described, module)
+		return err
+	})
 	if err != nil {
-		_ = e.close() // what went wrong first is what counts
 		return nil, err
 	}
 	t.policy.heard = t.hear

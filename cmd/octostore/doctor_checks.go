@@ -207,7 +207,7 @@ func (d *doctor) permissions() {
 		path string
 		no   fs.FileMode // bits nobody should have
 	}{
-		{db, 0o077}, {db + "-wal", 0o077}, {db + "-shm", 0o077}, {db + "-lock", 0o022}, {db + "-ballast", 0o022},
+		{db, 0o077}, {db + "-wal", 0o077}, {db + "-shm", 0o077}, {db + "-lock", 0o022}, {db + "-ballast", 0o022}, {d.cfg.PolicyCacheDir(), 0o022},
 		{string(d.cfg.TLSKey), 0o027}, {string(d.cfg.Policies), 0o022}, {envFile, envBits}, {string(d.cfg.GitHubSecretFile), 0o026},
 	} {
 		info, err := os.Stat(f.path)
@@ -274,18 +274,24 @@ func (d *doctor) policies(ctx context.Context) {
 	if d.cfg.Policies == "" {
 		return
 	}
-	host, err := hooks.Open(ctx, hooks.Config{Manifest: string(d.cfg.Policies), Logger: slog.New(slog.DiscardHandler)})
+	cfg := d.cfg
+	cfg.PolicyCache = "none"
+	host, err := openPolicies(ctx, cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
-		d.say(wrong, "policies", "%v", err)
+		d.say(wrong, "policies", "%s", strings.TrimPrefix(err.Error(), "load policies: "))
 		return
 	}
-	defer host.Close()
+	defer host.close()
 	var all []string
 	for _, p := range host.Policies() {
 		all = append(all, fmt.Sprintf("%s (%s, %s)", p.Name, p.Mode, cmp.Or(p.Digest, "not loaded")))
 	}
 	if len(all) == 0 {
 		all = []string{"there are none in " + string(d.cfg.Policies)}
+	}
+	if host.Engine() != hooks.Compiled {
+		d.say(doubt, "policies", "they are interpreted, which takes longer, since machine code cannot be made here: %s", strings.Join(all, ", "))
+		return
 	}
 	d.say(fine, "policies", "%s", strings.Join(all, ", "))
 }

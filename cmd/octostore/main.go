@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 )
@@ -21,6 +22,9 @@ func main() { os.Exit(run()) }
 
 // run executes the command line of the process and returns the exit code.
 func run() int {
+	if len(os.Args) > 1 && os.Args[1] == compiler.Argument {
+		return compiler.Main(os.Args[2:], os.Stdin, os.Stdout, os.Stderr)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The first signal asks to stop. Giving the signals back to the system then makes

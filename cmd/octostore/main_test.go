@@ -11,10 +11,13 @@ import (
 	"go.uber.org/goleak"
 )
 
+// commands are what the test binary is when it is called by their names.
+var commands = map[string]func(){"octostore": main}
+
 // TestMain lets the test binary be the octostore command when it is called by that
 // name, in scripts and by command.
 func TestMain(m *testing.M) {
-	testscript.Main(leakChecked{m}, map[string]func(){"octostore": main})
+	testscript.Main(leakChecked{m}, commands)
 }
 
 // leakChecked fails a run of tests that leaves goroutines behind.

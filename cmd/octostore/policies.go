@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
@@ -32,33 +32,31 @@ type policies struct {
 	recording sync.Mutex
 	recorded  *lock.PolicySet // the newest on record; nil: none is
 	at        lock.Seq        // its record
+
+	stopping context.Context // ends when the server stops, and with it a reload under way
+	stop     context.CancelFunc
 }
 
 // openPolicies loads the policies of a manifest. It fails if one of them cannot be
 // loaded: a server must not give locks that a policy would have denied.
-func openPolicies(ctx context.Context, manifest string, log *slog.Logger) (*policies, error) {
-	host, err := hooks.Open(ctx, hooks.Config{Manifest: manifest, CacheDir: policyCache(log), Logger: log})
+func openPolicies(ctx context.Context, cfg config.Config, log *slog.Logger) (*policies, error) {
+	host, err := hooks.Open(ctx, hooks.Config{
+		Manifest: string(cfg.Policies), CacheDir: cfg.PolicyCacheDir(), Compile: compiler.Compile, Logger: log,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("load policies: %w", err)
 	}
 	p := &policies{Host: host, log: log}
+	p.stopping, p.stop = context.WithCancel(context.Background())
 	p.loaded.Store(time.Now().UnixNano())
+	log.Info("policies loaded", "policies", p.Describe(), "engine", p.Engine())
 	return p, nil
 }
 
-// policyCache returns where compiled modules are kept, for this user only, or nothing
-// if that is not possible: then each start takes longer.
-func policyCache(log *slog.Logger) string {
-	base, err := os.UserCacheDir()
-	if err == nil {
-		base = filepath.Join(base, "octostore", "policies")
-		err = os.MkdirAll(base, 0o700)
-	}
-	if err != nil {
-		log.Info("compiled policies are not kept", "err", err)
-		return ""
-	}
-	return base
+// close ends everything.
+func (p *policies) close() error {
+	p.stop()
+	return p.Host.Close()
 }
 
 // begin records which policies rule, and lets those that observe begin. All can be
@@ -72,7 +70,7 @@ func (p *policies) begin(ctx context.Context, s *server) error {
 }
 
 func (p *policies) reloadAtHangup() {
-	_, err := p.reload(context.Background())
+	_, err := p.reload(p.stopping)
 	switch _, unchanged := errors.AsType[*loadError](err); {
 	case unchanged:
 		p.log.Error("the policies are as they were", "err", err)
@@ -85,6 +83,9 @@ func (p *policies) reloadAtHangup() {
 func (p *policies) reload(ctx context.Context) (changes string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.stopping, cancel)()
 	if changes, err = p.Reload(ctx); err != nil {
 		p.failed.Add(1)
 		return "", &loadError{err}
@@ -133,7 +134,7 @@ type administered struct{ *policies }
 // List implements [transport.Policies].
 func (a administered) List() api.PolicyList {
 	loaded := time.Unix(0, a.loaded.Load()).UTC().Truncate(time.Millisecond)
-	all := api.PolicyList{LoadedAt: &loaded, FailedReloads: a.failed.Load(), Policies: []api.Policy{}}
+	all := api.PolicyList{Engine: string(a.Engine()), LoadedAt: &loaded, FailedReloads: a.failed.Load(), Policies: []api.Policy{}}
 	for _, s := range a.Policies() {
 		p := api.Policy{
 			Name: s.Name, Module: s.Module, Digest: s.Digest, Match: s.Match, Mode: string(s.Mode), OnError: string(s.OnError),

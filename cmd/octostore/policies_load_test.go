@@ -38,7 +38,6 @@ func policyCode(export, code string) []byte {
 // ruledServer starts a server under policies: a manifest, and modules by name.
 func ruledServer(t *testing.T, dir string, open openStorage, manifest string, modules map[string][]byte) *server {
 	t.Helper()
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	for name, module := range modules {
 		if err := os.WriteFile(filepath.Join(dir, name+".wasm"), module, 0o600); err != nil {
 			t.Fatal(err)

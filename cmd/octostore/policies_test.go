@@ -31,7 +31,7 @@ func withPolicies(t *testing.T, dir, manifest string) config.Config {
 		t.Fatal(err)
 	}
 	cfg := testConfig(t)
-	cfg.Policies = config.File(path)
+	cfg.Policies, cfg.DB = config.File(path), config.Path(filepath.Join(dir, "octostore.db"))
 	return cfg
 }
 
@@ -39,7 +39,6 @@ const closedProd = `{"policies":[{"name":"freeze","module":"closed.wasm","match"
 
 // A veto, its reason, and a reload that lifts it.
 func TestPoliciesRuleAndSIGHUPLoadsThemAgain(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "closed.wasm"), closed(), 0o600); err != nil {
 		t.Fatal(err)
@@ -79,7 +78,6 @@ func TestPoliciesRuleAndSIGHUPLoadsThemAgain(t *testing.T) {
 
 // Without its policies a server would give locks they would have denied.
 func TestAServerDoesNotStartWithoutItsPolicies(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	_, err := startServer(t.Context(), withPolicies(t, t.TempDir(), closedProd), slog.New(slog.NewTextHandler(io.Discard, nil)),
 		func(context.Context, string, *slog.Logger) (storage, error) { return &shelf{Store: memory.New()}, nil })
 	if err == nil || !strings.Contains(err.Error(), "policy freeze: module") {

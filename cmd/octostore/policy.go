@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
 	"github.com/octostore/octostore/hooks"
@@ -39,7 +39,21 @@ func policyCommand() *cobra.Command {
 func limitFlags(cmd *cobra.Command, l *policytool.Limits) {
 	cmd.Flags().Int64Var(&l.Fuel, "fuel", hooks.DefaultFuel, "`UNITS` that a call may use, as in the manifest")
 	cmd.Flags().IntVar(&l.MemoryMiB, "memory-mib", hooks.DefaultMemoryMiB, "memory limit of an instance in `MIB`, as in the manifest")
-	cmd.PreRun = func(*cobra.Command, []string) { l.CacheDir = policyCache(slog.New(slog.DiscardHandler)) }
+	cmd.PreRun = func(*cobra.Command, []string) { l.CacheDir, l.Compile = authorsCache(), compiler.Compile }
+}
+
+// authorsCache returns where the commands of those who write policies keep compiled modules:
+// the cache folder of the user. A server has a folder of its own, beside its database.
+func authorsCache() string {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	dir := filepath.Join(base, "octostore", "policies")
+	if os.MkdirAll(filepath.Dir(dir), 0o700) != nil {
+		return ""
+	}
+	return dir
 }
 
 func policyTestCommand() *cobra.Command {

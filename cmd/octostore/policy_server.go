@@ -57,7 +57,11 @@ func (l policyList) Print(w io.Writer) error {
 	}
 	l.breakers(table)
 	l.observers(table)
-	return table.Flush()
+	if err := table.Flush(); err != nil || l.Engine != "interpreter" {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "\nThe policies are interpreted, which takes longer: machine code cannot be made on this server.")
+	return err
 }
 
 // breakers shows the policies that fail, or have failed, again and again.

@@ -50,6 +50,10 @@ type openStorage func(ctx context.Context, path string, log *slog.Logger) (stora
 // on, or could not stop in good order.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage, listening func(*slog.Logger)) error {
 	s, err := startServer(ctx, cfg, log, open)
+	if err != nil && ctx.Err() != nil {
+		log.Info("stopped before the server listened", "cause", context.Cause(ctx), "err", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -102,7 +106,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		return nil, err
 	}
 	if cfg.Policies != "" {
-		if s.policies, err = openPolicies(ctx, string(cfg.Policies), log); err != nil {
+		if s.policies, err = openPolicies(ctx, cfg, log); err != nil {
 			return nil, err
 		}
 	}
@@ -323,6 +327,9 @@ func (s *server) stop() error {
 
 // drain has everybody who waits answered. Renewals and releases go on.
 func (s *server) drain() {
+	if s.policies != nil {
+		s.policies.stop()
+	}
 	s.table.Drain()
 	for giveUp := time.Now().Add(answerTime); s.table.Stats().Waiters > 0 && time.Now().Before(giveUp); {
 		time.Sleep(5 * time.Millisecond)
@@ -373,7 +380,7 @@ func (s *server) close() error {
 		all = append(all, s.table.Close(), s.journal.Close())
 	}
 	if s.policies != nil {
-		all = append(all, s.policies.Close())
+		all = append(all, s.policies.close())
 	}
 	if s.store != nil {
 		all = append(all, s.store.Close())

@@ -373,7 +373,7 @@ func TestWithLockShowsWhyItWasDenied(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tokens"), []byte(tokens), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := newProcess(t, dir, "OCTOSTORE_POLICIES=policies.json", "OCTOSTORE_TOKENS_FILE=tokens", "XDG_CACHE_HOME="+t.TempDir())
+	p := newProcess(t, dir, "OCTOSTORE_POLICIES=policies.json", "OCTOSTORE_TOKENS_FILE=tokens")
 	eachShell(t, func(t *testing.T, sh shell) {
 		for _, c := range []struct{ token, name, says string }{
 			{secret, "prod/db", "closed for the holidays"},

@@ -8,8 +8,10 @@ type PolicyList struct {
 	LoadedAt *time.Time `json:"loaded_at,omitempty"`
 	// FailedReloads is how often since the start of the server policies could not be loaded
 	// again, so that those before went on to rule.
-	FailedReloads uint64   `json:"failed_reloads"`
-	Policies      []Policy `json:"policies"`
+	FailedReloads uint64 `json:"failed_reloads"`
+	// Engine is what runs them: compiler or interpreter; empty if none are configured.
+	Engine   string   `json:"engine,omitempty"`
+	Policies []Policy `json:"policies"`
 }
 
 // Policy is a policy of the manifest, and what it has done since it was loaded. Of one

@@ -49,6 +49,7 @@ type Config struct {
 	AuditRetention    time.Duration `env:"OCTOSTORE_AUDIT_RETENTION" envDefault:"30d" want:"1s to 36500d" doc:"How long the journal is kept. What is younger than twice the longest ttl of a live lease is kept in any case."`
 	AuditMaxSize      Size          `env:"OCTOSTORE_AUDIT_MAX_SIZE" envDefault:"4GiB" want:"1MiB to 1024TiB" doc:"How large the database may grow before the oldest of the journal is pruned."`
 	Policies          File          `env:"OCTOSTORE_POLICIES" envDefault:"none" want:"the path of a policies.json, or none" doc:"Which policies are asked before a lock is given. SIGHUP loads them again."`
+	PolicyCache       Folder        `env:"OCTOSTORE_POLICY_CACHE" envDefault:"beside" want:"the path of a folder, beside for one beside the database, or none" doc:"The folder for the machine code of policies, created if it does not exist. It must belong to the user of the server and be writable by no other user, because the server runs what is in it. Beside: OCTOSTORE_DB with -policies appended. None: every start compiles all policies."`
 	PublicURL         URL           `env:"OCTOSTORE_PUBLIC_URL" envDefault:"none" want:"a URL like https://locks.example.com, http on loopback only, or none" doc:"Where browsers find this server, to log in by GitHub. A server on loopback can do without."`
 	GitHubClientID    Optional      `env:"OCTOSTORE_GITHUB_CLIENT_ID" envDefault:"none" want:"the client ID of an OAuth app at GitHub, or none" doc:"Lets people log in by GitHub, those that OCTOSTORE_GITHUB_ALLOW names; from then on everybody needs a token."`
 	GitHubSecret      Optional      `env:"OCTOSTORE_GITHUB_CLIENT_SECRET" envDefault:"none" want:"the client secret of that app, or none" secret:"yes" doc:"The secret of the OAuth app. Better in a file."`
@@ -101,6 +102,29 @@ func (f *File) UnmarshalText(text []byte) error {
 		*f = ""
 	}
 	return nil
+}
+
+// Folder is the path of a folder, or one of two words: beside the database, or none.
+type Folder string
+
+// UnmarshalText refuses an empty path.
+func (f *Folder) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("is empty")
+	}
+	*f = Folder(text)
+	return nil
+}
+
+// PolicyCacheDir returns the folder for compiled policies; empty: there is none.
+func (c Config) PolicyCacheDir() string {
+	switch c.PolicyCache {
+	case "none", "":
+		return ""
+	case "beside":
+		return string(c.DB) + "-policies"
+	}
+	return string(c.PolicyCache)
 }
 
 // AdminAddress is an [Address] that need not be; empty: there is none.

@@ -31,7 +31,7 @@ func TestDefaults(t *testing.T) {
 		AccountRate: 1000, AccountInFlight: 11_000, AccountWaiters: 10_000, AccountLocks: 100_000, AddressRate: 20, NewTokens: 100,
 		AuditLevel: "decisions", AuditRetention: 30 * 24 * time.Hour, AuditMaxSize: 4 << 30,
 		GitHubURL: "https://github.com", LoginTokenTTL: 12 * time.Hour,
-		LogFormat: "auto", LogLevel: "info",
+		LogFormat: "auto", LogLevel: "info", PolicyCache: "beside",
 	}
 	if diff := cmp.Diff(want, got.Config); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)

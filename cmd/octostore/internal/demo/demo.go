@@ -86,7 +86,7 @@ func (s *stage) start(ctx context.Context, addr string) error {
 		"OCTOSTORE_ADDR="+addr,
 		"OCTOSTORE_DB="+s.database(),
 		"OCTOSTORE_POLICIES="+s.manifest(),
-		"XDG_CACHE_HOME="+s.dir, // compiled policies
+		"OCTOSTORE_POLICY_CACHE=beside",
 	))
 	if err != nil {
 		return fmt.Errorf("the server did not start: %w", err)

@@ -23,7 +23,8 @@ type Module struct {
 type Limits struct {
 	Fuel      int64
 	MemoryMiB int
-	CacheDir  string // of compiled modules; empty: none
+	CacheDir  string         // of compiled modules; empty: none
+	Compile   hooks.Compiler // nil: in this process
 }
 
 // ReadModule reads a module. It does not look at what is in it.
@@ -72,7 +73,9 @@ func (m Module) open(ctx context.Context, l Limits) (*hooks.Trial, error) {
 	if err := l.Check(); err != nil {
 		return nil, err
 	}
-	t, err := hooks.OpenTrial(ctx, m.Binary, hooks.TrialConfig{Name: m.Name(), Fuel: l.Fuel, MemoryMiB: l.MemoryMiB, CacheDir: l.CacheDir})
+	t, err := hooks.OpenTrial(ctx, m.Binary, hooks.TrialConfig{
+		Name: m.Name(), Fuel: l.Fuel, MemoryMiB: l.MemoryMiB, CacheDir: l.CacheDir, Compile: l.Compile,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Path, err)
 	}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// withoutExecutable is the command as it runs where a service manager forbids executable
+// memory, as systemd does with MemoryDenyWriteExecute.
+const withoutExecutable = "octostore-without-executable-memory"
+
+const (
+	prSetMDWE          = 65
+	prGetMDWE          = 66
+	mdweRefuseExecGain = 1
+)
+
+func init() {
+	commands[withoutExecutable] = func() {
+		if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, prSetMDWE, mdweRefuseExecGain, 0, 0, 0, 0); errno != 0 {
+			panic(errno)
+		}
+		main()
+	}
+}
+
+// Where executable memory is forbidden the server interprets its policies and says so, and
+// so do the doctor and the commands for authors.
+func TestInterpreterIsUsedAndSaidWhereExecutableMemoryIsForbidden(t *testing.T) {
+	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, prGetMDWE, 0, 0, 0, 0, 0); errno == syscall.EINVAL || errno == syscall.ENOSYS {
+		t.Skip("SKIP: this kernel cannot forbid executable memory; Linux 6.3 can")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "closed.wasm"), closed(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	withPolicies(t, dir, closedProd)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"OCTOSTORE_POLICIES=policies.json", "OCTOSTORE_ADDR=127.0.0.1:0", "XDG_CACHE_HOME=" + t.TempDir()}
+	run := func(args ...string) string {
+		out, err := (&exec.Cmd{Path: self, Args: append([]string{withoutExecutable}, args...), Dir: dir, Env: environ}).CombinedOutput()
+		if err != nil && args[0] != "doctor" {
+			t.Errorf("%v: %v", args, err)
+		}
+		return string(out)
+	}
+	if out := run("doctor"); !strings.Contains(out, "warn  policies     they are interpreted") || !strings.Contains(out, "freeze (enforce") {
+		t.Errorf("the doctor says\n%s", out)
+	}
+	if out := run("policy", "inspect", "closed.wasm"); !strings.Contains(out, "loads    yes") {
+		t.Errorf("the inspection says\n%s", out)
+	}
+	if out := run("policy", "run", "closed.wasm"); !strings.Contains(out, "closed for the holidays") {
+		t.Errorf("the policy says\n%s", out)
+	}
+	p, err := startCommand(&exec.Cmd{Path: self, Args: []string{withoutExecutable, "serve"}, Dir: dir, Env: environ})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	expect(t, call("POST", p.Addr, "/v1/locks/prod/db/acquire"), 403, "closed for the holidays")
+	expect(t, call("GET", p.Addr, "/v1/policies"), 200, `"engine":"interpreter"`)
+	if _, err := p.waitLog("policies are interpreted, which takes longer", patient); err != nil {
+		t.Error(err)
+	}
+	environ = append(environ, "OCTOSTORE_URL=http://"+p.Addr)
+	if out := run("policy", "list"); !strings.Contains(out, "The policies are interpreted") {
+		t.Errorf("the list says\n%s", out)
+	}
+}
