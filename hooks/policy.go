@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/meter"
 )
 
 // policy is a loaded module with its instances.
@@ -351,6 +352,9 @@ func (p *policy) start() (*instance, *fault) {
 	return i, nil
 }
 
+// tooDeep reports whether the call that trapped found no room on the native stack.
+func (i *instance) tooDeep() bool { return int64(i.module.ExportedGlobal(meter.Stack).Get()) < 0 }
+
 // left is the fuel that the call before has left.
 func (i *instance) left() int64 { return int64(i.fuel.Get()) }
 
@@ -396,6 +400,8 @@ func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
 		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a call, and %d more of a first call, are used up", c.policy.Fuel, fuel-c.policy.Fuel)}
 	case left < 0:
 		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a call are used up", fuel)}
+	case err != nil && i.tooDeep():
+		return 0, &fault{"trap", fmt.Errorf("its calls are nested too deep: the %d KiB of stack that go with memory_mib %d are used up: %w", meter.StackOf(uint32(c.policy.MemoryMiB)*pagesPerMiB)>>10, c.policy.MemoryMiB, c.trapped(err))}
 	case err != nil:
 		return 0, &fault{"trap", c.trapped(err)}
 	}

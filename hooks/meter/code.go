@@ -5,6 +5,7 @@ import "encoding/binary"
 // point is a place in a body where code is put in.
 type point struct {
 	at        int
+	stack     int64 // 1: a call begins, -1: it has come back; 0: the price of a region
 	bulk      bulk  // notBulk: the price of a region
 	remainder byte  // the opcode that is replaced; 0: none
 	price     int64 // of the region
@@ -36,6 +37,7 @@ type body struct {
 	blocks []block
 	effort effort
 	calls  bool
+	handed int64  // parameters and results of a call, at most
 	limit  int64  // what may be spent unchecked
 	longs  uint64 // locals of type i64 for the meter
 	shorts uint64 // locals of type i32 for the meter
@@ -79,13 +81,15 @@ func (w *rewriter) metered(b []byte, t signature) []byte {
 		w.read(f, r, locals)
 	}
 	f.points[0].price += entry
+	f.points[0].stack = entered
 
 	w.load.add(f.effort.workload())
 	for _, p := range f.points {
 		w.largest = max(w.largest, p.price)
 	}
 
-	e := emitter{fuel: uint64(w.globals), long: locals, pages: w.cfg.MaxPages}
+	e := emitter{fuel: uint64(w.globals), stack: uint64(w.globals) + 1, long: locals, pages: w.cfg.MaxPages}
+	e.frame = f.stack(int64(locals) + frame)
 	e.short = e.long + f.longs
 	e.out = make([]byte, 0, len(b)+16*len(f.points))
 	more := uint64(1)
@@ -142,6 +146,10 @@ func (f *body) step(in instruction, at, after int) {
 	case opCall, opCallIndirect:
 		f.calls = true
 		f.effort.call(in.values)
+		if !in.host {
+			f.points = append(f.points, point{at: at, stack: calls}, point{at: after, stack: returned})
+		}
+		f.handed = max(f.handed, in.handed)
 	case opBlock:
 		f.open(in)
 	case opIf:
@@ -232,6 +240,8 @@ func (f *body) settle() {
 type emitter struct {
 	out   []byte
 	fuel  uint64 // index of the global
+	stack uint64 // index of the global
+	frame int64  // bytes of the native stack
 	long  uint64 // index of the first local i64
 	short uint64 // index of the first local i32
 	pages uint32
@@ -242,27 +252,30 @@ func (e *emitter) emit(b []byte, from int, points []point) []byte {
 		e.out = append(e.out, b[from:p.at]...)
 		from = p.at
 		switch {
+		case p.stack == calls || p.stack == returned:
+			e.moveStack(p.stack)
 		case p.bulk != notBulk:
 			e.payBulk(p.bulk)
 		case p.remainder != 0:
 			e.remainder(p.remainder)
 			from++ // instead of the instruction
 		case p.price > 0:
-			e.pay(p.price, p.check)
+			e.pay(p.price, p.check, p.stack == entered)
 		}
 	}
 	return append(e.out, b[from:]...)
 }
 
 // pay subtracts the price of a region.
-func (e *emitter) pay(price int64, check bool) {
+func (e *emitter) pay(price int64, check, enters bool) {
 	e.out = binary.AppendUvarint(append(e.out, 0x23), e.fuel) // global.get
 	e.out = appendInt(append(e.out, 0x42), price)             // i64.const
-	e.spend(check)
+	e.spend(check, enters)
 }
 
-// spend subtracts the number on the stack from the one below it, which is the fuel.
-func (e *emitter) spend(check bool) {
+// spend subtracts the number on the stack from the one below it, which is the fuel. Where
+// a function is entered, the check is for room on the native stack too.
+func (e *emitter) spend(check, enters bool) {
 	e.out = append(e.out, 0x7d) // i64.sub
 	if !check {
 		e.out = binary.AppendUvarint(append(e.out, 0x24), e.fuel) // global.set
@@ -271,6 +284,10 @@ func (e *emitter) spend(check bool) {
 	e.out = binary.AppendUvarint(append(e.out, 0x22), e.long) // local.tee
 	e.out = binary.AppendUvarint(append(e.out, 0x24), e.fuel)
 	e.out = binary.AppendUvarint(append(e.out, 0x20), e.long) // local.get
+	if enters {
+		e.checkStack()
+		return
+	}
 	// i64.const 0, i64.lt_s, if, unreachable, end
 	e.out = append(e.out, 0x42, 0, 0x53, 0x04, 0x40, 0x00, 0x0b)
 }
@@ -294,7 +311,7 @@ func (e *emitter) payBulk(kind bulk) {
 		e.out = append(e.out, 0x42, elementsShift, 0x88)
 		e.unlessMore(n, MaxTable)
 	}
-	e.spend(true)
+	e.spend(true, false)
 	e.out = binary.AppendUvarint(append(e.out, 0x20), n)
 }
 

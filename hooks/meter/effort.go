@@ -65,6 +65,7 @@ type effort struct {
 	nesting int64 // of every loop: how deep it is nested, and the branches to it
 	widest  int64 // parameters of a loop, at most
 	merges  int64
+	joined  int64 // locals and operands that have a value of their own where a block ends
 	targets int64
 
 	used  int64    // locals that occur
@@ -144,6 +145,7 @@ func (e *effort) branch(blocks []block, depth uint32) {
 
 // close ends a block.
 func (e *effort) close(b block) {
+	e.joined += b.sets + b.params + b.results
 	if b.loop {
 		e.depth--
 	} else {

@@ -255,8 +255,8 @@ func (w *rewriter) function(t uint32) {
 
 func (w *rewriter) export(r *reader) {
 	name := r.name()
-	if name == Global {
-		refuse("the export %s is the meter's own", Global)
+	if name == Global || name == Stack {
+		refuse("the export %s is the meter's own", name)
 	}
 	w.account.add(partExport, 1)
 	w.account.add(partByte, int64(len(name)))
@@ -314,9 +314,13 @@ func (w *rewriter) write(s section) {
 	case secGlobal:
 		global := appendInt([]byte{0x7e, 1, 0x42}, w.cfg.Fuel) // mutable i64
 		body = w.added(s.body, append(global, 0x0b))
+		stack := appendInt([]byte{0x7e, 1, 0x42}, w.cfg.stack()) // mutable i64
+		body = w.added(body, append(stack, 0x0b))
 	case secExport:
-		export := append(binary.AppendUvarint(nil, uint64(len(Global))), Global...)
-		body = w.added(s.body, binary.AppendUvarint(append(export, 3), uint64(w.globals)))
+		for i, name := range []string{Global, Stack} {
+			export := append(binary.AppendUvarint(nil, uint64(len(name))), name...)
+			body = w.added(body, binary.AppendUvarint(append(export, 3), uint64(w.globals)+uint64(i)))
+		}
 	case secCode:
 		body = w.metering
 	}

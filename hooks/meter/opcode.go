@@ -6,6 +6,8 @@ type instruction struct {
 	sub    uint32 // of the prefixes 0xfc and 0xfd
 	price  int64
 	values int64 // results of a call, beyond the first
+	handed int64 // parameters and results of a call
+	host   bool  // the call is one of the host
 	bulk   bulk  // it costs by its last operand as well
 
 	rewrite bool // it is a remainder, which is computed another way
@@ -70,7 +72,9 @@ func (w *rewriter) next(r *reader, locals uint64) instruction {
 		}
 		in.targets = w.targets
 	case op == opCall:
-		w.called(w.typeOfFunction(r.u32()), &in)
+		called := r.u32()
+		w.called(w.typeOfFunction(called), &in)
+		in.host = int(called) < w.imported
 	case op == opCallIndirect:
 		in.price = IndirectCall
 		w.called(w.typeAt(r.u32()), &in)
@@ -148,6 +152,7 @@ func priceOf(op byte) int64 {
 func (w *rewriter) called(t signature, in *instruction) {
 	in.values = int64(t.results)
 	in.moves = int64(t.results) - int64(t.params)
+	in.handed = int64(t.results) + int64(t.params)
 }
 
 func (w *rewriter) typeOfFunction(function uint32) signature {
