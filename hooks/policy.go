@@ -401,7 +401,7 @@ func (i *instance) call(f api.Function, c *call, fuel int64) (int32, *fault) {
 	case left < 0:
 		return 0, &fault{outOfFuel, fmt.Errorf("the %d units of a call are used up", fuel)}
 	case err != nil && i.tooDeep():
-		return 0, &fault{"trap", fmt.Errorf("its calls are nested too deep: the %d KiB of stack that go with memory_mib %d are used up: %w", meter.StackOf(uint32(c.policy.MemoryMiB)*pagesPerMiB)>>10, c.policy.MemoryMiB, c.trapped(err))}
+		return 0, &fault{"trap", fmt.Errorf("its calls are nested too deep: the %d MiB of stack are used up: %w", meter.MaxStack>>20, c.trapped(err))}
 	case err != nil:
 		return 0, &fault{"trap", c.trapped(err)}
 	}

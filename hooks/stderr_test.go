@@ -109,7 +109,7 @@ func TestGoPolicyThatReadsJSONWorksWithDefaults(t *testing.T) {
 		defer host.Close()
 		p := host.current().policies[0]
 		for range 3 {
-			if got := said(host.Judge(t.Context(), question("prod/db"))); got != "p allow; yes" {
+			if got := said(host.Judge(t.Context(), question("prod/db"))); got != "yes" {
 				t.Fatalf("%s: got %s\n%s", mode, got, &log)
 			}
 		}

@@ -57,6 +57,7 @@ func newBody(start int, limit int64, locals uint64, t signature) *body {
 
 // metered returns the body of a function with its meter.
 func (w *rewriter) metered(b []byte, t signature) []byte {
+	defer func(everywhere bool) { w.vectors = everywhere }(w.vectors)
 	r := &reader{b: b}
 	groups := r.u32()
 	groupsFrom := r.i
@@ -89,7 +90,7 @@ func (w *rewriter) metered(b []byte, t signature) []byte {
 	}
 
 	e := emitter{fuel: uint64(w.globals), stack: uint64(w.globals) + 1, long: locals, pages: w.cfg.MaxPages}
-	e.frame = f.stack(int64(locals) + frame)
+	e.frame = f.stack(int64(locals)+frame, w.vectors)
 	e.short = e.long + f.longs
 	e.out = make([]byte, 0, len(b)+16*len(f.points))
 	more := uint64(1)

@@ -21,12 +21,13 @@ const (
 
 const (
 	// MaxStack is how many bytes the frames of a call can take together, as they are
-	// estimated: most take much less. With little memory it is half of that. What the
-	// runtime allocates for them is up to twice as much.
+	// estimated: most take much less. What the runtime allocates for them, and keeps with
+	// the instance, is up to twice as much.
 	MaxStack = 8 << 20
 
-	frameBase = 128 // what is saved at each call
-	slot      = 16  // of a value, which can be a vector
+	frameBase  = 128 // what is saved at each call
+	slot       = 8   // of a value
+	vectorSlot = 16  // of a value in a function that may have vectors
 )
 
 // stack is what there is of it in the beginning.
@@ -34,16 +35,17 @@ func (cfg Config) stack() int64 {
 	if cfg.open { // the suite goes on after traps
 		return 1 << 60
 	}
-	return StackOf(cfg.MaxPages)
+	return MaxStack
 }
-
-// StackOf is the stack that goes with so many pages of memory, in bytes.
-func StackOf(pages uint32) int64 { return min(MaxStack, int64(pages)<<16/2) }
 
 // stack is what the frame of the function takes at most: the compiler gives a slot of its own to
 // every value that it cannot keep in a register, and some to what is handed to others.
-func (f *body) stack(values int64) int64 {
-	return frameBase + slot*(values+f.handed+f.effort.joined)
+func (f *body) stack(values int64, vectors bool) int64 {
+	size := int64(slot)
+	if vectors {
+		size = vectorSlot
+	}
+	return frameBase + size*(values+f.handed+f.effort.joined)
 }
 
 // moveStack takes the frame from what is left of the stack, or puts it back.

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
@@ -51,18 +50,46 @@ func deep() map[string]wasmtest.Module {
 	}
 }
 
-func TestStackOfEndlessRecursionMeasured(t *testing.T) {
+// However a guest recurses, the runtime does not come to keep more than twice what the
+// frames may take. Fuel alone would let it have 100 MB.
+func TestStackOfEndlessRecursionIsBounded(t *testing.T) {
 	for name, m := range deep() {
-		for _, fuel := range []int64{10_000_000, 30_000_000} {
+		t.Run(name, func(t *testing.T) {
 			g := newGuest(t, m, Config{})
 			f := g.module.ExportedFunction("f")
-			g.fuel.Set(uint64(fuel))
-			begun := time.Now()
-			_, err := f.Call(t.Context())
-			took := time.Since(begun)
-			n := stackOf(t, f)
-			t.Logf("%-16s fuel %d: stack %d KiB, %.1f B a unit, %v, left %d %.60v", name, fuel, n>>10, float64(n)/float64(fuel), took, int64(g.fuel.Get()), err)
-			g.module.Close(t.Context())
+			g.fuel.Set(100_000_000)
+			if _, err := f.Call(t.Context()); err == nil || !strings.Contains(err.Error(), "unreachable") {
+				t.Fatalf("got %v, want a trap of the meter", err)
+			}
+			if left := int64(g.module.ExportedGlobal(Stack).Get()); left >= 0 {
+				t.Errorf("it does not say that the stack is used up, but that %d bytes are left", left)
+			}
+			if n := stackOf(t, f); n > 2*MaxStack+1<<16 {
+				t.Errorf("the runtime keeps %d bytes, and the frames may take %d", n, MaxStack)
+			}
+		})
+	}
+}
+
+// What a call took of the stack is there again for the next one, however its functions end.
+func TestStackIsWholeAgainAfterACall(t *testing.T) {
+	for name, end := range map[string]string{
+		"at the end": "", "return": "return", "branch": "br 0", "branch out of blocks": "block block br 2 end end",
+		"if": "local.get 0 br_if 0", "table": "block local.get 0 br_table 1 0 1 end",
+	} {
+		for _, call := range []string{"call $f", "i32.const 0 call_indirect i32->"} {
+			m := wasmtest.Module{Table: 1, Elem: []string{"f"}, Funcs: []wasmtest.Func{
+				{Name: "f", Type: "i32", Code: "local.get 0 if local.get 0 i32.const 1 i32.sub " + call + " end " + end},
+			}}
+			g := newGuest(t, m, Config{})
+			for range 3 {
+				if _, _, err := g.call("f", 1_000_000, 1000); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if left := g.module.ExportedGlobal(Stack).Get(); left != MaxStack {
+				t.Errorf("%s, %s: %d bytes are left of %d", name, call, left, MaxStack)
+			}
 		}
 	}
 }

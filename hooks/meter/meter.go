@@ -17,7 +17,11 @@
 // the stack spend on their way back is no more than was paid for entering them: a call
 // never runs more than twice its fuel and 10,000 units.
 //
-// The code itself cannot name the global: a module that uses an index beyond its own
+// Another global, exported as [Stack], holds how much is left of the native stack, [MaxStack]:
+// a caller takes its frame from it for the time of a call, and a function traps at its entry if
+// there is no room for its own.
+//
+// The code itself cannot name the globals: a module that uses an index beyond its own
 // globals is refused.
 //
 // # What it costs
@@ -29,7 +33,7 @@
 //     indirect call [IndirectCall]; end, else, block and nop cost as any other;
 //   - entering a function costs [Call], 1 for each local, and 1 for every two
 //     instructions in its body, because its frame on the native stack can be as large:
-//     so fuel bounds the stack, and endless recursion ends;
+//     so fuel bounds what a trap has to unwind, and endless recursion ends;
 //   - memory.copy, memory.fill and memory.init cost [Bulk] and 1 for every 64 bytes, the
 //     like on tables 1 for every 8 elements; memory.grow costs [Grow] and 1024 for
 //     every page, since a page that is touched for the first time has to be made;
@@ -54,7 +58,7 @@
 //
 // A module that is too much work for the compiler is refused too, see bounds, and one whose
 // tables, globals, functions and segments take more of the host than [Config.MaxPages]. The
-// native stack of a call is not part of that: only its fuel bounds it.
+// native stack of a call is not part of that: it has a bound of its own, [MaxStack].
 //
 // # Remainders on arm64
 //

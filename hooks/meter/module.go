@@ -53,6 +53,7 @@ type rewriter struct {
 	types     []signature
 	functions []uint32 // types of all functions, the imported ones first
 	imported  int      // functions
+	vectors   bool     // there may be some in every function, or in the one that is read
 	globals   uint32   // the index of the fuel
 	memories  int
 	out       []byte
@@ -214,7 +215,9 @@ func (w *rewriter) valueTypes(r *reader) uint32 {
 
 func (w *rewriter) valueType(t byte) {
 	switch t {
-	case 0x7f, 0x7e, 0x7d, 0x7c, 0x7b, 0x70, 0x6f:
+	case 0x7b:
+		w.vectors = true
+	case 0x7f, 0x7e, 0x7d, 0x7c, 0x70, 0x6f:
 	default:
 		refuse("the type %#x is not known", t)
 	}

@@ -126,6 +126,7 @@ func (w *rewriter) next(r *reader, locals uint64) instruction {
 	case op == 0xfc:
 		w.miscellaneous(r, &in)
 	case op == 0xfd:
+		w.vectors = true
 		vector(r, &in)
 	case op == 0xfe:
 		refuse("threads are not supported (opcode 0xfe)")
