@@ -129,3 +129,15 @@ func TestABrokenPolicyDoesNotFloodTheLog(t *testing.T) {
 		t.Errorf("it is not said how often, or that it is not called any more:\n%s", &log)
 	}
 }
+
+// A policy whose calls are nested too deep is told so: it has fuel left, and "unreachable"
+// would have its author look for a panic.
+func TestStackThatIsUsedUpIsNamed(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", wasmtest.Assemble(guestOf(wasmtest.Func{Name: "check", Type: "-> i32", Code: "call $check"})))
+	host := h.open(entry("p", `"fuel":20000000`))
+	_, err := host.Judge(t.Context(), question("a"))
+	if err == nil || !strings.Contains(err.Error(), "nested too deep: the 8 MiB of stack are used up") {
+		t.Errorf("got %v", err)
+	}
+}
