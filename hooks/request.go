@@ -56,23 +56,14 @@ func (r *request) endTurn() {
 // Changing places at every policy would cost more than most policies do.
 const turnFuel = 500_000
 
-// takeTurn waits for a turn. Between two policies of a request it keeps the turn, unless it
-// has used it for long and other requests wait for one.
-func (r *request) takeTurn(ctx context.Context, t *turns) error {
-	switch {
-	case r.turns == nil:
-		if err := t.take(ctx, false); err != nil {
-			return err
-		}
-		r.turns, r.spent = t, 0
-	case r.spent >= turnFuel:
-		r.spent = 0
-		if err := t.keep(ctx); err != nil {
-			r.turns = nil // another has it
-			return err
-		}
+// keepTurn goes on with the turn of a request that has used it for long, unless other
+// requests wait for one: then it waits for the next. After an error it has none.
+func (r *request) keepTurn(ctx context.Context) (waited bool, err error) {
+	r.spent = 0
+	if waited, err = r.turns.keep(ctx); err != nil {
+		r.turns = nil // another has it
 	}
-	return nil
+	return waited, err
 }
 
 // now is the time of the decision: that at which it is first asked for.
