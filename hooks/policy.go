@@ -86,8 +86,8 @@ type outcome struct {
 	fault    *fault
 }
 
-// ask puts one request to the policy. A request that keeps its turn has one afterwards,
-// unless it was busy.
+// ask puts one request to the policy. The request keeps its turn for the next policy, and
+// whoever asked the last one ends it.
 func (p *policy) ask(ctx context.Context, r *request) outcome {
 	probe, f := p.breaker.enter()
 	if f != nil {
@@ -100,9 +100,6 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 	waited, err := p.placeFor(ctx, r)
 	if err != nil {
 		return outcome{fault: &fault{busy, err}}
-	}
-	if !r.keepsTurn {
-		defer r.endTurn()
 	}
 	if waited && !probe {
 		if f := p.breaker.opensMeanwhile(); f != nil {

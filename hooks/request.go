@@ -17,14 +17,13 @@ import (
 // request is what is known of a question, in the words of the interface. It serves
 // one question, all its policies one after the other.
 type request struct {
-	q         core.Question
-	event     *event    // observe: there is no question
-	decided   time.Time // zero: not asked for yet
-	document  string    // made when first asked for
-	turns     *turns    // nil: it has no turn
-	spent     int64     // fuel, on this turn
-	keepsTurn bool      // from one policy to the next
-	// patient means that no client waits: that of an observer, a trial or an explanation.
+	q        core.Question
+	event    *event    // observe: there is no question
+	decided  time.Time // zero: not asked for yet
+	document string    // made when first asked for
+	turns    *turns    // nil: it has no turn; it is kept from one policy to the next
+	spent    int64     // fuel, on this turn
+	// patient means that no client waits: that of an observer or an explanation.
 	patient bool
 	looked  *looks // at other locks; nil: none yet
 

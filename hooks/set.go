@@ -43,7 +43,7 @@ func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error)
 		refusal error
 	)
 	r := requests.Get().(*request)
-	r.q, r.keepsTurn = *q, true
+	r.q = *q
 	defer r.release()
 	for _, p := range s.policies {
 		if !p.covers(q.Hook, q.Asked.Name) {
