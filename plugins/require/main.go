@@ -3,6 +3,8 @@
 package main
 
 import (
+	"regexp"
+	"regexp/syntax"
 	"strconv"
 	"strings"
 
@@ -19,9 +21,10 @@ func main() {}
 
 // field is what has to be there.
 type field struct {
-	name     string   // reason, holder or metadata.KEY
-	patterns []string // one has to match; nil: any text that is not empty
-	right    string   // what would be, as it stands at the end of a refusal
+	name     string         // reason, holder or metadata.KEY
+	patterns []string       // one has to match; nil: any text that is not empty
+	pattern  *regexp.Regexp // has to match as well; nil: none
+	right    string         // what would be, as it stands at the end of a refusal
 }
 
 var (
@@ -34,7 +37,15 @@ func configure(config []byte) error {
 	return strict.Read(config, func(o *strict.Object) {
 		o.Objects("require", func(o *strict.Object) {
 			f := field{name: o.Text("field"), patterns: o.Texts("patterns")}
-			f.right = wanted(f.patterns, o.Text("help"))
+			want := strings.Join(f.patterns, " or ")
+			if o.Has("pattern") {
+				want = o.Text("pattern")
+				f.pattern = wholeText(o, "pattern", want)
+			}
+			if f.patterns != nil && f.pattern != nil {
+				o.Fail("pattern", "is there beside patterns; want one of them")
+			}
+			f.right = wanted(want, o.Text("help"))
 			key, isMetadata := strings.CutPrefix(f.name, "metadata.")
 			if f.name != "reason" && f.name != "holder" && (!isMetadata || key == "") {
 				o.Fail("field", "is "+strconv.Quote(f.name)+"; want reason, holder or metadata.KEY")
@@ -55,17 +66,35 @@ func check(q guest.Request) guest.Verdict {
 		switch {
 		case value == "":
 			return guest.Deny(f.name, " is missing", f.right)
-		case f.patterns != nil && !guest.MatchAny(f.patterns, value):
+		case f.patterns != nil && !guest.MatchAny(f.patterns, value), f.pattern != nil && !f.pattern.MatchString(value):
 			return guest.Deny(f.name, " is \"", value, "\"", f.right)
 		}
 	}
 	return guest.Allow
 }
 
+// wholeText compiles a regular expression that has to match a whole text. That costs far more
+// than all it is asked later, so it belongs into configure, which has a budget of its own.
+func wholeText(o *strict.Object, member, text string) *regexp.Regexp {
+	_, err := syntax.Parse(text, syntax.Perl)
+	if err == nil && text == "" {
+		o.Fail(member, "is empty; leave it out")
+		return nil
+	}
+	var compiled *regexp.Regexp
+	if err == nil {
+		compiled, err = regexp.Compile(`\A(?:` + text + `)\z`)
+	}
+	if err != nil {
+		o.Fail(member, "is "+strconv.Quote(text)+"; want a regular expression of Go such as \"OPS-[0-9]+\" ("+err.Error()+")")
+	}
+	return compiled
+}
+
 // wanted says what would be right.
-func wanted(patterns []string, help string) (text string) {
-	if patterns != nil {
-		text = "; want " + strings.Join(patterns, " or ")
+func wanted(want, help string) (text string) {
+	if want != "" {
+		text = "; want " + want
 	}
 	if help != "" {
 		text += "; " + help
