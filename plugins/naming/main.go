@@ -3,12 +3,11 @@
 package main
 
 import (
-	"regexp"
-	"regexp/syntax"
 	"strconv"
 	"strings"
 
 	"github.com/octostore/octostore/plugins/guest"
+	"github.com/octostore/octostore/plugins/guest/expr"
 	"github.com/octostore/octostore/plugins/guest/strict"
 )
 
@@ -22,10 +21,10 @@ func main() {}
 // rule is the convention of the names that begin with a prefix; the first that is about a
 // name counts.
 type rule struct {
-	prefix   string         // empty: all names
-	pattern  *regexp.Regexp // has to match the whole name; nil: none
-	patterns []string       // of names, one has to match; nil: none
-	right    string         // what would be, as it stands at the end of a refusal
+	prefix   string     // empty: all names
+	pattern  *expr.Expr // has to match the whole name; nil: none
+	patterns []string   // of names, one has to match; nil: none
+	right    string     // what would be, as it stands at the end of a refusal
 }
 
 var (
@@ -41,8 +40,7 @@ func configure(config []byte) error {
 			r := rule{prefix: o.Text("prefix"), patterns: o.Names("patterns")}
 			r.right = "; want " + strings.Join(r.patterns, " or ")
 			if o.Has("pattern") {
-				text := o.Text("pattern")
-				r.pattern, r.right = wholeText(o, "pattern", text), "; want "+text
+				r.pattern, r.right = expression(o, "pattern"), "; want "+o.Text("pattern")
 			}
 			if r.patterns != nil && r.pattern != nil {
 				o.Fail("pattern", "is there beside patterns; want one of them")
@@ -66,7 +64,7 @@ func check(q guest.Request) guest.Verdict {
 		if !strings.HasPrefix(name, r.prefix) {
 			continue
 		}
-		if r.pattern != nil && !r.pattern.MatchString(name) || r.patterns != nil && !guest.MatchNames(r.patterns, name) {
+		if r.pattern != nil && !r.pattern.Match(name) || r.patterns != nil && !guest.MatchNames(r.patterns, name) {
 			return guest.Deny("the name ", name, " is not as agreed", r.right)
 		}
 		return guest.Allow
@@ -77,20 +75,16 @@ func check(q guest.Request) guest.Verdict {
 	return guest.Deny("the name ", name, " is not as agreed; no rule is about it")
 }
 
-// wholeText compiles a regular expression that has to match a whole text. That costs far more
-// than all it is asked later, so it belongs into configure, which has a budget of its own.
-func wholeText(o *strict.Object, member, text string) *regexp.Regexp {
-	_, err := syntax.Parse(text, syntax.Perl)
-	if err == nil && text == "" {
-		o.Fail(member, "is empty; leave it out")
-		return nil
-	}
-	var compiled *regexp.Regexp
-	if err == nil {
-		compiled, err = regexp.Compile(`\A(?:` + text + `)\z`)
-	}
-	if err != nil {
+// expression reads a regular expression, which is compiled here: that costs far more than all it
+// is asked later.
+func expression(o *strict.Object, member string) *expr.Expr {
+	text := o.Text(member)
+	compiled, err := expr.Compile(text)
+	switch {
+	case err != nil:
 		o.Fail(member, "is "+strconv.Quote(text)+"; want a regular expression of Go such as \"team-[a-z]+/[a-z0-9-]+\" ("+err.Error()+")")
+	case text == "":
+		o.Fail(member, "is empty; leave it out")
 	}
 	return compiled
 }

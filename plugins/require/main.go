@@ -3,12 +3,11 @@
 package main
 
 import (
-	"regexp"
-	"regexp/syntax"
 	"strconv"
 	"strings"
 
 	"github.com/octostore/octostore/plugins/guest"
+	"github.com/octostore/octostore/plugins/guest/expr"
 	"github.com/octostore/octostore/plugins/guest/strict"
 )
 
@@ -21,10 +20,10 @@ func main() {}
 
 // field is what has to be there.
 type field struct {
-	name     string         // reason, holder or metadata.KEY
-	patterns []string       // one has to match; nil: any text that is not empty
-	pattern  *regexp.Regexp // has to match as well; nil: none
-	right    string         // what would be, as it stands at the end of a refusal
+	name     string     // reason, holder or metadata.KEY
+	patterns []string   // one has to match; nil: any text that is not empty
+	pattern  *expr.Expr // has to match as well; nil: none
+	right    string     // what would be, as it stands at the end of a refusal
 }
 
 var (
@@ -40,7 +39,7 @@ func configure(config []byte) error {
 			want := strings.Join(f.patterns, " or ")
 			if o.Has("pattern") {
 				want = o.Text("pattern")
-				f.pattern = wholeText(o, "pattern", want)
+				f.pattern = expression(o, "pattern")
 			}
 			if f.patterns != nil && f.pattern != nil {
 				o.Fail("pattern", "is there beside patterns; want one of them")
@@ -66,27 +65,23 @@ func check(q guest.Request) guest.Verdict {
 		switch {
 		case value == "":
 			return guest.Deny(f.name, " is missing", f.right)
-		case f.patterns != nil && !guest.MatchAny(f.patterns, value), f.pattern != nil && !f.pattern.MatchString(value):
+		case f.patterns != nil && !guest.MatchAny(f.patterns, value), f.pattern != nil && !f.pattern.Match(value):
 			return guest.Deny(f.name, " is \"", value, "\"", f.right)
 		}
 	}
 	return guest.Allow
 }
 
-// wholeText compiles a regular expression that has to match a whole text. That costs far more
-// than all it is asked later, so it belongs into configure, which has a budget of its own.
-func wholeText(o *strict.Object, member, text string) *regexp.Regexp {
-	_, err := syntax.Parse(text, syntax.Perl)
-	if err == nil && text == "" {
-		o.Fail(member, "is empty; leave it out")
-		return nil
-	}
-	var compiled *regexp.Regexp
-	if err == nil {
-		compiled, err = regexp.Compile(`\A(?:` + text + `)\z`)
-	}
-	if err != nil {
+// expression reads a regular expression, which is compiled here: that costs far more than all it
+// is asked later.
+func expression(o *strict.Object, member string) *expr.Expr {
+	text := o.Text(member)
+	compiled, err := expr.Compile(text)
+	switch {
+	case err != nil:
 		o.Fail(member, "is "+strconv.Quote(text)+"; want a regular expression of Go such as \"OPS-[0-9]+\" ("+err.Error()+")")
+	case text == "":
+		o.Fail(member, "is empty; leave it out")
 	}
 	return compiled
 }

@@ -1,0 +1,194 @@
+package expr
+
+import "regexp/syntax"
+
+const (
+	ascii      = 128
+	maxStates  = 200
+	maxClasses = 64
+)
+
+// table is an expression as a deterministic automaton over ASCII. State 0 is dead: no text that
+// leads there matches.
+type table struct {
+	class   [ascii]uint8 // bytes of one class are the same to the expression
+	classes int
+	next    []uint16 // by state and class
+	accepts []bool   // by state: a text that ends there matches
+}
+
+// match reports whether a text matches; ascii is false if it cannot be said.
+func (t *table) match(text string) (matches, ascii bool) {
+	state := 1
+	for i := range len(text) {
+		b := text[i]
+		if b >= 128 {
+			return false, false
+		}
+		state = int(t.next[state*t.classes+int(t.class[b])])
+	}
+	return t.accepts[state], true
+}
+
+// tableOf returns the table of an expression that is anchored at both ends, nil if it would be
+// too large or knows more of its neighbourhood than a byte.
+func tableOf(anchored string) *table {
+	parsed, err := syntax.Parse(anchored, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	prog, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return nil
+	}
+	for _, inst := range prog.Inst {
+		if inst.Op == syntax.InstEmptyWidth && syntax.EmptyOp(inst.Arg)&^(syntax.EmptyBeginText|syntax.EmptyEndText) != 0 {
+			return nil
+		}
+	}
+	b := builder{prog: prog, states: map[string]int{"": 0}, sets: [][]uint32{nil}}
+	if !b.classify() {
+		return nil
+	}
+	return b.build()
+}
+
+// builder makes a table of a program. A state is the set of instructions that are next.
+type builder struct {
+	prog   *syntax.Prog
+	table  table
+	sample []rune // one of each class
+	states map[string]int
+	sets   [][]uint32
+}
+
+// classify puts bytes together that all instructions treat alike.
+func (b *builder) classify() bool {
+	known := map[string]uint8{}
+	signature := make([]byte, 0, len(b.prog.Inst))
+	for r := range rune(ascii) {
+		signature = signature[:0]
+		for i := range b.prog.Inst {
+			if consumes(&b.prog.Inst[i], r) {
+				signature = append(signature, byte(i), byte(i>>8))
+			}
+		}
+		class, there := known[string(signature)]
+		if !there {
+			if len(known) == maxClasses {
+				return false
+			}
+			class = uint8(len(known))
+			known[string(signature)] = class
+			b.sample = append(b.sample, r)
+		}
+		b.table.class[r] = class
+	}
+	b.table.classes = len(known)
+	return len(b.prog.Inst) < 1<<16
+}
+
+func consumes(inst *syntax.Inst, r rune) bool {
+	switch inst.Op {
+	case syntax.InstRune, syntax.InstRune1:
+		return inst.MatchRune(r)
+	case syntax.InstRuneAny:
+		return true
+	case syntax.InstRuneAnyNotNL:
+		return r != '\n'
+	}
+	return false
+}
+
+func (b *builder) build() *table {
+	t := &b.table
+	t.next = make([]uint16, t.classes) // of the dead state
+	t.accepts = []bool{false}
+	b.state([]uint32{uint32(b.prog.Start)})
+	for state := 1; state < len(b.sets); state++ {
+		if state == maxStates {
+			return nil
+		}
+		var at syntax.EmptyOp
+		if state == 1 {
+			at = syntax.EmptyBeginText
+		}
+		from := b.reach(b.sets[state], at)
+		for _, r := range b.sample {
+			var to []uint32
+			for _, pc := range from {
+				if inst := &b.prog.Inst[pc]; consumes(inst, r) {
+					to = insert(to, inst.Out)
+				}
+			}
+			t.next = append(t.next, uint16(b.state(to)))
+		}
+		t.accepts = append(t.accepts, b.ends(b.reach(b.sets[state], at|syntax.EmptyEndText)))
+	}
+	return t
+}
+
+// state returns the number of a set, which it gets if it has none.
+func (b *builder) state(set []uint32) int {
+	key := make([]byte, 0, 2*len(set))
+	for _, pc := range set {
+		key = append(key, byte(pc), byte(pc>>8))
+	}
+	n, there := b.states[string(key)]
+	if !there {
+		n = len(b.sets)
+		b.states[string(key)] = n
+		b.sets = append(b.sets, set)
+	}
+	return n
+}
+
+// reach returns what can be reached from a set without a byte, at a place in the text.
+func (b *builder) reach(set []uint32, at syntax.EmptyOp) (all []uint32) {
+	seen := make([]bool, len(b.prog.Inst))
+	todo := append([]uint32(nil), set...)
+	for len(todo) > 0 {
+		pc := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if seen[pc] {
+			continue
+		}
+		seen[pc] = true
+		all = append(all, pc)
+		switch inst := &b.prog.Inst[pc]; inst.Op {
+		case syntax.InstAlt, syntax.InstAltMatch:
+			todo = append(todo, inst.Out, inst.Arg)
+		case syntax.InstCapture, syntax.InstNop:
+			todo = append(todo, inst.Out)
+		case syntax.InstEmptyWidth:
+			if syntax.EmptyOp(inst.Arg)&^at == 0 {
+				todo = append(todo, inst.Out)
+			}
+		}
+	}
+	return all
+}
+
+func (b *builder) ends(reached []uint32) bool {
+	for _, pc := range reached {
+		if b.prog.Inst[pc].Op == syntax.InstMatch {
+			return true
+		}
+	}
+	return false
+}
+
+// insert adds to a sorted set.
+func insert(set []uint32, pc uint32) []uint32 {
+	i := 0
+	for i < len(set) && set[i] < pc {
+		i++
+	}
+	if i < len(set) && set[i] == pc {
+		return set
+	}
+	set = append(set, 0)
+	copy(set[i+1:], set[i:])
+	set[i] = pc
+	return set
+}
