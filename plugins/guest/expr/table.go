@@ -4,8 +4,9 @@ import "regexp/syntax"
 
 const (
 	ascii      = 128
-	maxStates  = 200
+	maxInsts   = 1000
 	maxClasses = 64
+	maxWork    = 20_000 // instructions: what keeps a table within the fuel of a start
 )
 
 // table is an expression as a deterministic automaton over ASCII. State 0 is dead: no text that
@@ -30,15 +31,10 @@ func (t *table) match(text string) (matches, ascii bool) {
 	return t.accepts[state], true
 }
 
-// tableOf returns the table of an expression that is anchored at both ends, nil if it would be
-// too large or knows more of its neighbourhood than a byte.
-func tableOf(anchored string) *table {
-	parsed, err := syntax.Parse(anchored, syntax.Perl)
-	if err != nil {
-		return nil
-	}
-	prog, err := syntax.Compile(parsed.Simplify())
-	if err != nil {
+// tableOf returns the table of a program that is anchored at both ends, nil if it would cost
+// too much or the program knows more of its neighbourhood than a byte.
+func tableOf(prog *syntax.Prog) *table {
+	if len(prog.Inst) > maxInsts {
 		return nil
 	}
 	for _, inst := range prog.Inst {
@@ -46,7 +42,7 @@ func tableOf(anchored string) *table {
 			return nil
 		}
 	}
-	b := builder{prog: prog, states: map[string]int{"": 0}, sets: [][]uint32{nil}}
+	b := builder{walker: walker{prog: prog, seen: make([]bool, len(prog.Inst))}, states: map[string]int{"": 0}, sets: [][]uint32{nil}}
 	if !b.classify() {
 		return nil
 	}
@@ -55,7 +51,7 @@ func tableOf(anchored string) *table {
 
 // builder makes a table of a program. A state is the set of instructions that are next.
 type builder struct {
-	prog   *syntax.Prog
+	walker
 	table  table
 	sample []rune // one of each class
 	states map[string]int
@@ -85,19 +81,7 @@ func (b *builder) classify() bool {
 		b.table.class[r] = class
 	}
 	b.table.classes = len(known)
-	return len(b.prog.Inst) < 1<<16
-}
-
-func consumes(inst *syntax.Inst, r rune) bool {
-	switch inst.Op {
-	case syntax.InstRune, syntax.InstRune1:
-		return inst.MatchRune(r)
-	case syntax.InstRuneAny:
-		return true
-	case syntax.InstRuneAnyNotNL:
-		return r != '\n'
-	}
-	return false
+	return true
 }
 
 func (b *builder) build() *table {
@@ -105,17 +89,19 @@ func (b *builder) build() *table {
 	t.next = make([]uint16, t.classes) // of the dead state
 	t.accepts = []bool{false}
 	b.state([]uint32{uint32(b.prog.Start)})
+	var from []uint32
 	for state := 1; state < len(b.sets); state++ {
-		if state == maxStates {
+		if b.work > maxWork {
 			return nil
 		}
 		var at syntax.EmptyOp
 		if state == 1 {
 			at = syntax.EmptyBeginText
 		}
-		from := b.reach(b.sets[state], at)
+		from = b.reach(from[:0], b.sets[state], at)
 		for _, r := range b.sample {
 			var to []uint32
+			b.work += len(from)
 			for _, pc := range from {
 				if inst := &b.prog.Inst[pc]; consumes(inst, r) {
 					to = insert(to, inst.Out)
@@ -123,7 +109,7 @@ func (b *builder) build() *table {
 			}
 			t.next = append(t.next, uint16(b.state(to)))
 		}
-		t.accepts = append(t.accepts, b.ends(b.reach(b.sets[state], at|syntax.EmptyEndText)))
+		t.accepts = append(t.accepts, b.ends(b.reach(from[:0], b.sets[state], at|syntax.EmptyEndText)))
 	}
 	return t
 }
@@ -141,41 +127,6 @@ func (b *builder) state(set []uint32) int {
 		b.sets = append(b.sets, set)
 	}
 	return n
-}
-
-// reach returns what can be reached from a set without a byte, at a place in the text.
-func (b *builder) reach(set []uint32, at syntax.EmptyOp) (all []uint32) {
-	seen := make([]bool, len(b.prog.Inst))
-	todo := append([]uint32(nil), set...)
-	for len(todo) > 0 {
-		pc := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if seen[pc] {
-			continue
-		}
-		seen[pc] = true
-		all = append(all, pc)
-		switch inst := &b.prog.Inst[pc]; inst.Op {
-		case syntax.InstAlt, syntax.InstAltMatch:
-			todo = append(todo, inst.Out, inst.Arg)
-		case syntax.InstCapture, syntax.InstNop:
-			todo = append(todo, inst.Out)
-		case syntax.InstEmptyWidth:
-			if syntax.EmptyOp(inst.Arg)&^at == 0 {
-				todo = append(todo, inst.Out)
-			}
-		}
-	}
-	return all
-}
-
-func (b *builder) ends(reached []uint32) bool {
-	for _, pc := range reached {
-		if b.prog.Inst[pc].Op == syntax.InstMatch {
-			return true
-		}
-	}
-	return false
 }
 
 // insert adds to a sorted set.
