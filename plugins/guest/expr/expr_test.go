@@ -51,7 +51,7 @@ func TestExprRefusesWhatIsNone(t *testing.T) {
 func TestExprTables(t *testing.T) {
 	for expression, want := range map[string]bool{
 		"^(OPS|INC)-[0-9]+$": true, "[A-Z]{2,10}-[1-9][0-9]{0,6}": true, "(?i)chg[0-9]{7}|none(, .+)?": true,
-		".{9,150}": true, `\bOPS`: false, "(?m)^a$": false, "(a|b)*a(a|b){9}": false, // 1,024 states
+		"[a-z]{9,50}": true, `\bOPS`: false, "(?m)^a$": false, "(a|b)*a(a|b){9}": false, // 1,024 states
 	} {
 		e, err := Compile(expression)
 		if err != nil {

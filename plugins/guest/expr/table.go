@@ -1,12 +1,15 @@
 package expr
 
-import "regexp/syntax"
+import (
+	"regexp/syntax"
+	"slices"
+)
 
 const (
-	ascii      = 128
-	maxInsts   = 1000
-	maxClasses = 64
-	maxWork    = 20_000 // instructions: what keeps a table within the fuel of a start
+	ascii    = 128
+	maxInsts = 300
+	maxKinds = 64
+	maxWork  = 5_000 // instructions: what keeps a table within the fuel of a start
 )
 
 // table is an expression as a deterministic automaton over ASCII. State 0 is dead: no text that
@@ -31,8 +34,8 @@ func (t *table) match(text string) (matches, ascii bool) {
 	return t.accepts[state], true
 }
 
-// tableOf returns the table of a program that is anchored at both ends, nil if it would cost
-// too much or the program knows more of its neighbourhood than a byte.
+// tableOf returns the table of a program, nil if it would cost too much or the
+// program knows more of its neighbourhood than a byte.
 func tableOf(prog *syntax.Prog) *table {
 	if len(prog.Inst) > maxInsts {
 		return nil
@@ -52,36 +55,54 @@ func tableOf(prog *syntax.Prog) *table {
 // builder makes a table of a program. A state is the set of instructions that are next.
 type builder struct {
 	walker
-	table  table
-	sample []rune // one of each class
-	states map[string]int
-	sets   [][]uint32
+	table    table
+	kind     []uint8  // by instruction
+	consumed []uint64 // by class, which kinds consume it
+	states   map[string]int
+	sets     [][]uint32
 }
 
-// classify puts bytes together that all instructions treat alike.
+// classify puts bytes together that all instructions treat alike. An expression with counts has
+// many equal instructions, so it looks at each kind of them once.
 func (b *builder) classify() bool {
-	known := map[string]uint8{}
-	signature := make([]byte, 0, len(b.prog.Inst))
+	var kinds []*syntax.Inst
+	b.kind = make([]uint8, len(b.prog.Inst))
+	for i := range b.prog.Inst {
+		inst, kind := &b.prog.Inst[i], 0
+		for kind < len(kinds) && !sameRunes(kinds[kind], inst) {
+			kind++
+		}
+		if kind == len(kinds) {
+			kinds = append(kinds, inst)
+		}
+		if len(kinds) > maxKinds {
+			return false
+		}
+		b.kind[i] = uint8(kind)
+	}
+	known := map[uint64]uint8{}
 	for r := range rune(ascii) {
-		signature = signature[:0]
-		for i := range b.prog.Inst {
-			if consumes(&b.prog.Inst[i], r) {
-				signature = append(signature, byte(i), byte(i>>8))
+		var consumed uint64 // by kind
+		for kind, inst := range kinds {
+			if consumes(inst, r) {
+				consumed |= 1 << kind
 			}
 		}
-		class, there := known[string(signature)]
+		class, there := known[consumed]
 		if !there {
-			if len(known) == maxClasses {
-				return false
-			}
 			class = uint8(len(known))
-			known[string(signature)] = class
-			b.sample = append(b.sample, r)
+			known[consumed] = class
+			b.consumed = append(b.consumed, consumed)
 		}
 		b.table.class[r] = class
 	}
 	b.table.classes = len(known)
 	return true
+}
+
+// sameRunes reports whether two instructions consume the same.
+func sameRunes(a, b *syntax.Inst) bool {
+	return a.Op == b.Op && a.Arg&uint32(syntax.FoldCase) == b.Arg&uint32(syntax.FoldCase) && slices.Equal(a.Rune, b.Rune)
 }
 
 func (b *builder) build() *table {
@@ -99,12 +120,12 @@ func (b *builder) build() *table {
 			at = syntax.EmptyBeginText
 		}
 		from = b.reach(from[:0], b.sets[state], at)
-		for _, r := range b.sample {
+		for _, consumed := range b.consumed {
 			var to []uint32
 			b.work += len(from)
 			for _, pc := range from {
-				if inst := &b.prog.Inst[pc]; consumes(inst, r) {
-					to = insert(to, inst.Out)
+				if consumed&(1<<b.kind[pc]) != 0 {
+					to = insert(to, b.prog.Inst[pc].Out)
 				}
 			}
 			t.next = append(t.next, uint16(b.state(to)))
