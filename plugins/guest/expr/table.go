@@ -9,7 +9,7 @@ const (
 	ascii    = 128
 	maxInsts = 300
 	maxKinds = 64
-	maxWork  = 5_000 // instructions: what keeps a table within the fuel of a start
+	maxWork  = 2_500 // instructions: what keeps a table within the fuel of a start
 )
 
 // table is an expression as a deterministic automaton over ASCII. State 0 is dead: no text that
