@@ -9,10 +9,11 @@ package expr
 
 import "regexp/syntax"
 
-// Expr is a compiled regular expression.
+// Expr is a compiled regular expression. It serves one goroutine, as a policy has.
 type Expr struct {
-	prog  *syntax.Prog
-	table *table // nil: the expression has no table
+	table     *table // nil: the expression has no table
+	walker    walker
+	now, next []uint32 // kept for their memory
 }
 
 // Compile compiles a regular expression of package regexp, which has to match a whole text, with
@@ -26,12 +27,16 @@ func Compile(expression string) (*Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Expr{prog: prog, table: tableOf(prog)}, nil
+	n := len(prog.Inst)
+	return &Expr{
+		table: tableOf(prog), walker: walker{prog: prog, seen: make([]bool, n), todo: make([]uint32, 0, 2*n)},
+		now: make([]uint32, 0, n), next: make([]uint32, 0, n),
+	}, nil
 }
 
 // Match reports whether the expression matches the whole of a text. It takes time in proportion to
 // the length of the text and leaves no garbage. Texts beyond ASCII, and expressions with word
-// boundaries, (?m) or very many states, have no table: they cost many times as much fuel, and leave some.
+// boundaries, (?m) or very many states, have no table: they cost many times as much fuel.
 func (e *Expr) Match(text string) bool {
 	if e.table != nil {
 		if matches, ascii := e.table.match(text); ascii {
@@ -43,15 +48,14 @@ func (e *Expr) Match(text string) bool {
 
 // simulate goes through a text with the set of all instructions that may be next.
 func (e *Expr) simulate(text string) bool {
-	w := walker{prog: e.prog, seen: make([]bool, len(e.prog.Inst))}
+	w, now := &e.walker, e.now
 	before := rune(-1)
-	next := []uint32{uint32(e.prog.Start)}
-	var now []uint32
+	next := append(e.next[:0], uint32(w.prog.Start))
 	for _, r := range text {
 		now = w.reach(now[:0], next, syntax.EmptyOpContext(before, r))
 		next = next[:0]
 		for _, pc := range now {
-			if inst := &e.prog.Inst[pc]; consumes(inst, r) {
+			if inst := &w.prog.Inst[pc]; consumes(inst, r) {
 				next = append(next, inst.Out)
 			}
 		}
