@@ -67,5 +67,12 @@ func TestQuestionsCarryGroupsAndOtherLocks(t *testing.T) {
 		if err != nil || q.Asked.Actor.Groups != want {
 			t.Errorf("supposing %q: %q, %v", account, q.Asked.Actor.Groups, err)
 		}
+		q, err = s.SupposeBreak(who, account, lock.Breaking{Name: "a/b", Cause: "why"})
+		if err != nil || q.Asked.Actor.Groups != want {
+			t.Errorf("supposing a break by %q: %q, %v", account, q.Asked.Actor.Groups, err)
+		}
+	}
+	if q, err := s.SupposeRenew(who, "", lock.Renewal{Name: "a/b"}); err != nil || q.Asked.Actor.Groups != who.Groups {
+		t.Errorf("supposing a renewal: %q, %v", q.Asked.Actor.Groups, err)
 	}
 }

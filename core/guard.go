@@ -144,11 +144,7 @@ func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Q
 	if err := mayAskFor(p, account); err != nil {
 		return Question{}, err
 	}
-	asks := auth.Principal{Account: account}
-	if account == p.Account {
-		asks.Groups = p.Groups
-	}
-	a, err := s.acquisition(asks, r)
+	a, err := s.acquisition(supposed(p, account), r)
 	if err != nil {
 		return Question{}, err
 	}

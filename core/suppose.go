@@ -31,7 +31,7 @@ func (s *Service) SupposeRenew(p auth.Principal, account string, r lock.Renewal)
 	if err := mayAskFor(p, holds); err != nil {
 		return Question{}, err
 	}
-	a := ofLease(as(auth.Principal{Account: holds}, r.Origin), view.Lease)
+	a := ofLease(as(supposed(p, holds), r.Origin), view.Lease)
 	a.TTL = cmp.Or(r.TTL, a.TTL)
 	return s.question(HookRenew, PhaseRequest, a, view), nil
 }
@@ -51,7 +51,7 @@ func (s *Service) SupposeBreak(p auth.Principal, account string, b lock.Breaking
 	if err := mayAskFor(p, account); err != nil {
 		return Question{}, err
 	}
-	a := ofLease(as(auth.Principal{Account: account}, b.Origin), view.Lease)
+	a := ofLease(as(supposed(p, account), b.Origin), view.Lease)
 	a.Reason = b.Cause
 	return s.question(HookBreak, PhaseRequest, a, view), nil
 }
@@ -75,4 +75,14 @@ func mayAskFor(p auth.Principal, account string) error {
 		return nil
 	}
 	return MayAll(p, "ask about another account", auth.Read)
+}
+
+// supposed is an account as policies are told of it. Memberships are known of the
+// principal's own only.
+func supposed(p auth.Principal, account string) auth.Principal {
+	asks := auth.Principal{Account: account}
+	if account == p.Account {
+		asks.Groups = p.Groups
+	}
+	return asks
 }

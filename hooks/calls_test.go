@@ -27,7 +27,7 @@ func TestNothingOfARequestIsKept(t *testing.T) {
 	if failed != nil {
 		t.Fatal(failed)
 	}
-	if err := r.takeTurn(t.Context(), p.engine.turns); err != nil {
+	if err := takeTurn(t.Context(), p.engine.turns, r); err != nil {
 		t.Fatal(err)
 	}
 	o := p.runOn(i, r)
@@ -61,6 +61,12 @@ func TestAJudgementAllocatesItsVerdictsOnly(t *testing.T) {
 	}
 }
 
+// takeTurn has a request ask a policy for a turn.
+func takeTurn(ctx context.Context, turns *turns, r *request) error {
+	_, err := (&policy{engine: &engine{turns: turns}}).placeFor(ctx, r)
+	return err
+}
+
 // A judgement by many policies keeps its turn for a while, however many wait. Then requests
 // that wait come first.
 func TestAJudgementLetsOthersThrough(t *testing.T) {
@@ -69,14 +75,14 @@ func TestAJudgementLetsOthersThrough(t *testing.T) {
 		var long request
 		var order []string
 		for n := range 2 {
-			if err := long.takeTurn(t.Context(), turns); err != nil {
+			if err := takeTurn(t.Context(), turns, &long); err != nil {
 				t.Fatal(err)
 			}
 			order = append(order, fmt.Sprint("policy ", n))
 		}
 		go func() {
 			var short request
-			_ = short.takeTurn(context.Background(), turns)
+			_ = takeTurn(context.Background(), turns, &short)
 			order = append(order, "another")
 			short.endTurn()
 		}()
@@ -87,12 +93,12 @@ func TestAJudgementLetsOthersThrough(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if err := long.takeTurn(t.Context(), turns); err != nil || len(order) > 2 || turns.running() != 1 {
+		if err := takeTurn(t.Context(), turns, &long); err != nil || len(order) > 2 || turns.running() != 1 {
 			t.Fatalf("%v: %v, %d run", err, order, turns.running())
 		}
 		long.spent = turnFuel
 		for n := range 2 {
-			if err := long.takeTurn(t.Context(), turns); err != nil {
+			if err := takeTurn(t.Context(), turns, &long); err != nil {
 				t.Fatal(err)
 			}
 			order = append(order, fmt.Sprint("policy ", n+2))
@@ -113,7 +119,7 @@ func TestAJudgementThatEndsWaitingHasNoTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := newTurns(1)
 		var long request
-		if err := long.takeTurn(t.Context(), turns); err != nil {
+		if err := takeTurn(t.Context(), turns, &long); err != nil {
 			t.Fatal(err)
 		}
 		release := make(chan struct{})
@@ -127,7 +133,7 @@ func TestAJudgementThatEndsWaitingHasNoTurn(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		long.spent = turnFuel
-		if err := long.takeTurn(ctx, turns); err == nil {
+		if err := takeTurn(ctx, turns, &long); err == nil {
 			t.Error("it has a turn")
 		}
 		long.endTurn()

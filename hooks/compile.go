@@ -115,7 +115,7 @@ func openEngine(ctx context.Context, cfg Config, guests int, use func(*engine) e
 	var failed error
 	for _, p := range cfg.places() {
 		if failed != nil {
-			cfg.Logger.Warn(p.after(failed), "cause", failed)
+			cfg.Logger.Warn(p.consequence(), "cause", failed)
 		}
 		e, err := openEngineIn(ctx, cfg, p, guests)
 		if err == nil {
@@ -134,8 +134,9 @@ func openEngine(ctx context.Context, cfg Config, guests int, use func(*engine) e
 	return nil, failed
 }
 
-// after says what is done when the place before cannot be used.
-func (p place) after(error) string {
+// consequence says what it means that policies run in this place, since the one before it
+// cannot be used.
+func (p place) consequence() string {
 	switch {
 	case p.engine == Interpreted:
 		return "policies are interpreted, which takes longer"

@@ -24,13 +24,8 @@ const (
 func describe(policies []*policy) lock.PolicySet {
 	ordered := slices.SortedFunc(slices.Values(policies), func(a, b *policy) int { return cmp.Compare(a.Name, b.Name) })
 	sum := sha256.New()
-	enc := json.NewEncoder(sum)
 	for _, p := range ordered {
-		settings := p.Policy // all of its members, those of the future as well
-		settings.Module, settings.SHA256 = "", p.digest
-		if err := enc.Encode(settings); err != nil {
-			panic(err) // texts, numbers and JSON always encode
-		}
+		sum.Write(append(p.settings(), '\n'))
 	}
 	s := lock.PolicySet{ID: hex.EncodeToString(sum.Sum(nil)[:8]), Policies: make([]lock.LoadedPolicy, len(policies))}
 	left := maxMatchAll
@@ -45,6 +40,18 @@ func describe(policies []*policy) lock.PolicySet {
 		}
 	}
 	return s
+}
+
+// settings are the module of a policy and everything the manifest says of it, but where the
+// module is.
+func (p *policy) settings() []byte {
+	settings := p.Policy // all of its members, those of the future as well
+	settings.Module, settings.SHA256 = "", p.digest
+	text, err := json.Marshal(settings)
+	if err != nil {
+		panic(err) // texts, numbers and JSON always encode
+	}
+	return text
 }
 
 func sizeOf(texts []string) (n int) {

@@ -56,6 +56,37 @@ func TestPolicySetHasTheIDOfWhatMakesIt(t *testing.T) {
 	}
 }
 
+// What a reload says has changed is what has, and a policy that is off is not gone.
+func TestReloadSaysWhatHasChanged(t *testing.T) {
+	h := newHouse(t)
+	h.write("a.wasm", allows)
+	h.write("b.wasm", check("nop i32.const 0"))
+	h.write("o.wasm", watching("i32.const 0"))
+	o := func(more ...string) string { return entry("o", append(more, `"hooks":["observe"]`)...) }
+	host := h.open(entry("a"), entry("b"), o())
+	var known []string
+	for _, p := range host.Policies() {
+		known = append(known, p.Digest, strings.ToUpper(p.Name))
+	}
+	digests := strings.NewReplacer(known...)
+	for _, test := range []struct {
+		policies []string
+		want     string
+	}{
+		{[]string{entry("a"), entry("b", `"mode":"off"`), o()}, "a (enforce, A), o (enforce, O), off b"},
+		{[]string{entry("a", `"mode":"off"`), o(`"observe_from":"start"`)}, "changed o (enforce, O), off a"},
+		{[]string{entry("a"), o(`"observe_from":"start"`, `"config":{ }`)}, "new a (enforce, A), o (enforce, O)"},
+		{[]string{o(`"observe_from":"start"`, `"reads":["x"]`)}, "changed o (enforce, O), gone a"},
+		{nil, "gone o"},
+	} {
+		h.manifest(test.policies...)
+		got, err := host.Reload(t.Context())
+		if got = digests.Replace(got); err != nil || got != test.want {
+			t.Errorf("got %q, %v; want %q", got, err, test.want)
+		}
+	}
+}
+
 // What is recorded of a set has a bound, whatever the manifest says.
 func TestPolicySetLeavesOutTooManyPatterns(t *testing.T) {
 	h := newHouse(t)

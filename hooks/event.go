@@ -96,8 +96,7 @@ func (p *policy) observe(ctx context.Context, line []byte) *fault {
 	defer p.engine.turns.done(true)
 	begun := p.timing()
 	o := p.run(newObservation(line, time.Now()))
-	p.timed(begun)
-	p.count(o)
+	p.count(o, begun)
 	for _, n := range o.notes { // there is no decision to keep them with
 		if p.allows(time.Now()) {
 			p.log.Info("note", "key", n.Key, "value", n.Value)

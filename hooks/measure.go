@@ -86,11 +86,18 @@ func (p *policy) place(ctx context.Context, observing bool) (waited bool, _ erro
 	if p.engine.turns.try(observing) {
 		return false, nil
 	}
+	return p.measures.waiting(func() (bool, error) { return p.engine.turns.takeInLine(ctx, observing) })
+}
+
+// waiting counts what is waited for a turn.
+func (m *measures) waiting(take func() (bool, error)) (waited bool, _ error) {
 	begun := time.Now()
-	err := p.engine.turns.take(ctx, observing)
-	p.measures.waits.Add(1)
-	p.measures.waited.Add(int64(time.Since(begun)))
-	return true, err
+	waited, err := take()
+	if waited {
+		m.waits.Add(1)
+		m.waited.Add(int64(time.Since(begun)))
+	}
+	return waited, err
 }
 
 // Health is how a policy runs, since it was loaded.

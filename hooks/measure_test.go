@@ -1,8 +1,10 @@
 package hooks
 
 import (
+	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -68,6 +70,59 @@ func TestStatusCountsWaitsForAPlace(t *testing.T) {
 	all.Wait()
 	if s := host.Policies()[0]; s.Waits != 1 || s.Waited <= 0 {
 		t.Errorf("%d waits of %v", s.Waits, s.Waited)
+	}
+}
+
+// A judgement that lets others through waits for its place again, and a check that finds a
+// place at once does not wait, whoever else does.
+func TestStatusCountsWaitsForTheSamePlaceAgain(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", allows)
+	host := h.open(entry("p"))
+	p, turns := host.current().policies[0], newTurns(2)
+	p.engine.turns = turns
+	synctest.Test(t, func(t *testing.T) {
+		for range 2 { // observers, one of which waits for the other
+			go func() { _ = turns.take(context.Background(), true) }()
+			synctest.Wait()
+		}
+		var long request
+		if waited, err := p.placeFor(t.Context(), &long); waited || err != nil || p.measures.waits.Load() != 0 {
+			t.Errorf("%t, %v, %d waits, although there was a place", waited, err, p.measures.waits.Load())
+		}
+		go func() { // a check that waits
+			if turns.take(context.Background(), false) == nil {
+				time.Sleep(time.Second)
+				turns.done(false)
+			}
+		}()
+		synctest.Wait()
+		if waited, err := p.placeFor(t.Context(), &long); waited || err != nil || p.measures.waits.Load() != 0 {
+			t.Errorf("%t, %v, %d waits of a judgement that keeps its place", waited, err, p.measures.waits.Load())
+		}
+		long.spent = turnFuel
+		waited, err := p.placeFor(t.Context(), &long)
+		if !waited || err != nil || p.measures.waits.Load() != 1 || p.measures.waited.Load() != int64(time.Second) {
+			t.Errorf("%t, %v, %d waits of %v", waited, err, p.measures.waits.Load(), time.Duration(p.measures.waited.Load()))
+		}
+		long.endTurn()
+		turns.done(true)
+		synctest.Wait()
+		turns.done(true)
+	})
+}
+
+// A request for which there is no instance is no call, and so it is not timed as one.
+func TestStatusTimesCallsOnly(t *testing.T) {
+	h := newHouse(t)
+	h.write("p.wasm", allows)
+	host := h.open(entry("p"))
+	p := host.current().policies[0]
+	for range 3 {
+		p.count(outcome{fault: &fault{starting, errPaced}}, time.Now())
+	}
+	if l := host.Policies()[0].Latency; l.Calls != 0 {
+		t.Errorf("%d requests that were no calls are timed", l.Calls)
 	}
 }
 

@@ -87,8 +87,8 @@ type outcome struct {
 	fault    *fault
 }
 
-// ask puts one request to the policy. A request that keeps its turn has one afterwards,
-// unless it was busy.
+// ask puts one request to the policy. The request keeps its turn for the next policy, and
+// whoever asked the last one ends it.
 func (p *policy) ask(ctx context.Context, r *request) outcome {
 	probe, f := p.breaker.enter()
 	if f != nil {
@@ -102,9 +102,6 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 	if err != nil {
 		return outcome{fault: &fault{busy, err}}
 	}
-	if !r.keepsTurn {
-		defer r.endTurn()
-	}
 	if waited && !probe {
 		if f := p.breaker.opensMeanwhile(); f != nil {
 			p.errors.Add(1)
@@ -114,8 +111,7 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 	begun := p.timing()
 	o := p.run(r)
 	r.spent += o.fuel + o.wasted
-	p.timed(begun)
-	p.count(o)
+	p.count(o, begun)
 	p.settle(probe, o.fault)
 	switch {
 	case o.fault != nil:
@@ -129,11 +125,13 @@ func (p *policy) ask(ctx context.Context, r *request) outcome {
 // placeFor sees to it that a request has a turn. waited means that much may have changed
 // meanwhile.
 func (p *policy) placeFor(ctx context.Context, r *request) (waited bool, err error) {
-	if r.turns != nil {
-		return false, r.takeTurn(ctx, r.turns)
-	}
-	if waited, err = p.place(ctx, false); err == nil {
-		r.turns, r.spent = p.engine.turns, 0
+	switch {
+	case r.turns == nil:
+		if waited, err = p.place(ctx, false); err == nil {
+			r.turns, r.spent = p.engine.turns, 0
+		}
+	case r.spent >= turnFuel:
+		waited, err = p.measures.waiting(func() (bool, error) { return r.keepTurn(ctx) })
 	}
 	return waited, err
 }
@@ -144,11 +142,14 @@ func (p *policy) failing(f *fault, attrs ...slog.Attr) {
 	p.faults.Log(slog.LevelWarn, f.kind, "the policy could not answer", append(attrs, slog.String("mode", string(p.Mode)))...)
 }
 
-func (p *policy) count(o outcome) {
+// count counts a call, and one for which there was no instance as none; begun is what timing
+// returned.
+func (p *policy) count(o outcome, begun time.Time) {
 	if o.fault != nil && o.fault.kind == starting {
 		p.errors.Add(1)
 		return
 	}
+	p.timed(begun)
 	p.calls.Add(1)
 	p.spent.add(o.fuel)
 	p.fuelUsed.Add(uint64(max(o.fuel, 0) + max(o.wasted, 0)))

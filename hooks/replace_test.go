@@ -157,9 +157,11 @@ func TestPaceBoundsStarts(t *testing.T) {
 	kinds := map[string]int{}
 	for n := range 20 {
 		for _, yes := range []bool{false, true} {
-			if o := p.ask(t.Context(), newRequest(failing(yes), time.Now())); o.fault != nil {
+			r := newRequest(failing(yes), time.Now())
+			if o := p.ask(t.Context(), r); o.fault != nil {
 				kinds[o.fault.kind]++
 			}
+			r.endTurn()
 		}
 		if n == 0 {
 			p.pace.spend(time.Now(), time.Hour) // the next start would be in four hours

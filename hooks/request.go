@@ -17,14 +17,13 @@ import (
 // request is what is known of a question, in the words of the interface. It serves
 // one question, all its policies one after the other.
 type request struct {
-	q         core.Question
-	event     *event    // observe: there is no question
-	decided   time.Time // zero: not asked for yet
-	document  string    // made when first asked for
-	turns     *turns    // nil: it has no turn
-	spent     int64     // fuel, on this turn
-	keepsTurn bool      // from one policy to the next
-	// patient means that no client waits: that of an observer, a trial or an explanation.
+	q        core.Question
+	event    *event    // observe: there is no question
+	decided  time.Time // zero: not asked for yet
+	document string    // made when first asked for
+	turns    *turns    // nil: it has no turn; it is kept from one policy to the next
+	spent    int64     // fuel, on this turn
+	// patient means that no client waits: that of an observer or an explanation.
 	patient bool
 	looked  *looks // at other locks; nil: none yet
 
@@ -56,23 +55,14 @@ func (r *request) endTurn() {
 // Changing places at every policy would cost more than most policies do.
 const turnFuel = 500_000
 
-// takeTurn waits for a turn. Between two policies of a request it keeps the turn, unless it
-// has used it for long and other requests wait for one.
-func (r *request) takeTurn(ctx context.Context, t *turns) error {
-	switch {
-	case r.turns == nil:
-		if err := t.take(ctx, false); err != nil {
-			return err
-		}
-		r.turns, r.spent = t, 0
-	case r.spent >= turnFuel:
-		r.spent = 0
-		if err := t.keep(ctx); err != nil {
-			r.turns = nil // another has it
-			return err
-		}
+// keepTurn goes on with the turn of a request that has used it for long, unless other
+// requests wait for one: then it waits for the next. After an error it has none.
+func (r *request) keepTurn(ctx context.Context) (waited bool, err error) {
+	r.spent = 0
+	if waited, err = r.turns.keep(ctx); err != nil {
+		r.turns = nil // another has it
 	}
-	return nil
+	return waited, err
 }
 
 // now is the time of the decision: that at which it is first asked for.

@@ -43,7 +43,7 @@ func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error)
 		refusal error
 	)
 	r := requests.Get().(*request)
-	r.q, r.keepsTurn = *q, true
+	r.q = *q
 	defer r.release()
 	for _, p := range s.policies {
 		if !p.covers(q.Hook, q.Asked.Name) {
@@ -172,16 +172,7 @@ func (s *set) status() []Status {
 
 // difference says in words what a reload changed.
 func difference(old, now *set) string {
-	describe := func(s *set) map[string]string {
-		m := map[string]string{}
-		if s != nil {
-			for _, p := range s.policies {
-				m[p.Name] = fmt.Sprint(p.digest, p.Match, p.Hooks, p.Mode, p.OnError, p.Fuel, p.MemoryMiB, string(p.Config), fmt.Sprintf("%q", p.Reads))
-			}
-		}
-		return m
-	}
-	before, after := describe(old), describe(now)
+	before, after := old.settings(), now.settings()
 	var parts []string
 	for _, p := range now.policies {
 		change := ""
@@ -194,7 +185,9 @@ func difference(old, now *set) string {
 	}
 	if old != nil {
 		for _, p := range old.policies {
-			if _, there := after[p.Name]; !there {
+			if now.switchedOff(p.Name) {
+				parts = append(parts, "off "+p.Name)
+			} else if _, there := after[p.Name]; !there {
 				parts = append(parts, "gone "+p.Name)
 			}
 		}
@@ -203,6 +196,22 @@ func difference(old, now *set) string {
 		return "no policies"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// settings returns of each policy, by name, all that makes it what it is.
+func (s *set) settings() map[string]string {
+	all := map[string]string{}
+	if s != nil {
+		for _, p := range s.policies {
+			all[p.Name] = string(p.settings())
+		}
+	}
+	return all
+}
+
+// switchedOff reports whether the manifest has a policy of that name that is off.
+func (s *set) switchedOff(name string) bool {
+	return slices.ContainsFunc(s.off, func(p offPolicy) bool { return p.Name == name })
 }
 
 // observer returns the policy of that name, if it observes.

@@ -55,30 +55,32 @@ func (t *turns) take(ctx context.Context, observing bool) error {
 	if !observing && t.try(false) {
 		return nil
 	}
-	return t.takeInLine(ctx, observing)
+	_, err := t.takeInLine(ctx, observing)
+	return err
 }
 
 // keep goes on with the turn of a check, unless other checks wait: then it goes to the end of
 // their queue. After an error the turn is gone.
-func (t *turns) keep(ctx context.Context) error {
+func (t *turns) keep(ctx context.Context) (waited bool, _ error) {
 	if t.state.Load() < queued {
-		return nil
+		return false, nil
 	}
 	t.mu.Lock()
-	waited := len(t.checks) > 0
+	others := len(t.checks) > 0
 	t.mu.Unlock()
-	if !waited {
-		return nil
+	if !others {
+		return false, nil
 	}
 	t.done(false)
-	return t.take(ctx, false)
+	return t.takeInLine(ctx, false)
 }
 
-func (t *turns) takeInLine(ctx context.Context, observing bool) error {
+// takeInLine is take for a caller that may have to wait, and says whether it had to.
+func (t *turns) takeInLine(ctx context.Context, observing bool) (waited bool, _ error) {
 	t.mu.Lock()
 	if t.begins(observing) {
 		t.mu.Unlock()
-		return nil
+		return false, nil
 	}
 	turn := make(chan struct{})
 	queue := t.queue(observing)
@@ -86,10 +88,10 @@ func (t *turns) takeInLine(ctx context.Context, observing bool) error {
 	t.mu.Unlock()
 	select {
 	case <-turn:
-		return nil
+		return true, nil
 	case <-ctx.Done():
 		t.leave(turn, observing)
-		return ctx.Err()
+		return true, ctx.Err()
 	}
 }
 

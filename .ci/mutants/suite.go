@@ -41,6 +41,7 @@ type result struct {
 	outcome outcome
 	run     string   // of go test, that noticed
 	tests   []string // that failed: the first, and those that ran beside it
+	empty   bool     // go test found no test to run
 	took    time.Duration
 	output  string
 }
@@ -62,6 +63,9 @@ func (s suite) baseline(ctx context.Context, t tree, chosen []mutant) error {
 		}
 		if r.outcome != survived {
 			return fmt.Errorf("go test %s fails without any mutant: %s", run, strings.Join(r.tests, ", "))
+		}
+		if r.empty {
+			return fmt.Errorf("go test %s runs no test, so it would catch nothing", run)
 		}
 	}
 	return nil
@@ -133,6 +137,9 @@ func readEvents(out []byte) result {
 			continue
 		}
 		said[e.Test] += e.Output
+		if strings.Contains(e.Output, "no tests to run") { // go test's own words
+			r.empty = true
+		}
 		switch {
 		case e.FailedBuild != "":
 			r.outcome = broken

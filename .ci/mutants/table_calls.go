@@ -13,7 +13,7 @@ var callMutants = []mutant{
 		tests:  inCalls,
 	},
 	{
-		name: "turn-never-kept", file: "hooks/request.go",
+		name: "turn-never-kept", file: "hooks/policy.go",
 		old:    "	case r.spent >= turnFuel:\n",
 		new:    "	default:\n",
 		breaks: "requests change places at every policy as soon as one waits",
@@ -28,7 +28,7 @@ var callMutants = []mutant{
 	},
 	{
 		name: "lost-turn-kept", file: "hooks/request.go",
-		old:    "			r.turns = nil // another has it\n",
+		old:    "		r.turns = nil // another has it\n",
 		new:    "",
 		breaks: "a client that leaves while it waits for a turn gives back one it has not",
 		tests:  inCalls,

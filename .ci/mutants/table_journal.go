@@ -68,6 +68,13 @@ var journalMutants = []mutant{
 		tests:  inSets,
 	},
 	{
+		name: "unrecorded-set-forgotten", file: "cmd/octostore/policies.go",
+		old:    "		set, why := p.unrecorded[0], cause",
+		new:    "		set, why := rules, cause",
+		breaks: "a set that could not be recorded when it was loaded is never described",
+		tests:  inSets,
+	},
+	{
 		name: "silence-unknown-to-replay", file: "cmd/octostore/internal/policytool/replay.go",
 		old:    "asked || !known {",
 		new:    "!known {",

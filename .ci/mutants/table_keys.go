@@ -48,9 +48,9 @@ var keysMutants = []mutant{
 		tests:  inKeys,
 	},
 	{
-		name: "reads-not-told-on-reload", file: "hooks/set.go",
-		old:    `string(p.Config), fmt.Sprintf("%q", p.Reads))`,
-		new:    `string(p.Config))`,
+		name: "reads-not-told-on-reload", file: "hooks/described.go",
+		old:    `settings.Module, settings.SHA256 = "", p.digest`,
+		new:    `settings.Module, settings.SHA256, settings.Reads = "", p.digest, nil`,
 		breaks: "a reload that lets a policy look further says that nothing has changed",
 		tests:  inKeys,
 	},
@@ -69,7 +69,7 @@ var keysMutants = []mutant{
 		tests:  []string{"-short -run=TestGroups ./core/store/sqlite"},
 	},
 	{
-		name: "groups-of-another", file: "core/guard.go",
+		name: "groups-of-another", file: "core/suppose.go",
 		old:    "	if account == p.Account {\n		asks.Groups",
 		new:    "	if true {\n		asks.Groups",
 		breaks: "an account that is supposed to ask has the groups of the one that supposes",

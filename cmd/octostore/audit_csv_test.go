@@ -52,7 +52,7 @@ func TestCSVExportIsReadByPythonAndSQLite(t *testing.T) {
 		"python3": {"python3", "-c", `
 import csv, sys
 for r in csv.DictReader(open(sys.argv[1], newline='', encoding='utf-8'), strict=True):
-    assert len(r) == 27 and None not in r, r
+    assert len(r) == 28 and None not in r, r
     print(r['kind'], r['holder'], r['reason'] if r['kind'] == 'granted' else '', r['metadata'], sep='|')`, file},
 		"sqlite3": {"sqlite3", "-bail", ":memory:", ".mode csv", ".import " + file + " a", ".mode list",
 			"SELECT kind, holder, CASE kind WHEN 'granted' THEN reason ELSE '' END, metadata FROM a ORDER BY CAST(seq AS INTEGER)"},

@@ -5,20 +5,26 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-const pluginsPage = "../../docs/plugins.md"
+// The pages about policies. The blocks of the later ones go on where the tutorial ends.
+var (
+	tutorialPage         = "../../docs/plugins.md"
+	policyReferencePage  = "../../docs/policy-reference.md"
+	policyOperationsPage = "../../docs/policy-operations.md"
+	policyPages          = []string{tutorialPage, policyReferencePage, policyOperationsPage}
+)
 
-// What docs/plugins.md shows is run in order: a policy is begun, built without a
-// network, tested, looked at, loaded, and rules.
+// The blocks of the pages about policies are run in order: a policy is created, edited,
+// built without a network, tested, loaded, explained and enforced.
 func TestThePageOfPoliciesTellsTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a policy for another platform")
 	}
 	needTools(t, "sh", "curl", "make", "go")
-	_, blocks := pageBlocks(t, pluginsPage)
 	cache, err := exec.Command("go", "env", "GOCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -27,28 +33,31 @@ func TestThePageOfPoliciesTellsTheTruth(t *testing.T) {
 	r := readmeRun{t: t, dir: t.TempDir(), mask: maskedPage, env: []string{
 		"GOPROXY=off", "GOTOOLCHAIN=local", "GOFLAGS=", "GOWORK=off", "GOCACHE=" + strings.TrimSpace(string(cache)), compiled,
 	}}
-	ran := 0
-	for _, b := range blocks {
-		switch {
-		case strings.HasSuffix(b.text, " octostore serve\n"):
-			variable, _, _ := strings.Cut(b.text, " ")
-			r.addr = newProcess(t, r.dir, variable, compiled).Addr
-			r.env = append(r.env, "OCTOSTORE_URL=http://"+r.addr)
-		case b.language == "console":
-			r.console(b)
-		case strings.HasPrefix(b.text, `{"policies"`):
-			r.write("policies.json", b.text)
-		case b.language == "go":
-			r.contains("ticket/main.go", b.text)
-		case b.language == "json":
-			r.contains("ticket/fixtures/ticket.json", b.text)
-		default:
-			t.Errorf("nothing runs this %s block:\n%s", b.language, b.text)
+	for _, page := range policyPages {
+		_, blocks := pageBlocks(t, page)
+		for _, b := range blocks {
+			switch {
+			case strings.HasSuffix(b.text, " octostore serve\n"):
+				variable, _, _ := strings.Cut(b.text, " ")
+				r.addr = newProcess(t, r.dir, variable, compiled).Addr
+				r.env = append(r.env, "OCTOSTORE_URL=http://"+r.addr)
+			case b.language == "console":
+				r.console(b)
+			case b.language == "sh":
+				r.script(b.text)
+			case strings.HasPrefix(b.text, `{"policies"`):
+				r.write("policies.json", b.text)
+			case b.language == "go":
+				r.replaceCheck("ticket/main.go", b.text)
+			case b.language == "json":
+				r.write("ticket/fixtures/team.json", b.text)
+			default:
+				t.Errorf("%s: nothing runs this %s block:\n%s", page, b.language, b.text)
+			}
 		}
-		ran++
-	}
-	if ran < 12 {
-		t.Errorf("only %d blocks were found", ran)
+		if want := map[string]int{tutorialPage: 13, policyReferencePage: 4, policyOperationsPage: 1}[page]; len(blocks) < want {
+			t.Errorf("%s has %d blocks, want at least %d", page, len(blocks), want)
+		}
 	}
 }
 
@@ -58,14 +67,17 @@ func (r *readmeRun) write(path, text string) {
 	}
 }
 
-// contains fails unless a file has what the page says it has.
-func (r *readmeRun) contains(path, text string) {
+// replaceCheck replaces the function check, the last one of a scaffold.
+func (r *readmeRun) replaceCheck(path, text string) {
 	whole, err := os.ReadFile(filepath.Join(r.dir, path))
 	if err != nil {
-		r.t.Error(err)
-	} else if !strings.Contains(string(whole), text) {
-		r.t.Errorf("%s does not have what the page says:\n%s", path, text)
+		r.t.Fatal(err)
 	}
+	before, _, found := strings.Cut(string(whole), "func check(")
+	if !found || !strings.HasPrefix(text, "func check(") {
+		r.t.Fatalf("%s has no function check to replace by:\n%s", path, text)
+	}
+	r.write(path, before+text)
 }
 
 // differing is what the tools print that depends on the machine, the day, or the
@@ -92,36 +104,81 @@ func maskedPage(output string) string {
 	return spaces.ReplaceAllString(output, " ")
 }
 
-// Every member of a manifest, of a fixture and of a request, and every tool, is on the
-// page.
+// Every member of a manifest, of a fixture and of a request, every kind of error, and
+// every command with its flags is in the reference.
 func TestThePageOfPoliciesNamesEverything(t *testing.T) {
-	page, err := os.ReadFile(pluginsPage)
+	text, err := os.ReadFile(policyReferencePage)
 	if err != nil {
 		t.Fatal(err)
 	}
+	page := string(text)
 	found := 0
 	for path, pattern := range map[string]string{
 		"../../hooks/manifest.go":        `\{"([a-z_0-9]+)", &p\.`,
-		"internal/policytool/fixture.go": `"([a-z_]+)": +&`,
-		"internal/policytool/request.go": `"([a-z_]+)": +&r\.[a-z]+[,}A-Z]`,
+		"../../hooks/policy.go":          `(?:fault\{| = )"([a-z_]+)"`,
+		"internal/policytool/fixture.go": `"([a-z_0-9]+)": +&`,
+		"internal/policytool/request.go": `"([a-z_]+)": +&r\.[A-Za-z.]+[,}]`,
+		"internal/policytool/fuel.go":    `json:"(set|needs)`,
+		"internal/policytool/run.go":     `json:"(fuel_advice)`,
 	} {
 		source, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(source), -1) {
+		matches := regexp.MustCompile(pattern).FindAllStringSubmatch(string(source), -1)
+		if len(matches) == 0 {
+			t.Errorf("%s has no member", path)
+		}
+		for _, m := range matches {
 			found++
-			if !strings.Contains(string(page), "`"+m[1]+"`") && !strings.Contains(string(page), `{"`+m[1]+`"`) {
+			if !strings.Contains(page, "`"+m[1]+"`") && !strings.Contains(page, `"`+m[1]+`":`) {
 				t.Errorf("%s of %s is not on the page", m[1], path)
 			}
 		}
 	}
-	if found < 30 {
+	if found < 50 {
 		t.Errorf("only %d members were found", found)
 	}
 	for _, c := range policyCommand().Commands() {
-		if !strings.Contains(string(page), "octostore policy "+c.Name()) {
+		if !strings.Contains(page, "octostore policy "+c.Name()) {
 			t.Errorf("octostore policy %s is not on the page", c.Name())
+		}
+		flags := regexp.MustCompile(`(?m)^ +(?:-[a-z], )?--([a-z-]+)`).FindAllStringSubmatch(c.Flags().FlagUsages(), -1)
+		for _, f := range flags {
+			if f[1] != "verbose" && !strings.Contains(page, "`--"+f[1]) { // -v
+				t.Errorf("--%s of octostore policy %s is not on the page", f[1], c.Name())
+			}
+		}
+	}
+}
+
+// Every metric of policies and observers is on the page for operators, and every
+// metric on the page exists.
+func TestThePageOfPoliciesNamesEveryMetric(t *testing.T) {
+	text, err := os.ReadFile(policyOperationsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`octostore_[a-z_]+`).FindAllString(string(text), -1)
+	var there []string
+	for _, path := range []string{"metrics_policies.go", "metrics_policy_health.go", "metrics_table.go", "metrics.go"} {
+		source, err := os.ReadFile(filepath.Join("../../transport", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`"(octostore_[a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
+			there = append(there, m[1])
+			if strings.HasPrefix(path, "metrics_polic") && !slices.Contains(named, m[1]) {
+				t.Errorf("%s is not on the page", m[1])
+			}
+		}
+	}
+	if len(there) < 15 {
+		t.Errorf("only %d metrics were found", len(there))
+	}
+	for _, name := range named {
+		if !slices.Contains(there, name) {
+			t.Errorf("%s is no metric", name)
 		}
 	}
 }

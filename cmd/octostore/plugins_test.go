@@ -15,10 +15,15 @@ import (
 // bundled are the policies that come with OctoStore, each with the request of which
 // its README shows the refusal; empty: it refuses none.
 var bundled = map[string]string{
+	"approval":   `{"lock": {"name": "prod/db"}, "account": "ci-7"}`,
 	"audit":      "",
 	"freeze":     `{"lock": {"name": "prod/db"}, "now_ms": 1767538800000}`,
+	"incident":   `{"lock": {"name": "prod/db/main"}, "account": "ci-7", "locks": {"incident/db": {"held": true, "account": "alice"}}}`,
+	"lane":       "",
 	"maxttl":     `{"lock": {"name": "strict/db"}}`,
 	"namepolicy": `{"lock": {"name": "prod/db"}, "account": "ci-7"}`,
+	"naming":     `{"lock": {"name": "prod/DB"}}`,
+	"nobreak":    `{"hook": "break", "lock": {"name": "prod/db/main", "held": true, "account": "ci-6"}, "account": "ci-7"}`,
 	"quota":      `{"lock": {"name": "prod/db"}, "account": "ci-1", "account_held": {"prod/": 2}}`,
 	"require":    `{"lock": {"name": "prod/db"}}`,
 }
@@ -48,6 +53,45 @@ func TestBundledPolicies(t *testing.T) {
 			answersItsFixtures(t, module, limits, fixtures)
 			goesOnAnswering(t, module, limits, fixtures)
 		})
+	}
+}
+
+// askedFor is a row of the table of what people ask for: the words, a policy, and a file of
+// its fixtures.
+var askedFor = regexp.MustCompile(`(?m)^\| ([^|]+) \| \[(\w+)\]\((\w+)/README\.md\) \| \[([\w-]+)\]\((\w+)/fixtures/([\w-]+)\.json\) \|$`)
+
+// Each of the ten policies people ask for is a bundled one, with fixtures that show it.
+func TestPoliciesPeopleAskFor(t *testing.T) {
+	page, err := os.ReadFile("../../plugins/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "## The policies people ask for")
+	table, _, _ = strings.Cut(table, "\n## ")
+	rows := askedFor.FindAllStringSubmatch(table, -1)
+	if lines := strings.Count(table, "\n| ") - 1; len(rows) != 10 || lines != len(rows) {
+		t.Errorf("the table has %d rows, of which %d name a policy and its fixtures; want 10", lines, len(rows))
+	}
+	for _, row := range rows {
+		what, policy, fixture := row[1], row[2], row[4]
+		if _, there := bundled[policy]; !there || row[3] != policy || row[5] != policy || row[6] != fixture {
+			t.Errorf("%s: names %s, and links %s, %s and %s", what, policy, row[3], row[5], row[6])
+			continue
+		}
+		cases := 0
+		for _, f := range fixturesOf(t, filepath.Join("../../plugins", policy, "fixtures")) {
+			if filepath.Base(f.Path) == fixture+".json" {
+				cases = len(f.Cases)
+			}
+		}
+		if cases < 4 {
+			t.Errorf("%s: %s/fixtures/%s.json has %d cases; want 4 at least", what, policy, fixture, cases)
+		}
+	}
+	for name := range bundled {
+		if !strings.Contains(string(page), "| ["+name+"]("+name+"/README.md) | ") {
+			t.Errorf("the list of policies has no %s", name)
+		}
 	}
 }
 

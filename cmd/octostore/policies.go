@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,9 +30,10 @@ type policies struct {
 
 	mu sync.Mutex // one reload at a time, with its record
 
-	recording sync.Mutex
-	recorded  *lock.PolicySet // the newest on record; nil: none is
-	at        lock.Seq        // its record
+	recording  sync.Mutex        // guards what follows; held while it is recorded
+	recorded   *lock.PolicySet   // the newest on record; nil: none is
+	at         lock.Seq          // its record
+	unrecorded []*lock.PolicySet // loaded since, the oldest first: recording them failed
 
 	stopping context.Context // ends when the server stops, and with it a reload under way
 	stop     context.CancelFunc
@@ -104,15 +106,33 @@ func (p *policies) record(changes string) error {
 }
 
 // recordSet records what the set that rules has in it, and so has the one before: whatever
-// a set judged is followed by a record of the set, or the set still rules.
+// a set judged is followed by a record of the set, or the set still rules. Sets that could
+// not be recorded when they were loaded come first.
 func (p *policies) recordSet(ctx context.Context, cause string) error {
-	e := lock.Event{Kind: lock.PoliciesLoaded, Cause: cause, Loaded: p.PolicySet()}
+	rules := p.PolicySet()
+	if !slices.Contains(p.unrecorded, rules) {
+		p.unrecorded = append(p.unrecorded, rules)
+	}
+	for ; len(p.unrecorded) > 0; p.unrecorded = p.unrecorded[1:] {
+		set, why := p.unrecorded[0], cause
+		if set != rules {
+			why = "recorded late: it could not be recorded when it was loaded"
+		}
+		if err := p.appendSet(ctx, set, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *policies) appendSet(ctx context.Context, set *lock.PolicySet, cause string) error {
+	e := lock.Event{Kind: lock.PoliciesLoaded, Cause: cause, Loaded: set}
 	if p.recorded != nil && e.Loaded != nil && p.recorded.ID != e.Loaded.ID {
 		e.Replaced = p.recorded
 	}
 	seq, err := p.table.Append(ctx, e)
 	if err == nil {
-		p.recorded, p.at = e.Loaded, seq
+		p.recorded, p.at = set, seq
 	}
 	return err
 }

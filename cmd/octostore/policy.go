@@ -69,7 +69,7 @@ func policyTestCommand() *cobra.Command {
 		Long: "Run the fixtures in DIR/fixtures against the one .wasm file in DIR (default: this directory).\n" +
 			"Each case is answered by an instance of its own, by one that answers all of them in\n" +
 			"order, and by one that answers them shuffled: a policy that keeps something from one\n" +
-			"request for another fails. docs/plugins.md has the format of fixtures.\n\n" +
+			"request for another fails. docs/policy-reference.md has the format of fixtures.\n\n" +
 			"--run selects cases by name, --junit writes a report for CI beside the usual output.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

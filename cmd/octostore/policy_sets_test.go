@@ -132,6 +132,36 @@ func TestPolicySetIsDescribedAgainAtItsEnd(t *testing.T) {
 	}
 }
 
+// A set that could not be recorded when it was loaded is recorded with the next one: it may
+// have judged meanwhile.
+func TestPolicySetIsRecordedLate(t *testing.T) {
+	disk, dir := &shelf{Store: memory.New()}, t.TempDir()
+	s := ruledServer(t, dir, onShelf(disk), silentPolicies(1), silentModule)
+	full := lock.ErrFull
+	disk.fail.Store(&full)
+	withPolicies(t, dir, silentPolicies(2))
+	expect(t, s.call("POST", "/v1/policies/reload"), 507, "no space")
+	disk.fail.Store(nil)
+	expect(t, s.call("POST", "/v1/locks/prod/a/acquire"), 200, "lease_id")
+	withPolicies(t, dir, silentPolicies(3))
+	expect(t, s.call("POST", "/v1/policies/reload"), 200, "new policy-2")
+	var sets []int
+	for _, r := range s.records(t) {
+		if r.Kind == lock.Granted && !describedAfter(t, s, r) {
+			t.Errorf("no later record describes the set %s", r.PolicySet)
+		}
+		for _, set := range r.PolicySets() {
+			sets = append(sets, len(set.Policies))
+		}
+	}
+	if want := []int{1, 2, 1, 3, 2}; !slices.Equal(sets, want) {
+		t.Errorf("on record are sets of %v policies, want %v", sets, want)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // describedAfter reports whether a later record describes the set that judged a request, and
 // as that which it was.
 func describedAfter(t *testing.T, s *server, judged journal.Record) bool {

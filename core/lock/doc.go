@@ -30,9 +30,10 @@
 //     waiter in this order, or that waiter is called. A waiter that comes while another
 //     is called waits for the answer to the call, and then counts. The priority belongs
 //     to the place: it does not change while the attempt keeps the place, by no repeat
-//     and no absence. A try never passes a listening waiter of any priority. Where waiters are too many, absent ones lose their places, the
-//     longest absent first; a listening one never does. Only who breaks a lease may take
-//     the lock ahead of them, in the same commit.
+//     and no absence. A try never passes a listening waiter of any priority. Where
+//     waiters are too many, absent ones lose their places, the longest absent first; a
+//     listening one never does. Only who breaks a lease may take the lock ahead of them,
+//     in the same commit.
 //  6. A waiter that is known to have left is never granted the lock. Every request is
 //     answered exactly once.
 //  7. A refused batch leaves nothing behind: leases, deadlines and counts are as they

@@ -1,5 +1,5 @@
-// Command maxttl is a policy that bounds how long leases and waits are, by lock name
-// and account. README.md beside it says how it is configured.
+// Command maxttl is a policy that bounds how long leases and waits are, and how long a
+// lock is held in all, by lock name and account. README.md beside it says how it is configured.
 package main
 
 import (
@@ -21,6 +21,7 @@ type rule struct {
 	match     []string
 	accounts  []string      // nil: all
 	ttl, wait time.Duration // 0: no bound
+	total     time.Duration // from the grant to the end of the lease, over all renewals; 0: no bound
 	denies    bool          // what is over the bound, where others cap it
 }
 
@@ -31,12 +32,17 @@ func configure(config []byte) error {
 	return strict.Read(config, func(o *strict.Object) {
 		o.Objects("rules", func(o *strict.Object) {
 			o.Need("match")
-			o.Need("ttl", "wait")
-			rules = append(rules, rule{
+			o.Need("ttl", "wait", "total")
+			r := rule{
 				match: o.Names("match"), accounts: o.Texts("accounts"),
 				ttl: o.Duration("ttl", time.Second), wait: o.Duration("wait", time.Millisecond),
+				total:  o.Duration("total", time.Second),
 				denies: o.OneOf("over", "cap", "deny") == "deny",
-			})
+			}
+			if r.total > 0 && (r.ttl == 0 || r.ttl > r.total) {
+				r.ttl = r.total // no lease is longer than all of them
+			}
+			rules = append(rules, r)
 		})
 	})
 }
@@ -70,7 +76,26 @@ func (r *rule) judge(q guest.Request) guest.Verdict {
 		}
 		q.CapWait(r.wait)
 	}
+	if hook == guest.HookRenew && r.total > 0 {
+		return r.judgeTotal(q)
+	}
 	return guest.Allow
+}
+
+// judgeTotal judges a renewal by how long the lock would be held in all.
+func (r *rule) judgeTotal(q guest.Request) guest.Verdict {
+	granted := q.LockGrantedAt()
+	if granted.IsZero() {
+		return guest.Allow // it is not known
+	}
+	left := granted.Add(r.total).Sub(q.Now())
+	if q.TTL() <= left {
+		return guest.Allow
+	}
+	if left < time.Second { // the shortest lease
+		return guest.Deny("the lock may be held for at most ", r.total.String(), " in all; that is over")
+	}
+	return guest.Deny("the lock may be held for at most ", r.total.String(), " in all; a renewal of at most ", left.Truncate(time.Second).String(), " is left")
 }
 
 func tooLong(what string, asked, most time.Duration) guest.Verdict {

@@ -14,9 +14,11 @@ func init() {
 
 func main() {}
 
-// rule is what some accounts may do; the first that is about an account counts.
+// rule is what some accounts may do; the first that is about an account counts. It is
+// about accounts that a pattern matches or that are in a group.
 type rule struct {
 	accounts []string
+	groups   []string
 	allow    []string // nil: every name
 	deny     []string // counts more than allow
 }
@@ -31,9 +33,9 @@ func configure(config []byte) error {
 	rules = nil
 	return strict.Read(config, func(o *strict.Object) {
 		o.Objects("rules", func(o *strict.Object) {
-			o.Need("accounts")
+			o.Need("accounts", "groups")
 			o.Need("allow", "deny")
-			rules = append(rules, rule{o.Texts("accounts"), o.Names("allow"), o.Names("deny")})
+			rules = append(rules, rule{o.Texts("accounts"), o.Texts("groups"), o.Names("allow"), o.Names("deny")})
 		})
 		others = o.OneOf("others", "deny", "allow") == "allow"
 		if help = o.Text("help"); help != "" {
@@ -46,7 +48,7 @@ func check(q guest.Request) guest.Verdict {
 	account, name := q.Account(), q.LockName()
 	for i := range rules {
 		r := &rules[i]
-		if !guest.MatchAny(r.accounts, account) {
+		if !guest.MatchAny(r.accounts, account) && !inAny(q, r.groups) {
 			continue
 		}
 		if guest.MatchNames(r.deny, name) || r.allow != nil && !guest.MatchNames(r.allow, name) {
@@ -58,4 +60,15 @@ func check(q guest.Request) guest.Verdict {
 		return guest.Allow
 	}
 	return guest.Deny("account ", account, " may use no lock here", help)
+}
+
+// inAny reports whether the account is in one of the groups. Where no login says that, it is
+// in none.
+func inAny(q guest.Request, groups []string) bool {
+	for _, g := range groups {
+		if member, _ := q.InGroup(g); member {
+			return true
+		}
+	}
+	return false
 }

@@ -1,5 +1,5 @@
-// Command quota is a policy that bounds how many locks an account holds, in all or
-// below a prefix. README.md beside it says how it is configured.
+// Command quota is a policy that bounds how many locks an account holds, or all accounts
+// together, in all or below a prefix. README.md beside it says how it is configured.
 package main
 
 import (
@@ -18,11 +18,15 @@ func init() {
 
 func main() {}
 
+// mostCounted is where the server stops counting the locks of all accounts.
+const mostCounted = 10_000
+
 // limit is a bound; all that are about a request count.
 type limit struct {
 	accounts []string // nil: all
 	prefix   string   // of lock names; empty: all
 	held     int
+	total    bool // counts the locks of all accounts, not those of the account that asks
 }
 
 var (
@@ -35,7 +39,14 @@ func configure(config []byte) error {
 	return strict.Read(config, func(o *strict.Object) {
 		o.Objects("limits", func(o *strict.Object) {
 			o.Need("held")
-			limits = append(limits, limit{o.Texts("accounts"), o.Text("prefix"), int(o.Int("held", 0))})
+			l := limit{
+				accounts: o.Texts("accounts"), prefix: o.Text("prefix"), held: int(o.Int("held", 0)),
+				total: o.OneOf("count", "account", "all") == "all",
+			}
+			if l.total && l.held > mostCounted {
+				o.Fail("held", "is "+strconv.Itoa(l.held)+"; want at most 10000, where the count of all accounts ends")
+			}
+			limits = append(limits, l)
 		})
 		if retryAfter = o.Duration("retry_after", time.Millisecond); retryAfter == 0 {
 			retryAfter = 10 * time.Second
@@ -53,18 +64,28 @@ func check(q guest.Request) guest.Verdict {
 		if !strings.HasPrefix(name, l.prefix) || l.accounts != nil && !guest.MatchAny(l.accounts, account) {
 			continue
 		}
-		if held := q.Held(l.prefix); held >= l.held {
+		if held := l.count(q); held >= l.held {
 			return l.refuse(account, held)
 		}
 	}
 	return guest.Allow
 }
 
+func (l *limit) count(q guest.Request) int {
+	if l.total {
+		return q.HeldByAll(l.prefix)
+	}
+	return q.Held(l.prefix)
+}
+
 func (l *limit) refuse(account string, held int) guest.Verdict {
-	where := ""
+	who, holds, where := "account ", " holds ", ""
+	if l.total {
+		who, account, holds = "all accounts together", "", " hold "
+	}
 	if l.prefix != "" {
 		where = " whose names begin with "
 	}
-	refusal := guest.Deny("account ", account, " holds ", strconv.Itoa(held), " locks", where, l.prefix, "; at most ", strconv.Itoa(l.held))
+	refusal := guest.Deny(who, account, holds, strconv.Itoa(held), " locks", where, l.prefix, "; at most ", strconv.Itoa(l.held))
 	return refusal.RetryAfter(retryAfter)
 }

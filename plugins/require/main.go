@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/plugins/guest"
+	"github.com/octostore/octostore/plugins/guest/expr"
 	"github.com/octostore/octostore/plugins/guest/strict"
 )
 
@@ -19,9 +20,10 @@ func main() {}
 
 // field is what has to be there.
 type field struct {
-	name     string   // reason, holder or metadata.KEY
-	patterns []string // one has to match; nil: any text that is not empty
-	right    string   // what would be, as it stands at the end of a refusal
+	name     string     // reason, holder or metadata.KEY
+	patterns []string   // one has to match; nil: any text that is not empty
+	pattern  *expr.Expr // has to match as well; nil: none
+	right    string     // what would be, as it stands at the end of a refusal
 }
 
 var (
@@ -34,7 +36,15 @@ func configure(config []byte) error {
 	return strict.Read(config, func(o *strict.Object) {
 		o.Objects("require", func(o *strict.Object) {
 			f := field{name: o.Text("field"), patterns: o.Texts("patterns")}
-			f.right = wanted(f.patterns, o.Text("help"))
+			want := strings.Join(f.patterns, " or ")
+			if o.Has("pattern") {
+				want = o.Text("pattern")
+				f.pattern = expression(o, "pattern")
+			}
+			if f.patterns != nil && f.pattern != nil {
+				o.Fail("pattern", "is there beside patterns; want one of them")
+			}
+			f.right = wanted(want, o.Text("help"))
 			key, isMetadata := strings.CutPrefix(f.name, "metadata.")
 			if f.name != "reason" && f.name != "holder" && (!isMetadata || key == "") {
 				o.Fail("field", "is "+strconv.Quote(f.name)+"; want reason, holder or metadata.KEY")
@@ -55,17 +65,31 @@ func check(q guest.Request) guest.Verdict {
 		switch {
 		case value == "":
 			return guest.Deny(f.name, " is missing", f.right)
-		case f.patterns != nil && !guest.MatchAny(f.patterns, value):
+		case f.patterns != nil && !guest.MatchAny(f.patterns, value), f.pattern != nil && !f.pattern.Match(value):
 			return guest.Deny(f.name, " is \"", value, "\"", f.right)
 		}
 	}
 	return guest.Allow
 }
 
+// expression reads a regular expression, which is compiled here: that costs far more than all it
+// is asked later.
+func expression(o *strict.Object, member string) *expr.Expr {
+	text := o.Text(member)
+	compiled, err := expr.Compile(text)
+	switch {
+	case err != nil:
+		o.Fail(member, "is "+strconv.Quote(text)+"; want a regular expression of Go such as \"OPS-[0-9]+\" ("+err.Error()+")")
+	case text == "":
+		o.Fail(member, "is empty; leave it out")
+	}
+	return compiled
+}
+
 // wanted says what would be right.
-func wanted(patterns []string, help string) (text string) {
-	if patterns != nil {
-		text = "; want " + strings.Join(patterns, " or ")
+func wanted(want, help string) (text string) {
+	if want != "" {
+		text = "; want " + want
 	}
 	if help != "" {
 		text += "; " + help

@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -82,7 +81,7 @@ func compile(ctx context.Context, dir string, module []byte, limits Limits) erro
 	cmd := exec.CommandContext(ctx, self, Argument, dir)
 	cmd.Args[0] = program
 	cmd.Env = []string{"GOTRACEBACK=single"} // of a process that reads what strangers wrote
-	cmd.Stdout, cmd.Stderr = &out, &tail{b: &errs}
+	cmd.Stdout, cmd.Stderr = &out, &head{b: &errs}
 	cmd.WaitDelay = time.Second
 	in, err := cmd.StdinPipe()
 	if err == nil {
@@ -173,16 +172,14 @@ func watch(pid int, limits Limits, over <-chan struct{}, end context.CancelCause
 	}
 }
 
-// tail keeps the first bytes that are written to it.
-type tail struct{ b *bytes.Buffer }
+// head keeps the first bytes that are written to it: there a crash says what it is.
+type head struct{ b *bytes.Buffer }
 
 const maxSaid = 1 << 10
 
-func (t *tail) Write(p []byte) (int, error) {
-	if room := maxSaid - t.b.Len(); room > 0 {
-		t.b.Write(p[:min(room, len(p))])
+func (h *head) Write(p []byte) (int, error) {
+	if room := maxSaid - h.b.Len(); room > 0 {
+		h.b.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil
 }
-
-var _ io.Writer = (*tail)(nil)
