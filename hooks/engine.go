@@ -170,7 +170,13 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 		return nil, err
 	}
 	key := moduleKey{digest, meter.Config{Fuel: loadFuel, MaxPages: uint32(described.MemoryMiB) * pagesPerMiB}}
-	m, release, err := e.modules.use(key, func() (wazero.CompiledModule, error) {
+	m, release, err := e.modules.use(key, func() (_ wazero.CompiledModule, err error) {
+		defer func() {
+			// Policies load in goroutines of their own, where a panic would end the process.
+			if r := recover(); r != nil {
+				err = fmt.Errorf("the meter has failed on it: %v", r)
+			}
+		}()
 		metered, err := meter.Instrument(binary, key.meter)
 		if err != nil {
 			return nil, err

@@ -165,8 +165,8 @@ var machineMutants = []mutant{
 	},
 	{
 		name: "explain-tells-of-others", file: "core/suppose.go",
-		old:    "	if account == p.Account {",
-		new:    "	if true {",
+		old:    "	if account == p.Account {\n		return nil",
+		new:    "	if true {\n		return nil",
 		breaks: "who may ask policies learns how many locks any account holds",
 		tests:  []string{"-short -run=Policies ./transport"},
 	},

@@ -61,7 +61,7 @@ func (e *Event) size() int {
 		n += len(note.Policy) + len(note.Key) + len(note.Value) + 32
 	}
 	for _, v := range e.Verdicts {
-		n += len(v.Policy) + len(v.Reason) + len(v.Priority) + 128
+		n += len(v.Policy) + len(v.Reason) + len(v.Priority) + 192
 	}
 	if e.PolicySet != "" || e.SetAtGrant != "" {
 		n += 80
