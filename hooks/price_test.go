@@ -56,6 +56,9 @@ const dear = 40
 // A unit of fuel that a guest spends on the host, with the largest values there are, takes
 // about as long as one that it spends itself.
 func TestPricesCoverTheWorkOfTheHost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector slows down the host and not its guests")
+	}
 	q := largestQuestion(t)
 	event := fmt.Sprintf(`{"seq":7,"time":"2026-01-02T03:04:05.000000000Z","kind":"granted","name":"prod/db","token":7,"account":"acme",`+
 		`"metadata":{"k1":%q},"ttl_ms":60000,"prev":""}`, strings.Repeat("\u20ac", 2000))
