@@ -169,15 +169,9 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 	if err := textHint(binary); err != nil {
 		return nil, err
 	}
-	key := moduleKey{digest, meter.Config{Fuel: loadFuel, MaxPages: uint32(described.MemoryMiB) * pagesPerMiB}}
-	m, release, err := e.modules.use(key, func() (_ wazero.CompiledModule, err error) {
-		defer func() {
-			// Policies load in goroutines of their own, where a panic would end the process.
-			if r := recover(); r != nil {
-				err = fmt.Errorf("the meter has failed on it: %v", r)
-			}
-		}()
-		metered, err := meter.Instrument(binary, key.meter)
+	key := moduleKey{digest, meterConfig(described.MemoryMiB)}
+	m, release, err := e.modules.use(key, func() (wazero.CompiledModule, error) {
+		metered, err := instrument(binary, key.meter)
 		if err != nil {
 			return nil, err
 		}
@@ -186,23 +180,37 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 	if err != nil {
 		return nil, err
 	}
-	compiled := m.compiled
 	p := &policy{
-		Policy: described, engine: e, compiled: compiled, release: release, digest: digest,
-		mayRead: mayReadConfig(binary), pace: newPace(e.turns.most),
+		Policy: described, engine: e, compiled: m.compiled, release: release, digest: digest,
+		mayRead: mayReadConfig(binary), config: string(described.Config), pace: newPace(e.turns.most),
 	}
 	p.log = e.log.With("policy", p.Name)
 	p.faults = sparselog.New(p.log)
 	hooks := described.Hooks
 	if hooks == nil { // outside of a manifest
-		hooks = servable(compiled)
+		hooks = servable(p.compiled)
 	}
-	if err := checkModule(compiled, hooks); err != nil {
+	if err := checkModule(p.compiled, hooks); err != nil {
 		p.close()
 		return nil, err
 	}
-	p.config = string(described.Config)
 	return p, nil
+}
+
+// meterConfig is what a module is given by a manifest.
+func meterConfig(memoryMiB int) meter.Config {
+	return meter.Config{Fuel: loadFuel, MaxPages: uint32(memoryMiB) * pagesPerMiB}
+}
+
+// instrument gives a module its meter. A panic on it is an error of the module: policies load
+// in goroutines of their own, where it would end the process.
+func instrument(binary []byte, cfg meter.Config) (metered []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the meter has failed on it: %v", r)
+		}
+	}()
+	return meter.Instrument(binary, cfg)
 }
 
 // compileMetered compiles a module that has its meter. Machine code is made where that is

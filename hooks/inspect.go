@@ -12,7 +12,6 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/octostore/octostore/hooks/abi"
-	"github.com/octostore/octostore/hooks/meter"
 )
 
 // Inspection is what can be said of a module without running any of it.
@@ -48,7 +47,7 @@ func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, e
 		in.Refused = append(in.Refused, err.Error())
 		return in, nil
 	}
-	metered, err := meter.Instrument(module, meter.Config{Fuel: loadFuel, MaxPages: uint32(cfg.MemoryMiB) * pagesPerMiB})
+	metered, err := instrument(module, meterConfig(cfg.MemoryMiB))
 	if err != nil {
 		in.Refused = append(in.Refused, err.Error())
 		in.listAsItIs(ctx, module)

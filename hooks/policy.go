@@ -25,7 +25,7 @@ type policy struct {
 	Policy
 	engine   *engine
 	compiled wazero.CompiledModule // shared; see modules
-	release  func()                // gives it back; see unload
+	release  func()                // gives it back, when no instance is made of it any more
 	digest   string                // in hex
 	mayRead  bool                  // its configuration, without an export for that
 	config   string                // as the manifest has it
@@ -305,9 +305,6 @@ func (p *policy) close() {
 	}
 	p.endStarts()
 }
-
-// unload gives up the module, when no instance is made of it any more.
-func (p *policy) unload() { p.release() }
 
 // instantiate makes an instance, starts it and has it read its configuration. All of
 // that has one budget, loadFuel.

@@ -206,7 +206,7 @@ func (p *policy) endStart() {
 	last := p.asides.ended && p.asides.running == 0
 	p.asides.mu.Unlock()
 	if last {
-		p.unload()
+		p.release()
 	}
 }
 
@@ -217,7 +217,7 @@ func (p *policy) endStarts() {
 	last := p.asides.running == 0
 	p.asides.mu.Unlock()
 	if last {
-		p.unload()
+		p.release()
 	}
 }
 

@@ -67,8 +67,8 @@ var compileMutants = []mutant{
 	},
 	{
 		name: "code-of-another-limit", file: "hooks/engine.go",
-		old:    "	key := moduleKey{digest, meter.Config{Fuel: loadFuel, MaxPages: uint32(described.MemoryMiB) * pagesPerMiB}}\n",
-		new:    "	key := moduleKey{digest, meter.Config{Fuel: loadFuel, MaxPages: 16 * pagesPerMiB}}\n",
+		old:    "	key := moduleKey{digest, meterConfig(described.MemoryMiB)}\n",
+		new:    "	key := moduleKey{digest, meterConfig(16)}\n",
 		breaks: "a policy has the memory of another entry of the same module",
 		tests:  inCodeFolder,
 	},
