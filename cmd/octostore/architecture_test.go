@@ -39,7 +39,7 @@ var directions = []struct{ pkg, imports string }{
 	{"plugins/guest", "plugins/guest/internal/host plugins/guest/internal/scan"},
 	{"plugins/guest/internal/*", ""},
 	{"plugins/guest/strict", "plugins/guest/internal/scan"},
-	{"plugins/guest/expr", ""},
+	{"plugins/guest/expr", "plugins/guest/strict"},
 	{"plugins/guest/guesttest", "plugins/guest plugins/guest/internal/host"},
 	{"plugins/*", "plugins/guest plugins/guest/expr plugins/guest/strict"},
 	{"sdk-examples/policies", ""},

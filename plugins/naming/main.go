@@ -3,7 +3,6 @@
 package main
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/octostore/octostore/plugins/guest"
@@ -40,7 +39,7 @@ func configure(config []byte) error {
 			r := rule{prefix: o.Text("prefix"), patterns: o.Names("patterns")}
 			r.right = "; want " + strings.Join(r.patterns, " or ")
 			if o.Has("pattern") {
-				r.pattern, r.right = expression(o, "pattern"), "; want "+o.Text("pattern")
+				r.pattern, r.right = expr.Read(o, "pattern", "team-[a-z]+/[a-z0-9-]+"), "; want "+o.Text("pattern")
 			}
 			if r.patterns != nil && r.pattern != nil {
 				o.Fail("pattern", "is there beside patterns; want one of them")
@@ -73,18 +72,4 @@ func check(q guest.Request) guest.Verdict {
 		return guest.Allow
 	}
 	return guest.Deny("the name ", name, " is not as agreed; no rule is about it")
-}
-
-// expression reads a regular expression, which is compiled here: that costs far more than all it
-// is asked later.
-func expression(o *strict.Object, member string) *expr.Expr {
-	text := o.Text(member)
-	compiled, err := expr.Compile(text)
-	switch {
-	case err != nil:
-		o.Fail(member, "is "+strconv.Quote(text)+"; want a regular expression of Go such as \"team-[a-z]+/[a-z0-9-]+\" ("+err.Error()+")")
-	case text == "":
-		o.Fail(member, "is empty; leave it out")
-	}
-	return compiled
 }

@@ -39,7 +39,7 @@ func configure(config []byte) error {
 			want := strings.Join(f.patterns, " or ")
 			if o.Has("pattern") {
 				want = o.Text("pattern")
-				f.pattern = expression(o, "pattern")
+				f.pattern = expr.Read(o, "pattern", "OPS-[0-9]+")
 			}
 			if f.patterns != nil && f.pattern != nil {
 				o.Fail("pattern", "is there beside patterns; want one of them")
@@ -70,20 +70,6 @@ func check(q guest.Request) guest.Verdict {
 		}
 	}
 	return guest.Allow
-}
-
-// expression reads a regular expression, which is compiled here: that costs far more than all it
-// is asked later.
-func expression(o *strict.Object, member string) *expr.Expr {
-	text := o.Text(member)
-	compiled, err := expr.Compile(text)
-	switch {
-	case err != nil:
-		o.Fail(member, "is "+strconv.Quote(text)+"; want a regular expression of Go such as \"OPS-[0-9]+\" ("+err.Error()+")")
-	case text == "":
-		o.Fail(member, "is empty; leave it out")
-	}
-	return compiled
 }
 
 // wanted says what would be right.

@@ -1,0 +1,23 @@
+package expr
+
+import (
+	"strconv"
+
+	"github.com/octostore/octostore/plugins/guest/strict"
+)
+
+// Read reads a member of a policy's configuration that is a regular expression, and compiles it.
+// What is wrong with it, or that it is empty, is a mistake of the object, which names an example
+// of what would be right; the result is nil then if it does not compile. Call it in configure:
+// compiling costs far more than all the matches of a request.
+func Read(o *strict.Object, member, example string) *Expr {
+	text := o.Text(member)
+	compiled, err := Compile(text)
+	switch {
+	case err != nil:
+		o.Fail(member, "is "+strconv.Quote(text)+"; want a regular expression of Go such as "+strconv.Quote(example)+" ("+err.Error()+")")
+	case text == "":
+		o.Fail(member, "is empty; leave it out")
+	}
+	return compiled
+}
