@@ -13,29 +13,13 @@ func TestEndingLeavesADatabaseThatWasOverwritten(t *testing.T) {
 	if !inodesLockable {
 		t.Skip("SKIP: the log is only rescued where the file can be kept open")
 	}
-	path := newPath(t)
-	s := open(t, Config{Path: path, look: never})
-	storetest.Load(t, s)
-	var line storetest.Line
-	line.Commit(t, s, 1)
-	backup := newPath(t)
-	if err := Backup(t.Context(), path, backup); err != nil {
-		t.Fatal(err)
-	}
-	line.Commit(t, s, 1)
-	copyFile(t, backup, path)
+	s, path, backup, _ := overwritten(t, never)
 	mustRemove(t, path+"-wal", path+"-shm")
 	s.die(s.lookAtFiles())
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want, err := os.ReadFile(backup)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != string(want) {
-		t.Errorf("the copy was changed (%v)", err)
-	}
+	checkSameFile(t, path, backup)
 	if snap := storetest.Load(t, open(t, Config{Path: path})); snap.Head.Seq != 1 {
 		t.Errorf("head = %v, want that of the backup", snap.Head)
 	}

@@ -164,23 +164,40 @@ func TestStampOfAStartThatWasKilled(t *testing.T) {
 	open(t, Config{Path: path})
 }
 
+// overwritten opens a database over which an older backup of it is copied while it is open.
+func overwritten(t *testing.T, look time.Duration) (s *Store, path, backup string, line *storetest.Line) {
+	t.Helper()
+	path, backup, line = newPath(t), newPath(t), new(storetest.Line)
+	s = open(t, Config{Path: path, look: look})
+	storetest.Load(t, s)
+	line.Commit(t, s, 1)
+	if err := Backup(t.Context(), path, backup); err != nil {
+		t.Fatal(err)
+	}
+	line.Commit(t, s, 1)
+	copyFile(t, backup, path)
+	return s, path, backup, line
+}
+
+// checkSameFile fails unless a copy is still what was copied.
+func checkSameFile(t *testing.T, copied, from string) {
+	t.Helper()
+	want, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(copied); err != nil || string(got) != string(want) {
+		t.Errorf("the copy was changed (%v)", err)
+	}
+}
+
 // A backup that is copied over the database of a running server: the server notices,
 // and leaves the copy as it is.
 func TestStampIsLookedAtWhileAServerRuns(t *testing.T) {
 	if !inodesLockable {
 		t.Skip("the file is only looked into where it can be kept open")
 	}
-	path := newPath(t)
-	s := open(t, Config{Path: path, look: time.Millisecond})
-	storetest.Load(t, s)
-	var line storetest.Line
-	line.Commit(t, s, 1)
-	backup := newPath(t)
-	if err := Backup(t.Context(), path, backup); err != nil {
-		t.Fatal(err)
-	}
-	line.Commit(t, s, 1)
-	copyFile(t, backup, path)
+	s, path, backup, line := overwritten(t, time.Millisecond)
 	select {
 	case <-s.Failed():
 	case <-time.After(10 * time.Second):
@@ -192,13 +209,7 @@ func TestStampIsLookedAtWhileAServerRuns(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want, err := os.ReadFile(backup)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != string(want) {
-		t.Errorf("the copy was changed (%v)", err)
-	}
+	checkSameFile(t, path, backup)
 	checkRefusedForItsLog(t, path)
 }
 
