@@ -7,7 +7,7 @@ var journalMutants = []mutant{
 	{
 		name: "silent-verdicts-recorded", file: "hooks/set.go",
 		old:    "p.record(q, &o); speaks {",
-		new:    "p.record(q, o); speaks || true {",
+		new:    "p.record(q, &o); speaks || true {",
 		breaks: "the record of a grant grows with the number of policies",
 		tests:  append([]string{"-short -run=Verdicts ./hooks"}, inSets...),
 	},
