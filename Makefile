@@ -63,7 +63,7 @@ check: ## Everything a change has to pass: format, modules, vet, staticcheck, sy
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	$(GO) run ./.ci/mutants -fit
+	$(GO) run ./cmd/mutants -fit
 	@$(MAKE) --no-print-directory beside-tests & beside=$$!; \
 	$(MAKE) --no-print-directory test; passed=$$?; wait $$beside; built=$$?; \
 	test $$passed -eq 0 || exit $$passed; exit $$built
@@ -104,9 +104,7 @@ fuzz: ## Run every fuzz test for FUZZTIME (10s)
 
 .PHONY: mutants
 mutants: ## Break the code in known ways, one at a time: the tests must notice each
-	$(GO) vet ./.ci/mutants
-	$(GO) run $(STATICCHECK) ./.ci/mutants
-	$(GO) run ./.ci/mutants
+	$(GO) run ./cmd/mutants
 
 .PHONY: bench
 bench: build ## Run the Go benchmarks, then load a server for a few seconds

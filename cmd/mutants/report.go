@@ -10,7 +10,7 @@ import (
 // document has the table between two marker lines.
 const (
 	document    = "docs/guarantees.md"
-	tableBegins = "<!-- mutants: written by go run ./.ci/mutants -markdown -->\n"
+	tableBegins = "<!-- mutants: written by go run ./cmd/mutants -markdown -->\n"
 	tableEnds   = "<!-- end of mutants -->\n"
 )
 

@@ -1,11 +1,11 @@
 // Command mutants tests the tests: it breaks OctoStore in known ways, one at a
 // time, in a copy of the tree, and runs the tests that ought to notice.
 //
-//	go run ./.ci/mutants                 all of them; exit 1 if one survives
-//	go run ./.ci/mutants -list           what there is
-//	go run ./.ci/mutants -fit            whether each still fits the code; takes a second
-//	go run ./.ci/mutants -only NAME,…    some of them
-//	go run ./.ci/mutants -markdown       also write the table into docs/guarantees.md
+//	go run ./cmd/mutants                 all of them; exit 1 if one survives
+//	go run ./cmd/mutants -list           what there is
+//	go run ./cmd/mutants -fit            whether each still fits the code; takes a second
+//	go run ./cmd/mutants -only NAME,…    some of them
+//	go run ./cmd/mutants -markdown       also write the table into docs/guarantees.md
 //
 // A mutant is a small edit of one file, named by the text it replaces. If that text
 // is not found exactly once the run fails, so the table cannot fall behind the code.
