@@ -24,6 +24,8 @@ const module = "github.com/octostore/octostore"
 // for one segment of a path, "..." for everything below. The first row that matches
 // counts; a package without a row may not exist.
 var directions = []struct{ pkg, imports string }{
+	{"cmd/octostore/internal/terminal", ""},
+	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal"},
 	{"cmd/...", "..."},
 	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal core/sparselog core/timetext"},
 	{"transport/problem", "transport/api transport/login core core/lock core/auth core/journal"},
@@ -70,7 +72,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/lmittmann/tint", "cmd/octostore"},
 	{"github.com/spf13", "cmd/octostore"},
 	{"golang.org/x/oauth2", "transport/login"},
-	{"golang.org/x/term", "cmd/octostore"},
+	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
 	{"golang.org/x/sys", "core/store/sqlite cmd/octostore/internal/filelock"},
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
 	{"github.com/google/go-cmp", "core/store/storetest"},
