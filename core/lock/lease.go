@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Seq is the place of an event in the journal: at least 1, below 2^53 (so that
@@ -132,31 +130,6 @@ func CheckConfirm(confirm, ttl time.Duration) error {
 		return nil
 	}
 	return &InputError{Field: "confirm", Problem: fmt.Sprintf("is %s", confirm), Want: fmt.Sprintf("%s to %s, the ttl", MinTTL, ttl)}
-}
-
-// CheckText returns nil if s is at most most bytes of printable UTF-8 without
-// control characters, or an [*InputError] for the named field.
-func CheckText(field, s string, most int) error {
-	problem := textProblem(s, most)
-	if problem == "" {
-		return nil
-	}
-	return &InputError{Field: field, Problem: problem, Want: fmt.Sprintf("at most %d bytes of printable UTF-8 without control characters", most)}
-}
-
-func textProblem(s string, most int) string {
-	if len(s) > most {
-		return fmt.Sprintf("is %d bytes long", len(s))
-	}
-	if !utf8.ValidString(s) {
-		return "is not valid UTF-8"
-	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			return fmt.Sprintf("has the character %U", r)
-		}
-	}
-	return ""
 }
 
 // CheckMetadata returns nil if metadata has at most [MaxMetadata] pairs of keys of

@@ -3,7 +3,6 @@ package lock
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 )
 
 // Name is the name of a lock: 1 to 512 bytes, segments of [A-Za-z0-9._~:@+-] of at
@@ -83,19 +82,6 @@ func strangeCharacter(s string) string {
 		}
 	}
 	return ""
-}
-
-// characterAt spells the character that begins at s[i], or the byte if it is none,
-// so that people find it: it may be one that cannot be seen.
-func characterAt(s string, i int) string {
-	r, size := utf8.DecodeRuneInString(s[i:])
-	switch {
-	case r == utf8.RuneError && size <= 1:
-		return fmt.Sprintf(`the byte \x%02x at byte %d`, s[i], i+1)
-	case r < utf8.RuneSelf:
-		return fmt.Sprintf("the character %q at byte %d", r, i+1)
-	}
-	return fmt.Sprintf("the character %#U at byte %d", r, i+1)
 }
 
 // nameBytes has the bytes a segment may be of. Those that mean something to scopes,
