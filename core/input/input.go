@@ -1,4 +1,7 @@
-package lock
+// Package input says what is wrong with a request: which field, in what way, and what
+// would be right. Every layer that reads what a client sent uses it, from transport to
+// the lock table. It knows nothing of locks or HTTP and imports none of our packages.
+package input
 
 import (
 	"fmt"
@@ -6,26 +9,26 @@ import (
 	"unicode/utf8"
 )
 
-// InputError says which field of a request is wrong, in what way, and what would
-// be right. It answers for the whole request: nothing was done.
-type InputError struct {
+// Error is the answer to a request that has a bad field. The whole request was
+// refused: nothing was done.
+type Error struct {
 	Field   string // as the client spells it: "name", "ttl", "meta.ticket"
 	Problem string // "is 300 bytes long"
 	Want    string // "at most 128 bytes"
 }
 
-func (e *InputError) Error() string {
+func (e *Error) Error() string {
 	return fmt.Sprintf("%s %s; want %s", e.Field, e.Problem, e.Want)
 }
 
 // CheckText returns nil if s is at most most bytes of printable UTF-8 without
-// control characters, or an [*InputError] for the named field.
+// control characters, or an [*Error] for the named field.
 func CheckText(field, s string, most int) error {
 	problem := textProblem(s, most)
 	if problem == "" {
 		return nil
 	}
-	return &InputError{Field: field, Problem: problem, Want: fmt.Sprintf("at most %d bytes of printable UTF-8 without control characters", most)}
+	return &Error{Field: field, Problem: problem, Want: fmt.Sprintf("at most %d bytes of printable UTF-8 without control characters", most)}
 }
 
 func textProblem(s string, most int) string {
@@ -43,9 +46,9 @@ func textProblem(s string, most int) string {
 	return ""
 }
 
-// characterAt spells the character that begins at s[i], or the byte if it is none,
-// so that people find it: it may be one that cannot be seen.
-func characterAt(s string, i int) string {
+// CharacterAt spells the character that begins at s[i], or the byte if it is none,
+// with its position, since it may be an invisible one.
+func CharacterAt(s string, i int) string {
 	r, size := utf8.DecodeRuneInString(s[i:])
 	switch {
 	case r == utf8.RuneError && size <= 1:
