@@ -100,7 +100,7 @@ func TestPolicySetLeavesOutTooManyPatterns(t *testing.T) {
 	h.write("policy.wasm", allows)
 	match := `"match":[` + strings.Repeat(`"some/name/or/other",`, 40) + `"**"]`
 	var policies []string
-	for i := range maxPolicies {
+	for i := range MaxPolicies {
 		policies = append(policies, fmt.Sprintf(`{"name":"p%d","module":"policy.wasm",%s}`, i, match))
 	}
 	recorded := 0

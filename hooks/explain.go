@@ -78,7 +78,7 @@ func (p *policy) concerns(q core.Question) (bool, string) {
 	switch {
 	case decides == "":
 		return false, "none of its patterns matches"
-	case !p.patterns.Match(q.Asked.Name):
+	case !p.Matches(q.Asked.Name):
 		return false, fmt.Sprintf("%q excludes the name", decides)
 	}
 	return true, fmt.Sprintf("%q matches", decides)

@@ -12,7 +12,9 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/jsontext"
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/pattern"
+	"github.com/octostore/octostore/hooks/abi"
 )
 
 // Mode says what a policy's word counts.
@@ -43,6 +45,10 @@ const (
 	FromStart ObserveFrom = "start" // the oldest event there is
 )
 
+// HookObserve in a manifest has a policy see committed events, after the fact. It has
+// no say in anything by it.
+const HookObserve core.Hook = abi.HookObserve
+
 // Defaults and bounds of a policy. There is no unlimited.
 const (
 	DefaultFuel      = 10_000_000
@@ -57,7 +63,7 @@ const (
 	FirstCallFuel = 10_000_000
 
 	maxManifest = 1 << 20
-	maxPolicies = 64 // so that all they say fits into one line of the journal
+	MaxPolicies = 64 // so that all they say fits into one line of the journal
 )
 
 // Manifest is what policies.json says.
@@ -83,6 +89,9 @@ type Policy struct {
 
 	patterns pattern.List
 }
+
+// Matches reports whether the patterns of a policy match a name.
+func (p *Policy) Matches(name lock.Name) bool { return p.patterns.Match(name) }
 
 // ManifestError is everything that is wrong with a manifest.
 type ManifestError struct {
@@ -126,8 +135,8 @@ func parseManifest(text []byte, dir string) (m Manifest, mistakes []string) {
 		}
 		return m, []string{fmt.Sprintf(`policies: is %s; want a list, as in {"policies": […]}`, is)}
 	}
-	if len(policies) > maxPolicies {
-		return m, []string{fmt.Sprintf("has %d policies; want at most %d", len(policies), maxPolicies)}
+	if len(policies) > MaxPolicies {
+		return m, []string{fmt.Sprintf("has %d policies; want at most %d", len(policies), MaxPolicies)}
 	}
 	seen := map[string]bool{}
 	for i, raw := range policies {

@@ -321,9 +321,9 @@ func (p *policy) start() (*instance, *fault) {
 	begin := &call{policy: p, request: startRequest(p), starting: true}
 	i := &instance{now: begin}
 	i.ctx = guestContext{context.Background(), i}
-	memory := &guestMemory{held: &p.measures.memory}
+	memory := NewLinear(&p.measures.memory)
 	ctx := experimental.WithMemoryAllocator(&i.ctx, experimental.MemoryAllocatorFunc(func(_, most uint64) experimental.LinearMemory {
-		memory.reserve(most)
+		memory.Reserve(most)
 		return memory
 	}))
 	// What the start section may spend stands in the module.

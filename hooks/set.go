@@ -32,7 +32,7 @@ func (s *set) covers(hook core.Hook, name lock.Name) bool {
 }
 
 func (p *policy) covers(hook core.Hook, name lock.Name) bool {
-	return slices.Contains(p.Hooks, hook) && p.patterns.Match(name)
+	return slices.Contains(p.Hooks, hook) && p.Matches(name)
 }
 
 // judge asks every policy that covers the name, each about the request as it came,
@@ -235,7 +235,7 @@ func (p *policy) observes(l *journal.Line) bool {
 	case l.Kind == lock.ObserverParked || l.Kind == lock.ObserverGap:
 		return false
 	case len(l.Name) > 0:
-		return p.patterns.Match(lock.Name(l.Name))
+		return p.Matches(lock.Name(l.Name))
 	}
 	// An event that is about no lock is for those who want everything.
 	for i := len(p.Match) - 1; i >= 0; i-- {
