@@ -1,4 +1,8 @@
-package hooks
+// Package memory gives WebAssembly instances their linear memory.
+//
+// It promises that the memory of an instance goes back to the operating system as soon as the
+// instance is closed, where the system can do that, and that growing never copies.
+package memory
 
 import "sync/atomic"
 
