@@ -1,8 +1,9 @@
-package hooks
+package manifest
 
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/octostore/octostore/core/lock"
 )
@@ -34,4 +35,15 @@ func checkReads(prefixes []string) (wrong []string) {
 		seen[prefix] = true
 	}
 	return wrong
+}
+
+// MayLookAt reports whether the manifest lets a policy look at a lock, or count the locks
+// whose names begin so.
+func (p *Policy) MayLookAt(name string) bool {
+	for _, prefix := range p.Reads {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }
