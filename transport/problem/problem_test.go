@@ -47,7 +47,7 @@ var every = map[string]error{
 	"lock.ErrDeposed":           lock.ErrDeposed,
 	"lock.ErrClosed":            lock.ErrClosed,
 	"lock.ErrGone":              lock.ErrGone,
-	"input.Error":           &input.Error{Field: "f", Problem: "p", Want: "w"},
+	"input.Error":               &input.Error{Field: "f", Problem: "p", Want: "w"},
 	"lock.HeldError":            &lock.HeldError{},
 	"journal.ErrClosed":         journal.ErrClosed,
 	"journal.PrunedError":       &journal.PrunedError{Oldest: 7},
