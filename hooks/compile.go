@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 )
@@ -77,7 +78,7 @@ func runtimeConfig(kind Engine) wazero.RuntimeConfig {
 		rc = wazero.NewRuntimeConfigInterpreter()
 	}
 	return rc.WithCoreFeatures(api.CoreFeaturesV2).
-		WithMemoryLimitPages(MaxMemoryMiB * pagesPerMiB).
+		WithMemoryLimitPages(manifest.MaxMemoryMiB * pagesPerMiB).
 		WithMemoryCapacityFromMax(true) // growing must not copy
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/meter"
 )
 
@@ -97,11 +98,11 @@ func (e *engine) close() error {
 
 // load builds a set, or returns why not and leaves nothing behind. Of several faults it
 // returns the first by the order of the manifest.
-func (e *engine) load(ctx context.Context, m Manifest) (_ *set, err error) {
-	var asked []Policy
+func (e *engine) load(ctx context.Context, m manifest.Manifest) (_ *set, err error) {
+	var asked []manifest.Policy
 	s := &set{}
 	for i, described := range m.Policies {
-		if described.Mode == Off {
+		if described.Mode == manifest.Off {
 			s.off = append(s.off, offPolicy{described, i})
 			continue
 		}
@@ -130,7 +131,7 @@ func (e *engine) load(ctx context.Context, m Manifest) (_ *set, err error) {
 	return s, nil
 }
 
-func (e *engine) loadPolicy(ctx context.Context, described Policy) (*policy, error) {
+func (e *engine) loadPolicy(ctx context.Context, described manifest.Policy) (*policy, error) {
 	binary, err := ReadModule(described.Module)
 	if err != nil {
 		return nil, err
@@ -161,7 +162,7 @@ func (p *policy) makeFirst(ctx context.Context) error {
 }
 
 // compile makes a policy of a module, without an instance yet.
-func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (*policy, error) {
+func (e *engine) compile(ctx context.Context, described manifest.Policy, binary []byte) (*policy, error) {
 	digest := digestOf(binary)
 	if described.SHA256 != "" && described.SHA256 != digest {
 		return nil, fmt.Errorf("its SHA-256 is %s, and %s is wanted", digest, described.SHA256)
@@ -248,7 +249,7 @@ func ReadModule(path string) ([]byte, error) { return files.Read(path, maxModule
 func servable(m wazero.CompiledModule) (hooks []core.Hook) {
 	exported := m.ExportedFunctions()
 	if exported[abi.ExportObserve] != nil {
-		hooks = append(hooks, HookObserve)
+		hooks = append(hooks, manifest.HookObserve)
 	}
 	if exported[abi.ExportCheck] != nil || hooks == nil {
 		hooks = append(hooks, core.HookAcquire)
@@ -275,7 +276,7 @@ func checkModule(m wazero.CompiledModule, hooks []core.Hook) error {
 	exported := m.ExportedFunctions()
 	for _, hook := range hooks {
 		needs := abi.ExportCheck
-		if hook == HookObserve {
+		if hook == manifest.HookObserve {
 			needs = abi.ExportObserve
 		}
 		if exported[needs] == nil {

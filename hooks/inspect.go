@@ -12,6 +12,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
 // Inspection is what can be said of a module without running any of it.
@@ -40,7 +41,7 @@ type Function struct {
 // only if there can be no engine; what is wrong with the module is in Refused.
 func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, error) {
 	if cfg.MemoryMiB == 0 {
-		cfg.MemoryMiB = DefaultMemoryMiB
+		cfg.MemoryMiB = manifest.DefaultMemoryMiB
 	}
 	in := Inspection{Digest: digestOf(module), Size: len(module)}
 	if err := textHint(module); err != nil {
