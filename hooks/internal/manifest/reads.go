@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -27,7 +28,7 @@ func checkReads(prefixes []string) (wrong []string) {
 	}
 	seen := map[string]bool{}
 	for _, prefix := range prefixes {
-		if err, is := errors.AsType[*lock.InputError](lock.CheckPrefix(prefix)); is {
+		if err, is := errors.AsType[*input.Error](lock.CheckPrefix(prefix)); is {
 			wrong = append(wrong, fmt.Sprintf("%q %s; want %s, or \"\" for every lock", prefix, err.Problem, err.Want))
 		} else if seen[prefix] {
 			wrong = append(wrong, fmt.Sprintf("has %q twice; want it once", prefix))
