@@ -268,8 +268,8 @@ var storeMutants = []mutant{
 	},
 	{
 		name: "io-error-taken-for-full", file: "core/store/sqlite/commit.go",
-		old:    "failedWith(err, sqlite3.SQLITE_FULL):",
-		new:    "failedWith(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):",
+		old:    "failedWith(err, codeFull):",
+		new:    "failedWith(err, codeFull, 10):", // SQLITE_IOERR
 		breaks: "a failed write or sync is answered as if nothing had happened",
 		tests:  inSQLite,
 	},

@@ -67,7 +67,7 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "vanished-log-not-saved", file: "core/store/sqlite/writer.go",
-		old:    "		left = w.checkpoint(sqlite3.SQLITE_CHECKPOINT_FULL)\n",
+		old:    "		left = w.checkpoint(fullMode)\n",
 		new:    "		left = errReadOnly\n",
 		breaks: "what was in a deleted write-ahead log is lost, although it was still open",
 		tests:  []string{"-run=Watch ./core/store/sqlite"},

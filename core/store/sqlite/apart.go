@@ -3,8 +3,6 @@ package sqlite
 import (
 	"fmt"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -34,9 +32,9 @@ func (s *Store) apart(f func() error) error {
 	case err == nil:
 		s.afterCommit()
 		return nil
-	case failedWith(err, sqlite3.SQLITE_FULL) && s.w.idle():
+	case failedWith(err, codeFull) && s.w.idle():
 		return lock.ErrFull
-	case failedWith(err, sqlite3.SQLITE_BUSY) && s.w.idle():
+	case failedWith(err, codeBusy) && s.w.idle():
 		return fmt.Errorf("another process keeps %s locked: %w", s.path, err)
 	}
 	return s.fail(err)

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Backup writes a copy of the database at source to target, a file that must not
@@ -37,13 +35,13 @@ func backup(ctx context.Context, source, target string) error {
 	if err := checkLog(from); err != nil {
 		return err
 	}
-	c, err := openConn(from, sqlite3.SQLITE_OPEN_READONLY)
+	d, err := openDatabase(from, readOnlyFile)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	c.busyTimeout(int(busyTimeout.Milliseconds()))
-	if err := checkBackupSource(c); err != nil {
+	defer d.close()
+	d.busyTimeout(busyTimeout)
+	if err := checkBackupSource(d); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -51,7 +49,7 @@ func backup(ctx context.Context, source, target string) error {
 		return err
 	}
 	defer f.Close()
-	if err := fill(ctx, c, f, to); err != nil {
+	if err := fill(ctx, d, f, to); err != nil {
 		os.Remove(to)
 		return err
 	}
@@ -60,19 +58,19 @@ func backup(ctx context.Context, source, target string) error {
 
 // checkBackupSource refuses what is not a database of this program: a copy of it
 // would look like a backup and be none.
-func checkBackupSource(c *conn) error {
-	id, err := c.intOf("PRAGMA application_id")
+func checkBackupSource(d *database) error {
+	id, err := d.intOf("PRAGMA application_id")
 	if err != nil {
 		return err
 	}
 	if id != applicationID {
 		return ErrForeign
 	}
-	return checkVersion(c)
+	return checkVersion(d)
 }
 
-func fill(ctx context.Context, c *conn, f *os.File, to string) error {
-	if err := c.vacuumInto(ctx, to); err != nil {
+func fill(ctx context.Context, d *database, f *os.File, to string) error {
+	if err := d.vacuumInto(ctx, to); err != nil {
 		return err
 	}
 	if err := checkIntegrity(ctx, to); err != nil {
@@ -84,15 +82,15 @@ func fill(ctx context.Context, c *conn, f *os.File, to string) error {
 	return syncDir(to)
 }
 
-func (c *conn) vacuumInto(ctx context.Context, path string) error {
-	q, err := c.prepare("VACUUM INTO ?1")
+func (d *database) vacuumInto(ctx context.Context, path string) error {
+	q, err := d.prepare("VACUUM INTO ?1")
 	if err != nil {
 		return err
 	}
 	defer q.close()
 	q.reserve(len(path))
 	q.bindText(1, path)
-	defer c.interruptedBy(ctx)()
+	defer d.interruptedBy(ctx)()
 	if err := q.run(); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
@@ -100,7 +98,7 @@ func (c *conn) vacuumInto(ctx context.Context, path string) error {
 }
 
 func checkIntegrity(ctx context.Context, path string) error {
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY)
+	c, err := openConn(path, readOnlyFile)
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -59,9 +57,9 @@ func (s *Store) refuse(err error) error {
 		return s.fail(errors.Join(err, fmt.Errorf("roll back: %w", e)))
 	}
 	switch {
-	case errors.Is(err, lock.ErrDeposed), failedWith(err, sqlite3.SQLITE_CONSTRAINT):
+	case errors.Is(err, lock.ErrDeposed), failedWith(err, codeConstraint):
 		return lock.ErrDeposed
-	case failedWith(err, sqlite3.SQLITE_FULL):
+	case failedWith(err, codeFull):
 		s.makeRoom(err)
 		return lock.ErrFull
 	}

@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Damage to whole files.
@@ -126,7 +124,7 @@ func pagesOf(t *testing.T, m image) map[string][]int {
 	t.Helper()
 	path := newPath(t)
 	write(t, m.files, "", path)
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+	c, err := openConn(path, readWriteFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,7 +138,7 @@ func TestNoSpaceAtAnyWrite(t *testing.T) {
 				return 0
 			}
 			if left--; left < 0 {
-				return sqlite3.SQLITE_FULL
+				return codeFull
 			}
 			return 0
 		})
@@ -180,7 +180,7 @@ func TestNoSpaceToAdoptLeases(t *testing.T) {
 	s = reopen(t, s, cfg)
 	d.failing(func(op diskOp) int32 {
 		if _, err := os.Stat(cfg.Path + "-ballast"); err == nil && op.kind == "write" {
-			return sqlite3.SQLITE_FULL
+			return codeFull
 		}
 		return 0
 	})

@@ -24,7 +24,7 @@ func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 		return lock.Snapshot{}, fmt.Errorf("load %s: %w", s.path, asDamage(err))
 	}
 	s.head, s.loaded = snap.Head.Seq, true
-	s.w.busyTimeout(int(beginTimeout.Milliseconds())) // the start is over
+	s.w.busyTimeout(beginTimeout) // the start is over
 	return snap, nil
 }
 
@@ -71,9 +71,9 @@ func (s *Store) adopt(now instant) error {
 }
 
 // moveLeases makes now the beginning of all leases' time.
-func (w *writer) moveLeases(bootID string, now instant) error {
+func (d *database) moveLeases(bootID string, now instant) error {
 	const promised = "iif(confirm > 0, confirm, max(ttl, remaining))" // see remaining
-	q, err := w.prepare("UPDATE leases SET wall_end = ?1 + " + promised + ", boot_end = ?2 + " + promised)
+	q, err := d.prepare("UPDATE leases SET wall_end = ?1 + " + promised + ", boot_end = ?2 + " + promised)
 	if err != nil {
 		return err
 	}
@@ -83,13 +83,13 @@ func (w *writer) moveLeases(bootID string, now instant) error {
 	if err := q.run(); err != nil {
 		return err
 	}
-	return w.setMeta("boot_id", []byte(bootID))
+	return d.setMeta("boot_id", []byte(bootID))
 }
 
 // readHead takes the head from the newest segment: its last number, and the hash of
 // its last line.
-func (w *writer) readHead(version int64) (lock.Head, error) {
-	q, err := w.prepare("SELECT " + segmentColumns(version) + " FROM segments ORDER BY first DESC LIMIT 1")
+func (d *database) readHead(version int64) (lock.Head, error) {
+	q, err := d.prepare("SELECT " + segmentColumns(version) + " FROM segments ORDER BY first DESC LIMIT 1")
 	if err != nil {
 		return lock.Head{}, err
 	}
@@ -98,7 +98,7 @@ func (w *writer) readHead(version int64) (lock.Head, error) {
 	if err != nil || !more {
 		return lock.Head{}, err
 	}
-	newest, err := readSegment(q, &w.sums, new([]byte))
+	newest, err := readSegment(q, &d.sums, new([]byte))
 	if err != nil {
 		return lock.Head{}, err
 	}
@@ -109,8 +109,8 @@ func (w *writer) readHead(version int64) (lock.Head, error) {
 
 // readLeases reads all rows, also of a file that has not been migrated yet, as one that
 // is only looked at.
-func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, error) {
-	version, err := w.version()
+func (d *database) readLeases(ctx context.Context, now instant) ([]lock.Loaded, error) {
+	version, err := d.version()
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, er
 	if version < confirmVersion {
 		confirm = "0"
 	}
-	q, err := w.prepare(`SELECT name, token, account, holder, reason, metadata, ttl, granted,
+	q, err := d.prepare(`SELECT name, token, account, holder, reason, metadata, ttl, granted,
 		remaining, wall_end, boot_end, attempt, sum, ` + confirm + ` FROM leases`)
 	if err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, er
 		if err != nil || !more {
 			return leases, err
 		}
-		l, err := readLease(q, now, &w.sums)
+		l, err := readLease(q, now, &d.sums)
 		if err != nil {
 			return nil, err
 		}

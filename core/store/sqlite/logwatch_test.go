@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -90,7 +88,7 @@ func TestLogOverwrittenInPlaceIsNoticed(t *testing.T) {
 func TestLogIsQuietWhileItStartsOver(t *testing.T) {
 	s := open(t, Config{Path: newPath(t), look: 50 * time.Microsecond, walSize: 64 << 10})
 	storetest.Load(t, s)
-	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	other, err := openConn(s.path, readWriteFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,9 +98,9 @@ func TestLogIsQuietWhileItStartsOver(t *testing.T) {
 		line.Commit(t, s, 1, bulkyRow(line.Head.Seq%20))
 		switch {
 		case n%20 == 0:
-			err = other.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE)
+			err = other.checkpoint(truncateLog)
 		case n%20 == 7:
-			err = other.checkpoint(sqlite3.SQLITE_CHECKPOINT_RESTART)
+			err = other.checkpoint(restartMode)
 		case n%20 == 13:
 			err = other.exec(fmt.Sprintf("PRAGMA user_version = %d", newestVersion()))
 		case n%5 == 0:

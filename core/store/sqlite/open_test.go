@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
 )
@@ -130,7 +128,7 @@ func TestDeposedByAnotherWriter(t *testing.T) {
 	var line storetest.Line
 	line.Commit(t, s, 1)
 
-	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	other, err := openConn(s.path, readWriteFile)
 	if err != nil {
 		t.Fatal(err)
 	}

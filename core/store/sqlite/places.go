@@ -40,8 +40,8 @@ func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []strin
 	return s.apart(func() error { return s.w.setPlaces(set, forget) })
 }
 
-func (w *writer) readPlaces() ([]journal.Place, error) {
-	q, err := w.prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
+func (d *database) readPlaces() ([]journal.Place, error) {
+	q, err := d.prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
 	if err != nil {
 		return nil, err
 	}
@@ -53,15 +53,15 @@ func (w *writer) readPlaces() ([]journal.Place, error) {
 			return all, err
 		}
 		p := journal.Place{Observer: q.text(0), After: lock.Seq(q.int(1)), Parked: uint64(q.int(2))}
-		if w.sums.place(p) != q.int(3) {
+		if d.sums.place(p) != q.int(3) {
 			return nil, damaged("the place of observer %q does not match its checksum", p.Observer)
 		}
 		all = append(all, p)
 	}
 }
 
-func (w *writer) setPlaces(set []journal.Place, forget []string) error {
-	drop, err := w.prepare("DELETE FROM observers WHERE name = ?1")
+func (d *database) setPlaces(set []journal.Place, forget []string) error {
+	drop, err := d.prepare("DELETE FROM observers WHERE name = ?1")
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (w *writer) setPlaces(set []journal.Place, forget []string) error {
 			return err
 		}
 	}
-	put, err := w.prepare("REPLACE INTO observers (name, after, parked, sum) VALUES (?1, ?2, ?3, ?4)")
+	put, err := d.prepare("REPLACE INTO observers (name, after, parked, sum) VALUES (?1, ?2, ?3, ?4)")
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (w *writer) setPlaces(set []journal.Place, forget []string) error {
 		put.bindText(1, p.Observer)
 		put.bindInt(2, int64(p.After))
 		put.bindInt(3, int64(p.Parked))
-		put.bindInt(4, w.sums.place(p))
+		put.bindInt(4, d.sums.place(p))
 		if err := put.run(); err != nil {
 			return err
 		}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -61,7 +59,7 @@ func TestRefusedFiles(t *testing.T) {
 		{"in a directory that does not exist", func(t *testing.T) string { return filepath.Join(t.TempDir(), "no", "x.db") }, nil},
 		{"a database in use by another program", func(t *testing.T) string {
 			path := newPath(t)
-			c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE|sqlite3.SQLITE_OPEN_CREATE)
+			c, err := openConn(path, readWriteFile|createFile)
 			if err != nil {
 				t.Fatal(err)
 			}

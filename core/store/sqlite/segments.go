@@ -6,8 +6,6 @@ import (
 	"math"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 )
@@ -34,9 +32,8 @@ type readers struct {
 
 // reader is a read-only connection with its one statement prepared.
 type reader struct {
-	*conn
+	*database
 	segments *stmt
-	sums     sums
 }
 
 const maxReaders = 4
@@ -103,27 +100,26 @@ func (r *readers) open() (*reader, error) {
 }
 
 func openReader(path string) (*reader, error) {
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY)
+	d, err := openDatabase(path, readOnlyFile)
 	if err != nil {
 		return nil, err
 	}
-	c.busyTimeout(int(busyTimeout.Milliseconds()))
-	secret, err := c.meta("secret")
-	if err != nil {
-		c.close()
+	d.busyTimeout(busyTimeout)
+	if err := d.readSums(); err != nil {
+		d.close()
 		return nil, err
 	}
-	s, err := c.prepare(segmentsAfter(newestVersion()))
+	s, err := d.prepare(segmentsAfter(newestVersion()))
 	if err != nil {
-		c.close()
+		d.close()
 		return nil, err
 	}
-	return &reader{conn: c, segments: s, sums: newSums(secret)}, nil
+	return &reader{database: d, segments: s}, nil
 }
 
 func (r *reader) close() {
 	r.segments.close()
-	r.conn.close()
+	r.database.close()
 }
 
 // Segments returns committed segments; see [journal.Store]. It does not wait for

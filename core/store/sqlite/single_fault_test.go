@@ -68,8 +68,8 @@ func aFault(rng *rand.Rand, seen map[string]int) *fault {
 		code int32
 	}{
 		{"write", sqlite3.SQLITE_IOERR_WRITE},
-		{"write", sqlite3.SQLITE_FULL},
-		{"write", sqlite3.SQLITE_FULL},
+		{"write", codeFull},
+		{"write", codeFull},
 		{"sync", sqlite3.SQLITE_IOERR_FSYNC},
 		{"truncate", sqlite3.SQLITE_IOERR_TRUNCATE},
 		{"open", sqlite3.SQLITE_CANTOPEN},
@@ -77,7 +77,7 @@ func aFault(rng *rand.Rand, seen map[string]int) *fault {
 	}
 	k := kinds[rng.IntN(len(kinds))]
 	times := []int{1, 3, math.MaxInt}[rng.IntN(3)]
-	if k.code == sqlite3.SQLITE_FULL {
+	if k.code == codeFull {
 		times = 1 + rng.IntN(3) // then there is space again
 	}
 	return &fault{kind: k.kind, n: 1 + rng.IntN(max(1, seen[k.kind])), times: times, code: k.code, seen: make(map[string]int)}

@@ -8,8 +8,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/files"
 )
 
@@ -125,9 +123,9 @@ func (s *walStamps) fits(file firstPage) bool {
 // nothing while another process reads the log, for then the log goes on; a full disk
 // is no reason not to start.
 func (w *writer) stamp(path string) error {
-	w.busyTimeout(int(insistFor.Milliseconds()))
-	defer w.busyTimeout(int(busyTimeout.Milliseconds()))
-	if err := w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE); err != nil {
+	w.busyTimeout(insistFor)
+	defer w.busyTimeout(busyTimeout)
+	if err := w.checkpoint(truncateLog); err != nil {
 		return ignorePassing(err)
 	}
 	if sizeOf(path+"-wal") > 0 {
@@ -136,7 +134,7 @@ func (w *writer) stamp(path string) error {
 	if err := w.newStamp(); err != nil {
 		return errors.Join(ignorePassing(err), w.undo())
 	}
-	return ignorePassing(w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE))
+	return ignorePassing(w.checkpoint(truncateLog))
 }
 
 func (w *writer) newStamp() error {
@@ -148,7 +146,7 @@ func (w *writer) restamp() error {
 	if err := w.newStamp(); err != nil {
 		return err
 	}
-	return w.checkpoint(sqlite3.SQLITE_CHECKPOINT_FULL)
+	return w.checkpoint(fullMode)
 }
 
 func ignorePassing(err error) error {

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
 )
@@ -147,7 +145,7 @@ func TestStampOfAStartThatWasKilled(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+	c, err := openConn(path, readWriteFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +217,7 @@ func TestStampMayBeChangedThroughTheLog(t *testing.T) {
 	storetest.Load(t, s)
 	var line storetest.Line
 	line.Commit(t, s, 1)
-	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	other, err := openConn(s.path, readWriteFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,15 +48,15 @@ func (s *Store) TokenByHash(ctx context.Context, hash [sha256.Size]byte) (auth.T
 		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, asDamage(err))
 	}
 	defer s.readers.put(r)
-	t, found, err := r.conn.tokenByHash(hash, &r.sums)
+	t, found, err := r.tokenByHash(hash)
 	if err != nil {
 		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, asDamage(err))
 	}
 	return t, found, nil
 }
 
-func (c *conn) tokenByHash(hash [sha256.Size]byte, sums *sums) (t auth.Token, found bool, err error) {
-	q, err := c.prepare("SELECT " + tokenColumns + " FROM tokens WHERE hash = ?1")
+func (d *database) tokenByHash(hash [sha256.Size]byte) (t auth.Token, found bool, err error) {
+	q, err := d.prepare("SELECT " + tokenColumns + " FROM tokens WHERE hash = ?1")
 	if err != nil {
 		return t, false, err
 	}
@@ -66,16 +66,16 @@ func (c *conn) tokenByHash(hash [sha256.Size]byte, sums *sums) (t auth.Token, fo
 	if more, err := q.step(); err != nil || !more {
 		return t, false, err
 	}
-	t, err = readToken(q, sums)
+	t, err = readToken(q, &d.sums)
 	return t, err == nil, err
 }
 
-func (w *writer) readTokens(ctx context.Context) ([]auth.Token, error) {
-	version, err := w.version()
+func (d *database) readTokens(ctx context.Context) ([]auth.Token, error) {
+	version, err := d.version()
 	if err != nil {
 		return nil, err
 	}
-	q, err := w.prepare("SELECT " + tokenColumnsOf(version) + " FROM tokens ORDER BY id")
+	q, err := d.prepare("SELECT " + tokenColumnsOf(version) + " FROM tokens ORDER BY id")
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (w *writer) readTokens(ctx context.Context) ([]auth.Token, error) {
 		if err != nil || !more {
 			return all, err
 		}
-		t, err := readToken(q, &w.sums)
+		t, err := readToken(q, &d.sums)
 		if err != nil {
 			return nil, err
 		}
@@ -162,8 +162,8 @@ func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
 	return nil
 }
 
-func (w *writer) putToken(t *auth.Token) error {
-	q, err := w.prepare("REPLACE INTO tokens (" + tokenColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
+func (d *database) putToken(t *auth.Token) error {
+	q, err := d.prepare("REPLACE INTO tokens (" + tokenColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (w *writer) putToken(t *auth.Token) error {
 	q.bindInt(7, writeTime(t.Expires))
 	q.bindInt(8, writeTime(t.Used))
 	q.bindInt(9, writeTime(t.Revoked))
-	q.bindInt(10, w.sums.token(t, scopes))
+	q.bindInt(10, d.sums.token(t, scopes))
 	q.bindText(11, t.Groups)
 	return q.run()
 }
@@ -201,8 +201,8 @@ func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 	return nil
 }
 
-func (w *writer) touchTokens(ids []string, used map[string]time.Time) error {
-	q, err := w.prepare("UPDATE tokens SET used = ?2 WHERE id = ?1")
+func (d *database) touchTokens(ids []string, used map[string]time.Time) error {
+	q, err := d.prepare("UPDATE tokens SET used = ?2 WHERE id = ?1")
 	if err != nil {
 		return err
 	}

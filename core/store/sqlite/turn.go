@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // beginTimeout is how long SQLite waits for the lock of another process at a time.
@@ -17,12 +15,12 @@ const beginTimeout = 100 * time.Millisecond
 // answers them.
 func (s *Store) begin(ctx context.Context) error {
 	err := s.w.begin.run()
-	if !failedWith(err, sqlite3.SQLITE_BUSY) {
+	if !failedWith(err, codeBusy) {
 		return err
 	}
 	since := time.Now()
 	s.log.Warn("another process keeps the database locked; changes wait for it", "path", s.path)
-	for failedWith(err, sqlite3.SQLITE_BUSY) {
+	for failedWith(err, codeBusy) {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("gave up waiting for another process: %w", err)

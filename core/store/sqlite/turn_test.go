@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
@@ -22,7 +20,7 @@ type intruder struct {
 
 func newIntruder(t *testing.T, s *Store) *intruder {
 	t.Helper()
-	c, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	c, err := openConn(s.path, readWriteFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,6 @@
 package sqlite
 
-import (
-	"time"
-
-	sqlite3 "modernc.org/sqlite/lib"
-)
+import "time"
 
 // Commits append to the WAL; somebody has to move its pages into the database so
 // that it can start over. SQLite would do so inside a commit. Here it happens beside
@@ -98,7 +94,7 @@ func (s *Store) keepUp(mover *conn) {
 
 // openMover opens the connection that moves pages beside the commits.
 func openMover(path string) (*conn, error) {
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+	c, err := openConn(path, readWriteFile)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +114,7 @@ func (s *Store) moveWAL(mover *conn) {
 		return // Close decides whether the files may still be written to
 	}
 	s.moving.Lock()
-	err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE)
+	err := mover.checkpoint(passive)
 	s.moving.Unlock()
 	s.stamped.Store(false) // the next commit may be the first of a new log
 	s.mu.Lock()
@@ -126,10 +122,10 @@ func (s *Store) moveWAL(mover *conn) {
 	if s.stopped() != nil {
 		return
 	}
-	full := failedWith(err, sqlite3.SQLITE_FULL)
+	full := failedWith(err, codeFull)
 	if err == nil || passing(err) && !full {
 		err = s.moveRest()
-		full = failedWith(err, sqlite3.SQLITE_FULL)
+		full = failedWith(err, codeFull)
 	}
 	switch {
 	case full:
@@ -145,7 +141,7 @@ func (s *Store) moveNow() {
 	s.moving.Lock()
 	defer s.moving.Unlock()
 	s.stamped.Store(false)
-	if err := s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
+	if err := s.w.checkpoint(passive); err != nil && !passing(err) {
 		s.die(err)
 	}
 }
@@ -154,15 +150,15 @@ func (s *Store) moveNow() {
 func (s *Store) moveRest() error {
 	defer s.stamped.Store(false)
 	if !s.pace.insists() {
-		return s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE)
+		return s.w.checkpoint(passive)
 	}
-	s.w.busyTimeout(int(insistFor.Milliseconds()))
-	defer s.w.busyTimeout(int(beginTimeout.Milliseconds()))
-	return s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_RESTART)
+	s.w.busyTimeout(insistFor)
+	defer s.w.busyTimeout(beginTimeout)
+	return s.w.checkpoint(restartMode)
 }
 
 // passing reports whether a checkpoint that failed can be tried again. Until then
 // the WAL has everything.
 func passing(err error) bool {
-	return failedWith(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
+	return failedWith(err, codeBusy, codeLocked, codeFull)
 }

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
 )
@@ -60,7 +58,7 @@ func TestWALGetsItsSizeBack(t *testing.T) {
 	storetest.Load(t, s)
 	var line storetest.Line
 	line.Commit(t, s, 1)
-	reader, err := openConn(s.path, sqlite3.SQLITE_OPEN_READONLY)
+	reader, err := openConn(s.path, readOnlyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +173,7 @@ func TestInsisting(t *testing.T) {
 	line.Commit(t, s, 1) // which the reader does not see
 	long := s.w.walFrames()
 
-	if err := insist(); !failedWith(err, sqlite3.SQLITE_BUSY) || !passing(err) {
+	if err := insist(); !failedWith(err, codeBusy) || !passing(err) {
 		t.Errorf("beside a reader that stays: %v, want that it is busy", err)
 	}
 	for range 20 { // a busy machine may not let it leave in time
@@ -254,7 +252,7 @@ func TestMovingTheWAL(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mover.close()
-	if err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil {
+	if err := mover.checkpoint(passive); err != nil {
 		t.Fatal(err)
 	}
 	alone := newPath(t)

@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // A store serves from the files it opened, the next start from those it finds. Where
@@ -117,7 +115,7 @@ func (s *Store) lookInside() error {
 // ignoreBusy returns nil where another process keeps the database locked: commits wait
 // for it, and so can this.
 func ignoreBusy(err error) error {
-	if failedWith(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) {
+	if failedWith(err, codeBusy, codeLocked) {
 		return nil
 	}
 	return fmt.Errorf("look at the database: %w", err)

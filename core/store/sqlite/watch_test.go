@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -56,7 +54,7 @@ var vanishings = []struct {
 		}
 	}, "in the place of octostore.db", false},
 	{"written to by something else", func(t *testing.T, path string) {
-		other, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+		other, err := openConn(path, readWriteFile)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +157,7 @@ func TestWatchIsQuietWhileAllIsWell(t *testing.T) {
 			}
 		}
 	}
-	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	other, err := openConn(s.path, readWriteFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,16 +9,13 @@ import (
 	"os"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
 )
 
 // writer is the one connection that changes the database, with the statements of a
 // commit prepared.
 type writer struct {
-	*conn
-	sums                    sums
+	*database
 	attempt                 []byte // of the row being set, used again
 	begin, commit, rollback *stmt
 	newest, segment         *stmt
@@ -39,24 +36,24 @@ var errReadOnly = errors.New("this process may read the file, but not write to i
 const busyTimeout = 10 * time.Second
 
 func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err error) {
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+	d, err := openDatabase(path, readWriteFile)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: c}
+	w := &writer{database: d}
 	defer func() {
 		if err != nil {
 			w.closeRefused(path)
 		}
 	}()
-	if c.readOnly() {
+	if d.readOnly() {
 		return nil, errReadOnly
 	}
-	c.busyTimeout(int(busyTimeout.Milliseconds()))
+	d.busyTimeout(busyTimeout)
 	if err := w.configure(cfg); err != nil {
 		return nil, err
 	}
-	if err := migrate(c); err != nil {
+	if err := migrate(d); err != nil {
 		return nil, err
 	}
 	if err := cmp.Or(w.readSums(), w.verify(ctx, path)); err != nil {
@@ -68,7 +65,7 @@ func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err er
 
 func (w *writer) configure(cfg Config) error {
 	// A file that is not ours is refused before anything is written to it.
-	if err := cmp.Or(checkOrigin(w.conn), checkVersion(w.conn)); err != nil {
+	if err := cmp.Or(checkOrigin(w.database), checkVersion(w.database)); err != nil {
 		return err
 	}
 	if mode, err := w.textOf("PRAGMA journal_mode = WAL"); err != nil || mode != "wal" {
@@ -119,7 +116,7 @@ func (w *writer) close() error {
 		s.close()
 	}
 	w.stmts = nil
-	return w.conn.close()
+	return w.database.close()
 }
 
 // closeRefused leaves a refused database as it is. SQLite makes a WAL to read with
@@ -157,14 +154,14 @@ func (w *writer) finish(how ending) (left, err error) {
 		return nil, w.close()
 	case saved, savedApart:
 		w.leaveWAL()
-		left = w.checkpoint(sqlite3.SQLITE_CHECKPOINT_FULL)
+		left = w.checkpoint(fullMode)
 		if left == nil && how == savedApart {
 			left = w.restamp()
 		}
 		return left, w.close()
 	}
-	w.busyTimeout(int(time.Second.Milliseconds())) // for a backup that is still reading
-	err = w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE)
+	w.busyTimeout(time.Second) // for a backup that is still reading
+	err = w.checkpoint(truncateLog)
 	if err != nil && passing(err) {
 		left, err = err, nil
 	}
@@ -307,9 +304,9 @@ func (w *writer) extendWAL(path string, size int64) error {
 	if size <= 0 {
 		return nil
 	}
-	w.busyTimeout(int(insistFor.Milliseconds())) // a start does not wait for a backup
-	defer w.busyTimeout(int(busyTimeout.Milliseconds()))
-	if err := w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE); err != nil {
+	w.busyTimeout(insistFor) // a start does not wait for a backup
+	defer w.busyTimeout(busyTimeout)
+	if err := w.checkpoint(truncateLog); err != nil {
 		return err
 	}
 	if err := w.begin.run(); err != nil {
