@@ -145,29 +145,29 @@ func (d *database) prune(cut lock.Head) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return more, d.exec(fmt.Sprintf("DELETE FROM segments WHERE first <= %d", last))
+	return more, d.Exec(fmt.Sprintf("DELETE FROM segments WHERE first <= %d", last))
 }
 
 // oldest returns where the last of the oldest segments begins that one step removes, 0
 // for none, and whether there are more up to cut. It does not read them.
 func (d *database) oldest(cut lock.Seq) (last int64, more bool, err error) {
-	q, err := d.prepare("SELECT first, length(bytes) FROM segments WHERE first <= ?1 ORDER BY first LIMIT ?2")
+	q, err := d.Prepare("SELECT first, length(bytes) FROM segments WHERE first <= ?1 ORDER BY first LIMIT ?2")
 	if err != nil {
 		return 0, false, err
 	}
-	defer q.close()
-	q.bindInt(1, int64(cut))
-	q.bindInt(2, pruneSegments+1)
+	defer q.Close()
+	q.BindInt(1, int64(cut))
+	q.BindInt(2, pruneSegments+1)
 	for n, bytes := 0, int64(0); ; n++ {
-		more, err := q.step()
+		more, err := q.Step()
 		if err != nil || !more {
 			return last, false, err
 		}
-		bytes += q.int(1)
+		bytes += q.Int(1)
 		if n == pruneSegments || n > 0 && bytes > pruneBytes {
 			return last, true, nil
 		}
-		last = q.int(0)
+		last = q.Int(0)
 	}
 }
 
@@ -179,10 +179,10 @@ func (s *Store) Used(context.Context) (int64, error) {
 	if s.stopped() != nil {
 		return 0, s.stopped()
 	}
-	pages, err := s.w.intOf("SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
+	pages, err := s.w.IntOf("SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
 	if err != nil {
 		return 0, err
 	}
-	size, err := s.w.intOf("PRAGMA page_size")
+	size, err := s.w.IntOf("PRAGMA page_size")
 	return pages * size, err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"os"
 )
 
@@ -35,12 +36,12 @@ func backup(ctx context.Context, source, target string) error {
 	if err := checkLog(from); err != nil {
 		return err
 	}
-	d, err := openDatabase(from, readOnlyFile)
+	d, err := openDatabase(from, conn.ReadOnly)
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	d.busyTimeout(busyTimeout)
+	defer d.Close()
+	d.BusyTimeout(busyTimeout)
 	if err := checkBackupSource(d); err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func backup(ctx context.Context, source, target string) error {
 // checkBackupSource refuses what is not a database of this program: a copy of it
 // would look like a backup and be none.
 func checkBackupSource(d *database) error {
-	id, err := d.intOf("PRAGMA application_id")
+	id, err := d.IntOf("PRAGMA application_id")
 	if err != nil {
 		return err
 	}
@@ -83,28 +84,28 @@ func fill(ctx context.Context, d *database, f *os.File, to string) error {
 }
 
 func (d *database) vacuumInto(ctx context.Context, path string) error {
-	q, err := d.prepare("VACUUM INTO ?1")
+	q, err := d.Prepare("VACUUM INTO ?1")
 	if err != nil {
 		return err
 	}
-	defer q.close()
-	q.reserve(len(path))
-	q.bindText(1, path)
-	defer d.interruptedBy(ctx)()
-	if err := q.run(); err != nil {
+	defer q.Close()
+	q.Reserve(len(path))
+	q.BindText(1, path)
+	defer d.InterruptedBy(ctx)()
+	if err := q.Run(); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
 	return ctx.Err()
 }
 
 func checkIntegrity(ctx context.Context, path string) error {
-	c, err := openConn(path, readOnlyFile)
+	c, err := conn.Open(path, conn.ReadOnly)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	defer c.interruptedBy(ctx)()
-	said, err := c.textOf("PRAGMA integrity_check(1)")
+	defer c.Close()
+	defer c.InterruptedBy(ctx)()
+	said, err := c.TextOf("PRAGMA integrity_check(1)")
 	if err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}

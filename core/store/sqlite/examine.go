@@ -12,6 +12,7 @@ import (
 
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // Examine is [Inspect] that also checks the structure of the whole file, every index
@@ -39,7 +40,7 @@ func examine(ctx context.Context, path string, begin func(Inspection) func(lock.
 	if err != nil {
 		return in, err
 	}
-	defer d.close()
+	defer d.Close()
 	return d.inspect(ctx, func(in Inspection) error {
 		if err := d.checkStructure(ctx); err != nil {
 			return err
@@ -58,15 +59,15 @@ func openQuietly(path string) (*database, error) {
 		return nil, cmp.Or(err, errors.New("it is not a file"))
 	}
 	if _, running, err := Running(path); err != nil || running || sizeOf(path+"-wal") > 0 {
-		return openDatabase(path, readOnlyFile)
+		return openDatabase(path, conn.ReadOnly)
 	}
 	name := url.URL{Scheme: "file", Path: path, RawQuery: "immutable=1"}
-	return openDatabase(name.String(), readOnlyFile|nameIsURI)
+	return openDatabase(name.String(), conn.ReadOnly|conn.URI)
 }
 
 func (d *database) checkStructure(ctx context.Context) error {
-	defer d.interruptedBy(ctx)()
-	said, err := d.textOf("PRAGMA integrity_check(1)")
+	defer d.InterruptedBy(ctx)()
+	said, err := d.TextOf("PRAGMA integrity_check(1)")
 	if err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}

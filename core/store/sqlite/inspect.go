@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // Inspection is what a database says at one moment.
@@ -36,11 +37,11 @@ func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 	if err := checkLog(path); err != nil {
 		return in, err
 	}
-	d, err := openDatabase(path, readOnlyFile)
+	d, err := openDatabase(path, conn.ReadOnly)
 	if err != nil {
 		return in, err
 	}
-	defer d.close()
+	defer d.Close()
 	return d.inspect(ctx, func(Inspection) error {
 		if each == nil {
 			return nil
@@ -51,14 +52,14 @@ func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 
 // inspect reads what the database says, and lets more be done in the same moment.
 func (d *database) inspect(ctx context.Context, more func(Inspection) error) (in Inspection, err error) {
-	d.busyTimeout(busyTimeout)
+	d.BusyTimeout(busyTimeout)
 	if err := checkBackupSource(d); err != nil {
 		return in, err
 	}
-	if err := d.exec("BEGIN"); err != nil {
+	if err := d.Exec("BEGIN"); err != nil {
 		return in, err
 	}
-	defer d.exec("COMMIT")
+	defer d.Exec("COMMIT")
 	if err := d.readSums(); err != nil {
 		return in, err
 	}
@@ -105,15 +106,15 @@ func (d *database) eachSegment(ctx context.Context, after lock.Seq, each func(lo
 	if err != nil {
 		return err
 	}
-	q, err := d.prepare(segmentsAfter(version))
+	q, err := d.Prepare(segmentsAfter(version))
 	if err != nil {
 		return err
 	}
-	defer q.close()
-	q.bindInt(1, int64(after))
+	defer q.Close()
+	q.BindInt(1, int64(after))
 	var buf []byte
 	for {
-		more, err := q.step()
+		more, err := q.Step()
 		if err != nil || !more {
 			return err
 		}

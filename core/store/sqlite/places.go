@@ -41,19 +41,19 @@ func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []strin
 }
 
 func (d *database) readPlaces() ([]journal.Place, error) {
-	q, err := d.prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
+	q, err := d.Prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
 	if err != nil {
 		return nil, err
 	}
-	defer q.close()
+	defer q.Close()
 	var all []journal.Place
 	for {
-		more, err := q.step()
+		more, err := q.Step()
 		if err != nil || !more {
 			return all, err
 		}
-		p := journal.Place{Observer: q.text(0), After: lock.Seq(q.int(1)), Parked: uint64(q.int(2))}
-		if d.sums.place(p) != q.int(3) {
+		p := journal.Place{Observer: q.Text(0), After: lock.Seq(q.Int(1)), Parked: uint64(q.Int(2))}
+		if d.sums.place(p) != q.Int(3) {
 			return nil, damaged("the place of observer %q does not match its checksum", p.Observer)
 		}
 		all = append(all, p)
@@ -61,30 +61,30 @@ func (d *database) readPlaces() ([]journal.Place, error) {
 }
 
 func (d *database) setPlaces(set []journal.Place, forget []string) error {
-	drop, err := d.prepare("DELETE FROM observers WHERE name = ?1")
+	drop, err := d.Prepare("DELETE FROM observers WHERE name = ?1")
 	if err != nil {
 		return err
 	}
-	defer drop.close()
+	defer drop.Close()
 	for _, name := range forget {
-		drop.reserve(len(name))
-		drop.bindText(1, name)
-		if err := drop.run(); err != nil {
+		drop.Reserve(len(name))
+		drop.BindText(1, name)
+		if err := drop.Run(); err != nil {
 			return err
 		}
 	}
-	put, err := d.prepare("REPLACE INTO observers (name, after, parked, sum) VALUES (?1, ?2, ?3, ?4)")
+	put, err := d.Prepare("REPLACE INTO observers (name, after, parked, sum) VALUES (?1, ?2, ?3, ?4)")
 	if err != nil {
 		return err
 	}
-	defer put.close()
+	defer put.Close()
 	for _, p := range set {
-		put.reserve(len(p.Observer))
-		put.bindText(1, p.Observer)
-		put.bindInt(2, int64(p.After))
-		put.bindInt(3, int64(p.Parked))
-		put.bindInt(4, d.sums.place(p))
-		if err := put.run(); err != nil {
+		put.Reserve(len(p.Observer))
+		put.BindText(1, p.Observer)
+		put.BindInt(2, int64(p.After))
+		put.BindInt(3, int64(p.Parked))
+		put.BindInt(4, d.sums.place(p))
+		if err := put.Run(); err != nil {
 			return err
 		}
 	}

@@ -111,7 +111,7 @@ func migrate(d *database) error {
 	if int(version) == len(migrations) {
 		return nil
 	}
-	return d.transact(func() error {
+	return d.Transaction(func() error {
 		for v := int(version); v < len(migrations); v++ {
 			if err := step(d, v); err != nil {
 				return fmt.Errorf("migrate the schema to version %d: %w", v+1, err)
@@ -124,7 +124,7 @@ func migrate(d *database) error {
 func newestVersion() int64 { return int64(len(migrations)) }
 
 // version returns the version of the schema.
-func (d *database) version() (int64, error) { return d.intOf("PRAGMA user_version") }
+func (d *database) version() (int64, error) { return d.IntOf("PRAGMA user_version") }
 
 // checkVersion refuses a file that a newer program has migrated.
 func checkVersion(d *database) error {
@@ -143,11 +143,11 @@ func checkVersion(d *database) error {
 
 // checkOrigin refuses a database that some other program made.
 func checkOrigin(d *database) error {
-	id, err := d.intOf("PRAGMA application_id")
+	id, err := d.IntOf("PRAGMA application_id")
 	if err != nil {
 		return err
 	}
-	objects, err := d.intOf("SELECT count(*) FROM sqlite_schema")
+	objects, err := d.IntOf("SELECT count(*) FROM sqlite_schema")
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func checkOrigin(d *database) error {
 }
 
 func step(d *database, version int) error {
-	if err := d.exec(migrations[version]); err != nil {
+	if err := d.Exec(migrations[version]); err != nil {
 		return err
 	}
 	made := map[int]func(*database) error{0: identify, 1: makeKey}
@@ -168,7 +168,7 @@ func step(d *database, version int) error {
 			return err
 		}
 	}
-	return d.exec(fmt.Sprintf("PRAGMA user_version = %d", version+1))
+	return d.Exec(fmt.Sprintf("PRAGMA user_version = %d", version+1))
 }
 
 // identify makes what a new database is known by.
@@ -178,33 +178,33 @@ func identify(d *database) error {
 	if err := d.setMeta("secret", secret); err != nil {
 		return err
 	}
-	return d.exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+	return d.Exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID))
 }
 
 // meta returns a value of the table meta, nil if there is none.
 func (d *database) meta(key string) ([]byte, error) {
-	q, err := d.prepare("SELECT value FROM meta WHERE key = ?1")
+	q, err := d.Prepare("SELECT value FROM meta WHERE key = ?1")
 	if err != nil {
 		return nil, err
 	}
-	defer q.close()
-	q.reserve(len(key))
-	q.bindText(1, key)
-	if more, err := q.step(); err != nil || !more {
+	defer q.Close()
+	q.Reserve(len(key))
+	q.BindText(1, key)
+	if more, err := q.Step(); err != nil || !more {
 		return nil, err
 	}
-	return q.blob(0), nil
+	return q.Blob(0), nil
 }
 
 // setMeta puts a value into the table meta.
 func (d *database) setMeta(key string, value []byte) error {
-	q, err := d.prepare("REPLACE INTO meta (key, value) VALUES (?1, ?2)")
+	q, err := d.Prepare("REPLACE INTO meta (key, value) VALUES (?1, ?2)")
 	if err != nil {
 		return err
 	}
-	defer q.close()
-	q.reserve(len(key) + len(value))
-	q.bindText(1, key)
-	q.bindBlob(2, value)
-	return q.run()
+	defer q.Close()
+	q.Reserve(len(key) + len(value))
+	q.BindText(1, key)
+	q.BindBlob(2, value)
+	return q.Run()
 }

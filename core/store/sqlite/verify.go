@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"strings"
 )
 
@@ -20,7 +21,7 @@ func damaged(format string, args ...any) error {
 // asDamage makes plain what the codes mean by which SQLite says the same. The plain
 // SQLITE_ERROR is of a statement that does not fit the schema; ours fit ours.
 func asDamage(err error) error {
-	if failedWith(err, codeCorrupt, codeNotADB, codeError) && !errors.Is(err, ErrDamaged) {
+	if conn.FailedWith(err, conn.CodeCorrupt, conn.CodeNotADB, conn.CodeError) && !errors.Is(err, ErrDamaged) {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return err
@@ -36,13 +37,13 @@ const checkAllBelow = 32 << 20
 // which it goes on from.
 // Older segments are checked when they are read.
 func (d *database) verify(ctx context.Context, path string) error {
-	defer d.interruptedBy(ctx)()
+	defer d.InterruptedBy(ctx)()
 	checks := []string{"PRAGMA quick_check(1)"}
 	if sizeOf(path) > checkAllBelow {
 		checks = []string{"PRAGMA quick_check(leases)", "PRAGMA quick_check(meta)", "PRAGMA quick_check(observers)", "PRAGMA quick_check(tokens)"}
 	}
 	for _, check := range checks {
-		said, err := d.textOf(check)
+		said, err := d.TextOf(check)
 		if err != nil {
 			return cmp.Or(ctx.Err(), err)
 		}
@@ -50,7 +51,7 @@ func (d *database) verify(ctx context.Context, path string) error {
 			return damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
 		}
 	}
-	if d.readOnly() { // known once the header has been read
+	if d.ReadOnly() { // known once the header has been read
 		return damaged("its header says that it cannot be written to")
 	}
 	if _, err := d.readHead(newestVersion()); err != nil {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"os"
 	"path/filepath"
 	"time"
@@ -115,7 +116,7 @@ func (s *Store) lookInside() error {
 // ignoreBusy returns nil where another process keeps the database locked: commits wait
 // for it, and so can this.
 func ignoreBusy(err error) error {
-	if failedWith(err, codeBusy, codeLocked) {
+	if conn.FailedWith(err, conn.CodeBusy, conn.CodeLocked) {
 		return nil
 	}
 	return fmt.Errorf("look at the database: %w", err)

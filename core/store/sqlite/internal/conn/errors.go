@@ -1,4 +1,4 @@
-package sqlite
+package conn
 
 import (
 	"errors"
@@ -8,15 +8,15 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// Primary result codes of SQLite, for failedWith.
+// Primary result codes of SQLite, for [FailedWith].
 const (
-	codeError      = sqlite3.SQLITE_ERROR
-	codeBusy       = sqlite3.SQLITE_BUSY
-	codeLocked     = sqlite3.SQLITE_LOCKED
-	codeCorrupt    = sqlite3.SQLITE_CORRUPT
-	codeFull       = sqlite3.SQLITE_FULL
-	codeConstraint = sqlite3.SQLITE_CONSTRAINT
-	codeNotADB     = sqlite3.SQLITE_NOTADB
+	CodeError      = sqlite3.SQLITE_ERROR
+	CodeBusy       = sqlite3.SQLITE_BUSY
+	CodeLocked     = sqlite3.SQLITE_LOCKED
+	CodeCorrupt    = sqlite3.SQLITE_CORRUPT
+	CodeFull       = sqlite3.SQLITE_FULL
+	CodeConstraint = sqlite3.SQLITE_CONSTRAINT
+	CodeNotADB     = sqlite3.SQLITE_NOTADB
 )
 
 // resultError is an error of SQLite with its extended result code.
@@ -28,7 +28,7 @@ type resultError struct {
 func (e *resultError) Error() string { return fmt.Sprintf("%s (SQLite code %d)", e.text, e.code) }
 
 // error is the error for a result code of the newest call.
-func (c *conn) error(rc int32) error {
+func (c *Conn) error(rc int32) error {
 	text := libc.GoString(sqlite3.Xsqlite3_errstr(c.tls, rc))
 	if c.db != 0 && sqlite3.Xsqlite3_extended_errcode(c.tls, c.db) == rc {
 		text = libc.GoString(sqlite3.Xsqlite3_errmsg(c.tls, c.db))
@@ -36,9 +36,9 @@ func (c *conn) error(rc int32) error {
 	return &resultError{code: rc, text: text}
 }
 
-// failedWith reports whether err is an error of SQLite with one of the given
+// FailedWith reports whether err is an error of SQLite with one of the given
 // primary result codes.
-func failedWith(err error, codes ...int32) bool {
+func FailedWith(err error, codes ...int32) bool {
 	e, ok := errors.AsType[*resultError](err)
 	if !ok {
 		return false
@@ -51,9 +51,9 @@ func failedWith(err error, codes ...int32) bool {
 	return false
 }
 
-// noSpace reports whether err is for lack of space. Not all of them have the code
+// NoSpace reports whether err is for lack of space. Not all of them have the code
 // that says so.
-func noSpace(err error) bool {
+func NoSpace(err error) bool {
 	e, ok := errors.AsType[*resultError](err)
 	return ok && (e.code&0xff == sqlite3.SQLITE_FULL || e.code == sqlite3.SQLITE_IOERR_SHMSIZE)
 }

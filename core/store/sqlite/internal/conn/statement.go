@@ -1,4 +1,4 @@
-package sqlite
+package conn
 
 import (
 	"errors"
@@ -10,17 +10,17 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// stmt is a prepared statement.
-type stmt struct {
-	c     *conn
+// Stmt is a prepared statement.
+type Stmt struct {
+	c     *Conn
 	p     uintptr
 	arena uintptr // C memory for the bound texts and blobs of one run
 	size  int
 	used  int
 }
 
-// prepare compiles one statement, which stays valid until it is closed.
-func (c *conn) prepare(sql string) (*stmt, error) {
+// Prepare compiles one statement, which stays valid until it is closed.
+func (c *Conn) Prepare(sql string) (*Stmt, error) {
 	s, err := libc.CString(sql)
 	if err != nil {
 		return nil, err
@@ -30,19 +30,19 @@ func (c *conn) prepare(sql string) (*stmt, error) {
 	if rc != sqlite3.SQLITE_OK {
 		return nil, fmt.Errorf("%s: %w", sql, c.error(rc))
 	}
-	return &stmt{c: c, p: *(*uintptr)(at(c.out))}, nil
+	return &Stmt{c: c, p: *(*uintptr)(at(c.out))}, nil
 }
 
-func (s *stmt) close() {
+func (s *Stmt) Close() {
 	sqlite3.Xsqlite3_finalize(s.c.tls, s.p)
 	libc.Xfree(s.c.tls, s.arena)
 	s.p, s.arena = 0, 0
 }
 
-// reserve makes room for the texts and blobs of the next run, n bytes in all. It
+// Reserve makes room for the texts and blobs of the next run, n bytes in all. It
 // comes before the first of them is bound: SQLite is given pointers into the
 // arena, which therefore must not move.
-func (s *stmt) reserve(n int) {
+func (s *Stmt) Reserve(n int) {
 	s.used = 0
 	if n <= s.size && s.arena != 0 {
 		return
@@ -56,7 +56,7 @@ func (s *stmt) reserve(n int) {
 }
 
 // room takes n bytes of the arena.
-func (s *stmt) room(n int) (p uintptr, b []byte) {
+func (s *Stmt) room(n int) (p uintptr, b []byte) {
 	if s.arena == 0 || s.used+n > s.size {
 		panic("sqlite: more bound than reserved")
 	}
@@ -68,20 +68,23 @@ func (s *stmt) room(n int) (p uintptr, b []byte) {
 // Parameters are numbered from 1. Binding fails only for a parameter that does
 // not exist, which is a mistake in this package.
 
-func (s *stmt) bindInt(i int, v int64) {
+// BindInt binds a number.
+func (s *Stmt) BindInt(i int, v int64) {
 	check(sqlite3.Xsqlite3_bind_int64(s.c.tls, s.p, int32(i), v))
 }
 
-func (s *stmt) bindNull(i int) { check(sqlite3.Xsqlite3_bind_null(s.c.tls, s.p, int32(i))) }
+// BindNull binds NULL.
+func (s *Stmt) BindNull(i int) { check(sqlite3.Xsqlite3_bind_null(s.c.tls, s.p, int32(i))) }
 
-func (s *stmt) bindText(i int, v string) {
+// BindText binds a text, which has been reserved for.
+func (s *Stmt) BindText(i int, v string) {
 	p, b := s.room(len(v))
 	copy(b, v)
 	check(sqlite3.Xsqlite3_bind_text(s.c.tls, s.p, int32(i), p, int32(len(v)), static))
 }
 
-// bindBlob binds the parts as one blob.
-func (s *stmt) bindBlob(i int, parts ...[]byte) {
+// BindBlob binds the parts as one blob.
+func (s *Stmt) BindBlob(i int, parts ...[]byte) {
 	n := 0
 	for _, part := range parts {
 		n += len(part)
@@ -102,19 +105,19 @@ func check(rc int32) {
 	}
 }
 
-// run executes a statement that returns no rows.
-func (s *stmt) run() error {
-	more, err := s.step()
-	s.reset()
+// Run executes a statement that returns no rows.
+func (s *Stmt) Run() error {
+	more, err := s.Step()
+	s.Reset()
 	if err == nil && more {
 		err = errors.New("sqlite: unexpected row")
 	}
 	return err
 }
 
-// step moves to the next row and reports whether there is one. After the last
-// step, or to stop before it, call reset, which ends what the statement had open.
-func (s *stmt) step() (more bool, err error) {
+// Step moves to the next row and reports whether there is one. After the last
+// step, or to stop before it, call [Stmt.Reset], which ends what the statement had open.
+func (s *Stmt) Step() (more bool, err error) {
 	switch rc := sqlite3.Xsqlite3_step(s.c.tls, s.p); rc {
 	case sqlite3.SQLITE_ROW:
 		return true, nil
@@ -125,25 +128,27 @@ func (s *stmt) step() (more bool, err error) {
 	}
 }
 
-// reset makes the statement ready to run again. The error of the run, which
-// sqlite3_reset repeats, was that of step.
-func (s *stmt) reset() { sqlite3.Xsqlite3_reset(s.c.tls, s.p) }
+// Reset makes the statement ready to run again. The error of the run, which
+// sqlite3_reset repeats, was that of [Stmt.Step].
+func (s *Stmt) Reset() { sqlite3.Xsqlite3_reset(s.c.tls, s.p) }
 
 // Columns are numbered from 0 and copied into Go memory.
 
-func (s *stmt) int(i int) int64 { return sqlite3.Xsqlite3_column_int64(s.c.tls, s.p, int32(i)) }
+// Int returns a column as a number.
+func (s *Stmt) Int(i int) int64 { return sqlite3.Xsqlite3_column_int64(s.c.tls, s.p, int32(i)) }
 
-func (s *stmt) text(i int) string {
+// Text returns a column as text.
+func (s *Stmt) Text(i int) string {
 	p := sqlite3.Xsqlite3_column_text(s.c.tls, s.p, int32(i))
 	n := sqlite3.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))
 	return string(unsafe.Slice((*byte)(at(p)), n))
 }
 
-// blobSize returns how many bytes the blob of a column has.
-func (s *stmt) blobSize(i int) int { return int(sqlite3.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))) }
+// BlobSize returns how many bytes the blob of a column has.
+func (s *Stmt) BlobSize(i int) int { return int(sqlite3.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))) }
 
-// appendBlob appends a column to b and returns b, and the appended part of it.
-func (s *stmt) appendBlob(b []byte, i int) (all, part []byte) {
+// AppendBlob appends a column to b and returns b, and the appended part of it.
+func (s *Stmt) AppendBlob(b []byte, i int) (all, part []byte) {
 	p := sqlite3.Xsqlite3_column_blob(s.c.tls, s.p, int32(i))
 	n := sqlite3.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))
 	if n > 0 {
@@ -152,8 +157,8 @@ func (s *stmt) appendBlob(b []byte, i int) (all, part []byte) {
 	return b, b[len(b)-int(n) : len(b) : len(b)]
 }
 
-// blob is nil for NULL and for the empty blob.
-func (s *stmt) blob(i int) []byte {
+// Blob is nil for NULL and for the empty blob.
+func (s *Stmt) Blob(i int) []byte {
 	p := sqlite3.Xsqlite3_column_blob(s.c.tls, s.p, int32(i))
 	n := sqlite3.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))
 	return append([]byte(nil), unsafe.Slice((*byte)(at(p)), n)...)
