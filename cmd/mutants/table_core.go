@@ -268,8 +268,8 @@ var storeMutants = []mutant{
 	},
 	{
 		name: "io-error-taken-for-full", file: "core/store/sqlite/commit.go",
-		old:    "failedWith(err, conn.CodeFull):",
-		new:    "failedWith(err, conn.CodeFull, 10):", // SQLITE_IOERR
+		old:    "FailedWith(err, conn.CodeFull):",
+		new:    "FailedWith(err, conn.CodeFull, 10):", // SQLITE_IOERR
 		breaks: "a failed write or sync is answered as if nothing had happened",
 		tests:  inSQLite,
 	},
