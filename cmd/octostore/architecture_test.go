@@ -134,6 +134,10 @@ func TestTheDependencyRuleCatches(t *testing.T) {
 			"core/lock imports core/journal; it may import core/input"},
 		{"neighbours", listed{ImportPath: "transport", Imports: []string{module + "/core/store/sqlite"}},
 			"transport imports core/store/sqlite; it may import"},
+		{"a package for tests in the binary", listed{ImportPath: "cmd/octostore/internal/demo", Imports: []string{module + "/hooks/wasmtest"}},
+			"cmd/octostore/internal/demo imports hooks/wasmtest, which is for tests and does not ship"},
+		{"tests may use packages for tests", listed{ImportPath: "cmd/octostore", TestImports: []string{module + "/hooks/wasmtest"}}, ""},
+		{"packages for tests may use each other", listed{ImportPath: "plugins/guest/guesttest", Imports: []string{module + "/plugins/guest"}}, ""},
 		{"no row", listed{ImportPath: "helpers"}, "helpers has no row in the table of directions"},
 		{"deeper than its row", listed{ImportPath: "core/store/sqlite/raw"}, "has no row"},
 		{"another's module", listed{ImportPath: "core/journal", Imports: []string{"modernc.org/sqlite"}},
@@ -314,6 +318,8 @@ func violations(packages []listed) []string {
 
 func checkImport(name, imported, allowed string) []string {
 	switch {
+	case ours(imported) != "" && forTests(imported) && !forTests(name):
+		return []string{fmt.Sprintf("%s imports %s, which is for tests and does not ship", name, ours(imported))}
 	case ours(imported) != "":
 		if matchesAny(allowed, ours(imported)) {
 			return nil
@@ -338,6 +344,9 @@ func checkImport(name, imported, allowed string) []string {
 	}
 	return []string{fmt.Sprintf("%s imports %s, which has no row in the table of modules", name, imported)}
 }
+
+// forTests reports whether a package helps tests, and so belongs in no binary: its name says so.
+func forTests(importPath string) bool { return strings.HasSuffix(importPath, "test") }
 
 // checkTestImport lets tests use whatever is further inside, and the real parts of
 // their own tree. Which modules of others they use is no matter of architecture.
