@@ -66,7 +66,7 @@ func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, e
 // compile compiles a metered module and lists what it has. What is wrong with the module
 // is noted; an error says that none can be compiled.
 func (in *Inspection) compile(ctx context.Context, e *engine, metered []byte) error {
-	compiled, err := e.compileMetered(ctx, metered)
+	compiled, err := e.runtime.Compile(ctx, metered)
 	switch {
 	case errors.Is(err, ErrUnavailable) || ctx.Err() != nil:
 		return err

@@ -246,12 +246,3 @@ func outcomeOf(o outcome, q core.Question) Outcome {
 	}
 	return out
 }
-
-// EmptyModule is a policy that allows everything and looks at nothing: what it costs
-// is what asking costs.
-var EmptyModule = []byte("\x00asm\x01\x00\x00\x00" +
-	"\x01\x05\x01\x60\x00\x01\x7f" + // type 0: () -> i32
-	"\x03\x02\x01\x00" + // one function, of type 0
-	"\x05\x03\x01\x00\x00" + // a memory of no pages
-	"\x07\x12\x02\x05check\x00\x00\x06memory\x02\x00" +
-	"\x0a\x06\x01\x04\x00\x41\x00\x0b") // i32.const 0

@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package hooks
+package compile
 
 import (
 	"fmt"
