@@ -5,12 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"strings"
 
-	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
@@ -79,39 +77,7 @@ func (d *database) checkStructure(ctx context.Context) error {
 
 // Running reports whether a server has the database open, and which process it is as
 // far as is known. It changes nothing.
-func Running(path string) (who string, running bool, err error) {
-	if path, err = resolve(path); err != nil {
-		return "", false, err
-	}
-	who, running, err = sideLocked(path)
-	if err != nil || running {
-		return who, running, err
-	}
-	running, err = inodeLocked(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", false, nil
-	}
-	if running {
-		who = "a server that opened the file by another name"
-	}
-	return who, running, err
-}
-
-// sideLocked is [Running] for a server that opened the database by this path.
-func sideLocked(path string) (who string, running bool, err error) {
-	f, _, err := files.Open(path + "-lock")
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", false, nil
-	}
-	if err != nil {
-		return "", false, err
-	}
-	defer f.Close()
-	if running, err = isLocked(f); err != nil || !running {
-		return "", false, err
-	}
-	return strings.TrimPrefix(owner(f), ", "), true, nil
-}
+func Running(path string) (who string, is bool, err error) { return running(path) }
 
 // Space returns how many bytes this process may still write to the file system of a
 // folder; known is false where that cannot be told.

@@ -29,12 +29,6 @@ type openLog struct {
 	sum   [2]uint32
 }
 
-// mapped is the beginning of a file in memory.
-type mapped struct {
-	f *os.File
-	b []byte
-}
-
 // indexHead is the size of each of the two copies of the head of the index.
 const indexHead = 48
 
@@ -49,9 +43,9 @@ type logState struct {
 // state reads the index. It is not ok while another process changes it, and while the
 // log is empty.
 func (l *openLog) state() (s logState, ok bool) {
-	head := bytes.Clone(l.index.b[:indexHead])
+	head := bytes.Clone(l.index.bytes()[:indexHead])
 	order := binary.NativeEndian
-	if !bytes.Equal(head, l.index.b[indexHead:2*indexHead]) || head[12] == 0 {
+	if !bytes.Equal(head, l.index.bytes()[indexHead:2*indexHead]) || head[12] == 0 {
 		return s, false
 	}
 	size := int64(order.Uint16(head[14:]))

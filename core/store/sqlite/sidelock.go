@@ -10,6 +10,9 @@ import (
 	"strings"
 )
 
+// errLocked says that another server has the database open.
+var errLocked = errors.New("the database is in use by another server")
+
 // sideLock is what makes this process the only one that writes to a database: a
 // lock on a file beside it. The lock belongs to the open file, so it excludes a
 // second store in the same process too, and the system drops it when the process
@@ -20,7 +23,7 @@ type sideLock struct {
 	made bool // it was not there before
 }
 
-// takeSideLock returns the lock for the database at path, or [ErrInUse].
+// takeSideLock returns the lock for the database at path, or [errLocked].
 func takeSideLock(path string) (*sideLock, error) {
 	name := path + "-lock"
 	for range 100 {
@@ -48,7 +51,7 @@ func (l *sideLock) take() (taken bool, err error) {
 		return false, fmt.Errorf("lock %s: %w", l.f.Name(), err)
 	}
 	if !free {
-		return false, fmt.Errorf("%w%s (%s is locked)", ErrInUse, owner(l.f), l.f.Name())
+		return false, fmt.Errorf("%w%s (%s is locked)", errLocked, owner(l.f), l.f.Name())
 	}
 	if !l.inPlace() {
 		return false, nil
@@ -92,6 +95,9 @@ func owner(f *os.File) string {
 	}
 	return fmt.Sprintf(", process %d", pid)
 }
+
+// stat describes the file that is locked.
+func (l *sideLock) stat() (os.FileInfo, error) { return l.f.Stat() }
 
 func (l *sideLock) release() { l.f.Close() }
 

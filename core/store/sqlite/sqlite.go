@@ -36,7 +36,7 @@ var _ journal.Store = (*Store)(nil)
 
 // Why a database cannot be opened.
 var (
-	ErrInUse   = errors.New("the database is in use by another server")
+	ErrInUse   = errLocked
 	ErrNewer   = errors.New("the database was made by a newer version of this program")
 	ErrForeign = errors.New("the file is a database of some other program")
 	// ErrClosed is the answer of a closed store.
@@ -245,16 +245,6 @@ func checkNotCut(path string) error {
 	return nil
 }
 
-// syncDir makes the directory entry of path survive a power cut.
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
 // Close waits for calls under way, but for a commit that waits for another process
 // that keeps the database locked: that one fails. It moves everything into the database file, and
 // lets another process open it. After that the file is complete on its own, unless
@@ -294,11 +284,3 @@ func (s *Store) Close() error {
 // Sizes returns the bytes the database file and its write-ahead log take, 0 for a
 // file that is not there.
 func (s *Store) Sizes() (db, wal int64) { return sizeOf(s.path), sizeOf(s.path + "-wal") }
-
-func sizeOf(path string) int64 {
-	fi, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	return fi.Size()
-}

@@ -173,7 +173,7 @@ func (s *Store) lookAtStamp() error {
 	if !s.inode.held() {
 		return nil // no descriptor to read with, and a new one could not be closed
 	}
-	file, ok, err := fileStamp(s.inode.f)
+	file, ok, err := fileStamp(s.inode.file())
 	if err != nil || ok && file.stamp == s.stamp {
 		return err
 	}

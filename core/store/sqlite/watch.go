@@ -47,9 +47,9 @@ func (s *Store) noteFiles() error {
 		var err error
 		switch {
 		case suffix == "" && s.inode.held():
-			f.was, err = s.inode.f.Stat()
+			f.was, err = s.inode.file().Stat()
 		case suffix == "-lock":
-			f.was, err = s.lock.f.Stat()
+			f.was, err = s.lock.stat()
 		default:
 			f.was, err = os.Stat(f.path)
 		}
@@ -59,7 +59,7 @@ func (s *Store) noteFiles() error {
 		s.files = append(s.files, f)
 	}
 	if s.inode.held() {
-		page, _, err := fileStamp(s.inode.f)
+		page, _, err := fileStamp(s.inode.file())
 		if err != nil {
 			return err
 		}

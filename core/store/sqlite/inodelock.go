@@ -22,7 +22,7 @@ type inodeLock struct {
 // on that SQLite locks, and beyond every file.
 const inodeByte = 1 << 62
 
-// takeInodeLock returns the lock on the file at path, which exists, or [ErrInUse].
+// takeInodeLock returns the lock on the file at path, which exists, or [errLocked].
 func takeInodeLock(path string) (inodeLock, error) {
 	if !inodesLockable {
 		return inodeLock{}, nil
@@ -38,7 +38,7 @@ func takeInodeLock(path string) (inodeLock, error) {
 	}
 	if !free {
 		f.Close()
-		return inodeLock{}, fmt.Errorf("%w, which opened the file by another name, or whose %s-lock was deleted", ErrInUse, path)
+		return inodeLock{}, fmt.Errorf("%w, which opened the file by another name, or whose %s-lock was deleted", errLocked, path)
 	}
 	return inodeLock{f}, nil
 }
@@ -58,6 +58,9 @@ func inodeLocked(path string) (bool, error) {
 
 // held reports whether no other server can have the file open.
 func (l inodeLock) held() bool { return l.f != nil }
+
+// file is the database file, opened before SQLite opened it. Only if the lock is held.
+func (l inodeLock) file() *os.File { return l.f }
 
 func (l inodeLock) release() {
 	if l.f != nil {

@@ -27,3 +27,9 @@ func isLocked(f *os.File) (bool, error) {
 	}
 	return !free, err
 }
+
+const inodesLockable = false
+
+func tryLockByte(*os.File, int64) (bool, error) { return false, errors.ErrUnsupported }
+
+func isLockedByte(*os.File, int64) (bool, error) { return false, errors.ErrUnsupported }

@@ -4,7 +4,6 @@ package sqlite
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 )
 
@@ -32,8 +31,3 @@ func resolve(path string) (string, error) {
 func mayWrite(string) error { return nil }
 
 func checkNames(string) error { return nil }
-
-func tryLock(*os.File) (bool, error) { return false, errors.ErrUnsupported }
-
-// isLocked is false: no server runs on such a system.
-func isLocked(*os.File) (bool, error) { return false, nil }

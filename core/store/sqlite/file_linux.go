@@ -4,32 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
-
-const inodesLockable = true
-
-// tryLockByte locks one byte of the file unless another open file has.
-func tryLockByte(f *os.File, at int64) (bool, error) {
-	one := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: at, Len: 1}
-	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &one)
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// isLockedByte reports whether another open file has locked the byte.
-func isLockedByte(f *os.File, at int64) (bool, error) {
-	one := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: at, Len: 1}
-	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &one)
-	return err == nil && one.Type != unix.F_UNLCK, err
-}
 
 // mountedAlone reports whether the file at path, which is absolute and no symbolic
 // link, is mounted by itself, as a bind mount of one file is. Where the kernel does not

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/octostore/octostore/core/files"
 )
 
@@ -80,3 +82,11 @@ func checkLinks(path string) error {
 	}
 	return nil
 }
+
+// mayWrite asks the system, which knows of modes, lists and mounts.
+func mayWrite(path string) error {
+	return unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS)
+}
+
+// supported reports why this system cannot keep the promises of a [Store]; nil: it can.
+func supported() error { return nil }

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !unix
 
 package sqlite
 
@@ -7,14 +7,13 @@ import (
 	"os"
 )
 
+func tryLock(*os.File) (bool, error) { return false, errors.ErrUnsupported }
+
+// isLocked is false: no server runs on such a system.
+func isLocked(*os.File) (bool, error) { return false, nil }
+
 const inodesLockable = false
 
 func tryLockByte(*os.File, int64) (bool, error) { return false, errors.ErrUnsupported }
 
 func isLockedByte(*os.File, int64) (bool, error) { return false, errors.ErrUnsupported }
-
-func mountedAlone(string) (bool, error) { return false, nil }
-
-func mapBeginning(string, int) (mapped, error) { return mapped{}, errors.ErrUnsupported }
-
-func (mapped) close() {}
