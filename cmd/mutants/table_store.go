@@ -119,7 +119,7 @@ var fileMutants = []mutant{
 		old:    "	if !l.inPlace() {\n",
 		new:    "	if false {\n",
 		breaks: "a lock on a file that was deleted meanwhile counts",
-		tests:  []string{"-run=SideLock ./core/store/sqlite"},
+		tests:  []string{"-run=SideLock ./core/store/sqlite/internal/host"},
 	},
 	{
 		name: "no-journal-size-limit", file: "core/store/sqlite/writer.go",

@@ -77,7 +77,7 @@ func (d *database) checkStructure(ctx context.Context) error {
 
 // Running reports whether a server has the database open, and which process it is as
 // far as is known. It changes nothing.
-func Running(path string) (who string, is bool, err error) { return running(path) }
+func Running(path string) (who string, is bool, err error) { return runningServer(path) }
 
 // Space returns how many bytes this process may still write to the file system of a
 // folder; known is false where that cannot be told.

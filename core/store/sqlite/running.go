@@ -8,9 +8,9 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// running reports whether a server has the database open, and which process it is as
+// runningServer reports whether a server has the database open, and which process it is as
 // far as is known. It changes nothing.
-func running(path string) (who string, is bool, err error) {
+func runningServer(path string) (who string, is bool, err error) {
 	if path, err = resolve(path); err != nil {
 		return "", false, err
 	}
@@ -28,7 +28,7 @@ func running(path string) (who string, is bool, err error) {
 	return who, is, err
 }
 
-// sideLocked is [running] for a server that opened the database by this path.
+// sideLocked is [runningServer] for a server that opened the database by this path.
 func sideLocked(path string) (who string, running bool, err error) {
 	f, _, err := files.Open(path + "-lock")
 	if errors.Is(err, fs.ErrNotExist) {
