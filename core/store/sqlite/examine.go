@@ -81,7 +81,7 @@ func Running(path string) (who string, is bool, err error) { return runningServe
 
 // Space returns how many bytes this process may still write to the file system of a
 // folder; known is false where that cannot be told.
-func Space(dir string) (free int64, known bool) { return space(dir) }
+func Space(dir string) (free int64, known bool) { return freeSpace(dir) }
 
 // KnowsBoot reports whether the clock that counts from the boot can be read. Without it
 // a restart of the server gives every lease its whole ttl again.

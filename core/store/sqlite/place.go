@@ -40,4 +40,4 @@ func checkPlace(path string) error {
 
 // Volatile reports whether what is written to a folder is gone after a restart of the
 // machine, as on tmpfs. False: it is not, or the system does not say.
-func Volatile(dir string) bool { return volatile(dir) }
+func Volatile(dir string) bool { return inMemory(dir) }

@@ -10,21 +10,21 @@ import (
 // had, as far as the file system says. Without it every try to put the reserve back
 // would take the last bytes of a full disk for a moment, from everybody.
 func checkSpace(dir string, n int64) error {
-	if free, known := space(dir); known && free < n {
+	if free, known := freeSpace(dir); known && free < n {
 		return &os.PathError{Op: "reserve space in", Path: dir, Err: unix.ENOSPC}
 	}
 	return nil
 }
 
-// volatile is true of file systems that are kept in memory.
-func volatile(dir string) bool {
+// inMemory is true of file systems that are kept in memory.
+func inMemory(dir string) bool {
 	var fs unix.Statfs_t
 	err := unix.Statfs(dir, &fs)
 	return err == nil && (int64(fs.Type) == unix.TMPFS_MAGIC || int64(fs.Type) == unix.RAMFS_MAGIC)
 }
 
-// space is what the file system says there is left, if it says so.
-func space(dir string) (free int64, known bool) {
+// freeSpace is what the file system says there is left, if it says so.
+func freeSpace(dir string) (free int64, known bool) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil || fs.Blocks == 0 {
 		return 0, false

@@ -5,6 +5,6 @@ package sqlite
 // checkSpace leaves it to the writing to find out whether there is space.
 func checkSpace(string, int64) error { return nil }
 
-func volatile(string) bool { return false }
+func inMemory(string) bool { return false }
 
-func space(string) (free int64, known bool) { return 0, false }
+func freeSpace(string) (free int64, known bool) { return 0, false }
