@@ -11,6 +11,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // Examine is [Inspect] that also checks the structure of the whole file, every index
@@ -28,7 +29,7 @@ func Examine(ctx context.Context, path string, begin func(Inspection) (each func
 }
 
 func examine(ctx context.Context, path string, begin func(Inspection) func(lock.Segment) error) (in Inspection, err error) {
-	if path, err = resolve(path); err != nil {
+	if path, err = host.Resolve(path); err != nil {
 		return in, err
 	}
 	if err := checkLog(path); err != nil {
@@ -56,7 +57,7 @@ func openQuietly(path string) (*database, error) {
 	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
 		return nil, cmp.Or(err, errors.New("it is not a file"))
 	}
-	if _, running, err := Running(path); err != nil || running || sizeOf(path+"-wal") > 0 {
+	if _, running, err := Running(path); err != nil || running || host.SizeOf(path+"-wal") > 0 {
 		return openDatabase(path, conn.ReadOnly)
 	}
 	name := url.URL{Scheme: "file", Path: path, RawQuery: "immutable=1"}
@@ -77,12 +78,12 @@ func (d *database) checkStructure(ctx context.Context) error {
 
 // Running reports whether a server has the database open, and which process it is as
 // far as is known. It changes nothing.
-func Running(path string) (who string, is bool, err error) { return runningServer(path) }
+func Running(path string) (who string, is bool, err error) { return host.Running(path) }
 
 // Space returns how many bytes this process may still write to the file system of a
 // folder; known is false where that cannot be told.
-func Space(dir string) (free int64, known bool) { return freeSpace(dir) }
+func Space(dir string) (free int64, known bool) { return host.FreeSpace(dir) }
 
 // KnowsBoot reports whether the clock that counts from the boot can be read. Without it
 // a restart of the server gives every lease its whole ttl again.
-func KnowsBoot() bool { return clocks{}.orSystem().boot() != "" }
+func KnowsBoot() bool { return host.Clocks{}.OrSystem().Boot() != "" }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 type openLog struct {
 	name  string
 	f     *os.File
-	index mapped // the beginning of PATH-shm
+	index host.Mapped // the beginning of PATH-shm
 
 	// A frame that was right at the last look. Those in front of it do not change until
 	// the log starts over.
@@ -43,9 +44,9 @@ type logState struct {
 // state reads the index. It is not ok while another process changes it, and while the
 // log is empty.
 func (l *openLog) state() (s logState, ok bool) {
-	head := bytes.Clone(l.index.bytes()[:indexHead])
+	head := bytes.Clone(l.index.Bytes()[:indexHead])
 	order := binary.NativeEndian
-	if !bytes.Equal(head, l.index.bytes()[indexHead:2*indexHead]) || head[12] == 0 {
+	if !bytes.Equal(head, l.index.Bytes()[indexHead:2*indexHead]) || head[12] == 0 {
 		return s, false
 	}
 	size := int64(order.Uint16(head[14:]))
@@ -117,7 +118,7 @@ func (l *openLog) compareFrame(s logState, n uint32, sum [2]uint32) error {
 
 // watchLog begins to look at the log.
 func (s *Store) watchLog() error {
-	if !s.inode.held() {
+	if !s.inode.Held() {
 		return nil
 	}
 	wal := s.path + "-wal"
@@ -126,7 +127,7 @@ func (s *Store) watchLog() error {
 		return err
 	}
 	s.openLog = openLog{name: filepath.Base(wal), f: f}
-	s.openLog.index, err = mapBeginning(s.path+"-shm", 2*indexHead)
+	s.openLog.index, err = host.Map(s.path+"-shm", 2*indexHead)
 	if err != nil {
 		s.openLog.close()
 		s.openLog = openLog{}
@@ -138,6 +139,6 @@ func (l *openLog) close() {
 	if l.f == nil {
 		return
 	}
-	l.index.close()
+	l.index.Close()
 	l.f.Close()
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -20,11 +21,11 @@ type fakeClocks struct {
 	err  error // of the clock that counts from the boot
 }
 
-func (f *fakeClocks) clocks() clocks {
-	return clocks{
-		now:       func() time.Time { return f.wall },
-		sinceBoot: func() (time.Duration, error) { return f.boot, f.err },
-		bootID:    func() (string, error) { return f.id, nil },
+func (f *fakeClocks) clocks() host.Clocks {
+	return host.Clocks{
+		Now:       func() time.Time { return f.wall },
+		SinceBoot: func() (time.Duration, error) { return f.boot, f.err },
+		BootID:    func() (string, error) { return f.id, nil },
 	}
 }
 

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package sqlite
+package host
 
 import (
 	"errors"
@@ -12,7 +12,8 @@ func tryLock(*os.File) (bool, error) { return false, errors.ErrUnsupported }
 // isLocked is false: no server runs on such a system.
 func isLocked(*os.File) (bool, error) { return false, nil }
 
-const inodesLockable = false
+// HasInodeLocks reports whether the system has locks for [InodeLock].
+const HasInodeLocks = false
 
 func tryLockByte(*os.File, int64) (bool, error) { return false, errors.ErrUnsupported }
 

@@ -1,4 +1,4 @@
-package sqlite
+package host
 
 import (
 	"bytes"
@@ -58,22 +58,23 @@ func unescapeMount(s string) string {
 	return b.String()
 }
 
-// mapBeginning maps n bytes of the file at path, as SQLite maps its index: then both see
-// the same. Its descriptor stays open, see [inodeLock].
-func mapBeginning(path string, n int) (mapped, error) {
+// Map maps n bytes of the file at path, as SQLite maps its index: then both see
+// the same. Its descriptor stays open, see [InodeLock].
+func Map(path string, n int) (Mapped, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return mapped{}, err
+		return Mapped{}, err
 	}
 	b, err := unix.Mmap(int(f.Fd()), 0, n, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		f.Close()
-		return mapped{}, err
+		return Mapped{}, err
 	}
-	return mapped{f: f, b: b}, nil
+	return Mapped{f: f, b: b}, nil
 }
 
-func (m mapped) close() {
+// Close ends the mapping.
+func (m Mapped) Close() {
 	if m.f != nil {
 		unix.Munmap(m.b)
 		m.f.Close()

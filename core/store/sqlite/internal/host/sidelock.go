@@ -1,4 +1,4 @@
-package sqlite
+package host
 
 import (
 	"errors"
@@ -10,21 +10,21 @@ import (
 	"strings"
 )
 
-// errLocked says that another server has the database open.
-var errLocked = errors.New("the database is in use by another server")
+// ErrInUse says that another server has the database open.
+var ErrInUse = errors.New("the database is in use by another server")
 
-// sideLock is what makes this process the only one that writes to a database: a
+// SideLock is what makes this process the only one that writes to a database: a
 // lock on a file beside it. The lock belongs to the open file, so it excludes a
 // second store in the same process too, and the system drops it when the process
 // dies. The file stays, but for one that was made for a database that is then
 // refused; so a store that has locked it looks whether it is still there.
-type sideLock struct {
+type SideLock struct {
 	f    *os.File
 	made bool // it was not there before
 }
 
-// takeSideLock returns the lock for the database at path, or [errLocked].
-func takeSideLock(path string) (*sideLock, error) {
+// LockBeside returns the lock for the database at path, or [ErrInUse].
+func LockBeside(path string) (*SideLock, error) {
 	name := path + "-lock"
 	for range 100 {
 		l, err := openSideLock(name)
@@ -35,7 +35,7 @@ func takeSideLock(path string) (*sideLock, error) {
 		if taken {
 			return l, nil
 		}
-		l.release()
+		l.Release()
 		if err != nil {
 			return nil, err
 		}
@@ -45,13 +45,13 @@ func takeSideLock(path string) (*sideLock, error) {
 
 // take locks the file. Where that does not count, since a start that was refused took
 // the file away meanwhile, it is not taken, and there is no error.
-func (l *sideLock) take() (taken bool, err error) {
+func (l *SideLock) take() (taken bool, err error) {
 	free, err := tryLock(l.f)
 	if err != nil {
 		return false, fmt.Errorf("lock %s: %w", l.f.Name(), err)
 	}
 	if !free {
-		return false, fmt.Errorf("%w%s (%s is locked)", errLocked, owner(l.f), l.f.Name())
+		return false, fmt.Errorf("%w%s (%s is locked)", ErrInUse, owner(l.f), l.f.Name())
 	}
 	if !l.inPlace() {
 		return false, nil
@@ -62,10 +62,10 @@ func (l *sideLock) take() (taken bool, err error) {
 	return true, nil
 }
 
-func openSideLock(name string) (*sideLock, error) {
+func openSideLock(name string) (*SideLock, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
-		return &sideLock{f: f, made: true}, nil
+		return &SideLock{f: f, made: true}, nil
 	}
 	if errors.Is(err, fs.ErrExist) {
 		f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
@@ -73,11 +73,11 @@ func openSideLock(name string) (*sideLock, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sideLock{f: f}, nil
+	return &SideLock{f: f}, nil
 }
 
 // inPlace reports whether the locked file is still the one of its name.
-func (l *sideLock) inPlace() bool {
+func (l *SideLock) inPlace() bool {
 	mine, err := l.f.Stat()
 	if err != nil {
 		return false
@@ -96,16 +96,17 @@ func owner(f *os.File) string {
 	return fmt.Sprintf(", process %d", pid)
 }
 
-// stat describes the file that is locked.
-func (l *sideLock) stat() (os.FileInfo, error) { return l.f.Stat() }
+// Stat describes the file that is locked.
+func (l *SideLock) Stat() (os.FileInfo, error) { return l.f.Stat() }
 
-func (l *sideLock) release() { l.f.Close() }
+// Release gives the lock back.
+func (l *SideLock) Release() { l.f.Close() }
 
-// abandon is release for a database that is refused: nothing is left beside it that
+// Abandon is Release for a database that is refused: nothing is left beside it that
 // was not there before.
-func (l *sideLock) abandon() {
+func (l *SideLock) Abandon() {
 	if l.made {
 		os.Remove(l.f.Name())
 	}
-	l.release()
+	l.Release()
 }

@@ -1,20 +1,20 @@
 //go:build !unix
 
-package sqlite
+package host
 
 import (
 	"errors"
 	"path/filepath"
 )
 
-// supported refuses to open a database for writing. SQLite itself works here, but a
-// [Store] promises more.
-func supported() error {
+// Supported refuses to open a database for writing. SQLite itself works here, but a
+// store promises more.
+func Supported() error {
 	return errors.New("a server does not run on this system: it has no file lock that ends with the process and no sync of a folder, so two servers could share one database, and a power cut could lose the file; run the server on Linux, and set OCTOSTORE_URL for the commands that ask it")
 }
 
-// resolve returns the one path all names of a database file lead to.
-func resolve(path string) (string, error) {
+// Resolve returns the one path all names of a database file lead to.
+func Resolve(path string) (string, error) {
 	if path == "" {
 		return "", errors.New("no path given")
 	}
@@ -28,6 +28,8 @@ func resolve(path string) (string, error) {
 	return path, nil
 }
 
-func mayWrite(string) error { return nil }
+// MayWrite leaves it to the opening to find out.
+func MayWrite(string) error { return nil }
 
-func checkNames(string) error { return nil }
+// CheckNames accepts every name: no server runs on such a system.
+func CheckNames(string) error { return nil }

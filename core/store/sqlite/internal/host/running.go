@@ -1,4 +1,4 @@
-package sqlite
+package host
 
 import (
 	"errors"
@@ -8,10 +8,10 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// runningServer reports whether a server has the database open, and which process it is as
+// Running reports whether a server has the database open, and which process it is as
 // far as is known. It changes nothing.
-func runningServer(path string) (who string, is bool, err error) {
-	if path, err = resolve(path); err != nil {
+func Running(path string) (who string, is bool, err error) {
+	if path, err = Resolve(path); err != nil {
 		return "", false, err
 	}
 	who, is, err = sideLocked(path)
@@ -28,7 +28,7 @@ func runningServer(path string) (who string, is bool, err error) {
 	return who, is, err
 }
 
-// sideLocked is [runningServer] for a server that opened the database by this path.
+// sideLocked is [Running] for a server that opened the database by this path.
 func sideLocked(path string) (who string, running bool, err error) {
 	f, _, err := files.Open(path + "-lock")
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,4 +1,4 @@
-package sqlite
+package host
 
 import (
 	"errors"
@@ -25,7 +25,8 @@ func isLocked(f *os.File) (bool, error) {
 	return err == nil && whole.Type != unix.F_UNLCK, err
 }
 
-const inodesLockable = true
+// HasInodeLocks reports whether the system has locks for [InodeLock].
+const HasInodeLocks = true
 
 // tryLockByte locks one byte of the file unless another open file has.
 func tryLockByte(f *os.File, at int64) (bool, error) {

@@ -1,4 +1,4 @@
-package sqlite
+package host
 
 import (
 	"os"
@@ -15,7 +15,7 @@ func TestSideLockOfAFileThatIsGoneDoesNotCount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.release()
+		defer l.Release()
 		if err := os.Remove(name); err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +33,7 @@ func TestSideLockOfAFileThatIsGoneDoesNotCount(t *testing.T) {
 // A side lock that was taken away between its opening and its locking is not one.
 func TestASideLockThatWasTakenAwayIsTakenAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "octostore.db")
-	refused, err := takeSideLock(path)
+	refused, err := LockBeside(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,16 +41,16 @@ func TestASideLockThatWasTakenAwayIsTakenAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused.abandon()
+	refused.Abandon()
 	if waiting.inPlace() {
 		t.Error("a file without a name counts as the lock")
 	}
-	waiting.release()
-	held, err := takeSideLock(path)
+	waiting.Release()
+	held, err := LockBeside(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer held.release()
+	defer held.Release()
 	if !held.inPlace() {
 		t.Error("the lock is not the one of its name")
 	}

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package sqlite
+package host
 
 import (
 	"errors"
@@ -28,7 +28,8 @@ func isLocked(f *os.File) (bool, error) {
 	return !free, err
 }
 
-const inodesLockable = false
+// HasInodeLocks reports whether the system has locks for [InodeLock].
+const HasInodeLocks = false
 
 func tryLockByte(*os.File, int64) (bool, error) { return false, errors.ErrUnsupported }
 

@@ -1,4 +1,4 @@
-package sqlite
+package host
 
 import (
 	"fmt"
@@ -7,14 +7,14 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// inodeLock is the lock on the database file itself, beside the one on PATH-lock. That
+// InodeLock is the lock on the database file itself, beside the one on PATH-lock. That
 // one goes by the name of the file; this one stays with the file under every other
 // name: a bind mount, a hard link, a lock file that was deleted. On systems without
 // open file description locks it locks nothing.
 //
 // Its descriptor stays open until SQLite has closed the file: where SQLite had to use
 // the older locks of POSIX, closing any descriptor of a file drops them all.
-type inodeLock struct {
+type InodeLock struct {
 	f *os.File // nil: this system has no such lock
 }
 
@@ -22,30 +22,30 @@ type inodeLock struct {
 // on that SQLite locks, and beyond every file.
 const inodeByte = 1 << 62
 
-// takeInodeLock returns the lock on the file at path, which exists, or [errLocked].
-func takeInodeLock(path string) (inodeLock, error) {
-	if !inodesLockable {
-		return inodeLock{}, nil
+// LockInode returns the lock on the file at path, which exists, or [ErrInUse].
+func LockInode(path string) (InodeLock, error) {
+	if !HasInodeLocks {
+		return InodeLock{}, nil
 	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return inodeLock{}, err
+		return InodeLock{}, err
 	}
 	free, err := tryLockByte(f, inodeByte)
 	if err != nil {
 		f.Close()
-		return inodeLock{}, fmt.Errorf("lock %s: %w", path, err)
+		return InodeLock{}, fmt.Errorf("lock %s: %w", path, err)
 	}
 	if !free {
 		f.Close()
-		return inodeLock{}, fmt.Errorf("%w, which opened the file by another name, or whose %s-lock was deleted", errLocked, path)
+		return InodeLock{}, fmt.Errorf("%w, which opened the file by another name, or whose %s-lock was deleted", ErrInUse, path)
 	}
-	return inodeLock{f}, nil
+	return InodeLock{f}, nil
 }
 
 // inodeLocked reports whether a server has the file at path open, by whatever name.
 func inodeLocked(path string) (bool, error) {
-	if !inodesLockable {
+	if !HasInodeLocks {
 		return false, nil
 	}
 	f, _, err := files.Open(path)
@@ -56,13 +56,14 @@ func inodeLocked(path string) (bool, error) {
 	return isLockedByte(f, inodeByte)
 }
 
-// held reports whether no other server can have the file open.
-func (l inodeLock) held() bool { return l.f != nil }
+// Held reports whether no other server can have the file open.
+func (l InodeLock) Held() bool { return l.f != nil }
 
-// file is the database file, opened before SQLite opened it. Only if the lock is held.
-func (l inodeLock) file() *os.File { return l.f }
+// File is the database file, opened before SQLite opened it. Only if the lock is held.
+func (l InodeLock) File() *os.File { return l.f }
 
-func (l inodeLock) release() {
+// Release gives the lock back.
+func (l InodeLock) Release() {
 	if l.f != nil {
 		l.f.Close()
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package sqlite
+package host
 
 import (
 	"cmp"
@@ -16,9 +16,9 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// resolve returns the one path all names of a database file lead to, so that a
+// Resolve returns the one path all names of a database file lead to, so that a
 // symbolic link is no way around the side lock.
-func resolve(path string) (string, error) {
+func Resolve(path string) (string, error) {
 	if path == "" {
 		return "", errors.New("no path given")
 	}
@@ -40,11 +40,11 @@ func resolve(path string) (string, error) {
 	return filepath.Join(dir, filepath.Base(path)), nil
 }
 
-// checkNames refuses a file that a server must not open by this name: one that is
+// CheckNames refuses a file that a server must not open by this name: one that is
 // mounted alone, and one with several names. Unlike symbolic links hard links do not
 // lead to one of them: under each the file would have a side lock of its own, and a
 // write-ahead log that the others know nothing of.
-func checkNames(path string) error {
+func CheckNames(path string) error {
 	return cmp.Or(checkMounts(path), checkLinks(path))
 }
 
@@ -83,10 +83,11 @@ func checkLinks(path string) error {
 	return nil
 }
 
-// mayWrite asks the system, which knows of modes, lists and mounts.
-func mayWrite(path string) error {
+// MayWrite reports why this process may not write to a file or folder; nil: it may. It asks
+// the system, which knows of modes, lists and mounts.
+func MayWrite(path string) error {
 	return unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS)
 }
 
-// supported reports why this system cannot keep the promises of a [Store]; nil: it can.
-func supported() error { return nil }
+// Supported reports why this system cannot keep the promises of a store; nil: it can.
+func Supported() error { return nil }
