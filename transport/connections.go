@@ -3,13 +3,11 @@ package transport
 import (
 	lists "container/list"
 	"context"
-	"log/slog"
 	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,10 +23,11 @@ import (
 // With a place left a connection is never cut, so a proxy that all clients come by may
 // open many at once. connections is safe for use by many goroutines.
 type connections struct {
-	most  int                      // above it only those who keep locks, and probes, are answered; 0: any number
-	spare int                      // so many more, for those
-	cut   func(network netip.Addr) // called for each that was cut
-	cuts  atomic.Int64             // so far
+	most      int                            // above it only those who keep locks, and probes, are answered; 0: any number
+	spare     int                            // so many more, for those
+	networkOf func(remote string) netip.Addr // of a remote address and port
+	cut       func(network netip.Addr)       // called for each that was cut
+	cuts      atomic.Int64                   // so far
 
 	mu        sync.Mutex
 	open      map[net.Conn]*connection
@@ -53,8 +52,8 @@ type connection struct {
 // there are places in reserve. Most send their request with the next packet.
 const silentGrace = time.Second
 
-func (c *connections) init(most, spare int) {
-	c.most, c.spare = most, spare
+func (c *connections) init(most, spare int, networkOf func(remote string) netip.Addr) {
+	c.most, c.spare, c.networkOf = most, spare, networkOf
 	c.open, c.byNetwork = map[net.Conn]*connection{}, map[netip.Addr]*lists.List{}
 }
 
@@ -79,7 +78,7 @@ type connKey struct{}
 // opened is for ConnContext of [http.Server]. Requests find the connection in their
 // context.
 func (c *connections) opened(ctx context.Context, conn net.Conn) context.Context {
-	one := &connection{conn: conn, network: networkOf(conn.RemoteAddr().String()), since: time.Now()}
+	one := &connection{conn: conn, network: c.networkOf(conn.RemoteAddr().String()), since: time.Now()}
 	for _, victim := range c.enter(one) {
 		victim.close()
 		c.cuts.Add(1)
@@ -242,28 +241,4 @@ func (one *connection) tcp() *net.TCPConn {
 func linkOf(r *http.Request) *connection {
 	one, _ := r.Context().Value(connKey{}).(*connection)
 	return one
-}
-
-// connection returns the connection of an exchange that has one to itself, else nil.
-func (x *exchange) connection() *net.TCPConn {
-	if x.link == nil || x.r.ProtoMajor != 1 {
-		return nil // others share it
-	}
-	return x.link.tcp()
-}
-
-// settle marks the connection of a request that was let in.
-func (x *exchange) settle() { x.api.connectionsOf(x.on).settle(x.link) }
-
-func (a *API) connectionsOf(on side) *connections { return &a.limits.connections[on] }
-
-// sideNames are the listeners in log and metrics.
-var sideNames = [numSides]string{mainSide: "main", adminSide: "admin"}
-
-// logCut writes that connections to a listener are cut, and how many so far, once a minute.
-func (a *API) logCut(on side, network netip.Addr) {
-	c := a.connectionsOf(on)
-	a.sparse.Log(slog.LevelWarn, "cut "+sideNames[on],
-		"connections without a request were cut to make room for others",
-		slog.String("listener", sideNames[on]), slog.Int64("cut", c.cuts.Load()), slog.String("last_from", network.String()), slog.String("may_be_open", strconv.Itoa(c.most)))
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/rand"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -93,3 +94,31 @@ func validRequestID(id string) bool {
 	}
 	return true
 }
+
+// connection returns the connection of an exchange that has one to itself, else nil.
+func (x *exchange) connection() *net.TCPConn {
+	if x.link == nil || x.r.ProtoMajor != 1 {
+		return nil // others share it
+	}
+	return x.link.tcp()
+}
+
+// settle marks the connection of a request that was let in.
+func (x *exchange) settle() { x.api.connectionsOf(x.on).settle(x.link) }
+
+func (a *API) connectionsOf(on side) *connections { return &a.limits.connections[on] }
+
+// sideNames are the listeners in log and metrics.
+var sideNames = [numSides]string{mainSide: "main", adminSide: "admin"}
+
+// logCut writes that connections to a listener are cut, and how many so far, once a minute.
+func (a *API) logCut(on side, network netip.Addr) {
+	c := a.connectionsOf(on)
+	a.sparse.Log(slog.LevelWarn, "cut "+sideNames[on],
+		"connections without a request were cut to make room for others",
+		slog.String("listener", sideNames[on]), slog.Int64("cut", c.cuts.Load()), slog.String("last_from", network.String()), slog.String("may_be_open", strconv.Itoa(c.most)))
+}
+
+// hasLeft reports whether the client has closed the connection of a request that has
+// lasted a while. It is for the last moment before a grant is handed over.
+func (x *exchange) hasLeft() bool { return hasHungUp(x.connection(), x.started) }

@@ -119,13 +119,8 @@ func (h *hangups) close() {
 	h.ended.Wait()
 }
 
-// hasLeft reports whether the client has closed the connection of a request that has
-// lasted a while, as far as can be told without reading. It is for the last moment before
-// a grant is handed over.
-func (x *exchange) hasLeft() bool {
-	if time.Since(x.started) < watchDelay {
-		return false
-	}
-	conn := x.connection()
-	return conn != nil && hungUp(conn)
+// hasHungUp reports whether the client has closed the connection of a request that began
+// at that time and has lasted a while, as far as can be told without reading.
+func hasHungUp(conn *net.TCPConn, began time.Time) bool {
+	return conn != nil && time.Since(began) >= watchDelay && hungUp(conn)
 }

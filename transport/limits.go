@@ -67,8 +67,8 @@ type limits struct {
 func newLimits(cfg Limits) *limits {
 	l := &limits{Limits: cfg, began: time.Now()}
 	l.addresses.most, l.askers.most = mostAddresses, mostAddresses
-	l.connections[mainSide].init(cfg.Connections, cfg.Connections/16+16) // somebody has to be told
-	l.connections[adminSide].init(cfg.AdminConnections, cfg.AdminConnections/4)
+	l.connections[mainSide].init(cfg.Connections, cfg.Connections/16+16, networkOf) // somebody has to be told
+	l.connections[adminSide].init(cfg.AdminConnections, cfg.AdminConnections/4, networkOf)
 	return l
 }
 
