@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"github.com/octostore/octostore/transport/internal/conn"
 	"log/slog"
 	"net"
 	"net/http"
@@ -50,7 +51,7 @@ func TestConnectionsThatAreSilentMakeRoom(t *testing.T) {
 	if !silent[0].closed() {
 		t.Error("the oldest one is still there")
 	}
-	if n := s.limits.connections[mainSide].now(); n > 122 {
+	if n := s.limits.connections[mainSide].Len(); n > 122 {
 		t.Errorf("%d connections are open", n)
 	}
 	if got := s.scrape(t)[`octostore_http_connections_cut_total{listener="main"}`]; got == "0" || got == "" {
@@ -76,10 +77,10 @@ func (s *server) letIn(t *testing.T, addr net.Addr, headers ...string) *wire {
 // answered is letIn for any request.
 func (s *server) answered(t *testing.T, addr net.Addr, line string, headers ...string) *wire {
 	t.Helper()
-	for began := time.Now(); ; time.Sleep(silentGrace / 4) {
+	for began := time.Now(); ; time.Sleep(conn.SilentGrace / 4) {
 		w := dial(t, s, addr)
 		a := w.receive(w.send(line, "", headers...))
-		if a.status != http.StatusTooManyRequests || time.Since(began) > silentGrace+soon {
+		if a.status != http.StatusTooManyRequests || time.Since(began) > conn.SilentGrace+soon {
 			a.want(200)
 			return w
 		}
@@ -157,7 +158,7 @@ func TestConnectionsToTheAdminListenerAreFew(t *testing.T) {
 	if resp, err := http.ReadResponse(w.r, nil); err != nil || resp.StatusCode != 200 {
 		t.Errorf("%v, %v", resp, err)
 	}
-	if n, most := s.limits.connections[adminSide].now(), 8+8/4; n > most { // a quarter more, for probes
+	if n, most := s.limits.connections[adminSide].Len(), 8+8/4; n > most { // a quarter more, for probes
 		t.Errorf("%d connections are open, want at most %d", n, most)
 	}
 	kept := s.answered(t, l.Addr(), "GET /v1/tokens", admin)

@@ -25,7 +25,8 @@ const module = "github.com/octostore/octostore"
 // counts; a package without a row may not exist.
 var directions = []struct{ pkg, imports string }{
 	{"cmd/...", "..."},
-	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal core/sparselog core/timetext"},
+	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/lock core/auth core/journal core/sparselog core/timetext"},
+	{"transport/internal/conn", "core/sparselog"},
 	{"transport/problem", "transport/api transport/login core core/lock core/auth core/journal"},
 	{"transport/login", "core/auth core/lock core/sparselog"},
 	{"transport/login/logintest", ""},

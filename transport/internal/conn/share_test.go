@@ -1,4 +1,4 @@
-package transport
+package conn
 
 import (
 	"fmt"
@@ -34,13 +34,13 @@ func halfOf(remote string) netip.Addr {
 // had time to say anything. It cuts its own, not those of others.
 func TestConnectionsOfOneNetworkHaveAShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c connections
+		var c Set
 		cut := map[netip.Addr]int{}
-		c.init(16, 4, halfOf)
-		c.cut = func(network netip.Addr) { cut[network]++ }
+		c.Init(16, 4, halfOf)
+		c.OnEvict = func(network netip.Addr) { cut[network]++ }
 		come := func(from string) *paper {
 			p := &paper{from: from}
-			c.opened(t.Context(), p)
+			c.Opened(t.Context(), p)
 			return p
 		}
 		other := come("192.0.2.1:1")
@@ -50,12 +50,12 @@ func TestConnectionsOfOneNetworkHaveAShare(t *testing.T) {
 		if other.cut || cut[netip.MustParseAddr("2001:db8::")] != 1000+1-20 || len(cut) != 1 {
 			t.Errorf("cut: %v; the other %t", cut, other.cut)
 		}
-		if n := c.now(); n != 20 {
+		if n := c.Len(); n != 20 {
 			t.Errorf("%d are open, want 20", n)
 		}
 		third := come("192.0.2.3:1") // those of the flood go, not the oldest of all
-		if other.cut || third.cut || c.open[third].above || c.now() != 16 {
-			t.Errorf("the other %t, the third %t; %d are open, want 16", other.cut, third.cut, c.now())
+		if other.cut || third.cut || c.open[third].OverLimit || c.Len() != 16 {
+			t.Errorf("the other %t, the third %t; %d are open, want 16", other.cut, third.cut, c.Len())
 		}
 		if len(c.open) != c.silent.Len() || len(c.byNetwork) != 3 {
 			t.Errorf("%d open, %d silent, of %d networks", len(c.open), c.silent.Len(), len(c.byNetwork))
@@ -65,36 +65,36 @@ func TestConnectionsOfOneNetworkHaveAShare(t *testing.T) {
 
 // TestConnectionsAreCountedOnce ends connections in every way, in every order.
 func TestConnectionsAreCountedOnce(t *testing.T) {
-	var c connections
-	c.init(2, 0, halfOf)
-	c.cut = func(netip.Addr) {}
+	var c Set
+	c.Init(2, 0, halfOf)
+	c.OnEvict = func(netip.Addr) {}
 	a, b, d := &paper{from: "192.0.2.1:1"}, &paper{from: "192.0.2.2:1"}, &paper{from: "192.0.2.3:1"}
 	for _, p := range []*paper{a, b, d} { // d cuts a
-		c.opened(t.Context(), p)
+		c.Opened(t.Context(), p)
 	}
-	c.changed(a, http.StateClosed)
-	if n := c.now(); !a.cut || n != 2 {
+	c.Changed(a, http.StateClosed)
+	if n := c.Len(); !a.cut || n != 2 {
 		t.Errorf("a was cut: %t; %d are open, want 2", a.cut, n)
 	}
-	c.settle(c.open[b])
-	c.settle(c.open[d])
+	c.Settle(c.open[b])
+	c.Settle(c.open[d])
 	e := &paper{from: "192.0.2.4:1"}
-	c.opened(t.Context(), e) // there is no place, and nobody to make one
-	c.changed(e, http.StateClosed)
-	if n := c.now(); !e.cut || b.cut || d.cut || n != 2 {
+	c.Opened(t.Context(), e) // there is no place, and nobody to make one
+	c.Changed(e, http.StateClosed)
+	if n := c.Len(); !e.cut || b.cut || d.cut || n != 2 {
 		t.Errorf("e was cut: %t, b %t, d %t; %d are open, want 2", e.cut, b.cut, d.cut, n)
 	}
-	c.changed(b, http.StateClosed)
-	c.changed(b, http.StateClosed)
-	c.changed(d, http.StateClosed)
-	if c.now() != 0 || c.silent.Len() != 0 || len(c.byNetwork) != 0 {
-		t.Errorf("%d open, %d silent, of %d networks", c.now(), c.silent.Len(), len(c.byNetwork))
+	c.Changed(b, http.StateClosed)
+	c.Changed(b, http.StateClosed)
+	c.Changed(d, http.StateClosed)
+	if c.Len() != 0 || c.silent.Len() != 0 || len(c.byNetwork) != 0 {
+		t.Errorf("%d open, %d silent, of %d networks", c.Len(), c.silent.Len(), len(c.byNetwork))
 	}
 }
 
 // arrivals has connections arrive that only have an address.
 type arrivals struct {
-	connections
+	Set
 	t      *testing.T
 	number int
 	gone   map[string]int // networks of those that were cut
@@ -102,8 +102,8 @@ type arrivals struct {
 
 func newArrivals(t *testing.T, most, spare int) *arrivals {
 	a := &arrivals{t: t, gone: map[string]int{}}
-	a.init(most, spare, halfOf)
-	a.cut = func(network netip.Addr) { a.gone[network.String()]++ }
+	a.Init(most, spare, halfOf)
+	a.OnEvict = func(network netip.Addr) { a.gone[network.String()]++ }
 	return a
 }
 
@@ -111,13 +111,13 @@ func (a *arrivals) come(from string, times int) (all []*paper) {
 	for range times {
 		a.number++
 		p := &paper{from: fmt.Sprintf("%s:%d", from, a.number)}
-		a.opened(a.t.Context(), p)
+		a.Opened(a.t.Context(), p)
 		all = append(all, p)
 	}
 	return all
 }
 
-func (a *arrivals) above(p *paper) bool { return a.open[p].above }
+func (a *arrivals) above(p *paper) bool { return a.open[p].OverLimit }
 
 // TestConnectionsWithinTheShareHaveTheGrace has networks come that all have no more than
 // their share. None of them has to go before it had time to say something.
@@ -140,7 +140,7 @@ func TestConnectionsAreNotCutForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newArrivals(t, 16, 8)
 		for _, p := range a.come("192.0.2.1", 15) {
-			a.settle(a.open[p])
+			a.Settle(a.open[p])
 		}
 		a.come("192.0.2.1", 6) // five of them are too many, as all have a share of two
 		other := a.come("192.0.2.2", 1)[0]
@@ -160,7 +160,7 @@ func TestConnectionsOfTheLargestFloodGoFirst(t *testing.T) {
 			t.Errorf("cut: %v", a.gone)
 		}
 		for _, p := range append(small, large...) {
-			a.changed(p, http.StateClosed)
+			a.Changed(p, http.StateClosed)
 		}
 		if len(a.crowded) != 1 { // the third
 			t.Errorf("%d networks have more than their share, want 1", len(a.crowded))
@@ -177,9 +177,9 @@ func TestConnectionsWithoutALimitHaveNoShare(t *testing.T) {
 		t.Errorf("cut: %v; %d networks have more than their share", a.gone, len(a.crowded))
 	}
 	for _, p := range all {
-		a.changed(p, http.StateClosed)
+		a.Changed(p, http.StateClosed)
 	}
-	if a.now() != 0 || a.silent.Len() != 0 || len(a.byNetwork) != 0 {
-		t.Errorf("%d open, %d silent, of %d networks", a.now(), a.silent.Len(), len(a.byNetwork))
+	if a.Len() != 0 || a.silent.Len() != 0 || len(a.byNetwork) != 0 {
+		t.Errorf("%d open, %d silent, of %d networks", a.Len(), a.silent.Len(), len(a.byNetwork))
 	}
 }
