@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"io"
 	"io/fs"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 const module = "github.com/octostore/octostore"
@@ -24,6 +27,7 @@ const module = "github.com/octostore/octostore"
 // for one segment of a path, "..." for everything below. The first row that matches
 // counts; a package without a row may not exist.
 var directions = []struct{ pkg, imports string }{
+	{"cmd/octostore/internal/session", "cmd/octostore/internal/text core/files transport/api transport/client"},
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal"},
 	{"cmd/...", "..."},
@@ -61,6 +65,8 @@ var directions = []struct{ pkg, imports string }{
 	{"core/jsontext", ""},
 	{"core/pattern", "core/lock"},
 	{"core/timetext", ""},
+	{"core/store/sqlite", "core/files core/lock core/auth core/journal core/store/sqlite/internal/*"},
+	{"core/store/sqlite/internal/conn", ""},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
 	{"core/sparselog", ""},
 	{"core/input", ""},
@@ -74,7 +80,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/julienschmidt/httprouter", "transport cmd/octostore/internal/bench"}, // bench: its yardstick is built of the same parts
 	{"github.com/prometheus", "transport"},
 	{"github.com/tetratelabs/wazero", "hooks hooks/internal/compile"},
-	{"modernc.org", "core/store/sqlite"},
+	{"modernc.org", "core/store/sqlite/internal/conn"},
 	{"github.com/tidwall/btree", "core/lock"},
 	{"github.com/caarlos0/env/v11", "cmd/octostore/internal/config"},
 	{"github.com/joho/godotenv", "cmd/octostore/internal/config"},
@@ -134,10 +140,14 @@ func TestTheDependencyRuleCatches(t *testing.T) {
 			"core/lock imports core/journal; it may import core/input"},
 		{"neighbours", listed{ImportPath: "transport", Imports: []string{module + "/core/store/sqlite"}},
 			"transport imports core/store/sqlite; it may import"},
+		{"a package for tests in the binary", listed{ImportPath: "cmd/octostore/internal/demo", Imports: []string{module + "/hooks/wasmtest"}},
+			"cmd/octostore/internal/demo imports hooks/wasmtest, which is for tests and does not ship"},
+		{"tests may use packages for tests", listed{ImportPath: "cmd/octostore", TestImports: []string{module + "/hooks/wasmtest"}}, ""},
+		{"packages for tests may use each other", listed{ImportPath: "plugins/guest/guesttest", Imports: []string{module + "/plugins/guest"}}, ""},
 		{"no row", listed{ImportPath: "helpers"}, "helpers has no row in the table of directions"},
 		{"deeper than its row", listed{ImportPath: "core/store/sqlite/raw"}, "has no row"},
 		{"another's module", listed{ImportPath: "core/journal", Imports: []string{"modernc.org/sqlite"}},
-			"core/journal imports modernc.org/sqlite, which only core/store/sqlite may"},
+			"core/journal imports modernc.org/sqlite, which only core/store/sqlite/internal/conn may"},
 		{"cobra below the command", listed{ImportPath: "cmd/octostore/internal/config", Imports: []string{"github.com/spf13/cobra"}},
 			"only cmd/octostore may"},
 		{"prefix of a name is not a prefix of a path", listed{ImportPath: "core/lock", Imports: []string{"github.com/tidwall/btreex"}},
@@ -170,6 +180,77 @@ func TestTheDependencyRuleCatches(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unsafeIn lists the packages whose production files may import unsafe: the one that
+// speaks SQLite's C interface, and those that run inside a policy, where the interface to the
+// host is made of addresses.
+const unsafeIn = "core/store/sqlite/internal/conn plugins/guest plugins/guest/internal/host"
+
+func TestUnsafeIsImportedWhereItHasTo(t *testing.T) {
+	found, err := unsafeImports(os.DirFS(filepath.Join("..", "..")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		t.Error(f)
+	}
+}
+
+func TestTheUnsafeRuleCatches(t *testing.T) {
+	const imports = "package p\n\nimport (\n\t\"fmt\"\n\t\"unsafe\"\n)\n"
+	for name, want := range map[string]string{
+		"core/lock/fast.go":                    "core/lock/fast.go imports unsafe, which only",
+		"core/store/sqlite/fast.go":            "core/store/sqlite/fast.go imports unsafe, which only",
+		"core/lock/fast_windows.go":            "core/lock/fast_windows.go imports unsafe, which only",
+		"core/lock/fast_test.go":               "",
+		"core/lock/testdata/fast.go":           "",
+		"core/store/sqlite/internal/conn/c.go": "",
+	} {
+		text := imports
+		if strings.Contains(name, "windows") {
+			text = "//go:build windows\n\n" + imports
+		}
+		found, err := unsafeImports(fstest.MapFS{name: {Data: []byte(text)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(found, "\n")
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: got %q, want one that says %q", name, got, want)
+		}
+	}
+}
+
+// unsafeImports returns a sentence for each production file that imports unsafe although
+// its package may not, for whatever system the file is.
+func unsafeImports(root fs.FS) (found []string, err error) {
+	err = fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if d.IsDir() || path.Ext(p) != ".go" || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		text, err := fs.ReadFile(root, p)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), p, text, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imported := range file.Imports {
+			if imported.Path.Value == `"unsafe"` && !matchesAny(unsafeIn, path.Dir(p)) {
+				found = append(found, fmt.Sprintf("%s imports unsafe, which only %s may", p, unsafeIn))
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
 func TestNoFileIsTooLong(t *testing.T) {
@@ -243,6 +324,8 @@ func violations(packages []listed) []string {
 
 func checkImport(name, imported, allowed string) []string {
 	switch {
+	case ours(imported) != "" && forTests(imported) && !forTests(name):
+		return []string{fmt.Sprintf("%s imports %s, which is for tests and does not ship", name, ours(imported))}
 	case ours(imported) != "":
 		if matchesAny(allowed, ours(imported)) {
 			return nil
@@ -267,6 +350,9 @@ func checkImport(name, imported, allowed string) []string {
 	}
 	return []string{fmt.Sprintf("%s imports %s, which has no row in the table of modules", name, imported)}
 }
+
+// forTests reports whether a package helps tests, and so belongs in no binary: its name says so.
+func forTests(importPath string) bool { return strings.HasSuffix(importPath, "test") }
 
 // checkTestImport lets tests use whatever is further inside, and the real parts of
 // their own tree. Which modules of others they use is no matter of architecture.
