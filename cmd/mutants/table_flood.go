@@ -4,8 +4,8 @@ package main
 var floodMutants = []mutant{
 	{
 		name: "flood-has-the-grace", file: "transport/internal/conn/connections.go",
-		old:    "of.Len() > OverLimit && (Max == nil",
-		new:    "false && (Max == nil",
+		old:    "of.Len() > above && (most == nil",
+		new:    "false && (most == nil",
 		breaks: "silent connections that come fast keep all other addresses out",
 		tests:  []string{"-run=ConnectionsOfAFlood ./transport"},
 	},
@@ -14,13 +14,13 @@ var floodMutants = []mutant{
 		old:    "	if !last && surplus <= len(c.open)-c.Max {",
 		new:    "	if false {",
 		breaks: "connections on which a renewal is about to come are cut although that makes no place",
-		tests:  []string{"-run=ConnectionsAreNotCutForNothing ./transport"},
+		tests:  []string{"-run=ConnectionsAreNotCutForNothing ./transport/internal/conn"},
 	},
 	{
 		name: "flood-share-unchecked", file: "transport/internal/conn/connections.go",
 		old:    "c.largest(max(own, c.share()), last)",
 		new:    "c.largest(own, last)",
 		breaks: "the silent connections that a network has within its share are cut at once, too",
-		tests:  []string{"-run=ConnectionsAreNotCutForNothing ./transport"},
+		tests:  []string{"-run=ConnectionsAreNotCutForNothing ./transport/internal/conn"},
 	},
 }

@@ -49,7 +49,7 @@ var strangerMutants = []mutant{
 		old:    "own = of.Len(); own >= c.share() {",
 		new:    "own = of.Len(); own < 0 {",
 		breaks: "one address that floods cuts the connections of others",
-		tests:  []string{"-run=ConnectionsOfOneNetwork ./transport"},
+		tests:  []string{"-run=ConnectionsOfOneNetwork ./transport/internal/conn"},
 	},
 	{
 		name: "strangers-settled", file: "transport/exchange.go",
