@@ -1,4 +1,6 @@
-package main
+// Package rules_test checks rules of the repository: which package imports which, how long
+// files are, where tests are skipped, and that tests which documents rely on are there.
+package rules_test
 
 import (
 	"bytes"
@@ -15,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 const module = "github.com/octostore/octostore"
@@ -76,6 +80,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/google/go-cmp", "core/store/storetest"},
 	{"pgregory.net/rapid", "core/store/storetest"},
 	{"github.com/anishathalye/porcupine", "core/lock/locktest"},
+	{"go.uber.org/goleak", "cmd/octostore/internal/octotest"},
 }
 
 // banned are parts of the standard library that the core does without: it knows
@@ -163,7 +168,7 @@ func TestTheDependencyRuleCatches(t *testing.T) {
 
 func TestNoFileIsTooLong(t *testing.T) {
 	const most = 450
-	root := filepath.Join("..", "..")
+	root := octotest.Root()
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -189,7 +194,7 @@ func TestNoFileIsTooLong(t *testing.T) {
 func goList(t *testing.T) []listed {
 	t.Helper()
 	list := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
-	list.Dir = filepath.Join("..", "..")
+	list.Dir = octotest.Root()
 	list.Stderr = os.Stderr
 	out, err := list.Output()
 	if err != nil {
