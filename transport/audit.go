@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/problem"
@@ -98,7 +99,7 @@ func (x *exchange) auditCursor() (lock.Seq, error) {
 	}
 	known, err := j.Knows(x.context(), after)
 	if err == nil && !known {
-		err = &lock.InputError{
+		err = &input.Error{
 			Field:   fieldNames[fieldAfter],
 			Problem: fmt.Sprintf("is %q, which no record here has", journal.FormatCursor(after)),
 			Want:    wantCursor,
