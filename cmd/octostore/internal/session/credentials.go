@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"encoding/json"
@@ -18,10 +18,11 @@ import (
 // credentials are the tokens that octostore login keeps for other commands, in one file,
 // by server: no server is ever sent the token of another.
 type credentials struct {
-	Servers map[string]credential `json:"servers"`
+	Servers map[string]Credential `json:"servers"`
 }
 
-type credential struct {
+// Credential is the token that is kept for one server.
+type Credential struct {
 	Token     string     `json:"token"`
 	Account   string     `json:"account"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
@@ -47,10 +48,10 @@ func serverKey(target string) string {
 }
 
 // keptToken returns what is kept for a server; the zero credential if there is nothing.
-func keptToken(target string) (credential, error) {
+func keptToken(target string) (Credential, error) {
 	path, err := credentialsPath()
 	if err != nil {
-		return credential{}, nil // a user without a home has not logged in
+		return Credential{}, nil // a user without a home has not logged in
 	}
 	all, err := readCredentials(path)
 	return all.Servers[serverKey(target)], err
@@ -77,9 +78,9 @@ func readCredentials(path string) (credentials, error) {
 	return all, nil
 }
 
-// keepToken keeps a token for a server, in the place of another, or removes what is kept
-// if it is the zero credential. The file is there whole or as it was.
-func keepToken(target string, c credential) (path string, err error) {
+// Keep stores a token for a server, in the place of another, or removes what is kept
+// if it is the zero Credential. The file is there whole or as it was.
+func Keep(target string, c Credential) (path string, err error) {
 	if path, err = credentialsPath(); err != nil {
 		return "", fmt.Errorf("nowhere to keep a token: %w", err)
 	}
@@ -88,10 +89,10 @@ func keepToken(target string, c credential) (path string, err error) {
 		return "", err
 	}
 	if all.Servers == nil {
-		all.Servers = map[string]credential{}
+		all.Servers = map[string]Credential{}
 	}
 	all.Servers[serverKey(target)] = c
-	if c == (credential{}) {
+	if c == (Credential{}) {
 		delete(all.Servers, serverKey(target))
 	}
 	text, err := json.MarshalIndent(all, "", "  ")
