@@ -1,4 +1,4 @@
-package main
+package stories_test
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // statusLine finds the answers in what a connection said, however many there are.
@@ -42,18 +44,18 @@ func allowed(status int) bool {
 // everything that comes back until the server closes. An error means that it did not
 // close in time.
 func say(addr string, raw []byte, halfClose bool, most time.Duration) ([]byte, error) {
-	c, err := dialCaller(addr)
+	c, err := octotest.Dial(addr)
 	if err != nil {
 		return nil, err
 	}
-	defer c.reset()
+	defer c.Reset()
 	if err := c.SetDeadline(time.Now().Add(most)); err != nil {
 		return nil, err
 	}
 	if _, err := c.Write(raw); err == nil && halfClose {
 		_ = c.Conn.(*net.TCPConn).CloseWrite() // hung up on already: fine
 	}
-	said, err := io.ReadAll(c.r)
+	said, err := io.ReadAll(c.In)
 	if isTimeout(err) {
 		return said, err
 	}
@@ -139,12 +141,12 @@ var nonsense = []struct {
 // What is no request, or one nobody should send, is refused or hung up on soon. It
 // neither panics nor counts as a fault of the server, which goes on.
 func TestNonsenseIsRefused(t *testing.T) {
-	p := newProcess(t, t.TempDir())
-	take(t, p, "a", "?ttl=1h")
+	p := octotest.Start(t, t.TempDir())
+	p.Take(t, "a", "?ttl=1h")
 	for _, test := range nonsense {
 		t.Run(test.name, func(t *testing.T) {
 			began := time.Now()
-			said, err := say(p.Addr, []byte(test.raw), test.raw == "", patient)
+			said, err := say(p.Addr, []byte(test.raw), test.raw == "", octotest.Patient)
 			if err != nil {
 				t.Errorf("the connection is open after %s", time.Since(began))
 			}
@@ -160,13 +162,13 @@ func TestNonsenseIsRefused(t *testing.T) {
 			}
 		})
 	}
-	expectWell(t, p)
+	p.ExpectHealthy(t)
 }
 
 // What is hidden behind the end of a request is never answered, whichever of its two
 // lengths a proxy goes by.
 func TestNothingIsSmuggledBehindARequest(t *testing.T) {
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	const hidden = "GET /v1/locks/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	for name, raw := range map[string]string{
 		"a length and chunks":           fmt.Sprintf(acquire+"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n%s", 5+len(hidden), hidden),
@@ -176,7 +178,7 @@ func TestNothingIsSmuggledBehindARequest(t *testing.T) {
 		"a length in the trailer":       acquire + "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 99\r\n\r\n" + hidden,
 		"a chunk and a blank too many ": acquire + "Transfer-Encoding: chunked\r\n\r\n0 \r\n\r\n" + hidden,
 	} {
-		said, err := say(p.Addr, []byte(raw), false, patient)
+		said, err := say(p.Addr, []byte(raw), false, octotest.Patient)
 		if err != nil {
 			t.Fatalf("%s: the connection stays open: %.500q", name, said)
 		}
@@ -189,7 +191,7 @@ func TestNothingIsSmuggledBehindARequest(t *testing.T) {
 // Whatever is sent slowly, or never, holds its connection for a bounded time.
 func TestSlownessIsCutOff(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	const header, body = 5 * time.Second, 10 * time.Second // what each may take
 	tests := []struct {
 		name, at, drip string // sent at once, and then over and over
@@ -207,8 +209,8 @@ func TestSlownessIsCutOff(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, test := range tests {
 		wg.Go(func() {
-			took, said := drip(p, test.at, test.drip, test.most+patient)
-			if took < test.most/2 || took > test.most+patient/2 {
+			took, said := drip(p, test.at, test.drip, test.most+octotest.Patient)
+			if took < test.most/2 || took > test.most+octotest.Patient/2 {
 				t.Errorf("%s: cut off after %s, want about %s", test.name, took, test.most)
 			}
 			for _, status := range statuses(said) {
@@ -219,30 +221,30 @@ func TestSlownessIsCutOff(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	expectWell(t, p)
+	p.ExpectHealthy(t)
 }
 
 // drip sends something over and over until the server closes the connection, and
 // returns when that was.
-func drip(p *process, at, again string, most time.Duration) (took time.Duration, said []byte) {
-	c, err := dialCaller(p.Addr)
+func drip(p *octotest.Server, at, again string, most time.Duration) (took time.Duration, said []byte) {
+	c, err := octotest.Dial(p.Addr)
 	if err != nil {
 		return 0, nil
 	}
 	began := time.Now()
 	ended := make(chan []byte)
 	go func() {
-		said, _ := io.ReadAll(c.r) // ends when the connection does
+		said, _ := io.ReadAll(c.In) // ends when the connection does
 		ended <- said
 	}()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	giveUp := time.AfterFunc(most, c.reset)
+	giveUp := time.AfterFunc(most, c.Reset)
 	defer giveUp.Stop()
 	for _, _ = io.WriteString(c, at); ; _, _ = io.WriteString(c, again) { // the end shows at the other side
 		select {
 		case said := <-ended:
-			c.reset()
+			c.Reset()
 			return time.Since(began), said
 		case <-tick.C:
 		}
@@ -256,9 +258,9 @@ func TestTricklingConnectionsKeepNobodyOut(t *testing.T) {
 	if testing.Short() {
 		n = 100
 	}
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	for i := range n {
-		c := newCaller(t, p.Addr)
+		c := octotest.NewCaller(t, p.Addr)
 		half := []string{"", "P", acquire[:20], acquire, acquire + "Content-Length: 99\r\n\r\nttl="}[i%5]
 		if _, err := io.WriteString(c, half); err != nil {
 			t.Fatal(err)
@@ -267,30 +269,30 @@ func TestTricklingConnectionsKeepNobodyOut(t *testing.T) {
 	for i := range 50 {
 		name := fmt.Sprintf("well/%d", i)
 		began := time.Now()
-		expect(t, release(p, take(t, p, name, "")), 200, "")
-		if took := time.Since(began); took > promptly { // as long as the others are let live
+		octotest.Expect(t, p.Release(p.Take(t, name, "")), 200, "")
+		if took := time.Since(began); took > octotest.Promptly { // as long as the others are let live
 			t.Errorf("%s took %s", name, took)
 		}
 	}
-	waitSoon(t, 2*patient, "all are cut off", func() bool { return metric(p, "go_goroutines") < 50 })
-	expectWell(t, p)
+	octotest.WaitWithin(t, 2*octotest.Patient, "all are cut off", func() bool { return p.Metric("go_goroutines") < 50 })
+	p.ExpectHealthy(t)
 }
 
 // A client that closes its half after the request counts as gone, and nothing of it
 // stays: neither lease nor place.
 func TestHalfClosedConnectionsLeaveNothing(t *testing.T) {
-	p := newProcess(t, t.TempDir())
-	held := take(t, p, "a", "?ttl=1h")
+	p := octotest.Start(t, t.TempDir())
+	held := p.Take(t, "a", "?ttl=1h")
 	for range 100 {
-		said, err := say(p.Addr, []byte("POST /v1/locks/a/acquire?wait=1m&ttl=1h HTTP/1.1\r\nHost: localhost\r\n\r\n"), true, patient)
+		said, err := say(p.Addr, []byte("POST /v1/locks/a/acquire?wait=1m&ttl=1h HTTP/1.1\r\nHost: localhost\r\n\r\n"), true, octotest.Patient)
 		if err != nil || bytes.Contains(said, []byte(" 200 ")) {
 			t.Fatalf("answered %q, %v", said, err)
 		}
 	}
-	waitUntil(t, "nobody waits", func() bool { return metric(p, "octostore_waiters") == 0 })
-	expect(t, release(p, held), 200, "")
-	if l := look(p, "a"); l.State != "free" {
+	octotest.WaitUntil(t, "nobody waits", func() bool { return p.Metric("octostore_waiters") == 0 })
+	octotest.Expect(t, p.Release(held), 200, "")
+	if l := p.Look("a"); l.State != "free" {
 		t.Errorf("got %+v, want it free", l)
 	}
-	expectWell(t, p)
+	p.ExpectHealthy(t)
 }

@@ -1,4 +1,6 @@
-package main
+// Package rules_test checks rules of the repository: which package imports which, how long
+// files are, where tests are skipped, and that tests which documents rely on are there.
+package rules_test
 
 import (
 	"bytes"
@@ -18,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 const module = "github.com/octostore/octostore"
@@ -93,6 +97,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/google/go-cmp", "core/store/storetest"},
 	{"pgregory.net/rapid", "core/store/storetest"},
 	{"github.com/anishathalye/porcupine", "core/lock/locktest"},
+	{"go.uber.org/goleak", "cmd/octostore/internal/octotest"},
 }
 
 // banned are parts of the standard library that the core does without: it knows
@@ -188,7 +193,7 @@ func TestTheDependencyRuleCatches(t *testing.T) {
 const unsafeIn = "core/store/sqlite/internal/conn plugins/guest plugins/guest/internal/host"
 
 func TestUnsafeIsImportedWhereItHasTo(t *testing.T) {
-	found, err := unsafeImports(os.DirFS(filepath.Join("..", "..")))
+	found, err := unsafeImports(os.DirFS(octotest.Root()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +260,7 @@ func unsafeImports(root fs.FS) (found []string, err error) {
 
 func TestNoFileIsTooLong(t *testing.T) {
 	const most = 450
-	root := filepath.Join("..", "..")
+	root := octotest.Root()
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -281,7 +286,7 @@ func TestNoFileIsTooLong(t *testing.T) {
 func goList(t *testing.T) []listed {
 	t.Helper()
 	list := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
-	list.Dir = filepath.Join("..", "..")
+	list.Dir = octotest.Root()
 	list.Stderr = os.Stderr
 	out, err := list.Output()
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package faults_test
 
 import (
 	"os"
@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -22,7 +23,7 @@ func keepLocked(t *testing.T, db string) (let func()) {
 	}
 	const writeLock = 120 // the byte of the -shm file that stands for it
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: writeLock, Len: 1}
-	waitUntil(t, "the database can be locked", func() bool {
+	octotest.WaitUntil(t, "the database can be locked", func() bool {
 		return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock) == nil
 	})
 	return func() { _ = f.Close() }
@@ -42,36 +43,36 @@ func TestALockedDatabaseMakesChangesWait(t *testing.T) {
 		most = 3 * time.Second
 	}
 	dir := t.TempDir()
-	p := newProcess(t, dir)
-	held := take(t, p, "a", "?ttl=1h")
+	p := octotest.Start(t, dir)
+	held := p.Take(t, "a", "?ttl=1h")
 	let := keepLocked(t, filepath.Join(dir, "octostore.db"))
 	began := time.Now()
 
-	c := newCaller(t, p.Addr)
-	if err := c.post("/v1/locks/b/acquire?wait=5m&ttl=1h"); err != nil {
+	c := octotest.NewCaller(t, p.Addr)
+	if err := c.Post("/v1/locks/b/acquire?wait=5m&ttl=1h"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.waitLog(waitsForOther, patient); err != nil {
+	if _, err := p.WaitLog(waitsForOther, octotest.Patient); err != nil {
 		t.Fatal(err)
 	}
 	// Who does not wait is told that nobody knows, in the end; whoever only looks sees
 	// what was.
-	expect(t, release(p, held), 503, `"outcome_unknown"`)
-	if l := look(p, "a"); l.Lease == nil || l.Lease.FencingToken != held.FencingToken {
+	octotest.Expect(t, p.Release(held), 503, `"outcome_unknown"`)
+	if l := p.Look("a"); l.Lease == nil || l.Lease.FencingToken != held.FencingToken {
 		t.Errorf("meanwhile a is %+v", l)
 	}
 	time.Sleep(time.Until(began.Add(most))) // as long as it is locked
 
 	let()
-	if g := granted(t, c.receive(patient)); g.FencingToken <= held.FencingToken {
+	if g := octotest.Granted(t, c.Receive(octotest.Patient)); g.FencingToken <= held.FencingToken {
 		t.Errorf("token %d after %d", g.FencingToken, held.FencingToken)
 	}
-	if _, err := p.waitLog(goesOn, patient); err != nil {
+	if _, err := p.WaitLog(goesOn, octotest.Patient); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, "the release is done after all", func() bool { return look(p, "a").State == api.Free })
+	octotest.WaitUntil(t, "the release is done after all", func() bool { return p.Look("a").State == api.Free })
 	warned := 0
-	for _, line := range p.logged("warn") {
+	for _, line := range p.Logged("warn") {
 		if line.Msg == waitsForOther {
 			warned++
 		}
@@ -79,7 +80,7 @@ func TestALockedDatabaseMakesChangesWait(t *testing.T) {
 	if warned != 1 {
 		t.Errorf("warned %d times", warned)
 	}
-	expectWell(t, p)
+	p.ExpectHealthy(t)
 }
 
 // A stop does not wait for whoever keeps the database locked.
@@ -94,32 +95,32 @@ func TestALockedDatabaseDoesNotHoldTheStop(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
-			p := newProcess(t, dir)
-			held := take(t, p, "a", "?ttl=1h")
+			p := octotest.Start(t, dir)
+			held := p.Take(t, "a", "?ttl=1h")
 			let := keepLocked(t, filepath.Join(dir, "octostore.db"))
 			if test.busy {
-				if err := newCaller(t, p.Addr).post("/v1/locks/b/acquire?wait=5m"); err != nil {
+				if err := octotest.NewCaller(t, p.Addr).Post("/v1/locks/b/acquire?wait=5m"); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := p.waitLog(waitsForOther, patient); err != nil {
+				if _, err := p.WaitLog(waitsForOther, octotest.Patient); err != nil {
 					t.Fatal(err)
 				}
 			}
 			asked := time.Now()
-			if err := p.signal(syscall.SIGTERM); err != nil {
+			if err := p.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
-			ended, err := p.wait(5 * time.Second)
+			ended, err := p.Wait(5 * time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("%s after %s", ended, time.Since(asked).Round(time.Millisecond))
 			let()
-			p = newProcess(t, dir)
-			if l := look(p, "a"); l.Lease == nil || l.Lease.FencingToken != held.FencingToken {
+			p = octotest.Start(t, dir)
+			if l := p.Look("a"); l.Lease == nil || l.Lease.FencingToken != held.FencingToken {
 				t.Errorf("after the next start a is %+v", l)
 			}
-			expectWell(t, p)
+			p.ExpectHealthy(t)
 		})
 	}
 }

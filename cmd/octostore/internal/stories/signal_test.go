@@ -1,4 +1,4 @@
-package main
+package stories_test
 
 import (
 	"errors"
@@ -9,40 +9,42 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 func TestSIGTERMAnswersWaitersAndExitsWithZero(t *testing.T) {
 	const waiters = 100
-	p := newProcess(t, t.TempDir(), "OCTOSTORE_MAX_WAITERS=100", "OCTOSTORE_MAX_WAITERS_PER_LOCK=100") // for which any process has files
-	expect(t, call("POST", p.Addr, "/v1/locks/a/acquire?ttl=60s"), 200, "")
-	answers := make(chan answer, waiters)
+	p := octotest.Start(t, t.TempDir(), "OCTOSTORE_MAX_WAITERS=100", "OCTOSTORE_MAX_WAITERS_PER_LOCK=100") // for which any process has files
+	octotest.Expect(t, octotest.Call("POST", p.Addr, "/v1/locks/a/acquire?ttl=60s"), 200, "")
+	answers := make(chan octotest.Answer, waiters)
 	for range waiters {
-		go func() { answers <- call("POST", p.Addr, "/v1/locks/a/acquire?wait=30s") }()
+		go func() { answers <- octotest.Call("POST", p.Addr, "/v1/locks/a/acquire?wait=30s") }()
 	}
-	waitUntil(t, "all wait", func() bool {
-		got := call("GET", p.Addr, "/v1/locks/a")
-		return got.err == nil && strings.Contains(got.body, fmt.Sprintf(`"waiters_total":%d`, waiters))
+	octotest.WaitUntil(t, "all wait", func() bool {
+		got := octotest.Call("GET", p.Addr, "/v1/locks/a")
+		return got.Err == nil && strings.Contains(got.Body, fmt.Sprintf(`"waiters_total":%d`, waiters))
 	})
 
 	asked := time.Now()
-	if err := p.signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	for range waiters {
 		got := <-answers
-		expect(t, got, 503, `"draining"`)
-		if took := got.after.Sub(asked); took > promptly { // and not 30s
+		octotest.Expect(t, got, 503, `"draining"`)
+		if took := got.After.Sub(asked); took > octotest.Promptly { // and not 30s
 			t.Fatalf("a waiter was answered after %s", took)
 		}
 	}
-	state, err := p.wait(patient)
+	state, err := p.Wait(octotest.Patient)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !state.Success() {
 		t.Errorf("ended with %s, want exit code 0", state)
 	}
-	if bad := append(p.logged("error"), p.logged("warn")...); len(bad) > 0 {
+	if bad := append(p.Logged("error"), p.Logged("warn")...); len(bad) > 0 {
 		t.Errorf("an orderly stop logged %v", bad)
 	}
 }
@@ -60,18 +62,18 @@ func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 
 func signalTwice(t *testing.T) *os.ProcessState {
 	t.Helper()
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	conn := halfRequest(t, p.Addr)
 	defer conn.Close()
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		if err := p.signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		if err := p.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Fatal(err)
 		}
-		if _, err := p.waitLog("stopping", patient); err != nil {
+		if _, err := p.WaitLog("stopping", octotest.Patient); err != nil {
 			t.Fatal(err)
 		}
 	}
-	state, err := p.wait(patient)
+	state, err := p.Wait(octotest.Patient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,14 +81,14 @@ func signalTwice(t *testing.T) *os.ProcessState {
 }
 
 func TestARequestThatNeverEndsDoesNotHoldTheStop(t *testing.T) {
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	conn := halfRequest(t, p.Addr)
 	defer conn.Close()
 
-	if err := p.signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	state, err := p.wait(patient)
+	state, err := p.Wait(octotest.Patient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +108,7 @@ func halfRequest(t *testing.T, addr string) net.Conn {
 	// Expect has the server say when it begins to read the body.
 	fmt.Fprintf(conn, "POST /v1/locks/a/acquire HTTP/1.1\r\nHost: %s\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n", addr)
 	line := make([]byte, len("HTTP/1.1 100 "))
-	if err := conn.SetReadDeadline(time.Now().Add(patient)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(octotest.Patient)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(line); err != nil || string(line) != "HTTP/1.1 100 " {

@@ -1,4 +1,4 @@
-package main
+package faults_test
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -83,27 +84,27 @@ type onDisk struct {
 }
 
 // newOnDisk has clients hold some locks.
-func newOnDisk(t *testing.T, p *process, n int) *onDisk {
+func newOnDisk(t *testing.T, p *octotest.Server, n int) *onDisk {
 	t.Helper()
 	o := &onDisk{}
 	for i := range n {
-		o.held = append(o.held, take(t, p, fmt.Sprintf("before/%d", i), "?ttl=1h"))
+		o.held = append(o.held, p.Take(t, fmt.Sprintf("before/%d", i), "?ttl=1h"))
 	}
 	return o
 }
 
 // useUp acquires until an answer is 507, and returns how many were granted before.
-func (o *onDisk) useUp(t *testing.T, p *process) int {
+func (o *onDisk) useUp(t *testing.T, p *octotest.Server) int {
 	t.Helper()
-	c := newCaller(t, p.Addr)
+	c := octotest.NewCaller(t, p.Addr)
 	for n := range 20_000 {
-		got := c.ask(bulky(o.bulk))
+		got := c.Ask(bulky(o.bulk))
 		o.bulk++
-		if got.status == 507 {
-			expect(t, got, 507, `"storage_full"`)
+		if got.Status == 507 {
+			octotest.Expect(t, got, 507, `"storage_full"`)
 			return n
 		}
-		o.held = append(o.held, granted(t, got))
+		o.held = append(o.held, octotest.Granted(t, got))
 	}
 	t.Fatal("20,000 acquires on a full disk, all granted")
 	return 0
@@ -111,35 +112,35 @@ func (o *onDisk) useUp(t *testing.T, p *process) int {
 
 // giveBack releases n locks and returns how many of them the server had space for.
 // Who is told 507 has his lock still.
-func (o *onDisk) giveBack(t *testing.T, p *process, n int) (done int) {
+func (o *onDisk) giveBack(t *testing.T, p *octotest.Server, n int) (done int) {
 	t.Helper()
 	for range n {
 		g := o.held[0]
 		o.held = o.held[1:]
-		got := release(p, g)
-		switch got.status {
+		got := p.Release(g)
+		switch got.Status {
 		case 507:
 			o.held = append(o.held, g)
 		case 200:
 			o.freed = append(o.freed, g)
 			done++
 		default:
-			t.Fatalf("releasing %s: %d %s %v", g.Name, got.status, got.body, got.err)
+			t.Fatalf("releasing %s: %d %s %v", g.Name, got.Status, got.Body, got.Err)
 		}
 	}
 	return done
 }
 
 // check looks whether the server knows what its clients were told.
-func (o *onDisk) check(t *testing.T, p *process) {
+func (o *onDisk) check(t *testing.T, p *octotest.Server) {
 	t.Helper()
 	for _, g := range o.held {
-		if l := look(p, g.Name); l.Lease == nil || l.Lease.FencingToken != g.FencingToken {
+		if l := p.Look(g.Name); l.Lease == nil || l.Lease.FencingToken != g.FencingToken {
 			t.Fatalf("%s: token %d is lost: %+v", g.Name, g.FencingToken, l.Lease)
 		}
 	}
 	for _, g := range o.freed {
-		if l := look(p, g.Name); l.State != api.Free {
+		if l := p.Look(g.Name); l.State != api.Free {
 			t.Fatalf("%s: released, and it is %s", g.Name, l.State)
 		}
 	}
@@ -150,59 +151,59 @@ func (o *onDisk) check(t *testing.T, p *process) {
 // with space again everything is as before, without a restart.
 func TestAFullDiskRefusesAcquiresAndRecoversByItself(t *testing.T) {
 	disk := newSmallDisk(t, "40m")
-	p := newProcess(t, disk.dir)
+	p := octotest.Start(t, disk.dir)
 	o := newOnDisk(t, p, 200)
-	old := take(t, p, "handed", "?ttl=1h")
-	waiter := waits(t, p, "handed", "&ttl=1h", 1)
+	old := p.Take(t, "handed", "?ttl=1h")
+	waiter := p.Enqueue(t, "handed", "&ttl=1h", 1)
 
 	disk.fill(t)
 	t.Logf("%d acquires found space on the full disk, %d of 50 releases in the reserve", o.useUp(t, p), o.giveBack(t, p, 50))
 	disk.fill(t)
 	o.useUp(t, p)
 	t.Logf("%d of 50 releases without any space", o.giveBack(t, p, 50))
-	expect(t, call("GET", p.Addr, "/healthz"), 200, "")
-	if got := renew(p, o.held[0]); got.status != 200 && got.status != 507 {
-		t.Errorf("renew: %d %s %v", got.status, got.body, got.err)
+	octotest.Expect(t, octotest.Call("GET", p.Addr, "/healthz"), 200, "")
+	if got := p.Renew(o.held[0]); got.Status != 200 && got.Status != 507 {
+		t.Errorf("renew: %d %s %v", got.Status, got.Body, got.Err)
 	}
 	o.check(t, p)
 
 	disk.free(t)
 	o.recovers(t, p)
 	o.check(t, p)
-	expect(t, renew(p, o.held[0]), 200, `"lease_id"`)
-	expect(t, release(p, old), 200, `"held_ms"`)
-	if next := granted(t, waiter.receive(patient)); next.FencingToken <= old.FencingToken {
+	octotest.Expect(t, p.Renew(o.held[0]), 200, `"lease_id"`)
+	octotest.Expect(t, p.Release(old), 200, `"held_ms"`)
+	if next := octotest.Granted(t, waiter.Receive(octotest.Patient)); next.FencingToken <= old.FencingToken {
 		t.Errorf("token %d after %d", next.FencingToken, old.FencingToken)
 	}
-	expectWell(t, p)
+	p.ExpectHealthy(t)
 }
 
 // The reserve is there so that holders can renew their leases and give their locks
 // back, and those behind them have them, while acquires are refused.
 func TestOnAFullDiskHoldersGoOn(t *testing.T) {
 	disk := newSmallDisk(t, "64m")
-	p := newProcess(t, disk.dir)
+	p := octotest.Start(t, disk.dir)
 	o := newOnDisk(t, p, 200)
-	old := take(t, p, "handed", "?ttl=1h")
-	waiter := waits(t, p, "handed", "&ttl=1h", 1)
-	lapsing := take(t, p, "lapsing", "?ttl=5s")
-	heir := waits(t, p, "lapsing", "&ttl=1h", 1)
-	expect(t, call("GET", p.Addr, "/readyz"), 200, `"ok"`)
+	old := p.Take(t, "handed", "?ttl=1h")
+	waiter := p.Enqueue(t, "handed", "&ttl=1h", 1)
+	lapsing := p.Take(t, "lapsing", "?ttl=5s")
+	heir := p.Enqueue(t, "lapsing", "&ttl=1h", 1)
+	octotest.Expect(t, octotest.Call("GET", p.Addr, "/readyz"), 200, `"ok"`)
 
 	disk.fill(t)
 	t.Logf("%d acquires found space on the full disk", o.useUp(t, p))
 	expectFull(t, p)
-	expect(t, call("POST", p.Addr, "/v1/locks/handed/acquire?wait=1s"), 507, `"storage_full"`)
+	octotest.Expect(t, octotest.Call("POST", p.Addr, "/v1/locks/handed/acquire?wait=1s"), 507, `"storage_full"`)
 	all := len(o.held) / 2
 	if done := o.giveBack(t, p, all); done != all {
 		t.Errorf("%d of %d releases on a full disk", done, all)
 	}
 	for _, g := range o.held {
-		expect(t, renew(p, g), 200, `"lease_id"`)
+		octotest.Expect(t, p.Renew(g), 200, `"lease_id"`)
 	}
-	expect(t, release(p, old), 200, `"held_ms"`)
-	o.held = append(o.held, granted(t, waiter.receive(patient)))
-	next := granted(t, heir.receive(patient))
+	octotest.Expect(t, p.Release(old), 200, `"held_ms"`)
+	o.held = append(o.held, octotest.Granted(t, waiter.Receive(octotest.Patient)))
+	next := octotest.Granted(t, heir.Receive(octotest.Patient))
 	if next.FencingToken <= lapsing.FencingToken {
 		t.Errorf("token %d after %d", next.FencingToken, lapsing.FencingToken)
 	}
@@ -210,8 +211,8 @@ func TestOnAFullDiskHoldersGoOn(t *testing.T) {
 	expectFull(t, p)
 	o.check(t, p)
 
-	p.kill()
-	p = newProcess(t, disk.dir)
+	p.Kill()
+	p = octotest.Start(t, disk.dir)
 	o.check(t, p)
 	o.useUp(t, p)
 	expectFull(t, p)
@@ -219,39 +220,39 @@ func TestOnAFullDiskHoldersGoOn(t *testing.T) {
 		t.Errorf("%d of 50 releases on a full disk after a crash", done)
 	}
 	disk.free(t)
-	waitSoon(t, patient, "it is ready", func() bool { return call("GET", p.Addr, "/readyz?grants=1").status == 200 })
+	octotest.WaitWithin(t, octotest.Patient, "it is ready", func() bool { return octotest.Call("GET", p.Addr, "/readyz?grants=1").Status == 200 })
 	o.recovers(t, p)
 	o.check(t, p)
-	expectWell(t, p)
+	p.ExpectHealthy(t)
 }
 
 // expectFull fails the test unless the server says that it grants nothing, and works.
-func expectFull(t *testing.T, p *process) {
+func expectFull(t *testing.T, p *octotest.Server) {
 	t.Helper()
-	expect(t, call("GET", p.Addr, "/readyz"), 200, `"degraded":["storage_full"]`)
-	expect(t, call("GET", p.Addr, "/readyz?grants=1"), 503, `"storage_full"`)
-	expect(t, call("GET", p.Addr, "/healthz"), 200, `"ok"`)
-	if full := metric(p, "octostore_full"); full != 1 {
+	octotest.Expect(t, octotest.Call("GET", p.Addr, "/readyz"), 200, `"degraded":["storage_full"]`)
+	octotest.Expect(t, octotest.Call("GET", p.Addr, "/readyz?grants=1"), 503, `"storage_full"`)
+	octotest.Expect(t, octotest.Call("GET", p.Addr, "/healthz"), 200, `"ok"`)
+	if full := p.Metric("octostore_full"); full != 1 {
 		t.Errorf("octostore_full is %v", full)
 	}
 }
 
 // recovers waits until acquires are granted again, and gives everything back.
-func (o *onDisk) recovers(t *testing.T, p *process) {
+func (o *onDisk) recovers(t *testing.T, p *octotest.Server) {
 	t.Helper()
 	began := time.Now()
-	waitSoon(t, patient, "acquires are granted again", func() bool {
-		got := call("POST", p.Addr, bulky(o.bulk))
+	octotest.WaitWithin(t, octotest.Patient, "acquires are granted again", func() bool {
+		got := octotest.Call("POST", p.Addr, bulky(o.bulk))
 		o.bulk++
-		if got.status == 507 {
+		if got.Status == 507 {
 			return false
 		}
-		o.held = append(o.held, granted(t, got))
+		o.held = append(o.held, octotest.Granted(t, got))
 		return true
 	})
 	t.Logf("acquires are granted %s after there was space", time.Since(began).Round(time.Millisecond))
 	for n := range 20 { // not only the one that tried
-		expect(t, call("POST", p.Addr, fmt.Sprintf("/v1/locks/after/%d/acquire", n)), 200, "")
+		octotest.Expect(t, octotest.Call("POST", p.Addr, fmt.Sprintf("/v1/locks/after/%d/acquire", n)), 200, "")
 	}
 	if half := len(o.held) / 2; o.giveBack(t, p, half) != half {
 		t.Error("not every holder can release")
@@ -262,7 +263,7 @@ func (o *onDisk) recovers(t *testing.T, p *process) {
 // was acknowledged, and recovers when there is space.
 func TestKilledOnAFullDiskItLosesNothing(t *testing.T) {
 	disk := newSmallDisk(t, "40m")
-	p := newProcess(t, disk.dir)
+	p := octotest.Start(t, disk.dir)
 	o := newOnDisk(t, p, 100)
 	disk.fill(t)
 	o.useUp(t, p)
@@ -275,16 +276,16 @@ func TestKilledOnAFullDiskItLosesNothing(t *testing.T) {
 	}
 
 	for range 2 {
-		p.kill()
-		p = newProcess(t, disk.dir)
+		p.Kill()
+		p = octotest.Start(t, disk.dir)
 		o.check(t, p)
 		o.giveBack(t, p, 10)
 	}
 	disk.free(t)
 	o.recovers(t, p)
 	o.check(t, p)
-	if g := take(t, p, "newest", ""); g.FencingToken <= newest {
+	if g := p.Take(t, "newest", ""); g.FencingToken <= newest {
 		t.Errorf("token %d after %d", g.FencingToken, newest)
 	}
-	expectWell(t, p)
+	p.ExpectHealthy(t)
 }

@@ -1,17 +1,15 @@
 //go:build unix
 
-package main
+package faults_test
 
 import (
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/auth"
 )
 
@@ -47,9 +45,9 @@ func TestRegularFilesOnlyAtTheStart(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "manifest.json"), []byte(manifest), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			p, err := startProcess(dir, test.environ...)
+			p, err := octotest.TryStart(dir, test.environ...)
 			if err == nil {
-				p.kill()
+				p.Kill()
 				t.Fatal("it started")
 			}
 			if !strings.Contains(err.Error(), test.file+" is a named pipe (FIFO), not a regular file") {
@@ -69,15 +67,15 @@ func TestRegularFilesOnlyAtAReload(t *testing.T) {
 	if err := os.WriteFile(path, []byte("alice:"+secret+":admin\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := newProcess(t, dir, "OCTOSTORE_TOKENS_FILE=tokens")
+	p := octotest.Start(t, dir, "OCTOSTORE_TOKENS_FILE=tokens")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	mkfifo(t, path)
-	if err := p.signal(syscall.SIGHUP); err != nil {
+	if err := p.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	said, err := p.waitLog("the tokens file cannot be used: all tokens are as they were, and those that were taken out of the file are still good", patient)
+	said, err := p.WaitLog("the tokens file cannot be used: all tokens are as they were, and those that were taken out of the file are still good", octotest.Patient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,16 +88,16 @@ func TestRegularFilesOnlyAtAReload(t *testing.T) {
 	if err := os.WriteFile(path, []byte("bob:"+auth.NewSecret()+":admin\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.signal(syscall.SIGHUP); err != nil {
+	if err := p.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.waitLog("tokens file read", patient); err != nil {
+	if _, err := p.WaitLog("tokens file read", octotest.Patient); err != nil {
 		t.Error(err)
 	}
-	if err := p.signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if ended, err := p.wait(patient); err != nil || !ended.Success() {
+	if ended, err := p.Wait(octotest.Patient); err != nil || !ended.Success() {
 		t.Errorf("the stop: %v, %v", ended, err)
 	}
 }
@@ -129,36 +127,20 @@ func TestRegularFilesBehindTheLinksOfKubernetes(t *testing.T) {
 	if err := os.Symlink("..data/tokens", filepath.Join(dir, "tokens")); err != nil {
 		t.Fatal(err)
 	}
-	p := newProcess(t, t.TempDir(), "OCTOSTORE_TOKENS_FILE="+filepath.Join(dir, "tokens"))
-	expect(t, callAs(old, "GET", p.Addr, "/v1/locks"), 200, "")
+	p := octotest.Start(t, t.TempDir(), "OCTOSTORE_TOKENS_FILE="+filepath.Join(dir, "tokens"))
+	octotest.Expect(t, octotest.CallAs(old, "GET", p.Addr, "/v1/locks"), 200, "")
 
 	mount("..2026_11_27_09_00", "ci:"+next+"\n")
 	if err := os.RemoveAll(filepath.Join(dir, "..2026_11_27_08_00")); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, callAs(old, "GET", p.Addr, "/v1/locks"), 200, "") // until it is told to look
-	if err := p.signal(syscall.SIGHUP); err != nil {
+	octotest.Expect(t, octotest.CallAs(old, "GET", p.Addr, "/v1/locks"), 200, "") // until it is told to look
+	if err := p.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.waitLog("tokens file read", patient); err != nil {
+	if _, err := p.WaitLog("tokens file read", octotest.Patient); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, callAs(old, "GET", p.Addr, "/v1/locks"), 401, "")
-	expect(t, callAs(next, "GET", p.Addr, "/v1/locks"), 200, "")
-}
-
-// callAs is call with a token.
-func callAs(secret, method, addr, path string) answer {
-	request, err := http.NewRequest(method, "http://"+addr+path, nil)
-	if err != nil {
-		return answer{err: err}
-	}
-	request.Header.Set("Authorization", "Bearer "+secret)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return answer{err: err}
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return answer{response.StatusCode, string(body), time.Now(), err}
+	octotest.Expect(t, octotest.CallAs(old, "GET", p.Addr, "/v1/locks"), 401, "")
+	octotest.Expect(t, octotest.CallAs(next, "GET", p.Addr, "/v1/locks"), 200, "")
 }

@@ -1,4 +1,4 @@
-package main
+package faults_test
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // The files of the database are taken from a server that has nothing to commit: it
@@ -23,8 +25,8 @@ func TestVanishedFilesEndTheServer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			p := newProcess(t, dir)
-			held := take(t, p, "a", "?ttl=1h")
+			p := octotest.Start(t, dir)
+			held := p.Take(t, "a", "?ttl=1h")
 			found, err := filepath.Glob(filepath.Join(dir, test.pattern))
 			if err != nil || len(found) == 0 {
 				t.Fatalf("%v, %v", found, err)
@@ -35,23 +37,23 @@ func TestVanishedFilesEndTheServer(t *testing.T) {
 				}
 			}
 			gone := time.Now()
-			waitUntil(t, "nothing is answered from memory", func() bool {
-				got := call("GET", p.Addr, "/v1/locks/a")
-				return got.err != nil || got.status >= 500
+			octotest.WaitUntil(t, "nothing is answered from memory", func() bool {
+				got := octotest.Call("GET", p.Addr, "/v1/locks/a")
+				return got.Err != nil || got.Status >= 500
 			})
 			stopped := time.Since(gone)
-			ended, err := p.wait(patient)
+			ended, err := p.Wait(octotest.Patient)
 			if err != nil || ended.Success() {
 				t.Fatalf("the server: %v, %v", ended, err)
 			}
-			if log := p.rawLog(); !strings.Contains(log, test.want) {
+			if log := p.RawLog(); !strings.Contains(log, test.want) {
 				t.Errorf("the log does not say %q:\n%s", test.want, log)
 			}
 			t.Logf("it stopped answering after %s", stopped)
 			if !test.kept {
 				return
 			}
-			expect(t, renew(newProcess(t, dir), held), 200, `"lease_id"`)
+			octotest.Expect(t, octotest.Start(t, dir).Renew(held), 200, `"lease_id"`)
 		})
 	}
 }
@@ -61,23 +63,23 @@ func TestVanishedFilesEndTheServer(t *testing.T) {
 func TestVanishedLockLetsNoSecondServerIn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	p := newProcess(t, dir)
-	take(t, p, "a", "?ttl=1h")
+	p := octotest.Start(t, dir)
+	p.Take(t, "a", "?ttl=1h")
 	if err := os.Remove(filepath.Join(dir, "octostore.db-lock")); err != nil {
 		t.Fatal(err)
 	}
-	second, err := startProcess(dir)
+	second, err := octotest.TryStart(dir)
 	select {
-	case <-p.done: // it has noticed before the second one was there
+	case <-p.Done: // it has noticed before the second one was there
 		if err == nil {
-			second.kill()
+			second.Kill()
 		}
 		return
 	default:
 	}
 	if err == nil {
-		second.kill()
-		if _, err := p.wait(time.Second); err != nil {
+		second.Kill()
+		if _, err := p.Wait(time.Second); err != nil {
 			t.Error("there were two servers")
 		}
 		return

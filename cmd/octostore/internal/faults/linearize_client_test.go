@@ -1,4 +1,4 @@
-package main
+package faults_test
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/lock/locktest"
 	"github.com/octostore/octostore/transport/api"
 )
@@ -24,7 +25,7 @@ type overHTTP struct {
 	client  *http.Client
 
 	mu     sync.RWMutex // held while there is no server to ask
-	server *process
+	server *octotest.Server
 }
 
 func newImpatientClient() *http.Client {
@@ -32,7 +33,7 @@ func newImpatientClient() *http.Client {
 }
 
 func (s *overHTTP) start() bool {
-	server, err := startProcess(s.dir)
+	server, err := octotest.TryStart(s.dir)
 	if err != nil {
 		s.t.Error(err)
 		return false
@@ -46,7 +47,7 @@ func (s *overHTTP) start() bool {
 func (s *overHTTP) killAndRestart() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.server.kill()
+	s.server.Kill()
 	s.history.Restarted()
 	return s.start()
 }

@@ -1,4 +1,4 @@
-package main
+package stories_test
 
 import (
 	"cmp"
@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // Requests that are wrong in many ways at once are no fault of the server: it answers
@@ -15,10 +17,10 @@ import (
 // others as before. A request of a failed run can be made again from its number and
 // the seed.
 func TestMalformedRequestsAreNoFaultOfTheServer(t *testing.T) {
-	n := howMany(*tortureMalformed, 20_000, 2_000)
+	n := octotest.HowMany(*tortureMalformed, 20_000, 2_000)
 	seed := cmp.Or(*tortureSeed, 1)
-	p := newProcess(t, t.TempDir(), "OCTOSTORE_MAX_TTL=5s", "OCTOSTORE_DEFAULT_TTL=1s")
-	goroutines := metric(p, "go_goroutines")
+	p := octotest.Start(t, t.TempDir(), "OCTOSTORE_MAX_TTL=5s", "OCTOSTORE_DEFAULT_TTL=1s")
+	goroutines := p.Metric("go_goroutines")
 	sender := &mutantSender{t: t, addr: p.Addr, seed: seed, seen: map[int]int{}}
 	began := time.Now()
 	var wg sync.WaitGroup
@@ -36,9 +38,9 @@ func TestMalformedRequestsAreNoFaultOfTheServer(t *testing.T) {
 	if answers := sender.answers(); answers < n/10 || sender.seen[200] < n/1000 || sender.seen[400] < n/100 {
 		t.Errorf("%d answers to %d requests: the generator makes too much of one kind: %v", answers, n, sender.seen)
 	}
-	waitSoon(t, 30*time.Second, "nobody waits", func() bool { return metric(p, "octostore_waiters") == 0 })
-	waitSoon(t, 30*time.Second, "no goroutine is left over", func() bool { return metric(p, "go_goroutines") <= goroutines+10 })
-	expectWell(t, p)
+	octotest.WaitWithin(t, 30*time.Second, "nobody waits", func() bool { return p.Metric("octostore_waiters") == 0 })
+	octotest.WaitWithin(t, 30*time.Second, "no goroutine is left over", func() bool { return p.Metric("go_goroutines") <= goroutines+10 })
+	p.ExpectHealthy(t)
 }
 
 // mutantSender sends mutants and counts what they are answered.
@@ -80,18 +82,18 @@ func (s *mutantSender) exchange(raw []byte, patient bool) ([]byte, error) {
 	if !patient {
 		return say(s.addr, raw, true, mutantTime)
 	}
-	c, err := dialCaller(s.addr)
+	c, err := octotest.Dial(s.addr)
 	if err != nil {
 		return nil, err
 	}
-	defer c.reset()
+	defer c.Reset()
 	half := time.AfterFunc(50*time.Millisecond, func() { _ = c.Conn.(*net.TCPConn).CloseWrite() })
 	defer half.Stop()
 	if err := c.SetDeadline(time.Now().Add(mutantTime)); err != nil {
 		return nil, err
 	}
 	_, _ = c.Write(raw) // hung up on already: the answer says why
-	said, err := io.ReadAll(c.r)
+	said, err := io.ReadAll(c.In)
 	if isTimeout(err) {
 		return said, err
 	}

@@ -1,7 +1,8 @@
-package main
+package faults_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -28,25 +30,25 @@ const (
 // it, what was given back stays free, every token is greater than all before, and
 // nobody waits.
 func TestKilledUnderLoadItKeepsEveryPromise(t *testing.T) {
-	rounds := howMany(*tortureKills, 12, 2)
+	rounds := octotest.HowMany(*tortureKills, 12, 2)
 	dir := t.TempDir()
 	c := &crashCheck{t: t, locks: map[string]*promised{}}
 	for round := range rounds {
-		server := newProcess(t, dir)
+		server := octotest.Start(t, dir)
 		c.url = "http://" + server.Addr
 		c.check()
-		c.load(round, server.kill)
+		c.load(round, server.Kill)
 		if t.Failed() {
 			t.Fatalf("after %d kills", round+1)
 		}
 	}
-	server := newProcess(t, dir)
+	server := octotest.Start(t, dir)
 	c.url = "http://" + server.Addr
 	c.check()
 	if c.grants < leastGrants*rounds || c.handed < crashShared*rounds || c.kept == 0 || c.freed == 0 || c.unknown == 0 {
 		t.Errorf("the load tries too little: %+v", c.tally)
 	}
-	if !checkAudit(t, server.Addr, dir).Complete {
+	if !server.CheckAudit(t, dir) {
 		t.Error("the journal does not reach back to its beginning")
 	}
 	t.Logf("%d kills: %+v", rounds, c.tally)
@@ -111,7 +113,7 @@ func (c *crashCheck) await(grants, handed int) {
 	was := c.tally
 	c.mu.Unlock()
 	began := time.Now()
-	for ; time.Since(began) < patient; time.Sleep(time.Millisecond) {
+	for ; time.Since(began) < octotest.Patient; time.Sleep(time.Millisecond) {
 		c.mu.Lock()
 		grown := tally{grants: c.grants - was.grants, handed: c.handed - was.handed}
 		c.mu.Unlock()
@@ -230,8 +232,8 @@ func (c *crashCheck) post(client *http.Client, path, lease string, into any) (in
 	if err != nil {
 		return 0, err
 	}
-	if slowDisk(answer{status: resp.StatusCode, body: string(body)}) {
-		return resp.StatusCode, errSlowDisk // as good as no answer
+	if (octotest.Answer{Status: resp.StatusCode, Body: string(body)}).DiskTooSlow() {
+		return resp.StatusCode, errors.New("the disk was too slow") // as good as no answer
 	}
 	if into != nil && resp.StatusCode == 200 {
 		err = json.Unmarshal(body, into)

@@ -1,4 +1,4 @@
-package main
+package rules_test
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // stories are what has gone wrong in lock servers with long polls, and the tests that
@@ -156,7 +158,7 @@ func TestEveryStoryHasItsTests(t *testing.T) {
 				if !bytes.Contains(sources, []byte("\nfunc "+name+"(t *testing.T)")) {
 					t.Errorf("%s: there is no %s", s.story, name)
 				}
-			} else if _, err := os.Stat(filepath.Join("..", "..", name)); err != nil {
+			} else if _, err := os.Stat(octotest.Path(name)); err != nil {
 				t.Errorf("%s: %v", s.story, err)
 			}
 		}
@@ -167,7 +169,7 @@ func TestEveryStoryHasItsTests(t *testing.T) {
 func testSources(t *testing.T) []byte {
 	t.Helper()
 	var all bytes.Buffer
-	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(octotest.Root(), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}

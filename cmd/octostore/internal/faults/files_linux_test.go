@@ -1,10 +1,9 @@
-package main
+package faults_test
 
 import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -14,13 +13,15 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // limitFiles lets a running process open no more than so many files.
-func limitFiles(t *testing.T, p *process, most uint64) {
+func limitFiles(t *testing.T, p *octotest.Server, most uint64) {
 	t.Helper()
 	var now syscall.Rlimit
-	pid := uintptr(p.cmd.Process.Pid)
+	pid := uintptr(p.Cmd.Process.Pid)
 	_, _, e := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, pid, syscall.RLIMIT_NOFILE, 0, uintptr(unsafe.Pointer(&now)), 0, 0)
 	if e == 0 {
 		now.Cur = most
@@ -32,9 +33,9 @@ func limitFiles(t *testing.T, p *process, most uint64) {
 }
 
 // openFiles is how many files a process has open.
-func openFiles(t *testing.T, p *process) int {
+func openFiles(t *testing.T, p *octotest.Server) int {
 	t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,9 +43,9 @@ func openFiles(t *testing.T, p *process) int {
 }
 
 // cpuTime is the time a process has spent computing.
-func cpuTime(t *testing.T, p *process) time.Duration {
+func cpuTime(t *testing.T, p *octotest.Server) time.Duration {
 	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,25 +67,25 @@ func cpuTime(t *testing.T, p *process) time.Duration {
 // others leave.
 func TestWithoutFreeDescriptorsItServesThoseItHas(t *testing.T) {
 	const waiters, excess = 30, 60
-	p := newProcess(t, t.TempDir())
-	holder := newCaller(t, p.Addr)
-	held := granted(t, holder.ask("/v1/locks/a/acquire?ttl=1h"))
-	var queue []*caller
+	p := octotest.Start(t, t.TempDir())
+	holder := octotest.NewCaller(t, p.Addr)
+	held := octotest.Granted(t, holder.Ask("/v1/locks/a/acquire?ttl=1h"))
+	var queue []*octotest.Caller
 	for n := range waiters {
-		queue = append(queue, waits(t, p, "a", "&ttl=1h", n+1))
+		queue = append(queue, p.Enqueue(t, "a", "&ttl=1h", n+1))
 	}
 	limitFiles(t, p, uint64(openFiles(t, p)))
-	warned := len(p.logged("warn"))
+	warned := len(p.Logged("warn"))
 
-	var outside []*caller
+	var outside []*octotest.Caller
 	for range excess {
-		c := newCaller(t, p.Addr) // the system accepts it for the server
-		if err := c.post("/v1/locks/b/acquire"); err != nil {
+		c := octotest.NewCaller(t, p.Addr) // the system accepts it for the server
+		if err := c.Post("/v1/locks/b/acquire"); err != nil {
 			t.Fatal(err)
 		}
 		outside = append(outside, c)
 	}
-	waitUntil(t, "the server has noticed", func() bool { return len(p.logged("warn")) > warned })
+	octotest.WaitUntil(t, "the server has noticed", func() bool { return len(p.Logged("warn")) > warned })
 
 	// It does not spin on connections it cannot accept.
 	const watched = 1500 * time.Millisecond
@@ -97,8 +98,8 @@ func TestWithoutFreeDescriptorsItServesThoseItHas(t *testing.T) {
 
 	// Those inside go on, in their order, on the connections they have.
 	for n, c := range queue[:10] {
-		expect(t, holder.ask("/v1/locks/a/release?lease_id="+held.LeaseID), 200, `"held_ms"`)
-		next := granted(t, c.receive(patient))
+		octotest.Expect(t, holder.Ask("/v1/locks/a/release?lease_id="+held.LeaseID), 200, `"held_ms"`)
+		next := octotest.Granted(t, c.Receive(octotest.Patient))
 		if next.FencingToken <= held.FencingToken {
 			t.Errorf("waiter %d: token %d after %d", n+1, next.FencingToken, held.FencingToken)
 		}
@@ -107,39 +108,32 @@ func TestWithoutFreeDescriptorsItServesThoseItHas(t *testing.T) {
 
 	// Those outside come in as places get free, without asking again.
 	for _, c := range queue[10:] {
-		c.reset()
+		c.Reset()
 	}
 	answered := map[int]int{}
 	for _, c := range outside {
-		got := c.receive(patient)
-		answered[got.status]++
-		if got.err != nil || got.status != 200 && got.status != 409 {
-			t.Errorf("one who waited outside: %d %s %v", got.status, got.body, got.err)
+		got := c.Receive(octotest.Patient)
+		answered[got.Status]++
+		if got.Err != nil || got.Status != 200 && got.Status != 409 {
+			t.Errorf("one who waited outside: %d %s %v", got.Status, got.Body, got.Err)
 		}
-		c.reset()
+		c.Reset()
 	}
 	if answered[200] != 1 {
 		t.Errorf("the lock was granted to %d at a time", answered[200])
 	}
-	waitUntil(t, "nobody waits", func() bool { return look(p, "a").State == "held" && look(p, "a").WaitersTotal == 0 })
-	t.Logf("%s of CPU in %s; warned %d times", spent, watched, len(p.logged("warn")))
-	expectWell(t, p)
+	octotest.WaitUntil(t, "nobody waits", func() bool { return p.Look("a").State == "held" && p.Look("a").WaitersTotal == 0 })
+	t.Logf("%s of CPU in %s; warned %d times", spent, watched, len(p.Logged("warn")))
+	p.ExpectHealthy(t)
 }
 
 // newLimitedProcess starts a server that may have only so many files open and cannot
 // change that.
-func newLimitedProcess(t *testing.T, files int) *process {
+func newLimitedProcess(t *testing.T, files int) *octotest.Server {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(t.TempDir(), "octostore") // see TestMain
-	if err := os.Symlink(self, name); err != nil {
-		t.Fatal(err)
-	}
+	path, dir := octotest.Binary(t), t.TempDir()
 	type started struct {
-		p   *process
+		p   *octotest.Server
 		err error
 	}
 	result := make(chan started)
@@ -148,10 +142,10 @@ func newLimitedProcess(t *testing.T, files int) *process {
 		// ends with this goroutine.
 		runtime.LockOSThread()
 		_ = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_RESOURCE, 0, 0, 0) // not root: nothing to give up
-		p, err := startCommand(&exec.Cmd{
+		p, err := octotest.StartCommand(&exec.Cmd{
 			Path: "/bin/sh",
-			Args: []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" serve`, files), name},
-			Dir:  filepath.Dir(name),
+			Args: []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" serve`, files), path},
+			Dir:  dir,
 		})
 		result <- started{p, err}
 	}()
@@ -159,7 +153,7 @@ func newLimitedProcess(t *testing.T, files int) *process {
 	if s.err != nil {
 		t.Fatal(s.err)
 	}
-	t.Cleanup(s.p.kill)
+	t.Cleanup(s.p.Kill)
 	return s.p
 }
 
@@ -168,35 +162,35 @@ func newLimitedProcess(t *testing.T, files int) *process {
 func TestWaitersLeaveConnectionsToHolders(t *testing.T) {
 	const files, most = 300, 113
 	p := newLimitedProcess(t, files)
-	told, err := p.waitLog("the limit of open files leaves room for fewer waiters, watches, exports or connections than the settings say", 5*time.Second)
+	told, err := p.WaitLog("the limit of open files leaves room for fewer waiters, watches, exports or connections than the settings say", 5*time.Second)
 	if err != nil || told.MaxWaiters != 50_000 || told.MayWait != most {
 		t.Errorf("told %+v (%v), want %d instead of 50000 waiters", told, err, most)
 	}
-	held := take(t, p, "a", "?ttl=1h")
-	other := take(t, p, "b", "?ttl=1h")
-	var queue []*caller
+	held := p.Take(t, "a", "?ttl=1h")
+	other := p.Take(t, "b", "?ttl=1h")
+	var queue []*octotest.Caller
 	for range most {
-		c := newCaller(t, p.Addr)
-		if err := c.post("/v1/locks/a/acquire?wait=5m"); err != nil {
+		c := octotest.NewCaller(t, p.Addr)
+		if err := c.Post("/v1/locks/a/acquire?wait=5m"); err != nil {
 			t.Fatal(err)
 		}
 		queue = append(queue, c)
 	}
-	waitUntil(t, "all wait", func() bool { return look(p, "a").WaitersTotal == most })
+	octotest.WaitUntil(t, "all wait", func() bool { return p.Look("a").WaitersTotal == most })
 	for _, name := range []string{"a", "b"} {
-		expect(t, call("POST", p.Addr, "/v1/locks/"+name+"/acquire?wait=1s"), 429, `"queue_full"`)
+		octotest.Expect(t, octotest.Call("POST", p.Addr, "/v1/locks/"+name+"/acquire?wait=1s"), 429, `"queue_full"`)
 	}
-	expect(t, renew(p, held), 200, `"lease_id"`)
-	expect(t, renew(p, other), 200, `"lease_id"`)
-	expect(t, release(p, other), 200, `"held_ms"`)
-	first := look(p, "a").Waiters[0]
-	expect(t, release(p, held), 200, `"held_ms"`)
-	waitUntil(t, "the lock is handed over", func() bool { return look(p, "a").WaitersTotal == most-1 })
-	if l := look(p, "a"); l.Lease == nil || l.Lease.FencingToken <= held.FencingToken || l.Waiters[0].Since.Before(first.Since) {
+	octotest.Expect(t, p.Renew(held), 200, `"lease_id"`)
+	octotest.Expect(t, p.Renew(other), 200, `"lease_id"`)
+	octotest.Expect(t, p.Release(other), 200, `"held_ms"`)
+	first := p.Look("a").Waiters[0]
+	octotest.Expect(t, p.Release(held), 200, `"held_ms"`)
+	octotest.WaitUntil(t, "the lock is handed over", func() bool { return p.Look("a").WaitersTotal == most-1 })
+	if l := p.Look("a"); l.Lease == nil || l.Lease.FencingToken <= held.FencingToken || l.Waiters[0].Since.Before(first.Since) {
 		t.Errorf("after the release: %+v", l)
 	}
 	for _, c := range queue {
-		c.reset()
+		c.Reset()
 	}
-	expectWell(t, p)
+	p.ExpectHealthy(t)
 }

@@ -1,4 +1,4 @@
-package main
+package rules_test
 
 import (
 	"go/ast"
@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // A test that is skipped proves nothing, so every place that can skip one stands in
@@ -30,10 +32,10 @@ func TestEverySkipIsKnown(t *testing.T) {
 		}
 		known[place] = true
 	}
-	found := skips(t, "../..")
+	found := skips(t, octotest.Root())
 	for _, place := range found {
 		if !known[place] {
-			t.Errorf("%s can skip a test; say why in cmd/octostore/testdata/skips.txt, or better, do not", place)
+			t.Errorf("%s can skip a test; say why in cmd/octostore/internal/rules/testdata/skips.txt, or better, do not", place)
 		}
 		delete(known, place)
 	}

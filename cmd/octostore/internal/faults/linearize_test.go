@@ -1,4 +1,4 @@
-package main
+package faults_test
 
 import (
 	"flag"
@@ -36,7 +36,7 @@ func TestLinearizable(t *testing.T) {
 			if h.Len() < operations {
 				t.Errorf("the history of seed %d has only %d operations", seed, h.Len())
 			}
-			h.MustHold(t, fmt.Sprintf("go test ./cmd/octostore -run Linearizable -linearize.histories 1 -linearize.seed %d"+
+			h.MustHold(t, fmt.Sprintf("go test ./cmd/octostore/internal/faults -run Linearizable -linearize.histories 1 -linearize.seed %d"+
 				" (the same workload, but time is real: it may take several runs)", seed))
 			mu.Lock()
 			defer mu.Unlock()
@@ -60,7 +60,7 @@ func recordHistory(t *testing.T, seed uint64) *locktest.History {
 	if !s.start() {
 		return h
 	}
-	defer func() { s.server.kill() }()
+	defer func() { s.server.Kill() }()
 	const kills = 2
 	done := make(chan struct{})
 	go func() {
@@ -80,7 +80,7 @@ func recordHistory(t *testing.T, seed uint64) *locktest.History {
 	}
 	<-done
 	if s.server != nil {
-		checkAudit(t, s.server.Addr, s.dir)
+		s.server.CheckAudit(t, s.dir)
 	}
 	return h
 }

@@ -1,4 +1,4 @@
-package main
+package stories_test
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/filelimit"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 
 	"github.com/octostore/octostore/transport/api"
 )
@@ -41,19 +42,19 @@ func byHands(n int, do func(i int) error) error {
 
 // crowd is many who wait, each on a connection of its own.
 type crowd struct {
-	p       *process
+	p       *octotest.Server
 	name    func(i int) string // the lock each waits for
 	held    []api.Grant        // what they wait for
-	waiters []*caller
+	waiters []*octotest.Caller
 }
 
 // gather has n wait for locks that are held, and returns when all stand in a queue.
-func gather(t *testing.T, p *process, n, locks int) *crowd {
+func gather(t *testing.T, p *octotest.Server, n, locks int) *crowd {
 	t.Helper()
-	c := &crowd{p: p, waiters: make([]*caller, n), held: make([]api.Grant, locks)}
+	c := &crowd{p: p, waiters: make([]*octotest.Caller, n), held: make([]api.Grant, locks)}
 	c.name = func(i int) string { return fmt.Sprintf("crowd/%d/%d", locks, i%locks) }
-	err := c.holders(func(holder *caller, i int) error {
-		c.held[i] = grantIn(holder.ask("/v1/locks/" + c.name(i) + "/acquire?ttl=1h"))
+	err := c.holders(func(holder *octotest.Caller, i int) error {
+		c.held[i] = octotest.GrantIn(holder.Ask("/v1/locks/" + c.name(i) + "/acquire?ttl=1h"))
 		if c.held[i].LeaseID == "" {
 			return fmt.Errorf("%s was not granted", c.name(i))
 		}
@@ -64,26 +65,26 @@ func gather(t *testing.T, p *process, n, locks int) *crowd {
 	}
 	t.Cleanup(c.hangUp)
 	err = byHands(n, func(i int) (err error) {
-		if c.waiters[i], err = dialCaller(p.Addr); err != nil {
+		if c.waiters[i], err = octotest.Dial(p.Addr); err != nil {
 			return err
 		}
-		return c.waiters[i].post("/v1/locks/" + c.name(i) + "/acquire?wait=10m&ttl=1h")
+		return c.waiters[i].Post("/v1/locks/" + c.name(i) + "/acquire?wait=10m&ttl=1h")
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	waitSoon(t, crowdTime, "all wait", func() bool { return metric(p, "octostore_waiters") == float64(n) })
+	octotest.WaitWithin(t, crowdTime, "all wait", func() bool { return p.Metric("octostore_waiters") == float64(n) })
 	return c
 }
 
 // holders calls do for every lock, on a few connections.
-func (c *crowd) holders(do func(holder *caller, i int) error) error {
+func (c *crowd) holders(do func(holder *octotest.Caller, i int) error) error {
 	return byHands(hands, func(h int) error {
-		holder, err := dialCaller(c.p.Addr)
+		holder, err := octotest.Dial(c.p.Addr)
 		if err != nil {
 			return err
 		}
-		defer holder.reset()
+		defer holder.Reset()
 		for i := h; i < len(c.held); i += hands {
 			if err := do(holder, i); err != nil {
 				return err
@@ -95,16 +96,16 @@ func (c *crowd) holders(do func(holder *caller, i int) error) error {
 
 // releaseAll gives back what the crowd waits for.
 func (c *crowd) releaseAll() error {
-	return c.holders(func(holder *caller, i int) error {
-		ask := func() answer {
-			return holder.ask("/v1/locks/" + c.held[i].Name + "/release?lease_id=" + c.held[i].LeaseID)
+	return c.holders(func(holder *octotest.Caller, i int) error {
+		ask := func() octotest.Answer {
+			return holder.Ask("/v1/locks/" + c.held[i].Name + "/release?lease_id=" + c.held[i].LeaseID)
 		}
 		got := ask()
-		for began := time.Now(); strings.Contains(got.body, `"outcome_unknown"`) && time.Since(began) < crowdTime; {
+		for began := time.Now(); strings.Contains(got.Body, `"outcome_unknown"`) && time.Since(began) < crowdTime; {
 			got = ask() // a slow disk: ask again, as the answer says
 		}
-		if got.status != 200 {
-			return fmt.Errorf("release %s: %d %s %v", c.held[i].Name, got.status, got.body, got.err)
+		if got.Status != 200 {
+			return fmt.Errorf("release %s: %d %s %v", c.held[i].Name, got.Status, got.Body, got.Err)
 		}
 		return nil
 	})
@@ -125,14 +126,14 @@ func (c *crowd) takeTurns() error {
 	return first
 }
 
-func (c *crowd) takeTurn(w *caller, before api.Grant) error {
-	got := w.receive(crowdTime)
-	g := grantIn(got)
+func (c *crowd) takeTurn(w *octotest.Caller, before api.Grant) error {
+	got := w.Receive(crowdTime)
+	g := octotest.GrantIn(got)
 	if g.FencingToken <= before.FencingToken {
-		return fmt.Errorf("token %d after %d: %d %s %v", g.FencingToken, before.FencingToken, got.status, got.body, got.err)
+		return fmt.Errorf("token %d after %d: %d %s %v", g.FencingToken, before.FencingToken, got.Status, got.Body, got.Err)
 	}
-	if got := w.ask("/v1/locks/" + g.Name + "/release?lease_id=" + g.LeaseID); got.status != 200 {
-		return fmt.Errorf("release %s: %d %s %v", g.Name, got.status, got.body, got.err)
+	if got := w.Ask("/v1/locks/" + g.Name + "/release?lease_id=" + g.LeaseID); got.Status != 200 {
+		return fmt.Errorf("release %s: %d %s %v", g.Name, got.Status, got.Body, got.Err)
 	}
 	return nil
 }
@@ -141,7 +142,7 @@ func (c *crowd) takeTurn(w *caller, before api.Grant) error {
 func (c *crowd) hangUp() {
 	_ = byHands(len(c.waiters), func(i int) error {
 		if c.waiters[i] != nil {
-			c.waiters[i].reset()
+			c.waiters[i].Reset()
 		}
 		return nil
 	})
@@ -153,11 +154,11 @@ type footprint struct {
 	goroutines, descriptors float64
 }
 
-func footprintOf(p *process) footprint {
+func footprintOf(p *octotest.Server) footprint {
 	return footprint{
-		memory:      metric(p, "process_resident_memory_bytes") / (1 << 20),
-		goroutines:  metric(p, "go_goroutines"),
-		descriptors: metric(p, "process_open_fds"),
+		memory:      p.Metric("process_resident_memory_bytes") / (1 << 20),
+		goroutines:  p.Metric("go_goroutines"),
+		descriptors: p.Metric("process_open_fds"),
 	}
 }
 
@@ -171,8 +172,8 @@ func (f footprint) String() string {
 // crowd took, for that is how the collector is set.
 func TestCrowdsComeAndGo(t *testing.T) {
 	n := crowdSize(t)
-	p := newProcess(t, t.TempDir())
-	take(t, p, "warm/up", "")
+	p := octotest.Start(t, t.TempDir())
+	p.Take(t, "warm/up", "")
 	before, live := footprintOf(p), liveHeap(p)
 	t.Logf("alone: %s", before)
 
@@ -201,9 +202,9 @@ func TestCrowdsComeAndGo(t *testing.T) {
 			took := time.Since(began)
 			c.hangUp()
 			const slack = 20
-			waitSoon(t, crowdTime, "they have left", func() bool {
+			octotest.WaitWithin(t, crowdTime, "they have left", func() bool {
 				now := footprintOf(p)
-				return metric(p, "octostore_waiters") == 0 && now.goroutines <= before.goroutines+slack && now.descriptors <= before.descriptors+slack
+				return p.Metric("octostore_waiters") == 0 && now.goroutines <= before.goroutines+slack && now.descriptors <= before.descriptors+slack
 			})
 			after := footprintOf(p)
 			t.Logf("%d waiters: %s; over in %s; afterwards %s", n, during, took.Round(time.Millisecond), after)
@@ -211,11 +212,11 @@ func TestCrowdsComeAndGo(t *testing.T) {
 				t.Errorf("%.0f MiB, and %.0f afterwards; the first crowd took %.0f", during.memory, after.memory, first.memory)
 			}
 			last := c.name(n - 1)
-			expect(t, release(p, take(t, p, last, "")), 200, "")
+			octotest.Expect(t, p.Release(p.Take(t, last, "")), 200, "")
 		})
 	}
 	began := time.Now()
-	waitSoon(t, crowdTime, "memory is given back", func() bool {
+	octotest.WaitWithin(t, crowdTime, "memory is given back", func() bool {
 		exercise(t, p)
 		// With few waiters the process has other things in memory, in short runs mostly
 		// those of the race detector, which gives nothing back.
@@ -223,7 +224,7 @@ func TestCrowdsComeAndGo(t *testing.T) {
 		return resident && liveHeap(p) <= live+slackMiB
 	})
 	t.Logf("after %s of other work: %s, %.0f MiB of heap more than before", time.Since(began).Round(time.Millisecond), footprintOf(p), liveHeap(p)-live)
-	expectWell(t, p)
+	p.ExpectHealthy(t)
 }
 
 // slackMiB is for what stays by design: what is known of ended leases for ten
@@ -232,23 +233,25 @@ const slackMiB = 64
 
 // liveHeap is what the last garbage collection found in use, in MiB, judged by when
 // the next is to be.
-func liveHeap(p *process) float64 { return metric(p, "go_memstats_next_gc_bytes") / 2 / (1 << 20) }
+func liveHeap(p *octotest.Server) float64 {
+	return p.Metric("go_memstats_next_gc_bytes") / 2 / (1 << 20)
+}
 
 // exercise makes the server do something that leaves much garbage.
-func exercise(t *testing.T, p *process) {
+func exercise(t *testing.T, p *octotest.Server) {
 	t.Helper()
 	err := byHands(hands, func(int) error {
-		c, err := dialCaller(p.Addr)
+		c, err := octotest.Dial(p.Addr)
 		if err != nil {
 			return err
 		}
-		defer c.reset()
+		defer c.Reset()
 		for range 30 {
 			if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 				return err
 			}
-			if got := c.receive(patient); got.status != 200 {
-				return fmt.Errorf("metrics: %d %w", got.status, got.err)
+			if got := c.Receive(octotest.Patient); got.Status != 200 {
+				return fmt.Errorf("metrics: %d %w", got.Status, got.Err)
 			}
 		}
 		return nil
@@ -261,7 +264,7 @@ func exercise(t *testing.T, p *process) {
 // crowdSize is how many may wait, given that this process and the server each need a
 // descriptor for everyone.
 func crowdSize(t *testing.T) int {
-	n := howMany(0, 10_000, 500)
+	n := octotest.HowMany(0, 10_000, 500)
 	const spare = 500
 	if most := int(filelimit.Raise(uint64(n+spare))) - spare; most < n {
 		t.Logf("only %d files may be open: %d wait instead of %d", most+spare, most, n)
@@ -276,8 +279,8 @@ func crowdSize(t *testing.T) int {
 // one lease, the next client has it then, and tokens have only grown.
 func TestAbandonedWaitsLeaveNoGhosts(t *testing.T) {
 	const locks = 16
-	n := howMany(*tortureAbandoned, 2_000, 500)
-	p := newProcess(t, t.TempDir())
+	n := octotest.HowMany(*tortureAbandoned, 2_000, 500)
+	p := octotest.Start(t, t.TempDir())
 	var abandoned, turns, late atomic.Int64
 	newest := make([]atomic.Uint64, locks)
 	var next atomic.Int64
@@ -288,14 +291,14 @@ func TestAbandonedWaitsLeaveNoGhosts(t *testing.T) {
 			for abandoned.Load() < int64(n) && !t.Failed() {
 				at := next.Add(1)
 				i := rng.IntN(locks)
-				most := [...]time.Duration{0, patient, patience(rng), patience(rng)}[at%4]
+				most := [...]time.Duration{0, octotest.Patient, patience(rng), patience(rng)}[at%4]
 				token, err := queueBriefly(p, fmt.Sprintf("g/%d", i), most)
 				switch {
 				case errors.Is(err, errSlowDisk):
 					late.Add(1)
 				case err != nil:
 					t.Error(err)
-				case token == 0 && most == patient:
+				case token == 0 && most == octotest.Patient:
 					t.Errorf("g/%d: no turn in %s", i, most)
 				case token == 0:
 					abandoned.Add(1)
@@ -311,16 +314,16 @@ func TestAbandonedWaitsLeaveNoGhosts(t *testing.T) {
 	if abandoned.Load() < int64(n) || turns.Load()+late.Load() < int64(n/4) || turns.Load() == 0 {
 		t.Error("of four, one has to hang up and one to have its turn")
 	}
-	waitUntil(t, "nobody waits", func() bool { return metric(p, "octostore_waiters") == 0 })
+	octotest.WaitUntil(t, "nobody waits", func() bool { return p.Metric("octostore_waiters") == 0 })
 	for i := range locks {
 		// One whose answer was under way when it hung up may have the lock until its
 		// lease of a second ends.
-		g := take(t, p, fmt.Sprintf("g/%d", i), "?wait=30s")
-		if took := time.Duration(g.WaitedMS) * time.Millisecond; took > time.Second+promptly || g.FencingToken <= newest[i].Load() {
+		g := p.Take(t, fmt.Sprintf("g/%d", i), "?wait=30s")
+		if took := time.Duration(g.WaitedMS) * time.Millisecond; took > time.Second+octotest.Promptly || g.FencingToken <= newest[i].Load() {
 			t.Errorf("g/%d: waited %d ms for token %d after %d", i, g.WaitedMS, g.FencingToken, newest[i].Load())
 		}
 	}
-	expectWell(t, p)
+	p.ExpectHealthy(t)
 }
 
 // patience is how long somebody waits who may or may not have his turn.
@@ -328,45 +331,39 @@ func patience(rng *rand.Rand) time.Duration {
 	return time.Duration(1+rng.IntN(20_000)) * time.Microsecond
 }
 
-// errSlowDisk is what a server says when a commit takes longer than a lease of a
-// second or its callers wait: that it was too late, or that it does not know. The
-// lease ends by itself then.
+// errSlowDisk is the end of an attempt that [octotest.Answer.DiskTooSlow] explains.
 var errSlowDisk = errors.New("the disk was too slow")
-
-func slowDisk(got answer) bool {
-	return got.status == 503 && (strings.Contains(got.body, `"too_late"`) || strings.Contains(got.body, `"outcome_unknown"`))
-}
 
 // queueBriefly waits for a lock for as long as it has patience, then hangs up. It
 // returns the token if it had its turn before.
-func queueBriefly(p *process, name string, patience time.Duration) (token uint64, err error) {
-	c, err := dialCaller(p.Addr)
+func queueBriefly(p *octotest.Server, name string, patience time.Duration) (token uint64, err error) {
+	c, err := octotest.Dial(p.Addr)
 	if err != nil {
 		return 0, err
 	}
-	defer c.reset()
-	if err := c.post("/v1/locks/" + name + "/acquire?wait=1m&ttl=1s"); err != nil {
+	defer c.Reset()
+	if err := c.Post("/v1/locks/" + name + "/acquire?wait=1m&ttl=1s"); err != nil {
 		return 0, err
 	}
 	if patience == 0 {
 		return 0, nil
 	}
-	got := c.receive(patience)
-	if isTimeout(got.err) {
+	got := c.Receive(patience)
+	if isTimeout(got.Err) {
 		return 0, nil
 	}
-	if slowDisk(got) {
+	if got.DiskTooSlow() {
 		return 0, errSlowDisk
 	}
-	g := grantIn(got)
+	g := octotest.GrantIn(got)
 	if g.LeaseID == "" {
-		return 0, fmt.Errorf("%s: %d %s %w", name, got.status, got.body, got.err)
+		return 0, fmt.Errorf("%s: %d %s %w", name, got.Status, got.Body, got.Err)
 	}
-	switch got := c.ask("/v1/locks/" + name + "/release?lease_id=" + g.LeaseID); {
-	case slowDisk(got), got.status == 409: // the second was over
+	switch got := c.Ask("/v1/locks/" + name + "/release?lease_id=" + g.LeaseID); {
+	case got.DiskTooSlow(), got.Status == 409: // the second was over
 		return 0, errSlowDisk
-	case got.status != 200:
-		return 0, fmt.Errorf("release %s: %d %s %w", name, got.status, got.body, got.err)
+	case got.Status != 200:
+		return 0, fmt.Errorf("release %s: %d %s %w", name, got.Status, got.Body, got.Err)
 	}
 	return g.FencingToken, nil
 }
