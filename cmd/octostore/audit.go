@@ -15,7 +15,10 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/transport/client"
 )
+
+const defaultURLHelp = client.DefaultURL + " if it is not set"
 
 func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
@@ -45,7 +46,7 @@ func (s recordSource) read(ctx context.Context, stdin io.Reader, add func(line [
 }
 
 func (s recordSource) server(ctx context.Context, add func(line []byte) error) error {
-	c, err := newClient()
+	c, err := session.NewClient()
 	if err != nil {
 		return err
 	}
