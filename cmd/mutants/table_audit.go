@@ -39,8 +39,8 @@ var auditMutants = []mutant{
 	},
 	{
 		name: "checkpoint-of-any-key", file: "core/journal/chain.go",
-		old:    "		if !isSigned(l.Bytes, v.verdict.Key) {",
-		new:    "		if !isSigned(l.Bytes, v.verdict.Key) && false {",
+		old:    "		if !IsSigned(l.Bytes, v.verdict.Key) {",
+		new:    "		if !IsSigned(l.Bytes, v.verdict.Key) && false {",
 		breaks: "anybody's signature vouches",
 		tests:  inJournal,
 	},
@@ -53,8 +53,8 @@ var auditMutants = []mutant{
 	},
 	{
 		name: "closing-unsigned-verifies", file: "core/journal/chain.go",
-		old:    "	case !isSigned(line, v.verdict.Key):",
-		new:    "	case false && !isSigned(line, v.verdict.Key):",
+		old:    "	case !IsSigned(line, v.verdict.Key):",
+		new:    "	case false && !IsSigned(line, v.verdict.Key):",
 		breaks: "a closing line that somebody made verifies",
 		tests:  inJournal,
 	},

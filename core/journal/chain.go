@@ -14,15 +14,15 @@ import (
 // chain is the check of the records of one export.
 type chain struct {
 	v       *Verifier
-	lines   *lineReader
-	opening opening
+	lines   *LineReader
+	opening Opening
 	count   int64
 	at      int       // line of the newest good record; 0: none in this export
 	before  lock.Head // the record before the newest good one
 }
 
 func (c *chain) fault(seq lock.Seq, format string, args ...any) error {
-	return &Fault{Line: c.lines.number, Seq: seq, Problem: fmt.Sprintf(format, args...)}
+	return &Fault{Line: c.lines.Number(), Seq: seq, Problem: fmt.Sprintf(format, args...)}
 }
 
 // newest is a fault of the newest record that seemed good. It no longer counts as such.
@@ -37,8 +37,8 @@ func (c *chain) newest(format string, args ...any) error {
 // record checks the next line: that it is the record that follows.
 func (c *chain) record(line []byte) error {
 	v := c.v
-	l, ok := peek(line)
-	prev, hasPrev := prevOf(line)
+	l, ok := Peek(line)
+	prev, hasPrev := Prev(line)
 	if !ok || !hasPrev || l.Time == nil {
 		return c.fault(0, "this is not a record, so it was changed or inserted")
 	}
@@ -52,7 +52,7 @@ func (c *chain) record(line []byte) error {
 		v.begin, v.verdict.First = prev, l.Seq
 	}
 	c.before, v.last = lock.Head{Seq: v.verdict.Last, Hash: v.last}, sha256.Sum256(line)
-	c.at = c.lines.number
+	c.at = c.lines.Number()
 	c.count++
 	v.verdict.Records++
 	v.verdict.Last = l.Seq
@@ -70,13 +70,13 @@ func (c *chain) follows(l *Line, prev string) error {
 		return nil
 	}
 	last := v.verdict.Last
-	if prev == encoding.EncodeToString(v.last[:]) {
+	if prev == FormatHash(v.last) {
 		if l.Seq <= last {
 			return c.fault(l.Seq, "its number does not come after %d", last)
 		}
 		return nil
 	}
-	if c.at > 1 && c.count > 1 && prev == encoding.EncodeToString(c.before.Hash[:]) {
+	if c.at > 1 && c.count > 1 && prev == FormatHash(c.before.Hash) {
 		return c.newest("it was inserted: the next record follows from the one before it")
 	}
 	return c.broken(l)
@@ -88,7 +88,7 @@ func (c *chain) broken(l *Line) error {
 	if c.count == 0 { // the record before stands in another export, whose end was signed
 		return c.fault(l.Seq, "it does not follow from %d, the last of the export before: the database may have been replaced by a backup meanwhile, or this export is not of it", c.v.verdict.Last)
 	}
-	last, number := c.v.verdict.Last, c.lines.number
+	last, number := c.v.verdict.Last, c.lines.Number()
 	seq, kind, own := l.Seq, l.Kind, sha256.Sum256(l.Bytes) // the line is gone at the next
 	follower, line, intact := c.lookAhead(own)
 	here := &Fault{Line: number, Seq: seq}
@@ -112,19 +112,19 @@ func (c *chain) broken(l *Line) error {
 // lookAhead looks for a later record that follows the newest good one, 0 for none, and
 // whether the line with the hash own is followed, as one that was not changed would be.
 func (c *chain) lookAhead(own [sha256.Size]byte) (follower lock.Seq, number int, intact bool) {
-	good, next := encoding.EncodeToString(c.v.last[:]), encoding.EncodeToString(own[:])
+	good, next := FormatHash(c.v.last), FormatHash(own)
 	for first := true; ; first = false {
-		line, err := c.lines.next()
+		line, err := c.lines.Next()
 		if err != nil {
 			return 0, 0, intact
 		}
-		prev, ok := prevOf(line)
+		prev, ok := Prev(line)
 		if first {
 			intact = prev == next || !ok && bytes.Contains(line, []byte(`"hash":"`+next+`"`))
 		}
 		if ok && prev == good {
-			l, _ := peek(line)
-			return l.Seq, c.lines.number, intact
+			l, _ := Peek(line)
+			return l.Seq, c.lines.Number(), intact
 		}
 	}
 }
@@ -134,7 +134,7 @@ func (c *chain) notice(l *Line) error {
 	v := c.v
 	switch l.Kind {
 	case lock.Checkpoint:
-		if !isSigned(l.Bytes, v.verdict.Key) {
+		if !IsSigned(l.Bytes, v.verdict.Key) {
 			return c.fault(l.Seq, "the checkpoint is not signed by the key %s", FormatKey(v.verdict.Key))
 		}
 		v.verdict.Vouched = l.Seq
@@ -152,20 +152,20 @@ func (c *chain) notice(l *Line) error {
 // close checks the last line of an export.
 func (c *chain) close(line []byte, opened [sha256.Size]byte) error {
 	v := c.v
-	var e closing
+	var e Closing
 	if json.Unmarshal(line, &e) != nil {
 		return c.fault(0, "the closing line has been changed")
 	}
 	switch {
-	case e.Opening != encoding.EncodeToString(opened[:]):
+	case e.Opening != FormatHash(opened):
 		return c.fault(0, "the opening line has been changed: the closing line has another hash of it")
 	case e.Records != c.count:
 		return c.fault(0, "the export has %d records; its closing line says %d", c.count, e.Records)
-	case c.count > 0 && e.Hash != encoding.EncodeToString(v.last[:]):
+	case c.count > 0 && e.Hash != FormatHash(v.last):
 		return c.newest("it was changed: the closing line has another hash of it")
-	case !isSigned(line, v.verdict.Key):
+	case !IsSigned(line, v.verdict.Key):
 		return c.fault(0, "the closing line is not signed by the key %s", FormatKey(v.verdict.Key))
-	case !canonical(line, e):
+	case !e.Wrote(line):
 		return c.fault(0, "the closing line has been changed")
 	}
 	v.joined, v.verdict.More = e.Last, e.More
@@ -173,29 +173,14 @@ func (c *chain) close(line []byte, opened [sha256.Size]byte) error {
 	return nil
 }
 
-// canonical reports whether a closing line is written as Export writes it.
-func canonical(line []byte, e closing) bool {
-	before, _, _ := bytes.Cut(line, []byte(signatureMember))
-	return bytes.Equal(append(bytes.Clone(before), '}'), mustMarshal(e))
-}
-
 // cutShort says what it means that there is no further line.
 func (c *chain) cutShort(err error) error {
-	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, errLineTooLong) {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrLineTooLong) {
 		return err
 	}
-	c.lines.number++
-	if c.count == 0 {
-		return c.fault(0, "the export ends here, without a closing line: its tail was cut off")
+	problem := "the export ends here, without a closing line: its tail was cut off"
+	if c.count > 0 {
+		problem = fmt.Sprintf("the export ends here, after record %d and without a closing line: its tail was cut off", c.v.verdict.Last)
 	}
-	return c.fault(0, "the export ends here, after record %d and without a closing line: its tail was cut off", c.v.verdict.Last)
-}
-
-// prevOf returns the last member of a record.
-func prevOf(line []byte) (string, bool) {
-	at := bytes.LastIndex(line, []byte(`,"prev":"`))
-	if at < 0 || !bytes.HasSuffix(line, []byte(`"}`)) {
-		return "", false
-	}
-	return string(line[at+len(`,"prev":"`) : len(line)-2]), true
+	return &Fault{Line: c.lines.Number() + 1, Problem: problem}
 }

@@ -39,15 +39,15 @@ func (c *Check) Segment(s lock.Segment) error {
 }
 
 func (c *Check) line(l *Line) error {
-	prev, ok := prevOf(l.Bytes)
+	prev, ok := Prev(l.Bytes)
 	want := ""
 	if c.last.Seq > 0 {
-		want = encoding.EncodeToString(c.last.Hash[:])
+		want = FormatHash(c.last.Hash)
 	}
 	switch {
 	case !ok || prev != want:
 		return fmt.Errorf("record %d does not follow from %d: one of them was changed, or records between them are gone", l.Seq, c.last.Seq)
-	case l.Kind == lock.Checkpoint && !isSigned(l.Bytes, c.key):
+	case l.Kind == lock.Checkpoint && !IsSigned(l.Bytes, c.key):
 		return fmt.Errorf("the checkpoint %d is not signed by the key of the database, %s", l.Seq, FormatKey(c.key))
 	case l.Kind == lock.Checkpoint:
 		c.Vouched = l.Seq

@@ -19,7 +19,7 @@ func TestNoCellIsAFormula(t *testing.T) {
 		"＝1": "'＝1", "＋1": "'＋1", "－1": "'－1", "＠A1": "'＠A1", "；=1": "'；=1",
 	} {
 		b := &lock.Batch{Events: []lock.Event{{Seq: 1, Time: noon, Kind: lock.Denied, Lease: &lock.Lease{Name: "n", Holder: text}}}}
-		journal.Seal(b)
+		journal.Seal(b, nil)
 		rows, err := new(journal.CSV).Encode(b.Segment.Bytes)
 		if err != nil {
 			t.Fatal(err)

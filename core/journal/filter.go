@@ -66,7 +66,7 @@ func (f *Filter) Selects(l *Line) bool {
 
 // isOf reads the whole line only if the account is somewhere in it.
 func (f *Filter) isOf(l *Line) bool {
-	text := appendString(nil, f.Account)
+	text := Quote(f.Account)
 	if !bytes.Contains(l.Bytes, text) {
 		return false
 	}

@@ -115,7 +115,7 @@ func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
 // lock.Store. Readers do not see it before [Journal.Publish]. Part of lock.Store.
 func (j *Journal) Commit(ctx context.Context, b *lock.Batch) error {
 	b.Prev = j.head
-	seal(b, j.key)
+	Seal(b, j.key)
 	if err := j.store.Commit(ctx, b); err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func TestALineSaysWhatHappenedAndNoSecret(t *testing.T) {
 		{Seq: 9, Time: noon.Add(2 * time.Second), Kind: lock.Broken, Lease: lease, Actor: other, Cause: "stuck"},
 		{Seq: 12, Time: noon.Add(3 * time.Second), Kind: lock.Stopped},
 	}}
-	journal.Seal(b)
+	journal.Seal(b, nil)
 	lines := strings.Split(strings.TrimSuffix(string(b.Segment.Bytes), "\n"), "\n")
 	for i, want := range []string{
 		`{"seq":7,"time":"2026-03-04T12:00:00.123456Z","kind":"granted","name":"deploy/prod","token":7,"account":"acme","holder":"ci \"1\"","reason":"tab\u0009here","metadata":{"a":"é` + "\u2028" + `","ticket":"OPS-7"},"ttl_ms":60000,"waited_ms":1,"token_id":"tk1","remote_addr":"127.0.0.1:9","user_agent":"curl/8","request_id":"r1","notes":[{"policy":"freeze","key":"window","value":"none"}],"verdicts":[{"policy":"freeze","digest":"0123456789abcdef","at":"request","mode":"enforce","verdict":"allow","fuel":120},{"policy":"p","verdict":"deny","reason":"a \"reason\"","fuel":0}],"prev":""}`,
@@ -101,7 +101,7 @@ func TestRecordsSayWhichPoliciesJudged(t *testing.T) {
 			Verdicts: []lock.Verdict{{Policy: "maxttl", Verdict: "allow", CapTTL: time.Minute, CapWait: 0, LowersWait: true, Fuel: 7}}},
 		{Seq: 3, Time: noon, Kind: lock.Stopped, Loaded: old},
 	}}
-	journal.Seal(b)
+	journal.Seal(b, nil)
 	lines := strings.Split(strings.TrimSuffix(string(b.Segment.Bytes), "\n"), "\n")
 	for i, want := range []string{
 		`{"seq":1,"time":"2026-03-04T12:00:00.123456Z","kind":"policies_loaded","cause":"new freeze","policy_set":"fedcba9876543210","policies":[{"policy":"freeze","digest":"00ff","mode":"enforce","hooks":["acquire","break"],"match":["prod/**","!prod/x"]},{"policy":"many","digest":"01ff","mode":"shadow","hooks":["renew"]}],"replaced":{"policy_set":"0123456789abcdef","policies":[]},"prev":""}`,
@@ -159,7 +159,7 @@ func FuzzEveryLineIsJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, holder, reason, k, v string) {
 		b := &lock.Batch{Events: []lock.Event{{Seq: 1, Time: noon, Kind: lock.Denied, Cause: v,
 			Lease: &lock.Lease{Name: "n", Holder: holder, Reason: reason, Metadata: map[string]string{k: v}}}}}
-		journal.Seal(b)
+		journal.Seal(b, nil)
 		line := bytes.TrimSuffix(b.Segment.Bytes, []byte("\n"))
 		if bytes.ContainsAny(line, "\n\r") {
 			t.Fatalf("a line breaks: %q", line)
@@ -354,7 +354,7 @@ func BenchmarkSeal(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				journal.Seal(batch)
+				journal.Seal(batch, nil)
 			}
 			b.SetBytes(int64(len(batch.Segment.Bytes)))
 			b.ReportMetric(float64(len(batch.Segment.Bytes))/float64(n), "bytes/event")

@@ -142,7 +142,7 @@ func Lines(s lock.Segment, after lock.Seq) iter.Seq[Line] {
 		for rest := s.Bytes; len(rest) > 0; {
 			var line []byte
 			line, rest, _ = bytes.Cut(rest, []byte{'\n'})
-			l, ok := peek(line)
+			l, ok := Peek(line)
 			if ok && l.Seq > after && !yield(l) {
 				return
 			}
@@ -150,9 +150,9 @@ func Lines(s lock.Segment, after lock.Seq) iter.Seq[Line] {
 	}
 }
 
-// peek reads the beginning of a canonical line, which is always the same: it is what
+// Peek reads the beginning of a canonical line, which is always the same: it is what
 // filters look at, so it must be quick. ok is false if the line does not begin so.
-func peek(line []byte) (l Line, ok bool) {
+func Peek(line []byte) (l Line, ok bool) {
 	l.Bytes = line
 	rest, ok := bytes.CutPrefix(line, []byte(`{"seq":`))
 	if !ok {
@@ -177,6 +177,15 @@ func peek(line []byte) (l Line, ok bool) {
 	l.Kind = kindOf(text)
 	l.Name, _, _ = nextText(rest, `,"name":"`)
 	return l, true
+}
+
+// Prev returns the last member of a line: the hash of the line before.
+func Prev(line []byte) (string, bool) {
+	at := bytes.LastIndex(line, []byte(`,"prev":"`))
+	if at < 0 || !bytes.HasSuffix(line, []byte(`"}`)) {
+		return "", false
+	}
+	return string(line[at+len(`,"prev":"`) : len(line)-2]), true
 }
 
 var knownKinds = func() map[string]lock.Kind {

@@ -11,16 +11,18 @@ import (
 // maxLine is more than the longest line there can be: texts and notes are bounded.
 const maxLine = 1 << 20
 
-var errLineTooLong = errors.New("a line is longer than any line of a journal")
+// ErrLineTooLong is returned for a line that no journal can have written.
+var ErrLineTooLong = errors.New("a line is longer than any line of a journal")
 
-// lineReader reads lines and counts them. What it reads may be compressed.
-type lineReader struct {
+// LineReader reads and counts the lines of an export. Make one with [NewLineReader].
+type LineReader struct {
 	in     *bufio.Reader
-	number int // of the line read last, from 1
+	number int
 	long   []byte
 }
 
-func newLineReader(r io.Reader) (*lineReader, error) {
+// NewLineReader returns a reader of lines from r, which may be compressed with gzip.
+func NewLineReader(r io.Reader) (*LineReader, error) {
 	in := bufio.NewReaderSize(r, 256<<10)
 	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
 		unpacked, err := gzip.NewReader(in)
@@ -29,19 +31,23 @@ func newLineReader(r io.Reader) (*lineReader, error) {
 		}
 		in = bufio.NewReaderSize(unpacked, 256<<10)
 	}
-	return &lineReader{in: in}, nil
+	return &LineReader{in: in}, nil
 }
 
-// next returns the next line without its newline, good until the call after. A line
-// that is not ended is [io.ErrUnexpectedEOF]; after the last one comes [io.EOF].
-func (r *lineReader) next() ([]byte, error) {
+// Number returns the number of the line that was read last, from 1; 0 before the first.
+func (r *LineReader) Number() int { return r.number }
+
+// Next returns the next line without its newline, valid until the next call. After the
+// last line it returns [io.EOF]. If the input ends within a line, it returns that part
+// with [io.ErrUnexpectedEOF], and does not count it.
+func (r *LineReader) Next() ([]byte, error) {
 	line, err := r.in.ReadSlice('\n')
 	if err == bufio.ErrBufferFull {
 		line, err = r.rest(line)
 	}
 	switch {
 	case err == io.EOF && len(line) > 0:
-		return nil, io.ErrUnexpectedEOF
+		return line, io.ErrUnexpectedEOF
 	case err != nil:
 		return nil, err
 	}
@@ -50,7 +56,7 @@ func (r *lineReader) next() ([]byte, error) {
 }
 
 // rest reads the rest of a line that does not fit into the buffer.
-func (r *lineReader) rest(begun []byte) ([]byte, error) {
+func (r *LineReader) rest(begun []byte) ([]byte, error) {
 	r.long = append(r.long[:0], begun...)
 	for len(r.long) <= maxLine {
 		more, err := r.in.ReadSlice('\n')
@@ -59,5 +65,5 @@ func (r *lineReader) rest(begun []byte) ([]byte, error) {
 			return r.long, err
 		}
 	}
-	return nil, errLineTooLong
+	return nil, ErrLineTooLong
 }

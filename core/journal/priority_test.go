@@ -29,7 +29,7 @@ func TestPriorityIsOnRecord(t *testing.T) {
 		{event(lock.Normal, ""), `"waited_ms":1000,"verdicts":[{"policy":"lane","at":"request","mode":"enforce","verdict":"allow","fuel":5}]`, "", ""},
 	} {
 		b := &lock.Batch{Events: []lock.Event{tt.event}}
-		journal.Seal(b)
+		journal.Seal(b, nil)
 		line := strings.TrimSpace(string(b.Segment.Bytes))
 		if !strings.Contains(line, tt.members) {
 			t.Errorf(" got %s\nwant %s in it", line, tt.members)

@@ -44,7 +44,7 @@ func (r *Replay) Faults() []string { return r.faults }
 
 // Apply takes the next record.
 func (r *Replay) Apply(line []byte) error {
-	l, ok := peek(line)
+	l, ok := Peek(line)
 	if !ok {
 		return fmt.Errorf("this is not a record: %.80q", line)
 	}

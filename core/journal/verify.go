@@ -1,14 +1,12 @@
 package journal
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
@@ -81,13 +79,13 @@ func (v *Verifier) Verdict() Verdict {
 // Verify checks a file, which holds one or more exports in a row. A [*Fault] names
 // the first thing that is wrong; other errors are those of r.
 func (v *Verifier) Verify(r io.Reader) error {
-	lines, err := newLineReader(r)
+	lines, err := NewLineReader(r)
 	if err != nil {
 		return err
 	}
 	for {
-		line, err := lines.next()
-		if err == io.EOF && lines.number > 0 {
+		line, err := lines.Next()
+		if err == io.EOF && lines.Number() > 0 {
 			return nil
 		}
 		if err != nil {
@@ -101,15 +99,15 @@ func (v *Verifier) Verify(r io.Reader) error {
 }
 
 // endOfFile says what it means that there is no further line.
-func (v *Verifier) endOfFile(lines *lineReader, err error) error {
-	cut := &Fault{Line: lines.number + 1, Problem: "the file ends here, without the closing line of a complete export"}
+func (v *Verifier) endOfFile(lines *LineReader, err error) error {
+	cut := &Fault{Line: lines.Number() + 1, Problem: "the file ends here, without the closing line of a complete export"}
 	switch {
-	case errors.Is(err, io.EOF) && lines.number == 0:
+	case errors.Is(err, io.EOF) && lines.Number() == 0:
 		cut.Problem = "the file is empty"
 		return cut
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return cut
-	case errors.Is(err, errLineTooLong):
+	case errors.Is(err, ErrLineTooLong):
 		cut.Problem = err.Error()
 		return cut
 	}
@@ -117,7 +115,7 @@ func (v *Verifier) endOfFile(lines *lineReader, err error) error {
 }
 
 // export checks one export, whose first line has been read.
-func (v *Verifier) export(lines *lineReader, first []byte) error {
+func (v *Verifier) export(lines *LineReader, first []byte) error {
 	opened := sha256.Sum256(first)
 	o, err := v.open(lines, first)
 	if err != nil {
@@ -125,11 +123,11 @@ func (v *Verifier) export(lines *lineReader, first []byte) error {
 	}
 	c := chain{v: v, lines: lines, opening: o}
 	for {
-		line, err := lines.next()
+		line, err := lines.Next()
 		if err != nil {
 			return c.cutShort(err)
 		}
-		if bytes.HasPrefix(line, []byte(`{"end":`)) {
+		if IsClosing(line) {
 			return c.close(line, opened)
 		}
 		if err := c.record(line); err != nil {
@@ -138,24 +136,18 @@ func (v *Verifier) export(lines *lineReader, first []byte) error {
 	}
 }
 
-// isCSV reports whether an export that begins with this line is one of rows. Earlier
-// versions wrote a comment first.
-func isCSV(line []byte) bool {
-	return bytes.HasPrefix(line, []byte(strings.Join(csvColumns[:4], ","))) || bytes.HasPrefix(line, []byte(`# {"export":`))
-}
-
 // open checks the first line of an export, and that it goes on where the one before
 // ended.
-func (v *Verifier) open(lines *lineReader, line []byte) (o opening, err error) {
-	fault := func(problem string) error { return &Fault{Line: lines.number, Problem: problem} }
-	if isCSV(line) {
+func (v *Verifier) open(lines *LineReader, line []byte) (o Opening, err error) {
+	fault := func(problem string) error { return &Fault{Line: lines.Number(), Problem: problem} }
+	if IsCSV(line) {
 		return o, fault("this is an export in CSV, which cannot be verified; export it again in NDJSON, the default format")
 	}
 	if json.Unmarshal(line, &o) != nil || o.Export == 0 {
 		return o, fault("this is not the opening line of an export")
 	}
-	if o.Export != exportVersion {
-		return o, fault(fmt.Sprintf("the export has the form %d; this program knows form %d", o.Export, exportVersion))
+	if o.Export != ExportVersion {
+		return o, fault(fmt.Sprintf("the export has the form %d; this program knows form %d", o.Export, ExportVersion))
 	}
 	if !o.Verifiable {
 		return o, fault("the export says that it was filtered, so it cannot be verified")

@@ -83,7 +83,7 @@ func BenchmarkSealBesideCommit(b *testing.B) {
 			for n := 0; b.Loop(); n++ {
 				batch := pairsBatch(head, size, n)
 				begun := time.Now()
-				journal.Seal(batch)
+				journal.Seal(batch, nil)
 				sealed := time.Now()
 				if err := s.Commit(b.Context(), batch); err != nil {
 					b.Fatal(err)
