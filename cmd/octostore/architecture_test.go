@@ -25,13 +25,13 @@ const module = "github.com/octostore/octostore"
 // counts; a package without a row may not exist.
 var directions = []struct{ pkg, imports string }{
 	{"cmd/...", "..."},
-	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal core/sparselog core/timetext"},
-	{"transport/problem", "transport/api transport/login core core/lock core/auth core/journal"},
+	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal core/journal/record core/sparselog core/timetext"},
+	{"transport/problem", "transport/api transport/login core core/lock core/auth core/journal core/journal/record"},
 	{"transport/login", "core/auth core/lock core/sparselog"},
 	{"transport/login/logintest", ""},
 	{"transport/client", "transport/api"},
 	{"transport/api", ""},
-	{"hooks", "hooks/abi hooks/meter core core/files core/jsontext core/lock core/journal core/pattern core/sparselog"},
+	{"hooks", "hooks/abi hooks/meter core core/files core/jsontext core/lock core/journal core/journal/record core/pattern core/sparselog"},
 	{"hooks/abi", ""},
 	{"hooks/meter", ""},
 	{"hooks/wasmtest", ""},
@@ -45,7 +45,10 @@ var directions = []struct{ pkg, imports string }{
 	{"sdk-examples/policies", ""},
 	{"sdk-examples/policies/go", "plugins/guest"},
 	{"core", "core/lock core/auth core/journal"},
-	{"core/journal", "core/lock"},
+	{"core/journal", "core/lock core/journal/record"},
+	{"core/journal/record", "core/lock"},
+	{"core/journal/verify", "core/lock core/journal/record"},
+	{"core/journal/journaltest", "core/lock core/journal core/store/memory"},
 	{"core/auth", "core/files core/lock core/pattern"},
 	{"core/files", ""},
 	{"core/jsontext", ""},
@@ -81,8 +84,8 @@ var modules = []struct{ prefix, in string }{
 // banned are parts of the standard library that the core does without: it knows
 // neither HTTP nor SQL.
 var banned = []struct{ path, in string }{
-	{"net/http", "core core/lock core/journal core/auth core/pattern core/timetext"},
-	{"database/sql", "core core/lock core/journal core/auth core/pattern core/timetext"},
+	{"net/http", "core core/lock core/journal core/journal/record core/journal/verify core/auth core/pattern core/timetext"},
+	{"database/sql", "core core/lock core/journal core/journal/record core/journal/verify core/auth core/pattern core/timetext"},
 }
 
 // trees says which trees the tests of a tree may use besides their own: those

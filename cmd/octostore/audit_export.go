@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -194,7 +194,7 @@ func (e *exporter) into(ctx context.Context, path string) error {
 // complete.
 type rowWriter struct {
 	to   io.Writer
-	csv  journal.CSV
+	csv  record.CSV
 	part []byte // of a line whose end has not come yet
 }
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/transport/client"
@@ -79,7 +79,7 @@ func (s recordSource) database(ctx context.Context, add func(line []byte) error)
 		return fmt.Errorf("--db: %w", err)
 	}
 	_, err := sqlite.Inspect(ctx, s.db, 0, func(g lock.Segment) error {
-		for l := range journal.Lines(g, 0) {
+		for l := range record.Lines(g, 0) {
 			if !slices.Contains(s.kinds, l.Kind) {
 				continue
 			}
@@ -95,8 +95,8 @@ func (s recordSource) database(ctx context.Context, add func(line []byte) error)
 // readExport reads the records of an export, which has to be complete: it may have broken
 // off just before what matters.
 func readExport(from io.Reader, add func(line []byte) error) error {
-	err := journal.ReadExport(from, add)
-	if errors.Is(err, journal.ErrIncomplete) {
+	err := record.ReadExport(from, add)
+	if errors.Is(err, record.ErrIncomplete) {
 		return exitcode.As(exitcode.Tampered, err)
 	}
 	return err

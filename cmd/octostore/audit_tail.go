@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -145,7 +145,7 @@ func jsonLine(line []byte) (string, error) { return string(line), nil }
 
 // readableLine is a record for people.
 func readableLine(line []byte) (string, error) {
-	r, err := journal.ParseRecord(line)
+	r, err := record.Parse(line)
 	if err != nil {
 		return "", err
 	}

@@ -18,26 +18,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
 )
 
 // checkAudit exports the journal of a server, verifies it, and holds the database to
 // what the records say.
-func checkAudit(t *testing.T, addr, dir string) journal.Verdict {
+func checkAudit(t *testing.T, addr, dir string) verify.Result {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.ndjson")
 	e := exporter{client: clientOf(t, addr), progress: newProgress(io.Discard)}
 	if err := e.whole(t.Context(), path, false); err != nil {
 		t.Errorf("export: %v", err)
-		return journal.Verdict{}
+		return verify.Result{}
 	}
 	return checkExport(t, path, dir)
 }
 
 // checkExport verifies and replays an export.
-func checkExport(t *testing.T, path, dir string) journal.Verdict {
+func checkExport(t *testing.T, path, dir string) verify.Result {
 	t.Helper()
 	replay, verdict, err := replayFiles(nil, nil, []string{path})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -39,7 +40,7 @@ type Export struct {
 func (j *Journal) Export(q Query) *Export {
 	e := &Export{j: j, q: q, reader: j.From(q.After), end: j.Head()}
 	if !q.Until.IsZero() {
-		e.until = q.Until.UTC().Format(TimeFormat)
+		e.until = q.Until.UTC().Format(record.TimeFormat)
 	}
 	return e
 }
@@ -62,13 +63,13 @@ func (e *Export) Verifiable() bool { return e.q.Filter.All() }
 
 // Opening returns the first line. It is made once.
 func (e *Export) Opening(now time.Time) []byte {
-	o := Opening{
-		Export:     ExportVersion,
+	o := record.Opening{
+		Export:     record.ExportVersion,
 		Verifiable: e.Verifiable(),
-		Time:       now.UTC().Format(TimeFormat),
-		After:      FormatCursor(e.q.After),
+		Time:       now.UTC().Format(record.TimeFormat),
+		After:      record.FormatCursor(e.q.After),
 		Filter:     e.q.Filter.String(),
-		Key:        FormatKey(e.j.PublicKey()),
+		Key:        record.FormatKey(e.j.PublicKey()),
 	}
 	line := o.Line()
 	e.opened = sha256.Sum256(line)
@@ -114,11 +115,11 @@ func (e *Export) whole(page []lock.Segment, before lock.Seq) [][]byte {
 		}
 	}
 	if newest.Count > 0 {
-		head, err := HeadOf(newest)
+		head, err := record.HeadOf(newest)
 		if err != nil {
 			panic(err) // segments end with a newline
 		}
-		e.last = FormatHash(head.Hash)
+		e.last = record.FormatHash(head.Hash)
 	}
 	return out
 }
@@ -127,9 +128,9 @@ func (e *Export) whole(page []lock.Segment, before lock.Seq) [][]byte {
 // does so there.
 func (e *Export) cut(s lock.Segment, before lock.Seq) lock.Segment {
 	n := s.Count
-	if e.until != "" && s.Time.UTC().Format(TimeFormat) >= e.until {
+	if e.until != "" && s.Time.UTC().Format(record.TimeFormat) >= e.until {
 		n = 0
-		for l := range Lines(s, 0) {
+		for l := range record.Lines(s, 0) {
 			if string(l.Time) >= e.until {
 				break
 			}
@@ -161,7 +162,7 @@ func (e *Export) cut(s lock.Segment, before lock.Seq) lock.Segment {
 func (e *Export) selected(page []lock.Segment, before lock.Seq) [][]byte {
 	e.buf = e.buf[:0]
 	for _, s := range page {
-		for l := range Lines(s, 0) {
+		for l := range record.Lines(s, 0) {
 			if e.until != "" && string(l.Time) >= e.until {
 				e.ended, e.more, e.reader.after = true, true, before
 				return [][]byte{e.buf}
@@ -183,13 +184,13 @@ func (e *Export) selected(page []lock.Segment, before lock.Seq) [][]byte {
 
 // Closing returns the last line of a complete export.
 func (e *Export) Closing() []byte {
-	c := Closing{
+	c := record.Closing{
 		End:     true,
 		Records: e.count,
-		Last:    FormatCursor(e.reader.After()),
+		Last:    record.FormatCursor(e.reader.After()),
 		Hash:    e.last,
 		More:    e.more,
-		Opening: FormatHash(e.opened),
+		Opening: record.FormatHash(e.opened),
 	}
 	line := c.Line()
 	if e.Verifiable() {
