@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
@@ -32,7 +33,7 @@ func TestConfirmIsASecondToTheTTL(t *testing.T) {
 			"more than the default ttl": {0, 30*time.Second + time.Millisecond, false},
 		} {
 			g, err := h.Acquire(t.Context(), me, core.AcquireRequest{Name: "x", TTL: c.ttl, Confirm: c.confirm})
-			var input *lock.InputError
+			var input *input.Error
 			switch {
 			case c.good && err != nil, !c.good && (!errors.As(err, &input) || input.Field != "confirm"):
 				t.Errorf("%s: %v", what, err)

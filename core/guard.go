@@ -135,7 +135,7 @@ func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock
 // right to read the lock, and for another account the right to read all locks. What a
 // policy's reason tells of other locks, which its manifest lets it look at, is for everyone
 // who asks for a lock under it, and needs no more than asking does. Errors:
-// [*lock.InputError], [*ForbiddenError].
+// [*input.Error], [*ForbiddenError].
 func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Question, error) {
 	account = cmp.Or(account, p.Account)
 	if err := may(p, "read", auth.Read, r.Name); err != nil {

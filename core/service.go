@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -77,7 +78,7 @@ func (s *Service) Wait(d time.Duration) time.Duration { return max(0, min(d, s.c
 // The caller must look at the clock once more just before it passes the grant on
 // ([lock.ErrTooLate]), and must call [Service.Undo] if it could not pass it on.
 //
-// Errors: [*lock.InputError], [ErrForbidden], [*DeniedError], [*PolicyError],
+// Errors: [*input.Error], [ErrForbidden], [*DeniedError], [*PolicyError],
 // [*lock.HeldError], which names nobody to a principal that may not read the lock, [lock.ErrSuperseded], [lock.ErrAttemptOver],
 // [lock.ErrKeyMismatch], [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrWaitsEnough], [lock.ErrDraining],
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone]
@@ -116,8 +117,8 @@ func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisit
 	err := firstError(
 		lock.CheckTTL(r.TTL, s.cfg.MaxTTL),
 		lock.CheckConfirm(r.Confirm, r.TTL),
-		lock.CheckText("holder", r.Holder, lock.MaxHolder),
-		lock.CheckText("reason", r.Reason, lock.MaxReason),
+		input.CheckText("holder", r.Holder, lock.MaxHolder),
+		input.CheckText("reason", r.Reason, lock.MaxReason),
 		lock.CheckMetadata(r.Metadata),
 		keyErr,
 	)
@@ -125,7 +126,7 @@ func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisit
 		return lock.Acquisition{}, err
 	}
 	if r.Wait < 0 {
-		return lock.Acquisition{}, &lock.InputError{Field: "wait", Problem: fmt.Sprintf("is %s", r.Wait), Want: "0 or more"}
+		return lock.Acquisition{}, &input.Error{Field: "wait", Problem: fmt.Sprintf("is %s", r.Wait), Want: "0 or more"}
 	}
 	return lock.Acquisition{
 		Origin:   as(p, r.Origin),
@@ -165,7 +166,7 @@ func (s *Service) Undo(g lock.Grant) { s.table.Undo(g) }
 // Renew gives the lease more time; r.TTL zero means the lease's own ttl. It never
 // shortens a lease. The first renewal of an unconfirmed lease gives it at least the ttl
 // it was granted with, and policies are asked about it only if it asks for more: they
-// have judged that ttl when the lock was acquired. Errors: [*lock.InputError], [ErrForbidden], [*DeniedError],
+// have judged that ttl when the lock was acquired. Errors: [*input.Error], [ErrForbidden], [*DeniedError],
 // [lock.ErrNotHeld], [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and
 // [lock.ErrGone] when ctx ended before the policies had answered.
 func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (lock.Grant, error) {
@@ -198,12 +199,12 @@ func (s *Service) Release(ctx context.Context, p auth.Principal, r lock.Release)
 }
 
 // Break ends the lease of somebody else. If policies judge it, the lease they judged is
-// the one that ends, or none. Errors: [*lock.InputError],
+// the one that ends, or none. Errors: [*input.Error],
 // [ErrForbidden], [*DeniedError], [*PolicyError], [lock.ErrFree], [lock.ErrTokenChanged], [ErrChangedHands],
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone] when ctx ended
 // before the policies had answered.
 func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) (lock.Ended, error) {
-	if err := lock.CheckText("reason", r.Cause, lock.MaxReason); err != nil {
+	if err := input.CheckText("reason", r.Cause, lock.MaxReason); err != nil {
 		return lock.Ended{}, err
 	}
 	if err := may(p, "break", auth.Break, r.Name); err != nil {
@@ -229,7 +230,7 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) 
 func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r AcquireRequest) (lock.Grant, error) {
 	r.Name, r.Wait, r.Key = b.Name, 0, ""
 	a, err := s.acquisition(p, r)
-	if err := firstError(lock.CheckText("reason", b.Cause, lock.MaxReason), err); err != nil {
+	if err := firstError(input.CheckText("reason", b.Cause, lock.MaxReason), err); err != nil {
 		return lock.Grant{}, err
 	}
 	err = firstError(may(p, "break", auth.Break, b.Name), may(p, "take", auth.Acquire, b.Name))
@@ -289,7 +290,7 @@ func (s *Service) Queue(ctx context.Context, p auth.Principal, name lock.Name, s
 // may read, and the name to pass as After for the next page, empty at the end. It
 // never waits for a write. It looks only at names that begin as one of the principal's
 // patterns does up to its first star; of those it passes over what is not to be seen.
-// Errors: [*lock.InputError], [ErrForbidden] to one who may read nothing.
+// Errors: [*input.Error], [ErrForbidden] to one who may read nothing.
 func (s *Service) List(p auth.Principal, q lock.Query) (views []lock.View, next lock.Name, err error) {
 	if err := lock.CheckPrefix(q.Prefix); err != nil {
 		return nil, "", err

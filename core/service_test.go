@@ -13,6 +13,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
@@ -83,7 +84,7 @@ func TestARequestIsCheckedBeforeAnythingHappens(t *testing.T) {
 			"Idempotency-Key": {Name: "x", Key: "short"},
 		} {
 			_, err := h.Acquire(t.Context(), me, r)
-			var input *lock.InputError
+			var input *input.Error
 			if !errors.As(err, &input) || input.Field != field {
 				t.Errorf("%s: %v", field, err)
 			}

@@ -5,12 +5,13 @@ import (
 	"fmt"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 )
 
 // SupposeRenew returns what the guard would be asked if the holder's account renewed the
 // present lease now, as [Service.Suppose] does of an acquire. Only that account can renew;
-// account is empty or that one. Errors: [*lock.InputError], [*ForbiddenError],
+// account is empty or that one. Errors: [*input.Error], [*ForbiddenError],
 // [lock.ErrFree].
 func (s *Service) SupposeRenew(p auth.Principal, account string, r lock.Renewal) (Question, error) {
 	if r.TTL != 0 {
@@ -24,7 +25,7 @@ func (s *Service) SupposeRenew(p auth.Principal, account string, r lock.Renewal)
 	}
 	holds := view.Lease.Account
 	if account != "" && account != holds {
-		return Question{}, &lock.InputError{
+		return Question{}, &input.Error{
 			Field: "account", Problem: fmt.Sprintf("is %q, which does not hold the lock", account), Want: fmt.Sprintf("%q, or leave it out", holds),
 		}
 	}
@@ -38,9 +39,9 @@ func (s *Service) SupposeRenew(p auth.Principal, account string, r lock.Renewal)
 
 // SupposeBreak returns what the guard would be asked if an account broke the present
 // lease now, as [Service.Suppose] does of an acquire; empty is the principal's own. Errors:
-// [*lock.InputError], [*ForbiddenError], [lock.ErrFree].
+// [*input.Error], [*ForbiddenError], [lock.ErrFree].
 func (s *Service) SupposeBreak(p auth.Principal, account string, b lock.Breaking) (Question, error) {
-	if err := lock.CheckText("reason", b.Cause, lock.MaxReason); err != nil {
+	if err := input.CheckText("reason", b.Cause, lock.MaxReason); err != nil {
 		return Question{}, err
 	}
 	account = cmp.Or(account, p.Account)

@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"fmt"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -199,7 +200,7 @@ func (p *policy) settleFailing(probe bool, f *fault) {
 func (p *policy) opened(t transition, f *fault) {
 	if t == opens {
 		level := slog.LevelError
-		if p.Mode == Shadow {
+		if p.Mode == manifest.Shadow {
 			level = slog.LevelWarn
 		}
 		p.log.Log(context.Background(), level, "the policy keeps failing: its breaker is open", slog.Int("failures", failuresToOpen),

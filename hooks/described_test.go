@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
 // The id of a set is that of what makes it, and of nothing else.
@@ -100,7 +101,7 @@ func TestPolicySetLeavesOutTooManyPatterns(t *testing.T) {
 	h.write("policy.wasm", allows)
 	match := `"match":[` + strings.Repeat(`"some/name/or/other",`, 40) + `"**"]`
 	var policies []string
-	for i := range maxPolicies {
+	for i := range manifest.MaxPolicies {
 		policies = append(policies, fmt.Sprintf(`{"name":"p%d","module":"policy.wasm",%s}`, i, match))
 	}
 	recorded := 0

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -19,15 +18,14 @@ import (
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/compile"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/meter"
 )
 
 // engine is the one WebAssembly runtime of a host, with what it offers to guests.
 type engine struct {
-	runtime wazero.Runtime
-	kind    Engine
-	cache   wazero.CompilationCache // nil: none
-	kept    *codeFolder             // nil: machine code is not kept
+	runtime *compile.Runtime
 	modules modules
 	turns   *turns
 	starter *starter // nil: instances are made when they are needed
@@ -36,7 +34,6 @@ type engine struct {
 }
 
 const (
-	maxModule = 64 << 20
 	// loadFuel is what a module may spend on its start and its configuration together: the
 	// runtime of a language may have much to do once.
 	loadFuel = 30_000_000
@@ -44,64 +41,45 @@ const (
 	pagesPerMiB = 16
 )
 
-// openEngineIn opens an engine in one place. A runtime that panics, since it cannot do
-// without what is missing here, makes that place [ErrUnavailable].
-func openEngineIn(ctx context.Context, cfg Config, p place, guests int) (e *engine, err error) {
-	e = &engine{kind: p.engine, turns: newTurns(guests), log: cfg.Logger}
-	rc := runtimeConfig(p.engine)
-	if p.dir != "" || p.temporary {
-		if e.kept, err = openCodeFolder(ctx, cfg, p); err != nil {
-			return nil, unavailable(err)
-		}
-		if e.cache, err = wazero.NewCompilationCacheWithDir(e.kept.dir); err != nil {
-			return nil, errors.Join(unavailable(err), e.kept.close())
-		}
-		rc = rc.WithCompilationCache(e.cache)
+// openEngine opens an engine in the first place where it can be used. What use returns is
+// final unless it is [ErrUnavailable].
+func openEngine(ctx context.Context, cfg Config, guests int, use func(*engine) error) (e *engine, err error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = unavailable(fmt.Errorf("the compiler has failed: %v", r))
-		}
-		if err != nil {
-			_ = e.close() // what went wrong first is what counts
-			e = nil
-		}
-	}()
-	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc)
-	for module, functions := range map[string][]hostFunction{abi.Module: offered, wasiModule: wasi} {
-		b := e.runtime.NewHostModuleBuilder(module)
-		for _, f := range functions {
-			b = b.NewFunctionBuilder().WithGoModuleFunction(f.function(), types(f.params), types(f.results)).Export(f.name)
-		}
-		if _, err := b.Instantiate(ctx); err != nil {
-			return e, fmt.Errorf("offer %s: %w", module, err)
-		}
+	_, err = compile.Open(ctx, compile.Config{CacheDir: cfg.CacheDir, Compile: cfg.Compile, Logger: cfg.Logger, Offer: offer}, func(rt *compile.Runtime) error {
+		e = &engine{runtime: rt, turns: newTurns(guests), log: cfg.Logger}
+		return use(e)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return e, nil
 }
 
-func (e *engine) close() error {
-	ctx := context.Background()
-	var all []error
-	if e.runtime != nil {
-		all = append(all, e.runtime.Close(ctx))
+// offer adds what guests may import to a runtime.
+func offer(ctx context.Context, rt wazero.Runtime) error {
+	for module, functions := range map[string][]hostFunction{abi.Module: offered, wasiModule: wasi} {
+		b := rt.NewHostModuleBuilder(module)
+		for _, f := range functions {
+			b = b.NewFunctionBuilder().WithGoModuleFunction(f.function(), types(f.params), types(f.results)).Export(f.name)
+		}
+		if _, err := b.Instantiate(ctx); err != nil {
+			return fmt.Errorf("offer %s: %w", module, err)
+		}
 	}
-	if e.cache != nil {
-		all = append(all, e.cache.Close(ctx))
-	}
-	if e.kept != nil {
-		all = append(all, e.kept.close())
-	}
-	return errors.Join(all...)
+	return nil
 }
+
+func (e *engine) close() error { return e.runtime.Close() }
 
 // load builds a set, or returns why not and leaves nothing behind. Of several faults it
 // returns the first by the order of the manifest.
-func (e *engine) load(ctx context.Context, m Manifest) (_ *set, err error) {
-	var asked []Policy
+func (e *engine) load(ctx context.Context, m manifest.Manifest) (_ *set, err error) {
+	var asked []manifest.Policy
 	s := &set{}
 	for i, described := range m.Policies {
-		if described.Mode == Off {
+		if described.Mode == manifest.Off {
 			s.off = append(s.off, offPolicy{described, i})
 			continue
 		}
@@ -130,7 +108,7 @@ func (e *engine) load(ctx context.Context, m Manifest) (_ *set, err error) {
 	return s, nil
 }
 
-func (e *engine) loadPolicy(ctx context.Context, described Policy) (*policy, error) {
+func (e *engine) loadPolicy(ctx context.Context, described manifest.Policy) (*policy, error) {
 	binary, err := ReadModule(described.Module)
 	if err != nil {
 		return nil, err
@@ -161,7 +139,7 @@ func (p *policy) makeFirst(ctx context.Context) error {
 }
 
 // compile makes a policy of a module, without an instance yet.
-func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (*policy, error) {
+func (e *engine) compile(ctx context.Context, described manifest.Policy, binary []byte) (*policy, error) {
 	digest := digestOf(binary)
 	if described.SHA256 != "" && described.SHA256 != digest {
 		return nil, fmt.Errorf("its SHA-256 is %s, and %s is wanted", digest, described.SHA256)
@@ -175,7 +153,7 @@ func (e *engine) compile(ctx context.Context, described Policy, binary []byte) (
 		if err != nil {
 			return nil, err
 		}
-		return e.compileMetered(ctx, metered)
+		return e.runtime.Compile(ctx, metered)
 	})
 	if err != nil {
 		return nil, err
@@ -213,26 +191,6 @@ func instrument(binary []byte, cfg meter.Config) (metered []byte, err error) {
 	return meter.Instrument(binary, cfg)
 }
 
-// compileMetered compiles a module that has its meter. Machine code is made where that is
-// bounded, and kept; what is left to do here grows with the size of the module only.
-func (e *engine) compileMetered(ctx context.Context, metered []byte) (_ wazero.CompiledModule, err error) {
-	if e.kept != nil {
-		if err := e.kept.provide(ctx, metered); err != nil {
-			return nil, err
-		}
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the %s has failed on it: %v", e.kind, r)
-		}
-	}()
-	compiled, err := e.runtime.CompileModule(ctx, metered)
-	if err != nil {
-		return nil, storageError(err)
-	}
-	return compiled, nil
-}
-
 // digestOf is the SHA-256 of a module, in hex.
 func digestOf(binary []byte) string {
 	sum := sha256.Sum256(binary)
@@ -241,14 +199,14 @@ func digestOf(binary []byte) string {
 
 // ReadModule reads the file of a module, as large as a server takes it. It does not look
 // at what is in it.
-func ReadModule(path string) ([]byte, error) { return files.Read(path, maxModule) }
+func ReadModule(path string) ([]byte, error) { return files.Read(path, compile.MaxModule) }
 
 // servable returns a hook of each kind that a module can serve, or the usual one if it
 // can serve none.
 func servable(m wazero.CompiledModule) (hooks []core.Hook) {
 	exported := m.ExportedFunctions()
 	if exported[abi.ExportObserve] != nil {
-		hooks = append(hooks, HookObserve)
+		hooks = append(hooks, manifest.HookObserve)
 	}
 	if exported[abi.ExportCheck] != nil || hooks == nil {
 		hooks = append(hooks, core.HookAcquire)
@@ -275,7 +233,7 @@ func checkModule(m wazero.CompiledModule, hooks []core.Hook) error {
 	exported := m.ExportedFunctions()
 	for _, hook := range hooks {
 		needs := abi.ExportCheck
-		if hook == HookObserve {
+		if hook == manifest.HookObserve {
 			needs = abi.ExportObserve
 		}
 		if exported[needs] == nil {

@@ -5,14 +5,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/hooks/abi"
 )
-
-// HookObserve in a manifest has a policy see committed events, after the fact. It has
-// no say in anything by it.
-const HookObserve core.Hook = abi.HookObserve
 
 // event is a line of the journal, in the words of the interface. It serves one call.
 type event struct {

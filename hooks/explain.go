@@ -9,6 +9,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/pattern"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
 // Explanation is what all policies would say to a question.
@@ -55,14 +56,14 @@ func (h *Host) Explain(ctx context.Context, q core.Question, at time.Time) (Expl
 			}
 			e.Said = outcomeOf(o, q)
 			e.Said.Logs = lines
-			if p.Mode == Enforce {
+			if p.Mode == manifest.Enforce {
 				all.Refusal = stronger(all.Refusal, p.refusal(o))
 				combine(&together, o)
 			}
 		}
 		all.Policies = append(all.Policies, e)
 	}
-	all.Policies = withOff(all.Policies, s.off, func(p Policy) Explained { return Explained{Policy: p, Why: "its mode is off"} })
+	all.Policies = withOff(all.Policies, s.off, func(p manifest.Policy) Explained { return Explained{Policy: p, Why: "its mode is off"} })
 	if together.SetPriority {
 		all.Priority = together.Priority.String()
 	}
@@ -78,7 +79,7 @@ func (p *policy) concerns(q core.Question) (bool, string) {
 	switch {
 	case decides == "":
 		return false, "none of its patterns matches"
-	case !p.patterns.Match(q.Asked.Name):
+	case !p.Matches(q.Asked.Name):
 		return false, fmt.Sprintf("%q excludes the name", decides)
 	}
 	return true, fmt.Sprintf("%q matches", decides)

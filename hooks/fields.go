@@ -62,7 +62,7 @@ func (g *guest) look(key string) (f field, looks bool) {
 	if r.event != nil { // an event says what it says of its own lock
 		return field{}, true
 	}
-	if !g.policy.mayLookAt(of) {
+	if !g.policy.MayLookAt(of) {
 		panic(notReadable(key, of))
 	}
 	switch {
@@ -82,17 +82,6 @@ func (g *guest) groups() field {
 		return field{}
 	}
 	return textField(strings.TrimSuffix(r.q.Asked.Actor.Groups, "\n"))
-}
-
-// mayLookAt reports whether the manifest lets a policy look at a lock, or count the locks
-// whose names begin so.
-func (p *Policy) mayLookAt(name string) bool {
-	for _, prefix := range p.Reads {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
 }
 
 func notReadable(key, name string) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
@@ -164,7 +165,7 @@ func TestManifestReads(t *testing.T) {
 		{`["a","a"]`, `reads: has "a" twice`},
 		{`[` + many + `]`, "reads: has 17 members; want at most 16"},
 	} {
-		m, err := ReadManifest(h.manifest(entry("p", `"reads":`+tt.reads)))
+		m, err := manifest.Read(h.manifest(entry("p", `"reads":`+tt.reads)))
 		if got := fmt.Sprint(err); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %v %v, want %q", tt.reads, m, err, tt.want)
 		}
@@ -267,7 +268,7 @@ func TestKeysThatLookHaveTheirPrice(t *testing.T) {
 	q := question("x")
 	q.Locks = locks
 	fuel := func(key string) (Outcome, int64) {
-		o := openTrial(t, shows(key), TrialConfig{Fuel: MaxFuel}).Ask(Case{Question: q})
+		o := openTrial(t, shows(key), TrialConfig{Fuel: manifest.MaxFuel}).Ask(Case{Question: q})
 		return o, o.Fuel
 	}
 	few, cheap := fuel("held:none")

@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/meter"
 )
 
@@ -104,7 +105,7 @@ func bareCheck(b *testing.B, module []byte) func() {
 	fuel, f := fuelOf(m), m.ExportedFunction(abi.ExportCheck)
 	var stack [1]uint64
 	return func() {
-		fuel.Set(DefaultFuel)
+		fuel.Set(manifest.DefaultFuel)
 		if err := f.CallWithStack(ctx, stack[:]); err != nil || stack[0] != abi.Allow {
 			b.Fatal(err, stack[0])
 		}

@@ -45,6 +45,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
 // Config says where policies are.
@@ -86,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	m, err := ReadManifest(cfg.Manifest)
+	m, err := manifest.Read(cfg.Manifest)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +137,7 @@ func (h *Host) Reload(ctx context.Context) (changes string, err error) {
 	if h.closed {
 		return "", errClosed
 	}
-	m, err := ReadManifest(h.cfg.Manifest)
+	m, err := manifest.Read(h.cfg.Manifest)
 	if err != nil {
 		return "", err
 	}
@@ -203,7 +204,7 @@ func (h *Host) Judge(ctx context.Context, q core.Question) (core.Verdict, error)
 }
 
 // Engine returns what runs the policies.
-func (h *Host) Engine() Engine { return h.engine.kind }
+func (h *Host) Engine() Engine { return h.engine.runtime.Engine() }
 
 // Describe says in words which policies rule.
 func (h *Host) Describe() string { return difference(nil, h.current()) }
@@ -229,5 +230,5 @@ func (h *Host) Policies() []Status {
 	if h.observers != nil {
 		h.observers.describe(all)
 	}
-	return withOff(all, s.off, func(p Policy) Status { return Status{Policy: p} })
+	return withOff(all, s.off, func(p manifest.Policy) Status { return Status{Policy: p} })
 }

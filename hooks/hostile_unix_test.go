@@ -3,6 +3,7 @@
 package hooks
 
 import (
+	"github.com/octostore/octostore/hooks/internal/manifest"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -19,7 +20,7 @@ func TestWhatIsNotAFileIsNotRead(t *testing.T) {
 		if _, err := ReadModule(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("%s: got %v", path, err)
 		}
-		if _, err := ReadManifest(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		if _, err := manifest.Read(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("%s: got %v", path, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
 // Inspection is what can be said of a module without running any of it.
@@ -40,7 +41,7 @@ type Function struct {
 // only if there can be no engine; what is wrong with the module is in Refused.
 func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, error) {
 	if cfg.MemoryMiB == 0 {
-		cfg.MemoryMiB = DefaultMemoryMiB
+		cfg.MemoryMiB = manifest.DefaultMemoryMiB
 	}
 	in := Inspection{Digest: digestOf(module), Size: len(module)}
 	if err := textHint(module); err != nil {
@@ -65,7 +66,7 @@ func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, e
 // compile compiles a metered module and lists what it has. What is wrong with the module
 // is noted; an error says that none can be compiled.
 func (in *Inspection) compile(ctx context.Context, e *engine, metered []byte) error {
-	compiled, err := e.compileMetered(ctx, metered)
+	compiled, err := e.runtime.Compile(ctx, metered)
 	switch {
 	case errors.Is(err, ErrUnavailable) || ctx.Err() != nil:
 		return err

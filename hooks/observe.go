@@ -12,6 +12,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
 // Places keeps over restarts how far observers have come. Implementations are safe
@@ -130,14 +131,14 @@ func (w *observers) follow(ctx context.Context) {
 		}
 	}
 	for _, p := range set.policies {
-		if !slices.Contains(p.Hooks, HookObserve) {
+		if !slices.Contains(p.Hooks, manifest.HookObserve) {
 			continue
 		}
 		o := w.all[p.Name]
 		if o == nil {
 			o = &observer{name: p.Name}
 			o.after.Store(uint64(w.cfg.Journal.Head()))
-			if p.ObserveFrom == FromStart {
+			if p.ObserveFrom == manifest.FromStart {
 				o.after.Store(uint64(oldest))
 			}
 			w.all[p.Name] = o
@@ -209,7 +210,7 @@ func (w *observers) describe(all []Status) {
 	defer w.mu.Unlock()
 	for i := range all {
 		o := w.all[all[i].Name]
-		if o == nil || !slices.Contains(all[i].Hooks, HookObserve) {
+		if o == nil || !slices.Contains(all[i].Hooks, manifest.HookObserve) {
 			continue
 		}
 		all[i].Observer = &Observation{After: lock.Seq(o.after.Load()), Parked: o.parked.Load(), Gaps: o.gaps.Load()}

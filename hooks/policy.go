@@ -17,12 +17,14 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/manifest"
+	"github.com/octostore/octostore/hooks/internal/memory"
 	"github.com/octostore/octostore/hooks/meter"
 )
 
 // policy is a loaded module with its instances.
 type policy struct {
-	Policy
+	manifest.Policy
 	engine   *engine
 	compiled wazero.CompiledModule // shared; see modules
 	release  func()                // gives it back, when no instance is made of it any more
@@ -321,15 +323,15 @@ func (p *policy) start() (*instance, *fault) {
 	begin := &call{policy: p, request: startRequest(p), starting: true}
 	i := &instance{now: begin}
 	i.ctx = guestContext{context.Background(), i}
-	memory := &guestMemory{held: &p.measures.memory}
+	space := memory.NewLinear(&p.measures.memory)
 	ctx := experimental.WithMemoryAllocator(&i.ctx, experimental.MemoryAllocatorFunc(func(_, most uint64) experimental.LinearMemory {
-		memory.reserve(most)
-		return memory
+		space.Reserve(most)
+		return space
 	}))
 	// What the start section may spend stands in the module.
 	m, err := p.engine.runtime.InstantiateModule(ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
-		memory.Free() // the runtime frees that of instances only
+		space.Free() // the runtime frees that of instances only
 		return nil, &fault{"start", begin.trapped(err)}
 	}
 	p.measures.live.Add(1)

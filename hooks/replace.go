@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
 // Making instances anew is bounded in time, so that requests on which a guest fails, one
@@ -169,7 +170,7 @@ func (p *policy) makeAside(ctx context.Context) {
 	i, f := p.instantiate()
 	if f != nil {
 		p.failing(f)
-		if slices.ContainsFunc(p.Hooks, func(h core.Hook) bool { return h != HookObserve }) { // events wait by themselves
+		if slices.ContainsFunc(p.Hooks, func(h core.Hook) bool { return h != manifest.HookObserve }) { // events wait by themselves
 			p.opened(p.breaker.failedAside(f), f)
 		}
 		return
@@ -230,15 +231,15 @@ func (p *policy) idle() bool {
 
 // strict reports whether a request must not pay for more than the fuel of a call: the
 // policy is in shadow mode, and the request is one that somebody waits for.
-func (p *policy) strict(r *request) bool { return p.Mode == Shadow && !r.patient }
+func (p *policy) strict(r *request) bool { return p.Mode == manifest.Shadow && !r.patient }
 
 // budget is what a call of an instance may use: the first one more, unless the policy is
 // in shadow mode and a request pays for it.
 func (p *policy) budget(i *instance, r *request) int64 {
-	if i.used || p.Mode == Shadow && r.event == nil {
+	if i.used || p.Mode == manifest.Shadow && r.event == nil {
 		return p.Fuel
 	}
-	return p.Fuel + FirstCallFuel
+	return p.Fuel + manifest.FirstCallFuel
 }
 
 // anew makes an instance for a request that found none, in the request's own turn.

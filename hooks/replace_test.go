@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
@@ -55,7 +56,7 @@ func TestShadowNeverCostsMoreThanItsFuel(t *testing.T) {
 func TestFirstCallOfAnInstanceMayUseMore(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", loops)
-	for mode, want := range map[Mode]uint64{Enforce: 1_000_000 + FirstCallFuel, Shadow: 1_000_000} {
+	for mode, want := range map[manifest.Mode]uint64{manifest.Enforce: 1_000_000 + manifest.FirstCallFuel, manifest.Shadow: 1_000_000} {
 		host := h.open(entry("p", fmt.Sprintf(`"mode":%q`, mode), `"fuel":1000000`))
 		v, _ := host.Judge(t.Context(), question("a"))
 		if used := host.Policies()[0].FuelUsed; used != want || v.Verdicts[0].Reason != outOfFuel {
@@ -80,7 +81,7 @@ func TestEnforcingCostsOneStartAtMost(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		starts, used = p.measures.starts.Load()-starts, p.fuelUsed.Load()-used
-		if starts != 1 || used != 2*1_000_000+FirstCallFuel {
+		if starts != 1 || used != 2*1_000_000+manifest.FirstCallFuel {
 			t.Errorf("round %d: %d starts and %d of fuel", n, starts, used)
 		}
 	}
@@ -126,7 +127,7 @@ func TestStartsHaveOneBudget(t *testing.T) {
 
 // What is made aside is there for the next request, in every mode.
 func TestReplacementsAreMadeAside(t *testing.T) {
-	for _, mode := range []Mode{Enforce, Shadow} {
+	for _, mode := range []manifest.Mode{manifest.Enforce, manifest.Shadow} {
 		h := newHouse(t)
 		h.write("p.wasm", fails)
 		host := h.open(entry("p", fmt.Sprintf(`"mode":%q`, mode)))

@@ -10,6 +10,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
 // set is what one manifest describes.
@@ -32,7 +33,7 @@ func (s *set) covers(hook core.Hook, name lock.Name) bool {
 }
 
 func (p *policy) covers(hook core.Hook, name lock.Name) bool {
-	return slices.Contains(p.Hooks, hook) && p.patterns.Match(name)
+	return slices.Contains(p.Hooks, hook) && p.Matches(name)
 }
 
 // judge asks every policy that covers the name, each about the request as it came,
@@ -58,7 +59,7 @@ func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error)
 			v.Verdicts = append(v.Verdicts, verdict)
 		}
 		v.Notes = append(v.Notes, o.notes...)
-		if p.Mode == Enforce {
+		if p.Mode == manifest.Enforce {
 			combine(&v, o)
 			refusal = stronger(refusal, p.refusal(o))
 		}
@@ -107,7 +108,7 @@ func stronger(a, b error) error {
 // refusal is what an outcome means for the request, nil if it may go on.
 func (p *policy) refusal(o outcome) error {
 	switch {
-	case o.fault != nil && p.OnError == AllowOnError:
+	case o.fault != nil && p.OnError == manifest.AllowOnError:
 		return nil
 	case o.fault != nil:
 		return &core.PolicyError{Policy: p.Name, Err: o.fault}
@@ -220,7 +221,7 @@ func (s *set) observer(name string) *policy {
 		return nil
 	}
 	for _, p := range s.policies {
-		if p.Name == name && slices.Contains(p.Hooks, HookObserve) {
+		if p.Name == name && slices.Contains(p.Hooks, manifest.HookObserve) {
 			return p
 		}
 	}
@@ -235,7 +236,7 @@ func (p *policy) observes(l *record.Line) bool {
 	case l.Kind == lock.ObserverParked || l.Kind == lock.ObserverGap:
 		return false
 	case len(l.Name) > 0:
-		return p.patterns.Match(lock.Name(l.Name))
+		return p.Matches(lock.Name(l.Name))
 	}
 	// An event that is about no lock is for those who want everything.
 	for i := len(p.Match) - 1; i >= 0; i-- {

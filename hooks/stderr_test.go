@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
@@ -98,7 +99,7 @@ func TestGoPolicyThatReadsJSONWorksWithDefaults(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", buildGo(t, "./testdata/jsonpolicy"))
 	var log bytes.Buffer
-	for _, mode := range []Mode{Enforce, Shadow} {
+	for _, mode := range []manifest.Mode{manifest.Enforce, manifest.Shadow} {
 		host, err := Open(t.Context(), Config{
 			Manifest: h.manifest(entry("p", fmt.Sprintf(`"mode":%q`, mode), `"config":{"most_ms":3600000}`)),
 			Logger:   slog.New(slog.NewTextHandler(&log, nil)),
@@ -117,7 +118,7 @@ func TestGoPolicyThatReadsJSONWorksWithDefaults(t *testing.T) {
 		if f != nil {
 			t.Fatal(f)
 		}
-		if o := p.runOn(fresh, newRequest(question("prod/db"), time.Now())); o.fault != nil || o.fuel > DefaultFuel/2 {
+		if o := p.runOn(fresh, newRequest(question("prod/db"), time.Now())); o.fault != nil || o.fuel > manifest.DefaultFuel/2 {
 			t.Errorf("%s: a fresh instance used %d; %v", mode, o.fuel, o.fault)
 		}
 		q := failing(true)

@@ -9,6 +9,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
 // TrialConfig says on what terms a module is tried. The zero value means the
@@ -74,17 +75,17 @@ func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, err
 		cfg.Name = "policy"
 	}
 	if cfg.Fuel == 0 {
-		cfg.Fuel = DefaultFuel
+		cfg.Fuel = manifest.DefaultFuel
 	}
 	if cfg.MemoryMiB == 0 {
-		cfg.MemoryMiB = DefaultMemoryMiB
+		cfg.MemoryMiB = manifest.DefaultMemoryMiB
 	}
 	if cfg.Reads == nil {
 		cfg.Reads = []string{""}
 	}
 	t := &Trial{}
-	described := Policy{
-		Name: cfg.Name, Mode: Enforce, OnError: DenyOnError, Fuel: cfg.Fuel, MemoryMiB: cfg.MemoryMiB, Config: json.RawMessage("{}"),
+	described := manifest.Policy{
+		Name: cfg.Name, Mode: manifest.Enforce, OnError: manifest.DenyOnError, Fuel: cfg.Fuel, MemoryMiB: cfg.MemoryMiB, Config: json.RawMessage("{}"),
 		Reads: cfg.Reads,
 	}
 	var err error
@@ -198,7 +199,7 @@ func (t *Trial) Ask(c Case) Outcome {
 // is answered as if nothing had been measured.
 func (t *Trial) Needs(c Case) int64 {
 	defer func(lines []LogLine, fuel int64) { t.lines, t.policy.Fuel = lines, fuel }(t.lines, t.policy.Fuel)
-	t.policy.Fuel = MaxFuel
+	t.policy.Fuel = manifest.MaxFuel
 	i, f := t.policy.instantiate()
 	if f != nil {
 		return 0
@@ -245,12 +246,3 @@ func outcomeOf(o outcome, q core.Question) Outcome {
 	}
 	return out
 }
-
-// EmptyModule is a policy that allows everything and looks at nothing: what it costs
-// is what asking costs.
-var EmptyModule = []byte("\x00asm\x01\x00\x00\x00" +
-	"\x01\x05\x01\x60\x00\x01\x7f" + // type 0: () -> i32
-	"\x03\x02\x01\x00" + // one function, of type 0
-	"\x05\x03\x01\x00\x00" + // a memory of no pages
-	"\x07\x12\x02\x05check\x00\x00\x06memory\x02\x00" +
-	"\x0a\x06\x01\x04\x00\x41\x00\x0b") // i32.const 0

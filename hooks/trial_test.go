@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
@@ -65,7 +66,7 @@ func TestATrialAnswersAsAServerWould(t *testing.T) {
 				if o.Fresh != (i == 0 || o.Fault != nil) {
 					t.Errorf("call %d was answered by a fresh instance: %v", i, o.Fresh)
 				}
-				if o.Fuel <= 0 || o.Fuel > trial.Fuel()+FirstCallFuel {
+				if o.Fuel <= 0 || o.Fuel > trial.Fuel()+manifest.FirstCallFuel {
 					t.Errorf("it used %d", o.Fuel)
 				}
 			}

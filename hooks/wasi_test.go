@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
+	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
@@ -65,7 +66,7 @@ func TestWASIGuestsOfGoMayLinkTheirSystem(t *testing.T) {
 		q.Locks = around{"incident/db": {Name: "incident/db", Holder: "pager", Account: "bob"}}
 		return trial.Ask(Case{Question: q, Now: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)})
 	}
-	plain := openTrial(t, buildGuest(t, "./testdata/zones"), TrialConfig{Fuel: MaxFuel})
+	plain := openTrial(t, buildGuest(t, "./testdata/zones"), TrialConfig{Fuel: manifest.MaxFuel})
 	for _, tt := range []struct{ do, with, want string }{
 		{"zone", "UTC", "2026-07-01T12:00:00Z"},
 		{"zone", "Europe/Berlin", "unknown time zone Europe/Berlin"},
@@ -85,7 +86,7 @@ func TestWASIGuestsOfGoMayLinkTheirSystem(t *testing.T) {
 			t.Errorf("%s %s: %s, %q, %v; want %q in a denial", tt.do, tt.with, o.Verdict, o.Reason, o.Fault, tt.want)
 		}
 	}
-	embedded := openTrial(t, buildGuest(t, "./testdata/zones", "-tags", "timetzdata"), TrialConfig{Fuel: MaxFuel})
+	embedded := openTrial(t, buildGuest(t, "./testdata/zones", "-tags", "timetzdata"), TrialConfig{Fuel: manifest.MaxFuel})
 	for zone, want := range map[string]string{"Europe/Berlin": "2026-07-01T14:00:00+02:00", "Asia/Kolkata": "2026-07-01T17:30:00+05:30", "No/Zone": "unknown time zone No/Zone"} {
 		if o := ask(embedded, "zone", zone); o.Reason != want {
 			t.Errorf("%s: %+v, want %s", zone, o, want)

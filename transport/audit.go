@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
@@ -99,7 +100,7 @@ func (x *exchange) auditCursor() (lock.Seq, error) {
 	}
 	known, err := j.Knows(x.context(), after)
 	if err == nil && !known {
-		err = &lock.InputError{
+		err = &input.Error{
 			Field:   fieldNames[fieldAfter],
 			Problem: fmt.Sprintf("is %q, which no record here has", record.FormatCursor(after)),
 			Want:    wantCursor,

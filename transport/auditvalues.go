@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
@@ -14,7 +15,7 @@ import (
 )
 
 func wrong(f field, value, want string) error {
-	return &lock.InputError{Field: fieldNames[f], Problem: fmt.Sprintf("is %q", shown(value)), Want: want}
+	return &input.Error{Field: fieldNames[f], Problem: fmt.Sprintf("is %q", shown(value)), Want: want}
 }
 
 // auditFormat returns "ndjson" or "csv".
@@ -118,7 +119,7 @@ func (p *params) cursor(f field, newest lock.Seq) (lock.Seq, error) {
 		return 0, wrong(f, value, "a cursor: the last of an export, the id of an event, or the seq of a record")
 	}
 	if seq > newest {
-		return 0, &lock.InputError{
+		return 0, &input.Error{
 			Field:   fieldNames[f],
 			Problem: fmt.Sprintf("is %q, which is after the newest record here, %s", shown(value), record.FormatCursor(newest)),
 			Want:    wantCursor,

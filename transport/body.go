@@ -11,7 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -50,7 +50,7 @@ func readAll(r io.Reader, buf []byte) ([]byte, error) {
 		case err == io.EOF:
 			return buf, nil
 		case err != nil:
-			return buf, &lock.InputError{Field: "body", Problem: "could not be read to its end", Want: "as many bytes as its Content-Length says, or valid chunks"}
+			return buf, &input.Error{Field: "body", Problem: "could not be read to its end", Want: "as many bytes as its Content-Length says, or valid chunks"}
 		}
 	}
 }
@@ -63,17 +63,17 @@ func (p *params) parseBody(r *http.Request, body []byte) error {
 		return nil // what a client sends that has a body for every POST
 	}
 	if p.known == 0 || r.Method == http.MethodGet || r.Method == http.MethodHead {
-		return &lock.InputError{Field: "body", Problem: "is not empty", Want: "no body with this request"}
+		return &input.Error{Field: "body", Problem: "is not empty", Want: "no body with this request"}
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return &lock.InputError{Field: "Content-Encoding", Problem: fmt.Sprintf("is %q", shown(encoding)), Want: "a body that is not compressed"}
+		return &input.Error{Field: "Content-Encoding", Problem: fmt.Sprintf("is %q", shown(encoding)), Want: "a body that is not compressed"}
 	}
 	body = bytes.TrimSpace(body)
 	if len(body) > 0 && body[0] == '{' {
 		return p.parseJSON(body)
 	}
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/json" || strings.HasPrefix(kind, "multipart/") {
-		return &lock.InputError{Field: "body", Problem: "is neither a JSON object nor a form", Want: "a JSON object, or NAME=VALUE pairs joined by '&'"}
+		return &input.Error{Field: "body", Problem: "is neither a JSON object nor a form", Want: "a JSON object, or NAME=VALUE pairs joined by '&'"}
 	}
 	return p.parsePairs("body", string(body))
 }
@@ -88,7 +88,7 @@ func isEmptyObject(body []byte) bool {
 // encoding/json would let duplicate keys pass and ignore the case of names.
 func (p *params) parseJSON(body []byte) error {
 	if !utf8.Valid(body) {
-		return &lock.InputError{Field: "body", Problem: "is not valid UTF-8", Want: "JSON in UTF-8"}
+		return &input.Error{Field: "body", Problem: "is not valid UTF-8", Want: "JSON in UTF-8"}
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
@@ -99,7 +99,7 @@ func (p *params) parseJSON(body []byte) error {
 		return err
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return &lock.InputError{Field: "body", Problem: "goes on after the JSON object", Want: "one JSON object"}
+		return &input.Error{Field: "body", Problem: "goes on after the JSON object", Want: "one JSON object"}
 	}
 	return nil
 }
@@ -194,7 +194,7 @@ func wrongType(field string, token json.Token, want string) error {
 			kind = "an array"
 		}
 	}
-	return &lock.InputError{Field: shown(field), Problem: "is " + kind, Want: want}
+	return &input.Error{Field: shown(field), Problem: "is " + kind, Want: want}
 }
 
 func badJSON(err error) error {
@@ -202,5 +202,5 @@ func badJSON(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		problem = "is JSON that ends too early"
 	}
-	return &lock.InputError{Field: "body", Problem: problem, Want: "a JSON object"}
+	return &input.Error{Field: "body", Problem: problem, Want: "a JSON object"}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/problem"
@@ -205,7 +206,7 @@ func TestProblemsSayOnlyWhatBelongsToThem(t *testing.T) {
 		want []string
 	}{
 		{lock.ErrNotHeld, nil},
-		{&lock.InputError{Field: "ttl", Problem: "p", Want: "w"}, []string{"field", "problem", "want"}},
+		{&input.Error{Field: "ttl", Problem: "p", Want: "w"}, []string{"field", "problem", "want"}},
 		{&lock.HeldError{}, []string{"position", "waiters", "waited_ms", "retry_after_ms"}},
 		{lock.ErrDraining, []string{"retry_after_ms"}},
 	} {

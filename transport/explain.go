@@ -6,6 +6,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/timetext"
 )
@@ -98,7 +99,7 @@ func (p *params) explainedHook() (core.Hook, error) {
 }
 
 func notOfHook(name string, hook core.Hook, takes fieldSet) error {
-	return &lock.InputError{Field: name, Problem: fmt.Sprintf("is no parameter of a %s", hook), Want: takes.String()}
+	return &input.Error{Field: name, Problem: fmt.Sprintf("is no parameter of a %s", hook), Want: takes.String()}
 }
 
 // at returns the time that is asked about; zero: none was given.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -52,7 +53,7 @@ func (x *exchange) release() error {
 func (x *exchange) breakLease() error {
 	cause := strings.Trim(x.params.values[fieldReason], " ")
 	if cause == "" {
-		return &lock.InputError{Field: "reason", Problem: "is missing", Want: "why the lease is broken, for the record"}
+		return &input.Error{Field: "reason", Problem: "is missing", Want: "why the lease is broken, for the record"}
 	}
 	token, err := x.params.fencingToken()
 	if err != nil {
@@ -67,7 +68,7 @@ func (x *exchange) breakLease() error {
 		return x.take(breaking)
 	}
 	if useless := x.params.given & setOf(fieldTTL, fieldConfirm, fieldHolder, fieldMetadata); useless != 0 || x.params.meta != nil {
-		return &lock.InputError{Field: "take", Problem: "is missing", Want: "take=1 beside ttl, confirm, holder and metadata, which are of the lease that is taken"}
+		return &input.Error{Field: "take", Problem: "is missing", Want: "take=1 beside ttl, confirm, holder and metadata, which are of the lease that is taken"}
 	}
 	ended, err := x.api.service.Break(x.context(), x.who, breaking)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -60,7 +61,7 @@ func (x *exchange) list() error {
 func (x *exchange) listOne() error {
 	p := &x.params
 	if other := p.given & setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter); other != 0 {
-		return &lock.InputError{Field: "name", Problem: "is given together with " + other.String(), Want: "name for one lock, or the others for a listing"}
+		return &input.Error{Field: "name", Problem: "is given together with " + other.String(), Want: "name for one lock, or the others for a listing"}
 	}
 	name, err := p.lockName()
 	if err != nil {
@@ -79,7 +80,7 @@ func (x *exchange) listQuery() (q lock.Query, err error) {
 	p := &x.params
 	for _, f := range []field{fieldWaiters, fieldWaitersAfter} {
 		if p.given.has(f) {
-			return q, &lock.InputError{Field: fieldNames[f], Problem: "is given without name", Want: "the name of the lock whose queue is to be shown"}
+			return q, &input.Error{Field: fieldNames[f], Problem: "is given without name", Want: "the name of the lock whose queue is to be shown"}
 		}
 	}
 	q.Account = p.values[fieldAccount]
@@ -118,7 +119,7 @@ func plusLost(f field, text string, err error) error {
 	if !strings.Contains(text, " ") {
 		return err
 	}
-	return &lock.InputError{
+	return &input.Error{
 		Field:   fieldNames[f],
 		Problem: "has a space, which no name has; a '+' that is not encoded is one",
 		Want:    "every '+' of the name written as %2B",

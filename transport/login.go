@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"github.com/octostore/octostore/core/auth"
-	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/login"
 )
@@ -110,7 +110,7 @@ func (x *exchange) pollDevice() error {
 	}
 	id := x.params.values[fieldDeviceID]
 	if id == "" {
-		return &lock.InputError{Field: "device_id", Problem: "is missing", Want: "the device_id from the answer of /v1/login/device"}
+		return &input.Error{Field: "device_id", Problem: "is missing", Want: "the device_id from the answer of /v1/login/device"}
 	}
 	t, done, next, err := github.PollDevice(x.context(), x.origin(), id)
 	if err != nil {

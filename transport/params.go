@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/core/auth"
-	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/input"
 )
 
 // field is a parameter of a request. It may come in the query or in the body.
@@ -132,7 +132,7 @@ func (p *params) setField(f field, value string) error {
 		return duplicate(fieldNames[f])
 	}
 	if strings.Trim(value, " ") == "" && mayBeEmpty&(1<<f) == 0 {
-		return &lock.InputError{Field: fieldNames[f], Problem: "is empty", Want: "a value, or leave it out"}
+		return &input.Error{Field: fieldNames[f], Problem: "is empty", Want: "a value, or leave it out"}
 	}
 	if auth.HoldsSecret(value) {
 		return errTokenInValue(fieldNames[f])
@@ -157,14 +157,14 @@ func (p *params) setMeta(key, value string) error {
 }
 
 func duplicate(field string) error {
-	return &lock.InputError{Field: shown(field), Problem: "is given more than once", Want: "one value, in one place"}
+	return &input.Error{Field: shown(field), Problem: "is given more than once", Want: "one value, in one place"}
 }
 
 func (p *params) unknown(name string) error {
 	if namesCredential(name) || auth.HoldsSecret(name) {
 		return p.misplaced()
 	}
-	return &lock.InputError{Field: shown(name), Problem: "is not known here", Want: p.known.String()}
+	return &input.Error{Field: shown(name), Problem: "is not known here", Want: p.known.String()}
 }
 
 // misplaced refuses a token by whatever name.
@@ -244,10 +244,10 @@ func unescape(where, s string) (string, error) {
 		case '+':
 			out = append(out, ' ')
 		case ';':
-			return "", &lock.InputError{Field: where, Problem: "has a ';'", Want: "parameters joined by '&', and a ';' in a value written as %3B"}
+			return "", &input.Error{Field: where, Problem: "has a ';'", Want: "parameters joined by '&', and a ';' in a value written as %3B"}
 		case '%':
 			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
-				return "", &lock.InputError{Field: where, Problem: fmt.Sprintf("has a bad percent encoding at %q", shown(s[i:])), Want: "'%' and two hexadecimal digits"}
+				return "", &input.Error{Field: where, Problem: fmt.Sprintf("has a bad percent encoding at %q", shown(s[i:])), Want: "'%' and two hexadecimal digits"}
 			}
 			out = append(out, unhex(s[i+1])<<4|unhex(s[i+2]))
 			i += 2

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -315,7 +315,7 @@ func (p *params) get(name string) (string, bool) {
 
 func wantInputError(t *testing.T, err error) {
 	t.Helper()
-	e, ok := err.(*lock.InputError)
+	e, ok := err.(*input.Error)
 	if !ok || e.Problem == "" || e.Want == "" {
 		t.Fatalf("want an input error that says all, got %#v", err)
 	}

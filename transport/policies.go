@@ -8,7 +8,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
-	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -17,7 +17,7 @@ type Policies interface {
 	// List returns the policies of the manifest, those that are off included.
 	List() api.PolicyList
 	// Reload loads everything again and returns what changed, in words, or leaves
-	// everything as it was and returns an [*lock.InputError] that says why.
+	// everything as it was and returns an [*input.Error] that says why.
 	Reload(ctx context.Context) (changes string, err error)
 	// Explain returns what every policy would say to a question if it were the time at (zero:
 	// now), and does not count or record it. The error is that of ctx, or that the policies
@@ -31,7 +31,7 @@ type noPolicies struct{}
 func (noPolicies) List() api.PolicyList { return api.PolicyList{Policies: []api.Policy{}} }
 
 func (noPolicies) Reload(context.Context) (string, error) {
-	return "", &lock.InputError{Field: "policies", Problem: "are not configured", Want: "OCTOSTORE_POLICIES to name a policies.json"}
+	return "", &input.Error{Field: "policies", Problem: "are not configured", Want: "OCTOSTORE_POLICIES to name a policies.json"}
 }
 
 func (noPolicies) Explain(_ context.Context, q core.Question, _ time.Time) (api.Explanation, error) {

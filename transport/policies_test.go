@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 )
@@ -92,7 +93,7 @@ func TestPoliciesAreShownAndLoadedAgain(t *testing.T) {
 	if body := string(s.do(t, "POST /v1/policies/reload").want(200).body); body != `{"changes":"new freeze"}`+"\n" {
 		t.Errorf("got %s", body)
 	}
-	s.policies = ruled{&lock.InputError{Field: "policies", Problem: "stay as they are: no such file", Want: "one"}}
+	s.policies = ruled{&input.Error{Field: "policies", Problem: "stay as they are: no such file", Want: "one"}}
 	s.do(t, "POST /v1/policies/reload", onPurpose).wantInvalid("policies")
 	s.policies = ruled{lock.ErrFull}
 	s.do(t, "POST /v1/policies/reload").want(507, api.CodeStorageFull)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/problem"
@@ -49,7 +50,7 @@ func (x *exchange) createToken() error {
 		return err
 	}
 	if !tokens.Closed() && !w.Scopes.Admin() {
-		return &lock.InputError{
+		return &input.Error{
 			Field: "scopes", Problem: "do not have admin, and this is the first token: nobody could make another one",
 			Want: "a first token with the scope admin",
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/timetext"
 )
@@ -55,7 +56,7 @@ func (p *params) duration(f field) (d time.Duration, given bool, err error) {
 	}
 	d, err = timetext.Duration(p.values[f])
 	if err != nil {
-		return 0, true, &lock.InputError{Field: fieldNames[f], Problem: fmt.Sprintf("is %q", shown(p.values[f])), Want: durationForm}
+		return 0, true, &input.Error{Field: fieldNames[f], Problem: fmt.Sprintf("is %q", shown(p.values[f])), Want: durationForm}
 	}
 	return d.Truncate(time.Millisecond), true, nil
 }
@@ -79,7 +80,7 @@ func (p *params) confirm() (time.Duration, error) { return p.leaseTime(fieldConf
 func (p *params) leaseTime(f field) (time.Duration, error) {
 	d, given, err := p.duration(f)
 	if err == nil && given && d == 0 {
-		err = &lock.InputError{Field: fieldNames[f], Problem: "is " + p.values[f], Want: lock.MinTTL.String() + " or more"}
+		err = &input.Error{Field: fieldNames[f], Problem: "is " + p.values[f], Want: lock.MinTTL.String() + " or more"}
 	}
 	return d, err
 }
@@ -122,7 +123,7 @@ func (p *params) fencingToken() (lock.Token, error) {
 	value := p.values[fieldFencingToken]
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil || n == 0 || n >= 1<<53 {
-		return 0, &lock.InputError{Field: "fencing_token", Problem: fmt.Sprintf("is %q", shown(value)), Want: "the fencing_token of the lease, a whole number"}
+		return 0, &input.Error{Field: "fencing_token", Problem: fmt.Sprintf("is %q", shown(value)), Want: "the fencing_token of the lease, a whole number"}
 	}
 	return lock.Token(n), nil
 }
@@ -159,7 +160,7 @@ func (p *params) after() (lock.Name, error) {
 	}
 	name, err := lock.ParseName(p.values[fieldAfter])
 	if err != nil {
-		return "", plusLost(fieldAfter, p.values[fieldAfter], &lock.InputError{Field: "after", Problem: "is not the name of a lock", Want: "the next of the page before"})
+		return "", plusLost(fieldAfter, p.values[fieldAfter], &input.Error{Field: "after", Problem: "is not the name of a lock", Want: "the next of the page before"})
 	}
 	return name, nil
 }
@@ -176,7 +177,7 @@ func (p *params) leaseID(h http.Header) (string, error) {
 	case given:
 		return p.values[fieldLeaseID], nil
 	case id == "":
-		return "", &lock.InputError{Field: "lease_id", Problem: "is missing", Want: "the lease_id from the answer to acquire, in the header Octostore-Lease, the body or the query"}
+		return "", &input.Error{Field: "lease_id", Problem: "is missing", Want: "the lease_id from the answer to acquire, in the header Octostore-Lease, the body or the query"}
 	}
 	return id, nil
 }
@@ -190,7 +191,7 @@ func single(h http.Header, name string) (string, error) {
 	case len(values) > 1:
 		return "", duplicate(name)
 	case values[0] == "":
-		return "", &lock.InputError{Field: name, Problem: "is empty", Want: "a value, or leave it out"}
+		return "", &input.Error{Field: name, Problem: "is empty", Want: "a value, or leave it out"}
 	default:
 		return values[0], nil
 	}

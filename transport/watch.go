@@ -8,6 +8,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
@@ -81,7 +82,7 @@ func (w *watcher) begin() (lock.Seq, error) {
 	if err != nil || text == "" {
 		return newest, err
 	}
-	unknown := &lock.InputError{
+	unknown := &input.Error{
 		Field:   "Last-Event-ID",
 		Problem: "is not the id of an event here",
 		Want:    "the id of the last event that was received, or no such header; the database may have been replaced by a backup",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -115,14 +116,14 @@ func isUnauthenticated(err error) bool {
 
 // errTokenInURL refuses a token where it does not belong, whether it is a good one or
 // not.
-var errTokenInURL = &lock.InputError{
+var errTokenInURL = &input.Error{
 	Field:   "token",
 	Problem: "is in the URL, where logs and histories keep it",
 	Want:    "the header Authorization: Bearer TOKEN, and a new token in the place of this one if it is real",
 }
 
 // errTokenInBody refuses one that is not a parameter there.
-var errTokenInBody = &lock.InputError{
+var errTokenInBody = &input.Error{
 	Field:   "token",
 	Problem: "is in the body, where nobody looks for it",
 	Want:    "the header Authorization: Bearer TOKEN",
@@ -130,7 +131,7 @@ var errTokenInBody = &lock.InputError{
 
 // errTokenInValue refuses a token that is about to be recorded and shown.
 func errTokenInValue(field string) error {
-	return &lock.InputError{
+	return &input.Error{
 		Field:   shown(field),
 		Problem: "holds a token, and would be recorded and shown",
 		Want:    "the token in the header Authorization only, and a new one in its place",

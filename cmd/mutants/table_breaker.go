@@ -48,7 +48,7 @@ var breakerMutants = []mutant{
 	},
 	{
 		name: "first-call-as-any", file: "hooks/replace.go",
-		old:    "	return p.Fuel + FirstCallFuel\n",
+		old:    "	return p.Fuel + manifest.FirstCallFuel\n",
 		new:    "	return p.Fuel\n",
 		breaks: "what a language sets up at its first call is not paid for",
 		tests:  inBreaker,

@@ -233,8 +233,8 @@ var storeMutants = []mutant{
 	},
 	{
 		name: "remaining-by-wall-clock", file: "core/store/sqlite/load.go",
-		old:    "left := max(q.int(9)-now.wall, q.int(10)-now.boot)",
-		new:    "left := q.int(9) - now.wall",
+		old:    "left := max(q.Int(9)-now.wall, q.Int(10)-now.boot)",
+		new:    "left := q.Int(9) - now.wall",
 		breaks: "setting the clock while the server is down ends leases early",
 		tests:  inSQLite,
 	},
@@ -268,8 +268,8 @@ var storeMutants = []mutant{
 	},
 	{
 		name: "io-error-taken-for-full", file: "core/store/sqlite/commit.go",
-		old:    "failedWith(err, sqlite3.SQLITE_FULL):",
-		new:    "failedWith(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):",
+		old:    "FailedWith(err, conn.CodeFull):",
+		new:    "FailedWith(err, conn.CodeFull, 10):", // SQLITE_IOERR
 		breaks: "a failed write or sync is answered as if nothing had happened",
 		tests:  inSQLite,
 	},

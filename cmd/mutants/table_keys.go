@@ -7,7 +7,7 @@ var inKeys = []string{"-short -run=TestKeys|TestWASI|TestZones|TestManifestReads
 var keysMutants = []mutant{
 	{
 		name: "reads-everything", file: "hooks/fields.go",
-		old:    "	if !g.policy.mayLookAt(of) {",
+		old:    "	if !g.policy.MayLookAt(of) {",
 		new:    "	if false {",
 		breaks: "a policy looks at locks that its manifest does not name",
 		tests:  inKeys,

@@ -67,14 +67,14 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "vanished-log-not-saved", file: "core/store/sqlite/writer.go",
-		old:    "		left = w.checkpoint(sqlite3.SQLITE_CHECKPOINT_FULL)\n",
+		old:    "		left = w.Checkpoint(conn.Full)\n",
 		new:    "		left = errReadOnly\n",
 		breaks: "what was in a deleted write-ahead log is lost, although it was still open",
 		tests:  []string{"-run=Watch ./core/store/sqlite"},
 	},
 	{
 		name: "another-log-deleted", file: "core/store/sqlite/writer.go",
-		old:    "	case saved, savedApart:\n		w.leaveWAL()\n",
+		old:    "	case saved, savedApart:\n		w.LeaveWAL()\n",
 		new:    "	case saved, savedApart:\n",
 		breaks: "a server that stops deletes the write-ahead log of the database that was put in its place",
 		tests:  []string{"-run=Watch ./core/store/sqlite"},
@@ -95,7 +95,7 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "log-not-stamped", file: "core/store/sqlite/stamp.go",
-		old:    "	return s.w.touch.run()\n",
+		old:    "	return s.w.touch.Run()\n",
 		new:    "	return nil\n",
 		breaks: "a short write-ahead log does not say which file it belongs to",
 		tests:  []string{"-run=Stamp ./core/store/sqlite"},

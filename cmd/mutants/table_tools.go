@@ -21,11 +21,11 @@ var toolMutants = []mutant{
 		old:    "if _, twice := members[name]; twice {",
 		new:    "if false {",
 		breaks: "a member that comes twice replaces the first, so that a policy in plain sight is not loaded",
-		tests:  []string{"-run=ObjectHasEveryMemberOnce ./core/jsontext", "-run=Manifest ./hooks"},
+		tests:  []string{"-run=ObjectHasEveryMemberOnce ./core/jsontext", "-run=Manifest ./hooks/internal/manifest"},
 	},
 	{
 		name: "off-policies-hidden", file: "hooks/hooks.go",
-		old:    "return withOff(all, s.off, func(p Policy) Status { return Status{Policy: p} })",
+		old:    "return withOff(all, s.off, func(p manifest.Policy) Status { return Status{Policy: p} })",
 		new:    "return all",
 		breaks: "a policy that is off is missing in the list",
 		tests:  []string{"-run=PolicyThatIsOff ./hooks"},

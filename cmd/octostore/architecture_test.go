@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"io"
 	"io/fs"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 const module = "github.com/octostore/octostore"
@@ -24,14 +27,19 @@ const module = "github.com/octostore/octostore"
 // for one segment of a path, "..." for everything below. The first row that matches
 // counts; a package without a row may not exist.
 var directions = []struct{ pkg, imports string }{
+	{"cmd/octostore/internal/terminal", ""},
+	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal"},
 	{"cmd/...", "..."},
-	{"transport", "transport/api transport/problem transport/login core core/lock core/auth core/journal core/journal/record core/sparselog core/timetext"},
-	{"transport/problem", "transport/api transport/login core core/lock core/auth core/journal core/journal/record"},
-	{"transport/login", "core/auth core/lock core/sparselog"},
+	{"transport", "transport/api transport/problem transport/login core core/input core/lock core/auth core/journal core/journal/record core/sparselog core/timetext"},
+	{"transport/problem", "transport/api transport/login core core/input core/lock core/auth core/journal core/journal/record"},
+	{"transport/login", "core/auth core/input core/lock core/sparselog"},
 	{"transport/login/logintest", ""},
 	{"transport/client", "transport/api"},
 	{"transport/api", ""},
-	{"hooks", "hooks/abi hooks/meter core core/files core/jsontext core/lock core/journal core/journal/record core/pattern core/sparselog"},
+	{"hooks", "hooks/abi hooks/internal/compile hooks/internal/manifest hooks/internal/memory hooks/meter core core/files core/lock core/journal core/journal/record core/pattern core/sparselog"},
+	{"hooks/internal/compile", "core/files hooks/internal/manifest"},
+	{"hooks/internal/manifest", "hooks/abi core core/files core/input core/jsontext core/lock core/pattern"},
+	{"hooks/internal/memory", ""},
 	{"hooks/abi", ""},
 	{"hooks/meter", ""},
 	{"hooks/wasmtest", ""},
@@ -44,19 +52,22 @@ var directions = []struct{ pkg, imports string }{
 	{"plugins/*", "plugins/guest plugins/guest/expr plugins/guest/strict"},
 	{"sdk-examples/policies", ""},
 	{"sdk-examples/policies/go", "plugins/guest"},
-	{"core", "core/lock core/auth core/journal"},
+	{"core", "core/input core/lock core/auth core/journal"},
 	{"core/journal", "core/lock core/journal/record"},
 	{"core/journal/record", "core/lock"},
 	{"core/journal/verify", "core/lock core/journal/record"},
 	{"core/journal/journaltest", "core/lock core/journal core/store/memory"},
-	{"core/auth", "core/files core/lock core/pattern"},
+	{"core/auth", "core/files core/input core/lock core/pattern"},
 	{"core/files", ""},
 	{"core/jsontext", ""},
 	{"core/pattern", "core/lock"},
 	{"core/timetext", ""},
+	{"core/store/sqlite", "core/files core/lock core/auth core/journal core/store/sqlite/internal/*"},
+	{"core/store/sqlite/internal/conn", ""},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
 	{"core/sparselog", ""},
-	{"core/lock", ""},
+	{"core/input", ""},
+	{"core/lock", "core/input"},
 	{"core/lock/locktest", ""},
 }
 
@@ -65,15 +76,15 @@ var directions = []struct{ pkg, imports string }{
 var modules = []struct{ prefix, in string }{
 	{"github.com/julienschmidt/httprouter", "transport cmd/octostore/internal/bench"}, // bench: its yardstick is built of the same parts
 	{"github.com/prometheus", "transport"},
-	{"github.com/tetratelabs/wazero", "hooks"},
-	{"modernc.org", "core/store/sqlite"},
+	{"github.com/tetratelabs/wazero", "hooks hooks/internal/compile"},
+	{"modernc.org", "core/store/sqlite/internal/conn"},
 	{"github.com/tidwall/btree", "core/lock"},
 	{"github.com/caarlos0/env/v11", "cmd/octostore/internal/config"},
 	{"github.com/joho/godotenv", "cmd/octostore/internal/config"},
 	{"github.com/lmittmann/tint", "cmd/octostore"},
 	{"github.com/spf13", "cmd/octostore"},
 	{"golang.org/x/oauth2", "transport/login"},
-	{"golang.org/x/term", "cmd/octostore"},
+	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
 	{"golang.org/x/sys", "core/store/sqlite cmd/octostore/internal/filelock"},
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
 	{"github.com/google/go-cmp", "core/store/storetest"},
@@ -84,8 +95,8 @@ var modules = []struct{ prefix, in string }{
 // banned are parts of the standard library that the core does without: it knows
 // neither HTTP nor SQL.
 var banned = []struct{ path, in string }{
-	{"net/http", "core core/lock core/journal core/journal/record core/journal/verify core/auth core/pattern core/timetext"},
-	{"database/sql", "core core/lock core/journal core/journal/record core/journal/verify core/auth core/pattern core/timetext"},
+	{"net/http", "core core/input core/lock core/journal core/journal/record core/journal/verify core/auth core/pattern core/timetext"},
+	{"database/sql", "core core/input core/lock core/journal core/journal/record core/journal/verify core/auth core/pattern core/timetext"},
 }
 
 // trees says which trees the tests of a tree may use besides their own: those
@@ -123,13 +134,17 @@ func TestTheDependencyRuleCatches(t *testing.T) {
 	}{
 		{"nothing wrong", listed{ImportPath: "core", Imports: []string{"fmt", module + "/core/lock"}}, ""},
 		{"inside knows outside", listed{ImportPath: "core/lock", Imports: []string{module + "/core/journal"}},
-			"core/lock imports core/journal; it may import nothing of ours"},
+			"core/lock imports core/journal; it may import core/input"},
 		{"neighbours", listed{ImportPath: "transport", Imports: []string{module + "/core/store/sqlite"}},
 			"transport imports core/store/sqlite; it may import"},
+		{"a package for tests in the binary", listed{ImportPath: "cmd/octostore/internal/demo", Imports: []string{module + "/hooks/wasmtest"}},
+			"cmd/octostore/internal/demo imports hooks/wasmtest, which is for tests and does not ship"},
+		{"tests may use packages for tests", listed{ImportPath: "cmd/octostore", TestImports: []string{module + "/hooks/wasmtest"}}, ""},
+		{"packages for tests may use each other", listed{ImportPath: "plugins/guest/guesttest", Imports: []string{module + "/plugins/guest"}}, ""},
 		{"no row", listed{ImportPath: "helpers"}, "helpers has no row in the table of directions"},
 		{"deeper than its row", listed{ImportPath: "core/store/sqlite/raw"}, "has no row"},
 		{"another's module", listed{ImportPath: "core/journal", Imports: []string{"modernc.org/sqlite"}},
-			"core/journal imports modernc.org/sqlite, which only core/store/sqlite may"},
+			"core/journal imports modernc.org/sqlite, which only core/store/sqlite/internal/conn may"},
 		{"cobra below the command", listed{ImportPath: "cmd/octostore/internal/config", Imports: []string{"github.com/spf13/cobra"}},
 			"only cmd/octostore may"},
 		{"prefix of a name is not a prefix of a path", listed{ImportPath: "core/lock", Imports: []string{"github.com/tidwall/btreex"}},
@@ -162,6 +177,77 @@ func TestTheDependencyRuleCatches(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unsafeIn lists the packages whose production files may import unsafe: the one that
+// speaks SQLite's C interface, and those that run inside a policy, where the interface to the
+// host is made of addresses.
+const unsafeIn = "core/store/sqlite/internal/conn plugins/guest plugins/guest/internal/host"
+
+func TestUnsafeIsImportedWhereItHasTo(t *testing.T) {
+	found, err := unsafeImports(os.DirFS(filepath.Join("..", "..")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		t.Error(f)
+	}
+}
+
+func TestTheUnsafeRuleCatches(t *testing.T) {
+	const imports = "package p\n\nimport (\n\t\"fmt\"\n\t\"unsafe\"\n)\n"
+	for name, want := range map[string]string{
+		"core/lock/fast.go":                    "core/lock/fast.go imports unsafe, which only",
+		"core/store/sqlite/fast.go":            "core/store/sqlite/fast.go imports unsafe, which only",
+		"core/lock/fast_windows.go":            "core/lock/fast_windows.go imports unsafe, which only",
+		"core/lock/fast_test.go":               "",
+		"core/lock/testdata/fast.go":           "",
+		"core/store/sqlite/internal/conn/c.go": "",
+	} {
+		text := imports
+		if strings.Contains(name, "windows") {
+			text = "//go:build windows\n\n" + imports
+		}
+		found, err := unsafeImports(fstest.MapFS{name: {Data: []byte(text)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(found, "\n")
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: got %q, want one that says %q", name, got, want)
+		}
+	}
+}
+
+// unsafeImports returns a sentence for each production file that imports unsafe although
+// its package may not, for whatever system the file is.
+func unsafeImports(root fs.FS) (found []string, err error) {
+	err = fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if d.IsDir() || path.Ext(p) != ".go" || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		text, err := fs.ReadFile(root, p)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), p, text, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imported := range file.Imports {
+			if imported.Path.Value == `"unsafe"` && !matchesAny(unsafeIn, path.Dir(p)) {
+				found = append(found, fmt.Sprintf("%s imports unsafe, which only %s may", p, unsafeIn))
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
 func TestNoFileIsTooLong(t *testing.T) {
@@ -235,6 +321,8 @@ func violations(packages []listed) []string {
 
 func checkImport(name, imported, allowed string) []string {
 	switch {
+	case ours(imported) != "" && forTests(imported) && !forTests(name):
+		return []string{fmt.Sprintf("%s imports %s, which is for tests and does not ship", name, ours(imported))}
 	case ours(imported) != "":
 		if matchesAny(allowed, ours(imported)) {
 			return nil
@@ -259,6 +347,9 @@ func checkImport(name, imported, allowed string) []string {
 	}
 	return []string{fmt.Sprintf("%s imports %s, which has no row in the table of modules", name, imported)}
 }
+
+// forTests reports whether a package helps tests, and so belongs in no binary: its name says so.
+func forTests(importPath string) bool { return strings.HasSuffix(importPath, "test") }
 
 // checkTestImport lets tests use whatever is further inside, and the real parts of
 // their own tree. Which modules of others they use is no matter of architecture.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/store/sqlite"
@@ -138,11 +139,11 @@ func verifyFile(stdin io.Reader, v *verify.Verifier, name string) error {
 
 // goodUpTo says what can be said of what comes before a fault.
 func goodUpTo(d verify.Result) string {
-	text := fmt.Sprintf("%s, up to %d, follow from each other. ", count(d.Records, "record"), d.Last)
+	good := fmt.Sprintf("%s, up to %d, follow from each other. ", text.Count(d.Records, "record"), d.Last)
 	if d.Vouched == 0 {
-		return text + "No signature vouches for them.\n"
+		return good + "No signature vouches for them.\n"
 	}
-	return text + fmt.Sprintf("Signatures vouch for %s, up to %d.\n", count(d.Signed, "of them"), d.Vouched)
+	return good + fmt.Sprintf("Signatures vouch for %s, up to %d.\n", text.Count(d.Signed, "of them"), d.Vouched)
 }
 
 func verdictText(d verify.Result, pinned bool) string {
@@ -151,7 +152,7 @@ func verdictText(d verify.Result, pinned bool) string {
 		fmt.Fprintf(&b, "verified: no records after %s.\n", d.After)
 	} else {
 		fmt.Fprintf(&b, "verified: %s, from %d to %d. None was changed, dropped, inserted or moved.\n",
-			count(d.Records, "record"), d.First, d.Last)
+			text.Count(d.Records, "record"), d.First, d.Last)
 	}
 	fmt.Fprintf(&b, "Signatures by %s vouch for all of it.\n", record.FormatKey(d.Key))
 	if !pinned {
@@ -168,20 +169,4 @@ func verdictText(d verify.Result, pinned bool) string {
 		b.WriteString("The journal went on when it was made.\n")
 	}
 	return b.String()
-}
-
-// count is "1 record", "2 records", "1,234,567 records".
-func count(n int64, what string) string {
-	if n != 1 && !strings.Contains(what, " ") {
-		what += "s"
-	}
-	return thousands(n) + " " + what
-}
-
-func thousands(n int64) string {
-	text := fmt.Sprint(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -49,7 +51,7 @@ func auditExportCommand() *cobra.Command {
 			case state != "":
 				return e.resume(cmd.Context(), output, state)
 			case output == "-":
-				_, err := e.section(cmd.Context(), exact(cmd.OutOrStdout()))
+				_, err := e.section(cmd.Context(), terminal.Exact(cmd.OutOrStdout()))
 				return err
 			}
 			return e.whole(cmd.Context(), output, overwrite)
@@ -223,8 +225,8 @@ type progress struct {
 
 func newProgress(w io.Writer) *progress {
 	p := &progress{begun: time.Now()}
-	if isTerminal(w) {
-		p.w = raw(w) // it goes back to the beginning of the line
+	if terminal.Is(w) {
+		p.w = terminal.Raw(w) // it goes back to the beginning of the line
 	}
 	return p
 }
@@ -237,12 +239,12 @@ func (p *progress) add(line []byte) {
 	}
 	if now := time.Now(); now.Sub(p.begun) > time.Second && now.Sub(p.shown) > 200*time.Millisecond {
 		p.shown = now
-		fmt.Fprintf(p.w, "\r%s, %.1f MiB ", count(p.records, "record"), float64(p.bytes)/(1<<20))
+		fmt.Fprintf(p.w, "\r%s, %.1f MiB ", text.Count(p.records, "record"), float64(p.bytes)/(1<<20))
 	}
 }
 
 func (p *progress) end() {
 	if !p.shown.IsZero() {
-		fmt.Fprintf(p.w, "\r%s, %.1f MiB\n", count(p.records, "record"), float64(p.bytes)/(1<<20))
+		fmt.Fprintf(p.w, "\r%s, %.1f MiB\n", text.Count(p.records, "record"), float64(p.bytes)/(1<<20))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/audittool"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/timetext"
 )
@@ -106,7 +107,7 @@ func (f *leaseFlags) query(now time.Time) (q audittool.Query, err error) {
 func (f *leaseFlags) print(cmd *cobra.Command, q audittool.Query) error {
 	out := cmd.OutOrStdout()
 	if f.format != "text" {
-		out = exact(out)
+		out = terminal.Exact(out)
 	}
 	buffered := bufio.NewWriter(out)
 	printer := audittool.NewPrinter(f.format, buffered)

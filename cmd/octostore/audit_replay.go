@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
@@ -114,14 +115,14 @@ func compareWithDatabase(ctx context.Context, out io.Writer, replay *verify.Repl
 		return fmt.Errorf("%w: %s has not the record %d the export ends with: its hash there is %q, here %q. The database was replaced, perhaps by a backup, or its journal was written anew", errDiffers, db, last, has, record.FormatHash(verdict.Hash))
 	}
 	differences, unknown := replay.Differences(in.Leases)
-	fmt.Fprintf(out, "replayed: %s of the export and %s that the database has after it.\n", count(verdict.Records, "record"), count(later, "record"))
+	fmt.Fprintf(out, "replayed: %s of the export and %s that the database has after it.\n", text.Count(verdict.Records, "record"), text.Count(later, "record"))
 	if unknown > 0 {
-		fmt.Fprintf(out, "%s from before the export begins.\n", count(int64(unknown), "lease"))
+		fmt.Fprintf(out, "%s from before the export begins.\n", text.Count(int64(unknown), "lease"))
 	}
 	if len(differences) > 0 {
 		return fmt.Errorf("%w:\n  %s", errDiffers, strings.Join(differences, "\n  "))
 	}
-	_, err = fmt.Fprintf(out, "The records and %s agree on %s.\n", db, count(int64(len(in.Leases)-unknown), "lease"))
+	_, err = fmt.Fprintf(out, "The records and %s agree on %s.\n", db, text.Count(int64(len(in.Leases)-unknown), "lease"))
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
@@ -36,8 +37,8 @@ func auditTailCommand() *cobra.Command {
 			}
 			out := cmd.OutOrStdout()
 			show := readableLine
-			if asJSON || !isTerminal(out) {
-				show, out = jsonLine, exact(out)
+			if asJSON || !terminal.Is(out) {
+				show, out = jsonLine, terminal.Exact(out)
 			}
 			t := tail{client: c, query: query, out: out, errors: cmd.ErrOrStderr(), show: show}
 			return t.run(cmd.Context())

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/journal/verify"
@@ -122,7 +123,7 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 		return
 	}
 	d.exposure(exposed, in.Tokens)
-	d.say(fine, "database", "%s: every page and index is sound, %s, %d KiB", path, count(int64(len(in.Leases)), "lease"), info.Size()>>10)
+	d.say(fine, "database", "%s: every page and index is sound, %s, %d KiB", path, text.Count(int64(len(in.Leases)), "lease"), info.Size()>>10)
 	if broken != nil {
 		d.say(wrong, "journal", "%v", broken.error)
 		return
@@ -178,7 +179,7 @@ func (d *doctor) journal(in sqlite.Inspection, check *verify.SegmentVerifier, re
 	case len(differences) > 0:
 		d.say(wrong, "journal", "records and leases contradict each other: %s", strings.Join(differences, "; "))
 	default:
-		d.say(fine, "journal", "the chain of %s is whole and leads to the leases; %s", count(check.Records, "record"), vouched(in, check))
+		d.say(fine, "journal", "the chain of %s is whole and leads to the leases; %s", text.Count(check.Records, "record"), vouched(in, check))
 	}
 	if behind := time.Until(check.Newest); behind > clockBehind {
 		d.say(wrong, "time", "the clock is %s behind the newest record, %s: leases would be counted from a wrong now", behind.Round(time.Second), check.Newest.UTC().Format(time.RFC3339))

@@ -13,6 +13,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks"
@@ -188,7 +189,7 @@ func healthOf(h hooks.Health) api.PolicyHealth {
 func (a administered) Reload(ctx context.Context) (string, error) {
 	changes, err := a.reload(ctx)
 	if bad, is := errors.AsType[*loadError](err); is {
-		return "", &lock.InputError{Field: "policies", Problem: "stay as they are: " + bad.Error(), Want: "a manifest without mistakes whose modules all load"}
+		return "", &input.Error{Field: "policies", Problem: "stay as they are: " + bad.Error(), Want: "a manifest without mistakes whose modules all load"}
 	}
 	return changes, err
 }

@@ -101,7 +101,7 @@ func TestTLSOnBothListeners(t *testing.T) {
 			t.Errorf("%s %s, want 200 over HTTP/2.0", resp.Status, resp.Proto)
 		}
 	}
-	page := text(t, c, "https://"+s.listener.Addr().String()+"/")
+	page := bodyOf(t, c, "https://"+s.listener.Addr().String()+"/")
 	if !strings.Contains(page, "'https://127.0.0.1:") || strings.Contains(page, "'http://") {
 		t.Errorf("the front page shows another scheme:\n%s", page)
 	}
@@ -118,7 +118,7 @@ func TestTLSOnBothListeners(t *testing.T) {
 	}
 }
 
-func text(t *testing.T, c *http.Client, url string) string {
+func bodyOf(t *testing.T, c *http.Client, url string) string {
 	t.Helper()
 	resp, err := c.Get(url)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
@@ -144,7 +145,7 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 // goes beside it.
 func printNewToken(cmd *cobra.Command, t api.NewToken, asJSON bool) error {
 	if asJSON {
-		return printJSON(cmd.OutOrStdout(), t)
+		return text.JSON(cmd.OutOrStdout(), t)
 	}
 	until := "does not expire"
 	if t.ExpiresAt != nil {
@@ -184,16 +185,16 @@ func printTokens(w io.Writer, tokens []api.Token, all, asJSON bool, now time.Tim
 		}
 	}
 	if asJSON {
-		return printJSON(w, api.TokenList{Tokens: shown})
+		return text.JSON(w, api.TokenList{Tokens: shown})
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, "ID\tACCOUNT\tNAME\tSCOPES\tCREATED\tLAST USED\tEXPIRES\n")
 	for _, t := range shown {
 		end := state(t, now)
 		if end == "" {
-			end = day(t.ExpiresAt, "never")
+			end = text.Day(t.ExpiresAt, "never")
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Account, t.Name, t.Scopes, day(&t.CreatedAt, ""), day(t.UsedAt, "never"), end)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Account, t.Name, t.Scopes, text.Day(&t.CreatedAt, ""), text.Day(t.UsedAt, "never"), end)
 	}
 	return table.Flush()
 }
@@ -202,18 +203,11 @@ func printTokens(w io.Writer, tokens []api.Token, all, asJSON bool, now time.Tim
 func state(t api.Token, now time.Time) string {
 	switch {
 	case t.RevokedAt != nil:
-		return "revoked " + day(t.RevokedAt, "")
+		return "revoked " + text.Day(t.RevokedAt, "")
 	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
-		return "expired " + day(t.ExpiresAt, "")
+		return "expired " + text.Day(t.ExpiresAt, "")
 	}
 	return ""
-}
-
-func day(t *time.Time, none string) string {
-	if t == nil {
-		return none
-	}
-	return t.Format("2006-01-02 15:04Z")
 }
 
 func tokenRevokeCommand(envFile *string) *cobra.Command {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -29,14 +30,14 @@ type Wish struct {
 }
 
 func (w Wish) check() error {
-	if err := cmp.Or(w.checkAccount(), lock.CheckText("name", w.Name, MaxName)); err != nil {
+	if err := cmp.Or(w.checkAccount(), input.CheckText("name", w.Name, MaxName)); err != nil {
 		return err
 	}
 	if len(w.Scopes.all) == 0 {
-		return &lock.InputError{Field: "scopes", Problem: "are missing", Want: scopeForm}
+		return &input.Error{Field: "scopes", Problem: "are missing", Want: scopeForm}
 	}
 	if w.Expires < 0 || w.Expires > MaxExpires {
-		return &lock.InputError{Field: "expires", Problem: "is " + w.Expires.String(), Want: "more than nothing and at most ten years"}
+		return &input.Error{Field: "expires", Problem: "is " + w.Expires.String(), Want: "more than nothing and at most ten years"}
 	}
 	return nil
 }
@@ -55,7 +56,7 @@ func (w Wish) checkAccount() error {
 // Create makes a token and returns it with its secret, which nobody can be told again.
 // From the first token on the door is closed.
 //
-// It is on record before it can be used. Errors: [*lock.InputError], [ErrRevoked] and
+// It is on record before it can be used. Errors: [*input.Error], [ErrRevoked] and
 // [ErrExpired] if the token it is made by has ended, those of the store and of the recorder;
 // the token cannot be used then.
 func (ts *Tokens) Create(ctx context.Context, by lock.Origin, w Wish) (Token, string, error) {
@@ -113,7 +114,7 @@ func newToken(w Wish, now time.Time) (Token, string) {
 
 // Revoke makes a token useless. When it returns, whoever waits by it is on the way out
 // and is not granted anything. Leases that were acquired by it stay. Errors:
-// [ErrUnknownID], [*lock.InputError], [ErrRevoked] and [ErrExpired] if the token by which it
+// [ErrUnknownID], [*input.Error], [ErrRevoked] and [ErrExpired] if the token by which it
 // is asked for has ended, and those of the store; nothing has changed then.
 func (ts *Tokens) Revoke(ctx context.Context, by lock.Origin, id string) (Token, error) {
 	ts.changing.Lock()
@@ -140,7 +141,7 @@ func (ts *Tokens) Revoke(ctx context.Context, by lock.Origin, id string) (Token,
 func (ts *Tokens) Rotate(ctx context.Context, by lock.Origin, id string, grace time.Duration) (Token, string, error) {
 	const most = 30 * 24 * time.Hour
 	if grace < 0 || grace > most {
-		return Token{}, "", &lock.InputError{Field: "grace", Problem: "is " + grace.String(), Want: "0 to 720h"}
+		return Token{}, "", &input.Error{Field: "grace", Problem: "is " + grace.String(), Want: "0 to 720h"}
 	}
 	ts.changing.Lock()
 	defer ts.changing.Unlock()
@@ -153,7 +154,7 @@ func (ts *Tokens) Rotate(ctx context.Context, by lock.Origin, id string, grace t
 	}
 	old := e.token()
 	if !old.Expires.IsZero() && !time.Now().Before(old.Expires) {
-		return Token{}, "", &lock.InputError{Field: "id", Problem: "is that of a token that has expired", Want: "one that is good; a new token can be made"}
+		return Token{}, "", &input.Error{Field: "id", Problem: "is that of a token that has expired", Want: "one that is good; a new token can be made"}
 	}
 	w := Wish{Account: old.Account, Name: old.Name, Scopes: old.Scopes, Groups: old.Groups}
 	if !old.Expires.IsZero() {

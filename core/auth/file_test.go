@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 )
@@ -43,7 +44,7 @@ func TestTheTokensFile(t *testing.T) {
 		t.Errorf("carol is %+v", was)
 	}
 	kept := h.want(t, alice, nil)
-	var input *lock.InputError
+	var input *input.Error
 	if _, err := h.Revoke(t.Context(), lock.Origin{}, was.TokenID); !errors.As(err, &input) {
 		t.Errorf("a token of the file can be revoked: %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 )
@@ -55,7 +56,7 @@ func TestNoTokenIsOfTheAccountWithoutLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var input *lock.InputError
+	var input *input.Error
 	if _, _, err := h.Create(t.Context(), lock.Origin{}, auth.Wish{Account: auth.LocalAccount, Scopes: all}); !errors.As(err, &input) || input.Field != "account" {
 		t.Errorf("made by hand: %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/pattern"
 )
@@ -34,12 +35,12 @@ const (
 	maxScopes = 2048 // bytes
 )
 
-// ParseScopes reads scopes. What is wrong is said in an [*lock.InputError] for the field
+// ParseScopes reads scopes. What is wrong is said in an [*input.Error] for the field
 // "scopes".
 func ParseScopes(text string) (Scopes, error) {
 	s := Scopes{}
 	wrong := func(format string, args ...any) (Scopes, error) {
-		return Scopes{}, &lock.InputError{Field: "scopes", Problem: fmt.Sprintf(format, args...), Want: scopeForm}
+		return Scopes{}, &input.Error{Field: "scopes", Problem: fmt.Sprintf(format, args...), Want: scopeForm}
 	}
 	if len(text) > maxScopes {
 		return wrong("are %d bytes long", len(text))

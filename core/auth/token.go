@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/input"
 )
 
 // Token is what is known of a token. Its secret is not.
@@ -109,17 +109,17 @@ const (
 	MaxExpires = 10 * 365 * 24 * time.Hour
 )
 
-// CheckAccount returns nil if s can be the name of an account, or an [*lock.InputError]
+// CheckAccount returns nil if s can be the name of an account, or an [*input.Error]
 // for the field "account".
 func CheckAccount(s string) error {
 	const want = "1 to 64 letters, digits, '.', '_', '-' and '@'"
 	if s == "" || len(s) > MaxAccount {
-		return &lock.InputError{Field: "account", Problem: fmt.Sprintf("is %d bytes long", len(s)), Want: want}
+		return &input.Error{Field: "account", Problem: fmt.Sprintf("is %d bytes long", len(s)), Want: want}
 	}
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("._-@", c) >= 0) {
-			return &lock.InputError{Field: "account", Problem: fmt.Sprintf("is %q", s), Want: want}
+			return &input.Error{Field: "account", Problem: fmt.Sprintf("is %q", s), Want: want}
 		}
 	}
 	return nil
@@ -131,5 +131,5 @@ func checkReserved(account string) error {
 	if account != LocalAccount {
 		return nil
 	}
-	return &lock.InputError{Field: "account", Problem: fmt.Sprintf("is %q, that of a server without tokens", account), Want: "another name"}
+	return &input.Error{Field: "account", Problem: fmt.Sprintf("is %q, that of a server without tokens", account), Want: "another name"}
 }

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -252,7 +253,7 @@ func (ts *Tokens) find(id string) (*entry, error) {
 		switch {
 		case e.ID != id || !e.Revoked.IsZero():
 		case e.FromFile:
-			return nil, &lock.InputError{Field: "id", Problem: "is that of a token in the tokens file", Want: "that it is changed there; SIGHUP reads the file again"}
+			return nil, &input.Error{Field: "id", Problem: "is that of a token in the tokens file", Want: "that it is changed there; SIGHUP reads the file again"}
 		default:
 			return e, nil
 		}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 )
@@ -261,7 +262,7 @@ func TestRotating(t *testing.T) {
 		if !errors.Is(context.Cause(within), auth.ErrExpired) {
 			t.Errorf("who waits by the old one stays: %v", context.Cause(within))
 		}
-		if _, _, err := h.Rotate(t.Context(), lock.Origin{}, second.ID, 0); !errors.As(err, new(*lock.InputError)) {
+		if _, _, err := h.Rotate(t.Context(), lock.Origin{}, second.ID, 0); !errors.As(err, new(*input.Error)) {
 			t.Errorf("a token that has expired comes to life again: %v", err)
 		}
 		if _, _, err := h.Rotate(t.Context(), lock.Origin{}, third.ID, -1); err == nil {
@@ -330,7 +331,7 @@ func TestWhatIsWrongWithAWishIsSaid(t *testing.T) {
 		w := good
 		change(&w)
 		_, _, err := h.Create(t.Context(), lock.Origin{}, w)
-		var input *lock.InputError
+		var input *input.Error
 		if !errors.As(err, &input) || input.Field != field {
 			t.Errorf("%s: %v", field, err)
 		}

@@ -29,18 +29,6 @@ var (
 	ErrGone = errors.New("the client left while it waited")
 )
 
-// InputError says which field of a request is wrong, in what way, and what would
-// be right. It answers for the whole request: nothing was done.
-type InputError struct {
-	Field   string // as the client spells it: "name", "ttl", "meta.ticket"
-	Problem string // "is 300 bytes long"
-	Want    string // "at most 128 bytes"
-}
-
-func (e *InputError) Error() string {
-	return fmt.Sprintf("%s %s; want %s", e.Field, e.Problem, e.Want)
-}
-
 // HeldError is the answer to an acquire that did not get the lock: somebody else
 // holds it, or is before it in the queue.
 type HeldError struct {

@@ -4,11 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"github.com/octostore/octostore/core/input"
 	"maps"
 	"slices"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Seq is the place of an event in the journal: at least 1, below 2^53 (so that
@@ -74,7 +73,7 @@ type Attempt struct {
 func (a Attempt) IsZero() bool { return a == Attempt{} }
 
 // NewAttempt returns the attempt for an idempotency key and the parameters it
-// came with, or an [*InputError] for the field "Idempotency-Key". An empty key
+// came with, or an [*input.Error] for the field "Idempotency-Key". An empty key
 // gives the zero Attempt. confirm is zero for a lease that needs no confirmation.
 func NewAttempt(key string, ttl, confirm time.Duration, holder string, metadata map[string]string) (Attempt, error) {
 	if key == "" {
@@ -105,75 +104,50 @@ func NewAttempt(key string, ttl, confirm time.Duration, holder string, metadata 
 func checkAttemptKey(key string) error {
 	const want = "16 to 128 visible ASCII characters, fresh for every attempt (a UUID is good)"
 	if len(key) < MinAttemptKey || len(key) > MaxAttemptKey {
-		return &InputError{Field: "Idempotency-Key", Problem: fmt.Sprintf("is %d bytes long", len(key)), Want: want}
+		return &input.Error{Field: "Idempotency-Key", Problem: fmt.Sprintf("is %d bytes long", len(key)), Want: want}
 	}
 	for i := 0; i < len(key); i++ {
 		if key[i] <= ' ' || key[i] > '~' {
-			return &InputError{Field: "Idempotency-Key", Problem: "has " + characterAt(key, i), Want: want}
+			return &input.Error{Field: "Idempotency-Key", Problem: "has " + input.CharacterAt(key, i), Want: want}
 		}
 	}
 	return nil
 }
 
 // CheckTTL returns nil if ttl is between [MinTTL] and longest, or an
-// [*InputError] for the field "ttl".
+// [*input.Error] for the field "ttl".
 func CheckTTL(ttl, longest time.Duration) error {
 	if ttl >= MinTTL && ttl <= longest {
 		return nil
 	}
-	return &InputError{Field: "ttl", Problem: fmt.Sprintf("is %s", ttl), Want: fmt.Sprintf("%s to %s", MinTTL, longest)}
+	return &input.Error{Field: "ttl", Problem: fmt.Sprintf("is %s", ttl), Want: fmt.Sprintf("%s to %s", MinTTL, longest)}
 }
 
 // CheckConfirm returns nil if confirm is zero (the lease needs no confirmation) or
-// between [MinTTL] and the ttl of the lease, or an [*InputError] for the field
+// between [MinTTL] and the ttl of the lease, or an [*input.Error] for the field
 // "confirm".
 func CheckConfirm(confirm, ttl time.Duration) error {
 	if confirm == 0 || confirm >= MinTTL && confirm <= ttl {
 		return nil
 	}
-	return &InputError{Field: "confirm", Problem: fmt.Sprintf("is %s", confirm), Want: fmt.Sprintf("%s to %s, the ttl", MinTTL, ttl)}
-}
-
-// CheckText returns nil if s is at most most bytes of printable UTF-8 without
-// control characters, or an [*InputError] for the named field.
-func CheckText(field, s string, most int) error {
-	problem := textProblem(s, most)
-	if problem == "" {
-		return nil
-	}
-	return &InputError{Field: field, Problem: problem, Want: fmt.Sprintf("at most %d bytes of printable UTF-8 without control characters", most)}
-}
-
-func textProblem(s string, most int) string {
-	if len(s) > most {
-		return fmt.Sprintf("is %d bytes long", len(s))
-	}
-	if !utf8.ValidString(s) {
-		return "is not valid UTF-8"
-	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			return fmt.Sprintf("has the character %U", r)
-		}
-	}
-	return ""
+	return &input.Error{Field: "confirm", Problem: fmt.Sprintf("is %s", confirm), Want: fmt.Sprintf("%s to %s, the ttl", MinTTL, ttl)}
 }
 
 // CheckMetadata returns nil if metadata has at most [MaxMetadata] pairs of keys of
 // [A-Za-z0-9_.-]{1,64} and printable values of at most [MaxMetaValue] bytes, or an
-// [*InputError] for the field "metadata" or "meta.KEY".
+// [*input.Error] for the field "metadata" or "meta.KEY".
 func CheckMetadata(metadata map[string]string) error {
 	if len(metadata) == 0 {
 		return nil
 	}
 	if len(metadata) > MaxMetadata {
-		return &InputError{Field: "metadata", Problem: fmt.Sprintf("has %d pairs", len(metadata)), Want: fmt.Sprintf("at most %d pairs", MaxMetadata)}
+		return &input.Error{Field: "metadata", Problem: fmt.Sprintf("has %d pairs", len(metadata)), Want: fmt.Sprintf("at most %d pairs", MaxMetadata)}
 	}
 	for _, k := range slices.Sorted(maps.Keys(metadata)) {
 		if !metaKey(k) {
-			return &InputError{Field: "metadata", Problem: fmt.Sprintf("has the key %q", k), Want: "keys of 1 to 64 characters out of A-Z, a-z, 0-9, '_', '.' and '-'"}
+			return &input.Error{Field: "metadata", Problem: fmt.Sprintf("has the key %q", k), Want: "keys of 1 to 64 characters out of A-Z, a-z, 0-9, '_', '.' and '-'"}
 		}
-		if err := CheckText("meta."+k, metadata[k], MaxMetaValue); err != nil {
+		if err := input.CheckText("meta."+k, metadata[k], MaxMetaValue); err != nil {
 			return err
 		}
 	}

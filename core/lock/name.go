@@ -2,8 +2,8 @@ package lock
 
 import (
 	"fmt"
+	"github.com/octostore/octostore/core/input"
 	"strings"
-	"unicode/utf8"
 )
 
 // Name is the name of a lock: 1 to 512 bytes, segments of [A-Za-z0-9._~:@+-] of at
@@ -23,11 +23,11 @@ const (
 	nameForm       = "1 to 512 bytes: segments of " + nameCharacters + " (at most 200 bytes each) joined by '/'"
 )
 
-// ParseName returns s as a Name, or an [*InputError] for the field "name" that
+// ParseName returns s as a Name, or an [*input.Error] for the field "name" that
 // says what is wrong with it.
 func ParseName(s string) (Name, error) {
 	if len(s) > MaxName || !wellFormed(s) {
-		return "", &InputError{Field: "name", Problem: nameProblem(s), Want: nameForm}
+		return "", &input.Error{Field: "name", Problem: nameProblem(s), Want: nameForm}
 	}
 	return Name(s), nil
 }
@@ -79,23 +79,10 @@ func nameProblem(s string) string {
 func strangeCharacter(s string) string {
 	for i := 0; i < len(s); i++ {
 		if !nameBytes[s[i]] && s[i] != '/' {
-			return "has " + characterAt(s, i)
+			return "has " + input.CharacterAt(s, i)
 		}
 	}
 	return ""
-}
-
-// characterAt spells the character that begins at s[i], or the byte if it is none,
-// so that people find it: it may be one that cannot be seen.
-func characterAt(s string, i int) string {
-	r, size := utf8.DecodeRuneInString(s[i:])
-	switch {
-	case r == utf8.RuneError && size <= 1:
-		return fmt.Sprintf(`the byte \x%02x at byte %d`, s[i], i+1)
-	case r < utf8.RuneSelf:
-		return fmt.Sprintf("the character %q at byte %d", r, i+1)
-	}
-	return fmt.Sprintf("the character %#U at byte %d", r, i+1)
 }
 
 // nameBytes has the bytes a segment may be of. Those that mean something to scopes,
@@ -109,14 +96,14 @@ var nameBytes = func() (in [256]bool) {
 }()
 
 // CheckPrefix returns nil if s can be the beginning of a name (the empty prefix
-// is), or an [*InputError] for the field "prefix". A prefix is bytes, not
+// is), or an [*input.Error] for the field "prefix". A prefix is bytes, not
 // segments: "deploy/p" is the prefix of "deploy/prod".
 func CheckPrefix(s string) error {
 	if len(s) > MaxName {
-		return &InputError{Field: "prefix", Problem: fmt.Sprintf("is %d bytes long", len(s)), Want: fmt.Sprintf("the beginning of a name, at most %d bytes", MaxName)}
+		return &input.Error{Field: "prefix", Problem: fmt.Sprintf("is %d bytes long", len(s)), Want: fmt.Sprintf("the beginning of a name, at most %d bytes", MaxName)}
 	}
 	if problem := strangeCharacter(s); problem != "" {
-		return &InputError{Field: "prefix", Problem: problem, Want: "the beginning of a name: " + nameCharacters + ", and '/'"}
+		return &input.Error{Field: "prefix", Problem: problem, Want: "the beginning of a name: " + nameCharacters + ", and '/'"}
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/core/auth"
-	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/input"
 )
 
 // Allow says who may log in, and what their tokens may do. The zero Allow lets nobody
@@ -112,7 +112,7 @@ func parseEntry(part string) (e entry, err error) {
 	}
 	e.scopes = strings.Join(strings.Fields(scopes), " ")
 	_, err = auth.ParseScopes(e.scopes)
-	if wrong, is := errors.AsType[*lock.InputError](err); is {
+	if wrong, is := errors.AsType[*input.Error](err); is {
 		return e, fmt.Errorf("gives scopes that %s", wrong.Problem)
 	}
 	if err != nil {

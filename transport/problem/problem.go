@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
@@ -92,7 +93,7 @@ func (r *row) answer(told error, now time.Time) Answer {
 	}
 	a.RetryAfterMS = r.retry.Milliseconds()
 	switch e := told.(type) {
-	case *lock.InputError:
+	case *input.Error:
 		a.InvalidProblem = &api.InvalidProblem{Field: e.Field, Problem: e.Problem, Want: e.Want}
 	case *lock.HeldError:
 		a.HeldProblem = held(e, now)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
@@ -46,7 +47,7 @@ var every = map[string]error{
 	"lock.ErrDeposed":           lock.ErrDeposed,
 	"lock.ErrClosed":            lock.ErrClosed,
 	"lock.ErrGone":              lock.ErrGone,
-	"lock.InputError":           &lock.InputError{Field: "f", Problem: "p", Want: "w"},
+	"input.Error":               &input.Error{Field: "f", Problem: "p", Want: "w"},
 	"lock.HeldError":            &lock.HeldError{},
 	"journal.ErrClosed":         journal.ErrClosed,
 	"journal.PrunedError":       &journal.PrunedError{Oldest: 7},
@@ -75,7 +76,7 @@ var every = map[string]error{
 // An exported error without a row would be a 500 that says nothing.
 func TestEveryExportedErrorHasARow(t *testing.T) {
 	names := exportedErrors(t, map[string]string{
-		"core": "../../core", "lock": "../../core/lock", "auth": "../../core/auth", "journal": "../../core/journal", "problem": ".", "login": "../login",
+		"core": "../../core", "lock": "../../core/lock", "auth": "../../core/auth", "journal": "../../core/journal", "input": "../../core/input", "problem": ".", "login": "../login",
 	})
 	if !slices.Contains(names, "lock.ErrNotHeld") || !slices.Contains(names, "lock.HeldError") {
 		t.Fatalf("the sources were not understood: %v", names)
@@ -149,7 +150,7 @@ func TestStatusAndCode(t *testing.T) {
 		code   api.Code
 		retry  time.Duration
 	}{
-		{every["lock.InputError"], 400, api.CodeInvalid, 0},
+		{every["input.Error"], 400, api.CodeInvalid, 0},
 		{core.ErrForbidden, 403, api.CodeForbidden, 0},
 		{every["core.ForbiddenError"], 403, api.CodeForbidden, 0},
 		{ErrCrossOrigin, 403, api.CodeForbidden, 0},

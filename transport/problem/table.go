@@ -8,6 +8,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
@@ -35,7 +36,7 @@ var table = []row{
 	{is(lock.ErrGone), statusGone, CodeGone, "Client closed the request", 0},
 	{is(context.Canceled), statusGone, CodeGone, "Client closed the request", 0},
 
-	{as[*lock.InputError](), http.StatusBadRequest, api.CodeInvalid, "Invalid request", 0},
+	{as[*input.Error](), http.StatusBadRequest, api.CodeInvalid, "Invalid request", 0},
 	{is(ErrTooLarge), http.StatusRequestEntityTooLarge, api.CodeTooLarge, "Body too large", 0},
 	{is(ErrNotFound), http.StatusNotFound, api.CodeNotFound, "Not found", 0},
 	{as[*MethodError](), http.StatusMethodNotAllowed, api.CodeMethodNotAllowed, "Method not allowed", 0},

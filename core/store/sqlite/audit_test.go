@@ -61,7 +61,7 @@ func TestADatabaseOfTheVersionBeforeGetsAKey(t *testing.T) {
 	}
 	storetest.Load(t, s)
 	new(storetest.Line).Commit(t, s, 3, storetest.Row("held", 1, time.Hour))
-	if err := s.w.exec(`DELETE FROM meta WHERE key = 'signing_key'; UPDATE segments SET span = first + span, sum = sum & 0xffffffff;
+	if err := s.w.Exec(`DELETE FROM meta WHERE key = 'signing_key'; UPDATE segments SET span = first + span, sum = sum & 0xffffffff;
 		ALTER TABLE segments RENAME COLUMN span TO last; DROP TABLE observers; DROP TABLE tokens;
 		ALTER TABLE leases DROP COLUMN confirm; PRAGMA user_version = 1`); err != nil {
 		t.Fatal(err)

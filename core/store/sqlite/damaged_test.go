@@ -3,11 +3,10 @@ package sqlite
 import (
 	"bytes"
 	"fmt"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"math/rand/v2"
 	"strings"
 	"testing"
-
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Damage to whole files.
@@ -126,26 +125,26 @@ func pagesOf(t *testing.T, m image) map[string][]int {
 	t.Helper()
 	path := newPath(t)
 	write(t, m.files, "", path)
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+	c, err := conn.Open(path, conn.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close()
-	q, err := c.prepare("SELECT name, pageno FROM dbstat")
+	defer c.Close()
+	q, err := c.Prepare("SELECT name, pageno FROM dbstat")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer q.close()
+	defer q.Close()
 	pages := make(map[string][]int)
 	for {
-		more, err := q.step()
+		more, err := q.Step()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !more {
 			break
 		}
-		pages[q.text(0)] = append(pages[q.text(0)], int(q.int(1)))
+		pages[q.Text(0)] = append(pages[q.Text(0)], int(q.Int(1)))
 	}
 	for _, table := range []string{"leases", "segments", "meta"} {
 		if len(pages[table]) == 0 {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -44,7 +45,7 @@ type diskOp struct {
 // newDisk puts a disk under all databases opened until the end of the test.
 func newDisk(t *testing.T) *disk {
 	t.Helper()
-	useOFDLocks()
+	conn.UseOFDLocks()
 	d := &disk{files: make(map[uintptr]*openFile)}
 	theDisk = d
 	shimOnce.Do(makeShim)

@@ -10,10 +10,9 @@ import (
 	"os"
 	"strings"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // Examine is [Inspect] that also checks the structure of the whole file, every index
@@ -37,17 +36,17 @@ func examine(ctx context.Context, path string, begin func(Inspection) func(lock.
 	if err := checkLog(path); err != nil {
 		return in, err
 	}
-	c, err := openQuietly(path)
+	d, err := openQuietly(path)
 	if err != nil {
 		return in, err
 	}
-	defer c.close()
-	return c.inspect(ctx, func(w *writer, in Inspection) error {
-		if err := c.checkStructure(ctx); err != nil {
+	defer d.Close()
+	return d.inspect(ctx, func(in Inspection) error {
+		if err := d.checkStructure(ctx); err != nil {
 			return err
 		}
 		if each := begin(in); each != nil {
-			return w.eachSegment(ctx, in.Cut.Seq, each)
+			return d.eachSegment(ctx, in.Cut.Seq, each)
 		}
 		return nil
 	})
@@ -55,20 +54,20 @@ func examine(ctx context.Context, path string, begin func(Inspection) func(lock.
 
 // openQuietly opens a database for reading. Where there is no log to be read with it
 // SQLite is told that nobody changes the file, so that it makes no files of its own.
-func openQuietly(path string) (*conn, error) {
+func openQuietly(path string) (*database, error) {
 	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
 		return nil, cmp.Or(err, errors.New("it is not a file"))
 	}
 	if _, running, err := Running(path); err != nil || running || sizeOf(path+"-wal") > 0 {
-		return openConn(path, sqlite3.SQLITE_OPEN_READONLY)
+		return openDatabase(path, conn.ReadOnly)
 	}
 	name := url.URL{Scheme: "file", Path: path, RawQuery: "immutable=1"}
-	return openConn(name.String(), sqlite3.SQLITE_OPEN_READONLY|sqlite3.SQLITE_OPEN_URI)
+	return openDatabase(name.String(), conn.ReadOnly|conn.URI)
 }
 
-func (c *conn) checkStructure(ctx context.Context) error {
-	defer c.interruptedBy(ctx)()
-	said, err := c.textOf("PRAGMA integrity_check(1)")
+func (d *database) checkStructure(ctx context.Context) error {
+	defer d.InterruptedBy(ctx)()
+	said, err := d.TextOf("PRAGMA integrity_check(1)")
 	if err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}

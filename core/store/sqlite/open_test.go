@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -130,18 +129,18 @@ func TestDeposedByAnotherWriter(t *testing.T) {
 	var line storetest.Line
 	line.Commit(t, s, 1)
 
-	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	other, err := conn.Open(s.path, conn.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.close()
-	if err := other.exec("INSERT INTO segments VALUES (500, 10, 11, 0, x'7b7d0a', 0)"); err != nil {
+	defer other.Close()
+	if err := other.Exec("INSERT INTO segments VALUES (500, 10, 11, 0, x'7b7d0a', 0)"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Commit(t.Context(), line.Batch(1, storetest.Row("a", 2, time.Minute))); !errors.Is(err, lock.ErrDeposed) {
 		t.Fatalf("commit = %v, want ErrDeposed", err)
 	}
-	if n, err := s.w.intOf("SELECT count(*) FROM leases"); err != nil || n != 0 {
+	if n, err := s.w.IntOf("SELECT count(*) FROM leases"); err != nil || n != 0 {
 		t.Errorf("%d leases, error %v, want none", n, err)
 	}
 }

@@ -112,7 +112,7 @@ func TestReserveIsNotSpentOnTheWAL(t *testing.T) {
 	for range 200 {
 		line.Commit(t, s, 1, bulkyRow(line.Head.Seq%50))
 		s.mu.Lock()
-		frames := s.w.walFrames()
+		frames := s.w.WALFrames()
 		s.mu.Unlock()
 		if frames > most {
 			t.Fatalf("the WAL has %d frames, want at most %d", frames, most)
@@ -130,13 +130,13 @@ func TestReserveIsGivenUpForACheckpoint(t *testing.T) {
 		line.Commit(t, s, 1, bulkyRow(line.Head.Seq%50))
 	}
 	s.mu.Lock()
-	before := s.w.walFrames()
+	before := s.w.WALFrames()
 	s.makeRoom(errors.New("no space"))
 	s.mu.Unlock()
 	line.Commit(t, s, 1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if after := s.w.walFrames(); after >= before {
+	if after := s.w.WALFrames(); after >= before {
 		t.Errorf("the WAL had %d frames, and has %d after it was moved", before, after)
 	}
 }

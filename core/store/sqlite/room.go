@@ -1,6 +1,9 @@
 package sqlite
 
-import "time"
+import (
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"time"
+)
 
 // What a store does about a full disk: it refuses the commit, gives up its ballast so
 // that the next ones have a little space, and puts the ballast back when there is
@@ -22,7 +25,7 @@ func (s *Store) makeRoom(cause error) {
 // be released.
 func (s *Store) withRoom(f func() error) error {
 	err := f()
-	if !noSpace(err) {
+	if !conn.NoSpace(err) {
 		return err
 	}
 	s.spare.held = min(sizeOf(s.spare.path), max(s.spare.size, 0))

@@ -28,8 +28,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	driver "modernc.org/sqlite"
-
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 )
@@ -135,11 +133,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // defaultBallast is what a checkpoint may need, and a few MiB for what holders do
 // after it.
 const defaultBallast = 20 << 20
-
-// useOFDLocks asks SQLite for locks that survive the closing of another descriptor
-// of the same file. It works once per process, before the first file; where it does
-// not, SQLite's usual locks do.
-var useOFDLocks = sync.OnceFunc(func() { driver.OFDLocking(true) })
 
 func newStore(cfg Config, path string, held *sideLock) *Store {
 	if cfg.Logger == nil {

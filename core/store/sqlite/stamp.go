@@ -8,9 +8,8 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/files"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // A write-ahead log does not say which database file it was written for, and SQLite
@@ -125,9 +124,9 @@ func (s *walStamps) fits(file firstPage) bool {
 // nothing while another process reads the log, for then the log goes on; a full disk
 // is no reason not to start.
 func (w *writer) stamp(path string) error {
-	w.busyTimeout(int(insistFor.Milliseconds()))
-	defer w.busyTimeout(int(busyTimeout.Milliseconds()))
-	if err := w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE); err != nil {
+	w.BusyTimeout(insistFor)
+	defer w.BusyTimeout(busyTimeout)
+	if err := w.Checkpoint(conn.Truncate); err != nil {
 		return ignorePassing(err)
 	}
 	if sizeOf(path+"-wal") > 0 {
@@ -136,11 +135,11 @@ func (w *writer) stamp(path string) error {
 	if err := w.newStamp(); err != nil {
 		return errors.Join(ignorePassing(err), w.undo())
 	}
-	return ignorePassing(w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE))
+	return ignorePassing(w.Checkpoint(conn.Truncate))
 }
 
 func (w *writer) newStamp() error {
-	return w.exec(fmt.Sprintf("PRAGMA schema_version = %d", rand.Int32()))
+	return w.Exec(fmt.Sprintf("PRAGMA schema_version = %d", rand.Int32()))
 }
 
 // restamp puts a new stamp into the database file, through the log that is open.
@@ -148,11 +147,11 @@ func (w *writer) restamp() error {
 	if err := w.newStamp(); err != nil {
 		return err
 	}
-	return w.checkpoint(sqlite3.SQLITE_CHECKPOINT_FULL)
+	return w.Checkpoint(conn.Full)
 }
 
 func ignorePassing(err error) error {
-	if passing(err) || noSpace(err) {
+	if passing(err) || conn.NoSpace(err) {
 		return nil
 	}
 	return err
@@ -164,7 +163,7 @@ func (s *Store) stampLog() error {
 	if s.stamped.Load() {
 		return nil
 	}
-	return s.w.touch.run()
+	return s.w.touch.Run()
 }
 
 // lookAtStamp returns an [ErrReplaced] if the database file was overwritten, as cp does
@@ -178,7 +177,7 @@ func (s *Store) lookAtStamp() error {
 	if err != nil || ok && file.stamp == s.stamp {
 		return err
 	}
-	present, err := s.w.intOf("PRAGMA schema_version")
+	present, err := s.w.IntOf("PRAGMA schema_version")
 	if err != nil {
 		return err
 	}

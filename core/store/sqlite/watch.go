@@ -3,11 +3,10 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"os"
 	"path/filepath"
 	"time"
-
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // A store serves from the files it opened, the next start from those it finds. Where
@@ -117,7 +116,7 @@ func (s *Store) lookInside() error {
 // ignoreBusy returns nil where another process keeps the database locked: commits wait
 // for it, and so can this.
 func ignoreBusy(err error) error {
-	if failedWith(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) {
+	if conn.FailedWith(err, conn.CodeBusy, conn.CodeLocked) {
 		return nil
 	}
 	return fmt.Errorf("look at the database: %w", err)

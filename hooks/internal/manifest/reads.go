@@ -1,9 +1,11 @@
-package hooks
+package manifest
 
 import (
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -26,7 +28,7 @@ func checkReads(prefixes []string) (wrong []string) {
 	}
 	seen := map[string]bool{}
 	for _, prefix := range prefixes {
-		if err, is := errors.AsType[*lock.InputError](lock.CheckPrefix(prefix)); is {
+		if err, is := errors.AsType[*input.Error](lock.CheckPrefix(prefix)); is {
 			wrong = append(wrong, fmt.Sprintf("%q %s; want %s, or \"\" for every lock", prefix, err.Problem, err.Want))
 		} else if seen[prefix] {
 			wrong = append(wrong, fmt.Sprintf("has %q twice; want it once", prefix))
@@ -34,4 +36,15 @@ func checkReads(prefixes []string) (wrong []string) {
 		seen[prefix] = true
 	}
 	return wrong
+}
+
+// MayLookAt reports whether the manifest lets a policy look at a lock, or count the locks
+// whose names begin so.
+func (p *Policy) MayLookAt(name string) bool {
+	for _, prefix := range p.Reads {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,4 +1,4 @@
-package hooks
+package manifest
 
 import (
 	"os"
@@ -96,7 +96,7 @@ func TestManifestThatIsNotJSONIsReportedWithItsPlace(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{\"policies\": [\n  {\"name\": \"p\",}\n]}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadManifest(path); err == nil || !strings.Contains(err.Error(), path+": is not JSON at line 2, column 16: ") {
+	if _, err := Read(path); err == nil || !strings.Contains(err.Error(), path+": is not JSON at line 2, column 16: ") {
 		t.Errorf("got %v", err)
 	}
 }

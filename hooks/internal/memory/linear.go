@@ -1,19 +1,26 @@
-package hooks
+// Package memory gives WebAssembly instances their linear memory.
+//
+// It promises that the memory of an instance goes back to the operating system as soon as the
+// instance is closed, where the system can do that, and that growing never copies.
+package memory
 
 import "sync/atomic"
 
-// guestMemory is the memory of one instance. It comes from the system and goes back to it
+// Linear is the memory of one instance. It comes from the system and goes back to it
 // at once: that of instances that trapped, which are thrown away, would otherwise stay
 // until the garbage collector comes by, many of them at a time.
-type guestMemory struct {
+type Linear struct {
 	all  []byte
 	used uint64        // bytes the guest has
 	kept bool          // it could not be had from the system, and is left to the collector
 	held *atomic.Int64 // counts the bytes of all instances of the policy; nil: nothing does
 }
 
-// reserve takes the most a guest may have; what it does not touch takes no space.
-func (m *guestMemory) reserve(most uint64) {
+// NewLinear returns memory whose size is counted in held as well, and takes none yet.
+func NewLinear(held *atomic.Int64) *Linear { return &Linear{held: held} }
+
+// Reserve takes the most a guest may have; what it does not touch takes no space.
+func (m *Linear) Reserve(most uint64) {
 	if most == 0 {
 		return
 	}
@@ -25,7 +32,7 @@ func (m *guestMemory) reserve(most uint64) {
 }
 
 // Reallocate returns so much of it, and nil if there is not so much.
-func (m *guestMemory) Reallocate(size uint64) []byte {
+func (m *Linear) Reallocate(size uint64) []byte {
 	if size > uint64(len(m.all)) {
 		return nil
 	}
@@ -39,7 +46,7 @@ func (m *guestMemory) Reallocate(size uint64) []byte {
 }
 
 // Free gives it back; again, it does nothing.
-func (m *guestMemory) Free() {
+func (m *Linear) Free() {
 	if m.all != nil && !m.kept {
 		unmapMemory(m.all)
 	}
@@ -48,7 +55,7 @@ func (m *guestMemory) Free() {
 }
 
 // count notes how many bytes the guest has.
-func (m *guestMemory) count(size uint64) {
+func (m *Linear) count(size uint64) {
 	if m.held != nil {
 		m.held.Add(int64(size) - int64(m.used))
 	}

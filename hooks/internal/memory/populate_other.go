@@ -1,6 +1,6 @@
 //go:build !linux
 
-package hooks
+package memory
 
 // populate does nothing: the system gives pages when they are touched.
 func populate([]byte) {}

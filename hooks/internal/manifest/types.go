@@ -1,4 +1,4 @@
-package hooks
+package manifest
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package hooks
+package compile
 
 import (
 	"context"
@@ -41,8 +41,8 @@ type codeRecord struct {
 
 const (
 	maxCodeRecord = 4 << 10
-	// maxCode bounds a file of code that is looked at: more than a module of maxModule makes.
-	maxCode = 64 * maxModule
+	// maxCode bounds a file of code that is looked at: more than a module of MaxModule makes.
+	maxCode = 64 * MaxModule
 	// forgetAfter is how long code is kept that no policy uses.
 	forgetAfter = 30 * 24 * time.Hour
 	// abandonedAfter is when a compilation is surely not under way any more.
@@ -53,7 +53,7 @@ const (
 func openCodeFolder(ctx context.Context, cfg Config, p place) (*codeFolder, error) {
 	c := &codeFolder{dir: p.dir, temporary: p.temporary, compile: cfg.Compile, log: cfg.Logger}
 	if c.compile == nil {
-		c.compile = CompileInto
+		c.compile = Into
 	}
 	var err error
 	if p.temporary {
@@ -108,7 +108,7 @@ func machineName(ctx context.Context, dir string) (string, error) {
 		}
 	}
 	defer os.RemoveAll(work)
-	if err := CompileInto(ctx, work, EmptyModule); err != nil {
+	if err := Into(ctx, work, EmptyModule); err != nil {
 		return "", err
 	}
 	return onlyFile(work)

@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package hooks
+package compile
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ func tryExecutableMemory() error {
 	if err != nil {
 		return fmt.Errorf("memory for machine code cannot be had: %w", err)
 	}
-	defer unmapMemory(page)
+	defer func() { _ = syscall.Munmap(page) }()
 	if err := syscall.Mprotect(page, syscall.PROT_READ|syscall.PROT_EXEC); err != nil {
 		return fmt.Errorf("executable memory is forbidden: %w", err)
 	}

@@ -1,4 +1,4 @@
-package hooks
+package compile
 
 import (
 	"errors"
@@ -8,12 +8,12 @@ import (
 // errNoCompiler says that the runtime has no compiler for this processor.
 var errNoCompiler = errors.New("there is no compiler for " + runtime.GOARCH)
 
-// machineCodeMissing is [noMachineCode], but for tests.
-var machineCodeMissing = noMachineCode
+// MachineCodeMissing is [NoMachineCode]. Only tests set it, to see what happens without.
+var MachineCodeMissing = NoMachineCode
 
-// noMachineCode returns why this process cannot make and run machine code, and nil if it
+// NoMachineCode returns why this process cannot make and run machine code, and nil if it
 // can. The runtime itself would panic later.
-func noMachineCode() error {
+func NoMachineCode() error {
 	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
 		return errNoCompiler
 	}
