@@ -16,7 +16,10 @@ import (
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/transport/client"
 )
+
+const defaultURLHelp = client.DefaultURL + " if it is not set"
 
 func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
@@ -42,7 +43,7 @@ func (s recordSource) read(ctx context.Context, stdin io.Reader, add func(line [
 }
 
 func (s recordSource) server(ctx context.Context, add func(line []byte) error) error {
-	c, err := newClient()
+	c, err := session.NewClient()
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/api"
@@ -31,7 +32,7 @@ func auditTailCommand() *cobra.Command {
 			"it was.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := newClient()
+			c, err := session.NewClient()
 			if err != nil {
 				return err
 			}

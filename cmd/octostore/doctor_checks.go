@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/journal/record"
@@ -61,7 +62,7 @@ func (d *doctor) server(ctx context.Context) (running bool) {
 		d.say(wrong, "server", "%s runs on this database, but %v", who, err)
 		return true
 	}
-	d.say(fine, "server", "%s runs on this database, and is well at %s", who, withoutPassword(target))
+	d.say(fine, "server", "%s runs on this database, and is well at %s", who, session.Redacted(target))
 	return true
 }
 
@@ -81,7 +82,7 @@ func (d *doctor) askWhere() (string, error) {
 }
 
 func askHealth(ctx context.Context, target string) error {
-	c, err := clientWith(target, "") // health is for everybody
+	c, err := session.ClientFor(target, "") // health is for everybody
 	if err != nil {
 		return err
 	}
