@@ -1,15 +1,13 @@
-package transport
+package conn
 
 import (
 	lists "container/list"
 	"context"
-	"log/slog"
 	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,26 +22,27 @@ import (
 //
 // With a place left a connection is never cut, so a proxy that all clients come by may
 // open many at once. connections is safe for use by many goroutines.
-type connections struct {
-	most  int                      // above it only those who keep locks, and probes, are answered; 0: any number
-	spare int                      // so many more, for those
-	cut   func(network netip.Addr) // called for each that was cut
-	cuts  atomic.Int64             // so far
+type Set struct {
+	Max       int                            // above it only those who keep locks, and probes, are answered; 0: any number
+	reserve   int                            // so many more, for those
+	networkOf func(remote string) netip.Addr // of a remote address and port
+	OnEvict   func(network netip.Addr)       // called for each that was cut
+	Evicted   atomic.Int64                   // so far
 
 	mu        sync.Mutex
-	open      map[net.Conn]*connection
+	open      map[net.Conn]*Conn
 	silent    lists.List // of *connection, the oldest first
 	byNetwork map[netip.Addr]*lists.List
 	crowded   []*lists.List // those of byNetwork above their share: a dozen at most
 }
 
 // connection is what is known of one.
-type connection struct {
-	conn    net.Conn
-	network netip.Addr
-	since   time.Time
-	above   bool // it is one too many
-	settled atomic.Bool
+type Conn struct {
+	conn      net.Conn
+	network   netip.Addr
+	since     time.Time
+	OverLimit bool // it is one too many
+	settled   atomic.Bool
 
 	// Guarded by the mutex of connections; nil: it is settled or gone.
 	place, placeInNetwork *lists.Element
@@ -51,24 +50,24 @@ type connection struct {
 
 // silentGrace is how long a connection of a network within its share may be silent while
 // there are places in reserve. Most send their request with the next packet.
-const silentGrace = time.Second
+const SilentGrace = time.Second
 
-func (c *connections) init(most, spare int) {
-	c.most, c.spare = most, spare
-	c.open, c.byNetwork = map[net.Conn]*connection{}, map[netip.Addr]*lists.List{}
+func (c *Set) Init(most, spare int, networkOf func(remote string) netip.Addr) {
+	c.Max, c.reserve, c.networkOf = most, spare, networkOf
+	c.open, c.byNetwork = map[net.Conn]*Conn{}, map[netip.Addr]*lists.List{}
 }
 
 // share is how many silent connections a network may have when there is no place left.
 // Where there is always one, it is any number.
-func (c *connections) share() int {
-	if c.most == 0 {
+func (c *Set) share() int {
+	if c.Max == 0 {
 		return math.MaxInt32
 	}
-	return max(1, c.most/8)
+	return max(1, c.Max/8)
 }
 
 // now returns how many are open.
-func (c *connections) now() int {
+func (c *Set) Len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.open)
@@ -78,28 +77,28 @@ type connKey struct{}
 
 // opened is for ConnContext of [http.Server]. Requests find the connection in their
 // context.
-func (c *connections) opened(ctx context.Context, conn net.Conn) context.Context {
-	one := &connection{conn: conn, network: networkOf(conn.RemoteAddr().String()), since: time.Now()}
+func (c *Set) Opened(ctx context.Context, conn net.Conn) context.Context {
+	one := &Conn{conn: conn, network: c.networkOf(conn.RemoteAddr().String()), since: time.Now()}
 	for _, victim := range c.enter(one) {
 		victim.close()
-		c.cuts.Add(1)
-		c.cut(victim.network)
+		c.Evicted.Add(1)
+		c.OnEvict(victim.network)
 	}
 	return context.WithValue(ctx, connKey{}, one)
 }
 
 // enter takes a connection in and returns those that have to go for it, which may be
 // itself alone.
-func (c *connections) enter(one *connection) (victims []*connection) {
+func (c *Set) enter(one *Conn) (victims []*Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.most > 0 && len(c.open) >= c.most {
-		last := len(c.open) >= c.most+c.spare
+	for c.Max > 0 && len(c.open) >= c.Max {
+		last := len(c.open) >= c.Max+c.reserve
 		victim := c.yielding(one, last)
 		if victim == nil && last {
-			return []*connection{one}
+			return []*Conn{one}
 		}
-		if one.above = victim == nil; one.above {
+		if one.OverLimit = victim == nil; one.OverLimit {
 			break
 		}
 		c.forget(victim)
@@ -122,7 +121,7 @@ func (c *connections) enter(one *connection) (victims []*connection) {
 // yielding returns the silent connection that is to make room for one more, or nil. Unless
 // it is for the last place, or its network has more than its share, only one that had time
 // to say something has to.
-func (c *connections) yielding(one *connection, last bool) *connection {
+func (c *Set) yielding(one *Conn, last bool) *Conn {
 	from, own := &c.silent, 0
 	if of := c.byNetwork[one.network]; of != nil {
 		if own = of.Len(); own >= c.share() {
@@ -130,7 +129,7 @@ func (c *connections) yielding(one *connection, last bool) *connection {
 		}
 	}
 	victim := oldest(from)
-	ripe := victim != nil && one.since.Sub(victim.since) >= silentGrace
+	ripe := victim != nil && one.since.Sub(victim.since) >= SilentGrace
 	if ripe && from != &c.silent {
 		return victim
 	}
@@ -147,7 +146,7 @@ func (c *connections) yielding(one *connection, last bool) *connection {
 // more than above, which is at least its share. It returns nil if a place would still be
 // missing when all networks had given up what is more: nothing is cut in vain. For the last
 // place, one is enough.
-func (c *connections) largest(above int, last bool) (most *lists.List) {
+func (c *Set) largest(above int, last bool) (most *lists.List) {
 	surplus := 0
 	for _, of := range c.crowded {
 		surplus += max(0, of.Len()-above)
@@ -155,23 +154,23 @@ func (c *connections) largest(above int, last bool) (most *lists.List) {
 			most = of
 		}
 	}
-	if !last && surplus <= len(c.open)-c.most {
+	if !last && surplus <= len(c.open)-c.Max {
 		return nil
 	}
 	return most
 }
 
 // oldest returns the first of a list, or nil.
-func oldest(of *lists.List) *connection {
+func oldest(of *lists.List) *Conn {
 	first := of.Front()
 	if first == nil {
 		return nil
 	}
-	return first.Value.(*connection)
+	return first.Value.(*Conn)
 }
 
 // forget counts a connection no more. The caller holds mu.
-func (c *connections) forget(one *connection) {
+func (c *Set) forget(one *Conn) {
 	if one == nil {
 		return
 	}
@@ -180,7 +179,7 @@ func (c *connections) forget(one *connection) {
 }
 
 // unlist takes a connection out of the silent ones. The caller holds mu.
-func (c *connections) unlist(one *connection) {
+func (c *Set) unlist(one *Conn) {
 	if one.place == nil {
 		return
 	}
@@ -198,7 +197,7 @@ func (c *connections) unlist(one *connection) {
 }
 
 // settle says that a request on the connection was let in.
-func (c *connections) settle(one *connection) {
+func (c *Set) Settle(one *Conn) {
 	if one == nil || one.settled.Load() {
 		return
 	}
@@ -209,7 +208,7 @@ func (c *connections) settle(one *connection) {
 }
 
 // changed is for ConnState of [http.Server].
-func (c *connections) changed(conn net.Conn, state http.ConnState) {
+func (c *Set) Changed(conn net.Conn, state http.ConnState) {
 	if state != http.StateClosed && state != http.StateHijacked {
 		return
 	}
@@ -219,8 +218,8 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 }
 
 // close cuts the connection, without a word to TLS, which might wait for the client.
-func (one *connection) close() {
-	if tcp := one.tcp(); tcp != nil {
+func (one *Conn) close() {
+	if tcp := one.TCP(); tcp != nil {
 		_ = tcp.Close()
 		return
 	}
@@ -228,7 +227,7 @@ func (one *connection) close() {
 }
 
 // tcp returns the connection beneath TLS, or nil if it is none of TCP.
-func (one *connection) tcp() *net.TCPConn {
+func (one *Conn) TCP() *net.TCPConn {
 	c := one.conn
 	if over, is := c.(interface{ NetConn() net.Conn }); is { // TLS
 		c = over.NetConn()
@@ -239,31 +238,7 @@ func (one *connection) tcp() *net.TCPConn {
 
 // linkOf returns the connection of a request, which others may share over HTTP/2; nil if
 // there is none, as in tests.
-func linkOf(r *http.Request) *connection {
-	one, _ := r.Context().Value(connKey{}).(*connection)
+func Of(r *http.Request) *Conn {
+	one, _ := r.Context().Value(connKey{}).(*Conn)
 	return one
-}
-
-// connection returns the connection of an exchange that has one to itself, else nil.
-func (x *exchange) connection() *net.TCPConn {
-	if x.link == nil || x.r.ProtoMajor != 1 {
-		return nil // others share it
-	}
-	return x.link.tcp()
-}
-
-// settle marks the connection of a request that was let in.
-func (x *exchange) settle() { x.api.connectionsOf(x.on).settle(x.link) }
-
-func (a *API) connectionsOf(on side) *connections { return &a.limits.connections[on] }
-
-// sideNames are the listeners in log and metrics.
-var sideNames = [numSides]string{mainSide: "main", adminSide: "admin"}
-
-// logCut writes that connections to a listener are cut, and how many so far, once a minute.
-func (a *API) logCut(on side, network netip.Addr) {
-	c := a.connectionsOf(on)
-	a.sparse.Log(slog.LevelWarn, "cut "+sideNames[on],
-		"connections without a request were cut to make room for others",
-		slog.String("listener", sideNames[on]), slog.Int64("cut", c.cuts.Load()), slog.String("last_from", network.String()), slog.String("may_be_open", strconv.Itoa(c.most)))
 }

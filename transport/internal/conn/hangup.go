@@ -1,4 +1,4 @@
-package transport
+package conn
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 const (
 	// watchDelay is how old a request is before its connection is watched: most are
 	// answered sooner, and cost nothing.
-	watchDelay = 25 * time.Millisecond
+	WatchDelay = 25 * time.Millisecond
 	// mostBehind is how many bytes a client may send behind a request that waits. The end
 	// of a connection comes after them, and never if the system has no room for them, so a
 	// client that sends more counts as gone.
@@ -24,7 +24,7 @@ const (
 
 // hangups watches the connections of requests that wait. It is safe for use by many
 // goroutines; it starts one, which ends in close.
-type hangups struct {
+type Hangups struct {
 	mu     sync.Mutex
 	poller *poller // nil: there was nothing to watch yet
 	closed bool
@@ -49,13 +49,13 @@ type watchedConn struct {
 // The caller calls stop, after which gone is not called for what happens to the connection
 // then; a call under way may go on. gone may be called more than once, also at the same
 // time.
-func (h *hangups) watch(conn *net.TCPConn, gone context.CancelFunc) (stop func()) {
+func (h *Hangups) Watch(conn *net.TCPConn, gone context.CancelFunc) (stop func()) {
 	w := &watchedConn{conn: conn, gone: gone}
-	w.timer = time.AfterFunc(watchDelay, func() { h.add(w) })
+	w.timer = time.AfterFunc(WatchDelay, func() { h.add(w) })
 	return func() { h.remove(w) }
 }
 
-func (h *hangups) add(w *watchedConn) {
+func (h *Hangups) add(w *watchedConn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if w.done || h.closed || !h.open() {
@@ -68,7 +68,7 @@ func (h *hangups) add(w *watchedConn) {
 }
 
 // open begins to watch, and reports whether it can be done. The caller holds mu.
-func (h *hangups) open() bool {
+func (h *Hangups) open() bool {
 	if h.poller != nil {
 		return true
 	}
@@ -81,7 +81,7 @@ func (h *hangups) open() bool {
 	return true
 }
 
-func (h *hangups) remove(w *watchedConn) {
+func (h *Hangups) remove(w *watchedConn) {
 	w.timer.Stop()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -95,7 +95,7 @@ func (h *hangups) remove(w *watchedConn) {
 
 // happened is called when something has happened to a connection: left if that was its
 // end, else bytes have come.
-func (h *hangups) happened(id uint64, left bool) {
+func (h *Hangups) happened(id uint64, left bool) {
 	h.mu.Lock()
 	w := h.byID[id]
 	h.mu.Unlock()
@@ -108,7 +108,7 @@ func (h *hangups) happened(id uint64, left bool) {
 }
 
 // close watches nothing any more.
-func (h *hangups) close() {
+func (h *Hangups) Close() {
 	h.mu.Lock()
 	h.closed = true
 	p := h.poller
@@ -119,13 +119,8 @@ func (h *hangups) close() {
 	h.ended.Wait()
 }
 
-// hasLeft reports whether the client has closed the connection of a request that has
-// lasted a while, as far as can be told without reading. It is for the last moment before
-// a grant is handed over.
-func (x *exchange) hasLeft() bool {
-	if time.Since(x.started) < watchDelay {
-		return false
-	}
-	conn := x.connection()
-	return conn != nil && hungUp(conn)
+// hasHungUp reports whether the client has closed the connection of a request that began
+// at that time and has lasted a while, as far as can be told without reading.
+func HasHungUp(conn *net.TCPConn, began time.Time) bool {
+	return conn != nil && time.Since(began) >= WatchDelay && hungUp(conn)
 }

@@ -1,4 +1,4 @@
-package transport
+package conn
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ type serverLog struct {
 	sparse *sparselog.Log
 }
 
-func newServerLog(to *slog.Logger, sparse *sparselog.Log) *log.Logger {
+func NewServerLog(to *slog.Logger, sparse *sparselog.Log) *log.Logger {
 	return log.New(&serverLog{to, sparse}, "", 0)
 }
 
