@@ -1,4 +1,4 @@
-package journal
+package record
 
 import (
 	"bytes"
@@ -44,9 +44,9 @@ func (c *CSV) Encode(lines []byte) ([]byte, error) {
 
 func (c *CSV) encode(line []byte) error {
 	switch {
-	case bytes.HasPrefix(line, []byte(`{"export":`)):
+	case IsOpening(line):
 		return c.out.Write(csvColumns)
-	case bytes.HasPrefix(line, []byte(`{"end":`)):
+	case IsClosing(line):
 		return nil
 	}
 	var members map[string]json.RawMessage
@@ -58,6 +58,12 @@ func (c *CSV) encode(line []byte) error {
 		c.row = append(c.row, cell(members[column]))
 	}
 	return c.out.Write(c.row)
+}
+
+// IsCSV reports whether a file that begins with this line is an export in CSV. Earlier
+// versions wrote a comment first.
+func IsCSV(line []byte) bool {
+	return bytes.HasPrefix(line, []byte(strings.Join(csvColumns[:4], ","))) || bytes.HasPrefix(line, []byte(`# {"export":`))
 }
 
 // formula is what a formula begins with, in some spreadsheet of some language: signs, the

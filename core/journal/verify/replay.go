@@ -1,4 +1,4 @@
-package journal
+package verify
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -14,28 +15,28 @@ import (
 type Replay struct {
 	after   lock.Seq // what began before is not known
 	last    lock.Seq
-	held    map[lock.Name]Held
+	held    map[lock.Name]HeldLease
 	records int64
 	faults  []string
 }
 
-// Held is a lease as records tell of it.
-type Held struct {
-	Record            // of its grant or its last renewal
-	Granted time.Time // zero: before the first record
+// HeldLease is a lease as records tell of it.
+type HeldLease struct {
+	record.Record           // of its grant or its last renewal
+	Granted       time.Time // zero: before the first record
 }
 
 // NewReplay begins a replay of everything after an event, 0 for a whole journal.
 func NewReplay(after lock.Seq) *Replay {
-	return &Replay{after: after, held: map[lock.Name]Held{}}
+	return &Replay{after: after, held: map[lock.Name]HeldLease{}}
 }
 
 // Last returns the newest event that was applied.
 func (r *Replay) Last() lock.Seq { return r.last }
 
-// Held returns the leases by name.
-func (r *Replay) Held() []Held {
-	return slices.SortedFunc(maps.Values(r.held), func(a, b Held) int { return cmp.Compare(a.Name, b.Name) })
+// HeldLease returns the leases by name.
+func (r *Replay) Held() []HeldLease {
+	return slices.SortedFunc(maps.Values(r.held), func(a, b HeldLease) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // Faults says where the records contradict each other: a lock given to two, an end of
@@ -44,7 +45,7 @@ func (r *Replay) Faults() []string { return r.faults }
 
 // Apply takes the next record.
 func (r *Replay) Apply(line []byte) error {
-	l, ok := peek(line)
+	l, ok := record.Peek(line)
 	if !ok {
 		return fmt.Errorf("this is not a record: %.80q", line)
 	}
@@ -53,7 +54,7 @@ func (r *Replay) Apply(line []byte) error {
 	if l.Kind != lock.Granted && l.Kind != lock.Renewed && !l.Kind.Ends() {
 		return nil
 	}
-	rec, err := ParseRecord(line)
+	rec, err := record.Parse(line)
 	if err != nil {
 		return fmt.Errorf("record %d: %w", l.Seq, err)
 	}
@@ -61,7 +62,7 @@ func (r *Replay) Apply(line []byte) error {
 	return nil
 }
 
-func (r *Replay) change(rec Record) {
+func (r *Replay) change(rec record.Record) {
 	before, held := r.held[rec.Name]
 	switch {
 	case rec.Kind == lock.Granted:
@@ -71,7 +72,7 @@ func (r *Replay) change(rec Record) {
 		if rec.Token != rec.Seq {
 			r.fault(rec, "its token is %d", rec.Token)
 		}
-		r.held[rec.Name] = Held{Record: rec, Granted: rec.Time}
+		r.held[rec.Name] = HeldLease{Record: rec, Granted: rec.Time}
 		return
 	case held && before.Token != rec.Token:
 		r.fault(rec, "%s of %s is about token %d, but token %d has it", rec.Kind, rec.Name, rec.Token, before.Token)
@@ -79,13 +80,13 @@ func (r *Replay) change(rec Record) {
 		r.fault(rec, "%s of %s, which nobody has", rec.Kind, rec.Name)
 	}
 	if rec.Kind == lock.Renewed {
-		r.held[rec.Name] = Held{Record: rec, Granted: before.Granted}
+		r.held[rec.Name] = HeldLease{Record: rec, Granted: before.Granted}
 		return
 	}
 	delete(r.held, rec.Name)
 }
 
-func (r *Replay) fault(rec Record, format string, args ...any) {
+func (r *Replay) fault(rec record.Record, format string, args ...any) {
 	r.faults = append(r.faults, fmt.Sprintf("record %d: ", rec.Seq)+fmt.Sprintf(format, args...))
 }
 
@@ -113,7 +114,7 @@ func (r *Replay) Differences(stored []lock.Loaded) (found []string, unknown int)
 	return found, unknown
 }
 
-func (h *Held) differences(l *lock.Lease) (found []string) {
+func (h *HeldLease) differences(l *lock.Lease) (found []string) {
 	check := func(what string, recorded, stored any) {
 		if recorded != stored {
 			found = append(found, fmt.Sprintf("%s: %s is %v in the records and %v in the database", l.Name, what, recorded, stored))
@@ -129,7 +130,7 @@ func (h *Held) differences(l *lock.Lease) (found []string) {
 		check("the metadata", fmt.Sprint(h.Metadata), fmt.Sprint(l.Metadata))
 	}
 	if !h.Granted.IsZero() {
-		check("the grant", h.Granted.UTC().Format(TimeFormat), l.GrantedAt.UTC().Format(TimeFormat))
+		check("the grant", h.Granted.UTC().Format(record.TimeFormat), l.GrantedAt.UTC().Format(record.TimeFormat))
 	}
 	return found
 }

@@ -1,16 +1,19 @@
-package journal
+// Package verify checks the audit log without a server: exports ([Verifier]), the segments
+// of a store ([SegmentVerifier]), and whether the records agree with each other and with
+// the leases of a store ([Replay]). A program of a third party needs only this package and
+// package record.
+package verify
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -28,8 +31,8 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("line %d, record %d: %s", f.Line, f.Seq, f.Problem)
 }
 
-// Verdict is what a verification found out about the records up to the first fault.
-type Verdict struct {
+// Result is what a verification found out about the records up to the first fault.
+type Result struct {
 	Exports     int       // complete ones
 	Records     int64     // that follow from each other
 	First, Last lock.Seq  // of these
@@ -56,12 +59,12 @@ type Verifier struct {
 	// Its line is good until it returns.
 	Each func(line []byte) error
 
-	verdict Verdict
-	pinned  ed25519.PublicKey
-	begin   string // prev of the first record
-	cuts    map[string]bool
-	last    [sha256.Size]byte // hash of the newest record
-	joined  string            // cursor the newest export ended at
+	result Result
+	pinned ed25519.PublicKey
+	begin  string // prev of the first record
+	cuts   map[string]bool
+	last   [sha256.Size]byte // hash of the newest record
+	joined string            // cursor the newest export ended at
 }
 
 // NewVerifier returns a verifier. Signatures have to be by the pinned key; without
@@ -70,9 +73,9 @@ func NewVerifier(pinned ed25519.PublicKey) *Verifier {
 	return &Verifier{pinned: pinned, cuts: map[string]bool{}}
 }
 
-// Verdict returns what has been found out so far.
-func (v *Verifier) Verdict() Verdict {
-	verdict := v.verdict
+// Result returns what has been found out so far.
+func (v *Verifier) Result() Result {
+	verdict := v.result
 	verdict.Hash = v.last
 	verdict.Complete = verdict.Records > 0 && (v.begin == "" || v.cuts[v.begin])
 	return verdict
@@ -81,13 +84,13 @@ func (v *Verifier) Verdict() Verdict {
 // Verify checks a file, which holds one or more exports in a row. A [*Fault] names
 // the first thing that is wrong; other errors are those of r.
 func (v *Verifier) Verify(r io.Reader) error {
-	lines, err := newLineReader(r)
+	lines, err := record.NewLineReader(r)
 	if err != nil {
 		return err
 	}
 	for {
-		line, err := lines.next()
-		if err == io.EOF && lines.number > 0 {
+		line, err := lines.Next()
+		if err == io.EOF && lines.Number() > 0 {
 			return nil
 		}
 		if err != nil {
@@ -96,20 +99,20 @@ func (v *Verifier) Verify(r io.Reader) error {
 		if err := v.export(lines, line); err != nil {
 			return err
 		}
-		v.verdict.Exports++
+		v.result.Exports++
 	}
 }
 
 // endOfFile says what it means that there is no further line.
-func (v *Verifier) endOfFile(lines *lineReader, err error) error {
-	cut := &Fault{Line: lines.number + 1, Problem: "the file ends here, without the closing line of a complete export"}
+func (v *Verifier) endOfFile(lines *record.LineReader, err error) error {
+	cut := &Fault{Line: lines.Number() + 1, Problem: "the file ends here, without the closing line of a complete export"}
 	switch {
-	case errors.Is(err, io.EOF) && lines.number == 0:
+	case errors.Is(err, io.EOF) && lines.Number() == 0:
 		cut.Problem = "the file is empty"
 		return cut
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return cut
-	case errors.Is(err, errLineTooLong):
+	case errors.Is(err, record.ErrLineTooLong):
 		cut.Problem = err.Error()
 		return cut
 	}
@@ -117,7 +120,7 @@ func (v *Verifier) endOfFile(lines *lineReader, err error) error {
 }
 
 // export checks one export, whose first line has been read.
-func (v *Verifier) export(lines *lineReader, first []byte) error {
+func (v *Verifier) export(lines *record.LineReader, first []byte) error {
 	opened := sha256.Sum256(first)
 	o, err := v.open(lines, first)
 	if err != nil {
@@ -125,11 +128,11 @@ func (v *Verifier) export(lines *lineReader, first []byte) error {
 	}
 	c := chain{v: v, lines: lines, opening: o}
 	for {
-		line, err := lines.next()
+		line, err := lines.Next()
 		if err != nil {
 			return c.cutShort(err)
 		}
-		if bytes.HasPrefix(line, []byte(`{"end":`)) {
+		if record.IsClosing(line) {
 			return c.close(line, opened)
 		}
 		if err := c.record(line); err != nil {
@@ -138,52 +141,46 @@ func (v *Verifier) export(lines *lineReader, first []byte) error {
 	}
 }
 
-// isCSV reports whether an export that begins with this line is one of rows. Earlier
-// versions wrote a comment first.
-func isCSV(line []byte) bool {
-	return bytes.HasPrefix(line, []byte(strings.Join(csvColumns[:4], ","))) || bytes.HasPrefix(line, []byte(`# {"export":`))
-}
-
 // open checks the first line of an export, and that it goes on where the one before
 // ended.
-func (v *Verifier) open(lines *lineReader, line []byte) (o opening, err error) {
-	fault := func(problem string) error { return &Fault{Line: lines.number, Problem: problem} }
-	if isCSV(line) {
+func (v *Verifier) open(lines *record.LineReader, line []byte) (o record.Opening, err error) {
+	fault := func(problem string) error { return &Fault{Line: lines.Number(), Problem: problem} }
+	if record.IsCSV(line) {
 		return o, fault("this is an export in CSV, which cannot be verified; export it again in NDJSON, the default format")
 	}
 	if json.Unmarshal(line, &o) != nil || o.Export == 0 {
 		return o, fault("this is not the opening line of an export")
 	}
-	if o.Export != exportVersion {
-		return o, fault(fmt.Sprintf("the export has the form %d; this program knows form %d", o.Export, exportVersion))
+	if o.Export != record.ExportVersion {
+		return o, fault(fmt.Sprintf("the export has the form %d; this program knows form %d", o.Export, record.ExportVersion))
 	}
 	if !o.Verifiable {
 		return o, fault("the export says that it was filtered, so it cannot be verified")
 	}
-	if _, err := ParseCursor(o.After); err != nil {
+	if _, err := record.ParseCursor(o.After); err != nil {
 		return o, fault("the opening line has been changed")
 	}
-	key, err := ParseKey(o.Key)
+	key, err := record.ParseKey(o.Key)
 	if err != nil {
 		return o, fault("the opening line has no public key")
 	}
 	want := v.pinned
 	if want == nil {
-		want = v.verdict.Key
+		want = v.result.Key
 	}
 	if want != nil && !key.Equal(want) {
-		return o, fault("the export is by the key " + o.Key + ", not by " + FormatKey(want))
+		return o, fault("the export is by the key " + o.Key + ", not by " + record.FormatKey(want))
 	}
-	if v.verdict.Exports > 0 && o.After != v.joined {
+	if v.result.Exports > 0 && o.After != v.joined {
 		return o, fault(fmt.Sprintf("the export begins after %s, but the one before ends at %s", o.After, v.joined))
 	}
-	if v.verdict.Exports == 0 {
-		v.verdict.After = o.After
+	if v.result.Exports == 0 {
+		v.result.After = o.After
 	}
-	made, err := time.Parse(TimeFormat, o.Time)
+	made, err := time.Parse(record.TimeFormat, o.Time)
 	if err != nil {
 		return o, fault("the opening line has been changed")
 	}
-	v.verdict.Key, v.verdict.Made = key, made
+	v.result.Key, v.result.Made = key, made
 	return o, nil
 }

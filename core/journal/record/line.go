@@ -1,4 +1,19 @@
-package journal
+// Package record is the format of the audit log: how an event becomes a line, how lines
+// are chained and signed, and how an export of them begins and ends. [Seal] writes lines,
+// [Parse] and [Lines] read them.
+//
+// # The chain
+//
+// Each event is one line: a JSON object without insignificant space, its members in
+// fixed order, ended by a newline. Its last member, "prev", is the SHA-256 of the line
+// before (without the newline) in unpadded base64url; in the first line of a journal it
+// is empty. A reader needs nothing but the lines to check them.
+//
+// A checkpoint is a line with an Ed25519 signature by the key of the store. The
+// signature covers the line itself and, through "prev", every line before it. When the
+// oldest segments are pruned, a line of kind "pruned" names the last pruned event and
+// its hash.
+package record
 
 import (
 	"bytes"
@@ -56,28 +71,28 @@ type Record struct {
 	RequestID  string            `json:"request_id"`
 	TraceID    string            `json:"trace_id"`
 	Cause      string            `json:"cause"`
-	Notes      []RecordNote      `json:"notes"`
-	Verdicts   []RecordVerdict   `json:"verdicts"`
+	Notes      []Note            `json:"notes"`
+	Verdicts   []Verdict         `json:"verdicts"`
 	PolicySet  string            `json:"policy_set"`          // id of the set that judged it; of policies_loaded and stopped, of the set Policies are of
 	SetAtGrant string            `json:"policy_set_at_grant"` // id of the set that judged it again at its turn
-	Policies   []RecordPolicy    `json:"policies"`            // policies_loaded, stopped
-	Replaced   *RecordPolicySet  `json:"replaced"`            // policies_loaded
+	Policies   []Policy          `json:"policies"`            // policies_loaded, stopped
+	Replaced   *PolicySet        `json:"replaced"`            // policies_loaded
 	Cut        lock.Seq          `json:"cut"`
 	CutHash    string            `json:"cut_hash"`
 	Signature  string            `json:"signature"`
 	Prev       string            `json:"prev"`
 }
 
-// RecordNote is what a policy had to say.
-type RecordNote struct {
+// Note is what a policy had to say.
+type Note struct {
 	Policy string `json:"policy"`
 	Key    string `json:"key"`
 	Value  string `json:"value"`
 }
 
-// RecordVerdict is what a policy decided. A policy of the set that covers the request and
+// Verdict is what a policy decided. A policy of the set that covers the request and
 // has no verdict allowed it in silence; records of older versions have those verdicts, too.
-type RecordVerdict struct {
+type Verdict struct {
 	Policy  string `json:"policy"`
 	Digest  string `json:"digest"`
 	At      string `json:"at"`
@@ -92,14 +107,14 @@ type RecordVerdict struct {
 	CapWaitMS *int64 `json:"cap_wait_ms"` // what it lowered the wait to; nil: it did not
 }
 
-// RecordPolicySet says which policies judge requests together.
-type RecordPolicySet struct {
-	ID       string         `json:"policy_set"`
-	Policies []RecordPolicy `json:"policies"`
+// PolicySet says which policies judge requests together.
+type PolicySet struct {
+	ID       string   `json:"policy_set"`
+	Policies []Policy `json:"policies"`
 }
 
-// RecordPolicy is a policy of a set.
-type RecordPolicy struct {
+// Policy is a policy of a set.
+type Policy struct {
 	Policy string   `json:"policy"`
 	Digest string   `json:"digest"` // SHA-256 of its module, in hex
 	Mode   string   `json:"mode"`
@@ -109,9 +124,9 @@ type RecordPolicy struct {
 
 // PolicySets returns the sets a record describes: none, or that which rules from then on,
 // or ruled until then, and that which it replaced.
-func (r *Record) PolicySets() (sets []RecordPolicySet) {
+func (r *Record) PolicySets() (sets []PolicySet) {
 	if r.Policies != nil {
-		sets = append(sets, RecordPolicySet{ID: r.PolicySet, Policies: r.Policies})
+		sets = append(sets, PolicySet{ID: r.PolicySet, Policies: r.Policies})
 	}
 	if r.Replaced != nil {
 		sets = append(sets, *r.Replaced)
@@ -119,8 +134,8 @@ func (r *Record) PolicySets() (sets []RecordPolicySet) {
 	return sets
 }
 
-// ParseRecord reads a line.
-func ParseRecord(line []byte) (Record, error) {
+// Parse reads a line.
+func Parse(line []byte) (Record, error) {
 	var r Record
 	err := json.Unmarshal(line, &r)
 	return r, err
@@ -142,7 +157,7 @@ func Lines(s lock.Segment, after lock.Seq) iter.Seq[Line] {
 		for rest := s.Bytes; len(rest) > 0; {
 			var line []byte
 			line, rest, _ = bytes.Cut(rest, []byte{'\n'})
-			l, ok := peek(line)
+			l, ok := Peek(line)
 			if ok && l.Seq > after && !yield(l) {
 				return
 			}
@@ -150,9 +165,9 @@ func Lines(s lock.Segment, after lock.Seq) iter.Seq[Line] {
 	}
 }
 
-// peek reads the beginning of a canonical line, which is always the same: it is what
+// Peek reads the beginning of a canonical line, which is always the same: it is what
 // filters look at, so it must be quick. ok is false if the line does not begin so.
-func peek(line []byte) (l Line, ok bool) {
+func Peek(line []byte) (l Line, ok bool) {
 	l.Bytes = line
 	rest, ok := bytes.CutPrefix(line, []byte(`{"seq":`))
 	if !ok {
@@ -177,6 +192,15 @@ func peek(line []byte) (l Line, ok bool) {
 	l.Kind = kindOf(text)
 	l.Name, _, _ = nextText(rest, `,"name":"`)
 	return l, true
+}
+
+// Prev returns the last member of a line: the hash of the line before.
+func Prev(line []byte) (string, bool) {
+	at := bytes.LastIndex(line, []byte(`,"prev":"`))
+	if at < 0 || !bytes.HasSuffix(line, []byte(`"}`)) {
+		return "", false
+	}
+	return string(line[at+len(`,"prev":"`) : len(line)-2]), true
 }
 
 var knownKinds = func() map[string]lock.Kind {

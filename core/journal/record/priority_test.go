@@ -1,11 +1,11 @@
-package journal_test
+package record_test
 
 import (
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -29,12 +29,12 @@ func TestPriorityIsOnRecord(t *testing.T) {
 		{event(lock.Normal, ""), `"waited_ms":1000,"verdicts":[{"policy":"lane","at":"request","mode":"enforce","verdict":"allow","fuel":5}]`, "", ""},
 	} {
 		b := &lock.Batch{Events: []lock.Event{tt.event}}
-		journal.Seal(b)
+		record.Seal(b, nil)
 		line := strings.TrimSpace(string(b.Segment.Bytes))
 		if !strings.Contains(line, tt.members) {
 			t.Errorf(" got %s\nwant %s in it", line, tt.members)
 		}
-		r, err := journal.ParseRecord([]byte(line))
+		r, err := record.Parse([]byte(line))
 		if err != nil || r.Priority != tt.priority || len(r.Verdicts) != 1 || r.Verdicts[0].Priority != tt.said {
 			t.Errorf("read back: %+v, %v", r, err)
 		}

@@ -1,4 +1,4 @@
-package journal
+package record
 
 import (
 	"bytes"
@@ -32,9 +32,9 @@ func signLine(b []byte, start int, key ed25519.PrivateKey) []byte {
 	return append(b, rest...)
 }
 
-// isSigned reports whether the line carries a signature that key made over it, which no
+// IsSigned reports whether the line carries a signature that key made over it, which no
 // line does if the key is nil.
-func isSigned(line []byte, key ed25519.PublicKey) bool {
+func IsSigned(line []byte, key ed25519.PublicKey) bool {
 	before, rest, found := bytes.Cut(line, []byte(signatureMember))
 	if !found {
 		return false

@@ -1,4 +1,4 @@
-package journal_test
+package verify_test
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/journaltest"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 )
@@ -20,7 +22,7 @@ func TestAJournalIsCheckedWhereItIsKept(t *testing.T) {
 	if _, err := j.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	someHistory(t, j, 1, 60)
+	journaltest.History(t, j, 1, 60)
 	segments, err := store.Segments(t.Context(), 0, 1000)
 	if err != nil {
 		t.Fatal(err)
@@ -35,8 +37,8 @@ func TestAJournalIsCheckedWhereItIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(cut lock.Head, by ed25519.PublicKey, segments []lock.Segment) (*journal.Check, error) {
-		c := journal.NewCheck(cut, by)
+	check := func(cut lock.Head, by ed25519.PublicKey, segments []lock.Segment) (*verify.SegmentVerifier, error) {
+		c := verify.NewSegmentVerifier(cut, by)
 		for _, s := range segments {
 			if err := c.Segment(s); err != nil {
 				return c, err
@@ -44,12 +46,12 @@ func TestAJournalIsCheckedWhereItIsKept(t *testing.T) {
 		}
 		return c, c.End(snapshot.Head)
 	}
-	if c, err := check(lock.Head{}, public, segments); err != nil || c.Records != 60 || c.Vouched != 50 || c.Newest.Sub(someEvent(60).Time).Abs() > time.Millisecond {
+	if c, err := check(lock.Head{}, public, segments); err != nil || c.Records != 60 || c.Vouched != 50 || c.Newest.Sub(journaltest.Event(60).Time).Abs() > time.Millisecond {
 		t.Errorf("%+v, %v", c, err)
 	}
 
 	// After a prune it begins with what follows the cut.
-	half := journal.NewCheck(lock.Head{}, public)
+	half := verify.NewSegmentVerifier(lock.Head{}, public)
 	if err := half.Segment(segments[0]); err != nil {
 		t.Fatal(err)
 	}

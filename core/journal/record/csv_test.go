@@ -1,11 +1,11 @@
-package journal_test
+package record_test
 
 import (
 	"encoding/csv"
 	"strings"
 	"testing"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -19,8 +19,8 @@ func TestNoCellIsAFormula(t *testing.T) {
 		"＝1": "'＝1", "＋1": "'＋1", "－1": "'－1", "＠A1": "'＠A1", "；=1": "'；=1",
 	} {
 		b := &lock.Batch{Events: []lock.Event{{Seq: 1, Time: noon, Kind: lock.Denied, Lease: &lock.Lease{Name: "n", Holder: text}}}}
-		journal.Seal(b)
-		rows, err := new(journal.CSV).Encode(b.Segment.Bytes)
+		record.Seal(b, nil)
+		rows, err := new(record.CSV).Encode(b.Segment.Bytes)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package journal_test
+package verify_test
 
 import (
 	"bytes"
@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/journaltest"
+	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 )
@@ -23,10 +26,16 @@ func sample(t testing.TB) []byte {
 	if _, err := j.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	someHistory(t, j, 1, 100)
-	someHistory(t, j, 10_003, 120) // begins with "started", as after a restart
-	someHistory(t, j, 20_003, 80)
-	return export(t, j, journal.Query{})
+	journaltest.History(t, j, 1, 100)
+	journaltest.History(t, j, 10_003, 120) // begins with "started", as after a restart
+	journaltest.History(t, j, 20_003, 80)
+	return journaltest.Export(t, j, journal.Query{})
+}
+
+func verifyFile(export []byte) (verify.Result, error) {
+	v := verify.NewVerifier(nil)
+	err := v.Verify(bytes.NewReader(export))
+	return v.Result(), err
 }
 
 func TestAnExportVerifies(t *testing.T) {
@@ -36,7 +45,7 @@ func TestAnExportVerifies(t *testing.T) {
 	z.Write(out)
 	z.Close()
 	for name, file := range map[string][]byte{"plain": out, "compressed": packed.Bytes()} {
-		d, err := verify(file)
+		d, err := verifyFile(file)
 		if err != nil || d.Records != 300 || d.First != 1 || d.Last != 20_082 || d.Vouched != 20_082 || d.Exports != 1 || !d.Complete || d.More {
 			t.Errorf("%s: %+v, %v", name, d, err)
 		}
@@ -92,8 +101,8 @@ func TestTheFirstFaultIsNamed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			changed := strings.Join(test.do(slices.Clone(lines)), "")
-			_, err := verify([]byte(changed))
-			var fault *journal.Fault
+			_, err := verifyFile([]byte(changed))
+			var fault *verify.Fault
 			if !errors.As(err, &fault) {
 				t.Fatalf("got %v, want a fault", err)
 			}
@@ -119,8 +128,8 @@ func TestNoMutationOfAnExportGoesUnnoticed(t *testing.T) {
 		if bytes.Equal(changed, out) {
 			continue
 		}
-		_, err := verify(changed)
-		var fault *journal.Fault
+		_, err := verifyFile(changed)
+		var fault *verify.Fault
 		if !errors.As(err, &fault) {
 			t.Fatalf("mutation %d, %s in line %d, is not noticed: %v", n, what, at, err)
 		}
@@ -172,7 +181,7 @@ func mutate(rng *rand.Rand, lines [][]byte) (what string, line int, changed []by
 
 func TestOnlyTheRightKeyVouches(t *testing.T) {
 	out := sample(t)
-	d, _ := verify(out)
+	d, _ := verifyFile(out)
 	other, _, _ := ed25519.GenerateKey(nil)
 	for _, test := range []struct {
 		name   string
@@ -182,17 +191,17 @@ func TestOnlyTheRightKeyVouches(t *testing.T) {
 		{"the key that signed", d.Key, false},
 		{"another key", other, true},
 	} {
-		err := journal.NewVerifier(test.pinned).Verify(bytes.NewReader(out))
+		err := verify.NewVerifier(test.pinned).Verify(bytes.NewReader(out))
 		if (err != nil) != test.wrong {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
-	text := journal.FormatKey(d.Key)
-	if key, err := journal.ParseKey(text); err != nil || !key.Equal(d.Key) {
-		t.Errorf("the key %s is read back as %s, %v", text, journal.FormatKey(key), err)
+	text := record.FormatKey(d.Key)
+	if key, err := record.ParseKey(text); err != nil || !key.Equal(d.Key) {
+		t.Errorf("the key %s is read back as %s, %v", text, record.FormatKey(key), err)
 	}
 	for _, bad := range []string{"", "x", text + "A", text[1:]} {
-		if _, err := journal.ParseKey(bad); err == nil {
+		if _, err := record.ParseKey(bad); err == nil {
 			t.Errorf("%q is read as a key", bad)
 		}
 	}
@@ -201,19 +210,19 @@ func TestOnlyTheRightKeyVouches(t *testing.T) {
 // Where the tail is missing, the checkpoints say how far signatures vouch.
 func TestACheckpointVouchesForWhatIsBeforeIt(t *testing.T) {
 	lines := strings.SplitAfter(string(sample(t)), "\n")
-	d, err := verify([]byte(strings.Join(lines[:90], "")))
+	d, err := verifyFile([]byte(strings.Join(lines[:90], "")))
 	if err == nil || d.Vouched != 50 || d.Signed != 50 || d.Records != 89 {
 		t.Errorf("%+v, %v", d, err)
 	}
 }
 
 func TestExportsThatDoNotJoinAreNoticed(t *testing.T) {
-	j, _ := open(t)
-	someHistory(t, j, 1, 100)
-	first := export(t, j, journal.Query{Limit: 40})
+	j, _ := journaltest.Open(t)
+	journaltest.History(t, j, 1, 100)
+	first := journaltest.Export(t, j, journal.Query{Limit: 40})
 	for after, fits := range map[lock.Seq]bool{40: true, 39: false, 41: false, 0: false} {
-		second := export(t, j, journal.Query{After: after})
-		_, err := verify(slices.Concat(first, second))
+		second := journaltest.Export(t, j, journal.Query{After: after})
+		_, err := verifyFile(slices.Concat(first, second))
 		if (err == nil) != fits {
 			t.Errorf("after %d: %v", after, err)
 		}
@@ -223,13 +232,13 @@ func TestExportsThatDoNotJoinAreNoticed(t *testing.T) {
 // A database that has been replaced by a backup goes on from another record than the
 // one that was exported last.
 func TestAnExportThatGoesOnElsewhereIsNamed(t *testing.T) {
-	j, _ := open(t)
-	someHistory(t, j, 1, 100)
-	first := export(t, j, journal.Query{Limit: 40})
-	second := export(t, j, journal.Query{After: 40})
+	j, _ := journaltest.Open(t)
+	journaltest.History(t, j, 1, 100)
+	first := journaltest.Export(t, j, journal.Query{Limit: 40})
+	second := journaltest.Export(t, j, journal.Query{After: 40})
 	other := bytes.Replace(second, []byte(`"prev":"`), []byte(`"prev":"x`), 1)
-	d, err := verify(slices.Concat(first, other))
-	fault, _ := errors.AsType[*journal.Fault](err)
+	d, err := verifyFile(slices.Concat(first, other))
+	fault, _ := errors.AsType[*verify.Fault](err)
 	if fault == nil || fault.Seq != 41 || fault.Line != 44 || !strings.Contains(fault.Problem, "replaced by a backup") || d.Last != 40 || d.Signed != 40 {
 		t.Errorf("%+v, %v", d, err)
 	}
@@ -237,12 +246,12 @@ func TestAnExportThatGoesOnElsewhereIsNamed(t *testing.T) {
 
 func TestCursors(t *testing.T) {
 	for _, seq := range []lock.Seq{0, 1, 1882638332723201, 1<<53 - 1} {
-		if got, err := journal.ParseCursor(journal.FormatCursor(seq)); err != nil || got != seq {
+		if got, err := record.ParseCursor(record.FormatCursor(seq)); err != nil || got != seq {
 			t.Errorf("%d is read back as %d, %v", seq, got, err)
 		}
 	}
 	for _, bad := range []string{"x", "-1", "+1", "01", " 1", "1 ", fmt.Sprint(uint64(1) << 53), "99999999999999999999999"} {
-		if _, err := journal.ParseCursor(bad); err == nil {
+		if _, err := record.ParseCursor(bad); err == nil {
 			t.Errorf("%q is read as a cursor", bad)
 		}
 	}
@@ -253,7 +262,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add([]byte("{}\n"))
 	f.Add([]byte{0x1f, 0x8b, 0})
 	f.Fuzz(func(t *testing.T, file []byte) {
-		if _, err := verify(file); err == nil {
+		if _, err := verifyFile(file); err == nil {
 			t.Errorf("what nobody signed verifies: %q", file)
 		}
 	})

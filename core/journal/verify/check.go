@@ -1,4 +1,4 @@
-package journal
+package verify
 
 import (
 	"crypto/ed25519"
@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Check verifies a journal where it is kept, without an export. Make one with
-// [NewCheck], give it all segments after the cut, and then ask [Check.End].
-type Check struct {
+// SegmentVerifier verifies a journal where it is kept, without an export. Make one with
+// [NewSegmentVerifier], give it all segments after the cut, and then ask [SegmentVerifier.End].
+type SegmentVerifier struct {
 	Records int64     // that follow from each other
 	Vouched lock.Seq  // the newest record a signature vouches for, and with it for all before
 	Oldest  time.Time // of the oldest record, the zero time if there is none
@@ -21,16 +22,16 @@ type Check struct {
 	last lock.Head
 }
 
-// NewCheck begins after the cut, the zero Head for a whole journal. Signatures have to
+// NewSegmentVerifier begins after the cut, the zero Head for a whole journal. Signatures have to
 // be by key.
-func NewCheck(cut lock.Head, key ed25519.PublicKey) *Check {
-	return &Check{key: key, last: cut}
+func NewSegmentVerifier(cut lock.Head, key ed25519.PublicKey) *SegmentVerifier {
+	return &SegmentVerifier{key: key, last: cut}
 }
 
 // Segment checks the records of the next segment. An error names the first record that
 // does not follow from the one before, or whose signature is not by the key.
-func (c *Check) Segment(s lock.Segment) error {
-	for l := range Lines(s, c.last.Seq) {
+func (c *SegmentVerifier) Segment(s lock.Segment) error {
+	for l := range record.Lines(s, c.last.Seq) {
 		if err := c.line(&l); err != nil {
 			return err
 		}
@@ -38,21 +39,21 @@ func (c *Check) Segment(s lock.Segment) error {
 	return nil
 }
 
-func (c *Check) line(l *Line) error {
-	prev, ok := prevOf(l.Bytes)
+func (c *SegmentVerifier) line(l *record.Line) error {
+	prev, ok := record.Prev(l.Bytes)
 	want := ""
 	if c.last.Seq > 0 {
-		want = encoding.EncodeToString(c.last.Hash[:])
+		want = record.FormatHash(c.last.Hash)
 	}
 	switch {
 	case !ok || prev != want:
 		return fmt.Errorf("record %d does not follow from %d: one of them was changed, or records between them are gone", l.Seq, c.last.Seq)
-	case l.Kind == lock.Checkpoint && !isSigned(l.Bytes, c.key):
-		return fmt.Errorf("the checkpoint %d is not signed by the key of the database, %s", l.Seq, FormatKey(c.key))
+	case l.Kind == lock.Checkpoint && !record.IsSigned(l.Bytes, c.key):
+		return fmt.Errorf("the checkpoint %d is not signed by the key of the database, %s", l.Seq, record.FormatKey(c.key))
 	case l.Kind == lock.Checkpoint:
 		c.Vouched = l.Seq
 	}
-	r, err := ParseRecord(l.Bytes)
+	r, err := record.Parse(l.Bytes)
 	if err != nil {
 		return fmt.Errorf("record %d: %w", l.Seq, err)
 	}
@@ -66,7 +67,7 @@ func (c *Check) line(l *Line) error {
 }
 
 // End reports whether the journal ends at the head, where the next record goes on.
-func (c *Check) End(head lock.Head) error {
+func (c *SegmentVerifier) End(head lock.Head) error {
 	if c.last != head {
 		return fmt.Errorf("the journal ends at %d, which is not the record that the next one is to follow, %d", c.last.Seq, head.Seq)
 	}

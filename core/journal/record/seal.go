@@ -1,4 +1,4 @@
-package journal
+package record
 
 import (
 	"bytes"
@@ -19,11 +19,9 @@ import (
 const TimeFormat = "2006-01-02T15:04:05.000000Z"
 
 // Seal turns the events of b into its Segment, chained to b.Prev, and sets b.Next.
-// The same events after the same head give the same bytes.
-// Checkpoints are left unsigned; a [Journal] signs them.
-func Seal(b *lock.Batch) { seal(b, nil) }
-
-func seal(b *lock.Batch, key ed25519.PrivateKey) {
+// The same events after the same head give the same bytes. Checkpoints are signed by
+// key, or left unsigned if it is nil.
+func Seal(b *lock.Batch, key ed25519.PrivateKey) {
 	buf := make([]byte, 0, 384*len(b.Events))
 	head := b.Prev
 	for i := range b.Events {
@@ -258,6 +256,9 @@ func appendText(b []byte, member, s string) []byte {
 }
 
 const hexDigits = "0123456789abcdef"
+
+// Quote returns s as a JSON string, escaped as in the lines of a journal.
+func Quote(s string) []byte { return appendString(nil, s) }
 
 // appendString appends s as a JSON string with the fewest escapes RFC 8259 allows:
 // the quote, the backslash and the control characters, these as \u00xx. Bytes that
