@@ -186,7 +186,7 @@ var loopMutants = []mutant{
 		tests:  inJournal,
 	},
 	{
-		name: "chain-within-a-batch", file: "core/journal/seal.go",
+		name: "chain-within-a-batch", file: "core/journal/record/seal.go",
 		old:    "Hash: sha256.Sum256(buf[start:])}",
 		new:    "Hash: sha256.Sum256(buf[min(start, 0):])}",
 		breaks: "the chain has wrong hashes within a batch",

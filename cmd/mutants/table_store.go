@@ -84,7 +84,7 @@ var fileMutants = []mutant{
 		old:    "	case <-s.store.Failed():\n",
 		new:    "	case <-(chan struct{})(nil):\n",
 		breaks: "a server without commits answers from memory although its database is gone",
-		tests:  []string{"-run=Vanish ./cmd/octostore"},
+		tests:  []string{"-run=Vanish ./cmd/octostore/internal/faults"},
 	},
 	{
 		name: "log-of-another-file", file: "core/store/sqlite/stamp.go",

@@ -16,9 +16,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -41,7 +42,7 @@ func auditExportCommand() *cobra.Command {
 			case state != "" && (output == "-" || format == "csv" || query.Limit > 0 || overwrite):
 				return exitcode.Usagef("--state needs a file (-o), and does not go with --format csv, --limit or --overwrite")
 			}
-			c, err := newClient()
+			c, err := session.NewClient()
 			if err != nil {
 				return err
 			}
@@ -196,7 +197,7 @@ func (e *exporter) into(ctx context.Context, path string) error {
 // complete.
 type rowWriter struct {
 	to   io.Writer
-	csv  journal.CSV
+	csv  record.CSV
 	part []byte // of a line whose end has not come yet
 }
 

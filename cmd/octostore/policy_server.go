@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -27,7 +28,7 @@ func policyListCommand() *cobra.Command {
 			"keeps failing, only for a probe at intervals; otherwise on_error decides.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := newClient()
+			c, err := session.NewClient()
 			if err != nil {
 				return err
 			}
@@ -98,7 +99,7 @@ func policyReloadCommand() *cobra.Command {
 			"has a mistake, none. The error names every mistake.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := newClient()
+			c, err := session.NewClient()
 			if err != nil {
 				return err
 			}
@@ -126,7 +127,7 @@ func policyExplainCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			query.Name = args[0]
-			c, err := newClient()
+			c, err := session.NewClient()
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/transport/api"
@@ -47,7 +48,7 @@ type tokenKeeper interface {
 // if there is none and mayMake says so.
 func withTokens(cmd *cobra.Command, envFile string, mayMake bool, f func(tokenKeeper) error) error {
 	if os.Getenv("OCTOSTORE_URL") != "" {
-		c, err := newClient()
+		c, err := session.NewClient()
 		if err != nil {
 			return err
 		}
