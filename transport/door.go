@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/rand"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -93,3 +95,31 @@ func validRequestID(id string) bool {
 	}
 	return true
 }
+
+// connection returns the connection of an exchange that has one to itself, else nil.
+func (x *exchange) connection() *net.TCPConn {
+	if x.link == nil || x.r.ProtoMajor != 1 {
+		return nil // others share it
+	}
+	return x.link.TCP()
+}
+
+// settle marks the connection of a request that was let in.
+func (x *exchange) settle() { x.api.connectionsOf(x.on).Settle(x.link) }
+
+func (a *API) connectionsOf(on side) *conn.Set { return &a.limits.connections[on] }
+
+// sideNames are the listeners in log and metrics.
+var sideNames = [numSides]string{mainSide: "main", adminSide: "admin"}
+
+// logCut writes that connections to a listener are cut, and how many so far, once a minute.
+func (a *API) logCut(on side, network netip.Addr) {
+	c := a.connectionsOf(on)
+	a.sparse.Log(slog.LevelWarn, "cut "+sideNames[on],
+		"connections without a request were cut to make room for others",
+		slog.String("listener", sideNames[on]), slog.Int64("cut", c.Evicted.Load()), slog.String("last_from", network.String()), slog.String("may_be_open", strconv.Itoa(c.Max)))
+}
+
+// hasLeft reports whether the client has closed the connection of a request that has
+// lasted a while. It is for the last moment before a grant is handed over.
+func (x *exchange) hasLeft() bool { return conn.HasHungUp(x.connection(), x.started) }

@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/login"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -28,7 +29,7 @@ type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	started time.Time
-	link    *connection // nil: there is none, as in tests
+	link    *conn.Conn // nil: there is none, as in tests
 	on      side
 	id      string
 	route   *route
@@ -78,7 +79,7 @@ var (
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
 	buf := x.buf[:0]
-	*x = exchange{api: a, w: w, r: r, started: time.Now(), link: linkOf(r), route: a.none, code: codeOK, buf: buf}
+	*x = exchange{api: a, w: w, r: r, started: time.Now(), link: conn.Of(r), route: a.none, code: codeOK, buf: buf}
 	x.id = a.ids.of(r)
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.id}

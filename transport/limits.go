@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -56,7 +57,7 @@ type limits struct {
 	addresses   tallies[netip.Addr]
 	logins      tallies[string]     // that have led to a token, by account
 	askers      tallies[netip.Addr] // those who have GitHub asked
-	connections [numSides]connections
+	connections [numSides]conn.Set
 	tokens      struct {
 		mu sync.Mutex
 		tally
@@ -67,8 +68,8 @@ type limits struct {
 func newLimits(cfg Limits) *limits {
 	l := &limits{Limits: cfg, began: time.Now()}
 	l.addresses.most, l.askers.most = mostAddresses, mostAddresses
-	l.connections[mainSide].init(cfg.Connections, cfg.Connections/16+16) // somebody has to be told
-	l.connections[adminSide].init(cfg.AdminConnections, cfg.AdminConnections/4)
+	l.connections[mainSide].Init(cfg.Connections, cfg.Connections/16+16, networkOf) // somebody has to be told
+	l.connections[adminSide].Init(cfg.AdminConnections, cfg.AdminConnections/4, networkOf)
 	return l
 }
 
@@ -77,7 +78,7 @@ func newLimits(cfg Limits) *limits {
 func (x *exchange) enter() error {
 	l, path := x.api.limits, x.r.URL.Path
 	x.closeAfterChunks()
-	if x.link != nil && x.link.above {
+	if x.link != nil && x.link.OverLimit {
 		x.w.Header()["Connection"] = closing
 		if !isSpared(path) && !isProbe(path) {
 			return l.refuse(limitConnections, time.Second, "as many connections are open as this server may have; try again later, or on a connection that is open already")

@@ -246,9 +246,9 @@ func TestThereMayBeSoManyConnections(t *testing.T) {
 // connectionsAre waits until that many are open to the main listener.
 func (s *server) connectionsAre(t *testing.T, n int) {
 	t.Helper()
-	for began := time.Now(); s.limits.connections[mainSide].now() != n; time.Sleep(time.Millisecond) {
+	for began := time.Now(); s.limits.connections[mainSide].Len() != n; time.Sleep(time.Millisecond) {
 		if time.Since(began) > soon {
-			t.Fatalf("%d connections are open, want %d", s.limits.connections[mainSide].now(), n)
+			t.Fatalf("%d connections are open, want %d", s.limits.connections[mainSide].Len(), n)
 		}
 	}
 }

@@ -86,7 +86,7 @@ func openConnections(l *limits) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "octostore_http_connections",
 		Help: "Connections to the main listener that are open.",
-	}, func() float64 { return float64(l.connections[mainSide].now()) })
+	}, func() float64 { return float64(l.connections[mainSide].Len()) })
 }
 
 // cutConnections counts the connections that are cut, from now on, and has log called for
@@ -98,7 +98,7 @@ func cutConnections(l *limits, log func(side, netip.Addr)) prometheus.Collector 
 	}, []string{"listener"})
 	for on := range numSides {
 		counter := c.WithLabelValues(sideNames[on])
-		l.connections[on].cut = func(network netip.Addr) {
+		l.connections[on].OnEvict = func(network netip.Addr) {
 			counter.Inc()
 			log(on, network)
 		}

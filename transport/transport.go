@@ -33,6 +33,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/sparselog"
+	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/login"
 )
 
@@ -91,7 +92,7 @@ type API struct {
 	watches, exports seats
 	turns            chan struct{} // of streams, see stream.work; one for each that has its turn
 	followers        atomic.Int64  // streams that go on with what happens
-	hangups          hangups
+	hangups          conn.Hangups
 }
 
 // New returns the API over a service. The caller keeps what is in the configuration,
@@ -140,7 +141,7 @@ func New(cfg Config) *API {
 // Close ends what the API does beside requests, of which there must be none any more. It
 // always returns nil.
 func (a *API) Close() error {
-	a.hangups.close()
+	a.hangups.Close()
 	a.sparse.Close()
 	return nil
 }
@@ -171,12 +172,12 @@ func (a *API) server(on side) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog:          newServerLog(a.log, a.sparse),
+		ErrorLog:          conn.NewServerLog(a.log, a.sparse),
 
 		DisableGeneralOptionsHandler: true,
 
-		ConnContext: of.opened,
-		ConnState:   of.changed,
+		ConnContext: of.Opened,
+		ConnState:   of.Changed,
 	}
 }
 

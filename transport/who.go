@@ -166,7 +166,7 @@ func (x *exchange) bound() (release func()) {
 	if conn == nil {
 		return end // others share it, and HTTP/2 tells
 	}
-	stop := x.api.hangups.watch(conn, end)
+	stop := x.api.hangups.Watch(conn, end)
 	return func() { stop(); end() }
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -57,7 +57,7 @@ func auditKeyCommand() *cobra.Command {
 		if in.Key == nil {
 			return fmt.Errorf("%s has no key yet: it is of an older version, and a start of octostore serve makes one", loaded.DB)
 		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), journal.FormatKey(in.Key))
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), record.FormatKey(in.Key))
 		return err
 	}
 	return cmd
@@ -88,7 +88,7 @@ func pinnedKey(text string) (ed25519.PublicKey, error) {
 	if text == "" {
 		return nil, nil
 	}
-	key, err := journal.ParseKey(text)
+	key, err := record.ParseKey(text)
 	if err != nil {
 		return nil, exitcode.Usagef("--key: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -181,7 +181,7 @@ func (e *exporter) into(ctx context.Context, path string) error {
 // complete.
 type rowWriter struct {
 	to   io.Writer
-	csv  journal.CSV
+	csv  record.CSV
 	part []byte // of a line whose end has not come yet
 }
 

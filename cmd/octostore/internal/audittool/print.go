@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 )
 
 // printer writes leases as they come.
@@ -188,7 +188,7 @@ func (p *csvPrinter) Lease(l *Lease) error {
 		l.End, l.By, l.Cause, l.TokenID, l.RemoteAddr, l.policies(), l.PolicySet, l.Priority,
 	}
 	for i := range row {
-		row[i] = journal.Cell(row[i])
+		row[i] = record.Cell(row[i])
 	}
 	return p.out.Write(row)
 }

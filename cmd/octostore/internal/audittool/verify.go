@@ -11,34 +11,35 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/journal/verify"
 )
 
 // Verify verifies files that continue each other, and prints how far signatures vouch
 // for them. A nil key accepts the one that the files name. If they are not as they were
 // written, it says on errs what is good before the fault.
 func Verify(stdin io.Reader, out, errs io.Writer, key ed25519.PublicKey, files []string) error {
-	v := journal.NewVerifier(key)
+	v := verify.NewVerifier(key)
 	if err := tampered(verifyFiles(stdin, v, files)); err != nil {
-		if d := v.Verdict(); d.Records > 0 {
+		if d := v.Result(); d.Records > 0 {
 			fmt.Fprint(errs, goodUpTo(d))
 		}
 		return err
 	}
-	_, err := io.WriteString(out, verdictText(v.Verdict(), key != nil))
+	_, err := io.WriteString(out, verdictText(v.Result(), key != nil))
 	return err
 }
 
 // tampered gives an error about what is in an export the exit code for that.
 func tampered(err error) error {
-	if _, is := errors.AsType[*journal.Fault](err); is {
+	if _, is := errors.AsType[*verify.Fault](err); is {
 		return exitcode.As(exitcode.Tampered, err)
 	}
 	return err
 }
 
 // verifyFiles verifies files one after the other. Its errors name the file.
-func verifyFiles(stdin io.Reader, v *journal.Verifier, files []string) error {
+func verifyFiles(stdin io.Reader, v *verify.Verifier, files []string) error {
 	for _, name := range files {
 		if err := verifyFile(stdin, v, name); err != nil {
 			if _, isPath := errors.AsType[*os.PathError](err); isPath {
@@ -50,7 +51,7 @@ func verifyFiles(stdin io.Reader, v *journal.Verifier, files []string) error {
 	return nil
 }
 
-func verifyFile(stdin io.Reader, v *journal.Verifier, name string) error {
+func verifyFile(stdin io.Reader, v *verify.Verifier, name string) error {
 	if name == "-" {
 		return v.Verify(stdin)
 	}
@@ -63,7 +64,7 @@ func verifyFile(stdin io.Reader, v *journal.Verifier, name string) error {
 }
 
 // goodUpTo says what can be said of what comes before a fault.
-func goodUpTo(d journal.Verdict) string {
+func goodUpTo(d verify.Result) string {
 	good := fmt.Sprintf("%s, up to %d, follow from each other. ", text.Count(d.Records, "record"), d.Last)
 	if d.Vouched == 0 {
 		return good + "No signature vouches for them.\n"
@@ -71,7 +72,7 @@ func goodUpTo(d journal.Verdict) string {
 	return good + fmt.Sprintf("Signatures vouch for %s, up to %d.\n", text.Count(d.Signed, "of them"), d.Vouched)
 }
 
-func verdictText(d journal.Verdict, pinned bool) string {
+func verdictText(d verify.Result, pinned bool) string {
 	var b strings.Builder
 	if d.Records == 0 {
 		fmt.Fprintf(&b, "verified: no records after %s.\n", d.After)
@@ -79,7 +80,7 @@ func verdictText(d journal.Verdict, pinned bool) string {
 		fmt.Fprintf(&b, "verified: %s, from %d to %d. None was changed, dropped, inserted or moved.\n",
 			text.Count(d.Records, "record"), d.First, d.Last)
 	}
-	fmt.Fprintf(&b, "Signatures by %s vouch for all of it.\n", journal.FormatKey(d.Key))
+	fmt.Fprintf(&b, "Signatures by %s vouch for all of it.\n", record.FormatKey(d.Key))
 	if !pinned {
 		b.WriteString("The file itself names that key. Compare it with what octostore audit key printed, or give that with --key.\n")
 	}

@@ -33,6 +33,7 @@ func (c *Conn) Prepare(sql string) (*Stmt, error) {
 	return &Stmt{c: c, p: *(*uintptr)(at(c.out))}, nil
 }
 
+// Close finalizes the statement. It must not be used afterwards.
 func (s *Stmt) Close() {
 	sqlite3.Xsqlite3_finalize(s.c.tls, s.p)
 	libc.Xfree(s.c.tls, s.arena)
