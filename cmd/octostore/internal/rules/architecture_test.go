@@ -35,7 +35,7 @@ var directions = []struct{ pkg, imports string }{
 		"core/journal/record core/journal/verify core/lock core/store/sqlite transport/api transport/client"},
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/text core/files transport/api transport/client"},
 	{"cmd/octostore/internal/terminal", ""},
-	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal"},
+	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
 	{"cmd/...", "..."},
 	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/auth core/journal core/journal/record core/sparselog core/timetext"},
 	{"transport/internal/conn", "core/sparselog"},
