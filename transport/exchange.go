@@ -18,6 +18,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/conn"
+	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/login"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -44,7 +45,7 @@ type exchange struct {
 	hidden  bool     // the path must not be logged
 	aborted bool     // the connection is to be cut: there is no answer
 
-	underWay *tally // counts it while it lasts; nil: nobody does
+	counted *limit.Bucket // counts the request while it lasts; nil: none does
 
 	buf []byte // for the body of the request, then of the answer
 }
@@ -120,7 +121,7 @@ func (x *exchange) finish() {
 	if p := recover(); p != nil {
 		x.panicked(p)
 	}
-	x.api.limits.ended(x.underWay)
+	x.api.limits.End(x.counted)
 	took := time.Since(x.started)
 	x.route.metrics.observe(x.code, took)
 	if x.api.log.Enabled(x.r.Context(), slog.LevelDebug) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/problem"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -56,11 +57,11 @@ func newMetrics(cfg Config, a *API) *metrics {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		m.requests, m.seconds, m.panics, limited(a.limits), openConnections(a.limits), cutConnections(a.limits, a.logCut),
+		m.requests, m.seconds, m.panics, limited(a.limits), openConnections(a), cutConnections(a),
 		newBuildInfo(cfg.Version),
 		newTableCollector(cfg),
-		a.watches.gauge("octostore_watches", "Clients that watch events now."),
-		a.exports.gauge("octostore_exports", "Exports of the audit under way now, those that follow included."),
+		streams(&a.watches, "octostore_watches", "Clients that watch events now."),
+		streams(&a.exports, "octostore_exports", "Exports of the audit under way now, those that follow included."),
 		policyCollector{cfg.Policies},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -70,37 +71,40 @@ func newMetrics(cfg Config, a *API) *metrics {
 }
 
 // limited counts what is refused because of a limit, from now on.
-func limited(l *limits) prometheus.Collector {
+func limited(l *limit.Limits) prometheus.Collector {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "octostore_limited_total",
 		Help: "Requests that were answered rate_limited, by the limit they met.",
 	}, []string{"limit"})
-	for _, limit := range []string{limitRate, limitInFlight, limitAddress, limitConnections, limitTokens, limitLogins} {
-		c.WithLabelValues(limit)
+	for _, name := range limit.Names() {
+		c.WithLabelValues(name)
 	}
-	l.refused = func(limit string) { c.WithLabelValues(limit).Inc() }
+	l.OnRefuse = func(name string) { c.WithLabelValues(name).Inc() }
 	return c
 }
 
-func openConnections(l *limits) prometheus.Collector {
+func streams(s *limit.Streams, name, help string) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(s.InUse()) })
+}
+
+func openConnections(a *API) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "octostore_http_connections",
 		Help: "Connections to the main listener that are open.",
-	}, func() float64 { return float64(l.connections[mainSide].Len()) })
+	}, func() float64 { return float64(a.connections[mainSide].Len()) })
 }
 
-// cutConnections counts the connections that are cut, from now on, and has log called for
-// each.
-func cutConnections(l *limits, log func(side, netip.Addr)) prometheus.Collector {
+// cutConnections counts the connections that are cut, from now on, and has each logged.
+func cutConnections(a *API) prometheus.Collector {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "octostore_http_connections_cut_total",
 		Help: "Connections on which there was no request yet and that were cut because there were too many.",
 	}, []string{"listener"})
 	for on := range numSides {
 		counter := c.WithLabelValues(sideNames[on])
-		l.connections[on].OnEvict = func(network netip.Addr) {
+		a.connections[on].OnEvict = func(network netip.Addr) {
 			counter.Inc()
-			log(on, network)
+			a.logCut(on, network)
 		}
 	}
 	return c

@@ -233,8 +233,8 @@ var storeMutants = []mutant{
 	},
 	{
 		name: "remaining-by-wall-clock", file: "core/store/sqlite/load.go",
-		old:    "left := max(q.Int(9)-now.wall, q.Int(10)-now.boot)",
-		new:    "left := q.Int(9) - now.wall",
+		old:    "left := max(q.Int(9)-now.Wall, q.Int(10)-now.Boot)",
+		new:    "left := q.Int(9) - now.Wall",
 		breaks: "setting the clock while the server is down ends leases early",
 		tests:  inSQLite,
 	},
@@ -281,7 +281,7 @@ var storeMutants = []mutant{
 		tests:  inSQLite,
 	},
 	{
-		name: "two-servers-one-file", file: "core/store/sqlite/sidelock.go",
+		name: "two-servers-one-file", file: "core/store/sqlite/internal/host/sidelock.go",
 		old:    "	if !free {",
 		new:    "	if !free && false {",
 		breaks: "two servers open one file",

@@ -31,6 +31,8 @@ const module = "github.com/octostore/octostore"
 // for one segment of a path, "..." for everything below. The first row that matches
 // counts; a package without a row may not exist.
 var directions = []struct{ pkg, imports string }{
+	{"cmd/octostore/internal/audittool", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/terminal cmd/octostore/internal/text " +
+		"core/journal/record core/journal/verify core/lock core/store/sqlite transport/api transport/client"},
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/text core/files transport/api transport/client"},
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal"},
@@ -74,6 +76,7 @@ var directions = []struct{ pkg, imports string }{
 	{"core/timetext", ""},
 	{"core/store/sqlite", "core/files core/lock core/auth core/journal core/store/sqlite/internal/* core/sleep"},
 	{"core/store/sqlite/internal/conn", ""},
+	{"core/store/sqlite/internal/host", "core/files"},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
 	{"core/sleep", ""},
 	{"core/sparselog", ""},
@@ -96,7 +99,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/spf13", "cmd/octostore"},
 	{"golang.org/x/oauth2", "transport/login"},
 	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
-	{"golang.org/x/sys", "core/store/sqlite cmd/octostore/internal/filelock"},
+	{"golang.org/x/sys", "core/store/sqlite/internal/host cmd/octostore/internal/filelock"},
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
 	{"github.com/google/go-cmp", "core/store/storetest"},
 	{"pgregory.net/rapid", "core/store/storetest"},
