@@ -31,6 +31,8 @@ const module = "github.com/octostore/octostore"
 // for one segment of a path, "..." for everything below. The first row that matches
 // counts; a package without a row may not exist.
 var directions = []struct{ pkg, imports string }{
+	{"cmd/octostore/internal/audittool", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/terminal cmd/octostore/internal/text " +
+		"core/journal/record core/journal/verify core/lock core/store/sqlite transport/api transport/client"},
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/text core/files transport/api transport/client"},
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal"},
