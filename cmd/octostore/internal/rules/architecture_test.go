@@ -89,7 +89,7 @@ var directions = []struct{ pkg, imports string }{
 // can be exchanged in one place. One without a row may not be imported at all.
 var modules = []struct{ prefix, in string }{
 	{"github.com/julienschmidt/httprouter", "transport cmd/octostore/internal/bench"}, // bench: its yardstick is built of the same parts
-	{"github.com/prometheus", "transport"},
+	{"github.com/prometheus", "transport/internal/metrics"},
 	{"github.com/tetratelabs/wazero", "hooks hooks/internal/compile"},
 	{"modernc.org", "core/store/sqlite/internal/conn"},
 	{"github.com/tidwall/btree", "core/lock"},
