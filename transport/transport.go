@@ -24,6 +24,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ import (
 	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
+	"github.com/octostore/octostore/transport/internal/metrics"
 	"github.com/octostore/octostore/transport/login"
 )
 
@@ -103,7 +105,7 @@ type API struct {
 	byVerb   map[string][]*route
 	routers  [numSides]*httprouter.Router
 	origins  http.CrossOriginProtection
-	metrics  *metrics
+	metrics  *metrics.Metrics
 	ids      requestIDs
 	limits   *limit.Limits
 
@@ -150,11 +152,22 @@ func New(cfg Config) *API {
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
 	a.turns = make(chan struct{}, max(1, runtime.NumCPU()/2))
 	a.byVerb = byVerb(a.routes)
-	a.metrics = newMetrics(cfg, a)
-	for i := range a.routes {
-		a.routes[i].metrics = a.metrics.of(a.routes[i].id)
+	a.metrics = metrics.New(metrics.Config{
+		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
+		Watches: a.watches.InUse, Exports: a.exports.InUse, Connections: a.connections[mainSide].Len,
+		Listeners: sideNames[:], Limits: limit.Names(),
+	})
+	a.limits.OnRefuse = a.metrics.Limited
+	for on := range numSides {
+		a.connections[on].OnEvict = func(network netip.Addr) {
+			a.metrics.Evicted(sideNames[on])
+			a.logCut(on, network)
+		}
 	}
-	a.none = &route{id: noRouteID, metrics: a.metrics.of(noRouteID)}
+	for i := range a.routes {
+		a.routes[i].metrics = a.metrics.Route(a.routes[i].id)
+	}
+	a.none = &route{id: noRouteID, metrics: a.metrics.Route(noRouteID)}
 	for on := range numSides {
 		a.routers[on] = a.newRouter(on)
 	}
