@@ -2,16 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -21,45 +15,14 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/store/memory"
 )
-
-// writeCertificate writes a certificate for localhost that signs itself, and its key.
-func writeCertificate(t *testing.T, dir, name string, until time.Time) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: until,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}, &x509.Certificate{Subject: pkix.Name{CommonName: name}}, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	writePEM(t, certFile, "CERTIFICATE", cert)
-	writePEM(t, keyFile, "PRIVATE KEY", secret)
-	return certFile, keyFile
-}
-
-func writePEM(t *testing.T, path, kind string, der []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // startTLS starts a server with both listeners and a certificate in dir.
 func startTLS(t *testing.T, dir string, log io.Writer) *server {
 	t.Helper()
-	certFile, keyFile := writeCertificate(t, dir, "first", time.Now().Add(time.Hour))
+	certFile, keyFile := octotest.WriteCertificate(t, dir, "first", time.Now().Add(time.Hour))
 	cfg := testConfig(t)
 	cfg.TLSCert, cfg.TLSKey, cfg.AdminAddr = config.File(certFile), config.File(keyFile), "127.0.0.1:0"
 	s, err := startServer(t.Context(), cfg, slog.New(slog.NewTextHandler(log, nil)),
@@ -157,13 +120,13 @@ func TestSIGHUPReadsTheCertificateAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	writeCertificate(t, dir, "second", time.Now().Add(time.Hour))
+	octotest.WriteCertificate(t, dir, "second", time.Now().Add(time.Hour))
 	hangUp()
 	waitUntil(t, "the new one is shown", func() bool { return shownBy(t, s) == "second" })
 
 	for n, spoil := range []func(){
-		func() { writeCertificate(t, dir, "expired", time.Now().Add(-time.Hour)) },
-		func() { writePEM(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", []byte("no certificate")) },
+		func() { octotest.WriteCertificate(t, dir, "expired", time.Now().Add(-time.Hour)) },
+		func() { octotest.WritePEM(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", []byte("no certificate")) },
 		func() { os.Remove(filepath.Join(dir, "key.pem")) },
 	} {
 		spoil()
@@ -221,21 +184,5 @@ func TestOverHTTP2AWaiterWhoHangsUpFreesItsPlace(t *testing.T) {
 	expect(t, <-ended, 200, `"patient"`)
 	if n := s.table.Stats().Held; n != 1 {
 		t.Errorf("%d leases, want that of who waited", n)
-	}
-}
-
-func TestBothFilesHaveToBeGood(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := writeCertificate(t, dir, "x", time.Now().Add(time.Hour))
-	other, _ := writeCertificate(t, t.TempDir(), "y", time.Now().Add(time.Hour))
-	for _, test := range []struct{ cert, key, want string }{
-		{filepath.Join(dir, "no.pem"), keyFile, "OCTOSTORE_TLS_CERT: open "},
-		{certFile, filepath.Join(dir, "no.pem"), "OCTOSTORE_TLS_KEY: open "},
-		{keyFile, certFile, "OCTOSTORE_TLS_CERT and OCTOSTORE_TLS_KEY"},
-		{other, keyFile, "does not match"},
-	} {
-		if _, err := openCertificate(test.cert, test.key); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("got %v, want %s", err, test.want)
-		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -271,7 +272,7 @@ func TestWithLockWaitsOnOverAKilledServerWithTLS(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	eachShell(t, func(t *testing.T, sh shell) {
 		dir := t.TempDir()
-		cert, key := writeCertificate(t, dir, "locks", time.Now().Add(time.Hour))
+		cert, key := octotest.WriteCertificate(t, dir, "locks", time.Now().Add(time.Hour))
 		environ := []string{"OCTOSTORE_TLS_CERT=" + cert, "OCTOSTORE_TLS_KEY=" + key}
 		p := newProcess(t, dir, environ...)
 		c := trusting(t, cert)
