@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
-	"os"
 )
 
 // Backup writes a copy of the database at source to target, a file that must not

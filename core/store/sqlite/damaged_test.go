@@ -3,10 +3,11 @@ package sqlite
 import (
 	"bytes"
 	"fmt"
-	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // Damage to whole files.

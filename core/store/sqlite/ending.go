@@ -1,14 +1,11 @@
 package sqlite
 
-import (
-	"errors"
-	"os"
-)
+import "errors"
 
 // ending says how the writing connection is to be closed after a failure, or none. The
 // caller has mu.
 func (s *Store) ending(failure error) ending {
-	overwritten := s.openLog.look()
+	overwritten := s.lookAtLog()
 	if overwritten != nil {
 		s.log.Error("the write-ahead log is left as it is", "path", s.path, "error", overwritten)
 	}
@@ -27,17 +24,4 @@ func (s *Store) ending(failure error) ending {
 		return savedApart
 	}
 	return saved
-}
-
-// named reports whether path still leads to the log that is open.
-func (l *openLog) named(path string) bool {
-	if l.f == nil {
-		return true
-	}
-	mine, err := l.f.Stat()
-	if err != nil {
-		return false
-	}
-	now, err := os.Stat(path)
-	return err == nil && os.SameFile(mine, now)
 }

@@ -5,9 +5,6 @@ import (
 	"fmt"
 )
 
-// applicationID marks a database file as one of OctoStore: "Octo" in ASCII.
-const applicationID = 0x4f63746f
-
 // migrations lead from each PRAGMA user_version to the next. A released one never
 // changes; a new one goes to the end.
 //

@@ -3,10 +3,11 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // A store serves from the files it opened, the next start from those it finds. Where
@@ -100,7 +101,7 @@ func (s *Store) lookInside() error {
 	if err := s.lookAtStamp(); err != nil {
 		return ignoreBusy(err)
 	}
-	if err := s.openLog.look(); err != nil {
+	if err := s.lookAtLog(); err != nil {
 		return err
 	}
 	head, err := s.w.head()
@@ -109,6 +110,23 @@ func (s *Store) lookInside() error {
 		return ignoreBusy(err)
 	case head != s.head:
 		return fmt.Errorf("%w: %w: the journal ended with event %d and now ends with %d", ErrReplaced, errWritten, s.head, head)
+	}
+	return nil
+}
+
+// watchLog begins to look at the log.
+func (s *Store) watchLog() (err error) {
+	if s.inode.Held() {
+		s.openLog, err = watchLogFile(s.path+"-wal", s.path+"-shm")
+	}
+	return err
+}
+
+// lookAtLog returns an [ErrReplaced] if the log was overwritten. No commit of this store
+// is under way.
+func (s *Store) lookAtLog() error {
+	if err := s.openLog.look(); err != nil {
+		return fmt.Errorf("%w: %w: %w", ErrReplaced, errWritten, err)
 	}
 	return nil
 }

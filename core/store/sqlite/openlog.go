@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"io"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // A log that is overwritten in place keeps its name, and SQLite does not look at what
@@ -57,7 +58,7 @@ func (l *openLog) state() (s logState, ok bool) {
 	return s, s.frames > 0 && s.pageSize > 0
 }
 
-// look returns an [ErrReplaced] if the log is not what SQLite takes it for. No commit
+// look returns an error if the log is not what SQLite takes it for. No commit
 // of this process is under way. Another process changes the index before it starts the
 // log over, and after it has added to it; so a mismatch counts only if the index says
 // the same before and after it, twice.
@@ -80,7 +81,7 @@ func (l *openLog) look() error {
 			return nil // the next look is soon
 		}
 	}
-	return fmt.Errorf("%w: %w: %s was overwritten: %w", ErrReplaced, errWritten, l.name, err)
+	return fmt.Errorf("%s was overwritten: %w", l.name, err)
 }
 
 // compare returns what of the log is not as the index says. The last frame is looked
@@ -116,23 +117,18 @@ func (l *openLog) compareFrame(s logState, n uint32, sum [2]uint32) error {
 	return nil
 }
 
-// watchLog begins to look at the log.
-func (s *Store) watchLog() error {
-	if !s.inode.Held() {
-		return nil
-	}
-	wal := s.path + "-wal"
+// watchLogFile opens a log and its index to look at.
+func watchLogFile(wal, shm string) (openLog, error) {
 	f, err := os.Open(wal)
 	if err != nil {
-		return err
+		return openLog{}, err
 	}
-	s.openLog = openLog{name: filepath.Base(wal), f: f}
-	s.openLog.index, err = host.Map(s.path+"-shm", 2*indexHead)
+	index, err := host.Map(shm, 2*indexHead)
 	if err != nil {
-		s.openLog.close()
-		s.openLog = openLog{}
+		f.Close()
+		return openLog{}, err
 	}
-	return err
+	return openLog{name: filepath.Base(wal), f: f, index: index}, nil
 }
 
 func (l *openLog) close() {
@@ -141,4 +137,17 @@ func (l *openLog) close() {
 	}
 	l.index.Close()
 	l.f.Close()
+}
+
+// named reports whether path still leads to the log that is open.
+func (l *openLog) named(path string) bool {
+	if l.f == nil {
+		return true
+	}
+	mine, err := l.f.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Stat(path)
+	return err == nil && os.SameFile(mine, now)
 }
