@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
@@ -66,7 +67,7 @@ func checkBackupSource(d *database) error {
 	if err != nil {
 		return err
 	}
-	if id != applicationID {
+	if id != dbfile.ApplicationID {
 		return ErrForeign
 	}
 	return checkVersion(d)

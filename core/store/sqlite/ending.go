@@ -19,7 +19,7 @@ func (s *Store) ending(failure error) ending {
 	case s.lookAtStamp() != nil:
 		return asItIs // the commits are not for the database that is there now
 	}
-	if wal := s.path + "-wal"; !s.openLog.named(wal) {
+	if wal := s.path + "-wal"; !s.openLog.Named(wal) {
 		s.log.Warn("every commit is moved into the database file; a log that is found in the place of its own is refused at the next start, and can be removed then", "path", wal)
 		return savedApart
 	}

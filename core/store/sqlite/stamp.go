@@ -8,6 +8,7 @@ import (
 
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
@@ -31,8 +32,8 @@ var ErrOtherLog = errors.New("the write-ahead log beside the database was writte
 // written for another file.
 func checkWAL(path string) error {
 	wal := path + "-wal"
-	log, err := checkLogFile(wal)
-	if d, ok := errors.AsType[damage](err); ok {
+	log, err := dbfile.CheckLog(wal)
+	if d, ok := errors.AsType[dbfile.Damage](err); ok {
 		return damaged("%s", d)
 	}
 	if err != nil || log == nil {
@@ -43,8 +44,8 @@ func checkWAL(path string) error {
 		return err
 	}
 	defer f.Close()
-	file, ok, err := fileStamp(f)
-	if err != nil || !ok || log.fits(file) {
+	file, ok, err := dbfile.ReadFirstPage(f)
+	if err != nil || !ok || log.Fits(file) {
 		return err
 	}
 	return fmt.Errorf("%w. If a backup was put in the place of the database, remove %s and start again; if not, put back the database file that belongs to %s",
@@ -104,18 +105,18 @@ func (s *Store) lookAtStamp() error {
 	if !s.inode.Held() {
 		return nil // no descriptor to read with, and a new one could not be closed
 	}
-	file, ok, err := fileStamp(s.inode.File())
-	if err != nil || ok && file.stamp == s.stamp {
+	file, ok, err := dbfile.ReadFirstPage(s.inode.File())
+	if err != nil || ok && file.Stamp == s.stamp {
 		return err
 	}
 	present, err := s.w.IntOf("PRAGMA schema_version")
 	if err != nil {
 		return err
 	}
-	if !ok || file.stamp != uint32(present) {
+	if !ok || file.Stamp != uint32(present) {
 		return fmt.Errorf("%w: %w: %s was overwritten", ErrReplaced, errWritten, filepath.Base(s.path))
 	}
-	s.stamp = file.stamp
+	s.stamp = file.Stamp
 	return nil
 }
 

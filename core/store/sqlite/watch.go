@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 )
 
 // A store serves from the files it opened, the next start from those it finds. Where
@@ -60,11 +61,11 @@ func (s *Store) noteFiles() error {
 		s.files = append(s.files, f)
 	}
 	if s.inode.Held() {
-		page, _, err := fileStamp(s.inode.File())
+		page, _, err := dbfile.ReadFirstPage(s.inode.File())
 		if err != nil {
 			return err
 		}
-		s.stamp = page.stamp
+		s.stamp = page.Stamp
 	}
 	return s.lookAtFiles() // SQLite opened the database by its name
 }
@@ -117,7 +118,7 @@ func (s *Store) lookInside() error {
 // watchLog begins to look at the log.
 func (s *Store) watchLog() (err error) {
 	if s.inode.Held() {
-		s.openLog, err = watchLogFile(s.path+"-wal", s.path+"-shm")
+		s.openLog, err = dbfile.WatchLog(s.path+"-wal", s.path+"-shm")
 	}
 	return err
 }
@@ -125,7 +126,7 @@ func (s *Store) watchLog() (err error) {
 // lookAtLog returns an [ErrReplaced] if the log was overwritten. No commit of this store
 // is under way.
 func (s *Store) lookAtLog() error {
-	if err := s.openLog.look(); err != nil {
+	if err := s.openLog.Look(); err != nil {
 		return fmt.Errorf("%w: %w: %w", ErrReplaced, errWritten, err)
 	}
 	return nil

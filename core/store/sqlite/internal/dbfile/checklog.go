@@ -1,4 +1,4 @@
-package sqlite
+package dbfile
 
 import (
 	"encoding/binary"
@@ -22,15 +22,14 @@ const (
 	frameHeader = 24
 )
 
-// damage says what in a file is not as it was written.
-type damage string
+// Damage says what in a file is not as it was written.
+type Damage string
 
-func (d damage) Error() string { return string(d) }
+func (d Damage) Error() string { return string(d) }
 
-// checkLogFile looks for damage in a write-ahead log that no process has open, and returns
-// the first pages in it. They are nil where there is
-// no log, or none that was begun. Damage is an error of type [damage].
-func checkLogFile(path string) (*walStamps, error) {
+// CheckLog looks for damage in a write-ahead log that no process has open, and returns
+// the first pages in it: nil where there is no log, or none that was begun. Damage is an error of type [Damage].
+func CheckLog(path string) (*LogPages, error) {
 	f, _, err := files.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -45,11 +44,11 @@ func checkLogFile(path string) (*walStamps, error) {
 	}
 	w, ok := newWALReader(f, header[:])
 	if !ok {
-		return nil, damage(fmt.Sprintf("the header of %s does not match its checksum", filepath.Base(path)))
+		return nil, Damage(fmt.Sprintf("the header of %s does not match its checksum", filepath.Base(path)))
 	}
-	stamps := &walStamps{}
+	stamps := &LogPages{}
 	if at := w.badFrame(stamps); at > 0 {
-		return nil, damage(fmt.Sprintf("frame %d of %s does not match its checksum, and is not the end", at, filepath.Base(path)))
+		return nil, Damage(fmt.Sprintf("frame %d of %s does not match its checksum, and is not the end", at, filepath.Base(path)))
 	}
 	return stamps, nil
 }
@@ -109,7 +108,7 @@ func (w *walReader) next() bool {
 
 // badFrame returns the number of the first frame that does not fit although what
 // was committed after it is there; 0 if there is none. It passes on the frames before.
-func (w *walReader) badFrame(stamps *walStamps) int {
+func (w *walReader) badFrame(stamps *LogPages) int {
 	bad, committed := 0, false // committed: after the bad frame a commit was completed
 	for n := 1; w.next(); n++ {
 		if bad == 0 && w.fits {

@@ -1,4 +1,4 @@
-package sqlite
+package dbfile
 
 import (
 	"bytes"
@@ -16,10 +16,10 @@ import (
 // it has written: it goes by its index, PATH-shm. Commits seem to succeed then, and are
 // lost at the next crash. So a look compares the log with the index.
 
-// openLog is the write-ahead log of an open store and its index, to look at. Its
-// descriptors stay open until SQLite has closed the files, see [inodeLock]. The zero
+// OpenLog is the write-ahead log of an open store and its index, to look at. Its
+// descriptors stay open until SQLite has closed the files, see [host.InodeLock]. The zero
 // value looks at nothing.
-type openLog struct {
+type OpenLog struct {
 	name  string
 	f     *os.File
 	index host.Mapped // the beginning of PATH-shm
@@ -44,7 +44,7 @@ type logState struct {
 
 // state reads the index. It is not ok while another process changes it, and while the
 // log is empty.
-func (l *openLog) state() (s logState, ok bool) {
+func (l *OpenLog) state() (s logState, ok bool) {
 	head := bytes.Clone(l.index.Bytes()[:indexHead])
 	order := binary.NativeEndian
 	if !bytes.Equal(head, l.index.Bytes()[indexHead:2*indexHead]) || head[12] == 0 {
@@ -58,11 +58,11 @@ func (l *openLog) state() (s logState, ok bool) {
 	return s, s.frames > 0 && s.pageSize > 0
 }
 
-// look returns an error if the log is not what SQLite takes it for. No commit
+// Look returns an error if the log is not what SQLite takes it for. No commit
 // of this process is under way. Another process changes the index before it starts the
 // log over, and after it has added to it; so a mismatch counts only if the index says
 // the same before and after it, twice.
-func (l *openLog) look() error {
+func (l *OpenLog) Look() error {
 	if l.f == nil {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (l *openLog) look() error {
 
 // compare returns what of the log is not as the index says. The last frame is looked
 // at, and the one that was the last at the look before.
-func (l *openLog) compare(s logState) error {
+func (l *OpenLog) compare(s logState) error {
 	var head [walHeader]byte
 	if _, err := l.f.ReadAt(head[:], 0); err != nil {
 		return fmt.Errorf("its header cannot be read: %w", err)
@@ -103,7 +103,7 @@ func (l *openLog) compare(s logState) error {
 	return l.compareFrame(s, l.frame, l.sum)
 }
 
-func (l *openLog) compareFrame(s logState, n uint32, sum [2]uint32) error {
+func (l *OpenLog) compareFrame(s logState, n uint32, sum [2]uint32) error {
 	frame := make([]byte, frameHeader+s.pageSize)
 	_, err := l.f.ReadAt(frame, walHeader+int64(n-1)*int64(len(frame)))
 	switch {
@@ -117,21 +117,22 @@ func (l *openLog) compareFrame(s logState, n uint32, sum [2]uint32) error {
 	return nil
 }
 
-// watchLogFile opens a log and its index to look at.
-func watchLogFile(wal, shm string) (openLog, error) {
+// WatchLog opens a log and its index to look at.
+func WatchLog(wal, shm string) (OpenLog, error) {
 	f, err := os.Open(wal)
 	if err != nil {
-		return openLog{}, err
+		return OpenLog{}, err
 	}
 	index, err := host.Map(shm, 2*indexHead)
 	if err != nil {
 		f.Close()
-		return openLog{}, err
+		return OpenLog{}, err
 	}
-	return openLog{name: filepath.Base(wal), f: f, index: index}, nil
+	return OpenLog{name: filepath.Base(wal), f: f, index: index}, nil
 }
 
-func (l *openLog) close() {
+// Close ends the look at the log. No-op for the zero value.
+func (l *OpenLog) Close() {
 	if l.f == nil {
 		return
 	}
@@ -139,8 +140,8 @@ func (l *openLog) close() {
 	l.f.Close()
 }
 
-// named reports whether path still leads to the log that is open.
-func (l *openLog) named(path string) bool {
+// Named reports whether path still leads to the log that is open.
+func (l *OpenLog) Named(path string) bool {
 	if l.f == nil {
 		return true
 	}
