@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sleep"
 	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
@@ -237,14 +239,14 @@ func (w *observers) run(o *observer) {
 			if !failing && w.ctx.Err() == nil {
 				w.host.cfg.Logger.Error("an observer cannot read the journal; trying again every second", "policy", o.name, "err", err)
 			}
-			_ = w.sleep(time.Second)
+			_ = sleep.For(w.ctx, time.Second)
 		case len(page) > 0:
 			if !w.page(o, page) {
 				reader = w.cfg.Journal.From(lock.Seq(o.after.Load()))
 			}
 		default:
 			o.at.Store(0)
-			_ = w.sleep(gatherFor - time.Since(woken))
+			_ = sleep.For(w.ctx, gatherFor-time.Since(woken))
 			if w.cfg.Journal.Wait(w.ctx, lock.Seq(o.after.Load())) == journal.ErrClosed {
 				return
 			}
@@ -258,7 +260,7 @@ func (w *observers) run(o *observer) {
 func (w *observers) page(o *observer, page []lock.Segment) bool {
 	for _, s := range page {
 		o.at.Store(s.Time.UnixNano())
-		for l := range journal.Lines(s, lock.Seq(o.after.Load())) {
+		for l := range record.Lines(s, lock.Seq(o.after.Load())) {
 			if !w.give(o, &l) {
 				return false
 			}
@@ -271,7 +273,7 @@ func (w *observers) page(o *observer, page []lock.Segment) bool {
 
 // give puts an event to the policy until it is done with it or has failed too often.
 // False means that neither came to pass: the policy is gone, or the host is closed.
-func (w *observers) give(o *observer, l *journal.Line) bool {
+func (w *observers) give(o *observer, l *record.Line) bool {
 	for n := 0; ; n++ {
 		there, f := w.host.observe(w.ctx, o.name, l)
 		switch {
@@ -282,7 +284,7 @@ func (w *observers) give(o *observer, l *journal.Line) bool {
 		case n == len(w.pauses):
 			return w.park(o, l, f)
 		}
-		if w.sleep(w.pauses[n]) != nil {
+		if sleep.For(w.ctx, w.pauses[n]) != nil {
 			return false
 		}
 	}
@@ -290,7 +292,7 @@ func (w *observers) give(o *observer, l *journal.Line) bool {
 
 // observe puts an event to the policy of that name that rules now. There need not be
 // one any more.
-func (h *Host) observe(ctx context.Context, name string, l *journal.Line) (there bool, _ *guest.Fault) {
+func (h *Host) observe(ctx context.Context, name string, l *record.Line) (there bool, _ *guest.Fault) {
 	s := h.enter()
 	if s == nil {
 		return false, nil
@@ -333,7 +335,7 @@ func (p *policy) observe(ctx context.Context, line []byte) *guest.Fault {
 }
 
 // park has it on record that an observer goes on without having dealt with an event.
-func (w *observers) park(o *observer, l *journal.Line, f *guest.Fault) bool {
+func (w *observers) park(o *observer, l *record.Line, f *guest.Fault) bool {
 	why := guest.Printable([]byte(f.Error()), maxCause)
 	w.host.cfg.Logger.Error("an event is parked: the observer failed on it again and again", "policy", o.name, "event", uint64(l.Seq), "err", why)
 	if !w.record(lock.Event{
@@ -371,23 +373,8 @@ func (w *observers) record(e lock.Event) bool {
 		switch {
 		case err == nil:
 			return true
-		case errors.Is(err, lock.ErrClosed) || w.sleep(time.Second) != nil:
+		case errors.Is(err, lock.ErrClosed) || sleep.For(w.ctx, time.Second) != nil:
 			return false
 		}
-	}
-}
-
-// sleep returns an error if the host is closed first.
-func (w *observers) sleep(d time.Duration) error {
-	if d <= 0 {
-		return w.ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-w.ctx.Done():
-		return w.ctx.Err()
 	}
 }

@@ -6,17 +6,17 @@ import "slices"
 var (
 	inLock      = []string{"./core/lock -rapid.shrinktime=1s"} // fast enough without -short, and sharper
 	inCore      = []string{"-short ./core"}
-	inJournal   = []string{"-short ./core/journal"}
+	inJournal   = []string{"-short ./core/journal/..."}
 	inAuth      = []string{"-short ./core/auth"}
 	inLogin     = []string{"-short ./transport/login"}
 	inPattern   = []string{"-short ./core/pattern"}
 	inMemory    = []string{"-short ./core/store/memory"}
 	inSQLite    = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
 	inPowerCuts = []string{"-short -run=PowerCut ./core/store/sqlite"}
-	inTransport = []string{"-short ./transport"}
+	inTransport = []string{"-short ./transport", "-short ./transport/internal/..."}
 	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
-	inPauses    = []string{"-run=APauseHeldUp ./cmd/octostore"} // the process is stopped and goes on
-	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore"}
+	inPauses    = []string{"-run=APauseHeldUp ./cmd/octostore/internal/faults"} // the process is stopped and goes on
+	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore", "-short -run=SIGTERM ./cmd/octostore/internal/stories"}
 )
 
 // mutants returns all of them, from the lease outwards.

@@ -3,27 +3,13 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"flag"
-	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/octostore/octostore/transport/api"
-)
-
-// The tests in files named blackbox know the server only as its users do: as a
-// process with an address, a log and metrics. Each flag makes one of them longer
-// than usual.
-var (
-	tortureKills     = flag.Int("torture.kills", 0, "how often the server is killed under load (0: as often as is usual)")
-	tortureMalformed = flag.Int("torture.malformed", 0, "how many malformed requests are sent (0: as many as is usual)")
-	tortureAbandoned = flag.Int("torture.abandoned", 0, "how many waits are abandoned (0: as many as is usual)")
-	tortureSeed      = flag.Uint64("torture.seed", 0, "what malformed requests and abandoned waits are made from (0: the usual seed)")
 )
 
 // howMany returns what a flag says, else what is usual.
@@ -70,28 +56,6 @@ func (c *caller) post(path string, headers ...string) error {
 	return err
 }
 
-// receive reads the next answer.
-func (c *caller) receive(most time.Duration) answer {
-	if err := c.SetReadDeadline(time.Now().Add(most)); err != nil {
-		return answer{err: err}
-	}
-	response, err := http.ReadResponse(c.r, nil)
-	if err != nil {
-		return answer{err: err, after: time.Now()}
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return answer{response.StatusCode, string(body), time.Now(), err}
-}
-
-// ask is post and receive.
-func (c *caller) ask(path string, headers ...string) answer {
-	if err := c.post(path, headers...); err != nil {
-		return answer{err: err}
-	}
-	return c.receive(patient)
-}
-
 // patient is for answers that have to come, however busy the machine is. promptly is
 // for what takes a moment on a machine with nothing else to do, and must not take the
 // ten seconds for which a key keeps its place, or the length of a wait.
@@ -99,24 +63,6 @@ const (
 	patient  = 30 * time.Second
 	promptly = 5 * time.Second
 )
-
-// reset closes the connection the rude way, which leaves nothing behind.
-func (c *caller) reset() {
-	_ = c.Conn.(*net.TCPConn).SetLinger(0) // closed already: fine
-	_ = c.Close()
-}
-
-// waits has a new caller wait for a lock, and returns when it stands in the queue as
-// the n-th.
-func waits(t *testing.T, p *process, name, query string, n int, headers ...string) *caller {
-	t.Helper()
-	c := newCaller(t, p.Addr)
-	if err := c.post("/v1/locks/"+name+"/acquire?wait=5m"+query, headers...); err != nil {
-		t.Fatal(err)
-	}
-	waitUntil(t, fmt.Sprintf("%d wait for %s", n, name), func() bool { return look(p, name).WaitersTotal == n })
-	return c
-}
 
 // take acquires a lock that has to be free.
 func take(t *testing.T, p *process, name, query string) api.Grant {
@@ -149,57 +95,8 @@ func release(p *process, g api.Grant) answer {
 	return call("POST", p.Addr, "/v1/locks/"+g.Name+"/release?lease_id="+g.LeaseID)
 }
 
-// renew returns how prolonging a lease is answered.
-func renew(p *process, g api.Grant) answer {
-	return call("POST", p.Addr, "/v1/locks/"+g.Name+"/renew?lease_id="+g.LeaseID)
-}
-
 // look returns a lock as anybody sees it; without an answer it is the zero Lock.
 func look(p *process, name string) (l api.Lock) {
 	_ = json.Unmarshal([]byte(call("GET", p.Addr, "/v1/locks/"+name).body), &l) // then it has no state
 	return l
-}
-
-// metric returns one number of /metrics, or -1 without an answer.
-func metric(p *process, name string) float64 {
-	got := call("GET", p.Addr, "/metrics")
-	for line := range strings.Lines(got.body) {
-		if value, found := strings.CutPrefix(line, name+" "); found && got.err == nil {
-			if n, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil {
-				return n
-			}
-		}
-	}
-	return -1
-}
-
-// waitSoon is waitUntil for what may take longer than usual.
-func waitSoon(t *testing.T, most time.Duration, what string, true func() bool) {
-	t.Helper()
-	for giveUp := time.Now().Add(most); !true(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(giveUp) {
-			t.Fatalf("still not so after %s: %s", most, what)
-		}
-	}
-}
-
-// expectWell fails the test if the server has panicked or reported an error, or does
-// not serve any more.
-func expectWell(t *testing.T, p *process) {
-	t.Helper()
-	if bad := p.logged("error"); len(bad) > 0 {
-		t.Errorf("the server reported %d errors, the first: %+v", len(bad), bad[0])
-	}
-	p.mu.Lock()
-	for _, line := range p.log {
-		if strings.Contains(line.Msg+line.Err, "panic") {
-			t.Errorf("the server panicked: %+v", line)
-		}
-	}
-	p.mu.Unlock()
-	if n := metric(p, "octostore_http_panics_total"); n != 0 {
-		t.Errorf("octostore_http_panics_total is %v", n)
-	}
-	name := fmt.Sprintf("well/%d", time.Now().UnixNano())
-	expect(t, release(p, take(t, p, name, "")), 200, `"held_ms"`)
 }

@@ -13,6 +13,8 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 )
 
 // attack is what a hostile server puts wherever a text may stand: it clears a screen,
@@ -105,7 +107,7 @@ func hostileRun(t *testing.T, name string, handler http.Handler, line []string) 
 	t.Setenv("OCTOSTORE_URL", server.URL)
 	t.Setenv("OCTOSTORE_TOKEN", "")
 	if line[0] == "logout" {
-		if _, err := keepToken(server.URL, credential{Token: "x"}); err != nil {
+		if _, err := session.Keep(server.URL, session.Credential{Token: "x"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -133,18 +132,6 @@ func (p *process) wait(most time.Duration) (*os.ProcessState, error) {
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // ended already: fine
 	<-p.done
-}
-
-// logged returns the log lines of a level, but for one that depends on the machine.
-func (p *process) logged(level string) (found []logLine) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, line := range p.log {
-		if strings.EqualFold(line.Level, level) && line.Msg != volatilePlace { // tests may run in memory
-			found = append(found, line)
-		}
-	}
-	return found
 }
 
 // newProcess is startProcess for a test, which ends with the test.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -90,18 +88,4 @@ func codeOf(err error) exitcode.Code {
 		return exitcode.Denied
 	}
 	return exitcode.Of(err)
-}
-
-// explained is an error for people. Where no server answers it says which was asked.
-func explained(err error) string {
-	down, is := errors.AsType[*client.UnreachableError](err)
-	switch {
-	case !is:
-		return err.Error()
-	case down.Untrusted():
-		return fmt.Sprintf("%v; OCTOSTORE_CA_FILE names a file of certificates to trust besides those of the system", err)
-	case os.Getenv("OCTOSTORE_URL") == "":
-		return fmt.Sprintf("%v; is the server running? OCTOSTORE_URL=%s (the default)", err, down.URL)
-	}
-	return fmt.Sprintf("%v; is the server running? OCTOSTORE_URL=%s", err, down.URL)
 }
