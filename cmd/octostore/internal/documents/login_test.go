@@ -1,4 +1,4 @@
-package main
+package documents_test
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/transport/login/logintest"
 )
@@ -29,7 +30,7 @@ func newPerson(t *testing.T, environ ...string) *person {
 }
 
 func (p *person) run(args ...string) (out string, err error) {
-	cmd := exec.Command("octostore", args...) // see TestMain
+	cmd := exec.Command(octotest.Binary(p.t), args...)
 	cmd.Dir, cmd.Env = p.home, p.environ
 	text, err := cmd.CombinedOutput()
 	return string(text), err
@@ -82,11 +83,11 @@ func TestLoginAndLogout(t *testing.T) {
 		}
 		return fails
 	}
-	server := newProcess(t, t.TempDir(), gitHubSettings(t, fake)...)
+	server := octotest.Start(t, t.TempDir(), gitHubSettings(t, fake)...)
 	url := "http://" + server.Addr
 
 	// The door is closed though there is no token yet.
-	expect(t, call("POST", server.Addr, "/v1/locks/a/acquire"), 401, "unauthenticated")
+	octotest.Expect(t, octotest.Call("POST", server.Addr, "/v1/locks/a/acquire"), 401, "unauthenticated")
 
 	p := newPerson(t, "OCTOSTORE_URL="+url)
 	p.fails("not logged in to "+url, "logout")
@@ -109,7 +110,7 @@ func TestLoginAndLogout(t *testing.T) {
 	with := *p
 	with.environ = append(p.environ, "OCTOSTORE_TOKEN="+auth.NewSecret())
 	with.fails("this token is not known here", "audit", "export")
-	other := newProcess(t, t.TempDir(), gitHubSettings(t, fake)...)
+	other := octotest.Start(t, t.TempDir(), gitHubSettings(t, fake)...)
 	with.environ = append(p.environ, "OCTOSTORE_URL=http://"+other.Addr)
 	with.fails("this server wants a token", "audit", "export")
 
@@ -136,7 +137,7 @@ func TestLoginAndLogout(t *testing.T) {
 	p.fails("this token has been revoked", "audit", "export")
 	p.runs("was of no use any more", "logout")
 
-	for _, text := range []string{audit, server.rawLog(), other.rawLog(), call("GET", server.Addr, "/metrics").body} {
+	for _, text := range []string{audit, server.RawLog(), other.RawLog(), octotest.Call("GET", server.Addr, "/metrics").Body} {
 		for _, canary := range []string{logintest.ClientSecret, logintest.CanaryToken, logintest.CanaryDevice} {
 			if strings.Contains(text, canary) {
 				t.Errorf("%s is in %s", canary, text)
@@ -146,7 +147,7 @@ func TestLoginAndLogout(t *testing.T) {
 			t.Errorf("a token is in %s", text)
 		}
 	}
-	if !strings.Contains(server.rawLog(), "user:bob") {
+	if !strings.Contains(server.RawLog(), "user:bob") {
 		t.Error("the log does not warn of a name without a number")
 	}
 }
@@ -154,13 +155,13 @@ func TestLoginAndLogout(t *testing.T) {
 func TestALoginThatFails(t *testing.T) {
 	t.Parallel()
 	fake := &logintest.GitHub{Login: "mallory", ID: 666, Interval: 1}
-	server := newProcess(t, t.TempDir(), gitHubSettings(t, fake)...)
+	server := octotest.Start(t, t.TempDir(), gitHubSettings(t, fake)...)
 	p := newPerson(t, "OCTOSTORE_URL=http://"+server.Addr)
 	p.fails("this account of GitHub may not log in here", "login")
 	if _, err := os.Stat(p.file()); err == nil {
 		t.Error("something is kept")
 	}
-	plain := newProcess(t, t.TempDir())
+	plain := octotest.Start(t, t.TempDir())
 	p = newPerson(t, "OCTOSTORE_URL=http://"+plain.Addr)
 	p.fails("nobody can log in to this server", "login")
 }
@@ -178,16 +179,16 @@ func TestALoginThatCannotBeConfigured(t *testing.T) {
 		"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE=" + os.DevNull: "not a regular file",
 		"OCTOSTORE_ADDR=0.0.0.0:0":                          "OCTOSTORE_PUBLIC_URL is missing",
 	} {
-		p, err := startProcess(t.TempDir(), append(right, change)...)
+		p, err := octotest.TryStart(t.TempDir(), append(right, change)...)
 		if err == nil {
-			p.kill()
+			p.Kill()
 		}
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), logintest.ClientSecret) {
 			t.Errorf("%s: got %v", change, err)
 		}
 	}
 	// Others may reach it, though there is no token yet: nobody gets in without logging in.
-	exposed := newProcess(t, t.TempDir(), append(right, "OCTOSTORE_ADDR=0.0.0.0:0", "OCTOSTORE_PUBLIC_URL=https://locks.example.com")...)
+	exposed := octotest.Start(t, t.TempDir(), append(right, "OCTOSTORE_ADDR=0.0.0.0:0", "OCTOSTORE_PUBLIC_URL=https://locks.example.com")...)
 	_, port, _ := net.SplitHostPort(exposed.Addr)
-	expect(t, call("POST", "127.0.0.1:"+port, "/v1/locks/a/acquire"), 401, "unauthenticated")
+	octotest.Expect(t, octotest.Call("POST", "127.0.0.1:"+port, "/v1/locks/a/acquire"), 401, "unauthenticated")
 }

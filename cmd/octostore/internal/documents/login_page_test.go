@@ -1,4 +1,4 @@
-package main
+package documents_test
 
 import (
 	"os"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/client"
 	"github.com/octostore/octostore/transport/login/logintest"
 )
@@ -16,11 +17,11 @@ func TestTheLoginPageTellsTheTruth(t *testing.T) {
 		t.Skip("every command of the page is started")
 	}
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/login.md")
+	page, err := os.ReadFile(octotest.Path("docs/login.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := newProcess(t, t.TempDir(), gitHubSettings(t, &logintest.GitHub{Login: "Alice", ID: 583231, Interval: 1})...)
+	server := octotest.Start(t, t.TempDir(), gitHubSettings(t, &logintest.GitHub{Login: "Alice", ID: 583231, Interval: 1})...)
 	p := newPerson(t, "OCTOSTORE_URL=http://"+server.Addr)
 	until := regexp.MustCompile(`until [0-9: Z-]+\.`)
 	ran := 0
