@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
@@ -222,7 +222,7 @@ func TestBreakerDoesNotKeepEventsFromAnObserver(t *testing.T) {
 		_, _ = host.Judge(t.Context(), question("a"))
 	}
 	for range 3 {
-		if there, f := host.observe(t.Context(), "p", &journal.Line{Name: []byte("a"), Bytes: []byte(`{"seq":1,"kind":"granted","name":"a"}`)}); !there || f != nil {
+		if there, f := host.observe(t.Context(), "p", &record.Line{Name: []byte("a"), Bytes: []byte(`{"seq":1,"kind":"granted","name":"a"}`)}); !there || f != nil {
 			t.Errorf("got %v, %v", there, f)
 		}
 	}

@@ -5,14 +5,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/hooks/abi"
 )
 
 // event is a line of the journal, in the words of the interface. It serves one call.
 type event struct {
 	line   string
-	record *journal.Record // made when first asked for
+	record *record.Record // made when first asked for
 }
 
 func newObservation(line []byte, now time.Time) *request {
@@ -28,9 +28,9 @@ func (e *event) parses(key string) bool {
 	return e.record == nil
 }
 
-func (e *event) parsed() *journal.Record {
+func (e *event) parsed() *record.Record {
 	if e.record == nil {
-		r, _ := journal.ParseRecord([]byte(e.line)) // a line of ours always parses
+		r, _ := record.Parse([]byte(e.line)) // a line of ours always parses
 		e.record = &r
 	}
 	return e.record

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
@@ -257,7 +258,7 @@ func (w *observers) run(o *observer) {
 func (w *observers) page(o *observer, page []lock.Segment) bool {
 	for _, s := range page {
 		o.at.Store(s.Time.UnixNano())
-		for l := range journal.Lines(s, lock.Seq(o.after.Load())) {
+		for l := range record.Lines(s, lock.Seq(o.after.Load())) {
 			if !w.give(o, &l) {
 				return false
 			}
@@ -270,7 +271,7 @@ func (w *observers) page(o *observer, page []lock.Segment) bool {
 
 // give puts an event to the policy until it is done with it or has failed too often.
 // False means that neither came to pass: the policy is gone, or the host is closed.
-func (w *observers) give(o *observer, l *journal.Line) bool {
+func (w *observers) give(o *observer, l *record.Line) bool {
 	for n := 0; ; n++ {
 		there, f := w.host.observe(w.ctx, o.name, l)
 		switch {
@@ -289,7 +290,7 @@ func (w *observers) give(o *observer, l *journal.Line) bool {
 
 // observe puts an event to the policy of that name that rules now. There need not be
 // one any more.
-func (h *Host) observe(ctx context.Context, name string, l *journal.Line) (there bool, _ *fault) {
+func (h *Host) observe(ctx context.Context, name string, l *record.Line) (there bool, _ *fault) {
 	s := h.enter()
 	if s == nil {
 		return false, nil
@@ -306,7 +307,7 @@ func (h *Host) observe(ctx context.Context, name string, l *journal.Line) (there
 }
 
 // park has it on record that an observer goes on without having dealt with an event.
-func (w *observers) park(o *observer, l *journal.Line, f *fault) bool {
+func (w *observers) park(o *observer, l *record.Line, f *fault) bool {
 	why := clean([]byte(f.Error()), maxCause)
 	w.host.cfg.Logger.Error("an event is parked: the observer failed on it again and again", "policy", o.name, "event", uint64(l.Seq), "err", why)
 	if !w.record(lock.Event{

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/octostore/octostore/core"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
@@ -231,7 +231,7 @@ func (s *set) observer(name string) *policy {
 // observes reports whether an event is one of those the policy is to see. What is
 // recorded of observers is for nobody of them: one that always fails would make its own
 // next failure.
-func (p *policy) observes(l *journal.Line) bool {
+func (p *policy) observes(l *record.Line) bool {
 	switch {
 	case l.Kind == lock.ObserverParked || l.Kind == lock.ObserverGap:
 		return false

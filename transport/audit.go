@@ -12,6 +12,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -43,7 +44,7 @@ func (x *exchange) export() error {
 	}
 	out := auditStream{export: x.api.journal.Export(query), follow: follow, encode: asIs, contentType: typeNDJSON}
 	if form == "csv" {
-		out.encode, out.contentType = new(journal.CSV).Encode, typeCSV
+		out.encode, out.contentType = new(record.CSV).Encode, typeCSV
 	}
 	return out.send(x)
 }
@@ -101,7 +102,7 @@ func (x *exchange) auditCursor() (lock.Seq, error) {
 	if err == nil && !known {
 		err = &input.Error{
 			Field:   fieldNames[fieldAfter],
-			Problem: fmt.Sprintf("is %q, which no record here has", journal.FormatCursor(after)),
+			Problem: fmt.Sprintf("is %q, which no record here has", record.FormatCursor(after)),
 			Want:    wantCursor,
 		}
 	}

@@ -114,7 +114,7 @@ var recorded = []struct {
 func TestWireIsAsRecorded(t *testing.T) {
 	const file = "testdata/wire/routes.txt"
 	var got string
-	synctest.Test(t, func(t *testing.T) { got = record(t) })
+	synctest.Test(t, func(t *testing.T) { got = recordWire(t) })
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -130,8 +130,8 @@ func TestWireIsAsRecorded(t *testing.T) {
 	}
 }
 
-// record sends the requests and returns the answers as text.
-func record(t *testing.T) string {
+// recordWire sends the requests and returns the answers as text.
+func recordWire(t *testing.T) string {
 	s := newServer(t, setup{})
 	known := placeholders{map[string]string{}, map[string]int{}}
 	var out bytes.Buffer

@@ -6,7 +6,7 @@ import "slices"
 var (
 	inLock      = []string{"./core/lock -rapid.shrinktime=1s"} // fast enough without -short, and sharper
 	inCore      = []string{"-short ./core"}
-	inJournal   = []string{"-short ./core/journal"}
+	inJournal   = []string{"-short ./core/journal/..."}
 	inAuth      = []string{"-short ./core/auth"}
 	inLogin     = []string{"-short ./transport/login"}
 	inPattern   = []string{"-short ./core/pattern"}

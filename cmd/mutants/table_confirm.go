@@ -66,7 +66,7 @@ var confirmMutants = []mutant{
 		tests:  []string{"-short -run=Unconfirmed ./core/store/sqlite"},
 	},
 	{
-		name: "unconfirmed-not-recorded", file: "core/journal/seal.go",
+		name: "unconfirmed-not-recorded", file: "core/journal/record/seal.go",
 		old:    "		b = appendMillis(b, \"confirm_ms\", l.ConfirmWithin)\n",
 		new:    "",
 		breaks: "the audit log says that a lease ends later than it does",

@@ -186,7 +186,7 @@ var loopMutants = []mutant{
 		tests:  inJournal,
 	},
 	{
-		name: "chain-within-a-batch", file: "core/journal/seal.go",
+		name: "chain-within-a-batch", file: "core/journal/record/seal.go",
 		old:    "Hash: sha256.Sum256(buf[start:])}",
 		new:    "Hash: sha256.Sum256(buf[min(start, 0):])}",
 		breaks: "the chain has wrong hashes within a batch",
@@ -233,8 +233,8 @@ var storeMutants = []mutant{
 	},
 	{
 		name: "remaining-by-wall-clock", file: "core/store/sqlite/load.go",
-		old:    "left := max(q.Int(9)-now.wall, q.Int(10)-now.boot)",
-		new:    "left := q.Int(9) - now.wall",
+		old:    "left := max(q.Int(9)-now.Wall, q.Int(10)-now.Boot)",
+		new:    "left := q.Int(9) - now.Wall",
 		breaks: "setting the clock while the server is down ends leases early",
 		tests:  inSQLite,
 	},
@@ -281,7 +281,7 @@ var storeMutants = []mutant{
 		tests:  inSQLite,
 	},
 	{
-		name: "two-servers-one-file", file: "core/store/sqlite/sidelock.go",
+		name: "two-servers-one-file", file: "core/store/sqlite/internal/host/sidelock.go",
 		old:    "	if !free {",
 		new:    "	if !free && false {",
 		breaks: "two servers open one file",

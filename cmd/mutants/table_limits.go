@@ -67,7 +67,7 @@ var limitMutants = []mutant{
 	},
 	{
 		name: "doctor-leaves-files", file: "core/store/sqlite/examine.go",
-		old:    "if _, running, err := Running(path); err != nil || running || sizeOf(path+\"-wal\") > 0 {",
+		old:    "if _, running, err := Running(path); err != nil || running || host.SizeOf(path+\"-wal\") > 0 {",
 		new:    "if true {",
 		breaks: "looking at a database makes files beside it, of whoever looked",
 		tests:  []string{"-run=ExaminingLeavesNothing ./core/store/sqlite"},

@@ -116,7 +116,7 @@ var priorityMutants = []mutant{
 		tests:  inPriority,
 	},
 	{
-		name: "priority-not-on-record", file: "core/journal/seal.go",
+		name: "priority-not-on-record", file: "core/journal/record/seal.go",
 		old:    "if e.Priority != lock.Normal {",
 		new:    "if false {",
 		breaks: "the audit log does not say that a waiter was put ahead of others",

@@ -24,21 +24,21 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=TestEnding ./core/store/sqlite"},
 	},
 	{
-		name: "file-mounted-alone", file: "core/store/sqlite/names.go",
+		name: "file-mounted-alone", file: "core/store/sqlite/internal/host/path_unix.go",
 		old:    "		if alone {\n",
 		new:    "		if alone && false {\n",
 		breaks: "the log of a database file that is mounted by itself is lost with the container",
 		tests:  []string{"-run=Mount ./core/store/sqlite"},
 	},
 	{
-		name: "inode-not-locked", file: "core/store/sqlite/inode.go",
+		name: "inode-not-locked", file: "core/store/sqlite/internal/host/inodelock.go",
 		old:    "	if !free {\n",
 		new:    "	if !free && false {\n",
 		breaks: "two servers open one file by different names",
 		tests:  []string{"-run=Inode ./core/store/sqlite"},
 	},
 	{
-		name: "inode-lock-classic", file: "core/store/sqlite/inode_linux.go",
+		name: "inode-lock-classic", file: "core/store/sqlite/internal/host/locks_linux.go",
 		old:    "unix.F_OFD_SETLK, &one",
 		new:    "unix.F_SETLK, &one",
 		breaks: "a lock of the process is dropped by any close of the file, and keeps no second store of the process out",
@@ -115,11 +115,11 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Stamp ./core/store/sqlite"},
 	},
 	{
-		name: "side-lock-not-looked-at-again", file: "core/store/sqlite/sidelock.go",
+		name: "side-lock-not-looked-at-again", file: "core/store/sqlite/internal/host/sidelock.go",
 		old:    "	if !l.inPlace() {\n",
 		new:    "	if false {\n",
 		breaks: "a lock on a file that was deleted meanwhile counts",
-		tests:  []string{"-run=SideLock ./core/store/sqlite"},
+		tests:  []string{"-run=SideLock ./core/store/sqlite/internal/host"},
 	},
 	{
 		name: "no-journal-size-limit", file: "core/store/sqlite/writer.go",

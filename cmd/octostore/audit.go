@@ -13,7 +13,8 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -60,7 +61,7 @@ func auditKeyCommand() *cobra.Command {
 		if in.Key == nil {
 			return fmt.Errorf("%s has no key yet: it is of an older version, and a start of octostore serve makes one", loaded.DB)
 		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), journal.FormatKey(in.Key))
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), record.FormatKey(in.Key))
 		return err
 	}
 	return cmd
@@ -80,14 +81,14 @@ func auditVerifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			v := journal.NewVerifier(key)
+			v := verify.NewVerifier(key)
 			if err := tampered(verifyFiles(cmd.InOrStdin(), v, files)); err != nil {
-				if d := v.Verdict(); d.Records > 0 {
+				if d := v.Result(); d.Records > 0 {
 					fmt.Fprint(cmd.ErrOrStderr(), goodUpTo(d))
 				}
 				return err
 			}
-			_, err = io.WriteString(cmd.OutOrStdout(), verdictText(v.Verdict(), key != nil))
+			_, err = io.WriteString(cmd.OutOrStdout(), verdictText(v.Result(), key != nil))
 			return err
 		},
 	}
@@ -99,7 +100,7 @@ func pinnedKey(text string) (ed25519.PublicKey, error) {
 	if text == "" {
 		return nil, nil
 	}
-	key, err := journal.ParseKey(text)
+	key, err := record.ParseKey(text)
 	if err != nil {
 		return nil, exitcode.Usagef("--key: %w", err)
 	}
@@ -108,14 +109,14 @@ func pinnedKey(text string) (ed25519.PublicKey, error) {
 
 // tampered gives an error about what is in an export the exit code for that.
 func tampered(err error) error {
-	if _, is := errors.AsType[*journal.Fault](err); is {
+	if _, is := errors.AsType[*verify.Fault](err); is {
 		return exitcode.As(exitcode.Tampered, err)
 	}
 	return err
 }
 
 // verifyFiles verifies files one after the other. Its errors name the file.
-func verifyFiles(stdin io.Reader, v *journal.Verifier, files []string) error {
+func verifyFiles(stdin io.Reader, v *verify.Verifier, files []string) error {
 	for _, name := range files {
 		if err := verifyFile(stdin, v, name); err != nil {
 			if _, isPath := errors.AsType[*os.PathError](err); isPath {
@@ -127,7 +128,7 @@ func verifyFiles(stdin io.Reader, v *journal.Verifier, files []string) error {
 	return nil
 }
 
-func verifyFile(stdin io.Reader, v *journal.Verifier, name string) error {
+func verifyFile(stdin io.Reader, v *verify.Verifier, name string) error {
 	if name == "-" {
 		return v.Verify(stdin)
 	}
@@ -140,7 +141,7 @@ func verifyFile(stdin io.Reader, v *journal.Verifier, name string) error {
 }
 
 // goodUpTo says what can be said of what comes before a fault.
-func goodUpTo(d journal.Verdict) string {
+func goodUpTo(d verify.Result) string {
 	good := fmt.Sprintf("%s, up to %d, follow from each other. ", text.Count(d.Records, "record"), d.Last)
 	if d.Vouched == 0 {
 		return good + "No signature vouches for them.\n"
@@ -148,7 +149,7 @@ func goodUpTo(d journal.Verdict) string {
 	return good + fmt.Sprintf("Signatures vouch for %s, up to %d.\n", text.Count(d.Signed, "of them"), d.Vouched)
 }
 
-func verdictText(d journal.Verdict, pinned bool) string {
+func verdictText(d verify.Result, pinned bool) string {
 	var b strings.Builder
 	if d.Records == 0 {
 		fmt.Fprintf(&b, "verified: no records after %s.\n", d.After)
@@ -156,7 +157,7 @@ func verdictText(d journal.Verdict, pinned bool) string {
 		fmt.Fprintf(&b, "verified: %s, from %d to %d. None was changed, dropped, inserted or moved.\n",
 			text.Count(d.Records, "record"), d.First, d.Last)
 	}
-	fmt.Fprintf(&b, "Signatures by %s vouch for all of it.\n", journal.FormatKey(d.Key))
+	fmt.Fprintf(&b, "Signatures by %s vouch for all of it.\n", record.FormatKey(d.Key))
 	if !pinned {
 		b.WriteString("The file itself names that key. Compare it with what octostore audit key printed, or give that with --key.\n")
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -197,7 +197,7 @@ func (e *exporter) into(ctx context.Context, path string) error {
 // complete.
 type rowWriter struct {
 	to   io.Writer
-	csv  journal.CSV
+	csv  record.CSV
 	part []byte // of a line whose end has not come yet
 }
 

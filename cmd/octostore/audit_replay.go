@@ -12,7 +12,8 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
 )
@@ -58,37 +59,37 @@ func auditReplayCommand() *cobra.Command {
 }
 
 // replayFiles verifies the files and replays them at once.
-func replayFiles(stdin io.Reader, key []byte, files []string) (*journal.Replay, journal.Verdict, error) {
-	v := journal.NewVerifier(key)
-	var replay *journal.Replay
+func replayFiles(stdin io.Reader, key []byte, files []string) (*verify.Replay, verify.Result, error) {
+	v := verify.NewVerifier(key)
+	var replay *verify.Replay
 	v.Each = func(line []byte) error {
 		if replay == nil {
-			after, err := journal.ParseCursor(v.Verdict().After)
+			after, err := record.ParseCursor(v.Result().After)
 			if err != nil {
 				return err
 			}
-			replay = journal.NewReplay(after)
+			replay = verify.NewReplay(after)
 		}
 		return replay.Apply(line)
 	}
 	if err := verifyFiles(stdin, v, files); err != nil {
-		return nil, v.Verdict(), err
+		return nil, v.Result(), err
 	}
 	if replay == nil {
-		return nil, v.Verdict(), errors.New("the export has no records")
+		return nil, v.Result(), errors.New("the export has no records")
 	}
-	return replay, v.Verdict(), nil
+	return replay, v.Result(), nil
 }
 
 // compareWithDatabase applies what the database recorded after the export, and compares
 // what that comes to with its leases.
-func compareWithDatabase(ctx context.Context, out io.Writer, replay *journal.Replay, verdict journal.Verdict, db string) error {
+func compareWithDatabase(ctx context.Context, out io.Writer, replay *verify.Replay, verdict verify.Result, db string) error {
 	later, follower := int64(0), ""
 	last := replay.Last()
 	in, err := sqlite.Inspect(ctx, db, last, func(s lock.Segment) error {
-		for l := range journal.Lines(s, last) {
+		for l := range record.Lines(s, last) {
 			if later++; later == 1 {
-				r, err := journal.ParseRecord(l.Bytes)
+				r, err := record.Parse(l.Bytes)
 				if err != nil {
 					return err
 				}
@@ -104,14 +105,14 @@ func compareWithDatabase(ctx context.Context, out io.Writer, replay *journal.Rep
 	case err != nil:
 		return err
 	case !in.Key.Equal(verdict.Key):
-		return fmt.Errorf("the export is not of %s: that signs with %s, the export is signed by %s", db, journal.FormatKey(in.Key), journal.FormatKey(verdict.Key))
+		return fmt.Errorf("the export is not of %s: that signs with %s, the export is signed by %s", db, record.FormatKey(in.Key), record.FormatKey(verdict.Key))
 	case in.Head.Seq < last:
 		return fmt.Errorf("the export ends at %d, but %s at %d: the database is older", last, db, in.Head.Seq)
 	case in.Cut.Seq > last:
 		return fmt.Errorf("the export ends at %d, but of %s everything up to %d was pruned: what is between them is in neither; export again, and give all files", last, db, in.Cut.Seq)
 	}
-	if has := hashOfLast(&in, last, follower); has != journal.FormatHash(verdict.Hash) {
-		return fmt.Errorf("%w: %s has not the record %d the export ends with: its hash there is %q, here %q. The database was replaced, perhaps by a backup, or its journal was written anew", errDiffers, db, last, has, journal.FormatHash(verdict.Hash))
+	if has := hashOfLast(&in, last, follower); has != record.FormatHash(verdict.Hash) {
+		return fmt.Errorf("%w: %s has not the record %d the export ends with: its hash there is %q, here %q. The database was replaced, perhaps by a backup, or its journal was written anew", errDiffers, db, last, has, record.FormatHash(verdict.Hash))
 	}
 	differences, unknown := replay.Differences(in.Leases)
 	fmt.Fprintf(out, "replayed: %s of the export and %s that the database has after it.\n", text.Count(verdict.Records, "record"), text.Count(later, "record"))
@@ -130,14 +131,14 @@ func compareWithDatabase(ctx context.Context, out io.Writer, replay *journal.Rep
 func hashOfLast(in *sqlite.Inspection, last lock.Seq, follower string) string {
 	switch {
 	case in.Head.Seq == last:
-		return journal.FormatHash(in.Head.Hash)
+		return record.FormatHash(in.Head.Hash)
 	case in.Cut.Seq == last:
-		return journal.FormatHash(in.Cut.Hash)
+		return record.FormatHash(in.Cut.Hash)
 	}
 	return follower
 }
 
-func printHeld(out io.Writer, replay *journal.Replay) error {
+func printHeld(out io.Writer, replay *verify.Replay) error {
 	held := replay.Held()
 	if len(held) == 0 {
 		_, err := fmt.Fprintf(out, "At record %d nothing is held.\n", replay.Last())
@@ -155,7 +156,7 @@ func printHeld(out io.Writer, replay *journal.Replay) error {
 	return table.Flush()
 }
 
-func faultsOf(replay *journal.Replay) error {
+func faultsOf(replay *verify.Replay) error {
 	if faults := replay.Faults(); len(faults) > 0 {
 		return exitcode.As(exitcode.Tampered, fmt.Errorf("the records contradict each other:\n  %s", strings.Join(faults, "\n  ")))
 	}

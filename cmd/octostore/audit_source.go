@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +11,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/transport/client"
@@ -83,7 +80,7 @@ func (s recordSource) database(ctx context.Context, add func(line []byte) error)
 		return fmt.Errorf("--db: %w", err)
 	}
 	_, err := sqlite.Inspect(ctx, s.db, 0, func(g lock.Segment) error {
-		for l := range journal.Lines(g, 0) {
+		for l := range record.Lines(g, 0) {
 			if !slices.Contains(s.kinds, l.Kind) {
 				continue
 			}
@@ -96,35 +93,12 @@ func (s recordSource) database(ctx context.Context, add func(line []byte) error)
 	return err
 }
 
-// readExport reads the lines of an export, which has to be whole: it may have broken off
-// just before what matters.
+// readExport reads the records of an export, which has to be complete: it may have broken
+// off just before what matters.
 func readExport(from io.Reader, add func(line []byte) error) error {
-	in := bufio.NewReaderSize(from, 256<<10)
-	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		unpacked, err := gzip.NewReader(in)
-		if err != nil {
-			return err
-		}
-		in = bufio.NewReaderSize(unpacked, 256<<10)
+	err := record.ReadExport(from, add)
+	if errors.Is(err, record.ErrIncomplete) {
+		return exitcode.As(exitcode.Tampered, err)
 	}
-	var last []byte
-	for {
-		line, err := in.ReadBytes('\n')
-		if len(line) > 0 {
-			last = line
-			if err := add(line); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if !bytes.HasPrefix(last, []byte(`{"end":true`)) {
-		return exitcode.As(exitcode.Tampered, errors.New("the export broke off before its closing line"))
-	}
-	return nil
+	return err
 }

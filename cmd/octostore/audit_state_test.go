@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/transport/client"
@@ -124,11 +125,11 @@ func TestReplayComparesTheLastRecord(t *testing.T) {
 		heads = append(heads, b.Next)
 	}
 	compare := func(last lock.Head) error {
-		replay := journal.NewReplay(0)
+		replay := verify.NewReplay(0)
 		if err := replay.Apply(fmt.Appendf(nil, `{"seq":%d,"kind":"started","prev":""}`, last.Seq)); err != nil {
 			t.Fatal(err)
 		}
-		verdict := journal.Verdict{Key: j.PublicKey(), Hash: last.Hash, Records: 1}
+		verdict := verify.Result{Key: j.PublicKey(), Hash: last.Hash, Records: 1}
 		return compareWithDatabase(t.Context(), io.Discard, replay, verdict, path)
 	}
 	check := func(name string, last lock.Head, wrong string) {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -147,7 +147,7 @@ func jsonLine(line []byte) (string, error) { return string(line), nil }
 
 // readableLine is a record for people.
 func readableLine(line []byte) (string, error) {
-	r, err := journal.ParseRecord(line)
+	r, err := record.Parse(line)
 	if err != nil {
 		return "", err
 	}

@@ -21,13 +21,13 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
 )
 
 // checkExport verifies and replays an export.
-func checkExport(t *testing.T, path, dir string) journal.Verdict {
+func checkExport(t *testing.T, path, dir string) verify.Result {
 	t.Helper()
 	replay, verdict, err := replayFiles(nil, nil, []string{path})
 	if err != nil {

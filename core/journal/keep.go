@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -247,7 +248,7 @@ func forgotten(ctx context.Context, j *Journal, r *Retention, now time.Time, exc
 			if s.Last >= newest || !r.forgets(s, now, excess) {
 				return last, cut, nil
 			}
-			if cut, err = HeadOf(s); err != nil {
+			if cut, err = record.HeadOf(s); err != nil {
 				return last, cut, err
 			}
 			last = lock.Segment{First: s.First, Last: s.Last, Time: s.Time}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
 )
@@ -121,7 +122,7 @@ func TestADatabaseIsInspectedWhileItIsServed(t *testing.T) {
 	}
 	var got []lock.Seq
 	in, err := Inspect(t.Context(), path, 5, func(g lock.Segment) error {
-		for l := range journal.Lines(g, 5) {
+		for l := range record.Lines(g, 5) {
 			got = append(got, l.Seq)
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"os"
 )
 
@@ -25,11 +26,11 @@ func Backup(ctx context.Context, source, target string) error {
 }
 
 func backup(ctx context.Context, source, target string) error {
-	from, err := resolve(source)
+	from, err := host.Resolve(source)
 	if err != nil {
 		return err
 	}
-	to, err := resolve(target)
+	to, err := host.Resolve(target)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func fill(ctx context.Context, d *database, f *os.File, to string) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	return syncDir(to)
+	return host.SyncDir(to)
 }
 
 func (d *database) vacuumInto(ctx context.Context, path string) error {

@@ -29,7 +29,7 @@ func (s *Store) Commit(ctx context.Context, b *lock.Batch) error {
 	if err := s.stampLog(); err != nil {
 		return s.refuse(fmt.Errorf("stamp the log: %w", err))
 	}
-	if err := s.w.apply(b, s.cfg.clocks.read()); err != nil {
+	if err := s.w.apply(b, s.cfg.clocks.Read()); err != nil {
 		return s.refuse(err)
 	}
 	s.head = b.Segment.Last

@@ -17,7 +17,7 @@ func (s *Store) ending(failure error) ending {
 		return asItIs // the index leads into what somebody else wrote
 	case failure == nil:
 		return complete
-	case !errors.Is(failure, ErrReplaced) || errors.Is(failure, errWritten) || !s.inode.held():
+	case !errors.Is(failure, ErrReplaced) || errors.Is(failure, errWritten) || !s.inode.Held():
 		return asItIs
 	case s.lookAtStamp() != nil:
 		return asItIs // the commits are not for the database that is there now

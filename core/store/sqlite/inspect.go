@@ -7,6 +7,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // Inspection is what a database says at one moment.
@@ -31,7 +32,7 @@ func Inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 }
 
 func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Segment) error) (in Inspection, err error) {
-	if path, err = resolve(path); err != nil {
+	if path, err = host.Resolve(path); err != nil {
 		return in, err
 	}
 	if err := checkLog(path); err != nil {
@@ -73,7 +74,7 @@ func (d *database) inspect(ctx context.Context, more func(Inspection) error) (in
 	if in.Cut, err = d.cut(); err != nil {
 		return in, err
 	}
-	if in.Leases, err = d.readLeases(ctx, instant{}); err != nil {
+	if in.Leases, err = d.readLeases(ctx, host.Instant{}); err != nil {
 		return in, err
 	}
 	if err := d.inspectAccess(ctx, version, &in); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // Load returns the state the last commit left. How long a lease has yet to run it
@@ -35,7 +36,7 @@ func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
 	}
 	// One reading of the clocks, before the rows: what passes meanwhile makes a lease
 	// end later.
-	now := s.cfg.clocks.read()
+	now := s.cfg.clocks.Read()
 	if err := s.adopt(now); err != nil {
 		return snap, fmt.Errorf("adopt the leases of an earlier boot: %w", err)
 	}
@@ -57,12 +58,12 @@ func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
 // adopt makes the deadlines of all rows deadlines of this boot. Those of another
 // boot are put a full run away, by the clocks of this one; were that not written
 // down, a server that crashes again and again would start them afresh each time.
-func (s *Store) adopt(now instant) error {
+func (s *Store) adopt(now host.Instant) error {
 	written, err := s.w.meta("boot_id")
 	if err != nil {
 		return err
 	}
-	present := s.cfg.clocks.boot()
+	present := s.cfg.clocks.Boot()
 	if present != "" && present == string(written) {
 		return nil
 	}
@@ -72,15 +73,15 @@ func (s *Store) adopt(now instant) error {
 }
 
 // moveLeases makes now the beginning of all leases' time.
-func (d *database) moveLeases(bootID string, now instant) error {
+func (d *database) moveLeases(bootID string, now host.Instant) error {
 	const promised = "iif(confirm > 0, confirm, max(ttl, remaining))" // see remaining
 	q, err := d.Prepare("UPDATE leases SET wall_end = ?1 + " + promised + ", boot_end = ?2 + " + promised)
 	if err != nil {
 		return err
 	}
 	defer q.Close()
-	q.BindInt(1, now.wall)
-	q.BindInt(2, now.boot)
+	q.BindInt(1, now.Wall)
+	q.BindInt(2, now.Boot)
 	if err := q.Run(); err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (d *database) readHead(version int64) (lock.Head, error) {
 
 // readLeases reads all rows, also of a file that has not been migrated yet, as one that
 // is only looked at.
-func (d *database) readLeases(ctx context.Context, now instant) ([]lock.Loaded, error) {
+func (d *database) readLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, error) {
 	version, err := d.version()
 	if err != nil {
 		return nil, err
@@ -145,7 +146,7 @@ func (d *database) readLeases(ctx context.Context, now instant) ([]lock.Loaded, 
 	}
 }
 
-func readLease(q *conn.Stmt, now instant, sums *sums) (lock.Loaded, error) {
+func readLease(q *conn.Stmt, now host.Instant, sums *sums) (lock.Loaded, error) {
 	l := lock.Loaded{
 		Lease: lock.Lease{
 			Name:      lock.Name(q.Text(0)),
@@ -176,11 +177,11 @@ func readLease(q *conn.Stmt, now instant, sums *sums) (lock.Loaded, error) {
 // remaining is what is left of a lease of this boot: what the slower clock says, but
 // never more than was promised. That can be more than the ttl, since a renewal with a
 // shorter one does not shorten the lease, and is less while the lease is unconfirmed.
-func remaining(q *conn.Stmt, now instant) time.Duration {
+func remaining(q *conn.Stmt, now host.Instant) time.Duration {
 	promised := max(q.Int(6), q.Int(8))
 	if confirm := q.Int(13); confirm > 0 {
 		promised = confirm
 	}
-	left := max(q.Int(9)-now.wall, q.Int(10)-now.boot)
+	left := max(q.Int(9)-now.Wall, q.Int(10)-now.Boot)
 	return time.Duration(min(left, promised))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,19 +21,13 @@ import (
 type openLog struct {
 	name  string
 	f     *os.File
-	index mapped // the beginning of PATH-shm
+	index host.Mapped // the beginning of PATH-shm
 
 	// A frame that was right at the last look. Those in front of it do not change until
 	// the log starts over.
 	salts [8]byte
 	frame uint32
 	sum   [2]uint32
-}
-
-// mapped is the beginning of a file in memory.
-type mapped struct {
-	f *os.File
-	b []byte
 }
 
 // indexHead is the size of each of the two copies of the head of the index.
@@ -49,9 +44,9 @@ type logState struct {
 // state reads the index. It is not ok while another process changes it, and while the
 // log is empty.
 func (l *openLog) state() (s logState, ok bool) {
-	head := bytes.Clone(l.index.b[:indexHead])
+	head := bytes.Clone(l.index.Bytes()[:indexHead])
 	order := binary.NativeEndian
-	if !bytes.Equal(head, l.index.b[indexHead:2*indexHead]) || head[12] == 0 {
+	if !bytes.Equal(head, l.index.Bytes()[indexHead:2*indexHead]) || head[12] == 0 {
 		return s, false
 	}
 	size := int64(order.Uint16(head[14:]))
@@ -123,7 +118,7 @@ func (l *openLog) compareFrame(s logState, n uint32, sum [2]uint32) error {
 
 // watchLog begins to look at the log.
 func (s *Store) watchLog() error {
-	if !s.inode.held() {
+	if !s.inode.Held() {
 		return nil
 	}
 	wal := s.path + "-wal"
@@ -132,7 +127,7 @@ func (s *Store) watchLog() error {
 		return err
 	}
 	s.openLog = openLog{name: filepath.Base(wal), f: f}
-	s.openLog.index, err = mapBeginning(s.path+"-shm", 2*indexHead)
+	s.openLog.index, err = host.Map(s.path+"-shm", 2*indexHead)
 	if err != nil {
 		s.openLog.close()
 		s.openLog = openLog{}
@@ -144,6 +139,6 @@ func (l *openLog) close() {
 	if l.f == nil {
 		return
 	}
-	l.index.close()
+	l.index.Close()
 	l.f.Close()
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -42,7 +43,7 @@ func writeAt(t *testing.T, path string, cut bool, b []byte) {
 // Such a log is noticed, with commits after it and without, by a look and by the stop;
 // and nothing of it is moved into the database.
 func TestLogOverwrittenInPlaceIsNoticed(t *testing.T) {
-	if !inodesLockable {
+	if !host.HasInodeLocks {
 		t.Skip("SKIP: the log is only looked into where its files can be kept open")
 	}
 	for _, test := range overwritings {

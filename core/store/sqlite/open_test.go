@@ -47,26 +47,6 @@ func TestOneStorePerFile(t *testing.T) {
 	open(t, Config{Path: path})
 }
 
-// The lock file of a start that was refused is taken away again. Another start may have
-// opened it by then, and a lock on a file without a name keeps nobody out.
-func TestSideLockOfAFileThatIsGoneDoesNotCount(t *testing.T) {
-	name := newPath(t) + "-lock"
-	for _, replaced := range []bool{false, true} {
-		l, err := openSideLock(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.release()
-		mustRemove(t, name)
-		if replaced {
-			writeFile(t, name, nil)
-		}
-		if taken, err := l.take(); taken || err != nil {
-			t.Errorf("with another file in its place (%v): taken %v, %v", replaced, taken, err)
-		}
-	}
-}
-
 func TestFilesArePrivate(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path, Ballast: 4096})

@@ -163,29 +163,3 @@ func TestALinkedDirectoryIsNoWayAroundTheLock(t *testing.T) {
 		}
 	}
 }
-
-// A side lock that was taken away between its opening and its locking is not one.
-func TestASideLockThatWasTakenAwayIsTakenAnew(t *testing.T) {
-	path := newPath(t)
-	refused, err := takeSideLock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	waiting, err := openSideLock(path + "-lock") // by somebody else, just before
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused.abandon()
-	if waiting.inPlace() {
-		t.Error("a file without a name counts as the lock")
-	}
-	waiting.release()
-	held, err := takeSideLock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer held.release()
-	if !held.inPlace() {
-		t.Error("the lock is not the one of its name")
-	}
-}

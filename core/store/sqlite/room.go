@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"time"
 )
 
@@ -28,7 +29,7 @@ func (s *Store) withRoom(f func() error) error {
 	if !conn.NoSpace(err) {
 		return err
 	}
-	s.spare.held = min(sizeOf(s.spare.path), max(s.spare.size, 0))
+	s.spare.held = min(host.SizeOf(s.spare.path), max(s.spare.size, 0))
 	s.dropSpare(err)
 	return f()
 }

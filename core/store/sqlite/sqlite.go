@@ -30,13 +30,14 @@ import (
 
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 var _ journal.Store = (*Store)(nil)
 
 // Why a database cannot be opened.
 var (
-	ErrInUse   = errors.New("the database is in use by another server")
+	ErrInUse   = host.ErrInUse
 	ErrNewer   = errors.New("the database was made by a newer version of this program")
 	ErrForeign = errors.New("the file is a database of some other program")
 	// ErrClosed is the answer of a closed store.
@@ -56,7 +57,7 @@ type Config struct {
 	// disk filled up, that it has space again. Nil means nobody is told.
 	Logger *slog.Logger
 
-	clocks  clocks        // the system's
+	clocks  host.Clocks   // the system's
 	walSize int64         // 0: defaultWAL, less than 0: not extended
 	pause   time.Duration // before the first try to put the ballast back; 0: firstPause
 	look    time.Duration // between looks at the files; 0: lookEvery
@@ -67,9 +68,9 @@ type Store struct {
 	cfg  Config
 	log  *slog.Logger
 	path string // absolute, without symbolic links
-	lock *sideLock
+	lock *host.SideLock
 
-	inode inodeLock
+	inode host.InodeLock
 	files []namedFile // that are open, and what they were
 
 	mu     sync.Mutex // guards what follows, up to the blank line
@@ -105,10 +106,10 @@ type Store struct {
 // Errors: [ErrInUse], [ErrNewer], [ErrForeign], [ErrDamaged], and those of the file
 // system.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	if err := supported(); err != nil {
+	if err := host.Supported(); err != nil {
 		return nil, err
 	}
-	path, err := resolve(cfg.Path)
+	path, err := host.Resolve(cfg.Path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %q: %w", cfg.Path, err)
 	}
@@ -118,7 +119,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := checkPlace(path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	held, err := takeSideLock(path)
+	held, err := host.LockBeside(path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
@@ -134,7 +135,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // after it.
 const defaultBallast = 20 << 20
 
-func newStore(cfg Config, path string, held *sideLock) *Store {
+func newStore(cfg Config, path string, held *host.SideLock) *Store {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -150,7 +151,7 @@ func newStore(cfg Config, path string, held *sideLock) *Store {
 	if cfg.look == 0 {
 		cfg.look = lookEvery
 	}
-	cfg.clocks = cfg.clocks.orSystem()
+	cfg.clocks = cfg.clocks.OrSystem()
 	return &Store{
 		cfg:     cfg,
 		log:     cfg.Logger,
@@ -170,7 +171,7 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.inode, err = takeInodeLock(s.path); err != nil {
+	if s.inode, err = host.LockInode(s.path); err != nil {
 		return err
 	}
 	if err := checkWAL(s.path); err != nil {
@@ -216,8 +217,8 @@ func (s *Store) abandon() {
 		s.w.close()
 	}
 	s.openLog.close()
-	s.inode.release()
-	s.lock.abandon()
+	s.inode.Release()
+	s.lock.Abandon()
 }
 
 // create makes an empty file for a database that does not exist yet, so that it is
@@ -233,26 +234,16 @@ func create(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return syncDir(path)
+	return host.SyncDir(path)
 }
 
 // checkNotCut refuses an empty file beside a write-ahead log: it was not always
 // empty, and SQLite would delete the log.
 func checkNotCut(path string) error {
-	if sizeOf(path) == 0 && sizeOf(path+"-wal") > 0 {
+	if host.SizeOf(path) == 0 && host.SizeOf(path+"-wal") > 0 {
 		return damaged("the file is empty, but %s-wal is not", filepath.Base(path))
 	}
 	return nil
-}
-
-// syncDir makes the directory entry of path survive a power cut.
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // Close waits for calls under way, but for a commit that waits for another process
@@ -277,8 +268,8 @@ func (s *Store) Close() error {
 	s.readers.close()
 	left, err := w.finish(how)
 	s.openLog.close()
-	s.inode.release()
-	s.lock.release()
+	s.inode.Release()
+	s.lock.Release()
 	switch {
 	case left != nil && failure != nil:
 		s.log.Error("what is in the write-ahead log could not be moved into the database", "path", s.path, "error", left)
@@ -293,12 +284,4 @@ func (s *Store) Close() error {
 
 // Sizes returns the bytes the database file and its write-ahead log take, 0 for a
 // file that is not there.
-func (s *Store) Sizes() (db, wal int64) { return sizeOf(s.path), sizeOf(s.path + "-wal") }
-
-func sizeOf(path string) int64 {
-	fi, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	return fi.Size()
-}
+func (s *Store) Sizes() (db, wal int64) { return host.SizeOf(s.path), host.SizeOf(s.path + "-wal") }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // A write-ahead log does not say which database file it was written for, and SQLite
@@ -129,7 +130,7 @@ func (w *writer) stamp(path string) error {
 	if err := w.Checkpoint(conn.Truncate); err != nil {
 		return ignorePassing(err)
 	}
-	if sizeOf(path+"-wal") > 0 {
+	if host.SizeOf(path+"-wal") > 0 {
 		return nil
 	}
 	if err := w.newStamp(); err != nil {
@@ -170,10 +171,10 @@ func (s *Store) stampLog() error {
 // with a backup: then it has another stamp than it had, and another than SQLite sees in
 // the log, which it would have after somebody changed the schema. The caller has mu.
 func (s *Store) lookAtStamp() error {
-	if !s.inode.held() {
+	if !s.inode.Held() {
 		return nil // no descriptor to read with, and a new one could not be closed
 	}
-	file, ok, err := fileStamp(s.inode.f)
+	file, ok, err := fileStamp(s.inode.File())
 	if err != nil || ok && file.stamp == s.stamp {
 		return err
 	}
@@ -206,7 +207,7 @@ func checkLog(path string) error {
 
 // adviseOfLog adds to an [ErrDamaged] what else may be the cause, if it may be.
 func adviseOfLog(path string, err error) error {
-	if !errors.Is(err, ErrDamaged) || sizeOf(path+"-wal") == 0 {
+	if !errors.Is(err, ErrDamaged) || host.SizeOf(path+"-wal") == 0 {
 		return err
 	}
 	return fmt.Errorf("%w. If a backup was put in its place already, the write-ahead log is that of the old database: remove %s-wal and start again", err, path)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -157,7 +158,7 @@ func TestStampOfAStartThatWasKilled(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if sizeOf(path+"-wal") == 0 {
+	if host.SizeOf(path+"-wal") == 0 {
 		t.Fatal("there is no log")
 	}
 	open(t, Config{Path: path})
@@ -193,7 +194,7 @@ func checkSameFile(t *testing.T, copied, from string) {
 // A backup that is copied over the database of a running server: the server notices,
 // and leaves the copy as it is.
 func TestStampIsLookedAtWhileAServerRuns(t *testing.T) {
-	if !inodesLockable {
+	if !host.HasInodeLocks {
 		t.Skip("the file is only looked into where it can be kept open")
 	}
 	s, path, backup, line := overwritten(t, time.Millisecond)

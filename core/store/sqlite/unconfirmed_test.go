@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -57,7 +58,7 @@ func TestUnconfirmedLeaseIsCoveredByItsChecksum(t *testing.T) {
 		if err := s.w.Exec("UPDATE leases SET " + change); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.w.readLeases(t.Context(), instant{}); err == nil {
+		if _, err := s.w.readLeases(t.Context(), host.Instant{}); err == nil {
 			t.Errorf("after %q the leases are read as if nothing had happened", change)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"strings"
 )
 
@@ -39,7 +40,7 @@ const checkAllBelow = 32 << 20
 func (d *database) verify(ctx context.Context, path string) error {
 	defer d.InterruptedBy(ctx)()
 	checks := []string{"PRAGMA quick_check(1)"}
-	if sizeOf(path) > checkAllBelow {
+	if host.SizeOf(path) > checkAllBelow {
 		checks = []string{"PRAGMA quick_check(leases)", "PRAGMA quick_check(meta)", "PRAGMA quick_check(observers)", "PRAGMA quick_check(tokens)"}
 	}
 	for _, check := range checks {
@@ -69,7 +70,7 @@ func (d *database) verify(ctx context.Context, path string) error {
 	if _, err := d.readPlaces(); err != nil {
 		return err
 	}
-	_, err := d.readLeases(ctx, instant{})
+	_, err := d.readLeases(ctx, host.Instant{})
 	return cmp.Or(ctx.Err(), err)
 }
 

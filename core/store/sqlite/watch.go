@@ -46,10 +46,10 @@ func (s *Store) noteFiles() error {
 		f := namedFile{path: s.path + suffix}
 		var err error
 		switch {
-		case suffix == "" && s.inode.held():
-			f.was, err = s.inode.f.Stat()
+		case suffix == "" && s.inode.Held():
+			f.was, err = s.inode.File().Stat()
 		case suffix == "-lock":
-			f.was, err = s.lock.f.Stat()
+			f.was, err = s.lock.Stat()
 		default:
 			f.was, err = os.Stat(f.path)
 		}
@@ -58,8 +58,8 @@ func (s *Store) noteFiles() error {
 		}
 		s.files = append(s.files, f)
 	}
-	if s.inode.held() {
-		page, _, err := fileStamp(s.inode.f)
+	if s.inode.Held() {
+		page, _, err := fileStamp(s.inode.File())
 		if err != nil {
 			return err
 		}

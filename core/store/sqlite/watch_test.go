@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -100,7 +101,7 @@ func TestWatchNoticesWhatBecameOfTheFiles(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Errorf("close: %v", err)
 			}
-			if !test.kept || !inodesLockable && !strings.Contains(test.name, "lock") {
+			if !test.kept || !host.HasInodeLocks && !strings.Contains(test.name, "lock") {
 				return
 			}
 			if snap := storetest.Load(t, open(t, Config{Path: path})); len(snap.Leases) != 1 || snap.Head != line.Head {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // writer is the one connection that changes the database, with the statements of a
@@ -123,7 +124,7 @@ func (w *writer) close() error {
 // closeRefused leaves a refused database as it is. SQLite makes a WAL to read with
 // where there is none, and takes that one away again.
 func (w *writer) closeRefused(path string) {
-	if sizeOf(path+"-wal") > 0 {
+	if host.SizeOf(path+"-wal") > 0 {
 		w.LeaveWAL()
 	}
 	w.close()
@@ -171,7 +172,7 @@ func (w *writer) finish(how ending) (left, err error) {
 
 // apply adds the batch to the transaction that has begun, its segment and the final
 // rows, and commits it.
-func (w *writer) apply(b *lock.Batch, now instant) error {
+func (w *writer) apply(b *lock.Batch, now host.Instant) error {
 	if err := w.checkHead(b.Prev.Seq); err != nil {
 		return err
 	}
@@ -234,7 +235,7 @@ func (w *writer) addSegment(g *lock.Segment) error {
 	return s.Run()
 }
 
-func (w *writer) setRow(r *lock.Row, now instant) error {
+func (w *writer) setRow(r *lock.Row, now host.Instant) error {
 	if r.Lease == nil {
 		w.drop.Reserve(len(r.Name))
 		w.drop.BindText(1, string(r.Name))
@@ -245,7 +246,7 @@ func (w *writer) setRow(r *lock.Row, now instant) error {
 	if err != nil {
 		return err
 	}
-	remaining := l.ExpiresAt.Sub(now.time)
+	remaining := l.ExpiresAt.Sub(now.Time)
 	s.Reserve(len(r.Name) + len(l.Account) + len(l.Holder) + len(l.Reason) + len(metadata) + attemptSize)
 	s.BindText(1, string(r.Name))
 	s.BindInt(2, int64(l.Token))
@@ -260,8 +261,8 @@ func (w *writer) setRow(r *lock.Row, now instant) error {
 	s.BindInt(7, int64(l.TTL))
 	s.BindInt(8, l.GrantedAt.UnixNano())
 	s.BindInt(9, int64(remaining))
-	s.BindInt(10, now.wall+int64(remaining))
-	s.BindInt(11, now.boot+int64(remaining))
+	s.BindInt(10, now.Wall+int64(remaining))
+	s.BindInt(11, now.Boot+int64(remaining))
 	w.attempt = appendAttempt(w.attempt[:0], r.Attempt)
 	if len(w.attempt) == 0 {
 		s.BindNull(12)

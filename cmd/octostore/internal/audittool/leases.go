@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -91,7 +91,7 @@ func NewLeases(q Query, each func(*Lease) error) *Leases {
 // Add takes the next line of an export or a journal. Lines that are no records of leases
 // are passed over.
 func (ls *Leases) Add(line []byte) error {
-	var r journal.Record
+	var r record.Record
 	if err := json.Unmarshal(line, &r); err != nil {
 		return exitcode.As(exitcode.Tampered, fmt.Errorf("this is not a record: %.80q", line))
 	}
@@ -114,17 +114,17 @@ func (ls *Leases) Add(line []byte) error {
 }
 
 // named reports whether the record is about a lease that may be asked for.
-func (q *Query) named(r *journal.Record) bool {
+func (q *Query) named(r *record.Record) bool {
 	return (q.Name == "" || r.Name == q.Name) && strings.HasPrefix(string(r.Name), q.Prefix) &&
 		(q.Account == "" || r.Account == q.Account)
 }
 
 // leaseOf is the lease as any of its records has it.
-func leaseOf(r *journal.Record) *Lease {
+func leaseOf(r *record.Record) *Lease {
 	return &Lease{Name: r.Name, Token: r.Token, Account: r.Account, Holder: r.Holder, Reason: r.Reason, Metadata: r.Metadata, End: Held}
 }
 
-func granted(r *journal.Record) *Lease {
+func granted(r *record.Record) *Lease {
 	l := leaseOf(r)
 	l.GrantedAt, l.TokenID, l.RemoteAddr, l.Priority = &r.Time, r.TokenID, r.RemoteAddr, r.Priority
 	l.PolicySet = cmp.Or(r.SetAtGrant, r.PolicySet)
@@ -134,7 +134,7 @@ func granted(r *journal.Record) *Lease {
 }
 
 // deadline takes the deadline of a grant or a renewal.
-func (l *Lease) deadline(r *journal.Record) {
+func (l *Lease) deadline(r *record.Record) {
 	end := r.ExpiresAt
 	if end.IsZero() {
 		// A lease that is not confirmed yet ends sooner.
@@ -144,7 +144,7 @@ func (l *Lease) deadline(r *journal.Record) {
 }
 
 // said takes what policies said, in the place of what they said before.
-func (l *Lease) said(verdicts []journal.RecordVerdict) {
+func (l *Lease) said(verdicts []record.Verdict) {
 	for _, v := range verdicts {
 		p := Policy{Name: v.Policy, At: v.At, Mode: v.Mode, Verdict: v.Verdict, Reason: v.Reason}
 		i := slices.IndexFunc(l.Policies, func(o Policy) bool { return o.Name == p.Name && o.At == p.At })
@@ -157,7 +157,7 @@ func (l *Lease) said(verdicts []journal.RecordVerdict) {
 }
 
 // known returns the lease a record is about. Its grant may be older than the records.
-func (ls *Leases) known(r *journal.Record) *Lease {
+func (ls *Leases) known(r *record.Record) *Lease {
 	if l := ls.live[r.Name]; l != nil && l.Token == r.Token {
 		return l
 	}
@@ -166,14 +166,14 @@ func (ls *Leases) known(r *journal.Record) *Lease {
 
 // passed tells of the lease before the one a record is about, if its end and the next
 // grant are not among the records.
-func (ls *Leases) passed(r *journal.Record) error {
+func (ls *Leases) passed(r *record.Record) error {
 	if l := ls.live[r.Name]; l != nil && l.Token != r.Token {
 		return ls.lost(r.Name)
 	}
 	return nil
 }
 
-func (ls *Leases) renew(r *journal.Record) error {
+func (ls *Leases) renew(r *record.Record) error {
 	if err := ls.passed(r); err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (ls *Leases) renew(r *journal.Record) error {
 	return nil
 }
 
-func (ls *Leases) end(r *journal.Record) error {
+func (ls *Leases) end(r *record.Record) error {
 	if err := ls.passed(r); err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 )
 
 // Printer writes leases as they come.
@@ -184,7 +184,7 @@ func (p *csvPrinter) Lease(l *Lease) error {
 		l.End, l.By, l.Cause, l.TokenID, l.RemoteAddr, l.policies(), l.PolicySet, l.Priority,
 	}
 	for i := range row {
-		row[i] = journal.Cell(row[i])
+		row[i] = record.Cell(row[i])
 	}
 	return p.out.Write(row)
 }
