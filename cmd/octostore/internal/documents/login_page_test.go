@@ -21,8 +21,8 @@ func TestTheLoginPageTellsTheTruth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := octotest.Start(t, t.TempDir(), gitHubSettings(t, &logintest.GitHub{Login: "Alice", ID: 583231, Interval: 1})...)
-	p := newPerson(t, "OCTOSTORE_URL=http://"+server.Addr)
+	server := octotest.Start(t, t.TempDir(), octotest.GitHubSettings(t, &logintest.GitHub{Login: "Alice", ID: 583231, Interval: 1})...)
+	p := octotest.NewPerson(t, "OCTOSTORE_URL=http://"+server.Addr)
 	until := regexp.MustCompile(`until [0-9: Z-]+\.`)
 	ran := 0
 	for _, m := range fenced.FindAllStringSubmatch(string(page), -1) {
@@ -30,11 +30,11 @@ func TestTheLoginPageTellsTheTruth(t *testing.T) {
 			continue
 		}
 		input, want, _ := strings.Cut(m[3], "\n")
-		out, err := p.run(strings.Fields(input)[3:]...)
+		out, err := p.Run(strings.Fields(input)[3:]...)
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", input, err, out)
 		}
-		out = strings.NewReplacer("http://"+server.Addr, client.DefaultURL, p.home, "/home/alice/.config", "http://127.0.0.1/login", "https://github.com/login").Replace(out)
+		out = strings.NewReplacer("http://"+server.Addr, client.DefaultURL, p.Home, "/home/alice/.config", "http://127.0.0.1/login", "https://github.com/login").Replace(out)
 		if until.ReplaceAllString(out, "") != until.ReplaceAllString(want, "") {
 			t.Errorf("%s\n got %s\nwant %s", input, out, want)
 		}

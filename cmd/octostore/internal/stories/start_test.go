@@ -1,4 +1,4 @@
-package documents_test
+package stories_test
 
 import (
 	"strings"
