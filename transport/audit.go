@@ -122,10 +122,10 @@ func asIs(lines []byte) ([]byte, error) { return lines, nil }
 // send streams the export to its end. What goes wrong on the way cuts the connection:
 // then the closing line is missing.
 func (a *auditStream) send(x *exchange) error {
-	if !x.api.exports.take(x.who.Account) {
+	if !x.api.exports.Begin(x.who.Account) {
 		return problem.ErrTooManyReaders
 	}
-	defer x.api.exports.leave(x.who.Account)
+	defer x.api.exports.End(x.who.Account)
 	s := x.stream(a.contentType, acceptsGzip(x.r.Header["Accept-Encoding"]), exportUnsent)
 	if x.r.Method == http.MethodHead {
 		return nil

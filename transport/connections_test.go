@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"github.com/octostore/octostore/transport/internal/conn"
 	"log/slog"
 	"net"
 	"net/http"
@@ -10,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/transport/internal/conn"
 )
 
 // lines is a log that may be read while it is written.
@@ -51,7 +52,7 @@ func TestConnectionsThatAreSilentMakeRoom(t *testing.T) {
 	if !silent[0].closed() {
 		t.Error("the oldest one is still there")
 	}
-	if n := s.limits.connections[mainSide].Len(); n > 122 {
+	if n := s.connections[mainSide].Len(); n > 122 {
 		t.Errorf("%d connections are open", n)
 	}
 	if got := s.scrape(t)[`octostore_http_connections_cut_total{listener="main"}`]; got == "0" || got == "" {
@@ -77,10 +78,10 @@ func (s *server) letIn(t *testing.T, addr net.Addr, headers ...string) *wire {
 // answered is letIn for any request.
 func (s *server) answered(t *testing.T, addr net.Addr, line string, headers ...string) *wire {
 	t.Helper()
-	for began := time.Now(); ; time.Sleep(conn.SilentGrace / 4) {
+	for began := time.Now(); ; time.Sleep(conn.PendingGrace / 4) {
 		w := dial(t, s, addr)
 		a := w.receive(w.send(line, "", headers...))
-		if a.status != http.StatusTooManyRequests || time.Since(began) > conn.SilentGrace+soon {
+		if a.status != http.StatusTooManyRequests || time.Since(began) > conn.PendingGrace+soon {
 			a.want(200)
 			return w
 		}
@@ -158,7 +159,7 @@ func TestConnectionsToTheAdminListenerAreFew(t *testing.T) {
 	if resp, err := http.ReadResponse(w.r, nil); err != nil || resp.StatusCode != 200 {
 		t.Errorf("%v, %v", resp, err)
 	}
-	if n, most := s.limits.connections[adminSide].Len(), 8+8/4; n > most { // a quarter more, for probes
+	if n, most := s.connections[adminSide].Len(), 8+8/4; n > most { // a quarter more, for probes
 		t.Errorf("%d connections are open, want at most %d", n, most)
 	}
 	kept := s.answered(t, l.Addr(), "GET /v1/tokens", admin)

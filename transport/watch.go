@@ -35,10 +35,10 @@ func (x *exchange) follow() error {
 	if err != nil {
 		return err
 	}
-	if !x.api.watches.take(x.who.Account) {
+	if !x.api.watches.Begin(x.who.Account) {
 		return problem.ErrTooManyReaders
 	}
-	defer x.api.watches.leave(x.who.Account)
+	defer x.api.watches.End(x.who.Account)
 	w.reader = x.api.journal.From(after)
 	w.stream = x.stream(typeSSE, false, watchUnsent)
 	if x.r.Method == http.MethodHead {

@@ -37,7 +37,7 @@ func (x *exchange) passing() error {
 	}
 	who, err := x.whoever()
 	if err != nil {
-		return x.api.limits.stranger(x.r.RemoteAddr, x.started)
+		return x.api.limits.Address(x.r.RemoteAddr, x.started)
 	}
 	x.who = who
 	return x.count()

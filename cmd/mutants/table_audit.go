@@ -101,8 +101,8 @@ var auditMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "seats-for-all", file: "transport/seats.go",
-		old:    "	if s.taken >= s.most ||",
+		name: "seats-for-all", file: "transport/internal/limit/streams.go",
+		old:    "	if s.inUse >= s.Max ||",
 		new:    "	if false ||",
 		breaks: "any number of clients may watch and export",
 		tests:  inTransport,

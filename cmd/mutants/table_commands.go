@@ -39,7 +39,7 @@ var commandMutants = []mutant{
 		tests:  inWords,
 	},
 	{
-		name: "broken-off-export-succeeds", file: "cmd/octostore/audit_export.go",
+		name: "broken-off-export-succeeds", file: "cmd/octostore/internal/audittool/export.go",
 		old:    "	if json.Unmarshal(last, &end) != nil || !end.End {",
 		new:    "	if false && (json.Unmarshal(last, &end) != nil || !end.End) {",
 		breaks: "an incomplete export in CSV looks complete",

@@ -31,7 +31,7 @@ var strangerMutants = []mutant{
 		tests:  []string{"-run=PipelinedRequestsAreAnswered ./transport"},
 	},
 	{
-		name: "silent-connections-stay", file: "transport/internal/conn/connections.go",
+		name: "silent-connections-stay", file: "transport/internal/conn/set.go",
 		old:    "	first := of.Front()\n	if first == nil {",
 		new:    "	first := of.Front()\n	if true {",
 		breaks: "connections that say nothing keep holders out",
@@ -45,7 +45,7 @@ var strangerMutants = []mutant{
 		tests:  []string{"-run=ConnectionsOfClientsStay ./transport"},
 	},
 	{
-		name: "strangers-cut-others", file: "transport/internal/conn/connections.go",
+		name: "strangers-cut-others", file: "transport/internal/conn/set.go",
 		old:    "own = of.Len(); own >= c.share() {",
 		new:    "own = of.Len(); own < 0 {",
 		breaks: "one address that floods cuts the connections of others",
@@ -73,9 +73,9 @@ var strangerMutants = []mutant{
 		tests:  []string{"-short ./transport/login"},
 	},
 	{
-		name: "github-asked-by-one", file: "transport/limits.go",
-		old:    "int64(loginEvery), int64(loginsAtOnce*loginEvery))",
-		new:    "0, int64(loginsAtOnce*loginEvery))",
+		name: "github-asked-by-one", file: "transport/internal/limit/limit.go",
+		old:    "int64(GitHubInterval), int64(GitHubBurst*GitHubInterval))",
+		new:    "0, int64(GitHubBurst*GitHubInterval))",
 		breaks: "one address has GitHub asked as fast as it answers",
 		tests:  []string{"-run=LoginsOfOneAddress ./transport"},
 	},

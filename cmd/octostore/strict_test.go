@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -128,3 +129,8 @@ func TestCleaningPassesWhatProgramsReadAsItIs(t *testing.T) {
 		t.Errorf("on a terminal: %q", got)
 	}
 }
+
+// fakeTerminal is a writer that says it is a terminal.
+type fakeTerminal struct{ io.Writer }
+
+func (fakeTerminal) IsTerminal() bool { return true }

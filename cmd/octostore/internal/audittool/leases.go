@@ -1,4 +1,7 @@
-// Package audittool reads the audit log for people: who held what, from when to when.
+// Package audittool is what octostore audit does: it exports the audit log and follows it,
+// verifies exports and replays them, and tells who held what, from when to when. Exports are
+// read from files and from the standard input; a database is read as it is, whether a server
+// runs on it or not. It never writes to a database.
 package audittool
 
 import (
@@ -74,23 +77,23 @@ type Query struct {
 // was not.
 func (q *Query) At(t time.Time) { q.Since, q.Until = t, t.Add(1) }
 
-// Leases puts leases together from records. It remembers those that have not ended, and
+// leaseLog puts leases together from records. It remembers those that have not ended, and
 // no others. It is used by one goroutine.
-type Leases struct {
+type leaseLog struct {
 	query Query
 	each  func(*Lease) error
 	live  map[lock.Name]*Lease
 }
 
-// NewLeases returns one that gives each lease the query selects to each, in the order in
+// newLeaseLog returns one that gives each lease the query selects to each, in the order in
 // which they ended.
-func NewLeases(q Query, each func(*Lease) error) *Leases {
-	return &Leases{query: q, each: each, live: map[lock.Name]*Lease{}}
+func newLeaseLog(q Query, each func(*Lease) error) *leaseLog {
+	return &leaseLog{query: q, each: each, live: map[lock.Name]*Lease{}}
 }
 
 // Add takes the next line of an export or a journal. Lines that are no records of leases
 // are passed over.
-func (ls *Leases) Add(line []byte) error {
+func (ls *leaseLog) Add(line []byte) error {
 	var r record.Record
 	if err := json.Unmarshal(line, &r); err != nil {
 		return exitcode.As(exitcode.Tampered, fmt.Errorf("this is not a record: %.80q", line))
@@ -157,7 +160,7 @@ func (l *Lease) said(verdicts []record.Verdict) {
 }
 
 // known returns the lease a record is about. Its grant may be older than the records.
-func (ls *Leases) known(r *record.Record) *Lease {
+func (ls *leaseLog) known(r *record.Record) *Lease {
 	if l := ls.live[r.Name]; l != nil && l.Token == r.Token {
 		return l
 	}
@@ -166,14 +169,14 @@ func (ls *Leases) known(r *record.Record) *Lease {
 
 // passed tells of the lease before the one a record is about, if its end and the next
 // grant are not among the records.
-func (ls *Leases) passed(r *record.Record) error {
+func (ls *leaseLog) passed(r *record.Record) error {
 	if l := ls.live[r.Name]; l != nil && l.Token != r.Token {
 		return ls.lost(r.Name)
 	}
 	return nil
 }
 
-func (ls *Leases) renew(r *record.Record) error {
+func (ls *leaseLog) renew(r *record.Record) error {
 	if err := ls.passed(r); err != nil {
 		return err
 	}
@@ -184,7 +187,7 @@ func (ls *Leases) renew(r *record.Record) error {
 	return nil
 }
 
-func (ls *Leases) end(r *record.Record) error {
+func (ls *leaseLog) end(r *record.Record) error {
 	if err := ls.passed(r); err != nil {
 		return err
 	}
@@ -200,7 +203,7 @@ func (ls *Leases) end(r *record.Record) error {
 
 // lost tells of a lease whose end is not among the records although the lock was given
 // to another.
-func (ls *Leases) lost(name lock.Name) error {
+func (ls *leaseLog) lost(name lock.Name) error {
 	l := ls.live[name]
 	if l == nil {
 		return nil
@@ -210,7 +213,7 @@ func (ls *Leases) lost(name lock.Name) error {
 }
 
 // End tells of the leases that have not ended, by name.
-func (ls *Leases) End() error {
+func (ls *leaseLog) End() error {
 	byName := func(a, b *Lease) int { return cmp.Compare(a.Name, b.Name) }
 	for _, l := range slices.SortedFunc(maps.Values(ls.live), byName) {
 		if err := ls.tell(l); err != nil {
@@ -220,7 +223,7 @@ func (ls *Leases) End() error {
 	return nil
 }
 
-func (ls *Leases) tell(l *Lease) error {
+func (ls *leaseLog) tell(l *Lease) error {
 	if !l.overlaps(ls.query.Since, ls.query.Until) {
 		return nil
 	}

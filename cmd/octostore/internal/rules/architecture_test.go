@@ -31,11 +31,13 @@ const module = "github.com/octostore/octostore"
 // for one segment of a path, "..." for everything below. The first row that matches
 // counts; a package without a row may not exist.
 var directions = []struct{ pkg, imports string }{
+	{"cmd/octostore/internal/audittool", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/terminal cmd/octostore/internal/text " +
+		"core/journal/record core/journal/verify core/files core/lock core/sleep core/store/sqlite transport/api transport/client"},
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/text core/files transport/api transport/client"},
 	{"cmd/octostore/internal/terminal", ""},
-	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal"},
+	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
 	{"cmd/...", "..."},
-	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/auth core/journal core/journal/record core/sparselog core/timetext"},
+	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/auth core/journal core/journal/record core/sparselog core/timetext core/sleep"},
 	{"transport/internal/conn", "core/sparselog"},
 	{"transport/internal/limit", "transport/problem core/auth"},
 	{"transport/internal/metrics", "transport/api transport/problem core core/lock core/table"},
@@ -46,7 +48,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/login/logintest", ""},
 	{"transport/client", "transport/api"},
 	{"transport/api", ""},
-	{"hooks", "hooks/abi hooks/internal/compile hooks/internal/manifest hooks/internal/memory hooks/meter core core/files core/lock core/journal core/journal/record core/pattern core/sparselog"},
+	{"hooks", "hooks/abi hooks/internal/compile hooks/internal/manifest hooks/internal/memory hooks/meter core core/files core/lock core/journal core/journal/record core/pattern core/sparselog core/sleep"},
 	{"hooks/internal/compile", "core/files hooks/internal/manifest"},
 	{"hooks/internal/manifest", "hooks/abi core core/files core/input core/jsontext core/lock core/pattern"},
 	{"hooks/internal/memory", ""},
@@ -63,19 +65,20 @@ var directions = []struct{ pkg, imports string }{
 	{"sdk-examples/policies", ""},
 	{"sdk-examples/policies/go", "plugins/guest"},
 	{"core", "core/input core/lock core/auth core/journal"},
-	{"core/journal", "core/lock core/journal/record"},
+	{"core/journal", "core/lock core/journal/record core/sleep"},
 	{"core/journal/record", "core/lock"},
 	{"core/journal/verify", "core/lock core/journal/record"},
 	{"core/journal/journaltest", "core/lock core/journal core/store/memory"},
-	{"core/auth", "core/files core/input core/lock core/pattern"},
+	{"core/auth", "core/files core/input core/lock core/pattern core/sleep"},
 	{"core/files", ""},
 	{"core/jsontext", ""},
 	{"core/pattern", "core/lock"},
 	{"core/timetext", ""},
-	{"core/store/sqlite", "core/files core/lock core/auth core/journal core/store/sqlite/internal/*"},
+	{"core/store/sqlite", "core/files core/lock core/auth core/journal core/store/sqlite/internal/* core/sleep"},
 	{"core/store/sqlite/internal/conn", ""},
 	{"core/store/sqlite/internal/host", "core/files"},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
+	{"core/sleep", ""},
 	{"core/sparselog", ""},
 	{"core/input", ""},
 	{"core/lock", "core/input"},
@@ -86,7 +89,7 @@ var directions = []struct{ pkg, imports string }{
 // can be exchanged in one place. One without a row may not be imported at all.
 var modules = []struct{ prefix, in string }{
 	{"github.com/julienschmidt/httprouter", "transport cmd/octostore/internal/bench"}, // bench: its yardstick is built of the same parts
-	{"github.com/prometheus", "transport"},
+	{"github.com/prometheus", "transport/internal/metrics"},
 	{"github.com/tetratelabs/wazero", "hooks hooks/internal/compile"},
 	{"modernc.org", "core/store/sqlite/internal/conn"},
 	{"github.com/tidwall/btree", "core/lock"},

@@ -1,11 +1,14 @@
-package transport
+package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/octostore/octostore/transport/api"
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // policyCollector turns what is known of policies into metrics at every scrape. The
 // labels are names out of the manifest, of which there are few; what policies count
 // begins at zero when they are loaded.
-type policyCollector struct{ policies Policies }
+type policyCollector struct{ list func() api.PolicyList }
 
 func describePolicy(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, append([]string{"policy"}, labels...), nil)
@@ -39,7 +42,7 @@ func (c policyCollector) Collect(ch chan<- prometheus.Metric) {
 	count := func(d *prometheus.Desc, n uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 	}
-	all := c.policies.List()
+	all := c.list()
 	loaded := 0.0
 	if all.LoadedAt != nil {
 		loaded = float64(all.LoadedAt.UnixMilli()) / 1000

@@ -1,14 +1,13 @@
-package main
+package audittool
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
-
-	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
@@ -20,42 +19,25 @@ import (
 
 var errDiffers = errors.New("the records and the database differ")
 
-func auditReplayCommand() *cobra.Command {
-	var db, pinned string
-	cmd := &cobra.Command{
-		Use:   "replay FILE...",
-		Short: "Rebuild from an export alone who holds what, and compare that with a database",
-		Long: "Verify an export, and rebuild from it alone who holds what. With --db what came after\n" +
-			"the export is read from that database, and the leases in it are compared. A server may\n" +
-			"be running on it.",
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, files []string) error {
-			key, err := pinnedKey(pinned)
-			if err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			replay, verdict, err := replayFiles(cmd.InOrStdin(), key, files)
-			if err != nil {
-				return tampered(err)
-			}
-			if db == "" {
-				err = printHeld(out, replay)
-			} else {
-				err = compareWithDatabase(cmd.Context(), out, replay, verdict, db)
-			}
-			if errors.Is(err, errDiffers) {
-				return exitcode.As(exitcode.Tampered, err)
-			}
-			if err != nil {
-				return err
-			}
-			return faultsOf(replay)
-		},
+// Replay verifies files that continue each other, rebuilds from them who holds what,
+// and prints that. With the path of a database it compares what is in there instead.
+func Replay(ctx context.Context, stdin io.Reader, out io.Writer, key ed25519.PublicKey, db string, files []string) error {
+	replay, verdict, err := replayFiles(stdin, key, files)
+	if err != nil {
+		return tampered(err)
 	}
-	cmd.Flags().StringVar(&db, "db", "", "compare with this database `file`")
-	cmd.Flags().StringVar(&pinned, "key", "", "the public `key` all signatures have to be by, as octostore audit key prints it")
-	return cmd
+	if db == "" {
+		err = printHeld(out, replay)
+	} else {
+		err = compareWithDatabase(ctx, out, replay, verdict, db)
+	}
+	if errors.Is(err, errDiffers) {
+		return exitcode.As(exitcode.Tampered, err)
+	}
+	if err != nil {
+		return err
+	}
+	return faultsOf(replay)
 }
 
 // replayFiles verifies the files and replays them at once.

@@ -1,4 +1,4 @@
-package transport
+package metrics
 
 import (
 	"github.com/octostore/octostore/core"
@@ -11,10 +11,6 @@ import (
 type tableCollector struct {
 	service *core.Service
 	sizes   func() (db, wal int64)
-}
-
-func newTableCollector(cfg Config) prometheus.Collector {
-	return &tableCollector{service: cfg.Service, sizes: cfg.Sizes}
 }
 
 func describe(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }

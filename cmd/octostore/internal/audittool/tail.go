@@ -1,4 +1,4 @@
-package main
+package audittool
 
 import (
 	"bufio"
@@ -12,44 +12,30 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
-	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/sleep"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
 )
 
-func auditTailCommand() *cobra.Command {
-	var query client.AuditQuery
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "tail",
-		Short: "Show what was recorded lately, and follow what happens with -f",
-		Long: "Show what was recorded lately, and follow what happens with -f: a line for people on a\n" +
-			"terminal, JSON elsewhere. A connection that breaks is made again, and goes on where\n" +
-			"it was.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := session.NewClient()
-			if err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			show := readableLine
-			if asJSON || !terminal.Is(out) {
-				show, out = jsonLine, terminal.Exact(out)
-			}
-			t := tail{client: c, query: query, out: out, errors: cmd.ErrOrStderr(), show: show}
-			return t.run(cmd.Context())
-		},
+// TailConfig says which records to show, and where.
+type TailConfig struct {
+	Client *client.Client
+	Query  client.AuditQuery
+	JSON   bool      // also where Out is a terminal
+	Out    io.Writer // of records: lines for people on a terminal, else JSON
+	Errors io.Writer // is told of a lost connection
+}
+
+// Tail shows records. If the query follows, it goes on until ctx ends, and connects
+// again whenever the connection is lost.
+func Tail(ctx context.Context, cfg TailConfig) error {
+	t := tail{client: cfg.Client, query: cfg.Query, out: cfg.Out, errors: cfg.Errors, show: readableLine}
+	if cfg.JSON || !terminal.Is(cfg.Out) {
+		t.show, t.out = jsonLine, terminal.Exact(cfg.Out)
 	}
-	auditFilterFlags(cmd, &query)
-	cmd.Flags().StringVar(&query.Since, "since", "1h", "begin with the first record of this `time`, or this long ago")
-	cmd.Flags().BoolVarP(&query.Follow, "follow", "f", false, "go on with what happens")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON on a terminal too")
-	return cmd
+	return t.run(ctx)
 }
 
 // tail prints records as they come.
@@ -80,9 +66,7 @@ func (t *tail) run(ctx context.Context) error {
 		if err != nil && t.connected {
 			fmt.Fprintln(t.errors, "octostore: the connection is lost; trying again:", err)
 		}
-		select {
-		case <-time.After(cmp.Or(t.wait, time.Second)):
-		case <-ctx.Done():
+		if sleep.For(ctx, cmp.Or(t.wait, time.Second)) != nil {
 			return nil
 		}
 	}
@@ -185,14 +169,6 @@ func readableLine(line []byte) (string, error) {
 	}
 	b.WriteByte('\n')
 	return b.String(), nil
-}
-
-// auditFilterFlags gives a command the filters of the journal.
-func auditFilterFlags(cmd *cobra.Command, q *client.AuditQuery) {
-	cmd.Flags().StringVar(&q.Prefix, "prefix", "", "only records about names that begin with this `text`")
-	cmd.Flags().StringVar(&q.Kind, "kind", "", "only records of these `kinds`, separated by commas, such as granted,denied")
-	cmd.Flags().StringVar(&q.Account, "account", "", "only records about leases of this `account`, or that it caused")
-	cmd.Flags().StringVar(&q.Decision, "decision", "", "only decisions: `allow`, deny or error")
 }
 
 // isUnknownCursor reports whether the server said that no record of it has the cursor.

@@ -34,9 +34,8 @@ func halfOf(remote string) netip.Addr {
 // had time to say anything. It cuts its own, not those of others.
 func TestConnectionsOfOneNetworkHaveAShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c Set
 		cut := map[netip.Addr]int{}
-		c.Init(16, 4, halfOf)
+		c := NewSet(16, 4, halfOf)
 		c.OnEvict = func(network netip.Addr) { cut[network]++ }
 		come := func(from string) *paper {
 			p := &paper{from: from}
@@ -57,16 +56,15 @@ func TestConnectionsOfOneNetworkHaveAShare(t *testing.T) {
 		if other.cut || third.cut || c.open[third].OverLimit || c.Len() != 16 {
 			t.Errorf("the other %t, the third %t; %d are open, want 16", other.cut, third.cut, c.Len())
 		}
-		if len(c.open) != c.silent.Len() || len(c.byNetwork) != 3 {
-			t.Errorf("%d open, %d silent, of %d networks", len(c.open), c.silent.Len(), len(c.byNetwork))
+		if len(c.open) != c.pending.Len() || len(c.byNetwork) != 3 {
+			t.Errorf("%d open, %d silent, of %d networks", len(c.open), c.pending.Len(), len(c.byNetwork))
 		}
 	})
 }
 
 // TestConnectionsAreCountedOnce ends connections in every way, in every order.
 func TestConnectionsAreCountedOnce(t *testing.T) {
-	var c Set
-	c.Init(2, 0, halfOf)
+	c := NewSet(2, 0, halfOf)
 	c.OnEvict = func(netip.Addr) {}
 	a, b, d := &paper{from: "192.0.2.1:1"}, &paper{from: "192.0.2.2:1"}, &paper{from: "192.0.2.3:1"}
 	for _, p := range []*paper{a, b, d} { // d cuts a
@@ -76,8 +74,8 @@ func TestConnectionsAreCountedOnce(t *testing.T) {
 	if n := c.Len(); !a.cut || n != 2 {
 		t.Errorf("a was cut: %t; %d are open, want 2", a.cut, n)
 	}
-	c.Settle(c.open[b])
-	c.Settle(c.open[d])
+	c.Admit(c.open[b])
+	c.Admit(c.open[d])
 	e := &paper{from: "192.0.2.4:1"}
 	c.Opened(t.Context(), e) // there is no place, and nobody to make one
 	c.Changed(e, http.StateClosed)
@@ -87,22 +85,21 @@ func TestConnectionsAreCountedOnce(t *testing.T) {
 	c.Changed(b, http.StateClosed)
 	c.Changed(b, http.StateClosed)
 	c.Changed(d, http.StateClosed)
-	if c.Len() != 0 || c.silent.Len() != 0 || len(c.byNetwork) != 0 {
-		t.Errorf("%d open, %d silent, of %d networks", c.Len(), c.silent.Len(), len(c.byNetwork))
+	if c.Len() != 0 || c.pending.Len() != 0 || len(c.byNetwork) != 0 {
+		t.Errorf("%d open, %d silent, of %d networks", c.Len(), c.pending.Len(), len(c.byNetwork))
 	}
 }
 
 // arrivals has connections arrive that only have an address.
 type arrivals struct {
-	Set
+	*Set
 	t      *testing.T
 	number int
 	gone   map[string]int // networks of those that were cut
 }
 
 func newArrivals(t *testing.T, most, spare int) *arrivals {
-	a := &arrivals{t: t, gone: map[string]int{}}
-	a.Init(most, spare, halfOf)
+	a := &arrivals{Set: NewSet(most, spare, halfOf), t: t, gone: map[string]int{}}
 	a.OnEvict = func(network netip.Addr) { a.gone[network.String()]++ }
 	return a
 }
@@ -140,7 +137,7 @@ func TestConnectionsAreNotCutForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newArrivals(t, 16, 8)
 		for _, p := range a.come("192.0.2.1", 15) {
-			a.Settle(a.open[p])
+			a.Admit(a.open[p])
 		}
 		a.come("192.0.2.1", 6) // five of them are too many, as all have a share of two
 		other := a.come("192.0.2.2", 1)[0]
@@ -162,8 +159,8 @@ func TestConnectionsOfTheLargestFloodGoFirst(t *testing.T) {
 		for _, p := range append(small, large...) {
 			a.Changed(p, http.StateClosed)
 		}
-		if len(a.crowded) != 1 { // the third
-			t.Errorf("%d networks have more than their share, want 1", len(a.crowded))
+		if len(a.overShare) != 1 { // the third
+			t.Errorf("%d networks have more than their share, want 1", len(a.overShare))
 		}
 	})
 }
@@ -173,13 +170,13 @@ func TestConnectionsOfTheLargestFloodGoFirst(t *testing.T) {
 func TestConnectionsWithoutALimitHaveNoShare(t *testing.T) {
 	a := newArrivals(t, 0, 0)
 	all := append(a.come("192.0.2.1", 5), a.come("192.0.2.2", 5)...)
-	if len(a.crowded) != 0 || len(a.gone) != 0 {
-		t.Errorf("cut: %v; %d networks have more than their share", a.gone, len(a.crowded))
+	if len(a.overShare) != 0 || len(a.gone) != 0 {
+		t.Errorf("cut: %v; %d networks have more than their share", a.gone, len(a.overShare))
 	}
 	for _, p := range all {
 		a.Changed(p, http.StateClosed)
 	}
-	if a.Len() != 0 || a.silent.Len() != 0 || len(a.byNetwork) != 0 {
-		t.Errorf("%d open, %d silent, of %d networks", a.Len(), a.silent.Len(), len(a.byNetwork))
+	if a.Len() != 0 || a.pending.Len() != 0 || len(a.byNetwork) != 0 {
+		t.Errorf("%d open, %d silent, of %d networks", a.Len(), a.pending.Len(), len(a.byNetwork))
 	}
 }

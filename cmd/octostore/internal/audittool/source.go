@@ -1,4 +1,4 @@
-package main
+package audittool
 
 import (
 	"context"
@@ -10,49 +10,50 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
-	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/transport/client"
 )
 
-// recordSource is where records come from: exports, a database, or else the server.
-type recordSource struct {
-	exports []string // files, one after the other; - is the standard input
-	db      string
-	kinds   []lock.Kind       // others are not wanted
-	query   client.AuditQuery // of the server; kinds are added
+// Source is where records come from: exports, a database, or else the server.
+type Source struct {
+	Exports []string    // files, one after the other; - is the standard input
+	DB      string      // path of a database
+	Kinds   []lock.Kind // others are not wanted
+
+	Query  client.AuditQuery              // to the server; Kinds are added
+	Client func() (*client.Client, error) // of the server
 }
 
-// read passes all records to add, and perhaps some that are not wanted, up to the first
+// Read passes all records to add, and perhaps some that are not wanted, up to the first
 // error.
-func (s recordSource) read(ctx context.Context, stdin io.Reader, add func(line []byte) error) error {
-	if s.db != "" {
+func (s Source) Read(ctx context.Context, stdin io.Reader, add func(line []byte) error) error {
+	if s.DB != "" {
 		return s.database(ctx, add)
 	}
-	for _, name := range s.exports {
+	for _, name := range s.Exports {
 		if err := exportFile(stdin, name, add); err != nil {
 			return err
 		}
 	}
-	if len(s.exports) > 0 {
+	if len(s.Exports) > 0 {
 		return nil
 	}
 	return s.server(ctx, add)
 }
 
-func (s recordSource) server(ctx context.Context, add func(line []byte) error) error {
-	c, err := session.NewClient()
+func (s Source) server(ctx context.Context, add func(line []byte) error) error {
+	c, err := s.Client()
 	if err != nil {
 		return err
 	}
 	var kinds []string
-	for _, k := range s.kinds {
+	for _, k := range s.Kinds {
 		kinds = append(kinds, string(k))
 	}
-	s.query.Kind = strings.Join(kinds, ",")
-	body, err := c.Audit(ctx, s.query)
+	s.Query.Kind = strings.Join(kinds, ",")
+	body, err := c.Audit(ctx, s.Query)
 	if err != nil {
 		return err
 	}
@@ -75,13 +76,13 @@ func exportFile(stdin io.Reader, name string, add func(line []byte) error) error
 	return nil
 }
 
-func (s recordSource) database(ctx context.Context, add func(line []byte) error) error {
-	if _, err := os.Stat(s.db); err != nil {
+func (s Source) database(ctx context.Context, add func(line []byte) error) error {
+	if _, err := os.Stat(s.DB); err != nil {
 		return fmt.Errorf("--db: %w", err)
 	}
-	_, err := sqlite.Inspect(ctx, s.db, 0, func(g lock.Segment) error {
+	_, err := sqlite.Inspect(ctx, s.DB, 0, func(g lock.Segment) error {
 		for l := range record.Lines(g, 0) {
-			if !slices.Contains(s.kinds, l.Kind) {
+			if !slices.Contains(s.Kinds, l.Kind) {
 				continue
 			}
 			if err := add(l.Bytes); err != nil {

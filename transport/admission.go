@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"crypto/rand"
 	"log/slog"
 	"net"
@@ -9,11 +10,65 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/transport/internal/conn"
+	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/problem"
 )
+
+// enter lets a request as far as the router, or says why not: there are too many
+// connections, the door keeps it out, or its address sends too much that has no token.
+func (x *exchange) enter() error {
+	l, path := x.api.limits, x.r.URL.Path
+	x.closeAfterChunks()
+	if x.link != nil && x.link.OverLimit {
+		x.w.Header()["Connection"] = closing
+		if !isSpared(path) && !isProbe(path) {
+			return l.Refuse(limit.Connections, time.Second, "as many connections are open as this server may have; try again later, or on a connection that is open already")
+		}
+	}
+	if err := x.door(); err != nil {
+		return cmp.Or(l.Address(x.r.RemoteAddr, x.started), err)
+	}
+	if x.api.closed() && x.anonymous() && !isProbe(path) {
+		return l.Address(x.r.RemoteAddr, x.started)
+	}
+	return nil
+}
+
+// anonymous reports whether the request does not even try to say who sent it.
+func (x *exchange) anonymous() bool { return len(x.r.Header["Authorization"]) == 0 }
+
+// refusedOrLimited returns what a request is answered that was not let in because of err.
+// It counts for its address, unless it was counted already.
+func (x *exchange) refusedOrLimited(err error) error {
+	if x.anonymous() {
+		return err
+	}
+	return cmp.Or(x.api.limits.Address(x.r.RemoteAddr, x.started), err)
+}
+
+// count counts a request for its account until it has been answered, or says why it may
+// not go on.
+func (x *exchange) count() error {
+	if x.who.TokenID == "" || isProbe(x.r.URL.Path) {
+		return nil
+	}
+	var err error
+	x.counted, err = x.api.limits.Begin(x.who.Account, isSpared(x.r.URL.Path), x.started)
+	return err
+}
+
+// isSpared reports whether a path is that of a request by which a lock is kept or given
+// back.
+func isSpared(path string) bool {
+	return strings.HasSuffix(path, "/renew") || strings.HasSuffix(path, "/release")
+}
+
+// isProbe reports whether a path is asked by what would otherwise end the server.
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
 
 // door refuses what must not even be routed. A server on localhost can be reached by
 // every web page its user looks at: directly, which the cross-origin check refuses,
@@ -105,9 +160,9 @@ func (x *exchange) connection() *net.TCPConn {
 }
 
 // settle marks the connection of a request that was let in.
-func (x *exchange) settle() { x.api.connectionsOf(x.on).Settle(x.link) }
+func (x *exchange) settle() { x.api.connectionsOf(x.on).Admit(x.link) }
 
-func (a *API) connectionsOf(on side) *conn.Set { return &a.limits.connections[on] }
+func (a *API) connectionsOf(on side) *conn.Set { return a.connections[on] }
 
 // sideNames are the listeners in log and metrics.
 var sideNames = [numSides]string{mainSide: "main", adminSide: "admin"}

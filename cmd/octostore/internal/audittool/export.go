@@ -1,4 +1,4 @@
-package main
+package audittool
 
 import (
 	"bufio"
@@ -11,63 +11,47 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
-	"github.com/spf13/cobra"
-
-	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
-	"github.com/octostore/octostore/cmd/octostore/internal/session"
-	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
-	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/client"
 )
 
-func auditExportCommand() *cobra.Command {
-	var query client.AuditQuery
-	var output, state, format string
-	var overwrite bool
-	cmd := &cobra.Command{
-		Use:   "export",
-		Short: "Write the record of what happened to a file",
-		Long: "Write the record of what happened to a file, to keep it elsewhere. Without filters it\n" +
-			"can be verified. A file that is there already is refused, unless --overwrite says to\n" +
-			"replace it. With --state it goes on where it ended the last time: what is new is\n" +
-			"appended to the file, or begins another one if -o names another.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case format != "ndjson" && format != "csv":
-				return exitcode.Usagef("--format is %q; want ndjson or csv", format)
-			case state != "" && (output == "-" || format == "csv" || query.Limit > 0 || overwrite):
-				return exitcode.Usagef("--state needs a file (-o), and does not go with --format csv, --limit or --overwrite")
-			}
-			c, err := session.NewClient()
-			if err != nil {
-				return err
-			}
-			e := exporter{client: c, query: query, rows: format == "csv", progress: newProgress(cmd.ErrOrStderr())}
-			defer e.progress.end()
-			switch {
-			case state != "":
-				return e.resume(cmd.Context(), output, state)
-			case output == "-":
-				_, err := e.section(cmd.Context(), terminal.Exact(cmd.OutOrStdout()))
-				return err
-			}
-			return e.whole(cmd.Context(), output, overwrite)
-		},
-	}
-	auditFilterFlags(cmd, &query)
-	cmd.Flags().StringVarP(&output, "output", "o", "-", "write to this `file`; - is the standard output")
-	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "replace the file of -o if it is there")
-	cmd.Flags().StringVar(&state, "state", "", "remember in this `file` where the export ended, and go on there")
-	cmd.Flags().StringVar(&query.Since, "since", "", "begin with the first record of this `time`, or this long ago, such as 24h")
-	cmd.Flags().StringVar(&query.Until, "until", "", "end before the first record of this `time`, or this long ago")
-	cmd.Flags().StringVar(&query.After, "after", "", "begin after this `cursor`")
-	cmd.Flags().Int64Var(&query.Limit, "limit", 0, "write at most this many records")
-	cmd.Flags().StringVar(&format, "format", "ndjson", "`ndjson`, or csv for spreadsheets")
-	return cmd
+// ExportConfig says what to export, and how.
+type ExportConfig struct {
+	Client *client.Client
+	Query  client.AuditQuery
+	CSV    bool // rows for spreadsheets instead of NDJSON
+	// Progress is shown how far a long export is, if it is a terminal.
+	Progress io.Writer
+}
+
+func (c ExportConfig) exporter() *exporter {
+	return &exporter{client: c.Client, query: c.Query, rows: c.CSV, progress: newProgress(c.Progress)}
+}
+
+// Stream writes an export to w. It fails if the export breaks off; what was written by then
+// lacks its closing line.
+func (c ExportConfig) Stream(ctx context.Context, w io.Writer) error {
+	e := c.exporter()
+	defer e.progress.end()
+	_, err := e.section(ctx, w)
+	return err
+}
+
+// File writes an export to a file, which appears only when it is complete. A file that is
+// there already is replaced only with overwrite.
+func (c ExportConfig) File(ctx context.Context, path string, overwrite bool) error {
+	e := c.exporter()
+	defer e.progress.end()
+	return e.whole(ctx, path, overwrite)
+}
+
+// Resume appends to a file what is new since the last export with the same state file, or
+// begins both.
+func (c ExportConfig) Resume(ctx context.Context, output, state string) error {
+	e := c.exporter()
+	defer e.progress.end()
+	return e.resume(ctx, output, state)
 }
 
 // exporter writes exports to files.
@@ -213,39 +197,4 @@ func (w *rowWriter) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
-}
-
-// progress shows how far a long export is, on a terminal only.
-type progress struct {
-	w       io.Writer // nil: nobody looks
-	records int64
-	bytes   int64
-	begun   time.Time
-	shown   time.Time
-}
-
-func newProgress(w io.Writer) *progress {
-	p := &progress{begun: time.Now()}
-	if terminal.Is(w) {
-		p.w = terminal.Raw(w) // it goes back to the beginning of the line
-	}
-	return p
-}
-
-func (p *progress) add(line []byte) {
-	p.records++
-	p.bytes += int64(len(line))
-	if p.w == nil || p.records%1000 != 0 {
-		return
-	}
-	if now := time.Now(); now.Sub(p.begun) > time.Second && now.Sub(p.shown) > 200*time.Millisecond {
-		p.shown = now
-		fmt.Fprintf(p.w, "\r%s, %.1f MiB ", text.Count(p.records, "record"), float64(p.bytes)/(1<<20))
-	}
-}
-
-func (p *progress) end() {
-	if !p.shown.IsZero() {
-		fmt.Fprintf(p.w, "\r%s, %.1f MiB\n", text.Count(p.records, "record"), float64(p.bytes)/(1<<20))
-	}
 }
