@@ -76,6 +76,7 @@ var directions = []struct{ pkg, imports string }{
 	{"core/timetext", ""},
 	{"core/store/sqlite", "core/files core/lock core/auth core/journal core/store/sqlite/internal/* core/sleep"},
 	{"core/store/sqlite/internal/conn", ""},
+	{"core/store/sqlite/internal/dbfile", "core/files core/store/sqlite/internal/host"},
 	{"core/store/sqlite/internal/host", "core/files"},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
 	{"core/sleep", ""},
