@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"log/slog"
 	"net"
@@ -38,27 +37,10 @@ func startTLS(t *testing.T, dir string, log io.Writer) *server {
 	return s
 }
 
-// trusting returns a client that trusts a certificate.
-func trusting(t *testing.T, file string) *http.Client {
-	t.Helper()
-	cert, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(cert) {
-		t.Fatalf("%s has no certificate", file)
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{RootCAs: roots}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
 func TestTLSOnBothListeners(t *testing.T) {
 	dir := t.TempDir()
 	s := startTLS(t, dir, io.Discard)
-	c := trusting(t, filepath.Join(dir, "cert.pem"))
+	c := octotest.Trusting(t, filepath.Join(dir, "cert.pem"))
 	for _, l := range []net.Listener{s.listener, s.admin} {
 		resp, err := c.Get("https://" + l.Addr().String() + "/readyz")
 		if err != nil {
@@ -126,7 +108,7 @@ func TestSIGHUPReadsTheCertificateAgain(t *testing.T) {
 
 	for n, spoil := range []func(){
 		func() { octotest.WriteCertificate(t, dir, "expired", time.Now().Add(-time.Hour)) },
-		func() { octotest.WritePEM(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", []byte("no certificate")) },
+		func() { os.WriteFile(filepath.Join(dir, "cert.pem"), []byte("no certificate"), 0o600) },
 		func() { os.Remove(filepath.Join(dir, "key.pem")) },
 	} {
 		spoil()
@@ -148,7 +130,7 @@ func TestSIGHUPReadsTheCertificateAgain(t *testing.T) {
 func TestOverHTTP2AWaiterWhoHangsUpFreesItsPlace(t *testing.T) {
 	dir := t.TempDir()
 	s := startTLS(t, dir, io.Discard)
-	c := trusting(t, filepath.Join(dir, "cert.pem"))
+	c := octotest.Trusting(t, filepath.Join(dir, "cert.pem"))
 	base := "https://" + s.listener.Addr().String() + "/v1/locks/a"
 	send := func(ctx context.Context, path string) answer {
 		r, err := http.NewRequestWithContext(ctx, "POST", base+path, nil)
