@@ -232,7 +232,7 @@ var storeMutants = []mutant{
 		tests:  inPowerCuts,
 	},
 	{
-		name: "remaining-by-wall-clock", file: "core/store/sqlite/load.go",
+		name: "remaining-by-wall-clock", file: "core/store/sqlite/rowleases.go",
 		old:    "left := max(q.Int(9)-now.Wall, q.Int(10)-now.Boot)",
 		new:    "left := q.Int(9) - now.Wall",
 		breaks: "setting the clock while the server is down ends leases early",
@@ -246,7 +246,7 @@ var storeMutants = []mutant{
 		tests:  inSQLite,
 	},
 	{
-		name: "remaining-without-bound", file: "core/store/sqlite/load.go",
+		name: "remaining-without-bound", file: "core/store/sqlite/rowleases.go",
 		old:    "time.Duration(min(left, promised))",
 		new:    "time.Duration(max(left, min(left, promised)))",
 		breaks: "a clock set back makes leases last for as long as it was set back",

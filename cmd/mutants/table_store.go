@@ -17,7 +17,7 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=TestLog ./core/store/sqlite"},
 	},
 	{
-		name: "log-of-before-counts", file: "core/store/sqlite/writer.go",
+		name: "log-of-before-counts", file: "core/store/sqlite/close.go",
 		old:    "		if left == nil && how == savedApart {\n",
 		new:    "		if left == nil && how == savedApart && false {\n",
 		breaks: "a copy of the log that was put in its place undoes commits at the next start",
@@ -59,21 +59,21 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Watch ./core/store/sqlite"},
 	},
 	{
-		name: "overwritten-unnoticed", file: "core/store/sqlite/stamp.go",
+		name: "overwritten-unnoticed", file: "core/store/sqlite/watch.go",
 		old:    "	if !ok || file.Stamp != uint32(present) {\n",
 		new:    "	if present < 0 {\n",
 		breaks: "a server goes on after a backup was copied over its database",
 		tests:  []string{"-run=Stamp ./core/store/sqlite"},
 	},
 	{
-		name: "vanished-log-not-saved", file: "core/store/sqlite/writer.go",
+		name: "vanished-log-not-saved", file: "core/store/sqlite/close.go",
 		old:    "		left = w.Checkpoint(conn.Full)\n",
 		new:    "		left = errReadOnly\n",
 		breaks: "what was in a deleted write-ahead log is lost, although it was still open",
 		tests:  []string{"-run=Watch ./core/store/sqlite"},
 	},
 	{
-		name: "another-log-deleted", file: "core/store/sqlite/writer.go",
+		name: "another-log-deleted", file: "core/store/sqlite/close.go",
 		old:    "	case saved, savedApart:\n		w.LeaveWAL()\n",
 		new:    "	case saved, savedApart:\n",
 		breaks: "a server that stops deletes the write-ahead log of the database that was put in its place",
@@ -94,7 +94,7 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Stamp ./core/store/sqlite"},
 	},
 	{
-		name: "log-not-stamped", file: "core/store/sqlite/stamp.go",
+		name: "log-not-stamped", file: "core/store/sqlite/wal.go",
 		old:    "	return s.w.touch.Run()\n",
 		new:    "	return nil\n",
 		breaks: "a short write-ahead log does not say which file it belongs to",
@@ -102,7 +102,7 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "start-not-stamped", file: "core/store/sqlite/sqlite.go",
-		old:    "	if err := s.w.stamp(s.path); err != nil {\n",
+		old:    "	if err := stampDatabase(s.w, s.path); err != nil {\n",
 		new:    "	if err := error(nil); err != nil {\n",
 		breaks: "a copy made by cp after a clean stop is undone by the write-ahead log that was left",
 		tests:  []string{"-run=Stamp ./core/store/sqlite"},
@@ -123,8 +123,8 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "no-journal-size-limit", file: "core/store/sqlite/writer.go",
-		old:    "journal_size_limit = %d\", cfg.walSize",
-		new:    "journal_size_limit = %d\", -cfg.walSize",
+		old:    "journal_size_limit = %d\", walSize",
+		new:    "journal_size_limit = %d\", -walSize",
 		breaks: "a write-ahead log that got long never gives its space back",
 		tests:  []string{"-run=WALGets ./core/store/sqlite"},
 	},
@@ -143,7 +143,7 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Reserve ./core/store/sqlite"},
 	},
 	{
-		name: "prune-step-without-bytes", file: "core/store/sqlite/audit.go",
+		name: "prune-step-without-bytes", file: "core/store/sqlite/rowsegments.go",
 		old:    " || n > 0 && bytes > pruneBytes {",
 		new:    " {",
 		breaks: "pruning large segments keeps commits waiting",

@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
-	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
@@ -45,7 +44,7 @@ func backup(ctx context.Context, source, target string) error {
 	}
 	defer d.Close()
 	d.BusyTimeout(busyTimeout)
-	if err := checkBackupSource(d); err != nil {
+	if err := checkOurs(d); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -60,19 +59,6 @@ func backup(ctx context.Context, source, target string) error {
 	return nil
 }
 
-// checkBackupSource refuses what is not a database of this program: a copy of it
-// would look like a backup and be none.
-func checkBackupSource(d *database) error {
-	id, err := d.IntOf("PRAGMA application_id")
-	if err != nil {
-		return err
-	}
-	if id != dbfile.ApplicationID {
-		return ErrForeign
-	}
-	return checkVersion(d)
-}
-
 func fill(ctx context.Context, d *database, f *os.File, to string) error {
 	if err := d.vacuumInto(ctx, to); err != nil {
 		return err
@@ -84,21 +70,6 @@ func fill(ctx context.Context, d *database, f *os.File, to string) error {
 		return err
 	}
 	return host.SyncDir(to)
-}
-
-func (d *database) vacuumInto(ctx context.Context, path string) error {
-	q, err := d.Prepare("VACUUM INTO ?1")
-	if err != nil {
-		return err
-	}
-	defer q.Close()
-	q.Reserve(len(path))
-	q.BindText(1, path)
-	defer d.InterruptedBy(ctx)()
-	if err := q.Run(); err != nil {
-		return cmp.Or(ctx.Err(), err)
-	}
-	return ctx.Err()
 }
 
 func checkIntegrity(ctx context.Context, path string) error {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"strings"
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
@@ -40,7 +39,7 @@ func examine(ctx context.Context, path string, begin func(Inspection) func(lock.
 		return in, err
 	}
 	defer d.Close()
-	return d.inspect(ctx, func(in Inspection) error {
+	return inspectWith(ctx, d, func(in Inspection) error {
 		if err := d.checkStructure(ctx); err != nil {
 			return err
 		}
@@ -62,18 +61,6 @@ func openQuietly(path string) (*database, error) {
 	}
 	name := url.URL{Scheme: "file", Path: path, RawQuery: "immutable=1"}
 	return openDatabase(name.String(), conn.ReadOnly|conn.URI)
-}
-
-func (d *database) checkStructure(ctx context.Context) error {
-	defer d.InterruptedBy(ctx)()
-	said, err := d.TextOf("PRAGMA integrity_check(1)")
-	if err != nil {
-		return cmp.Or(ctx.Err(), err)
-	}
-	if said != "ok" {
-		return damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
-	}
-	return nil
 }
 
 // Running reports whether a server has the database open, and which process it is as

@@ -43,7 +43,7 @@ func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 		return in, err
 	}
 	defer d.Close()
-	return d.inspect(ctx, func(Inspection) error {
+	return inspectWith(ctx, d, func(Inspection) error {
 		if each == nil {
 			return nil
 		}
@@ -51,10 +51,10 @@ func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 	})
 }
 
-// inspect reads what the database says, and lets more be done in the same moment.
-func (d *database) inspect(ctx context.Context, more func(Inspection) error) (in Inspection, err error) {
+// inspectWith reads what the database says, and lets more be done in the same moment.
+func inspectWith(ctx context.Context, d *database, more func(Inspection) error) (in Inspection, err error) {
 	d.BusyTimeout(busyTimeout)
-	if err := checkBackupSource(d); err != nil {
+	if err := checkOurs(d); err != nil {
 		return in, err
 	}
 	if err := d.Exec("BEGIN"); err != nil {
@@ -77,61 +77,8 @@ func (d *database) inspect(ctx context.Context, more func(Inspection) error) (in
 	if in.Leases, err = d.readLeases(ctx, host.Instant{}); err != nil {
 		return in, err
 	}
-	if err := d.inspectAccess(ctx, version, &in); err != nil {
+	if in.Tokens, in.Key, err = d.access(ctx, version); err != nil {
 		return in, err
 	}
 	return in, more(in)
-}
-
-// inspectAccess reads what came with later versions of the schema.
-func (d *database) inspectAccess(ctx context.Context, version int64, in *Inspection) error {
-	if version >= tokensVersion {
-		tokens, err := d.readTokens(ctx)
-		if err != nil {
-			return err
-		}
-		in.Tokens = len(tokens)
-	}
-	if version >= keyVersion {
-		key, err := d.signingKey()
-		if err != nil {
-			return err
-		}
-		in.Key = key.Public().(ed25519.PublicKey)
-	}
-	return nil
-}
-
-func (d *database) eachSegment(ctx context.Context, after lock.Seq, each func(lock.Segment) error) error {
-	version, err := d.version()
-	if err != nil {
-		return err
-	}
-	q, err := d.Prepare(segmentsAfter(version))
-	if err != nil {
-		return err
-	}
-	defer q.Close()
-	q.BindInt(1, int64(after))
-	var buf []byte
-	for {
-		more, err := q.Step()
-		if err != nil || !more {
-			return err
-		}
-		buf = buf[:0]
-		g, err := readSegment(q, &d.sums, &buf)
-		if err != nil {
-			return err
-		}
-		if g.Last <= after {
-			continue
-		}
-		if err := each(g); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
 }

@@ -92,14 +92,6 @@ const (
 	groupsVersion  = 6 // the column member_of of tokens
 )
 
-// segmentColumns are those that readSegment reads, in its order.
-func segmentColumns(version int64) string {
-	if version < keyVersion {
-		return "first, last, count, time, bytes, iif(sum < 1 << 31, sum, sum - (1 << 32))"
-	}
-	return "first, first + span, count, time, bytes, sum"
-}
-
 // migrate brings the schema of a new or older file up to date, in one transaction. The
 // file has passed checkOrigin and checkVersion.
 func migrate(d *database) error {
@@ -135,7 +127,7 @@ func checkVersion(d *database) error {
 		return damaged("its schema has version %d", version)
 	}
 	if version > int64(len(migrations)) {
-		return fmt.Errorf("%w: its schema has version %d, this program knows versions up to %d", ErrNewer, version, len(migrations))
+		return fmt.Errorf("%w: its schema has version %d, this program knows versions up to %d", errNewer, version, len(migrations))
 	}
 	return nil
 }
@@ -152,7 +144,7 @@ func checkOrigin(d *database) error {
 	}
 	fresh := id == 0 && objects == 0
 	if id != dbfile.ApplicationID && !fresh {
-		return ErrForeign
+		return errForeign
 	}
 	return nil
 }
@@ -180,30 +172,15 @@ func identify(d *database) error {
 	return d.Exec(fmt.Sprintf("PRAGMA application_id = %d", dbfile.ApplicationID))
 }
 
-// meta returns a value of the table meta, nil if there is none.
-func (d *database) meta(key string) ([]byte, error) {
-	q, err := d.Prepare("SELECT value FROM meta WHERE key = ?1")
-	if err != nil {
-		return nil, err
-	}
-	defer q.Close()
-	q.Reserve(len(key))
-	q.BindText(1, key)
-	if more, err := q.Step(); err != nil || !more {
-		return nil, err
-	}
-	return q.Blob(0), nil
-}
-
-// setMeta puts a value into the table meta.
-func (d *database) setMeta(key string, value []byte) error {
-	q, err := d.Prepare("REPLACE INTO meta (key, value) VALUES (?1, ?2)")
+// checkOurs refuses what is not a database of this program: a copy of it
+// would look like a backup and be none.
+func checkOurs(d *database) error {
+	id, err := d.IntOf("PRAGMA application_id")
 	if err != nil {
 		return err
 	}
-	defer q.Close()
-	q.Reserve(len(key) + len(value))
-	q.BindText(1, key)
-	q.BindBlob(2, value)
-	return q.Run()
+	if id != dbfile.ApplicationID {
+		return errForeign
+	}
+	return checkVersion(d)
 }

@@ -39,8 +39,12 @@ var _ journal.Store = (*Store)(nil)
 // Why a database cannot be opened.
 var (
 	ErrInUse   = host.ErrInUse
-	ErrNewer   = errors.New("the database was made by a newer version of this program")
-	ErrForeign = errors.New("the file is a database of some other program")
+	ErrNewer   = errNewer
+	ErrForeign = errForeign
+	// ErrDamaged says that a database is not as it was written: the disk, or somebody,
+	// changed it. Nothing in it should be relied on, so it is neither served nor written
+	// to.
+	ErrDamaged = errDamaged
 	// ErrClosed is the answer of a closed store.
 	ErrClosed = errors.New("the store is closed")
 )
@@ -179,16 +183,16 @@ func (s *Store) start(ctx context.Context) error {
 		return err
 	}
 	err = s.withRoom(func() (err error) {
-		s.w, err = openWriter(ctx, s.path, s.cfg)
+		s.w, err = openWriter(ctx, s.path, s.cfg.walSize)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if err := s.w.stamp(s.path); err != nil {
+	if err := stampDatabase(s.w, s.path); err != nil {
 		return fmt.Errorf("stamp the database: %w", err)
 	}
-	if err := s.w.extendWAL(s.path+"-wal", s.cfg.walSize); err != nil {
+	if err := extendWAL(s.w, s.path+"-wal", s.cfg.walSize); err != nil {
 		s.log.Warn("the write-ahead log could not be extended; commits will be slower", "path", s.path, "error", err)
 	}
 	s.startSpare()
@@ -243,42 +247,6 @@ func create(path string) error {
 func checkNotCut(path string) error {
 	if host.SizeOf(path) == 0 && host.SizeOf(path+"-wal") > 0 {
 		return damaged("the file is empty, but %s-wal is not", filepath.Base(path))
-	}
-	return nil
-}
-
-// Close waits for calls under way, but for a commit that waits for another process
-// that keeps the database locked: that one fails. It moves everything into the database file, and
-// lets another process open it. After that the file is complete on its own, unless
-// another process is still reading it, as for a backup, or the disk is full: nothing
-// is lost then, but PATH-wal stays part of the database until the next start. The
-// Logger is told.
-func (s *Store) Close() error {
-	s.stopOnce.Do(func() { close(s.stop) })
-	s.mu.Lock()
-	if s.w == nil {
-		s.mu.Unlock()
-		return ErrClosed
-	}
-	w, failure := s.w, s.stopped()
-	how := s.ending(failure)
-	s.w = nil
-	s.mu.Unlock()
-
-	s.upkeep.Wait()
-	s.readers.close()
-	left, err := w.finish(how)
-	s.openLog.Close()
-	s.inode.Release()
-	s.lock.Release()
-	switch {
-	case left != nil && failure != nil:
-		s.log.Error("what is in the write-ahead log could not be moved into the database", "path", s.path, "error", left)
-	case left != nil:
-		s.log.Warn("the write-ahead log stays part of the database until the next start", "path", s.path+"-wal", "error", left)
-	}
-	if err != nil {
-		return fmt.Errorf("close database %s: %w", s.path, err)
 	}
 	return nil
 }

@@ -3,31 +3,10 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 
-	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
-
-// ErrDamaged says that a database is not as it was written: the disk, or somebody,
-// changed it. Nothing in it should be relied on, so it is neither served nor written
-// to.
-var ErrDamaged = errors.New("the database is damaged; keep its files for a closer look and put a backup in their place")
-
-func damaged(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...))
-}
-
-// asDamage makes plain what the codes mean by which SQLite says the same. The plain
-// SQLITE_ERROR is of a statement that does not fit the schema; ours fit ours.
-func asDamage(err error) error {
-	if conn.FailedWith(err, conn.CodeCorrupt, conn.CodeNotADB, conn.CodeError) && !errors.Is(err, ErrDamaged) {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return err
-}
 
 // checkAllBelow is the size up to which the structure of the whole file is checked
 // at each start. It takes about as long as reading the file does; of a larger one
@@ -38,10 +17,10 @@ const checkAllBelow = 32 << 20
 // the file, in each lease and token, in what the journal is signed with, and in the newest segment,
 // which it goes on from.
 // Older segments are checked when they are read.
-func (d *database) verify(ctx context.Context, path string) error {
+func (d *database) verify(ctx context.Context, size int64) error {
 	defer d.InterruptedBy(ctx)()
 	checks := []string{"PRAGMA quick_check(1)"}
-	if host.SizeOf(path) > checkAllBelow {
+	if size > checkAllBelow {
 		checks = []string{"PRAGMA quick_check(leases)", "PRAGMA quick_check(meta)", "PRAGMA quick_check(observers)", "PRAGMA quick_check(tokens)"}
 	}
 	for _, check := range checks {
@@ -75,15 +54,29 @@ func (d *database) verify(ctx context.Context, path string) error {
 	return cmp.Or(ctx.Err(), err)
 }
 
-// readSums gets ready to check and make the checksums of this database.
-func (d *database) readSums() error {
-	secret, err := d.meta("secret")
+func (d *database) checkStructure(ctx context.Context) error {
+	defer d.InterruptedBy(ctx)()
+	said, err := d.TextOf("PRAGMA integrity_check(1)")
+	if err != nil {
+		return cmp.Or(ctx.Err(), err)
+	}
+	if said != "ok" {
+		return damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
+	}
+	return nil
+}
+
+func (d *database) vacuumInto(ctx context.Context, path string) error {
+	q, err := d.Prepare("VACUUM INTO ?1")
 	if err != nil {
 		return err
 	}
-	if len(secret) != 32 {
-		return damaged("the secret has %d bytes, not 32", len(secret))
+	defer q.Close()
+	q.Reserve(len(path))
+	q.BindText(1, path)
+	defer d.InterruptedBy(ctx)()
+	if err := q.Run(); err != nil {
+		return cmp.Or(ctx.Err(), err)
 	}
-	d.sums = newSums(secret)
-	return nil
+	return ctx.Err()
 }

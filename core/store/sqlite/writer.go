@@ -3,10 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
@@ -31,13 +28,11 @@ type writer struct {
 // is the WAL that has no room, which is a clean refusal, and not its index.
 const defaultWAL = 32 + 4060*(24+4096)
 
-var errReadOnly = errors.New("this process may read the file, but not write to it")
-
 // How long a start waits for the lock of another process: its backup, or somebody's
 // sqlite3.
 const busyTimeout = 10 * time.Second
 
-func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err error) {
+func openWriter(ctx context.Context, path string, walSize int64) (_ *writer, err error) {
 	d, err := openDatabase(path, conn.ReadWrite)
 	if err != nil {
 		return nil, err
@@ -52,20 +47,20 @@ func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err er
 		return nil, errReadOnly
 	}
 	d.BusyTimeout(busyTimeout)
-	if err := w.configure(cfg); err != nil {
+	if err := w.configure(walSize); err != nil {
 		return nil, err
 	}
 	if err := migrate(d); err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(w.readSums(), w.verify(ctx, path)); err != nil {
+	if err := cmp.Or(w.readSums(), w.verify(ctx, host.SizeOf(path))); err != nil {
 		return nil, err
 	}
 	w.WatchWAL()
 	return w, w.prepareAll()
 }
 
-func (w *writer) configure(cfg Config) error {
+func (w *writer) configure(walSize int64) error {
 	// A file that is not ours is refused before anything is written to it.
 	if err := cmp.Or(checkOrigin(w.database), checkVersion(w.database)); err != nil {
 		return err
@@ -79,7 +74,7 @@ func (w *writer) configure(cfg Config) error {
 		"PRAGMA checkpoint_fullfsync = ON", // other systems know neither
 		"PRAGMA temp_store = MEMORY",
 		"PRAGMA cache_size = -16384", // KiB: some 100,000 leases
-		fmt.Sprintf("PRAGMA journal_size_limit = %d", cfg.walSize),
+		fmt.Sprintf("PRAGMA journal_size_limit = %d", walSize),
 	} {
 		if err := w.Exec(p); err != nil {
 			return err
@@ -128,46 +123,6 @@ func (w *writer) closeRefused(path string) {
 		w.LeaveWAL()
 	}
 	w.close()
-}
-
-// ending is how the writing connection is closed.
-type ending int
-
-const (
-	// complete moves the WAL into the database and deletes it.
-	complete ending = iota
-	// asItIs leaves the WAL for the next start, which knows best what of it counts.
-	asItIs
-	// saved moves what is in the WAL that is open into the database that is open, but
-	// deletes nothing: their names may lead to files of another database. It is what
-	// saves the commits that are in a WAL that was deleted.
-	saved
-	// savedApart is saved for a WAL that has lost its name. The database gets a new stamp,
-	// so that a WAL that is put there, a copy of the old one for one, does not count.
-	savedApart
-)
-
-// finish closes the connection. The WAL is also left where another process is still
-// reading or the disk is full; then left says so.
-func (w *writer) finish(how ending) (left, err error) {
-	switch how {
-	case asItIs:
-		w.LeaveWAL()
-		return nil, w.close()
-	case saved, savedApart:
-		w.LeaveWAL()
-		left = w.Checkpoint(conn.Full)
-		if left == nil && how == savedApart {
-			left = w.restamp()
-		}
-		return left, w.close()
-	}
-	w.BusyTimeout(time.Second) // for a backup that is still reading
-	err = w.Checkpoint(conn.Truncate)
-	if err != nil && passing(err) {
-		left, err = err, nil
-	}
-	return left, cmp.Or(err, w.close())
 }
 
 // apply adds the batch to the transaction that has begun, its segment and the final
@@ -272,81 +227,4 @@ func (w *writer) setRow(r *lock.Row, now host.Instant) error {
 	s.BindInt(13, w.sums.lease(l, metadata, int64(remaining), w.attempt))
 	s.BindInt(14, int64(l.ConfirmWithin))
 	return s.Run()
-}
-
-// encodeMetadata returns nil for no metadata, else a JSON object.
-func encodeMetadata(m map[string]string) ([]byte, error) {
-	if len(m) == 0 {
-		return nil, nil
-	}
-	return json.Marshal(m)
-}
-
-const attemptSize = 32 + 16
-
-// appendAttempt appends nothing for the zero Attempt.
-func appendAttempt(b []byte, a lock.Attempt) []byte {
-	if a.IsZero() {
-		return b
-	}
-	return append(append(b, a.Key[:]...), a.Params[:]...)
-}
-
-func decodeAttempt(b []byte) (a lock.Attempt) {
-	copy(a.Params[:], b[copy(a.Key[:], b):])
-	return a
-}
-
-// extendWAL gives the WAL file its full size before the first commit: overwriting a
-// file is much cheaper to make durable than lengthening it.
-//
-// SQLite takes zeros for the end of the log. The log must be empty when they are
-// written, so it is emptied first, and the write lock keeps it so.
-func (w *writer) extendWAL(path string, size int64) error {
-	if size <= 0 {
-		return nil
-	}
-	w.BusyTimeout(insistFor) // a start does not wait for a backup
-	defer w.BusyTimeout(busyTimeout)
-	if err := w.Checkpoint(conn.Truncate); err != nil {
-		return err
-	}
-	if err := w.begin.Run(); err != nil {
-		return err
-	}
-	defer w.rollback.Run()
-	fi, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if fi.Size() != 0 {
-		return fmt.Errorf("%s is not empty", path)
-	}
-	return writeZeros(path, size)
-}
-
-// writeZeros writes real zeros, which a hole or space reserved without writing
-// would not replace: the file system had to record at each commit that they are
-// written now. It writes them page by page. After large writes Linux caches the file
-// in large pieces, and each small write of a commit costs more.
-func writeZeros(path string, size int64) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	// The file was cut just now. Were that not on the disk yet when power goes, zeros
-	// could lie among what was in it before, which looks like damage.
-	err = f.Sync()
-	zeros := make([]byte, 4096)
-	for left := size; left > 0 && err == nil; left -= int64(len(zeros)) {
-		_, err = f.Write(zeros[:min(left, int64(len(zeros)))])
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err != nil {
-		f.Truncate(0) // leave the space to the commits
-	}
-	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 
 	"github.com/octostore/octostore/core/files"
@@ -26,6 +27,52 @@ import (
 // ErrOtherLog says that the write-ahead log beside a database was written for another
 // database file.
 var ErrOtherLog = errors.New("the write-ahead log beside the database was written for another database file")
+
+// stampDatabase gives the database a new stamp, and leaves no log with the old one. It does
+// nothing while another process reads the log, for then the log goes on; a full disk
+// is no reason not to start.
+func stampDatabase(w *writer, path string) error {
+	w.BusyTimeout(insistFor)
+	defer w.BusyTimeout(busyTimeout)
+	if err := w.Checkpoint(conn.Truncate); err != nil {
+		return ignorePassing(err)
+	}
+	if host.SizeOf(path+"-wal") > 0 {
+		return nil
+	}
+	if err := newStamp(w); err != nil {
+		return errors.Join(ignorePassing(err), w.undo())
+	}
+	return ignorePassing(w.Checkpoint(conn.Truncate))
+}
+
+func newStamp(w *writer) error {
+	return w.Exec(fmt.Sprintf("PRAGMA schema_version = %d", rand.Int32()))
+}
+
+// restamp puts a new stamp into the database file, through the log that is open.
+func restamp(w *writer) error {
+	if err := newStamp(w); err != nil {
+		return err
+	}
+	return w.Checkpoint(conn.Full)
+}
+
+func ignorePassing(err error) error {
+	if passing(err) || conn.NoSpace(err) {
+		return nil
+	}
+	return err
+}
+
+// stampLog puts the first page into the log with the transaction that is open, unless
+// it is there. It changes nothing on the page. The caller has mu.
+func (s *Store) stampLog() error {
+	if s.stamped.Load() {
+		return nil
+	}
+	return s.w.touch.Run()
+}
 
 // checkWAL looks for damage in the write-ahead log of the database at path, which no
 // process has open, and returns an [ErrOtherLog] if what was committed to it was surely
@@ -52,74 +99,6 @@ func checkWAL(path string) error {
 		ErrOtherLog, wal, filepath.Base(wal))
 }
 
-// stamp gives the database a new stamp, and leaves no log with the old one. It does
-// nothing while another process reads the log, for then the log goes on; a full disk
-// is no reason not to start.
-func (w *writer) stamp(path string) error {
-	w.BusyTimeout(insistFor)
-	defer w.BusyTimeout(busyTimeout)
-	if err := w.Checkpoint(conn.Truncate); err != nil {
-		return ignorePassing(err)
-	}
-	if host.SizeOf(path+"-wal") > 0 {
-		return nil
-	}
-	if err := w.newStamp(); err != nil {
-		return errors.Join(ignorePassing(err), w.undo())
-	}
-	return ignorePassing(w.Checkpoint(conn.Truncate))
-}
-
-func (w *writer) newStamp() error {
-	return w.Exec(fmt.Sprintf("PRAGMA schema_version = %d", rand.Int32()))
-}
-
-// restamp puts a new stamp into the database file, through the log that is open.
-func (w *writer) restamp() error {
-	if err := w.newStamp(); err != nil {
-		return err
-	}
-	return w.Checkpoint(conn.Full)
-}
-
-func ignorePassing(err error) error {
-	if passing(err) || conn.NoSpace(err) {
-		return nil
-	}
-	return err
-}
-
-// stampLog puts the first page into the log with the transaction that is open, unless
-// it is there. It changes nothing on the page. The caller has mu.
-func (s *Store) stampLog() error {
-	if s.stamped.Load() {
-		return nil
-	}
-	return s.w.touch.Run()
-}
-
-// lookAtStamp returns an [ErrReplaced] if the database file was overwritten, as cp does
-// with a backup: then it has another stamp than it had, and another than SQLite sees in
-// the log, which it would have after somebody changed the schema. The caller has mu.
-func (s *Store) lookAtStamp() error {
-	if !s.inode.Held() {
-		return nil // no descriptor to read with, and a new one could not be closed
-	}
-	file, ok, err := dbfile.ReadFirstPage(s.inode.File())
-	if err != nil || ok && file.Stamp == s.stamp {
-		return err
-	}
-	present, err := s.w.IntOf("PRAGMA schema_version")
-	if err != nil {
-		return err
-	}
-	if !ok || file.Stamp != uint32(present) {
-		return fmt.Errorf("%w: %w: %s was overwritten", ErrReplaced, errWritten, filepath.Base(s.path))
-	}
-	s.stamp = file.Stamp
-	return nil
-}
-
 // checkLog is checkWAL for a database that is only read, unless a server runs on it,
 // which changes the log while it is looked at.
 func checkLog(path string) error {
@@ -142,4 +121,58 @@ func adviseOfLog(path string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%w. If a backup was put in its place already, the write-ahead log is that of the old database: remove %s-wal and start again", err, path)
+}
+
+// extendWAL gives the WAL file its full size before the first commit: overwriting a
+// file is much cheaper to make durable than lengthening it.
+//
+// SQLite takes zeros for the end of the log. The log must be empty when they are
+// written, so it is emptied first, and the write lock keeps it so.
+func extendWAL(w *writer, path string, size int64) error {
+	if size <= 0 {
+		return nil
+	}
+	w.BusyTimeout(insistFor) // a start does not wait for a backup
+	defer w.BusyTimeout(busyTimeout)
+	if err := w.Checkpoint(conn.Truncate); err != nil {
+		return err
+	}
+	if err := w.begin.Run(); err != nil {
+		return err
+	}
+	defer w.rollback.Run()
+	fi, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if fi.Size() != 0 {
+		return fmt.Errorf("%s is not empty", path)
+	}
+	return writeZeros(path, size)
+}
+
+// writeZeros writes real zeros, which a hole or space reserved without writing
+// would not replace: the file system had to record at each commit that they are
+// written now. It writes them page by page. After large writes Linux caches the file
+// in large pieces, and each small write of a commit costs more.
+func writeZeros(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// The file was cut just now. Were that not on the disk yet when power goes, zeros
+	// could lie among what was in it before, which looks like damage.
+	err = f.Sync()
+	zeros := make([]byte, 4096)
+	for left := size; left > 0 && err == nil; left -= int64(len(zeros)) {
+		_, err = f.Write(zeros[:min(left, int64(len(zeros)))])
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		f.Truncate(0) // leave the space to the commits
+	}
+	return err
 }
