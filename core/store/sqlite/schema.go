@@ -127,7 +127,7 @@ func checkVersion(d *database) error {
 		return damaged("its schema has version %d", version)
 	}
 	if version > int64(len(migrations)) {
-		return fmt.Errorf("%w: its schema has version %d, this program knows versions up to %d", errNewer, version, len(migrations))
+		return fmt.Errorf("%w: its schema has version %d, this program knows versions up to %d", newerErr, version, len(migrations))
 	}
 	return nil
 }
@@ -144,7 +144,7 @@ func checkOrigin(d *database) error {
 	}
 	fresh := id == 0 && objects == 0
 	if id != dbfile.ApplicationID && !fresh {
-		return errForeign
+		return foreignErr
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func checkOurs(d *database) error {
 		return err
 	}
 	if id != dbfile.ApplicationID {
-		return errForeign
+		return foreignErr
 	}
 	return checkVersion(d)
 }

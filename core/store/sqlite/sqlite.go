@@ -39,12 +39,12 @@ var _ journal.Store = (*Store)(nil)
 // Why a database cannot be opened.
 var (
 	ErrInUse   = host.ErrInUse
-	ErrNewer   = errNewer
-	ErrForeign = errForeign
+	ErrNewer   = newerErr
+	ErrForeign = foreignErr
 	// ErrDamaged says that a database is not as it was written: the disk, or somebody,
 	// changed it. Nothing in it should be relied on, so it is neither served nor written
 	// to.
-	ErrDamaged = errDamaged
+	ErrDamaged = damagedErr
 	// ErrClosed is the answer of a closed store.
 	ErrClosed = errors.New("the store is closed")
 )

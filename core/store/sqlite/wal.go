@@ -123,6 +123,11 @@ func adviseOfLog(path string, err error) error {
 	return fmt.Errorf("%w. If a backup was put in its place already, the write-ahead log is that of the old database: remove %s-wal and start again", err, path)
 }
 
+// defaultWAL is the size the WAL file is kept at. It holds 4,060 frames: two short
+// of where SQLite's index of the WAL needs a second block, so that on a full disk it
+// is the WAL that has no room, which is a clean refusal, and not its index.
+const defaultWAL = 32 + 4060*(24+4096)
+
 // extendWAL gives the WAL file its full size before the first commit: overwriting a
 // file is much cheaper to make durable than lengthening it.
 //

@@ -23,11 +23,6 @@ type writer struct {
 	stmts                   []*conn.Stmt
 }
 
-// defaultWAL is the size the WAL file is kept at. It holds 4,060 frames: two short
-// of where SQLite's index of the WAL needs a second block, so that on a full disk it
-// is the WAL that has no room, which is a clean refusal, and not its index.
-const defaultWAL = 32 + 4060*(24+4096)
-
 // How long a start waits for the lock of another process: its backup, or somebody's
 // sqlite3.
 const busyTimeout = 10 * time.Second
