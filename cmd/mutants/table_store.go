@@ -95,7 +95,7 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "log-not-stamped", file: "core/store/sqlite/wal.go",
-		old:    "	return s.w.touch.Run()\n",
+		old:    "	return s.w.Touch.Run()\n",
 		new:    "	return nil\n",
 		breaks: "a short write-ahead log does not say which file it belongs to",
 		tests:  []string{"-run=Stamp ./core/store/sqlite"},
@@ -122,7 +122,7 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=SideLock ./core/store/sqlite/internal/host"},
 	},
 	{
-		name: "no-journal-size-limit", file: "core/store/sqlite/writer.go",
+		name: "no-journal-size-limit", file: "core/store/sqlite/internal/rows/writer.go",
 		old:    "journal_size_limit = %d\", walSize",
 		new:    "journal_size_limit = %d\", -walSize",
 		breaks: "a write-ahead log that got long never gives its space back",
@@ -143,8 +143,8 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Reserve ./core/store/sqlite"},
 	},
 	{
-		name: "prune-step-without-bytes", file: "core/store/sqlite/rowsegments.go",
-		old:    " || n > 0 && bytes > pruneBytes {",
+		name: "prune-step-without-bytes", file: "core/store/sqlite/internal/rows/segments.go",
+		old:    " || n > 0 && bytes > PruneBytes {",
 		new:    " {",
 		breaks: "pruning large segments keeps commits waiting",
 		tests:  []string{"-run=PruneStep ./core/store/sqlite"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/sleep"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // Key returns the key that signs the journal.
@@ -18,9 +19,9 @@ func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) {
 	if s.stopped() != nil {
 		return nil, s.stopped()
 	}
-	key, err := s.w.signingKey()
+	key, err := s.w.SigningKey()
 	if err != nil {
-		return nil, fmt.Errorf("read the signing key of %s: %w", s.path, asDamage(err))
+		return nil, fmt.Errorf("read the signing key of %s: %w", s.path, rows.AsDamage(err))
 	}
 	return key, nil
 }
@@ -32,9 +33,9 @@ func (s *Store) Cut(context.Context) (lock.Head, error) {
 	if s.stopped() != nil {
 		return lock.Head{}, s.stopped()
 	}
-	cut, err := s.w.cut()
+	cut, err := s.w.Cut()
 	if err != nil {
-		return cut, fmt.Errorf("read the cut of %s: %w", s.path, asDamage(err))
+		return cut, fmt.Errorf("read the cut of %s: %w", s.path, rows.AsDamage(err))
 	}
 	return cut, nil
 }
@@ -75,7 +76,7 @@ func (s *Store) pruneStep(cut lock.Head) (more bool, err error) {
 		return false, fmt.Errorf("the newest segment, up to %d, is not before %d", s.head, cut.Seq)
 	}
 	err = s.apart(func() error {
-		more, err = s.w.prune(cut)
+		more, err = s.w.Prune(cut)
 		return err
 	})
 	return more && err == nil, err
@@ -89,5 +90,5 @@ func (s *Store) Used(context.Context) (int64, error) {
 	if s.stopped() != nil {
 		return 0, s.stopped()
 	}
-	return s.w.used()
+	return s.w.Used()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // Backup writes a copy of the database at source to target, a file that must not
@@ -38,13 +39,13 @@ func backup(ctx context.Context, source, target string) error {
 	if err := checkLog(from); err != nil {
 		return err
 	}
-	d, err := openDatabase(from, conn.ReadOnly)
+	d, err := rows.Open(from, conn.ReadOnly)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	d.BusyTimeout(busyTimeout)
-	if err := checkOurs(d); err != nil {
+	d.BusyTimeout(rows.BusyTimeout)
+	if err := rows.CheckOurs(d); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -59,8 +60,8 @@ func backup(ctx context.Context, source, target string) error {
 	return nil
 }
 
-func fill(ctx context.Context, d *database, f *os.File, to string) error {
-	if err := d.vacuumInto(ctx, to); err != nil {
+func fill(ctx context.Context, d *rows.DB, f *os.File, to string) error {
+	if err := d.VacuumInto(ctx, to); err != nil {
 		return err
 	}
 	if err := checkIntegrity(ctx, to); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // Close waits for calls under way, but for a commit that waits for another process
@@ -88,23 +89,23 @@ const (
 
 // finish closes the connection. The WAL is also left where another process is still
 // reading or the disk is full; then left says so.
-func finish(w *writer, how ending) (left, err error) {
+func finish(w *rows.Writer, how ending) (left, err error) {
 	switch how {
 	case asItIs:
 		w.LeaveWAL()
-		return nil, w.close()
+		return nil, w.Close()
 	case saved, savedApart:
 		w.LeaveWAL()
 		left = w.Checkpoint(conn.Full)
 		if left == nil && how == savedApart {
 			left = restamp(w)
 		}
-		return left, w.close()
+		return left, w.Close()
 	}
 	w.BusyTimeout(time.Second) // for a backup that is still reading
 	err = w.Checkpoint(conn.Truncate)
 	if err != nil && passing(err) {
 		left, err = err, nil
 	}
-	return left, cmp.Or(err, w.close())
+	return left, cmp.Or(err, w.Close())
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // Inspection is what a database says at one moment.
@@ -26,7 +27,7 @@ type Inspection struct {
 func Inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Segment) error) (Inspection, error) {
 	in, err := inspect(ctx, path, after, each)
 	if err != nil {
-		return Inspection{}, fmt.Errorf("read database %s: %w", path, asDamage(err))
+		return Inspection{}, fmt.Errorf("read database %s: %w", path, rows.AsDamage(err))
 	}
 	return in, nil
 }
@@ -38,7 +39,7 @@ func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 	if err := checkLog(path); err != nil {
 		return in, err
 	}
-	d, err := openDatabase(path, conn.ReadOnly)
+	d, err := rows.Open(path, conn.ReadOnly)
 	if err != nil {
 		return in, err
 	}
@@ -47,37 +48,37 @@ func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 		if each == nil {
 			return nil
 		}
-		return d.eachSegment(ctx, after, each)
+		return d.EachSegment(ctx, after, each)
 	})
 }
 
 // inspectWith reads what the database says, and lets more be done in the same moment.
-func inspectWith(ctx context.Context, d *database, more func(Inspection) error) (in Inspection, err error) {
-	d.BusyTimeout(busyTimeout)
-	if err := checkOurs(d); err != nil {
+func inspectWith(ctx context.Context, d *rows.DB, more func(Inspection) error) (in Inspection, err error) {
+	d.BusyTimeout(rows.BusyTimeout)
+	if err := rows.CheckOurs(d); err != nil {
 		return in, err
 	}
 	if err := d.Exec("BEGIN"); err != nil {
 		return in, err
 	}
 	defer d.Exec("COMMIT")
-	if err := d.readSums(); err != nil {
+	if err := d.ReadSums(); err != nil {
 		return in, err
 	}
-	version, err := d.version()
+	version, err := d.Version()
 	if err != nil {
 		return in, err
 	}
-	if in.Head, err = d.readHead(version); err != nil {
+	if in.Head, err = d.ReadHead(version); err != nil {
 		return in, err
 	}
-	if in.Cut, err = d.cut(); err != nil {
+	if in.Cut, err = d.Cut(); err != nil {
 		return in, err
 	}
-	if in.Leases, err = d.readLeases(ctx, host.Instant{}); err != nil {
+	if in.Leases, err = d.ReadLeases(ctx, host.Instant{}); err != nil {
 		return in, err
 	}
-	if in.Tokens, in.Key, err = d.access(ctx, version); err != nil {
+	if in.Tokens, in.Key, err = d.Access(ctx, version); err != nil {
 		return in, err
 	}
 	return in, more(in)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // Load returns the state the last commit left. How long a lease has yet to run it
@@ -18,7 +19,7 @@ func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 	defer s.mu.Unlock()
 	snap, err := s.load(ctx)
 	if err != nil {
-		return lock.Snapshot{}, fmt.Errorf("load %s: %w", s.path, asDamage(err))
+		return lock.Snapshot{}, fmt.Errorf("load %s: %w", s.path, rows.AsDamage(err))
 	}
 	s.head, s.loaded = snap.Head.Seq, true
 	s.w.BusyTimeout(beginTimeout) // the start is over
@@ -35,16 +36,16 @@ func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
 	if err := s.adopt(now); err != nil {
 		return snap, fmt.Errorf("adopt the leases of an earlier boot: %w", err)
 	}
-	if snap.Head, err = s.w.readHead(newestVersion()); err != nil {
+	if snap.Head, err = s.w.ReadHead(rows.NewestVersion()); err != nil {
 		return snap, fmt.Errorf("read head: %w", err)
 	}
-	if snap.Secret, err = s.w.meta("secret"); err != nil {
+	if snap.Secret, err = s.w.Meta("secret"); err != nil {
 		return snap, fmt.Errorf("read secret: %w", err)
 	}
 	if len(snap.Secret) != 32 {
 		return snap, fmt.Errorf("the secret has %d bytes, not 32", len(snap.Secret))
 	}
-	if snap.Leases, err = s.w.readLeases(ctx, now); err != nil {
+	if snap.Leases, err = s.w.ReadLeases(ctx, now); err != nil {
 		return snap, fmt.Errorf("read leases: %w", err)
 	}
 	return snap, nil
@@ -54,7 +55,7 @@ func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
 // boot are put a full run away, by the clocks of this one; were that not written
 // down, a server that crashes again and again would start them afresh each time.
 func (s *Store) adopt(now host.Instant) error {
-	written, err := s.w.meta("boot_id")
+	written, err := s.w.Meta("boot_id")
 	if err != nil {
 		return err
 	}
@@ -63,6 +64,6 @@ func (s *Store) adopt(now host.Instant) error {
 		return nil
 	}
 	return s.withRoom(func() error {
-		return s.w.Transaction(func() error { return s.w.moveLeases(present, now) })
+		return s.w.Transaction(func() error { return s.w.MoveLeases(present, now) })
 	})
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // Places returns how far the observers have come, by their names.
@@ -15,9 +16,9 @@ func (s *Store) Places(context.Context) ([]journal.Place, error) {
 	if s.stopped() != nil {
 		return nil, s.stopped()
 	}
-	all, err := s.w.readPlaces()
+	all, err := s.w.ReadPlaces()
 	if err != nil {
-		return nil, fmt.Errorf("read the places of observers in %s: %w", s.path, asDamage(err))
+		return nil, fmt.Errorf("read the places of observers in %s: %w", s.path, rows.AsDamage(err))
 	}
 	return all, nil
 }
@@ -35,5 +36,5 @@ func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []strin
 	case s.Full():
 		return lock.ErrFull
 	}
-	return s.apart(func() error { return s.w.setPlaces(set, forget) })
+	return s.apart(func() error { return s.w.SetPlaces(set, forget) })
 }

@@ -5,20 +5,21 @@ import (
 	"fmt"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // readers is a pool of read-only connections, opened when first needed.
 type readers struct {
 	path   string
-	check  func() error  // whether the path still leads to the database
-	free   chan *reader  // one entry per slot; nil: not opened yet
-	closed chan struct{} // closed by close
+	check  func() error      // whether the path still leads to the database
+	free   chan *rows.Reader // one entry per slot; nil: not opened yet
+	closed chan struct{}     // closed by close
 }
 
 const maxReaders = 4
 
 func newReaders(path string) readers {
-	r := readers{path: path, free: make(chan *reader, maxReaders), closed: make(chan struct{})}
+	r := readers{path: path, free: make(chan *rows.Reader, maxReaders), closed: make(chan struct{})}
 	for range maxReaders {
 		r.free <- nil
 	}
@@ -31,13 +32,13 @@ func (r *readers) close() {
 	close(r.closed)
 	for range maxReaders {
 		if c := <-r.free; c != nil {
-			c.close()
+			c.Close()
 		}
 	}
 }
 
 // take waits for a connection. The caller gives it back by put.
-func (r *readers) take(ctx context.Context) (*reader, error) {
+func (r *readers) take(ctx context.Context) (*rows.Reader, error) {
 	select {
 	case <-r.closed:
 		return nil, ErrClosed
@@ -60,19 +61,19 @@ func (r *readers) take(ctx context.Context) (*reader, error) {
 	}
 }
 
-func (r *readers) put(c *reader) { r.free <- c }
+func (r *readers) put(c *rows.Reader) { r.free <- c }
 
 // open opens a connection, which must not be to what was put in the database's place.
-func (r *readers) open() (*reader, error) {
+func (r *readers) open() (*rows.Reader, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	c, err := openReader(r.path)
+	c, err := rows.OpenReader(r.path)
 	if err != nil {
 		return nil, err
 	}
 	if err := r.check(); err != nil {
-		c.close()
+		c.Close()
 		return nil, err
 	}
 	return c, nil
@@ -94,13 +95,13 @@ func (s *Store) SegmentsInto(ctx context.Context, after lock.Seq, events int, bu
 	}
 	r, err := s.readers.take(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read segments of %s: %w", s.path, asDamage(err))
+		return nil, fmt.Errorf("read segments of %s: %w", s.path, rows.AsDamage(err))
 	}
 	defer s.readers.put(r)
 	*buf = (*buf)[:0]
-	segments, err := r.read(ctx, after, events, buf)
+	segments, err := r.Read(ctx, after, events, buf)
 	if err != nil {
-		return nil, fmt.Errorf("read segments of %s after %d: %w", s.path, after, asDamage(err))
+		return nil, fmt.Errorf("read segments of %s after %d: %w", s.path, after, rows.AsDamage(err))
 	}
 	return segments, nil
 }

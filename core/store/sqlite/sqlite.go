@@ -32,6 +32,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 var _ journal.Store = (*Store)(nil)
@@ -39,12 +40,12 @@ var _ journal.Store = (*Store)(nil)
 // Why a database cannot be opened.
 var (
 	ErrInUse   = host.ErrInUse
-	ErrNewer   = newerErr
-	ErrForeign = foreignErr
+	ErrNewer   = rows.ErrNewer
+	ErrForeign = rows.ErrForeign
 	// ErrDamaged says that a database is not as it was written: the disk, or somebody,
 	// changed it. Nothing in it should be relied on, so it is neither served nor written
 	// to.
-	ErrDamaged = damagedErr
+	ErrDamaged = rows.ErrDamaged
 	// ErrClosed is the answer of a closed store.
 	ErrClosed = errors.New("the store is closed")
 )
@@ -78,8 +79,8 @@ type Store struct {
 	inode host.InodeLock
 	files []namedFile // that are open, and what they were
 
-	mu     sync.Mutex // guards what follows, up to the blank line
-	w      *writer    // nil: closed
+	mu     sync.Mutex   // guards what follows, up to the blank line
+	w      *rows.Writer // nil: closed
 	head   lock.Seq
 	loaded bool
 	spare  ballast
@@ -131,7 +132,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := newStore(cfg, path, held)
 	if err := s.start(ctx); err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("open database %s: %w", path, adviseOfLog(path, asDamage(err)))
+		return nil, fmt.Errorf("open database %s: %w", path, adviseOfLog(path, rows.AsDamage(err)))
 	}
 	return s, nil
 }
@@ -183,7 +184,7 @@ func (s *Store) start(ctx context.Context) error {
 		return err
 	}
 	err = s.withRoom(func() (err error) {
-		s.w, err = openWriter(ctx, s.path, s.cfg.walSize)
+		s.w, err = rows.OpenWriter(ctx, s.path, s.cfg.walSize)
 		return err
 	})
 	if err != nil {
@@ -219,7 +220,7 @@ func (s *Store) startUpkeep() error {
 // abandon gives back what a failed start had taken.
 func (s *Store) abandon() {
 	if s.w != nil {
-		s.w.close()
+		s.w.Close()
 	}
 	s.openLog.Close()
 	s.inode.Release()
@@ -246,7 +247,7 @@ func create(path string) error {
 // empty, and SQLite would delete the log.
 func checkNotCut(path string) error {
 	if host.SizeOf(path) == 0 && host.SizeOf(path+"-wal") > 0 {
-		return damaged("the file is empty, but %s-wal is not", filepath.Base(path))
+		return rows.Damaged("the file is empty, but %s-wal is not", filepath.Base(path))
 	}
 	return nil
 }

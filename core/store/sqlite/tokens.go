@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 var _ auth.Store = (*Store)(nil)
@@ -20,9 +21,9 @@ func (s *Store) Tokens(ctx context.Context) ([]auth.Token, error) {
 	if s.stopped() != nil {
 		return nil, s.stopped()
 	}
-	all, err := s.w.readTokens(ctx)
+	all, err := s.w.ReadTokens(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the tokens of %s: %w", s.path, asDamage(err))
+		return nil, fmt.Errorf("read the tokens of %s: %w", s.path, rows.AsDamage(err))
 	}
 	return all, nil
 }
@@ -31,12 +32,12 @@ func (s *Store) Tokens(ctx context.Context) ([]auth.Token, error) {
 func (s *Store) TokenByHash(ctx context.Context, hash [sha256.Size]byte) (auth.Token, bool, error) {
 	r, err := s.readers.take(ctx)
 	if err != nil {
-		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, asDamage(err))
+		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, rows.AsDamage(err))
 	}
 	defer s.readers.put(r)
-	t, found, err := r.tokenByHash(hash)
+	t, found, err := r.TokenByHash(hash)
 	if err != nil {
-		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, asDamage(err))
+		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, rows.AsDamage(err))
 	}
 	return t, found, nil
 }
@@ -45,7 +46,7 @@ func (s *Store) TokenByHash(ctx context.Context, hash [sha256.Size]byte) (auth.T
 func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
 	err := s.change(func() error {
 		for i := range tokens {
-			if err := s.w.putToken(&tokens[i]); err != nil {
+			if err := s.w.PutToken(&tokens[i]); err != nil {
 				return err
 			}
 		}
@@ -67,7 +68,7 @@ func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.change(func() error { return s.w.touchTokens(step, used) }); err != nil {
+		if err := s.change(func() error { return s.w.TouchTokens(step, used) }); err != nil {
 			return fmt.Errorf("write the use of tokens to %s: %w", s.path, err)
 		}
 	}

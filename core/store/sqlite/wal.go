@@ -11,6 +11,7 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // A write-ahead log does not say which database file it was written for, and SQLite
@@ -31,9 +32,9 @@ var ErrOtherLog = errors.New("the write-ahead log beside the database was writte
 // stampDatabase gives the database a new stamp, and leaves no log with the old one. It does
 // nothing while another process reads the log, for then the log goes on; a full disk
 // is no reason not to start.
-func stampDatabase(w *writer, path string) error {
+func stampDatabase(w *rows.Writer, path string) error {
 	w.BusyTimeout(insistFor)
-	defer w.BusyTimeout(busyTimeout)
+	defer w.BusyTimeout(rows.BusyTimeout)
 	if err := w.Checkpoint(conn.Truncate); err != nil {
 		return ignorePassing(err)
 	}
@@ -41,17 +42,17 @@ func stampDatabase(w *writer, path string) error {
 		return nil
 	}
 	if err := newStamp(w); err != nil {
-		return errors.Join(ignorePassing(err), w.undo())
+		return errors.Join(ignorePassing(err), w.Undo())
 	}
 	return ignorePassing(w.Checkpoint(conn.Truncate))
 }
 
-func newStamp(w *writer) error {
+func newStamp(w *rows.Writer) error {
 	return w.Exec(fmt.Sprintf("PRAGMA schema_version = %d", rand.Int32()))
 }
 
 // restamp puts a new stamp into the database file, through the log that is open.
-func restamp(w *writer) error {
+func restamp(w *rows.Writer) error {
 	if err := newStamp(w); err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func (s *Store) stampLog() error {
 	if s.stamped.Load() {
 		return nil
 	}
-	return s.w.touch.Run()
+	return s.w.Touch.Run()
 }
 
 // checkWAL looks for damage in the write-ahead log of the database at path, which no
@@ -81,7 +82,7 @@ func checkWAL(path string) error {
 	wal := path + "-wal"
 	log, err := dbfile.CheckLog(wal)
 	if d, ok := errors.AsType[dbfile.Damage](err); ok {
-		return damaged("%s", d)
+		return rows.Damaged("%s", d)
 	}
 	if err != nil || log == nil {
 		return err
@@ -133,19 +134,19 @@ const defaultWAL = 32 + 4060*(24+4096)
 //
 // SQLite takes zeros for the end of the log. The log must be empty when they are
 // written, so it is emptied first, and the write lock keeps it so.
-func extendWAL(w *writer, path string, size int64) error {
+func extendWAL(w *rows.Writer, path string, size int64) error {
 	if size <= 0 {
 		return nil
 	}
 	w.BusyTimeout(insistFor) // a start does not wait for a backup
-	defer w.BusyTimeout(busyTimeout)
+	defer w.BusyTimeout(rows.BusyTimeout)
 	if err := w.Checkpoint(conn.Truncate); err != nil {
 		return err
 	}
-	if err := w.begin.Run(); err != nil {
+	if err := w.Begin.Run(); err != nil {
 		return err
 	}
-	defer w.rollback.Run()
+	defer w.Rollback.Run()
 	fi, err := os.Stat(path)
 	if err != nil {
 		return err

@@ -105,7 +105,7 @@ func (s *Store) lookInside() error {
 	if err := s.lookAtLog(); err != nil {
 		return err
 	}
-	head, err := s.w.head()
+	head, err := s.w.Head()
 	switch {
 	case err != nil:
 		return ignoreBusy(err)

@@ -78,6 +78,7 @@ var directions = []struct{ pkg, imports string }{
 	{"core/store/sqlite/internal/conn", ""},
 	{"core/store/sqlite/internal/dbfile", "core/files core/store/sqlite/internal/host"},
 	{"core/store/sqlite/internal/host", "core/files"},
+	{"core/store/sqlite/internal/rows", "core/lock core/auth core/journal core/store/sqlite/internal/conn core/store/sqlite/internal/dbfile core/store/sqlite/internal/host"},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
 	{"core/sleep", ""},
 	{"core/sparselog", ""},

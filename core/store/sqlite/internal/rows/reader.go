@@ -1,4 +1,4 @@
-package sqlite
+package rows
 
 import (
 	"context"
@@ -9,37 +9,37 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
-// reader is a read-only connection with its one statement prepared.
-type reader struct {
-	*database
-	segments *conn.Stmt
+// Reader is a read-only connection with its one statement prepared.
+type Reader struct {
+	*DB
+	Segments *conn.Stmt
 }
 
-func openReader(path string) (*reader, error) {
-	d, err := openDatabase(path, conn.ReadOnly)
+func OpenReader(path string) (*Reader, error) {
+	d, err := Open(path, conn.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
-	d.BusyTimeout(busyTimeout)
-	if err := d.readSums(); err != nil {
+	d.BusyTimeout(BusyTimeout)
+	if err := d.ReadSums(); err != nil {
 		d.Close()
 		return nil, err
 	}
-	s, err := d.Prepare(segmentsAfter(newestVersion()))
+	s, err := d.Prepare(segmentsAfter(NewestVersion()))
 	if err != nil {
 		d.Close()
 		return nil, err
 	}
-	return &reader{database: d, segments: s}, nil
+	return &Reader{DB: d, Segments: s}, nil
 }
 
-func (r *reader) close() {
-	r.segments.Close()
-	r.database.Close()
+func (r *Reader) Close() {
+	r.Segments.Close()
+	r.DB.Close()
 }
 
-func (r *reader) read(ctx context.Context, after lock.Seq, events int, buf *[]byte) (segments []lock.Segment, err error) {
-	q := r.segments
+func (r *Reader) Read(ctx context.Context, after lock.Seq, events int, buf *[]byte) (segments []lock.Segment, err error) {
+	q := r.Segments
 	defer q.Reset() // which ends the read transaction
 	q.BindInt(1, int64(min(after, math.MaxInt64)))
 	for n, bytes := 0, 0; n < events || n == 0; {

@@ -1,4 +1,4 @@
-package sqlite
+package rows
 
 import (
 	"cmp"
@@ -17,7 +17,7 @@ const checkAllBelow = 32 << 20
 // the file, in each lease and token, in what the journal is signed with, and in the newest segment,
 // which it goes on from.
 // Older segments are checked when they are read.
-func (d *database) verify(ctx context.Context, size int64) error {
+func (d *DB) verify(ctx context.Context, size int64) error {
 	defer d.InterruptedBy(ctx)()
 	checks := []string{"PRAGMA quick_check(1)"}
 	if size > checkAllBelow {
@@ -29,44 +29,44 @@ func (d *database) verify(ctx context.Context, size int64) error {
 			return cmp.Or(ctx.Err(), err)
 		}
 		if said != "ok" {
-			return damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
+			return Damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
 		}
 	}
 	if d.ReadOnly() { // known once the header has been read
-		return damaged("its header says that it cannot be written to")
+		return Damaged("its header says that it cannot be written to")
 	}
-	if _, err := d.readHead(newestVersion()); err != nil {
+	if _, err := d.ReadHead(NewestVersion()); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
-	if _, err := d.signingKey(); err != nil {
+	if _, err := d.SigningKey(); err != nil {
 		return err
 	}
-	if _, err := d.cut(); err != nil {
+	if _, err := d.Cut(); err != nil {
 		return err
 	}
-	if _, err := d.readTokens(ctx); err != nil {
+	if _, err := d.ReadTokens(ctx); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
-	if _, err := d.readPlaces(); err != nil {
+	if _, err := d.ReadPlaces(); err != nil {
 		return err
 	}
-	_, err := d.readLeases(ctx, host.Instant{})
+	_, err := d.ReadLeases(ctx, host.Instant{})
 	return cmp.Or(ctx.Err(), err)
 }
 
-func (d *database) checkStructure(ctx context.Context) error {
+func (d *DB) CheckStructure(ctx context.Context) error {
 	defer d.InterruptedBy(ctx)()
 	said, err := d.TextOf("PRAGMA integrity_check(1)")
 	if err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
 	if said != "ok" {
-		return damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
+		return Damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
 	}
 	return nil
 }
 
-func (d *database) vacuumInto(ctx context.Context, path string) error {
+func (d *DB) VacuumInto(ctx context.Context, path string) error {
 	q, err := d.Prepare("VACUUM INTO ?1")
 	if err != nil {
 		return err

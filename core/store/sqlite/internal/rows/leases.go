@@ -1,4 +1,4 @@
-package sqlite
+package rows
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
-// moveLeases makes now the beginning of all leases' time.
-func (d *database) moveLeases(bootID string, now host.Instant) error {
+// MoveLeases makes now the beginning of all leases' time.
+func (d *DB) MoveLeases(bootID string, now host.Instant) error {
 	const promised = "iif(confirm > 0, confirm, max(ttl, remaining))" // see remaining
 	q, err := d.Prepare("UPDATE leases SET wall_end = ?1 + " + promised + ", boot_end = ?2 + " + promised)
 	if err != nil {
@@ -27,15 +27,15 @@ func (d *database) moveLeases(bootID string, now host.Instant) error {
 	return d.setMeta("boot_id", []byte(bootID))
 }
 
-// readLeases reads all rows, also of a file that has not been migrated yet, as one that
+// ReadLeases reads all rows, also of a file that has not been migrated yet, as one that
 // is only looked at.
-func (d *database) readLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, error) {
-	version, err := d.version()
+func (d *DB) ReadLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, error) {
+	version, err := d.Version()
 	if err != nil {
 		return nil, err
 	}
 	confirm := "confirm"
-	if version < confirmVersion {
+	if version < ConfirmVersion {
 		confirm = "0"
 	}
 	q, err := d.Prepare(`SELECT name, token, account, holder, reason, metadata, ttl, granted,
@@ -55,7 +55,7 @@ func (d *database) readLeases(ctx context.Context, now host.Instant) ([]lock.Loa
 			return nil, err
 		}
 		if n := len(leases); n > 0 && l.Lease.Name <= leases[n-1].Lease.Name {
-			return nil, damaged("the lease of %q follows that of %q", l.Lease.Name, leases[n-1].Lease.Name)
+			return nil, Damaged("the lease of %q follows that of %q", l.Lease.Name, leases[n-1].Lease.Name)
 		}
 		leases = append(leases, l)
 		if len(leases)%1024 == 0 && ctx.Err() != nil {
@@ -81,7 +81,7 @@ func readLease(q *conn.Stmt, now host.Instant, sums *sums) (lock.Loaded, error) 
 	}
 	metadata, attempt := q.Blob(5), q.Blob(11)
 	if sums.lease(&l.Lease, metadata, q.Int(8), attempt) != q.Int(12) {
-		return l, damaged("the lease of %q does not match its checksum", l.Lease.Name)
+		return l, Damaged("the lease of %q does not match its checksum", l.Lease.Name)
 	}
 	l.Attempt = decodeAttempt(attempt)
 	if metadata != nil {

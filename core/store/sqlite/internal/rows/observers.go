@@ -1,4 +1,4 @@
-package sqlite
+package rows
 
 import (
 	"encoding/binary"
@@ -8,7 +8,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-func (d *database) readPlaces() ([]journal.Place, error) {
+func (d *DB) ReadPlaces() ([]journal.Place, error) {
 	q, err := d.Prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
 	if err != nil {
 		return nil, err
@@ -22,13 +22,13 @@ func (d *database) readPlaces() ([]journal.Place, error) {
 		}
 		p := journal.Place{Observer: q.Text(0), After: lock.Seq(q.Int(1)), Parked: uint64(q.Int(2))}
 		if d.sums.place(p) != q.Int(3) {
-			return nil, damaged("the place of observer %q does not match its checksum", p.Observer)
+			return nil, Damaged("the place of observer %q does not match its checksum", p.Observer)
 		}
 		all = append(all, p)
 	}
 }
 
-func (d *database) setPlaces(set []journal.Place, forget []string) error {
+func (d *DB) SetPlaces(set []journal.Place, forget []string) error {
 	drop, err := d.Prepare("DELETE FROM observers WHERE name = ?1")
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package sqlite
+package rows
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func tokenColumnsOf(version int64) string {
 	return tokenColumns
 }
 
-func (d *database) tokenByHash(hash [sha256.Size]byte) (t auth.Token, found bool, err error) {
+func (d *DB) TokenByHash(hash [sha256.Size]byte) (t auth.Token, found bool, err error) {
 	q, err := d.Prepare("SELECT " + tokenColumns + " FROM tokens WHERE hash = ?1")
 	if err != nil {
 		return t, false, err
@@ -40,8 +40,8 @@ func (d *database) tokenByHash(hash [sha256.Size]byte) (t auth.Token, found bool
 	return t, err == nil, err
 }
 
-func (d *database) readTokens(ctx context.Context) ([]auth.Token, error) {
-	version, err := d.version()
+func (d *DB) ReadTokens(ctx context.Context) ([]auth.Token, error) {
+	version, err := d.Version()
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func readToken(q *conn.Stmt, sums *sums) (t auth.Token, err error) {
 	}
 	hash, scopes := q.Blob(1), q.Text(4)
 	if copy(t.Hash[:], hash) != len(t.Hash) || len(hash) != len(t.Hash) || sums.token(&t, scopes) != q.Int(9) {
-		return t, damaged("the token %q does not match its checksum", t.ID)
+		return t, Damaged("the token %q does not match its checksum", t.ID)
 	}
 	if t.Scopes, err = auth.ParseScopes(scopes); err != nil {
 		return t, fmt.Errorf("token %s: %w", t.ID, err)
@@ -116,7 +116,7 @@ func (s *sums) token(t *auth.Token, scopes string) int64 {
 	return int64(crc32.Update(s.seed, castagnoli, b))
 }
 
-func (d *database) putToken(t *auth.Token) error {
+func (d *DB) PutToken(t *auth.Token) error {
 	q, err := d.Prepare("REPLACE INTO tokens (" + tokenColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (d *database) putToken(t *auth.Token) error {
 	return q.Run()
 }
 
-func (d *database) touchTokens(ids []string, used map[string]time.Time) error {
+func (d *DB) TouchTokens(ids []string, used map[string]time.Time) error {
 	q, err := d.Prepare("UPDATE tokens SET used = ?2 WHERE id = ?1")
 	if err != nil {
 		return err
@@ -155,18 +155,18 @@ func (d *database) touchTokens(ids []string, used map[string]time.Time) error {
 	return nil
 }
 
-// access returns what came with later versions of the schema: how many tokens there are,
+// Access returns what came with later versions of the schema: how many tokens there are,
 // and the key that signatures of the journal can be verified with; nil: it has none yet.
-func (d *database) access(ctx context.Context, version int64) (tokens int, key ed25519.PublicKey, err error) {
+func (d *DB) Access(ctx context.Context, version int64) (tokens int, key ed25519.PublicKey, err error) {
 	if version >= tokensVersion {
-		all, err := d.readTokens(ctx)
+		all, err := d.ReadTokens(ctx)
 		if err != nil {
 			return 0, nil, err
 		}
 		tokens = len(all)
 	}
 	if version >= keyVersion {
-		private, err := d.signingKey()
+		private, err := d.SigningKey()
 		if err != nil {
 			return 0, nil, err
 		}

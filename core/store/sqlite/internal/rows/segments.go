@@ -1,4 +1,4 @@
-package sqlite
+package rows
 
 import (
 	"bytes"
@@ -44,14 +44,14 @@ func readSegment(q *conn.Stmt, sums *sums, buf *[]byte) (lock.Segment, error) {
 		Bytes: bytes,
 	}
 	if sums.segment(&g) != q.Int(5) {
-		return g, damaged("the segment of events %d to %d does not match its checksum", g.First, g.Last)
+		return g, Damaged("the segment of events %d to %d does not match its checksum", g.First, g.Last)
 	}
 	return g, nil
 }
 
-// readHead takes the head from the newest segment: its last number, and the hash of
+// ReadHead takes the head from the newest segment: its last number, and the hash of
 // its last line.
-func (d *database) readHead(version int64) (lock.Head, error) {
+func (d *DB) ReadHead(version int64) (lock.Head, error) {
 	q, err := d.Prepare("SELECT " + segmentColumns(version) + " FROM segments ORDER BY first DESC LIMIT 1")
 	if err != nil {
 		return lock.Head{}, err
@@ -70,8 +70,8 @@ func (d *database) readHead(version int64) (lock.Head, error) {
 	return lock.Head{Seq: newest.Last, Hash: sha256.Sum256(last)}, nil
 }
 
-func (d *database) eachSegment(ctx context.Context, after lock.Seq, each func(lock.Segment) error) error {
-	version, err := d.version()
+func (d *DB) EachSegment(ctx context.Context, after lock.Seq, each func(lock.Segment) error) error {
+	version, err := d.Version()
 	if err != nil {
 		return err
 	}
@@ -107,12 +107,12 @@ func (d *database) eachSegment(ctx context.Context, after lock.Seq, each func(lo
 // Bounds of one step of pruning. What takes time is each segment and each of its pages, so
 // both are bounded. A megabyte takes some two milliseconds.
 const (
-	pruneSegments = 64
-	pruneBytes    = 1 << 20 // one larger segment comes alone
+	PruneSegments = 64
+	PruneBytes    = 1 << 20 // one larger segment comes alone
 )
 
-func (d *database) prune(cut lock.Head) (more bool, err error) {
-	before, err := d.cut()
+func (d *DB) Prune(cut lock.Head) (more bool, err error) {
+	before, err := d.Cut()
 	if err != nil {
 		return false, err
 	}
@@ -130,29 +130,29 @@ func (d *database) prune(cut lock.Head) (more bool, err error) {
 
 // oldest returns where the last of the oldest segments begins that one step removes, 0
 // for none, and whether there are more up to cut. It does not read them.
-func (d *database) oldest(cut lock.Seq) (last int64, more bool, err error) {
+func (d *DB) oldest(cut lock.Seq) (last int64, more bool, err error) {
 	q, err := d.Prepare("SELECT first, length(bytes) FROM segments WHERE first <= ?1 ORDER BY first LIMIT ?2")
 	if err != nil {
 		return 0, false, err
 	}
 	defer q.Close()
 	q.BindInt(1, int64(cut))
-	q.BindInt(2, pruneSegments+1)
+	q.BindInt(2, PruneSegments+1)
 	for n, bytes := 0, int64(0); ; n++ {
 		more, err := q.Step()
 		if err != nil || !more {
 			return last, false, err
 		}
 		bytes += q.Int(1)
-		if n == pruneSegments || n > 0 && bytes > pruneBytes {
+		if n == PruneSegments || n > 0 && bytes > PruneBytes {
 			return last, true, nil
 		}
 		last = q.Int(0)
 	}
 }
 
-// used returns how many bytes of the file hold something.
-func (d *database) used() (int64, error) {
+// Used returns how many bytes of the file hold something.
+func (d *DB) Used() (int64, error) {
 	pages, err := d.IntOf("SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
 	if err != nil {
 		return 0, err

@@ -1,4 +1,4 @@
-package sqlite
+package rows
 
 import (
 	"cmp"
@@ -11,53 +11,53 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
-// writer is the one connection that changes the database, with the statements of a
+// Writer is the one connection that changes the database, with the statements of a
 // commit prepared.
-type writer struct {
-	*database
+type Writer struct {
+	*DB
 	attempt                 []byte // of the row being set, used again
-	begin, commit, rollback *conn.Stmt
+	Begin, commit, Rollback *conn.Stmt
 	newest, segment         *conn.Stmt
 	put, drop               *conn.Stmt
-	touch                   *conn.Stmt // makes the first page part of a transaction
+	Touch                   *conn.Stmt // makes the first page part of a transaction
 	stmts                   []*conn.Stmt
 }
 
 // How long a start waits for the lock of another process: its backup, or somebody's
 // sqlite3.
-const busyTimeout = 10 * time.Second
+const BusyTimeout = 10 * time.Second
 
-func openWriter(ctx context.Context, path string, walSize int64) (_ *writer, err error) {
-	d, err := openDatabase(path, conn.ReadWrite)
+func OpenWriter(ctx context.Context, path string, walSize int64) (_ *Writer, err error) {
+	d, err := Open(path, conn.ReadWrite)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{database: d}
+	w := &Writer{DB: d}
 	defer func() {
 		if err != nil {
 			w.closeRefused(path)
 		}
 	}()
 	if d.ReadOnly() {
-		return nil, errReadOnly
+		return nil, ErrReadOnly
 	}
-	d.BusyTimeout(busyTimeout)
+	d.BusyTimeout(BusyTimeout)
 	if err := w.configure(walSize); err != nil {
 		return nil, err
 	}
 	if err := migrate(d); err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(w.readSums(), w.verify(ctx, host.SizeOf(path))); err != nil {
+	if err := cmp.Or(w.ReadSums(), w.verify(ctx, host.SizeOf(path))); err != nil {
 		return nil, err
 	}
 	w.WatchWAL()
 	return w, w.prepareAll()
 }
 
-func (w *writer) configure(walSize int64) error {
+func (w *Writer) configure(walSize int64) error {
 	// A file that is not ours is refused before anything is written to it.
-	if err := cmp.Or(checkOrigin(w.database), checkVersion(w.database)); err != nil {
+	if err := cmp.Or(checkOrigin(w.DB), checkVersion(w.DB)); err != nil {
 		return err
 	}
 	if mode, err := w.TextOf("PRAGMA journal_mode = WAL"); err != nil || mode != "wal" {
@@ -78,21 +78,21 @@ func (w *writer) configure(walSize int64) error {
 	return nil
 }
 
-func (w *writer) prepareAll() error {
+func (w *Writer) prepareAll() error {
 	for _, p := range []struct {
 		to  **conn.Stmt
 		sql string
 	}{
-		{&w.begin, "BEGIN IMMEDIATE"},
+		{&w.Begin, "BEGIN IMMEDIATE"},
 		{&w.commit, "COMMIT"},
-		{&w.rollback, "ROLLBACK"},
+		{&w.Rollback, "ROLLBACK"},
 		{&w.newest, "SELECT first + span FROM segments ORDER BY first DESC LIMIT 1"},
 		{&w.segment, "INSERT INTO segments (first, span, count, time, bytes, sum) VALUES (?1, ?2 - ?1, ?3, ?4, ?5, ?6)"},
 		{&w.put, `REPLACE INTO leases (name, token, account, holder, reason, metadata, ttl, granted,
 			remaining, wall_end, boot_end, attempt, sum, confirm)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`},
 		{&w.drop, "DELETE FROM leases WHERE name = ?1"},
-		{&w.touch, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))},
+		{&w.Touch, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))},
 	} {
 		s, err := w.Prepare(p.sql)
 		if err != nil {
@@ -103,26 +103,26 @@ func (w *writer) prepareAll() error {
 	return nil
 }
 
-func (w *writer) close() error {
+func (w *Writer) Close() error {
 	for _, s := range w.stmts {
 		s.Close()
 	}
 	w.stmts = nil
-	return w.database.Close()
+	return w.DB.Close()
 }
 
 // closeRefused leaves a refused database as it is. SQLite makes a WAL to read with
 // where there is none, and takes that one away again.
-func (w *writer) closeRefused(path string) {
+func (w *Writer) closeRefused(path string) {
 	if host.SizeOf(path+"-wal") > 0 {
 		w.LeaveWAL()
 	}
-	w.close()
+	w.Close()
 }
 
-// apply adds the batch to the transaction that has begun, its segment and the final
+// Apply adds the batch to the transaction that has begun, its segment and the final
 // rows, and commits it.
-func (w *writer) apply(b *lock.Batch, now host.Instant) error {
+func (w *Writer) Apply(b *lock.Batch, now host.Instant) error {
 	if err := w.checkHead(b.Prev.Seq); err != nil {
 		return err
 	}
@@ -140,20 +140,20 @@ func (w *writer) apply(b *lock.Batch, now host.Instant) error {
 	return nil
 }
 
-// undo takes back a transaction that failed, and reports an error if that cannot be
+// Undo takes back a transaction that failed, and reports an error if that cannot be
 // done. Some failures, a full disk at COMMIT for one, have taken it back already.
-func (w *writer) undo() error {
+func (w *Writer) Undo() error {
 	if w.Idle() {
 		return nil
 	}
-	return w.rollback.Run()
+	return w.Rollback.Run()
 }
 
 // checkHead looks into the file whether the batch builds on what is there. The side
 // lock keeps other processes out; this is for the case that it did not, as on a
 // network file system that only pretends to lock.
-func (w *writer) checkHead(want lock.Seq) error {
-	head, err := w.head()
+func (w *Writer) checkHead(want lock.Seq) error {
+	head, err := w.Head()
 	if err != nil {
 		return fmt.Errorf("read head: %w", err)
 	}
@@ -163,8 +163,8 @@ func (w *writer) checkHead(want lock.Seq) error {
 	return nil
 }
 
-// head reads the number of the newest event.
-func (w *writer) head() (lock.Seq, error) {
+// Head reads the number of the newest event.
+func (w *Writer) Head() (lock.Seq, error) {
 	defer w.newest.Reset()
 	more, err := w.newest.Step()
 	if err != nil || !more {
@@ -173,7 +173,7 @@ func (w *writer) head() (lock.Seq, error) {
 	return lock.Seq(w.newest.Int(0)), nil
 }
 
-func (w *writer) addSegment(g *lock.Segment) error {
+func (w *Writer) addSegment(g *lock.Segment) error {
 	s := w.segment
 	s.Reserve(len(g.Bytes))
 	s.BindInt(1, int64(g.First))
@@ -185,7 +185,7 @@ func (w *writer) addSegment(g *lock.Segment) error {
 	return s.Run()
 }
 
-func (w *writer) setRow(r *lock.Row, now host.Instant) error {
+func (w *Writer) setRow(r *lock.Row, now host.Instant) error {
 	if r.Lease == nil {
 		w.drop.Reserve(len(r.Name))
 		w.drop.BindText(1, string(r.Name))
