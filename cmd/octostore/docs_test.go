@@ -69,7 +69,7 @@ func TestThePageNamesEveryKindAndMember(t *testing.T) {
 			t.Errorf("the kind %s is not in the page", kind)
 		}
 	}
-	source, err := os.ReadFile(filepath.Join("..", "..", "core", "journal", "line.go"))
+	source, err := os.ReadFile(filepath.Join("..", "..", "core", "journal", "record", "line.go"))
 	if err != nil {
 		t.Fatal(err)
 	}

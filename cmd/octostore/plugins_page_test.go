@@ -114,12 +114,12 @@ func TestThePageOfPoliciesNamesEverything(t *testing.T) {
 	page := string(text)
 	found := 0
 	for path, pattern := range map[string]string{
-		"../../hooks/manifest.go":        `\{"([a-z_0-9]+)", &p\.`,
-		"../../hooks/policy.go":          `(?:fault\{| = )"([a-z_]+)"`,
-		"internal/policytool/fixture.go": `"([a-z_0-9]+)": +&`,
-		"internal/policytool/request.go": `"([a-z_]+)": +&r\.[A-Za-z.]+[,}]`,
-		"internal/policytool/fuel.go":    `json:"(set|needs)`,
-		"internal/policytool/run.go":     `json:"(fuel_advice)`,
+		"../../hooks/internal/manifest/manifest.go": `\{"([a-z_0-9]+)", &p\.`,
+		"../../hooks/policy.go":                     `(?:fault\{| = )"([a-z_]+)"`,
+		"internal/policytool/fixture.go":            `"([a-z_0-9]+)": +&`,
+		"internal/policytool/request.go":            `"([a-z_]+)": +&r\.[A-Za-z.]+[,}]`,
+		"internal/policytool/fuel.go":               `json:"(set|needs)`,
+		"internal/policytool/run.go":                `json:"(fuel_advice)`,
 	} {
 		source, err := os.ReadFile(path)
 		if err != nil {
@@ -161,14 +161,14 @@ func TestThePageOfPoliciesNamesEveryMetric(t *testing.T) {
 	}
 	named := regexp.MustCompile(`octostore_[a-z_]+`).FindAllString(string(text), -1)
 	var there []string
-	for _, path := range []string{"metrics_policies.go", "metrics_policy_health.go", "metrics_table.go", "metrics.go"} {
-		source, err := os.ReadFile(filepath.Join("../../transport", path))
+	for _, path := range []string{"policies.go", "policy_health.go", "table.go", "metrics.go"} {
+		source, err := os.ReadFile(filepath.Join("../../transport/internal/metrics", path))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range regexp.MustCompile(`"(octostore_[a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
 			there = append(there, m[1])
-			if strings.HasPrefix(path, "metrics_polic") && !slices.Contains(named, m[1]) {
+			if strings.HasPrefix(path, "polic") && !slices.Contains(named, m[1]) {
 				t.Errorf("%s is not on the page", m[1])
 			}
 		}
