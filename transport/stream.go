@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
@@ -189,20 +187,4 @@ func (a *API) gathered(ctx context.Context, last time.Time) {
 	case <-pause.C:
 	case <-ctx.Done():
 	}
-}
-
-// acceptsGzip reports whether an Accept-Encoding header asks for gzip.
-func acceptsGzip(lines []string) bool {
-	for _, line := range lines {
-		for part := range strings.SplitSeq(line, ",") {
-			coding, params, _ := strings.Cut(part, ";")
-			if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-				continue
-			}
-			weight, found := strings.CutPrefix(strings.ToLower(strings.TrimSpace(params)), "q=")
-			q, err := strconv.ParseFloat(weight, 64)
-			return !found || err == nil && q > 0
-		}
-	}
-	return false
 }
