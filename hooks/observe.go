@@ -12,6 +12,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sleep"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
@@ -237,14 +238,14 @@ func (w *observers) run(o *observer) {
 			if !failing && w.ctx.Err() == nil {
 				w.host.cfg.Logger.Error("an observer cannot read the journal; trying again every second", "policy", o.name, "err", err)
 			}
-			_ = w.sleep(time.Second)
+			_ = sleep.For(w.ctx, time.Second)
 		case len(page) > 0:
 			if !w.page(o, page) {
 				reader = w.cfg.Journal.From(lock.Seq(o.after.Load()))
 			}
 		default:
 			o.at.Store(0)
-			_ = w.sleep(gatherFor - time.Since(woken))
+			_ = sleep.For(w.ctx, gatherFor-time.Since(woken))
 			if w.cfg.Journal.Wait(w.ctx, lock.Seq(o.after.Load())) == journal.ErrClosed {
 				return
 			}
@@ -282,7 +283,7 @@ func (w *observers) give(o *observer, l *record.Line) bool {
 		case n == len(w.pauses):
 			return w.park(o, l, f)
 		}
-		if w.sleep(w.pauses[n]) != nil {
+		if sleep.For(w.ctx, w.pauses[n]) != nil {
 			return false
 		}
 	}
@@ -345,23 +346,8 @@ func (w *observers) record(e lock.Event) bool {
 		switch {
 		case err == nil:
 			return true
-		case errors.Is(err, lock.ErrClosed) || w.sleep(time.Second) != nil:
+		case errors.Is(err, lock.ErrClosed) || sleep.For(w.ctx, time.Second) != nil:
 			return false
 		}
-	}
-}
-
-// sleep returns an error if the host is closed first.
-func (w *observers) sleep(d time.Duration) error {
-	if d <= 0 {
-		return w.ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-w.ctx.Done():
-		return w.ctx.Err()
 	}
 }

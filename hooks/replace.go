@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/sleep"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
@@ -261,16 +262,8 @@ func (p *policy) awaitPace(ctx context.Context) error {
 	if p.idle() {
 		return nil
 	}
-	wait := p.pace.wait(time.Now())
-	if wait == 0 {
-		return nil
+	if wait := p.pace.wait(time.Now()); wait > 0 {
+		return sleep.For(ctx, wait)
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return nil
 }

@@ -11,8 +11,8 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "log-not-looked-into", file: "core/store/sqlite/watch.go",
-		old:    "	if err := s.openLog.look(); err != nil {\n",
-		new:    "	if err := s.openLog.look(); err != nil && false {\n",
+		old:    "	if err := s.lookAtLog(); err != nil {\n",
+		new:    "	if err := s.lookAtLog(); err != nil && false {\n",
 		breaks: "a server goes on granting after its log was overwritten in place",
 		tests:  []string{"-run=TestLog ./core/store/sqlite"},
 	},
@@ -60,7 +60,7 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "overwritten-unnoticed", file: "core/store/sqlite/stamp.go",
-		old:    "	if !ok || file.stamp != uint32(present) {\n",
+		old:    "	if !ok || file.Stamp != uint32(present) {\n",
 		new:    "	if present < 0 {\n",
 		breaks: "a server goes on after a backup was copied over its database",
 		tests:  []string{"-run=Stamp ./core/store/sqlite"},
@@ -87,7 +87,7 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Vanish ./cmd/octostore/internal/faults"},
 	},
 	{
-		name: "log-of-another-file", file: "core/store/sqlite/stamp.go",
+		name: "log-of-another-file", file: "core/store/sqlite/internal/dbfile/firstpage.go",
 		old:    "	if s.stamping || len(s.committed) == 0 {\n",
 		new:    "	if true {\n",
 		breaks: "a backup that was put back is undone by the write-ahead log that was left",
@@ -108,7 +108,7 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Stamp ./core/store/sqlite"},
 	},
 	{
-		name: "stamping-refused", file: "core/store/sqlite/stamp.go",
+		name: "stamping-refused", file: "core/store/sqlite/internal/dbfile/firstpage.go",
 		old:    "		s.stamping = true\n",
 		new:    "",
 		breaks: "a start that was killed right after its stamp cannot be repeated",

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -169,46 +167,13 @@ func tokenListCommand(envFile *string) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printTokens(cmd.OutOrStdout(), tokens, all, asJSON, time.Now())
+				return text.Tokens(cmd.OutOrStdout(), tokens, all, asJSON, time.Now())
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "also those that were revoked or have expired")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
-}
-
-func printTokens(w io.Writer, tokens []api.Token, all, asJSON bool, now time.Time) error {
-	shown := []api.Token{}
-	for _, t := range tokens {
-		if all || state(t, now) == "" {
-			shown = append(shown, t)
-		}
-	}
-	if asJSON {
-		return text.JSON(w, api.TokenList{Tokens: shown})
-	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(table, "ID\tACCOUNT\tNAME\tSCOPES\tCREATED\tLAST USED\tEXPIRES\n")
-	for _, t := range shown {
-		end := state(t, now)
-		if end == "" {
-			end = text.Day(t.ExpiresAt, "never")
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Account, t.Name, t.Scopes, text.Day(&t.CreatedAt, ""), text.Day(t.UsedAt, "never"), end)
-	}
-	return table.Flush()
-}
-
-// state says why a token is of no use, or nothing.
-func state(t api.Token, now time.Time) string {
-	switch {
-	case t.RevokedAt != nil:
-		return "revoked " + text.Day(t.RevokedAt, "")
-	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
-		return "expired " + text.Day(t.ExpiresAt, "")
-	}
-	return ""
 }
 
 func tokenRevokeCommand(envFile *string) *cobra.Command {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sleep"
 )
 
 // makeKey makes the key that signs the journal of this database.
@@ -103,10 +104,8 @@ func (s *Store) Prune(ctx context.Context, cut lock.Head) error {
 		if !more {
 			return nil
 		}
-		select {
-		case <-time.After(pruneRest + time.Since(start)):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := sleep.For(ctx, pruneRest+time.Since(start)); err != nil {
+			return err
 		}
 	}
 }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
-	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"os"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // Backup writes a copy of the database at source to target, a file that must not
@@ -65,7 +67,7 @@ func checkBackupSource(d *database) error {
 	if err != nil {
 		return err
 	}
-	if id != applicationID {
+	if id != dbfile.ApplicationID {
 		return ErrForeign
 	}
 	return checkVersion(d)

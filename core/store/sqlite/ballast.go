@@ -1,12 +1,13 @@
 package sqlite
 
 import (
-	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // ballast is space set aside for a full disk: a file that is deleted when there is

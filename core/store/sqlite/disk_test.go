@@ -9,9 +9,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // disk stands between SQLite and the file system. It records what is done to the

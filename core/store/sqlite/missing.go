@@ -3,9 +3,10 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"os"
 	"path/filepath"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // ErrMissing says that a database file is not there, while its write-ahead log is.

@@ -3,9 +3,10 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // CheckPlace looks whether [Open] would find a place for a database at path: a system

@@ -1,9 +1,10 @@
 package sqlite
 
 import (
+	"time"
+
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
-	"time"
 )
 
 // What a store does about a full disk: it refuses the commit, gives up its ballast so

@@ -3,10 +3,9 @@ package sqlite
 import (
 	"crypto/rand"
 	"fmt"
-)
 
-// applicationID marks a database file as one of OctoStore: "Octo" in ASCII.
-const applicationID = 0x4f63746f
+	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
+)
 
 // migrations lead from each PRAGMA user_version to the next. A released one never
 // changes; a new one goes to the end.
@@ -152,7 +151,7 @@ func checkOrigin(d *database) error {
 		return err
 	}
 	fresh := id == 0 && objects == 0
-	if id != applicationID && !fresh {
+	if id != dbfile.ApplicationID && !fresh {
 		return ErrForeign
 	}
 	return nil
@@ -178,7 +177,7 @@ func identify(d *database) error {
 	if err := d.setMeta("secret", secret); err != nil {
 		return err
 	}
-	return d.Exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+	return d.Exec(fmt.Sprintf("PRAGMA application_id = %d", dbfile.ApplicationID))
 }
 
 // meta returns a value of the table meta, nil if there is none.

@@ -30,6 +30,7 @@ import (
 
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
@@ -81,7 +82,7 @@ type Store struct {
 	pace   pace
 	stamp  uint32 // of the database file, see lookAtStamp
 
-	openLog openLog // guarded by mu, too
+	openLog dbfile.OpenLog // guarded by mu, too
 
 	failure atomic.Pointer[error] // why nothing more is accepted
 	failed  chan struct{}         // closed once there is a failure
@@ -216,7 +217,7 @@ func (s *Store) abandon() {
 	if s.w != nil {
 		s.w.close()
 	}
-	s.openLog.close()
+	s.openLog.Close()
 	s.inode.Release()
 	s.lock.Abandon()
 }
@@ -267,7 +268,7 @@ func (s *Store) Close() error {
 	s.upkeep.Wait()
 	s.readers.close()
 	left, err := w.finish(how)
-	s.openLog.close()
+	s.openLog.Close()
 	s.inode.Release()
 	s.lock.Release()
 	switch {

@@ -3,8 +3,9 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"time"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // beginTimeout is how long SQLite waits for the lock of another process at a time.

@@ -1,8 +1,9 @@
 package sqlite
 
 import (
-	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"time"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // Commits append to the WAL; somebody has to move its pages into the database so

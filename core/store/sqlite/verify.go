@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
-	"strings"
 )
 
 // ErrDamaged says that a database is not as it was written: the disk, or somebody,

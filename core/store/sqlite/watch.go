@@ -3,10 +3,12 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 )
 
 // A store serves from the files it opened, the next start from those it finds. Where
@@ -59,11 +61,11 @@ func (s *Store) noteFiles() error {
 		s.files = append(s.files, f)
 	}
 	if s.inode.Held() {
-		page, _, err := fileStamp(s.inode.File())
+		page, _, err := dbfile.ReadFirstPage(s.inode.File())
 		if err != nil {
 			return err
 		}
-		s.stamp = page.stamp
+		s.stamp = page.Stamp
 	}
 	return s.lookAtFiles() // SQLite opened the database by its name
 }
@@ -100,7 +102,7 @@ func (s *Store) lookInside() error {
 	if err := s.lookAtStamp(); err != nil {
 		return ignoreBusy(err)
 	}
-	if err := s.openLog.look(); err != nil {
+	if err := s.lookAtLog(); err != nil {
 		return err
 	}
 	head, err := s.w.head()
@@ -109,6 +111,23 @@ func (s *Store) lookInside() error {
 		return ignoreBusy(err)
 	case head != s.head:
 		return fmt.Errorf("%w: %w: the journal ended with event %d and now ends with %d", ErrReplaced, errWritten, s.head, head)
+	}
+	return nil
+}
+
+// watchLog begins to look at the log.
+func (s *Store) watchLog() (err error) {
+	if s.inode.Held() {
+		s.openLog, err = dbfile.WatchLog(s.path+"-wal", s.path+"-shm")
+	}
+	return err
+}
+
+// lookAtLog returns an [ErrReplaced] if the log was overwritten. No commit of this store
+// is under way.
+func (s *Store) lookAtLog() error {
+	if err := s.openLog.Look(); err != nil {
+		return fmt.Errorf("%w: %w: %w", ErrReplaced, errWritten, err)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/sleep"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -65,9 +66,7 @@ func (t *tail) run(ctx context.Context) error {
 		if err != nil && t.connected {
 			fmt.Fprintln(t.errors, "octostore: the connection is lost; trying again:", err)
 		}
-		select {
-		case <-time.After(cmp.Or(t.wait, time.Second)):
-		case <-ctx.Done():
+		if sleep.For(ctx, cmp.Or(t.wait, time.Second)) != nil {
 			return nil
 		}
 	}

@@ -1,8 +1,9 @@
-package sqlite
+package dbfile
 
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -21,31 +22,35 @@ const (
 	frameHeader = 24
 )
 
-// checkWAL looks for damage in the write-ahead log of the database at db, which no
-// process has open, and whether it is the log of this file. No log is a sound one.
-func checkWAL(db string) error {
-	path := db + "-wal"
+// Damage says what in a file is not as it was written.
+type Damage string
+
+func (d Damage) Error() string { return string(d) }
+
+// CheckLog looks for damage in a write-ahead log that no process has open, and returns
+// the first pages in it: nil where there is no log, or none that was begun. Damage is an error of type [Damage].
+func CheckLog(path string) (*LogPages, error) {
 	f, _, err := files.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Close()
 	var header [walHeader]byte
 	if _, err := io.ReadFull(f, header[:]); err != nil || header == [walHeader]byte{} {
-		return nil // it was never begun
+		return nil, nil // it was never begun
 	}
 	w, ok := newWALReader(f, header[:])
 	if !ok {
-		return damaged("the header of %s does not match its checksum", filepath.Base(path))
+		return nil, Damage(fmt.Sprintf("the header of %s does not match its checksum", filepath.Base(path)))
 	}
-	stamps := &walStamps{}
+	stamps := &LogPages{}
 	if at := w.badFrame(stamps); at > 0 {
-		return damaged("frame %d of %s does not match its checksum, and is not the end", at, filepath.Base(path))
+		return nil, Damage(fmt.Sprintf("frame %d of %s does not match its checksum, and is not the end", at, filepath.Base(path)))
 	}
-	return checkStamp(db, stamps)
+	return stamps, nil
 }
 
 // walReader reads the frames of a log, one after the other.
@@ -103,7 +108,7 @@ func (w *walReader) next() bool {
 
 // badFrame returns the number of the first frame that does not fit although what
 // was committed after it is there; 0 if there is none. It passes on the frames before.
-func (w *walReader) badFrame(stamps *walStamps) int {
+func (w *walReader) badFrame(stamps *LogPages) int {
 	bad, committed := 0, false // committed: after the bad frame a commit was completed
 	for n := 1; w.next(); n++ {
 		if bad == 0 && w.fits {

@@ -1,24 +1,25 @@
-package sqlite
+package dbfile
 
 import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"io"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // A log that is overwritten in place keeps its name, and SQLite does not look at what
 // it has written: it goes by its index, PATH-shm. Commits seem to succeed then, and are
 // lost at the next crash. So a look compares the log with the index.
 
-// openLog is the write-ahead log of an open store and its index, to look at. Its
-// descriptors stay open until SQLite has closed the files, see [inodeLock]. The zero
+// OpenLog is the write-ahead log of an open store and its index, to look at. Its
+// descriptors stay open until SQLite has closed the files, see [host.InodeLock]. The zero
 // value looks at nothing.
-type openLog struct {
+type OpenLog struct {
 	name  string
 	f     *os.File
 	index host.Mapped // the beginning of PATH-shm
@@ -43,7 +44,7 @@ type logState struct {
 
 // state reads the index. It is not ok while another process changes it, and while the
 // log is empty.
-func (l *openLog) state() (s logState, ok bool) {
+func (l *OpenLog) state() (s logState, ok bool) {
 	head := bytes.Clone(l.index.Bytes()[:indexHead])
 	order := binary.NativeEndian
 	if !bytes.Equal(head, l.index.Bytes()[indexHead:2*indexHead]) || head[12] == 0 {
@@ -57,11 +58,11 @@ func (l *openLog) state() (s logState, ok bool) {
 	return s, s.frames > 0 && s.pageSize > 0
 }
 
-// look returns an [ErrReplaced] if the log is not what SQLite takes it for. No commit
+// Look returns an error if the log is not what SQLite takes it for. No commit
 // of this process is under way. Another process changes the index before it starts the
 // log over, and after it has added to it; so a mismatch counts only if the index says
 // the same before and after it, twice.
-func (l *openLog) look() error {
+func (l *OpenLog) Look() error {
 	if l.f == nil {
 		return nil
 	}
@@ -80,12 +81,12 @@ func (l *openLog) look() error {
 			return nil // the next look is soon
 		}
 	}
-	return fmt.Errorf("%w: %w: %s was overwritten: %w", ErrReplaced, errWritten, l.name, err)
+	return fmt.Errorf("%s was overwritten: %w", l.name, err)
 }
 
 // compare returns what of the log is not as the index says. The last frame is looked
 // at, and the one that was the last at the look before.
-func (l *openLog) compare(s logState) error {
+func (l *OpenLog) compare(s logState) error {
 	var head [walHeader]byte
 	if _, err := l.f.ReadAt(head[:], 0); err != nil {
 		return fmt.Errorf("its header cannot be read: %w", err)
@@ -102,7 +103,7 @@ func (l *openLog) compare(s logState) error {
 	return l.compareFrame(s, l.frame, l.sum)
 }
 
-func (l *openLog) compareFrame(s logState, n uint32, sum [2]uint32) error {
+func (l *OpenLog) compareFrame(s logState, n uint32, sum [2]uint32) error {
 	frame := make([]byte, frameHeader+s.pageSize)
 	_, err := l.f.ReadAt(frame, walHeader+int64(n-1)*int64(len(frame)))
 	switch {
@@ -116,29 +117,38 @@ func (l *openLog) compareFrame(s logState, n uint32, sum [2]uint32) error {
 	return nil
 }
 
-// watchLog begins to look at the log.
-func (s *Store) watchLog() error {
-	if !s.inode.Held() {
-		return nil
-	}
-	wal := s.path + "-wal"
+// WatchLog opens a log and its index to look at.
+func WatchLog(wal, shm string) (OpenLog, error) {
 	f, err := os.Open(wal)
 	if err != nil {
-		return err
+		return OpenLog{}, err
 	}
-	s.openLog = openLog{name: filepath.Base(wal), f: f}
-	s.openLog.index, err = host.Map(s.path+"-shm", 2*indexHead)
+	index, err := host.Map(shm, 2*indexHead)
 	if err != nil {
-		s.openLog.close()
-		s.openLog = openLog{}
+		f.Close()
+		return OpenLog{}, err
 	}
-	return err
+	return OpenLog{name: filepath.Base(wal), f: f, index: index}, nil
 }
 
-func (l *openLog) close() {
+// Close ends the look at the log. No-op for the zero value.
+func (l *OpenLog) Close() {
 	if l.f == nil {
 		return
 	}
 	l.index.Close()
 	l.f.Close()
+}
+
+// Named reports whether path still leads to the log that is open.
+func (l *OpenLog) Named(path string) bool {
+	if l.f == nil {
+		return true
+	}
+	mine, err := l.f.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Stat(path)
+	return err == nil && os.SameFile(mine, now)
 }
