@@ -105,7 +105,7 @@ var accessMutants = []mutant{
 		old:    "	case exposed != \"\" && !s.tokens.Closed():\n",
 		new:    "	case false:\n",
 		breaks: "strangers reach a server that asks nobody for a token",
-		tests:  []string{"-run=Scripts/loopback ./cmd/octostore"},
+		tests:  []string{"-run=Scripts/loopback ./cmd/octostore/internal/scripts"},
 	},
 	{
 		name: "take-passes-by-nobody", file: "core/lock/leases.go",

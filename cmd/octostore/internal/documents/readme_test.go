@@ -1,4 +1,4 @@
-package main
+package documents_test
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // readmeBlock is a fenced code block of the README.
@@ -23,7 +25,7 @@ var fenced = regexp.MustCompile("(?ms)^(<!-- in the background -->\n)?```([a-z]+
 
 func readmeBlocks(t *testing.T) (readme string, blocks []readmeBlock) {
 	t.Helper()
-	return pageBlocks(t, "../../README.md")
+	return pageBlocks(t, octotest.Path("README.md"))
 }
 
 func pageBlocks(t *testing.T, path string) (page string, blocks []readmeBlock) {
@@ -44,12 +46,12 @@ func TestTheReadmeTellsTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a policy for another platform")
 	}
-	needTools(t, "sh", "curl", "make", "go")
+	octotest.NeedTools(t, "sh", "curl", "make", "go")
 	t.Parallel()
 	_, blocks := readmeBlocks(t)
 	r := readmeRun{t: t, dir: t.TempDir(), mask: maskedReadme, env: policyBuildEnv(t)}
 	ran := 0
-	var server *process
+	var server *octotest.Server
 	for _, b := range blocks {
 		switch {
 		case strings.HasSuffix(b.text, "octostore serve\n"):
@@ -58,7 +60,7 @@ func TestTheReadmeTellsTheTruth(t *testing.T) {
 				stopServer(t, server)
 			}
 			settings, _, _ := strings.Cut(b.text, "octostore serve")
-			server = newProcess(t, r.dir, append(strings.Fields(settings), "XDG_CACHE_HOME="+t.TempDir())...)
+			server = octotest.Start(t, r.dir, append(strings.Fields(settings), "XDG_CACHE_HOME="+t.TempDir())...)
 			r.addr = server.Addr
 			r.env = append(r.env, "OCTOSTORE_URL=http://"+r.addr)
 		case b.language == "sh":
@@ -93,12 +95,12 @@ func policyBuildEnv(t *testing.T) []string {
 	}
 }
 
-func stopServer(t *testing.T, p *process) {
+func stopServer(t *testing.T, p *octotest.Server) {
 	t.Helper()
-	if err := p.signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.wait(patient); err != nil {
+	if _, err := p.Wait(octotest.Patient); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -111,15 +113,6 @@ func (r *readmeRun) isPartOf(path, text string) {
 	}
 	if !strings.Contains(string(whole), text) {
 		r.t.Errorf("%s does not contain this:\n%s\nbut is:\n%s", path, text, whole)
-	}
-}
-
-func needTools(t *testing.T, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("SKIP: %s is not installed", tool)
-		}
 	}
 }
 
@@ -139,15 +132,9 @@ const readmeAddr, readmeLease = "127.0.0.1:3000", "AAawP-UQAAHEsG6K9h6Zwvhr4Tdaq
 func (r *readmeRun) command(script string) *exec.Cmd {
 	script = strings.ReplaceAll(script, readmeAddr, r.addr)
 	script = strings.ReplaceAll(script, readmeLease, r.lease)
-	script = strings.ReplaceAll(script, "bin/octostore", "octostore") // see TestMain
-	if locks, err := filepath.Abs("../../sdk-examples/locks"); err == nil {
-		script = strings.ReplaceAll(script, "sdk-examples/locks", locks) // it runs in a folder of its own
-	}
-	cmd := exec.Command("sh", "-c", script)
-	cmd.Dir = r.dir
-	// The tests may have been started by make, of which a command of the page is no part.
-	cmd.Env = append(append(os.Environ(), "http_proxy=", "HTTP_PROXY=", "MAKELEVEL=", "MAKEFLAGS=", "MFLAGS="), r.env...)
-	return cmd
+	script = strings.ReplaceAll(script, "bin/octostore", "octostore")
+	script = strings.ReplaceAll(script, "sdk-examples/locks", octotest.Path("sdk-examples/locks")) // it runs in a folder of its own
+	return octotest.Shell(r.t, r.dir, script, r.env...)
 }
 
 func (r *readmeRun) script(text string) {
@@ -297,7 +284,7 @@ func maskedReadme(output string) string {
 // The two commands of a newcomer, and every other target the README names, exist.
 func TestTheReadmesMakeTargetsExist(t *testing.T) {
 	readme, _ := readmeBlocks(t)
-	makefile, err := os.ReadFile("../../Makefile")
+	makefile, err := os.ReadFile(octotest.Path("Makefile"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,23 +302,17 @@ func TestTheReadmesMakeTargetsExist(t *testing.T) {
 // The table of settings is that of octostore config --markdown.
 func TestConfigurationPageHasTheRealSettings(t *testing.T) {
 	page, _ := pageBlocks(t, configurationPage)
-	var out bytes.Buffer
-	cmd := rootCommand()
-	cmd.SetOut(&out)
-	cmd.SetArgs([]string{"config", "--markdown"})
-	if err := cmd.Execute(); err != nil {
-		t.Fatal(err)
-	}
-	if out.Len() == 0 || !strings.Contains(page, out.String()) {
-		t.Errorf("want this table in docs/configuration.md:\n%s", out.String())
+	table := octotest.Run(t, "config", "--markdown").Stdout
+	if table == "" || !strings.Contains(page, table) {
+		t.Errorf("want this table in docs/configuration.md:\n%s", table)
 	}
 }
 
-const configurationPage = "../../docs/configuration.md"
+var configurationPage = octotest.Path("docs/configuration.md")
 
 // What docs/configuration.md shows is run.
 func TestConfigurationPageTellsTheTruth(t *testing.T) {
-	needTools(t, "sh", "grep")
+	octotest.NeedTools(t, "sh", "grep")
 	_, blocks := pageBlocks(t, configurationPage)
 	r := readmeRun{t: t, dir: t.TempDir(), mask: masked}
 	for _, b := range blocks {

@@ -1,4 +1,4 @@
-package main
+package documents_test
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
@@ -17,9 +18,9 @@ import (
 
 // What docs/names.md shows is run, against a real server.
 func TestNamesPageTellsTheTruth(t *testing.T) {
-	needTools(t, "sh", "curl", "awk", "tr")
-	_, blocks := pageBlocks(t, "../../docs/names.md")
-	r := readmeRun{t: t, addr: newProcess(t, t.TempDir()).Addr, dir: "../..", mask: masked}
+	octotest.NeedTools(t, "sh", "curl", "awk", "tr")
+	_, blocks := pageBlocks(t, octotest.Path("docs/names.md"))
+	r := readmeRun{t: t, addr: octotest.Start(t, t.TempDir()).Addr, dir: octotest.Root(), mask: masked}
 	for _, b := range blocks {
 		r.console(b)
 	}
@@ -30,13 +31,13 @@ func TestNamesPageTellsTheTruth(t *testing.T) {
 
 // The client reads every lock there can be, and its queue.
 func TestNamesAreReadByTheClient(t *testing.T) {
-	server := newProcess(t, t.TempDir())
+	server := octotest.Start(t, t.TempDir())
 	c, err := client.New(client.Config{URL: "http://" + server.Addr})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"deploy/prod", "refs/heads/release", "release/1.0+build5", "@types/node", "Router-A:57400", "~/x"} {
-		expect(t, call("POST", server.Addr, "/v1/locks/"+name+"/acquire?ttl=1h&holder=h"), 200, "")
+		octotest.Expect(t, octotest.Call("POST", server.Addr, "/v1/locks/"+name+"/acquire?ttl=1h&holder=h"), 200, "")
 		l, err := c.Lock(t.Context(), name, client.QueuePage{Waiters: 5, After: 1})
 		if err != nil || l.Name != name || l.State != api.Held || l.Lease.Holder != "h" {
 			t.Errorf("%s: %+v, %v", name, l, err)
@@ -48,7 +49,7 @@ func TestNamesAreReadByTheClient(t *testing.T) {
 	}
 }
 
-const lockName = "../../sdk-examples/locks/lock-name.sh"
+var lockName = octotest.Path("sdk-examples/locks/lock-name.sh")
 
 // nameOf is what lock-name.sh says it does, written down a second time.
 func nameOf(text string) string {
@@ -74,7 +75,7 @@ func nameOf(text string) string {
 // Every text that is in use as the name of something becomes the name of a lock, in every
 // shell and with every awk that is here, and no two texts become the same.
 func TestNamesAreMadeOfAnyText(t *testing.T) {
-	needTools(t, "sh", "awk")
+	octotest.NeedTools(t, "sh", "awk")
 	seen := map[string]string{}
 	for _, text := range textsForNames(t) {
 		want := nameOf(text)
@@ -121,7 +122,7 @@ func values(m map[string]string) func(yield func(string) bool) {
 
 // textsForNames are those that people use, those that are at the borders, and some at random.
 func textsForNames(t *testing.T) []string {
-	file, err := os.ReadFile("../../core/lock/testdata/real_names.tsv")
+	file, err := os.ReadFile(octotest.Path("core/lock/testdata/real_names.tsv"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package stories_test
 
 import (
 	"bufio"
@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 var (
@@ -24,11 +26,11 @@ var (
 // Watchers that do not read, and can take next to nothing, do not take the server from
 // those who lock.
 func TestStalledWatchersCostLittle(t *testing.T) {
-	stalled, periods, period := howMany(*auditStalled, 300, 50), 1, 400*time.Millisecond
+	stalled, periods, period := octotest.HowMany(*auditStalled, 300, 50), 1, 400*time.Millisecond
 	if *auditStalled > 0 {
 		periods, period = 5, time.Second
 	}
-	server := newProcess(t, t.TempDir(), "OCTOSTORE_MAX_WATCHES=100000")
+	server := octotest.Start(t, t.TempDir(), "OCTOSTORE_MAX_WATCHES=100000")
 	work := newWorkers(t, server.Addr, 16)
 	work.period = period
 	work.run(1)

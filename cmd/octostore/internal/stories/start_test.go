@@ -1,24 +1,23 @@
-package main
+package stories_test
 
 import (
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // The first thing a start says is that it works, and the command it names for the first
 // token works while it runs.
 func TestStartSaysFirstThatItListensAndHowToMakeAToken(t *testing.T) {
-	needTools(t, "sh")
-	p := newProcess(t, t.TempDir())
+	octotest.NeedTools(t, "sh")
+	p := octotest.Start(t, t.TempDir())
 	var hint string
-	var first logLine
-	waitUntil(t, "it says how to make a token", func() bool {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		first = p.log[0]
-		for _, line := range p.log {
+	var first octotest.LogLine
+	octotest.WaitUntil(t, "it says how to make a token", func() bool {
+		lines := p.Log()
+		first = lines[0]
+		for _, line := range lines {
 			if _, command, is := strings.Cut(line.Msg, "this makes the first one: "); is {
 				hint = command
 			}
@@ -28,11 +27,10 @@ func TestStartSaysFirstThatItListensAndHowToMakeAToken(t *testing.T) {
 	if first.Msg != "listening" || first.Level != "INFO" {
 		t.Errorf("the first line of a default start is %+v", first)
 	}
-	cmd := exec.Command("sh", "-c", hint)
-	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+cmd.Dir)
+	dir := t.TempDir()
+	cmd := octotest.Shell(t, dir, hint, "XDG_CONFIG_HOME="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "account admin: admin") {
 		t.Errorf("$ %s: %v\n%s", hint, err, out)
 	}
-	expect(t, call("GET", p.Addr, "/v1/locks"), 401, "")
+	octotest.Expect(t, octotest.Call("GET", p.Addr, "/v1/locks"), 401, "")
 }

@@ -1,4 +1,4 @@
-package main
+package documents_test
 
 import (
 	"os"
@@ -9,16 +9,17 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
-const operationsPage = "../../docs/operations.md"
+var operationsPage = octotest.Path("docs/operations.md")
 
 // What docs/operations.md shows is run in order, against a real server with TLS.
 func TestTheOperationsPageTellsTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("every command of the page is started")
 	}
-	needTools(t, "sh", "curl", "openssl")
+	octotest.NeedTools(t, "sh", "curl", "openssl")
 	_, blocks := pageBlocks(t, operationsPage)
 	r := readmeRun{t: t, dir: t.TempDir(), mask: maskedDoctor}
 	admin := ""
@@ -27,9 +28,9 @@ func TestTheOperationsPageTellsTheTruth(t *testing.T) {
 		b.text = strings.ReplaceAll(b.text, "https://127.0.0.1:3001", "https://"+admin)
 		switch {
 		case b.text == "bin/octostore serve\n":
-			p := newProcess(t, r.dir, "OCTOSTORE_ADMIN_ADDR=127.0.0.1:0")
+			p := octotest.Start(t, r.dir, "OCTOSTORE_ADMIN_ADDR=127.0.0.1:0")
 			r.addr = p.Addr
-			line, err := p.waitLog("listening for administration", patient)
+			line, err := p.WaitLog("listening for administration", octotest.Patient)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,14 +78,14 @@ func TestTheOperationsPageNamesWhatThereIs(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	scriptlessModule(t, filepath.Join(dir, "p.wasm"))
+	octotest.WriteModule(t, filepath.Join(dir, "p.wasm"), "hour")
 	manifest := filepath.Join(dir, "policies.json")
 	if err := os.WriteFile(manifest, []byte(`{"policies":[{"name":"p","module":"p.wasm","match":["**"]}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := newProcess(t, dir, "OCTOSTORE_POLICIES="+manifest, "XDG_CACHE_HOME="+t.TempDir())
-	expect(t, call("GET", s.Addr, "/readyz"), 200, "") // so that there is one to count
-	metrics := call("GET", s.Addr, "/metrics").body
+	s := octotest.Start(t, dir, "OCTOSTORE_POLICIES="+manifest, "XDG_CACHE_HOME="+t.TempDir())
+	octotest.Expect(t, octotest.Call("GET", s.Addr, "/readyz"), 200, "") // so that there is one to count
+	metrics := octotest.Call("GET", s.Addr, "/metrics").Body
 	for _, name := range regexp.MustCompile(`octostore_[a-z_]+`).FindAllString(string(page), -1) {
 		if !strings.Contains(metrics, "# TYPE "+name+" ") {
 			t.Errorf("%s is no metric", name)

@@ -1,4 +1,4 @@
-package main
+package documents_test
 
 import (
 	"os"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/client"
 	"github.com/octostore/octostore/transport/login/logintest"
 )
@@ -16,12 +17,12 @@ func TestTheLoginPageTellsTheTruth(t *testing.T) {
 		t.Skip("every command of the page is started")
 	}
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/login.md")
+	page, err := os.ReadFile(octotest.Path("docs/login.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := newProcess(t, t.TempDir(), gitHubSettings(t, &logintest.GitHub{Login: "Alice", ID: 583231, Interval: 1})...)
-	p := newPerson(t, "OCTOSTORE_URL=http://"+server.Addr)
+	server := octotest.Start(t, t.TempDir(), octotest.GitHubSettings(t, &logintest.GitHub{Login: "Alice", ID: 583231, Interval: 1})...)
+	p := octotest.NewPerson(t, "OCTOSTORE_URL=http://"+server.Addr)
 	until := regexp.MustCompile(`until [0-9: Z-]+\.`)
 	ran := 0
 	for _, m := range fenced.FindAllStringSubmatch(string(page), -1) {
@@ -29,11 +30,11 @@ func TestTheLoginPageTellsTheTruth(t *testing.T) {
 			continue
 		}
 		input, want, _ := strings.Cut(m[3], "\n")
-		out, err := p.run(strings.Fields(input)[3:]...)
+		out, err := p.Run(strings.Fields(input)[3:]...)
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", input, err, out)
 		}
-		out = strings.NewReplacer("http://"+server.Addr, client.DefaultURL, p.home, "/home/alice/.config", "http://127.0.0.1/login", "https://github.com/login").Replace(out)
+		out = strings.NewReplacer("http://"+server.Addr, client.DefaultURL, p.Home, "/home/alice/.config", "http://127.0.0.1/login", "https://github.com/login").Replace(out)
 		if until.ReplaceAllString(out, "") != until.ReplaceAllString(want, "") {
 			t.Errorf("%s\n got %s\nwant %s", input, out, want)
 		}

@@ -1,10 +1,12 @@
-package main
+package documents_test
 
 import (
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // secretsShown are what is different in every run and used again further down.
@@ -16,8 +18,8 @@ func TestTheSecurityPageTellsTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("every command of the page is started")
 	}
-	needTools(t, "sh", "curl")
-	page, err := os.ReadFile("../../docs/security.md")
+	octotest.NeedTools(t, "sh", "curl")
+	page, err := os.ReadFile(octotest.Path("docs/security.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +30,7 @@ func TestTheSecurityPageTellsTheTruth(t *testing.T) {
 	ran := 0
 	for _, m := range fenced.FindAllStringSubmatch(string(page), -1) {
 		if m[3] == "bin/octostore serve\n" {
-			addr = newProcess(t, dir).Addr
+			addr = octotest.Start(t, dir).Addr
 			continue
 		}
 		input, want, _ := strings.Cut(strings.TrimPrefix(m[3], "$ "), "\n")

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package recipes_test
 
 import (
 	"fmt"
@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 const aGrant = "AAawP-UQAAHEsG6K9h6Zwvhr4Tdaq09I 1882638332723201\n"
@@ -90,7 +92,7 @@ func TestWithLockStartsNothingOnALeaseItCannotRenew(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	var all sync.WaitGroup
 	defer all.Wait()
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
 		status int
@@ -139,7 +141,7 @@ func TestWithLockCleansWhatItShows(t *testing.T) {
 
 func TestWithLockObeysRetryAfter(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		for _, header := range []string{"Retry-After: 3", "retry-after: 3", "Retry-After: 0003"} {
 			var first atomic.Int64

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package recipes_test
 
 import (
 	"encoding/json"
@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -67,16 +68,16 @@ func after(answer http.HandlerFunc) http.HandlerFunc {
 
 // disturbed starts a proxy that disturbs those who wait in some way. It returns its URL,
 // and settings for with-lock.sh.
-type disturbed func(t *testing.T, p *process, count *atomic.Int64) (url string, settings []string)
+type disturbed func(t *testing.T, p *octotest.Server, count *atomic.Int64) (url string, settings []string)
 
 func answering(fail http.HandlerFunc) disturbed {
-	return func(t *testing.T, p *process, count *atomic.Int64) (string, []string) {
+	return func(t *testing.T, p *octotest.Server, count *atomic.Int64) (string, []string) {
 		return newFront(t, p.Addr, everySecond(count, fail)).URL, nil
 	}
 }
 
 // cutting cuts every connection after a second.
-func cutting(t *testing.T, p *process, count *atomic.Int64) (string, []string) {
+func cutting(t *testing.T, p *octotest.Server, count *atomic.Int64) (string, []string) {
 	w := (&wire{to: newFront(t, p.Addr, func(http.ResponseWriter, *http.Request) bool {
 		count.Add(1)
 		return false
@@ -85,7 +86,7 @@ func cutting(t *testing.T, p *process, count *atomic.Int64) (string, []string) {
 }
 
 // cuttingHTTP2 does so over TLS, where requests are streams of a connection.
-func cuttingHTTP2(t *testing.T, p *process, count *atomic.Int64) (string, []string) {
+func cuttingHTTP2(t *testing.T, p *octotest.Server, count *atomic.Int64) (string, []string) {
 	front := unstartedFront(t, p.Addr, func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.ProtoMajor == 2 {
 			count.Add(1)
@@ -107,7 +108,7 @@ func TestWithLockKeepsItsPlaceWhateverProxiesDo(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	var all sync.WaitGroup
 	defer all.Wait()
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	for what, begin := range map[string]disturbed{
 		"cut":               cutting,
 		"cut over HTTP/2":   cuttingHTTP2,
@@ -129,14 +130,14 @@ func TestWithLockKeepsItsPlaceWhateverProxiesDo(t *testing.T) {
 				var count atomic.Int64
 				url, settings := begin(t, p, &count)
 				name := "disturbed/" + strings.ReplaceAll(strings.ReplaceAll(what, " ", "-"), "/", "-") + "/" + sh.name
-				other := take(t, p, name, "?ttl=1h")
+				other := p.Take(t, name, "?ttl=1h")
 				r := sh.start(t, url, settings, name, "/bin/echo", "ran")
 				since := withLockWaits(t, p, name).Since
-				waitUntil(t, "it has asked often", func() bool { return count.Load() >= 5 })
-				if w := look(p, name).Waiters; len(w) != 1 || !w[0].Since.Equal(since) {
+				octotest.WaitUntil(t, "it has asked often", func() bool { return count.Load() >= 5 })
+				if w := p.Look(name).Waiters; len(w) != 1 || !w[0].Since.Equal(since) {
 					t.Errorf("it has lost its place of %s: %+v", since, w)
 				}
-				expect(t, release(p, other), 200, "")
+				octotest.Expect(t, p.Release(other), 200, "")
 				r.ends(t, 0)
 				if r.out.String() != "ran\n" {
 					t.Errorf("it printed %q", r.out.String())
@@ -148,30 +149,30 @@ func TestWithLockKeepsItsPlaceWhateverProxiesDo(t *testing.T) {
 }
 
 // restarted starts a server again where it was.
-func restarted(t *testing.T, p *process, dir string, environ ...string) *process {
+func restarted(t *testing.T, p *octotest.Server, dir string, environ ...string) *octotest.Server {
 	t.Helper()
-	return newProcess(t, dir, append([]string{"OCTOSTORE_ADDR=" + p.Addr}, environ...)...)
+	return octotest.Start(t, dir, append([]string{"OCTOSTORE_ADDR=" + p.Addr}, environ...)...)
 }
 
 func TestWithLockWaitsOnOverRestartsOfTheServer(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	eachShell(t, func(t *testing.T, sh shell) {
 		dir := t.TempDir()
-		p := newProcess(t, dir)
-		other := take(t, p, "a", "?ttl=1h")
+		p := octotest.Start(t, dir)
+		other := p.Take(t, "a", "?ttl=1h")
 		r := sh.start(t, "http://"+p.Addr, []string{"LOCK_SLICE=25s"}, "a", "/bin/echo", "ran")
 		for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 			withLockWaits(t, p, "a")
-			if err := p.signal(s); err != nil {
+			if err := p.Signal(s); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := p.wait(patient); err != nil {
+			if _, err := p.Wait(octotest.Patient); err != nil {
 				t.Fatal(err)
 			}
 			p = restarted(t, p, dir)
 		}
 		withLockWaits(t, p, "a")
-		expect(t, release(p, other), 200, "")
+		octotest.Expect(t, p.Release(other), 200, "")
 		r.ends(t, 0, "asking again")
 		expectFree(t, p, "a")
 	})
@@ -181,24 +182,24 @@ func TestWithLockKeepsItsLeaseOverRestartsOfTheServer(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	eachShell(t, func(t *testing.T, sh shell) {
 		dir, work := t.TempDir(), t.TempDir()
-		p := newProcess(t, dir)
+		p := octotest.Start(t, dir)
 		r := sh.start(t, "http://"+p.Addr, []string{"LOCK_TTL=12s"}, command("a", "cd "+work+"; touch runs; until [ -e go ]; do sleep 0.1; done")...)
-		waitUntil(t, "the command runs", func() bool { return isThere(work, "runs") })
-		token := look(p, "a").Lease.FencingToken
+		octotest.WaitUntil(t, "the command runs", func() bool { return isThere(work, "runs") })
+		token := p.Look("a").Lease.FencingToken
 		for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
-			if err := p.signal(s); err != nil {
+			if err := p.Signal(s); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := p.wait(patient); err != nil {
+			if _, err := p.Wait(octotest.Patient); err != nil {
 				t.Fatal(err)
 			}
 			p = restarted(t, p, dir)
-			before := look(p, "a").Lease
+			before := p.Look("a").Lease
 			if before == nil || before.FencingToken != token {
 				t.Fatalf("after the restart the lease is %+v", before)
 			}
-			waitUntil(t, "it is renewed", func() bool {
-				l := look(p, "a").Lease
+			octotest.WaitUntil(t, "it is renewed", func() bool {
+				l := p.Look("a").Lease
 				return l != nil && l.FencingToken == token && l.ExpiresAt.Sub(before.ExpiresAt) > time.Second
 			})
 		}
@@ -216,17 +217,17 @@ func TestWithLockEndsACommandThatLosesItsLease(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	var all sync.WaitGroup
 	defer all.Wait()
-	breaks := func(t *testing.T, p *process) {
-		expect(t, call("POST", p.Addr, "/v1/locks/a/break?reason=test"), 200, "")
+	breaks := func(t *testing.T, p *octotest.Server) {
+		octotest.Expect(t, octotest.Call("POST", p.Addr, "/v1/locks/a/break?reason=test"), 200, "")
 	}
-	goes := func(_ *testing.T, p *process) { p.kill() }
-	for what, lose := range map[string]func(*testing.T, *process){"broken": breaks, "server gone": goes} {
+	goes := func(_ *testing.T, p *octotest.Server) { p.Kill() }
+	for what, lose := range map[string]func(*testing.T, *octotest.Server){"broken": breaks, "server gone": goes} {
 		for does, status := range map[string]int{"trap 'exit 3' TERM": 3, "trap 'exit 0' TERM": 79, ":": 79} {
 			beside(&all, t, what+" "+does, func(t *testing.T) {
 				eachShell(t, func(t *testing.T, sh shell) {
-					p, work := newProcess(t, t.TempDir()), t.TempDir()
+					p, work := octotest.Start(t, t.TempDir()), t.TempDir()
 					r := sh.start(t, "http://"+p.Addr, nil, command("a", does+"; cd "+work+"; touch runs; while :; do sleep 0.1; done")...)
-					waitUntil(t, "the command runs", func() bool { return isThere(work, "runs") })
+					octotest.WaitUntil(t, "the command runs", func() bool { return isThere(work, "runs") })
 					lose(t, p)
 					r.ends(t, status, "the command was sent SIGTERM", "the lease ended before the command did")
 				})
@@ -241,10 +242,10 @@ func TestWithLockKeepsTheStatusOfACommandWhoseLeaseIsOver(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	eachShell(t, func(t *testing.T, sh shell) {
 		for does, status := range map[string]int{"exit 3": 3, "exit 0": 79} {
-			p, work := newProcess(t, t.TempDir()), t.TempDir()
+			p, work := octotest.Start(t, t.TempDir()), t.TempDir()
 			r := sh.start(t, "http://"+p.Addr, []string{"LOCK_TTL=1h"}, command("a", "cd "+work+"; touch runs; until [ -e go ]; do sleep 0.1; done; "+does)...)
-			waitUntil(t, "the command runs", func() bool { return isThere(work, "runs") })
-			expect(t, call("POST", p.Addr, "/v1/locks/a/break?reason=test"), 200, "")
+			octotest.WaitUntil(t, "the command runs", func() bool { return isThere(work, "runs") })
+			octotest.Expect(t, octotest.Call("POST", p.Addr, "/v1/locks/a/break?reason=test"), 200, "")
 			if err := os.WriteFile(filepath.Join(work, "go"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -255,8 +256,8 @@ func TestWithLockKeepsTheStatusOfACommandWhoseLeaseIsOver(t *testing.T) {
 
 func TestWithLockSaysThatTheServerIsNotThere(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
-	p.kill()
+	p := octotest.Start(t, t.TempDir())
+	p.Kill()
 	eachShell(t, func(t *testing.T, sh shell) {
 		r := sh.start(t, "http://"+p.Addr, []string{"LOCK_WAIT=2s"}, "a", "/bin/echo", "ran")
 		r.ends(t, 69, "no answer from http://"+p.Addr, "asking again", "no lock after 2s")
@@ -271,10 +272,10 @@ func TestWithLockWaitsOnOverAKilledServerWithTLS(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	eachShell(t, func(t *testing.T, sh shell) {
 		dir := t.TempDir()
-		cert, key := writeCertificate(t, dir, "locks", time.Now().Add(time.Hour))
+		cert, key := octotest.WriteCertificate(t, dir, "locks", time.Now().Add(time.Hour))
 		environ := []string{"OCTOSTORE_TLS_CERT=" + cert, "OCTOSTORE_TLS_KEY=" + key}
-		p := newProcess(t, dir, environ...)
-		c := trusting(t, cert)
+		p := octotest.Start(t, dir, environ...)
+		c := octotest.Trusting(t, cert)
 		ask := func(method, path string) (l api.Lock, g api.Grant) {
 			request, err := http.NewRequest(method, "https://"+p.Addr+path, nil)
 			if err != nil {
@@ -296,14 +297,14 @@ func TestWithLockWaitsOnOverAKilledServerWithTLS(t *testing.T) {
 		_, other := ask("POST", "/v1/locks/a/acquire?ttl=1h")
 		r := sh.start(t, "https://"+p.Addr, []string{"OCTOSTORE_CA_FILE=" + cert, "LOCK_SLICE=25s"}, "a", "/bin/echo", "ran")
 		for range 2 {
-			waitUntil(t, "it waits", func() bool {
+			octotest.WaitUntil(t, "it waits", func() bool {
 				l, _ := ask("GET", "/v1/locks/a")
 				return l.WaitersTotal == 1
 			})
-			p.kill()
+			p.Kill()
 			p = restarted(t, p, dir, environ...)
 		}
-		waitUntil(t, "it waits again", func() bool {
+		octotest.WaitUntil(t, "it waits again", func() bool {
 			l, _ := ask("GET", "/v1/locks/a")
 			return l.WaitersTotal == 1
 		})

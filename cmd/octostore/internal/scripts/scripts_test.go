@@ -1,4 +1,6 @@
-package main
+// Package scripts_test runs the scripts in testdata/script, which use octostore as people
+// do: each begins in an empty folder, and says what comes out.
+package scripts_test
 
 import (
 	"database/sql"
@@ -6,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +16,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // TestScripts runs the scripts in testdata/script with the real command. Besides the
@@ -26,7 +31,7 @@ import (
 //	sql FILE STATEMENT       change a database behind its back
 //	settoken FILE            take the token in a file for requests and commands
 //	revoke FILE              revoke the token that a file shows as JSON
-//	module NAME FILE         write one of testModules, a policy
+//	module NAME FILE         write a policy of octotest
 func TestScripts(t *testing.T) {
 	params := testscript.Params{
 		Dir:                 "testdata/script",
@@ -45,6 +50,7 @@ func TestScripts(t *testing.T) {
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Values[running{}] = new(running)
+			e.Vars = append(e.Vars, octotest.SearchPath(t))
 			return nil
 		},
 	}
@@ -57,7 +63,7 @@ func TestScripts(t *testing.T) {
 }
 
 // running is the server a script has started.
-type running struct{ *process }
+type running struct{ *octotest.Server }
 
 func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	var environ []string
@@ -66,25 +72,25 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 			environ = append(environ, name+"="+value)
 		}
 	}
-	p, err := startProcess(ts.MkAbs("."), append(environ, args...)...)
+	p, err := octotest.TryStart(ts.MkAbs("."), append(environ, args...)...)
 	if neg {
 		if err == nil {
-			p.kill()
+			p.Kill()
 			ts.Fatalf("the server started")
 		}
 		fmt.Fprintln(ts.Stderr(), err)
 		return
 	}
 	ts.Check(err)
-	ts.Defer(p.kill)
-	ts.Value(running{}).(*running).process = p
+	ts.Defer(p.Kill)
+	ts.Value(running{}).(*running).Server = p
 	ts.Setenv("ADDR", p.Addr)
 }
 
 func scriptHalt(ts *testscript.TestScript, _ bool, _ []string) {
 	p := ts.Value(running{}).(*running)
-	ts.Check(p.signal(syscall.SIGTERM))
-	state, err := p.wait(5 * time.Second)
+	ts.Check(p.Signal(syscall.SIGTERM))
+	state, err := p.Wait(5 * time.Second)
 	ts.Check(err)
 	if !state.Success() {
 		ts.Fatalf("the server ended with %s", state)
@@ -92,7 +98,7 @@ func scriptHalt(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 func scriptCrash(ts *testscript.TestScript, _ bool, _ []string) {
-	ts.Value(running{}).(*running).kill()
+	ts.Value(running{}).(*running).Kill()
 }
 
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
@@ -141,3 +147,12 @@ func scriptRevoke(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("revoke %s: %v", shown.ID, err)
 	}
 }
+
+func scriptModule(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: module NAME FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), octotest.Module(args[0]), 0o600))
+}
+
+func TestMain(m *testing.M) { octotest.Main(m) }

@@ -1,4 +1,4 @@
-package main
+package policybuilds_test
 
 import (
 	"os"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
 	"github.com/octostore/octostore/hooks"
 )
@@ -35,21 +36,21 @@ func TestBundledPolicies(t *testing.T) {
 		t.Skip("compilers take their time")
 	}
 	dir, cache := t.TempDir(), t.TempDir()
-	folders, err := filepath.Glob("../../plugins/*/main.go")
+	folders, err := filepath.Glob(octotest.Path("plugins/*/main.go"))
 	if err != nil || len(folders) != len(bundled) {
 		t.Fatalf("there are %d policies, the table has %d (%v)", len(folders), len(bundled), err)
 	}
 	for name := range bundled {
 		t.Run(name, func(t *testing.T) {
 			module := buildPolicy(t, name, dir)
-			page, err := os.ReadFile(filepath.Join("../../plugins", name, "README.md"))
+			page, err := os.ReadFile(octotest.Path("plugins/" + name + "/README.md"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			config := loadsByItsREADME(t, string(page), dir, cache)
 			limits := policytool.Limits{CacheDir: cache}
 			refusesAsItsREADMESays(t, string(page), module, limits, config, bundled[name])
-			fixtures := filepath.Join("../../plugins", name, "fixtures")
+			fixtures := octotest.Path("plugins/" + name + "/fixtures")
 			answersItsFixtures(t, module, limits, fixtures)
 			goesOnAnswering(t, module, limits, fixtures)
 		})
@@ -62,7 +63,7 @@ var askedFor = regexp.MustCompile(`(?m)^\| ([^|]+) \| \[(\w+)\]\((\w+)/README\.m
 
 // Each of the ten policies people ask for is a bundled one, with fixtures that show it.
 func TestPoliciesPeopleAskFor(t *testing.T) {
-	page, err := os.ReadFile("../../plugins/README.md")
+	page, err := os.ReadFile(octotest.Path("plugins/README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,7 @@ func TestPoliciesPeopleAskFor(t *testing.T) {
 			continue
 		}
 		cases := 0
-		for _, f := range fixturesOf(t, filepath.Join("../../plugins", policy, "fixtures")) {
+		for _, f := range fixturesOf(t, octotest.Path("plugins/"+policy+"/fixtures")) {
 			if filepath.Base(f.Path) == fixture+".json" {
 				cases = len(f.Cases)
 			}
@@ -102,7 +103,7 @@ func buildPolicy(t *testing.T, name, dir string) policytool.Module {
 	// One at a time: a c-shared build takes one package. The flags are those of the
 	// Makefile, so that both find what the other has built in the cache.
 	build := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "./plugins/"+name)
-	build.Dir = "../.."
+	build.Dir = octotest.Root()
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package recipes_test
 
 import (
 	"io"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -122,21 +123,21 @@ var stopSignals = map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 1
 
 func TestWithLockLeavesTheQueueAtASignal(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		for s, status := range stopSignals {
 			name := "signal/" + sh.name + "/" + strconv.Itoa(status)
-			other := take(t, p, name, "?ttl=1h")
+			other := p.Take(t, name, "?ttl=1h")
 			r := sh.start(t, "http://"+p.Addr, []string{"LOCK_SLICE=300s", "LOCK_WAIT=1h"}, name, "/bin/echo", "ran")
 			withLockWaits(t, p, name)
 			sent := time.Now()
 			r.signal(t, s)
 			r.ends(t, status, "stopped by SIG")
-			if took := time.Since(sent); took > promptly {
+			if took := time.Since(sent); took > octotest.Promptly {
 				t.Errorf("it took %s", took)
 			}
-			expect(t, release(p, other), 200, "")
-			if l := look(p, name); l.State != api.Free || r.out.String() != "" {
+			octotest.Expect(t, p.Release(other), 200, "")
+			if l := p.Look(name); l.State != api.Free || r.out.String() != "" {
 				t.Errorf("after it was stopped: %+v, and it printed %q", l, r.out.String())
 			}
 		}
@@ -147,7 +148,7 @@ func TestWithLockLeavesTheQueueAtASignal(t *testing.T) {
 // come to its whole group too, as from a terminal.
 func TestWithLockLeavesNothingWheneverItIsStopped(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		rounds := 40
 		if testing.Short() {
@@ -166,11 +167,11 @@ func TestWithLockLeavesNothingWheneverItIsStopped(t *testing.T) {
 			}
 			select {
 			case <-r.done:
-			case <-time.After(2 * patient):
+			case <-time.After(2 * octotest.Patient):
 				t.Fatalf("round %d: it runs on: %s\n%q", n, r.errs.String(), r.processes())
 			}
-			waitUntil(t, "no process is left", func() bool { return len(r.processes()) == 0 })
-			if l := look(p, name); l.State != api.Free {
+			octotest.WaitUntil(t, "no process is left", func() bool { return len(r.processes()) == 0 })
+			if l := p.Look(name); l.State != api.Free {
 				t.Fatalf("round %d: %+v\n%s", n, l, r.errs.String())
 			}
 		}
@@ -181,17 +182,17 @@ func TestWithLockLeavesNothingWheneverItIsStopped(t *testing.T) {
 // no client. The script takes its place before it ends.
 func TestWithLockLeavesNoGhostBehindAProxy(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	w := (&wire{to: p.Addr, keeps: true}).start(t)
 	eachShell(t, func(t *testing.T, sh shell) {
 		name := "ghost/" + sh.name
-		other := take(t, p, name, "?ttl=1h")
+		other := p.Take(t, name, "?ttl=1h")
 		r := sh.start(t, "http://"+w.Addr, []string{"LOCK_SLICE=300s", "LOCK_WAIT=1h"}, name, "/bin/echo", "ran")
 		withLockWaits(t, p, name)
 		r.signal(t, syscall.SIGTERM)
 		r.ends(t, 143)
-		expect(t, release(p, other), 200, "")
-		if l := look(p, name); l.State != api.Free {
+		octotest.Expect(t, p.Release(other), 200, "")
+		if l := p.Look(name); l.State != api.Free {
 			t.Errorf("after it was stopped: %+v", l)
 		}
 	})
@@ -201,24 +202,24 @@ func TestWithLockLeavesNoGhostBehindAProxy(t *testing.T) {
 // ends with the time for the first renewal.
 func TestWithLockKilledWhileItWaitsCostsTheFirstLeaseAtMost(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	w := (&wire{to: p.Addr, keeps: true}).start(t)
 	eachShell(t, func(t *testing.T, sh shell) {
 		name := "killed/" + sh.name
-		other := take(t, p, name, "?ttl=1h")
+		other := p.Take(t, name, "?ttl=1h")
 		r := sh.start(t, "http://"+w.Addr, []string{"LOCK_TTL=1h", "LOCK_SLICE=300s", "LOCK_WAIT=1h"}, name, "/bin/echo", "ran")
 		withLockWaits(t, p, name)
 		if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		<-r.done
-		expect(t, release(p, other), 200, "")
-		if l := look(p, name); l.State != api.Held || l.Lease.Holder != "the script" {
+		octotest.Expect(t, p.Release(other), 200, "")
+		if l := p.Look(name); l.State != api.Held || l.Lease.Holder != "the script" {
 			t.Errorf("the proxy has not kept the request: %+v", l)
 		}
 		begun := time.Now()
 		expectFree(t, p, name)
-		if took := time.Since(begun); took > 4*time.Second+promptly {
+		if took := time.Since(begun); took > 4*time.Second+octotest.Promptly {
 			t.Errorf("the lock was free after %s, want LOCK_CONFIRM, 4s", took)
 		}
 	})
@@ -226,7 +227,7 @@ func TestWithLockKilledWhileItWaitsCostsTheFirstLeaseAtMost(t *testing.T) {
 
 func TestWithLockPassesSignalsOnToTheCommand(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		for s, gets := range map[syscall.Signal]string{syscall.SIGTERM: "TERM", syscall.SIGINT: "TERM", syscall.SIGHUP: "HUP"} {
 			name := "pass/" + sh.name + "/" + strconv.Itoa(int(s))
@@ -238,20 +239,20 @@ func TestWithLockPassesSignalsOnToTheCommand(t *testing.T) {
 				touch signalled
 				until [ -e go ]; do sleep 0.1; done
 				exit 5`)...)
-			waitUntil(t, "the command runs", func() bool { return isThere(dir, "runs") })
-			first := look(p, name).Lease
+			octotest.WaitUntil(t, "the command runs", func() bool { return isThere(dir, "runs") })
+			first := p.Look(name).Lease
 			r.signal(t, s)
-			waitUntil(t, "the command has it", func() bool { return isThere(dir, "signalled") })
+			octotest.WaitUntil(t, "the command has it", func() bool { return isThere(dir, "signalled") })
 			// The lock is kept until the command has cleaned up, however long that takes.
-			waitUntil(t, "the lease is renewed", func() bool {
-				l := look(p, name).Lease
+			octotest.WaitUntil(t, "the lease is renewed", func() bool {
+				l := p.Look(name).Lease
 				return first != nil && l != nil && l.FencingToken == first.FencingToken && l.ExpiresAt.After(first.ExpiresAt)
 			})
 			if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			r.ends(t, 5)
-			if l := look(p, name); l.State != api.Free {
+			if l := p.Look(name); l.State != api.Free {
 				t.Errorf("after its end: %+v", l)
 			}
 			if got := strings.Join(strings.Fields(r.out.String()), " "); got != gets {
@@ -265,7 +266,7 @@ func TestWithLockPassesSignalsOnToTheCommand(t *testing.T) {
 // after it.
 func TestWithLockKilledEndsTheCommand(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		name := "orphan/" + sh.name
 		dir := t.TempDir()
@@ -273,10 +274,10 @@ func TestWithLockKilledEndsTheCommand(t *testing.T) {
 			trap 'touch signalled' TERM
 			touch runs
 			until [ -e go ]; do sleep 0.1; done`)...)
-		waitUntil(t, "the command runs", func() bool { return isThere(dir, "runs") })
+		octotest.WaitUntil(t, "the command runs", func() bool { return isThere(dir, "runs") })
 		r.signal(t, syscall.SIGKILL)
-		waitUntil(t, "the command got SIGTERM", func() bool { return isThere(dir, "signalled") })
-		if l := look(p, name); l.State != api.Held {
+		octotest.WaitUntil(t, "the command got SIGTERM", func() bool { return isThere(dir, "signalled") })
+		if l := p.Look(name); l.State != api.Held {
 			t.Errorf("the command runs, and the lock is %+v", l)
 		}
 		if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {

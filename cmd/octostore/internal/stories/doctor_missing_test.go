@@ -1,9 +1,11 @@
-package main
+package stories_test
 
 import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // A database file that is missing beside its log is not one that serve makes.
@@ -14,8 +16,8 @@ func TestDoctorFindsALogWithoutItsDatabase(t *testing.T) {
 	}
 	t.Setenv("OCTOSTORE_DB", "octostore.db")
 	t.Setenv("OCTOSTORE_ADDR", "127.0.0.1:0")
-	got := runCommand(t, "doctor")
-	if got.code == 0 || !strings.Contains(got.out, "octostore.db-wal too") || strings.Contains(got.out, "octostore serve makes it") {
-		t.Errorf("the doctor says, with exit code %d,\n%s", got.code, got.out)
+	got := octotest.Run(t, "doctor")
+	if got.Code == 0 || !strings.Contains(got.Stdout, "octostore.db-wal too") || strings.Contains(got.Stdout, "octostore serve makes it") {
+		t.Errorf("the doctor says, with exit code %d,\n%s", got.Code, got.Stdout)
 	}
 }

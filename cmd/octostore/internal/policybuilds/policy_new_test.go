@@ -1,4 +1,4 @@
-package main
+package policybuilds_test
 
 import (
 	"io/fs"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
 	"github.com/octostore/octostore/plugins"
 	policyexamples "github.com/octostore/octostore/sdk-examples/policies"
@@ -35,14 +36,17 @@ func TestPolicyNewBuildsInEveryLanguage(t *testing.T) {
 				t.Skip("SKIP: " + why)
 			}
 			dir := scaffoldOf(t, lang)
-			run := readmeRun{t: t, dir: dir, env: []string{"GOPROXY=off", "GOTOOLCHAIN=local", "GOFLAGS=", "GOWORK=off"}}
+			run := func(script string) (string, error) {
+				out, err := octotest.Shell(t, dir, script, "GOPROXY=off", "GOTOOLCHAIN=local", "GOFLAGS=", "GOWORK=off").CombinedOutput()
+				return string(out), err
+			}
 			if tools[lang] == "npm" {
-				if out, err := run.command("make node_modules").CombinedOutput(); err != nil {
+				if out, err := run("make node_modules"); err != nil {
 					t.Skipf("SKIP: the compiler could not be installed by npm: %v\n%s", err, out)
 				}
 			}
-			out, err := run.command("make").CombinedOutput()
-			if err != nil || !strings.Contains(string(out), ": all as expected\n") || strings.Contains(string(out), "\n0 cases") {
+			out, err := run("make")
+			if err != nil || !strings.Contains(out, ": all as expected\n") || strings.Contains(out, "\n0 cases") {
 				t.Errorf("%v\n%s", err, out)
 			}
 			if _, err := os.Stat(filepath.Join(dir, "ticket.wasm")); err != nil {

@@ -1,4 +1,4 @@
-package main
+package documents_test
 
 import (
 	"os"
@@ -8,13 +8,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // The pages about policies. The blocks of the later ones go on where the tutorial ends.
 var (
-	tutorialPage         = "../../docs/plugins.md"
-	policyReferencePage  = "../../docs/policy-reference.md"
-	policyOperationsPage = "../../docs/policy-operations.md"
+	tutorialPage         = octotest.Path("docs/plugins.md")
+	policyReferencePage  = octotest.Path("docs/policy-reference.md")
+	policyOperationsPage = octotest.Path("docs/policy-operations.md")
 	policyPages          = []string{tutorialPage, policyReferencePage, policyOperationsPage}
 )
 
@@ -24,7 +26,7 @@ func TestThePageOfPoliciesTellsTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a policy for another platform")
 	}
-	needTools(t, "sh", "curl", "make", "go")
+	octotest.NeedTools(t, "sh", "curl", "make", "go")
 	cache, err := exec.Command("go", "env", "GOCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +41,7 @@ func TestThePageOfPoliciesTellsTheTruth(t *testing.T) {
 			switch {
 			case strings.HasSuffix(b.text, " octostore serve\n"):
 				variable, _, _ := strings.Cut(b.text, " ")
-				r.addr = newProcess(t, r.dir, variable, compiled).Addr
+				r.addr = octotest.Start(t, r.dir, variable, compiled).Addr
 				r.env = append(r.env, "OCTOSTORE_URL=http://"+r.addr)
 			case b.language == "console":
 				r.console(b)
@@ -114,14 +116,14 @@ func TestThePageOfPoliciesNamesEverything(t *testing.T) {
 	page := string(text)
 	found := 0
 	for path, pattern := range map[string]string{
-		"../../hooks/manifest.go":        `\{"([a-z_0-9]+)", &p\.`,
-		"../../hooks/policy.go":          `(?:fault\{| = )"([a-z_]+)"`,
-		"internal/policytool/fixture.go": `"([a-z_0-9]+)": +&`,
-		"internal/policytool/request.go": `"([a-z_]+)": +&r\.[A-Za-z.]+[,}]`,
-		"internal/policytool/fuel.go":    `json:"(set|needs)`,
-		"internal/policytool/run.go":     `json:"(fuel_advice)`,
+		"hooks/internal/manifest/manifest.go":          `\{"([a-z_0-9]+)", &p\.`,
+		"hooks/policy.go":                              `(?:fault\{| = )"([a-z_]+)"`,
+		"cmd/octostore/internal/policytool/fixture.go": `"([a-z_0-9]+)": +&`,
+		"cmd/octostore/internal/policytool/request.go": `"([a-z_]+)": +&r\.[A-Za-z.]+[,}]`,
+		"cmd/octostore/internal/policytool/fuel.go":    `json:"(set|needs)`,
+		"cmd/octostore/internal/policytool/run.go":     `json:"(fuel_advice)`,
 	} {
-		source, err := os.ReadFile(path)
+		source, err := os.ReadFile(octotest.Path(path))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,14 +141,19 @@ func TestThePageOfPoliciesNamesEverything(t *testing.T) {
 	if found < 50 {
 		t.Errorf("only %d members were found", found)
 	}
-	for _, c := range policyCommand().Commands() {
-		if !strings.Contains(page, "octostore policy "+c.Name()) {
-			t.Errorf("octostore policy %s is not on the page", c.Name())
+	_, list, _ := strings.Cut(octotest.Run(t, "policy", "--help").Stdout, "Available Commands:\n")
+	commands := regexp.MustCompile(`(?m)^  ([a-z]+) `).FindAllStringSubmatch(list, -1)
+	if len(commands) < 8 {
+		t.Errorf("only %d commands were found", len(commands))
+	}
+	for _, c := range commands {
+		if !strings.Contains(page, "octostore policy "+c[1]) {
+			t.Errorf("octostore policy %s is not on the page", c[1])
 		}
-		flags := regexp.MustCompile(`(?m)^ +(?:-[a-z], )?--([a-z-]+)`).FindAllStringSubmatch(c.Flags().FlagUsages(), -1)
-		for _, f := range flags {
-			if f[1] != "verbose" && !strings.Contains(page, "`--"+f[1]) { // -v
-				t.Errorf("--%s of octostore policy %s is not on the page", f[1], c.Name())
+		help := octotest.Run(t, "policy", c[1], "--help").Stdout
+		for _, f := range regexp.MustCompile(`(?m)^ +(?:-[a-z], )?--([a-z-]+)`).FindAllStringSubmatch(help, -1) {
+			if f[1] != "help" && f[1] != "verbose" && !strings.Contains(page, "`--"+f[1]) { // -v
+				t.Errorf("--%s of octostore policy %s is not on the page", f[1], c[1])
 			}
 		}
 	}
@@ -162,7 +169,7 @@ func TestThePageOfPoliciesNamesEveryMetric(t *testing.T) {
 	named := regexp.MustCompile(`octostore_[a-z_]+`).FindAllString(string(text), -1)
 	var there []string
 	for _, path := range []string{"metrics_policies.go", "metrics_policy_health.go", "metrics_table.go", "metrics.go"} {
-		source, err := os.ReadFile(filepath.Join("../../transport", path))
+		source, err := os.ReadFile(octotest.Path("transport/" + path))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package main
+package stories_test
 
 import (
 	"net/http"
@@ -10,19 +10,20 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // csvServer is a server with records that are hard on readers of CSV.
-func csvServer(t *testing.T) *process {
+func csvServer(t *testing.T) *octotest.Server {
 	t.Helper()
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	for _, query := range []string{
 		`holder=ci-1&reason=one,+two+"three"&meta.ticket=OPS-7`,
 		`holder=%3Dcmd()&reason=%C3%A4+%7B%22a%22:%5B1,2%5D%7D`,
 		`holder=%23+no+comment&reason='`,
 	} {
-		expect(t, call("POST", p.Addr, "/v1/locks/x/acquire?ttl=1h&"+strings.ReplaceAll(query, `"`, "%22")), 200, "")
-		expect(t, call("POST", p.Addr, "/v1/locks/x/break?reason=-1"), 200, "")
+		octotest.Expect(t, octotest.Call("POST", p.Addr, "/v1/locks/x/acquire?ttl=1h&"+strings.ReplaceAll(query, `"`, "%22")), 200, "")
+		octotest.Expect(t, octotest.Call("POST", p.Addr, "/v1/locks/x/break?reason=-1"), 200, "")
 	}
 	return p
 }
@@ -35,14 +36,14 @@ func TestCSVExportIsReadByPythonAndSQLite(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	dir := t.TempDir()
 	file := filepath.Join(dir, "a.csv")
-	if got := runCommand(t, "audit", "export", "--format", "csv", "-o", file, "--kind", "granted,broken"); got.code != exitcode.OK {
+	if got := octotest.Run(t, "audit", "export", "--format", "csv", "-o", file, "--kind", "granted,broken"); exitcode.Code(got.Code) != exitcode.OK {
 		t.Fatalf("%+v", got)
 	}
 	written, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if served := call("GET", p.Addr, "/v1/audit?format=csv&kind=granted,broken").body; served != string(written) {
+	if served := octotest.Call("GET", p.Addr, "/v1/audit?format=csv&kind=granted,broken").Body; served != string(written) {
 		t.Errorf("the server sends\n%s\nthe command writes\n%s", served, written)
 	}
 	const want = "granted|ci-1|one, two \"three\"|{\"ticket\":\"OPS-7\"}\nbroken|ci-1||{\"ticket\":\"OPS-7\"}\n" +
@@ -58,14 +59,14 @@ for r in csv.DictReader(open(sys.argv[1], newline='', encoding='utf-8'), strict=
 			"SELECT kind, holder, CASE kind WHEN 'granted' THEN reason ELSE '' END, metadata FROM a ORDER BY CAST(seq AS INTEGER)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			needTools(t, command[0])
+			octotest.NeedTools(t, command[0])
 			out, err := exec.Command(command[0], command[1:]...).CombinedOutput()
 			if got := strings.ReplaceAll(string(out), "\r", ""); err != nil || got != want {
 				t.Errorf("%v\n%s\nwant\n%s", err, got, want)
 			}
 		})
 	}
-	if got := runCommand(t, "audit", "verify", file); got.code != exitcode.Tampered || !strings.Contains(got.err, "in CSV, which cannot be verified") {
+	if got := octotest.Run(t, "audit", "verify", file); exitcode.Code(got.Code) != exitcode.Tampered || !strings.Contains(got.Stderr, "in CSV, which cannot be verified") {
 		t.Errorf("verifying it: %+v", got)
 	}
 }
@@ -73,7 +74,10 @@ for r in csv.DictReader(open(sys.argv[1], newline='', encoding='utf-8'), strict=
 // Rows cannot say that some are missing. The exit code of the command does, and no file is
 // left that looks complete.
 func TestCSVExportThatIsIncompleteFails(t *testing.T) {
-	whole := hostileDocument("/v1/audit")
+	const whole = `{"export":1,"verifiable":false,"key":"k"}` + "\n" +
+		`{"seq":5,"time":"2026-01-02T15:04:05.000Z","kind":"granted","name":"x","token":5,"account":"a","holder":"h","ttl_ms":1000,"expires_at":"2026-01-02T15:04:06.000Z","remote_addr":"127.0.0.1:9","prev":"p"}` + "\n" +
+		`{"seq":6,"time":"2026-01-02T15:04:05.500Z","kind":"denied","name":"x","account":"a","by":"p","cause":"c","prev":"q"}` + "\n" +
+		`{"end":true,"records":2,"last":"6","hash":"h"}` + "\n"
 	for name, test := range map[string]struct {
 		body string
 		want exitcode.Code
@@ -94,11 +98,11 @@ func TestCSVExportThatIsIncompleteFails(t *testing.T) {
 			t.Setenv("OCTOSTORE_URL", server.URL)
 			t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 			file := filepath.Join(t.TempDir(), "a.csv")
-			got := runCommand(t, "audit", "export", "--format", "csv", "-o", file)
-			if _, err := os.Stat(file); got.code != test.want || (err == nil) != (test.want == exitcode.OK) {
+			got := octotest.Run(t, "audit", "export", "--format", "csv", "-o", file)
+			if _, err := os.Stat(file); exitcode.Code(got.Code) != test.want || (err == nil) != (test.want == exitcode.OK) {
 				t.Errorf("%+v, file: %v", got, err)
 			}
-			if out := runCommand(t, "audit", "export", "--format", "csv"); out.code != test.want {
+			if out := octotest.Run(t, "audit", "export", "--format", "csv"); exitcode.Code(out.Code) != test.want {
 				t.Errorf("to the standard output: %+v", out)
 			}
 		})
@@ -108,8 +112,8 @@ func TestCSVExportThatIsIncompleteFails(t *testing.T) {
 func TestVerifyTellsTamperedMissingAndUsageApart(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "a.ndjson")
-	p := newProcess(t, t.TempDir())
-	whole := call("GET", p.Addr, "/v1/audit").body
+	p := octotest.Start(t, t.TempDir())
+	whole := octotest.Call("GET", p.Addr, "/v1/audit").Body
 	write := func(text string) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -125,7 +129,7 @@ func TestVerifyTellsTamperedMissingAndUsageApart(t *testing.T) {
 		{"changed", strings.Replace(whole, "started", "stopped", 1), []string{file}, exitcode.Tampered},
 		{"cut off", whole[:len(whole)-10], []string{file}, exitcode.Tampered},
 		{"empty", "", []string{file}, exitcode.Tampered},
-		{"filtered", call("GET", p.Addr, "/v1/audit?prefix=x").body, []string{file}, exitcode.Tampered},
+		{"filtered", octotest.Call("GET", p.Addr, "/v1/audit?prefix=x").Body, []string{file}, exitcode.Tampered},
 		{"missing", whole, []string{file + "x"}, exitcode.Missing},
 		{"no file named", whole, nil, exitcode.Usage},
 		{"no key", whole, []string{"--key", "short", file}, exitcode.Usage},
@@ -133,8 +137,8 @@ func TestVerifyTellsTamperedMissingAndUsageApart(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			write(test.text)
 			for _, command := range []string{"verify", "replay"} {
-				if got := runCommand(t, append([]string{"audit", command}, test.args...)...); got.code != test.want {
-					t.Errorf("audit %s: exit %d, want %d: %s", command, got.code, test.want, got.err)
+				if got := octotest.Run(t, append([]string{"audit", command}, test.args...)...); exitcode.Code(got.Code) != test.want {
+					t.Errorf("audit %s: exit %d, want %d: %s", command, exitcode.Code(got.Code), test.want, got.Stderr)
 				}
 			}
 		})

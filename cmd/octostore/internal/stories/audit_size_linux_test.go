@@ -1,4 +1,4 @@
-package main
+package stories_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
@@ -23,13 +24,13 @@ var auditRecords = flag.Int("audit.records", 0, "how many records to export when
 // An export takes as much memory whatever its size, and is not much slower than
 // reading the same segments from the file.
 func TestAnExportIsStreamed(t *testing.T) {
-	records := howMany(*auditRecords, 100_000, 20_000)
+	records := octotest.HowMany(*auditRecords, 100_000, 20_000)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "octostore.db")
 	fillJournal(t, path, records)
 	scan := rawScan(t, path)
 
-	server := newProcess(t, dir, "OCTOSTORE_AUDIT_MAX_SIZE=1TiB")
+	server := octotest.Start(t, dir, "OCTOSTORE_AUDIT_MAX_SIZE=1TiB")
 	before := residentPeak(t, server)
 	client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
 	defer client.CloseIdleConnections()
@@ -107,9 +108,9 @@ func rawScan(t *testing.T, path string) time.Duration {
 }
 
 // residentPeak returns the most memory a process has had.
-func residentPeak(t *testing.T, p *process) int64 {
+func residentPeak(t *testing.T, p *octotest.Server) int64 {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package recipes_test
 
 import (
 	"fmt"
@@ -14,15 +14,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/api"
 )
 
 // startProxy starts a proxy with a configuration in front of a server. PORT in it is
 // where it listens, SERVER where the server does, DIR a folder of its own, and ABORT the
 // line of HAProxy's that is tried out.
-func startProxy(t *testing.T, p *process, configuration, abort string, command ...string) (addr string) {
+func startProxy(t *testing.T, p *octotest.Server, configuration, abort string, command ...string) (addr string) {
 	t.Helper()
-	needTools(t, command[0])
+	octotest.NeedTools(t, command[0])
 	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +36,7 @@ func startProxy(t *testing.T, p *process, configuration, abort string, command .
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var said syncedBuilder
+	var said octotest.Buffer
 	proxy := exec.Command(command[0], append(command[1:], file)...)
 	proxy.Stdout, proxy.Stderr = &said, &said
 	proxy.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -51,13 +52,13 @@ func startProxy(t *testing.T, p *process, configuration, abort string, command .
 		_ = syscall.Kill(-proxy.Process.Pid, syscall.SIGKILL) // ended already: fine
 		<-ended
 	})
-	waitUntil(t, command[0]+" passes requests on", func() bool {
+	octotest.WaitUntil(t, command[0]+" passes requests on", func() bool {
 		select {
 		case <-ended:
 			t.Fatalf("%s has ended: %s", command[0], said.String())
 		default:
 		}
-		return call("GET", addr, "/healthz").status == 200
+		return octotest.Call("GET", addr, "/healthz").Status == 200
 	})
 	return addr
 }
@@ -134,32 +135,32 @@ func TestProxiesPassHangUpsOnAsThePageSays(t *testing.T) {
 	defer all.Wait()
 	for name, c := range proxies {
 		beside(&all, t, name, func(t *testing.T) {
-			p := newProcess(t, t.TempDir())
+			p := octotest.Start(t, t.TempDir())
 			addr := startProxy(t, p, c.configuration, c.abort, c.command...)
-			other := take(t, p, "a", "?ttl=1h")
-			client := newCaller(t, addr)
-			if err := client.post("/v1/locks/a/acquire?wait=30s&ttl=1h&confirm=2s&holder=gone"); err != nil {
+			other := p.Take(t, "a", "?ttl=1h")
+			client := octotest.NewCaller(t, addr)
+			if err := client.Post("/v1/locks/a/acquire?wait=30s&ttl=1h&confirm=2s&holder=gone"); err != nil {
 				t.Fatal(err)
 			}
-			waitUntil(t, "it waits", func() bool { return look(p, "a").WaitersTotal == 1 })
+			octotest.WaitUntil(t, "it waits", func() bool { return p.Look("a").WaitersTotal == 1 })
 			_ = client.Close()
 			if c.passes {
-				waitUntil(t, "it has left", func() bool { return look(p, "a").WaitersTotal == 0 })
-				expect(t, release(p, other), 200, "")
-				if l := look(p, "a"); l.State != api.Free {
+				octotest.WaitUntil(t, "it has left", func() bool { return p.Look("a").WaitersTotal == 0 })
+				octotest.Expect(t, p.Release(other), 200, "")
+				if l := p.Look("a"); l.State != api.Free {
 					t.Errorf("a client that hung up got the lock: %+v", l)
 				}
 				return
 			}
-			expect(t, release(p, other), 200, "")
-			got := look(p, "a")
+			octotest.Expect(t, p.Release(other), 200, "")
+			got := p.Look("a")
 			if got.State != api.Held || got.Lease.Holder != "gone" {
 				t.Fatalf("the proxy passes hang-ups on, against what the page says: %+v", got)
 			}
 			// confirm= bounds what that costs.
 			begun := time.Now()
 			expectFree(t, p, "a")
-			if took := time.Since(begun); took > 2*time.Second+promptly {
+			if took := time.Since(begun); took > 2*time.Second+octotest.Promptly {
 				t.Errorf("the ghost had the lock for %s", took)
 			}
 		})
@@ -173,25 +174,25 @@ func TestWithLockWorksBehindRealProxies(t *testing.T) {
 	defer all.Wait()
 	for name, c := range proxies {
 		beside(&all, t, name, func(t *testing.T) {
-			p := newProcess(t, t.TempDir())
+			p := octotest.Start(t, t.TempDir())
 			addr := startProxy(t, p, c.configuration, c.abort, c.command...)
 			eachShell(t, func(t *testing.T, sh shell) {
 				lock := fmt.Sprintf("real/%s", sh.name)
-				other := take(t, p, lock, "?ttl=1h")
+				other := p.Take(t, lock, "?ttl=1h")
 				gone := sh.start(t, "http://"+addr, []string{"LOCK_SLICE=25s"}, lock, "/bin/echo", "ran")
 				withLockWaits(t, p, lock)
 				gone.signal(t, syscall.SIGTERM)
 				gone.ends(t, 143)
 				stays := sh.start(t, "http://"+addr, []string{"LOCK_HOLDER=stays"}, lock, "/bin/echo", "ran")
-				waitUntil(t, "the next waits", func() bool {
-					for _, w := range look(p, lock).Waiters {
+				octotest.WaitUntil(t, "the next waits", func() bool {
+					for _, w := range p.Look(lock).Waiters {
 						if w.Holder == "stays" {
 							return true
 						}
 					}
 					return false
 				})
-				expect(t, release(p, other), 200, "")
+				octotest.Expect(t, p.Release(other), 200, "")
 				stays.ends(t, 0)
 				if gone.out.String() != "" || stays.out.String() != "ran\n" {
 					t.Errorf("they printed %q and %q", gone.out.String(), stays.out.String())

@@ -1,20 +1,20 @@
-package main
+package documents_test
 
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/lock"
 )
 
 func auditPage(t *testing.T) string {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/audit.md")
+	page, err := os.ReadFile(octotest.Path("docs/audit.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,19 +24,19 @@ func auditPage(t *testing.T) string {
 // The rule in docs/audit.md is enough to check an export in another language: the page
 // does so itself.
 func TestThePagesOwnCheckOfAnExport(t *testing.T) {
-	needTools(t, "python3")
+	octotest.NeedTools(t, "python3")
 	m := regexp.MustCompile("(?s)```python\n(.*?)```").FindStringSubmatch(auditPage(t))
 	if m == nil {
 		t.Fatal("there is no check in the page")
 	}
-	server := newProcess(t, t.TempDir())
+	server := octotest.Start(t, t.TempDir())
 	for _, name := range []string{"a", "b", "ä"} {
-		call("POST", server.Addr, "/v1/locks/x/acquire?ttl=1h&holder=%C3%A4"+name)
-		expect(t, call("POST", server.Addr, "/v1/locks/x/break?reason=%22quoted%22"), 200, "")
+		octotest.Call("POST", server.Addr, "/v1/locks/x/acquire?ttl=1h&holder=%C3%A4"+name)
+		octotest.Expect(t, octotest.Call("POST", server.Addr, "/v1/locks/x/break?reason=%22quoted%22"), 200, "")
 	}
-	first := call("GET", server.Addr, "/v1/audit?limit=3").body
-	cursor := member(t, first, "last")
-	whole := first + call("GET", server.Addr, "/v1/audit?after="+cursor).body
+	first := octotest.Call("GET", server.Addr, "/v1/audit?limit=3").Body
+	cursor := octotest.Member(t, first, "last")
+	whole := first + octotest.Call("GET", server.Addr, "/v1/audit?after="+cursor).Body
 	check := func(export string) error {
 		python := exec.Command("python3", "-c", m[1])
 		python.Stdin = strings.NewReader(export)
@@ -54,7 +54,7 @@ func TestThePagesOwnCheckOfAnExport(t *testing.T) {
 		"a change":        strings.Replace(whole, "quoted", "changed", 1),
 		"a missing line":  strings.Join(slices.Delete(slices.Clone(lines), 2, 3), ""),
 		"a missing end":   strings.Join(lines[:len(lines)-2], ""),
-		"a filtered file": call("GET", server.Addr, "/v1/audit?prefix=x").body,
+		"a filtered file": octotest.Call("GET", server.Addr, "/v1/audit?prefix=x").Body,
 	} {
 		if check(changed) == nil {
 			t.Errorf("it does not notice %s", what)
@@ -69,7 +69,7 @@ func TestThePageNamesEveryKindAndMember(t *testing.T) {
 			t.Errorf("the kind %s is not in the page", kind)
 		}
 	}
-	source, err := os.ReadFile(filepath.Join("..", "..", "core", "journal", "line.go"))
+	source, err := os.ReadFile(octotest.Path("core/journal/record/line.go"))
 	if err != nil {
 		t.Fatal(err)
 	}

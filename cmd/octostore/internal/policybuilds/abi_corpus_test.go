@@ -1,4 +1,4 @@
-package main
+package policybuilds_test
 
 import (
 	"os"
@@ -6,10 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
 )
 
-const corpus = "../../hooks/testdata/abi-v1"
+var corpus = octotest.Path("hooks/testdata/abi-v1")
 
 // Modules that were built for version 1 of the interface load and answer as they did
 // when they were built, byte for byte the same.

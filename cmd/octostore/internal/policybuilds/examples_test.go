@@ -1,4 +1,4 @@
-package main
+package policybuilds_test
 
 import (
 	"os"
@@ -7,10 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
 )
 
-const examples = "../../sdk-examples/policies"
+var examples = octotest.Path("sdk-examples/policies")
 
 // The examples answer what their fixtures say, built as their README says. A compiler
 // that is not there skips its language.
@@ -57,7 +58,7 @@ func TestThePolicyOfTheABIPageWorks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compilers take their time")
 	}
-	page, err := os.ReadFile("../../hooks/abi/README.md")
+	page, err := os.ReadFile(octotest.Path("hooks/abi/README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package recipes_test
 
 import (
 	"bytes"
@@ -15,10 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/api"
 )
-
-const withLock = "../../sdk-examples/locks/with-lock.sh"
 
 // shell is one that with-lock.sh has to work in.
 type shell struct {
@@ -40,7 +39,7 @@ var shellSlots = make(chan struct{}, 4)
 // eachShell runs a test of with-lock.sh in every shell it is for, and in one with -short.
 func eachShell(t *testing.T, test func(t *testing.T, sh shell)) {
 	t.Helper()
-	needTools(t, "curl")
+	octotest.NeedTools(t, "curl")
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, name := range []string{"dash", "bash", "busybox"} {
@@ -48,7 +47,7 @@ func eachShell(t *testing.T, test func(t *testing.T, sh shell)) {
 			if testing.Short() && name != "dash" {
 				t.Skip("SKIP: one shell is enough with -short")
 			}
-			needTools(t, name)
+			octotest.NeedTools(t, name)
 			shellSlots <- struct{}{}
 			defer func() { <-shellSlots }()
 			sh := shell{name: name, args: []string{name}, path: os.Getenv("PATH")}
@@ -80,7 +79,7 @@ func busyboxTools(t *testing.T) string {
 // locked is with-lock.sh as it runs.
 type locked struct {
 	cmd       *exec.Cmd
-	out, errs syncedBuilder
+	out, errs octotest.Buffer
 	tmp       string // its temporary files
 	mark      string // in the environment of all its processes
 	done      chan struct{}
@@ -101,10 +100,7 @@ func (sh shell) start(t *testing.T, url string, settings []string, args ...strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	script, err := filepath.Abs(withLock)
-	if err != nil {
-		t.Fatal(err)
-	}
+	script := octotest.Path("sdk-examples/locks/with-lock.sh")
 	if _, err := os.ReadFile(script); err != nil { // so that go test runs again when it changes
 		t.Fatal(err)
 	}
@@ -146,7 +142,7 @@ func (r *locked) ends(t *testing.T, status int, said ...string) {
 	t.Helper()
 	select {
 	case <-r.done:
-	case <-time.After(2 * patient):
+	case <-time.After(2 * octotest.Patient):
 		t.Fatalf("with-lock.sh runs on:\n%s%s", r.out.String(), r.errs.String())
 	}
 	if got := r.cmd.ProcessState.ExitCode(); got != status {
@@ -157,7 +153,7 @@ func (r *locked) ends(t *testing.T, status int, said ...string) {
 			t.Errorf("with-lock.sh did not say %q:\n%s", part, r.errs.String())
 		}
 	}
-	waitUntil(t, "no process is left", func() bool { return len(r.processes()) == 0 })
+	octotest.WaitUntil(t, "no process is left", func() bool { return len(r.processes()) == 0 })
 	if left, err := os.ReadDir(r.tmp); err != nil || len(left) > 0 {
 		t.Errorf("it leaves %v %v", left, err)
 	}
@@ -187,39 +183,39 @@ func isThere(dir, file string) bool {
 }
 
 // expectFree fails the test unless the lock becomes free.
-func expectFree(t *testing.T, p *process, name string) {
+func expectFree(t *testing.T, p *octotest.Server, name string) {
 	t.Helper()
-	waitUntil(t, name+" is free", func() bool {
-		l := look(p, name)
+	octotest.WaitUntil(t, name+" is free", func() bool {
+		l := p.Look(name)
 		return l.State == api.Free
 	})
 }
 
-func withLockWaits(t *testing.T, p *process, name string) api.Waiter {
+func withLockWaits(t *testing.T, p *octotest.Server, name string) api.Waiter {
 	t.Helper()
-	waitUntil(t, "the script waits", func() bool {
-		l := look(p, name)
+	octotest.WaitUntil(t, "the script waits", func() bool {
+		l := p.Look(name)
 		return len(l.Waiters) == 1 && l.Waiters[0].Holder == "the script"
 	})
-	return look(p, name).Waiters[0]
+	return p.Look(name).Waiters[0]
 }
 
 func TestWithLockRunsACommandAndGivesTheLockBack(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		name := "plain/v1.2+fix/@ci:" + sh.name + "~1"
 		dir := t.TempDir()
 		r := sh.start(t, "http://"+p.Addr, []string{"LOCK_REASON=ten & \"one\" \\ =+%", "LOCK_HOLDER=@ci, job=7"}, name,
 			"/bin/sh", "-c", `echo "$LOCK_TOKEN $OCTOSTORE_FENCING_TOKEN <$1> <$2>"; cd '`+dir+`'; touch runs; until [ -e go ]; do sleep 0.1; done; exit 3`,
 			"-", "a b", `*"\`)
-		waitUntil(t, "the command runs", func() bool { return isThere(dir, "runs") })
-		first := look(p, name).Lease
+		octotest.WaitUntil(t, "the command runs", func() bool { return isThere(dir, "runs") })
+		first := p.Look(name).Lease
 		if first == nil || first.Holder != "@ci, job=7" || first.Reason != "ten & \"one\" \\ =+%" || first.TTLMS != 8000 {
 			t.Fatalf("the lease is %+v", first)
 		}
-		waitUntil(t, "the lease was renewed twice", func() bool {
-			l := look(p, name).Lease
+		octotest.WaitUntil(t, "the lease was renewed twice", func() bool {
+			l := p.Look(name).Lease
 			return l != nil && l.ExpiresAt.Sub(first.ExpiresAt) > 3*time.Second
 		})
 		if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
@@ -229,7 +225,7 @@ func TestWithLockRunsACommandAndGivesTheLockBack(t *testing.T) {
 		if want := fmt.Sprintf("%[1]d %[1]d <a b> <*\"\\>\n", first.FencingToken); r.out.String() != want || r.errs.String() != "" {
 			t.Errorf("it printed %q and %q, want %q", r.out.String(), r.errs.String(), want)
 		}
-		if l := look(p, name); l.State != api.Free {
+		if l := p.Look(name); l.State != api.Free {
 			t.Errorf("after its end: %+v", l)
 		}
 	})
@@ -237,7 +233,7 @@ func TestWithLockRunsACommandAndGivesTheLockBack(t *testing.T) {
 
 func TestWithLockEndsLikeTheCommand(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		for status, args := range map[int][]string{
 			0:   {"/bin/true"},
@@ -248,7 +244,7 @@ func TestWithLockEndsLikeTheCommand(t *testing.T) {
 		} {
 			name := fmt.Sprintf("status/%s/%d", sh.name, status)
 			sh.start(t, "http://"+p.Addr, nil, append([]string{name}, args...)...).ends(t, status)
-			if l := look(p, name); l.State != api.Free {
+			if l := p.Look(name); l.State != api.Free {
 				t.Errorf("after its end: %+v", l)
 			}
 		}
@@ -259,7 +255,7 @@ func TestWithLockEndsLikeTheCommand(t *testing.T) {
 
 func TestWithLockGivesTheCommandItsInput(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		r := sh.start(t, "http://"+p.Addr, nil, command("input/"+sh.name, `exec "$0" "$@"`)...)
 		r.ends(t, 0) // without input: at its end
@@ -275,7 +271,7 @@ func TestWithLockGivesTheCommandItsInput(t *testing.T) {
 // A cron daemon or a supervisor may start the script with closed descriptors.
 func TestWithLockRunsWithClosedDescriptors(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		for _, closed := range []string{"<&-", ">&-", "2>&-", "<&- >&- 2>&-"} {
 			ran := filepath.Join(t.TempDir(), "ran")
@@ -296,7 +292,7 @@ func TestWithLockRunsWithClosedDescriptors(t *testing.T) {
 
 func TestWithLockRefusesWhatItCannotUse(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	p := newProcess(t, t.TempDir())
+	p := octotest.Start(t, t.TempDir())
 	eachShell(t, func(t *testing.T, sh shell) {
 		for _, c := range []struct {
 			settings []string
@@ -333,11 +329,11 @@ func TestWithLockRefusesWhatItCannotUse(t *testing.T) {
 }
 
 func TestWithLockWaitsForItsTurnAndForItsTime(t *testing.T) {
-	t.Parallel()                                             // it waits more than it works
-	p := newProcess(t, t.TempDir(), "OCTOSTORE_MAX_WAIT=1s") // less than LOCK_SLICE
+	t.Parallel()                                                 // it waits more than it works
+	p := octotest.Start(t, t.TempDir(), "OCTOSTORE_MAX_WAIT=1s") // less than LOCK_SLICE
 	eachShell(t, func(t *testing.T, sh shell) {
 		name := "turn/" + sh.name
-		other := take(t, p, name, "?ttl=1h&holder=ci-4711")
+		other := p.Take(t, name, "?ttl=1h&holder=ci-4711")
 		late := sh.start(t, "http://"+p.Addr, []string{"LOCK_WAIT=4s"}, name, "/bin/echo", "ran")
 		late.ends(t, 75, `no lock after 4s: the lock is held by "ci-4711"`)
 		if late.out.String() != "" {
@@ -346,25 +342,25 @@ func TestWithLockWaitsForItsTurnAndForItsTime(t *testing.T) {
 		// Without time it tries once.
 		sh.start(t, "http://"+p.Addr, []string{"LOCK_WAIT=0"}, name, "/bin/true").ends(t, 75, "ci-4711")
 
-		waitUntil(t, "the places of before are given up", func() bool { return look(p, name).WaitersTotal == 0 })
+		octotest.WaitUntil(t, "the places of before are given up", func() bool { return p.Look(name).WaitersTotal == 0 })
 		r := sh.start(t, "http://"+p.Addr, nil, name, "/bin/echo", "ran")
 		since := withLockWaits(t, p, name).Since
-		waitUntil(t, "it has said that it waits", func() bool { return strings.Contains(r.errs.String(), "waiting: the lock is held by") })
-		waitUntil(t, "it has asked again", func() bool { return time.Since(since) > 3*time.Second })
-		if l := look(p, name); l.WaitersTotal != 1 || l.Waiters[0].Holder != "the script" || !l.Waiters[0].Since.Equal(since) {
+		octotest.WaitUntil(t, "it has said that it waits", func() bool { return strings.Contains(r.errs.String(), "waiting: the lock is held by") })
+		octotest.WaitUntil(t, "it has asked again", func() bool { return time.Since(since) > 3*time.Second })
+		if l := p.Look(name); l.WaitersTotal != 1 || l.Waiters[0].Holder != "the script" || !l.Waiters[0].Since.Equal(since) {
 			t.Errorf("it has lost its place: %+v", l)
 		}
-		expect(t, release(p, other), 200, "")
+		octotest.Expect(t, p.Release(other), 200, "")
 		r.ends(t, 0)
 	})
 }
 
+const closedProd = `{"policies":[{"name":"freeze","module":"closed.wasm","match":["prod/**"]}]}`
+
 func TestWithLockShowsWhyItWasDenied(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "closed.wasm"), closed(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	octotest.WriteModule(t, filepath.Join(dir, "closed.wasm"), "holidays")
 	if err := os.WriteFile(filepath.Join(dir, "policies.json"), []byte(closedProd), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +369,7 @@ func TestWithLockShowsWhyItWasDenied(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tokens"), []byte(tokens), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := newProcess(t, dir, "OCTOSTORE_POLICIES=policies.json", "OCTOSTORE_TOKENS_FILE=tokens")
+	p := octotest.Start(t, dir, "OCTOSTORE_POLICIES=policies.json", "OCTOSTORE_TOKENS_FILE=tokens")
 	eachShell(t, func(t *testing.T, sh shell) {
 		for _, c := range []struct{ token, name, says string }{
 			{secret, "prod/db", "closed for the holidays"},
@@ -397,7 +393,7 @@ func TestWithLockShowsNoSecrets(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tokens"), []byte("ci:"+secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := newProcess(t, dir, "OCTOSTORE_TOKENS_FILE=tokens")
+	p := octotest.Start(t, dir, "OCTOSTORE_TOKENS_FILE=tokens")
 	eachShell(t, func(t *testing.T, sh shell) {
 		work := t.TempDir()
 		wait := func() *locked {
@@ -405,7 +401,7 @@ func TestWithLockShowsNoSecrets(t *testing.T) {
 				"cd "+work+"; touch runs; until [ -e go ]; do sleep 0.1; done")
 		}
 		first := wait()
-		waitUntil(t, "the command runs", func() bool { return isThere(work, "runs") })
+		octotest.WaitUntil(t, "the command runs", func() bool { return isThere(work, "runs") })
 		second := wait()
 		seen := 0
 		look := func(r *locked) {
@@ -418,7 +414,7 @@ func TestWithLockShowsNoSecrets(t *testing.T) {
 				}
 			}
 		}
-		waitUntil(t, "both have been looked at", func() bool {
+		octotest.WaitUntil(t, "both have been looked at", func() bool {
 			look(first)
 			look(second)
 			return seen > 20

@@ -1,15 +1,13 @@
-package main
+package octotest
 
 import (
 	"os"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/testscript"
-
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
-// The texts of testModules, from address 0 on.
+// The texts of most modules, from address 0 on.
 const moduleTexts = "ttl_msa lease of more than an hour is not givenqueue.length"
 
 var (
@@ -21,8 +19,8 @@ var (
 const denyLong = `i32.const 0 i32.const 6 call $get_i64 i64.const 3600000 i64.gt_s
 	if i32.const 6 i32.const 41 call $deny i32.const 1 return end i32.const 0`
 
-// testModules are policies for scripts and for the pages of docs, by name.
-var testModules = map[string]wasmtest.Module{
+// modules are policies for tests, by name.
+var modules = map[string]wasmtest.Module{
 	// The policy of hooks/abi/README.md.
 	"hour": policyOf("check", denyLong),
 	// It denies every second request: it keeps something between them.
@@ -43,6 +41,23 @@ var testModules = map[string]wasmtest.Module{
 	"endless": policyOf("check", "loop br 0 end i32.const 0"),
 	// It needs some twelve million units of fuel.
 	"hungry": policyOf("check", "i64.const 0 global.set 0 loop global.get 0 i64.const 1 i64.add global.set 0 global.get 0 i64.const 1300000 i64.lt_s br_if 0 end i32.const 0"),
+	// Short leases go to the front, those of more than ten minutes to the back, and about
+	// others it says nothing.
+	"lane": {
+		Imports: []wasmtest.Import{getI64, {Module: "octostore_v1", Name: "cap", Type: "i32 i32 i64"}},
+		Pages:   1, Data: []wasmtest.Data{{Text: "ttl_mspriority"}},
+		Funcs: []wasmtest.Func{{Name: "check", Type: "-> i32", Code: `
+			i32.const 0 i32.const 6 call $get_i64 i64.const 60000 i64.le_s
+			if i32.const 6 i32.const 8 i64.const 1 call $cap end
+			i32.const 0 i32.const 6 call $get_i64 i64.const 600000 i64.gt_s
+			if i32.const 6 i32.const 8 i64.const -1 call $cap end
+			i32.const 0`}},
+	},
+	// It denies everything, with a reason.
+	"holidays": {
+		Imports: []wasmtest.Import{deny}, Pages: 1, Data: []wasmtest.Data{{Text: "closed for the holidays"}},
+		Funcs: []wasmtest.Func{{Name: "check", Type: "-> i32", Code: "i32.const 0 i32.const 23 call $deny i32.const 1"}},
+	},
 	"chatty": policyOf("check", "i32.const 1 i32.const 6 i32.const 7 call $log i32.const 0"),
 }
 
@@ -57,21 +72,19 @@ func policyOf(funcs ...string) wasmtest.Module {
 	return m
 }
 
-func scriptModule(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: module NAME FILE")
-	}
-	m, known := testModules[args[0]]
+// Module returns a policy by name.
+func Module(name string) []byte {
+	m, known := modules[name]
 	if !known {
-		ts.Fatalf("there is no module %s", args[0])
+		panic("octotest: there is no module " + name)
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), wasmtest.Assemble(m), 0o600))
+	return wasmtest.Assemble(m)
 }
 
-// scriptlessModule writes one of testModules for a test that is no script.
-func scriptlessModule(t *testing.T, path string) {
+// WriteModule writes a policy to a file.
+func WriteModule(t *testing.T, path, name string) {
 	t.Helper()
-	if err := os.WriteFile(path, wasmtest.Assemble(testModules["hour"]), 0o600); err != nil {
+	if err := os.WriteFile(path, Module(name), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
