@@ -48,8 +48,9 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/login/logintest", ""},
 	{"transport/client", "transport/api"},
 	{"transport/api", ""},
-	{"hooks", "hooks/abi hooks/internal/compile hooks/internal/manifest hooks/internal/memory hooks/meter core core/files core/lock core/journal core/journal/record core/pattern core/sparselog core/sleep"},
+	{"hooks", "hooks/abi hooks/internal/compile hooks/internal/guest hooks/internal/manifest hooks/meter core core/files core/lock core/journal core/journal/record core/pattern core/sparselog core/sleep"},
 	{"hooks/internal/compile", "core/files hooks/internal/manifest"},
+	{"hooks/internal/guest", "hooks/abi hooks/internal/manifest hooks/internal/memory hooks/meter core core/journal/record core/lock"},
 	{"hooks/internal/manifest", "hooks/abi core core/files core/input core/jsontext core/lock core/pattern"},
 	{"hooks/internal/memory", ""},
 	{"hooks/abi", ""},
@@ -91,7 +92,7 @@ var directions = []struct{ pkg, imports string }{
 var modules = []struct{ prefix, in string }{
 	{"github.com/julienschmidt/httprouter", "transport cmd/octostore/internal/bench"}, // bench: its yardstick is built of the same parts
 	{"github.com/prometheus", "transport/internal/metrics"},
-	{"github.com/tetratelabs/wazero", "hooks hooks/internal/compile"},
+	{"github.com/tetratelabs/wazero", "hooks hooks/internal/compile hooks/internal/guest"},
 	{"modernc.org", "core/store/sqlite/internal/conn"},
 	{"github.com/tidwall/btree", "core/lock"},
 	{"github.com/caarlos0/env/v11", "cmd/octostore/internal/config"},
