@@ -1,4 +1,4 @@
-package hooks
+package guest
 
 import (
 	"bytes"
@@ -25,22 +25,22 @@ const (
 
 const maxRandom = 1 << 16
 
-var wasi = append([]hostFunction{
+var wasi = append([]HostFunction{
 	{"args_get", "i32 i32", "i32", ok},
-	{"args_sizes_get", "i32 i32", "i32", func(g *guest, s []uint64) { g.put(s[0], 0); g.put(s[1], 0); ok(g, s) }},
-	{"environ_get", "i32 i32", "i32", (*guest).environ},
-	{"environ_sizes_get", "i32 i32", "i32", func(g *guest, s []uint64) {
+	{"args_sizes_get", "i32 i32", "i32", func(g *caller, s []uint64) { g.put(s[0], 0); g.put(s[1], 0); ok(g, s) }},
+	{"environ_get", "i32 i32", "i32", (*caller).environ},
+	{"environ_sizes_get", "i32 i32", "i32", func(g *caller, s []uint64) {
 		g.put(s[0], 1)
 		g.put(s[1], uint32(len(g.environment())))
 		ok(g, s)
 	}},
-	{"clock_time_get", "i32 i64 i32", "i32", func(g *guest, s []uint64) { g.put64(s[2], g.clock()); ok(g, s) }},
-	{"clock_res_get", "i32 i32", "i32", func(g *guest, s []uint64) { g.put64(s[1], uint64(time.Millisecond)); ok(g, s) }},
-	{"random_get", "i32 i32", "i32", (*guest).randomGet},
-	{"fd_write", "i32 i32 i32 i32", "i32", (*guest).write},
-	{"poll_oneoff", "i32 i32 i32 i32", "i32", (*guest).poll},
-	{"sched_yield", "", "i32", func(_ *guest, s []uint64) { s[0] = wasiSuccess }},
-	{"proc_exit", "i32", "", func(_ *guest, s []uint64) { panic(fmt.Errorf("it exits with %d", uint32(s[0]))) }},
+	{"clock_time_get", "i32 i64 i32", "i32", func(g *caller, s []uint64) { g.put64(s[2], g.clock()); ok(g, s) }},
+	{"clock_res_get", "i32 i32", "i32", func(g *caller, s []uint64) { g.put64(s[1], uint64(time.Millisecond)); ok(g, s) }},
+	{"random_get", "i32 i32", "i32", (*caller).randomGet},
+	{"fd_write", "i32 i32 i32 i32", "i32", (*caller).write},
+	{"poll_oneoff", "i32 i32 i32 i32", "i32", (*caller).poll},
+	{"sched_yield", "", "i32", func(_ *caller, s []uint64) { s[0] = wasiSuccess }},
+	{"proc_exit", "i32", "", func(_ *caller, s []uint64) { panic(fmt.Errorf("it exits with %d", uint32(s[0]))) }},
 	{"fd_close", "i32", "i32", badFile},
 	{"fd_fdstat_get", "i32 i32", "i32", badFile},
 	{"fd_fdstat_set_flags", "i32 i32", "i32", badFile},
@@ -49,24 +49,24 @@ var wasi = append([]hostFunction{
 	{"fd_seek", "i32 i64 i32 i32", "i32", badFile},
 }, wasiRest...)
 
-func ok(_ *guest, s []uint64)      { s[0] = wasiSuccess }
-func badFile(_ *guest, s []uint64) { s[0] = wasiBadFile }
+func ok(_ *caller, s []uint64)      { s[0] = wasiSuccess }
+func badFile(_ *caller, s []uint64) { s[0] = wasiBadFile }
 
-func (g *guest) put(at uint64, v uint32) {
+func (g *caller) put(at uint64, v uint32) {
 	binary.LittleEndian.PutUint32(g.bytes(at, 4), v)
 }
 
-func (g *guest) put64(at, v uint64) {
+func (g *caller) put64(at, v uint64) {
 	binary.LittleEndian.PutUint64(g.bytes(at, 8), v)
 }
 
 // environment tells Go guests to collect garbage in time: they take more memory
 // otherwise, until there is no more.
-func (g *guest) environment() string {
-	return "GOMEMLIMIT=" + strconv.FormatInt(int64(g.policy.MemoryMiB)<<20*7/10, 10) + "\x00"
+func (g *caller) environment() string {
+	return "GOMEMLIMIT=" + strconv.FormatInt(int64(g.program.MemoryMiB)<<20*7/10, 10) + "\x00"
 }
 
-func (g *guest) environ(s []uint64) {
+func (g *caller) environ(s []uint64) {
 	g.put(s[0], uint32(s[1]))
 	env := g.environment()
 	copy(g.bytes(s[1], uint64(len(env))), env)
@@ -74,9 +74,9 @@ func (g *guest) environ(s []uint64) {
 }
 
 // clock stands at the time of the decision, and what the guest slept.
-func (g *guest) clock() uint64 { return uint64(g.request.now().Add(g.slept).UnixNano()) }
+func (g *caller) clock() uint64 { return uint64(g.request.now().Add(g.slept).UnixNano()) }
 
-func (g *guest) randomGet(s []uint64) {
+func (g *caller) randomGet(s []uint64) {
 	if uint32(s[1]) > maxRandom {
 		s[0] = wasiInvalid
 		return
@@ -92,14 +92,14 @@ func (g *guest) randomGet(s []uint64) {
 }
 
 // paySeed takes the price of what the first random numbers of a call follow from.
-func (g *guest) paySeed() {
+func (g *caller) paySeed() {
 	if e := g.request.event; e != nil {
 		g.pay(int64(len(e.line)))
 	}
 }
 
 // write sends stdout and stderr to the log, line by line.
-func (g *guest) write(s []uint64) {
+func (g *caller) write(s []uint64) {
 	if fd := uint32(s[0]); fd != 1 && fd != 2 {
 		badFile(g, s)
 		return
@@ -143,7 +143,7 @@ const (
 
 // poll is how guests sleep: the clock moves on at once, to the first instant that was
 // asked for. Nothing else ever happens.
-func (g *guest) poll(s []uint64) {
+func (g *caller) poll(s []uint64) {
 	n := uint32(s[2])
 	if n == 0 || n > maxSubscriptions {
 		s[0] = wasiInvalid

@@ -1,4 +1,4 @@
-package hooks
+package guest
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 
 // Prices of the keys that look beyond the request, in the units of package meter.
 const (
-	priceLook = 1024  // at another lock, which may be one of a million
-	priceZone = 16384 // of a local time, whose zone may have to be loaded
+	PriceLook = 1024  // at another lock, which may be one of a million
+	PriceZone = 16384 // of a local time, whose zone may have to be loaded
 )
 
 // field is what the getters say of a key.
@@ -40,7 +40,7 @@ func (f field) numeric() int64 {
 // look answers the keys that look beyond the request and its own lock, and takes their
 // price; looks is false for all other keys. It ends the call if the policy may not look
 // there: an absent field could pass for a free lock.
-func (g *guest) look(key string) (f field, looks bool) {
+func (g *caller) look(key string) (f field, looks bool) {
 	if key == abi.KeyAccountGroups {
 		return g.groups(), true
 	}
@@ -52,36 +52,36 @@ func (g *guest) look(key string) (f field, looks bool) {
 		return field{}, false
 	}
 	r := g.request
-	if r.absent != nil && r.absent(key) {
+	if r.Absent != nil && r.Absent(key) {
 		return field{}, true
 	}
 	if kind == abi.PrefixLocalTime {
-		g.pay(priceZone)
-		return g.policy.engine.zones.localTime(r.now(), of), true
+		g.pay(PriceZone)
+		return g.program.Zones.localTime(r.now(), of), true
 	}
 	if r.event != nil { // an event says what it says of its own lock
 		return field{}, true
 	}
-	if !g.policy.MayLookAt(of) {
+	if !g.program.MayLookAt(of) {
 		panic(notReadable(key, of))
 	}
 	switch {
-	case r.q.Locks == nil:
+	case r.Question.Locks == nil:
 		return field{}, true
 	case kind == abi.PrefixHeld:
 		return g.heldUnder(of), true
 	}
-	g.pay(priceLook)
+	g.pay(PriceLook)
 	return lockField(kind, r.lookAt(of)), true
 }
 
 // groups are what the account is a member of, one a line.
-func (g *guest) groups() field {
+func (g *caller) groups() field {
 	r := g.request
-	if r.event != nil || r.q.Asked.Actor.Groups == "" || r.absent != nil && r.absent(abi.KeyAccountGroups) {
+	if r.event != nil || r.Question.Asked.Actor.Groups == "" || r.Absent != nil && r.Absent(abi.KeyAccountGroups) {
 		return field{}
 	}
-	return textField(strings.TrimSuffix(r.q.Asked.Actor.Groups, "\n"))
+	return textField(strings.TrimSuffix(r.Question.Asked.Actor.Groups, "\n"))
 }
 
 func notReadable(key, name string) error {
@@ -89,16 +89,16 @@ func notReadable(key, name string) error {
 	if folder == "" {
 		folder = name
 	}
-	return fmt.Errorf(`%s is not readable: add "%s" to "reads" of the manifest`, shown(key), shown(folder))
+	return fmt.Errorf(`%s is not readable: add "%s" to "reads" of the manifest`, Shown(key), Shown(folder))
 }
 
 // heldUnder counts the locks of all accounts. It looks at no more names than there is
 // fuel for.
-func (g *guest) heldUnder(prefix string) field {
-	g.pay(priceLook)
-	affords := max(0, g.left/priceCounted+1)
-	held, looked := g.request.q.Locks.HeldUnder(prefix, int(min(affords, abi.MaxCounted)))
-	g.pay(int64(looked) * priceCounted)
+func (g *caller) heldUnder(prefix string) field {
+	g.pay(PriceLook)
+	affords := max(0, g.left/PriceCounted+1)
+	held, looked := g.request.Question.Locks.HeldUnder(prefix, int(min(affords, abi.MaxCounted)))
+	g.pay(int64(looked) * PriceCounted)
 	return numberField(strconv.Itoa(held), int64(held))
 }
 
@@ -127,7 +127,7 @@ type looks struct {
 
 // lookAt returns a lock as last committed when the request first looked at it. Any text
 // may be looked at: what is no name is free.
-func (r *request) lookAt(name string) lock.View {
+func (r *Request) lookAt(name string) lock.View {
 	if r.looked == nil {
 		r.looked = new(looks)
 	}
@@ -137,7 +137,7 @@ func (r *request) lookAt(name string) lock.View {
 			return l.views[i]
 		}
 	}
-	view := r.q.Locks.Get(lock.Name(strings.Clone(name)))
+	view := r.Question.Locks.Get(lock.Name(strings.Clone(name)))
 	l.views[l.next] = view
 	l.next = (l.next + 1) % len(l.views)
 	return view

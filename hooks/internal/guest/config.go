@@ -1,4 +1,4 @@
-package hooks
+package guest
 
 import (
 	"bytes"
@@ -10,11 +10,11 @@ import (
 
 // unreadConfig is why a configuration is refused that the module cannot read: an operator
 // would believe that it counts.
-var unreadConfig = &fault{"config", errors.New("the module has no configure; remove it")}
+var unreadConfig = &Fault{"config", errors.New("the module has no configure; remove it")}
 
-// mayReadConfig reports whether a module without the export configure may read its
+// MayReadConfig reports whether a module without the export configure may read its
 // configuration: it can get the key config at any time, if it has that text.
-func mayReadConfig(binary []byte) bool {
+func MayReadConfig(binary []byte) bool {
 	const key = abi.KeyConfig
 	wide := strings.Join(strings.Split(key, ""), "\x00") // UTF-16, as in AssemblyScript
 	return bytes.Contains(binary, []byte(key)) || bytes.Contains(binary, []byte(wide))
@@ -25,9 +25,9 @@ func givesNothing(config []byte) bool {
 	return strings.Join(strings.Fields(string(config)), "") == "{}"
 }
 
-// textHint is what to do about a module in the text form of WebAssembly; nil: it is not
+// TextHint is what to do about a module in the text form of WebAssembly; nil: it is not
 // in that form.
-func textHint(binary []byte) error {
+func TextHint(binary []byte) error {
 	text := bytes.TrimLeft(bytes.TrimPrefix(binary, []byte("\xef\xbb\xbf")), " \t\r\n")
 	for _, start := range []string{"(module", ";;", "(;"} {
 		if bytes.HasPrefix(text, []byte(start)) {

@@ -1,7 +1,6 @@
-package hooks
+package guest
 
 import (
-	"context"
 	"strings"
 	"time"
 
@@ -15,8 +14,10 @@ type event struct {
 	record *record.Record // made when first asked for
 }
 
-func newObservation(line []byte, now time.Time) *request {
-	return &request{event: &event{line: string(line)}, decided: now, patient: true}
+// NewObservation makes a request of a line of the journal: what it puts to a policy is that the
+// event has happened.
+func NewObservation(line []byte, now time.Time) Request {
+	return Request{event: &event{line: string(line)}, decided: now}
 }
 
 // parses reports whether the value of a key has yet to be read out of the line.
@@ -77,25 +78,4 @@ func (e *event) number(key string) (int64, bool) {
 		return e.parsed().WaitedMS, e.parsed().WaitedMS != 0
 	}
 	return 0, false
-}
-
-// observe puts one line of the journal to the policy. Nil means that it is done with
-// it; anything else, that it is to be given again.
-func (p *policy) observe(ctx context.Context, line []byte) *fault {
-	if err := p.awaitPace(ctx); err != nil {
-		return &fault{busy, err}
-	}
-	if _, err := p.place(ctx, true); err != nil {
-		return &fault{busy, err}
-	}
-	defer p.engine.turns.done(true)
-	begun := p.timing()
-	o := p.run(newObservation(line, time.Now()))
-	p.count(o, begun)
-	for _, n := range o.notes { // there is no decision to keep them with
-		if p.allows(time.Now()) {
-			p.log.Info("note", "key", n.Key, "value", n.Value)
-		}
-	}
-	return o.fault
 }

@@ -1,4 +1,4 @@
-package hooks
+package guest
 
 // Error numbers of WASI for what a guest does not have.
 const (
@@ -12,7 +12,7 @@ const (
 // a module loads, and each of these functions fails at the call as it does on a system
 // without files and sockets: no descriptor is open, no path leads to a file, and nothing
 // may be made or changed. Nothing here reads or writes the guest's memory.
-var wasiRest = []hostFunction{
+var wasiRest = []HostFunction{
 	{"fd_advise", "i32 i64 i64 i32", "i32", badFile},
 	{"fd_allocate", "i32 i64 i64", "i32", badFile},
 	{"fd_datasync", "i32", "i32", badFile},
@@ -44,6 +44,6 @@ var wasiRest = []hostFunction{
 	{"sock_shutdown", "i32 i32", "i32", badFile},
 }
 
-func noFile(_ *guest, s []uint64)     { s[0] = wasiNoFile }
-func noSystem(_ *guest, s []uint64)   { s[0] = wasiNoSystem }
-func notCapable(_ *guest, s []uint64) { s[0] = wasiNotCapable }
+func noFile(_ *caller, s []uint64)     { s[0] = wasiNoFile }
+func noSystem(_ *caller, s []uint64)   { s[0] = wasiNoSystem }
+func notCapable(_ *caller, s []uint64) { s[0] = wasiNotCapable }

@@ -1,72 +1,40 @@
-package hooks
+package guest
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"math/rand/v2"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/hooks/abi"
 )
 
-// request is what is known of a question, in the words of the interface. It serves
+// Request is what is known of a question, in the words of the interface. It serves
 // one question, all its policies one after the other.
-type request struct {
-	q        core.Question
+type Request struct {
+	Question core.Question
 	event    *event    // observe: there is no question
 	decided  time.Time // zero: not asked for yet
 	document string    // made when first asked for
-	turns    *turns    // nil: it has no turn; it is kept from one policy to the next
-	spent    int64     // fuel, on this turn
-	// patient means that no client waits: that of an observer or an explanation.
-	patient bool
-	looked  *looks // at other locks; nil: none yet
+	looked   *looks    // at other locks; nil: none yet
 
 	// In trials and explanations only.
-	heard  func(level int32, text string) // takes what a guest logs; nil: the log does
-	absent func(key string) bool          // what cannot be known; nil: everything is
+	Heard  func(level int32, text string) // takes what a guest logs; nil: the log does
+	Absent func(key string) bool          // what cannot be known; nil: everything is
 }
 
-func newRequest(q core.Question, now time.Time) *request { return &request{q: q, decided: now} }
+// NewRequest makes a request of a question. Policies are told that it is now; zero means that the
+// time at which the first of them asks counts.
+func NewRequest(q core.Question, now time.Time) Request { return Request{Question: q, decided: now} }
 
-// requests are used again for other questions. What is in the pool is zero.
-var requests = sync.Pool{New: func() any { return new(request) }}
-
-// release ends a request that came from the pool. Nothing of it is kept.
-func (r *request) release() {
-	r.endTurn()
-	*r = request{}
-	requests.Put(r)
-}
-
-func (r *request) endTurn() {
-	if r.turns != nil {
-		r.turns.done(false)
-		r.turns = nil
-	}
-}
-
-// turnFuel is how much fuel a request spends on one turn before others that wait come first.
-// Changing places at every policy would cost more than most policies do.
-const turnFuel = 500_000
-
-// keepTurn goes on with the turn of a request that has used it for long, unless other
-// requests wait for one: then it waits for the next. After an error it has none.
-func (r *request) keepTurn(ctx context.Context) (waited bool, err error) {
-	r.spent = 0
-	if waited, err = r.turns.keep(ctx); err != nil {
-		r.turns = nil // another has it
-	}
-	return waited, err
-}
+// Observes reports whether the request is an event.
+func (r *Request) Observes() bool { return r.event != nil }
 
 // now is the time of the decision: that at which it is first asked for.
-func (r *request) now() time.Time {
+func (r *Request) now() time.Time {
 	if r.decided.IsZero() {
 		r.decided = time.Now()
 	}
@@ -74,31 +42,31 @@ func (r *request) now() time.Time {
 }
 
 // startRequest stands in while a module starts: there is no request.
-func startRequest(p *policy) *request { return &request{heard: p.heard} }
+func startRequest(p *Program) *Request { return &Request{Heard: p.Heard} }
 
 // random returns the random numbers of a request: they follow from its id, or from all
 // of an event.
-func (r *request) random() *rand.ChaCha8 {
+func (r *Request) random() *rand.ChaCha8 {
 	if r.event != nil {
 		return rand.NewChaCha8(sha256.Sum256([]byte(r.event.line)))
 	}
-	return rand.NewChaCha8(sha256.Sum256([]byte(r.q.Asked.RequestID)))
+	return rand.NewChaCha8(sha256.Sum256([]byte(r.Question.Asked.RequestID)))
 }
 
 // isPlain reports whether all of a question can be known, and it is one.
-func (r *request) isPlain() bool { return r.event == nil && r.absent == nil }
+func (r *Request) isPlain() bool { return r.event == nil && r.Absent == nil }
 
 // text returns the field of a key in its text form.
-func (r *request) text(p *policy, key string) (string, bool) {
-	if r.absent != nil && r.absent(key) {
+func (r *Request) text(p *Program, key string) (string, bool) {
+	if r.Absent != nil && r.Absent(key) {
 		return "", false
 	}
 	if r.event == nil { // what is asked for most
 		switch key {
 		case abi.KeyLockName:
-			return string(r.q.Asked.Name), true
+			return string(r.Question.Asked.Name), true
 		case abi.KeyAccount:
-			return r.q.Asked.Actor.Account, true
+			return r.Question.Asked.Actor.Account, true
 		}
 	}
 	if n, is := r.number(key); is {
@@ -110,12 +78,12 @@ func (r *request) text(p *policy, key string) (string, bool) {
 	if r.event != nil {
 		return r.event.text(key)
 	}
-	a, view := &r.q.Asked, &r.q.View
+	a, view := &r.Question.Asked, &r.Question.View
 	switch key {
 	case abi.KeyHook:
-		return string(r.q.Hook), true
+		return string(r.Question.Hook), true
 	case abi.KeyPhase:
-		return string(r.q.Phase), true
+		return string(r.Question.Phase), true
 	case abi.KeyHolder:
 		return a.Holder, true
 	case abi.KeyReason:
@@ -143,8 +111,8 @@ func (r *request) text(p *policy, key string) (string, bool) {
 }
 
 // number returns the field of a key that has a number form.
-func (r *request) number(key string) (int64, bool) {
-	if r.absent != nil && r.absent(key) {
+func (r *Request) number(key string) (int64, bool) {
+	if r.Absent != nil && r.Absent(key) {
 		return 0, false
 	}
 	if key == abi.KeyNow {
@@ -155,28 +123,28 @@ func (r *request) number(key string) (int64, bool) {
 	}
 	switch key {
 	case abi.KeyLockHeld:
-		if r.q.View.Lease != nil {
+		if r.Question.View.Lease != nil {
 			return 1, true
 		}
 		return 0, true
 	case abi.KeyLockExpiresAt:
-		if r.q.View.Lease == nil {
+		if r.Question.View.Lease == nil {
 			return 0, false
 		}
-		return r.q.View.Lease.ExpiresAt.UnixMilli(), true
+		return r.Question.View.Lease.ExpiresAt.UnixMilli(), true
 	case abi.KeyLockGrantedAt:
-		if r.q.View.Lease == nil {
+		if r.Question.View.Lease == nil {
 			return 0, false
 		}
-		return r.q.View.Lease.GrantedAt.UnixMilli(), true
+		return r.Question.View.Lease.GrantedAt.UnixMilli(), true
 	case abi.KeyQueueLength:
-		return int64(r.q.View.Waiters), true
+		return int64(r.Question.View.Waiters), true
 	case abi.KeyTTL:
-		return r.q.Asked.TTL.Milliseconds(), true
+		return r.Question.Asked.TTL.Milliseconds(), true
 	case abi.KeyWait:
-		return r.q.Asked.Wait.Milliseconds(), true
+		return r.Question.Asked.Wait.Milliseconds(), true
 	case abi.KeyWaited:
-		return r.q.Waited.Milliseconds(), true
+		return r.Question.Waited.Milliseconds(), true
 	case abi.KeyAccountHeld:
 		return r.held("")
 	}
@@ -186,11 +154,11 @@ func (r *request) number(key string) (int64, bool) {
 	return 0, false
 }
 
-func (r *request) held(prefix string) (int64, bool) {
-	if r.q.Held == nil {
+func (r *Request) held(prefix string) (int64, bool) {
+	if r.Question.Held == nil {
 		return 0, false
 	}
-	return int64(r.q.Held(prefix)), true
+	return int64(r.Question.Held(prefix)), true
 }
 
 // document is the form of abi/request.schema.json.
@@ -220,14 +188,14 @@ type document struct {
 	DecisionID string            `json:"decision_id"`
 }
 
-func (r *request) json() string {
+func (r *Request) json() string {
 	if r.document != "" {
 		return r.document
 	}
-	a, view := &r.q.Asked, &r.q.View
+	a, view := &r.Question.Asked, &r.Question.View
 	d := document{
-		Hook: r.q.Hook, Phase: r.q.Phase, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason,
-		RemoteAddr: a.Actor.RemoteAddr, TTL: a.TTL.Milliseconds(), Wait: a.Wait.Milliseconds(), Waited: r.q.Waited.Milliseconds(),
+		Hook: r.Question.Hook, Phase: r.Question.Phase, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason,
+		RemoteAddr: a.Actor.RemoteAddr, TTL: a.TTL.Milliseconds(), Wait: a.Wait.Milliseconds(), Waited: r.Question.Waited.Milliseconds(),
 		Metadata: a.Metadata, Now: r.now().UnixMilli(), DecisionID: a.RequestID,
 	}
 	d.Lock.Name = string(a.Name)
@@ -240,8 +208,8 @@ func (r *request) json() string {
 	if err != nil {
 		panic(err) // it always encodes
 	}
-	if r.absent != nil {
-		b = without(b, r.absent)
+	if r.Absent != nil {
+		b = without(b, r.Absent)
 	}
 	r.document = string(b)
 	return r.document

@@ -1,4 +1,4 @@
-package hooks
+package guest
 
 import (
 	"strings"
@@ -7,9 +7,9 @@ import (
 	_ "time/tzdata" // for machines without a table of time zones
 )
 
-// zones keeps the time zones that policies ask for. The zero value is ready, and safe for
+// Zones keeps the time zones that policies ask for. The zero value is ready, and safe for
 // use by many goroutines.
-type zones struct {
+type Zones struct {
 	mu    sync.Mutex // held for moments only
 	known map[string]*time.Location
 }
@@ -20,7 +20,7 @@ const (
 )
 
 // localTime is an instant as clocks show it in an IANA time zone.
-func (z *zones) localTime(at time.Time, name string) field {
+func (z *Zones) localTime(at time.Time, name string) field {
 	zone := z.load(name)
 	if zone == nil {
 		return field{}
@@ -30,7 +30,7 @@ func (z *zones) localTime(at time.Time, name string) field {
 
 // load returns the zone of that name, nil if there is none. The machine's table counts
 // before the embedded one, which is as old as the program.
-func (z *zones) load(name string) *time.Location {
+func (z *Zones) load(name string) *time.Location {
 	z.mu.Lock()
 	zone := z.known[name]
 	z.mu.Unlock()

@@ -1,4 +1,4 @@
-package hooks
+package guest
 
 import (
 	"bytes"
@@ -33,7 +33,7 @@ func (c *call) trapped(err error) error {
 		return printable(err)
 	}
 	trap, _, _ := strings.Cut(err.Error(), "\n") // without its stack, of which the guest tells itself
-	return errors.New(clean([]byte(said+" ("+trap+")"), maxFault))
+	return errors.New(Printable([]byte(said+" ("+trap+")"), maxFault))
 }
 
 // lastWords returns what a guest wrote to stderr at its end, in one line: a panic with
@@ -42,7 +42,7 @@ func lastWords(stderr []byte) string {
 	lines := bytes.Split(stderr, []byte{'\n'})
 	var told []string
 	for _, line := range lines {
-		text := strings.TrimSpace(clean(line, maxStderr))
+		text := strings.TrimSpace(Printable(line, maxStderr))
 		if isPanic(text) {
 			told = told[:0]
 		}
@@ -53,7 +53,7 @@ func lastWords(stderr []byte) string {
 	if len(told) > 0 && !isPanic(told[0]) {
 		told = told[max(0, len(told)-lastLines):]
 	}
-	return clean([]byte(strings.Join(told, " | ")), maxStderr)
+	return Printable([]byte(strings.Join(told, " | ")), maxStderr)
 }
 
 // isPanic reports whether a line is the first of what Go or Rust writes when a program

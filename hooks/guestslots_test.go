@@ -14,7 +14,7 @@ import (
 // one observer at most runs beside them.
 func TestChecksGoBeforeObservers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns(2)
+		turns := newGuestSlots(2)
 		turns.take(t.Context(), false)
 		turns.take(t.Context(), false)
 		var mu sync.Mutex
@@ -53,7 +53,7 @@ func TestChecksGoBeforeObservers(t *testing.T) {
 
 // A turn that comes to somebody who is leaving is not lost.
 func TestNoTurnIsLost(t *testing.T) {
-	turns := newTurns(2)
+	turns := newGuestSlots(2)
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
