@@ -31,7 +31,7 @@ var accessMutants = []mutant{
 		tests:  inAuth,
 	},
 	{
-		name: "readable-tokens-file", file: "core/files/files.go",
+		name: "readable-tokens-file", file: "core/files/private.go",
 		old:    "mode&0o006 == 0 {",
 		new:    "mode&0o002 == 0 {",
 		breaks: "a tokens file that everybody may read is used",
@@ -105,7 +105,7 @@ var accessMutants = []mutant{
 		old:    "	case exposed != \"\" && !s.tokens.Closed():\n",
 		new:    "	case false:\n",
 		breaks: "strangers reach a server that asks nobody for a token",
-		tests:  []string{"-run=Scripts/loopback ./cmd/octostore"},
+		tests:  []string{"-run=Scripts/loopback ./cmd/octostore/internal/scripts"},
 	},
 	{
 		name: "take-passes-by-nobody", file: "core/lock/leases.go",

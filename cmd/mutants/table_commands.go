@@ -1,8 +1,8 @@
 package main
 
 var (
-	inWords    = []string{"-run=Commands|Help|Hostile|CSV|Doctor ./cmd/octostore"}
-	inScripts  = []string{"-run=TestScripts/(token|audit) ./cmd/octostore"}
+	inWords    = []string{"-run=Commands|Help|Hostile|Doctor ./cmd/octostore", "-run=CSV|Doctor ./cmd/octostore/internal/stories"}
+	inScripts  = []string{"-run=TestScripts/(token|audit) ./cmd/octostore/internal/scripts"}
 	inTerminal = []string{"./cmd/octostore/internal/terminal"}
 	inLeases   = []string{"./cmd/octostore/internal/audittool"}
 	inTimes    = []string{"./core/timetext"}

@@ -158,8 +158,8 @@ var machineMutants = []mutant{
 	},
 	{
 		name: "fault-taken-for-leaving", file: "hooks/set.go",
-		old:    "if o.fault != nil && o.fault.kind == busy && ctx.Err() != nil {",
-		new:    "if o.fault != nil && ctx.Err() != nil {",
+		old:    "if o.Fault != nil && o.Fault.Kind == busy && ctx.Err() != nil {",
+		new:    "if o.Fault != nil && ctx.Err() != nil {",
 		breaks: "a policy that fails just when its client leaves is not on record",
 		tests:  inLeaving,
 	},

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/audittool"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -191,7 +192,7 @@ func (s *soak) check(kills int, short bool) {
 // A curl that watches ends well when the server is told to stop, and so does the
 // server.
 func TestCurlWatchesUntilTheServerStops(t *testing.T) {
-	needTools(t, "curl")
+	octotest.NeedTools(t, "curl")
 	server := newProcess(t, t.TempDir())
 	curl := exec.Command("curl", "-sSN", "http://"+server.Addr+"/v1/events?prefix=deploy/")
 	out := &syncedBuilder{}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 )
 
@@ -102,7 +103,7 @@ func hostileRun(t *testing.T, name string, handler http.Handler, line []string) 
 	server := httptest.NewServer(handler)
 	defer server.Close()
 	dir := t.TempDir()
-	scriptlessModule(t, filepath.Join(dir, "hour.wasm"))
+	octotest.WriteModule(t, filepath.Join(dir, "hour.wasm"), "hour")
 	t.Setenv("XDG_CONFIG_HOME", dir)
 	t.Setenv("OCTOSTORE_URL", server.URL)
 	t.Setenv("OCTOSTORE_TOKEN", "")
@@ -178,7 +179,7 @@ func TestServerDownIsAskedAfter(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("OCTOSTORE_URL", target)
 	dir := t.TempDir()
-	scriptlessModule(t, filepath.Join(dir, "hour.wasm"))
+	octotest.WriteModule(t, filepath.Join(dir, "hour.wasm"), "hour")
 	for _, line := range asksServer {
 		if line[0] == "logout" {
 			continue // it is not logged in

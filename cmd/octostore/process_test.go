@@ -14,6 +14,14 @@ import (
 	"time"
 )
 
+// patient is for answers that have to come, however busy the machine is. promptly is
+// for what takes a moment on a machine with nothing else to do, and must not take the
+// ten seconds for which a key keeps its place, or the length of a wait.
+const (
+	patient  = 30 * time.Second
+	promptly = 5 * time.Second
+)
+
 // process is octostore serve as a process of its own.
 type process struct {
 	cmd  *exec.Cmd

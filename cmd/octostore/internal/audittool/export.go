@@ -10,8 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
+	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -129,38 +129,21 @@ func (e *exporter) whole(ctx context.Context, path string, overwrite bool) error
 	case err == nil && !overwrite:
 		return fileThere(path)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".partial-*") // mode 0600
+	draft, err := files.NewDraft(path)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // gone by then, unless something failed
-	defer f.Close()
-	if _, err := e.section(ctx, f); err != nil {
-		return err
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	defer draft.Close()
+	if _, err := e.section(ctx, draft); err != nil {
 		return err
 	}
 	if overwrite {
-		return os.Rename(f.Name(), path)
+		return draft.Replace()
 	}
-	return name(f.Name(), path)
-}
-
-// name gives a file its name, unless another has it by now.
-func name(temporary, path string) error {
-	err := os.Link(temporary, path)
-	if errors.Is(err, fs.ErrExist) {
-		return fileThere(path)
+	if err := draft.Create(); !errors.Is(err, fs.ErrExist) {
+		return err
 	}
-	if err == nil {
-		return os.Remove(temporary)
-	}
-	// The file system has no links.
-	if _, err := os.Stat(path); err == nil {
-		return fileThere(path)
-	}
-	return os.Rename(temporary, path)
+	return fileThere(path)
 }
 
 func fileThere(path string) error {

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/filelock"
+	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -172,15 +173,7 @@ func writeState(path string, s exportState) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(text, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return files.Replace(path, append(text, '\n'))
 }
 
 // openOutput opens the file where the next section goes: behind what was completed, or

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -109,6 +110,13 @@ func (p *Server) WaitLog(msg string, most time.Duration) (LogLine, error) {
 			return LogLine{}, fmt.Errorf("no log line %q after %s: %s", msg, most, all)
 		}
 	}
+}
+
+// Log returns the lines logged so far.
+func (p *Server) Log() []LogLine {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.log)
 }
 
 // Signal sends a signal and returns at once.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -116,4 +117,20 @@ func (s *Buffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// Shell returns a command for the system's shell, which finds octostore on its PATH.
+func Shell(t *testing.T, dir, script string, environ ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Dir = dir
+	// The tests may have been started by make, of which the script is no part.
+	cmd.Env = append(append(os.Environ(), SearchPath(t), "http_proxy=", "HTTP_PROXY=", "MAKELEVEL=", "MAKEFLAGS=", "MFLAGS="), environ...)
+	return cmd
+}
+
+// SearchPath returns the variable PATH with the folder of octostore before all others.
+func SearchPath(t testing.TB) string {
+	t.Helper()
+	return "PATH=" + filepath.Dir(Binary(t)) + string(os.PathListSeparator) + os.Getenv("PATH")
 }

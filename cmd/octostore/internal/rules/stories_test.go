@@ -145,7 +145,7 @@ var stories = []struct {
 		// SQLite: a backup is put in the place of the database, and the write-ahead log that
 		// was left undoes it.
 		"a restored backup is undone",
-		[]string{"TestStampFindsALogOfAnotherDatabase", "cmd/octostore/testdata/script/restore.txtar"},
+		[]string{"TestStampFindsALogOfAnotherDatabase", "cmd/octostore/internal/scripts/testdata/script/restore.txtar"},
 	},
 }
 
