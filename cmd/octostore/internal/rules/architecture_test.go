@@ -37,7 +37,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
 	{"cmd/...", "..."},
-	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/auth core/journal core/journal/record core/sparselog core/timetext core/sleep"},
+	{"transport", "core/jsontext transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/auth core/journal core/journal/record core/sparselog core/timetext core/sleep"},
 	{"transport/internal/conn", "core/sparselog"},
 	{"transport/internal/limit", "transport/problem core/auth"},
 	{"transport/internal/metrics", "transport/api transport/problem core core/lock core/table"},
