@@ -98,9 +98,7 @@ func benchCases(cfg BenchConfig) (cases []hooks.Case, config json.RawMessage, er
 	if len(cfg.Fixtures) > 0 {
 		return nil, nil, errors.New("the fixtures have no request")
 	}
-	r := defaultRequest()
-	c, err := r.toCase()
-	return []hooks.Case{c}, cfg.Config, err
+	return []hooks.Case{DefaultCase()}, cfg.Config, nil
 }
 
 // rounds is how often the two modules take turns.

@@ -44,6 +44,16 @@ func defaultRequest() request {
 	return r
 }
 
+// DefaultCase is the request of which everything is left out.
+func DefaultCase() hooks.Case {
+	r := defaultRequest()
+	c, err := r.toCase()
+	if err != nil {
+		panic(err) // there is nothing wrong with the defaults
+	}
+	return c
+}
+
 // ParseRequest reads a request, of which most may be left out, as a fixture has it.
 // The error names the member.
 func ParseRequest(text []byte) (hooks.Case, error) {

@@ -93,7 +93,7 @@ func testFile(trial *hooks.Trial, f Fixture, seed uint64) FileReport {
 		fresh[i] = trial.Ask(e.Case)
 		took := time.Since(begun)
 		r.Cases = append(r.Cases, CaseReport{
-			Name: e.Name, Verdict: fresh[i].Verdict, Fuel: fresh[i].Fuel, Failures: e.differences(fresh[i]), Logs: logLines(fresh[i].Logs), took: took,
+			Name: e.Name, Verdict: fresh[i].Verdict, Fuel: fresh[i].Fuel, Failures: differences(&e, fresh[i]), Logs: logLines(fresh[i].Logs), took: took,
 			Advice: adviseFuel(trial, e.Case, fresh[i]),
 		})
 	}
@@ -120,7 +120,7 @@ func testFile(trial *hooks.Trial, f Fixture, seed uint64) FileReport {
 }
 
 // differences says in what an outcome is not as expected.
-func (e *Expectation) differences(o hooks.Outcome) (all []string) {
+func differences(e *Expectation, o hooks.Outcome) (all []string) {
 	differs := func(what string, got, want any) {
 		all = append(all, fmt.Sprintf("%s is %s; want %s", what, quoted(got), quoted(want)))
 	}
