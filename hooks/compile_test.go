@@ -64,7 +64,7 @@ func TestReloadKeepsWhatIsUnchanged(t *testing.T) {
 	}
 	modulesOf := func() (all []any) {
 		for _, p := range host.current().policies {
-			all = append(all, p.compiled)
+			all = append(all, p.Compiled)
 		}
 		return all
 	}

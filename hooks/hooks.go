@@ -123,7 +123,7 @@ func (h *Host) Close() error {
 		h.observers.close()
 	}
 	h.engine.starter.close()
-	h.engine.turns.close()
+	h.engine.slots.close()
 	h.swap(nil)
 	return h.engine.close()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/sleep"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
@@ -291,7 +292,7 @@ func (w *observers) give(o *observer, l *record.Line) bool {
 
 // observe puts an event to the policy of that name that rules now. There need not be
 // one any more.
-func (h *Host) observe(ctx context.Context, name string, l *record.Line) (there bool, _ *fault) {
+func (h *Host) observe(ctx context.Context, name string, l *record.Line) (there bool, _ *guest.Fault) {
 	s := h.enter()
 	if s == nil {
 		return false, nil
@@ -307,9 +308,35 @@ func (h *Host) observe(ctx context.Context, name string, l *record.Line) (there 
 	return true, p.observe(ctx, l.Bytes)
 }
 
+// newObservation is a judgement in which an event takes the place of the question.
+func newObservation(line []byte) *judgement {
+	return &judgement{Request: guest.NewObservation(line, time.Now()), patient: true}
+}
+
+// observe puts one line of the journal to the policy. Nil means that it is done with
+// it; anything else, that it is to be given again.
+func (p *policy) observe(ctx context.Context, line []byte) *guest.Fault {
+	if err := p.awaitPace(ctx); err != nil {
+		return &guest.Fault{Kind: busy, Err: err}
+	}
+	if _, err := p.takeSlot(ctx, true); err != nil {
+		return &guest.Fault{Kind: busy, Err: err}
+	}
+	defer p.engine.slots.done(true)
+	begun := p.timing()
+	o := p.run(newObservation(line))
+	p.count(o, begun)
+	for _, n := range o.Notes { // there is no decision to keep them with
+		if p.Lines.Allows(time.Now()) {
+			p.log.Info("note", "key", n.Key, "value", n.Value)
+		}
+	}
+	return o.Fault
+}
+
 // park has it on record that an observer goes on without having dealt with an event.
-func (w *observers) park(o *observer, l *record.Line, f *fault) bool {
-	why := clean([]byte(f.Error()), maxCause)
+func (w *observers) park(o *observer, l *record.Line, f *guest.Fault) bool {
+	why := guest.Printable([]byte(f.Error()), maxCause)
 	w.host.cfg.Logger.Error("an event is parked: the observer failed on it again and again", "policy", o.name, "event", uint64(l.Seq), "err", why)
 	if !w.record(lock.Event{
 		Kind:  lock.ObserverParked,

@@ -16,6 +16,7 @@ import (
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
@@ -214,7 +215,7 @@ func TestWhoSeesWhatIsAboutNoLock(t *testing.T) {
 		{[]string{"**"}, true}, {[]string{"prod/**"}, false}, {[]string{"**", "!prod/**"}, true}, {[]string{"*", "*/**"}, false},
 		{[]string{"**", "!**"}, false}, {[]string{"!**", "**"}, true},
 	} {
-		p := &policy{Policy: manifest.Policy{Match: tt.match}}
+		p := &policy{Program: guest.Program{Policy: manifest.Policy{Match: tt.match}}}
 		if got := p.observes(&record.Line{Kind: lock.Started}); got != tt.want {
 			t.Errorf("%v: %v", tt.match, got)
 		}

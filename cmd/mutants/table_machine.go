@@ -66,7 +66,7 @@ var machineMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "adoption-takes-the-shorter", file: "core/store/sqlite/load.go",
+		name: "adoption-takes-the-shorter", file: "core/store/sqlite/internal/rows/leases.go",
 		old:    "confirm, max(ttl, remaining))",
 		new:    "confirm, min(ttl, remaining))",
 		breaks: "after a boot leases end before their ttl has passed",
@@ -158,8 +158,8 @@ var machineMutants = []mutant{
 	},
 	{
 		name: "fault-taken-for-leaving", file: "hooks/set.go",
-		old:    "if o.fault != nil && o.fault.kind == busy && ctx.Err() != nil {",
-		new:    "if o.fault != nil && ctx.Err() != nil {",
+		old:    "if o.Fault != nil && o.Fault.Kind == busy && ctx.Err() != nil {",
+		new:    "if o.Fault != nil && ctx.Err() != nil {",
 		breaks: "a policy that fails just when its client leaves is not on record",
 		tests:  inLeaving,
 	},
