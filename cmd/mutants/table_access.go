@@ -31,7 +31,7 @@ var accessMutants = []mutant{
 		tests:  inAuth,
 	},
 	{
-		name: "readable-tokens-file", file: "core/files/files.go",
+		name: "readable-tokens-file", file: "core/files/private.go",
 		old:    "mode&0o006 == 0 {",
 		new:    "mode&0o002 == 0 {",
 		breaks: "a tokens file that everybody may read is used",

@@ -66,7 +66,7 @@ var edgeMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "body-not-read-to-its-end", file: "transport/body.go",
+		name: "body-not-read-to-its-end", file: "transport/internal/param/body.go",
 		old:    "		case err == io.EOF:\n			return buf, nil",
 		new:    "		case err == io.EOF || n > 0:\n			return buf, nil",
 		breaks: "the server does not notice that a client with a body left",
