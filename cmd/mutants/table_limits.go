@@ -66,7 +66,7 @@ var limitMutants = []mutant{
 		tests:  []string{"-short -run=SIGHUPReadsTheCertificate ./cmd/octostore"},
 	},
 	{
-		name: "doctor-leaves-files", file: "core/store/sqlite/examine.go",
+		name: "doctor-leaves-files", file: "core/store/sqlite/inspect.go",
 		old:    "if _, running, err := Running(path); err != nil || running || host.SizeOf(path+\"-wal\") > 0 {",
 		new:    "if true {",
 		breaks: "looking at a database makes files beside it, of whoever looked",
