@@ -114,6 +114,15 @@ func (e *PolicyError) Error() string {
 }
 func (e *PolicyError) Unwrap() error { return e.Err }
 
+// Rechecks returns what lock.Config wants to know of a guard that may be nil: whether a
+// waiter for a name has to be judged again at its turn, now that the turn has come.
+func Rechecks(g Guard) func(lock.Name) bool {
+	if g == nil {
+		return nil
+	}
+	return func(name lock.Name) bool { return g.Covers(HookAcquire, name) }
+}
+
 // open is the guard of a server without policies.
 type open struct{}
 
@@ -201,8 +210,7 @@ func (s *Service) acquireAtTurn(ctx context.Context, a, asked lock.Acquisition) 
 	if a.Wait <= 0 {
 		return s.table.Acquire(ctx, a)
 	}
-	s.judgeAtTurn(&a, asked, a.Opinion)
-	g, err := s.table.Acquire(ctx, a)
+	g, err := s.table.AcquireWith(ctx, a, s.judgeAtTurn(asked, a.Opinion))
 	if refused, is := err.(*refusedAtTurn); is {
 		s.refusals.gather()
 		return lock.Grant{}, s.recordRefusal(ctx, asked, refused.said, refused.error)
@@ -246,12 +254,11 @@ func (g *gathering) end() {
 	g.over = nil
 }
 
-// judgeAtTurn arranges that the guard is asked again when the request has waited and
-// its turn comes, if policies cover the name then: they may have changed while it
-// waited, either way. What was said when it came in stays on record.
-func (s *Service) judgeAtTurn(a *lock.Acquisition, asked lock.Acquisition, before lock.Opinion) {
-	a.Asks = func() bool { return s.cfg.Guard.Covers(HookAcquire, asked.Name) }
-	a.Confirm = func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
+// judgeAtTurn returns what has the guard asked again when the request has waited and its
+// turn comes, if policies cover the name then (see [Rechecks]): they may have changed
+// while it waited, either way. What was said when it came in stays on record.
+func (s *Service) judgeAtTurn(asked lock.Acquisition, before lock.Opinion) lock.Recheck {
+	return func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
 		q := s.question(HookAcquire, PhaseGrant, asked, s.table.Get(asked.Name))
 		q.Waited = at.Waited
 		atTurn, err := s.judge(ctx, q)

@@ -32,7 +32,7 @@ func inHouse(t *testing.T, cfg core.Config, f func(t *testing.T, h house)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		j := journal.New(memory.New())
-		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish, Rechecks: core.Rechecks(cfg.Guard)})
 		if err != nil {
 			t.Fatal(err)
 		}

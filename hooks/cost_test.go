@@ -46,7 +46,7 @@ func BenchmarkPairs(b *testing.B) {
 				cfg.Guard = h.open(bm.policy)
 			}
 			log := journal.New(memory.New())
-			table, err := lock.Open(context.Background(), log, lock.Config{Published: log.Publish})
+			table, err := lock.Open(context.Background(), log, lock.Config{Published: log.Publish, Rechecks: core.Rechecks(cfg.Guard)})
 			if err != nil {
 				b.Fatal(err)
 			}

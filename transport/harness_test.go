@@ -71,6 +71,7 @@ func newServer(t testing.TB, with setup) *server {
 			published()
 		}
 	}
+	with.lock.Rechecks = core.Rechecks(with.core.Guard)
 	table, err := lock.Open(context.Background(), log, with.lock)
 	if err != nil {
 		t.Fatalf("opening the table: %v", err)

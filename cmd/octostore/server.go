@@ -171,6 +171,10 @@ func firstToken(url string) string { return "OCTOSTORE_URL=" + url + " octostore
 
 func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 	s.journal = journal.New(s.store)
+	var rechecks func(lock.Name) bool
+	if s.policies != nil {
+		rechecks = core.Rechecks(s.policies)
+	}
 	table, err := lock.Open(ctx, s.journal, lock.Config{
 		MaxWaiters:           cfg.MaxWaiters,
 		MaxWaitersPerLock:    cfg.MaxWaitersPerLock,
@@ -180,6 +184,7 @@ func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 		Level:                auditLevels[cfg.AuditLevel],
 		Full:                 s.store.Full,
 		Published:            s.journal.Publish,
+		Rechecks:             rechecks,
 	})
 	s.table = table
 	return err

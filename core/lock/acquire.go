@@ -18,9 +18,6 @@ func (m *machine) acquire(c *command) {
 		m.refuse(c, ErrGone)
 		return
 	}
-	if c.state.Load() == givenUp {
-		return // nobody would learn of a grant
-	}
 	e := m.entry(c.name)
 	m.settle(e)
 	if m.draining {
@@ -256,7 +253,7 @@ func (m *machine) handOver(e *entry) {
 	if w == nil {
 		return
 	}
-	if !w.ask.confirms() {
+	if !w.req.rechecks || !m.recheck {
 		m.grantWaiter(w, w.ask.Opinion)
 		return
 	}

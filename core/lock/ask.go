@@ -20,20 +20,26 @@ const (
 //
 // Errors: [*HeldError], [ErrSuperseded], [ErrAttemptOver], [ErrKeyMismatch],
 // [ErrQueueFull], [ErrQuota], [ErrWaitsEnough], [ErrDraining], [ErrFull], [ErrOutcomeUnknown],
-// [ErrDeposed], [ErrClosed], [ErrGone] when ctx ended first, and whatever a.Confirm
-// returned.
+// [ErrDeposed], [ErrClosed], [ErrGone] when ctx ended first.
 func (t *Table) Acquire(ctx context.Context, a Acquisition) (Grant, error) {
+	return t.AcquireWith(ctx, a, nil)
+}
+
+// AcquireWith is [Table.Acquire] for a request that is looked at once more when its turn
+// comes, unless Config.Rechecks says that there is no need: until recheck agrees it is not
+// granted the lock. It returns the error of recheck, too.
+func (t *Table) AcquireWith(ctx context.Context, a Acquisition, recheck Recheck) (Grant, error) {
 	onlyRepeat, err := t.door(&a)
 	if err != nil {
 		return Grant{}, err
 	}
-	c := t.commands.get(doAcquire, a.Name, a.Origin)
-	c.acquire, c.onlyRepeat = &a, onlyRepeat
-	if err := t.inbox.put(c); err != nil {
+	c := t.requests.get(doAcquire, a.Name, a.Origin)
+	c.acquire, c.onlyRepeat, c.rechecks = &a, onlyRepeat, recheck != nil
+	if err := t.inbox.put(&c.command); err != nil {
 		return Grant{}, err
 	}
-	r := t.await(ctx, c)
-	defer t.commands.put(c)
+	r := t.await(ctx, c, recheck)
+	defer t.requests.put(c)
 	if r.err != nil {
 		var held *HeldError
 		if errors.As(r.err, &held) {
@@ -61,7 +67,7 @@ func (t *Table) Repeat(a Acquisition) (g Grant, ok bool, err error) {
 	if a.Attempt.IsZero() {
 		return Grant{}, false, nil
 	}
-	c := t.commands.get(doRepeat, a.Name, a.Origin)
+	c := t.requests.get(doRepeat, a.Name, a.Origin)
 	c.acquire = &a
 	r, err := t.ask(c)
 	if err != nil || r.lease == nil {
@@ -102,8 +108,8 @@ func (t *Table) probes() bool {
 
 // await waits for the answer to an acquire, and tells the loop when it no longer
 // listens. It returns soon after the wait is over even if the loop hangs.
-func (t *Table) await(ctx context.Context, c *command) reply {
-	w := waitForAnswer{t: t, c: c, gone: ctx.Done()}
+func (t *Table) await(ctx context.Context, c *request, recheck Recheck) reply {
+	w := waitForAnswer{t: t, c: c, recheck: recheck, gone: ctx.Done()}
 	if w.leaving = c.acquire.Wait <= 0; w.leaving {
 		c.timer.Reset(patience)
 	} else {
@@ -120,7 +126,8 @@ func (t *Table) await(ctx context.Context, c *command) reply {
 // waitForAnswer is the state of one call of await.
 type waitForAnswer struct {
 	t       *Table
-	c       *command
+	c       *request
+	recheck Recheck
 	leaving bool            // the wait is over, only the answer is awaited
 	gone    <-chan struct{} // nil once noticed
 	verdict chan verdict    // of the policies, while they are being asked
@@ -147,12 +154,12 @@ func (w *waitForAnswer) next(ctx context.Context) (reply, bool) {
 		w.decided(v)
 	case <-w.gone:
 		w.gone = nil
-		w.depart(leaving{c: w.c, why: hungUp})
+		w.depart(leaving{c: &w.c.command, why: hungUp})
 	case <-w.t.stuck:
 		return w.t.giveUp(w.c), true
 	case <-w.c.timer.C: // the end of the wait; when leaving, of our patience
 		if !w.leaving {
-			w.depart(leaving{c: w.c, why: waitOver})
+			w.depart(leaving{c: &w.c.command, why: waitOver})
 			return reply{}, false
 		}
 		return w.t.giveUp(w.c), true
@@ -173,7 +180,7 @@ func (w *waitForAnswer) confirm(ctx context.Context, at Turn) {
 	w.c.crossed = true
 	w.stopAsking()
 	ctx, w.cancel = context.WithCancel(ctx)
-	ask, told := w.c.acquire.Confirm, make(chan verdict, 1)
+	ask, told := w.recheck, make(chan verdict, 1)
 	w.verdict = told
 	go func() {
 		var v verdict
@@ -196,21 +203,21 @@ func (w *waitForAnswer) stopAsking() {
 func (w *waitForAnswer) decided(v verdict) {
 	switch {
 	case v.panicked != nil:
-		w.depart(leaving{c: w.c, why: hungUp})
+		w.depart(leaving{c: &w.c.command, why: hungUp})
 		panic(v.panicked)
 	case errors.Is(v.err, ErrGone):
-		w.depart(leaving{c: w.c, why: hungUp})
+		w.depart(leaving{c: &w.c.command, why: hungUp})
 	case v.err != nil:
-		w.depart(leaving{c: w.c, why: declined, cause: v.err})
+		w.depart(leaving{c: &w.c.command, why: declined, cause: v.err})
 	default:
-		claim := &command{do: doClaim, name: w.c.name, by: w.c, said: v.said}
+		claim := &command{do: doClaim, name: w.c.name, by: &w.c.command, said: v.said}
 		_ = w.t.inbox.put(claim) // closed: the answer is on its way
 	}
 }
 
 // giveUp ends the wait for an answer that does not come. What the loop answers
 // later is dropped, and undone if it is a grant.
-func (t *Table) giveUp(c *command) reply {
+func (t *Table) giveUp(c *request) reply {
 	if c.state.CompareAndSwap(asked, givenUp) {
 		return reply{err: ErrOutcomeUnknown}
 	}
@@ -250,7 +257,7 @@ func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	c := t.commands.get(doRenew, r.Name, r.Origin)
+	c := t.requests.get(doRenew, r.Name, r.Origin)
 	c.token, c.ttl, c.onlyConfirm, c.said = token, r.TTL, r.OnlyConfirm, r.Opinion
 	got, err := t.ask(c)
 	if err != nil {
@@ -274,7 +281,7 @@ func (t *Table) Release(ctx context.Context, r Release) (Ended, error) {
 	if err != nil {
 		return Ended{}, err
 	}
-	c := t.commands.get(doRelease, r.Name, r.Origin)
+	c := t.requests.get(doRelease, r.Name, r.Origin)
 	c.token = token
 	got, err := t.ask(c)
 	return got.ended, err
@@ -283,7 +290,7 @@ func (t *Table) Release(ctx context.Context, r Release) (Ended, error) {
 // Break ends a lease whoever holds it. Errors: [ErrFree], [ErrTokenChanged],
 // [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
 func (t *Table) Break(ctx context.Context, b Breaking) (Ended, error) {
-	c := t.commands.get(doBreak, b.Name, b.Origin)
+	c := t.requests.get(doBreak, b.Name, b.Origin)
 	c.token, c.cause, c.said = b.Token, b.Cause, b.Opinion
 	got, err := t.ask(c)
 	return got.ended, err
@@ -301,7 +308,7 @@ func (t *Table) Take(ctx context.Context, b Breaking, a Acquisition) (Grant, err
 		return Grant{}, ErrFull
 	}
 	a.Attempt = Attempt{}
-	c := t.commands.get(doBreak, b.Name, b.Origin)
+	c := t.requests.get(doBreak, b.Name, b.Origin)
 	c.token, c.cause, c.said, c.acquire = b.Token, b.Cause, b.Opinion, &a
 	got, err := t.ask(c)
 	if err != nil {
@@ -314,7 +321,7 @@ func (t *Table) Take(ctx context.Context, b Breaking, a Acquisition) (Grant, err
 // or 0 if the audit level leaves its kind out. Seq and Time are filled in. Errors:
 // [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
 func (t *Table) Append(ctx context.Context, e Event) (Seq, error) {
-	c := t.commands.get(doAppend, "", Origin{})
+	c := t.requests.get(doAppend, "", Origin{})
 	c.event = e
 	got, err := t.ask(c)
 	return got.seq, err
@@ -324,15 +331,15 @@ func (t *Table) Append(ctx context.Context, e Event) (Seq, error) {
 // and how many there are in all. Unlike [Table.Get] it asks the loop. Errors:
 // [ErrOutcomeUnknown], [ErrClosed].
 func (t *Table) Queue(ctx context.Context, name Name, skip, limit int) ([]Waiting, int, error) {
-	c := t.commands.get(doQueue, name, Origin{})
+	c := t.requests.get(doQueue, name, Origin{})
 	c.skip, c.limit = max(skip, 0), max(limit, 0)
 	got, err := t.ask(c)
 	return got.queue, got.total, err
 }
 
 // ask sends a command and waits for its answer, but not for ever: the disk may hang.
-func (t *Table) ask(c *command) (reply, error) {
-	if err := t.inbox.put(c); err != nil {
+func (t *Table) ask(c *request) (reply, error) {
+	if err := t.inbox.put(&c.command); err != nil {
 		return reply{}, err
 	}
 	c.timer.Reset(patience)
@@ -342,6 +349,6 @@ func (t *Table) ask(c *command) (reply, error) {
 	case <-c.timer.C:
 		r = t.giveUp(c)
 	}
-	t.commands.put(c)
+	t.requests.put(c)
 	return r, r.err
 }

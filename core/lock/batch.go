@@ -2,6 +2,7 @@ package lock
 
 import (
 	"errors"
+	"iter"
 	"time"
 )
 
@@ -89,6 +90,13 @@ func (m *machine) answer(c *command, r reply) {
 }
 
 func (m *machine) refuse(c *command, err error) { m.answer(c, reply{err: err}) }
+
+// events returns what the batch has for the record, and has to be durable before its
+// answers leave.
+func (m *machine) events() []Event { return m.batch.events }
+
+// touched returns the names whose view may have changed.
+func (m *machine) touched() []*entry { return m.batch.dirty }
 
 // rows appends the final rows of the names whose lease changed in this batch.
 func (m *machine) rows(rows []Row) []Row {
@@ -237,6 +245,33 @@ func (a *answer) refused(err error) (reply, bool) {
 		return a.reply, a.waiter.entry.called == a.waiter
 	case a.waiter != nil && a.waiter.req == a.to:
 		return reply{}, false
+	}
+	return reply{err: err}, true
+}
+
+// replies returns what the batch has to say, in order: to whom, and what. err is nil if
+// the batch was accepted, [ErrFull] if it was taken back; any other error is what is said
+// instead of an answer.
+func (m *machine) replies(err error) iter.Seq2[*command, reply] {
+	return func(yield func(*command, reply) bool) {
+		for i := range m.batch.answers {
+			a := &m.batch.answers[i]
+			if r, ok := m.says(a, err); ok && !yield(a.to, r) {
+				return
+			}
+		}
+	}
+}
+
+// says is what an answer comes to, or false if it is not sent.
+func (m *machine) says(a *answer, err error) (reply, bool) {
+	switch {
+	case err == nil:
+		return m.told(a), true
+	case errors.Is(err, ErrFull):
+		return a.refused(err)
+	case a.reply.call != nil:
+		return reply{}, false // it waits still, and is answered when the loop ends
 	}
 	return reply{err: err}, true
 }

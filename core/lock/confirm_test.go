@@ -15,9 +15,7 @@ func TestAPanicAtTheTurnLeavesNoGhost(t *testing.T) {
 		panicked := make(chan any, 1)
 		go func() {
 			defer func() { panicked <- recover() }()
-			a := wait("x", time.Hour)
-			a.Confirm = func(context.Context, Turn) (Opinion, error) { panic("policy") }
-			tab.Acquire(t.Context(), a)
+			tab.AcquireWith(t.Context(), wait("x", time.Hour), func(context.Context, Turn) (Opinion, error) { panic("policy") })
 		}()
 		synctest.Wait()
 		mustRelease(t, tab, g)
@@ -49,15 +47,14 @@ func TestNobodyWaitsForPoliciesThatThink(t *testing.T) {
 			inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 				g := mustAcquire(t, tab, try("x"))
 				stopped := make(chan error, 1)
-				a := wait("x", c.wait)
-				a.Confirm = func(ctx context.Context, _ Turn) (Opinion, error) {
+				thinks := func(ctx context.Context, _ Turn) (Opinion, error) {
 					<-ctx.Done()
 					stopped <- ctx.Err()
 					return Opinion{}, ctx.Err()
 				}
 				ctx, hangUp := context.WithCancel(t.Context())
 				defer hangUp()
-				got := tab.start(ctx, a)
+				got := tab.startWith(ctx, wait("x", c.wait), thinks)
 				time.Sleep(time.Second)
 				mustRelease(t, tab, g)
 				synctest.Wait() // it is called, and thinks

@@ -23,13 +23,13 @@ func TestCommandsUnderWayAreNotUsedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 				g := mustAcquire(t, tab, try("x"))
-				a := wait("x", time.Hour)
+				var agrees Recheck
 				if tt.asks {
-					a.Confirm = func(context.Context, Turn) (Opinion, error) { return Opinion{}, nil }
+					agrees = func(context.Context, Turn) (Opinion, error) { return Opinion{}, nil }
 				}
 				ctx, hangUp := context.WithCancel(t.Context())
 				defer hangUp()
-				got := tab.start(ctx, a)
+				got := tab.startWith(ctx, wait("x", time.Hour), agrees)
 				synctest.Wait()
 				c := tab.m.entries["x"].queue.first().req
 

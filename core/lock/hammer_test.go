@@ -77,6 +77,7 @@ func (h *hammerer) acquire() (Grant, error) {
 	ctx := context.Background()
 	a := wait(h.name, time.Duration(h.rng.IntN(20))*time.Millisecond)
 	a.Priority = Priority(h.rng.IntN(3) - 1)
+	var recheck Recheck
 	switch h.rng.IntN(5) {
 	case 0: // hangs up, sooner or later
 		c, cancel := context.WithTimeout(ctx, time.Duration(h.rng.IntN(3000))*time.Microsecond)
@@ -84,14 +85,14 @@ func (h *hammerer) acquire() (Grant, error) {
 		ctx = c
 	case 1:
 		yes := h.rng.IntN(2) == 0
-		a.Confirm = func(context.Context, Turn) (Opinion, error) {
+		recheck = func(context.Context, Turn) (Opinion, error) {
 			if yes {
 				return Opinion{}, nil
 			}
 			return Opinion{}, errNoHammer
 		}
 	}
-	return h.tab.Acquire(ctx, a)
+	return h.tab.AcquireWith(ctx, a, recheck)
 }
 
 var errNoHammer = errors.New("no")

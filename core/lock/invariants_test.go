@@ -1,9 +1,6 @@
 package lock
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // reporter is what testing.T and rapid.T have in common here.
 type reporter interface {
@@ -13,7 +10,19 @@ type reporter interface {
 	Fatalf(format string, args ...any)
 }
 
-func confirmNever(context.Context, Turn) (Opinion, error) { panic("the machine asks no policy itself") }
+func newCommand(do verb, name Name, origin Origin) *command {
+	return &command{do: do, name: name, origin: origin}
+}
+
+// decide plays the loop that feeds the machine one batch. All waiters that can be called
+// are; that the machine did not ask about one shows as a grant instead of a call.
+func (m *machine) decide(at time.Time, left []leaving, commands []*command) (gone, taken int) {
+	m.feed(at, left, commands)
+	for name, more := m.upcoming(); more; name, more = m.upcoming() {
+		m.step(name != "")
+	}
+	return m.taken()
+}
 
 // checkInvariants looks at a machine between two batches. It recounts everything
 // that is counted and follows every link both ways.

@@ -15,8 +15,7 @@ func TestLeavingNoticedByThePoliciesIsAHangUp(t *testing.T) {
 		g := mustAcquire(t, tab, try("x"))
 		a := wait("x", time.Minute)
 		a.Attempt, _ = NewAttempt("0123456789abcdef", a.TTL, 0, "", nil)
-		a.Confirm = func(context.Context, Turn) (Opinion, error) { return Opinion{}, ErrGone }
-		got := tab.start(t.Context(), a)
+		got := tab.startWith(t.Context(), a, func(context.Context, Turn) (Opinion, error) { return Opinion{}, ErrGone })
 		synctest.Wait()
 		mustRelease(t, tab, g)
 		if o := <-got; !errors.Is(o.err, ErrGone) {
@@ -28,7 +27,6 @@ func TestLeavingNoticedByThePoliciesIsAHangUp(t *testing.T) {
 		if kinds := d.kinds(); kinds[len(kinds)-1] != Abandoned {
 			t.Errorf("recorded %v", kinds)
 		}
-		a.Confirm = nil
 		mustAcquire(t, tab, a)
 	})
 }

@@ -44,8 +44,10 @@ type machine struct {
 	released *recent[Token, release]
 	draining bool
 	freed    []*entry  // by departures, to be passed on when all are stepped
+	recheck  bool      // see step: the answer for the lock of the present step
 	retryAt  time.Time // no deadline is looked at before: the disk was full
 
+	work  work
 	batch batch
 }
 
@@ -179,14 +181,13 @@ func (m *machine) touch(e *entry) {
 
 func (e *entry) idle() bool { return e.held == nil && e.queue.len() == 0 }
 
-func (e *entry) view() view {
-	var v view
+// view returns the state of e with up to limit places of its queue.
+func (e *entry) view(limit int) View {
+	v := View{Name: e.name, Waiters: e.queue.len()}
 	if e.held != nil {
-		v.lease = e.held.lease
+		v.Lease = e.held.lease
 	}
-	if n := e.queue.len(); n > 0 {
-		v.queue = &viewedQueue{total: n, first: e.queue.page(0, viewedWaiters)}
-	}
+	v.Queue = e.queue.page(0, limit)
 	return v
 }
 
@@ -250,65 +251,8 @@ func (m *machine) next() time.Time {
 	return t.at
 }
 
-// settleDue lets what is due happen, as long as it fills at most half a batch.
-func (m *machine) settleDue() {
-	if m.now.Before(m.retryAt) {
-		return
-	}
-	for most := max(m.maxEvents/2, 1); len(m.batch.events) < most && m.batch.steps < batchSteps; m.batch.steps++ {
-		t := m.schedule.first()
-		if t == nil || t.at.After(m.now) {
-			return
-		}
-		if t.waiter != nil {
-			m.patienceOver(t.waiter)
-			continue
-		}
-		m.settle(t.entry)
-	}
-}
-
-// decide fills a batch: first the departures, then what is due, then commands, until
-// it is full. It returns how many departures and commands it took. at is an instant
-// all of them arrived by; commands are in order of arrival.
-func (m *machine) decide(at time.Time, left []leaving, commands []*command) (gone, taken int) {
-	if len(commands) > 0 {
-		at = commands[0].at // a renewal that lies here came before what is due later
-	}
-	m.advance(at)
-	if gone = m.departures(left); gone < len(left) {
-		return gone, 0
-	}
-	m.settleDue()
-	for taken < len(commands) && !m.full() {
-		m.step(commands[taken])
-		taken++
-	}
-	return gone, taken
-}
-
-// departures steps departures until the batch is full. What they leave is passed on
-// only when all have been stepped.
-func (m *machine) departures(left []leaving) (gone int) {
-	for gone < len(left) && !m.full() {
-		l := left[gone]
-		if e := m.depart(l.c, l.why, l.cause); e != nil {
-			m.freed = append(m.freed, e)
-		}
-		gone++
-	}
-	if gone < len(left) {
-		return gone
-	}
-	for _, e := range m.freed {
-		m.handOver(e)
-	}
-	m.freed = emptied(m.freed)
-	return gone
-}
-
-// step decides one command.
-func (m *machine) step(c *command) {
+// do decides one command.
+func (m *machine) do(c *command) {
 	m.batch.steps++
 	m.advance(c.at)
 	switch c.do {
@@ -351,6 +295,23 @@ func (m *machine) drain() {
 	for _, e := range waiting {
 		m.dismiss(e, ErrDraining)
 	}
+}
+
+// dismissAll sends every waiter away with err. It is the end of the table.
+func (m *machine) dismissAll(err error) {
+	for _, e := range m.entries {
+		m.dismiss(e, err)
+	}
+}
+
+// counts returns how many leases there are, and how many waiters.
+func (m *machine) counts() (held, waiting int) { return m.held, m.waiting }
+
+// waits returns how many wait with a priority, and since when the first of them does.
+func (m *machine) waits(p Priority) (waiters int, since time.Time) {
+	of := &m.sinces[p.class()]
+	_, since, _ = of.Min()
+	return of.Len(), since
 }
 
 // dismiss sends everybody in a queue away with err.

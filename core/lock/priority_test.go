@@ -127,7 +127,7 @@ func BenchmarkJoinByPriority(b *testing.B) {
 				c := newCommand(doAcquire, "x", me)
 				a := at(wait("x", time.Hour), p)
 				c.acquire = &a
-				m.step(c)
+				m.do(c)
 				m.clearBatch()
 				return c
 			}

@@ -61,7 +61,7 @@ func (c *refusedClient) act() {
 
 // receive puts a message where the client finds it. There is room for a call and an answer.
 func (c *refusedClient) receive(r reply) {
-	if c.unread = append(c.unread, r); len(c.unread) > cap(c.request.replies) {
+	if c.unread = append(c.unread, r); len(c.unread) > 2 {
 		c.world.wrong("client %d gets %d messages unread: the loop would block", c.id, len(c.unread))
 	}
 }
@@ -142,7 +142,8 @@ func (c *refusedClient) claim() {
 
 // giveUp stops waiting for an answer, as if the disk hung.
 func (c *refusedClient) giveUp() {
-	if c.request.state.CompareAndSwap(asked, givenUp) {
+	if c.world.states[c.request] == asked {
+		c.world.states[c.request] = givenUp
 		c.world.say("client %d gives up", c.id)
 		c.request, c.unread, c.called = nil, nil, false
 	}
@@ -171,9 +172,7 @@ func (c *refusedClient) acquire() {
 		a.Attempt, _ = NewAttempt(try.key, try.ttl, try.confirm, "", nil)
 		request.onlyRepeat = w.oneIn(10)
 	}
-	if w.oneIn(2) {
-		a.Confirm = confirmNever
-	}
+	request.rechecks = w.oneIn(2)
 	if w.priorities {
 		a.Priority = pick(w, Front, Normal, Back)
 	}

@@ -3,6 +3,7 @@ package lock
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -30,6 +31,7 @@ type refusedWorld struct {
 	// Without an answer.
 	asked  map[*command]*refusedClient // acquires
 	others map[*command]string         // the rest, by what they are
+	states map[*command]int32          // of acquires: asked, answered or given up
 
 	// The store.
 	rows map[Name]Row
@@ -74,7 +76,7 @@ func (w *refusedWorld) restart() {
 	for _, c := range w.clients {
 		c.request, c.unread, c.called = nil, nil, false
 	}
-	w.asked, w.others = map[*command]*refusedClient{}, map[*command]string{}
+	w.asked, w.others, w.states = map[*command]*refusedClient{}, map[*command]string{}, map[*command]int32{}
 	w.left, w.commands = nil, nil
 	w.m = newMachine(w.cfg, snap, w.now)
 	w.m.maxEvents = pick(w, 1, 2, 3, 8, 256)
@@ -97,6 +99,7 @@ func (w *refusedWorld) step(mayRefuse bool) {
 // batch is one turn of the loop.
 func (w *refusedWorld) batch(mayRefuse bool) {
 	before := w.snapshot()
+	w.commands = slices.DeleteFunc(w.commands, func(c *command) bool { return c.do == doAcquire && w.states[c] == givenUp })
 	gone, taken := w.m.decide(w.now, w.left, w.commands)
 	w.left, w.commands = w.left[gone:], w.commands[taken:]
 	if len(w.m.batch.events) > 0 && mayRefuse && w.rng.IntN(100) < w.percentFull {
@@ -145,10 +148,24 @@ func (w *refusedWorld) refuse(was before) {
 	}
 	w.m.takeBack()
 	w.checkTakenBack(was, touched)
-	answers := slices.Clone(batch.answers)
-	for i := range answers {
-		if r, ok := answers[i].refused(ErrFull); ok {
-			w.send(answers[i].to, r)
+	for to, r := range w.replies(ErrFull) {
+		w.send(to, r)
+	}
+}
+
+// replies is what the batch has to say. It is read to its end before anything is sent,
+// since that may have clients act.
+func (w *refusedWorld) replies(err error) iter.Seq2[*command, reply] {
+	var to []*command
+	var said []reply
+	for c, r := range w.m.replies(err) {
+		to, said = append(to, c), append(said, r)
+	}
+	return func(yield func(*command, reply) bool) {
+		for i, c := range to {
+			if !yield(c, said[i]) {
+				return
+			}
 		}
 	}
 }
@@ -184,9 +201,7 @@ func (w *refusedWorld) checkTakenBack(was before, touched map[Name]bool) {
 func (w *refusedWorld) accept() {
 	w.store()
 	w.m.accept()
-	answers := slices.Clone(w.m.batch.answers)
-	for i := range answers {
-		to, r := answers[i].to, w.m.told(&answers[i])
+	for to, r := range w.replies(nil) {
 		if l := r.lease; l != nil && r.err == nil {
 			w.checkTold(to, l)
 		}
@@ -280,14 +295,15 @@ func (w *refusedWorld) send(c *command, r reply) {
 		}
 		return
 	}
-	if !c.state.CompareAndSwap(asked, answered) {
-		if c.state.Load() == answered {
+	if w.states[c] != asked {
+		if w.states[c] == answered {
 			w.wrong("a request is answered twice: %v", r)
 		}
 		delete(w.asked, c)
 		w.undo(r) // it has given up
 		return
 	}
+	w.states[c] = answered
 	if by == nil {
 		w.wrong("a request is answered that nobody made: %+v", r)
 		return

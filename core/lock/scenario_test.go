@@ -250,7 +250,7 @@ func (s *stage) acquires(who string, a *client, rest []string) {
 		}
 	}
 	if _, ask := o["ask"]; ask {
-		c.acquire.Confirm = confirmNever
+		c.rechecks = true
 	}
 	a.acquire = c
 	s.put(who, c)
@@ -359,17 +359,8 @@ func describe(e *Event) string {
 func clock(t time.Time) string { return t.Sub(time.Unix(0, 0)).String() }
 
 func (s *stage) answers(err error) {
-	for i := range s.m.batch.answers {
-		a := &s.m.batch.answers[i]
-		who := s.names[a.to]
-		var told reply
-		if err == nil {
-			told = s.m.told(a)
-		} else if r, ok := a.refused(err); ok {
-			told = r
-		} else {
-			continue
-		}
+	for to, told := range s.m.replies(err) {
+		who := s.names[to]
 		if c := s.actors[who]; c != nil && told.lease != nil {
 			c.grant = told
 			if told.undoable {

@@ -82,8 +82,9 @@ func (a *actor) acquire() {
 		req.Wait = time.Duration(rng.Int64N(int64(8 * time.Second)))
 	}
 	req.Priority = []lock.Priority{lock.Front, lock.Normal, lock.Normal, lock.Back}[rng.IntN(4)]
+	var recheck lock.Recheck
 	if rng.IntN(3) == 0 {
-		req.Confirm = a.policies(time.Duration(rng.Int64N(int64(1500*time.Millisecond))), rng.IntN(4) > 0)
+		recheck = a.policies(time.Duration(rng.Int64N(int64(1500*time.Millisecond))), rng.IntN(4) > 0)
 	}
 	var lost time.Duration // the answer will not arrive, which is noticed so much later; 0: it will
 	if rng.IntN(4) == 0 {
@@ -94,7 +95,7 @@ func (a *actor) acquire() {
 	a.hangUp = cancel
 	table := a.w.table
 	a.w.call(func(note noting) {
-		g, err := table.Acquire(ctx, req)
+		g, err := table.AcquireWith(ctx, req, recheck)
 		cancel()
 		at := time.Now()
 		note(tokenOf(g), func() { a.answered(table, req, g, err, at, lost) })

@@ -25,6 +25,11 @@ type Config struct {
 	// lets the table itself try now and then. It must be quick, and safe to be called by
 	// many goroutines.
 	Full func() bool
+	// Rechecks, if not nil, reports whether a waiter for a name that came by
+	// [Table.AcquireWith] has to be called before it gets the lock; nil means that it always
+	// has to. The loop calls it, just before a step that may give the lock: it must be
+	// quick, must not block and must not call the table.
+	Rechecks func(Name) bool
 	// Published, if not nil, is called by the loop after each commit, when the views
 	// show it and before anybody is answered. It must be quick.
 	Published func()
@@ -61,7 +66,7 @@ type Table struct {
 	views views
 	inbox *inbox
 
-	commands commands
+	requests requests
 
 	m       *machine   // the loop's own
 	pending []*command // the loop's own: taken, not stepped yet
@@ -150,8 +155,8 @@ func (t *Table) Close() error {
 func (t *Table) Drain() {
 	t.drainOnce.Do(func() {
 		t.drain()
-		c := newCommand(doDrain, "", Origin{})
-		if t.inbox.put(c) != nil {
+		c := newRequest(doDrain, "", Origin{})
+		if t.inbox.put(&c.command) != nil {
 			return // closed: there is no waiter left
 		}
 		time.AfterFunc(drainingPatience, func() {
@@ -262,11 +267,40 @@ func (t *Table) rest(timer *time.Timer) {
 func (t *Table) turn() (closed bool) {
 	var at time.Time
 	t.pending, t.left, at, closed = t.inbox.take(t.pending, t.left)
-	gone, taken := t.m.decide(at, t.left, t.pending)
+	t.dropGivenUp()
+	t.m.feed(at, t.left, t.pending)
+	for name, more := t.m.upcoming(); more; name, more = t.m.upcoming() {
+		t.m.step(t.rechecks(name))
+	}
+	gone, taken := t.m.taken()
 	t.left = without(t.left, gone)
 	t.pending = without(t.pending, taken)
 	t.commit()
 	return closed
+}
+
+// dropGivenUp leaves out acquires whose caller has given up already, among those that
+// one batch can take: a grant would only have to be undone. One that is given up later is
+// answered, and undone, like any other.
+func (t *Table) dropGivenUp() {
+	window := min(len(t.pending), batchSteps)
+	n := 0
+	for _, c := range t.pending[:window] {
+		if c.do == doAcquire && c.caller.(*request).state.Load() == givenUp {
+			continue
+		}
+		t.pending[n] = c
+		n++
+	}
+	if n < window {
+		t.pending = slices.Delete(t.pending, n, window)
+	}
+}
+
+// rechecks reports whether a waiter for the name is to be called before it gets the lock.
+// Without a name there is none that could get it.
+func (t *Table) rechecks(name Name) bool {
+	return name == "" || t.cfg.Rechecks == nil || t.cfg.Rechecks(name)
 }
 
 // without returns what is left of a queue after its first n.
@@ -302,7 +336,7 @@ func (t *Table) commit() {
 }
 
 func (t *Table) persist() error {
-	events := t.m.batch.events
+	events := t.m.events()
 	if len(events) == 0 {
 		return nil
 	}
@@ -323,8 +357,9 @@ func (t *Table) persist() error {
 
 // count keeps the statistics of an accepted batch.
 func (t *Table) count() {
-	for i := range t.m.batch.events {
-		e := &t.m.batch.events[i]
+	events := t.m.events()
+	for i := range events {
+		e := &events[i]
 		switch {
 		case e.Kind == Granted:
 			t.waits.observeSpan(e.Waited)
@@ -337,12 +372,14 @@ func (t *Table) count() {
 // publish shows what the machine now has. When the table has failed nothing is
 // shown: nobody knows what is true.
 func (t *Table) publish() {
-	if t.failed.Load() != nil || len(t.m.batch.dirty) == 0 {
+	touched := t.m.touched()
+	if t.failed.Load() != nil || len(touched) == 0 {
 		return
 	}
-	t.views.publish(t.m.batch.dirty)
-	t.held.Store(int64(t.m.held))
-	t.waiters.Store(int64(t.m.waiting))
+	t.views.publish(touched)
+	held, waiting := t.m.counts()
+	t.held.Store(int64(held))
+	t.waiters.Store(int64(waiting))
 	t.publishQueues()
 }
 
@@ -351,37 +388,23 @@ func (t *Table) deliver(err error) {
 	if err != nil && !errors.Is(err, ErrFull) && !errors.Is(err, ErrDeposed) {
 		err = ErrOutcomeUnknown
 	}
-	for i := range t.m.batch.answers {
-		a := &t.m.batch.answers[i]
-		switch {
-		case err == nil:
-			t.send(a.to, t.m.told(a))
-		case errors.Is(err, ErrFull):
-			if r, ok := a.refused(err); ok {
-				t.send(a.to, r)
-			}
-		case a.reply.call != nil:
-			// It waits still, and is answered when the loop ends.
-		default:
-			t.send(a.to, reply{err: err})
-		}
+	for c, r := range t.m.replies(err) {
+		t.send(c, r)
 	}
 }
 
 // send hands a reply to its caller. A grant nobody waits for any more is undone.
 func (t *Table) send(c *command, r reply) {
-	if c == nil {
-		return
+	to, _ := c.caller.(*request)
+	switch {
+	case to == nil:
+	case r.call != nil:
+		to.replies <- r // never blocks: there is room for one call and one answer
+	case to.state.CompareAndSwap(asked, answered):
+		to.replies <- r
+	default:
+		t.undo(r)
 	}
-	if r.call != nil {
-		c.replies <- r // never blocks: there is room for one call and one answer
-		return
-	}
-	if c.state.CompareAndSwap(asked, answered) {
-		c.replies <- r
-		return
-	}
-	t.undo(r)
 }
 
 func (t *Table) undo(r reply) {
@@ -396,13 +419,9 @@ func (t *Table) undo(r reply) {
 func (t *Table) shut(err error) {
 	t.inbox.close()
 	t.pending, t.left, _, _ = t.inbox.take(t.pending, t.left)
-	for _, e := range t.m.entries {
-		t.m.dismiss(e, err)
-	}
+	t.m.dismissAll(err)
 	t.deliver(nil)
 	for _, c := range t.pending {
-		if c.replies != nil {
-			t.send(c, reply{err: ErrClosed})
-		}
+		t.send(c, reply{err: ErrClosed})
 	}
 }

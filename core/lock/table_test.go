@@ -118,9 +118,13 @@ type outcome struct {
 }
 
 func (t *Table) start(ctx context.Context, a Acquisition) <-chan outcome {
+	return t.startWith(ctx, a, nil)
+}
+
+func (t *Table) startWith(ctx context.Context, a Acquisition, recheck Recheck) <-chan outcome {
 	c := make(chan outcome, 1)
 	go func() {
-		g, err := t.Acquire(ctx, a)
+		g, err := t.AcquireWith(ctx, a, recheck)
 		c <- outcome{g, err, time.Now()}
 	}()
 	return c
@@ -336,9 +340,8 @@ func TestDenialsAtTheTurnCostNoCommits(t *testing.T) {
 		denied := errors.New("policy says no")
 		var waiters []<-chan outcome
 		for range 1000 {
-			a := wait("x", time.Hour)
-			a.Confirm = func(context.Context, Turn) (Opinion, error) { return Opinion{}, denied }
-			waiters = append(waiters, tab.start(t.Context(), a))
+			deny := func(context.Context, Turn) (Opinion, error) { return Opinion{}, denied }
+			waiters = append(waiters, tab.startWith(t.Context(), wait("x", time.Hour), deny))
 			synctest.Wait()
 		}
 		before := d.count()
@@ -357,15 +360,13 @@ func TestDenialsAtTheTurnCostNoCommits(t *testing.T) {
 func TestAPolicyThatTakesTooLongPassesTheCallOn(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
-		slow := wait("x", time.Hour)
-		slow.Confirm = func(context.Context, Turn) (Opinion, error) { time.Sleep(5 * time.Second); return Opinion{}, nil }
-		first := tab.start(t.Context(), slow)
+		slow := func(context.Context, Turn) (Opinion, error) { time.Sleep(5 * time.Second); return Opinion{}, nil }
+		first := tab.startWith(t.Context(), wait("x", time.Hour), slow)
 		synctest.Wait()
-		quick := wait("x", time.Hour)
-		quick.Confirm = func(_ context.Context, at Turn) (Opinion, error) {
+		quick := func(_ context.Context, at Turn) (Opinion, error) {
 			return Opinion{Notes: []Note{{Policy: "p", Key: "queue", Value: fmt.Sprint(at.Queue)}}}, nil
 		}
-		second := tab.start(t.Context(), quick)
+		second := tab.startWith(t.Context(), wait("x", time.Hour), quick)
 		synctest.Wait()
 		start := time.Now()
 		mustRelease(t, tab, g)

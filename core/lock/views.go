@@ -32,6 +32,15 @@ type viewedQueue struct {
 	first []Waiting
 }
 
+// viewOf is the short form of a view.
+func viewOf(v View) view {
+	short := view{lease: v.Lease}
+	if v.Waiters > 0 {
+		short.queue = &viewedQueue{total: v.Waiters, first: v.Queue}
+	}
+	return short
+}
+
 func (v view) of(name Name) View {
 	out := View{Name: name, Lease: v.lease}
 	if v.queue != nil {
@@ -53,14 +62,14 @@ func (vs *views) publishSome(entries []*entry) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	for _, e := range entries {
-		if e.idle() {
-			old, _ := vs.m.Delete(e.name)
-			vs.accounts.move(e.name, old.lease, nil)
+		now := e.view(viewedWaiters)
+		if now.Lease == nil && now.Waiters == 0 {
+			old, _ := vs.m.Delete(now.Name)
+			vs.accounts.move(now.Name, old.lease, nil)
 			continue
 		}
-		now := e.view()
-		old, _ := vs.m.Set(e.name, now)
-		vs.accounts.move(e.name, old.lease, now.lease)
+		old, _ := vs.m.Set(now.Name, viewOf(now))
+		vs.accounts.move(now.Name, old.lease, now.Lease)
 	}
 }
 

@@ -1,0 +1,117 @@
+package lock
+
+import "time"
+
+// work is what lies before the machine for one batch, and how far it has come.
+type work struct {
+	left     []leaving
+	commands []*command
+	gone     int // of left
+	handed   int // of the names that departures freed
+	dueOver  bool
+	taken    int // of commands
+}
+
+// feed gives the machine the work of a batch: first the departures, then what is due,
+// then commands in order of arrival, until the batch is full. at is an instant all of
+// them arrived by. The machine does the work in steps, see [machine.upcoming] and
+// [machine.step].
+func (m *machine) feed(at time.Time, left []leaving, commands []*command) {
+	if len(commands) > 0 {
+		at = commands[0].at // a renewal that lies here came before what is due later
+	}
+	m.advance(at)
+	m.work = work{left: left, commands: commands}
+}
+
+// taken returns how many departures and commands the steps of a batch took.
+func (m *machine) taken() (gone, taken int) {
+	gone, taken = m.work.gone, m.work.taken
+	m.work = work{}
+	return gone, taken
+}
+
+// upcoming reports whether there is another step for this batch. If the step may give a free
+// lock to a waiter that can be called, it returns the name of the lock: the caller of step
+// says whether that has to be done. Each step is about one lock only.
+func (m *machine) upcoming() (name Name, more bool) {
+	k := &m.work
+	switch {
+	case k.gone < len(k.left):
+		return "", !m.full() // departures alone give nothing to anybody
+	case k.handed < len(m.freed):
+		return m.mayCall(m.freed[k.handed]), true
+	case m.hasDue():
+		return m.mayCall(m.schedule.first().entry), true
+	case k.taken < len(k.commands) && !m.full():
+		return m.mayGive(k.commands[k.taken]), true
+	}
+	return "", false
+}
+
+// mayCall returns the name of e, or none if nobody waits there.
+func (m *machine) mayCall(e *entry) Name {
+	if e.queue.len() == 0 {
+		return ""
+	}
+	return e.name
+}
+
+// mayGive returns the name of the lock that the command may give to a waiter, or none.
+func (m *machine) mayGive(c *command) Name {
+	if m.waiting == 0 || c.name == "" || c.do == doQueue {
+		return ""
+	}
+	e := m.entries[c.name]
+	if e == nil || e.held != nil && !c.do.ends() && e.held.deadline().After(c.at) && e.held.deadline().After(m.now) {
+		return ""
+	}
+	return m.mayCall(e)
+}
+
+// ends reports whether a command may end a live lease.
+func (v verb) ends() bool { return v == doRelease || v == doBreak || v == doUndo }
+
+// step does the next thing. recheck is the answer to what upcoming asked: a waiter that can
+// be called is called before it is given the lock. That answer may come true or false
+// later; what counts is that it was so at an instant between the previous step and this.
+func (m *machine) step(recheck bool) {
+	m.recheck = recheck
+	k := &m.work
+	switch {
+	case k.gone < len(k.left):
+		l := k.left[k.gone]
+		k.gone++
+		if e := m.depart(l.c, l.why, l.cause); e != nil {
+			m.freed = append(m.freed, e)
+		}
+	case k.handed < len(m.freed):
+		e := m.freed[k.handed]
+		if k.handed++; k.handed == len(m.freed) {
+			m.freed, k.handed = emptied(m.freed), 0
+		}
+		m.handOver(e)
+	case m.hasDue():
+		m.batch.steps++
+		if t := m.schedule.first(); t.waiter != nil {
+			m.patienceOver(t.waiter)
+		} else {
+			m.settle(t.entry)
+		}
+	default:
+		k.dueOver = true // what comes due by the commands waits for the next batch
+		c := k.commands[k.taken]
+		k.taken++
+		m.do(c)
+	}
+}
+
+// hasDue reports whether something that is due is to happen in this batch. It fills at
+// most half of it.
+func (m *machine) hasDue() bool {
+	if m.work.dueOver || m.now.Before(m.retryAt) || len(m.batch.events) >= max(m.maxEvents/2, 1) || m.batch.steps >= batchSteps {
+		return false
+	}
+	t := m.schedule.first()
+	return t != nil && !t.at.After(m.now)
+}
