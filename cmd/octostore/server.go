@@ -176,15 +176,17 @@ func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 		rechecks = core.Rechecks(s.policies)
 	}
 	table, err := lock.Open(ctx, s.journal, lock.Config{
-		MaxWaiters:           cfg.MaxWaiters,
-		MaxWaitersPerLock:    cfg.MaxWaitersPerLock,
-		MaxPerAccount:        cfg.AccountLocks,
-		MaxWaitersPerAccount: cfg.AccountWaiters,
-		Unlimited:            auth.LocalAccount,
-		Level:                auditLevels[cfg.AuditLevel],
-		Full:                 s.store.Full,
-		Published:            s.journal.Publish,
-		Rechecks:             rechecks,
+		Rules: lock.Rules{
+			MaxWaiters:           cfg.MaxWaiters,
+			MaxWaitersPerLock:    cfg.MaxWaitersPerLock,
+			MaxPerAccount:        cfg.AccountLocks,
+			MaxWaitersPerAccount: cfg.AccountWaiters,
+			Unlimited:            auth.LocalAccount,
+			Level:                auditLevels[cfg.AuditLevel],
+		},
+		Full:      s.store.Full,
+		Rechecks:  rechecks,
+		Published: s.journal.Publish,
 	})
 	s.table = table
 	return err

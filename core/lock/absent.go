@@ -52,8 +52,8 @@ type room struct{ here, all int }
 // would have to go are absent.
 func (m *machine) room(e *entry) (need room, ok bool) {
 	need = room{
-		here: max(0, e.queue.len()+1-m.cfg.MaxWaitersPerLock),
-		all:  max(0, m.waiting+1-m.cfg.MaxWaiters),
+		here: max(0, e.queue.len()+1-m.rules.MaxWaitersPerLock),
+		all:  max(0, m.waiting+1-m.rules.MaxWaiters),
 	}
 	return need, need.here <= e.absent.count() && need.all <= m.absent.count()
 }

@@ -163,12 +163,12 @@ func (m *machine) join(e *entry, c *command) {
 
 func (m *machine) overQuota(account string) bool {
 	has := m.accounts[account]
-	return m.cfg.MaxPerAccount > 0 && has.holds+has.waits >= m.cfg.MaxPerAccount && account != m.cfg.Unlimited
+	return m.rules.MaxPerAccount > 0 && has.holds+has.waits >= m.rules.MaxPerAccount && account != m.rules.Unlimited
 }
 
 func (m *machine) waitsEnough(account string) bool {
-	most := m.cfg.MaxWaitersPerAccount
-	return most > 0 && m.accounts[account].waits >= most && account != m.cfg.Unlimited
+	most := m.rules.MaxWaitersPerAccount
+	return most > 0 && m.accounts[account].waits >= most && account != m.rules.Unlimited
 }
 
 // enter puts a waiter into its queue; remove takes it out. They are the only places

@@ -38,7 +38,7 @@ type answer struct {
 // record appends an event and gives it its sequence number, unless the audit level
 // leaves it out; then the number is 0.
 func (m *machine) record(e Event) Seq {
-	if !m.cfg.Level.records(e.Kind) {
+	if !m.rules.Level.records(e.Kind) {
 		return 0
 	}
 	m.seq++
@@ -95,8 +95,14 @@ func (m *machine) refuse(c *command, err error) { m.answer(c, reply{err: err}) }
 // answers leave.
 func (m *machine) events() []Event { return m.batch.events }
 
-// touched returns the names whose view may have changed.
-func (m *machine) touched() []*entry { return m.batch.dirty }
+// views appends the present state of every name that the batch touched, with up to limit
+// places of its queue each.
+func (m *machine) views(views []View, limit int) []View {
+	for _, e := range m.batch.dirty {
+		views = append(views, e.view(limit))
+	}
+	return views
+}
 
 // rows appends the final rows of the names whose lease changed in this batch.
 func (m *machine) rows(rows []Row) []Row {
@@ -332,4 +338,10 @@ func emptied[T any](buffer []T) []T {
 	}
 	clear(buffer)
 	return buffer[:0]
+}
+
+// largestBuffer returns the greatest capacity of what is used again from batch to batch.
+func (m *machine) largestBuffer() int {
+	b := &m.batch
+	return max(cap(b.events), cap(b.answers), cap(b.dirty), cap(b.changed), cap(b.granted), cap(b.words), cap(m.freed))
 }

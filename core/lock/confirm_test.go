@@ -132,7 +132,7 @@ func TestWhoGaveUpIsNotGrantedAfterwards(t *testing.T) {
 
 // Many departures at once are many batches, not one without bound.
 func TestManyDeparturesKeepTheBatchesSmall(t *testing.T) {
-	inTime(t, Config{Level: All}, func(t *testing.T, tab *Table, d *diary) {
+	inTime(t, Config{Rules: Rules{Level: All}}, func(t *testing.T, tab *Table, d *diary) {
 		mustAcquire(t, tab, try("x"))
 		ctx, hangUp := context.WithCancel(t.Context())
 		var all []<-chan outcome
@@ -153,7 +153,7 @@ func TestManyDeparturesKeepTheBatchesSmall(t *testing.T) {
 			}
 		}
 		for _, c := range d.commits {
-			if len(c) > defaultBatchEvents {
+			if len(c) > 256 {
 				t.Errorf("a batch of %d events", len(c))
 			}
 		}

@@ -29,9 +29,16 @@ func TestCommandsUnderWayAreNotUsedAgain(t *testing.T) {
 				}
 				ctx, hangUp := context.WithCancel(t.Context())
 				defer hangUp()
+				busy := make(chan struct{})
+				d.set(busy, nil)
+				go tab.Append(t.Context(), Event{Kind: Started})
+				synctest.Wait() // the loop is busy, so that the request lies before it
 				got := tab.startWith(ctx, wait("x", time.Hour), agrees)
 				synctest.Wait()
-				c := tab.m.entries["x"].queue.first().req
+				c := tab.inbox.commands[0].caller.(*request)
+				d.set(nil, nil)
+				close(busy)
+				synctest.Wait()
 
 				gate := make(chan struct{})
 				d.set(gate, nil)

@@ -166,7 +166,7 @@ func TestDrainDoesNotWaitForAHangingDisk(t *testing.T) {
 }
 
 func TestAppendedEventsShareTheTimeline(t *testing.T) {
-	inTime(t, Config{Level: Changes}, func(t *testing.T, tab *Table, d *diary) {
+	inTime(t, Config{Rules: Rules{Level: Changes}}, func(t *testing.T, tab *Table, d *diary) {
 		first, err := tab.Append(t.Context(), Event{Kind: Started})
 		if err != nil || first == 0 {
 			t.Fatal(first, err)
@@ -207,16 +207,4 @@ func TestTokensGrowOverRestarts(t *testing.T) {
 			tab.Close()
 		}
 	})
-}
-
-func TestTheSequenceLeavesRoomForWhatALostFileMayHaveHeld(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
-	fresh := newMachine(Config{}, Snapshot{}, now)
-	if want := Seq(1_800_000_000) << 20; fresh.seq+1 != want || want >= 1<<53 {
-		t.Errorf("starts at %d, want %d", fresh.seq+1, want)
-	}
-	back := newMachine(Config{}, Snapshot{Head: Head{Seq: fresh.seq + 100}}, now.AddDate(-1, 0, 0))
-	if back.seq != fresh.seq+100 {
-		t.Errorf("with the clock set back it starts at %d, want one more than the head %d", back.seq+1, fresh.seq+100)
-	}
 }

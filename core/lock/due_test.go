@@ -14,7 +14,7 @@ func machineWith(leases int) *machine {
 			Lease: Lease{Name: Name(fmt.Sprintf("n%05d", i)), Token: Token(i + 1), Account: "acme", TTL: 10 * time.Second}, Remaining: 10 * time.Second,
 		})
 	}
-	m := newMachine(Config{MaxWaiters: 50_000, MaxWaitersPerLock: 10_000}, snap, time.Unix(0, 0))
+	m := newMachine(Rules{MaxWaiters: 50_000, MaxWaitersPerLock: 10_000}, snap, time.Unix(0, 0))
 	m.finish()
 	return m
 }
@@ -81,5 +81,17 @@ func TestDueGracesAreBoundedInABatch(t *testing.T) {
 		left = m.waiting
 		m.accept()
 		m.finish()
+	}
+}
+
+func TestTheSequenceLeavesRoomForWhatALostFileMayHaveHeld(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	fresh := newMachine(Rules{}, Snapshot{}, now)
+	if want := Seq(1_800_000_000) << 20; fresh.seq+1 != want || want >= 1<<53 {
+		t.Errorf("starts at %d, want %d", fresh.seq+1, want)
+	}
+	back := newMachine(Rules{}, Snapshot{Head: Head{Seq: fresh.seq + 100}}, now.AddDate(-1, 0, 0))
+	if back.seq != fresh.seq+100 {
+		t.Errorf("with the clock set back it starts at %d, want one more than the head %d", back.seq+1, fresh.seq+100)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // where only the holder may: two holders at once, or a token that goes back, show.
 func TestHammer(t *testing.T) {
 	d := newDiary()
-	tab, err := Open(t.Context(), d, Config{MaxWaitersPerLock: 20})
+	tab, err := Open(t.Context(), d, Config{Rules: Rules{MaxWaitersPerLock: 20}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,25 +64,3 @@ func TestHeldForIsNeverNegative(t *testing.T) {
 		})
 	}
 }
-
-// Of a loaded lease the time before the start is known by the wall clock only. What comes
-// after it counts on the monotonic clock, whatever happens to the wall clock.
-func TestHeldForOfALoadedLeaseFollowsTheMonotonicClock(t *testing.T) {
-	start := time.Now()
-	granted := time.Unix(0, start.Add(-time.Minute).UnixNano()).UTC()
-	for name, set := range map[string]time.Duration{"not set": 0, "set forward": 24 * time.Hour, "set back": -24 * time.Hour} {
-		t.Run(name, func(t *testing.T) {
-			m := newMachine(Config{}, Snapshot{Leases: []Loaded{{
-				Lease: Lease{Name: "x", Token: 1, TTL: time.Hour, GrantedAt: granted}, Remaining: time.Hour,
-			}}}, start)
-			m.finish()
-			lease := m.entries["x"].held.lease
-			if at := lease.GrantedAt; !at.Round(0).Equal(granted) {
-				t.Errorf("granted at %v, want %v", at, granted)
-			}
-			if got := lease.HeldFor(onWall(t, start.Add(time.Second), set)); got != time.Minute+time.Second {
-				t.Errorf("held for %v, want 1m1s", got)
-			}
-		})
-	}
-}

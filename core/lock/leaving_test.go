@@ -11,7 +11,7 @@ import (
 // A client that left while its policies thought has hung up, also if the policies notice
 // it first: an attempt keeps its place, and may come back.
 func TestLeavingNoticedByThePoliciesIsAHangUp(t *testing.T) {
-	inTime(t, Config{Level: All}, func(t *testing.T, tab *Table, d *diary) {
+	inTime(t, Config{Rules: Rules{Level: All}}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		a := wait("x", time.Minute)
 		a.Attempt, _ = NewAttempt("0123456789abcdef", a.TTL, 0, "", nil)

@@ -24,7 +24,7 @@ const (
 // step and its like take commands and instants, and leave events and answers in
 // batch. Somebody else commits the batch and then says accept or takeBack.
 type machine struct {
-	cfg       Config
+	rules     Rules
 	maxEvents int
 	maxBytes  int
 
@@ -104,9 +104,11 @@ type release struct {
 	held    time.Duration
 }
 
-func newMachine(cfg Config, s Snapshot, now time.Time) *machine {
+func newMachine(rules Rules, s Snapshot, now time.Time) *machine {
+	rules.MaxWaiters = cmp.Or(rules.MaxWaiters, 50_000)
+	rules.MaxWaitersPerLock = cmp.Or(rules.MaxWaitersPerLock, 10_000)
 	m := &machine{
-		cfg:       cfg,
+		rules:     rules,
 		maxEvents: cmp.Or(s.MaxEvents, defaultBatchEvents),
 		maxBytes:  cmp.Or(s.MaxBytes, defaultBatchBytes),
 		now:       now,

@@ -50,7 +50,7 @@ func newRefusedWorld(t *testing.T, seed uint64) *refusedWorld {
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 11)), now: time.Unix(0, 0),
 		rows: map[Name]Row{}, ended: map[Token]bool{},
 	}
-	w.cfg = Config{MaxWaiters: pick(w, 2, 3, 100), MaxWaitersPerLock: pick(w, 1, 2, 3, 50)}
+	w.cfg = Rules{MaxWaiters: pick(w, 2, 3, 100), MaxWaitersPerLock: pick(w, 1, 2, 3, 50)}
 	if w.oneIn(3) {
 		w.cfg.Level = All
 	}

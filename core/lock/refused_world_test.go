@@ -16,7 +16,7 @@ type refusedWorld struct {
 	seed    uint64
 	rng     *rand.Rand
 	m       *machine
-	cfg     Config
+	cfg     Rules
 	now     time.Time
 	clients []*refusedClient
 	tries   []keyedTry // attempts with a key, to be made again

@@ -47,7 +47,7 @@ func heapInUse() int64 {
 // not the request it came with.
 func TestEndedAttemptsCostLittle(t *testing.T) {
 	const n = 20_000
-	m := newMachine(Config{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{}, time.Now())
+	m := newMachine(Rules{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{}, time.Now())
 	before := heapInUse()
 	attempts(m, n, 3300)
 	each := (heapInUse() - before) / n
@@ -63,7 +63,7 @@ func TestEndedAttemptsCostLittle(t *testing.T) {
 // and these cost less than 256 MiB.
 func TestEndedAttemptsHaveABound(t *testing.T) {
 	n := max(*endedAttempts, rememberMost+1000)
-	m := newMachine(Config{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{}, time.Now())
+	m := newMachine(Rules{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{}, time.Now())
 	before := heapInUse()
 	attempts(m, n, 0)
 	mib := (heapInUse() - before) >> 20

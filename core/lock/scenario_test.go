@@ -70,7 +70,7 @@ func firstDifference(want, got string) string {
 type stage struct {
 	t       reporter
 	m       *machine
-	cfg     Config
+	cfg     Rules
 	now     time.Time
 	rows    map[Name]Row
 	head    Seq
@@ -105,7 +105,7 @@ func (c *client) lost(oldest bool) reply {
 
 func newStage(t reporter) *stage {
 	s := &stage{t: t, now: time.Unix(0, 0), rows: map[Name]Row{}, actors: map[string]*client{}, names: map[*command]string{}}
-	s.cfg = Config{MaxWaiters: 100, MaxWaitersPerLock: 50}
+	s.cfg = Rules{MaxWaiters: 100, MaxWaitersPerLock: 50}
 	s.restart()
 	return s
 }

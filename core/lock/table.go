@@ -11,14 +11,7 @@ import (
 
 // Config says how a table is to behave. The zero value is useful.
 type Config struct {
-	MaxWaiters        int // in all; default 50,000
-	MaxWaitersPerLock int // default 10,000
-	MaxPerAccount     int // locks an account may hold and wait for; default 0: no limit
-	// MaxWaitersPerAccount is how many requests of an account may wait, those who keep a
-	// place without being there included; default 0: no limit.
-	MaxWaitersPerAccount int
-	Unlimited            string // the account that has no limits of its own; empty: none
-	Level                Level
+	Rules
 	// Full, if not nil, reports whether the store has to save its last space for the
 	// ends of leases. Acquires are then refused before they reach the store. It must be
 	// true when a commit was refused with [ErrFull] until it is worth to try again; nil
@@ -33,28 +26,6 @@ type Config struct {
 	// Published, if not nil, is called by the loop after each commit, when the views
 	// show it and before anybody is answered. It must be quick.
 	Published func()
-}
-
-// Level is how much is recorded besides the changes.
-type Level int
-
-// Levels, each with what is recorded at the one before.
-const (
-	Decisions Level = iota // the default: also what policies refused, and notices
-	Changes                // only what changes a lease
-	All                    // also refusals because a lock is held, and waiters who left
-)
-
-func (l Level) records(k Kind) bool {
-	switch k {
-	case Granted, Renewed, Released, Expired, Broken, Undone:
-		return true
-	case Conflict, Abandoned:
-		return l == All
-	case Denied, PolicyError:
-		return l != Changes
-	}
-	return true
 }
 
 // Table is a set of locks with one timeline. Make one with [Open]; its methods are
@@ -72,6 +43,7 @@ type Table struct {
 	pending []*command // the loop's own: taken, not stepped yet
 	left    []leaving  // the loop's own
 	rows    []Row      // the loop's own, used again
+	shown   []View     // the same
 
 	drainOnce sync.Once
 	draining  context.Context // ended by drain
@@ -100,12 +72,6 @@ type Table struct {
 // Open loads the store and starts the loop. Leases that lapsed while nobody served
 // the store expire as events. The caller closes the table, then the store.
 func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
-	if cfg.MaxWaiters == 0 {
-		cfg.MaxWaiters = 50_000
-	}
-	if cfg.MaxWaitersPerLock == 0 {
-		cfg.MaxWaitersPerLock = 10_000
-	}
 	if cfg.Published == nil {
 		cfg.Published = func() {}
 	}
@@ -132,7 +98,7 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 	}
 	t.begin, t.stopBegin = context.WithCancel(context.Background())
 	t.draining, t.drain = context.WithCancel(context.Background())
-	t.m = newMachine(cfg, s, t.opened)
+	t.m = newMachine(cfg.Rules, s, t.opened)
 	t.publish()
 	t.m.finish()
 	go t.loop()
@@ -372,11 +338,15 @@ func (t *Table) count() {
 // publish shows what the machine now has. When the table has failed nothing is
 // shown: nobody knows what is true.
 func (t *Table) publish() {
-	touched := t.m.touched()
-	if t.failed.Load() != nil || len(touched) == 0 {
+	if t.failed.Load() != nil {
 		return
 	}
-	t.views.publish(touched)
+	t.shown = t.m.views(t.shown, viewedWaiters)
+	if len(t.shown) == 0 {
+		return
+	}
+	t.views.publish(t.shown)
+	t.shown = emptied(t.shown)
 	held, waiting := t.m.counts()
 	t.held.Store(int64(held))
 	t.waiters.Store(int64(waiting))

@@ -100,16 +100,6 @@ func inTime(t *testing.T, cfg Config, f func(t *testing.T, tab *Table, d *diary)
 	})
 }
 
-var me = Origin{Actor: Actor{Account: "acme"}}
-
-func try(name Name) Acquisition { return Acquisition{Origin: me, Name: name, TTL: 10 * time.Second} }
-
-func wait(name Name, d time.Duration) Acquisition {
-	a := try(name)
-	a.Wait = d
-	return a
-}
-
 // outcome is what came of an acquire in the background.
 type outcome struct {
 	g   Grant

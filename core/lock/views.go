@@ -49,20 +49,19 @@ func (v view) of(name Name) View {
 	return out
 }
 
-// publish shows the state of the given entries. Only the loop calls it.
-func (vs *views) publish(entries []*entry) {
-	for len(entries) > scanStep {
-		vs.publishSome(entries[:scanStep])
-		entries = entries[scanStep:]
+// publish shows the state of some names. Only the loop calls it.
+func (vs *views) publish(changed []View) {
+	for len(changed) > scanStep {
+		vs.publishSome(changed[:scanStep])
+		changed = changed[scanStep:]
 	}
-	vs.publishSome(entries)
+	vs.publishSome(changed)
 }
 
-func (vs *views) publishSome(entries []*entry) {
+func (vs *views) publishSome(changed []View) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	for _, e := range entries {
-		now := e.view(viewedWaiters)
+	for _, now := range changed {
 		if now.Lease == nil && now.Waiters == 0 {
 			old, _ := vs.m.Delete(now.Name)
 			vs.accounts.move(now.Name, old.lease, nil)

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-func heldEntry(name Name, account string) *entry {
-	return &entry{name: name, held: &held{lease: &Lease{Name: name, Account: account}}}
+func heldView(name Name, account string) View {
+	return View{Name: name, Lease: &Lease{Name: name, Account: account}}
 }
 
 // viewsOf are views with so many names, all held by one account.
 func viewsOf(names int) *views {
 	vs := new(views)
 	for i := range names {
-		vs.publish([]*entry{heldEntry(Name(fmt.Sprintf("n%06d", i)), "ci")})
+		vs.publish([]View{heldView(Name(fmt.Sprintf("n%06d", i)), "ci")})
 	}
 	return vs
 }
@@ -81,11 +81,11 @@ func TestViewsIndexIsBuiltWhileLocksChange(t *testing.T) {
 }
 
 func changeOne(vs *views, rng *rand.Rand) {
-	e := heldEntry(Name(fmt.Sprintf("n%06d", rng.IntN(4*scanStep))), fmt.Sprint("acct", rng.IntN(3)))
+	e := heldView(Name(fmt.Sprintf("n%06d", rng.IntN(4*scanStep))), fmt.Sprint("acct", rng.IntN(3)))
 	if rng.IntN(3) == 0 {
-		e.held = nil
+		e.Lease = nil
 	}
-	vs.publish([]*entry{e})
+	vs.publish([]View{e})
 }
 
 // checkAccounts counts anew what the views keep of accounts.

@@ -76,8 +76,8 @@ func publishBeside(b *testing.B, vs *views, read func()) {
 }
 
 func publishOne(vs *views) time.Duration {
-	e := &entry{name: "team/x", held: &held{lease: &Lease{Account: "ci"}}}
+	changed := []View{{Name: "team/x", Lease: &Lease{Account: "ci"}}}
 	start := time.Now()
-	vs.publish([]*entry{e})
+	vs.publish(changed)
 	return time.Since(start)
 }

@@ -10,11 +10,9 @@ import (
 func TestViewsCountWhatIsHeldUnderAPrefix(t *testing.T) {
 	const names = 2*scanStep + 7
 	vs := viewsOf(names)
-	vs.publish([]*entry{heldEntry("a", "other"), heldEntry("n000003/x", "other"), heldEntry("o", "other")})
-	waited := heldEntry("n000003/y", "other")
-	waited.held = nil
+	vs.publish([]View{heldView("a", "other"), heldView("n000003/x", "other"), heldView("o", "other")})
 	vs.mu.Lock()
-	vs.m.Set(waited.name, view{queue: &viewedQueue{total: 1}}) // free, and somebody waits
+	vs.m.Set("n000003/y", view{queue: &viewedQueue{total: 1}}) // free, and somebody waits
 	vs.mu.Unlock()
 	for _, tt := range []struct {
 		prefix             string
