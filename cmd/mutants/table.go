@@ -165,8 +165,8 @@ var queueMutants = []mutant{
 	},
 	{
 		name: "departure-does-not-wake", file: "core/lock/command.go",
-		old:    "	b.leaving = append(b.leaving, l)\n	b.mu.Unlock()\n	b.ring()\n",
-		new:    "	b.leaving = append(b.leaving, l)\n	b.mu.Unlock()\n",
+		old:    "	b.Departure = append(b.Departure, l)\n	b.mu.Unlock()\n	b.ring()\n",
+		new:    "	b.Departure = append(b.Departure, l)\n	b.mu.Unlock()\n",
 		breaks: "the loop sleeps on when somebody leaves",
 		tests:  inLock,
 	},

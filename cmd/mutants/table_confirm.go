@@ -117,7 +117,7 @@ var confirmMutants = []mutant{
 	{
 		name: "given-up-repeat-kept", file: "core/lock/table.go",
 		old:    "	t.undo(r)\n",
-		new:    "	if c.do != doRepeat {\n		t.undo(r)\n	}\n",
+		new:    "	if c.Verb != doRepeat {\n		t.undo(r)\n	}\n",
 		breaks: "a lease stays when the answer to a repeat found no caller any more",
 		tests:  inLock,
 	},

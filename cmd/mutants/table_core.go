@@ -113,14 +113,14 @@ var keyMutants = []mutant{
 	},
 	{
 		name: "key-of-any-account", file: "core/lock/acquire.go",
-		old:    " && h.lease.Account == c.acquire.Actor.Account\n",
+		old:    " && h.lease.Account == c.Acquire.Actor.Account\n",
 		new:    "\n",
 		breaks: "another account with the same key is given the lease",
 		tests:  inLock,
 	},
 	{
 		name: "key-for-anything", file: "core/lock/acquire.go",
-		old:    "if e.held.attempt.Params != c.acquire.Attempt.Params {",
+		old:    "if e.held.attempt.Params != c.Acquire.Attempt.Params {",
 		new:    "if false {",
 		breaks: "a key used with other parameters is answered with the old lease",
 		tests:  inLock,
@@ -141,8 +141,8 @@ var keyMutants = []mutant{
 	},
 	{
 		name: "poll-granted-and-waiting", file: "core/lock/acquire.go",
-		old:    "		m.grantWaiter(w, c.acquire.Opinion) // the policies have looked at this very request\n		return\n",
-		new:    "		m.grantWaiter(w, c.acquire.Opinion) // the policies have looked at this very request\n",
+		old:    "		m.grantWaiter(w, c.Acquire.Opinion) // the policies have looked at this very request\n		return\n",
+		new:    "		m.grantWaiter(w, c.Acquire.Opinion) // the policies have looked at this very request\n",
 		breaks: "a keyed poll that finds the lock free, and itself first, crashes the loop",
 		tests:  inLock,
 	},
@@ -166,8 +166,8 @@ var loopMutants = []mutant{
 	},
 	{
 		name: "commit-awaited-for-ever", file: "core/lock/ask.go",
-		old:    "	c.timer.Reset(patience)\n	var r reply",
-		new:    "	c.timer.Reset(time.Hour)\n	var r reply",
+		old:    "	Command.timer.Reset(patience)\n	var r reply",
+		new:    "	Command.timer.Reset(time.Hour)\n	var r reply",
 		breaks: "a disk that hangs takes every caller with it",
 		tests:  inLock,
 	},

@@ -11,15 +11,15 @@ var (
 var machineMutants = []mutant{
 	{
 		name: "rejoin-wakes-nobody", file: "core/lock/acquire.go",
-		old:    "	m.handOver(e) // the call may have been withdrawn from the request before\n",
+		old:    "	m.handOver(e) // the Turn may have been withdrawn from the request before\n",
 		new:    "",
 		breaks: "a called waiter that asks again leaves a free lock that nobody is called for",
 		tests:  inLock,
 	},
 	{
 		name: "crossed-command-used-again", file: "core/lock/command.go",
-		old:    "if c.crossed || c.state.Load() != answered {",
-		new:    "if c.state.Load() != answered {",
+		old:    "if Command.crossed || Command.state.Load() != answered {",
+		new:    "if Command.state.Load() != answered {",
 		breaks: "a departure that crosses its answer hits the request of a stranger",
 		tests:  inLock,
 	},

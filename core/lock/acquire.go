@@ -3,13 +3,13 @@ package lock
 import "time"
 
 // departure says why a request stopped listening.
-type departure int
+type LeaveReason int
 
 const (
-	listening departure = iota
-	waitOver            // it will take no for an answer now
-	hungUp              // nobody is left to answer
-	declined            // policies said no at its turn
+	listening LeaveReason = iota
+	waitOver              // it will take no for an answer now
+	hungUp                // nobody is left to answer
+	declined              // policies said no at its turn
 )
 
 // acquire gives the lock, or a place in the queue, or a refusal.
@@ -43,15 +43,15 @@ func (m *machine) acquire(c *command) {
 }
 
 // waits reports whether the request is (still) willing to stand in the queue.
-func (c *command) waits() bool { return c.acquire.Wait > 0 && c.departed == listening }
+func (c *command) waits() bool { return c.Acquire.Wait > 0 && c.departed == listening }
 
 func (c *command) attemptID() attemptID {
-	return attemptID{account: c.acquire.Actor.Account, name: c.name, key: c.acquire.Attempt.Key}
+	return attemptID{account: c.Acquire.Actor.Account, name: c.name, key: c.Acquire.Attempt.Key}
 }
 
 // sameAttempt answers a request whose key has been seen before.
 func (m *machine) sameAttempt(e *entry, c *command) bool {
-	if c.acquire.Attempt.IsZero() {
+	if c.Acquire.Attempt.IsZero() {
 		return false
 	}
 	if w := m.places[c.attemptID()]; w != nil {
@@ -83,12 +83,12 @@ func (m *machine) repeatLease(c *command) {
 
 // is reports whether the lease was given to the attempt c belongs to.
 func (h *held) is(c *command) bool {
-	return h.attempt != nil && h.attempt.Key == c.acquire.Attempt.Key && h.lease.Account == c.acquire.Actor.Account
+	return h.attempt != nil && h.attempt.Key == c.Acquire.Attempt.Key && h.lease.Account == c.Acquire.Actor.Account
 }
 
 // repeat gives an attempt the lease it already has.
 func (m *machine) repeat(e *entry, c *command) {
-	if e.held.attempt.Params != c.acquire.Attempt.Params {
+	if e.held.attempt.Params != c.Acquire.Attempt.Params {
 		m.refuse(c, ErrKeyMismatch)
 		return
 	}
@@ -101,7 +101,7 @@ func (m *machine) repeat(e *entry, c *command) {
 
 // rejoin lets a newer request stand in the place its attempt already has.
 func (m *machine) rejoin(w *waiter, c *command) {
-	if w.ask.Attempt.Params != c.acquire.Attempt.Params {
+	if w.ask.Attempt.Params != c.Acquire.Attempt.Params {
 		m.refuse(c, ErrKeyMismatch)
 		return
 	}
@@ -113,11 +113,11 @@ func (m *machine) rejoin(w *waiter, c *command) {
 	m.withdrawCall(w)
 	m.schedule.cancel(&w.due)
 	m.back(w)
-	w.req, w.ask = c, c.acquire
+	w.req, w.ask = c, c.Acquire
 	c.place = w
 	m.touch(e)
 	if m.canHave(w) {
-		m.grantWaiter(w, c.acquire.Opinion) // the policies have looked at this very request
+		m.grantWaiter(w, c.Acquire.Opinion) // the policies have looked at this very request
 		return
 	}
 	if !c.waits() {
@@ -127,11 +127,11 @@ func (m *machine) rejoin(w *waiter, c *command) {
 }
 
 func (m *machine) acquireFree(e *entry, c *command) {
-	if m.overQuota(c.acquire.Actor.Account) {
+	if m.overQuota(c.Acquire.Actor.Account) {
 		m.refuse(c, ErrQuota)
 		return
 	}
-	lease := m.grant(e, c.acquire, stay{}, c.acquire.Opinion)
+	lease := m.grant(e, c.Acquire, stay{}, c.Acquire.Opinion)
 	m.answer(c, reply{lease: lease, undoable: true})
 }
 
@@ -143,21 +143,21 @@ func (m *machine) join(e *entry, c *command) {
 	case !ok:
 		m.refuse(c, ErrQueueFull)
 		return
-	case m.overQuota(c.acquire.Actor.Account):
+	case m.overQuota(c.Acquire.Actor.Account):
 		m.refuse(c, ErrQuota)
 		return
-	case m.waitsEnough(c.acquire.Actor.Account):
+	case m.waitsEnough(c.Acquire.Actor.Account):
 		m.refuse(c, ErrWaitsEnough)
 		return
 	}
 	m.makeRoom(e, room)
 	m.arrivals++
-	w := &waiter{entry: e, order: m.arrivals, class: c.acquire.Priority, req: c, ask: c.acquire, since: m.now}
+	w := &waiter{entry: e, order: m.arrivals, class: c.Acquire.Priority, req: c, ask: c.Acquire, since: m.now}
 	w.due.entry, w.due.waiter = e, w
 	c.place = w
 	m.enter(w)
 	if m.canHave(w) { // all before it are still thinking after their call was passed on
-		m.grantWaiter(w, c.acquire.Opinion)
+		m.grantWaiter(w, c.Acquire.Opinion)
 	}
 }
 
@@ -276,7 +276,7 @@ func (m *machine) call(w *waiter) {
 	w.entry.called, w.thinking = w, true
 	m.schedule.set(&w.due, m.now.Add(callPatience))
 	turn := &Turn{Waited: m.now.Sub(w.since), Queue: w.entry.queue.len()}
-	m.batch.answers = append(m.batch.answers, answer{to: w.req, waiter: w, reply: reply{call: turn}})
+	m.batch.answers = append(m.batch.answers, answer{to: w.req, waiter: w, reply: reply{Turn: turn}})
 	m.touch(w.entry)
 }
 
@@ -295,7 +295,7 @@ func (m *machine) withdrawCall(w *waiter) {
 // provided nobody before it can have the lock: else two whose policies take long
 // could be called in turns for ever.
 func (m *machine) claim(c *command) {
-	w := c.by.place
+	w := c.Called.place
 	if w == nil || !w.thinking {
 		return
 	}
@@ -306,7 +306,7 @@ func (m *machine) claim(c *command) {
 		m.passOver(e)
 	}
 	if m.canHave(w) {
-		m.grantWaiter(w, c.said)
+		m.grantWaiter(w, c.Opinion)
 		return
 	}
 	m.handOver(e)
@@ -344,7 +344,7 @@ func (m *machine) patienceOver(w *waiter) {
 // depart is a request's word that it no longer listens. Departures are stepped
 // before everything that arrived with them, so that nobody known to be gone is
 // granted (invariant 6); the caller then lets freed calls pass on with handOver.
-func (m *machine) depart(c *command, why departure, cause error) *entry {
+func (m *machine) depart(c *command, why LeaveReason, cause error) *entry {
 	m.batch.steps++
 	c.departed = why
 	w := c.place
@@ -363,7 +363,7 @@ func (m *machine) depart(c *command, why departure, cause error) *entry {
 
 // leave ends the listening of a waiting request. Its place is kept for a while if
 // it carried a key.
-func (m *machine) leave(c *command, why departure) {
+func (m *machine) leave(c *command, why LeaveReason) {
 	w := c.place
 	e := w.entry
 	position := e.queue.position(w)
@@ -389,7 +389,7 @@ func (m *machine) leave(c *command, why departure) {
 
 // refuseHeld says no to a request, and who has the lock.
 func (m *machine) refuseHeld(e *entry, c *command, position int) {
-	a := c.acquire
+	a := c.Acquire
 	m.record(Event{Kind: Conflict, Lease: a.wish(e.name), Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID})
 	err := &HeldError{Position: position, Waiters: e.queue.len()}
 	if e.held != nil {

@@ -34,7 +34,7 @@ func (t *Table) AcquireWith(ctx context.Context, a Acquisition, recheck Recheck)
 		return Grant{}, err
 	}
 	c := t.requests.get(doAcquire, a.Name, a.Origin)
-	c.acquire, c.onlyRepeat, c.rechecks = &a, onlyRepeat, recheck != nil
+	c.Acquire, c.onlyRepeat, c.rechecks = &a, onlyRepeat, recheck != nil
 	if err := t.inbox.put(&c.command); err != nil {
 		return Grant{}, err
 	}
@@ -68,7 +68,7 @@ func (t *Table) Repeat(a Acquisition) (g Grant, ok bool, err error) {
 		return Grant{}, false, nil
 	}
 	c := t.requests.get(doRepeat, a.Name, a.Origin)
-	c.acquire = &a
+	c.Acquire = &a
 	r, err := t.ask(c)
 	if err != nil || r.lease == nil {
 		return Grant{}, false, err
@@ -110,10 +110,10 @@ func (t *Table) probes() bool {
 // listens. It returns soon after the wait is over even if the loop hangs.
 func (t *Table) await(ctx context.Context, c *request, recheck Recheck) reply {
 	w := waitForAnswer{t: t, c: c, recheck: recheck, gone: ctx.Done()}
-	if w.leaving = c.acquire.Wait <= 0; w.leaving {
+	if w.leaving = c.Acquire.Wait <= 0; w.leaving {
 		c.timer.Reset(patience)
 	} else {
-		c.timer.Reset(c.acquire.Wait)
+		c.timer.Reset(c.Acquire.Wait)
 	}
 	defer w.stopAsking()
 	for {
@@ -145,21 +145,21 @@ type verdict struct {
 func (w *waitForAnswer) next(ctx context.Context) (reply, bool) {
 	select {
 	case r := <-w.c.replies:
-		if r.call == nil {
+		if r.Turn == nil {
 			return r, true
 		}
-		w.confirm(ctx, *r.call)
+		w.confirm(ctx, *r.Turn)
 	case v := <-w.verdict:
 		w.verdict = nil
 		w.decided(v)
 	case <-w.gone:
 		w.gone = nil
-		w.depart(leaving{c: &w.c.command, why: hungUp})
+		w.depart(Departure{Command: &w.c.command, Why: hungUp})
 	case <-w.t.stuck:
 		return w.t.giveUp(w.c), true
 	case <-w.c.timer.C: // the end of the wait; when leaving, of our patience
 		if !w.leaving {
-			w.depart(leaving{c: &w.c.command, why: waitOver})
+			w.depart(Departure{Command: &w.c.command, Why: waitOver})
 			return reply{}, false
 		}
 		return w.t.giveUp(w.c), true
@@ -167,7 +167,7 @@ func (w *waitForAnswer) next(ctx context.Context) (reply, bool) {
 	return reply{}, false
 }
 
-func (w *waitForAnswer) depart(l leaving) {
+func (w *waitForAnswer) depart(l Departure) {
 	w.leaving = true
 	w.c.crossed = true
 	w.c.timer.Reset(patience)
@@ -203,14 +203,14 @@ func (w *waitForAnswer) stopAsking() {
 func (w *waitForAnswer) decided(v verdict) {
 	switch {
 	case v.panicked != nil:
-		w.depart(leaving{c: &w.c.command, why: hungUp})
+		w.depart(Departure{Command: &w.c.command, Why: hungUp})
 		panic(v.panicked)
 	case errors.Is(v.err, ErrGone):
-		w.depart(leaving{c: &w.c.command, why: hungUp})
+		w.depart(Departure{Command: &w.c.command, Why: hungUp})
 	case v.err != nil:
-		w.depart(leaving{c: &w.c.command, why: declined, cause: v.err})
+		w.depart(Departure{Command: &w.c.command, Why: declined, Cause: v.err})
 	default:
-		claim := &command{do: doClaim, name: w.c.name, by: &w.c.command, said: v.said}
+		claim := &command{Verb: doClaim, name: w.c.name, Called: &w.c.command, Opinion: v.said}
 		_ = w.t.inbox.put(claim) // closed: the answer is on its way
 	}
 }
@@ -222,7 +222,7 @@ func (t *Table) giveUp(c *request) reply {
 		return reply{err: ErrOutcomeUnknown}
 	}
 	for {
-		if r := <-c.replies; r.call == nil {
+		if r := <-c.replies; r.Turn == nil {
 			return r
 		}
 	}
@@ -244,7 +244,7 @@ func (t *Table) Received(r Renewal) {
 	if err != nil {
 		return
 	}
-	c := &command{do: doReceived, name: r.Name, origin: r.Origin, token: token}
+	c := &command{Verb: doReceived, name: r.Name, origin: r.Origin, token: token}
 	_ = t.inbox.put(c) // closed: the lease then runs to its end
 }
 
@@ -258,7 +258,7 @@ func (t *Table) Renew(ctx context.Context, r Renewal) (Grant, error) {
 		return Grant{}, err
 	}
 	c := t.requests.get(doRenew, r.Name, r.Origin)
-	c.token, c.ttl, c.onlyConfirm, c.said = token, r.TTL, r.OnlyConfirm, r.Opinion
+	c.token, c.ttl, c.onlyConfirm, c.Opinion = token, r.TTL, r.OnlyConfirm, r.Opinion
 	got, err := t.ask(c)
 	if err != nil {
 		return Grant{}, err
@@ -291,7 +291,7 @@ func (t *Table) Release(ctx context.Context, r Release) (Ended, error) {
 // [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
 func (t *Table) Break(ctx context.Context, b Breaking) (Ended, error) {
 	c := t.requests.get(doBreak, b.Name, b.Origin)
-	c.token, c.cause, c.said = b.Token, b.Cause, b.Opinion
+	c.token, c.cause, c.Opinion = b.Token, b.Cause, b.Opinion
 	got, err := t.ask(c)
 	return got.ended, err
 }
@@ -309,7 +309,7 @@ func (t *Table) Take(ctx context.Context, b Breaking, a Acquisition) (Grant, err
 	}
 	a.Attempt = Attempt{}
 	c := t.requests.get(doBreak, b.Name, b.Origin)
-	c.token, c.cause, c.said, c.acquire = b.Token, b.Cause, b.Opinion, &a
+	c.token, c.cause, c.Opinion, c.Acquire = b.Token, b.Cause, b.Opinion, &a
 	got, err := t.ask(c)
 	if err != nil {
 		return Grant{}, err

@@ -169,7 +169,7 @@ func (m *machine) takeBack() {
 // space on the disk.
 func (m *machine) readAgain() {
 	for i := range m.batch.answers {
-		if a := &m.batch.answers[i]; a.to.do == doQueue {
+		if a := &m.batch.answers[i]; a.to.Verb == doQueue {
 			a.reply.queue, a.reply.total = m.queueOf(a.to)
 		}
 	}
@@ -207,7 +207,7 @@ func (w word) after(undoAt time.Time) *held {
 func (m *machine) forgetCalls() {
 	for i := range m.batch.answers {
 		a := &m.batch.answers[i]
-		if a.reply.call != nil && a.waiter.req == a.to && a.waiter.entry.called != a.waiter {
+		if a.reply.Turn != nil && a.waiter.req == a.to && a.waiter.entry.called != a.waiter {
 			a.waiter.thinking = false
 		}
 	}
@@ -245,9 +245,9 @@ func (m *machine) restore(w *waiter) {
 // that turned out not to be free.
 func (a *answer) refused(err error) (reply, bool) {
 	switch {
-	case a.to.do == doQueue && errors.Is(err, ErrFull):
+	case a.to.Verb == doQueue && errors.Is(err, ErrFull):
 		return a.reply, true
-	case a.reply.call != nil:
+	case a.reply.Turn != nil:
 		return a.reply, a.waiter.entry.called == a.waiter
 	case a.waiter != nil && a.waiter.req == a.to:
 		return reply{}, false
@@ -276,7 +276,7 @@ func (m *machine) says(a *answer, err error) (reply, bool) {
 		return m.told(a), true
 	case errors.Is(err, ErrFull):
 		return a.refused(err)
-	case a.reply.call != nil:
+	case a.reply.Turn != nil:
 		return reply{}, false // it waits still, and is answered when the loop ends
 	}
 	return reply{err: err}, true
@@ -293,7 +293,7 @@ func (m *machine) told(a *answer) reply {
 	if e := m.entries[l.Name]; e != nil && e.held != nil && e.held.lease.Token == l.Token {
 		return a.reply
 	}
-	if a.to.do == doRenew {
+	if a.to.Verb == doRenew {
 		return reply{err: ErrNotHeld}
 	}
 	return reply{err: ErrTooLate}

@@ -19,19 +19,19 @@ func buffers(tab *Table) map[string]int {
 
 func checkBuffers(t *testing.T, after string, tab *Table) {
 	t.Helper()
-	if size := tab.m.largestBuffer(); size > mostKept {
-		t.Errorf("after %s the machine has a buffer with room for %d, want at most %d", after, size, mostKept)
+	if size := tab.m.largestBuffer(); size > mostReused {
+		t.Errorf("after %s the machine has a buffer with room for %d, want at most %d", after, size, mostReused)
 	}
 	for name, size := range buffers(tab) {
-		if size > mostKept {
-			t.Errorf("after %s the buffer %s has room for %d, want at most %d", after, name, size, mostKept)
+		if size > mostReused {
+			t.Errorf("after %s the buffer %s has room for %d, want at most %d", after, name, size, mostReused)
 		}
 	}
 }
 
 // What a large start, many departures at once and a drain needed is not kept for good.
 func TestBuffersOfLargeBatchesAreNotKept(t *testing.T) {
-	const many = mostKept + 1000
+	const many = mostReused + 1000
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiary()
 		for i := range many {

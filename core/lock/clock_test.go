@@ -42,7 +42,7 @@ func TestSettingTheWallClockChangesNoDeadline(t *testing.T) {
 
 			c := newCommand(doAcquire, "granted", Origin{})
 			c.at = start
-			c.acquire = &Acquisition{Name: "granted", TTL: 10 * time.Second}
+			c.Acquire = &Acquisition{Name: "granted", TTL: 10 * time.Second}
 			decide(start, c)
 			for _, after := range []struct {
 				time.Duration

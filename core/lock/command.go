@@ -21,18 +21,18 @@ const (
 
 // command is one request to the machine: plain values, decided before it is handed over.
 type command struct {
-	do   verb
+	Verb verb
 	at   time.Time // of arrival
 	name Name
 
-	acquire *Acquisition // doAcquire, doRepeat; doBreak: the lock is to be taken, too
+	Acquire *Acquisition // doAcquire, doRepeat; doBreak: the lock is to be taken, too
 	origin  Origin       // the others
 	token   Token        // proven by the lease id, or asked for by a break
 	ttl     time.Duration
 	cause   string
-	said    Opinion
+	Opinion Opinion
 	event   Event    // doAppend
-	by      *command // doClaim: the acquire that was called
+	Called  *command // doClaim: the acquire that was called
 	// rechecks: doAcquire, the request can be called when its turn comes. Without it the
 	// lock is given at once.
 	rechecks bool
@@ -48,12 +48,12 @@ type command struct {
 
 	// The machine's own.
 	place    *waiter // where it waits; nil: not yet, or answered
-	departed departure
+	departed LeaveReason
 }
 
 // reply is a call or an answer.
 type reply struct {
-	call *Turn // it is your turn: ask the policies, then claim
+	Turn *Turn // it is your turn: ask the policies, then claim
 
 	err      error
 	lease    *Lease
@@ -67,8 +67,8 @@ type reply struct {
 }
 
 // leaving is a departure on its way to the loop.
-type leaving struct {
-	c     *command
-	why   departure
-	cause error
+type Departure struct {
+	Command *command
+	Why     LeaveReason
+	Cause   error
 }

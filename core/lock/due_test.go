@@ -32,7 +32,7 @@ func TestDueEndsAreNotTriedAgainAtOnce(t *testing.T) {
 	m.takeBack()
 	m.finish()
 
-	if next := m.next(); !next.Equal(at.Add(fullBackoff)) {
+	if next := m.NextDeadline(); !next.Equal(at.Add(fullBackoff)) {
 		t.Errorf("the next try is at %v, want after %v", next, fullBackoff)
 	}
 	note := newCommand(doAppend, "", Origin{})
@@ -59,9 +59,9 @@ func TestDueGracesAreBoundedInABatch(t *testing.T) {
 		c := newCommand(doAcquire, "n00000", me)
 		a := wait("n00000", time.Minute)
 		a.Attempt = Attempt{Key: [32]byte{1, byte(i), byte(i >> 8)}}
-		c.at, c.acquire = m.now, &a
+		c.at, c.Acquire = m.now, &a
 		decideAll(m, c)
-		m.decide(m.now, []leaving{{c: c, why: hungUp}}, nil)
+		m.decide(m.now, []Departure{{Command: c, Why: hungUp}}, nil)
 		m.accept()
 		m.finish()
 	}

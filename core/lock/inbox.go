@@ -28,7 +28,7 @@ const (
 // newRequest returns a request for a command. There may be two replies: a call, and the
 // answer.
 func newRequest(do verb, name Name, origin Origin) *request {
-	r := &request{command: command{do: do, name: name, origin: origin}, replies: make(chan reply, 2)}
+	r := &request{command: command{Verb: do, name: name, origin: origin}, replies: make(chan reply, 2)}
 	r.caller = r
 	return r
 }
@@ -44,7 +44,7 @@ func (rs *requests) get(do verb, name Name, origin Origin) *request {
 		r.timer = time.NewTimer(time.Hour)
 		return r
 	}
-	r.do, r.name, r.origin, r.caller = do, name, origin, r
+	r.Verb, r.name, r.origin, r.caller = do, name, origin, r
 	return r
 }
 
@@ -65,7 +65,7 @@ func (rs *requests) put(r *request) {
 type inbox struct {
 	mu       sync.Mutex // held for moments only
 	commands []*command
-	leaving  []leaving
+	leaving  []Departure
 	closed   bool
 	wake     chan struct{} // holds one token if there may be something new
 }
@@ -86,7 +86,7 @@ func (b *inbox) put(c *command) error {
 	return nil
 }
 
-func (b *inbox) leave(l leaving) {
+func (b *inbox) leave(l Departure) {
 	b.mu.Lock()
 	b.leaving = append(b.leaving, l)
 	b.mu.Unlock()
@@ -102,12 +102,12 @@ func (b *inbox) ring() {
 
 // take moves everything to the given slices and returns the instant: whatever comes
 // later has arrived later.
-func (b *inbox) take(commands []*command, left []leaving) ([]*command, []leaving, time.Time, bool) {
+func (b *inbox) take(commands []*command, left []Departure) ([]*command, []Departure, time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	commands = append(commands, b.commands...)
 	left = append(left, b.leaving...)
-	b.commands, b.leaving = emptied(b.commands), emptied(b.leaving)
+	b.commands, b.leaving = reused(b.commands), reused(b.leaving)
 	return commands, left, time.Now(), b.closed
 }
 
@@ -116,4 +116,18 @@ func (b *inbox) close() {
 	b.closed = true
 	b.mu.Unlock()
 	b.ring()
+}
+
+// mostReused is the capacity up to which a buffer is used again: more than a batch needs,
+// unless it is that of a start or a drain.
+const mostReused = 4 * batchSteps
+
+// reused returns a buffer to be used again without what was in it, or nil if it has
+// grown too large to be kept.
+func reused[T any](buffer []T) []T {
+	if cap(buffer) > mostReused {
+		return nil
+	}
+	clear(buffer)
+	return buffer[:0]
 }

@@ -37,7 +37,7 @@ func (m *machine) endOnly(e *entry, kind Kind, by *command) Ended {
 	h := e.held
 	m.record(Event{
 		Kind: kind, Lease: h.lease, Actor: by.origin.Actor, RequestID: by.origin.RequestID, TraceID: by.origin.TraceID, Cause: by.cause,
-		Notes: by.said.Notes, Verdicts: by.said.Verdicts, PolicySet: by.said.PolicySet,
+		Notes: by.Opinion.Notes, Verdicts: by.Opinion.Verdicts, PolicySet: by.Opinion.PolicySet,
 	})
 	over := Ended{Lease: h.lease, Held: h.lease.HeldFor(m.now)}
 	if kind == Released {
@@ -110,7 +110,7 @@ func (m *machine) renew(c *command) {
 	h.lease = &lease
 	m.record(Event{
 		Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, TraceID: c.origin.TraceID,
-		Notes: c.said.Notes, Verdicts: c.said.Verdicts, PolicySet: c.said.PolicySet,
+		Notes: c.Opinion.Notes, Verdicts: c.Opinion.Verdicts, PolicySet: c.Opinion.PolicySet,
 	})
 	m.setHeld(e, h)
 	m.answer(c, reply{lease: &lease})
@@ -145,7 +145,7 @@ func (m *machine) breakLease(c *command) {
 		m.refuse(c, ErrTokenChanged)
 		return
 	}
-	if c.acquire != nil {
+	if c.Acquire != nil {
 		m.take(e, c)
 		return
 	}
@@ -159,12 +159,12 @@ func (m *machine) take(e *entry, c *command) {
 	case m.draining:
 		m.refuse(c, ErrDraining)
 		return
-	case e.held.lease.Account != c.acquire.Actor.Account && m.overQuota(c.acquire.Actor.Account):
+	case e.held.lease.Account != c.Acquire.Actor.Account && m.overQuota(c.Acquire.Actor.Account):
 		m.refuse(c, ErrQuota)
 		return
 	}
 	over := m.endOnly(e, Broken, c)
-	lease := m.grant(e, c.acquire, stay{}, c.acquire.Opinion)
+	lease := m.grant(e, c.Acquire, stay{}, c.Acquire.Opinion)
 	m.answer(c, reply{ended: over, lease: lease, undoable: true})
 }
 

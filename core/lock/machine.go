@@ -36,7 +36,7 @@ type machine struct {
 	schedule schedule
 	held     int
 	waiting  int
-	sinces   [classes]sinces       // of all waiters, by class
+	sinces   [PriorityCount]sinces // of all waiters, by class
 	accounts map[string]share      // of each account that has one
 	places   map[attemptID]*waiter // waiters with a key
 	absent   absentees             // of them all
@@ -242,7 +242,7 @@ func (m *machine) full() bool {
 }
 
 // next is the instant of the next deadline, or the zero time.
-func (m *machine) next() time.Time {
+func (m *machine) NextDeadline() time.Time {
 	t := m.schedule.first()
 	switch {
 	case t == nil:
@@ -257,7 +257,7 @@ func (m *machine) next() time.Time {
 func (m *machine) do(c *command) {
 	m.batch.steps++
 	m.advance(c.at)
-	switch c.do {
+	switch c.Verb {
 	case doAcquire:
 		m.acquire(c)
 	case doRepeat:
@@ -309,8 +309,8 @@ func (m *machine) dismissAll(err error) {
 // counts returns how many leases there are, and how many waiters.
 func (m *machine) counts() (held, waiting int) { return m.held, m.waiting }
 
-// waits returns how many wait with a priority, and since when the first of them does.
-func (m *machine) waits(p Priority) (waiters int, since time.Time) {
+// Waiters returns how many wait with a priority, and since when the first of them does.
+func (m *machine) Waiters(p Priority) (waiters int, since time.Time) {
 	of := &m.sinces[p.class()]
 	_, since, _ = of.Min()
 	return of.Len(), since

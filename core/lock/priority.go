@@ -20,7 +20,7 @@ const (
 )
 
 // classes is how many priorities there are.
-const classes = 3
+const PriorityCount = 3
 
 // Priorities returns all priorities in the order in which they are served.
 func Priorities() []Priority { return []Priority{Front, Normal, Back} }

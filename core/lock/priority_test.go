@@ -10,7 +10,7 @@ import (
 // Every page of a queue is the part of the whole that it says, whatever the classes.
 func TestQueuePagesAreOfOneOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for _, sizes := range [][classes]int{{}, {3, 0, 2}, {0, 4, 0}, {1, 1, 1}, {0, 0, 5}, {4, 3, 2}} {
+	for _, sizes := range [][PriorityCount]int{{}, {3, 0, 2}, {0, 4, 0}, {1, 1, 1}, {0, 0, 5}, {4, 3, 2}} {
 		q := new(queue)
 		var late []*waiter
 		order := uint64(0)
@@ -63,19 +63,19 @@ func BenchmarkJoinByPriority(b *testing.B) {
 			join := func(p Priority) *command {
 				c := newCommand(doAcquire, "x", me)
 				a := at(wait("x", time.Hour), p)
-				c.acquire = &a
+				c.Acquire = &a
 				m.do(c)
 				m.clearBatch()
 				return c
 			}
 			join(Normal) // has it
 			for i := range waiters {
-				join(Priorities()[i%classes])
+				join(Priorities()[i%PriorityCount])
 			}
 			e := m.entries["x"]
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				p := Priorities()[i%classes]
+				p := Priorities()[i%PriorityCount]
 				join(p)
 				m.remove(e.queue[p.class()][0])
 			}

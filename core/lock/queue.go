@@ -35,7 +35,7 @@ func (w *waiter) before(other *waiter) bool {
 
 // queue holds the waiters of one name, class by class in the order in which they are
 // served. A nil queue is empty: it is allocated for the first waiter.
-type queue [classes]fifo
+type queue [PriorityCount]fifo
 
 // len returns how many wait, of all classes.
 func (q *queue) len() int {

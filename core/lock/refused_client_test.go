@@ -22,6 +22,15 @@ type refusedClient struct {
 	until time.Time
 }
 
+// askState is how far the request of a client has come.
+type askState int
+
+const (
+	stillAsks askState = iota
+	hasAnswer
+	hasGivenUp
+)
+
 // keyedTry is an attempt with a key, as it was made.
 type keyedTry struct {
 	account string
@@ -79,7 +88,7 @@ func (c *refusedClient) read() {
 	}
 	r := c.unread[0]
 	c.unread = c.unread[1:]
-	if r.call != nil {
+	if r.Turn != nil {
 		c.called = true
 		return
 	}
@@ -117,9 +126,9 @@ func (c *refusedClient) begin(l *Lease) {
 	c.got, c.until = l, l.ExpiresAt
 }
 
-func (c *refusedClient) leave(why departure, cause error) {
+func (c *refusedClient) leave(why LeaveReason, cause error) {
 	c.world.say("client %d leaves: %s", c.id, [...]string{waitOver: "its wait is over", hungUp: "it hangs up", declined: "a policy says no"}[why])
-	c.world.left = append(c.world.left, leaving{c: c.request, why: why, cause: cause})
+	c.world.left = append(c.world.left, Departure{Command: c.request, Why: why, Cause: cause})
 }
 
 func (c *refusedClient) answerCall() {
@@ -137,13 +146,13 @@ func (c *refusedClient) claim() {
 		return
 	}
 	c.world.say("client %d claims", c.id)
-	c.world.put(&command{do: doClaim, name: c.request.name, by: c.request})
+	c.world.put(&command{Verb: doClaim, name: c.request.name, Called: c.request})
 }
 
 // giveUp stops waiting for an answer, as if the disk hung.
 func (c *refusedClient) giveUp() {
-	if c.world.states[c.request] == asked {
-		c.world.states[c.request] = givenUp
+	if c.world.states[c.request] == stillAsks {
+		c.world.states[c.request] = hasGivenUp
 		c.world.say("client %d gives up", c.id)
 		c.request, c.unread, c.called = nil, nil, false
 	}
@@ -176,7 +185,7 @@ func (c *refusedClient) acquire() {
 	if w.priorities {
 		a.Priority = pick(w, Front, Normal, Back)
 	}
-	request.acquire = a
+	request.Acquire = a
 	c.request, c.unread = request, nil
 	c.waitOver, c.gone, c.called = false, false, false
 	w.asked[request] = c
@@ -205,7 +214,7 @@ func (c *refusedClient) renew() {
 	request := newCommand(doRenew, c.got.Name, Origin{Actor: Actor{Account: c.account}})
 	request.token = c.got.Token
 	if w.oneIn(8) {
-		request.do = doReceived
+		request.Verb = doReceived
 		w.put(request)
 		return
 	}
@@ -235,7 +244,7 @@ func (w *refusedWorld) breakLease() {
 	what := "break"
 	if w.oneIn(2) {
 		what = "take"
-		request.acquire = &Acquisition{Origin: request.origin, Name: name, TTL: 3 * time.Second}
+		request.Acquire = &Acquisition{Origin: request.origin, Name: name, TTL: 3 * time.Second}
 	}
 	w.say("%s %s", what, name)
 	w.others[request] = what

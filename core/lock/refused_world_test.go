@@ -25,13 +25,13 @@ type refusedWorld struct {
 	priorities  bool // requests have them
 
 	// On the way to the loop.
-	left     []leaving
+	left     []Departure
 	commands []*command
 
 	// Without an answer.
 	asked  map[*command]*refusedClient // acquires
 	others map[*command]string         // the rest, by what they are
-	states map[*command]int32          // of acquires: asked, answered or given up
+	states map[*command]askState       // of acquires: asked, answered or given up
 
 	// The store.
 	rows map[Name]Row
@@ -76,7 +76,7 @@ func (w *refusedWorld) restart() {
 	for _, c := range w.clients {
 		c.request, c.unread, c.called = nil, nil, false
 	}
-	w.asked, w.others, w.states = map[*command]*refusedClient{}, map[*command]string{}, map[*command]int32{}
+	w.asked, w.others, w.states = map[*command]*refusedClient{}, map[*command]string{}, map[*command]askState{}
 	w.left, w.commands = nil, nil
 	w.m = newMachine(w.cfg, snap, w.now)
 	w.m.maxEvents = pick(w, 1, 2, 3, 8, 256)
@@ -99,7 +99,7 @@ func (w *refusedWorld) step(mayRefuse bool) {
 // batch is one turn of the loop.
 func (w *refusedWorld) batch(mayRefuse bool) {
 	before := w.snapshot()
-	w.commands = slices.DeleteFunc(w.commands, func(c *command) bool { return c.do == doAcquire && w.states[c] == givenUp })
+	w.commands = slices.DeleteFunc(w.commands, func(c *command) bool { return c.Verb == doAcquire && w.states[c] == hasGivenUp })
 	gone, taken := w.m.decide(w.now, w.left, w.commands)
 	w.left, w.commands = w.left[gone:], w.commands[taken:]
 	if len(w.m.batch.events) > 0 && mayRefuse && w.rng.IntN(100) < w.percentFull {
@@ -248,7 +248,7 @@ func (w *refusedWorld) checkTold(to *command, l *Lease) {
 	if e := w.m.entries[l.Name]; e == nil || e.held == nil || e.held.lease.Token != l.Token {
 		w.wrong("somebody is told of token %d of %s, which is over", l.Token, l.Name)
 	}
-	if to == nil || to.do != doRenew {
+	if to == nil || to.Verb != doRenew {
 		return
 	}
 	for _, c := range w.clients {
@@ -281,7 +281,7 @@ func (w *refusedWorld) checkRows() {
 
 // send plays Table.send.
 func (w *refusedWorld) send(c *command, r reply) {
-	if c == nil || c.do == doDrain || c.do == doUndo || c.do == doClaim {
+	if c == nil || c.Verb == doDrain || c.Verb == doUndo || c.Verb == doClaim {
 		return
 	}
 	if _, other := w.others[c]; other {
@@ -289,21 +289,21 @@ func (w *refusedWorld) send(c *command, r reply) {
 		return
 	}
 	by := w.asked[c]
-	if r.call != nil {
+	if r.Turn != nil {
 		if by != nil && by.request == c { // else it has its answer, or has given up
 			by.receive(r)
 		}
 		return
 	}
-	if w.states[c] != asked {
-		if w.states[c] == answered {
+	if w.states[c] != stillAsks {
+		if w.states[c] == hasAnswer {
 			w.wrong("a request is answered twice: %v", r)
 		}
 		delete(w.asked, c)
 		w.undo(r) // it has given up
 		return
 	}
-	w.states[c] = answered
+	w.states[c] = hasAnswer
 	if by == nil {
 		w.wrong("a request is answered that nobody made: %+v", r)
 		return
@@ -314,7 +314,7 @@ func (w *refusedWorld) send(c *command, r reply) {
 // undo plays Table.undo.
 func (w *refusedWorld) undo(r reply) {
 	if r.undoable {
-		w.put(&command{do: doUndo, name: r.lease.Name, token: r.lease.Token})
+		w.put(&command{Verb: doUndo, name: r.lease.Name, token: r.lease.Token})
 	}
 }
 

@@ -21,8 +21,8 @@ func attempts(m *machine, n, rest int) {
 		line := fmt.Sprintf("POST /v1/locks/%08d/acquire?reason=%s HTTP/1.1", i, reason)
 		name := Name(line[len("POST /v1/locks/"):][:8])
 		c := newCommand(doAcquire, name, me)
-		c.at, c.acquire = m.now, &Acquisition{Origin: me, Name: name, TTL: time.Minute}
-		binary.BigEndian.PutUint64(c.acquire.Attempt.Key[:], uint64(i)+1)
+		c.at, c.Acquire = m.now, &Acquisition{Origin: me, Name: name, TTL: time.Minute}
+		binary.BigEndian.PutUint64(c.Acquire.Attempt.Key[:], uint64(i)+1)
 		decideAll(m, c)
 		release := newCommand(doRelease, name, me)
 		release.at, release.token = m.now, m.seq

@@ -78,7 +78,7 @@ type stage struct {
 	actors  map[string]*client
 	names   map[*command]string
 
-	left     []leaving
+	left     []Departure
 	commands []*command
 	diskFull bool
 	out      strings.Builder
@@ -208,16 +208,16 @@ func (s *stage) clientSays(who, word string, rest []string) {
 	case "acquire":
 		s.acquires(who, a, rest)
 	case "hangs":
-		s.left = append(s.left, leaving{c: a.acquire, why: hungUp})
+		s.left = append(s.left, Departure{Command: a.acquire, Why: hungUp})
 	case "stops":
-		s.left = append(s.left, leaving{c: a.acquire, why: waitOver})
+		s.left = append(s.left, Departure{Command: a.acquire, Why: waitOver})
 	case "declines":
-		s.left = append(s.left, leaving{c: a.acquire, why: declined, cause: errors.New("denied at its turn")})
+		s.left = append(s.left, Departure{Command: a.acquire, Why: declined, Cause: errors.New("denied at its turn")})
 	case "claims":
-		s.put("", &command{do: doClaim, name: a.acquire.name, by: a.acquire})
+		s.put("", &command{Verb: doClaim, name: a.acquire.name, Called: a.acquire})
 	case "undo":
 		lost := a.lost(slices.Contains(rest, "first"))
-		s.put("", &command{do: doUndo, name: lost.lease.Name, token: lost.lease.Token})
+		s.put("", &command{Verb: doUndo, name: lost.lease.Name, token: lost.lease.Token})
 	case "renew", "release", "break", "take":
 		s.holds(who, a, word, rest)
 	default:
@@ -239,14 +239,14 @@ func (s *stage) acquires(who string, a *client, rest []string) {
 		account = "acme"
 	}
 	c := newCommand(doAcquire, Name(rest[0]), Origin{Actor: Actor{Account: account}})
-	c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: ttl, ConfirmWithin: span(o["confirm"]), Wait: wait, Priority: priorityOf(o)}
+	c.Acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: ttl, ConfirmWithin: span(o["confirm"]), Wait: wait, Priority: priorityOf(o)}
 	if k := o["key"]; k != "" {
 		var err error
-		if c.acquire.Attempt, err = NewAttempt("key-0123456789-"+k, ttl, span(o["confirm"]), who, nil); err != nil {
+		if c.Acquire.Attempt, err = NewAttempt("key-0123456789-"+k, ttl, span(o["confirm"]), who, nil); err != nil {
 			s.t.Fatal(err)
 		}
 		if _, other := o["differs"]; other {
-			c.acquire.Attempt.Params[0]++
+			c.Acquire.Attempt.Params[0]++
 		}
 	}
 	if _, ask := o["ask"]; ask {
@@ -287,7 +287,7 @@ func (s *stage) holds(who string, a *client, word string, rest []string) {
 		if c.ttl == 0 {
 			c.ttl = 10 * time.Second
 		}
-		c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: c.ttl, ConfirmWithin: span(o["confirm"])}
+		c.Acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: c.ttl, ConfirmWithin: span(o["confirm"])}
 	}
 	s.put(who, c)
 }
@@ -375,7 +375,7 @@ func spell(r reply) string {
 	switch {
 	case r.err != nil:
 		return short(r.err)
-	case r.call != nil:
+	case r.Turn != nil:
 		return "your turn"
 	case r.lease != nil && r.repeat:
 		return fmt.Sprintf("granted %d again", r.lease.Token)

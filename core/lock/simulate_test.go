@@ -179,7 +179,7 @@ func (w *world) wrong(format string, args ...any) {
 func (w *world) open() {
 	w.journal = journal.New(w.store)
 	table, err := lock.Open(context.Background(), w.journal, lock.Config{
-		MaxWaitersPerLock: 6, Level: lock.All, Published: w.journal.Publish,
+		Rules: lock.Rules{MaxWaitersPerLock: 6, Level: lock.All}, Published: w.journal.Publish,
 	})
 	if err != nil {
 		w.t.Fatal(err)

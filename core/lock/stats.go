@@ -8,9 +8,9 @@ import (
 
 // Stats are counts and timings of a table since it was opened.
 type Stats struct {
-	Held    int                 // leases now
-	Waiters int                 // waiting now, the absent ones who keep a place included
-	Queues  [classes]QueueStats // the same by priority, the first served first
+	Held    int                       // leases now
+	Waiters int                       // waiting now, the absent ones who keep a place included
+	Queues  [PriorityCount]QueueStats // the same by priority, the first served first
 
 	Batches     Histogram // events per committed batch
 	Commits     Histogram // seconds per commit

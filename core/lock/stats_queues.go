@@ -24,7 +24,7 @@ type publishedQueue struct {
 // publishQueues shows how many wait with each priority, and since when.
 func (t *Table) publishQueues() {
 	for i, p := range priorities {
-		waiters, since := t.m.waits(p)
+		waiters, since := t.m.Waiters(p)
 		q := &t.queues[i]
 		if waiters == 0 && q.waiters.Load() == 0 {
 			continue // the usual case
@@ -38,7 +38,7 @@ func (t *Table) publishQueues() {
 
 // queueStats reads what publishQueues wrote. Beside a publication the two numbers of a
 // class may be of different batches.
-func (t *Table) queueStats() (all [classes]QueueStats) {
+func (t *Table) queueStats() (all [PriorityCount]QueueStats) {
 	for i, p := range priorities {
 		q := &t.queues[i]
 		all[i] = QueueStats{Priority: p, Waiters: int(q.waiters.Load())}

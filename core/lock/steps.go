@@ -4,7 +4,7 @@ import "time"
 
 // work is what lies before the machine for one batch, and how far it has come.
 type work struct {
-	left     []leaving
+	left     []Departure
 	commands []*command
 	gone     int // of left
 	handed   int // of the names that departures freed
@@ -16,7 +16,7 @@ type work struct {
 // then commands in order of arrival, until the batch is full. at is an instant all of
 // them arrived by. The machine does the work in steps, see [machine.upcoming] and
 // [machine.step].
-func (m *machine) feed(at time.Time, left []leaving, commands []*command) {
+func (m *machine) feed(at time.Time, left []Departure, commands []*command) {
 	if len(commands) > 0 {
 		at = commands[0].at // a renewal that lies here came before what is due later
 	}
@@ -34,7 +34,7 @@ func (m *machine) taken() (gone, taken int) {
 // upcoming reports whether there is another step for this batch. If the step may give a free
 // lock to a waiter that can be called, it returns the name of the lock: the caller of step
 // says whether that has to be done. Each step is about one lock only.
-func (m *machine) upcoming() (name Name, more bool) {
+func (m *machine) Next() (name Name, more bool) {
 	k := &m.work
 	switch {
 	case k.gone < len(k.left):
@@ -59,11 +59,11 @@ func (m *machine) mayCall(e *entry) Name {
 
 // mayGive returns the name of the lock that the command may give to a waiter, or none.
 func (m *machine) mayGive(c *command) Name {
-	if m.waiting == 0 || c.name == "" || c.do == doQueue {
+	if m.waiting == 0 || c.name == "" || c.Verb == doQueue {
 		return ""
 	}
 	e := m.entries[c.name]
-	if e == nil || e.held != nil && !c.do.ends() && e.held.deadline().After(c.at) && e.held.deadline().After(m.now) {
+	if e == nil || e.held != nil && !c.Verb.ends() && e.held.deadline().After(c.at) && e.held.deadline().After(m.now) {
 		return ""
 	}
 	return m.mayCall(e)
@@ -82,7 +82,7 @@ func (m *machine) step(recheck bool) {
 	case k.gone < len(k.left):
 		l := k.left[k.gone]
 		k.gone++
-		if e := m.depart(l.c, l.why, l.cause); e != nil {
+		if e := m.depart(l.Command, l.Why, l.Cause); e != nil {
 			m.freed = append(m.freed, e)
 		}
 	case k.handed < len(m.freed):

@@ -39,11 +39,11 @@ type Table struct {
 
 	requests requests
 
-	m       *machine   // the loop's own
-	pending []*command // the loop's own: taken, not stepped yet
-	left    []leaving  // the loop's own
-	rows    []Row      // the loop's own, used again
-	shown   []View     // the same
+	m       *machine    // the loop's own
+	pending []*command  // the loop's own: taken, not stepped yet
+	left    []Departure // the loop's own
+	rows    []Row       // the loop's own, used again
+	shown   []View      // the same
 
 	drainOnce sync.Once
 	draining  context.Context // ended by drain
@@ -60,7 +60,7 @@ type Table struct {
 	nextProbe atomic.Int64 // unix nanoseconds
 
 	held, waiters atomic.Int64
-	queues        [classes]publishedQueue
+	queues        [PriorityCount]publishedQueue
 	opened        time.Time
 	fullCommits   atomic.Uint64
 	batches       *histogram
@@ -217,7 +217,7 @@ func (t *Table) rest(timer *time.Timer) {
 	if len(t.pending) > 0 || len(t.left) > 0 {
 		return
 	}
-	next := t.m.next()
+	next := t.m.NextDeadline()
 	if next.IsZero() {
 		<-t.inbox.wake
 		return
@@ -235,7 +235,7 @@ func (t *Table) turn() (closed bool) {
 	t.pending, t.left, at, closed = t.inbox.take(t.pending, t.left)
 	t.dropGivenUp()
 	t.m.feed(at, t.left, t.pending)
-	for name, more := t.m.upcoming(); more; name, more = t.m.upcoming() {
+	for name, more := t.m.Next(); more; name, more = t.m.Next() {
 		t.m.step(t.rechecks(name))
 	}
 	gone, taken := t.m.taken()
@@ -252,7 +252,7 @@ func (t *Table) dropGivenUp() {
 	window := min(len(t.pending), batchSteps)
 	n := 0
 	for _, c := range t.pending[:window] {
-		if c.do == doAcquire && c.caller.(*request).state.Load() == givenUp {
+		if c.Verb == doAcquire && c.caller.(*request).state.Load() == givenUp {
 			continue
 		}
 		t.pending[n] = c
@@ -272,7 +272,7 @@ func (t *Table) rechecks(name Name) bool {
 // without returns what is left of a queue after its first n.
 func without[T any](queue []T, n int) []T {
 	if n == len(queue) {
-		return emptied(queue)
+		return reused(queue)
 	}
 	return slices.Delete(queue, 0, n)
 }
@@ -311,7 +311,7 @@ func (t *Table) persist() error {
 	// Only a drain and a Close do not wait for a commit that cannot even begin.
 	t.rows = t.m.rows(t.rows[:0])
 	err := t.store.Commit(t.begin, &Batch{Events: events, Rows: t.rows})
-	t.rows = emptied(t.rows)
+	t.rows = reused(t.rows)
 	if err != nil {
 		return err
 	}
@@ -346,7 +346,7 @@ func (t *Table) publish() {
 		return
 	}
 	t.views.publish(t.shown)
-	t.shown = emptied(t.shown)
+	t.shown = reused(t.shown)
 	held, waiting := t.m.counts()
 	t.held.Store(int64(held))
 	t.waiters.Store(int64(waiting))
@@ -368,7 +368,7 @@ func (t *Table) send(c *command, r reply) {
 	to, _ := c.caller.(*request)
 	switch {
 	case to == nil:
-	case r.call != nil:
+	case r.Turn != nil:
 		to.replies <- r // never blocks: there is room for one call and one answer
 	case to.state.CompareAndSwap(asked, answered):
 		to.replies <- r
@@ -381,7 +381,7 @@ func (t *Table) undo(r reply) {
 	if !r.undoable {
 		return
 	}
-	c := &command{do: doUndo, name: r.lease.Name, token: r.lease.Token}
+	c := &command{Verb: doUndo, name: r.lease.Name, token: r.lease.Token}
 	_ = t.inbox.put(c) // closed: the lease then runs to its end
 }
 

@@ -138,10 +138,10 @@ func TestQueueShowsWhoIsAway(t *testing.T) {
 			time.Sleep(time.Second)
 			leave()
 			synctest.Wait()
-			shown(time.Now().Add(grace))
-			time.Sleep(grace / 2)
+			shown(time.Now().Add(10 * time.Second))
+			time.Sleep(10 * time.Second / 2)
 		}
-		time.Sleep(grace/2 + time.Millisecond)
+		time.Sleep(10*time.Second/2 + time.Millisecond)
 		synctest.Wait()
 		if view := tab.Get("x"); view.Waiters != 1 || len(view.Queue) != 1 || !view.Queue[0].KeptUntil.IsZero() {
 			t.Errorf("its place is not over: %+v", view.Queue)
