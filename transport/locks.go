@@ -7,6 +7,7 @@ import (
 
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
 // get shows one lock.
@@ -76,7 +77,7 @@ func (x *exchange) listOne() error {
 	return nil
 }
 
-func (x *exchange) listQuery() (q lock.Query, err error) {
+func (x *exchange) listQuery() (q table.Query, err error) {
 	p := &x.params
 	for _, f := range []field{fieldWaiters, fieldWaitersAfter} {
 		if p.given.has(f) {

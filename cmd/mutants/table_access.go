@@ -109,8 +109,8 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "take-passes-by-nobody", file: "core/lock/leases.go",
-		old:    "	over := m.endOnly(e, Broken, c)\n	lease := m.grant(",
-		new:    "	over := m.end(e, Broken, c)\n	lease := m.grant(",
+		old:    "	over := m.endOnly(e, Broken, c)\n	Lease := m.grant(",
+		new:    "	over := m.end(e, Broken, c)\n	Lease := m.grant(",
 		breaks: "a lock that is taken is given to the first in line as well",
 		tests:  inLock,
 	},

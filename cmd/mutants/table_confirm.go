@@ -4,7 +4,7 @@ package main
 var confirmMutants = []mutant{
 	{
 		name: "unconfirmed-for-the-whole-ttl", file: "core/lock/acquire.go",
-		old:    "		lease.ExpiresAt = m.now.Add(lease.ConfirmWithin)\n",
+		old:    "		Lease.ExpiresAt = m.now.Add(Lease.ConfirmWithin)\n",
 		new:    "",
 		breaks: "a lease that only a proxy received stays for its whole ttl",
 		tests:  inLock,
@@ -18,21 +18,21 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "confirmed-for-less", file: "core/lock/leases.go",
-		old:    "	if ttl == 0 || lease.ConfirmWithin > 0 {",
-		new:    "	if ttl == 0 {",
+		old:    "	if TTL == 0 || Lease.ConfirmWithin > 0 {",
+		new:    "	if TTL == 0 {",
 		breaks: "a renewal with a short ttl confirms a lease for that only",
 		tests:  inLock,
 	},
 	{
 		name: "never-confirmed", file: "core/lock/leases.go",
-		old:    "	lease.ConfirmWithin = 0\n",
+		old:    "	Lease.ConfirmWithin = 0\n",
 		new:    "",
 		breaks: "a renewal does not confirm, so that each goes past the policies",
 		tests:  inLock,
 	},
 	{
 		name: "confirm-twice-unasked", file: "core/lock/leases.go",
-		old:    "	if c.onlyConfirm && h.lease.ConfirmWithin == 0 {",
+		old:    "	if c.OnlyConfirm && h.Lease.ConfirmWithin == 0 {",
 		new:    "	if false {",
 		breaks: "of two first renewals at once the second goes past the policies",
 		tests:  inLock,
@@ -95,7 +95,7 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "repeat-not-undoable", file: "core/lock/acquire.go",
-		old:    "repeat: true, undoable: true}",
+		old:    "repeat: true, Undoable: true}",
 		new:    "repeat: true}",
 		breaks: "a lease whose answers were all lost stays when the last was of a repeat",
 		tests:  inLock,
@@ -115,7 +115,7 @@ var confirmMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "given-up-repeat-kept", file: "core/lock/table.go",
+		name: "given-up-repeat-kept", file: "core/table/table.go",
 		old:    "	t.undo(r)\n",
 		new:    "	if c.Verb != doRepeat {\n		t.undo(r)\n	}\n",
 		breaks: "a lease stays when the answer to a repeat found no caller any more",

@@ -14,6 +14,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport"
 	"github.com/octostore/octostore/transport/login"
@@ -82,7 +83,7 @@ type server struct {
 	admin       net.Listener // nil: there is none
 	store       storage
 	journal     *journal.Journal
-	table       *lock.Table
+	table       *table.Table
 	policies    *policies // nil: there are none
 	tokens      *tokens
 	login       *login.GitHub // nil: nobody can log in
@@ -175,7 +176,7 @@ func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 	if s.policies != nil {
 		rechecks = core.Rechecks(s.policies)
 	}
-	table, err := lock.Open(ctx, s.journal, lock.Config{
+	table, err := table.Open(ctx, s.journal, table.Config{
 		Rules: lock.Rules{
 			MaxWaiters:           cfg.MaxWaiters,
 			MaxWaitersPerLock:    cfg.MaxWaitersPerLock,

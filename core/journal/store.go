@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
 // PageBytes bounds what is read at a time, for whoever is slow to pass it on holds it
@@ -21,7 +22,7 @@ type recycler interface {
 // Load and Commit are called by one goroutine at a time; the others by any number,
 // at any time between Open and Close.
 type Store interface {
-	lock.Store
+	table.Store
 
 	// Segments returns committed segments in order, starting with the one that holds
 	// the first event after the given one, until they hold at least events events

@@ -13,7 +13,7 @@ func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(f
 // faults returns what is wrong with the machine between two batches; there must be
 // nothing. It recounts everything that is counted and follows every link both ways, so it
 // is for tests.
-func (m *machine) faults() []string {
+func (m *Machine) Faults() []string {
 	var t faults
 	held, waiting, absent, scheduled := 0, 0, 0, 0
 	since := [PriorityCount]map[uint64]time.Time{{}, {}, {}}
@@ -66,7 +66,7 @@ func (m *machine) faults() []string {
 	return t
 }
 
-func (m *machine) checkHeld(t *faults, e *entry) {
+func (m *Machine) checkHeld(t *faults, e *entry) {
 	switch h := e.held; {
 	case e.called != nil:
 		t.add("invariant 1: %s is held and somebody is called", e.name)
@@ -80,7 +80,7 @@ func (m *machine) checkHeld(t *faults, e *entry) {
 }
 
 // checkQueue returns how many of its waiters are scheduled for something.
-func (m *machine) checkQueue(t *faults, e *entry, accounts map[string]share) int {
+func (m *Machine) checkQueue(t *faults, e *entry, accounts map[string]share) int {
 	scheduled, absent := 0, 0
 	var before *waiter
 	for w := range e.queue.all() {

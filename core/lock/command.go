@@ -3,48 +3,48 @@ package lock
 import "time"
 
 // verb is what a command wants of the machine.
-type verb uint8
+type Verb uint8
 
 const (
-	doAcquire verb = iota
-	doRepeat       // an acquire, but only if the attempt has a lease
-	doClaim        // a called waiter's yes
-	doRenew
-	doRelease
-	doBreak
-	doUndo
-	doReceived // the holder showed its lease id
-	doAppend
-	doQueue
-	doDrain
+	DoAcquire Verb = iota
+	DoRepeat       // an acquire, but only if the attempt has a lease
+	DoClaim        // a called waiter's yes
+	DoRenew
+	DoRelease
+	DoBreak
+	DoUndo
+	DoReceived // the holder showed its lease id
+	DoAppend
+	DoQueue
+	DoDrain
 )
 
 // command is one request to the machine: plain values, decided before it is handed over.
-type command struct {
-	Verb verb
-	at   time.Time // of arrival
-	name Name
+type Command struct {
+	Verb Verb
+	At   time.Time // of arrival
+	Name Name
 
 	Acquire *Acquisition // doAcquire, doRepeat; doBreak: the lock is to be taken, too
-	origin  Origin       // the others
-	token   Token        // proven by the lease id, or asked for by a break
-	ttl     time.Duration
-	cause   string
+	Origin  Origin       // the others
+	Token   Token        // proven by the lease id, or asked for by a break
+	TTL     time.Duration
+	Cause   string
 	Opinion Opinion
-	event   Event    // doAppend
-	Called  *command // doClaim: the acquire that was called
+	Event   Event    // doAppend
+	Called  *Command // doClaim: the acquire that was called
 	// rechecks: doAcquire, the request can be called when its turn comes. Without it the
 	// lock is given at once.
-	rechecks bool
+	Rechecks bool
 	// onlyConfirm: doRenew, see [Renewal].
-	onlyConfirm bool
+	OnlyConfirm bool
 	// onlyRepeat: there is no space for a new lease, but the attempt may have one.
-	onlyRepeat bool
+	OnlyRepeat bool
 
-	skip, limit int // doQueue
+	Skip, Limit int // doQueue
 
 	// caller is what the sender keeps with the command. The machine does not look at it.
-	caller any
+	Caller any
 
 	// The machine's own.
 	place    *waiter // where it waits; nil: not yet, or answered
@@ -52,23 +52,23 @@ type command struct {
 }
 
 // reply is a call or an answer.
-type reply struct {
+type Reply struct {
 	Turn *Turn // it is your turn: ask the policies, then claim
 
-	err      error
-	lease    *Lease
-	waited   time.Duration
-	repeat   bool
-	undoable bool // one more answer with the lease, see held
-	ended    Ended
-	seq      Seq
-	queue    []Waiting
-	total    int
+	Err      error
+	Lease    *Lease
+	Waited   time.Duration
+	Repeat   bool
+	Undoable bool // one more answer with the lease, see held
+	Ended    Ended
+	Seq      Seq
+	Queue    []Waiting
+	Total    int
 }
 
 // leaving is a departure on its way to the loop.
 type Departure struct {
-	Command *command
+	Command *Command
 	Why     LeaveReason
 	Cause   error
 }

@@ -10,24 +10,24 @@ type reporter interface {
 	Fatalf(format string, args ...any)
 }
 
-func newCommand(do verb, name Name, origin Origin) *command {
-	return &command{Verb: do, name: name, origin: origin}
+func newCommand(do Verb, name Name, origin Origin) *Command {
+	return &Command{Verb: do, Name: name, Origin: origin}
 }
 
 // decide plays the loop that feeds the machine one batch. All waiters that can be called
 // are; that the machine did not ask about one shows as a grant instead of a call.
-func (m *machine) decide(at time.Time, left []Departure, commands []*command) (gone, taken int) {
-	m.feed(at, left, commands)
+func (m *Machine) decide(at time.Time, left []Departure, commands []*Command) (gone, taken int) {
+	m.Feed(at, left, commands)
 	for name, more := m.Next(); more; name, more = m.Next() {
-		m.step(name != "")
+		m.Step(name != "")
 	}
-	return m.taken()
+	return m.Taken()
 }
 
 // checkInvariants looks at a machine between two batches.
-func checkInvariants(t reporter, m *machine) {
+func checkInvariants(t reporter, m *Machine) {
 	t.Helper()
-	for _, fault := range m.faults() {
+	for _, fault := range m.Faults() {
 		t.Errorf("%s", fault)
 	}
 }

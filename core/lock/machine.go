@@ -17,13 +17,13 @@ const (
 
 	defaultBatchEvents = 256
 	defaultBatchBytes  = 256 << 10
-	batchSteps         = 1024 // commands a batch may take that cause no event
+	BatchSteps         = 1024 // commands a batch may take that cause no event
 )
 
 // machine is the state of all names and the rules by which it changes. It is pure:
 // step and its like take commands and instants, and leave events and answers in
 // batch. Somebody else commits the batch and then says accept or takeBack.
-type machine struct {
+type Machine struct {
 	rules     Rules
 	maxEvents int
 	maxBytes  int
@@ -104,10 +104,10 @@ type release struct {
 	held    time.Duration
 }
 
-func newMachine(rules Rules, s Snapshot, now time.Time) *machine {
+func NewMachine(rules Rules, s Snapshot, now time.Time) *Machine {
 	rules.MaxWaiters = cmp.Or(rules.MaxWaiters, 50_000)
 	rules.MaxWaitersPerLock = cmp.Or(rules.MaxWaitersPerLock, 10_000)
-	m := &machine{
+	m := &Machine{
 		rules:     rules,
 		maxEvents: cmp.Or(s.MaxEvents, defaultBatchEvents),
 		maxBytes:  cmp.Or(s.MaxBytes, defaultBatchBytes),
@@ -125,7 +125,7 @@ func newMachine(rules Rules, s Snapshot, now time.Time) *machine {
 	return m
 }
 
-func (m *machine) load(l *Loaded) {
+func (m *Machine) load(l *Loaded) {
 	lease := l.Lease
 	lease.ExpiresAt = m.now.Add(l.Remaining)
 	lease.GrantedAt = onClockOf(m.now, lease.GrantedAt)
@@ -147,7 +147,7 @@ func onClockOf(now, at time.Time) time.Time {
 }
 
 // advance moves now forward, never back.
-func (m *machine) advance(to time.Time) {
+func (m *Machine) advance(to time.Time) {
 	if to.After(m.now) {
 		m.now = to
 	}
@@ -156,7 +156,7 @@ func (m *machine) advance(to time.Time) {
 // entry returns the entry of a name, a new one if need be. All that is kept of the name,
 // also after the end of its leases, is a copy: the name of a request is part of its much
 // longer first line.
-func (m *machine) entry(name Name) *entry {
+func (m *Machine) entry(name Name) *entry {
 	if e := m.entries[name]; e != nil {
 		return e
 	}
@@ -164,7 +164,7 @@ func (m *machine) entry(name Name) *entry {
 }
 
 // begin adds an entry for a name that has none, and keeps the name.
-func (m *machine) begin(name Name) *entry {
+func (m *Machine) begin(name Name) *entry {
 	e := &entry{name: name}
 	e.due.entry = e
 	m.entries[name] = e
@@ -174,7 +174,7 @@ func (m *machine) begin(name Name) *entry {
 
 // touch has the view of e published after the commit, and e forgotten if nothing
 // goes on there any more.
-func (m *machine) touch(e *entry) {
+func (m *Machine) touch(e *entry) {
 	if !e.dirty {
 		e.dirty = true
 		m.batch.dirty = append(m.batch.dirty, e)
@@ -194,7 +194,7 @@ func (e *entry) view(limit int) View {
 }
 
 // setHeld changes what is held, keeping a before-image once per batch.
-func (m *machine) setHeld(e *entry, h *held) {
+func (m *Machine) setHeld(e *entry, h *held) {
 	if !e.changed {
 		e.changed, e.before = true, e.held
 		m.batch.changed = append(m.batch.changed, e)
@@ -205,7 +205,7 @@ func (m *machine) setHeld(e *entry, h *held) {
 
 // replace is the only place where a lease comes or goes, with its counts and its
 // deadline.
-func (m *machine) replace(e *entry, h *held) {
+func (m *Machine) replace(e *entry, h *held) {
 	if e.held != nil {
 		m.held--
 		m.add(e.held.lease.Account, share{holds: -1})
@@ -224,7 +224,7 @@ func (m *machine) replace(e *entry, h *held) {
 type share struct{ holds, waits int }
 
 // add changes what an account has.
-func (m *machine) add(account string, more share) {
+func (m *Machine) add(account string, more share) {
 	now := m.accounts[account]
 	now.holds += more.holds
 	now.waits += more.waits
@@ -236,13 +236,13 @@ func (m *machine) add(account string, more share) {
 }
 
 // full reports whether the batch should be committed before more is decided.
-func (m *machine) full() bool {
+func (m *Machine) full() bool {
 	b := &m.batch
-	return len(b.events) >= m.maxEvents || b.bytes >= m.maxBytes || b.steps >= batchSteps
+	return len(b.events) >= m.maxEvents || b.bytes >= m.maxBytes || b.steps >= BatchSteps
 }
 
 // next is the instant of the next deadline, or the zero time.
-func (m *machine) NextDeadline() time.Time {
+func (m *Machine) NextDeadline() time.Time {
 	t := m.schedule.first()
 	switch {
 	case t == nil:
@@ -254,38 +254,38 @@ func (m *machine) NextDeadline() time.Time {
 }
 
 // do decides one command.
-func (m *machine) do(c *command) {
+func (m *Machine) do(c *Command) {
 	m.batch.steps++
-	m.advance(c.at)
+	m.advance(c.At)
 	switch c.Verb {
-	case doAcquire:
+	case DoAcquire:
 		m.acquire(c)
-	case doRepeat:
+	case DoRepeat:
 		m.repeatLease(c)
-	case doClaim:
+	case DoClaim:
 		m.claim(c)
-	case doRenew:
+	case DoRenew:
 		m.renew(c)
-	case doRelease:
+	case DoRelease:
 		m.release(c)
-	case doBreak:
+	case DoBreak:
 		m.breakLease(c)
-	case doUndo:
+	case DoUndo:
 		m.undo(c)
-	case doReceived:
+	case DoReceived:
 		m.received(c)
-	case doAppend:
-		m.answer(c, reply{seq: m.record(c.event)})
-	case doQueue:
+	case DoAppend:
+		m.answer(c, Reply{Seq: m.record(c.Event)})
+	case DoQueue:
 		m.queuePage(c)
-	case doDrain:
+	case DoDrain:
 		m.drain()
-		m.answer(c, reply{})
+		m.answer(c, Reply{})
 	}
 }
 
 // drain sends every waiter away and refuses those to come.
-func (m *machine) drain() {
+func (m *Machine) drain() {
 	m.draining = true
 	waiting := make([]*entry, 0, len(m.entries))
 	for _, e := range m.entries {
@@ -300,24 +300,24 @@ func (m *machine) drain() {
 }
 
 // dismissAll sends every waiter away with err. It is the end of the table.
-func (m *machine) dismissAll(err error) {
+func (m *Machine) DismissAll(err error) {
 	for _, e := range m.entries {
 		m.dismiss(e, err)
 	}
 }
 
 // counts returns how many leases there are, and how many waiters.
-func (m *machine) counts() (held, waiting int) { return m.held, m.waiting }
+func (m *Machine) Counts() (held, waiting int) { return m.held, m.waiting }
 
 // Waiters returns how many wait with a priority, and since when the first of them does.
-func (m *machine) Waiters(p Priority) (waiters int, since time.Time) {
+func (m *Machine) Waiters(p Priority) (waiters int, since time.Time) {
 	of := &m.sinces[p.class()]
 	_, since, _ = of.Min()
 	return of.Len(), since
 }
 
 // dismiss sends everybody in a queue away with err.
-func (m *machine) dismiss(e *entry, err error) {
+func (m *Machine) dismiss(e *entry, err error) {
 	for _, w := range slices.Collect(e.queue.all()) {
 		if w.req != nil {
 			m.refuse(w.req, err)
@@ -327,14 +327,14 @@ func (m *machine) dismiss(e *entry, err error) {
 	}
 }
 
-func (m *machine) queuePage(c *command) {
+func (m *Machine) queuePage(c *Command) {
 	page, total := m.queueOf(c)
-	m.answer(c, reply{queue: page, total: total})
+	m.answer(c, Reply{Queue: page, Total: total})
 }
 
-func (m *machine) queueOf(c *command) (page []Waiting, total int) {
-	if e := m.entries[c.name]; e != nil {
-		return e.queue.page(c.skip, c.limit), e.queue.len()
+func (m *Machine) queueOf(c *Command) (page []Waiting, total int) {
+	if e := m.entries[c.Name]; e != nil {
+		return e.queue.page(c.Skip, c.Limit), e.queue.len()
 	}
 	return nil, 0
 }

@@ -17,7 +17,7 @@ func TestQueuePagesAreOfOneOrder(t *testing.T) {
 		for class, n := range sizes {
 			for range n {
 				order++
-				w := &waiter{order: order, class: Priorities()[class], ask: &Acquisition{Holder: fmt.Sprint(order)}, req: new(command)}
+				w := &waiter{order: order, class: Priorities()[class], ask: &Acquisition{Holder: fmt.Sprint(order)}, req: new(Command)}
 				if rng.IntN(3) == 0 {
 					late = append(late, w) // put back after the others
 					continue
@@ -59,9 +59,9 @@ func TestPriorityHasAWord(t *testing.T) {
 func BenchmarkJoinByPriority(b *testing.B) {
 	for _, waiters := range []int{100, 10_000} {
 		b.Run(fmt.Sprint("waiters=", waiters), func(b *testing.B) {
-			m := newMachine(Rules{MaxWaiters: 1 << 20, MaxWaitersPerLock: 1 << 20}, Snapshot{}, time.Unix(0, 0))
-			join := func(p Priority) *command {
-				c := newCommand(doAcquire, "x", me)
+			m := NewMachine(Rules{MaxWaiters: 1 << 20, MaxWaitersPerLock: 1 << 20}, Snapshot{}, time.Unix(0, 0))
+			join := func(p Priority) *Command {
+				c := newCommand(DoAcquire, "x", me)
 				a := at(wait("x", time.Hour), p)
 				c.Acquire = &a
 				m.do(c)

@@ -12,7 +12,7 @@ type waiter struct {
 	entry *entry
 	order uint64   // of arrival; its class of the queue is sorted by it
 	class Priority // of the attempt's first request: a later one does not change the place
-	req   *command // who listens; nil: absent, the place is kept until due
+	req   *Command // who listens; nil: absent, the place is kept until due
 	ask   *Acquisition
 	since time.Time
 	// thinking: it has been called and its policies have not answered yet. It may be

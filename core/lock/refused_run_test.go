@@ -91,7 +91,7 @@ func (w *refusedWorld) run() {
 	}
 	if w.oneIn(4) {
 		w.say("drain")
-		w.put(newCommand(doDrain, "", Origin{}))
+		w.put(newCommand(DoDrain, "", Origin{}))
 		w.batch(w.oneIn(2))
 	}
 	w.end()
@@ -115,7 +115,7 @@ func (w *refusedWorld) end() {
 	}
 	for c, by := range w.asked {
 		if by.request == c {
-			w.wrong("client %d is never answered about %s", by.id, c.name)
+			w.wrong("client %d is never answered about %s", by.id, c.Name)
 		}
 	}
 	for _, what := range w.others {

@@ -15,7 +15,7 @@ type refusedWorld struct {
 	t       *testing.T
 	seed    uint64
 	rng     *rand.Rand
-	m       *machine
+	m       *Machine
 	cfg     Rules
 	now     time.Time
 	clients []*refusedClient
@@ -26,12 +26,12 @@ type refusedWorld struct {
 
 	// On the way to the loop.
 	left     []Departure
-	commands []*command
+	commands []*Command
 
 	// Without an answer.
-	asked  map[*command]*refusedClient // acquires
-	others map[*command]string         // the rest, by what they are
-	states map[*command]askState       // of acquires: asked, answered or given up
+	asked  map[*Command]*refusedClient // acquires
+	others map[*Command]string         // the rest, by what they are
+	states map[*Command]askState       // of acquires: asked, answered or given up
 
 	// The store.
 	rows map[Name]Row
@@ -62,8 +62,8 @@ func (w *refusedWorld) say(format string, args ...any) {
 	}
 }
 
-func (w *refusedWorld) put(c *command) {
-	c.at = w.now
+func (w *refusedWorld) put(c *Command) {
+	c.At = w.now
 	w.commands = append(w.commands, c)
 }
 
@@ -76,16 +76,16 @@ func (w *refusedWorld) restart() {
 	for _, c := range w.clients {
 		c.request, c.unread, c.called = nil, nil, false
 	}
-	w.asked, w.others, w.states = map[*command]*refusedClient{}, map[*command]string{}, map[*command]askState{}
+	w.asked, w.others, w.states = map[*Command]*refusedClient{}, map[*Command]string{}, map[*Command]askState{}
 	w.left, w.commands = nil, nil
-	w.m = newMachine(w.cfg, snap, w.now)
+	w.m = NewMachine(w.cfg, snap, w.now)
 	w.m.maxEvents = pick(w, 1, 2, 3, 8, 256)
 	for name, e := range w.m.entries {
 		r := w.rows[name]
 		r.Lease = e.held.lease // the same, but with a deadline of this run
 		w.rows[name] = r
 	}
-	w.m.finish()
+	w.m.Finish()
 	w.head = max(w.head, w.m.seq)
 }
 
@@ -99,7 +99,7 @@ func (w *refusedWorld) step(mayRefuse bool) {
 // batch is one turn of the loop.
 func (w *refusedWorld) batch(mayRefuse bool) {
 	before := w.snapshot()
-	w.commands = slices.DeleteFunc(w.commands, func(c *command) bool { return c.Verb == doAcquire && w.states[c] == hasGivenUp })
+	w.commands = slices.DeleteFunc(w.commands, func(c *Command) bool { return c.Verb == DoAcquire && w.states[c] == hasGivenUp })
 	gone, taken := w.m.decide(w.now, w.left, w.commands)
 	w.left, w.commands = w.left[gone:], w.commands[taken:]
 	if len(w.m.batch.events) > 0 && mayRefuse && w.rng.IntN(100) < w.percentFull {
@@ -112,7 +112,7 @@ func (w *refusedWorld) batch(mayRefuse bool) {
 	} else {
 		w.accept()
 	}
-	w.m.finish()
+	w.m.Finish()
 	if len(w.m.freed) == 0 { // else the departures go on in the next batch
 		checkInvariants(w, w.m)
 	}
@@ -146,7 +146,7 @@ func (w *refusedWorld) refuse(was before) {
 	for _, word := range batch.words {
 		touched[word.entry.name] = true
 	}
-	w.m.takeBack()
+	w.m.TakeBack()
 	w.checkTakenBack(was, touched)
 	for to, r := range w.replies(ErrFull) {
 		w.send(to, r)
@@ -155,13 +155,13 @@ func (w *refusedWorld) refuse(was before) {
 
 // replies is what the batch has to say. It is read to its end before anything is sent,
 // since that may have clients act.
-func (w *refusedWorld) replies(err error) iter.Seq2[*command, reply] {
-	var to []*command
-	var said []reply
-	for c, r := range w.m.replies(err) {
+func (w *refusedWorld) replies(err error) iter.Seq2[*Command, Reply] {
+	var to []*Command
+	var said []Reply
+	for c, r := range w.m.Replies(err) {
 		to, said = append(to, c), append(said, r)
 	}
-	return func(yield func(*command, reply) bool) {
+	return func(yield func(*Command, Reply) bool) {
 		for i, c := range to {
 			if !yield(c, said[i]) {
 				return
@@ -200,9 +200,9 @@ func (w *refusedWorld) checkTakenBack(was before, touched map[Name]bool) {
 // accept plays a store that has the batch, and sends its answers.
 func (w *refusedWorld) accept() {
 	w.store()
-	w.m.accept()
+	w.m.Accept()
 	for to, r := range w.replies(nil) {
-		if l := r.lease; l != nil && r.err == nil {
+		if l := r.Lease; l != nil && r.Err == nil {
 			w.checkTold(to, l)
 		}
 		w.send(to, r)
@@ -211,7 +211,7 @@ func (w *refusedWorld) accept() {
 
 // store keeps what the batch has for the disk.
 func (w *refusedWorld) store() {
-	rows := w.m.rows(nil)
+	rows := w.m.Rows(nil)
 	if len(w.m.batch.events) == 0 && len(rows) > 0 {
 		w.wrong("a batch without an event has rows: %v", rows)
 	}
@@ -244,11 +244,11 @@ func (w *refusedWorld) tellEnd(token Token) {
 }
 
 // checkTold looks at a lease that somebody is told of.
-func (w *refusedWorld) checkTold(to *command, l *Lease) {
+func (w *refusedWorld) checkTold(to *Command, l *Lease) {
 	if e := w.m.entries[l.Name]; e == nil || e.held == nil || e.held.lease.Token != l.Token {
 		w.wrong("somebody is told of token %d of %s, which is over", l.Token, l.Name)
 	}
-	if to == nil || to.Verb != doRenew {
+	if to == nil || to.Verb != DoRenew {
 		return
 	}
 	for _, c := range w.clients {
@@ -280,8 +280,8 @@ func (w *refusedWorld) checkRows() {
 }
 
 // send plays Table.send.
-func (w *refusedWorld) send(c *command, r reply) {
-	if c == nil || c.Verb == doDrain || c.Verb == doUndo || c.Verb == doClaim {
+func (w *refusedWorld) send(c *Command, r Reply) {
+	if c == nil || c.Verb == DoDrain || c.Verb == DoUndo || c.Verb == DoClaim {
 		return
 	}
 	if _, other := w.others[c]; other {
@@ -312,9 +312,9 @@ func (w *refusedWorld) send(c *command, r reply) {
 }
 
 // undo plays Table.undo.
-func (w *refusedWorld) undo(r reply) {
-	if r.undoable {
-		w.put(&command{Verb: doUndo, name: r.lease.Name, token: r.lease.Token})
+func (w *refusedWorld) undo(r Reply) {
+	if r.Undoable {
+		w.put(&Command{Verb: DoUndo, Name: r.Lease.Name, Token: r.Lease.Token})
 	}
 }
 

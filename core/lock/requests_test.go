@@ -1,8 +1,6 @@
 package lock
 
-import (
-	"time"
-)
+import "time"
 
 var me = Origin{Actor: Actor{Account: "acme"}}
 

@@ -5,7 +5,7 @@ import "time"
 // work is what lies before the machine for one batch, and how far it has come.
 type work struct {
 	left     []Departure
-	commands []*command
+	commands []*Command
 	gone     int // of left
 	handed   int // of the names that departures freed
 	dueOver  bool
@@ -16,16 +16,16 @@ type work struct {
 // then commands in order of arrival, until the batch is full. at is an instant all of
 // them arrived by. The machine does the work in steps, see [machine.upcoming] and
 // [machine.step].
-func (m *machine) feed(at time.Time, left []Departure, commands []*command) {
+func (m *Machine) Feed(at time.Time, left []Departure, commands []*Command) {
 	if len(commands) > 0 {
-		at = commands[0].at // a renewal that lies here came before what is due later
+		at = commands[0].At // a renewal that lies here came before what is due later
 	}
 	m.advance(at)
 	m.work = work{left: left, commands: commands}
 }
 
 // taken returns how many departures and commands the steps of a batch took.
-func (m *machine) taken() (gone, taken int) {
+func (m *Machine) Taken() (gone, taken int) {
 	gone, taken = m.work.gone, m.work.taken
 	m.work = work{}
 	return gone, taken
@@ -34,7 +34,7 @@ func (m *machine) taken() (gone, taken int) {
 // upcoming reports whether there is another step for this batch. If the step may give a free
 // lock to a waiter that can be called, it returns the name of the lock: the caller of step
 // says whether that has to be done. Each step is about one lock only.
-func (m *machine) Next() (name Name, more bool) {
+func (m *Machine) Next() (name Name, more bool) {
 	k := &m.work
 	switch {
 	case k.gone < len(k.left):
@@ -50,7 +50,7 @@ func (m *machine) Next() (name Name, more bool) {
 }
 
 // mayCall returns the name of e, or none if nobody waits there.
-func (m *machine) mayCall(e *entry) Name {
+func (m *Machine) mayCall(e *entry) Name {
 	if e.queue.len() == 0 {
 		return ""
 	}
@@ -58,24 +58,24 @@ func (m *machine) mayCall(e *entry) Name {
 }
 
 // mayGive returns the name of the lock that the command may give to a waiter, or none.
-func (m *machine) mayGive(c *command) Name {
-	if m.waiting == 0 || c.name == "" || c.Verb == doQueue {
+func (m *Machine) mayGive(c *Command) Name {
+	if m.waiting == 0 || c.Name == "" || c.Verb == DoQueue {
 		return ""
 	}
-	e := m.entries[c.name]
-	if e == nil || e.held != nil && !c.Verb.ends() && e.held.deadline().After(c.at) && e.held.deadline().After(m.now) {
+	e := m.entries[c.Name]
+	if e == nil || e.held != nil && !c.Verb.ends() && e.held.deadline().After(c.At) && e.held.deadline().After(m.now) {
 		return ""
 	}
 	return m.mayCall(e)
 }
 
 // ends reports whether a command may end a live lease.
-func (v verb) ends() bool { return v == doRelease || v == doBreak || v == doUndo }
+func (v Verb) ends() bool { return v == DoRelease || v == DoBreak || v == DoUndo }
 
 // step does the next thing. recheck is the answer to what upcoming asked: a waiter that can
 // be called is called before it is given the lock. That answer may come true or false
 // later; what counts is that it was so at an instant between the previous step and this.
-func (m *machine) step(recheck bool) {
+func (m *Machine) Step(recheck bool) {
 	m.recheck = recheck
 	k := &m.work
 	switch {
@@ -108,8 +108,8 @@ func (m *machine) step(recheck bool) {
 
 // hasDue reports whether something that is due is to happen in this batch. It fills at
 // most half of it.
-func (m *machine) hasDue() bool {
-	if m.work.dueOver || m.now.Before(m.retryAt) || len(m.batch.events) >= max(m.maxEvents/2, 1) || m.batch.steps >= batchSteps {
+func (m *Machine) hasDue() bool {
+	if m.work.dueOver || m.now.Before(m.retryAt) || len(m.batch.events) >= max(m.maxEvents/2, 1) || m.batch.steps >= BatchSteps {
 		return false
 	}
 	t := m.schedule.first()
