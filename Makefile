@@ -1,43 +1,85 @@
-# OctoStore. `make` or `make help` lists what can be made.
+# OctoStore. `make` or `make help` lists the targets.
 
 GO          ?= go
 FUZZTIME    ?= 10s
 SEEDS       ?= 10000
-STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 .DEFAULT_GOAL := help
 
+# What a target needs of the machine; the message says what is missing and where to get it.
+.PHONY: need-go need-cc
+need-go:
+	@.ci/need go $(GO)
+need-cc:
+	@.ci/need cc $(GO)
+
+##@ For newcomers
+
+# A line "##@ Title" begins a group of targets, a comment behind a target describes it.
 .PHONY: help
-help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+help: ## List the targets
+	@awk -F ':.*## ' '/^##@ / { printf "%s%s\n", sep, substr($$0, 5); sep = "\n" } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: build ## Show two jobs that wait for the same lock, on this machine
+	bin/octostore demo
+
+.PHONY: test
+test: need-go ## Run all tests
+	$(GO) test -timeout 20m ./...
 
 .PHONY: build
-build: ## Build bin/octostore, one static binary
+build: need-go ## Build bin/octostore, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/octostore ./cmd/octostore
+
+.PHONY: run
+run: build ## Start a server with the settings of the environment and .env
+	bin/octostore serve
 
 # The bundled policies, each a folder with a main.go. Built alike everywhere, so that a digest
 # in a manifest holds.
 POLICIES := $(sort $(notdir $(patsubst %/main.go,%,$(wildcard plugins/*/main.go))))
 
 .PHONY: plugins
-plugins: ## Build the bundled policies into bin/plugins
+plugins: need-go ## Build the bundled policies into bin/plugins
 	@for p in $(POLICIES); do \
 		echo "bin/plugins/$$p.wasm"; \
 		GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -trimpath -buildvcs=false -ldflags '-s -w' -o bin/plugins/$$p.wasm ./plugins/$$p || exit 1; \
 	done
 
-.PHONY: demo
-demo: build ## Show two jobs taking turns, on this machine
-	bin/octostore demo
+.PHONY: clean
+clean: ## Remove bin
+	rm -rf bin
 
-.PHONY: run
-run: build ## Start a server with the settings of the environment and .env
-	bin/octostore serve
+##@ For maintainers
 
-.PHONY: test
-test: ## Run all tests
-	$(GO) test -timeout 20m ./...
+.PHONY: check
+check: need-go need-cc ## Run all checks that a change has to pass; CI runs this
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
+	$(GO) mod tidy -diff
+	@$(MAKE) --no-print-directory lint
+	$(GO) run ./cmd/mutants -fit
+	@$(MAKE) --no-print-directory beside-tests & beside=$$!; \
+	$(MAKE) --no-print-directory test; passed=$$?; wait $$beside; built=$$?; \
+	test $$passed -eq 0 || exit $$passed; exit $$built
+	$(MAKE) --no-print-directory race
+
+.PHONY: lint
+lint: need-go ## Run golangci-lint, at the version of .ci/lint/go.mod
+	$(GO) tool -modfile=.ci/lint/go.mod golangci-lint run ./...
+
+.PHONY: race
+race: need-go need-cc ## Run the tests with the race detector
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m ./...
+
+# Tests wait more than they work, so the compiler can go on beside them.
+.PHONY: beside-tests race-build
+beside-tests: race-build
+	@nice -n 19 $(MAKE) --no-print-directory systems
+
+race-build:
+	@CGO_ENABLED=1 nice -n 19 $(GO) test -race -short -run '^$$' ./... >/dev/null 2>&1 || true
 
 # Where octostore builds. The server promises what it does on Linux; on macOS and FreeBSD
 # it runs without some of it, on Windows only the commands do (docs/operations.md).
@@ -53,44 +95,20 @@ $(SYSTEMS:%=system-%): system-%:
 	$(call on,$*,build)
 
 .PHONY: cross $(TARGETS:%=cross-%)
-cross: $(TARGETS:%=cross-%) ## Vet everything, tests too, for every system and processor
+cross: $(TARGETS:%=cross-%) ## Vet all packages for every operating system and processor
 $(TARGETS:%=cross-%): cross-%:
 	$(call on,$*,vet)
 
-.PHONY: check
-check: ## Everything a change has to pass: format, modules, vet, staticcheck, systems, tests, races
-	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
-	$(GO) mod tidy -diff
-	$(GO) vet ./...
-	$(GO) run $(STATICCHECK) ./...
-	$(GO) run ./cmd/mutants -fit
-	@$(MAKE) --no-print-directory beside-tests & beside=$$!; \
-	$(MAKE) --no-print-directory test; passed=$$?; wait $$beside; built=$$?; \
-	test $$passed -eq 0 || exit $$passed; exit $$built
-	$(MAKE) --no-print-directory race
-
-.PHONY: race
-race: ## Run the tests with the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m ./...
-
-# Tests wait more than they work, so the compiler can go on beside them.
-.PHONY: beside-tests race-build
-beside-tests: race-build
-	@nice -n 19 $(MAKE) --no-print-directory systems
-
-race-build:
-	@CGO_ENABLED=1 nice -n 19 $(GO) test -race -short -run '^$$' ./... >/dev/null 2>&1 || true
-
 .PHONY: simulate
 simulate: ## Simulate SEEDS (10000) runs of the table on failing stores with misbehaving clients
-	$(GO) test -count=1 -v -timeout 60m -run 'Simulation$$' ./core/lock -simulate.seeds $(SEEDS)
+	$(GO) test -count=1 -v -timeout 60m -run 'Simulation$$' ./core/table -simulate.seeds $(SEEDS)
 
 .PHONY: torture
-torture: ## The long runs of docs/guarantees.md, or one: STAGE=seeds cuts faults kills cross …
+torture: ## Run the long tests of docs/guarantees.md, or one: STAGE=seeds cuts faults kills cross …
 	.ci/torture $(STAGE)
 
 .PHONY: spectest
-spectest: ## Run the WebAssembly specification's tests metered beside plain, compiled and interpreted
+spectest: need-go ## Compare metered and plain modules on the tests of the WebAssembly specification
 	$(GO) test -count=1 -v -timeout 30m -run 'SpecificationBehavesTheSame$$' ./hooks/meter -spectest.all
 
 .PHONY: fuzz
@@ -103,14 +121,10 @@ fuzz: ## Run every fuzz test for FUZZTIME (10s)
 	done
 
 .PHONY: mutants
-mutants: ## Break the code in known ways, one at a time: the tests must notice each
+mutants: ## Run the mutation tests: each known defect must make a test fail
 	$(GO) run ./cmd/mutants
 
 .PHONY: bench
 bench: build ## Run the Go benchmarks, then load a server for a few seconds
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	bin/octostore bench acquire --rounds 1 --duration 2s
-
-.PHONY: clean
-clean: ## Remove what was built
-	rm -rf bin

@@ -11,6 +11,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/core/table"
@@ -135,7 +136,7 @@ func TestConfirmIsReplayed(t *testing.T) {
 		h := house{core.New(table, core.Config{}), table, j}
 		check := func(when string, confirmMS int64) {
 			t.Helper()
-			replay := journal.NewReplay(0)
+			replay := verify.NewReplay(0)
 			for line := range bytes.Lines([]byte(h.record(t))) {
 				if err := replay.Apply(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
 					t.Fatal(err)

@@ -115,7 +115,7 @@ func (e *PolicyError) Error() string {
 }
 func (e *PolicyError) Unwrap() error { return e.Err }
 
-// Rechecks returns what lock.Config wants to know of a guard that may be nil: whether a
+// Rechecks returns what table.Config wants to know of a guard that may be nil: whether a
 // waiter for a name has to be judged again at its turn, now that the turn has come.
 func Rechecks(g Guard) func(lock.Name) bool {
 	if g == nil {

@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"fmt"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 	"log/slog"
 	"sync"
@@ -38,14 +39,14 @@ type breaker struct {
 	since    time.Time // it is open
 	until    time.Time // there is no call; then there is a probe
 	pause    time.Duration
-	probing  bool   // a probe is under way
-	refused  uint64 // requests since it opened
-	last     *fault // the newest failure
+	probing  bool         // a probe is under way
+	refused  uint64       // requests since it opened
+	last     *guest.Fault // the newest failure
 }
 
 // enter reports whether the policy may be called; the fault says why not. The one that
 // gets probe calls leave in the end, whatever comes of its call.
-func (b *breaker) enter() (probe bool, _ *fault) {
+func (b *breaker) enter() (probe bool, _ *guest.Fault) {
 	if !b.wary.Load() {
 		return false, nil
 	}
@@ -53,7 +54,7 @@ func (b *breaker) enter() (probe bool, _ *fault) {
 }
 
 // admit is enter, for a policy that has failed.
-func (b *breaker) admit(now time.Time) (probe bool, _ *fault) {
+func (b *breaker) admit(now time.Time) (probe bool, _ *guest.Fault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -76,16 +77,16 @@ func (b *breaker) leave() {
 }
 
 // fault is the answer of an open breaker. It is called under mu.
-func (b *breaker) fault(now time.Time) *fault {
+func (b *breaker) fault(now time.Time) *guest.Fault {
 	until := "until a call that probes it is answered"
 	if left := b.until.Sub(now); left > 0 {
 		until = "for " + left.Round(time.Millisecond).String()
 	}
-	return &fault{breakerOpen, fmt.Errorf("it is not called %s after failures in a row, the last: %w", until, b.last)}
+	return &guest.Fault{Kind: breakerOpen, Err: fmt.Errorf("it is not called %s after failures in a row, the last: %w", until, b.last)}
 }
 
 // opensMeanwhile is enter for a request that has been let in and then waited for its place.
-func (b *breaker) opensMeanwhile() *fault {
+func (b *breaker) opensMeanwhile() *guest.Fault {
 	if !b.wary.Load() {
 		return nil
 	}
@@ -99,7 +100,7 @@ func (b *breaker) opensMeanwhile() *fault {
 }
 
 // peek returns what enter would, and does not count as a request or a probe.
-func (b *breaker) peek() *fault {
+func (b *breaker) peek() *guest.Fault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now := time.Now(); b.open && (b.probing || now.Before(b.until)) {
@@ -134,7 +135,7 @@ func (b *breaker) answered(probe bool) (_ transition, open time.Duration, refuse
 }
 
 // failed counts a failure. While the breaker is open only that of a probe counts.
-func (b *breaker) failed(probe bool, f *fault) transition {
+func (b *breaker) failed(probe bool, f *guest.Fault) transition {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.wary.Store(true)
@@ -160,7 +161,7 @@ func (b *breaker) failed(probe bool, f *fault) transition {
 
 // failedAside counts a start that failed aside. It counts as a probe if it is time for
 // one: a policy that does not start is as broken as one that does not answer.
-func (b *breaker) failedAside(f *fault) transition {
+func (b *breaker) failedAside(f *guest.Fault) transition {
 	b.mu.Lock()
 	probe := b.open && !b.probing && !time.Now().Before(b.until)
 	b.mu.Unlock()
@@ -179,31 +180,31 @@ func (b *breaker) isOpen() bool {
 }
 
 // settle tells the breaker what came of a call, and logs when it opens or closes.
-func (p *policy) settle(probe bool, f *fault) {
+func (p *policy) settle(probe bool, f *guest.Fault) {
 	if f != nil || p.breaker.wary.Load() {
 		p.settleFailing(probe, f)
 	}
 }
 
-func (p *policy) settleFailing(probe bool, f *fault) {
+func (p *policy) settleFailing(probe bool, f *guest.Fault) {
 	switch {
 	case f == nil:
 		if t, open, refused := p.breaker.answered(probe); t == closes {
 			p.log.Info("the policy answers again: its breaker is closed", slog.Duration("open", open), slog.Uint64("not_called", refused))
 		}
-	case f.kind != busy && f.kind != starting:
+	case f.Kind != busy && f.Kind != starting:
 		p.opened(p.breaker.failed(probe, f), f)
 	}
 }
 
 // opened logs that the breaker has opened, if it has.
-func (p *policy) opened(t transition, f *fault) {
+func (p *policy) opened(t transition, f *guest.Fault) {
 	if t == opens {
 		level := slog.LevelError
 		if p.Mode == manifest.Shadow {
 			level = slog.LevelWarn
 		}
 		p.log.Log(context.Background(), level, "the policy keeps failing: its breaker is open", slog.Int("failures", failuresToOpen),
-			slog.String("on_error", string(p.OnError)), slog.String("mode", string(p.Mode)), slog.String("kind", f.kind), slog.Any("err", f.err))
+			slog.String("on_error", string(p.OnError)), slog.String("mode", string(p.Mode)), slog.String("kind", f.Kind), slog.Any("err", f.Err))
 	}
 }

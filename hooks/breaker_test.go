@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
-var errBroken = &fault{"trap", errors.New("broken")}
+var errBroken = &guest.Fault{Kind: "trap", Err: errors.New("broken")}
 
 // Each step is a word: fail and answer are calls that end so, enter begins a call that
 // does not end, busy is one for which there was no place, aside a start that failed, and
@@ -68,7 +69,7 @@ func stepOf(t *testing.T, b *breaker, what string) string {
 		return words[b.failedAside(errBroken)]
 	}
 	if peeked := b.peek() != nil; peeked {
-		if _, f := b.enter(); f == nil || f.kind != breakerOpen {
+		if _, f := b.enter(); f == nil || f.Kind != breakerOpen {
 			t.Errorf("peek and enter differ: %v", f)
 		}
 		return "no"
@@ -178,7 +179,7 @@ func TestBreakerBoundsTheCallsOfRequestsThatWait(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", traps)
 	host := h.open(entry("p"))
-	turns := host.engine.turns
+	turns := host.engine.slots
 	for range turns.most {
 		if err := turns.take(t.Context(), false); err != nil {
 			t.Fatal(err)
@@ -222,7 +223,7 @@ func TestBreakerDoesNotKeepEventsFromAnObserver(t *testing.T) {
 		_, _ = host.Judge(t.Context(), question("a"))
 	}
 	for range 3 {
-		if there, f := host.observe(t.Context(), "p", &journal.Line{Name: []byte("a"), Bytes: []byte(`{"seq":1,"kind":"granted","name":"a"}`)}); !there || f != nil {
+		if there, f := host.observe(t.Context(), "p", &record.Line{Name: []byte("a"), Bytes: []byte(`{"seq":1,"kind":"granted","name":"a"}`)}); !there || f != nil {
 			t.Errorf("got %v, %v", there, f)
 		}
 	}

@@ -11,38 +11,28 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/hooks/internal/guest"
 )
 
-// An instance and a request are used again for others, so they forget the last one: whatever
-// the guest did with it, and also if that was too much.
-func TestNothingOfARequestIsKept(t *testing.T) {
+// A judgement is used again for other questions, so it forgets the last one.
+func TestNothingOfAJudgementIsKept(t *testing.T) {
 	h := newHouse(t)
-	everything := at("key") + at("value") + "call $note " + at("not today") + "call $deny i64.const 60000 call $retry_after_ms " +
-		at("ttl_ms") + "i64.const 5000 call $cap " + at("account.held:prod/") + "call $get_i64 drop " + at("request") + "i32.const 500 i32.const 100 call $get drop "
-	h.write("p.wasm", check(everything+"i32.const 1"))
+	h.write("p.wasm", check(at("request")+"i32.const 500 i32.const 100 call $get drop i32.const 1"))
 	p := h.open(entry("p")).current().policies[0]
-	r := requests.Get().(*request)
-	r.q = question("prod/db")
-	i, failed := p.take(r)
-	if failed != nil {
-		t.Fatal(failed)
-	}
-	if err := takeTurn(t.Context(), p.engine.turns, r); err != nil {
-		t.Fatal(err)
-	}
-	o := p.runOn(i, r)
-	if o.fault != nil || !o.denies || len(o.notes) != 1 || o.ttl == 0 {
+	j := judgements.Get().(*judgement)
+	j.Question = question("prod/db")
+	if o := p.ask(t.Context(), j); o.Fault != nil || !o.Denies {
 		t.Errorf("got %+v", o)
 	}
-	r.release()
-	if !reflect.ValueOf(*r).IsZero() {
-		t.Errorf("the request keeps %+v", *r)
-	}
-	if !reflect.ValueOf(i.answering).IsZero() || i.now != nil || i.caller.call != nil || i.caller.inside {
-		t.Errorf("the instance keeps %+v, %+v", i.answering, i.caller)
-	}
-	if n := p.engine.turns.running(); n != 0 {
+	if n := p.engine.slots.running(); n != 1 {
 		t.Errorf("%d guests run", n)
+	}
+	j.release()
+	if !reflect.ValueOf(*j).IsZero() {
+		t.Errorf("the judgement keeps %+v", *j)
+	}
+	if n := p.engine.slots.running(); n != 0 {
+		t.Errorf("%d guests run at the end", n)
 	}
 }
 
@@ -64,9 +54,9 @@ func TestAJudgementAllocatesItsVerdictsOnly(t *testing.T) {
 	}
 }
 
-// takeTurn has a request ask a policy for a turn.
-func takeTurn(ctx context.Context, turns *turns, r *request) error {
-	_, err := (&policy{engine: &engine{turns: turns}}).placeFor(ctx, r)
+// takeSlot has a judgement ask a policy for a slot.
+func takeSlot(ctx context.Context, slots *guestSlots, j *judgement) error {
+	_, err := (&policy{engine: &engine{slots: slots}}).slotFor(ctx, j)
 	return err
 }
 
@@ -74,20 +64,20 @@ func takeTurn(ctx context.Context, turns *turns, r *request) error {
 // that wait come first.
 func TestAJudgementLetsOthersThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns(1)
-		var long request
+		turns := newGuestSlots(1)
+		var long judgement
 		var order []string
 		for n := range 2 {
-			if err := takeTurn(t.Context(), turns, &long); err != nil {
+			if err := takeSlot(t.Context(), turns, &long); err != nil {
 				t.Fatal(err)
 			}
 			order = append(order, fmt.Sprint("policy ", n))
 		}
 		go func() {
-			var short request
-			_ = takeTurn(context.Background(), turns, &short)
+			var short judgement
+			_ = takeSlot(context.Background(), turns, &short)
 			order = append(order, "another")
-			short.endTurn()
+			short.freeSlot()
 		}()
 		go func() {
 			if turns.take(context.Background(), true) == nil {
@@ -96,17 +86,17 @@ func TestAJudgementLetsOthersThrough(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if err := takeTurn(t.Context(), turns, &long); err != nil || len(order) > 2 || turns.running() != 1 {
+		if err := takeSlot(t.Context(), turns, &long); err != nil || len(order) > 2 || turns.running() != 1 {
 			t.Fatalf("%v: %v, %d run", err, order, turns.running())
 		}
-		long.spent = turnFuel
+		long.spent = slotFuel
 		for n := range 2 {
-			if err := takeTurn(t.Context(), turns, &long); err != nil {
+			if err := takeSlot(t.Context(), turns, &long); err != nil {
 				t.Fatal(err)
 			}
 			order = append(order, fmt.Sprint("policy ", n+2))
 		}
-		long.endTurn()
+		long.freeSlot()
 		synctest.Wait()
 		if want := []string{"policy 0", "policy 1", "another", "policy 2", "policy 3", "an observer"}; !slices.Equal(order, want) {
 			t.Errorf("got %v, want %v", order, want)
@@ -120,9 +110,9 @@ func TestAJudgementLetsOthersThrough(t *testing.T) {
 // A client that leaves while its judgement waits for another turn has none afterwards.
 func TestAJudgementThatEndsWaitingHasNoTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns(1)
-		var long request
-		if err := takeTurn(t.Context(), turns, &long); err != nil {
+		turns := newGuestSlots(1)
+		var long judgement
+		if err := takeSlot(t.Context(), turns, &long); err != nil {
 			t.Fatal(err)
 		}
 		release := make(chan struct{})
@@ -135,11 +125,11 @@ func TestAJudgementThatEndsWaitingHasNoTurn(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		long.spent = turnFuel
-		if err := takeTurn(ctx, turns, &long); err == nil {
+		long.spent = slotFuel
+		if err := takeSlot(ctx, turns, &long); err == nil {
 			t.Error("it has a turn")
 		}
-		long.endTurn()
+		long.freeSlot()
 		close(release)
 		synctest.Wait()
 		if turns.state.Load() != 0 {
@@ -186,13 +176,7 @@ func TestASetIsClosedAfterItsLastCall(t *testing.T) {
 	}
 }
 
-// Every judgement has one time, whoever of its policies asks for it, and however late.
-func TestAJudgementHasOneTime(t *testing.T) {
-	r := &request{q: core.Question{}}
-	first := r.now()
-	for r.now() == first && time.Since(first) < time.Millisecond {
-	}
-	if n, is := r.number("now_ms"); !is || n != first.UnixMilli() || r.now() != first {
-		t.Errorf("got %d, then %v, after %v", n, r.now(), first)
-	}
+// newJudgement is a judgement that did not come from the pool.
+func newJudgement(q core.Question) *judgement {
+	return &judgement{Request: guest.NewRequest(q, time.Now())}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
@@ -53,7 +54,7 @@ func TestTextFormIsRefusedWithAHint(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "hello", "\x00asm\x01\x00\x00\x00(module)"} {
-		if err := textHint([]byte(text)); err != nil {
+		if err := guest.TextHint([]byte(text)); err != nil {
 			t.Errorf("%q: got %v", text, err)
 		}
 	}

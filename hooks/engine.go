@@ -4,97 +4,53 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
 
-	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/sparselog"
-	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/compile"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/meter"
 )
 
 // engine is the one WebAssembly runtime of a host, with what it offers to guests.
 type engine struct {
-	runtime wazero.Runtime
-	kind    Engine
-	cache   wazero.CompilationCache // nil: none
-	kept    *codeFolder             // nil: machine code is not kept
+	runtime *compile.Runtime
 	modules modules
-	turns   *turns
+	slots   *guestSlots
 	starter *starter // nil: instances are made when they are needed
-	zones   zones
+	zones   guest.Zones
 	log     *slog.Logger
 }
 
 const (
-	maxModule = 64 << 20
-	// loadFuel is what a module may spend on its start and its configuration together: the
-	// runtime of a language may have much to do once.
-	loadFuel = 30_000_000
-
 	pagesPerMiB = 16
 )
 
-// openEngineIn opens an engine in one place. A runtime that panics, since it cannot do
-// without what is missing here, makes that place [ErrUnavailable].
-func openEngineIn(ctx context.Context, cfg Config, p place, guests int) (e *engine, err error) {
-	e = &engine{kind: p.engine, turns: newTurns(guests), log: cfg.Logger}
-	rc := runtimeConfig(p.engine)
-	if p.dir != "" || p.temporary {
-		if e.kept, err = openCodeFolder(ctx, cfg, p); err != nil {
-			return nil, unavailable(err)
-		}
-		if e.cache, err = wazero.NewCompilationCacheWithDir(e.kept.dir); err != nil {
-			return nil, errors.Join(unavailable(err), e.kept.close())
-		}
-		rc = rc.WithCompilationCache(e.cache)
+// openEngine opens an engine in the first place where it can be used. What use returns is
+// final unless it is [ErrUnavailable].
+func openEngine(ctx context.Context, cfg Config, guests int, use func(*engine) error) (e *engine, err error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = unavailable(fmt.Errorf("the compiler has failed: %v", r))
-		}
-		if err != nil {
-			_ = e.close() // what went wrong first is what counts
-			e = nil
-		}
-	}()
-	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc)
-	for module, functions := range map[string][]hostFunction{abi.Module: offered, wasiModule: wasi} {
-		b := e.runtime.NewHostModuleBuilder(module)
-		for _, f := range functions {
-			b = b.NewFunctionBuilder().WithGoModuleFunction(f.function(), types(f.params), types(f.results)).Export(f.name)
-		}
-		if _, err := b.Instantiate(ctx); err != nil {
-			return e, fmt.Errorf("offer %s: %w", module, err)
-		}
+	_, err = compile.Open(ctx, compile.Config{CacheDir: cfg.CacheDir, Compile: cfg.Compile, Logger: cfg.Logger, Offer: guest.Offer}, func(rt *compile.Runtime) error {
+		e = &engine{runtime: rt, slots: newGuestSlots(guests), log: cfg.Logger}
+		return use(e)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return e, nil
 }
 
-func (e *engine) close() error {
-	ctx := context.Background()
-	var all []error
-	if e.runtime != nil {
-		all = append(all, e.runtime.Close(ctx))
-	}
-	if e.cache != nil {
-		all = append(all, e.cache.Close(ctx))
-	}
-	if e.kept != nil {
-		all = append(all, e.kept.close())
-	}
-	return errors.Join(all...)
-}
+func (e *engine) close() error { return e.runtime.Close() }
 
 // load builds a set, or returns why not and leaves nothing behind. Of several faults it
 // returns the first by the order of the manifest.
@@ -149,10 +105,10 @@ func (e *engine) loadPolicy(ctx context.Context, described manifest.Policy) (*po
 
 // makeFirst makes an instance to begin with. That runs a guest, which takes a turn.
 func (p *policy) makeFirst(ctx context.Context) error {
-	if err := p.engine.turns.take(ctx, false); err != nil {
+	if err := p.engine.slots.take(ctx, false); err != nil {
 		return err
 	}
-	defer p.engine.turns.done(false)
+	defer p.engine.slots.done(false)
 	first, fault := p.instantiate()
 	if fault != nil {
 		return fault
@@ -167,7 +123,7 @@ func (e *engine) compile(ctx context.Context, described manifest.Policy, binary 
 	if described.SHA256 != "" && described.SHA256 != digest {
 		return nil, fmt.Errorf("its SHA-256 is %s, and %s is wanted", digest, described.SHA256)
 	}
-	if err := textHint(binary); err != nil {
+	if err := guest.TextHint(binary); err != nil {
 		return nil, err
 	}
 	key := moduleKey{digest, meterConfig(described.MemoryMiB)}
@@ -176,22 +132,23 @@ func (e *engine) compile(ctx context.Context, described manifest.Policy, binary 
 		if err != nil {
 			return nil, err
 		}
-		return e.compileMetered(ctx, metered)
+		return e.runtime.Compile(ctx, metered)
 	})
 	if err != nil {
 		return nil, err
 	}
-	p := &policy{
-		Policy: described, engine: e, compiled: m.compiled, release: release, digest: digest,
-		mayRead: mayReadConfig(binary), config: string(described.Config), pace: newPace(e.turns.most),
+	p := &policy{engine: e, release: release, digest: digest, pace: newPace(e.slots.most), log: e.log.With("policy", described.Name)}
+	p.Program = guest.Program{
+		Policy: described, Runtime: e.runtime.Runtime, Compiled: m.compiled, MayReadConfig: guest.MayReadConfig(binary),
+		Zones: &e.zones, Lines: guest.LogLines{To: p.log},
 	}
-	p.log = e.log.With("policy", p.Name)
+	p.Configure(described.Config)
 	p.faults = sparselog.New(p.log)
 	hooks := described.Hooks
 	if hooks == nil { // outside of a manifest
-		hooks = servable(p.compiled)
+		hooks = guest.Servable(p.Compiled)
 	}
-	if err := checkModule(p.compiled, hooks); err != nil {
+	if err := guest.CheckModule(p.Compiled, hooks); err != nil {
 		p.close()
 		return nil, err
 	}
@@ -200,7 +157,7 @@ func (e *engine) compile(ctx context.Context, described manifest.Policy, binary 
 
 // meterConfig is what a module is given by a manifest.
 func meterConfig(memoryMiB int) meter.Config {
-	return meter.Config{Fuel: loadFuel, MaxPages: uint32(memoryMiB) * pagesPerMiB}
+	return meter.Config{Fuel: guest.LoadFuel, MaxPages: uint32(memoryMiB) * pagesPerMiB}
 }
 
 // instrument gives a module its meter. A panic on it is an error of the module: policies load
@@ -214,26 +171,6 @@ func instrument(binary []byte, cfg meter.Config) (metered []byte, err error) {
 	return meter.Instrument(binary, cfg)
 }
 
-// compileMetered compiles a module that has its meter. Machine code is made where that is
-// bounded, and kept; what is left to do here grows with the size of the module only.
-func (e *engine) compileMetered(ctx context.Context, metered []byte) (_ wazero.CompiledModule, err error) {
-	if e.kept != nil {
-		if err := e.kept.provide(ctx, metered); err != nil {
-			return nil, err
-		}
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the %s has failed on it: %v", e.kind, r)
-		}
-	}()
-	compiled, err := e.runtime.CompileModule(ctx, metered)
-	if err != nil {
-		return nil, storageError(err)
-	}
-	return compiled, nil
-}
-
 // digestOf is the SHA-256 of a module, in hex.
 func digestOf(binary []byte) string {
 	sum := sha256.Sum256(binary)
@@ -242,80 +179,4 @@ func digestOf(binary []byte) string {
 
 // ReadModule reads the file of a module, as large as a server takes it. It does not look
 // at what is in it.
-func ReadModule(path string) ([]byte, error) { return files.Read(path, maxModule) }
-
-// servable returns a hook of each kind that a module can serve, or the usual one if it
-// can serve none.
-func servable(m wazero.CompiledModule) (hooks []core.Hook) {
-	exported := m.ExportedFunctions()
-	if exported[abi.ExportObserve] != nil {
-		hooks = append(hooks, manifest.HookObserve)
-	}
-	if exported[abi.ExportCheck] != nil || hooks == nil {
-		hooks = append(hooks, core.HookAcquire)
-	}
-	return hooks
-}
-
-// checkModule says what a module that is to serve these hooks has to have, or must not
-// have, by name.
-func checkModule(m wazero.CompiledModule, hooks []core.Hook) error {
-	for _, f := range m.ImportedFunctions() {
-		module, name, _ := f.Import()
-		if err := checkImport(module, name, f); err != nil {
-			return err
-		}
-	}
-	for _, mem := range m.ImportedMemories() {
-		module, name, _ := mem.Import()
-		return fmt.Errorf("it imports the memory %s.%s; it has to have its own", shown(module), shown(name))
-	}
-	if _, has := m.ExportedMemories()[abi.ExportMemory]; !has {
-		return fmt.Errorf("it does not export its memory as %q", abi.ExportMemory)
-	}
-	exported := m.ExportedFunctions()
-	for _, hook := range hooks {
-		needs := abi.ExportCheck
-		if hook == manifest.HookObserve {
-			needs = abi.ExportObserve
-		}
-		if exported[needs] == nil {
-			return fmt.Errorf("it does not export %s, which hook %s needs", needs, hook)
-		}
-	}
-	for name, results := range map[string]string{abi.ExportCheck: "i32", abi.ExportConfigure: "i32", abi.ExportObserve: "i32", abi.ExportInitialize: ""} {
-		f := exported[name]
-		if f != nil && (len(f.ParamTypes()) > 0 || !slices.Equal(f.ResultTypes(), types(results))) {
-			return fmt.Errorf("its export %s has the wrong type; want () -> (%s)", name, results)
-		}
-	}
-	return nil
-}
-
-func checkImport(module, name string, f api.FunctionDefinition) error {
-	offer := map[string][]hostFunction{abi.Module: offered, wasiModule: wasi}[module]
-	i := slices.IndexFunc(offer, func(h hostFunction) bool { return h.name == name })
-	if i < 0 {
-		return fmt.Errorf("it imports %s.%s, which is not offered", shown(module), shown(name))
-	}
-	if !slices.Equal(f.ParamTypes(), types(offer[i].params)) || !slices.Equal(f.ResultTypes(), types(offer[i].results)) {
-		return fmt.Errorf("it imports %s.%s with the wrong type; want (%s) -> (%s)", module, name, offer[i].params, offer[i].results)
-	}
-	return nil
-}
-
-// shown is a name in a module as people may be shown it.
-func shown(name string) string { return clean([]byte(name), abi.MaxKey) }
-
-// types reads "i32 i64".
-func types(s string) []api.ValueType {
-	var all []api.ValueType
-	for _, word := range strings.Fields(s) {
-		t := api.ValueTypeI32
-		if word == "i64" {
-			t = api.ValueTypeI64
-		}
-		all = append(all, t)
-	}
-	return all
-}
+func ReadModule(path string) ([]byte, error) { return files.Read(path, compile.MaxModule) }

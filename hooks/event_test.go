@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
@@ -29,13 +28,13 @@ func TestAnObserverReadsTheEvent(t *testing.T) {
 		h.write("p.wasm", watching(at(tt.key)+show))
 		host := h.open(entry("p", `"hooks":["observe"],"config":{"a":1}`))
 		p := host.current().policies[0]
-		o := p.run(newObservation([]byte(line), time.Now()))
+		o := p.run(newObservation([]byte(line)))
 		got := ""
-		if len(o.notes) > 0 {
-			got = o.notes[0].Value
+		if len(o.Notes) > 0 {
+			got = o.Notes[0].Value
 		}
-		if o.fault != nil || got != tt.want {
-			t.Errorf("%s: got %q, %v, want %q", tt.key, got, o.fault, tt.want)
+		if o.Fault != nil || got != tt.want {
+			t.Errorf("%s: got %q, %v, want %q", tt.key, got, o.Fault, tt.want)
 		}
 	}
 }

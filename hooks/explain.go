@@ -9,6 +9,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/pattern"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
@@ -101,17 +102,16 @@ func (p *policy) deciding(name lock.Name) string {
 }
 
 // explain puts a question to the policy, and counts nothing.
-func (p *policy) explain(ctx context.Context, q core.Question, at time.Time) (outcome, []LogLine, error) {
+func (p *policy) explain(ctx context.Context, q core.Question, at time.Time) (guest.Answer, []LogLine, error) {
 	if f := p.breaker.peek(); f != nil {
-		return outcome{fault: f}, nil, nil
+		return guest.Answer{Fault: f}, nil, nil
 	}
-	if err := p.engine.turns.take(ctx, false); err != nil {
-		return outcome{}, nil, err
+	if err := p.engine.slots.take(ctx, false); err != nil {
+		return guest.Answer{}, nil, err
 	}
-	defer p.engine.turns.done(false)
+	defer p.engine.slots.done(false)
 	var lines []LogLine
-	r := newRequest(q, at)
-	r.patient = true
-	r.heard = func(level int32, text string) { lines = append(lines, LogLine{level, text}) }
-	return p.run(r), lines, nil
+	j := &judgement{Request: guest.NewRequest(q, at), patient: true}
+	j.Heard = func(level int32, text string) { lines = append(lines, LogLine{level, text}) }
+	return p.run(j), lines, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
@@ -178,24 +179,6 @@ func TestManifestReads(t *testing.T) {
 	}
 }
 
-// A policy that asks for a state and then for an account has the answers of one lease.
-func TestKeysOfAnotherLockDoNotChangeWithinARequest(t *testing.T) {
-	locks := around{"a": {Name: "a", Account: "x"}}
-	r := newRequest(core.Question{Locks: locks}, time.Now())
-	first := r.lookAt("a")
-	delete(locks, "a")
-	for i := range len(looks{}.views) - 1 { // as many as are kept
-		r.lookAt(fmt.Sprint("b", i))
-	}
-	if again := r.lookAt("a"); first.Lease == nil || again.Lease != first.Lease {
-		t.Error("it has ended between two getters")
-	}
-	r.lookAt("c")
-	if r.lookAt("a").Lease != nil {
-		t.Error("it is kept longer than that")
-	}
-}
-
 // Observers know the time in a zone, and of other locks nothing.
 func TestKeysThatLookBeyondAnEvent(t *testing.T) {
 	for key, want := range map[string]string{"local_time:Asia/Tokyo": "2026-07-01T21:30:00+09:00", "lock.state:x": "", "held:": "", "account.groups": ""} {
@@ -274,13 +257,13 @@ func TestKeysThatLookHaveTheirPrice(t *testing.T) {
 	}
 	few, cheap := fuel("held:none")
 	many, dear := fuel("held:n")
-	if few.Reason != "0" || many.Reason != fmt.Sprint(abi.MaxCounted) || dear-cheap < 2*abi.MaxCounted*priceCounted {
+	if few.Reason != "0" || many.Reason != fmt.Sprint(abi.MaxCounted) || dear-cheap < 2*abi.MaxCounted*guest.PriceCounted {
 		t.Errorf("%s for %d, %s for %d", few.Reason, cheap, many.Reason, dear)
 	}
-	if _, n := fuel("lock.state:n1"); n < 2*priceLook {
+	if _, n := fuel("lock.state:n1"); n < 2*guest.PriceLook {
 		t.Errorf("a look costs %d", n)
 	}
-	if _, n := fuel("local_time:No/Zone"); n < priceZone {
+	if _, n := fuel("local_time:No/Zone"); n < guest.PriceZone {
 		t.Errorf("a zone that is none costs %d", n)
 	}
 	h := newHouse(t)
@@ -288,23 +271,5 @@ func TestKeysThatLookHaveTheirPrice(t *testing.T) {
 	host := h.open(entry("p", `"reads":[""]`, `"mode":"shadow"`, `"fuel":10000`)) // in shadow a first call has no more
 	if got := said(host.Judge(t.Context(), q)); got != "p error; yes" {
 		t.Error(got)
-	}
-}
-
-// What a guest asks for must not grow what the server keeps.
-func TestZonesAreBounded(t *testing.T) {
-	var z zones
-	for i := range 2 * maxZones {
-		z.load(fmt.Sprintf("No/Zone%d", i))
-	}
-	if len(z.known) != 0 {
-		t.Errorf("%d are kept that are none", len(z.known))
-	}
-	z.known = map[string]*time.Location{}
-	for i := range maxZones {
-		z.known[fmt.Sprint(i)] = time.UTC
-	}
-	if z.load("Europe/Berlin") == nil || len(z.known) != 1 {
-		t.Errorf("%d are kept", len(z.known))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/meter"
 )
@@ -71,38 +72,38 @@ func bareCheck(b *testing.B, module []byte) func() {
 	ctx := context.Background()
 	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2))
 	b.Cleanup(func() { rt.Close(ctx) })
-	for name, functions := range map[string][]hostFunction{abi.Module: offered, wasiModule: wasi} {
+	metered, err := meter.Instrument(module, meter.Config{Fuel: guest.LoadFuel, MaxPages: 256})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, functions := range guest.Functions() {
 		builder := rt.NewHostModuleBuilder(name)
 		for _, f := range functions {
 			answer := api.GoModuleFunc(func(context.Context, api.Module, []uint64) {})
 			switch {
-			case f.name == "clock_time_get": // Go does not start at time 0
+			case f.Name == "clock_time_get": // Go does not start at time 0
 				answer = func(_ context.Context, m api.Module, s []uint64) {
 					m.Memory().WriteUint64Le(uint32(s[2]), 1e18)
-					s[0] = wasiSuccess
+					s[0] = 0 // success
 				}
-			case strings.HasPrefix(f.name, "fd_"): // nor with folders that have no end
-				answer = func(_ context.Context, _ api.Module, s []uint64) { s[0] = wasiBadFile }
-			case name == abi.Module && f.results != "":
+			case strings.HasPrefix(f.Name, "fd_"): // nor with folders that have no end
+				answer = func(_ context.Context, _ api.Module, s []uint64) { s[0] = 8 } // EBADF
+			case name == abi.Module && f.Results != "":
 				answer = func(_ context.Context, _ api.Module, s []uint64) { s[0] = 5 }
-			case f.results != "":
-				answer = func(_ context.Context, _ api.Module, s []uint64) { s[0] = wasiSuccess }
+			case f.Results != "":
+				answer = func(_ context.Context, _ api.Module, s []uint64) { s[0] = 0 } // success
 			}
-			builder = builder.NewFunctionBuilder().WithGoModuleFunction(answer, types(f.params), types(f.results)).Export(f.name)
+			builder = builder.NewFunctionBuilder().WithGoModuleFunction(answer, f.ParamTypes(), f.ResultTypes()).Export(f.Name)
 		}
 		if _, err := builder.Instantiate(ctx); err != nil {
 			b.Fatal(err)
 		}
 	}
-	metered, err := meter.Instrument(module, meter.Config{Fuel: loadFuel, MaxPages: 256})
-	if err != nil {
-		b.Fatal(err)
-	}
 	m, err := rt.InstantiateWithConfig(ctx, metered, wazero.NewModuleConfig().WithStartFunctions("_initialize"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	fuel, f := fuelOf(m), m.ExportedFunction(abi.ExportCheck)
+	fuel, f := m.ExportedGlobal(meter.Global).(api.MutableGlobal), m.ExportedFunction(abi.ExportCheck)
 	var stack [1]uint64
 	return func() {
 		fuel.Set(manifest.DefaultFuel)
@@ -114,11 +115,11 @@ func bareCheck(b *testing.B, module []byte) func() {
 
 // asking returns a call of the first policy of a host without the judgement around it.
 func asking(b *testing.B, host *Host) func() {
-	p, r := host.current().policies[0], newRequest(question("prod/db"), time.Now())
+	p, r := host.current().policies[0], newJudgement(question("prod/db"))
 	return func() {
-		if o := p.ask(context.Background(), r); o.fault != nil || o.denies {
+		if o := p.ask(context.Background(), r); o.Fault != nil || o.Denies {
 			b.Fatal(o)
 		}
-		r.endTurn()
+		r.freeSlot()
 	}
 }

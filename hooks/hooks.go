@@ -123,7 +123,7 @@ func (h *Host) Close() error {
 		h.observers.close()
 	}
 	h.engine.starter.close()
-	h.engine.turns.close()
+	h.engine.slots.close()
 	h.swap(nil)
 	return h.engine.close()
 }
@@ -204,7 +204,7 @@ func (h *Host) Judge(ctx context.Context, q core.Question) (core.Verdict, error)
 }
 
 // Engine returns what runs the policies.
-func (h *Host) Engine() Engine { return h.engine.kind }
+func (h *Host) Engine() Engine { return h.engine.runtime.Engine() }
 
 // Describe says in words which policies rule.
 func (h *Host) Describe() string { return difference(nil, h.current()) }

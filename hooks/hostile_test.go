@@ -74,11 +74,11 @@ func TestAReloadWaitsForItsTurn(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", allows)
 	host := h.open(entry("p"))
-	for range host.engine.turns.most {
-		if err := host.engine.turns.take(t.Context(), false); err != nil {
+	for range host.engine.slots.most {
+		if err := host.engine.slots.take(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
-		defer host.engine.turns.done(false)
+		defer host.engine.slots.done(false)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

@@ -12,6 +12,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
@@ -44,7 +45,7 @@ func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, e
 		cfg.MemoryMiB = manifest.DefaultMemoryMiB
 	}
 	in := Inspection{Digest: digestOf(module), Size: len(module)}
-	if err := textHint(module); err != nil {
+	if err := guest.TextHint(module); err != nil {
 		in.Refused = append(in.Refused, err.Error())
 		return in, nil
 	}
@@ -66,7 +67,7 @@ func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, e
 // compile compiles a metered module and lists what it has. What is wrong with the module
 // is noted; an error says that none can be compiled.
 func (in *Inspection) compile(ctx context.Context, e *engine, metered []byte) error {
-	compiled, err := e.compileMetered(ctx, metered)
+	compiled, err := e.runtime.Compile(ctx, metered)
 	switch {
 	case errors.Is(err, ErrUnavailable) || ctx.Err() != nil:
 		return err
@@ -77,7 +78,7 @@ func (in *Inspection) compile(ctx context.Context, e *engine, metered []byte) er
 	defer compiled.Close(ctx)
 	in.Metered = len(metered)
 	in.list(compiled)
-	if err := checkModule(compiled, servable(compiled)); err != nil && len(in.Refused) == 0 {
+	if err := guest.CheckModule(compiled, guest.Servable(compiled)); err != nil && len(in.Refused) == 0 {
 		in.Refused = append(in.Refused, err.Error())
 	}
 	return nil
@@ -98,15 +99,15 @@ func (in *Inspection) listAsItIs(ctx context.Context, module []byte) {
 func (in *Inspection) list(m wazero.CompiledModule) {
 	for _, f := range m.ImportedFunctions() {
 		module, name, _ := f.Import()
-		fault := checkImport(module, name, f)
+		fault := guest.CheckImport(module, name, f)
 		if fault != nil {
 			in.Refused = append(in.Refused, fault.Error())
 		}
-		in.Imports = append(in.Imports, Function{Module: shown(module), Name: shown(name), Type: typeOf(f), Unknown: fault != nil})
+		in.Imports = append(in.Imports, Function{Module: guest.Shown(module), Name: guest.Shown(name), Type: typeOf(f), Unknown: fault != nil})
 	}
 	exported := m.ExportedFunctions()
 	for _, name := range slices.Sorted(maps.Keys(exported)) {
-		in.Exports = append(in.Exports, Function{Name: shown(name), Type: typeOf(exported[name])})
+		in.Exports = append(in.Exports, Function{Name: guest.Shown(name), Type: typeOf(exported[name])})
 	}
 	if memory := m.ExportedMemories()[abi.ExportMemory]; memory != nil {
 		in.MemoryKiB = int(memory.Min()) * 64

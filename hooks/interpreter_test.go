@@ -3,10 +3,13 @@ package hooks
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/octostore/octostore/hooks/internal/compile"
 )
 
 // engineTest names, in the environment of a test binary that a test has started, what its
@@ -16,7 +19,7 @@ const engineTest = "OCTOSTORE_TEST_ENGINE"
 // engineTests say how. That of executable memory is there where it can be forbidden.
 var engineTests = map[string]func(){
 	"interpreter": func() {
-		machineCodeMissing = func() error { return errors.New("a test does without") }
+		compile.MachineCodeMissing = func() error { return errors.New("a test does without") }
 	},
 }
 
@@ -57,7 +60,7 @@ func TestEngineIsSaid(t *testing.T) {
 	}
 	defer host.Close()
 	want, said := Compiled, 0
-	if without := os.Getenv(engineTest); without != "" || noMachineCode() != nil {
+	if without := os.Getenv(engineTest); without != "" || compile.NoMachineCode() != nil {
 		want, said = Interpreted, 1
 	}
 	if got := host.Engine(); got != want {
@@ -74,14 +77,14 @@ func TestEngineIsTheInterpreterWithoutProcesses(t *testing.T) {
 	h.write("p.wasm", denies)
 	cfg := Config{Manifest: h.manifest(entry("p")), Logger: log.logger()}
 	cfg.Compile = func(ctx context.Context, dir string, module []byte) error {
-		return unavailable(errors.New("no processes"))
+		return fmt.Errorf("%w: no processes", ErrUnavailable)
 	}
 	host, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer host.Close()
-	if host.Engine() != Interpreted || os.Getenv(engineTest) == "" && noMachineCode() == nil && log.count("no processes") == 0 || log.count("policies are interpreted") != 1 {
+	if host.Engine() != Interpreted || os.Getenv(engineTest) == "" && compile.NoMachineCode() == nil && log.count("no processes") == 0 || log.count("policies are interpreted") != 1 {
 		t.Errorf("%s runs them; the log says %s", host.Engine(), log)
 	}
 	if got := said(host.Judge(t.Context(), question("a"))); !strings.HasPrefix(got, "p deny") {

@@ -12,7 +12,7 @@ func TestWhoeverLeftIsNotRefused(t *testing.T) {
 	h := newHouse(t)
 	h.write("a.wasm", allows)
 	host := h.open(entry("a"))
-	host.engine.turns.close()
+	host.engine.slots.close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := host.Judge(ctx, question("x")); !errors.Is(err, context.Canceled) {
@@ -21,8 +21,8 @@ func TestWhoeverLeftIsNotRefused(t *testing.T) {
 	if n := host.Policies()[0].Errors; n != 0 {
 		t.Errorf("%d errors are counted", n)
 	}
-	for range host.engine.turns.most {
-		host.engine.turns.done(false)
+	for range host.engine.slots.most {
+		host.engine.slots.done(false)
 	}
 }
 

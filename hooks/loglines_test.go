@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/octostore/octostore/hooks/internal/guest"
 )
 
 // Lines beyond what a policy may log are counted, and the log says how many.
@@ -53,8 +55,8 @@ func TestLogLinesThatAreDroppedAreCounted(t *testing.T) {
 				}
 				want := uint64(tt.calls*len(tt.code)/len(line) - tt.logged)
 				if tt.secondRound > 0 {
-					want += uint64(tt.secondRound - linesPerSecond)
-					tt.logged += linesPerSecond
+					want += uint64(tt.secondRound - guest.LinesPerSecond)
+					tt.logged += guest.LinesPerSecond
 					if !strings.Contains(log.String(), "10 lines were dropped") {
 						t.Errorf("the second time is not told of:\n%.2000s", &log)
 					}

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+
+	"github.com/octostore/octostore/hooks/internal/compile"
 )
 
 const (
@@ -19,7 +21,7 @@ func init() {
 	engineTests[withoutExecutable] = forbidExecutableMemory
 	engineTests[withoutBeingAskedFor] = func() {
 		forbidExecutableMemory()
-		machineCodeMissing = func() error { return nil }
+		compile.MachineCodeMissing = func() error { return nil }
 	}
 }
 
@@ -44,7 +46,7 @@ func TestInterpreterIsUsedWhereTheCompilerPanics(t *testing.T) {
 
 func needMDWE(t *testing.T) {
 	t.Helper()
-	if noMachineCode() != nil && os.Getenv(engineTest) == "" {
+	if compile.NoMachineCode() != nil && os.Getenv(engineTest) == "" {
 		t.Skip("SKIP: there is no machine code to be forbidden on " + runtime.GOARCH)
 	}
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, prGetMDWE, 0, 0, 0, 0, 0)

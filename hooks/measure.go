@@ -19,7 +19,6 @@ type measures struct {
 	waited atomic.Int64  // by these, in ns
 	starts atomic.Uint64 // instances that were made, or failed to start
 	live   atomic.Int64  // instances
-	memory atomic.Int64  // bytes of these
 }
 
 // durations counts durations in powers of two of a nanosecond.
@@ -80,13 +79,13 @@ func (p *policy) timed(begun time.Time) {
 	}
 }
 
-// place takes a turn, as turns.take does, and counts what the policy waits for it. waited
+// takeSlot takes a slot, as guestSlots.take does, and counts what the policy waits for it. waited
 // means that much may have changed meanwhile.
-func (p *policy) place(ctx context.Context, observing bool) (waited bool, _ error) {
-	if p.engine.turns.try(observing) {
+func (p *policy) takeSlot(ctx context.Context, observing bool) (waited bool, _ error) {
+	if p.engine.slots.try(observing) {
 		return false, nil
 	}
-	return p.measures.waiting(func() (bool, error) { return p.engine.turns.takeInLine(ctx, observing) })
+	return p.measures.waiting(func() (bool, error) { return p.engine.slots.takeInLine(ctx, observing) })
 }
 
 // waiting counts what is waited for a turn.
@@ -121,7 +120,7 @@ func (p *policy) health() Health {
 	return Health{
 		BreakerOpen: p.breaker.isOpen(), BreakerOpened: p.breaker.opened.Load(),
 		Latency: m.took.latency(), Waits: m.waits.Load(), Waited: time.Duration(m.waited.Load()),
-		Instances: int(m.live.Load()), Memory: m.memory.Load(), Starts: m.starts.Load(),
-		LinesDropped: p.lines.dropped.Load(),
+		Instances: int(m.live.Load()), Memory: p.Memory.Load(), Starts: m.starts.Load(),
+		LinesDropped: p.Lines.Dropped(),
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/octostore/octostore/hooks/internal/guest"
 )
 
 func TestStatusMeasuresCalls(t *testing.T) {
@@ -48,7 +50,7 @@ func TestStatusCountsWaitsForAPlace(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", allows)
 	host := h.open(entry("p"))
-	turns := host.engine.turns
+	turns := host.engine.slots
 	for range turns.most {
 		if err := turns.take(t.Context(), false); err != nil {
 			t.Fatal(err)
@@ -79,15 +81,15 @@ func TestStatusCountsWaitsForTheSamePlaceAgain(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", allows)
 	host := h.open(entry("p"))
-	p, turns := host.current().policies[0], newTurns(2)
-	p.engine.turns = turns
+	p, turns := host.current().policies[0], newGuestSlots(2)
+	p.engine.slots = turns
 	synctest.Test(t, func(t *testing.T) {
 		for range 2 { // observers, one of which waits for the other
 			go func() { _ = turns.take(context.Background(), true) }()
 			synctest.Wait()
 		}
-		var long request
-		if waited, err := p.placeFor(t.Context(), &long); waited || err != nil || p.measures.waits.Load() != 0 {
+		var long judgement
+		if waited, err := p.slotFor(t.Context(), &long); waited || err != nil || p.measures.waits.Load() != 0 {
 			t.Errorf("%t, %v, %d waits, although there was a place", waited, err, p.measures.waits.Load())
 		}
 		go func() { // a check that waits
@@ -97,15 +99,15 @@ func TestStatusCountsWaitsForTheSamePlaceAgain(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if waited, err := p.placeFor(t.Context(), &long); waited || err != nil || p.measures.waits.Load() != 0 {
+		if waited, err := p.slotFor(t.Context(), &long); waited || err != nil || p.measures.waits.Load() != 0 {
 			t.Errorf("%t, %v, %d waits of a judgement that keeps its place", waited, err, p.measures.waits.Load())
 		}
-		long.spent = turnFuel
-		waited, err := p.placeFor(t.Context(), &long)
+		long.spent = slotFuel
+		waited, err := p.slotFor(t.Context(), &long)
 		if !waited || err != nil || p.measures.waits.Load() != 1 || p.measures.waited.Load() != int64(time.Second) {
 			t.Errorf("%t, %v, %d waits of %v", waited, err, p.measures.waits.Load(), time.Duration(p.measures.waited.Load()))
 		}
-		long.endTurn()
+		long.freeSlot()
 		turns.done(true)
 		synctest.Wait()
 		turns.done(true)
@@ -119,7 +121,7 @@ func TestStatusTimesCallsOnly(t *testing.T) {
 	host := h.open(entry("p"))
 	p := host.current().policies[0]
 	for range 3 {
-		p.count(outcome{fault: &fault{starting, errPaced}}, time.Now())
+		p.count(guest.Answer{Fault: &guest.Fault{Kind: starting, Err: errPaced}}, time.Now())
 	}
 	if l := host.Policies()[0].Latency; l.Calls != 0 {
 		t.Errorf("%d requests that were no calls are timed", l.Calls)

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sleep"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
@@ -236,14 +239,14 @@ func (w *observers) run(o *observer) {
 			if !failing && w.ctx.Err() == nil {
 				w.host.cfg.Logger.Error("an observer cannot read the journal; trying again every second", "policy", o.name, "err", err)
 			}
-			_ = w.sleep(time.Second)
+			_ = sleep.For(w.ctx, time.Second)
 		case len(page) > 0:
 			if !w.page(o, page) {
 				reader = w.cfg.Journal.From(lock.Seq(o.after.Load()))
 			}
 		default:
 			o.at.Store(0)
-			_ = w.sleep(gatherFor - time.Since(woken))
+			_ = sleep.For(w.ctx, gatherFor-time.Since(woken))
 			if w.cfg.Journal.Wait(w.ctx, lock.Seq(o.after.Load())) == journal.ErrClosed {
 				return
 			}
@@ -257,7 +260,7 @@ func (w *observers) run(o *observer) {
 func (w *observers) page(o *observer, page []lock.Segment) bool {
 	for _, s := range page {
 		o.at.Store(s.Time.UnixNano())
-		for l := range journal.Lines(s, lock.Seq(o.after.Load())) {
+		for l := range record.Lines(s, lock.Seq(o.after.Load())) {
 			if !w.give(o, &l) {
 				return false
 			}
@@ -270,7 +273,7 @@ func (w *observers) page(o *observer, page []lock.Segment) bool {
 
 // give puts an event to the policy until it is done with it or has failed too often.
 // False means that neither came to pass: the policy is gone, or the host is closed.
-func (w *observers) give(o *observer, l *journal.Line) bool {
+func (w *observers) give(o *observer, l *record.Line) bool {
 	for n := 0; ; n++ {
 		there, f := w.host.observe(w.ctx, o.name, l)
 		switch {
@@ -281,7 +284,7 @@ func (w *observers) give(o *observer, l *journal.Line) bool {
 		case n == len(w.pauses):
 			return w.park(o, l, f)
 		}
-		if w.sleep(w.pauses[n]) != nil {
+		if sleep.For(w.ctx, w.pauses[n]) != nil {
 			return false
 		}
 	}
@@ -289,7 +292,7 @@ func (w *observers) give(o *observer, l *journal.Line) bool {
 
 // observe puts an event to the policy of that name that rules now. There need not be
 // one any more.
-func (h *Host) observe(ctx context.Context, name string, l *journal.Line) (there bool, _ *fault) {
+func (h *Host) observe(ctx context.Context, name string, l *record.Line) (there bool, _ *guest.Fault) {
 	s := h.enter()
 	if s == nil {
 		return false, nil
@@ -305,9 +308,35 @@ func (h *Host) observe(ctx context.Context, name string, l *journal.Line) (there
 	return true, p.observe(ctx, l.Bytes)
 }
 
+// newObservation is a judgement in which an event takes the place of the question.
+func newObservation(line []byte) *judgement {
+	return &judgement{Request: guest.NewObservation(line, time.Now()), patient: true}
+}
+
+// observe puts one line of the journal to the policy. Nil means that it is done with
+// it; anything else, that it is to be given again.
+func (p *policy) observe(ctx context.Context, line []byte) *guest.Fault {
+	if err := p.awaitPace(ctx); err != nil {
+		return &guest.Fault{Kind: busy, Err: err}
+	}
+	if _, err := p.takeSlot(ctx, true); err != nil {
+		return &guest.Fault{Kind: busy, Err: err}
+	}
+	defer p.engine.slots.done(true)
+	begun := p.timing()
+	o := p.run(newObservation(line))
+	p.count(o, begun)
+	for _, n := range o.Notes { // there is no decision to keep them with
+		if p.Lines.Allows(time.Now()) {
+			p.log.Info("note", "key", n.Key, "value", n.Value)
+		}
+	}
+	return o.Fault
+}
+
 // park has it on record that an observer goes on without having dealt with an event.
-func (w *observers) park(o *observer, l *journal.Line, f *fault) bool {
-	why := clean([]byte(f.Error()), maxCause)
+func (w *observers) park(o *observer, l *record.Line, f *guest.Fault) bool {
+	why := guest.Printable([]byte(f.Error()), maxCause)
 	w.host.cfg.Logger.Error("an event is parked: the observer failed on it again and again", "policy", o.name, "event", uint64(l.Seq), "err", why)
 	if !w.record(lock.Event{
 		Kind:  lock.ObserverParked,
@@ -344,23 +373,8 @@ func (w *observers) record(e lock.Event) bool {
 		switch {
 		case err == nil:
 			return true
-		case errors.Is(err, lock.ErrClosed) || w.sleep(time.Second) != nil:
+		case errors.Is(err, lock.ErrClosed) || sleep.For(w.ctx, time.Second) != nil:
 			return false
 		}
-	}
-}
-
-// sleep returns an error if the host is closed first.
-func (w *observers) sleep(d time.Duration) error {
-	if d <= 0 {
-		return w.ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-w.ctx.Done():
-		return w.ctx.Err()
 	}
 }

@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/core/table"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
@@ -74,7 +76,7 @@ func (n *notes) Handle(_ context.Context, r slog.Record) error {
 	}
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "value" {
-			e, _ := journal.ParseRecord([]byte(a.Value.String()))
+			e, _ := record.Parse([]byte(a.Value.String()))
 			n.mu.Lock()
 			*n.all = append(*n.all, strings.TrimSpace(fmt.Sprint(n.who, " ", e.Kind, " ", e.Name)))
 			n.mu.Unlock()
@@ -214,11 +216,11 @@ func TestWhoSeesWhatIsAboutNoLock(t *testing.T) {
 		{[]string{"**"}, true}, {[]string{"prod/**"}, false}, {[]string{"**", "!prod/**"}, true}, {[]string{"*", "*/**"}, false},
 		{[]string{"**", "!**"}, false}, {[]string{"!**", "**"}, true},
 	} {
-		p := &policy{Policy: manifest.Policy{Match: tt.match}}
-		if got := p.observes(&journal.Line{Kind: lock.Started}); got != tt.want {
+		p := &policy{Program: guest.Program{Policy: manifest.Policy{Match: tt.match}}}
+		if got := p.observes(&record.Line{Kind: lock.Started}); got != tt.want {
 			t.Errorf("%v: %v", tt.match, got)
 		}
-		if p.observes(&journal.Line{Kind: lock.ObserverParked}) {
+		if p.observes(&record.Line{Kind: lock.ObserverParked}) {
 			t.Errorf("%v sees what it has caused itself", tt.match)
 		}
 	}
@@ -289,7 +291,7 @@ func TestAGapIsOnRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cut, err := journal.HeadOf(page[2])
+	cut, err := record.HeadOf(page[2])
 	if err != nil {
 		t.Fatal(err)
 	}

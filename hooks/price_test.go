@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
@@ -36,8 +38,8 @@ const (
 func (s storm) module() []byte {
 	m := guestOf(wasmtest.Func{Name: s.export, Type: "-> i32", Locals: "i32 i64", Code: "loop " + s.code + " br 0 end i32.const 0"})
 	m.Pages = 16
-	for _, f := range wasi {
-		m.Imports = append(m.Imports, wasmtest.Import{Module: wasiModule, Name: f.name, Type: strings.TrimSuffix(f.params+" -> "+f.results, " -> ")})
+	for _, f := range guest.Functions()[wasiModule] {
+		m.Imports = append(m.Imports, wasmtest.Import{Module: wasiModule, Name: f.Name, Type: strings.TrimSuffix(f.Params+" -> "+f.Results, " -> ")})
 	}
 	m.Data = append(m.Data,
 		wasmtest.Data{At: keysAt, Text: s.key},
@@ -138,20 +140,20 @@ func storms() map[string]storm {
 		"sched_yield":           plain("call $sched_yield drop"),
 		"fd_close":              plain("i32.const 3 call $fd_close drop"),
 	}
-	for _, f := range append(slices.Clone(offered), wasi...) {
-		call := "call $" + f.name + " "
-		if f.name == "proc_exit" || slices.ContainsFunc(slices.Collect(maps.Values(cases)), func(s storm) bool { return strings.Contains(s.code+" ", call) }) {
+	for _, f := range append(slices.Clone(guest.Functions()[abi.Module]), guest.Functions()[wasiModule]...) {
+		call := "call $" + f.Name + " "
+		if f.Name == "proc_exit" || slices.ContainsFunc(slices.Collect(maps.Values(cases)), func(s storm) bool { return strings.Contains(s.code+" ", call) }) {
 			continue
 		}
 		code := ""
-		for _, of := range strings.Fields(f.params) {
+		for _, of := range strings.Fields(f.Params) {
 			code += fmt.Sprintf("%s.const %d ", of, freely)
 		}
 		code += call
-		if f.results != "" {
+		if f.Results != "" {
 			code += "drop"
 		}
-		cases[f.name] = plain(code)
+		cases[f.Name] = plain(code)
 	}
 	return cases
 }
@@ -182,18 +184,17 @@ func perUnit(t *testing.T, q core.Question, event string, s storm) float64 {
 			if failed != nil {
 				t.Fatal(failed)
 			}
-			r := newRequest(q, time.Now())
+			r := guest.NewRequest(q, time.Now())
 			if s.export == abi.ExportObserve {
-				r = newObservation([]byte(event), time.Now())
+				r = guest.NewObservation([]byte(event), time.Now())
 			}
-			c := &call{policy: p, request: r}
-			f := i.module.ExportedFunction(s.export)
 			begun := time.Now()
-			_, fault := i.call(f, c, p.Fuel)
+			var o guest.Answer
+			i.Answer(&r, p.Fuel, &o)
 			took += time.Since(begun)
-			fuel += c.spent
-			if fault != nil && fault.kind != outOfFuel {
-				t.Fatal(fault)
+			fuel += o.Fuel
+			if o.Fault != nil && o.Fault.Kind != guest.OutOfFuel {
+				t.Fatal(o.Fault)
 			}
 			p.discard(i)
 		}
@@ -227,6 +228,18 @@ func largestQuestion(t *testing.T) core.Question {
 	return q
 }
 
+// documentSize is how many bytes the document of a question has.
+func documentSize(t *testing.T, h house) int {
+	t.Helper()
+	h.write("size.wasm", check(at("request")+"i32.const 4000 i32.const 0 call $get i64.extend_i32_u call $retry_after_ms i32.const 1"))
+	var denied *core.DeniedError
+	_, err := h.open(entry("size")).Judge(t.Context(), question("prod/db"))
+	if !errors.As(err, &denied) {
+		t.Fatal(err)
+	}
+	return int(denied.RetryAfter.Milliseconds())
+}
+
 // What the host does has a price that follows from the request alone.
 func TestPricesOfTheHost(t *testing.T) {
 	h := newHouse(t)
@@ -242,28 +255,27 @@ func TestPricesOfTheHost(t *testing.T) {
 		}
 		return int64(host.Policies()[0].FuelUsed)
 	}
-	r := newRequest(question("prod/db"), time.Now())
 	const into = "i32.const 4000 i32.const %d call $get drop "
 	for _, tt := range []struct {
 		name, code, than string
 		want             int64
 	}{
-		{"a call", "i64.const 0 call $retry_after_ms", "i64.const 0 drop", priceCall},
+		{"a call", "i64.const 0 call $retry_after_ms", "i64.const 0 drop", guest.PriceCall},
 		{"the size of the configuration", at("config") + fmt.Sprintf(into, 0), at("key") + fmt.Sprintf(into, 0), 0},
-		{"the configuration", at("config") + fmt.Sprintf(into, 70_000), at("key") + fmt.Sprintf(into, 0), int64(len(config)) / bytesPerUnit},
+		{"the configuration", at("config") + fmt.Sprintf(into, 70_000), at("key") + fmt.Sprintf(into, 0), int64(len(config)) / guest.BytesPerUnit},
 		{"a part of it", at("config") + fmt.Sprintf(into, 800), at("key") + fmt.Sprintf(into, 0), 100},
-		{"the size of the document", at("request") + fmt.Sprintf(into, 0), at("key") + fmt.Sprintf(into, 0), int64(len(r.json())) * pricePerByte},
-		{"the longest key", fmt.Sprintf("i32.const %d i32.const %d ", keysAt, abi.MaxKey) + fmt.Sprintf(into, 0), at("key") + fmt.Sprintf(into, 0), abi.MaxKey / bytesPerUnit},
+		{"the size of the document", at("request") + fmt.Sprintf(into, 0), at("key") + fmt.Sprintf(into, 0), int64(documentSize(t, h)) * guest.PricePerByte},
+		{"the longest key", fmt.Sprintf("i32.const %d i32.const %d ", keysAt, abi.MaxKey) + fmt.Sprintf(into, 0), at("key") + fmt.Sprintf(into, 0), abi.MaxKey / guest.BytesPerUnit},
 		{"a key that is too long", fmt.Sprintf("i32.const %d i32.const %d ", keysAt, abi.MaxKey+1) + fmt.Sprintf(into, 0), at("key") + fmt.Sprintf(into, 0), 0},
-		{"counted locks", at("account.held:prod/") + fmt.Sprintf(into, 0), at("key") + fmt.Sprintf(into, 0), 18/bytesPerUnit + priceHeld + 5*priceCounted},
-		{"counted locks as a number", at("account.held:prod/") + "call $get_i64 drop", at("key") + "call $get_i64 drop", 18/bytesPerUnit + priceHeld + 5*priceCounted},
+		{"counted locks", at("account.held:prod/") + fmt.Sprintf(into, 0), at("key") + fmt.Sprintf(into, 0), 18/guest.BytesPerUnit + guest.PriceHeld + 5*guest.PriceCounted},
+		{"counted locks as a number", at("account.held:prod/") + "call $get_i64 drop", at("key") + "call $get_i64 drop", 18/guest.BytesPerUnit + guest.PriceHeld + 5*guest.PriceCounted},
 		{"a reason", "i32.const 0 i32.const 90 call $deny", "i32.const 0 i32.const 0 call $deny", 90},
-		{"a wide reason", fmt.Sprintf("i32.const %d i32.const 90 call $deny", wideAt), "i32.const 0 i32.const 0 call $deny", 90 * (1 + priceOdd)},
+		{"a wide reason", fmt.Sprintf("i32.const %d i32.const 90 call $deny", wideAt), "i32.const 0 i32.const 0 call $deny", 90 * (1 + guest.PriceOdd)},
 		{"a reason that is cut", fmt.Sprintf("i32.const %d i32.const 1000 call $deny", keysAt), "i32.const 0 i32.const 0 call $deny", abi.MaxReason},
 		{"a note", at("key") + at("value") + "call $note", at("key") + "i32.const 0 i32.const 0 call $note", 5},
-		{"a line", "i32.const 1 i32.const 0 i32.const 90 call $log", "i32.const 1 i32.const 0 drop drop", priceCall + priceLine + 90},
+		{"a line", "i32.const 1 i32.const 0 i32.const 90 call $log", "i32.const 1 i32.const 0 drop drop", guest.PriceCall + guest.PriceLine + 90},
 		{"a line that is not logged", strings.Repeat("i32.const 1 i32.const 0 i32.const 90 call $log ", 17), strings.Repeat("i32.const 1 i32.const 0 i32.const 90 call $log ", 16) +
-			"i32.const 1 i32.const 0 drop drop", priceCall},
+			"i32.const 1 i32.const 0 drop drop", guest.PriceCall},
 	} {
 		if got := spent(tt.code) - spent(tt.than); got != tt.want { // both have as many instructions
 			t.Errorf("%s costs %d, want %d", tt.name, got, tt.want)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/sleep"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
@@ -163,10 +165,10 @@ func (p *policy) makeAside(ctx context.Context) {
 		return
 	}
 	defer p.endStart()
-	if p.engine.turns.take(ctx, true) != nil {
+	if p.engine.slots.take(ctx, true) != nil {
 		return
 	}
-	defer p.engine.turns.done(true)
+	defer p.engine.slots.done(true)
 	i, f := p.instantiate()
 	if f != nil {
 		p.failing(f)
@@ -231,26 +233,26 @@ func (p *policy) idle() bool {
 
 // strict reports whether a request must not pay for more than the fuel of a call: the
 // policy is in shadow mode, and the request is one that somebody waits for.
-func (p *policy) strict(r *request) bool { return p.Mode == manifest.Shadow && !r.patient }
+func (p *policy) strict(j *judgement) bool { return p.Mode == manifest.Shadow && !j.patient }
 
 // budget is what a call of an instance may use: the first one more, unless the policy is
 // in shadow mode and a request pays for it.
-func (p *policy) budget(i *instance, r *request) int64 {
-	if i.used || p.Mode == manifest.Shadow && r.event == nil {
+func (p *policy) budget(i *guest.Instance, j *judgement) int64 {
+	if i.Used() || p.Mode == manifest.Shadow && !j.Observes() {
 		return p.Fuel
 	}
 	return p.Fuel + manifest.FirstCallFuel
 }
 
 // anew makes an instance for a request that found none, in the request's own turn.
-func (p *policy) anew(r *request) (*instance, *fault) {
+func (p *policy) anew(j *judgement) (*guest.Instance, *guest.Fault) {
 	switch {
-	case p.strict(r):
+	case p.strict(j):
 		p.engine.starter.wants(p)
-		return nil, &fault{starting, errNoInstance}
+		return nil, &guest.Fault{Kind: starting, Err: errNoInstance}
 	case p.pace.wait(time.Now()) > 0:
 		p.engine.starter.wants(p)
-		return nil, &fault{starting, errPaced}
+		return nil, &guest.Fault{Kind: starting, Err: errPaced}
 	}
 	return p.instantiate()
 }
@@ -261,16 +263,8 @@ func (p *policy) awaitPace(ctx context.Context) error {
 	if p.idle() {
 		return nil
 	}
-	wait := p.pace.wait(time.Now())
-	if wait == 0 {
-		return nil
+	if wait := p.pace.wait(time.Now()); wait > 0 {
+		return sleep.For(ctx, wait)
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return nil
 }

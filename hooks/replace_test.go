@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
@@ -36,7 +37,7 @@ func TestShadowNeverCostsMoreThanItsFuel(t *testing.T) {
 			}
 		}
 		starts := p.measures.starts.Load()
-		for n, want := range []string{map[string]string{"fails": "trap", "tires": outOfFuel}[name], starting, starting} {
+		for n, want := range []string{map[string]string{"fails": "trap", "tires": guest.OutOfFuel}[name], starting, starting} {
 			before := p.fuelUsed.Load()
 			v, err := host.Judge(t.Context(), failing(true))
 			if err != nil || v.Verdicts[0].Reason != want {
@@ -59,7 +60,7 @@ func TestFirstCallOfAnInstanceMayUseMore(t *testing.T) {
 	for mode, want := range map[manifest.Mode]uint64{manifest.Enforce: 1_000_000 + manifest.FirstCallFuel, manifest.Shadow: 1_000_000} {
 		host := h.open(entry("p", fmt.Sprintf(`"mode":%q`, mode), `"fuel":1000000`))
 		v, _ := host.Judge(t.Context(), question("a"))
-		if used := host.Policies()[0].FuelUsed; used != want || v.Verdicts[0].Reason != outOfFuel {
+		if used := host.Policies()[0].FuelUsed; used != want || v.Verdicts[0].Reason != guest.OutOfFuel {
 			t.Errorf("%s: it used %d, want %d; %+v", mode, used, want, v.Verdicts)
 		}
 	}
@@ -90,8 +91,8 @@ func TestEnforcingCostsOneStartAtMost(t *testing.T) {
 // The start section, _initialize and configure have one budget together.
 func TestStartsHaveOneBudget(t *testing.T) {
 	start := 0
-	guest := func(turns int) []byte {
-		code := fmt.Sprintf("i64.const 0 local.set 0 loop local.get 0 i64.const 1 i64.add local.set 0 local.get 0 i64.const %d i64.lt_s br_if 0 end ", turns)
+	module := func(rounds int) []byte {
+		code := fmt.Sprintf("i64.const 0 local.set 0 loop local.get 0 i64.const 1 i64.add local.set 0 local.get 0 i64.const %d i64.lt_s br_if 0 end ", rounds)
 		m := guestOf(
 			wasmtest.Func{Name: "_s", Locals: "i64", Code: code},
 			wasmtest.Func{Name: "_initialize", Locals: "i64", Code: code},
@@ -102,19 +103,19 @@ func TestStartsHaveOneBudget(t *testing.T) {
 		return wasmtest.Assemble(m)
 	}
 	h := newHouse(t)
-	h.write("p.wasm", guest(10_000))
+	h.write("p.wasm", module(10_000))
 	p := alone(h.open(entry("p")))
 	i, f := p.instantiate()
 	if f != nil {
 		t.Fatal(f)
 	}
 	defer p.discard(i)
-	each := (loadFuel - i.left()) / 3 / 10_000 // of a turn
+	each := (guest.LoadFuel - i.Left()) / 3 / 10_000 // of a round
 	for _, tt := range []struct {
 		budgets float64 // that the three use together
 		want    string
-	}{{0.9, ""}, {1.1, fmt.Sprintf("%d units of a start", loadFuel)}} {
-		h.write("p.wasm", guest(int(tt.budgets*loadFuel/3/float64(each))))
+	}{{0.9, ""}, {1.1, fmt.Sprintf("%d units of a start", guest.LoadFuel)}} {
+		h.write("p.wasm", module(int(tt.budgets*guest.LoadFuel/3/float64(each))))
 		host, err := Open(t.Context(), Config{Manifest: h.manifest(entry("p"))})
 		if err == nil {
 			host.Close()
@@ -158,11 +159,11 @@ func TestPaceBoundsStarts(t *testing.T) {
 	kinds := map[string]int{}
 	for n := range 20 {
 		for _, yes := range []bool{false, true} {
-			r := newRequest(failing(yes), time.Now())
-			if o := p.ask(t.Context(), r); o.fault != nil {
-				kinds[o.fault.kind]++
+			j := newJudgement(failing(yes))
+			if o := p.ask(t.Context(), j); o.Fault != nil {
+				kinds[o.Fault.Kind]++
 			}
-			r.endTurn()
+			j.freeSlot()
 		}
 		if n == 0 {
 			p.pace.spend(time.Now(), time.Hour) // the next start would be in four hours

@@ -8,8 +8,9 @@ import (
 	"sync/atomic"
 
 	"github.com/octostore/octostore/core"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
@@ -43,22 +44,22 @@ func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error)
 		v       core.Verdict
 		refusal error
 	)
-	r := requests.Get().(*request)
-	r.q = *q
-	defer r.release()
+	j := judgements.Get().(*judgement)
+	j.Question = *q
+	defer j.release()
 	for _, p := range s.policies {
 		if !p.covers(q.Hook, q.Asked.Name) {
 			continue
 		}
-		o := p.ask(ctx, r)
-		if o.fault != nil && o.fault.kind == busy && ctx.Err() != nil {
+		o := p.ask(ctx, j)
+		if o.Fault != nil && o.Fault.Kind == busy && ctx.Err() != nil {
 			return core.Verdict{}, ctx.Err() // the client left: no fault of the policy
 		}
 		v.PolicySet = s.described.ID
 		if verdict, speaks := p.record(q, &o); speaks {
 			v.Verdicts = append(v.Verdicts, verdict)
 		}
-		v.Notes = append(v.Notes, o.notes...)
+		v.Notes = append(v.Notes, o.Notes...)
 		if p.Mode == manifest.Enforce {
 			combine(&v, o)
 			refusal = stronger(refusal, p.refusal(o))
@@ -68,15 +69,15 @@ func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error)
 }
 
 // combine takes the lower of two caps, and the rearmost of two priorities.
-func combine(v *core.Verdict, o outcome) {
-	if o.ttl > 0 && (v.TTL == 0 || o.ttl < v.TTL) {
-		v.TTL = o.ttl
+func combine(v *core.Verdict, o guest.Answer) {
+	if o.TTL > 0 && (v.TTL == 0 || o.TTL < v.TTL) {
+		v.TTL = o.TTL
 	}
-	if o.capsWait && (!v.CapWait || o.wait < v.Wait) {
-		v.Wait, v.CapWait = o.wait, true
+	if o.CapsWait && (!v.CapWait || o.Wait < v.Wait) {
+		v.Wait, v.CapWait = o.Wait, true
 	}
-	if o.sets && (!v.SetPriority || o.priority < v.Priority) {
-		v.Priority, v.SetPriority = o.priority, true
+	if o.SetsPriority && (!v.SetPriority || o.Priority < v.Priority) {
+		v.Priority, v.SetPriority = o.Priority, true
 	}
 }
 
@@ -106,42 +107,42 @@ func stronger(a, b error) error {
 }
 
 // refusal is what an outcome means for the request, nil if it may go on.
-func (p *policy) refusal(o outcome) error {
+func (p *policy) refusal(o guest.Answer) error {
 	switch {
-	case o.fault != nil && p.OnError == manifest.AllowOnError:
+	case o.Fault != nil && p.OnError == manifest.AllowOnError:
 		return nil
-	case o.fault != nil:
-		return &core.PolicyError{Policy: p.Name, Err: o.fault}
-	case o.denies:
-		return &core.DeniedError{Policy: p.Name, Reason: o.reason, RetryAfter: o.retry}
+	case o.Fault != nil:
+		return &core.PolicyError{Policy: p.Name, Err: o.Fault}
+	case o.Denies:
+		return &core.DeniedError{Policy: p.Name, Reason: o.Reason, RetryAfter: o.Retry}
 	}
 	return nil
 }
 
 // record is an outcome as the journal has it. A policy that only allows does not speak: the
 // id of its set says that it did.
-func (p *policy) record(q *core.Question, o *outcome) (v lock.Verdict, speaks bool) {
-	v = lock.Verdict{Policy: p.Name, Digest: p.digest[:16], At: string(q.Phase), Mode: string(p.Mode), Verdict: "allow", Fuel: o.fuel}
+func (p *policy) record(q *core.Question, o *guest.Answer) (v lock.Verdict, speaks bool) {
+	v = lock.Verdict{Policy: p.Name, Digest: p.digest[:16], At: string(q.Phase), Mode: string(p.Mode), Verdict: "allow", Fuel: o.Fuel}
 	if q.Hook != core.HookAcquire {
 		v.At = string(q.Hook)
 	}
-	if o.sets {
-		v.Priority = o.priority.String()
+	if o.SetsPriority {
+		v.Priority = o.Priority.String()
 	}
 	switch {
-	case o.fault != nil:
-		v.Verdict, v.Reason = "error", o.fault.kind
-	case o.denies:
-		v.Verdict, v.Reason = "deny", o.reason
+	case o.Fault != nil:
+		v.Verdict, v.Reason = "error", o.Fault.Kind
+	case o.Denies:
+		v.Verdict, v.Reason = "deny", o.Reason
 	}
-	if 0 < o.ttl && o.ttl < q.Asked.TTL {
-		v.CapTTL = o.ttl
+	if 0 < o.TTL && o.TTL < q.Asked.TTL {
+		v.CapTTL = o.TTL
 	}
-	if o.capsWait && o.wait < q.Asked.Wait {
-		v.CapWait, v.LowersWait = o.wait, true
+	if o.CapsWait && o.Wait < q.Asked.Wait {
+		v.CapWait, v.LowersWait = o.Wait, true
 	}
 	// The verdict beside a note tells the module and the mode of the policy that left it.
-	return v, v.Verdict != "allow" || v.CapTTL > 0 || v.LowersWait || v.Priority != "" || len(o.notes) > 0
+	return v, v.Verdict != "allow" || v.CapTTL > 0 || v.LowersWait || v.Priority != "" || len(o.Notes) > 0
 }
 
 // Status is what is known of a policy of the manifest. Of one that is off, and so not
@@ -231,7 +232,7 @@ func (s *set) observer(name string) *policy {
 // observes reports whether an event is one of those the policy is to see. What is
 // recorded of observers is for nobody of them: one that always fails would make its own
 // next failure.
-func (p *policy) observes(l *journal.Line) bool {
+func (p *policy) observes(l *record.Line) bool {
 	switch {
 	case l.Kind == lock.ObserverParked || l.Kind == lock.ObserverGap:
 		return false
@@ -248,4 +249,19 @@ func (p *policy) observes(l *journal.Line) bool {
 		}
 	}
 	return false
+}
+
+// offPolicy is an entry of a manifest that is off: its module is not loaded.
+type offPolicy struct {
+	manifest.Policy
+	place int // in the manifest
+}
+
+// withOff puts what is said of the policies that are off between what is said of the
+// others, where they are in the manifest.
+func withOff[T any](loaded []T, off []offPolicy, say func(manifest.Policy) T) []T {
+	for _, p := range off { // in order, so that those before are in their places
+		loaded = slices.Insert(loaded, p.place, say(p.Policy))
+	}
+	return loaded
 }

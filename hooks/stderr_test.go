@@ -118,8 +118,8 @@ func TestGoPolicyThatReadsJSONWorksWithDefaults(t *testing.T) {
 		if f != nil {
 			t.Fatal(f)
 		}
-		if o := p.runOn(fresh, newRequest(question("prod/db"), time.Now())); o.fault != nil || o.fuel > manifest.DefaultFuel/2 {
-			t.Errorf("%s: a fresh instance used %d; %v", mode, o.fuel, o.fault)
+		if o := p.runOn(fresh, newJudgement(question("prod/db"))); o.Fault != nil || o.Fuel > manifest.DefaultFuel/2 {
+			t.Errorf("%s: a fresh instance used %d; %v", mode, o.Fuel, o.Fault)
 		}
 		q := failing(true)
 		if v, _ := host.Judge(t.Context(), q); v.Verdicts[0].Verdict != "deny" || !strings.Contains(v.Verdicts[0].Reason, "prod/db may not be held for so long; ticket OPS-7") {

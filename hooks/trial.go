@@ -9,6 +9,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks/abi"
+	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
@@ -96,7 +97,7 @@ func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, err
 	if err != nil {
 		return nil, err
 	}
-	t.policy.heard = t.hear
+	t.policy.Heard = t.hear
 	t.policy.pace = nil // no server is kept from its work
 	return t, nil
 }
@@ -122,7 +123,7 @@ func (t *Trial) Configure(config json.RawMessage) error {
 	if len(config) == 0 {
 		config = json.RawMessage("{}")
 	}
-	t.policy.Config, t.policy.config = config, string(config)
+	t.policy.Program.Configure(config)
 	t.lines = nil
 	t.Renew()
 	first, fault := t.policy.instantiate()
@@ -151,7 +152,7 @@ func (t *Trial) Renew() {
 }
 
 // instance returns the one that answers next, nil if that has to be made.
-func (t *Trial) instance() *instance {
+func (t *Trial) instance() *guest.Instance {
 	if n := len(t.policy.free); n > 0 {
 		return t.policy.free[n-1]
 	}
@@ -165,7 +166,7 @@ func (t *Trial) Memory() int64 {
 	if i == nil {
 		return 0
 	}
-	return int64(i.module.Memory().Size())
+	return i.MemorySize()
 }
 
 // Ask puts a case to the module, as a server would: to the instance that answered the
@@ -177,16 +178,16 @@ func (t *Trial) Ask(c Case) Outcome {
 		export = abi.ExportObserve
 	}
 	before := t.instance()
-	known := before != nil && before.used
-	said := outcome{fault: &fault{"start", fmt.Errorf("it does not export %s", export)}}
-	if t.policy.compiled.ExportedFunctions()[export] != nil {
+	known := before != nil && before.Used()
+	said := guest.Answer{Fault: &guest.Fault{Kind: "start", Err: fmt.Errorf("it does not export %s", export)}}
+	if t.policy.Compiled.ExportedFunctions()[export] != nil {
 		said = t.policy.run(r)
 	}
 	o := outcomeOf(said, c.Question)
 	if c.Event != nil {
 		o.Verdict = "done"
 		if o.Fault != nil {
-			o.Verdict, o.Reason = "again", said.reason
+			o.Verdict, o.Reason = "again", said.Reason
 		}
 	}
 	o.Fresh = !known || t.instance() != before
@@ -209,49 +210,40 @@ func (t *Trial) Needs(c Case) int64 {
 	o := t.policy.runOn(i, t.request(c))
 	t.Renew()
 	t.policy.free = others
-	if o.fault != nil && o.fault.kind == outOfFuel {
+	if o.Fault != nil && o.Fault.Kind == guest.OutOfFuel {
 		return 0
 	}
-	return o.fuel
+	return o.Fuel
 }
 
 // request is a case in the words of the interface.
-func (t *Trial) request(c Case) *request {
-	r := newRequest(c.Question, c.Now)
+func (t *Trial) request(c Case) *judgement {
+	j := &judgement{Request: guest.NewRequest(c.Question, c.Now)}
 	if c.Event != nil {
-		r = newObservation(c.Event, c.Now)
+		j = &judgement{Request: guest.NewObservation(c.Event, c.Now), patient: true}
 	}
-	r.heard, r.absent = t.hear, c.Absent
-	return r
+	j.Heard, j.Absent = t.hear, c.Absent
+	return j
 }
 
 // outcomeOf is an outcome in the words of the journal.
-func outcomeOf(o outcome, q core.Question) Outcome {
-	out := Outcome{Verdict: "allow", TTL: q.Asked.TTL, Wait: q.Asked.Wait, Notes: o.notes, Fuel: o.fuel}
+func outcomeOf(o guest.Answer, q core.Question) Outcome {
+	out := Outcome{Verdict: "allow", TTL: q.Asked.TTL, Wait: q.Asked.Wait, Notes: o.Notes, Fuel: o.Fuel}
 	switch {
-	case o.fault != nil:
-		out.Verdict, out.FaultKind, out.Fault = "error", o.fault.kind, o.fault.err
+	case o.Fault != nil:
+		out.Verdict, out.FaultKind, out.Fault = "error", o.Fault.Kind, o.Fault.Err
 		return out
-	case o.denies:
-		out.Verdict, out.Reason, out.RetryAfter = "deny", o.reason, o.retry
+	case o.Denies:
+		out.Verdict, out.Reason, out.RetryAfter = "deny", o.Reason, o.Retry
 	}
-	if o.ttl > 0 {
-		out.TTL = min(out.TTL, o.ttl)
+	if o.TTL > 0 {
+		out.TTL = min(out.TTL, o.TTL)
 	}
-	if o.capsWait {
-		out.Wait = min(out.Wait, o.wait)
+	if o.CapsWait {
+		out.Wait = min(out.Wait, o.Wait)
 	}
-	if o.sets {
-		out.Priority = o.priority.String()
+	if o.SetsPriority {
+		out.Priority = o.Priority.String()
 	}
 	return out
 }
-
-// EmptyModule is a policy that allows everything and looks at nothing: what it costs
-// is what asking costs.
-var EmptyModule = []byte("\x00asm\x01\x00\x00\x00" +
-	"\x01\x05\x01\x60\x00\x01\x7f" + // type 0: () -> i32
-	"\x03\x02\x01\x00" + // one function, of type 0
-	"\x05\x03\x01\x00\x00" + // a memory of no pages
-	"\x07\x12\x02\x05check\x00\x00\x06memory\x02\x00" +
-	"\x0a\x06\x01\x04\x00\x41\x00\x0b") // i32.const 0

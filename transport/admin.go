@@ -68,7 +68,7 @@ const (
 
 func (a *API) addProfiles(router *httprouter.Router) {
 	rt := &route{id: "profiles", method: http.MethodGet, pattern: profilesPath}
-	rt.metrics = a.metrics.of(rt.id)
+	rt.metrics = a.metrics.Route(rt.id)
 	router.Handle(rt.method, profilesPath+"*path", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
 		x := w.(*exchange)
 		x.route = rt

@@ -12,6 +12,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -43,7 +44,7 @@ func (x *exchange) export() error {
 	}
 	out := auditStream{export: x.api.journal.Export(query), follow: follow, encode: asIs, contentType: typeNDJSON}
 	if form == "csv" {
-		out.encode, out.contentType = new(journal.CSV).Encode, typeCSV
+		out.encode, out.contentType = new(record.CSV).Encode, typeCSV
 	}
 	return out.send(x)
 }
@@ -101,7 +102,7 @@ func (x *exchange) auditCursor() (lock.Seq, error) {
 	if err == nil && !known {
 		err = &input.Error{
 			Field:   fieldNames[fieldAfter],
-			Problem: fmt.Sprintf("is %q, which no record here has", journal.FormatCursor(after)),
+			Problem: fmt.Sprintf("is %q, which no record here has", record.FormatCursor(after)),
 			Want:    wantCursor,
 		}
 	}
@@ -121,10 +122,10 @@ func asIs(lines []byte) ([]byte, error) { return lines, nil }
 // send streams the export to its end. What goes wrong on the way cuts the connection:
 // then the closing line is missing.
 func (a *auditStream) send(x *exchange) error {
-	if !x.api.exports.take(x.who.Account) {
+	if !x.api.exports.Begin(x.who.Account) {
 		return problem.ErrTooManyReaders
 	}
-	defer x.api.exports.leave(x.who.Account)
+	defer x.api.exports.End(x.who.Account)
 	s := x.stream(a.contentType, acceptsGzip(x.r.Header["Accept-Encoding"]), exportUnsent)
 	if x.r.Method == http.MethodHead {
 		return nil

@@ -15,7 +15,8 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/api"
@@ -38,7 +39,7 @@ func busy(t *testing.T) *server {
 }
 
 // lines are those of an export, without the first and the last.
-func (a answer) lines() (opening string, records []journal.Record, closing string) {
+func (a answer) lines() (opening string, records []record.Record, closing string) {
 	a.t.Helper()
 	if a.cut || a.status != 200 {
 		a.t.Fatalf("status %d, cut %t: %s", a.status, a.cut, a.body)
@@ -48,7 +49,7 @@ func (a answer) lines() (opening string, records []journal.Record, closing strin
 		a.t.Fatalf("an export of %d lines", len(all))
 	}
 	for _, line := range all[1 : len(all)-1] {
-		r, err := journal.ParseRecord([]byte(line))
+		r, err := record.Parse([]byte(line))
 		if err != nil {
 			a.t.Fatalf("%v: %s", err, line)
 		}
@@ -57,7 +58,7 @@ func (a answer) lines() (opening string, records []journal.Record, closing strin
 	return all[0], records, all[len(all)-1]
 }
 
-func kindsOf(records []journal.Record) string {
+func kindsOf(records []record.Record) string {
 	var kinds []string
 	for _, r := range records {
 		kinds = append(kinds, string(r.Kind))
@@ -72,9 +73,9 @@ func TestTheWholeJournalIsExportedAndVerifies(t *testing.T) {
 	if got := kindsOf(records); got != "granted conflict renewed granted broken granted released" {
 		t.Errorf("got %s", got)
 	}
-	v := journal.NewVerifier(s.log.PublicKey())
-	if err := v.Verify(bytes.NewReader(a.body)); err != nil || !v.Verdict().Complete {
-		t.Errorf("%+v, %v", v.Verdict(), err)
+	v := verify.NewVerifier(s.log.PublicKey())
+	if err := v.Verify(bytes.NewReader(a.body)); err != nil || !v.Result().Complete {
+		t.Errorf("%+v, %v", v.Result(), err)
 	}
 	first := records[0]
 	if first.TraceID != "4bf92f3577b34da6a3ce929d0e0e4736" || first.RequestID == "" || first.UserAgent != "curl/8" ||
@@ -179,7 +180,7 @@ func TestTheAuditAsCSV(t *testing.T) {
 	if got := column(2, "holder"); got != "'=ci" {
 		t.Errorf("a spreadsheet would run %q", got)
 	}
-	if err := journal.NewVerifier(nil).Verify(bytes.NewReader(a.body)); err == nil || !strings.Contains(err.Error(), "in CSV, which cannot be verified") {
+	if err := verify.NewVerifier(nil).Verify(bytes.NewReader(a.body)); err == nil || !strings.Contains(err.Error(), "in CSV, which cannot be verified") {
 		t.Errorf("verifying a CSV: %v", err)
 	}
 }
@@ -255,7 +256,7 @@ func TestFollowingTheAudit(t *testing.T) {
 	if in.Scan() {
 		t.Errorf("after the closing line comes %s", in.Text())
 	}
-	if err := journal.NewVerifier(nil).Verify(&all); err != nil {
+	if err := verify.NewVerifier(nil).Verify(&all); err != nil {
 		t.Error(err)
 	}
 }

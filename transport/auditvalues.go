@@ -9,6 +9,7 @@ import (
 
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/timetext"
 )
@@ -113,14 +114,14 @@ const wantCursor = "a cursor of this journal; that one may be of another, or of 
 // cursor returns the event after which to begin, at most the newest one.
 func (p *params) cursor(f field, newest lock.Seq) (lock.Seq, error) {
 	value := p.values[f]
-	seq, err := journal.ParseCursor(value)
+	seq, err := record.ParseCursor(value)
 	if err != nil {
 		return 0, wrong(f, value, "a cursor: the last of an export, the id of an event, or the seq of a record")
 	}
 	if seq > newest {
 		return 0, &input.Error{
 			Field:   fieldNames[f],
-			Problem: fmt.Sprintf("is %q, which is after the newest record here, %s", shown(value), journal.FormatCursor(newest)),
+			Problem: fmt.Sprintf("is %q, which is after the newest record here, %s", shown(value), record.FormatCursor(newest)),
 			Want:    wantCursor,
 		}
 	}

@@ -6,10 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
-	"testing/synctest"
 )
 
 // dialFrom is dial from another address of this machine, which is another network.
@@ -105,82 +103,6 @@ func adminListening(t *testing.T, s *server) net.Addr {
 	return l.Addr()
 }
 
-// arrivals has connections arrive that only have an address.
-type arrivals struct {
-	connections
-	t      *testing.T
-	number int
-	gone   map[string]int // networks of those that were cut
-}
-
-func newArrivals(t *testing.T, most, spare int) *arrivals {
-	a := &arrivals{t: t, gone: map[string]int{}}
-	a.init(most, spare)
-	a.cut = func(network netip.Addr) { a.gone[network.String()]++ }
-	return a
-}
-
-func (a *arrivals) come(from string, times int) (all []*paper) {
-	for range times {
-		a.number++
-		p := &paper{from: fmt.Sprintf("%s:%d", from, a.number)}
-		a.opened(a.t.Context(), p)
-		all = append(all, p)
-	}
-	return all
-}
-
-func (a *arrivals) above(p *paper) bool { return a.open[p].above }
-
-// TestConnectionsWithinTheShareHaveTheGrace has networks come that all have no more than
-// their share. None of them has to go before it had time to say something.
-func TestConnectionsWithinTheShareHaveTheGrace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := newArrivals(t, 16, 4) // two for each
-		for n := range 8 {
-			a.come(fmt.Sprintf("192.0.2.%d", n), 2)
-		}
-		one := a.come("192.0.2.100", 1)[0]
-		if len(a.gone) != 0 || !a.above(one) {
-			t.Errorf("cut: %v; the newcomer is above %t", a.gone, a.above(one))
-		}
-	})
-}
-
-// TestConnectionsAreNotCutForNothing has a server full of connections that are used. Those
-// that come to renew from a network with many are not cut, as that would make no place.
-func TestConnectionsAreNotCutForNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := newArrivals(t, 16, 8)
-		for _, p := range a.come("192.0.2.1", 15) {
-			a.settle(a.open[p])
-		}
-		a.come("192.0.2.1", 6) // five of them are too many, as all have a share of two
-		other := a.come("192.0.2.2", 1)[0]
-		if len(a.gone) != 0 || !a.above(other) {
-			t.Errorf("cut: %v; the newcomer is above %t", a.gone, a.above(other))
-		}
-	})
-}
-
-// TestConnectionsOfTheLargestFloodGoFirst has two networks flood.
-func TestConnectionsOfTheLargestFloodGoFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := newArrivals(t, 16, 0)
-		small, large := a.come("192.0.2.1", 6), a.come("192.0.2.2", 10)
-		a.come("192.0.2.3", 3)
-		if a.gone["192.0.2.2"] != 3 || len(a.gone) != 1 || !large[2].cut || large[3].cut {
-			t.Errorf("cut: %v", a.gone)
-		}
-		for _, p := range append(small, large...) {
-			a.changed(p, http.StateClosed)
-		}
-		if len(a.crowded) != 1 { // the third
-			t.Errorf("%d networks have more than their share, want 1", len(a.crowded))
-		}
-	})
-}
-
 // TestConnectionsThatAreCutAreLoggedWithTheirNumber reads the log of a flood.
 func TestConnectionsThatAreCutAreLoggedWithTheirNumber(t *testing.T) {
 	log := new(lines)
@@ -198,21 +120,5 @@ func TestConnectionsThatAreCutAreLoggedWithTheirNumber(t *testing.T) {
 	_ = s.Close()
 	if !strings.Contains(log.String(), " cut=1 ") || !strings.Contains(log.String(), " cut="+total+" ") {
 		t.Errorf("%s were cut; the log:\n%s", total, log)
-	}
-}
-
-// TestConnectionsWithoutALimitHaveNoShare has many connections come and go where there may
-// be any number.
-func TestConnectionsWithoutALimitHaveNoShare(t *testing.T) {
-	a := newArrivals(t, 0, 0)
-	all := append(a.come("192.0.2.1", 5), a.come("192.0.2.2", 5)...)
-	if len(a.crowded) != 0 || len(a.gone) != 0 {
-		t.Errorf("cut: %v; %d networks have more than their share", a.gone, len(a.crowded))
-	}
-	for _, p := range all {
-		a.changed(p, http.StateClosed)
-	}
-	if a.now() != 0 || a.silent.Len() != 0 || len(a.byNetwork) != 0 {
-		t.Errorf("%d open, %d silent, of %d networks", a.now(), a.silent.Len(), len(a.byNetwork))
 	}
 }

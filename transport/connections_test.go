@@ -2,16 +2,15 @@ package transport
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/octostore/octostore/transport/internal/conn"
 )
 
 // lines is a log that may be read while it is written.
@@ -53,7 +52,7 @@ func TestConnectionsThatAreSilentMakeRoom(t *testing.T) {
 	if !silent[0].closed() {
 		t.Error("the oldest one is still there")
 	}
-	if n := s.limits.connections[mainSide].now(); n > 122 {
+	if n := s.connections[mainSide].Len(); n > 122 {
 		t.Errorf("%d connections are open", n)
 	}
 	if got := s.scrape(t)[`octostore_http_connections_cut_total{listener="main"}`]; got == "0" || got == "" {
@@ -79,10 +78,10 @@ func (s *server) letIn(t *testing.T, addr net.Addr, headers ...string) *wire {
 // answered is letIn for any request.
 func (s *server) answered(t *testing.T, addr net.Addr, line string, headers ...string) *wire {
 	t.Helper()
-	for began := time.Now(); ; time.Sleep(silentGrace / 4) {
+	for began := time.Now(); ; time.Sleep(conn.PendingGrace / 4) {
 		w := dial(t, s, addr)
 		a := w.receive(w.send(line, "", headers...))
-		if a.status != http.StatusTooManyRequests || time.Since(began) > silentGrace+soon {
+		if a.status != http.StatusTooManyRequests || time.Since(began) > conn.PendingGrace+soon {
 			a.want(200)
 			return w
 		}
@@ -160,7 +159,7 @@ func TestConnectionsToTheAdminListenerAreFew(t *testing.T) {
 	if resp, err := http.ReadResponse(w.r, nil); err != nil || resp.StatusCode != 200 {
 		t.Errorf("%v, %v", resp, err)
 	}
-	if n, most := s.limits.connections[adminSide].now(), 8+8/4; n > most { // a quarter more, for probes
+	if n, most := s.connections[adminSide].Len(), 8+8/4; n > most { // a quarter more, for probes
 		t.Errorf("%d connections are open, want at most %d", n, most)
 	}
 	kept := s.answered(t, l.Addr(), "GET /v1/tokens", admin)
@@ -170,80 +169,6 @@ func TestConnectionsToTheAdminListenerAreFew(t *testing.T) {
 	kept.receive(kept.send("GET /v1/tokens", "", admin)).want(200)
 	if got := s.scrape(t)[`octostore_http_connections_cut_total{listener="admin"}`]; got == "0" || got == "" {
 		t.Errorf("%q cut connections are counted", got)
-	}
-}
-
-// paper is a connection that only has an address.
-type paper struct {
-	net.Conn
-	from string
-	cut  bool
-}
-
-func (p *paper) RemoteAddr() net.Addr {
-	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(p.from))
-}
-func (p *paper) Close() error { p.cut = true; return nil }
-
-// TestConnectionsOfOneNetworkHaveAShare has one network open connections so fast that none
-// had time to say anything. It cuts its own, not those of others.
-func TestConnectionsOfOneNetworkHaveAShare(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var c connections
-		cut := map[netip.Addr]int{}
-		c.init(16, 4)
-		c.cut = func(network netip.Addr) { cut[network]++ }
-		come := func(from string) *paper {
-			p := &paper{from: from}
-			c.opened(t.Context(), p)
-			return p
-		}
-		other := come("192.0.2.1:1")
-		for n := range 1000 { // of version 6 everybody has plenty of addresses
-			come(fmt.Sprintf("[2001:db8::%x]:443", n+1))
-		}
-		if other.cut || cut[netip.MustParseAddr("2001:db8::")] != 1000+1-20 || len(cut) != 1 {
-			t.Errorf("cut: %v; the other %t", cut, other.cut)
-		}
-		if n := c.now(); n != 20 {
-			t.Errorf("%d are open, want 20", n)
-		}
-		third := come("192.0.2.3:1") // those of the flood go, not the oldest of all
-		if other.cut || third.cut || c.open[third].above || c.now() != 16 {
-			t.Errorf("the other %t, the third %t; %d are open, want 16", other.cut, third.cut, c.now())
-		}
-		if len(c.open) != c.silent.Len() || len(c.byNetwork) != 3 {
-			t.Errorf("%d open, %d silent, of %d networks", len(c.open), c.silent.Len(), len(c.byNetwork))
-		}
-	})
-}
-
-// TestConnectionsAreCountedOnce ends connections in every way, in every order.
-func TestConnectionsAreCountedOnce(t *testing.T) {
-	var c connections
-	c.init(2, 0)
-	c.cut = func(netip.Addr) {}
-	a, b, d := &paper{from: "192.0.2.1:1"}, &paper{from: "192.0.2.2:1"}, &paper{from: "192.0.2.3:1"}
-	for _, p := range []*paper{a, b, d} { // d cuts a
-		c.opened(t.Context(), p)
-	}
-	c.changed(a, http.StateClosed)
-	if n := c.now(); !a.cut || n != 2 {
-		t.Errorf("a was cut: %t; %d are open, want 2", a.cut, n)
-	}
-	c.settle(c.open[b])
-	c.settle(c.open[d])
-	e := &paper{from: "192.0.2.4:1"}
-	c.opened(t.Context(), e) // there is no place, and nobody to make one
-	c.changed(e, http.StateClosed)
-	if n := c.now(); !e.cut || b.cut || d.cut || n != 2 {
-		t.Errorf("e was cut: %t, b %t, d %t; %d are open, want 2", e.cut, b.cut, d.cut, n)
-	}
-	c.changed(b, http.StateClosed)
-	c.changed(b, http.StateClosed)
-	c.changed(d, http.StateClosed)
-	if c.now() != 0 || c.silent.Len() != 0 || len(c.byNetwork) != 0 {
-		t.Errorf("%d open, %d silent, of %d networks", c.now(), c.silent.Len(), len(c.byNetwork))
 	}
 }
 

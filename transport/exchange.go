@@ -17,6 +17,9 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/conn"
+	"github.com/octostore/octostore/transport/internal/limit"
+	"github.com/octostore/octostore/transport/internal/metrics"
 	"github.com/octostore/octostore/transport/login"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -28,7 +31,7 @@ type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	started time.Time
-	link    *connection // nil: there is none, as in tests
+	link    *conn.Conn // nil: there is none, as in tests
 	on      side
 	id      string
 	route   *route
@@ -43,7 +46,7 @@ type exchange struct {
 	hidden  bool     // the path must not be logged
 	aborted bool     // the connection is to be cut: there is no answer
 
-	underWay *tally // counts it while it lasts; nil: nobody does
+	counted *limit.Bucket // counts the request while it lasts; nil: none does
 
 	buf []byte // for the body of the request, then of the answer
 }
@@ -55,9 +58,6 @@ const maxKept = 64 << 10
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 var errPanicked = errors.New("a handler panicked")
-
-// codeOK is what successes are counted under.
-const codeOK api.Code = "ok"
 
 // Header values that never change. The slices are shared by all answers, which is
 // why nothing may be added to them.
@@ -78,7 +78,7 @@ var (
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
 	buf := x.buf[:0]
-	*x = exchange{api: a, w: w, r: r, started: time.Now(), link: linkOf(r), route: a.none, code: codeOK, buf: buf}
+	*x = exchange{api: a, w: w, r: r, started: time.Now(), link: conn.Of(r), route: a.none, code: metrics.OK, buf: buf}
 	x.id = a.ids.of(r)
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.id}
@@ -119,9 +119,9 @@ func (x *exchange) finish() {
 	if p := recover(); p != nil {
 		x.panicked(p)
 	}
-	x.api.limits.ended(x.underWay)
+	x.api.limits.End(x.counted)
 	took := time.Since(x.started)
-	x.route.metrics.observe(x.code, took)
+	x.route.metrics.Observe(x.code, took)
 	if x.api.log.Enabled(x.r.Context(), slog.LevelDebug) {
 		x.api.log.LogAttrs(x.r.Context(), slog.LevelDebug, "request",
 			slog.String("method", x.r.Method), slog.String("path", x.shownPath()), // never the query: it may hold a lease id
@@ -151,7 +151,7 @@ func (x *exchange) panicked(p any) {
 		x.abort()
 		return
 	}
-	x.api.metrics.panics.Inc()
+	x.api.metrics.Panicked()
 	x.api.log.ErrorContext(x.r.Context(), "a handler panicked", "panic", withoutSecret(fmt.Sprint(p)),
 		"route", x.route.id, "request_id", x.id, "stack", string(debug.Stack()))
 	x.refuse(problem.Of(errPanicked, time.Now()))

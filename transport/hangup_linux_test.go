@@ -19,6 +19,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/conn"
 )
 
 // listeningTLS is listening for TLS. The clients are to trust anything.
@@ -204,7 +205,7 @@ func TestHangUpGetsNoGrant(t *testing.T) {
 		s.waiters(t, "a", 1)
 		asked := next.send("POST /v1/locks/a/acquire?wait=30s&holder=next", "")
 		s.waiters(t, "a", 2)
-		time.Sleep(2 * watchDelay)
+		time.Sleep(2 * conn.WatchDelay)
 		ghost.raw("P")
 		time.Sleep(10 * time.Millisecond)
 		_ = ghost.conn.Close()
@@ -231,7 +232,7 @@ func TestPipelinedRequestsAreAnswered(t *testing.T) {
 		}
 		first := w.send("POST /v1/locks/a/acquire?wait=30s", "")
 		s.waiters(t, "a", 1)
-		time.Sleep(2 * watchDelay)
+		time.Sleep(2 * conn.WatchDelay)
 		second := w.send("GET /v1/locks/a", "")
 		third := w.send("POST /v1/locks/b/acquire", strings.Repeat(" ", 8<<10)+"{}", "Content-Type: application/json")
 		time.Sleep(200 * time.Millisecond) // in which it would have been noticed as gone
@@ -264,7 +265,7 @@ func TestHangUpOfStreams(t *testing.T) {
 					t.Fatal("it does not follow")
 				}
 			}
-			time.Sleep(2 * watchDelay)
+			time.Sleep(2 * conn.WatchDelay)
 			w.raw("G")
 			time.Sleep(10 * time.Millisecond)
 			_ = w.conn.Close()
@@ -293,11 +294,11 @@ func TestHangUpWhileTheDiskIsSlow(t *testing.T) {
 		t.Fatal("it is not granted")
 	}
 	lasted := time.Now() // the request is at least as old
-	conn := l.of(t, w.conn)
-	conn.readsBehind(t, w, "P")
+	served := l.of(t, w.conn)
+	served.readsBehind(t, w, "P")
 	_ = w.conn.Close()
-	eventually(t, "the end of the connection comes", func() bool { return hungUp(conn.tcp) })
-	eventually(t, "the request is old enough to be looked at", func() bool { return time.Since(lasted) > watchDelay })
+	eventually(t, "the end of the connection comes", func() bool { return conn.HasHungUp(served.tcp, time.Time{}) })
+	eventually(t, "the request is old enough to be looked at", func() bool { return time.Since(lasted) > conn.WatchDelay })
 	let()
 	for began := time.Now(); s.log.Head() == 0; time.Sleep(time.Millisecond) {
 		if time.Since(began) > soon {
@@ -326,14 +327,21 @@ func (s *gatedStore) Commit(ctx context.Context, b *lock.Batch) error {
 // lingers reports whether SO_LINGER is set on a connection.
 func lingers(t *testing.T, c *net.TCPConn) (does bool) {
 	t.Helper()
-	descriptor(c, func(fd int) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = raw.Control(func(fd uintptr) {
 		// The first number of struct linger says whether it is on.
-		on, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_LINGER)
+		on, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_LINGER)
 		if err != nil {
 			t.Error(err)
 		}
 		does = on != 0
 	})
+	if err != nil {
+		t.Error(err)
+	}
 	return does
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/login"
 )
 
@@ -70,7 +71,7 @@ func (x *exchange) finishLogin() error {
 
 // mayAskGitHub counts a login that is about to have GitHub asked for the network it comes
 // from, or says that there were too many.
-func (x *exchange) mayAskGitHub() error { return x.api.limits.asksGitHub(x.r.RemoteAddr, x.started) }
+func (x *exchange) mayAskGitHub() error { return x.api.limits.GitHub(x.r.RemoteAddr, x.started) }
 
 // handOver writes the answer that shows a token. One that nobody has seen is ended.
 func (x *exchange) handOver(github *login.GitHub, t login.Token, contentType []string) {
@@ -92,7 +93,7 @@ func (x *exchange) beginDevice() error {
 	if err != nil {
 		return err
 	}
-	d, err := github.BeginDevice(x.context(), networkOf(x.r.RemoteAddr).String(), x.mayAskGitHub)
+	d, err := github.BeginDevice(x.context(), limit.NetworkOf(x.r.RemoteAddr).String(), x.mayAskGitHub)
 	if err != nil {
 		return err
 	}

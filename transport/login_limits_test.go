@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/limit"
 )
 
 // TestLoginsOfOneAddressAreLimited has one address ask for codes as fast as it can, and take
@@ -26,17 +27,17 @@ func TestLoginsOfOneAddressAreLimited(t *testing.T) {
 	}
 	for n := range 40 {
 		a := s.do(t, "POST /v1/login/device", from("192.0.2.1:1"))
-		if n < loginsAtOnce {
+		if n < limit.GitHubBurst {
 			a.want(503, api.CodeLoginUnavailable)
 		} else {
 			a.want(429, api.CodeRateLimited)
 		}
 	}
-	if n := asked.Load(); n != loginsAtOnce {
-		t.Errorf("GitHub was asked %d times, want %d", n, loginsAtOnce)
+	if n := asked.Load(); n != limit.GitHubBurst {
+		t.Errorf("GitHub was asked %d times, want %d", n, limit.GitHubBurst)
 	}
 	s.do(t, "POST /v1/login/device", from("192.0.2.2:1")).want(503)
-	if n := asked.Load(); n != loginsAtOnce+1 {
+	if n := asked.Load(); n != limit.GitHubBurst+1 {
 		t.Error("GitHub was not asked for another address")
 	}
 	if got := s.scrape(t)[`octostore_limited_total{limit="logins"}`]; got != "20" {
@@ -66,7 +67,7 @@ func TestLoginsAreNotUsedUpByJunk(t *testing.T) {
 	cookie, state := s.ticket()
 	finish := "POST /auth/github/callback?code=x&state="
 	asked := len(s.fake.Asked())
-	for range 2 * loginsAtOnce {
+	for range 2 * limit.GitHubBurst {
 		s.do(t, finish+"y", proxy).want(403)
 		s.do(t, finish+"y", proxy, cookie).want(403)
 		s.do(t, finish+state, proxy).want(403)
@@ -80,7 +81,7 @@ func TestLoginsAreNotUsedUpByJunk(t *testing.T) {
 	if p := s.press(b, back, "same-origin"); p.status != 200 {
 		t.Fatalf("%d %s", p.status, p.text)
 	}
-	for range 2 * loginsAtOnce {
+	for range 2 * limit.GitHubBurst {
 		if p := s.press(b, back, "same-origin"); p.status != 403 { // used up
 			t.Fatalf("%d %s", p.status, p.text)
 		}
@@ -96,17 +97,17 @@ func TestLoginsAreNotUsedUpByJunk(t *testing.T) {
 func TestLoginsOfOneAddressInBrowsersAreLimited(t *testing.T) {
 	s := newSite(t)
 	asked := len(s.fake.Asked())
-	for n := range 2 * loginsAtOnce {
+	for n := range 2 * limit.GitHubBurst {
 		cookie, state := s.ticket()
 		a := s.do(t, "POST /auth/github/callback?code=x&state="+state, from("192.0.2.1:1"), cookie)
-		if n < loginsAtOnce {
+		if n < limit.GitHubBurst {
 			a.want(410)
 		} else {
 			a.want(429)
 		}
 	}
-	if n := len(s.fake.Asked()) - asked; n != loginsAtOnce {
-		t.Errorf("GitHub was asked %d times, want %d", n, loginsAtOnce)
+	if n := len(s.fake.Asked()) - asked; n != limit.GitHubBurst {
+		t.Errorf("GitHub was asked %d times, want %d", n, limit.GitHubBurst)
 	}
 	cookie, state := s.ticket()
 	s.do(t, "POST /auth/github/callback?code=x&state="+state, from("192.0.2.2:1"), cookie).want(410)
@@ -118,10 +119,10 @@ func TestLoginsThatFindNoPlaceCostNothing(t *testing.T) {
 	s := newSite(t)
 	s.fake.Polls = []string{"authorization_pending"}
 	for n := range 100 {
-		s.do(t, "POST /v1/login/device", from(fmt.Sprintf("192.0.2.%d:1", 1+n/loginsAtOnce))).want(200)
+		s.do(t, "POST /v1/login/device", from(fmt.Sprintf("192.0.2.%d:1", 1+n/limit.GitHubBurst))).want(200)
 	}
 	other := from("198.51.100.1:1")
-	for range 2 * loginsAtOnce {
+	for range 2 * limit.GitHubBurst {
 		s.do(t, "POST /v1/login/device", other).want(503, api.CodeLoginUnavailable)
 	}
 }

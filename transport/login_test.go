@@ -402,10 +402,10 @@ func TestAnAccountMayLogInSoOften(t *testing.T) {
 	if n := len(s.tokens.List()); n != 2 {
 		t.Errorf("there are %d tokens, want 2", n)
 	}
-	if err := limits.newToken(time.Now()); err != nil {
+	if err := limits.NewToken(time.Now()); err != nil {
 		t.Errorf("an administrator: %v", err)
 	}
-	if err := limits.newLogin("github:bob.7"); err != nil {
+	if err := limits.NewLogin("github:bob.7"); err != nil {
 		t.Errorf("another account: %v", err)
 	}
 }

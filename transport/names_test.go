@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 )
@@ -237,7 +237,7 @@ func TestLargestRequestFitsEverywhere(t *testing.T) {
 	if l := s.do(t, "GET /v1/locks/form").lock().Lease; l.Holder != holder || l.Metadata["JobURL"] != form.Get("meta.JobURL") {
 		t.Errorf("%+v", l)
 	}
-	var r journal.Record
+	var r record.Record
 	_, records, _ = s.do(t, "GET /v1/audit?kind=granted&prefix=form").lines()
 	if r = records[0]; r.Metadata["JobURL"] != form.Get("meta.JobURL") {
 		t.Errorf("%+v", r)

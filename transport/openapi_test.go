@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/metrics"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -122,9 +123,9 @@ func TestCodesAreThoseOfTheDescription(t *testing.T) {
 }
 
 func TestEveryCodeCanBeCounted(t *testing.T) {
-	want := append(problem.Codes(), codeOK, api.Code(api.Draining), api.Code(api.Failing))
+	want := append(problem.Codes(), metrics.OK, api.Code(api.Draining), api.Code(api.Failing))
 	for _, c := range want {
-		if !slices.Contains(counted, c) {
+		if !slices.Contains(metrics.Codes(), c) {
 			t.Errorf("requests answered with %q cannot be counted", c)
 		}
 	}

@@ -127,6 +127,6 @@ func (x *exchange) openAPI() error {
 // metrics serves the metrics.
 func (x *exchange) metrics() error {
 	x.armWrite()
-	x.api.metrics.handler.ServeHTTP(x, x.r)
+	x.api.metrics.Handler.ServeHTTP(x, x.r)
 	return nil
 }

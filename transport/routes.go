@@ -6,6 +6,7 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/internal/metrics"
 	"github.com/octostore/octostore/transport/login"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -22,7 +23,7 @@ type route struct {
 	page    bool     // is for browsers: problems are pages too
 	loose   bool     // leaves out parameters it does not know
 	serve   func(*exchange) error
-	metrics *routeMetrics
+	metrics *metrics.Route
 }
 
 // Lock routes share a prefix; their last segment is the verb, or there is none.

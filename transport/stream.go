@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sleep"
 )
 
 // A stream is an answer without a known end. Each piece of it has a deadline of its
@@ -183,12 +184,7 @@ func (x *exchange) untilStop() (context.Context, context.CancelFunc) {
 func (a *API) gathered(ctx context.Context, last time.Time) {
 	length := leastPause + time.Duration(a.followers.Load())*pausePerOther
 	length = length/2 + rand.N(length)
-	pause := time.NewTimer(length - time.Since(last))
-	defer pause.Stop()
-	select {
-	case <-pause.C:
-	case <-ctx.Done():
-	}
+	_ = sleep.For(ctx, length-time.Since(last))
 }
 
 // acceptsGzip reports whether an Accept-Encoding header asks for gzip.

@@ -129,8 +129,8 @@ func TestAClientThatTakesNothingKeepsNoTurn(t *testing.T) {
 	}
 	all.Wait()
 	<-answered
-	if len(s.turns) != 0 || s.exports.now() != 0 {
-		t.Errorf("%d turns and %d seats are still taken", len(s.turns), s.exports.now())
+	if len(s.turns) != 0 || s.exports.InUse() != 0 {
+		t.Errorf("%d turns and %d seats are still taken", len(s.turns), s.exports.InUse())
 	}
 }
 

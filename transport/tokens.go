@@ -55,7 +55,7 @@ func (x *exchange) createToken() error {
 			Want: "a first token with the scope admin",
 		}
 	}
-	if err := x.api.limits.newToken(x.started); err != nil {
+	if err := x.api.limits.NewToken(x.started); err != nil {
 		return err
 	}
 	t, secret, err := tokens.Create(x.context(), x.actor(), w)
@@ -88,7 +88,7 @@ func (x *exchange) rotateToken() error {
 	if err != nil {
 		return err
 	}
-	if err := x.api.limits.newToken(x.started); err != nil {
+	if err := x.api.limits.NewToken(x.started); err != nil {
 		return err
 	}
 	t, secret, err := tokens.Rotate(x.context(), x.actor(), x.tokenID, grace)

@@ -24,6 +24,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,9 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/sparselog"
+	"github.com/octostore/octostore/transport/internal/conn"
+	"github.com/octostore/octostore/transport/internal/limit"
+	"github.com/octostore/octostore/transport/internal/metrics"
 	"github.com/octostore/octostore/transport/login"
 )
 
@@ -60,6 +64,25 @@ type Config struct {
 	Limits             Limits
 }
 
+// Limits bound what clients may ask of a server at a time; 0 is no limit. What is asked
+// too soon or too often is answered 429.
+//
+// None of them is about the account of a server without tokens, since everybody has it.
+// Renewals and releases count like any request, but are refused only at twice a limit:
+// whoever has a lock is to be able to keep it and to give it back.
+type Limits struct {
+	Rate     int // requests of one account in a second
+	InFlight int // requests of one account that are not answered yet
+	// AddressRate is how many requests without a good token may come from one address in a
+	// second, and how many of those that the door refuses.
+	AddressRate int
+	NewTokens   int // tokens made in an hour by administrators together, and by logging in for each account
+	Connections int // to the main listener; on those above it only renewals, releases and probes are answered
+	// AdminConnections is how many connections there may be to the listener for
+	// administration.
+	AdminConnections int
+}
+
 // What a [Config] that does not say means.
 const (
 	DefaultMaxWatches = 1000
@@ -82,16 +105,17 @@ type API struct {
 	byVerb   map[string][]*route
 	routers  [numSides]*httprouter.Router
 	origins  http.CrossOriginProtection
-	metrics  *metrics
+	metrics  *metrics.Metrics
 	ids      requestIDs
-	limits   *limits
+	limits   *limit.Limits
 
 	metricsOn, readyOn Listeners
 
-	watches, exports seats
+	connections      [numSides]*conn.Set
+	watches, exports limit.Streams
 	turns            chan struct{} // of streams, see stream.work; one for each that has its turn
 	followers        atomic.Int64  // streams that go on with what happens
-	hangups          hangups
+	hangups          conn.Hangups
 }
 
 // New returns the API over a service. The caller keeps what is in the configuration,
@@ -114,25 +138,42 @@ func New(cfg Config) *API {
 		version:  cfg.Version,
 		routes:   routeTable(),
 		ids:      newRequestIDs(),
-		limits:   newLimits(cfg.Limits),
+		limits: limit.New(limit.Config{
+			Rate: cfg.Limits.Rate, InFlight: cfg.Limits.InFlight, AddressRate: cfg.Limits.AddressRate, NewTokens: cfg.Limits.NewTokens,
+		}),
+		connections: [numSides]*conn.Set{
+			mainSide:  conn.NewSet(cfg.Limits.Connections, cfg.Limits.Connections/16+16, limit.NetworkOf), // to refuse those above the limit, there has to be room for some
+			adminSide: conn.NewSet(cfg.Limits.AdminConnections, cfg.Limits.AdminConnections/4, limit.NetworkOf),
+		},
 
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
 	}
-	a.watches.most = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
-	a.exports.most = cmp.Or(cfg.MaxExports, DefaultMaxExports)
+	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
+	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
 	a.turns = make(chan struct{}, max(1, runtime.NumCPU()/2))
 	a.byVerb = byVerb(a.routes)
-	a.metrics = newMetrics(cfg, a)
-	for i := range a.routes {
-		a.routes[i].metrics = a.metrics.of(a.routes[i].id)
+	a.metrics = metrics.New(metrics.Config{
+		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
+		Watches: a.watches.InUse, Exports: a.exports.InUse, Connections: a.connections[mainSide].Len,
+		Listeners: sideNames[:], Limits: limit.Names(),
+	})
+	a.limits.OnRefuse = a.metrics.Limited
+	for on := range numSides {
+		a.connections[on].OnEvict = func(network netip.Addr) {
+			a.metrics.Evicted(sideNames[on])
+			a.logCut(on, network)
+		}
 	}
-	a.none = &route{id: noRouteID, metrics: a.metrics.of(noRouteID)}
+	for i := range a.routes {
+		a.routes[i].metrics = a.metrics.Route(a.routes[i].id)
+	}
+	a.none = &route{id: noRouteID, metrics: a.metrics.Route(noRouteID)}
 	for on := range numSides {
 		a.routers[on] = a.newRouter(on)
 	}
 	a.addProfiles(a.routers[adminSide])
 	if a.login != nil {
-		a.login.Limit(a.limits.newLogin)
+		a.login.Limit(a.limits.NewLogin)
 	}
 	return a
 }
@@ -140,7 +181,7 @@ func New(cfg Config) *API {
 // Close ends what the API does beside requests, of which there must be none any more. It
 // always returns nil.
 func (a *API) Close() error {
-	a.hangups.close()
+	a.hangups.Close()
 	a.sparse.Close()
 	return nil
 }
@@ -171,12 +212,12 @@ func (a *API) server(on side) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog:          newServerLog(a.log, a.sparse),
+		ErrorLog:          conn.NewServerLog(a.log, a.sparse),
 
 		DisableGeneralOptionsHandler: true,
 
-		ConnContext: of.opened,
-		ConnState:   of.changed,
+		ConnContext: of.Opened,
+		ConnState:   of.Changed,
 	}
 }
 

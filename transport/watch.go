@@ -10,6 +10,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -34,10 +35,10 @@ func (x *exchange) follow() error {
 	if err != nil {
 		return err
 	}
-	if !x.api.watches.take(x.who.Account) {
+	if !x.api.watches.Begin(x.who.Account) {
 		return problem.ErrTooManyReaders
 	}
-	defer x.api.watches.leave(x.who.Account)
+	defer x.api.watches.End(x.who.Account)
 	w.reader = x.api.journal.From(after)
 	w.stream = x.stream(typeSSE, false, watchUnsent)
 	if x.r.Method == http.MethodHead {
@@ -86,7 +87,7 @@ func (w *watcher) begin() (lock.Seq, error) {
 		Problem: "is not the id of an event here",
 		Want:    "the id of the last event that was received, or no such header; the database may have been replaced by a backup",
 	}
-	seq, err := journal.ParseCursor(text)
+	seq, err := record.ParseCursor(text)
 	if err != nil {
 		return 0, unknown
 	}
@@ -129,12 +130,12 @@ func (w *watcher) page(ctx context.Context) error {
 // events sends the events of a segment that the client is to have; the last few stay in
 // the buffer. Only what is about a lock is for watching; the rest is in the audit.
 func (w *watcher) events(s lock.Segment) error {
-	for l := range journal.Lines(s, 0) {
+	for l := range record.Lines(s, 0) {
 		if len(l.Name) == 0 || !w.filter.Selects(&l) {
 			continue
 		}
 		b := append(w.x.buf, "id: "...)
-		b = append(b, journal.FormatCursor(l.Seq)...)
+		b = append(b, record.FormatCursor(l.Seq)...)
 		b = append(b, "\nevent: "...)
 		b = append(b, l.Kind...)
 		b = append(b, "\ndata: "...)
@@ -152,7 +153,7 @@ func (w *watcher) events(s lock.Segment) error {
 
 // gap says that events after the client's are gone, and goes on with the oldest left.
 func (w *watcher) gap(oldest lock.Seq) error {
-	cursor := journal.FormatCursor(oldest)
+	cursor := record.FormatCursor(oldest)
 	w.reader = w.x.api.journal.From(oldest)
 	w.x.buf = append(w.x.buf[:0], "id: "+cursor+"\nevent: gap\ndata: {\"oldest\":\""+cursor+"\"}\n\n"...)
 	return w.send()
@@ -163,7 +164,7 @@ func (w *watcher) gap(oldest lock.Seq) error {
 func (w *watcher) wait(ctx context.Context) error {
 	w.stream.rest()
 	if w.overdue() {
-		w.x.buf = append(w.x.buf[:0], ":\nid: "+journal.FormatCursor(w.reader.After())+"\n\n"...)
+		w.x.buf = append(w.x.buf[:0], ":\nid: "+record.FormatCursor(w.reader.After())+"\n\n"...)
 		return w.send()
 	}
 	w.x.api.gathered(ctx, w.woken)

@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 )
@@ -100,7 +100,7 @@ func (w *watched) want(kind, name string) event {
 		if e.kind == "" {
 			continue
 		}
-		var r journal.Record
+		var r record.Record
 		if err := json.Unmarshal([]byte(e.data), &r); err != nil {
 			w.t.Fatal(err)
 		}

@@ -37,7 +37,7 @@ func (x *exchange) passing() error {
 	}
 	who, err := x.whoever()
 	if err != nil {
-		return x.api.limits.stranger(x.r.RemoteAddr, x.started)
+		return x.api.limits.Address(x.r.RemoteAddr, x.started)
 	}
 	x.who = who
 	return x.count()
@@ -166,7 +166,7 @@ func (x *exchange) bound() (release func()) {
 	if conn == nil {
 		return end // others share it, and HTTP/2 tells
 	}
-	stop := x.api.hangups.watch(conn, end)
+	stop := x.api.hangups.Watch(conn, end)
 	return func() { stop(); end() }
 }
 

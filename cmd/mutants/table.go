@@ -4,19 +4,20 @@ import "slices"
 
 // Arguments of the go test that is to notice. A second one runs if the first does not.
 var (
-	inLock      = []string{"./core/lock -rapid.shrinktime=1s"} // fast enough without -short, and sharper
+	inLock      = []string{"./core/lock -rapid.shrinktime=1s", "./core/table"} // fast enough without -short, and sharper
+	inTable     = []string{"./core/table"}
 	inCore      = []string{"-short ./core"}
-	inJournal   = []string{"-short ./core/journal"}
+	inJournal   = []string{"-short ./core/journal/..."}
 	inAuth      = []string{"-short ./core/auth"}
 	inLogin     = []string{"-short ./transport/login"}
 	inPattern   = []string{"-short ./core/pattern"}
 	inMemory    = []string{"-short ./core/store/memory"}
 	inSQLite    = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
 	inPowerCuts = []string{"-short -run=PowerCut ./core/store/sqlite"}
-	inTransport = []string{"-short ./transport"}
+	inTransport = []string{"-short ./transport", "-short ./transport/internal/..."}
 	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
-	inPauses    = []string{"-run=APauseHeldUp ./cmd/octostore"} // the process is stopped and goes on
-	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore"}
+	inPauses    = []string{"-run=APauseHeldUp ./cmd/octostore/internal/faults"} // the process is stopped and goes on
+	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore", "-short -run=SIGTERM ./cmd/octostore/internal/stories"}
 )
 
 // mutants returns all of them, from the lease outwards.
@@ -31,25 +32,25 @@ var leaseMutants = []mutant{
 		old:    "if !hmac.Equal(given[:], want[:]) {",
 		new:    "if false && !hmac.Equal(given[:], want[:]) {",
 		breaks: "any lease id of the right length proves a hold",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
 		name: "lease-id-of-any-name", file: "core/table/leaseid.go",
 		old:    "	mac.Write([]byte(name))\n",
 		new:    "",
 		breaks: "the lease id of one lock works for another",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
 		name: "token-ignored", file: "core/lock/leases.go",
-		old:    "e.held.Lease.Token != c.Token || e.held.Lease.Account",
-		new:    "e.held.Lease.Account",
+		old:    "e.held.lease.Token != c.Token || e.held.lease.Account",
+		new:    "e.held.lease.Account",
 		breaks: "a lease id of an earlier lease ends the present one",
 		tests:  inLock,
 	},
 	{
 		name: "account-ignored", file: "core/lock/leases.go",
-		old:    " || e.held.Lease.Account != c.Origin.Actor.Account {",
+		old:    " || e.held.lease.Account != c.Origin.Actor.Account {",
 		new:    " {",
 		breaks: "another account may renew and release",
 		tests:  inLock,
@@ -77,8 +78,8 @@ var leaseMutants = []mutant{
 	},
 	{
 		name: "expire-before-renewal", file: "core/lock/machine.go",
-		old:    "if len(commands) > 0 {\n		At =",
-		new:    "if false {\n		At =",
+		old:    "if len(commands) > 0 {\n		at =",
+		new:    "if false {\n		at =",
 		breaks: "a renewal that arrived in time but is decided late loses its lease",
 		tests:  inLock,
 	},
@@ -91,8 +92,8 @@ var leaseMutants = []mutant{
 	},
 	{
 		name: "renewal-shortens", file: "core/lock/leases.go",
-		old:    "end.After(Lease.ExpiresAt) {",
-		new:    "!end.Equal(Lease.ExpiresAt) {",
+		old:    "end.After(lease.ExpiresAt) {",
+		new:    "!end.Equal(lease.ExpiresAt) {",
 		breaks: "a renewal with a short ttl brings the end nearer",
 		tests:  inLock,
 	},
@@ -159,16 +160,16 @@ var queueMutants = []mutant{
 	{
 		name: "departure-unheard", file: "core/table/ask.go",
 		old:    "	case <-w.gone:\n		w.gone = nil\n",
-		new:    "	case <-w.gone:\n		w.gone = nil\n		return main.Reply{}, false\n",
+		new:    "	case <-w.gone:\n		w.gone = nil\n		return lock.Reply{}, false\n",
 		breaks: "the loop is not told that a caller has gone",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
-		name: "departure-does-not-wake", file: "core/lock/command.go",
-		old:    "	b.Departure = append(b.Departure, l)\n	b.mu.Unlock()\n	b.ring()\n",
-		new:    "	b.Departure = append(b.Departure, l)\n	b.mu.Unlock()\n",
+		name: "departure-does-not-wake", file: "core/table/inbox.go",
+		old:    "	b.leaving = append(b.leaving, l)\n	b.mu.Unlock()\n	b.ring()\n",
+		new:    "	b.leaving = append(b.leaving, l)\n	b.mu.Unlock()\n",
 		breaks: "the loop sleeps on when somebody leaves",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
 		name: "try-passes-the-queue", file: "core/lock/acquire.go",

@@ -3,7 +3,7 @@ package main
 var (
 	inWatch      = []string{"-run=CompileIsWatched ./cmd/octostore/internal/compiler"}
 	inCompiler   = []string{"-run=Compile ./cmd/octostore/internal/compiler"}
-	inCodeFolder = []string{"-short -run=CodeFolder|CompileLimit|Reload|Parallel ./hooks"}
+	inCodeFolder = []string{"-short -run=CodeFolder|CompileLimit|Reload|Parallel ./hooks ./hooks/internal/compile"}
 	inEngine     = []string{"-short -run=Interpreter|EngineIs ./hooks"}
 )
 
@@ -38,28 +38,28 @@ var compileMutants = []mutant{
 		tests:  inCompiler,
 	},
 	{
-		name: "compile-in-the-server", file: "hooks/codefolder.go",
+		name: "compile-in-the-server", file: "hooks/internal/compile/codefolder.go",
 		old:    "	if c.compile == nil {\n",
 		new:    "	if true {\n",
 		breaks: "the server compiles in its own process, without limits",
 		tests:  inCodeFolder,
 	},
 	{
-		name: "code-unchecked", file: "hooks/codefolder.go",
+		name: "code-unchecked", file: "hooks/internal/compile/codefolder.go",
 		old:    "if now.Bytes != r.Bytes || now.SHA256 != r.SHA256 {",
 		new:    "if now.Bytes != r.Bytes {",
 		breaks: "code is run that is not what was compiled",
 		tests:  inCodeFolder,
 	},
 	{
-		name: "code-of-others", file: "hooks/codefolder.go",
+		name: "code-of-others", file: "hooks/internal/compile/codefolder.go",
 		old:    "case writableByOthers(info):",
 		new:    "case false:",
 		breaks: "code is run that another user has put there",
 		tests:  inCodeFolder,
 	},
 	{
-		name: "code-of-another-processor", file: "hooks/codefolder.go",
+		name: "code-of-another-processor", file: "hooks/internal/compile/codefolder.go",
 		old:    "filepath.ToSlash(c.machine))",
 		new:    "\"\")",
 		breaks: "code is taken for checked that was compiled for another processor",
@@ -80,7 +80,7 @@ var compileMutants = []mutant{
 		tests:  inCodeFolder,
 	},
 	{
-		name: "executable-memory-unasked", file: "hooks/compile.go",
+		name: "executable-memory-unasked", file: "hooks/internal/compile/place.go",
 		old:    "return append(all, place{engine: Interpreted})",
 		new:    "return all",
 		breaks: "a server does not start where the compiler cannot be used",

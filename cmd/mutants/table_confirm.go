@@ -4,7 +4,7 @@ package main
 var confirmMutants = []mutant{
 	{
 		name: "unconfirmed-for-the-whole-ttl", file: "core/lock/acquire.go",
-		old:    "		Lease.ExpiresAt = m.now.Add(Lease.ConfirmWithin)\n",
+		old:    "		lease.ExpiresAt = m.now.Add(lease.ConfirmWithin)\n",
 		new:    "",
 		breaks: "a lease that only a proxy received stays for its whole ttl",
 		tests:  inLock,
@@ -18,21 +18,21 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "confirmed-for-less", file: "core/lock/leases.go",
-		old:    "	if TTL == 0 || Lease.ConfirmWithin > 0 {",
-		new:    "	if TTL == 0 {",
+		old:    "	if ttl == 0 || lease.ConfirmWithin > 0 {",
+		new:    "	if ttl == 0 {",
 		breaks: "a renewal with a short ttl confirms a lease for that only",
 		tests:  inLock,
 	},
 	{
 		name: "never-confirmed", file: "core/lock/leases.go",
-		old:    "	Lease.ConfirmWithin = 0\n",
+		old:    "	lease.ConfirmWithin = 0\n",
 		new:    "",
 		breaks: "a renewal does not confirm, so that each goes past the policies",
 		tests:  inLock,
 	},
 	{
 		name: "confirm-twice-unasked", file: "core/lock/leases.go",
-		old:    "	if c.OnlyConfirm && h.Lease.ConfirmWithin == 0 {",
+		old:    "	if c.OnlyConfirm && h.lease.ConfirmWithin == 0 {",
 		new:    "	if false {",
 		breaks: "of two first renewals at once the second goes past the policies",
 		tests:  inLock,
@@ -66,7 +66,7 @@ var confirmMutants = []mutant{
 		tests:  []string{"-short -run=Unconfirmed ./core/store/sqlite"},
 	},
 	{
-		name: "unconfirmed-not-recorded", file: "core/journal/seal.go",
+		name: "unconfirmed-not-recorded", file: "core/journal/record/seal.go",
 		old:    "		b = appendMillis(b, \"confirm_ms\", l.ConfirmWithin)\n",
 		new:    "",
 		breaks: "the audit log says that a lease ends later than it does",
@@ -95,7 +95,7 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "repeat-not-undoable", file: "core/lock/acquire.go",
-		old:    "repeat: true, Undoable: true}",
+		old:    "repeat: true, undoable: true}",
 		new:    "repeat: true}",
 		breaks: "a lease whose answers were all lost stays when the last was of a repeat",
 		tests:  inLock,
@@ -117,8 +117,8 @@ var confirmMutants = []mutant{
 	{
 		name: "given-up-repeat-kept", file: "core/table/table.go",
 		old:    "	t.undo(r)\n",
-		new:    "	if c.Verb != doRepeat {\n		t.undo(r)\n	}\n",
+		new:    "	if c.Verb != lock.DoRepeat {\n		t.undo(r)\n	}\n",
 		breaks: "a lease stays when the answer to a repeat found no caller any more",
-		tests:  inLock,
+		tests:  inTable,
 	},
 }

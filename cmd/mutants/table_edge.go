@@ -66,7 +66,7 @@ var edgeMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "body-not-read-to-its-end", file: "transport/body.go",
+		name: "body-not-read-to-its-end", file: "transport/internal/param/body.go",
 		old:    "		case err == io.EOF:\n			return buf, nil",
 		new:    "		case err == io.EOF || n > 0:\n			return buf, nil",
 		breaks: "the server does not notice that a client with a body left",
@@ -80,14 +80,14 @@ var edgeMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "cross-origin-allowed", file: "transport/door.go",
+		name: "cross-origin-allowed", file: "transport/admission.go",
 		old:    "if err := x.api.origins.Check(x.r); err != nil {",
 		new:    "if err := x.api.origins.Check(x.r); err != nil && false {",
 		breaks: "any web page may take and release locks",
 		tests:  inTransport,
 	},
 	{
-		name: "foreign-host-allowed", file: "transport/door.go",
+		name: "foreign-host-allowed", file: "transport/admission.go",
 		old:    "if !loopbackHost(x.r.Host) {",
 		new:    "if false && !loopbackHost(x.r.Host) {",
 		breaks: "a web page whose name points to this machine may do anything",

@@ -13,14 +13,14 @@ var journalMutants = []mutant{
 	},
 	{
 		name: "caps-unrecorded", file: "hooks/set.go",
-		old:    "	if 0 < o.ttl && o.ttl < q.Asked.TTL {",
+		old:    "	if 0 < o.TTL && o.TTL < q.Asked.TTL {",
 		new:    "	if false {",
 		breaks: "a policy shortens a lease and that is not on record",
 		tests:  []string{"-short -run=Verdicts ./hooks"},
 	},
 	{
 		name: "note-without-verdict", file: "hooks/set.go",
-		old:    ` || v.Priority != "" || len(o.notes) > 0`,
+		old:    ` || v.Priority != "" || len(o.Notes) > 0`,
 		new:    ` || v.Priority != ""`,
 		breaks: "the record does not say which module left a note, and in which mode",
 		tests:  []string{"-short -run=Verdicts ./hooks"},

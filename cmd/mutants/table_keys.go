@@ -1,27 +1,27 @@
 package main
 
 // inKeys are the keys of policies, natively and with WASI.
-var inKeys = []string{"-short -run=TestKeys|TestWASI|TestZones|TestManifestReads ./hooks"}
+var inKeys = []string{"-short -run=TestKeys|TestWASI|TestZones|TestManifestReads ./hooks ./hooks/internal/guest"}
 
 // keysMutants break what policies may look at, and what they are told.
 var keysMutants = []mutant{
 	{
-		name: "reads-everything", file: "hooks/fields.go",
-		old:    "	if !g.policy.MayLookAt(of) {",
+		name: "reads-everything", file: "hooks/internal/guest/fields.go",
+		old:    "	if !g.program.MayLookAt(of) {",
 		new:    "	if false {",
 		breaks: "a policy looks at locks that its manifest does not name",
 		tests:  inKeys,
 	},
 	{
-		name: "look-changes-within-a-request", file: "hooks/fields.go",
+		name: "look-changes-within-a-request", file: "hooks/internal/guest/fields.go",
 		old:    "		if string(l.views[i].Name) == name && name != \"\" {",
 		new:    "		if false {",
 		breaks: "a policy has the state of one lease and the account of another",
 		tests:  inKeys,
 	},
 	{
-		name: "count-for-nothing", file: "hooks/fields.go",
-		old:    "	g.pay(int64(looked) * priceCounted)\n",
+		name: "count-for-nothing", file: "hooks/internal/guest/fields.go",
+		old:    "	g.pay(int64(looked) * PriceCounted)\n",
 		new:    "	_ = looked\n",
 		breaks: "counting ten thousand locks costs a guest nothing",
 		tests:  inKeys,
@@ -31,17 +31,17 @@ var keysMutants = []mutant{
 		old:    "!done && looked < most; {",
 		new:    "!done; {",
 		breaks: "a policy has all locks counted",
-		tests:  []string{"-short -run=TestViewsCount ./core/lock -timeout=30s"},
+		tests:  []string{"-short -run=TestViewsCount ./core/table -timeout=30s"},
 	},
 	{
-		name: "zone-of-the-machine", file: "hooks/zones.go",
+		name: "zone-of-the-machine", file: "hooks/internal/guest/zones.go",
 		old:    ` || name == "Local"`,
 		new:    ``,
 		breaks: "a policy answers by where the server stands",
 		tests:  inKeys,
 	},
 	{
-		name: "wasi-succeeds", file: "hooks/wasi_rest.go",
+		name: "wasi-succeeds", file: "hooks/internal/guest/wasi_rest.go",
 		old:    "{ s[0] = wasiNoFile }",
 		new:    "{ s[0] = wasiSuccess }",
 		breaks: "a guest believes that it has opened a file",

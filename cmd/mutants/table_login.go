@@ -112,6 +112,6 @@ var loginMutants = []mutant{
 		old:    "Closed: cfg.LoginByGitHub(),",
 		new:    "Closed: false && cfg.LoginByGitHub(),",
 		breaks: "where people log in, everybody may do everything until the first has",
-		tests:  []string{"-short -run=LoginAndLogout ./cmd/octostore"},
+		tests:  []string{"-short -run=LoginAndLogout ./cmd/octostore/internal/stories"},
 	},
 }

@@ -20,7 +20,7 @@ var nameMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "plus-is-a-space", file: "transport/locks.go",
+		name: "plus-is-a-space", file: "transport/internal/param/lock.go",
 		old:    `if !strings.Contains(text, " ") {`,
 		new:    `if true || !strings.Contains(text, " ") {`,
 		breaks: "a plus in a query that was not encoded is a riddle",

@@ -4,7 +4,7 @@ const recipe = "sdk-examples/locks/with-lock.sh"
 
 // inRecipe returns the argument for some tests of with-lock.sh.
 func inRecipe(tests string) []string {
-	return []string{"-short -run=TestWithLock(" + tests + ") ./cmd/octostore"}
+	return []string{"-short -run=TestWithLock(" + tests + ") ./cmd/octostore/internal/recipes"}
 }
 
 // recipeMutants break the recipe for shells.

@@ -3,7 +3,7 @@ package main
 // strangerMutants give strangers, and clients that have left, what belongs to others.
 var strangerMutants = []mutant{
 	{
-		name: "departure-unwatched", file: "transport/hangup.go",
+		name: "departure-unwatched", file: "transport/internal/conn/hangup.go",
 		old:    "	h.poller.add(w.conn, w.id)\n",
 		new:    "",
 		breaks: "a waiter that has sent something behind its request and left keeps its place",
@@ -17,21 +17,21 @@ var strangerMutants = []mutant{
 		tests:  []string{"-run=HangUpWhileTheDiskIsSlow ./transport"},
 	},
 	{
-		name: "departure-behind-a-flood", file: "transport/hangup.go",
+		name: "departure-behind-a-flood", file: "transport/internal/conn/hangup.go",
 		old:    "if left || fills(w.conn, h.peeked) {",
 		new:    "if left {",
 		breaks: "a waiter that has sent more than the system keeps is never noticed to have left",
 		tests:  []string{"-run=HangUpBehindAFlood ./transport"},
 	},
 	{
-		name: "pipelined-counts-as-gone", file: "transport/hangup.go",
+		name: "pipelined-counts-as-gone", file: "transport/internal/conn/hangup.go",
 		old:    "	mostBehind = 32 << 10\n",
 		new:    "	mostBehind = 8\n",
 		breaks: "a client that pipelines loses its place",
 		tests:  []string{"-run=PipelinedRequestsAreAnswered ./transport"},
 	},
 	{
-		name: "silent-connections-stay", file: "transport/connections.go",
+		name: "silent-connections-stay", file: "transport/internal/conn/set.go",
 		old:    "	first := of.Front()\n	if first == nil {",
 		new:    "	first := of.Front()\n	if true {",
 		breaks: "connections that say nothing keep holders out",
@@ -45,11 +45,11 @@ var strangerMutants = []mutant{
 		tests:  []string{"-run=ConnectionsOfClientsStay ./transport"},
 	},
 	{
-		name: "strangers-cut-others", file: "transport/connections.go",
+		name: "strangers-cut-others", file: "transport/internal/conn/set.go",
 		old:    "own = of.Len(); own >= c.share() {",
 		new:    "own = of.Len(); own < 0 {",
 		breaks: "one address that floods cuts the connections of others",
-		tests:  []string{"-run=ConnectionsOfOneNetwork ./transport"},
+		tests:  []string{"-run=ConnectionsOfOneNetwork ./transport/internal/conn"},
 	},
 	{
 		name: "strangers-settled", file: "transport/exchange.go",
@@ -73,9 +73,9 @@ var strangerMutants = []mutant{
 		tests:  []string{"-short ./transport/login"},
 	},
 	{
-		name: "github-asked-by-one", file: "transport/limits.go",
-		old:    "int64(loginEvery), int64(loginsAtOnce*loginEvery))",
-		new:    "0, int64(loginsAtOnce*loginEvery))",
+		name: "github-asked-by-one", file: "transport/internal/limit/limit.go",
+		old:    "int64(GitHubInterval), int64(GitHubBurst*GitHubInterval))",
+		new:    "0, int64(GitHubBurst*GitHubInterval))",
 		breaks: "one address has GitHub asked as fast as it answers",
 		tests:  []string{"-run=LoginsOfOneAddress ./transport"},
 	},
@@ -105,6 +105,6 @@ var strangerMutants = []mutant{
 		old:    "math.Float64frombits(h.sum.Load()) + v)",
 		new:    "float64(int64((math.Float64frombits(h.sum.Load())+v)*1e9)) / 1e9)",
 		breaks: "the sum of what was held becomes negative",
-		tests:  []string{"-run=HistogramSums ./core/lock"},
+		tests:  []string{"-run=HistogramSums ./core/table"},
 	},
 }

@@ -3,8 +3,8 @@ package main
 // toolMutants let mistakes of authors and operators of policies pass unseen.
 var toolMutants = []mutant{
 	{
-		name: "config-nobody-reads", file: "hooks/policy.go",
-		old:    "if f == nil && !p.mayRead && !givesNothing(p.Config) {",
+		name: "config-nobody-reads", file: "hooks/internal/guest/instance.go",
+		old:    "if f == nil && !p.MayReadConfig && !givesNothing(p.Config) {",
 		new:    "if false {",
 		breaks: "a configuration that the module cannot read is taken, and does not count",
 		tests:  []string{"-run=ConfigOfAModuleWithoutConfigure ./hooks"},
@@ -32,8 +32,8 @@ var toolMutants = []mutant{
 	},
 	{
 		name: "explain-at-now", file: "hooks/explain.go",
-		old:    "r := newRequest(q, at)",
-		new:    "r := newRequest(q, time.Now())",
+		old:    "guest.NewRequest(q, at)",
+		new:    "guest.NewRequest(q, time.Now())",
 		breaks: "policies are not told the time that is asked about",
 		tests:  []string{"-run=ExplainAsksAtTheTime ./hooks"},
 	},
@@ -70,6 +70,6 @@ var toolMutants = []mutant{
 		old:    "if len(conditions) > 0 && report.Decisions == 0 {",
 		new:    "if false {",
 		breaks: "a check of a replay that compared nothing passes",
-		tests:  []string{"-run=TestScripts/policy_replay ./cmd/octostore"},
+		tests:  []string{"-run=TestScripts/policy_replay ./cmd/octostore/internal/scripts"},
 	},
 }

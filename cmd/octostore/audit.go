@@ -2,19 +2,20 @@ package main
 
 import (
 	"crypto/ed25519"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/audittool"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/transport/client"
 )
+
+const defaultURLHelp = client.DefaultURL + " if it is not set"
 
 func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -56,7 +57,7 @@ func auditKeyCommand() *cobra.Command {
 		if in.Key == nil {
 			return fmt.Errorf("%s has no key yet: it is of an older version, and a start of octostore serve makes one", loaded.DB)
 		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), journal.FormatKey(in.Key))
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), record.FormatKey(in.Key))
 		return err
 	}
 	return cmd
@@ -76,15 +77,7 @@ func auditVerifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			v := journal.NewVerifier(key)
-			if err := tampered(verifyFiles(cmd.InOrStdin(), v, files)); err != nil {
-				if d := v.Verdict(); d.Records > 0 {
-					fmt.Fprint(cmd.ErrOrStderr(), goodUpTo(d))
-				}
-				return err
-			}
-			_, err = io.WriteString(cmd.OutOrStdout(), verdictText(v.Verdict(), key != nil))
-			return err
+			return audittool.Verify(cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr(), key, files)
 		},
 	}
 	cmd.Flags().StringVar(&pinned, "key", "", "the public `key` all signatures have to be by, as octostore audit key prints it")
@@ -95,92 +88,109 @@ func pinnedKey(text string) (ed25519.PublicKey, error) {
 	if text == "" {
 		return nil, nil
 	}
-	key, err := journal.ParseKey(text)
+	key, err := record.ParseKey(text)
 	if err != nil {
 		return nil, exitcode.Usagef("--key: %w", err)
 	}
 	return key, nil
 }
 
-// tampered gives an error about what is in an export the exit code for that.
-func tampered(err error) error {
-	if _, is := errors.AsType[*journal.Fault](err); is {
-		return exitcode.As(exitcode.Tampered, err)
-	}
-	return err
-}
-
-// verifyFiles verifies files one after the other. Its errors name the file.
-func verifyFiles(stdin io.Reader, v *journal.Verifier, files []string) error {
-	for _, name := range files {
-		if err := verifyFile(stdin, v, name); err != nil {
-			if _, isPath := errors.AsType[*os.PathError](err); isPath {
-				return err // it names the file
+func auditExportCommand() *cobra.Command {
+	var query client.AuditQuery
+	var output, state, format string
+	var overwrite bool
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Write the record of what happened to a file",
+		Long: "Write the record of what happened to a file, to keep it elsewhere. Without filters it\n" +
+			"can be verified. A file that is there already is refused, unless --overwrite says to\n" +
+			"replace it. With --state it goes on where it ended the last time: what is new is\n" +
+			"appended to the file, or begins another one if -o names another.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case format != "ndjson" && format != "csv":
+				return exitcode.Usagef("--format is %q; want ndjson or csv", format)
+			case state != "" && (output == "-" || format == "csv" || query.Limit > 0 || overwrite):
+				return exitcode.Usagef("--state needs a file (-o), and does not go with --format csv, --limit or --overwrite")
 			}
-			return fmt.Errorf("%s: %w", name, err)
-		}
+			c, err := session.NewClient()
+			if err != nil {
+				return err
+			}
+			export := audittool.ExportConfig{Client: c, Query: query, CSV: format == "csv", Progress: cmd.ErrOrStderr()}
+			switch {
+			case state != "":
+				return export.Resume(cmd.Context(), output, state)
+			case output == "-":
+				return export.Stream(cmd.Context(), terminal.Exact(cmd.OutOrStdout()))
+			}
+			return export.File(cmd.Context(), output, overwrite)
+		},
 	}
-	return nil
+	auditFilterFlags(cmd, &query)
+	cmd.Flags().StringVarP(&output, "output", "o", "-", "write to this `file`; - is the standard output")
+	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "replace the file of -o if it is there")
+	cmd.Flags().StringVar(&state, "state", "", "remember in this `file` where the export ended, and go on there")
+	cmd.Flags().StringVar(&query.Since, "since", "", "begin with the first record of this `time`, or this long ago, such as 24h")
+	cmd.Flags().StringVar(&query.Until, "until", "", "end before the first record of this `time`, or this long ago")
+	cmd.Flags().StringVar(&query.After, "after", "", "begin after this `cursor`")
+	cmd.Flags().Int64Var(&query.Limit, "limit", 0, "write at most this many records")
+	cmd.Flags().StringVar(&format, "format", "ndjson", "`ndjson`, or csv for spreadsheets")
+	return cmd
 }
 
-func verifyFile(stdin io.Reader, v *journal.Verifier, name string) error {
-	if name == "-" {
-		return v.Verify(stdin)
+func auditTailCommand() *cobra.Command {
+	var query client.AuditQuery
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "tail",
+		Short: "Show what was recorded lately, and follow what happens with -f",
+		Long: "Show what was recorded lately, and follow what happens with -f: a line for people on a\n" +
+			"terminal, JSON elsewhere. A connection that breaks is made again, and goes on where\n" +
+			"it was.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := session.NewClient()
+			if err != nil {
+				return err
+			}
+			return audittool.Tail(cmd.Context(), audittool.TailConfig{Client: c, Query: query, JSON: asJSON, Out: cmd.OutOrStdout(), Errors: cmd.ErrOrStderr()})
+		},
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return v.Verify(f)
+	auditFilterFlags(cmd, &query)
+	cmd.Flags().StringVar(&query.Since, "since", "1h", "begin with the first record of this `time`, or this long ago")
+	cmd.Flags().BoolVarP(&query.Follow, "follow", "f", false, "go on with what happens")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON on a terminal too")
+	return cmd
 }
 
-// goodUpTo says what can be said of what comes before a fault.
-func goodUpTo(d journal.Verdict) string {
-	text := fmt.Sprintf("%s, up to %d, follow from each other. ", count(d.Records, "record"), d.Last)
-	if d.Vouched == 0 {
-		return text + "No signature vouches for them.\n"
-	}
-	return text + fmt.Sprintf("Signatures vouch for %s, up to %d.\n", count(d.Signed, "of them"), d.Vouched)
+// auditFilterFlags gives a command the filters of the journal.
+func auditFilterFlags(cmd *cobra.Command, q *client.AuditQuery) {
+	cmd.Flags().StringVar(&q.Prefix, "prefix", "", "only records about names that begin with this `text`")
+	cmd.Flags().StringVar(&q.Kind, "kind", "", "only records of these `kinds`, separated by commas, such as granted,denied")
+	cmd.Flags().StringVar(&q.Account, "account", "", "only records about leases of this `account`, or that it caused")
+	cmd.Flags().StringVar(&q.Decision, "decision", "", "only decisions: `allow`, deny or error")
 }
 
-func verdictText(d journal.Verdict, pinned bool) string {
-	var b strings.Builder
-	if d.Records == 0 {
-		fmt.Fprintf(&b, "verified: no records after %s.\n", d.After)
-	} else {
-		fmt.Fprintf(&b, "verified: %s, from %d to %d. None was changed, dropped, inserted or moved.\n",
-			count(d.Records, "record"), d.First, d.Last)
+func auditReplayCommand() *cobra.Command {
+	var db, pinned string
+	cmd := &cobra.Command{
+		Use:   "replay FILE...",
+		Short: "Rebuild from an export alone who holds what, and compare that with a database",
+		Long: "Verify an export, and rebuild from it alone who holds what. With --db what came after\n" +
+			"the export is read from that database, and the leases in it are compared. A server may\n" +
+			"be running on it.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			key, err := pinnedKey(pinned)
+			if err != nil {
+				return err
+			}
+			return audittool.Replay(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), key, db, files)
+		},
 	}
-	fmt.Fprintf(&b, "Signatures by %s vouch for all of it.\n", journal.FormatKey(d.Key))
-	if !pinned {
-		b.WriteString("The file itself names that key. Compare it with what octostore audit key printed, or give that with --key.\n")
-	}
-	switch {
-	case d.Complete:
-		b.WriteString("Nothing is missing before it, except what a record says was pruned.\n")
-	case d.Records > 0:
-		fmt.Fprintf(&b, "It begins after %s; the files before it tell what was before.\n", d.After)
-	}
-	fmt.Fprintf(&b, "The last export was made at %s.\n", d.Made.Format(time.RFC3339))
-	if d.More {
-		b.WriteString("The journal went on when it was made.\n")
-	}
-	return b.String()
-}
-
-// count is "1 record", "2 records", "1,234,567 records".
-func count(n int64, what string) string {
-	if n != 1 && !strings.Contains(what, " ") {
-		what += "s"
-	}
-	return thousands(n) + " " + what
-}
-
-func thousands(n int64) string {
-	text := fmt.Sprint(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
+	cmd.Flags().StringVar(&db, "db", "", "compare with this database `file`")
+	cmd.Flags().StringVar(&pinned, "key", "", "the public `key` all signatures have to be by, as octostore audit key prints it")
+	return cmd
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/audittool"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/timetext"
 )
@@ -39,16 +38,16 @@ func auditLeasesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			f.source.exports, f.source.kinds = files, audittool.LeaseKinds
+			f.source.Exports, f.source.Kinds, f.source.Client = files, audittool.LeaseKinds, session.NewClient
 			// The server knows prefixes; the account of a lease is not that of who broke it.
-			f.source.query.Prefix = query.Prefix
+			f.source.Query.Prefix = query.Prefix
 			if query.Name != "" {
-				f.source.query.Prefix = string(query.Name)
+				f.source.Query.Prefix = string(query.Name)
 			}
-			if len(files) > 0 && f.source.db != "" {
+			if len(files) > 0 && f.source.DB != "" {
 				return exitcode.Usagef("--db and files exclude each other")
 			}
-			return f.print(cmd, query)
+			return audittool.WriteLeases(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), f.source, query, f.format)
 		},
 	}
 	f.add(cmd)
@@ -57,7 +56,7 @@ func auditLeasesCommand() *cobra.Command {
 
 // leaseFlags say which leases to show, and how.
 type leaseFlags struct {
-	source                                          recordSource
+	source                                          audittool.Source
 	at, since, until, name, prefix, account, format string
 }
 
@@ -70,7 +69,7 @@ func (f *leaseFlags) add(cmd *cobra.Command) {
 	to.StringVar(&f.prefix, "prefix", "", "only locks whose names begin with this `text`")
 	to.StringVar(&f.account, "account", "", "only leases of this `account`")
 	to.StringVar(&f.format, "format", "text", "`text`, json or csv")
-	to.StringVar(&f.source.db, "db", "", "the records of this database `file`")
+	to.StringVar(&f.source.DB, "db", "", "the records of this database `file`")
 	cmd.MarkFlagsMutuallyExclusive("at", "since")
 	cmd.MarkFlagsMutuallyExclusive("at", "until")
 	cmd.MarkFlagsMutuallyExclusive("name", "prefix")
@@ -100,19 +99,4 @@ func (f *leaseFlags) query(now time.Time) (q audittool.Query, err error) {
 		q.At(at)
 	}
 	return q, nil
-}
-
-// print reads the records and prints the leases as they end.
-func (f *leaseFlags) print(cmd *cobra.Command, q audittool.Query) error {
-	out := cmd.OutOrStdout()
-	if f.format != "text" {
-		out = exact(out)
-	}
-	buffered := bufio.NewWriter(out)
-	printer := audittool.NewPrinter(f.format, buffered)
-	leases := audittool.NewLeases(q, printer.Lease)
-	if err := f.source.read(cmd.Context(), cmd.InOrStdin(), leases.Add); err != nil {
-		return errors.Join(err, buffered.Flush())
-	}
-	return errors.Join(leases.End(), printer.Close(), buffered.Flush())
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/demo"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 )
 
 func demoCommand() *cobra.Command {
@@ -30,8 +31,8 @@ func demoCommand() *cobra.Command {
 			defer stop()
 			err = demo.Run(ctx, demo.Config{
 				Serve: []string{binary, "serve"},
-				Out:   raw(cmd.OutOrStdout()),
-				Color: isTerminal(cmd.OutOrStdout()) && os.Getenv("NO_COLOR") == "",
+				Out:   terminal.Raw(cmd.OutOrStdout()),
+				Color: terminal.Is(cmd.OutOrStdout()) && os.Getenv("NO_COLOR") == "",
 				Once:  once,
 			})
 			if err != nil && ctx.Err() != nil && cmd.Context().Err() == nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 )
 
 func doctorCommand() *cobra.Command {
@@ -77,7 +78,7 @@ func (d *doctor) verdict() error {
 	case d.failure != nil:
 		return d.failure
 	case d.bad > 0:
-		return fmt.Errorf("%d of %s failed", d.bad, count(int64(d.looked), "check"))
+		return fmt.Errorf("%d of %s failed", d.bad, text.Count(int64(d.looked), "check"))
 	}
 	return nil
 }

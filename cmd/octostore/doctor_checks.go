@@ -15,8 +15,11 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/files"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/hooks"
@@ -59,7 +62,7 @@ func (d *doctor) server(ctx context.Context) (running bool) {
 		d.say(wrong, "server", "%s runs on this database, but %v", who, err)
 		return true
 	}
-	d.say(fine, "server", "%s runs on this database, and is well at %s", who, withoutPassword(target))
+	d.say(fine, "server", "%s runs on this database, and is well at %s", who, session.Redacted(target))
 	return true
 }
 
@@ -79,7 +82,7 @@ func (d *doctor) askWhere() (string, error) {
 }
 
 func askHealth(ctx context.Context, target string) error {
-	c, err := clientWith(target, "") // health is for everybody
+	c, err := session.ClientFor(target, "") // health is for everybody
 	if err != nil {
 		return err
 	}
@@ -105,10 +108,10 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 		d.leases(ctx, path, exposed, info.Size())
 		return
 	}
-	var check *journal.Check
-	var replay *journal.Replay
+	var check *verify.SegmentVerifier
+	var replay *verify.Replay
 	in, err := sqlite.Examine(ctx, path, func(in sqlite.Inspection) func(lock.Segment) error {
-		check, replay = journal.NewCheck(in.Cut, in.Key), journal.NewReplay(in.Cut.Seq)
+		check, replay = verify.NewSegmentVerifier(in.Cut, in.Key), verify.NewReplay(in.Cut.Seq)
 		return func(s lock.Segment) error { return checkSegment(check, replay, s, in.Cut.Seq) }
 	})
 	var broken *brokenJournal
@@ -121,7 +124,7 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 		return
 	}
 	d.exposure(exposed, in.Tokens)
-	d.say(fine, "database", "%s: every page and index is sound, %s, %d KiB", path, count(int64(len(in.Leases)), "lease"), info.Size()>>10)
+	d.say(fine, "database", "%s: every page and index is sound, %s, %d KiB", path, text.Count(int64(len(in.Leases)), "lease"), info.Size()>>10)
 	if broken != nil {
 		d.say(wrong, "journal", "%v", broken.error)
 		return
@@ -140,7 +143,7 @@ func (d *doctor) leases(ctx context.Context, path, exposed string, size int64) {
 		return
 	}
 	d.exposure(exposed, in.Tokens)
-	check := &journal.Check{Oldest: time.Now()}
+	check := &verify.SegmentVerifier{Oldest: time.Now()}
 	_, err = sqlite.Inspect(ctx, path, 0, func(g lock.Segment) error {
 		check.Oldest = g.Time
 		return errEnough
@@ -155,11 +158,11 @@ func (d *doctor) leases(ctx context.Context, path, exposed string, size int64) {
 // brokenJournal is the error of a journal whose file is sound.
 type brokenJournal struct{ error }
 
-func checkSegment(check *journal.Check, replay *journal.Replay, s lock.Segment, after lock.Seq) error {
+func checkSegment(check *verify.SegmentVerifier, replay *verify.Replay, s lock.Segment, after lock.Seq) error {
 	if err := check.Segment(s); err != nil {
 		return &brokenJournal{err}
 	}
-	for l := range journal.Lines(s, after) {
+	for l := range record.Lines(s, after) {
 		if err := replay.Apply(l.Bytes); err != nil {
 			return &brokenJournal{err}
 		}
@@ -167,7 +170,7 @@ func checkSegment(check *journal.Check, replay *journal.Replay, s lock.Segment, 
 	return nil
 }
 
-func (d *doctor) journal(in sqlite.Inspection, check *journal.Check, replay *journal.Replay) {
+func (d *doctor) journal(in sqlite.Inspection, check *verify.SegmentVerifier, replay *verify.Replay) {
 	differences, _ := replay.Differences(in.Leases)
 	differences = append(differences, replay.Faults()...)
 	err := check.End(in.Head)
@@ -177,18 +180,18 @@ func (d *doctor) journal(in sqlite.Inspection, check *journal.Check, replay *jou
 	case len(differences) > 0:
 		d.say(wrong, "journal", "records and leases contradict each other: %s", strings.Join(differences, "; "))
 	default:
-		d.say(fine, "journal", "the chain of %s is whole and leads to the leases; %s", count(check.Records, "record"), vouched(in, check))
+		d.say(fine, "journal", "the chain of %s is whole and leads to the leases; %s", text.Count(check.Records, "record"), vouched(in, check))
 	}
 	if behind := time.Until(check.Newest); behind > clockBehind {
 		d.say(wrong, "time", "the clock is %s behind the newest record, %s: leases would be counted from a wrong now", behind.Round(time.Second), check.Newest.UTC().Format(time.RFC3339))
 	}
 }
 
-func vouched(in sqlite.Inspection, check *journal.Check) string {
+func vouched(in sqlite.Inspection, check *verify.SegmentVerifier) string {
 	if check.Vouched == 0 {
 		return "no checkpoint has signed it yet"
 	}
-	return fmt.Sprintf("checkpoints by %s vouch for it up to %d of %d", journal.FormatKey(in.Key), check.Vouched, in.Head.Seq)
+	return fmt.Sprintf("checkpoints by %s vouch for it up to %d of %d", record.FormatKey(in.Key), check.Vouched, in.Head.Seq)
 }
 
 // permissions checks who may read and write what holds secrets.

@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
 )
 
 // retention warns of a live lease that keeps the audit log from being pruned to its
 // limits: what is younger than twice its ttl stays.
-func (d *doctor) retention(in sqlite.Inspection, check *journal.Check, size int64) {
+func (d *doctor) retention(in sqlite.Inspection, check *verify.SegmentVerifier, size int64) {
 	var longest lock.Lease
 	for _, l := range in.Leases {
 		if l.Lease.TTL > longest.TTL {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/store/sqlite"
 )
@@ -48,7 +49,7 @@ func (d *doctor) sayPassed(s *server, about string) {
 	case "tokens":
 		if file := string(d.cfg.TokensFile); file != "" {
 			n, _ := auth.CheckFile(file) // it has just been read
-			d.say(fine, about, "%s has %s", file, count(int64(n), "token"))
+			d.say(fine, about, "%s has %s", file, text.Count(int64(n), "token"))
 		}
 	case "place":
 		if dir := filepath.Dir(string(d.cfg.DB)); sqlite.Volatile(dir) {

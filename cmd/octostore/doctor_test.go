@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/store/sqlite"
 )
 
@@ -14,7 +14,7 @@ func TestADoctorNoticesAClockThatWasSetBack(t *testing.T) {
 	for behind, want := range map[time.Duration]bool{-time.Hour: false, time.Second: false, time.Hour: true} {
 		var out strings.Builder
 		d := doctor{out: &out}
-		d.journal(sqlite.Inspection{}, &journal.Check{Newest: time.Now().Add(behind)}, journal.NewReplay(0))
+		d.journal(sqlite.Inspection{}, &verify.SegmentVerifier{Newest: time.Now().Add(behind)}, verify.NewReplay(0))
 		if got := strings.Contains(out.String(), "FAIL  time"); got != want || (d.verdict() != nil) != want {
 			t.Errorf("%s behind: %q, %v", behind, out.String(), d.verdict())
 		}

@@ -13,6 +13,9 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 )
 
 // attack is what a hostile server puts wherever a text may stand: it clears a screen,
@@ -100,12 +103,12 @@ func hostileRun(t *testing.T, name string, handler http.Handler, line []string) 
 	server := httptest.NewServer(handler)
 	defer server.Close()
 	dir := t.TempDir()
-	scriptlessModule(t, filepath.Join(dir, "hour.wasm"))
+	octotest.WriteModule(t, filepath.Join(dir, "hour.wasm"), "hour")
 	t.Setenv("XDG_CONFIG_HOME", dir)
 	t.Setenv("OCTOSTORE_URL", server.URL)
 	t.Setenv("OCTOSTORE_TOKEN", "")
 	if line[0] == "logout" {
-		if _, err := keepToken(server.URL, credential{Token: "x"}); err != nil {
+		if _, err := session.Keep(server.URL, session.Credential{Token: "x"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -176,7 +179,7 @@ func TestServerDownIsAskedAfter(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("OCTOSTORE_URL", target)
 	dir := t.TempDir()
-	scriptlessModule(t, filepath.Join(dir, "hour.wasm"))
+	octotest.WriteModule(t, filepath.Join(dir, "hour.wasm"), "hour")
 	for _, line := range asksServer {
 		if line[0] == "logout" {
 			continue // it is not logged in

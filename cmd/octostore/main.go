@@ -15,6 +15,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 )
 
@@ -43,7 +44,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	root.SetErr(terminal.NewWriter(errs))
 	err := root.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, errLogged) {
-		fmt.Fprintln(root.ErrOrStderr(), "octostore:", explained(err))
+		fmt.Fprintln(root.ErrOrStderr(), "octostore:", session.Explain(err))
 	}
 	return int(codeOf(err))
 }

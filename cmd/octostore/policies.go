@@ -14,7 +14,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/input"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks"
@@ -167,7 +167,7 @@ func (a administered) List() api.PolicyList {
 			p.Hooks = append(p.Hooks, string(h))
 		}
 		if o := s.Observer; o != nil {
-			p.Observer = &api.Observer{After: journal.FormatCursor(o.After), LagMS: o.Lag.Milliseconds(), Parked: o.Parked, Gaps: o.Gaps}
+			p.Observer = &api.Observer{After: record.FormatCursor(o.After), LagMS: o.Lag.Milliseconds(), Parked: o.Parked, Gaps: o.Gaps}
 		}
 		all.Policies = append(all.Policies, p)
 	}

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/core/store/memory"
-	"github.com/octostore/octostore/transport/api"
 )
 
 // A policy that keeps failing is soon not called any more. Its requests are answered as
@@ -36,28 +35,5 @@ func TestBreakerOfAPolicyShowsEverywhere(t *testing.T) {
 	}
 	if err := s.stop(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestPolicyListShowsBreakers(t *testing.T) {
-	list := policyList{Policies: []api.Policy{
-		{Name: "fine", Digest: "a"}, {Name: "broken", Digest: "b"}, {Name: "mended", Digest: "c"},
-	}}
-	list.Policies[1].BreakerOpen, list.Policies[1].BreakerOpened = true, 3
-	list.Policies[2].BreakerOpened = 1
-	var b strings.Builder
-	if err := list.Print(&b); err != nil {
-		t.Fatal(err)
-	}
-	_, got, _ := strings.Cut(b.String(), "\n\n")
-	const want = "BREAKER  STATE                               OPENED\n" +
-		"broken   open: not called, on_error decides  3\n" +
-		"mended   closed                              1\n"
-	if got != want {
-		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
-	}
-	b.Reset()
-	if err := (policyList{Policies: list.Policies[:1]}).Print(&b); err != nil || strings.Contains(b.String(), "BREAKER") {
-		t.Errorf("%v\n%s", err, b.String())
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/hooks/wasmtest"
@@ -68,9 +68,9 @@ func (c *counted) Commit(ctx context.Context, b *lock.Batch) error {
 }
 
 // records returns what is in the journal.
-func (s *server) records(t *testing.T) []journal.Record {
+func (s *server) records(t *testing.T) []record.Record {
 	t.Helper()
-	var all []journal.Record
+	var all []record.Record
 	reader := s.journal.From(0)
 	for {
 		page, err := reader.Next(t.Context())
@@ -82,7 +82,7 @@ func (s *server) records(t *testing.T) []journal.Record {
 		}
 		for _, segment := range page {
 			for line := range bytes.Lines(segment.Bytes) {
-				r, err := journal.ParseRecord(line)
+				r, err := record.Parse(line)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -209,7 +209,7 @@ func TestReloadsUnderLoadFailNobody(t *testing.T) {
 
 // countPhases counts when a grant was judged, each time by one set, of whose policies the
 // digest is known.
-func countPhases(t *testing.T, r journal.Record, phases map[string]int, known map[string]string) {
+func countPhases(t *testing.T, r record.Record, phases map[string]int, known map[string]string) {
 	t.Helper()
 	by := map[string]map[string]string{}
 	for _, v := range r.Verdicts {

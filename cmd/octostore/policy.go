@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -15,6 +13,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/hooks"
 )
 
@@ -108,7 +107,7 @@ func policyTestCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				err = printJSON(cmd.OutOrStdout(), report)
+				err = text.JSON(cmd.OutOrStdout(), report)
 			} else {
 				err = report.Print(cmd.OutOrStdout(), each)
 			}
@@ -141,11 +140,4 @@ func writeJUnit(path string, report policytool.TestReport) error {
 		return fmt.Errorf("--junit: %w", err)
 	}
 	return nil
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(exact(w))
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

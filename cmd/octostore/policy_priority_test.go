@@ -9,25 +9,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
-	"github.com/octostore/octostore/hooks/wasmtest"
 )
-
-// Short leases go to the front, those of more than ten minutes to the back, and about
-// others the policy says nothing.
-func init() {
-	testModules["lane"] = wasmtest.Module{
-		Imports: []wasmtest.Import{getI64, {Module: "octostore_v1", Name: "cap", Type: "i32 i32 i64"}},
-		Pages:   1, Data: []wasmtest.Data{{Text: "ttl_mspriority"}},
-		Funcs: []wasmtest.Func{{Name: "check", Type: "-> i32", Code: `
-			i32.const 0 i32.const 6 call $get_i64 i64.const 60000 i64.le_s
-			if i32.const 6 i32.const 8 i64.const 1 call $cap end
-			i32.const 0 i32.const 6 call $get_i64 i64.const 600000 i64.gt_s
-			if i32.const 6 i32.const 8 i64.const -1 call $cap end
-			i32.const 0`}},
-	}
-}
 
 // A whole server gives the lock to its waiters as its policies say, and each of them in
 // the order in which they came.
@@ -35,7 +20,7 @@ func TestPriorityThroughAServer(t *testing.T) {
 	const waiters = 60
 	s := ruledServer(t, t.TempDir(), onShelf(&shelf{Store: memory.New()}),
 		`{"policies":[{"name":"lane","module":"lane.wasm","match":["prod/**"]}]}`,
-		map[string][]byte{"lane": wasmtest.Assemble(testModules["lane"])})
+		map[string][]byte{"lane": octotest.Module("lane")})
 	held := s.call("POST", "/v1/locks/prod/db/acquire?holder=first")
 	expect(t, held, 200, "lease_id")
 

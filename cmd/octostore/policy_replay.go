@@ -9,8 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/audittool"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/core/timetext"
 )
 
@@ -21,7 +23,7 @@ func policyReplayCommand() *cobra.Command {
 	var (
 		limits          policytool.Limits
 		replayed        policytool.ReplayConfig
-		source          recordSource
+		source          audittool.Source
 		export          string
 		settings, since string
 		failOn          []string
@@ -64,17 +66,18 @@ func policyReplayCommand() *cobra.Command {
 				return err
 			}
 			defer replay.Close()
+			source.Client = session.NewClient
 			if export != "" {
-				source.exports = []string{export}
+				source.Exports = []string{export}
 			}
 			if err := learnSets(cmd, source, replayed.Policy, replay); err != nil {
 				return err
 			}
-			source.kinds = policytool.ReplayKinds
+			source.Kinds = policytool.ReplayKinds
 			if !replayed.Since.IsZero() {
-				source.query.Since = replayed.Since.UTC().Format(time.RFC3339)
+				source.Query.Since = replayed.Since.UTC().Format(time.RFC3339)
 			}
-			if err := source.read(cmd.Context(), cmd.InOrStdin(), replay.Add); err != nil {
+			if err := source.Read(cmd.Context(), cmd.InOrStdin(), replay.Add); err != nil {
 				return err
 			}
 			report := replay.Report()
@@ -94,7 +97,7 @@ func policyReplayCommand() *cobra.Command {
 	to := cmd.Flags()
 	to.StringVar(&since, "since", "7d", "`TIME` of the first record, or how long ago it was, or all")
 	to.StringVar(&export, "export", "", "export `FILE` with the records, plain or compressed with gzip; - is the standard input")
-	to.StringVar(&source.db, "db", "", "database `FILE` with the records")
+	to.StringVar(&source.DB, "db", "", "database `FILE` with the records")
 	to.StringSliceVar(&replayed.Match, "match", nil, "only locks whose names match these `PATTERNS`, as in a manifest")
 	to.StringVar(&replayed.Policy, "policy", "", "compare with the recorded verdict of the policy `NAME` (default with the outcome of the request)")
 	to.IntVar(&replayed.Examples, "examples", 3, "`NUMBER` of examples of each change")
@@ -108,12 +111,12 @@ func policyReplayCommand() *cobra.Command {
 // learnSets has a replay read first which sets of policies there were, if it is to compare
 // with one policy. The standard input can be read only once: there the replay learns of a
 // set when it comes to it.
-func learnSets(cmd *cobra.Command, source recordSource, policy string, replay *policytool.Replay) error {
-	if policy == "" || slices.Contains(source.exports, "-") {
+func learnSets(cmd *cobra.Command, source audittool.Source, policy string, replay *policytool.Replay) error {
+	if policy == "" || slices.Contains(source.Exports, "-") {
 		return nil
 	}
-	source.kinds = policytool.SetKinds
-	return source.read(cmd.Context(), cmd.InOrStdin(), replay.Learn)
+	source.Kinds = policytool.SetKinds
+	return source.Read(cmd.Context(), cmd.InOrStdin(), replay.Learn)
 }
 
 func parseConditions(texts []string) (all []policytool.Condition, err error) {

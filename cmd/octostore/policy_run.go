@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/jsontext"
 	"github.com/octostore/octostore/core/timetext"
 )
@@ -120,11 +121,11 @@ func policyRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := asked.document(cmd)
+			document, err := asked.document(cmd)
 			if err != nil {
 				return err
 			}
-			request, err := policytool.ParseRequest(text)
+			request, err := policytool.ParseRequest(document)
 			if err != nil {
 				return err
 			}
@@ -136,7 +137,7 @@ func policyRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := printJSON(cmd.OutOrStdout(), report); err != nil {
+			if err := text.JSON(cmd.OutOrStdout(), report); err != nil {
 				return err
 			}
 			if report.Verdict == "error" {
@@ -161,7 +162,7 @@ func policyRunCommand() *cobra.Command {
 // show prints a report as JSON or for people.
 func show(cmd *cobra.Command, asJSON bool, report interface{ Print(io.Writer) error }) error {
 	if asJSON {
-		return printJSON(cmd.OutOrStdout(), report)
+		return text.JSON(cmd.OutOrStdout(), report)
 	}
 	return report.Print(cmd.OutOrStdout())
 }

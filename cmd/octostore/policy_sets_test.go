@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 )
@@ -64,10 +64,10 @@ func TestPolicySetKeepsTheRecordOfAGrantShort(t *testing.T) {
 }
 
 // lines returns what is in the journal.
-func (s *server) lines(t *testing.T) func(func(journal.Line) bool) {
+func (s *server) lines(t *testing.T) func(func(record.Line) bool) {
 	t.Helper()
 	reader := s.journal.From(s.journal.Oldest())
-	return func(yield func(journal.Line) bool) {
+	return func(yield func(record.Line) bool) {
 		for {
 			page, err := reader.Next(t.Context())
 			if err != nil {
@@ -77,7 +77,7 @@ func (s *server) lines(t *testing.T) func(func(journal.Line) bool) {
 				return
 			}
 			for _, segment := range page {
-				for line := range journal.Lines(segment, 0) {
+				for line := range record.Lines(segment, 0) {
 					line.Bytes = bytes.Clone(line.Bytes)
 					if !yield(line) {
 						return
@@ -164,10 +164,10 @@ func TestPolicySetIsRecordedLate(t *testing.T) {
 
 // describedAfter reports whether a later record describes the set that judged a request, and
 // as that which it was.
-func describedAfter(t *testing.T, s *server, judged journal.Record) bool {
+func describedAfter(t *testing.T, s *server, judged record.Record) bool {
 	t.Helper()
-	return slices.ContainsFunc(s.records(t), func(r journal.Record) bool {
-		return r.Seq > judged.Seq && slices.ContainsFunc(r.PolicySets(), func(set journal.RecordPolicySet) bool {
+	return slices.ContainsFunc(s.records(t), func(r record.Record) bool {
+		return r.Seq > judged.Seq && slices.ContainsFunc(r.PolicySets(), func(set record.PolicySet) bool {
 			p := set.Policies[0]
 			return set.ID == judged.PolicySet && p.Policy == "policy-0" && len(p.Digest) == 64 && p.Mode == "enforce" &&
 				slices.Equal(p.Hooks, []string{"acquire", "renew"}) && slices.Equal(p.Match, []string{"prod/**"})
@@ -190,7 +190,7 @@ func TestPolicySetOutlivesThePruningOfItsRecord(t *testing.T) {
 	waitUntil(t, "the record of the policies is pruned", func() bool { return s.journal.Oldest() >= loaded })
 	described := 0
 	for line := range s.lines(t) {
-		r, err := journal.ParseRecord(line.Bytes)
+		r, err := record.Parse(line.Bytes)
 		if err != nil {
 			t.Fatal(err)
 		}

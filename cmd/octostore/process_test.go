@@ -8,11 +8,18 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+)
+
+// patient is for answers that have to come, however busy the machine is. promptly is
+// for what takes a moment on a machine with nothing else to do, and must not take the
+// ten seconds for which a key keeps its place, or the length of a wait.
+const (
+	patient  = 30 * time.Second
+	promptly = 5 * time.Second
 )
 
 // process is octostore serve as a process of its own.
@@ -133,18 +140,6 @@ func (p *process) wait(most time.Duration) (*os.ProcessState, error) {
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // ended already: fine
 	<-p.done
-}
-
-// logged returns the log lines of a level, but for one that depends on the machine.
-func (p *process) logged(level string) (found []logLine) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, line := range p.log {
-		if strings.EqualFold(line.Level, level) && line.Msg != volatilePlace { // tests may run in memory
-			found = append(found, line)
-		}
-	}
-	return found
 }
 
 // newProcess is startProcess for a test, which ends with the test.

@@ -2,15 +2,11 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
-	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -92,35 +88,4 @@ func codeOf(err error) exitcode.Code {
 		return exitcode.Denied
 	}
 	return exitcode.Of(err)
-}
-
-// explained is an error for people. Where no server answers it says which was asked.
-func explained(err error) string {
-	down, is := errors.AsType[*client.UnreachableError](err)
-	switch {
-	case !is:
-		return err.Error()
-	case down.Untrusted():
-		return fmt.Sprintf("%v; OCTOSTORE_CA_FILE names a file of certificates to trust besides those of the system", err)
-	case os.Getenv("OCTOSTORE_URL") == "":
-		return fmt.Sprintf("%v; is the server running? OCTOSTORE_URL=%s (the default)", err, down.URL)
-	}
-	return fmt.Sprintf("%v; is the server running? OCTOSTORE_URL=%s", err, down.URL)
-}
-
-// exact returns where to write what programs read, byte by byte. On a terminal it is
-// cleaned all the same.
-func exact(w io.Writer) io.Writer {
-	if isTerminal(w) {
-		return w
-	}
-	return raw(w)
-}
-
-// raw returns where to write what is our own to the last byte, colours included.
-func raw(w io.Writer) io.Writer {
-	if clean, is := w.(*terminal.Writer); is {
-		return clean.Exact()
-	}
-	return w
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -116,15 +117,20 @@ func TestExitCodesAreListed(t *testing.T) {
 func TestCleaningPassesWhatProgramsReadAsItIs(t *testing.T) {
 	var out bytes.Buffer
 	w := terminal.NewWriter(&out)
-	fmt.Fprint(exact(w), "\x1b\u202e")
-	fmt.Fprint(exact(terminal.NewWriter(fakeTerminal{&out})), "x")
+	fmt.Fprint(terminal.Exact(w), "\x1b\u202e")
+	fmt.Fprint(terminal.Exact(terminal.NewWriter(fakeTerminal{&out})), "x")
 	fmt.Fprint(w, "\x1b")
 	if got := out.String(); got != "\x1b\u202ex"+`\u001b` {
 		t.Errorf("%q", got)
 	}
 	out.Reset()
-	fmt.Fprint(exact(terminal.NewWriter(fakeTerminal{&out})), "\x1b")
+	fmt.Fprint(terminal.Exact(terminal.NewWriter(fakeTerminal{&out})), "\x1b")
 	if got := out.String(); got != `\u001b` {
 		t.Errorf("on a terminal: %q", got)
 	}
 }
+
+// fakeTerminal is a writer that says it is a terminal.
+type fakeTerminal struct{ io.Writer }
+
+func (fakeTerminal) IsTerminal() bool { return true }

@@ -2,18 +2,15 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/octostore/octostore/core/files"
 )
 
-// largestPEM is more than the certificates of all authorities take.
-const largestPEM = 16 << 20
+// largestPEMFile is more than a chain of certificates takes.
+const largestPEMFile = 16 << 20
 
 // certificate is what a server shows to those who connect by TLS.
 type certificate struct {
@@ -32,11 +29,11 @@ func openCertificate(certFile, keyFile string) (*certificate, error) {
 
 // load reads the files again. If they cannot be used, nothing changes.
 func (c *certificate) load() error {
-	cert, err := files.Read(c.certFile, largestPEM)
+	cert, err := files.Read(c.certFile, largestPEMFile)
 	if err != nil {
 		return fmt.Errorf("OCTOSTORE_TLS_CERT: %w", err)
 	}
-	key, err := files.Read(c.keyFile, largestPEM)
+	key, err := files.Read(c.keyFile, largestPEMFile)
 	if err != nil {
 		return fmt.Errorf("OCTOSTORE_TLS_KEY: %w", err)
 	}
@@ -61,25 +58,4 @@ func (c *certificate) config() *tls.Config {
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
 	}
-}
-
-// trustAlso makes a client trust the certificates in a file, in PEM, besides those the
-// system trusts. Without a file nothing changes.
-func trustAlso(transport *http.Transport, file string) error {
-	if file == "" {
-		return nil
-	}
-	pem, err := files.Read(file, largestPEM)
-	if err != nil {
-		return fmt.Errorf("OCTOSTORE_CA_FILE: %w", err)
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool() // the system has none
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return errors.New("OCTOSTORE_CA_FILE: " + file + " has no certificate in PEM")
-	}
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
-	return nil
 }

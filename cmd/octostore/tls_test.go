@@ -2,16 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -21,34 +15,9 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/store/memory"
-	"github.com/octostore/octostore/transport/client"
 )
-
-// writeCertificate writes a certificate for localhost that signs itself, and its key.
-func writeCertificate(t *testing.T, dir, name string, until time.Time) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: until,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}, &x509.Certificate{Subject: pkix.Name{CommonName: name}}, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	writePEM(t, certFile, "CERTIFICATE", cert)
-	writePEM(t, keyFile, "PRIVATE KEY", secret)
-	return certFile, keyFile
-}
 
 func writePEM(t *testing.T, path, kind string, der []byte) {
 	t.Helper()
@@ -60,7 +29,7 @@ func writePEM(t *testing.T, path, kind string, der []byte) {
 // startTLS starts a server with both listeners and a certificate in dir.
 func startTLS(t *testing.T, dir string, log io.Writer) *server {
 	t.Helper()
-	certFile, keyFile := writeCertificate(t, dir, "first", time.Now().Add(time.Hour))
+	certFile, keyFile := octotest.WriteCertificate(t, dir, "first", time.Now().Add(time.Hour))
 	cfg := testConfig(t)
 	cfg.TLSCert, cfg.TLSKey, cfg.AdminAddr = config.File(certFile), config.File(keyFile), "127.0.0.1:0"
 	s, err := startServer(t.Context(), cfg, slog.New(slog.NewTextHandler(log, nil)),
@@ -76,21 +45,10 @@ func startTLS(t *testing.T, dir string, log io.Writer) *server {
 	return s
 }
 
-// trusting returns a client that trusts a certificate.
-func trusting(t *testing.T, file string) *http.Client {
-	t.Helper()
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if err := trustAlso(transport, file); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
 func TestTLSOnBothListeners(t *testing.T) {
 	dir := t.TempDir()
 	s := startTLS(t, dir, io.Discard)
-	c := trusting(t, filepath.Join(dir, "cert.pem"))
+	c := octotest.Trusting(t, filepath.Join(dir, "cert.pem"))
 	for _, l := range []net.Listener{s.listener, s.admin} {
 		resp, err := c.Get("https://" + l.Addr().String() + "/readyz")
 		if err != nil {
@@ -101,7 +59,7 @@ func TestTLSOnBothListeners(t *testing.T) {
 			t.Errorf("%s %s, want 200 over HTTP/2.0", resp.Status, resp.Proto)
 		}
 	}
-	page := text(t, c, "https://"+s.listener.Addr().String()+"/")
+	page := bodyOf(t, c, "https://"+s.listener.Addr().String()+"/")
 	if !strings.Contains(page, "'https://127.0.0.1:") || strings.Contains(page, "'http://") {
 		t.Errorf("the front page shows another scheme:\n%s", page)
 	}
@@ -118,7 +76,7 @@ func TestTLSOnBothListeners(t *testing.T) {
 	}
 }
 
-func text(t *testing.T, c *http.Client, url string) string {
+func bodyOf(t *testing.T, c *http.Client, url string) string {
 	t.Helper()
 	resp, err := c.Get(url)
 	if err != nil {
@@ -152,12 +110,12 @@ func TestSIGHUPReadsTheCertificateAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	writeCertificate(t, dir, "second", time.Now().Add(time.Hour))
+	octotest.WriteCertificate(t, dir, "second", time.Now().Add(time.Hour))
 	hangUp()
 	waitUntil(t, "the new one is shown", func() bool { return shownBy(t, s) == "second" })
 
 	for n, spoil := range []func(){
-		func() { writeCertificate(t, dir, "expired", time.Now().Add(-time.Hour)) },
+		func() { octotest.WriteCertificate(t, dir, "expired", time.Now().Add(-time.Hour)) },
 		func() { writePEM(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", []byte("no certificate")) },
 		func() { os.Remove(filepath.Join(dir, "key.pem")) },
 	} {
@@ -180,7 +138,7 @@ func TestSIGHUPReadsTheCertificateAgain(t *testing.T) {
 func TestOverHTTP2AWaiterWhoHangsUpFreesItsPlace(t *testing.T) {
 	dir := t.TempDir()
 	s := startTLS(t, dir, io.Discard)
-	c := trusting(t, filepath.Join(dir, "cert.pem"))
+	c := octotest.Trusting(t, filepath.Join(dir, "cert.pem"))
 	base := "https://" + s.listener.Addr().String() + "/v1/locks/a"
 	send := func(ctx context.Context, path string) answer {
 		r, err := http.NewRequestWithContext(ctx, "POST", base+path, nil)
@@ -221,8 +179,8 @@ func TestOverHTTP2AWaiterWhoHangsUpFreesItsPlace(t *testing.T) {
 
 func TestBothFilesHaveToBeGood(t *testing.T) {
 	dir := t.TempDir()
-	certFile, keyFile := writeCertificate(t, dir, "x", time.Now().Add(time.Hour))
-	other, _ := writeCertificate(t, t.TempDir(), "y", time.Now().Add(time.Hour))
+	certFile, keyFile := octotest.WriteCertificate(t, dir, "x", time.Now().Add(time.Hour))
+	other, _ := octotest.WriteCertificate(t, t.TempDir(), "y", time.Now().Add(time.Hour))
 	for _, test := range []struct{ cert, key, want string }{
 		{filepath.Join(dir, "no.pem"), keyFile, "OCTOSTORE_TLS_CERT: open "},
 		{certFile, filepath.Join(dir, "no.pem"), "OCTOSTORE_TLS_KEY: open "},
@@ -233,38 +191,4 @@ func TestBothFilesHaveToBeGood(t *testing.T) {
 			t.Errorf("got %v, want %s", err, test.want)
 		}
 	}
-}
-
-// The commands that talk to a server trust what the system trusts, and OCTOSTORE_CA_FILE.
-func TestCommandsTrustACertificateTheyAreGiven(t *testing.T) {
-	dir := t.TempDir()
-	s := startTLS(t, dir, io.Discard)
-	t.Setenv("OCTOSTORE_URL", "https://"+s.listener.Addr().String())
-	t.Setenv("OCTOSTORE_TOKEN", "")
-	for _, test := range []struct{ file, want string }{
-		{"", "certificate"},
-		{filepath.Join(dir, "key.pem"), "has no certificate in PEM"},
-		{filepath.Join(dir, "no.pem"), "OCTOSTORE_CA_FILE: open "},
-		{filepath.Join(dir, "cert.pem"), ""},
-	} {
-		t.Setenv("OCTOSTORE_CA_FILE", test.file)
-		err := readSomeAudit(t.Context())
-		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-			t.Errorf("with %q: %v, want %q", test.file, err, test.want)
-		}
-	}
-}
-
-func readSomeAudit(ctx context.Context) error {
-	c, err := newClient()
-	if err != nil {
-		return err
-	}
-	body, err := c.Audit(ctx, client.AuditQuery{Limit: 1})
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	_, err = io.Copy(io.Discard, body)
-	return err
 }

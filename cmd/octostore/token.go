@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
@@ -46,7 +46,7 @@ type tokenKeeper interface {
 // if there is none and mayMake says so.
 func withTokens(cmd *cobra.Command, envFile string, mayMake bool, f func(tokenKeeper) error) error {
 	if os.Getenv("OCTOSTORE_URL") != "" {
-		c, err := newClient()
+		c, err := session.NewClient()
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 // goes beside it.
 func printNewToken(cmd *cobra.Command, t api.NewToken, asJSON bool) error {
 	if asJSON {
-		return printJSON(cmd.OutOrStdout(), t)
+		return text.JSON(cmd.OutOrStdout(), t)
 	}
 	until := "does not expire"
 	if t.ExpiresAt != nil {
@@ -167,53 +167,13 @@ func tokenListCommand(envFile *string) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printTokens(cmd.OutOrStdout(), tokens, all, asJSON, time.Now())
+				return text.Tokens(cmd.OutOrStdout(), tokens, all, asJSON, time.Now())
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "also those that were revoked or have expired")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
-}
-
-func printTokens(w io.Writer, tokens []api.Token, all, asJSON bool, now time.Time) error {
-	shown := []api.Token{}
-	for _, t := range tokens {
-		if all || state(t, now) == "" {
-			shown = append(shown, t)
-		}
-	}
-	if asJSON {
-		return printJSON(w, api.TokenList{Tokens: shown})
-	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(table, "ID\tACCOUNT\tNAME\tSCOPES\tCREATED\tLAST USED\tEXPIRES\n")
-	for _, t := range shown {
-		end := state(t, now)
-		if end == "" {
-			end = day(t.ExpiresAt, "never")
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Account, t.Name, t.Scopes, day(&t.CreatedAt, ""), day(t.UsedAt, "never"), end)
-	}
-	return table.Flush()
-}
-
-// state says why a token is of no use, or nothing.
-func state(t api.Token, now time.Time) string {
-	switch {
-	case t.RevokedAt != nil:
-		return "revoked " + day(t.RevokedAt, "")
-	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
-		return "expired " + day(t.ExpiresAt, "")
-	}
-	return ""
-}
-
-func day(t *time.Time, none string) string {
-	if t == nil {
-		return none
-	}
-	return t.Format("2006-01-02 15:04Z")
 }
 
 func tokenRevokeCommand(envFile *string) *cobra.Command {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sleep"
 )
 
 // failures are the requests that were not let in since they were last recorded. Whoever
@@ -102,12 +103,7 @@ func (ts *Tokens) keepFailures(ctx context.Context) {
 		case <-ts.failures.wake:
 		case <-ctx.Done():
 		}
-		pause := time.NewTimer(max(failureFirst, failureEvery-time.Since(last)))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-		}
-		pause.Stop()
+		_ = sleep.For(ctx, max(failureFirst, failureEvery-time.Since(last)))
 		last = time.Now()
 		ts.recordFailures()
 	}

@@ -1,5 +1,5 @@
 // Package files reads the files that settings name: secrets, certificates, manifests,
-// modules.
+// modules. It also replaces files in one step ([Replace], [Draft]).
 //
 // A path can lead to something else than a file. A named pipe keeps a reader waiting for
 // a writer, a device may never end; so both would hang a server at its start, or at the

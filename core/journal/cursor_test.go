@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/journaltest"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
 // A cursor is a number that a record has, had, or comes before all. Another is of a
 // journal that was replaced: its numbers are not given again.
 func TestOnlyOwnCursorsAreKnown(t *testing.T) {
-	j, store := open(t)
+	j, store := journaltest.Open(t)
 	write(t, j, 100, 3, 2, 5) // 100–102 · 103–104 · 105–109
 	write(t, j, 1000, 4)      // after a restart
 	for _, ring := range []bool{true, false} {
@@ -54,10 +56,10 @@ func isPruned(err error) bool {
 // Wherever an export ends, the cursor of its closing line is known, also where numbers
 // jump.
 func TestEveryExportEndsAtAKnownCursor(t *testing.T) {
-	j, _ := open(t)
-	someHistory(t, j, 100, 20)
-	someHistory(t, j, 5000, 20)
-	at := func(seq lock.Seq) time.Time { return noon.Add(time.Duration(seq) * time.Second) }
+	j, _ := journaltest.Open(t)
+	journaltest.History(t, j, 100, 20)
+	journaltest.History(t, j, 5000, 20)
+	at := func(seq lock.Seq) time.Time { return journaltest.Noon.Add(time.Duration(seq) * time.Second) }
 	for _, filter := range []journal.Filter{{}, {Account: "acme"}, {Prefix: "no such"}} {
 		for _, until := range []lock.Seq{0, 100, 101, 119, 120, 5000, 5001, 5019} {
 			for limit := range 45 {
@@ -65,7 +67,7 @@ func TestEveryExportEndsAtAKnownCursor(t *testing.T) {
 				if until > 0 {
 					q.Until = at(until)
 				}
-				out := strings.TrimSuffix(string(export(t, j, q)), "\n")
+				out := strings.TrimSuffix(string(journaltest.Export(t, j, q)), "\n")
 				var end struct{ Last string }
 				if err := json.Unmarshal([]byte(out[strings.LastIndexByte(out, '\n')+1:]), &end); err != nil {
 					t.Fatal(err)
@@ -84,18 +86,18 @@ func TestEveryExportEndsAtAKnownCursor(t *testing.T) {
 
 // A verdict says what the last record hashes to, and when the export was made.
 func TestAVerdictSaysHowFarAndHowOld(t *testing.T) {
-	j, _ := open(t)
-	someHistory(t, j, 1, 20)
+	j, _ := journaltest.Open(t)
+	journaltest.History(t, j, 1, 20)
 	segments, err := j.Scan(t.Context(), 19, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, err := journal.HeadOf(segments[len(segments)-1])
+	head, err := record.HeadOf(segments[len(segments)-1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := verify(export(t, j, journal.Query{}))
-	if err != nil || d.Hash != head.Hash || !d.Made.Equal(noon.Truncate(time.Microsecond)) {
+	d, err := verifyFile(journaltest.Export(t, j, journal.Query{}))
+	if err != nil || d.Hash != head.Hash || !d.Made.Equal(journaltest.Noon.Truncate(time.Microsecond)) {
 		t.Errorf("%+v, %v", d, err)
 	}
 }

@@ -1,13 +1,12 @@
 package journal
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"io"
 	"time"
 
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -17,31 +16,6 @@ type Query struct {
 	Until time.Time // ends before the first line of this time or later; zero: no bound
 	Limit int64     // ends after so many lines; 0: no bound
 	Filter
-}
-
-// exportVersion is that of the form of an export.
-const exportVersion = 1
-
-// opening is the first line of an export.
-type opening struct {
-	Export     int    `json:"export"`
-	Verifiable bool   `json:"verifiable"`
-	Time       string `json:"time"`
-	After      string `json:"after"`
-	Filter     string `json:"filter,omitempty"`
-	Key        string `json:"key"`
-}
-
-// closing is the last line of a complete export. If the export is verifiable it is
-// signed.
-type closing struct {
-	End     bool   `json:"end"`
-	Records int64  `json:"records"`
-	Last    string `json:"last"`
-	Hash    string `json:"hash"`
-	More    bool   `json:"more"`
-	Opening string `json:"opening"`
-	// Signature is added by signLine.
 }
 
 // Export is a journal on its way out: an opening line, the lines of the journal, and
@@ -66,7 +40,7 @@ type Export struct {
 func (j *Journal) Export(q Query) *Export {
 	e := &Export{j: j, q: q, reader: j.From(q.After), end: j.Head()}
 	if !q.Until.IsZero() {
-		e.until = q.Until.UTC().Format(TimeFormat)
+		e.until = q.Until.UTC().Format(record.TimeFormat)
 	}
 	return e
 }
@@ -89,14 +63,15 @@ func (e *Export) Verifiable() bool { return e.q.Filter.All() }
 
 // Opening returns the first line. It is made once.
 func (e *Export) Opening(now time.Time) []byte {
-	line := mustMarshal(opening{
-		Export:     exportVersion,
+	o := record.Opening{
+		Export:     record.ExportVersion,
 		Verifiable: e.Verifiable(),
-		Time:       now.UTC().Format(TimeFormat),
-		After:      FormatCursor(e.q.After),
+		Time:       now.UTC().Format(record.TimeFormat),
+		After:      record.FormatCursor(e.q.After),
 		Filter:     e.q.Filter.String(),
-		Key:        FormatKey(e.j.PublicKey()),
-	})
+		Key:        record.FormatKey(e.j.PublicKey()),
+	}
+	line := o.Line()
 	e.opened = sha256.Sum256(line)
 	return append(line, '\n')
 }
@@ -140,11 +115,11 @@ func (e *Export) whole(page []lock.Segment, before lock.Seq) [][]byte {
 		}
 	}
 	if newest.Count > 0 {
-		head, err := HeadOf(newest)
+		head, err := record.HeadOf(newest)
 		if err != nil {
 			panic(err) // segments end with a newline
 		}
-		e.last = encoding.EncodeToString(head.Hash[:])
+		e.last = record.FormatHash(head.Hash)
 	}
 	return out
 }
@@ -153,9 +128,9 @@ func (e *Export) whole(page []lock.Segment, before lock.Seq) [][]byte {
 // does so there.
 func (e *Export) cut(s lock.Segment, before lock.Seq) lock.Segment {
 	n := s.Count
-	if e.until != "" && s.Time.UTC().Format(TimeFormat) >= e.until {
+	if e.until != "" && s.Time.UTC().Format(record.TimeFormat) >= e.until {
 		n = 0
-		for l := range Lines(s, 0) {
+		for l := range record.Lines(s, 0) {
 			if string(l.Time) >= e.until {
 				break
 			}
@@ -187,7 +162,7 @@ func (e *Export) cut(s lock.Segment, before lock.Seq) lock.Segment {
 func (e *Export) selected(page []lock.Segment, before lock.Seq) [][]byte {
 	e.buf = e.buf[:0]
 	for _, s := range page {
-		for l := range Lines(s, 0) {
+		for l := range record.Lines(s, 0) {
 			if e.until != "" && string(l.Time) >= e.until {
 				e.ended, e.more, e.reader.after = true, true, before
 				return [][]byte{e.buf}
@@ -209,27 +184,17 @@ func (e *Export) selected(page []lock.Segment, before lock.Seq) [][]byte {
 
 // Closing returns the last line of a complete export.
 func (e *Export) Closing() []byte {
-	c := closing{
+	c := record.Closing{
 		End:     true,
 		Records: e.count,
-		Last:    FormatCursor(e.reader.After()),
+		Last:    record.FormatCursor(e.reader.After()),
 		Hash:    e.last,
 		More:    e.more,
-		Opening: encoding.EncodeToString(e.opened[:]),
+		Opening: record.FormatHash(e.opened),
 	}
-	line := mustMarshal(c)
+	line := c.Line()
 	if e.Verifiable() {
-		line = signLine(line, 0, e.j.key)
+		line = c.Signed(e.j.key)
 	}
 	return append(line, '\n')
-}
-
-func mustMarshal(v any) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		panic(err) // texts, numbers and truths always encode
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'})
 }

@@ -2,96 +2,27 @@ package journal_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/journaltest"
+	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 )
 
-// someHistory writes events of all sorts: that many, a second apart, in batches of
-// one to five, with a checkpoint every 50, and returns the last number.
-func someHistory(t testing.TB, j *journal.Journal, first lock.Seq, events int) lock.Seq {
-	t.Helper()
-	seq := first
-	for size := 1; events > 0; size = size%5 + 1 {
-		b := &lock.Batch{}
-		for range min(size, events) {
-			b.Events = append(b.Events, someEvent(seq))
-			seq++
-		}
-		events -= len(b.Events)
-		if err := j.Commit(context.Background(), b); err != nil {
-			t.Fatal(err)
-		}
-		j.Publish()
-	}
-	return seq - 1
-}
-
-func someEvent(seq lock.Seq) lock.Event {
-	n := int(seq % 10)
-	e := lock.Event{
-		Seq: seq, Time: noon.Add(time.Duration(seq) * time.Second), RequestID: fmt.Sprintf("r-%d", seq),
-		Actor: lock.Actor{Account: "acme", RemoteAddr: "127.0.0.1:9", UserAgent: `curl "8"`},
-		Lease: &lock.Lease{
-			Name: lock.Name(fmt.Sprintf("app%d/prod", n%3)), Token: seq, Account: "acme", Holder: "=ci, 1", TTL: time.Minute,
-			Metadata: map[string]string{"signature": "x", "account": "ops"},
-		},
-	}
-	switch {
-	case seq%50 == 0:
-		return lock.Event{Seq: seq, Time: e.Time, Kind: lock.Checkpoint}
-	case n == 1:
-		e.Kind = lock.Denied
-	case n == 2:
-		e.Kind, e.Lease.Account = lock.Broken, "ops"
-	case n == 3:
-		e.Kind, e.Lease, e.Actor = lock.Started, nil, lock.Actor{}
-	case n == 4:
-		e.Kind = lock.PolicyError
-	default:
-		e.Kind = lock.Granted
-	}
-	return e
-}
-
-// export reads a whole export.
-func export(t testing.TB, j *journal.Journal, q journal.Query) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	e := j.Export(q)
-	out.Write(e.Opening(noon))
-	for {
-		lines, err := e.Next(context.Background())
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, l := range lines {
-			out.Write(l)
-		}
-	}
-	out.Write(e.Closing())
-	return out.Bytes()
-}
-
 // records are the lines of an export without the first and the last.
-func records(t testing.TB, export []byte) []journal.Record {
+func records(t testing.TB, export []byte) []record.Record {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(string(export), "\n"), "\n")
-	var all []journal.Record
+	var all []record.Record
 	for _, line := range lines[1 : len(lines)-1] {
-		r, err := journal.ParseRecord([]byte(line))
+		r, err := record.Parse([]byte(line))
 		if err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
@@ -100,25 +31,25 @@ func records(t testing.TB, export []byte) []journal.Record {
 	return all
 }
 
-func verify(export []byte) (journal.Verdict, error) {
-	v := journal.NewVerifier(nil)
+func verifyFile(export []byte) (verify.Result, error) {
+	v := verify.NewVerifier(nil)
 	err := v.Verify(bytes.NewReader(export))
-	return v.Verdict(), err
+	return v.Result(), err
 }
 
 func TestAnExportHoldsWhatIsAskedFor(t *testing.T) {
-	j, _ := open(t)
+	j, _ := journaltest.Open(t)
 	const first, last = 100, 399
-	someHistory(t, j, first, last-first+1)
-	at := func(seq lock.Seq) time.Time { return noon.Add(time.Duration(seq) * time.Second) }
-	all := func(r journal.Record) bool { return true }
-	kinds := func(kinds ...lock.Kind) func(journal.Record) bool {
-		return func(r journal.Record) bool { return slices.Contains(kinds, r.Kind) }
+	journaltest.History(t, j, first, last-first+1)
+	at := func(seq lock.Seq) time.Time { return journaltest.Noon.Add(time.Duration(seq) * time.Second) }
+	all := func(r record.Record) bool { return true }
+	kinds := func(kinds ...lock.Kind) func(record.Record) bool {
+		return func(r record.Record) bool { return slices.Contains(kinds, r.Kind) }
 	}
 	for _, test := range []struct {
 		name       string
 		query      journal.Query
-		want       func(journal.Record) bool
+		want       func(record.Record) bool
 		from, to   lock.Seq // of what is left of that
 		verifiable bool
 	}{
@@ -130,7 +61,7 @@ func TestAnExportHoldsWhatIsAskedFor(t *testing.T) {
 		{"until a time", journal.Query{Until: at(250)}, all, first, 249, true},
 		{"until before the beginning", journal.Query{Until: at(1)}, all, last + 1, last, true},
 		{"by prefix", journal.Query{Filter: journal.Filter{Prefix: "app1/"}},
-			func(r journal.Record) bool { return strings.HasPrefix(string(r.Name), "app1/") }, first, last, false},
+			func(r record.Record) bool { return strings.HasPrefix(string(r.Name), "app1/") }, first, last, false},
 		{"by kind", journal.Query{Filter: journal.Filter{Kinds: []lock.Kind{lock.Denied, lock.Broken}}},
 			kinds(lock.Denied, lock.Broken), first, last, false},
 		{"by account, which holds or did it", journal.Query{Filter: journal.Filter{Account: "ops"}},
@@ -139,17 +70,17 @@ func TestAnExportHoldsWhatIsAskedFor(t *testing.T) {
 		{"by decision: error", journal.Query{Filter: journal.Filter{Decision: journal.DecisionError}}, kinds(lock.PolicyError), first, last, false},
 		{"by decision: allow", journal.Query{Filter: journal.Filter{Decision: journal.DecisionAllow}}, kinds(lock.Granted), first, last, false},
 		{"by what may be seen", journal.Query{Filter: journal.Filter{Visible: func(n lock.Name) bool { return n != "app0/prod" }}},
-			func(r journal.Record) bool { return r.Name != "" && r.Name != "app0/prod" }, first, last, false},
+			func(r record.Record) bool { return r.Name != "" && r.Name != "app0/prod" }, first, last, false},
 		{"everything at once", journal.Query{After: 150, Until: at(300), Filter: journal.Filter{Prefix: "app", Kinds: []lock.Kind{lock.Denied}}},
 			kinds(lock.Denied), 151, 299, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			out := export(t, j, test.query)
+			out := journaltest.Export(t, j, test.query)
 			want := 0
 			got := records(t, out)
 			for seq := test.from; seq <= test.to; seq++ {
-				r := someEvent(seq)
-				rec := journal.Record{Seq: seq, Kind: r.Kind}
+				r := journaltest.Event(seq)
+				rec := record.Record{Seq: seq, Kind: r.Kind}
 				if r.Lease != nil {
 					rec.Name = r.Lease.Name
 				}
@@ -167,8 +98,8 @@ func TestAnExportHoldsWhatIsAskedFor(t *testing.T) {
 			if says := bytes.Contains(out[:60], []byte(`"verifiable":true`)); says != test.verifiable {
 				t.Errorf("it says verifiable: %t", says)
 			}
-			_, err := verify(out)
-			var fault *journal.Fault
+			_, err := verifyFile(out)
+			var fault *verify.Fault
 			if test.verifiable && err != nil || !test.verifiable && !errors.As(err, &fault) {
 				t.Errorf("verification: %v", err)
 			}
@@ -179,15 +110,15 @@ func TestAnExportHoldsWhatIsAskedFor(t *testing.T) {
 // An export that was cut into pieces by its limit goes on where it stopped: no gap, no
 // repeat, whatever the sizes, and the pieces verify as a whole.
 func TestAnExportResumesByItsCursor(t *testing.T) {
-	j, _ := open(t)
-	someHistory(t, j, 1, 100)
-	someHistory(t, j, 5000, 200) // after a restart numbers jump
+	j, _ := journaltest.Open(t)
+	journaltest.History(t, j, 1, 100)
+	journaltest.History(t, j, 5000, 200) // after a restart numbers jump
 	for _, limit := range []int64{1, 3, 7, 50, 299, 300, 1000} {
-		v := journal.NewVerifier(nil)
+		v := verify.NewVerifier(nil)
 		var seqs []lock.Seq
 		after := lock.Seq(0)
 		for range 1000 {
-			out := export(t, j, journal.Query{After: after, Limit: limit})
+			out := journaltest.Export(t, j, journal.Query{After: after, Limit: limit})
 			if err := v.Verify(bytes.NewReader(out)); err != nil {
 				t.Fatal(err)
 			}
@@ -196,32 +127,32 @@ func TestAnExportResumesByItsCursor(t *testing.T) {
 				seqs = append(seqs, r.Seq)
 				after = r.Seq
 			}
-			if !v.Verdict().More {
+			if !v.Result().More {
 				break
 			}
 		}
 		if len(seqs) != 300 || seqs[0] != 1 || seqs[100] != 5000 || seqs[299] != 5199 || !slices.IsSorted(seqs) {
 			t.Errorf("by %d: %d records, from %d to %d", limit, len(seqs), seqs[0], seqs[len(seqs)-1])
 		}
-		if d := v.Verdict(); d.Records != 300 || d.Vouched != 5199 || !d.Complete {
+		if d := v.Result(); d.Records != 300 || d.Vouched != 5199 || !d.Complete {
 			t.Errorf("by %d: %+v", limit, d)
 		}
 	}
 }
 
 func TestATimeIsFound(t *testing.T) {
-	j, store := open(t)
-	someHistory(t, j, 1000, 500)
+	j, store := journaltest.Open(t)
+	journaltest.History(t, j, 1000, 500)
 	again := journal.New(store) // reads the store, not the memory
 	if _, err := again.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, seq := range []lock.Seq{1, 999, 1000, 1001, 1233, 1498, 1499, 1500, 9999} {
-		after, err := again.Before(t.Context(), noon.Add(time.Duration(seq)*time.Second))
+		after, err := again.Before(t.Context(), journaltest.Noon.Add(time.Duration(seq)*time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := records(t, export(t, again, journal.Query{After: after}))
+		got := records(t, journaltest.Export(t, again, journal.Query{After: after}))
 		want := max(seq, 1000)
 		switch {
 		case seq > 1499 && len(got) > 0:
@@ -233,18 +164,18 @@ func TestATimeIsFound(t *testing.T) {
 }
 
 func TestWhatIsPrunedCannotBeReadAndTheRestVerifies(t *testing.T) {
-	j, store := open(t)
-	someHistory(t, j, 1, 500)
-	before := records(t, export(t, j, journal.Query{}))
+	j, store := journaltest.Open(t)
+	journaltest.History(t, j, 1, 500)
+	before := records(t, journaltest.Export(t, j, journal.Query{}))
 	segments, err := store.Segments(t.Context(), 0, 200)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cut, err := journal.HeadOf(segments[len(segments)-1])
+	cut, err := record.HeadOf(segments[len(segments)-1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &lock.Batch{Events: []lock.Event{{Seq: 501, Time: noon.Add(time.Hour), Kind: lock.Pruned, Cut: cut}}}
+	b := &lock.Batch{Events: []lock.Event{{Seq: 501, Time: journaltest.Noon.Add(time.Hour), Kind: lock.Pruned, Cut: cut}}}
 	if err := j.Commit(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
@@ -270,12 +201,12 @@ func TestWhatIsPrunedCannotBeReadAndTheRestVerifies(t *testing.T) {
 				t.Errorf("after %d: %v, want that it is gone", after, err)
 			}
 		}
-		out := export(t, j, journal.Query{After: j.Oldest()})
+		out := journaltest.Export(t, j, journal.Query{After: j.Oldest()})
 		got := records(t, out)
 		if len(got) != 501-int(cut.Seq) || got[0].Prev != before[cut.Seq].Prev {
 			t.Errorf("%d records are left, the first is %d", len(got), got[0].Seq)
 		}
-		if d, err := verify(out); err != nil || !d.Complete || d.Vouched != 501 {
+		if d, err := verifyFile(out); err != nil || !d.Complete || d.Vouched != 501 {
 			t.Errorf("the rest: %+v, %v", d, err)
 		}
 		if err := j.Prune(t.Context(), lock.Head{Seq: 501}); err == nil {
@@ -293,7 +224,7 @@ func TestFollowingFromBeforeARestart(t *testing.T) {
 		if _, err := j.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		someHistory(t, j, lock.Seq(1+round*1000), 37)
+		journaltest.History(t, j, lock.Seq(1+round*1000), 37)
 		r := j.From(cursor)
 		for {
 			page, err := r.Next(t.Context())
@@ -304,7 +235,7 @@ func TestFollowingFromBeforeARestart(t *testing.T) {
 				break
 			}
 			for _, s := range page {
-				for l := range journal.Lines(s, 0) {
+				for l := range record.Lines(s, 0) {
 					got = append(got, l.Seq)
 				}
 			}

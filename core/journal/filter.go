@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -51,7 +52,7 @@ func (f *Filter) All() bool {
 }
 
 // Selects reports whether the line fits.
-func (f *Filter) Selects(l *Line) bool {
+func (f *Filter) Selects(l *record.Line) bool {
 	switch {
 	case f.Prefix != "" && (len(l.Name) < len(f.Prefix) || string(l.Name[:len(f.Prefix)]) != f.Prefix):
 	case len(f.Kinds) > 0 && !slices.Contains(f.Kinds, l.Kind):
@@ -65,12 +66,12 @@ func (f *Filter) Selects(l *Line) bool {
 }
 
 // isOf reads the whole line only if the account is somewhere in it.
-func (f *Filter) isOf(l *Line) bool {
-	text := appendString(nil, f.Account)
+func (f *Filter) isOf(l *record.Line) bool {
+	text := record.Quote(f.Account)
 	if !bytes.Contains(l.Bytes, text) {
 		return false
 	}
-	r, err := ParseRecord(l.Bytes)
+	r, err := record.Parse(l.Bytes)
 	return err == nil && (r.Account == f.Account || r.By == f.Account)
 }
 

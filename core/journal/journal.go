@@ -1,24 +1,11 @@
 // Package journal keeps what happens to locks as a log: it seals each batch of
-// events into a segment of hash-chained lines, has a [Store] make it durable, and
+// events into a segment of hash-chained lines (see package record), has a [Store] make it durable, and
 // hands the same bytes to any number of readers, each at its own pace.
 //
-// A [Journal] stands between a lock.Table and its Store, as a lock.Store. The
+// A [Journal] stands between a table.Table and its Store, as a table.Store. The
 // table's goroutine writes (Load, Commit, Publish); readers (Head, Scan, Wait) may
 // be anywhere. A reader sees nothing before it is published, and a reader that
 // lags reads from the store without holding anybody up.
-//
-// # The chain
-//
-// Each event is one line: a JSON object without insignificant space, its members
-// in fixed order, ended by a newline. Its last member, "prev", is the SHA-256 of
-// the line before (without the newline) in unpadded base64url; the first line of
-// a journal has the empty string there. Whoever has the lines can check them with
-// nothing else at hand.
-//
-// Now and then a line is a checkpoint, which carries an Ed25519 signature by the key
-// of the store over itself and so, by its "prev", over everything before it. The
-// oldest segments can be forgotten; the event "pruned" says up to where, and what the
-// last of them hashed to.
 package journal
 
 import (
@@ -30,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -42,7 +30,7 @@ type PrunedError struct {
 }
 
 func (e *PrunedError) Error() string {
-	return fmt.Sprintf("what came next has been pruned; the oldest cursor is %s", FormatCursor(e.Oldest))
+	return fmt.Sprintf("what came next has been pruned; the oldest cursor is %s", record.FormatCursor(e.Oldest))
 }
 
 // RingEvents is how many of the newest events are kept in memory, unless they are very
@@ -83,7 +71,7 @@ func New(store Store) *Journal {
 	return j
 }
 
-// Load returns the store's snapshot. Part of lock.Store.
+// Load returns the store's snapshot. Part of table.Store.
 func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
 	s, err := j.store.Load(ctx)
 	if err != nil {
@@ -112,10 +100,10 @@ func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
 }
 
 // Commit seals the batch and has the store make it durable, with the errors of
-// lock.Store. Readers do not see it before [Journal.Publish]. Part of lock.Store.
+// table.Store. Readers do not see it before [Journal.Publish]. Part of table.Store.
 func (j *Journal) Commit(ctx context.Context, b *lock.Batch) error {
 	b.Prev = j.head
-	seal(b, j.key)
+	record.Seal(b, j.key)
 	if err := j.store.Commit(ctx, b); err != nil {
 		return err
 	}

@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sleep"
 )
 
 // How often a checkpoint is made while there is something new. The number leaves room
@@ -18,7 +20,7 @@ const (
 	checkpointRecords = 4096 // so that there are never 10,000 without, even where this goroutine has to wait for its turn
 )
 
-// Recorder records an event that changes no lease; a lock.Table is one.
+// Recorder records an event that changes no lease; a table.Table is one.
 type Recorder interface {
 	Append(ctx context.Context, e lock.Event) (lock.Seq, error)
 	// Full reports whether the last space should be left to others.
@@ -110,7 +112,7 @@ func (k *Keeper) sign(ctx context.Context, signed lock.Seq) {
 			signed, own = seq, true
 			continue
 		}
-		if sleep(ctx, time.Second) != nil || errors.Is(err, lock.ErrClosed) {
+		if sleep.For(ctx, time.Second) != nil || errors.Is(err, lock.ErrClosed) {
 			return
 		}
 	}
@@ -120,7 +122,7 @@ func (k *Keeper) sign(ctx context.Context, signed lock.Seq) {
 // whatever comes first. Numbers jump at the start of a server, and only there.
 func (k *Keeper) untilDue(ctx context.Context, signed lock.Seq, own bool) {
 	if k.cfg.Journal.Wait(ctx, signed) != nil {
-		sleep(ctx, time.Second) // the journal is closed; soon so is the keeper
+		sleep.For(ctx, time.Second) // the journal is closed; soon so is the keeper
 		return
 	}
 	if !own {
@@ -146,7 +148,7 @@ func (k *Keeper) prune(ctx context.Context) {
 	if cut := j.cut.Load(); cut.Seq != 0 {
 		k.report(ctx, j.store.Prune(ctx, *cut))
 	}
-	for sleep(ctx, k.cfg.Every) == nil {
+	for sleep.For(ctx, k.cfg.Every) == nil {
 		k.lookAtClock()
 		k.report(ctx, k.Prune(ctx))
 	}
@@ -247,7 +249,7 @@ func forgotten(ctx context.Context, j *Journal, r *Retention, now time.Time, exc
 			if s.Last >= newest || !r.forgets(s, now, excess) {
 				return last, cut, nil
 			}
-			if cut, err = HeadOf(s); err != nil {
+			if cut, err = record.HeadOf(s); err != nil {
 				return last, cut, err
 			}
 			last = lock.Segment{First: s.First, Last: s.Last, Time: s.Time}
@@ -296,16 +298,4 @@ func (j *Journal) Prune(ctx context.Context, cut lock.Head) error {
 	}
 	j.cut.Store(&cut)
 	return j.store.Prune(ctx, cut)
-}
-
-// sleep returns ctx's error if it ends before d is over.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/journaltest"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/core/table"
@@ -46,7 +47,7 @@ func (k *kept) notice(t *testing.T) {
 // count returns how many events of a kind can be read.
 func (k *kept) count(t *testing.T, kind lock.Kind) (n int) {
 	t.Helper()
-	for _, r := range records(t, export(t, k.Journal, journal.Query{After: k.Oldest()})) {
+	for _, r := range records(t, journaltest.Export(t, k.Journal, journal.Query{After: k.Oldest()})) {
 		if r.Kind == kind {
 			n++
 		}
@@ -67,7 +68,7 @@ func TestACheckpointIsMadeEveryMinuteWhileThereIsSomethingNew(t *testing.T) {
 			time.Sleep(time.Minute + time.Second)
 			synctest.Wait()
 		}
-		d, err := verify(export(t, k.Journal, journal.Query{}))
+		d, err := verifyFile(journaltest.Export(t, k.Journal, journal.Query{}))
 		if err != nil || d.Records != 6 {
 			t.Errorf("%+v, %v", d, err)
 		}
@@ -82,7 +83,7 @@ func TestThereAreNeverTenThousandRecordsWithoutACheckpoint(t *testing.T) {
 		}
 		synctest.Wait()
 		since, most := 0, 0
-		for _, r := range records(t, export(t, k.Journal, journal.Query{})) {
+		for _, r := range records(t, journaltest.Export(t, k.Journal, journal.Query{})) {
 			if since++; r.Kind == lock.Checkpoint {
 				since = 0
 			}
@@ -108,7 +109,7 @@ func TestWhatIsTooOldIsPrunedAndThatIsOnRecord(t *testing.T) {
 		if k.count(t, lock.Pruned) == 0 {
 			t.Error("nothing says that something was pruned")
 		}
-		if d, err := verify(export(t, k.Journal, journal.Query{After: k.Oldest()})); err != nil || !d.Complete {
+		if d, err := verifyFile(journaltest.Export(t, k.Journal, journal.Query{After: k.Oldest()})); err != nil || !d.Complete {
 			t.Errorf("the rest: %+v, %v", d, err)
 		}
 		// With nothing new, even the newest record gets old; it stays.
@@ -180,7 +181,7 @@ func TestWhatIsTooMuchIsPrunedButNothingYoung(t *testing.T) {
 		if n := k.count(t, lock.Started); n < 59 || n > 61 {
 			t.Errorf("%d records are left, want those of the last hour", n)
 		}
-		for _, r := range records(t, export(t, k.Journal, journal.Query{After: k.Oldest()})) {
+		for _, r := range records(t, journaltest.Export(t, k.Journal, journal.Query{After: k.Oldest()})) {
 			if r.Kind == lock.Pruned && !strings.Contains(r.Cause, "1000 bytes") {
 				t.Errorf("the cause is %q", r.Cause)
 			}

@@ -4,19 +4,20 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/journaltest"
 	"github.com/octostore/octostore/core/lock"
 )
 
 // A reader that lags reads from the store, which has a batch before anybody is told of
 // it. It stops at the published head all the same.
 func TestALaggardStopsAtThePublishedHead(t *testing.T) {
-	first, store := open(t)
+	first, store := journaltest.Open(t)
 	write(t, first, 1, 2)
 	j := journal.New(store) // after a restart nothing is in memory
 	if _, err := j.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	unpublished := &lock.Batch{Events: []lock.Event{{Seq: 3, Time: noon, Kind: lock.Started}}}
+	unpublished := &lock.Batch{Events: []lock.Event{{Seq: 3, Time: journaltest.Noon, Kind: lock.Started}}}
 	if err := j.Commit(t.Context(), unpublished); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -60,7 +61,7 @@ func (j *Journal) Knows(ctx context.Context, cursor lock.Seq) (bool, error) {
 	if err != nil || len(page) == 0 {
 		return false, err
 	}
-	for l := range Lines(page[0], cursor-1) {
+	for l := range record.Lines(page[0], cursor-1) {
 		return l.Seq == cursor, nil
 	}
 	return false, nil
@@ -69,7 +70,7 @@ func (j *Journal) Knows(ctx context.Context, cursor lock.Seq) (bool, error) {
 // tail is what is in a segment after the given event.
 func tail(s lock.Segment, after lock.Seq) lock.Segment {
 	skipped, bytes := 0, 0
-	for l := range Lines(s, 0) {
+	for l := range record.Lines(s, 0) {
 		if l.Seq > after {
 			s.First = l.Seq
 			break
@@ -86,7 +87,7 @@ func tail(s lock.Segment, after lock.Seq) lock.Segment {
 func head(s lock.Segment, n int) lock.Segment {
 	bytes := 0
 	left := n
-	for l := range Lines(s, 0) {
+	for l := range record.Lines(s, 0) {
 		if left == 0 {
 			break
 		}
@@ -123,8 +124,8 @@ func (j *Journal) Before(ctx context.Context, t time.Time) (lock.Seq, error) {
 	if err != nil || len(page) == 0 {
 		return after, err
 	}
-	for l := range Lines(page[0], after) {
-		if string(l.Time) >= t.UTC().Format(TimeFormat) {
+	for l := range record.Lines(page[0], after) {
+		if string(l.Time) >= t.UTC().Format(record.TimeFormat) {
 			break
 		}
 		after = l.Seq

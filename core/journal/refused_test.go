@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/journaltest"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 )
@@ -21,7 +22,7 @@ func TestTheChainLeavesOutWhatWasRefused(t *testing.T) {
 	}
 	write(t, j, 1, 1)
 	store.refuse.Store(true)
-	refused := &lock.Batch{Events: []lock.Event{{Seq: 2, Time: noon, Kind: lock.Started}}}
+	refused := &lock.Batch{Events: []lock.Event{{Seq: 2, Time: journaltest.Noon, Kind: lock.Started}}}
 	if err := j.Commit(t.Context(), refused); !errors.Is(err, lock.ErrFull) {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 
 	"github.com/octostore/octostore/core/lock"
-	"github.com/octostore/octostore/core/table"
 )
 
 // PageBytes bounds what is read at a time, for whoever is slow to pass it on holds it
@@ -22,7 +21,12 @@ type recycler interface {
 // Load and Commit are called by one goroutine at a time; the others by any number,
 // at any time between Open and Close.
 type Store interface {
-	table.Store
+	// Load returns everything a table needs to go on; see table.Store.
+	Load(ctx context.Context) (lock.Snapshot, error)
+
+	// Commit makes a batch durable, all of it or nothing; see table.Store for what its
+	// errors mean.
+	Commit(ctx context.Context, b *lock.Batch) error
 
 	// Segments returns committed segments in order, starting with the one that holds
 	// the first event after the given one, until they hold at least events events

@@ -39,7 +39,7 @@ func TestLinearizable(t *testing.T) {
 			t.Errorf("the history of seed %d has only %d operations", seed, h.Len())
 		}
 		tried.Add(h.Cover())
-		h.MustHold(t, fmt.Sprintf("go test ./core/lock -run Linearizable -linearize.histories 1 -linearize.seed %d", seed))
+		h.MustHold(t, fmt.Sprintf("go test ./core/table -run Linearizable -linearize.histories 1 -linearize.seed %d", seed))
 	}
 	t.Logf("%d histories, %s", n, tried)
 	tried.MustBeComplete(t)

@@ -46,7 +46,7 @@ func TestSimulation(t *testing.T) {
 	for seed := *firstOne; seed < *firstOne+uint64(n); seed++ {
 		seen.add(simulate(t, seed, false))
 		if t.Failed() {
-			t.Fatalf("seed %d; go test ./core/lock -run Simulation -v -simulate.seed %d shows it", seed, seed)
+			t.Fatalf("seed %d; go test ./core/table -run Simulation -v -simulate.seed %d shows it", seed, seed)
 		}
 	}
 	t.Logf("%d seeds: %s", n, seen)

@@ -1,4 +1,4 @@
-// Package wasmtest assembles small WebAssembly modules for tests and demonstrations, so
+// Package wasmtest assembles small WebAssembly modules for tests, so
 // that what a guest does can be read next to what is expected of it, and hostile guests that no
 // compiler would make can be made.
 //

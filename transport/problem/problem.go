@@ -14,6 +14,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 )
@@ -104,7 +105,7 @@ func (r *row) answer(told error, now time.Time) Answer {
 		a.PolicyProblem = &api.PolicyProblem{Policy: e.Policy}
 		a.Detail = errPolicyMissing.Error() // why it could not is for the log
 	case *journal.PrunedError:
-		a.ExpiredProblem = &api.ExpiredProblem{Oldest: journal.FormatCursor(e.Oldest)}
+		a.ExpiredProblem = &api.ExpiredProblem{Oldest: record.FormatCursor(e.Oldest)}
 	case *MethodError:
 		a.Allow = e.Allow
 	case *LimitError:

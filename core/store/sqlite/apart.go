@@ -3,9 +3,8 @@ package sqlite
 import (
 	"fmt"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // change runs f in a transaction of its own between two commits. It is for what is not
@@ -24,7 +23,7 @@ func (s *Store) change(f func() error) error {
 // process keeps the database locked nothing was begun, and it can be called again; a
 // commit would wait. After any other failure nothing more is accepted.
 func (s *Store) apart(f func() error) error {
-	err := s.w.transact(func() error {
+	err := s.w.Transaction(func() error {
 		if err := s.stampLog(); err != nil {
 			return err
 		}
@@ -34,9 +33,9 @@ func (s *Store) apart(f func() error) error {
 	case err == nil:
 		s.afterCommit()
 		return nil
-	case failedWith(err, sqlite3.SQLITE_FULL) && s.w.idle():
+	case conn.FailedWith(err, conn.CodeFull) && s.w.Idle():
 		return lock.ErrFull
-	case failedWith(err, sqlite3.SQLITE_BUSY) && s.w.idle():
+	case conn.FailedWith(err, conn.CodeBusy) && s.w.Idle():
 		return fmt.Errorf("another process keeps %s locked: %w", s.path, err)
 	}
 	return s.fail(err)

@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sleep"
 )
 
 // makeKey makes the key that signs the journal of this database.
-func makeKey(c *conn) error {
+func makeKey(d *database) error {
 	seed := make([]byte, ed25519.SeedSize)
 	rand.Read(seed)
-	return c.setMeta("signing_key", ed25519.NewKeyFromSeed(seed))
+	return d.setMeta("signing_key", ed25519.NewKeyFromSeed(seed))
 }
 
 // Key returns the key that signs the journal.
@@ -36,8 +37,8 @@ func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) {
 
 // signingKey reads the key. Its second half is the public one, so that one flipped bit
 // does not go unnoticed.
-func (c *conn) signingKey() (ed25519.PrivateKey, error) {
-	b, err := c.meta("signing_key")
+func (d *database) signingKey() (ed25519.PrivateKey, error) {
+	b, err := d.meta("signing_key")
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +64,8 @@ func (s *Store) Cut(context.Context) (lock.Head, error) {
 
 const cutSize = 8 + len(lock.Hash{}) + 4 // number, hash, checksum
 
-func (c *conn) cut() (cut lock.Head, err error) {
-	b, err := c.meta("cut")
+func (d *database) cut() (cut lock.Head, err error) {
+	b, err := d.meta("cut")
 	if err != nil || b == nil {
 		return cut, err
 	}
@@ -76,10 +77,10 @@ func (c *conn) cut() (cut lock.Head, err error) {
 	return cut, nil
 }
 
-func (c *conn) setCut(cut lock.Head) error {
+func (d *database) setCut(cut lock.Head) error {
 	b := binary.BigEndian.AppendUint64(nil, uint64(cut.Seq))
 	b = append(b, cut.Hash[:]...)
-	return c.setMeta("cut", binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
+	return d.setMeta("cut", binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
 }
 
 // Pruning takes turns with commits: a step is short, and the next one waits for at
@@ -103,10 +104,8 @@ func (s *Store) Prune(ctx context.Context, cut lock.Head) error {
 		if !more {
 			return nil
 		}
-		select {
-		case <-time.After(pruneRest + time.Since(start)):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := sleep.For(ctx, pruneRest+time.Since(start)); err != nil {
+			return err
 		}
 	}
 }
@@ -131,43 +130,43 @@ func (s *Store) pruneStep(cut lock.Head) (more bool, err error) {
 	return more && err == nil, err
 }
 
-func (w *writer) prune(cut lock.Head) (more bool, err error) {
-	before, err := w.conn.cut()
+func (d *database) prune(cut lock.Head) (more bool, err error) {
+	before, err := d.cut()
 	if err != nil {
 		return false, err
 	}
 	if before.Seq < cut.Seq {
-		if err := w.setCut(cut); err != nil {
+		if err := d.setCut(cut); err != nil {
 			return false, err
 		}
 	}
-	last, more, err := w.oldest(cut.Seq)
+	last, more, err := d.oldest(cut.Seq)
 	if err != nil {
 		return false, err
 	}
-	return more, w.exec(fmt.Sprintf("DELETE FROM segments WHERE first <= %d", last))
+	return more, d.Exec(fmt.Sprintf("DELETE FROM segments WHERE first <= %d", last))
 }
 
 // oldest returns where the last of the oldest segments begins that one step removes, 0
 // for none, and whether there are more up to cut. It does not read them.
-func (w *writer) oldest(cut lock.Seq) (last int64, more bool, err error) {
-	q, err := w.prepare("SELECT first, length(bytes) FROM segments WHERE first <= ?1 ORDER BY first LIMIT ?2")
+func (d *database) oldest(cut lock.Seq) (last int64, more bool, err error) {
+	q, err := d.Prepare("SELECT first, length(bytes) FROM segments WHERE first <= ?1 ORDER BY first LIMIT ?2")
 	if err != nil {
 		return 0, false, err
 	}
-	defer q.close()
-	q.bindInt(1, int64(cut))
-	q.bindInt(2, pruneSegments+1)
+	defer q.Close()
+	q.BindInt(1, int64(cut))
+	q.BindInt(2, pruneSegments+1)
 	for n, bytes := 0, int64(0); ; n++ {
-		more, err := q.step()
+		more, err := q.Step()
 		if err != nil || !more {
 			return last, false, err
 		}
-		bytes += q.int(1)
+		bytes += q.Int(1)
 		if n == pruneSegments || n > 0 && bytes > pruneBytes {
 			return last, true, nil
 		}
-		last = q.int(0)
+		last = q.Int(0)
 	}
 }
 
@@ -179,10 +178,10 @@ func (s *Store) Used(context.Context) (int64, error) {
 	if s.stopped() != nil {
 		return 0, s.stopped()
 	}
-	pages, err := s.w.intOf("SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
+	pages, err := s.w.IntOf("SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
 	if err != nil {
 		return 0, err
 	}
-	size, err := s.w.intOf("PRAGMA page_size")
+	size, err := s.w.IntOf("PRAGMA page_size")
 	return pages * size, err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
 )
@@ -60,7 +61,7 @@ func TestADatabaseOfTheVersionBeforeGetsAKey(t *testing.T) {
 	}
 	storetest.Load(t, s)
 	new(storetest.Line).Commit(t, s, 3, storetest.Row("held", 1, time.Hour))
-	if err := s.w.exec(`DELETE FROM meta WHERE key = 'signing_key'; UPDATE segments SET span = first + span, sum = sum & 0xffffffff;
+	if err := s.w.Exec(`DELETE FROM meta WHERE key = 'signing_key'; UPDATE segments SET span = first + span, sum = sum & 0xffffffff;
 		ALTER TABLE segments RENAME COLUMN span TO last; DROP TABLE observers; DROP TABLE tokens;
 		ALTER TABLE leases DROP COLUMN confirm; PRAGMA user_version = 1`); err != nil {
 		t.Fatal(err)
@@ -121,7 +122,7 @@ func TestADatabaseIsInspectedWhileItIsServed(t *testing.T) {
 	}
 	var got []lock.Seq
 	in, err := Inspect(t.Context(), path, 5, func(g lock.Segment) error {
-		for l := range journal.Lines(g, 5) {
+		for l := range record.Lines(g, 5) {
 			got = append(got, l.Seq)
 		}
 		return nil

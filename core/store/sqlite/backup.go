@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // Backup writes a copy of the database at source to target, a file that must not
@@ -26,24 +28,24 @@ func Backup(ctx context.Context, source, target string) error {
 }
 
 func backup(ctx context.Context, source, target string) error {
-	from, err := resolve(source)
+	from, err := host.Resolve(source)
 	if err != nil {
 		return err
 	}
-	to, err := resolve(target)
+	to, err := host.Resolve(target)
 	if err != nil {
 		return err
 	}
 	if err := checkLog(from); err != nil {
 		return err
 	}
-	c, err := openConn(from, sqlite3.SQLITE_OPEN_READONLY)
+	d, err := openDatabase(from, conn.ReadOnly)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	c.busyTimeout(int(busyTimeout.Milliseconds()))
-	if err := checkBackupSource(c); err != nil {
+	defer d.Close()
+	d.BusyTimeout(busyTimeout)
+	if err := checkBackupSource(d); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -51,7 +53,7 @@ func backup(ctx context.Context, source, target string) error {
 		return err
 	}
 	defer f.Close()
-	if err := fill(ctx, c, f, to); err != nil {
+	if err := fill(ctx, d, f, to); err != nil {
 		os.Remove(to)
 		return err
 	}
@@ -60,19 +62,19 @@ func backup(ctx context.Context, source, target string) error {
 
 // checkBackupSource refuses what is not a database of this program: a copy of it
 // would look like a backup and be none.
-func checkBackupSource(c *conn) error {
-	id, err := c.intOf("PRAGMA application_id")
+func checkBackupSource(d *database) error {
+	id, err := d.IntOf("PRAGMA application_id")
 	if err != nil {
 		return err
 	}
-	if id != applicationID {
+	if id != dbfile.ApplicationID {
 		return ErrForeign
 	}
-	return checkVersion(c)
+	return checkVersion(d)
 }
 
-func fill(ctx context.Context, c *conn, f *os.File, to string) error {
-	if err := c.vacuumInto(ctx, to); err != nil {
+func fill(ctx context.Context, d *database, f *os.File, to string) error {
+	if err := d.vacuumInto(ctx, to); err != nil {
 		return err
 	}
 	if err := checkIntegrity(ctx, to); err != nil {
@@ -81,32 +83,32 @@ func fill(ctx context.Context, c *conn, f *os.File, to string) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	return syncDir(to)
+	return host.SyncDir(to)
 }
 
-func (c *conn) vacuumInto(ctx context.Context, path string) error {
-	q, err := c.prepare("VACUUM INTO ?1")
+func (d *database) vacuumInto(ctx context.Context, path string) error {
+	q, err := d.Prepare("VACUUM INTO ?1")
 	if err != nil {
 		return err
 	}
-	defer q.close()
-	q.reserve(len(path))
-	q.bindText(1, path)
-	defer c.interruptedBy(ctx)()
-	if err := q.run(); err != nil {
+	defer q.Close()
+	q.Reserve(len(path))
+	q.BindText(1, path)
+	defer d.InterruptedBy(ctx)()
+	if err := q.Run(); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
 	return ctx.Err()
 }
 
 func checkIntegrity(ctx context.Context, path string) error {
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY)
+	c, err := conn.Open(path, conn.ReadOnly)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	defer c.interruptedBy(ctx)()
-	said, err := c.textOf("PRAGMA integrity_check(1)")
+	defer c.Close()
+	defer c.InterruptedBy(ctx)()
+	said, err := c.TextOf("PRAGMA integrity_check(1)")
 	if err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}

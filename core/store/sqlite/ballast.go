@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"time"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // ballast is space set aside for a full disk: a file that is deleted when there is
@@ -85,7 +87,7 @@ func (b *ballast) enlarge() (err error) {
 	if b.size <= 0 {
 		return nil
 	}
-	b.held = min(sizeOf(b.path), b.size)
+	b.held = min(host.SizeOf(b.path), b.size)
 	least := max(b.least, min(b.size, smallReserve))
 	for size := b.size; size > b.held && size >= least; size /= 2 {
 		e := b.grow(size)
@@ -104,7 +106,7 @@ func (b *ballast) enlarge() (err error) {
 // gives that back: a reserve made of the last free bytes would itself fill the disk.
 func (b *ballast) grow(size int64) error {
 	asked := size + min(size, mostSlack)
-	if err := checkSpace(filepath.Dir(b.path), asked-b.held); err != nil {
+	if err := host.CheckSpace(filepath.Dir(b.path), asked-b.held); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(b.path, os.O_WRONLY|os.O_CREATE, 0o600)

@@ -94,7 +94,7 @@ func (c *chain) start() (err error) {
 		return err
 	}
 	if c.careless {
-		err = c.s.w.exec("PRAGMA synchronous = NORMAL")
+		err = c.s.w.Exec("PRAGMA synchronous = NORMAL")
 	}
 	if err == nil {
 		c.tab, err = c.openTable()
@@ -280,7 +280,7 @@ func (c *chain) moveWAL() {
 		return
 	}
 	c.s.moveWAL(mover)
-	mover.close()
+	mover.Close()
 }
 
 // live is the life of a server from its start to its stop. Everything a table does

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
-// Commit makes the batch durable; see [lock.Store]. Where another process keeps the
+// Commit makes the batch durable; see [table.Store]. Where another process keeps the
 // database locked it waits to begin, until ctx ends or the store is closed. A commit
 // that was begun is finished. After an error other than [lock.ErrFull] and
 // [lock.ErrDeposed] the store accepts nothing more, since after a failed write nobody
@@ -30,7 +29,7 @@ func (s *Store) Commit(ctx context.Context, b *lock.Batch) error {
 	if err := s.stampLog(); err != nil {
 		return s.refuse(fmt.Errorf("stamp the log: %w", err))
 	}
-	if err := s.w.apply(b, s.cfg.clocks.read()); err != nil {
+	if err := s.w.apply(b, s.cfg.clocks.Read()); err != nil {
 		return s.refuse(err)
 	}
 	s.head = b.Segment.Last
@@ -59,9 +58,9 @@ func (s *Store) refuse(err error) error {
 		return s.fail(errors.Join(err, fmt.Errorf("roll back: %w", e)))
 	}
 	switch {
-	case errors.Is(err, lock.ErrDeposed), failedWith(err, sqlite3.SQLITE_CONSTRAINT):
+	case errors.Is(err, lock.ErrDeposed), conn.FailedWith(err, conn.CodeConstraint):
 		return lock.ErrDeposed
-	case failedWith(err, sqlite3.SQLITE_FULL):
+	case conn.FailedWith(err, conn.CodeFull):
 		s.makeRoom(err)
 		return lock.ErrFull
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 )
@@ -84,7 +85,7 @@ func BenchmarkSealBesideCommit(b *testing.B) {
 			for n := 0; b.Loop(); n++ {
 				batch := pairsBatch(head, size, n)
 				begun := time.Now()
-				journal.Seal(batch)
+				record.Seal(batch, nil)
 				sealed := time.Now()
 				if err := s.Commit(b.Context(), batch); err != nil {
 					b.Fatal(err)

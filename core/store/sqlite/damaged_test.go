@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // Damage to whole files.
@@ -57,15 +57,20 @@ func TestDamagedFiles(t *testing.T) {
 	}
 }
 
-// cutFrames returns the log without its newest n frames.
+// Sizes of a log in its file, with pages of 4,096 bytes.
+const (
+	logHeader = 32
+	logFrame  = 24 + 4096
+)
+
+// cutFrames returns the log without its newest n frames. Frames of this log have the salts
+// of its header.
 func cutFrames(wal []byte, n int) []byte {
-	r := bytes.NewReader(wal[walHeader:])
-	w, _ := newWALReader(r, wal[:walHeader])
 	frames := 0
-	for w.next() && w.fits {
+	for at := logHeader; at+logFrame <= len(wal) && bytes.Equal(wal[at+8:at+16], wal[16:24]); at += logFrame {
 		frames++
 	}
-	return wal[:walHeader+(frames-n)*len(w.frame)]
+	return wal[:logHeader+(frames-n)*logFrame]
 }
 
 // One bit that flipped: in any page of the database, and of each part of the log.
@@ -74,13 +79,13 @@ func TestFlippedBits(t *testing.T) {
 	rng := rand.New(rand.NewPCG(*tortureSeed, 0))
 	t.Logf("seed %d", *tortureSeed)
 	main, wal := m.stopped.files[""], m.killed.files["-wal"]
-	const page, frame = 4096, 24 + 4096
+	const page, frame = 4096, logFrame
 	pages := pagesOf(t, m.stopped)
 	in := func(table string) (from, to int) {
 		p := pages[table][rng.IntN(len(pages[table]))]
 		return (p - 1) * page, p * page
 	}
-	anyFrame := func() int { return walHeader + frame*rng.IntN(8) }
+	anyFrame := func() int { return logHeader + frame*rng.IntN(8) }
 	for _, test := range []struct {
 		name string
 		next func() (from, to int)
@@ -126,26 +131,26 @@ func pagesOf(t *testing.T, m image) map[string][]int {
 	t.Helper()
 	path := newPath(t)
 	write(t, m.files, "", path)
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+	c, err := conn.Open(path, conn.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close()
-	q, err := c.prepare("SELECT name, pageno FROM dbstat")
+	defer c.Close()
+	q, err := c.Prepare("SELECT name, pageno FROM dbstat")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer q.close()
+	defer q.Close()
 	pages := make(map[string][]int)
 	for {
-		more, err := q.step()
+		more, err := q.Step()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !more {
 			break
 		}
-		pages[q.text(0)] = append(pages[q.text(0)], int(q.int(1)))
+		pages[q.Text(0)] = append(pages[q.Text(0)], int(q.Int(1)))
 	}
 	for _, table := range []string{"leases", "segments", "meta"} {
 		if len(pages[table]) == 0 {

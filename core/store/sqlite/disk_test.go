@@ -11,6 +11,8 @@ import (
 
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // disk stands between SQLite and the file system. It records what is done to the
@@ -44,7 +46,7 @@ type diskOp struct {
 // newDisk puts a disk under all databases opened until the end of the test.
 func newDisk(t *testing.T) *disk {
 	t.Helper()
-	useOFDLocks()
+	conn.UseOFDLocks()
 	d := &disk{files: make(map[uintptr]*openFile)}
 	theDisk = d
 	shimOnce.Do(makeShim)

@@ -1,14 +1,11 @@
 package sqlite
 
-import (
-	"errors"
-	"os"
-)
+import "errors"
 
 // ending says how the writing connection is to be closed after a failure, or none. The
 // caller has mu.
 func (s *Store) ending(failure error) ending {
-	overwritten := s.openLog.look()
+	overwritten := s.lookAtLog()
 	if overwritten != nil {
 		s.log.Error("the write-ahead log is left as it is", "path", s.path, "error", overwritten)
 	}
@@ -17,27 +14,14 @@ func (s *Store) ending(failure error) ending {
 		return asItIs // the index leads into what somebody else wrote
 	case failure == nil:
 		return complete
-	case !errors.Is(failure, ErrReplaced) || errors.Is(failure, errWritten) || !s.inode.held():
+	case !errors.Is(failure, ErrReplaced) || errors.Is(failure, errWritten) || !s.inode.Held():
 		return asItIs
 	case s.lookAtStamp() != nil:
 		return asItIs // the commits are not for the database that is there now
 	}
-	if wal := s.path + "-wal"; !s.openLog.named(wal) {
+	if wal := s.path + "-wal"; !s.openLog.Named(wal) {
 		s.log.Warn("every commit is moved into the database file; a log that is found in the place of its own is refused at the next start, and can be removed then", "path", wal)
 		return savedApart
 	}
 	return saved
-}
-
-// named reports whether path still leads to the log that is open.
-func (l *openLog) named(path string) bool {
-	if l.f == nil {
-		return true
-	}
-	mine, err := l.f.Stat()
-	if err != nil {
-		return false
-	}
-	now, err := os.Stat(path)
-	return err == nil && os.SameFile(mine, now)
 }

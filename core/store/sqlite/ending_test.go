@@ -4,13 +4,14 @@ import (
 	"os"
 	"testing"
 
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
 // A backup is copied over the database, and the log removed, as for a restore, but
 // while the server runs: the rescue of the log does not write into the copy.
 func TestEndingLeavesADatabaseThatWasOverwritten(t *testing.T) {
-	if !inodesLockable {
+	if !host.HasInodeLocks {
 		t.Skip("SKIP: the log is only rescued where the file can be kept open")
 	}
 	s, path, backup, _ := overwritten(t, never)
@@ -28,7 +29,7 @@ func TestEndingLeavesADatabaseThatWasOverwritten(t *testing.T) {
 // A copy of the log is put in the place of the log. What was committed since is in the
 // database, and the copy does not undo it.
 func TestEndingRefusesALogInThePlaceOfItsOwn(t *testing.T) {
-	if !inodesLockable {
+	if !host.HasInodeLocks {
 		t.Skip("SKIP: the log is only rescued where the file can be kept open")
 	}
 	path := newPath(t)

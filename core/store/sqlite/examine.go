@@ -5,15 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"strings"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
-	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // Examine is [Inspect] that also checks the structure of the whole file, every index
@@ -31,23 +29,23 @@ func Examine(ctx context.Context, path string, begin func(Inspection) (each func
 }
 
 func examine(ctx context.Context, path string, begin func(Inspection) func(lock.Segment) error) (in Inspection, err error) {
-	if path, err = resolve(path); err != nil {
+	if path, err = host.Resolve(path); err != nil {
 		return in, err
 	}
 	if err := checkLog(path); err != nil {
 		return in, err
 	}
-	c, err := openQuietly(path)
+	d, err := openQuietly(path)
 	if err != nil {
 		return in, err
 	}
-	defer c.close()
-	return c.inspect(ctx, func(w *writer, in Inspection) error {
-		if err := c.checkStructure(ctx); err != nil {
+	defer d.Close()
+	return d.inspect(ctx, func(in Inspection) error {
+		if err := d.checkStructure(ctx); err != nil {
 			return err
 		}
 		if each := begin(in); each != nil {
-			return w.eachSegment(ctx, in.Cut.Seq, each)
+			return d.eachSegment(ctx, in.Cut.Seq, each)
 		}
 		return nil
 	})
@@ -55,20 +53,20 @@ func examine(ctx context.Context, path string, begin func(Inspection) func(lock.
 
 // openQuietly opens a database for reading. Where there is no log to be read with it
 // SQLite is told that nobody changes the file, so that it makes no files of its own.
-func openQuietly(path string) (*conn, error) {
+func openQuietly(path string) (*database, error) {
 	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
 		return nil, cmp.Or(err, errors.New("it is not a file"))
 	}
-	if _, running, err := Running(path); err != nil || running || sizeOf(path+"-wal") > 0 {
-		return openConn(path, sqlite3.SQLITE_OPEN_READONLY)
+	if _, running, err := Running(path); err != nil || running || host.SizeOf(path+"-wal") > 0 {
+		return openDatabase(path, conn.ReadOnly)
 	}
 	name := url.URL{Scheme: "file", Path: path, RawQuery: "immutable=1"}
-	return openConn(name.String(), sqlite3.SQLITE_OPEN_READONLY|sqlite3.SQLITE_OPEN_URI)
+	return openDatabase(name.String(), conn.ReadOnly|conn.URI)
 }
 
-func (c *conn) checkStructure(ctx context.Context) error {
-	defer c.interruptedBy(ctx)()
-	said, err := c.textOf("PRAGMA integrity_check(1)")
+func (d *database) checkStructure(ctx context.Context) error {
+	defer d.InterruptedBy(ctx)()
+	said, err := d.TextOf("PRAGMA integrity_check(1)")
 	if err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
@@ -80,44 +78,12 @@ func (c *conn) checkStructure(ctx context.Context) error {
 
 // Running reports whether a server has the database open, and which process it is as
 // far as is known. It changes nothing.
-func Running(path string) (who string, running bool, err error) {
-	if path, err = resolve(path); err != nil {
-		return "", false, err
-	}
-	who, running, err = sideLocked(path)
-	if err != nil || running {
-		return who, running, err
-	}
-	running, err = inodeLocked(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", false, nil
-	}
-	if running {
-		who = "a server that opened the file by another name"
-	}
-	return who, running, err
-}
-
-// sideLocked is [Running] for a server that opened the database by this path.
-func sideLocked(path string) (who string, running bool, err error) {
-	f, _, err := files.Open(path + "-lock")
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", false, nil
-	}
-	if err != nil {
-		return "", false, err
-	}
-	defer f.Close()
-	if running, err = isLocked(f); err != nil || !running {
-		return "", false, err
-	}
-	return strings.TrimPrefix(owner(f), ", "), true, nil
-}
+func Running(path string) (who string, is bool, err error) { return host.Running(path) }
 
 // Space returns how many bytes this process may still write to the file system of a
 // folder; known is false where that cannot be told.
-func Space(dir string) (free int64, known bool) { return space(dir) }
+func Space(dir string) (free int64, known bool) { return host.FreeSpace(dir) }
 
 // KnowsBoot reports whether the clock that counts from the boot can be read. Without it
 // a restart of the server gives every lease its whole ttl again.
-func KnowsBoot() bool { return clocks{}.orSystem().boot() != "" }
+func KnowsBoot() bool { return host.Clocks{}.OrSystem().Boot() != "" }

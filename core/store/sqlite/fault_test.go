@@ -12,6 +12,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -96,7 +97,7 @@ func TestPowerCuts(t *testing.T) {
 		d := newDisk(t)
 		s := open(t, Config{Path: newPath(t), walSize: 64 << 10})
 		if careless {
-			if err := s.w.exec("PRAGMA synchronous = NORMAL"); err != nil {
+			if err := s.w.Exec("PRAGMA synchronous = NORMAL"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -138,7 +139,7 @@ func TestNoSpaceAtAnyWrite(t *testing.T) {
 				return 0
 			}
 			if left--; left < 0 {
-				return sqlite3.SQLITE_FULL
+				return conn.CodeFull
 			}
 			return 0
 		})
@@ -180,7 +181,7 @@ func TestNoSpaceToAdoptLeases(t *testing.T) {
 	s = reopen(t, s, cfg)
 	d.failing(func(op diskOp) int32 {
 		if _, err := os.Stat(cfg.Path + "-ballast"); err == nil && op.kind == "write" {
-			return sqlite3.SQLITE_FULL
+			return conn.CodeFull
 		}
 		return 0
 	})
@@ -267,7 +268,7 @@ func TestFailedMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.moveWAL(mover)
-	mover.close()
+	mover.Close()
 	d.failing(nil)
 	if err := s.Commit(t.Context(), line.Batch(1)); err == nil {
 		t.Error("the store went on")

@@ -25,7 +25,7 @@ func TestGroupsOfTokensComeByMigration(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.w.exec("ALTER TABLE tokens DROP COLUMN member_of; PRAGMA user_version = 5"); err != nil {
+	if err := s.w.Exec("ALTER TABLE tokens DROP COLUMN member_of; PRAGMA user_version = 5"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -39,7 +39,7 @@ func TestGroupsOfTokensComeByMigration(t *testing.T) {
 	if all, err := s.Tokens(t.Context()); err != nil || len(all) != 1 || all[0].Groups != "" {
 		t.Errorf("%+v, %v", all, err)
 	}
-	if err := s.w.exec("UPDATE tokens SET member_of = 'github:acme' || char(10)"); err != nil {
+	if err := s.w.Exec("UPDATE tokens SET member_of = 'github:acme' || char(10)"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Tokens(t.Context()); !errors.Is(err, ErrDamaged) {

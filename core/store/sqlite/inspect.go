@@ -5,9 +5,9 @@ import (
 	"crypto/ed25519"
 	"fmt"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // Inspection is what a database says at one moment.
@@ -32,69 +32,68 @@ func Inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 }
 
 func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Segment) error) (in Inspection, err error) {
-	if path, err = resolve(path); err != nil {
+	if path, err = host.Resolve(path); err != nil {
 		return in, err
 	}
 	if err := checkLog(path); err != nil {
 		return in, err
 	}
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY)
+	d, err := openDatabase(path, conn.ReadOnly)
 	if err != nil {
 		return in, err
 	}
-	defer c.close()
-	return c.inspect(ctx, func(w *writer, _ Inspection) error {
+	defer d.Close()
+	return d.inspect(ctx, func(Inspection) error {
 		if each == nil {
 			return nil
 		}
-		return w.eachSegment(ctx, after, each)
+		return d.eachSegment(ctx, after, each)
 	})
 }
 
 // inspect reads what the database says, and lets more be done in the same moment.
-func (c *conn) inspect(ctx context.Context, more func(*writer, Inspection) error) (in Inspection, err error) {
-	c.busyTimeout(int(busyTimeout.Milliseconds()))
-	if err := checkBackupSource(c); err != nil {
+func (d *database) inspect(ctx context.Context, more func(Inspection) error) (in Inspection, err error) {
+	d.BusyTimeout(busyTimeout)
+	if err := checkBackupSource(d); err != nil {
 		return in, err
 	}
-	if err := c.exec("BEGIN"); err != nil {
+	if err := d.Exec("BEGIN"); err != nil {
 		return in, err
 	}
-	defer c.exec("COMMIT")
-	w := &writer{conn: c}
-	if err := w.readSums(); err != nil {
+	defer d.Exec("COMMIT")
+	if err := d.readSums(); err != nil {
 		return in, err
 	}
-	version, err := w.version()
+	version, err := d.version()
 	if err != nil {
 		return in, err
 	}
-	if in.Head, err = w.readHead(version); err != nil {
+	if in.Head, err = d.readHead(version); err != nil {
 		return in, err
 	}
-	if in.Cut, err = c.cut(); err != nil {
+	if in.Cut, err = d.cut(); err != nil {
 		return in, err
 	}
-	if in.Leases, err = w.readLeases(ctx, instant{}); err != nil {
+	if in.Leases, err = d.readLeases(ctx, host.Instant{}); err != nil {
 		return in, err
 	}
-	if err := w.inspectAccess(ctx, version, &in); err != nil {
+	if err := d.inspectAccess(ctx, version, &in); err != nil {
 		return in, err
 	}
-	return in, more(w, in)
+	return in, more(in)
 }
 
 // inspectAccess reads what came with later versions of the schema.
-func (w *writer) inspectAccess(ctx context.Context, version int64, in *Inspection) error {
+func (d *database) inspectAccess(ctx context.Context, version int64, in *Inspection) error {
 	if version >= tokensVersion {
-		tokens, err := w.readTokens(ctx)
+		tokens, err := d.readTokens(ctx)
 		if err != nil {
 			return err
 		}
 		in.Tokens = len(tokens)
 	}
 	if version >= keyVersion {
-		key, err := w.signingKey()
+		key, err := d.signingKey()
 		if err != nil {
 			return err
 		}
@@ -103,25 +102,25 @@ func (w *writer) inspectAccess(ctx context.Context, version int64, in *Inspectio
 	return nil
 }
 
-func (w *writer) eachSegment(ctx context.Context, after lock.Seq, each func(lock.Segment) error) error {
-	version, err := w.version()
+func (d *database) eachSegment(ctx context.Context, after lock.Seq, each func(lock.Segment) error) error {
+	version, err := d.version()
 	if err != nil {
 		return err
 	}
-	q, err := w.prepare(segmentsAfter(version))
+	q, err := d.Prepare(segmentsAfter(version))
 	if err != nil {
 		return err
 	}
-	defer q.close()
-	q.bindInt(1, int64(after))
+	defer q.Close()
+	q.BindInt(1, int64(after))
 	var buf []byte
 	for {
-		more, err := q.step()
+		more, err := q.Step()
 		if err != nil || !more {
 			return err
 		}
 		buf = buf[:0]
-		g, err := readSegment(q, &w.sums, &buf)
+		g, err := readSegment(q, &d.sums, &buf)
 		if err != nil {
 			return err
 		}

@@ -33,11 +33,11 @@ func TestInspectReadsEveryVersionOfTheSchema(t *testing.T) {
 				line.Commit(t, s, 2, storetest.Row("held", lock.Token(n+1), time.Hour))
 			}
 			for v := len(migrations); v > version; v-- {
-				if err := s.w.exec(undoMigration[v]); err != nil {
+				if err := s.w.Exec(undoMigration[v]); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := s.w.exec(fmt.Sprintf("PRAGMA user_version = %d", version)); err != nil {
+			if err := s.w.Exec(fmt.Sprintf("PRAGMA user_version = %d", version)); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.Close(); err != nil {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // Load returns the state the last commit left. How long a lease has yet to run it
@@ -24,7 +26,7 @@ func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 		return lock.Snapshot{}, fmt.Errorf("load %s: %w", s.path, asDamage(err))
 	}
 	s.head, s.loaded = snap.Head.Seq, true
-	s.w.busyTimeout(int(beginTimeout.Milliseconds())) // the start is over
+	s.w.BusyTimeout(beginTimeout) // the start is over
 	return snap, nil
 }
 
@@ -34,7 +36,7 @@ func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
 	}
 	// One reading of the clocks, before the rows: what passes meanwhile makes a lease
 	// end later.
-	now := s.cfg.clocks.read()
+	now := s.cfg.clocks.Read()
 	if err := s.adopt(now); err != nil {
 		return snap, fmt.Errorf("adopt the leases of an earlier boot: %w", err)
 	}
@@ -56,49 +58,49 @@ func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
 // adopt makes the deadlines of all rows deadlines of this boot. Those of another
 // boot are put a full run away, by the clocks of this one; were that not written
 // down, a server that crashes again and again would start them afresh each time.
-func (s *Store) adopt(now instant) error {
+func (s *Store) adopt(now host.Instant) error {
 	written, err := s.w.meta("boot_id")
 	if err != nil {
 		return err
 	}
-	present := s.cfg.clocks.boot()
+	present := s.cfg.clocks.Boot()
 	if present != "" && present == string(written) {
 		return nil
 	}
 	return s.withRoom(func() error {
-		return s.w.transact(func() error { return s.w.moveLeases(present, now) })
+		return s.w.Transaction(func() error { return s.w.moveLeases(present, now) })
 	})
 }
 
 // moveLeases makes now the beginning of all leases' time.
-func (w *writer) moveLeases(bootID string, now instant) error {
+func (d *database) moveLeases(bootID string, now host.Instant) error {
 	const promised = "iif(confirm > 0, confirm, max(ttl, remaining))" // see remaining
-	q, err := w.prepare("UPDATE leases SET wall_end = ?1 + " + promised + ", boot_end = ?2 + " + promised)
+	q, err := d.Prepare("UPDATE leases SET wall_end = ?1 + " + promised + ", boot_end = ?2 + " + promised)
 	if err != nil {
 		return err
 	}
-	defer q.close()
-	q.bindInt(1, now.wall)
-	q.bindInt(2, now.boot)
-	if err := q.run(); err != nil {
+	defer q.Close()
+	q.BindInt(1, now.Wall)
+	q.BindInt(2, now.Boot)
+	if err := q.Run(); err != nil {
 		return err
 	}
-	return w.setMeta("boot_id", []byte(bootID))
+	return d.setMeta("boot_id", []byte(bootID))
 }
 
 // readHead takes the head from the newest segment: its last number, and the hash of
 // its last line.
-func (w *writer) readHead(version int64) (lock.Head, error) {
-	q, err := w.prepare("SELECT " + segmentColumns(version) + " FROM segments ORDER BY first DESC LIMIT 1")
+func (d *database) readHead(version int64) (lock.Head, error) {
+	q, err := d.Prepare("SELECT " + segmentColumns(version) + " FROM segments ORDER BY first DESC LIMIT 1")
 	if err != nil {
 		return lock.Head{}, err
 	}
-	defer q.close()
-	more, err := q.step()
+	defer q.Close()
+	more, err := q.Step()
 	if err != nil || !more {
 		return lock.Head{}, err
 	}
-	newest, err := readSegment(q, &w.sums, new([]byte))
+	newest, err := readSegment(q, &d.sums, new([]byte))
 	if err != nil {
 		return lock.Head{}, err
 	}
@@ -109,8 +111,8 @@ func (w *writer) readHead(version int64) (lock.Head, error) {
 
 // readLeases reads all rows, also of a file that has not been migrated yet, as one that
 // is only looked at.
-func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, error) {
-	version, err := w.version()
+func (d *database) readLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, error) {
+	version, err := d.version()
 	if err != nil {
 		return nil, err
 	}
@@ -118,19 +120,19 @@ func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, er
 	if version < confirmVersion {
 		confirm = "0"
 	}
-	q, err := w.prepare(`SELECT name, token, account, holder, reason, metadata, ttl, granted,
+	q, err := d.Prepare(`SELECT name, token, account, holder, reason, metadata, ttl, granted,
 		remaining, wall_end, boot_end, attempt, sum, ` + confirm + ` FROM leases`)
 	if err != nil {
 		return nil, err
 	}
-	defer q.close()
+	defer q.Close()
 	var leases []lock.Loaded
 	for {
-		more, err := q.step()
+		more, err := q.Step()
 		if err != nil || !more {
 			return leases, err
 		}
-		l, err := readLease(q, now, &w.sums)
+		l, err := readLease(q, now, &d.sums)
 		if err != nil {
 			return nil, err
 		}
@@ -144,23 +146,23 @@ func (w *writer) readLeases(ctx context.Context, now instant) ([]lock.Loaded, er
 	}
 }
 
-func readLease(q *stmt, now instant, sums *sums) (lock.Loaded, error) {
+func readLease(q *conn.Stmt, now host.Instant, sums *sums) (lock.Loaded, error) {
 	l := lock.Loaded{
 		Lease: lock.Lease{
-			Name:      lock.Name(q.text(0)),
-			Token:     lock.Token(q.int(1)),
-			Account:   q.text(2),
-			Holder:    q.text(3),
-			Reason:    q.text(4),
-			TTL:       time.Duration(q.int(6)),
-			GrantedAt: time.Unix(0, q.int(7)).UTC(),
+			Name:      lock.Name(q.Text(0)),
+			Token:     lock.Token(q.Int(1)),
+			Account:   q.Text(2),
+			Holder:    q.Text(3),
+			Reason:    q.Text(4),
+			TTL:       time.Duration(q.Int(6)),
+			GrantedAt: time.Unix(0, q.Int(7)).UTC(),
 
-			ConfirmWithin: time.Duration(q.int(13)),
+			ConfirmWithin: time.Duration(q.Int(13)),
 		},
 		Remaining: remaining(q, now),
 	}
-	metadata, attempt := q.blob(5), q.blob(11)
-	if sums.lease(&l.Lease, metadata, q.int(8), attempt) != q.int(12) {
+	metadata, attempt := q.Blob(5), q.Blob(11)
+	if sums.lease(&l.Lease, metadata, q.Int(8), attempt) != q.Int(12) {
 		return l, damaged("the lease of %q does not match its checksum", l.Lease.Name)
 	}
 	l.Attempt = decodeAttempt(attempt)
@@ -175,11 +177,11 @@ func readLease(q *stmt, now instant, sums *sums) (lock.Loaded, error) {
 // remaining is what is left of a lease of this boot: what the slower clock says, but
 // never more than was promised. That can be more than the ttl, since a renewal with a
 // shorter one does not shorten the lease, and is less while the lease is unconfirmed.
-func remaining(q *stmt, now instant) time.Duration {
-	promised := max(q.int(6), q.int(8))
-	if confirm := q.int(13); confirm > 0 {
+func remaining(q *conn.Stmt, now host.Instant) time.Duration {
+	promised := max(q.Int(6), q.Int(8))
+	if confirm := q.Int(13); confirm > 0 {
 		promised = confirm
 	}
-	left := max(q.int(9)-now.wall, q.int(10)-now.boot)
+	left := max(q.Int(9)-now.Wall, q.Int(10)-now.Boot)
 	return time.Duration(min(left, promised))
 }

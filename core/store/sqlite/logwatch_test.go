@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -43,7 +43,7 @@ func writeAt(t *testing.T, path string, cut bool, b []byte) {
 // Such a log is noticed, with commits after it and without, by a look and by the stop;
 // and nothing of it is moved into the database.
 func TestLogOverwrittenInPlaceIsNoticed(t *testing.T) {
-	if !inodesLockable {
+	if !host.HasInodeLocks {
 		t.Skip("SKIP: the log is only looked into where its files can be kept open")
 	}
 	for _, test := range overwritings {
@@ -90,21 +90,21 @@ func TestLogOverwrittenInPlaceIsNoticed(t *testing.T) {
 func TestLogIsQuietWhileItStartsOver(t *testing.T) {
 	s := open(t, Config{Path: newPath(t), look: 50 * time.Microsecond, walSize: 64 << 10})
 	storetest.Load(t, s)
-	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	other, err := conn.Open(s.path, conn.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.close()
+	defer other.Close()
 	var line storetest.Line
 	for n := range 600 {
 		line.Commit(t, s, 1, bulkyRow(line.Head.Seq%20))
 		switch {
 		case n%20 == 0:
-			err = other.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE)
+			err = other.Checkpoint(conn.Truncate)
 		case n%20 == 7:
-			err = other.checkpoint(sqlite3.SQLITE_CHECKPOINT_RESTART)
+			err = other.Checkpoint(conn.Restart)
 		case n%20 == 13:
-			err = other.exec(fmt.Sprintf("PRAGMA user_version = %d", newestVersion()))
+			err = other.Exec(fmt.Sprintf("PRAGMA user_version = %d", newestVersion()))
 		case n%5 == 0:
 			s.wakeUpkeep()
 		}

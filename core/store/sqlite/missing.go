@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // ErrMissing says that a database file is not there, while its write-ahead log is.
@@ -16,7 +18,7 @@ var ErrMissing = errors.New("the database file is missing, but its write-ahead l
 // log, and a stop deletes the log.
 func checkNotGone(path string) error {
 	wal := path + "-wal"
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) || sizeOf(wal) == 0 {
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) || host.SizeOf(wal) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w. Put back the file %s that belongs to %s; or, to begin with an empty database, remove %s too",

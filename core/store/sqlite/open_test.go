@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -46,26 +45,6 @@ func TestOneStorePerFile(t *testing.T) {
 		t.Errorf("the lock file must stay: %v", err)
 	}
 	open(t, Config{Path: path})
-}
-
-// The lock file of a start that was refused is taken away again. Another start may have
-// opened it by then, and a lock on a file without a name keeps nobody out.
-func TestSideLockOfAFileThatIsGoneDoesNotCount(t *testing.T) {
-	name := newPath(t) + "-lock"
-	for _, replaced := range []bool{false, true} {
-		l, err := openSideLock(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.release()
-		mustRemove(t, name)
-		if replaced {
-			writeFile(t, name, nil)
-		}
-		if taken, err := l.take(); taken || err != nil {
-			t.Errorf("with another file in its place (%v): taken %v, %v", replaced, taken, err)
-		}
-	}
 }
 
 func TestFilesArePrivate(t *testing.T) {
@@ -130,18 +109,18 @@ func TestDeposedByAnotherWriter(t *testing.T) {
 	var line storetest.Line
 	line.Commit(t, s, 1)
 
-	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	other, err := conn.Open(s.path, conn.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.close()
-	if err := other.exec("INSERT INTO segments VALUES (500, 10, 11, 0, x'7b7d0a', 0)"); err != nil {
+	defer other.Close()
+	if err := other.Exec("INSERT INTO segments VALUES (500, 10, 11, 0, x'7b7d0a', 0)"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Commit(t.Context(), line.Batch(1, storetest.Row("a", 2, time.Minute))); !errors.Is(err, lock.ErrDeposed) {
 		t.Fatalf("commit = %v, want ErrDeposed", err)
 	}
-	if n, err := s.w.intOf("SELECT count(*) FROM leases"); err != nil || n != 0 {
+	if n, err := s.w.IntOf("SELECT count(*) FROM leases"); err != nil || n != 0 {
 		t.Errorf("%d leases, error %v, want none", n, err)
 	}
 }

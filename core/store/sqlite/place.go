@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // CheckPlace looks whether [Open] would find a place for a database at path: a system
 // that can keep its promises, a folder that can be written to, a file of one name that
 // can be written to if there is one. It changes nothing. Open looks at the same.
 func CheckPlace(path string) error {
-	if err := supported(); err != nil {
+	if err := host.Supported(); err != nil {
 		return err
 	}
-	real, err := resolve(path)
+	real, err := host.Resolve(path)
 	if err != nil {
 		return fmt.Errorf("open database %q: %w", path, err)
 	}
@@ -26,13 +28,13 @@ func CheckPlace(path string) error {
 
 func checkPlace(path string) error {
 	dir := filepath.Dir(path)
-	if err := mayWrite(dir); err != nil {
+	if err := host.MayWrite(dir); err != nil {
 		return fmt.Errorf("the folder %s cannot be written to (%w), and a database needs files beside it; OCTOSTORE_DB names another place", dir, err)
 	}
-	if err := checkNames(path); err != nil {
+	if err := host.CheckNames(path); err != nil {
 		return err
 	}
-	if err := mayWrite(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := host.MayWrite(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w (%w)", errReadOnly, err)
 	}
 	return checkNotGone(path)
@@ -40,4 +42,4 @@ func checkPlace(path string) error {
 
 // Volatile reports whether what is written to a folder is gone after a restart of the
 // machine, as on tmpfs. False: it is not, or the system does not say.
-func Volatile(dir string) bool { return volatile(dir) }
+func Volatile(dir string) bool { return host.InMemory(dir) }

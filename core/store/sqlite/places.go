@@ -40,51 +40,51 @@ func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []strin
 	return s.apart(func() error { return s.w.setPlaces(set, forget) })
 }
 
-func (w *writer) readPlaces() ([]journal.Place, error) {
-	q, err := w.prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
+func (d *database) readPlaces() ([]journal.Place, error) {
+	q, err := d.Prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
 	if err != nil {
 		return nil, err
 	}
-	defer q.close()
+	defer q.Close()
 	var all []journal.Place
 	for {
-		more, err := q.step()
+		more, err := q.Step()
 		if err != nil || !more {
 			return all, err
 		}
-		p := journal.Place{Observer: q.text(0), After: lock.Seq(q.int(1)), Parked: uint64(q.int(2))}
-		if w.sums.place(p) != q.int(3) {
+		p := journal.Place{Observer: q.Text(0), After: lock.Seq(q.Int(1)), Parked: uint64(q.Int(2))}
+		if d.sums.place(p) != q.Int(3) {
 			return nil, damaged("the place of observer %q does not match its checksum", p.Observer)
 		}
 		all = append(all, p)
 	}
 }
 
-func (w *writer) setPlaces(set []journal.Place, forget []string) error {
-	drop, err := w.prepare("DELETE FROM observers WHERE name = ?1")
+func (d *database) setPlaces(set []journal.Place, forget []string) error {
+	drop, err := d.Prepare("DELETE FROM observers WHERE name = ?1")
 	if err != nil {
 		return err
 	}
-	defer drop.close()
+	defer drop.Close()
 	for _, name := range forget {
-		drop.reserve(len(name))
-		drop.bindText(1, name)
-		if err := drop.run(); err != nil {
+		drop.Reserve(len(name))
+		drop.BindText(1, name)
+		if err := drop.Run(); err != nil {
 			return err
 		}
 	}
-	put, err := w.prepare("REPLACE INTO observers (name, after, parked, sum) VALUES (?1, ?2, ?3, ?4)")
+	put, err := d.Prepare("REPLACE INTO observers (name, after, parked, sum) VALUES (?1, ?2, ?3, ?4)")
 	if err != nil {
 		return err
 	}
-	defer put.close()
+	defer put.Close()
 	for _, p := range set {
-		put.reserve(len(p.Observer))
-		put.bindText(1, p.Observer)
-		put.bindInt(2, int64(p.After))
-		put.bindInt(3, int64(p.Parked))
-		put.bindInt(4, w.sums.place(p))
-		if err := put.run(); err != nil {
+		put.Reserve(len(p.Observer))
+		put.BindText(1, p.Observer)
+		put.BindInt(2, int64(p.After))
+		put.BindInt(3, int64(p.Parked))
+		put.BindInt(4, d.sums.place(p))
+		if err := put.Run(); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 )
@@ -75,9 +76,9 @@ func checkRest(t *testing.T, s *Store, j *journal.Journal) {
 			t.Fatalf("%d segments, %v: what was pruned is still there", len(left), err)
 		}
 	}
-	v := journal.NewVerifier(nil)
+	v := verify.NewVerifier(nil)
 	export := exportOf(t, j)
-	if err := v.Verify(export); err != nil || !v.Verdict().Complete {
-		t.Errorf("what is left does not verify: %+v, %v", v.Verdict(), err)
+	if err := v.Verify(export); err != nil || !v.Result().Complete {
+		t.Errorf("what is left does not verify: %+v, %v", v.Result(), err)
 	}
 }

@@ -79,7 +79,7 @@ func kept(t *testing.T, s *Store) (segments, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for sql, to := range map[string]*int64{"SELECT count(*) FROM segments": &segments, "SELECT sum(length(bytes)) FROM segments": &bytes} {
-		n, err := s.w.intOf(sql)
+		n, err := s.w.IntOf(sql)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,8 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -33,7 +32,7 @@ func TestRefusedFiles(t *testing.T) {
 		path := newPath(t)
 		s := open(t, Config{Path: path})
 		for _, q := range sql {
-			if err := s.w.exec(q); err != nil {
+			if err := s.w.Exec(q); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -61,13 +60,13 @@ func TestRefusedFiles(t *testing.T) {
 		{"in a directory that does not exist", func(t *testing.T) string { return filepath.Join(t.TempDir(), "no", "x.db") }, nil},
 		{"a database in use by another program", func(t *testing.T) string {
 			path := newPath(t)
-			c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE|sqlite3.SQLITE_OPEN_CREATE)
+			c, err := conn.Open(path, conn.ReadWrite|conn.Create)
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { c.close() })
+			t.Cleanup(func() { c.Close() })
 			for _, q := range []string{"PRAGMA journal_mode = WAL", "CREATE TABLE theirs (a)"} {
-				if err := c.exec(q); err != nil {
+				if err := c.Exec(q); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -162,31 +161,5 @@ func TestALinkedDirectoryIsNoWayAroundTheLock(t *testing.T) {
 		if _, err := Open(t.Context(), Config{Path: filepath.Join(d, "octostore.db")}); !errors.Is(err, ErrInUse) {
 			t.Errorf("second Open in %s = %v, want ErrInUse", d, err)
 		}
-	}
-}
-
-// A side lock that was taken away between its opening and its locking is not one.
-func TestASideLockThatWasTakenAwayIsTakenAnew(t *testing.T) {
-	path := newPath(t)
-	refused, err := takeSideLock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	waiting, err := openSideLock(path + "-lock") // by somebody else, just before
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused.abandon()
-	if waiting.inPlace() {
-		t.Error("a file without a name counts as the lock")
-	}
-	waiting.release()
-	held, err := takeSideLock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer held.release()
-	if !held.inPlace() {
-		t.Error("the lock is not the one of its name")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -70,7 +71,7 @@ func TestTheReserveOutlastsACheckpoint(t *testing.T) {
 	dir := mountTmpfs(t, "64m")
 	var log told
 	s := openAsUsual(t, dir, &log)
-	if got := sizeOf(s.path + "-ballast"); got != defaultBallast {
+	if got := host.SizeOf(s.path + "-ballast"); got != defaultBallast {
 		t.Fatalf("the reserve has %d bytes, want %d", got, defaultBallast)
 	}
 	fillDisk(t, filepath.Join(dir, "filler"))
@@ -112,7 +113,7 @@ func TestReserveIsNotSpentOnTheWAL(t *testing.T) {
 	for range 200 {
 		line.Commit(t, s, 1, bulkyRow(line.Head.Seq%50))
 		s.mu.Lock()
-		frames := s.w.walFrames()
+		frames := s.w.WALFrames()
 		s.mu.Unlock()
 		if frames > most {
 			t.Fatalf("the WAL has %d frames, want at most %d", frames, most)
@@ -130,13 +131,13 @@ func TestReserveIsGivenUpForACheckpoint(t *testing.T) {
 		line.Commit(t, s, 1, bulkyRow(line.Head.Seq%50))
 	}
 	s.mu.Lock()
-	before := s.w.walFrames()
+	before := s.w.WALFrames()
 	s.makeRoom(errors.New("no space"))
 	s.mu.Unlock()
 	line.Commit(t, s, 1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if after := s.w.walFrames(); after >= before {
+	if after := s.w.WALFrames(); after >= before {
 		t.Errorf("the WAL had %d frames, and has %d after it was moved", before, after)
 	}
 }
@@ -161,7 +162,7 @@ func TestWithoutAReserveCommitsGoOn(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the reserve is made", func() bool { return sizeOf(s.path+"-ballast") == 768<<10 })
+	eventually(t, "the reserve is made", func() bool { return host.SizeOf(s.path+"-ballast") == 768<<10 })
 	eventually(t, "the log says so", func() bool { return strings.Contains(log.String(), "more of the reserve") })
 }
 
@@ -170,7 +171,7 @@ func TestASmallDiskHasASmallerReserve(t *testing.T) {
 	t.Parallel()
 	var log told
 	s := openAsUsual(t, mountTmpfs(t, "40m"), &log)
-	if got := sizeOf(s.path + "-ballast"); got != defaultBallast/2 || s.Full() {
+	if got := host.SizeOf(s.path + "-ballast"); got != defaultBallast/2 || s.Full() {
 		t.Errorf("the reserve has %d bytes, Full() = %v; want %d, false", got, s.Full(), defaultBallast/2)
 	}
 	if !strings.Contains(log.String(), "no space for the whole reserve") {
@@ -222,7 +223,7 @@ func TestFullEndsByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "there is space again", func() bool { return !s.Full() })
-	if got := sizeOf(s.path + "-ballast"); got != 1<<20 {
+	if got := host.SizeOf(s.path + "-ballast"); got != 1<<20 {
 		t.Errorf("the reserve has %d bytes", got)
 	}
 	line.Commit(t, s, 1)

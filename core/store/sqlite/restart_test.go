@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -20,11 +21,11 @@ type fakeClocks struct {
 	err  error // of the clock that counts from the boot
 }
 
-func (f *fakeClocks) clocks() clocks {
-	return clocks{
-		now:       func() time.Time { return f.wall },
-		sinceBoot: func() (time.Duration, error) { return f.boot, f.err },
-		bootID:    func() (string, error) { return f.id, nil },
+func (f *fakeClocks) clocks() host.Clocks {
+	return host.Clocks{
+		Now:       func() time.Time { return f.wall },
+		SinceBoot: func() (time.Duration, error) { return f.boot, f.err },
+		BootID:    func() (string, error) { return f.id, nil },
 	}
 }
 
@@ -106,19 +107,6 @@ func TestAdoptionCoversAllRows(t *testing.T) {
 	leases := storetest.Load(t, s).Leases
 	if len(leases) != 2 || leases[0].Remaining != 40*time.Second || leases[1].Remaining != 20*time.Second {
 		t.Errorf("leases = %+v, want 40 s of the new one and 20 s of the old", leases)
-	}
-}
-
-func TestSystemClocks(t *testing.T) {
-	c := clocks{}.orSystem()
-	if _, err := c.sinceBoot(); errors.Is(err, errors.ErrUnsupported) {
-		t.Skip("this system has no clock that counts from the boot")
-	}
-	if first, again := c.boot(), c.boot(); first == "" || first != again {
-		t.Errorf("boot = %q, then %q", first, again)
-	}
-	if now := c.read(); now.boot <= 0 || now.wall != now.time.UnixNano() {
-		t.Errorf("instant = %+v", now)
 	}
 }
 

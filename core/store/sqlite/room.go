@@ -1,6 +1,11 @@
 package sqlite
 
-import "time"
+import (
+	"time"
+
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+)
 
 // What a store does about a full disk: it refuses the commit, gives up its ballast so
 // that the next ones have a little space, and puts the ballast back when there is
@@ -22,10 +27,10 @@ func (s *Store) makeRoom(cause error) {
 // be released.
 func (s *Store) withRoom(f func() error) error {
 	err := f()
-	if !noSpace(err) {
+	if !conn.NoSpace(err) {
 		return err
 	}
-	s.spare.held = min(sizeOf(s.spare.path), max(s.spare.size, 0))
+	s.spare.held = min(host.SizeOf(s.spare.path), max(s.spare.size, 0))
 	s.dropSpare(err)
 	return f()
 }

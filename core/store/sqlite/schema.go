@@ -3,10 +3,9 @@ package sqlite
 import (
 	"crypto/rand"
 	"fmt"
-)
 
-// applicationID marks a database file as one of OctoStore: "Octo" in ASCII.
-const applicationID = 0x4f63746f
+	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
+)
 
 // migrations lead from each PRAGMA user_version to the next. A released one never
 // changes; a new one goes to the end.
@@ -103,17 +102,17 @@ func segmentColumns(version int64) string {
 
 // migrate brings the schema of a new or older file up to date, in one transaction. The
 // file has passed checkOrigin and checkVersion.
-func migrate(c *conn) error {
-	version, err := c.version()
+func migrate(d *database) error {
+	version, err := d.version()
 	if err != nil {
 		return err
 	}
 	if int(version) == len(migrations) {
 		return nil
 	}
-	return c.transact(func() error {
+	return d.Transaction(func() error {
 		for v := int(version); v < len(migrations); v++ {
-			if err := step(c, v); err != nil {
+			if err := step(d, v); err != nil {
 				return fmt.Errorf("migrate the schema to version %d: %w", v+1, err)
 			}
 		}
@@ -124,11 +123,11 @@ func migrate(c *conn) error {
 func newestVersion() int64 { return int64(len(migrations)) }
 
 // version returns the version of the schema.
-func (c *conn) version() (int64, error) { return c.intOf("PRAGMA user_version") }
+func (d *database) version() (int64, error) { return d.IntOf("PRAGMA user_version") }
 
 // checkVersion refuses a file that a newer program has migrated.
-func checkVersion(c *conn) error {
-	version, err := c.version()
+func checkVersion(d *database) error {
+	version, err := d.version()
 	if err != nil {
 		return err
 	}
@@ -142,110 +141,69 @@ func checkVersion(c *conn) error {
 }
 
 // checkOrigin refuses a database that some other program made.
-func checkOrigin(c *conn) error {
-	id, err := c.intOf("PRAGMA application_id")
+func checkOrigin(d *database) error {
+	id, err := d.IntOf("PRAGMA application_id")
 	if err != nil {
 		return err
 	}
-	objects, err := c.intOf("SELECT count(*) FROM sqlite_schema")
+	objects, err := d.IntOf("SELECT count(*) FROM sqlite_schema")
 	if err != nil {
 		return err
 	}
 	fresh := id == 0 && objects == 0
-	if id != applicationID && !fresh {
+	if id != dbfile.ApplicationID && !fresh {
 		return ErrForeign
 	}
 	return nil
 }
 
-func step(c *conn, version int) error {
-	if err := c.exec(migrations[version]); err != nil {
+func step(d *database, version int) error {
+	if err := d.Exec(migrations[version]); err != nil {
 		return err
 	}
-	made := map[int]func(*conn) error{0: identify, 1: makeKey}
+	made := map[int]func(*database) error{0: identify, 1: makeKey}
 	if fill := made[version]; fill != nil {
-		if err := fill(c); err != nil {
+		if err := fill(d); err != nil {
 			return err
 		}
 	}
-	return c.exec(fmt.Sprintf("PRAGMA user_version = %d", version+1))
+	return d.Exec(fmt.Sprintf("PRAGMA user_version = %d", version+1))
 }
 
 // identify makes what a new database is known by.
-func identify(c *conn) error {
+func identify(d *database) error {
 	secret := make([]byte, 32)
 	rand.Read(secret)
-	if err := c.setMeta("secret", secret); err != nil {
+	if err := d.setMeta("secret", secret); err != nil {
 		return err
 	}
-	return c.exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID))
-}
-
-// transact runs f between BEGIN IMMEDIATE and COMMIT, or takes back what it did.
-func (c *conn) transact(f func() error) error {
-	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	err := f()
-	if err == nil {
-		err = c.exec("COMMIT")
-	}
-	if err != nil && !c.idle() {
-		c.exec("ROLLBACK")
-	}
-	return err
-}
-
-// intOf returns the first column of the first row, 0 if there is none.
-func (c *conn) intOf(sql string) (int64, error) {
-	q, err := c.prepare(sql)
-	if err != nil {
-		return 0, err
-	}
-	defer q.close()
-	if more, err := q.step(); err != nil || !more {
-		return 0, err
-	}
-	return q.int(0), nil
-}
-
-// textOf is intOf for text.
-func (c *conn) textOf(sql string) (string, error) {
-	q, err := c.prepare(sql)
-	if err != nil {
-		return "", err
-	}
-	defer q.close()
-	if more, err := q.step(); err != nil || !more {
-		return "", err
-	}
-	return q.text(0), nil
+	return d.Exec(fmt.Sprintf("PRAGMA application_id = %d", dbfile.ApplicationID))
 }
 
 // meta returns a value of the table meta, nil if there is none.
-func (c *conn) meta(key string) ([]byte, error) {
-	q, err := c.prepare("SELECT value FROM meta WHERE key = ?1")
+func (d *database) meta(key string) ([]byte, error) {
+	q, err := d.Prepare("SELECT value FROM meta WHERE key = ?1")
 	if err != nil {
 		return nil, err
 	}
-	defer q.close()
-	q.reserve(len(key))
-	q.bindText(1, key)
-	if more, err := q.step(); err != nil || !more {
+	defer q.Close()
+	q.Reserve(len(key))
+	q.BindText(1, key)
+	if more, err := q.Step(); err != nil || !more {
 		return nil, err
 	}
-	return q.blob(0), nil
+	return q.Blob(0), nil
 }
 
 // setMeta puts a value into the table meta.
-func (c *conn) setMeta(key string, value []byte) error {
-	q, err := c.prepare("REPLACE INTO meta (key, value) VALUES (?1, ?2)")
+func (d *database) setMeta(key string, value []byte) error {
+	q, err := d.Prepare("REPLACE INTO meta (key, value) VALUES (?1, ?2)")
 	if err != nil {
 		return err
 	}
-	defer q.close()
-	q.reserve(len(key) + len(value))
-	q.bindText(1, key)
-	q.bindBlob(2, value)
-	return q.run()
+	defer q.Close()
+	q.Reserve(len(key) + len(value))
+	q.BindText(1, key)
+	q.BindBlob(2, value)
+	return q.Run()
 }

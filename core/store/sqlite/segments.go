@@ -6,10 +6,9 @@ import (
 	"math"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // segmentsAfter reads the segments after an event. They do not overlap, so only the
@@ -34,9 +33,8 @@ type readers struct {
 
 // reader is a read-only connection with its one statement prepared.
 type reader struct {
-	*conn
-	segments *stmt
-	sums     sums
+	*database
+	segments *conn.Stmt
 }
 
 const maxReaders = 4
@@ -103,27 +101,26 @@ func (r *readers) open() (*reader, error) {
 }
 
 func openReader(path string) (*reader, error) {
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY)
+	d, err := openDatabase(path, conn.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
-	c.busyTimeout(int(busyTimeout.Milliseconds()))
-	secret, err := c.meta("secret")
-	if err != nil {
-		c.close()
+	d.BusyTimeout(busyTimeout)
+	if err := d.readSums(); err != nil {
+		d.Close()
 		return nil, err
 	}
-	s, err := c.prepare(segmentsAfter(newestVersion()))
+	s, err := d.Prepare(segmentsAfter(newestVersion()))
 	if err != nil {
-		c.close()
+		d.Close()
 		return nil, err
 	}
-	return &reader{conn: c, segments: s, sums: newSums(secret)}, nil
+	return &reader{database: d, segments: s}, nil
 }
 
 func (r *reader) close() {
-	r.segments.close()
-	r.conn.close()
+	r.segments.Close()
+	r.database.Close()
 }
 
 // Segments returns committed segments; see [journal.Store]. It does not wait for
@@ -155,17 +152,17 @@ func (s *Store) SegmentsInto(ctx context.Context, after lock.Seq, events int, bu
 
 func (r *reader) read(ctx context.Context, after lock.Seq, events int, buf *[]byte) (segments []lock.Segment, err error) {
 	q := r.segments
-	defer q.reset() // which ends the read transaction
-	q.bindInt(1, int64(min(after, math.MaxInt64)))
+	defer q.Reset() // which ends the read transaction
+	q.BindInt(1, int64(min(after, math.MaxInt64)))
 	for n, bytes := 0, 0; n < events || n == 0; {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		more, err := q.step()
+		more, err := q.Step()
 		if err != nil || !more {
 			return segments, err
 		}
-		if n > 0 && bytes+q.blobSize(segmentBytes) > journal.PageBytes {
+		if n > 0 && bytes+q.BlobSize(segmentBytes) > journal.PageBytes {
 			return segments, nil
 		}
 		g, err := readSegment(q, &r.sums, buf)
@@ -184,17 +181,17 @@ func (r *reader) read(ctx context.Context, after lock.Seq, events int, buf *[]by
 
 // readSegment takes a segment from a row of all six columns, with its bytes in buf, or
 // returns [ErrDamaged].
-func readSegment(q *stmt, sums *sums, buf *[]byte) (lock.Segment, error) {
-	all, bytes := q.appendBlob(*buf, segmentBytes)
+func readSegment(q *conn.Stmt, sums *sums, buf *[]byte) (lock.Segment, error) {
+	all, bytes := q.AppendBlob(*buf, segmentBytes)
 	*buf = all
 	g := lock.Segment{
-		First: lock.Seq(q.int(0)),
-		Last:  lock.Seq(q.int(1)),
-		Count: int(q.int(2)),
-		Time:  time.Unix(0, q.int(3)).UTC(),
+		First: lock.Seq(q.Int(0)),
+		Last:  lock.Seq(q.Int(1)),
+		Count: int(q.Int(2)),
+		Time:  time.Unix(0, q.Int(3)).UTC(),
 		Bytes: bytes,
 	}
-	if sums.segment(&g) != q.int(5) {
+	if sums.segment(&g) != q.Int(5) {
 		return g, damaged("the segment of events %d to %d does not match its checksum", g.First, g.Last)
 	}
 	return g, nil

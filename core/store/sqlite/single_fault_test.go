@@ -12,6 +12,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // fault makes operations of one kind fail from the n-th on.
@@ -68,8 +69,8 @@ func aFault(rng *rand.Rand, seen map[string]int) *fault {
 		code int32
 	}{
 		{"write", sqlite3.SQLITE_IOERR_WRITE},
-		{"write", sqlite3.SQLITE_FULL},
-		{"write", sqlite3.SQLITE_FULL},
+		{"write", conn.CodeFull},
+		{"write", conn.CodeFull},
 		{"sync", sqlite3.SQLITE_IOERR_FSYNC},
 		{"truncate", sqlite3.SQLITE_IOERR_TRUNCATE},
 		{"open", sqlite3.SQLITE_CANTOPEN},
@@ -77,7 +78,7 @@ func aFault(rng *rand.Rand, seen map[string]int) *fault {
 	}
 	k := kinds[rng.IntN(len(kinds))]
 	times := []int{1, 3, math.MaxInt}[rng.IntN(3)]
-	if k.code == sqlite3.SQLITE_FULL {
+	if k.code == conn.CodeFull {
 		times = 1 + rng.IntN(3) // then there is space again
 	}
 	return &fault{kind: k.kind, n: 1 + rng.IntN(max(1, seen[k.kind])), times: times, code: k.code, seen: make(map[string]int)}

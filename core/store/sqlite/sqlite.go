@@ -28,17 +28,17 @@ import (
 	"sync/atomic"
 	"time"
 
-	driver "modernc.org/sqlite"
-
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 var _ journal.Store = (*Store)(nil)
 
 // Why a database cannot be opened.
 var (
-	ErrInUse   = errors.New("the database is in use by another server")
+	ErrInUse   = host.ErrInUse
 	ErrNewer   = errors.New("the database was made by a newer version of this program")
 	ErrForeign = errors.New("the file is a database of some other program")
 	// ErrClosed is the answer of a closed store.
@@ -58,7 +58,7 @@ type Config struct {
 	// disk filled up, that it has space again. Nil means nobody is told.
 	Logger *slog.Logger
 
-	clocks  clocks        // the system's
+	clocks  host.Clocks   // the system's
 	walSize int64         // 0: defaultWAL, less than 0: not extended
 	pause   time.Duration // before the first try to put the ballast back; 0: firstPause
 	look    time.Duration // between looks at the files; 0: lookEvery
@@ -69,9 +69,9 @@ type Store struct {
 	cfg  Config
 	log  *slog.Logger
 	path string // absolute, without symbolic links
-	lock *sideLock
+	lock *host.SideLock
 
-	inode inodeLock
+	inode host.InodeLock
 	files []namedFile // that are open, and what they were
 
 	mu     sync.Mutex // guards what follows, up to the blank line
@@ -82,7 +82,7 @@ type Store struct {
 	pace   pace
 	stamp  uint32 // of the database file, see lookAtStamp
 
-	openLog openLog // guarded by mu, too
+	openLog dbfile.OpenLog // guarded by mu, too
 
 	failure atomic.Pointer[error] // why nothing more is accepted
 	failed  chan struct{}         // closed once there is a failure
@@ -107,10 +107,10 @@ type Store struct {
 // Errors: [ErrInUse], [ErrNewer], [ErrForeign], [ErrDamaged], and those of the file
 // system.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	if err := supported(); err != nil {
+	if err := host.Supported(); err != nil {
 		return nil, err
 	}
-	path, err := resolve(cfg.Path)
+	path, err := host.Resolve(cfg.Path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %q: %w", cfg.Path, err)
 	}
@@ -120,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := checkPlace(path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	held, err := takeSideLock(path)
+	held, err := host.LockBeside(path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
@@ -136,12 +136,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // after it.
 const defaultBallast = 20 << 20
 
-// useOFDLocks asks SQLite for locks that survive the closing of another descriptor
-// of the same file. It works once per process, before the first file; where it does
-// not, SQLite's usual locks do.
-var useOFDLocks = sync.OnceFunc(func() { driver.OFDLocking(true) })
-
-func newStore(cfg Config, path string, held *sideLock) *Store {
+func newStore(cfg Config, path string, held *host.SideLock) *Store {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -157,7 +152,7 @@ func newStore(cfg Config, path string, held *sideLock) *Store {
 	if cfg.look == 0 {
 		cfg.look = lookEvery
 	}
-	cfg.clocks = cfg.clocks.orSystem()
+	cfg.clocks = cfg.clocks.OrSystem()
 	return &Store{
 		cfg:     cfg,
 		log:     cfg.Logger,
@@ -177,7 +172,7 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.inode, err = takeInodeLock(s.path); err != nil {
+	if s.inode, err = host.LockInode(s.path); err != nil {
 		return err
 	}
 	if err := checkWAL(s.path); err != nil {
@@ -222,9 +217,9 @@ func (s *Store) abandon() {
 	if s.w != nil {
 		s.w.close()
 	}
-	s.openLog.close()
-	s.inode.release()
-	s.lock.abandon()
+	s.openLog.Close()
+	s.inode.Release()
+	s.lock.Abandon()
 }
 
 // create makes an empty file for a database that does not exist yet, so that it is
@@ -240,26 +235,16 @@ func create(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return syncDir(path)
+	return host.SyncDir(path)
 }
 
 // checkNotCut refuses an empty file beside a write-ahead log: it was not always
 // empty, and SQLite would delete the log.
 func checkNotCut(path string) error {
-	if sizeOf(path) == 0 && sizeOf(path+"-wal") > 0 {
+	if host.SizeOf(path) == 0 && host.SizeOf(path+"-wal") > 0 {
 		return damaged("the file is empty, but %s-wal is not", filepath.Base(path))
 	}
 	return nil
-}
-
-// syncDir makes the directory entry of path survive a power cut.
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // Close waits for calls under way, but for a commit that waits for another process
@@ -283,9 +268,9 @@ func (s *Store) Close() error {
 	s.upkeep.Wait()
 	s.readers.close()
 	left, err := w.finish(how)
-	s.openLog.close()
-	s.inode.release()
-	s.lock.release()
+	s.openLog.Close()
+	s.inode.Release()
+	s.lock.Release()
 	switch {
 	case left != nil && failure != nil:
 		s.log.Error("what is in the write-ahead log could not be moved into the database", "path", s.path, "error", left)
@@ -300,12 +285,4 @@ func (s *Store) Close() error {
 
 // Sizes returns the bytes the database file and its write-ahead log take, 0 for a
 // file that is not there.
-func (s *Store) Sizes() (db, wal int64) { return sizeOf(s.path), sizeOf(s.path + "-wal") }
-
-func sizeOf(path string) int64 {
-	fi, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	return fi.Size()
-}
+func (s *Store) Sizes() (db, wal int64) { return host.SizeOf(s.path), host.SizeOf(s.path + "-wal") }

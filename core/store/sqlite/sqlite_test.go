@@ -73,11 +73,11 @@ func limitPages(t testing.TB, s *Store, full bool) {
 	most := int64(1 << 30)
 	if full {
 		var err error
-		if most, err = s.w.intOf("PRAGMA page_count"); err != nil {
+		if most, err = s.w.IntOf("PRAGMA page_count"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.w.exec(fmt.Sprintf("PRAGMA max_page_count = %d", most)); err != nil {
+	if err := s.w.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", most)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -32,7 +32,7 @@ func commitUntil(t *testing.T, s *Store, line *storetest.Line, restarts int) {
 		seq := line.Head.Seq + 1
 		line.Commit(t, s, 1, bulkyRow(seq%20))
 		s.mu.Lock()
-		now := s.w.walFrames()
+		now := s.w.WALFrames()
 		if seq%10 == 0 {
 			s.moveNow() // or it takes a thousand commits
 		}
@@ -147,18 +147,18 @@ func TestStampOfAStartThatWasKilled(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+	c, err := conn.Open(path, conn.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.leaveWAL()
-	if err := c.exec("PRAGMA schema_version = 12345"); err != nil {
+	c.LeaveWAL()
+	if err := c.Exec("PRAGMA schema_version = 12345"); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.close(); err != nil {
+	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if sizeOf(path+"-wal") == 0 {
+	if host.SizeOf(path+"-wal") == 0 {
 		t.Fatal("there is no log")
 	}
 	open(t, Config{Path: path})
@@ -194,7 +194,7 @@ func checkSameFile(t *testing.T, copied, from string) {
 // A backup that is copied over the database of a running server: the server notices,
 // and leaves the copy as it is.
 func TestStampIsLookedAtWhileAServerRuns(t *testing.T) {
-	if !inodesLockable {
+	if !host.HasInodeLocks {
 		t.Skip("the file is only looked into where it can be kept open")
 	}
 	s, path, backup, line := overwritten(t, time.Millisecond)
@@ -219,12 +219,12 @@ func TestStampMayBeChangedThroughTheLog(t *testing.T) {
 	storetest.Load(t, s)
 	var line storetest.Line
 	line.Commit(t, s, 1)
-	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	other, err := conn.Open(s.path, conn.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.close()
-	if err := other.exec("VACUUM"); err != nil {
+	defer other.Close()
+	if err := other.Exec("VACUUM"); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {

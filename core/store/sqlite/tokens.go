@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 var _ auth.Store = (*Store)(nil)
@@ -48,45 +49,45 @@ func (s *Store) TokenByHash(ctx context.Context, hash [sha256.Size]byte) (auth.T
 		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, asDamage(err))
 	}
 	defer s.readers.put(r)
-	t, found, err := r.conn.tokenByHash(hash, &r.sums)
+	t, found, err := r.tokenByHash(hash)
 	if err != nil {
 		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, asDamage(err))
 	}
 	return t, found, nil
 }
 
-func (c *conn) tokenByHash(hash [sha256.Size]byte, sums *sums) (t auth.Token, found bool, err error) {
-	q, err := c.prepare("SELECT " + tokenColumns + " FROM tokens WHERE hash = ?1")
+func (d *database) tokenByHash(hash [sha256.Size]byte) (t auth.Token, found bool, err error) {
+	q, err := d.Prepare("SELECT " + tokenColumns + " FROM tokens WHERE hash = ?1")
 	if err != nil {
 		return t, false, err
 	}
-	defer q.close()
-	q.reserve(len(hash))
-	q.bindBlob(1, hash[:])
-	if more, err := q.step(); err != nil || !more {
+	defer q.Close()
+	q.Reserve(len(hash))
+	q.BindBlob(1, hash[:])
+	if more, err := q.Step(); err != nil || !more {
 		return t, false, err
 	}
-	t, err = readToken(q, sums)
+	t, err = readToken(q, &d.sums)
 	return t, err == nil, err
 }
 
-func (w *writer) readTokens(ctx context.Context) ([]auth.Token, error) {
-	version, err := w.version()
+func (d *database) readTokens(ctx context.Context) ([]auth.Token, error) {
+	version, err := d.version()
 	if err != nil {
 		return nil, err
 	}
-	q, err := w.prepare("SELECT " + tokenColumnsOf(version) + " FROM tokens ORDER BY id")
+	q, err := d.Prepare("SELECT " + tokenColumnsOf(version) + " FROM tokens ORDER BY id")
 	if err != nil {
 		return nil, err
 	}
-	defer q.close()
+	defer q.Close()
 	var all []auth.Token
 	for {
-		more, err := q.step()
+		more, err := q.Step()
 		if err != nil || !more {
 			return all, err
 		}
-		t, err := readToken(q, &w.sums)
+		t, err := readToken(q, &d.sums)
 		if err != nil {
 			return nil, err
 		}
@@ -97,13 +98,13 @@ func (w *writer) readTokens(ctx context.Context) ([]auth.Token, error) {
 	}
 }
 
-func readToken(q *stmt, sums *sums) (t auth.Token, err error) {
+func readToken(q *conn.Stmt, sums *sums) (t auth.Token, err error) {
 	t = auth.Token{
-		ID: q.text(0), Name: q.text(2), Account: q.text(3), Groups: q.text(10),
-		Created: readTime(q.int(5)), Expires: readTime(q.int(6)), Used: readTime(q.int(7)), Revoked: readTime(q.int(8)),
+		ID: q.Text(0), Name: q.Text(2), Account: q.Text(3), Groups: q.Text(10),
+		Created: readTime(q.Int(5)), Expires: readTime(q.Int(6)), Used: readTime(q.Int(7)), Revoked: readTime(q.Int(8)),
 	}
-	hash, scopes := q.blob(1), q.text(4)
-	if copy(t.Hash[:], hash) != len(t.Hash) || len(hash) != len(t.Hash) || sums.token(&t, scopes) != q.int(9) {
+	hash, scopes := q.Blob(1), q.Text(4)
+	if copy(t.Hash[:], hash) != len(t.Hash) || len(hash) != len(t.Hash) || sums.token(&t, scopes) != q.Int(9) {
 		return t, damaged("the token %q does not match its checksum", t.ID)
 	}
 	if t.Scopes, err = auth.ParseScopes(scopes); err != nil {
@@ -162,26 +163,26 @@ func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
 	return nil
 }
 
-func (w *writer) putToken(t *auth.Token) error {
-	q, err := w.prepare("REPLACE INTO tokens (" + tokenColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
+func (d *database) putToken(t *auth.Token) error {
+	q, err := d.Prepare("REPLACE INTO tokens (" + tokenColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
 	if err != nil {
 		return err
 	}
-	defer q.close()
+	defer q.Close()
 	scopes := t.Scopes.String()
-	q.reserve(len(t.ID) + len(t.Hash) + len(t.Name) + len(t.Account) + len(scopes) + len(t.Groups))
-	q.bindText(1, t.ID)
-	q.bindBlob(2, t.Hash[:])
-	q.bindText(3, t.Name)
-	q.bindText(4, t.Account)
-	q.bindText(5, scopes)
-	q.bindInt(6, writeTime(t.Created))
-	q.bindInt(7, writeTime(t.Expires))
-	q.bindInt(8, writeTime(t.Used))
-	q.bindInt(9, writeTime(t.Revoked))
-	q.bindInt(10, w.sums.token(t, scopes))
-	q.bindText(11, t.Groups)
-	return q.run()
+	q.Reserve(len(t.ID) + len(t.Hash) + len(t.Name) + len(t.Account) + len(scopes) + len(t.Groups))
+	q.BindText(1, t.ID)
+	q.BindBlob(2, t.Hash[:])
+	q.BindText(3, t.Name)
+	q.BindText(4, t.Account)
+	q.BindText(5, scopes)
+	q.BindInt(6, writeTime(t.Created))
+	q.BindInt(7, writeTime(t.Expires))
+	q.BindInt(8, writeTime(t.Used))
+	q.BindInt(9, writeTime(t.Revoked))
+	q.BindInt(10, d.sums.token(t, scopes))
+	q.BindText(11, t.Groups)
+	return q.Run()
 }
 
 // touchStep is how many tokens are touched in one transaction.
@@ -201,17 +202,17 @@ func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 	return nil
 }
 
-func (w *writer) touchTokens(ids []string, used map[string]time.Time) error {
-	q, err := w.prepare("UPDATE tokens SET used = ?2 WHERE id = ?1")
+func (d *database) touchTokens(ids []string, used map[string]time.Time) error {
+	q, err := d.Prepare("UPDATE tokens SET used = ?2 WHERE id = ?1")
 	if err != nil {
 		return err
 	}
-	defer q.close()
+	defer q.Close()
 	for _, id := range ids {
-		q.reserve(len(id))
-		q.bindText(1, id)
-		q.bindInt(2, writeTime(used[id]))
-		if err := q.run(); err != nil {
+		q.Reserve(len(id))
+		q.BindText(1, id)
+		q.BindInt(2, writeTime(used[id]))
+		if err := q.Run(); err != nil {
 			return err
 		}
 	}

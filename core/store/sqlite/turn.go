@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // beginTimeout is how long SQLite waits for the lock of another process at a time.
@@ -16,13 +16,13 @@ const beginTimeout = 100 * time.Millisecond
 // takes, until ctx ends or the store is closed. Callers do not wait as long: the table
 // answers them.
 func (s *Store) begin(ctx context.Context) error {
-	err := s.w.begin.run()
-	if !failedWith(err, sqlite3.SQLITE_BUSY) {
+	err := s.w.begin.Run()
+	if !conn.FailedWith(err, conn.CodeBusy) {
 		return err
 	}
 	since := time.Now()
 	s.log.Warn("another process keeps the database locked; changes wait for it", "path", s.path)
-	for failedWith(err, sqlite3.SQLITE_BUSY) {
+	for conn.FailedWith(err, conn.CodeBusy) {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("gave up waiting for another process: %w", err)
@@ -32,7 +32,7 @@ func (s *Store) begin(ctx context.Context) error {
 			return fmt.Errorf("closed while waiting for another process: %w", err)
 		case <-time.After(beginTimeout / 10): // where SQLite does not wait by itself
 		}
-		err = s.w.begin.run()
+		err = s.w.begin.Run()
 	}
 	if err == nil {
 		s.log.Info("the database is not locked any more; changes go on", "path", s.path, "waited", time.Since(since).Round(time.Millisecond))

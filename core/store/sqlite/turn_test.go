@@ -6,27 +6,26 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
 // intruder is somebody's sqlite3, which keeps the database locked.
 type intruder struct {
 	t *testing.T
-	c *conn
+	c *conn.Conn
 }
 
 func newIntruder(t *testing.T, s *Store) *intruder {
 	t.Helper()
-	c, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	c, err := conn.Open(s.path, conn.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.close() })
+	t.Cleanup(func() { c.Close() })
 	i := &intruder{t, c}
 	i.exec("BEGIN IMMEDIATE")
 	return i
@@ -34,7 +33,7 @@ func newIntruder(t *testing.T, s *Store) *intruder {
 
 func (i *intruder) exec(sql string) {
 	i.t.Helper()
-	if err := i.c.exec(sql); err != nil {
+	if err := i.c.Exec(sql); err != nil {
 		i.t.Fatal(err)
 	}
 }

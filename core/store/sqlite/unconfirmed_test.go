@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -54,10 +55,10 @@ func TestUnconfirmedLeaseIsCoveredByItsChecksum(t *testing.T) {
 		unconfirmed, confirmed := storetest.Row("a", 1, time.Hour), storetest.Row("b", 2, time.Hour)
 		unconfirmed.Lease.ConfirmWithin = 15 * time.Second
 		new(storetest.Line).Commit(t, s, 2, unconfirmed, confirmed)
-		if err := s.w.exec("UPDATE leases SET " + change); err != nil {
+		if err := s.w.Exec("UPDATE leases SET " + change); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.w.readLeases(t.Context(), instant{}); err == nil {
+		if _, err := s.w.readLeases(t.Context(), host.Instant{}); err == nil {
 			t.Errorf("after %q the leases are read as if nothing had happened", change)
 		}
 	}
@@ -72,7 +73,7 @@ func TestUnconfirmedLeasesComeByMigration(t *testing.T) {
 	storetest.Load(t, s)
 	r := storetest.Row("held", 1, time.Hour)
 	new(storetest.Line).Commit(t, s, 1, r)
-	if err := s.w.exec("ALTER TABLE leases DROP COLUMN confirm; ALTER TABLE tokens DROP COLUMN member_of; PRAGMA user_version = 4"); err != nil {
+	if err := s.w.Exec("ALTER TABLE leases DROP COLUMN confirm; ALTER TABLE tokens DROP COLUMN member_of; PRAGMA user_version = 4"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -84,7 +85,7 @@ func TestUnconfirmedLeasesComeByMigration(t *testing.T) {
 	}
 	s = open(t, Config{Path: path})
 	storetest.CheckLeases(t, storetest.Load(t, s), r)
-	if version, err := s.w.intOf("PRAGMA user_version"); err != nil || version < confirmVersion {
+	if version, err := s.w.IntOf("PRAGMA user_version"); err != nil || version < confirmVersion {
 		t.Errorf("the version is %d, %v", version, err)
 	}
 }

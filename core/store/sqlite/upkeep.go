@@ -3,7 +3,7 @@ package sqlite
 import (
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
 // Commits append to the WAL; somebody has to move its pages into the database so
@@ -62,7 +62,7 @@ func (p *pace) insists() bool {
 // full it does not wait for the upkeep to have its turn: a WAL that grew meanwhile would
 // use up what is left of the reserve, and those who hold a lock would be refused.
 func (s *Store) afterCommit() {
-	frames := s.w.walFrames()
+	frames := s.w.WALFrames()
 	s.stamped.Store(frames >= s.pace.frames) // else the WAL started over, perhaps without it
 	due := s.pace.after(frames)
 	if s.Full() && frames >= moveEveryFull {
@@ -82,8 +82,8 @@ func (s *Store) wakeUpkeep() {
 }
 
 // keepUp does what commits leave to do, until the store is closed.
-func (s *Store) keepUp(mover *conn) {
-	defer mover.close()
+func (s *Store) keepUp(mover *conn.Conn) {
+	defer mover.Close()
 	for {
 		select {
 		case <-s.stop:
@@ -97,15 +97,15 @@ func (s *Store) keepUp(mover *conn) {
 }
 
 // openMover opens the connection that moves pages beside the commits.
-func openMover(path string) (*conn, error) {
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+func openMover(path string) (*conn.Conn, error) {
+	c, err := conn.Open(path, conn.ReadWrite)
 	if err != nil {
 		return nil, err
 	}
 	// A connection that has read nothing yet does not know that there is a WAL, and its
 	// checkpoints do nothing.
-	if _, err := c.intOf("PRAGMA schema_version"); err != nil {
-		c.close()
+	if _, err := c.IntOf("PRAGMA schema_version"); err != nil {
+		c.Close()
 		return nil, err
 	}
 	return c, nil
@@ -113,12 +113,12 @@ func openMover(path string) (*conn, error) {
 
 // moveWAL takes both steps. Pages that could not be written to the database file
 // stop the store: nobody knows what is in it then.
-func (s *Store) moveWAL(mover *conn) {
+func (s *Store) moveWAL(mover *conn.Conn) {
 	if s.failure.Load() != nil {
 		return // Close decides whether the files may still be written to
 	}
 	s.moving.Lock()
-	err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE)
+	err := mover.Checkpoint(conn.Passive)
 	s.moving.Unlock()
 	s.stamped.Store(false) // the next commit may be the first of a new log
 	s.mu.Lock()
@@ -126,10 +126,10 @@ func (s *Store) moveWAL(mover *conn) {
 	if s.stopped() != nil {
 		return
 	}
-	full := failedWith(err, sqlite3.SQLITE_FULL)
+	full := conn.FailedWith(err, conn.CodeFull)
 	if err == nil || passing(err) && !full {
 		err = s.moveRest()
-		full = failedWith(err, sqlite3.SQLITE_FULL)
+		full = conn.FailedWith(err, conn.CodeFull)
 	}
 	switch {
 	case full:
@@ -145,7 +145,7 @@ func (s *Store) moveNow() {
 	s.moving.Lock()
 	defer s.moving.Unlock()
 	s.stamped.Store(false)
-	if err := s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil && !passing(err) {
+	if err := s.w.Checkpoint(conn.Passive); err != nil && !passing(err) {
 		s.die(err)
 	}
 }
@@ -154,15 +154,15 @@ func (s *Store) moveNow() {
 func (s *Store) moveRest() error {
 	defer s.stamped.Store(false)
 	if !s.pace.insists() {
-		return s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE)
+		return s.w.Checkpoint(conn.Passive)
 	}
-	s.w.busyTimeout(int(insistFor.Milliseconds()))
-	defer s.w.busyTimeout(int(beginTimeout.Milliseconds()))
-	return s.w.checkpoint(sqlite3.SQLITE_CHECKPOINT_RESTART)
+	s.w.BusyTimeout(insistFor)
+	defer s.w.BusyTimeout(beginTimeout)
+	return s.w.Checkpoint(conn.Restart)
 }
 
 // passing reports whether a checkpoint that failed can be tried again. Until then
 // the WAL has everything.
 func passing(err error) bool {
-	return failedWith(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
+	return conn.FailedWith(err, conn.CodeBusy, conn.CodeLocked, conn.CodeFull)
 }

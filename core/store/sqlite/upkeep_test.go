@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -60,13 +59,13 @@ func TestWALGetsItsSizeBack(t *testing.T) {
 	storetest.Load(t, s)
 	var line storetest.Line
 	line.Commit(t, s, 1)
-	reader, err := openConn(s.path, sqlite3.SQLITE_OPEN_READONLY)
+	reader, err := conn.Open(s.path, conn.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reader.close()
+	defer reader.Close()
 	for _, sql := range []string{"BEGIN", "SELECT count(*) FROM segments"} {
-		if err := reader.exec(sql); err != nil {
+		if err := reader.Exec(sql); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +74,7 @@ func TestWALGetsItsSizeBack(t *testing.T) {
 		_, wal := s.Sizes()
 		long = wal > 4*cfg.walSize
 	}
-	if err := reader.exec("COMMIT"); err != nil {
+	if err := reader.Exec("COMMIT"); err != nil {
 		t.Fatal(err)
 	}
 	s.mu.Lock()
@@ -127,8 +126,8 @@ func TestWALShrinksAfterALongReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.segments.bindInt(1, 0)
-	if more, err := r.segments.step(); err != nil || !more {
+	r.segments.BindInt(1, 0)
+	if more, err := r.segments.Step(); err != nil || !more {
 		t.Fatalf("step = %v, %v", more, err)
 	}
 	wal := func() int64 { _, n := s.Sizes(); return n }
@@ -138,7 +137,7 @@ func TestWALShrinksAfterALongReader(t *testing.T) {
 		}
 		commit()
 	}
-	r.segments.reset()
+	r.segments.Reset()
 	s.readers.put(r)
 
 	for i := 0; wal() > kept; i++ {
@@ -168,27 +167,27 @@ func TestInsisting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.segments.bindInt(1, 0)
-	if more, err := r.segments.step(); err != nil || !more {
+	r.segments.BindInt(1, 0)
+	if more, err := r.segments.Step(); err != nil || !more {
 		t.Fatalf("step = %v, %v", more, err)
 	}
 	line.Commit(t, s, 1) // which the reader does not see
-	long := s.w.walFrames()
+	long := s.w.WALFrames()
 
-	if err := insist(); !failedWith(err, sqlite3.SQLITE_BUSY) || !passing(err) {
+	if err := insist(); !conn.FailedWith(err, conn.CodeBusy) || !passing(err) {
 		t.Errorf("beside a reader that stays: %v, want that it is busy", err)
 	}
 	for range 20 { // a busy machine may not let it leave in time
 		left := make(chan struct{})
 		time.AfterFunc(insistFor/4, func() {
-			r.segments.reset()
+			r.segments.Reset()
 			close(left)
 		})
 		err = insist()
 		if <-left; err == nil {
 			break
 		}
-		if more, err := r.segments.step(); err != nil || !more {
+		if more, err := r.segments.Step(); err != nil || !more {
 			t.Fatalf("step = %v, %v", more, err)
 		}
 	}
@@ -197,7 +196,7 @@ func TestInsisting(t *testing.T) {
 		t.Errorf("beside a reader that leaves: %v", err)
 	}
 	line.Commit(t, s, 1)
-	if now := s.w.walFrames(); now >= long {
+	if now := s.w.WALFrames(); now >= long {
 		t.Errorf("the WAL goes on at %d frames after %d", now, long)
 	}
 }
@@ -253,8 +252,8 @@ func TestMovingTheWAL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mover.close()
-	if err := mover.checkpoint(sqlite3.SQLITE_CHECKPOINT_PASSIVE); err != nil {
+	defer mover.Close()
+	if err := mover.Checkpoint(conn.Passive); err != nil {
 		t.Fatal(err)
 	}
 	alone := newPath(t)
@@ -265,7 +264,7 @@ func TestMovingTheWAL(t *testing.T) {
 
 	line.Commit(t, s, 1)
 	line.Commit(t, s, 1)
-	long := s.w.walFrames()
+	long := s.w.WALFrames()
 	line.Commit(t, s, 1)
 	s.mu.Lock()
 	err = s.moveRest()
@@ -274,7 +273,7 @@ func TestMovingTheWAL(t *testing.T) {
 		t.Fatal(err)
 	}
 	line.Commit(t, s, 1)
-	if now := s.w.walFrames(); now >= long {
+	if now := s.w.WALFrames(); now >= long {
 		t.Errorf("the WAL goes on at %d frames after %d", now, long)
 	}
 }
@@ -292,8 +291,8 @@ func TestStopBesideAReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	backup.segments.bindInt(1, 0)
-	if more, err := backup.segments.step(); err != nil || !more {
+	backup.segments.BindInt(1, 0)
+	if more, err := backup.segments.Step(); err != nil || !more {
 		t.Fatalf("step = %v, %v", more, err)
 	}
 	line.Commit(t, s, 1)
@@ -308,7 +307,7 @@ func TestStopBesideAReader(t *testing.T) {
 	if got := storetest.Load(t, s).Head; got != line.Head {
 		t.Errorf("head = %v, want %v", got, line.Head)
 	}
-	backup.segments.reset()
+	backup.segments.Reset()
 	backup.close()
 	line.Commit(t, s, 1)
 }

@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"strings"
 
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // ErrDamaged says that a database is not as it was written: the disk, or somebody,
@@ -22,7 +23,7 @@ func damaged(format string, args ...any) error {
 // asDamage makes plain what the codes mean by which SQLite says the same. The plain
 // SQLITE_ERROR is of a statement that does not fit the schema; ours fit ours.
 func asDamage(err error) error {
-	if failedWith(err, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR) && !errors.Is(err, ErrDamaged) {
+	if conn.FailedWith(err, conn.CodeCorrupt, conn.CodeNotADB, conn.CodeError) && !errors.Is(err, ErrDamaged) {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return err
@@ -37,14 +38,14 @@ const checkAllBelow = 32 << 20
 // the file, in each lease and token, in what the journal is signed with, and in the newest segment,
 // which it goes on from.
 // Older segments are checked when they are read.
-func (w *writer) verify(ctx context.Context, path string) error {
-	defer w.interruptedBy(ctx)()
+func (d *database) verify(ctx context.Context, path string) error {
+	defer d.InterruptedBy(ctx)()
 	checks := []string{"PRAGMA quick_check(1)"}
-	if sizeOf(path) > checkAllBelow {
+	if host.SizeOf(path) > checkAllBelow {
 		checks = []string{"PRAGMA quick_check(leases)", "PRAGMA quick_check(meta)", "PRAGMA quick_check(observers)", "PRAGMA quick_check(tokens)"}
 	}
 	for _, check := range checks {
-		said, err := w.textOf(check)
+		said, err := d.TextOf(check)
 		if err != nil {
 			return cmp.Or(ctx.Err(), err)
 		}
@@ -52,37 +53,37 @@ func (w *writer) verify(ctx context.Context, path string) error {
 			return damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
 		}
 	}
-	if w.readOnly() { // known once the header has been read
+	if d.ReadOnly() { // known once the header has been read
 		return damaged("its header says that it cannot be written to")
 	}
-	if _, err := w.readHead(newestVersion()); err != nil {
+	if _, err := d.readHead(newestVersion()); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
-	if _, err := w.signingKey(); err != nil {
+	if _, err := d.signingKey(); err != nil {
 		return err
 	}
-	if _, err := w.cut(); err != nil {
+	if _, err := d.cut(); err != nil {
 		return err
 	}
-	if _, err := w.readTokens(ctx); err != nil {
+	if _, err := d.readTokens(ctx); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
-	if _, err := w.readPlaces(); err != nil {
+	if _, err := d.readPlaces(); err != nil {
 		return err
 	}
-	_, err := w.readLeases(ctx, instant{})
+	_, err := d.readLeases(ctx, host.Instant{})
 	return cmp.Or(ctx.Err(), err)
 }
 
 // readSums gets ready to check and make the checksums of this database.
-func (w *writer) readSums() error {
-	secret, err := w.meta("secret")
+func (d *database) readSums() error {
+	secret, err := d.meta("secret")
 	if err != nil {
 		return err
 	}
 	if len(secret) != 32 {
 		return damaged("the secret has %d bytes, not 32", len(secret))
 	}
-	w.sums = newSums(secret)
+	d.sums = newSums(secret)
 	return nil
 }

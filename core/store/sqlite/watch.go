@@ -7,7 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 )
 
 // A store serves from the files it opened, the next start from those it finds. Where
@@ -47,10 +48,10 @@ func (s *Store) noteFiles() error {
 		f := namedFile{path: s.path + suffix}
 		var err error
 		switch {
-		case suffix == "" && s.inode.held():
-			f.was, err = s.inode.f.Stat()
+		case suffix == "" && s.inode.Held():
+			f.was, err = s.inode.File().Stat()
 		case suffix == "-lock":
-			f.was, err = s.lock.f.Stat()
+			f.was, err = s.lock.Stat()
 		default:
 			f.was, err = os.Stat(f.path)
 		}
@@ -59,12 +60,12 @@ func (s *Store) noteFiles() error {
 		}
 		s.files = append(s.files, f)
 	}
-	if s.inode.held() {
-		page, _, err := fileStamp(s.inode.f)
+	if s.inode.Held() {
+		page, _, err := dbfile.ReadFirstPage(s.inode.File())
 		if err != nil {
 			return err
 		}
-		s.stamp = page.stamp
+		s.stamp = page.Stamp
 	}
 	return s.lookAtFiles() // SQLite opened the database by its name
 }
@@ -101,7 +102,7 @@ func (s *Store) lookInside() error {
 	if err := s.lookAtStamp(); err != nil {
 		return ignoreBusy(err)
 	}
-	if err := s.openLog.look(); err != nil {
+	if err := s.lookAtLog(); err != nil {
 		return err
 	}
 	head, err := s.w.head()
@@ -114,10 +115,27 @@ func (s *Store) lookInside() error {
 	return nil
 }
 
+// watchLog begins to look at the log.
+func (s *Store) watchLog() (err error) {
+	if s.inode.Held() {
+		s.openLog, err = dbfile.WatchLog(s.path+"-wal", s.path+"-shm")
+	}
+	return err
+}
+
+// lookAtLog returns an [ErrReplaced] if the log was overwritten. No commit of this store
+// is under way.
+func (s *Store) lookAtLog() error {
+	if err := s.openLog.Look(); err != nil {
+		return fmt.Errorf("%w: %w: %w", ErrReplaced, errWritten, err)
+	}
+	return nil
+}
+
 // ignoreBusy returns nil where another process keeps the database locked: commits wait
 // for it, and so can this.
 func ignoreBusy(err error) error {
-	if failedWith(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) {
+	if conn.FailedWith(err, conn.CodeBusy, conn.CodeLocked) {
 		return nil
 	}
 	return fmt.Errorf("look at the database: %w", err)

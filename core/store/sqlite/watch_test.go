@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -56,12 +56,12 @@ var vanishings = []struct {
 		}
 	}, "in the place of octostore.db", false},
 	{"written to by something else", func(t *testing.T, path string) {
-		other, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+		other, err := conn.Open(path, conn.ReadWrite)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer other.close()
-		if err := other.exec("INSERT INTO segments VALUES (500, 10, 11, 0, x'7b7d0a', 0)"); err != nil {
+		defer other.Close()
+		if err := other.Exec("INSERT INTO segments VALUES (500, 10, 11, 0, x'7b7d0a', 0)"); err != nil {
 			t.Fatal(err)
 		}
 	}, "ended with event 1 and now ends with 510", false},
@@ -101,7 +101,7 @@ func TestWatchNoticesWhatBecameOfTheFiles(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Errorf("close: %v", err)
 			}
-			if !test.kept || !inodesLockable && !strings.Contains(test.name, "lock") {
+			if !test.kept || !host.HasInodeLocks && !strings.Contains(test.name, "lock") {
 				return
 			}
 			if snap := storetest.Load(t, open(t, Config{Path: path})); len(snap.Leases) != 1 || snap.Head != line.Head {
@@ -159,12 +159,12 @@ func TestWatchIsQuietWhileAllIsWell(t *testing.T) {
 			}
 		}
 	}
-	other, err := openConn(s.path, sqlite3.SQLITE_OPEN_READWRITE)
+	other, err := conn.Open(s.path, conn.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.close()
-	if err := other.exec("BEGIN EXCLUSIVE"); err != nil {
+	defer other.Close()
+	if err := other.Exec("BEGIN EXCLUSIVE"); err != nil {
 		t.Fatal(err)
 	}
 	for range 20 {
@@ -172,7 +172,7 @@ func TestWatchIsQuietWhileAllIsWell(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := other.exec("ROLLBACK"); err != nil {
+	if err := other.Exec("ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
 	line.Commit(t, s, 1)

@@ -9,22 +9,21 @@ import (
 	"os"
 	"time"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
 // writer is the one connection that changes the database, with the statements of a
 // commit prepared.
 type writer struct {
-	*conn
-	sums                    sums
+	*database
 	attempt                 []byte // of the row being set, used again
-	begin, commit, rollback *stmt
-	newest, segment         *stmt
-	put, drop               *stmt
-	touch                   *stmt // makes the first page part of a transaction
-	stmts                   []*stmt
+	begin, commit, rollback *conn.Stmt
+	newest, segment         *conn.Stmt
+	put, drop               *conn.Stmt
+	touch                   *conn.Stmt // makes the first page part of a transaction
+	stmts                   []*conn.Stmt
 }
 
 // defaultWAL is the size the WAL file is kept at. It holds 4,060 frames: two short
@@ -39,39 +38,39 @@ var errReadOnly = errors.New("this process may read the file, but not write to i
 const busyTimeout = 10 * time.Second
 
 func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err error) {
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE)
+	d, err := openDatabase(path, conn.ReadWrite)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: c}
+	w := &writer{database: d}
 	defer func() {
 		if err != nil {
 			w.closeRefused(path)
 		}
 	}()
-	if c.readOnly() {
+	if d.ReadOnly() {
 		return nil, errReadOnly
 	}
-	c.busyTimeout(int(busyTimeout.Milliseconds()))
+	d.BusyTimeout(busyTimeout)
 	if err := w.configure(cfg); err != nil {
 		return nil, err
 	}
-	if err := migrate(c); err != nil {
+	if err := migrate(d); err != nil {
 		return nil, err
 	}
 	if err := cmp.Or(w.readSums(), w.verify(ctx, path)); err != nil {
 		return nil, err
 	}
-	w.watchWAL()
+	w.WatchWAL()
 	return w, w.prepareAll()
 }
 
 func (w *writer) configure(cfg Config) error {
 	// A file that is not ours is refused before anything is written to it.
-	if err := cmp.Or(checkOrigin(w.conn), checkVersion(w.conn)); err != nil {
+	if err := cmp.Or(checkOrigin(w.database), checkVersion(w.database)); err != nil {
 		return err
 	}
-	if mode, err := w.textOf("PRAGMA journal_mode = WAL"); err != nil || mode != "wal" {
+	if mode, err := w.TextOf("PRAGMA journal_mode = WAL"); err != nil || mode != "wal" {
 		return cmp.Or(err, fmt.Errorf("the file system does not allow a write-ahead log: SQLite stays in mode %q", mode))
 	}
 	for _, p := range []string{
@@ -82,7 +81,7 @@ func (w *writer) configure(cfg Config) error {
 		"PRAGMA cache_size = -16384", // KiB: some 100,000 leases
 		fmt.Sprintf("PRAGMA journal_size_limit = %d", cfg.walSize),
 	} {
-		if err := w.exec(p); err != nil {
+		if err := w.Exec(p); err != nil {
 			return err
 		}
 	}
@@ -91,7 +90,7 @@ func (w *writer) configure(cfg Config) error {
 
 func (w *writer) prepareAll() error {
 	for _, p := range []struct {
-		to  **stmt
+		to  **conn.Stmt
 		sql string
 	}{
 		{&w.begin, "BEGIN IMMEDIATE"},
@@ -105,7 +104,7 @@ func (w *writer) prepareAll() error {
 		{&w.drop, "DELETE FROM leases WHERE name = ?1"},
 		{&w.touch, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))},
 	} {
-		s, err := w.prepare(p.sql)
+		s, err := w.Prepare(p.sql)
 		if err != nil {
 			return err
 		}
@@ -116,17 +115,17 @@ func (w *writer) prepareAll() error {
 
 func (w *writer) close() error {
 	for _, s := range w.stmts {
-		s.close()
+		s.Close()
 	}
 	w.stmts = nil
-	return w.conn.close()
+	return w.database.Close()
 }
 
 // closeRefused leaves a refused database as it is. SQLite makes a WAL to read with
 // where there is none, and takes that one away again.
 func (w *writer) closeRefused(path string) {
-	if sizeOf(path+"-wal") > 0 {
-		w.leaveWAL()
+	if host.SizeOf(path+"-wal") > 0 {
+		w.LeaveWAL()
 	}
 	w.close()
 }
@@ -153,18 +152,18 @@ const (
 func (w *writer) finish(how ending) (left, err error) {
 	switch how {
 	case asItIs:
-		w.leaveWAL()
+		w.LeaveWAL()
 		return nil, w.close()
 	case saved, savedApart:
-		w.leaveWAL()
-		left = w.checkpoint(sqlite3.SQLITE_CHECKPOINT_FULL)
+		w.LeaveWAL()
+		left = w.Checkpoint(conn.Full)
 		if left == nil && how == savedApart {
 			left = w.restamp()
 		}
 		return left, w.close()
 	}
-	w.busyTimeout(int(time.Second.Milliseconds())) // for a backup that is still reading
-	err = w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE)
+	w.BusyTimeout(time.Second) // for a backup that is still reading
+	err = w.Checkpoint(conn.Truncate)
 	if err != nil && passing(err) {
 		left, err = err, nil
 	}
@@ -173,7 +172,7 @@ func (w *writer) finish(how ending) (left, err error) {
 
 // apply adds the batch to the transaction that has begun, its segment and the final
 // rows, and commits it.
-func (w *writer) apply(b *lock.Batch, now instant) error {
+func (w *writer) apply(b *lock.Batch, now host.Instant) error {
 	if err := w.checkHead(b.Prev.Seq); err != nil {
 		return err
 	}
@@ -185,7 +184,7 @@ func (w *writer) apply(b *lock.Batch, now instant) error {
 			return fmt.Errorf("set row of %s: %w", b.Rows[i].Name, err)
 		}
 	}
-	if err := w.commit.run(); err != nil {
+	if err := w.commit.Run(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
@@ -194,10 +193,10 @@ func (w *writer) apply(b *lock.Batch, now instant) error {
 // undo takes back a transaction that failed, and reports an error if that cannot be
 // done. Some failures, a full disk at COMMIT for one, have taken it back already.
 func (w *writer) undo() error {
-	if w.idle() {
+	if w.Idle() {
 		return nil
 	}
-	return w.rollback.run()
+	return w.rollback.Run()
 }
 
 // checkHead looks into the file whether the batch builds on what is there. The side
@@ -216,63 +215,63 @@ func (w *writer) checkHead(want lock.Seq) error {
 
 // head reads the number of the newest event.
 func (w *writer) head() (lock.Seq, error) {
-	defer w.newest.reset()
-	more, err := w.newest.step()
+	defer w.newest.Reset()
+	more, err := w.newest.Step()
 	if err != nil || !more {
 		return 0, err
 	}
-	return lock.Seq(w.newest.int(0)), nil
+	return lock.Seq(w.newest.Int(0)), nil
 }
 
 func (w *writer) addSegment(g *lock.Segment) error {
 	s := w.segment
-	s.reserve(len(g.Bytes))
-	s.bindInt(1, int64(g.First))
-	s.bindInt(2, int64(g.Last))
-	s.bindInt(3, int64(g.Count))
-	s.bindInt(4, g.Time.UnixNano())
-	s.bindBlob(5, g.Bytes)
-	s.bindInt(6, w.sums.segment(g))
-	return s.run()
+	s.Reserve(len(g.Bytes))
+	s.BindInt(1, int64(g.First))
+	s.BindInt(2, int64(g.Last))
+	s.BindInt(3, int64(g.Count))
+	s.BindInt(4, g.Time.UnixNano())
+	s.BindBlob(5, g.Bytes)
+	s.BindInt(6, w.sums.segment(g))
+	return s.Run()
 }
 
-func (w *writer) setRow(r *lock.Row, now instant) error {
+func (w *writer) setRow(r *lock.Row, now host.Instant) error {
 	if r.Lease == nil {
-		w.drop.reserve(len(r.Name))
-		w.drop.bindText(1, string(r.Name))
-		return w.drop.run()
+		w.drop.Reserve(len(r.Name))
+		w.drop.BindText(1, string(r.Name))
+		return w.drop.Run()
 	}
 	l, s := r.Lease, w.put
 	metadata, err := encodeMetadata(l.Metadata)
 	if err != nil {
 		return err
 	}
-	remaining := l.ExpiresAt.Sub(now.time)
-	s.reserve(len(r.Name) + len(l.Account) + len(l.Holder) + len(l.Reason) + len(metadata) + attemptSize)
-	s.bindText(1, string(r.Name))
-	s.bindInt(2, int64(l.Token))
-	s.bindText(3, l.Account)
-	s.bindText(4, l.Holder)
-	s.bindText(5, l.Reason)
+	remaining := l.ExpiresAt.Sub(now.Time)
+	s.Reserve(len(r.Name) + len(l.Account) + len(l.Holder) + len(l.Reason) + len(metadata) + attemptSize)
+	s.BindText(1, string(r.Name))
+	s.BindInt(2, int64(l.Token))
+	s.BindText(3, l.Account)
+	s.BindText(4, l.Holder)
+	s.BindText(5, l.Reason)
 	if metadata == nil {
-		s.bindNull(6)
+		s.BindNull(6)
 	} else {
-		s.bindText(6, string(metadata))
+		s.BindText(6, string(metadata))
 	}
-	s.bindInt(7, int64(l.TTL))
-	s.bindInt(8, l.GrantedAt.UnixNano())
-	s.bindInt(9, int64(remaining))
-	s.bindInt(10, now.wall+int64(remaining))
-	s.bindInt(11, now.boot+int64(remaining))
+	s.BindInt(7, int64(l.TTL))
+	s.BindInt(8, l.GrantedAt.UnixNano())
+	s.BindInt(9, int64(remaining))
+	s.BindInt(10, now.Wall+int64(remaining))
+	s.BindInt(11, now.Boot+int64(remaining))
 	w.attempt = appendAttempt(w.attempt[:0], r.Attempt)
 	if len(w.attempt) == 0 {
-		s.bindNull(12)
+		s.BindNull(12)
 	} else {
-		s.bindBlob(12, w.attempt)
+		s.BindBlob(12, w.attempt)
 	}
-	s.bindInt(13, w.sums.lease(l, metadata, int64(remaining), w.attempt))
-	s.bindInt(14, int64(l.ConfirmWithin))
-	return s.run()
+	s.BindInt(13, w.sums.lease(l, metadata, int64(remaining), w.attempt))
+	s.BindInt(14, int64(l.ConfirmWithin))
+	return s.Run()
 }
 
 // encodeMetadata returns nil for no metadata, else a JSON object.
@@ -307,15 +306,15 @@ func (w *writer) extendWAL(path string, size int64) error {
 	if size <= 0 {
 		return nil
 	}
-	w.busyTimeout(int(insistFor.Milliseconds())) // a start does not wait for a backup
-	defer w.busyTimeout(int(busyTimeout.Milliseconds()))
-	if err := w.checkpoint(sqlite3.SQLITE_CHECKPOINT_TRUNCATE); err != nil {
+	w.BusyTimeout(insistFor) // a start does not wait for a backup
+	defer w.BusyTimeout(busyTimeout)
+	if err := w.Checkpoint(conn.Truncate); err != nil {
 		return err
 	}
-	if err := w.begin.run(); err != nil {
+	if err := w.begin.Run(); err != nil {
 		return err
 	}
-	defer w.rollback.run()
+	defer w.rollback.Run()
 	fi, err := os.Stat(path)
 	if err != nil {
 		return err

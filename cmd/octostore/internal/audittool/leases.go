@@ -1,4 +1,7 @@
-// Package audittool reads the audit log for people: who held what, from when to when.
+// Package audittool is what octostore audit does: it exports the audit log and follows it,
+// verifies exports and replays them, and tells who held what, from when to when. Exports are
+// read from files and from the standard input; a database is read as it is, whether a server
+// runs on it or not. It never writes to a database.
 package audittool
 
 import (
@@ -11,7 +14,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -74,24 +77,24 @@ type Query struct {
 // was not.
 func (q *Query) At(t time.Time) { q.Since, q.Until = t, t.Add(1) }
 
-// Leases puts leases together from records. It remembers those that have not ended, and
+// leaseLog puts leases together from records. It remembers those that have not ended, and
 // no others. It is used by one goroutine.
-type Leases struct {
+type leaseLog struct {
 	query Query
 	each  func(*Lease) error
 	live  map[lock.Name]*Lease
 }
 
-// NewLeases returns one that gives each lease the query selects to each, in the order in
+// newLeaseLog returns one that gives each lease the query selects to each, in the order in
 // which they ended.
-func NewLeases(q Query, each func(*Lease) error) *Leases {
-	return &Leases{query: q, each: each, live: map[lock.Name]*Lease{}}
+func newLeaseLog(q Query, each func(*Lease) error) *leaseLog {
+	return &leaseLog{query: q, each: each, live: map[lock.Name]*Lease{}}
 }
 
 // Add takes the next line of an export or a journal. Lines that are no records of leases
 // are passed over.
-func (ls *Leases) Add(line []byte) error {
-	var r journal.Record
+func (ls *leaseLog) Add(line []byte) error {
+	var r record.Record
 	if err := json.Unmarshal(line, &r); err != nil {
 		return exitcode.As(exitcode.Tampered, fmt.Errorf("this is not a record: %.80q", line))
 	}
@@ -114,17 +117,17 @@ func (ls *Leases) Add(line []byte) error {
 }
 
 // named reports whether the record is about a lease that may be asked for.
-func (q *Query) named(r *journal.Record) bool {
+func (q *Query) named(r *record.Record) bool {
 	return (q.Name == "" || r.Name == q.Name) && strings.HasPrefix(string(r.Name), q.Prefix) &&
 		(q.Account == "" || r.Account == q.Account)
 }
 
 // leaseOf is the lease as any of its records has it.
-func leaseOf(r *journal.Record) *Lease {
+func leaseOf(r *record.Record) *Lease {
 	return &Lease{Name: r.Name, Token: r.Token, Account: r.Account, Holder: r.Holder, Reason: r.Reason, Metadata: r.Metadata, End: Held}
 }
 
-func granted(r *journal.Record) *Lease {
+func granted(r *record.Record) *Lease {
 	l := leaseOf(r)
 	l.GrantedAt, l.TokenID, l.RemoteAddr, l.Priority = &r.Time, r.TokenID, r.RemoteAddr, r.Priority
 	l.PolicySet = cmp.Or(r.SetAtGrant, r.PolicySet)
@@ -134,7 +137,7 @@ func granted(r *journal.Record) *Lease {
 }
 
 // deadline takes the deadline of a grant or a renewal.
-func (l *Lease) deadline(r *journal.Record) {
+func (l *Lease) deadline(r *record.Record) {
 	end := r.ExpiresAt
 	if end.IsZero() {
 		// A lease that is not confirmed yet ends sooner.
@@ -144,7 +147,7 @@ func (l *Lease) deadline(r *journal.Record) {
 }
 
 // said takes what policies said, in the place of what they said before.
-func (l *Lease) said(verdicts []journal.RecordVerdict) {
+func (l *Lease) said(verdicts []record.Verdict) {
 	for _, v := range verdicts {
 		p := Policy{Name: v.Policy, At: v.At, Mode: v.Mode, Verdict: v.Verdict, Reason: v.Reason}
 		i := slices.IndexFunc(l.Policies, func(o Policy) bool { return o.Name == p.Name && o.At == p.At })
@@ -157,7 +160,7 @@ func (l *Lease) said(verdicts []journal.RecordVerdict) {
 }
 
 // known returns the lease a record is about. Its grant may be older than the records.
-func (ls *Leases) known(r *journal.Record) *Lease {
+func (ls *leaseLog) known(r *record.Record) *Lease {
 	if l := ls.live[r.Name]; l != nil && l.Token == r.Token {
 		return l
 	}
@@ -166,14 +169,14 @@ func (ls *Leases) known(r *journal.Record) *Lease {
 
 // passed tells of the lease before the one a record is about, if its end and the next
 // grant are not among the records.
-func (ls *Leases) passed(r *journal.Record) error {
+func (ls *leaseLog) passed(r *record.Record) error {
 	if l := ls.live[r.Name]; l != nil && l.Token != r.Token {
 		return ls.lost(r.Name)
 	}
 	return nil
 }
 
-func (ls *Leases) renew(r *journal.Record) error {
+func (ls *leaseLog) renew(r *record.Record) error {
 	if err := ls.passed(r); err != nil {
 		return err
 	}
@@ -184,7 +187,7 @@ func (ls *Leases) renew(r *journal.Record) error {
 	return nil
 }
 
-func (ls *Leases) end(r *journal.Record) error {
+func (ls *leaseLog) end(r *record.Record) error {
 	if err := ls.passed(r); err != nil {
 		return err
 	}
@@ -200,7 +203,7 @@ func (ls *Leases) end(r *journal.Record) error {
 
 // lost tells of a lease whose end is not among the records although the lock was given
 // to another.
-func (ls *Leases) lost(name lock.Name) error {
+func (ls *leaseLog) lost(name lock.Name) error {
 	l := ls.live[name]
 	if l == nil {
 		return nil
@@ -210,7 +213,7 @@ func (ls *Leases) lost(name lock.Name) error {
 }
 
 // End tells of the leases that have not ended, by name.
-func (ls *Leases) End() error {
+func (ls *leaseLog) End() error {
 	byName := func(a, b *Lease) int { return cmp.Compare(a.Name, b.Name) }
 	for _, l := range slices.SortedFunc(maps.Values(ls.live), byName) {
 		if err := ls.tell(l); err != nil {
@@ -220,7 +223,7 @@ func (ls *Leases) End() error {
 	return nil
 }
 
-func (ls *Leases) tell(l *Lease) error {
+func (ls *leaseLog) tell(l *Lease) error {
 	if !l.overlaps(ls.query.Since, ls.query.Until) {
 		return nil
 	}

@@ -31,7 +31,7 @@ var history = []string{
 
 func search(t *testing.T, q Query) (all []*Lease) {
 	t.Helper()
-	ls := NewLeases(q, func(l *Lease) error { all = append(all, l); return nil })
+	ls := newLeaseLog(q, func(l *Lease) error { all = append(all, l); return nil })
 	for _, line := range history {
 		if err := ls.Add([]byte(line)); err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestLeasesTellHowTheyEndedAndWhoHadASay(t *testing.T) {
 
 func TestLeasesThatAreNotConfirmedEndSooner(t *testing.T) {
 	var all []*Lease
-	ls := NewLeases(Query{}, func(l *Lease) error { all = append(all, l); return nil })
+	ls := newLeaseLog(Query{}, func(l *Lease) error { all = append(all, l); return nil })
 	if err := ls.Add([]byte(`{"seq":1,"time":"2026-11-27T08:00:00Z","kind":"granted","name":"a","token":1,"ttl_ms":600000,"confirm_ms":15000}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestLeasesThatAreNotConfirmedEndSooner(t *testing.T) {
 // records, as in a file that lacks some.
 func TestLeasesWithoutAnEndAreNotForgotten(t *testing.T) {
 	var all []*Lease
-	ls := NewLeases(Query{}, func(l *Lease) error { all = append(all, l); return nil })
+	ls := newLeaseLog(Query{}, func(l *Lease) error { all = append(all, l); return nil })
 	for _, line := range []string{history[1], history[9], history[8]} { // granted, granted to another, the end of the first
 		if err := ls.Add([]byte(line)); err != nil {
 			t.Fatal(err)
@@ -141,7 +141,7 @@ func TestLeasesWithoutAnEndAreNotForgotten(t *testing.T) {
 // Whatever the number of records, what is remembered are the leases that have not ended.
 func TestLeasesRememberOnlyThoseThatLive(t *testing.T) {
 	told := 0
-	ls := NewLeases(Query{}, func(*Lease) error { told++; return nil })
+	ls := newLeaseLog(Query{}, func(*Lease) error { told++; return nil })
 	for i := range 50_000 {
 		name := fmt.Sprintf("n%d", i)
 		for _, kind := range []lock.Kind{lock.Granted, lock.Renewed, lock.Released} {
@@ -162,7 +162,7 @@ func TestLeasesRememberOnlyThoseThatLive(t *testing.T) {
 func TestLeasesArePrinted(t *testing.T) {
 	printed := func(format string, all []*Lease) string {
 		var out bytes.Buffer
-		p := NewPrinter(format, &out)
+		p := newPrinter(format, &out)
 		for _, l := range all {
 			if err := p.Lease(l); err != nil {
 				t.Fatal(err)
@@ -209,7 +209,7 @@ func TestLeasesOnBothSidesOfAGapAreTold(t *testing.T) {
 	const line = `{"seq":%d,"time":"2026-11-27T08:00:00Z","kind":"%s","name":"a","token":%d,"ttl_ms":600000}`
 	for _, kind := range []lock.Kind{lock.Renewed, lock.Released} {
 		var all []*Lease
-		ls := NewLeases(Query{}, func(l *Lease) error { all = append(all, l); return nil })
+		ls := newLeaseLog(Query{}, func(l *Lease) error { all = append(all, l); return nil })
 		for _, r := range []string{fmt.Sprintf(line, 5, lock.Granted, 5), fmt.Sprintf(line, 12, kind, 9), fmt.Sprintf(line, 13, lock.Released, 9)} {
 			if kind == lock.Released && strings.Contains(r, `"seq":13`) {
 				continue

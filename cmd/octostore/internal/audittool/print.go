@@ -1,8 +1,11 @@
 package audittool
 
 import (
+	"bufio"
+	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,22 +13,23 @@ import (
 	"strings"
 	"time"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
+	"github.com/octostore/octostore/core/journal/record"
 )
 
-// Printer writes leases as they come.
-type Printer interface {
+// printer writes leases as they come.
+type printer interface {
 	Lease(l *Lease) error
 	// Close ends the output. Output that is not ended is incomplete.
 	Close() error
 }
 
-// Formats are those [NewPrinter] knows.
+// Formats are those [newPrinter] knows.
 var Formats = []string{"text", "json", "csv"}
 
-// NewPrinter returns a printer of one of the Formats: lines for people, one JSON array, or
+// newPrinter returns a printer of one of the Formats: lines for people, one JSON array, or
 // rows. All times are in UTC.
-func NewPrinter(format string, w io.Writer) Printer {
+func newPrinter(format string, w io.Writer) printer {
 	switch format {
 	case "json":
 		return &jsonPrinter{w: w}
@@ -184,7 +188,7 @@ func (p *csvPrinter) Lease(l *Lease) error {
 		l.End, l.By, l.Cause, l.TokenID, l.RemoteAddr, l.policies(), l.PolicySet, l.Priority,
 	}
 	for i := range row {
-		row[i] = journal.Cell(row[i])
+		row[i] = record.Cell(row[i])
 	}
 	return p.out.Write(row)
 }
@@ -195,4 +199,19 @@ func (p *csvPrinter) Close() error {
 	}
 	p.out.Flush()
 	return p.out.Error()
+}
+
+// WriteLeases reads records and prints the leases that the query selects, in the order in
+// which they ended. The format is one of Formats.
+func WriteLeases(ctx context.Context, stdin io.Reader, out io.Writer, from Source, q Query, format string) error {
+	if format != "text" {
+		out = terminal.Exact(out)
+	}
+	buffered := bufio.NewWriter(out)
+	p := newPrinter(format, buffered)
+	leases := newLeaseLog(q, p.Lease)
+	if err := from.Read(ctx, stdin, leases.Add); err != nil {
+		return errors.Join(err, buffered.Flush())
+	}
+	return errors.Join(leases.End(), p.Close(), buffered.Flush())
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/octostore/octostore/core/sleep"
 )
 
 // timing says how long a load runs.
@@ -67,16 +69,16 @@ func measure(ctx context.Context, t *target, when timing, workers, others []work
 // one that counts.
 func (d *drive) clock(ctx context.Context, t *target) (err error) {
 	defer d.phase.Store(stopping)
-	if err := sleep(ctx, d.warmup); err != nil {
-		return err
+	if sleep.For(ctx, d.warmup) != nil {
+		return context.Cause(ctx)
 	}
 	if d.sample.before, err = t.usage(ctx); err != nil {
 		return err
 	}
 	start := time.Now()
 	d.phase.Store(measuring)
-	if err := sleep(ctx, d.duration); err != nil {
-		return err
+	if sleep.For(ctx, d.duration) != nil {
+		return context.Cause(ctx)
 	}
 	d.phase.Store(stopping)
 	d.sample.elapsed = time.Since(start)
@@ -101,15 +103,4 @@ func (d *drive) work(w worker, into *timings) int64 {
 		}
 	}
 	return watch.total
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

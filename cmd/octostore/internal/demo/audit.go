@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/journal/verify"
 	audit "github.com/octostore/octostore/transport/client"
 )
 
@@ -19,9 +20,9 @@ func (s *stage) audit(ctx context.Context) error {
 		return err
 	}
 	var names []string
-	v := journal.NewVerifier(nil)
+	v := verify.NewVerifier(nil)
 	v.Each = func(line []byte) error {
-		r, err := journal.ParseRecord(line)
+		r, err := record.Parse(line)
 		if err == nil && r.Name == deploy {
 			names = append(names, fmt.Sprintf("%s %s", r.Kind, r.Holder))
 		}
@@ -30,15 +31,15 @@ func (s *stage) audit(ctx context.Context) error {
 	if err := v.Verify(bytes.NewReader(export)); err != nil {
 		return err
 	}
-	d := v.Verdict()
+	d := v.Result()
 	s.hears("I", "%d records, signed, none changed or missing. What happened to %s:", d.Records, deploy)
 	for _, name := range names {
 		s.say("        %s", name)
 	}
 	s.say("     … somebody makes the record say that C had the lock …")
 	forged := bytes.Replace(export, []byte(`"holder":"B"`), []byte(`"holder":"C"`), 1)
-	var fault *journal.Fault
-	if err := journal.NewVerifier(nil).Verify(bytes.NewReader(forged)); !errors.As(err, &fault) {
+	var fault *verify.Fault
+	if err := verify.NewVerifier(nil).Verify(bytes.NewReader(forged)); !errors.As(err, &fault) {
 		return errors.New("the forgery was not noticed")
 	}
 	s.hears("I", "line %d, record %d is not what was written", fault.Line, fault.Seq)

@@ -3,29 +3,25 @@ package demo
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/octostore/octostore/hooks/abi"
-	"github.com/octostore/octostore/hooks/wasmtest"
 	"github.com/octostore/octostore/transport/api"
 )
 
 const frozen = "no deployments before Monday, 08:00; ask #release"
 
-// freeze is a whole policy: it denies, and says why. Real ones look at who asks for
-// what, and are written in a language.
-func freeze() []byte {
-	return wasmtest.Assemble(wasmtest.Module{
-		Imports: []wasmtest.Import{{Module: abi.Module, Name: abi.ImportDeny, Type: "i32 i32"}},
-		Funcs: []wasmtest.Func{{Name: abi.ExportCheck, Type: "-> i32", Code: fmt.Sprintf(
-			"i32.const 0 i32.const %d call $deny i32.const %d", len(frozen), abi.Deny)}},
-		Pages: 1,
-		Data:  []wasmtest.Data{{Text: frozen}},
-	})
-}
+// freeze is a whole policy, as WebAssembly: it denies, and says why. Real ones look at the
+// request, and are written in a language.
+const freeze = "\x00asm\x01\x00\x00\x00" +
+	"\x01\x0a\x02\x60\x02\x7f\x7f\x00\x60\x00\x01\x7f" + // type 0: (i32 i32) -> (), type 1: () -> i32
+	"\x02\x15\x01\x0coctostore_v1\x04deny\x00\x00" + // import deny, of type 0
+	"\x03\x02\x01\x01" + // one function, of type 1
+	"\x05\x03\x01\x00\x01" + // a memory of one page
+	"\x07\x12\x02\x05check\x00\x01\x06memory\x02\x00" +
+	"\x0a\x0c\x01\x0a\x00\x41\x00\x41\x31\x10\x00\x41\x01\x0b" + // deny(0, 49), and return 1
+	"\x0b\x37\x01\x00\x41\x00\x0b\x31" + frozen // at address 0, 49 bytes
 
 func (s *stage) manifest() string { return filepath.Join(s.dir, "policies.json") }
 
@@ -46,10 +42,10 @@ func (s *stage) rule(policies ...map[string]any) error {
 func (s *stage) policy(ctx context.Context) error {
 	const name = "deploy/web"
 	module := filepath.Join(s.dir, "freeze.wasm")
-	if err := os.WriteFile(module, freeze(), 0o600); err != nil {
+	if err := os.WriteFile(module, []byte(freeze), 0o600); err != nil {
 		return err
 	}
-	s.say("     freeze.wasm, %d bytes of WebAssembly, comes into policies.json for %q", len(freeze()), "deploy/**")
+	s.say("     freeze.wasm, %d bytes of WebAssembly, comes into policies.json for %q", len(freeze), "deploy/**")
 	entry := map[string]any{"name": "freeze", "module": "freeze.wasm", "match": []string{"deploy/**"}}
 	if err := s.reload(ctx, entry); err != nil {
 		return err

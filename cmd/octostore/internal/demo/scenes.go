@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/octostore/octostore/core/sleep"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -26,7 +27,7 @@ func (s *stage) takeTurns(ctx context.Context) error {
 		return err
 	}
 	s.say("     … B stands in the queue, and A works for a second …")
-	if err := pause(ctx, time.Second); err != nil {
+	if err := sleep.For(ctx, time.Second); err != nil {
 		return err
 	}
 	s.does("A", "POST /v1/locks/%s/release", deploy)
@@ -164,18 +165,9 @@ func (s *stage) untilWaiting(ctx context.Context, name string, n int) error {
 		if err != nil || l.WaitersTotal == n {
 			return err
 		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
+		if err := sleep.For(ctx, 5*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("nobody waits for %s", name)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -69,7 +69,7 @@ func TestFixturesSayWhatAPolicyMayRead(t *testing.T) {
 // A journal does not say what was around a request, so it is absent, and named as asked for.
 func TestReplayDoesNotKnowWhatWasAroundARequest(t *testing.T) {
 	asked := map[string]bool{}
-	c := caseOf(journal.Record{Kind: lock.Granted, Name: "x"}, asked)
+	c := caseOf(record.Record{Kind: lock.Granted, Name: "x"}, asked)
 	for _, key := range []string{"account.groups", "held:team-a/", "lock.state:incident/x", "lock.holder:incident/x", "lock.account:incident/x"} {
 		if !c.Absent(key) || !asked[key] {
 			t.Errorf("%s is known", key)
@@ -80,7 +80,7 @@ func TestReplayDoesNotKnowWhatWasAroundARequest(t *testing.T) {
 			t.Errorf("%s is not known", key)
 		}
 	}
-	if c = caseOf(journal.Record{Kind: lock.Denied, Name: "x"}, asked); !c.Absent("lock.granted_at_ms") {
+	if c = caseOf(record.Record{Kind: lock.Denied, Name: "x"}, asked); !c.Absent("lock.granted_at_ms") {
 		t.Error("of a refusal it is known when the lease was granted")
 	}
 }

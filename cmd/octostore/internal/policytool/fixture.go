@@ -12,7 +12,7 @@ import (
 	"unicode"
 
 	"github.com/octostore/octostore/core/files"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/jsontext"
 	"github.com/octostore/octostore/hooks"
 )
@@ -170,7 +170,7 @@ func expectsSomething(expected json.RawMessage, known members) error {
 // parseEvent reads a line of the journal. As much of it may be left out as a policy can
 // do without.
 func parseEvent(where string, raw json.RawMessage) (hooks.Case, error) {
-	if _, err := journal.ParseRecord(raw); err != nil {
+	if _, err := record.Parse(raw); err != nil {
 		return hooks.Case{}, fmt.Errorf("%s: is no record: %w", where, err)
 	}
 	var line bytes.Buffer

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/pattern"
 	"github.com/octostore/octostore/hooks"
@@ -105,7 +105,7 @@ func (r *Replay) Close() error { return r.trial.Close() }
 
 // Add puts one line of a journal to the module, if it is a decision about an acquire.
 func (r *Replay) Add(line []byte) error {
-	rec, err := journal.ParseRecord(line)
+	rec, err := record.Parse(line)
 	if err != nil {
 		return fmt.Errorf("what is not a record is in the journal: %w", err)
 	}
@@ -123,13 +123,13 @@ func (r *Replay) Add(line []byte) error {
 
 // ofAcquire reports whether a record is about an acquire: renewals and breaks can be
 // refused as well.
-func ofAcquire(rec journal.Record) bool {
-	return !slices.ContainsFunc(rec.Verdicts, func(v journal.RecordVerdict) bool {
+func ofAcquire(rec record.Record) bool {
+	return !slices.ContainsFunc(rec.Verdicts, func(v record.Verdict) bool {
 		return v.At == abi.HookRenew || v.At == abi.HookBreak
 	})
 }
 
-func (r *Replay) judge(rec journal.Record) {
+func (r *Replay) judge(rec record.Record) {
 	recorded, why, known := r.recorded(rec)
 	switch {
 	case !known:
@@ -160,7 +160,7 @@ func (r *Replay) judge(rec journal.Record) {
 
 // recorded is the verdict on record, empty if there is none, and its reason. It is not
 // known whether the policy allowed in silence if no record describes the set it may be in.
-func (r *Replay) recorded(rec journal.Record) (verdict, why string, known bool) {
+func (r *Replay) recorded(rec record.Record) (verdict, why string, known bool) {
 	if r.cfg.Policy == "" {
 		verdict := map[lock.Kind]string{lock.Granted: "allow", lock.Denied: "deny", lock.PolicyError: "error"}[rec.Kind]
 		return verdict, rec.Cause, true
@@ -223,7 +223,7 @@ func (r *Replay) Report() ReplayReport {
 
 // caseOf is the request a record is about, as far as the record says. What it does not
 // say is absent; the keys among it that are asked for are put into asked.
-func caseOf(rec journal.Record, asked map[string]bool) hooks.Case {
+func caseOf(rec record.Record, asked map[string]bool) hooks.Case {
 	account := rec.Account
 	if rec.By != "" {
 		account = rec.By

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/pattern"
 	"github.com/octostore/octostore/hooks/abi"
@@ -18,7 +18,7 @@ var SetKinds = []lock.Kind{lock.PoliciesLoaded, lock.Stopped}
 // a replay that is to compare with a policy needs all of SetKinds, also those older than
 // the decisions, and those that came after them.
 func (r *Replay) Learn(line []byte) error {
-	rec, err := journal.ParseRecord(line)
+	rec, err := record.Parse(line)
 	if err != nil {
 		return fmt.Errorf("what is not a record is in the journal: %w", err)
 	}
@@ -36,7 +36,7 @@ type setPolicy struct {
 	patterns pattern.List // of the names it is asked about; nil: not known
 }
 
-func (sets policySets) learn(rec journal.Record) {
+func (sets policySets) learn(rec record.Record) {
 	for _, s := range rec.PolicySets() {
 		if _, known := sets[s.ID]; known {
 			continue

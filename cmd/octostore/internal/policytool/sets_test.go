@@ -3,7 +3,7 @@ package policytool
 import (
 	"testing"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 )
 
 const loadedSets = `{"seq":1,"kind":"policies_loaded","policy_set":"new","policies":[` +
@@ -40,7 +40,7 @@ func TestReplayKnowsWhatAPolicySaid(t *testing.T) {
 		if err := r.Learn([]byte(loadedSets)); err != nil {
 			t.Fatal(err)
 		}
-		rec, err := journal.ParseRecord([]byte(`{"name":"prod/db",` + tt.members + `}`))
+		rec, err := record.Parse([]byte(`{"name":"prod/db",` + tt.members + `}`))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,105 @@
+package audittool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/transport/client"
+)
+
+// Source is where records come from: exports, a database, or else the server.
+type Source struct {
+	Exports []string    // files, one after the other; - is the standard input
+	DB      string      // path of a database
+	Kinds   []lock.Kind // others are not wanted
+
+	Query  client.AuditQuery              // to the server; Kinds are added
+	Client func() (*client.Client, error) // of the server
+}
+
+// Read passes all records to add, and perhaps some that are not wanted, up to the first
+// error.
+func (s Source) Read(ctx context.Context, stdin io.Reader, add func(line []byte) error) error {
+	if s.DB != "" {
+		return s.database(ctx, add)
+	}
+	for _, name := range s.Exports {
+		if err := exportFile(stdin, name, add); err != nil {
+			return err
+		}
+	}
+	if len(s.Exports) > 0 {
+		return nil
+	}
+	return s.server(ctx, add)
+}
+
+func (s Source) server(ctx context.Context, add func(line []byte) error) error {
+	c, err := s.Client()
+	if err != nil {
+		return err
+	}
+	var kinds []string
+	for _, k := range s.Kinds {
+		kinds = append(kinds, string(k))
+	}
+	s.Query.Kind = strings.Join(kinds, ",")
+	body, err := c.Audit(ctx, s.Query)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return readExport(body, add)
+}
+
+func exportFile(stdin io.Reader, name string, add func(line []byte) error) error {
+	if name == "-" {
+		return readExport(stdin, add)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err // it names the file
+	}
+	defer f.Close()
+	if err := readExport(f, add); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+func (s Source) database(ctx context.Context, add func(line []byte) error) error {
+	if _, err := os.Stat(s.DB); err != nil {
+		return fmt.Errorf("--db: %w", err)
+	}
+	_, err := sqlite.Inspect(ctx, s.DB, 0, func(g lock.Segment) error {
+		for l := range record.Lines(g, 0) {
+			if !slices.Contains(s.Kinds, l.Kind) {
+				continue
+			}
+			if err := add(l.Bytes); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// readExport reads the records of an export, which has to be complete: it may have broken
+// off just before what matters.
+func readExport(from io.Reader, add func(line []byte) error) error {
+	err := record.ReadExport(from, add)
+	if errors.Is(err, record.ErrIncomplete) {
+		return exitcode.As(exitcode.Tampered, err)
+	}
+	return err
+}

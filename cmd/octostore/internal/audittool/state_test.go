@@ -1,0 +1,139 @@
+package audittool
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/octostore/octostore/transport/client"
+)
+
+// An export goes on only where the one before ended: with the same server, and after
+// the same record. If it does not, nothing is written.
+func TestAnExportDoesNotGoOnFromAnotherHistory(t *testing.T) {
+	for _, tt := range []struct {
+		name             string
+		filter           string
+		key, prev, wrong string
+	}{
+		{name: "the same", key: "K", prev: "H"},
+		{name: "another server", key: "L", prev: "H", wrong: "its key is L, it was K"},
+		{name: "another record", key: "K", prev: "I", wrong: "the next record has another hash of it"},
+		{name: "what was filtered cannot tell", filter: "granted", key: "K", prev: "I"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				key, seq, prev := "K", 7, ""
+				if r.URL.Query().Get("after") == "7" {
+					key, seq, prev = tt.key, 9, tt.prev
+				}
+				fmt.Fprintf(w, "{\"export\":1,\"key\":%q}\n{\"seq\":%d,\"kind\":\"granted\",\"prev\":%q}\n{\"end\":true,\"records\":1,\"last\":\"%d\",\"hash\":\"H\"}\n", key, seq, prev, seq)
+			}))
+			defer srv.Close()
+			c, err := client.New(client.Config{URL: srv.URL})
+			if err != nil {
+				t.Fatal(err)
+			}
+			output := filepath.Join(t.TempDir(), "a.ndjson")
+			resume := func() error {
+				e := exporter{client: c, query: client.AuditQuery{Kind: tt.filter}, progress: newProgress(io.Discard)}
+				return e.resume(t.Context(), output, output+".state")
+			}
+			if err := resume(); err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.ReadFile(output)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = resume()
+			after, readErr := os.ReadFile(output)
+			if readErr != nil {
+				t.Fatal(readErr)
+			}
+			switch {
+			case tt.wrong == "" && (err != nil || len(after) == len(before)):
+				t.Errorf("it does not go on: %v", err)
+			case tt.wrong != "" && (err == nil || !strings.Contains(err.Error(), tt.wrong) || !strings.Contains(err.Error(), "record 7")):
+				t.Errorf("it goes on: %v, want %q", err, tt.wrong)
+			case tt.wrong != "" && !bytes.Equal(before, after):
+				t.Error("something was written")
+			}
+		})
+	}
+}
+
+// A long export shows on a terminal, and only there, how far it is.
+func TestProgressOfALongExport(t *testing.T) {
+	line := []byte(strings.Repeat("x", 1023) + "\n")
+	synctest.Test(t, func(t *testing.T) {
+		for _, terminal := range []bool{true, false} {
+			var shown strings.Builder
+			p := newProgress(&shown)
+			if terminal {
+				p = newProgress(screen{&shown})
+			}
+			add := func(records int) {
+				for range records {
+					p.add(line)
+				}
+			}
+			add(1999)
+			if shown.Len() > 0 {
+				t.Errorf("at once it shows %q", &shown)
+			}
+			time.Sleep(1100 * time.Millisecond)
+			add(1)
+			add(1000) // too soon after
+			time.Sleep(300 * time.Millisecond)
+			add(1000)
+			p.end()
+			want := "\r2,000 records, 2.0 MiB \r4,000 records, 3.9 MiB \r4,000 records, 3.9 MiB\n"
+			if !terminal {
+				want = ""
+			}
+			if shown.String() != want {
+				t.Errorf("on a terminal %t: it shows %q, want %q", terminal, &shown, want)
+			}
+		}
+		var shown strings.Builder
+		short := newProgress(screen{&shown})
+		short.add(line)
+		short.end()
+		if shown.Len() > 0 {
+			t.Errorf("a short one shows %q", &shown)
+		}
+	})
+}
+
+// screen is a writer that says it is a terminal.
+type screen struct{ io.Writer }
+
+func (screen) IsTerminal() bool { return true }
+
+// An export that begins before the one before it has ended, as from cron, would write
+// into the same file.
+func TestOneExportAtATimeGoesOnFromAState(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "s.json")
+	first, err := lockState(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockState(state); err == nil || !strings.Contains(err.Error(), "is under way") {
+		t.Errorf("the second one: %v", err)
+	}
+	first.Close()
+	again, err := lockState(state)
+	if err != nil {
+		t.Fatalf("after the first has ended: %v", err)
+	}
+	again.Close()
+}

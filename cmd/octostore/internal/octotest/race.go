@@ -1,0 +1,5 @@
+//go:build race
+
+package octotest
+
+const raceEnabled = true

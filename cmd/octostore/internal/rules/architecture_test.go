@@ -1,0 +1,426 @@
+// Package rules_test checks rules of the repository: which package imports which, how long
+// files are, where tests are skipped, and that tests which documents rely on are there.
+package rules_test
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+)
+
+const module = "github.com/octostore/octostore"
+
+// directions says which of our packages each of our packages may import. Outside
+// knows inside, neighbours do not know each other, only cmd knows all. A star stands
+// for one segment of a path, "..." for everything below. The first row that matches
+// counts; a package without a row may not exist.
+var directions = []struct{ pkg, imports string }{
+	{"cmd/octostore/internal/audittool", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/terminal cmd/octostore/internal/text " +
+		"core/journal/record core/journal/verify core/files core/lock core/sleep core/store/sqlite transport/api transport/client"},
+	{"cmd/octostore/internal/session", "cmd/octostore/internal/text core/files transport/api transport/client"},
+	{"cmd/octostore/internal/terminal", ""},
+	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
+	{"cmd/...", "..."},
+	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/table core/auth core/journal core/journal/record core/sparselog core/timetext core/sleep"},
+	{"transport/internal/conn", "core/sparselog"},
+	{"transport/internal/limit", "transport/problem core/auth"},
+	{"transport/internal/metrics", "transport/api transport/problem core core/lock core/table"},
+	{"transport/internal/param", "transport/problem core/auth core/input core/journal core/lock core/timetext"},
+	{"transport/internal/wire", "transport/api transport/problem core/journal core/lock"},
+	{"transport/problem", "transport/api transport/login core core/input core/lock core/auth core/journal core/journal/record"},
+	{"transport/login", "core/auth core/input core/lock core/sparselog"},
+	{"transport/login/logintest", ""},
+	{"transport/client", "transport/api"},
+	{"transport/api", ""},
+	{"hooks", "hooks/abi hooks/internal/compile hooks/internal/guest hooks/internal/manifest hooks/meter core core/files core/lock core/journal core/journal/record core/pattern core/sparselog core/sleep"},
+	{"hooks/internal/compile", "core/files hooks/internal/manifest"},
+	{"hooks/internal/guest", "hooks/abi hooks/internal/manifest hooks/internal/memory hooks/meter core core/journal/record core/lock"},
+	{"hooks/internal/manifest", "hooks/abi core core/files core/input core/jsontext core/lock core/pattern"},
+	{"hooks/internal/memory", ""},
+	{"hooks/abi", ""},
+	{"hooks/meter", ""},
+	{"hooks/wasmtest", ""},
+	{"plugins", ""},
+	{"plugins/guest", "plugins/guest/internal/host plugins/guest/internal/scan"},
+	{"plugins/guest/internal/*", ""},
+	{"plugins/guest/strict", "plugins/guest/internal/scan"},
+	{"plugins/guest/expr", "plugins/guest/strict"},
+	{"plugins/guest/guesttest", "plugins/guest plugins/guest/internal/host"},
+	{"plugins/*", "plugins/guest plugins/guest/expr plugins/guest/strict"},
+	{"sdk-examples/policies", ""},
+	{"sdk-examples/policies/go", "plugins/guest"},
+	{"core", "core/input core/lock core/table core/auth core/journal"},
+	{"core/journal", "core/lock core/journal/record core/sleep"},
+	{"core/journal/record", "core/lock"},
+	{"core/journal/verify", "core/lock core/journal/record"},
+	{"core/journal/journaltest", "core/lock core/journal core/store/memory"},
+	{"core/auth", "core/files core/input core/lock core/pattern core/sleep"},
+	{"core/files", ""},
+	{"core/jsontext", ""},
+	{"core/pattern", "core/lock"},
+	{"core/timetext", ""},
+	{"core/store/sqlite", "core/files core/lock core/auth core/journal core/store/sqlite/internal/* core/sleep"},
+	{"core/store/sqlite/internal/conn", ""},
+	{"core/store/sqlite/internal/dbfile", "core/files core/store/sqlite/internal/host"},
+	{"core/store/sqlite/internal/host", "core/files"},
+	{"core/store/*", "core/files core/lock core/auth core/journal"},
+	{"core/sleep", ""},
+	{"core/sparselog", ""},
+	{"core/input", ""},
+	{"core/lock", "core/input"},
+	{"core/table", "core/lock"},
+	{"core/lock/locktest", ""},
+}
+
+// modules says where the packages of others may be imported, so that each of them
+// can be exchanged in one place. One without a row may not be imported at all.
+var modules = []struct{ prefix, in string }{
+	{"github.com/julienschmidt/httprouter", "transport cmd/octostore/internal/bench"}, // bench: its yardstick is built of the same parts
+	{"github.com/prometheus", "transport/internal/metrics"},
+	{"github.com/tetratelabs/wazero", "hooks hooks/internal/compile hooks/internal/guest"},
+	{"modernc.org", "core/store/sqlite/internal/conn"},
+	{"github.com/tidwall/btree", "core/lock core/table"},
+	{"github.com/caarlos0/env/v11", "cmd/octostore/internal/config"},
+	{"github.com/joho/godotenv", "cmd/octostore/internal/config"},
+	{"github.com/lmittmann/tint", "cmd/octostore"},
+	{"github.com/spf13", "cmd/octostore"},
+	{"golang.org/x/oauth2", "transport/login"},
+	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
+	{"golang.org/x/sys", "core/store/sqlite/internal/host cmd/octostore/internal/filelock"},
+	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
+	{"github.com/google/go-cmp", "core/store/storetest"},
+	{"pgregory.net/rapid", "core/store/storetest"},
+	{"github.com/anishathalye/porcupine", "core/lock/locktest"},
+	{"go.uber.org/goleak", "cmd/octostore/internal/octotest"},
+}
+
+// banned are parts of the standard library that the core does without: it knows
+// neither HTTP nor SQL.
+var banned = []struct{ path, in string }{
+	{"net/http", "core core/input core/lock core/table core/journal core/journal/record core/journal/verify core/auth core/pattern core/timetext"},
+	{"database/sql", "core core/input core/lock core/table core/journal core/journal/record core/journal/verify core/auth core/pattern core/timetext"},
+}
+
+// trees says which trees the tests of a tree may use besides their own: those
+// inside of it.
+var trees = map[string]string{
+	"core":      "",
+	"hooks":     "core plugins",
+	"plugins":   "core hooks",
+	"transport": "core",
+	"cmd":       "core hooks plugins sdk-examples transport",
+}
+
+// listed is what `go list -json` says of a package.
+type listed struct {
+	ImportPath                         string
+	Imports, TestImports, XTestImports []string
+}
+
+func TestDependenciesPointInward(t *testing.T) {
+	packages := goList(t)
+	if len(packages) == 0 {
+		t.Fatal("go list found no packages")
+	}
+	for _, v := range violations(packages) {
+		t.Error(v)
+	}
+}
+
+// The checker itself has to see every kind of violation.
+func TestTheDependencyRuleCatches(t *testing.T) {
+	tests := []struct {
+		name string
+		pkg  listed
+		want string // part of the one violation; empty: none
+	}{
+		{"nothing wrong", listed{ImportPath: "core", Imports: []string{"fmt", module + "/core/lock"}}, ""},
+		{"inside knows outside", listed{ImportPath: "core/lock", Imports: []string{module + "/core/journal"}},
+			"core/lock imports core/journal; it may import core/input"},
+		{"neighbours", listed{ImportPath: "transport", Imports: []string{module + "/core/store/sqlite"}},
+			"transport imports core/store/sqlite; it may import"},
+		{"a package for tests in the binary", listed{ImportPath: "cmd/octostore/internal/demo", Imports: []string{module + "/hooks/wasmtest"}},
+			"cmd/octostore/internal/demo imports hooks/wasmtest, which is for tests and does not ship"},
+		{"tests may use packages for tests", listed{ImportPath: "cmd/octostore", TestImports: []string{module + "/hooks/wasmtest"}}, ""},
+		{"packages for tests may use each other", listed{ImportPath: "plugins/guest/guesttest", Imports: []string{module + "/plugins/guest"}}, ""},
+		{"no row", listed{ImportPath: "helpers"}, "helpers has no row in the table of directions"},
+		{"deeper than its row", listed{ImportPath: "core/store/sqlite/raw"}, "has no row"},
+		{"another's module", listed{ImportPath: "core/journal", Imports: []string{"modernc.org/sqlite"}},
+			"core/journal imports modernc.org/sqlite, which only core/store/sqlite/internal/conn may"},
+		{"cobra below the command", listed{ImportPath: "cmd/octostore/internal/config", Imports: []string{"github.com/spf13/cobra"}},
+			"only cmd/octostore may"},
+		{"prefix of a name is not a prefix of a path", listed{ImportPath: "core/lock", Imports: []string{"github.com/tidwall/btreex"}},
+			"has no row in the table of modules"},
+		{"unknown module", listed{ImportPath: "transport", Imports: []string{"example.com/x"}},
+			"transport imports example.com/x, which has no row in the table of modules"},
+		{"http in the core", listed{ImportPath: "core/auth", Imports: []string{"net/http"}},
+			"core/auth imports net/http, which it has to do without"},
+		{"http below a banned path", listed{ImportPath: "core", Imports: []string{"net/http/httptest"}},
+			"core imports net/http/httptest"},
+		{"http where it belongs", listed{ImportPath: "transport", Imports: []string{"net/http"}}, ""},
+		{"tests may use the modules of tests", listed{ImportPath: "core", TestImports: []string{"go.uber.org/goleak"}}, ""},
+		{"tests may go inward", listed{ImportPath: "transport", XTestImports: []string{module + "/core/store/memory"}}, ""},
+		{"tests may stay in their tree", listed{ImportPath: "core/lock", XTestImports: []string{module + "/core/store/memory"}}, ""},
+		{"tests may not go outward", listed{ImportPath: "core", XTestImports: []string{module + "/transport"}},
+			"tests of core import transport; tests of core may use core"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.pkg.ImportPath = module + "/" + tt.pkg.ImportPath
+			got := violations([]listed{tt.pkg})
+			if tt.want == "" {
+				if len(got) > 0 {
+					t.Errorf("got %q, want nothing", got)
+				}
+				return
+			}
+			if len(got) != 1 || !strings.Contains(got[0], tt.want) {
+				t.Errorf("got %q, want one that says %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// unsafeIn lists the packages whose production files may import unsafe: the one that
+// speaks SQLite's C interface, and those that run inside a policy, where the interface to the
+// host is made of addresses.
+const unsafeIn = "core/store/sqlite/internal/conn plugins/guest plugins/guest/internal/host"
+
+func TestUnsafeIsImportedWhereItHasTo(t *testing.T) {
+	found, err := unsafeImports(os.DirFS(octotest.Root()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		t.Error(f)
+	}
+}
+
+func TestTheUnsafeRuleCatches(t *testing.T) {
+	const imports = "package p\n\nimport (\n\t\"fmt\"\n\t\"unsafe\"\n)\n"
+	for name, want := range map[string]string{
+		"core/lock/fast.go":                    "core/lock/fast.go imports unsafe, which only",
+		"core/store/sqlite/fast.go":            "core/store/sqlite/fast.go imports unsafe, which only",
+		"core/lock/fast_windows.go":            "core/lock/fast_windows.go imports unsafe, which only",
+		"core/lock/fast_test.go":               "",
+		"core/lock/testdata/fast.go":           "",
+		"core/store/sqlite/internal/conn/c.go": "",
+	} {
+		text := imports
+		if strings.Contains(name, "windows") {
+			text = "//go:build windows\n\n" + imports
+		}
+		found, err := unsafeImports(fstest.MapFS{name: {Data: []byte(text)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(found, "\n")
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: got %q, want one that says %q", name, got, want)
+		}
+	}
+}
+
+// unsafeImports returns a sentence for each production file that imports unsafe although
+// its package may not, for whatever system the file is.
+func unsafeImports(root fs.FS) (found []string, err error) {
+	err = fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if d.IsDir() || path.Ext(p) != ".go" || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		text, err := fs.ReadFile(root, p)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), p, text, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imported := range file.Imports {
+			if imported.Path.Value == `"unsafe"` && !matchesAny(unsafeIn, path.Dir(p)) {
+				found = append(found, fmt.Sprintf("%s imports unsafe, which only %s may", p, unsafeIn))
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+func TestNoFileIsTooLong(t *testing.T) {
+	const most = 450
+	root := octotest.Root()
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && p != root {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || filepath.Ext(p) != ".go" {
+			return nil
+		}
+		text, err := os.ReadFile(p)
+		if lines := bytes.Count(text, []byte("\n")); lines > most {
+			t.Errorf("%s has %d lines; split it, a file has at most %d", strings.TrimPrefix(p, root+"/"), lines, most)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// goList asks the go command for all packages of this module.
+func goList(t *testing.T) []listed {
+	t.Helper()
+	list := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	list.Dir = octotest.Root()
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		all = append(all, p)
+	}
+}
+
+// violations returns everything about the packages that breaks a rule, as sentences.
+func violations(packages []listed) []string {
+	var found []string
+	for _, p := range packages {
+		name := ours(p.ImportPath)
+		allowed, known := direction(name)
+		if !known {
+			found = append(found, name+" has no row in the table of directions")
+			continue
+		}
+		for _, imported := range p.Imports {
+			found = append(found, checkImport(name, imported, allowed)...)
+		}
+		for _, imported := range append(p.TestImports, p.XTestImports...) {
+			found = append(found, checkTestImport(name, imported)...)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+func checkImport(name, imported, allowed string) []string {
+	switch {
+	case ours(imported) != "" && forTests(imported) && !forTests(name):
+		return []string{fmt.Sprintf("%s imports %s, which is for tests and does not ship", name, ours(imported))}
+	case ours(imported) != "":
+		if matchesAny(allowed, ours(imported)) {
+			return nil
+		}
+		return []string{fmt.Sprintf("%s imports %s; it may import %s", name, ours(imported), cmp.Or(allowed, "nothing of ours"))}
+	case standard(imported):
+		for _, b := range banned {
+			if below(b.path, imported) && matchesAny(b.in, name) {
+				return []string{fmt.Sprintf("%s imports %s, which it has to do without", name, imported)}
+			}
+		}
+		return nil
+	}
+	for _, m := range modules {
+		if !below(m.prefix, imported) {
+			continue
+		}
+		if matchesAny(m.in, name) {
+			return nil
+		}
+		return []string{fmt.Sprintf("%s imports %s, which only %s may", name, imported, m.in)}
+	}
+	return []string{fmt.Sprintf("%s imports %s, which has no row in the table of modules", name, imported)}
+}
+
+// forTests reports whether a package helps tests, and so belongs in no binary: its name says so.
+func forTests(importPath string) bool { return strings.HasSuffix(importPath, "test") }
+
+// checkTestImport lets tests use whatever is further inside, and the real parts of
+// their own tree. Which modules of others they use is no matter of architecture.
+func checkTestImport(name, imported string) []string {
+	if ours(imported) == "" {
+		return nil
+	}
+	tree, _, _ := strings.Cut(name, "/")
+	importedTree, _, _ := strings.Cut(ours(imported), "/")
+	if tree == importedTree || slices.Contains(strings.Fields(trees[tree]), importedTree) {
+		return nil
+	}
+	return []string{fmt.Sprintf("tests of %s import %s; tests of %s may use %s",
+		name, ours(imported), tree, strings.TrimSpace(tree+" "+trees[tree]))}
+}
+
+// ours returns the path of a package within this module, empty if it is another's.
+func ours(importPath string) string {
+	inside, is := strings.CutPrefix(importPath, module+"/")
+	if !is {
+		return ""
+	}
+	return inside
+}
+
+// standard reports whether a package is of the standard library: only there the
+// first segment has no dot.
+func standard(importPath string) bool {
+	first, _, _ := strings.Cut(importPath, "/")
+	return !strings.Contains(first, ".")
+}
+
+func direction(name string) (imports string, known bool) {
+	for _, d := range directions {
+		if matches(d.pkg, name) {
+			return d.imports, true
+		}
+	}
+	return "", false
+}
+
+func matchesAny(patterns, name string) bool {
+	return slices.ContainsFunc(strings.Fields(patterns), func(p string) bool { return matches(p, name) })
+}
+
+func matches(pattern, name string) bool {
+	if prefix, is := strings.CutSuffix(pattern, "..."); is {
+		return strings.HasPrefix(name, prefix)
+	}
+	matched, err := path.Match(pattern, name)
+	return matched && err == nil
+}
+
+func below(prefix, importPath string) bool {
+	return importPath == prefix || strings.HasPrefix(importPath, prefix+"/")
+}

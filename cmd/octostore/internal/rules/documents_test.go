@@ -1,0 +1,106 @@
+package rules_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const root = "../../../.."
+
+// documents returns the text of every document in the repository, by its path.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	pages := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := d.Name(); d.IsDir() && path != root && (name[0] == '.' || name == "bin" || name == "node_modules") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || filepath.Ext(path) != ".md" {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		path, err = filepath.Rel(root, path)
+		pages[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages
+}
+
+var (
+	links    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	headings = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	notInIDs = regexp.MustCompile(`[^a-z0-9 _-]`)
+)
+
+// anchors returns the ids that GitHub gives the headings of a page.
+func anchors(page string) map[string]bool {
+	ids := map[string]bool{}
+	for _, m := range headings.FindAllStringSubmatch(page, -1) {
+		ids[strings.ReplaceAll(notInIDs.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+	}
+	return ids
+}
+
+// Links between documents lead to files and headings that exist.
+func TestDocumentsLinkToWhatExists(t *testing.T) {
+	pages := documents(t)
+	checked := 0
+	for path, page := range pages {
+		for _, m := range links.FindAllStringSubmatch(page, -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			file, anchor, _ := strings.Cut(m[1], "#")
+			target := path
+			if file != "" {
+				target = filepath.Join(filepath.Dir(path), file)
+			}
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
+				t.Errorf("%s links to %s, which does not exist", path, m[1])
+				continue
+			}
+			if anchor != "" && !anchors(pages[target])[anchor] {
+				t.Errorf("%s links to %s, and %s has no such heading", path, m[1], target)
+			}
+			checked++
+		}
+	}
+	if checked < 50 {
+		t.Errorf("only %d links were found", checked)
+	}
+}
+
+// named are paths as ARCHITECTURE.md and CONTRIBUTING.md write them: in backquotes or in the
+// picture of the directions.
+var named = regexp.MustCompile(`(?:cmd|core|docs|hooks|plugins|sdk-examples|transport)/[a-zA-Z0-9_./*-]+`)
+
+// Every file and package that the page about the architecture names exists.
+func TestArchitecturePageNamesWhatExists(t *testing.T) {
+	pages := documents(t)
+	found := 0
+	for _, path := range []string{"ARCHITECTURE.md", "CONTRIBUTING.md"} {
+		for _, name := range named.FindAllString(pages[path], -1) {
+			found++
+			matches, err := filepath.Glob(filepath.Join(root, strings.TrimRight(name, ".,/")))
+			if err != nil || len(matches) == 0 {
+				t.Errorf("%s names %s, which does not exist", path, name)
+			}
+		}
+	}
+	if found < 40 {
+		t.Errorf("only %d names were found", found)
+	}
+}

@@ -1,0 +1,35 @@
+package session
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/octostore/octostore/core/files"
+)
+
+// trustAlso makes a client trust the certificates in a file, in PEM, besides those the
+// system trusts. Without a file nothing changes.
+func trustAlso(transport *http.Transport, file string) error {
+	if file == "" {
+		return nil
+	}
+	pem, err := files.Read(file, largestPEM)
+	if err != nil {
+		return fmt.Errorf("OCTOSTORE_CA_FILE: %w", err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool() // the system has none
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return errors.New("OCTOSTORE_CA_FILE: " + file + " has no certificate in PEM")
+	}
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	return nil
+}
+
+// largestPEM is more than the certificates of all authorities take.
+const largestPEM = 16 << 20

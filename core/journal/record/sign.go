@@ -1,0 +1,68 @@
+package record
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// A signed line has a member "signature" whose value is the Ed25519 signature, in
+// unpadded base64url, over the line as it is without that member. Lines that are signed
+// hold nothing a client chose, and quotes within texts are escaped, so the bytes of
+// signatureMember appear in them once.
+const signatureMember = `,"signature":"`
+
+var encoding = base64.RawURLEncoding.Strict()
+
+// signLine signs the line that begins at b[start]: the signature goes before its last
+// member, which is "prev", or to its end if it has none.
+func signLine(b []byte, start int, key ed25519.PrivateKey) []byte {
+	line := b[start:]
+	at := bytes.LastIndex(line, []byte(`,"prev":"`))
+	if at < 0 {
+		at = len(line) - 1
+	}
+	rest := bytes.Clone(line[at:])
+	signature := ed25519.Sign(key, line)
+	b = append(b[:start+at], signatureMember...)
+	b = encoding.AppendEncode(b, signature)
+	b = append(b, '"')
+	return append(b, rest...)
+}
+
+// IsSigned reports whether the line carries a signature that key made over it, which no
+// line does if the key is nil.
+func IsSigned(line []byte, key ed25519.PublicKey) bool {
+	before, rest, found := bytes.Cut(line, []byte(signatureMember))
+	if !found {
+		return false
+	}
+	text, after, found := bytes.Cut(rest, []byte{'"'})
+	if !found {
+		return false
+	}
+	signature, err := encoding.AppendDecode(nil, text)
+	if err != nil || len(signature) != ed25519.SignatureSize || len(key) != ed25519.PublicKeySize {
+		return false
+	}
+	message := append(bytes.Clone(before), after...)
+	return ed25519.Verify(key, message, signature)
+}
+
+// FormatHash returns the text of the hash of a record, as the next one has it in its
+// member "prev".
+func FormatHash(h lock.Hash) string { return encoding.EncodeToString(h[:]) }
+
+// FormatKey returns the text of a public key: unpadded base64url.
+func FormatKey(key ed25519.PublicKey) string { return encoding.EncodeToString(key) }
+
+// ParseKey reads what [FormatKey] wrote.
+func ParseKey(s string) (ed25519.PublicKey, error) {
+	key, err := encoding.DecodeString(s)
+	if err != nil || len(key) != ed25519.PublicKeySize {
+		return nil, errNotAKey
+	}
+	return key, nil
+}

@@ -1,0 +1,75 @@
+package verify
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/lock"
+)
+
+// SegmentVerifier verifies a journal where it is kept, without an export. Make one with
+// [NewSegmentVerifier], give it all segments after the cut, and then ask [SegmentVerifier.End].
+type SegmentVerifier struct {
+	Records int64     // that follow from each other
+	Vouched lock.Seq  // the newest record a signature vouches for, and with it for all before
+	Oldest  time.Time // of the oldest record, the zero time if there is none
+	Newest  time.Time // of the newest record
+
+	key  ed25519.PublicKey
+	last lock.Head
+}
+
+// NewSegmentVerifier begins after the cut, the zero Head for a whole journal. Signatures have to
+// be by key.
+func NewSegmentVerifier(cut lock.Head, key ed25519.PublicKey) *SegmentVerifier {
+	return &SegmentVerifier{key: key, last: cut}
+}
+
+// Segment checks the records of the next segment. An error names the first record that
+// does not follow from the one before, or whose signature is not by the key.
+func (c *SegmentVerifier) Segment(s lock.Segment) error {
+	for l := range record.Lines(s, c.last.Seq) {
+		if err := c.line(&l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *SegmentVerifier) line(l *record.Line) error {
+	prev, ok := record.Prev(l.Bytes)
+	want := ""
+	if c.last.Seq > 0 {
+		want = record.FormatHash(c.last.Hash)
+	}
+	switch {
+	case !ok || prev != want:
+		return fmt.Errorf("record %d does not follow from %d: one of them was changed, or records between them are gone", l.Seq, c.last.Seq)
+	case l.Kind == lock.Checkpoint && !record.IsSigned(l.Bytes, c.key):
+		return fmt.Errorf("the checkpoint %d is not signed by the key of the database, %s", l.Seq, record.FormatKey(c.key))
+	case l.Kind == lock.Checkpoint:
+		c.Vouched = l.Seq
+	}
+	r, err := record.Parse(l.Bytes)
+	if err != nil {
+		return fmt.Errorf("record %d: %w", l.Seq, err)
+	}
+	if c.Records == 0 {
+		c.Oldest = r.Time
+	}
+	c.Newest = r.Time
+	c.last = lock.Head{Seq: l.Seq, Hash: sha256.Sum256(l.Bytes)}
+	c.Records++
+	return nil
+}
+
+// End reports whether the journal ends at the head, where the next record goes on.
+func (c *SegmentVerifier) End(head lock.Head) error {
+	if c.last != head {
+		return fmt.Errorf("the journal ends at %d, which is not the record that the next one is to follow, %d", c.last.Seq, head.Seq)
+	}
+	return nil
+}

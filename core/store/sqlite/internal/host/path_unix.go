@@ -1,0 +1,93 @@
+//go:build unix
+
+package host
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/octostore/octostore/core/files"
+)
+
+// Resolve returns the one path all names of a database file lead to, so that a
+// symbolic link is no way around the side lock.
+func Resolve(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("no path given")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		return real, nil
+	}
+	if target, e := os.Readlink(path); e == nil {
+		return "", fmt.Errorf("it is a symbolic link to %s: %w", target, err)
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, filepath.Base(path)), nil
+}
+
+// CheckNames refuses a file that a server must not open by this name: one that is
+// mounted alone, and one with several names. Unlike symbolic links hard links do not
+// lead to one of them: under each the file would have a side lock of its own, and a
+// write-ahead log that the others know nothing of.
+func CheckNames(path string) error {
+	return cmp.Or(checkMounts(path), checkLinks(path))
+}
+
+// checkMounts refuses a database of which a single file is mounted, as by
+// docker -v host.db:/data/octostore.db. The write-ahead log, which holds the newest
+// commits, would stay in the folder that is not mounted, and be gone with it.
+func checkMounts(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		alone, err := mountedAlone(path + suffix)
+		if err != nil {
+			return err
+		}
+		if alone {
+			return fmt.Errorf("the file %s%s is mounted by itself, so the files that belong to it would stay behind, and what they hold be lost; mount the folder it is in instead (docker run -v FOLDER:%s)",
+				path, suffix, filepath.Dir(path))
+		}
+	}
+	return nil
+}
+
+func checkLinks(path string) error {
+	fi, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := files.CheckRegular(path, fi); err != nil {
+		return err
+	}
+	stat, ok := fi.Sys().(*syscall.Stat_t)
+	if ok && stat.Nlink > 1 {
+		return fmt.Errorf("the file has %d names (hard links), and servers that open it by different ones would destroy it; remove all names but one, or copy the file", stat.Nlink)
+	}
+	return nil
+}
+
+// MayWrite reports why this process may not write to a file or folder; nil: it may. It asks
+// the system, which knows of modes, lists and mounts.
+func MayWrite(path string) error {
+	return unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS)
+}
+
+// Supported reports why this system cannot keep the promises of a store; nil: it can.
+func Supported() error { return nil }

@@ -1,0 +1,57 @@
+package host
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// The lock file of a start that was refused is taken away again. Another start may have
+// opened it by then, and a lock on a file without a name keeps nobody out.
+func TestSideLockOfAFileThatIsGoneDoesNotCount(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "octostore.db-lock")
+	for _, replaced := range []bool{false, true} {
+		l, err := openSideLock(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Release()
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		if replaced {
+			if err := os.WriteFile(name, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if taken, err := l.take(); taken || err != nil {
+			t.Errorf("with another file in its place (%v): taken %v, %v", replaced, taken, err)
+		}
+	}
+}
+
+// A side lock that was taken away between its opening and its locking is not one.
+func TestASideLockThatWasTakenAwayIsTakenAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "octostore.db")
+	refused, err := LockBeside(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting, err := openSideLock(path + "-lock") // by somebody else, just before
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused.Abandon()
+	if waiting.inPlace() {
+		t.Error("a file without a name counts as the lock")
+	}
+	waiting.Release()
+	held, err := LockBeside(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Release()
+	if !held.inPlace() {
+		t.Error("the lock is not the one of its name")
+	}
+}

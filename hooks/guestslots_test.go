@@ -1,0 +1,80 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Whoever asks for a lock goes before observers, however long these have waited, and
+// one observer at most runs beside them.
+func TestChecksGoBeforeObservers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newGuestSlots(2)
+		turns.take(t.Context(), false)
+		turns.take(t.Context(), false)
+		var mu sync.Mutex
+		var order []string
+		var all sync.WaitGroup
+		wait := func(name string, observing bool) {
+			all.Go(func() {
+				if turns.take(t.Context(), observing) == nil {
+					mu.Lock()
+					order = append(order, name)
+					mu.Unlock()
+				}
+			})
+			synctest.Wait()
+		}
+		wait("observer 1", true)
+		wait("observer 2", true)
+		wait("check 1", false)
+		wait("check 2", false)
+		for range 3 {
+			turns.done(false)
+			synctest.Wait()
+		}
+		turns.done(false) // both places are free but for observer 1
+		synctest.Wait()
+		if want := []string{"check 1", "check 2", "observer 1"}; !slices.Equal(order, want) {
+			t.Errorf("got %v, want %v", order, want)
+		}
+		turns.done(true)
+		all.Wait()
+		if len(order) != 4 || turns.running() != 1 {
+			t.Errorf("got %v, %d run", order, turns.running())
+		}
+	})
+}
+
+// A turn that comes to somebody who is leaving is not lost.
+func TestNoTurnIsLost(t *testing.T) {
+	turns := newGuestSlots(2)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 500 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n%7)*time.Microsecond)
+				err := turns.take(ctx, i%2 == 0)
+				if err == nil && i%2 != 0 {
+					_, err = turns.keep(ctx)
+				}
+				if err == nil {
+					turns.done(i%2 == 0)
+				} else if !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+	turns.close()
+	if turns.running() != 2 || turns.observing || len(turns.checks)+len(turns.observers) > 0 {
+		t.Errorf("got %+v", turns)
+	}
+}

@@ -1,0 +1,159 @@
+// Package metrics shows what a server does as Prometheus metrics: its requests, the lock
+// table, connections, limits and policies.
+//
+// No label has a value that a client chose: neither lock names nor holders nor accounts
+// appear.
+package metrics
+
+import (
+	"net/http"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/problem"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// OK is the code under which successful requests are counted.
+const OK api.Code = "ok"
+
+// Config is what the metrics are about. All functions are called at every scrape.
+type Config struct {
+	Version     string // of the program
+	Service     *core.Service
+	Sizes       func() (db, wal int64) // bytes of the database and its write-ahead log; nil leaves them out
+	Policies    func() api.PolicyList
+	Watches     func() int
+	Exports     func() int
+	Connections func() int // to the main listener
+	Listeners   []string   // names of the listeners
+	Limits      []string   // names of the limits
+}
+
+// Metrics are the metrics of one server. They are safe for use by many goroutines.
+type Metrics struct {
+	// Handler serves the metrics.
+	Handler http.Handler
+
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	panics   prometheus.Counter
+	limited  *prometheus.CounterVec
+	evicted  *prometheus.CounterVec
+}
+
+// requestBounds reach from an answer out of memory to the longest wait.
+var requestBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 30, 60, 120, 300, 600}
+
+// New returns metrics that begin at zero.
+func New(cfg Config) *Metrics {
+	m := &Metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "octostore_http_requests_total",
+			Help: "Requests by route and by code: ok, the code of the problem they were answered with, or gone if the client left first.",
+		}, []string{"route", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "octostore_http_request_seconds",
+			Help:    "Time from the arrival of a request to its answer, the wait for a lock included.",
+			Buckets: requestBounds,
+		}, []string{"route"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "octostore_http_panics_total",
+			Help: "Handlers that panicked.",
+		}),
+		limited: counters("limit", cfg.Limits, prometheus.CounterOpts{
+			Name: "octostore_limited_total",
+			Help: "Requests that were answered rate_limited, by the limit they met.",
+		}),
+		evicted: counters("listener", cfg.Listeners, prometheus.CounterOpts{
+			Name: "octostore_http_connections_cut_total",
+			Help: "Connections on which there was no request yet and that were cut because there were too many.",
+		}),
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		m.requests, m.seconds, m.panics, m.limited, m.evicted,
+		gauge("octostore_http_connections", "Connections to the main listener that are open.", cfg.Connections),
+		gauge("octostore_watches", "Clients that watch events now.", cfg.Watches),
+		gauge("octostore_exports", "Exports of the audit under way now, those that follow included.", cfg.Exports),
+		buildInfo(cfg.Version),
+		&tableCollector{service: cfg.Service, sizes: cfg.Sizes},
+		policyCollector{list: cfg.Policies},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	m.Handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	return m
+}
+
+// counters returns a counter for each value of a label, all at zero.
+func counters(label string, values []string, opts prometheus.CounterOpts) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(opts, []string{label})
+	for _, v := range values {
+		c.WithLabelValues(v)
+	}
+	return c
+}
+
+func gauge(name, help string, value func() int) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+}
+
+func buildInfo(version string) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "octostore_build_info",
+		Help:        "Always 1; the labels say which program this is.",
+		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()},
+	}, func() float64 { return 1 })
+}
+
+// Panicked counts a handler that panicked.
+func (m *Metrics) Panicked() { m.panics.Inc() }
+
+// Limited counts a request that met a limit.
+func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
+
+// Evicted counts a connection to a listener that was evicted.
+func (m *Metrics) Evicted(listener string) { m.evicted.WithLabelValues(listener).Inc() }
+
+// codes are the codes under which requests are counted, the most frequent first.
+var codes = append([]api.Code{OK, api.Code(api.Failing)}, problem.Codes()...)
+
+// Codes returns the codes under which requests can be counted.
+func Codes() []api.Code { return slices.Clone(codes) }
+
+// Route are the metrics of one route. They are looked up once instead of by label at every
+// request.
+type Route struct {
+	seconds  prometheus.Observer
+	counter  func(api.Code) prometheus.Counter
+	counters []atomic.Pointer[prometheus.Counter] // as in codes; created on first use
+}
+
+// Route returns the metrics of the route with that id.
+func (m *Metrics) Route(id string) *Route {
+	return &Route{
+		seconds:  m.seconds.WithLabelValues(id),
+		counter:  func(code api.Code) prometheus.Counter { return m.requests.WithLabelValues(id, string(code)) },
+		counters: make([]atomic.Pointer[prometheus.Counter], len(codes)),
+	}
+}
+
+// Observe counts one request. The code must be one of [Codes].
+func (r *Route) Observe(code api.Code, took time.Duration) {
+	r.seconds.Observe(took.Seconds())
+	slot := &r.counters[slices.Index(codes, code)]
+	counter := slot.Load()
+	if counter == nil {
+		made := r.counter(code)
+		counter = &made
+		slot.Store(counter)
+	}
+	(*counter).Inc()
+}
