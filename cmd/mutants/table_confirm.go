@@ -95,8 +95,8 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "repeat-not-undoable", file: "core/lock/acquire.go",
-		old:    "repeat: true, undoable: true}",
-		new:    "repeat: true}",
+		old:    "Repeat: true, Undoable: true}",
+		new:    "Repeat: true}",
 		breaks: "a lease whose answers were all lost stays when the last was of a repeat",
 		tests:  inLock,
 	},

@@ -12,6 +12,9 @@ type work struct {
 	taken    int // of commands
 }
 
+// departs reports whether a departure is next.
+func (k *work) departs() bool { return k.gone < len(k.left) }
+
 // feed gives the machine the work of a batch: first the departures, then what is due,
 // then commands in order of arrival, until the batch is full. at is an instant all of
 // them arrived by. The machine does the work in steps, see [machine.upcoming] and
@@ -37,7 +40,7 @@ func (m *Machine) Taken() (gone, taken int) {
 func (m *Machine) Next() (name Name, more bool) {
 	k := &m.work
 	switch {
-	case k.gone < len(k.left):
+	case k.departs():
 		return "", !m.full() // departures alone give nothing to anybody
 	case k.handed < len(m.freed):
 		return m.mayCall(m.freed[k.handed]), true
@@ -79,7 +82,7 @@ func (m *Machine) Step(recheck bool) {
 	m.recheck = recheck
 	k := &m.work
 	switch {
-	case k.gone < len(k.left):
+	case k.departs():
 		l := k.left[k.gone]
 		k.gone++
 		if e := m.depart(l.Command, l.Why, l.Cause); e != nil {
@@ -109,7 +112,10 @@ func (m *Machine) Step(recheck bool) {
 // hasDue reports whether something that is due is to happen in this batch. It fills at
 // most half of it.
 func (m *Machine) hasDue() bool {
-	if m.work.dueOver || m.now.Before(m.retryAt) || len(m.batch.events) >= max(m.maxEvents/2, 1) || m.batch.steps >= BatchSteps {
+	if m.work.dueOver || m.now.Before(m.retryAt) {
+		return false
+	}
+	if len(m.batch.events) >= max(m.maxEvents/2, 1) || m.batch.steps >= BatchSteps {
 		return false
 	}
 	t := m.schedule.first()
