@@ -8,6 +8,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
+	"github.com/octostore/octostore/transport/internal/param"
 )
 
 // acquire takes the lock, waiting for it if asked to.
@@ -30,22 +31,22 @@ func (x *exchange) acquireRequest() (core.AcquireRequest, error) {
 	p := &x.params
 	req := core.AcquireRequest{
 		Origin:   x.origin(),
-		Name:     x.name,
-		Holder:   p.values[fieldHolder],
-		Reason:   p.values[fieldReason],
-		Metadata: p.meta,
+		Name:     x.params.Lock,
+		Holder:   p.Text(param.Holder),
+		Reason:   p.Text(param.Reason),
+		Metadata: p.Metadata(),
 	}
 	var err error
-	if req.TTL, err = p.ttl(); err != nil {
+	if req.TTL, err = p.TTL(); err != nil {
 		return req, err
 	}
-	if req.Confirm, err = p.confirm(); err != nil {
+	if req.Confirm, err = p.Confirm(); err != nil {
 		return req, err
 	}
-	if req.Wait, err = p.wait(x.r.Header); err != nil {
+	if req.Wait, err = p.Wait(); err != nil {
 		return req, err
 	}
-	req.Key, err = single(x.r.Header, "Idempotency-Key")
+	req.Key, err = p.Key()
 	return req, err
 }
 
@@ -85,7 +86,7 @@ func (x *exchange) lasts(l *lock.Lease) bool {
 
 // encodeGrant builds the answer to acquire and renew and returns its type.
 func (x *exchange) encodeGrant(grant table.Grant, wait time.Duration) []string {
-	if prefersText(x.r.Header["Accept"]) {
+	if x.params.PrefersText() {
 		b := append(x.buf[:0], grant.LeaseID...)
 		b = append(b, ' ')
 		b = strconv.AppendUint(b, uint64(grant.Lease.Token), 10)

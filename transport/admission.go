@@ -15,6 +15,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
+	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -84,7 +85,7 @@ func (x *exchange) door() error {
 	}
 	if auth.HoldsSecret(x.r.URL.Path) {
 		x.hidden = true
-		return errTokenInURL
+		return param.ErrTokenInURL
 	}
 	if err := x.api.origins.Check(x.r); err != nil {
 		return problem.ErrCrossOrigin

@@ -14,11 +14,12 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/problem"
 )
 
-var auditFields = setOf(fieldAfter, fieldSince, fieldUntil, fieldPrefix, fieldKind, fieldAccount,
-	fieldDecision, fieldLimit, fieldFormat, fieldFollow)
+var auditFields = param.SetOf(param.After, param.Since, param.Until, param.Prefix, param.Kind, param.Account,
+	param.Decision, param.Limit, param.Format, param.Follow)
 
 // audit streams the journal, or what is asked for of it, until the client's token ends.
 func (x *exchange) audit() error {
@@ -30,11 +31,11 @@ func (x *exchange) audit() error {
 }
 
 func (x *exchange) export() error {
-	form, err := x.params.auditFormat()
+	form, err := x.params.AuditFormat()
 	if err != nil {
 		return err
 	}
-	follow, err := x.params.flag(fieldFollow)
+	follow, err := x.params.Flag(param.Follow)
 	if err != nil {
 		return err
 	}
@@ -54,19 +55,19 @@ func (x *exchange) export() error {
 func (x *exchange) auditQuery() (q journal.Query, err error) {
 	p := &x.params
 	now := time.Now()
-	if q.Filter, err = p.auditFilter(); err != nil {
+	if q.Filter, err = p.AuditFilter(); err != nil {
 		return q, err
 	}
 	if !x.who.MayAll(auth.Audit) { // whoever may read all of it gets it as it is stored
 		q.Filter.Visible = x.sees(auth.Audit)
 	}
-	if q.Limit, err = p.auditLimit(); err != nil {
+	if q.Limit, err = p.AuditLimit(); err != nil {
 		return q, err
 	}
-	if q.Until, err = p.instant(fieldUntil, now); err != nil {
+	if q.Until, err = p.Instant(param.Until, now); err != nil {
 		return q, err
 	}
-	since, err := p.instant(fieldSince, now)
+	since, err := p.Instant(param.Since, now)
 	if err != nil {
 		return q, err
 	}
@@ -88,11 +89,11 @@ func (x *exchange) sees(verb auth.Verb) func(lock.Name) bool {
 // oldest there is.
 func (x *exchange) auditCursor() (lock.Seq, error) {
 	j := x.api.journal
-	after, err := x.params.cursor(fieldAfter, j.Head())
+	after, err := x.params.Cursor(param.After, j.Head())
 	if err != nil {
 		return 0, err
 	}
-	if text := x.params.values[fieldAfter]; text == "" {
+	if text := x.params.Text(param.After); text == "" {
 		return j.Oldest(), nil
 	}
 	if oldest := j.Oldest(); after < oldest {
@@ -101,9 +102,9 @@ func (x *exchange) auditCursor() (lock.Seq, error) {
 	known, err := j.Knows(x.context(), after)
 	if err == nil && !known {
 		err = &input.Error{
-			Field:   fieldNames[fieldAfter],
+			Field:   param.After.String(),
 			Problem: fmt.Sprintf("is %q, which no record here has", record.FormatCursor(after)),
-			Want:    wantCursor,
+			Want:    param.WantCursor,
 		}
 	}
 	return after, err
@@ -126,7 +127,7 @@ func (a *auditStream) send(x *exchange) error {
 		return problem.ErrTooManyReaders
 	}
 	defer x.api.exports.End(x.who.Account)
-	s := x.stream(a.contentType, acceptsGzip(x.r.Header["Accept-Encoding"]), exportUnsent)
+	s := x.stream(a.contentType, x.params.AcceptsGzip(), exportUnsent)
 	if x.r.Method == http.MethodHead {
 		return nil
 	}

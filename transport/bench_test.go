@@ -103,23 +103,6 @@ func BenchmarkHealth(b *testing.B) {
 	}
 }
 
-func BenchmarkParams(b *testing.B) {
-	for name, query := range map[string]string{
-		"simple":  "ttl=60s&wait=30s&holder=ci-4711",
-		"encoded": "ttl=60s&wait=30s&holder=ci%2d4711&reason=release+1.4&meta.ticket=OPS-7",
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				p := params{known: setOf(fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata)}
-				if err := p.parsePairs("query", query); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
 // Whether each answer can afford a deadline and a flush of its own: the same small
 // answer over one connection, with and without.
 func BenchmarkAnswer(b *testing.B) {

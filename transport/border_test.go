@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/param"
 )
 
 // lineOf returns method and path of a request a route answers to.
@@ -34,10 +35,10 @@ func TestEveryRouteIsStrict(t *testing.T) {
 				s.do(t, line, jsonBody("{}"), onPurpose).wantInvalid("body")
 				s.do(t, line, body("text/plain", "   "), onPurpose).wantInvalid("body")
 			}
-			for f := range numFields {
-				if name := fieldNames[f]; rt.fields.has(f) && f != fieldMetadata {
+			for f := range param.NumFields {
+				if name := f.String(); rt.fields.Has(f) && f != param.Metadata {
 					s.do(t, line+"?"+name+"=7&"+name+"=7", onPurpose).wantInvalid(name)
-				} else if f != fieldMetadata {
+				} else if f != param.Metadata {
 					s.do(t, line+"?"+name+"=7", onPurpose).wantInvalid(name)
 				}
 			}
@@ -76,7 +77,7 @@ func TestEveryGETAnswersToHEAD(t *testing.T) {
 			continue
 		}
 		needs := ""
-		if rt.fields.has(fieldName) {
+		if rt.fields.Has(param.Name) {
 			needs = "?name=a"
 		}
 		w := dial(t, s, addr)

@@ -20,6 +20,7 @@ import (
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/metrics"
+	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/login"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -35,9 +36,7 @@ type exchange struct {
 	on      side
 	id      string
 	route   *route
-	name    lock.Name // of the lock routes
-	tokenID string    // of the routes of one token
-	params  params
+	params  param.Values
 	who     auth.Principal
 	ctx     context.Context // ends before that of r; nil: it does not
 
@@ -368,4 +367,46 @@ func onlyPrintable(s string) string {
 		}
 	}
 	return string(kept)
+}
+
+// readParams reads the query and the body of the request. The body is read to its
+// end, for only then does net/http notice that a client leaves.
+func (x *exchange) readParams() error {
+	p := &x.params
+	p.Expect(x.route.fields, x.route.loose, x.r.Header)
+	if err := p.ParseQuery(x.r.URL.RawQuery); err != nil {
+		return err
+	}
+	if !x.hasBody() {
+		return nil
+	}
+	body, err := x.readBody()
+	if err != nil {
+		return err
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	return p.ParseBody(x.r, body)
+}
+
+// armRead bounds the time a body may take to arrive, whether it is read by a handler
+// or by net/http, which reads what is left of it before it answers. The deadline ends
+// with the body: net/http lifts it where it begins to watch for the client to leave.
+func (x *exchange) armRead() {
+	if x.hasBody() {
+		_ = http.NewResponseController(x.w).SetReadDeadline(x.started.Add(bodyTimeout)) // unsupported where there is no connection
+	}
+}
+
+func (x *exchange) hasBody() bool { return x.r.Body != nil && x.r.Body != http.NoBody }
+
+// readBody returns the body, which is valid until the answer is built.
+func (x *exchange) readBody() ([]byte, error) {
+	if x.r.ContentLength > param.MaxBody {
+		return nil, problem.ErrTooLarge
+	}
+	body, err := param.ReadBody(x.r.Body, x.buf[:0])
+	x.buf = body[:0]
+	return body, err
 }

@@ -2,22 +2,21 @@ package transport
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
-	"github.com/octostore/octostore/core/timetext"
+	"github.com/octostore/octostore/transport/internal/param"
 )
 
 // explainFields are all parameters of an explanation, explained those a hook takes.
 var (
-	explainFields = setOf(fieldName, fieldHook, fieldAt, fieldAccount, fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata)
-	explained     = map[core.Hook]fieldSet{
+	explainFields = param.SetOf(param.Name, param.Hook, param.At, param.Account, param.TTL, param.Wait, param.Holder, param.Reason, param.Metadata)
+	explained     = map[core.Hook]param.Set{
 		core.HookAcquire: explainFields,
-		core.HookRenew:   setOf(fieldName, fieldHook, fieldAt, fieldAccount, fieldTTL),
-		core.HookBreak:   setOf(fieldName, fieldHook, fieldAt, fieldAccount, fieldReason),
+		core.HookRenew:   param.SetOf(param.Name, param.Hook, param.At, param.Account, param.TTL),
+		core.HookBreak:   param.SetOf(param.Name, param.Hook, param.At, param.Account, param.Reason),
 	}
 )
 
@@ -26,12 +25,12 @@ func (x *exchange) explainPolicies() error {
 	if err := core.MayAll(x.who, "have the policies explained", auth.Policies); err != nil {
 		return err
 	}
-	name, err := x.params.lockName()
+	name, err := x.params.LockName()
 	if err != nil {
 		return err
 	}
-	x.name = name
-	at, err := x.params.at()
+	x.params.Lock = name
+	at, err := x.params.At()
 	if err != nil {
 		return err
 	}
@@ -54,20 +53,20 @@ func (x *exchange) explainPolicies() error {
 // supposed returns the question that the policies would be asked.
 func (x *exchange) supposed() (core.Question, error) {
 	p, service := &x.params, x.api.service
-	hook, err := p.explainedHook()
+	hook, err := explainedHook(p)
 	if err != nil {
 		return core.Question{}, err
 	}
-	account := p.values[fieldAccount]
+	account := p.Text(param.Account)
 	switch hook {
 	case core.HookRenew:
-		ttl, err := p.ttl()
+		ttl, err := p.TTL()
 		if err != nil {
 			return core.Question{}, err
 		}
-		return service.SupposeRenew(x.who, account, lock.Renewal{Origin: x.origin(), Name: x.name, TTL: ttl})
+		return service.SupposeRenew(x.who, account, lock.Renewal{Origin: x.origin(), Name: x.params.Lock, TTL: ttl})
 	case core.HookBreak:
-		return service.SupposeBreak(x.who, account, lock.Breaking{Origin: x.origin(), Name: x.name, Cause: p.values[fieldReason]})
+		return service.SupposeBreak(x.who, account, lock.Breaking{Origin: x.origin(), Name: x.params.Lock, Cause: p.Text(param.Reason)})
 	}
 	asked, err := x.acquireRequest()
 	if err != nil {
@@ -78,38 +77,26 @@ func (x *exchange) supposed() (core.Question, error) {
 
 // explainedHook returns what is to be explained. Parameters that the hook does not have are
 // refused: the policies would not see them.
-func (p *params) explainedHook() (core.Hook, error) {
+func explainedHook(p *param.Values) (core.Hook, error) {
 	hook := core.HookAcquire
-	if p.given.has(fieldHook) {
-		hook = core.Hook(p.values[fieldHook])
+	if p.Has(param.Hook) {
+		hook = core.Hook(p.Text(param.Hook))
 	}
 	takes, known := explained[hook]
 	if !known {
-		return "", wrong(fieldHook, string(hook), "acquire, renew or break")
+		return "", param.Wrong(param.Hook, string(hook), "acquire, renew or break")
 	}
-	for _, f := range []field{fieldTTL, fieldWait, fieldHolder, fieldReason} {
-		if p.given.has(f) && !takes.has(f) {
-			return "", notOfHook(fieldNames[f], hook, takes)
+	for _, f := range []param.Field{param.TTL, param.Wait, param.Holder, param.Reason} {
+		if p.Has(f) && !takes.Has(f) {
+			return "", notOfHook(f.String(), hook, takes)
 		}
 	}
-	if len(p.meta) > 0 && !takes.has(fieldMetadata) {
+	if len(p.Metadata()) > 0 && !takes.Has(param.Metadata) {
 		return "", notOfHook("meta", hook, takes)
 	}
 	return hook, nil
 }
 
-func notOfHook(name string, hook core.Hook, takes fieldSet) error {
+func notOfHook(name string, hook core.Hook, takes param.Set) error {
 	return &input.Error{Field: name, Problem: fmt.Sprintf("is no parameter of a %s", hook), Want: takes.String()}
-}
-
-// at returns the time that is asked about; zero: none was given.
-func (p *params) at() (time.Time, error) {
-	if !p.given.has(fieldAt) {
-		return time.Time{}, nil
-	}
-	t, err := timetext.Time(p.values[fieldAt])
-	if err != nil {
-		return time.Time{}, wrong(fieldAt, p.values[fieldAt], timetext.WantTime)
-	}
-	return t, nil
 }

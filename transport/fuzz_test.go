@@ -14,41 +14,6 @@ import (
 	"github.com/octostore/octostore/transport/api"
 )
 
-// FuzzBody: a body is read as its kind says, or refused with the field that is wrong,
-// and never half read.
-func FuzzBody(f *testing.F) {
-	f.Add("application/json", `{"ttl": "90s", "holder": "h", "metadata": {"k": "v"}}`)
-	f.Add("application/json", `{"ttl": 1e400}{}`)
-	f.Add("text/plain", `{"a": [[[[[[[[[[{}]]]]]]]]]]}`)
-	f.Add("application/x-www-form-urlencoded", "ttl=90s&holder=h%C3%A9&meta.k=v\r\n")
-	f.Add("application/x-www-form-urlencoded", "a=%c3%28&=&%")
-	f.Add("multipart/form-data; boundary=x", "--x--")
-	known := setOf(fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata)
-	f.Fuzz(func(t *testing.T, kind, content string) {
-		r := httptest.NewRequest(http.MethodPost, "/", nil)
-		r.Header["Content-Type"] = []string{kind}
-		p := params{known: known}
-		if err := p.parseBody(r, []byte(content)); err != nil {
-			wantInputError(t, err)
-			return
-		}
-		trimmed := strings.TrimSpace(content)
-		if strings.HasPrefix(trimmed, "{") {
-			checkJSON(t, &p, content)
-			return
-		}
-		values, err := url.ParseQuery(trimmed)
-		if err != nil {
-			t.Fatalf("%q was read, but net/url says %v", content, err)
-		}
-		for name, v := range values {
-			if got, ok := p.get(name); !ok || len(v) != 1 || got != v[0] {
-				t.Fatalf("%q: %s is %q, want %q", content, name, got, v)
-			}
-		}
-	})
-}
-
 // FuzzList: whatever prefix, cursor and limit a listing is asked with, it is refused
 // as bad input, or shows what they select, in order.
 func FuzzList(f *testing.F) {
@@ -101,18 +66,6 @@ func FuzzList(f *testing.F) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", query.Encode(), got, want)
-		}
-	})
-}
-
-// FuzzPrefer: a preference is a whole number of seconds, or counts as none.
-func FuzzPrefer(f *testing.F) {
-	for _, s := range []string{"wait=30", "respond-async, wait=10; x=y", `wait="5"`, "wait=-1", "WAIT = 4294967295", "wait=4294967296", "wait"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if d := preferredWait([]string{s}); d < 0 || d > 0 && !strings.Contains(strings.ToLower(s), "wait") {
-			t.Errorf("%q is %s", s, d)
 		}
 	})
 }

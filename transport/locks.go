@@ -2,17 +2,17 @@ package transport
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
+	"github.com/octostore/octostore/transport/internal/param"
 )
 
 // get shows one lock.
 func (x *exchange) get() error {
-	view, err := x.view(x.name)
+	view, err := x.view(x.params.Lock)
 	if err != nil {
 		return err
 	}
@@ -25,14 +25,14 @@ func (x *exchange) get() error {
 // asked for.
 func (x *exchange) view(name lock.Name) (lock.View, error) {
 	p := &x.params
-	if p.given&(1<<fieldWaiters|1<<fieldWaitersAfter) == 0 {
+	if p.Given()&(1<<param.Waiters|1<<param.WaitersAfter) == 0 {
 		return x.api.service.Get(x.who, name)
 	}
-	limit, err := p.pageSize(fieldWaiters)
+	limit, err := p.PageSize(param.Waiters)
 	if err != nil {
 		return lock.View{}, err
 	}
-	after, err := p.position()
+	after, err := p.WaitersAfter()
 	if err != nil {
 		return lock.View{}, err
 	}
@@ -42,7 +42,7 @@ func (x *exchange) view(name lock.Name) (lock.View, error) {
 // list shows a page of the locks that are held or waited for, or the one that is named,
 // whatever its state.
 func (x *exchange) list() error {
-	if x.params.given.has(fieldName) {
+	if x.params.Has(param.Name) {
 		return x.listOne()
 	}
 	query, err := x.listQuery()
@@ -61,10 +61,10 @@ func (x *exchange) list() error {
 // listOne is for a lock whose name ends in a verb, which no path of a GET can.
 func (x *exchange) listOne() error {
 	p := &x.params
-	if other := p.given & setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter); other != 0 {
+	if other := p.Given() & param.SetOf(param.Prefix, param.Account, param.Limit, param.After); other != 0 {
 		return &input.Error{Field: "name", Problem: "is given together with " + other.String(), Want: "name for one lock, or the others for a listing"}
 	}
-	name, err := p.lockName()
+	name, err := p.LockName()
 	if err != nil {
 		return err
 	}
@@ -79,50 +79,18 @@ func (x *exchange) listOne() error {
 
 func (x *exchange) listQuery() (q table.Query, err error) {
 	p := &x.params
-	for _, f := range []field{fieldWaiters, fieldWaitersAfter} {
-		if p.given.has(f) {
-			return q, &input.Error{Field: fieldNames[f], Problem: "is given without name", Want: "the name of the lock whose queue is to be shown"}
+	for _, f := range []param.Field{param.Waiters, param.WaitersAfter} {
+		if p.Has(f) {
+			return q, &input.Error{Field: f.String(), Problem: "is given without name", Want: "the name of the lock whose queue is to be shown"}
 		}
 	}
-	q.Account = p.values[fieldAccount]
-	if q.Prefix, err = p.prefix(); err != nil {
+	q.Account = p.Text(param.Account)
+	if q.Prefix, err = p.Prefix(); err != nil {
 		return q, err
 	}
-	if q.Limit, err = p.pageSize(fieldLimit); err != nil {
+	if q.Limit, err = p.PageSize(param.Limit); err != nil {
 		return q, err
 	}
-	q.After, err = p.after()
+	q.After, err = p.After()
 	return q, err
-}
-
-// lockName returns the name of a lock that is given as a parameter.
-func (p *params) lockName() (lock.Name, error) {
-	text := p.values[fieldName]
-	name, err := lock.ParseName(text)
-	if err != nil {
-		err = plusLost(fieldName, text, err)
-	}
-	return name, err
-}
-
-// prefix returns the beginning of names that is asked for; empty: of all.
-func (p *params) prefix() (string, error) {
-	text := p.values[fieldPrefix]
-	if err := lock.CheckPrefix(text); err != nil {
-		return "", plusLost(fieldPrefix, text, err)
-	}
-	return text, nil
-}
-
-// plusLost explains a blank in what should be a name, or the beginning of one: in a query
-// and in a form, a plus that is not encoded is a blank.
-func plusLost(f field, text string, err error) error {
-	if !strings.Contains(text, " ") {
-		return err
-	}
-	return &input.Error{
-		Field:   fieldNames[f],
-		Problem: "has a space, which no name has; a '+' that is not encoded is one",
-		Want:    "every '+' of the name written as %2B",
-	}
 }

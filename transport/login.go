@@ -7,6 +7,7 @@ import (
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/limit"
+	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/login"
 )
 
@@ -84,7 +85,7 @@ func (x *exchange) handOver(github *login.GitHub, t login.Token, contentType []s
 
 func (x *exchange) callback() login.Callback {
 	p := &x.params
-	return login.Callback{State: p.values[fieldState], Code: p.values[fieldCode], Error: p.values[fieldError]}
+	return login.Callback{State: p.Text(param.State), Code: p.Text(param.Code), Error: p.Text(param.LoginError)}
 }
 
 // beginDevice begins a login by a code that somebody types in at GitHub.
@@ -109,7 +110,7 @@ func (x *exchange) pollDevice() error {
 	if err != nil {
 		return err
 	}
-	id := x.params.values[fieldDeviceID]
+	id := x.params.Text(param.DeviceID)
 	if id == "" {
 		return &input.Error{Field: "device_id", Problem: "is missing", Want: "the device_id from the answer of /v1/login/device"}
 	}

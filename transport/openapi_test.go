@@ -12,6 +12,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/metrics"
+	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -31,13 +32,13 @@ func TestRoutesAreThoseOfTheDescription(t *testing.T) {
 	served, described := map[string]operation{}, map[string]operation{}
 	for _, rt := range routeTable() {
 		op := operation{ID: rt.id}
-		for f := range numFields {
+		for f := range param.NumFields {
 			switch {
-			case !rt.fields.has(f):
-			case f == fieldMetadata:
+			case !rt.fields.Has(f):
+			case f == param.Metadata:
 				op.Parameters = append(op.Parameters, "meta.KEY")
 			default:
-				op.Parameters = append(op.Parameters, fieldNames[f])
+				op.Parameters = append(op.Parameters, f.String())
 			}
 		}
 		slices.Sort(op.Parameters)
@@ -70,9 +71,9 @@ func TestBodiesHaveTheParametersOfTheQuery(t *testing.T) {
 			o := spec().Paths.Value(rt.pattern).GetOperation(rt.method)
 			schema := o.RequestBody.Value.Content.Get("application/json").Schema.Value
 			var served []string
-			for f := range numFields {
-				if rt.fields.has(f) {
-					served = append(served, fieldNames[f])
+			for f := range param.NumFields {
+				if rt.fields.Has(f) {
+					served = append(served, f.String())
 				}
 			}
 			slices.Sort(served)
@@ -94,9 +95,9 @@ func TestFormsHaveTheParametersOfTheQuery(t *testing.T) {
 		if form := spec().Paths.Value(rt.pattern).GetOperation(rt.method).RequestBody.Value.Content.Get("application/x-www-form-urlencoded"); form != nil {
 			described = slices.Sorted(maps.Keys(form.Schema.Value.Properties))
 		}
-		for f := range numFields {
-			if rt.fields.has(f) && f != fieldMetadata {
-				served = append(served, fieldNames[f])
+		for f := range param.NumFields {
+			if rt.fields.Has(f) && f != param.Metadata {
+				served = append(served, f.String())
 			}
 		}
 		slices.Sort(served)

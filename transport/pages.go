@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/param"
 )
 
 // index says what this is, to whoever finds the port.
@@ -85,7 +86,7 @@ func (x *exchange) health() error {
 // on a full disk too, which the answer then says. With grants=1 it is 503 unless locks are
 // granted.
 func (x *exchange) ready() error {
-	grants, err := x.params.flag(fieldGrants)
+	grants, err := x.params.Flag(param.Grants)
 	if err != nil {
 		return err
 	}

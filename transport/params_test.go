@@ -1,17 +1,13 @@
 package transport
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/param"
 )
 
 // Where a parameter comes from makes no difference.
@@ -207,32 +203,18 @@ func TestSlashesMayBeEncoded(t *testing.T) {
 
 func TestBodiesHaveABound(t *testing.T) {
 	s := newServer(t, setup{})
-	s.do(t, "POST /v1/locks/a/acquire", jsonBody(`{"ttl":60}`+strings.Repeat(" ", maxBody-10))).want(200)
-	s.do(t, "POST /v1/locks/b/acquire", jsonBody(`{"ttl":60}`+strings.Repeat(" ", maxBody-9)), onPurpose).want(413, api.CodeTooLarge)
+	s.do(t, "POST /v1/locks/a/acquire", jsonBody(`{"ttl":60}`+strings.Repeat(" ", param.MaxBody-10))).want(200)
+	s.do(t, "POST /v1/locks/b/acquire", jsonBody(`{"ttl":60}`+strings.Repeat(" ", param.MaxBody-9)), onPurpose).want(413, api.CodeTooLarge)
 
 	// Its length need not be known beforehand.
 	w := dial(t, s, listening(t, s))
 	w.raw("POST /v1/locks/b/acquire HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" +
-		"4001\r\nttl=60s&" + long(maxBody+1-8) + "\r\n0\r\n\r\n")
+		"4001\r\nttl=60s&" + long(param.MaxBody+1-8) + "\r\n0\r\n\r\n")
 	w.receive(newRequest("POST /v1/locks/b/acquire", []option{onPurpose})).want(413, api.CodeTooLarge)
 }
 
 // A number of JSON is a number however it is written.
 func TestNumbersInJSON(t *testing.T) {
-	for in, want := range map[string]string{
-		"60": "60", "6e1": "60", "6E+1": "60", "600e-1": "60", "60.0": "60", "0.06e3": "60",
-		"1.5": "1.5", "15e-1": "1.5", "1.50": "1.5", "5e-1": "0.5",
-		"0": "0", "0e5": "0", "0.0": "0", "-0": "-0", "-1e1": "-10", "-2.5e0": "-2.5",
-		"1.882638332723201e15": "1882638332723201",
-		"1e30":                 "1" + strings.Repeat("0", 30),
-		"1e31":                 "1e31", // too much to write out, and for anything here
-		"1e-31":                "1e-31",
-		"1e99999999999999999":  "1e99999999999999999",
-	} {
-		if got := plainNumber(in); got != want {
-			t.Errorf("%s is %s, want %s", in, got, want)
-		}
-	}
 	s := newServer(t, setup{})
 	g := s.do(t, "POST /v1/locks/a/acquire", jsonBody(`{"ttl": 1.5e1, "wait": 0e0}`)).grant()
 	if g.TTLMS != 15_000 {
@@ -240,83 +222,4 @@ func TestNumbersInJSON(t *testing.T) {
 	}
 	token := fmt.Sprintf("%de-1", g.FencingToken*10)
 	s.do(t, "POST /v1/locks/a/break", jsonBody(`{"reason":"r","fencing_token":`+token+`}`), onPurpose).want(200)
-}
-
-// FuzzParams: whatever comes in, the parser does not fail but by saying which field
-// is wrong, and reads queries as net/url does and JSON as encoding/json.
-func FuzzParams(f *testing.F) {
-	f.Add("ttl=60s&wait=5&meta.k=v", "", false)
-	f.Add("holder=a+b%2B%c3%a9", `{"ttl": 60, "metadata": {"k": "v"}}`, true)
-	f.Add("ttl=1;wait=2", `{"holder": "\ud800"}`, true)
-	f.Add("%zz", "ttl=1&ttl=2", false)
-	f.Add("&&=", `{"a":{"b":[1,2,{}]}}`, true)
-	known := setOf(fieldTTL, fieldWait, fieldHolder, fieldReason, fieldMetadata)
-	f.Fuzz(func(t *testing.T, query, content string, isJSON bool) {
-		p := params{known: known}
-		if err := p.parsePairs("query", query); err != nil {
-			wantInputError(t, err)
-			return
-		}
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatalf("%q was read, but net/url says %v", query, err)
-		}
-		for name, v := range values {
-			if got, ok := p.get(name); !ok || len(v) != 1 || got != v[0] {
-				t.Fatalf("%q: %s is %q, want %q", query, name, got, v)
-			}
-		}
-		if content == "" {
-			return
-		}
-		r := httptest.NewRequest(http.MethodPost, "/", nil)
-		if isJSON {
-			r.Header.Set("Content-Type", "application/json")
-		}
-		q := params{known: known}
-		if err := q.parseBody(r, []byte(content)); err != nil {
-			wantInputError(t, err)
-			return
-		}
-		if trimmed := strings.TrimSpace(content); strings.HasPrefix(trimmed, "{") {
-			checkJSON(t, &q, content)
-		}
-	})
-}
-
-func checkJSON(t *testing.T, p *params, content string) {
-	var v struct {
-		TTL, Wait      any
-		Holder, Reason string
-		Metadata       map[string]string
-	}
-	if err := json.Unmarshal([]byte(content), &v); err != nil {
-		t.Fatalf("%q was read, but encoding/json says %v", content, err)
-	}
-	if v.Holder != p.values[fieldHolder] || v.Reason != p.values[fieldReason] || len(v.Metadata) != len(p.meta) {
-		t.Fatalf("%q: read %+v, want %+v", content, p, v)
-	}
-	for k, want := range v.Metadata {
-		if p.meta[k] != want {
-			t.Fatalf("%q: metadata %q is %q, want %q", content, k, p.meta[k], want)
-		}
-	}
-}
-
-// get returns what was read for a name as it stands in a query.
-func (p *params) get(name string) (string, bool) {
-	if key, ok := strings.CutPrefix(name, "meta."); ok {
-		v, ok := p.meta[key]
-		return v, ok
-	}
-	f, ok := fieldNamed(name)
-	return p.values[f], ok && p.given.has(f)
-}
-
-func wantInputError(t *testing.T, err error) {
-	t.Helper()
-	e, ok := err.(*input.Error)
-	if !ok || e.Problem == "" || e.Want == "" {
-		t.Fatalf("want an input error that says all, got %#v", err)
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/internal/metrics"
+	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/login"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -18,10 +19,10 @@ type route struct {
 	id      string // operationId in openapi.yaml, and the label of the metrics
 	method  string // a GET is also answered to HEAD
 	pattern string
-	fields  fieldSet // the parameters it knows
-	public  bool     // needs no token
-	page    bool     // is for browsers: problems are pages too
-	loose   bool     // leaves out parameters it does not know
+	fields  param.Set // the parameters it knows
+	public  bool      // needs no token
+	page    bool      // is for browsers: problems are pages too
+	loose   bool      // leaves out parameters it does not know
 	serve   func(*exchange) error
 	metrics *metrics.Route
 }
@@ -36,30 +37,30 @@ func routeTable() []route {
 	return []route{
 		{id: "index", method: http.MethodGet, pattern: "/", public: true, serve: (*exchange).index},
 		{id: "health", method: http.MethodGet, pattern: "/healthz", public: true, serve: (*exchange).health},
-		{id: "ready", method: http.MethodGet, pattern: "/readyz", fields: setOf(fieldGrants), public: true, serve: (*exchange).ready},
+		{id: "ready", method: http.MethodGet, pattern: "/readyz", fields: param.SetOf(param.Grants), public: true, serve: (*exchange).ready},
 		{id: "metrics", method: http.MethodGet, pattern: "/metrics", public: true, serve: (*exchange).metrics},
 		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", public: true, serve: (*exchange).openAPI},
 		{id: "beginGitHubLogin", method: http.MethodGet, pattern: login.BeginPath, public: true, page: true, loose: true, serve: (*exchange).beginLogin},
-		{id: "gitHubCallback", method: http.MethodGet, pattern: login.CallbackPath, fields: setOf(fieldCode, fieldState, fieldError), public: true, page: true, loose: true, serve: (*exchange).landLogin},
-		{id: "finishGitHubLogin", method: http.MethodPost, pattern: login.CallbackPath, fields: setOf(fieldCode, fieldState), public: true, page: true, serve: (*exchange).finishLogin},
+		{id: "gitHubCallback", method: http.MethodGet, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State, param.LoginError), public: true, page: true, loose: true, serve: (*exchange).landLogin},
+		{id: "finishGitHubLogin", method: http.MethodPost, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State), public: true, page: true, serve: (*exchange).finishLogin},
 		{id: "beginDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device", public: true, serve: (*exchange).beginDevice},
-		{id: "pollDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device/poll", fields: setOf(fieldDeviceID), public: true, serve: (*exchange).pollDevice},
+		{id: "pollDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device/poll", fields: param.SetOf(param.DeviceID), public: true, serve: (*exchange).pollDevice},
 		{id: "logout", method: http.MethodPost, pattern: "/v1/logout", serve: (*exchange).logout},
 		{id: "readAudit", method: http.MethodGet, pattern: "/v1/audit", fields: auditFields, serve: (*exchange).audit},
-		{id: "watchEvents", method: http.MethodGet, pattern: "/v1/events", fields: setOf(fieldPrefix), serve: (*exchange).watch},
-		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: setOf(fieldPrefix, fieldAccount, fieldLimit, fieldAfter, fieldName, fieldWaiters, fieldWaitersAfter), serve: (*exchange).list},
+		{id: "watchEvents", method: http.MethodGet, pattern: "/v1/events", fields: param.SetOf(param.Prefix), serve: (*exchange).watch},
+		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: param.SetOf(param.Prefix, param.Account, param.Limit, param.After, param.Name, param.Waiters, param.WaitersAfter), serve: (*exchange).list},
 		{id: "listPolicies", method: http.MethodGet, pattern: "/v1/policies", serve: (*exchange).listPolicies},
 		{id: "explainPolicies", method: http.MethodGet, pattern: "/v1/policies/explain", fields: explainFields, serve: (*exchange).explainPolicies},
 		{id: "reloadPolicies", method: http.MethodPost, pattern: "/v1/policies/reload", serve: (*exchange).reloadPolicies},
 		{id: "listTokens", method: http.MethodGet, pattern: "/v1/tokens", serve: (*exchange).listTokens},
-		{id: "createToken", method: http.MethodPost, pattern: "/v1/tokens", fields: setOf(fieldAccount, fieldName, fieldScopes, fieldExpires), serve: (*exchange).createToken},
+		{id: "createToken", method: http.MethodPost, pattern: "/v1/tokens", fields: param.SetOf(param.Account, param.Name, param.Scopes, param.Expires), serve: (*exchange).createToken},
 		{id: "revokeToken", method: http.MethodDelete, pattern: "/v1/tokens/{id}", serve: (*exchange).revokeToken},
-		{id: "rotateToken", method: http.MethodPost, pattern: "/v1/tokens/{id}/rotate", fields: setOf(fieldGrace), serve: (*exchange).rotateToken},
-		{id: "getLock", method: http.MethodGet, pattern: lockWhole, fields: setOf(fieldWaiters, fieldWaitersAfter), serve: (*exchange).get},
-		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: setOf(fieldTTL, fieldWait, fieldConfirm, fieldHolder, fieldReason, fieldMetadata), serve: (*exchange).acquire},
-		{id: "renewLock", method: http.MethodPost, pattern: lockWhole + "/renew", fields: setOf(fieldLeaseID, fieldTTL), serve: (*exchange).renew},
-		{id: "releaseLock", method: http.MethodPost, pattern: lockWhole + "/release", fields: setOf(fieldLeaseID), serve: (*exchange).release},
-		{id: "breakLock", method: http.MethodPost, pattern: lockWhole + "/break", fields: setOf(fieldReason, fieldFencingToken, fieldTake, fieldTTL, fieldConfirm, fieldHolder, fieldMetadata), serve: (*exchange).breakLease},
+		{id: "rotateToken", method: http.MethodPost, pattern: "/v1/tokens/{id}/rotate", fields: param.SetOf(param.Grace), serve: (*exchange).rotateToken},
+		{id: "getLock", method: http.MethodGet, pattern: lockWhole, fields: param.SetOf(param.Waiters, param.WaitersAfter), serve: (*exchange).get},
+		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: param.SetOf(param.TTL, param.Wait, param.Confirm, param.Holder, param.Reason, param.Metadata), serve: (*exchange).acquire},
+		{id: "renewLock", method: http.MethodPost, pattern: lockWhole + "/renew", fields: param.SetOf(param.LeaseID, param.TTL), serve: (*exchange).renew},
+		{id: "releaseLock", method: http.MethodPost, pattern: lockWhole + "/release", fields: param.SetOf(param.LeaseID), serve: (*exchange).release},
+		{id: "breakLock", method: http.MethodPost, pattern: lockWhole + "/break", fields: param.SetOf(param.Reason, param.FencingToken, param.Take, param.TTL, param.Confirm, param.Holder, param.Metadata), serve: (*exchange).breakLease},
 	}
 }
 
@@ -83,7 +84,7 @@ func (a *API) newRouter(on side) *httprouter.Router {
 			}
 			router.Handle(method, strings.ReplaceAll(rt.pattern, "{id}", ":id"), func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
 				x := w.(*exchange)
-				x.tokenID = ps.ByName("id")
+				x.params.TokenID = ps.ByName("id")
 				x.run(rt)
 			})
 		}
@@ -149,7 +150,7 @@ func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Pa
 			x.lost(err)
 			return
 		}
-		x.name = name
+		x.params.Lock = name
 		x.run(rt)
 		return
 	}
@@ -198,5 +199,5 @@ func notAllowed(method string, there []*route) *problem.MethodError {
 	for _, rt := range there {
 		allow = append(allow, rt.methods()...)
 	}
-	return &problem.MethodError{Method: shown(method), Allow: strings.Join(allow, ", ")}
+	return &problem.MethodError{Method: param.Shorten(method), Allow: strings.Join(allow, ", ")}
 }

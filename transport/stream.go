@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
@@ -185,20 +183,4 @@ func (a *API) gathered(ctx context.Context, last time.Time) {
 	length := leastPause + time.Duration(a.followers.Load())*pausePerOther
 	length = length/2 + rand.N(length)
 	_ = sleep.For(ctx, length-time.Since(last))
-}
-
-// acceptsGzip reports whether an Accept-Encoding header asks for gzip.
-func acceptsGzip(lines []string) bool {
-	for _, line := range lines {
-		for part := range strings.SplitSeq(line, ",") {
-			coding, params, _ := strings.Cut(part, ";")
-			if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-				continue
-			}
-			weight, found := strings.CutPrefix(strings.ToLower(strings.TrimSpace(params)), "q=")
-			q, err := strconv.ParseFloat(weight, 64)
-			return !found || err == nil && q > 0
-		}
-	}
-	return false
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -42,11 +43,11 @@ func (x *exchange) createToken() error {
 		return err
 	}
 	p := &x.params
-	w := auth.Wish{Account: p.values[fieldAccount], Name: p.values[fieldName]}
-	if w.Scopes, err = auth.ParseScopes(p.values[fieldScopes]); err != nil {
+	w := auth.Wish{Account: p.Text(param.Account), Name: p.Text(param.Name)}
+	if w.Scopes, err = auth.ParseScopes(p.Text(param.Scopes)); err != nil {
 		return err
 	}
-	if w.Expires, err = p.span(fieldExpires); err != nil {
+	if w.Expires, err = p.PositiveDuration(param.Expires); err != nil {
 		return err
 	}
 	if !tokens.Closed() && !w.Scopes.Admin() {
@@ -71,7 +72,7 @@ func (x *exchange) revokeToken() error {
 	if err != nil {
 		return err
 	}
-	t, err := tokens.Revoke(x.context(), x.actor(), x.tokenID)
+	t, err := tokens.Revoke(x.context(), x.actor(), x.params.TokenID)
 	if err != nil {
 		return err
 	}
@@ -84,14 +85,14 @@ func (x *exchange) rotateToken() error {
 	if err != nil {
 		return err
 	}
-	grace, err := x.params.span(fieldGrace)
+	grace, err := x.params.PositiveDuration(param.Grace)
 	if err != nil {
 		return err
 	}
 	if err := x.api.limits.NewToken(x.started); err != nil {
 		return err
 	}
-	t, secret, err := tokens.Rotate(x.context(), x.actor(), x.tokenID, grace)
+	t, secret, err := tokens.Rotate(x.context(), x.actor(), x.params.TokenID, grace)
 	if err != nil {
 		return err
 	}

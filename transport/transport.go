@@ -194,7 +194,6 @@ const (
 	writeTimeout  = 10 * time.Second // per answer, from its first byte
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
-	maxBody       = 16 << 10
 	maxStreams    = 100 // of one connection, over HTTP/2
 )
 

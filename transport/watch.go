@@ -71,14 +71,14 @@ type watcher struct {
 // begin reads where to begin: after the event the client names, else now.
 func (w *watcher) begin() (lock.Seq, error) {
 	x := w.x
-	prefix, err := x.params.prefix()
+	prefix, err := x.params.Prefix()
 	if err != nil {
 		return 0, err
 	}
 	w.filter.Prefix = prefix
 	w.filter.Visible = x.sees(auth.Read)
 	newest := x.api.journal.Head()
-	text, err := single(x.r.Header, "Last-Event-Id")
+	text, err := x.params.LastEventID()
 	if err != nil || text == "" {
 		return newest, err
 	}

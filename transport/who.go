@@ -5,13 +5,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
-	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/internal/param"
 )
 
 // closed reports whether only a token opens the door.
@@ -62,8 +61,8 @@ func (x *exchange) authenticate() error {
 	if err == nil {
 		return nil
 	}
-	if tokenInQuery(x.r.URL.RawQuery) {
-		return errTokenInURL
+	if param.TokenInQuery(x.r.URL.RawQuery) {
+		return param.ErrTokenInURL
 	}
 	if isUnauthenticated(err) {
 		x.api.tokens.Failed(x.r.RemoteAddr, err)
@@ -91,7 +90,7 @@ func (x *exchange) whoever() (auth.Principal, error) {
 // credential returns the token of a request, from the one place where it may be. As the
 // password of Basic it may come with any name.
 func credential(r *http.Request) (string, error) {
-	line, err := single(r.Header, "Authorization")
+	line, err := param.Header(r.Header, "Authorization")
 	if err != nil {
 		return "", err
 	}
@@ -112,49 +111,6 @@ var challenge = []string{`Bearer realm="octostore"`, `Basic realm="octostore", c
 
 func isUnauthenticated(err error) bool {
 	return errors.Is(err, auth.ErrNoToken) || errors.Is(err, auth.ErrBadToken) || errors.Is(err, auth.ErrExpired) || errors.Is(err, auth.ErrRevoked)
-}
-
-// errTokenInURL refuses a token where it does not belong, whether it is a good one or
-// not.
-var errTokenInURL = &input.Error{
-	Field:   "token",
-	Problem: "is in the URL, where logs and histories keep it",
-	Want:    "the header Authorization: Bearer TOKEN, and a new token in the place of this one if it is real",
-}
-
-// errTokenInBody refuses one that is not a parameter there.
-var errTokenInBody = &input.Error{
-	Field:   "token",
-	Problem: "is in the body, where nobody looks for it",
-	Want:    "the header Authorization: Bearer TOKEN",
-}
-
-// errTokenInValue refuses a token that is about to be recorded and shown.
-func errTokenInValue(field string) error {
-	return &input.Error{
-		Field:   shown(field),
-		Problem: "holds a token, and would be recorded and shown",
-		Want:    "the token in the header Authorization only, and a new one in its place",
-	}
-}
-
-// credentialNames are what people call a token in a query. None is a parameter.
-var credentialNames = []string{"token", "access_token", "auth_token", "api_key", "apikey", "authorization", "bearer", "octostore_token"}
-
-func namesCredential(name string) bool {
-	return slices.Contains(credentialNames, strings.ToLower(name))
-}
-
-func tokenInQuery(query string) bool {
-	if auth.HoldsSecret(query) {
-		return true
-	}
-	for pair := range strings.SplitSeq(query, "&") {
-		if name, _, _ := strings.Cut(pair, "="); namesCredential(name) {
-			return true
-		}
-	}
-	return false
 }
 
 // bound makes the context of a request that may take long end with the token it came

@@ -64,21 +64,6 @@ func Read(path string, most int64) ([]byte, error) {
 	return readUpTo(f, path, most)
 }
 
-// ReadSecret is [Read] for a file that only its owner, and perhaps a group, may read. It
-// also returns what is known of the file. Errors: also [ErrExposed].
-func ReadSecret(path string, most int64) ([]byte, fs.FileInfo, error) {
-	f, info, err := Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	if err := checkMode(path, info); err != nil {
-		return nil, nil, err
-	}
-	text, err := readUpTo(f, path, most)
-	return text, info, err
-}
-
 // readUpTo does not believe the size a file says it has.
 func readUpTo(f *os.File, path string, most int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
@@ -112,17 +97,4 @@ func kind(mode fs.FileMode) string {
 		return "a device"
 	}
 	return "something else"
-}
-
-// ErrExposed says that everybody on the machine may read or change a secret.
-var ErrExposed = errors.New("can be read or changed by everybody on this machine")
-
-// checkMode refuses a secret that others than its owner and group may read or change.
-func checkMode(path string, info fs.FileInfo) error {
-	mode := info.Mode().Perm()
-	if mode&0o006 == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s %w (mode %04o); chmod 600 it (for a secret that Kubernetes mounts: defaultMode: 0440, and fsGroup in the securityContext), and make a new one if others may have read it",
-		path, ErrExposed, mode)
 }

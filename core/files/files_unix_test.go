@@ -98,3 +98,20 @@ func TestReadSecretModes(t *testing.T) {
 		}
 	}
 }
+
+// A private file is for its owner alone.
+func TestReadPrivateModes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "private")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[os.FileMode]bool{0o600: true, 0o400: true, 0o440: false, 0o620: false, 0o604: false, 0o602: false, 0o644: false} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		text, err := files.ReadPrivate(path, 10)
+		if want && (err != nil || string(text) != "x") || !want && (!errors.Is(err, files.ErrShared) || !strings.Contains(err.Error(), path)) {
+			t.Errorf("mode %04o: %q, %v", mode, text, err)
+		}
+	}
+}

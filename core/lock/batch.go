@@ -91,11 +91,11 @@ func (m *Machine) answer(c *Command, r Reply) {
 
 func (m *Machine) refuse(c *Command, err error) { m.answer(c, Reply{Err: err}) }
 
-// events returns what the batch has for the record, and has to be durable before its
+// Events returns what the batch has for the record, and has to be durable before its
 // answers leave.
 func (m *Machine) Events() []Event { return m.batch.events }
 
-// views appends the present state of every name that the batch touched, with up to limit
+// Views appends the present state of every name that the batch touched, with up to limit
 // places of its queue each.
 func (m *Machine) Views(views []View, limit int) []View {
 	for _, e := range m.batch.dirty {
@@ -104,7 +104,7 @@ func (m *Machine) Views(views []View, limit int) []View {
 	return views
 }
 
-// rows appends the final rows of the names whose lease changed in this batch.
+// Rows appends the final rows of the names whose lease changed in this batch.
 func (m *Machine) Rows(rows []Row) []Row {
 	for _, e := range m.batch.changed {
 		if row, ok := e.row(); ok {
@@ -129,14 +129,14 @@ func (e *entry) row() (Row, bool) {
 	return row, before != row.Lease
 }
 
-// accept makes the batch final: what it had for the disk is there.
+// Accept makes the batch final: what it had for the disk is there.
 func (m *Machine) Accept() {
 	if len(m.batch.events) > 0 {
 		m.retryAt = time.Time{}
 	}
 }
 
-// takeBack undoes the batch in memory, because it was surely not written. Leases,
+// TakeBack undoes the batch in memory, because it was surely not written. Leases,
 // deadlines and counts are as they were (invariant 7). Whoever was granted the lock
 // out of the queue is back in their place; those who left are gone all the same.
 // Sequence numbers are not given out a second time.
@@ -255,7 +255,7 @@ func (a *answer) refused(err error) (Reply, bool) {
 	return Reply{Err: err}, true
 }
 
-// replies returns what the batch has to say, in order: to whom, and what. err is nil if
+// Replies returns what the batch has to say, in order: to whom, and what. err is nil if
 // the batch was accepted, [ErrFull] if it was taken back; any other error is what is said
 // instead of an answer.
 func (m *Machine) Replies(err error) iter.Seq2[*Command, Reply] {
@@ -299,7 +299,7 @@ func (m *Machine) told(a *answer) Reply {
 	return Reply{Err: ErrTooLate}
 }
 
-// finish ends the batch, once it is accepted or taken back, its views are published
+// Finish ends the batch, once it is accepted or taken back, its views are published
 // and its answers sent. Entries where nothing goes on are forgotten.
 func (m *Machine) Finish() {
 	for _, e := range m.batch.changed {
@@ -340,7 +340,7 @@ func emptied[T any](buffer []T) []T {
 	return buffer[:0]
 }
 
-// largestBuffer returns the greatest capacity of what is used again from batch to batch.
+// LargestBuffer returns the greatest capacity of what is used again from batch to batch.
 func (m *Machine) LargestBuffer() int {
 	b := &m.batch
 	return max(cap(b.events), cap(b.answers), cap(b.dirty), cap(b.changed), cap(b.granted), cap(b.words), cap(m.freed))

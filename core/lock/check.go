@@ -10,7 +10,7 @@ type faults []string
 
 func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
 
-// faults returns what is wrong with the machine between two batches; there must be
+// Faults returns what is wrong with the machine between two batches; there must be
 // nothing. It recounts everything that is counted and follows every link both ways, so it
 // is for tests.
 func (m *Machine) Faults() []string {

@@ -2,48 +2,49 @@ package lock
 
 import "time"
 
-// verb is what a command wants of the machine.
+// Verb is what a command wants of the machine.
 type Verb uint8
 
+// Verbs.
 const (
-	DoAcquire Verb = iota
-	DoRepeat       // an acquire, but only if the attempt has a lease
-	DoClaim        // a called waiter's yes
-	DoRenew
-	DoRelease
-	DoBreak
-	DoUndo
-	DoReceived // the holder showed its lease id
-	DoAppend
-	DoQueue
-	DoDrain
+	DoAcquire  Verb = iota // give the lock, or a place in its queue
+	DoRepeat               // an acquire, but only if the attempt has a lease
+	DoClaim                // the yes of a called waiter
+	DoRenew                // move the end of a lease away
+	DoRelease              // end a lease, asked by its holder
+	DoBreak                // end a lease, asked by somebody with the right to
+	DoUndo                 // an answer with a lease did not reach its client
+	DoReceived             // the holder showed its lease id
+	DoAppend               // record an event that changes no lease
+	DoQueue                // show a page of a queue
+	DoDrain                // send all waiters away, and refuse those to come
 )
 
-// command is one request to the machine: plain values, decided before it is handed over.
+// Command is one request to the machine: plain values, decided before it is handed over.
 type Command struct {
 	Verb Verb
 	At   time.Time // of arrival
 	Name Name
 
-	Acquire *Acquisition // doAcquire, doRepeat; doBreak: the lock is to be taken, too
+	Acquire *Acquisition // DoAcquire, DoRepeat; DoBreak: the lock is to be taken, too
 	Origin  Origin       // the others
 	Token   Token        // proven by the lease id, or asked for by a break
 	TTL     time.Duration
 	Cause   string
 	Opinion Opinion
-	Event   Event    // doAppend
-	Called  *Command // doClaim: the acquire that was called
-	// rechecks: doAcquire, the request can be called when its turn comes. Without it the
+	Event   Event    // DoAppend
+	Called  *Command // DoClaim: the acquire that was called
+	// Rechecks: DoAcquire, the request can be called when its turn comes. Without it the
 	// lock is given at once.
 	Rechecks bool
-	// onlyConfirm: doRenew, see [Renewal].
+	// OnlyConfirm: DoRenew, see [Renewal].
 	OnlyConfirm bool
-	// onlyRepeat: there is no space for a new lease, but the attempt may have one.
+	// OnlyRepeat: there is no space for a new lease, but the attempt may have one.
 	OnlyRepeat bool
 
-	Skip, Limit int // doQueue
+	Skip, Limit int // DoQueue
 
-	// caller is what the sender keeps with the command. The machine does not look at it.
+	// Caller is what the sender keeps with the command. The machine does not look at it.
 	Caller any
 
 	// The machine's own.
@@ -51,7 +52,7 @@ type Command struct {
 	departed LeaveReason
 }
 
-// reply is a call or an answer.
+// Reply is a call or an answer.
 type Reply struct {
 	Turn *Turn // it is your turn: ask the policies, then claim
 
@@ -66,7 +67,7 @@ type Reply struct {
 	Total    int
 }
 
-// leaving is a departure on its way to the loop.
+// Departure is the word of a request that it does not listen any more.
 type Departure struct {
 	Command *Command
 	Why     LeaveReason

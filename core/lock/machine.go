@@ -20,7 +20,7 @@ const (
 	BatchSteps         = 1024 // commands a batch may take that cause no event
 )
 
-// machine is the state of all names and the rules by which it changes. It is pure:
+// Machine is the state of all names and the rules by which it changes. It is pure:
 // step and its like take commands and instants, and leave events and answers in
 // batch. Somebody else commits the batch and then says accept or takeBack.
 type Machine struct {
@@ -104,6 +104,8 @@ type release struct {
 	held    time.Duration
 }
 
+// NewMachine returns a machine with the leases of a snapshot. now is the instant at which the
+// snapshot was loaded.
 func NewMachine(rules Rules, s Snapshot, now time.Time) *Machine {
 	rules.MaxWaiters = cmp.Or(rules.MaxWaiters, 50_000)
 	rules.MaxWaitersPerLock = cmp.Or(rules.MaxWaitersPerLock, 10_000)
@@ -299,14 +301,14 @@ func (m *Machine) drain() {
 	}
 }
 
-// dismissAll sends every waiter away with err. It is the end of the table.
+// DismissAll sends every waiter away with err. It is the end of the table.
 func (m *Machine) DismissAll(err error) {
 	for _, e := range m.entries {
 		m.dismiss(e, err)
 	}
 }
 
-// counts returns how many leases there are, and how many waiters.
+// Counts returns how many leases there are, and how many waiters.
 func (m *Machine) Counts() (held, waiting int) { return m.held, m.waiting }
 
 // Waiters returns how many wait with a priority, and since when the first of them does.

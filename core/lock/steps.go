@@ -15,10 +15,10 @@ type work struct {
 // departs reports whether a departure is next.
 func (k *work) departs() bool { return k.gone < len(k.left) }
 
-// feed gives the machine the work of a batch: first the departures, then what is due,
+// Feed gives the machine the work of a batch: first the departures, then what is due,
 // then commands in order of arrival, until the batch is full. at is an instant all of
-// them arrived by. The machine does the work in steps, see [machine.upcoming] and
-// [machine.step].
+// them arrived by. The machine does the work in steps, see [Machine.Next] and
+// [Machine.Step].
 func (m *Machine) Feed(at time.Time, left []Departure, commands []*Command) {
 	if len(commands) > 0 {
 		at = commands[0].At // a renewal that lies here came before what is due later
@@ -27,7 +27,7 @@ func (m *Machine) Feed(at time.Time, left []Departure, commands []*Command) {
 	m.work = work{left: left, commands: commands}
 }
 
-// taken returns how many departures and commands the steps of a batch took.
+// Taken returns how many departures and commands the steps of a batch took.
 func (m *Machine) Taken() (gone, taken int) {
 	gone, taken = m.work.gone, m.work.taken
 	m.work = work{}
@@ -75,7 +75,7 @@ func (m *Machine) mayGive(c *Command) Name {
 // ends reports whether a command may end a live lease.
 func (v Verb) ends() bool { return v == DoRelease || v == DoBreak || v == DoUndo }
 
-// step does the next thing. recheck is the answer to what upcoming asked: a waiter that can
+// Step does the next thing. recheck is the answer to what Next asked: a waiter that can
 // be called is called before it is given the lock. That answer may come true or false
 // later; what counts is that it was so at an instant between the previous step and this.
 func (m *Machine) Step(recheck bool) {

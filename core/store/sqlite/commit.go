@@ -29,7 +29,7 @@ func (s *Store) Commit(ctx context.Context, b *lock.Batch) error {
 	if err := s.stampLog(); err != nil {
 		return s.refuse(fmt.Errorf("stamp the log: %w", err))
 	}
-	if err := s.w.apply(b, s.cfg.clocks.Read()); err != nil {
+	if err := s.w.Apply(b, s.cfg.clocks.Read()); err != nil {
 		return s.refuse(err)
 	}
 	s.head = b.Segment.Last
@@ -54,7 +54,7 @@ func (s *Store) accepts(b *lock.Batch) error {
 
 // refuse takes back what a failed transaction did and says what its failure means.
 func (s *Store) refuse(err error) error {
-	if e := s.w.undo(); e != nil {
+	if e := s.w.Undo(); e != nil {
 		return s.fail(errors.Join(err, fmt.Errorf("roll back: %w", e)))
 	}
 	switch {

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"strings"
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // Examine is [Inspect] that also checks the structure of the whole file, every index
@@ -23,7 +23,7 @@ import (
 func Examine(ctx context.Context, path string, begin func(Inspection) (each func(lock.Segment) error)) (Inspection, error) {
 	in, err := examine(ctx, path, begin)
 	if err != nil {
-		return Inspection{}, fmt.Errorf("read database %s: %w", path, asDamage(err))
+		return Inspection{}, fmt.Errorf("read database %s: %w", path, rows.AsDamage(err))
 	}
 	return in, nil
 }
@@ -40,12 +40,12 @@ func examine(ctx context.Context, path string, begin func(Inspection) func(lock.
 		return in, err
 	}
 	defer d.Close()
-	return d.inspect(ctx, func(in Inspection) error {
-		if err := d.checkStructure(ctx); err != nil {
+	return inspectWith(ctx, d, func(in Inspection) error {
+		if err := d.CheckStructure(ctx); err != nil {
 			return err
 		}
 		if each := begin(in); each != nil {
-			return d.eachSegment(ctx, in.Cut.Seq, each)
+			return d.EachSegment(ctx, in.Cut.Seq, each)
 		}
 		return nil
 	})
@@ -53,27 +53,15 @@ func examine(ctx context.Context, path string, begin func(Inspection) func(lock.
 
 // openQuietly opens a database for reading. Where there is no log to be read with it
 // SQLite is told that nobody changes the file, so that it makes no files of its own.
-func openQuietly(path string) (*database, error) {
+func openQuietly(path string) (*rows.DB, error) {
 	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
 		return nil, cmp.Or(err, errors.New("it is not a file"))
 	}
 	if _, running, err := Running(path); err != nil || running || host.SizeOf(path+"-wal") > 0 {
-		return openDatabase(path, conn.ReadOnly)
+		return rows.Open(path, conn.ReadOnly)
 	}
 	name := url.URL{Scheme: "file", Path: path, RawQuery: "immutable=1"}
-	return openDatabase(name.String(), conn.ReadOnly|conn.URI)
-}
-
-func (d *database) checkStructure(ctx context.Context) error {
-	defer d.InterruptedBy(ctx)()
-	said, err := d.TextOf("PRAGMA integrity_check(1)")
-	if err != nil {
-		return cmp.Or(ctx.Err(), err)
-	}
-	if said != "ok" {
-		return damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
-	}
-	return nil
+	return rows.Open(name.String(), conn.ReadOnly|conn.URI)
 }
 
 // Running reports whether a server has the database open, and which process it is as

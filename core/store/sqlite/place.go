@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // CheckPlace looks whether [Open] would find a place for a database at path: a system
@@ -35,7 +36,7 @@ func checkPlace(path string) error {
 		return err
 	}
 	if err := host.MayWrite(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w (%w)", errReadOnly, err)
+		return fmt.Errorf("%w (%w)", rows.ErrReadOnly, err)
 	}
 	return checkNotGone(path)
 }

@@ -16,7 +16,7 @@ const beginTimeout = 100 * time.Millisecond
 // takes, until ctx ends or the store is closed. Callers do not wait as long: the table
 // answers them.
 func (s *Store) begin(ctx context.Context) error {
-	err := s.w.begin.Run()
+	err := s.w.Begin.Run()
 	if !conn.FailedWith(err, conn.CodeBusy) {
 		return err
 	}
@@ -32,7 +32,7 @@ func (s *Store) begin(ctx context.Context) error {
 			return fmt.Errorf("closed while waiting for another process: %w", err)
 		case <-time.After(beginTimeout / 10): // where SQLite does not wait by itself
 		}
-		err = s.w.begin.Run()
+		err = s.w.Begin.Run()
 	}
 	if err == nil {
 		s.log.Info("the database is not locked any more; changes go on", "path", s.path, "waited", time.Since(since).Round(time.Millisecond))

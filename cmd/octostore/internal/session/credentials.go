@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -57,22 +57,23 @@ func keptToken(target string) (Credential, error) {
 	return all.Servers[serverKey(target)], err
 }
 
+// largestCredentials is more than the tokens of thousands of servers take.
+const largestCredentials = 4 << 20
+
 // readCredentials reads the file. One that others can read is refused: it may be theirs,
 // and what was in it is no secret any more. Errors show nothing of it.
 func readCredentials(path string) (credentials, error) {
-	f, info, err := files.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	text, err := files.ReadPrivate(path, largestCredentials)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return credentials{}, nil
-	}
-	if err != nil {
+	case errors.Is(err, files.ErrShared):
+		return credentials{}, fmt.Errorf("%w, and log in again if they may have read it", err)
+	case err != nil:
 		return credentials{}, fmt.Errorf("read the token of octostore login: %w", err)
 	}
-	defer f.Close()
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return credentials{}, fmt.Errorf("%s can be read or changed by others (mode %04o); chmod 600 it, and log in again if they may have read it", path, mode)
-	}
 	var all credentials
-	if json.NewDecoder(f).Decode(&all) != nil {
+	if json.NewDecoder(bytes.NewReader(text)).Decode(&all) != nil {
 		return credentials{}, fmt.Errorf("%s is not what octostore login writes; remove it and log in again", path)
 	}
 	return all, nil

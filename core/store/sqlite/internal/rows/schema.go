@@ -1,4 +1,4 @@
-package sqlite
+package rows
 
 import (
 	"crypto/rand"
@@ -88,22 +88,14 @@ var migrations = []string{
 const (
 	keyVersion     = 2 // the signing key, and the column span of segments
 	tokensVersion  = 4
-	confirmVersion = 5 // the column confirm of leases
+	ConfirmVersion = 5 // the column confirm of leases
 	groupsVersion  = 6 // the column member_of of tokens
 )
 
-// segmentColumns are those that readSegment reads, in its order.
-func segmentColumns(version int64) string {
-	if version < keyVersion {
-		return "first, last, count, time, bytes, iif(sum < 1 << 31, sum, sum - (1 << 32))"
-	}
-	return "first, first + span, count, time, bytes, sum"
-}
-
 // migrate brings the schema of a new or older file up to date, in one transaction. The
 // file has passed checkOrigin and checkVersion.
-func migrate(d *database) error {
-	version, err := d.version()
+func migrate(d *DB) error {
+	version, err := d.Version()
 	if err != nil {
 		return err
 	}
@@ -120,19 +112,19 @@ func migrate(d *database) error {
 	})
 }
 
-func newestVersion() int64 { return int64(len(migrations)) }
+func NewestVersion() int64 { return int64(len(migrations)) }
 
-// version returns the version of the schema.
-func (d *database) version() (int64, error) { return d.IntOf("PRAGMA user_version") }
+// Version returns the version of the schema.
+func (d *DB) Version() (int64, error) { return d.IntOf("PRAGMA user_version") }
 
 // checkVersion refuses a file that a newer program has migrated.
-func checkVersion(d *database) error {
-	version, err := d.version()
+func checkVersion(d *DB) error {
+	version, err := d.Version()
 	if err != nil {
 		return err
 	}
 	if version < 0 {
-		return damaged("its schema has version %d", version)
+		return Damaged("its schema has version %d", version)
 	}
 	if version > int64(len(migrations)) {
 		return fmt.Errorf("%w: its schema has version %d, this program knows versions up to %d", ErrNewer, version, len(migrations))
@@ -141,7 +133,7 @@ func checkVersion(d *database) error {
 }
 
 // checkOrigin refuses a database that some other program made.
-func checkOrigin(d *database) error {
+func checkOrigin(d *DB) error {
 	id, err := d.IntOf("PRAGMA application_id")
 	if err != nil {
 		return err
@@ -157,11 +149,11 @@ func checkOrigin(d *database) error {
 	return nil
 }
 
-func step(d *database, version int) error {
+func step(d *DB, version int) error {
 	if err := d.Exec(migrations[version]); err != nil {
 		return err
 	}
-	made := map[int]func(*database) error{0: identify, 1: makeKey}
+	made := map[int]func(*DB) error{0: identify, 1: makeKey}
 	if fill := made[version]; fill != nil {
 		if err := fill(d); err != nil {
 			return err
@@ -171,7 +163,7 @@ func step(d *database, version int) error {
 }
 
 // identify makes what a new database is known by.
-func identify(d *database) error {
+func identify(d *DB) error {
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	if err := d.setMeta("secret", secret); err != nil {
@@ -180,30 +172,15 @@ func identify(d *database) error {
 	return d.Exec(fmt.Sprintf("PRAGMA application_id = %d", dbfile.ApplicationID))
 }
 
-// meta returns a value of the table meta, nil if there is none.
-func (d *database) meta(key string) ([]byte, error) {
-	q, err := d.Prepare("SELECT value FROM meta WHERE key = ?1")
-	if err != nil {
-		return nil, err
-	}
-	defer q.Close()
-	q.Reserve(len(key))
-	q.BindText(1, key)
-	if more, err := q.Step(); err != nil || !more {
-		return nil, err
-	}
-	return q.Blob(0), nil
-}
-
-// setMeta puts a value into the table meta.
-func (d *database) setMeta(key string, value []byte) error {
-	q, err := d.Prepare("REPLACE INTO meta (key, value) VALUES (?1, ?2)")
+// CheckOurs refuses what is not a database of this program: a copy of it
+// would look like a backup and be none.
+func CheckOurs(d *DB) error {
+	id, err := d.IntOf("PRAGMA application_id")
 	if err != nil {
 		return err
 	}
-	defer q.Close()
-	q.Reserve(len(key) + len(value))
-	q.BindText(1, key)
-	q.BindBlob(2, value)
-	return q.Run()
+	if id != dbfile.ApplicationID {
+		return ErrForeign
+	}
+	return checkVersion(d)
 }

@@ -1,4 +1,4 @@
-package transport
+package param
 
 import (
 	"bytes"
@@ -15,29 +15,11 @@ import (
 	"github.com/octostore/octostore/transport/problem"
 )
 
-// armRead bounds the time a body may take to arrive, whether it is read by a handler
-// or by net/http, which reads what is left of it before it answers. The deadline ends
-// with the body: net/http lifts it where it begins to watch for the client to leave.
-func (x *exchange) armRead() {
-	if x.hasBody() {
-		_ = http.NewResponseController(x.w).SetReadDeadline(x.started.Add(bodyTimeout)) // unsupported where there is no connection
-	}
-}
+// MaxBody is the largest body of a request, in bytes.
+const MaxBody = 16 << 10
 
-func (x *exchange) hasBody() bool { return x.r.Body != nil && x.r.Body != http.NoBody }
-
-// readBody returns the body, which is valid until the answer is built.
-func (x *exchange) readBody() ([]byte, error) {
-	if x.r.ContentLength > maxBody {
-		return nil, problem.ErrTooLarge
-	}
-	body, err := readAll(x.r.Body, x.buf[:0])
-	x.buf = body[:0]
-	return body, err
-}
-
-// readAll reads up to maxBody bytes into buf, until it has seen the end.
-func readAll(r io.Reader, buf []byte) ([]byte, error) {
+// ReadBody reads up to MaxBody bytes into buf, until it has seen the end.
+func ReadBody(r io.Reader, buf []byte) ([]byte, error) {
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
@@ -45,7 +27,7 @@ func readAll(r io.Reader, buf []byte) ([]byte, error) {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
-		case len(buf) > maxBody:
+		case len(buf) > MaxBody:
 			return buf, problem.ErrTooLarge
 		case err == io.EOF:
 			return buf, nil
@@ -55,18 +37,18 @@ func readAll(r io.Reader, buf []byte) ([]byte, error) {
 	}
 }
 
-// parseBody takes the parameters of a body that is not empty. What begins like a
+// ParseBody takes the parameters of a body that is not empty. What begins like a
 // JSON object is one, whatever its type says: curl -d calls everything a form.
-func (p *params) parseBody(r *http.Request, body []byte) error {
+func (p *Values) ParseBody(r *http.Request, body []byte) error {
 	p.inBody = true
-	if r.Method == http.MethodPost && p.known == 0 && isEmptyObject(body) {
+	if r.Method == http.MethodPost && p.allowed == 0 && isEmptyObject(body) {
 		return nil // what a client sends that has a body for every POST
 	}
-	if p.known == 0 || r.Method == http.MethodGet || r.Method == http.MethodHead {
+	if p.allowed == 0 || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return &input.Error{Field: "body", Problem: "is not empty", Want: "no body with this request"}
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return &input.Error{Field: "Content-Encoding", Problem: fmt.Sprintf("is %q", shown(encoding)), Want: "a body that is not compressed"}
+		return &input.Error{Field: "Content-Encoding", Problem: fmt.Sprintf("is %q", Shorten(encoding)), Want: "a body that is not compressed"}
 	}
 	body = bytes.TrimSpace(body)
 	if len(body) > 0 && body[0] == '{' {
@@ -86,7 +68,7 @@ func isEmptyObject(body []byte) bool {
 
 // parseJSON takes the parameters of a JSON object. It reads token by token, for
 // encoding/json would let duplicate keys pass and ignore the case of names.
-func (p *params) parseJSON(body []byte) error {
+func (p *Values) parseJSON(body []byte) error {
 	if !utf8.Valid(body) {
 		return &input.Error{Field: "body", Problem: "is not valid UTF-8", Want: "JSON in UTF-8"}
 	}
@@ -123,9 +105,9 @@ func members(dec *json.Decoder, member func(dec *json.Decoder, name string) erro
 }
 
 // setJSON takes one member of the body.
-func (p *params) setJSON(dec *json.Decoder, name string) error {
-	f, ok := fieldNamed(name)
-	if !ok || !p.known.has(f) {
+func (p *Values) setJSON(dec *json.Decoder, name string) error {
+	f, ok := named(name)
+	if !ok || !p.allowed.Has(f) {
 		return p.unknown(name)
 	}
 	token, err := dec.Token()
@@ -134,26 +116,26 @@ func (p *params) setJSON(dec *json.Decoder, name string) error {
 	}
 	switch v := token.(type) {
 	case string:
-		if f != fieldMetadata {
+		if f != Metadata {
 			return p.setField(f, v)
 		}
 	case json.Number:
-		if f == fieldTTL || f == fieldWait || f == fieldConfirm || f == fieldFencingToken || f == fieldExpires || f == fieldGrace || f == fieldTake {
+		if f == TTL || f == Wait || f == Confirm || f == FencingToken || f == Expires || f == Grace || f == Take {
 			return p.setField(f, plainNumber(v.String()))
 		}
 	case json.Delim:
-		if f == fieldMetadata && v == '{' {
+		if f == Metadata && v == '{' {
 			return p.setMetadata(dec)
 		}
 	}
-	return wrongType(fieldNames[f], token, wantType(f))
+	return wrongType(names[f], token, wantType(f))
 }
 
-func (p *params) setMetadata(dec *json.Decoder) error {
-	if p.given.has(fieldMetadata) {
+func (p *Values) setMetadata(dec *json.Decoder) error {
+	if p.given.Has(Metadata) {
 		return duplicate("metadata")
 	}
-	p.given |= 1 << fieldMetadata
+	p.given |= 1 << Metadata
 	return members(dec, func(dec *json.Decoder, key string) error {
 		token, err := dec.Token()
 		if err != nil {
@@ -167,13 +149,13 @@ func (p *params) setMetadata(dec *json.Decoder) error {
 	})
 }
 
-func wantType(f field) string {
+func wantType(f Field) string {
 	switch f {
-	case fieldTTL, fieldWait, fieldConfirm, fieldExpires, fieldGrace:
+	case TTL, Wait, Confirm, Expires, Grace:
 		return `a string like "90s" or a number of seconds`
-	case fieldFencingToken:
+	case FencingToken:
 		return "a number, or a string of digits"
-	case fieldMetadata:
+	case Metadata:
 		return "an object of strings"
 	}
 	return "a string"
@@ -194,7 +176,7 @@ func wrongType(field string, token json.Token, want string) error {
 			kind = "an array"
 		}
 	}
-	return &input.Error{Field: shown(field), Problem: "is " + kind, Want: want}
+	return &input.Error{Field: Shorten(field), Problem: "is " + kind, Want: want}
 }
 
 func badJSON(err error) error {

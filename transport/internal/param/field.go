@@ -1,0 +1,96 @@
+package param
+
+import "strings"
+
+// Field is a parameter of a request. It may come in the query or in the body.
+type Field uint8
+
+const (
+	TTL Field = iota
+	Wait
+	Confirm
+	Holder
+	Reason
+	LeaseID
+	FencingToken
+	Prefix
+	Account
+	Limit
+	After
+	Since
+	Until
+	Kind
+	Decision
+	Format
+	Follow
+	Take
+	Name
+	Scopes
+	Expires
+	Grace
+	Code
+	State
+	LoginError
+	DeviceID
+	Waiters
+	WaitersAfter
+	Grants
+	Hook
+	At
+	Metadata // spelled meta.KEY, except in JSON
+	NumFields
+)
+
+var names = [NumFields]string{
+	"ttl", "wait", "confirm", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
+	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace",
+	"code", "state", "error", "device_id", "waiters", "waiters_after", "grants", "hook", "at", "metadata",
+}
+
+func named(name string) (Field, bool) {
+	for f, n := range names {
+		if n == name {
+			return Field(f), true
+		}
+	}
+	return 0, false
+}
+
+// mayBeEmpty are the fields whose empty value means something: nothing at all.
+const mayBeEmpty = 1<<Holder | 1<<Reason | 1<<Prefix | 1<<Account | 1<<After
+
+// Set is a set of fields.
+type Set uint64
+
+const _ = 64 - NumFields // does not compile if there are more fields than a set has room for
+
+func SetOf(fields ...Field) Set {
+	var s Set
+	for _, f := range fields {
+		s |= 1 << f
+	}
+	return s
+}
+
+func (s Set) Has(f Field) bool { return s&(1<<f) != 0 }
+
+// String lists the fields as a client may spell them.
+func (s Set) String() string {
+	var all []string
+	for f := range NumFields {
+		switch {
+		case !s.Has(f):
+		case f == Metadata:
+			all = append(all, "meta.KEY (in JSON: metadata)")
+		default:
+			all = append(all, names[f])
+		}
+	}
+	if all == nil {
+		return "no parameters"
+	}
+	return strings.Join(all, ", ")
+}
+
+// String returns the name of a field.
+func (f Field) String() string { return names[f] }
