@@ -33,6 +33,7 @@ const module = "github.com/octostore/octostore"
 var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/audittool", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/terminal cmd/octostore/internal/text " +
 		"core/journal/record core/journal/verify core/files core/lock core/sleep core/store/sqlite transport/api transport/client"},
+	{"cmd/octostore/internal/preflight", "cmd/octostore/internal/config core/auth core/files core/store/sqlite transport/login"},
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/text core/files transport/api transport/client"},
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
