@@ -13,6 +13,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
@@ -22,7 +23,7 @@ import (
 type Tokens struct {
 	store   *sqlite.Store
 	journal *journal.Journal
-	table   *lock.Table // keeps the record, so that what is done offline is on it too
+	table   *table.Table // keeps the record, so that what is done offline is on it too
 	tokens  *auth.Tokens
 }
 
@@ -38,7 +39,7 @@ func Open(ctx context.Context, path string) (*Tokens, error) {
 		return nil, err
 	}
 	o := &Tokens{store: store, journal: journal.New(store)}
-	if o.table, err = lock.Open(ctx, o.journal, lock.Config{Full: store.Full, Published: o.journal.Publish}); err != nil {
+	if o.table, err = table.Open(ctx, o.journal, table.Config{Full: store.Full, Published: o.journal.Publish}); err != nil {
 		_ = o.Close() // what went wrong first is what counts
 		return nil, fmt.Errorf("open the lock table: %w", err)
 	}
