@@ -25,9 +25,15 @@ help: ## List the targets
 demo: build ## Show two jobs that wait for the same lock, on this machine
 	bin/octostore demo
 
+# The tests of .ci/long-tests take long, wait for minutes or need other languages.
+LONG := $(shell sed -n 's/^\(Test[A-Za-z0-9_]*\):.*/\1/p' .ci/long-tests | paste -s -d '|' -)
+
+# Tests wait more than they work, so more packages run at a time than there are cores. The
+# limit is for one package, and for a machine that is several times slower than ours.
 .PHONY: test
-test: need-go ## Run all tests
-	$(GO) test -timeout 20m ./...
+test: need-go ## Run the tests, but those of .ci/long-tests; takes two minutes
+	@echo "go test ./... without the tests of .ci/long-tests, which make check runs, too"
+	@$(GO) test -p 4 -timeout 10m -skip '^($(LONG))$$' ./...
 
 .PHONY: build
 build: need-go ## Build bin/octostore, one static binary
@@ -61,13 +67,18 @@ check: need-go need-cc ## Run all checks that a change has to pass; CI runs this
 	@$(MAKE) --no-print-directory lint
 	$(GO) run ./cmd/mutants -fit
 	@$(MAKE) --no-print-directory beside-tests & beside=$$!; \
-	$(MAKE) --no-print-directory test; passed=$$?; wait $$beside; built=$$?; \
-	test $$passed -eq 0 || exit $$passed; exit $$built
+	$(MAKE) --no-print-directory test && $(MAKE) --no-print-directory long; \
+	passed=$$?; wait $$beside; built=$$?; test $$passed -eq 0 || exit $$passed; exit $$built
 	$(MAKE) --no-print-directory race
 
 .PHONY: lint
 lint: need-go ## Run golangci-lint, at the version of .ci/lint/go.mod
 	$(GO) tool -modfile=.ci/lint/go.mod golangci-lint run ./...
+
+.PHONY: long
+long: need-go ## Run the tests of .ci/long-tests
+	@echo "go test of the tests in .ci/long-tests"
+	@$(GO) test -timeout 20m -run '^($(LONG))$$' $$(grep -lrE --include='*_test.go' '^func ($(LONG))\(' cmd core hooks transport | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
 .PHONY: race
 race: need-go need-cc ## Run the tests with the race detector

@@ -122,7 +122,7 @@ var auditMutants = []mutant{
 		tests:  inJournal,
 	},
 	{
-		name: "cut-forgotten", file: "core/store/sqlite/audit.go",
+		name: "cut-forgotten", file: "core/store/sqlite/internal/rows/segments.go",
 		old:    "	if before.Seq < cut.Seq {",
 		new:    "	if before.Seq > cut.Seq {",
 		breaks: "after a restart nobody knows that something was pruned",

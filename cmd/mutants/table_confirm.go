@@ -52,14 +52,14 @@ var confirmMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "unconfirmed-whole-ttl-after-a-boot", file: "core/store/sqlite/load.go",
+		name: "unconfirmed-whole-ttl-after-a-boot", file: "core/store/sqlite/internal/rows/leases.go",
 		old:    "iif(confirm > 0, confirm, max(ttl, remaining))",
 		new:    "max(ttl, remaining)",
 		breaks: "after a boot an unconfirmed lease may run for its whole ttl",
 		tests:  []string{"-short -run=Unconfirmed ./core/store/sqlite"},
 	},
 	{
-		name: "unconfirmed-not-checksummed", file: "core/store/sqlite/sums.go",
+		name: "unconfirmed-not-checksummed", file: "core/store/sqlite/internal/rows/checksum.go",
 		old:    "	if l.ConfirmWithin != 0 {",
 		new:    "	if false {",
 		breaks: "a flipped bit makes an unconfirmed lease a confirmed one",

@@ -62,7 +62,7 @@ var keysMutants = []mutant{
 		tests:  inAuth,
 	},
 	{
-		name: "groups-unchecked", file: "core/store/sqlite/tokens.go",
+		name: "groups-unchecked", file: "core/store/sqlite/internal/rows/tokens.go",
 		old:    `	if t.Groups != "" { // rows`,
 		new:    `	if false { // rows`,
 		breaks: "a token that was made a member of something by hand passes",

@@ -66,7 +66,7 @@ var machineMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "adoption-takes-the-shorter", file: "core/store/sqlite/load.go",
+		name: "adoption-takes-the-shorter", file: "core/store/sqlite/internal/rows/leases.go",
 		old:    "confirm, max(ttl, remaining))",
 		new:    "confirm, min(ttl, remaining))",
 		breaks: "after a boot leases end before their ttl has passed",

@@ -12,6 +12,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -85,11 +86,11 @@ func TestAPruneThatWasCutShortIsFinished(t *testing.T) {
 	storetest.Load(t, s)
 	var line storetest.Line
 	var heads []lock.Head
-	for range 4 * pruneSegments {
+	for range 4 * rows.PruneSegments {
 		line.Commit(t, s, 1)
 		heads = append(heads, line.Head)
 	}
-	cut := heads[3*pruneSegments]
+	cut := heads[3*rows.PruneSegments]
 	if more, err := s.pruneStep(cut); err != nil || !more {
 		t.Fatalf("more: %t, %v", more, err)
 	}
@@ -101,7 +102,7 @@ func TestAPruneThatWasCutShortIsFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	var pruned *journal.PrunedError
-	if _, err := j.Scan(t.Context(), heads[2*pruneSegments].Seq, 1); !errors.As(err, &pruned) || pruned.Oldest != cut.Seq {
+	if _, err := j.Scan(t.Context(), heads[2*rows.PruneSegments].Seq, 1); !errors.As(err, &pruned) || pruned.Oldest != cut.Seq {
 		t.Errorf("what is about to be removed can be read: %v", err)
 	}
 	if err := s.Prune(t.Context(), cut); err != nil {

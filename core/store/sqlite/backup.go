@@ -8,8 +8,8 @@ import (
 	"os"
 
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
-	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // Backup writes a copy of the database at source to target, a file that must not
@@ -39,13 +39,13 @@ func backup(ctx context.Context, source, target string) error {
 	if err := checkLog(from); err != nil {
 		return err
 	}
-	d, err := openDatabase(from, conn.ReadOnly)
+	d, err := rows.Open(from, conn.ReadOnly)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	d.BusyTimeout(busyTimeout)
-	if err := checkBackupSource(d); err != nil {
+	d.BusyTimeout(rows.BusyTimeout)
+	if err := rows.CheckOurs(d); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -60,21 +60,8 @@ func backup(ctx context.Context, source, target string) error {
 	return nil
 }
 
-// checkBackupSource refuses what is not a database of this program: a copy of it
-// would look like a backup and be none.
-func checkBackupSource(d *database) error {
-	id, err := d.IntOf("PRAGMA application_id")
-	if err != nil {
-		return err
-	}
-	if id != dbfile.ApplicationID {
-		return ErrForeign
-	}
-	return checkVersion(d)
-}
-
-func fill(ctx context.Context, d *database, f *os.File, to string) error {
-	if err := d.vacuumInto(ctx, to); err != nil {
+func fill(ctx context.Context, d *rows.DB, f *os.File, to string) error {
+	if err := d.VacuumInto(ctx, to); err != nil {
 		return err
 	}
 	if err := checkIntegrity(ctx, to); err != nil {
@@ -84,21 +71,6 @@ func fill(ctx context.Context, d *database, f *os.File, to string) error {
 		return err
 	}
 	return host.SyncDir(to)
-}
-
-func (d *database) vacuumInto(ctx context.Context, path string) error {
-	q, err := d.Prepare("VACUUM INTO ?1")
-	if err != nil {
-		return err
-	}
-	defer q.Close()
-	q.Reserve(len(path))
-	q.BindText(1, path)
-	defer d.InterruptedBy(ctx)()
-	if err := q.Run(); err != nil {
-		return cmp.Or(ctx.Err(), err)
-	}
-	return ctx.Err()
 }
 
 func checkIntegrity(ctx context.Context, path string) error {

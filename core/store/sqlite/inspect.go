@@ -1,13 +1,18 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"net/url"
+	"os"
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // Inspection is what a database says at one moment.
@@ -26,7 +31,7 @@ type Inspection struct {
 func Inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Segment) error) (Inspection, error) {
 	in, err := inspect(ctx, path, after, each)
 	if err != nil {
-		return Inspection{}, fmt.Errorf("read database %s: %w", path, asDamage(err))
+		return Inspection{}, fmt.Errorf("read database %s: %w", path, rows.AsDamage(err))
 	}
 	return in, nil
 }
@@ -38,100 +43,97 @@ func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 	if err := checkLog(path); err != nil {
 		return in, err
 	}
-	d, err := openDatabase(path, conn.ReadOnly)
+	d, err := rows.Open(path, conn.ReadOnly)
 	if err != nil {
 		return in, err
 	}
 	defer d.Close()
-	return d.inspect(ctx, func(Inspection) error {
+	return inspectWith(ctx, d, func(Inspection) error {
 		if each == nil {
 			return nil
 		}
-		return d.eachSegment(ctx, after, each)
+		return d.EachSegment(ctx, after, each)
 	})
 }
 
-// inspect reads what the database says, and lets more be done in the same moment.
-func (d *database) inspect(ctx context.Context, more func(Inspection) error) (in Inspection, err error) {
-	d.BusyTimeout(busyTimeout)
-	if err := checkBackupSource(d); err != nil {
+// inspectWith reads what the database says, and lets more be done in the same moment.
+func inspectWith(ctx context.Context, d *rows.DB, more func(Inspection) error) (in Inspection, err error) {
+	d.BusyTimeout(rows.BusyTimeout)
+	if err := rows.CheckOurs(d); err != nil {
 		return in, err
 	}
 	if err := d.Exec("BEGIN"); err != nil {
 		return in, err
 	}
 	defer d.Exec("COMMIT")
-	if err := d.readSums(); err != nil {
+	if err := d.ReadSums(); err != nil {
 		return in, err
 	}
-	version, err := d.version()
+	version, err := d.Version()
 	if err != nil {
 		return in, err
 	}
-	if in.Head, err = d.readHead(version); err != nil {
+	if in.Head, err = d.ReadHead(version); err != nil {
 		return in, err
 	}
-	if in.Cut, err = d.cut(); err != nil {
+	if in.Cut, err = d.Cut(); err != nil {
 		return in, err
 	}
-	if in.Leases, err = d.readLeases(ctx, host.Instant{}); err != nil {
+	if in.Leases, err = d.ReadLeases(ctx, host.Instant{}); err != nil {
 		return in, err
 	}
-	if err := d.inspectAccess(ctx, version, &in); err != nil {
+	if in.Tokens, in.Key, err = d.Access(ctx, version); err != nil {
 		return in, err
 	}
 	return in, more(in)
 }
 
-// inspectAccess reads what came with later versions of the schema.
-func (d *database) inspectAccess(ctx context.Context, version int64, in *Inspection) error {
-	if version >= tokensVersion {
-		tokens, err := d.readTokens(ctx)
-		if err != nil {
-			return err
-		}
-		in.Tokens = len(tokens)
+// Examine is [Inspect] that also checks the structure of the whole file, every index
+// included. Before it reads the segments after the cut it passes on what the database
+// says, and gets what is given each of them, or nil.
+//
+// It writes nothing, and leaves nothing beside the file, unless there is a write-ahead
+// log that has to be read with it. While it reads, the log of a running server grows.
+func Examine(ctx context.Context, path string, begin func(Inspection) (each func(lock.Segment) error)) (Inspection, error) {
+	in, err := examine(ctx, path, begin)
+	if err != nil {
+		return Inspection{}, fmt.Errorf("read database %s: %w", path, rows.AsDamage(err))
 	}
-	if version >= keyVersion {
-		key, err := d.signingKey()
-		if err != nil {
-			return err
-		}
-		in.Key = key.Public().(ed25519.PublicKey)
-	}
-	return nil
+	return in, nil
 }
 
-func (d *database) eachSegment(ctx context.Context, after lock.Seq, each func(lock.Segment) error) error {
-	version, err := d.version()
+func examine(ctx context.Context, path string, begin func(Inspection) func(lock.Segment) error) (in Inspection, err error) {
+	if path, err = host.Resolve(path); err != nil {
+		return in, err
+	}
+	if err := checkLog(path); err != nil {
+		return in, err
+	}
+	d, err := openQuietly(path)
 	if err != nil {
-		return err
+		return in, err
 	}
-	q, err := d.Prepare(segmentsAfter(version))
-	if err != nil {
-		return err
+	defer d.Close()
+	return inspectWith(ctx, d, func(in Inspection) error {
+		if err := d.CheckStructure(ctx); err != nil {
+			return err
+		}
+		if each := begin(in); each != nil {
+			return d.EachSegment(ctx, in.Cut.Seq, each)
+		}
+		return nil
+	})
+}
+
+// openQuietly opens a database for reading. Where there is no log to be read with it
+// SQLite is told that nobody changes the file, so that it makes no files of its own.
+func openQuietly(path string) (*rows.DB, error) {
+	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
+		return nil, cmp.Or(err, errors.New("it is not a file"))
 	}
-	defer q.Close()
-	q.BindInt(1, int64(after))
-	var buf []byte
-	for {
-		more, err := q.Step()
-		if err != nil || !more {
-			return err
-		}
-		buf = buf[:0]
-		g, err := readSegment(q, &d.sums, &buf)
-		if err != nil {
-			return err
-		}
-		if g.Last <= after {
-			continue
-		}
-		if err := each(g); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	if _, running, err := Running(path); err != nil || running || host.SizeOf(path+"-wal") > 0 {
+		return rows.Open(path, conn.ReadOnly)
 	}
+	name := url.URL{Scheme: "file", Path: path, RawQuery: "immutable=1"}
+	return rows.Open(name.String(), conn.ReadOnly|conn.URI)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -23,7 +24,7 @@ var undoMigration = map[int]string{
 
 // A database that an older program left can be looked at as it is, whatever its version.
 func TestInspectReadsEveryVersionOfTheSchema(t *testing.T) {
-	for version := 1; version <= len(migrations); version++ {
+	for version := 1; version <= int(rows.NewestVersion()); version++ {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			path := newPath(t)
 			s := open(t, Config{Path: path})
@@ -32,7 +33,7 @@ func TestInspectReadsEveryVersionOfTheSchema(t *testing.T) {
 			for n := range 8 { // some of their checksums have the highest bit
 				line.Commit(t, s, 2, storetest.Row("held", lock.Token(n+1), time.Hour))
 			}
-			for v := len(migrations); v > version; v-- {
+			for v := int(rows.NewestVersion()); v > version; v-- {
 				if err := s.w.Exec(undoMigration[v]); err != nil {
 					t.Fatal(err)
 				}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -104,7 +105,7 @@ func TestLogIsQuietWhileItStartsOver(t *testing.T) {
 		case n%20 == 7:
 			err = other.Checkpoint(conn.Restart)
 		case n%20 == 13:
-			err = other.Exec(fmt.Sprintf("PRAGMA user_version = %d", newestVersion()))
+			err = other.Exec(fmt.Sprintf("PRAGMA user_version = %d", rows.NewestVersion()))
 		case n%5 == 0:
 			s.wakeUpkeep()
 		}

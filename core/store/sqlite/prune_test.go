@@ -7,6 +7,7 @@ import (
 
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // One step of pruning, for which commits wait, is bounded in segments and in bytes, as
@@ -32,11 +33,11 @@ func TestPruneStepIsBounded(t *testing.T) {
 					t.Fatal(err)
 				}
 				left, bytesLeft := kept(t, s)
-				if n := segments - left; n < 1 || n > pruneSegments {
-					t.Fatalf("step %d removed %d segments, want 1 to %d", steps+1, n, pruneSegments)
+				if n := segments - left; n < 1 || n > rows.PruneSegments {
+					t.Fatalf("step %d removed %d segments, want 1 to %d", steps+1, n, rows.PruneSegments)
 				}
-				if n := bytes - bytesLeft; segments-left > 1 && n > pruneBytes {
-					t.Fatalf("step %d removed %d bytes in %d segments, want at most %d", steps+1, n, segments-left, pruneBytes)
+				if n := bytes - bytesLeft; segments-left > 1 && n > rows.PruneBytes {
+					t.Fatalf("step %d removed %d bytes in %d segments, want at most %d", steps+1, n, segments-left, rows.PruneBytes)
 				}
 			}
 			if left, _ := kept(t, s); left != 1 {

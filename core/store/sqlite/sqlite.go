@@ -32,6 +32,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 var _ journal.Store = (*Store)(nil)
@@ -39,8 +40,12 @@ var _ journal.Store = (*Store)(nil)
 // Why a database cannot be opened.
 var (
 	ErrInUse   = host.ErrInUse
-	ErrNewer   = errors.New("the database was made by a newer version of this program")
-	ErrForeign = errors.New("the file is a database of some other program")
+	ErrNewer   = rows.ErrNewer
+	ErrForeign = rows.ErrForeign
+	// ErrDamaged says that a database is not as it was written: the disk, or somebody,
+	// changed it. Nothing in it should be relied on, so it is neither served nor written
+	// to.
+	ErrDamaged = rows.ErrDamaged
 	// ErrClosed is the answer of a closed store.
 	ErrClosed = errors.New("the store is closed")
 )
@@ -74,8 +79,8 @@ type Store struct {
 	inode host.InodeLock
 	files []namedFile // that are open, and what they were
 
-	mu     sync.Mutex // guards what follows, up to the blank line
-	w      *writer    // nil: closed
+	mu     sync.Mutex   // guards what follows, up to the blank line
+	w      *rows.Writer // nil: closed
 	head   lock.Seq
 	loaded bool
 	spare  ballast
@@ -127,7 +132,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := newStore(cfg, path, held)
 	if err := s.start(ctx); err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("open database %s: %w", path, adviseOfLog(path, asDamage(err)))
+		return nil, fmt.Errorf("open database %s: %w", path, adviseOfLog(path, rows.AsDamage(err)))
 	}
 	return s, nil
 }
@@ -179,16 +184,16 @@ func (s *Store) start(ctx context.Context) error {
 		return err
 	}
 	err = s.withRoom(func() (err error) {
-		s.w, err = openWriter(ctx, s.path, s.cfg)
+		s.w, err = rows.OpenWriter(ctx, s.path, s.cfg.walSize)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if err := s.w.stamp(s.path); err != nil {
+	if err := stampDatabase(s.w, s.path); err != nil {
 		return fmt.Errorf("stamp the database: %w", err)
 	}
-	if err := s.w.extendWAL(s.path+"-wal", s.cfg.walSize); err != nil {
+	if err := extendWAL(s.w, s.path+"-wal", s.cfg.walSize); err != nil {
 		s.log.Warn("the write-ahead log could not be extended; commits will be slower", "path", s.path, "error", err)
 	}
 	s.startSpare()
@@ -215,7 +220,7 @@ func (s *Store) startUpkeep() error {
 // abandon gives back what a failed start had taken.
 func (s *Store) abandon() {
 	if s.w != nil {
-		s.w.close()
+		s.w.Close()
 	}
 	s.openLog.Close()
 	s.inode.Release()
@@ -242,43 +247,7 @@ func create(path string) error {
 // empty, and SQLite would delete the log.
 func checkNotCut(path string) error {
 	if host.SizeOf(path) == 0 && host.SizeOf(path+"-wal") > 0 {
-		return damaged("the file is empty, but %s-wal is not", filepath.Base(path))
-	}
-	return nil
-}
-
-// Close waits for calls under way, but for a commit that waits for another process
-// that keeps the database locked: that one fails. It moves everything into the database file, and
-// lets another process open it. After that the file is complete on its own, unless
-// another process is still reading it, as for a backup, or the disk is full: nothing
-// is lost then, but PATH-wal stays part of the database until the next start. The
-// Logger is told.
-func (s *Store) Close() error {
-	s.stopOnce.Do(func() { close(s.stop) })
-	s.mu.Lock()
-	if s.w == nil {
-		s.mu.Unlock()
-		return ErrClosed
-	}
-	w, failure := s.w, s.stopped()
-	how := s.ending(failure)
-	s.w = nil
-	s.mu.Unlock()
-
-	s.upkeep.Wait()
-	s.readers.close()
-	left, err := w.finish(how)
-	s.openLog.Close()
-	s.inode.Release()
-	s.lock.Release()
-	switch {
-	case left != nil && failure != nil:
-		s.log.Error("what is in the write-ahead log could not be moved into the database", "path", s.path, "error", left)
-	case left != nil:
-		s.log.Warn("the write-ahead log stays part of the database until the next start", "path", s.path+"-wal", "error", left)
-	}
-	if err != nil {
-		return fmt.Errorf("close database %s: %w", s.path, err)
+		return rows.Damaged("the file is empty, but %s-wal is not", filepath.Base(path))
 	}
 	return nil
 }

@@ -3,30 +3,16 @@ package sqlite
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
-	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 var _ auth.Store = (*Store)(nil)
-
-// tokenColumns are those that readToken reads, in its order.
-const tokenColumns = "id, hash, name, account, scopes, created, expires, used, revoked, sum, member_of"
-
-// tokenColumnsOf are those of a database that is not migrated, since it is only read.
-func tokenColumnsOf(version int64) string {
-	if version < groupsVersion {
-		return strings.TrimSuffix(tokenColumns, "member_of") + "''"
-	}
-	return tokenColumns
-}
 
 // Tokens returns all tokens; see [auth.Store].
 func (s *Store) Tokens(ctx context.Context) ([]auth.Token, error) {
@@ -35,9 +21,9 @@ func (s *Store) Tokens(ctx context.Context) ([]auth.Token, error) {
 	if s.stopped() != nil {
 		return nil, s.stopped()
 	}
-	all, err := s.w.readTokens(ctx)
+	all, err := s.w.ReadTokens(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the tokens of %s: %w", s.path, asDamage(err))
+		return nil, fmt.Errorf("read the tokens of %s: %w", s.path, rows.AsDamage(err))
 	}
 	return all, nil
 }
@@ -46,112 +32,21 @@ func (s *Store) Tokens(ctx context.Context) ([]auth.Token, error) {
 func (s *Store) TokenByHash(ctx context.Context, hash [sha256.Size]byte) (auth.Token, bool, error) {
 	r, err := s.readers.take(ctx)
 	if err != nil {
-		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, asDamage(err))
+		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, rows.AsDamage(err))
 	}
 	defer s.readers.put(r)
-	t, found, err := r.tokenByHash(hash)
+	t, found, err := r.TokenByHash(hash)
 	if err != nil {
-		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, asDamage(err))
+		return auth.Token{}, false, fmt.Errorf("read a token of %s: %w", s.path, rows.AsDamage(err))
 	}
 	return t, found, nil
-}
-
-func (d *database) tokenByHash(hash [sha256.Size]byte) (t auth.Token, found bool, err error) {
-	q, err := d.Prepare("SELECT " + tokenColumns + " FROM tokens WHERE hash = ?1")
-	if err != nil {
-		return t, false, err
-	}
-	defer q.Close()
-	q.Reserve(len(hash))
-	q.BindBlob(1, hash[:])
-	if more, err := q.Step(); err != nil || !more {
-		return t, false, err
-	}
-	t, err = readToken(q, &d.sums)
-	return t, err == nil, err
-}
-
-func (d *database) readTokens(ctx context.Context) ([]auth.Token, error) {
-	version, err := d.version()
-	if err != nil {
-		return nil, err
-	}
-	q, err := d.Prepare("SELECT " + tokenColumnsOf(version) + " FROM tokens ORDER BY id")
-	if err != nil {
-		return nil, err
-	}
-	defer q.Close()
-	var all []auth.Token
-	for {
-		more, err := q.Step()
-		if err != nil || !more {
-			return all, err
-		}
-		t, err := readToken(q, &d.sums)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, t)
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func readToken(q *conn.Stmt, sums *sums) (t auth.Token, err error) {
-	t = auth.Token{
-		ID: q.Text(0), Name: q.Text(2), Account: q.Text(3), Groups: q.Text(10),
-		Created: readTime(q.Int(5)), Expires: readTime(q.Int(6)), Used: readTime(q.Int(7)), Revoked: readTime(q.Int(8)),
-	}
-	hash, scopes := q.Blob(1), q.Text(4)
-	if copy(t.Hash[:], hash) != len(t.Hash) || len(hash) != len(t.Hash) || sums.token(&t, scopes) != q.Int(9) {
-		return t, damaged("the token %q does not match its checksum", t.ID)
-	}
-	if t.Scopes, err = auth.ParseScopes(scopes); err != nil {
-		return t, fmt.Errorf("token %s: %w", t.ID, err)
-	}
-	return t, nil
-}
-
-// readTime reads what [writeTime] wrote.
-func readTime(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
-}
-
-// writeTime is 0 for the zero time.
-func writeTime(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
-}
-
-// token returns the checksum of a row of tokens. It leaves out when the token was used,
-// which is written apart and decides nothing.
-func (s *sums) token(t *auth.Token, scopes string) int64 {
-	b := s.buf[:0]
-	for _, text := range []string{t.ID, t.Name, t.Account, scopes} {
-		b = appendText(b, text)
-	}
-	if t.Groups != "" { // rows of before there were any keep their checksums
-		b = appendText(b, t.Groups)
-	}
-	b = append(b, t.Hash[:]...)
-	for _, at := range []time.Time{t.Created, t.Expires, t.Revoked} {
-		b = binary.BigEndian.AppendUint64(b, uint64(writeTime(at)))
-	}
-	s.buf = b
-	return int64(crc32.Update(s.seed, castagnoli, b))
 }
 
 // PutTokens adds or replaces tokens; see [auth.Store].
 func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
 	err := s.change(func() error {
 		for i := range tokens {
-			if err := s.w.putToken(&tokens[i]); err != nil {
+			if err := s.w.PutToken(&tokens[i]); err != nil {
 				return err
 			}
 		}
@@ -161,28 +56,6 @@ func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
 		return fmt.Errorf("write tokens to %s: %w", s.path, err)
 	}
 	return nil
-}
-
-func (d *database) putToken(t *auth.Token) error {
-	q, err := d.Prepare("REPLACE INTO tokens (" + tokenColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
-	if err != nil {
-		return err
-	}
-	defer q.Close()
-	scopes := t.Scopes.String()
-	q.Reserve(len(t.ID) + len(t.Hash) + len(t.Name) + len(t.Account) + len(scopes) + len(t.Groups))
-	q.BindText(1, t.ID)
-	q.BindBlob(2, t.Hash[:])
-	q.BindText(3, t.Name)
-	q.BindText(4, t.Account)
-	q.BindText(5, scopes)
-	q.BindInt(6, writeTime(t.Created))
-	q.BindInt(7, writeTime(t.Expires))
-	q.BindInt(8, writeTime(t.Used))
-	q.BindInt(9, writeTime(t.Revoked))
-	q.BindInt(10, d.sums.token(t, scopes))
-	q.BindText(11, t.Groups)
-	return q.Run()
 }
 
 // touchStep is how many tokens are touched in one transaction.
@@ -195,25 +68,8 @@ func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.change(func() error { return s.w.touchTokens(step, used) }); err != nil {
+		if err := s.change(func() error { return s.w.TouchTokens(step, used) }); err != nil {
 			return fmt.Errorf("write the use of tokens to %s: %w", s.path, err)
-		}
-	}
-	return nil
-}
-
-func (d *database) touchTokens(ids []string, used map[string]time.Time) error {
-	q, err := d.Prepare("UPDATE tokens SET used = ?2 WHERE id = ?1")
-	if err != nil {
-		return err
-	}
-	defer q.Close()
-	for _, id := range ids {
-		q.Reserve(len(id))
-		q.BindText(1, id)
-		q.BindInt(2, writeTime(used[id]))
-		if err := q.Run(); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -58,7 +59,7 @@ func TestUnconfirmedLeaseIsCoveredByItsChecksum(t *testing.T) {
 		if err := s.w.Exec("UPDATE leases SET " + change); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.w.readLeases(t.Context(), host.Instant{}); err == nil {
+		if _, err := s.w.ReadLeases(t.Context(), host.Instant{}); err == nil {
 			t.Errorf("after %q the leases are read as if nothing had happened", change)
 		}
 	}
@@ -85,7 +86,7 @@ func TestUnconfirmedLeasesComeByMigration(t *testing.T) {
 	}
 	s = open(t, Config{Path: path})
 	storetest.CheckLeases(t, storetest.Load(t, s), r)
-	if version, err := s.w.IntOf("PRAGMA user_version"); err != nil || version < confirmVersion {
+	if version, err := s.w.IntOf("PRAGMA user_version"); err != nil || version < rows.ConfirmVersion {
 		t.Errorf("the version is %d, %v", version, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
@@ -126,8 +127,8 @@ func TestWALShrinksAfterALongReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.segments.BindInt(1, 0)
-	if more, err := r.segments.Step(); err != nil || !more {
+	r.Segments.BindInt(1, 0)
+	if more, err := r.Segments.Step(); err != nil || !more {
 		t.Fatalf("step = %v, %v", more, err)
 	}
 	wal := func() int64 { _, n := s.Sizes(); return n }
@@ -137,7 +138,7 @@ func TestWALShrinksAfterALongReader(t *testing.T) {
 		}
 		commit()
 	}
-	r.segments.Reset()
+	r.Segments.Reset()
 	s.readers.put(r)
 
 	for i := 0; wal() > kept; i++ {
@@ -167,8 +168,8 @@ func TestInsisting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.segments.BindInt(1, 0)
-	if more, err := r.segments.Step(); err != nil || !more {
+	r.Segments.BindInt(1, 0)
+	if more, err := r.Segments.Step(); err != nil || !more {
 		t.Fatalf("step = %v, %v", more, err)
 	}
 	line.Commit(t, s, 1) // which the reader does not see
@@ -180,14 +181,14 @@ func TestInsisting(t *testing.T) {
 	for range 20 { // a busy machine may not let it leave in time
 		left := make(chan struct{})
 		time.AfterFunc(insistFor/4, func() {
-			r.segments.Reset()
+			r.Segments.Reset()
 			close(left)
 		})
 		err = insist()
 		if <-left; err == nil {
 			break
 		}
-		if more, err := r.segments.Step(); err != nil || !more {
+		if more, err := r.Segments.Step(); err != nil || !more {
 			t.Fatalf("step = %v, %v", more, err)
 		}
 	}
@@ -287,12 +288,12 @@ func TestStopBesideAReader(t *testing.T) {
 	storetest.Load(t, s)
 	var line storetest.Line
 	line.Commit(t, s, 1)
-	backup, err := openReader(s.path)
+	backup, err := rows.OpenReader(s.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	backup.segments.BindInt(1, 0)
-	if more, err := backup.segments.Step(); err != nil || !more {
+	backup.Segments.BindInt(1, 0)
+	if more, err := backup.Segments.Step(); err != nil || !more {
 		t.Fatalf("step = %v, %v", more, err)
 	}
 	line.Commit(t, s, 1)
@@ -307,7 +308,7 @@ func TestStopBesideAReader(t *testing.T) {
 	if got := storetest.Load(t, s).Head; got != line.Head {
 		t.Errorf("head = %v, want %v", got, line.Head)
 	}
-	backup.segments.Reset()
-	backup.close()
+	backup.Segments.Reset()
+	backup.Close()
 	line.Commit(t, s, 1)
 }

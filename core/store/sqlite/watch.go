@@ -105,7 +105,7 @@ func (s *Store) lookInside() error {
 	if err := s.lookAtLog(); err != nil {
 		return err
 	}
-	head, err := s.w.head()
+	head, err := s.w.Head()
 	switch {
 	case err != nil:
 		return ignoreBusy(err)
@@ -204,3 +204,25 @@ func (s *Store) stopped() error {
 // Failed is closed when the store has stopped for good by itself: nothing it said may
 // hold any more. Every later commit says why. A Close does not close it.
 func (s *Store) Failed() <-chan struct{} { return s.failed }
+
+// lookAtStamp returns an [ErrReplaced] if the database file was overwritten, as cp does
+// with a backup: then it has another stamp than it had, and another than SQLite sees in
+// the log, which it would have after somebody changed the schema. The caller has mu.
+func (s *Store) lookAtStamp() error {
+	if !s.inode.Held() {
+		return nil // no descriptor to read with, and a new one could not be closed
+	}
+	file, ok, err := dbfile.ReadFirstPage(s.inode.File())
+	if err != nil || ok && file.Stamp == s.stamp {
+		return err
+	}
+	present, err := s.w.IntOf("PRAGMA schema_version")
+	if err != nil {
+		return err
+	}
+	if !ok || file.Stamp != uint32(present) {
+		return fmt.Errorf("%w: %w: %s was overwritten", ErrReplaced, errWritten, filepath.Base(s.path))
+	}
+	s.stamp = file.Stamp
+	return nil
+}

@@ -168,14 +168,14 @@ func TestThePageOfPoliciesNamesEveryMetric(t *testing.T) {
 	}
 	named := regexp.MustCompile(`octostore_[a-z_]+`).FindAllString(string(text), -1)
 	var there []string
-	for _, path := range []string{"metrics_policies.go", "metrics_policy_health.go", "metrics_table.go", "metrics.go"} {
-		source, err := os.ReadFile(octotest.Path("transport/" + path))
+	for _, path := range []string{"policies.go", "policy_health.go", "table.go", "metrics.go"} {
+		source, err := os.ReadFile(octotest.Path("transport/internal/metrics/" + path))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range regexp.MustCompile(`"(octostore_[a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
 			there = append(there, m[1])
-			if strings.HasPrefix(path, "metrics_polic") && !slices.Contains(named, m[1]) {
+			if strings.HasPrefix(path, "polic") && !slices.Contains(named, m[1]) {
 				t.Errorf("%s is not on the page", m[1])
 			}
 		}

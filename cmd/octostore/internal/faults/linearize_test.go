@@ -15,10 +15,10 @@ var (
 	historySeed = flag.Uint64("linearize.seed", 1, "seed of the first history")
 )
 
-// TestLinearizable has clients work on the real server over HTTP while it is killed
+// TestHistoriesOverKillsAreLinearizable has clients work on the real server over HTTP while it is killed
 // and started again, and looks for an order of events that explains everything they
 // were told.
-func TestLinearizable(t *testing.T) {
+func TestHistoriesOverKillsAreLinearizable(t *testing.T) {
 	n := *histories
 	if testing.Short() {
 		n = min(n, 1)
@@ -36,7 +36,7 @@ func TestLinearizable(t *testing.T) {
 			if h.Len() < operations {
 				t.Errorf("the history of seed %d has only %d operations", seed, h.Len())
 			}
-			h.MustHold(t, fmt.Sprintf("go test ./cmd/octostore/internal/faults -run Linearizable -linearize.histories 1 -linearize.seed %d"+
+			h.MustHold(t, fmt.Sprintf("go test ./cmd/octostore/internal/faults -run OverKillsAreLinearizable -linearize.histories 1 -linearize.seed %d"+
 				" (the same workload, but time is real: it may take several runs)", seed))
 			mu.Lock()
 			defer mu.Unlock()

@@ -1,0 +1,63 @@
+package rows
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// SQLite does not check the pages of a database file: a bit that flipped on the disk
+// in the name of a lease would free one lock and take another. So every row carries
+// a checksum of what it says.
+
+// sums makes the checksums of one database. They begin with its secret, so rows
+// that got in from another database do not pass. It is used by one goroutine at a
+// time.
+type sums struct {
+	seed uint32
+	buf  []byte
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func newSums(secret []byte) sums { return sums{seed: crc32.Checksum(secret, castagnoli)} }
+
+// lease returns the checksum of a row of leases. It leaves the two columns of the
+// deadline out, which are rewritten in place after a boot: the later of the two
+// counts and what was promised bounds it, so no one flipped bit ends a lease early.
+func (s *sums) lease(l *lock.Lease, metadata []byte, remaining int64, attempt []byte) int64 {
+	b := s.buf[:0]
+	b = appendText(b, l.Name)
+	b = appendText(b, l.Account)
+	b = appendText(b, l.Holder)
+	b = appendText(b, l.Reason)
+	b = appendText(b, metadata)
+	b = appendText(b, attempt)
+	b = binary.BigEndian.AppendUint64(b, uint64(l.Token))
+	b = binary.BigEndian.AppendUint64(b, uint64(l.TTL))
+	b = binary.BigEndian.AppendUint64(b, uint64(l.GrantedAt.UnixNano()))
+	b = binary.BigEndian.AppendUint64(b, uint64(remaining))
+	if l.ConfirmWithin != 0 { // sums of rows from before there was such a column stay right
+		b = binary.BigEndian.AppendUint64(b, uint64(l.ConfirmWithin))
+	}
+	s.buf = b
+	return int64(crc32.Update(s.seed, castagnoli, b))
+}
+
+// segment returns the checksum of a row of segments.
+func (s *sums) segment(g *lock.Segment) int64 {
+	b := s.buf[:0]
+	b = binary.BigEndian.AppendUint64(b, uint64(g.First))
+	b = binary.BigEndian.AppendUint64(b, uint64(g.Last))
+	b = binary.BigEndian.AppendUint64(b, uint64(g.Count))
+	b = binary.BigEndian.AppendUint64(b, uint64(g.Time.UnixNano()))
+	s.buf = b
+	return int64(int32(crc32.Update(crc32.Update(s.seed, castagnoli, b), castagnoli, g.Bytes)))
+}
+
+// appendText appends a text so that two in a row cannot be mistaken for two others.
+func appendText[T ~string | ~[]byte](b []byte, text T) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(text)))
+	return append(b, text...)
+}

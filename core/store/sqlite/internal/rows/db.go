@@ -1,0 +1,23 @@
+// Package rows holds the tables of a database: their schema and its migrations, the SQL
+// that reads and writes them, and the checksum that every row carries.
+//
+// It works on one connection and is used by one goroutine at a time. When something is
+// read or written, and what a failure means, the store decides.
+package rows
+
+import "github.com/octostore/octostore/core/store/sqlite/internal/conn"
+
+// database is a connection to a database and the checksums of its rows. It is used by
+// one goroutine at a time.
+type DB struct {
+	*conn.Conn
+	sums sums
+}
+
+func Open(path string, flags int32) (*DB, error) {
+	c, err := conn.Open(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	return &DB{Conn: c}, nil
+}

@@ -1,0 +1,128 @@
+package rows
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
+	"github.com/octostore/octostore/core/store/sqlite/internal/host"
+)
+
+// MoveLeases makes now the beginning of all leases' time.
+func (d *DB) MoveLeases(bootID string, now host.Instant) error {
+	const promised = "iif(confirm > 0, confirm, max(ttl, remaining))" // see remaining
+	q, err := d.Prepare("UPDATE leases SET wall_end = ?1 + " + promised + ", boot_end = ?2 + " + promised)
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	q.BindInt(1, now.Wall)
+	q.BindInt(2, now.Boot)
+	if err := q.Run(); err != nil {
+		return err
+	}
+	return d.setMeta("boot_id", []byte(bootID))
+}
+
+// ReadLeases reads all rows, also of a file that has not been migrated yet, as one that
+// is only looked at.
+func (d *DB) ReadLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, error) {
+	version, err := d.Version()
+	if err != nil {
+		return nil, err
+	}
+	confirm := "confirm"
+	if version < ConfirmVersion {
+		confirm = "0"
+	}
+	q, err := d.Prepare(`SELECT name, token, account, holder, reason, metadata, ttl, granted,
+		remaining, wall_end, boot_end, attempt, sum, ` + confirm + ` FROM leases`)
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	var leases []lock.Loaded
+	for {
+		more, err := q.Step()
+		if err != nil || !more {
+			return leases, err
+		}
+		l, err := readLease(q, now, &d.sums)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(leases); n > 0 && l.Lease.Name <= leases[n-1].Lease.Name {
+			return nil, Damaged("the lease of %q follows that of %q", l.Lease.Name, leases[n-1].Lease.Name)
+		}
+		leases = append(leases, l)
+		if len(leases)%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func readLease(q *conn.Stmt, now host.Instant, sums *sums) (lock.Loaded, error) {
+	l := lock.Loaded{
+		Lease: lock.Lease{
+			Name:      lock.Name(q.Text(0)),
+			Token:     lock.Token(q.Int(1)),
+			Account:   q.Text(2),
+			Holder:    q.Text(3),
+			Reason:    q.Text(4),
+			TTL:       time.Duration(q.Int(6)),
+			GrantedAt: time.Unix(0, q.Int(7)).UTC(),
+
+			ConfirmWithin: time.Duration(q.Int(13)),
+		},
+		Remaining: remaining(q, now),
+	}
+	metadata, attempt := q.Blob(5), q.Blob(11)
+	if sums.lease(&l.Lease, metadata, q.Int(8), attempt) != q.Int(12) {
+		return l, Damaged("the lease of %q does not match its checksum", l.Lease.Name)
+	}
+	l.Attempt = decodeAttempt(attempt)
+	if metadata != nil {
+		if err := json.Unmarshal(metadata, &l.Lease.Metadata); err != nil {
+			return l, fmt.Errorf("metadata of %s: %w", l.Lease.Name, err)
+		}
+	}
+	return l, nil
+}
+
+// remaining is what is left of a lease of this boot: what the slower clock says, but
+// never more than was promised. That can be more than the ttl, since a renewal with a
+// shorter one does not shorten the lease, and is less while the lease is unconfirmed.
+func remaining(q *conn.Stmt, now host.Instant) time.Duration {
+	promised := max(q.Int(6), q.Int(8))
+	if confirm := q.Int(13); confirm > 0 {
+		promised = confirm
+	}
+	left := max(q.Int(9)-now.Wall, q.Int(10)-now.Boot)
+	return time.Duration(min(left, promised))
+}
+
+// encodeMetadata returns nil for no metadata, else a JSON object.
+func encodeMetadata(m map[string]string) ([]byte, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(m)
+}
+
+const attemptSize = 32 + 16
+
+// appendAttempt appends nothing for the zero Attempt.
+func appendAttempt(b []byte, a lock.Attempt) []byte {
+	if a.IsZero() {
+		return b
+	}
+	return append(append(b, a.Key[:]...), a.Params[:]...)
+}
+
+func decodeAttempt(b []byte) (a lock.Attempt) {
+	copy(a.Params[:], b[copy(a.Key[:], b):])
+	return a
+}

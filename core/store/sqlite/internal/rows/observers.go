@@ -1,0 +1,69 @@
+package rows
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+)
+
+func (d *DB) ReadPlaces() ([]journal.Place, error) {
+	q, err := d.Prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	var all []journal.Place
+	for {
+		more, err := q.Step()
+		if err != nil || !more {
+			return all, err
+		}
+		p := journal.Place{Observer: q.Text(0), After: lock.Seq(q.Int(1)), Parked: uint64(q.Int(2))}
+		if d.sums.place(p) != q.Int(3) {
+			return nil, Damaged("the place of observer %q does not match its checksum", p.Observer)
+		}
+		all = append(all, p)
+	}
+}
+
+func (d *DB) SetPlaces(set []journal.Place, forget []string) error {
+	drop, err := d.Prepare("DELETE FROM observers WHERE name = ?1")
+	if err != nil {
+		return err
+	}
+	defer drop.Close()
+	for _, name := range forget {
+		drop.Reserve(len(name))
+		drop.BindText(1, name)
+		if err := drop.Run(); err != nil {
+			return err
+		}
+	}
+	put, err := d.Prepare("REPLACE INTO observers (name, after, parked, sum) VALUES (?1, ?2, ?3, ?4)")
+	if err != nil {
+		return err
+	}
+	defer put.Close()
+	for _, p := range set {
+		put.Reserve(len(p.Observer))
+		put.BindText(1, p.Observer)
+		put.BindInt(2, int64(p.After))
+		put.BindInt(3, int64(p.Parked))
+		put.BindInt(4, d.sums.place(p))
+		if err := put.Run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place returns the checksum of a row of observers.
+func (s *sums) place(p journal.Place) int64 {
+	b := appendText(s.buf[:0], p.Observer)
+	b = binary.BigEndian.AppendUint64(b, uint64(p.After))
+	b = binary.BigEndian.AppendUint64(b, p.Parked)
+	s.buf = b
+	return int64(crc32.Update(s.seed, castagnoli, b))
+}

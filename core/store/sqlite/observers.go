@@ -1,0 +1,40 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
+)
+
+// Places returns how far the observers have come, by their names.
+func (s *Store) Places(context.Context) ([]journal.Place, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped() != nil {
+		return nil, s.stopped()
+	}
+	all, err := s.w.ReadPlaces()
+	if err != nil {
+		return nil, fmt.Errorf("read the places of observers in %s: %w", s.path, rows.AsDamage(err))
+	}
+	return all, nil
+}
+
+// SetPlaces keeps these places and forgets those of other observers, all or none,
+// between two commits. While the disk is full it does nothing but return
+// [lock.ErrFull]: the last space is for the ends of leases. After any other error it
+// can be called again, unless the store has stopped.
+func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.stopped() != nil:
+		return s.stopped()
+	case s.Full():
+		return lock.ErrFull
+	}
+	return s.apart(func() error { return s.w.SetPlaces(set, forget) })
+}

@@ -1,0 +1,79 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sleep"
+	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
+)
+
+// Cut returns what the newest Prune was given.
+func (s *Store) Cut(context.Context) (lock.Head, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped() != nil {
+		return lock.Head{}, s.stopped()
+	}
+	cut, err := s.w.Cut()
+	if err != nil {
+		return cut, fmt.Errorf("read the cut of %s: %w", s.path, rows.AsDamage(err))
+	}
+	return cut, nil
+}
+
+// pruneRest is how long commits have at least between two steps of pruning, which takes
+// turns with them: a step is short, and the next one waits for at least as long as the
+// step took, so that most of the time is left to them.
+const pruneRest = time.Millisecond
+
+// Prune forgets the oldest segments; see [journal.Store].
+func (s *Store) Prune(ctx context.Context, cut lock.Head) error {
+	for {
+		start := time.Now()
+		more, err := s.pruneStep(cut)
+		if err != nil {
+			return fmt.Errorf("prune %s: %w", s.path, err)
+		}
+		if !more {
+			return nil
+		}
+		if err := sleep.For(ctx, pruneRest+time.Since(start)); err != nil {
+			return err
+		}
+	}
+}
+
+// pruneStep removes a few segments, in a transaction of its own, and reports whether
+// there are more.
+func (s *Store) pruneStep(cut lock.Head) (more bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.stopped() != nil:
+		return false, s.stopped()
+	case !s.loaded:
+		return false, errors.New("prune before load")
+	case cut.Seq >= s.head:
+		return false, fmt.Errorf("the newest segment, up to %d, is not before %d", s.head, cut.Seq)
+	}
+	err = s.apart(func() error {
+		more, err = s.w.Prune(cut)
+		return err
+	})
+	return more && err == nil, err
+}
+
+// Used returns how many bytes of the database file hold something. What pruning
+// removes is used again before the file grows.
+func (s *Store) Used(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped() != nil {
+		return 0, s.stopped()
+	}
+	return s.w.Used()
+}
