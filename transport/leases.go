@@ -9,6 +9,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/internal/wire"
 )
@@ -141,7 +142,7 @@ func (x *exchange) take(breaking lock.Breaking) error {
 // hand delivers a grant to its holder, or undoes it. Whatever goes wrong before the answer
 // has left the process, no client may hold a lock that it does not know of; a grant that was
 // delivered is never undone.
-func (x *exchange) hand(grant lock.Grant, wait time.Duration) error {
+func (x *exchange) hand(grant table.Grant, wait time.Duration) error {
 	undo := true
 	defer func() {
 		if undo {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/internal/wire"
 )
@@ -59,7 +60,7 @@ func (a *API) listOne(ctx context.Context, c *caller, p *param.Values) (wire.Lis
 	return wire.List{Views: []lock.View{view}, Whole: true}, err
 }
 
-func listQuery(p *param.Values) (q lock.Query, err error) {
+func listQuery(p *param.Values) (q table.Query, err error) {
 	for _, f := range []param.Field{param.Waiters, param.WaitersAfter} {
 		if p.Has(f) {
 			return q, &input.Error{Field: f.String(), Problem: "is given without name", Want: "the name of the lock whose queue is to be shown"}

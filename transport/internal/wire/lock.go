@@ -8,9 +8,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
-func appendGrant(b []byte, g lock.Grant, wait, server time.Duration, now time.Time) []byte {
+func appendGrant(b []byte, g table.Grant, wait, server time.Duration, now time.Time) []byte {
 	l := g.Lease
 	b = appendString(append(b, `{"name":`...), string(l.Name))
 	b = appendString(append(b, `,"lease_id":`...), g.LeaseID)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -57,7 +58,7 @@ type Times struct {
 
 // Grant answers an acquire or a renewal.
 type Grant struct {
-	Grant lock.Grant
+	Grant table.Grant
 	Wait  time.Duration // how long the request was ready to wait
 	Text  bool          // lease id and fencing token on one line, instead of JSON
 }
