@@ -274,7 +274,7 @@ var storeMutants = []mutant{
 		tests:  inSQLite,
 	},
 	{
-		name: "no-ballast", file: "core/store/sqlite/room.go",
+		name: "no-ballast", file: "core/store/sqlite/fulldisk.go",
 		old:    "	s.dropSpare(cause)\n	s.moveNow()",
 		new:    "	s.moveNow()",
 		breaks: "on a full disk nothing can be released",

@@ -59,14 +59,14 @@ var limitMutants = []mutant{
 		tests:  []string{"-short -run=NothingIsSmuggled ./cmd/octostore/internal/stories"},
 	},
 	{
-		name: "bad-certificate-shown", file: "cmd/octostore/tls.go",
+		name: "bad-certificate-shown", file: "cmd/octostore/internal/preflight/certificate.go",
 		old:    "now.After(pair.Leaf.NotAfter)",
 		new:    "now.IsZero()",
 		breaks: "an expired certificate takes the place of a good one",
 		tests:  []string{"-short -run=SIGHUPReadsTheCertificate ./cmd/octostore"},
 	},
 	{
-		name: "doctor-leaves-files", file: "core/store/sqlite/examine.go",
+		name: "doctor-leaves-files", file: "core/store/sqlite/inspect.go",
 		old:    "if _, running, err := Running(path); err != nil || running || host.SizeOf(path+\"-wal\") > 0 {",
 		new:    "if true {",
 		breaks: "looking at a database makes files beside it, of whoever looked",

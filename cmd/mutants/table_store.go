@@ -3,7 +3,7 @@ package main
 // fileMutants break what a store and a server do about the files they use.
 var fileMutants = []mutant{
 	{
-		name: "log-without-database", file: "core/store/sqlite/place.go",
+		name: "log-without-database", file: "core/store/sqlite/environment.go",
 		old:    "	return checkNotGone(path)\n",
 		new:    "	return nil\n",
 		breaks: "a start makes an empty database beside the log of one that was deleted",
@@ -129,14 +129,14 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=WALGets ./core/store/sqlite"},
 	},
 	{
-		name: "checkpoint-waits-on-a-full-disk", file: "core/store/sqlite/upkeep.go",
+		name: "checkpoint-waits-on-a-full-disk", file: "core/store/sqlite/checkpoint.go",
 		old:    "	if s.Full() && frames >= moveEveryFull {\n",
 		new:    "	if false {\n",
 		breaks: "the log grows into the reserve while the disk is full",
 		tests:  []string{"-run=Reserve ./core/store/sqlite"},
 	},
 	{
-		name: "reserve-without-checkpoint", file: "core/store/sqlite/room.go",
+		name: "reserve-without-checkpoint", file: "core/store/sqlite/fulldisk.go",
 		old:    "	s.dropSpare(cause)\n	s.moveNow()\n",
 		new:    "	s.dropSpare(cause)\n",
 		breaks: "what is in the log when the disk fills up takes the reserve later",

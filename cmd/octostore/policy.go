@@ -13,6 +13,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/cmd/octostore/internal/policytool/fixture"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/hooks"
 )
@@ -89,11 +90,11 @@ func policyTestCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fixtures, err := policytool.ReadFixtures(filepath.Join(dir, "fixtures"))
+			fixtures, err := fixture.Read(filepath.Join(dir, "fixtures"))
 			if err != nil {
 				return err
 			}
-			if fixtures, err = policytool.Select(fixtures, selected); err != nil {
+			if fixtures, err = fixture.Select(fixtures, selected); err != nil {
 				return fmt.Errorf("--run: %w", err)
 			}
 			if !cmd.Flags().Changed("seed") {

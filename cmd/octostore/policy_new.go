@@ -10,14 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
-	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/cmd/octostore/internal/policytool/scaffold"
 	"github.com/octostore/octostore/plugins"
 	policyexamples "github.com/octostore/octostore/sdk-examples/policies"
 )
 
 func policyNewCommand() *cobra.Command {
 	var lang string
-	languages := strings.Join(policytool.Languages(), ", ")
+	languages := strings.Join(scaffold.Languages(), ", ")
 	cmd := &cobra.Command{
 		Use:   "new NAME",
 		Short: "Create a policy in a new folder",
@@ -26,11 +26,11 @@ func policyNewCommand() *cobra.Command {
 			"that it needs the Go toolchain and no network. --lang chooses another language.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains(policytool.Languages(), lang) {
+			if !slices.Contains(scaffold.Languages(), lang) {
 				return exitcode.Usagef("--lang: is %q; want %s", lang, languages)
 			}
 			name := args[0]
-			if err := policytool.New(name, name, lang, policytool.Sources{SDK: plugins.SDK, Examples: policyexamples.Examples}); err != nil {
+			if err := scaffold.New(name, name, lang, scaffold.Sources{SDK: plugins.SDK, Examples: policyexamples.Examples}); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is a policy that wants a ticket. Make it yours, and build and test it:\n  cd %s && make%s\n", name, name, namingItself())

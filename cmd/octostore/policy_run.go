@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/cmd/octostore/internal/policytool/fixture"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/jsontext"
 	"github.com/octostore/octostore/core/timetext"
@@ -76,7 +77,7 @@ func policyBenchCommand() *cobra.Command {
 				return err
 			}
 			if dir != "" {
-				if bench.Fixtures, err = policytool.ReadFixtures(filepath.Join(dir, "fixtures")); err != nil {
+				if bench.Fixtures, err = fixture.Read(filepath.Join(dir, "fixtures")); err != nil {
 					return err
 				}
 			}
@@ -125,7 +126,7 @@ func policyRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			request, err := policytool.ParseRequest(document)
+			request, err := fixture.ParseRequest(document)
 			if err != nil {
 				return err
 			}

@@ -47,22 +47,48 @@ func Object(text []byte) (map[string]json.RawMessage, error) {
 		return nil, fmt.Errorf("is %s; want an object", Kind(text))
 	}
 	members := map[string]json.RawMessage{}
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		name := token.(string) // JSON knows no other names
+	err := Members(dec, func(dec *json.Decoder, name string) error {
 		if _, twice := members[name]; twice {
-			return nil, fmt.Errorf("has %q twice", name)
+			return fmt.Errorf("has %q twice", name)
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return nil, err
+			return err
 		}
 		members[name] = value
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return members, nil
+}
+
+// Malformed is the error of an object that is not JSON.
+type Malformed struct{ Err error }
+
+func (e *Malformed) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error of encoding/json.
+func (e *Malformed) Unwrap() error { return e.Err }
+
+// Members reads an object whose opening brace dec has read. It calls member with each
+// name, as it is written and as often as it is there; member reads the value from dec.
+// Errors: those of member, and [*Malformed].
+func Members(dec *json.Decoder, member func(dec *json.Decoder, name string) error) error {
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return &Malformed{err}
+		}
+		if err := member(dec, name.(string)); err != nil { // JSON knows no other names
+			return err
+		}
+	}
+	if _, err := dec.Token(); err != nil { // the closing brace
+		return &Malformed{err}
+	}
+	return nil
 }
 
 // Kind says in words what a JSON value is, such as "a list" or "a string". Of numbers and

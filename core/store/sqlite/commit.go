@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
@@ -71,4 +72,70 @@ func (s *Store) refuse(err error) error {
 func (s *Store) fail(err error) error {
 	s.die(err)
 	return fmt.Errorf("commit to %s: %w", s.path, err)
+}
+
+// beginTimeout is how long SQLite waits for the lock of another process at a time.
+const beginTimeout = 100 * time.Millisecond
+
+// begin begins the transaction of a commit. Somebody's sqlite3 may keep the database
+// locked. Nothing has been written then, so it is safe to wait for as long as that
+// takes, until ctx ends or the store is closed. Callers do not wait as long: the table
+// answers them.
+func (s *Store) begin(ctx context.Context) error {
+	err := s.w.Begin.Run()
+	if !conn.FailedWith(err, conn.CodeBusy) {
+		return err
+	}
+	since := time.Now()
+	s.log.Warn("another process keeps the database locked; changes wait for it", "path", s.path)
+	for conn.FailedWith(err, conn.CodeBusy) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("gave up waiting for another process: %w", err)
+		case <-s.failed:
+			return fmt.Errorf("stopped while waiting for another process: %w", s.stopped())
+		case <-s.stop:
+			return fmt.Errorf("closed while waiting for another process: %w", err)
+		case <-time.After(beginTimeout / 10): // where SQLite does not wait by itself
+		}
+		err = s.w.Begin.Run()
+	}
+	if err == nil {
+		s.log.Info("the database is not locked any more; changes go on", "path", s.path, "waited", time.Since(since).Round(time.Millisecond))
+	}
+	return err
+}
+
+// change runs f in a transaction of its own between two commits. It is for what is not
+// part of the journal; errors as of [Store.apart].
+func (s *Store) change(f func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped() != nil {
+		return s.stopped()
+	}
+	return s.apart(f)
+}
+
+// apart is change for those who have mu, and have seen that the store is alive.
+// [lock.ErrFull] means that there is no space and nothing was changed. Where another
+// process keeps the database locked nothing was begun, and it can be called again; a
+// commit would wait. After any other failure nothing more is accepted.
+func (s *Store) apart(f func() error) error {
+	err := s.w.Transaction(func() error {
+		if err := s.stampLog(); err != nil {
+			return err
+		}
+		return f()
+	})
+	switch {
+	case err == nil:
+		s.afterCommit()
+		return nil
+	case conn.FailedWith(err, conn.CodeFull) && s.w.Idle():
+		return lock.ErrFull
+	case conn.FailedWith(err, conn.CodeBusy) && s.w.Idle():
+		return fmt.Errorf("another process keeps %s locked: %w", s.path, err)
+	}
+	return s.fail(err)
 }

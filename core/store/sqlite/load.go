@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 
 	"github.com/octostore/octostore/core/lock"
@@ -66,4 +67,18 @@ func (s *Store) adopt(now host.Instant) error {
 	return s.withRoom(func() error {
 		return s.w.Transaction(func() error { return s.w.MoveLeases(present, now) })
 	})
+}
+
+// Key returns the key that signs the journal.
+func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped() != nil {
+		return nil, s.stopped()
+	}
+	key, err := s.w.SigningKey()
+	if err != nil {
+		return nil, fmt.Errorf("read the signing key of %s: %w", s.path, rows.AsDamage(err))
+	}
+	return key, nil
 }

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/octostore/octostore/core/input"
+	"github.com/octostore/octostore/core/jsontext"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -89,19 +90,11 @@ func (p *Values) parseJSON(body []byte) error {
 // members reads a JSON object whose brace has been read, and passes each name on
 // when its value is next.
 func members(dec *json.Decoder, member func(dec *json.Decoder, name string) error) error {
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return badJSON(err)
-		}
-		if err := member(dec, name.(string)); err != nil { // JSON knows no other names
-			return err
-		}
+	err := jsontext.Members(dec, member)
+	if bad, is := errors.AsType[*jsontext.Malformed](err); is {
+		return badJSON(bad.Err)
 	}
-	if _, err := dec.Token(); err != nil {
-		return badJSON(err)
-	}
-	return nil
+	return err
 }
 
 // setJSON takes one member of the body.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/cmd/octostore/internal/policytool/fixture"
 )
 
 var examples = octotest.Path("sdk-examples/policies")
@@ -19,7 +20,7 @@ func TestThePolicyOfTheExamplesIsTheSameInEveryLanguage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compilers take their time")
 	}
-	fixtures, err := policytool.ReadFixtures(filepath.Join(examples, "fixtures"))
+	fixtures, err := fixture.Read(filepath.Join(examples, "fixtures"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,7 @@ func TestThePolicyOfTheABIPageWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for ttl, want := range map[string]string{"3600000": "allow", "3600001": "deny"} {
-		c, err := policytool.ParseRequest([]byte(`{"ttl_ms": ` + ttl + `}`))
+		c, err := fixture.ParseRequest([]byte(`{"ttl_ms": ` + ttl + `}`))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/cmd/octostore/internal/policytool/fixture"
 	"github.com/octostore/octostore/hooks"
 )
 
@@ -149,7 +150,7 @@ func refusesAsItsREADMESays(t *testing.T, page string, module policytool.Module,
 	if m == nil {
 		t.Fatal("the README does not show what the caller sees")
 	}
-	c, err := policytool.ParseRequest([]byte(request))
+	c, err := fixture.ParseRequest([]byte(request))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,9 +198,9 @@ func goesOnAnswering(t *testing.T, module policytool.Module, limits policytool.L
 	}
 }
 
-func fixturesOf(t *testing.T, dir string) []policytool.Fixture {
+func fixturesOf(t *testing.T, dir string) []fixture.File {
 	t.Helper()
-	fixtures, err := policytool.ReadFixtures(dir)
+	fixtures, err := fixture.Read(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

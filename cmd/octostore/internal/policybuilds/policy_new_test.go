@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
-	"github.com/octostore/octostore/cmd/octostore/internal/policytool"
+	"github.com/octostore/octostore/cmd/octostore/internal/policytool/scaffold"
 	"github.com/octostore/octostore/plugins"
 	policyexamples "github.com/octostore/octostore/sdk-examples/policies"
 )
@@ -17,7 +17,7 @@ import (
 func scaffoldOf(t *testing.T, lang string) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "ticket")
-	if err := policytool.New(dir, "ticket", lang, policytool.Sources{SDK: plugins.SDK, Examples: policyexamples.Examples}); err != nil {
+	if err := scaffold.New(dir, "ticket", lang, scaffold.Sources{SDK: plugins.SDK, Examples: policyexamples.Examples}); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -30,7 +30,7 @@ func TestPolicyNewBuildsInEveryLanguage(t *testing.T) {
 		t.Skip("compilers take their time")
 	}
 	tools := map[string]string{"go": "go", "rust": "rustc", "c": "clang", "assemblyscript": "npm", "wat": "npm"}
-	for _, lang := range policytool.Languages() {
+	for _, lang := range scaffold.Languages() {
 		t.Run(lang, func(t *testing.T) {
 			if why := cannot(tools[lang]); why != "" {
 				t.Skip("SKIP: " + why)

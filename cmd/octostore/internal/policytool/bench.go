@@ -9,14 +9,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/policytool/fixture"
 	"github.com/octostore/octostore/hooks"
 )
 
 // BenchConfig says what is measured.
 type BenchConfig struct {
-	Calls    int       // default 100,000
-	Fixtures []Fixture // whose requests are put, one after the other, with the config of the first that has cases; none: one default request
-	Config   []byte    // the configuration, if there are no fixtures
+	Calls    int            // default 100,000
+	Fixtures []fixture.File // whose requests are put, one after the other, with the config of the first that has cases; none: one default request
+	Config   []byte         // the configuration, if there are no fixtures
 }
 
 // BenchReport is what calls of a module cost.
@@ -98,9 +99,7 @@ func benchCases(cfg BenchConfig) (cases []hooks.Case, config json.RawMessage, er
 	if len(cfg.Fixtures) > 0 {
 		return nil, nil, errors.New("the fixtures have no request")
 	}
-	r := defaultRequest()
-	c, err := r.toCase()
-	return []hooks.Case{c}, cfg.Config, err
+	return []hooks.Case{fixture.DefaultCase()}, cfg.Config, nil
 }
 
 // rounds is how often the two modules take turns.

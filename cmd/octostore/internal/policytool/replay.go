@@ -229,10 +229,10 @@ func caseOf(rec record.Record, asked map[string]bool) hooks.Case {
 		account = rec.By
 	}
 	q := core.Question{
-		Hook: core.HookAcquire, Phase: core.PhaseRequest, Waited: milliseconds(rec.WaitedMS),
+		Hook: core.HookAcquire, Phase: core.PhaseRequest, Waited: time.Duration(rec.WaitedMS) * time.Millisecond,
 		Asked: lock.Acquisition{
 			Origin: lock.Origin{Actor: lock.Actor{Account: account, RemoteAddr: rec.RemoteAddr}, RequestID: rec.RequestID},
-			Name:   rec.Name, Holder: rec.Holder, Reason: rec.Reason, Metadata: rec.Metadata, TTL: milliseconds(rec.TTLMS),
+			Name:   rec.Name, Holder: rec.Holder, Reason: rec.Reason, Metadata: rec.Metadata, TTL: time.Duration(rec.TTLMS) * time.Millisecond,
 		},
 		View: lock.View{Name: rec.Name},
 	}

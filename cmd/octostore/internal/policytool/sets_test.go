@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/lock"
 )
 
 const loadedSets = `{"seq":1,"kind":"policies_loaded","policy_set":"new","policies":[` +
@@ -51,5 +52,24 @@ func TestReplayKnowsWhatAPolicySaid(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: it said %q, want %q", tt.name, got, tt.want)
 		}
+	}
+}
+
+// A journal does not say what was around a request, so it is absent, and named as asked for.
+func TestReplayDoesNotKnowWhatWasAroundARequest(t *testing.T) {
+	asked := map[string]bool{}
+	c := caseOf(record.Record{Kind: lock.Granted, Name: "x"}, asked)
+	for _, key := range []string{"account.groups", "held:team-a/", "lock.state:incident/x", "lock.holder:incident/x", "lock.account:incident/x"} {
+		if !c.Absent(key) || !asked[key] {
+			t.Errorf("%s is known", key)
+		}
+	}
+	for _, key := range []string{"local_time:Europe/Berlin", "lock.held", "lock.granted_at_ms", "account"} {
+		if c.Absent(key) || asked[key] {
+			t.Errorf("%s is not known", key)
+		}
+	}
+	if c = caseOf(record.Record{Kind: lock.Denied, Name: "x"}, asked); !c.Absent("lock.granted_at_ms") {
+		t.Error("of a refusal it is known when the lease was granted")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/policytool/fixture"
 	"github.com/octostore/octostore/hooks"
 )
 
@@ -45,7 +46,7 @@ type CaseReport struct {
 // of its own, by one that answers all cases of the file in order, and by one that
 // answers them in an order that follows from the seed. A policy that keeps something
 // from one request for another answers differently, which is a failure.
-func Test(ctx context.Context, module Module, limits Limits, fixtures []Fixture, seed uint64) (TestReport, error) {
+func Test(ctx context.Context, module Module, limits Limits, fixtures []fixture.File, seed uint64) (TestReport, error) {
 	report := TestReport{Module: module.Path, Seed: seed}
 	trial, err := module.open(ctx, limits)
 	if err != nil {
@@ -69,7 +70,7 @@ func Test(ctx context.Context, module Module, limits Limits, fixtures []Fixture,
 	return report, nil
 }
 
-func testFile(trial *hooks.Trial, f Fixture, seed uint64) FileReport {
+func testFile(trial *hooks.Trial, f fixture.File, seed uint64) FileReport {
 	r := FileReport{Path: f.Path}
 	trial.Reads(f.Reads)
 	refusal := trial.Configure(f.Config)
@@ -93,7 +94,7 @@ func testFile(trial *hooks.Trial, f Fixture, seed uint64) FileReport {
 		fresh[i] = trial.Ask(e.Case)
 		took := time.Since(begun)
 		r.Cases = append(r.Cases, CaseReport{
-			Name: e.Name, Verdict: fresh[i].Verdict, Fuel: fresh[i].Fuel, Failures: e.differences(fresh[i]), Logs: logLines(fresh[i].Logs), took: took,
+			Name: e.Name, Verdict: fresh[i].Verdict, Fuel: fresh[i].Fuel, Failures: differences(&e, fresh[i]), Logs: logLines(fresh[i].Logs), took: took,
 			Advice: adviseFuel(trial, e.Case, fresh[i]),
 		})
 	}
@@ -120,7 +121,7 @@ func testFile(trial *hooks.Trial, f Fixture, seed uint64) FileReport {
 }
 
 // differences says in what an outcome is not as expected.
-func (e *Expectation) differences(o hooks.Outcome) (all []string) {
+func differences(e *fixture.Expectation, o hooks.Outcome) (all []string) {
 	differs := func(what string, got, want any) {
 		all = append(all, fmt.Sprintf("%s is %s; want %s", what, quoted(got), quoted(want)))
 	}

@@ -33,6 +33,7 @@ const module = "github.com/octostore/octostore"
 var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/audittool", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/terminal cmd/octostore/internal/text " +
 		"core/journal/record core/journal/verify core/files core/lock core/sleep core/store/sqlite transport/api transport/client"},
+	{"cmd/octostore/internal/preflight", "cmd/octostore/internal/config core/auth core/files core/store/sqlite transport/login"},
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/text core/files transport/api transport/client"},
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
@@ -41,7 +42,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/internal/conn", "core/sparselog"},
 	{"transport/internal/limit", "transport/problem core/auth"},
 	{"transport/internal/metrics", "transport/api transport/problem core core/lock core/table"},
-	{"transport/internal/param", "transport/problem core/auth core/input core/journal core/journal/record core/lock core/timetext"},
+	{"transport/internal/param", "transport/problem core/auth core/input core/journal core/journal/record core/jsontext core/lock core/timetext"},
 	{"transport/internal/wire", "transport/api transport/problem core/journal core/lock"},
 	{"transport/problem", "transport/api transport/login core core/input core/lock core/auth core/journal core/journal/record"},
 	{"transport/login", "core/auth core/input core/lock core/sparselog"},

@@ -1,4 +1,8 @@
-package policytool
+// Package scaffold creates the folder of a new policy, in one of several languages.
+//
+// It promises that what it creates builds, with what the folder's README names and nothing that has
+// to be fetched in Go, and that a folder is whole or not there.
+package scaffold
 
 import (
 	"embed"
@@ -11,19 +15,19 @@ import (
 	"strings"
 )
 
-// scaffold has the files of a new policy in each language, in which NAME stands for its
+// templates has the files of a new policy in each language, in which NAME stands for its
 // name. Their names end in .tmpl so that the Go toolchain leaves them alone. What is in
 // any is for all languages but Go.
 //
-//go:embed scaffold
-var scaffold embed.FS
+//go:embed any assemblyscript c go rust wat
+var templates embed.FS
 
-// names of files that cannot be in the scaffold as they are called.
+// names of files that cannot be among the templates as they are called.
 var renamed = map[string]string{"gitignore": ".gitignore", "sdk.mod": "sdk/go.mod"}
 
 var policyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
-// Sources are what new policies are made of besides the scaffold.
+// Sources are what new policies are made of besides the templates.
 type Sources struct {
 	SDK      fs.FS // the Go SDK; see package plugins
 	Examples fs.FS // the policy in the other languages; see sdk-examples/policies
@@ -51,7 +55,7 @@ func New(dir, name, lang string, from Sources) (err error) {
 		}
 	}()
 	p := newPolicy{dir, name, l}
-	if err := p.fill("scaffold/" + l.name); err != nil {
+	if err := p.fill(l.name); err != nil {
 		return err
 	}
 	if l.source != "" {
@@ -66,14 +70,14 @@ type newPolicy struct {
 	language
 }
 
-// fill writes the templates of a folder of the scaffold.
+// fill writes the templates of a folder.
 func (p newPolicy) fill(folder string) error {
-	templates, err := fs.Sub(scaffold, folder)
+	all, err := fs.Sub(templates, folder)
 	if err != nil {
 		return err
 	}
 	words := strings.NewReplacer("NAME", p.name, "LANGUAGE", p.title, "SOURCE", p.file, "TOOLS", p.tools)
-	return copyTree(templates, func(path string, text []byte) error {
+	return copyTree(all, func(path string, text []byte) error {
 		path = strings.TrimSuffix(path, ".tmpl")
 		if other, is := renamed[path]; is {
 			path = other
@@ -84,7 +88,7 @@ func (p newPolicy) fill(folder string) error {
 
 // copyExample writes what the example of the language has, and what all examples share.
 func (p newPolicy) copyExample(examples fs.FS) error {
-	if err := p.fill("scaffold/any"); err != nil {
+	if err := p.fill("any"); err != nil {
 		return err
 	}
 	files := map[string]string{p.source: p.file, "fixtures/ticket.json": "fixtures/ticket.json"}

@@ -1,4 +1,4 @@
-package policytool
+package scaffold
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/policytool/fixture"
 )
 
 var someSDK = fstest.MapFS{"guest/guest.go": {Data: []byte("package guest // NAME\n")}}
@@ -28,7 +30,7 @@ func TestNewLaysDownAPolicy(t *testing.T) {
 			t.Errorf("%s is\n%s\nwant %q in it", path, text, want)
 		}
 	}
-	if _, err := ReadFixtures(filepath.Join(dir, "fixtures")); err != nil {
+	if _, err := fixture.Read(filepath.Join(dir, "fixtures")); err != nil {
 		t.Error(err)
 	}
 	if err := New(dir, "freeze", "go", Sources{SDK: someSDK}); err == nil || !strings.Contains(err.Error(), "is there already") {

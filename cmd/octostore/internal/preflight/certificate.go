@@ -1,4 +1,4 @@
-package main
+package preflight
 
 import (
 	"crypto/tls"
@@ -12,23 +12,23 @@ import (
 // largestPEMFile is more than a chain of certificates takes.
 const largestPEMFile = 16 << 20
 
-// certificate is what a server shows to those who connect by TLS.
-type certificate struct {
+// Certificate is what a server shows to those who connect by TLS.
+type Certificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[tls.Certificate]
 }
 
 // openCertificate reads the certificate and its key. Without files there is none.
-func openCertificate(certFile, keyFile string) (*certificate, error) {
+func openCertificate(certFile, keyFile string) (*Certificate, error) {
 	if certFile == "" {
 		return nil, nil
 	}
-	c := &certificate{certFile: certFile, keyFile: keyFile}
-	return c, c.load()
+	c := &Certificate{certFile: certFile, keyFile: keyFile}
+	return c, c.Reload()
 }
 
-// load reads the files again. If they cannot be used, nothing changes.
-func (c *certificate) load() error {
+// Reload reads the files again. If they cannot be used, nothing changes.
+func (c *Certificate) Reload() error {
 	cert, err := files.Read(c.certFile, largestPEMFile)
 	if err != nil {
 		return fmt.Errorf("OCTOSTORE_TLS_CERT: %w", err)
@@ -48,12 +48,12 @@ func (c *certificate) load() error {
 	return nil
 }
 
-// expires returns the end of the certificate that is shown now.
-func (c *certificate) expires() time.Time { return c.current.Load().Leaf.NotAfter }
+// Expires returns the end of the certificate that is shown now.
+func (c *Certificate) Expires() time.Time { return c.current.Load().Leaf.NotAfter }
 
-// config returns the configuration of a server, which looks at the certificate anew for
+// ServerConfig returns the configuration of a server, which looks at the certificate anew for
 // every connection.
-func (c *certificate) config() *tls.Config {
+func (c *Certificate) ServerConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },

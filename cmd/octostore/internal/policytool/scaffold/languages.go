@@ -1,4 +1,4 @@
-package policytool
+package scaffold
 
 import (
 	"fmt"
@@ -8,10 +8,10 @@ import (
 
 // language is one that a new policy can be written in.
 type language struct {
-	name  string // of the flag --lang, and of its folder in scaffold
+	name  string // of the flag --lang, and of its folder of templates
 	title string
 	// source is the example that the policy begins as, by its path among the examples, and
-	// file what it is called in the new folder; empty in Go, whose scaffold is complete.
+	// file what it is called in the new folder; empty in Go, whose templates are complete.
 	source, file string
 	tools        string // that are needed, the end of a sentence
 	npm          bool   // the compiler is an npm package

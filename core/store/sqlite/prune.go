@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"time"
@@ -11,20 +10,6 @@ import (
 	"github.com/octostore/octostore/core/sleep"
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
-
-// Key returns the key that signs the journal.
-func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return nil, s.stopped()
-	}
-	key, err := s.w.SigningKey()
-	if err != nil {
-		return nil, fmt.Errorf("read the signing key of %s: %w", s.path, rows.AsDamage(err))
-	}
-	return key, nil
-}
 
 // Cut returns what the newest Prune was given.
 func (s *Store) Cut(context.Context) (lock.Head, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/octostore/octostore/hooks/internal/compile"
+	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
 // Engine is what runs policies.
@@ -34,3 +35,20 @@ var EmptyModule = compile.EmptyModule
 func CompileInto(ctx context.Context, dir string, module []byte) error {
 	return compile.Into(ctx, dir, module)
 }
+
+// Policy is one entry of a manifest, complete with defaults.
+type Policy = manifest.Policy
+
+// Defaults and bounds of a policy. There is no unlimited.
+const (
+	DefaultFuel      = manifest.DefaultFuel
+	MinFuel          = manifest.MinFuel
+	MaxFuel          = manifest.MaxFuel
+	DefaultMemoryMiB = manifest.DefaultMemoryMiB
+	MaxMemoryMiB     = manifest.MaxMemoryMiB
+	FirstCallFuel    = manifest.FirstCallFuel
+)
+
+// CheckReads returns what is wrong with a list of beginnings of lock names, as a manifest
+// has it in "reads"; nil: nothing.
+func CheckReads(prefixes []string) error { return manifest.CheckReads(prefixes) }
