@@ -1,10 +1,6 @@
 package bench
 
-import (
-	"net/http/httptest"
-	"testing"
-	"time"
-)
+import "testing"
 
 // The ceiling is fair only if its answers look to the load like a server's.
 func TestTheCeilingAnswersLikeAServer(t *testing.T) {
@@ -18,38 +14,5 @@ func TestTheCeilingAnswersLikeAServer(t *testing.T) {
 	}
 	if state := field(ceilingHeld.body, fieldState); string(state) != "held" {
 		t.Errorf("status says %q", state)
-	}
-}
-
-func TestTheCeilingHandsOverInTurn(t *testing.T) {
-	server := httptest.NewServer(newCeiling())
-	t.Cleanup(server.Close)
-	target := &target{addr: server.Listener.Addr().String()}
-	conns, err := dialAll(t.Context(), target, 2, 10*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeAll(conns) })
-	holder := newParty(target, conns[0], "a", "wait=9s", nil)
-	waiter := newParty(target, conns[1], "a", "wait=9s", nil)
-	if err := holder.take(); err != nil {
-		t.Fatal(err)
-	}
-	taken := make(chan error, 1)
-	go func() { taken <- waiter.take() }()
-	lot := &lot{target: target, control: conns[0], names: []string{"a"}, sample: &sample{}}
-	if err := lot.await(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case err := <-taken:
-		t.Fatalf("the waiter was answered before the lock was free: %v", err)
-	default:
-	}
-	if err := holder.giveBack(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-taken; err != nil {
-		t.Fatal(err)
 	}
 }

@@ -26,11 +26,11 @@ type conn struct {
 	unhook  func() bool
 }
 
-// dial connects to t. Whatever happens on the connection ends with ctx or after
+// dial connects to addr. Whatever happens on the connection ends with ctx or after
 // patience, so that a server that answers nothing does not stop a run for ever.
-func dial(ctx context.Context, t *target, patience time.Duration) (*conn, error) {
+func dial(ctx context.Context, addr string, patience time.Duration) (*conn, error) {
 	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", t.addr)
+	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -47,10 +47,10 @@ func (c *conn) close() {
 	c.net.Close()
 }
 
-func dialAll(ctx context.Context, t *target, n int, patience time.Duration) ([]*conn, error) {
+func dialAll(ctx context.Context, addr string, n int, patience time.Duration) ([]*conn, error) {
 	conns := make([]*conn, 0, n)
 	for range n {
-		c, err := dial(ctx, t, patience)
+		c, err := dial(ctx, addr, patience)
 		if err != nil {
 			closeAll(conns)
 			return nil, fmt.Errorf("connection %d of %d: %w", len(conns)+1, n, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 )
 
@@ -38,12 +37,4 @@ func diskSyncs(ctx context.Context, dir string) ([]time.Duration, error) {
 		took = append(took, time.Since(start))
 	}
 	return took, nil
-}
-
-// median returns the middle of some figures, the lower one of two; 0 if there are none.
-func median[T float64 | time.Duration](figures []T) T {
-	if len(figures) == 0 {
-		return 0
-	}
-	return slices.Sorted(slices.Values(figures))[(len(figures)-1)/2]
 }

@@ -17,7 +17,7 @@ type handovers struct {
 }
 
 func (l *handovers) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := dialAll(ctx, t, l.locks*(l.waiters+1), l.patience())
+	conns, err := dialAll(ctx, t.addr, l.locks*(l.waiters+1), l.patience())
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ type holding struct {
 }
 
 func (l *holding) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := dialAll(ctx, t, l.connections, holdingTime)
+	conns, err := dialAll(ctx, t.addr, l.connections, holdingTime)
 	if err != nil {
 		return nil, err
 	}

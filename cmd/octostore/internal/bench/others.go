@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -25,19 +24,16 @@ func (b busyness) others(later busyness) *float64 {
 	return &share
 }
 
-// look returns the busyness of now, with a server at t.
-func look(ctx context.Context, t *target) (busyness, error) {
-	server, err := t.usage(ctx)
-	if err != nil || server.cpu == unknown {
-		return busyness{}, err
-	}
+// readBusyness returns the busyness of now, where the server under load has used so much;
+// nothing if the system does not tell.
+func readBusyness(server float64) busyness {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return busyness{}, nil // not Linux
+		return busyness{} // not Linux
 	}
 	b := parseStat(string(stat))
-	b.ours = server.cpu + ownCPU()
-	return b, nil
+	b.ours = server + ownCPU()
+	return b
 }
 
 // parseStat reads the first line of /proc/stat, which counts hundredths of a second.

@@ -18,7 +18,7 @@ type pairs struct {
 }
 
 func (l *pairs) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := dialAll(ctx, t, l.connections, l.patience())
+	conns, err := dialAll(ctx, t.addr, l.connections, l.patience())
 	if err != nil {
 		return nil, err
 	}

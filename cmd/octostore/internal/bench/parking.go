@@ -23,7 +23,7 @@ type parking struct {
 }
 
 func (l *parking) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := dialAll(ctx, t, 1, parkingTime)
+	conns, err := dialAll(ctx, t.addr, 1, parkingTime)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (l *lot) measure(ctx context.Context, waiters int) (err error) {
 		return err
 	}
 	l.sample.before = l.sample.empty
-	conns, err := dialAll(ctx, l.target, waiters, parkingTime)
+	conns, err := dialAll(ctx, l.target.addr, waiters, parkingTime)
 	if err != nil {
 		return err
 	}

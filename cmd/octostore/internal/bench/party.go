@@ -5,14 +5,6 @@ import (
 	"sync/atomic"
 )
 
-// What the answers say, as [field] wants it.
-const (
-	fieldLease   = `"lease_id"`
-	fieldToken   = `"fencing_token"`
-	fieldState   = `"state"`
-	fieldWaiters = `"waiters_total"`
-)
-
 // brokenPromise is an answer that a lock service must never give.
 type brokenPromise struct{ what string }
 

@@ -15,7 +15,7 @@ type reads struct {
 }
 
 func (l *reads) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := dialAll(ctx, t, 1+l.connections+l.writers, l.patience())
+	conns, err := dialAll(ctx, t.addr, 1+l.connections+l.writers, l.patience())
 	if err != nil {
 		return nil, err
 	}

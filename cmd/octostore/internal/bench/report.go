@@ -177,3 +177,11 @@ func (r *Report) failure() error {
 func rounded(figure float64) float64 { return math.Round(figure*1000) / 1000 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// median returns the middle of some figures, the lower one of two; 0 if there are none.
+func median[T float64 | time.Duration](figures []T) T {
+	if len(figures) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(figures))[(len(figures)-1)/2]
+}

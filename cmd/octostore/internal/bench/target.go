@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -128,4 +129,35 @@ func (t *target) request(method, path, last string) []byte {
 	}
 	b.WriteString(last)
 	return []byte(b.String())
+}
+
+// look returns the busyness of now, with a server at t.
+func look(ctx context.Context, t *target) (busyness, error) {
+	server, err := t.usage(ctx)
+	if err != nil || server.cpu == unknown {
+		return busyness{}, err
+	}
+	return readBusyness(server.cpu), nil
+}
+
+// usage asks the server for its metrics.
+func (t *target) usage(ctx context.Context) (usage, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.addr+"/metrics", nil)
+	if err != nil {
+		return usage{}, err
+	}
+	if t.token != "" {
+		req.Header.Set("Authorization", "Bearer "+t.token)
+	}
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return usage{}, fmt.Errorf("metrics: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		// A server may keep its metrics to itself; it can be measured without them.
+		io.Copy(io.Discard, resp.Body)
+		return readUsage(strings.NewReader(""))
+	}
+	return readUsage(resp.Body)
 }

@@ -2,10 +2,8 @@ package bench
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"strings"
 )
@@ -20,28 +18,6 @@ type usage struct {
 	resident    float64 // bytes
 	heap        float64 // bytes
 	collections float64 // of garbage
-}
-
-// usage asks the server for its metrics.
-func (t *target) usage(ctx context.Context) (usage, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.addr+"/metrics", nil)
-	if err != nil {
-		return usage{}, err
-	}
-	if t.token != "" {
-		req.Header.Set("Authorization", "Bearer "+t.token)
-	}
-	resp, err := t.client.Do(req)
-	if err != nil {
-		return usage{}, fmt.Errorf("metrics: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		// A server may keep its metrics to itself; it can be measured without them.
-		io.Copy(io.Discard, resp.Body)
-		return readUsage(strings.NewReader(""))
-	}
-	return readUsage(resp.Body)
 }
 
 // readUsage reads metrics in the Prometheus text format.

@@ -144,6 +144,14 @@ func parseLength(value []byte) (int, error) {
 	return int(n), nil
 }
 
+// What the answers say, as [field] and [number] want it.
+const (
+	fieldLease   = `"lease_id"`
+	fieldToken   = `"fencing_token"`
+	fieldState   = `"state"`
+	fieldWaiters = `"waiters_total"`
+)
+
 // field returns the value of the first member of that name in a JSON object, a
 // string without its quotes, or nil. It is a search, not a parser: good for the
 // answers of a server whose values (names, ids, numbers) never look like members.

@@ -1,0 +1,39 @@
+package bench
+
+import (
+	"testing"
+	"time"
+)
+
+func TestTheCeilingHandsOverInTurn(t *testing.T) {
+	server := httptest.NewServer(newCeiling())
+	t.Cleanup(server.Close)
+	target := &target{addr: server.Listener.Addr().String()}
+	conns, err := dialAll(t.Context(), target.addr, 2, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeAll(conns) })
+	holder := newParty(target, conns[0], "a", "wait=9s", nil)
+	waiter := newParty(target, conns[1], "a", "wait=9s", nil)
+	if err := holder.take(); err != nil {
+		t.Fatal(err)
+	}
+	taken := make(chan error, 1)
+	go func() { taken <- waiter.take() }()
+	lot := &lot{target: target, control: conns[0], names: []string{"a"}, sample: &sample{}}
+	if err := lot.await(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-taken:
+		t.Fatalf("the waiter was answered before the lock was free: %v", err)
+	default:
+	}
+	if err := holder.giveBack(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-taken; err != nil {
+		t.Fatal(err)
+	}
+}
