@@ -55,13 +55,13 @@ func (c *canned) write(w http.ResponseWriter) {
 	w.Write(c.body)
 }
 
-// ServeCeiling runs the server that the others are compared with until ctx ends:
+// serveCeiling runs the server that the others are compared with until ctx ends:
 // net/http and a router, the same requests, answers of the same length that mean
 // nothing. It says on out where it listens, in the words of an OctoStore server.
 //
 // Requests that wait are really parked and really handed over, in memory, so that
 // this can be compared too.
-func ServeCeiling(ctx context.Context, out io.Writer) error {
+func serveCeiling(ctx context.Context, out io.Writer) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"net/http/httptest"
 	"testing"
 	"time"
 )

@@ -28,6 +28,10 @@ type target struct {
 	close    func()
 }
 
+// ServeCeiling runs the server that the others are compared with, in a process of its
+// own, until ctx ends. It says on out where it listens, in the words of an OctoStore server.
+func ServeCeiling(ctx context.Context, out io.Writer) error { return serveCeiling(ctx, out) }
+
 // openTarget returns the server of a place: the one the user named, or one of our
 // own, started for the purpose.
 func openTarget(ctx context.Context, cfg Config, p place) (*target, error) {
