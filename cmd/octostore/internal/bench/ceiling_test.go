@@ -1,18 +1,43 @@
 package bench
 
-import "testing"
+import (
+	"net/http/httptest"
+	"testing"
+	"time"
 
-// The ceiling is fair only if its answers look to the load like a server's.
-func TestTheCeilingAnswersLikeAServer(t *testing.T) {
-	for what, answer := range map[string]*canned{"acquire": ceilingAcquired, "release": ceilingReleased, "status": ceilingHeld} {
-		if number(answer.body, fieldToken) == 0 {
-			t.Errorf("%s has no fencing token", what)
-		}
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/ceiling"
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
+)
+
+func TestTheCeilingHandsOverInTurn(t *testing.T) {
+	server := httptest.NewServer(ceiling.NewHandler())
+	t.Cleanup(server.Close)
+	target := &target{addr: server.Listener.Addr().String()}
+	conns, err := wire.Dial(t.Context(), target.addr, 2, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(field(ceilingAcquired.body, fieldLease)) == 0 {
-		t.Error("acquire has no lease id")
+	t.Cleanup(func() { wire.Close(conns) })
+	holder := newParty(target, conns[0], "a", "wait=9s", nil)
+	waiter := newParty(target, conns[1], "a", "wait=9s", nil)
+	if err := holder.take(); err != nil {
+		t.Fatal(err)
 	}
-	if state := field(ceilingHeld.body, fieldState); string(state) != "held" {
-		t.Errorf("status says %q", state)
+	taken := make(chan error, 1)
+	go func() { taken <- waiter.take() }()
+	lot := &lot{target: target, control: conns[0], names: []string{"a"}, sample: &sample{}}
+	if err := lot.await(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-taken:
+		t.Fatalf("the waiter was answered before the lock was free: %v", err)
+	default:
+	}
+	if err := holder.giveBack(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-taken; err != nil {
+		t.Fatal(err)
 	}
 }

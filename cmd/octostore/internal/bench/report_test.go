@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -24,11 +26,11 @@ func sampleOf(operations int64, took time.Duration, cpu float64) *sample {
 		operations: operations,
 		elapsed:    time.Second,
 		latency:    t.histogram,
-		before:     usage{cpu: 1},
-		after:      usage{cpu: 1 + cpu},
+		before:     usage.Usage{CPU: 1},
+		after:      usage.Usage{CPU: 1 + cpu},
 		kept:       10,
-		empty:      usage{resident: 1_000_000, heap: 500_000},
-		full:       usage{resident: 1_175_000, heap: 502_000},
+		empty:      usage.Usage{Resident: 1_000_000, Heap: 500_000},
+		full:       usage.Usage{Resident: 1_175_000, Heap: 502_000},
 	}
 }
 

@@ -1,4 +1,4 @@
-package bench
+package usage
 
 import (
 	"math"
@@ -15,12 +15,12 @@ go_gc_duration_seconds{quantile="0"} 0.1
 go_gc_duration_seconds_count 17
 octostore_held_leases 3
 `
-	got, err := readUsage(strings.NewReader(metrics))
-	want := usage{cpu: 12.25, resident: 12345678, heap: unknown, collections: 17}
+	got, err := Read(strings.NewReader(metrics))
+	want := Usage{CPU: 12.25, Resident: 12345678, Heap: Unknown, Collections: 17}
 	if err != nil || got != want {
 		t.Errorf("got %+v, error %v; want %+v", got, err, want)
 	}
-	if _, err := readUsage(strings.NewReader("process_cpu_seconds_total much\n")); err == nil {
+	if _, err := Read(strings.NewReader("process_cpu_seconds_total much\n")); err == nil {
 		t.Error("a word was taken for a number")
 	}
 }
@@ -32,10 +32,10 @@ func TestOthersAreWhatNeitherWeNorTheServerUsed(t *testing.T) {
 		t.Fatalf("parsed %+v", before)
 	}
 	after.ours = 1.8
-	if others := before.others(after); others == nil || math.Abs(*others-0.2) > 1e-9 {
+	if others := before.Others(after); others == nil || math.Abs(*others-0.2) > 1e-9 {
 		t.Errorf("others used %v of the machine, want 0.2", others)
 	}
-	if others := before.others(parseStat("who knows")); others != nil {
+	if others := before.Others(parseStat("who knows")); others != nil {
 		t.Errorf("others used %v of an unknown machine", *others)
 	}
 }

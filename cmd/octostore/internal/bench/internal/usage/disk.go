@@ -1,4 +1,4 @@
-package bench
+package usage
 
 import (
 	"context"
@@ -12,9 +12,9 @@ const (
 	syncBytes = 4 << 10
 )
 
-// diskSyncs measures how long it takes to append a page to a file in dir and have
+// SyncTimes measures how long it takes to append a page to a file in dir and have
 // it on disk: what no durable answer can be faster than.
-func diskSyncs(ctx context.Context, dir string) ([]time.Duration, error) {
+func SyncTimes(ctx context.Context, dir string) ([]time.Duration, error) {
 	f, err := os.CreateTemp(dir, "octostore-bench-sync-")
 	if err != nil {
 		return nil, fmt.Errorf("disk: %w", err)
