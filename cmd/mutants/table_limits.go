@@ -59,7 +59,7 @@ var limitMutants = []mutant{
 		tests:  []string{"-short -run=NothingIsSmuggled ./cmd/octostore/internal/stories"},
 	},
 	{
-		name: "bad-certificate-shown", file: "cmd/octostore/tls.go",
+		name: "bad-certificate-shown", file: "cmd/octostore/internal/preflight/certificate.go",
 		old:    "now.After(pair.Leaf.NotAfter)",
 		new:    "now.IsZero()",
 		breaks: "an expired certificate takes the place of a good one",

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/files"
@@ -302,6 +303,6 @@ func (d *doctor) policies(ctx context.Context) {
 // exposure says that strangers reach an address for which there is no token.
 func (d *doctor) exposure(exposed string, tokens int) {
 	if exposed != "" && tokens == 0 {
-		d.say(wrong, "exposure", "%v", &exposedError{exposed})
+		d.say(wrong, "exposure", "%v", &preflight.ExposedError{Addr: exposed})
 	}
 }

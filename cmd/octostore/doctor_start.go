@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/store/sqlite"
@@ -17,32 +19,32 @@ const soonExpires = 14 * 24 * time.Hour
 // an address that strangers reach and for which only the database can have a token; empty:
 // there is none.
 func (d *doctor) start(running bool) (exposed string) {
-	s := &server{}
-	defer func() { _ = s.close() }() // it has only listeners
-	for _, c := range startChecks {
-		err := c.check(s, d.cfg)
+	p := &preflight.Parts{}
+	defer p.Close()
+	for _, c := range preflight.Checks() {
+		err := c.Run(p, d.cfg)
 		switch {
 		case running && isPortTaken(err):
-			d.say(fine, c.about, "%s is taken; a server runs here, so most likely by it", d.cfg.Addr)
+			d.say(fine, c.About, "%s is taken; a server runs here, so most likely by it", d.cfg.Addr)
 		case err != nil:
-			d.say(wrong, c.about, "%v", err)
+			d.say(wrong, c.About, "%v", err)
 		default:
-			d.sayPassed(s, c.about)
+			d.sayPassed(p, c.About)
 		}
 	}
-	if guarded(d.cfg) || !exists(string(d.cfg.DB)) {
+	if _, err := os.Stat(string(d.cfg.DB)); err != nil || preflight.Guarded(d.cfg) {
 		return "" // nothing is wrong, or it was said
 	}
-	return s.exposed(d.cfg)
+	return p.Exposed(d.cfg)
 }
 
 func isPortTaken(err error) bool {
-	_, is := errors.AsType[*portTakenError](err)
+	_, is := errors.AsType[*preflight.PortTakenError](err)
 	return is
 }
 
 // sayPassed says what is worth a line about a check that has passed.
-func (d *doctor) sayPassed(s *server, about string) {
+func (d *doctor) sayPassed(p *preflight.Parts, about string) {
 	switch about {
 	case "address":
 		d.say(fine, about, "%s can be listened on", d.cfg.Addr)
@@ -53,19 +55,19 @@ func (d *doctor) sayPassed(s *server, about string) {
 		}
 	case "place":
 		if dir := filepath.Dir(string(d.cfg.DB)); sqlite.Volatile(dir) {
-			d.say(doubt, about, "%s", volatilePlace)
+			d.say(doubt, about, "%s", preflight.VolatilePlace)
 		}
 	case "tls":
-		d.certificate(s.certificate)
+		d.certificate(p.Certificate)
 	}
 }
 
-func (d *doctor) certificate(cert *certificate) {
+func (d *doctor) certificate(cert *preflight.Certificate) {
 	switch {
 	case cert == nil:
-	case time.Until(cert.expires()) < soonExpires:
-		d.say(doubt, "tls", "the certificate expires on %s", cert.expires().UTC().Format(time.RFC3339))
+	case time.Until(cert.Expires()) < soonExpires:
+		d.say(doubt, "tls", "the certificate expires on %s", cert.Expires().UTC().Format(time.RFC3339))
 	default:
-		d.say(fine, "tls", "the certificate is good until %s", cert.expires().UTC().Format(time.RFC3339))
+		d.say(fine, "tls", "the certificate is good until %s", cert.Expires().UTC().Format(time.RFC3339))
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
-	"github.com/octostore/octostore/core/files"
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/transport/login"
 )
 
@@ -19,7 +19,7 @@ func openLogin(cfg config.Config, s *server, log *slog.Logger) (*login.GitHub, e
 	if err != nil {
 		return nil, fmt.Errorf("OCTOSTORE_GITHUB_ALLOW %w", err)
 	}
-	secret, err := gitHubSecret(cfg)
+	secret, err := preflight.GitHubSecret(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -34,22 +34,4 @@ func openLogin(cfg config.Config, s *server, log *slog.Logger) (*login.GitHub, e
 		ClientID: string(cfg.GitHubClientID), ClientSecret: secret, Allow: allow, Tokens: s.tokens.Tokens,
 		TokenTTL: cfg.LoginTokenTTL, PublicURL: public, URL: string(cfg.GitHubURL), Logger: log,
 	})
-}
-
-// gitHubSecret returns the secret of the OAuth app. Its errors show nothing of it.
-func gitHubSecret(cfg config.Config) (string, error) {
-	if cfg.GitHubSecretFile == "" {
-		return string(cfg.GitHubSecret), nil
-	}
-	const most = 1024
-	path := string(cfg.GitHubSecretFile)
-	text, _, err := files.ReadSecret(path, most)
-	if err != nil {
-		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %w", err)
-	}
-	secret := strings.TrimSpace(string(text))
-	if secret == "" || strings.ContainsAny(secret, " \n\r\t") {
-		return "", fmt.Errorf("OCTOSTORE_GITHUB_CLIENT_SECRET_FILE: %s does not hold one secret and nothing else", path)
-	}
-	return secret, nil
 }

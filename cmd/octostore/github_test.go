@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 )
 
 // A server on loopback need not be told where browsers find it. With a certificate that is
@@ -18,7 +19,7 @@ func TestBrowsersAreSentBackToWhereTheServerListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	for scheme, cert := range map[string]*certificate{"http": nil, "https": {}} {
+	for scheme, cert := range map[string]*preflight.Certificate{"http": nil, "https": {}} {
 		cfg := config.Config{
 			GitHubClientID: "id", GitHubSecret: "secret", GitHubAllow: "user:alice@1=read:**", LoginTokenTTL: time.Hour,
 		}

@@ -7,13 +7,17 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport"
 	"github.com/octostore/octostore/transport/login"
@@ -77,12 +81,12 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, open openSt
 // from the outside in.
 type server struct {
 	log         *slog.Logger
-	certificate *certificate // nil: no TLS
+	certificate *preflight.Certificate // nil: no TLS
 	listener    net.Listener
 	admin       net.Listener // nil: there is none
 	store       storage
 	journal     *journal.Journal
-	table       *lock.Table
+	table       *table.Table
 	policies    *policies // nil: there are none
 	tokens      *tokens
 	login       *login.GitHub // nil: nobody can log in
@@ -102,9 +106,11 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 			_ = s.close() // what went wrong first is what counts
 		}
 	}()
-	if err := s.prepare(cfg); err != nil {
+	parts, err := preflight.Prepare(cfg)
+	if err != nil {
 		return nil, err
 	}
+	s.listener, s.admin, s.certificate = parts.Listener, parts.Admin, parts.Certificate
 	if cfg.Policies != "" {
 		if s.policies, err = openPolicies(ctx, cfg, log); err != nil {
 			return nil, err
@@ -122,10 +128,10 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	if s.login, err = openLogin(cfg, s, log); err != nil {
 		return nil, err
 	}
-	exposed := s.exposed(cfg)
+	exposed := parts.Exposed(cfg)
 	switch {
 	case exposed != "" && !s.tokens.Closed():
-		return nil, &exposedError{exposed}
+		return nil, &preflight.ExposedError{Addr: exposed}
 	case exposed != "" && s.certificate == nil:
 		log.Warn("others can reach this address, and tokens go over it as they are; set OCTOSTORE_TLS_CERT, or put a proxy with TLS before it", "addr", exposed)
 	}
@@ -171,15 +177,22 @@ func firstToken(url string) string { return "OCTOSTORE_URL=" + url + " octostore
 
 func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 	s.journal = journal.New(s.store)
-	table, err := lock.Open(ctx, s.journal, lock.Config{
-		MaxWaiters:           cfg.MaxWaiters,
-		MaxWaitersPerLock:    cfg.MaxWaitersPerLock,
-		MaxPerAccount:        cfg.AccountLocks,
-		MaxWaitersPerAccount: cfg.AccountWaiters,
-		Unlimited:            auth.LocalAccount,
-		Level:                auditLevels[cfg.AuditLevel],
-		Full:                 s.store.Full,
-		Published:            s.journal.Publish,
+	var rechecks func(lock.Name) bool
+	if s.policies != nil {
+		rechecks = core.Rechecks(s.policies)
+	}
+	table, err := table.Open(ctx, s.journal, table.Config{
+		Rules: lock.Rules{
+			MaxWaiters:           cfg.MaxWaiters,
+			MaxWaitersPerLock:    cfg.MaxWaitersPerLock,
+			MaxPerAccount:        cfg.AccountLocks,
+			MaxWaitersPerAccount: cfg.AccountWaiters,
+			Unlimited:            auth.LocalAccount,
+			Level:                auditLevels[cfg.AuditLevel],
+		},
+		Full:      s.store.Full,
+		Rechecks:  rechecks,
+		Published: s.journal.Publish,
 	})
 	s.table = table
 	return err
@@ -252,10 +265,10 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 // as it was.
 func (s *server) reload() {
 	if s.certificate != nil {
-		if err := s.certificate.load(); err != nil {
+		if err := s.certificate.Reload(); err != nil {
 			s.log.Error("the certificate is as it was", "err", err)
 		} else {
-			s.log.Info("the certificate was read again", "expires", s.certificate.expires())
+			s.log.Info("the certificate was read again", "expires", s.certificate.Expires())
 		}
 	}
 	if s.tokens.file != "" {
@@ -386,4 +399,11 @@ func (s *server) close() error {
 		all = append(all, s.store.Close())
 	}
 	return errors.Join(all...)
+}
+
+// warnVolatile tells that a restart of the machine forgets every lease.
+func warnVolatile(log *slog.Logger, db string) {
+	if dir := filepath.Dir(absolute(db)); sqlite.Volatile(dir) {
+		log.Log(context.Background(), slog.LevelWarn, preflight.VolatilePlace, "dir", dir)
+	}
 }

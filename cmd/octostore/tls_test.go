@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/pem"
 	"io"
 	"log/slog"
 	"net"
@@ -18,13 +17,6 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/store/memory"
 )
-
-func writePEM(t *testing.T, path, kind string, der []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // startTLS starts a server with both listeners and a certificate in dir.
 func startTLS(t *testing.T, dir string, log io.Writer) *server {
@@ -116,7 +108,7 @@ func TestSIGHUPReadsTheCertificateAgain(t *testing.T) {
 
 	for n, spoil := range []func(){
 		func() { octotest.WriteCertificate(t, dir, "expired", time.Now().Add(-time.Hour)) },
-		func() { writePEM(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", []byte("no certificate")) },
+		func() { os.WriteFile(filepath.Join(dir, "cert.pem"), []byte("no certificate"), 0o600) },
 		func() { os.Remove(filepath.Join(dir, "key.pem")) },
 	} {
 		spoil()
@@ -174,21 +166,5 @@ func TestOverHTTP2AWaiterWhoHangsUpFreesItsPlace(t *testing.T) {
 	expect(t, <-ended, 200, `"patient"`)
 	if n := s.table.Stats().Held; n != 1 {
 		t.Errorf("%d leases, want that of who waited", n)
-	}
-}
-
-func TestBothFilesHaveToBeGood(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := octotest.WriteCertificate(t, dir, "x", time.Now().Add(time.Hour))
-	other, _ := octotest.WriteCertificate(t, t.TempDir(), "y", time.Now().Add(time.Hour))
-	for _, test := range []struct{ cert, key, want string }{
-		{filepath.Join(dir, "no.pem"), keyFile, "OCTOSTORE_TLS_CERT: open "},
-		{certFile, filepath.Join(dir, "no.pem"), "OCTOSTORE_TLS_KEY: open "},
-		{keyFile, certFile, "OCTOSTORE_TLS_CERT and OCTOSTORE_TLS_KEY"},
-		{other, keyFile, "does not match"},
-	} {
-		if _, err := openCertificate(test.cert, test.key); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("got %v, want %s", err, test.want)
-		}
 	}
 }

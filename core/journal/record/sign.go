@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
+	"errors"
 
 	"github.com/octostore/octostore/core/lock"
 )
+
+var errNotAKey = errors.New("not a public key: want 43 characters of base64url, as octostore audit key prints them")
 
 // A signed line has a member "signature" whose value is the Ed25519 signature, in
 // unpadded base64url, over the line as it is without that member. Lines that are signed

@@ -2,74 +2,84 @@ package verify_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"time"
+	"log"
+	"os"
 
-	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/journal/verify"
-	"github.com/octostore/octostore/core/lock"
-	"github.com/octostore/octostore/core/store/memory"
 )
 
-// An export verifies as it was written. With one byte changed, the error names the record.
-// A verifier without a key trusts the key that the export names; pass the key that
-// octostore audit key prints to know whose export it is.
-func Example() {
-	export, err := exportOfThreeRecords()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	v := verify.NewVerifier(nil)
-	err = v.Verify(bytes.NewReader(export))
-	fmt.Println(v.Result().Records, "records, error:", err)
+// What octostore audit key printed when the server was set up. An auditor keeps it apart
+// from the server.
+const publicKey = "WoQfqDq3EQbdfW_rhf0zaTTnKT82o3VHvgSVECFTihY"
 
-	changed := bytes.Replace(export, []byte(`"holder":"ci-2"`), []byte(`"holder":"ci-9"`), 1)
-	err = verify.NewVerifier(nil).Verify(bytes.NewReader(changed))
-	var fault *verify.Fault
-	if errors.As(err, &fault) {
-		fmt.Println("changed: record", fault.Seq, "on line", fault.Line)
+// An auditor checks an export and reads its records, without a server.
+func ExampleVerifier() {
+	file, err := os.Open("testdata/export.ndjson") // written by octostore audit export
+	if err != nil {
+		log.Fatal(err)
 	}
+	defer file.Close()
+	key, err := record.ParseKey(publicKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	v := verify.NewVerifier(key)
+	v.Each = func(line []byte) error {
+		r, err := record.Parse(line)
+		if err == nil && r.Name != "" {
+			fmt.Println(r.Time.Format("15:04:05"), r.Kind, r.Name, r.Holder)
+		}
+		return err
+	}
+	if err := v.Verify(file); err != nil {
+		log.Fatal(err)
+	}
+	result := v.Result()
+	fmt.Printf("%d records, %d of them signed for, complete: %t\n", result.Records, result.Signed, result.Complete)
 	// Output:
-	// 3 records, error: <nil>
-	// changed: record 2 on line 3
+	// 14:29:15 granted deploy/prod ci-1
+	// 14:29:16 granted backup/db cron
+	// 14:29:16 released backup/db cron
+	// 4 records, 4 of them signed for, complete: true
 }
 
-func exportOfThreeRecords() ([]byte, error) {
-	ctx := context.Background()
-	j := journal.New(memory.New())
-	if _, err := j.Load(ctx); err != nil {
-		return nil, err
+// The first record that is not as it was written is named.
+func ExampleFault() {
+	export, err := os.ReadFile("testdata/export.ndjson")
+	if err != nil {
+		log.Fatal(err)
 	}
-	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
-	var b lock.Batch
-	for seq := lock.Seq(1); seq <= 3; seq++ {
-		lease := &lock.Lease{Name: "deploy/prod", Token: seq, Account: "ci", Holder: fmt.Sprintf("ci-%d", seq), TTL: time.Minute}
-		b.Events = append(b.Events, lock.Event{Seq: seq, Time: now, Kind: lock.Granted, Lease: lease})
-	}
-	if err := j.Commit(ctx, &b); err != nil {
-		return nil, err
-	}
-	j.Publish()
+	forged := bytes.Replace(export, []byte(`"holder":"ci-1"`), []byte(`"holder":"ci-2"`), 1)
 
-	var out bytes.Buffer
-	e := j.Export(journal.Query{})
-	out.Write(e.Opening(now))
-	for {
-		lines, err := e.Next(ctx)
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, line := range lines {
-			out.Write(line)
-		}
+	err = verify.NewVerifier(nil).Verify(bytes.NewReader(forged))
+	if fault, is := errors.AsType[*verify.Fault](err); is {
+		fmt.Printf("line %d: %s\n", fault.Line, fault.Problem)
 	}
-	out.Write(e.Closing())
-	return out.Bytes(), nil
+	// Output:
+	// line 3: it was changed: the record after it has another hash of it
+}
+
+// The records alone tell which locks were held at the end.
+func ExampleReplay() {
+	file, err := os.Open("testdata/export.ndjson")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer file.Close()
+
+	replay := verify.NewReplay(0)
+	v := verify.NewVerifier(nil)
+	v.Each = replay.Apply
+	if err := v.Verify(file); err != nil {
+		log.Fatal(err)
+	}
+	for _, lease := range replay.Held() {
+		fmt.Printf("%s is held by %s with fencing token %d\n", lease.Name, lease.Holder, lease.Token)
+	}
+	// Output:
+	// deploy/prod is held by ci-1 with fencing token 1883022038138881
 }

@@ -1,0 +1,61 @@
+package preflight
+
+import (
+	"crypto/tls"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/octostore/octostore/core/files"
+)
+
+// largestPEMFile is more than a chain of certificates takes.
+const largestPEMFile = 16 << 20
+
+// Certificate is what a server shows to those who connect by TLS.
+type Certificate struct {
+	certFile, keyFile string
+	current           atomic.Pointer[tls.Certificate]
+}
+
+// openCertificate reads the certificate and its key. Without files there is none.
+func openCertificate(certFile, keyFile string) (*Certificate, error) {
+	if certFile == "" {
+		return nil, nil
+	}
+	c := &Certificate{certFile: certFile, keyFile: keyFile}
+	return c, c.Reload()
+}
+
+// Reload reads the files again. If they cannot be used, nothing changes.
+func (c *Certificate) Reload() error {
+	cert, err := files.Read(c.certFile, largestPEMFile)
+	if err != nil {
+		return fmt.Errorf("OCTOSTORE_TLS_CERT: %w", err)
+	}
+	key, err := files.Read(c.keyFile, largestPEMFile)
+	if err != nil {
+		return fmt.Errorf("OCTOSTORE_TLS_KEY: %w", err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return fmt.Errorf("OCTOSTORE_TLS_CERT and OCTOSTORE_TLS_KEY (%s, %s): %w", c.certFile, c.keyFile, err)
+	}
+	if now := time.Now(); now.After(pair.Leaf.NotAfter) {
+		return fmt.Errorf("OCTOSTORE_TLS_CERT (%s): the certificate expired on %s", c.certFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+	c.current.Store(&pair)
+	return nil
+}
+
+// Expires returns the end of the certificate that is shown now.
+func (c *Certificate) Expires() time.Time { return c.current.Load().Leaf.NotAfter }
+
+// ServerConfig returns the configuration of a server, which looks at the certificate anew for
+// every connection.
+func (c *Certificate) ServerConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
+	}
+}

@@ -1,0 +1,26 @@
+package preflight
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+)
+
+func TestBothFilesHaveToBeGood(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile := octotest.WriteCertificate(t, dir, "x", time.Now().Add(time.Hour))
+	other, _ := octotest.WriteCertificate(t, t.TempDir(), "y", time.Now().Add(time.Hour))
+	for _, test := range []struct{ cert, key, want string }{
+		{filepath.Join(dir, "no.pem"), keyFile, "OCTOSTORE_TLS_CERT: open "},
+		{certFile, filepath.Join(dir, "no.pem"), "OCTOSTORE_TLS_KEY: open "},
+		{keyFile, certFile, "OCTOSTORE_TLS_CERT and OCTOSTORE_TLS_KEY"},
+		{other, keyFile, "does not match"},
+	} {
+		if _, err := openCertificate(test.cert, test.key); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("got %v, want %s", err, test.want)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package preflight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+)
+
+// listen binds the address of a setting. Connections are of plain TCP, never of multipath
+// TCP: a socket of that tells of its first path only, so the end of a client's connection
+// could not be seen.
+func listen(setting, addr string) (net.Listener, error) {
+	var of net.ListenConfig
+	of.SetMultipathTCP(false)
+	l, err := of.Listen(context.Background(), "tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, &PortTakenError{setting, addr}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return l, nil
+}
+
+// PortTakenError means that another process listens on an address.
+type PortTakenError struct{ setting, addr string }
+
+func (e *PortTakenError) Error() string {
+	return fmt.Sprintf("listen on %s: the port is taken, perhaps by another octostore; %s names another", e.addr, e.setting)
+}
+
+// isLoopback reports whether only this machine reaches a listener. What counts is what
+// is bound: a hosts file may say anything about localhost.
+func isLoopback(l net.Listener) bool {
+	bound, is := l.Addr().(*net.TCPAddr)
+	return is && bound.IP.IsLoopback()
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// ExposedError means that strangers could reach a server that asks nobody for a token.
+type ExposedError struct{ Addr string }
+
+func (e *ExposedError) Error() string {
+	return fmt.Sprintf("listen on %s: this is not a loopback address, and without tokens whoever reaches the server may take and break any lock; "+
+		"make a first token with octostore token create --admin --create, name a file of tokens by OCTOSTORE_TOKENS_FILE, or let people log in by GitHub", e.Addr)
+}
+
+// listen binds the addresses.
+func (p *Parts) listen(cfg config.Config) (err error) {
+	if p.Listener, err = listen("OCTOSTORE_ADDR", string(cfg.Addr)); err != nil || cfg.AdminAddr == "" {
+		return err
+	}
+	p.Admin, err = listen("OCTOSTORE_ADMIN_ADDR", string(cfg.AdminAddr))
+	return err
+}
+
+// Exposed returns an address that others than this machine can reach, empty if there is
+// none among those that are bound.
+func (p *Parts) Exposed(cfg config.Config) string {
+	switch {
+	case p.Listener != nil && !isLoopback(p.Listener):
+		return string(cfg.Addr)
+	case p.Admin != nil && !isLoopback(p.Admin):
+		return string(cfg.AdminAddr)
+	}
+	return ""
+}
