@@ -112,7 +112,7 @@ $(TARGETS:%=cross-%): cross-%:
 
 .PHONY: simulate
 simulate: ## Simulate SEEDS (10000) runs of the table on failing stores with misbehaving clients
-	$(GO) test -count=1 -v -timeout 60m -run 'Simulation$$' ./core/lock -simulate.seeds $(SEEDS)
+	$(GO) test -count=1 -v -timeout 60m -run 'Simulation$$' ./core/table -simulate.seeds $(SEEDS)
 
 .PHONY: torture
 torture: ## Run the long tests of docs/guarantees.md, or one: STAGE=seeds cuts faults kills cross …

@@ -14,6 +14,7 @@ import (
 	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 )
 
 // The time to confirm is checked against the ttl that counts, be it the default one.
@@ -80,7 +81,7 @@ func TestConfirmationIsNotJudged(t *testing.T) {
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", TTL: time.Minute, Confirm: 15 * time.Second})
-		renew := func(ttl time.Duration) (lock.Grant, error) {
+		renew := func(ttl time.Duration) (table.Grant, error) {
 			return h.Renew(t.Context(), me, lock.Renewal{Name: "prod/a", LeaseID: g.LeaseID, TTL: ttl})
 		}
 		if _, err := renew(2 * time.Minute); !errors.As(err, new(*core.DeniedError)) || asked != 1 {
@@ -127,7 +128,7 @@ func TestConfirmIsReplayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
 		j := journal.New(store)
-		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		table, err := table.Open(t.Context(), j, table.Config{Published: j.Publish})
 		if err != nil {
 			t.Fatal(err)
 		}

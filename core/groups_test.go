@@ -10,6 +10,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 )
 
 // curious is a guard that keeps the questions it was asked.
@@ -26,7 +27,7 @@ func (c *curious) Judge(_ context.Context, q core.Question) (core.Verdict, error
 // account that is only supposed to ask, memberships are not known.
 func TestQuestionsCarryGroupsAndOtherLocks(t *testing.T) {
 	log := journal.New(memory.New())
-	table, err := lock.Open(t.Context(), log, lock.Config{Published: log.Publish})
+	table, err := table.Open(t.Context(), log, table.Config{Published: log.Publish})
 	if err != nil {
 		t.Fatal(err)
 	}

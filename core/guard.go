@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
 // Hook is a kind of request a policy can have a say in.
@@ -58,7 +59,7 @@ type Locks interface {
 	HeldUnder(prefix string, most int) (held, looked int)
 }
 
-var _ Locks = (*lock.Table)(nil)
+var _ Locks = (*table.Table)(nil)
 
 // ErrChangedHands is the answer to a break that policies judge, if the lock has had
 // another lease every time they had finished. Nothing was broken.
@@ -114,6 +115,15 @@ func (e *PolicyError) Error() string {
 }
 func (e *PolicyError) Unwrap() error { return e.Err }
 
+// Rechecks returns what table.Config wants to know of a guard that may be nil: whether a
+// waiter for a name has to be judged again at its turn, now that the turn has come.
+func Rechecks(g Guard) func(lock.Name) bool {
+	if g == nil {
+		return nil
+	}
+	return func(name lock.Name) bool { return g.Covers(HookAcquire, name) }
+}
+
 // open is the guard of a server without policies.
 type open struct{}
 
@@ -155,7 +165,7 @@ func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Q
 // arranges that it is asked again when the request has waited and its turn comes.
 // An attempt that has its lease already is not judged again: it only did not hear of
 // it.
-func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.Grant, error) {
+func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (table.Grant, error) {
 	if !a.Attempt.IsZero() {
 		if g, ok, err := s.table.Repeat(a); ok || err != nil {
 			return g, err
@@ -163,7 +173,7 @@ func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (lock.G
 	}
 	asked := a // every policy sees the request as it came, whatever another made of it
 	if err := s.judgeAcquire(ctx, &a); err != nil {
-		return lock.Grant{}, err
+		return table.Grant{}, err
 	}
 	return s.acquireAtTurn(ctx, a, asked)
 }
@@ -197,15 +207,14 @@ func left(ctx context.Context) error {
 }
 
 // acquireAtTurn takes the lock, and has the guard asked again if the request has waited.
-func (s *Service) acquireAtTurn(ctx context.Context, a, asked lock.Acquisition) (lock.Grant, error) {
+func (s *Service) acquireAtTurn(ctx context.Context, a, asked lock.Acquisition) (table.Grant, error) {
 	if a.Wait <= 0 {
 		return s.table.Acquire(ctx, a)
 	}
-	s.judgeAtTurn(&a, asked, a.Opinion)
-	g, err := s.table.Acquire(ctx, a)
+	g, err := s.table.AcquireWith(ctx, a, s.judgeAtTurn(asked, a.Opinion))
 	if refused, is := err.(*refusedAtTurn); is {
 		s.refusals.gather()
-		return lock.Grant{}, s.recordRefusal(ctx, asked, refused.said, refused.error)
+		return table.Grant{}, s.recordRefusal(ctx, asked, refused.said, refused.error)
 	}
 	return g, err
 }
@@ -246,12 +255,11 @@ func (g *gathering) end() {
 	g.over = nil
 }
 
-// judgeAtTurn arranges that the guard is asked again when the request has waited and
-// its turn comes, if policies cover the name then: they may have changed while it
-// waited, either way. What was said when it came in stays on record.
-func (s *Service) judgeAtTurn(a *lock.Acquisition, asked lock.Acquisition, before lock.Opinion) {
-	a.Asks = func() bool { return s.cfg.Guard.Covers(HookAcquire, asked.Name) }
-	a.Confirm = func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
+// judgeAtTurn returns what has the guard asked again when the request has waited and its
+// turn comes, if policies cover the name then (see [Rechecks]): they may have changed
+// while it waited, either way. What was said when it came in stays on record.
+func (s *Service) judgeAtTurn(asked lock.Acquisition, before lock.Opinion) table.Recheck {
+	return func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
 		q := s.question(HookAcquire, PhaseGrant, asked, s.table.Get(asked.Name))
 		q.Waited = at.Waited
 		atTurn, err := s.judge(ctx, q)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
 // busy is a guard as it is when every guest is busy: it waits until the client leaves.
@@ -26,29 +27,29 @@ func busy(ctx context.Context, hook core.Hook, on core.Hook, phase core.Phase, a
 func TestLeavingWhilePoliciesAreAskedIsNoPolicyError(t *testing.T) {
 	for name, tt := range map[string]struct {
 		hook core.Hook
-		ask  func(ctx context.Context, h house, g lock.Grant) error
+		ask  func(ctx context.Context, h house, g table.Grant) error
 	}{
-		"acquire": {core.HookAcquire, func(ctx context.Context, h house, _ lock.Grant) error {
+		"acquire": {core.HookAcquire, func(ctx context.Context, h house, _ table.Grant) error {
 			_, err := h.Acquire(ctx, me, core.AcquireRequest{Name: "prod/b"})
 			return err
 		}},
-		"acquire that waits": {core.HookAcquire, func(ctx context.Context, h house, _ lock.Grant) error {
+		"acquire that waits": {core.HookAcquire, func(ctx context.Context, h house, _ table.Grant) error {
 			_, err := h.Acquire(ctx, me, core.AcquireRequest{Name: "prod/b", Wait: time.Minute})
 			return err
 		}},
-		"renew": {core.HookRenew, func(ctx context.Context, h house, g lock.Grant) error {
+		"renew": {core.HookRenew, func(ctx context.Context, h house, g table.Grant) error {
 			_, err := h.Renew(ctx, me, lock.Renewal{Name: "prod/a", LeaseID: g.LeaseID})
 			return err
 		}},
-		"break": {core.HookBreak, func(ctx context.Context, h house, _ lock.Grant) error {
+		"break": {core.HookBreak, func(ctx context.Context, h house, _ table.Grant) error {
 			_, err := h.Break(ctx, me, lock.Breaking{Name: "prod/a", Cause: "because"})
 			return err
 		}},
-		"take, the break": {core.HookBreak, func(ctx context.Context, h house, _ lock.Grant) error {
+		"take, the break": {core.HookBreak, func(ctx context.Context, h house, _ table.Grant) error {
 			_, err := h.Take(ctx, me, lock.Breaking{Name: "prod/a", Cause: "because"}, core.AcquireRequest{})
 			return err
 		}},
-		"take, the acquire": {core.HookAcquire, func(ctx context.Context, h house, _ lock.Grant) error {
+		"take, the acquire": {core.HookAcquire, func(ctx context.Context, h house, _ table.Grant) error {
 			_, err := h.Take(ctx, me, lock.Breaking{Name: "prod/a", Cause: "because"}, core.AcquireRequest{})
 			return err
 		}},

@@ -16,6 +16,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
 // Config is the part of the configuration the rules of a request depend on. The
@@ -30,7 +31,7 @@ type Config struct {
 // Service answers requests. Make one with [New]; it is safe for use by many
 // goroutines.
 type Service struct {
-	table  *lock.Table
+	table  *table.Table
 	cfg    Config
 	judges bool // there may be policies
 
@@ -38,7 +39,7 @@ type Service struct {
 }
 
 // New returns a service over table. The caller keeps the table and closes it.
-func New(table *lock.Table, cfg Config) *Service {
+func New(table *table.Table, cfg Config) *Service {
 	if cfg.DefaultTTL == 0 {
 		cfg.DefaultTTL = time.Minute
 	}
@@ -83,13 +84,13 @@ func (s *Service) Wait(d time.Duration) time.Duration { return max(0, min(d, s.c
 // [lock.ErrKeyMismatch], [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrWaitsEnough], [lock.ErrDraining],
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone]
 // when ctx ended first.
-func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireRequest) (lock.Grant, error) {
+func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireRequest) (table.Grant, error) {
 	a, err := s.acquisition(p, r)
 	if err != nil {
-		return lock.Grant{}, err
+		return table.Grant{}, err
 	}
 	if err := may(p, "acquire", auth.Acquire, r.Name); err != nil {
-		return lock.Grant{}, err
+		return table.Grant{}, err
 	}
 	g, err := s.acquire(ctx, a)
 	var held *lock.HeldError
@@ -99,7 +100,7 @@ func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireReques
 	return g, err
 }
 
-func (s *Service) acquire(ctx context.Context, a lock.Acquisition) (lock.Grant, error) {
+func (s *Service) acquire(ctx context.Context, a lock.Acquisition) (table.Grant, error) {
 	if s.cfg.Guard.Covers(HookAcquire, a.Name) {
 		return s.acquireJudged(ctx, a)
 	}
@@ -161,7 +162,7 @@ func firstError(errs ...error) error {
 // the answer was written, or writing it failed. A grant with an idempotency key is
 // kept for a while in case the client asks again. It does not block. Call it at
 // most once per grant, and never after a write that succeeded.
-func (s *Service) Undo(g lock.Grant) { s.table.Undo(g) }
+func (s *Service) Undo(g table.Grant) { s.table.Undo(g) }
 
 // Renew gives the lease more time; r.TTL zero means the lease's own ttl. It never
 // shortens a lease. The first renewal of an unconfirmed lease gives it at least the ttl
@@ -169,19 +170,19 @@ func (s *Service) Undo(g lock.Grant) { s.table.Undo(g) }
 // have judged that ttl when the lock was acquired. Errors: [*input.Error], [ErrForbidden], [*DeniedError],
 // [lock.ErrNotHeld], [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and
 // [lock.ErrGone] when ctx ended before the policies had answered.
-func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (lock.Grant, error) {
+func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (table.Grant, error) {
 	if r.TTL != 0 {
 		if err := lock.CheckTTL(r.TTL, s.cfg.MaxTTL); err != nil {
-			return lock.Grant{}, err
+			return table.Grant{}, err
 		}
 	}
 	if err := may(p, "renew", auth.Acquire, r.Name); err != nil {
-		return lock.Grant{}, err
+		return table.Grant{}, err
 	}
 	r.Origin = as(p, r.Origin)
 	if s.cfg.Guard.Covers(HookRenew, r.Name) {
 		if err := s.judgeRenew(ctx, &r); err != nil {
-			return lock.Grant{}, err
+			return table.Grant{}, err
 		}
 	}
 	return s.table.Renew(ctx, r)
@@ -227,21 +228,21 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) 
 // without Wait and Key, and b.Name is the lock. It takes the right to do both, and both
 // hooks are asked. The grant is passed on or undone as that of [Service.Acquire]. Errors:
 // those of both, but [*lock.HeldError].
-func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r AcquireRequest) (lock.Grant, error) {
+func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r AcquireRequest) (table.Grant, error) {
 	r.Name, r.Wait, r.Key = b.Name, 0, ""
 	a, err := s.acquisition(p, r)
 	if err := firstError(input.CheckText("reason", b.Cause, lock.MaxReason), err); err != nil {
-		return lock.Grant{}, err
+		return table.Grant{}, err
 	}
 	err = firstError(may(p, "break", auth.Break, b.Name), may(p, "take", auth.Acquire, b.Name))
 	if err != nil {
-		return lock.Grant{}, err
+		return table.Grant{}, err
 	}
 	b.Origin = a.Origin
 	if !s.cfg.Guard.Covers(HookBreak, b.Name) {
 		return s.take(ctx, b, a)
 	}
-	var g lock.Grant
+	var g table.Grant
 	err = s.judgedBreak(ctx, b, func(judged lock.Breaking) (err error) {
 		g, err = s.take(ctx, judged, a)
 		return err
@@ -251,10 +252,10 @@ func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r
 
 // take has the guard asked about the acquire, and then takes the lock. Where there is no
 // lease to take it from, the table says so and the guard is not asked.
-func (s *Service) take(ctx context.Context, b lock.Breaking, a lock.Acquisition) (lock.Grant, error) {
+func (s *Service) take(ctx context.Context, b lock.Breaking, a lock.Acquisition) (table.Grant, error) {
 	if b.Token != unjudged && s.cfg.Guard.Covers(HookAcquire, b.Name) {
 		if err := s.judgeAcquire(ctx, &a); err != nil {
-			return lock.Grant{}, err
+			return table.Grant{}, err
 		}
 	}
 	return s.table.Take(ctx, b, a)
@@ -291,7 +292,7 @@ func (s *Service) Queue(ctx context.Context, p auth.Principal, name lock.Name, s
 // never waits for a write. It looks only at names that begin as one of the principal's
 // patterns does up to its first star; of those it passes over what is not to be seen.
 // Errors: [*input.Error], [ErrForbidden] to one who may read nothing.
-func (s *Service) List(p auth.Principal, q lock.Query) (views []lock.View, next lock.Name, err error) {
+func (s *Service) List(p auth.Principal, q table.Query) (views []lock.View, next lock.Name, err error) {
 	if err := lock.CheckPrefix(q.Prefix); err != nil {
 		return nil, "", err
 	}
@@ -328,7 +329,7 @@ func longer(a, b string) (prefix string, overlap bool) {
 }
 
 // Stats returns the counts and timings of the table since its start.
-func (s *Service) Stats() lock.Stats { return s.table.Stats() }
+func (s *Service) Stats() table.Stats { return s.table.Stats() }
 
 // Full reports whether acquires are refused because there is no space to record
 // them.

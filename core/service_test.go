@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // house is a service with its table and journal, in virtual time.
 type house struct {
 	*core.Service
-	table   *lock.Table
+	table   *table.Table
 	journal *journal.Journal
 }
 
@@ -32,7 +33,7 @@ func inHouse(t *testing.T, cfg core.Config, f func(t *testing.T, h house)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		j := journal.New(memory.New())
-		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		table, err := table.Open(t.Context(), j, table.Config{Published: j.Publish, Rechecks: core.Rechecks(cfg.Guard)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +58,7 @@ func (h house) record(t *testing.T) string {
 
 var me = auth.Local()
 
-func (h house) mustAcquire(t *testing.T, r core.AcquireRequest) lock.Grant {
+func (h house) mustAcquire(t *testing.T, r core.AcquireRequest) table.Grant {
 	t.Helper()
 	g, err := h.Acquire(t.Context(), me, r)
 	if err != nil {
@@ -66,7 +67,7 @@ func (h house) mustAcquire(t *testing.T, r core.AcquireRequest) lock.Grant {
 	return g
 }
 
-func (h house) mustRelease(t *testing.T, g lock.Grant) {
+func (h house) mustRelease(t *testing.T, g table.Grant) {
 	t.Helper()
 	if _, err := h.Release(t.Context(), me, lock.Release{Name: g.Lease.Name, LeaseID: g.LeaseID}); err != nil {
 		t.Fatal(err)
@@ -110,10 +111,10 @@ func TestNobodyMayDoAnything(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		if views, _, err := h.List(nobody, lock.Query{Limit: 10}); !errors.Is(err, core.ErrForbidden) || len(views) != 0 {
+		if views, _, err := h.List(nobody, table.Query{Limit: 10}); !errors.Is(err, core.ErrForbidden) || len(views) != 0 {
 			t.Errorf("list: %v, %v", views, err)
 		}
-		if views, _, err := h.List(me, lock.Query{Limit: 10}); err != nil || len(views) != 1 {
+		if views, _, err := h.List(me, table.Query{Limit: 10}); err != nil || len(views) != 1 {
 			t.Errorf("list for one who may: %v, %v", views, err)
 		}
 	})
@@ -299,7 +300,7 @@ func TestWhoeverWaitsIsJudgedByThePoliciesOfTheTurn(t *testing.T) {
 			g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})
 			guard.away.Store(!tt.before)
 			answered := make(chan error, 1)
-			var next lock.Grant
+			var next table.Grant
 			go func() {
 				var err error
 				next, err = h.Acquire(t.Context(), me, core.AcquireRequest{Name: "prod/a", Wait: time.Minute})

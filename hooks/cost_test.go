@@ -12,6 +12,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 )
 
 // A name that no policy matches pays for a look at the patterns, and for nothing else.
@@ -46,7 +47,7 @@ func BenchmarkPairs(b *testing.B) {
 				cfg.Guard = h.open(bm.policy)
 			}
 			log := journal.New(memory.New())
-			table, err := lock.Open(context.Background(), log, lock.Config{Published: log.Publish})
+			table, err := table.Open(context.Background(), log, table.Config{Published: log.Publish, Rechecks: core.Rechecks(cfg.Guard)})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks/abi"
 	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
@@ -197,7 +198,7 @@ func TestKeysThatLookBeyondAnEvent(t *testing.T) {
 func TestKeysOfAServer(t *testing.T) {
 	h := newHouse(t)
 	log := journal.New(memory.New())
-	table, err := lock.Open(context.Background(), log, lock.Config{Published: log.Publish})
+	table, err := table.Open(context.Background(), log, table.Config{Published: log.Publish})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
@@ -30,7 +31,7 @@ type world struct {
 	house
 	store   *shelf
 	journal *journal.Journal
-	table   *lock.Table
+	table   *table.Table
 	host    *Host
 	seen    *notes
 	pause   time.Duration // between the tries of an event; 0: a moment
@@ -105,7 +106,7 @@ func (w *world) start(policies ...string) {
 		w.t.Fatal(err)
 	}
 	w.journal = journal.New(w.store)
-	if w.table, err = lock.Open(context.Background(), w.journal, lock.Config{Published: w.journal.Publish}); err != nil {
+	if w.table, err = table.Open(context.Background(), w.journal, table.Config{Published: w.journal.Publish}); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := w.host.Observe(context.Background(), ObserveConfig{Journal: w.journal, Places: w.store, Recorder: w.table}); err != nil {

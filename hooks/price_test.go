@@ -18,6 +18,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks/abi"
 	"github.com/octostore/octostore/hooks/internal/guest"
 	"github.com/octostore/octostore/hooks/wasmtest"
@@ -206,7 +207,7 @@ func perUnit(t *testing.T, q core.Question, event string, s storm) float64 {
 // some locks.
 func largestQuestion(t *testing.T) core.Question {
 	log := journal.New(memory.New())
-	table, err := lock.Open(context.Background(), log, lock.Config{Published: log.Publish})
+	table, err := table.Open(context.Background(), log, table.Config{Published: log.Publish})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -359,7 +360,7 @@ func TestAGrantIsNotPassedOnByARevokedToken(t *testing.T) {
 		var s *server
 		var id string
 		armed := false
-		s = newServer(t, setup{lock: lock.Config{Published: func() {
+		s = newServer(t, setup{lock: table.Config{Published: func() {
 			if armed {
 				armed = false
 				// Revoked after the grant was committed, before the answer was written. The

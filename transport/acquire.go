@@ -7,6 +7,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/internal/param"
 )
 
@@ -52,7 +53,7 @@ func (x *exchange) acquireRequest() (core.AcquireRequest, error) {
 // hand gives a grant to its holder, or takes it back. Whatever goes wrong before
 // the answer has left the process, nobody may be left with a lock he does not know
 // of; a write that succeeded is never taken back.
-func (x *exchange) hand(grant lock.Grant, wait time.Duration) error {
+func (x *exchange) hand(grant table.Grant, wait time.Duration) error {
 	undo := true
 	defer func() {
 		if undo {
@@ -84,7 +85,7 @@ func (x *exchange) lasts(l *lock.Lease) bool {
 }
 
 // encodeGrant builds the answer to acquire and renew and returns its type.
-func (x *exchange) encodeGrant(grant lock.Grant, wait time.Duration) []string {
+func (x *exchange) encodeGrant(grant table.Grant, wait time.Duration) []string {
 	if x.params.PrefersText() {
 		b := append(x.buf[:0], grant.LeaseID...)
 		b = append(b, ' ')

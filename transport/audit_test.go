@@ -18,6 +18,7 @@ import (
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -25,7 +26,7 @@ import (
 // conflict, a break and a release.
 func busy(t *testing.T) *server {
 	t.Helper()
-	s := newServer(t, setup{lock: lock.Config{Level: lock.All}})
+	s := newServer(t, setup{lock: table.Config{Rules: lock.Rules{Level: lock.All}}})
 	a := s.do(t, "POST /v1/locks/deploy/prod/acquire?holder=ci-1&reason=one,+two&meta.ticket=OPS-7&ttl=1m",
 		header("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), header("User-Agent", "curl/8")).grant()
 	s.do(t, "POST /v1/locks/deploy/prod/acquire?holder=%3Dci").want(409)

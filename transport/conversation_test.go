@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
 var update = flag.Bool("update", false, "write what the server answers into testdata/*.txt")
@@ -80,7 +80,7 @@ type conversation struct {
 // converse plays a script and returns it with the answers as they were.
 func converse(t *testing.T, script string) string {
 	c := &conversation{t: t, seen: map[string][]string{}, waiting: map[string]chan answer{}}
-	c.server = newServer(t, setup{lock: lock.Config{Full: c.full.Load}})
+	c.server = newServer(t, setup{lock: table.Config{Full: c.full.Load}})
 	intro, steps, _ := strings.Cut(script, "## ")
 	var out strings.Builder
 	out.WriteString(intro)

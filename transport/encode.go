@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
 // The answers that success gives are few and fixed, and every request pays for
@@ -15,7 +16,7 @@ import (
 // package api: the tests hold these functions to the very bytes encoding/json gives
 // for them.
 
-func appendGrant(b []byte, g lock.Grant, wait, server time.Duration, now time.Time) []byte {
+func appendGrant(b []byte, g table.Grant, wait, server time.Duration, now time.Time) []byte {
 	l := g.Lease
 	b = appendString(append(b, `{"name":`...), string(l.Name))
 	b = appendString(append(b, `,"lease_id":`...), g.LeaseID)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/problem"
 	"pgregory.net/rapid"
@@ -75,7 +76,7 @@ func views() *rapid.Generator[lock.View] {
 
 func TestGrantsAreEncodedAsTheirType(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		g := lock.Grant{Lease: leases().Draw(t, "lease"), LeaseID: rapid.String().Draw(t, "id"), Waited: spans().Draw(t, "waited")}
+		g := table.Grant{Lease: leases().Draw(t, "lease"), LeaseID: rapid.String().Draw(t, "id"), Waited: spans().Draw(t, "waited")}
 		wait, server, at := spans().Draw(t, "wait"), spans().Draw(t, "server"), instants().Draw(t, "now")
 		sameJSON(t, api.Grant{
 			Name: string(g.Lease.Name), LeaseID: g.LeaseID, FencingToken: uint64(g.Lease.Token),

@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -195,7 +196,7 @@ func TestAPanicIsAnAnswerALogLineAndANumber(t *testing.T) {
 }
 
 func TestTooManyWaiters(t *testing.T) {
-	s := newServer(t, setup{lock: lock.Config{MaxWaitersPerLock: 1}})
+	s := newServer(t, setup{lock: table.Config{Rules: lock.Rules{MaxWaitersPerLock: 1}}})
 	s.acquire(t, "a")
 	ctx, leave := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -216,7 +217,7 @@ func TestTooManyWaiters(t *testing.T) {
 // there.
 func TestKeptPlacesGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(t, setup{lock: lock.Config{MaxWaitersPerLock: 3}})
+		s := newServer(t, setup{lock: table.Config{Rules: lock.Rules{MaxWaitersPerLock: 3}}})
 		s.do(t, "POST /v1/locks/a/acquire?ttl=1h").want(200)
 		ctx, leave := context.WithCancel(t.Context())
 		for i := range 3 {
@@ -235,7 +236,7 @@ func TestKeptPlacesGiveWay(t *testing.T) {
 }
 
 func TestAQuotaIsSaid(t *testing.T) {
-	s := newServer(t, setup{lock: lock.Config{MaxPerAccount: 1}})
+	s := newServer(t, setup{lock: table.Config{Rules: lock.Rules{MaxPerAccount: 1}}})
 	s.acquire(t, "a")
 	s.do(t, "POST /v1/locks/b/acquire").want(429, api.CodeQuota)
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
-	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/api"
 	"go.uber.org/goleak"
 )
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 // request and every answer that passes through it is held to openapi.yaml.
 type server struct {
 	*API
-	table *lock.Table
+	table *table.Table
 	log   *journal.Journal
 }
 
@@ -47,7 +47,7 @@ type server struct {
 type setup struct {
 	store journal.Store // nil: in memory
 	core  core.Config
-	lock  lock.Config
+	lock  table.Config
 	log   slog.Handler
 	sizes func() (int64, int64)
 	file  string // of tokens
@@ -71,7 +71,8 @@ func newServer(t testing.TB, with setup) *server {
 			published()
 		}
 	}
-	table, err := lock.Open(context.Background(), log, with.lock)
+	with.lock.Rechecks = core.Rechecks(with.core.Guard)
+	table, err := table.Open(context.Background(), log, with.lock)
 	if err != nil {
 		t.Fatalf("opening the table: %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/internal/param"
 )
 
@@ -76,7 +77,7 @@ func (x *exchange) listOne() error {
 	return nil
 }
 
-func (x *exchange) listQuery() (q lock.Query, err error) {
+func (x *exchange) listQuery() (q table.Query, err error) {
 	p := &x.params
 	for _, f := range []param.Field{param.Waiters, param.WaitersAfter} {
 		if p.Has(f) {

@@ -14,6 +14,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -223,7 +224,7 @@ func TestAClientThatLeavesAtTheGrantDoesNotKeepIt(t *testing.T) {
 	for range 20 { // whether the loop or the handler is first is a matter of luck
 		synctest.Test(t, func(t *testing.T) {
 			ctx, leave := context.WithCancel(t.Context())
-			s := newServer(t, setup{lock: lock.Config{Published: leave}})
+			s := newServer(t, setup{lock: table.Config{Published: leave}})
 			if a := s.do(t, "POST /v1/locks/a/acquire", during(ctx)); !a.cut {
 				t.Errorf("answered %d %s", a.status, a.body)
 			}

@@ -4,7 +4,8 @@ import "slices"
 
 // Arguments of the go test that is to notice. A second one runs if the first does not.
 var (
-	inLock      = []string{"./core/lock -rapid.shrinktime=1s"} // fast enough without -short, and sharper
+	inLock      = []string{"./core/lock -rapid.shrinktime=1s", "./core/table"} // fast enough without -short, and sharper
+	inTable     = []string{"./core/table"}
 	inCore      = []string{"-short ./core"}
 	inJournal   = []string{"-short ./core/journal/..."}
 	inAuth      = []string{"-short ./core/auth"}
@@ -27,36 +28,36 @@ func mutants() []mutant {
 // leaseMutants break what a lease is: who may use it, when it ends, and its token.
 var leaseMutants = []mutant{
 	{
-		name: "lease-id-unproven", file: "core/lock/leaseid.go",
+		name: "lease-id-unproven", file: "core/table/leaseid.go",
 		old:    "if !hmac.Equal(given[:], want[:]) {",
 		new:    "if false && !hmac.Equal(given[:], want[:]) {",
 		breaks: "any lease id of the right length proves a hold",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
-		name: "lease-id-of-any-name", file: "core/lock/leaseid.go",
+		name: "lease-id-of-any-name", file: "core/table/leaseid.go",
 		old:    "	mac.Write([]byte(name))\n",
 		new:    "",
 		breaks: "the lease id of one lock works for another",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
 		name: "token-ignored", file: "core/lock/leases.go",
-		old:    "e.held.lease.Token != c.token || e.held.lease.Account",
+		old:    "e.held.lease.Token != c.Token || e.held.lease.Account",
 		new:    "e.held.lease.Account",
 		breaks: "a lease id of an earlier lease ends the present one",
 		tests:  inLock,
 	},
 	{
 		name: "account-ignored", file: "core/lock/leases.go",
-		old:    " || e.held.lease.Account != c.origin.Actor.Account {",
+		old:    " || e.held.lease.Account != c.Origin.Actor.Account {",
 		new:    " {",
 		breaks: "another account may renew and release",
 		tests:  inLock,
 	},
 	{
 		name: "account-ignored-on-repeat", file: "core/lock/leases.go",
-		old:    "ccount == c.origin.Actor.Account {",
+		old:    "ccount == c.Origin.Actor.Account {",
 		new:    "ccount != \"\" {",
 		breaks: "another account is told that its release succeeded",
 		tests:  inLock,
@@ -76,7 +77,7 @@ var leaseMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "expire-before-renewal", file: "core/lock/machine.go",
+		name: "expire-before-renewal", file: "core/lock/steps.go",
 		old:    "if len(commands) > 0 {\n		at =",
 		new:    "if false {\n		at =",
 		breaks: "a renewal that arrived in time but is decided late loses its lease",
@@ -98,7 +99,7 @@ var leaseMutants = []mutant{
 	},
 	{
 		name: "break-ignores-token", file: "core/lock/leases.go",
-		old:    "if c.token != 0 && e.held",
+		old:    "if c.Token != 0 && e.held",
 		new:    "if false && e.held",
 		breaks: "a break aimed at one lease ends the next",
 		tests:  inLock,
@@ -129,46 +130,46 @@ var queueMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "no-hand-over-after-departure", file: "core/lock/machine.go",
-		old:    "freed {\n		m.handOver(e)\n",
-		new:    "freed {\n		_ = e\n",
+		name: "no-hand-over-after-departure", file: "core/lock/steps.go",
+		old:    "		m.handOver(e)\n	case m.hasDue",
+		new:    "		_ = e\n	case m.hasDue",
 		breaks: "when the one whose turn it is leaves, nobody has a turn",
 		tests:  inLock,
 	},
 	{
-		name: "departures-one-by-one", file: "core/lock/machine.go",
+		name: "departures-one-by-one", file: "core/lock/steps.go",
 		old:    "freed, e)\n",
 		new:    "freed, e)\n			m.handOver(e)\n",
 		breaks: "of several who leave at once, one is granted the lock another left",
 		tests:  inLock,
 	},
 	{
-		name: "departures-last", file: "core/lock/machine.go",
-		old:    "	if gone = m.departures(left); gone < len(left) {\n		return gone, 0\n	}\n	m.settleDue()\n	for taken < len(commands) && !m.full() {\n		m.step(commands[taken])\n		taken++\n	}\n",
-		new:    "	m.settleDue()\n	for taken < len(commands) && !m.full() {\n		m.step(commands[taken])\n		taken++\n	}\n	gone = m.departures(left)\n",
+		name: "departures-last", file: "core/lock/steps.go",
+		old:    "return k.gone < len(k.left) }",
+		new:    "return k.gone < len(k.left) && k.taken == len(k.commands) }",
 		breaks: "somebody known to be gone is granted the lock",
 		tests:  inLock,
 	},
 	{
 		name: "ghost-waiter", file: "core/lock/acquire.go",
 		old:    "	if w == nil {\n		return nil // answered already",
-		new:    "	if w == nil || why == hungUp {\n		return nil // answered already",
+		new:    "	if w == nil || why == HungUp {\n		return nil // answered already",
 		breaks: "who hangs up stays in the queue and is granted the lock",
 		tests:  inLock,
 	},
 	{
-		name: "departure-unheard", file: "core/lock/ask.go",
+		name: "departure-unheard", file: "core/table/ask.go",
 		old:    "	case <-w.gone:\n		w.gone = nil\n",
-		new:    "	case <-w.gone:\n		w.gone = nil\n		return reply{}, false\n",
+		new:    "	case <-w.gone:\n		w.gone = nil\n		return lock.Reply{}, false\n",
 		breaks: "the loop is not told that a caller has gone",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
-		name: "departure-does-not-wake", file: "core/lock/command.go",
+		name: "departure-does-not-wake", file: "core/table/inbox.go",
 		old:    "	b.leaving = append(b.leaving, l)\n	b.mu.Unlock()\n	b.ring()\n",
 		new:    "	b.leaving = append(b.leaving, l)\n	b.mu.Unlock()\n",
 		breaks: "the loop sleeps on when somebody leaves",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
 		name: "try-passes-the-queue", file: "core/lock/acquire.go",
@@ -186,7 +187,7 @@ var queueMutants = []mutant{
 	},
 	{
 		name: "queue-without-bound", file: "core/lock/absent.go",
-		old:    "max(0, e.queue.len()+1-m.cfg.MaxWaitersPerLock)",
+		old:    "max(0, e.queue.len()+1-m.rules.MaxWaitersPerLock)",
 		new:    "0",
 		breaks: "one lock's queue takes the places of all",
 		tests:  inLock,
@@ -207,8 +208,8 @@ var queueMutants = []mutant{
 	},
 	{
 		name: "one-more-than-the-quota", file: "core/lock/acquire.go",
-		old:    "has.holds+has.waits >= m.cfg.MaxPerAccount",
-		new:    "has.holds+has.waits > m.cfg.MaxPerAccount",
+		old:    "has.holds+has.waits >= m.rules.MaxPerAccount",
+		new:    "has.holds+has.waits > m.rules.MaxPerAccount",
 		breaks: "an account has one lock more than it may",
 		tests:  inLock,
 	},

@@ -32,7 +32,7 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "confirm-twice-unasked", file: "core/lock/leases.go",
-		old:    "	if c.onlyConfirm && h.lease.ConfirmWithin == 0 {",
+		old:    "	if c.OnlyConfirm && h.lease.ConfirmWithin == 0 {",
 		new:    "	if false {",
 		breaks: "of two first renewals at once the second goes past the policies",
 		tests:  inLock,
@@ -95,8 +95,8 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "repeat-not-undoable", file: "core/lock/acquire.go",
-		old:    "repeat: true, undoable: true}",
-		new:    "repeat: true}",
+		old:    "Repeat: true, Undoable: true}",
+		new:    "Repeat: true}",
 		breaks: "a lease whose answers were all lost stays when the last was of a repeat",
 		tests:  inLock,
 	},
@@ -115,10 +115,10 @@ var confirmMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "given-up-repeat-kept", file: "core/lock/table.go",
+		name: "given-up-repeat-kept", file: "core/table/table.go",
 		old:    "	t.undo(r)\n",
-		new:    "	if c.do != doRepeat {\n		t.undo(r)\n	}\n",
+		new:    "	if c.Verb != lock.DoRepeat {\n		t.undo(r)\n	}\n",
 		breaks: "a lease stays when the answer to a repeat found no caller any more",
-		tests:  inLock,
+		tests:  inTable,
 	},
 }

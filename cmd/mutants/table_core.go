@@ -3,25 +3,25 @@ package main
 // batchMutants break what happens to a batch: told too early, or taken back in part.
 var batchMutants = []mutant{
 	{
-		name: "tell-before-commit", file: "core/lock/table.go",
+		name: "tell-before-commit", file: "core/table/table.go",
 		old:    "	err := t.persist()\n	switch {",
 		new:    "	t.deliver(nil)\n	t.m.batch.answers = nil\n	err := t.persist()\n	switch {",
 		breaks: "callers hear of changes the disk does not know",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
-		name: "publish-before-commit", file: "core/lock/table.go",
+		name: "publish-before-commit", file: "core/table/table.go",
 		old:    "	err := t.persist()\n	switch {",
 		new:    "	t.publish()\n	err := t.persist()\n	switch {",
 		breaks: "readers see changes the disk does not know",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
-		name: "tell-before-publish", file: "core/lock/table.go",
+		name: "tell-before-publish", file: "core/table/table.go",
 		old:    "	t.publish()\n	if err == nil {\n		t.cfg.Published()\n	}\n	t.deliver(err)\n",
 		new:    "	t.deliver(err)\n	t.publish()\n	if err == nil {\n		t.cfg.Published()\n	}\n",
 		breaks: "who was just granted a lock may read that it is free",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
 		name: "told-although-ended", file: "core/lock/batch.go",
@@ -31,11 +31,11 @@ var batchMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "unknown-taken-for-refused", file: "core/lock/table.go",
+		name: "unknown-taken-for-refused", file: "core/table/table.go",
 		old:    "		t.failed.Store(&err)\n",
-		new:    "		t.m.takeBack()\n",
+		new:    "		t.m.TakeBack()\n",
 		breaks: "after a commit nobody knows the outcome of, the table goes on as if it had not happened",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
 		name: "restored-waiters-forgotten", file: "core/lock/batch.go",
@@ -87,11 +87,11 @@ var batchMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "given-up-grant-kept", file: "core/lock/table.go",
+		name: "given-up-grant-kept", file: "core/table/table.go",
 		old:    "	t.undo(r)\n",
 		new:    "",
 		breaks: "a grant to a caller who has given up is not undone",
-		tests:  inLock,
+		tests:  inTable,
 	},
 }
 
@@ -113,14 +113,14 @@ var keyMutants = []mutant{
 	},
 	{
 		name: "key-of-any-account", file: "core/lock/acquire.go",
-		old:    " && h.lease.Account == c.acquire.Actor.Account\n",
+		old:    " && h.lease.Account == c.Acquire.Actor.Account\n",
 		new:    "\n",
 		breaks: "another account with the same key is given the lease",
 		tests:  inLock,
 	},
 	{
 		name: "key-for-anything", file: "core/lock/acquire.go",
-		old:    "if e.held.attempt.Params != c.acquire.Attempt.Params {",
+		old:    "if e.held.attempt.Params != c.Acquire.Attempt.Params {",
 		new:    "if false {",
 		breaks: "a key used with other parameters is answered with the old lease",
 		tests:  inLock,
@@ -141,8 +141,8 @@ var keyMutants = []mutant{
 	},
 	{
 		name: "poll-granted-and-waiting", file: "core/lock/acquire.go",
-		old:    "		m.grantWaiter(w, c.acquire.Opinion) // the policies have looked at this very request\n		return\n",
-		new:    "		m.grantWaiter(w, c.acquire.Opinion) // the policies have looked at this very request\n",
+		old:    "		m.grantWaiter(w, c.Acquire.Opinion) // the policies have looked at this very request\n		return\n",
+		new:    "		m.grantWaiter(w, c.Acquire.Opinion) // the policies have looked at this very request\n",
 		breaks: "a keyed poll that finds the lock free, and itself first, crashes the loop",
 		tests:  inLock,
 	},
@@ -151,30 +151,30 @@ var keyMutants = []mutant{
 // loopMutants break the loop around the machine.
 var loopMutants = []mutant{
 	{
-		name: "full-door-open", file: "core/lock/table.go",
+		name: "full-door-open", file: "core/table/table.go",
 		old:    "		t.full.Store(true)\n",
 		new:    "",
 		breaks: "on a full disk new acquires use up the space releases need",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
-		name: "full-door-shut", file: "core/lock/ask.go",
+		name: "full-door-shut", file: "core/table/ask.go",
 		old:    "now.UnixNano() >= probe && ",
 		new:    "now.UnixNano() < 0 && ",
 		breaks: "after a full disk nobody finds out that there is space again",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
-		name: "commit-awaited-for-ever", file: "core/lock/ask.go",
-		old:    "	c.timer.Reset(patience)\n	var r reply",
-		new:    "	c.timer.Reset(time.Hour)\n	var r reply",
+		name: "commit-awaited-for-ever", file: "core/table/ask.go",
+		old:    "	c.timer.Reset(patience)\n	var r lock.Reply",
+		new:    "	c.timer.Reset(time.Hour)\n	var r lock.Reply",
 		breaks: "a disk that hangs takes every caller with it",
-		tests:  inLock,
+		tests:  inTable,
 	},
 	{
-		name: "ends-fill-the-batch", file: "core/lock/machine.go",
-		old:    "most := max(m.maxEvents/2, 1)",
-		new:    "most := m.maxEvents",
+		name: "ends-fill-the-batch", file: "core/lock/steps.go",
+		old:    ">= max(m.maxEvents/2, 1) ||",
+		new:    ">= m.maxEvents ||",
 		breaks: "while many leases end at once nothing else happens",
 		tests:  inLock,
 	},

@@ -27,11 +27,11 @@ var keysMutants = []mutant{
 		tests:  inKeys,
 	},
 	{
-		name: "count-without-end", file: "core/lock/views_under.go",
+		name: "count-without-end", file: "core/table/views_under.go",
 		old:    "!done && looked < most; {",
 		new:    "!done; {",
 		breaks: "a policy has all locks counted",
-		tests:  []string{"-short -run=TestViewsCount ./core/lock -timeout=30s"},
+		tests:  []string{"-short -run=TestViewsCount ./core/table -timeout=30s"},
 	},
 	{
 		name: "zone-of-the-machine", file: "hooks/internal/guest/zones.go",

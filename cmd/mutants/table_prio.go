@@ -12,8 +12,8 @@ var priorityMutants = []mutant{
 	},
 	{
 		name: "priority-front-behind-normal", file: "core/lock/acquire.go",
-		old:    "class: c.acquire.Priority, req: c",
-		new:    "class: min(c.acquire.Priority, Normal), req: c",
+		old:    "class: c.Acquire.Priority, req: c",
+		new:    "class: min(c.Acquire.Priority, Normal), req: c",
 		breaks: "a waiter of the front stands behind the normal ones",
 		tests:  inLock,
 	},
@@ -26,8 +26,8 @@ var priorityMutants = []mutant{
 	},
 	{
 		name: "priority-of-the-repeat", file: "core/lock/acquire.go",
-		old:    "	w.req, w.ask = c, c.acquire\n",
-		new:    "	m.sinces[w.class.class()].Delete(w.order)\n	e.queue.remove(w)\n	w.class = c.acquire.Priority\n	e.queue.insert(w)\n	m.sinces[w.class.class()].Set(w.order, w.since)\n	w.req, w.ask = c, c.acquire\n",
+		old:    "	w.req, w.ask = c, c.Acquire\n",
+		new:    "	m.sinces[w.class.class()].Delete(w.order)\n	e.queue.remove(w)\n	w.class = c.Acquire.Priority\n	e.queue.insert(w)\n	m.sinces[w.class.class()].Set(w.order, w.since)\n	w.req, w.ask = c, c.Acquire\n",
 		breaks: "asking again with a key moves an attempt to another class",
 		tests:  inLock,
 	},

@@ -101,10 +101,10 @@ var strangerMutants = []mutant{
 		tests:  []string{"-run=HEADOfAStream ./transport"},
 	},
 	{
-		name: "histogram-sum-overflows", file: "core/lock/stats.go",
+		name: "histogram-sum-overflows", file: "core/table/stats.go",
 		old:    "math.Float64frombits(h.sum.Load()) + v)",
 		new:    "float64(int64((math.Float64frombits(h.sum.Load())+v)*1e9)) / 1e9)",
 		breaks: "the sum of what was held becomes negative",
-		tests:  []string{"-run=HistogramSums ./core/lock"},
+		tests:  []string{"-run=HistogramSums ./core/table"},
 	},
 }

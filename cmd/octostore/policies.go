@@ -16,6 +16,7 @@ import (
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport/api"
 )
@@ -23,7 +24,7 @@ import (
 // policies are the policies of a running server.
 type policies struct {
 	*hooks.Host
-	table *lock.Table // where it is recorded which of them rule
+	table *table.Table // where it is recorded which of them rule
 	log   *slog.Logger
 
 	loaded atomic.Int64  // when, in ns since 1970

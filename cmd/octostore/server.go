@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport"
 	"github.com/octostore/octostore/transport/login"
@@ -85,7 +86,7 @@ type server struct {
 	admin       net.Listener // nil: there is none
 	store       storage
 	journal     *journal.Journal
-	table       *lock.Table
+	table       *table.Table
 	policies    *policies // nil: there are none
 	tokens      *tokens
 	login       *login.GitHub // nil: nobody can log in
@@ -176,15 +177,22 @@ func firstToken(url string) string { return "OCTOSTORE_URL=" + url + " octostore
 
 func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 	s.journal = journal.New(s.store)
-	table, err := lock.Open(ctx, s.journal, lock.Config{
-		MaxWaiters:           cfg.MaxWaiters,
-		MaxWaitersPerLock:    cfg.MaxWaitersPerLock,
-		MaxPerAccount:        cfg.AccountLocks,
-		MaxWaitersPerAccount: cfg.AccountWaiters,
-		Unlimited:            auth.LocalAccount,
-		Level:                auditLevels[cfg.AuditLevel],
-		Full:                 s.store.Full,
-		Published:            s.journal.Publish,
+	var rechecks func(lock.Name) bool
+	if s.policies != nil {
+		rechecks = core.Rechecks(s.policies)
+	}
+	table, err := table.Open(ctx, s.journal, table.Config{
+		Rules: lock.Rules{
+			MaxWaiters:           cfg.MaxWaiters,
+			MaxWaitersPerLock:    cfg.MaxWaitersPerLock,
+			MaxPerAccount:        cfg.AccountLocks,
+			MaxWaitersPerAccount: cfg.AccountWaiters,
+			Unlimited:            auth.LocalAccount,
+			Level:                auditLevels[cfg.AuditLevel],
+		},
+		Full:      s.store.Full,
+		Rechecks:  rechecks,
+		Published: s.journal.Publish,
 	})
 	s.table = table
 	return err

@@ -2,7 +2,7 @@
 // events into a segment of hash-chained lines (see package record), has a [Store] make it durable, and
 // hands the same bytes to any number of readers, each at its own pace.
 //
-// A [Journal] stands between a lock.Table and its Store, as a lock.Store. The
+// A [Journal] stands between a table.Table and its Store, as a table.Store. The
 // table's goroutine writes (Load, Commit, Publish); readers (Head, Scan, Wait) may
 // be anywhere. A reader sees nothing before it is published, and a reader that
 // lags reads from the store without holding anybody up.
@@ -71,7 +71,7 @@ func New(store Store) *Journal {
 	return j
 }
 
-// Load returns the store's snapshot. Part of lock.Store.
+// Load returns the store's snapshot. Part of table.Store.
 func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
 	s, err := j.store.Load(ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
 }
 
 // Commit seals the batch and has the store make it durable, with the errors of
-// lock.Store. Readers do not see it before [Journal.Publish]. Part of lock.Store.
+// table.Store. Readers do not see it before [Journal.Publish]. Part of table.Store.
 func (j *Journal) Commit(ctx context.Context, b *lock.Batch) error {
 	b.Prev = j.head
 	record.Seal(b, j.key)

@@ -20,7 +20,7 @@ const (
 	checkpointRecords = 4096 // so that there are never 10,000 without, even where this goroutine has to wait for its turn
 )
 
-// Recorder records an event that changes no lease; a lock.Table is one.
+// Recorder records an event that changes no lease; a table.Table is one.
 type Recorder interface {
 	Append(ctx context.Context, e lock.Event) (lock.Seq, error)
 	// Full reports whether the last space should be left to others.

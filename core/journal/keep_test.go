@@ -14,11 +14,12 @@ import (
 	"github.com/octostore/octostore/core/journal/journaltest"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 )
 
 // kept is a table whose journal is kept.
 type kept struct {
-	*lock.Table
+	*table.Table
 	*journal.Journal
 	keeper *journal.Keeper
 }
@@ -26,7 +27,7 @@ type kept struct {
 func keep(t *testing.T, r journal.Retention, used func(context.Context) (int64, error)) *kept {
 	t.Helper()
 	j := journal.New(memory.New())
-	table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+	table, err := table.Open(t.Context(), j, table.Config{Published: j.Publish})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestWhatIsTooOldIsPrunedAndThatIsOnRecord(t *testing.T) {
 func TestBeforePruningWhatIsNeededIsRecordedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := journal.New(memory.New())
-		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		table, err := table.Open(t.Context(), j, table.Config{Published: j.Publish})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +194,7 @@ func TestWhatIsTooMuchIsPrunedButNothingYoung(t *testing.T) {
 func TestKeepsWhatTheLongestLeaseNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := journal.New(memory.New())
-		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		table, err := table.Open(t.Context(), j, table.Config{Published: j.Publish})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,7 +233,7 @@ func TestKeepsWhatTheLongestLeaseNeeds(t *testing.T) {
 func TestKeepsWhatALeaseGivenSinceNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := journal.New(memory.New())
-		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		table, err := table.Open(t.Context(), j, table.Config{Published: j.Publish})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +284,7 @@ func TestRecordsOfTheFutureKeepNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		j := journal.New(store)
-		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		table, err := table.Open(t.Context(), j, table.Config{Published: j.Publish})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +319,7 @@ func TestAClockFarAheadAtAStartPrunesNothingForAnHour(t *testing.T) {
 		}
 		var said strings.Builder
 		j := journal.New(store)
-		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		table, err := table.Open(t.Context(), j, table.Config{Published: j.Publish})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -348,7 +349,7 @@ func TestAFullDiskKeepsFromPruning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &refusing{Store: memory.New()}
 		j := journal.New(store)
-		table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+		table, err := table.Open(t.Context(), j, table.Config{Published: j.Publish})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,12 @@ type recycler interface {
 // Load and Commit are called by one goroutine at a time; the others by any number,
 // at any time between Open and Close.
 type Store interface {
-	lock.Store
+	// Load returns everything a table needs to go on; see table.Store.
+	Load(ctx context.Context) (lock.Snapshot, error)
+
+	// Commit makes a batch durable, all of it or nothing; see table.Store for what its
+	// errors mean.
+	Commit(ctx context.Context, b *lock.Batch) error
 
 	// Segments returns committed segments in order, starting with the one that holds
 	// the first event after the given one, until they hold at least events events

@@ -26,7 +26,7 @@ func (a *absentees) count() int {
 func (e *entry) listening() bool { return e.queue.len() > e.absent.count() }
 
 // away keeps the place of a waiter who does not listen any more for a while.
-func (m *machine) away(w *waiter) {
+func (m *Machine) away(w *waiter) {
 	e := w.entry
 	if e.absent == nil {
 		e.absent = new(absentees)
@@ -36,7 +36,7 @@ func (m *machine) away(w *waiter) {
 }
 
 // back ends the absence of a waiter, if it is absent.
-func (m *machine) back(w *waiter) {
+func (m *Machine) back(w *waiter) {
 	if w.absence.all == nil {
 		return
 	}
@@ -50,10 +50,10 @@ type room struct{ here, all int }
 
 // room returns what one more waiter of e takes, and whether enough of those who
 // would have to go are absent.
-func (m *machine) room(e *entry) (need room, ok bool) {
+func (m *Machine) room(e *entry) (need room, ok bool) {
 	need = room{
-		here: max(0, e.queue.len()+1-m.cfg.MaxWaitersPerLock),
-		all:  max(0, m.waiting+1-m.cfg.MaxWaiters),
+		here: max(0, e.queue.len()+1-m.rules.MaxWaitersPerLock),
+		all:  max(0, m.waiting+1-m.rules.MaxWaiters),
 	}
 	return need, need.here <= e.absent.count() && need.all <= m.absent.count()
 }
@@ -61,7 +61,7 @@ func (m *machine) room(e *entry) (need room, ok bool) {
 // makeRoom takes the places of the longest absent away: of this lock as many as its
 // own limit asks for, then of any. They are not put back if the batch is refused,
 // for the newcomer then stays.
-func (m *machine) makeRoom(e *entry, need room) {
+func (m *Machine) makeRoom(e *entry, need room) {
 	for range need.here {
 		m.remove(e.absent.longest())
 	}

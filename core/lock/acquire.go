@@ -3,25 +3,22 @@ package lock
 import "time"
 
 // departure says why a request stopped listening.
-type departure int
+type LeaveReason int
 
 const (
-	listening departure = iota
-	waitOver            // it will take no for an answer now
-	hungUp              // nobody is left to answer
-	declined            // policies said no at its turn
+	listening LeaveReason = iota
+	WaitOver              // it will take no for an answer now
+	HungUp                // nobody is left to answer
+	Declined              // policies said no at its turn
 )
 
 // acquire gives the lock, or a place in the queue, or a refusal.
-func (m *machine) acquire(c *command) {
-	if c.departed == hungUp {
+func (m *Machine) acquire(c *Command) {
+	if c.departed == HungUp {
 		m.refuse(c, ErrGone)
 		return
 	}
-	if c.state.Load() == givenUp {
-		return // nobody would learn of a grant
-	}
-	e := m.entry(c.name)
+	e := m.entry(c.Name)
 	m.settle(e)
 	if m.draining {
 		m.refuse(c, ErrDraining)
@@ -30,7 +27,7 @@ func (m *machine) acquire(c *command) {
 	if m.sameAttempt(e, c) {
 		return
 	}
-	if c.onlyRepeat {
+	if c.OnlyRepeat {
 		m.refuse(c, ErrFull)
 		return
 	}
@@ -46,15 +43,15 @@ func (m *machine) acquire(c *command) {
 }
 
 // waits reports whether the request is (still) willing to stand in the queue.
-func (c *command) waits() bool { return c.acquire.Wait > 0 && c.departed == listening }
+func (c *Command) waits() bool { return c.Acquire.Wait > 0 && c.departed == listening }
 
-func (c *command) attemptID() attemptID {
-	return attemptID{account: c.acquire.Actor.Account, name: c.name, key: c.acquire.Attempt.Key}
+func (c *Command) attemptID() attemptID {
+	return attemptID{account: c.Acquire.Actor.Account, name: c.Name, key: c.Acquire.Attempt.Key}
 }
 
 // sameAttempt answers a request whose key has been seen before.
-func (m *machine) sameAttempt(e *entry, c *command) bool {
-	if c.acquire.Attempt.IsZero() {
+func (m *Machine) sameAttempt(e *entry, c *Command) bool {
+	if c.Acquire.Attempt.IsZero() {
 		return false
 	}
 	if w := m.places[c.attemptID()]; w != nil {
@@ -73,25 +70,25 @@ func (m *machine) sameAttempt(e *entry, c *command) bool {
 }
 
 // repeatLease answers an attempt that has a live lease, and nobody else.
-func (m *machine) repeatLease(c *command) {
-	if e := m.entries[c.name]; e != nil && !m.draining {
+func (m *Machine) repeatLease(c *Command) {
+	if e := m.entries[c.Name]; e != nil && !m.draining {
 		m.settle(e)
 		if e.held != nil && e.held.is(c) {
 			m.repeat(e, c)
 			return
 		}
 	}
-	m.answer(c, reply{})
+	m.answer(c, Reply{})
 }
 
 // is reports whether the lease was given to the attempt c belongs to.
-func (h *held) is(c *command) bool {
-	return h.attempt != nil && h.attempt.Key == c.acquire.Attempt.Key && h.lease.Account == c.acquire.Actor.Account
+func (h *held) is(c *Command) bool {
+	return h.attempt != nil && h.attempt.Key == c.Acquire.Attempt.Key && h.lease.Account == c.Acquire.Actor.Account
 }
 
 // repeat gives an attempt the lease it already has.
-func (m *machine) repeat(e *entry, c *command) {
-	if e.held.attempt.Params != c.acquire.Attempt.Params {
+func (m *Machine) repeat(e *entry, c *Command) {
+	if e.held.attempt.Params != c.Acquire.Attempt.Params {
 		m.refuse(c, ErrKeyMismatch)
 		return
 	}
@@ -99,12 +96,12 @@ func (m *machine) repeat(e *entry, c *command) {
 	h.answers++
 	h.undoAt = time.Time{}
 	m.setHeld(e, &h)
-	m.answer(c, reply{lease: h.lease, repeat: true, undoable: true})
+	m.answer(c, Reply{Lease: h.lease, Repeat: true, Undoable: true})
 }
 
 // rejoin lets a newer request stand in the place its attempt already has.
-func (m *machine) rejoin(w *waiter, c *command) {
-	if w.ask.Attempt.Params != c.acquire.Attempt.Params {
+func (m *Machine) rejoin(w *waiter, c *Command) {
+	if w.ask.Attempt.Params != c.Acquire.Attempt.Params {
 		m.refuse(c, ErrKeyMismatch)
 		return
 	}
@@ -116,67 +113,67 @@ func (m *machine) rejoin(w *waiter, c *command) {
 	m.withdrawCall(w)
 	m.schedule.cancel(&w.due)
 	m.back(w)
-	w.req, w.ask = c, c.acquire
+	w.req, w.ask = c, c.Acquire
 	c.place = w
 	m.touch(e)
 	if m.canHave(w) {
-		m.grantWaiter(w, c.acquire.Opinion) // the policies have looked at this very request
+		m.grantWaiter(w, c.Acquire.Opinion) // the policies have looked at this very request
 		return
 	}
 	if !c.waits() {
-		m.leave(c, waitOver)
+		m.leave(c, WaitOver)
 	}
 	m.handOver(e) // the call may have been withdrawn from the request before
 }
 
-func (m *machine) acquireFree(e *entry, c *command) {
-	if m.overQuota(c.acquire.Actor.Account) {
+func (m *Machine) acquireFree(e *entry, c *Command) {
+	if m.overQuota(c.Acquire.Actor.Account) {
 		m.refuse(c, ErrQuota)
 		return
 	}
-	lease := m.grant(e, c.acquire, stay{}, c.acquire.Opinion)
-	m.answer(c, reply{lease: lease, undoable: true})
+	lease := m.grant(e, c.Acquire, stay{}, c.Acquire.Opinion)
+	m.answer(c, Reply{Lease: lease, Undoable: true})
 }
 
 // join gives c the last place of its class in the queue, if need be at the cost of absent
 // waiters.
-func (m *machine) join(e *entry, c *command) {
+func (m *Machine) join(e *entry, c *Command) {
 	room, ok := m.room(e)
 	switch {
 	case !ok:
 		m.refuse(c, ErrQueueFull)
 		return
-	case m.overQuota(c.acquire.Actor.Account):
+	case m.overQuota(c.Acquire.Actor.Account):
 		m.refuse(c, ErrQuota)
 		return
-	case m.waitsEnough(c.acquire.Actor.Account):
+	case m.waitsEnough(c.Acquire.Actor.Account):
 		m.refuse(c, ErrWaitsEnough)
 		return
 	}
 	m.makeRoom(e, room)
 	m.arrivals++
-	w := &waiter{entry: e, order: m.arrivals, class: c.acquire.Priority, req: c, ask: c.acquire, since: m.now}
+	w := &waiter{entry: e, order: m.arrivals, class: c.Acquire.Priority, req: c, ask: c.Acquire, since: m.now}
 	w.due.entry, w.due.waiter = e, w
 	c.place = w
 	m.enter(w)
 	if m.canHave(w) { // all before it are still thinking after their call was passed on
-		m.grantWaiter(w, c.acquire.Opinion)
+		m.grantWaiter(w, c.Acquire.Opinion)
 	}
 }
 
-func (m *machine) overQuota(account string) bool {
+func (m *Machine) overQuota(account string) bool {
 	has := m.accounts[account]
-	return m.cfg.MaxPerAccount > 0 && has.holds+has.waits >= m.cfg.MaxPerAccount && account != m.cfg.Unlimited
+	return m.rules.MaxPerAccount > 0 && has.holds+has.waits >= m.rules.MaxPerAccount && account != m.rules.Unlimited
 }
 
-func (m *machine) waitsEnough(account string) bool {
-	most := m.cfg.MaxWaitersPerAccount
-	return most > 0 && m.accounts[account].waits >= most && account != m.cfg.Unlimited
+func (m *Machine) waitsEnough(account string) bool {
+	most := m.rules.MaxWaitersPerAccount
+	return most > 0 && m.accounts[account].waits >= most && account != m.rules.Unlimited
 }
 
 // enter puts a waiter into its queue; remove takes it out. They are the only places
 // where the counts of waiters change.
-func (m *machine) enter(w *waiter) {
+func (m *Machine) enter(w *waiter) {
 	if w.entry.queue == nil {
 		w.entry.queue = new(queue)
 	}
@@ -190,7 +187,7 @@ func (m *machine) enter(w *waiter) {
 	m.touch(w.entry)
 }
 
-func (m *machine) remove(w *waiter) {
+func (m *Machine) remove(w *waiter) {
 	m.withdrawCall(w)
 	m.schedule.cancel(&w.due)
 	m.back(w)
@@ -214,10 +211,10 @@ type stay struct {
 	class  Priority
 }
 
-func (m *machine) stayOf(w *waiter) stay { return stay{m.now.Sub(w.since), w.class} }
+func (m *Machine) stayOf(w *waiter) stay { return stay{m.now.Sub(w.since), w.class} }
 
 // grant begins a lease (invariant 1: only on a free name).
-func (m *machine) grant(e *entry, a *Acquisition, queued stay, said Opinion) *Lease {
+func (m *Machine) grant(e *entry, a *Acquisition, queued stay, said Opinion) *Lease {
 	lease := &Lease{
 		Name:          e.name,
 		Token:         m.seq + 1,
@@ -248,7 +245,7 @@ func (m *machine) grant(e *entry, a *Acquisition, queued stay, said Opinion) *Le
 }
 
 // handOver gives a free lock to the first who may have it, or calls them.
-func (m *machine) handOver(e *entry) {
+func (m *Machine) handOver(e *entry) {
 	if e.held != nil || e.called != nil {
 		return
 	}
@@ -256,35 +253,35 @@ func (m *machine) handOver(e *entry) {
 	if w == nil {
 		return
 	}
-	if !w.ask.confirms() {
+	if !w.req.Rechecks || !m.recheck {
 		m.grantWaiter(w, w.ask.Opinion)
 		return
 	}
 	m.call(w)
 }
 
-func (m *machine) grantWaiter(w *waiter, said Opinion) {
+func (m *Machine) grantWaiter(w *waiter, said Opinion) {
 	m.remove(w)
 	w.req.place = nil
 	m.batch.granted = append(m.batch.granted, w)
 	queued := m.stayOf(w)
 	lease := m.grant(w.entry, w.ask, queued, said)
 	m.batch.answers = append(m.batch.answers, answer{
-		to: w.req, waiter: w, reply: reply{lease: lease, waited: queued.waited, undoable: true},
+		to: w.req, waiter: w, reply: Reply{Lease: lease, Waited: queued.waited, Undoable: true},
 	})
 }
 
 // call asks a waiter to have its policies look again and then to claim the lock.
-func (m *machine) call(w *waiter) {
+func (m *Machine) call(w *waiter) {
 	w.entry.called, w.thinking = w, true
 	m.schedule.set(&w.due, m.now.Add(callPatience))
 	turn := &Turn{Waited: m.now.Sub(w.since), Queue: w.entry.queue.len()}
-	m.batch.answers = append(m.batch.answers, answer{to: w.req, waiter: w, reply: reply{call: turn}})
+	m.batch.answers = append(m.batch.answers, answer{to: w.req, waiter: w, reply: Reply{Turn: turn}})
 	m.touch(w.entry)
 }
 
 // withdrawCall forgets that w was called, if it was. What it then claims is nothing.
-func (m *machine) withdrawCall(w *waiter) {
+func (m *Machine) withdrawCall(w *waiter) {
 	if w.thinking {
 		m.schedule.cancel(&w.due)
 	}
@@ -297,8 +294,8 @@ func (m *machine) withdrawCall(w *waiter) {
 // claim is a called waiter's yes. It counts also after its call was passed on,
 // provided nobody before it can have the lock: else two whose policies take long
 // could be called in turns for ever.
-func (m *machine) claim(c *command) {
-	w := c.by.place
+func (m *Machine) claim(c *Command) {
+	w := c.Called.place
 	if w == nil || !w.thinking {
 		return
 	}
@@ -309,7 +306,7 @@ func (m *machine) claim(c *command) {
 		m.passOver(e)
 	}
 	if m.canHave(w) {
-		m.grantWaiter(w, c.said)
+		m.grantWaiter(w, c.Opinion)
 		return
 	}
 	m.handOver(e)
@@ -317,21 +314,21 @@ func (m *machine) claim(c *command) {
 
 // passOver ends the call of an entry. The one who was called goes on thinking, and
 // what it then claims counts like any late claim.
-func (m *machine) passOver(e *entry) {
+func (m *Machine) passOver(e *entry) {
 	m.schedule.cancel(&e.called.due)
 	e.called = nil
 	m.touch(e)
 }
 
 // canHave reports whether the lock is free and w is the first who may have it.
-func (m *machine) canHave(w *waiter) bool {
+func (m *Machine) canHave(w *waiter) bool {
 	e := w.entry
 	return e.held == nil && e.called == nil && e.queue.first() == w
 }
 
 // patienceOver is what is due for a waiter: a called one has said nothing for too
 // long, an absent one has not come back.
-func (m *machine) patienceOver(w *waiter) {
+func (m *Machine) patienceOver(w *waiter) {
 	e := w.entry
 	m.schedule.cancel(&w.due)
 	if w.req == nil {
@@ -347,14 +344,14 @@ func (m *machine) patienceOver(w *waiter) {
 // depart is a request's word that it no longer listens. Departures are stepped
 // before everything that arrived with them, so that nobody known to be gone is
 // granted (invariant 6); the caller then lets freed calls pass on with handOver.
-func (m *machine) depart(c *command, why departure, cause error) *entry {
+func (m *Machine) depart(c *Command, why LeaveReason, cause error) *entry {
 	m.batch.steps++
 	c.departed = why
 	w := c.place
 	if w == nil {
 		return nil // answered already, or not stepped yet
 	}
-	if why == declined {
+	if why == Declined {
 		c.place = nil
 		m.remove(w)
 		m.refuse(c, cause)
@@ -366,7 +363,7 @@ func (m *machine) depart(c *command, why departure, cause error) *entry {
 
 // leave ends the listening of a waiting request. Its place is kept for a while if
 // it carried a key.
-func (m *machine) leave(c *command, why departure) {
+func (m *Machine) leave(c *Command, why LeaveReason) {
 	w := c.place
 	e := w.entry
 	position := e.queue.position(w)
@@ -378,7 +375,7 @@ func (m *machine) leave(c *command, why departure) {
 		m.away(w)
 		m.touch(e)
 	}
-	if why == hungUp {
+	if why == HungUp {
 		queued := m.stayOf(w)
 		m.record(Event{
 			Kind: Abandoned, Lease: w.ask.wish(e.name), Actor: w.ask.Actor, RequestID: w.ask.RequestID, TraceID: w.ask.TraceID,
@@ -391,8 +388,8 @@ func (m *machine) leave(c *command, why departure) {
 }
 
 // refuseHeld says no to a request, and who has the lock.
-func (m *machine) refuseHeld(e *entry, c *command, position int) {
-	a := c.acquire
+func (m *Machine) refuseHeld(e *entry, c *Command, position int) {
+	a := c.Acquire
 	m.record(Event{Kind: Conflict, Lease: a.wish(e.name), Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID})
 	err := &HeldError{Position: position, Waiters: e.queue.len()}
 	if e.held != nil {

@@ -2,6 +2,7 @@ package lock
 
 import (
 	"errors"
+	"iter"
 	"time"
 )
 
@@ -29,15 +30,15 @@ type word struct {
 
 // answer is a reply on its way to whoever asked, held back until the commit.
 type answer struct {
-	to     *command
-	reply  reply
+	to     *Command
+	reply  Reply
 	waiter *waiter // the reply is a hand-over to it, or its call
 }
 
 // record appends an event and gives it its sequence number, unless the audit level
 // leaves it out; then the number is 0.
-func (m *machine) record(e Event) Seq {
-	if !m.cfg.Level.records(e.Kind) {
+func (m *Machine) record(e Event) Seq {
+	if !m.rules.Level.records(e.Kind) {
 		return 0
 	}
 	m.seq++
@@ -84,14 +85,27 @@ func (s *PolicySet) size() int {
 	return n
 }
 
-func (m *machine) answer(c *command, r reply) {
+func (m *Machine) answer(c *Command, r Reply) {
 	m.batch.answers = append(m.batch.answers, answer{to: c, reply: r})
 }
 
-func (m *machine) refuse(c *command, err error) { m.answer(c, reply{err: err}) }
+func (m *Machine) refuse(c *Command, err error) { m.answer(c, Reply{Err: err}) }
 
-// rows appends the final rows of the names whose lease changed in this batch.
-func (m *machine) rows(rows []Row) []Row {
+// Events returns what the batch has for the record, and has to be durable before its
+// answers leave.
+func (m *Machine) Events() []Event { return m.batch.events }
+
+// Views appends the present state of every name that the batch touched, with up to limit
+// places of its queue each.
+func (m *Machine) Views(views []View, limit int) []View {
+	for _, e := range m.batch.dirty {
+		views = append(views, e.view(limit))
+	}
+	return views
+}
+
+// Rows appends the final rows of the names whose lease changed in this batch.
+func (m *Machine) Rows(rows []Row) []Row {
 	for _, e := range m.batch.changed {
 		if row, ok := e.row(); ok {
 			rows = append(rows, row)
@@ -115,18 +129,18 @@ func (e *entry) row() (Row, bool) {
 	return row, before != row.Lease
 }
 
-// accept makes the batch final: what it had for the disk is there.
-func (m *machine) accept() {
+// Accept makes the batch final: what it had for the disk is there.
+func (m *Machine) Accept() {
 	if len(m.batch.events) > 0 {
 		m.retryAt = time.Time{}
 	}
 }
 
-// takeBack undoes the batch in memory, because it was surely not written. Leases,
+// TakeBack undoes the batch in memory, because it was surely not written. Leases,
 // deadlines and counts are as they were (invariant 7). Whoever was granted the lock
 // out of the queue is back in their place; those who left are gone all the same.
 // Sequence numbers are not given out a second time.
-func (m *machine) takeBack() {
+func (m *Machine) TakeBack() {
 	m.retryAt = m.now.Add(fullBackoff)
 	for _, e := range m.batch.changed {
 		m.replace(e, e.before)
@@ -153,17 +167,17 @@ func (m *machine) takeBack() {
 
 // readAgain answers the questions of the batch from what is true without it: they need no
 // space on the disk.
-func (m *machine) readAgain() {
+func (m *Machine) readAgain() {
 	for i := range m.batch.answers {
-		if a := &m.batch.answers[i]; a.to.do == doQueue {
-			a.reply.queue, a.reply.total = m.queueOf(a.to)
+		if a := &m.batch.answers[i]; a.to.Verb == DoQueue {
+			a.reply.Queue, a.reply.Total = m.queueOf(a.to)
 		}
 	}
 }
 
 // hearAgain keeps a word although its batch was refused. What the batch undid because of
 // it is to be undone again.
-func (m *machine) hearAgain(w word) {
+func (m *Machine) hearAgain(w word) {
 	e := w.entry
 	if e.held == nil || e.held.lease.Token != w.token {
 		return
@@ -190,10 +204,10 @@ func (w word) after(undoAt time.Time) *held {
 
 // forgetCalls makes those whose call will not be sent eligible again: they know
 // nothing of it and will not answer.
-func (m *machine) forgetCalls() {
+func (m *Machine) forgetCalls() {
 	for i := range m.batch.answers {
 		a := &m.batch.answers[i]
-		if a.reply.call != nil && a.waiter.req == a.to && a.waiter.entry.called != a.waiter {
+		if a.reply.Turn != nil && a.waiter.req == a.to && a.waiter.entry.called != a.waiter {
 			a.waiter.thinking = false
 		}
 	}
@@ -201,7 +215,7 @@ func (m *machine) forgetCalls() {
 
 // retryLater wakes a free lock that somebody waits for after its batch was taken
 // back. Nothing else would: the grant or the end it could have followed is undone.
-func (m *machine) retryLater(e *entry) {
+func (m *Machine) retryLater(e *entry) {
 	if e.held != nil || e.called != nil {
 		return
 	}
@@ -212,7 +226,7 @@ func (m *machine) retryLater(e *entry) {
 
 // restore puts a waiter whose grant was taken back where it stood. A poll does not
 // stay there; its attempt keeps the place. When draining nobody stays.
-func (m *machine) restore(w *waiter) {
+func (m *Machine) restore(w *waiter) {
 	if m.draining {
 		w.req = nil // it is told why it did not get the lock
 		return
@@ -229,38 +243,65 @@ func (m *machine) restore(w *waiter) {
 // refused is what an answer says when its batch was taken back, or false if it is
 // not to be sent: a hand-over to somebody who goes on waiting, or a call for a lock
 // that turned out not to be free.
-func (a *answer) refused(err error) (reply, bool) {
+func (a *answer) refused(err error) (Reply, bool) {
 	switch {
-	case a.to.do == doQueue && errors.Is(err, ErrFull):
+	case a.to.Verb == DoQueue && errors.Is(err, ErrFull):
 		return a.reply, true
-	case a.reply.call != nil:
+	case a.reply.Turn != nil:
 		return a.reply, a.waiter.entry.called == a.waiter
 	case a.waiter != nil && a.waiter.req == a.to:
-		return reply{}, false
+		return Reply{}, false
 	}
-	return reply{err: err}, true
+	return Reply{Err: err}, true
+}
+
+// Replies returns what the batch has to say, in order: to whom, and what. err is nil if
+// the batch was accepted, [ErrFull] if it was taken back; any other error is what is said
+// instead of an answer.
+func (m *Machine) Replies(err error) iter.Seq2[*Command, Reply] {
+	return func(yield func(*Command, Reply) bool) {
+		for i := range m.batch.answers {
+			a := &m.batch.answers[i]
+			if r, ok := m.says(a, err); ok && !yield(a.to, r) {
+				return
+			}
+		}
+	}
+}
+
+// says is what an answer comes to, or false if it is not sent.
+func (m *Machine) says(a *answer, err error) (Reply, bool) {
+	switch {
+	case err == nil:
+		return m.told(a), true
+	case errors.Is(err, ErrFull):
+		return a.refused(err)
+	case a.reply.Turn != nil:
+		return Reply{}, false // it waits still, and is answered when the loop ends
+	}
+	return Reply{Err: err}, true
 }
 
 // told is what an accepted answer says when it leaves. A lease that was given or
 // renewed and then ended by a later command of the same batch is nobody's to have: a
 // yes would be a lie by now.
-func (m *machine) told(a *answer) reply {
-	l := a.reply.lease
+func (m *Machine) told(a *answer) Reply {
+	l := a.reply.Lease
 	if l == nil {
 		return a.reply
 	}
 	if e := m.entries[l.Name]; e != nil && e.held != nil && e.held.lease.Token == l.Token {
 		return a.reply
 	}
-	if a.to.do == doRenew {
-		return reply{err: ErrNotHeld}
+	if a.to.Verb == DoRenew {
+		return Reply{Err: ErrNotHeld}
 	}
-	return reply{err: ErrTooLate}
+	return Reply{Err: ErrTooLate}
 }
 
-// finish ends the batch, once it is accepted or taken back, its views are published
+// Finish ends the batch, once it is accepted or taken back, its views are published
 // and its answers sent. Entries where nothing goes on are forgotten.
-func (m *machine) finish() {
+func (m *Machine) Finish() {
 	for _, e := range m.batch.changed {
 		e.changed, e.before = false, nil
 	}
@@ -273,7 +314,7 @@ func (m *machine) finish() {
 	m.clearBatch()
 }
 
-func (m *machine) clearBatch() {
+func (m *Machine) clearBatch() {
 	b := &m.batch
 	*b = batch{
 		events:  emptied(b.events),
@@ -287,7 +328,7 @@ func (m *machine) clearBatch() {
 
 // mostKept is the capacity up to which a buffer is used again: more than a batch needs,
 // unless it is that of a start or a drain.
-const mostKept = 4 * batchSteps
+const mostKept = 4 * BatchSteps
 
 // emptied returns a buffer to be used again without what was in it, or nil if it has
 // grown too large to be kept.
@@ -297,4 +338,10 @@ func emptied[T any](buffer []T) []T {
 	}
 	clear(buffer)
 	return buffer[:0]
+}
+
+// LargestBuffer returns the greatest capacity of what is used again from batch to batch.
+func (m *Machine) LargestBuffer() int {
+	b := &m.batch
+	return max(cap(b.events), cap(b.answers), cap(b.dirty), cap(b.changed), cap(b.granted), cap(b.words), cap(m.freed))
 }

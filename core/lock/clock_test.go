@@ -29,20 +29,20 @@ func TestSettingTheWallClockChangesNoDeadline(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
-			m := newMachine(Config{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{Leases: []Loaded{{
+			m := NewMachine(Rules{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{Leases: []Loaded{{
 				Lease: Lease{Name: "loaded", Token: 1, TTL: 10 * time.Second}, Remaining: 10 * time.Second,
 			}}}, start)
-			m.finish()
-			decide := func(at time.Time, commands ...*command) {
+			m.Finish()
+			decide := func(at time.Time, commands ...*Command) {
 				m.decide(at, nil, commands)
-				m.accept()
-				m.finish()
+				m.Accept()
+				m.Finish()
 			}
 			held := func(name Name) bool { return m.entries[name] != nil && m.entries[name].held != nil }
 
-			c := newCommand(doAcquire, "granted", Origin{})
-			c.at = start
-			c.acquire = &Acquisition{Name: "granted", TTL: 10 * time.Second}
+			c := newCommand(DoAcquire, "granted", Origin{})
+			c.At = start
+			c.Acquire = &Acquisition{Name: "granted", TTL: 10 * time.Second}
 			decide(start, c)
 			for _, after := range []struct {
 				time.Duration
@@ -54,6 +54,28 @@ func TestSettingTheWallClockChangesNoDeadline(t *testing.T) {
 						t.Errorf("%s, after %s of 10 s: held is %v", name, after.Duration, held(name))
 					}
 				}
+			}
+		})
+	}
+}
+
+// Of a loaded lease the time before the start is known by the wall clock only. What comes
+// after it counts on the monotonic clock, whatever happens to the wall clock.
+func TestHeldForOfALoadedLeaseFollowsTheMonotonicClock(t *testing.T) {
+	start := time.Now()
+	granted := time.Unix(0, start.Add(-time.Minute).UnixNano()).UTC()
+	for name, set := range map[string]time.Duration{"not set": 0, "set forward": 24 * time.Hour, "set back": -24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			m := NewMachine(Rules{}, Snapshot{Leases: []Loaded{{
+				Lease: Lease{Name: "x", Token: 1, TTL: time.Hour, GrantedAt: granted}, Remaining: time.Hour,
+			}}}, start)
+			m.Finish()
+			lease := m.entries["x"].held.lease
+			if at := lease.GrantedAt; !at.Round(0).Equal(granted) {
+				t.Errorf("granted at %v, want %v", at, granted)
+			}
+			if got := lease.HeldFor(onWall(t, start.Add(time.Second), set)); got != time.Minute+time.Second {
+				t.Errorf("held for %v, want 1m1s", got)
 			}
 		})
 	}

@@ -1,12 +1,10 @@
 // Package lock is the heart of OctoStore: named locks, leases with an end, fencing
 // tokens, and fair queues, on one timeline.
 //
-// A [Table] owns a set of names. Its loop takes requests in the order they arrive,
-// lets a state machine decide, has a [Store] make the decided events durable in one
-// commit, shows the result in published views, and only then answers. While one
-// batch is on its way to the disk the next one gathers. The machine does no I/O,
-// reads no clock and starts no goroutine: the same commands at the same instants
-// give the same events.
+// A [Machine] holds a set of names and the rules by which they change. It is pure: it takes
+// commands and instants, and leaves events and answers. It does no I/O, reads no clock,
+// starts no goroutine, and shares nothing: the same commands at the same instants give the
+// same events. Package table feeds it, makes its events durable, and answers.
 //
 // # Invariants
 //
@@ -59,9 +57,4 @@
 // it has seen. So a renewal that arrived before the deadline wins even if the loop
 // gets to it later. Leases run on the monotonic clock: setting the wall clock changes
 // nothing.
-//
-// # Concurrency
-//
-// All methods of a [Table] are safe for use by many goroutines. [Table.Get] and
-// [Table.List] read published views: they wait neither for the loop nor for the disk.
 package lock

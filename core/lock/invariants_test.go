@@ -1,9 +1,6 @@
 package lock
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // reporter is what testing.T and rapid.T have in common here.
 type reporter interface {
@@ -13,114 +10,24 @@ type reporter interface {
 	Fatalf(format string, args ...any)
 }
 
-func confirmNever(context.Context, Turn) (Opinion, error) { panic("the machine asks no policy itself") }
-
-// checkInvariants looks at a machine between two batches. It recounts everything
-// that is counted and follows every link both ways.
-func checkInvariants(t reporter, m *machine) {
-	t.Helper()
-	held, waiting, absent, scheduled := 0, 0, 0, 0
-	since := [classes]map[uint64]time.Time{{}, {}, {}}
-	accounts := map[string]share{}
-	for name, e := range m.entries {
-		if e.name != name || e.idle() || e.dirty || e.changed {
-			t.Errorf("entry %s: named %s, idle %v, dirty %v, changed %v", name, e.name, e.idle(), e.dirty, e.changed)
-		}
-		if e.held != nil {
-			held++
-			scheduled++
-			has := accounts[e.held.lease.Account]
-			accounts[e.held.lease.Account] = share{has.holds + 1, has.waits}
-			checkHeld(t, m, e)
-		}
-		waiting += e.queue.len()
-		for w := range e.queue.all() {
-			since[w.class.class()][w.order] = w.since
-		}
-		absent += e.absent.count()
-		scheduled += checkQueue(t, m, e, accounts)
-	}
-	if held != m.held || waiting != m.waiting {
-		t.Errorf("invariant 11: counted %d held, %d waiting; the machine says %d, %d", held, waiting, m.held, m.waiting)
-	}
-	for i, p := range Priorities() {
-		if m.sinces[i].Len() != len(since[i]) {
-			t.Errorf("invariant 11: counted %d waiters of priority %s; the machine says %d", len(since[i]), p, m.sinces[i].Len())
-		}
-		for order, at := range since[i] {
-			if known, ok := m.sinces[i].Get(order); !ok || !known.Equal(at) {
-				t.Errorf("invariant 11: a waiter of priority %s waits since %v; the machine says %v", p, at, known)
-			}
-		}
-	}
-	if absent != m.absent.count() {
-		t.Errorf("%d absent in all locks; the machine says %d", absent, m.absent.count())
-	}
-	if len(m.schedule.items) != scheduled {
-		t.Errorf("%d deadlines for %d things that end", len(m.schedule.items), scheduled)
-	}
-	for account, n := range accounts {
-		if m.accounts[account] != n {
-			t.Errorf("invariant 11: account %s has %+v; the machine says %+v", account, n, m.accounts[account])
-		}
-	}
-	if len(accounts) != len(m.accounts) {
-		t.Errorf("invariant 11: %d accounts; the machine says %d", len(accounts), len(m.accounts))
-	}
+func newCommand(do Verb, name Name, origin Origin) *Command {
+	return &Command{Verb: do, Name: name, Origin: origin}
 }
 
-func checkHeld(t reporter, m *machine, e *entry) {
-	t.Helper()
-	switch h := e.held; {
-	case e.called != nil:
-		t.Errorf("invariant 1: %s is held and somebody is called", e.name)
-	case e.due.index == 0 || !e.due.at.Equal(h.deadline()):
-		t.Errorf("invariant 4: %s ends at %v but is due at %v (%d)", e.name, h.deadline(), e.due.at, e.due.index)
-	case h.answers < 0 || h.undoAt.IsZero() == h.undelivered():
-		t.Errorf("invariant 10: %s has %d answers, arrived %t, and is to be undone at %v", e.name, h.answers, h.arrived, h.undoAt)
-	case h.lease.Token == 0 || h.lease.Token > m.seq:
-		t.Errorf("invariant 2: %s has token %d, the sequence is at %d", e.name, h.lease.Token, m.seq)
+// decide plays the loop that feeds the machine one batch. All waiters that can be called
+// are; that the machine did not ask about one shows as a grant instead of a call.
+func (m *Machine) decide(at time.Time, left []Departure, commands []*Command) (gone, taken int) {
+	m.Feed(at, left, commands)
+	for name, more := m.Next(); more; name, more = m.Next() {
+		m.Step(name != "")
 	}
+	return m.Taken()
 }
 
-// checkQueue returns how many of its waiters are scheduled for something.
-func checkQueue(t reporter, m *machine, e *entry, accounts map[string]share) int {
+// checkInvariants looks at a machine between two batches.
+func checkInvariants(t reporter, m *Machine) {
 	t.Helper()
-	scheduled, absent := 0, 0
-	var before *waiter
-	for w := range e.queue.all() {
-		has := accounts[w.ask.Actor.Account]
-		accounts[w.ask.Actor.Account] = share{has.holds, has.waits + 1}
-		if w.due.index > 0 {
-			scheduled++
-		}
-		if w.req == nil {
-			absent++
-		}
-		switch {
-		case w.entry != e || before != nil && (w.class > before.class || w.class == before.class && w.order <= before.order):
-			t.Errorf("invariant 5: the queue of %s is out of order", e.name)
-		case w.req != nil && w.req.place != w:
-			t.Errorf("invariant 6: a waiter of %s and its request do not know each other", e.name)
-		case w.req == nil && (w.ask.Attempt.IsZero() || w.due.index == 0):
-			t.Errorf("invariant 6: %s keeps a place for somebody who cannot come back or may take for ever", e.name)
-		case !w.ask.Attempt.IsZero() && m.places[w.attemptID()] != w:
-			t.Errorf("invariant 8: an attempt does not know its place in %s", e.name)
-		case (w.req == nil) != (w.absence.here != nil) || (w.req == nil) != (w.absence.all != nil):
-			t.Errorf("invariant 5: a waiter of %s is absent and counts as there, or the other way round", e.name)
-		}
-		before = w
+	for _, fault := range m.Faults() {
+		t.Errorf("%s", fault)
 	}
-	if absent != e.absent.count() {
-		t.Errorf("%d waiters of %s are absent; the entry says %d", absent, e.name, e.absent.count())
-	}
-	if w := e.called; w != nil && (w.req == nil || !w.thinking || w.due.index == 0) {
-		t.Errorf("invariant 5: %s waits for a call nobody will answer", e.name)
-	}
-	if e.held == nil && e.called == nil {
-		if w := e.queue.first(); w != nil && w.due.index == 0 {
-			t.Errorf("invariant 5: %s is free, somebody waits, and nothing will wake them", e.name)
-		}
-	}
-	return scheduled
 }

@@ -4,10 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"github.com/octostore/octostore/core/input"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/octostore/octostore/core/input"
 )
 
 // Seq is the place of an event in the journal: at least 1, below 2^53 (so that

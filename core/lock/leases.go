@@ -3,7 +3,7 @@ package lock
 import "time"
 
 // settle lets the lease of e end if its time has come, and hands the lock on.
-func (m *machine) settle(e *entry) {
+func (m *Machine) settle(e *entry) {
 	if e.held == nil || e.held.deadline().After(m.now) {
 		return
 	}
@@ -20,24 +20,24 @@ func (m *machine) settle(e *entry) {
 // What time itself does is caused by nobody. Only the end of a lease that was not
 // confirmed in time says why.
 var (
-	nobody      command
-	unconfirmed = command{cause: "not confirmed: the lease was not renewed in the time its holder gave itself for that"}
+	nobody      Command
+	unconfirmed = Command{Cause: "not confirmed: the lease was not renewed in the time its holder gave itself for that"}
 )
 
 // end ends the lease of e, as a command wants it or by itself, and hands the lock on
 // in the same batch.
-func (m *machine) end(e *entry, kind Kind, by *command) Ended {
+func (m *Machine) end(e *entry, kind Kind, by *Command) Ended {
 	over := m.endOnly(e, kind, by)
 	m.handOver(e)
 	return over
 }
 
 // endOnly leaves the lock free, for whoever is to have it in this very batch.
-func (m *machine) endOnly(e *entry, kind Kind, by *command) Ended {
+func (m *Machine) endOnly(e *entry, kind Kind, by *Command) Ended {
 	h := e.held
 	m.record(Event{
-		Kind: kind, Lease: h.lease, Actor: by.origin.Actor, RequestID: by.origin.RequestID, TraceID: by.origin.TraceID, Cause: by.cause,
-		Notes: by.said.Notes, Verdicts: by.said.Verdicts, PolicySet: by.said.PolicySet,
+		Kind: kind, Lease: h.lease, Actor: by.Origin.Actor, RequestID: by.Origin.RequestID, TraceID: by.Origin.TraceID, Cause: by.Cause,
+		Notes: by.Opinion.Notes, Verdicts: by.Opinion.Verdicts, PolicySet: by.Opinion.PolicySet,
 	})
 	over := Ended{Lease: h.lease, Held: h.lease.HeldFor(m.now)}
 	if kind == Released {
@@ -55,23 +55,23 @@ func (m *machine) endOnly(e *entry, kind Kind, by *command) Ended {
 // liveLease returns the entry whose live lease the command's token and account
 // prove a hold of, or nil (invariant 9). A client that proves it has got an answer with
 // the lease id, whatever comes of its request: the lease is not undone any more.
-func (m *machine) liveLease(c *command) *entry {
-	e := m.entries[c.name]
+func (m *Machine) liveLease(c *Command) *entry {
+	e := m.entries[c.Name]
 	if e == nil {
 		return nil
 	}
 	m.settle(e)
-	if e.held == nil || e.held.lease.Token != c.token || e.held.lease.Account != c.origin.Actor.Account {
+	if e.held == nil || e.held.lease.Token != c.Token || e.held.lease.Account != c.Origin.Actor.Account {
 		return nil
 	}
 	if !e.held.arrived {
-		m.batch.words = append(m.batch.words, word{entry: e, token: c.token, arrived: true})
+		m.batch.words = append(m.batch.words, word{entry: e, token: c.Token, arrived: true})
 	}
 	return e
 }
 
 // received takes note that the holder has its lease, and does nothing else.
-func (m *machine) received(c *command) {
+func (m *Machine) received(c *Command) {
 	if e := m.liveLease(c); e != nil {
 		m.setHeld(e, e.held.delivered())
 	}
@@ -86,20 +86,20 @@ func (h *held) delivered() *held {
 
 // renew moves the end of a lease away, never nearer (invariant 4). The first renewal
 // of an unconfirmed lease gives it the ttl it was granted with, or more.
-func (m *machine) renew(c *command) {
+func (m *Machine) renew(c *Command) {
 	e := m.liveLease(c)
 	if e == nil {
 		m.refuse(c, ErrNotHeld)
 		return
 	}
 	h := e.held.delivered()
-	if c.onlyConfirm && h.lease.ConfirmWithin == 0 {
+	if c.OnlyConfirm && h.lease.ConfirmWithin == 0 {
 		m.setHeld(e, h)
-		m.answer(c, reply{lease: h.lease})
+		m.answer(c, Reply{Lease: h.lease})
 		return
 	}
 	lease := *h.lease
-	ttl := c.ttl
+	ttl := c.TTL
 	if ttl == 0 || lease.ConfirmWithin > 0 {
 		ttl = max(ttl, lease.TTL)
 	}
@@ -109,31 +109,31 @@ func (m *machine) renew(c *command) {
 	}
 	h.lease = &lease
 	m.record(Event{
-		Kind: Renewed, Lease: &lease, Actor: c.origin.Actor, RequestID: c.origin.RequestID, TraceID: c.origin.TraceID,
-		Notes: c.said.Notes, Verdicts: c.said.Verdicts, PolicySet: c.said.PolicySet,
+		Kind: Renewed, Lease: &lease, Actor: c.Origin.Actor, RequestID: c.Origin.RequestID, TraceID: c.Origin.TraceID,
+		Notes: c.Opinion.Notes, Verdicts: c.Opinion.Verdicts, PolicySet: c.Opinion.PolicySet,
 	})
 	m.setHeld(e, h)
-	m.answer(c, reply{lease: &lease})
+	m.answer(c, Reply{Lease: &lease})
 }
 
 // release gives a lock back, or answers again how that went.
-func (m *machine) release(c *command) {
+func (m *Machine) release(c *Command) {
 	if e := m.liveLease(c); e != nil {
-		m.answer(c, reply{ended: m.end(e, Released, c)})
+		m.answer(c, Reply{Ended: m.end(e, Released, c)})
 		return
 	}
-	past, ok := m.released.get(m.now, c.token)
-	if ok && past.account == c.origin.Actor.Account {
-		lease := &Lease{Name: c.name, Token: c.token, Account: past.account}
-		m.answer(c, reply{ended: Ended{Lease: lease, Held: past.held}})
+	past, ok := m.released.get(m.now, c.Token)
+	if ok && past.account == c.Origin.Actor.Account {
+		lease := &Lease{Name: c.Name, Token: c.Token, Account: past.account}
+		m.answer(c, Reply{Ended: Ended{Lease: lease, Held: past.held}})
 		return
 	}
 	m.refuse(c, ErrNotHeld)
 }
 
 // breakLease ends a lease for somebody who has the right to.
-func (m *machine) breakLease(c *command) {
-	e := m.entries[c.name]
+func (m *Machine) breakLease(c *Command) {
+	e := m.entries[c.Name]
 	if e != nil {
 		m.settle(e)
 	}
@@ -141,47 +141,47 @@ func (m *machine) breakLease(c *command) {
 		m.refuse(c, ErrFree)
 		return
 	}
-	if c.token != 0 && e.held.lease.Token != c.token {
+	if c.Token != 0 && e.held.lease.Token != c.Token {
 		m.refuse(c, ErrTokenChanged)
 		return
 	}
-	if c.acquire != nil {
+	if c.Acquire != nil {
 		m.take(e, c)
 		return
 	}
-	m.answer(c, reply{ended: m.end(e, Broken, c)})
+	m.answer(c, Reply{Ended: m.end(e, Broken, c)})
 }
 
 // take breaks a lease and gives the lock to who broke it, ahead of all who wait: it is
 // for emergencies.
-func (m *machine) take(e *entry, c *command) {
+func (m *Machine) take(e *entry, c *Command) {
 	switch {
 	case m.draining:
 		m.refuse(c, ErrDraining)
 		return
-	case e.held.lease.Account != c.acquire.Actor.Account && m.overQuota(c.acquire.Actor.Account):
+	case e.held.lease.Account != c.Acquire.Actor.Account && m.overQuota(c.Acquire.Actor.Account):
 		m.refuse(c, ErrQuota)
 		return
 	}
 	over := m.endOnly(e, Broken, c)
-	lease := m.grant(e, c.acquire, stay{}, c.acquire.Opinion)
-	m.answer(c, reply{ended: over, lease: lease, undoable: true})
+	lease := m.grant(e, c.Acquire, stay{}, c.Acquire.Opinion)
+	m.answer(c, Reply{Ended: over, Lease: lease, Undoable: true})
 }
 
 // undo takes note that an answer with a lease did not reach its client. Another answer
 // with the same lease, or what its holder asked for since, means that somebody has it or
 // may have it (invariant 10): then nothing is undone. A grant with a key is kept for a
 // while, for the attempt to come back.
-func (m *machine) undo(c *command) {
-	e := m.entries[c.name]
+func (m *Machine) undo(c *Command) {
+	e := m.entries[c.Name]
 	if e == nil {
 		return
 	}
 	m.settle(e)
-	if e.held == nil || e.held.lease.Token != c.token {
+	if e.held == nil || e.held.lease.Token != c.Token {
 		return
 	}
-	lost := word{entry: e, token: c.token}
+	lost := word{entry: e, token: c.Token}
 	m.batch.words = append(m.batch.words, lost)
 	m.setHeld(e, lost.after(m.now.Add(grace)))
 	if h := e.held; h.undelivered() && h.attempt == nil {

@@ -17,14 +17,14 @@ const (
 
 	defaultBatchEvents = 256
 	defaultBatchBytes  = 256 << 10
-	batchSteps         = 1024 // commands a batch may take that cause no event
+	BatchSteps         = 1024 // commands a batch may take that cause no event
 )
 
-// machine is the state of all names and the rules by which it changes. It is pure:
+// Machine is the state of all names and the rules by which it changes. It is pure:
 // step and its like take commands and instants, and leave events and answers in
 // batch. Somebody else commits the batch and then says accept or takeBack.
-type machine struct {
-	cfg       Config
+type Machine struct {
+	rules     Rules
 	maxEvents int
 	maxBytes  int
 
@@ -36,7 +36,7 @@ type machine struct {
 	schedule schedule
 	held     int
 	waiting  int
-	sinces   [classes]sinces       // of all waiters, by class
+	sinces   [PriorityCount]sinces // of all waiters, by class
 	accounts map[string]share      // of each account that has one
 	places   map[attemptID]*waiter // waiters with a key
 	absent   absentees             // of them all
@@ -44,8 +44,10 @@ type machine struct {
 	released *recent[Token, release]
 	draining bool
 	freed    []*entry  // by departures, to be passed on when all are stepped
+	recheck  bool      // see step: the answer for the lock of the present step
 	retryAt  time.Time // no deadline is looked at before: the disk was full
 
+	work  work
 	batch batch
 }
 
@@ -102,9 +104,13 @@ type release struct {
 	held    time.Duration
 }
 
-func newMachine(cfg Config, s Snapshot, now time.Time) *machine {
-	m := &machine{
-		cfg:       cfg,
+// NewMachine returns a machine with the leases of a snapshot. now is the instant at which the
+// snapshot was loaded.
+func NewMachine(rules Rules, s Snapshot, now time.Time) *Machine {
+	rules.MaxWaiters = cmp.Or(rules.MaxWaiters, 50_000)
+	rules.MaxWaitersPerLock = cmp.Or(rules.MaxWaitersPerLock, 10_000)
+	m := &Machine{
+		rules:     rules,
 		maxEvents: cmp.Or(s.MaxEvents, defaultBatchEvents),
 		maxBytes:  cmp.Or(s.MaxBytes, defaultBatchBytes),
 		now:       now,
@@ -121,7 +127,7 @@ func newMachine(cfg Config, s Snapshot, now time.Time) *machine {
 	return m
 }
 
-func (m *machine) load(l *Loaded) {
+func (m *Machine) load(l *Loaded) {
 	lease := l.Lease
 	lease.ExpiresAt = m.now.Add(l.Remaining)
 	lease.GrantedAt = onClockOf(m.now, lease.GrantedAt)
@@ -143,7 +149,7 @@ func onClockOf(now, at time.Time) time.Time {
 }
 
 // advance moves now forward, never back.
-func (m *machine) advance(to time.Time) {
+func (m *Machine) advance(to time.Time) {
 	if to.After(m.now) {
 		m.now = to
 	}
@@ -152,7 +158,7 @@ func (m *machine) advance(to time.Time) {
 // entry returns the entry of a name, a new one if need be. All that is kept of the name,
 // also after the end of its leases, is a copy: the name of a request is part of its much
 // longer first line.
-func (m *machine) entry(name Name) *entry {
+func (m *Machine) entry(name Name) *entry {
 	if e := m.entries[name]; e != nil {
 		return e
 	}
@@ -160,7 +166,7 @@ func (m *machine) entry(name Name) *entry {
 }
 
 // begin adds an entry for a name that has none, and keeps the name.
-func (m *machine) begin(name Name) *entry {
+func (m *Machine) begin(name Name) *entry {
 	e := &entry{name: name}
 	e.due.entry = e
 	m.entries[name] = e
@@ -170,7 +176,7 @@ func (m *machine) begin(name Name) *entry {
 
 // touch has the view of e published after the commit, and e forgotten if nothing
 // goes on there any more.
-func (m *machine) touch(e *entry) {
+func (m *Machine) touch(e *entry) {
 	if !e.dirty {
 		e.dirty = true
 		m.batch.dirty = append(m.batch.dirty, e)
@@ -179,19 +185,18 @@ func (m *machine) touch(e *entry) {
 
 func (e *entry) idle() bool { return e.held == nil && e.queue.len() == 0 }
 
-func (e *entry) view() view {
-	var v view
+// view returns the state of e with up to limit places of its queue.
+func (e *entry) view(limit int) View {
+	v := View{Name: e.name, Waiters: e.queue.len()}
 	if e.held != nil {
-		v.lease = e.held.lease
+		v.Lease = e.held.lease
 	}
-	if n := e.queue.len(); n > 0 {
-		v.queue = &viewedQueue{total: n, first: e.queue.page(0, viewedWaiters)}
-	}
+	v.Queue = e.queue.page(0, limit)
 	return v
 }
 
 // setHeld changes what is held, keeping a before-image once per batch.
-func (m *machine) setHeld(e *entry, h *held) {
+func (m *Machine) setHeld(e *entry, h *held) {
 	if !e.changed {
 		e.changed, e.before = true, e.held
 		m.batch.changed = append(m.batch.changed, e)
@@ -202,7 +207,7 @@ func (m *machine) setHeld(e *entry, h *held) {
 
 // replace is the only place where a lease comes or goes, with its counts and its
 // deadline.
-func (m *machine) replace(e *entry, h *held) {
+func (m *Machine) replace(e *entry, h *held) {
 	if e.held != nil {
 		m.held--
 		m.add(e.held.lease.Account, share{holds: -1})
@@ -221,7 +226,7 @@ func (m *machine) replace(e *entry, h *held) {
 type share struct{ holds, waits int }
 
 // add changes what an account has.
-func (m *machine) add(account string, more share) {
+func (m *Machine) add(account string, more share) {
 	now := m.accounts[account]
 	now.holds += more.holds
 	now.waits += more.waits
@@ -233,13 +238,13 @@ func (m *machine) add(account string, more share) {
 }
 
 // full reports whether the batch should be committed before more is decided.
-func (m *machine) full() bool {
+func (m *Machine) full() bool {
 	b := &m.batch
-	return len(b.events) >= m.maxEvents || b.bytes >= m.maxBytes || b.steps >= batchSteps
+	return len(b.events) >= m.maxEvents || b.bytes >= m.maxBytes || b.steps >= BatchSteps
 }
 
 // next is the instant of the next deadline, or the zero time.
-func (m *machine) next() time.Time {
+func (m *Machine) NextDeadline() time.Time {
 	t := m.schedule.first()
 	switch {
 	case t == nil:
@@ -250,96 +255,39 @@ func (m *machine) next() time.Time {
 	return t.at
 }
 
-// settleDue lets what is due happen, as long as it fills at most half a batch.
-func (m *machine) settleDue() {
-	if m.now.Before(m.retryAt) {
-		return
-	}
-	for most := max(m.maxEvents/2, 1); len(m.batch.events) < most && m.batch.steps < batchSteps; m.batch.steps++ {
-		t := m.schedule.first()
-		if t == nil || t.at.After(m.now) {
-			return
-		}
-		if t.waiter != nil {
-			m.patienceOver(t.waiter)
-			continue
-		}
-		m.settle(t.entry)
-	}
-}
-
-// decide fills a batch: first the departures, then what is due, then commands, until
-// it is full. It returns how many departures and commands it took. at is an instant
-// all of them arrived by; commands are in order of arrival.
-func (m *machine) decide(at time.Time, left []leaving, commands []*command) (gone, taken int) {
-	if len(commands) > 0 {
-		at = commands[0].at // a renewal that lies here came before what is due later
-	}
-	m.advance(at)
-	if gone = m.departures(left); gone < len(left) {
-		return gone, 0
-	}
-	m.settleDue()
-	for taken < len(commands) && !m.full() {
-		m.step(commands[taken])
-		taken++
-	}
-	return gone, taken
-}
-
-// departures steps departures until the batch is full. What they leave is passed on
-// only when all have been stepped.
-func (m *machine) departures(left []leaving) (gone int) {
-	for gone < len(left) && !m.full() {
-		l := left[gone]
-		if e := m.depart(l.c, l.why, l.cause); e != nil {
-			m.freed = append(m.freed, e)
-		}
-		gone++
-	}
-	if gone < len(left) {
-		return gone
-	}
-	for _, e := range m.freed {
-		m.handOver(e)
-	}
-	m.freed = emptied(m.freed)
-	return gone
-}
-
-// step decides one command.
-func (m *machine) step(c *command) {
+// do decides one command.
+func (m *Machine) do(c *Command) {
 	m.batch.steps++
-	m.advance(c.at)
-	switch c.do {
-	case doAcquire:
+	m.advance(c.At)
+	switch c.Verb {
+	case DoAcquire:
 		m.acquire(c)
-	case doRepeat:
+	case DoRepeat:
 		m.repeatLease(c)
-	case doClaim:
+	case DoClaim:
 		m.claim(c)
-	case doRenew:
+	case DoRenew:
 		m.renew(c)
-	case doRelease:
+	case DoRelease:
 		m.release(c)
-	case doBreak:
+	case DoBreak:
 		m.breakLease(c)
-	case doUndo:
+	case DoUndo:
 		m.undo(c)
-	case doReceived:
+	case DoReceived:
 		m.received(c)
-	case doAppend:
-		m.answer(c, reply{seq: m.record(c.event)})
-	case doQueue:
+	case DoAppend:
+		m.answer(c, Reply{Seq: m.record(c.Event)})
+	case DoQueue:
 		m.queuePage(c)
-	case doDrain:
+	case DoDrain:
 		m.drain()
-		m.answer(c, reply{})
+		m.answer(c, Reply{})
 	}
 }
 
 // drain sends every waiter away and refuses those to come.
-func (m *machine) drain() {
+func (m *Machine) drain() {
 	m.draining = true
 	waiting := make([]*entry, 0, len(m.entries))
 	for _, e := range m.entries {
@@ -353,8 +301,25 @@ func (m *machine) drain() {
 	}
 }
 
+// DismissAll sends every waiter away with err. It is the end of the table.
+func (m *Machine) DismissAll(err error) {
+	for _, e := range m.entries {
+		m.dismiss(e, err)
+	}
+}
+
+// Counts returns how many leases there are, and how many waiters.
+func (m *Machine) Counts() (held, waiting int) { return m.held, m.waiting }
+
+// Waiters returns how many wait with a priority, and since when the first of them does.
+func (m *Machine) Waiters(p Priority) (waiters int, since time.Time) {
+	of := &m.sinces[p.class()]
+	_, since, _ = of.Min()
+	return of.Len(), since
+}
+
 // dismiss sends everybody in a queue away with err.
-func (m *machine) dismiss(e *entry, err error) {
+func (m *Machine) dismiss(e *entry, err error) {
 	for _, w := range slices.Collect(e.queue.all()) {
 		if w.req != nil {
 			m.refuse(w.req, err)
@@ -364,14 +329,14 @@ func (m *machine) dismiss(e *entry, err error) {
 	}
 }
 
-func (m *machine) queuePage(c *command) {
+func (m *Machine) queuePage(c *Command) {
 	page, total := m.queueOf(c)
-	m.answer(c, reply{queue: page, total: total})
+	m.answer(c, Reply{Queue: page, Total: total})
 }
 
-func (m *machine) queueOf(c *command) (page []Waiting, total int) {
-	if e := m.entries[c.name]; e != nil {
-		return e.queue.page(c.skip, c.limit), e.queue.len()
+func (m *Machine) queueOf(c *Command) (page []Waiting, total int) {
+	if e := m.entries[c.Name]; e != nil {
+		return e.queue.page(c.Skip, c.Limit), e.queue.len()
 	}
 	return nil, 0
 }

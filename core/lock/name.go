@@ -2,8 +2,9 @@ package lock
 
 import (
 	"fmt"
-	"github.com/octostore/octostore/core/input"
 	"strings"
+
+	"github.com/octostore/octostore/core/input"
 )
 
 // Name is the name of a lock: 1 to 512 bytes, segments of [A-Za-z0-9._~:@+-] of at

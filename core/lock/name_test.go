@@ -2,12 +2,13 @@ package lock
 
 import (
 	"errors"
-	"github.com/octostore/octostore/core/input"
 	"os"
 	"path"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/core/input"
 )
 
 func TestNameIsParsed(t *testing.T) {

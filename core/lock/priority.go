@@ -1,7 +1,6 @@
 package lock
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/tidwall/btree"
@@ -21,7 +20,7 @@ const (
 )
 
 // classes is how many priorities there are.
-const classes = 3
+const PriorityCount = 3
 
 // Priorities returns all priorities in the order in which they are served.
 func Priorities() []Priority { return []Priority{Front, Normal, Back} }
@@ -45,44 +44,4 @@ func (p Priority) class() int { return int(Front - p) }
 // has its old place here, too.
 type sinces struct {
 	btree.Map[uint64, time.Time]
-}
-
-// QueueStats are the waiters of one priority, in all queues.
-type QueueStats struct {
-	Priority Priority
-	Waiters  int           // now, the absent ones who keep a place included
-	Longest  time.Duration // how long the first of them has waited; 0: none waits
-}
-
-// publishedQueue is the state of one class as readers see it.
-type publishedQueue struct {
-	waiters atomic.Int64
-	since   atomic.Int64 // of the first, in nanoseconds since the table was opened
-}
-
-// publishQueues shows how many wait with each priority, and since when.
-func (t *Table) publishQueues() {
-	for i := range t.m.sinces {
-		class, q := &t.m.sinces[i], &t.queues[i]
-		if class.Len() == 0 && q.waiters.Load() == 0 {
-			continue // the usual case
-		}
-		q.waiters.Store(int64(class.Len()))
-		if _, since, ok := class.Min(); ok {
-			q.since.Store(int64(since.Sub(t.opened)))
-		}
-	}
-}
-
-// queueStats reads what publishQueues wrote. Beside a publication the two numbers of a
-// class may be of different batches.
-func (t *Table) queueStats() (all [classes]QueueStats) {
-	for i, p := range Priorities() {
-		q := &t.queues[i]
-		all[i] = QueueStats{Priority: p, Waiters: int(q.waiters.Load())}
-		if all[i].Waiters > 0 {
-			all[i].Longest = max(0, time.Since(t.opened)-time.Duration(q.since.Load()))
-		}
-	}
-	return all
 }

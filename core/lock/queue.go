@@ -12,7 +12,7 @@ type waiter struct {
 	entry *entry
 	order uint64   // of arrival; its class of the queue is sorted by it
 	class Priority // of the attempt's first request: a later one does not change the place
-	req   *command // who listens; nil: absent, the place is kept until due
+	req   *Command // who listens; nil: absent, the place is kept until due
 	ask   *Acquisition
 	since time.Time
 	// thinking: it has been called and its policies have not answered yet. It may be
@@ -35,7 +35,7 @@ func (w *waiter) before(other *waiter) bool {
 
 // queue holds the waiters of one name, class by class in the order in which they are
 // served. A nil queue is empty: it is allocated for the first waiter.
-type queue [classes]fifo
+type queue [PriorityCount]fifo
 
 // len returns how many wait, of all classes.
 func (q *queue) len() int {

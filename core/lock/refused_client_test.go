@@ -12,8 +12,8 @@ type refusedClient struct {
 	account string
 
 	// The request it waits for an answer to.
-	request  *command // nil: none
-	unread   []reply
+	request  *Command // nil: none
+	unread   []Reply
 	called   bool // it has read a call and not said yes or no yet
 	waitOver bool
 	gone     bool
@@ -21,6 +21,15 @@ type refusedClient struct {
 	got   *Lease // what it believes to hold
 	until time.Time
 }
+
+// askState is how far the request of a client has come.
+type askState int
+
+const (
+	stillAsks askState = iota
+	hasAnswer
+	hasGivenUp
+)
 
 // keyedTry is an attempt with a key, as it was made.
 type keyedTry struct {
@@ -40,10 +49,10 @@ func (c *refusedClient) act() {
 		c.read()
 	case waits && n < 6 && !c.waitOver:
 		c.waitOver = true
-		c.leave(waitOver, nil)
+		c.leave(WaitOver, nil)
 	case waits && n < 8 && !c.gone:
 		c.gone = true
-		c.leave(hungUp, nil)
+		c.leave(HungUp, nil)
 	case waits && c.called && n < 15:
 		c.answerCall()
 	case waits && n == 19 && w.oneIn(10) && (c.waitOver || c.gone):
@@ -60,8 +69,8 @@ func (c *refusedClient) act() {
 }
 
 // receive puts a message where the client finds it. There is room for a call and an answer.
-func (c *refusedClient) receive(r reply) {
-	if c.unread = append(c.unread, r); len(c.unread) > cap(c.request.replies) {
+func (c *refusedClient) receive(r Reply) {
+	if c.unread = append(c.unread, r); len(c.unread) > 2 {
 		c.world.wrong("client %d gets %d messages unread: the loop would block", c.id, len(c.unread))
 	}
 }
@@ -79,7 +88,7 @@ func (c *refusedClient) read() {
 	}
 	r := c.unread[0]
 	c.unread = c.unread[1:]
-	if r.call != nil {
+	if r.Turn != nil {
 		c.called = true
 		return
 	}
@@ -88,23 +97,23 @@ func (c *refusedClient) read() {
 	delete(w.asked, c.request)
 	c.request, c.called, c.unread = nil, false, nil
 	switch {
-	case r.lease == nil || !w.now.Before(r.lease.ExpiresAt):
+	case r.Lease == nil || !w.now.Before(r.Lease.ExpiresAt):
 		return // nothing, or too late
 	case c.gone || w.oneIn(3):
 		w.say("client %d undoes", c.id)
 		w.undo(r)
 		return
-	case w.ended[r.lease.Token]:
+	case w.ended[r.Lease.Token]:
 		return // somebody has told it that the lease is over
 	}
-	c.begin(r.lease)
+	c.begin(r.Lease)
 }
 
-func toldWhat(r reply) string {
-	if r.lease == nil {
-		return fmt.Sprint(r.err)
+func toldWhat(r Reply) string {
+	if r.Lease == nil {
+		return fmt.Sprint(r.Err)
 	}
-	return fmt.Sprintf("token %d of %s", r.lease.Token, r.lease.Name)
+	return fmt.Sprintf("token %d of %s", r.Lease.Token, r.Lease.Name)
 }
 
 // begin believes in a lease. Nobody else may then believe in another of that lock.
@@ -117,15 +126,15 @@ func (c *refusedClient) begin(l *Lease) {
 	c.got, c.until = l, l.ExpiresAt
 }
 
-func (c *refusedClient) leave(why departure, cause error) {
-	c.world.say("client %d leaves: %s", c.id, [...]string{waitOver: "its wait is over", hungUp: "it hangs up", declined: "a policy says no"}[why])
-	c.world.left = append(c.world.left, leaving{c: c.request, why: why, cause: cause})
+func (c *refusedClient) leave(why LeaveReason, cause error) {
+	c.world.say("client %d leaves: %s", c.id, [...]string{WaitOver: "its wait is over", HungUp: "it hangs up", Declined: "a policy says no"}[why])
+	c.world.left = append(c.world.left, Departure{Command: c.request, Why: why, Cause: cause})
 }
 
 func (c *refusedClient) answerCall() {
 	if c.world.oneIn(4) {
 		c.called = false
-		c.leave(declined, errDeclined)
+		c.leave(Declined, errDeclined)
 		return
 	}
 	c.claim()
@@ -137,12 +146,13 @@ func (c *refusedClient) claim() {
 		return
 	}
 	c.world.say("client %d claims", c.id)
-	c.world.put(&command{do: doClaim, name: c.request.name, by: c.request})
+	c.world.put(&Command{Verb: DoClaim, Name: c.request.Name, Called: c.request})
 }
 
 // giveUp stops waiting for an answer, as if the disk hung.
 func (c *refusedClient) giveUp() {
-	if c.request.state.CompareAndSwap(asked, givenUp) {
+	if c.world.states[c.request] == stillAsks {
+		c.world.states[c.request] = hasGivenUp
 		c.world.say("client %d gives up", c.id)
 		c.request, c.unread, c.called = nil, nil, false
 	}
@@ -162,22 +172,20 @@ func (c *refusedClient) acquire() {
 			w.tries = append(w.tries, try)
 		}
 	}
-	request := newCommand(doAcquire, try.name, Origin{Actor: Actor{Account: c.account}})
-	a := &Acquisition{Origin: request.origin, Name: try.name, Holder: fmt.Sprint(c.id), TTL: try.ttl, ConfirmWithin: try.confirm}
+	request := newCommand(DoAcquire, try.name, Origin{Actor: Actor{Account: c.account}})
+	a := &Acquisition{Origin: request.Origin, Name: try.name, Holder: fmt.Sprint(c.id), TTL: try.ttl, ConfirmWithin: try.confirm}
 	if !w.oneIn(4) {
 		a.Wait = time.Minute
 	}
 	if try.key != "" {
 		a.Attempt, _ = NewAttempt(try.key, try.ttl, try.confirm, "", nil)
-		request.onlyRepeat = w.oneIn(10)
+		request.OnlyRepeat = w.oneIn(10)
 	}
-	if w.oneIn(2) {
-		a.Confirm = confirmNever
-	}
+	request.Rechecks = w.oneIn(2)
 	if w.priorities {
 		a.Priority = pick(w, Front, Normal, Back)
 	}
-	request.acquire = a
+	request.Acquire = a
 	c.request, c.unread = request, nil
 	c.waitOver, c.gone, c.called = false, false, false
 	w.asked[request] = c
@@ -203,16 +211,16 @@ func (c *refusedClient) earlier() (try keyedTry, ok bool) {
 // client has its lease.
 func (c *refusedClient) renew() {
 	w := c.world
-	request := newCommand(doRenew, c.got.Name, Origin{Actor: Actor{Account: c.account}})
-	request.token = c.got.Token
+	request := newCommand(DoRenew, c.got.Name, Origin{Actor: Actor{Account: c.account}})
+	request.Token = c.got.Token
 	if w.oneIn(8) {
-		request.do = doReceived
+		request.Verb = DoReceived
 		w.put(request)
 		return
 	}
-	request.onlyConfirm = w.oneIn(4)
+	request.OnlyConfirm = w.oneIn(4)
 	if w.oneIn(2) {
-		request.ttl = time.Duration(1+w.rng.IntN(20)) * time.Second
+		request.TTL = time.Duration(1+w.rng.IntN(20)) * time.Second
 	}
 	w.others[request] = "renew"
 	w.put(request)
@@ -221,10 +229,10 @@ func (c *refusedClient) renew() {
 // release gives back the lease, also in the name of others who got it by the same key.
 func (c *refusedClient) release() {
 	w := c.world
-	request := newCommand(doRelease, c.got.Name, Origin{Actor: Actor{Account: c.account}})
-	request.token = c.got.Token
+	request := newCommand(DoRelease, c.got.Name, Origin{Actor: Actor{Account: c.account}})
+	request.Token = c.got.Token
 	w.say("client %d releases %s", c.id, c.got.Name)
-	w.tellEnd(request.token)
+	w.tellEnd(request.Token)
 	w.others[request] = "release"
 	w.put(request)
 }
@@ -232,11 +240,11 @@ func (c *refusedClient) release() {
 // breakLease breaks a lock, half the time in order to take it.
 func (w *refusedWorld) breakLease() {
 	name := w.name()
-	request := newCommand(doBreak, name, Origin{Actor: Actor{Account: "ops"}})
+	request := newCommand(DoBreak, name, Origin{Actor: Actor{Account: "ops"}})
 	what := "break"
 	if w.oneIn(2) {
 		what = "take"
-		request.acquire = &Acquisition{Origin: request.origin, Name: name, TTL: 3 * time.Second}
+		request.Acquire = &Acquisition{Origin: request.Origin, Name: name, TTL: 3 * time.Second}
 	}
 	w.say("%s %s", what, name)
 	w.others[request] = what

@@ -50,7 +50,7 @@ func newRefusedWorld(t *testing.T, seed uint64) *refusedWorld {
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 11)), now: time.Unix(0, 0),
 		rows: map[Name]Row{}, ended: map[Token]bool{},
 	}
-	w.cfg = Config{MaxWaiters: pick(w, 2, 3, 100), MaxWaitersPerLock: pick(w, 1, 2, 3, 50)}
+	w.cfg = Rules{MaxWaiters: pick(w, 2, 3, 100), MaxWaitersPerLock: pick(w, 1, 2, 3, 50)}
 	if w.oneIn(3) {
 		w.cfg.Level = All
 	}
@@ -91,7 +91,7 @@ func (w *refusedWorld) run() {
 	}
 	if w.oneIn(4) {
 		w.say("drain")
-		w.put(newCommand(doDrain, "", Origin{}))
+		w.put(newCommand(DoDrain, "", Origin{}))
 		w.batch(w.oneIn(2))
 	}
 	w.end()
@@ -115,7 +115,7 @@ func (w *refusedWorld) end() {
 	}
 	for c, by := range w.asked {
 		if by.request == c {
-			w.wrong("client %d is never answered about %s", by.id, c.name)
+			w.wrong("client %d is never answered about %s", by.id, c.Name)
 		}
 	}
 	for _, what := range w.others {

@@ -3,6 +3,7 @@ package lock
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -14,8 +15,8 @@ type refusedWorld struct {
 	t       *testing.T
 	seed    uint64
 	rng     *rand.Rand
-	m       *machine
-	cfg     Config
+	m       *Machine
+	cfg     Rules
 	now     time.Time
 	clients []*refusedClient
 	tries   []keyedTry // attempts with a key, to be made again
@@ -24,12 +25,13 @@ type refusedWorld struct {
 	priorities  bool // requests have them
 
 	// On the way to the loop.
-	left     []leaving
-	commands []*command
+	left     []Departure
+	commands []*Command
 
 	// Without an answer.
-	asked  map[*command]*refusedClient // acquires
-	others map[*command]string         // the rest, by what they are
+	asked  map[*Command]*refusedClient // acquires
+	others map[*Command]string         // the rest, by what they are
+	states map[*Command]askState       // of acquires: asked, answered or given up
 
 	// The store.
 	rows map[Name]Row
@@ -60,8 +62,8 @@ func (w *refusedWorld) say(format string, args ...any) {
 	}
 }
 
-func (w *refusedWorld) put(c *command) {
-	c.at = w.now
+func (w *refusedWorld) put(c *Command) {
+	c.At = w.now
 	w.commands = append(w.commands, c)
 }
 
@@ -74,16 +76,16 @@ func (w *refusedWorld) restart() {
 	for _, c := range w.clients {
 		c.request, c.unread, c.called = nil, nil, false
 	}
-	w.asked, w.others = map[*command]*refusedClient{}, map[*command]string{}
+	w.asked, w.others, w.states = map[*Command]*refusedClient{}, map[*Command]string{}, map[*Command]askState{}
 	w.left, w.commands = nil, nil
-	w.m = newMachine(w.cfg, snap, w.now)
+	w.m = NewMachine(w.cfg, snap, w.now)
 	w.m.maxEvents = pick(w, 1, 2, 3, 8, 256)
 	for name, e := range w.m.entries {
 		r := w.rows[name]
 		r.Lease = e.held.lease // the same, but with a deadline of this run
 		w.rows[name] = r
 	}
-	w.m.finish()
+	w.m.Finish()
 	w.head = max(w.head, w.m.seq)
 }
 
@@ -97,6 +99,7 @@ func (w *refusedWorld) step(mayRefuse bool) {
 // batch is one turn of the loop.
 func (w *refusedWorld) batch(mayRefuse bool) {
 	before := w.snapshot()
+	w.commands = slices.DeleteFunc(w.commands, func(c *Command) bool { return c.Verb == DoAcquire && w.states[c] == hasGivenUp })
 	gone, taken := w.m.decide(w.now, w.left, w.commands)
 	w.left, w.commands = w.left[gone:], w.commands[taken:]
 	if len(w.m.batch.events) > 0 && mayRefuse && w.rng.IntN(100) < w.percentFull {
@@ -109,7 +112,7 @@ func (w *refusedWorld) batch(mayRefuse bool) {
 	} else {
 		w.accept()
 	}
-	w.m.finish()
+	w.m.Finish()
 	if len(w.m.freed) == 0 { // else the departures go on in the next batch
 		checkInvariants(w, w.m)
 	}
@@ -143,12 +146,26 @@ func (w *refusedWorld) refuse(was before) {
 	for _, word := range batch.words {
 		touched[word.entry.name] = true
 	}
-	w.m.takeBack()
+	w.m.TakeBack()
 	w.checkTakenBack(was, touched)
-	answers := slices.Clone(batch.answers)
-	for i := range answers {
-		if r, ok := answers[i].refused(ErrFull); ok {
-			w.send(answers[i].to, r)
+	for to, r := range w.replies(ErrFull) {
+		w.send(to, r)
+	}
+}
+
+// replies is what the batch has to say. It is read to its end before anything is sent,
+// since that may have clients act.
+func (w *refusedWorld) replies(err error) iter.Seq2[*Command, Reply] {
+	var to []*Command
+	var said []Reply
+	for c, r := range w.m.Replies(err) {
+		to, said = append(to, c), append(said, r)
+	}
+	return func(yield func(*Command, Reply) bool) {
+		for i, c := range to {
+			if !yield(c, said[i]) {
+				return
+			}
 		}
 	}
 }
@@ -183,11 +200,9 @@ func (w *refusedWorld) checkTakenBack(was before, touched map[Name]bool) {
 // accept plays a store that has the batch, and sends its answers.
 func (w *refusedWorld) accept() {
 	w.store()
-	w.m.accept()
-	answers := slices.Clone(w.m.batch.answers)
-	for i := range answers {
-		to, r := answers[i].to, w.m.told(&answers[i])
-		if l := r.lease; l != nil && r.err == nil {
+	w.m.Accept()
+	for to, r := range w.replies(nil) {
+		if l := r.Lease; l != nil && r.Err == nil {
 			w.checkTold(to, l)
 		}
 		w.send(to, r)
@@ -196,7 +211,7 @@ func (w *refusedWorld) accept() {
 
 // store keeps what the batch has for the disk.
 func (w *refusedWorld) store() {
-	rows := w.m.rows(nil)
+	rows := w.m.Rows(nil)
 	if len(w.m.batch.events) == 0 && len(rows) > 0 {
 		w.wrong("a batch without an event has rows: %v", rows)
 	}
@@ -229,11 +244,11 @@ func (w *refusedWorld) tellEnd(token Token) {
 }
 
 // checkTold looks at a lease that somebody is told of.
-func (w *refusedWorld) checkTold(to *command, l *Lease) {
+func (w *refusedWorld) checkTold(to *Command, l *Lease) {
 	if e := w.m.entries[l.Name]; e == nil || e.held == nil || e.held.lease.Token != l.Token {
 		w.wrong("somebody is told of token %d of %s, which is over", l.Token, l.Name)
 	}
-	if to == nil || to.do != doRenew {
+	if to == nil || to.Verb != DoRenew {
 		return
 	}
 	for _, c := range w.clients {
@@ -265,8 +280,8 @@ func (w *refusedWorld) checkRows() {
 }
 
 // send plays Table.send.
-func (w *refusedWorld) send(c *command, r reply) {
-	if c == nil || c.do == doDrain || c.do == doUndo || c.do == doClaim {
+func (w *refusedWorld) send(c *Command, r Reply) {
+	if c == nil || c.Verb == DoDrain || c.Verb == DoUndo || c.Verb == DoClaim {
 		return
 	}
 	if _, other := w.others[c]; other {
@@ -274,20 +289,21 @@ func (w *refusedWorld) send(c *command, r reply) {
 		return
 	}
 	by := w.asked[c]
-	if r.call != nil {
+	if r.Turn != nil {
 		if by != nil && by.request == c { // else it has its answer, or has given up
 			by.receive(r)
 		}
 		return
 	}
-	if !c.state.CompareAndSwap(asked, answered) {
-		if c.state.Load() == answered {
+	if w.states[c] != stillAsks {
+		if w.states[c] == hasAnswer {
 			w.wrong("a request is answered twice: %v", r)
 		}
 		delete(w.asked, c)
 		w.undo(r) // it has given up
 		return
 	}
+	w.states[c] = hasAnswer
 	if by == nil {
 		w.wrong("a request is answered that nobody made: %+v", r)
 		return
@@ -296,9 +312,9 @@ func (w *refusedWorld) send(c *command, r reply) {
 }
 
 // undo plays Table.undo.
-func (w *refusedWorld) undo(r reply) {
-	if r.undoable {
-		w.put(&command{do: doUndo, name: r.lease.Name, token: r.lease.Token})
+func (w *refusedWorld) undo(r Reply) {
+	if r.Undoable {
+		w.put(&Command{Verb: DoUndo, Name: r.Lease.Name, Token: r.Lease.Token})
 	}
 }
 

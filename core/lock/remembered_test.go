@@ -15,25 +15,25 @@ var endedAttempts = flag.Int("ended.attempts", 0, "number of attempts of TestEnd
 // attempts makes n keyed attempts of different locks, each of which acquires and releases,
 // by a machine without a store. Names are parts of longer request lines, as they come from
 // HTTP; rest is how much longer.
-func attempts(m *machine, n, rest int) {
+func attempts(m *Machine, n, rest int) {
 	reason := strings.Repeat("r", rest)
 	for i := range n {
 		line := fmt.Sprintf("POST /v1/locks/%08d/acquire?reason=%s HTTP/1.1", i, reason)
 		name := Name(line[len("POST /v1/locks/"):][:8])
-		c := newCommand(doAcquire, name, me)
-		c.at, c.acquire = m.now, &Acquisition{Origin: me, Name: name, TTL: time.Minute}
-		binary.BigEndian.PutUint64(c.acquire.Attempt.Key[:], uint64(i)+1)
+		c := newCommand(DoAcquire, name, me)
+		c.At, c.Acquire = m.now, &Acquisition{Origin: me, Name: name, TTL: time.Minute}
+		binary.BigEndian.PutUint64(c.Acquire.Attempt.Key[:], uint64(i)+1)
 		decideAll(m, c)
-		release := newCommand(doRelease, name, me)
-		release.at, release.token = m.now, m.seq
+		release := newCommand(DoRelease, name, me)
+		release.At, release.Token = m.now, m.seq
 		decideAll(m, release)
 	}
 }
 
-func decideAll(m *machine, commands ...*command) {
+func decideAll(m *Machine, commands ...*Command) {
 	m.decide(m.now, nil, commands)
-	m.accept()
-	m.finish()
+	m.Accept()
+	m.Finish()
 }
 
 func heapInUse() int64 {
@@ -47,7 +47,7 @@ func heapInUse() int64 {
 // not the request it came with.
 func TestEndedAttemptsCostLittle(t *testing.T) {
 	const n = 20_000
-	m := newMachine(Config{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{}, time.Now())
+	m := NewMachine(Rules{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{}, time.Now())
 	before := heapInUse()
 	attempts(m, n, 3300)
 	each := (heapInUse() - before) / n
@@ -63,7 +63,7 @@ func TestEndedAttemptsCostLittle(t *testing.T) {
 // and these cost less than 256 MiB.
 func TestEndedAttemptsHaveABound(t *testing.T) {
 	n := max(*endedAttempts, rememberMost+1000)
-	m := newMachine(Config{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{}, time.Now())
+	m := NewMachine(Rules{MaxWaiters: 1, MaxWaitersPerLock: 1}, Snapshot{}, time.Now())
 	before := heapInUse()
 	attempts(m, n, 0)
 	mib := (heapInUse() - before) >> 20

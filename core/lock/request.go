@@ -1,9 +1,6 @@
 package lock
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // Origin is what every request says about who sent it. The Account in Actor is
 // whose request it is.
@@ -32,39 +29,12 @@ type Acquisition struct {
 	// Priority is the class it stands in while it waits. A later request of the same
 	// attempt keeps the place, and the class, that the first one was given.
 	Priority Priority
-
-	// Confirm is asked when this request, having waited, is first in line for a free
-	// lock; nil means nothing needs asking and the lock changes hands in the very
-	// commit that freed it. It runs in a goroutine of its own, never in the table's
-	// loop; its ctx ends with the request, whether it has answered or not, and its panic
-	// becomes one of Acquire. A non-nil error takes the request out of the queue and is
-	// what Acquire returns; [ErrGone] says that the client has left, which keeps the place
-	// of an attempt for a while as any departure does.
-	Confirm func(ctx context.Context, at Turn) (Opinion, error)
-
-	// Asks reports whether Confirm has to be asked, now that the turn has come; nil means
-	// always. The loop calls it: it must be quick, must not block and must not call the
-	// table.
-	Asks func() bool
 }
-
-// confirms reports whether something needs asking at the turn of this request.
-func (a *Acquisition) confirms() bool { return a.Confirm != nil && (a.Asks == nil || a.Asks()) }
 
 // Turn is what is known when a waiter is called.
 type Turn struct {
 	Waited time.Duration
 	Queue  int // waiters, this one included
-}
-
-// Grant is a lease as its holder gets it.
-type Grant struct {
-	Lease   *Lease
-	LeaseID string        // proves the hold to renew and release; a secret of the holder
-	Waited  time.Duration // in the queue
-	Repeat  bool          // an earlier request with the same key had been given this lease
-
-	undoable bool // this answer may be the only one with the lease
 }
 
 // Renewal asks for more time. TTL zero means the lease's own.
@@ -123,15 +93,4 @@ type View struct {
 	Lease   *Lease    // nil: free
 	Waiters int       // all of them
 	Queue   []Waiting // the first 16; not to be changed
-}
-
-// Query selects names for a listing.
-type Query struct {
-	Prefix  string // bytes, see [CheckPrefix]
-	Account string // only locks held by this account; empty: all
-	After   Name   // only names greater than this one
-	Limit   int    // at least 1
-	// Visible, if not nil, is asked for every name; false leaves it out. It must be
-	// quick and must not call the table.
-	Visible func(Name) bool
 }

@@ -69,17 +69,17 @@ func firstDifference(want, got string) string {
 // Time starts at the epoch, so sequence numbers start at 1.
 type stage struct {
 	t       reporter
-	m       *machine
-	cfg     Config
+	m       *Machine
+	cfg     Rules
 	now     time.Time
 	rows    map[Name]Row
 	head    Seq
 	lastSeq Seq
 	actors  map[string]*client
-	names   map[*command]string
+	names   map[*Command]string
 
-	left     []leaving
-	commands []*command
+	left     []Departure
+	commands []*Command
 	diskFull bool
 	out      strings.Builder
 }
@@ -87,13 +87,13 @@ type stage struct {
 // client is one named actor: its last acquire, what it was given, and the answers with a
 // lease that may still be found to be lost, oldest first.
 type client struct {
-	acquire *command
-	grant   reply
-	answers []reply
+	acquire *Command
+	grant   Reply
+	answers []Reply
 }
 
 // lost returns the newest answer, or the oldest, which is lost.
-func (c *client) lost(oldest bool) reply {
+func (c *client) lost(oldest bool) Reply {
 	at := len(c.answers) - 1
 	if oldest {
 		at = 0
@@ -104,8 +104,8 @@ func (c *client) lost(oldest bool) reply {
 }
 
 func newStage(t reporter) *stage {
-	s := &stage{t: t, now: time.Unix(0, 0), rows: map[Name]Row{}, actors: map[string]*client{}, names: map[*command]string{}}
-	s.cfg = Config{MaxWaiters: 100, MaxWaitersPerLock: 50}
+	s := &stage{t: t, now: time.Unix(0, 0), rows: map[Name]Row{}, actors: map[string]*client{}, names: map[*Command]string{}}
+	s.cfg = Rules{MaxWaiters: 100, MaxWaitersPerLock: 50}
 	s.restart()
 	return s
 }
@@ -116,8 +116,8 @@ func (s *stage) restart() {
 		snap.Leases = append(snap.Leases, Loaded{Lease: *r.Lease, Attempt: r.Attempt, Remaining: r.Lease.ExpiresAt.Sub(s.now)})
 	}
 	slices.SortFunc(snap.Leases, func(a, b Loaded) int { return strings.Compare(string(a.Lease.Name), string(b.Lease.Name)) })
-	s.m = newMachine(s.cfg, snap, s.now)
-	s.m.finish()
+	s.m = NewMachine(s.cfg, snap, s.now)
+	s.m.Finish()
 }
 
 func (s *stage) block(input string) string {
@@ -156,10 +156,10 @@ func (s *stage) run(f []string) {
 	case "limit":
 		s.limit(options(f[1:]))
 	case "drain":
-		s.put("server", newCommand(doDrain, "", Origin{}))
+		s.put("server", newCommand(DoDrain, "", Origin{}))
 	case "queue":
-		c := newCommand(doQueue, Name(f[1]), Origin{})
-		c.limit = 100
+		c := newCommand(DoQueue, Name(f[1]), Origin{})
+		c.Limit = 100
 		s.put("queue", c)
 	default:
 		s.clientSays(f[0], f[1], f[2:])
@@ -193,8 +193,8 @@ func options(words []string) map[string]string {
 	return o
 }
 
-func (s *stage) put(who string, c *command) {
-	c.at = s.now
+func (s *stage) put(who string, c *Command) {
+	c.At = s.now
 	s.names[c] = who
 	s.commands = append(s.commands, c)
 }
@@ -208,16 +208,16 @@ func (s *stage) clientSays(who, word string, rest []string) {
 	case "acquire":
 		s.acquires(who, a, rest)
 	case "hangs":
-		s.left = append(s.left, leaving{c: a.acquire, why: hungUp})
+		s.left = append(s.left, Departure{Command: a.acquire, Why: HungUp})
 	case "stops":
-		s.left = append(s.left, leaving{c: a.acquire, why: waitOver})
+		s.left = append(s.left, Departure{Command: a.acquire, Why: WaitOver})
 	case "declines":
-		s.left = append(s.left, leaving{c: a.acquire, why: declined, cause: errors.New("denied at its turn")})
+		s.left = append(s.left, Departure{Command: a.acquire, Why: Declined, Cause: errors.New("denied at its turn")})
 	case "claims":
-		s.put("", &command{do: doClaim, name: a.acquire.name, by: a.acquire})
+		s.put("", &Command{Verb: DoClaim, Name: a.acquire.Name, Called: a.acquire})
 	case "undo":
 		lost := a.lost(slices.Contains(rest, "first"))
-		s.put("", &command{do: doUndo, name: lost.lease.Name, token: lost.lease.Token})
+		s.put("", &Command{Verb: DoUndo, Name: lost.Lease.Name, Token: lost.Lease.Token})
 	case "renew", "release", "break", "take":
 		s.holds(who, a, word, rest)
 	default:
@@ -238,19 +238,19 @@ func (s *stage) acquires(who string, a *client, rest []string) {
 	if account == "" {
 		account = "acme"
 	}
-	c := newCommand(doAcquire, Name(rest[0]), Origin{Actor: Actor{Account: account}})
-	c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: ttl, ConfirmWithin: span(o["confirm"]), Wait: wait, Priority: priorityOf(o)}
+	c := newCommand(DoAcquire, Name(rest[0]), Origin{Actor: Actor{Account: account}})
+	c.Acquire = &Acquisition{Origin: c.Origin, Name: c.Name, Holder: who, TTL: ttl, ConfirmWithin: span(o["confirm"]), Wait: wait, Priority: priorityOf(o)}
 	if k := o["key"]; k != "" {
 		var err error
-		if c.acquire.Attempt, err = NewAttempt("key-0123456789-"+k, ttl, span(o["confirm"]), who, nil); err != nil {
+		if c.Acquire.Attempt, err = NewAttempt("key-0123456789-"+k, ttl, span(o["confirm"]), who, nil); err != nil {
 			s.t.Fatal(err)
 		}
 		if _, other := o["differs"]; other {
-			c.acquire.Attempt.Params[0]++
+			c.Acquire.Attempt.Params[0]++
 		}
 	}
 	if _, ask := o["ask"]; ask {
-		c.acquire.Confirm = confirmNever
+		c.Rechecks = true
 	}
 	a.acquire = c
 	s.put(who, c)
@@ -273,21 +273,21 @@ func (s *stage) holds(who string, a *client, word string, rest []string) {
 	if account == "" {
 		account = "acme"
 	}
-	c := newCommand(map[string]verb{"renew": doRenew, "release": doRelease, "break": doBreak, "take": doBreak}[word], Name(rest[0]), Origin{Actor: Actor{Account: account}})
-	c.ttl = span(o["ttl"])
-	_, c.onlyConfirm = o["onlyconfirm"]
+	c := newCommand(map[string]Verb{"renew": DoRenew, "release": DoRelease, "break": DoBreak, "take": DoBreak}[word], Name(rest[0]), Origin{Actor: Actor{Account: account}})
+	c.TTL = span(o["ttl"])
+	_, c.OnlyConfirm = o["onlyconfirm"]
 	switch {
 	case o["token"] != "":
 		n, _ := strconv.ParseUint(o["token"], 10, 64)
-		c.token = Token(n)
-	case word != "break" && word != "take" && a.grant.lease != nil:
-		c.token = a.grant.lease.Token
+		c.Token = Token(n)
+	case word != "break" && word != "take" && a.grant.Lease != nil:
+		c.Token = a.grant.Lease.Token
 	}
 	if word == "take" {
-		if c.ttl == 0 {
-			c.ttl = 10 * time.Second
+		if c.TTL == 0 {
+			c.TTL = 10 * time.Second
 		}
-		c.acquire = &Acquisition{Origin: c.origin, Name: c.name, Holder: who, TTL: c.ttl, ConfirmWithin: span(o["confirm"])}
+		c.Acquire = &Acquisition{Origin: c.Origin, Name: c.Name, Holder: who, TTL: c.TTL, ConfirmWithin: span(o["confirm"])}
 	}
 	s.put(who, c)
 }
@@ -298,15 +298,15 @@ func (s *stage) batch() {
 	s.left = s.left[gone:]
 	s.commands = s.commands[taken:]
 	if s.diskFull && len(s.m.batch.events) > 0 {
-		s.m.takeBack()
+		s.m.TakeBack()
 		s.say("refused: %d events taken back", len(s.m.batch.events))
 		s.answers(ErrFull)
 	} else {
 		s.commit()
-		s.m.accept()
+		s.m.Accept()
 		s.answers(nil)
 	}
-	s.m.finish()
+	s.m.Finish()
 	checkInvariants(s.t, s.m)
 }
 
@@ -321,7 +321,7 @@ func (s *stage) commit() {
 		s.lastSeq, s.head = e.Seq, e.Seq
 		s.say("%s", describe(e))
 	}
-	for _, r := range s.m.rows(nil) {
+	for _, r := range s.m.Rows(nil) {
 		if r.Lease == nil {
 			delete(s.rows, r.Name)
 			continue
@@ -359,20 +359,11 @@ func describe(e *Event) string {
 func clock(t time.Time) string { return t.Sub(time.Unix(0, 0)).String() }
 
 func (s *stage) answers(err error) {
-	for i := range s.m.batch.answers {
-		a := &s.m.batch.answers[i]
-		who := s.names[a.to]
-		var told reply
-		if err == nil {
-			told = s.m.told(a)
-		} else if r, ok := a.refused(err); ok {
-			told = r
-		} else {
-			continue
-		}
-		if c := s.actors[who]; c != nil && told.lease != nil {
+	for to, told := range s.m.Replies(err) {
+		who := s.names[to]
+		if c := s.actors[who]; c != nil && told.Lease != nil {
 			c.grant = told
-			if told.undoable {
+			if told.Undoable {
 				c.answers = append(c.answers, told)
 			}
 		}
@@ -380,30 +371,30 @@ func (s *stage) answers(err error) {
 	}
 }
 
-func spell(r reply) string {
+func spell(r Reply) string {
 	switch {
-	case r.err != nil:
-		return short(r.err)
-	case r.call != nil:
+	case r.Err != nil:
+		return short(r.Err)
+	case r.Turn != nil:
 		return "your turn"
-	case r.lease != nil && r.repeat:
-		return fmt.Sprintf("granted %d again", r.lease.Token)
-	case r.lease != nil && r.waited > 0:
-		return fmt.Sprintf("granted %d after %s", r.lease.Token, r.waited)
-	case r.lease != nil:
-		return fmt.Sprintf("has %d until %s", r.lease.Token, clock(r.lease.ExpiresAt))
-	case r.ended.Lease != nil:
-		return fmt.Sprintf("ended %d after %s", r.ended.Lease.Token, r.ended.Held)
-	case r.total > 0:
+	case r.Lease != nil && r.Repeat:
+		return fmt.Sprintf("granted %d again", r.Lease.Token)
+	case r.Lease != nil && r.Waited > 0:
+		return fmt.Sprintf("granted %d after %s", r.Lease.Token, r.Waited)
+	case r.Lease != nil:
+		return fmt.Sprintf("has %d until %s", r.Lease.Token, clock(r.Lease.ExpiresAt))
+	case r.Ended.Lease != nil:
+		return fmt.Sprintf("ended %d after %s", r.Ended.Lease.Token, r.Ended.Held)
+	case r.Total > 0:
 		var places []string
-		for _, w := range r.queue {
+		for _, w := range r.Queue {
 			place := fmt.Sprintf("%d %s", w.Position, w.Holder)
 			if w.Priority != Normal {
 				place += " " + w.Priority.String()
 			}
 			places = append(places, place)
 		}
-		return fmt.Sprintf("%d: %s", r.total, strings.Join(places, ", "))
+		return fmt.Sprintf("%d: %s", r.Total, strings.Join(places, ", "))
 	}
 	return "ok"
 }

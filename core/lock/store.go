@@ -1,27 +1,6 @@
 package lock
 
-import (
-	"context"
-	"time"
-)
-
-// Store is what one table is kept in. It is used by one goroutine at a time.
-type Store interface {
-	// Load returns everything a table needs to go on. It is called once, before
-	// the first Commit.
-	Load(ctx context.Context) (Snapshot, error)
-
-	// Commit makes the batch durable, all of it or nothing. It returns
-	//
-	//   - nil: the batch survives a power cut;
-	//   - [ErrFull]: surely not applied, the store is clean and goes on;
-	//   - [ErrDeposed]: surely not applied, this table is no longer the owner;
-	//   - anything else: the outcome is unknown and the table is dead.
-	//
-	// A commit that has not begun may be given up when ctx ends, and is then of unknown
-	// outcome; one that has begun must not.
-	Commit(ctx context.Context, b *Batch) error
-}
+import "time"
 
 // Hash is the SHA-256 of a journal line.
 type Hash [32]byte

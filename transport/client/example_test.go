@@ -9,8 +9,8 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
-	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -53,14 +53,14 @@ func startServer() (*httptest.Server, error) {
 	ctx := context.Background()
 	store := memory.New()
 	log := journal.New(store)
-	table, err := lock.Open(ctx, log, lock.Config{Published: log.Publish})
+	locks, err := table.Open(ctx, log, table.Config{Published: log.Publish})
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := auth.Open(ctx, auth.Config{Store: store, Recorder: table})
+	tokens, err := auth.Open(ctx, auth.Config{Store: store, Recorder: locks})
 	if err != nil {
 		return nil, err
 	}
-	api := transport.New(transport.Config{Service: core.New(table, core.Config{}), Journal: log, Tokens: tokens})
+	api := transport.New(transport.Config{Service: core.New(locks, core.Config{}), Journal: log, Tokens: tokens})
 	return httptest.NewServer(api), nil
 }

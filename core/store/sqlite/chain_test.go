@@ -12,6 +12,7 @@ import (
 
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
 // chain is a server without its transport, on a simulated disk: a table on a journal
@@ -26,7 +27,7 @@ type chain struct {
 	byClock bool
 
 	s   *Store
-	tab *lock.Table
+	tab *table.Table
 
 	mu       sync.Mutex
 	commits  []commit
@@ -104,7 +105,7 @@ func (c *chain) start() (err error) {
 	return err
 }
 
-func (c *chain) openTable() (*lock.Table, error) {
+func (c *chain) openTable() (*table.Table, error) {
 	ctx := c.t.Context()
 	j := journal.New(c)
 	snap, err := j.Load(ctx)
@@ -117,7 +118,7 @@ func (c *chain) openTable() (*lock.Table, error) {
 			return nil, err
 		}
 	}
-	return lock.Open(ctx, j, lock.Config{Published: j.Publish})
+	return table.Open(ctx, j, table.Config{Published: j.Publish})
 }
 
 // stop takes it down, and returns what stopped the table before.
@@ -156,7 +157,7 @@ func (c *chain) failed(request string, err error) {
 	c.refused[request] = true
 }
 
-func (c *chain) acquire(name lock.Name, ttl, wait time.Duration) (lock.Grant, error) {
+func (c *chain) acquire(name lock.Name, ttl, wait time.Duration) (table.Grant, error) {
 	a := lock.Acquisition{Origin: c.origin(), Name: name, Holder: "job", TTL: ttl, Wait: wait}
 	if wait == 0 { // a grant with a key is not undone at once
 		a.Metadata = map[string]string{"ticket": a.RequestID}
@@ -171,7 +172,7 @@ func (c *chain) acquire(name lock.Name, ttl, wait time.Duration) (lock.Grant, er
 	return g, nil
 }
 
-func (c *chain) renew(g lock.Grant, ttl time.Duration) error {
+func (c *chain) renew(g table.Grant, ttl time.Duration) error {
 	r := lock.Renewal{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID, TTL: ttl}
 	got, err := c.tab.Renew(c.t.Context(), r)
 	if err != nil {
@@ -182,7 +183,7 @@ func (c *chain) renew(g lock.Grant, ttl time.Duration) error {
 	return nil
 }
 
-func (c *chain) release(g lock.Grant) error {
+func (c *chain) release(g table.Grant) error {
 	r := lock.Release{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID}
 	ended, err := c.tab.Release(c.t.Context(), r)
 	if err != nil {

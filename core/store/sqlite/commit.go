@@ -10,7 +10,7 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
-// Commit makes the batch durable; see [lock.Store]. Where another process keeps the
+// Commit makes the batch durable; see [table.Store]. Where another process keeps the
 // database locked it waits to begin, until ctx ends or the store is closed. A commit
 // that was begun is finished. After an error other than [lock.ErrFull] and
 // [lock.ErrDeposed] the store accepts nothing more, since after a failed write nobody

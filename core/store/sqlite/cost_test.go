@@ -10,6 +10,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
 // asFromHTTP is what a request over HTTP says of itself.
@@ -28,7 +29,7 @@ func TestBytesOfAPair(t *testing.T) {
 		t.Run(fmt.Sprintf("%d at once", clients), func(t *testing.T) {
 			s := open(t, Config{Path: newPath(t)})
 			j := journal.New(s)
-			table, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish})
+			table, err := table.Open(t.Context(), j, table.Config{Published: j.Publish})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +60,7 @@ func TestBytesOfAPair(t *testing.T) {
 	}
 }
 
-func pair(t testing.TB, table *lock.Table, name lock.Name, o lock.Origin) {
+func pair(t testing.TB, table *table.Table, name lock.Name, o lock.Origin) {
 	g, err := table.Acquire(context.Background(), lock.Acquisition{Origin: o, Name: name, Holder: "ci-1", TTL: time.Minute})
 	if err != nil {
 		t.Error(err)

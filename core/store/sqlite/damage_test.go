@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
+	"github.com/octostore/octostore/core/table"
 )
 
 // image is the files of a database, by what follows its path in their names, and
@@ -162,7 +163,7 @@ func (m image) checkRefusal(t *testing.T, path string, err error) {
 
 // checkTokens has a table grant a lock: no token is ever smaller than one before.
 func (m image) checkTokens(t *testing.T, s *Store) error {
-	tab, err := lock.Open(t.Context(), journal.New(s), lock.Config{})
+	tab, err := table.Open(t.Context(), journal.New(s), table.Config{})
 	if err != nil {
 		return err
 	}

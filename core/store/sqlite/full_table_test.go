@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
 // On a full disk nothing new is granted, and what is held can be given back or runs
@@ -20,7 +21,7 @@ func TestTableOnAFullDisk(t *testing.T) {
 	dir := mountTmpfs(t, "12m")
 	s := open(t, Config{Path: filepath.Join(dir, "octostore.db"), walSize: 1 << 20, pause: time.Millisecond})
 	j := journal.New(s)
-	tab, err := lock.Open(t.Context(), j, lock.Config{Published: j.Publish, Full: s.Full})
+	tab, err := table.Open(t.Context(), j, table.Config{Published: j.Publish, Full: s.Full})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,10 +30,10 @@ func TestTableOnAFullDisk(t *testing.T) {
 			t.Errorf("the table stopped: %v", err)
 		}
 	}()
-	acquire := func(name string, ttl time.Duration) (lock.Grant, error) {
+	acquire := func(name string, ttl time.Duration) (table.Grant, error) {
 		return tab.Acquire(t.Context(), lock.Acquisition{Name: lock.Name(name), TTL: ttl})
 	}
-	must := func(name string, ttl time.Duration) lock.Grant {
+	must := func(name string, ttl time.Duration) table.Grant {
 		t.Helper()
 		g, err := acquire(name, ttl)
 		if err != nil {
@@ -49,7 +50,7 @@ func TestTableOnAFullDisk(t *testing.T) {
 		}
 	}
 
-	var held []lock.Grant
+	var held []table.Grant
 	for i := range releases {
 		held = append(held, must(fmt.Sprintf("held/%d", i), time.Hour))
 	}
@@ -79,7 +80,7 @@ func TestTableOnAFullDisk(t *testing.T) {
 		}
 	}
 	until("leases expire", func() bool {
-		left, _ := tab.List(lock.Query{Prefix: "short/", Limit: expiries})
+		left, _ := tab.List(table.Query{Prefix: "short/", Limit: expiries})
 		return len(left) == 0
 	})
 	t.Logf("%d leases released, %d expired %s after the last", releases, expiries, time.Since(last).Round(time.Millisecond))

@@ -15,6 +15,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
+	"github.com/octostore/octostore/core/table"
 )
 
 // line is an event as the journal tells it.
@@ -158,7 +159,7 @@ func (c *chain) check(t *testing.T, path string, n int) error {
 // checkToken has a table on the store grant a lock and compares its token with all
 // that clients have.
 func (c *chain) checkToken(t *testing.T, s *Store, n int) error {
-	tab, err := lock.Open(t.Context(), journal.New(s), lock.Config{})
+	tab, err := table.Open(t.Context(), journal.New(s), table.Config{})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 )
 
 // Under a steady load the database grows to the size it may have, and no further; what
@@ -19,7 +20,7 @@ func TestDiskUseReachesAPlateau(t *testing.T) {
 	ctx := t.Context()
 	s := open(t, Config{Path: newPath(t)})
 	j := journal.New(s)
-	table, err := lock.Open(ctx, j, lock.Config{Published: j.Publish})
+	table, err := table.Open(ctx, j, table.Config{Published: j.Publish})
 	if err != nil {
 		t.Fatal(err)
 	}

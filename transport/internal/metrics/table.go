@@ -2,7 +2,7 @@ package metrics
 
 import (
 	"github.com/octostore/octostore/core"
-	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -78,7 +78,7 @@ func oneIf(b bool) float64 {
 }
 
 // constHistogram gives a histogram the cumulative form Prometheus wants.
-func constHistogram(d *prometheus.Desc, h lock.Histogram) prometheus.Metric {
+func constHistogram(d *prometheus.Desc, h table.Histogram) prometheus.Metric {
 	buckets := make(map[float64]uint64, len(h.Bounds))
 	var n uint64
 	for i, bound := range h.Bounds {

@@ -4,13 +4,13 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	dto "github.com/prometheus/client_model/go"
 )
 
 // Buckets are cumulative on the wire and are not in the core.
 func TestHistogramsAreCumulative(t *testing.T) {
-	m := constHistogram(descBatch, lock.Histogram{Bounds: []float64{1, 2, 4}, Counts: []uint64{3, 0, 2, 1}, Sum: 20})
+	m := constHistogram(descBatch, table.Histogram{Bounds: []float64{1, 2, 4}, Counts: []uint64{3, 0, 2, 1}, Sum: 20})
 	var got dto.Metric
 	if err := m.Write(&got); err != nil {
 		t.Fatal(err)

@@ -116,12 +116,12 @@ func TestThePageOfPoliciesNamesEverything(t *testing.T) {
 	page := string(text)
 	found := 0
 	for path, pattern := range map[string]string{
-		"hooks/internal/manifest/manifest.go":          `\{"([a-z_0-9]+)", &p\.`,
-		"hooks/policy.go":                              `(?:fault\{| = )"([a-z_]+)"`,
-		"cmd/octostore/internal/policytool/fixture.go": `"([a-z_0-9]+)": +&`,
-		"cmd/octostore/internal/policytool/request.go": `"([a-z_]+)": +&r\.[A-Za-z.]+[,}]`,
-		"cmd/octostore/internal/policytool/fuel.go":    `json:"(set|needs)`,
-		"cmd/octostore/internal/policytool/run.go":     `json:"(fuel_advice)`,
+		"hooks/internal/manifest/manifest.go":                  `\{"([a-z_0-9]+)", &p\.`,
+		"hooks/policy.go":                                      `(?:fault\{| = )"([a-z_]+)"`,
+		"cmd/octostore/internal/policytool/fixture/fixture.go": `"([a-z_0-9]+)": +&`,
+		"cmd/octostore/internal/policytool/fixture/request.go": `"([a-z_]+)": +&r\.[A-Za-z.]+[,}]`,
+		"cmd/octostore/internal/policytool/fuel.go":            `json:"(set|needs)`,
+		"cmd/octostore/internal/policytool/run.go":             `json:"(fuel_advice)`,
 	} {
 		source, err := os.ReadFile(octotest.Path(path))
 		if err != nil {

@@ -1,0 +1,135 @@
+package table
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// request is a command that can be answered. Up to its arrival it belongs to the caller,
+// then to the loop; only state and replies are shared.
+type request struct {
+	lock.Command
+
+	state   atomic.Int32
+	replies chan lock.Reply
+	timer   *time.Timer // the caller's own
+	crossed bool        // the caller's own: something may still be on its way to the loop
+}
+
+// The states of a request. Whoever moves it out of asked decides: the loop to
+// answered, or a caller who has waited too long for the disk to given up.
+const (
+	asked int32 = iota
+	answered
+	givenUp
+)
+
+// newRequest returns a request for a command. There may be two replies: a call, and the
+// answer.
+func newRequest(do lock.Verb, name lock.Name, origin lock.Origin) *request {
+	r := &request{Command: lock.Command{Verb: do, Name: name, Origin: origin}, replies: make(chan lock.Reply, 2)}
+	r.Caller = r
+	return r
+}
+
+// requests are used again, with their channel and their timer. Each table has its
+// own, because timers and channels of a synctest bubble stay in it.
+type requests struct{ pool sync.Pool }
+
+func (rs *requests) get(do lock.Verb, name lock.Name, origin lock.Origin) *request {
+	r, _ := rs.pool.Get().(*request)
+	if r == nil {
+		r = newRequest(do, name, origin)
+		r.timer = time.NewTimer(time.Hour)
+		return r
+	}
+	r.Verb, r.Name, r.Origin, r.Caller = do, name, origin, r
+	return r
+}
+
+// put takes a request back after its answer has been received. One that was given
+// up, or has a departure or a claim under way, is left to the garbage collector: the
+// loop may still look at it.
+func (rs *requests) put(r *request) {
+	r.timer.Stop()
+	if r.crossed || r.state.Load() != answered {
+		return
+	}
+	*r = request{replies: r.replies, timer: r.timer}
+	rs.pool.Put(r)
+}
+
+// inbox is where commands arrive. Their instants are read under its lock, so that
+// the order in which they lie here is the order of their instants.
+type inbox struct {
+	mu       sync.Mutex // held for moments only
+	commands []*lock.Command
+	leaving  []lock.Departure
+	closed   bool
+	wake     chan struct{} // holds one token if there may be something new
+}
+
+func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+
+// put adds a command, or returns [ErrClosed].
+func (b *inbox) put(c *lock.Command) error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return lock.ErrClosed
+	}
+	c.At = time.Now()
+	b.commands = append(b.commands, c)
+	b.mu.Unlock()
+	b.ring()
+	return nil
+}
+
+func (b *inbox) leave(l lock.Departure) {
+	b.mu.Lock()
+	b.leaving = append(b.leaving, l)
+	b.mu.Unlock()
+	b.ring()
+}
+
+func (b *inbox) ring() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take moves everything to the given slices and returns the instant: whatever comes
+// later has arrived later.
+func (b *inbox) take(commands []*lock.Command, left []lock.Departure) ([]*lock.Command, []lock.Departure, time.Time, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	commands = append(commands, b.commands...)
+	left = append(left, b.leaving...)
+	b.commands, b.leaving = reused(b.commands), reused(b.leaving)
+	return commands, left, time.Now(), b.closed
+}
+
+func (b *inbox) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.ring()
+}
+
+// mostReused is the capacity up to which a buffer is used again: more than a batch needs,
+// unless it is that of a start or a drain.
+const mostReused = 4 * lock.BatchSteps
+
+// reused returns a buffer to be used again without what was in it, or nil if it has
+// grown too large to be kept.
+func reused[T any](buffer []T) []T {
+	if cap(buffer) > mostReused {
+		return nil
+	}
+	clear(buffer)
+	return buffer[:0]
+}

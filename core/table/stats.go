@@ -1,0 +1,79 @@
+package table
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Stats are counts and timings of a table since it was opened.
+type Stats struct {
+	Held    int                            // leases now
+	Waiters int                            // waiting now, the absent ones who keep a place included
+	Queues  [lock.PriorityCount]QueueStats // the same by priority, the first served first
+
+	Batches     Histogram // events per committed batch
+	Commits     Histogram // seconds per commit
+	Waits       Histogram // seconds in the queue, of requests that were granted
+	Holds       Histogram // seconds from grant to end, of leases that ended
+	FullCommits uint64    // commits refused for lack of space
+}
+
+// Histogram counts observations in buckets. Counts[i] are those of at most
+// Bounds[i]; the last of Counts, one more than Bounds, are the rest. Counts are
+// not cumulative.
+type Histogram struct {
+	Bounds []float64
+	Counts []uint64
+	Sum    float64
+}
+
+// Count returns the number of observations.
+func (h Histogram) Count() uint64 {
+	var n uint64
+	for _, c := range h.Counts {
+		n += c
+	}
+	return n
+}
+
+// Bounds of the histograms.
+var (
+	batchBounds = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}
+	commitBound = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+	spanBounds  = []float64{.001, .005, .025, .1, .5, 1, 5, 15, 60, 300, 1800, 3600, 14400}
+)
+
+// histogram is written by one goroutine and read by any.
+type histogram struct {
+	bounds []float64
+	counts []atomic.Uint64
+	sum    atomic.Uint64 // the bits of a float64: whole nanoseconds would overflow after 292 years of holds
+}
+
+func newHistogram(bounds []float64) *histogram {
+	return &histogram{bounds: bounds, counts: make([]atomic.Uint64, len(bounds)+1)}
+}
+
+func (h *histogram) observe(v float64) {
+	i := 0
+	for i < len(h.bounds) && v > h.bounds[i] {
+		i++
+	}
+	h.counts[i].Add(1)
+	h.sum.Store(math.Float64bits(math.Float64frombits(h.sum.Load()) + v))
+}
+
+// observeSpan counts a span. One that is negative because the clock was set back counts as
+// nothing: sums are counters, and never go down.
+func (h *histogram) observeSpan(d time.Duration) { h.observe(max(0, d).Seconds()) }
+
+func (h *histogram) snapshot() Histogram {
+	s := Histogram{Bounds: h.bounds, Counts: make([]uint64, len(h.counts)), Sum: math.Float64frombits(h.sum.Load())}
+	for i := range h.counts {
+		s.Counts[i] = h.counts[i].Load()
+	}
+	return s
+}

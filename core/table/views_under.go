@@ -1,0 +1,41 @@
+package table
+
+import (
+	"strings"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// heldUnder counts the names with a lease that begin with prefix, whoever has it, and
+// looks at no more than most names for that.
+func (vs *views) heldUnder(prefix string, most int) (held, looked int) {
+	for after, done := lock.Name(""), false; !done && looked < most; {
+		var h, n int
+		h, n, after, done = vs.countUnder(prefix, after, min(scanStep, most-looked))
+		held, looked = held+h, looked+n
+	}
+	return held, looked
+}
+
+// countUnder looks at most names after one.
+func (vs *views) countUnder(prefix string, after lock.Name, most int) (held, looked int, last lock.Name, done bool) {
+	vs.mu.RLock()
+	defer vs.mu.RUnlock()
+	last, done = after, true
+	vs.m.Ascend(max(lock.Name(prefix), after), func(name lock.Name, v view) bool {
+		switch {
+		case name == after && after != "":
+			return true
+		case !strings.HasPrefix(string(name), prefix):
+			return false
+		}
+		last = name
+		looked++
+		if v.lease != nil {
+			held++
+		}
+		done = looked < most
+		return done
+	})
+	return held, looked, last, done
+}
