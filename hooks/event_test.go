@@ -49,7 +49,7 @@ func TestAnObserverIsDoneOrIsToBeGivenTheEventAgain(t *testing.T) {
 		"loop br 0 end i32.const 0": "out_of_fuel:",
 	} {
 		h.write("p.wasm", watching(code))
-		host := h.open(entry("p", `"hooks":["observe"]`))
+		host := h.open(entry("p", `"hooks":["observe"]`, littleFuel))
 		for range 2 {
 			f := host.current().policies[0].observe(t.Context(), []byte(line))
 			if got := fmt.Sprint(f); !strings.HasPrefix(got, want) {

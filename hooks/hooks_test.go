@@ -70,6 +70,9 @@ func entry(name string, members ...string) string {
 	return "{" + strings.Join(all, ",") + "}"
 }
 
+// littleFuel is for guests that use up whatever there is: interpreted, they take long to.
+const littleFuel = `"fuel":100000`
+
 // texts are put at address 0 of every test guest, one after the other; at gives an
 // address and a length to be used as operands.
 const texts = "ttl_mswait_mslock.namemetadata.ticketnot todayconfigrequestaccount.held:prod/now_mskeyvalueeventhook"
@@ -159,12 +162,12 @@ func TestWhatPoliciesMeanTogether(t *testing.T) {
 		{"any veto denies", []string{entry("allows"), entry("denies")}, "denies deny; no of denies: not today, 1m0s"},
 		{"in any order", []string{entry("denies"), entry("allows")}, "denies deny; no of denies: not today, 1m0s"},
 		{"a veto counts more than an error", []string{entry("traps"), entry("denies")}, "traps error; denies deny; no of denies: not today, 1m0s"},
-		{"out of fuel", []string{entry("loops")}, "loops error; error of loops"},
+		{"out of fuel", []string{entry("loops", littleFuel)}, "loops error; error of loops"},
 		{"a trap", []string{entry("traps")}, "traps error; error of traps"},
 		{"another result", []string{entry("two")}, "two error; error of two"},
 		{"an error that is allowed", []string{entry("traps", `"on_error":"allow"`)}, "traps error; yes"},
 		{"shadow veto", []string{entry("denies", `"mode":"shadow"`)}, "denies deny; yes"},
-		{"shadow error", []string{entry("traps", `"mode":"shadow"`), entry("loops", `"mode":"shadow"`)}, "traps error; loops error; yes"},
+		{"shadow error", []string{entry("traps", `"mode":"shadow"`), entry("loops", `"mode":"shadow"`, littleFuel)}, "traps error; loops error; yes"},
 		{"off", []string{entry("denies", `"mode":"off"`)}, "yes"},
 		{"another name", []string{entry("denies", `"match":["other/**"]`)}, "yes"},
 		{"another hook", []string{entry("denies", `"hooks":["renew"]`)}, "yes"},
@@ -328,7 +331,7 @@ func TestFuelIsThatOfAFreshInstance(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", check(`global.get 0 i64.const 1 i64.add global.set 0
 		global.get 0 i64.const 3 i64.eq if loop br 0 end end i32.const 0`))
-	host := h.open(entry("p"))
+	host := h.open(entry("p", littleFuel))
 	for i := range 7 {
 		if got := said(host.Judge(t.Context(), question("x"))); got != "yes" {
 			t.Errorf("call %d: %s", i, got)

@@ -2,9 +2,6 @@ package hooks
 
 import (
 	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 )
@@ -48,20 +45,4 @@ func calls(b *testing.B, host *Host, n int) time.Duration {
 		}
 	}
 	return time.Since(begun)
-}
-
-// buildGo builds a policy in Go.
-func buildGo(b testing.TB, dir string) []byte {
-	b.Helper()
-	path := filepath.Join(b.TempDir(), "p.wasm")
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, dir)
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if out, err := build.CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
-	module, err := os.ReadFile(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return module
 }

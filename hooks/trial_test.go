@@ -45,7 +45,7 @@ func TestATrialAnswersAsAServerWould(t *testing.T) {
 		{"note and log", check(at("key") + at("value") + "call $note i32.const 2 " + at("not today") + "call $log i32.const 0"), "allow  ttl 1m0s wait 30s [{mine key value}] [{2 not today}]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			trial := openTrial(t, tt.module, TrialConfig{Name: "mine"})
+			trial := openTrial(t, tt.module, TrialConfig{Name: "mine", Fuel: 100_000})
 			if err := trial.Configure(nil); err != nil {
 				t.Fatal(err)
 			}
@@ -191,7 +191,7 @@ func TestATrialIsGivenEvents(t *testing.T) {
 		"unreachable":               "again  trap",
 		"loop br 0 end i32.const 0": "again  out_of_fuel",
 	} {
-		trial := openTrial(t, watching(code), TrialConfig{})
+		trial := openTrial(t, watching(code), TrialConfig{Fuel: 100_000})
 		for range 2 {
 			o := trial.Ask(Case{Event: []byte(line), Now: time.Now()})
 			got := o.Verdict + " " + o.Reason

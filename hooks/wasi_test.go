@@ -1,9 +1,6 @@
 package hooks
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -49,7 +46,7 @@ func TestWASIGuestsOfGoMayLinkTheirSystem(t *testing.T) {
 		q.Locks = around{"incident/db": {Name: "incident/db", Holder: "pager", Account: "bob"}}
 		return trial.Ask(Case{Question: q, Now: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)})
 	}
-	plain := openTrial(t, buildGuest(t, "./testdata/zones"), TrialConfig{Fuel: manifest.MaxFuel})
+	plain := openTrial(t, buildGo(t, "./testdata/zones"), TrialConfig{Fuel: manifest.MaxFuel})
 	for _, tt := range []struct{ do, with, want string }{
 		{"zone", "UTC", "2026-07-01T12:00:00Z"},
 		{"zone", "Europe/Berlin", "unknown time zone Europe/Berlin"},
@@ -69,27 +66,10 @@ func TestWASIGuestsOfGoMayLinkTheirSystem(t *testing.T) {
 			t.Errorf("%s %s: %s, %q, %v; want %q in a denial", tt.do, tt.with, o.Verdict, o.Reason, o.Fault, tt.want)
 		}
 	}
-	embedded := openTrial(t, buildGuest(t, "./testdata/zones", "-tags", "timetzdata"), TrialConfig{Fuel: manifest.MaxFuel})
+	embedded := openTrial(t, buildGo(t, "./testdata/zones", "-tags", "timetzdata"), TrialConfig{Fuel: manifest.MaxFuel})
 	for zone, want := range map[string]string{"Europe/Berlin": "2026-07-01T14:00:00+02:00", "Asia/Kolkata": "2026-07-01T17:30:00+05:30", "No/Zone": "unknown time zone No/Zone"} {
 		if o := ask(embedded, "zone", zone); o.Reason != want {
 			t.Errorf("%s: %+v, want %s", zone, o, want)
 		}
 	}
-}
-
-// buildGuest builds a policy in Go.
-func buildGuest(t *testing.T, dir string, flags ...string) []byte {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "p.wasm")
-	args := append([]string{"build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path}, flags...)
-	build := exec.Command("go", append(args, dir)...)
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	module, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return module
 }
