@@ -12,6 +12,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
+	"github.com/octostore/octostore/cmd/octostore/internal/version"
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
@@ -152,7 +153,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	s.api = newAPI(s, cfg, log)
 	s.serveHTTP()
 	s.hangups = onHangup(s.reload)
-	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", ownVersion())
+	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", version.Own())
 	if s.admin != nil {
 		log.Info("listening for administration", "addr", s.admin.Addr().String())
 	}
@@ -236,7 +237,7 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		Service: core.New(s.table, rules),
 		Journal: s.journal,
 		Logger:  log,
-		Version: ownVersion(),
+		Version: version.Own(),
 		Sizes:   s.store.Sizes,
 		Tokens:  s.tokens.Tokens,
 		Login:   s.login,
@@ -283,7 +284,7 @@ func (s *server) reload() {
 func (s *server) record(kind lock.Kind) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	e := lock.Event{Kind: kind, Cause: "octostore " + ownVersion()}
+	e := lock.Event{Kind: kind, Cause: "octostore " + version.Own()}
 	if kind == lock.Stopped && s.policies != nil {
 		e.Loaded = s.policies.PolicySet() // others may rule at the next start
 	}

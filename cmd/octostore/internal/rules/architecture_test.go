@@ -40,6 +40,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/text core/files transport/api transport/client"},
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
+	{"cmd/octostore/internal/version", ""},
 	{"cmd/...", "..."},
 	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/table core/auth core/journal core/journal/record core/sparselog core/timetext core/sleep"},
 	{"transport/internal/conn", "core/sparselog"},
