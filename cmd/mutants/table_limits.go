@@ -63,7 +63,7 @@ var limitMutants = []mutant{
 		old:    "now.After(pair.Leaf.NotAfter)",
 		new:    "now.IsZero()",
 		breaks: "an expired certificate takes the place of a good one",
-		tests:  []string{"-short -run=SIGHUPReadsTheCertificate ./cmd/octostore"},
+		tests:  []string{"-short -run=SIGHUPReadsTheCertificate ./cmd/octostore/internal/server"},
 	},
 	{
 		name: "doctor-leaves-files", file: "core/store/sqlite/inspect.go",

@@ -1,4 +1,4 @@
-package main
+package faults_test
 
 import (
 	"bytes"
@@ -10,11 +10,9 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -83,7 +81,7 @@ func TestTheAuditHoldsWhileEverythingHappensAtOnce(t *testing.T) {
 		"OCTOSTORE_ADDR=" + s.addr, "OCTOSTORE_DEFAULT_TTL=1s", "OCTOSTORE_MAX_TTL=2s",
 		"OCTOSTORE_AUDIT_MAX_SIZE=1MiB", "OCTOSTORE_AUDIT_LEVEL=all",
 	}
-	server := newProcess(t, s.dir, environ...)
+	server := octotest.Start(t, s.dir, environ...)
 	for n := range 4 {
 		s.wg.Go(func() { s.write(n) })
 	}
@@ -91,8 +89,8 @@ func TestTheAuditHoldsWhileEverythingHappensAtOnce(t *testing.T) {
 	s.wg.Go(s.export)
 	for range kills {
 		time.Sleep(apart)
-		server.kill()
-		server = newProcess(t, s.dir, environ...)
+		server.Kill()
+		server = octotest.Start(t, s.dir, environ...)
 	}
 	time.Sleep(apart)
 	stop()
@@ -187,113 +185,4 @@ func (s *soak) check(kills int, short bool) {
 		t.Errorf("%d starts, %d prunings, %d records: it tries too little", starts, pruned, len(lines))
 	}
 	t.Logf("%d records, %d of them followed, %d prunings", len(lines), len(followed), pruned)
-}
-
-// A curl that watches ends well when the server is told to stop, and so does the
-// server.
-func TestCurlWatchesUntilTheServerStops(t *testing.T) {
-	octotest.NeedTools(t, "curl")
-	server := newProcess(t, t.TempDir())
-	curl := exec.Command("curl", "-sSN", "http://"+server.Addr+"/v1/events?prefix=deploy/")
-	out := &syncedBuilder{}
-	curl.Stdout, curl.Stderr = out, out
-	if err := curl.Start(); err != nil {
-		t.Fatal(err)
-	}
-	waitUntil(t, "curl is told its place", func() bool { return strings.Contains(out.String(), "id: ") })
-	expect(t, call("POST", server.Addr, "/v1/locks/deploy/prod/acquire?holder=ci"), 200, "")
-	expect(t, call("POST", server.Addr, "/v1/locks/other/acquire"), 200, "")
-	waitUntil(t, "curl is told of the grant", func() bool { return strings.Contains(out.String(), `"holder":"ci"`) })
-
-	asked := time.Now()
-	if err := server.signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := curl.Wait(); err != nil {
-		t.Errorf("curl: %v", err)
-	}
-	state, err := server.wait(10 * time.Second)
-	if err != nil || !state.Success() {
-		t.Errorf("the server ended with %v, %v", state, err)
-	}
-	if took := time.Since(asked); took > 5*time.Second {
-		t.Errorf("stopping took %s", took)
-	}
-	if text := out.String(); !strings.Contains(text, "event: granted\ndata: {") || strings.Contains(text, "other") {
-		t.Errorf("curl was told\n%s", text)
-	}
-}
-
-// What is secret comes out nowhere but where it belongs: not in exports, events, logs or
-// metrics, in no form.
-func TestNoSecretComesOut(t *testing.T) {
-	const key, bearer = "canary-key-0123456789abcdef", "canary-bearer-0123456789"
-	dir := t.TempDir()
-	server := newProcess(t, dir, "OCTOSTORE_AUDIT_LEVEL=all", "OCTOSTORE_LOG_LEVEL=debug")
-	send := func(path string, headers ...string) answer {
-		request, err := http.NewRequest("POST", "http://"+server.Addr+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+bearer)
-		request.Header.Set(api.HeaderKey, key)
-		for i := 0; i < len(headers); i += 2 {
-			request.Header.Set(headers[i], headers[i+1])
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		return answer{response.StatusCode, string(body), time.Now(), err}
-	}
-	defer http.DefaultClient.CloseIdleConnections()
-	watched := exec.Command("curl", "-sSN", "http://"+server.Addr+"/v1/events")
-	events := &syncedBuilder{}
-	watched.Stdout = events
-	if err := watched.Start(); err != nil {
-		t.Fatal(err)
-	}
-	waitUntil(t, "it watches", func() bool { return strings.Contains(events.String(), "id: ") })
-
-	got := send("/v1/locks/a/acquire?ttl=60s")
-	expect(t, got, 200, "")
-	lease := member(t, got.body, "lease_id")
-	expect(t, send("/v1/locks/a/acquire?ttl=61s"), 422, "")
-	expect(t, send("/v1/locks/b/acquire?ttl=60s", api.HeaderKey, "another-"+key), 200, "")
-	expect(t, send("/v1/locks/a/acquire", api.HeaderKey, "stranger-"+key), 409, "")
-	expect(t, send("/v1/locks/a/renew?lease_id="+lease), 200, "")
-	expect(t, send("/v1/locks/b/release", api.HeaderLease, lease), 409, "")
-	expect(t, send("/v1/locks/a/release", api.HeaderLease, lease), 200, "")
-
-	outputs := map[string]string{
-		"ndjson":  call("GET", server.Addr, "/v1/audit").body,
-		"csv":     call("GET", server.Addr, "/v1/audit?format=csv").body,
-		"metrics": call("GET", server.Addr, "/metrics").body,
-		"list":    call("GET", server.Addr, "/v1/locks").body,
-		"lock":    call("GET", server.Addr, "/v1/locks/b").body,
-	}
-	waitUntil(t, "the release is watched", func() bool { return strings.Contains(events.String(), "event: released") })
-	if err := server.signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := watched.Wait(); err != nil {
-		t.Error(err)
-	}
-	if _, err := server.wait(10 * time.Second); err != nil {
-		t.Fatal(err)
-	}
-	outputs["events"] = events.String()
-	outputs["log"] = server.rawLog()
-	for where, text := range outputs {
-		if len(text) < 100 {
-			t.Errorf("%s: only %q", where, text)
-		}
-		for what, canary := range map[string]string{"a lease id": lease, "an idempotency key": key, "a bearer token": bearer} {
-			if strings.Contains(text, canary) {
-				t.Errorf("%s has %s", where, what)
-			}
-		}
-	}
 }

@@ -1,18 +1,9 @@
-package main
+package server
 
 import (
 	"net"
 	"net/http"
-
-	"github.com/octostore/octostore/cmd/octostore/internal/config"
-	"github.com/octostore/octostore/transport"
 )
-
-var listenersOf = map[config.Listeners]transport.Listeners{
-	"both":  transport.Both,
-	"main":  transport.MainOnly,
-	"admin": transport.AdminOnly,
-}
 
 // serveHTTP begins to accept connections.
 func (s *server) serveHTTP() {

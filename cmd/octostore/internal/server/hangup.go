@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"os"
@@ -31,4 +31,22 @@ func (h *hangups) end() {
 	signal.Stop(h.signals)
 	close(h.signals)
 	h.ended.Wait()
+}
+
+// reload reads again what may change while the server runs. What cannot be used stays
+// as it was.
+func (s *server) reload() {
+	if s.certificate != nil {
+		if err := s.certificate.Reload(); err != nil {
+			s.log.Error("the certificate is as it was", "err", err)
+		} else {
+			s.log.Info("the certificate was read again", "expires", s.certificate.Expires())
+		}
+	}
+	if s.tokens.file != "" {
+		s.tokens.reload()
+	}
+	if s.policies != nil {
+		s.policies.reloadAtHangup()
+	}
 }

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -56,7 +56,7 @@ func TestLogLevels(t *testing.T) {
 			log.Error("e")
 			var got []string
 			for dec := json.NewDecoder(&out); dec.More(); {
-				var line logLine
+				var line struct{ Msg string }
 				if err := dec.Decode(&line); err != nil {
 					t.Fatal(err)
 				}

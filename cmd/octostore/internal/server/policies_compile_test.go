@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"log/slog"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
@@ -80,11 +81,7 @@ func TestCompileEndsWithSIGTERM(t *testing.T) {
 			dir := t.TempDir()
 			slowPolicy(t, dir)
 			withPolicies(t, dir, slowManifest)
-			self, err := os.Executable()
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd := &exec.Cmd{Path: self, Args: test.args, Dir: dir}
+			cmd := &exec.Cmd{Path: octotest.Binary(t), Args: test.args, Dir: dir}
 			cmd.Env = []string{"OCTOSTORE_ADDR=127.0.0.1:0", "OCTOSTORE_POLICIES=policies.json", "XDG_CACHE_HOME=" + filepath.Join(dir, "cache")}
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -102,7 +99,7 @@ func TestCompileEndsWithSIGTERM(t *testing.T) {
 				if serves := test.args[1] == "serve"; serves != (err == nil) {
 					t.Errorf("it ended with %v", err)
 				}
-			case <-time.After(patient):
+			case <-time.After(octotest.Patient):
 				t.Fatal("it goes on")
 			}
 			if compiling(folder) {
