@@ -104,3 +104,60 @@ func TestArchitecturePageNamesWhatExists(t *testing.T) {
 		t.Errorf("only %d names were found", found)
 	}
 }
+
+var (
+	goTests   = regexp.MustCompile("`go test ([^`]*)`")
+	testFuncs = regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Fuzz)\w+)\(`)
+)
+
+// A command that runs a test by name finds one in the package it names.
+func TestDocumentsNameTestsThatExist(t *testing.T) {
+	checked := 0
+	for path, page := range documents(t) {
+		for _, m := range goTests.FindAllStringSubmatch(page, -1) {
+			words := strings.Fields(strings.ReplaceAll(m[1], "'", ""))
+			var folder, pattern string
+			for i, word := range words {
+				switch {
+				case strings.HasPrefix(word, "./"):
+					folder = word
+				case (word == "-run" || word == "-bench") && words[i+1] != "^$":
+					pattern = words[i+1]
+				}
+			}
+			if folder == "" || pattern == "" {
+				continue
+			}
+			checked++
+			if !hasTest(t, folder, pattern) {
+				t.Errorf("%s: %s finds no test", path, m[0])
+			}
+		}
+	}
+	if checked < 5 {
+		t.Errorf("only %d commands were found", checked)
+	}
+}
+
+func hasTest(t *testing.T, folder, pattern string) bool {
+	files, err := filepath.Glob(filepath.Join(root, folder, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted, err := regexp.Compile(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range testFuncs.FindAllStringSubmatch(string(text), -1) {
+			if wanted.MatchString(m[1]) {
+				return true
+			}
+		}
+	}
+	return false
+}

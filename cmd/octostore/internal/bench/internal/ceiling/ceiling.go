@@ -1,4 +1,6 @@
-package bench
+// Package ceiling is the server that others are compared with: net/http and a router, the
+// same requests, and answers of the same length that mean nothing.
+package ceiling
 
 import (
 	"context"
@@ -14,6 +16,8 @@ import (
 	"time"
 
 	"github.com/julienschmidt/httprouter"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 )
 
 // Answers of the ceiling, as long as those of an OctoStore server.
@@ -55,18 +59,18 @@ func (c *canned) write(w http.ResponseWriter) {
 	w.Write(c.body)
 }
 
-// ServeCeiling runs the server that the others are compared with until ctx ends:
+// Serve runs the server that the others are compared with until ctx ends:
 // net/http and a router, the same requests, answers of the same length that mean
 // nothing. It says on out where it listens, in the words of an OctoStore server.
 //
 // Requests that wait are really parked and really handed over, in memory, so that
 // this can be compared too.
-func ServeCeiling(ctx context.Context, out io.Writer) error {
+func Serve(ctx context.Context, out io.Writer) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: newCeiling(), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: NewHandler(), ReadHeaderTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if err := json.NewEncoder(out).Encode(map[string]string{"msg": "listening", "addr": listener.Addr().String()}); err != nil {
 		listener.Close()
@@ -89,12 +93,13 @@ type baton struct {
 	waiting atomic.Int64
 }
 
-func newCeiling() http.Handler {
+// NewHandler returns the handler of a ceiling on which nobody waits yet.
+func NewHandler() http.Handler {
 	c := &ceiling{}
 	routes := httprouter.New()
 	routes.POST("/v1/locks/*path", c.change)
 	routes.GET("/v1/locks/*path", c.status)
-	routes.GET("/metrics", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) { writeOwnUsage(w) })
+	routes.GET("/metrics", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) { usage.WriteOwn(w) })
 	return routes
 }
 

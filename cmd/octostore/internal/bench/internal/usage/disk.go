@@ -1,10 +1,9 @@
-package bench
+package usage
 
 import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 )
 
@@ -13,9 +12,9 @@ const (
 	syncBytes = 4 << 10
 )
 
-// diskSyncs measures how long it takes to append a page to a file in dir and have
+// SyncTimes measures how long it takes to append a page to a file in dir and have
 // it on disk: what no durable answer can be faster than.
-func diskSyncs(ctx context.Context, dir string) ([]time.Duration, error) {
+func SyncTimes(ctx context.Context, dir string) ([]time.Duration, error) {
 	f, err := os.CreateTemp(dir, "octostore-bench-sync-")
 	if err != nil {
 		return nil, fmt.Errorf("disk: %w", err)
@@ -38,12 +37,4 @@ func diskSyncs(ctx context.Context, dir string) ([]time.Duration, error) {
 		took = append(took, time.Since(start))
 	}
 	return took, nil
-}
-
-// median returns the middle of some figures, the lower one of two; 0 if there are none.
-func median[T float64 | time.Duration](figures []T) T {
-	if len(figures) == 0 {
-		return 0
-	}
-	return slices.Sorted(slices.Values(figures))[(len(figures)-1)/2]
 }

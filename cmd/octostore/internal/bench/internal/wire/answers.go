@@ -1,4 +1,4 @@
-package bench
+package wire
 
 import (
 	"bytes"
@@ -144,10 +144,18 @@ func parseLength(value []byte) (int, error) {
 	return int(n), nil
 }
 
-// field returns the value of the first member of that name in a JSON object, a
+// What the answers say, as [Field] and [Number] want it.
+const (
+	FieldLease   = `"lease_id"`
+	FieldToken   = `"fencing_token"`
+	FieldState   = `"state"`
+	FieldWaiters = `"waiters_total"`
+)
+
+// Field returns the value of the first member of that name in a JSON object, a
 // string without its quotes, or nil. It is a search, not a parser: good for the
 // answers of a server whose values (names, ids, numbers) never look like members.
-func field(body []byte, quoted string) []byte {
+func Field(body []byte, quoted string) []byte {
 	i := bytes.Index(body, []byte(quoted))
 	if i < 0 {
 		return nil
@@ -169,10 +177,10 @@ func field(body []byte, quoted string) []byte {
 	return rest[:end]
 }
 
-// number is [field] for numbers. What is absent or not a number is 0, which no
+// Number is [Field] for numbers. What is absent or not a number is 0, which no
 // fencing token is.
-func number(body []byte, quoted string) uint64 {
-	n, err := strconv.ParseUint(string(field(body, quoted)), 10, 64)
+func Number(body []byte, quoted string) uint64 {
+	n, err := strconv.ParseUint(string(Field(body, quoted)), 10, 64)
 	if err != nil {
 		return 0
 	}

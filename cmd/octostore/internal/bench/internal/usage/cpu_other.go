@@ -1,6 +1,6 @@
 //go:build !unix
 
-package bench
+package usage
 
 // ownCPU is not known on this system.
 func ownCPU() float64 { return 0 }

@@ -1,4 +1,4 @@
-package bench
+package usage
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// writeOwnUsage writes what this process has used, in the form [readUsage] reads,
+// WriteOwn writes what this process has used, in the form [Read] reads,
 // leaving out what the system does not tell.
-func writeOwnUsage(w io.Writer) {
+func WriteOwn(w io.Writer) {
 	if cpu := ownCPU(); cpu > 0 {
 		fmt.Fprintf(w, "process_cpu_seconds_total %g\n", cpu)
 	}

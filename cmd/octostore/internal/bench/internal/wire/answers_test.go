@@ -1,4 +1,4 @@
-package bench
+package wire
 
 import (
 	"errors"
@@ -94,21 +94,21 @@ func TestField(t *testing.T) {
 	const body = `{"name":"a/b", "lease_id": "abc-_","fencing_token" : 1867654321234567,"last":7}`
 	tests := []struct{ quoted, want string }{
 		{`"name"`, "a/b"},
-		{fieldLease, "abc-_"},
-		{fieldToken, "1867654321234567"},
+		{FieldLease, "abc-_"},
+		{FieldToken, "1867654321234567"},
 		{`"last"`, "7"},
 		{`"absent"`, ""},
 		{`"a/b"`, ""},
 	}
 	for _, tt := range tests {
-		if got := field([]byte(body), tt.quoted); string(got) != tt.want {
+		if got := Field([]byte(body), tt.quoted); string(got) != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.quoted, got, tt.want)
 		}
 	}
-	if got := number([]byte(body), fieldToken); got != 1867654321234567 {
+	if got := Number([]byte(body), FieldToken); got != 1867654321234567 {
 		t.Errorf("fencing token %d", got)
 	}
-	if got := number([]byte(body), fieldLease); got != 0 {
+	if got := Number([]byte(body), FieldLease); got != 0 {
 		t.Errorf("a text was taken for the number %d", got)
 	}
 }
