@@ -83,7 +83,7 @@ func TestRecordsSayWhichPoliciesJudged(t *testing.T) {
 		}
 		read = append(read, r)
 	}
-	if v := read[1].Verdicts[0]; v.CapTTLMS != 60_000 || v.CapWaitMS == nil || *v.CapWaitMS != 0 || read[1].PolicySet != old.ID || read[1].SetAtGrant != set.ID {
+	if v := read[1].Verdicts[0]; v.CapTTL != time.Minute || !v.LowersWait || v.CapWait != 0 || read[1].PolicySet != old.ID || read[1].SetAtGrant != set.ID {
 		t.Errorf("read back: %+v", read[1])
 	}
 	for i, want := range []string{

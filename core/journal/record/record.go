@@ -46,8 +46,8 @@ type Record struct {
 	RequestID  string            `json:"request_id"`
 	TraceID    string            `json:"trace_id"`
 	Cause      string            `json:"cause"`
-	Notes      []Note            `json:"notes"`
-	Verdicts   []Verdict         `json:"verdicts"`
+	Notes      []lock.Note       `json:"notes"`
+	Verdicts   Verdicts          `json:"verdicts"`
 	PolicySet  string            `json:"policy_set"`          // id of the set that judged it; of policies_loaded and stopped, of the set Policies are of
 	SetAtGrant string            `json:"policy_set_at_grant"` // id of the set that judged it again at its turn
 	Policies   []Policy          `json:"policies"`            // policies_loaded, stopped
@@ -56,30 +56,6 @@ type Record struct {
 	CutHash    string            `json:"cut_hash"`
 	Signature  string            `json:"signature"`
 	Prev       string            `json:"prev"`
-}
-
-// Note is what a policy had to say.
-type Note struct {
-	Policy string `json:"policy"`
-	Key    string `json:"key"`
-	Value  string `json:"value"`
-}
-
-// Verdict is what a policy decided. A policy of the set that covers the request and
-// has no verdict allowed it in silence; records of older versions have those verdicts, too.
-type Verdict struct {
-	Policy  string `json:"policy"`
-	Digest  string `json:"digest"`
-	At      string `json:"at"`
-	Mode    string `json:"mode"`
-	Verdict string `json:"verdict"`
-	Reason  string `json:"reason"`
-	Fuel    int64  `json:"fuel"`
-	// Priority is what the policy asked for: front, normal or back; empty: it did not say.
-	Priority string `json:"priority"`
-
-	CapTTLMS  int64  `json:"cap_ttl_ms"`  // what it lowered the ttl to; 0: it did not
-	CapWaitMS *int64 `json:"cap_wait_ms"` // what it lowered the wait to; nil: it did not
 }
 
 // PolicySet says which policies judge requests together.

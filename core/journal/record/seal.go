@@ -175,35 +175,6 @@ func appendNotes(b []byte, notes []lock.Note) []byte {
 	return append(b, ']')
 }
 
-func appendVerdicts(b []byte, verdicts []lock.Verdict) []byte {
-	if len(verdicts) == 0 {
-		return b
-	}
-	b = append(b, `,"verdicts":[`...)
-	for i, v := range verdicts {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, `{"policy":`...)
-		b = appendString(b, v.Policy)
-		b = appendText(b, "digest", v.Digest)
-		b = appendText(b, "at", v.At)
-		b = appendText(b, "mode", v.Mode)
-		b = appendText(b, "verdict", v.Verdict)
-		b = appendText(b, "reason", v.Reason)
-		b = appendText(b, "priority", v.Priority)
-		b = appendMillis(b, "cap_ttl_ms", v.CapTTL)
-		if v.LowersWait {
-			b = append(b, `,"cap_wait_ms":`...)
-			b = strconv.AppendInt(b, v.CapWait.Milliseconds(), 10)
-		}
-		b = append(b, `,"fuel":`...)
-		b = strconv.AppendInt(b, v.Fuel, 10)
-		b = append(b, '}')
-	}
-	return append(b, ']')
-}
-
 func appendMillis(b []byte, member string, d time.Duration) []byte {
 	if d <= 0 {
 		return b

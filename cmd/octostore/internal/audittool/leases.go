@@ -147,7 +147,7 @@ func (l *Lease) deadline(r *record.Record) {
 }
 
 // said takes what policies said, in the place of what they said before.
-func (l *Lease) said(verdicts []record.Verdict) {
+func (l *Lease) said(verdicts record.Verdicts) {
 	for _, v := range verdicts {
 		p := Policy{Name: v.Policy, At: v.At, Mode: v.Mode, Verdict: v.Verdict, Reason: v.Reason}
 		i := slices.IndexFunc(l.Policies, func(o Policy) bool { return o.Name == p.Name && o.At == p.At })

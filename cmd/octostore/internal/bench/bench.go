@@ -22,6 +22,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 )
 
 // Mode is what a run does to the server.
@@ -211,7 +213,7 @@ func (r *run) load(ctx context.Context, s *step, t *target) (*sample, error) {
 		return nil, err
 	}
 	after, err := look(ctx, t)
-	if others := before.others(after); others != nil {
+	if others := before.Others(after); others != nil {
 		r.others = append(r.others, *others)
 	}
 	return sample, err
@@ -223,7 +225,7 @@ func (r *run) measureDisk(ctx context.Context) error {
 	if r.cfg.Mode == Ceiling || r.cfg.URL != "" && r.cfg.Dir == "" {
 		return nil
 	}
-	syncs, err := diskSyncs(ctx, r.cfg.Dir)
+	syncs, err := usage.SyncTimes(ctx, r.cfg.Dir)
 	r.syncs = append(r.syncs, syncs...)
 	return err
 }

@@ -4,32 +4,20 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/ceiling"
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
-// The ceiling is fair only if its answers look to the load like a server's.
-func TestTheCeilingAnswersLikeAServer(t *testing.T) {
-	for what, answer := range map[string]*canned{"acquire": ceilingAcquired, "release": ceilingReleased, "status": ceilingHeld} {
-		if number(answer.body, fieldToken) == 0 {
-			t.Errorf("%s has no fencing token", what)
-		}
-	}
-	if len(field(ceilingAcquired.body, fieldLease)) == 0 {
-		t.Error("acquire has no lease id")
-	}
-	if state := field(ceilingHeld.body, fieldState); string(state) != "held" {
-		t.Errorf("status says %q", state)
-	}
-}
-
 func TestTheCeilingHandsOverInTurn(t *testing.T) {
-	server := httptest.NewServer(newCeiling())
+	server := httptest.NewServer(ceiling.NewHandler())
 	t.Cleanup(server.Close)
 	target := &target{addr: server.Listener.Addr().String()}
-	conns, err := dialAll(t.Context(), target, 2, 10*time.Second)
+	conns, err := wire.Dial(t.Context(), target.addr, 2, 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { closeAll(conns) })
+	t.Cleanup(func() { wire.Close(conns) })
 	holder := newParty(target, conns[0], "a", "wait=9s", nil)
 	waiter := newParty(target, conns[1], "a", "wait=9s", nil)
 	if err := holder.take(); err != nil {

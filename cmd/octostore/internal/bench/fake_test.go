@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 )
 
 // fake is a lock service as the bench expects one, in memory, without leases that
@@ -36,7 +38,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "not for you", http.StatusForbidden)
 			return
 		}
-		writeOwnUsage(w)
+		usage.WriteOwn(w)
 		return
 	}
 	path, ok := strings.CutPrefix(r.URL.Path, "/v1/locks/")

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
 // handovers is the load of mode handover: on each lock one connection more than
@@ -17,11 +19,11 @@ type handovers struct {
 }
 
 func (l *handovers) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := dialAll(ctx, t, l.locks*(l.waiters+1), l.patience())
+	conns, err := wire.Dial(ctx, t.addr, l.locks*(l.waiters+1), l.patience())
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(conns)
+	defer wire.Close(conns)
 	var workers []worker
 	epoch := time.Now()
 	for lock := range l.locks {

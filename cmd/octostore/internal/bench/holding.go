@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
 const (
@@ -19,11 +22,11 @@ type holding struct {
 }
 
 func (l *holding) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := dialAll(ctx, t, l.connections, holdingTime)
+	conns, err := wire.Dial(ctx, t.addr, l.connections, holdingTime)
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(conns)
+	defer wire.Close(conns)
 	s, took := &sample{kept: int64(l.locks)}, newTimings()
 	if s.empty, err = settle(ctx, t, conns); err != nil {
 		return nil, err
@@ -33,7 +36,7 @@ func (l *holding) run(ctx context.Context, t *target) (*sample, error) {
 	}
 	start := time.Now()
 	hoards := make([]*hoard, len(conns))
-	together(conns, func(i int, c *conn) {
+	together(conns, func(i int, c *wire.Conn) {
 		hoards[i] = &hoard{target: t, conn: c, first: i, step: len(conns), took: took, sample: s}
 		hoards[i].take(l.locks)
 	})
@@ -44,14 +47,14 @@ func (l *holding) run(ctx context.Context, t *target) (*sample, error) {
 	if s.full, err = settle(ctx, t, conns); err != nil {
 		return nil, err
 	}
-	together(conns, func(i int, _ *conn) { hoards[i].giveBack() })
+	together(conns, func(i int, _ *wire.Conn) { hoards[i].giveBack() })
 	s.latency = took.histogram
 	s.operations = s.latency.TotalCount()
 	return s, nil
 }
 
 // together runs f for every connection at the same time.
-func together(conns []*conn, f func(i int, c *conn)) {
+func together(conns []*wire.Conn, f func(i int, c *wire.Conn)) {
 	var wg sync.WaitGroup
 	for i, c := range conns {
 		wg.Go(func() { f(i, c) })
@@ -62,7 +65,7 @@ func together(conns []*conn, f func(i int, c *conn)) {
 // hoard is the locks one connection holds: every step-th, beginning with first.
 type hoard struct {
 	target      *target
-	conn        *conn
+	conn        *wire.Conn
 	first, step int
 	leases      []hoarded
 	took        *timings
@@ -112,34 +115,34 @@ func (h *hoard) giveBack() {
 // settle returns the usage of the server with as little garbage in its heap as one
 // can see from outside: it reads locks until the server has collected twice, and
 // keeps the smallest heap it saw on the way.
-func settle(ctx context.Context, t *target, conns []*conn) (usage, error) {
+func settle(ctx context.Context, t *target, conns []*wire.Conn) (usage.Usage, error) {
 	first, err := t.usage(ctx)
-	if err != nil || first.collections == unknown {
+	if err != nil || first.Collections == usage.Unknown {
 		return first, err
 	}
-	smallest := first.heap
+	smallest := first.Heap
 	request := t.request("GET", t.name("settle"), "\r\n")
 	for began := time.Now(); ; {
 		if err := readSome(conns[:min(len(conns), 4)], request); err != nil {
-			return usage{}, err
+			return usage.Usage{}, err
 		}
 		now, err := t.usage(ctx)
 		if err != nil {
-			return usage{}, err
+			return usage.Usage{}, err
 		}
-		smallest = min(smallest, now.heap)
-		if now.collections >= first.collections+2 || time.Since(began) > settleTime {
-			now.heap = smallest
+		smallest = min(smallest, now.Heap)
+		if now.Collections >= first.Collections+2 || time.Since(began) > settleTime {
+			now.Heap = smallest
 			return now, nil
 		}
 	}
 }
 
-func readSome(conns []*conn, request []byte) error {
+func readSome(conns []*wire.Conn, request []byte) error {
 	errs := make([]error, len(conns))
-	together(conns, func(i int, c *conn) {
+	together(conns, func(i int, c *wire.Conn) {
 		for n := 0; n < 100 && errs[i] == nil; n++ {
-			_, errs[i] = c.exchange(request)
+			_, errs[i] = c.Exchange(request)
 		}
 	})
 	for _, err := range errs {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
 // namesEach is how many locks a connection goes round, so that it is not always
@@ -18,15 +20,15 @@ type pairs struct {
 }
 
 func (l *pairs) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := dialAll(ctx, t, l.connections, l.patience())
+	conns, err := wire.Dial(ctx, t.addr, l.connections, l.patience())
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(conns)
+	defer wire.Close(conns)
 	return measure(ctx, t, l.timing, pairWorkers(t, conns), nil)
 }
 
-func pairWorkers(t *target, conns []*conn) []worker {
+func pairWorkers(t *target, conns []*wire.Conn) []worker {
 	var workers []worker
 	for i, c := range conns {
 		w := &pairWorker{}

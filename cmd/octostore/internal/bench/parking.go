@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
 const (
@@ -23,11 +25,11 @@ type parking struct {
 }
 
 func (l *parking) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := dialAll(ctx, t, 1, parkingTime)
+	conns, err := wire.Dial(ctx, t.addr, 1, parkingTime)
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(conns)
+	defer wire.Close(conns)
 	lot := &lot{target: t, control: conns[0], sample: &sample{}, took: newTimings(), opened: make(chan struct{})}
 	if err := lot.occupy(l.locks); err != nil {
 		return nil, err
@@ -45,7 +47,7 @@ func (l *parking) run(ctx context.Context, t *target) (*sample, error) {
 // lot is one round of [parking].
 type lot struct {
 	target  *target
-	control *conn
+	control *wire.Conn
 	holders []*party // one for each lock, on the control connection
 	names   []string
 	ledgers []*ledger
@@ -78,13 +80,13 @@ func (l *lot) measure(ctx context.Context, waiters int) (err error) {
 		return err
 	}
 	l.sample.before = l.sample.empty
-	conns, err := dialAll(ctx, l.target, waiters, parkingTime)
+	conns, err := wire.Dial(ctx, l.target.addr, waiters, parkingTime)
 	if err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer closeAll(conns) // first: after an error nobody is to wait on
+	defer wire.Close(conns) // first: after an error nobody is to wait on
 	for i, c := range conns {
 		lock := i % len(l.names)
 		p := newParty(l.target, c, l.names[lock], l.query(), l.ledgers[lock])
@@ -148,14 +150,14 @@ func (l *lot) await(ctx context.Context, waiters int64) error {
 func (l *lot) waiting() (int64, error) {
 	var total int64
 	for _, name := range l.names {
-		body, err := l.control.exchange(l.target.request("GET", name, "\r\n"))
+		body, err := l.control.Exchange(l.target.request("GET", name, "\r\n"))
 		if err != nil {
 			return 0, fmt.Errorf("status: %w", err)
 		}
-		if field(body, fieldWaiters) == nil {
+		if wire.Field(body, wire.FieldWaiters) == nil {
 			return 0, errors.New("status: the answer does not say how many wait")
 		}
-		total += int64(number(body, fieldWaiters))
+		total += int64(wire.Number(body, wire.FieldWaiters))
 	}
 	return total, nil
 }

@@ -3,14 +3,8 @@ package bench
 import (
 	"fmt"
 	"sync/atomic"
-)
 
-// What the answers say, as [field] wants it.
-const (
-	fieldLease   = `"lease_id"`
-	fieldToken   = `"fencing_token"`
-	fieldState   = `"state"`
-	fieldWaiters = `"waiters_total"`
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
 // brokenPromise is an answer that a lock service must never give.
@@ -53,7 +47,7 @@ func (l *ledger) ending() {
 // party is one connection's part in one lock: its requests, made once, and the
 // lease it holds.
 type party struct {
-	conn    *conn
+	conn    *wire.Conn
 	ledger  *ledger
 	acquire []byte
 	release []byte // up to the lease id
@@ -61,7 +55,7 @@ type party struct {
 	lease   []byte
 }
 
-func newParty(t *target, c *conn, name, query string, l *ledger) *party {
+func newParty(t *target, c *wire.Conn, name, query string, l *ledger) *party {
 	if !t.promises {
 		l = nil
 	}
@@ -77,11 +71,11 @@ func (p *party) holds() bool { return p.token != 0 }
 
 // take acquires the lock. A lease that breaks a promise is held like any other.
 func (p *party) take() error {
-	body, err := p.conn.exchange(p.acquire)
+	body, err := p.conn.Exchange(p.acquire)
 	if err != nil {
 		return fmt.Errorf("acquire: %w", err)
 	}
-	token, lease := number(body, fieldToken), field(body, fieldLease)
+	token, lease := wire.Number(body, wire.FieldToken), wire.Field(body, wire.FieldLease)
 	if token == 0 || len(lease) == 0 {
 		return fmt.Errorf("acquire: a 200 without lease id and fencing token: %.300q", body)
 	}
@@ -97,11 +91,11 @@ func (p *party) giveBack() error {
 	n := len(p.release)
 	request := append(append(p.release, p.lease...), "\r\n\r\n"...)
 	p.release = request[:n]
-	body, err := p.conn.exchange(request)
+	body, err := p.conn.Exchange(request)
 	if err != nil {
 		return fmt.Errorf("release: %w", err)
 	}
-	if got := number(body, fieldToken); p.ledger != nil && got != token {
+	if got := wire.Number(body, wire.FieldToken); p.ledger != nil && got != token {
 		return broken("the lease with fencing token %d was released as %d", token, got)
 	}
 	return nil

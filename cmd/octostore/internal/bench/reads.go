@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
 // reads is the load of mode status: all connections read one lock that is held,
@@ -15,11 +17,11 @@ type reads struct {
 }
 
 func (l *reads) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := dialAll(ctx, t, 1+l.connections+l.writers, l.patience())
+	conns, err := wire.Dial(ctx, t.addr, 1+l.connections+l.writers, l.patience())
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(conns)
+	defer wire.Close(conns)
 	ttl := (l.patience() + 30*time.Second).Round(time.Second)
 	holder := newParty(t, conns[0], t.name("read"), "ttl="+ttl.String(), &ledger{})
 	if err := holder.take(); err != nil {
@@ -46,7 +48,7 @@ func (l *reads) run(ctx context.Context, t *target) (*sample, error) {
 
 // reader reads the state of a lock.
 type reader struct {
-	conn    *conn
+	conn    *wire.Conn
 	request []byte
 	token   uint64 // of the lease that holds it
 	checked bool
@@ -56,12 +58,12 @@ func (r *reader) idle() bool { return true }
 
 func (r *reader) operate() (time.Duration, error) {
 	start := time.Now()
-	body, err := r.conn.exchange(r.request)
+	body, err := r.conn.Exchange(r.request)
 	took := time.Since(start)
 	if err != nil {
 		return 0, fmt.Errorf("status: %w", err)
 	}
-	state, token := field(body, fieldState), number(body, fieldToken)
+	state, token := wire.Field(body, wire.FieldState), wire.Number(body, wire.FieldToken)
 	if r.checked && (string(state) != "held" || token != r.token) {
 		return 0, broken("the lock is held under fencing token %d, and a reader was told: %.300s", r.token, body)
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 )
 
 // Report is what a run found. Durations end in their unit; what is not known is
@@ -99,15 +101,17 @@ func (s *sample) writeRate() float64 {
 }
 
 func (s *sample) cpuEach() *float64 {
-	each := grown(s.before.cpu, s.after.cpu, s.operations)
+	each := usage.Grown(s.before.CPU, s.after.CPU, s.operations)
 	if each != nil {
 		*each *= 1e6
 	}
 	return each
 }
 
-func (s *sample) residentEach() *float64 { return grown(s.empty.resident, s.full.resident, s.kept) }
-func (s *sample) heapEach() *float64     { return grown(s.empty.heap, s.full.heap, s.kept) }
+func (s *sample) residentEach() *float64 {
+	return usage.Grown(s.empty.Resident, s.full.Resident, s.kept)
+}
+func (s *sample) heapEach() *float64 { return usage.Grown(s.empty.Heap, s.full.Heap, s.kept) }
 
 func each[T any](samples []*sample, figure func(*sample) T) []T {
 	var figures []T
@@ -177,3 +181,11 @@ func (r *Report) failure() error {
 func rounded(figure float64) float64 { return math.Round(figure*1000) / 1000 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// median returns the middle of some figures, the lower one of two; 0 if there are none.
+func median[T float64 | time.Duration](figures []T) T {
+	if len(figures) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(figures))[(len(figures)-1)/2]
+}

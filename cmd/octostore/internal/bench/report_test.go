@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"math"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -26,11 +26,11 @@ func sampleOf(operations int64, took time.Duration, cpu float64) *sample {
 		operations: operations,
 		elapsed:    time.Second,
 		latency:    t.histogram,
-		before:     usage{cpu: 1},
-		after:      usage{cpu: 1 + cpu},
+		before:     usage.Usage{CPU: 1},
+		after:      usage.Usage{CPU: 1 + cpu},
 		kept:       10,
-		empty:      usage{resident: 1_000_000, heap: 500_000},
-		full:       usage{resident: 1_175_000, heap: 502_000},
+		empty:      usage.Usage{Resident: 1_000_000, Heap: 500_000},
+		full:       usage.Usage{Resident: 1_175_000, Heap: 502_000},
 	}
 }
 
@@ -92,40 +92,6 @@ func TestShareIsTheMedianOfTheRatiosOfRounds(t *testing.T) {
 func TestSharesOfNothingAreLeftOut(t *testing.T) {
 	if s := share([]*sample{sampleOf(5, 1, 0)}, []*sample{{}}); s != nil {
 		t.Errorf("a share of a ceiling that did nothing: %s", s)
-	}
-}
-
-func TestUsageReadsMetrics(t *testing.T) {
-	const metrics = `# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.
-# TYPE process_cpu_seconds_total counter
-process_cpu_seconds_total 12.25
-process_resident_memory_bytes 1.2345678e+07
-go_gc_duration_seconds{quantile="0"} 0.1
-go_gc_duration_seconds_count 17
-octostore_held_leases 3
-`
-	got, err := readUsage(strings.NewReader(metrics))
-	want := usage{cpu: 12.25, resident: 12345678, heap: unknown, collections: 17}
-	if err != nil || got != want {
-		t.Errorf("got %+v, error %v; want %+v", got, err, want)
-	}
-	if _, err := readUsage(strings.NewReader("process_cpu_seconds_total much\n")); err == nil {
-		t.Error("a word was taken for a number")
-	}
-}
-
-func TestOthersAreWhatNeitherWeNorTheServerUsed(t *testing.T) {
-	before := parseStat("cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 1 2 3\n")
-	after := parseStat("cpu  250 20 200 1000 10 5 5 10 0 0\n") // 5 s had, 2.8 s used
-	if before.had != 10 || before.used != 2 {
-		t.Fatalf("parsed %+v", before)
-	}
-	after.ours = 1.8
-	if others := before.others(after); others == nil || math.Abs(*others-0.2) > 1e-9 {
-		t.Errorf("others used %v of the machine, want 0.2", others)
-	}
-	if others := before.others(parseStat("who knows")); others != nil {
-		t.Errorf("others used %v of an unknown machine", *others)
 	}
 }
 

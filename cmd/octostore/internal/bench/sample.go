@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
 // sample is what one round of one step measured.
@@ -17,9 +20,9 @@ type sample struct {
 	latency    *hdrhistogram.Histogram // nanoseconds
 	beside     int64                   // operations of the writers of mode status
 
-	before, after usage // of the server, around the operations
-	empty, full   usage // of the server, without and with the things it had to keep
-	kept          int64 // how many those were
+	before, after usage.Usage // of the server, around the operations
+	empty, full   usage.Usage // of the server, without and with the things it had to keep
+	kept          int64       // how many those were
 }
 
 func (s *sample) rate() float64 {
@@ -40,7 +43,7 @@ type tally struct {
 // count takes down err and reports whether the connection it happened on can go on.
 func (t *tally) count(err error) (usable bool) {
 	var promise *brokenPromise
-	var status *statusError
+	var status *wire.StatusError
 	isPromise := errors.As(err, &promise)
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/ceiling"
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 	"github.com/octostore/octostore/cmd/octostore/internal/child"
 	"github.com/octostore/octostore/core/auth"
 )
@@ -26,6 +29,10 @@ type target struct {
 	client   *http.Client // for metrics
 	close    func()
 }
+
+// ServeCeiling runs the server that the others are compared with, in a process of its
+// own, until ctx ends. It says on out where it listens, in the words of an OctoStore server.
+func ServeCeiling(ctx context.Context, out io.Writer) error { return ceiling.Serve(ctx, out) }
 
 // openTarget returns the server of a place: the one the user named, or one of our
 // own, started for the purpose.
@@ -128,4 +135,35 @@ func (t *target) request(method, path, last string) []byte {
 	}
 	b.WriteString(last)
 	return []byte(b.String())
+}
+
+// look returns the busyness of now, with a server at t.
+func look(ctx context.Context, t *target) (usage.Busyness, error) {
+	server, err := t.usage(ctx)
+	if err != nil || server.CPU == usage.Unknown {
+		return usage.Busyness{}, err
+	}
+	return usage.Look(server.CPU), nil
+}
+
+// usage asks the server for its metrics.
+func (t *target) usage(ctx context.Context) (usage.Usage, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.addr+"/metrics", nil)
+	if err != nil {
+		return usage.Usage{}, err
+	}
+	if t.token != "" {
+		req.Header.Set("Authorization", "Bearer "+t.token)
+	}
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return usage.Usage{}, fmt.Errorf("metrics: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		// A server may keep its metrics to itself; it can be measured without them.
+		io.Copy(io.Discard, resp.Body)
+		return usage.Read(strings.NewReader(""))
+	}
+	return usage.Read(resp.Body)
 }

@@ -124,7 +124,7 @@ func (r *Replay) Add(line []byte) error {
 // ofAcquire reports whether a record is about an acquire: renewals and breaks can be
 // refused as well.
 func ofAcquire(rec record.Record) bool {
-	return !slices.ContainsFunc(rec.Verdicts, func(v record.Verdict) bool {
+	return !slices.ContainsFunc(rec.Verdicts, func(v lock.Verdict) bool {
 		return v.At == abi.HookRenew || v.At == abi.HookBreak
 	})
 }
