@@ -3,7 +3,6 @@ package documents_test
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -70,24 +69,24 @@ func TestThePageNamesEveryKindAndMember(t *testing.T) {
 			t.Errorf("the kind %s is not in the page", kind)
 		}
 	}
-	files, err := filepath.Glob(octotest.Path("core/journal/record/*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var members [][]string
-	for _, file := range files {
-		source, err := os.ReadFile(file)
+	// Some members are known from what reads them, the others from what writes them.
+	written := regexp.MustCompile("`json:\"([a-z_]+)\"`|append[A-Za-z]*\\(b, \"([a-z_]+)\"|,\"([a-z_]+)\":")
+	members := map[string]bool{}
+	for _, file := range []string{"record.go", "verdicts.go", "seal.go"} {
+		source, err := os.ReadFile(octotest.Path("core/journal/record/" + file))
 		if err != nil {
 			t.Fatal(err)
 		}
-		members = append(members, regexp.MustCompile("`json:\"([a-z_]+)\"`").FindAllStringSubmatch(string(source), -1)...)
+		for _, m := range written.FindAllStringSubmatch(string(source), -1) {
+			members[m[1]+m[2]+m[3]] = true
+		}
 	}
-	if len(members) < 50 {
+	if len(members) < 40 {
 		t.Fatalf("only %d members were found", len(members))
 	}
-	for _, m := range members {
-		if !strings.Contains(page, "`"+m[1]+"`") {
-			t.Errorf("the member %s is not in the page", m[1])
+	for m := range members {
+		if !strings.Contains(page, "`"+m+"`") {
+			t.Errorf("the member %s is not in the page", m)
 		}
 	}
 }
