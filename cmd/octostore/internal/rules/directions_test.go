@@ -1,4 +1,4 @@
-package imports which, how long
+package rules_test
 
 // directions says which of our packages each of our packages may import. Outside
 // knows inside, neighbours do not know each other, only cmd knows all. A star stands
