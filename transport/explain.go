@@ -64,15 +64,15 @@ func (x *exchange) supposed() (core.Question, error) {
 		if err != nil {
 			return core.Question{}, err
 		}
-		return service.SupposeRenew(x.who, account, lock.Renewal{Origin: x.origin(), Name: x.params.Lock, TTL: ttl})
+		return service.RenewQuestion(x.who, account, lock.Renewal{Origin: x.origin(), Name: x.params.Lock, TTL: ttl})
 	case core.HookBreak:
-		return service.SupposeBreak(x.who, account, lock.Breaking{Origin: x.origin(), Name: x.params.Lock, Cause: p.Text(param.Reason)})
+		return service.BreakQuestion(x.who, account, lock.Breaking{Origin: x.origin(), Name: x.params.Lock, Cause: p.Text(param.Reason)})
 	}
 	asked, err := x.acquireRequest()
 	if err != nil {
 		return core.Question{}, err
 	}
-	return service.Suppose(x.who, account, asked)
+	return service.AcquireQuestion(x.who, account, asked)
 }
 
 // explainedHook returns what is to be explained. Parameters that the hook does not have are

@@ -43,14 +43,14 @@ func (x *exchange) createToken() error {
 		return err
 	}
 	p := &x.params
-	w := auth.Wish{Account: p.Text(param.Account), Name: p.Text(param.Name)}
+	w := auth.TokenSpec{Account: p.Text(param.Account), Name: p.Text(param.Name)}
 	if w.Scopes, err = auth.ParseScopes(p.Text(param.Scopes)); err != nil {
 		return err
 	}
 	if w.Expires, err = p.PositiveDuration(param.Expires); err != nil {
 		return err
 	}
-	if !tokens.Closed() && !w.Scopes.Admin() {
+	if !tokens.TokensRequired() && !w.Scopes.Admin() {
 		return &input.Error{
 			Field: "scopes", Problem: "do not have admin, and this is the first token: nobody could make another one",
 			Want: "a first token with the scope admin",

@@ -170,7 +170,7 @@ func TestWhatIsDoneOfflineIsOnRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, secret, err := db.tokens.Create(t.Context(), byHand, auth.Wish{Account: "root", Scopes: parsed})
+	_, secret, err := db.tokens.Create(t.Context(), byHand, auth.TokenSpec{Account: "root", Scopes: parsed})
 	if err != nil {
 		t.Fatal(err)
 	}
