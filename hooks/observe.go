@@ -316,7 +316,7 @@ func newObservation(line []byte) *judgement {
 // observe puts one line of the journal to the policy. Nil means that it is done with
 // it; anything else, that it is to be given again.
 func (p *policy) observe(ctx context.Context, line []byte) *guest.Fault {
-	if err := p.awaitPace(ctx); err != nil {
+	if err := p.awaitBudget(ctx); err != nil {
 		return &guest.Fault{Kind: busy, Err: err}
 	}
 	if _, err := p.takeSlot(ctx, true); err != nil {

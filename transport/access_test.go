@@ -139,7 +139,7 @@ func TestWatchingShowsOnlyWhatMayBeRead(t *testing.T) {
 // quiet waits until somebody follows.
 func (s *server) quiet(t testing.TB) {
 	t.Helper()
-	for giveUp := time.Now().Add(10 * time.Second); s.followers.Load() == 0; time.Sleep(time.Millisecond) {
+	for giveUp := time.Now().Add(10 * time.Second); s.streams.Followers() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(giveUp) {
 			t.Fatal("nobody follows")
 		}

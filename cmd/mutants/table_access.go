@@ -73,14 +73,14 @@ var accessMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "granted-to-the-revoked", file: "transport/acquire.go",
+		name: "granted-to-the-revoked", file: "transport/leases.go",
 		old:    "	if err := x.who.Err(time.Now()); err != nil {\n		return err",
 		new:    "	if err := x.who.Err(time.Now()); false {\n		return err",
 		breaks: "a grant that crosses the end of its token is handed out",
 		tests:  inTransport,
 	},
 	{
-		name: "waiters-outlive-their-token", file: "transport/acquire.go",
+		name: "waiters-outlive-their-token", file: "transport/leases.go",
 		old:    "		defer x.bound()()\n",
 		new:    "",
 		breaks: "who waits by a revoked token waits on",

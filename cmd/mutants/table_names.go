@@ -48,14 +48,14 @@ var nameMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "last-page-of-the-queue", file: "transport/encode.go",
+		name: "last-page-of-the-queue", file: "transport/internal/wire/lock.go",
 		old:    `v.Queue[n-1].Position < v.Waiters`,
 		new:    `v.Queue[n-1].Position < v.Waiters-1`,
 		breaks: "the last waiter is on no page",
 		tests:  inTransport,
 	},
 	{
-		name: "metadata-in-every-listing", file: "transport/encode.go",
+		name: "metadata-in-every-listing", file: "transport/internal/wire/lock.go",
 		old:    `	if how == whole {`,
 		new:    `	if true {`,
 		breaks: "a listing carries the metadata of every waiter",

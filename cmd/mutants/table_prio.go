@@ -123,7 +123,7 @@ var priorityMutants = []mutant{
 		tests:  inJournal,
 	},
 	{
-		name: "priority-not-shown", file: "transport/encode.go",
+		name: "priority-not-shown", file: "transport/internal/wire/lock.go",
 		old:    "if w.Priority != lock.Normal {",
 		new:    "if false {",
 		breaks: "a reader of the queue cannot see why it is not in order of arrival",

@@ -12,6 +12,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/offline"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/auth"
@@ -65,14 +66,14 @@ func withTokens(cmd *cobra.Command, envFile string, mayMake bool, f func(tokenKe
 	case !errors.Is(missing, errNoDatabase) || !mayMake:
 		return fmt.Errorf("%w, OCTOSTORE_URL where a server is%s", missing, howToMake(cmd))
 	}
-	db, err := openOffline(cmd.Context(), loaded.Config)
+	db, err := offline.Open(cmd.Context(), path)
 	if err != nil {
 		return err
 	}
 	if missing != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "octostore: made the database %s\n", absolute(path))
 	}
-	return errors.Join(f(db), db.close())
+	return errors.Join(f(db), db.Close())
 }
 
 // howToMake names the flag of a command that may make a database.

@@ -150,6 +150,7 @@ func (o *onDisk) check(t *testing.T, p *octotest.Server) {
 // know. Nothing that was acknowledged is lost, those who wait keep their places, and
 // with space again everything is as before, without a restart.
 func TestAFullDiskRefusesAcquiresAndRecoversByItself(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	disk := newSmallDisk(t, "40m")
 	p := octotest.Start(t, disk.dir)
 	o := newOnDisk(t, p, 200)
@@ -181,6 +182,7 @@ func TestAFullDiskRefusesAcquiresAndRecoversByItself(t *testing.T) {
 // The reserve is there so that holders can renew their leases and give their locks
 // back, and those behind them have them, while acquires are refused.
 func TestOnAFullDiskHoldersGoOn(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	disk := newSmallDisk(t, "64m")
 	p := octotest.Start(t, disk.dir)
 	o := newOnDisk(t, p, 200)

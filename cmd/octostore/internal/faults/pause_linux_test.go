@@ -85,6 +85,7 @@ func TestALeaseThatLapsedDuringAPauseIsOver(t *testing.T) {
 // in a lease for longer than it lasts: the safe end that a client computes from a 200
 // is over before anybody else has the lock.
 func TestAGrantThatAPauseHeldUpIsTooLateOrGood(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	rounds, clients := 3, 16
 	if testing.Short() {
 		rounds = 1

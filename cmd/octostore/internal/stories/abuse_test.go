@@ -141,6 +141,7 @@ var nonsense = []struct {
 // What is no request, or one nobody should send, is refused or hung up on soon. It
 // neither panics nor counts as a fault of the server, which goes on.
 func TestNonsenseIsRefused(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
 	p.Take(t, "a", "?ttl=1h")
 	for _, test := range nonsense {

@@ -52,6 +52,7 @@ func TestSIGTERMAnswersWaitersAndExitsWithZero(t *testing.T) {
 // A request that never ends holds an orderly stop up for two seconds. On a machine that
 // is slower than that the second signal comes too late, so there are several tries.
 func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for range 5 {
 		if state := signalTwice(t); !state.Success() {
 			return
@@ -81,6 +82,7 @@ func signalTwice(t *testing.T) *os.ProcessState {
 }
 
 func TestARequestThatNeverEndsDoesNotHoldTheStop(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
 	conn := halfRequest(t, p.Addr)
 	defer conn.Close()

@@ -211,6 +211,7 @@ func TestAnExpiryWakesTheNextByItself(t *testing.T) {
 }
 
 func TestNoLeaseIsWithoutAnEnd(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
 	g := p.Take(t, "held", "?ttl=1s")
 	for _, ttl := range []string{"0", "0s", "-1", "-1s", "-0", "1ns", "999ms", "9223372036854775807", "2562047h", "1e300", "Inf", "NaN", "null", ""} {
