@@ -108,7 +108,7 @@ var accessMutants = []mutant{
 		tests:  []string{"-run=Scripts/loopback ./cmd/octostore/internal/scripts"},
 	},
 	{
-		name: "take-passes-by-nobody", file: "core/lock/leases.go",
+		name: "take-passes-by-nobody", file: "core/lock/holder.go",
 		old:    "	over := m.endOnly(e, Broken, c)\n	lease := m.grant(",
 		new:    "	over := m.end(e, Broken, c)\n	lease := m.grant(",
 		breaks: "a lock that is taken is given to the first in line as well",
