@@ -19,7 +19,7 @@ import (
 type storage interface {
 	journal.Store
 	auth.Store
-	hooks.Places
+	hooks.CursorStore
 	Sizes() (db, wal int64)
 	Used(ctx context.Context) (int64, error) // bytes that hold something
 	// Full reports whether its last space has to be saved for those who hold a lock.

@@ -85,7 +85,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	}
 	exposed := parts.Exposed(cfg)
 	switch {
-	case exposed != "" && !s.tokens.Closed():
+	case exposed != "" && !s.tokens.TokensRequired():
 		return nil, &preflight.ExposedError{Addr: exposed}
 	case exposed != "" && s.certificate == nil:
 		log.Warn("others can reach this address, and tokens go over it as they are; set OCTOSTORE_TLS_CERT, or put a proxy with TLS before it", "addr", exposed)
@@ -112,7 +112,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		log.Info("listening for administration", "addr", s.admin.Addr().String())
 	}
 	warnVolatile(log, string(cfg.DB))
-	if !s.tokens.Closed() {
+	if !s.tokens.TokensRequired() {
 		log.Info("there are no tokens: everybody on this machine may do everything; this makes the first one: " + firstToken(s.url()))
 	}
 	return s, nil
