@@ -24,11 +24,11 @@ var auditFields = param.SetOf(param.After, param.Since, param.Until, param.Prefi
 
 // audit streams the journal, or what is asked for of it, until the client's token ends.
 func (x *exchange) audit() error {
-	if err := core.MaySome(x.who, "read the audit log", auth.Audit); err != nil {
+	if err := core.MaySome(x.principal, "read the audit log", auth.Audit); err != nil {
 		return err
 	}
-	defer x.bound()()
-	return x.because(x.export())
+	defer x.endWithToken()()
+	return x.cause(x.export())
 }
 
 func (x *exchange) export() error {
@@ -59,7 +59,7 @@ func (x *exchange) auditQuery() (q journal.Query, err error) {
 	if q.Filter, err = p.AuditFilter(); err != nil {
 		return q, err
 	}
-	if !x.who.MayAll(auth.Audit) { // whoever may read all of it gets it as it is stored
+	if !x.principal.MayAll(auth.Audit) { // whoever may read all of it gets it as it is stored
 		q.Filter.Visible = x.sees(auth.Audit)
 	}
 	if q.Limit, err = p.AuditLimit(); err != nil {
@@ -118,10 +118,10 @@ func asIs(lines []byte) ([]byte, error) { return lines, nil }
 // send streams the export to its end. What goes wrong on the way cuts the connection:
 // then the closing line is missing.
 func (a *auditStream) send(x *exchange) error {
-	if !x.api.exports.Begin(x.who.Account) {
+	if !x.api.exports.Begin(x.principal.Account) {
 		return problem.ErrTooManyReaders
 	}
-	defer x.api.exports.End(x.who.Account)
+	defer x.api.exports.End(x.principal.Account)
 	s := x.beginStream(a.contentType, x.params.AcceptsGzip(), exportUnsent)
 	if x.r.Method == http.MethodHead {
 		return nil

@@ -44,11 +44,11 @@ func (x *exchange) times() wire.Times { return wire.Times{Received: x.started, N
 
 // caller is who sent a request, and what the request says about that.
 type caller struct {
-	who     auth.Principal
-	r       *http.Request
-	id      string    // of the request
-	started time.Time // when the request arrived
-	on      side      // the listener it came in by
+	principal auth.Principal
+	r         *http.Request
+	id        string    // of the request
+	started   time.Time // when the request arrived
+	listener  listener  // the listener it came in by
 }
 
 // origin says where the request came from, for the audit log.
@@ -63,13 +63,13 @@ func (c *caller) origin() lock.Origin {
 // actor is origin with the account and the token of the caller.
 func (c *caller) actor() lock.Origin {
 	o := c.origin()
-	o.Actor.Account, o.Actor.TokenID = c.who.Account, c.who.TokenID
+	o.Actor.Account, o.Actor.TokenID = c.principal.Account, c.principal.TokenID
 	return o
 }
 
 // sees returns a function that reports whether the caller may do verb to a lock.
 func (c *caller) sees(verb auth.Verb) func(lock.Name) bool {
-	who := c.who
+	who := c.principal
 	return func(n lock.Name) bool { return who.May(verb, n) }
 }
 

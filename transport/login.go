@@ -67,7 +67,7 @@ func (x *exchange) finishLogin() error {
 	login.SetHeaders(x.w.Header())
 	http.SetCookie(x.w, github.Forget())
 	x.buf = append(x.buf[:0], login.TokenPage(t)...)
-	x.handOver(github, t, wire.TypeHTML)
+	x.deliverToken(github, t, wire.TypeHTML)
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (a *API) gitHubLimit(c *caller) func() error {
 }
 
 // handOver writes the answer that shows a token. One that nobody has seen is ended.
-func (x *exchange) handOver(github *login.GitHub, t login.Token, contentType []string) {
+func (x *exchange) deliverToken(github *login.GitHub, t login.Token, contentType []string) {
 	err := x.deliver(contentType)
 	clear(x.buf) // a buffer is kept for other requests
 	if err != nil {
@@ -127,7 +127,7 @@ func (x *exchange) pollDevice() error {
 		return nil
 	}
 	x.encode(api.Login{Status: api.LoginComplete, Token: &api.NewToken{Token: ShowToken(t.Token), Secret: t.Secret}})
-	x.handOver(github, t, wire.TypeJSON)
+	x.deliverToken(github, t, wire.TypeJSON)
 	return nil
 }
 

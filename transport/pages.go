@@ -10,7 +10,7 @@ import (
 
 // index says what this server is, and how to use it.
 func (a *API) index(_ context.Context, c *caller, _ *param.Values) (wire.Raw, error) {
-	if c.on == adminSide {
+	if c.listener == adminListener {
 		return a.adminIndex(), nil
 	}
 	base := "http://" + c.r.Host

@@ -42,7 +42,7 @@ func (noPolicies) Explain(_ context.Context, q core.Question, _ time.Time) (api.
 
 // listPolicies shows the policies.
 func (a *API) listPolicies(_ context.Context, c *caller, _ *param.Values) (wire.JSON, error) {
-	if err := core.MayAll(c.who, "see the policies", auth.Policies); err != nil {
+	if err := core.MayAll(c.principal, "see the policies", auth.Policies); err != nil {
 		return wire.JSON{}, err
 	}
 	return wire.JSON{Value: a.policies.List()}, nil
@@ -50,7 +50,7 @@ func (a *API) listPolicies(_ context.Context, c *caller, _ *param.Values) (wire.
 
 // reloadPolicies loads all policies again: a whole new set or nothing.
 func (a *API) reloadPolicies(ctx context.Context, c *caller, _ *param.Values) (wire.JSON, error) {
-	if err := core.MayAll(c.who, "reload the policies", auth.Policies); err != nil {
+	if err := core.MayAll(c.principal, "reload the policies", auth.Policies); err != nil {
 		return wire.JSON{}, err
 	}
 	changes, err := a.policies.Reload(ctx)
@@ -72,7 +72,7 @@ var (
 
 // explainPolicies says what the policies would say to a request, and why.
 func (a *API) explainPolicies(ctx context.Context, c *caller, p *param.Values) (none wire.JSON, err error) {
-	if err := core.MayAll(c.who, "have the policies explained", auth.Policies); err != nil {
+	if err := core.MayAll(c.principal, "have the policies explained", auth.Policies); err != nil {
 		return none, err
 	}
 	if p.Lock, err = p.LockName(); err != nil {
@@ -111,15 +111,15 @@ func (a *API) supposedQuestion(c *caller, p *param.Values) (core.Question, error
 		if err != nil {
 			return core.Question{}, err
 		}
-		return a.service.SupposeRenew(c.who, account, lock.Renewal{Origin: c.origin(), Name: p.Lock, TTL: ttl})
+		return a.service.SupposeRenew(c.principal, account, lock.Renewal{Origin: c.origin(), Name: p.Lock, TTL: ttl})
 	case core.HookBreak:
-		return a.service.SupposeBreak(c.who, account, lock.Breaking{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
+		return a.service.SupposeBreak(c.principal, account, lock.Breaking{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
 	}
 	asked, err := acquireRequest(c, p)
 	if err != nil {
 		return core.Question{}, err
 	}
-	return a.service.Suppose(c.who, account, asked)
+	return a.service.Suppose(c.principal, account, asked)
 }
 
 // explainedHook returns what is to be explained. Parameters that the hook does not have are

@@ -21,8 +21,8 @@ type route struct {
 	pattern string
 	fields  param.Set             // the parameters it knows
 	public  bool                  // needs no token
-	page    bool                  // is for browsers: problems are pages too
-	loose   bool                  // leaves out parameters it does not know
+	browser bool                  // is for browsers: problems are pages too
+	lenient bool                  // leaves out parameters it does not know
 	serve   func(*exchange) error // see respond
 	metrics *metrics.Route
 }
@@ -40,9 +40,9 @@ func routeTable() []route {
 		{id: "ready", method: http.MethodGet, pattern: "/readyz", fields: param.SetOf(param.Grants), public: true, serve: respond((*API).ready)},
 		{id: "metrics", method: http.MethodGet, pattern: "/metrics", public: true, serve: (*exchange).metrics},
 		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", public: true, serve: respond((*API).openAPI)},
-		{id: "beginGitHubLogin", method: http.MethodGet, pattern: login.BeginPath, public: true, page: true, loose: true, serve: (*exchange).beginLogin},
-		{id: "gitHubCallback", method: http.MethodGet, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State, param.LoginError), public: true, page: true, loose: true, serve: (*exchange).landLogin},
-		{id: "finishGitHubLogin", method: http.MethodPost, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State), public: true, page: true, serve: (*exchange).finishLogin},
+		{id: "beginGitHubLogin", method: http.MethodGet, pattern: login.BeginPath, public: true, browser: true, lenient: true, serve: (*exchange).beginLogin},
+		{id: "gitHubCallback", method: http.MethodGet, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State, param.LoginError), public: true, browser: true, lenient: true, serve: (*exchange).landLogin},
+		{id: "finishGitHubLogin", method: http.MethodPost, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State), public: true, browser: true, serve: (*exchange).finishLogin},
 		{id: "beginDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device", public: true, serve: respond((*API).beginDevice)},
 		{id: "pollDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device/poll", fields: param.SetOf(param.DeviceID), public: true, serve: (*exchange).pollDevice},
 		{id: "logout", method: http.MethodPost, pattern: "/v1/logout", serve: respond((*API).logout)},
@@ -69,7 +69,7 @@ const noRouteID = "none"
 
 // newRouter fills a router from the table. Nothing is redirected: a client that
 // follows would send its POST twice, and curl drops credentials on the way.
-func (a *API) newRouter(on side) *httprouter.Router {
+func (a *API) newRouter(on listener) *httprouter.Router {
 	router := &httprouter.Router{NotFound: http.HandlerFunc(a.noRoute)}
 	lockMethods := map[string]bool{}
 	for i := range a.routes {
@@ -147,7 +147,7 @@ func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Pa
 		name, err := lock.ParseName(path[:max(0, len(path)-len(rt.verb()))])
 		if err != nil {
 			x.route = rt
-			x.lost(err)
+			x.failUnrouted(err)
 			return
 		}
 		x.params.Lock = name
@@ -161,7 +161,7 @@ func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Pa
 	case http.MethodGet, http.MethodHead:
 		wrong.Hint = postHint(path)
 	}
-	x.lost(wrong)
+	x.failUnrouted(wrong)
 }
 
 // lockRoutes returns the routes of a path after /v1/locks/: those of its verb, or
@@ -177,21 +177,21 @@ func (a *API) lockRoutes(path string) []*route {
 // or nothing at all.
 func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 	x := w.(*exchange)
-	if path, ok := strings.CutPrefix(r.URL.Path, lockPrefix); ok && x.on == mainSide {
-		x.lost(notAllowed(r.Method, a.lockRoutes(path)))
+	if path, ok := strings.CutPrefix(r.URL.Path, lockPrefix); ok && x.listener == mainListener {
+		x.failUnrouted(notAllowed(r.Method, a.lockRoutes(path)))
 		return
 	}
 	var there []*route
 	for i := range a.routes {
-		if a.routes[i].at(r.URL.Path) && a.serves(&a.routes[i], x.on) {
+		if a.routes[i].at(r.URL.Path) && a.serves(&a.routes[i], x.listener) {
 			there = append(there, &a.routes[i])
 		}
 	}
 	if there == nil {
-		x.lost(problem.ErrNotFound)
+		x.failUnrouted(problem.ErrNotFound)
 		return
 	}
-	x.lost(notAllowed(r.Method, there))
+	x.failUnrouted(notAllowed(r.Method, there))
 }
 
 func notAllowed(method string, there []*route) *problem.MethodError {

@@ -101,9 +101,9 @@ type API struct {
 	sparse   *sparselog.Log // about what clients cause
 	version  string
 	routes   []route
-	none     *route // stands for requests that no route answers
+	unrouted *route // stands for requests that no route answers
 	byVerb   map[string][]*route
-	routers  [numSides]*httprouter.Router
+	routers  [numListeners]*httprouter.Router
 	origins  http.CrossOriginProtection
 	metrics  *metrics.Metrics
 	ids      requestIDs
@@ -111,7 +111,7 @@ type API struct {
 
 	metricsOn, readyOn Listeners
 
-	connections      [numSides]*conn.Set
+	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
 	streams          *wire.StreamPool
 	hangups          conn.Hangups
@@ -140,9 +140,9 @@ func New(cfg Config) *API {
 		limits: limit.New(limit.Config{
 			Rate: cfg.Limits.Rate, InFlight: cfg.Limits.InFlight, AddressRate: cfg.Limits.AddressRate, NewTokens: cfg.Limits.NewTokens,
 		}),
-		connections: [numSides]*conn.Set{
-			mainSide:  conn.NewSet(cfg.Limits.Connections, cfg.Limits.Connections/16+16, limit.NetworkOf), // to refuse those above the limit, there has to be room for some
-			adminSide: conn.NewSet(cfg.Limits.AdminConnections, cfg.Limits.AdminConnections/4, limit.NetworkOf),
+		connections: [numListeners]*conn.Set{
+			mainListener:  conn.NewSet(cfg.Limits.Connections, cfg.Limits.Connections/16+16, limit.NetworkOf), // to refuse those above the limit, there has to be room for some
+			adminListener: conn.NewSet(cfg.Limits.AdminConnections, cfg.Limits.AdminConnections/4, limit.NetworkOf),
 		},
 
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
@@ -153,24 +153,24 @@ func New(cfg Config) *API {
 	a.byVerb = byVerb(a.routes)
 	a.metrics = metrics.New(metrics.Config{
 		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
-		Watches: a.watches.InUse, Exports: a.exports.InUse, Connections: a.connections[mainSide].Len,
-		Listeners: sideNames[:], Limits: limit.Names(),
+		Watches: a.watches.InUse, Exports: a.exports.InUse, Connections: a.connections[mainListener].Len,
+		Listeners: listenerNames[:], Limits: limit.Names(),
 	})
 	a.limits.OnRefuse = a.metrics.Limited
-	for on := range numSides {
+	for on := range numListeners {
 		a.connections[on].OnEvict = func(network netip.Addr) {
-			a.metrics.Evicted(sideNames[on])
-			a.logCut(on, network)
+			a.metrics.Evicted(listenerNames[on])
+			a.logEvicted(on, network)
 		}
 	}
 	for i := range a.routes {
 		a.routes[i].metrics = a.metrics.Route(a.routes[i].id)
 	}
-	a.none = &route{id: noRouteID, metrics: a.metrics.Route(noRouteID)}
-	for on := range numSides {
+	a.unrouted = &route{id: noRouteID, metrics: a.metrics.Route(noRouteID)}
+	for on := range numListeners {
 		a.routers[on] = a.newRouter(on)
 	}
-	a.addProfiles(a.routers[adminSide])
+	a.addProfiles(a.routers[adminListener])
 	if a.login != nil {
 		a.login.Limit(a.limits.NewLogin)
 	}
@@ -199,10 +199,10 @@ const (
 // Server returns a server for the API with the limits it needs. It has no address
 // and is not listening yet.
 func (a *API) Server() *http.Server {
-	return a.server(mainSide)
+	return a.server(mainListener)
 }
 
-func (a *API) server(on side) *http.Server {
+func (a *API) server(on listener) *http.Server {
 	of := a.connectionsOf(on)
 	return &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, on) }),
@@ -220,13 +220,13 @@ func (a *API) server(on side) *http.Server {
 }
 
 // ServeHTTP answers one request of the main listener.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, mainSide) }
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, mainListener) }
 
-func (a *API) serve(w http.ResponseWriter, r *http.Request, on side) {
+func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
 	x := a.begin(w, r)
-	x.on = on
+	x.listener = on
 	defer x.finish()
-	if err := x.enter(); err != nil {
+	if err := x.admit(); err != nil {
 		x.fail(err)
 		return
 	}

@@ -23,11 +23,11 @@ const heartbeat = 15 * time.Second
 // watch streams what happens to locks the client may read, as server-sent events, until
 // the client leaves, its token ends, or the server begins to stop.
 func (x *exchange) watch() error {
-	if err := core.MaySome(x.who, "watch locks", auth.Read); err != nil {
+	if err := core.MaySome(x.principal, "watch locks", auth.Read); err != nil {
 		return err
 	}
-	defer x.bound()()
-	return x.because(x.follow())
+	defer x.endWithToken()()
+	return x.cause(x.follow())
 }
 
 func (x *exchange) follow() error {
@@ -36,10 +36,10 @@ func (x *exchange) follow() error {
 	if err != nil {
 		return err
 	}
-	if !x.api.watches.Begin(x.who.Account) {
+	if !x.api.watches.Begin(x.principal.Account) {
 		return problem.ErrTooManyReaders
 	}
-	defer x.api.watches.End(x.who.Account)
+	defer x.api.watches.End(x.principal.Account)
 	w.reader = x.api.journal.From(after)
 	w.stream = x.beginStream(wire.TypeSSE, false, watchUnsent)
 	if x.r.Method == http.MethodHead {
