@@ -39,7 +39,7 @@ var strangerMutants = []mutant{
 	},
 	{
 		name: "waiters-connections-cut", file: "transport/exchange.go",
-		old:    "	if !rt.public {\n		x.markAdmitted() // in open mode, too\n	}\n",
+		old:    "	if !rt.public {\n		x.markAdmitted() // without tokens too\n	}\n",
 		new:    "",
 		breaks: "a flood cuts the connections of those who wait",
 		tests:  []string{"-run=ConnectionsOfClientsStay ./transport"},
