@@ -29,7 +29,7 @@ func (x *exchange) admit() error {
 	if x.conn != nil && x.conn.OverLimit {
 		x.w.Header()["Connection"] = wire.Close
 		if !isSpared(path) && !isProbe(path) {
-			return l.Refuse(limit.Connections, time.Second, "as many connections are open as this server may have; try again later, or on a connection that is open already")
+			return l.Refuse(limit.Connections, time.Second, "this server has reached its limit of open connections; try again later, or use a connection that is open already")
 		}
 	}
 	if err := x.checkOrigin(); err != nil {

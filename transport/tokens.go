@@ -52,7 +52,7 @@ func (a *API) createToken(ctx context.Context, c *caller, p *param.Values) (none
 	}
 	if !tokens.Closed() && !w.Scopes.Admin() {
 		return none, &input.Error{
-			Field: "scopes", Problem: "do not have admin, and this is the first token: nobody could make another one",
+			Field: "scopes", Problem: "do not have admin, and this is the first token: no account could create another one",
 			Want: "a first token with the scope admin",
 		}
 	}

@@ -12,13 +12,13 @@ import (
 var ErrTokenInURL = &input.Error{
 	Field:   "token",
 	Problem: "is in the URL, where logs and histories keep it",
-	Want:    "the header Authorization: Bearer TOKEN, and a new token in the place of this one if it is real",
+	Want:    "the header Authorization: Bearer TOKEN, and a new token to replace this one if it is real",
 }
 
 // errTokenInBody refuses a token in the body.
 var errTokenInBody = &input.Error{
 	Field:   "token",
-	Problem: "is in the body, where nobody looks for it",
+	Problem: "is in the body, where it does not belong",
 	Want:    "the header Authorization: Bearer TOKEN",
 }
 
@@ -27,7 +27,7 @@ func errTokenInValue(field string) error {
 	return &input.Error{
 		Field:   Shorten(field),
 		Problem: "holds a token, and would be recorded and shown",
-		Want:    "the token in the header Authorization only, and a new one in its place",
+		Want:    "the token in the header Authorization only, and a new one to replace it",
 	}
 }
 
