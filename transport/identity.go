@@ -14,7 +14,7 @@ import (
 )
 
 // requiresTokens reports whether requests need a token. They do once the first token exists.
-func (a *API) requiresTokens() bool { return a.tokens != nil && a.tokens.Closed() }
+func (a *API) requiresTokens() bool { return a.tokens != nil && a.tokens.TokensRequired() }
 
 // identify finds the account of a request, and counts the request for its account or its
 // address.
@@ -66,7 +66,7 @@ func (x *exchange) authenticate() error {
 		return param.ErrTokenInURL
 	}
 	if isUnauthenticated(err) {
-		x.api.tokens.Failed(x.r.RemoteAddr, err)
+		x.api.tokens.CountFailure(x.r.RemoteAddr, err)
 	}
 	return err
 }

@@ -111,15 +111,15 @@ func (a *API) supposedQuestion(c *caller, p *param.Values) (core.Question, error
 		if err != nil {
 			return core.Question{}, err
 		}
-		return a.service.SupposeRenew(c.principal, account, lock.Renewal{Origin: c.origin(), Name: p.Lock, TTL: ttl})
+		return a.service.RenewQuestion(c.principal, account, lock.Renewal{Origin: c.origin(), Name: p.Lock, TTL: ttl})
 	case core.HookBreak:
-		return a.service.SupposeBreak(c.principal, account, lock.Breaking{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
+		return a.service.BreakQuestion(c.principal, account, lock.Breaking{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
 	}
 	asked, err := acquireRequest(c, p)
 	if err != nil {
 		return core.Question{}, err
 	}
-	return a.service.Suppose(c.principal, account, asked)
+	return a.service.AcquireQuestion(c.principal, account, asked)
 }
 
 // explainedHook returns the hook to explain. Parameters of other hooks are refused, as the
