@@ -102,13 +102,13 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "exposed-without-tokens", file: "cmd/octostore/server.go",
-		old:    "	case exposed != \"\" && !s.tokens.Closed():\n",
+		old:    "	case exposed != \"\" && !s.tokens.TokensRequired():\n",
 		new:    "	case false:\n",
 		breaks: "strangers reach a server that asks nobody for a token",
 		tests:  []string{"-run=Scripts/loopback ./cmd/octostore/internal/scripts"},
 	},
 	{
-		name: "take-passes-by-nobody", file: "core/lock/leases.go",
+		name: "take-passes-by-nobody", file: "core/lock/holder.go",
 		old:    "	over := m.endOnly(e, Broken, c)\n	lease := m.grant(",
 		new:    "	over := m.end(e, Broken, c)\n	lease := m.grant(",
 		breaks: "a lock that is taken is given to the first in line as well",
