@@ -19,12 +19,12 @@ import (
 // usually the next attempt succeeds; only a WAL that got long nevertheless makes
 // commits wait for them.
 const (
-	moveEvery   = 2048                   // frames between attempts
-	insistAt    = 16384                  // frames from which commits wait for readers
-	insistFor   = 100 * time.Millisecond // at most
-	insistAgain = 2                      // times as many frames until the next time
+	checkpointEvery = 2048                   // frames between attempts
+	insistAt        = 16384                  // frames from which commits wait for readers
+	insistFor       = 100 * time.Millisecond // at most
+	insistAgain     = 2                      // times as many frames until the next time
 
-	moveEveryFull = 32 // frames from which a commit moves them itself while the disk is full
+	checkpointEveryFull = 32 // frames from which a commit moves them itself while the disk is full
 )
 
 // pace says when the WAL is long enough for the next attempt.
@@ -34,7 +34,7 @@ type pace struct {
 	insistAt int
 }
 
-func newPace() pace { return pace{moveAt: moveEvery, insistAt: insistAt} }
+func newPace() pace { return pace{moveAt: checkpointEvery, insistAt: insistAt} }
 
 // after notes the length of the WAL and reports whether to move its pages.
 func (p *pace) after(frames int) bool {
@@ -45,7 +45,7 @@ func (p *pace) after(frames int) bool {
 	if frames < p.moveAt {
 		return false
 	}
-	p.moveAt = frames + moveEvery
+	p.moveAt = frames + checkpointEvery
 	return true
 }
 
@@ -63,10 +63,10 @@ func (p *pace) insists() bool {
 // use up what is left of the reserve, and those who hold a lock would be refused.
 func (s *Store) afterCommit() {
 	frames := s.w.WALFrames()
-	s.stamped.Store(frames >= s.pace.frames) // else the WAL started over, perhaps without it
+	s.logStamped.Store(frames >= s.pace.frames) // else the WAL started over, perhaps without it
 	due := s.pace.after(frames)
-	if s.Full() && frames >= moveEveryFull {
-		s.moveNow()
+	if s.Full() && frames >= checkpointEveryFull {
+		s.checkpointNow()
 		return
 	}
 	if due {
@@ -89,15 +89,15 @@ func (s *Store) keepUp(mover *conn.Conn) {
 		case <-s.stop:
 			return
 		case <-s.wake:
-		case <-s.retry():
+		case <-s.nextRefill():
 		}
-		s.moveWAL(mover)
-		s.restoreSpare()
+		s.checkpoint(mover)
+		s.refillReserve()
 	}
 }
 
-// openMover opens the connection that moves pages beside the commits.
-func openMover(path string) (*conn.Conn, error) {
+// openCheckpointer opens the connection that moves pages beside the commits.
+func openCheckpointer(path string) (*conn.Conn, error) {
 	c, err := conn.Open(path, conn.ReadWrite)
 	if err != nil {
 		return nil, err
@@ -113,46 +113,46 @@ func openMover(path string) (*conn.Conn, error) {
 
 // moveWAL takes both steps. Pages that could not be written to the database file
 // stop the store: nobody knows what is in it then.
-func (s *Store) moveWAL(mover *conn.Conn) {
+func (s *Store) checkpoint(mover *conn.Conn) {
 	if s.failure.Load() != nil {
 		return // Close decides whether the files may still be written to
 	}
-	s.moving.Lock()
+	s.checkpointing.Lock()
 	err := mover.Checkpoint(conn.Passive)
-	s.moving.Unlock()
-	s.stamped.Store(false) // the next commit may be the first of a new log
+	s.checkpointing.Unlock()
+	s.logStamped.Store(false) // the next commit may be the first of a new log
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
+	if s.stopReason() != nil {
 		return
 	}
 	full := conn.FailedWith(err, conn.CodeFull)
-	if err == nil || passing(err) && !full {
-		err = s.moveRest()
+	if err == nil || retryable(err) && !full {
+		err = s.checkpointRest()
 		full = conn.FailedWith(err, conn.CodeFull)
 	}
 	switch {
 	case full:
-		s.makeRoom(err)
-	case err != nil && !passing(err):
-		s.die(err)
+		s.freeSpace(err)
+	case err != nil && !retryable(err):
+		s.markFailed(err)
 	}
 }
 
 // moveNow moves all that can be moved, between two commits and after the upkeep if that
 // is at it. It is for a full disk.
-func (s *Store) moveNow() {
-	s.moving.Lock()
-	defer s.moving.Unlock()
-	s.stamped.Store(false)
-	if err := s.w.Checkpoint(conn.Passive); err != nil && !passing(err) {
-		s.die(err)
+func (s *Store) checkpointNow() {
+	s.checkpointing.Lock()
+	defer s.checkpointing.Unlock()
+	s.logStamped.Store(false)
+	if err := s.w.Checkpoint(conn.Passive); err != nil && !retryable(err) {
+		s.markFailed(err)
 	}
 }
 
 // moveRest moves what is left, between two commits.
-func (s *Store) moveRest() error {
-	defer s.stamped.Store(false)
+func (s *Store) checkpointRest() error {
+	defer s.logStamped.Store(false)
 	if !s.pace.insists() {
 		return s.w.Checkpoint(conn.Passive)
 	}
@@ -163,6 +163,6 @@ func (s *Store) moveRest() error {
 
 // passing reports whether a checkpoint that failed can be tried again. Until then
 // the WAL has everything.
-func passing(err error) bool {
+func retryable(err error) bool {
 	return conn.FailedWith(err, conn.CodeBusy, conn.CodeLocked, conn.CodeFull)
 }

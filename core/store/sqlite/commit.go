@@ -18,8 +18,8 @@ import (
 func (s *Store) Commit(ctx context.Context, b *lock.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return fmt.Errorf("commit to %s: the store has stopped: %w", s.path, s.stopped())
+	if s.stopReason() != nil {
+		return fmt.Errorf("commit to %s: the store has stopped: %w", s.path, s.stopReason())
 	}
 	if err := s.accepts(b); err != nil {
 		return err
@@ -62,7 +62,7 @@ func (s *Store) refuse(err error) error {
 	case errors.Is(err, lock.ErrDeposed), conn.FailedWith(err, conn.CodeConstraint):
 		return lock.ErrDeposed
 	case conn.FailedWith(err, conn.CodeFull):
-		s.makeRoom(err)
+		s.freeSpace(err)
 		return lock.ErrFull
 	}
 	return s.fail(err)
@@ -70,7 +70,7 @@ func (s *Store) refuse(err error) error {
 
 // fail stops the store for good.
 func (s *Store) fail(err error) error {
-	s.die(err)
+	s.markFailed(err)
 	return fmt.Errorf("commit to %s: %w", s.path, err)
 }
 
@@ -93,7 +93,7 @@ func (s *Store) begin(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("gave up waiting for another process: %w", err)
 		case <-s.failed:
-			return fmt.Errorf("stopped while waiting for another process: %w", s.stopped())
+			return fmt.Errorf("stopped while waiting for another process: %w", s.stopReason())
 		case <-s.stop:
 			return fmt.Errorf("closed while waiting for another process: %w", err)
 		case <-time.After(beginTimeout / 10): // where SQLite does not wait by itself
@@ -108,20 +108,20 @@ func (s *Store) begin(ctx context.Context) error {
 
 // change runs f in a transaction of its own between two commits. It is for what is not
 // part of the journal; errors as of [Store.apart].
-func (s *Store) change(f func() error) error {
+func (s *Store) transact(f func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return s.stopped()
+	if s.stopReason() != nil {
+		return s.stopReason()
 	}
-	return s.apart(f)
+	return s.transactLocked(f)
 }
 
 // apart is change for those who have mu, and have seen that the store is alive.
 // [lock.ErrFull] means that there is no space and nothing was changed. Where another
 // process keeps the database locked nothing was begun, and it can be called again; a
 // commit would wait. After any other failure nothing more is accepted.
-func (s *Store) apart(f func() error) error {
+func (s *Store) transactLocked(f func() error) error {
 	err := s.w.Transaction(func() error {
 		if err := s.stampLog(); err != nil {
 			return err

@@ -21,83 +21,83 @@ import (
 
 // makeRoom gives up the ballast after something found no space, and lets the WAL
 // start over if it can.
-func (s *Store) makeRoom(cause error) {
-	s.dropSpare(cause)
-	s.moveNow()
+func (s *Store) freeSpace(cause error) {
+	s.giveUpReserve(cause)
+	s.checkpointNow()
 }
 
 // withRoom runs f, and runs it again without the ballast if there was no space. It is
 // for what a start has to write: a server must come up on a full disk, or nothing can
 // be released.
-func (s *Store) withRoom(f func() error) error {
+func (s *Store) retryWithoutReserve(f func() error) error {
 	err := f()
 	if !conn.NoSpace(err) {
 		return err
 	}
-	s.spare.held = min(host.SizeOf(s.spare.path), max(s.spare.size, 0))
-	s.dropSpare(err)
+	s.reserve.held = min(host.SizeOf(s.reserve.path), max(s.reserve.size, 0))
+	s.giveUpReserve(err)
 	return f()
 }
 
-func (s *Store) dropSpare(cause error) {
-	if !s.spare.full.Load() {
-		s.log.Warn("no space left to record changes, giving up the reserve", "path", s.path, "reserve", s.spare.held, "error", cause)
+func (s *Store) giveUpReserve(cause error) {
+	if !s.reserve.full.Load() {
+		s.log.Warn("no space left to record changes, giving up the reserve", "path", s.path, "reserve", s.reserve.held, "error", cause)
 		s.wakeUpkeep() // it tries to put it back
 	}
-	s.spare.drop(time.Now())
+	s.reserve.drop(time.Now())
 }
 
 // startSpare makes the reserve, unless it just had to be given up. A disk without
 // space for it is not full: commits may succeed.
-func (s *Store) startSpare() {
-	if s.spare.full.Load() {
+func (s *Store) fillReserve() {
+	if s.reserve.full.Load() {
 		return
 	}
-	if err := s.spare.restore(time.Now()); err != nil {
-		s.log.Warn("no space for the whole reserve against a full disk", "path", s.path, "reserve", s.spare.held, "wanted", s.spare.size, "error", err)
+	if err := s.reserve.restore(time.Now()); err != nil {
+		s.log.Warn("no space for the whole reserve against a full disk", "path", s.path, "reserve", s.reserve.held, "wanted", s.reserve.size, "error", err)
 	}
 }
 
 // restoreSpare puts the ballast back if it is time to try and there is space again.
-func (s *Store) restoreSpare() {
+func (s *Store) refillReserve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if s.stopped() != nil || !s.spare.due(now) {
+	if s.stopReason() != nil || !s.reserve.due(now) {
 		return
 	}
-	full, before := s.spare.full.Load(), s.spare.held
-	_ = s.spare.restore(now) // tried again later; the operator has been told
+	full, before := s.reserve.full.Load(), s.reserve.held
+	_ = s.reserve.restore(now) // tried again later; the operator has been told
 	switch {
-	case full && !s.spare.full.Load():
-		s.log.Info("there is space again to record changes", "path", s.path, "reserve", s.spare.held)
-	case !full && s.spare.held > before:
-		s.log.Info("there is space for more of the reserve against a full disk", "path", s.path, "reserve", s.spare.held, "wanted", s.spare.size)
+	case full && !s.reserve.full.Load():
+		s.log.Info("there is space again to record changes", "path", s.path, "reserve", s.reserve.held)
+	case !full && s.reserve.held > before:
+		s.log.Info("there is space for more of the reserve against a full disk", "path", s.path, "reserve", s.reserve.held, "wanted", s.reserve.size)
 	}
 }
 
 // retry is ready when it is time to try again to put the ballast back; nil if it is
 // there.
-func (s *Store) retry() <-chan time.Time {
+func (s *Store) nextRefill() <-chan time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil || !s.spare.wanting() {
+	if s.stopReason() != nil || !s.reserve.wanting() {
 		return nil
 	}
-	return time.After(time.Until(s.spare.again))
+	return time.After(time.Until(s.reserve.again))
 }
 
 // Full reports whether the disk is full: there was no space for a commit, or for what
 // the start or a checkpoint had to write, and what was given up of the reserve could
 // not be put back since. It is quick.
-func (s *Store) Full() bool { return s.spare.full.Load() }
+func (s *Store) Full() bool { return s.reserve.full.Load() }
 
 // ballast is space set aside for a full disk: a file that is deleted when there is
 // no other space left, so that leases can be renewed, released and expire.
 //
 // Moving the WAL into the database may lengthen the database by all that is in the
 // WAL, so the reserve is larger than that.
-type ballast struct {
+type reserve struct {
 	path string
 	size int64 // wanted; 0 or less: there is none
 	// first is the pause before the first try to put the file back.
@@ -117,11 +117,11 @@ const (
 	maxPause   = 5 * time.Second
 
 	smallReserve = 1 << 20 // one smaller than this is not worth having
-	mostSlack    = 4 << 20
+	maxSlack     = 4 << 20
 )
 
 // drop gives the space up.
-func (b *ballast) drop(now time.Time) {
+func (b *reserve) drop(now time.Time) {
 	if b.full.Load() {
 		if soon := now.Add(b.first); b.again.Before(soon) {
 			b.again = soon
@@ -137,21 +137,21 @@ func (b *ballast) drop(now time.Time) {
 }
 
 // later puts the next try off, each time for longer.
-func (b *ballast) later(now time.Time) {
+func (b *reserve) later(now time.Time) {
 	b.pause = min(max(2*b.pause, b.first), maxPause)
 	b.again = now.Add(b.pause)
 }
 
 // wanting reports whether there is something to put back.
-func (b *ballast) wanting() bool { return b.full.Load() || b.held < b.size }
+func (b *reserve) wanting() bool { return b.full.Load() || b.held < b.size }
 
 // due reports whether it is time to try to put it back.
-func (b *ballast) due(now time.Time) bool { return b.wanting() && !now.Before(b.again) }
+func (b *reserve) due(now time.Time) bool { return b.wanting() && !now.Before(b.again) }
 
 // restore makes the file as large as it should be, or else as large as there is space
 // for, and says what the better was refused for. A disk that was full stays so until
 // there is as much in reserve as was given up.
-func (b *ballast) restore(now time.Time) error {
+func (b *reserve) restore(now time.Time) error {
 	err := b.enlarge()
 	if b.held >= b.least {
 		b.full.Store(false)
@@ -165,7 +165,7 @@ func (b *ballast) restore(now time.Time) error {
 }
 
 // enlarge tries the whole size, then half of it, and so on.
-func (b *ballast) enlarge() (err error) {
+func (b *reserve) enlarge() (err error) {
 	if b.size <= 0 {
 		return nil
 	}
@@ -186,8 +186,8 @@ func (b *ballast) enlarge() (err error) {
 
 // grow makes the file that large, or leaves it as it was. It asks for more space and
 // gives that back: a reserve made of the last free bytes would itself fill the disk.
-func (b *ballast) grow(size int64) error {
-	asked := size + min(size, mostSlack)
+func (b *reserve) grow(size int64) error {
+	asked := size + min(size, maxSlack)
 	if err := host.CheckSpace(filepath.Dir(b.path), asked-b.held); err != nil {
 		return err
 	}

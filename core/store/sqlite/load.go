@@ -28,8 +28,8 @@ func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 }
 
 func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
-	if s.stopped() != nil {
-		return snap, s.stopped()
+	if s.stopReason() != nil {
+		return snap, s.stopReason()
 	}
 	// One reading of the clocks, before the rows: what passes meanwhile makes a lease
 	// end later.
@@ -64,7 +64,7 @@ func (s *Store) adopt(now host.Instant) error {
 	if present != "" && present == string(written) {
 		return nil
 	}
-	return s.withRoom(func() error {
+	return s.retryWithoutReserve(func() error {
 		return s.w.Transaction(func() error { return s.w.MoveLeases(present, now) })
 	})
 }
@@ -73,8 +73,8 @@ func (s *Store) adopt(now host.Instant) error {
 func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return nil, s.stopped()
+	if s.stopReason() != nil {
+		return nil, s.stopReason()
 	}
 	key, err := s.w.SigningKey()
 	if err != nil {

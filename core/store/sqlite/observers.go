@@ -13,8 +13,8 @@ import (
 func (s *Store) Places(context.Context) ([]journal.Place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return nil, s.stopped()
+	if s.stopReason() != nil {
+		return nil, s.stopReason()
 	}
 	all, err := s.w.ReadPlaces()
 	if err != nil {
@@ -31,10 +31,10 @@ func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []strin
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.stopped() != nil:
-		return s.stopped()
+	case s.stopReason() != nil:
+		return s.stopReason()
 	case s.Full():
 		return lock.ErrFull
 	}
-	return s.apart(func() error { return s.w.SetPlaces(set, forget) })
+	return s.transactLocked(func() error { return s.w.SetPlaces(set, forget) })
 }

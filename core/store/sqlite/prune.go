@@ -15,8 +15,8 @@ import (
 func (s *Store) Cut(context.Context) (lock.Head, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return lock.Head{}, s.stopped()
+	if s.stopReason() != nil {
+		return lock.Head{}, s.stopReason()
 	}
 	cut, err := s.w.Cut()
 	if err != nil {
@@ -53,14 +53,14 @@ func (s *Store) pruneStep(cut lock.Head) (more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.stopped() != nil:
-		return false, s.stopped()
+	case s.stopReason() != nil:
+		return false, s.stopReason()
 	case !s.loaded:
 		return false, errors.New("prune before load")
 	case cut.Seq >= s.head:
 		return false, fmt.Errorf("the newest segment, up to %d, is not before %d", s.head, cut.Seq)
 	}
-	err = s.apart(func() error {
+	err = s.transactLocked(func() error {
 		more, err = s.w.Prune(cut)
 		return err
 	})
@@ -72,8 +72,8 @@ func (s *Store) pruneStep(cut lock.Head) (more bool, err error) {
 func (s *Store) Used(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return 0, s.stopped()
+	if s.stopReason() != nil {
+		return 0, s.stopReason()
 	}
 	return s.w.Used()
 }

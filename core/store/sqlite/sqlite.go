@@ -58,15 +58,15 @@ type Config struct {
 	// Ballast is the size of the file kept in reserve for a full disk, in bytes; 0
 	// means 20 MiB, less than 0 none. On a small disk it may be less: half of it, or a
 	// quarter, and so on.
-	Ballast int64
+	Reserve int64
 	// Logger is told what the operator should know and no answer says: that the
 	// disk filled up, that it has space again. Nil means nobody is told.
 	Logger *slog.Logger
 
-	clocks  host.Clocks   // the system's
-	walSize int64         // 0: defaultWAL, less than 0: not extended
-	pause   time.Duration // before the first try to put the ballast back; 0: firstPause
-	look    time.Duration // between looks at the files; 0: lookEvery
+	clocks      host.Clocks   // the system's
+	walSize     int64         // 0: defaultWAL, less than 0: not extended
+	refillPause time.Duration // before the first try to put the ballast back; 0: firstPause
+	checkEvery  time.Duration // between looks at the files; 0: checkInterval
 }
 
 // Store is an open database. It is safe for use by many goroutines.
@@ -79,22 +79,22 @@ type Store struct {
 	inode host.InodeLock
 	files []namedFile // that are open, and what they were
 
-	mu     sync.Mutex   // guards what follows, up to the blank line
-	w      *rows.Writer // nil: closed
-	head   lock.Seq
-	loaded bool
-	spare  ballast
-	pace   pace
-	stamp  uint32 // of the database file, see lookAtStamp
+	mu      sync.Mutex   // guards what follows, up to the blank line
+	w       *rows.Writer // nil: closed
+	head    lock.Seq
+	loaded  bool
+	reserve reserve
+	pace    pace
+	stamp   uint32 // of the database file, see lookAtStamp
 
 	openLog dbfile.OpenLog // guarded by mu, too
 
 	failure atomic.Pointer[error] // why nothing more is accepted
 	failed  chan struct{}         // closed once there is a failure
 
-	stamped atomic.Bool // the present WAL has the stamp, see stampLog
+	logStamped atomic.Bool // the present WAL has the stamp, see stampLog
 
-	moving sync.Mutex // held while the upkeep moves pages beside the commits; taken after mu
+	checkpointing sync.Mutex // held while the upkeep moves pages beside the commits; taken after mu
 
 	readers  readers
 	wake     chan struct{} // to the upkeep, capacity 1
@@ -122,7 +122,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := checkPlace(path); err != nil {
+	if err := checkLocation(path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	held, err := host.LockBeside(path)
@@ -132,30 +132,30 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := newStore(cfg, path, held)
 	if err := s.start(ctx); err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("open database %s: %w", path, adviseOfLog(path, rows.AsDamage(err)))
+		return nil, fmt.Errorf("open database %s: %w", path, adviseAboutLog(path, rows.AsDamage(err)))
 	}
 	return s, nil
 }
 
-// defaultBallast is what a checkpoint may need, and a few MiB for what holders do
+// defaultReserve is what a checkpoint may need, and a few MiB for what holders do
 // after it.
-const defaultBallast = 20 << 20
+const defaultReserve = 20 << 20
 
 func newStore(cfg Config, path string, held *host.SideLock) *Store {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Ballast == 0 {
-		cfg.Ballast = defaultBallast
+	if cfg.Reserve == 0 {
+		cfg.Reserve = defaultReserve
 	}
 	if cfg.walSize == 0 {
 		cfg.walSize = defaultWAL
 	}
-	if cfg.pause == 0 {
-		cfg.pause = firstPause
+	if cfg.refillPause == 0 {
+		cfg.refillPause = firstPause
 	}
-	if cfg.look == 0 {
-		cfg.look = lookEvery
+	if cfg.checkEvery == 0 {
+		cfg.checkEvery = checkInterval
 	}
 	cfg.clocks = cfg.clocks.OrSystem()
 	return &Store{
@@ -163,7 +163,7 @@ func newStore(cfg Config, path string, held *host.SideLock) *Store {
 		log:     cfg.Logger,
 		path:    path,
 		lock:    held,
-		spare:   ballast{path: path + "-ballast", size: cfg.Ballast, first: cfg.pause},
+		reserve: reserve{path: path + "-ballast", size: cfg.Reserve, first: cfg.refillPause},
 		pace:    newPace(),
 		readers: newReaders(path),
 		failed:  make(chan struct{}),
@@ -183,7 +183,7 @@ func (s *Store) start(ctx context.Context) error {
 	if err := checkWAL(s.path); err != nil {
 		return err
 	}
-	err = s.withRoom(func() (err error) {
+	err = s.retryWithoutReserve(func() (err error) {
 		s.w, err = rows.OpenWriter(ctx, s.path, s.cfg.walSize)
 		return err
 	})
@@ -196,22 +196,22 @@ func (s *Store) start(ctx context.Context) error {
 	if err := extendWAL(s.w, s.path+"-wal", s.cfg.walSize); err != nil {
 		s.log.Warn("the write-ahead log could not be extended; commits will be slower", "path", s.path, "error", err)
 	}
-	s.startSpare()
-	if err := s.noteFiles(); err != nil {
+	s.fillReserve()
+	if err := s.rememberFiles(); err != nil {
 		return err
 	}
-	if err := s.watchLog(); err != nil {
+	if err := s.startLogWatch(); err != nil {
 		return err
 	}
 	return s.startUpkeep()
 }
 
 func (s *Store) startUpkeep() error {
-	mover, err := openMover(s.path)
+	mover, err := openCheckpointer(s.path)
 	if err != nil {
 		return err
 	}
-	s.readers.check = s.lookAtFiles
+	s.readers.check = s.checkFiles
 	s.upkeep.Go(func() { s.keepUp(mover) })
 	s.upkeep.Go(s.watch)
 	return nil
@@ -232,7 +232,7 @@ func (s *Store) abandon() {
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return checkNotCut(path)
+		return checkNotTruncated(path)
 	}
 	if err != nil {
 		return err
@@ -243,9 +243,9 @@ func create(path string) error {
 	return host.SyncDir(path)
 }
 
-// checkNotCut refuses an empty file beside a write-ahead log: it was not always
+// checkNotTruncated refuses an empty file beside a write-ahead log: it was not always
 // empty, and SQLite would delete the log.
-func checkNotCut(path string) error {
+func checkNotTruncated(path string) error {
 	if host.SizeOf(path) == 0 && host.SizeOf(path+"-wal") > 0 {
 		return rows.Damaged("the file is empty, but %s-wal is not", filepath.Base(path))
 	}

@@ -36,15 +36,15 @@ func stampDatabase(w *rows.Writer, path string) error {
 	w.BusyTimeout(insistFor)
 	defer w.BusyTimeout(rows.BusyTimeout)
 	if err := w.Checkpoint(conn.Truncate); err != nil {
-		return ignorePassing(err)
+		return ignoreRetryable(err)
 	}
 	if host.SizeOf(path+"-wal") > 0 {
 		return nil
 	}
 	if err := newStamp(w); err != nil {
-		return errors.Join(ignorePassing(err), w.Undo())
+		return errors.Join(ignoreRetryable(err), w.Undo())
 	}
-	return ignorePassing(w.Checkpoint(conn.Truncate))
+	return ignoreRetryable(w.Checkpoint(conn.Truncate))
 }
 
 func newStamp(w *rows.Writer) error {
@@ -59,8 +59,8 @@ func restamp(w *rows.Writer) error {
 	return w.Checkpoint(conn.Full)
 }
 
-func ignorePassing(err error) error {
-	if passing(err) || conn.NoSpace(err) {
+func ignoreRetryable(err error) error {
+	if retryable(err) || conn.NoSpace(err) {
 		return nil
 	}
 	return err
@@ -69,7 +69,7 @@ func ignorePassing(err error) error {
 // stampLog puts the first page into the log with the transaction that is open, unless
 // it is there. It changes nothing on the page. The caller has mu.
 func (s *Store) stampLog() error {
-	if s.stamped.Load() {
+	if s.logStamped.Load() {
 		return nil
 	}
 	return s.w.Touch.Run()
@@ -116,8 +116,8 @@ func checkLog(path string) error {
 	return err
 }
 
-// adviseOfLog adds to an [ErrDamaged] what else may be the cause, if it may be.
-func adviseOfLog(path string, err error) error {
+// adviseAboutLog adds to an [ErrDamaged] what else may be the cause, if it may be.
+func adviseAboutLog(path string, err error) error {
 	if !errors.Is(err, ErrDamaged) || host.SizeOf(path+"-wal") == 0 {
 		return err
 	}

@@ -16,20 +16,20 @@ import (
 // old files has deleted them, or a backup was put in their place. Nothing fails then,
 // for an open file outlives its name. So the store looks.
 
-// lookEvery is the time between looks, each of which costs four stats and a few reads
+// checkInterval is the time between looks, each of which costs four stats and a few reads
 // from memory.
-const lookEvery = 500 * time.Millisecond
+const checkInterval = 500 * time.Millisecond
 
-// looksInVain is how many looks in a row must fail before the store stops: one that fails
+// maxFailedChecks is how many looks in a row must fail before the store stops: one that fails
 // proves nothing, as on a network disk that is away for a moment.
-const looksInVain = 4
+const maxFailedChecks = 4
 
 // ErrReplaced says that files of the database were deleted or exchanged while it was
 // open, or that something else wrote to it.
 var ErrReplaced = errors.New("the files of the database are not those that were opened")
 
-// errWritten is the one of them after which nothing more may be written.
-var errWritten = errors.New("something else wrote to the database")
+// errOtherWriter is the one of them after which nothing more may be written.
+var errOtherWriter = errors.New("something else wrote to the database")
 
 func replaced(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrReplaced, fmt.Sprintf(format, args...))
@@ -43,7 +43,7 @@ type namedFile struct {
 
 // noteFiles remembers which files are open. The database is that of the inode lock,
 // where there is one.
-func (s *Store) noteFiles() error {
+func (s *Store) rememberFiles() error {
 	for _, suffix := range []string{"", "-wal", "-shm", "-lock"} {
 		f := namedFile{path: s.path + suffix}
 		var err error
@@ -67,12 +67,12 @@ func (s *Store) noteFiles() error {
 		}
 		s.stamp = page.Stamp
 	}
-	return s.lookAtFiles() // SQLite opened the database by its name
+	return s.checkFiles() // SQLite opened the database by its name
 }
 
 // lookAtFiles returns an [ErrReplaced] if a name leads to another file than it did. Other
 // errors say that this is not known.
-func (s *Store) lookAtFiles() error {
+func (s *Store) checkFiles() error {
 	for _, f := range s.files {
 		name := filepath.Base(f.path)
 		now, err := os.Stat(f.path)
@@ -91,18 +91,18 @@ func (s *Store) lookAtFiles() error {
 // lookInside returns an [ErrReplaced] if something else has written to the database. A
 // commit looks at the head of the journal, too; this is for the time between commits,
 // when requests are answered from memory. It leaves it to a commit under way.
-func (s *Store) lookInside() error {
+func (s *Store) checkContents() error {
 	if !s.mu.TryLock() {
 		return nil
 	}
 	defer s.mu.Unlock()
-	if s.stopped() != nil || !s.loaded {
+	if s.stopReason() != nil || !s.loaded {
 		return nil
 	}
-	if err := s.lookAtStamp(); err != nil {
+	if err := s.checkStamp(); err != nil {
 		return ignoreBusy(err)
 	}
-	if err := s.lookAtLog(); err != nil {
+	if err := s.checkOpenLog(); err != nil {
 		return err
 	}
 	head, err := s.w.Head()
@@ -110,13 +110,13 @@ func (s *Store) lookInside() error {
 	case err != nil:
 		return ignoreBusy(err)
 	case head != s.head:
-		return fmt.Errorf("%w: %w: the journal ended with event %d and now ends with %d", ErrReplaced, errWritten, s.head, head)
+		return fmt.Errorf("%w: %w: the journal ended with event %d and now ends with %d", ErrReplaced, errOtherWriter, s.head, head)
 	}
 	return nil
 }
 
 // watchLog begins to look at the log.
-func (s *Store) watchLog() (err error) {
+func (s *Store) startLogWatch() (err error) {
 	if s.inode.Held() {
 		s.openLog, err = dbfile.WatchLog(s.path+"-wal", s.path+"-shm")
 	}
@@ -125,9 +125,9 @@ func (s *Store) watchLog() (err error) {
 
 // lookAtLog returns an [ErrReplaced] if the log was overwritten. No commit of this store
 // is under way.
-func (s *Store) lookAtLog() error {
+func (s *Store) checkOpenLog() error {
 	if err := s.openLog.Look(); err != nil {
-		return fmt.Errorf("%w: %w: %w", ErrReplaced, errWritten, err)
+		return fmt.Errorf("%w: %w: %w", ErrReplaced, errOtherWriter, err)
 	}
 	return nil
 }
@@ -144,7 +144,7 @@ func ignoreBusy(err error) error {
 // watch looks again and again, until the store is closed or the files are not what they
 // were.
 func (s *Store) watch() {
-	ticker := time.NewTicker(s.cfg.look)
+	ticker := time.NewTicker(s.cfg.checkEvery)
 	defer ticker.Stop()
 	for failed := 0; ; {
 		select {
@@ -152,10 +152,10 @@ func (s *Store) watch() {
 			return
 		case <-ticker.C:
 		}
-		err := s.look(&failed)
+		err := s.check(&failed)
 		if err != nil {
 			s.log.Error("the database cannot be relied on any more", "path", s.path, "error", err)
-			s.die(err)
+			s.markFailed(err)
 			return
 		}
 	}
@@ -163,19 +163,19 @@ func (s *Store) watch() {
 
 // look returns why the database cannot be relied on any more, nil if it can or if that
 // is not known yet. failed counts the looks before this one that failed in a row.
-func (s *Store) look(failed *int) error {
-	err := s.lookAtFiles()
+func (s *Store) check(failed *int) error {
+	err := s.checkFiles()
 	if err != nil {
-		err = s.lookAtFiles() // where all are deleted one by one, the database counts
+		err = s.checkFiles() // where all are deleted one by one, the database counts
 	} else {
-		err = s.lookInside()
+		err = s.checkContents()
 	}
 	if err == nil {
 		*failed = 0
 		return nil
 	}
 	*failed++
-	if errors.Is(err, ErrReplaced) || *failed >= looksInVain {
+	if errors.Is(err, ErrReplaced) || *failed >= maxFailedChecks {
 		return err
 	}
 	s.log.Warn("the files of the database could not be looked at", "path", s.path, "error", err)
@@ -184,14 +184,14 @@ func (s *Store) look(failed *int) error {
 
 // die stops the store for good. It takes no lock: a commit that waits for another
 // process has mu for as long as that takes.
-func (s *Store) die(err error) {
+func (s *Store) markFailed(err error) {
 	if s.failure.CompareAndSwap(nil, &err) {
 		close(s.failed)
 	}
 }
 
 // stopped returns why nothing more is accepted, nil if it is. The caller has mu.
-func (s *Store) stopped() error {
+func (s *Store) stopReason() error {
 	if s.w == nil {
 		return ErrClosed
 	}
@@ -208,7 +208,7 @@ func (s *Store) Failed() <-chan struct{} { return s.failed }
 // lookAtStamp returns an [ErrReplaced] if the database file was overwritten, as cp does
 // with a backup: then it has another stamp than it had, and another than SQLite sees in
 // the log, which it would have after somebody changed the schema. The caller has mu.
-func (s *Store) lookAtStamp() error {
+func (s *Store) checkStamp() error {
 	if !s.inode.Held() {
 		return nil // no descriptor to read with, and a new one could not be closed
 	}
@@ -221,7 +221,7 @@ func (s *Store) lookAtStamp() error {
 		return err
 	}
 	if !ok || file.Stamp != uint32(present) {
-		return fmt.Errorf("%w: %w: %s was overwritten", ErrReplaced, errWritten, filepath.Base(s.path))
+		return fmt.Errorf("%w: %w: %s was overwritten", ErrReplaced, errOtherWriter, filepath.Base(s.path))
 	}
 	s.stamp = file.Stamp
 	return nil
