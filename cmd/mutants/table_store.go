@@ -95,7 +95,7 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "log-not-stamped", file: "core/store/sqlite/wal.go",
-		old:    "	return s.w.Touch.Run()\n",
+		old:    "	return s.w.TouchFirstPage.Run()\n",
 		new:    "	return nil\n",
 		breaks: "a short write-ahead log does not say which file it belongs to",
 		tests:  []string{"-run=Stamp ./core/store/sqlite"},
@@ -116,7 +116,7 @@ var fileMutants = []mutant{
 	},
 	{
 		name: "side-lock-not-looked-at-again", file: "core/store/sqlite/internal/host/sidelock.go",
-		old:    "	if !l.inPlace() {\n",
+		old:    "	if !l.isNamed() {\n",
 		new:    "	if false {\n",
 		breaks: "a lock on a file that was deleted meanwhile counts",
 		tests:  []string{"-run=SideLock ./core/store/sqlite/internal/host"},

@@ -66,7 +66,7 @@ func inspectWith(ctx context.Context, d *rows.DB, more func(Inspection) error) (
 		return in, err
 	}
 	defer d.Exec("COMMIT")
-	if err := d.ReadSums(); err != nil {
+	if err := d.ReadSecret(); err != nil {
 		return in, err
 	}
 	version, err := d.Version()
@@ -82,7 +82,7 @@ func inspectWith(ctx context.Context, d *rows.DB, more func(Inspection) error) (
 	if in.Leases, err = d.ReadLeases(ctx, host.Instant{}); err != nil {
 		return in, err
 	}
-	if in.Tokens, in.Key, err = d.Access(ctx, version); err != nil {
+	if in.Tokens, in.Key, err = d.TokensAndKey(ctx, version); err != nil {
 		return in, err
 	}
 	return in, more(in)

@@ -125,7 +125,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := checkLocation(path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	held, err := host.LockBeside(path)
+	held, err := host.TakeSideLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
@@ -177,7 +177,7 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.inode, err = host.LockInode(s.path); err != nil {
+	if s.inode, err = host.TakeInodeLock(s.path); err != nil {
 		return err
 	}
 	if err := checkWAL(s.path); err != nil {

@@ -72,7 +72,7 @@ func (s *Store) stampLog() error {
 	if s.logStamped.Load() {
 		return nil
 	}
-	return s.w.Touch.Run()
+	return s.w.TouchFirstPage.Run()
 }
 
 // checkWAL looks for damage in the write-ahead log of the database at path, which no

@@ -231,7 +231,7 @@ func (r *run) measureDisk(ctx context.Context) error {
 }
 
 // target returns the server of a place, and starts it first if it has to.
-func (r *run) target(ctx context.Context, p place) (*target, error) {
+func (r *run) target(ctx context.Context, p serverKind) (*target, error) {
 	if r.up[p] != nil {
 		return r.up[p], nil
 	}

@@ -30,7 +30,7 @@ func (l *handovers) run(ctx context.Context, t *target) (*sample, error) {
 		name := t.name(fmt.Sprintf("handover/%03d", lock))
 		known, released := &ledger{}, &atomic.Int64{}
 		for _, c := range conns[lock*(l.waiters+1) : (lock+1)*(l.waiters+1)] {
-			p := newParty(t, c, name, "ttl=60s&wait=60s", known)
+			p := newLockClient(t, c, name, "ttl=60s&wait=60s", known)
 			workers = append(workers, &runner{party: p, released: released, epoch: epoch})
 		}
 	}
@@ -39,7 +39,7 @@ func (l *handovers) run(ctx context.Context, t *target) (*sample, error) {
 
 // runner waits for a lock and hands it on.
 type runner struct {
-	party    *party
+	party    *lockClient
 	epoch    time.Time
 	released *atomic.Int64 // when the lock was given back last, in nanoseconds since epoch
 }
@@ -48,7 +48,7 @@ func (r *runner) idle() bool { return true }
 
 func (r *runner) operate() (time.Duration, error) {
 	asked := r.now()
-	err := r.party.take()
+	err := r.party.acquire()
 	read := r.now()
 	if !r.party.holds() {
 		return 0, err
@@ -56,7 +56,7 @@ func (r *runner) operate() (time.Duration, error) {
 	// Only the holder writes it, and that is this runner now.
 	released := r.released.Load()
 	r.released.Store(r.now())
-	if endErr := r.party.giveBack(); err == nil {
+	if endErr := r.party.release(); err == nil {
 		err = endErr
 	}
 	if released == 0 || asked > released {

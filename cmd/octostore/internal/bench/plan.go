@@ -6,12 +6,12 @@ import (
 )
 
 // place is a server a step runs against.
-type place int
+type serverKind int
 
 const (
-	onServer  place = iota // the OctoStore server
-	onCeiling              // net/http alone
-	onVariant              // an OctoStore server with other settings
+	onServer  serverKind = iota // the OctoStore server
+	onCeiling                   // net/http alone
+	onVariant                   // an OctoStore server with other settings
 	numPlaces
 )
 
@@ -25,7 +25,7 @@ type load interface {
 // sample for each round.
 type step struct {
 	name        string
-	place       place
+	place       serverKind
 	connections int
 	waiters     int
 	writers     int
@@ -52,7 +52,7 @@ func (g group) turns(round int) group {
 }
 
 // at returns the step of a place, nil if there is none.
-func (g group) at(p place) *step {
+func (g group) at(p serverKind) *step {
 	for _, s := range g {
 		if s.place == p {
 			return s
@@ -81,7 +81,7 @@ func plan(cfg Config) []group {
 
 // at returns the group of a mode that is measured at n connections.
 func (c Config) at(n int) group {
-	pairs := &pairs{timing: c.timing(), connections: n}
+	pairs := &acquirePairs{timing: c.timing(), connections: n}
 	readers := &reads{timing: c.timing(), connections: n}
 	switch c.Mode {
 	case Acquire:

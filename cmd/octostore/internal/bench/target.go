@@ -36,7 +36,7 @@ func ServeCeiling(ctx context.Context, out io.Writer) error { return ceiling.Ser
 
 // openTarget returns the server of a place: the one the user named, or one of our
 // own, started for the purpose.
-func openTarget(ctx context.Context, cfg Config, p place) (*target, error) {
+func openTarget(ctx context.Context, cfg Config, p serverKind) (*target, error) {
 	transport := &http.Transport{DisableCompression: true}
 	t := &target{
 		promises: p != onCeiling,
@@ -78,7 +78,7 @@ func (t *target) find(raw string) error {
 }
 
 // start starts a server of our own and returns what stops it and clears up.
-func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), err error) {
+func (t *target) start(ctx context.Context, cfg Config, p serverKind) (stop func(), err error) {
 	argv, what := cfg.CeilingServer, "ceiling server"
 	if p != onCeiling {
 		argv, what = cfg.Serve, "server"

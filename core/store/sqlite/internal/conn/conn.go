@@ -158,7 +158,7 @@ func (c *Conn) Checkpoint(mode int32) error {
 // WatchWAL makes the connection count the frames of the WAL, see [Conn.WALFrames]. It
 // also turns off SQLite's own checkpoints at commit, which use the same hook.
 func (c *Conn) WatchWAL() {
-	sqlite3.Xsqlite3_wal_hook(c.tls, c.db, pointerTo(onWAL), c.wal)
+	sqlite3.Xsqlite3_wal_hook(c.tls, c.db, functionPointer(onWAL), c.wal)
 }
 
 // WALFrames is the length of the WAL after the newest commit of this connection.
@@ -215,8 +215,8 @@ func (c *Conn) TextOf(sql string) (string, error) {
 // the variable tells vet what the compiler cannot know: this is no Go memory.
 func at(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
 
-// pointerTo is the form in which translated C keeps a pointer to a function.
-func pointerTo(f func(*libc.TLS, uintptr, uintptr, uintptr, int32) int32) uintptr {
+// functionPointer is the form in which translated C keeps a pointer to a function.
+func functionPointer(f func(*libc.TLS, uintptr, uintptr, uintptr, int32) int32) uintptr {
 	return *(*uintptr)(unsafe.Pointer(&struct {
 		f func(*libc.TLS, uintptr, uintptr, uintptr, int32) int32
 	}{f}))

@@ -57,7 +57,7 @@ func (s *Stmt) Reserve(n int) {
 }
 
 // room takes n bytes of the arena.
-func (s *Stmt) room(n int) (p uintptr, b []byte) {
+func (s *Stmt) alloc(n int) (p uintptr, b []byte) {
 	if s.arena == 0 || s.used+n > s.size {
 		panic("sqlite: more bound than reserved")
 	}
@@ -79,7 +79,7 @@ func (s *Stmt) BindNull(i int) { check(sqlite3.Xsqlite3_bind_null(s.c.tls, s.p, 
 
 // BindText binds a text, which has been reserved for.
 func (s *Stmt) BindText(i int, v string) {
-	p, b := s.room(len(v))
+	p, b := s.alloc(len(v))
 	copy(b, v)
 	check(sqlite3.Xsqlite3_bind_text(s.c.tls, s.p, int32(i), p, int32(len(v)), static))
 }
@@ -90,7 +90,7 @@ func (s *Stmt) BindBlob(i int, parts ...[]byte) {
 	for _, part := range parts {
 		n += len(part)
 	}
-	p, b := s.room(n)
+	p, b := s.alloc(n)
 	for _, part := range parts {
 		b = b[copy(b, part):]
 	}

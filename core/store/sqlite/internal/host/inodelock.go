@@ -22,8 +22,8 @@ type InodeLock struct {
 // on that SQLite locks, and beyond every file.
 const inodeByte = 1 << 62
 
-// LockInode returns the lock on the file at path, which exists, or [ErrInUse].
-func LockInode(path string) (InodeLock, error) {
+// TakeInodeLock returns the lock on the file at path, which exists, or [ErrInUse].
+func TakeInodeLock(path string) (InodeLock, error) {
 	if !HasInodeLocks {
 		return InodeLock{}, nil
 	}

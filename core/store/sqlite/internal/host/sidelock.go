@@ -23,8 +23,8 @@ type SideLock struct {
 	made bool // it was not there before
 }
 
-// LockBeside returns the lock for the database at path, or [ErrInUse].
-func LockBeside(path string) (*SideLock, error) {
+// TakeSideLock returns the lock for the database at path, or [ErrInUse].
+func TakeSideLock(path string) (*SideLock, error) {
 	name := path + "-lock"
 	for range 100 {
 		l, err := openSideLock(name)
@@ -53,7 +53,7 @@ func (l *SideLock) take() (taken bool, err error) {
 	if !free {
 		return false, fmt.Errorf("%w%s (%s is locked)", ErrInUse, owner(l.f), l.f.Name())
 	}
-	if !l.inPlace() {
+	if !l.isNamed() {
 		return false, nil
 	}
 	// The number is for people; the lock does not depend on it.
@@ -77,7 +77,7 @@ func openSideLock(name string) (*SideLock, error) {
 }
 
 // inPlace reports whether the locked file is still the one of its name.
-func (l *SideLock) inPlace() bool {
+func (l *SideLock) isNamed() bool {
 	mine, err := l.f.Stat()
 	if err != nil {
 		return false

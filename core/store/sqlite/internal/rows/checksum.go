@@ -14,19 +14,21 @@ import (
 // sums makes the checksums of one database. They begin with its secret, so rows
 // that got in from another database do not pass. It is used by one goroutine at a
 // time.
-type sums struct {
+type checksums struct {
 	seed uint32
 	buf  []byte
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func newSums(secret []byte) sums { return sums{seed: crc32.Checksum(secret, castagnoli)} }
+func newChecksums(secret []byte) checksums {
+	return checksums{seed: crc32.Checksum(secret, castagnoli)}
+}
 
 // lease returns the checksum of a row of leases. It leaves the two columns of the
 // deadline out, which are rewritten in place after a boot: the later of the two
 // counts and what was promised bounds it, so no one flipped bit ends a lease early.
-func (s *sums) lease(l *lock.Lease, metadata []byte, remaining int64, attempt []byte) int64 {
+func (s *checksums) lease(l *lock.Lease, metadata []byte, remaining int64, attempt []byte) int64 {
 	b := s.buf[:0]
 	b = appendText(b, l.Name)
 	b = appendText(b, l.Account)
@@ -46,7 +48,7 @@ func (s *sums) lease(l *lock.Lease, metadata []byte, remaining int64, attempt []
 }
 
 // segment returns the checksum of a row of segments.
-func (s *sums) segment(g *lock.Segment) int64 {
+func (s *checksums) segment(g *lock.Segment) int64 {
 	b := s.buf[:0]
 	b = binary.BigEndian.AppendUint64(b, uint64(g.First))
 	b = binary.BigEndian.AppendUint64(b, uint64(g.Last))

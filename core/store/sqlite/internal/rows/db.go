@@ -11,7 +11,7 @@ import "github.com/octostore/octostore/core/store/sqlite/internal/conn"
 // one goroutine at a time.
 type DB struct {
 	*conn.Conn
-	sums sums
+	checksums checksums
 }
 
 func Open(path string, flags int32) (*DB, error) {

@@ -50,7 +50,7 @@ func (d *DB) ReadLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, e
 		if err != nil || !more {
 			return leases, err
 		}
-		l, err := readLease(q, now, &d.sums)
+		l, err := readLease(q, now, &d.checksums)
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +64,7 @@ func (d *DB) ReadLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, e
 	}
 }
 
-func readLease(q *conn.Stmt, now host.Instant, sums *sums) (lock.Loaded, error) {
+func readLease(q *conn.Stmt, now host.Instant, sums *checksums) (lock.Loaded, error) {
 	l := lock.Loaded{
 		Lease: lock.Lease{
 			Name:      lock.Name(q.Text(0)),

@@ -79,7 +79,7 @@ func (d *DB) setCut(cut lock.Head) error {
 }
 
 // ReadSums gets ready to check and make the checksums of this database.
-func (d *DB) ReadSums() error {
+func (d *DB) ReadSecret() error {
 	secret, err := d.Meta("secret")
 	if err != nil {
 		return err
@@ -87,6 +87,6 @@ func (d *DB) ReadSums() error {
 	if len(secret) != 32 {
 		return Damaged("the secret has %d bytes, not 32", len(secret))
 	}
-	d.sums = newSums(secret)
+	d.checksums = newChecksums(secret)
 	return nil
 }

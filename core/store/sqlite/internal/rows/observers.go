@@ -21,7 +21,7 @@ func (d *DB) ReadPlaces() ([]journal.Place, error) {
 			return all, err
 		}
 		p := journal.Place{Observer: q.Text(0), After: lock.Seq(q.Int(1)), Parked: uint64(q.Int(2))}
-		if d.sums.place(p) != q.Int(3) {
+		if d.checksums.place(p) != q.Int(3) {
 			return nil, Damaged("the place of observer %q does not match its checksum", p.Observer)
 		}
 		all = append(all, p)
@@ -51,7 +51,7 @@ func (d *DB) SetPlaces(set []journal.Place, forget []string) error {
 		put.BindText(1, p.Observer)
 		put.BindInt(2, int64(p.After))
 		put.BindInt(3, int64(p.Parked))
-		put.BindInt(4, d.sums.place(p))
+		put.BindInt(4, d.checksums.place(p))
 		if err := put.Run(); err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (d *DB) SetPlaces(set []journal.Place, forget []string) error {
 }
 
 // place returns the checksum of a row of observers.
-func (s *sums) place(p journal.Place) int64 {
+func (s *checksums) place(p journal.Place) int64 {
 	b := appendText(s.buf[:0], p.Observer)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.After))
 	b = binary.BigEndian.AppendUint64(b, p.Parked)

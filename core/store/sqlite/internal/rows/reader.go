@@ -21,7 +21,7 @@ func OpenReader(path string) (*Reader, error) {
 		return nil, err
 	}
 	d.BusyTimeout(BusyTimeout)
-	if err := d.ReadSums(); err != nil {
+	if err := d.ReadSecret(); err != nil {
 		d.Close()
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (r *Reader) Read(ctx context.Context, after lock.Seq, events int, buf *[]by
 		if n > 0 && bytes+q.BlobSize(segmentBytes) > journal.PageBytes {
 			return segments, nil
 		}
-		g, err := readSegment(q, &r.sums, buf)
+		g, err := readSegment(q, &r.checksums, buf)
 		if err != nil {
 			return nil, err
 		}

@@ -33,7 +33,7 @@ const segmentBytes = 4
 
 // readSegment takes a segment from a row of all six columns, with its bytes in buf, or
 // returns [ErrDamaged].
-func readSegment(q *conn.Stmt, sums *sums, buf *[]byte) (lock.Segment, error) {
+func readSegment(q *conn.Stmt, sums *checksums, buf *[]byte) (lock.Segment, error) {
 	all, bytes := q.AppendBlob(*buf, segmentBytes)
 	*buf = all
 	g := lock.Segment{
@@ -61,7 +61,7 @@ func (d *DB) ReadHead(version int64) (lock.Head, error) {
 	if err != nil || !more {
 		return lock.Head{}, err
 	}
-	newest, err := readSegment(q, &d.sums, new([]byte))
+	newest, err := readSegment(q, &d.checksums, new([]byte))
 	if err != nil {
 		return lock.Head{}, err
 	}
@@ -88,7 +88,7 @@ func (d *DB) EachSegment(ctx context.Context, after lock.Seq, each func(lock.Seg
 			return err
 		}
 		buf = buf[:0]
-		g, err := readSegment(q, &d.sums, &buf)
+		g, err := readSegment(q, &d.checksums, &buf)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func (d *DB) TokenByHash(hash [sha256.Size]byte) (t auth.Token, found bool, err 
 	if more, err := q.Step(); err != nil || !more {
 		return t, false, err
 	}
-	t, err = readToken(q, &d.sums)
+	t, err = readToken(q, &d.checksums)
 	return t, err == nil, err
 }
 
@@ -56,7 +56,7 @@ func (d *DB) ReadTokens(ctx context.Context) ([]auth.Token, error) {
 		if err != nil || !more {
 			return all, err
 		}
-		t, err := readToken(q, &d.sums)
+		t, err := readToken(q, &d.checksums)
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +67,7 @@ func (d *DB) ReadTokens(ctx context.Context) ([]auth.Token, error) {
 	}
 }
 
-func readToken(q *conn.Stmt, sums *sums) (t auth.Token, err error) {
+func readToken(q *conn.Stmt, sums *checksums) (t auth.Token, err error) {
 	t = auth.Token{
 		ID: q.Text(0), Name: q.Text(2), Account: q.Text(3), Groups: q.Text(10),
 		Created: readTime(q.Int(5)), Expires: readTime(q.Int(6)), Used: readTime(q.Int(7)), Revoked: readTime(q.Int(8)),
@@ -100,7 +100,7 @@ func writeTime(t time.Time) int64 {
 
 // token returns the checksum of a row of tokens. It leaves out when the token was used,
 // which is written apart and decides nothing.
-func (s *sums) token(t *auth.Token, scopes string) int64 {
+func (s *checksums) token(t *auth.Token, scopes string) int64 {
 	b := s.buf[:0]
 	for _, text := range []string{t.ID, t.Name, t.Account, scopes} {
 		b = appendText(b, text)
@@ -133,7 +133,7 @@ func (d *DB) PutToken(t *auth.Token) error {
 	q.BindInt(7, writeTime(t.Expires))
 	q.BindInt(8, writeTime(t.Used))
 	q.BindInt(9, writeTime(t.Revoked))
-	q.BindInt(10, d.sums.token(t, scopes))
+	q.BindInt(10, d.checksums.token(t, scopes))
 	q.BindText(11, t.Groups)
 	return q.Run()
 }
@@ -157,7 +157,7 @@ func (d *DB) TouchTokens(ids []string, used map[string]time.Time) error {
 
 // Access returns what came with later versions of the schema: how many tokens there are,
 // and the key that signatures of the journal can be verified with; nil: it has none yet.
-func (d *DB) Access(ctx context.Context, version int64) (tokens int, key ed25519.PublicKey, err error) {
+func (d *DB) TokensAndKey(ctx context.Context, version int64) (tokens int, key ed25519.PublicKey, err error) {
 	if version >= tokensVersion {
 		all, err := d.ReadTokens(ctx)
 		if err != nil {

@@ -17,9 +17,9 @@ type Writer struct {
 	*DB
 	attempt                 []byte // of the row being set, used again
 	Begin, commit, Rollback *conn.Stmt
-	newest, segment         *conn.Stmt
+	newestSegment, segment  *conn.Stmt
 	put, drop               *conn.Stmt
-	Touch                   *conn.Stmt // makes the first page part of a transaction
+	TouchFirstPage          *conn.Stmt // makes the first page part of a transaction
 	stmts                   []*conn.Stmt
 }
 
@@ -48,7 +48,7 @@ func OpenWriter(ctx context.Context, path string, walSize int64) (_ *Writer, err
 	if err := migrate(d); err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(w.ReadSums(), w.verify(ctx, host.SizeOf(path))); err != nil {
+	if err := cmp.Or(w.ReadSecret(), w.verify(ctx, host.SizeOf(path))); err != nil {
 		return nil, err
 	}
 	w.WatchWAL()
@@ -86,13 +86,13 @@ func (w *Writer) prepareAll() error {
 		{&w.Begin, "BEGIN IMMEDIATE"},
 		{&w.commit, "COMMIT"},
 		{&w.Rollback, "ROLLBACK"},
-		{&w.newest, "SELECT first + span FROM segments ORDER BY first DESC LIMIT 1"},
+		{&w.newestSegment, "SELECT first + span FROM segments ORDER BY first DESC LIMIT 1"},
 		{&w.segment, "INSERT INTO segments (first, span, count, time, bytes, sum) VALUES (?1, ?2 - ?1, ?3, ?4, ?5, ?6)"},
 		{&w.put, `REPLACE INTO leases (name, token, account, holder, reason, metadata, ttl, granted,
 			remaining, wall_end, boot_end, attempt, sum, confirm)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`},
 		{&w.drop, "DELETE FROM leases WHERE name = ?1"},
-		{&w.Touch, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))},
+		{&w.TouchFirstPage, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))},
 	} {
 		s, err := w.Prepare(p.sql)
 		if err != nil {
@@ -165,12 +165,12 @@ func (w *Writer) checkHead(want lock.Seq) error {
 
 // Head reads the number of the newest event.
 func (w *Writer) Head() (lock.Seq, error) {
-	defer w.newest.Reset()
-	more, err := w.newest.Step()
+	defer w.newestSegment.Reset()
+	more, err := w.newestSegment.Step()
 	if err != nil || !more {
 		return 0, err
 	}
-	return lock.Seq(w.newest.Int(0)), nil
+	return lock.Seq(w.newestSegment.Int(0)), nil
 }
 
 func (w *Writer) addSegment(g *lock.Segment) error {
@@ -181,7 +181,7 @@ func (w *Writer) addSegment(g *lock.Segment) error {
 	s.BindInt(3, int64(g.Count))
 	s.BindInt(4, g.Time.UnixNano())
 	s.BindBlob(5, g.Bytes)
-	s.BindInt(6, w.sums.segment(g))
+	s.BindInt(6, w.checksums.segment(g))
 	return s.Run()
 }
 
@@ -219,7 +219,7 @@ func (w *Writer) setRow(r *lock.Row, now host.Instant) error {
 	} else {
 		s.BindBlob(12, w.attempt)
 	}
-	s.BindInt(13, w.sums.lease(l, metadata, int64(remaining), w.attempt))
+	s.BindInt(13, w.checksums.lease(l, metadata, int64(remaining), w.attempt))
 	s.BindInt(14, int64(l.ConfirmWithin))
 	return s.Run()
 }

@@ -30,7 +30,7 @@ func (l *parking) run(ctx context.Context, t *target) (*sample, error) {
 		return nil, err
 	}
 	defer wire.Close(conns)
-	lot := &lot{target: t, control: conns[0], sample: &sample{}, took: newTimings(), opened: make(chan struct{})}
+	lot := &waitRound{target: t, control: conns[0], sample: &sample{}, took: newTimings(), opened: make(chan struct{})}
 	if err := lot.occupy(l.locks); err != nil {
 		return nil, err
 	}
@@ -45,10 +45,10 @@ func (l *parking) run(ctx context.Context, t *target) (*sample, error) {
 }
 
 // lot is one round of [parking].
-type lot struct {
+type waitRound struct {
 	target  *target
 	control *wire.Conn
-	holders []*party // one for each lock, on the control connection
+	holders []*lockClient // one for each lock, on the control connection
 	names   []string
 	ledgers []*ledger
 	sample  *sample
@@ -59,15 +59,15 @@ type lot struct {
 }
 
 // query is the same for the holders, who find the locks free.
-func (l *lot) query() string {
+func (l *waitRound) query() string {
 	return fmt.Sprintf("ttl=%s&wait=%[1]s", parkingTime)
 }
 
-func (l *lot) occupy(locks int) error {
+func (l *waitRound) occupy(locks int) error {
 	for i := range locks {
 		name, known := l.target.name(fmt.Sprintf("wait/%04d", i)), &ledger{}
-		p := newParty(l.target, l.control, name, l.query(), known)
-		if err := p.take(); err != nil {
+		p := newLockClient(l.target, l.control, name, l.query(), known)
+		if err := p.acquire(); err != nil {
 			return err
 		}
 		l.holders, l.names, l.ledgers = append(l.holders, p), append(l.names, name), append(l.ledgers, known)
@@ -75,7 +75,7 @@ func (l *lot) occupy(locks int) error {
 	return nil
 }
 
-func (l *lot) measure(ctx context.Context, waiters int) (err error) {
+func (l *waitRound) measure(ctx context.Context, waiters int) (err error) {
 	if l.sample.empty, err = l.target.usage(ctx); err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (l *lot) measure(ctx context.Context, waiters int) (err error) {
 	defer wire.Close(conns) // first: after an error nobody is to wait on
 	for i, c := range conns {
 		lock := i % len(l.names)
-		p := newParty(l.target, c, l.names[lock], l.query(), l.ledgers[lock])
+		p := newLockClient(l.target, c, l.names[lock], l.query(), l.ledgers[lock])
 		wg.Go(func() { l.park(p) })
 	}
 	if err := l.await(ctx, int64(waiters)); err != nil {
@@ -106,8 +106,8 @@ func (l *lot) measure(ctx context.Context, waiters int) (err error) {
 }
 
 // park waits for a lock and gives it back.
-func (l *lot) park(p *party) {
-	err := p.take()
+func (l *waitRound) park(p *lockClient) {
+	err := p.acquire()
 	read := time.Now()
 	if err != nil {
 		l.sample.count(err)
@@ -121,13 +121,13 @@ func (l *lot) park(p *party) {
 	default:
 		l.sample.count(broken("a waiter was given a lock that somebody holds"))
 	}
-	if err := p.giveBack(); err != nil {
+	if err := p.release(); err != nil {
 		l.sample.count(err)
 	}
 }
 
 // await returns when the server says that all wait.
-func (l *lot) await(ctx context.Context, waiters int64) error {
+func (l *waitRound) await(ctx context.Context, waiters int64) error {
 	timer := time.NewTimer(parkingTime / 2)
 	defer timer.Stop()
 	for {
@@ -147,7 +147,7 @@ func (l *lot) await(ctx context.Context, waiters int64) error {
 }
 
 // waiting returns how many requests wait, as the server counts them.
-func (l *lot) waiting() (int64, error) {
+func (l *waitRound) waiting() (int64, error) {
 	var total int64
 	for _, name := range l.names {
 		body, err := l.control.Exchange(l.target.request("GET", name, "\r\n"))
@@ -163,11 +163,11 @@ func (l *lot) waiting() (int64, error) {
 }
 
 // open gives the locks back.
-func (l *lot) open() {
+func (l *waitRound) open() {
 	l.since = time.Now()
 	close(l.opened)
 	for _, p := range l.holders {
-		if err := p.giveBack(); err != nil {
+		if err := p.release(); err != nil {
 			l.sample.count(err)
 		}
 	}

@@ -46,32 +46,32 @@ func (l *ledger) ending() {
 
 // party is one connection's part in one lock: its requests, made once, and the
 // lease it holds.
-type party struct {
-	conn    *wire.Conn
-	ledger  *ledger
-	acquire []byte
-	release []byte // up to the lease id
-	token   uint64 // of the lease it holds; 0: none
-	lease   []byte
+type lockClient struct {
+	conn           *wire.Conn
+	ledger         *ledger
+	acquireRequest []byte
+	releaseRequest []byte // up to the lease id
+	token          uint64 // of the lease it holds; 0: none
+	lease          []byte
 }
 
-func newParty(t *target, c *wire.Conn, name, query string, l *ledger) *party {
+func newLockClient(t *target, c *wire.Conn, name, query string, l *ledger) *lockClient {
 	if !t.promises {
 		l = nil
 	}
-	return &party{
-		conn:    c,
-		ledger:  l,
-		acquire: t.request("POST", name+"/acquire?"+query, "\r\n"),
-		release: t.request("POST", name+"/release", "Octostore-Lease: "),
+	return &lockClient{
+		conn:           c,
+		ledger:         l,
+		acquireRequest: t.request("POST", name+"/acquire?"+query, "\r\n"),
+		releaseRequest: t.request("POST", name+"/release", "Octostore-Lease: "),
 	}
 }
 
-func (p *party) holds() bool { return p.token != 0 }
+func (p *lockClient) holds() bool { return p.token != 0 }
 
 // take acquires the lock. A lease that breaks a promise is held like any other.
-func (p *party) take() error {
-	body, err := p.conn.Exchange(p.acquire)
+func (p *lockClient) acquire() error {
+	body, err := p.conn.Exchange(p.acquireRequest)
 	if err != nil {
 		return fmt.Errorf("acquire: %w", err)
 	}
@@ -84,13 +84,13 @@ func (p *party) take() error {
 }
 
 // giveBack releases the lock.
-func (p *party) giveBack() error {
+func (p *lockClient) release() error {
 	token := p.token
 	p.token = 0
 	p.ledger.ending()
-	n := len(p.release)
-	request := append(append(p.release, p.lease...), "\r\n\r\n"...)
-	p.release = request[:n]
+	n := len(p.releaseRequest)
+	request := append(append(p.releaseRequest, p.lease...), "\r\n\r\n"...)
+	p.releaseRequest = request[:n]
 	body, err := p.conn.Exchange(request)
 	if err != nil {
 		return fmt.Errorf("release: %w", err)
