@@ -6,28 +6,27 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
-// Commits append to the WAL; somebody has to move its pages into the database so
-// that it can start over. SQLite would do so inside a commit. Here it happens beside
-// the commits, in two steps:
+// Commits append to the WAL. A checkpoint moves its pages into the database, so that the
+// WAL can start over. SQLite would do so inside a commit; this store does it beside the
+// commits, in two steps:
 //
 //   - the bulk, on a connection of its own, while commits go on;
-//   - what they have added meanwhile, on the writing connection between two of them.
-//     That is little, and when nothing is left to move the next commit starts the WAL
-//     over.
+//   - the rest, which commits have added meanwhile, on the writing connection between two
+//     commits. That is little, and once nothing is left the next commit starts the WAL over.
 //
-// A reader that is still in the WAL puts the second step off. Readers are brief, so
-// usually the next attempt succeeds; only a WAL that got long nevertheless makes
-// commits wait for them.
+// A reader that is still in the WAL delays the second step. Readers are brief, so usually
+// the next attempt succeeds. Only if the WAL gets long nevertheless do commits wait for
+// readers.
 const (
-	checkpointEvery = 2048                   // frames between attempts
-	insistAt        = 16384                  // frames from which commits wait for readers
+	checkpointEvery = 2048                   // frames between checkpoints
+	insistAt        = 16384                  // frames from which a checkpoint lets commits wait for readers
 	insistFor       = 100 * time.Millisecond // at most
-	insistAgain     = 2                      // times as many frames until the next time
+	insistAgain     = 2                      // factor of frames until the next time
 
-	checkpointEveryFull = 32 // frames from which a commit moves them itself while the disk is full
+	checkpointEveryFull = 32 // frames from which a commit runs a checkpoint itself while the disk is full
 )
 
-// pace says when the WAL is long enough for the next attempt.
+// pace decides when the WAL is long enough for the next attempt.
 type pace struct {
 	frames   int // after the newest commit
 	moveAt   int
@@ -36,7 +35,7 @@ type pace struct {
 
 func newPace() pace { return pace{moveAt: checkpointEvery, insistAt: insistAt} }
 
-// after notes the length of the WAL and reports whether to move its pages.
+// after records the length of the WAL and reports whether a checkpoint is due.
 func (p *pace) after(frames int) bool {
 	if frames < p.frames { // it started over
 		*p = newPace()
@@ -58,12 +57,12 @@ func (p *pace) insists() bool {
 	return true
 }
 
-// afterCommit wakes the upkeep if there is something for it to do. While the disk is
-// full it does not wait for the upkeep to have its turn: a WAL that grew meanwhile would
-// use up what is left of the reserve, and those who hold a lock would be refused.
+// afterCommit wakes the upkeep if there is something for it to do. While the disk is full
+// it runs the checkpoint itself instead: a WAL that grows meanwhile would use up the
+// reserve, and holders would be refused.
 func (s *Store) afterCommit() {
 	frames := s.w.WALFrames()
-	s.logStamped.Store(frames >= s.pace.frames) // else the WAL started over, perhaps without it
+	s.logStamped.Store(frames >= s.pace.frames) // else the WAL started over, maybe without the stamp
 	due := s.pace.after(frames)
 	if s.Full() && frames >= checkpointEveryFull {
 		s.checkpointNow()
@@ -81,7 +80,7 @@ func (s *Store) wakeUpkeep() {
 	}
 }
 
-// keepUp does what commits leave to do, until the store is closed.
+// keepUp runs checkpoints and refills the reserve, until the store is closed.
 func (s *Store) keepUp(mover *conn.Conn) {
 	defer mover.Close()
 	for {
@@ -96,13 +95,13 @@ func (s *Store) keepUp(mover *conn.Conn) {
 	}
 }
 
-// openCheckpointer opens the connection that moves pages beside the commits.
+// openCheckpointer opens the connection for checkpoints beside the commits.
 func openCheckpointer(path string) (*conn.Conn, error) {
 	c, err := conn.Open(path, conn.ReadWrite)
 	if err != nil {
 		return nil, err
 	}
-	// A connection that has read nothing yet does not know that there is a WAL, and its
+	// A connection that has not read anything does not know that there is a WAL, and its
 	// checkpoints do nothing.
 	if _, err := c.IntOf("PRAGMA schema_version"); err != nil {
 		c.Close()
@@ -111,11 +110,11 @@ func openCheckpointer(path string) (*conn.Conn, error) {
 	return c, nil
 }
 
-// moveWAL takes both steps. Pages that could not be written to the database file
-// stop the store: nobody knows what is in it then.
+// checkpoint runs both steps. If pages could not be written to the database file the store
+// stops, since the content of the file is unknown then.
 func (s *Store) checkpoint(mover *conn.Conn) {
 	if s.failure.Load() != nil {
-		return // Close decides whether the files may still be written to
+		return // Close decides whether the files may still be written
 	}
 	s.checkpointing.Lock()
 	err := mover.Checkpoint(conn.Passive)
@@ -139,8 +138,8 @@ func (s *Store) checkpoint(mover *conn.Conn) {
 	}
 }
 
-// moveNow moves all that can be moved, between two commits and after the upkeep if that
-// is at it. It is for a full disk.
+// checkpointNow moves all pages that can be moved, between two commits and not beside a
+// running checkpoint. It is for a full disk.
 func (s *Store) checkpointNow() {
 	s.checkpointing.Lock()
 	defer s.checkpointing.Unlock()
@@ -150,7 +149,7 @@ func (s *Store) checkpointNow() {
 	}
 }
 
-// moveRest moves what is left, between two commits.
+// checkpointRest moves the pages that are left, between two commits.
 func (s *Store) checkpointRest() error {
 	defer s.logStamped.Store(false)
 	if !s.pace.insists() {
@@ -161,8 +160,8 @@ func (s *Store) checkpointRest() error {
 	return s.w.Checkpoint(conn.Restart)
 }
 
-// passing reports whether a checkpoint that failed can be tried again. Until then
-// the WAL has everything.
+// retryable reports whether a failed checkpoint can be tried again. Until then the WAL has
+// everything.
 func retryable(err error) bool {
 	return conn.FailedWith(err, conn.CodeBusy, conn.CodeLocked, conn.CodeFull)
 }

@@ -10,12 +10,11 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// Close waits for calls under way, but for a commit that waits for another process
-// that keeps the database locked: that one fails. It moves everything into the database file, and
-// lets another process open it. After that the file is complete on its own, unless
-// another process is still reading it, as for a backup, or the disk is full: nothing
-// is lost then, but PATH-wal stays part of the database until the next start. The
-// Logger is told.
+// Close waits for calls under way; only a commit that waits for another process to unlock
+// the database fails. It moves everything into the database file and lets another process
+// open it. Then the file is complete on its own, unless another process is still reading
+// it, as a backup does, or the disk is full. In these cases nothing is lost, but PATH-wal
+// stays part of the database until the next start, and the log says so.
 func (s *Store) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
 	s.mu.Lock()
@@ -46,8 +45,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// ending says how the writing connection is to be closed after a failure, or none. The
-// caller has mu.
+// closeMode decides how to close the writing connection after a failure, or none. The
+// caller holds mu.
 func (s *Store) closeMode(failure error) closeMode {
 	overwritten := s.checkOpenLog()
 	if overwritten != nil {
@@ -55,7 +54,7 @@ func (s *Store) closeMode(failure error) closeMode {
 	}
 	switch {
 	case overwritten != nil:
-		return leaveWAL // the index leads into what somebody else wrote
+		return leaveWAL // the index leads into what another program wrote
 	case failure == nil:
 		return mergeWAL
 	case !errors.Is(failure, ErrReplaced) || errors.Is(failure, errOtherWriter) || !s.inode.Held():
@@ -70,25 +69,26 @@ func (s *Store) closeMode(failure error) closeMode {
 	return saveWAL
 }
 
-// ending is how the writing connection is closed.
+// closeMode is how the writing connection is closed.
 type closeMode int
 
 const (
-	// complete moves the WAL into the database and deletes it.
+	// mergeWAL moves the WAL into the database and deletes it.
 	mergeWAL closeMode = iota
-	// leaveWAL leaves the WAL for the next start, which knows best what of it counts.
+	// leaveWAL leaves the WAL for the next start, which knows best which of it counts.
 	leaveWAL
-	// saved moves what is in the WAL that is open into the database that is open, but
-	// deletes nothing: their names may lead to files of another database. It is what
-	// saves the commits that are in a WAL that was deleted.
+	// saveWAL moves the open WAL into the open database, but deletes nothing: the names
+	// may lead to files of another database by now. It saves the commits in a WAL that
+	// was deleted.
 	saveWAL
-	// saveAndRestamp is saved for a WAL that has lost its name. The database gets a new stamp,
-	// so that a WAL that is put there, a copy of the old one for one, does not count.
+	// saveAndRestamp is saveWAL for a WAL that has lost its name. The database also gets a
+	// new stamp, so that a WAL put in that place, for example a copy of the old one, does
+	// not count.
 	saveAndRestamp
 )
 
-// finish closes the connection. The WAL is also left where another process is still
-// reading or the disk is full; then left says so.
+// finish closes the connection. The WAL also stays if another process is still reading or
+// the disk is full; left says why.
 func finish(w *rows.Writer, how closeMode) (left, err error) {
 	switch how {
 	case leaveWAL:

@@ -9,7 +9,7 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// Places returns how far the observers have come, by their names.
+// Places returns the progress of all observers, ordered by name.
 func (s *Store) Places(context.Context) ([]journal.Place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -23,10 +23,10 @@ func (s *Store) Places(context.Context) ([]journal.Place, error) {
 	return all, nil
 }
 
-// SetPlaces keeps these places and forgets those of other observers, all or none,
-// between two commits. While the disk is full it does nothing but return
-// [lock.ErrFull]: the last space is for the ends of leases. After any other error it
-// can be called again, unless the store has stopped.
+// SetPlaces stores the progress of some observers and forgets others, all or none, between
+// two commits. On a full disk it does nothing but return [lock.ErrFull]: the last space is
+// for the ends of leases. After any other error it can be called again, unless the store
+// has stopped.
 func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

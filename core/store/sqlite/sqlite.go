@@ -1,19 +1,25 @@
-// Package sqlite keeps a table and its journal in one SQLite file. What a commit
-// wrote survives a power cut; a full disk loses nothing and is left by itself once
+// Package sqlite keeps the lock table and its journal in one SQLite file. A commit
+// survives a power cut. A full disk loses nothing, and the store recovers by itself once
 // there is space again.
 //
 // # Files
 //
 // Beside PATH lie PATH-wal and PATH-shm (SQLite's own, gone after a clean stop),
-// PATH-lock (held by the one process that may write; never deleted) and
-// PATH-ballast (space given up when the disk is full, so that leases can still be
+// PATH-lock (locked by the one process that may write; never deleted) and PATH-ballast
+// (the reserve: space that is freed when the disk is full, so that leases can still be
 // released). While a store is open, copy the database with [Backup], not with cp.
 //
 // # Connections
 //
-// One connection writes, under a mutex. A second one only moves pages from the WAL
-// into the database while commits go on. A few more read, each for as long as one
+// One connection writes, under a mutex. A second one only checkpoints: it moves pages from
+// the WAL into the database while commits go on. A few more read, each for as long as one
 // call takes.
+//
+// # Parts
+//
+// The store decides when something is read or written, and what a failure means.
+// internal/rows has the tables and their SQL, internal/conn the C interface of SQLite,
+// internal/dbfile reads the files as bytes, and internal/host asks the operating system.
 package sqlite
 
 import (
@@ -37,14 +43,14 @@ import (
 
 var _ journal.Store = (*Store)(nil)
 
-// Why a database cannot be opened.
+// Reasons not to open a database.
 var (
 	ErrInUse   = host.ErrInUse
 	ErrNewer   = rows.ErrNewer
 	ErrForeign = rows.ErrForeign
-	// ErrDamaged says that a database is not as it was written: the disk, or somebody,
-	// changed it. Nothing in it should be relied on, so it is neither served nor written
-	// to.
+	// ErrDamaged says that a database is not as it was written: the disk or another
+	// program changed it. Nothing in it can be relied on, so a store neither serves it nor
+	// writes to it.
 	ErrDamaged = rows.ErrDamaged
 	// ErrClosed is the answer of a closed store.
 	ErrClosed = errors.New("the store is closed")
@@ -55,18 +61,17 @@ type Config struct {
 	// Path is the database file. It is created, readable by its owner only, if
 	// there is none.
 	Path string
-	// Ballast is the size of the file kept in reserve for a full disk, in bytes; 0
-	// means 20 MiB, less than 0 none. On a small disk it may be less: half of it, or a
-	// quarter, and so on.
+	// Reserve is the space kept for a full disk, in bytes; 0 means 20 MiB, less than 0
+	// none. On a small disk the store keeps half of it, or a quarter, and so on.
 	Reserve int64
-	// Logger is told what the operator should know and no answer says: that the
-	// disk filled up, that it has space again. Nil means nobody is told.
+	// Logger gets what an operator should know and no answer says: that the disk filled
+	// up, that it has space again. Nil discards it.
 	Logger *slog.Logger
 
 	clocks      host.Clocks   // the system's
 	walSize     int64         // 0: defaultWAL, less than 0: not extended
-	refillPause time.Duration // before the first try to put the ballast back; 0: firstPause
-	checkEvery  time.Duration // between looks at the files; 0: checkInterval
+	refillPause time.Duration // before the first try to refill the reserve; 0: firstPause
+	checkEvery  time.Duration // between checks of the files; 0: checkInterval
 }
 
 // Store is an open database. It is safe for use by many goroutines.
@@ -77,7 +82,7 @@ type Store struct {
 	lock *host.SideLock
 
 	inode host.InodeLock
-	files []namedFile // that are open, and what they were
+	files []namedFile // that are open
 
 	mu      sync.Mutex   // guards what follows, up to the blank line
 	w       *rows.Writer // nil: closed
@@ -85,16 +90,16 @@ type Store struct {
 	loaded  bool
 	reserve reserve
 	pace    pace
-	stamp   uint32 // of the database file, see lookAtStamp
+	stamp   uint32 // of the database file, see checkStamp
 
 	openLog dbfile.OpenLog // guarded by mu, too
 
-	failure atomic.Pointer[error] // why nothing more is accepted
+	failure atomic.Pointer[error] // why the store accepts nothing more
 	failed  chan struct{}         // closed once there is a failure
 
 	logStamped atomic.Bool // the present WAL has the stamp, see stampLog
 
-	checkpointing sync.Mutex // held while the upkeep moves pages beside the commits; taken after mu
+	checkpointing sync.Mutex // held during a checkpoint beside the commits; locked after mu
 
 	readers  readers
 	wake     chan struct{} // to the upkeep, capacity 1
@@ -103,11 +108,11 @@ type Store struct {
 	upkeep   sync.WaitGroup
 }
 
-// Open opens the database, which it creates or brings up to date as needed, and
-// makes this process the one that may write to it.
+// Open opens the database, creates it or migrates it as needed, and makes this process
+// the one that may write to it.
 //
-// It looks for damage first; a database it refuses is left as it is, and nothing is
-// left beside it.
+// It looks for damage first. A database that it refuses stays as it is, and no new files
+// stay beside it.
 //
 // Errors: [ErrInUse], [ErrNewer], [ErrForeign], [ErrDamaged], and those of the file
 // system.
@@ -137,8 +142,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// defaultReserve is what a checkpoint may need, and a few MiB for what holders do
-// after it.
+// defaultReserve is enough for a checkpoint, and a few MiB for what holders do after it.
 const defaultReserve = 20 << 20
 
 func newStore(cfg Config, path string, held *host.SideLock) *Store {
@@ -217,7 +221,7 @@ func (s *Store) startUpkeep() error {
 	return nil
 }
 
-// abandon gives back what a failed start had taken.
+// abandon releases what a failed start had taken.
 func (s *Store) abandon() {
 	if s.w != nil {
 		s.w.Close()
@@ -227,8 +231,8 @@ func (s *Store) abandon() {
 	s.lock.Abandon()
 }
 
-// create makes an empty file for a database that does not exist yet, so that it is
-// private from its first byte on. SQLite gives its other files the same mode.
+// create makes an empty file for a database that does not exist yet, so that only its
+// owner can ever read it. SQLite gives its other files the same mode.
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -243,7 +247,7 @@ func create(path string) error {
 	return host.SyncDir(path)
 }
 
-// checkNotTruncated refuses an empty file beside a write-ahead log: it was not always
+// checkNotTruncated refuses an empty file beside a write-ahead log: the file was not always
 // empty, and SQLite would delete the log.
 func checkNotTruncated(path string) error {
 	if host.SizeOf(path) == 0 && host.SizeOf(path+"-wal") > 0 {

@@ -58,10 +58,10 @@ func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
 	return nil
 }
 
-// touchStep is how many tokens are touched in one transaction.
+// touchStep is the number of tokens written in one transaction.
 const touchStep = 256
 
-// TouchTokens writes when tokens were used; see [auth.Store]. It does so in steps, so
+// TouchTokens stores when tokens were last used; see [auth.Store]. It works in steps, so
 // that commits do not wait long.
 func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) error {
 	for step := range slices.Chunk(slices.Sorted(maps.Keys(used)), touchStep) {

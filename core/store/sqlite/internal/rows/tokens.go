@@ -14,10 +14,10 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
-// tokenColumns are those that readToken reads, in its order.
+// tokenColumns are the columns that readToken reads, in its order.
 const tokenColumns = "id, hash, name, account, scopes, created, expires, used, revoked, sum, member_of"
 
-// tokenColumnsOf are those of a database that is not migrated, since it is only read.
+// tokenColumnsOf are the columns of a database with an older schema, which is only read.
 func tokenColumnsOf(version int64) string {
 	if version < groupsVersion {
 		return strings.TrimSuffix(tokenColumns, "member_of") + "''"
@@ -82,7 +82,7 @@ func readToken(q *conn.Stmt, sums *checksums) (t auth.Token, err error) {
 	return t, nil
 }
 
-// readTime reads what [writeTime] wrote.
+// readTime is the inverse of writeTime.
 func readTime(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}
@@ -98,14 +98,14 @@ func writeTime(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// token returns the checksum of a row of tokens. It leaves out when the token was used,
-// which is written apart and decides nothing.
+// token returns the checksum of a row of tokens. It leaves out the time of the last use,
+// which is written separately and decides nothing.
 func (s *checksums) token(t *auth.Token, scopes string) int64 {
 	b := s.buf[:0]
 	for _, text := range []string{t.ID, t.Name, t.Account, scopes} {
 		b = appendText(b, text)
 	}
-	if t.Groups != "" { // rows of before there were any keep their checksums
+	if t.Groups != "" { // rows without groups keep their older checksums
 		b = appendText(b, t.Groups)
 	}
 	b = append(b, t.Hash[:]...)
@@ -155,8 +155,8 @@ func (d *DB) TouchTokens(ids []string, used map[string]time.Time) error {
 	return nil
 }
 
-// Access returns what came with later versions of the schema: how many tokens there are,
-// and the key that signatures of the journal can be verified with; nil: it has none yet.
+// TokensAndKey returns the number of tokens, and the key that verifies signatures of the
+// journal. An older schema has none of them.
 func (d *DB) TokensAndKey(ctx context.Context, version int64) (tokens int, key ed25519.PublicKey, err error) {
 	if version >= tokensVersion {
 		all, err := d.ReadTokens(ctx)

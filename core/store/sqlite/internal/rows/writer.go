@@ -11,20 +11,20 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
-// Writer is the one connection that changes the database, with the statements of a
-// commit prepared.
+// Writer is the one connection that changes the database, with the statements of a commit
+// prepared.
 type Writer struct {
 	*DB
-	attempt                 []byte // of the row being set, used again
+	attempt                 []byte // of the row being written, used again
 	Begin, commit, Rollback *conn.Stmt
 	newestSegment, segment  *conn.Stmt
 	put, drop               *conn.Stmt
-	TouchFirstPage          *conn.Stmt // makes the first page part of a transaction
+	TouchFirstPage          *conn.Stmt // adds the first page to a transaction
 	stmts                   []*conn.Stmt
 }
 
-// How long a start waits for the lock of another process: its backup, or somebody's
-// sqlite3.
+// BusyTimeout is how long a start waits for another process to unlock the database, such as
+// a backup or a sqlite3.
 const BusyTimeout = 10 * time.Second
 
 func OpenWriter(ctx context.Context, path string, walSize int64) (_ *Writer, err error) {
@@ -56,7 +56,7 @@ func OpenWriter(ctx context.Context, path string, walSize int64) (_ *Writer, err
 }
 
 func (w *Writer) configure(walSize int64) error {
-	// A file that is not ours is refused before anything is written to it.
+	// Refuse the file of another program before writing to it.
 	if err := cmp.Or(checkOrigin(w.DB), checkVersion(w.DB)); err != nil {
 		return err
 	}
@@ -111,8 +111,8 @@ func (w *Writer) Close() error {
 	return w.DB.Close()
 }
 
-// closeRefused leaves a refused database as it is. SQLite makes a WAL to read with
-// where there is none, and takes that one away again.
+// closeRefused leaves a refused database as it is. SQLite creates a WAL to read with if
+// there is none, and removes that one again.
 func (w *Writer) closeRefused(path string) {
 	if host.SizeOf(path+"-wal") > 0 {
 		w.LeaveWAL()
@@ -120,8 +120,8 @@ func (w *Writer) closeRefused(path string) {
 	w.Close()
 }
 
-// Apply adds the batch to the transaction that has begun, its segment and the final
-// rows, and commits it.
+// Apply adds the segment and the final rows of a batch to the open transaction, and commits
+// it.
 func (w *Writer) Apply(b *lock.Batch, now host.Instant) error {
 	if err := w.checkHead(b.Prev.Seq); err != nil {
 		return err
@@ -140,8 +140,8 @@ func (w *Writer) Apply(b *lock.Batch, now host.Instant) error {
 	return nil
 }
 
-// Undo takes back a transaction that failed, and reports an error if that cannot be
-// done. Some failures, a full disk at COMMIT for one, have taken it back already.
+// Undo rolls a failed transaction back, and returns an error if that fails. Some failures,
+// such as a full disk at COMMIT, have rolled it back already.
 func (w *Writer) Undo() error {
 	if w.Idle() {
 		return nil
@@ -149,9 +149,9 @@ func (w *Writer) Undo() error {
 	return w.Rollback.Run()
 }
 
-// checkHead looks into the file whether the batch builds on what is there. The side
-// lock keeps other processes out; this is for the case that it did not, as on a
-// network file system that only pretends to lock.
+// checkHead compares the head in the file with the one the batch builds on. The side lock
+// keeps other processes out; this check is for the case that it did not, as on a network
+// file system that only pretends to lock.
 func (w *Writer) checkHead(want lock.Seq) error {
 	head, err := w.Head()
 	if err != nil {
@@ -163,7 +163,7 @@ func (w *Writer) checkHead(want lock.Seq) error {
 	return nil
 }
 
-// Head reads the number of the newest event.
+// Head returns the number of the newest event.
 func (w *Writer) Head() (lock.Seq, error) {
 	defer w.newestSegment.Reset()
 	more, err := w.newestSegment.Step()
