@@ -8,12 +8,12 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
-// namesEach is how many locks a connection goes round, so that it is not always
-// the same row that changes.
+// namesEach is the number of locks that each connection uses in turn, so that the same row
+// does not change every time.
 const namesEach = 16
 
-// pairs is the load of mode acquire: every connection acquires and releases locks
-// that nobody else wants. One operation is one request.
+// acquirePairs is the load of mode acquire: every connection acquires and releases free
+// locks of its own. One operation is one request.
 type acquirePairs struct {
 	timing
 	connections int

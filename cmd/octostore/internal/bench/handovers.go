@@ -9,10 +9,10 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
-// handovers is the load of mode handover: on each lock one connection more than
-// there are waiters. Whoever gets the lock gives it back at once and waits again.
-// One operation is one hand-over, which is two requests; it lasts from the release
-// being sent to the next holder having read its answer.
+// handovers is the load of mode handover: each lock has one connection more than it has
+// waiters. The holder releases the lock at once and waits again. One operation is one
+// hand-over, which is two requests; it lasts from the moment the release is sent until the
+// next holder has read its answer.
 type handovers struct {
 	timing
 	locks, waiters int
@@ -37,11 +37,11 @@ func (l *handovers) run(ctx context.Context, t *target) (*sample, error) {
 	return measure(ctx, t, l.timing, workers, nil)
 }
 
-// runner waits for a lock and hands it on.
+// runner waits for a lock and releases it for the next runner.
 type runner struct {
 	party    *lockClient
 	epoch    time.Time
-	released *atomic.Int64 // when the lock was given back last, in nanoseconds since epoch
+	released *atomic.Int64 // when the lock was last released, in nanoseconds since epoch
 }
 
 func (r *runner) idle() bool { return true }
@@ -53,14 +53,14 @@ func (r *runner) operate() (time.Duration, error) {
 	if !r.party.holds() {
 		return 0, err
 	}
-	// Only the holder writes it, and that is this runner now.
+	// Only the holder writes released, and that is this runner now.
 	released := r.released.Load()
 	r.released.Store(r.now())
 	if endErr := r.party.release(); err == nil {
 		err = endErr
 	}
 	if released == 0 || asked > released {
-		return -1, err // it found the lock free: nothing was handed over
+		return -1, err // the lock was free: no hand-over
 	}
 	return time.Duration(read - released), err
 }

@@ -15,13 +15,13 @@ const (
 	settleTime  = 20 * time.Second
 )
 
-// holding is the load of mode locks: it takes many locks, looks at the memory of
-// the server, and gives them back. One operation is one acquire.
-type holding struct {
+// heldLocks is the load of mode locks: it acquires many locks, reads the server's memory
+// use, and releases them. One operation is one acquire.
+type heldLocks struct {
 	connections, locks int
 }
 
-func (l *holding) run(ctx context.Context, t *target) (*sample, error) {
+func (l *heldLocks) run(ctx context.Context, t *target) (*sample, error) {
 	conns, err := wire.Dial(ctx, t.addr, l.connections, holdingTime)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (l *holding) run(ctx context.Context, t *target) (*sample, error) {
 	return s, nil
 }
 
-// together runs f for every connection at the same time.
+// forEachConn runs f for all connections at once, and waits.
 func forEachConn(conns []*wire.Conn, f func(i int, c *wire.Conn)) {
 	var wg sync.WaitGroup
 	for i, c := range conns {
@@ -62,7 +62,8 @@ func forEachConn(conns []*wire.Conn, f func(i int, c *wire.Conn)) {
 	wg.Wait()
 }
 
-// hoard is the locks one connection holds: every step-th, beginning with first.
+// lockSet is the set of locks that one connection holds: every step-th, beginning with
+// first.
 type lockSet struct {
 	target      *target
 	conn        *wire.Conn
@@ -72,7 +73,7 @@ type lockSet struct {
 	sample      *sample
 }
 
-// hoarded is what has to be remembered of a lease to end it.
+// heldLease is what it takes to release a lease.
 type heldLease struct {
 	lock  int
 	token uint64
@@ -84,7 +85,8 @@ func (h *lockSet) client(lock int) *lockClient {
 	return newLockClient(h.target, h.conn, name, "ttl="+holdingTime.String(), &ledger{})
 }
 
-// take acquires the locks up to the given number of all connections together.
+// take acquires the locks of this connection, up to the given number of all connections
+// together.
 func (h *lockSet) take(locks int) {
 	watch := stopwatch{into: h.took}
 	defer watch.flush()
@@ -112,9 +114,9 @@ func (h *lockSet) giveBack() {
 	}
 }
 
-// settle returns the usage of the server with as little garbage in its heap as one
-// can see from outside: it reads locks until the server has collected twice, and
-// keeps the smallest heap it saw on the way.
+// settle returns the usage of the server with as little garbage in its heap as can be seen
+// from outside: it reads locks until the server has collected garbage twice, and keeps the
+// smallest heap it saw.
 func settle(ctx context.Context, t *target, conns []*wire.Conn) (usage.Usage, error) {
 	first, err := t.usage(ctx)
 	if err != nil || first.Collections == usage.Unknown {

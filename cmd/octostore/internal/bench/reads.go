@@ -8,8 +8,8 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
-// reads is the load of mode status: all connections read one lock that is held,
-// while others acquire and release locks of their own.
+// reads is the load of mode status: all connections read one held lock, while others
+// acquire and release locks of their own.
 type reads struct {
 	timing
 	connections int
@@ -50,7 +50,7 @@ func (l *reads) run(ctx context.Context, t *target) (*sample, error) {
 type reader struct {
 	conn    *wire.Conn
 	request []byte
-	token   uint64 // of the lease that holds it
+	token   uint64 // of the lease that holds the lock
 	checked bool
 }
 

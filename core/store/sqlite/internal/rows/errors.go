@@ -19,6 +19,7 @@ var (
 // it.
 var ErrDamaged = errors.New("the database is damaged; keep its files for a closer look and put a backup in their place")
 
+// Damaged returns an [ErrDamaged] that says what is damaged.
 func Damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...))
 }

@@ -59,6 +59,7 @@ func (d *DB) SigningKey() (ed25519.PrivateKey, error) {
 
 const cutSize = 8 + len(lock.Hash{}) + 4 // number, hash, checksum
 
+// Cut returns the argument of the newest Prune.
 func (d *DB) Cut() (cut lock.Head, err error) {
 	b, err := d.Meta("cut")
 	if err != nil || b == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
+// ReadPlaces returns the progress of all observers, ordered by name.
 func (d *DB) ReadPlaces() ([]journal.Place, error) {
 	q, err := d.Prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
 	if err != nil {
@@ -28,6 +29,7 @@ func (d *DB) ReadPlaces() ([]journal.Place, error) {
 	}
 }
 
+// SetPlaces stores the progress of some observers and forgets others.
 func (d *DB) SetPlaces(set []journal.Place, forget []string) error {
 	drop, err := d.Prepare("DELETE FROM observers WHERE name = ?1")
 	if err != nil {

@@ -15,6 +15,7 @@ type Reader struct {
 	Segments *conn.Stmt
 }
 
+// OpenReader opens the database at path for reading.
 func OpenReader(path string) (*Reader, error) {
 	d, err := Open(path, conn.ReadOnly)
 	if err != nil {
@@ -33,11 +34,14 @@ func OpenReader(path string) (*Reader, error) {
 	return &Reader{DB: d, Segments: s}, nil
 }
 
+// Close closes the statement and the connection.
 func (r *Reader) Close() {
 	r.Segments.Close()
 	r.DB.Close()
 }
 
+// Read returns the segments after an event, up to a page of bytes or about as many events,
+// with their bytes in buf.
 func (r *Reader) Read(ctx context.Context, after lock.Seq, events int, buf *[]byte) (segments []lock.Segment, err error) {
 	q := r.Segments
 	defer q.Reset() // which ends the read transaction

@@ -112,6 +112,7 @@ func migrate(d *DB) error {
 	})
 }
 
+// NewestVersion is the version of the schema that this program writes.
 func NewestVersion() int64 { return int64(len(migrations)) }
 
 // Version returns the version of the schema.

@@ -70,6 +70,8 @@ func (d *DB) ReadHead(version int64) (lock.Head, error) {
 	return lock.Head{Seq: newest.Last, Hash: sha256.Sum256(last)}, nil
 }
 
+// EachSegment calls each with all segments after an event, in order. A segment is valid
+// until each returns.
 func (d *DB) EachSegment(ctx context.Context, after lock.Seq, each func(lock.Segment) error) error {
 	version, err := d.Version()
 	if err != nil {
@@ -111,6 +113,7 @@ const (
 	PruneBytes    = 1 << 20 // a larger segment is deleted alone
 )
 
+// Prune deletes a few of the segments up to the cut, and reports whether there are more.
 func (d *DB) Prune(cut lock.Head) (more bool, err error) {
 	before, err := d.Cut()
 	if err != nil {

@@ -25,6 +25,7 @@ func tokenColumnsOf(version int64) string {
 	return tokenColumns
 }
 
+// TokenByHash returns the token whose secret has the given hash.
 func (d *DB) TokenByHash(hash [sha256.Size]byte) (t auth.Token, found bool, err error) {
 	q, err := d.Prepare("SELECT " + tokenColumns + " FROM tokens WHERE hash = ?1")
 	if err != nil {
@@ -40,6 +41,7 @@ func (d *DB) TokenByHash(hash [sha256.Size]byte) (t auth.Token, found bool, err 
 	return t, err == nil, err
 }
 
+// ReadTokens returns all tokens, ordered by id.
 func (d *DB) ReadTokens(ctx context.Context) ([]auth.Token, error) {
 	version, err := d.Version()
 	if err != nil {
@@ -116,6 +118,7 @@ func (s *checksums) token(t *auth.Token, scopes string) int64 {
 	return int64(crc32.Update(s.seed, castagnoli, b))
 }
 
+// PutToken adds or replaces a token.
 func (d *DB) PutToken(t *auth.Token) error {
 	q, err := d.Prepare("REPLACE INTO tokens (" + tokenColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
 	if err != nil {
@@ -138,6 +141,7 @@ func (d *DB) PutToken(t *auth.Token) error {
 	return q.Run()
 }
 
+// TouchTokens stores when the tokens of some ids were last used.
 func (d *DB) TouchTokens(ids []string, used map[string]time.Time) error {
 	q, err := d.Prepare("UPDATE tokens SET used = ?2 WHERE id = ?1")
 	if err != nil {

@@ -53,6 +53,7 @@ func (d *DB) verify(ctx context.Context, size int64) error {
 	return cmp.Or(ctx.Err(), err)
 }
 
+// CheckStructure checks the structure of the whole file, with every index.
 func (d *DB) CheckStructure(ctx context.Context) error {
 	defer d.InterruptedBy(ctx)()
 	said, err := d.TextOf("PRAGMA integrity_check(1)")
@@ -65,6 +66,7 @@ func (d *DB) CheckStructure(ctx context.Context) error {
 	return nil
 }
 
+// VacuumInto writes a compact copy of the database to path.
 func (d *DB) VacuumInto(ctx context.Context, path string) error {
 	q, err := d.Prepare("VACUUM INTO ?1")
 	if err != nil {

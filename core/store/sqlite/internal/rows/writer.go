@@ -27,6 +27,8 @@ type Writer struct {
 // a backup or a sqlite3.
 const BusyTimeout = 10 * time.Second
 
+// OpenWriter opens the database at path for writing, migrates it and checks it. It leaves a
+// database that it refuses as it is.
 func OpenWriter(ctx context.Context, path string, walSize int64) (_ *Writer, err error) {
 	d, err := Open(path, conn.ReadWrite)
 	if err != nil {
@@ -103,6 +105,7 @@ func (w *Writer) prepareAll() error {
 	return nil
 }
 
+// Close closes the statements and the connection.
 func (w *Writer) Close() error {
 	for _, s := range w.stmts {
 		s.Close()

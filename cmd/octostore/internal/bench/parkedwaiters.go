@@ -15,16 +15,15 @@ const (
 	parkingPoll = 10 * time.Millisecond
 )
 
-// parking is the load of mode waiters: it parks many requests that wait for a few
-// locks, looks at the memory of the server, then lets them all through. Each is
-// answered, releases at once, and is gone. One operation is one waiter; it lasts
-// from the moment the locks were first given back to the waiter having read its
-// answer.
-type parking struct {
+// parkedWaiters is the load of mode waiters: it parks many requests that wait for a few
+// locks, reads the server's memory use, and then releases the locks. Each waiter gets its
+// lock, releases it at once, and leaves. One operation is one waiter; it lasts from the
+// first release until the waiter has read its answer.
+type parkedWaiters struct {
 	locks, waiters int
 }
 
-func (l *parking) run(ctx context.Context, t *target) (*sample, error) {
+func (l *parkedWaiters) run(ctx context.Context, t *target) (*sample, error) {
 	conns, err := wire.Dial(ctx, t.addr, 1, parkingTime)
 	if err != nil {
 		return nil, err
@@ -44,7 +43,7 @@ func (l *parking) run(ctx context.Context, t *target) (*sample, error) {
 	return s, nil
 }
 
-// lot is one round of [parking].
+// waitRound is one round of [parkedWaiters].
 type waitRound struct {
 	target  *target
 	control *wire.Conn
@@ -54,11 +53,11 @@ type waitRound struct {
 	sample  *sample
 	took    *timings
 
-	opened chan struct{} // closed when the locks are about to be given back
-	since  time.Time     // when that was
+	opened chan struct{} // closed just before the locks are released
+	since  time.Time     // time of that
 }
 
-// query is the same for the holders, who find the locks free.
+// query is the same for the holders, which find the locks free.
 func (l *waitRound) query() string {
 	return fmt.Sprintf("ttl=%s&wait=%[1]s", parkingTime)
 }
@@ -86,7 +85,7 @@ func (l *waitRound) measure(ctx context.Context, waiters int) (err error) {
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer wire.Close(conns) // first: after an error nobody is to wait on
+	defer wire.Close(conns) // before wg.Wait: after an error no waiter may wait on
 	for i, c := range conns {
 		lock := i % len(l.names)
 		p := newLockClient(l.target, c, l.names[lock], l.query(), l.ledgers[lock])
@@ -105,7 +104,7 @@ func (l *waitRound) measure(ctx context.Context, waiters int) (err error) {
 	return err
 }
 
-// park waits for a lock and gives it back.
+// park waits for a lock and releases it.
 func (l *waitRound) park(p *lockClient) {
 	err := p.acquire()
 	read := time.Now()
@@ -119,14 +118,14 @@ func (l *waitRound) park(p *lockClient) {
 	case <-l.opened:
 		l.took.add(read.Sub(l.since))
 	default:
-		l.sample.count(broken("a waiter was given a lock that somebody holds"))
+		l.sample.count(broken("a waiter got a lock that another client holds"))
 	}
 	if err := p.release(); err != nil {
 		l.sample.count(err)
 	}
 }
 
-// await returns when the server says that all wait.
+// await returns when the server reports that all wait.
 func (l *waitRound) await(ctx context.Context, waiters int64) error {
 	timer := time.NewTimer(parkingTime / 2)
 	defer timer.Stop()
@@ -146,7 +145,7 @@ func (l *waitRound) await(ctx context.Context, waiters int64) error {
 	}
 }
 
-// waiting returns how many requests wait, as the server counts them.
+// waiting returns the number of waiters according to the server.
 func (l *waitRound) waiting() (int64, error) {
 	var total int64
 	for _, name := range l.names {
@@ -162,7 +161,7 @@ func (l *waitRound) waiting() (int64, error) {
 	return total, nil
 }
 
-// open gives the locks back.
+// open releases the locks.
 func (l *waitRound) open() {
 	l.since = time.Now()
 	close(l.opened)
