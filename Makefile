@@ -26,7 +26,7 @@ demo: build ## Show two jobs that wait for the same lock, on this machine
 	bin/octostore demo
 
 # The tests of .ci/long-tests take long, wait for minutes or need other languages.
-LONG := $(shell sed -n 's/^\(Test[A-Za-z0-9_]*\):.*/\1/p' .ci/long-tests | paste -s -d '|' -)
+LONG = $(shell awk -F : '/^Test/ { printf "%s%s", sep, $$1; sep = "|" }' .ci/long-tests)
 
 # Tests wait more than they work, so more packages run at a time than there are cores. The
 # limit is for one package, and for a machine that is several times slower than ours.

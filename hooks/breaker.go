@@ -161,7 +161,7 @@ func (b *breaker) failed(probe bool, f *guest.Fault) transition {
 
 // failedAside counts a start that failed aside. It counts as a probe if it is time for
 // one: a policy that does not start is as broken as one that does not answer.
-func (b *breaker) failedAside(f *guest.Fault) transition {
+func (b *breaker) failedInBackground(f *guest.Fault) transition {
 	b.mu.Lock()
 	probe := b.open && !b.probing && !time.Now().Before(b.until)
 	b.mu.Unlock()

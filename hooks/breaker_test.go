@@ -66,7 +66,7 @@ func stepOf(t *testing.T, b *breaker, what string) string {
 		return ""
 	}
 	if what == "aside" {
-		return words[b.failedAside(errBroken)]
+		return words[b.failedInBackground(errBroken)]
 	}
 	if peeked := b.peek() != nil; peeked {
 		if _, f := b.enter(); f == nil || f.Kind != breakerOpen {
@@ -179,9 +179,9 @@ func TestBreakerBoundsTheCallsOfRequestsThatWait(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", traps)
 	host := h.open(entry("p"))
-	turns := host.engine.slots
-	for range turns.most {
-		if err := turns.take(t.Context(), false); err != nil {
+	slots := host.engine.slots
+	for range slots.most {
+		if err := slots.take(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -195,18 +195,18 @@ func TestBreakerBoundsTheCallsOfRequestsThatWait(t *testing.T) {
 		})
 	}
 	waiting := func() int {
-		turns.mu.Lock()
-		defer turns.mu.Unlock()
-		return len(turns.checks)
+		slots.mu.Lock()
+		defer slots.mu.Unlock()
+		return len(slots.checks)
 	}
 	for waiting() < requests {
 		time.Sleep(time.Millisecond)
 	}
-	for range turns.most {
-		turns.done(false)
+	for range slots.most {
+		slots.done(false)
 	}
 	all.Wait()
-	if s := host.Policies()[0]; s.Calls > uint64(failuresToOpen+turns.most-1) || s.Errors != requests || s.BreakerOpened != 1 {
+	if s := host.Policies()[0]; s.Calls > uint64(failuresToOpen+slots.most-1) || s.Errors != requests || s.BreakerOpened != 1 {
 		t.Errorf("%d calls by %d requests, %d errors; opened %d times", s.Calls, requests, s.Errors, s.BreakerOpened)
 	}
 }

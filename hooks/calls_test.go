@@ -15,7 +15,7 @@ import (
 )
 
 // A judgement is used again for other questions, so it forgets the last one.
-func TestNothingOfAJudgementIsKept(t *testing.T) {
+func TestJudgementKeepsNothing(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", check(at("request")+"i32.const 500 i32.const 100 call $get drop i32.const 1"))
 	p := h.open(entry("p")).current().policies[0]
@@ -38,7 +38,7 @@ func TestNothingOfAJudgementIsKept(t *testing.T) {
 
 // What a judgement costs does not grow by what is put aside for the garbage collector: the
 // verdicts, which are kept, are all it allocates.
-func TestAJudgementAllocatesItsVerdictsOnly(t *testing.T) {
+func TestJudgementAllocatesItsVerdictsOnly(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", readsThree)
 	host, q := h.open(entry("p")), question("prod/db")
@@ -62,36 +62,36 @@ func takeSlot(ctx context.Context, slots *guestSlots, j *judgement) error {
 
 // A judgement by many policies keeps its turn for a while, however many wait. Then requests
 // that wait come first.
-func TestAJudgementLetsOthersThrough(t *testing.T) {
+func TestJudgementLetsOthersThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newGuestSlots(1)
+		slots := newGuestSlots(1)
 		var long judgement
 		var order []string
 		for n := range 2 {
-			if err := takeSlot(t.Context(), turns, &long); err != nil {
+			if err := takeSlot(t.Context(), slots, &long); err != nil {
 				t.Fatal(err)
 			}
 			order = append(order, fmt.Sprint("policy ", n))
 		}
 		go func() {
 			var short judgement
-			_ = takeSlot(context.Background(), turns, &short)
+			_ = takeSlot(context.Background(), slots, &short)
 			order = append(order, "another")
 			short.freeSlot()
 		}()
 		go func() {
-			if turns.take(context.Background(), true) == nil {
+			if slots.take(context.Background(), true) == nil {
 				order = append(order, "an observer")
-				turns.done(true)
+				slots.done(true)
 			}
 		}()
 		synctest.Wait()
-		if err := takeSlot(t.Context(), turns, &long); err != nil || len(order) > 2 || turns.running() != 1 {
-			t.Fatalf("%v: %v, %d run", err, order, turns.running())
+		if err := takeSlot(t.Context(), slots, &long); err != nil || len(order) > 2 || slots.running() != 1 {
+			t.Fatalf("%v: %v, %d run", err, order, slots.running())
 		}
 		long.spent = slotFuel
 		for n := range 2 {
-			if err := takeSlot(t.Context(), turns, &long); err != nil {
+			if err := takeSlot(t.Context(), slots, &long); err != nil {
 				t.Fatal(err)
 			}
 			order = append(order, fmt.Sprint("policy ", n+2))
@@ -101,46 +101,46 @@ func TestAJudgementLetsOthersThrough(t *testing.T) {
 		if want := []string{"policy 0", "policy 1", "another", "policy 2", "policy 3", "an observer"}; !slices.Equal(order, want) {
 			t.Errorf("got %v, want %v", order, want)
 		}
-		if turns.state.Load() != 0 {
-			t.Errorf("the state is %x at the end", turns.state.Load())
+		if slots.state.Load() != 0 {
+			t.Errorf("the state is %x at the end", slots.state.Load())
 		}
 	})
 }
 
 // A client that leaves while its judgement waits for another turn has none afterwards.
-func TestAJudgementThatEndsWaitingHasNoTurn(t *testing.T) {
+func TestJudgementThatEndsWaitingHasNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newGuestSlots(1)
+		slots := newGuestSlots(1)
 		var long judgement
-		if err := takeSlot(t.Context(), turns, &long); err != nil {
+		if err := takeSlot(t.Context(), slots, &long); err != nil {
 			t.Fatal(err)
 		}
 		release := make(chan struct{})
 		go func() {
-			if turns.take(context.Background(), false) == nil {
+			if slots.take(context.Background(), false) == nil {
 				<-release
-				turns.done(false)
+				slots.done(false)
 			}
 		}()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		long.spent = slotFuel
-		if err := takeSlot(ctx, turns, &long); err == nil {
+		if err := takeSlot(ctx, slots, &long); err == nil {
 			t.Error("it has a turn")
 		}
 		long.freeSlot()
 		close(release)
 		synctest.Wait()
-		if turns.state.Load() != 0 {
-			t.Errorf("the state is %x at the end", turns.state.Load())
+		if slots.state.Load() != 0 {
+			t.Errorf("the state is %x at the end", slots.state.Load())
 		}
 	})
 }
 
 // A set is closed when the last call in it has left, and not before: also while calls come and
 // go without a lock.
-func TestASetIsClosedAfterItsLastCall(t *testing.T) {
+func TestSetIsClosedAfterItsLastCall(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", readsThree)
 	host := h.open(entry("p"))

@@ -16,7 +16,7 @@ import (
 )
 
 // A name that no policy matches pays for a look at the patterns, and for nothing else.
-func TestANameNobodyMatchesPaysNothing(t *testing.T) {
+func TestCoversCostsNothingForOtherNames(t *testing.T) {
 	h := newHouse(t)
 	h.write("empty.wasm", allows)
 	host := h.open(entry("empty", `"match":["other/**","!other/x"]`))

@@ -137,7 +137,7 @@ func (e *engine) compile(ctx context.Context, described manifest.Policy, binary 
 	if err != nil {
 		return nil, err
 	}
-	p := &policy{engine: e, release: release, digest: digest, pace: newPace(e.slots.most), log: e.log.With("policy", described.Name)}
+	p := &policy{engine: e, release: release, digest: digest, startBudget: newStartBudget(e.slots.most), log: e.log.With("policy", described.Name)}
 	p.Program = guest.Program{
 		Policy: described, Runtime: e.runtime.Runtime, Compiled: m.compiled, MayReadConfig: guest.MayReadConfig(binary),
 		Zones: &e.zones, Lines: guest.LogLines{To: p.log},

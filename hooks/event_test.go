@@ -17,7 +17,7 @@ const line = `{"seq":7,"time":"2026-01-02T03:04:05.000000000Z","kind":"granted",
 	`"metadata":{"ticket":"OPS-7"},"ttl_ms":60000,"prev":""}`
 
 // A field of an event is shown in a note, which goes to the log.
-func TestAnObserverReadsTheEvent(t *testing.T) {
+func TestObserverReadsTheEvent(t *testing.T) {
 	const show = "i32.const 500 i32.const 400 call $get local.tee 0 i32.const -1 i32.eq if i32.const 0 return end " +
 		"i32.const 500 local.get 0 i32.const 500 local.get 0 call $note i32.const 0"
 	h := newHouse(t)
@@ -39,7 +39,7 @@ func TestAnObserverReadsTheEvent(t *testing.T) {
 	}
 }
 
-func TestAnObserverIsDoneOrIsToBeGivenTheEventAgain(t *testing.T) {
+func TestObserverIsDoneOrGetsTheEventAgain(t *testing.T) {
 	h := newHouse(t)
 	for code, want := range map[string]string{
 		"i32.const 0": "<nil>",

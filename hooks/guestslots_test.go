@@ -12,17 +12,17 @@ import (
 
 // Whoever asks for a lock goes before observers, however long these have waited, and
 // one observer at most runs beside them.
-func TestChecksGoBeforeObservers(t *testing.T) {
+func TestGuestSlotsServeChecksBeforeObservers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newGuestSlots(2)
-		turns.take(t.Context(), false)
-		turns.take(t.Context(), false)
+		slots := newGuestSlots(2)
+		slots.take(t.Context(), false)
+		slots.take(t.Context(), false)
 		var mu sync.Mutex
 		var order []string
 		var all sync.WaitGroup
 		wait := func(name string, observing bool) {
 			all.Go(func() {
-				if turns.take(t.Context(), observing) == nil {
+				if slots.take(t.Context(), observing) == nil {
 					mu.Lock()
 					order = append(order, name)
 					mu.Unlock()
@@ -35,36 +35,36 @@ func TestChecksGoBeforeObservers(t *testing.T) {
 		wait("check 1", false)
 		wait("check 2", false)
 		for range 3 {
-			turns.done(false)
+			slots.done(false)
 			synctest.Wait()
 		}
-		turns.done(false) // both places are free but for observer 1
+		slots.done(false) // both places are free but for observer 1
 		synctest.Wait()
 		if want := []string{"check 1", "check 2", "observer 1"}; !slices.Equal(order, want) {
 			t.Errorf("got %v, want %v", order, want)
 		}
-		turns.done(true)
+		slots.done(true)
 		all.Wait()
-		if len(order) != 4 || turns.running() != 1 {
-			t.Errorf("got %v, %d run", order, turns.running())
+		if len(order) != 4 || slots.running() != 1 {
+			t.Errorf("got %v, %d run", order, slots.running())
 		}
 	})
 }
 
 // A turn that comes to somebody who is leaving is not lost.
-func TestNoTurnIsLost(t *testing.T) {
-	turns := newGuestSlots(2)
+func TestGuestSlotsAreNotLost(t *testing.T) {
+	slots := newGuestSlots(2)
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
 			for n := range 500 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n%7)*time.Microsecond)
-				err := turns.take(ctx, i%2 == 0)
+				err := slots.take(ctx, i%2 == 0)
 				if err == nil && i%2 != 0 {
-					_, err = turns.keep(ctx)
+					_, err = slots.keep(ctx)
 				}
 				if err == nil {
-					turns.done(i%2 == 0)
+					slots.done(i%2 == 0)
 				} else if !errors.Is(err, context.DeadlineExceeded) {
 					t.Error(err)
 				}
@@ -73,8 +73,8 @@ func TestNoTurnIsLost(t *testing.T) {
 		})
 	}
 	all.Wait()
-	turns.close()
-	if turns.running() != 2 || turns.observing || len(turns.checks)+len(turns.observers) > 0 {
-		t.Errorf("got %+v", turns)
+	slots.close()
+	if slots.running() != 2 || slots.observing || len(slots.checks)+len(slots.observers) > 0 {
+		t.Errorf("got %+v", slots)
 	}
 }

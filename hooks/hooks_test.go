@@ -126,7 +126,7 @@ func question(name lock.Name) core.Question {
 }
 
 // said is a short form of what a host answers.
-func said(v core.Verdict, err error) string {
+func said(v core.Decision, err error) string {
 	var parts []string
 	for _, r := range v.Verdicts {
 		parts = append(parts, r.Policy+" "+r.Verdict)
@@ -141,7 +141,7 @@ func said(v core.Verdict, err error) string {
 	return strings.Join(append(parts, answer), "; ")
 }
 
-func TestWhatPoliciesMeanTogether(t *testing.T) {
+func TestPoliciesTogether(t *testing.T) {
 	h := newHouse(t)
 	for name, module := range map[string][]byte{"allows": allows, "denies": denies, "loops": loops, "traps": traps,
 		"two": check("i32.const 2"), "silent": check("i32.const 1"),
@@ -264,7 +264,7 @@ func TestHostileUsesOfTheHostEnd(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeLoaded(t *testing.T) {
+func TestLoadRefusesBadModules(t *testing.T) {
 	good := guestOf(wasmtest.Func{Name: "check", Type: "-> i32", Code: "i32.const 0"})
 	with := func(f func(*wasmtest.Module)) []byte {
 		m := good

@@ -16,7 +16,7 @@ import (
 
 // The start section runs before anything else of an instance; what it has the host do
 // costs the same as later.
-func TestAStartSectionPaysForWhatTheHostDoes(t *testing.T) {
+func TestStartSectionPaysForHostFunctions(t *testing.T) {
 	start := 1
 	g := guestOf(
 		wasmtest.Func{Name: "check", Type: "-> i32", Code: "i32.const 0"},
@@ -70,7 +70,7 @@ func TestNamesInAModuleAreShownPrintable(t *testing.T) {
 }
 
 // A guest cannot be interrupted, and that is true of one that starts as well.
-func TestAReloadWaitsForItsTurn(t *testing.T) {
+func TestReloadWaitsForASlot(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", allows)
 	host := h.open(entry("p"))
@@ -87,7 +87,7 @@ func TestAReloadWaitsForItsTurn(t *testing.T) {
 	}
 }
 
-func TestNothingIsLoadedAfterTheEnd(t *testing.T) {
+func TestReloadAfterCloseFails(t *testing.T) {
 	h := newHouse(t)
 	manifest := h.manifest()
 	host, err := Open(t.Context(), Config{Manifest: manifest})
@@ -107,7 +107,7 @@ func TestNothingIsLoadedAfterTheEnd(t *testing.T) {
 
 // Whoever may ask makes a broken policy fail as often as he likes. The journal has every
 // time; the log is to stay one that can be read.
-func TestABrokenPolicyDoesNotFloodTheLog(t *testing.T) {
+func TestLogIsNotFloodedByABrokenPolicy(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", traps)
 	var log bytes.Buffer

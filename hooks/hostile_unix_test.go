@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestWhatIsNotAFileIsNotRead(t *testing.T) {
+func TestManifestThatIsNoFileIsNotRead(t *testing.T) {
 	h := newHouse(t)
 	pipe := filepath.Join(h.dir, "p.wasm")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

@@ -58,7 +58,7 @@ func TestInspectSaysAllAModuleWouldBeRefusedFor(t *testing.T) {
 	}
 }
 
-func TestTheEmptyModuleAllows(t *testing.T) {
+func TestEmptyModuleAllows(t *testing.T) {
 	trial := openTrial(t, EmptyModule, TrialConfig{})
 	if o := trial.Ask(Case{Question: question("x")}); o.Verdict != "allow" || o.Fuel > 200 {
 		t.Errorf("got %+v", o)

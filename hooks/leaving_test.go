@@ -8,7 +8,7 @@ import (
 	"github.com/octostore/octostore/core"
 )
 
-func TestWhoeverLeftIsNotRefused(t *testing.T) {
+func TestLeftClientIsNotRefused(t *testing.T) {
 	h := newHouse(t)
 	h.write("a.wasm", allows)
 	host := h.open(entry("a"))

@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// timedEvery is how many calls of a policy there are for each that is timed: the clock of
-// many machines costs as much as a small guest.
+// timedEvery is the sampling interval: one call of a policy in so many is timed, because reading the
+// clock costs as much as a small guest on many machines.
 const timedEvery = 16
 
-// measures is what is measured of a policy beside what its calls said. The zero value is
-// ready for use by many goroutines.
+// measures are the statistics of a policy besides its answers. The zero value is ready for use by
+// many goroutines.
 type measures struct {
 	took   durations
-	waits  atomic.Uint64 // calls that waited for a place
+	waits  atomic.Uint64 // calls that waited for a guest slot
 	waited atomic.Int64  // by these, in ns
-	starts atomic.Uint64 // instances that were made, or failed to start
+	starts atomic.Uint64 // starts of instances, failed ones included
 	live   atomic.Int64  // instances
 }
 
-// durations counts durations in powers of two of a nanosecond.
+// durations is a histogram of durations, in powers of two of a nanosecond.
 type durations struct {
 	counts [64]atomic.Uint64
 	sum    atomic.Int64
@@ -39,7 +39,7 @@ type Latency struct {
 	Buckets []LatencyBucket
 }
 
-// LatencyBucket is how many of the timed calls took at most so long.
+// LatencyBucket is the number of timed calls up to a duration.
 type LatencyBucket struct {
 	AtMost time.Duration
 	Calls  uint64
@@ -64,7 +64,7 @@ func (h *durations) latency() Latency {
 	return l
 }
 
-// timing returns when a call begins, for one call in timedEvery; zero: it is not timed.
+// timing returns the time at which a call begins, for one call in timedEvery; zero: do not time it.
 func (p *policy) timing() (begun time.Time) {
 	if p.calls.Load()%timedEvery == 0 {
 		begun = time.Now()
@@ -72,15 +72,15 @@ func (p *policy) timing() (begun time.Time) {
 	return begun
 }
 
-// timed notes how long a call took that timing has begun.
+// timed records the duration of a call; begun comes from timing.
 func (p *policy) timed(begun time.Time) {
 	if !begun.IsZero() {
 		p.measures.took.add(time.Since(begun))
 	}
 }
 
-// takeSlot takes a slot, as guestSlots.take does, and counts what the policy waits for it. waited
-// means that much may have changed meanwhile.
+// takeSlot takes a guest slot, as guestSlots.take does, and counts the wait. waited tells that other
+// requests may have run meanwhile.
 func (p *policy) takeSlot(ctx context.Context, observing bool) (waited bool, _ error) {
 	if p.engine.slots.try(observing) {
 		return false, nil
@@ -88,7 +88,7 @@ func (p *policy) takeSlot(ctx context.Context, observing bool) (waited bool, _ e
 	return p.measures.waiting(func() (bool, error) { return p.engine.slots.takeInLine(ctx, observing) })
 }
 
-// waiting counts what is waited for a turn.
+// waiting counts the wait for a guest slot.
 func (m *measures) waiting(take func() (bool, error)) (waited bool, _ error) {
 	begun := time.Now()
 	waited, err := take()
@@ -101,18 +101,18 @@ func (m *measures) waiting(take func() (bool, error)) (waited bool, _ error) {
 
 // Health is how a policy runs, since it was loaded.
 type Health struct {
-	BreakerOpen   bool   // it keeps failing, and is not called but for a probe now and then
+	BreakerOpen   bool   // it keeps failing, and gets only a probe now and then
 	BreakerOpened uint64 // times
 
 	Latency Latency
-	Waits   uint64        // calls that waited for a place, since no more guests may run at a time
+	Waits   uint64        // calls that waited for a guest slot
 	Waited  time.Duration // by these
 
 	Instances int    // now
 	Memory    int64  // bytes that these have
-	Starts    uint64 // instances that were made, or failed to start
+	Starts    uint64 // of instances, failed ones included
 
-	LinesDropped uint64 // of its log, beyond what it may log in a second or a call
+	LinesDropped uint64 // log lines beyond the limits of a call and of a second
 }
 
 func (p *policy) health() Health {
@@ -123,4 +123,29 @@ func (p *policy) health() Health {
 		Instances: int(m.live.Load()), Memory: p.Memory.Load(), Starts: m.starts.Load(),
 		LinesDropped: p.Lines.Dropped(),
 	}
+}
+
+// fuelCounts is a histogram of calls by the fuel they used, in powers of two.
+type fuelCounts [64]atomic.Uint64
+
+func (h *fuelCounts) add(fuel int64) { h[bits.Len64(uint64(max(fuel, 0)))].Add(1) }
+
+// quantile returns an upper bound of the fuel that a part of the calls used, 0.99 for instance.
+func (h *fuelCounts) quantile(part float64) int64 {
+	var counts [64]uint64
+	var all uint64
+	for i := range h {
+		counts[i] = h[i].Load()
+		all += counts[i]
+	}
+	if all == 0 {
+		return 0
+	}
+	var n uint64
+	for i, c := range counts {
+		if n += c; float64(n) >= part*float64(all) {
+			return 1<<i - 1
+		}
+	}
+	return 0
 }

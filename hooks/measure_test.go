@@ -46,28 +46,28 @@ func TestStatusMeasuresMemory(t *testing.T) {
 	}
 }
 
-func TestStatusCountsWaitsForAPlace(t *testing.T) {
+func TestStatusCountsWaitsForASlot(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", allows)
 	host := h.open(entry("p"))
-	turns := host.engine.slots
-	for range turns.most {
-		if err := turns.take(t.Context(), false); err != nil {
+	slots := host.engine.slots
+	for range slots.most {
+		if err := slots.take(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var all sync.WaitGroup
 	all.Go(func() { _, _ = host.Judge(t.Context(), question("a")) })
 	waiting := func() int {
-		turns.mu.Lock()
-		defer turns.mu.Unlock()
-		return len(turns.checks)
+		slots.mu.Lock()
+		defer slots.mu.Unlock()
+		return len(slots.checks)
 	}
 	for waiting() == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	for range turns.most {
-		turns.done(false)
+	for range slots.most {
+		slots.done(false)
 	}
 	all.Wait()
 	if s := host.Policies()[0]; s.Waits != 1 || s.Waited <= 0 {
@@ -77,15 +77,15 @@ func TestStatusCountsWaitsForAPlace(t *testing.T) {
 
 // A judgement that lets others through waits for its place again, and a check that finds a
 // place at once does not wait, whoever else does.
-func TestStatusCountsWaitsForTheSamePlaceAgain(t *testing.T) {
+func TestStatusCountsWaitsForTheSlotAgain(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", allows)
 	host := h.open(entry("p"))
-	p, turns := host.current().policies[0], newGuestSlots(2)
-	p.engine.slots = turns
+	p, slots := host.current().policies[0], newGuestSlots(2)
+	p.engine.slots = slots
 	synctest.Test(t, func(t *testing.T) {
 		for range 2 { // observers, one of which waits for the other
-			go func() { _ = turns.take(context.Background(), true) }()
+			go func() { _ = slots.take(context.Background(), true) }()
 			synctest.Wait()
 		}
 		var long judgement
@@ -93,9 +93,9 @@ func TestStatusCountsWaitsForTheSamePlaceAgain(t *testing.T) {
 			t.Errorf("%t, %v, %d waits, although there was a place", waited, err, p.measures.waits.Load())
 		}
 		go func() { // a check that waits
-			if turns.take(context.Background(), false) == nil {
+			if slots.take(context.Background(), false) == nil {
 				time.Sleep(time.Second)
-				turns.done(false)
+				slots.done(false)
 			}
 		}()
 		synctest.Wait()
@@ -108,9 +108,9 @@ func TestStatusCountsWaitsForTheSamePlaceAgain(t *testing.T) {
 			t.Errorf("%t, %v, %d waits of %v", waited, err, p.measures.waits.Load(), time.Duration(p.measures.waited.Load()))
 		}
 		long.freeSlot()
-		turns.done(true)
+		slots.done(true)
 		synctest.Wait()
-		turns.done(true)
+		slots.done(true)
 	})
 }
 
@@ -121,7 +121,7 @@ func TestStatusTimesCallsOnly(t *testing.T) {
 	host := h.open(entry("p"))
 	p := host.current().policies[0]
 	for range 3 {
-		p.count(guest.Answer{Fault: &guest.Fault{Kind: starting, Err: errPaced}}, time.Now())
+		p.count(guest.Answer{Fault: &guest.Fault{Kind: starting, Err: errNoBudget}}, time.Now())
 	}
 	if l := host.Policies()[0].Latency; l.Calls != 0 {
 		t.Errorf("%d requests that were no calls are timed", l.Calls)

@@ -12,7 +12,7 @@ import (
 
 // An instance that trapped is thrown away, and another one is made for the next request.
 // What it had must not stay until the garbage collector comes by.
-func TestTheMemoryOfATrappedInstanceIsGivenBack(t *testing.T) {
+func TestMemoryOfATrappedInstanceIsGivenBack(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	const mib = 32
 	g := guestOf(wasmtest.Func{Name: "check", Type: "-> i32", Code: fmt.Sprintf("i32.const 0 i32.const 1 i32.const %d memory.fill unreachable", mib<<20)})

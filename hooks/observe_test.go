@@ -44,12 +44,12 @@ type shelf struct {
 	saves atomic.Int32
 }
 
-func (s *shelf) SetPlaces(ctx context.Context, set []journal.Place, forget []string) error {
+func (s *shelf) SetObserverCursors(ctx context.Context, set []journal.ObserverCursor, forget []string) error {
 	if s.fails.Load() {
 		return lock.ErrFull
 	}
 	s.saves.Add(1)
-	return s.Store.SetPlaces(ctx, set, forget)
+	return s.Store.SetObserverCursors(ctx, set, forget)
 }
 
 // notes are what observers noted: "policy kind name" of each event.
@@ -109,7 +109,7 @@ func (w *world) start(policies ...string) {
 	if w.table, err = table.Open(context.Background(), w.journal, table.Config{Published: w.journal.Publish}); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.host.Observe(context.Background(), ObserveConfig{Journal: w.journal, Places: w.store, Recorder: w.table}); err != nil {
+	if err := w.host.Observe(context.Background(), ObserveConfig{Journal: w.journal, Cursors: w.store, Recorder: w.table}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -161,7 +161,7 @@ func (w *world) saw(want ...string) {
 
 // A new observer begins with what happens from now on, sees the locks it matches in
 // order, and goes on where it was over a restart and a reload.
-func TestAnObserverSeesWhatIsCommitted(t *testing.T) {
+func TestObserverSeesCommittedEvents(t *testing.T) {
 	w := newWorld(t)
 	w.write("o.wasm", told)
 	w.start()
@@ -192,7 +192,7 @@ func TestAnObserverSeesWhatIsCommitted(t *testing.T) {
 	w.stop()
 }
 
-func TestAnObserverMayBeginAtTheStart(t *testing.T) {
+func TestObserverMayBeginAtTheStart(t *testing.T) {
 	w := newWorld(t)
 	w.write("all.wasm", told)
 	w.start()
@@ -208,7 +208,7 @@ func TestAnObserverMayBeginAtTheStart(t *testing.T) {
 }
 
 // What is about no lock is for those who want everything.
-func TestWhoSeesWhatIsAboutNoLock(t *testing.T) {
+func TestObserverSeesEventsWithoutALock(t *testing.T) {
 	for _, tt := range []struct {
 		match []string
 		want  bool
@@ -228,7 +228,7 @@ func TestWhoSeesWhatIsAboutNoLock(t *testing.T) {
 
 // An event that an observer fails on three times is parked, on record, and the next
 // one comes. What the observer makes of its own failures is nothing.
-func TestAnEventIsParkedAfterThreeFailures(t *testing.T) {
+func TestObserverParksAnEventAfterThreeFailures(t *testing.T) {
 	for name, code := range map[string]string{
 		"result": at("not today") + "call $deny i32.const 1",
 		"trap":   "unreachable",
@@ -277,7 +277,7 @@ func (w *world) record() string {
 // An observer that was away for longer than the journal reaches back goes on with what
 // is left, and that something is missing is on record. One whose policy is gone is
 // forgotten by then.
-func TestAGapIsOnRecord(t *testing.T) {
+func TestObserverGapIsOnRecord(t *testing.T) {
 	w := newWorld(t)
 	w.write("o.wasm", told)
 	w.write("gone.wasm", told)
@@ -311,7 +311,7 @@ func TestAGapIsOnRecord(t *testing.T) {
 		t.Errorf("the gap is not on record:\n%s", w.record())
 	}
 	w.stop()
-	if places, _ := w.store.Places(t.Context()); len(places) != 1 {
+	if places, _ := w.store.ObserverCursors(t.Context()); len(places) != 1 {
 		t.Errorf("kept: %v", places)
 	}
 }
@@ -329,7 +329,7 @@ func (w *world) sawInAnyOrder(want ...string) {
 }
 
 // An event that an observer has failed on, but not for good, comes again after a restart.
-func TestWhatIsNotDoneComesAgain(t *testing.T) {
+func TestObserverGetsAnUnfinishedEventAgain(t *testing.T) {
 	w := newWorld(t)
 	w.pause = time.Hour
 	w.write("o.wasm", watching("i32.const 1"))
@@ -347,7 +347,7 @@ func TestWhatIsNotDoneComesAgain(t *testing.T) {
 }
 
 // Nothing is lost if places cannot be saved, and they are not saved for every event.
-func TestPlacesAreSavedNowAndThen(t *testing.T) {
+func TestObserverPositionsAreSaved(t *testing.T) {
 	w := newWorld(t)
 	w.write("o.wasm", watching("i32.const 0"))
 	w.start(entry("o", `"hooks":["observe"]`))

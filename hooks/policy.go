@@ -3,7 +3,6 @@ package hooks
 import (
 	"context"
 	"log/slog"
-	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,26 +15,33 @@ import (
 type policy struct {
 	guest.Program
 	engine  *engine
-	release func() // gives the compiled module back, when no instance is made of it any more
+	release func() // gives the compiled module back, after the last start
 	digest  string // in hex
 	log     *slog.Logger
-	faults  *sparselog.Log // what is logged about it; the journal has all of it
+	faults  *sparselog.Log // a sample of its faults; the audit log has all of them
 
 	mu     sync.Mutex // held for moments only
 	free   []*guest.Instance
 	closed bool
 
-	breaker  breaker
-	asides   asides
-	pace     *pace
-	measures measures
+	breaker          breaker
+	backgroundStarts backgroundStarts
+	startBudget      *startBudget
+	measures         measures
 
 	calls, denials, errors, fuelUsed atomic.Uint64
 	spent                            fuelCounts
 }
 
-// ask puts one request to the policy. The request keeps its turn for the next policy, and
-// whoever asked the last one ends it.
+// Kinds of faults without a call; package guest has those of calls. No breaker counts them.
+const (
+	busy        = "busy"     // the request ended before a guest slot was free
+	breakerOpen = "breaker"  // the policy keeps failing
+	starting    = "starting" // there is no instance, and the request does not wait for one
+)
+
+// ask puts one request to the policy. The request keeps its guest slot for the next policy; the caller
+// frees it after the last one.
 func (p *policy) ask(ctx context.Context, j *judgement) guest.Answer {
 	probe, f := p.breaker.enter()
 	if f != nil {
@@ -69,8 +75,8 @@ func (p *policy) ask(ctx context.Context, j *judgement) guest.Answer {
 	return o
 }
 
-// slotFor sees to it that a judgement has a slot. waited means that much may have changed
-// meanwhile.
+// slotFor gives a judgement a guest slot if it has none, or has used its slot for long. waited tells
+// that other requests may have run meanwhile.
 func (p *policy) slotFor(ctx context.Context, j *judgement) (waited bool, err error) {
 	switch {
 	case j.slots == nil:
@@ -83,14 +89,14 @@ func (p *policy) slotFor(ctx context.Context, j *judgement) (waited bool, err er
 	return waited, err
 }
 
-// failing logs, now and then, that the policy could not answer or start.
+// failing logs that the policy could not answer or start, at a bounded rate.
 func (p *policy) failing(f *guest.Fault, attrs ...slog.Attr) {
 	attrs = append([]slog.Attr{slog.String("kind", f.Kind), slog.Any("err", f.Err)}, attrs...)
 	p.faults.Log(slog.LevelWarn, f.Kind, "the policy could not answer", append(attrs, slog.String("mode", string(p.Mode)))...)
 }
 
-// count counts a call, and one for which there was no instance as none; begun is what timing
-// returned.
+// count adds a call to the statistics. A request without an instance counts as an error and not as a
+// call. begun comes from timing.
 func (p *policy) count(o guest.Answer, begun time.Time) {
 	if o.Fault != nil && o.Fault.Kind == starting {
 		p.errors.Add(1)
@@ -105,14 +111,7 @@ func (p *policy) count(o guest.Answer, begun time.Time) {
 	}
 }
 
-// Kinds of faults of policies that were not called; those of calls are in package guest.
-const (
-	busy = "busy" // the request ended before a guest was free
-	// The breaker of a policy does not count these two.
-	breakerOpen = "breaker"  // it keeps failing
-	starting    = "starting" // there is no instance, and the request does not wait for one
-)
-
+// run has an instance answer, and a fresh one if the first runs out of fuel.
 func (p *policy) run(j *judgement) guest.Answer {
 	i, f := p.take(j)
 	if f != nil {
@@ -121,10 +120,9 @@ func (p *policy) run(j *judgement) guest.Answer {
 	used := i.Used()
 	o := p.runOn(i, j)
 	if o.Fault != nil && o.Fault.Kind == guest.OutOfFuel && used {
-		// The collector of a language may have had its turn in this very call, and that can
-		// cost more than all the rest. A fresh instance has nothing to collect, so what the
-		// request costs there is what it costs.
-		if i, f = p.anew(j); f != nil { // a shadow policy has none made
+		// A garbage collector may have run in this call, which can cost more than all the rest.
+		// A fresh instance has nothing to collect, so it shows what the request itself costs.
+		if i, f = p.anew(j); f != nil { // as in shadow mode
 			return o
 		}
 		again := p.runOn(i, j)
@@ -134,13 +132,13 @@ func (p *policy) run(j *judgement) guest.Answer {
 	return o
 }
 
-// runOn has an instance answer, and gives it back or throws it away.
+// runOn has an instance answer, and discards it if it failed.
 func (p *policy) runOn(i *guest.Instance, j *judgement) (o guest.Answer) {
 	if f := i.Missing(&j.Request); f != nil {
 		p.put(i)
 		return guest.Answer{Fault: f}
 	}
-	i.Answer(&j.Request, p.budget(i, j), &o)
+	i.Answer(&j.Request, p.callFuel(i, j), &o)
 	if o.Fault != nil {
 		p.discard(i)
 		p.engine.starter.wants(p)
@@ -148,86 +146,4 @@ func (p *policy) runOn(i *guest.Instance, j *judgement) (o guest.Answer) {
 	}
 	p.put(i)
 	return o
-}
-
-// take returns an instance that is free, a new one if need be.
-func (p *policy) take(j *judgement) (*guest.Instance, *guest.Fault) {
-	p.mu.Lock()
-	if n := len(p.free); n > 0 {
-		i := p.free[n-1]
-		p.free = p.free[:n-1]
-		p.mu.Unlock()
-		return i, nil
-	}
-	p.mu.Unlock()
-	return p.anew(j)
-}
-
-// put gives an instance back.
-func (p *policy) put(i *guest.Instance) {
-	p.mu.Lock()
-	keep := !p.closed && len(p.free) < p.engine.slots.most
-	if keep {
-		p.free = append(p.free, i)
-	}
-	p.mu.Unlock()
-	if !keep {
-		p.discard(i)
-	}
-}
-
-func (p *policy) discard(i *guest.Instance) {
-	p.measures.live.Add(-1)
-	i.Close()
-}
-
-func (p *policy) close() {
-	p.faults.Close()
-	p.Lines.Close()
-	p.mu.Lock()
-	free := p.free
-	p.free, p.closed = nil, true
-	p.mu.Unlock()
-	for _, i := range free {
-		p.discard(i)
-	}
-	p.endStarts()
-}
-
-// instantiate makes an instance, and counts it.
-func (p *policy) instantiate() (*guest.Instance, *guest.Fault) {
-	begun := time.Now()
-	i, f := p.Start()
-	if f == nil {
-		p.measures.live.Add(1)
-	}
-	p.measures.starts.Add(1)
-	now := time.Now()
-	p.pace.spend(now, now.Sub(begun))
-	return i, f
-}
-
-// fuelCounts counts calls by the fuel they used, in powers of two.
-type fuelCounts [64]atomic.Uint64
-
-func (h *fuelCounts) add(fuel int64) { h[bits.Len64(uint64(max(fuel, 0)))].Add(1) }
-
-// quantile returns an upper bound of the fuel that so large a part of calls used.
-func (h *fuelCounts) quantile(part float64) int64 {
-	var counts [64]uint64
-	var all uint64
-	for i := range h {
-		counts[i] = h[i].Load()
-		all += counts[i]
-	}
-	if all == 0 {
-		return 0
-	}
-	var n uint64
-	for i, c := range counts {
-		if n += c; float64(n) >= part*float64(all) {
-			return 1<<i - 1
-		}
-	}
-	return 0
 }

@@ -98,7 +98,7 @@ func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, err
 		return nil, err
 	}
 	t.policy.Heard = t.hear
-	t.policy.pace = nil // no server is kept from its work
+	t.policy.startBudget = nil // no server is kept from its work
 	return t, nil
 }
 

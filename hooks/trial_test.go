@@ -27,7 +27,7 @@ func openTrial(t testing.TB, module []byte, cfg TrialConfig) *Trial {
 	return trial
 }
 
-func TestATrialAnswersAsAServerWould(t *testing.T) {
+func TestTrialAnswersAsAServerWould(t *testing.T) {
 	c := Case{Question: question("prod/db"), Now: time.UnixMilli(1_000)}
 	for _, tt := range []struct {
 		name   string
@@ -74,7 +74,7 @@ func TestATrialAnswersAsAServerWould(t *testing.T) {
 	}
 }
 
-func TestATrialObserves(t *testing.T) {
+func TestTrialObserves(t *testing.T) {
 	c := Case{Event: []byte(`{"seq":7,"kind":"granted","name":"prod/db"}`), Now: time.UnixMilli(1_000)}
 	observe := func(code string) []byte {
 		return wasmtest.Assemble(guestOf(wasmtest.Func{Name: "observe", Type: "-> i32", Code: code}))
@@ -109,7 +109,7 @@ func TestATrialObserves(t *testing.T) {
 // counts denies with how often this instance was asked.
 var counts = check("global.get 0 i64.const 1 i64.add global.set 0 i32.const 600 global.get 0 i32.wrap_i64 i32.const 48 i32.add i32.store8 i32.const 600 i32.const 1 call $deny i32.const 1")
 
-func TestATrialRenewsItsInstance(t *testing.T) {
+func TestTrialRenewsItsInstance(t *testing.T) {
 	trial := openTrial(t, counts, TrialConfig{})
 	c := Case{Question: question("x"), Now: time.Now()}
 	var got []string
@@ -131,7 +131,7 @@ func TestATrialRenewsItsInstance(t *testing.T) {
 	}
 }
 
-func TestATrialSaysWhatAModuleIsRefusedFor(t *testing.T) {
+func TestTrialSaysWhyAModuleIsRefused(t *testing.T) {
 	if _, err := OpenTrial(t.Context(), []byte("hello"), TrialConfig{}); err == nil || !strings.Contains(err.Error(), "not a WebAssembly module") {
 		t.Errorf("got %v", err)
 	}
@@ -158,7 +158,7 @@ func TestATrialSaysWhatAModuleIsRefusedFor(t *testing.T) {
 }
 
 // What cannot be known is absent, by its own key and in the document.
-func TestWhatIsAbsentInATrial(t *testing.T) {
+func TestTrialHidesAbsentKeys(t *testing.T) {
 	const show = "i32.const 500 i32.const 4000 call $get local.tee 0 i32.const -1 i32.eq if i32.const 0 return end i32.const 500 local.get 0 call $deny i32.const 1"
 	var asked []string
 	c := Case{Question: question("prod/db"), Now: time.Now(), Absent: func(key string) bool {
@@ -183,7 +183,7 @@ func TestWhatIsAbsentInATrial(t *testing.T) {
 	}
 }
 
-func TestATrialIsGivenEvents(t *testing.T) {
+func TestTrialTakesEvents(t *testing.T) {
 	for code, want := range map[string]string{
 		"i32.const 0": "done ",
 		"i32.const 1 " + at("key") + "call $log " + at("not today") + "call $deny i32.const 3": "again not today result [{1 key}]",
@@ -209,7 +209,7 @@ func TestATrialIsGivenEvents(t *testing.T) {
 }
 
 // What a module is not made for it is not asked.
-func TestATrialOfWhatIsNotThere(t *testing.T) {
+func TestTrialOfAMissingExport(t *testing.T) {
 	o := openTrial(t, watching("i32.const 0"), TrialConfig{}).Ask(Case{Question: question("x")})
 	if o.Verdict != "error" || o.Fault.Error() != "it does not export check" {
 		t.Errorf("got %+v", o)

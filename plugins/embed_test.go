@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestTheSDKIsComplete(t *testing.T) {
+func TestSDKIsComplete(t *testing.T) {
 	files := func(in fs.FS) (all []string) {
 		err := fs.WalkDir(in, "guest", func(path string, d fs.DirEntry, err error) error {
 			if err == nil && filepath.Ext(path) == ".go" && !strings.HasSuffix(path, "_test.go") {
@@ -29,7 +29,7 @@ func TestTheSDKIsComplete(t *testing.T) {
 }
 
 // Whoever copies it has no network, and nothing of ours.
-func TestTheSDKNeedsOnlyItself(t *testing.T) {
+func TestSDKNeedsOnlyItself(t *testing.T) {
 	err := fs.WalkDir(SDK, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -16,6 +16,7 @@ import (
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -25,7 +26,7 @@ func (x *exchange) enter() error {
 	l, path := x.api.limits, x.r.URL.Path
 	x.closeAfterChunks()
 	if x.link != nil && x.link.OverLimit {
-		x.w.Header()["Connection"] = closing
+		x.w.Header()["Connection"] = wire.Close
 		if !isSpared(path) && !isProbe(path) {
 			return l.Refuse(limit.Connections, time.Second, "as many connections are open as this server may have; try again later, or on a connection that is open already")
 		}
@@ -99,7 +100,7 @@ func (x *exchange) door() error {
 // and it would be answered as one of its own.
 func (x *exchange) closeAfterChunks() {
 	if len(x.r.TransferEncoding) > 0 {
-		x.w.Header()["Connection"] = closing
+		x.w.Header()["Connection"] = wire.Close
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -43,9 +44,9 @@ func (x *exchange) export() error {
 	if err != nil {
 		return err
 	}
-	out := auditStream{export: x.api.journal.Export(query), follow: follow, encode: asIs, contentType: typeNDJSON}
+	out := auditStream{export: x.api.journal.Export(query), follow: follow, encode: asIs, contentType: wire.TypeNDJSON}
 	if form == "csv" {
-		out.encode, out.contentType = new(record.CSV).Encode, typeCSV
+		out.encode, out.contentType = new(record.CSV).Encode, wire.TypeCSV
 	}
 	return out.send(x)
 }
@@ -77,12 +78,6 @@ func (x *exchange) auditQuery() (q journal.Query, err error) {
 	from, err := x.api.journal.Before(x.context(), since)
 	q.After = max(q.After, from)
 	return q, err
-}
-
-// sees returns which names the client may do verb to.
-func (x *exchange) sees(verb auth.Verb) func(lock.Name) bool {
-	who := x.who
-	return func(n lock.Name) bool { return who.May(verb, n) }
 }
 
 // auditCursor returns the event after which to begin: that of the cursor, else the
@@ -127,11 +122,11 @@ func (a *auditStream) send(x *exchange) error {
 		return problem.ErrTooManyReaders
 	}
 	defer x.api.exports.End(x.who.Account)
-	s := x.stream(a.contentType, x.params.AcceptsGzip(), exportUnsent)
+	s := x.beginStream(a.contentType, x.params.AcceptsGzip(), exportUnsent)
 	if x.r.Method == http.MethodHead {
 		return nil
 	}
-	defer s.rest()
+	defer s.Rest()
 	until, done := x.untilStop()
 	defer done()
 	if err := a.line(s, a.export.Opening(time.Now())); err != nil {
@@ -145,10 +140,10 @@ func (a *auditStream) send(x *exchange) error {
 		if !a.follow || a.export.Complete() {
 			break
 		}
-		if err := s.flush(); err != nil {
+		if err := s.Flush(); err != nil {
 			return err
 		}
-		x.api.gathered(until, last)
+		x.api.streams.Pause(until, last)
 		if x.api.journal.Wait(until, a.export.Cursor()) != nil {
 			break // the closing line says where to go on
 		}
@@ -161,21 +156,21 @@ func (a *auditStream) send(x *exchange) error {
 	if err := a.line(s, a.export.Closing()); err != nil {
 		return err
 	}
-	return s.close()
+	return s.Close()
 }
 
-func (a *auditStream) line(s *stream, line []byte) error {
+func (a *auditStream) line(s *wire.Stream, line []byte) error {
 	encoded, err := a.encode(line)
 	if err != nil {
 		return err
 	}
-	return s.write(encoded)
+	return s.Write(encoded)
 }
 
 // lines sends what there is up to the end of the export.
-func (a *auditStream) lines(ctx context.Context, s *stream) error {
-	s.work()
-	defer s.rest()
+func (a *auditStream) lines(ctx context.Context, s *wire.Stream) error {
+	s.Work()
+	defer s.Rest()
 	for {
 		found, err := a.export.Next(ctx)
 		if errors.Is(err, io.EOF) {

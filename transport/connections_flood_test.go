@@ -11,7 +11,7 @@ import (
 )
 
 // dialFrom is dial from another address of this machine, which is another network.
-func dialFrom(t *testing.T, s *server, addr net.Addr, from string) *wire {
+func dialFrom(t *testing.T, s *server, addr net.Addr, from string) *rawConn {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	conn, err := d.Dial(addr.Network(), addr.String())
@@ -19,7 +19,7 @@ func dialFrom(t *testing.T, s *server, addr net.Addr, from string) *wire {
 		t.Skipf("SKIP: this machine has no address %s: %v", from, err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &wire{t: t, s: s, conn: conn, r: bufio.NewReader(conn)}
+	return &rawConn{t: t, s: s, conn: conn, r: bufio.NewReader(conn)}
 }
 
 // TestConnectionsOfAFloodMakeRoomAtOnce has one address open silent connections faster than
@@ -80,7 +80,7 @@ func TestConnectionsAtOnceOfAnotherAddress(t *testing.T) {
 	for range 75 {
 		dialFrom(t, s, addr, "127.0.0.1")
 	}
-	var several []*wire
+	var several []*rawConn
 	for range 16 {
 		several = append(several, dialFrom(t, s, addr, "127.0.0.2"))
 	}

@@ -39,7 +39,7 @@ func TestConnectionsThatAreSilentMakeRoom(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{Connections: 100}, log: slog.NewTextHandler(log, nil)})
 	addr := listening(t, s)
 	lease := s.acquire(t, "a").LeaseID
-	var silent []*wire
+	var silent []*rawConn
 	for range 125 {
 		silent = append(silent, dial(t, s, addr))
 	}
@@ -70,13 +70,13 @@ func TestConnectionsThatAreSilentMakeRoom(t *testing.T) {
 
 // letIn returns a connection on which a request was answered that is neither spared nor a
 // probe, as it is once the silent ones had silentGrace to say something.
-func (s *server) letIn(t *testing.T, addr net.Addr, headers ...string) *wire {
+func (s *server) letIn(t *testing.T, addr net.Addr, headers ...string) *rawConn {
 	t.Helper()
 	return s.answered(t, addr, "GET /v1/locks", headers...)
 }
 
 // answered is letIn for any request.
-func (s *server) answered(t *testing.T, addr net.Addr, line string, headers ...string) *wire {
+func (s *server) answered(t *testing.T, addr net.Addr, line string, headers ...string) *rawConn {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(conn.PendingGrace / 4) {
 		w := dial(t, s, addr)

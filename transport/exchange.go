@@ -1,26 +1,22 @@
 package transport
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/octostore/octostore/core/auth"
-	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/metrics"
 	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/login"
 	"github.com/octostore/octostore/transport/problem"
 )
@@ -28,17 +24,13 @@ import (
 // exchange is one request and its answer. It is the ResponseWriter its handler
 // sees, so that it knows what has been written.
 type exchange struct {
-	api     *API
-	w       http.ResponseWriter
-	r       *http.Request
-	started time.Time
-	link    *conn.Conn // nil: there is none, as in tests
-	on      side
-	id      string
-	route   *route
-	params  param.Values
-	who     auth.Principal
-	ctx     context.Context // ends before that of r; nil: it does not
+	api *API
+	w   http.ResponseWriter
+	caller
+	link   *conn.Conn // nil: there is none, as in tests
+	route  *route
+	params param.Values
+	ctx    context.Context // ends before that of r; nil: it does not
 
 	status  int      // of the answer; 0: nothing is written yet
 	code    api.Code // what it is counted under
@@ -58,31 +50,15 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 var errPanicked = errors.New("a handler panicked")
 
-// Header values that never change. The slices are shared by all answers, which is
-// why nothing may be added to them.
-var (
-	typeJSON    = []string{"application/json"}
-	typeText    = []string{"text/plain; charset=utf-8"}
-	typeHTML    = []string{"text/html; charset=utf-8"}
-	typeYAML    = []string{"application/yaml"}
-	typeNDJSON  = []string{"application/x-ndjson"}
-	typeCSV     = []string{"text/csv; charset=utf-8"}
-	typeSSE     = []string{"text/event-stream"}
-	typeProblem = []string{problem.ContentType}
-	noStore     = []string{"no-store"}
-	noSniff     = []string{"nosniff"}
-	closing     = []string{"close"}
-)
-
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
 	buf := x.buf[:0]
-	*x = exchange{api: a, w: w, r: r, started: time.Now(), link: conn.Of(r), route: a.none, code: metrics.OK, buf: buf}
+	*x = exchange{api: a, w: w, caller: caller{r: r, started: time.Now()}, link: conn.Of(r), route: a.none, code: metrics.OK, buf: buf}
 	x.id = a.ids.of(r)
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.id}
-	h["Cache-Control"] = noStore
-	h["X-Content-Type-Options"] = noSniff
+	h["Cache-Control"] = wire.NoStore
+	h["X-Content-Type-Options"] = wire.NoSniff
 	x.armRead()
 	return x
 }
@@ -191,17 +167,11 @@ func (x *exchange) refuse(answer problem.Answer) {
 	if x.route.page {
 		login.SetHeaders(h)
 		x.buf = append(x.buf[:0], login.RefusedPage(answer.Title, answer.Detail, x.id, answer.Status != http.StatusNotFound)...)
-		x.reply(answer.Status, typeHTML)
+		x.reply(answer.Status, wire.TypeHTML)
 		return
 	}
-	body := bytes.NewBuffer(x.buf[:0])
-	enc := json.NewEncoder(body)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(answer.Problem); err != nil {
-		panic(err) // a Problem always encodes
-	}
-	x.buf = body.Bytes()
-	x.reply(answer.Status, typeProblem)
+	x.buf = wire.AppendProblem(x.buf[:0], answer.Problem)
+	x.reply(answer.Status, wire.TypeProblem)
 }
 
 // report logs the errors somebody has to look at: each of those without a row, as the answer
@@ -223,150 +193,12 @@ func (x *exchange) report(answer problem.Answer, err error) {
 	}
 }
 
-// reply writes the answer in x.buf, for answers whose loss harms nobody.
-func (x *exchange) reply(status int, contentType []string) {
-	_ = x.write(status, contentType)
-}
-
-// deliver writes the answer in x.buf and returns nil only if it has left the
-// process. net/http buffers a small answer until the handler has returned, so a
-// Write says nothing; a flush does, and as nothing is left to flush afterwards it
-// costs no further system call.
-func (x *exchange) deliver(status int, contentType []string) error {
-	if err := x.write(status, contentType); err != nil {
-		return err
-	}
-	err := http.NewResponseController(x.w).Flush()
-	if errors.Is(err, http.ErrNotSupported) {
-		return nil // not a connection, and nothing is buffered
-	}
-	return err
-}
-
-func (x *exchange) write(status int, contentType []string) error {
-	h := x.w.Header()
-	h["Content-Type"] = contentType
-	h["Content-Length"] = []string{strconv.Itoa(len(x.buf))}
-	if x.api.service.Draining() {
-		h["Connection"] = closing // the listener is about to go
-	}
-	x.armWrite()
-	x.WriteHeader(status)
-	_, err := x.w.Write(x.buf)
-	return err
-}
-
-// armWrite bounds the time the answer may take to be written, after what net/http
-// may wait for the rest of a body. It lifts the deadline at the end of the request.
-// Where there is no connection, as in tests, there is nothing to bound.
-func (x *exchange) armWrite() {
-	limit := writeTimeout
-	if x.hasBody() {
-		limit += bodyTimeout
-	}
-	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(limit))
-}
-
-// Header, WriteHeader, Write and Unwrap make the exchange the ResponseWriter of its
-// handler.
-func (x *exchange) Header() http.Header { return x.w.Header() }
-
-func (x *exchange) WriteHeader(status int) {
-	if x.status == 0 {
-		x.status = status
-	}
-	x.w.WriteHeader(status)
-}
-
-func (x *exchange) Write(b []byte) (int, error) {
-	if x.status == 0 {
-		x.status = http.StatusOK
-	}
-	return x.w.Write(b)
-}
-
-// Unwrap lets an [http.ResponseController] find the connection.
-func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
-
 // context ends when the client leaves, and when its token ends where that matters.
 func (x *exchange) context() context.Context {
 	if x.ctx != nil {
 		return x.ctx
 	}
 	return x.r.Context()
-}
-
-// origin says who sent the request, for the journal.
-func (x *exchange) origin() lock.Origin {
-	return lock.Origin{
-		Actor:     lock.Actor{RemoteAddr: x.r.RemoteAddr, UserAgent: printable(x.r.UserAgent())},
-		RequestID: x.id,
-		TraceID:   traceID(x.r.Header["Traceparent"]),
-	}
-}
-
-// traceID returns the trace id of a W3C traceparent header, or nothing if it is not
-// one: what a tracer got wrong is no reason to refuse a lock.
-func traceID(lines []string) string {
-	const (
-		version = "00-"
-		end     = len(version) + 32
-		whole   = end + len("-0123456789abcdef-01")
-	)
-	if len(lines) != 1 || len(lines[0]) < whole {
-		return ""
-	}
-	line := lines[0]
-	// Later versions may append to the form of the first, with a dash; ff is none.
-	if line[:2] == "ff" || line[2] != '-' || len(line) > whole && (line[:3] == version || line[whole] != '-') {
-		return ""
-	}
-	id := line[len(version):end]
-	if line[end] != '-' || line[end+17] != '-' || !lowerHex(line[:2]+id+line[end+1:end+17]+line[end+18:whole]) ||
-		strings.Trim(id, "0") == "" || strings.Trim(line[end+1:end+17], "0") == "" {
-		return ""
-	}
-	return id
-}
-
-func lowerHex(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !('0' <= s[i] && s[i] <= '9' || 'a' <= s[i] && s[i] <= 'f') {
-			return false
-		}
-	}
-	return true
-}
-
-// printable leaves out what is not printable ASCII and cuts the rest to 256 bytes.
-func printable(s string) string {
-	const most = 256
-	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] > '~' {
-			s = onlyPrintable(s) // which may make a token whole
-			break
-		}
-	}
-	s = withoutSecret(s)
-	return s[:min(len(s), most)]
-}
-
-// withoutSecret returns the text, or that there was a token in it.
-func withoutSecret(s string) string {
-	if auth.HoldsSecret(s) {
-		return "(hidden: it held a token)"
-	}
-	return s
-}
-
-func onlyPrintable(s string) string {
-	kept := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] >= ' ' && s[i] <= '~' {
-			kept = append(kept, s[i])
-		}
-	}
-	return string(kept)
 }
 
 // readParams reads the query and the body of the request. The body is read to its

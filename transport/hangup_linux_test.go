@@ -85,7 +85,7 @@ func (c *countedConn) NetConn() net.Conn { return c.tcp }
 
 // readsBehind sends bytes behind a request whose handler runs, until net/http has read the
 // first of them. From then on it reads no more.
-func (c *countedConn) readsBehind(t *testing.T, w *wire, bytes string) {
+func (c *countedConn) readsBehind(t *testing.T, w *rawConn, bytes string) {
 	t.Helper()
 	before := c.read.Load()
 	w.raw(bytes)
@@ -122,7 +122,7 @@ func listeningCounted(t *testing.T, s *server, encrypted bool) *countedListener 
 }
 
 // dialTLS is dial by TLS; beneath is the connection under it.
-func dialTLS(t *testing.T, s *server, addr net.Addr) (w *wire, beneath *net.TCPConn) {
+func dialTLS(t *testing.T, s *server, addr net.Addr) (w *rawConn, beneath *net.TCPConn) {
 	t.Helper()
 	w = dial(t, s, addr)
 	beneath = w.conn.(*net.TCPConn)
@@ -139,13 +139,13 @@ func TestHangUpBehindMoreBytes(t *testing.T) {
 	plain, secret := listeningCounted(t, s, false), listeningCounted(t, s, true)
 	s.acquire(t, "a")
 	next := "POST /v1/locks/b/acquire HTTP/1.1\r\nHost: localhost\r\n\r\n"
-	leave := map[string]func(w *wire, beneath *net.TCPConn){
-		"closed": func(w *wire, _ *net.TCPConn) { _ = w.conn.Close() },
-		"reset": func(_ *wire, beneath *net.TCPConn) {
+	leave := map[string]func(w *rawConn, beneath *net.TCPConn){
+		"closed": func(w *rawConn, _ *net.TCPConn) { _ = w.conn.Close() },
+		"reset": func(_ *rawConn, beneath *net.TCPConn) {
 			_ = beneath.SetLinger(0)
 			_ = beneath.Close()
 		},
-		"half closed": func(_ *wire, beneath *net.TCPConn) { _ = beneath.CloseWrite() },
+		"half closed": func(_ *rawConn, beneath *net.TCPConn) { _ = beneath.CloseWrite() },
 	}
 	for sends, bytes := range map[string]string{"a byte": "P", "a line end": "\r\n", "a request": next, "requests": strings.Repeat(next, 100)} {
 		for leaves, how := range leave {
@@ -260,7 +260,7 @@ func TestHangUpOfStreams(t *testing.T) {
 			if resp, err := http.ReadResponse(w.r, nil); err != nil || resp.StatusCode != 200 {
 				t.Fatal(resp, err)
 			}
-			for began := time.Now(); s.followers.Load() != 1; time.Sleep(time.Millisecond) {
+			for began := time.Now(); s.streams.Followers() != 1; time.Sleep(time.Millisecond) {
 				if time.Since(began) > soon {
 					t.Fatal("it does not follow")
 				}
@@ -270,7 +270,7 @@ func TestHangUpOfStreams(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 			_ = w.conn.Close()
 			began := time.Now()
-			for s.followers.Load() > 0 && time.Since(began) < soon {
+			for s.streams.Followers() > 0 && time.Since(began) < soon {
 				time.Sleep(time.Millisecond)
 			}
 			return time.Since(began)

@@ -1,96 +1,137 @@
 package transport
 
 import (
+	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/wire"
 )
 
-// renew gives a lease more time.
-func (x *exchange) renew() error {
-	id, err := x.params.LeaseID()
+// renewLock extends a lease.
+func (a *API) renewLock(ctx context.Context, c *caller, p *param.Values) (wire.Grant, error) {
+	id, err := p.LeaseID()
 	if err != nil {
-		return err
+		return wire.Grant{}, err
 	}
-	ttl, err := x.params.TTL()
+	ttl, err := p.TTL()
 	if err != nil {
-		return err
+		return wire.Grant{}, err
 	}
-	grant, err := x.api.service.Renew(x.context(), x.who, lock.Renewal{
-		Origin: x.origin(), Name: x.params.Lock, LeaseID: id, TTL: ttl,
+	grant, err := a.service.Renew(ctx, c.who, lock.Renewal{
+		Origin: c.origin(), Name: p.Lock, LeaseID: id, TTL: ttl,
 	})
 	if err != nil {
-		return err
+		return wire.Grant{}, err
 	}
-	if !x.lasts(grant.Lease) {
-		return lock.ErrTooLate
+	if !lasts(grant.Lease) {
+		return wire.Grant{}, lock.ErrTooLate
 	}
-	x.reply(http.StatusOK, x.encodeGrant(grant, 0))
-	return nil
+	return wire.Grant{Grant: grant, Text: p.PrefersText()}, nil
 }
 
-// release gives a lock back.
-func (x *exchange) release() error {
-	id, err := x.params.LeaseID()
+// releaseLock ends a lease and frees its lock.
+func (a *API) releaseLock(ctx context.Context, c *caller, p *param.Values) (wire.Ended, error) {
+	id, err := p.LeaseID()
 	if err != nil {
-		return err
+		return wire.Ended{}, err
 	}
-	ended, err := x.api.service.Release(x.context(), x.who, lock.Release{
-		Origin: x.origin(), Name: x.params.Lock, LeaseID: id,
+	ended, err := a.service.Release(ctx, c.who, lock.Release{
+		Origin: c.origin(), Name: p.Lock, LeaseID: id,
 	})
+	return wire.Ended{Lease: ended}, err
+}
+
+// acquire acquires the lock, and waits for it if the request says so.
+func (x *exchange) acquire() error {
+	req, err := acquireRequest(&x.caller, &x.params)
 	if err != nil {
 		return err
 	}
-	x.ended(ended)
-	return nil
+	if req.Wait > 0 {
+		defer x.bound()()
+	}
+	grant, err := x.api.service.Acquire(x.context(), x.who, req)
+	if err != nil {
+		return x.because(err)
+	}
+	return x.because(x.hand(grant, x.api.service.Wait(req.Wait)))
 }
 
-// breakLease ends the lease of somebody else, and gives the lock to the client if it
-// asks for that.
+func acquireRequest(c *caller, p *param.Values) (core.AcquireRequest, error) {
+	req := core.AcquireRequest{
+		Origin:   c.origin(),
+		Name:     p.Lock,
+		Holder:   p.Text(param.Holder),
+		Reason:   p.Text(param.Reason),
+		Metadata: p.Metadata(),
+	}
+	var err error
+	if req.TTL, err = p.TTL(); err != nil {
+		return req, err
+	}
+	if req.Confirm, err = p.Confirm(); err != nil {
+		return req, err
+	}
+	if req.Wait, err = p.Wait(); err != nil {
+		return req, err
+	}
+	req.Key, err = p.Key()
+	return req, err
+}
+
+// breakLease ends the lease of another client, and gives the lock to the caller if the
+// request says so.
 func (x *exchange) breakLease() error {
-	cause := strings.Trim(x.params.Text(param.Reason), " ")
+	p := &x.params
+	cause := strings.Trim(p.Text(param.Reason), " ")
 	if cause == "" {
 		return &input.Error{Field: "reason", Problem: "is missing", Want: "why the lease is broken, for the record"}
 	}
-	token, err := x.params.FencingToken()
+	token, err := p.FencingToken()
 	if err != nil {
 		return err
 	}
-	take, err := x.params.Flag(param.Take)
+	take, err := p.Flag(param.Take)
 	if err != nil {
 		return err
 	}
-	breaking := lock.Breaking{Origin: x.origin(), Name: x.params.Lock, Token: token, Cause: cause}
+	breaking := lock.Breaking{Origin: x.origin(), Name: p.Lock, Token: token, Cause: cause}
 	if take {
 		return x.take(breaking)
 	}
-	if useless := x.params.Given() & param.SetOf(param.TTL, param.Confirm, param.Holder, param.Metadata); useless != 0 || x.params.Metadata() != nil {
+	if useless := p.Given() & param.SetOf(param.TTL, param.Confirm, param.Holder, param.Metadata); useless != 0 || p.Metadata() != nil {
 		return &input.Error{Field: "take", Problem: "is missing", Want: "take=1 beside ttl, confirm, holder and metadata, which are of the lease that is taken"}
 	}
 	ended, err := x.api.service.Break(x.context(), x.who, breaking)
 	if err != nil {
 		return err
 	}
-	x.ended(ended)
+	answer := wire.Ended{Lease: ended}
+	x.buf = answer.Append(x.buf[:0], wire.Times{})
+	x.reply(http.StatusOK, wire.TypeJSON)
 	return nil
 }
 
-// take hands over a lock that was broken for it, as acquire does.
+// take hands over a lock that was broken for the caller, as acquire does.
 func (x *exchange) take(breaking lock.Breaking) error {
-	ttl, err := x.params.TTL()
+	p := &x.params
+	ttl, err := p.TTL()
 	if err != nil {
 		return err
 	}
-	confirm, err := x.params.Confirm()
+	confirm, err := p.Confirm()
 	if err != nil {
 		return err
 	}
 	grant, err := x.api.service.Take(x.context(), x.who, breaking, core.AcquireRequest{
-		Origin: breaking.Origin, TTL: ttl, Confirm: confirm, Holder: x.params.Text(param.Holder), Reason: breaking.Cause, Metadata: x.params.Metadata(),
+		Origin: breaking.Origin, TTL: ttl, Confirm: confirm, Holder: p.Text(param.Holder), Reason: breaking.Cause, Metadata: p.Metadata(),
 	})
 	if err != nil {
 		return err
@@ -98,7 +139,37 @@ func (x *exchange) take(breaking lock.Breaking) error {
 	return x.because(x.hand(grant, 0))
 }
 
-func (x *exchange) ended(e lock.Ended) {
-	x.buf = appendEnded(x.buf[:0], e)
-	x.reply(http.StatusOK, typeJSON)
+// hand delivers a grant to its holder, or undoes it. Whatever goes wrong before the answer
+// has left the process, no client may hold a lock that it does not know of; a grant that was
+// delivered is never undone.
+func (x *exchange) hand(grant table.Grant, wait time.Duration) error {
+	undo := true
+	defer func() {
+		if undo {
+			x.api.service.Undo(grant)
+		}
+	}()
+	if x.context().Err() != nil || x.hasLeft() {
+		return lock.ErrGone
+	}
+	if err := x.who.Err(time.Now()); err != nil {
+		return err
+	}
+	if !lasts(grant.Lease) {
+		undo = false // it ends by itself
+		return lock.ErrTooLate
+	}
+	answer := wire.Grant{Grant: grant, Wait: wait, Text: x.params.PrefersText()}
+	x.buf = answer.Append(x.buf[:0], x.times())
+	if err := x.deliver(answer.Head().ContentType); err != nil {
+		return lock.ErrGone
+	}
+	undo = false
+	return nil
+}
+
+// lasts reports whether the lease has at least a millisecond left, the least an
+// answer can speak of.
+func lasts(l *lock.Lease) bool {
+	return time.Until(l.ExpiresAt) >= time.Millisecond
 }

@@ -143,7 +143,7 @@ func TestSoManyTokensMayBeMadeInAnHour(t *testing.T) {
 func TestThereMayBeSoManyConnections(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{Connections: 2}})
 	addr := listening(t, s)
-	var first []*wire
+	var first []*rawConn
 	var lease string
 	for range 2 {
 		w := dial(t, s, addr)
@@ -188,7 +188,7 @@ func (s *server) connectionsAre(t *testing.T, n int) {
 }
 
 // closed reports whether the server closes the connection soon.
-func (w *wire) closed() bool {
+func (w *rawConn) closed() bool {
 	_ = w.conn.SetReadDeadline(time.Now().Add(soon))
 	_, err := w.r.ReadByte()
 	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)

@@ -1,32 +1,26 @@
 package transport
 
 import (
-	"net/http"
-	"time"
+	"context"
 
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/wire"
 )
 
-// get shows one lock.
-func (x *exchange) get() error {
-	view, err := x.view(x.params.Lock)
-	if err != nil {
-		return err
-	}
-	x.buf = appendLock(x.buf[:0], view, time.Now())
-	x.reply(http.StatusOK, typeJSON)
-	return nil
+// getLock shows one lock.
+func (a *API) getLock(ctx context.Context, c *caller, p *param.Values) (wire.Lock, error) {
+	view, err := a.lockView(ctx, c, p, p.Lock)
+	return wire.Lock{View: view}, err
 }
 
-// view returns the state of a lock: as published, or with that page of its queue that is
-// asked for.
-func (x *exchange) view(name lock.Name) (lock.View, error) {
-	p := &x.params
-	if p.Given()&(1<<param.Waiters|1<<param.WaitersAfter) == 0 {
-		return x.api.service.Get(x.who, name)
+// lockView returns the state of a lock: as published, or with the page of its queue that
+// the request asks for.
+func (a *API) lockView(ctx context.Context, c *caller, p *param.Values, name lock.Name) (lock.View, error) {
+	if !p.Has(param.Waiters) && !p.Has(param.WaitersAfter) {
+		return a.service.Get(c.who, name)
 	}
 	limit, err := p.PageSize(param.Waiters)
 	if err != nil {
@@ -36,49 +30,37 @@ func (x *exchange) view(name lock.Name) (lock.View, error) {
 	if err != nil {
 		return lock.View{}, err
 	}
-	return x.api.service.Queue(x.context(), x.who, name, after, limit)
+	return a.service.Queue(ctx, c.who, name, after, limit)
 }
 
-// list shows a page of the locks that are held or waited for, or the one that is named,
-// whatever its state.
-func (x *exchange) list() error {
-	if x.params.Has(param.Name) {
-		return x.listOne()
+// listLocks shows a page of the locks that are held or waited for, or the one lock that the
+// request names, whatever its state.
+func (a *API) listLocks(ctx context.Context, c *caller, p *param.Values) (wire.List, error) {
+	if p.Has(param.Name) {
+		return a.listOne(ctx, c, p)
 	}
-	query, err := x.listQuery()
+	query, err := listQuery(p)
 	if err != nil {
-		return err
+		return wire.List{}, err
 	}
-	views, next, err := x.api.service.List(x.who, query)
-	if err != nil {
-		return err
-	}
-	x.buf = appendList(x.buf[:0], views, next, time.Now())
-	x.reply(http.StatusOK, typeJSON)
-	return nil
+	views, next, err := a.service.List(c.who, query)
+	return wire.List{Views: views, Next: next}, err
 }
 
-// listOne is for a lock whose name ends in a verb, which no path of a GET can.
-func (x *exchange) listOne() error {
-	p := &x.params
+// listOne is for a lock whose name ends in a verb, which no path of a GET can name.
+func (a *API) listOne(ctx context.Context, c *caller, p *param.Values) (wire.List, error) {
 	if other := p.Given() & param.SetOf(param.Prefix, param.Account, param.Limit, param.After); other != 0 {
-		return &input.Error{Field: "name", Problem: "is given together with " + other.String(), Want: "name for one lock, or the others for a listing"}
+		return wire.List{}, &input.Error{Field: "name", Problem: "is given together with " + other.String(), Want: "name for one lock, or the others for a listing"}
 	}
 	name, err := p.LockName()
 	if err != nil {
-		return err
+		return wire.List{}, err
 	}
-	view, err := x.view(name)
-	if err != nil {
-		return err
-	}
-	x.buf = appendOne(x.buf[:0], view, time.Now())
-	x.reply(http.StatusOK, typeJSON)
-	return nil
+	view, err := a.lockView(ctx, c, p, name)
+	return wire.List{Views: []lock.View{view}, Whole: true}, err
 }
 
-func (x *exchange) listQuery() (q table.Query, err error) {
-	p := &x.params
+func listQuery(p *param.Values) (q table.Query, err error) {
 	for _, f := range []param.Field{param.Waiters, param.WaitersAfter} {
 		if p.Has(f) {
 			return q, &input.Error{Field: f.String(), Problem: "is given without name", Want: "the name of the lock whose queue is to be shown"}

@@ -1,28 +1,29 @@
 package transport
 
 import (
+	"context"
 	"net/http"
 
-	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/login"
 )
 
 // github returns what people log in by, or that they cannot.
-func (x *exchange) github() (*login.GitHub, error) {
-	if x.api.login == nil {
+func (a *API) github() (*login.GitHub, error) {
+	if a.login == nil {
 		return nil, login.ErrOff
 	}
-	return x.api.login, nil
+	return a.login, nil
 }
 
 // beginLogin sends a browser to GitHub. Coming here twice does no harm: the later one
 // counts.
 func (x *exchange) beginLogin() error {
-	github, err := x.github()
+	github, err := x.api.github()
 	if err != nil {
 		return err
 	}
@@ -33,13 +34,13 @@ func (x *exchange) beginLogin() error {
 	}
 	x.w.Header()["Location"] = []string{target}
 	x.buf = x.buf[:0]
-	x.reply(http.StatusSeeOther, typeHTML)
+	x.reply(http.StatusSeeOther, wire.TypeHTML)
 	return nil
 }
 
 // landLogin shows a button to a browser that comes back from GitHub.
 func (x *exchange) landLogin() error {
-	github, err := x.github()
+	github, err := x.api.github()
 	if err != nil {
 		return err
 	}
@@ -49,34 +50,36 @@ func (x *exchange) landLogin() error {
 	}
 	login.SetLandHeaders(x.w.Header())
 	x.buf = append(x.buf[:0], page...)
-	x.reply(http.StatusOK, typeHTML)
+	x.reply(http.StatusOK, wire.TypeHTML)
 	return nil
 }
 
 // finishLogin makes a token and shows it, once.
 func (x *exchange) finishLogin() error {
-	github, err := x.github()
+	github, err := x.api.github()
 	if err != nil {
 		return err
 	}
-	t, err := github.Finish(x.r, x.origin(), x.callback(), x.started, x.mayAskGitHub)
+	t, err := github.Finish(x.r, x.origin(), x.callback(), x.started, x.api.gitHubLimit(&x.caller))
 	if err != nil {
 		return err
 	}
 	login.SetHeaders(x.w.Header())
 	http.SetCookie(x.w, github.Forget())
 	x.buf = append(x.buf[:0], login.TokenPage(t)...)
-	x.handOver(github, t, typeHTML)
+	x.handOver(github, t, wire.TypeHTML)
 	return nil
 }
 
-// mayAskGitHub counts a login that is about to have GitHub asked for the network it comes
-// from, or says that there were too many.
-func (x *exchange) mayAskGitHub() error { return x.api.limits.GitHub(x.r.RemoteAddr, x.started) }
+// gitHubLimit returns the function that counts the requests to GitHub that a caller causes,
+// and refuses those above the limit.
+func (a *API) gitHubLimit(c *caller) func() error {
+	return func() error { return a.limits.GitHub(c.r.RemoteAddr, c.started) }
+}
 
 // handOver writes the answer that shows a token. One that nobody has seen is ended.
 func (x *exchange) handOver(github *login.GitHub, t login.Token, contentType []string) {
-	err := x.deliver(http.StatusOK, contentType)
+	err := x.deliver(contentType)
 	clear(x.buf) // a buffer is kept for other requests
 	if err != nil {
 		github.Undo(x.r.Context(), x.origin(), t)
@@ -88,25 +91,25 @@ func (x *exchange) callback() login.Callback {
 	return login.Callback{State: p.Text(param.State), Code: p.Text(param.Code), Error: p.Text(param.LoginError)}
 }
 
-// beginDevice begins a login by a code that somebody types in at GitHub.
-func (x *exchange) beginDevice() error {
-	github, err := x.github()
+// beginDevice begins a login with a code that a person types in at GitHub.
+func (a *API) beginDevice(ctx context.Context, c *caller, _ *param.Values) (none wire.JSON, err error) {
+	github, err := a.github()
 	if err != nil {
-		return err
+		return none, err
 	}
-	d, err := github.BeginDevice(x.context(), limit.NetworkOf(x.r.RemoteAddr).String(), x.mayAskGitHub)
+	d, err := github.BeginDevice(ctx, limit.NetworkOf(c.r.RemoteAddr).String(), a.gitHubLimit(c))
 	if err != nil {
-		return err
+		return none, err
 	}
-	return x.json(api.DeviceLogin{
+	return wire.JSON{Value: api.DeviceLogin{
 		DeviceID: d.ID, UserCode: d.UserCode, VerificationURI: d.URL,
 		IntervalMS: d.Interval.Milliseconds(), ExpiresInMS: d.Life.Milliseconds(),
-	})
+	}}, nil
 }
 
 // pollDevice says how far such a login is, and hands its token over, once.
 func (x *exchange) pollDevice() error {
-	github, err := x.github()
+	github, err := x.api.github()
 	if err != nil {
 		return err
 	}
@@ -119,24 +122,14 @@ func (x *exchange) pollDevice() error {
 		return err
 	}
 	if !done {
-		return x.json(api.Login{Status: api.LoginPending, IntervalMS: next.Milliseconds()})
+		x.encode(api.Login{Status: api.LoginPending, IntervalMS: next.Milliseconds()})
+		x.reply(http.StatusOK, wire.TypeJSON)
+		return nil
 	}
-	err = x.encode(api.Login{Status: api.LoginComplete, Token: &api.NewToken{Token: ShowToken(t.Token), Secret: t.Secret}})
-	if err != nil {
-		return err
-	}
-	x.handOver(github, t, typeJSON)
+	x.encode(api.Login{Status: api.LoginComplete, Token: &api.NewToken{Token: ShowToken(t.Token), Secret: t.Secret}})
+	x.handOver(github, t, wire.TypeJSON)
 	return nil
 }
 
-// logout ends the token that the request came by.
-func (x *exchange) logout() error {
-	if x.who.TokenID == "" {
-		return auth.ErrUnknownID
-	}
-	t, err := x.api.tokens.Revoke(x.context(), x.actor(), x.who.TokenID)
-	if err != nil {
-		return err
-	}
-	return x.json(ShowToken(t))
-}
+// encode makes a value of package api the answer to be written.
+func (x *exchange) encode(v any) { x.buf = wire.JSON{Value: v}.Append(x.buf[:0], wire.Times{}) }

@@ -34,13 +34,13 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { close(p.closed); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-func piped(t *testing.T, s *server) *wire {
+func piped(t *testing.T, s *server) *rawConn {
 	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	serveOn(t, s, p)
 	client, theirs := net.Pipe()
 	t.Cleanup(func() { _ = client.Close() })
 	p.conns <- theirs
-	return &wire{t: t, s: s, conn: client, r: bufio.NewReader(client)}
+	return &rawConn{t: t, s: s, conn: client, r: bufio.NewReader(client)}
 }
 
 // A wait longer than every deadline there is: the answer still arrives. The request
@@ -143,7 +143,7 @@ func TestAnExportThatIsReadTooSlowlyIsCutOff(t *testing.T) {
 					t.Errorf("%s, %s: there is more: %.100s", line, name, rest)
 				}
 				synctest.Wait() // the handler hears of it a moment after the client
-				if n := s.followers.Load(); n != 0 {
+				if n := s.streams.Followers(); n != 0 {
 					t.Errorf("%s, %s: %d still follow", line, name, n)
 				}
 			})

@@ -2,14 +2,16 @@ package transport
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
+	"fmt"
 	"time"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/wire"
 )
 
 // Policies are what rules over a server, for those who look after it.
@@ -39,40 +41,109 @@ func (noPolicies) Explain(_ context.Context, q core.Question, _ time.Time) (api.
 }
 
 // listPolicies shows the policies.
-func (x *exchange) listPolicies() error {
-	if err := core.MayAll(x.who, "see the policies", auth.Policies); err != nil {
-		return err
+func (a *API) listPolicies(_ context.Context, c *caller, _ *param.Values) (wire.JSON, error) {
+	if err := core.MayAll(c.who, "see the policies", auth.Policies); err != nil {
+		return wire.JSON{}, err
 	}
-	return x.json(x.api.policies.List())
+	return wire.JSON{Value: a.policies.List()}, nil
 }
 
 // reloadPolicies loads all policies again: a whole new set or nothing.
-func (x *exchange) reloadPolicies() error {
-	if err := core.MayAll(x.who, "reload the policies", auth.Policies); err != nil {
-		return err
+func (a *API) reloadPolicies(ctx context.Context, c *caller, _ *param.Values) (wire.JSON, error) {
+	if err := core.MayAll(c.who, "reload the policies", auth.Policies); err != nil {
+		return wire.JSON{}, err
 	}
-	changes, err := x.api.policies.Reload(x.context())
+	changes, err := a.policies.Reload(ctx)
 	if err != nil {
-		return err
+		return wire.JSON{}, err
 	}
-	return x.json(api.Reloaded{Changes: changes})
+	return wire.JSON{Value: api.Reloaded{Changes: changes}}, nil
 }
 
-// json answers with what is asked for too seldom to be encoded by hand.
-func (x *exchange) json(v any) error {
-	if err := x.encode(v); err != nil {
-		return err
+// explainFields are all parameters of an explanation, explained those a hook takes.
+var (
+	explainFields = param.SetOf(param.Name, param.Hook, param.At, param.Account, param.TTL, param.Wait, param.Holder, param.Reason, param.Metadata)
+	explained     = map[core.Hook]param.Set{
+		core.HookAcquire: explainFields,
+		core.HookRenew:   param.SetOf(param.Name, param.Hook, param.At, param.Account, param.TTL),
+		core.HookBreak:   param.SetOf(param.Name, param.Hook, param.At, param.Account, param.Reason),
 	}
-	x.reply(http.StatusOK, typeJSON)
-	return nil
+)
+
+// explainPolicies says what the policies would say to a request, and why.
+func (a *API) explainPolicies(ctx context.Context, c *caller, p *param.Values) (none wire.JSON, err error) {
+	if err := core.MayAll(c.who, "have the policies explained", auth.Policies); err != nil {
+		return none, err
+	}
+	if p.Lock, err = p.LockName(); err != nil {
+		return none, err
+	}
+	at, err := p.At()
+	if err != nil {
+		return none, err
+	}
+	q, err := a.supposedQuestion(c, p)
+	if err != nil {
+		return none, err
+	}
+	explanation, err := a.policies.Explain(ctx, q, at)
+	if err != nil {
+		return none, err
+	}
+	explanation.Hook = string(q.Hook)
+	if !at.IsZero() {
+		utc := at.UTC()
+		explanation.At = &utc
+	}
+	return wire.JSON{Value: explanation}, nil
 }
 
-// encode makes v the answer to be written.
-func (x *exchange) encode(v any) error {
-	b, err := json.Marshal(v)
+// supposedQuestion returns the question that the policies would be asked.
+func (a *API) supposedQuestion(c *caller, p *param.Values) (core.Question, error) {
+	hook, err := explainedHook(p)
 	if err != nil {
-		return err
+		return core.Question{}, err
 	}
-	x.buf = append(append(x.buf[:0], b...), '\n')
-	return nil
+	account := p.Text(param.Account)
+	switch hook {
+	case core.HookRenew:
+		ttl, err := p.TTL()
+		if err != nil {
+			return core.Question{}, err
+		}
+		return a.service.RenewQuestion(c.who, account, lock.Renewal{Origin: c.origin(), Name: p.Lock, TTL: ttl})
+	case core.HookBreak:
+		return a.service.BreakQuestion(c.who, account, lock.Breaking{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
+	}
+	asked, err := acquireRequest(c, p)
+	if err != nil {
+		return core.Question{}, err
+	}
+	return a.service.AcquireQuestion(c.who, account, asked)
+}
+
+// explainedHook returns what is to be explained. Parameters that the hook does not have are
+// refused: the policies would not see them.
+func explainedHook(p *param.Values) (core.Hook, error) {
+	hook := core.HookAcquire
+	if p.Has(param.Hook) {
+		hook = core.Hook(p.Text(param.Hook))
+	}
+	takes, known := explained[hook]
+	if !known {
+		return "", param.Wrong(param.Hook, string(hook), "acquire, renew or break")
+	}
+	for _, f := range []param.Field{param.TTL, param.Wait, param.Holder, param.Reason} {
+		if p.Has(f) && !takes.Has(f) {
+			return "", notOfHook(f.String(), hook, takes)
+		}
+	}
+	if len(p.Metadata()) > 0 && !takes.Has(param.Metadata) {
+		return "", notOfHook("meta", hook, takes)
+	}
+	return hook, nil
+}
+
+func notOfHook(name string, hook core.Hook, takes param.Set) error {
+	return &input.Error{Field: name, Problem: fmt.Sprintf("is no parameter of a %s", hook), Want: takes.String()}
 }

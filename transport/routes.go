@@ -19,11 +19,11 @@ type route struct {
 	id      string // operationId in openapi.yaml, and the label of the metrics
 	method  string // a GET is also answered to HEAD
 	pattern string
-	fields  param.Set // the parameters it knows
-	public  bool      // needs no token
-	page    bool      // is for browsers: problems are pages too
-	loose   bool      // leaves out parameters it does not know
-	serve   func(*exchange) error
+	fields  param.Set             // the parameters it knows
+	public  bool                  // needs no token
+	page    bool                  // is for browsers: problems are pages too
+	loose   bool                  // leaves out parameters it does not know
+	serve   func(*exchange) error // see respond
 	metrics *metrics.Route
 }
 
@@ -35,31 +35,31 @@ const (
 
 func routeTable() []route {
 	return []route{
-		{id: "index", method: http.MethodGet, pattern: "/", public: true, serve: (*exchange).index},
-		{id: "health", method: http.MethodGet, pattern: "/healthz", public: true, serve: (*exchange).health},
-		{id: "ready", method: http.MethodGet, pattern: "/readyz", fields: param.SetOf(param.Grants), public: true, serve: (*exchange).ready},
+		{id: "index", method: http.MethodGet, pattern: "/", public: true, serve: respond((*API).index)},
+		{id: "health", method: http.MethodGet, pattern: "/healthz", public: true, serve: respond((*API).health)},
+		{id: "ready", method: http.MethodGet, pattern: "/readyz", fields: param.SetOf(param.Grants), public: true, serve: respond((*API).ready)},
 		{id: "metrics", method: http.MethodGet, pattern: "/metrics", public: true, serve: (*exchange).metrics},
-		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", public: true, serve: (*exchange).openAPI},
+		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", public: true, serve: respond((*API).openAPI)},
 		{id: "beginGitHubLogin", method: http.MethodGet, pattern: login.BeginPath, public: true, page: true, loose: true, serve: (*exchange).beginLogin},
 		{id: "gitHubCallback", method: http.MethodGet, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State, param.LoginError), public: true, page: true, loose: true, serve: (*exchange).landLogin},
 		{id: "finishGitHubLogin", method: http.MethodPost, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State), public: true, page: true, serve: (*exchange).finishLogin},
-		{id: "beginDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device", public: true, serve: (*exchange).beginDevice},
+		{id: "beginDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device", public: true, serve: respond((*API).beginDevice)},
 		{id: "pollDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device/poll", fields: param.SetOf(param.DeviceID), public: true, serve: (*exchange).pollDevice},
-		{id: "logout", method: http.MethodPost, pattern: "/v1/logout", serve: (*exchange).logout},
+		{id: "logout", method: http.MethodPost, pattern: "/v1/logout", serve: respond((*API).logout)},
 		{id: "readAudit", method: http.MethodGet, pattern: "/v1/audit", fields: auditFields, serve: (*exchange).audit},
 		{id: "watchEvents", method: http.MethodGet, pattern: "/v1/events", fields: param.SetOf(param.Prefix), serve: (*exchange).watch},
-		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: param.SetOf(param.Prefix, param.Account, param.Limit, param.After, param.Name, param.Waiters, param.WaitersAfter), serve: (*exchange).list},
-		{id: "listPolicies", method: http.MethodGet, pattern: "/v1/policies", serve: (*exchange).listPolicies},
-		{id: "explainPolicies", method: http.MethodGet, pattern: "/v1/policies/explain", fields: explainFields, serve: (*exchange).explainPolicies},
-		{id: "reloadPolicies", method: http.MethodPost, pattern: "/v1/policies/reload", serve: (*exchange).reloadPolicies},
-		{id: "listTokens", method: http.MethodGet, pattern: "/v1/tokens", serve: (*exchange).listTokens},
-		{id: "createToken", method: http.MethodPost, pattern: "/v1/tokens", fields: param.SetOf(param.Account, param.Name, param.Scopes, param.Expires), serve: (*exchange).createToken},
-		{id: "revokeToken", method: http.MethodDelete, pattern: "/v1/tokens/{id}", serve: (*exchange).revokeToken},
-		{id: "rotateToken", method: http.MethodPost, pattern: "/v1/tokens/{id}/rotate", fields: param.SetOf(param.Grace), serve: (*exchange).rotateToken},
-		{id: "getLock", method: http.MethodGet, pattern: lockWhole, fields: param.SetOf(param.Waiters, param.WaitersAfter), serve: (*exchange).get},
+		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: param.SetOf(param.Prefix, param.Account, param.Limit, param.After, param.Name, param.Waiters, param.WaitersAfter), serve: respond((*API).listLocks)},
+		{id: "listPolicies", method: http.MethodGet, pattern: "/v1/policies", serve: respond((*API).listPolicies)},
+		{id: "explainPolicies", method: http.MethodGet, pattern: "/v1/policies/explain", fields: explainFields, serve: respond((*API).explainPolicies)},
+		{id: "reloadPolicies", method: http.MethodPost, pattern: "/v1/policies/reload", serve: respond((*API).reloadPolicies)},
+		{id: "listTokens", method: http.MethodGet, pattern: "/v1/tokens", serve: respond((*API).listTokens)},
+		{id: "createToken", method: http.MethodPost, pattern: "/v1/tokens", fields: param.SetOf(param.Account, param.Name, param.Scopes, param.Expires), serve: respond((*API).createToken)},
+		{id: "revokeToken", method: http.MethodDelete, pattern: "/v1/tokens/{id}", serve: respond((*API).revokeToken)},
+		{id: "rotateToken", method: http.MethodPost, pattern: "/v1/tokens/{id}/rotate", fields: param.SetOf(param.Grace), serve: respond((*API).rotateToken)},
+		{id: "getLock", method: http.MethodGet, pattern: lockWhole, fields: param.SetOf(param.Waiters, param.WaitersAfter), serve: respond((*API).getLock)},
 		{id: "acquireLock", method: http.MethodPost, pattern: lockWhole + "/acquire", fields: param.SetOf(param.TTL, param.Wait, param.Confirm, param.Holder, param.Reason, param.Metadata), serve: (*exchange).acquire},
-		{id: "renewLock", method: http.MethodPost, pattern: lockWhole + "/renew", fields: param.SetOf(param.LeaseID, param.TTL), serve: (*exchange).renew},
-		{id: "releaseLock", method: http.MethodPost, pattern: lockWhole + "/release", fields: param.SetOf(param.LeaseID), serve: (*exchange).release},
+		{id: "renewLock", method: http.MethodPost, pattern: lockWhole + "/renew", fields: param.SetOf(param.LeaseID, param.TTL), serve: respond((*API).renewLock)},
+		{id: "releaseLock", method: http.MethodPost, pattern: lockWhole + "/release", fields: param.SetOf(param.LeaseID), serve: respond((*API).releaseLock)},
 		{id: "breakLock", method: http.MethodPost, pattern: lockWhole + "/break", fields: param.SetOf(param.Reason, param.FencingToken, param.Take, param.TTL, param.Confirm, param.Holder, param.Metadata), serve: (*exchange).breakLease},
 	}
 }
@@ -200,4 +200,65 @@ func notAllowed(method string, there []*route) *problem.MethodError {
 		allow = append(allow, rt.methods()...)
 	}
 	return &problem.MethodError{Method: param.Shorten(method), Allow: strings.Join(allow, ", ")}
+}
+
+// verbHint is for a POST to a path after /v1/locks/ that ends in no verb: it lists the
+// verbs, and names the one the last segment may be a misspelling of.
+func (a *API) verbHint(path string) string {
+	const mistakes = 2
+	last := strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])
+	var verbs []string
+	best, least := "", mistakes+1
+	for i := range a.routes {
+		rt := &a.routes[i]
+		if rt.method != http.MethodPost || !strings.HasPrefix(rt.pattern, lockWhole) {
+			continue
+		}
+		verbs = append(verbs, rt.verb())
+		if n := distance(last, rt.verb()[1:], least); n < least {
+			best, least = rt.verb(), n
+		}
+	}
+	end := len(verbs) - 1
+	hint := "to do something to a lock, end the path in " + strings.Join(verbs[:end], ", ") + " or " + verbs[end]
+	if best != "" {
+		hint += "; did you mean " + best + "?"
+	}
+	return hint
+}
+
+// postHint is for a GET of a path after /v1/locks/ that ends in a verb: how to do that, and
+// how to read the lock, if there is one, whose name ends so.
+func postHint(path string) string {
+	verb := path[strings.LastIndexByte(path, '/')+1:]
+	hint := verb + " is a POST: curl needs -X POST"
+	if _, err := lock.ParseName(path); err == nil {
+		hint += "; the lock whose name is " + path + " is read with GET /v1/locks?name=" + strings.ReplaceAll(path, "+", "%2B")
+	}
+	return hint
+}
+
+// distance returns how many letters have to be put in, left out or changed to make b
+// of a, or enough if it is at least that many.
+func distance(a, b string, enough int) int {
+	if len(a)-len(b) >= enough || len(b)-len(a) >= enough {
+		return enough
+	}
+	row := make([]int, len(b)+1) // from the first i letters of a to the first j of b
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, diagonal+1)
+		}
+	}
+	return min(row[len(b)], enough)
 }

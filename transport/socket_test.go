@@ -41,7 +41,7 @@ func serveOn(t *testing.T, s *server, l net.Listener) *http.Server {
 	t.Cleanup(func() {
 		_ = srv.Close()
 		<-ended
-		for giveUp := time.Now().Add(10 * time.Second); s.followers.Load() > 0 && time.Now().Before(giveUp); {
+		for giveUp := time.Now().Add(10 * time.Second); s.streams.Followers() > 0 && time.Now().Before(giveUp); {
 			time.Sleep(time.Millisecond) // streams notice that their client is gone
 		}
 	})
@@ -49,25 +49,25 @@ func serveOn(t *testing.T, s *server, l net.Listener) *http.Server {
 }
 
 // wire is one connection of a client that does as it is told.
-type wire struct {
+type rawConn struct {
 	t    *testing.T
 	s    *server
 	conn net.Conn
 	r    *bufio.Reader
 }
 
-func dial(t *testing.T, s *server, addr net.Addr) *wire {
+func dial(t *testing.T, s *server, addr net.Addr) *rawConn {
 	t.Helper()
 	conn, err := net.Dial(addr.Network(), addr.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &wire{t: t, s: s, conn: conn, r: bufio.NewReader(conn)}
+	return &rawConn{t: t, s: s, conn: conn, r: bufio.NewReader(conn)}
 }
 
 // send writes a request; headers are whole lines.
-func (w *wire) send(line, body string, headers ...string) request {
+func (w *rawConn) send(line, body string, headers ...string) request {
 	w.t.Helper()
 	r := request{line: line, header: http.Header{}, body: body, ctx: context.Background()}
 	for _, h := range headers {
@@ -82,7 +82,7 @@ func (w *wire) send(line, body string, headers ...string) request {
 	return r
 }
 
-func (w *wire) raw(s string) {
+func (w *rawConn) raw(s string) {
 	w.t.Helper()
 	if _, err := io.WriteString(w.conn, s); err != nil {
 		w.t.Fatal(err)
@@ -90,14 +90,14 @@ func (w *wire) raw(s string) {
 }
 
 // receive reads the answer to r and holds it to openapi.yaml.
-func (w *wire) receive(r request) answer {
+func (w *rawConn) receive(r request) answer {
 	w.t.Helper()
 	a := w.read(r)
 	w.s.check(w.t, r, a)
 	return a
 }
 
-func (w *wire) read(r request) answer {
+func (w *rawConn) read(r request) answer {
 	w.t.Helper()
 	resp, err := http.ReadResponse(w.r, nil)
 	if err != nil {
@@ -151,28 +151,28 @@ func TestAHangUpIsNoticed(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	s.acquire(t, "a")
-	chunked := func(w *wire) {
+	chunked := func(w *rawConn) {
 		w.raw("POST /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nwait=30s\r\n0\r\n\r\n")
 	}
-	fin := func(w *wire) { _ = w.conn.Close() }
-	rst := func(w *wire) {
+	fin := func(w *rawConn) { _ = w.conn.Close() }
+	rst := func(w *rawConn) {
 		_ = w.conn.(*net.TCPConn).SetLinger(0)
 		_ = w.conn.Close()
 	}
 	for _, test := range []struct {
 		name  string
-		send  func(*wire)
-		leave func(*wire)
+		send  func(*rawConn)
+		leave func(*rawConn)
 	}{
-		{"no body, closed", func(w *wire) { w.send("POST /v1/locks/a/acquire?wait=30s", "") }, fin},
-		{"no body, reset", func(w *wire) { w.send("POST /v1/locks/a/acquire?wait=30s", "") }, rst},
-		{"form, closed", func(w *wire) { w.send("POST /v1/locks/a/acquire", "wait=30s") }, fin},
-		{"form, reset", func(w *wire) { w.send("POST /v1/locks/a/acquire", "wait=30s") }, rst},
-		{"JSON and blanks, closed", func(w *wire) {
+		{"no body, closed", func(w *rawConn) { w.send("POST /v1/locks/a/acquire?wait=30s", "") }, fin},
+		{"no body, reset", func(w *rawConn) { w.send("POST /v1/locks/a/acquire?wait=30s", "") }, rst},
+		{"form, closed", func(w *rawConn) { w.send("POST /v1/locks/a/acquire", "wait=30s") }, fin},
+		{"form, reset", func(w *rawConn) { w.send("POST /v1/locks/a/acquire", "wait=30s") }, rst},
+		{"JSON and blanks, closed", func(w *rawConn) {
 			w.send("POST /v1/locks/a/acquire", `{"wait": 30}`+strings.Repeat(" ", 10_000))
 		}, fin},
-		{"100-continue, closed", func(w *wire) { w.send("POST /v1/locks/a/acquire", "wait=30s", "Expect: 100-continue") }, fin},
-		{"trailers, closed", func(w *wire) {
+		{"100-continue, closed", func(w *rawConn) { w.send("POST /v1/locks/a/acquire", "wait=30s", "Expect: 100-continue") }, fin},
+		{"trailers, closed", func(w *rawConn) {
 			w.raw("POST /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nwait=30s\r\n0\r\nX-Sum: 1\r\n\r\n")
 		}, fin},
 		{"chunks, closed", chunked, fin},

@@ -104,7 +104,7 @@ func TestAClientThatTakesNothingKeepsNoTurn(t *testing.T) {
 	s.acquire(t, "a")
 	var stalled []*unread
 	var all sync.WaitGroup
-	for range cap(s.turns) {
+	for range s.streams.Slots() {
 		for path, takes := range map[string]int{"/v1/audit": 1, "/v1/audit?format=csv&follow=1": 1, "/v1/events": 0} {
 			u := newUnread(takes) // the opening line, and then no more
 			stalled = append(stalled, u)
@@ -129,8 +129,8 @@ func TestAClientThatTakesNothingKeepsNoTurn(t *testing.T) {
 	}
 	all.Wait()
 	<-answered
-	if len(s.turns) != 0 || s.exports.InUse() != 0 {
-		t.Errorf("%d turns and %d seats are still taken", len(s.turns), s.exports.InUse())
+	if s.streams.Working() != 0 || s.exports.InUse() != 0 {
+		t.Errorf("%d turns and %d seats are still taken", s.streams.Working(), s.exports.InUse())
 	}
 }
 

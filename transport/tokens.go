@@ -1,109 +1,114 @@
 package transport
 
 import (
+	"context"
 	"time"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
-	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/problem"
 )
 
-// administers returns the tokens to those who may change them.
-func (x *exchange) administers() (*auth.Tokens, error) {
-	if err := core.MayAll(x.who, "see or change tokens", auth.Admin); err != nil {
+// administeredTokens returns the tokens, if the caller may change them.
+func (a *API) administeredTokens(c *caller) (*auth.Tokens, error) {
+	if err := core.MayAll(c.who, "see or change tokens", auth.Admin); err != nil {
 		return nil, err
 	}
-	if x.api.tokens == nil {
+	if a.tokens == nil {
 		return nil, problem.ErrNotFound
 	}
-	return x.api.tokens, nil
+	return a.tokens, nil
 }
 
 // listTokens shows all tokens, revoked ones too, and no secret.
-func (x *exchange) listTokens() error {
-	tokens, err := x.administers()
+func (a *API) listTokens(_ context.Context, c *caller, _ *param.Values) (none wire.JSON, err error) {
+	tokens, err := a.administeredTokens(c)
 	if err != nil {
-		return err
+		return none, err
 	}
 	list := api.TokenList{Tokens: []api.Token{}}
 	for _, t := range tokens.List() {
 		list.Tokens = append(list.Tokens, ShowToken(t))
 	}
-	return x.json(list)
+	return wire.JSON{Value: list}, nil
 }
 
-// createToken makes a token and shows its secret, once.
-func (x *exchange) createToken() error {
-	tokens, err := x.administers()
+// createToken creates a token and shows its secret, once.
+func (a *API) createToken(ctx context.Context, c *caller, p *param.Values) (none wire.JSON, err error) {
+	tokens, err := a.administeredTokens(c)
 	if err != nil {
-		return err
+		return none, err
 	}
-	p := &x.params
-	w := auth.Wish{Account: p.Text(param.Account), Name: p.Text(param.Name)}
+	w := auth.TokenSpec{Account: p.Text(param.Account), Name: p.Text(param.Name)}
 	if w.Scopes, err = auth.ParseScopes(p.Text(param.Scopes)); err != nil {
-		return err
+		return none, err
 	}
 	if w.Expires, err = p.PositiveDuration(param.Expires); err != nil {
-		return err
+		return none, err
 	}
-	if !tokens.Closed() && !w.Scopes.Admin() {
-		return &input.Error{
+	if !tokens.TokensRequired() && !w.Scopes.Admin() {
+		return none, &input.Error{
 			Field: "scopes", Problem: "do not have admin, and this is the first token: nobody could make another one",
 			Want: "a first token with the scope admin",
 		}
 	}
-	if err := x.api.limits.NewToken(x.started); err != nil {
-		return err
+	if err := a.limits.NewToken(c.started); err != nil {
+		return none, err
 	}
-	t, secret, err := tokens.Create(x.context(), x.actor(), w)
+	t, secret, err := tokens.Create(ctx, c.actor(), w)
 	if err != nil {
-		return err
+		return none, err
 	}
-	return x.json(api.NewToken{Token: ShowToken(t), Secret: secret})
+	return wire.JSON{Value: api.NewToken{Token: ShowToken(t), Secret: secret}}, nil
 }
 
-// revokeToken ends a token, and sends those who wait by it away.
-func (x *exchange) revokeToken() error {
-	tokens, err := x.administers()
+// revokeToken revokes a token, and refuses the requests that wait with it.
+func (a *API) revokeToken(ctx context.Context, c *caller, p *param.Values) (none wire.JSON, err error) {
+	tokens, err := a.administeredTokens(c)
 	if err != nil {
-		return err
+		return none, err
 	}
-	t, err := tokens.Revoke(x.context(), x.actor(), x.params.TokenID)
+	t, err := tokens.Revoke(ctx, c.actor(), p.TokenID)
 	if err != nil {
-		return err
+		return none, err
 	}
-	return x.json(ShowToken(t))
+	return wire.JSON{Value: ShowToken(t)}, nil
 }
 
-// rotateToken makes a token in the place of another.
-func (x *exchange) rotateToken() error {
-	tokens, err := x.administers()
+// rotateToken replaces a token by a new one.
+func (a *API) rotateToken(ctx context.Context, c *caller, p *param.Values) (none wire.JSON, err error) {
+	tokens, err := a.administeredTokens(c)
 	if err != nil {
-		return err
+		return none, err
 	}
-	grace, err := x.params.PositiveDuration(param.Grace)
+	grace, err := p.PositiveDuration(param.Grace)
 	if err != nil {
-		return err
+		return none, err
 	}
-	if err := x.api.limits.NewToken(x.started); err != nil {
-		return err
+	if err := a.limits.NewToken(c.started); err != nil {
+		return none, err
 	}
-	t, secret, err := tokens.Rotate(x.context(), x.actor(), x.params.TokenID, grace)
+	t, secret, err := tokens.Rotate(ctx, c.actor(), p.TokenID, grace)
 	if err != nil {
-		return err
+		return none, err
 	}
-	return x.json(api.NewToken{Token: ShowToken(t), Secret: secret})
+	return wire.JSON{Value: api.NewToken{Token: ShowToken(t), Secret: secret}}, nil
 }
 
-// actor is origin, with who it is.
-func (x *exchange) actor() lock.Origin {
-	o := x.origin()
-	o.Actor.Account, o.Actor.TokenID = x.who.Account, x.who.TokenID
-	return o
+// logout revokes the token that the request came with.
+func (a *API) logout(ctx context.Context, c *caller, _ *param.Values) (none wire.JSON, err error) {
+	if c.who.TokenID == "" {
+		return none, auth.ErrUnknownID
+	}
+	t, err := a.tokens.Revoke(ctx, c.actor(), c.who.TokenID)
+	if err != nil {
+		return none, err
+	}
+	return wire.JSON{Value: ShowToken(t)}, nil
 }
 
 // ShowToken returns a token as the API shows it.

@@ -26,7 +26,6 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -37,6 +36,7 @@ import (
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/metrics"
+	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/login"
 )
 
@@ -113,8 +113,7 @@ type API struct {
 
 	connections      [numSides]*conn.Set
 	watches, exports limit.Streams
-	turns            chan struct{} // of streams, see stream.work; one for each that has its turn
-	followers        atomic.Int64  // streams that go on with what happens
+	streams          *wire.StreamPool
 	hangups          conn.Hangups
 }
 
@@ -150,7 +149,7 @@ func New(cfg Config) *API {
 	}
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
-	a.turns = make(chan struct{}, max(1, runtime.NumCPU()/2))
+	a.streams = wire.NewStreamPool(max(1, runtime.NumCPU()/2))
 	a.byVerb = byVerb(a.routes)
 	a.metrics = metrics.New(metrics.Config{
 		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,

@@ -12,6 +12,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/problem"
 )
 
@@ -40,13 +41,13 @@ func (x *exchange) follow() error {
 	}
 	defer x.api.watches.End(x.who.Account)
 	w.reader = x.api.journal.From(after)
-	w.stream = x.stream(typeSSE, false, watchUnsent)
+	w.stream = x.beginStream(wire.TypeSSE, false, watchUnsent)
 	if x.r.Method == http.MethodHead {
 		return nil
 	}
 	ctx, done := x.untilStop()
 	defer done()
-	defer w.stream.rest()
+	defer w.stream.Rest()
 	for ctx.Err() == nil {
 		if err := w.page(ctx); err != nil && ctx.Err() == nil {
 			return err
@@ -55,14 +56,14 @@ func (x *exchange) follow() error {
 	if err := x.context().Err(); err != nil {
 		return err
 	}
-	return w.stream.close()
+	return w.stream.Close()
 }
 
 // watcher is one watch.
 type watcher struct {
 	x      *exchange
 	reader *journal.Reader
-	stream *stream
+	stream *wire.Stream
 	filter journal.Filter
 	last   time.Time // it was told something
 	woken  time.Time
@@ -103,7 +104,7 @@ func (w *watcher) begin() (lock.Seq, error) {
 
 // page sends what there is, or waits for something to send.
 func (w *watcher) page(ctx context.Context) error {
-	w.stream.work()
+	w.stream.Work()
 	page, err := w.reader.Next(ctx)
 	var pruned *journal.PrunedError
 	if errors.As(err, &pruned) {
@@ -134,14 +135,8 @@ func (w *watcher) events(s lock.Segment) error {
 		if len(l.Name) == 0 || !w.filter.Selects(&l) {
 			continue
 		}
-		b := append(w.x.buf, "id: "...)
-		b = append(b, record.FormatCursor(l.Seq)...)
-		b = append(b, "\nevent: "...)
-		b = append(b, l.Kind...)
-		b = append(b, "\ndata: "...)
-		b = append(b, l.Bytes...)
-		w.x.buf = append(b, "\n\n"...)
-		if len(w.x.buf) < maxPiece {
+		w.x.buf = wire.AppendEvent(w.x.buf, record.FormatCursor(l.Seq), string(l.Kind), l.Bytes)
+		if len(w.x.buf) < wire.MaxPiece {
 			continue
 		}
 		if err := w.send(); err != nil {
@@ -153,21 +148,20 @@ func (w *watcher) events(s lock.Segment) error {
 
 // gap says that events after the client's are gone, and goes on with the oldest left.
 func (w *watcher) gap(oldest lock.Seq) error {
-	cursor := record.FormatCursor(oldest)
 	w.reader = w.x.api.journal.From(oldest)
-	w.x.buf = append(w.x.buf[:0], "id: "+cursor+"\nevent: gap\ndata: {\"oldest\":\""+cursor+"\"}\n\n"...)
+	w.x.buf = wire.AppendGap(w.x.buf[:0], record.FormatCursor(oldest))
 	return w.send()
 }
 
 // wait waits for something to happen, and says something if nothing does. The first
 // time it tells the client its place, so that it can come back to it.
 func (w *watcher) wait(ctx context.Context) error {
-	w.stream.rest()
+	w.stream.Rest()
 	if w.overdue() {
-		w.x.buf = append(w.x.buf[:0], ":\nid: "+record.FormatCursor(w.reader.After())+"\n\n"...)
+		w.x.buf = wire.AppendHeartbeat(w.x.buf[:0], record.FormatCursor(w.reader.After()))
 		return w.send()
 	}
-	w.x.api.gathered(ctx, w.woken)
+	w.x.api.streams.Pause(ctx, w.woken)
 	soon, cancel := context.WithDeadline(ctx, w.last.Add(heartbeat))
 	defer cancel()
 	err := w.reader.Wait(soon)
@@ -181,10 +175,10 @@ func (w *watcher) wait(ctx context.Context) error {
 func (w *watcher) overdue() bool { return time.Since(w.last) >= heartbeat }
 
 func (w *watcher) send() error {
-	if err := w.stream.write(w.x.buf); err != nil {
+	if err := w.stream.Write(w.x.buf); err != nil {
 		return err
 	}
 	w.x.buf = w.x.buf[:0]
 	w.last = time.Now()
-	return w.stream.flush()
+	return w.stream.Flush()
 }

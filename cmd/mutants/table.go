@@ -16,7 +16,7 @@ var (
 	inPowerCuts = []string{"-short -run=PowerCut ./core/store/sqlite"}
 	inTransport = []string{"-short ./transport", "-short ./transport/internal/..."}
 	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
-	inPauses    = []string{"-run=APauseHeldUp ./cmd/octostore/internal/faults"} // the process is stopped and goes on
+	inPauses    = []string{"-run=HeldUpByAPause ./cmd/octostore/internal/faults"} // the process is stopped and goes on
 	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore", "-short -run=SIGTERM ./cmd/octostore/internal/stories"}
 )
 
@@ -42,42 +42,42 @@ var leaseMutants = []mutant{
 		tests:  inTable,
 	},
 	{
-		name: "token-ignored", file: "core/lock/leases.go",
+		name: "token-ignored", file: "core/lock/holder.go",
 		old:    "e.held.lease.Token != c.Token || e.held.lease.Account",
 		new:    "e.held.lease.Account",
 		breaks: "a lease id of an earlier lease ends the present one",
 		tests:  inLock,
 	},
 	{
-		name: "account-ignored", file: "core/lock/leases.go",
+		name: "account-ignored", file: "core/lock/holder.go",
 		old:    " || e.held.lease.Account != c.Origin.Actor.Account {",
 		new:    " {",
 		breaks: "another account may renew and release",
 		tests:  inLock,
 	},
 	{
-		name: "account-ignored-on-repeat", file: "core/lock/leases.go",
+		name: "account-ignored-on-repeat", file: "core/lock/holder.go",
 		old:    "ccount == c.Origin.Actor.Account {",
 		new:    "ccount != \"\" {",
 		breaks: "another account is told that its release succeeded",
 		tests:  inLock,
 	},
 	{
-		name: "release-not-remembered", file: "core/lock/leases.go",
+		name: "release-not-remembered", file: "core/lock/holder.go",
 		old:    "	if ok && past.",
 		new:    "	if false && ok && past.",
 		breaks: "a release repeated after its lost answer fails",
 		tests:  inLock,
 	},
 	{
-		name: "expire-early", file: "core/lock/leases.go",
+		name: "expire-early", file: "core/lock/expiry.go",
 		old:    "e.held.deadline().After(m.now) {",
 		new:    "e.held.deadline().Add(-time.Second).After(m.now) {",
 		breaks: "whoever asks within the last second finds the lease ended",
 		tests:  inLock,
 	},
 	{
-		name: "expire-before-renewal", file: "core/lock/steps.go",
+		name: "expire-before-renewal", file: "core/lock/command.go",
 		old:    "if len(commands) > 0 {\n		at =",
 		new:    "if false {\n		at =",
 		breaks: "a renewal that arrived in time but is decided late loses its lease",
@@ -91,14 +91,14 @@ var leaseMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "renewal-shortens", file: "core/lock/leases.go",
+		name: "renewal-shortens", file: "core/lock/holder.go",
 		old:    "end.After(lease.ExpiresAt) {",
 		new:    "!end.Equal(lease.ExpiresAt) {",
 		breaks: "a renewal with a short ttl brings the end nearer",
 		tests:  inLock,
 	},
 	{
-		name: "break-ignores-token", file: "core/lock/leases.go",
+		name: "break-ignores-token", file: "core/lock/holder.go",
 		old:    "if c.Token != 0 && e.held",
 		new:    "if false && e.held",
 		breaks: "a break aimed at one lease ends the next",
@@ -123,35 +123,35 @@ var leaseMutants = []mutant{
 // queueMutants break the order of the queue, or lose somebody in it.
 var queueMutants = []mutant{
 	{
-		name: "no-hand-over-after-end", file: "core/lock/leases.go",
+		name: "no-hand-over-after-end", file: "core/lock/expiry.go",
 		old:    "	over := m.endOnly(e, kind, by)\n	m.handOver(e)\n",
 		new:    "	over := m.endOnly(e, kind, by)\n",
 		breaks: "the first in line is not woken when the lease ends",
 		tests:  inLock,
 	},
 	{
-		name: "no-hand-over-after-departure", file: "core/lock/steps.go",
+		name: "no-hand-over-after-departure", file: "core/lock/command.go",
 		old:    "		m.handOver(e)\n	case m.hasDue",
 		new:    "		_ = e\n	case m.hasDue",
 		breaks: "when the one whose turn it is leaves, nobody has a turn",
 		tests:  inLock,
 	},
 	{
-		name: "departures-one-by-one", file: "core/lock/steps.go",
+		name: "departures-one-by-one", file: "core/lock/command.go",
 		old:    "freed, e)\n",
 		new:    "freed, e)\n			m.handOver(e)\n",
 		breaks: "of several who leave at once, one is granted the lock another left",
 		tests:  inLock,
 	},
 	{
-		name: "departures-last", file: "core/lock/steps.go",
+		name: "departures-last", file: "core/lock/command.go",
 		old:    "return k.gone < len(k.left) }",
 		new:    "return k.gone < len(k.left) && k.taken == len(k.commands) }",
 		breaks: "somebody known to be gone is granted the lock",
 		tests:  inLock,
 	},
 	{
-		name: "ghost-waiter", file: "core/lock/acquire.go",
+		name: "ghost-waiter", file: "core/lock/leaving.go",
 		old:    "	if w == nil {\n		return nil // answered already",
 		new:    "	if w == nil || why == HungUp {\n		return nil // answered already",
 		breaks: "who hangs up stays in the queue and is granted the lock",
@@ -180,27 +180,27 @@ var queueMutants = []mutant{
 	},
 	{
 		name: "last-come-first-served", file: "core/lock/queue.go",
-		old:    "	for _, w := range q {\n		if w.eligible() {\n			return w\n",
-		new:    "	for i := range q {\n		if w := q[len(q)-1-i]; w.eligible() {\n			return w\n",
+		old:    "	for _, w := range q {\n		if w.state == listening {\n			return w\n",
+		new:    "	for i := range q {\n		if w := q[len(q)-1-i]; w.state == listening {\n			return w\n",
 		breaks: "the newest waiter is granted",
 		tests:  inLock,
 	},
 	{
-		name: "queue-without-bound", file: "core/lock/absent.go",
+		name: "queue-without-bound", file: "core/lock/acquire.go",
 		old:    "max(0, e.queue.len()+1-m.rules.MaxWaitersPerLock)",
 		new:    "0",
 		breaks: "one lock's queue takes the places of all",
 		tests:  inLock,
 	},
 	{
-		name: "places-kept-at-all-costs", file: "core/lock/absent.go",
+		name: "places-kept-at-all-costs", file: "core/lock/acquire.go",
 		old:    "need.here <= e.absent.count() && need.all <= m.absent.count()",
 		new:    "need.here == 0 && need.all == 0",
 		breaks: "places of cut connections lock out those who are there",
 		tests:  inLock,
 	},
 	{
-		name: "newest-absent-gives-way", file: "core/lock/absent.go",
+		name: "newest-absent-gives-way", file: "core/lock/waiter.go",
 		old:    "a.Front().Value",
 		new:    "a.Back().Value",
 		breaks: "who has just been cut off loses the place to a newcomer, not who went long ago",
@@ -214,14 +214,14 @@ var queueMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "drain-forgets-waiters", file: "core/lock/machine.go",
+		name: "drain-forgets-waiters", file: "core/lock/leaving.go",
 		old:    "	for _, e := range waiting {\n		m.dismiss(",
 		new:    "	for _, e := range waiting[:0] {\n		m.dismiss(",
 		breaks: "a server that stops leaves its waiters unanswered",
 		tests:  inLock,
 	},
 	{
-		name: "drain-grants-on", file: "core/lock/machine.go",
+		name: "drain-grants-on", file: "core/lock/leaving.go",
 		old:    "	m.draining = true\n",
 		new:    "",
 		breaks: "an acquire that crossed the drain is granted",
@@ -239,21 +239,21 @@ var calledMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "late-claim-lost", file: "core/lock/acquire.go",
-		old:    "if w == nil || !w.thinking {",
-		new:    "if w == nil || w.entry.called != w {",
+		name: "late-claim-lost", file: "core/lock/handover.go",
+		old:    "if w == nil || w.state != called && w.state != late {",
+		new:    "if w == nil || w.state != called {",
 		breaks: "two waiters with slow policies are called in turns for ever",
 		tests:  inLock,
 	},
 	{
-		name: "call-never-passed-on", file: "core/lock/acquire.go",
+		name: "call-never-passed-on", file: "core/lock/waiter.go",
 		old:    "	m.schedule.set(&w.due, m.now.Add(callPatience))\n",
 		new:    "",
 		breaks: "a waiter whose policies hang keeps all behind it waiting",
 		tests:  inLock,
 	},
 	{
-		name: "claim-of-a-held-lock", file: "core/lock/acquire.go",
+		name: "claim-of-a-held-lock", file: "core/lock/handover.go",
 		old:    "return e.held == nil && e.called == nil",
 		new:    "return e.called == nil",
 		breaks: "a late claim is granted while somebody else holds the lock",

@@ -73,14 +73,14 @@ var accessMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "granted-to-the-revoked", file: "transport/acquire.go",
+		name: "granted-to-the-revoked", file: "transport/leases.go",
 		old:    "	if err := x.who.Err(time.Now()); err != nil {\n		return err",
 		new:    "	if err := x.who.Err(time.Now()); false {\n		return err",
 		breaks: "a grant that crosses the end of its token is handed out",
 		tests:  inTransport,
 	},
 	{
-		name: "waiters-outlive-their-token", file: "transport/acquire.go",
+		name: "waiters-outlive-their-token", file: "transport/leases.go",
 		old:    "		defer x.bound()()\n",
 		new:    "",
 		breaks: "who waits by a revoked token waits on",
@@ -102,13 +102,13 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "exposed-without-tokens", file: "cmd/octostore/server.go",
-		old:    "	case exposed != \"\" && !s.tokens.Closed():\n",
+		old:    "	case exposed != \"\" && !s.tokens.TokensRequired():\n",
 		new:    "	case false:\n",
 		breaks: "strangers reach a server that asks nobody for a token",
 		tests:  []string{"-run=Scripts/loopback ./cmd/octostore/internal/scripts"},
 	},
 	{
-		name: "take-passes-by-nobody", file: "core/lock/leases.go",
+		name: "take-passes-by-nobody", file: "core/lock/holder.go",
 		old:    "	over := m.endOnly(e, Broken, c)\n	lease := m.grant(",
 		new:    "	over := m.end(e, Broken, c)\n	lease := m.grant(",
 		breaks: "a lock that is taken is given to the first in line as well",

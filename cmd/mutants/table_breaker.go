@@ -1,6 +1,6 @@
 package main
 
-var inBreaker = []string{"-short -run=Breaker|Shadow|Enforcing|FirstCall|Starts|Pace|LogLines|LastWords ./hooks"}
+var inBreaker = []string{"-short -run=Breaker|Shadow|Enforcing|FirstCall|Starts|StartBudget|LogLines|LastWords ./hooks"}
 
 // breakerMutants break what keeps policies that fail from costing much.
 var breakerMutants = []mutant{
@@ -33,7 +33,7 @@ var breakerMutants = []mutant{
 		tests:  inBreaker,
 	},
 	{
-		name: "shadow-pays-for-starts", file: "hooks/replace.go",
+		name: "shadow-pays-for-starts", file: "hooks/instances.go",
 		old:    "	case p.strict(j):\n",
 		new:    "	case false:\n",
 		breaks: "a request makes an instance of a policy in shadow mode",
@@ -47,15 +47,15 @@ var breakerMutants = []mutant{
 		tests:  inBreaker,
 	},
 	{
-		name: "first-call-as-any", file: "hooks/replace.go",
+		name: "first-call-as-any", file: "hooks/instances.go",
 		old:    "	return p.Fuel + manifest.FirstCallFuel\n",
 		new:    "	return p.Fuel\n",
 		breaks: "what a language sets up at its first call is not paid for",
 		tests:  inBreaker,
 	},
 	{
-		name: "starts-unpaced", file: "hooks/replace.go",
-		old:    "	case p.pace.wait(time.Now()) > 0:\n",
+		name: "starts-unpaced", file: "hooks/instances.go",
+		old:    "	case p.startBudget.wait(time.Now()) > 0:\n",
 		new:    "	case false:\n",
 		breaks: "a policy that fails on one request in two keeps the processors busy with starts",
 		tests:  inBreaker,

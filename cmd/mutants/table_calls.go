@@ -1,7 +1,7 @@
 package main
 
 // inCalls asks policies, by one judgement and by many.
-var inCalls = []string{"-short -run=Judgement|Nothing|Slot|PricesOf|Set|Checks ./hooks ./hooks/internal/guest"}
+var inCalls = []string{"-short -run=Judgement|Instance|GuestSlots|PricesOf|Set ./hooks ./hooks/internal/guest"}
 
 // callMutants break what calls of policies share, and what the host takes for its work.
 var callMutants = []mutant{

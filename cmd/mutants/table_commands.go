@@ -46,7 +46,7 @@ var commandMutants = []mutant{
 		tests:  inWords,
 	},
 	{
-		name: "doctor-blind-to-strangers", file: "cmd/octostore/doctor_checks.go",
+		name: "doctor-blind-to-strangers", file: "cmd/octostore/internal/doctor/checks.go",
 		old:    "	if exposed != \"\" && tokens == 0 {",
 		new:    "	if false && exposed != \"\" && tokens == 0 {",
 		breaks: "the doctor passes an address of strangers without tokens, which serve refuses",

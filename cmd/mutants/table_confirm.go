@@ -3,42 +3,42 @@ package main
 // confirmMutants break unconfirmed leases, and what is known of lost answers.
 var confirmMutants = []mutant{
 	{
-		name: "unconfirmed-for-the-whole-ttl", file: "core/lock/acquire.go",
+		name: "unconfirmed-for-the-whole-ttl", file: "core/lock/handover.go",
 		old:    "		lease.ExpiresAt = m.now.Add(lease.ConfirmWithin)\n",
 		new:    "",
 		breaks: "a lease that only a proxy received stays for its whole ttl",
 		tests:  inLock,
 	},
 	{
-		name: "unconfirmed-beyond-a-cap", file: "core/lock/acquire.go",
+		name: "unconfirmed-beyond-a-cap", file: "core/lock/handover.go",
 		old:    "ConfirmWithin: min(a.ConfirmWithin, a.TTL),",
 		new:    "ConfirmWithin: a.ConfirmWithin,",
 		breaks: "the time to confirm a lease is longer than the ttl policies allow",
 		tests:  inLock,
 	},
 	{
-		name: "confirmed-for-less", file: "core/lock/leases.go",
+		name: "confirmed-for-less", file: "core/lock/holder.go",
 		old:    "	if ttl == 0 || lease.ConfirmWithin > 0 {",
 		new:    "	if ttl == 0 {",
 		breaks: "a renewal with a short ttl confirms a lease for that only",
 		tests:  inLock,
 	},
 	{
-		name: "never-confirmed", file: "core/lock/leases.go",
+		name: "never-confirmed", file: "core/lock/holder.go",
 		old:    "	lease.ConfirmWithin = 0\n",
 		new:    "",
 		breaks: "a renewal does not confirm, so that each goes past the policies",
 		tests:  inLock,
 	},
 	{
-		name: "confirm-twice-unasked", file: "core/lock/leases.go",
+		name: "confirm-twice-unasked", file: "core/lock/holder.go",
 		old:    "	if c.OnlyConfirm && h.lease.ConfirmWithin == 0 {",
 		new:    "	if false {",
 		breaks: "of two first renewals at once the second goes past the policies",
 		tests:  inLock,
 	},
 	{
-		name: "end-of-unconfirmed-unexplained", file: "core/lock/leases.go",
+		name: "end-of-unconfirmed-unexplained", file: "core/lock/expiry.go",
 		old:    "		m.end(e, Expired, &unconfirmed)\n",
 		new:    "		m.end(e, Expired, &nobody)\n",
 		breaks: "the audit log does not say that a lease ended because it was not confirmed",
@@ -108,7 +108,7 @@ var confirmMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "refused-proof-forgotten", file: "core/lock/leases.go",
+		name: "refused-proof-forgotten", file: "core/lock/holder.go",
 		old:    "	if !e.held.arrived {",
 		new:    "	if false {",
 		breaks: "a renewal refused for lack of space forgets that the answer had arrived",

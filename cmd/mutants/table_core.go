@@ -5,7 +5,7 @@ var batchMutants = []mutant{
 	{
 		name: "tell-before-commit", file: "core/table/table.go",
 		old:    "	err := t.persist()\n	switch {",
-		new:    "	t.deliver(nil)\n	t.m.batch.answers = nil\n	err := t.persist()\n	switch {",
+		new:    "	t.deliver(nil)\n	err := t.persist()\n	switch {",
 		breaks: "callers hear of changes the disk does not know",
 		tests:  inTable,
 	},
@@ -80,7 +80,7 @@ var batchMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "undo-a-renewed-lease", file: "core/lock/leases.go",
+		name: "undo-a-renewed-lease", file: "core/lock/undo.go",
 		old:    "	now.arrived, now.undoAt = true, time.Time{}\n",
 		new:    "	now.undoAt = time.Time{}\n",
 		breaks: "a lost answer takes back a lease that was renewed since",
@@ -126,7 +126,7 @@ var keyMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "attempt-over-forgotten", file: "core/lock/leases.go",
+		name: "attempt-over-forgotten", file: "core/lock/expiry.go",
 		old:    "	if h.attempt != nil {\n		m.over.add(",
 		new:    "	if false {\n		m.over.add(",
 		breaks: "a delayed repeat of an attempt that ended takes the lock again",
@@ -172,7 +172,7 @@ var loopMutants = []mutant{
 		tests:  inTable,
 	},
 	{
-		name: "ends-fill-the-batch", file: "core/lock/steps.go",
+		name: "ends-fill-the-batch", file: "core/lock/command.go",
 		old:    ">= max(m.maxEvents/2, 1) ||",
 		new:    ">= m.maxEvents ||",
 		breaks: "while many leases end at once nothing else happens",

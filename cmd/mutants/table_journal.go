@@ -33,7 +33,7 @@ var journalMutants = []mutant{
 		tests:  []string{"-short -run=Verdicts ./hooks"},
 	},
 	{
-		name: "set-id-by-modules-only", file: "hooks/described.go",
+		name: "set-id-by-modules-only", file: "hooks/policyset.go",
 		old:    "settings.Module, settings.SHA256 = \"\", p.digest",
 		new:    "settings = Policy{Name: p.Name, SHA256: p.digest}",
 		breaks: "two sets of policies with other settings have the same id",

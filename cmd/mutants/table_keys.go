@@ -48,7 +48,7 @@ var keysMutants = []mutant{
 		tests:  inKeys,
 	},
 	{
-		name: "reads-not-told-on-reload", file: "hooks/described.go",
+		name: "reads-not-told-on-reload", file: "hooks/policyset.go",
 		old:    `settings.Module, settings.SHA256 = "", p.digest`,
 		new:    `settings.Module, settings.SHA256, settings.Reads = "", p.digest, nil`,
 		breaks: "a reload that lets a policy look further says that nothing has changed",

@@ -24,14 +24,14 @@ var machineMutants = []mutant{
 		tests:  inTable,
 	},
 	{
-		name: "due-ends-tried-at-once", file: "core/lock/steps.go",
+		name: "due-ends-tried-at-once", file: "core/lock/command.go",
 		old:    "dueOver || m.now.Before(m.retryAt) {",
 		new:    "dueOver {",
 		breaks: "on a full disk every request brings the ends that are due along, and is refused with them",
 		tests:  inLock,
 	},
 	{
-		name: "due-graces-without-bound", file: "core/lock/steps.go",
+		name: "due-graces-without-bound", file: "core/lock/command.go",
 		old:    " || m.batch.steps >= BatchSteps {",
 		new:    " {",
 		breaks: "thousands of places that end at once keep all others waiting",
@@ -109,7 +109,7 @@ var machineMutants = []mutant{
 	},
 	{
 		name: "call-of-a-held-lock-stays", file: "core/lock/batch.go",
-		old:    "			m.withdrawCall(e.called)\n",
+		old:    "			m.move(e.called, listening)\n",
 		new:    "",
 		breaks: "after a refused batch a lock is held and somebody is called for it",
 		tests:  inLock,
@@ -137,7 +137,7 @@ var machineMutants = []mutant{
 	},
 	{
 		name: "leaving-taken-for-an-outage", file: "core/guard.go",
-		old:    "	return Verdict{}, lock.ErrGone\n",
+		old:    "	return Decision{}, lock.ErrGone\n",
 		new:    "	return v, err\n",
 		breaks: "a client that leaves while policies are asked is on record as their failure",
 		tests:  inCore,

@@ -4,7 +4,7 @@ package main
 // served, the class an attempt keeps, how policies combine, and what is shown of it.
 var priorityMutants = []mutant{
 	{
-		name: "priority-upside-down", file: "core/lock/priority.go",
+		name: "priority-upside-down", file: "core/lock/queue.go",
 		old:    "return int(Front - p)",
 		new:    "return int(p - Back)",
 		breaks: "the back is served before the front",
@@ -18,7 +18,7 @@ var priorityMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "priority-try-passes-the-back", file: "core/lock/absent.go",
+		name: "priority-try-passes-the-back", file: "core/lock/waiter.go",
 		old:    "return e.queue.len() > e.absent.count()",
 		new:    "return e.queue.len() > e.absent.count() && !(e.called != nil && e.called.class == Back)",
 		breaks: "a newcomer has a free lock before a called waiter of the back",
@@ -32,7 +32,7 @@ var priorityMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "priority-recorded-of-the-repeat", file: "core/lock/acquire.go",
+		name: "priority-recorded-of-the-repeat", file: "core/lock/handover.go",
 		old:    "return stay{m.now.Sub(w.since), w.class}",
 		new:    "return stay{m.now.Sub(w.since), w.ask.Priority}",
 		breaks: "the record names the class that policies last asked for, not the one it waited in",
@@ -46,7 +46,7 @@ var priorityMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "priority-claim-by-arrival", file: "core/lock/acquire.go",
+		name: "priority-claim-by-arrival", file: "core/lock/handover.go",
 		old:    "if e.called != nil && w.before(e.called) {",
 		new:    "if e.called != nil && w.order < e.called.order {",
 		breaks: "the late claim of a waiter at the front counts for nothing, and it may be called for ever",
@@ -67,7 +67,7 @@ var priorityMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "priority-starves-for-ever", file: "core/lock/acquire.go",
+		name: "priority-starves-for-ever", file: "core/lock/waiter.go",
 		old:    "	m.sinces[w.class.class()].Delete(w.order)\n",
 		new:    "",
 		breaks: "the longest wait is that of a waiter that has been granted the lock",
@@ -123,7 +123,7 @@ var priorityMutants = []mutant{
 		tests:  inJournal,
 	},
 	{
-		name: "priority-not-shown", file: "transport/encode.go",
+		name: "priority-not-shown", file: "transport/internal/wire/lock.go",
 		old:    "if w.Priority != lock.Normal {",
 		new:    "if false {",
 		breaks: "a reader of the queue cannot see why it is not in order of arrival",

@@ -10,7 +10,7 @@ var strangerMutants = []mutant{
 		tests:  []string{"-run=HangUpOfStreams ./transport"},
 	},
 	{
-		name: "departure-unseen-at-grant", file: "transport/acquire.go",
+		name: "departure-unseen-at-grant", file: "transport/leases.go",
 		old:    " || x.hasLeft() {",
 		new:    " {",
 		breaks: "a client that left while its grant went to the disk has the lock for its ttl",
@@ -81,8 +81,8 @@ var strangerMutants = []mutant{
 	},
 	{
 		name: "full-disk-not-ready", file: "transport/pages.go",
-		old:    "case x.api.service.Full() && grants:",
-		new:    "case x.api.service.Full() && (grants || true):",
+		old:    "case a.service.Full() && grants:",
+		new:    "case a.service.Full() && (grants || true):",
 		breaks: "an orchestrator takes a server with a full disk off those who have to release",
 		tests:  []string{"-run=WhatTheStoreCannotDo ./transport"},
 	},
@@ -94,9 +94,9 @@ var strangerMutants = []mutant{
 		tests:  []string{"-short ./core/sparselog"},
 	},
 	{
-		name: "linger-after-head", file: "transport/stream.go",
-		old:    "c != nil && x.r.Method != http.MethodHead {",
-		new:    "c != nil {",
+		name: "linger-after-head", file: "transport/answer.go",
+		old:    "if x.r.Method != http.MethodHead {",
+		new:    "if true {",
 		breaks: "a later answer on the connection is cut",
 		tests:  []string{"-run=HEADOfAStream ./transport"},
 	},

@@ -1,15 +1,9 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"io"
-	"strings"
-
 	"github.com/spf13/cobra"
 
-	"github.com/octostore/octostore/cmd/octostore/internal/config"
-	"github.com/octostore/octostore/cmd/octostore/internal/text"
+	"github.com/octostore/octostore/cmd/octostore/internal/doctor"
 )
 
 func doctorCommand() *cobra.Command {
@@ -26,111 +20,7 @@ func doctorCommand() *cobra.Command {
 	}
 	envFile := envFileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		d := doctor{out: cmd.OutOrStdout(), envFile: *envFile}
-		d.examine(cmd.Context())
-		return d.verdict()
+		return doctor.Examine(cmd.Context(), cmd.OutOrStdout(), *envFile)
 	}
 	return cmd
-}
-
-// doctor looks at one thing after the other and says what it found.
-type doctor struct {
-	out     io.Writer
-	envFile string // named by the user; empty: .env if there is one
-	cfg     config.Config
-
-	looked, bad int
-	failure     error // of writing
-}
-
-// finding is a line about one thing.
-type finding struct {
-	state string
-	about string
-	text  string
-}
-
-// What can be found.
-const (
-	fine  = "ok"
-	doubt = "warn" // worth a look, but nothing is broken
-	wrong = "FAIL" // has to be mended
-	skip  = "skip" // could not be looked at
-)
-
-func (d *doctor) say(state, about, format string, args ...any) {
-	d.tell(finding{state, about, fmt.Sprintf(format, args...)})
-}
-
-func (d *doctor) tell(f finding) {
-	d.looked++
-	if f.state == wrong {
-		d.bad++
-	}
-	text := strings.ReplaceAll(strings.TrimSpace(f.text), "\n", " / ") // one line each
-	if _, err := fmt.Fprintf(d.out, "%-4s  %-11s  %s\n", f.state, f.about, text); err != nil {
-		d.failure = err
-	}
-}
-
-func (d *doctor) verdict() error {
-	switch {
-	case d.failure != nil:
-		return d.failure
-	case d.bad > 0:
-		return fmt.Errorf("%d of %s failed", d.bad, text.Count(int64(d.looked), "check"))
-	}
-	return nil
-}
-
-// examine looks at everything. Without good settings nobody knows what the rest is to be
-// looked at with.
-func (d *doctor) examine(ctx context.Context) {
-	loaded, err := loadConfig(d.envFile)
-	if err != nil {
-		d.say(wrong, "settings", "%v", err)
-		return
-	}
-	d.cfg = loaded.Config
-	d.settings(loaded)
-	running := d.server(ctx)
-	exposed := d.start(running)
-	d.database(ctx, running, exposed)
-	d.permissions()
-	d.space()
-	d.clock()
-	d.policies(ctx)
-}
-
-// settings says which settings are not the defaults and where they come from, but not
-// what they are: some are secrets.
-func (d *doctor) settings(loaded config.Loaded) {
-	from := map[string][]string{}
-	var sources []string
-	for _, v := range loaded.Values {
-		if v.Source == config.FromDefault {
-			continue
-		}
-		if from[v.Source] == nil {
-			sources = append(sources, v.Source)
-		}
-		from[v.Source] = append(from[v.Source], v.Name)
-	}
-	text := "all are the defaults"
-	if len(sources) > 0 {
-		var parts []string
-		for _, source := range sources {
-			parts = append(parts, "from "+source+": "+strings.Join(from[source], ", "))
-		}
-		text = strings.Join(parts, "; ") + "; the rest are the defaults"
-	}
-	if len(loaded.Unknown) == 0 {
-		d.say(fine, "settings", "%s", text)
-		return
-	}
-	var names []string
-	for _, u := range loaded.Unknown {
-		names = append(names, u.Name+" ("+u.Source+")")
-	}
-	d.say(doubt, "settings", "%s is not a setting, a misspelt one perhaps; %s", strings.Join(names, ", "), text)
 }

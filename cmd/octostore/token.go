@@ -12,6 +12,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/offline"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/auth"
@@ -37,7 +38,7 @@ func tokenCommand() *cobra.Command {
 // tokenKeeper is where tokens are changed: a server, or a database.
 type tokenKeeper interface {
 	Tokens(ctx context.Context) ([]api.Token, error)
-	CreateToken(ctx context.Context, t client.TokenWish) (api.NewToken, error)
+	CreateToken(ctx context.Context, t client.TokenSpec) (api.NewToken, error)
 	RotateToken(ctx context.Context, id string, grace time.Duration) (api.NewToken, error)
 	RevokeToken(ctx context.Context, id string) (api.Token, error)
 }
@@ -65,14 +66,14 @@ func withTokens(cmd *cobra.Command, envFile string, mayMake bool, f func(tokenKe
 	case !errors.Is(missing, errNoDatabase) || !mayMake:
 		return fmt.Errorf("%w, OCTOSTORE_URL where a server is%s", missing, howToMake(cmd))
 	}
-	db, err := openOffline(cmd.Context(), loaded.Config)
+	db, err := offline.Open(cmd.Context(), path)
 	if err != nil {
 		return err
 	}
 	if missing != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "octostore: made the database %s\n", absolute(path))
 	}
-	return errors.Join(f(db), db.close())
+	return errors.Join(f(db), db.Close())
 }
 
 // howToMake names the flag of a command that may make a database.
@@ -84,7 +85,7 @@ func howToMake(cmd *cobra.Command) string {
 }
 
 func tokenCreateCommand(envFile *string) *cobra.Command {
-	var wish client.TokenWish
+	var wish client.TokenSpec
 	var scopes []string
 	var admin, asJSON, mayMake bool
 	var expires string

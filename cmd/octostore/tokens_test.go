@@ -14,10 +14,12 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/offline"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/client"
 )
 
 // as sends a request with a token.
@@ -162,26 +164,22 @@ func readAll(t *testing.T, dir string) (all []byte) {
 func TestWhatIsDoneOfflineIsOnRecord(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.DB = config.Path(filepath.Join(t.TempDir(), "o.db"))
-	db, err := openOffline(t.Context(), cfg)
+	db, err := offline.Open(t.Context(), string(cfg.DB))
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := auth.ParseScopes("admin")
+	made, err := db.CreateToken(t.Context(), client.TokenSpec{Account: "root", Scopes: "admin"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, secret, err := db.tokens.Create(t.Context(), byHand, auth.Wish{Account: "root", Scopes: parsed})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.close(); err != nil {
+	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s, err := startServer(t.Context(), cfg, slog.New(slog.DiscardHandler), openSQLite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, s.as(t, secret, "GET", "/v1/audit?kind=token_created"), 200, `octostore token, on the database`)
+	expect(t, s.as(t, made.Secret, "GET", "/v1/audit?kind=token_created"), 200, `octostore token, on the database`)
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}

@@ -20,14 +20,6 @@ type batch struct {
 	words   []word
 }
 
-// word is what became known of an answer with a lease: it was lost, or it arrived. The
-// answer is older than the batch, and so the word is true whether that is accepted or not.
-type word struct {
-	entry   *entry
-	token   Token
-	arrived bool
-}
-
 // answer is a reply on its way to whoever asked, held back until the commit.
 type answer struct {
 	to     *Command
@@ -150,7 +142,7 @@ func (m *Machine) TakeBack() {
 	}
 	for _, e := range m.batch.changed {
 		if e.held != nil && e.called != nil {
-			m.withdrawCall(e.called)
+			m.move(e.called, listening)
 		}
 	}
 	m.forgetCalls()
@@ -175,40 +167,13 @@ func (m *Machine) readAgain() {
 	}
 }
 
-// hearAgain keeps a word although its batch was refused. What the batch undid because of
-// it is to be undone again.
-func (m *Machine) hearAgain(w word) {
-	e := w.entry
-	if e.held == nil || e.held.lease.Token != w.token {
-		return
-	}
-	undoAt := m.retryAt
-	if e.held.attempt != nil {
-		undoAt = m.now.Add(grace)
-	}
-	m.replace(e, w.after(undoAt))
-}
-
-// after is what is held once the word is known; undoAt is for a lease that nobody can
-// have then.
-func (w word) after(undoAt time.Time) *held {
-	if w.arrived {
-		return w.entry.held.delivered()
-	}
-	h := *w.entry.held
-	if h.answers--; h.undelivered() {
-		h.undoAt = undoAt
-	}
-	return &h
-}
-
 // forgetCalls makes those whose call will not be sent eligible again: they know
 // nothing of it and will not answer.
 func (m *Machine) forgetCalls() {
 	for i := range m.batch.answers {
 		a := &m.batch.answers[i]
-		if a.reply.Turn != nil && a.waiter.req == a.to && a.waiter.entry.called != a.waiter {
-			a.waiter.thinking = false
+		if a.reply.Turn != nil && a.waiter.req == a.to && a.waiter.state == late {
+			m.move(a.waiter, listening)
 		}
 	}
 }
@@ -234,7 +199,7 @@ func (m *Machine) restore(w *waiter) {
 	m.enter(w)
 	if !w.req.waits() {
 		w.req = nil
-		m.away(w)
+		m.move(w, absent)
 		return
 	}
 	w.req.place = w

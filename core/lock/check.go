@@ -2,6 +2,7 @@ package lock
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -14,8 +15,8 @@ func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(f
 // nothing. It recounts everything that is counted and follows every link both ways, so it
 // is for tests.
 func (m *Machine) Faults() []string {
-	var t faults
-	held, waiting, absent, scheduled := 0, 0, 0, 0
+	t := faults(slices.Clone(m.strayed))
+	held, waiting, away, scheduled := 0, 0, 0, 0
 	since := [PriorityCount]map[uint64]time.Time{{}, {}, {}}
 	accounts := map[string]share{}
 	for name, e := range m.entries {
@@ -33,7 +34,7 @@ func (m *Machine) Faults() []string {
 		for w := range e.queue.all() {
 			since[w.class.class()][w.order] = w.since
 		}
-		absent += e.absent.count()
+		away += e.absent.count()
 		scheduled += m.checkQueue(&t, e, accounts)
 	}
 	if held != m.held || waiting != m.waiting {
@@ -49,8 +50,8 @@ func (m *Machine) Faults() []string {
 			}
 		}
 	}
-	if absent != m.absent.count() {
-		t.add("%d absent in all locks; the machine says %d", absent, m.absent.count())
+	if away != m.absent.count() {
+		t.add("%d absent in all locks; the machine says %d", away, m.absent.count())
 	}
 	if len(m.schedule.items) != scheduled {
 		t.add("%d deadlines for %d things that end", len(m.schedule.items), scheduled)
@@ -81,7 +82,7 @@ func (m *Machine) checkHeld(t *faults, e *entry) {
 
 // checkQueue returns how many of its waiters are scheduled for something.
 func (m *Machine) checkQueue(t *faults, e *entry, accounts map[string]share) int {
-	scheduled, absent := 0, 0
+	scheduled, away := 0, 0
 	var before *waiter
 	for w := range e.queue.all() {
 		has := accounts[w.ask.Actor.Account]
@@ -89,27 +90,27 @@ func (m *Machine) checkQueue(t *faults, e *entry, accounts map[string]share) int
 		if w.due.index > 0 {
 			scheduled++
 		}
-		if w.req == nil {
-			absent++
+		if w.state == absent {
+			away++
 		}
 		switch {
 		case w.entry != e || before != nil && (w.class > before.class || w.class == before.class && w.order <= before.order):
 			t.add("invariant 5: the queue of %s is out of order", e.name)
 		case w.req != nil && w.req.place != w:
 			t.add("invariant 6: a waiter of %s and its request do not know each other", e.name)
-		case w.req == nil && (w.ask.Attempt.IsZero() || w.due.index == 0):
-			t.add("invariant 6: %s keeps a place for somebody who cannot come back or may take for ever", e.name)
+		case w.state == absent && w.ask.Attempt.IsZero():
+			t.add("invariant 6: %s keeps a place for somebody who cannot come back", e.name)
 		case !w.ask.Attempt.IsZero() && m.places[w.attemptID()] != w:
 			t.add("invariant 8: an attempt does not know its place in %s", e.name)
-		case (w.req == nil) != (w.absence.here != nil) || (w.req == nil) != (w.absence.all != nil):
-			t.add("invariant 5: a waiter of %s is absent and counts as there, or the other way round", e.name)
+		default:
+			w.checkState(t)
 		}
 		before = w
 	}
-	if absent != e.absent.count() {
-		t.add("%d waiters of %s are absent; the entry says %d", absent, e.name, e.absent.count())
+	if away != e.absent.count() {
+		t.add("%d waiters of %s are absent; the entry says %d", away, e.name, e.absent.count())
 	}
-	if w := e.called; w != nil && (w.req == nil || !w.thinking || w.due.index == 0) {
+	if w := e.called; w != nil && w.state != called {
 		t.add("invariant 5: %s waits for a call nobody will answer", e.name)
 	}
 	if e.held == nil && e.called == nil {
@@ -118,4 +119,21 @@ func (m *Machine) checkQueue(t *faults, e *entry, accounts map[string]share) int
 		}
 	}
 	return scheduled
+}
+
+// checkState checks that a waiter in a queue has what its state says, and nothing else.
+func (w *waiter) checkState(t *faults) {
+	due := w.due.index > 0
+	switch {
+	case w.state == outside:
+		t.add("a waiter of %s is in the queue and outside", w.entry.name)
+	case (w.req == nil) != (w.state == absent):
+		t.add("invariant 6: a waiter of %s is %s; somebody listens: %t", w.entry.name, w.state, w.req != nil)
+	case (w.absence != absence{}) != (w.state == absent):
+		t.add("invariant 5: a waiter of %s is %s, and counts as the other", w.entry.name, w.state)
+	case (w.entry.called == w) != (w.state == called):
+		t.add("invariant 5: a waiter of %s is %s; it is the one called: %t", w.entry.name, w.state, w.entry.called == w)
+	case due && w.state == late || !due && (w.state == called || w.state == absent):
+		t.add("invariant 6: a waiter of %s is %s; something is due: %t", w.entry.name, w.state, due)
+	}
 }

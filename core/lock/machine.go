@@ -2,7 +2,6 @@ package lock
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 	"time"
 )
@@ -43,6 +42,7 @@ type Machine struct {
 	over     *recent[attemptID, struct{}]
 	released *recent[Token, release]
 	draining bool
+	strayed  []string  // moves of waiters that there are not: a fault
 	freed    []*entry  // by departures, to be passed on when all are stepped
 	recheck  bool      // see step: the answer for the lock of the present step
 	retryAt  time.Time // no deadline is looked at before: the disk was full
@@ -243,71 +243,6 @@ func (m *Machine) full() bool {
 	return len(b.events) >= m.maxEvents || b.bytes >= m.maxBytes || b.steps >= BatchSteps
 }
 
-// next is the instant of the next deadline, or the zero time.
-func (m *Machine) NextDeadline() time.Time {
-	t := m.schedule.first()
-	switch {
-	case t == nil:
-		return time.Time{}
-	case t.at.Before(m.retryAt):
-		return m.retryAt
-	}
-	return t.at
-}
-
-// do decides one command.
-func (m *Machine) do(c *Command) {
-	m.batch.steps++
-	m.advance(c.At)
-	switch c.Verb {
-	case DoAcquire:
-		m.acquire(c)
-	case DoRepeat:
-		m.repeatLease(c)
-	case DoClaim:
-		m.claim(c)
-	case DoRenew:
-		m.renew(c)
-	case DoRelease:
-		m.release(c)
-	case DoBreak:
-		m.breakLease(c)
-	case DoUndo:
-		m.undo(c)
-	case DoReceived:
-		m.received(c)
-	case DoAppend:
-		m.answer(c, Reply{Seq: m.record(c.Event)})
-	case DoQueue:
-		m.queuePage(c)
-	case DoDrain:
-		m.drain()
-		m.answer(c, Reply{})
-	}
-}
-
-// drain sends every waiter away and refuses those to come.
-func (m *Machine) drain() {
-	m.draining = true
-	waiting := make([]*entry, 0, len(m.entries))
-	for _, e := range m.entries {
-		if e.queue.len() > 0 {
-			waiting = append(waiting, e)
-		}
-	}
-	slices.SortFunc(waiting, func(a, b *entry) int { return cmp.Compare(a.name, b.name) })
-	for _, e := range waiting {
-		m.dismiss(e, ErrDraining)
-	}
-}
-
-// DismissAll sends every waiter away with err. It is the end of the table.
-func (m *Machine) DismissAll(err error) {
-	for _, e := range m.entries {
-		m.dismiss(e, err)
-	}
-}
-
 // Counts returns how many leases there are, and how many waiters.
 func (m *Machine) Counts() (held, waiting int) { return m.held, m.waiting }
 
@@ -318,25 +253,37 @@ func (m *Machine) Waiters(p Priority) (waiters int, since time.Time) {
 	return of.Len(), since
 }
 
-// dismiss sends everybody in a queue away with err.
-func (m *Machine) dismiss(e *entry, err error) {
-	for _, w := range slices.Collect(e.queue.all()) {
-		if w.req != nil {
-			m.refuse(w.req, err)
-			w.req.place = nil
-		}
-		m.remove(w)
-	}
+// Rules are the limits of a set of locks, and what is recorded of them. The zero value
+// is useful.
+type Rules struct {
+	MaxWaiters        int // in all; default 50,000
+	MaxWaitersPerLock int // default 10,000
+	MaxPerAccount     int // locks an account may hold and wait for; default 0: no limit
+	// MaxWaitersPerAccount is how many requests of an account may wait, those who keep a
+	// place without being there included; default 0: no limit.
+	MaxWaitersPerAccount int
+	Unlimited            string // the account that has no limits of its own; empty: none
+	Level                Level
 }
 
-func (m *Machine) queuePage(c *Command) {
-	page, total := m.queueOf(c)
-	m.answer(c, Reply{Queue: page, Total: total})
-}
+// Level is how much is recorded besides the changes.
+type Level int
 
-func (m *Machine) queueOf(c *Command) (page []Waiting, total int) {
-	if e := m.entries[c.Name]; e != nil {
-		return e.queue.page(c.Skip, c.Limit), e.queue.len()
+// Levels, each with what is recorded at the one before.
+const (
+	Decisions Level = iota // the default: also what policies refused, and notices
+	Changes                // only what changes a lease
+	All                    // also refusals because a lock is held, and waiters who left
+)
+
+func (l Level) records(k Kind) bool {
+	switch k {
+	case Granted, Renewed, Released, Expired, Broken, Undone:
+		return true
+	case Conflict, Abandoned:
+		return l == All
+	case Denied, PolicyError:
+		return l != Changes
 	}
-	return nil, 0
+	return true
 }

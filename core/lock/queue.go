@@ -4,33 +4,48 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/tidwall/btree"
 )
 
-// waiter is a place in a queue. The request that stands there may change (the same
-// attempt asking again) or be absent for a while.
-type waiter struct {
-	entry *entry
-	order uint64   // of arrival; its class of the queue is sorted by it
-	class Priority // of the attempt's first request: a later one does not change the place
-	req   *Command // who listens; nil: absent, the place is kept until due
-	ask   *Acquisition
-	since time.Time
-	// thinking: it has been called and its policies have not answered yet. It may be
-	// so after its call was passed on.
-	thinking bool
-	due      timed // absent: end of its grace. Called: end of our patience
-	absence  absence
+// Priority is the class of a waiter. The queue of a lock is served class by class, from
+// [Front] to [Back], and within a class first come, first served. It never takes a lease
+// away from its holder, and a request that does not wait has none. The zero value is
+// [Normal]; other values than the three are not allowed.
+type Priority int8
+
+// Priorities. The words for them are part of the audit format.
+const (
+	Front  Priority = 1
+	Normal Priority = 0
+	Back   Priority = -1
+)
+
+// classes is how many priorities there are.
+const PriorityCount = 3
+
+// Priorities returns all priorities in the order in which they are served.
+func Priorities() []Priority { return []Priority{Front, Normal, Back} }
+
+// String returns front, normal or back.
+func (p Priority) String() string {
+	switch {
+	case p > Normal:
+		return "front"
+	case p < Normal:
+		return "back"
+	}
+	return "normal"
 }
 
-// eligible reports whether a free lock may go to w now.
-func (w *waiter) eligible() bool { return w.req != nil && !w.thinking }
+// class is the index of a priority among those of a queue, the first served first.
+func (p Priority) class() int { return int(Front - p) }
 
-// before reports whether w is served before another waiter of its queue.
-func (w *waiter) before(other *waiter) bool {
-	if w.class != other.class {
-		return w.class > other.class
-	}
-	return w.order < other.order
+// sinces are the instants since which the waiters of one class wait, by their order of
+// arrival: that of the first is the start of the longest wait. A waiter that was put back
+// has its old place here, too.
+type sinces struct {
+	btree.Map[uint64, time.Time]
 }
 
 // queue holds the waiters of one name, class by class in the order in which they are
@@ -112,23 +127,6 @@ func (q *queue) page(skip, limit int) []Waiting {
 	return page
 }
 
-// shown is a waiter at a position as others may see it.
-func (w *waiter) shown(position int) Waiting {
-	place := Waiting{
-		Position: position,
-		Priority: w.class,
-		Account:  w.ask.Actor.Account,
-		Holder:   w.ask.Holder,
-		Reason:   w.ask.Reason,
-		Metadata: w.ask.Metadata,
-		Since:    w.since,
-	}
-	if w.req == nil {
-		place.KeptUntil = w.due.at
-	}
-	return place
-}
-
 // fifo holds the waiters of one class in the order they came.
 type fifo []*waiter
 
@@ -174,9 +172,21 @@ func (q fifo) position(w *waiter) int {
 // first returns the first waiter of the class a free lock may go to, or nil.
 func (q fifo) first() *waiter {
 	for _, w := range q {
-		if w.eligible() {
+		if w.state == listening {
 			return w
 		}
 	}
 	return nil
+}
+
+func (m *Machine) queuePage(c *Command) {
+	page, total := m.queueOf(c)
+	m.answer(c, Reply{Queue: page, Total: total})
+}
+
+func (m *Machine) queueOf(c *Command) (page []Waiting, total int) {
+	if e := m.entries[c.Name]; e != nil {
+		return e.queue.page(c.Skip, c.Limit), e.queue.len()
+	}
+	return nil, 0
 }

@@ -13,7 +13,7 @@ import (
 
 // Whoever has only the page must be able to write a policy, so every name in the
 // code stands on it.
-func TestThePageNamesEverything(t *testing.T) {
+func TestREADMENamesEverything(t *testing.T) {
 	page, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestNumbersAreFrozen(t *testing.T) {
 }
 
 // Every field of the document can be had by a key of its own as well.
-func TestTheSchemaHasTheKeys(t *testing.T) {
+func TestSchemaHasTheKeys(t *testing.T) {
 	var schema struct {
 		Properties map[string]struct {
 			Properties map[string]any `json:"properties"`

@@ -99,7 +99,7 @@ func immediates(code string) (n int) {
 	return n
 }
 
-func TestAGuestStopsWhenItsFuelIsUsedUp(t *testing.T) {
+func TestFuelThatIsUsedUpStopsTheGuest(t *testing.T) {
 	g := newGuest(t, function("-> i32", "", "i32.const 1"), Config{})
 	price := int64(Call + 2 + 1)
 	if left, _, err := g.call("f", price); err != nil || left != 0 {
@@ -110,7 +110,7 @@ func TestAGuestStopsWhenItsFuelIsUsedUp(t *testing.T) {
 	}
 }
 
-func TestAStartFunctionRunsOnTheFuelOfTheConfig(t *testing.T) {
+func TestStartFunctionRunsOnTheFuelOfTheConfig(t *testing.T) {
 	start := 0
 	m := wasmtest.Module{Start: &start, Funcs: []wasmtest.Func{{Name: "f", Code: "loop br 0 end"}}}
 	metered, err := Instrument(wasmtest.Assemble(m), Config{Fuel: 100_000})
@@ -242,7 +242,7 @@ func TestWhatIsNotKnownIsRefused(t *testing.T) {
 	}
 }
 
-func TestOnlyTheNamesAreKeptOfCustomSections(t *testing.T) {
+func TestCustomSectionsKeepNamesOnly(t *testing.T) {
 	m := function("", "", "")
 	functions := append([]byte{1, 4, 1, 0}, wasmtest.Name("f")...)
 	m.Extra = []wasmtest.Section{

@@ -9,7 +9,7 @@ import (
 	"github.com/octostore/octostore/plugins/guest/guesttest"
 )
 
-func TestAPolicyReadsWhatIsAroundTheRequest(t *testing.T) {
+func TestPolicyReadsOtherLocks(t *testing.T) {
 	r := guesttest.NewRequest()
 	r.Lock = guesttest.Lock{Name: "prod/db", Held: true, GrantedAtMS: 1_767_225_660_500}
 	r.Locks = map[string]guesttest.OtherLock{"incident/db": {Held: true, Holder: "pager", Account: "bob"}, "approval/1": {}}

@@ -24,7 +24,7 @@ func policy(t testing.TB, check func(guest.Request) guest.Verdict) {
 	t.Cleanup(func() { host.Check = nil })
 }
 
-func TestAPolicyReadsTheRequest(t *testing.T) {
+func TestPolicyReadsTheRequest(t *testing.T) {
 	r := guesttest.NewRequest()
 	r.Lock = guesttest.Lock{Name: "prod/db", Held: true, Holder: "ci-1", Account: "bob", ExpiresAtMS: 1_767_225_660_500}
 	r.Queue.Length, r.Holder, r.Reason, r.RemoteAddr = 3, "ci-2", "deploy", "192.0.2.1:7"
@@ -66,7 +66,7 @@ func TestAPolicyReadsTheRequest(t *testing.T) {
 	guesttest.Ask(guesttest.NewRequest())
 }
 
-func TestWhatAPolicySaysIsHeard(t *testing.T) {
+func TestPolicyAnswersAreHeard(t *testing.T) {
 	r := guesttest.NewRequest()
 	r.WaitMS = 30_000
 	policy(t, func(q guest.Request) guest.Verdict {
@@ -96,7 +96,7 @@ func TestWhatAPolicySaysIsHeard(t *testing.T) {
 }
 
 // The stand-in has the bounds of the real host.
-func TestTheStandInIsAsStrictAsTheHost(t *testing.T) {
+func TestStandInIsAsStrictAsTheHost(t *testing.T) {
 	for name, check := range map[string]func(guest.Request) guest.Verdict{
 		"a panic":          func(guest.Request) guest.Verdict { panic("oh") },
 		"a wrong priority": func(q guest.Request) guest.Verdict { q.SetPriority(2); return guest.Allow },

@@ -12,7 +12,7 @@ import (
 )
 
 // An operator wants to read of all mistakes at once, and where they are.
-func TestEveryMistakeOfAManifestIsNamed(t *testing.T) {
+func TestManifestMistakesAreAllNamed(t *testing.T) {
 	_, got := parseManifest([]byte(`{"policies":[
 		{"name":"Big","module":"a.wasm","match":["**"]},
 		{"name":"freeze","match":["!a"],"hooks":["aquire"],"mode":"on","fuel":1,"memory_mib":"16","colour":1},

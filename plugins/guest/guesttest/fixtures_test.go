@@ -12,7 +12,7 @@ import (
 )
 
 // A fixture that does not hold, or is not one, must not pass.
-func TestWhatIsNotAsExpectedIsSeen(t *testing.T) {
+func TestFixtureDifferencesAreSeen(t *testing.T) {
 	got := Answer{Verdict: "deny", Reason: "not today", RetryAfterMS: 1000, TTLMS: 5000, WaitMS: 0, Notes: map[string]string{"a": "b"}}
 	for expect, want := range map[string]string{
 		`{}`: "",
@@ -38,7 +38,7 @@ func TestWhatIsNotAsExpectedIsSeen(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoFixtureIsRefused(t *testing.T) {
+func TestFixtureMistakesAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"expect":{"ttl_ms":1}}`:                                                    "name",
 		`{"name":"x"}`:                                                               "expect: is missing",

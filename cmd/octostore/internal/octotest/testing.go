@@ -2,6 +2,7 @@ package octotest
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,7 +24,12 @@ const (
 )
 
 // Main is a TestMain that fails if goroutines are left when the tests have passed.
+// Parallel tests of processes wait more than they work, so eight run at a time, however
+// few processors there are.
 func Main(m *testing.M) {
+	if flag.Parse(); flag.Lookup("test.parallel").Value.String() == flag.Lookup("test.parallel").DefValue {
+		_ = flag.Set("test.parallel", "8") // a number
+	}
 	code := m.Run()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {

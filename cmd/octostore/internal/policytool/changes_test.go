@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestConditionsOfAReplay(t *testing.T) {
+func TestReplayConditions(t *testing.T) {
 	report := ReplayReport{Decisions: 20, Changes: []Change{
 		{Recorded: "allow", Now: "allow", Count: 9}, {Recorded: "allow", Now: "deny", Count: 4},
 		{Recorded: "allow", Now: "error", Count: 1}, {Recorded: "deny", Now: "allow", Count: 6},

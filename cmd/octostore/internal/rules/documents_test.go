@@ -83,24 +83,25 @@ func TestDocumentsLinkToWhatExists(t *testing.T) {
 	}
 }
 
-// named are paths as ARCHITECTURE.md and CONTRIBUTING.md write them: in backquotes or in the
-// picture of the directions.
-var named = regexp.MustCompile(`(?:cmd|core|docs|hooks|plugins|sdk-examples|transport)/[a-zA-Z0-9_./*-]+`)
+// named are paths of this repository in a text.
+var named = regexp.MustCompile(`(?m)(?:^|[^A-Za-z0-9_./:-])((?:cmd|core|docs|hooks|plugins|sdk-examples|transport)/[a-zA-Z0-9_./*-]+)`)
 
-// Every file and package that the page about the architecture names exists.
-func TestArchitecturePageNamesWhatExists(t *testing.T) {
-	pages := documents(t)
+// Every file and package that a document at the root or in docs names exists.
+func TestDocumentsNameFilesThatExist(t *testing.T) {
 	found := 0
-	for _, path := range []string{"ARCHITECTURE.md", "CONTRIBUTING.md"} {
-		for _, name := range named.FindAllString(pages[path], -1) {
+	for path, page := range documents(t) {
+		if dir := filepath.Dir(path); dir != "." && dir != "docs" {
+			continue // paths there are relative to the folder
+		}
+		for _, m := range named.FindAllStringSubmatch(page, -1) {
 			found++
-			matches, err := filepath.Glob(filepath.Join(root, strings.TrimRight(name, ".,/")))
+			matches, err := filepath.Glob(filepath.Join(root, strings.TrimRight(m[1], ".,/")))
 			if err != nil || len(matches) == 0 {
-				t.Errorf("%s names %s, which does not exist", path, name)
+				t.Errorf("%s names %s, which does not exist", path, m[1])
 			}
 		}
 	}
-	if found < 40 {
+	if found < 100 {
 		t.Errorf("only %d names were found", found)
 	}
 }

@@ -8,29 +8,29 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// ReadPlaces returns the progress of all observers, ordered by name.
-func (d *DB) ReadPlaces() ([]journal.Place, error) {
+// ReadObserverCursors returns the cursors of all observers, ordered by name.
+func (d *DB) ReadObserverCursors() ([]journal.ObserverCursor, error) {
 	q, err := d.Prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
 	if err != nil {
 		return nil, err
 	}
 	defer q.Close()
-	var all []journal.Place
+	var all []journal.ObserverCursor
 	for {
 		more, err := q.Step()
 		if err != nil || !more {
 			return all, err
 		}
-		p := journal.Place{Observer: q.Text(0), After: lock.Seq(q.Int(1)), Parked: uint64(q.Int(2))}
-		if d.checksums.place(p) != q.Int(3) {
-			return nil, Damaged("the place of observer %q does not match its checksum", p.Observer)
+		p := journal.ObserverCursor{Observer: q.Text(0), After: lock.Seq(q.Int(1)), Parked: uint64(q.Int(2))}
+		if d.checksums.observer(p) != q.Int(3) {
+			return nil, Damaged("the cursor of observer %q does not match its checksum", p.Observer)
 		}
 		all = append(all, p)
 	}
 }
 
-// SetPlaces stores the progress of some observers and forgets others.
-func (d *DB) SetPlaces(set []journal.Place, forget []string) error {
+// SetObserverCursors stores the cursors of some observers and forgets others.
+func (d *DB) SetObserverCursors(set []journal.ObserverCursor, forget []string) error {
 	drop, err := d.Prepare("DELETE FROM observers WHERE name = ?1")
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (d *DB) SetPlaces(set []journal.Place, forget []string) error {
 		put.BindText(1, p.Observer)
 		put.BindInt(2, int64(p.After))
 		put.BindInt(3, int64(p.Parked))
-		put.BindInt(4, d.checksums.place(p))
+		put.BindInt(4, d.checksums.observer(p))
 		if err := put.Run(); err != nil {
 			return err
 		}
@@ -61,8 +61,8 @@ func (d *DB) SetPlaces(set []journal.Place, forget []string) error {
 	return nil
 }
 
-// place returns the checksum of a row of observers.
-func (s *checksums) place(p journal.Place) int64 {
+// observer returns the checksum of a row of observers.
+func (s *checksums) observer(p journal.ObserverCursor) int64 {
 	b := appendText(s.buf[:0], p.Observer)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.After))
 	b = binary.BigEndian.AppendUint64(b, p.Parked)

@@ -127,7 +127,7 @@ func TestStartsHaveOneBudget(t *testing.T) {
 }
 
 // What is made aside is there for the next request, in every mode.
-func TestReplacementsAreMadeAside(t *testing.T) {
+func TestReplacementsStartInTheBackground(t *testing.T) {
 	for _, mode := range []manifest.Mode{manifest.Enforce, manifest.Shadow} {
 		h := newHouse(t)
 		h.write("p.wasm", fails)
@@ -150,11 +150,11 @@ func TestReplacementsAreMadeAside(t *testing.T) {
 
 // A guest that fails on one request in two never opens the breaker; what goes into its
 // instances is bounded all the same.
-func TestPaceBoundsStarts(t *testing.T) {
+func TestStartBudgetBoundsStarts(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", fails)
 	p := alone(h.open(entry("p")))
-	p.pace = &pace{balance: 1, at: time.Now()}
+	p.startBudget = &startBudget{balance: 1, at: time.Now()}
 	starts := p.measures.starts.Load()
 	kinds := map[string]int{}
 	for n := range 20 {
@@ -166,7 +166,7 @@ func TestPaceBoundsStarts(t *testing.T) {
 			j.freeSlot()
 		}
 		if n == 0 {
-			p.pace.spend(time.Now(), time.Hour) // the next start would be in four hours
+			p.startBudget.spend(time.Now(), time.Hour) // the next start would be in four hours
 		}
 	}
 	if made := p.measures.starts.Load() - starts; made > 1 || kinds["trap"] > 2 || kinds[starting] < 36 {
@@ -177,10 +177,10 @@ func TestPaceBoundsStarts(t *testing.T) {
 	}
 }
 
-func TestPace(t *testing.T) {
+func TestStartBudget(t *testing.T) {
 	begin := time.Now()
 	at := func(s float64) time.Time { return begin.Add(time.Duration(s * float64(time.Second))) }
-	p := newPace(2)
+	p := newStartBudget(2)
 	p.at = begin
 	for _, step := range []struct {
 		at, took, wait float64 // in s; wait is what comes before the start
@@ -203,7 +203,7 @@ func TestPace(t *testing.T) {
 }
 
 // Instances that are being made aside keep the module of a set that is closed meanwhile.
-func TestStartsAsideOutliveTheirSet(t *testing.T) {
+func TestBackgroundStartsOutliveTheirSet(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", fails)
 	policies := []string{entry("p"), strings.Replace(entry("p", `"mode":"shadow"`), `"p"`, `"q"`, 1)}

@@ -1,4 +1,4 @@
-package transport
+package wire
 
 import (
 	"bytes"
@@ -99,7 +99,7 @@ func TestLocksAreEncodedAsTheirType(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v, at := views().Draw(t, "view"), instants().Draw(t, "now")
 		sameJSON(t, lockOf(v, whole, at), appendLock(nil, v, at))
-		sameJSON(t, api.List{Locks: []api.Lock{lockOf(v, whole, at)}}, appendOne(nil, v, at))
+		sameJSON(t, api.List{Locks: []api.Lock{lockOf(v, whole, at)}}, appendList(nil, []lock.View{v}, "", whole, at))
 	})
 }
 
@@ -111,7 +111,7 @@ func TestListsAreEncodedAsTheirType(t *testing.T) {
 		for _, v := range vs {
 			list.Locks = append(list.Locks, lockOf(v, listed, at))
 		}
-		sameJSON(t, list, appendList(nil, vs, next, at))
+		sameJSON(t, list, appendList(nil, vs, next, listed, at))
 	})
 }
 

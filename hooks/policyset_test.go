@@ -115,7 +115,7 @@ func TestPolicySetLeavesOutTooManyPatterns(t *testing.T) {
 
 // Of those that were asked only those are recorded that said something; that they were
 // asked is on record all the same.
-func TestVerdictsAreOfThosePoliciesThatSaidSomething(t *testing.T) {
+func TestVerdictsLeaveOutSilentPolicies(t *testing.T) {
 	h := newHouse(t)
 	capped := func(key string, n int) []byte {
 		return check(at(key) + fmt.Sprintf("i64.const %d call $cap i32.const 0", n))

@@ -1,4 +1,4 @@
-package transport
+package wire
 
 import (
 	"maps"
@@ -10,11 +10,6 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 )
-
-// The answers that success gives are few and fixed, and every request pays for
-// them, so they are appended by hand. What they say is defined by the types of
-// package api: the tests hold these functions to the very bytes encoding/json gives
-// for them.
 
 func appendGrant(b []byte, g table.Grant, wait, server time.Duration, now time.Time) []byte {
 	l := g.Lease
@@ -45,19 +40,13 @@ func appendLock(b []byte, v lock.View, now time.Time) []byte {
 	return append(appendView(b, v, whole, now), '\n')
 }
 
-// appendOne appends a list of one lock.
-func appendOne(b []byte, v lock.View, now time.Time) []byte {
-	b = appendView(append(b, `{"locks":[`...), v, whole, now)
-	return append(b, "],\"next\":\"\"}\n"...)
-}
-
-func appendList(b []byte, views []lock.View, next lock.Name, now time.Time) []byte {
+func appendList(b []byte, views []lock.View, next lock.Name, how detail, now time.Time) []byte {
 	b = append(b, `{"locks":[`...)
 	for i, v := range views {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendView(b, v, listed, now)
+		b = appendView(b, v, how, now)
 	}
 	b = appendString(append(b, `],"next":`...), string(next))
 	return append(b, "}\n"...)

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"cmp"
@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
@@ -278,14 +279,12 @@ func (d *doctor) policies(ctx context.Context) {
 	if d.cfg.Policies == "" {
 		return
 	}
-	cfg := d.cfg
-	cfg.PolicyCache = "none"
-	host, err := openPolicies(ctx, cfg, slog.New(slog.DiscardHandler))
+	host, err := hooks.Open(ctx, hooks.Config{Manifest: string(d.cfg.Policies), Compile: compiler.Compile, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		d.say(wrong, "policies", "%s", strings.TrimPrefix(err.Error(), "load policies: "))
+		d.say(wrong, "policies", "%v", err)
 		return
 	}
-	defer host.close()
+	defer host.Close()
 	var all []string
 	for _, p := range host.Policies() {
 		all = append(all, fmt.Sprintf("%s (%s, %s)", p.Name, p.Mode, cmp.Or(p.Digest, "not loaded")))

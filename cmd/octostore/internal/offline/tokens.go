@@ -1,0 +1,97 @@
+// Package offline changes the tokens of a database that no server runs on, and keeps them on
+// record as a server would.
+package offline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/core/table"
+	"github.com/octostore/octostore/transport"
+	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/client"
+)
+
+// Tokens are the tokens of a database that no server runs on.
+type Tokens struct {
+	store   *sqlite.Store
+	journal *journal.Journal
+	table   *table.Table // keeps the record, so that what is done offline is on it too
+	tokens  *auth.Tokens
+}
+
+// Open opens a database, which is made if it is not there. It fails while a server
+// runs on it.
+func Open(ctx context.Context, path string) (*Tokens, error) {
+	log := slog.New(slog.DiscardHandler)
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
+	if errors.Is(err, sqlite.ErrInUse) {
+		return nil, fmt.Errorf("%w; to ask the server that runs on it, set OCTOSTORE_URL to where it is and OCTOSTORE_TOKEN to an admin token", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	o := &Tokens{store: store, journal: journal.New(store)}
+	if o.table, err = table.Open(ctx, o.journal, table.Config{Full: store.Full, Published: o.journal.Publish}); err != nil {
+		_ = o.Close() // what went wrong first is what counts
+		return nil, fmt.Errorf("open the lock table: %w", err)
+	}
+	if o.tokens, err = auth.Open(ctx, auth.Config{Store: store, Recorder: o.table, Logger: log}); err != nil {
+		_ = o.Close()
+		return nil, err // it says of what
+	}
+	return o, nil
+}
+
+// Close closes the database.
+func (o *Tokens) Close() error {
+	var all []error
+	if o.tokens != nil {
+		all = append(all, o.tokens.Close())
+	}
+	if o.table != nil {
+		all = append(all, o.table.Close(), o.journal.Close())
+	}
+	return errors.Join(append(all, o.store.Close())...)
+}
+
+// byHand is the origin of all changes made offline.
+var byHand = lock.Origin{Actor: lock.Actor{UserAgent: "octostore token, on the database"}}
+
+// Tokens returns all tokens, revoked and expired ones too.
+func (o *Tokens) Tokens(context.Context) ([]api.Token, error) {
+	all := []api.Token{}
+	for _, t := range o.tokens.List() {
+		all = append(all, transport.ShowToken(t))
+	}
+	return all, nil
+}
+
+// CreateToken makes a token and returns it with its secret.
+func (o *Tokens) CreateToken(ctx context.Context, w client.TokenSpec) (api.NewToken, error) {
+	scopes, err := auth.ParseScopes(w.Scopes)
+	if err != nil {
+		return api.NewToken{}, err
+	}
+	t, secret, err := o.tokens.Create(ctx, byHand, auth.TokenSpec{Account: w.Account, Name: w.Name, Scopes: scopes, Expires: w.Expires})
+	return api.NewToken{Token: transport.ShowToken(t), Secret: secret}, err
+}
+
+// RotateToken makes a token in the place of one, which stays good for the grace period.
+func (o *Tokens) RotateToken(ctx context.Context, id string, grace time.Duration) (api.NewToken, error) {
+	t, secret, err := o.tokens.Rotate(ctx, byHand, id, grace)
+	return api.NewToken{Token: transport.ShowToken(t), Secret: secret}, err
+}
+
+// RevokeToken ends a token.
+func (o *Tokens) RevokeToken(ctx context.Context, id string) (api.Token, error) {
+	t, err := o.tokens.Revoke(ctx, byHand, id)
+	return transport.ShowToken(t), err
+}

@@ -1,0 +1,111 @@
+package lock
+
+import "time"
+
+// handOver gives a free lock to the first who may have it, or calls them.
+func (m *Machine) handOver(e *entry) {
+	if e.held != nil || e.called != nil {
+		return
+	}
+	w := e.queue.first()
+	if w == nil {
+		return
+	}
+	if !w.req.Rechecks || !m.recheck {
+		m.grantWaiter(w, w.ask.Opinion)
+		return
+	}
+	m.call(w)
+}
+
+func (m *Machine) grantWaiter(w *waiter, said Opinion) {
+	m.remove(w)
+	w.req.place = nil
+	m.batch.granted = append(m.batch.granted, w)
+	queued := m.stayOf(w)
+	lease := m.grant(w.entry, w.ask, queued, said)
+	m.batch.answers = append(m.batch.answers, answer{
+		to: w.req, waiter: w, reply: Reply{Lease: lease, Waited: queued.waited, Undoable: true},
+	})
+}
+
+// stay is what is recorded of a request's time in the queue; zero: it did not wait.
+type stay struct {
+	waited time.Duration
+	class  Priority
+}
+
+func (m *Machine) stayOf(w *waiter) stay { return stay{m.now.Sub(w.since), w.class} }
+
+// grant begins a lease (invariant 1: only on a free name).
+func (m *Machine) grant(e *entry, a *Acquisition, queued stay, said Opinion) *Lease {
+	lease := &Lease{
+		Name:          e.name,
+		Token:         m.seq + 1,
+		Account:       a.Actor.Account,
+		Holder:        a.Holder,
+		Reason:        a.Reason,
+		Metadata:      a.Metadata,
+		TTL:           a.TTL,
+		ConfirmWithin: min(a.ConfirmWithin, a.TTL), // policies may have cut the ttl
+		GrantedAt:     m.now,
+		ExpiresAt:     m.now.Add(a.TTL),
+	}
+	if lease.ConfirmWithin > 0 {
+		lease.ExpiresAt = m.now.Add(lease.ConfirmWithin)
+	}
+	m.record(Event{
+		Kind: Granted, Lease: lease, Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID,
+		Waited: queued.waited, Priority: queued.class, Notes: said.Notes, Verdicts: said.Verdicts,
+		PolicySet: said.PolicySet, SetAtGrant: said.SetAtGrant,
+	})
+	h := &held{lease: lease, answers: 1}
+	if !a.Attempt.IsZero() {
+		attempt := a.Attempt // not a pointer into the request, which would stay with it
+		h.attempt = &attempt
+	}
+	m.setHeld(e, h)
+	return lease
+}
+
+// call asks a waiter to have its policies look again and then to claim the lock.
+func (m *Machine) call(w *waiter) {
+	m.move(w, called)
+	turn := &Turn{Waited: m.now.Sub(w.since), Queue: w.entry.queue.len()}
+	m.batch.answers = append(m.batch.answers, answer{to: w.req, waiter: w, reply: Reply{Turn: turn}})
+	m.touch(w.entry)
+}
+
+// claim is a called waiter's yes. It counts also after its call was passed on,
+// provided nobody before it can have the lock: else two whose policies take long
+// could be called in turns for ever.
+func (m *Machine) claim(c *Command) {
+	w := c.Called.place
+	if w == nil || w.state != called && w.state != late {
+		return
+	}
+	e := w.entry
+	m.settle(e)
+	m.move(w, listening)
+	if e.called != nil && w.before(e.called) {
+		m.passOn(e.called)
+	}
+	if m.canHave(w) {
+		m.grantWaiter(w, c.Opinion)
+		return
+	}
+	m.handOver(e)
+}
+
+// passOn ends the call of a waiter. It goes on thinking, and what it then claims counts
+// like any late claim.
+func (m *Machine) passOn(w *waiter) {
+	m.move(w, late)
+	m.touch(w.entry)
+}
+
+// canHave reports whether the lock is free and w is the first who may have it.
+func (m *Machine) canHave(w *waiter) bool {
+	e := w.entry
+	return e.held == nil && e.called == nil && e.queue.first() == w
+}

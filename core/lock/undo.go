@@ -1,0 +1,73 @@
+package lock
+
+import "time"
+
+// received takes note that the holder has its lease, and does nothing else.
+func (m *Machine) received(c *Command) {
+	if e := m.liveLease(c); e != nil {
+		m.setHeld(e, e.held.delivered())
+	}
+}
+
+// delivered is h once its lease is known to have arrived.
+func (h *held) delivered() *held {
+	now := *h
+	now.arrived, now.undoAt = true, time.Time{}
+	return &now
+}
+
+// undo takes note that an answer with a lease did not reach its client. Another answer
+// with the same lease, or what its holder asked for since, means that somebody has it or
+// may have it (invariant 10): then nothing is undone. A grant with a key is kept for a
+// while, for the attempt to come back.
+func (m *Machine) undo(c *Command) {
+	e := m.entries[c.Name]
+	if e == nil {
+		return
+	}
+	m.settle(e)
+	if e.held == nil || e.held.lease.Token != c.Token {
+		return
+	}
+	lost := word{entry: e, token: c.Token}
+	m.batch.words = append(m.batch.words, lost)
+	m.setHeld(e, lost.after(m.now.Add(grace)))
+	if h := e.held; h.undelivered() && h.attempt == nil {
+		m.end(e, Undone, &nobody)
+	}
+}
+
+// word is what became known of an answer with a lease: it was lost, or it arrived. The
+// answer is older than the batch, and so the word is true whether that is accepted or not.
+type word struct {
+	entry   *entry
+	token   Token
+	arrived bool
+}
+
+// after is what is held once the word is known; undoAt is for a lease that nobody can
+// have then.
+func (w word) after(undoAt time.Time) *held {
+	if w.arrived {
+		return w.entry.held.delivered()
+	}
+	h := *w.entry.held
+	if h.answers--; h.undelivered() {
+		h.undoAt = undoAt
+	}
+	return &h
+}
+
+// hearAgain keeps a word although its batch was refused. What the batch undid because of
+// it is to be undone again.
+func (m *Machine) hearAgain(w word) {
+	e := w.entry
+	if e.held == nil || e.held.lease.Token != w.token {
+		return
+	}
+	undoAt := m.retryAt
+	if e.held.attempt != nil {
+		undoAt = m.now.Add(grace)
+	}
+	m.replace(e, w.after(undoAt))
+}

@@ -1,0 +1,105 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/octostore/octostore/transport/internal/wire"
+)
+
+// reply writes the answer in x.buf, for answers whose loss harms nobody.
+func (x *exchange) reply(status int, contentType []string) {
+	_ = x.write(status, contentType)
+}
+
+// deliver writes the successful answer in x.buf and returns nil only if it has left the
+// process. net/http buffers a small answer until the handler has returned, so a
+// Write says nothing; a flush does, and as nothing is left to flush afterwards it
+// costs no further system call.
+func (x *exchange) deliver(contentType []string) error {
+	if err := x.write(http.StatusOK, contentType); err != nil {
+		return err
+	}
+	err := http.NewResponseController(x.w).Flush()
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil // not a connection, and nothing is buffered
+	}
+	return err
+}
+
+func (x *exchange) write(status int, contentType []string) error {
+	h := x.w.Header()
+	h["Content-Type"] = contentType
+	h["Content-Length"] = []string{strconv.Itoa(len(x.buf))}
+	if x.api.service.Draining() {
+		h["Connection"] = wire.Close // the listener is about to go
+	}
+	x.armWrite()
+	x.WriteHeader(status)
+	_, err := x.w.Write(x.buf)
+	return err
+}
+
+// armWrite bounds the time the answer may take to be written, after what net/http
+// may wait for the rest of a body. It lifts the deadline at the end of the request.
+// Where there is no connection, as in tests, there is nothing to bound.
+func (x *exchange) armWrite() {
+	limit := writeTimeout
+	if x.hasBody() {
+		limit += bodyTimeout
+	}
+	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(limit))
+}
+
+// Header, WriteHeader, Write and Unwrap make the exchange the ResponseWriter of its
+// handler.
+func (x *exchange) Header() http.Header { return x.w.Header() }
+
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+	x.w.WriteHeader(status)
+}
+
+func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	return x.w.Write(b)
+}
+
+// Unwrap lets an [http.ResponseController] find the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
+
+// How many bytes of a stream the system may keep for a client that does not read them, see
+// [wire.StreamConfig]. Exports are long and may have far to go.
+const (
+	watchUnsent  = 64 << 10
+	exportUnsent = 512 << 10
+)
+
+// beginStream sends the header of a stream.
+func (x *exchange) beginStream(contentType []string, gzip bool, unsent int) *wire.Stream {
+	cfg := wire.StreamConfig{ContentType: contentType, Gzip: gzip, Timeout: writeTimeout, Unsent: unsent}
+	if x.r.Method != http.MethodHead { // which leaves the connection to other requests
+		cfg.Conn = x.connection()
+	}
+	return x.api.streams.Begin(x, cfg)
+}
+
+// untilStop returns a context that ends when the client leaves or the server begins to
+// stop.
+func (x *exchange) untilStop() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(x.context())
+	stop := context.AfterFunc(x.api.service.UntilDrain(), cancel)
+	end := x.api.streams.Follow()
+	return ctx, func() {
+		end()
+		stop()
+		cancel()
+	}
+}

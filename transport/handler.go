@@ -1,0 +1,138 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/wire"
+)
+
+// Handlers have one of two shapes.
+//
+// Most are functions of a context, the caller and the parameters of the request, and return
+// an answer or an error; [respond] turns both into bytes.
+//
+// Those that need the connection itself are methods of the exchange: acquire and break,
+// whose grant is undone if the answer cannot be delivered; the answers that show a new
+// token once, which is revoked likewise; streams; the pages of a login, which set headers;
+// and what other packages serve, metrics and profiles. They too return an error instead of
+// answering with one.
+
+// respond makes a handler of the first shape one of an exchange.
+func respond[A wire.Answer](handle func(*API, context.Context, *caller, *param.Values) (A, error)) func(*exchange) error {
+	return func(x *exchange) error {
+		answer, err := handle(x.api, x.context(), &x.caller, &x.params)
+		if err != nil {
+			return err
+		}
+		head := answer.Head()
+		x.buf = answer.Append(x.buf[:0], x.times())
+		if head.Code != "" {
+			x.code = head.Code
+		}
+		x.reply(head.Status, head.ContentType)
+		return nil
+	}
+}
+
+func (x *exchange) times() wire.Times { return wire.Times{Received: x.started, Now: time.Now()} }
+
+// caller is who sent a request, and what the request says about that.
+type caller struct {
+	who     auth.Principal
+	r       *http.Request
+	id      string    // of the request
+	started time.Time // when the request arrived
+	on      side      // the listener it came in by
+}
+
+// origin says where the request came from, for the audit log.
+func (c *caller) origin() lock.Origin {
+	return lock.Origin{
+		Actor:     lock.Actor{RemoteAddr: c.r.RemoteAddr, UserAgent: printable(c.r.UserAgent())},
+		RequestID: c.id,
+		TraceID:   traceID(c.r.Header["Traceparent"]),
+	}
+}
+
+// actor is origin with the account and the token of the caller.
+func (c *caller) actor() lock.Origin {
+	o := c.origin()
+	o.Actor.Account, o.Actor.TokenID = c.who.Account, c.who.TokenID
+	return o
+}
+
+// sees returns a function that reports whether the caller may do verb to a lock.
+func (c *caller) sees(verb auth.Verb) func(lock.Name) bool {
+	who := c.who
+	return func(n lock.Name) bool { return who.May(verb, n) }
+}
+
+// traceID returns the trace id of a W3C traceparent header, or nothing if it is not
+// one: what a tracer got wrong is no reason to refuse a lock.
+func traceID(lines []string) string {
+	const (
+		version = "00-"
+		end     = len(version) + 32
+		whole   = end + len("-0123456789abcdef-01")
+	)
+	if len(lines) != 1 || len(lines[0]) < whole {
+		return ""
+	}
+	line := lines[0]
+	// Later versions may append to the form of the first, with a dash; ff is none.
+	if line[:2] == "ff" || line[2] != '-' || len(line) > whole && (line[:3] == version || line[whole] != '-') {
+		return ""
+	}
+	id := line[len(version):end]
+	if line[end] != '-' || line[end+17] != '-' || !lowerHex(line[:2]+id+line[end+1:end+17]+line[end+18:whole]) ||
+		strings.Trim(id, "0") == "" || strings.Trim(line[end+1:end+17], "0") == "" {
+		return ""
+	}
+	return id
+}
+
+func lowerHex(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !('0' <= s[i] && s[i] <= '9' || 'a' <= s[i] && s[i] <= 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// printable leaves out what is not printable ASCII and cuts the rest to 256 bytes.
+func printable(s string) string {
+	const most = 256
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			s = onlyPrintable(s) // which may make a token whole
+			break
+		}
+	}
+	s = withoutSecret(s)
+	return s[:min(len(s), most)]
+}
+
+// withoutSecret returns the text, or that there was a token in it.
+func withoutSecret(s string) string {
+	if auth.HoldsSecret(s) {
+		return "(hidden: it held a token)"
+	}
+	return s
+}
+
+func onlyPrintable(s string) string {
+	kept := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] >= ' ' && s[i] <= '~' {
+			kept = append(kept, s[i])
+		}
+	}
+	return string(kept)
+}
