@@ -95,7 +95,7 @@ var edgeMutants = []mutant{
 	},
 	{
 		name: "query-logged", file: "transport/exchange.go",
-		old:    `slog.String("path", x.shownPath())`,
+		old:    `slog.String("path", x.loggedPath())`,
 		new:    `slog.String("path", x.r.URL.String())`,
 		breaks: "lease ids get into the log",
 		tests:  inTransport,

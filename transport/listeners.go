@@ -11,8 +11,8 @@ import (
 	"github.com/octostore/octostore/core/auth"
 )
 
-// Listeners say where something is answered: on the main listener, where locks are, on
-// the one for administration, or on both.
+// Listeners says which listeners answer something: the main one, where locks are, the admin
+// listener, or both.
 type Listeners uint8
 
 // Listeners.
@@ -22,18 +22,18 @@ const (
 	AdminOnly
 )
 
-// side is the listener a request came in by.
-type side uint8
+// listener is the listener a request came in by.
+type listener uint8
 
 const (
-	mainSide side = iota
-	adminSide
-	numSides
+	mainListener listener = iota
+	adminListener
+	numListeners
 )
 
-// serves reports whether a route is answered on a side. What is about locks is on the
-// main listener only, so that who may reach the other one cannot take any.
-func (a *API) serves(rt *route, on side) bool {
+// serves reports whether a listener answers a route. Locks are on the main listener only, so a
+// client that reaches only the admin listener cannot acquire any.
+func (a *API) serves(rt *route, on listener) bool {
 	where := MainOnly
 	switch {
 	case rt.id == "metrics":
@@ -43,16 +43,16 @@ func (a *API) serves(rt *route, on side) bool {
 	case rt.id == "index", rt.id == "health", strings.HasPrefix(rt.pattern, "/v1/policies"), strings.HasPrefix(rt.pattern, "/v1/tokens"):
 		where = Both
 	}
-	return where == Both || (where == MainOnly) == (on == mainSide)
+	return where == Both || (where == MainOnly) == (on == mainListener)
 }
 
-// AdminServer is [API.Server] for the listener for administration. It shows profiles
-// too, but only to administrators: they may hold what clients sent.
+// AdminServer is [API.Server] for the admin listener. It also shows profiles, which may hold
+// what clients sent, to administrators only.
 func (a *API) AdminServer() *http.Server {
-	return a.server(adminSide)
+	return a.server(adminListener)
 }
 
-// profiles are what /debug/pprof/ shows besides what has been gathered all the time.
+// profiles are the parts of /debug/pprof/ that pprof.Index does not show.
 var profiles = map[string]http.HandlerFunc{
 	"cmdline": pprof.Cmdline,
 	"profile": pprof.Profile,
@@ -72,7 +72,7 @@ func (a *API) addProfiles(router *httprouter.Router) {
 	router.Handle(rt.method, profilesPath+"*path", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
 		x := w.(*exchange)
 		x.route = rt
-		err := x.admit()
+		err := x.identify()
 		if err == nil {
 			err = x.profile()
 		}
@@ -84,7 +84,7 @@ func (a *API) addProfiles(router *httprouter.Router) {
 
 // profile shows what the process is doing.
 func (x *exchange) profile() error {
-	if err := core.MayAll(x.who, "profile the server", auth.Admin); err != nil {
+	if err := core.MayAll(x.principal, "profile the server", auth.Admin); err != nil {
 		return err
 	}
 	show := profiles[strings.TrimPrefix(x.r.URL.Path, profilesPath)]
