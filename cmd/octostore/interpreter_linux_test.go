@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // withoutExecutable is the command as it runs where a service manager forbids executable
@@ -60,14 +62,14 @@ func TestInterpreterIsUsedAndSaidWhereExecutableMemoryIsForbidden(t *testing.T) 
 	if out := run("policy", "run", "closed.wasm"); !strings.Contains(out, "closed for the holidays") {
 		t.Errorf("the policy says\n%s", out)
 	}
-	p, err := startCommand(&exec.Cmd{Path: self, Args: []string{withoutExecutable, "serve"}, Dir: dir, Env: environ})
+	p, err := octotest.StartCommand(&exec.Cmd{Path: self, Args: []string{withoutExecutable, "serve"}, Dir: dir, Env: environ})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.kill)
+	t.Cleanup(p.Kill)
 	expect(t, call("POST", p.Addr, "/v1/locks/prod/db/acquire"), 403, "closed for the holidays")
 	expect(t, call("GET", p.Addr, "/v1/policies"), 200, `"engine":"interpreter"`)
-	if _, err := p.waitLog("policies are interpreted, which takes longer", patient); err != nil {
+	if _, err := p.WaitLog("policies are interpreted, which takes longer", octotest.Patient); err != nil {
 		t.Error(err)
 	}
 	environ = append(environ, "OCTOSTORE_URL=http://"+p.Addr)

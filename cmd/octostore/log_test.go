@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 func TestLogFormats(t *testing.T) {
@@ -56,7 +57,7 @@ func TestLogLevels(t *testing.T) {
 			log.Error("e")
 			var got []string
 			for dec := json.NewDecoder(&out); dec.More(); {
-				var line logLine
+				var line octotest.LogLine
 				if err := dec.Decode(&line); err != nil {
 					t.Fatal(err)
 				}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
@@ -102,7 +103,7 @@ func TestCompileEndsWithSIGTERM(t *testing.T) {
 				if serves := test.args[1] == "serve"; serves != (err == nil) {
 					t.Errorf("it ended with %v", err)
 				}
-			case <-time.After(patient):
+			case <-time.After(octotest.Patient):
 				t.Fatal("it goes on")
 			}
 			if compiling(folder) {

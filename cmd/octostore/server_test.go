@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 )
@@ -108,9 +109,9 @@ func expect(t *testing.T, got answer, status int, part string) {
 // waitUntil polls until true.
 func waitUntil(t *testing.T, what string, true func() bool) {
 	t.Helper()
-	for giveUp := time.Now().Add(patient); !true(); time.Sleep(time.Millisecond) {
+	for giveUp := time.Now().Add(octotest.Patient); !true(); time.Sleep(time.Millisecond) {
 		if time.Now().After(giveUp) {
-			t.Fatalf("still not so after %s: %s", patient, what)
+			t.Fatalf("still not so after %s: %s", octotest.Patient, what)
 		}
 	}
 }
@@ -149,13 +150,13 @@ func TestStoppingAnswersEveryWaiterWithinASecond(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(asked); took > shutdownTime+promptly {
+	if took := time.Since(asked); took > shutdownTime+octotest.Promptly {
 		t.Errorf("stopping took %s", took)
 	}
 	for range waiters {
 		got := <-answers
 		expect(t, got, 503, `"draining"`)
-		if took := got.after.Sub(asked); took > promptly {
+		if took := got.after.Sub(asked); took > octotest.Promptly {
 			t.Fatalf("a waiter was answered after %s", took)
 		}
 	}
@@ -218,7 +219,7 @@ func TestADiskThatDoesNotAnswerDoesNotHoldTheProcess(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "the disk may not answer") {
 		t.Errorf("got %v, want that the disk may not answer", err)
 	}
-	if took := time.Since(asked); took > shutdownTime+promptly {
+	if took := time.Since(asked); took > shutdownTime+octotest.Promptly {
 		t.Errorf("took %s", took)
 	}
 	store.hang.Store(nil)

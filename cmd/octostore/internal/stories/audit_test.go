@@ -1,4 +1,4 @@
-package main
+package stories_test
 
 import (
 	"bytes"
@@ -71,7 +71,7 @@ type soak struct {
 // A server is written to, killed, pruned, exported from and followed, all at once. What
 // the exports hold, put together, is unbroken; who follows gets every record once; and
 // the database is what the records say.
-func TestTheAuditHoldsWhileEverythingHappensAtOnce(t *testing.T) {
+func TestAuditLogHoldsWhileEverythingHappensAtOnce(t *testing.T) {
 	// What is younger than twice the largest ttl, here four seconds, is never pruned.
 	kills, apart := 3, 3*time.Second
 	if testing.Short() {
@@ -83,7 +83,7 @@ func TestTheAuditHoldsWhileEverythingHappensAtOnce(t *testing.T) {
 		"OCTOSTORE_ADDR=" + s.addr, "OCTOSTORE_DEFAULT_TTL=1s", "OCTOSTORE_MAX_TTL=2s",
 		"OCTOSTORE_AUDIT_MAX_SIZE=1MiB", "OCTOSTORE_AUDIT_LEVEL=all",
 	}
-	server := newProcess(t, s.dir, environ...)
+	server := octotest.Start(t, s.dir, environ...)
 	for n := range 4 {
 		s.wg.Go(func() { s.write(n) })
 	}
@@ -91,8 +91,8 @@ func TestTheAuditHoldsWhileEverythingHappensAtOnce(t *testing.T) {
 	s.wg.Go(s.export)
 	for range kills {
 		time.Sleep(apart)
-		server.kill()
-		server = newProcess(t, s.dir, environ...)
+		server.Kill()
+		server = octotest.Start(t, s.dir, environ...)
 	}
 	time.Sleep(apart)
 	stop()
@@ -193,26 +193,26 @@ func (s *soak) check(kills int, short bool) {
 // server.
 func TestCurlWatchesUntilTheServerStops(t *testing.T) {
 	octotest.NeedTools(t, "curl")
-	server := newProcess(t, t.TempDir())
+	server := octotest.Start(t, t.TempDir())
 	curl := exec.Command("curl", "-sSN", "http://"+server.Addr+"/v1/events?prefix=deploy/")
-	out := &syncedBuilder{}
+	out := &octotest.Buffer{}
 	curl.Stdout, curl.Stderr = out, out
 	if err := curl.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, "curl is told its place", func() bool { return strings.Contains(out.String(), "id: ") })
-	expect(t, call("POST", server.Addr, "/v1/locks/deploy/prod/acquire?holder=ci"), 200, "")
-	expect(t, call("POST", server.Addr, "/v1/locks/other/acquire"), 200, "")
-	waitUntil(t, "curl is told of the grant", func() bool { return strings.Contains(out.String(), `"holder":"ci"`) })
+	octotest.WaitUntil(t, "curl is told its place", func() bool { return strings.Contains(out.String(), "id: ") })
+	octotest.Expect(t, octotest.Call("POST", server.Addr, "/v1/locks/deploy/prod/acquire?holder=ci"), 200, "")
+	octotest.Expect(t, octotest.Call("POST", server.Addr, "/v1/locks/other/acquire"), 200, "")
+	octotest.WaitUntil(t, "curl is told of the grant", func() bool { return strings.Contains(out.String(), `"holder":"ci"`) })
 
 	asked := time.Now()
-	if err := server.signal(syscall.SIGTERM); err != nil {
+	if err := server.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if err := curl.Wait(); err != nil {
 		t.Errorf("curl: %v", err)
 	}
-	state, err := server.wait(10 * time.Second)
+	state, err := server.Wait(10 * time.Second)
 	if err != nil || !state.Success() {
 		t.Errorf("the server ended with %v, %v", state, err)
 	}
@@ -226,11 +226,11 @@ func TestCurlWatchesUntilTheServerStops(t *testing.T) {
 
 // What is secret comes out nowhere but where it belongs: not in exports, events, logs or
 // metrics, in no form.
-func TestNoSecretComesOut(t *testing.T) {
+func TestSecretsStayWhereTheyBelong(t *testing.T) {
 	const key, bearer = "canary-key-0123456789abcdef", "canary-bearer-0123456789"
 	dir := t.TempDir()
-	server := newProcess(t, dir, "OCTOSTORE_AUDIT_LEVEL=all", "OCTOSTORE_LOG_LEVEL=debug")
-	send := func(path string, headers ...string) answer {
+	server := octotest.Start(t, dir, "OCTOSTORE_AUDIT_LEVEL=all", "OCTOSTORE_LOG_LEVEL=debug")
+	send := func(path string, headers ...string) octotest.Answer {
 		request, err := http.NewRequest("POST", "http://"+server.Addr+path, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -246,46 +246,46 @@ func TestNoSecretComesOut(t *testing.T) {
 		}
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
-		return answer{response.StatusCode, string(body), time.Now(), err}
+		return octotest.Answer{Status: response.StatusCode, Body: string(body), Err: err}
 	}
 	defer http.DefaultClient.CloseIdleConnections()
 	watched := exec.Command("curl", "-sSN", "http://"+server.Addr+"/v1/events")
-	events := &syncedBuilder{}
+	events := &octotest.Buffer{}
 	watched.Stdout = events
 	if err := watched.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, "it watches", func() bool { return strings.Contains(events.String(), "id: ") })
+	octotest.WaitUntil(t, "it watches", func() bool { return strings.Contains(events.String(), "id: ") })
 
 	got := send("/v1/locks/a/acquire?ttl=60s")
-	expect(t, got, 200, "")
-	lease := member(t, got.body, "lease_id")
-	expect(t, send("/v1/locks/a/acquire?ttl=61s"), 422, "")
-	expect(t, send("/v1/locks/b/acquire?ttl=60s", api.HeaderKey, "another-"+key), 200, "")
-	expect(t, send("/v1/locks/a/acquire", api.HeaderKey, "stranger-"+key), 409, "")
-	expect(t, send("/v1/locks/a/renew?lease_id="+lease), 200, "")
-	expect(t, send("/v1/locks/b/release", api.HeaderLease, lease), 409, "")
-	expect(t, send("/v1/locks/a/release", api.HeaderLease, lease), 200, "")
+	octotest.Expect(t, got, 200, "")
+	lease := octotest.Member(t, got.Body, "lease_id")
+	octotest.Expect(t, send("/v1/locks/a/acquire?ttl=61s"), 422, "")
+	octotest.Expect(t, send("/v1/locks/b/acquire?ttl=60s", api.HeaderKey, "another-"+key), 200, "")
+	octotest.Expect(t, send("/v1/locks/a/acquire", api.HeaderKey, "stranger-"+key), 409, "")
+	octotest.Expect(t, send("/v1/locks/a/renew?lease_id="+lease), 200, "")
+	octotest.Expect(t, send("/v1/locks/b/release", api.HeaderLease, lease), 409, "")
+	octotest.Expect(t, send("/v1/locks/a/release", api.HeaderLease, lease), 200, "")
 
 	outputs := map[string]string{
-		"ndjson":  call("GET", server.Addr, "/v1/audit").body,
-		"csv":     call("GET", server.Addr, "/v1/audit?format=csv").body,
-		"metrics": call("GET", server.Addr, "/metrics").body,
-		"list":    call("GET", server.Addr, "/v1/locks").body,
-		"lock":    call("GET", server.Addr, "/v1/locks/b").body,
+		"ndjson":  octotest.Call("GET", server.Addr, "/v1/audit").Body,
+		"csv":     octotest.Call("GET", server.Addr, "/v1/audit?format=csv").Body,
+		"metrics": octotest.Call("GET", server.Addr, "/metrics").Body,
+		"list":    octotest.Call("GET", server.Addr, "/v1/locks").Body,
+		"lock":    octotest.Call("GET", server.Addr, "/v1/locks/b").Body,
 	}
-	waitUntil(t, "the release is watched", func() bool { return strings.Contains(events.String(), "event: released") })
-	if err := server.signal(syscall.SIGTERM); err != nil {
+	octotest.WaitUntil(t, "the release is watched", func() bool { return strings.Contains(events.String(), "event: released") })
+	if err := server.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if err := watched.Wait(); err != nil {
 		t.Error(err)
 	}
-	if _, err := server.wait(10 * time.Second); err != nil {
+	if _, err := server.Wait(10 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 	outputs["events"] = events.String()
-	outputs["log"] = server.rawLog()
+	outputs["log"] = server.RawLog()
 	for where, text := range outputs {
 		if len(text) < 100 {
 			t.Errorf("%s: only %q", where, text)
