@@ -111,9 +111,9 @@ func (a *API) supposedQuestion(c *caller, p *param.Values) (core.Question, error
 		if err != nil {
 			return core.Question{}, err
 		}
-		return a.service.SupposeRenew(c.who, account, lock.Renewal{Origin: c.origin(), Name: p.Lock, TTL: ttl})
+		return a.service.SupposeRenew(c.who, account, lock.RenewRequest{Origin: c.origin(), Name: p.Lock, TTL: ttl})
 	case core.HookBreak:
-		return a.service.SupposeBreak(c.who, account, lock.Breaking{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
+		return a.service.SupposeBreak(c.who, account, lock.BreakRequest{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
 	}
 	asked, err := acquireRequest(c, p)
 	if err != nil {

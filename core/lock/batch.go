@@ -8,16 +8,16 @@ import (
 
 // batch is what has been decided since the last commit.
 type batch struct {
-	events  []Event
-	bytes   int // estimate
-	steps   int
-	answers []answer
-	dirty   []*entry
-	changed []*entry
-	granted []*waiter // out of the queue, by a grant of this batch
-	ends    int       // entries added to released
-	overs   int       // entries added to over
-	words   []word
+	events     []Event
+	bytes      int // estimate
+	steps      int
+	answers    []answer
+	dirty      []*entry
+	changed    []*entry
+	granted    []*waiter // out of the queue, by a grant of this batch
+	ends       int       // entries added to released
+	overs      int       // entries added to over
+	deliveries []delivery
 }
 
 // answer is a reply on its way to whoever asked, held back until the commit.
@@ -147,14 +147,14 @@ func (m *Machine) TakeBack() {
 	}
 	m.forgetCalls()
 	m.readAgain()
-	for _, w := range m.batch.words {
-		m.hearAgain(w)
+	for _, w := range m.batch.deliveries {
+		m.keepDelivery(w)
 	}
 	for _, e := range m.batch.dirty {
 		m.retryLater(e)
 	}
-	m.released.takeBack(m.batch.ends)
-	m.over.takeBack(m.batch.overs)
+	m.releases.takeBack(m.batch.ends)
+	m.endedAttempts.takeBack(m.batch.overs)
 }
 
 // readAgain answers the questions of the batch from what is true without it: they need no
@@ -172,7 +172,7 @@ func (m *Machine) readAgain() {
 func (m *Machine) forgetCalls() {
 	for i := range m.batch.answers {
 		a := &m.batch.answers[i]
-		if a.reply.Turn != nil && a.waiter.req == a.to && a.waiter.state == late {
+		if a.reply.Turn != nil && a.waiter.listener == a.to && a.waiter.state == late {
 			m.move(a.waiter, listening)
 		}
 	}
@@ -193,16 +193,16 @@ func (m *Machine) retryLater(e *entry) {
 // stay there; its attempt keeps the place. When draining nobody stays.
 func (m *Machine) restore(w *waiter) {
 	if m.draining {
-		w.req = nil // it is told why it did not get the lock
+		w.listener = nil // it is told why it did not get the lock
 		return
 	}
 	m.enter(w)
-	if !w.req.waits() {
-		w.req = nil
+	if !w.listener.waits() {
+		w.listener = nil
 		m.move(w, absent)
 		return
 	}
-	w.req.place = w
+	w.listener.waiter = w
 }
 
 // refused is what an answer says when its batch was taken back, or false if it is
@@ -214,7 +214,7 @@ func (a *answer) refused(err error) (Reply, bool) {
 		return a.reply, true
 	case a.reply.Turn != nil:
 		return a.reply, a.waiter.entry.called == a.waiter
-	case a.waiter != nil && a.waiter.req == a.to:
+	case a.waiter != nil && a.waiter.listener == a.to:
 		return Reply{}, false
 	}
 	return Reply{Err: err}, true
@@ -282,12 +282,12 @@ func (m *Machine) Finish() {
 func (m *Machine) clearBatch() {
 	b := &m.batch
 	*b = batch{
-		events:  emptied(b.events),
-		answers: emptied(b.answers),
-		dirty:   emptied(b.dirty),
-		changed: emptied(b.changed),
-		granted: emptied(b.granted),
-		words:   emptied(b.words),
+		events:     emptied(b.events),
+		answers:    emptied(b.answers),
+		dirty:      emptied(b.dirty),
+		changed:    emptied(b.changed),
+		granted:    emptied(b.granted),
+		deliveries: emptied(b.deliveries),
 	}
 }
 
@@ -308,5 +308,5 @@ func emptied[T any](buffer []T) []T {
 // LargestBuffer returns the greatest capacity of what is used again from batch to batch.
 func (m *Machine) LargestBuffer() int {
 	b := &m.batch
-	return max(cap(b.events), cap(b.answers), cap(b.dirty), cap(b.changed), cap(b.granted), cap(b.words), cap(m.freed))
+	return max(cap(b.events), cap(b.answers), cap(b.dirty), cap(b.changed), cap(b.granted), cap(b.deliveries), cap(m.freed))
 }

@@ -11,8 +11,8 @@ func (m *Machine) handOver(e *entry) {
 	if w == nil {
 		return
 	}
-	if !w.req.Rechecks || !m.recheck {
-		m.grantWaiter(w, w.ask.Opinion)
+	if !w.listener.Rechecks || !m.recheck {
+		m.grantWaiter(w, w.request.Opinion)
 		return
 	}
 	m.call(w)
@@ -20,25 +20,25 @@ func (m *Machine) handOver(e *entry) {
 
 func (m *Machine) grantWaiter(w *waiter, said Opinion) {
 	m.remove(w)
-	w.req.place = nil
+	w.listener.waiter = nil
 	m.batch.granted = append(m.batch.granted, w)
-	queued := m.stayOf(w)
-	lease := m.grant(w.entry, w.ask, queued, said)
+	queued := m.queueTime(w)
+	lease := m.grant(w.entry, w.request, queued, said)
 	m.batch.answers = append(m.batch.answers, answer{
-		to: w.req, waiter: w, reply: Reply{Lease: lease, Waited: queued.waited, Undoable: true},
+		to: w.listener, waiter: w, reply: Reply{Lease: lease, Waited: queued.waited, Undoable: true},
 	})
 }
 
 // stay is what is recorded of a request's time in the queue; zero: it did not wait.
-type stay struct {
+type queueTime struct {
 	waited time.Duration
 	class  Priority
 }
 
-func (m *Machine) stayOf(w *waiter) stay { return stay{m.now.Sub(w.since), w.class} }
+func (m *Machine) queueTime(w *waiter) queueTime { return queueTime{m.now.Sub(w.since), w.class} }
 
 // grant begins a lease (invariant 1: only on a free name).
-func (m *Machine) grant(e *entry, a *Acquisition, queued stay, said Opinion) *Lease {
+func (m *Machine) grant(e *entry, a *Acquisition, queued queueTime, said Opinion) *Lease {
 	lease := &Lease{
 		Name:          e.name,
 		Token:         m.seq + 1,
@@ -72,7 +72,7 @@ func (m *Machine) grant(e *entry, a *Acquisition, queued stay, said Opinion) *Le
 func (m *Machine) call(w *waiter) {
 	m.move(w, called)
 	turn := &Turn{Waited: m.now.Sub(w.since), Queue: w.entry.queue.len()}
-	m.batch.answers = append(m.batch.answers, answer{to: w.req, waiter: w, reply: Reply{Turn: turn}})
+	m.batch.answers = append(m.batch.answers, answer{to: w.listener, waiter: w, reply: Reply{Turn: turn}})
 	m.touch(w.entry)
 }
 
@@ -80,7 +80,7 @@ func (m *Machine) call(w *waiter) {
 // provided nobody before it can have the lock: else two whose policies take long
 // could be called in turns for ever.
 func (m *Machine) claim(c *Command) {
-	w := c.Called.place
+	w := c.Called.waiter
 	if w == nil || w.state != called && w.state != late {
 		return
 	}

@@ -28,12 +28,12 @@ type Departure struct {
 func (m *Machine) depart(c *Command, why LeaveReason, cause error) *entry {
 	m.batch.steps++
 	c.departed = why
-	w := c.place
+	w := c.waiter
 	if w == nil {
 		return nil // answered already, or not stepped yet
 	}
 	if why == Declined {
-		c.place = nil
+		c.waiter = nil
 		m.remove(w)
 		m.refuse(c, cause)
 		return w.entry
@@ -45,20 +45,20 @@ func (m *Machine) depart(c *Command, why LeaveReason, cause error) *entry {
 // leave ends the listening of a waiting request. Its place is kept for a while if
 // it carried a key.
 func (m *Machine) leave(c *Command, why LeaveReason) {
-	w := c.place
+	w := c.waiter
 	e := w.entry
 	position := e.queue.position(w)
-	c.place, w.req = nil, nil
-	if w.ask.Attempt.IsZero() {
+	c.waiter, w.listener = nil, nil
+	if w.request.Attempt.IsZero() {
 		m.remove(w)
 	} else {
 		m.move(w, absent)
 		m.touch(e)
 	}
 	if why == HungUp {
-		queued := m.stayOf(w)
+		queued := m.queueTime(w)
 		m.record(Event{
-			Kind: Abandoned, Lease: w.ask.wish(e.name), Actor: w.ask.Actor, RequestID: w.ask.RequestID, TraceID: w.ask.TraceID,
+			Kind: Abandoned, Lease: w.request.asLease(e.name), Actor: w.request.Actor, RequestID: w.request.RequestID, TraceID: w.request.TraceID,
 			Waited: queued.waited, Priority: queued.class,
 		})
 		m.refuse(c, ErrGone)
@@ -92,9 +92,9 @@ func (m *Machine) DismissAll(err error) {
 // dismiss sends everybody in a queue away with err.
 func (m *Machine) dismiss(e *entry, err error) {
 	for _, w := range slices.Collect(e.queue.all()) {
-		if w.req != nil {
-			m.refuse(w.req, err)
-			w.req.place = nil
+		if w.listener != nil {
+			m.refuse(w.listener, err)
+			w.listener.waiter = nil
 		}
 		m.remove(w)
 	}

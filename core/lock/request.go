@@ -41,8 +41,8 @@ type Turn struct {
 	Queue  int // waiters, this one included
 }
 
-// Renewal asks for more time. TTL zero means the lease's own.
-type Renewal struct {
+// RenewRequest asks for more time. TTL zero means the lease's own.
+type RenewRequest struct {
 	Origin
 	Name    Name
 	LeaseID string
@@ -53,17 +53,17 @@ type Renewal struct {
 	Opinion
 }
 
-// Release gives a lock back.
-type Release struct {
+// ReleaseRequest gives a lock back.
+type ReleaseRequest struct {
 	Origin
 	Name    Name
 	LeaseID string
 }
 
-// Breaking ends somebody's lease without proof of the hold. Whether the caller may
+// BreakRequest ends somebody's lease without proof of the hold. Whether the caller may
 // is decided before. Token, if not zero, must be that of the lease, so that not the
 // next holder is hit.
-type Breaking struct {
+type BreakRequest struct {
 	Origin
 	Name  Name
 	Token Token
@@ -71,8 +71,8 @@ type Breaking struct {
 	Opinion
 }
 
-// Ended is a lease that is over.
-type Ended struct {
+// EndedLease is a lease that is over.
+type EndedLease struct {
 	Lease *Lease        // of a repeated release only Name, Token and Account
 	Held  time.Duration // from grant to end
 }

@@ -10,17 +10,17 @@ import (
 // waiter is a place in a queue. The request that stands there may change (the same
 // attempt asks again) or be absent for a while.
 type waiter struct {
-	entry *entry
-	order uint64   // of arrival; its class of the queue is sorted by it
-	class Priority // of the attempt's first request: a later one does not change the place
-	ask   *Acquisition
-	since time.Time
+	entry   *entry
+	order   uint64   // of arrival; its class of the queue is sorted by it
+	class   Priority // of the attempt's first request: a later one does not change the place
+	request *Acquisition
+	since   time.Time
 
 	// state says which of the following is set. Only [Machine.move] changes it.
-	state   waiterState
-	req     *Command // who listens; nil if absent or out of the queue
-	due     timed    // what happens next by itself, see waiterState
-	absence absence  // if absent: its place among the absent
+	state    waiterState
+	listener *Command // who listens; nil if absent or out of the queue
+	due      timed    // what happens next by itself, see waiterState
+	absence  absence  // if absent: its place among the absent
 }
 
 // waiterState is what a waiter is doing, and what its due means.
@@ -76,7 +76,7 @@ var moves = [...][]waiterState{
 // move is the only place where the state of a waiter changes, with all that goes with it.
 func (m *Machine) move(w *waiter, to waiterState) {
 	if !slices.Contains(moves[w.state], to) {
-		m.strayed = append(m.strayed, fmt.Sprintf("a waiter of %s went from %s to %s", w.entry.name, w.state, to))
+		m.badMoves = append(m.badMoves, fmt.Sprintf("a waiter of %s went from %s to %s", w.entry.name, w.state, to))
 	}
 	m.schedule.cancel(&w.due)
 	e := w.entry
@@ -111,7 +111,7 @@ func (w *waiter) before(other *waiter) bool {
 }
 
 func (w *waiter) attemptID() attemptID {
-	return attemptID{account: w.ask.Actor.Account, name: w.entry.name, key: w.ask.Attempt.Key}
+	return attemptID{account: w.request.Actor.Account, name: w.entry.name, key: w.request.Attempt.Key}
 }
 
 // shown is a waiter at a position as others may see it.
@@ -119,10 +119,10 @@ func (w *waiter) shown(position int) Waiting {
 	place := Waiting{
 		Position: position,
 		Priority: w.class,
-		Account:  w.ask.Actor.Account,
-		Holder:   w.ask.Holder,
-		Reason:   w.ask.Reason,
-		Metadata: w.ask.Metadata,
+		Account:  w.request.Actor.Account,
+		Holder:   w.request.Holder,
+		Reason:   w.request.Reason,
+		Metadata: w.request.Metadata,
 		Since:    w.since,
 	}
 	if w.state == absent {
@@ -140,10 +140,10 @@ func (m *Machine) enter(w *waiter) {
 	m.move(w, listening)
 	w.entry.queue.insert(w)
 	m.waiting++
-	m.sinces[w.class.class()].Set(w.order, w.since)
-	m.add(w.ask.Actor.Account, share{waits: 1})
-	if !w.ask.Attempt.IsZero() {
-		m.places[w.attemptID()] = w
+	m.waitStarts[w.class.class()].Set(w.order, w.since)
+	m.add(w.request.Actor.Account, accountUse{waits: 1})
+	if !w.request.Attempt.IsZero() {
+		m.queued[w.attemptID()] = w
 	}
 	m.touch(w.entry)
 }
@@ -152,10 +152,10 @@ func (m *Machine) remove(w *waiter) {
 	m.move(w, outside)
 	w.entry.queue.remove(w)
 	m.waiting--
-	m.sinces[w.class.class()].Delete(w.order)
-	m.add(w.ask.Actor.Account, share{waits: -1})
-	if !w.ask.Attempt.IsZero() {
-		delete(m.places, w.attemptID())
+	m.waitStarts[w.class.class()].Delete(w.order)
+	m.add(w.request.Actor.Account, accountUse{waits: -1})
+	if !w.request.Attempt.IsZero() {
+		delete(m.queued, w.attemptID())
 	}
 	m.touch(w.entry)
 }

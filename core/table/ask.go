@@ -31,7 +31,7 @@ func (t *Table) Acquire(ctx context.Context, a lock.Acquisition) (Grant, error) 
 // comes, unless Config.Rechecks says that there is no need: until recheck agrees it is not
 // granted the lock. It returns the error of recheck, too.
 func (t *Table) AcquireWith(ctx context.Context, a lock.Acquisition, recheck Recheck) (Grant, error) {
-	onlyRepeat, err := t.door(&a)
+	onlyRepeat, err := t.admit(&a)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -87,10 +87,10 @@ func (t *Table) Full() bool {
 	return t.full.Load()
 }
 
-// door refuses acquires that need not reach the loop. When the disk is full, one is
+// admit refuses acquires that need not reach the loop. When the disk is full, one is
 // let in now and then to find out whether it still is, unless the store itself
 // knows; and an attempt may still ask for the lease it has.
-func (t *Table) door(a *lock.Acquisition) (onlyRepeat bool, err error) {
+func (t *Table) admit(a *lock.Acquisition) (onlyRepeat bool, err error) {
 	switch {
 	case t.Draining():
 		return false, lock.ErrDraining
@@ -241,7 +241,7 @@ func (t *Table) Undo(g Grant) {
 // Received says that the holder of a lease showed its lease id, where nothing else is
 // asked of the table, since policies refused the renewal: the lease is not undone any
 // more. It does not wait.
-func (t *Table) Received(r lock.Renewal) {
+func (t *Table) Received(r lock.RenewRequest) {
 	token, err := t.ids.token(r.Name, r.LeaseID)
 	if err != nil {
 		return
@@ -254,7 +254,7 @@ func (t *Table) Received(r lock.Renewal) {
 // confirms it and gives it at least the ttl it was granted with, whatever r.TTL is.
 // Errors: [ErrNotHeld], [ErrFull],
 // [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
-func (t *Table) Renew(ctx context.Context, r lock.Renewal) (Grant, error) {
+func (t *Table) Renew(ctx context.Context, r lock.RenewRequest) (Grant, error) {
 	token, err := t.ids.token(r.Name, r.LeaseID)
 	if err != nil {
 		return Grant{}, err
@@ -278,10 +278,10 @@ func (t *Table) Proves(l *lock.Lease, account, leaseID string) bool {
 // Release gives a lock back. A repeated release is answered as the first was, for
 // ten minutes or the last 262,144 ends of leases, whichever is shorter, and until
 // the server restarts. Errors: as of [Table.Renew].
-func (t *Table) Release(ctx context.Context, r lock.Release) (lock.Ended, error) {
+func (t *Table) Release(ctx context.Context, r lock.ReleaseRequest) (lock.EndedLease, error) {
 	token, err := t.ids.token(r.Name, r.LeaseID)
 	if err != nil {
-		return lock.Ended{}, err
+		return lock.EndedLease{}, err
 	}
 	c := t.requests.get(lock.DoRelease, r.Name, r.Origin)
 	c.Token = token
@@ -291,7 +291,7 @@ func (t *Table) Release(ctx context.Context, r lock.Release) (lock.Ended, error)
 
 // Break ends a lease whoever holds it. Errors: [ErrFree], [ErrTokenChanged],
 // [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
-func (t *Table) Break(ctx context.Context, b lock.Breaking) (lock.Ended, error) {
+func (t *Table) Break(ctx context.Context, b lock.BreakRequest) (lock.EndedLease, error) {
 	c := t.requests.get(lock.DoBreak, b.Name, b.Origin)
 	c.Token, c.Cause, c.Opinion = b.Token, b.Cause, b.Opinion
 	got, err := t.ask(c)
@@ -302,7 +302,7 @@ func (t *Table) Break(ctx context.Context, b lock.Breaking) (lock.Ended, error) 
 // ahead of all who wait. It does not wait, and a.Attempt is left out. The grant is
 // passed on or undone like any other; the lease that was broken is over in any case.
 // Errors: those of Break, [ErrQuota], [ErrDraining], [ErrTooLate].
-func (t *Table) Take(ctx context.Context, b lock.Breaking, a lock.Acquisition) (Grant, error) {
+func (t *Table) Take(ctx context.Context, b lock.BreakRequest, a lock.Acquisition) (Grant, error) {
 	switch {
 	case t.Draining():
 		return Grant{}, lock.ErrDraining

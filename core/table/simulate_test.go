@@ -219,7 +219,7 @@ func (w *world) breakSomething() {
 		return
 	}
 	w.broken[v.Lease.Token] = true // its holder is told by other means
-	breaking := lock.Breaking{Name: name, Token: v.Lease.Token, Cause: "simulated"}
+	breaking := lock.BreakRequest{Name: name, Token: v.Lease.Token, Cause: "simulated"}
 	if w.rng.IntN(2) == 0 {
 		w.takeSomething(breaking)
 		return
