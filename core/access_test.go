@@ -17,12 +17,12 @@ import (
 func TestTakingIsJudgedTwice(t *testing.T) {
 	var asked []core.Hook
 	no := core.Hook("")
-	guard := &scripted{request: func(q core.Question) (core.Verdict, error) {
+	guard := &scripted{request: func(q core.Question) (core.Decision, error) {
 		asked = append(asked, q.Hook)
 		if q.Hook == no {
 			return deny(q)
 		}
-		return core.Verdict{TTL: 30 * time.Second, Opinion: lock.Opinion{Verdicts: []lock.Verdict{{Policy: "p", At: string(q.Hook)}}}}, nil
+		return core.Decision{TTL: 30 * time.Second, Opinion: lock.Opinion{Verdicts: []lock.Verdict{{Policy: "p", At: string(q.Hook)}}}}, nil
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		held := h.mustAcquire(t, core.AcquireRequest{Name: "prod/db"})
@@ -57,11 +57,11 @@ func TestTakingIsJudgedTwice(t *testing.T) {
 // A policy that judges a renewal is told who has the lock, and may tell. So it is not asked
 // by those who do not have it, and they leave no record that looks as if they had.
 func TestNoPolicyIsAskedAboutARenewalOfAnothersLease(t *testing.T) {
-	guard := &scripted{request: func(q core.Question) (core.Verdict, error) {
+	guard := &scripted{request: func(q core.Question) (core.Decision, error) {
 		if q.Hook != core.HookRenew {
-			return core.Verdict{}, nil
+			return core.Decision{}, nil
 		}
-		return core.Verdict{}, &core.DeniedError{Policy: "freeze", Reason: "not while " + q.Asked.Holder + " has it"}
+		return core.Decision{}, &core.DeniedError{Policy: "freeze", Reason: "not while " + q.Asked.Holder + " has it"}
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", Holder: "secret-job"})
@@ -75,7 +75,7 @@ func TestNoPolicyIsAskedAboutARenewalOfAnothersLease(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, secret, err := tokens.Create(t.Context(), lock.Origin{}, auth.Wish{Account: "bob", Scopes: scopes})
+		_, secret, err := tokens.Create(t.Context(), lock.Origin{}, auth.TokenSpec{Account: "bob", Scopes: scopes})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,7 @@ func TestConfirmIsASecondToTheTTL(t *testing.T) {
 
 // A policy's cap on the ttl caps the time to confirm, too; both halves of a take know it.
 func TestConfirmIsCappedWithTheTTL(t *testing.T) {
-	guard := &scripted{request: func(core.Question) (core.Verdict, error) { return core.Verdict{TTL: 10 * time.Second}, nil }}
+	guard := &scripted{request: func(core.Question) (core.Decision, error) { return core.Decision{TTL: 10 * time.Second}, nil }}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", TTL: time.Minute, Confirm: 15 * time.Second})
 		if g.Lease.ConfirmWithin != 10*time.Second || g.Lease.TTL != 10*time.Second || time.Until(g.Lease.ExpiresAt) != 10*time.Second {
@@ -72,12 +72,12 @@ func TestConfirmIsCappedWithTheTTL(t *testing.T) {
 // one.
 func TestConfirmationIsNotJudged(t *testing.T) {
 	asked := 0
-	guard := &scripted{request: func(q core.Question) (core.Verdict, error) {
+	guard := &scripted{request: func(q core.Question) (core.Decision, error) {
 		if q.Hook != core.HookRenew {
-			return core.Verdict{}, nil
+			return core.Decision{}, nil
 		}
 		asked++
-		return core.Verdict{}, &core.DeniedError{Policy: "freeze", Reason: "nothing is renewed"}
+		return core.Decision{}, &core.DeniedError{Policy: "freeze", Reason: "nothing is renewed"}
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", TTL: time.Minute, Confirm: 15 * time.Second})
@@ -102,11 +102,11 @@ func TestConfirmationIsNotJudged(t *testing.T) {
 // A policy's refusal of a renewal shows that the holder has its lease, although the answer
 // with it was thought to be lost.
 func TestUndoOfALeaseWhoseRenewalWasRefused(t *testing.T) {
-	guard := &scripted{request: func(q core.Question) (core.Verdict, error) {
+	guard := &scripted{request: func(q core.Question) (core.Decision, error) {
 		if q.Hook == core.HookRenew {
 			return deny(q)
 		}
-		return core.Verdict{}, nil
+		return core.Decision{}, nil
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", Key: "0123456789abcdef"})

@@ -18,9 +18,9 @@ type curious struct{ asked []core.Question }
 
 func (*curious) Covers(core.Hook, lock.Name) bool { return true }
 
-func (c *curious) Judge(_ context.Context, q core.Question) (core.Verdict, error) {
+func (c *curious) Judge(_ context.Context, q core.Question) (core.Decision, error) {
 	c.asked = append(c.asked, q)
-	return core.Verdict{}, nil
+	return core.Decision{}, nil
 }
 
 // What a login says of an account, and the other locks, are part of every question. Of an
@@ -64,16 +64,24 @@ func TestQuestionsCarryGroupsAndOtherLocks(t *testing.T) {
 		}
 	}
 	for account, want := range map[string]string{"": who.Groups, auth.LocalAccount: who.Groups, "other": ""} {
-		q, err := s.Suppose(who, account, core.AcquireRequest{Name: "b", TTL: time.Minute})
+		q, err := s.AcquireQuestion(who, account, core.AcquireRequest{Name: "b", TTL: time.Minute})
 		if err != nil || q.Asked.Actor.Groups != want {
 			t.Errorf("supposing %q: %q, %v", account, q.Asked.Actor.Groups, err)
 		}
+<<<<<<< HEAD
 		q, err = s.SupposeBreak(who, account, lock.BreakRequest{Name: "a/b", Cause: "why"})
+=======
+		q, err = s.BreakQuestion(who, account, lock.Breaking{Name: "a/b", Cause: "why"})
+>>>>>>> main
 		if err != nil || q.Asked.Actor.Groups != want {
 			t.Errorf("supposing a break by %q: %q, %v", account, q.Asked.Actor.Groups, err)
 		}
 	}
+<<<<<<< HEAD
 	if q, err := s.SupposeRenew(who, "", lock.RenewRequest{Name: "a/b"}); err != nil || q.Asked.Actor.Groups != who.Groups {
+=======
+	if q, err := s.RenewQuestion(who, "", lock.Renewal{Name: "a/b"}); err != nil || q.Asked.Actor.Groups != who.Groups {
+>>>>>>> main
 		t.Errorf("supposing a renewal: %q, %v", q.Asked.Actor.Groups, err)
 	}
 }

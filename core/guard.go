@@ -65,9 +65,9 @@ var _ Locks = (*table.Table)(nil)
 // another lease every time they had finished. Nothing was broken.
 var ErrChangedHands = errors.New("the lock changed hands while policies judged the break, so nothing was broken; ask again, or name a fencing_token")
 
-// Verdict is a guard's leave to go on, or, beside an error, what is to be recorded
+// Decision is a guard's leave to go on, or, beside an error, what is to be recorded
 // of its refusal.
-type Verdict struct {
+type Decision struct {
 	TTL  time.Duration // cap on the ttl; 0: none. Acquire in phase request only
 	Wait time.Duration // cap on the wait, where CapWait is set. Acquire in phase request only
 
@@ -92,7 +92,7 @@ type Guard interface {
 	// Judge returns nil for yes, a [*DeniedError] for no, a [*PolicyError] where the
 	// policies could not answer, or another error if ctx ended before they had. What it
 	// says in the Opinion is recorded beside the first three.
-	Judge(ctx context.Context, q Question) (Verdict, error)
+	Judge(ctx context.Context, q Question) (Decision, error)
 }
 
 // DeniedError is a policy's no.
@@ -125,10 +125,10 @@ func Rechecks(g Guard) func(lock.Name) bool {
 }
 
 // open is the guard of a server without policies.
-type open struct{}
+type allowAll struct{}
 
-func (open) Covers(Hook, lock.Name) bool                      { return false }
-func (open) Judge(context.Context, Question) (Verdict, error) { return Verdict{}, nil }
+func (allowAll) Covers(Hook, lock.Name) bool                       { return false }
+func (allowAll) Judge(context.Context, Question) (Decision, error) { return Decision{}, nil }
 
 // question completes a question about a request.
 func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock.View) Question {
@@ -146,7 +146,7 @@ func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock
 // policy's reason tells of other locks, which its manifest lets it look at, is for everyone
 // who asks for a lock under it, and needs no more than asking does. Errors:
 // [*input.Error], [*ForbiddenError].
-func (s *Service) Suppose(p auth.Principal, account string, r AcquireRequest) (Question, error) {
+func (s *Service) AcquireQuestion(p auth.Principal, account string, r AcquireRequest) (Question, error) {
 	account = cmp.Or(account, p.Account)
 	if err := may(p, "read", auth.Read, r.Name); err != nil {
 		return Question{}, err
@@ -194,12 +194,12 @@ func (s *Service) judgeAcquire(ctx context.Context, a *lock.Acquisition) error {
 		a.Priority = v.Priority
 	}
 	a.Opinion = v.Opinion
-	return left(ctx)
+	return clientGone(ctx)
 }
 
 // left returns [lock.ErrGone] if the client left while the policies agreed: a grant would
 // only have to be undone, and a lease be broken for nobody.
-func left(ctx context.Context) error {
+func clientGone(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return lock.ErrGone
 	}
@@ -341,12 +341,12 @@ func (s *Service) judgeBreak(ctx context.Context, b lock.BreakRequest) (lock.Bre
 		return b, s.recordRefusal(ctx, a, v.Opinion, err)
 	}
 	b.Token, b.Opinion = view.Lease.Token, v.Opinion
-	return b, left(ctx)
+	return b, clientGone(ctx)
 }
 
 // judge asks the guard. A client that leaves meanwhile is no fault of a policy: the error
 // is then [lock.ErrGone] instead of what the guard made of the end of ctx.
-func (s *Service) judge(ctx context.Context, q Question) (Verdict, error) {
+func (s *Service) judge(ctx context.Context, q Question) (Decision, error) {
 	v, err := s.cfg.Guard.Judge(ctx, q)
 	if err == nil || ctx.Err() == nil {
 		return v, err
@@ -355,7 +355,7 @@ func (s *Service) judge(ctx context.Context, q Question) (Verdict, error) {
 	case *DeniedError, *PolicyError:
 		return v, err // a policy has spoken, or failed by itself
 	}
-	return Verdict{}, lock.ErrGone
+	return Decision{}, lock.ErrGone
 }
 
 // ofLease describes a request about a lease that exists.

@@ -11,11 +11,11 @@ import (
 )
 
 // guardFunc judges every name.
-type guardFunc func(ctx context.Context, q core.Question) (core.Verdict, error)
+type guardFunc func(ctx context.Context, q core.Question) (core.Decision, error)
 
 func (guardFunc) Covers(core.Hook, lock.Name) bool { return true }
 
-func (f guardFunc) Judge(ctx context.Context, q core.Question) (core.Verdict, error) {
+func (f guardFunc) Judge(ctx context.Context, q core.Question) (core.Decision, error) {
 	return f(ctx, q)
 }
 
@@ -28,9 +28,9 @@ type changing struct {
 	judged int
 }
 
-func (c *changing) judge(_ context.Context, q core.Question) (core.Verdict, error) {
+func (c *changing) judge(_ context.Context, q core.Question) (core.Decision, error) {
 	if q.Hook != core.HookBreak {
-		return core.Verdict{}, nil
+		return core.Decision{}, nil
 	}
 	c.judged++
 	holder := "nobody"
@@ -39,9 +39,9 @@ func (c *changing) judge(_ context.Context, q core.Question) (core.Verdict, erro
 	}
 	c.change(c.judged)
 	if holder == "critical" {
-		return core.Verdict{}, &core.DeniedError{Policy: "protect", Reason: "critical"}
+		return core.Decision{}, &core.DeniedError{Policy: "protect", Reason: "critical"}
 	}
-	return core.Verdict{}, nil
+	return core.Decision{}, nil
 }
 
 // next gives the lock to another holder.
@@ -137,11 +137,11 @@ func breakOrTake(t *testing.T, h house, b lock.BreakRequest, take bool) error {
 func TestBreakOfALockThatLooksFreeEndsNothing(t *testing.T) {
 	for _, take := range []bool{false, true} {
 		judged := 0
-		guard := guardFunc(func(_ context.Context, q core.Question) (core.Verdict, error) {
+		guard := guardFunc(func(_ context.Context, q core.Question) (core.Decision, error) {
 			if q.Hook == core.HookBreak {
 				judged++
 			}
-			return core.Verdict{}, nil
+			return core.Decision{}, nil
 		})
 		inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 			if err := breakOrTake(t, h, lock.BreakRequest{Name: "x", Cause: "because"}, take); !errors.Is(err, lock.ErrFree) || judged != 0 {

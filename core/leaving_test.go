@@ -14,12 +14,12 @@ import (
 )
 
 // busy is a guard as it is when every guest is busy: it waits until the client leaves.
-func busy(ctx context.Context, hook core.Hook, on core.Hook, phase core.Phase, at core.Phase) (core.Verdict, error) {
+func busy(ctx context.Context, hook core.Hook, on core.Hook, phase core.Phase, at core.Phase) (core.Decision, error) {
 	if hook != on || phase != at {
-		return core.Verdict{}, nil
+		return core.Decision{}, nil
 	}
 	<-ctx.Done()
-	return core.Verdict{}, ctx.Err()
+	return core.Decision{}, ctx.Err()
 }
 
 // A client that leaves while policies are asked is no outage of theirs: it is not on
@@ -56,9 +56,9 @@ func TestLeavingWhilePoliciesAreAskedIsNoPolicyError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			asking := false
-			guard := guardFunc(func(ctx context.Context, q core.Question) (core.Verdict, error) {
+			guard := guardFunc(func(ctx context.Context, q core.Question) (core.Decision, error) {
 				if !asking {
-					return core.Verdict{}, nil
+					return core.Decision{}, nil
 				}
 				return busy(ctx, q.Hook, tt.hook, q.Phase, core.PhaseRequest)
 			})
@@ -83,9 +83,9 @@ func TestLeavingWhilePoliciesAreAskedIsNoPolicyError(t *testing.T) {
 // The same for a waiter that leaves while it is called. One with a key keeps its place.
 func TestLeavingAtTheTurnIsNoPolicyError(t *testing.T) {
 	for range 20 { // the end of the context or the verdict may be noticed first
-		guard := guardFunc(func(ctx context.Context, q core.Question) (core.Verdict, error) {
+		guard := guardFunc(func(ctx context.Context, q core.Question) (core.Decision, error) {
 			if q.Asked.Holder != "leaver" {
-				return core.Verdict{}, nil
+				return core.Decision{}, nil
 			}
 			return busy(ctx, q.Hook, core.HookAcquire, q.Phase, core.PhaseGrant)
 		})
@@ -126,7 +126,7 @@ func TestPolicyFaultsAreOnRecordWhateverTheClientDoes(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			guard := guardFunc(func(ctx context.Context, _ core.Question) (core.Verdict, error) { return core.Verdict{}, fail(ctx) })
+			guard := guardFunc(func(ctx context.Context, _ core.Question) (core.Decision, error) { return core.Decision{}, fail(ctx) })
 			inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
@@ -164,11 +164,11 @@ func TestLeavingBeforeThePoliciesAgreeDoesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			asking := false
-			guard := guardFunc(func(ctx context.Context, q core.Question) (core.Verdict, error) {
+			guard := guardFunc(func(ctx context.Context, q core.Question) (core.Decision, error) {
 				if asking && q.Hook == tt.hook {
 					<-ctx.Done()
 				}
-				return core.Verdict{}, nil
+				return core.Decision{}, nil
 			})
 			inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 				h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})

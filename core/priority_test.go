@@ -14,15 +14,15 @@ import (
 )
 
 // lane gives a request the priority that its holder begins with; others have none.
-func lane(q core.Question) (core.Verdict, error) {
+func lane(q core.Question) (core.Decision, error) {
 	word, _, _ := strings.Cut(q.Asked.Holder, "-")
 	for _, p := range lock.Priorities() {
 		if p.String() == word {
 			said := lock.Verdict{Policy: "lane", At: "request", Mode: "enforce", Verdict: "allow", Priority: word}
-			return core.Verdict{Priority: p, SetPriority: true, Opinion: lock.Opinion{Verdicts: []lock.Verdict{said}}}, nil
+			return core.Decision{Priority: p, SetPriority: true, Opinion: lock.Opinion{Verdicts: []lock.Verdict{said}}}, nil
 		}
 	}
-	return core.Verdict{}, nil
+	return core.Decision{}, nil
 }
 
 // waits has a holder wait for the lock, and gives it back as soon as it has it. The holder
@@ -41,11 +41,11 @@ func (h house) waits(t *testing.T, ctx context.Context, holder, key string, got 
 }
 
 func TestPriorityOfPoliciesDecidesWhoIsNext(t *testing.T) {
-	for name, grant := range map[string]func(core.Question) (core.Verdict, error){
+	for name, grant := range map[string]func(core.Question) (core.Decision, error){
 		"at the request": nil,
 		// What is said at the turn comes too late: the request waits where it was put.
-		"at the turn": func(core.Question) (core.Verdict, error) {
-			return core.Verdict{Priority: lock.Back, SetPriority: true}, nil
+		"at the turn": func(core.Question) (core.Decision, error) {
+			return core.Decision{Priority: lock.Back, SetPriority: true}, nil
 		},
 	} {
 		guard := &scripted{request: lane, grant: grant}
@@ -96,9 +96,9 @@ func TestPriorityOfPoliciesDecidesWhoIsNext(t *testing.T) {
 func TestPriorityStaysWithTheAttempt(t *testing.T) {
 	const key = "0123456789abcdef"
 	said := lock.Back
-	guard := &scripted{request: func(q core.Question) (core.Verdict, error) {
+	guard := &scripted{request: func(q core.Question) (core.Decision, error) {
 		if q.Asked.Holder == "keyed" {
-			return core.Verdict{Priority: said, SetPriority: true}, nil
+			return core.Decision{Priority: said, SetPriority: true}, nil
 		}
 		return lane(q)
 	}}
@@ -128,9 +128,9 @@ func TestPriorityStaysWithTheAttempt(t *testing.T) {
 
 // A try does not pass a listening waiter, whatever their classes.
 func TestPriorityOfATryPassesNobody(t *testing.T) {
-	inHouse(t, core.Config{Guard: &scripted{request: lane, grant: func(core.Question) (core.Verdict, error) {
+	inHouse(t, core.Config{Guard: &scripted{request: lane, grant: func(core.Question) (core.Decision, error) {
 		time.Sleep(10 * time.Second) // the lock is free, and the called waiter thinks
-		return core.Verdict{}, nil
+		return core.Decision{}, nil
 	}}}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})
 		got := make(chan string, 1)

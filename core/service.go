@@ -51,7 +51,7 @@ func New(table *table.Table, cfg Config) *Service {
 	}
 	judges := cfg.Guard != nil
 	if !judges {
-		cfg.Guard = open{}
+		cfg.Guard = allowAll{}
 	}
 	return &Service{table: table, cfg: cfg, judges: judges}
 }
@@ -130,7 +130,7 @@ func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisit
 		return lock.Acquisition{}, &input.Error{Field: "wait", Problem: fmt.Sprintf("is %s", r.Wait), Want: "0 or more"}
 	}
 	return lock.Acquisition{
-		Origin:   as(p, r.Origin),
+		Origin:   withPrincipal(p, r.Origin),
 		Name:     r.Name,
 		Holder:   r.Holder,
 		Reason:   r.Reason,
@@ -144,7 +144,7 @@ func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisit
 }
 
 // as puts the principal into the origin of its request.
-func as(p auth.Principal, o lock.Origin) lock.Origin {
+func withPrincipal(p auth.Principal, o lock.Origin) lock.Origin {
 	o.Actor.Account, o.Actor.TokenID, o.Actor.Groups = p.Account, p.TokenID, p.Groups
 	return o
 }
@@ -179,7 +179,7 @@ func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.RenewReque
 	if err := may(p, "renew", auth.Acquire, r.Name); err != nil {
 		return table.Grant{}, err
 	}
-	r.Origin = as(p, r.Origin)
+	r.Origin = withPrincipal(p, r.Origin)
 	if s.cfg.Guard.Covers(HookRenew, r.Name) {
 		if err := s.judgeRenew(ctx, &r); err != nil {
 			return table.Grant{}, err
@@ -195,7 +195,7 @@ func (s *Service) Release(ctx context.Context, p auth.Principal, r lock.ReleaseR
 	if err := may(p, "release", auth.Acquire, r.Name); err != nil {
 		return lock.EndedLease{}, err
 	}
-	r.Origin = as(p, r.Origin)
+	r.Origin = withPrincipal(p, r.Origin)
 	return s.table.Release(ctx, r)
 }
 
@@ -211,7 +211,7 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.BreakReque
 	if err := may(p, "break", auth.Break, r.Name); err != nil {
 		return lock.EndedLease{}, err
 	}
-	r.Origin = as(p, r.Origin)
+	r.Origin = withPrincipal(p, r.Origin)
 	if !s.cfg.Guard.Covers(HookBreak, r.Name) {
 		return s.table.Break(ctx, r)
 	}

@@ -138,7 +138,7 @@ func TestDefaultsAndBounds(t *testing.T) {
 
 // scripted is a guard that says what a test wants it to.
 type scripted struct {
-	request, grant func(core.Question) (core.Verdict, error)
+	request, grant func(core.Question) (core.Decision, error)
 	away           atomic.Bool // it covers nothing
 }
 
@@ -146,19 +146,19 @@ func (s *scripted) Covers(_ core.Hook, name lock.Name) bool {
 	return !s.away.Load() && strings.HasPrefix(string(name), "prod/")
 }
 
-func (s *scripted) Judge(_ context.Context, q core.Question) (core.Verdict, error) {
+func (s *scripted) Judge(_ context.Context, q core.Question) (core.Decision, error) {
 	ask := s.request
 	if q.Phase == core.PhaseGrant {
 		ask = s.grant
 	}
 	if ask == nil {
-		return core.Verdict{}, nil
+		return core.Decision{}, nil
 	}
 	return ask(q)
 }
 
-func deny(core.Question) (core.Verdict, error) {
-	return core.Verdict{}, &core.DeniedError{Policy: "freeze", Reason: "closed for the holidays", RetryAfter: time.Hour}
+func deny(core.Question) (core.Decision, error) {
+	return core.Decision{}, &core.DeniedError{Policy: "freeze", Reason: "closed for the holidays", RetryAfter: time.Hour}
 }
 
 func TestAPolicysNoIsRecordedAndKeepsTheLockFree(t *testing.T) {
@@ -179,8 +179,8 @@ func TestAPolicysNoIsRecordedAndKeepsTheLockFree(t *testing.T) {
 }
 
 func TestAPolicyThatCannotAnswerIsNotANo(t *testing.T) {
-	broken := func(core.Question) (core.Verdict, error) {
-		return core.Verdict{}, &core.PolicyError{Policy: "freeze", Err: errors.New("out of fuel")}
+	broken := func(core.Question) (core.Decision, error) {
+		return core.Decision{}, &core.PolicyError{Policy: "freeze", Err: errors.New("out of fuel")}
 	}
 	inHouse(t, core.Config{Guard: &scripted{request: broken}}, func(t *testing.T, h house) {
 		_, err := h.Acquire(t.Context(), me, core.AcquireRequest{Name: "prod/db"})
@@ -195,8 +195,8 @@ func TestAPolicyThatCannotAnswerIsNotANo(t *testing.T) {
 }
 
 func TestCapsOnlyLower(t *testing.T) {
-	guard := &scripted{request: func(core.Question) (core.Verdict, error) {
-		return core.Verdict{TTL: 10 * time.Second, Wait: 3 * time.Second, CapWait: true, Opinion: lock.Opinion{Notes: []lock.Note{{Policy: "maxttl", Key: "cap", Value: "10s"}}}}, nil
+	guard := &scripted{request: func(core.Question) (core.Decision, error) {
+		return core.Decision{TTL: 10 * time.Second, Wait: 3 * time.Second, CapWait: true, Opinion: lock.Opinion{Notes: []lock.Note{{Policy: "maxttl", Key: "cap", Value: "10s"}}}}, nil
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		if g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", TTL: time.Hour}); g.Lease.TTL != 10*time.Second {
@@ -219,7 +219,7 @@ func TestCapsOnlyLower(t *testing.T) {
 // An idempotency key recognises what was asked, not what a cap made of it.
 func TestACapDoesNotMakeAnAttemptAnother(t *testing.T) {
 	cap := 30 * time.Second
-	guard := &scripted{request: func(core.Question) (core.Verdict, error) { return core.Verdict{TTL: cap}, nil }}
+	guard := &scripted{request: func(core.Question) (core.Decision, error) { return core.Decision{TTL: cap}, nil }}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		r := core.AcquireRequest{Name: "prod/a", TTL: time.Hour, Key: "0123456789abcdef"}
 		first := h.mustAcquire(t, r)
@@ -248,15 +248,15 @@ func TestAnAttemptThatHasItsLeaseIsNotJudgedAgain(t *testing.T) {
 
 func TestAWaiterIsJudgedAgainAtItsTurn(t *testing.T) {
 	var waited time.Duration
-	guard := &scripted{grant: func(q core.Question) (core.Verdict, error) {
+	guard := &scripted{grant: func(q core.Question) (core.Decision, error) {
 		waited = q.Waited
 		if q.Asked.Holder == "frozen" {
 			return deny(q)
 		}
-		return core.Verdict{Opinion: lock.Opinion{PolicySet: "later", Notes: []lock.Note{{Policy: "p", Key: "seen", Value: "at the turn"}}}}, nil
+		return core.Decision{Opinion: lock.Opinion{PolicySet: "later", Notes: []lock.Note{{Policy: "p", Key: "seen", Value: "at the turn"}}}}, nil
 	}}
-	guard.request = func(core.Question) (core.Verdict, error) {
-		return core.Verdict{Opinion: lock.Opinion{PolicySet: "earlier"}}, nil
+	guard.request = func(core.Question) (core.Decision, error) {
+		return core.Decision{Opinion: lock.Opinion{PolicySet: "earlier"}}, nil
 	}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})
@@ -337,14 +337,14 @@ func TestDrainingShows(t *testing.T) {
 
 func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
 	var answer error
-	guard := &scripted{request: func(q core.Question) (core.Verdict, error) {
+	guard := &scripted{request: func(q core.Question) (core.Decision, error) {
 		if q.Hook != core.HookRenew {
-			return core.Verdict{}, nil
+			return core.Decision{}, nil
 		}
 		if q.Asked.Holder != "ci" || q.Asked.TTL != 30*time.Second || q.View.Lease == nil {
 			t.Errorf("asked about %+v", q)
 		}
-		return core.Verdict{Opinion: lock.Opinion{PolicySet: "ours", Verdicts: []lock.Verdict{{Policy: "freeze", At: "renew", Verdict: "error"}}}}, answer
+		return core.Decision{Opinion: lock.Opinion{PolicySet: "ours", Verdicts: []lock.Verdict{{Policy: "freeze", At: "renew", Verdict: "error"}}}}, answer
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", Holder: "ci"})
@@ -380,11 +380,11 @@ func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
 }
 
 func TestABreakIsJudged(t *testing.T) {
-	guard := &scripted{request: func(q core.Question) (core.Verdict, error) {
+	guard := &scripted{request: func(q core.Question) (core.Decision, error) {
 		if q.Hook == core.HookBreak && q.Asked.Reason == "no good reason" {
 			return deny(q)
 		}
-		return core.Verdict{Opinion: lock.Opinion{PolicySet: "of-" + string(q.Hook)}}, nil
+		return core.Decision{Opinion: lock.Opinion{PolicySet: "of-" + string(q.Hook)}}, nil
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})

@@ -13,7 +13,11 @@ import (
 // present lease now, as [Service.Suppose] does of an acquire. Only that account can renew;
 // account is empty or that one. Errors: [*input.Error], [*ForbiddenError],
 // [lock.ErrFree].
+<<<<<<< HEAD
 func (s *Service) SupposeRenew(p auth.Principal, account string, r lock.RenewRequest) (Question, error) {
+=======
+func (s *Service) RenewQuestion(p auth.Principal, account string, r lock.Renewal) (Question, error) {
+>>>>>>> main
 	if r.TTL != 0 {
 		if err := lock.CheckTTL(r.TTL, s.cfg.MaxTTL); err != nil {
 			return Question{}, err
@@ -32,7 +36,7 @@ func (s *Service) SupposeRenew(p auth.Principal, account string, r lock.RenewReq
 	if err := mayAskFor(p, holds); err != nil {
 		return Question{}, err
 	}
-	a := ofLease(as(supposed(p, holds), r.Origin), view.Lease)
+	a := ofLease(withPrincipal(supposed(p, holds), r.Origin), view.Lease)
 	a.TTL = cmp.Or(r.TTL, a.TTL)
 	return s.question(HookRenew, PhaseRequest, a, view), nil
 }
@@ -40,7 +44,11 @@ func (s *Service) SupposeRenew(p auth.Principal, account string, r lock.RenewReq
 // SupposeBreak returns what the guard would be asked if an account broke the present
 // lease now, as [Service.Suppose] does of an acquire; empty is the principal's own. Errors:
 // [*input.Error], [*ForbiddenError], [lock.ErrFree].
+<<<<<<< HEAD
 func (s *Service) SupposeBreak(p auth.Principal, account string, b lock.BreakRequest) (Question, error) {
+=======
+func (s *Service) BreakQuestion(p auth.Principal, account string, b lock.Breaking) (Question, error) {
+>>>>>>> main
 	if err := input.CheckText("reason", b.Cause, lock.MaxReason); err != nil {
 		return Question{}, err
 	}
@@ -52,7 +60,7 @@ func (s *Service) SupposeBreak(p auth.Principal, account string, b lock.BreakReq
 	if err := mayAskFor(p, account); err != nil {
 		return Question{}, err
 	}
-	a := ofLease(as(supposed(p, account), b.Origin), view.Lease)
+	a := ofLease(withPrincipal(supposed(p, account), b.Origin), view.Lease)
 	a.Reason = b.Cause
 	return s.question(HookBreak, PhaseRequest, a, view), nil
 }

@@ -47,7 +47,7 @@ func (h *Host) Explain(ctx context.Context, q core.Question, at time.Time) (Expl
 		at = time.Now()
 	}
 	all := Explanation{Policies: []Explained{}}
-	var together core.Verdict
+	var together core.Decision
 	for _, p := range s.policies {
 		e := Explained{Policy: p.Policy, Digest: p.digest}
 		if e.Asked, e.Why = p.concerns(q); e.Asked {

@@ -194,10 +194,10 @@ func (h *Host) Covers(hook core.Hook, name lock.Name) bool {
 }
 
 // Judge implements [core.Guard]: it asks all policies of one set.
-func (h *Host) Judge(ctx context.Context, q core.Question) (core.Verdict, error) {
+func (h *Host) Judge(ctx context.Context, q core.Question) (core.Decision, error) {
 	s := h.enter()
 	if s == nil {
-		return core.Verdict{}, &core.PolicyError{Policy: "all", Err: errClosed}
+		return core.Decision{}, &core.PolicyError{Policy: "all", Err: errClosed}
 	}
 	defer h.leave(s)
 	return s.judge(ctx, &q)

@@ -126,7 +126,7 @@ func question(name lock.Name) core.Question {
 }
 
 // said is a short form of what a host answers.
-func said(v core.Verdict, err error) string {
+func said(v core.Decision, err error) string {
 	var parts []string
 	for _, r := range v.Verdicts {
 		parts = append(parts, r.Policy+" "+r.Verdict)

@@ -17,18 +17,18 @@ import (
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
-// Places keeps over restarts how far observers have come. Implementations are safe
+// CursorStore keeps over restarts how far observers have come. Implementations are safe
 // for use by many goroutines.
-type Places interface {
-	Places(ctx context.Context) ([]journal.Place, error)
-	// SetPlaces keeps these places and forgets those of others, all or none.
-	SetPlaces(ctx context.Context, set []journal.Place, forget []string) error
+type CursorStore interface {
+	ObserverCursors(ctx context.Context) ([]journal.ObserverCursor, error)
+	// SetObserverCursors keeps these cursors and forgets those of others, all or none.
+	SetObserverCursors(ctx context.Context, set []journal.ObserverCursor, forget []string) error
 }
 
 // ObserveConfig is what policies that observe need. All of it must be set.
 type ObserveConfig struct {
 	Journal  *journal.Journal
-	Places   Places
+	Cursors  CursorStore
 	Recorder journal.Recorder // of the same journal
 }
 
@@ -75,15 +75,15 @@ type observer struct {
 	gaps   atomic.Uint64
 	at     atomic.Int64 // when what it is given now was recorded, in ns since 1970; 0: nothing is new
 
-	running bool          // guarded by observers.mu
-	saved   journal.Place // guarded by observers.saving
+	running bool                   // guarded by observers.mu
+	saved   journal.ObserverCursor // guarded by observers.saving
 }
 
-func (o *observer) place() journal.Place {
+func (o *observer) place() journal.ObserverCursor {
 	// In this order: of an event that is parked meanwhile the count comes first, which is
 	// at worst counted twice.
 	after := lock.Seq(o.after.Load())
-	return journal.Place{Observer: o.name, After: after, Parked: o.parked.Load()}
+	return journal.ObserverCursor{Observer: o.name, After: after, Parked: o.parked.Load()}
 }
 
 // Observe begins to give events to the policies that observe, and goes on until the
@@ -91,7 +91,7 @@ func (o *observer) place() journal.Place {
 func (h *Host) Observe(ctx context.Context, cfg ObserveConfig) error {
 	h.loading.Lock()
 	defer h.loading.Unlock()
-	known, err := cfg.Places.Places(ctx)
+	known, err := cfg.Cursors.ObserverCursors(ctx)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (w *observers) save(ctx context.Context, forget []string) {
 	w.saving.Lock()
 	defer w.saving.Unlock()
 	var changed []*observer
-	var places []journal.Place
+	var places []journal.ObserverCursor
 	w.mu.Lock()
 	for _, o := range w.all {
 		if p := o.place(); p != o.saved {
@@ -193,7 +193,7 @@ func (w *observers) save(ctx context.Context, forget []string) {
 	if len(changed)+len(forget) == 0 {
 		return
 	}
-	err := w.cfg.Places.SetPlaces(ctx, places, forget)
+	err := w.cfg.Cursors.SetObserverCursors(ctx, places, forget)
 	if err != nil && !w.failing && ctx.Err() == nil {
 		w.host.cfg.Logger.Warn("how far observers have come could not be saved; trying again every second", "err", err)
 	}

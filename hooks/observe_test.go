@@ -44,12 +44,12 @@ type shelf struct {
 	saves atomic.Int32
 }
 
-func (s *shelf) SetPlaces(ctx context.Context, set []journal.Place, forget []string) error {
+func (s *shelf) SetObserverCursors(ctx context.Context, set []journal.ObserverCursor, forget []string) error {
 	if s.fails.Load() {
 		return lock.ErrFull
 	}
 	s.saves.Add(1)
-	return s.Store.SetPlaces(ctx, set, forget)
+	return s.Store.SetObserverCursors(ctx, set, forget)
 }
 
 // notes are what observers noted: "policy kind name" of each event.
@@ -109,7 +109,7 @@ func (w *world) start(policies ...string) {
 	if w.table, err = table.Open(context.Background(), w.journal, table.Config{Published: w.journal.Publish}); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.host.Observe(context.Background(), ObserveConfig{Journal: w.journal, Places: w.store, Recorder: w.table}); err != nil {
+	if err := w.host.Observe(context.Background(), ObserveConfig{Journal: w.journal, Cursors: w.store, Recorder: w.table}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -311,7 +311,7 @@ func TestObserverGapIsOnRecord(t *testing.T) {
 		t.Errorf("the gap is not on record:\n%s", w.record())
 	}
 	w.stop()
-	if places, _ := w.store.Places(t.Context()); len(places) != 1 {
+	if places, _ := w.store.ObserverCursors(t.Context()); len(places) != 1 {
 		t.Errorf("kept: %v", places)
 	}
 }

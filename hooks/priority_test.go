@@ -27,7 +27,7 @@ func sets(result int, priorities ...int64) []byte {
 }
 
 // priorityOf is what came of a question, and what is on record of each policy.
-func priorityOf(v core.Verdict, err error) string {
+func priorityOf(v core.Decision, err error) string {
 	text := "none"
 	if v.SetPriority {
 		text = v.Priority.String()

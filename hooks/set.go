@@ -39,9 +39,9 @@ func (p *policy) covers(hook core.Hook, name lock.Name) bool {
 
 // judge asks every policy that covers the name, each about the request as it came,
 // and puts together what they say.
-func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error) {
+func (s *set) judge(ctx context.Context, q *core.Question) (core.Decision, error) {
 	var (
-		v       core.Verdict
+		v       core.Decision
 		refusal error
 	)
 	j := judgements.Get().(*judgement)
@@ -53,7 +53,7 @@ func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error)
 		}
 		o := p.ask(ctx, j)
 		if o.Fault != nil && o.Fault.Kind == busy && ctx.Err() != nil {
-			return core.Verdict{}, ctx.Err() // the client left: no fault of the policy
+			return core.Decision{}, ctx.Err() // the client left: no fault of the policy
 		}
 		v.PolicySet = s.described.ID
 		if verdict, speaks := p.record(q, &o); speaks {
@@ -69,7 +69,7 @@ func (s *set) judge(ctx context.Context, q *core.Question) (core.Verdict, error)
 }
 
 // combine takes the lower of two caps, and the rearmost of two priorities.
-func combine(v *core.Verdict, o guest.Answer) {
+func combine(v *core.Decision, o guest.Answer) {
 	if o.TTL > 0 && (v.TTL == 0 || o.TTL < v.TTL) {
 		v.TTL = o.TTL
 	}

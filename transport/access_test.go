@@ -25,7 +25,7 @@ func (s *server) token(t testing.TB, account, scopes string) (auth.Token, option
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, secret, err := s.tokens.Create(context.Background(), lock.Origin{}, auth.Wish{Account: account, Scopes: parsed})
+	made, secret, err := s.tokens.Create(context.Background(), lock.Origin{}, auth.TokenSpec{Account: account, Scopes: parsed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestOnlyGoodTokensAreLetIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, expired, err := s.tokens.Create(t.Context(), lock.Origin{}, auth.Wish{Account: "a", Scopes: everything, Expires: time.Millisecond})
+	_, expired, err := s.tokens.Create(t.Context(), lock.Origin{}, auth.TokenSpec{Account: "a", Scopes: everything, Expires: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,7 +409,7 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newServer(t, setup{})
 				parsed, _ := auth.ParseScopes("read,audit:**")
-				_, expiring, err := s.tokens.Create(t.Context(), lock.Origin{}, auth.Wish{Account: "a", Scopes: parsed, Expires: time.Hour})
+				_, expiring, err := s.tokens.Create(t.Context(), lock.Origin{}, auth.TokenSpec{Account: "a", Scopes: parsed, Expires: time.Hour})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -107,8 +107,8 @@ func TestLogOfRefusalsIsOneLineAMinute(t *testing.T) {
 // byName is a guard whose policies fail, one for each lock.
 type byName struct{ refusing }
 
-func (byName) Judge(_ context.Context, q core.Question) (core.Verdict, error) {
-	return core.Verdict{}, &core.PolicyError{Policy: "of-" + string(q.Asked.Name), Err: errors.New("trap")}
+func (byName) Judge(_ context.Context, q core.Question) (core.Decision, error) {
+	return core.Decision{}, &core.PolicyError{Policy: "of-" + string(q.Asked.Name), Err: errors.New("trap")}
 }
 
 // TestFaultsOfEachPolicyAreLogged has two policies fail: neither is hidden by the other.
@@ -130,8 +130,8 @@ func TestFaultsOfEachPolicyAreLogged(t *testing.T) {
 type refusing struct{ err error }
 
 func (refusing) Covers(core.Hook, lock.Name) bool { return true }
-func (g refusing) Judge(context.Context, core.Question) (core.Verdict, error) {
-	return core.Verdict{}, g.err
+func (g refusing) Judge(context.Context, core.Question) (core.Decision, error) {
+	return core.Decision{}, g.err
 }
 
 func TestWhatAPolicySaysIsPassedOn(t *testing.T) {

@@ -375,7 +375,7 @@ func TestLoggingOut(t *testing.T) {
 	var tokens []api.Token
 	var bearers []option
 	for range 2 {
-		made, secret, err := s.tokens.Create(t.Context(), lock.Origin{}, auth.Wish{Account: "a", Scopes: scopes})
+		made, secret, err := s.tokens.Create(t.Context(), lock.Origin{}, auth.TokenSpec{Account: "a", Scopes: scopes})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -111,15 +111,15 @@ func (a *API) supposedQuestion(c *caller, p *param.Values) (core.Question, error
 		if err != nil {
 			return core.Question{}, err
 		}
-		return a.service.SupposeRenew(c.who, account, lock.RenewRequest{Origin: c.origin(), Name: p.Lock, TTL: ttl})
+		return a.service.RenewQuestion(c.who, account, lock.RenewRequest{Origin: c.origin(), Name: p.Lock, TTL: ttl})
 	case core.HookBreak:
-		return a.service.SupposeBreak(c.who, account, lock.BreakRequest{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
+		return a.service.BreakQuestion(c.who, account, lock.BreakRequest{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
 	}
 	asked, err := acquireRequest(c, p)
 	if err != nil {
 		return core.Question{}, err
 	}
-	return a.service.Suppose(c.who, account, asked)
+	return a.service.AcquireQuestion(c.who, account, asked)
 }
 
 // explainedHook returns what is to be explained. Parameters that the hook does not have are

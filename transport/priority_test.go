@@ -18,7 +18,7 @@ type lanes struct{}
 
 func (lanes) Covers(hook core.Hook, _ lock.Name) bool { return hook == core.HookAcquire }
 
-func (lanes) Judge(_ context.Context, q core.Question) (v core.Verdict, _ error) {
+func (lanes) Judge(_ context.Context, q core.Question) (v core.Decision, _ error) {
 	for _, p := range lock.Priorities() {
 		if q.Phase == core.PhaseRequest && strings.HasPrefix(q.Asked.Holder, p.String()) {
 			v.Priority, v.SetPriority = p, true

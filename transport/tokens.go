@@ -43,14 +43,14 @@ func (a *API) createToken(ctx context.Context, c *caller, p *param.Values) (none
 	if err != nil {
 		return none, err
 	}
-	w := auth.Wish{Account: p.Text(param.Account), Name: p.Text(param.Name)}
+	w := auth.TokenSpec{Account: p.Text(param.Account), Name: p.Text(param.Name)}
 	if w.Scopes, err = auth.ParseScopes(p.Text(param.Scopes)); err != nil {
 		return none, err
 	}
 	if w.Expires, err = p.PositiveDuration(param.Expires); err != nil {
 		return none, err
 	}
-	if !tokens.Closed() && !w.Scopes.Admin() {
+	if !tokens.TokensRequired() && !w.Scopes.Admin() {
 		return none, &input.Error{
 			Field: "scopes", Problem: "do not have admin, and this is the first token: nobody could make another one",
 			Want: "a first token with the scope admin",

@@ -14,7 +14,7 @@ import (
 )
 
 // closed reports whether only a token opens the door.
-func (a *API) closed() bool { return a.tokens != nil && a.tokens.Closed() }
+func (a *API) closed() bool { return a.tokens != nil && a.tokens.TokensRequired() }
 
 // admit finds out who sent the request, and counts it for its account or its address.
 func (x *exchange) admit() error {
@@ -65,7 +65,7 @@ func (x *exchange) authenticate() error {
 		return param.ErrTokenInURL
 	}
 	if isUnauthenticated(err) {
-		x.api.tokens.Failed(x.r.RemoteAddr, err)
+		x.api.tokens.CountFailure(x.r.RemoteAddr, err)
 	}
 	return err
 }

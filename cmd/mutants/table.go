@@ -16,7 +16,7 @@ var (
 	inPowerCuts = []string{"-short -run=PowerCut ./core/store/sqlite"}
 	inTransport = []string{"-short ./transport", "-short ./transport/internal/..."}
 	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
-	inPauses    = []string{"-run=APauseHeldUp ./cmd/octostore/internal/faults"} // the process is stopped and goes on
+	inPauses    = []string{"-run=HeldUpByAPause ./cmd/octostore/internal/faults"} // the process is stopped and goes on
 	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore", "-short -run=SIGTERM ./cmd/octostore/internal/stories"}
 )
 

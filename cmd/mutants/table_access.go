@@ -102,7 +102,7 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "exposed-without-tokens", file: "cmd/octostore/server.go",
-		old:    "	case exposed != \"\" && !s.tokens.Closed():\n",
+		old:    "	case exposed != \"\" && !s.tokens.TokensRequired():\n",
 		new:    "	case false:\n",
 		breaks: "strangers reach a server that asks nobody for a token",
 		tests:  []string{"-run=Scripts/loopback ./cmd/octostore/internal/scripts"},

@@ -109,8 +109,8 @@ var loginMutants = []mutant{
 	},
 	{
 		name: "login-leaves-door-open", file: "cmd/octostore/tokens.go",
-		old:    "Closed: cfg.LoginByGitHub(),",
-		new:    "Closed: false && cfg.LoginByGitHub(),",
+		old:    "TokensRequired: cfg.LoginByGitHub(),",
+		new:    "TokensRequired: false && cfg.LoginByGitHub(),",
 		breaks: "where people log in, everybody may do everything until the first has",
 		tests:  []string{"-short -run=LoginAndLogout ./cmd/octostore/internal/stories"},
 	},

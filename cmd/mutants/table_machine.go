@@ -137,7 +137,7 @@ var machineMutants = []mutant{
 	},
 	{
 		name: "leaving-taken-for-an-outage", file: "core/guard.go",
-		old:    "	return Verdict{}, lock.ErrGone\n",
+		old:    "	return Decision{}, lock.ErrGone\n",
 		new:    "	return v, err\n",
 		breaks: "a client that leaves while policies are asked is on record as their failure",
 		tests:  inCore,

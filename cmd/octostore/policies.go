@@ -67,7 +67,7 @@ func (p *policies) close() error {
 // loaded again from then on.
 func (p *policies) begin(ctx context.Context, s *server) error {
 	p.table = s.table
-	if err := p.Observe(ctx, hooks.ObserveConfig{Journal: s.journal, Places: s.store, Recorder: s.table}); err != nil {
+	if err := p.Observe(ctx, hooks.ObserveConfig{Journal: s.journal, Cursors: s.store, Recorder: s.table}); err != nil {
 		return fmt.Errorf("begin to observe: %w", err)
 	}
 	return p.record(p.Describe())

@@ -35,7 +35,7 @@ const (
 type storage interface {
 	journal.Store
 	auth.Store
-	hooks.Places
+	hooks.CursorStore
 	Sizes() (db, wal int64)
 	Used(ctx context.Context) (int64, error) // bytes that hold something
 	// Full reports whether its last space has to be saved for those who hold a lock.
@@ -130,7 +130,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	}
 	exposed := parts.Exposed(cfg)
 	switch {
-	case exposed != "" && !s.tokens.Closed():
+	case exposed != "" && !s.tokens.TokensRequired():
 		return nil, &preflight.ExposedError{Addr: exposed}
 	case exposed != "" && s.certificate == nil:
 		log.Warn("others can reach this address, and tokens go over it as they are; set OCTOSTORE_TLS_CERT, or put a proxy with TLS before it", "addr", exposed)
@@ -157,7 +157,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 		log.Info("listening for administration", "addr", s.admin.Addr().String())
 	}
 	warnVolatile(log, string(cfg.DB))
-	if !s.tokens.Closed() {
+	if !s.tokens.TokensRequired() {
 		log.Info("there are no tokens: everybody on this machine may do everything; this makes the first one: " + firstToken(s.url()))
 	}
 	return s, nil

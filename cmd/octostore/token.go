@@ -38,7 +38,7 @@ func tokenCommand() *cobra.Command {
 // tokenKeeper is where tokens are changed: a server, or a database.
 type tokenKeeper interface {
 	Tokens(ctx context.Context) ([]api.Token, error)
-	CreateToken(ctx context.Context, t client.TokenWish) (api.NewToken, error)
+	CreateToken(ctx context.Context, t client.TokenSpec) (api.NewToken, error)
 	RotateToken(ctx context.Context, id string, grace time.Duration) (api.NewToken, error)
 	RevokeToken(ctx context.Context, id string) (api.Token, error)
 }
@@ -85,7 +85,7 @@ func howToMake(cmd *cobra.Command) string {
 }
 
 func tokenCreateCommand(envFile *string) *cobra.Command {
-	var wish client.TokenWish
+	var wish client.TokenSpec
 	var scopes []string
 	var admin, asJSON, mayMake bool
 	var expires string

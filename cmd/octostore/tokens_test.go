@@ -168,7 +168,7 @@ func TestWhatIsDoneOfflineIsOnRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := db.CreateToken(t.Context(), client.TokenWish{Account: "root", Scopes: "admin"})
+	made, err := db.CreateToken(t.Context(), client.TokenSpec{Account: "root", Scopes: "admin"})
 	if err != nil {
 		t.Fatal(err)
 	}

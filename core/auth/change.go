@@ -15,8 +15,8 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Wish says what a new token is to be.
-type Wish struct {
+// TokenSpec says what a new token is to be.
+type TokenSpec struct {
 	Account string
 	Name    string
 	Scopes  Scopes
@@ -29,7 +29,7 @@ type Wish struct {
 	Groups string
 }
 
-func (w Wish) check() error {
+func (w TokenSpec) check() error {
 	if err := cmp.Or(w.checkAccount(), input.CheckText("name", w.Name, MaxName)); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (w Wish) check() error {
 	return nil
 }
 
-func (w Wish) checkAccount() error {
+func (w TokenSpec) checkAccount() error {
 	if !w.LoggedIn {
 		return cmp.Or(CheckAccount(w.Account), checkReserved(w.Account))
 	}
@@ -59,7 +59,7 @@ func (w Wish) checkAccount() error {
 // It is on record before it can be used. Errors: [*input.Error], [ErrRevoked] and
 // [ErrExpired] if the token it is made by has ended, those of the store and of the recorder;
 // the token cannot be used then.
-func (ts *Tokens) Create(ctx context.Context, by lock.Origin, w Wish) (Token, string, error) {
+func (ts *Tokens) Create(ctx context.Context, by lock.Origin, w TokenSpec) (Token, string, error) {
 	if err := w.check(); err != nil {
 		return Token{}, "", err
 	}
@@ -94,7 +94,7 @@ func (ts *Tokens) stillGood(by lock.Origin) error {
 	return ErrRevoked // a token of the file, which has been read again
 }
 
-func newToken(w Wish, now time.Time) (Token, string) {
+func newToken(w TokenSpec, now time.Time) (Token, string) {
 	now = now.UTC().Truncate(time.Millisecond)
 	secret := NewSecret()
 	t := Token{
@@ -156,7 +156,7 @@ func (ts *Tokens) Rotate(ctx context.Context, by lock.Origin, id string, grace t
 	if !old.Expires.IsZero() && !time.Now().Before(old.Expires) {
 		return Token{}, "", &input.Error{Field: "id", Problem: "is that of a token that has expired", Want: "one that is good; a new token can be made"}
 	}
-	w := Wish{Account: old.Account, Name: old.Name, Scopes: old.Scopes, Groups: old.Groups}
+	w := TokenSpec{Account: old.Account, Name: old.Name, Scopes: old.Scopes, Groups: old.Groups}
 	if !old.Expires.IsZero() {
 		w.Expires = old.Expires.Sub(old.Created)
 	}

@@ -32,7 +32,7 @@ const mostAddresses = 8
 
 // Failed takes down that a request from an address (host:port) was not let in, and why:
 // one of this package's errors. It writes nothing by itself.
-func (ts *Tokens) Failed(addr string, why error) {
+func (ts *Tokens) CountFailure(addr string, why error) {
 	f := &ts.failures
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -43,7 +43,7 @@ func (ts *Tokens) Failed(addr string, why error) {
 		default: // nobody records any more
 		}
 	}
-	f.counts[kindOf(why)]++
+	f.counts[failureKind(why)]++
 	if parsed, err := netip.ParseAddrPort(addr); err == nil {
 		addr = parsed.Addr().String()
 	}
@@ -56,7 +56,7 @@ func (ts *Tokens) Failed(addr string, why error) {
 	}
 }
 
-func kindOf(why error) string {
+func failureKind(why error) string {
 	switch {
 	case errors.Is(why, ErrNoToken):
 		return "without a token"
@@ -69,7 +69,7 @@ func kindOf(why error) string {
 }
 
 // take returns what there was, in words, or nothing.
-func (f *failures) take() string {
+func (f *failures) summary() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.counts == nil {
@@ -111,7 +111,7 @@ func (ts *Tokens) keepFailures(ctx context.Context) {
 
 func (ts *Tokens) recordFailures() {
 	const patience = 2 * time.Second
-	said := ts.failures.take()
+	said := ts.failures.summary()
 	if said == "" {
 		return
 	}

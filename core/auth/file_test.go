@@ -30,7 +30,7 @@ func TestTheTokensFile(t *testing.T) {
 	writeFile(t, path, "# who may\n\nalice:"+alice+"\nbob:"+bob+":admin\ncarol:"+carol+":acquire,read:c/**,@c/~:1+2 break:c/x\n", 0o640)
 	store := memory.New()
 	h := open(t, store, path)
-	if !h.Closed() || h.journal.kinds() != "" {
+	if !h.TokensRequired() || h.journal.kinds() != "" {
 		t.Error("the door is open")
 	}
 	if p := h.want(t, alice, nil); !p.May(auth.Acquire, "x") || !p.May(auth.Read, "x") || p.MaySome(auth.Break) {
@@ -68,7 +68,7 @@ func TestTheTokensFile(t *testing.T) {
 	}
 	h.want(t, alice, nil)
 	writeFile(t, path, "", 0o600)
-	if _, err := h.Reload(t.Context()); err != nil || !h.Closed() {
+	if _, err := h.Reload(t.Context()); err != nil || !h.TokensRequired() {
 		t.Errorf("an empty file: %v", err)
 	}
 	h.want(t, alice, auth.ErrBadToken)

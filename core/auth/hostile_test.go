@@ -19,7 +19,7 @@ func TestATokenThatHasEndedChangesNoTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wish := auth.Wish{Account: "ops", Scopes: admin}
+	wish := auth.TokenSpec{Account: "ops", Scopes: admin}
 	stolen, _, err := h.Create(t.Context(), lock.Origin{}, wish)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestNoTokenIsOfTheAccountWithoutLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	var input *input.Error
-	if _, _, err := h.Create(t.Context(), lock.Origin{}, auth.Wish{Account: auth.LocalAccount, Scopes: all}); !errors.As(err, &input) || input.Field != "account" {
+	if _, _, err := h.Create(t.Context(), lock.Origin{}, auth.TokenSpec{Account: auth.LocalAccount, Scopes: all}); !errors.As(err, &input) || input.Field != "account" {
 		t.Errorf("made by hand: %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "tokens")

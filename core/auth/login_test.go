@@ -38,12 +38,12 @@ func TestAccountsOfThoseWhoLogIn(t *testing.T) {
 
 // Where people can log in there is no open door, even before the first has.
 func TestWhereOneCanLogInTheDoorIsClosed(t *testing.T) {
-	tokens, err := auth.Open(t.Context(), auth.Config{Store: memory.New(), Recorder: &journal{}, Closed: true})
+	tokens, err := auth.Open(t.Context(), auth.Config{Store: memory.New(), Recorder: &journal{}, TokensRequired: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tokens.Close()
-	if _, err := tokens.Local(); err != auth.ErrNoToken || !tokens.Closed() {
+	if _, err := tokens.Local(); err != auth.ErrNoToken || !tokens.TokensRequired() {
 		t.Errorf("got %v", err)
 	}
 }

@@ -30,8 +30,8 @@ type Config struct {
 	// File is the path of a tokens file, see [Tokens.Reload]; empty: there is none.
 	File string
 	// Closed: there is another way to get a token, so the door is closed from the beginning.
-	Closed bool
-	Logger *slog.Logger // nil: nothing is logged
+	TokensRequired bool
+	Logger         *slog.Logger // nil: nothing is logged
 }
 
 // How often something is written that nobody waits for.
@@ -94,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Tokens, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the tokens: %w", err)
 	}
-	s := &snapshot{byHash: map[[sha256.Size]byte]*entry{}, closed: cfg.Closed, local: newLife(time.Time{})}
+	s := &snapshot{byHash: map[[sha256.Size]byte]*entry{}, closed: cfg.TokensRequired, local: newLife(time.Time{})}
 	if cfg.File != "" {
 		listed, err := readFile(cfg.File)
 		if err != nil {
@@ -126,7 +126,7 @@ func (ts *Tokens) Close() error {
 }
 
 // Closed reports whether only tokens open the door. It never opens again.
-func (ts *Tokens) Closed() bool { return ts.current.Load().closed }
+func (ts *Tokens) TokensRequired() bool { return ts.current.Load().closed }
 
 // Local returns the principal of those without a token, or [ErrNoToken] if there are
 // tokens.

@@ -81,16 +81,16 @@ func open(t *testing.T, store *memory.Store, file string) house {
 	return h
 }
 
-func wish(t *testing.T, account, scopes string) auth.Wish {
+func wish(t *testing.T, account, scopes string) auth.TokenSpec {
 	t.Helper()
 	parsed, err := auth.ParseScopes(scopes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.Wish{Account: account, Scopes: parsed}
+	return auth.TokenSpec{Account: account, Scopes: parsed}
 }
 
-func (h house) mustCreate(t *testing.T, w auth.Wish) (auth.Token, string) {
+func (h house) mustCreate(t *testing.T, w auth.TokenSpec) (auth.Token, string) {
 	t.Helper()
 	token, secret, err := h.Create(t.Context(), lock.Origin{}, w)
 	if err != nil {
@@ -117,11 +117,11 @@ func TestTheFirstTokenClosesTheDoorForGood(t *testing.T) {
 	store := memory.New()
 	h := open(t, store, "")
 	local, err := h.Local()
-	if err != nil || h.Closed() || !local.MayAll(auth.Admin) || local.Account != "local" {
+	if err != nil || h.TokensRequired() || !local.MayAll(auth.Admin) || local.Account != "local" {
 		t.Fatalf("the door is not open: %+v, %v", local, err)
 	}
 	token, _ := h.mustCreate(t, wish(t, "alice", "acquire:a"))
-	if _, err := h.Local(); !errors.Is(err, auth.ErrNoToken) || !h.Closed() {
+	if _, err := h.Local(); !errors.Is(err, auth.ErrNoToken) || !h.TokensRequired() {
 		t.Errorf("the door is open: %v", err)
 	}
 	if err := local.Err(time.Now()); !errors.Is(err, auth.ErrNoToken) {
@@ -130,7 +130,7 @@ func TestTheFirstTokenClosesTheDoorForGood(t *testing.T) {
 	if _, err := h.Revoke(t.Context(), lock.Origin{}, token.ID); err != nil {
 		t.Fatal(err)
 	}
-	if !h.Closed() || !open(t, store, "").Closed() {
+	if !h.TokensRequired() || !open(t, store, "").TokensRequired() {
 		t.Error("revoking the last token opened it again")
 	}
 }
@@ -198,7 +198,7 @@ func TestATokenNobodyKnowsIsLookedUp(t *testing.T) {
 	store := memory.New()
 	h, other := open(t, store, ""), open(t, store, "")
 	_, secret := other.mustCreate(t, wish(t, "alice", "admin"))
-	if p := h.want(t, secret, nil); p.Account != "alice" || !h.Closed() {
+	if p := h.want(t, secret, nil); p.Account != "alice" || !h.TokensRequired() {
 		t.Errorf("it is %+v", p)
 	}
 	for range 200 { // those who guess are not looked up without end
@@ -295,11 +295,11 @@ func TestRevokingDuringTheGraceOfARotation(t *testing.T) {
 func TestWhatCannotBeRecordedOrKeptIsNotDone(t *testing.T) {
 	h := open(t, memory.New(), "")
 	h.journal.err = lock.ErrFull
-	if _, _, err := h.Create(t.Context(), lock.Origin{}, wish(t, "a", "admin")); !errors.Is(err, lock.ErrFull) || h.Closed() {
+	if _, _, err := h.Create(t.Context(), lock.Origin{}, wish(t, "a", "admin")); !errors.Is(err, lock.ErrFull) || h.TokensRequired() {
 		t.Errorf("got %v", err)
 	}
 	h.journal.err, h.store.err = nil, lock.ErrFull
-	if _, _, err := h.Create(t.Context(), lock.Origin{}, wish(t, "a", "admin")); !errors.Is(err, lock.ErrFull) || h.Closed() {
+	if _, _, err := h.Create(t.Context(), lock.Origin{}, wish(t, "a", "admin")); !errors.Is(err, lock.ErrFull) || h.TokensRequired() {
 		t.Errorf("got %v", err)
 	}
 	h.store.err = nil
@@ -322,11 +322,11 @@ func TestWhatCannotBeRecordedOrKeptIsNotDone(t *testing.T) {
 func TestWhatIsWrongWithAWishIsSaid(t *testing.T) {
 	h := open(t, memory.New(), "")
 	good := wish(t, "a", "admin")
-	for field, change := range map[string]func(*auth.Wish){
-		"account": func(w *auth.Wish) { w.Account = "a b" },
-		"name":    func(w *auth.Wish) { w.Name = "a\nb" },
-		"scopes":  func(w *auth.Wish) { w.Scopes = auth.Scopes{} },
-		"expires": func(w *auth.Wish) { w.Expires = -1 },
+	for field, change := range map[string]func(*auth.TokenSpec){
+		"account": func(w *auth.TokenSpec) { w.Account = "a b" },
+		"name":    func(w *auth.TokenSpec) { w.Name = "a\nb" },
+		"scopes":  func(w *auth.TokenSpec) { w.Scopes = auth.Scopes{} },
+		"expires": func(w *auth.TokenSpec) { w.Expires = -1 },
 	} {
 		w := good
 		change(&w)
@@ -373,11 +373,11 @@ func TestRefusalsAreRecordedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, memory.New(), "")
 		for i := range 1000 {
-			h.Failed("192.0.2."+string(rune('0'+i%10))+":4711", auth.ErrNoToken)
+			h.CountFailure("192.0.2."+string(rune('0'+i%10))+":4711", auth.ErrNoToken)
 		}
-		h.Failed("[2001:db8::1]:1", auth.ErrBadToken)
+		h.CountFailure("[2001:db8::1]:1", auth.ErrBadToken)
 		time.Sleep(2 * time.Second)
-		h.Failed("192.0.2.1:1", auth.ErrRevoked)
+		h.CountFailure("192.0.2.1:1", auth.ErrRevoked)
 		time.Sleep(50 * time.Second)
 		synctest.Wait()
 		if got := h.journal.kinds(); got != "auth_failed" {
@@ -392,13 +392,13 @@ func TestRefusalsAreRecordedTogether(t *testing.T) {
 		if len(h.journal.all()) != 2 || !strings.Contains(h.journal.all()[1].Cause, "1 request was not let in since 2000-01-01T00:00:02Z: 1 with one that was revoked; from 192.0.2.1") {
 			t.Errorf("on record is %+v", h.journal.all())
 		}
-		h.Failed("192.0.2.1:1", auth.ErrExpired)
+		h.CountFailure("192.0.2.1:1", auth.ErrExpired)
 		_ = h.Close()
 		if len(h.journal.all()) != 3 {
 			t.Error("the end of the server forgets refusals")
 		}
-		h.Failed("x", auth.ErrExpired)
-		h.Failed("x", auth.ErrExpired)
+		h.CountFailure("x", auth.ErrExpired)
+		h.CountFailure("x", auth.ErrExpired)
 	})
 }
 
@@ -412,7 +412,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	_, secret, err := tokens.Create(b.Context(), lock.Origin{}, auth.Wish{Account: "a", Scopes: parsed})
+	_, secret, err := tokens.Create(b.Context(), lock.Origin{}, auth.TokenSpec{Account: "a", Scopes: parsed})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/octostore/octostore/transport/api"
 )
 
-// TokenWish says what a new token is to be.
-type TokenWish struct {
+// TokenSpec says what a new token is to be.
+type TokenSpec struct {
 	Account string
 	Name    string        // for people; may be empty
 	Scopes  string        // like "acquire,read:team-a/** break:team-a/x"
@@ -30,7 +30,7 @@ func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
 }
 
 // CreateToken makes a token. The answer is the only place that ever shows its secret.
-func (c *Client) CreateToken(ctx context.Context, w TokenWish) (t api.NewToken, err error) {
+func (c *Client) CreateToken(ctx context.Context, w TokenSpec) (t api.NewToken, err error) {
 	q := url.Values{"account": {w.Account}, "scopes": {w.Scopes}}
 	if w.Name != "" {
 		q.Set("name", w.Name)

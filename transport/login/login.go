@@ -71,7 +71,7 @@ type Token struct {
 // Tokens makes tokens and ends them; see [auth.Tokens]. Errors of Create are handed on to
 // the caller as they are.
 type Tokens interface {
-	Create(ctx context.Context, by lock.Origin, w auth.Wish) (auth.Token, string, error)
+	Create(ctx context.Context, by lock.Origin, w auth.TokenSpec) (auth.Token, string, error)
 	Revoke(ctx context.Context, by lock.Origin, id string) (auth.Token, error)
 }
 
@@ -245,7 +245,7 @@ func (g *GitHub) admit(ctx context.Context, by lock.Origin, from *oauth2.Token, 
 	}
 	by.Actor.Account = account
 	t := Token{}
-	t.Token, t.Secret, err = g.tokens.Create(ctx, by, auth.Wish{Account: account, LoggedIn: true, Name: "GitHub login, " + how, Scopes: scopes, Groups: groups, Expires: g.ttl})
+	t.Token, t.Secret, err = g.tokens.Create(ctx, by, auth.TokenSpec{Account: account, LoggedIn: true, Name: "GitHub login, " + how, Scopes: scopes, Groups: groups, Expires: g.ttl})
 	if err != nil {
 		return Token{}, err
 	}

@@ -70,7 +70,7 @@ func open(t *testing.T, allow string, fake *logintest.GitHub) *house {
 		t.Fatal(err)
 	}
 	h := &house{fake: fake, record: &journal{}, log: &lines{}}
-	h.tokens, err = auth.Open(context.Background(), auth.Config{Store: memory.New(), Recorder: h.record, Closed: true})
+	h.tokens, err = auth.Open(context.Background(), auth.Config{Store: memory.New(), Recorder: h.record, TokensRequired: true})
 	if err != nil {
 		t.Fatal(err)
 	}

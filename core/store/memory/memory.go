@@ -30,13 +30,13 @@ type Store struct {
 	secret []byte
 	key    ed25519.PrivateKey
 
-	mu       sync.Mutex
-	head     lock.Head
-	cut      lock.Head
-	rows     map[lock.Name]lock.Row
-	segments []lock.Segment
-	tokens   map[string]auth.Token // by id
-	places   map[string]journal.Place
+	mu        sync.Mutex
+	head      lock.Head
+	cut       lock.Head
+	rows      map[lock.Name]lock.Row
+	segments  []lock.Segment
+	tokens    map[string]auth.Token // by id
+	observers map[string]journal.ObserverCursor
 }
 
 // New returns an empty store with a secret and a key of its own.
@@ -46,7 +46,7 @@ func New() *Store {
 	rand.Read(seed)
 	return &Store{
 		secret: secret, key: ed25519.NewKeyFromSeed(seed),
-		rows: make(map[lock.Name]lock.Row), places: make(map[string]journal.Place), tokens: make(map[string]auth.Token),
+		rows: make(map[lock.Name]lock.Row), observers: make(map[string]journal.ObserverCursor), tokens: make(map[string]auth.Token),
 	}
 }
 

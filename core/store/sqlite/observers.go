@@ -9,25 +9,25 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// Places returns how far the observers have come, by their names.
-func (s *Store) Places(context.Context) ([]journal.Place, error) {
+// ObserverCursors returns how far the observers have come, by their names.
+func (s *Store) ObserverCursors(context.Context) ([]journal.ObserverCursor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped() != nil {
 		return nil, s.stopped()
 	}
-	all, err := s.w.ReadPlaces()
+	all, err := s.w.ReadObserverCursors()
 	if err != nil {
-		return nil, fmt.Errorf("read the places of observers in %s: %w", s.path, rows.AsDamage(err))
+		return nil, fmt.Errorf("read the cursors of observers in %s: %w", s.path, rows.AsDamage(err))
 	}
 	return all, nil
 }
 
-// SetPlaces keeps these places and forgets those of other observers, all or none,
+// SetObserverCursors keeps these cursors and forgets those of other observers, all or none,
 // between two commits. While the disk is full it does nothing but return
 // [lock.ErrFull]: the last space is for the ends of leases. After any other error it
 // can be called again, unless the store has stopped.
-func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []string) error {
+func (s *Store) SetObserverCursors(_ context.Context, set []journal.ObserverCursor, forget []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -36,5 +36,5 @@ func (s *Store) SetPlaces(_ context.Context, set []journal.Place, forget []strin
 	case s.Full():
 		return lock.ErrFull
 	}
-	return s.apart(func() error { return s.w.SetPlaces(set, forget) })
+	return s.apart(func() error { return s.w.SetObserverCursors(set, forget) })
 }

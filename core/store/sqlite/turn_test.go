@@ -137,8 +137,10 @@ func TestWhatCanWaitFailsBesideALockedDatabase(t *testing.T) {
 	line.Commit(t, s, 1)
 	for name, change := range map[string]func() error{
 		"pruning": func() error { return s.Prune(t.Context(), cut) },
-		"places":  func() error { return s.SetPlaces(t.Context(), []journal.Place{{Observer: "o", After: cut.Seq}}, nil) },
-		"tokens":  func() error { return s.PutTokens(t.Context(), auth.Token{ID: "t"}) },
+		"places": func() error {
+			return s.SetObserverCursors(t.Context(), []journal.ObserverCursor{{Observer: "o", After: cut.Seq}}, nil)
+		},
+		"tokens": func() error { return s.PutTokens(t.Context(), auth.Token{ID: "t"}) },
 	} {
 		other := newIntruder(t, s)
 		if err := change(); err == nil || !strings.Contains(err.Error(), "another process keeps") {

@@ -52,7 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"what is read at a time is bounded by its bytes", testPages},
 		{"segments can be read while commits go on", testConcurrentReads},
 		{"the signing key stays", testKey},
-		{"the places of observers stay", testPlaces},
+		{"the cursors of observers stay", testObserverCursors},
 		{"what is pruned is gone, and what is left is whole", testPrune},
 		{"tokens are kept beside the journal", testTokens},
 		{"a token there is no space for changes nothing", testTokensFull},

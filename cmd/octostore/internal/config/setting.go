@@ -43,9 +43,9 @@ func Settings() []Setting {
 // Markdown returns the table of settings for documentation.
 func Markdown() string {
 	var b strings.Builder
-	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")
+	b.WriteString("| setting | default | value | what it does |\n|---|---|---|---|\n")
 	for _, s := range Settings() {
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s Takes %s. |\n", s.Name, s.Default, s.Doc, s.Want)
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", s.Name, s.Default, s.Want, s.Doc)
 	}
 	return b.String()
 }

@@ -23,7 +23,7 @@ func auditPage(t *testing.T) string {
 
 // The rule in docs/audit.md is enough to check an export in another language: the page
 // does so itself.
-func TestThePagesOwnCheckOfAnExport(t *testing.T) {
+func TestAuditPageChecksAnExport(t *testing.T) {
 	octotest.NeedTools(t, "python3")
 	m := regexp.MustCompile("(?s)```python\n(.*?)```").FindStringSubmatch(auditPage(t))
 	if m == nil {
@@ -62,7 +62,7 @@ func TestThePagesOwnCheckOfAnExport(t *testing.T) {
 	}
 }
 
-func TestThePageNamesEveryKindAndMember(t *testing.T) {
+func TestAuditPageNamesEveryKindAndMember(t *testing.T) {
 	page := auditPage(t)
 	for _, kind := range lock.Kinds() {
 		if !regexp.MustCompile("[` ]" + string(kind) + "[` ]").MatchString(page) {

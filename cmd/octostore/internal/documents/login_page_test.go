@@ -12,7 +12,7 @@ import (
 )
 
 // What docs/login.md shows of the commands is what they say, but for times and places.
-func TestTheLoginPageTellsTheTruth(t *testing.T) {
+func TestLoginPageTellsTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("every command of the page is started")
 	}

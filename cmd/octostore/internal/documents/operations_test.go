@@ -15,7 +15,7 @@ import (
 var operationsPage = octotest.Path("docs/operations.md")
 
 // What docs/operations.md shows is run in order, against a real server with TLS.
-func TestTheOperationsPageTellsTheTruth(t *testing.T) {
+func TestOperationsPageTellsTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("every command of the page is started")
 	}
@@ -63,7 +63,7 @@ func maskedDoctor(output string) string {
 }
 
 // Every setting and metric the page names exists.
-func TestTheOperationsPageNamesWhatThereIs(t *testing.T) {
+func TestOperationsPageNamesWhatExists(t *testing.T) {
 	page, err := os.ReadFile(operationsPage)
 	if err != nil {
 		t.Fatal(err)

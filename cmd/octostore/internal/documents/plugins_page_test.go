@@ -22,7 +22,7 @@ var (
 
 // The blocks of the pages about policies are run in order: a policy is created, edited,
 // built without a network, tested, loaded, explained and enforced.
-func TestThePageOfPoliciesTellsTheTruth(t *testing.T) {
+func TestPolicyPagesTellTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a policy for another platform")
 	}
@@ -108,7 +108,7 @@ func maskedPage(output string) string {
 
 // Every member of a manifest, of a fixture and of a request, every kind of error, and
 // every command with its flags is in the reference.
-func TestThePageOfPoliciesNamesEverything(t *testing.T) {
+func TestPolicyReferenceNamesEverything(t *testing.T) {
 	text, err := os.ReadFile(policyReferencePage)
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestThePageOfPoliciesNamesEverything(t *testing.T) {
 
 // Every metric of policies and observers is on the page for operators, and every
 // metric on the page exists.
-func TestThePageOfPoliciesNamesEveryMetric(t *testing.T) {
+func TestPolicyOperationsPageNamesEveryMetric(t *testing.T) {
 	text, err := os.ReadFile(policyOperationsPage)
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func pageBlocks(t *testing.T, path string) (page string, blocks []readmeBlock) {
 
 // What the README shows is run, against a real server, in order. What comes out has
 // to be what it shows, but for numbers, times and secrets.
-func TestTheReadmeTellsTheTruth(t *testing.T) {
+func TestReadmeTellsTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a policy for another platform")
 	}
@@ -161,7 +161,7 @@ func (r *readmeRun) console(b readmeBlock) {
 		}
 	}
 	if b.background {
-		r.untilSomebodyWaits()
+		r.untilAClientWaits()
 		r.later = append(r.later, finish)
 		return
 	}
@@ -226,14 +226,14 @@ func oneLine(object map[string]any) string {
 	return string(text)
 }
 
-func (r *readmeRun) untilSomebodyWaits() {
+func (r *readmeRun) untilAClientWaits() {
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		out, err := exec.Command("curl", "-s", "http://"+r.addr+"/v1/locks/deploy/prod").Output()
 		if err == nil && bytes.Contains(out, []byte(`"waiters_total":1`)) {
 			return
 		}
 	}
-	r.t.Fatal("nobody waits for the lock")
+	r.t.Fatal("no client waits for the lock")
 }
 
 var (
@@ -282,7 +282,7 @@ func maskedReadme(output string) string {
 }
 
 // The two commands of a newcomer, and every other target the README names, exist.
-func TestTheReadmesMakeTargetsExist(t *testing.T) {
+func TestReadmeNamesMakeTargetsThatExist(t *testing.T) {
 	readme, _ := readmeBlocks(t)
 	makefile, err := os.ReadFile(octotest.Path("Makefile"))
 	if err != nil {

@@ -14,7 +14,7 @@ var secretsShown = regexp.MustCompile(`octo_[A-Za-z0-9_-]{48}|token [a-z2-7]{12}
 
 // What docs/security.md shows is run, against a real server, in order. What comes out has
 // to be what it shows, but for numbers, times and secrets.
-func TestTheSecurityPageTellsTheTruth(t *testing.T) {
+func TestSecurityPageTellsTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("every command of the page is started")
 	}

@@ -146,10 +146,10 @@ func (o *onDisk) check(t *testing.T, p *octotest.Server) {
 	}
 }
 
-// On a full disk acquires are refused, and nobody is told anything the disk does not
-// know. Nothing that was acknowledged is lost, those who wait keep their places, and
-// with space again everything is as before, without a restart.
-func TestAFullDiskRefusesAcquiresAndRecoversByItself(t *testing.T) {
+// On a full disk the server refuses acquires, and no answer says what the disk does not
+// know. Nothing that was acknowledged is lost, waiters keep their places, and with space
+// again everything is as before, without a restart.
+func TestFullDiskRefusesAcquiresAndRecoversByItself(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	disk := newSmallDisk(t, "40m")
 	p := octotest.Start(t, disk.dir)
@@ -181,7 +181,7 @@ func TestAFullDiskRefusesAcquiresAndRecoversByItself(t *testing.T) {
 
 // The reserve is there so that holders can renew their leases and give their locks
 // back, and those behind them have them, while acquires are refused.
-func TestOnAFullDiskHoldersGoOn(t *testing.T) {
+func TestFullDiskLetsHoldersGoOn(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	disk := newSmallDisk(t, "64m")
 	p := octotest.Start(t, disk.dir)
@@ -263,7 +263,7 @@ func (o *onDisk) recovers(t *testing.T, p *octotest.Server) {
 
 // The same over a crash: a server killed on a full disk comes up on it, knows what
 // was acknowledged, and recovers when there is space.
-func TestKilledOnAFullDiskItLosesNothing(t *testing.T) {
+func TestKillOnAFullDiskLosesNothing(t *testing.T) {
 	disk := newSmallDisk(t, "40m")
 	p := octotest.Start(t, disk.dir)
 	o := newOnDisk(t, p, 100)

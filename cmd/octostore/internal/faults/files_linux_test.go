@@ -122,7 +122,7 @@ func TestWithoutFreeDescriptorsItServesThoseItHas(t *testing.T) {
 	if answered[200] != 1 {
 		t.Errorf("the lock was granted to %d at a time", answered[200])
 	}
-	octotest.WaitUntil(t, "nobody waits", func() bool { return p.Look("a").State == "held" && p.Look("a").WaitersTotal == 0 })
+	octotest.WaitUntil(t, "the queue is empty", func() bool { return p.Look("a").State == "held" && p.Look("a").WaitersTotal == 0 })
 	t.Logf("%s of CPU in %s; warned %d times", spent, watched, len(p.Logged("warn")))
 	p.ExpectHealthy(t)
 }

@@ -26,10 +26,10 @@ const (
 )
 
 // The server is killed again and again while clients acquire, renew, release and
-// wait. After every start: what was acknowledged is there and its holder can renew
-// it, what was given back stays free, every token is greater than all before, and
-// nobody waits.
-func TestKilledUnderLoadItKeepsEveryPromise(t *testing.T) {
+// wait. After every start: acknowledged leases are there and their holders can renew
+// them, released locks stay free, every token is greater than all before, and the queues
+// are empty.
+func TestKillUnderLoadKeepsEveryPromise(t *testing.T) {
 	rounds := octotest.HowMany(*tortureKills, 12, 2)
 	dir := t.TempDir()
 	c := &crashCheck{t: t, locks: map[string]*promised{}}
@@ -60,14 +60,14 @@ type promised struct {
 	grant   api.Grant // the newest
 	held    bool      // acknowledged, and nothing else asked for since
 	free    bool      // acknowledged
-	unknown bool      // the last request was not answered, or somebody waits
+	unknown bool      // the last request was not answered, or a client waits
 }
 
 // tally counts what happened.
 type tally struct {
 	grants, handed       int // acknowledged, and those of them to waiters
 	kept, freed, unknown int // locks checked after a start
-	lost                 int // of the unknown: granted to somebody who was not told
+	lost                 int // of the unknown: granted, and the client was not told
 }
 
 // crashCheck is the clients and what they were promised.
@@ -152,7 +152,7 @@ func (c *crashCheck) step(client *http.Client, name string, rng *rand.Rand) bool
 }
 
 // takeTurn waits for a shared lock and passes it on; false means the server is gone.
-// Between a release and the next grant that is acknowledged, nobody knows who has it.
+// Between a release and the next grant that is acknowledged, its holder is unknown.
 func (c *crashCheck) takeTurn(client *http.Client, name string) bool {
 	p := c.of(name)
 	if !c.acquire(client, name, "ttl=10m&wait=30s", p) {
@@ -195,7 +195,7 @@ func (c *crashCheck) renew(client *http.Client, name string, p *promised) bool {
 	return err == nil // the lease is held either way
 }
 
-// release gives a lock back, which then is free if nobody else wants it.
+// release gives a lock back, which then is free if no other client wants it.
 func (c *crashCheck) release(client *http.Client, name string, p *promised, alone bool) bool {
 	p.mu.Lock()
 	p.held, p.unknown = false, true
@@ -297,7 +297,7 @@ func (c *crashCheck) settle(client *http.Client, name string, p *promised, l api
 	if l.Lease.FencingToken > p.grant.FencingToken {
 		c.lost++
 	}
-	if status, err := c.post(client, name+"/break?reason=nobody+was+told", "", nil); status != 200 {
+	if status, err := c.post(client, name+"/break?reason=no+client+was+told", "", nil); status != 200 {
 		c.t.Errorf("break %s: %d, %v", name, status, err)
 	}
 }

@@ -65,7 +65,7 @@ type spoken struct {
 	sent, received time.Time
 }
 
-// ask sends a request. Nobody knows what came of one that returns an error.
+// ask sends a request. The outcome of one that returns an error is unknown.
 func (s *overHTTP) ask(ctx context.Context, method, url string, header ...string) (a spoken, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
@@ -154,7 +154,7 @@ func (s *overHTTP) Look(ctx context.Context, name string) locktest.Outcome {
 	return seen(read[api.Lock](s, a).Lease, locktest.Free)
 }
 
-// seen is the lease somebody else has, or what it means that there is none.
+// seen is the lease of another client, or the result if there is none.
 func seen(l *api.Lease, none locktest.Result) locktest.Outcome {
 	if l == nil {
 		return locktest.Outcome{Result: none}
@@ -184,7 +184,7 @@ func (s *overHTTP) outcomeOf(a spoken, err error) locktest.Outcome {
 	case api.CodeSuperseded:
 		o.Result = locktest.Refused
 	default:
-		s.t.Errorf("an answer nobody expects here: %d %s", a.status, a.body)
+		s.t.Errorf("an unexpected answer: %d %s", a.status, a.body)
 		o.Result = locktest.Unknown
 	}
 	return o

@@ -34,9 +34,9 @@ const (
 	goesOn        = "the database is not locked any more; changes go on"
 )
 
-// Somebody who keeps the database locked makes changes wait, for however long, and
-// stops nothing.
-func TestALockedDatabaseMakesChangesWait(t *testing.T) {
+// While another process keeps the database locked, changes wait, for however long, and
+// nothing else stops.
+func TestLockedDatabaseMakesChangesWait(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	most := 12 * time.Second
 	if testing.Short() {
@@ -55,8 +55,8 @@ func TestALockedDatabaseMakesChangesWait(t *testing.T) {
 	if _, err := p.WaitLog(waitsForOther, octotest.Patient); err != nil {
 		t.Fatal(err)
 	}
-	// Who does not wait is told that nobody knows, in the end; whoever only looks sees
-	// what was.
+	// A request without a wait is told in the end that the outcome is unknown; one that only
+	// reads sees the state before.
 	octotest.Expect(t, p.Release(held), 503, `"outcome_unknown"`)
 	if l := p.Look("a"); l.Lease == nil || l.Lease.FencingToken != held.FencingToken {
 		t.Errorf("meanwhile a is %+v", l)
@@ -83,8 +83,8 @@ func TestALockedDatabaseMakesChangesWait(t *testing.T) {
 	p.ExpectHealthy(t)
 }
 
-// A stop does not wait for whoever keeps the database locked.
-func TestALockedDatabaseDoesNotHoldTheStop(t *testing.T) {
+// A stop does not wait for the process that keeps the database locked.
+func TestLockedDatabaseDoesNotHoldTheStop(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	for _, test := range []struct {
 		name string

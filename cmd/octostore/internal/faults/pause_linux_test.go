@@ -34,7 +34,7 @@ func pauseFor(t *testing.T, p *octotest.Server, d time.Duration) {
 // A lease lapses while the server stands still, with its holder's renewal already on
 // the wire. Afterwards the holder is told that the lease is over, whatever it asks,
 // and the waiter has the lock with a greater token.
-func TestALeaseThatLapsedDuringAPauseIsOver(t *testing.T) {
+func TestLeaseThatLapsedDuringAPauseIsOver(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
 	old := p.Take(t, "a", "?ttl=3s")
@@ -81,10 +81,10 @@ func TestALeaseThatLapsedDuringAPauseIsOver(t *testing.T) {
 	}
 }
 
-// Whatever a pause cuts in two, decision, commit or answer, nobody is led to believe
-// in a lease for longer than it lasts: the safe end that a client computes from a 200
-// is over before anybody else has the lock.
-func TestAGrantThatAPauseHeldUpIsTooLateOrGood(t *testing.T) {
+// A pause may come in the middle of a decision, a commit or an answer. No client believes
+// in a lease for longer than it lasts: the safe end that it computes from a 200 is over
+// before another client has the lock.
+func TestGrantHeldUpByAPauseIsTooLateOrGood(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	rounds, clients := 3, 16
 	if testing.Short() {
@@ -174,7 +174,7 @@ func checkSafeEnd(t *testing.T, c *octotest.Caller, name string, sent time.Time,
 		return false
 	}
 	if next.After.Before(safe) {
-		t.Errorf("%s: somebody else has it %s before the safe end", name, safe.Sub(next.After))
+		t.Errorf("%s: another client has it %s before the safe end", name, safe.Sub(next.After))
 	}
 	if token := octotest.GrantIn(next).FencingToken; token <= g.FencingToken {
 		t.Errorf("%s: token %d after %d", name, token, g.FencingToken)

@@ -75,12 +75,12 @@ func (o *Tokens) Tokens(context.Context) ([]api.Token, error) {
 }
 
 // CreateToken makes a token and returns it with its secret.
-func (o *Tokens) CreateToken(ctx context.Context, w client.TokenWish) (api.NewToken, error) {
+func (o *Tokens) CreateToken(ctx context.Context, w client.TokenSpec) (api.NewToken, error) {
 	scopes, err := auth.ParseScopes(w.Scopes)
 	if err != nil {
 		return api.NewToken{}, err
 	}
-	t, secret, err := o.tokens.Create(ctx, byHand, auth.Wish{Account: w.Account, Name: w.Name, Scopes: scopes, Expires: w.Expires})
+	t, secret, err := o.tokens.Create(ctx, byHand, auth.TokenSpec{Account: w.Account, Name: w.Name, Scopes: scopes, Expires: w.Expires})
 	return api.NewToken{Token: transport.ShowToken(t), Secret: secret}, err
 }
 

@@ -41,7 +41,7 @@ func TestModulesOfVersion1StillAnswer(t *testing.T) {
 }
 
 // Git keeps no other binaries, and these have to stay small.
-func TestTheCorpusIsSmall(t *testing.T) {
+func TestModuleCorpusIsSmall(t *testing.T) {
 	kept, err := filepath.Glob(filepath.Join(corpus, "*", "*.wasm"))
 	if err != nil {
 		t.Fatal(err)

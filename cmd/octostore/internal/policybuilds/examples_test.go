@@ -16,7 +16,7 @@ var examples = octotest.Path("sdk-examples/policies")
 
 // The examples answer what their fixtures say, built as their README says. A compiler
 // that is not there skips its language.
-func TestThePolicyOfTheExamplesIsTheSameInEveryLanguage(t *testing.T) {
+func TestExamplePolicyIsTheSameInEveryLanguage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compilers take their time")
 	}
@@ -55,7 +55,7 @@ func TestThePolicyOfTheExamplesIsTheSameInEveryLanguage(t *testing.T) {
 }
 
 // The policy that the page of the ABI shows is one.
-func TestThePolicyOfTheABIPageWorks(t *testing.T) {
+func TestABIPageShowsAPolicyThatWorks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compilers take their time")
 	}

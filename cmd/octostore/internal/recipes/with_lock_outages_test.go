@@ -236,8 +236,8 @@ func TestWithLockEndsACommandThatLosesItsLease(t *testing.T) {
 	}
 }
 
-// A command that ends with a status of its own keeps it, also if the lease is over by
-// then and nobody has noticed.
+// A command that ends with a status of its own keeps it, also if its lease ended
+// unnoticed before.
 func TestWithLockKeepsTheStatusOfACommandWhoseLeaseIsOver(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	eachShell(t, func(t *testing.T, sh shell) {

@@ -149,7 +149,7 @@ func TestDependenciesPointInward(t *testing.T) {
 }
 
 // The checker itself has to see every kind of violation.
-func TestTheDependencyRuleCatches(t *testing.T) {
+func TestDependencyRuleCatches(t *testing.T) {
 	tests := []struct {
 		name string
 		pkg  listed
@@ -217,7 +217,7 @@ func TestUnsafeIsImportedWhereItHasTo(t *testing.T) {
 	}
 }
 
-func TestTheUnsafeRuleCatches(t *testing.T) {
+func TestUnsafeRuleCatches(t *testing.T) {
 	const imports = "package p\n\nimport (\n\t\"fmt\"\n\t\"unsafe\"\n)\n"
 	for name, want := range map[string]string{
 		"core/lock/fast.go":                    "core/lock/fast.go imports unsafe, which only",

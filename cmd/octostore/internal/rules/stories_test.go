@@ -22,28 +22,28 @@ var stories = []struct {
 		// AtlasDB: an HTTP client repeated blocked requests by itself; the ghosts stayed
 		// queued, won the lock, and kept it for a lease each.
 		"a repeated request waits twice",
-		[]string{"TestARepeatedWaitIsOneWait", "TestAbandonedWaitsLeaveNoGhosts", "core/lock/testdata/scenario/keys.txt"},
+		[]string{"TestWaitRepeatedWithItsKeyIsOneWait", "TestAbandonedWaitsLeaveNoGhosts", "core/lock/testdata/scenario/keys.txt"},
 	},
 	{
 		// etcd: who asked again under the lease he had lost his place in the queue.
 		"asking again loses the place",
-		[]string{"TestAskingAgainKeepsThePlace", "core/lock/testdata/scenario/keys.txt"},
+		[]string{"TestQueueKeepsThePlaceOfARepeatedRequest", "core/lock/testdata/scenario/keys.txt"},
 	},
 	{
-		// etcd: after the wait nobody looked whether the waiter's own lease was still good.
+		// etcd: after the wait the waiter's own lease was not looked at again.
 		"a waiter is told it holds a lock with a lease that is over",
-		[]string{"TestALeaseBeginsAtTheGrant", "TestAnAttemptWhoseLeaseIsOverIsToldSo", "TestALeaseThatHasLapsedIsNotHandedOver", "TestAGrantThatAPauseHeldUpIsTooLateOrGood"},
+		[]string{"TestLeaseBeginsAtTheGrant", "TestAttemptWhoseLeaseIsOverIsToldSo", "TestALeaseThatHasLapsedIsNotHandedOver", "TestGrantHeldUpByAPauseIsTooLateOrGood"},
 	},
 	{
 		// dflockd: a client that was gone stayed in the queue and counted against its cap.
 		"those who left fill the queue",
-		[]string{"TestWhoHangsUpMakesRoomInTheQueue", "TestCrowdsComeAndGo", "core/lock/testdata/scenario/limits.txt"},
+		[]string{"TestQueueHasRoomAfterAHangUp", "TestCrowdsComeAndGo", "core/lock/testdata/scenario/limits.txt"},
 	},
 	{
 		// lockd: the loop that waited did not look at the request's context, and locks went
 		// to clients that had hung up.
 		"locks go to clients that have hung up",
-		[]string{"TestWhoHungUpIsNotGranted", "TestAClientThatLeftGetsNoAnswer", "TestAHangUpIsNoticed", "TestHalfClosedConnectionsLeaveNothing", "TestAbandonedWaitsLeaveNoGhosts"},
+		[]string{"TestQueuePassesOverAClientThatHungUp", "TestAClientThatLeftGetsNoAnswer", "TestAHangUpIsNoticed", "TestHalfClosedConnectionsLeaveNothing", "TestAbandonedWaitsLeaveNoGhosts"},
 	},
 	{
 		// net/http: reads one byte ahead to notice that a client leaves, and no more.
@@ -56,35 +56,35 @@ var stories = []struct {
 	},
 	{
 		"an orchestrator takes a server with a full disk off its holders",
-		[]string{"TestWhatTheStoreCannotDoIsSaid", "TestOnAFullDiskHoldersGoOn"},
+		[]string{"TestWhatTheStoreCannotDoIsSaid", "TestFullDiskLetsHoldersGoOn"},
 	},
 	{
-		// Redisson's fair lock: a dead head held everybody up for seconds, and a hand-over
+		// Redisson's fair lock: a dead head of the queue held all waiters up for seconds, and a hand-over
 		// waited for a notice that could get lost.
-		"the first in line is dead and nobody is served",
-		[]string{"TestADeadHeadHoldsNobodyUp", "TestAnExpiryWakesTheNextByItself"},
+		"the first waiter is dead and the others are not served",
+		[]string{"TestQueueGoesOnBehindADeadHead", "TestExpiryWakesTheNextWaiter"},
 	},
 	{
 		// Redisson's fair lock: those who waited were put out of the queue by others'
 		// timeouts.
 		"those who wait are put out of the queue",
-		[]string{"TestWhoWaitsIsNotPutOut"},
+		[]string{"TestQueueKeepsWaitersWhileOthersLeave"},
 	},
 	{
 		// Redisson: a negative lease time waited for ever. ShedLock, kured: a lease of 0,
 		// recorded once, never ended.
 		"a lease without an end",
-		[]string{"TestNoLeaseIsWithoutAnEnd", "TestWhatIsRefusedAsInvalid"},
+		[]string{"TestLeaseAlwaysHasAnEnd", "TestWhatIsRefusedAsInvalid"},
 	},
 	{
 		// Nacos: a flag of the client let it pass those who waited.
 		"a client passes those who wait",
-		[]string{"TestTriesDoNotPassWaiters", "TestAThousandWaitersAreGrantedInOrder"},
+		[]string{"TestQueueIsNotOvertakenByTries", "TestAThousandWaitersAreGrantedInOrder"},
 	},
 	{
 		// hiqlite: a waiter that died as it was promoted left its ticket in front for ever.
 		"a waiter dies as its turn comes",
-		[]string{"TestDyingAtTheTurnCostsOneLeaseAtMost", "TestAGrantIsUndoneIfTheConnectionFailsAtTheWrite", "TestAClientThatLeavesAtTheGrantDoesNotKeepIt"},
+		[]string{"TestWaiterThatDiesAtTheFrontCostsOneLeaseAtMost", "TestAGrantIsUndoneIfTheConnectionFailsAtTheWrite", "TestAClientThatLeavesAtTheGrantDoesNotKeepIt"},
 	},
 	{
 		// A recipe with curl -f took a redirect for a grant, and deployed without a lock.
@@ -105,7 +105,7 @@ var stories = []struct {
 		// consul lock: the child of a holder that had lost its lock ran on for a minute
 		// beside the next one; etcdctl lock did not stop its child at all. A server cannot stop it; it can refuse what is stale.
 		"an old holder goes on",
-		[]string{"TestAnOldHolderIsRefused", "TestALeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
+		[]string{"TestOldHolderIsRefused", "TestLeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
 	},
 	{
 		// Here: a policy judged one lease, the lock changed hands, and the break ended the
@@ -150,7 +150,7 @@ var stories = []struct {
 }
 
 // The table above would be worth little if its tests were renamed and lost.
-func TestEveryStoryHasItsTests(t *testing.T) {
+func TestStoriesHaveTheirTests(t *testing.T) {
 	sources := testSources(t)
 	for _, s := range stories {
 		for _, name := range s.tests {

@@ -132,14 +132,14 @@ var nonsense = []struct {
 	{"a list of lengths", acquire + "Content-Length: 0, 0\r\n\r\n", 400},
 	{"too large a body", acquire + "Content-Length: 20000\r\n" + closes + strings.Repeat("x", 20_000), 413},
 	{"an upgrade", get + "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings, close\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", 200},
-	{"an expectation nobody can meet", acquire + "Expect: 200-maybe\r\n" + closes, 417},
+	{"an expectation that cannot be met", acquire + "Expect: 200-maybe\r\n" + closes, 417},
 	{"garbage after a request", get + "\r\n" + "\x00\x01garbage\r\n\r\n", 200},
 	{"garbage after a request that waits", "POST /v1/locks/a/acquire?wait=100ms HTTP/1.1\r\nHost: localhost\r\n\r\n\x00\x01garbage\r\n\r\n", 409},
 	{"a hundred requests and garbage", strings.Repeat(get+"\r\n", 100) + "\xff\xfe\r\n\r\n", 200},
 }
 
-// What is no request, or one nobody should send, is refused or hung up on soon. It
-// neither panics nor counts as a fault of the server, which goes on.
+// The server soon refuses input that is no request, or none that a client should send, or
+// hangs up. It neither panics nor counts it as a fault of its own, and goes on.
 func TestNonsenseIsRefused(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
@@ -168,7 +168,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 
 // What is hidden behind the end of a request is never answered, whichever of its two
 // lengths a proxy goes by.
-func TestNothingIsSmuggledBehindARequest(t *testing.T) {
+func TestRequestSmugglingIsRefused(t *testing.T) {
 	p := octotest.Start(t, t.TempDir())
 	const hidden = "GET /v1/locks/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	for name, raw := range map[string]string{
@@ -190,7 +190,7 @@ func TestNothingIsSmuggledBehindARequest(t *testing.T) {
 }
 
 // Whatever is sent slowly, or never, holds its connection for a bounded time.
-func TestSlownessIsCutOff(t *testing.T) {
+func TestSlowRequestsAreCutOff(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
 	const header, body = 5 * time.Second, 10 * time.Second // what each may take
@@ -202,7 +202,7 @@ func TestSlownessIsCutOff(t *testing.T) {
 		{"headers by lines", "GET /v1/locks/a HTTP/1.1\r\nHost: localhost\r\n", "X-Slow: a\r\n", header},
 		{"a body by bytes", acquire + "Content-Length: 10000\r\n\r\n", "a", body},
 		{"chunks of one byte", acquire + "Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n", body},
-		{"a body nobody reads", get + "Content-Length: 10000\r\n\r\n", "a", body},
+		{"a body that is not read", get + "Content-Length: 10000\r\n\r\n", "a", body},
 	}
 	if testing.Short() {
 		tests = tests[:2]
@@ -253,7 +253,7 @@ func drip(p *octotest.Server, at, again string, most time.Duration) (took time.D
 }
 
 // Hundreds of connections that only just live cost others nothing.
-func TestTricklingConnectionsKeepNobodyOut(t *testing.T) {
+func TestTricklingConnectionsLeaveRoomForOthers(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	n := 500
 	if testing.Short() {
@@ -290,7 +290,7 @@ func TestHalfClosedConnectionsLeaveNothing(t *testing.T) {
 			t.Fatalf("answered %q, %v", said, err)
 		}
 	}
-	octotest.WaitUntil(t, "nobody waits", func() bool { return p.Metric("octostore_waiters") == 0 })
+	octotest.WaitUntil(t, "the queues are empty", func() bool { return p.Metric("octostore_waiters") == 0 })
 	octotest.Expect(t, p.Release(held), 200, "")
 	if l := p.Look("a"); l.State != "free" {
 		t.Errorf("got %+v, want it free", l)

@@ -23,7 +23,7 @@ var auditRecords = flag.Int("audit.records", 0, "how many records to export when
 
 // An export takes as much memory whatever its size, and is not much slower than
 // reading the same segments from the file.
-func TestAnExportIsStreamed(t *testing.T) {
+func TestExportIsStreamed(t *testing.T) {
 	records := octotest.HowMany(*auditRecords, 100_000, 20_000)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "octostore.db")

@@ -111,7 +111,7 @@ func (c *crowd) releaseAll() error {
 	})
 }
 
-// takeTurns has everybody wait for its turn, and pass the lock on.
+// takeTurns lets every waiter wait for its turn, and pass the lock on.
 func (c *crowd) takeTurns() error {
 	all := make(chan error, len(c.waiters))
 	for i, w := range c.waiters {
@@ -275,8 +275,8 @@ func crowdSize(t *testing.T) int {
 
 // Clients queue, and most of them hang up while the locks change hands: of four one at
 // once, two at a random moment. The fourth stays and must have its turn, whatever the
-// others do. No ghost of them is left: nobody waits, no lock is held for longer than
-// one lease, the next client has it then, and tokens have only grown.
+// others do. No ghost of them is left: the queues are empty, no lock is held for longer
+// than one lease, the next client has it then, and tokens have only grown.
 func TestAbandonedWaitsLeaveNoGhosts(t *testing.T) {
 	const locks = 16
 	n := octotest.HowMany(*tortureAbandoned, 2_000, 500)
@@ -314,7 +314,7 @@ func TestAbandonedWaitsLeaveNoGhosts(t *testing.T) {
 	if abandoned.Load() < int64(n) || turns.Load()+late.Load() < int64(n/4) || turns.Load() == 0 {
 		t.Error("of four, one has to hang up and one to have its turn")
 	}
-	octotest.WaitUntil(t, "nobody waits", func() bool { return p.Metric("octostore_waiters") == 0 })
+	octotest.WaitUntil(t, "the queues are empty", func() bool { return p.Metric("octostore_waiters") == 0 })
 	for i := range locks {
 		// One whose answer was under way when it hung up may have the lock until its
 		// lease of a second ends.
@@ -326,7 +326,7 @@ func TestAbandonedWaitsLeaveNoGhosts(t *testing.T) {
 	p.ExpectHealthy(t)
 }
 
-// patience is how long somebody waits who may or may not have his turn.
+// patience is how long a client waits that may or may not have its turn.
 func patience(rng *rand.Rand) time.Duration {
 	return time.Duration(1+rng.IntN(20_000)) * time.Microsecond
 }

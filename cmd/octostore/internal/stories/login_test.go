@@ -73,7 +73,7 @@ func TestLoginAndLogout(t *testing.T) {
 	}
 	p.Runs("The token is revoked", "logout")
 	p.Fails("this server wants a token", "audit", "export")
-	if err := os.WriteFile(p.File(), before, 0o600); err != nil { // somebody had a copy
+	if err := os.WriteFile(p.File(), before, 0o600); err != nil { // a copy that was kept
 		t.Fatal(err)
 	}
 	p.Fails("this token has been revoked", "audit", "export")
@@ -94,7 +94,7 @@ func TestLoginAndLogout(t *testing.T) {
 	}
 }
 
-func TestALoginThatFails(t *testing.T) {
+func TestLoginThatFails(t *testing.T) {
 	t.Parallel()
 	fake := &logintest.GitHub{Login: "mallory", ID: 666, Interval: 1}
 	server := octotest.Start(t, t.TempDir(), octotest.GitHubSettings(t, fake)...)
@@ -109,7 +109,7 @@ func TestALoginThatFails(t *testing.T) {
 }
 
 // A server that cannot let people log in as configured does not start.
-func TestALoginThatCannotBeConfigured(t *testing.T) {
+func TestLoginThatCannotBeConfigured(t *testing.T) {
 	right := octotest.GitHubSettings(t, &logintest.GitHub{})
 	open := filepath.Join(t.TempDir(), "open")
 	if err := os.WriteFile(open, []byte(logintest.ClientSecret), 0o644); err != nil {
@@ -129,7 +129,7 @@ func TestALoginThatCannotBeConfigured(t *testing.T) {
 			t.Errorf("%s: got %v", change, err)
 		}
 	}
-	// Others may reach it, though there is no token yet: nobody gets in without logging in.
+	// Others may reach it, though there is no token yet: a login is the only way in.
 	exposed := octotest.Start(t, t.TempDir(), append(right, "OCTOSTORE_ADDR=0.0.0.0:0", "OCTOSTORE_PUBLIC_URL=https://locks.example.com")...)
 	_, port, _ := net.SplitHostPort(exposed.Addr)
 	octotest.Expect(t, octotest.Call("POST", "127.0.0.1:"+port, "/v1/locks/a/acquire"), 401, "unauthenticated")

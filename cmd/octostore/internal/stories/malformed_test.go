@@ -38,7 +38,7 @@ func TestMalformedRequestsAreNoFaultOfTheServer(t *testing.T) {
 	if answers := sender.answers(); answers < n/10 || sender.seen[200] < n/1000 || sender.seen[400] < n/100 {
 		t.Errorf("%d answers to %d requests: the generator makes too much of one kind: %v", answers, n, sender.seen)
 	}
-	octotest.WaitWithin(t, 30*time.Second, "nobody waits", func() bool { return p.Metric("octostore_waiters") == 0 })
+	octotest.WaitWithin(t, 30*time.Second, "the queues are empty", func() bool { return p.Metric("octostore_waiters") == 0 })
 	octotest.WaitWithin(t, 30*time.Second, "no goroutine is left over", func() bool { return p.Metric("go_goroutines") <= goroutines+10 })
 	p.ExpectHealthy(t)
 }

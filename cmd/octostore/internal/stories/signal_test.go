@@ -51,7 +51,7 @@ func TestSIGTERMAnswersWaitersAndExitsWithZero(t *testing.T) {
 
 // A request that never ends holds an orderly stop up for two seconds. On a machine that
 // is slower than that the second signal comes too late, so there are several tries.
-func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
+func TestSignalSentTwiceEndsTheServerAtOnce(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	for range 5 {
 		if state := signalTwice(t); !state.Success() {
@@ -81,7 +81,7 @@ func signalTwice(t *testing.T) *os.ProcessState {
 	return state
 }
 
-func TestARequestThatNeverEndsDoesNotHoldTheStop(t *testing.T) {
+func TestStopDoesNotWaitForARequestThatNeverEnds(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
 	conn := halfRequest(t, p.Addr)

@@ -13,7 +13,7 @@ import (
 // key returns the header that makes requests one attempt.
 func key(n int) string { return fmt.Sprintf("%s: an-attempt-of-its-own-%04d", api.HeaderKey, n) }
 
-func TestARepeatedWaitIsOneWait(t *testing.T) {
+func TestWaitRepeatedWithItsKeyIsOneWait(t *testing.T) {
 	p := octotest.Start(t, t.TempDir())
 	held := p.Take(t, "a", "?ttl=1h")
 	attempts := []*octotest.Caller{p.Enqueue(t, "a", "&ttl=1h", 1, key(1))}
@@ -33,7 +33,7 @@ func TestARepeatedWaitIsOneWait(t *testing.T) {
 
 // A client that cannot wait for long asks again and again with its key. It is first in
 // line all the time, and is served first.
-func TestAskingAgainKeepsThePlace(t *testing.T) {
+func TestQueueKeepsThePlaceOfARepeatedRequest(t *testing.T) {
 	p := octotest.Start(t, t.TempDir())
 	held := p.Take(t, "a", "?ttl=1h")
 	first := p.Enqueue(t, "a", "&ttl=1h", 1, key(1))
@@ -57,7 +57,7 @@ func TestAskingAgainKeepsThePlace(t *testing.T) {
 	}
 }
 
-func TestWhoHungUpIsNotGranted(t *testing.T) {
+func TestQueuePassesOverAClientThatHungUp(t *testing.T) {
 	p := octotest.Start(t, t.TempDir())
 	held := p.Take(t, "a", "?ttl=1h")
 	gone := []*octotest.Caller{p.Enqueue(t, "a", "&ttl=1h", 1), p.Enqueue(t, "a", "&ttl=1h", 2)}
@@ -73,9 +73,9 @@ func TestWhoHungUpIsNotGranted(t *testing.T) {
 	}
 }
 
-// Others come, run out of time and hang up, before and behind somebody who waits. He
-// is answered when it is his turn, and not before.
-func TestWhoWaitsIsNotPutOut(t *testing.T) {
+// Other clients come, run out of time and hang up, before and behind one that waits. It is
+// answered when its turn comes, and not before.
+func TestQueueKeepsWaitersWhileOthersLeave(t *testing.T) {
 	p := octotest.Start(t, t.TempDir())
 	held := p.Take(t, "a", "?ttl=1h")
 	before := p.Enqueue(t, "a", "&ttl=1h", 1)
@@ -99,7 +99,7 @@ func TestWhoWaitsIsNotPutOut(t *testing.T) {
 
 // The lease of a holder has ended, and another has the lock. Whatever the old one asks
 // for is refused, and does nothing to the new one.
-func TestAnOldHolderIsRefused(t *testing.T) {
+func TestOldHolderIsRefused(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
 	old := p.Take(t, "a", "?ttl=1s")
@@ -115,7 +115,7 @@ func TestAnOldHolderIsRefused(t *testing.T) {
 	octotest.Expect(t, p.Renew(next), 200, "")
 }
 
-func TestALeaseBeginsAtTheGrant(t *testing.T) {
+func TestLeaseBeginsAtTheGrant(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
 	p.Take(t, "a", "?ttl=6s")
@@ -129,7 +129,7 @@ func TestALeaseBeginsAtTheGrant(t *testing.T) {
 	}
 }
 
-func TestAnAttemptWhoseLeaseIsOverIsToldSo(t *testing.T) {
+func TestAttemptWhoseLeaseIsOverIsToldSo(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
 	c := octotest.NewCaller(t, p.Addr)
@@ -139,7 +139,7 @@ func TestAnAttemptWhoseLeaseIsOverIsToldSo(t *testing.T) {
 	octotest.Expect(t, c.Ask("/v1/locks/a/acquire?ttl=4s", key(1)), 409, `"attempt_over"`)
 }
 
-func TestWhoHangsUpMakesRoomInTheQueue(t *testing.T) {
+func TestQueueHasRoomAfterAHangUp(t *testing.T) {
 	p := octotest.Start(t, t.TempDir(), "OCTOSTORE_MAX_WAITERS_PER_LOCK=3")
 	p.Take(t, "a", "?ttl=1h")
 	p.Enqueue(t, "a", "", 1)
@@ -153,9 +153,9 @@ func TestWhoHangsUpMakesRoomInTheQueue(t *testing.T) {
 	}
 }
 
-// The first in line has lost its connection; its key keeps its place for a while. The
+// The first waiter has lost its connection, and its key keeps its place for a while. The
 // lock is not kept for it meanwhile.
-func TestADeadHeadHoldsNobodyUp(t *testing.T) {
+func TestQueueGoesOnBehindADeadHead(t *testing.T) {
 	p := octotest.Start(t, t.TempDir())
 	held := p.Take(t, "a", "?ttl=1h")
 	head := p.Enqueue(t, "a", "&ttl=1h", 1, key(1))
@@ -188,8 +188,8 @@ func metricSum(p *octotest.Server, prefix string) (sum float64) {
 	return sum
 }
 
-// Nobody releases, nobody asks, nobody polls: the end of a lease alone serves the next.
-func TestAnExpiryWakesTheNextByItself(t *testing.T) {
+// Without a release, a request or a poll, the end of a lease alone serves the next waiter.
+func TestExpiryWakesTheNextWaiter(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
 	c := octotest.NewCaller(t, p.Addr)
@@ -210,7 +210,7 @@ func TestAnExpiryWakesTheNextByItself(t *testing.T) {
 	}
 }
 
-func TestNoLeaseIsWithoutAnEnd(t *testing.T) {
+func TestLeaseAlwaysHasAnEnd(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	p := octotest.Start(t, t.TempDir())
 	g := p.Take(t, "held", "?ttl=1s")
@@ -226,7 +226,7 @@ func TestNoLeaseIsWithoutAnEnd(t *testing.T) {
 
 // While the lock changes hands again and again, others try without waiting. They never
 // get it before those who stand in line, whatever they ask for.
-func TestTriesDoNotPassWaiters(t *testing.T) {
+func TestQueueIsNotOvertakenByTries(t *testing.T) {
 	const waiters = 30
 	p := octotest.Start(t, t.TempDir())
 	held := p.Take(t, "a", "?ttl=1h")
@@ -276,8 +276,8 @@ func tryUntil(p *octotest.Server, stop <-chan struct{}) error {
 
 // The head of the line dies in the very moment of its turn. Either the server sees it
 // and the next has the lock at once, or the answer was on its way already, and the next
-// has it after that one lease of a second. Nobody waits for ever.
-func TestDyingAtTheTurnCostsOneLeaseAtMost(t *testing.T) {
+// has it after that one lease of a second. No waiter waits for ever.
+func TestWaiterThatDiesAtTheFrontCostsOneLeaseAtMost(t *testing.T) {
 	rounds := 40
 	if testing.Short() {
 		rounds = 10

@@ -8,19 +8,19 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-func (d *DB) ReadPlaces() ([]journal.Place, error) {
+func (d *DB) ReadObserverCursors() ([]journal.ObserverCursor, error) {
 	q, err := d.Prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
 	if err != nil {
 		return nil, err
 	}
 	defer q.Close()
-	var all []journal.Place
+	var all []journal.ObserverCursor
 	for {
 		more, err := q.Step()
 		if err != nil || !more {
 			return all, err
 		}
-		p := journal.Place{Observer: q.Text(0), After: lock.Seq(q.Int(1)), Parked: uint64(q.Int(2))}
+		p := journal.ObserverCursor{Observer: q.Text(0), After: lock.Seq(q.Int(1)), Parked: uint64(q.Int(2))}
 		if d.sums.place(p) != q.Int(3) {
 			return nil, Damaged("the place of observer %q does not match its checksum", p.Observer)
 		}
@@ -28,7 +28,7 @@ func (d *DB) ReadPlaces() ([]journal.Place, error) {
 	}
 }
 
-func (d *DB) SetPlaces(set []journal.Place, forget []string) error {
+func (d *DB) SetObserverCursors(set []journal.ObserverCursor, forget []string) error {
 	drop, err := d.Prepare("DELETE FROM observers WHERE name = ?1")
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (d *DB) SetPlaces(set []journal.Place, forget []string) error {
 }
 
 // place returns the checksum of a row of observers.
-func (s *sums) place(p journal.Place) int64 {
+func (s *sums) place(p journal.ObserverCursor) int64 {
 	b := appendText(s.buf[:0], p.Observer)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.After))
 	b = binary.BigEndian.AppendUint64(b, p.Parked)

@@ -47,7 +47,7 @@ func (d *DB) verify(ctx context.Context, size int64) error {
 	if _, err := d.ReadTokens(ctx); err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
-	if _, err := d.ReadPlaces(); err != nil {
+	if _, err := d.ReadObserverCursors(); err != nil {
 		return err
 	}
 	_, err := d.ReadLeases(ctx, host.Instant{})
