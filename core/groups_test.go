@@ -68,20 +68,12 @@ func TestQuestionsCarryGroupsAndOtherLocks(t *testing.T) {
 		if err != nil || q.Asked.Actor.Groups != want {
 			t.Errorf("supposing %q: %q, %v", account, q.Asked.Actor.Groups, err)
 		}
-<<<<<<< HEAD
-		q, err = s.SupposeBreak(who, account, lock.BreakRequest{Name: "a/b", Cause: "why"})
-=======
-		q, err = s.BreakQuestion(who, account, lock.Breaking{Name: "a/b", Cause: "why"})
->>>>>>> main
+		q, err = s.BreakQuestion(who, account, lock.BreakRequest{Name: "a/b", Cause: "why"})
 		if err != nil || q.Asked.Actor.Groups != want {
 			t.Errorf("supposing a break by %q: %q, %v", account, q.Asked.Actor.Groups, err)
 		}
 	}
-<<<<<<< HEAD
-	if q, err := s.SupposeRenew(who, "", lock.RenewRequest{Name: "a/b"}); err != nil || q.Asked.Actor.Groups != who.Groups {
-=======
-	if q, err := s.RenewQuestion(who, "", lock.Renewal{Name: "a/b"}); err != nil || q.Asked.Actor.Groups != who.Groups {
->>>>>>> main
+	if q, err := s.RenewQuestion(who, "", lock.RenewRequest{Name: "a/b"}); err != nil || q.Asked.Actor.Groups != who.Groups {
 		t.Errorf("supposing a renewal: %q, %v", q.Asked.Actor.Groups, err)
 	}
 }
