@@ -261,7 +261,7 @@ var storeMutants = []mutant{
 	},
 	{
 		name: "writes-after-a-failure", file: "core/store/sqlite/commit.go",
-		old:    "	s.die(err)\n	return",
+		old:    "	s.markFailed(err)\n	return",
 		new:    "	return",
 		breaks: "a store goes on after a failure that left its outcome unknown",
 		tests:  inSQLite,
@@ -275,8 +275,8 @@ var storeMutants = []mutant{
 	},
 	{
 		name: "no-ballast", file: "core/store/sqlite/fulldisk.go",
-		old:    "	s.dropSpare(cause)\n	s.moveNow()",
-		new:    "	s.moveNow()",
+		old:    "	s.giveUpReserve(cause)\n	s.checkpointNow()",
+		new:    "	s.checkpointNow()",
 		breaks: "on a full disk nothing can be released",
 		tests:  inSQLite,
 	},

@@ -12,14 +12,14 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// Backup writes a copy of the database at source to target, a file that must not
-// exist yet, and checks that the copy is sound. A server may be running on the source
-// and go on committing: the copy is of one moment after the call. While it is made the
-// WAL of the source cannot start over and so grows with every commit.
+// Backup writes a copy of the database at source to target, a file that must not exist yet,
+// and checks the copy. A server may run on the source and go on committing: the copy is of
+// one moment after the call. Meanwhile the WAL of the source cannot start over and grows
+// with every commit.
 //
-// The copy is complete on its own, compact, readable by its owner only, and as secret
-// as the original. Errors: [ErrNewer], [ErrForeign], and those of the file system. When
-// one is returned there is no target.
+// The copy is complete on its own, compact, readable by its owner only, and as secret as
+// the original. Errors: [ErrNewer], [ErrForeign], and those of the file system. After an
+// error there is no target.
 func Backup(ctx context.Context, source, target string) error {
 	if err := backup(ctx, source, target); err != nil {
 		return fmt.Errorf("back up %s to %s: %w", source, target, err)

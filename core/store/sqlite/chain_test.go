@@ -57,7 +57,7 @@ const farAhead = lock.Seq(4_102_444_800) << 20
 
 func newChain(t *testing.T, d *disk) *chain {
 	c := &chain{t: t, d: d, refused: make(map[string]bool)}
-	c.cfg = Config{Path: newPath(t), walSize: 64 << 10, Ballast: -1}
+	c.cfg = Config{Path: newPath(t), walSize: 64 << 10, Reserve: -1}
 	if err := create(c.cfg.Path); err != nil {
 		t.Fatal(err)
 	}
@@ -275,11 +275,11 @@ func (c *chain) burst(round int) {
 
 // moveWAL does what the upkeep does when the log has got long.
 func (c *chain) moveWAL() {
-	mover, err := openMover(c.s.path)
+	mover, err := openCheckpointer(c.s.path)
 	if err != nil {
 		return
 	}
-	c.s.moveWAL(mover)
+	c.s.checkpoint(mover)
 	mover.Close()
 }
 

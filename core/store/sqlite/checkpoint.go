@@ -6,37 +6,36 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
-// Commits append to the WAL; somebody has to move its pages into the database so
-// that it can start over. SQLite would do so inside a commit. Here it happens beside
-// the commits, in two steps:
+// Commits append to the WAL. A checkpoint moves its pages into the database, so that the
+// WAL can start over. SQLite would do so inside a commit; this store does it beside the
+// commits, in two steps:
 //
 //   - the bulk, on a connection of its own, while commits go on;
-//   - what they have added meanwhile, on the writing connection between two of them.
-//     That is little, and when nothing is left to move the next commit starts the WAL
-//     over.
+//   - the rest, which commits have added meanwhile, on the writing connection between two
+//     commits. That is little, and once nothing is left the next commit starts the WAL over.
 //
-// A reader that is still in the WAL puts the second step off. Readers are brief, so
-// usually the next attempt succeeds; only a WAL that got long nevertheless makes
-// commits wait for them.
+// A reader that is still in the WAL delays the second step. Readers are brief, so usually
+// the next attempt succeeds. Only if the WAL gets long nevertheless do commits wait for
+// readers.
 const (
-	moveEvery   = 2048                   // frames between attempts
-	insistAt    = 16384                  // frames from which commits wait for readers
-	insistFor   = 100 * time.Millisecond // at most
-	insistAgain = 2                      // times as many frames until the next time
+	checkpointEvery = 2048                   // frames between checkpoints
+	insistAt        = 16384                  // frames from which a checkpoint lets commits wait for readers
+	insistFor       = 100 * time.Millisecond // at most
+	insistAgain     = 2                      // factor of frames until the next time
 
-	moveEveryFull = 32 // frames from which a commit moves them itself while the disk is full
+	checkpointEveryFull = 32 // frames from which a commit runs a checkpoint itself while the disk is full
 )
 
-// pace says when the WAL is long enough for the next attempt.
+// pace decides when the WAL is long enough for the next attempt.
 type pace struct {
 	frames   int // after the newest commit
 	moveAt   int
 	insistAt int
 }
 
-func newPace() pace { return pace{moveAt: moveEvery, insistAt: insistAt} }
+func newPace() pace { return pace{moveAt: checkpointEvery, insistAt: insistAt} }
 
-// after notes the length of the WAL and reports whether to move its pages.
+// after records the length of the WAL and reports whether a checkpoint is due.
 func (p *pace) after(frames int) bool {
 	if frames < p.frames { // it started over
 		*p = newPace()
@@ -45,7 +44,7 @@ func (p *pace) after(frames int) bool {
 	if frames < p.moveAt {
 		return false
 	}
-	p.moveAt = frames + moveEvery
+	p.moveAt = frames + checkpointEvery
 	return true
 }
 
@@ -58,15 +57,15 @@ func (p *pace) insists() bool {
 	return true
 }
 
-// afterCommit wakes the upkeep if there is something for it to do. While the disk is
-// full it does not wait for the upkeep to have its turn: a WAL that grew meanwhile would
-// use up what is left of the reserve, and those who hold a lock would be refused.
+// afterCommit wakes the upkeep if there is something for it to do. While the disk is full
+// it runs the checkpoint itself instead: a WAL that grows meanwhile would use up the
+// reserve, and holders would be refused.
 func (s *Store) afterCommit() {
 	frames := s.w.WALFrames()
-	s.stamped.Store(frames >= s.pace.frames) // else the WAL started over, perhaps without it
+	s.logStamped.Store(frames >= s.pace.frames) // else the WAL started over, maybe without the stamp
 	due := s.pace.after(frames)
-	if s.Full() && frames >= moveEveryFull {
-		s.moveNow()
+	if s.Full() && frames >= checkpointEveryFull {
+		s.checkpointNow()
 		return
 	}
 	if due {
@@ -81,7 +80,7 @@ func (s *Store) wakeUpkeep() {
 	}
 }
 
-// keepUp does what commits leave to do, until the store is closed.
+// keepUp runs checkpoints and refills the reserve, until the store is closed.
 func (s *Store) keepUp(mover *conn.Conn) {
 	defer mover.Close()
 	for {
@@ -89,20 +88,20 @@ func (s *Store) keepUp(mover *conn.Conn) {
 		case <-s.stop:
 			return
 		case <-s.wake:
-		case <-s.retry():
+		case <-s.nextRefill():
 		}
-		s.moveWAL(mover)
-		s.restoreSpare()
+		s.checkpoint(mover)
+		s.refillReserve()
 	}
 }
 
-// openMover opens the connection that moves pages beside the commits.
-func openMover(path string) (*conn.Conn, error) {
+// openCheckpointer opens the connection for checkpoints beside the commits.
+func openCheckpointer(path string) (*conn.Conn, error) {
 	c, err := conn.Open(path, conn.ReadWrite)
 	if err != nil {
 		return nil, err
 	}
-	// A connection that has read nothing yet does not know that there is a WAL, and its
+	// A connection that has not read anything does not know that there is a WAL, and its
 	// checkpoints do nothing.
 	if _, err := c.IntOf("PRAGMA schema_version"); err != nil {
 		c.Close()
@@ -111,48 +110,48 @@ func openMover(path string) (*conn.Conn, error) {
 	return c, nil
 }
 
-// moveWAL takes both steps. Pages that could not be written to the database file
-// stop the store: nobody knows what is in it then.
-func (s *Store) moveWAL(mover *conn.Conn) {
+// checkpoint runs both steps. If pages could not be written to the database file the store
+// stops, since the content of the file is unknown then.
+func (s *Store) checkpoint(mover *conn.Conn) {
 	if s.failure.Load() != nil {
-		return // Close decides whether the files may still be written to
+		return // Close decides whether the files may still be written
 	}
-	s.moving.Lock()
+	s.checkpointing.Lock()
 	err := mover.Checkpoint(conn.Passive)
-	s.moving.Unlock()
-	s.stamped.Store(false) // the next commit may be the first of a new log
+	s.checkpointing.Unlock()
+	s.logStamped.Store(false) // the next commit may be the first of a new log
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
+	if s.stopReason() != nil {
 		return
 	}
 	full := conn.FailedWith(err, conn.CodeFull)
-	if err == nil || passing(err) && !full {
-		err = s.moveRest()
+	if err == nil || retryable(err) && !full {
+		err = s.checkpointRest()
 		full = conn.FailedWith(err, conn.CodeFull)
 	}
 	switch {
 	case full:
-		s.makeRoom(err)
-	case err != nil && !passing(err):
-		s.die(err)
+		s.freeSpace(err)
+	case err != nil && !retryable(err):
+		s.markFailed(err)
 	}
 }
 
-// moveNow moves all that can be moved, between two commits and after the upkeep if that
-// is at it. It is for a full disk.
-func (s *Store) moveNow() {
-	s.moving.Lock()
-	defer s.moving.Unlock()
-	s.stamped.Store(false)
-	if err := s.w.Checkpoint(conn.Passive); err != nil && !passing(err) {
-		s.die(err)
+// checkpointNow moves all pages that can be moved, between two commits and not beside a
+// running checkpoint. It is for a full disk.
+func (s *Store) checkpointNow() {
+	s.checkpointing.Lock()
+	defer s.checkpointing.Unlock()
+	s.logStamped.Store(false)
+	if err := s.w.Checkpoint(conn.Passive); err != nil && !retryable(err) {
+		s.markFailed(err)
 	}
 }
 
-// moveRest moves what is left, between two commits.
-func (s *Store) moveRest() error {
-	defer s.stamped.Store(false)
+// checkpointRest moves the pages that are left, between two commits.
+func (s *Store) checkpointRest() error {
+	defer s.logStamped.Store(false)
 	if !s.pace.insists() {
 		return s.w.Checkpoint(conn.Passive)
 	}
@@ -161,8 +160,8 @@ func (s *Store) moveRest() error {
 	return s.w.Checkpoint(conn.Restart)
 }
 
-// passing reports whether a checkpoint that failed can be tried again. Until then
-// the WAL has everything.
-func passing(err error) bool {
+// retryable reports whether a failed checkpoint can be tried again. Until then the WAL has
+// everything.
+func retryable(err error) bool {
 	return conn.FailedWith(err, conn.CodeBusy, conn.CodeLocked, conn.CodeFull)
 }

@@ -10,12 +10,11 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// Close waits for calls under way, but for a commit that waits for another process
-// that keeps the database locked: that one fails. It moves everything into the database file, and
-// lets another process open it. After that the file is complete on its own, unless
-// another process is still reading it, as for a backup, or the disk is full: nothing
-// is lost then, but PATH-wal stays part of the database until the next start. The
-// Logger is told.
+// Close waits for calls under way; only a commit that waits for another process to unlock
+// the database fails. It moves everything into the database file and lets another process
+// open it. Then the file is complete on its own, unless another process is still reading
+// it, as a backup does, or the disk is full. In these cases nothing is lost, but PATH-wal
+// stays part of the database until the next start, and the log says so.
 func (s *Store) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
 	s.mu.Lock()
@@ -23,8 +22,8 @@ func (s *Store) Close() error {
 		s.mu.Unlock()
 		return ErrClosed
 	}
-	w, failure := s.w, s.stopped()
-	how := s.ending(failure)
+	w, failure := s.w, s.stopReason()
+	how := s.closeMode(failure)
 	s.w = nil
 	s.mu.Unlock()
 
@@ -46,65 +45,66 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// ending says how the writing connection is to be closed after a failure, or none. The
-// caller has mu.
-func (s *Store) ending(failure error) ending {
-	overwritten := s.lookAtLog()
+// closeMode decides how to close the writing connection after a failure, or none. The
+// caller holds mu.
+func (s *Store) closeMode(failure error) closeMode {
+	overwritten := s.checkOpenLog()
 	if overwritten != nil {
 		s.log.Error("the write-ahead log is left as it is", "path", s.path, "error", overwritten)
 	}
 	switch {
 	case overwritten != nil:
-		return asItIs // the index leads into what somebody else wrote
+		return leaveWAL // the index leads into what another program wrote
 	case failure == nil:
-		return complete
-	case !errors.Is(failure, ErrReplaced) || errors.Is(failure, errWritten) || !s.inode.Held():
-		return asItIs
-	case s.lookAtStamp() != nil:
-		return asItIs // the commits are not for the database that is there now
+		return mergeWAL
+	case !errors.Is(failure, ErrReplaced) || errors.Is(failure, errOtherWriter) || !s.inode.Held():
+		return leaveWAL
+	case s.checkStamp() != nil:
+		return leaveWAL // the commits are not for the database that is there now
 	}
 	if wal := s.path + "-wal"; !s.openLog.Named(wal) {
 		s.log.Warn("every commit is moved into the database file; a log that is found in the place of its own is refused at the next start, and can be removed then", "path", wal)
-		return savedApart
+		return saveAndRestamp
 	}
-	return saved
+	return saveWAL
 }
 
-// ending is how the writing connection is closed.
-type ending int
+// closeMode is how the writing connection is closed.
+type closeMode int
 
 const (
-	// complete moves the WAL into the database and deletes it.
-	complete ending = iota
-	// asItIs leaves the WAL for the next start, which knows best what of it counts.
-	asItIs
-	// saved moves what is in the WAL that is open into the database that is open, but
-	// deletes nothing: their names may lead to files of another database. It is what
-	// saves the commits that are in a WAL that was deleted.
-	saved
-	// savedApart is saved for a WAL that has lost its name. The database gets a new stamp,
-	// so that a WAL that is put there, a copy of the old one for one, does not count.
-	savedApart
+	// mergeWAL moves the WAL into the database and deletes it.
+	mergeWAL closeMode = iota
+	// leaveWAL leaves the WAL for the next start, which knows best which of it counts.
+	leaveWAL
+	// saveWAL moves the open WAL into the open database, but deletes nothing: the names
+	// may lead to files of another database by now. It saves the commits in a WAL that
+	// was deleted.
+	saveWAL
+	// saveAndRestamp is saveWAL for a WAL that has lost its name. The database also gets a
+	// new stamp, so that a WAL put in that place, for example a copy of the old one, does
+	// not count.
+	saveAndRestamp
 )
 
-// finish closes the connection. The WAL is also left where another process is still
-// reading or the disk is full; then left says so.
-func finish(w *rows.Writer, how ending) (left, err error) {
+// finish closes the connection. The WAL also stays if another process is still reading or
+// the disk is full; left says why.
+func finish(w *rows.Writer, how closeMode) (left, err error) {
 	switch how {
-	case asItIs:
+	case leaveWAL:
 		w.LeaveWAL()
 		return nil, w.Close()
-	case saved, savedApart:
+	case saveWAL, saveAndRestamp:
 		w.LeaveWAL()
 		left = w.Checkpoint(conn.Full)
-		if left == nil && how == savedApart {
+		if left == nil && how == saveAndRestamp {
 			left = restamp(w)
 		}
 		return left, w.Close()
 	}
 	w.BusyTimeout(time.Second) // for a backup that is still reading
 	err = w.Checkpoint(conn.Truncate)
-	if err != nil && passing(err) {
+	if err != nil && retryable(err) {
 		left, err = err, nil
 	}
 	return left, cmp.Or(err, w.Close())

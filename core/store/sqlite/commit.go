@@ -10,16 +10,16 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
-// Commit makes the batch durable; see [table.Store]. Where another process keeps the
-// database locked it waits to begin, until ctx ends or the store is closed. A commit
-// that was begun is finished. After an error other than [lock.ErrFull] and
-// [lock.ErrDeposed] the store accepts nothing more, since after a failed write nobody
-// knows what is on the disk.
+// Commit makes the batch durable; see [table.Store]. While another process keeps the
+// database locked, it waits to begin, until ctx ends or the store is closed. A commit that
+// has begun is finished. After an error other than [lock.ErrFull] and
+// [lock.ErrDeposed] the store accepts nothing more: after a failed write the content
+// of the disk is unknown.
 func (s *Store) Commit(ctx context.Context, b *lock.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return fmt.Errorf("commit to %s: the store has stopped: %w", s.path, s.stopped())
+	if s.stopReason() != nil {
+		return fmt.Errorf("commit to %s: the store has stopped: %w", s.path, s.stopReason())
 	}
 	if err := s.accepts(b); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (s *Store) Commit(ctx context.Context, b *lock.Batch) error {
 	return nil
 }
 
-// accepts finds mistakes before anything is written.
+// accepts finds mistakes of the caller before anything is written.
 func (s *Store) accepts(b *lock.Batch) error {
 	switch g := &b.Segment; {
 	case !s.loaded:
@@ -53,7 +53,7 @@ func (s *Store) accepts(b *lock.Batch) error {
 	return nil
 }
 
-// refuse takes back what a failed transaction did and says what its failure means.
+// refuse rolls a failed transaction back and translates its error.
 func (s *Store) refuse(err error) error {
 	if e := s.w.Undo(); e != nil {
 		return s.fail(errors.Join(err, fmt.Errorf("roll back: %w", e)))
@@ -62,7 +62,7 @@ func (s *Store) refuse(err error) error {
 	case errors.Is(err, lock.ErrDeposed), conn.FailedWith(err, conn.CodeConstraint):
 		return lock.ErrDeposed
 	case conn.FailedWith(err, conn.CodeFull):
-		s.makeRoom(err)
+		s.freeSpace(err)
 		return lock.ErrFull
 	}
 	return s.fail(err)
@@ -70,16 +70,16 @@ func (s *Store) refuse(err error) error {
 
 // fail stops the store for good.
 func (s *Store) fail(err error) error {
-	s.die(err)
+	s.markFailed(err)
 	return fmt.Errorf("commit to %s: %w", s.path, err)
 }
 
-// beginTimeout is how long SQLite waits for the lock of another process at a time.
+// beginTimeout is how long SQLite waits at a time for another process to unlock the database.
 const beginTimeout = 100 * time.Millisecond
 
-// begin begins the transaction of a commit. Somebody's sqlite3 may keep the database
-// locked. Nothing has been written then, so it is safe to wait for as long as that
-// takes, until ctx ends or the store is closed. Callers do not wait as long: the table
+// begin begins the transaction of a commit. If another process, such as a sqlite3, keeps
+// the database locked, nothing has been written yet, so waiting is safe. It waits until
+// ctx ends or the store is closed. Callers of the table do not wait that long: the table
 // answers them.
 func (s *Store) begin(ctx context.Context) error {
 	err := s.w.Begin.Run()
@@ -93,7 +93,7 @@ func (s *Store) begin(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("gave up waiting for another process: %w", err)
 		case <-s.failed:
-			return fmt.Errorf("stopped while waiting for another process: %w", s.stopped())
+			return fmt.Errorf("stopped while waiting for another process: %w", s.stopReason())
 		case <-s.stop:
 			return fmt.Errorf("closed while waiting for another process: %w", err)
 		case <-time.After(beginTimeout / 10): // where SQLite does not wait by itself
@@ -106,22 +106,23 @@ func (s *Store) begin(ctx context.Context) error {
 	return err
 }
 
-// change runs f in a transaction of its own between two commits. It is for what is not
-// part of the journal; errors as of [Store.apart].
-func (s *Store) change(f func() error) error {
+// transact runs f in a transaction of its own between two commits, for data that is not
+// part of the journal. Errors: see [Store.transactLocked].
+func (s *Store) transact(f func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return s.stopped()
+	if s.stopReason() != nil {
+		return s.stopReason()
 	}
-	return s.apart(f)
+	return s.transactLocked(f)
 }
 
-// apart is change for those who have mu, and have seen that the store is alive.
-// [lock.ErrFull] means that there is no space and nothing was changed. Where another
-// process keeps the database locked nothing was begun, and it can be called again; a
-// commit would wait. After any other failure nothing more is accepted.
-func (s *Store) apart(f func() error) error {
+// transactLocked is transact for a caller that holds mu and has checked that the store
+// still works. [lock.ErrFull] means that there is no space and nothing has changed. If
+// another process keeps the database locked, nothing has begun and the caller may try
+// again; unlike a commit it does not wait. After any other failure the store accepts
+// nothing more.
+func (s *Store) transactLocked(f func() error) error {
 	err := s.w.Transaction(func() error {
 		if err := s.stampLog(); err != nil {
 			return err

@@ -113,7 +113,7 @@ func (m image) open(t *testing.T) ([]line, error) {
 	path := filepath.Join(dir, "octostore.db")
 	write(t, m.files, "", path)
 	begun := time.Now()
-	s, err := Open(t.Context(), Config{Path: path, walSize: -1, Ballast: -1})
+	s, err := Open(t.Context(), Config{Path: path, walSize: -1, Reserve: -1})
 	if err != nil {
 		m.checkRefusal(t, path, err)
 		return nil, err

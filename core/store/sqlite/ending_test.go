@@ -16,7 +16,7 @@ func TestEndingLeavesADatabaseThatWasOverwritten(t *testing.T) {
 	}
 	s, path, backup, _ := overwritten(t, never)
 	mustRemove(t, path+"-wal", path+"-shm")
-	s.die(s.lookAtFiles())
+	s.markFailed(s.checkFiles())
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestEndingRefusesALogInThePlaceOfItsOwn(t *testing.T) {
 		t.Skip("SKIP: the log is only rescued where the file can be kept open")
 	}
 	path := newPath(t)
-	s := open(t, Config{Path: path, look: never})
+	s := open(t, Config{Path: path, checkEvery: never})
 	storetest.Load(t, s)
 	var line storetest.Line
 	line.Commit(t, s, 1)
@@ -43,7 +43,7 @@ func TestEndingRefusesALogInThePlaceOfItsOwn(t *testing.T) {
 	if err := os.Rename(copied, path+"-wal"); err != nil {
 		t.Fatal(err)
 	}
-	s.die(s.lookAtFiles())
+	s.markFailed(s.checkFiles())
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// CheckPlace looks whether [Open] would find a place for a database at path: a system
-// that can keep its promises, a folder that can be written to, a file of one name that
-// can be written to if there is one. It changes nothing. Open looks at the same.
-func CheckPlace(path string) error {
+// CheckLocation reports why [Open] could not keep a database at path: the system cannot
+// keep its promises, the folder or the file is not writable, or the file has several names.
+// It changes nothing. Open checks the same.
+func CheckLocation(path string) error {
 	if err := host.Supported(); err != nil {
 		return err
 	}
@@ -22,13 +22,13 @@ func CheckPlace(path string) error {
 	if err != nil {
 		return fmt.Errorf("open database %q: %w", path, err)
 	}
-	if err := checkPlace(real); err != nil {
+	if err := checkLocation(real); err != nil {
 		return fmt.Errorf("open database %s: %w", real, err)
 	}
 	return nil
 }
 
-func checkPlace(path string) error {
+func checkLocation(path string) error {
 	dir := filepath.Dir(path)
 	if err := host.MayWrite(dir); err != nil {
 		return fmt.Errorf("the folder %s cannot be written to (%w), and a database needs files beside it; OCTOSTORE_DB names another place", dir, err)
@@ -39,21 +39,21 @@ func checkPlace(path string) error {
 	if err := host.MayWrite(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w (%w)", rows.ErrReadOnly, err)
 	}
-	return checkNotGone(path)
+	return checkNotMissing(path)
 }
 
-// Volatile reports whether what is written to a folder is gone after a restart of the
-// machine, as on tmpfs. False: it is not, or the system does not say.
+// Volatile reports whether files in a folder are gone after a reboot, as on tmpfs. False:
+// they are not, or the system does not say.
 func Volatile(dir string) bool { return host.InMemory(dir) }
 
-// ErrMissing says that a database file is not there, while its write-ahead log is.
+// ErrMissing says that a database file is missing while its write-ahead log exists.
 var ErrMissing = errors.New("the database file is missing, but its write-ahead log is there")
 
-// checkNotGone returns an [ErrMissing] if there is a write-ahead log without a database
-// file. A log that is not empty belonged to a database, so an empty one in its place
-// would grant locks again that are held. A start makes the database file before the
-// log, and a stop deletes the log.
-func checkNotGone(path string) error {
+// checkNotMissing returns an [ErrMissing] if there is a write-ahead log without a database
+// file. A log that is not empty belonged to a database, so an empty database in its place
+// would grant locks that are held. A start creates the database file before the log, and a
+// stop deletes the log.
+func checkNotMissing(path string) error {
 	wal := path + "-wal"
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) || host.SizeOf(wal) == 0 {
 		return nil
@@ -62,14 +62,14 @@ func checkNotGone(path string) error {
 		ErrMissing, filepath.Base(path), filepath.Base(wal), wal)
 }
 
-// Running reports whether a server has the database open, and which process it is as
-// far as is known. It changes nothing.
+// Running reports whether a server has the database open, and which process it is if that
+// is known. It changes nothing.
 func Running(path string) (who string, running bool, err error) { return host.Running(path) }
 
-// Space returns how many bytes this process may still write to the file system of a
-// folder; known is false where that cannot be told.
-func Space(dir string) (free int64, known bool) { return host.FreeSpace(dir) }
+// FreeSpace returns how many bytes this process may still write to the file system of a
+// folder; known is false if the system does not say.
+func FreeSpace(dir string) (free int64, known bool) { return host.FreeSpace(dir) }
 
-// KnowsBoot reports whether the clock that counts from the boot can be read. Without it
-// a restart of the server gives every lease its whole ttl again.
-func KnowsBoot() bool { return host.Clocks{}.OrSystem().Boot() != "" }
+// KnowsBootClock reports whether the clock that counts from the boot can be read. Without
+// it every lease gets its whole ttl again when the server restarts.
+func KnowsBootClock() bool { return host.Clocks{}.OrSystem().Boot() != "" }

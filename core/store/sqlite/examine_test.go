@@ -72,10 +72,10 @@ func names(t *testing.T, dir string) (all []string) {
 }
 
 func TestSpaceIsKnownHere(t *testing.T) {
-	if free, known := Space(t.TempDir()); known && free <= 0 {
+	if free, known := FreeSpace(t.TempDir()); known && free <= 0 {
 		t.Errorf("%d bytes", free)
 	}
-	if _, known := Space("/does/not/exist"); known {
+	if _, known := FreeSpace("/does/not/exist"); known {
 		t.Error("of a folder that does not exist it is known")
 	}
 }

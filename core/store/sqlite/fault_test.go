@@ -46,7 +46,7 @@ func history(t *testing.T, d *disk, s *Store, commits int) []acked {
 		told = append(told, acked{d.done(), line.Head, len(held)})
 		if i%25 == 24 { // now and then the WAL starts over
 			s.mu.Lock()
-			err := s.moveRest()
+			err := s.checkpointRest()
 			s.mu.Unlock()
 			if err != nil {
 				t.Fatal(err)
@@ -66,7 +66,7 @@ func lost(t *testing.T, d *disk, s *Store, told []acked, n int, rng *rand.Rand) 
 		}
 	}
 	defer os.RemoveAll(path)
-	after, err := Open(t.Context(), Config{Path: path, walSize: -1, Ballast: -1})
+	after, err := Open(t.Context(), Config{Path: path, walSize: -1, Reserve: -1})
 	if err != nil {
 		return err
 	}
@@ -263,11 +263,11 @@ func TestFailedMove(t *testing.T) {
 		}
 		return 0
 	})
-	mover, err := openMover(s.path)
+	mover, err := openCheckpointer(s.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.moveWAL(mover)
+	s.checkpoint(mover)
 	mover.Close()
 	d.failing(nil)
 	if err := s.Commit(t.Context(), line.Batch(1)); err == nil {

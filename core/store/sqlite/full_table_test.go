@@ -19,7 +19,7 @@ func TestTableOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	const releases, expiries = 200, 50
 	dir := mountTmpfs(t, "12m")
-	s := open(t, Config{Path: filepath.Join(dir, "octostore.db"), walSize: 1 << 20, pause: time.Millisecond})
+	s := open(t, Config{Path: filepath.Join(dir, "octostore.db"), walSize: 1 << 20, refillPause: time.Millisecond})
 	j := journal.New(s)
 	tab, err := table.Open(t.Context(), j, table.Config{Published: j.Publish, Full: s.Full})
 	if err != nil {

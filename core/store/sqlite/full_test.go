@@ -27,7 +27,7 @@ func TestFullDisk(t *testing.T) {
 
 func testFullDisk(t *testing.T, walSize int64) {
 	dir := mountTmpfs(t, "8m")
-	cfg := Config{Path: filepath.Join(dir, "octostore.db"), Ballast: 512 << 10, walSize: walSize, pause: time.Millisecond}
+	cfg := Config{Path: filepath.Join(dir, "octostore.db"), Reserve: 512 << 10, walSize: walSize, refillPause: time.Millisecond}
 	s := open(t, cfg)
 	storetest.Load(t, s)
 	var line storetest.Line
@@ -109,7 +109,7 @@ func testFullDisk(t *testing.T, walSize int64) {
 		}
 		return !s.Full()
 	})
-	if fi, err := os.Stat(cfg.Path + "-ballast"); err != nil || fi.Size() != cfg.Ballast {
+	if fi, err := os.Stat(cfg.Path + "-ballast"); err != nil || fi.Size() != cfg.Reserve {
 		t.Errorf("the ballast was not put back: %v", err)
 	}
 
@@ -130,7 +130,7 @@ func testFullDisk(t *testing.T, walSize int64) {
 // A server must come up on a full disk: its leases are to be released.
 func TestStartOnAFullDisk(t *testing.T) {
 	dir := mountTmpfs(t, "4m")
-	cfg := Config{Path: filepath.Join(dir, "octostore.db"), Ballast: 256 << 10, walSize: 256 << 10}
+	cfg := Config{Path: filepath.Join(dir, "octostore.db"), Reserve: 256 << 10, walSize: 256 << 10}
 	s := open(t, cfg)
 	storetest.Load(t, s)
 	var line storetest.Line
@@ -170,7 +170,7 @@ func fillDisk(t *testing.T, name string) {
 }
 
 func TestBallastBacksOff(t *testing.T) {
-	b := ballast{path: filepath.Join(t.TempDir(), "no", "such", "directory"), size: 1, first: time.Second}
+	b := reserve{path: filepath.Join(t.TempDir(), "no", "such", "directory"), size: 1, first: time.Second}
 	now := time.Now()
 	var total time.Duration
 	for _, want := range []time.Duration{1, 2, 4, 5, 5} {

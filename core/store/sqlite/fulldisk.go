@@ -11,104 +11,103 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
-// What a store does about a full disk: it refuses the commit, gives up its ballast so
-// that the next ones have a little space, and puts the ballast back when there is
-// space again. Meanwhile it says that it is full, so that the little space is kept for
-// those who hold a lock.
+// A full disk: the store refuses the commit and frees its reserve, so that the next commits
+// have a little space. It refills the reserve once there is space again. Meanwhile
+// [Store.Full] reports true, so that callers keep the little space for holders.
 //
-// A checkpoint that finds no space counts like a commit that does. There is room left
-// in the WAL then, so nobody who holds a lock has been refused yet.
+// A checkpoint that finds no space has the same effect. The WAL still has space then, so no
+// holder has been refused yet.
 
-// makeRoom gives up the ballast after something found no space, and lets the WAL
-// start over if it can.
-func (s *Store) makeRoom(cause error) {
-	s.dropSpare(cause)
-	s.moveNow()
+// freeSpace frees the reserve after a write found no space, and lets the WAL start over if
+// it can.
+func (s *Store) freeSpace(cause error) {
+	s.giveUpReserve(cause)
+	s.checkpointNow()
 }
 
-// withRoom runs f, and runs it again without the ballast if there was no space. It is
-// for what a start has to write: a server must come up on a full disk, or nothing can
-// be released.
-func (s *Store) withRoom(f func() error) error {
+// retryWithoutReserve runs f, and runs it again without the reserve if there was no space.
+// It is for the writes of a start: a server must start on a full disk, or no lease can be
+// released.
+func (s *Store) retryWithoutReserve(f func() error) error {
 	err := f()
 	if !conn.NoSpace(err) {
 		return err
 	}
-	s.spare.held = min(host.SizeOf(s.spare.path), max(s.spare.size, 0))
-	s.dropSpare(err)
+	s.reserve.held = min(host.SizeOf(s.reserve.path), max(s.reserve.size, 0))
+	s.giveUpReserve(err)
 	return f()
 }
 
-func (s *Store) dropSpare(cause error) {
-	if !s.spare.full.Load() {
-		s.log.Warn("no space left to record changes, giving up the reserve", "path", s.path, "reserve", s.spare.held, "error", cause)
-		s.wakeUpkeep() // it tries to put it back
+func (s *Store) giveUpReserve(cause error) {
+	if !s.reserve.full.Load() {
+		s.log.Warn("no space left to record changes, giving up the reserve", "path", s.path, "reserve", s.reserve.held, "error", cause)
+		s.wakeUpkeep() // it refills the reserve
 	}
-	s.spare.drop(time.Now())
+	s.reserve.drop(time.Now())
 }
 
-// startSpare makes the reserve, unless it just had to be given up. A disk without
-// space for it is not full: commits may succeed.
-func (s *Store) startSpare() {
-	if s.spare.full.Load() {
+// fillReserve allocates the reserve at a start, unless the start had to free it. A disk
+// without space for it is not full: commits may succeed.
+func (s *Store) fillReserve() {
+	if s.reserve.full.Load() {
 		return
 	}
-	if err := s.spare.restore(time.Now()); err != nil {
-		s.log.Warn("no space for the whole reserve against a full disk", "path", s.path, "reserve", s.spare.held, "wanted", s.spare.size, "error", err)
+	if err := s.reserve.restore(time.Now()); err != nil {
+		s.log.Warn("no space for the whole reserve against a full disk", "path", s.path, "reserve", s.reserve.held, "wanted", s.reserve.size, "error", err)
 	}
 }
 
-// restoreSpare puts the ballast back if it is time to try and there is space again.
-func (s *Store) restoreSpare() {
+// refillReserve refills the reserve if it is time to try and there is space again.
+func (s *Store) refillReserve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if s.stopped() != nil || !s.spare.due(now) {
+	if s.stopReason() != nil || !s.reserve.due(now) {
 		return
 	}
-	full, before := s.spare.full.Load(), s.spare.held
-	_ = s.spare.restore(now) // tried again later; the operator has been told
+	full, before := s.reserve.full.Load(), s.reserve.held
+	_ = s.reserve.restore(now) // it tries again later, and the log has said why
 	switch {
-	case full && !s.spare.full.Load():
-		s.log.Info("there is space again to record changes", "path", s.path, "reserve", s.spare.held)
-	case !full && s.spare.held > before:
-		s.log.Info("there is space for more of the reserve against a full disk", "path", s.path, "reserve", s.spare.held, "wanted", s.spare.size)
+	case full && !s.reserve.full.Load():
+		s.log.Info("there is space again to record changes", "path", s.path, "reserve", s.reserve.held)
+	case !full && s.reserve.held > before:
+		s.log.Info("there is space for more of the reserve against a full disk", "path", s.path, "reserve", s.reserve.held, "wanted", s.reserve.size)
 	}
 }
 
-// retry is ready when it is time to try again to put the ballast back; nil if it is
-// there.
-func (s *Store) retry() <-chan time.Time {
+// nextRefill is ready when it is time to try again to refill the reserve; nil if the
+// reserve is whole.
+func (s *Store) nextRefill() <-chan time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil || !s.spare.wanting() {
+	if s.stopReason() != nil || !s.reserve.wanting() {
 		return nil
 	}
-	return time.After(time.Until(s.spare.again))
+	return time.After(time.Until(s.reserve.again))
 }
 
-// Full reports whether the disk is full: there was no space for a commit, or for what
-// the start or a checkpoint had to write, and what was given up of the reserve could
-// not be put back since. It is quick.
-func (s *Store) Full() bool { return s.spare.full.Load() }
+// Full reports whether the disk is full: a commit, a start or a checkpoint found no space,
+// and the freed part of the reserve could not be refilled since. It does not wait for
+// commits.
+func (s *Store) Full() bool { return s.reserve.full.Load() }
 
-// ballast is space set aside for a full disk: a file that is deleted when there is
-// no other space left, so that leases can be renewed, released and expire.
+// reserve is space set aside for a full disk: a file that is deleted when no other space is
+// left, so that leases can be renewed and released and can expire.
 //
-// Moving the WAL into the database may lengthen the database by all that is in the
-// WAL, so the reserve is larger than that.
-type ballast struct {
+// A checkpoint may lengthen the database by the whole size of the WAL, so the reserve is
+// larger than that.
+type reserve struct {
 	path string
-	size int64 // wanted; 0 or less: there is none
-	// first is the pause before the first try to put the file back.
+	size int64 // wanted; 0 or less: no reserve
+	// first is the pause before the first try to refill it.
 	first time.Duration
-	// full says that there was no space for something that had to be written, until
-	// the file is back. Unlike the rest it may be read by anybody at any time.
+	// full says that a write found no space, until the file is whole again. Unlike the
+	// other fields it may be read at any time.
 	full atomic.Bool
 
-	held  int64         // how large the file is
-	least int64         // how large it has to be for full to end: as it was when it was dropped
-	again time.Time     // when to try next to enlarge it
+	held  int64         // present size of the file
+	least int64         // the size at which full ends: the size before the drop
+	again time.Time     // time of the next try to enlarge it
 	pause time.Duration // between tries
 }
 
@@ -116,12 +115,12 @@ const (
 	firstPause = time.Second
 	maxPause   = 5 * time.Second
 
-	smallReserve = 1 << 20 // one smaller than this is not worth having
-	mostSlack    = 4 << 20
+	smallReserve = 1 << 20 // a smaller one is not worth keeping
+	maxSlack     = 4 << 20
 )
 
-// drop gives the space up.
-func (b *ballast) drop(now time.Time) {
+// drop frees the space.
+func (b *reserve) drop(now time.Time) {
 	if b.full.Load() {
 		if soon := now.Add(b.first); b.again.Before(soon) {
 			b.again = soon
@@ -136,22 +135,22 @@ func (b *ballast) drop(now time.Time) {
 	b.later(now)
 }
 
-// later puts the next try off, each time for longer.
-func (b *ballast) later(now time.Time) {
+// later postpones the next try, longer each time.
+func (b *reserve) later(now time.Time) {
 	b.pause = min(max(2*b.pause, b.first), maxPause)
 	b.again = now.Add(b.pause)
 }
 
-// wanting reports whether there is something to put back.
-func (b *ballast) wanting() bool { return b.full.Load() || b.held < b.size }
+// wanting reports whether the reserve is not whole.
+func (b *reserve) wanting() bool { return b.full.Load() || b.held < b.size }
 
-// due reports whether it is time to try to put it back.
-func (b *ballast) due(now time.Time) bool { return b.wanting() && !now.Before(b.again) }
+// due reports whether it is time to try to refill it.
+func (b *reserve) due(now time.Time) bool { return b.wanting() && !now.Before(b.again) }
 
-// restore makes the file as large as it should be, or else as large as there is space
-// for, and says what the better was refused for. A disk that was full stays so until
-// there is as much in reserve as was given up.
-func (b *ballast) restore(now time.Time) error {
+// restore makes the file as large as it should be, or as large as the space allows, and
+// returns why the larger sizes failed. A disk that was full stays full until the reserve is
+// as large again as it was before.
+func (b *reserve) restore(now time.Time) error {
 	err := b.enlarge()
 	if b.held >= b.least {
 		b.full.Store(false)
@@ -165,7 +164,7 @@ func (b *ballast) restore(now time.Time) error {
 }
 
 // enlarge tries the whole size, then half of it, and so on.
-func (b *ballast) enlarge() (err error) {
+func (b *reserve) enlarge() (err error) {
 	if b.size <= 0 {
 		return nil
 	}
@@ -185,9 +184,9 @@ func (b *ballast) enlarge() (err error) {
 }
 
 // grow makes the file that large, or leaves it as it was. It asks for more space and
-// gives that back: a reserve made of the last free bytes would itself fill the disk.
-func (b *ballast) grow(size int64) error {
-	asked := size + min(size, mostSlack)
+// returns the surplus: a reserve made of the last free bytes would itself fill the disk.
+func (b *reserve) grow(size int64) error {
+	asked := size + min(size, maxSlack)
 	if err := host.CheckSpace(filepath.Dir(b.path), asked-b.held); err != nil {
 		return err
 	}
@@ -203,8 +202,7 @@ func (b *ballast) grow(size int64) error {
 	return f.Truncate(size)
 }
 
-// writeNoise fills a part of the file with bytes no file system can store in less
-// space.
+// writeNoise fills part of the file with bytes that no file system can compress.
 func writeNoise(f *os.File, from, to int64) error {
 	noise := make([]byte, min(to-from, 1<<20))
 	rand.NewChaCha8([32]byte{}).Read(noise)

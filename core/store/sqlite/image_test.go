@@ -130,7 +130,7 @@ func (c *chain) checkSaid(events []line, n int) error {
 // check opens the database at path, which a stop after n operations left, and
 // returns which promise is broken.
 func (c *chain) check(t *testing.T, path string, n int) error {
-	s, err := Open(t.Context(), Config{Path: path, walSize: -1, Ballast: -1})
+	s, err := Open(t.Context(), Config{Path: path, walSize: -1, Reserve: -1})
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func TestInodeLockRefusesASecondServer(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := newPath(t)
-			s := open(t, Config{Path: path, look: never})
+			s := open(t, Config{Path: path, checkEvery: never})
 			storetest.Load(t, s)
 			second := test.make(t, path)
 			if who, running, err := Running(second); !running || err != nil || !strings.Contains(who, "by another name") {
@@ -144,7 +144,7 @@ func TestInodeLockOfAMountedFolder(t *testing.T) {
 // the locks of the server with it.
 func TestInodeLockOutlastsOtherConnections(t *testing.T) {
 	path := newPath(t)
-	s := open(t, Config{Path: path, look: never})
+	s := open(t, Config{Path: path, checkEvery: never})
 	storetest.Load(t, s)
 	new(storetest.Line).Commit(t, s, 1)
 	if err := Backup(t.Context(), path, path+"-copy"); err != nil {

@@ -15,19 +15,20 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// Inspection is what a database says at one moment.
+// Inspection is the content of a database at one moment.
 type Inspection struct {
 	Head   lock.Head
 	Cut    lock.Head         // see [journal.Store]
-	Leases []lock.Loaded     // their Remaining has no meaning
-	Key    ed25519.PublicKey // that signatures of its journal can be verified with; nil: it has none yet
-	Tokens int               // API tokens, revoked and expired ones too
+	Leases []lock.Loaded     // Remaining has no meaning here
+	Key    ed25519.PublicKey // verifies signatures of its journal; nil: an older schema has no key
+	Tokens int               // number of API tokens, including revoked and expired ones
 }
 
-// Inspect reads a database, whether a server runs on it or not, without changing
-// anything, also one that an older program left. If each is not nil it is given all segments after the given event, in
-// order, each good until it returns. All is of one moment. Errors: [ErrNewer], [ErrForeign], [ErrDamaged], and those
-// of the file system and of each.
+// Inspect reads a database without changing anything, whether a server runs on it or not,
+// also one of an older schema. It calls each, if not nil, with all segments after the given
+// event, in order; a segment is valid until each returns. All of it is of one moment.
+//
+// Errors: [ErrNewer], [ErrForeign], [ErrDamaged], and those of the file system and of each.
 func Inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Segment) error) (Inspection, error) {
 	in, err := inspect(ctx, path, after, each)
 	if err != nil {
@@ -56,7 +57,7 @@ func inspect(ctx context.Context, path string, after lock.Seq, each func(lock.Se
 	})
 }
 
-// inspectWith reads what the database says, and lets more be done in the same moment.
+// inspectWith reads the database and calls more in the same read transaction.
 func inspectWith(ctx context.Context, d *rows.DB, more func(Inspection) error) (in Inspection, err error) {
 	d.BusyTimeout(rows.BusyTimeout)
 	if err := rows.CheckOurs(d); err != nil {
@@ -66,7 +67,7 @@ func inspectWith(ctx context.Context, d *rows.DB, more func(Inspection) error) (
 		return in, err
 	}
 	defer d.Exec("COMMIT")
-	if err := d.ReadSums(); err != nil {
+	if err := d.ReadSecret(); err != nil {
 		return in, err
 	}
 	version, err := d.Version()
@@ -82,18 +83,18 @@ func inspectWith(ctx context.Context, d *rows.DB, more func(Inspection) error) (
 	if in.Leases, err = d.ReadLeases(ctx, host.Instant{}); err != nil {
 		return in, err
 	}
-	if in.Tokens, in.Key, err = d.Access(ctx, version); err != nil {
+	if in.Tokens, in.Key, err = d.TokensAndKey(ctx, version); err != nil {
 		return in, err
 	}
 	return in, more(in)
 }
 
-// Examine is [Inspect] that also checks the structure of the whole file, every index
-// included. Before it reads the segments after the cut it passes on what the database
-// says, and gets what is given each of them, or nil.
+// Examine is [Inspect] that also checks the structure of the whole file with every index.
+// It calls begin before it reads the segments after the cut; begin returns the function
+// that gets them, or nil.
 //
-// It writes nothing, and leaves nothing beside the file, unless there is a write-ahead
-// log that has to be read with it. While it reads, the log of a running server grows.
+// It writes nothing, and leaves no new files, unless there is a write-ahead log to be read
+// with the database. While it reads, the log of a running server grows.
 func Examine(ctx context.Context, path string, begin func(Inspection) (each func(lock.Segment) error)) (Inspection, error) {
 	in, err := examine(ctx, path, begin)
 	if err != nil {
@@ -125,8 +126,8 @@ func examine(ctx context.Context, path string, begin func(Inspection) func(lock.
 	})
 }
 
-// openQuietly opens a database for reading. Where there is no log to be read with it
-// SQLite is told that nobody changes the file, so that it makes no files of its own.
+// openQuietly opens a database for reading. Without a log to read it tells SQLite that the
+// file does not change, so that SQLite creates no files of its own.
 func openQuietly(path string) (*rows.DB, error) {
 	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
 		return nil, cmp.Or(err, errors.New("it is not a file"))

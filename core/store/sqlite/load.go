@@ -10,11 +10,10 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// Load returns the state the last commit left. How long a lease has yet to run it
-// finds out from the clocks: within one boot the later of the wall clock's and the
-// boot clock's answer counts, so that neither a restart nor a clock that was set ends
-// a lease early; after another boot the lease runs its full time again: its ttl, or the
-// time to confirm it while it is unconfirmed.
+// Load returns the state of the last commit. The clocks tell how long each lease has left.
+// Within one boot the larger remainder of the wall clock and the boot clock counts, so
+// neither a restart nor a change of the clock ends a lease early. After another boot a
+// lease runs its full time again: its ttl, or its time to confirm if it is unconfirmed.
 func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,10 +27,10 @@ func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 }
 
 func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
-	if s.stopped() != nil {
-		return snap, s.stopped()
+	if s.stopReason() != nil {
+		return snap, s.stopReason()
 	}
-	// One reading of the clocks, before the rows: what passes meanwhile makes a lease
+	// One reading of the clocks, before the rows: time that passes meanwhile makes a lease
 	// end later.
 	now := s.cfg.clocks.Read()
 	if err := s.adopt(now); err != nil {
@@ -52,9 +51,9 @@ func (s *Store) load(ctx context.Context) (snap lock.Snapshot, err error) {
 	return snap, nil
 }
 
-// adopt makes the deadlines of all rows deadlines of this boot. Those of another
-// boot are put a full run away, by the clocks of this one; were that not written
-// down, a server that crashes again and again would start them afresh each time.
+// adopt turns the deadlines of all rows into deadlines of this boot. Those of another boot
+// start a full run by the clocks of this one. They are written down, or a server that
+// crashes again and again would restart them each time.
 func (s *Store) adopt(now host.Instant) error {
 	written, err := s.w.Meta("boot_id")
 	if err != nil {
@@ -64,7 +63,7 @@ func (s *Store) adopt(now host.Instant) error {
 	if present != "" && present == string(written) {
 		return nil
 	}
-	return s.withRoom(func() error {
+	return s.retryWithoutReserve(func() error {
 		return s.w.Transaction(func() error { return s.w.MoveLeases(present, now) })
 	})
 }
@@ -73,8 +72,8 @@ func (s *Store) adopt(now host.Instant) error {
 func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return nil, s.stopped()
+	if s.stopReason() != nil {
+		return nil, s.stopReason()
 	}
 	key, err := s.w.SigningKey()
 	if err != nil {

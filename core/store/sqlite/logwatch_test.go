@@ -51,7 +51,7 @@ func TestLogOverwrittenInPlaceIsNoticed(t *testing.T) {
 		for _, more := range []bool{false, true} {
 			t.Run(test.name, func(t *testing.T) {
 				path := newPath(t)
-				s := open(t, Config{Path: path, look: never})
+				s := open(t, Config{Path: path, checkEvery: never})
 				storetest.Load(t, s)
 				var line storetest.Line
 				line.Commit(t, s, 1)
@@ -60,7 +60,7 @@ func TestLogOverwrittenInPlaceIsNoticed(t *testing.T) {
 					t.Fatal(err)
 				}
 				line.Commit(t, s, 1)
-				if err := s.lookInside(); err != nil {
+				if err := s.checkContents(); err != nil {
 					t.Fatal(err)
 				}
 				test.do(t, path+"-wal", old)
@@ -71,8 +71,8 @@ func TestLogOverwrittenInPlaceIsNoticed(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				err = s.lookInside()
-				if !errors.Is(err, ErrReplaced) || !errors.Is(err, errWritten) || !strings.Contains(err.Error(), "octostore.db-wal was overwritten") {
+				err = s.checkContents()
+				if !errors.Is(err, ErrReplaced) || !errors.Is(err, errOtherWriter) || !strings.Contains(err.Error(), "octostore.db-wal was overwritten") {
 					t.Errorf("a look = %v, want ErrReplaced and the name of the log", err)
 				}
 				if err := s.Close(); err != nil {
@@ -89,7 +89,7 @@ func TestLogOverwrittenInPlaceIsNoticed(t *testing.T) {
 // Looks at the log find nothing wrong while it starts over again and again, at the will
 // of this process and of another.
 func TestLogIsQuietWhileItStartsOver(t *testing.T) {
-	s := open(t, Config{Path: newPath(t), look: 50 * time.Microsecond, walSize: 64 << 10})
+	s := open(t, Config{Path: newPath(t), checkEvery: 50 * time.Microsecond, walSize: 64 << 10})
 	storetest.Load(t, s)
 	other, err := conn.Open(s.path, conn.ReadWrite)
 	if err != nil {
@@ -109,11 +109,11 @@ func TestLogIsQuietWhileItStartsOver(t *testing.T) {
 		case n%5 == 0:
 			s.wakeUpkeep()
 		}
-		if err != nil && !passing(err) {
+		if err != nil && !retryable(err) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.lookInside(); err != nil {
+	if err := s.checkContents(); err != nil {
 		t.Error(err)
 	}
 }

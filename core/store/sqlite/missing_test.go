@@ -14,21 +14,21 @@ import (
 // does not begin with an empty database.
 func TestMissingDatabaseBesideItsLogIsRefused(t *testing.T) {
 	path := newPath(t)
-	s := open(t, Config{Path: path, look: never})
+	s := open(t, Config{Path: path, checkEvery: never})
 	storetest.Load(t, s)
 	var line storetest.Line
 	line.Commit(t, s, 1)
 	if err := os.Rename(path, path+"-kept"); err != nil {
 		t.Fatal(err)
 	}
-	s.die(s.lookAtFiles())
+	s.markFailed(s.checkFiles())
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	before := filesIn(t, filepath.Dir(path))
 	for range 2 {
 		_, err := Open(t.Context(), Config{Path: path})
-		for _, err := range []error{err, CheckPlace(path)} {
+		for _, err := range []error{err, CheckLocation(path)} {
 			if !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove "+path+"-wal") {
 				t.Fatalf("open = %v, want ErrMissing and the file to remove", err)
 			}

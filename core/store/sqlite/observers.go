@@ -9,12 +9,12 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// ObserverCursors returns how far the observers have come, by their names.
+// ObserverCursors returns the cursors of all observers, ordered by name.
 func (s *Store) ObserverCursors(context.Context) ([]journal.ObserverCursor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return nil, s.stopped()
+	if s.stopReason() != nil {
+		return nil, s.stopReason()
 	}
 	all, err := s.w.ReadObserverCursors()
 	if err != nil {
@@ -23,18 +23,18 @@ func (s *Store) ObserverCursors(context.Context) ([]journal.ObserverCursor, erro
 	return all, nil
 }
 
-// SetObserverCursors keeps these cursors and forgets those of other observers, all or none,
-// between two commits. While the disk is full it does nothing but return
-// [lock.ErrFull]: the last space is for the ends of leases. After any other error it
-// can be called again, unless the store has stopped.
+// SetObserverCursors stores the cursors of some observers and forgets others, all or none, between
+// two commits. On a full disk it does nothing but return [lock.ErrFull]: the last space is
+// for the ends of leases. After any other error it can be called again, unless the store
+// has stopped.
 func (s *Store) SetObserverCursors(_ context.Context, set []journal.ObserverCursor, forget []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.stopped() != nil:
-		return s.stopped()
+	case s.stopReason() != nil:
+		return s.stopReason()
 	case s.Full():
 		return lock.ErrFull
 	}
-	return s.apart(func() error { return s.w.SetObserverCursors(set, forget) })
+	return s.transactLocked(func() error { return s.w.SetObserverCursors(set, forget) })
 }

@@ -49,7 +49,7 @@ func TestOneStorePerFile(t *testing.T) {
 
 func TestFilesArePrivate(t *testing.T) {
 	path := newPath(t)
-	s := open(t, Config{Path: path, Ballast: 4096})
+	s := open(t, Config{Path: path, Reserve: 4096})
 	storetest.Load(t, s)
 	new(storetest.Line).Commit(t, s, 1)
 	for _, suffix := range []string{"", "-wal", "-shm", "-lock", "-ballast"} {

@@ -11,12 +11,12 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// Cut returns what the newest Prune was given.
+// Cut returns the argument of the newest Prune.
 func (s *Store) Cut(context.Context) (lock.Head, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return lock.Head{}, s.stopped()
+	if s.stopReason() != nil {
+		return lock.Head{}, s.stopReason()
 	}
 	cut, err := s.w.Cut()
 	if err != nil {
@@ -25,12 +25,12 @@ func (s *Store) Cut(context.Context) (lock.Head, error) {
 	return cut, nil
 }
 
-// pruneRest is how long commits have at least between two steps of pruning, which takes
-// turns with them: a step is short, and the next one waits for at least as long as the
-// step took, so that most of the time is left to them.
+// pruneRest is the shortest pause between two steps of pruning. A step is short, and the
+// next one waits for at least as long as the step took, so that commits get most of the
+// time.
 const pruneRest = time.Millisecond
 
-// Prune forgets the oldest segments; see [journal.Store].
+// Prune deletes the oldest segments; see [journal.Store].
 func (s *Store) Prune(ctx context.Context, cut lock.Head) error {
 	for {
 		start := time.Now()
@@ -47,33 +47,33 @@ func (s *Store) Prune(ctx context.Context, cut lock.Head) error {
 	}
 }
 
-// pruneStep removes a few segments, in a transaction of its own, and reports whether
-// there are more.
+// pruneStep deletes a few segments in a transaction of its own, and reports whether there
+// are more.
 func (s *Store) pruneStep(cut lock.Head) (more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.stopped() != nil:
-		return false, s.stopped()
+	case s.stopReason() != nil:
+		return false, s.stopReason()
 	case !s.loaded:
 		return false, errors.New("prune before load")
 	case cut.Seq >= s.head:
 		return false, fmt.Errorf("the newest segment, up to %d, is not before %d", s.head, cut.Seq)
 	}
-	err = s.apart(func() error {
+	err = s.transactLocked(func() error {
 		more, err = s.w.Prune(cut)
 		return err
 	})
 	return more && err == nil, err
 }
 
-// Used returns how many bytes of the database file hold something. What pruning
-// removes is used again before the file grows.
+// Used returns how many bytes of the database file are in use. The file grows only after
+// the space of pruned segments is used again.
 func (s *Store) Used(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return 0, s.stopped()
+	if s.stopReason() != nil {
+		return 0, s.stopReason()
 	}
 	return s.w.Used()
 }

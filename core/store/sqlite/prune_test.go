@@ -23,7 +23,7 @@ func TestPruneStepIsBounded(t *testing.T) {
 		{"segments larger than a step", 150, 8000, 201},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := open(t, Config{Path: newPath(t), Ballast: -1})
+			s := open(t, Config{Path: newPath(t), Reserve: -1})
 			cut := commitLarge(t, s, 200, test.events, test.metadata)
 			steps := 0
 			for more := true; more; steps++ {

@@ -25,7 +25,7 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("Open = %v, want an error that names the file", err)
 		}
 		t.Log(err)
-		if place := CheckPlace(path); place == nil || err == nil || place.Error() != err.Error() {
+		if place := CheckLocation(path); place == nil || err == nil || place.Error() != err.Error() {
 			t.Errorf("CheckPlace = %v, want %v", place, err)
 		}
 		if after := filesIn(t, filepath.Dir(path)); after != before {

@@ -49,7 +49,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 // openAsUsual opens a store with the sizes a server has.
 func openAsUsual(t *testing.T, dir string, log *told) *Store {
 	t.Helper()
-	cfg := Config{Path: filepath.Join(dir, "octostore.db"), Logger: log.logger(), walSize: defaultWAL, Ballast: defaultBallast, pause: time.Millisecond}
+	cfg := Config{Path: filepath.Join(dir, "octostore.db"), Logger: log.logger(), walSize: defaultWAL, Reserve: defaultReserve, refillPause: time.Millisecond}
 	s := open(t, cfg)
 	storetest.Load(t, s)
 	return s
@@ -71,8 +71,8 @@ func TestTheReserveOutlastsACheckpoint(t *testing.T) {
 	dir := mountTmpfs(t, "64m")
 	var log told
 	s := openAsUsual(t, dir, &log)
-	if got := host.SizeOf(s.path + "-ballast"); got != defaultBallast {
-		t.Fatalf("the reserve has %d bytes, want %d", got, defaultBallast)
+	if got := host.SizeOf(s.path + "-ballast"); got != defaultReserve {
+		t.Fatalf("the reserve has %d bytes, want %d", got, defaultReserve)
 	}
 	fillDisk(t, filepath.Join(dir, "filler"))
 	var line storetest.Line
@@ -102,12 +102,12 @@ func TestTheReserveOutlastsACheckpoint(t *testing.T) {
 // While the disk is full each few commits move the WAL themselves, however busy the
 // upkeep is: a longer WAL would take what is left of the reserve.
 func TestReserveIsNotSpentOnTheWAL(t *testing.T) {
-	const most = 2 * moveEveryFull // a commit has a few frames
+	const most = 2 * checkpointEveryFull // a commit has a few frames
 	s := open(t, Config{Path: newPath(t), walSize: -1})
 	storetest.Load(t, s)
 	s.mu.Lock()
-	s.dropSpare(errors.New("no space"))
-	s.spare.again = time.Now().Add(time.Hour) // it is not put back
+	s.giveUpReserve(errors.New("no space"))
+	s.reserve.again = time.Now().Add(time.Hour) // it is not put back
 	s.mu.Unlock()
 	var line storetest.Line
 	for range 200 {
@@ -132,7 +132,7 @@ func TestReserveIsGivenUpForACheckpoint(t *testing.T) {
 	}
 	s.mu.Lock()
 	before := s.w.WALFrames()
-	s.makeRoom(errors.New("no space"))
+	s.freeSpace(errors.New("no space"))
 	s.mu.Unlock()
 	line.Commit(t, s, 1)
 	s.mu.Lock()
@@ -152,7 +152,7 @@ func TestWithoutAReserveCommitsGoOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log told
-	s := open(t, Config{Path: filepath.Join(dir, "octostore.db"), Logger: log.logger(), Ballast: 768 << 10, pause: time.Millisecond})
+	s := open(t, Config{Path: filepath.Join(dir, "octostore.db"), Logger: log.logger(), Reserve: 768 << 10, refillPause: time.Millisecond})
 	storetest.Load(t, s)
 	if s.Full() || !strings.Contains(log.String(), "no space for the whole reserve") {
 		t.Fatalf("Full() = %v; the log says %q", s.Full(), log.String())
@@ -171,8 +171,8 @@ func TestASmallDiskHasASmallerReserve(t *testing.T) {
 	t.Parallel()
 	var log told
 	s := openAsUsual(t, mountTmpfs(t, "40m"), &log)
-	if got := host.SizeOf(s.path + "-ballast"); got != defaultBallast/2 || s.Full() {
-		t.Errorf("the reserve has %d bytes, Full() = %v; want %d, false", got, s.Full(), defaultBallast/2)
+	if got := host.SizeOf(s.path + "-ballast"); got != defaultReserve/2 || s.Full() {
+		t.Errorf("the reserve has %d bytes, Full() = %v; want %d, false", got, s.Full(), defaultReserve/2)
 	}
 	if !strings.Contains(log.String(), "no space for the whole reserve") {
 		t.Errorf("the log says %q", log.String())
@@ -184,7 +184,7 @@ func TestASmallDiskHasASmallerReserve(t *testing.T) {
 func TestFullEndsByItself(t *testing.T) {
 	t.Parallel()
 	dir := mountTmpfs(t, "8m")
-	s := open(t, Config{Path: filepath.Join(dir, "octostore.db"), walSize: 256 << 10, Ballast: 1 << 20, pause: time.Millisecond})
+	s := open(t, Config{Path: filepath.Join(dir, "octostore.db"), walSize: 256 << 10, Reserve: 1 << 20, refillPause: time.Millisecond})
 	storetest.Load(t, s)
 	fillers := []string{filepath.Join(dir, "filler-1"), filepath.Join(dir, "filler-2")}
 	if err := os.WriteFile(fillers[0], make([]byte, 512<<10), 0o600); err != nil {
@@ -210,7 +210,7 @@ func TestFullEndsByItself(t *testing.T) {
 	tries := func() time.Time {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.spare.again
+		return s.reserve.again
 	}
 	for range 3 {
 		before := tries()

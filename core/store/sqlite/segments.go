@@ -8,7 +8,7 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// readers is a pool of read-only connections, opened when first needed.
+// readers is a pool of read-only connections, each opened when first needed.
 type readers struct {
 	path   string
 	check  func() error      // whether the path still leads to the database
@@ -37,7 +37,7 @@ func (r *readers) close() {
 	}
 }
 
-// take waits for a connection. The caller gives it back by put.
+// take waits for a connection. The caller returns it with put.
 func (r *readers) take(ctx context.Context) (*rows.Reader, error) {
 	select {
 	case <-r.closed:
@@ -63,7 +63,7 @@ func (r *readers) take(ctx context.Context) (*rows.Reader, error) {
 
 func (r *readers) put(c *rows.Reader) { r.free <- c }
 
-// open opens a connection, which must not be to what was put in the database's place.
+// open opens a connection. It fails if another file was put in the place of the database.
 func (r *readers) open() (*rows.Reader, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -79,16 +79,15 @@ func (r *readers) open() (*rows.Reader, error) {
 	return c, nil
 }
 
-// Segments returns committed segments; see [journal.Store]. It does not wait for
-// commits, nor they for it. A segment that is not as it was written is never
-// returned; that is an [ErrDamaged].
+// Segments returns committed segments; see [journal.Store]. It does not wait for commits,
+// and they do not wait for it. It never returns a segment that is not as it was written:
+// that is an [ErrDamaged].
 func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
 	return s.SegmentsInto(ctx, after, events, nil)
 }
 
-// SegmentsInto is Segments, except that the bytes are put into buf, which grows as
-// needed. They are good until buf is used again. It is for those who read much, which
-// would otherwise leave as much garbage.
+// SegmentsInto is Segments that puts the bytes into buf, which grows as needed. They are
+// valid until buf is used again. It spares callers that read much the garbage.
 func (s *Store) SegmentsInto(ctx context.Context, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error) {
 	if buf == nil {
 		buf = new([]byte)

@@ -1,19 +1,25 @@
-// Package sqlite keeps a table and its journal in one SQLite file. What a commit
-// wrote survives a power cut; a full disk loses nothing and is left by itself once
+// Package sqlite keeps the lock table and its journal in one SQLite file. A commit
+// survives a power cut. A full disk loses nothing, and the store recovers by itself once
 // there is space again.
 //
 // # Files
 //
 // Beside PATH lie PATH-wal and PATH-shm (SQLite's own, gone after a clean stop),
-// PATH-lock (held by the one process that may write; never deleted) and
-// PATH-ballast (space given up when the disk is full, so that leases can still be
+// PATH-lock (locked by the one process that may write; never deleted) and PATH-ballast
+// (the reserve: space that is freed when the disk is full, so that leases can still be
 // released). While a store is open, copy the database with [Backup], not with cp.
 //
 // # Connections
 //
-// One connection writes, under a mutex. A second one only moves pages from the WAL
-// into the database while commits go on. A few more read, each for as long as one
+// One connection writes, under a mutex. A second one only checkpoints: it moves pages from
+// the WAL into the database while commits go on. A few more read, each for as long as one
 // call takes.
+//
+// # Parts
+//
+// The store decides when something is read or written, and what a failure means.
+// internal/rows has the tables and their SQL, internal/conn the C interface of SQLite,
+// internal/dbfile reads the files as bytes, and internal/host asks the operating system.
 package sqlite
 
 import (
@@ -37,14 +43,14 @@ import (
 
 var _ journal.Store = (*Store)(nil)
 
-// Why a database cannot be opened.
+// Reasons not to open a database.
 var (
 	ErrInUse   = host.ErrInUse
 	ErrNewer   = rows.ErrNewer
 	ErrForeign = rows.ErrForeign
-	// ErrDamaged says that a database is not as it was written: the disk, or somebody,
-	// changed it. Nothing in it should be relied on, so it is neither served nor written
-	// to.
+	// ErrDamaged says that a database is not as it was written: the disk or another
+	// program changed it. Nothing in it can be relied on, so a store neither serves it nor
+	// writes to it.
 	ErrDamaged = rows.ErrDamaged
 	// ErrClosed is the answer of a closed store.
 	ErrClosed = errors.New("the store is closed")
@@ -55,18 +61,17 @@ type Config struct {
 	// Path is the database file. It is created, readable by its owner only, if
 	// there is none.
 	Path string
-	// Ballast is the size of the file kept in reserve for a full disk, in bytes; 0
-	// means 20 MiB, less than 0 none. On a small disk it may be less: half of it, or a
-	// quarter, and so on.
-	Ballast int64
-	// Logger is told what the operator should know and no answer says: that the
-	// disk filled up, that it has space again. Nil means nobody is told.
+	// Reserve is the space kept for a full disk, in bytes; 0 means 20 MiB, less than 0
+	// none. On a small disk the store keeps half of it, or a quarter, and so on.
+	Reserve int64
+	// Logger gets what an operator should know and no answer says: that the disk filled
+	// up, that it has space again. Nil discards it.
 	Logger *slog.Logger
 
-	clocks  host.Clocks   // the system's
-	walSize int64         // 0: defaultWAL, less than 0: not extended
-	pause   time.Duration // before the first try to put the ballast back; 0: firstPause
-	look    time.Duration // between looks at the files; 0: lookEvery
+	clocks      host.Clocks   // the system's
+	walSize     int64         // 0: defaultWAL, less than 0: not extended
+	refillPause time.Duration // before the first try to refill the reserve; 0: firstPause
+	checkEvery  time.Duration // between checks of the files; 0: checkInterval
 }
 
 // Store is an open database. It is safe for use by many goroutines.
@@ -77,24 +82,24 @@ type Store struct {
 	lock *host.SideLock
 
 	inode host.InodeLock
-	files []namedFile // that are open, and what they were
+	files []namedFile // that are open
 
-	mu     sync.Mutex   // guards what follows, up to the blank line
-	w      *rows.Writer // nil: closed
-	head   lock.Seq
-	loaded bool
-	spare  ballast
-	pace   pace
-	stamp  uint32 // of the database file, see lookAtStamp
+	mu      sync.Mutex   // guards what follows, up to the blank line
+	w       *rows.Writer // nil: closed
+	head    lock.Seq
+	loaded  bool
+	reserve reserve
+	pace    pace
+	stamp   uint32 // of the database file, see checkStamp
 
 	openLog dbfile.OpenLog // guarded by mu, too
 
-	failure atomic.Pointer[error] // why nothing more is accepted
+	failure atomic.Pointer[error] // why the store accepts nothing more
 	failed  chan struct{}         // closed once there is a failure
 
-	stamped atomic.Bool // the present WAL has the stamp, see stampLog
+	logStamped atomic.Bool // the present WAL has the stamp, see stampLog
 
-	moving sync.Mutex // held while the upkeep moves pages beside the commits; taken after mu
+	checkpointing sync.Mutex // held during a checkpoint beside the commits; locked after mu
 
 	readers  readers
 	wake     chan struct{} // to the upkeep, capacity 1
@@ -103,11 +108,11 @@ type Store struct {
 	upkeep   sync.WaitGroup
 }
 
-// Open opens the database, which it creates or brings up to date as needed, and
-// makes this process the one that may write to it.
+// Open opens the database, creates it or migrates it as needed, and makes this process
+// the one that may write to it.
 //
-// It looks for damage first; a database it refuses is left as it is, and nothing is
-// left beside it.
+// It looks for damage first. A database that it refuses stays as it is, and no new files
+// stay beside it.
 //
 // Errors: [ErrInUse], [ErrNewer], [ErrForeign], [ErrDamaged], and those of the file
 // system.
@@ -122,40 +127,39 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := checkPlace(path); err != nil {
+	if err := checkLocation(path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	held, err := host.LockBeside(path)
+	held, err := host.TakeSideLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	s := newStore(cfg, path, held)
 	if err := s.start(ctx); err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("open database %s: %w", path, adviseOfLog(path, rows.AsDamage(err)))
+		return nil, fmt.Errorf("open database %s: %w", path, adviseAboutLog(path, rows.AsDamage(err)))
 	}
 	return s, nil
 }
 
-// defaultBallast is what a checkpoint may need, and a few MiB for what holders do
-// after it.
-const defaultBallast = 20 << 20
+// defaultReserve is enough for a checkpoint, and a few MiB for what holders do after it.
+const defaultReserve = 20 << 20
 
 func newStore(cfg Config, path string, held *host.SideLock) *Store {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Ballast == 0 {
-		cfg.Ballast = defaultBallast
+	if cfg.Reserve == 0 {
+		cfg.Reserve = defaultReserve
 	}
 	if cfg.walSize == 0 {
 		cfg.walSize = defaultWAL
 	}
-	if cfg.pause == 0 {
-		cfg.pause = firstPause
+	if cfg.refillPause == 0 {
+		cfg.refillPause = firstPause
 	}
-	if cfg.look == 0 {
-		cfg.look = lookEvery
+	if cfg.checkEvery == 0 {
+		cfg.checkEvery = checkInterval
 	}
 	cfg.clocks = cfg.clocks.OrSystem()
 	return &Store{
@@ -163,7 +167,7 @@ func newStore(cfg Config, path string, held *host.SideLock) *Store {
 		log:     cfg.Logger,
 		path:    path,
 		lock:    held,
-		spare:   ballast{path: path + "-ballast", size: cfg.Ballast, first: cfg.pause},
+		reserve: reserve{path: path + "-ballast", size: cfg.Reserve, first: cfg.refillPause},
 		pace:    newPace(),
 		readers: newReaders(path),
 		failed:  make(chan struct{}),
@@ -177,13 +181,13 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.inode, err = host.LockInode(s.path); err != nil {
+	if s.inode, err = host.TakeInodeLock(s.path); err != nil {
 		return err
 	}
 	if err := checkWAL(s.path); err != nil {
 		return err
 	}
-	err = s.withRoom(func() (err error) {
+	err = s.retryWithoutReserve(func() (err error) {
 		s.w, err = rows.OpenWriter(ctx, s.path, s.cfg.walSize)
 		return err
 	})
@@ -196,28 +200,28 @@ func (s *Store) start(ctx context.Context) error {
 	if err := extendWAL(s.w, s.path+"-wal", s.cfg.walSize); err != nil {
 		s.log.Warn("the write-ahead log could not be extended; commits will be slower", "path", s.path, "error", err)
 	}
-	s.startSpare()
-	if err := s.noteFiles(); err != nil {
+	s.fillReserve()
+	if err := s.rememberFiles(); err != nil {
 		return err
 	}
-	if err := s.watchLog(); err != nil {
+	if err := s.startLogWatch(); err != nil {
 		return err
 	}
 	return s.startUpkeep()
 }
 
 func (s *Store) startUpkeep() error {
-	mover, err := openMover(s.path)
+	mover, err := openCheckpointer(s.path)
 	if err != nil {
 		return err
 	}
-	s.readers.check = s.lookAtFiles
+	s.readers.check = s.checkFiles
 	s.upkeep.Go(func() { s.keepUp(mover) })
 	s.upkeep.Go(s.watch)
 	return nil
 }
 
-// abandon gives back what a failed start had taken.
+// abandon releases what a failed start had taken.
 func (s *Store) abandon() {
 	if s.w != nil {
 		s.w.Close()
@@ -227,12 +231,12 @@ func (s *Store) abandon() {
 	s.lock.Abandon()
 }
 
-// create makes an empty file for a database that does not exist yet, so that it is
-// private from its first byte on. SQLite gives its other files the same mode.
+// create makes an empty file for a database that does not exist yet, so that only its
+// owner can ever read it. SQLite gives its other files the same mode.
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return checkNotCut(path)
+		return checkNotTruncated(path)
 	}
 	if err != nil {
 		return err
@@ -243,9 +247,9 @@ func create(path string) error {
 	return host.SyncDir(path)
 }
 
-// checkNotCut refuses an empty file beside a write-ahead log: it was not always
+// checkNotTruncated refuses an empty file beside a write-ahead log: the file was not always
 // empty, and SQLite would delete the log.
-func checkNotCut(path string) error {
+func checkNotTruncated(path string) error {
 	if host.SizeOf(path) == 0 && host.SizeOf(path+"-wal") > 0 {
 		return rows.Damaged("the file is empty, but %s-wal is not", filepath.Base(path))
 	}

@@ -26,8 +26,8 @@ func open(t testing.TB, cfg Config) *Store {
 	if cfg.walSize == 0 {
 		cfg.walSize = 64 << 10
 	}
-	if cfg.Ballast == 0 {
-		cfg.Ballast = 256 << 10
+	if cfg.Reserve == 0 {
+		cfg.Reserve = 256 << 10
 	}
 	s, err := Open(t.Context(), cfg)
 	if err != nil {

@@ -34,7 +34,7 @@ func commitUntil(t *testing.T, s *Store, line *storetest.Line, restarts int) {
 		s.mu.Lock()
 		now := s.w.WALFrames()
 		if seq%10 == 0 {
-			s.moveNow() // or it takes a thousand commits
+			s.checkpointNow() // or it takes a thousand commits
 		}
 		s.mu.Unlock()
 		if now < before {
@@ -119,7 +119,7 @@ func TestStampIsThatOfACrash(t *testing.T) {
 			commitUntil(t, s, &line, 1)
 		case 2:
 			s.mu.Lock()
-			s.moveNow()
+			s.checkpointNow()
 			s.mu.Unlock()
 		case 3:
 			if err := s.Close(); err != nil {
@@ -168,7 +168,7 @@ func TestStampOfAStartThatWasKilled(t *testing.T) {
 func overwritten(t *testing.T, look time.Duration) (s *Store, path, backup string, line *storetest.Line) {
 	t.Helper()
 	path, backup, line = newPath(t), newPath(t), new(storetest.Line)
-	s = open(t, Config{Path: path, look: look})
+	s = open(t, Config{Path: path, checkEvery: look})
 	storetest.Load(t, s)
 	line.Commit(t, s, 1)
 	if err := Backup(t.Context(), path, backup); err != nil {
@@ -215,7 +215,7 @@ func TestStampIsLookedAtWhileAServerRuns(t *testing.T) {
 
 // Somebody's sqlite3 may change the schema cookie, as VACUUM does.
 func TestStampMayBeChangedThroughTheLog(t *testing.T) {
-	s := open(t, Config{Path: newPath(t), look: time.Millisecond})
+	s := open(t, Config{Path: newPath(t), checkEvery: time.Millisecond})
 	storetest.Load(t, s)
 	var line storetest.Line
 	line.Commit(t, s, 1)
@@ -230,8 +230,8 @@ func TestStampMayBeChangedThroughTheLog(t *testing.T) {
 	for range 3 {
 		line.Commit(t, s, 1)
 		s.mu.Lock()
-		s.moveNow()
-		err := s.lookAtStamp()
+		s.checkpointNow()
+		err := s.checkStamp()
 		s.mu.Unlock()
 		if err != nil {
 			t.Fatal(err)

@@ -18,8 +18,8 @@ var _ auth.Store = (*Store)(nil)
 func (s *Store) Tokens(ctx context.Context) ([]auth.Token, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped() != nil {
-		return nil, s.stopped()
+	if s.stopReason() != nil {
+		return nil, s.stopReason()
 	}
 	all, err := s.w.ReadTokens(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *Store) TokenByHash(ctx context.Context, hash [sha256.Size]byte) (auth.T
 
 // PutTokens adds or replaces tokens; see [auth.Store].
 func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
-	err := s.change(func() error {
+	err := s.transact(func() error {
 		for i := range tokens {
 			if err := s.w.PutToken(&tokens[i]); err != nil {
 				return err
@@ -58,17 +58,17 @@ func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
 	return nil
 }
 
-// touchStep is how many tokens are touched in one transaction.
+// touchStep is the number of tokens written in one transaction.
 const touchStep = 256
 
-// TouchTokens writes when tokens were used; see [auth.Store]. It does so in steps, so
+// TouchTokens stores when tokens were last used; see [auth.Store]. It works in steps, so
 // that commits do not wait long.
 func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) error {
 	for step := range slices.Chunk(slices.Sorted(maps.Keys(used)), touchStep) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.change(func() error { return s.w.TouchTokens(step, used) }); err != nil {
+		if err := s.transact(func() error { return s.w.TouchTokens(step, used) }); err != nil {
 			return fmt.Errorf("write the use of tokens to %s: %w", s.path, err)
 		}
 	}

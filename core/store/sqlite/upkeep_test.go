@@ -79,7 +79,7 @@ func TestWALGetsItsSizeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.mu.Lock()
-	s.moveNow()
+	s.checkpointNow()
 	s.mu.Unlock()
 	line.Commit(t, s, 1)
 	if _, wal := s.Sizes(); wal != cfg.walSize {
@@ -132,8 +132,8 @@ func TestWALShrinksAfterALongReader(t *testing.T) {
 		t.Fatalf("step = %v, %v", more, err)
 	}
 	wal := func() int64 { _, n := s.Sizes(); return n }
-	for i := 0; wal() < 5*moveEvery*4096; i++ {
-		if i > 20*moveEvery {
+	for i := 0; wal() < 5*checkpointEvery*4096; i++ {
+		if i > 20*checkpointEvery {
 			t.Fatalf("the WAL takes only %d bytes", wal())
 		}
 		commit()
@@ -142,7 +142,7 @@ func TestWALShrinksAfterALongReader(t *testing.T) {
 	s.readers.put(r)
 
 	for i := 0; wal() > kept; i++ {
-		if i > 4*moveEvery {
+		if i > 4*checkpointEvery {
 			t.Fatalf("the WAL still takes %d bytes", wal())
 		}
 		commit()
@@ -162,7 +162,7 @@ func TestInsisting(t *testing.T) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.pace = pace{frames: insistAt, insistAt: insistAt}
-		return s.moveRest()
+		return s.checkpointRest()
 	}
 	r, err := s.readers.take(t.Context())
 	if err != nil {
@@ -175,7 +175,7 @@ func TestInsisting(t *testing.T) {
 	line.Commit(t, s, 1) // which the reader does not see
 	long := s.w.WALFrames()
 
-	if err := insist(); !conn.FailedWith(err, conn.CodeBusy) || !passing(err) {
+	if err := insist(); !conn.FailedWith(err, conn.CodeBusy) || !retryable(err) {
 		t.Errorf("beside a reader that stays: %v, want that it is busy", err)
 	}
 	for range 20 { // a busy machine may not let it leave in time
@@ -209,14 +209,14 @@ func TestPace(t *testing.T) {
 		want   bool
 	}{
 		{1, false},
-		{moveEvery - 1, false},
-		{moveEvery, true},
-		{moveEvery + 1, false},
-		{2 * moveEvery, true},
-		{2*moveEvery + 10, false},
-		{3 * moveEvery, true},
+		{checkpointEvery - 1, false},
+		{checkpointEvery, true},
+		{checkpointEvery + 1, false},
+		{2 * checkpointEvery, true},
+		{2*checkpointEvery + 10, false},
+		{3 * checkpointEvery, true},
 		{5, false}, // it started over
-		{moveEvery, true},
+		{checkpointEvery, true},
 	} {
 		if got := p.after(step.frames); got != step.want {
 			t.Errorf("at %d frames: move = %v, want %v", step.frames, got, step.want)
@@ -228,7 +228,7 @@ func TestPace(t *testing.T) {
 	}{
 		{insistAt - 1, false},
 		{insistAt, true},
-		{insistAt + moveEvery, false},
+		{insistAt + checkpointEvery, false},
 		{2 * insistAt, true},
 		{3 * insistAt, false},
 		{4 * insistAt, true},
@@ -249,7 +249,7 @@ func TestMovingTheWAL(t *testing.T) {
 	for range 10 {
 		line.Commit(t, s, 1)
 	}
-	mover, err := openMover(s.path)
+	mover, err := openCheckpointer(s.path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestMovingTheWAL(t *testing.T) {
 	long := s.w.WALFrames()
 	line.Commit(t, s, 1)
 	s.mu.Lock()
-	err = s.moveRest()
+	err = s.checkpointRest()
 	s.mu.Unlock()
 	if err != nil {
 		t.Fatal(err)

@@ -11,39 +11,40 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 )
 
-// A store serves from the files it opened, the next start from those it finds. Where
-// they are not the same any more every answer that is given is forgotten: a cleaner of
-// old files has deleted them, or a backup was put in their place. Nothing fails then,
-// for an open file outlives its name. So the store looks.
+// A store works on the files it opened, but the next start on the files it finds by name.
+// If these differ, every commit since is lost: a cleanup job deleted the files, or a backup
+// was put in their place. Nothing fails then, because an open file outlives its name. So
+// the store checks its files.
 
-// lookEvery is the time between looks, each of which costs four stats and a few reads
-// from memory.
-const lookEvery = 500 * time.Millisecond
+// checkInterval is the time between two checks. Each costs four stats and a few reads from
+// memory.
+const checkInterval = 500 * time.Millisecond
 
-// looksInVain is how many looks in a row must fail before the store stops: one that fails
-// proves nothing, as on a network disk that is away for a moment.
-const looksInVain = 4
+// maxFailedChecks is how many checks in a row must fail before the store stops. A single
+// failure proves nothing, as on a network disk that is away for a moment.
+const maxFailedChecks = 4
 
-// ErrReplaced says that files of the database were deleted or exchanged while it was
-// open, or that something else wrote to it.
+// ErrReplaced says that files of the database were deleted or replaced while it was open,
+// or that another program wrote to it.
 var ErrReplaced = errors.New("the files of the database are not those that were opened")
 
-// errWritten is the one of them after which nothing more may be written.
-var errWritten = errors.New("something else wrote to the database")
+// errOtherWriter is the kind of [ErrReplaced] after which the store must write nothing
+// more.
+var errOtherWriter = errors.New("something else wrote to the database")
 
 func replaced(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrReplaced, fmt.Sprintf(format, args...))
 }
 
-// namedFile is one of the files of an open database, and what it was when it was opened.
+// namedFile is one of the files of an open database, and its identity when it was opened.
 type namedFile struct {
 	path string
 	was  os.FileInfo
 }
 
-// noteFiles remembers which files are open. The database is that of the inode lock,
-// where there is one.
-func (s *Store) noteFiles() error {
+// rememberFiles records the identity of the open files. The database is that of the inode
+// lock, if there is one.
+func (s *Store) rememberFiles() error {
 	for _, suffix := range []string{"", "-wal", "-shm", "-lock"} {
 		f := namedFile{path: s.path + suffix}
 		var err error
@@ -67,12 +68,12 @@ func (s *Store) noteFiles() error {
 		}
 		s.stamp = page.Stamp
 	}
-	return s.lookAtFiles() // SQLite opened the database by its name
+	return s.checkFiles() // SQLite opened the database by its name
 }
 
-// lookAtFiles returns an [ErrReplaced] if a name leads to another file than it did. Other
-// errors say that this is not known.
-func (s *Store) lookAtFiles() error {
+// checkFiles returns an [ErrReplaced] if a name now leads to another file. Other errors
+// mean that it could not tell.
+func (s *Store) checkFiles() error {
 	for _, f := range s.files {
 		name := filepath.Base(f.path)
 		now, err := os.Stat(f.path)
@@ -88,21 +89,21 @@ func (s *Store) lookAtFiles() error {
 	return nil
 }
 
-// lookInside returns an [ErrReplaced] if something else has written to the database. A
-// commit looks at the head of the journal, too; this is for the time between commits,
-// when requests are answered from memory. It leaves it to a commit under way.
-func (s *Store) lookInside() error {
+// checkContents returns an [ErrReplaced] if another program has written to the database. A
+// commit checks the head of the journal, too; this check is for the time between commits,
+// when requests are answered from memory. It does nothing during a commit.
+func (s *Store) checkContents() error {
 	if !s.mu.TryLock() {
 		return nil
 	}
 	defer s.mu.Unlock()
-	if s.stopped() != nil || !s.loaded {
+	if s.stopReason() != nil || !s.loaded {
 		return nil
 	}
-	if err := s.lookAtStamp(); err != nil {
+	if err := s.checkStamp(); err != nil {
 		return ignoreBusy(err)
 	}
-	if err := s.lookAtLog(); err != nil {
+	if err := s.checkOpenLog(); err != nil {
 		return err
 	}
 	head, err := s.w.Head()
@@ -110,30 +111,30 @@ func (s *Store) lookInside() error {
 	case err != nil:
 		return ignoreBusy(err)
 	case head != s.head:
-		return fmt.Errorf("%w: %w: the journal ended with event %d and now ends with %d", ErrReplaced, errWritten, s.head, head)
+		return fmt.Errorf("%w: %w: the journal ended with event %d and now ends with %d", ErrReplaced, errOtherWriter, s.head, head)
 	}
 	return nil
 }
 
-// watchLog begins to look at the log.
-func (s *Store) watchLog() (err error) {
+// startLogWatch opens the log and its index for [Store.checkOpenLog].
+func (s *Store) startLogWatch() (err error) {
 	if s.inode.Held() {
 		s.openLog, err = dbfile.WatchLog(s.path+"-wal", s.path+"-shm")
 	}
 	return err
 }
 
-// lookAtLog returns an [ErrReplaced] if the log was overwritten. No commit of this store
-// is under way.
-func (s *Store) lookAtLog() error {
+// checkOpenLog returns an [ErrReplaced] if the log was overwritten. No commit of this store
+// may be under way.
+func (s *Store) checkOpenLog() error {
 	if err := s.openLog.Look(); err != nil {
-		return fmt.Errorf("%w: %w: %w", ErrReplaced, errWritten, err)
+		return fmt.Errorf("%w: %w: %w", ErrReplaced, errOtherWriter, err)
 	}
 	return nil
 }
 
-// ignoreBusy returns nil where another process keeps the database locked: commits wait
-// for it, and so can this.
+// ignoreBusy returns nil if another process keeps the database locked: commits wait for it,
+// and so can a check.
 func ignoreBusy(err error) error {
 	if conn.FailedWith(err, conn.CodeBusy, conn.CodeLocked) {
 		return nil
@@ -141,10 +142,9 @@ func ignoreBusy(err error) error {
 	return fmt.Errorf("look at the database: %w", err)
 }
 
-// watch looks again and again, until the store is closed or the files are not what they
-// were.
+// watch checks the files again and again, until the store is closed or a check stops it.
 func (s *Store) watch() {
-	ticker := time.NewTicker(s.cfg.look)
+	ticker := time.NewTicker(s.cfg.checkEvery)
 	defer ticker.Stop()
 	for failed := 0; ; {
 		select {
@@ -152,46 +152,46 @@ func (s *Store) watch() {
 			return
 		case <-ticker.C:
 		}
-		err := s.look(&failed)
+		err := s.check(&failed)
 		if err != nil {
 			s.log.Error("the database cannot be relied on any more", "path", s.path, "error", err)
-			s.die(err)
+			s.markFailed(err)
 			return
 		}
 	}
 }
 
-// look returns why the database cannot be relied on any more, nil if it can or if that
-// is not known yet. failed counts the looks before this one that failed in a row.
-func (s *Store) look(failed *int) error {
-	err := s.lookAtFiles()
+// check returns why the database can no longer be relied on, or nil if it can or if that is
+// not known yet. failed counts the checks before this one that failed in a row.
+func (s *Store) check(failed *int) error {
+	err := s.checkFiles()
 	if err != nil {
-		err = s.lookAtFiles() // where all are deleted one by one, the database counts
+		err = s.checkFiles() // if all files are being deleted one by one, report the database
 	} else {
-		err = s.lookInside()
+		err = s.checkContents()
 	}
 	if err == nil {
 		*failed = 0
 		return nil
 	}
 	*failed++
-	if errors.Is(err, ErrReplaced) || *failed >= looksInVain {
+	if errors.Is(err, ErrReplaced) || *failed >= maxFailedChecks {
 		return err
 	}
 	s.log.Warn("the files of the database could not be looked at", "path", s.path, "error", err)
 	return nil
 }
 
-// die stops the store for good. It takes no lock: a commit that waits for another
-// process has mu for as long as that takes.
-func (s *Store) die(err error) {
+// markFailed stops the store for good. It does not lock mu, because a commit that waits for
+// another process may hold it for long.
+func (s *Store) markFailed(err error) {
 	if s.failure.CompareAndSwap(nil, &err) {
 		close(s.failed)
 	}
 }
 
-// stopped returns why nothing more is accepted, nil if it is. The caller has mu.
-func (s *Store) stopped() error {
+// stopReason returns why the store accepts nothing more, or nil. The caller holds mu.
+func (s *Store) stopReason() error {
 	if s.w == nil {
 		return ErrClosed
 	}
@@ -201,16 +201,16 @@ func (s *Store) stopped() error {
 	return nil
 }
 
-// Failed is closed when the store has stopped for good by itself: nothing it said may
-// hold any more. Every later commit says why. A Close does not close it.
+// Failed is closed when the store has stopped for good by itself: earlier answers may no
+// longer hold. Every later commit returns the reason. Close does not close the channel.
 func (s *Store) Failed() <-chan struct{} { return s.failed }
 
-// lookAtStamp returns an [ErrReplaced] if the database file was overwritten, as cp does
-// with a backup: then it has another stamp than it had, and another than SQLite sees in
-// the log, which it would have after somebody changed the schema. The caller has mu.
-func (s *Store) lookAtStamp() error {
+// checkStamp returns an [ErrReplaced] if the database file was overwritten, as by cp of a
+// backup. Then its stamp differs from the remembered one, and from the one that SQLite sees
+// in the log, which changes with the schema. The caller holds mu.
+func (s *Store) checkStamp() error {
 	if !s.inode.Held() {
-		return nil // no descriptor to read with, and a new one could not be closed
+		return nil // no descriptor to read with, and closing a new one would drop locks
 	}
 	file, ok, err := dbfile.ReadFirstPage(s.inode.File())
 	if err != nil || ok && file.Stamp == s.stamp {
@@ -221,7 +221,7 @@ func (s *Store) lookAtStamp() error {
 		return err
 	}
 	if !ok || file.Stamp != uint32(present) {
-		return fmt.Errorf("%w: %w: %s was overwritten", ErrReplaced, errWritten, filepath.Base(s.path))
+		return fmt.Errorf("%w: %w: %s was overwritten", ErrReplaced, errOtherWriter, filepath.Base(s.path))
 	}
 	s.stamp = file.Stamp
 	return nil

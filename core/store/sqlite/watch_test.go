@@ -81,7 +81,7 @@ func TestWatchNoticesWhatBecameOfTheFiles(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var log told
 			path := newPath(t)
-			s := open(t, Config{Path: path, Logger: log.logger(), look: time.Millisecond})
+			s := open(t, Config{Path: path, Logger: log.logger(), checkEvery: time.Millisecond})
 			storetest.Load(t, s)
 			var line storetest.Line
 			line.Commit(t, s, 1, storetest.Row("a", 1, time.Minute))
@@ -122,7 +122,7 @@ func TestWatchLeavesTheFilesOfAnotherDatabase(t *testing.T) {
 func leavesTheFiles(t *testing.T, suffixes []string) {
 	t.Helper()
 	path, other := newPath(t), newPath(t)
-	s := open(t, Config{Path: path, look: never})
+	s := open(t, Config{Path: path, checkEvery: never})
 	storetest.Load(t, s)
 	new(storetest.Line).Commit(t, s, 1)
 	for _, suffix := range suffixes {
@@ -134,7 +134,7 @@ func leavesTheFiles(t *testing.T, suffixes []string) {
 	if _, err := s.Segments(t.Context(), 0, 1); !errors.Is(err, ErrReplaced) {
 		t.Errorf("a first read = %v, want ErrReplaced", err)
 	}
-	s.die(s.lookAtFiles())
+	s.markFailed(s.checkFiles())
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func leavesTheFiles(t *testing.T, suffixes []string) {
 // Looking is no reason to fail: not while another process keeps the database locked,
 // and not while commits, checkpoints and reads go on.
 func TestWatchIsQuietWhileAllIsWell(t *testing.T) {
-	s := open(t, Config{Path: newPath(t), look: 100 * time.Microsecond})
+	s := open(t, Config{Path: newPath(t), checkEvery: 100 * time.Microsecond})
 	storetest.Load(t, s)
 	var line storetest.Line
 	for n := range 500 {
@@ -168,7 +168,7 @@ func TestWatchIsQuietWhileAllIsWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		if err := s.lookInside(); err != nil {
+		if err := s.checkContents(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestWatchIsQuietWhileAllIsWell(t *testing.T) {
 
 // A look that fails proves nothing. The store stops only if a few of them fail in a row.
 func TestWatchOutlivesALookThatFails(t *testing.T) {
-	s := open(t, Config{Path: newPath(t), look: never})
+	s := open(t, Config{Path: newPath(t), checkEvery: never})
 	storetest.Load(t, s)
 	lock := s.path + "-lock"
 	failing := func() { // stat of a symbolic link to itself fails, with another error than that of no file
@@ -192,23 +192,23 @@ func TestWatchOutlivesALookThatFails(t *testing.T) {
 	failed := 0
 	for range 3 {
 		failing()
-		for range looksInVain - 1 {
-			if err := s.look(&failed); err != nil {
+		for range maxFailedChecks - 1 {
+			if err := s.check(&failed); err != nil {
 				t.Fatalf("look %d in vain = %v", failed, err)
 			}
 		}
 		if err := os.Rename(lock+"-kept", lock); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.look(&failed); err != nil || failed != 0 {
+		if err := s.check(&failed); err != nil || failed != 0 {
 			t.Fatalf("a look that succeeds = %v, %d failed", err, failed)
 		}
 	}
 	failing()
-	for range looksInVain - 1 {
-		s.look(&failed)
+	for range maxFailedChecks - 1 {
+		s.check(&failed)
 	}
-	if err := s.look(&failed); err == nil || errors.Is(err, ErrReplaced) {
+	if err := s.check(&failed); err == nil || errors.Is(err, ErrReplaced) {
 		t.Errorf("look %d in vain = %v, want the error of the file system", failed, err)
 	}
 }

@@ -1,16 +1,16 @@
-// Package bench measures an OctoStore server from outside, over plain HTTP, the way
-// a client sees it.
+// Package bench measures an OctoStore server from outside, over plain HTTP, as a client
+// sees it.
 //
 // Every mode is one [load]: a fixed number of keep-alive connections, each with one
-// goroutine that sends a request made beforehand, reads the answer, and sends the
-// next. The same load runs, by turns, against a ceiling: a net/http server in a
-// process of its own that answers the same requests with fixed bodies and keeps
-// nothing. So each figure can be read as a share of what net/http gives on the same
-// machine in the same minute, which is worth more than requests per second.
+// goroutine that sends a prepared request, reads the answer, and sends the next. The same
+// load runs in turns against a ceiling: a net/http server in a process of its own that
+// answers the same requests with fixed bodies and stores nothing. So each figure can be
+// read as a share of what net/http achieves on the same machine in the same minute, which
+// says more than requests per second.
 //
-// While it loads a server it watches what the server says: the fencing tokens of a
-// lock have to grow, a lock has one holder at a time, an answer has to be an answer.
-// A run with anything else in it is a failed run, whatever its speed.
+// The loads also check the answers: the fencing tokens of a lock must grow, a lock must
+// have one holder at a time, and every request must get an answer. A run with a violation
+// is a failed run, however fast it was.
 package bench
 
 import (
@@ -26,21 +26,21 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 )
 
-// Mode is what a run does to the server.
+// Mode is the kind of load.
 type Mode string
 
 // Modes.
 const (
-	Acquire  Mode = "acquire"  // acquire and release of locks nobody else wants
+	Acquire  Mode = "acquire"  // acquire and release of free locks
 	Handover Mode = "handover" // a released lock goes to the next waiter
 	Status   Mode = "status"   // reading a lock that is held
-	Waiters  Mode = "waiters"  // many requests that wait at the same time
-	Locks    Mode = "locks"    // many locks held at the same time
-	Ceiling  Mode = "ceiling"  // only the server to compare with
+	Waiters  Mode = "waiters"  // many requests that wait at once
+	Locks    Mode = "locks"    // many locks held at once
+	Ceiling  Mode = "ceiling"  // the ceiling alone
 )
 
-// Config says what to measure, on what and for how long. Only Mode, Ceiling and
-// one of URL and Serve have to be there.
+// Config says what to measure, on which server and for how long. Required are Mode, Ceiling
+// and one of URL and Serve.
 type Config struct {
 	Mode Mode
 
@@ -49,24 +49,24 @@ type Config struct {
 	Serve []string // command line of an OctoStore server; it logs where it listens
 	// CeilingServer is the command line of a process that calls [ServeCeiling].
 	CeilingServer []string
-	// Dir is the disk to measure on: the database of the server that is started lies
-	// in a fresh folder under it. Empty: the system's folder for temporary files.
+	// Dir is a folder on the disk to measure: the database of a started server lies in a
+	// fresh folder below it. Empty: the system's folder for temporary files.
 	Dir string
 
 	Connections []int // one row of results for each; default 64
 	Waiters     int   // handover: for each lock, default 8; waiters: in all, default 1,000
 	Locks       int   // handover and waiters: default 1; locks: how many to hold, default 100,000
 	Writers     int   // status: connections that acquire and release beside the readers
-	// Guarded makes the variant a server that has a token, with which it is asked.
+	// Guarded makes the variant a server with a token, which the requests carry.
 	Guarded bool
-	// Variant is settings, as in an environment, of a second server that is measured by
-	// turns with the first; acquire only. Empty: there is none.
+	// Variant is the environment settings of a second server that is measured in turns with
+	// the first; mode acquire only. Empty: no second server.
 	Variant  []string
 	Rounds   int           // default 3
 	Duration time.Duration // of one round; default 3 s
 	Warmup   time.Duration // before each round, not counted; negative: none; default 1 s
 
-	Progress io.Writer // one line per finished step; nil: nothing is said
+	Progress io.Writer // gets one line per finished step; nil: none
 }
 
 func (c Config) withDefaults() Config {
@@ -121,11 +121,11 @@ func (c Config) check() error {
 	return nil
 }
 
-// Run measures what cfg asks for and returns what it found. Servers it started are
-// stopped when it returns, also when ctx ends early.
+// Run measures what cfg asks for. Servers it started are stopped when it returns, also when
+// ctx ends early.
 //
-// A report comes with an error that is a [*FailedError] if the server answered
-// something wrong, and without figures for anything else that goes wrong.
+// If the server answered something wrong, the report comes with a [*FailedError]. After any
+// other error there is no report.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -134,7 +134,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	r := &run{cfg: cfg, groups: plan(cfg)}
 	if err := r.all(ctx); err != nil {
 		if ctx.Err() != nil {
-			// What broke, broke because everything was being stopped.
+			// The failure is a consequence of the stop.
 			err = context.Cause(ctx)
 		}
 		return nil, err
@@ -143,12 +143,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	return report, report.failure()
 }
 
-// run is one call of [Run]: what it has to do, the servers that are up, what came out.
+// run is one call of [Run]: its plan, the running servers, and the results.
 type run struct {
 	cfg    Config
 	groups []group
 	syncs  []time.Duration
-	others []float64 // share of the machine other programs used, by load
+	others []float64 // share of the machine that other programs used, by load
 	up     [numPlaces]*target
 }
 
@@ -164,8 +164,8 @@ func (r *run) all(ctx context.Context) error {
 	return nil
 }
 
-// rounds is how often everything is done. The memory of a server that is not ours
-// to restart can be seen to grow only once.
+// rounds is the number of rounds. The memory of a server that cannot be restarted can be
+// seen to grow only once.
 func (r *run) rounds() int {
 	if r.cfg.URL != "" && r.freshServers() {
 		return 1
@@ -173,8 +173,8 @@ func (r *run) rounds() int {
 	return r.cfg.Rounds
 }
 
-// freshServers reports whether every step needs a server that has done nothing
-// yet: memory, once asked of the system, is not given back.
+// freshServers reports whether every step needs a fresh server: a process does not return
+// memory to the system.
 func (r *run) freshServers() bool { return r.cfg.Mode == Waiters || r.cfg.Mode == Locks }
 
 func (r *run) round(ctx context.Context, g group, round int) error {
@@ -182,7 +182,7 @@ func (r *run) round(ctx context.Context, g group, round int) error {
 		return err
 	}
 	for _, s := range g.turns(round) {
-		t, err := r.target(ctx, s.place)
+		t, err := r.target(ctx, s.server)
 		if err != nil {
 			return err
 		}
@@ -199,7 +199,7 @@ func (r *run) round(ctx context.Context, g group, round int) error {
 	return nil
 }
 
-// load runs the load of a step and sees what else the machine was doing.
+// load runs the load of a step, and records what other programs used meanwhile.
 func (r *run) load(ctx context.Context, s *step, t *target) (*sample, error) {
 	before, err := look(ctx, t)
 	if err != nil {
@@ -219,8 +219,8 @@ func (r *run) load(ctx context.Context, s *step, t *target) (*sample, error) {
 	return sample, err
 }
 
-// measureDisk takes a few syncs in every round, because disks have moods. The disk
-// of a server elsewhere is out of reach unless the user says where it is.
+// measureDisk measures a few syncs in every round, because the speed of disks varies. The
+// disk of a server elsewhere is out of reach unless the user names a folder on it.
 func (r *run) measureDisk(ctx context.Context) error {
 	if r.cfg.Mode == Ceiling || r.cfg.URL != "" && r.cfg.Dir == "" {
 		return nil
@@ -230,8 +230,8 @@ func (r *run) measureDisk(ctx context.Context) error {
 	return err
 }
 
-// target returns the server of a place, and starts it first if it has to.
-func (r *run) target(ctx context.Context, p place) (*target, error) {
+// target returns a server, and starts it first if necessary.
+func (r *run) target(ctx context.Context, p serverKind) (*target, error) {
 	if r.up[p] != nil {
 		return r.up[p], nil
 	}

@@ -18,14 +18,14 @@ func TestTheCeilingHandsOverInTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { wire.Close(conns) })
-	holder := newParty(target, conns[0], "a", "wait=9s", nil)
-	waiter := newParty(target, conns[1], "a", "wait=9s", nil)
-	if err := holder.take(); err != nil {
+	holder := newLockClient(target, conns[0], "a", "wait=9s", nil)
+	waiter := newLockClient(target, conns[1], "a", "wait=9s", nil)
+	if err := holder.acquire(); err != nil {
 		t.Fatal(err)
 	}
 	taken := make(chan error, 1)
-	go func() { taken <- waiter.take() }()
-	lot := &lot{target: target, control: conns[0], names: []string{"a"}, sample: &sample{}}
+	go func() { taken <- waiter.acquire() }()
+	lot := &waitRound{target: target, control: conns[0], names: []string{"a"}, sample: &sample{}}
 	if err := lot.await(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestTheCeilingHandsOverInTurn(t *testing.T) {
 		t.Fatalf("the waiter was answered before the lock was free: %v", err)
 	default:
 	}
-	if err := holder.giveBack(); err != nil {
+	if err := holder.release(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-taken; err != nil {

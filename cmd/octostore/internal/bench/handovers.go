@@ -9,10 +9,10 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
-// handovers is the load of mode handover: on each lock one connection more than
-// there are waiters. Whoever gets the lock gives it back at once and waits again.
-// One operation is one hand-over, which is two requests; it lasts from the release
-// being sent to the next holder having read its answer.
+// handovers is the load of mode handover: each lock has one connection more than it has
+// waiters. The holder releases the lock at once and waits again. One operation is one
+// hand-over, which is two requests; it lasts from the moment the release is sent until the
+// next holder has read its answer.
 type handovers struct {
 	timing
 	locks, waiters int
@@ -30,37 +30,37 @@ func (l *handovers) run(ctx context.Context, t *target) (*sample, error) {
 		name := t.name(fmt.Sprintf("handover/%03d", lock))
 		known, released := &ledger{}, &atomic.Int64{}
 		for _, c := range conns[lock*(l.waiters+1) : (lock+1)*(l.waiters+1)] {
-			p := newParty(t, c, name, "ttl=60s&wait=60s", known)
+			p := newLockClient(t, c, name, "ttl=60s&wait=60s", known)
 			workers = append(workers, &runner{party: p, released: released, epoch: epoch})
 		}
 	}
 	return measure(ctx, t, l.timing, workers, nil)
 }
 
-// runner waits for a lock and hands it on.
+// runner waits for a lock and releases it for the next runner.
 type runner struct {
-	party    *party
+	party    *lockClient
 	epoch    time.Time
-	released *atomic.Int64 // when the lock was given back last, in nanoseconds since epoch
+	released *atomic.Int64 // when the lock was last released, in nanoseconds since epoch
 }
 
 func (r *runner) idle() bool { return true }
 
 func (r *runner) operate() (time.Duration, error) {
 	asked := r.now()
-	err := r.party.take()
+	err := r.party.acquire()
 	read := r.now()
 	if !r.party.holds() {
 		return 0, err
 	}
-	// Only the holder writes it, and that is this runner now.
+	// Only the holder writes released, and that is this runner now.
 	released := r.released.Load()
 	r.released.Store(r.now())
-	if endErr := r.party.giveBack(); err == nil {
+	if endErr := r.party.release(); err == nil {
 		err = endErr
 	}
 	if released == 0 || asked > released {
-		return -1, err // it found the lock free: nothing was handed over
+		return -1, err // the lock was free: no hand-over
 	}
 	return time.Duration(read - released), err
 }

@@ -5,27 +5,26 @@ import (
 	"slices"
 )
 
-// place is a server a step runs against.
-type place int
+// serverKind is the server that a step runs against.
+type serverKind int
 
 const (
-	onServer  place = iota // the OctoStore server
-	onCeiling              // net/http alone
-	onVariant              // an OctoStore server with other settings
+	onServer  serverKind = iota // the OctoStore server
+	onCeiling                   // net/http alone
+	onVariant                   // an OctoStore server with other settings
 	numPlaces
 )
 
-// load is what a step does to a server. It returns an error only if it could not
-// do its work; what the server did wrong is counted in the sample.
+// load is what a step does to a server. It returns an error only if it could not do its
+// work; failures of the server are counted in the sample.
 type load interface {
 	run(ctx context.Context, t *target) (*sample, error)
 }
 
-// step is one row of the results: a load, where it runs, and what came of it, one
-// sample for each round.
+// step is one row of the results: a load, its server, and one sample for each round.
 type step struct {
 	name        string
-	place       place
+	server      serverKind
 	connections int
 	waiters     int
 	writers     int
@@ -36,12 +35,12 @@ type step struct {
 
 func (s *step) label() string { return s.name + " at " + many(s.connections, "connection") }
 
-// group is a list of steps that take turns, round by round, so that a slow minute
-// of the machine hits them all. The first is the ceiling of the others.
+// group is a list of steps that run in turns, round by round, so that a slow minute of the
+// machine affects all of them. The first step is the ceiling of the others.
 type group []*step
 
-// turns returns the steps in the order of a round: every other round backwards, since
-// a server may be the faster for running after another.
+// turns returns the steps in the order of a round: every other round backwards, because a
+// server may be faster when it runs after another.
 func (g group) turns(round int) group {
 	if round%2 == 0 {
 		return g
@@ -51,17 +50,17 @@ func (g group) turns(round int) group {
 	return backwards
 }
 
-// at returns the step of a place, nil if there is none.
-func (g group) at(p place) *step {
+// at returns the step against a server, nil if there is none.
+func (g group) at(p serverKind) *step {
 	for _, s := range g {
-		if s.place == p {
+		if s.server == p {
 			return s
 		}
 	}
 	return nil
 }
 
-// plan returns what a run of cfg has to do.
+// plan returns the steps of a run.
 func plan(cfg Config) []group {
 	switch cfg.Mode {
 	case Handover:
@@ -69,7 +68,7 @@ func plan(cfg Config) []group {
 		l := &handovers{timing: cfg.timing(), locks: cfg.Locks, waiters: cfg.Waiters}
 		return []group{twice(step{name: "handover", connections: n, waiters: cfg.Waiters, locks: cfg.Locks, load: l})}
 	case Waiters:
-		l := &parking{locks: cfg.Locks, waiters: cfg.Waiters}
+		l := &parkedWaiters{locks: cfg.Locks, waiters: cfg.Waiters}
 		return []group{twice(step{name: "waiters", connections: cfg.Waiters, waiters: cfg.Waiters, locks: cfg.Locks, load: l})}
 	}
 	var groups []group
@@ -81,21 +80,21 @@ func plan(cfg Config) []group {
 
 // at returns the group of a mode that is measured at n connections.
 func (c Config) at(n int) group {
-	pairs := &pairs{timing: c.timing(), connections: n}
+	pairs := &acquirePairs{timing: c.timing(), connections: n}
 	readers := &reads{timing: c.timing(), connections: n}
 	switch c.Mode {
 	case Acquire:
 		g := twice(step{name: "acquire", connections: n, load: pairs})
 		if len(c.Variant) > 0 || c.Guarded {
-			g = append(g, &step{name: c.variant(), place: onVariant, connections: n, load: pairs})
+			g = append(g, &step{name: c.variant(), server: onVariant, connections: n, load: pairs})
 		}
 		return g
 	case Locks:
-		return twice(step{name: "locks", connections: n, locks: c.Locks, load: &holding{connections: n, locks: c.Locks}})
+		return twice(step{name: "locks", connections: n, locks: c.Locks, load: &heldLocks{connections: n, locks: c.Locks}})
 	case Ceiling:
 		return group{
-			{name: "ceiling POST", place: onCeiling, connections: n, load: pairs},
-			{name: "ceiling GET", place: onCeiling, connections: n, load: readers},
+			{name: "ceiling POST", server: onCeiling, connections: n, load: pairs},
+			{name: "ceiling GET", server: onCeiling, connections: n, load: readers},
 		}
 	}
 	g := twice(step{name: "status", connections: n, load: readers})
@@ -107,7 +106,7 @@ func (c Config) at(n int) group {
 	return g
 }
 
-// variant returns what the variant is called.
+// variant returns the name of the variant.
 func (c Config) variant() string {
 	if c.Guarded {
 		return "acquire with a token"
@@ -115,9 +114,9 @@ func (c Config) variant() string {
 	return "variant"
 }
 
-// twice returns the group of a step and the same on the ceiling, that first.
+// twice returns the group of a step and its ceiling, the ceiling first.
 func twice(s step) group {
 	ceiling := s
-	ceiling.name, ceiling.place = "ceiling", onCeiling
+	ceiling.name, ceiling.server = "ceiling", onCeiling
 	return group{&ceiling, &s}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
-// reads is the load of mode status: all connections read one lock that is held,
-// while others acquire and release locks of their own.
+// reads is the load of mode status: all connections read one held lock, while others
+// acquire and release locks of their own.
 type reads struct {
 	timing
 	connections int
@@ -23,8 +23,8 @@ func (l *reads) run(ctx context.Context, t *target) (*sample, error) {
 	}
 	defer wire.Close(conns)
 	ttl := (l.patience() + 30*time.Second).Round(time.Second)
-	holder := newParty(t, conns[0], t.name("read"), "ttl="+ttl.String(), &ledger{})
-	if err := holder.take(); err != nil {
+	holder := newLockClient(t, conns[0], t.name("read"), "ttl="+ttl.String(), &ledger{})
+	if err := holder.acquire(); err != nil {
 		return nil, err
 	}
 	var readers []worker
@@ -40,7 +40,7 @@ func (l *reads) run(ctx context.Context, t *target) (*sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := holder.giveBack(); err != nil {
+	if err := holder.release(); err != nil {
 		s.count(err)
 	}
 	return s, nil
@@ -50,7 +50,7 @@ func (l *reads) run(ctx context.Context, t *target) (*sample, error) {
 type reader struct {
 	conn    *wire.Conn
 	request []byte
-	token   uint64 // of the lease that holds it
+	token   uint64 // of the lease that holds the lock
 	checked bool
 }
 

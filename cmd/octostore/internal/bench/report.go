@@ -10,18 +10,18 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 )
 
-// Report is what a run found. Durations end in their unit; what is not known is
+// Report is the result of a run. Names of durations end in their unit; unknown figures are
 // left out.
 type Report struct {
 	Mode       Mode     `json:"mode"`
-	URL        string   `json:"url,omitempty"` // absent: a server started for the purpose
+	URL        string   `json:"url,omitempty"` // absent: a server started for the run
 	System     string   `json:"system"`
 	CPUs       int      `json:"cpus"`
 	Rounds     int      `json:"rounds"`
 	DurationMS int64    `json:"duration_ms"`
 	WarmupMS   int64    `json:"warmup_ms"`
 	DiskSyncUS float64  `json:"disk_sync_us,omitempty"`     // median of 4 KiB append + fdatasync
-	OthersCPU  *float64 `json:"others_cpu_share,omitempty"` // of the CPUs, used by other programs meanwhile
+	OthersCPU  *float64 `json:"others_cpu_share,omitempty"` // share of the CPUs used by other programs
 	Rows       []Row    `json:"rows"`
 }
 
@@ -37,7 +37,7 @@ type Row struct {
 	Operations int64   `json:"operations"` // in all rounds
 	PerSecond  float64 `json:"per_second"`
 	Share      *Share  `json:"share_of_ceiling,omitempty"` // absent: it is the ceiling
-	// OfServer is the throughput of a variant as a part of the plain server's.
+	// OfServer is the throughput of a variant as a share of the plain server.
 	OfServer *Share  `json:"share_of_server,omitempty"`
 	P50US    float64 `json:"p50_us"`
 	P95US    float64 `json:"p95_us"`
@@ -54,14 +54,14 @@ type Row struct {
 	FirstError     string `json:"first_error,omitempty"`
 }
 
-// Share is a throughput as a part of the ceiling's in the same round.
+// Share is a throughput as a share of the ceiling in the same round.
 type Share struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
 }
 
-// summarize makes a row of the samples of a step of the group.
+// summarize returns the row for the samples of a step.
 func summarize(s *step, g group) Row {
 	row := Row{
 		Name: s.name, Connections: s.connections, Waiters: s.waiters, Writers: s.writers, Locks: s.locks,
@@ -71,10 +71,10 @@ func summarize(s *step, g group) Row {
 		ResidentBytes:   medianKnown(each(s.samples, (*sample).residentEach)),
 		HeapBytes:       medianKnown(each(s.samples, (*sample).heapEach)),
 	}
-	if s.place != onCeiling {
+	if s.server != onCeiling {
 		row.Share = share(s.samples, g[0].samples)
 	}
-	if s.place == onVariant {
+	if s.server == onVariant {
 		row.OfServer = share(s.samples, g.at(onServer).samples)
 	}
 	all := hdrhistogram.New(shortest, longest, digits)
@@ -177,7 +177,7 @@ func (r *Report) failure() error {
 	return &failed
 }
 
-// rounded returns figure to three places, which is more than was measured.
+// rounded rounds to three decimal places, more than the precision of the measurement.
 func rounded(figure float64) float64 { return math.Round(figure*1000) / 1000 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -35,7 +35,7 @@ func sampleOf(operations int64, took time.Duration, cpu float64) *sample {
 }
 
 func exampleReport() *Report {
-	ceiling := &step{name: "ceiling", place: onCeiling, connections: 64, samples: []*sample{
+	ceiling := &step{name: "ceiling", server: onCeiling, connections: 64, samples: []*sample{
 		sampleOf(1000, 100*time.Microsecond, 0.02), sampleOf(2000, 100*time.Microsecond, 0.04), sampleOf(1000, 100*time.Microsecond, 0.03),
 	}}
 	server := &step{name: "acquire", connections: 64, samples: []*sample{

@@ -12,17 +12,17 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
-// sample is what one round of one step measured.
+// sample is the result of one round of one step.
 type sample struct {
 	tally
 	operations int64
 	elapsed    time.Duration
 	latency    *hdrhistogram.Histogram // nanoseconds
-	beside     int64                   // operations of the writers of mode status
+	beside     int64                   // operations of the writers in mode status
 
 	before, after usage.Usage // of the server, around the operations
-	empty, full   usage.Usage // of the server, without and with the things it had to keep
-	kept          int64       // how many those were
+	empty, full   usage.Usage // of the server, without and with the waiters or locks
+	kept          int64       // number of waiters or locks
 }
 
 func (s *sample) rate() float64 {
@@ -32,7 +32,7 @@ func (s *sample) rate() float64 {
 	return float64(s.operations) / s.elapsed.Seconds()
 }
 
-// tally counts what the server did wrong. It is safe for use by many goroutines.
+// tally counts failures of the server. It is safe for use by many goroutines.
 type tally struct {
 	mu     sync.Mutex
 	errors int64
@@ -40,7 +40,7 @@ type tally struct {
 	first  error
 }
 
-// count takes down err and reports whether the connection it happened on can go on.
+// count records err and reports whether its connection can still be used.
 func (t *tally) count(err error) (usable bool) {
 	var promise *brokenPromise
 	var status *wire.StatusError
@@ -64,7 +64,7 @@ func (t *tally) failures() (errors, broken int64) {
 	return t.errors, t.broken
 }
 
-// FailedError is the end of a run in which the server answered something wrong.
+// FailedError is the result of a run in which the server answered something wrong.
 type FailedError struct {
 	Errors         int64 // requests without a good answer
 	BrokenPromises int64 // answers that a lock service must never give
@@ -82,7 +82,7 @@ const (
 	digits   = 3
 )
 
-// timings is a histogram that many goroutines write to, through a [stopwatch] each.
+// timings is a histogram that many goroutines write to, each through a [stopwatch].
 type timings struct {
 	mu        sync.Mutex
 	histogram *hdrhistogram.Histogram
@@ -92,18 +92,18 @@ func newTimings() *timings {
 	return &timings{histogram: hdrhistogram.New(shortest, longest, digits)}
 }
 
-// add takes down some durations.
+// add records durations.
 func (t *timings) add(spans ...time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, d := range spans {
-		// Out of range is impossible: no connection lives that long.
+		// A value out of range is impossible: no connection lives that long.
 		_ = t.histogram.RecordValue(min(int64(d), longest))
 	}
 }
 
-// stopwatch collects durations for a [timings], so that its lock is taken rarely
-// and a connection does not cost a histogram of its own.
+// stopwatch collects durations for a [timings], so that the mutex is rarely locked and a
+// connection does not need a histogram of its own.
 type stopwatch struct {
 	into  *timings
 	spans []time.Duration

@@ -24,23 +24,22 @@ import (
 type target struct {
 	addr     string // host:port
 	token    string
-	promises bool // it is a lock service, so what it says is checked
+	promises bool // it is a lock service, so its answers are checked
 	prefix   string
 	client   *http.Client // for metrics
 	close    func()
 }
 
-// ServeCeiling runs the server that the others are compared with, in a process of its
-// own, until ctx ends. It says on out where it listens, in the words of an OctoStore server.
+// ServeCeiling serves the ceiling in this process until ctx ends. It prints on out where it
+// listens, in the format of an OctoStore server.
 func ServeCeiling(ctx context.Context, out io.Writer) error { return ceiling.Serve(ctx, out) }
 
-// openTarget returns the server of a place: the one the user named, or one of our
-// own, started for the purpose.
-func openTarget(ctx context.Context, cfg Config, p place) (*target, error) {
+// openTarget returns a server: the one the user named, or one that it starts.
+func openTarget(ctx context.Context, cfg Config, p serverKind) (*target, error) {
 	transport := &http.Transport{DisableCompression: true}
 	t := &target{
 		promises: p != onCeiling,
-		// Of its own for every run, so that runs on one server do not meet.
+		// A prefix of its own for every run, so that runs on one server do not share locks.
 		prefix: "bench/" + strings.ToLower(rand.Text()[:8]) + "/",
 		client: &http.Client{Transport: transport, Timeout: 10 * time.Second},
 		close:  transport.CloseIdleConnections,
@@ -60,7 +59,7 @@ func openTarget(ctx context.Context, cfg Config, p place) (*target, error) {
 	return t, nil
 }
 
-// find sets the address of a server the user named.
+// find sets the address of the server that the user named.
 func (t *target) find(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -77,8 +76,8 @@ func (t *target) find(raw string) error {
 	return nil
 }
 
-// start starts a server of our own and returns what stops it and clears up.
-func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), err error) {
+// start starts a server, and returns the function that stops it and removes its files.
+func (t *target) start(ctx context.Context, cfg Config, p serverKind) (stop func(), err error) {
 	argv, what := cfg.CeilingServer, "ceiling server"
 	if p != onCeiling {
 		argv, what = cfg.Serve, "server"
@@ -93,7 +92,7 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 	settings := append(child.Open(),
 		"OCTOSTORE_ADDR=127.0.0.1:0",
 		"OCTOSTORE_DB="+filepath.Join(dir, "octostore.db"),
-		"OCTOSTORE_ACCOUNT_RATE=1000000", // counted, but out of reach
+		"OCTOSTORE_ACCOUNT_RATE=1000000", // the limit is on, but out of reach
 	)
 	if p == onVariant && cfg.Guarded {
 		t.token = auth.NewSecret()
@@ -119,11 +118,11 @@ func (t *target) start(ctx context.Context, cfg Config, p place) (stop func(), e
 	}, nil
 }
 
-// name returns the name of a lock of this run.
+// name returns a lock name of this run.
 func (t *target) name(rest string) string { return t.prefix + rest }
 
-// request returns a request about a lock, without a body, that ends in last: the
-// empty line, or the beginning of one more header.
+// request returns a request for a lock, without a body, that ends in last: the empty line,
+// or the beginning of one more header.
 func (t *target) request(method, path, last string) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s /v1/locks/%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: octostore-bench\r\n", method, path, t.addr)
@@ -137,16 +136,16 @@ func (t *target) request(method, path, last string) []byte {
 	return []byte(b.String())
 }
 
-// look returns the busyness of now, with a server at t.
-func look(ctx context.Context, t *target) (usage.Busyness, error) {
+// look returns the present CPU times, with the server at t.
+func look(ctx context.Context, t *target) (usage.CPUTimes, error) {
 	server, err := t.usage(ctx)
 	if err != nil || server.CPU == usage.Unknown {
-		return usage.Busyness{}, err
+		return usage.CPUTimes{}, err
 	}
-	return usage.Look(server.CPU), nil
+	return usage.ReadCPUTimes(server.CPU), nil
 }
 
-// usage asks the server for its metrics.
+// usage reads the metrics of the server.
 func (t *target) usage(ctx context.Context) (usage.Usage, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.addr+"/metrics", nil)
 	if err != nil {
@@ -161,7 +160,7 @@ func (t *target) usage(ctx context.Context) (usage.Usage, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		// A server may keep its metrics to itself; it can be measured without them.
+		// A server may refuse its metrics; it can be measured without them.
 		io.Copy(io.Discard, resp.Body)
 		return usage.Read(strings.NewReader(""))
 	}

@@ -97,7 +97,7 @@ func askHealth(ctx context.Context, target string) error {
 func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 	path := string(d.cfg.DB)
 	info, err := os.Stat(path)
-	if gone := sqlite.CheckPlace(path); errors.Is(gone, sqlite.ErrMissing) {
+	if gone := sqlite.CheckLocation(path); errors.Is(gone, sqlite.ErrMissing) {
 		d.say(wrong, "database", "%v", gone)
 		return
 	}
@@ -245,7 +245,7 @@ func holdsSecret(envFile string) bool {
 // space checks the disk of the database and the reserve for when it is full.
 func (d *doctor) space() {
 	db := string(d.cfg.DB)
-	free, known := sqlite.Space(filepath.Dir(db))
+	free, known := sqlite.FreeSpace(filepath.Dir(db))
 	if !known {
 		d.say(skip, "disk", "this system does not say how much space is left")
 		return
@@ -267,7 +267,7 @@ func (d *doctor) space() {
 }
 
 func (d *doctor) clock() {
-	if !sqlite.KnowsBoot() {
+	if !sqlite.KnowsBootClock() {
 		d.say(doubt, "clock", "there is none that counts from the boot, so after a restart every lease has its whole ttl again")
 		return
 	}

@@ -37,7 +37,7 @@ func Checks() []Check {
 		{"tls", (*Parts).readCertificate},
 		{"login", (*Parts).checkLogin},
 		{"tokens", checkTokensFile},
-		{"place", func(_ *Parts, cfg config.Config) error { return sqlite.CheckPlace(string(cfg.DB)) }},
+		{"place", func(_ *Parts, cfg config.Config) error { return sqlite.CheckLocation(string(cfg.DB)) }},
 		{"exposure", (*Parts).checkExposure},
 	}
 }

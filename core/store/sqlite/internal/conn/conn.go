@@ -46,10 +46,10 @@ type Conn struct {
 	wal uintptr // C memory, after out, where onWAL leaves the length of the WAL
 }
 
-// UseOFDLocks asks SQLite for locks that survive the closing of another descriptor
-// of the same file. It works once per process, before the first file; where it does
-// not, SQLite's usual locks do. [Open] calls it; a test that puts a VFS of its own under
-// SQLite calls it first.
+// UseOFDLocks asks SQLite for locks that survive the closing of another descriptor of the
+// same file. It works once per process, before the first file is opened; otherwise SQLite
+// uses its usual locks. [Open] calls it. A test that puts a VFS of its own under SQLite
+// calls it first.
 var UseOFDLocks = sync.OnceFunc(func() { driver.OFDLocking(true) })
 
 // Open connects to the database file at path, which it creates if flags say so.
@@ -65,7 +65,7 @@ func Open(path string, flags int32) (*Conn, error) {
 		return nil, err
 	}
 	defer libc.Xfree(c.tls, name)
-	// One goroutine at a time, so SQLite need not lock the connection at each call.
+	// One goroutine at a time: SQLite need not lock the connection at each call.
 	rc := sqlite3.Xsqlite3_open_v2(c.tls, name, c.out, flags|sqlite3.SQLITE_OPEN_NOMUTEX, 0)
 	c.db = *(*uintptr)(at(c.out))
 	if rc != sqlite3.SQLITE_OK {
@@ -111,12 +111,13 @@ func (c *Conn) Exec(sql string) error {
 	return nil
 }
 
-// BusyTimeout sets how long a statement waits for the lock of another connection.
+// BusyTimeout sets how long a statement waits for another connection to unlock the
+// database.
 func (c *Conn) BusyTimeout(d time.Duration) {
 	sqlite3.Xsqlite3_busy_timeout(c.tls, c.db, int32(d.Milliseconds()))
 }
 
-// ReadOnly reports whether the file can only be read, although more was asked for.
+// ReadOnly reports whether the file can only be read although writing was asked for.
 func (c *Conn) ReadOnly() bool { return sqlite3.Xsqlite3_db_readonly(c.tls, c.db, 0) == 1 }
 
 // Idle reports whether no transaction is open.
@@ -129,8 +130,8 @@ func (c *Conn) LeaveWAL() {
 	sqlite3.Xsqlite3_db_config(c.tls, c.db, sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, libc.VaList(args, int32(1), uintptr(0)))
 }
 
-// InterruptedBy makes the end of ctx end a statement under way. The function it
-// returns ends that and must be called when the statement has run.
+// InterruptedBy interrupts the running statement when ctx ends. The caller calls stop when
+// the statement has ended.
 func (c *Conn) InterruptedBy(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	end := context.AfterFunc(ctx, func() {
@@ -155,10 +156,10 @@ func (c *Conn) Checkpoint(mode int32) error {
 	return nil
 }
 
-// WatchWAL makes the connection count the frames of the WAL, see [Conn.WALFrames]. It
-// also turns off SQLite's own checkpoints at commit, which use the same hook.
+// WatchWAL makes the connection count the frames of the WAL, see [Conn.WALFrames]. It also
+// turns off SQLite's own checkpoints at commit, which use the same hook.
 func (c *Conn) WatchWAL() {
-	sqlite3.Xsqlite3_wal_hook(c.tls, c.db, pointerTo(onWAL), c.wal)
+	sqlite3.Xsqlite3_wal_hook(c.tls, c.db, functionPointer(onWAL), c.wal)
 }
 
 // WALFrames is the length of the WAL after the newest commit of this connection.
@@ -170,7 +171,7 @@ func onWAL(_ *libc.TLS, arg, _, _ uintptr, frames int32) int32 {
 	return sqlite3.SQLITE_OK
 }
 
-// Transaction runs f between BEGIN IMMEDIATE and COMMIT, or takes back what it did.
+// Transaction runs f between BEGIN IMMEDIATE and COMMIT, or rolls back.
 func (c *Conn) Transaction(f func() error) error {
 	if err := c.Exec("BEGIN IMMEDIATE"); err != nil {
 		return err
@@ -211,12 +212,12 @@ func (c *Conn) TextOf(sql string) (string, error) {
 	return q.Text(0), nil
 }
 
-// at turns the address of C memory into a pointer. Going through the address of
-// the variable tells vet what the compiler cannot know: this is no Go memory.
+// at turns the address of C memory into a pointer. The way through the address of the
+// variable tells vet what the compiler cannot know: this is no Go memory.
 func at(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
 
-// pointerTo is the form in which translated C keeps a pointer to a function.
-func pointerTo(f func(*libc.TLS, uintptr, uintptr, uintptr, int32) int32) uintptr {
+// functionPointer is the form in which translated C keeps a pointer to a function.
+func functionPointer(f func(*libc.TLS, uintptr, uintptr, uintptr, int32) int32) uintptr {
 	return *(*uintptr)(unsafe.Pointer(&struct {
 		f func(*libc.TLS, uintptr, uintptr, uintptr, int32) int32
 	}{f}))

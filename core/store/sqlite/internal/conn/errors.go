@@ -27,7 +27,7 @@ type resultError struct {
 
 func (e *resultError) Error() string { return fmt.Sprintf("%s (SQLite code %d)", e.text, e.code) }
 
-// error is the error for a result code of the newest call.
+// error returns the error for the result code of the newest call.
 func (c *Conn) error(rc int32) error {
 	text := libc.GoString(sqlite3.Xsqlite3_errstr(c.tls, rc))
 	if c.db != 0 && sqlite3.Xsqlite3_extended_errcode(c.tls, c.db) == rc {
@@ -51,8 +51,7 @@ func FailedWith(err error, codes ...int32) bool {
 	return false
 }
 
-// NoSpace reports whether err is for lack of space. Not all of them have the code
-// that says so.
+// NoSpace reports whether err is a lack of space. Not all such errors have the code for it.
 func NoSpace(err error) bool {
 	e, ok := errors.AsType[*resultError](err)
 	return ok && (e.code&0xff == sqlite3.SQLITE_FULL || e.code == sqlite3.SQLITE_IOERR_SHMSIZE)

@@ -40,9 +40,9 @@ func (s *Stmt) Close() {
 	s.p, s.arena = 0, 0
 }
 
-// Reserve makes room for the texts and blobs of the next run, n bytes in all. It
-// comes before the first of them is bound: SQLite is given pointers into the
-// arena, which therefore must not move.
+// Reserve makes room for the texts and blobs of the next run, n bytes in all. Call it
+// before the first of them is bound: SQLite gets pointers into the arena, which must not
+// move.
 func (s *Stmt) Reserve(n int) {
 	s.used = 0
 	if n <= s.size && s.arena != 0 {
@@ -56,8 +56,8 @@ func (s *Stmt) Reserve(n int) {
 	}
 }
 
-// room takes n bytes of the arena.
-func (s *Stmt) room(n int) (p uintptr, b []byte) {
+// alloc takes n bytes of the arena.
+func (s *Stmt) alloc(n int) (p uintptr, b []byte) {
 	if s.arena == 0 || s.used+n > s.size {
 		panic("sqlite: more bound than reserved")
 	}
@@ -66,8 +66,8 @@ func (s *Stmt) room(n int) (p uintptr, b []byte) {
 	return p, unsafe.Slice((*byte)(at(p)), n)
 }
 
-// Parameters are numbered from 1. Binding fails only for a parameter that does
-// not exist, which is a mistake in this package.
+// Parameters are numbered from 1. Binding fails only for a parameter that does not exist,
+// which is a mistake of the caller.
 
 // BindInt binds a number.
 func (s *Stmt) BindInt(i int, v int64) {
@@ -77,9 +77,9 @@ func (s *Stmt) BindInt(i int, v int64) {
 // BindNull binds NULL.
 func (s *Stmt) BindNull(i int) { check(sqlite3.Xsqlite3_bind_null(s.c.tls, s.p, int32(i))) }
 
-// BindText binds a text, which has been reserved for.
+// BindText binds a text, for which [Stmt.Reserve] has made room.
 func (s *Stmt) BindText(i int, v string) {
-	p, b := s.room(len(v))
+	p, b := s.alloc(len(v))
 	copy(b, v)
 	check(sqlite3.Xsqlite3_bind_text(s.c.tls, s.p, int32(i), p, int32(len(v)), static))
 }
@@ -90,7 +90,7 @@ func (s *Stmt) BindBlob(i int, parts ...[]byte) {
 	for _, part := range parts {
 		n += len(part)
 	}
-	p, b := s.room(n)
+	p, b := s.alloc(n)
 	for _, part := range parts {
 		b = b[copy(b, part):]
 	}
@@ -116,8 +116,8 @@ func (s *Stmt) Run() error {
 	return err
 }
 
-// Step moves to the next row and reports whether there is one. After the last
-// step, or to stop before it, call [Stmt.Reset], which ends what the statement had open.
+// Step moves to the next row and reports whether there is one. After the last step, or to
+// stop earlier, call [Stmt.Reset], which ends the read.
 func (s *Stmt) Step() (more bool, err error) {
 	switch rc := sqlite3.Xsqlite3_step(s.c.tls, s.p); rc {
 	case sqlite3.SQLITE_ROW:

@@ -11,18 +11,18 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// SQLite takes the first frame of a write-ahead log that does not fit for its end:
-// after a power cut it is. It does the same when a frame in the middle was damaged
-// later, and would silently forget every commit from there on. The two can be told
-// apart: a commit is synced before the next one is written, so where a whole later
-// commit follows, the disk had the frame once.
+// SQLite takes the first frame of a write-ahead log that does not fit for the end of the
+// log. After a power cut it is. But if a frame in the middle was damaged later, SQLite
+// would silently forget every commit from there on. The two cases can be told apart: a
+// commit is synced before the next one is written, so if a whole later commit follows, the
+// disk had the frame once.
 
 const (
 	walHeader   = 32
 	frameHeader = 24
 )
 
-// Damage says what in a file is not as it was written.
+// Damage describes the part of a file that is not as it was written.
 type Damage string
 
 func (d Damage) Error() string { return string(d) }
@@ -53,16 +53,16 @@ func CheckLog(path string) (*LogPages, error) {
 	return stamps, nil
 }
 
-// walReader reads the frames of a log, one after the other.
+// walReader reads the frames of a log in order.
 type walReader struct {
 	r     io.Reader
 	order binary.ByteOrder // of the words that checksums are made of
 	salts [8]byte          // of this log; frames of an earlier one have others
-	sum   [2]uint32        // that the newest frame says it has
+	sum   [2]uint32        // as the newest frame states it
 	frame []byte
 	// Of the newest frame:
-	fits   bool // its checksum follows from that of the frame before
-	commit bool // it is the last of a commit
+	fits   bool // its checksum continues that of the frame before
+	commit bool // it ends a commit
 }
 
 func newWALReader(r io.Reader, header []byte) (*walReader, bool) {
@@ -106,8 +106,8 @@ func (w *walReader) next() bool {
 	return true
 }
 
-// badFrame returns the number of the first frame that does not fit although what
-// was committed after it is there; 0 if there is none. It passes on the frames before.
+// badFrame returns the number of the first frame that does not fit although a later commit
+// exists; 0 if there is none. It records the first pages in the frames before.
 func (w *walReader) badFrame(stamps *LogPages) int {
 	bad, committed := 0, false // committed: after the bad frame a commit was completed
 	for n := 1; w.next(); n++ {

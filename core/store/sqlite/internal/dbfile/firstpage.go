@@ -12,7 +12,7 @@ import (
 // ApplicationID marks a database file as one of OctoStore: "Octo" in ASCII.
 const ApplicationID = 0x4f63746f
 
-// Places on the first page of a database.
+// Offsets in the first page of a database.
 const (
 	pageMagic   = "SQLite format 3\x00"
 	stampAt     = 40
@@ -27,7 +27,8 @@ type FirstPage struct {
 	version uint32 // of the schema; a migration changes the stamp, too
 }
 
-// parseFirstPage reads the beginning of a page or of a file, if it is one of ours.
+// parseFirstPage reads the beginning of a page or of a file; ok is false if it is not one
+// of OctoStore.
 func parseFirstPage(b []byte) (p FirstPage, ok bool) {
 	if len(b) < firstNeeded || string(b[:len(pageMagic)]) != pageMagic || binary.BigEndian.Uint32(b[programAt:]) != ApplicationID {
 		return p, false
@@ -50,11 +51,11 @@ func ReadFirstPage(f io.ReaderAt) (p FirstPage, ok bool, err error) {
 // LogPages are the versions of the first page that were committed to a log.
 type LogPages struct {
 	committed, pending []FirstPage
-	commits, frames    int  // frames: of the commit that is being read
-	stamping           bool // the first commit is nothing but a first page: a start that stamped
+	commits, frames    int  // frames: of the present commit
+	stamping           bool // the first commit is only a first page: a start that stamped
 }
 
-// frame takes note of the next frame.
+// frame records the next frame.
 func (s *LogPages) frame(page uint32, content []byte, commit bool) {
 	s.frames++
 	if page == 1 {
@@ -74,8 +75,8 @@ func (s *LogPages) frame(page uint32, content []byte, commit bool) {
 	s.pending = s.pending[:0]
 }
 
-// Fits reports whether the log may have been written for the file: it has the stamp of
-// the file, or none to compare.
+// Fits reports whether the log may belong to the file: it has the stamp of the file, or no
+// stamp to compare.
 func (s *LogPages) Fits(file FirstPage) bool {
 	if s.stamping || len(s.committed) == 0 {
 		return true

@@ -12,29 +12,28 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
-// A log that is overwritten in place keeps its name, and SQLite does not look at what
-// it has written: it goes by its index, PATH-shm. Commits seem to succeed then, and are
-// lost at the next crash. So a look compares the log with the index.
+// A log that is overwritten in place keeps its name, and SQLite does not read back what it
+// has written: it relies on its index, PATH-shm. Commits seem to succeed then, and are lost
+// at the next crash. So a check compares the log with the index.
 
-// OpenLog is the write-ahead log of an open store and its index, to look at. Its
-// descriptors stay open until SQLite has closed the files, see [host.InodeLock]. The zero
-// value looks at nothing.
+// OpenLog is the write-ahead log of an open store and its index. Its descriptors stay open
+// until SQLite has closed the files, see [host.InodeLock]. The zero value checks nothing.
 type OpenLog struct {
 	name  string
 	f     *os.File
 	index host.Mapped // the beginning of PATH-shm
 
-	// A frame that was right at the last look. Those in front of it do not change until
+	// A frame that was right at the last check. The frames before it do not change until
 	// the log starts over.
 	salts [8]byte
 	frame uint32
 	sum   [2]uint32
 }
 
-// indexHead is the size of each of the two copies of the head of the index.
+// indexHead is the size of each of the two copies of the index header.
 const indexHead = 48
 
-// logState is what the index says of the log.
+// logState is the state of the log according to the index.
 type logState struct {
 	frames   uint32
 	pageSize int64
@@ -42,8 +41,8 @@ type logState struct {
 	sum      [2]uint32 // of the last frame
 }
 
-// state reads the index. It is not ok while another process changes it, and while the
-// log is empty.
+// state reads the index. ok is false while another process changes it, and while the log is
+// empty.
 func (l *OpenLog) state() (s logState, ok bool) {
 	head := bytes.Clone(l.index.Bytes()[:indexHead])
 	order := binary.NativeEndian
@@ -54,14 +53,14 @@ func (l *OpenLog) state() (s logState, ok bool) {
 	s.pageSize = size&0xfe00 | size&1<<16 // 1 stands for 65,536
 	s.frames = order.Uint32(head[16:])
 	s.sum = [2]uint32{order.Uint32(head[24:]), order.Uint32(head[28:])}
-	copy(s.salts[:], head[32:40]) // as they are in the file
+	copy(s.salts[:], head[32:40]) // in the byte order of the file
 	return s, s.frames > 0 && s.pageSize > 0
 }
 
-// Look returns an error if the log is not what SQLite takes it for. No commit
-// of this process is under way. Another process changes the index before it starts the
-// log over, and after it has added to it; so a mismatch counts only if the index says
-// the same before and after it, twice.
+// Look returns an error if the log is not as SQLite expects it. No commit of this process
+// may be under way. Another process changes the index before it starts the log over, and
+// after it has appended to it; so a mismatch counts only if the index is the same before
+// and after it, twice.
 func (l *OpenLog) Look() error {
 	if l.f == nil {
 		return nil
@@ -78,14 +77,14 @@ func (l *OpenLog) Look() error {
 		}
 		time.Sleep(time.Millisecond)
 		if after, ok := l.state(); !ok || after != before {
-			return nil // the next look is soon
+			return nil // the next check is soon
 		}
 	}
 	return fmt.Errorf("%s was overwritten: %w", l.name, err)
 }
 
-// compare returns what of the log is not as the index says. The last frame is looked
-// at, and the one that was the last at the look before.
+// compare returns how the log differs from the index. It checks the last frame, and the one
+// that was the last at the check before.
 func (l *OpenLog) compare(s logState) error {
 	var head [walHeader]byte
 	if _, err := l.f.ReadAt(head[:], 0); err != nil {
@@ -117,7 +116,7 @@ func (l *OpenLog) compareFrame(s logState, n uint32, sum [2]uint32) error {
 	return nil
 }
 
-// WatchLog opens a log and its index to look at.
+// WatchLog opens a log and its index for [OpenLog.Look].
 func WatchLog(wal, shm string) (OpenLog, error) {
 	f, err := os.Open(wal)
 	if err != nil {
@@ -131,7 +130,7 @@ func WatchLog(wal, shm string) (OpenLog, error) {
 	return OpenLog{name: filepath.Base(wal), f: f, index: index}, nil
 }
 
-// Close ends the look at the log. No-op for the zero value.
+// Close closes both files. No-op for the zero value.
 func (l *OpenLog) Close() {
 	if l.f == nil {
 		return
@@ -140,7 +139,7 @@ func (l *OpenLog) Close() {
 	l.f.Close()
 }
 
-// Named reports whether path still leads to the log that is open.
+// Named reports whether path still leads to the open log.
 func (l *OpenLog) Named(path string) bool {
 	if l.f == nil {
 		return true

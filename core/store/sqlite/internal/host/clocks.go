@@ -2,14 +2,14 @@ package host
 
 import "time"
 
-// Clocks is where a store reads the time from.
+// Clocks are the clocks of a store.
 type Clocks struct {
 	Now       func() time.Time
 	SinceBoot func() (time.Duration, error) // goes on while the machine sleeps
 	BootID    func() (string, error)        // another one after every boot
 }
 
-// OrSystem returns the clocks, those of the system where one is not set.
+// OrSystem returns the clocks, with those of the system for fields that are not set.
 func (c Clocks) OrSystem() Clocks {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -29,7 +29,7 @@ type Instant struct {
 	Wall, Boot int64 // nanoseconds, since 1970 and since the boot
 }
 
-// Read returns this moment. Without a clock that counts from the boot its Boot is 0;
+// Read returns the present moment. Without a clock that counts from the boot its Boot is 0;
 // then [Clocks.Boot] returns "" too, and the number is not used.
 func (c Clocks) Read() Instant {
 	now := c.Now()
@@ -37,7 +37,7 @@ func (c Clocks) Read() Instant {
 	return Instant{Time: now, Wall: now.UnixNano(), Boot: int64(since)}
 }
 
-// Boot names the present boot of the machine, "" if that is not known or its clock
+// Boot returns an id of the present boot of the machine, "" if it is not known or its clock
 // cannot be read.
 func (c Clocks) Boot() string {
 	id, err := c.BootID()

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Without these every lease runs its full time again after a restart, which is late
-// but never early.
+// Without these functions every lease runs its full time again after a restart: late, but
+// never early.
 
 func sinceBoot() (time.Duration, error) { return 0, errors.ErrUnsupported }
 

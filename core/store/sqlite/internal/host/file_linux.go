@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountedAlone reports whether the file at path, which is absolute and no symbolic
-// link, is mounted by itself, as a bind mount of one file is. Where the kernel does not
-// say so itself the table of mounts does.
+// mountedAlone reports whether the file at path, which is absolute and no symbolic link, is
+// mounted by itself, such as a bind mount of one file. If the kernel does not say, the
+// mount table does.
 func mountedAlone(path string) (bool, error) {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS, &st)
@@ -30,8 +30,8 @@ func mountedAlone(path string) (bool, error) {
 	return inMountTable(table, path), nil
 }
 
-// inMountTable reports whether something is mounted at path, according to the lines of
-// /proc/self/mountinfo. Their fifth field is where.
+// inMountTable reports whether path is a mount point, according to the lines of
+// /proc/self/mountinfo. Their fifth field is the mount point.
 func inMountTable(table []byte, path string) bool {
 	for line := range bytes.Lines(table) {
 		if fields := bytes.Fields(line); len(fields) > 4 && unescapeMount(string(fields[4])) == path {
@@ -41,8 +41,8 @@ func inMountTable(table []byte, path string) bool {
 	return false
 }
 
-// unescapeMount reads a path as the table of mounts writes it: a space, a tab, a line
-// feed and a backslash are a backslash and three octal digits.
+// unescapeMount reads a path as the mount table writes it: a space, a tab, a line feed and
+// a backslash are a backslash and three octal digits.
 func unescapeMount(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -58,8 +58,8 @@ func unescapeMount(s string) string {
 	return b.String()
 }
 
-// Map maps n bytes of the file at path, as SQLite maps its index: then both see
-// the same. Its descriptor stays open, see [InodeLock].
+// Map maps n bytes of the file at path into memory, shared with SQLite, which maps its
+// index the same way. The descriptor stays open, see [InodeLock].
 func Map(path string, n int) (Mapped, error) {
 	f, err := os.Open(path)
 	if err != nil {

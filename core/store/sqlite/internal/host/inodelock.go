@@ -7,23 +7,23 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// InodeLock is the lock on the database file itself, beside the one on PATH-lock. That
-// one goes by the name of the file; this one stays with the file under every other
-// name: a bind mount, a hard link, a lock file that was deleted. On systems without
+// InodeLock is the lock on the database file itself, beside the [SideLock] on PATH-lock.
+// The side lock belongs to the name of the file. This one stays with the file under every
+// other name: a bind mount, a hard link, a lock file that was deleted. On systems without
 // open file description locks it locks nothing.
 //
-// Its descriptor stays open until SQLite has closed the file: where SQLite had to use
-// the older locks of POSIX, closing any descriptor of a file drops them all.
+// Its descriptor stays open until SQLite has closed the file: with the older POSIX locks,
+// which SQLite may have to use, closing any descriptor of a file drops all locks.
 type InodeLock struct {
 	f *os.File // nil: this system has no such lock
 }
 
-// inodeByte is the byte that is locked. It is far beyond the 512 bytes from 0x40000000
-// on that SQLite locks, and beyond every file.
+// inodeByte is the locked byte. It is far beyond the 512 bytes from 0x40000000 on that
+// SQLite locks, and beyond the end of every file.
 const inodeByte = 1 << 62
 
-// LockInode returns the lock on the file at path, which exists, or [ErrInUse].
-func LockInode(path string) (InodeLock, error) {
+// TakeInodeLock returns the lock on the file at path, which exists, or [ErrInUse].
+func TakeInodeLock(path string) (InodeLock, error) {
 	if !HasInodeLocks {
 		return InodeLock{}, nil
 	}
@@ -43,7 +43,7 @@ func LockInode(path string) (InodeLock, error) {
 	return InodeLock{f}, nil
 }
 
-// inodeLocked reports whether a server has the file at path open, by whatever name.
+// inodeLocked reports whether a server has the file at path open, under whatever name.
 func inodeLocked(path string) (bool, error) {
 	if !HasInodeLocks {
 		return false, nil
@@ -56,13 +56,13 @@ func inodeLocked(path string) (bool, error) {
 	return isLockedByte(f, inodeByte)
 }
 
-// Held reports whether no other server can have the file open.
+// Held reports whether the lock is held, so that no other server can have the file open.
 func (l InodeLock) Held() bool { return l.f != nil }
 
-// File is the database file, opened before SQLite opened it. Only if the lock is held.
+// File returns the database file, opened before SQLite opened it; only if the lock is held.
 func (l InodeLock) File() *os.File { return l.f }
 
-// Release gives the lock back.
+// Release releases the lock.
 func (l InodeLock) Release() {
 	if l.f != nil {
 		l.f.Close()

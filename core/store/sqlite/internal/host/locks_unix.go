@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryLock locks the file unless somebody else has.
+// tryLock locks the file unless another open file has a lock on it.
 func tryLock(f *os.File) (bool, error) {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -18,8 +18,8 @@ func tryLock(f *os.File) (bool, error) {
 	return err == nil, err
 }
 
-// isLocked reports whether somebody else has locked the file. It has to lock it for a
-// moment itself.
+// isLocked reports whether another open file has a lock on the file. It has to lock the
+// file itself for a moment.
 func isLocked(f *os.File) (bool, error) {
 	free, err := tryLock(f)
 	if free {

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 )
 
-// SyncDir makes the directory entry of path survive a power cut.
+// SyncDir makes the directory entry of path durable.
 func SyncDir(path string) error {
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {
@@ -30,11 +30,11 @@ func SizeOf(path string) int64 {
 	return fi.Size()
 }
 
-// Mapped is the beginning of a file in memory.
+// Mapped is the beginning of a file, mapped into memory.
 type Mapped struct {
 	f *os.File
 	b []byte
 }
 
-// Bytes returns the part that is mapped, which changes with the file.
+// Bytes returns the mapped part, which changes with the file.
 func (m Mapped) Bytes() []byte { return m.b }

@@ -16,8 +16,8 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// Resolve returns the one path all names of a database file lead to, so that a
-// symbolic link is no way around the side lock.
+// Resolve returns the one path that all names of a database file lead to, so that a
+// symbolic link cannot bypass the side lock.
 func Resolve(path string) (string, error) {
 	if path == "" {
 		return "", errors.New("no path given")
@@ -40,17 +40,16 @@ func Resolve(path string) (string, error) {
 	return filepath.Join(dir, filepath.Base(path)), nil
 }
 
-// CheckNames refuses a file that a server must not open by this name: one that is
-// mounted alone, and one with several names. Unlike symbolic links hard links do not
-// lead to one of them: under each the file would have a side lock of its own, and a
-// write-ahead log that the others know nothing of.
+// CheckNames refuses a file that is mounted by itself, and one with several names. Unlike
+// symbolic links, hard links do not lead to one path: each name would have a side lock and
+// a write-ahead log of its own.
 func CheckNames(path string) error {
 	return cmp.Or(checkMounts(path), checkLinks(path))
 }
 
-// checkMounts refuses a database of which a single file is mounted, as by
-// docker -v host.db:/data/octostore.db. The write-ahead log, which holds the newest
-// commits, would stay in the folder that is not mounted, and be gone with it.
+// checkMounts refuses a database of which a single file is mounted, as by docker -v
+// host.db:/data/octostore.db. The write-ahead log, which holds the newest commits, would
+// stay in the folder that is not mounted, and be lost with it.
 func checkMounts(path string) error {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		alone, err := mountedAlone(path + suffix)
@@ -83,11 +82,11 @@ func checkLinks(path string) error {
 	return nil
 }
 
-// MayWrite reports why this process may not write to a file or folder; nil: it may. It asks
-// the system, which knows of modes, lists and mounts.
+// MayWrite returns why this process may not write to a file or folder; nil: it may. It asks
+// the system, which knows modes, access lists and mounts.
 func MayWrite(path string) error {
 	return unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS)
 }
 
-// Supported reports why this system cannot keep the promises of a store; nil: it can.
+// Supported returns why this system cannot keep the promises of a store; nil: it can.
 func Supported() error { return nil }

@@ -8,8 +8,8 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// Running reports whether a server has the database open, and which process it is as
-// far as is known. It changes nothing.
+// Running reports whether a server has the database open, and which process it is if that
+// is known. It changes nothing.
 func Running(path string) (who string, is bool, err error) {
 	if path, err = Resolve(path); err != nil {
 		return "", false, err

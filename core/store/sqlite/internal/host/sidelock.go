@@ -13,18 +13,18 @@ import (
 // ErrInUse says that another server has the database open.
 var ErrInUse = errors.New("the database is in use by another server")
 
-// SideLock is what makes this process the only one that writes to a database: a
-// lock on a file beside it. The lock belongs to the open file, so it excludes a
-// second store in the same process too, and the system drops it when the process
-// dies. The file stays, but for one that was made for a database that is then
-// refused; so a store that has locked it looks whether it is still there.
+// SideLock makes this process the only one that writes to a database. It is a lock on a
+// file beside the database. It belongs to the open file, so it excludes a second store in
+// the same process, too, and the system drops it when the process dies. The file stays,
+// unless it was made for a database that is then refused; so a store that has locked the
+// file checks that it still exists.
 type SideLock struct {
 	f    *os.File
-	made bool // it was not there before
+	made bool // the file did not exist before
 }
 
-// LockBeside returns the lock for the database at path, or [ErrInUse].
-func LockBeside(path string) (*SideLock, error) {
+// TakeSideLock returns the lock for the database at path, or [ErrInUse].
+func TakeSideLock(path string) (*SideLock, error) {
 	name := path + "-lock"
 	for range 100 {
 		l, err := openSideLock(name)
@@ -43,8 +43,8 @@ func LockBeside(path string) (*SideLock, error) {
 	return nil, fmt.Errorf("%s is replaced again and again", name)
 }
 
-// take locks the file. Where that does not count, since a start that was refused took
-// the file away meanwhile, it is not taken, and there is no error.
+// take locks the file. It returns false without an error if the lock does not count,
+// because a refused start removed the file meanwhile.
 func (l *SideLock) take() (taken bool, err error) {
 	free, err := tryLock(l.f)
 	if err != nil {
@@ -53,7 +53,7 @@ func (l *SideLock) take() (taken bool, err error) {
 	if !free {
 		return false, fmt.Errorf("%w%s (%s is locked)", ErrInUse, owner(l.f), l.f.Name())
 	}
-	if !l.inPlace() {
+	if !l.isNamed() {
 		return false, nil
 	}
 	// The number is for people; the lock does not depend on it.
@@ -76,8 +76,8 @@ func openSideLock(name string) (*SideLock, error) {
 	return &SideLock{f: f}, nil
 }
 
-// inPlace reports whether the locked file is still the one of its name.
-func (l *SideLock) inPlace() bool {
+// isNamed reports whether the name still leads to the locked file.
+func (l *SideLock) isNamed() bool {
 	mine, err := l.f.Stat()
 	if err != nil {
 		return false
@@ -86,7 +86,7 @@ func (l *SideLock) inPlace() bool {
 	return err == nil && os.SameFile(mine, named)
 }
 
-// owner says who holds the lock, as far as the file tells.
+// owner names the process that holds the lock, if the file tells.
 func owner(f *os.File) string {
 	b, _ := io.ReadAll(io.LimitReader(f, 32))
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
@@ -96,14 +96,14 @@ func owner(f *os.File) string {
 	return fmt.Sprintf(", process %d", pid)
 }
 
-// Stat describes the file that is locked.
+// Stat describes the locked file.
 func (l *SideLock) Stat() (os.FileInfo, error) { return l.f.Stat() }
 
-// Release gives the lock back.
+// Release releases the lock.
 func (l *SideLock) Release() { l.f.Close() }
 
-// Abandon is Release for a database that is refused: nothing is left beside it that
-// was not there before.
+// Abandon is Release for a refused database: it removes the lock file if this store made
+// it.
 func (l *SideLock) Abandon() {
 	if l.made {
 		os.Remove(l.f.Name())

@@ -33,7 +33,7 @@ func TestSideLockOfAFileThatIsGoneDoesNotCount(t *testing.T) {
 // A side lock that was taken away between its opening and its locking is not one.
 func TestASideLockThatWasTakenAwayIsTakenAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "octostore.db")
-	refused, err := LockBeside(path)
+	refused, err := TakeSideLock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,16 +42,16 @@ func TestASideLockThatWasTakenAwayIsTakenAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused.Abandon()
-	if waiting.inPlace() {
+	if waiting.isNamed() {
 		t.Error("a file without a name counts as the lock")
 	}
 	waiting.Release()
-	held, err := LockBeside(path)
+	held, err := TakeSideLock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer held.Release()
-	if !held.inPlace() {
+	if !held.isNamed() {
 		t.Error("the lock is not the one of its name")
 	}
 }

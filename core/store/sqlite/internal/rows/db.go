@@ -7,13 +7,14 @@ package rows
 
 import "github.com/octostore/octostore/core/store/sqlite/internal/conn"
 
-// database is a connection to a database and the checksums of its rows. It is used by
-// one goroutine at a time.
+// DB is a connection to a database, with the checksums of its rows. One goroutine at a time
+// uses it.
 type DB struct {
 	*conn.Conn
-	sums sums
+	checksums checksums
 }
 
+// Open connects to the database at path, with the flags of [conn.Open].
 func Open(path string, flags int32) (*DB, error) {
 	c, err := conn.Open(path, flags)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
-// MoveLeases makes now the beginning of all leases' time.
+// MoveLeases lets the time of all leases start now.
 func (d *DB) MoveLeases(bootID string, now host.Instant) error {
 	const promised = "iif(confirm > 0, confirm, max(ttl, remaining))" // see remaining
 	q, err := d.Prepare("UPDATE leases SET wall_end = ?1 + " + promised + ", boot_end = ?2 + " + promised)
@@ -27,8 +27,7 @@ func (d *DB) MoveLeases(bootID string, now host.Instant) error {
 	return d.setMeta("boot_id", []byte(bootID))
 }
 
-// ReadLeases reads all rows, also of a file that has not been migrated yet, as one that
-// is only looked at.
+// ReadLeases reads all rows, also of a file with an older schema that is only read.
 func (d *DB) ReadLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, error) {
 	version, err := d.Version()
 	if err != nil {
@@ -50,7 +49,7 @@ func (d *DB) ReadLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, e
 		if err != nil || !more {
 			return leases, err
 		}
-		l, err := readLease(q, now, &d.sums)
+		l, err := readLease(q, now, &d.checksums)
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +63,7 @@ func (d *DB) ReadLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, e
 	}
 }
 
-func readLease(q *conn.Stmt, now host.Instant, sums *sums) (lock.Loaded, error) {
+func readLease(q *conn.Stmt, now host.Instant, sums *checksums) (lock.Loaded, error) {
 	l := lock.Loaded{
 		Lease: lock.Lease{
 			Name:      lock.Name(q.Text(0)),
@@ -92,9 +91,10 @@ func readLease(q *conn.Stmt, now host.Instant, sums *sums) (lock.Loaded, error) 
 	return l, nil
 }
 
-// remaining is what is left of a lease of this boot: what the slower clock says, but
-// never more than was promised. That can be more than the ttl, since a renewal with a
-// shorter one does not shorten the lease, and is less while the lease is unconfirmed.
+// remaining is the time left of a lease of this boot: the larger remainder of the two
+// clocks, but never more than was promised. That can be more than the ttl, because a
+// renewal with a shorter ttl does not shorten the lease. It is less while the lease is
+// unconfirmed.
 func remaining(q *conn.Stmt, now host.Instant) time.Duration {
 	promised := max(q.Int(6), q.Int(8))
 	if confirm := q.Int(13); confirm > 0 {

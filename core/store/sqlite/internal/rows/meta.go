@@ -24,7 +24,7 @@ func (d *DB) Meta(key string) ([]byte, error) {
 	return q.Blob(0), nil
 }
 
-// setMeta puts a value into the table meta.
+// setMeta stores a value in the table meta.
 func (d *DB) setMeta(key string, value []byte) error {
 	q, err := d.Prepare("REPLACE INTO meta (key, value) VALUES (?1, ?2)")
 	if err != nil {
@@ -37,15 +37,15 @@ func (d *DB) setMeta(key string, value []byte) error {
 	return q.Run()
 }
 
-// makeKey makes the key that signs the journal of this database.
+// makeKey creates the key that signs the journal of this database.
 func makeKey(d *DB) error {
 	seed := make([]byte, ed25519.SeedSize)
 	rand.Read(seed)
 	return d.setMeta("signing_key", ed25519.NewKeyFromSeed(seed))
 }
 
-// SigningKey reads the key. Its second half is the public one, so that one flipped bit
-// does not go unnoticed.
+// SigningKey reads the key that signs the journal. Its second half is the public key, which
+// shows a flipped bit.
 func (d *DB) SigningKey() (ed25519.PrivateKey, error) {
 	b, err := d.Meta("signing_key")
 	if err != nil {
@@ -59,6 +59,7 @@ func (d *DB) SigningKey() (ed25519.PrivateKey, error) {
 
 const cutSize = 8 + len(lock.Hash{}) + 4 // number, hash, checksum
 
+// Cut returns the argument of the newest Prune.
 func (d *DB) Cut() (cut lock.Head, err error) {
 	b, err := d.Meta("cut")
 	if err != nil || b == nil {
@@ -78,8 +79,9 @@ func (d *DB) setCut(cut lock.Head) error {
 	return d.setMeta("cut", binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
 }
 
-// ReadSums gets ready to check and make the checksums of this database.
-func (d *DB) ReadSums() error {
+// ReadSecret reads the secret that the checksums of this database begin with. It comes
+// before rows are read or written.
+func (d *DB) ReadSecret() error {
 	secret, err := d.Meta("secret")
 	if err != nil {
 		return err
@@ -87,6 +89,6 @@ func (d *DB) ReadSums() error {
 	if len(secret) != 32 {
 		return Damaged("the secret has %d bytes, not 32", len(secret))
 	}
-	d.sums = newSums(secret)
+	d.checksums = newChecksums(secret)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
+// ReadObserverCursors returns the cursors of all observers, ordered by name.
 func (d *DB) ReadObserverCursors() ([]journal.ObserverCursor, error) {
 	q, err := d.Prepare("SELECT name, after, parked, sum FROM observers ORDER BY name")
 	if err != nil {
@@ -21,13 +22,14 @@ func (d *DB) ReadObserverCursors() ([]journal.ObserverCursor, error) {
 			return all, err
 		}
 		p := journal.ObserverCursor{Observer: q.Text(0), After: lock.Seq(q.Int(1)), Parked: uint64(q.Int(2))}
-		if d.sums.place(p) != q.Int(3) {
-			return nil, Damaged("the place of observer %q does not match its checksum", p.Observer)
+		if d.checksums.observer(p) != q.Int(3) {
+			return nil, Damaged("the cursor of observer %q does not match its checksum", p.Observer)
 		}
 		all = append(all, p)
 	}
 }
 
+// SetObserverCursors stores the cursors of some observers and forgets others.
 func (d *DB) SetObserverCursors(set []journal.ObserverCursor, forget []string) error {
 	drop, err := d.Prepare("DELETE FROM observers WHERE name = ?1")
 	if err != nil {
@@ -51,7 +53,7 @@ func (d *DB) SetObserverCursors(set []journal.ObserverCursor, forget []string) e
 		put.BindText(1, p.Observer)
 		put.BindInt(2, int64(p.After))
 		put.BindInt(3, int64(p.Parked))
-		put.BindInt(4, d.sums.place(p))
+		put.BindInt(4, d.checksums.observer(p))
 		if err := put.Run(); err != nil {
 			return err
 		}
@@ -59,8 +61,8 @@ func (d *DB) SetObserverCursors(set []journal.ObserverCursor, forget []string) e
 	return nil
 }
 
-// place returns the checksum of a row of observers.
-func (s *sums) place(p journal.ObserverCursor) int64 {
+// observer returns the checksum of a row of observers.
+func (s *checksums) observer(p journal.ObserverCursor) int64 {
 	b := appendText(s.buf[:0], p.Observer)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.After))
 	b = binary.BigEndian.AppendUint64(b, p.Parked)

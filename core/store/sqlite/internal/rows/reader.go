@@ -15,13 +15,14 @@ type Reader struct {
 	Segments *conn.Stmt
 }
 
+// OpenReader opens the database at path for reading.
 func OpenReader(path string) (*Reader, error) {
 	d, err := Open(path, conn.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
 	d.BusyTimeout(BusyTimeout)
-	if err := d.ReadSums(); err != nil {
+	if err := d.ReadSecret(); err != nil {
 		d.Close()
 		return nil, err
 	}
@@ -33,11 +34,14 @@ func OpenReader(path string) (*Reader, error) {
 	return &Reader{DB: d, Segments: s}, nil
 }
 
+// Close closes the statement and the connection.
 func (r *Reader) Close() {
 	r.Segments.Close()
 	r.DB.Close()
 }
 
+// Read returns the segments after an event, up to a page of bytes or about as many events,
+// with their bytes in buf.
 func (r *Reader) Read(ctx context.Context, after lock.Seq, events int, buf *[]byte) (segments []lock.Segment, err error) {
 	q := r.Segments
 	defer q.Reset() // which ends the read transaction
@@ -53,7 +57,7 @@ func (r *Reader) Read(ctx context.Context, after lock.Seq, events int, buf *[]by
 		if n > 0 && bytes+q.BlobSize(segmentBytes) > journal.PageBytes {
 			return segments, nil
 		}
-		g, err := readSegment(q, &r.sums, buf)
+		g, err := readSegment(q, &r.checksums, buf)
 		if err != nil {
 			return nil, err
 		}

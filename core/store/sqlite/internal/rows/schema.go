@@ -7,11 +7,11 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/dbfile"
 )
 
-// migrations lead from each PRAGMA user_version to the next. A released one never
-// changes; a new one goes to the end.
+// migrations lead from each PRAGMA user_version to the next. A released one never changes;
+// a new one goes to the end.
 //
-// All times are integers: nanoseconds since 1970 where they are of a wall clock,
-// nanoseconds since the boot where they are of CLOCK_BOOTTIME.
+// All times are integers: nanoseconds since 1970 for the wall clock, nanoseconds since the
+// boot for CLOCK_BOOTTIME.
 var migrations = []string{
 	`-- The journal. A segment is the batch of one commit; first and last are the
 	-- sequence numbers of its events, bytes their lines.
@@ -83,8 +83,8 @@ var migrations = []string{
 	ALTER TABLE tokens ADD COLUMN member_of TEXT NOT NULL DEFAULT '';`,
 }
 
-// A database that is only read is not migrated, so what reads it asks for the version.
-// These are the first ones with what they name.
+// A database that is only read is not migrated, so its readers ask for the version. These
+// are the first versions with what they name.
 const (
 	keyVersion     = 2 // the signing key, and the column span of segments
 	tokensVersion  = 4
@@ -92,8 +92,8 @@ const (
 	groupsVersion  = 6 // the column member_of of tokens
 )
 
-// migrate brings the schema of a new or older file up to date, in one transaction. The
-// file has passed checkOrigin and checkVersion.
+// migrate brings the schema of a new or older file up to date, in one transaction. The file
+// has passed checkOrigin and checkVersion.
 func migrate(d *DB) error {
 	version, err := d.Version()
 	if err != nil {
@@ -112,6 +112,7 @@ func migrate(d *DB) error {
 	})
 }
 
+// NewestVersion is the version of the schema that this program writes.
 func NewestVersion() int64 { return int64(len(migrations)) }
 
 // Version returns the version of the schema.
@@ -132,7 +133,7 @@ func checkVersion(d *DB) error {
 	return nil
 }
 
-// checkOrigin refuses a database that some other program made.
+// checkOrigin refuses a database of another program.
 func checkOrigin(d *DB) error {
 	id, err := d.IntOf("PRAGMA application_id")
 	if err != nil {
@@ -162,7 +163,7 @@ func step(d *DB, version int) error {
 	return d.Exec(fmt.Sprintf("PRAGMA user_version = %d", version+1))
 }
 
-// identify makes what a new database is known by.
+// identify creates the secret and the mark of a new database.
 func identify(d *DB) error {
 	secret := make([]byte, 32)
 	rand.Read(secret)
@@ -172,8 +173,8 @@ func identify(d *DB) error {
 	return d.Exec(fmt.Sprintf("PRAGMA application_id = %d", dbfile.ApplicationID))
 }
 
-// CheckOurs refuses what is not a database of this program: a copy of it
-// would look like a backup and be none.
+// CheckOurs refuses a database of another program, or of a newer version of this one: its
+// copy would look like a backup and be none.
 func CheckOurs(d *DB) error {
 	id, err := d.IntOf("PRAGMA application_id")
 	if err != nil {

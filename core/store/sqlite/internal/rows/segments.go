@@ -11,7 +11,7 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
-// segmentColumns are those that readSegment reads, in its order.
+// segmentColumns are the columns that readSegment reads, in its order.
 func segmentColumns(version int64) string {
 	if version < keyVersion {
 		return "first, last, count, time, bytes, iif(sum < 1 << 31, sum, sum - (1 << 32))"
@@ -19,21 +19,21 @@ func segmentColumns(version int64) string {
 	return "first, first + span, count, time, bytes, sum"
 }
 
-// segmentsAfter reads the segments after an event. They do not overlap, so only the
-// last one that begins at or before ?1 can hold events on both sides of it. Whether it
-// does is decided once it is known to be sound: a damaged one must not be passed over.
+// segmentsAfter reads the segments after an event. They do not overlap, so only the last
+// one that begins at or before ?1 can have events on both sides of it. The caller decides
+// that after it has checked the segment: a damaged one must not be skipped.
 func segmentsAfter(version int64) string {
 	return "SELECT " + segmentColumns(version) + ` FROM segments
 	WHERE first >= ifnull((SELECT max(first) FROM segments WHERE first <= ?1), 0)
 	ORDER BY first`
 }
 
-// segmentBytes is the column of segmentsAfter that holds the lines.
+// segmentBytes is the column of segmentsAfter with the lines.
 const segmentBytes = 4
 
-// readSegment takes a segment from a row of all six columns, with its bytes in buf, or
+// readSegment reads a segment from a row of all six columns, with its bytes in buf, or
 // returns [ErrDamaged].
-func readSegment(q *conn.Stmt, sums *sums, buf *[]byte) (lock.Segment, error) {
+func readSegment(q *conn.Stmt, sums *checksums, buf *[]byte) (lock.Segment, error) {
 	all, bytes := q.AppendBlob(*buf, segmentBytes)
 	*buf = all
 	g := lock.Segment{
@@ -49,8 +49,8 @@ func readSegment(q *conn.Stmt, sums *sums, buf *[]byte) (lock.Segment, error) {
 	return g, nil
 }
 
-// ReadHead takes the head from the newest segment: its last number, and the hash of
-// its last line.
+// ReadHead returns the head of the journal: the last number of the newest segment, and the
+// hash of its last line.
 func (d *DB) ReadHead(version int64) (lock.Head, error) {
 	q, err := d.Prepare("SELECT " + segmentColumns(version) + " FROM segments ORDER BY first DESC LIMIT 1")
 	if err != nil {
@@ -61,7 +61,7 @@ func (d *DB) ReadHead(version int64) (lock.Head, error) {
 	if err != nil || !more {
 		return lock.Head{}, err
 	}
-	newest, err := readSegment(q, &d.sums, new([]byte))
+	newest, err := readSegment(q, &d.checksums, new([]byte))
 	if err != nil {
 		return lock.Head{}, err
 	}
@@ -70,6 +70,8 @@ func (d *DB) ReadHead(version int64) (lock.Head, error) {
 	return lock.Head{Seq: newest.Last, Hash: sha256.Sum256(last)}, nil
 }
 
+// EachSegment calls each with all segments after an event, in order. A segment is valid
+// until each returns.
 func (d *DB) EachSegment(ctx context.Context, after lock.Seq, each func(lock.Segment) error) error {
 	version, err := d.Version()
 	if err != nil {
@@ -88,7 +90,7 @@ func (d *DB) EachSegment(ctx context.Context, after lock.Seq, each func(lock.Seg
 			return err
 		}
 		buf = buf[:0]
-		g, err := readSegment(q, &d.sums, &buf)
+		g, err := readSegment(q, &d.checksums, &buf)
 		if err != nil {
 			return err
 		}
@@ -104,13 +106,14 @@ func (d *DB) EachSegment(ctx context.Context, after lock.Seq, each func(lock.Seg
 	}
 }
 
-// Bounds of one step of pruning. What takes time is each segment and each of its pages, so
-// both are bounded. A megabyte takes some two milliseconds.
+// Bounds of one step of pruning. Each segment and each of its pages takes time, so both are
+// bounded. A megabyte takes some two milliseconds.
 const (
 	PruneSegments = 64
-	PruneBytes    = 1 << 20 // one larger segment comes alone
+	PruneBytes    = 1 << 20 // a larger segment is deleted alone
 )
 
+// Prune deletes a few of the segments up to the cut, and reports whether there are more.
 func (d *DB) Prune(cut lock.Head) (more bool, err error) {
 	before, err := d.Cut()
 	if err != nil {
@@ -128,8 +131,8 @@ func (d *DB) Prune(cut lock.Head) (more bool, err error) {
 	return more, d.Exec(fmt.Sprintf("DELETE FROM segments WHERE first <= %d", last))
 }
 
-// oldest returns where the last of the oldest segments begins that one step removes, 0
-// for none, and whether there are more up to cut. It does not read them.
+// oldest returns where the last segment begins that one step deletes, 0 for none, and
+// whether there are more up to cut. It does not read the segments.
 func (d *DB) oldest(cut lock.Seq) (last int64, more bool, err error) {
 	q, err := d.Prepare("SELECT first, length(bytes) FROM segments WHERE first <= ?1 ORDER BY first LIMIT ?2")
 	if err != nil {
@@ -151,7 +154,7 @@ func (d *DB) oldest(cut lock.Seq) (last int64, more bool, err error) {
 	}
 }
 
-// Used returns how many bytes of the file hold something.
+// Used returns how many bytes of the file are in use.
 func (d *DB) Used() (int64, error) {
 	pages, err := d.IntOf("SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
-// tokenColumns are those that readToken reads, in its order.
+// tokenColumns are the columns that readToken reads, in its order.
 const tokenColumns = "id, hash, name, account, scopes, created, expires, used, revoked, sum, member_of"
 
-// tokenColumnsOf are those of a database that is not migrated, since it is only read.
+// tokenColumnsOf are the columns of a database with an older schema, which is only read.
 func tokenColumnsOf(version int64) string {
 	if version < groupsVersion {
 		return strings.TrimSuffix(tokenColumns, "member_of") + "''"
@@ -25,6 +25,7 @@ func tokenColumnsOf(version int64) string {
 	return tokenColumns
 }
 
+// TokenByHash returns the token whose secret has the given hash.
 func (d *DB) TokenByHash(hash [sha256.Size]byte) (t auth.Token, found bool, err error) {
 	q, err := d.Prepare("SELECT " + tokenColumns + " FROM tokens WHERE hash = ?1")
 	if err != nil {
@@ -36,10 +37,11 @@ func (d *DB) TokenByHash(hash [sha256.Size]byte) (t auth.Token, found bool, err 
 	if more, err := q.Step(); err != nil || !more {
 		return t, false, err
 	}
-	t, err = readToken(q, &d.sums)
+	t, err = readToken(q, &d.checksums)
 	return t, err == nil, err
 }
 
+// ReadTokens returns all tokens, ordered by id.
 func (d *DB) ReadTokens(ctx context.Context) ([]auth.Token, error) {
 	version, err := d.Version()
 	if err != nil {
@@ -56,7 +58,7 @@ func (d *DB) ReadTokens(ctx context.Context) ([]auth.Token, error) {
 		if err != nil || !more {
 			return all, err
 		}
-		t, err := readToken(q, &d.sums)
+		t, err := readToken(q, &d.checksums)
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +69,7 @@ func (d *DB) ReadTokens(ctx context.Context) ([]auth.Token, error) {
 	}
 }
 
-func readToken(q *conn.Stmt, sums *sums) (t auth.Token, err error) {
+func readToken(q *conn.Stmt, sums *checksums) (t auth.Token, err error) {
 	t = auth.Token{
 		ID: q.Text(0), Name: q.Text(2), Account: q.Text(3), Groups: q.Text(10),
 		Created: readTime(q.Int(5)), Expires: readTime(q.Int(6)), Used: readTime(q.Int(7)), Revoked: readTime(q.Int(8)),
@@ -82,7 +84,7 @@ func readToken(q *conn.Stmt, sums *sums) (t auth.Token, err error) {
 	return t, nil
 }
 
-// readTime reads what [writeTime] wrote.
+// readTime is the inverse of writeTime.
 func readTime(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}
@@ -98,14 +100,14 @@ func writeTime(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// token returns the checksum of a row of tokens. It leaves out when the token was used,
-// which is written apart and decides nothing.
-func (s *sums) token(t *auth.Token, scopes string) int64 {
+// token returns the checksum of a row of tokens. It leaves out the time of the last use,
+// which is written separately and decides nothing.
+func (s *checksums) token(t *auth.Token, scopes string) int64 {
 	b := s.buf[:0]
 	for _, text := range []string{t.ID, t.Name, t.Account, scopes} {
 		b = appendText(b, text)
 	}
-	if t.Groups != "" { // rows of before there were any keep their checksums
+	if t.Groups != "" { // rows without groups keep their older checksums
 		b = appendText(b, t.Groups)
 	}
 	b = append(b, t.Hash[:]...)
@@ -116,6 +118,7 @@ func (s *sums) token(t *auth.Token, scopes string) int64 {
 	return int64(crc32.Update(s.seed, castagnoli, b))
 }
 
+// PutToken adds or replaces a token.
 func (d *DB) PutToken(t *auth.Token) error {
 	q, err := d.Prepare("REPLACE INTO tokens (" + tokenColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
 	if err != nil {
@@ -133,11 +136,12 @@ func (d *DB) PutToken(t *auth.Token) error {
 	q.BindInt(7, writeTime(t.Expires))
 	q.BindInt(8, writeTime(t.Used))
 	q.BindInt(9, writeTime(t.Revoked))
-	q.BindInt(10, d.sums.token(t, scopes))
+	q.BindInt(10, d.checksums.token(t, scopes))
 	q.BindText(11, t.Groups)
 	return q.Run()
 }
 
+// TouchTokens stores when the tokens of some ids were last used.
 func (d *DB) TouchTokens(ids []string, used map[string]time.Time) error {
 	q, err := d.Prepare("UPDATE tokens SET used = ?2 WHERE id = ?1")
 	if err != nil {
@@ -155,9 +159,9 @@ func (d *DB) TouchTokens(ids []string, used map[string]time.Time) error {
 	return nil
 }
 
-// Access returns what came with later versions of the schema: how many tokens there are,
-// and the key that signatures of the journal can be verified with; nil: it has none yet.
-func (d *DB) Access(ctx context.Context, version int64) (tokens int, key ed25519.PublicKey, err error) {
+// TokensAndKey returns the number of tokens, and the key that verifies signatures of the
+// journal. An older schema has none of them.
+func (d *DB) TokensAndKey(ctx context.Context, version int64) (tokens int, key ed25519.PublicKey, err error) {
 	if version >= tokensVersion {
 		all, err := d.ReadTokens(ctx)
 		if err != nil {

@@ -8,15 +8,14 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
-// checkAllBelow is the size up to which the structure of the whole file is checked
-// at each start. It takes about as long as reading the file does; of a larger one
-// only what decides about locks is checked.
+// checkAllBelow is the file size up to which each start checks the structure of the whole
+// file. The check takes about as long as reading the file. Of a larger file a start checks
+// only the tables that decide about locks.
 const checkAllBelow = 32 << 20
 
-// verify looks for damage before anything is written or served: in the structure of
-// the file, in each lease and token, in what the journal is signed with, and in the newest segment,
-// which it goes on from.
-// Older segments are checked when they are read.
+// verify looks for damage before anything is written or served: in the structure of the
+// file, in each lease and token, in the signing key, and in the newest segment, which the
+// journal continues. Older segments are checked when they are read.
 func (d *DB) verify(ctx context.Context, size int64) error {
 	defer d.InterruptedBy(ctx)()
 	checks := []string{"PRAGMA quick_check(1)"}
@@ -32,7 +31,7 @@ func (d *DB) verify(ctx context.Context, size int64) error {
 			return Damaged("%s", strings.TrimPrefix(said, "*** in database main ***\n"))
 		}
 	}
-	if d.ReadOnly() { // known once the header has been read
+	if d.ReadOnly() { // SQLite knows after it has read the header
 		return Damaged("its header says that it cannot be written to")
 	}
 	if _, err := d.ReadHead(NewestVersion()); err != nil {
@@ -54,6 +53,7 @@ func (d *DB) verify(ctx context.Context, size int64) error {
 	return cmp.Or(ctx.Err(), err)
 }
 
+// CheckStructure checks the structure of the whole file, with every index.
 func (d *DB) CheckStructure(ctx context.Context) error {
 	defer d.InterruptedBy(ctx)()
 	said, err := d.TextOf("PRAGMA integrity_check(1)")
@@ -66,6 +66,7 @@ func (d *DB) CheckStructure(ctx context.Context) error {
 	return nil
 }
 
+// VacuumInto writes a compact copy of the database to path.
 func (d *DB) VacuumInto(ctx context.Context, path string) error {
 	q, err := d.Prepare("VACUUM INTO ?1")
 	if err != nil {

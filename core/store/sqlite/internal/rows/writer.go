@@ -11,22 +11,24 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
-// Writer is the one connection that changes the database, with the statements of a
-// commit prepared.
+// Writer is the one connection that changes the database, with the statements of a commit
+// prepared.
 type Writer struct {
 	*DB
-	attempt                 []byte // of the row being set, used again
+	attempt                 []byte // of the row being written, used again
 	Begin, commit, Rollback *conn.Stmt
-	newest, segment         *conn.Stmt
+	newestSegment, segment  *conn.Stmt
 	put, drop               *conn.Stmt
-	Touch                   *conn.Stmt // makes the first page part of a transaction
+	TouchFirstPage          *conn.Stmt // adds the first page to a transaction
 	stmts                   []*conn.Stmt
 }
 
-// How long a start waits for the lock of another process: its backup, or somebody's
-// sqlite3.
+// BusyTimeout is how long a start waits for another process to unlock the database, such as
+// a backup or a sqlite3.
 const BusyTimeout = 10 * time.Second
 
+// OpenWriter opens the database at path for writing, migrates it and checks it. It leaves a
+// database that it refuses as it is.
 func OpenWriter(ctx context.Context, path string, walSize int64) (_ *Writer, err error) {
 	d, err := Open(path, conn.ReadWrite)
 	if err != nil {
@@ -48,7 +50,7 @@ func OpenWriter(ctx context.Context, path string, walSize int64) (_ *Writer, err
 	if err := migrate(d); err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(w.ReadSums(), w.verify(ctx, host.SizeOf(path))); err != nil {
+	if err := cmp.Or(w.ReadSecret(), w.verify(ctx, host.SizeOf(path))); err != nil {
 		return nil, err
 	}
 	w.WatchWAL()
@@ -56,7 +58,7 @@ func OpenWriter(ctx context.Context, path string, walSize int64) (_ *Writer, err
 }
 
 func (w *Writer) configure(walSize int64) error {
-	// A file that is not ours is refused before anything is written to it.
+	// Refuse the file of another program before writing to it.
 	if err := cmp.Or(checkOrigin(w.DB), checkVersion(w.DB)); err != nil {
 		return err
 	}
@@ -86,13 +88,13 @@ func (w *Writer) prepareAll() error {
 		{&w.Begin, "BEGIN IMMEDIATE"},
 		{&w.commit, "COMMIT"},
 		{&w.Rollback, "ROLLBACK"},
-		{&w.newest, "SELECT first + span FROM segments ORDER BY first DESC LIMIT 1"},
+		{&w.newestSegment, "SELECT first + span FROM segments ORDER BY first DESC LIMIT 1"},
 		{&w.segment, "INSERT INTO segments (first, span, count, time, bytes, sum) VALUES (?1, ?2 - ?1, ?3, ?4, ?5, ?6)"},
 		{&w.put, `REPLACE INTO leases (name, token, account, holder, reason, metadata, ttl, granted,
 			remaining, wall_end, boot_end, attempt, sum, confirm)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`},
 		{&w.drop, "DELETE FROM leases WHERE name = ?1"},
-		{&w.Touch, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))},
+		{&w.TouchFirstPage, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))},
 	} {
 		s, err := w.Prepare(p.sql)
 		if err != nil {
@@ -103,6 +105,7 @@ func (w *Writer) prepareAll() error {
 	return nil
 }
 
+// Close closes the statements and the connection.
 func (w *Writer) Close() error {
 	for _, s := range w.stmts {
 		s.Close()
@@ -111,8 +114,8 @@ func (w *Writer) Close() error {
 	return w.DB.Close()
 }
 
-// closeRefused leaves a refused database as it is. SQLite makes a WAL to read with
-// where there is none, and takes that one away again.
+// closeRefused leaves a refused database as it is. SQLite creates a WAL to read with if
+// there is none, and removes that one again.
 func (w *Writer) closeRefused(path string) {
 	if host.SizeOf(path+"-wal") > 0 {
 		w.LeaveWAL()
@@ -120,8 +123,8 @@ func (w *Writer) closeRefused(path string) {
 	w.Close()
 }
 
-// Apply adds the batch to the transaction that has begun, its segment and the final
-// rows, and commits it.
+// Apply adds the segment and the final rows of a batch to the open transaction, and commits
+// it.
 func (w *Writer) Apply(b *lock.Batch, now host.Instant) error {
 	if err := w.checkHead(b.Prev.Seq); err != nil {
 		return err
@@ -140,8 +143,8 @@ func (w *Writer) Apply(b *lock.Batch, now host.Instant) error {
 	return nil
 }
 
-// Undo takes back a transaction that failed, and reports an error if that cannot be
-// done. Some failures, a full disk at COMMIT for one, have taken it back already.
+// Undo rolls a failed transaction back, and returns an error if that fails. Some failures,
+// such as a full disk at COMMIT, have rolled it back already.
 func (w *Writer) Undo() error {
 	if w.Idle() {
 		return nil
@@ -149,9 +152,9 @@ func (w *Writer) Undo() error {
 	return w.Rollback.Run()
 }
 
-// checkHead looks into the file whether the batch builds on what is there. The side
-// lock keeps other processes out; this is for the case that it did not, as on a
-// network file system that only pretends to lock.
+// checkHead compares the head in the file with the one the batch builds on. The side lock
+// keeps other processes out; this check is for the case that it did not, as on a network
+// file system that only pretends to lock.
 func (w *Writer) checkHead(want lock.Seq) error {
 	head, err := w.Head()
 	if err != nil {
@@ -163,14 +166,14 @@ func (w *Writer) checkHead(want lock.Seq) error {
 	return nil
 }
 
-// Head reads the number of the newest event.
+// Head returns the number of the newest event.
 func (w *Writer) Head() (lock.Seq, error) {
-	defer w.newest.Reset()
-	more, err := w.newest.Step()
+	defer w.newestSegment.Reset()
+	more, err := w.newestSegment.Step()
 	if err != nil || !more {
 		return 0, err
 	}
-	return lock.Seq(w.newest.Int(0)), nil
+	return lock.Seq(w.newestSegment.Int(0)), nil
 }
 
 func (w *Writer) addSegment(g *lock.Segment) error {
@@ -181,7 +184,7 @@ func (w *Writer) addSegment(g *lock.Segment) error {
 	s.BindInt(3, int64(g.Count))
 	s.BindInt(4, g.Time.UnixNano())
 	s.BindBlob(5, g.Bytes)
-	s.BindInt(6, w.sums.segment(g))
+	s.BindInt(6, w.checksums.segment(g))
 	return s.Run()
 }
 
@@ -219,7 +222,7 @@ func (w *Writer) setRow(r *lock.Row, now host.Instant) error {
 	} else {
 		s.BindBlob(12, w.attempt)
 	}
-	s.BindInt(13, w.sums.lease(l, metadata, int64(remaining), w.attempt))
+	s.BindInt(13, w.checksums.lease(l, metadata, int64(remaining), w.attempt))
 	s.BindInt(14, int64(l.ConfirmWithin))
 	return s.Run()
 }

@@ -39,7 +39,7 @@ var (
 	ceilingRequestID = []string{"abcdefghij-1234567"}
 )
 
-// canned is an answer made beforehand.
+// canned is a prepared answer.
 type canned struct {
 	body   []byte
 	length []string
@@ -59,12 +59,12 @@ func (c *canned) write(w http.ResponseWriter) {
 	w.Write(c.body)
 }
 
-// Serve runs the server that the others are compared with until ctx ends:
-// net/http and a router, the same requests, answers of the same length that mean
-// nothing. It says on out where it listens, in the words of an OctoStore server.
+// Serve serves the ceiling until ctx ends: net/http and a router, the same requests, and
+// answers of the same length that mean nothing. It prints on out where it listens, in the
+// format of an OctoStore server.
 //
-// Requests that wait are really parked and really handed over, in memory, so that
-// this can be compared too.
+// Waiting requests are really parked and really handed over, in memory, so that this can be
+// compared, too.
 func Serve(ctx context.Context, out io.Writer) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -82,18 +82,18 @@ func Serve(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// ceiling is the least a server with this interface can do.
+// ceiling is the least work that a server with this interface can do.
 type ceiling struct {
-	batons sync.Map // name -> *baton, of locks somebody waited for
+	batons sync.Map // name -> *baton, of locks with waiters
 }
 
-// baton is what the waiters of one lock hand on: channels are fair.
+// baton is what the waiters of one lock pass on: channels are fair.
 type baton struct {
 	free    chan struct{}
 	waiting atomic.Int64
 }
 
-// NewHandler returns the handler of a ceiling on which nobody waits yet.
+// NewHandler returns the handler of a ceiling without waiters.
 func NewHandler() http.Handler {
 	c := &ceiling{}
 	routes := httprouter.New()

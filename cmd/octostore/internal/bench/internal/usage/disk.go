@@ -12,8 +12,8 @@ const (
 	syncBytes = 4 << 10
 )
 
-// SyncTimes measures how long it takes to append a page to a file in dir and have
-// it on disk: what no durable answer can be faster than.
+// SyncTimes measures how long it takes to append a page to a file in dir and sync it. No
+// durable answer can be faster.
 func SyncTimes(ctx context.Context, dir string) ([]time.Duration, error) {
 	f, err := os.CreateTemp(dir, "octostore-bench-sync-")
 	if err != nil {

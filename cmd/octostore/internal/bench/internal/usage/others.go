@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Busyness is processor time so far, in seconds: what the whole machine had, what
-// was used of it, and what of that we and the server under load used.
-type Busyness struct {
+// CPUTimes is processor time so far, in seconds: what the whole machine had, what was used
+// of it, and what of that this process and the server under load used.
+type CPUTimes struct {
 	had, used, ours float64
 }
 
-// Others returns the share of the machine that other programs used between two
-// looks, or nil if the system does not tell. It is what a round was disturbed by.
-func (b Busyness) Others(later Busyness) *float64 {
+// Others returns the share of the machine that other programs used between two readings, or
+// nil if the system does not tell.
+func (b CPUTimes) Others(later CPUTimes) *float64 {
 	had := later.had - b.had
 	if had <= 0 {
 		return nil
@@ -24,12 +24,12 @@ func (b Busyness) Others(later Busyness) *float64 {
 	return &share
 }
 
-// Look returns the busyness of now, where the server under load has used so much;
+// ReadCPUTimes returns the busyness of now, where the server under load has used so much;
 // nothing if the system does not tell.
-func Look(server float64) Busyness {
+func ReadCPUTimes(server float64) CPUTimes {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return Busyness{} // not Linux
+		return CPUTimes{} // not Linux
 	}
 	b := parseStat(string(stat))
 	b.ours = server + ownCPU()
@@ -37,14 +37,14 @@ func Look(server float64) Busyness {
 }
 
 // parseStat reads the first line of /proc/stat, which counts hundredths of a second.
-// Interrupts are nobody's: ours are counted there too.
-func parseStat(stat string) Busyness {
+// Interrupts count for no program, because ours are among them.
+func parseStat(stat string) CPUTimes {
 	var user, nice, system, idle, iowait, irq, softirq, steal float64
 	line, _, _ := strings.Cut(stat, "\n")
 	n, err := fmt.Sscanf(line, "cpu %g %g %g %g %g %g %g %g", &user, &nice, &system, &idle, &iowait, &irq, &softirq, &steal)
 	if err != nil && err != io.EOF || n < 8 {
-		return Busyness{}
+		return CPUTimes{}
 	}
 	used := user + nice + system + steal
-	return Busyness{had: (used + idle + iowait + irq + softirq) / 100, used: used / 100}
+	return CPUTimes{had: (used + idle + iowait + irq + softirq) / 100, used: used / 100}
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// WriteOwn writes what this process has used, in the form [Read] reads,
-// leaving out what the system does not tell.
+// WriteOwn writes the usage of this process in the format that [Read] reads, without what
+// the system does not tell.
 func WriteOwn(w io.Writer) {
 	if cpu := ownCPU(); cpu > 0 {
 		fmt.Fprintf(w, "process_cpu_seconds_total %g\n", cpu)

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// Unknown is a figure the server does not publish.
+// Unknown marks a figure that the server does not publish.
 const Unknown = -1
 
-// Usage is what a server has used, by its own metrics, [Unknown] where it does not
+// Usage is what a server has used according to its own metrics, [Unknown] where they do not
 // say.
 type Usage struct {
 	CPU         float64 // seconds
@@ -51,8 +51,7 @@ func Read(from io.Reader) (Usage, error) {
 	return u, nil
 }
 
-// Grown returns by how much a figure grew for each of n things, or nil if nobody
-// knows.
+// Grown returns the growth of a figure for each of n things, or nil if it is unknown.
 func Grown(before, after float64, n int64) *float64 {
 	if before == Unknown || after == Unknown || n == 0 {
 		return nil

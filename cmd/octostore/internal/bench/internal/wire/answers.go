@@ -14,10 +14,9 @@ const (
 	maxBody = 64 << 10
 )
 
-// answers reads HTTP/1.1 responses off one connection, one for each request. It
-// understands only what it expects of an OctoStore server (a Content-Length, a
-// connection that stays open) and calls everything else an error: what it let
-// pass unseen, it would measure.
+// answers reads HTTP/1.1 responses from one connection, one for each request. It
+// understands only what it expects of an OctoStore server (a Content-Length, a connection
+// that stays open). Everything else is an error, or the benchmark would measure it.
 type answers struct {
 	from io.Reader
 	buf  []byte
@@ -28,8 +27,8 @@ func newAnswers(from io.Reader) *answers {
 	return &answers{from: from, buf: make([]byte, 1<<10)}
 }
 
-// next returns the status and the body of the next response. The body is good
-// until the next call.
+// next returns the status and the body of the next response. The body is valid until the
+// next call.
 func (a *answers) next() (status int, body []byte, err error) {
 	a.n = 0
 	end, err := a.readHead()
@@ -144,7 +143,7 @@ func parseLength(value []byte) (int, error) {
 	return int(n), nil
 }
 
-// What the answers say, as [Field] and [Number] want it.
+// Members of the answers, as [Field] and [Number] want them.
 const (
 	FieldLease   = `"lease_id"`
 	FieldToken   = `"fencing_token"`
@@ -177,8 +176,8 @@ func Field(body []byte, quoted string) []byte {
 	return rest[:end]
 }
 
-// Number is [Field] for numbers. What is absent or not a number is 0, which no
-// fencing token is.
+// Number is [Field] for numbers. It returns 0, which is no fencing token, if the member is
+// absent or not a number.
 func Number(body []byte, quoted string) uint64 {
 	n, err := strconv.ParseUint(string(Field(body, quoted)), 10, 64)
 	if err != nil {

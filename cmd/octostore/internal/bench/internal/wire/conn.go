@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// StatusError is an answer that came in good order and was not the one hoped for.
-// The connection is as good as before.
+// StatusError is a well-formed answer with another status than 200. The connection can
+// still be used.
 type StatusError struct {
 	status int
 	body   string
@@ -29,8 +29,8 @@ type Conn struct {
 	unhook  func() bool
 }
 
-// dialOne connects to addr. Whatever happens on the connection ends with ctx or after
-// patience, so that a server that answers nothing does not stop a run for ever.
+// dialOne connects to addr. The connection ends with ctx or after patience, so that a
+// server that never answers does not stop a run for ever.
 func dialOne(ctx context.Context, addr string, patience time.Duration) (*Conn, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
@@ -50,8 +50,7 @@ func (c *Conn) close() {
 	c.net.Close()
 }
 
-// Dial opens n connections to addr, or none. Whatever happens on them ends with ctx or after
-// patience.
+// Dial opens n connections to addr, or none. Each ends with ctx or after patience.
 func Dial(ctx context.Context, addr string, n int, patience time.Duration) ([]*Conn, error) {
 	conns := make([]*Conn, 0, n)
 	for range n {
@@ -72,9 +71,9 @@ func Close(conns []*Conn) {
 	}
 }
 
-// Exchange sends a request and returns the body of its 200, good until the next
-// exchange. Any other status is a [*StatusError]; after any other error the
-// connection is of no more use.
+// Exchange sends a request and returns the body of its 200, valid until the next exchange.
+// Any other status is a [*StatusError]; after any other error the connection cannot be used
+// any more.
 func (c *Conn) Exchange(request []byte) ([]byte, error) {
 	if _, err := c.net.Write(request); err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"github.com/octostore/octostore/core/sleep"
 )
 
-// timing says how long a load runs.
+// timing is the duration of a load.
 type timing struct {
 	warmup, duration time.Duration
 }
@@ -18,36 +18,36 @@ func (c Config) timing() timing {
 	return timing{warmup: max(0, c.Warmup), duration: c.Duration}
 }
 
-// patience is how long a connection may live: the load, and time to wind down.
+// patience is the longest life of a connection: the load, and time to wind down.
 func (t timing) patience() time.Duration { return t.warmup + t.duration + 15*time.Second }
 
-// worker makes operations on one connection, one after the other.
+// worker performs operations on one connection, one after the other.
 type worker interface {
-	// operate makes one operation and returns how long it took. A negative duration
-	// means it was none to be counted.
+	// operate performs one operation and returns how long it took. An operation with a
+	// negative duration does not count.
 	operate() (time.Duration, error)
-	// idle reports whether it may stop here: it has nothing to give back.
+	// idle reports whether the worker may stop now: it holds nothing.
 	idle() bool
 }
 
-// phases of a drive.
+// Phases of a measurement.
 const (
 	warming int32 = iota
 	measuring
 	stopping
 )
 
-// drive keeps workers busy and measures them between warm-up and end.
-type drive struct {
+// measurement keeps workers busy and counts their operations between warm-up and end.
+type measurement struct {
 	timing
 	phase  atomic.Int32
 	sample *sample
 }
 
-// measure runs the workers for as long as when says, and others beside them, whose
-// operations are counted apart and whose durations are not kept.
+// measure runs the workers for the given time, and others beside them, whose operations are
+// counted separately and without durations.
 func measure(ctx context.Context, t *target, when timing, workers, others []worker) (*sample, error) {
-	d := &drive{timing: when, sample: &sample{}}
+	d := &measurement{timing: when, sample: &sample{}}
 	var wg sync.WaitGroup
 	start := func(workers []worker) (*timings, *atomic.Int64) {
 		took, count := newTimings(), new(atomic.Int64)
@@ -65,9 +65,9 @@ func measure(ctx context.Context, t *target, when timing, workers, others []work
 	return d.sample, err
 }
 
-// clock leads the workers through the phases and looks at the server around the
-// one that counts.
-func (d *drive) clock(ctx context.Context, t *target) (err error) {
+// clock leads the workers through the phases, and reads the usage of the server before and
+// after the measured one.
+func (d *measurement) clock(ctx context.Context, t *target) (err error) {
 	defer d.phase.Store(stopping)
 	if sleep.For(ctx, d.warmup) != nil {
 		return context.Cause(ctx)
@@ -86,8 +86,8 @@ func (d *drive) clock(ctx context.Context, t *target) (err error) {
 	return err
 }
 
-// work returns how many operations ended in the phase that counts.
-func (d *drive) work(w worker, into *timings) int64 {
+// work runs a worker and returns how many of its operations ended in the measured phase.
+func (d *measurement) work(w worker, into *timings) int64 {
 	watch := stopwatch{into: into}
 	defer watch.flush()
 	for d.phase.Load() != stopping || !w.idle() {

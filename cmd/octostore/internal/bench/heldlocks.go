@@ -15,13 +15,13 @@ const (
 	settleTime  = 20 * time.Second
 )
 
-// holding is the load of mode locks: it takes many locks, looks at the memory of
-// the server, and gives them back. One operation is one acquire.
-type holding struct {
+// heldLocks is the load of mode locks: it acquires many locks, reads the server's memory
+// use, and releases them. One operation is one acquire.
+type heldLocks struct {
 	connections, locks int
 }
 
-func (l *holding) run(ctx context.Context, t *target) (*sample, error) {
+func (l *heldLocks) run(ctx context.Context, t *target) (*sample, error) {
 	conns, err := wire.Dial(ctx, t.addr, l.connections, holdingTime)
 	if err != nil {
 		return nil, err
@@ -35,9 +35,9 @@ func (l *holding) run(ctx context.Context, t *target) (*sample, error) {
 		return nil, err
 	}
 	start := time.Now()
-	hoards := make([]*hoard, len(conns))
-	together(conns, func(i int, c *wire.Conn) {
-		hoards[i] = &hoard{target: t, conn: c, first: i, step: len(conns), took: took, sample: s}
+	hoards := make([]*lockSet, len(conns))
+	forEachConn(conns, func(i int, c *wire.Conn) {
+		hoards[i] = &lockSet{target: t, conn: c, first: i, step: len(conns), took: took, sample: s}
 		hoards[i].take(l.locks)
 	})
 	s.elapsed = time.Since(start)
@@ -47,14 +47,14 @@ func (l *holding) run(ctx context.Context, t *target) (*sample, error) {
 	if s.full, err = settle(ctx, t, conns); err != nil {
 		return nil, err
 	}
-	together(conns, func(i int, _ *wire.Conn) { hoards[i].giveBack() })
+	forEachConn(conns, func(i int, _ *wire.Conn) { hoards[i].giveBack() })
 	s.latency = took.histogram
 	s.operations = s.latency.TotalCount()
 	return s, nil
 }
 
-// together runs f for every connection at the same time.
-func together(conns []*wire.Conn, f func(i int, c *wire.Conn)) {
+// forEachConn runs f for all connections at once, and waits.
+func forEachConn(conns []*wire.Conn, f func(i int, c *wire.Conn)) {
 	var wg sync.WaitGroup
 	for i, c := range conns {
 		wg.Go(func() { f(i, c) })
@@ -62,59 +62,61 @@ func together(conns []*wire.Conn, f func(i int, c *wire.Conn)) {
 	wg.Wait()
 }
 
-// hoard is the locks one connection holds: every step-th, beginning with first.
-type hoard struct {
+// lockSet is the set of locks that one connection holds: every step-th, beginning with
+// first.
+type lockSet struct {
 	target      *target
 	conn        *wire.Conn
 	first, step int
-	leases      []hoarded
+	leases      []heldLease
 	took        *timings
 	sample      *sample
 }
 
-// hoarded is what has to be remembered of a lease to end it.
-type hoarded struct {
+// heldLease is what it takes to release a lease.
+type heldLease struct {
 	lock  int
 	token uint64
 	lease string
 }
 
-func (h *hoard) party(lock int) *party {
+func (h *lockSet) client(lock int) *lockClient {
 	name := h.target.name(fmt.Sprintf("hold/%07d", lock))
-	return newParty(h.target, h.conn, name, "ttl="+holdingTime.String(), &ledger{})
+	return newLockClient(h.target, h.conn, name, "ttl="+holdingTime.String(), &ledger{})
 }
 
-// take acquires the locks up to the given number of all connections together.
-func (h *hoard) take(locks int) {
+// take acquires the locks of this connection, up to the given number of all connections
+// together.
+func (h *lockSet) take(locks int) {
 	watch := stopwatch{into: h.took}
 	defer watch.flush()
 	for lock := h.first; lock < locks; lock += h.step {
-		p := h.party(lock)
+		p := h.client(lock)
 		start := time.Now()
-		if err := p.take(); err != nil {
+		if err := p.acquire(); err != nil {
 			if !h.sample.count(err) {
 				return
 			}
 			continue
 		}
 		watch.add(time.Since(start))
-		h.leases = append(h.leases, hoarded{lock: lock, token: p.token, lease: string(p.lease)})
+		h.leases = append(h.leases, heldLease{lock: lock, token: p.token, lease: string(p.lease)})
 	}
 }
 
-func (h *hoard) giveBack() {
+func (h *lockSet) giveBack() {
 	for _, held := range h.leases {
-		p := h.party(held.lock)
+		p := h.client(held.lock)
 		p.token, p.lease = held.token, []byte(held.lease)
-		if err := p.giveBack(); err != nil && !h.sample.count(err) {
+		if err := p.release(); err != nil && !h.sample.count(err) {
 			return
 		}
 	}
 }
 
-// settle returns the usage of the server with as little garbage in its heap as one
-// can see from outside: it reads locks until the server has collected twice, and
-// keeps the smallest heap it saw on the way.
+// settle returns the usage of the server with as little garbage in its heap as can be seen
+// from outside: it reads locks until the server has collected garbage twice, and keeps the
+// smallest heap it saw.
 func settle(ctx context.Context, t *target, conns []*wire.Conn) (usage.Usage, error) {
 	first, err := t.usage(ctx)
 	if err != nil || first.Collections == usage.Unknown {
@@ -140,7 +142,7 @@ func settle(ctx context.Context, t *target, conns []*wire.Conn) (usage.Usage, er
 
 func readSome(conns []*wire.Conn, request []byte) error {
 	errs := make([]error, len(conns))
-	together(conns, func(i int, c *wire.Conn) {
+	forEachConn(conns, func(i int, c *wire.Conn) {
 		for n := 0; n < 100 && errs[i] == nil; n++ {
 			_, errs[i] = c.Exchange(request)
 		}

@@ -7,8 +7,8 @@ import (
 	"text/tabwriter"
 )
 
-// disturbed is the share of the CPUs from which on people are told that others
-// used it.
+// disturbed is the share of the CPUs, used by other programs, from which on the heading
+// mentions it.
 const disturbed = 0.05
 
 // WriteText writes the report as a table for people.
@@ -66,7 +66,7 @@ type column struct {
 	text  func(Row) string
 }
 
-// columns returns those that have something to say in this report.
+// columns returns the columns that are not empty in this report.
 func (r *Report) columns() []column {
 	all := []struct {
 		column

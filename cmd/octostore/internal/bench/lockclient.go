@@ -16,14 +16,14 @@ func broken(format string, args ...any) error {
 	return &brokenPromise{fmt.Sprintf(format, args...)}
 }
 
-// ledger is what the clients of one lock know about it together. A nil ledger
-// believes everything; that is for the ceiling, which promises nothing.
+// ledger records what the clients of one lock know about it together. A nil ledger accepts
+// everything; it is for the ceiling, which promises nothing.
 type ledger struct {
 	newest atomic.Uint64 // fencing token
 	held   atomic.Bool
 }
 
-// granted takes down a grant somebody has just read, or says what is wrong with it.
+// granted records a grant that a client has just read, or returns which promise it breaks.
 func (l *ledger) granted(token uint64) error {
 	if l == nil {
 		return nil
@@ -37,41 +37,40 @@ func (l *ledger) granted(token uint64) error {
 	return nil
 }
 
-// ending takes down that the holder is about to give the lock back.
-func (l *ledger) ending() {
+// releasing records that the holder is about to release the lock.
+func (l *ledger) releasing() {
 	if l != nil {
 		l.held.Store(false)
 	}
 }
 
-// party is one connection's part in one lock: its requests, made once, and the
-// lease it holds.
-type party struct {
-	conn    *wire.Conn
-	ledger  *ledger
-	acquire []byte
-	release []byte // up to the lease id
-	token   uint64 // of the lease it holds; 0: none
-	lease   []byte
+// lockClient is one connection that uses one lock: its prepared requests and its lease.
+type lockClient struct {
+	conn           *wire.Conn
+	ledger         *ledger
+	acquireRequest []byte
+	releaseRequest []byte // up to the lease id
+	token          uint64 // of its lease; 0: none
+	lease          []byte
 }
 
-func newParty(t *target, c *wire.Conn, name, query string, l *ledger) *party {
+func newLockClient(t *target, c *wire.Conn, name, query string, l *ledger) *lockClient {
 	if !t.promises {
 		l = nil
 	}
-	return &party{
-		conn:    c,
-		ledger:  l,
-		acquire: t.request("POST", name+"/acquire?"+query, "\r\n"),
-		release: t.request("POST", name+"/release", "Octostore-Lease: "),
+	return &lockClient{
+		conn:           c,
+		ledger:         l,
+		acquireRequest: t.request("POST", name+"/acquire?"+query, "\r\n"),
+		releaseRequest: t.request("POST", name+"/release", "Octostore-Lease: "),
 	}
 }
 
-func (p *party) holds() bool { return p.token != 0 }
+func (p *lockClient) holds() bool { return p.token != 0 }
 
-// take acquires the lock. A lease that breaks a promise is held like any other.
-func (p *party) take() error {
-	body, err := p.conn.Exchange(p.acquire)
+// acquire acquires the lock. The client also holds a lease that breaks a promise.
+func (p *lockClient) acquire() error {
+	body, err := p.conn.Exchange(p.acquireRequest)
 	if err != nil {
 		return fmt.Errorf("acquire: %w", err)
 	}
@@ -83,14 +82,14 @@ func (p *party) take() error {
 	return p.ledger.granted(token)
 }
 
-// giveBack releases the lock.
-func (p *party) giveBack() error {
+// release releases the lock.
+func (p *lockClient) release() error {
 	token := p.token
 	p.token = 0
-	p.ledger.ending()
-	n := len(p.release)
-	request := append(append(p.release, p.lease...), "\r\n\r\n"...)
-	p.release = request[:n]
+	p.ledger.releasing()
+	n := len(p.releaseRequest)
+	request := append(append(p.releaseRequest, p.lease...), "\r\n\r\n"...)
+	p.releaseRequest = request[:n]
 	body, err := p.conn.Exchange(request)
 	if err != nil {
 		return fmt.Errorf("release: %w", err)

@@ -9,7 +9,7 @@ func TestTheLedgerSeesBrokenPromises(t *testing.T) {
 	grant := func(token uint64) func(*ledger) error {
 		return func(l *ledger) error { return l.granted(token) }
 	}
-	end := func(l *ledger) error { l.ending(); return nil }
+	end := func(l *ledger) error { l.releasing(); return nil }
 	tests := []struct {
 		name   string
 		events []func(*ledger) error

@@ -15,22 +15,21 @@ const (
 	parkingPoll = 10 * time.Millisecond
 )
 
-// parking is the load of mode waiters: it parks many requests that wait for a few
-// locks, looks at the memory of the server, then lets them all through. Each is
-// answered, releases at once, and is gone. One operation is one waiter; it lasts
-// from the moment the locks were first given back to the waiter having read its
-// answer.
-type parking struct {
+// parkedWaiters is the load of mode waiters: it parks many requests that wait for a few
+// locks, reads the server's memory use, and then releases the locks. Each waiter gets its
+// lock, releases it at once, and leaves. One operation is one waiter; it lasts from the
+// first release until the waiter has read its answer.
+type parkedWaiters struct {
 	locks, waiters int
 }
 
-func (l *parking) run(ctx context.Context, t *target) (*sample, error) {
+func (l *parkedWaiters) run(ctx context.Context, t *target) (*sample, error) {
 	conns, err := wire.Dial(ctx, t.addr, 1, parkingTime)
 	if err != nil {
 		return nil, err
 	}
 	defer wire.Close(conns)
-	lot := &lot{target: t, control: conns[0], sample: &sample{}, took: newTimings(), opened: make(chan struct{})}
+	lot := &waitRound{target: t, control: conns[0], sample: &sample{}, took: newTimings(), opened: make(chan struct{})}
 	if err := lot.occupy(l.locks); err != nil {
 		return nil, err
 	}
@@ -44,30 +43,30 @@ func (l *parking) run(ctx context.Context, t *target) (*sample, error) {
 	return s, nil
 }
 
-// lot is one round of [parking].
-type lot struct {
+// waitRound is one round of [parkedWaiters].
+type waitRound struct {
 	target  *target
 	control *wire.Conn
-	holders []*party // one for each lock, on the control connection
+	holders []*lockClient // one for each lock, on the control connection
 	names   []string
 	ledgers []*ledger
 	sample  *sample
 	took    *timings
 
-	opened chan struct{} // closed when the locks are about to be given back
-	since  time.Time     // when that was
+	opened chan struct{} // closed just before the locks are released
+	since  time.Time     // time of that
 }
 
-// query is the same for the holders, who find the locks free.
-func (l *lot) query() string {
+// query is the same for the holders, which find the locks free.
+func (l *waitRound) query() string {
 	return fmt.Sprintf("ttl=%s&wait=%[1]s", parkingTime)
 }
 
-func (l *lot) occupy(locks int) error {
+func (l *waitRound) occupy(locks int) error {
 	for i := range locks {
 		name, known := l.target.name(fmt.Sprintf("wait/%04d", i)), &ledger{}
-		p := newParty(l.target, l.control, name, l.query(), known)
-		if err := p.take(); err != nil {
+		p := newLockClient(l.target, l.control, name, l.query(), known)
+		if err := p.acquire(); err != nil {
 			return err
 		}
 		l.holders, l.names, l.ledgers = append(l.holders, p), append(l.names, name), append(l.ledgers, known)
@@ -75,7 +74,7 @@ func (l *lot) occupy(locks int) error {
 	return nil
 }
 
-func (l *lot) measure(ctx context.Context, waiters int) (err error) {
+func (l *waitRound) measure(ctx context.Context, waiters int) (err error) {
 	if l.sample.empty, err = l.target.usage(ctx); err != nil {
 		return err
 	}
@@ -86,10 +85,10 @@ func (l *lot) measure(ctx context.Context, waiters int) (err error) {
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer wire.Close(conns) // first: after an error nobody is to wait on
+	defer wire.Close(conns) // before wg.Wait: after an error no waiter may wait on
 	for i, c := range conns {
 		lock := i % len(l.names)
-		p := newParty(l.target, c, l.names[lock], l.query(), l.ledgers[lock])
+		p := newLockClient(l.target, c, l.names[lock], l.query(), l.ledgers[lock])
 		wg.Go(func() { l.park(p) })
 	}
 	if err := l.await(ctx, int64(waiters)); err != nil {
@@ -105,9 +104,9 @@ func (l *lot) measure(ctx context.Context, waiters int) (err error) {
 	return err
 }
 
-// park waits for a lock and gives it back.
-func (l *lot) park(p *party) {
-	err := p.take()
+// park waits for a lock and releases it.
+func (l *waitRound) park(p *lockClient) {
+	err := p.acquire()
 	read := time.Now()
 	if err != nil {
 		l.sample.count(err)
@@ -119,15 +118,15 @@ func (l *lot) park(p *party) {
 	case <-l.opened:
 		l.took.add(read.Sub(l.since))
 	default:
-		l.sample.count(broken("a waiter was given a lock that somebody holds"))
+		l.sample.count(broken("a waiter got a lock that another client holds"))
 	}
-	if err := p.giveBack(); err != nil {
+	if err := p.release(); err != nil {
 		l.sample.count(err)
 	}
 }
 
-// await returns when the server says that all wait.
-func (l *lot) await(ctx context.Context, waiters int64) error {
+// await returns when the server reports that all wait.
+func (l *waitRound) await(ctx context.Context, waiters int64) error {
 	timer := time.NewTimer(parkingTime / 2)
 	defer timer.Stop()
 	for {
@@ -146,8 +145,8 @@ func (l *lot) await(ctx context.Context, waiters int64) error {
 	}
 }
 
-// waiting returns how many requests wait, as the server counts them.
-func (l *lot) waiting() (int64, error) {
+// waiting returns the number of waiters according to the server.
+func (l *waitRound) waiting() (int64, error) {
 	var total int64
 	for _, name := range l.names {
 		body, err := l.control.Exchange(l.target.request("GET", name, "\r\n"))
@@ -162,12 +161,12 @@ func (l *lot) waiting() (int64, error) {
 	return total, nil
 }
 
-// open gives the locks back.
-func (l *lot) open() {
+// open releases the locks.
+func (l *waitRound) open() {
 	l.since = time.Now()
 	close(l.opened)
 	for _, p := range l.holders {
-		if err := p.giveBack(); err != nil {
+		if err := p.release(); err != nil {
 			l.sample.count(err)
 		}
 	}

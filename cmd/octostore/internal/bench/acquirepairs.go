@@ -8,18 +8,18 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
-// namesEach is how many locks a connection goes round, so that it is not always
-// the same row that changes.
+// namesEach is the number of locks that each connection uses in turn, so that the same row
+// does not change every time.
 const namesEach = 16
 
-// pairs is the load of mode acquire: every connection acquires and releases locks
-// that nobody else wants. One operation is one request.
-type pairs struct {
+// acquirePairs is the load of mode acquire: every connection acquires and releases free
+// locks of its own. One operation is one request.
+type acquirePairs struct {
 	timing
 	connections int
 }
 
-func (l *pairs) run(ctx context.Context, t *target) (*sample, error) {
+func (l *acquirePairs) run(ctx context.Context, t *target) (*sample, error) {
 	conns, err := wire.Dial(ctx, t.addr, l.connections, l.patience())
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func pairWorkers(t *target, conns []*wire.Conn) []worker {
 		w := &pairWorker{}
 		for n := range namesEach {
 			name := t.name(fmt.Sprintf("c%04d/%02d", i, n))
-			w.parties = append(w.parties, newParty(t, c, name, "ttl=60s", &ledger{}))
+			w.parties = append(w.parties, newLockClient(t, c, name, "ttl=60s", &ledger{}))
 		}
 		workers = append(workers, w)
 	}
@@ -43,7 +43,7 @@ func pairWorkers(t *target, conns []*wire.Conn) []worker {
 
 // pairWorker acquires the first lock, releases it, acquires the second, and so on.
 type pairWorker struct {
-	parties []*party
+	parties []*lockClient
 	at      int
 }
 
@@ -53,10 +53,10 @@ func (w *pairWorker) operate() (time.Duration, error) {
 	p := w.parties[w.at]
 	start := time.Now()
 	if !p.holds() {
-		err := p.take()
+		err := p.acquire()
 		return time.Since(start), err
 	}
-	err := p.giveBack()
+	err := p.release()
 	w.at = (w.at + 1) % len(w.parties)
 	return time.Since(start), err
 }
