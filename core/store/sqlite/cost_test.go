@@ -23,7 +23,7 @@ func asFromHTTP(n int) lock.Origin {
 
 // An acquire and its release, with short names and the default level, take a bounded
 // number of bytes on disk, whether they come one by one or many at once.
-func TestBytesOfAPair(t *testing.T) {
+func TestCommitBytesOfAPair(t *testing.T) {
 	const pairs, most = 3000, 700
 	for _, clients := range []int{1, 64} {
 		t.Run(fmt.Sprintf("%d at once", clients), func(t *testing.T) {

@@ -124,7 +124,7 @@ func TestPowerCuts(t *testing.T) {
 
 // A write that fails for lack of space, whichever of a commit's it is, leaves the
 // store as it was.
-func TestNoSpaceAtAnyWrite(t *testing.T) {
+func TestFullDiskAtAnyWrite(t *testing.T) {
 	d := newDisk(t)
 	s := open(t, Config{Path: newPath(t), walSize: 64 << 10})
 	storetest.Load(t, s)
@@ -170,7 +170,7 @@ func TestNoSpaceAtAnyWrite(t *testing.T) {
 
 // Where the rows of another boot cannot be rewritten for lack of space, the reserve
 // is given up.
-func TestNoSpaceToAdoptLeases(t *testing.T) {
+func TestFullDiskAtAdoption(t *testing.T) {
 	d := newDisk(t)
 	fake := &fakeClocks{wall: time.Now(), boot: time.Hour, id: "first"}
 	cfg := Config{Path: newPath(t), clocks: fake.clocks()}
@@ -250,7 +250,7 @@ func TestUnknownOutcome(t *testing.T) {
 }
 
 // The same goes for pages that could not be moved into the database.
-func TestFailedMove(t *testing.T) {
+func TestCheckpointFailureStopsTheStore(t *testing.T) {
 	d := newDisk(t)
 	cfg := Config{Path: newPath(t)}
 	s := open(t, cfg)

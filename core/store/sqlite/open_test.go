@@ -62,7 +62,7 @@ func TestFilesArePrivate(t *testing.T) {
 	}
 }
 
-func TestClosed(t *testing.T) {
+func TestStoreClosed(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)
 	if err := s.Close(); err != nil {
@@ -82,7 +82,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-func TestMistakesAreNoOutcomes(t *testing.T) {
+func TestCommitMistakesAreNoOutcomes(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	var line storetest.Line
 	if err := s.Commit(t.Context(), line.Batch(1)); err == nil {

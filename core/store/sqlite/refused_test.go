@@ -106,7 +106,7 @@ func TestRefusedFiles(t *testing.T) {
 
 // Under each name of a file there would be a side lock and a write-ahead log of its
 // own, so a file with several names is refused, also while a server has it open.
-func TestAFileWithTwoNamesIsRefused(t *testing.T) {
+func TestHardLinksAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	one, two := filepath.Join(dir, "one.db"), filepath.Join(dir, "two.db")
 	s := open(t, Config{Path: one})
@@ -150,7 +150,7 @@ func TestAFileWithTwoNamesIsRefused(t *testing.T) {
 }
 
 // However a directory is named, there is one side lock.
-func TestALinkedDirectoryIsNoWayAroundTheLock(t *testing.T) {
+func TestSymlinkDoesNotBypassTheSideLock(t *testing.T) {
 	dir, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)

@@ -66,7 +66,7 @@ func bulkyRow(seq lock.Seq) lock.Row {
 // A store says that it is full while every commit still finds room in the WAL, and
 // then has the reserve for those who hold a lock: the first thing that misses the
 // space is a checkpoint, and what that may need is in the reserve too.
-func TestTheReserveOutlastsACheckpoint(t *testing.T) {
+func TestReserveOutlastsACheckpoint(t *testing.T) {
 	t.Parallel()
 	dir := mountTmpfs(t, "64m")
 	var log told
@@ -144,7 +144,7 @@ func TestReserveIsGivenUpForACheckpoint(t *testing.T) {
 
 // A disk without space for the reserve is not full as long as commits succeed. The
 // reserve is made when there is space, without anybody's commit.
-func TestWithoutAReserveCommitsGoOn(t *testing.T) {
+func TestReserveMissingCommitsGoOn(t *testing.T) {
 	t.Parallel()
 	dir := mountTmpfs(t, "2m")
 	filler := filepath.Join(dir, "filler")
@@ -167,7 +167,7 @@ func TestWithoutAReserveCommitsGoOn(t *testing.T) {
 }
 
 // A small disk has a smaller reserve.
-func TestASmallDiskHasASmallerReserve(t *testing.T) {
+func TestReserveOfASmallDisk(t *testing.T) {
 	t.Parallel()
 	var log told
 	s := openAsUsual(t, mountTmpfs(t, "40m"), &log)
@@ -181,7 +181,7 @@ func TestASmallDiskHasASmallerReserve(t *testing.T) {
 
 // While acquires are refused there may be no commits at all. The store is not full
 // any more when there is as much in reserve as was given up, and not before.
-func TestFullEndsByItself(t *testing.T) {
+func TestFullDiskEndsByItself(t *testing.T) {
 	t.Parallel()
 	dir := mountTmpfs(t, "8m")
 	s := open(t, Config{Path: filepath.Join(dir, "octostore.db"), walSize: 256 << 10, Reserve: 1 << 20, refillPause: time.Millisecond})

@@ -31,7 +31,7 @@ func TestSideLockOfAFileThatIsGoneDoesNotCount(t *testing.T) {
 }
 
 // A side lock that was taken away between its opening and its locking is not one.
-func TestASideLockThatWasTakenAwayIsTakenAnew(t *testing.T) {
+func TestSideLockTakenAwayIsTakenAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "octostore.db")
 	refused, err := TakeSideLock(path)
 	if err != nil {

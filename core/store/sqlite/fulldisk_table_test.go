@@ -15,7 +15,7 @@ import (
 
 // On a full disk nothing new is granted, and what is held can be given back or runs
 // out. With space again it all goes on, without a restart.
-func TestTableOnAFullDisk(t *testing.T) {
+func TestFullDiskOfATable(t *testing.T) {
 	t.Parallel()
 	const releases, expiries = 200, 50
 	dir := mountTmpfs(t, "12m")

@@ -40,7 +40,7 @@ func (i *intruder) exec(sql string) {
 
 // A database that somebody else keeps locked makes commits wait, not fail: nothing
 // was written. It is told once when that begins, and once when it is over.
-func TestACommitWaitsForALockedDatabase(t *testing.T) {
+func TestLockedDatabaseDelaysCommits(t *testing.T) {
 	t.Parallel()
 	var log told
 	s := open(t, Config{Path: newPath(t), Logger: log.logger()})
@@ -81,7 +81,7 @@ func TestACommitWaitsForALockedDatabase(t *testing.T) {
 
 // A commit that waits is given up by the end of its context, and by Close. It was
 // surely not made.
-func TestWaitingForALockedDatabaseCanBeGivenUp(t *testing.T) {
+func TestLockedDatabaseWaitCanBeCancelled(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -128,7 +128,7 @@ func TestWaitingForALockedDatabaseCanBeGivenUp(t *testing.T) {
 
 // What is not a commit need not happen now. Beside a database that somebody else keeps
 // locked it fails, nothing has changed then, and commits go on afterwards.
-func TestWhatCanWaitFailsBesideALockedDatabase(t *testing.T) {
+func TestLockedDatabaseFailsOtherWrites(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)
 	var line storetest.Line

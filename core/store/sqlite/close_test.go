@@ -10,7 +10,7 @@ import (
 
 // A backup is copied over the database, and the log removed, as for a restore, but
 // while the server runs: the rescue of the log does not write into the copy.
-func TestEndingLeavesADatabaseThatWasOverwritten(t *testing.T) {
+func TestCloseLeavesAnOverwrittenDatabase(t *testing.T) {
 	if !host.HasInodeLocks {
 		t.Skip("SKIP: the log is only rescued where the file can be kept open")
 	}
@@ -28,7 +28,7 @@ func TestEndingLeavesADatabaseThatWasOverwritten(t *testing.T) {
 
 // A copy of the log is put in the place of the log. What was committed since is in the
 // database, and the copy does not undo it.
-func TestEndingRefusesALogInThePlaceOfItsOwn(t *testing.T) {
+func TestCloseRestampsIfTheLogWasReplaced(t *testing.T) {
 	if !host.HasInodeLocks {
 		t.Skip("SKIP: the log is only rescued where the file can be kept open")
 	}

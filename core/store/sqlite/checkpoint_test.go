@@ -151,7 +151,7 @@ func TestWALShrinksAfterALongReader(t *testing.T) {
 
 // A WAL that got long makes commits wait for readers, but not for long, and those
 // that leave in time let it start over.
-func TestInsisting(t *testing.T) {
+func TestCheckpointInsists(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)
 	var line storetest.Line
@@ -202,7 +202,7 @@ func TestInsisting(t *testing.T) {
 	}
 }
 
-func TestPace(t *testing.T) {
+func TestCheckpointPace(t *testing.T) {
 	p := newPace()
 	for _, step := range []struct {
 		frames int
@@ -242,7 +242,7 @@ func TestPace(t *testing.T) {
 
 // Both steps are needed: the bulk is moved beside the commits, and what they added
 // meanwhile between two of them.
-func TestMovingTheWAL(t *testing.T) {
+func TestCheckpointMovesTheWAL(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)
 	var line storetest.Line
@@ -281,7 +281,7 @@ func TestMovingTheWAL(t *testing.T) {
 
 // Somebody who is still reading, as for a backup, does not make a stop fail: what is
 // left in the log is the next start's.
-func TestStopBesideAReader(t *testing.T) {
+func TestCloseBesideAReader(t *testing.T) {
 	var told strings.Builder
 	cfg := Config{Path: newPath(t), Logger: slog.New(slog.NewTextHandler(&told, nil))}
 	s := open(t, cfg)

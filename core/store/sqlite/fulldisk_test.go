@@ -128,7 +128,7 @@ func testFullDisk(t *testing.T, walSize int64) {
 }
 
 // A server must come up on a full disk: its leases are to be released.
-func TestStartOnAFullDisk(t *testing.T) {
+func TestFullDiskAtTheStart(t *testing.T) {
 	dir := mountTmpfs(t, "4m")
 	cfg := Config{Path: filepath.Join(dir, "octostore.db"), Reserve: 256 << 10, walSize: 256 << 10}
 	s := open(t, cfg)
@@ -169,7 +169,7 @@ func fillDisk(t *testing.T, name string) {
 	}
 }
 
-func TestBallastBacksOff(t *testing.T) {
+func TestReserveBacksOff(t *testing.T) {
 	b := reserve{path: filepath.Join(t.TempDir(), "no", "such", "directory"), size: 1, first: time.Second}
 	now := time.Now()
 	var total time.Duration

@@ -54,7 +54,7 @@ func copyLines(w io.Writer, e *journal.Export) error {
 }
 
 // A database of the version before has no key yet; it gets one, and keeps what it has.
-func TestADatabaseOfTheVersionBeforeGetsAKey(t *testing.T) {
+func TestMigrationAddsASigningKey(t *testing.T) {
 	path := newPath(t)
 	s, err := Open(t.Context(), Config{Path: path})
 	if err != nil {
@@ -80,7 +80,7 @@ func TestADatabaseOfTheVersionBeforeGetsAKey(t *testing.T) {
 }
 
 // A prune that was cut short is finished at the next start.
-func TestAPruneThatWasCutShortIsFinished(t *testing.T) {
+func TestPruneCutShortIsFinished(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path})
 	storetest.Load(t, s)
@@ -113,7 +113,7 @@ func TestAPruneThatWasCutShortIsFinished(t *testing.T) {
 	}
 }
 
-func TestADatabaseIsInspectedWhileItIsServed(t *testing.T) {
+func TestInspectBesideAServer(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path})
 	storetest.Load(t, s)
