@@ -11,8 +11,8 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// A database is examined whether a server runs on it, crashed or has stopped, and
-// afterwards there is nothing that was not there before.
+// Examine works while a server runs on the database, after a crash and after a stop.
+// Afterwards there are no new files.
 func TestExamineLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a ?%23#&b.db") // what means something in a URL

@@ -13,8 +13,8 @@ import (
 	"github.com/octostore/octostore/core/table"
 )
 
-// On a full disk nothing new is granted, and what is held can be given back or runs
-// out. With space again it all goes on, without a restart.
+// On a full disk nothing new is granted, and held leases can be released and expire. When
+// there is space again everything goes on, without a restart.
 func TestFullDiskOfATable(t *testing.T) {
 	t.Parallel()
 	const releases, expiries = 200, 50

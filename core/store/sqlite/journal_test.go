@@ -16,7 +16,7 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// exportOf exports all that is left of a journal.
+// exportOf exports the whole journal that is left.
 func exportOf(t testing.TB, j *journal.Journal) *bytes.Buffer {
 	t.Helper()
 	for {
@@ -53,7 +53,7 @@ func copyLines(w io.Writer, e *journal.Export) error {
 	}
 }
 
-// A database of the version before has no key yet; it gets one, and keeps what it has.
+// A database of the version before signing keys gets one, and keeps its content.
 func TestMigrationAddsASigningKey(t *testing.T) {
 	path := newPath(t)
 	s, err := Open(t.Context(), Config{Path: path})
@@ -79,7 +79,7 @@ func TestMigrationAddsASigningKey(t *testing.T) {
 	}
 }
 
-// A prune that was cut short is finished at the next start.
+// A prune that was interrupted is finished at the next start.
 func TestPruneCutShortIsFinished(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path})

@@ -13,7 +13,7 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// intruder is somebody's sqlite3, which keeps the database locked.
+// intruder is another process, such as a sqlite3, that keeps the database locked.
 type intruder struct {
 	t *testing.T
 	c *conn.Conn
@@ -38,8 +38,8 @@ func (i *intruder) exec(sql string) {
 	}
 }
 
-// A database that somebody else keeps locked makes commits wait, not fail: nothing
-// was written. It is told once when that begins, and once when it is over.
+// If another process keeps the database locked, commits wait and do not fail: nothing was
+// written. The log says once when that begins, and once when it is over.
 func TestLockedDatabaseDelaysCommits(t *testing.T) {
 	t.Parallel()
 	var log told
@@ -79,8 +79,7 @@ func TestLockedDatabaseDelaysCommits(t *testing.T) {
 	}
 }
 
-// A commit that waits is given up by the end of its context, and by Close. It was
-// surely not made.
+// A waiting commit ends with its context, or with Close. It was certainly not made.
 func TestLockedDatabaseWaitCanBeCancelled(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -126,8 +125,8 @@ func TestLockedDatabaseWaitCanBeCancelled(t *testing.T) {
 	}
 }
 
-// What is not a commit need not happen now. Beside a database that somebody else keeps
-// locked it fails, nothing has changed then, and commits go on afterwards.
+// Writes other than commits need not happen now. While another process keeps the database
+// locked they fail without a change, and commits go on afterwards.
 func TestLockedDatabaseFailsOtherWrites(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)

@@ -8,7 +8,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 )
 
-// cursorStore is a store that keeps how far observers have come, as all of ours do.
+// cursorStore is a store of the cursors of observers, as all stores of this project are.
 type cursorStore interface {
 	ObserverCursors(ctx context.Context) ([]journal.ObserverCursor, error)
 	SetObserverCursors(ctx context.Context, set []journal.ObserverCursor, forget []string) error

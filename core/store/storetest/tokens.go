@@ -13,7 +13,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// tokens returns the part of a store under test that keeps tokens.
+// tokens returns the token store of a store under test.
 func tokens(t *testing.T, s any) auth.Store {
 	t.Helper()
 	kept, ok := s.(auth.Store)
@@ -88,7 +88,7 @@ func testTokens(t *testing.T, f Fixture) {
 	checkTokens(t, tokens(t, again), a, b)
 }
 
-// A token there is no space for is none; one that is there stays as it was.
+// A token without space is not stored, and existing tokens stay as they were.
 func testTokensFull(t *testing.T, f Fixture) {
 	if f.Fill == nil {
 		t.Log("this store cannot be filled")
