@@ -105,7 +105,7 @@ func TestInodeLockRefusesASecondServer(t *testing.T) {
 			s := open(t, Config{Path: path, checkEvery: never})
 			storetest.Load(t, s)
 			second := test.make(t, path)
-			if who, running, err := Running(second); !running || err != nil || !strings.Contains(who, "by another name") {
+			if who, running, err := Running(second); !running || err != nil || !strings.Contains(who, "under another name") {
 				t.Errorf("Running = %q, %v, %v", who, running, err)
 			}
 			_, err := Open(t.Context(), Config{Path: second})

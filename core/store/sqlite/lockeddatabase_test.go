@@ -72,7 +72,7 @@ func TestLockedDatabaseDelaysCommits(t *testing.T) {
 	}
 	line.Head = b.Next
 	line.Commit(t, s, 1)
-	for _, part := range []string{"level=WARN", "level=INFO", "keeps the database locked", "not locked any more"} {
+	for _, part := range []string{"level=WARN", "level=INFO", "keeps the database locked", "no longer locked"} {
 		if n := strings.Count(log.String(), part); n != 1 {
 			t.Errorf("%q is told %d times:\n%s", part, n, log.String())
 		}

@@ -94,7 +94,7 @@ func TestReserveOutlastsACheckpoint(t *testing.T) {
 	if !s.Full() {
 		t.Error("Full() = false, and the disk is full")
 	}
-	if n := strings.Count(log.String(), "giving up the reserve"); n != 1 {
+	if n := strings.Count(log.String(), "using the reserve"); n != 1 {
 		t.Errorf("told %d times that the reserve is given up:\n%s", n, log.String())
 	}
 }

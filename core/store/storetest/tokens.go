@@ -74,7 +74,7 @@ func testTokens(t *testing.T, f Fixture) {
 		t.Fatal(err)
 	}
 	b.Used = b.Used.Add(time.Hour)
-	if err := s.TouchTokens(t.Context(), map[string]time.Time{"b": b.Used, "nobody": b.Used}); err != nil {
+	if err := s.TouchTokens(t.Context(), map[string]time.Time{"b": b.Used, "unknown": b.Used}); err != nil {
 		t.Fatal(err)
 	}
 	checkTokens(t, s, a, b)
