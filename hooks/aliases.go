@@ -7,7 +7,7 @@ import (
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
-// Engine is what runs policies.
+// Engine is the kind of engine that runs policies.
 type Engine = compile.Engine
 
 // Engines. Policies mean the same in both, and cost the same fuel.
@@ -16,22 +16,20 @@ const (
 	Interpreted = compile.Interpreted // slower, by a factor of ten and more
 )
 
-// Compiler compiles a metered module into an empty folder, as [CompileInto] does, where
-// the time and the memory that takes are bounded: a process of its own.
+// Compiler compiles a metered module into an empty folder, as [CompileInto] does, but in a process of
+// its own, with limits on time and memory.
 type Compiler = compile.Compiler
 
-// ErrUnavailable says that no module can be compiled, or kept, in this place: the folder
-// cannot be written to, or a process cannot be started. It is no fault of a module.
+// ErrUnavailable says that no module can be compiled or cached here: the folder is not writable, or a
+// process cannot be started. It is no fault of a module.
 var ErrUnavailable = compile.ErrUnavailable
 
-// EmptyModule is a policy that allows everything and looks at nothing: what it costs
-// is what asking costs.
+// EmptyModule is a policy that allows everything and reads nothing: its cost is that of a call.
 var EmptyModule = compile.EmptyModule
 
-// CompileInto compiles a metered module in this process, for as long and with as much
-// memory as it takes, and leaves the machine code in a folder. It is what a [Compiler]
-// does in a process of its own. The error is [ErrUnavailable], or what is wrong with the
-// module.
+// CompileInto compiles a metered module in this process, without limits on time and memory, and writes
+// the machine code to a folder. A [Compiler] does the same in a process of its own. The error is
+// [ErrUnavailable], or a fault of the module.
 func CompileInto(ctx context.Context, dir string, module []byte) error {
 	return compile.Into(ctx, dir, module)
 }
@@ -49,6 +47,5 @@ const (
 	FirstCallFuel    = manifest.FirstCallFuel
 )
 
-// CheckReads returns what is wrong with a list of beginnings of lock names, as a manifest
-// has it in "reads"; nil: nothing.
+// CheckReads checks a list of prefixes of lock names, as a manifest has it in "reads".
 func CheckReads(prefixes []string) error { return manifest.CheckReads(prefixes) }

@@ -13,7 +13,7 @@ import (
 
 // Breaker of a policy.
 const (
-	// failuresToOpen is after how many failures in a row a policy is not called any more.
+	// failuresToOpen is the number of failures in a row that opens the breaker.
 	failuresToOpen = 5
 	// The first pause without calls, which doubles with each probe that fails, and the
 	// longest.
@@ -21,14 +21,13 @@ const (
 	longestPause = 30 * time.Second
 )
 
-// breaker keeps a policy that always fails from being called for every request: after
-// failuresToOpen failures in a row it opens, and requests are answered by on_error at
-// once. When its pause is over it lets one call through, the probe: an answer closes it,
-// a failure makes the pause twice as long. The zero value is closed and ready; it is
-// safe for use by many goroutines.
+// breaker is a circuit breaker: after failuresToOpen failures in a row it opens, and on_error answers
+// requests at once, without a call. When its pause is over it lets one call through, the probe: an
+// answer closes it, a failure doubles the pause. The zero value is closed and ready for use by many
+// goroutines.
 type breaker struct {
-	// wary is false as long as nothing has failed since the last answer. It is all that a
-	// call of a healthy policy looks at.
+	// wary is true after a failure, until the next answer. A call of a healthy policy reads nothing
+	// else.
 	wary atomic.Bool
 
 	opened atomic.Uint64 // times
@@ -36,16 +35,16 @@ type breaker struct {
 	mu       sync.Mutex // held for moments only
 	failures int        // in a row, while it is closed
 	open     bool
-	since    time.Time // it is open
-	until    time.Time // there is no call; then there is a probe
+	since    time.Time // when it opened
+	until    time.Time // end of the pause
 	pause    time.Duration
 	probing  bool         // a probe is under way
-	refused  uint64       // requests since it opened
+	refused  uint64       // requests without a call since it opened
 	last     *guest.Fault // the newest failure
 }
 
-// enter reports whether the policy may be called; the fault says why not. The one that
-// gets probe calls leave in the end, whatever comes of its call.
+// enter reports whether the policy may be called: a fault says why not. A caller that gets probe calls
+// leave after its call.
 func (b *breaker) enter() (probe bool, _ *guest.Fault) {
 	if !b.wary.Load() {
 		return false, nil
@@ -68,8 +67,7 @@ func (b *breaker) admit(now time.Time) (probe bool, _ *guest.Fault) {
 	return true, nil
 }
 
-// leave ends a probe. One of which nothing came, since there was no place or no instance
-// for it, lets the next request try.
+// leave ends a probe. If there was no guest slot or no instance for it, the next request probes.
 func (b *breaker) leave() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,7 +83,7 @@ func (b *breaker) fault(now time.Time) *guest.Fault {
 	return &guest.Fault{Kind: breakerOpen, Err: fmt.Errorf("it is not called %s after failures in a row, the last: %w", until, b.last)}
 }
 
-// opensMeanwhile is enter for a request that has been let in and then waited for its place.
+// opensMeanwhile is enter for a request that was let in and then waited for a guest slot.
 func (b *breaker) opensMeanwhile() *guest.Fault {
 	if !b.wary.Load() {
 		return nil
@@ -99,7 +97,7 @@ func (b *breaker) opensMeanwhile() *guest.Fault {
 	return b.fault(time.Now())
 }
 
-// peek returns what enter would, and does not count as a request or a probe.
+// peek returns the fault that enter would, and counts nothing.
 func (b *breaker) peek() *guest.Fault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -109,7 +107,7 @@ func (b *breaker) peek() *guest.Fault {
 	return nil
 }
 
-// transition is what an answer or a failure has done to a breaker.
+// transition is the effect of an answer or a failure on a breaker.
 type transition int
 
 const (
@@ -118,7 +116,7 @@ const (
 	closes
 )
 
-// answered counts a call that was answered.
+// answered counts an answer.
 func (b *breaker) answered(probe bool) (_ transition, open time.Duration, refused uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -159,8 +157,8 @@ func (b *breaker) failed(probe bool, f *guest.Fault) transition {
 	return opens
 }
 
-// failedAside counts a start that failed aside. It counts as a probe if it is time for
-// one: a policy that does not start is as broken as one that does not answer.
+// failedInBackground counts a background start that failed. It counts as the probe if one is due: a
+// policy that does not start is as broken as one that does not answer.
 func (b *breaker) failedInBackground(f *guest.Fault) transition {
 	b.mu.Lock()
 	probe := b.open && !b.probing && !time.Now().Before(b.until)
@@ -168,8 +166,8 @@ func (b *breaker) failedInBackground(f *guest.Fault) transition {
 	return b.failed(probe, f)
 }
 
-// isOpen reports whether requests are answered without the policy. One whose pause is
-// over counts as open until a probe was answered.
+// isOpen reports whether requests are answered without a call. After its pause the breaker stays open
+// until a probe was answered.
 func (b *breaker) isOpen() bool {
 	if !b.wary.Load() {
 		return false
@@ -179,7 +177,7 @@ func (b *breaker) isOpen() bool {
 	return b.open
 }
 
-// settle tells the breaker what came of a call, and logs when it opens or closes.
+// settle gives the breaker the result of a call, and logs when it opens or closes.
 func (p *policy) settle(probe bool, f *guest.Fault) {
 	if f != nil || p.breaker.wary.Load() {
 		p.settleFailing(probe, f)

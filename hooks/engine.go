@@ -20,22 +20,20 @@ import (
 	"github.com/octostore/octostore/hooks/meter"
 )
 
-// engine is the one WebAssembly runtime of a host, with what it offers to guests.
+// engine is the WebAssembly runtime of a host, with everything its policies share.
 type engine struct {
 	runtime *compile.Runtime
 	modules modules
 	slots   *guestSlots
-	starter *starter // nil: instances are made when they are needed
+	starter *starter // nil: there are no background starts
 	zones   guest.Zones
 	log     *slog.Logger
 }
 
-const (
-	pagesPerMiB = 16
-)
+const pagesPerMiB = 16
 
-// openEngine opens an engine in the first place where it can be used. What use returns is
-// final unless it is [ErrUnavailable].
+// openEngine opens an engine and passes it to use. If that returns [ErrUnavailable], it tries again
+// with the next way to compile modules.
 func openEngine(ctx context.Context, cfg Config, guests int, use func(*engine) error) (e *engine, err error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -52,8 +50,8 @@ func openEngine(ctx context.Context, cfg Config, guests int, use func(*engine) e
 
 func (e *engine) close() error { return e.runtime.Close() }
 
-// load builds a set, or returns why not and leaves nothing behind. Of several faults it
-// returns the first by the order of the manifest.
+// load builds a set, or leaves nothing behind. Of several faults it returns the first in the order of
+// the manifest.
 func (e *engine) load(ctx context.Context, m manifest.Manifest) (_ *set, err error) {
 	var asked []manifest.Policy
 	s := &set{}
@@ -67,11 +65,11 @@ func (e *engine) load(ctx context.Context, m manifest.Manifest) (_ *set, err err
 	s.policies = make([]*policy, len(asked))
 	faults := make([]error, len(asked))
 	var all sync.WaitGroup
-	places := make(chan struct{}, runtime.NumCPU())
+	processors := make(chan struct{}, runtime.NumCPU())
 	for i, described := range asked {
 		all.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
+			processors <- struct{}{}
+			defer func() { <-processors }()
 			s.policies[i], faults[i] = e.loadPolicy(ctx, described)
 		})
 	}
@@ -103,7 +101,7 @@ func (e *engine) loadPolicy(ctx context.Context, described manifest.Policy) (*po
 	return p, nil
 }
 
-// makeFirst makes an instance to begin with. That runs a guest, which takes a turn.
+// makeFirst makes the first instance. That runs a guest, which needs a slot.
 func (p *policy) makeFirst(ctx context.Context) error {
 	if err := p.engine.slots.take(ctx, false); err != nil {
 		return err
@@ -117,7 +115,7 @@ func (p *policy) makeFirst(ctx context.Context) error {
 	return nil
 }
 
-// compile makes a policy of a module, without an instance yet.
+// compile makes a policy of a module, without an instance.
 func (e *engine) compile(ctx context.Context, described manifest.Policy, binary []byte) (*policy, error) {
 	digest := digestOf(binary)
 	if described.SHA256 != "" && described.SHA256 != digest {
@@ -155,13 +153,13 @@ func (e *engine) compile(ctx context.Context, described manifest.Policy, binary 
 	return p, nil
 }
 
-// meterConfig is what a module is given by a manifest.
+// meterConfig returns the limits that the meter builds into a module.
 func meterConfig(memoryMiB int) meter.Config {
 	return meter.Config{Fuel: guest.LoadFuel, MaxPages: uint32(memoryMiB) * pagesPerMiB}
 }
 
-// instrument gives a module its meter. A panic on it is an error of the module: policies load
-// in goroutines of their own, where it would end the process.
+// instrument gives a module its meter. A panic counts as an error of the module, because modules load
+// in goroutines of their own, where a panic would end the process.
 func instrument(binary []byte, cfg meter.Config) (metered []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -177,6 +175,6 @@ func digestOf(binary []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ReadModule reads the file of a module, as large as a server takes it. It does not look
-// at what is in it.
+// ReadModule reads the file of a module, up to the size that a server takes. It does not check the
+// contents.
 func ReadModule(path string) ([]byte, error) { return files.Read(path, compile.MaxModule) }

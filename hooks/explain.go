@@ -13,14 +13,14 @@ import (
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
-// Explanation is what all policies would say to a question.
+// Explanation is what all policies would answer to a question.
 type Explanation struct {
 	Policies []Explained // in the order of the manifest
-	// Refusal is what the request would be refused with: a [*core.DeniedError] or a
-	// [*core.PolicyError]; nil: they let it pass.
+	// Refusal is the error that the request would get: a [*core.DeniedError] or a
+	// [*core.PolicyError]; nil: none.
 	Refusal error
-	// Priority is what the request would wait with: front, normal or back; empty: no policy
-	// that counts says so.
+	// Priority is the priority of the request if it has to wait: front, normal or back; empty: no
+	// enforcing policy sets it.
 	Priority string
 }
 
@@ -28,15 +28,14 @@ type Explanation struct {
 type Explained struct {
 	Policy
 	Digest string  // SHA-256 of the module, in hex; empty: it is off, and not loaded
-	Asked  bool    // it has a say in this
-	Why    string  // it is asked, or not, in words
-	Said   Outcome // zero if it is not asked
+	Asked  bool    // it covers the question
+	Why    string  // why it covers the question, or not, in words
+	Said   Outcome // its answer; zero if Asked is false
 }
 
-// Explain asks every policy that has a say in a question, as [Host.Judge] does, but
-// nothing comes of it: no call is counted, and what the policies log is in their
-// outcomes instead. They are told that it is the time at; zero means now. The error is
-// that of ctx, or that the host is closed.
+// Explain evaluates every policy that covers a question, as [Host.Judge] does, but without effects: it
+// counts no calls, and returns the log lines of policies in their outcomes. The policies see at as
+// the time; zero means now. The error is that of ctx, or says that the host is closed.
 func (h *Host) Explain(ctx context.Context, q core.Question, at time.Time) (Explanation, error) {
 	s := h.enter()
 	if s == nil {
@@ -71,7 +70,7 @@ func (h *Host) Explain(ctx context.Context, q core.Question, at time.Time) (Expl
 	return all, nil
 }
 
-// concerns says whether the policy covers what is asked, and why.
+// concerns reports whether the policy covers a question, and why.
 func (p *policy) concerns(q core.Question) (bool, string) {
 	if !slices.Contains(p.Hooks, q.Hook) {
 		return false, fmt.Sprintf("its hooks are %v", p.Hooks)
@@ -86,8 +85,8 @@ func (p *policy) concerns(q core.Question) (bool, string) {
 	return true, fmt.Sprintf("%q matches", decides)
 }
 
-// deciding returns the pattern that decides about a name, empty if none matches it: the
-// last one that would, if it stood alone.
+// deciding returns the pattern that decides about a name: the last that matches it alone; empty: none
+// does.
 func (p *policy) deciding(name lock.Name) string {
 	for _, text := range slices.Backward(p.Match) {
 		alone := []string{text}
@@ -101,7 +100,7 @@ func (p *policy) deciding(name lock.Name) string {
 	return ""
 }
 
-// explain puts a question to the policy, and counts nothing.
+// explain asks the policy a question, and counts nothing.
 func (p *policy) explain(ctx context.Context, q core.Question, at time.Time) (guest.Answer, []LogLine, error) {
 	if f := p.breaker.peek(); f != nil {
 		return guest.Answer{Fault: f}, nil, nil

@@ -6,13 +6,13 @@ import (
 	"sync/atomic"
 )
 
-// guestSlots bounds how many guests run at a time. Whoever asks for a lock goes before
-// observers, which have time; and of these one runs at a time, since a guest that runs
-// cannot be interrupted.
+// guestSlots bounds the number of guests that run at a time. Checks, for which a client waits, go
+// before observers. Observers have one slot at a time, because a running guest cannot be
+// interrupted.
 type guestSlots struct {
 	most int
-	// state counts the guests that run, and has the bit queued while any caller waits. Without
-	// that bit a check begins and ends by one atomic operation. With it, all goes through mu.
+	// state is the number of slots in use, with the bit queued while any caller waits. Without
+	// that bit one atomic operation takes or frees a slot; with it, callers need mu.
 	state atomic.Int64
 
 	mu        sync.Mutex // held for moments only
@@ -27,7 +27,7 @@ func newGuestSlots(most int) *guestSlots { return &guestSlots{most: most} }
 
 func (g *guestSlots) running() int { return int(g.state.Load() % queued) }
 
-// try takes a turn if there is one now. The caller that gets one calls done.
+// try takes a slot if one is free. After true the caller calls done.
 func (g *guestSlots) try(observing bool) bool {
 	if observing {
 		g.mu.Lock()
@@ -50,7 +50,7 @@ func (g *guestSlots) try(observing bool) bool {
 	}
 }
 
-// take waits for a turn, or until ctx ends. Whoever gets nil calls done.
+// take waits for a slot, or until ctx ends. After nil the caller calls done.
 func (g *guestSlots) take(ctx context.Context, observing bool) error {
 	if !observing && g.try(false) {
 		return nil
@@ -59,8 +59,8 @@ func (g *guestSlots) take(ctx context.Context, observing bool) error {
 	return err
 }
 
-// keep goes on with the turn of a check, unless other checks wait: then it goes to the end of
-// their queue. After an error the turn is gone.
+// keep lets a check keep its slot, unless other checks wait: then it goes to the end of their queue.
+// After an error the slot is gone.
 func (g *guestSlots) keep(ctx context.Context) (waited bool, _ error) {
 	if g.state.Load() < queued {
 		return false, nil
@@ -75,7 +75,7 @@ func (g *guestSlots) keep(ctx context.Context) (waited bool, _ error) {
 	return g.takeInLine(ctx, false)
 }
 
-// takeInLine is take for a caller that may have to wait, and says whether it had to.
+// takeInLine is take for a caller that may have to wait, and reports whether it did.
 func (g *guestSlots) takeInLine(ctx context.Context, observing bool) (waited bool, _ error) {
 	g.mu.Lock()
 	if g.begins(observing) {
@@ -102,7 +102,7 @@ func (g *guestSlots) queue(observing bool) *[]chan struct{} {
 	return &g.checks
 }
 
-// begins takes a free turn, or marks that a caller waits from now on.
+// begins takes a free slot, or marks that a caller waits.
 func (g *guestSlots) begins(observing bool) bool {
 	if observing && g.observing {
 		g.state.Or(queued)
@@ -119,14 +119,14 @@ func (g *guestSlots) begins(observing bool) bool {
 	}
 }
 
-// calm takes the mark away when the last caller that waited has gone.
+// calm removes the mark when no caller waits any more.
 func (g *guestSlots) calm() {
 	if len(g.checks)+len(g.observers) == 0 {
 		g.state.And(^queued)
 	}
 }
 
-// leave gives up waiting. A turn that came meanwhile goes to the next.
+// leave gives up waiting. A slot that came meanwhile goes to the next caller.
 func (g *guestSlots) leave(slot chan struct{}, observing bool) {
 	g.mu.Lock()
 	queue := g.queue(observing)
@@ -142,7 +142,7 @@ func (g *guestSlots) leave(slot chan struct{}, observing bool) {
 	g.done(observing)
 }
 
-// done ends a turn and gives it to the next.
+// done frees a slot, and gives it to the next caller.
 func (g *guestSlots) done(observing bool) {
 	if s := g.state.Load(); !observing && s < queued && g.state.CompareAndSwap(s, s-1) {
 		return
@@ -175,7 +175,7 @@ func (g *guestSlots) next(observing bool) {
 	close(slot)
 }
 
-// close waits until nobody runs and keeps it so.
+// close waits until no guest runs, and keeps all slots.
 func (g *guestSlots) close() {
 	for range g.most {
 		_ = g.take(context.Background(), false)

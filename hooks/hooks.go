@@ -1,36 +1,40 @@
-// Package hooks is the host side of policies: WebAssembly modules that are asked
-// before a lock is given, renewed or broken. Package abi has the interface they are
-// written to, package meter what bounds them.
+// Package hooks is the host side of policies: WebAssembly modules that decide before a lock is
+// granted, renewed or broken. Package abi has the interface they are written to, package meter
+// bounds their work.
 //
-// A [Host] has one set of policies at a time, as a manifest describes it, and is the
-// guard of a core.Service. [Host.Reload] builds a whole new set aside and then swaps
-// it in; calls under way finish on the old one.
+// A [Host] has one set of policies at a time, which a manifest describes, and is the guard of a
+// core.Service. [Host.Reload] builds a new set and then swaps it in; calls under way finish on the
+// old one.
+//
+// # Words
+//
+// A guest is an instance of a module. A judgement is the evaluation of one question by all policies
+// that cover it. A guest slot is the right to run one guest. Fuel is the number of instructions that a
+// call may execute. A fault is why a policy could not answer. A start makes an instance.
 //
 // # What is promised
 //
 //   - Guests have no capabilities: no files, no sockets, no clock but the request's.
 //     They never see a lease id, an idempotency key or a bearer token.
-//   - A call ends when its fuel is used up. Fewer guests than GOMAXPROCS run at a
-//     time, but for where that is 1.
-//   - A module is compiled where that is bounded, if [Config.Compile] says where. Code that
-//     is kept is run only if it is what was compiled. Where there can be no machine code,
-//     policies are interpreted: they mean the same, and cost the same fuel.
-//   - An instance that trapped is thrown away. Between calls the host keeps nothing of
-//     a request; a module that keeps something in its own memory does so for all who
-//     trusted it with their lock names.
-//   - Composition has no order: every policy sees the request as it came, any veto
-//     denies, caps take the minimum, the rearmost priority counts, notes are kept under the
-//     policy's name.
-//   - A policy in shadow mode is recorded and never in the way, whatever happens to it. It
-//     costs a request the fuel of a call at most, in all: its instances are made aside.
-//   - An enforcing policy costs a request at most twice its fuel, [FirstCallFuel] and one
-//     start of an instance (30 million units): that is a call of an instance which runs out
-//     of fuel, a start, and the first call of a fresh one.
-//   - A policy that fails five times in a row has an open breaker: its on_error answers, and
-//     one call probes, after 100 ms at first and every 30 s in the end. An instance that
-//     a policy needs again and again is not made more often than in a quarter of the time.
-//   - Observers see committed events at least once and in order, one guest of theirs at a
-//     time and only when nobody who asks for a lock waits for a guest.
+//   - A call ends when its fuel is used up. Fewer guests than GOMAXPROCS run at a time, and at
+//     least one.
+//   - [Config.Compile] compiles modules within limits. Cached code runs only if it is the code that
+//     was compiled. Without machine code an interpreter runs policies: they mean the same, and
+//     cost the same fuel.
+//   - An instance that trapped is discarded. Between calls the host keeps nothing of a request; a
+//     module can keep data in its own memory.
+//   - The order of policies does not matter: every policy sees the original request, any veto
+//     denies, the lowest cap counts, the rearmost priority counts, and notes carry the name of
+//     their policy.
+//   - A policy in shadow mode is recorded and never affects a request, whatever happens to it. It
+//     costs a request at most the fuel of one call, because its instances start in the background.
+//   - An enforcing policy costs a request at most twice its fuel, [FirstCallFuel] and one start of an
+//     instance (30 million units): a call that runs out of fuel, a start, and the first call of a
+//     fresh instance.
+//   - After five failures in a row the breaker of a policy opens: on_error answers, and a probe calls
+//     the policy, first after 100 ms and later every 30 s. Starts take at most a quarter of the time.
+//   - Observers see committed events at least once and in order. One guest of theirs runs at a time,
+//     and only when no check waits for a guest slot.
 package hooks
 
 import (
@@ -48,23 +52,21 @@ import (
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
-// Config says where policies are.
+// Config says where policies are, and how they are compiled.
 type Config struct {
 	Manifest string // path of policies.json
-	// CacheDir is a folder of this user that keeps compiled modules, made if it is not there;
-	// empty: they are compiled at every start. An account that can write there can run code
-	// in this process. A folder that cannot be used, or what is damaged in it, costs time
-	// and a warning, nothing else.
+	// CacheDir is the folder for compiled modules, which belongs to this user and is made if it
+	// does not exist; empty: modules are compiled at every start. An account that can write there
+	// can run code in this process. An unusable folder or damaged code costs time and a warning.
 	CacheDir string
-	// Compile compiles modules where that is bounded; nil: in this process, however long it
-	// takes.
+	// Compile compiles modules within limits; nil: this process compiles them, without limits.
 	Compile Compiler
 	Logger  *slog.Logger // nil: nothing is logged
 
 	pauses []time.Duration // between the tries of an event; nil: the usual
 }
 
-// Host asks policies. Make one with [Open]; it is safe for use by many goroutines.
+// Host evaluates policies. Make one with [Open]; it is safe for use by many goroutines.
 type Host struct {
 	cfg    Config
 	engine *engine
@@ -77,12 +79,11 @@ type Host struct {
 	observers *observers // nil until Observe
 }
 
-// errClosed is what a policy that is asked after the end answers.
+// errClosed is the error of a call after Close.
 var errClosed = errors.New("the host of policies is closed")
 
-// Open loads the manifest and all its modules. The error names every mistake of the
-// manifest, or the module and its fault. The caller closes the host after the last
-// call.
+// Open loads the manifest and all its modules. The error names every mistake of the manifest, or the
+// module and its fault. The caller closes the host.
 func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -92,7 +93,7 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{cfg: cfg}
-	// A guest cannot be interrupted, so one place is kept for what is none.
+	// A guest cannot be interrupted, so one processor is left for everything else.
 	h.engine, err = openEngine(ctx, cfg, max(1, runtime.GOMAXPROCS(0)-1), func(e *engine) error {
 		e.starter = openStarter()
 		s, err := e.load(ctx, m)
@@ -112,9 +113,8 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 // Compile-time proof that a host can guard a service.
 var _ core.Guard = (*Host)(nil)
 
-// Close waits for a reload under way, ends the observers, waits for the guests that run,
-// which is not long, and ends all instances. Whoever asks from now on, or reloads, gets
-// an error.
+// Close waits for a reload under way, stops the observers, waits for running guests, which end soon,
+// and closes all instances. Later calls get an error.
 func (h *Host) Close() error {
 	h.loading.Lock()
 	defer h.loading.Unlock()
@@ -128,9 +128,9 @@ func (h *Host) Close() error {
 	return h.engine.close()
 }
 
-// Reload loads the manifest and its modules again and lets them rule, or changes
-// nothing and says why. It compiles only what has changed, and gives up when ctx ends. It
-// returns what changed, in words.
+// Reload loads the manifest and its modules again and puts them into force, or changes nothing and
+// returns an error. It compiles changed modules only, and gives up when ctx ends. It returns a
+// description of the changes.
 func (h *Host) Reload(ctx context.Context) (changes string, err error) {
 	h.loading.Lock()
 	defer h.loading.Unlock()
@@ -152,8 +152,7 @@ func (h *Host) Reload(ctx context.Context) (changes string, err error) {
 	return changes, nil
 }
 
-// swap lets s rule and returns the set before, which is closed when its last call has
-// left.
+// swap puts s into force and returns the set before, which is closed after its last call.
 func (h *Host) swap(s *set) *set {
 	if s != nil {
 		s.users.Store(1)
@@ -165,7 +164,7 @@ func (h *Host) swap(s *set) *set {
 	return old
 }
 
-// enter returns the set that rules, which stays open until leave.
+// enter returns the set in force, which stays open until leave.
 func (h *Host) enter() *set {
 	for {
 		s := h.set.Load()
@@ -184,7 +183,7 @@ func (h *Host) leave(s *set) {
 	}
 }
 
-// current returns the set that rules, for what does not call its guests.
+// current returns the set in force, for callers that run no guests.
 func (h *Host) current() *set { return h.set.Load() }
 
 // Covers implements [core.Guard].
@@ -193,7 +192,7 @@ func (h *Host) Covers(hook core.Hook, name lock.Name) bool {
 	return s != nil && s.covers(hook, name)
 }
 
-// Judge implements [core.Guard]: it asks all policies of one set.
+// Judge implements [core.Guard]: it evaluates all policies of one set.
 func (h *Host) Judge(ctx context.Context, q core.Question) (core.Decision, error) {
 	s := h.enter()
 	if s == nil {
@@ -203,14 +202,14 @@ func (h *Host) Judge(ctx context.Context, q core.Question) (core.Decision, error
 	return s.judge(ctx, &q)
 }
 
-// Engine returns what runs the policies.
+// Engine returns the engine that runs policies.
 func (h *Host) Engine() Engine { return h.engine.runtime.Engine() }
 
-// Describe says in words which policies rule.
+// Describe lists the policies in force, in words.
 func (h *Host) Describe() string { return difference(nil, h.current()) }
 
-// PolicySet returns for the record what rules now, nil after the end. It is shared: do not
-// change it.
+// PolicySet returns the policies in force as the audit log has them, nil after Close. It is shared: do
+// not change it.
 func (h *Host) PolicySet() *lock.PolicySet {
 	s := h.current()
 	if s == nil {
@@ -219,8 +218,7 @@ func (h *Host) PolicySet() *lock.PolicySet {
 	return &s.described
 }
 
-// Policies returns the policies of the manifest as it was last loaded, in its order, those
-// that are off included.
+// Policies returns the policies of the manifest in force, in its order, those in mode off included.
 func (h *Host) Policies() []Status {
 	s := h.current()
 	if s == nil {

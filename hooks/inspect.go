@@ -16,17 +16,17 @@ import (
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
-// Inspection is what can be said of a module without running any of it.
+// Inspection describes a module without running it.
 type Inspection struct {
 	Digest  string // SHA-256, in hex
 	Size    int    // bytes
-	Metered int    // bytes with its meter; 0: it is refused
+	Metered int    // bytes with its meter; 0: the meter refuses it
 	// Exports and Imports are its functions. They are missing if the module is not valid.
 	Exports, Imports []Function
 	// MemoryKiB is the memory it starts with; 0: it exports none.
 	MemoryKiB int
-	// Refused is everything a server would refuse it for, as far as that shows without
-	// running it; empty: nothing.
+	// Refused lists the reasons for which a server would refuse it, as far as they show without
+	// running it.
 	Refused []string
 }
 
@@ -35,11 +35,11 @@ type Function struct {
 	Module  string // of an import
 	Name    string
 	Type    string // "(i32 i32) -> (i64)"
-	Unknown bool   // of an import: it is not offered, or with another type
+	Unknown bool   // of an import: it does not exist, or has another type
 }
 
-// Inspect looks at a module that would be given so much memory. It returns an error
-// only if there can be no engine; what is wrong with the module is in Refused.
+// Inspect describes a module. It returns an error only if there is no engine; faults of the module are
+// in Refused.
 func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, error) {
 	if cfg.MemoryMiB == 0 {
 		cfg.MemoryMiB = manifest.DefaultMemoryMiB
@@ -64,8 +64,8 @@ func Inspect(ctx context.Context, module []byte, cfg TrialConfig) (Inspection, e
 	return in, e.close()
 }
 
-// compile compiles a metered module and lists what it has. What is wrong with the module
-// is noted; an error says that none can be compiled.
+// compile compiles a metered module and lists its functions. It notes faults of the module; an error
+// means that no module can be compiled.
 func (in *Inspection) compile(ctx context.Context, e *engine, metered []byte) error {
 	compiled, err := e.runtime.Compile(ctx, metered)
 	switch {
@@ -84,8 +84,7 @@ func (in *Inspection) compile(ctx context.Context, e *engine, metered []byte) er
 	return nil
 }
 
-// listAsItIs lists what a module has that cannot be metered. It is not compiled for
-// this machine.
+// listAsItIs lists the functions of a module that the meter refuses.
 func (in *Inspection) listAsItIs(ctx context.Context, module []byte) {
 	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(api.CoreFeaturesV2))
 	defer runtime.Close(ctx)

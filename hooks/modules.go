@@ -9,15 +9,14 @@ import (
 	"github.com/octostore/octostore/hooks/meter"
 )
 
-// modules are the compiled modules of an engine. Policies share them: those of one
-// manifest that use the same file, and those of the set before and after a reload, which
-// therefore compiles only what has changed.
+// modules are the compiled modules of an engine. Policies with the same file share one, also across a
+// reload, which therefore compiles changed modules only.
 type modules struct {
 	mu  sync.Mutex // held for moments only
 	all map[moduleKey]*module
 }
 
-// moduleKey is everything the compiled code depends on.
+// moduleKey is everything that compiled code depends on.
 type moduleKey struct {
 	digest string // of the module, in hex
 	meter  meter.Config

@@ -17,77 +17,75 @@ import (
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
-// CursorStore keeps over restarts how far observers have come. Implementations are safe
-// for use by many goroutines.
+// CursorStore saves the positions of observers over restarts. Implementations are safe for use by
+// many goroutines.
 type CursorStore interface {
 	ObserverCursors(ctx context.Context) ([]journal.ObserverCursor, error)
-	// SetObserverCursors keeps these cursors and forgets those of others, all or none.
+	// SetObserverCursors saves cursors and forgets others, all or none.
 	SetObserverCursors(ctx context.Context, set []journal.ObserverCursor, forget []string) error
 }
 
-// ObserveConfig is what policies that observe need. All of it must be set.
+// ObserveConfig is what observers need. All fields are required.
 type ObserveConfig struct {
 	Journal  *journal.Journal
 	Cursors  CursorStore
 	Recorder journal.Recorder // of the same journal
 }
 
-// Observation is how an observer is getting on.
+// Observation is the progress of an observer.
 type Observation struct {
-	After  lock.Seq      // everything up to this event is done
-	Lag    time.Duration // age of what it is at; 0: it has seen everything
-	Parked uint64        // events it failed on, since its name is known
-	Gaps   uint64        // times that events were forgotten before it saw them, since the start
+	After  lock.Seq      // the last event that is done
+	Lag    time.Duration // age of the event in progress; 0: it has seen everything
+	Parked uint64        // events it failed on, since its first start
+	Gaps   uint64        // times that pruning removed events before it saw them, since the server started
 }
 
 const (
 	saveEvery = time.Second
-	// gatherFor is how often at most an observer looks for something new. It would
-	// wake up for every commit otherwise.
+	// gatherFor is the shortest interval between two wake-ups of an observer, which would wake up for
+	// every commit otherwise.
 	gatherFor = 20 * time.Millisecond
-	// maxCause bounds the reason that is recorded of a failure.
+	// maxCause bounds the reason of a failure in the audit log, in bytes.
 	maxCause = 512
 )
 
-// observers give committed events to the policies that observe, each at its own pace
-// and in a goroutine of its own.
+// observers give committed events to the policies that observe, each in a goroutine of its own.
 type observers struct {
 	host   *Host
 	cfg    ObserveConfig
-	pauses []time.Duration // between the tries of an event; after the last comes one more
+	pauses []time.Duration // between the attempts at an event; one more attempt follows the last
 
 	ctx  context.Context
 	stop context.CancelFunc
 	done sync.WaitGroup
 
 	saving  sync.Mutex // one at a time
-	failing bool       // guarded by saving: the newest save failed, and was logged
+	failing bool       // guarded by saving: the last save failed, and was logged
 
 	mu  sync.Mutex           // held for moments only
-	all map[string]*observer // whose place is known, also those that are gone
+	all map[string]*observer // with a known position, also without a policy
 }
 
-// observer is a name that observes.
+// observer is the position of a policy that observes, by its name.
 type observer struct {
 	name   string
 	after  atomic.Uint64
 	parked atomic.Uint64
 	gaps   atomic.Uint64
-	at     atomic.Int64 // when what it is given now was recorded, in ns since 1970; 0: nothing is new
+	at     atomic.Int64 // time of the event in progress, in ns since 1970; 0: there is none
 
 	running bool                   // guarded by observers.mu
 	saved   journal.ObserverCursor // guarded by observers.saving
 }
 
-func (o *observer) place() journal.ObserverCursor {
-	// In this order: of an event that is parked meanwhile the count comes first, which is
-	// at worst counted twice.
+func (o *observer) cursor() journal.ObserverCursor {
+	// In this order: an event that is parked meanwhile may count twice, but is never missed.
 	after := lock.Seq(o.after.Load())
 	return journal.ObserverCursor{Observer: o.name, After: after, Parked: o.parked.Load()}
 }
 
-// Observe begins to give events to the policies that observe, and goes on until the
-// host is closed or the journal ends. Call it once, when the journal has been loaded.
+// Observe gives events to the policies that observe, until the host or the journal is closed. Call it
+// once, after the journal was loaded.
 func (h *Host) Observe(ctx context.Context, cfg ObserveConfig) error {
 	h.loading.Lock()
 	defer h.loading.Unlock()
@@ -118,9 +116,8 @@ func (w *observers) close() {
 	w.save(context.Background(), nil)
 }
 
-// follow starts an observer for each policy of the present set that has none, and
-// forgets those that are gone for so long that the journal does not reach back to
-// them. Those whose policy is gone end by themselves.
+// follow starts an observer for each policy in force that has none, and forgets those without a policy
+// whose next event was pruned. Running observers without a policy end by themselves.
 func (w *observers) follow(ctx context.Context) {
 	set := w.host.current()
 	oldest := w.cfg.Journal.Oldest()
@@ -151,10 +148,10 @@ func (w *observers) follow(ctx context.Context) {
 		}
 	}
 	w.mu.Unlock()
-	w.save(ctx, forget) // where a new one begins is to be known from now on
+	w.save(ctx, forget) // so that a new observer begins here, also after a crash
 }
 
-// ends reports whether the policy of an observer is gone. Then it does not run any more.
+// ends reports whether the policy of an observer is gone, and marks it as not running.
 func (w *observers) ends(o *observer) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -162,7 +159,7 @@ func (w *observers) ends(o *observer) bool {
 	return !o.running
 }
 
-// keepSaving writes down how far the observers have come, now and then.
+// keepSaving saves the positions of observers at intervals.
 func (w *observers) keepSaving() {
 	ticker := time.NewTicker(saveEvery)
 	defer ticker.Stop()
@@ -176,8 +173,8 @@ func (w *observers) keepSaving() {
 	}
 }
 
-// save writes down what has changed, if anything has. What fails is tried again with
-// the next save; that an event may come again is all that is lost.
+// save saves the positions that have changed. The next save retries after a failure; after a crash
+// observers may see events again.
 func (w *observers) save(ctx context.Context, forget []string) {
 	w.saving.Lock()
 	defer w.saving.Unlock()
@@ -185,7 +182,7 @@ func (w *observers) save(ctx context.Context, forget []string) {
 	var places []journal.ObserverCursor
 	w.mu.Lock()
 	for _, o := range w.all {
-		if p := o.place(); p != o.saved {
+		if p := o.cursor(); p != o.saved {
 			changed, places = append(changed, o), append(places, p)
 		}
 	}
@@ -205,7 +202,7 @@ func (w *observers) save(ctx context.Context, forget []string) {
 	}
 }
 
-// describe completes what is known of policies.
+// describe adds the progress of observers to the status of policies.
 func (w *observers) describe(all []Status) {
 	head := w.cfg.Journal.Head()
 	w.mu.Lock()
@@ -227,7 +224,7 @@ func (w *observers) describe(all []Status) {
 func (w *observers) run(o *observer) {
 	reader := w.cfg.Journal.From(lock.Seq(o.after.Load()))
 	var woken time.Time
-	failing := false // the newest page could not be read, and that was logged
+	failing := false // the last page could not be read, and that was logged
 	for !w.ends(o) {
 		page, err := reader.Next(w.ctx)
 		var pruned *journal.PrunedError
@@ -256,7 +253,7 @@ func (w *observers) run(o *observer) {
 	}
 }
 
-// page gives what has been read to an observer. False means that not all of it is done.
+// page gives a page of events to an observer. False: not all of them are done.
 func (w *observers) page(o *observer, page []lock.Segment) bool {
 	for _, s := range page {
 		o.at.Store(s.Time.UnixNano())
@@ -271,8 +268,8 @@ func (w *observers) page(o *observer, page []lock.Segment) bool {
 	return true
 }
 
-// give puts an event to the policy until it is done with it or has failed too often.
-// False means that neither came to pass: the policy is gone, or the host is closed.
+// give gives an event to the policy until it succeeds or has failed too often. False: the policy is
+// gone, or the host is closed.
 func (w *observers) give(o *observer, l *record.Line) bool {
 	for n := 0; ; n++ {
 		there, f := w.host.observe(w.ctx, o.name, l)
@@ -290,8 +287,7 @@ func (w *observers) give(o *observer, l *record.Line) bool {
 	}
 }
 
-// observe puts an event to the policy of that name that rules now. There need not be
-// one any more.
+// observe gives an event to the policy of that name in the set in force, if there is one.
 func (h *Host) observe(ctx context.Context, name string, l *record.Line) (there bool, _ *guest.Fault) {
 	s := h.enter()
 	if s == nil {
@@ -313,8 +309,8 @@ func newObservation(line []byte) *judgement {
 	return &judgement{Request: guest.NewObservation(line, time.Now()), patient: true}
 }
 
-// observe puts one line of the journal to the policy. Nil means that it is done with
-// it; anything else, that it is to be given again.
+// observe gives a line of the journal to the policy. After nil the event is done; after a fault it
+// comes again.
 func (p *policy) observe(ctx context.Context, line []byte) *guest.Fault {
 	if err := p.awaitBudget(ctx); err != nil {
 		return &guest.Fault{Kind: busy, Err: err}
@@ -326,7 +322,7 @@ func (p *policy) observe(ctx context.Context, line []byte) *guest.Fault {
 	begun := p.timing()
 	o := p.run(newObservation(line))
 	p.count(o, begun)
-	for _, n := range o.Notes { // there is no decision to keep them with
+	for _, n := range o.Notes { // there is no decision to record them with
 		if p.Lines.Allows(time.Now()) {
 			p.log.Info("note", "key", n.Key, "value", n.Value)
 		}
@@ -334,7 +330,7 @@ func (p *policy) observe(ctx context.Context, line []byte) *guest.Fault {
 	return o.Fault
 }
 
-// park has it on record that an observer goes on without having dealt with an event.
+// park records that an observer skips an event after failing on it.
 func (w *observers) park(o *observer, l *record.Line, f *guest.Fault) bool {
 	why := guest.Printable([]byte(f.Error()), maxCause)
 	w.host.cfg.Logger.Error("an event is parked: the observer failed on it again and again", "policy", o.name, "event", uint64(l.Seq), "err", why)
@@ -348,7 +344,7 @@ func (w *observers) park(o *observer, l *record.Line, f *guest.Fault) bool {
 	return true
 }
 
-// gap has it on record that there is nothing left of what an observer was to see next.
+// gap records that pruning removed the next events of an observer.
 func (w *observers) gap(o *observer, oldest lock.Seq) {
 	after := lock.Seq(o.after.Load())
 	w.host.cfg.Logger.Error("an observer misses events: they have been pruned", "policy", o.name, "after", uint64(after), "up_to", uint64(oldest))
@@ -362,8 +358,8 @@ func (w *observers) gap(o *observer, oldest lock.Seq) {
 	o.after.Store(uint64(oldest))
 }
 
-// record insists on an event, since without it nobody would learn of what it says. It
-// returns false when the host is closed or the table has ended.
+// record appends an event, and retries until it succeeds. False: the host is closed or the table has
+// ended.
 func (w *observers) record(e lock.Event) bool {
 	for {
 		err := lock.ErrFull // the last space is for the ends of leases

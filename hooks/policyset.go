@@ -10,17 +10,17 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// What is recorded of patterns is bounded, in bytes, so that observers can afford to read it
-// and all of a set fits into one line of the journal.
+// Bounds of the recorded patterns, in bytes, so that observers can afford to read them and a set fits
+// into one line of the audit log.
 const (
 	maxMatch    = 1 << 10 // of one policy
 	maxMatchAll = 8 << 10 // of all policies of a set
 )
 
-// describe says for the record which policies a set has. The id comes from the names, the
-// modules and all settings of the policies: neither from their order, which makes no
-// difference, nor from where the modules are. The same manifest has the same id under the
-// same version of the server; a later one may know more settings.
+// describe returns a set as the audit log has it. The id is a hash of the names, the modules and all
+// settings of the policies, and depends neither on their order nor on the paths of modules. The same
+// manifest has the same id under the same version of the server; a later version may know more
+// settings.
 func describe(policies []*policy) lock.PolicySet {
 	ordered := slices.SortedFunc(slices.Values(policies), func(a, b *policy) int { return cmp.Compare(a.Name, b.Name) })
 	sum := sha256.New()
@@ -42,8 +42,7 @@ func describe(policies []*policy) lock.PolicySet {
 	return s
 }
 
-// settings are the module of a policy and everything the manifest says of it, but where the
-// module is.
+// settings are the module of a policy, without its path, and its entry in the manifest.
 func (p *policy) settings() []byte {
 	settings := p.Policy // all of its members, those of the future as well
 	settings.Module, settings.SHA256 = "", p.digest

@@ -14,13 +14,13 @@ import (
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
-// set is what one manifest describes.
+// set is the policies of one manifest.
 type set struct {
 	policies  []*policy      // without those that are off
-	described lock.PolicySet // for the record; see describe
+	described lock.PolicySet // for the audit log; see describe
 	off       []offPolicy
 
-	users atomic.Int64 // calls under way, and one while it rules; at 0 it is closed
+	users atomic.Int64 // calls under way, and one while it is in force; at 0 it is closed
 }
 
 func (s *set) close() {
@@ -37,8 +37,8 @@ func (p *policy) covers(hook core.Hook, name lock.Name) bool {
 	return slices.Contains(p.Hooks, hook) && p.Matches(name)
 }
 
-// judge asks every policy that covers the name, each about the request as it came,
-// and puts together what they say.
+// judge asks every policy that covers the name about the original request, and combines their
+// answers.
 func (s *set) judge(ctx context.Context, q *core.Question) (core.Decision, error) {
 	var (
 		v       core.Decision
@@ -68,7 +68,7 @@ func (s *set) judge(ctx context.Context, q *core.Question) (core.Decision, error
 	return v, refusal
 }
 
-// combine takes the lower of two caps, and the rearmost of two priorities.
+// combine takes over the lower of two caps, and the rearmost of two priorities.
 func combine(v *core.Decision, o guest.Answer) {
 	if o.TTL > 0 && (v.TTL == 0 || o.TTL < v.TTL) {
 		v.TTL = o.TTL
@@ -81,9 +81,8 @@ func combine(v *core.Decision, o guest.Answer) {
 	}
 }
 
-// stronger returns which of two refusals the caller is told: a veto rather than an
-// error, the later of two vetoes by when to come back, then by name. So the order of
-// the manifest does not matter.
+// stronger chooses between two refusals: a veto rather than an error, then the veto with the longer
+// Retry-After, then the lower name. So the order of the manifest does not matter.
 func stronger(a, b error) error {
 	switch {
 	case a == nil:
@@ -106,7 +105,7 @@ func stronger(a, b error) error {
 	return b
 }
 
-// refusal is what an outcome means for the request, nil if it may go on.
+// refusal is the error that an answer means for the request, nil if it may go on.
 func (p *policy) refusal(o guest.Answer) error {
 	switch {
 	case o.Fault != nil && p.OnError == manifest.AllowOnError:
@@ -119,8 +118,8 @@ func (p *policy) refusal(o guest.Answer) error {
 	return nil
 }
 
-// record is an outcome as the journal has it. A policy that only allows does not speak: the
-// id of its set says that it did.
+// record is an answer as the audit log has it. speaks is false for a policy that only allows: the id
+// of its set tells that it did.
 func (p *policy) record(q *core.Question, o *guest.Answer) (v lock.Verdict, speaks bool) {
 	v = lock.Verdict{Policy: p.Name, Digest: p.digest[:16], At: string(q.Phase), Mode: string(p.Mode), Verdict: "allow", Fuel: o.Fuel}
 	if q.Hook != core.HookAcquire {
@@ -145,13 +144,13 @@ func (p *policy) record(q *core.Question, o *guest.Answer) (v lock.Verdict, spea
 	return v, v.Verdict != "allow" || v.CapTTL > 0 || v.LowersWait || v.Priority != "" || len(o.Notes) > 0
 }
 
-// Status is what is known of a policy of the manifest. Of one that is off, and so not
-// loaded, it is the manifest's entry only.
+// Status is a policy of the manifest with its statistics. A policy in mode off is not loaded, and has
+// its entry in the manifest only.
 type Status struct {
 	Policy
 	Digest           string // SHA-256 of the module, in hex; empty: not loaded
 	Calls, Denials   uint64
-	Errors           uint64 // requests it did not answer, also those it was not called with
+	Errors           uint64 // requests without an answer, those without a call included
 	FuelP50, FuelP99 int64  // upper bounds within a factor of two; 0: not called yet
 	FuelUsed         uint64 // by all calls
 	Health
@@ -172,7 +171,7 @@ func (s *set) status() []Status {
 	return all
 }
 
-// difference says in words what a reload changed.
+// difference describes the changes of a reload.
 func difference(old, now *set) string {
 	before, after := old.settings(), now.settings()
 	var parts []string
@@ -200,7 +199,7 @@ func difference(old, now *set) string {
 	return strings.Join(parts, ", ")
 }
 
-// settings returns of each policy, by name, all that makes it what it is.
+// settings returns the module and the settings of each policy, by name.
 func (s *set) settings() map[string]string {
 	all := map[string]string{}
 	if s != nil {
@@ -211,7 +210,7 @@ func (s *set) settings() map[string]string {
 	return all
 }
 
-// switchedOff reports whether the manifest has a policy of that name that is off.
+// switchedOff reports whether the manifest has that policy in mode off.
 func (s *set) switchedOff(name string) bool {
 	return slices.ContainsFunc(s.off, func(p offPolicy) bool { return p.Name == name })
 }
@@ -229,9 +228,8 @@ func (s *set) observer(name string) *policy {
 	return nil
 }
 
-// observes reports whether an event is one of those the policy is to see. What is
-// recorded of observers is for nobody of them: one that always fails would make its own
-// next failure.
+// observes reports whether the policy sees an event. Observers do not see events about observers: one
+// that always fails would cause its own next failure.
 func (p *policy) observes(l *record.Line) bool {
 	switch {
 	case l.Kind == lock.ObserverParked || l.Kind == lock.ObserverGap:
@@ -239,7 +237,7 @@ func (p *policy) observes(l *record.Line) bool {
 	case len(l.Name) > 0:
 		return p.Matches(lock.Name(l.Name))
 	}
-	// An event that is about no lock is for those who want everything.
+	// Events without a lock go to observers of all locks.
 	for i := len(p.Match) - 1; i >= 0; i-- {
 		switch p.Match[i] {
 		case "**":
@@ -251,17 +249,16 @@ func (p *policy) observes(l *record.Line) bool {
 	return false
 }
 
-// offPolicy is an entry of a manifest that is off: its module is not loaded.
+// offPolicy is an entry of a manifest in mode off: its module is not loaded.
 type offPolicy struct {
 	manifest.Policy
-	place int // in the manifest
+	index int // in the manifest
 }
 
-// withOff puts what is said of the policies that are off between what is said of the
-// others, where they are in the manifest.
+// withOff inserts an element for each policy in mode off, at its index in the manifest.
 func withOff[T any](loaded []T, off []offPolicy, say func(manifest.Policy) T) []T {
-	for _, p := range off { // in order, so that those before are in their places
-		loaded = slices.Insert(loaded, p.place, say(p.Policy))
+	for _, p := range off { // in order, so that earlier elements are at their index
+		loaded = slices.Insert(loaded, p.index, say(p.Policy))
 	}
 	return loaded
 }

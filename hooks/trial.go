@@ -13,10 +13,9 @@ import (
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
-// TrialConfig says on what terms a module is tried. The zero value means the
-// defaults of a manifest.
+// TrialConfig has the settings of a trial. The zero value means the defaults of a manifest.
 type TrialConfig struct {
-	Name      string // of the policy, which a denial without a reason names; default "policy"
+	Name      string // of the policy, which a denial without a reason mentions; default "policy"
 	Fuel      int64  // of a call
 	MemoryMiB int
 	CacheDir  string   // as in [Config]
@@ -24,53 +23,51 @@ type TrialConfig struct {
 	Compile   Compiler // as in [Config]
 }
 
-// Trial is one module on its own, outside of any manifest: for the tools with which
-// policies are written and looked at. It runs in the same engine, under the same
-// limits, as in a server. Make one with [OpenTrial]; it is used by one goroutine at
-// a time.
+// Trial is one module outside of a manifest, for the tools that policies are developed with. It runs in
+// the same engine and under the same limits as in a server. Make one with [OpenTrial]; one goroutine
+// uses it at a time.
 type Trial struct {
 	engine *engine
 	policy *policy
 	lines  []LogLine
 }
 
-// LogLine is something a policy logged.
+// LogLine is a line that a policy logged.
 type LogLine struct {
 	Level int32 // 0 debug to 3 error; see package abi
 	Text  string
 }
 
-// Case is what a trial puts to a module.
+// Case is a question or an event for a module.
 type Case struct {
 	core.Question
 	Event []byte // a line of the journal to observe, in place of the question
 	Now   time.Time
-	// Absent says of which keys the getters are to know nothing, although a server would;
-	// nil: of none.
+	// Absent reports whether a key is absent, although a server would have it; nil: none is.
 	Absent func(key string) bool
 }
 
-// Outcome is what a module answered.
+// Outcome is the answer of a module.
 type Outcome struct {
-	Verdict string // allow, deny or error, as in the journal; of an event done or again
-	Reason  string // of a denial, what the caller reads; of again, what the module said
+	Verdict string // allow, deny or error, as in the audit log; for an event done or again
+	Reason  string // of a denial, for the caller; of again, from the module
 
-	RetryAfter time.Duration // of a denial; 0: it did not say
-	TTL, Wait  time.Duration // of an acquire in phase request: what its caps leave of what was asked
-	// Priority is what an acquire in phase request is to wait with: front, normal or back;
-	// empty: it did not say.
+	RetryAfter time.Duration // of a denial; 0: none
+	TTL, Wait  time.Duration // of an acquire in phase request: the requested values, after its caps
+	// Priority is the priority of an acquire in phase request if it has to wait: front, normal or
+	// back; empty: the module did not set it.
 	Priority string
 	Notes    []lock.Note
 	Logs     []LogLine
 	Fuel     int64 // used, by the call that counts
 
-	FaultKind string // of an error, or why an event is to be given again: out_of_fuel, trap, result, start or configure
+	FaultKind string // of an error or of again: out_of_fuel, trap, result, start or configure
 	Fault     error
-	Fresh     bool // an instance that had answered nobody before did
+	Fresh     bool // a new instance answered
 }
 
-// OpenTrial compiles a module; it does not run it yet. The error says why a server
-// would not load it.
+// OpenTrial compiles a module, and does not run it yet. The error says why a server would not load
+// it.
 func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, error) {
 	if cfg.Name == "" {
 		cfg.Name = "policy"
@@ -98,7 +95,7 @@ func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, err
 		return nil, err
 	}
 	t.policy.Heard = t.hear
-	t.policy.startBudget = nil // no server is kept from its work
+	t.policy.startBudget = nil // there is no server to protect
 	return t, nil
 }
 
@@ -116,9 +113,9 @@ func (t *Trial) Digest() string { return t.policy.digest }
 // Fuel returns what a call may use.
 func (t *Trial) Fuel() int64 { return t.policy.Fuel }
 
-// Configure gives the module another configuration, which is JSON; empty means {}. The
-// instances so far are thrown away, and one is started. The error is what the module,
-// or its start, says against it; then every case is answered by an error.
+// Configure gives the module another configuration, which is JSON; empty means {}. It discards all
+// instances and starts one. The error is that of the start, or the module's refusal; after it every
+// case ends in an error.
 func (t *Trial) Configure(config json.RawMessage) error {
 	if len(config) == 0 {
 		config = json.RawMessage("{}")
@@ -134,16 +131,14 @@ func (t *Trial) Configure(config json.RawMessage) error {
 	return nil
 }
 
-// Reads lets the module look at the locks whose names begin with one of these from now on,
-// as "reads" in a manifest does; none: at no other lock.
+// Reads lets the module read the locks whose names begin with one of these prefixes, as "reads" in a
+// manifest does; none: no other lock.
 func (t *Trial) Reads(prefixes []string) { t.policy.Policy.Reads = prefixes }
 
-// StartLogs returns what the module logged at its start and while it read its
-// configuration, if nothing was asked since.
+// StartLogs returns the log lines of the start and the configuration. Call it before the first case.
 func (t *Trial) StartLogs() []LogLine { return t.lines }
 
-// Renew throws away the instances there are, so that the next case is answered by one
-// that knows nothing.
+// Renew discards all instances, so that a new one answers the next case.
 func (t *Trial) Renew() {
 	for i := t.instance(); i != nil; i = t.instance() {
 		t.policy.free = t.policy.free[:len(t.policy.free)-1]
@@ -151,7 +146,7 @@ func (t *Trial) Renew() {
 	}
 }
 
-// instance returns the one that answers next, nil if that has to be made.
+// instance returns the instance that answers next, nil if it has to be made.
 func (t *Trial) instance() *guest.Instance {
 	if n := len(t.policy.free); n > 0 {
 		return t.policy.free[n-1]
@@ -159,8 +154,7 @@ func (t *Trial) instance() *guest.Instance {
 	return nil
 }
 
-// Memory returns how many bytes of memory the instance has that answers next; 0 if
-// there is none, since the last one failed.
+// Memory returns the memory size in bytes of the instance that answers next; 0 if the last one failed.
 func (t *Trial) Memory() int64 {
 	i := t.instance()
 	if i == nil {
@@ -169,8 +163,8 @@ func (t *Trial) Memory() int64 {
 	return i.MemorySize()
 }
 
-// Ask puts a case to the module, as a server would: to the instance that answered the
-// one before, unless that failed.
+// Ask gives a case to the module as a server would: to the instance of the case before, unless that
+// failed.
 func (t *Trial) Ask(c Case) Outcome {
 	t.lines = nil
 	r, export := t.request(c), abi.ExportCheck
@@ -195,9 +189,8 @@ func (t *Trial) Ask(c Case) Outcome {
 	return o
 }
 
-// Needs returns how much fuel a case needs of a fresh instance, at most: 0 if it does
-// not do with [MaxFuel] and [FirstCallFuel], or if there can be no instance. The next case
-// is answered as if nothing had been measured.
+// Needs returns the fuel that a case needs on a fresh instance; 0: more than [MaxFuel] and
+// [FirstCallFuel], or no instance starts. It does not affect the next case.
 func (t *Trial) Needs(c Case) int64 {
 	defer func(lines []LogLine, fuel int64) { t.lines, t.policy.Fuel = lines, fuel }(t.lines, t.policy.Fuel)
 	t.policy.Fuel = manifest.MaxFuel
@@ -216,7 +209,7 @@ func (t *Trial) Needs(c Case) int64 {
 	return o.Fuel
 }
 
-// request is a case in the words of the interface.
+// request makes a judgement of a case.
 func (t *Trial) request(c Case) *judgement {
 	j := &judgement{Request: guest.NewRequest(c.Question, c.Now)}
 	if c.Event != nil {
@@ -226,7 +219,7 @@ func (t *Trial) request(c Case) *judgement {
 	return j
 }
 
-// outcomeOf is an outcome in the words of the journal.
+// outcomeOf is an answer in the words of the audit log.
 func outcomeOf(o guest.Answer, q core.Question) Outcome {
 	out := Outcome{Verdict: "allow", TTL: q.Asked.TTL, Wait: q.Asked.Wait, Notes: o.Notes, Fuel: o.Fuel}
 	switch {

@@ -13,7 +13,7 @@ var callMutants = []mutant{
 		tests:  inCalls,
 	},
 	{
-		name: "turn-never-kept", file: "hooks/policy.go",
+		name: "slot-never-kept", file: "hooks/policy.go",
 		old:    "	case j.spent >= slotFuel:\n",
 		new:    "	default:\n",
 		breaks: "requests change places at every policy as soon as one waits",
@@ -27,10 +27,10 @@ var callMutants = []mutant{
 		tests:  inCalls,
 	},
 	{
-		name: "lost-turn-kept", file: "hooks/judgement.go",
-		old:    "		j.slots = nil // another has it\n",
+		name: "lost-slot-kept", file: "hooks/judgement.go",
+		old:    "		j.slots = nil // another judgement has it\n",
 		new:    "",
-		breaks: "a client that leaves while it waits for a turn gives back one it has not",
+		breaks: "a client that leaves while it waits for a slot gives back one it has not",
 		tests:  inCalls,
 	},
 	{

@@ -80,8 +80,8 @@ var compileMutants = []mutant{
 		tests:  inCodeFolder,
 	},
 	{
-		name: "executable-memory-unasked", file: "hooks/internal/compile/place.go",
-		old:    "return append(all, place{engine: Interpreted})",
+		name: "executable-memory-unasked", file: "hooks/internal/compile/setup.go",
+		old:    "return append(all, setup{engine: Interpreted})",
 		new:    "return all",
 		breaks: "a server does not start where the compiler cannot be used",
 		tests:  inEngine,

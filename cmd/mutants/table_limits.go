@@ -32,20 +32,20 @@ var limitMutants = []mutant{
 	},
 	{
 		name: "good-token-limited-by-address", file: "transport/admission.go",
-		old:    "if x.api.closed() && x.anonymous() && !isProbe(path) {",
-		new:    "if x.api.closed() && !isProbe(path) {",
+		old:    "if x.api.requiresTokens() && x.withoutCredentials() && !isProbe(path) {",
+		new:    "if x.api.requiresTokens() && !isProbe(path) {",
 		breaks: "a stranger locks out those with a token who share his address",
 		tests:  []string{"-run=RequestsOfNobody ./transport"},
 	},
 	{
-		name: "locks-on-the-admin-listener", file: "transport/admin.go",
+		name: "locks-on-the-admin-listener", file: "transport/listeners.go",
 		old:    "	where := MainOnly\n",
 		new:    "	where := Both\n",
 		breaks: "who may reach the listener for administration can take locks",
 		tests:  []string{"-run=AdminListener|AnsweredWhere ./transport"},
 	},
 	{
-		name: "profiles-for-everybody", file: "transport/admin.go",
+		name: "profiles-for-everybody", file: "transport/listeners.go",
 		old:    "\"profile the server\", auth.Admin); err != nil {",
 		new:    "\"profile the server\", auth.Admin); false && err != nil {",
 		breaks: "any token shows what is in memory",
@@ -63,7 +63,7 @@ var limitMutants = []mutant{
 		old:    "now.After(pair.Leaf.NotAfter)",
 		new:    "now.IsZero()",
 		breaks: "an expired certificate takes the place of a good one",
-		tests:  []string{"-short -run=SIGHUPReadsTheCertificate ./cmd/octostore"},
+		tests:  []string{"-short -run=SIGHUPReadsTheCertificate ./cmd/octostore/internal/server"},
 	},
 	{
 		name: "doctor-leaves-files", file: "core/store/sqlite/inspect.go",

@@ -80,7 +80,7 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Watch ./core/store/sqlite"},
 	},
 	{
-		name: "failed-store-unheard", file: "cmd/octostore/server.go",
+		name: "failed-store-unheard", file: "cmd/octostore/internal/server/stop.go",
 		old:    "	case <-s.store.Failed():\n",
 		new:    "	case <-(chan struct{})(nil):\n",
 		breaks: "a server without commits answers from memory although its database is gone",

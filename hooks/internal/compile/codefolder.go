@@ -18,8 +18,8 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// codeFolder keeps the machine code of modules. What is in it is run, so it belongs to
-// this user alone, and code is used only if it is what was once put there:
+// codeFolder is a cache of machine code. Its contents are executed, so it belongs to this user alone,
+// and code is used only with the SHA-256 that it was stored with:
 //
 //	KEY.json     the file of a module's code, with its size and its SHA-256
 //	wazero-…/…   the code, where the runtime looks for it
@@ -27,7 +27,7 @@ import (
 type codeFolder struct {
 	dir       string
 	temporary bool
-	machine   string // what the names of code depend on besides the module: see machineName
+	machine   string // part of the cache key: see machineName
 	compile   Compiler
 	log       *slog.Logger
 }
@@ -41,16 +41,16 @@ type codeRecord struct {
 
 const (
 	maxCodeRecord = 4 << 10
-	// maxCode bounds a file of code that is looked at: more than a module of MaxModule makes.
+	// maxCode bounds a file of code: more than a module of MaxModule compiles to.
 	maxCode = 64 * MaxModule
-	// forgetAfter is how long code is kept that no policy uses.
+	// forgetAfter is the time after which unused code is removed.
 	forgetAfter = 30 * 24 * time.Hour
-	// abandonedAfter is when a compilation is surely not under way any more.
+	// abandonedAfter is longer than any compilation takes.
 	abandonedAfter = 24 * time.Hour
 )
 
-// openCodeFolder opens the folder of a place, or makes it.
-func openCodeFolder(ctx context.Context, cfg Config, p place) (*codeFolder, error) {
+// openCodeFolder opens the folder of a setup, or creates it.
+func openCodeFolder(ctx context.Context, cfg Config, p setup) (*codeFolder, error) {
 	c := &codeFolder{dir: p.dir, temporary: p.temporary, compile: cfg.Compile, log: cfg.Logger}
 	if c.compile == nil {
 		c.compile = Into
@@ -70,7 +70,7 @@ func openCodeFolder(ctx context.Context, cfg Config, p place) (*codeFolder, erro
 	return c, nil
 }
 
-// ownFolder makes a folder, or checks that nobody else can write to one that is there.
+// ownFolder creates a folder, or checks that no other user can write to the existing one.
 func ownFolder(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -89,7 +89,7 @@ func ownFolder(dir string) error {
 	return nil
 }
 
-// close removes a folder that was only for now.
+// close removes a temporary folder.
 func (c *codeFolder) close() error {
 	if c.temporary {
 		return os.RemoveAll(c.dir)
@@ -97,9 +97,8 @@ func (c *codeFolder) close() error {
 	return nil
 }
 
-// machineName returns the name the runtime gives to the code of [EmptyModule]. It
-// follows from the runtime, the system and the processor, and so do all others: code
-// made for another processor is never found by the key of this one.
+// machineName returns the name that the runtime gives to the code of [EmptyModule]. It depends on the
+// runtime, the system and the processor, so that a cache key never finds code for another processor.
 func machineName(ctx context.Context, dir string) (string, error) {
 	work, err := os.MkdirTemp("", "octostore-machine-")
 	if err != nil {
@@ -116,8 +115,7 @@ func machineName(ctx context.Context, dir string) (string, error) {
 
 const newPrefix = "new-"
 
-// onlyFile returns the one file that a compilation has left in a folder, as a path
-// relative to it.
+// onlyFile returns the one file that a compilation wrote to a folder, as a path relative to it.
 func onlyFile(dir string) (string, error) {
 	var found []string
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
@@ -135,7 +133,7 @@ func onlyFile(dir string) (string, error) {
 	return found[0], nil
 }
 
-// provide sees to it that the folder has the code of a metered module, whole.
+// provide makes sure that the folder has the code of a metered module, undamaged.
 func (c *codeFolder) provide(ctx context.Context, metered []byte) error {
 	record := c.recordOf(metered)
 	err := c.check(record)
@@ -145,7 +143,7 @@ func (c *codeFolder) provide(ctx context.Context, metered []byte) error {
 		return nil
 	}
 	if !errors.Is(err, errNotKept) {
-		c.log.Warn("what is kept of a compiled policy is damaged; it is compiled again", "err", err)
+		c.log.Warn("the cached code of a policy is damaged; it is compiled again", "err", err)
 	}
 	if err := os.Remove(record); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return unavailable(err)
@@ -161,10 +159,10 @@ func (c *codeFolder) recordOf(metered []byte) string {
 	return filepath.Join(c.dir, hex.EncodeToString(h.Sum(nil))+".json")
 }
 
-// errNotKept says that there is no code of a module.
+// errNotKept says that the folder has no code of a module.
 var errNotKept = errors.New("it is not kept")
 
-// check returns nil if the code of a record is what it was when it was made.
+// check returns nil if the code of a record is unchanged.
 func (c *codeFolder) check(record string) error {
 	text, err := files.Read(record, maxCodeRecord)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -188,7 +186,7 @@ func (c *codeFolder) check(record string) error {
 	return nil
 }
 
-// recordFile reads a file of code and returns what is to be remembered of it.
+// recordFile reads a file of code and returns its size and its hash.
 func recordFile(path string) (codeRecord, error) {
 	f, _, err := files.Open(path)
 	if err != nil {
@@ -200,8 +198,8 @@ func recordFile(path string) (codeRecord, error) {
 	return codeRecord{Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
 }
 
-// make has a module compiled in a folder of its own, and puts the code where the runtime
-// finds it. The record comes last: what a crash leaves behind is compiled again.
+// make compiles a module in a folder of its own, and moves the code to where the runtime finds it. The
+// record comes last, so that code of an interrupted compilation is compiled again.
 func (c *codeFolder) make(ctx context.Context, record string, metered []byte) error {
 	work, err := os.MkdirTemp(c.dir, newPrefix)
 	if err != nil {
@@ -248,8 +246,8 @@ func (c *codeFolder) keep(work, record string) error {
 	return os.Rename(draft, record)
 }
 
-// sweep removes what is of no use any more, once the code in use is marked as used. An
-// error is of no consequence.
+// sweep removes unused code and the remains of interrupted compilations. The code in use has to be
+// marked before. Errors do not matter.
 func (c *codeFolder) sweep() {
 	if c == nil || c.temporary {
 		return

@@ -1,9 +1,9 @@
-// Package compile makes WebAssembly modules fit to run: as machine code, made where that is
-// bounded and kept in a folder, or else for an interpreter.
+// Package compile compiles WebAssembly modules: to machine code, within limits and with a cache, or for
+// an interpreter.
 //
-// It promises that machine code is run only if it is what was compiled, and that policies can run
-// everywhere: where there can be no machine code, where a folder cannot be used or a process
-// cannot be started, it falls back to the next place and says so in the log.
+// It promises to run machine code only if it is the code that was compiled, and to work everywhere:
+// without machine code, with an unusable folder or without processes it falls back to another setup,
+// and the log says so.
 package compile
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
-// Engine is what runs policies.
+// Engine is the kind of engine that runs policies.
 type Engine string
 
 // Engines. Policies mean the same in both, and cost the same fuel.
@@ -29,11 +29,10 @@ const (
 	Interpreted Engine = "interpreter" // slower, by a factor of ten and more
 )
 
-// Compiler compiles a metered module into an empty folder, as [Into] does, where
-// the time and the memory that takes are bounded: a process of its own. It has ended
-// everything it began when it returns. The error says what is wrong with the module, as
-// its author or an operator reads it; one that is [ErrUnavailable] says that compiling
-// is not possible here, whatever the module.
+// Compiler compiles a metered module into an empty folder, as [Into] does, but in a process of its
+// own, with limits on time and memory. It has ended everything it began when it returns. The error is
+// a fault of the module, written for its author and for operators, or [ErrUnavailable]: no module can
+// be compiled here.
 type Compiler func(ctx context.Context, dir string, module []byte) error
 
 // MaxModule bounds a module, in bytes.
@@ -42,8 +41,7 @@ const MaxModule = 64 << 20
 // maxPages bounds the memory of an instance, whatever its module says.
 const maxPages = manifest.MaxMemoryMiB << 20 / 65536
 
-// EmptyModule is a policy that allows everything and looks at nothing: what it costs
-// is what asking costs.
+// EmptyModule is a policy that allows everything and reads nothing: its cost is that of a call.
 var EmptyModule = []byte("\x00asm\x01\x00\x00\x00" +
 	"\x01\x05\x01\x60\x00\x01\x7f" + // type 0: () -> i32
 	"\x03\x02\x01\x00" + // one function, of type 0
@@ -51,17 +49,16 @@ var EmptyModule = []byte("\x00asm\x01\x00\x00\x00" +
 	"\x07\x12\x02\x05check\x00\x00\x06memory\x02\x00" +
 	"\x0a\x06\x01\x04\x00\x41\x00\x0b") // i32.const 0
 
-// ErrUnavailable says that no module can be compiled, or kept, in this place: the folder
-// cannot be written to, or a process cannot be started. It is no fault of a module.
+// ErrUnavailable says that no module can be compiled or cached here: the folder is not writable, or a
+// process cannot be started. It is no fault of a module.
 var ErrUnavailable = errors.New("policies cannot be compiled here")
 
-// unavailable makes an error one that is [ErrUnavailable].
+// unavailable marks an error as [ErrUnavailable].
 func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
 
-// Into compiles a metered module in this process, for as long and with as much
-// memory as it takes, and leaves the machine code in a folder. It is what a [Compiler]
-// does in a process of its own. The error is [ErrUnavailable], or what is wrong with the
-// module.
+// Into compiles a metered module in this process, without limits on time and memory, and writes the
+// machine code to a folder. A [Compiler] does the same in a process of its own. The error is
+// [ErrUnavailable], or a fault of the module.
 func Into(ctx context.Context, dir string, module []byte) (err error) {
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
@@ -79,7 +76,7 @@ func Into(ctx context.Context, dir string, module []byte) (err error) {
 	return storageError(err)
 }
 
-// storageError marks errors of files and of what is in them as [ErrUnavailable].
+// storageError marks errors of files and of their contents as [ErrUnavailable].
 func storageError(err error) error {
 	if err == nil {
 		return nil

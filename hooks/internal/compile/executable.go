@@ -5,14 +5,14 @@ import (
 	"runtime"
 )
 
-// errNoCompiler says that the runtime has no compiler for this processor.
+// errNoCompiler is the error for processors that the runtime has no compiler for.
 var errNoCompiler = errors.New("there is no compiler for " + runtime.GOARCH)
 
-// MachineCodeMissing is [NoMachineCode]. Only tests set it, to see what happens without.
+// MachineCodeMissing is [NoMachineCode], which tests replace.
 var MachineCodeMissing = NoMachineCode
 
-// NoMachineCode returns why this process cannot make and run machine code, and nil if it
-// can. The runtime itself would panic later.
+// NoMachineCode returns an error if this process cannot make and run machine code: the runtime would
+// panic later.
 func NoMachineCode() error {
 	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
 		return errNoCompiler

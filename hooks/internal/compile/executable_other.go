@@ -2,5 +2,5 @@
 
 package compile
 
-// tryExecutableMemory does not know: a runtime that fails shows it; see openIn.
+// tryExecutableMemory checks nothing here: openIn notices if the runtime fails.
 func tryExecutableMemory() error { return nil }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// tryExecutableMemory makes a page executable the way the runtime does: it is written
-// first. A service manager or a kernel can forbid that.
+// tryExecutableMemory makes a written page executable, as the runtime does. A service manager or a
+// kernel can forbid that.
 func tryExecutableMemory() error {
 	page, err := syscall.Mmap(-1, 0, os.Getpagesize(), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {

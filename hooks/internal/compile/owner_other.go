@@ -4,8 +4,8 @@ package compile
 
 import "io/fs"
 
-// ownedHere does not know: access lists say who may write, and the folder above rules.
+// ownedHere checks nothing here: access lists decide, which the folder inherits.
 func ownedHere(fs.FileInfo) bool { return true }
 
-// writableByOthers does not know either: the mode of a file does not tell.
+// writableByOthers checks nothing either: the mode of a file says nothing.
 func writableByOthers(fs.FileInfo) bool { return false }

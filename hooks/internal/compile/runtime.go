@@ -9,15 +9,14 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// Config says where modules are compiled, and what their instances find.
+// Config says where modules are compiled, and what they may import.
 type Config struct {
-	// CacheDir keeps compiled modules, made if it is not there; empty: they are compiled at
-	// every start.
+	// CacheDir is the folder for compiled modules; empty: modules are compiled at every start.
 	CacheDir string
-	// Compile compiles modules where that is bounded; nil: in this process.
+	// Compile compiles modules within limits; nil: this process compiles them.
 	Compile Compiler
 	Logger  *slog.Logger // nil: nothing is logged
-	// Offer adds the modules of the host, from which others may import.
+	// Offer adds the host functions that modules may import.
 	Offer func(context.Context, wazero.Runtime) error
 }
 
@@ -29,15 +28,14 @@ type Runtime struct {
 	kept   *codeFolder             // nil: machine code is not kept
 }
 
-// Open opens a runtime in the first place where it can be used, and has use begin with it. What
-// use returns is final unless it is [ErrUnavailable]: then the next place has its try. The caller
-// closes the runtime.
+// Open opens a runtime with the best setup and passes it to use. If that returns [ErrUnavailable], it
+// tries the next setup. The caller closes the runtime.
 func Open(ctx context.Context, cfg Config, use func(*Runtime) error) (*Runtime, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	var failed error
-	for _, p := range cfg.places() {
+	for _, p := range cfg.setups() {
 		if failed != nil {
 			cfg.Logger.Warn(p.consequence(), "cause", failed)
 		}
@@ -58,9 +56,9 @@ func Open(ctx context.Context, cfg Config, use func(*Runtime) error) (*Runtime, 
 	return nil, failed
 }
 
-// openIn opens a runtime in one place. One that panics, since it cannot do without what is
-// missing here, makes that place [ErrUnavailable].
-func openIn(ctx context.Context, cfg Config, p place) (r *Runtime, err error) {
+// openIn opens a runtime with one setup. A panic of the runtime, which misses something here, counts as
+// [ErrUnavailable].
+func openIn(ctx context.Context, cfg Config, p setup) (r *Runtime, err error) {
 	r = &Runtime{engine: p.engine}
 	rc := runtimeConfig(p.engine)
 	if p.dir != "" || p.temporary {
@@ -85,10 +83,10 @@ func openIn(ctx context.Context, cfg Config, p place) (r *Runtime, err error) {
 	return r, cfg.Offer(ctx, r.Runtime)
 }
 
-// Engine returns what runs the modules.
+// Engine returns the engine that runs modules.
 func (r *Runtime) Engine() Engine { return r.engine }
 
-// Close ends all instances and gives back what the runtime has.
+// Close closes all instances and frees the resources of the runtime.
 func (r *Runtime) Close() error {
 	ctx := context.Background()
 	var all []error
@@ -104,8 +102,8 @@ func (r *Runtime) Close() error {
 	return errors.Join(all...)
 }
 
-// Compile compiles a module that has its meter. Machine code is made where that is
-// bounded, and kept; what is left to do here grows with the size of the module only.
+// Compile compiles a module with its meter. The configured compiler makes the machine code, which is
+// cached; the rest of the work here is linear in the size of the module.
 func (r *Runtime) Compile(ctx context.Context, metered []byte) (_ wazero.CompiledModule, err error) {
 	if r.kept != nil {
 		if err := r.kept.provide(ctx, metered); err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// OutOfFuel is the kind of a fault of a call that has used up its fuel.
+// OutOfFuel is the kind of fault of a call that has used up its fuel.
 const OutOfFuel = "out_of_fuel"
 
 // Fault is why a policy could not answer.
@@ -21,13 +21,13 @@ func (f *Fault) Error() string { return f.Kind + ": " + f.Err.Error() }
 // Unwrap returns the error without its kind.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// maxFault bounds what is told of a fault, in bytes: it goes into the log and the journal.
+// maxFault bounds the text of a fault, in bytes: it goes into the log and the audit log.
 const maxFault = 1 << 10
 
-// printable is an error of the runtime, fit to be told: a guest has a say in what is in it.
+// printable makes an error of the runtime printable, because a guest can influence its text.
 func printable(err error) error { return errors.New(Printable([]byte(err.Error()), maxFault)) }
 
-// Answer is what came of one call.
+// Answer is the result of one call.
 type Answer struct {
 	Denies       bool
 	Reason       string
@@ -39,6 +39,6 @@ type Answer struct {
 	SetsPriority bool
 	Notes        []lock.Note
 	Fuel         int64
-	Wasted       int64 // fuel of a call that was given up for this one, of a fresh instance
+	Wasted       int64 // fuel of an earlier call that this one of a fresh instance replaces
 	Fault        *Fault
 }

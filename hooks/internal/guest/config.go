@@ -8,12 +8,12 @@ import (
 	"github.com/octostore/octostore/hooks/abi"
 )
 
-// unreadConfig is why a configuration is refused that the module cannot read: an operator
-// would believe that it counts.
+// unreadConfig refuses a configuration that the module cannot read, because an operator would believe
+// that it counts.
 var unreadConfig = &Fault{"config", errors.New("the module has no configure; remove it")}
 
-// MayReadConfig reports whether a module without the export configure may read its
-// configuration: it can get the key config at any time, if it has that text.
+// MayReadConfig reports whether a module without the export configure may read its configuration: it
+// can get the key config, whose name then is in its data.
 func MayReadConfig(binary []byte) bool {
 	const key = abi.KeyConfig
 	wide := strings.Join(strings.Split(key, ""), "\x00") // UTF-16, as in AssemblyScript
@@ -25,8 +25,7 @@ func givesNothing(config []byte) bool {
 	return strings.Join(strings.Fields(string(config)), "") == "{}"
 }
 
-// TextHint is what to do about a module in the text form of WebAssembly; nil: it is not
-// in that form.
+// TextHint returns an error with the solution if a module is in the text form of WebAssembly.
 func TextHint(binary []byte) error {
 	text := bytes.TrimLeft(bytes.TrimPrefix(binary, []byte("\xef\xbb\xbf")), " \t\r\n")
 	for _, start := range []string{"(module", ";;", "(;"} {

@@ -8,19 +8,18 @@ import (
 	"github.com/octostore/octostore/hooks/abi"
 )
 
-// event is a line of the journal, in the words of the interface. It serves one call.
+// event is a line of the journal with the getters of the interface, for one call.
 type event struct {
 	line   string
 	record *record.Record // made when first asked for
 }
 
-// NewObservation makes a request of a line of the journal: what it puts to a policy is that the
-// event has happened.
+// NewObservation makes a request of a line of the journal, for a policy that observes.
 func NewObservation(line []byte, now time.Time) Request {
 	return Request{event: &event{line: string(line)}, decided: now}
 }
 
-// parses reports whether the value of a key has yet to be read out of the line.
+// parses reports whether getting a key parses the line.
 func (e *event) parses(key string) bool {
 	switch key {
 	case abi.KeyEvent, abi.KeyHook, abi.KeyConfig, abi.KeyNow:
@@ -31,14 +30,13 @@ func (e *event) parses(key string) bool {
 
 func (e *event) parsed() *record.Record {
 	if e.record == nil {
-		r, _ := record.Parse([]byte(e.line)) // a line of ours always parses
+		r, _ := record.Parse([]byte(e.line)) // a line of the journal always parses
 		e.record = &r
 	}
 	return e.record
 }
 
-// text returns a field that has no number form. What the event does not say is
-// absent.
+// text returns a field that has no number form. Missing members are absent.
 func (e *event) text(key string) (string, bool) {
 	switch key {
 	case abi.KeyHook:

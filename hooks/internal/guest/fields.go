@@ -9,13 +9,13 @@ import (
 	"github.com/octostore/octostore/hooks/abi"
 )
 
-// Prices of the keys that look beyond the request, in the units of package meter.
+// Prices of the keys beyond the request, in the units of package meter.
 const (
-	PriceLook = 1024  // at another lock, which may be one of a million
+	PriceLook = 1024  // of another lock, which may be one of a million
 	PriceZone = 16384 // of a local time, whose zone may have to be loaded
 )
 
-// field is what the getters say of a key.
+// field is the value of a key.
 type field struct {
 	text    string
 	number  int64
@@ -29,7 +29,7 @@ func numberField(text string, n int64) field {
 	return field{text: text, number: n, there: true, numbers: true}
 }
 
-// numeric is what get_i64 says.
+// numeric is the result of get_i64.
 func (f field) numeric() int64 {
 	if !f.numbers {
 		return abi.NoNumber
@@ -37,9 +37,9 @@ func (f field) numeric() int64 {
 	return f.number
 }
 
-// look answers the keys that look beyond the request and its own lock, and takes their
-// price; looks is false for all other keys. It ends the call if the policy may not look
-// there: an absent field could pass for a free lock.
+// look returns the keys beyond the request and its own lock, and takes their price; looks is false for
+// all other keys. It ends the call if the policy may not read the lock, because an absent field could
+// pass for a free lock.
 func (g *caller) look(key string) (f field, looks bool) {
 	if key == abi.KeyAccountGroups {
 		return g.groups(), true
@@ -59,7 +59,7 @@ func (g *caller) look(key string) (f field, looks bool) {
 		g.pay(PriceZone)
 		return g.program.Zones.localTime(r.now(), of), true
 	}
-	if r.event != nil { // an event says what it says of its own lock
+	if r.event != nil { // an event has fields of its own lock only
 		return field{}, true
 	}
 	if !g.program.MayLookAt(of) {
@@ -75,7 +75,7 @@ func (g *caller) look(key string) (f field, looks bool) {
 	return lockField(kind, r.lookAt(of)), true
 }
 
-// groups are what the account is a member of, one a line.
+// groups are the groups of the account, one per line.
 func (g *caller) groups() field {
 	r := g.request
 	if r.event != nil || r.Question.Asked.Actor.Groups == "" || r.Absent != nil && r.Absent(abi.KeyAccountGroups) {
@@ -92,8 +92,7 @@ func notReadable(key, name string) error {
 	return fmt.Errorf(`%s is not readable: add "%s" to "reads" of the manifest`, Shown(key), Shown(folder))
 }
 
-// heldUnder counts the locks of all accounts. It looks at no more names than there is
-// fuel for.
+// heldUnder counts the held locks of all accounts. It reads no more names than the fuel allows.
 func (g *caller) heldUnder(prefix string) field {
 	g.pay(PriceLook)
 	affords := max(0, g.left/PriceCounted+1)
@@ -102,7 +101,7 @@ func (g *caller) heldUnder(prefix string) field {
 	return numberField(strconv.Itoa(held), int64(held))
 }
 
-// lockField is what is said of another lock.
+// lockField is a field of another lock.
 func lockField(kind string, view lock.View) field {
 	switch {
 	case kind == abi.PrefixLockState && view.Lease != nil:
@@ -117,16 +116,14 @@ func lockField(kind string, view lock.View) field {
 	return textField(view.Lease.Account)
 }
 
-// looks are the locks that were looked at last for a request. Each stays what it was at the first
-// look: a policy that asks for the state and then for the account must not have the answer
-// of two leases.
+// looks is a cache of the other locks that a request has read last. It makes the state and the account
+// that a policy gets come from the same lease.
 type looks struct {
 	views [16]lock.View
 	next  int
 }
 
-// lookAt returns a lock as last committed when the request first looked at it. Any text
-// may be looked at: what is no name is free.
+// lookAt returns a lock as it was when the request first read it. An invalid name is a free lock.
 func (r *Request) lookAt(name string) lock.View {
 	if r.looked == nil {
 		r.looked = new(looks)

@@ -20,22 +20,22 @@ import (
 	"github.com/octostore/octostore/hooks/meter"
 )
 
-// Prices of what the host does for a guest, in the units of package meter.
+// Prices of host functions, in the units of package meter.
 const (
 	PriceCall    = 128
 	BytesPerUnit = 8
 	PriceCounted = 32   // for each lock that was counted
 	PriceHeld    = 256  // for finding the locks of an account
-	PricePerByte = 4    // of the document, each time, for it may have to be written
+	PricePerByte = 4    // of the document, each time, because it may have to be encoded
 	PriceLine    = 1024 // of the log, written or not
-	PriceOdd     = 16   // more for each byte of a text that is not printable ASCII: its character is looked up
+	PriceOdd     = 16   // extra for each byte that is not printable ASCII, for the lookup of its character
 )
 
-// call is what goes on in an instance.
+// call is a call of an instance in progress.
 type call struct {
 	program  *Program
 	request  *Request
-	starting bool // there is no request: only config, log and deny
+	starting bool // at a start only config, log and deny work
 
 	answer Answer
 	noted  int // bytes
@@ -43,18 +43,18 @@ type call struct {
 	spent  int64
 	slept  time.Duration
 	random *rand.ChaCha8 // made when first asked for
-	output []byte        // of stdout and stderr: a line that has not ended
-	stderr []byte        // the end of it, for the case that the call fails
+	output []byte        // of stdout and stderr: the unfinished line
+	stderr []byte        // its end, for faults
 }
 
-// HostFunction is one function a guest may import.
+// HostFunction is a function that guests may import.
 type HostFunction struct {
 	Name, Params, Results string // parameters and results as in "i32 i64"
 
 	do func(*caller, []uint64)
 }
 
-// caller is the guest that calls a host function, the caller of a host function. An instance has one, which is used again.
+// caller is the guest that calls a host function. An instance has one, for all calls.
 type caller struct {
 	*call
 	memory api.Memory
@@ -62,13 +62,13 @@ type caller struct {
 	inside bool  // a host function runs
 }
 
-// function wraps a host function: it finds the call and takes its price.
+// function wraps a host function: it finds the call in progress and takes the price.
 func (h HostFunction) function() api.GoModuleFunc {
 	do := h.do
 	return func(ctx context.Context, m api.Module, stack []uint64) {
 		i := instanceOf(ctx)
 		if i.now == nil {
-			panic(errors.New("called out of turn"))
+			panic(errors.New("it calls the host although no call is in progress"))
 		}
 		if i.fuel == nil { // the start section runs before instantiate can ask for it
 			i.know(m)
@@ -82,22 +82,22 @@ func (h HostFunction) function() api.GoModuleFunc {
 	}
 }
 
-// know finds what host functions need of a module.
+// know keeps the parts of a module that host functions need.
 func (i *Instance) know(m api.Module) { i.fuel, i.caller.memory = fuelOf(m), m.Memory() }
 
-// fuelOf returns the fuel that a metered module has left.
+// fuelOf returns the remaining fuel of a metered module.
 func fuelOf(m api.Module) api.MutableGlobal {
 	return m.ExportedGlobal(meter.Global).(api.MutableGlobal)
 }
 
-// pay takes fuel for what the host is about to do, or ends the call.
+// pay takes fuel for work of the host, or ends the call.
 func (g *caller) pay(price int64) {
 	if g.left -= price; g.left < 0 {
 		panic(errors.New("out of fuel"))
 	}
 }
 
-// bytes returns a piece of the guest's memory, to be used before the guest goes on.
+// bytes returns a part of the guest's memory, valid until the guest goes on.
 func (g *caller) bytes(at, n uint64) []byte {
 	b, ok := g.memory.Read(uint32(at), uint32(n))
 	if !ok {
@@ -106,7 +106,7 @@ func (g *caller) bytes(at, n uint64) []byte {
 	return b
 }
 
-// key reads the name of a field; one that is too long is no field's.
+// key reads the name of a field. A name that is too long names no field.
 func (g *caller) key(at, n uint64) []byte {
 	b := g.bytes(at, n)
 	if len(b) > abi.MaxKey {
@@ -116,8 +116,7 @@ func (g *caller) key(at, n uint64) []byte {
 	return b
 }
 
-// keyOf is a key as a string, which takes no allocation if it is one that guests ask for all
-// the time. Others are found as well.
+// keyOf is a key as a string, without an allocation for the usual keys.
 func keyOf(b []byte) string {
 	switch string(b) { // compared where it lies, as is the key of a map
 	case abi.KeyLockName:
@@ -162,10 +161,10 @@ func keyOf(b []byte) string {
 	return string(b)
 }
 
-// text reads a text for people and cuts it to most bytes.
+// text reads a text for people, up to most bytes.
 func (g *caller) text(at, n uint64, most int) string { return g.clean(g.bytes(at, n), most) }
 
-// clean takes the price of making a text printable, and does so.
+// clean makes a text printable, and takes the price.
 func (g *caller) clean(b []byte, most int) string {
 	looked := b[:min(len(b), most)]
 	g.pay(int64(len(looked)))
@@ -182,7 +181,7 @@ func (g *caller) clean(b []byte, most int) string {
 	return Printable(b, most)
 }
 
-// Printable makes a text printable and cuts it at the end of a character.
+// Printable makes a text printable and cuts it to most bytes, at the end of a character.
 func Printable(b []byte, most int) string {
 	cut := len(b) > most
 	if cut {
@@ -206,7 +205,7 @@ func Printable(b []byte, most int) string {
 // isPlain reports whether a byte is a printable character of ASCII.
 func isPlain(c byte) bool { return ' ' <= c && c <= '~' }
 
-// offered is everything in the module octostore_v1.
+// offered has the functions of the module octostore_v1.
 var offered = []HostFunction{
 	{abi.ImportGet, "i32 i32 i32 i32", "i32", (*caller).get},
 	{abi.ImportGetI64, "i32 i32", "i64", (*caller).getI64},
@@ -217,7 +216,7 @@ var offered = []HostFunction{
 	{abi.ImportLog, "i32 i32 i32", "", func(g *caller, s []uint64) { g.say(int32(s[0]), g.bytes(s[1], s[2])) }},
 }
 
-// milliseconds is a duration from a number of a guest, which may be any.
+// milliseconds is a duration from any number of a guest.
 func milliseconds(n int64) time.Duration {
 	const most = math.MaxInt64 / int64(time.Millisecond)
 	return time.Duration(max(0, min(n, most))) * time.Millisecond
@@ -260,7 +259,7 @@ func (g *caller) field(name []byte) (string, bool) {
 	return value, there
 }
 
-// payHeld takes the price of looking for the locks of an account.
+// payHeld takes the price of finding the locks of an account.
 func (g *caller) payHeld(key string) {
 	if strings.HasPrefix(key, abi.KeyAccountHeld) {
 		g.pay(PriceHeld)
@@ -289,7 +288,7 @@ func (g *caller) getI64(s []uint64) {
 	s[0] = uint64(n)
 }
 
-// payEvent takes the price of reading an event for the sake of one of its fields.
+// payEvent takes the price of parsing an event for one of its fields.
 func (g *caller) payEvent(key string) {
 	if e := g.request.event; e != nil && e.parses(key) {
 		g.pay(int64(len(e.line)) * PricePerByte)
@@ -311,7 +310,7 @@ func (g *caller) cap(s []uint64) {
 	}
 	d, o := milliseconds(n), &g.answer
 	switch {
-	case !g.changes(): // of no use
+	case !g.changes(): // no effect
 	case key == abi.KeyTTL && (o.TTL == 0 || d < o.TTL):
 		o.TTL = d
 	case key == abi.KeyWait && (!o.CapsWait || d < o.Wait):
@@ -319,13 +318,13 @@ func (g *caller) cap(s []uint64) {
 	}
 }
 
-// changes reports whether the request is one that caps change.
+// changes reports whether caps affect the request.
 func (g *caller) changes() bool {
 	q := &g.request.Question
 	return !g.starting && q.Hook == core.HookAcquire && q.Phase == core.PhaseRequest
 }
 
-// setPriority takes the class the request is to wait in; of several the rearmost.
+// setPriority sets the priority of the request; of several calls the rearmost counts.
 func (g *caller) setPriority(n int64) {
 	if n < abi.PriorityBack || n > abi.PriorityFront {
 		panic(fmt.Errorf("cap: a priority is %d (back), %d (normal) or %d (front), not %d", abi.PriorityBack, abi.PriorityNormal, abi.PriorityFront, n))
@@ -345,7 +344,7 @@ func (g *caller) note(s []uint64) {
 	g.answer.Notes = append(g.answer.Notes, lock.Note{Policy: g.program.Name, Key: key, Value: value})
 }
 
-// say logs a line, unless there were too many.
+// say logs a line, up to the limit of a call.
 func (g *caller) say(level int32, line []byte) {
 	text := "" // of a line that is dropped
 	if g.lines < abi.MaxLogLines {

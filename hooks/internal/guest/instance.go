@@ -14,7 +14,7 @@ import (
 	"github.com/octostore/octostore/hooks/meter"
 )
 
-// Instance is one guest. It is used by one goroutine at a time.
+// Instance is one guest. One goroutine uses it at a time.
 type Instance struct {
 	program *Program
 	module  api.Module
@@ -24,7 +24,7 @@ type Instance struct {
 	now     *call        // nil between calls
 	stack   [1]uint64
 
-	// Used again for every call.
+	// Reused by every call.
 	ctx       guestContext
 	answering call
 	caller    caller
@@ -32,7 +32,7 @@ type Instance struct {
 	used bool // it has answered before
 }
 
-// guestContext leads what a guest imports back to its instance. Nothing else is in it: a
+// guestContext leads host functions to the instance of their guest. It carries no deadline, because a
 // guest cannot be interrupted.
 type guestContext struct {
 	context.Context
@@ -41,7 +41,7 @@ type guestContext struct {
 
 type instanceKey struct{}
 
-// Value is asked by the runtime, about matters of its own, at every call.
+// Value answers the runtime, which looks for its own keys at every call.
 func (c *guestContext) Value(key any) any {
 	if _, is := key.(instanceKey); is {
 		return c.instance
@@ -49,7 +49,7 @@ func (c *guestContext) Value(key any) any {
 	return nil
 }
 
-// instanceOf returns the instance whose call a context belongs to.
+// instanceOf returns the instance of a context.
 func instanceOf(ctx context.Context) *Instance {
 	if c, is := ctx.(*guestContext); is {
 		return c.instance
@@ -57,12 +57,10 @@ func instanceOf(ctx context.Context) *Instance {
 	return ctx.Value(instanceKey{}).(*Instance) // at the start there are others around it
 }
 
-// LoadFuel is what a module may spend on its start and its configuration together: the
-// runtime of a language may have much to do once.
+// LoadFuel is the fuel of a start, configuration included, because language runtimes do much work once.
 const LoadFuel = 30_000_000
 
-// Start makes an instance, starts it and has it read its configuration. All of that has one
-// budget, [LoadFuel].
+// Start makes an instance, starts it and configures it, on [LoadFuel] in all.
 func (p *Program) Start() (*Instance, *Fault) {
 	begin := &call{program: p, request: startRequest(p), starting: true}
 	i := &Instance{program: p, now: begin}
@@ -72,10 +70,10 @@ func (p *Program) Start() (*Instance, *Fault) {
 		space.Reserve(most)
 		return space
 	}))
-	// What the start section may spend stands in the module.
+	// The module itself has the fuel of its start section.
 	m, err := p.Runtime.InstantiateModule(ctx, p.Compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
-		space.Free() // the runtime frees that of instances only
+		space.Free() // the runtime frees the memory of instances only
 		return nil, &Fault{"start", begin.trapped(err)}
 	}
 	i.module = m
@@ -95,10 +93,10 @@ func (p *Program) Start() (*Instance, *Fault) {
 	return i, nil
 }
 
-// tooDeep reports whether the call that trapped found no room on the native stack.
+// tooDeep reports whether the call trapped because the native stack was full.
 func (i *Instance) tooDeep() bool { return int64(i.module.ExportedGlobal(meter.Stack).Get()) < 0 }
 
-// Left is the fuel that the call before has left.
+// Left is the fuel that the last call left.
 func (i *Instance) Left() int64 { return int64(i.fuel.Get()) }
 
 func (i *Instance) configure(p *Program) *Fault {
@@ -122,7 +120,7 @@ func (i *Instance) configure(p *Program) *Fault {
 	return &Fault{"configure", errors.New(c.answer.Reason)}
 }
 
-// call runs a function of the guest on so much fuel.
+// call runs a function of the guest with an amount of fuel.
 func (i *Instance) call(f api.Function, c *call, fuel int64) (int32, *Fault) {
 	i.now = c
 	i.fuel.Set(uint64(fuel))
@@ -151,8 +149,8 @@ func (i *Instance) call(f api.Function, c *call, fuel int64) (int32, *Fault) {
 	return int32(i.stack[0]), nil
 }
 
-// Answer puts a request to the instance, on so much fuel, and puts what comes of it into o. After a
-// fault the instance is of no use any more. It must export what the request calls: see
+// Answer calls the instance with a request and an amount of fuel, and stores the result in o. After a
+// fault the caller closes the instance. It must export the function that the request calls: see
 // [Instance.Missing].
 func (i *Instance) Answer(r *Request, fuel int64, o *Answer) {
 	f, name := i.export(r)
@@ -183,7 +181,7 @@ func (i *Instance) Answer(r *Request, fuel int64, o *Answer) {
 	i.used = true
 }
 
-// export returns the function that a request calls, and its name.
+// export returns the function for a request, and its name.
 func (i *Instance) export(r *Request) (api.Function, string) {
 	if r.event != nil {
 		return i.observe, abi.ExportObserve
@@ -191,8 +189,8 @@ func (i *Instance) export(r *Request) (api.Function, string) {
 	return i.check, abi.ExportCheck
 }
 
-// Missing is the fault of an instance that a request cannot call, nil if it can: a server does
-// not load a module for what it does not export.
+// Missing returns a fault if the instance does not export the function for a request. A server does
+// not load a module in such a case, a trial does.
 func (i *Instance) Missing(r *Request) *Fault {
 	if f, name := i.export(r); f == nil {
 		return &Fault{"result", fmt.Errorf("it does not export %s", name)}
@@ -200,11 +198,11 @@ func (i *Instance) Missing(r *Request) *Fault {
 	return nil
 }
 
-// Used reports whether the instance has answered before.
+// Used reports whether the instance has answered a request.
 func (i *Instance) Used() bool { return i.used }
 
-// MemorySize is how many bytes of memory the instance has.
+// MemorySize is the size of the memory of the instance, in bytes.
 func (i *Instance) MemorySize() int64 { return int64(i.module.Memory().Size()) }
 
-// Close ends the instance, and gives back its memory.
+// Close closes the instance and frees its memory.
 func (i *Instance) Close() { _ = i.module.Close(context.Background()) }

@@ -11,12 +11,11 @@ import (
 	"github.com/octostore/octostore/hooks/abi"
 )
 
-// LinesPerSecond bounds how many lines a policy may log in a second.
+// LinesPerSecond is the limit of log lines of a policy in a second.
 const LinesPerSecond = 100
 
-// LogLines is what a policy logs itself, bounded in rate. Lines beyond that are counted,
-// and a line says how many when there is room for it again. With a logger it is ready for
-// use by many goroutines.
+// LogLines is the log of a policy, with a rate limit. It counts dropped lines, and logs their number in
+// the next second. With a logger it is ready for use by many goroutines.
 type LogLines struct {
 	To *slog.Logger
 
@@ -25,13 +24,12 @@ type LogLines struct {
 	mu     sync.Mutex // held for moments only
 	second int64      // that count is of
 	count  int
-	unsaid uint64      // dropped lines that no line has told of yet
-	timer  *time.Timer // tells of them; nil: there are none
+	unsaid uint64      // dropped lines that were not reported yet
+	timer  *time.Timer // reports them; nil: there are none
 	closed bool
 }
 
-// Allows reports whether there is room for a line now. What is not allowed is counted as
-// dropped.
+// Allows reports whether the rate limit allows a line. If not, it counts the line as dropped.
 func (l *LogLines) Allows(now time.Time) bool {
 	l.mu.Lock()
 	if s := now.Unix(); s != l.second {
@@ -46,7 +44,7 @@ func (l *LogLines) Allows(now time.Time) bool {
 	return false
 }
 
-// Drop counts a line that is not logged.
+// Drop counts a dropped line.
 func (l *LogLines) Drop(now time.Time) {
 	l.dropped.Add(1)
 	l.mu.Lock()
@@ -57,7 +55,7 @@ func (l *LogLines) Drop(now time.Time) {
 	}
 }
 
-// tellDropped logs how many lines were dropped since it was told last.
+// tellDropped logs the number of dropped lines since the last report.
 func (l *LogLines) tellDropped() {
 	l.mu.Lock()
 	n := l.unsaid
@@ -68,7 +66,7 @@ func (l *LogLines) tellDropped() {
 	}
 }
 
-// Close tells of the last lines that were dropped.
+// Close reports the last dropped lines.
 func (l *LogLines) Close() {
 	l.mu.Lock()
 	l.closed = true
@@ -87,5 +85,5 @@ func (l *LogLines) log(level int32, text string) {
 	l.To.Log(context.Background(), levels[max(0, min(level, 3))], strconv.Quote(text))
 }
 
-// Dropped is how many lines were not logged.
+// Dropped is the number of dropped lines.
 func (l *LogLines) Dropped() uint64 { return l.dropped.Load() }

@@ -14,12 +14,12 @@ import (
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
-// Functions returns everything that guests may import, by module.
+// Functions returns all host functions, by module.
 func Functions() map[string][]HostFunction {
 	return map[string][]HostFunction{abi.Module: offered, wasiModule: wasi}
 }
 
-// Offer adds what guests may import to a runtime.
+// Offer adds the host functions to a runtime.
 func Offer(ctx context.Context, rt wazero.Runtime) error {
 	for module, functions := range Functions() {
 		b := rt.NewHostModuleBuilder(module)
@@ -33,8 +33,7 @@ func Offer(ctx context.Context, rt wazero.Runtime) error {
 	return nil
 }
 
-// Servable returns a hook of each kind that a module can serve, or the usual one if it
-// can serve none.
+// Servable returns a hook of each kind for which a module has the export, or acquire if it has none.
 func Servable(m wazero.CompiledModule) (hooks []core.Hook) {
 	exported := m.ExportedFunctions()
 	if exported[abi.ExportObserve] != nil {
@@ -46,8 +45,7 @@ func Servable(m wazero.CompiledModule) (hooks []core.Hook) {
 	return hooks
 }
 
-// CheckModule says what a module that is to serve these hooks has to have, or must not
-// have, by name.
+// CheckModule checks the imports and exports of a module for these hooks.
 func CheckModule(m wazero.CompiledModule, hooks []core.Hook) error {
 	for _, f := range m.ImportedFunctions() {
 		module, name, _ := f.Import()
@@ -81,7 +79,7 @@ func CheckModule(m wazero.CompiledModule, hooks []core.Hook) error {
 	return nil
 }
 
-// CheckImport says what is wrong with a function that a module imports.
+// CheckImport checks a function that a module imports.
 func CheckImport(module, name string, f api.FunctionDefinition) error {
 	offer := Functions()[module]
 	i := slices.IndexFunc(offer, func(h HostFunction) bool { return h.Name == name })
@@ -94,7 +92,7 @@ func CheckImport(module, name string, f api.FunctionDefinition) error {
 	return nil
 }
 
-// Shown is a name in a module as people may be shown it.
+// Shown makes a name in a module printable.
 func Shown(name string) string { return Printable([]byte(name), abi.MaxKey) }
 
 // types reads "i32 i64".

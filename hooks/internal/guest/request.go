@@ -12,28 +12,27 @@ import (
 	"github.com/octostore/octostore/hooks/abi"
 )
 
-// Request is what is known of a question, in the words of the interface. It serves
-// one question, all its policies one after the other.
+// Request is a question with the getters of the interface. All policies share it, one after the other.
 type Request struct {
 	Question core.Question
 	event    *event    // observe: there is no question
-	decided  time.Time // zero: not asked for yet
-	document string    // made when first asked for
+	decided  time.Time // time of the decision; zero: no policy has asked for it
+	document string    // in JSON, made when a policy asks for it
 	looked   *looks    // at other locks; nil: none yet
 
 	// In trials and explanations only.
-	Heard  func(level int32, text string) // takes what a guest logs; nil: the log does
-	Absent func(key string) bool          // what cannot be known; nil: everything is
+	Heard  func(level int32, text string) // takes log lines of guests; nil: the log does
+	Absent func(key string) bool          // keys that are absent; nil: none
 }
 
-// NewRequest makes a request of a question. Policies are told that it is now; zero means that the
-// time at which the first of them asks counts.
+// NewRequest makes a request of a question. Policies see now as the time; zero means the time at which
+// the first of them asks for it.
 func NewRequest(q core.Question, now time.Time) Request { return Request{Question: q, decided: now} }
 
 // Observes reports whether the request is an event.
 func (r *Request) Observes() bool { return r.event != nil }
 
-// now is the time of the decision: that at which it is first asked for.
+// now is the time of the decision.
 func (r *Request) now() time.Time {
 	if r.decided.IsZero() {
 		r.decided = time.Now()
@@ -41,11 +40,10 @@ func (r *Request) now() time.Time {
 	return r.decided
 }
 
-// startRequest stands in while a module starts: there is no request.
+// startRequest is the empty request of a start.
 func startRequest(p *Program) *Request { return &Request{Heard: p.Heard} }
 
-// random returns the random numbers of a request: they follow from its id, or from all
-// of an event.
+// random returns the random numbers of a request: its id, or the whole event, is their seed.
 func (r *Request) random() *rand.ChaCha8 {
 	if r.event != nil {
 		return rand.NewChaCha8(sha256.Sum256([]byte(r.event.line)))
@@ -53,7 +51,7 @@ func (r *Request) random() *rand.ChaCha8 {
 	return rand.NewChaCha8(sha256.Sum256([]byte(r.Question.Asked.RequestID)))
 }
 
-// isPlain reports whether all of a question can be known, and it is one.
+// isPlain reports whether the request is a question without absent keys.
 func (r *Request) isPlain() bool { return r.event == nil && r.Absent == nil }
 
 // text returns the field of a key in its text form.
@@ -61,7 +59,7 @@ func (r *Request) text(p *Program, key string) (string, bool) {
 	if r.Absent != nil && r.Absent(key) {
 		return "", false
 	}
-	if r.event == nil { // what is asked for most
+	if r.event == nil { // the most frequent keys
 		switch key {
 		case abi.KeyLockName:
 			return string(r.Question.Asked.Name), true
@@ -215,7 +213,7 @@ func (r *Request) json() string {
 	return r.document
 }
 
-// without leaves out of a document the members that are absent.
+// without removes absent members from a document.
 func without(b []byte, absent func(key string) bool) []byte {
 	var members map[string]any
 	if err := json.Unmarshal(b, &members); err != nil {

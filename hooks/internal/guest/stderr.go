@@ -7,16 +7,15 @@ import (
 )
 
 const (
-	// keptStderr is how much of the end of a call's stderr is kept, in bytes: enough for
-	// the stack of a panic, above which the panic itself stands.
+	// keptStderr is the size of the kept end of stderr, in bytes: enough for a panic with its stack.
 	keptStderr = 8 << 10
-	// lastLines is how many lines of stderr are told of a call that failed without a panic.
+	// lastLines is the number of stderr lines in a fault without a panic.
 	lastLines = 4
-	// maxStderr bounds what is told of it, in bytes, so that it fits into maxFault.
+	// maxStderr bounds the text from stderr in a fault, in bytes, so that it fits into maxFault.
 	maxStderr = 640
 )
 
-// keepStderr remembers the end of what a call writes to stderr.
+// keepStderr keeps the end of the stderr output of a call.
 func (c *call) keepStderr(piece []byte) {
 	c.stderr = append(c.stderr, piece[max(0, len(piece)-keptStderr):]...)
 	if len(c.stderr) > 2*keptStderr {
@@ -24,20 +23,18 @@ func (c *call) keepStderr(piece []byte) {
 	}
 }
 
-// trapped is an error of the runtime, fit to be told: a guest has a say in what is in
-// it. The last words of the guest go before what the runtime knows, which is in a
-// language that panics no more than that it has.
+// trapped makes an error of the runtime printable, after the last stderr lines of the guest: for a
+// language that panics, the runtime knows only that it did.
 func (c *call) trapped(err error) error {
 	said := lastWords(c.stderr)
 	if said == "" {
 		return printable(err)
 	}
-	trap, _, _ := strings.Cut(err.Error(), "\n") // without its stack, of which the guest tells itself
+	trap, _, _ := strings.Cut(err.Error(), "\n") // without its stack, which the guest has written
 	return errors.New(Printable([]byte(said+" ("+trap+")"), maxFault))
 }
 
-// lastWords returns what a guest wrote to stderr at its end, in one line: a panic with
-// where it happened, or else the last lines.
+// lastWords returns the end of stderr in one line: a panic with its stack, or the last lines.
 func lastWords(stderr []byte) string {
 	lines := bytes.Split(stderr, []byte{'\n'})
 	var told []string
@@ -56,8 +53,7 @@ func lastWords(stderr []byte) string {
 	return Printable([]byte(strings.Join(told, " | ")), maxStderr)
 }
 
-// isPanic reports whether a line is the first of what Go or Rust writes when a program
-// panics.
+// isPanic reports whether a line is the first line of a panic in Go or Rust.
 func isPanic(line string) bool {
 	return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") ||
 		strings.HasPrefix(line, "thread ") && strings.Contains(line, " panicked at ")

@@ -11,9 +11,8 @@ import (
 	"github.com/octostore/octostore/hooks/abi"
 )
 
-// wasiModule is where the runtimes of languages expect their system. All of it is
-// offered, and it gives away nothing: what they need to start works, the rest fails at
-// the call.
+// wasiModule is the module from which language runtimes import their system. It has all functions
+// and no capabilities: those that a start needs work, the others fail at the call.
 const wasiModule = "wasi_snapshot_preview1"
 
 // Error numbers of WASI.
@@ -60,8 +59,7 @@ func (g *caller) put64(at, v uint64) {
 	binary.LittleEndian.PutUint64(g.bytes(at, 8), v)
 }
 
-// environment tells Go guests to collect garbage in time: they take more memory
-// otherwise, until there is no more.
+// environment makes Go guests collect garbage before their memory is used up.
 func (g *caller) environment() string {
 	return "GOMEMLIMIT=" + strconv.FormatInt(int64(g.program.MemoryMiB)<<20*7/10, 10) + "\x00"
 }
@@ -73,7 +71,7 @@ func (g *caller) environ(s []uint64) {
 	ok(g, s)
 }
 
-// clock stands at the time of the decision, and what the guest slept.
+// clock is the time of the decision plus the sleeps of the guest.
 func (g *caller) clock() uint64 { return uint64(g.request.now().Add(g.slept).UnixNano()) }
 
 func (g *caller) randomGet(s []uint64) {
@@ -91,14 +89,14 @@ func (g *caller) randomGet(s []uint64) {
 	ok(g, s)
 }
 
-// paySeed takes the price of what the first random numbers of a call follow from.
+// paySeed takes the price of the seed of random numbers.
 func (g *caller) paySeed() {
 	if e := g.request.event; e != nil {
 		g.pay(int64(len(e.line)))
 	}
 }
 
-// write sends stdout and stderr to the log, line by line.
+// write writes stdout and stderr to the log, line by line.
 func (g *caller) write(s []uint64) {
 	if fd := uint32(s[0]); fd != 1 && fd != 2 {
 		badFile(g, s)
@@ -115,12 +113,12 @@ func (g *caller) write(s []uint64) {
 		if uint32(s[0]) == 2 {
 			g.keepStderr(piece)
 		}
-		if room := abi.MaxLogLine*abi.MaxLogLines - len(g.output); len(piece) > room {
-			piece = piece[:max(room, 0)]
+		if space := abi.MaxLogLine*abi.MaxLogLines - len(g.output); len(piece) > space {
+			piece = piece[:max(space, 0)]
 		}
 		g.output = append(g.output, piece...)
 	}
-	if g.lines >= abi.MaxLogLines { // none is logged any more
+	if g.lines >= abi.MaxLogLines { // the rest is dropped
 		g.output = g.output[bytes.LastIndexByte(g.output, '\n')+1:]
 	}
 	for {
@@ -141,8 +139,7 @@ const (
 	maxSubscriptions = 64
 )
 
-// poll is how guests sleep: the clock moves on at once, to the first instant that was
-// asked for. Nothing else ever happens.
+// poll is how guests sleep: the clock jumps to the first requested instant. There are no other events.
 func (g *caller) poll(s []uint64) {
 	n := uint32(s[2])
 	if n == 0 || n > maxSubscriptions {

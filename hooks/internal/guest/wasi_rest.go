@@ -1,17 +1,15 @@
 package guest
 
-// Error numbers of WASI for what a guest does not have.
+// Error numbers of WASI for missing capabilities.
 const (
 	wasiNoFile     = 44 // ENOENT
 	wasiNoSystem   = 52 // ENOSYS
 	wasiNotCapable = 76 // ENOTCAPABLE
 )
 
-// wasiRest is the rest of wasi_snapshot_preview1. A guest never needs it, but the
-// libraries of languages link it: Go's os, net and time.LoadLocation, for example. Such
-// a module loads, and each of these functions fails at the call as it does on a system
-// without files and sockets: no descriptor is open, no path leads to a file, and nothing
-// may be made or changed. Nothing here reads or writes the guest's memory.
+// wasiRest is the rest of wasi_snapshot_preview1. Guests do not need it, but language libraries link
+// it: Go's os, net and time.LoadLocation, for example. Such a module loads, and each of these
+// functions fails as on a system without files and sockets. None reads or writes the guest's memory.
 var wasiRest = []HostFunction{
 	{"fd_advise", "i32 i64 i64 i32", "i32", badFile},
 	{"fd_allocate", "i32 i64 i64", "i32", badFile},

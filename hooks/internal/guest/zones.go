@@ -7,8 +7,7 @@ import (
 	_ "time/tzdata" // for machines without a table of time zones
 )
 
-// Zones keeps the time zones that policies ask for. The zero value is ready, and safe for
-// use by many goroutines.
+// Zones is a cache of time zones. The zero value is ready for use by many goroutines.
 type Zones struct {
 	mu    sync.Mutex // held for moments only
 	known map[string]*time.Location
@@ -19,7 +18,7 @@ const (
 	maxZoneName = 64   // bytes
 )
 
-// localTime is an instant as clocks show it in an IANA time zone.
+// localTime is the local time of an instant in an IANA time zone.
 func (z *Zones) localTime(at time.Time, name string) field {
 	zone := z.load(name)
 	if zone == nil {
@@ -28,8 +27,8 @@ func (z *Zones) localTime(at time.Time, name string) field {
 	return textField(at.In(zone).Format(time.RFC3339))
 }
 
-// load returns the zone of that name, nil if there is none. The machine's table counts
-// before the embedded one, which is as old as the program.
+// load returns the zone of that name, nil if there is none. The table of the machine takes precedence
+// over the embedded one, which is as old as the program.
 func (z *Zones) load(name string) *time.Location {
 	z.mu.Lock()
 	zone := z.known[name]
@@ -50,9 +49,9 @@ func (z *Zones) load(name string) *time.Location {
 	return zone
 }
 
-// zoneName reports whether a text looks like the name of a zone. "Local" and "localtime",
-// the zone of the machine, are none: a policy has to answer the same everywhere. No zone
-// begins with a small letter, but other files beside them do.
+// zoneName reports whether a text can be the name of a zone. "Local" and "localtime", the zone of the
+// machine, are excluded: a policy has to answer the same everywhere. No name of a zone begins with a
+// small letter, but other files in the table do.
 func zoneName(name string) bool {
 	if name == "" || name == "Local" || len(name) > maxZoneName || name[0] < 'A' || name[0] > 'Z' {
 		return false

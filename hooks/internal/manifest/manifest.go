@@ -1,8 +1,8 @@
-// Package manifest reads policies.json, the file that says which policies a server has: their
-// modules, the locks they are about, and what they may use.
+// Package manifest reads policies.json, the file that lists the policies of a server with their modules,
+// lock names and limits.
 //
-// It promises to name every mistake of a manifest at once, and that a policy it returns has all
-// its defaults and keeps within all bounds. It does not look at the modules.
+// It promises to report all mistakes of a manifest at once, and that its policies have all defaults and
+// are within all bounds. It does not read the modules.
 package manifest
 
 import (
@@ -22,36 +22,35 @@ import (
 	"github.com/octostore/octostore/hooks/abi"
 )
 
-// Mode says what a policy's word counts.
+// Mode says whether the answers of a policy count.
 type Mode string
 
 // Modes.
 const (
 	Enforce Mode = "enforce" // the default
-	Shadow  Mode = "shadow"  // recorded, never in the way
+	Shadow  Mode = "shadow"  // recorded, without effect
 	Off     Mode = "off"     // not asked
 )
 
-// OnError says what a policy that could not answer means for the request.
+// OnError says what happens to a request if the policy cannot answer.
 type OnError string
 
-// What may be done on an error.
+// Values of OnError.
 const (
-	DenyOnError  OnError = "deny" // the default: 503, so that an outage is no veto
+	DenyOnError  OnError = "deny" // the default: 503, to tell an outage from a veto
 	AllowOnError OnError = "allow"
 )
 
-// ObserveFrom says where a new observer begins.
+// ObserveFrom is the first event of a new observer.
 type ObserveFrom string
 
-// Places to begin at.
+// Values of ObserveFrom.
 const (
 	FromNow   ObserveFrom = "now"   // the default
-	FromStart ObserveFrom = "start" // the oldest event there is
+	FromStart ObserveFrom = "start" // the oldest event
 )
 
-// HookObserve in a manifest has a policy see committed events, after the fact. It has
-// no say in anything by it.
+// HookObserve shows a policy committed events, after the fact. Its answers have no effect on locks.
 const HookObserve core.Hook = abi.HookObserve
 
 // Defaults and bounds of a policy. There is no unlimited.
@@ -62,16 +61,15 @@ const (
 	DefaultMemoryMiB = 16
 	MaxMemoryMiB     = 256
 
-	// FirstCallFuel is what the first call of an instance may use beside the fuel of a
-	// call: much of a language's runtime is set up when it is first needed. In mode shadow
-	// a first call has no more than any other.
+	// FirstCallFuel is the extra fuel of the first call of an instance, because language runtimes
+	// initialize parts of themselves lazily. In mode shadow a first call has no extra fuel.
 	FirstCallFuel = 10_000_000
 
 	maxManifest = 1 << 20
-	MaxPolicies = 64 // so that all they say fits into one line of the journal
+	MaxPolicies = 64 // so that all answers fit into one line of the audit log
 )
 
-// Manifest is what policies.json says.
+// Manifest is the contents of policies.json.
 type Manifest struct{ Policies []Policy }
 
 // Policy is one entry of a manifest, complete with defaults.
@@ -86,10 +84,10 @@ type Policy struct {
 	Fuel      int64
 	MemoryMiB int
 	Config    json.RawMessage // never empty
-	// ObserveFrom says where an observer begins whose name nobody remembers.
+	// ObserveFrom is the first event of an observer without a saved position.
 	ObserveFrom ObserveFrom
-	// Reads are beginnings of lock names: what the policy may look at besides the request's
-	// own lock. "" is every lock; none of them, and it may look at none.
+	// Reads are prefixes of lock names: the locks that the policy may read besides that of the
+	// request. "" is every lock; empty: no other lock.
 	Reads []string
 
 	patterns pattern.List
@@ -98,7 +96,7 @@ type Policy struct {
 // Matches reports whether the patterns of a policy match a name.
 func (p *Policy) Matches(name lock.Name) bool { return p.patterns.Match(name) }
 
-// Error is everything that is wrong with a manifest.
+// Error lists all mistakes of a manifest.
 type Error struct {
 	Path     string
 	Mistakes []string // "policy freeze: match: …"
@@ -108,8 +106,8 @@ func (e *Error) Error() string {
 	return e.Path + ": " + strings.Join(e.Mistakes, "; ")
 }
 
-// Read reads and checks a manifest; what is wrong with its contents is a
-// [*Error]. It does not look at the modules.
+// Read reads and checks a manifest. Mistakes in its contents are an [*Error]. It does not read the
+// modules.
 func Read(path string) (Manifest, error) {
 	text, err := files.Read(path, maxManifest)
 	if err != nil {
@@ -146,16 +144,16 @@ func parseManifest(text []byte, dir string) (m Manifest, mistakes []string) {
 	seen := map[string]bool{}
 	for i, raw := range policies {
 		p, wrong := parsePolicy(raw)
-		who := "policy " + p.Name
+		where := "policy " + p.Name
 		if p.Name == "" {
-			who = fmt.Sprintf("policy number %d", i+1)
+			where = fmt.Sprintf("policy number %d", i+1)
 		}
 		if p.Name != "" && seen[p.Name] {
 			wrong = append(wrong, "name: is used twice")
 		}
 		seen[p.Name] = true
 		for _, w := range wrong {
-			mistakes = append(mistakes, who+": "+w)
+			mistakes = append(mistakes, where+": "+w)
 		}
 		if p.Module != "" && !filepath.IsAbs(p.Module) {
 			p.Module = filepath.Join(dir, p.Module)
@@ -212,7 +210,7 @@ var (
 	hexSHA256  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
-// check returns what is wrong with the values, each with its field first.
+// check returns the mistakes in the values, each with its field first.
 func (p *Policy) check() (wrong []string) {
 	want := func(right bool, field, what string) {
 		if !right {

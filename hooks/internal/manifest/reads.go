@@ -9,11 +9,10 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// maxReads bounds the prefixes of one policy: each look goes through them.
+// maxReads bounds the prefixes of one policy: each read of another lock goes through them.
 const maxReads = 16
 
-// CheckReads returns what is wrong with a list of beginnings of lock names, as a manifest
-// has it in "reads"; nil: nothing.
+// CheckReads checks a list of prefixes of lock names, as a manifest has it in "reads".
 func CheckReads(prefixes []string) error {
 	var all []error
 	for _, problem := range checkReads(prefixes) {
@@ -38,8 +37,8 @@ func checkReads(prefixes []string) (wrong []string) {
 	return wrong
 }
 
-// MayLookAt reports whether the manifest lets a policy look at a lock, or count the locks
-// whose names begin so.
+// MayLookAt reports whether the manifest lets a policy read a lock, or count the locks with this
+// prefix.
 func (p *Policy) MayLookAt(name string) bool {
 	for _, prefix := range p.Reads {
 		if strings.HasPrefix(name, prefix) {

@@ -8,7 +8,7 @@ import (
 	"github.com/octostore/octostore/core/jsontext"
 )
 
-// memberTypes says of each member of a policy's entry in a manifest what is right.
+// memberTypes describes the type of each member of a policy's entry in a manifest.
 var memberTypes = map[string]string{
 	"name":         `a string, such as "freeze"`,
 	"module":       `a string, the path of a .wasm file`,
@@ -24,7 +24,7 @@ var memberTypes = map[string]string{
 	"observe_from": `"now" or "start"`,
 }
 
-// wrongType says what is given as a member, and what would be right.
+// wrongType describes the given value of a member, and the right type.
 func wrongType(name string, given []byte) string {
 	var elements []json.RawMessage
 	if strings.HasPrefix(memberTypes[name], "a list") && json.Unmarshal(given, &elements) == nil {

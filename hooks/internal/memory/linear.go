@@ -6,20 +6,19 @@ package memory
 
 import "sync/atomic"
 
-// Linear is the memory of one instance. It comes from the system and goes back to it
-// at once: that of instances that trapped, which are thrown away, would otherwise stay
-// until the garbage collector comes by, many of them at a time.
+// Linear is the memory of one instance. It bypasses the garbage collector, which would free the memory
+// of trapped instances late, when many have piled up.
 type Linear struct {
 	all  []byte
 	used uint64        // bytes the guest has
-	kept bool          // it could not be had from the system, and is left to the collector
-	held *atomic.Int64 // counts the bytes of all instances of the policy; nil: nothing does
+	kept bool          // the system did not provide it; the garbage collector frees it
+	held *atomic.Int64 // counts the bytes of all instances of the policy; nil: no counter
 }
 
-// NewLinear returns memory whose size is counted in held as well, and takes none yet.
+// NewLinear returns empty memory, which adds its size to held.
 func NewLinear(held *atomic.Int64) *Linear { return &Linear{held: held} }
 
-// Reserve takes the most a guest may have; what it does not touch takes no space.
+// Reserve takes address space for the maximum size. Untouched pages take no memory.
 func (m *Linear) Reserve(most uint64) {
 	if most == 0 {
 		return
@@ -31,21 +30,21 @@ func (m *Linear) Reserve(most uint64) {
 	m.all = all
 }
 
-// Reallocate returns so much of it, and nil if there is not so much.
+// Reallocate returns memory of this size, nil if it exceeds the maximum.
 func (m *Linear) Reallocate(size uint64) []byte {
 	if size > uint64(len(m.all)) {
 		return nil
 	}
 	if fresh := m.all[min(m.used, size):size]; len(fresh) > 0 && !m.kept {
-		// Done here, and not page by page when the guest comes to them: the world can be
-		// stopped meanwhile. Where that is not known, it is done then after all.
+		// Populate the pages here, where the garbage collector can stop the world, and not by
+		// page faults of the guest.
 		populate(fresh)
 	}
 	m.count(size)
 	return m.all[:size:size]
 }
 
-// Free gives it back; again, it does nothing.
+// Free returns the memory to the system. No-op if already freed.
 func (m *Linear) Free() {
 	if m.all != nil && !m.kept {
 		unmapMemory(m.all)
@@ -54,7 +53,7 @@ func (m *Linear) Free() {
 	m.count(0)
 }
 
-// count notes how many bytes the guest has.
+// count records the size.
 func (m *Linear) count(size uint64) {
 	if m.held != nil {
 		m.held.Add(int64(size) - int64(m.used))

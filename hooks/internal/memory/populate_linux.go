@@ -5,6 +5,6 @@ import "syscall"
 // populateForWriting is an advice of Linux 5.14 and later.
 const populateForWriting = 23
 
-// populate has the system give the pages now. An older kernel gives them when they are
+// populate makes the system provide the pages now. An older kernel provides them when they are
 // touched.
 func populate(pages []byte) { _ = syscall.Madvise(pages, populateForWriting) }

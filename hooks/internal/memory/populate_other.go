@@ -2,5 +2,5 @@
 
 package memory
 
-// populate does nothing: the system gives pages when they are touched.
+// populate does nothing: the system provides pages when they are touched.
 func populate([]byte) {}
