@@ -20,72 +20,70 @@ import (
 	"github.com/octostore/octostore/transport/problem"
 )
 
-// enter lets a request as far as the router, or says why not: there are too many
-// connections, the door keeps it out, or its address sends too much that has no token.
-func (x *exchange) enter() error {
+// admit decides whether a request reaches the router. It does not if too many connections are
+// open, if its origin is refused, or if its address sends too many requests without a valid
+// token.
+func (x *exchange) admit() error {
 	l, path := x.api.limits, x.r.URL.Path
 	x.closeAfterChunks()
-	if x.link != nil && x.link.OverLimit {
+	if x.conn != nil && x.conn.OverLimit {
 		x.w.Header()["Connection"] = wire.Close
 		if !isSpared(path) && !isProbe(path) {
-			return l.Refuse(limit.Connections, time.Second, "as many connections are open as this server may have; try again later, or on a connection that is open already")
+			return l.Refuse(limit.Connections, time.Second, "this server has reached its limit of open connections; try again later, or use a connection that is open already")
 		}
 	}
-	if err := x.door(); err != nil {
+	if err := x.checkOrigin(); err != nil {
 		return cmp.Or(l.Address(x.r.RemoteAddr, x.started), err)
 	}
-	if x.api.closed() && x.anonymous() && !isProbe(path) {
+	if x.api.requiresTokens() && x.withoutCredentials() && !isProbe(path) {
 		return l.Address(x.r.RemoteAddr, x.started)
 	}
 	return nil
 }
 
-// anonymous reports whether the request does not even try to say who sent it.
-func (x *exchange) anonymous() bool { return len(x.r.Header["Authorization"]) == 0 }
+// withoutCredentials reports whether the request has no Authorization header.
+func (x *exchange) withoutCredentials() bool { return len(x.r.Header["Authorization"]) == 0 }
 
-// refusedOrLimited returns what a request is answered that was not let in because of err.
-// It counts for its address, unless it was counted already.
-func (x *exchange) refusedOrLimited(err error) error {
-	if x.anonymous() {
+// countRefused counts a request that was refused because of err for its address, unless admit
+// has counted it already, and returns the error to answer with.
+func (x *exchange) countRefused(err error) error {
+	if x.withoutCredentials() {
 		return err
 	}
 	return cmp.Or(x.api.limits.Address(x.r.RemoteAddr, x.started), err)
 }
 
-// count counts a request for its account until it has been answered, or says why it may
-// not go on.
-func (x *exchange) count() error {
-	if x.who.TokenID == "" || isProbe(x.r.URL.Path) {
+// countForAccount counts the request for its account until it has been answered, or refuses it.
+func (x *exchange) countForAccount() error {
+	if x.principal.TokenID == "" || isProbe(x.r.URL.Path) {
 		return nil
 	}
 	var err error
-	x.counted, err = x.api.limits.Begin(x.who.Account, isSpared(x.r.URL.Path), x.started)
+	x.counted, err = x.api.limits.Begin(x.principal.Account, isSpared(x.r.URL.Path), x.started)
 	return err
 }
 
-// isSpared reports whether a path is that of a request by which a lock is kept or given
-// back.
+// isSpared reports whether a path is that of a renewal or release, by which a holder keeps its
+// lock or gives it back.
 func isSpared(path string) bool {
 	return strings.HasSuffix(path, "/renew") || strings.HasSuffix(path, "/release")
 }
 
-// isProbe reports whether a path is asked by what would otherwise end the server.
+// isProbe reports whether a path is that of a liveness or readiness probe.
 func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
 
-// door refuses what must not even be routed. A server on localhost can be reached by
-// every web page its user looks at: directly, which the cross-origin check refuses,
-// or under a host name that the page's owner points at 127.0.0.1, which the host
-// check refuses.
-//
-// With tokens any host name will do, for a page has none of them.
-func (x *exchange) door() error {
-	if !x.api.closed() {
+// checkOrigin refuses requests that a web page may have caused. A server on localhost can be
+// reached by every page its user visits: directly, which the cross-origin check refuses, or
+// under a host name that the page's owner points at 127.0.0.1 (DNS rebinding), which the host
+// check refuses. A server with tokens accepts any host name, as pages have no token.
+func (x *exchange) checkOrigin() error {
+	if !x.api.requiresTokens() {
 		if !loopbackHost(x.r.Host) {
 			return problem.ErrForeignHost
 		}
 	}
 	if auth.HoldsSecret(x.r.URL.Path) {
-		x.hidden = true
+		x.hidePath = true
 		return param.ErrTokenInURL
 	}
 	if err := x.api.origins.Check(x.r); err != nil {
@@ -94,18 +92,16 @@ func (x *exchange) door() error {
 	return nil
 }
 
-// closeAfterChunks ends the connection with the answer to a request whose body came in
-// chunks. If it had a length as well, net/http has gone by the chunks and tells nobody; a
-// proxy that went by the length would take what comes behind for part of this request,
-// and it would be answered as one of its own.
+// closeAfterChunks closes the connection after the answer to a chunked request, against request
+// smuggling: net/http ignores a Content-Length beside the chunks, and a proxy that does not
+// would take the bytes after the chunks for part of this request.
 func (x *exchange) closeAfterChunks() {
 	if len(x.r.TransferEncoding) > 0 {
 		x.w.Header()["Connection"] = wire.Close
 	}
 }
 
-// loopbackHost reports whether a Host header, with or without a port, names this
-// machine itself.
+// loopbackHost reports whether a Host header, with or without a port, names this machine.
 func loopbackHost(hostport string) bool {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil {
@@ -121,7 +117,7 @@ func loopbackHost(hostport string) bool {
 	return err == nil && addr.IsLoopback() && addr.Zone() == ""
 }
 
-// requestIDs makes names for requests: a random word per process and a number.
+// requestIDs creates request ids: a random word per process and a number.
 type requestIDs struct {
 	process string
 	last    *atomic.Uint64
@@ -131,9 +127,8 @@ func newRequestIDs() requestIDs {
 	return requestIDs{process: strings.ToLower(rand.Text()[:6]) + "-", last: new(atomic.Uint64)}
 }
 
-// of returns the id the client chose for its request, if it may be used as one,
-// else a new one.
-func (ids requestIDs) of(r *http.Request) string {
+// idOf returns the id that the client chose for its request, if it is valid, else a new one.
+func (ids requestIDs) idOf(r *http.Request) string {
 	if chosen := r.Header["X-Request-Id"]; len(chosen) == 1 && validRequestID(chosen[0]) && !auth.HoldsSecret(chosen[0]) {
 		return chosen[0]
 	}
@@ -153,30 +148,32 @@ func validRequestID(id string) bool {
 	return true
 }
 
-// connection returns the connection of an exchange that has one to itself, else nil.
-func (x *exchange) connection() *net.TCPConn {
-	if x.link == nil || x.r.ProtoMajor != 1 {
-		return nil // others share it
+// ownConnection returns the connection of the exchange, or nil if other requests share it.
+func (x *exchange) ownConnection() *net.TCPConn {
+	if x.conn == nil || x.r.ProtoMajor != 1 {
+		return nil // over HTTP/2 requests share it
 	}
-	return x.link.TCP()
+	return x.conn.TCP()
 }
 
-// settle marks the connection of a request that was let in.
-func (x *exchange) settle() { x.api.connectionsOf(x.on).Admit(x.link) }
+// markAdmitted records that the server admitted a request on the connection, which is not
+// evicted from then on.
+func (x *exchange) markAdmitted() { x.api.connectionsOf(x.listener).Admit(x.conn) }
 
-func (a *API) connectionsOf(on side) *conn.Set { return a.connections[on] }
+func (a *API) connectionsOf(on listener) *conn.Set { return a.connections[on] }
 
-// sideNames are the listeners in log and metrics.
-var sideNames = [numSides]string{mainSide: "main", adminSide: "admin"}
+// listenerNames are the names of the listeners in log and metrics.
+var listenerNames = [numListeners]string{mainListener: "main", adminListener: "admin"}
 
-// logCut writes that connections to a listener are cut, and how many so far, once a minute.
-func (a *API) logCut(on side, network netip.Addr) {
+// logEvicted logs that connections to a listener are evicted, and how many so far, once a
+// minute.
+func (a *API) logEvicted(on listener, network netip.Addr) {
 	c := a.connectionsOf(on)
-	a.sparse.Log(slog.LevelWarn, "cut "+sideNames[on],
+	a.sparse.Log(slog.LevelWarn, "cut "+listenerNames[on],
 		"connections without a request were cut to make room for others",
-		slog.String("listener", sideNames[on]), slog.Int64("cut", c.Evicted.Load()), slog.String("last_from", network.String()), slog.String("may_be_open", strconv.Itoa(c.Max)))
+		slog.String("listener", listenerNames[on]), slog.Int64("cut", c.Evicted.Load()), slog.String("last_from", network.String()), slog.String("may_be_open", strconv.Itoa(c.Max)))
 }
 
-// hasLeft reports whether the client has closed the connection of a request that has
-// lasted a while. It is for the last moment before a grant is handed over.
-func (x *exchange) hasLeft() bool { return conn.HasHungUp(x.connection(), x.started) }
+// hasLeft reports whether the client has closed its connection. It is for the last moment before
+// a grant is delivered.
+func (x *exchange) hasLeft() bool { return conn.HasHungUp(x.ownConnection(), x.started) }

@@ -10,15 +10,15 @@ import (
 	"github.com/octostore/octostore/transport/internal/wire"
 )
 
-// reply writes the answer in x.buf, for answers whose loss harms nobody.
+// reply writes the answer in x.buf. It is for answers whose loss does no harm.
 func (x *exchange) reply(status int, contentType []string) {
 	_ = x.write(status, contentType)
 }
 
-// deliver writes the successful answer in x.buf and returns nil only if it has left the
-// process. net/http buffers a small answer until the handler has returned, so a
-// Write says nothing; a flush does, and as nothing is left to flush afterwards it
-// costs no further system call.
+// deliver writes the successful answer in x.buf, and returns nil only if it has left the
+// process. net/http buffers a small answer until the handler has returned, so Write says nothing
+// about that; Flush does, and costs no further system call, as nothing is left to flush
+// afterwards.
 func (x *exchange) deliver(contentType []string) error {
 	if err := x.write(http.StatusOK, contentType); err != nil {
 		return err
@@ -43,9 +43,9 @@ func (x *exchange) write(status int, contentType []string) error {
 	return err
 }
 
-// armWrite bounds the time the answer may take to be written, after what net/http
-// may wait for the rest of a body. It lifts the deadline at the end of the request.
-// Where there is no connection, as in tests, there is nothing to bound.
+// armWrite bounds the time the answer may take to be written, after the time net/http may wait
+// for the rest of a body. net/http lifts the deadline at the end of the request. In tests
+// without a connection it does nothing.
 func (x *exchange) armWrite() {
 	limit := writeTimeout
 	if x.hasBody() {
@@ -54,8 +54,7 @@ func (x *exchange) armWrite() {
 	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(limit))
 }
 
-// Header, WriteHeader, Write and Unwrap make the exchange the ResponseWriter of its
-// handler.
+// Header, WriteHeader, Write and Unwrap make the exchange the ResponseWriter of its handler.
 func (x *exchange) Header() http.Header { return x.w.Header() }
 
 func (x *exchange) WriteHeader(status int) {
@@ -86,7 +85,7 @@ const (
 func (x *exchange) beginStream(contentType []string, gzip bool, unsent int) *wire.Stream {
 	cfg := wire.StreamConfig{ContentType: contentType, Gzip: gzip, Timeout: writeTimeout, Unsent: unsent}
 	if x.r.Method != http.MethodHead { // which leaves the connection to other requests
-		cfg.Conn = x.connection()
+		cfg.Conn = x.ownConnection()
 	}
 	return x.api.streams.Begin(x, cfg)
 }

@@ -22,13 +22,13 @@ import (
 var auditFields = param.SetOf(param.After, param.Since, param.Until, param.Prefix, param.Kind, param.Account,
 	param.Decision, param.Limit, param.Format, param.Follow)
 
-// audit streams the journal, or what is asked for of it, until the client's token ends.
+// audit streams the audit log, or the part that is asked for, until the client's token ends.
 func (x *exchange) audit() error {
-	if err := core.MaySome(x.who, "read the audit log", auth.Audit); err != nil {
+	if err := core.MaySome(x.principal, "read the audit log", auth.Audit); err != nil {
 		return err
 	}
-	defer x.bound()()
-	return x.because(x.export())
+	defer x.endWithToken()()
+	return x.cause(x.export())
 }
 
 func (x *exchange) export() error {
@@ -51,15 +51,14 @@ func (x *exchange) export() error {
 	return out.send(x)
 }
 
-// auditQuery reads what is asked for. Without a cursor it begins at the oldest that is
-// left.
+// auditQuery reads the query. Without a cursor it begins at the oldest record.
 func (x *exchange) auditQuery() (q journal.Query, err error) {
 	p := &x.params
 	now := time.Now()
 	if q.Filter, err = p.AuditFilter(); err != nil {
 		return q, err
 	}
-	if !x.who.MayAll(auth.Audit) { // whoever may read all of it gets it as it is stored
+	if !x.principal.MayAll(auth.Audit) { // an auditor of everything gets the segments as they are stored
 		q.Filter.Visible = x.sees(auth.Audit)
 	}
 	if q.Limit, err = p.AuditLimit(); err != nil {
@@ -80,8 +79,8 @@ func (x *exchange) auditQuery() (q journal.Query, err error) {
 	return q, err
 }
 
-// auditCursor returns the event after which to begin: that of the cursor, else the
-// oldest there is.
+// auditCursor returns the event after which to begin: that of the cursor, else the one before
+// the oldest record.
 func (x *exchange) auditCursor() (lock.Seq, error) {
 	j := x.api.journal
 	after, err := x.params.Cursor(param.After, j.Head())
@@ -105,7 +104,7 @@ func (x *exchange) auditCursor() (lock.Seq, error) {
 	return after, err
 }
 
-// auditStream is an export on its way to a client.
+// auditStream is an export to a client.
 type auditStream struct {
 	export      *journal.Export
 	follow      bool
@@ -115,13 +114,13 @@ type auditStream struct {
 
 func asIs(lines []byte) ([]byte, error) { return lines, nil }
 
-// send streams the export to its end. What goes wrong on the way cuts the connection:
-// then the closing line is missing.
+// send streams the export to its end. An error on the way closes the connection; the closing
+// line is missing then.
 func (a *auditStream) send(x *exchange) error {
-	if !x.api.exports.Begin(x.who.Account) {
+	if !x.api.exports.Begin(x.principal.Account) {
 		return problem.ErrTooManyReaders
 	}
-	defer x.api.exports.End(x.who.Account)
+	defer x.api.exports.End(x.principal.Account)
 	s := x.beginStream(a.contentType, x.params.AcceptsGzip(), exportUnsent)
 	if x.r.Method == http.MethodHead {
 		return nil
@@ -145,7 +144,7 @@ func (a *auditStream) send(x *exchange) error {
 		}
 		x.api.streams.Pause(until, last)
 		if x.api.journal.Wait(until, a.export.Cursor()) != nil {
-			break // the closing line says where to go on
+			break // the closing line has the cursor to go on with
 		}
 		last = time.Now()
 		a.export.Extend()
@@ -167,7 +166,7 @@ func (a *auditStream) line(s *wire.Stream, line []byte) error {
 	return s.Write(encoded)
 }
 
-// lines sends what there is up to the end of the export.
+// lines sends the lines up to the end of the export.
 func (a *auditStream) lines(ctx context.Context, s *wire.Stream) error {
 	s.Work()
 	defer s.Rest()

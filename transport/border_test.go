@@ -21,7 +21,7 @@ func (rt *route) lineOf(method string) string {
 func TestEveryRouteIsStrict(t *testing.T) {
 	s := newServer(t, setup{})
 	for _, rt := range routeTable() {
-		if rt.page {
+		if rt.browser {
 			continue // see TestPagesAreForPeople
 		}
 		t.Run(rt.id, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestEveryGETAnswersToHEAD(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	for _, rt := range routeTable() {
-		if rt.method != http.MethodGet || rt.page {
+		if rt.method != http.MethodGet || rt.browser {
 			continue
 		}
 		needs := ""

@@ -21,29 +21,29 @@ import (
 	"github.com/octostore/octostore/transport/problem"
 )
 
-// exchange is one request and its answer. It is the ResponseWriter its handler
-// sees, so that it knows what has been written.
+// exchange is the life of one request: admission, identity, parameters, handler, answer, log and
+// metrics. It is the ResponseWriter of its handler, so that it knows what has been written.
 type exchange struct {
 	api *API
 	w   http.ResponseWriter
 	caller
-	link   *conn.Conn // nil: there is none, as in tests
+	conn   *conn.Conn // nil in tests without a connection
 	route  *route
 	params param.Values
-	ctx    context.Context // ends before that of r; nil: it does not
+	ctx    context.Context // ends before the context of r; nil: the context of r
 
-	status  int      // of the answer; 0: nothing is written yet
-	code    api.Code // what it is counted under
-	hidden  bool     // the path must not be logged
-	aborted bool     // the connection is to be cut: there is no answer
+	status   int      // of the answer; 0: nothing has been written
+	code     api.Code // under which the metrics count it
+	hidePath bool     // from the log
+	aborted  bool     // the connection is closed without an answer
 
-	counted *limit.Bucket // counts the request while it lasts; nil: none does
+	counted *limit.Bucket // the bucket that counts the request while it lasts, or nil
 
-	buf []byte // for the body of the request, then of the answer
+	buf []byte // holds the body of the request, then that of the answer
 }
 
-// maxKept is the size up to which a buffer is kept for other requests: larger than
-// any answer but long lists.
+// maxKept is the size up to which a buffer is kept for other requests. Only long lists are
+// larger.
 const maxKept = 64 << 10
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -53,8 +53,8 @@ var errPanicked = errors.New("a handler panicked")
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
 	buf := x.buf[:0]
-	*x = exchange{api: a, w: w, caller: caller{r: r, started: time.Now()}, link: conn.Of(r), route: a.none, code: metrics.OK, buf: buf}
-	x.id = a.ids.of(r)
+	*x = exchange{api: a, w: w, caller: caller{r: r, started: time.Now()}, conn: conn.Of(r), route: a.unrouted, code: metrics.OK, buf: buf}
+	x.id = a.ids.idOf(r)
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.id}
 	h["Cache-Control"] = wire.NoStore
@@ -63,33 +63,33 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
-// run reads the parameters of a matched request and calls its handler.
+// run identifies the caller of a routed request, reads its parameters and calls its handler.
 func (x *exchange) run(rt *route) {
 	x.route = rt
-	if err := x.admit(); err != nil {
+	if err := x.identify(); err != nil {
 		x.fail(err)
 		return
 	}
-	if x.who.TokenID != "" {
-		x.settle()
+	if x.principal.TokenID != "" {
+		x.markAdmitted()
 	}
 	if err := x.readParams(); err != nil {
 		x.fail(err)
 		return
 	}
-	if err := x.stillGood(); err != nil {
+	if err := x.recheckToken(); err != nil {
 		x.fail(err)
 		return
 	}
 	if !rt.public {
-		x.settle() // in open mode, too
+		x.markAdmitted() // without tokens too
 	}
 	if err := rt.serve(x); err != nil {
 		x.fail(err)
 	}
 }
 
-// finish ends the exchange, whatever happened: it must be deferred.
+// finish ends the exchange. It has to be deferred, as it also handles panics.
 func (x *exchange) finish() {
 	if p := recover(); p != nil {
 		x.panicked(p)
@@ -99,7 +99,7 @@ func (x *exchange) finish() {
 	x.route.metrics.Observe(x.code, took)
 	if x.api.log.Enabled(x.r.Context(), slog.LevelDebug) {
 		x.api.log.LogAttrs(x.r.Context(), slog.LevelDebug, "request",
-			slog.String("method", x.r.Method), slog.String("path", x.shownPath()), // never the query: it may hold a lease id
+			slog.String("method", x.r.Method), slog.String("path", x.loggedPath()), // never the query: it may hold a lease id
 			slog.Int("status", x.status), slog.String("code", string(x.code)),
 			slog.Duration("took", took), slog.String("request_id", x.id), slog.String("remote", x.r.RemoteAddr))
 	}
@@ -113,9 +113,9 @@ func (x *exchange) finish() {
 	}
 }
 
-// shownPath is the path, for the log.
-func (x *exchange) shownPath() string {
-	if x.hidden {
+// loggedPath returns the path as the log shows it.
+func (x *exchange) loggedPath() string {
+	if x.hidePath {
 		return "(hidden)"
 	}
 	return x.r.URL.Path
@@ -132,15 +132,14 @@ func (x *exchange) panicked(p any) {
 	x.refuse(problem.Of(errPanicked, time.Now()))
 }
 
-// abort cuts the connection. Returning from a handler without an answer is no way
-// to say nothing: net/http would send an empty 200, and to an acquire that means
-// the lock is yours.
+// abort closes the connection without an answer. Merely returning from the handler would not do:
+// net/http would send an empty 200, and to an acquire that means that the lock is held.
 func (x *exchange) abort() {
 	x.aborted = true
 	x.code = problem.CodeGone
 }
 
-// fail answers with what the table of problems has for err.
+// fail answers with the problem of an error, and logs it if an operator has to know.
 func (x *exchange) fail(err error) {
 	answer := problem.Of(err, time.Now())
 	x.report(answer, err)
@@ -164,7 +163,7 @@ func (x *exchange) refuse(answer problem.Answer) {
 	if answer.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(int(answer.RetryAfter / time.Second))}
 	}
-	if x.route.page {
+	if x.route.browser {
 		login.SetHeaders(h)
 		x.buf = append(x.buf[:0], login.RefusedPage(answer.Title, answer.Detail, x.id, answer.Status != http.StatusNotFound)...)
 		x.reply(answer.Status, wire.TypeHTML)
@@ -174,10 +173,9 @@ func (x *exchange) refuse(answer problem.Answer) {
 	x.reply(answer.Status, wire.TypeProblem)
 }
 
-// report logs the errors somebody has to look at: each of those without a row, as the answer
-// promises, and those that mean the server could not do its work. On a full disk every
-// request is one of the latter, so of them it is one line of each sort a minute, and for each
-// policy that could not answer.
+// report logs the errors an operator has to look at: unknown ones, as their answer promises, and
+// those that say the server could not do its work. On a full disk every request is one of the
+// latter, so these are logged once a minute per code, route and policy.
 func (x *exchange) report(answer problem.Answer, err error) {
 	about := []slog.Attr{slog.Any("err", err), slog.String("code", string(answer.Code)),
 		slog.String("route", x.route.id), slog.String("request_id", x.id)}
@@ -193,7 +191,8 @@ func (x *exchange) report(answer problem.Answer, err error) {
 	}
 }
 
-// context ends when the client leaves, and when its token ends where that matters.
+// context ends when the client leaves and, after endWithToken, when the token of the request
+// ends.
 func (x *exchange) context() context.Context {
 	if x.ctx != nil {
 		return x.ctx
@@ -201,11 +200,11 @@ func (x *exchange) context() context.Context {
 	return x.r.Context()
 }
 
-// readParams reads the query and the body of the request. The body is read to its
-// end, for only then does net/http notice that a client leaves.
+// readParams reads the query and the body. The body is read to its end: only then does net/http
+// notice that a client leaves.
 func (x *exchange) readParams() error {
 	p := &x.params
-	p.Expect(x.route.fields, x.route.loose, x.r.Header)
+	p.Expect(x.route.fields, x.route.lenient, x.r.Header)
 	if err := p.ParseQuery(x.r.URL.RawQuery); err != nil {
 		return err
 	}
@@ -222,9 +221,9 @@ func (x *exchange) readParams() error {
 	return p.ParseBody(x.r, body)
 }
 
-// armRead bounds the time a body may take to arrive, whether it is read by a handler
-// or by net/http, which reads what is left of it before it answers. The deadline ends
-// with the body: net/http lifts it where it begins to watch for the client to leave.
+// armRead bounds the time a body may take to arrive, whether a handler reads it or net/http,
+// which reads the rest before it answers. net/http lifts the deadline after the body, when it
+// begins to watch for the client to leave.
 func (x *exchange) armRead() {
 	if x.hasBody() {
 		_ = http.NewResponseController(x.w).SetReadDeadline(x.started.Add(bodyTimeout)) // unsupported where there is no connection
@@ -233,7 +232,7 @@ func (x *exchange) armRead() {
 
 func (x *exchange) hasBody() bool { return x.r.Body != nil && x.r.Body != http.NoBody }
 
-// readBody returns the body, which is valid until the answer is built.
+// readBody returns the body. It is valid until the answer is built.
 func (x *exchange) readBody() ([]byte, error) {
 	if x.r.ContentLength > param.MaxBody {
 		return nil, problem.ErrTooLarge

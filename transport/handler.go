@@ -17,13 +17,12 @@ import (
 // Most are functions of a context, the caller and the parameters of the request, and return
 // an answer or an error; [respond] turns both into bytes.
 //
-// Those that need the connection itself are methods of the exchange: acquire and break,
-// whose grant is undone if the answer cannot be delivered; the answers that show a new
-// token once, which is revoked likewise; streams; the pages of a login, which set headers;
-// and what other packages serve, metrics and profiles. They too return an error instead of
-// answering with one.
+// Handlers that need the connection are methods of the exchange: acquire and break, whose
+// grant is undone if the answer cannot be delivered; logins, whose new token is revoked if it
+// cannot be; streams; login pages, which set headers; metrics and profiles, which other
+// packages serve. They too return an error instead of answering with one.
 
-// respond makes a handler of the first shape one of an exchange.
+// respond returns a function that calls a handler of the first shape for an exchange.
 func respond[A wire.Answer](handle func(*API, context.Context, *caller, *param.Values) (A, error)) func(*exchange) error {
 	return func(x *exchange) error {
 		answer, err := handle(x.api, x.context(), &x.caller, &x.params)
@@ -42,16 +41,16 @@ func respond[A wire.Answer](handle func(*API, context.Context, *caller, *param.V
 
 func (x *exchange) times() wire.Times { return wire.Times{Received: x.started, Now: time.Now()} }
 
-// caller is who sent a request, and what the request says about that.
+// caller is the client of a request: its account, and where the request came from.
 type caller struct {
-	who     auth.Principal
-	r       *http.Request
-	id      string    // of the request
-	started time.Time // when the request arrived
-	on      side      // the listener it came in by
+	principal auth.Principal
+	r         *http.Request
+	id        string    // of the request
+	started   time.Time // when the request arrived
+	listener  listener  // on which the request arrived
 }
 
-// origin says where the request came from, for the audit log.
+// origin returns where the request came from, for the audit log.
 func (c *caller) origin() lock.Origin {
 	return lock.Origin{
 		Actor:     lock.Actor{RemoteAddr: c.r.RemoteAddr, UserAgent: printable(c.r.UserAgent())},
@@ -63,18 +62,18 @@ func (c *caller) origin() lock.Origin {
 // actor is origin with the account and the token of the caller.
 func (c *caller) actor() lock.Origin {
 	o := c.origin()
-	o.Actor.Account, o.Actor.TokenID = c.who.Account, c.who.TokenID
+	o.Actor.Account, o.Actor.TokenID = c.principal.Account, c.principal.TokenID
 	return o
 }
 
 // sees returns a function that reports whether the caller may do verb to a lock.
 func (c *caller) sees(verb auth.Verb) func(lock.Name) bool {
-	who := c.who
+	who := c.principal
 	return func(n lock.Name) bool { return who.May(verb, n) }
 }
 
-// traceID returns the trace id of a W3C traceparent header, or nothing if it is not
-// one: what a tracer got wrong is no reason to refuse a lock.
+// traceID returns the trace id of a W3C traceparent header, or nothing if the header is
+// malformed: a mistake of a tracer is no reason to refuse a lock.
 func traceID(lines []string) string {
 	const (
 		version = "00-"
@@ -106,7 +105,7 @@ func lowerHex(s string) bool {
 	return true
 }
 
-// printable leaves out what is not printable ASCII and cuts the rest to 256 bytes.
+// printable returns the printable ASCII of s, at most 256 bytes.
 func printable(s string) string {
 	const most = 256
 	for i := 0; i < len(s); i++ {
@@ -119,7 +118,7 @@ func printable(s string) string {
 	return s[:min(len(s), most)]
 }
 
-// withoutSecret returns the text, or that there was a token in it.
+// withoutSecret returns the text, or a placeholder if it holds a token.
 func withoutSecret(s string) string {
 	if auth.HoldsSecret(s) {
 		return "(hidden: it held a token)"

@@ -24,7 +24,7 @@ func (a *API) renewLock(ctx context.Context, c *caller, p *param.Values) (wire.G
 	if err != nil {
 		return wire.Grant{}, err
 	}
-	grant, err := a.service.Renew(ctx, c.who, lock.Renewal{
+	grant, err := a.service.Renew(ctx, c.principal, lock.Renewal{
 		Origin: c.origin(), Name: p.Lock, LeaseID: id, TTL: ttl,
 	})
 	if err != nil {
@@ -42,7 +42,7 @@ func (a *API) releaseLock(ctx context.Context, c *caller, p *param.Values) (wire
 	if err != nil {
 		return wire.Ended{}, err
 	}
-	ended, err := a.service.Release(ctx, c.who, lock.Release{
+	ended, err := a.service.Release(ctx, c.principal, lock.Release{
 		Origin: c.origin(), Name: p.Lock, LeaseID: id,
 	})
 	return wire.Ended{Lease: ended}, err
@@ -55,13 +55,13 @@ func (x *exchange) acquire() error {
 		return err
 	}
 	if req.Wait > 0 {
-		defer x.bound()()
+		defer x.endWithToken()()
 	}
-	grant, err := x.api.service.Acquire(x.context(), x.who, req)
+	grant, err := x.api.service.Acquire(x.context(), x.principal, req)
 	if err != nil {
-		return x.because(err)
+		return x.cause(err)
 	}
-	return x.because(x.hand(grant, x.api.service.Wait(req.Wait)))
+	return x.cause(x.deliverGrant(grant, x.api.service.Wait(req.Wait)))
 }
 
 func acquireRequest(c *caller, p *param.Values) (core.AcquireRequest, error) {
@@ -104,12 +104,12 @@ func (x *exchange) breakLease() error {
 	}
 	breaking := lock.Breaking{Origin: x.origin(), Name: p.Lock, Token: token, Cause: cause}
 	if take {
-		return x.take(breaking)
+		return x.breakAndTake(breaking)
 	}
 	if useless := p.Given() & param.SetOf(param.TTL, param.Confirm, param.Holder, param.Metadata); useless != 0 || p.Metadata() != nil {
 		return &input.Error{Field: "take", Problem: "is missing", Want: "take=1 beside ttl, confirm, holder and metadata, which are of the lease that is taken"}
 	}
-	ended, err := x.api.service.Break(x.context(), x.who, breaking)
+	ended, err := x.api.service.Break(x.context(), x.principal, breaking)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (x *exchange) breakLease() error {
 }
 
 // take hands over a lock that was broken for the caller, as acquire does.
-func (x *exchange) take(breaking lock.Breaking) error {
+func (x *exchange) breakAndTake(breaking lock.Breaking) error {
 	p := &x.params
 	ttl, err := p.TTL()
 	if err != nil {
@@ -130,19 +130,19 @@ func (x *exchange) take(breaking lock.Breaking) error {
 	if err != nil {
 		return err
 	}
-	grant, err := x.api.service.Take(x.context(), x.who, breaking, core.AcquireRequest{
+	grant, err := x.api.service.Take(x.context(), x.principal, breaking, core.AcquireRequest{
 		Origin: breaking.Origin, TTL: ttl, Confirm: confirm, Holder: p.Text(param.Holder), Reason: breaking.Cause, Metadata: p.Metadata(),
 	})
 	if err != nil {
 		return err
 	}
-	return x.because(x.hand(grant, 0))
+	return x.cause(x.deliverGrant(grant, 0))
 }
 
 // hand delivers a grant to its holder, or undoes it. Whatever goes wrong before the answer
 // has left the process, no client may hold a lock that it does not know of; a grant that was
 // delivered is never undone.
-func (x *exchange) hand(grant table.Grant, wait time.Duration) error {
+func (x *exchange) deliverGrant(grant table.Grant, wait time.Duration) error {
 	undo := true
 	defer func() {
 		if undo {
@@ -152,7 +152,7 @@ func (x *exchange) hand(grant table.Grant, wait time.Duration) error {
 	if x.context().Err() != nil || x.hasLeft() {
 		return lock.ErrGone
 	}
-	if err := x.who.Err(time.Now()); err != nil {
+	if err := x.principal.Err(time.Now()); err != nil {
 		return err
 	}
 	if !lasts(grant.Lease) {

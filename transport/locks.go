@@ -20,7 +20,7 @@ func (a *API) getLock(ctx context.Context, c *caller, p *param.Values) (wire.Loc
 // the request asks for.
 func (a *API) lockView(ctx context.Context, c *caller, p *param.Values, name lock.Name) (lock.View, error) {
 	if !p.Has(param.Waiters) && !p.Has(param.WaitersAfter) {
-		return a.service.Get(c.who, name)
+		return a.service.Get(c.principal, name)
 	}
 	limit, err := p.PageSize(param.Waiters)
 	if err != nil {
@@ -30,7 +30,7 @@ func (a *API) lockView(ctx context.Context, c *caller, p *param.Values, name loc
 	if err != nil {
 		return lock.View{}, err
 	}
-	return a.service.Queue(ctx, c.who, name, after, limit)
+	return a.service.Queue(ctx, c.principal, name, after, limit)
 }
 
 // listLocks shows a page of the locks that are held or waited for, or the one lock that the
@@ -43,7 +43,7 @@ func (a *API) listLocks(ctx context.Context, c *caller, p *param.Values) (wire.L
 	if err != nil {
 		return wire.List{}, err
 	}
-	views, next, err := a.service.List(c.who, query)
+	views, next, err := a.service.List(c.principal, query)
 	return wire.List{Views: views, Next: next}, err
 }
 

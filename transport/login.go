@@ -12,7 +12,7 @@ import (
 	"github.com/octostore/octostore/transport/login"
 )
 
-// github returns what people log in by, or that they cannot.
+// github returns the login, or an error if there is none.
 func (a *API) github() (*login.GitHub, error) {
 	if a.login == nil {
 		return nil, login.ErrOff
@@ -20,8 +20,7 @@ func (a *API) github() (*login.GitHub, error) {
 	return a.login, nil
 }
 
-// beginLogin sends a browser to GitHub. Coming here twice does no harm: the later one
-// counts.
+// beginLogin redirects a browser to GitHub. A second login replaces the first.
 func (x *exchange) beginLogin() error {
 	github, err := x.api.github()
 	if err != nil {
@@ -38,7 +37,7 @@ func (x *exchange) beginLogin() error {
 	return nil
 }
 
-// landLogin shows a button to a browser that comes back from GitHub.
+// landLogin shows a button to a browser that returns from GitHub.
 func (x *exchange) landLogin() error {
 	github, err := x.api.github()
 	if err != nil {
@@ -54,7 +53,7 @@ func (x *exchange) landLogin() error {
 	return nil
 }
 
-// finishLogin makes a token and shows it, once.
+// finishLogin creates a token and shows it, once.
 func (x *exchange) finishLogin() error {
 	github, err := x.api.github()
 	if err != nil {
@@ -67,7 +66,7 @@ func (x *exchange) finishLogin() error {
 	login.SetHeaders(x.w.Header())
 	http.SetCookie(x.w, github.Forget())
 	x.buf = append(x.buf[:0], login.TokenPage(t)...)
-	x.handOver(github, t, wire.TypeHTML)
+	x.deliverToken(github, t, wire.TypeHTML)
 	return nil
 }
 
@@ -77,10 +76,11 @@ func (a *API) gitHubLimit(c *caller) func() error {
 	return func() error { return a.limits.GitHub(c.r.RemoteAddr, c.started) }
 }
 
-// handOver writes the answer that shows a token. One that nobody has seen is ended.
-func (x *exchange) handOver(github *login.GitHub, t login.Token, contentType []string) {
+// deliverToken writes the answer that shows a token, and revokes the token if the answer could
+// not be delivered.
+func (x *exchange) deliverToken(github *login.GitHub, t login.Token, contentType []string) {
 	err := x.deliver(contentType)
-	clear(x.buf) // a buffer is kept for other requests
+	clear(x.buf) // the buffer is kept for other requests
 	if err != nil {
 		github.Undo(x.r.Context(), x.origin(), t)
 	}
@@ -107,7 +107,7 @@ func (a *API) beginDevice(ctx context.Context, c *caller, _ *param.Values) (none
 	}}, nil
 }
 
-// pollDevice says how far such a login is, and hands its token over, once.
+// pollDevice shows the state of a login with a code, and its token, once.
 func (x *exchange) pollDevice() error {
 	github, err := x.api.github()
 	if err != nil {
@@ -127,9 +127,9 @@ func (x *exchange) pollDevice() error {
 		return nil
 	}
 	x.encode(api.Login{Status: api.LoginComplete, Token: &api.NewToken{Token: ShowToken(t.Token), Secret: t.Secret}})
-	x.handOver(github, t, wire.TypeJSON)
+	x.deliverToken(github, t, wire.TypeJSON)
 	return nil
 }
 
-// encode makes a value of package api the answer to be written.
+// encode puts the JSON of a value of package api into x.buf.
 func (x *exchange) encode(v any) { x.buf = wire.JSON{Value: v}.Append(x.buf[:0], wire.Times{}) }

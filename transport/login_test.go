@@ -395,7 +395,7 @@ func TestAnAccountMayLogInSoOften(t *testing.T) {
 	limits := New(Config{Service: s.service, Journal: s.journal, Tokens: s.tokens, Login: s.login, Limits: Limits{NewTokens: 2}}).limits
 	for i, want := range []int{200, 200, 429} {
 		b := s.browser()
-		if p := s.press(b, s.begin(b), "same-origin"); p.status != want || want == 429 && !strings.Contains(p.text, "logged in as often as it may") {
+		if p := s.press(b, s.begin(b), "same-origin"); p.status != want || want == 429 && !strings.Contains(p.text, "limit of 2 logins per hour") {
 			t.Errorf("login %d: %d %s", i+1, p.status, p.text)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // index says what this server is, and how to use it.
 func (a *API) index(_ context.Context, c *caller, _ *param.Values) (wire.Raw, error) {
-	if c.on == adminSide {
+	if c.listener == adminListener {
 		return a.adminIndex(), nil
 	}
 	base := "http://" + c.r.Host
@@ -60,7 +60,7 @@ func monitoring(metrics, ready bool) (lines string) {
 	return lines
 }
 
-// adminIndex is index for the listener for administration.
+// adminIndex is index on the admin listener.
 func (a *API) adminIndex() wire.Raw {
 	return textPage("OctoStore " + a.version + `: administration. Locks are on the other listener.
 
@@ -71,8 +71,8 @@ func (a *API) adminIndex() wire.Raw {
 ` + monitoring(a.metricsOn != MainOnly, a.readyOn != MainOnly))
 }
 
-// health says whether the server can go on: 503 once it has failed for good. Stopping,
-// or a full disk, is no failure: those who hold a lock can renew it and give it back.
+// health answers the liveness probe: 503 once the server has failed for good. A server that
+// stops, or has a full disk, has not failed: holders can still renew and release.
 func (a *API) health(context.Context, *caller, *param.Values) (wire.Health, error) {
 	if a.service.Serving() != nil {
 		return wire.Health{Status: api.Failing}, nil
@@ -80,9 +80,9 @@ func (a *API) health(context.Context, *caller, *param.Values) (wire.Health, erro
 	return wire.Health{}, nil
 }
 
-// ready says whether clients should be sent here: 200 while holders can renew and release,
-// on a full disk too, which the answer then says. With grants=1 it is 503 unless locks are
-// granted.
+// ready answers the readiness probe: 200 while holders can renew and release. On a full disk
+// it is 200 too, and says that the server is degraded. With grants=1 it is 503 unless locks
+// are granted.
 func (a *API) ready(_ context.Context, _ *caller, p *param.Values) (wire.Health, error) {
 	grants, err := p.Flag(param.Grants)
 	if err != nil {

@@ -14,20 +14,20 @@ import (
 	"github.com/octostore/octostore/transport/internal/wire"
 )
 
-// Policies are what rules over a server, for those who look after it.
+// Policies are the policies of a server, as administrators see them.
 type Policies interface {
-	// List returns the policies of the manifest, those that are off included.
+	// List returns the policies of the manifest, including those that are off.
 	List() api.PolicyList
-	// Reload loads everything again and returns what changed, in words, or leaves
-	// everything as it was and returns an [*input.Error] that says why.
+	// Reload loads the manifest and all modules again, and returns what changed, in words.
+	// If one of them is bad it changes nothing and returns an [*input.Error].
 	Reload(ctx context.Context) (changes string, err error)
-	// Explain returns what every policy would say to a question if it were the time at (zero:
-	// now), and does not count or record it. The error is that of ctx, or that the policies
-	// are closed.
+	// Explain returns what every policy would decide on a question at that time (zero: now).
+	// It is neither counted nor recorded. The error is that of ctx, or that the policies are
+	// closed.
 	Explain(ctx context.Context, q core.Question, at time.Time) (api.Explanation, error)
 }
 
-// noPolicies is a server without policies.
+// noPolicies are the policies of a server without any.
 type noPolicies struct{}
 
 func (noPolicies) List() api.PolicyList { return api.PolicyList{Policies: []api.Policy{}} }
@@ -42,15 +42,15 @@ func (noPolicies) Explain(_ context.Context, q core.Question, _ time.Time) (api.
 
 // listPolicies shows the policies.
 func (a *API) listPolicies(_ context.Context, c *caller, _ *param.Values) (wire.JSON, error) {
-	if err := core.MayAll(c.who, "see the policies", auth.Policies); err != nil {
+	if err := core.MayAll(c.principal, "see the policies", auth.Policies); err != nil {
 		return wire.JSON{}, err
 	}
 	return wire.JSON{Value: a.policies.List()}, nil
 }
 
-// reloadPolicies loads all policies again: a whole new set or nothing.
+// reloadPolicies reloads all policies, or none if one of them is bad.
 func (a *API) reloadPolicies(ctx context.Context, c *caller, _ *param.Values) (wire.JSON, error) {
-	if err := core.MayAll(c.who, "reload the policies", auth.Policies); err != nil {
+	if err := core.MayAll(c.principal, "reload the policies", auth.Policies); err != nil {
 		return wire.JSON{}, err
 	}
 	changes, err := a.policies.Reload(ctx)
@@ -60,7 +60,7 @@ func (a *API) reloadPolicies(ctx context.Context, c *caller, _ *param.Values) (w
 	return wire.JSON{Value: api.Reloaded{Changes: changes}}, nil
 }
 
-// explainFields are all parameters of an explanation, explained those a hook takes.
+// explainFields are all parameters of an explanation, explained those of each hook.
 var (
 	explainFields = param.SetOf(param.Name, param.Hook, param.At, param.Account, param.TTL, param.Wait, param.Holder, param.Reason, param.Metadata)
 	explained     = map[core.Hook]param.Set{
@@ -70,9 +70,9 @@ var (
 	}
 )
 
-// explainPolicies says what the policies would say to a request, and why.
+// explainPolicies shows what each policy would decide on a request, and why.
 func (a *API) explainPolicies(ctx context.Context, c *caller, p *param.Values) (none wire.JSON, err error) {
-	if err := core.MayAll(c.who, "have the policies explained", auth.Policies); err != nil {
+	if err := core.MayAll(c.principal, "have the policies explained", auth.Policies); err != nil {
 		return none, err
 	}
 	if p.Lock, err = p.LockName(); err != nil {
@@ -111,19 +111,19 @@ func (a *API) supposedQuestion(c *caller, p *param.Values) (core.Question, error
 		if err != nil {
 			return core.Question{}, err
 		}
-		return a.service.RenewQuestion(c.who, account, lock.Renewal{Origin: c.origin(), Name: p.Lock, TTL: ttl})
+		return a.service.RenewQuestion(c.principal, account, lock.Renewal{Origin: c.origin(), Name: p.Lock, TTL: ttl})
 	case core.HookBreak:
-		return a.service.BreakQuestion(c.who, account, lock.Breaking{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
+		return a.service.BreakQuestion(c.principal, account, lock.Breaking{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
 	}
 	asked, err := acquireRequest(c, p)
 	if err != nil {
 		return core.Question{}, err
 	}
-	return a.service.AcquireQuestion(c.who, account, asked)
+	return a.service.AcquireQuestion(c.principal, account, asked)
 }
 
-// explainedHook returns what is to be explained. Parameters that the hook does not have are
-// refused: the policies would not see them.
+// explainedHook returns the hook to explain. Parameters of other hooks are refused, as the
+// policies would not see them.
 func explainedHook(p *param.Values) (core.Hook, error) {
 	hook := core.HookAcquire
 	if p.Has(param.Hook) {

@@ -12,17 +12,16 @@ import (
 	"github.com/octostore/octostore/transport/problem"
 )
 
-// route is one operation of the API. The table of them fills the router, gives the
-// metrics their labels and the answer 405 its Allow, and has to agree with
-// openapi.yaml.
+// route is one operation of the API. The table of routes fills the router, gives the metrics
+// their labels and a 405 its Allow header, and has to agree with openapi.yaml.
 type route struct {
 	id      string // operationId in openapi.yaml, and the label of the metrics
 	method  string // a GET is also answered to HEAD
 	pattern string
-	fields  param.Set             // the parameters it knows
+	fields  param.Set             // its parameters
 	public  bool                  // needs no token
-	page    bool                  // is for browsers: problems are pages too
-	loose   bool                  // leaves out parameters it does not know
+	browser bool                  // for browsers: problems are HTML pages
+	lenient bool                  // unknown parameters are ignored
 	serve   func(*exchange) error // see respond
 	metrics *metrics.Route
 }
@@ -40,9 +39,9 @@ func routeTable() []route {
 		{id: "ready", method: http.MethodGet, pattern: "/readyz", fields: param.SetOf(param.Grants), public: true, serve: respond((*API).ready)},
 		{id: "metrics", method: http.MethodGet, pattern: "/metrics", public: true, serve: (*exchange).metrics},
 		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", public: true, serve: respond((*API).openAPI)},
-		{id: "beginGitHubLogin", method: http.MethodGet, pattern: login.BeginPath, public: true, page: true, loose: true, serve: (*exchange).beginLogin},
-		{id: "gitHubCallback", method: http.MethodGet, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State, param.LoginError), public: true, page: true, loose: true, serve: (*exchange).landLogin},
-		{id: "finishGitHubLogin", method: http.MethodPost, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State), public: true, page: true, serve: (*exchange).finishLogin},
+		{id: "beginGitHubLogin", method: http.MethodGet, pattern: login.BeginPath, public: true, browser: true, lenient: true, serve: (*exchange).beginLogin},
+		{id: "gitHubCallback", method: http.MethodGet, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State, param.LoginError), public: true, browser: true, lenient: true, serve: (*exchange).landLogin},
+		{id: "finishGitHubLogin", method: http.MethodPost, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State), public: true, browser: true, serve: (*exchange).finishLogin},
 		{id: "beginDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device", public: true, serve: respond((*API).beginDevice)},
 		{id: "pollDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device/poll", fields: param.SetOf(param.DeviceID), public: true, serve: (*exchange).pollDevice},
 		{id: "logout", method: http.MethodPost, pattern: "/v1/logout", serve: respond((*API).logout)},
@@ -64,12 +63,12 @@ func routeTable() []route {
 	}
 }
 
-// noRouteID is what requests that no route answers are counted under.
+// noRouteID is the route under which requests are counted that no route answers.
 const noRouteID = "none"
 
-// newRouter fills a router from the table. Nothing is redirected: a client that
-// follows would send its POST twice, and curl drops credentials on the way.
-func (a *API) newRouter(on side) *httprouter.Router {
+// newRouter fills a router from the table. Nothing is redirected: a client that follows a
+// redirect would send its POST twice, and curl drops credentials on the way.
+func (a *API) newRouter(on listener) *httprouter.Router {
 	router := &httprouter.Router{NotFound: http.HandlerFunc(a.noRoute)}
 	lockMethods := map[string]bool{}
 	for i := range a.routes {
@@ -106,7 +105,7 @@ func (rt *route) answers(method string) bool {
 	return method == rt.method || rt.method == http.MethodGet && method == http.MethodHead
 }
 
-// at reports whether the path is that of the route, which is not one of a lock.
+// at reports whether the path is that of the route, which is not a lock route.
 func (rt *route) at(path string) bool {
 	before, after, has := strings.Cut(rt.pattern, "{id}")
 	if !has {
@@ -133,9 +132,9 @@ func byVerb(routes []route) map[string][]*route {
 	return index
 }
 
-// lockRoute splits what comes after /v1/locks/ into name and verb. The path of a POST
-// always ends in its verb, that of a GET never does: a GET that ends in one is a POST that
-// was meant, and must not look like one that succeeded.
+// lockRoute splits the path after /v1/locks/ into name and verb. The path of a POST ends in its
+// verb, that of a GET never does: a GET that ends in a verb is a POST that was meant, and must
+// not look like one that succeeded.
 func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Params) {
 	x := w.(*exchange)
 	path := ps[0].Value[1:] // it begins with the slash
@@ -147,7 +146,7 @@ func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Pa
 		name, err := lock.ParseName(path[:max(0, len(path)-len(rt.verb()))])
 		if err != nil {
 			x.route = rt
-			x.lost(err)
+			x.failUnrouted(err)
 			return
 		}
 		x.params.Lock = name
@@ -161,11 +160,11 @@ func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Pa
 	case http.MethodGet, http.MethodHead:
 		wrong.Hint = postHint(path)
 	}
-	x.lost(wrong)
+	x.failUnrouted(wrong)
 }
 
-// lockRoutes returns the routes of a path after /v1/locks/: those of its verb, or
-// that of the lock itself.
+// lockRoutes returns the routes of a path after /v1/locks/: those of its verb, or of the lock
+// itself.
 func (a *API) lockRoutes(path string) []*route {
 	if routes := a.byVerb[path[strings.LastIndexByte(path, '/')+1:]]; routes != nil {
 		return routes
@@ -173,25 +172,24 @@ func (a *API) lockRoutes(path string) []*route {
 	return a.byVerb[""]
 }
 
-// noRoute answers what the router does not know: another method than the path has,
-// or nothing at all.
+// noRoute answers what the router does not know: a path with another method, or no path at all.
 func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 	x := w.(*exchange)
-	if path, ok := strings.CutPrefix(r.URL.Path, lockPrefix); ok && x.on == mainSide {
-		x.lost(notAllowed(r.Method, a.lockRoutes(path)))
+	if path, ok := strings.CutPrefix(r.URL.Path, lockPrefix); ok && x.listener == mainListener {
+		x.failUnrouted(notAllowed(r.Method, a.lockRoutes(path)))
 		return
 	}
 	var there []*route
 	for i := range a.routes {
-		if a.routes[i].at(r.URL.Path) && a.serves(&a.routes[i], x.on) {
+		if a.routes[i].at(r.URL.Path) && a.serves(&a.routes[i], x.listener) {
 			there = append(there, &a.routes[i])
 		}
 	}
 	if there == nil {
-		x.lost(problem.ErrNotFound)
+		x.failUnrouted(problem.ErrNotFound)
 		return
 	}
-	x.lost(notAllowed(r.Method, there))
+	x.failUnrouted(notAllowed(r.Method, there))
 }
 
 func notAllowed(method string, there []*route) *problem.MethodError {
@@ -202,8 +200,8 @@ func notAllowed(method string, there []*route) *problem.MethodError {
 	return &problem.MethodError{Method: param.Shorten(method), Allow: strings.Join(allow, ", ")}
 }
 
-// verbHint is for a POST to a path after /v1/locks/ that ends in no verb: it lists the
-// verbs, and names the one the last segment may be a misspelling of.
+// verbHint is the hint for a POST to a path after /v1/locks/ that ends in no verb. It lists the
+// verbs, and names the one that the last segment may be a misspelling of.
 func (a *API) verbHint(path string) string {
 	const mistakes = 2
 	last := strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])
@@ -227,8 +225,8 @@ func (a *API) verbHint(path string) string {
 	return hint
 }
 
-// postHint is for a GET of a path after /v1/locks/ that ends in a verb: how to do that, and
-// how to read the lock, if there is one, whose name ends so.
+// postHint is the hint for a GET of a path after /v1/locks/ that ends in a verb: how to send the
+// POST, and how to read the lock of that name if it is a valid name.
 func postHint(path string) string {
 	verb := path[strings.LastIndexByte(path, '/')+1:]
 	hint := verb + " is a POST: curl needs -X POST"
@@ -238,8 +236,7 @@ func postHint(path string) string {
 	return hint
 }
 
-// distance returns how many letters have to be put in, left out or changed to make b
-// of a, or enough if it is at least that many.
+// distance returns the edit distance of a and b, or enough if it is at least that.
 func distance(a, b string, enough int) int {
 	if len(a)-len(b) >= enough || len(b)-len(a) >= enough {
 		return enough

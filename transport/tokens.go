@@ -15,7 +15,7 @@ import (
 
 // administeredTokens returns the tokens, if the caller may change them.
 func (a *API) administeredTokens(c *caller) (*auth.Tokens, error) {
-	if err := core.MayAll(c.who, "see or change tokens", auth.Admin); err != nil {
+	if err := core.MayAll(c.principal, "see or change tokens", auth.Admin); err != nil {
 		return nil, err
 	}
 	if a.tokens == nil {
@@ -52,7 +52,7 @@ func (a *API) createToken(ctx context.Context, c *caller, p *param.Values) (none
 	}
 	if !tokens.TokensRequired() && !w.Scopes.Admin() {
 		return none, &input.Error{
-			Field: "scopes", Problem: "do not have admin, and this is the first token: nobody could make another one",
+			Field: "scopes", Problem: "do not have admin, and this is the first token: no account could create another one",
 			Want: "a first token with the scope admin",
 		}
 	}
@@ -101,10 +101,10 @@ func (a *API) rotateToken(ctx context.Context, c *caller, p *param.Values) (none
 
 // logout revokes the token that the request came with.
 func (a *API) logout(ctx context.Context, c *caller, _ *param.Values) (none wire.JSON, err error) {
-	if c.who.TokenID == "" {
+	if c.principal.TokenID == "" {
 		return none, auth.ErrUnknownID
 	}
-	t, err := a.tokens.Revoke(ctx, c.actor(), c.who.TokenID)
+	t, err := a.tokens.Revoke(ctx, c.actor(), c.principal.TokenID)
 	if err != nil {
 		return none, err
 	}

@@ -1,23 +1,22 @@
-// Package transport is OctoStore over HTTP: it turns requests into calls of a
-// [core.Service] and what comes back into answers.
+// Package transport serves OctoStore over HTTP: it turns requests into calls of a
+// [core.Service], and results and errors into answers.
 //
 // # The life of a request
 //
-// [API.ServeHTTP] makes an exchange, which names the request, checks at the door
-// where it comes from, finds its route, reads its parameters to the last byte of the
-// body, and calls the route's handler. A handler returns an error instead of writing
-// one; package problem knows what each is answered with.
+// [API.ServeHTTP] creates an exchange. It gives the request an id, checks its origin and the
+// limits (admission.go), finds its route (routes.go), its account (identity.go) and its
+// parameters, and calls the handler of the route (handler.go). A handler returns an answer or
+// an error; package problem has a status and a code for each error.
 //
-// # What the package watches over
+// # Invariants
 //
-//   - The body is read to its end before anybody waits: net/http learns that a client
-//     has left only after that.
-//   - The server has no WriteTimeout, which would count the wait of a long poll;
-//     every answer has its own deadline instead.
-//   - An acquire is answered in one write that is flushed before the handler returns, so
-//     that a failed write is seen, and the grant undone.
-//   - http.Server.Shutdown neither wakes nor answers those who wait. Drain the table
-//     first.
+//   - The body is read to its end before a request waits: net/http notices that a client has
+//     left only after that.
+//   - The server has no WriteTimeout, which would count the wait of a long poll. Each answer
+//     has its own deadline instead.
+//   - An acquire is answered in one write that is flushed before the handler returns, so that
+//     a failed write is noticed and the grant undone.
+//   - http.Server.Shutdown neither wakes nor answers waiters. Drain the table first.
 package transport
 
 import (
@@ -49,41 +48,41 @@ type Config struct {
 	// Sizes returns how many bytes the database and its write-ahead log have. It is
 	// called at every scrape of the metrics; nil leaves them out.
 	Sizes func() (db, wal int64)
-	// Tokens say who may do what; nil: everybody may do everything.
+	// Tokens authenticate requests; nil: every request may do everything.
 	Tokens *auth.Tokens
-	// Login lets people get tokens by GitHub, and needs Tokens; nil: nobody can.
+	// Login creates tokens for people who log in with GitHub. It needs Tokens; nil: no logins.
 	Login *login.GitHub
-	// How many clients may watch, and export or follow the audit, at a time; 0 means
-	// DefaultMaxWatches and DefaultMaxExports.
+	// MaxWatches and MaxExports bound how many clients may watch, and export or follow the
+	// audit log, at a time; 0 means DefaultMaxWatches and DefaultMaxExports.
 	MaxWatches, MaxExports int
-	// Policies are shown and loaded again on request; nil: there are none.
+	// Policies are listed, explained and reloaded on request; nil: there are none.
 	Policies Policies
-	// Where /metrics and /readyz are answered. With one listener this has to be Both or
-	// MainOnly.
+	// MetricsOn and ReadyOn are the listeners that answer /metrics and /readyz. With one
+	// listener they have to be Both or MainOnly.
 	MetricsOn, ReadyOn Listeners
 	Limits             Limits
 }
 
-// Limits bound what clients may ask of a server at a time; 0 is no limit. What is asked
-// too soon or too often is answered 429.
+// Limits bound what clients may ask of a server; 0 is no limit. A request above a limit is
+// answered 429.
 //
-// None of them is about the account of a server without tokens, since everybody has it.
-// Renewals and releases count like any request, but are refused only at twice a limit:
-// whoever has a lock is to be able to keep it and to give it back.
+// The limits per account do not hold for the account of a server without tokens, which all
+// clients share. Renewals and releases count like any request, but are refused only at twice
+// a limit, so that a holder can keep its lock and give it back.
 type Limits struct {
-	Rate     int // requests of one account in a second
-	InFlight int // requests of one account that are not answered yet
-	// AddressRate is how many requests without a good token may come from one address in a
-	// second, and how many of those that the door refuses.
+	Rate     int // requests per second, per account
+	InFlight int // requests in flight, per account
+	// AddressRate is the number of requests per second, per address, without a valid token,
+	// and of those from a refused origin.
 	AddressRate int
-	NewTokens   int // tokens made in an hour by administrators together, and by logging in for each account
-	Connections int // to the main listener; on those above it only renewals, releases and probes are answered
-	// AdminConnections is how many connections there may be to the listener for
-	// administration.
+	NewTokens   int // tokens per hour: all that administrators create, and logins per account
+	// Connections and AdminConnections are the numbers of connections to the main and the
+	// admin listener. On connections above them only renewals, releases and probes are answered.
+	Connections      int
 	AdminConnections int
 }
 
-// What a [Config] that does not say means.
+// Defaults of a [Config].
 const (
 	DefaultMaxWatches = 1000
 	DefaultMaxExports = 100
@@ -96,14 +95,14 @@ type API struct {
 	journal  *journal.Journal
 	policies Policies
 	tokens   *auth.Tokens
-	login    *login.GitHub // nil: nobody can log in
+	login    *login.GitHub // nil: no logins
 	log      *slog.Logger
-	sparse   *sparselog.Log // about what clients cause
+	sparse   *sparselog.Log // for lines that clients can cause
 	version  string
 	routes   []route
-	none     *route // stands for requests that no route answers
+	unrouted *route // of requests that no route answers
 	byVerb   map[string][]*route
-	routers  [numSides]*httprouter.Router
+	routers  [numListeners]*httprouter.Router
 	origins  http.CrossOriginProtection
 	metrics  *metrics.Metrics
 	ids      requestIDs
@@ -111,14 +110,14 @@ type API struct {
 
 	metricsOn, readyOn Listeners
 
-	connections      [numSides]*conn.Set
+	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
 	streams          *wire.StreamPool
 	hangups          conn.Hangups
 }
 
-// New returns the API over a service. The caller keeps what is in the configuration,
-// and closes it after the last request has been answered.
+// New returns the API of a service. The caller closes what is in the configuration, after
+// the last request has been answered.
 func New(cfg Config) *API {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -140,9 +139,9 @@ func New(cfg Config) *API {
 		limits: limit.New(limit.Config{
 			Rate: cfg.Limits.Rate, InFlight: cfg.Limits.InFlight, AddressRate: cfg.Limits.AddressRate, NewTokens: cfg.Limits.NewTokens,
 		}),
-		connections: [numSides]*conn.Set{
-			mainSide:  conn.NewSet(cfg.Limits.Connections, cfg.Limits.Connections/16+16, limit.NetworkOf), // to refuse those above the limit, there has to be room for some
-			adminSide: conn.NewSet(cfg.Limits.AdminConnections, cfg.Limits.AdminConnections/4, limit.NetworkOf),
+		connections: [numListeners]*conn.Set{
+			mainListener:  conn.NewSet(cfg.Limits.Connections, cfg.Limits.Connections/16+16, limit.NetworkOf), // the reserve leaves room to refuse clients above the limit
+			adminListener: conn.NewSet(cfg.Limits.AdminConnections, cfg.Limits.AdminConnections/4, limit.NetworkOf),
 		},
 
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
@@ -153,40 +152,40 @@ func New(cfg Config) *API {
 	a.byVerb = byVerb(a.routes)
 	a.metrics = metrics.New(metrics.Config{
 		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
-		Watches: a.watches.InUse, Exports: a.exports.InUse, Connections: a.connections[mainSide].Len,
-		Listeners: sideNames[:], Limits: limit.Names(),
+		Watches: a.watches.InUse, Exports: a.exports.InUse, Connections: a.connections[mainListener].Len,
+		Listeners: listenerNames[:], Limits: limit.Names(),
 	})
 	a.limits.OnRefuse = a.metrics.Limited
-	for on := range numSides {
+	for on := range numListeners {
 		a.connections[on].OnEvict = func(network netip.Addr) {
-			a.metrics.Evicted(sideNames[on])
-			a.logCut(on, network)
+			a.metrics.Evicted(listenerNames[on])
+			a.logEvicted(on, network)
 		}
 	}
 	for i := range a.routes {
 		a.routes[i].metrics = a.metrics.Route(a.routes[i].id)
 	}
-	a.none = &route{id: noRouteID, metrics: a.metrics.Route(noRouteID)}
-	for on := range numSides {
+	a.unrouted = &route{id: noRouteID, metrics: a.metrics.Route(noRouteID)}
+	for on := range numListeners {
 		a.routers[on] = a.newRouter(on)
 	}
-	a.addProfiles(a.routers[adminSide])
+	a.addProfiles(a.routers[adminListener])
 	if a.login != nil {
 		a.login.Limit(a.limits.NewLogin)
 	}
 	return a
 }
 
-// Close ends what the API does beside requests, of which there must be none any more. It
-// always returns nil.
+// Close ends what the API does beside requests, of which there must be none left. It always
+// returns nil.
 func (a *API) Close() error {
 	a.hangups.Close()
 	a.sparse.Close()
 	return nil
 }
 
-// Limits of a server. Together with the bound on bodies they keep a slow or
-// careless client from holding more than its connection.
+// Timeouts and sizes of a server. With the limit on bodies they keep a slow client from
+// holding more than its connection.
 const (
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 10 * time.Second
@@ -196,13 +195,13 @@ const (
 	maxStreams    = 100 // of one connection, over HTTP/2
 )
 
-// Server returns a server for the API with the limits it needs. It has no address
-// and is not listening yet.
+// Server returns a server for the API with the limits it needs. It has no address and does not
+// listen yet.
 func (a *API) Server() *http.Server {
-	return a.server(mainSide)
+	return a.server(mainListener)
 }
 
-func (a *API) server(on side) *http.Server {
+func (a *API) server(on listener) *http.Server {
 	of := a.connectionsOf(on)
 	return &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, on) }),
@@ -219,14 +218,14 @@ func (a *API) server(on side) *http.Server {
 	}
 }
 
-// ServeHTTP answers one request of the main listener.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, mainSide) }
+// ServeHTTP answers a request to the main listener.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, mainListener) }
 
-func (a *API) serve(w http.ResponseWriter, r *http.Request, on side) {
+func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
 	x := a.begin(w, r)
-	x.on = on
+	x.listener = on
 	defer x.finish()
-	if err := x.enter(); err != nil {
+	if err := x.admit(); err != nil {
 		x.fail(err)
 		return
 	}

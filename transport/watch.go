@@ -16,18 +16,18 @@ import (
 	"github.com/octostore/octostore/transport/problem"
 )
 
-// heartbeat is how often a watch says something although nothing happens. Proxies cut
+// heartbeat is how often a watch sends something although nothing happens. Proxies close
 // connections that are silent for half a minute.
 const heartbeat = 15 * time.Second
 
-// watch streams what happens to locks the client may read, as server-sent events, until
-// the client leaves, its token ends, or the server begins to stop.
+// watch streams the events of the locks the caller may read, as server-sent events, until the
+// client leaves, its token ends, or the server begins to stop.
 func (x *exchange) watch() error {
-	if err := core.MaySome(x.who, "watch locks", auth.Read); err != nil {
+	if err := core.MaySome(x.principal, "watch locks", auth.Read); err != nil {
 		return err
 	}
-	defer x.bound()()
-	return x.because(x.follow())
+	defer x.endWithToken()()
+	return x.cause(x.follow())
 }
 
 func (x *exchange) follow() error {
@@ -36,10 +36,10 @@ func (x *exchange) follow() error {
 	if err != nil {
 		return err
 	}
-	if !x.api.watches.Begin(x.who.Account) {
+	if !x.api.watches.Begin(x.principal.Account) {
 		return problem.ErrTooManyReaders
 	}
-	defer x.api.watches.End(x.who.Account)
+	defer x.api.watches.End(x.principal.Account)
 	w.reader = x.api.journal.From(after)
 	w.stream = x.beginStream(wire.TypeSSE, false, watchUnsent)
 	if x.r.Method == http.MethodHead {
@@ -59,17 +59,18 @@ func (x *exchange) follow() error {
 	return w.stream.Close()
 }
 
-// watcher is one watch.
+// watcher is the state of one watch.
 type watcher struct {
 	x      *exchange
 	reader *journal.Reader
 	stream *wire.Stream
 	filter journal.Filter
-	last   time.Time // it was told something
+	last   time.Time // when something was sent
 	woken  time.Time
 }
 
-// begin reads where to begin: after the event the client names, else now.
+// begin returns the event after which the watch begins: the one in Last-Event-ID, else the
+// newest.
 func (w *watcher) begin() (lock.Seq, error) {
 	x := w.x
 	prefix, err := x.params.Prefix()
@@ -102,7 +103,7 @@ func (w *watcher) begin() (lock.Seq, error) {
 	return seq, err
 }
 
-// page sends what there is, or waits for something to send.
+// page sends the next page of events, or waits for one.
 func (w *watcher) page(ctx context.Context) error {
 	w.stream.Work()
 	page, err := w.reader.Next(ctx)
@@ -123,13 +124,13 @@ func (w *watcher) page(ctx context.Context) error {
 		return w.send()
 	}
 	if len(page) > 0 && !w.overdue() {
-		return nil // nothing more in it for this client
+		return nil // the page has nothing for this client
 	}
 	return w.wait(ctx)
 }
 
-// events sends the events of a segment that the client is to have; the last few stay in
-// the buffer. Only what is about a lock is for watching; the rest is in the audit.
+// events sends the events of a segment that the client may see; the last few stay in the buffer.
+// Events that are not about a lock are in the audit log only.
 func (w *watcher) events(s lock.Segment) error {
 	for l := range record.Lines(s, 0) {
 		if len(l.Name) == 0 || !w.filter.Selects(&l) {
@@ -146,15 +147,16 @@ func (w *watcher) events(s lock.Segment) error {
 	return nil
 }
 
-// gap says that events after the client's are gone, and goes on with the oldest left.
+// gap tells the client that events after its cursor were pruned, and goes on with the oldest
+// left.
 func (w *watcher) gap(oldest lock.Seq) error {
 	w.reader = w.x.api.journal.From(oldest)
 	w.x.buf = wire.AppendGap(w.x.buf[:0], record.FormatCursor(oldest))
 	return w.send()
 }
 
-// wait waits for something to happen, and says something if nothing does. The first
-// time it tells the client its place, so that it can come back to it.
+// wait waits for an event, and sends a heartbeat if none comes. The first heartbeat is sent at
+// once, so that the client has a cursor to come back with.
 func (w *watcher) wait(ctx context.Context) error {
 	w.stream.Rest()
 	if w.overdue() {

@@ -60,7 +60,7 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "audit-shows-all", file: "transport/audit.go",
-		old:    "	if !x.who.MayAll(auth.Audit) {",
+		old:    "	if !x.principal.MayAll(auth.Audit) {",
 		new:    "	if false {",
 		breaks: "an auditor of some names reads about all",
 		tests:  inTransport,
@@ -74,14 +74,14 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "granted-to-the-revoked", file: "transport/leases.go",
-		old:    "	if err := x.who.Err(time.Now()); err != nil {\n		return err",
-		new:    "	if err := x.who.Err(time.Now()); false {\n		return err",
+		old:    "	if err := x.principal.Err(time.Now()); err != nil {\n		return err",
+		new:    "	if err := x.principal.Err(time.Now()); false {\n		return err",
 		breaks: "a grant that crosses the end of its token is handed out",
 		tests:  inTransport,
 	},
 	{
 		name: "waiters-outlive-their-token", file: "transport/leases.go",
-		old:    "		defer x.bound()()\n",
+		old:    "		defer x.endWithToken()()\n",
 		new:    "",
 		breaks: "who waits by a revoked token waits on",
 		tests:  inTransport,
@@ -101,7 +101,7 @@ var accessMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "exposed-without-tokens", file: "cmd/octostore/server.go",
+		name: "exposed-without-tokens", file: "cmd/octostore/internal/server/server.go",
 		old:    "	case exposed != \"\" && !s.tokens.TokensRequired():\n",
 		new:    "	case false:\n",
 		breaks: "strangers reach a server that asks nobody for a token",

@@ -95,20 +95,20 @@ var edgeMutants = []mutant{
 	},
 	{
 		name: "query-logged", file: "transport/exchange.go",
-		old:    `slog.String("path", x.shownPath())`,
+		old:    `slog.String("path", x.loggedPath())`,
 		new:    `slog.String("path", x.r.URL.String())`,
 		breaks: "lease ids get into the log",
 		tests:  inTransport,
 	},
 	{
-		name: "stop-without-drain", file: "cmd/octostore/server.go",
+		name: "stop-without-drain", file: "cmd/octostore/internal/server/stop.go",
 		old:    "		s.drain()\n		s.shutdown()\n",
 		new:    "		s.shutdown()\n",
 		breaks: "a server that stops waits for its waiters instead of answering them",
 		tests:  inCommand,
 	},
 	{
-		name: "serves-after-the-table", file: "cmd/octostore/server.go",
+		name: "serves-after-the-table", file: "cmd/octostore/internal/server/stop.go",
 		old:    "	case <-s.table.Done():\n		return s.stopped()\n	case <-s.store",
 		new:    "	case <-make(chan struct{}):\n		return s.stopped()\n	case <-s.store",
 		breaks: "the process goes on after a commit of unknown outcome",

@@ -39,7 +39,7 @@ var strangerMutants = []mutant{
 	},
 	{
 		name: "waiters-connections-cut", file: "transport/exchange.go",
-		old:    "	if !rt.public {\n		x.settle() // in open mode, too\n	}\n",
+		old:    "	if !rt.public {\n		x.markAdmitted() // without tokens too\n	}\n",
 		new:    "",
 		breaks: "a flood cuts the connections of those who wait",
 		tests:  []string{"-run=ConnectionsOfClientsStay ./transport"},
@@ -53,8 +53,8 @@ var strangerMutants = []mutant{
 	},
 	{
 		name: "strangers-settled", file: "transport/exchange.go",
-		old:    "	if !rt.public {\n		x.settle()",
-		new:    "	if true {\n		x.settle()",
+		old:    "	if !rt.public {\n		x.markAdmitted()",
+		new:    "	if true {\n		x.markAdmitted()",
 		breaks: "a stranger who asks for what needs no token keeps a connection for ever",
 		tests:  []string{"-run=ConnectionsThatAreNotLetIn ./transport"},
 	},

@@ -1,9 +1,8 @@
-// Package problem is the one place where errors become answers: a table from each
-// error a request can end in to its HTTP status, its stable code and its title.
+// Package problem maps errors to answers: its table has the HTTP status, the stable code and
+// the title of each error that a request can end in.
 //
-// What an answer says is the text of the error in the table, never the text of
-// what may be wrapped around it, so nothing about the inside of the server leaks.
-// An error without a row is a 500 that says nothing at all.
+// An answer has the text of the error in the table, never the text of an error that wraps it,
+// so that no details of the server leak. An error without a row is a 500 without details.
 package problem
 
 import (
@@ -22,26 +21,26 @@ import (
 // ContentType is the media type of a problem document.
 const ContentType = "application/problem+json"
 
-// CodeGone stands for requests whose client left before there was an answer. It is
-// never sent; metrics and logs know it.
+// CodeGone is the code of requests whose client left before the answer. It is never sent, but
+// appears in metrics and logs.
 const CodeGone api.Code = "gone"
 
-// Errors that only HTTP knows.
+// Errors of HTTP requests.
 var (
-	ErrNotFound       = errors.New("there is nothing at this path; / says where things are")
+	ErrNotFound       = errors.New("there is nothing at this path; / lists the paths there are")
 	ErrTooLarge       = errors.New("the body is larger than 16 KiB")
 	ErrCrossOrigin    = errors.New("this request comes from a web page of another origin, which may not change anything here")
 	ErrForeignHost    = errors.New("without tokens this server answers only to localhost, 127.0.0.0/8 and [::1] as its host name")
-	ErrTooManyReaders = errors.New("as many clients watch or export already as OCTOSTORE_MAX_WATCHES or OCTOSTORE_MAX_EXPORTS lets")
-	errNobodyKnows    = errors.New("the server failed at something it did not expect; its log has the details under the request id")
-	errPolicyMissing  = errors.New("a policy that has to agree could not answer, so the lock was not given")
+	ErrTooManyReaders = errors.New("this server has reached its limit of watches or exports (OCTOSTORE_MAX_WATCHES, OCTOSTORE_MAX_EXPORTS)")
+	errUnknown        = errors.New("the server failed unexpectedly; its log has the details under the request id")
+	errPolicyMissing  = errors.New("a policy that has to agree could not answer, so the lock was not granted")
 )
 
 // MethodError means the path exists, but not with the method of the request.
 type MethodError struct {
 	Method string
 	Allow  string // as in the header of that name
-	Hint   string // which path was meant, perhaps; may be empty
+	Hint   string // the path that may have been meant; may be empty
 }
 
 func (e *MethodError) Error() string {
@@ -52,7 +51,7 @@ func (e *MethodError) Error() string {
 	return text
 }
 
-// LimitError means that a client asks for more at a time than it may.
+// LimitError means that a client met a limit.
 type LimitError struct {
 	Why        string        // for the client
 	RetryAfter time.Duration // when it may ask again
@@ -68,15 +67,15 @@ type Answer struct {
 	Known      bool          // false: the error has no row, and the log must have it
 }
 
-// Of returns the answer for err, which must not be nil, at the given instant. It
-// fills in everything but the request id.
+// Of returns the answer for err, which must not be nil, at that time. It sets everything but
+// the request id.
 func Of(err error, now time.Time) Answer {
 	for i := range table {
 		if told := table[i].match(err); told != nil {
 			return table[i].answer(told, now)
 		}
 	}
-	return unknown.answer(errNobodyKnows, now)
+	return unknown.answer(errUnknown, now)
 }
 
 func (r *row) answer(told error, now time.Time) Answer {
@@ -103,13 +102,13 @@ func (r *row) answer(told error, now time.Time) Answer {
 		a.RetryAfterMS = e.RetryAfter.Milliseconds()
 	case *core.PolicyError:
 		a.PolicyProblem = &api.PolicyProblem{Policy: e.Policy}
-		a.Detail = errPolicyMissing.Error() // why it could not is for the log
+		a.Detail = errPolicyMissing.Error() // the cause is for the log
 	case *journal.PrunedError:
 		a.ExpiredProblem = &api.ExpiredProblem{Oldest: record.FormatCursor(e.Oldest)}
 	case *MethodError:
 		a.Allow = e.Allow
 	case *LimitError:
-		a.RetryAfter = (e.RetryAfter + time.Second - 1).Truncate(time.Second) // the header knows only whole ones
+		a.RetryAfter = (e.RetryAfter + time.Second - 1).Truncate(time.Second) // the header has whole seconds
 		a.RetryAfterMS = max(1, e.RetryAfter.Milliseconds())
 	}
 	return a
@@ -123,8 +122,9 @@ func held(e *lock.HeldError, now time.Time) *api.HeldProblem {
 	return p
 }
 
-// heldHint is a second for each who is before the client, at most what is left of
-// the lease, and at least what keeps a client from spinning while a lease ends.
+// heldHint returns when to retry: one second per waiter before the client, at most the
+// remaining time of the lease, and at least enough to keep a client from spinning while a
+// lease ends.
 func heldHint(e *lock.HeldError, now time.Time) time.Duration {
 	const least = 50 * time.Millisecond
 	hint := time.Duration(e.Waiters+1) * time.Second
@@ -134,7 +134,7 @@ func heldHint(e *lock.HeldError, now time.Time) time.Duration {
 	return max(hint, least)
 }
 
-// Lease returns a lease as others may see it at the given instant.
+// Lease returns a lease as other clients see it at that time.
 func Lease(l *lock.Lease, now time.Time) *api.Lease {
 	return &api.Lease{
 		FencingToken: uint64(l.Token),
@@ -150,12 +150,12 @@ func Lease(l *lock.Lease, now time.Time) *api.Lease {
 	}
 }
 
-// Codes returns every code a request can be counted under, "gone" included.
+// Codes returns every code under which a request can be counted, "gone" included.
 func Codes() []api.Code {
 	return append(api.Codes(), CodeGone)
 }
 
-// statusGone is what nginx calls a client that closed the connection.
+// statusGone is the status nginx logs for a client that closed the connection.
 const statusGone = 499
 
 var unknown = row{status: http.StatusInternalServerError, code: api.CodeInternal, title: "Internal error"}

@@ -17,8 +17,8 @@ import (
 
 // row says how one kind of error is answered.
 type row struct {
-	// match returns the part of the error a client may read, or nil if the row is not
-	// about it.
+	// match returns the part of the error that a client may read, or nil if the row is for
+	// other errors.
 	match  func(error) error
 	status int
 	code   api.Code
@@ -26,12 +26,12 @@ type row struct {
 	retry  time.Duration // 0: no Retry-After
 }
 
-// loginRetry is after how long a login may work again.
+// loginRetry is the retry hint of logins.
 const loginRetry = 5 * time.Second
 
-// table is asked from top to bottom; the first match answers. Never 408 or 504:
-// clients and proxies repeat those by themselves, and a repeated acquire that
-// nobody waits for is a lock nobody releases.
+// table is searched from top to bottom; the first match answers. No row has status 408 or
+// 504: clients and proxies repeat such requests by themselves, and a lock granted to a repeat
+// that no client waits for is not released.
 var table = []row{
 	{is(lock.ErrGone), statusGone, CodeGone, "Client closed the request", 0},
 	{is(context.Canceled), statusGone, CodeGone, "Client closed the request", 0},
@@ -78,8 +78,8 @@ var table = []row{
 
 	{as[*core.PolicyError](), http.StatusServiceUnavailable, api.CodePolicyError, "Policy could not answer", time.Second},
 	{is(lock.ErrTooLate), http.StatusServiceUnavailable, api.CodeTooLate, "Granted too late", time.Second},
-	// Before the next five, which all promise that nothing was done: an error that
-	// wraps one of them and this one must not promise it.
+	// ErrOutcomeUnknown comes before the next five, which promise that nothing was done: an
+	// error that wraps both must not promise that.
 	{is(lock.ErrOutcomeUnknown), http.StatusServiceUnavailable, api.CodeOutcomeUnknown, "Outcome unknown", time.Second},
 	{is(lock.ErrFull), http.StatusInsufficientStorage, api.CodeStorageFull, "Storage is full", 0},
 	{is(lock.ErrDraining), http.StatusServiceUnavailable, api.CodeDraining, "Server is stopping", time.Second},

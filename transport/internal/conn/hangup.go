@@ -7,30 +7,31 @@ import (
 	"time"
 )
 
-// net/http reads one byte while a handler works, to learn that the client leaves. Once a
-// client has sent that byte, the beginning of its next request perhaps, nobody reads the
-// connection any more, and its end is noticed only by a write. For a waiter that would be
-// the grant. So the connections of requests that wait are watched here, without reading.
+// While a handler works, net/http reads one byte of the connection, to notice that the client
+// leaves. Once the client has sent that byte, perhaps the first of its next request, net/http
+// reads no further, and only a write notices the end of the connection. For a waiter that
+// write would be the grant. So the connections of waiting requests are watched here, without
+// reading from them.
 
 const (
-	// watchDelay is how old a request is before its connection is watched: most are
-	// answered sooner, and cost nothing.
+	// WatchDelay is the age of a request from which its connection is watched. Most requests
+	// are answered sooner and cost nothing.
 	WatchDelay = 25 * time.Millisecond
-	// mostBehind is how many bytes a client may send behind a request that waits. The end
-	// of a connection comes after them, and never if the system has no room for them, so a
-	// client that sends more counts as gone.
+	// mostBehind is how many bytes a client may send after a request that waits. The end of
+	// the connection comes after these bytes, and never if the system has no room for them.
+	// So a client that sends more counts as gone.
 	mostBehind = 32 << 10
 )
 
-// hangups watches the connections of requests that wait. It is safe for use by many
-// goroutines; it starts one, which ends in close.
+// Hangups watches the connections of waiting requests. It is safe for use by many goroutines. It
+// starts one goroutine, which ends in Close.
 type Hangups struct {
 	mu     sync.Mutex
-	poller *poller // nil: there was nothing to watch yet
+	poller *poller // nil: nothing was watched yet
 	closed bool
 	last   uint64
 	byID   map[uint64]*watchedConn
-	peeked []byte // for happened, which only one goroutine calls
+	peeked []byte // used by happened, which only one goroutine calls
 	ended  sync.WaitGroup
 }
 
@@ -40,15 +41,14 @@ type watchedConn struct {
 	gone  context.CancelFunc
 	timer *time.Timer
 
-	// Guarded by the mutex of hangups.
+	// Guarded by the mutex of Hangups.
 	id   uint64 // 0: not watched yet
 	done bool
 }
 
-// watch calls gone when the client of a connection has left, or has sent too much to tell.
-// The caller calls stop, after which gone is not called for what happens to the connection
-// then; a call under way may go on. gone may be called more than once, also at the same
-// time.
+// Watch calls gone when the client of a connection has left, or has sent too many bytes to tell.
+// The caller calls stop; after that gone is not called for later events of the connection, but a
+// call under way may go on. gone may be called more than once, and concurrently.
 func (h *Hangups) Watch(conn *net.TCPConn, gone context.CancelFunc) (stop func()) {
 	w := &watchedConn{conn: conn, gone: gone}
 	w.timer = time.AfterFunc(WatchDelay, func() { h.add(w) })
@@ -67,14 +67,14 @@ func (h *Hangups) add(w *watchedConn) {
 	h.poller.add(w.conn, w.id)
 }
 
-// open begins to watch, and reports whether it can be done. The caller holds mu.
+// open starts the poller, and reports whether there is one. The caller holds mu.
 func (h *Hangups) open() bool {
 	if h.poller != nil {
 		return true
 	}
 	p, err := openPoller()
 	if err != nil {
-		return false // no more files, or another system; net/http notices most of them
+		return false // no file descriptor left, or another system; net/http notices most hang-ups
 	}
 	h.poller, h.byID, h.peeked = p, map[uint64]*watchedConn{}, make([]byte, mostBehind)
 	h.ended.Go(func() { p.run(h.happened) })
@@ -93,21 +93,21 @@ func (h *Hangups) remove(w *watchedConn) {
 	h.poller.remove(w.conn)
 }
 
-// happened is called when something has happened to a connection: left if that was its
-// end, else bytes have come.
+// happened is called for an event of a connection: left means that the client closed it,
+// otherwise bytes have arrived.
 func (h *Hangups) happened(id uint64, left bool) {
 	h.mu.Lock()
 	w := h.byID[id]
 	h.mu.Unlock()
 	if w == nil {
-		return // answered meanwhile
+		return // the request was answered meanwhile
 	}
 	if left || fills(w.conn, h.peeked) {
 		w.gone()
 	}
 }
 
-// close watches nothing any more.
+// Close stops watching.
 func (h *Hangups) Close() {
 	h.mu.Lock()
 	h.closed = true
@@ -119,8 +119,9 @@ func (h *Hangups) Close() {
 	h.ended.Wait()
 }
 
-// hasHungUp reports whether the client has closed the connection of a request that began
-// at that time and has lasted a while, as far as can be told without reading.
+// HasHungUp reports whether the client has closed the connection of a request that began at that
+// time, as far as the system tells without reading. It returns false for requests younger than
+// WatchDelay.
 func HasHungUp(conn *net.TCPConn, began time.Time) bool {
 	return conn != nil && time.Since(began) >= WatchDelay && hungUp(conn)
 }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// poller is an epoll instance. Its own file is waited for as any other, so it takes no
+// poller is an epoll instance. The runtime waits for its file as for any other, so it takes no
 // thread.
 type poller struct {
 	file *os.File
@@ -31,18 +31,18 @@ func openPoller() (*poller, error) {
 	return p, nil
 }
 
-// leftEvents are those of a client that has closed its half, or all, of the connection.
+// leftEvents are the events of a client that has closed the connection, or its half of it.
 const leftEvents = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
 
-// add has events of a connection told under an id. What it is like already is told, too;
-// afterwards only what changes. A connection that is closed already tells nothing.
+// add watches a connection under an id. Its present state is reported too, afterwards only
+// changes. A connection that is closed already reports nothing.
 func (p *poller) add(conn *net.TCPConn, id uint64) {
 	const edges = 1 << 31 // syscall.EPOLLET is negative
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN | leftEvents | edges, Fd: int32(id), Pad: int32(id >> 32)}
 	p.control(conn, syscall.EPOLL_CTL_ADD, &event)
 }
 
-// remove ends that. The system has done so itself if the connection was closed.
+// remove stops watching a connection. If it was closed, the system has done that already.
 func (p *poller) remove(conn *net.TCPConn) { p.control(conn, syscall.EPOLL_CTL_DEL, nil) }
 
 func (p *poller) control(conn *net.TCPConn, op int, event *syscall.EpollEvent) {
@@ -51,7 +51,7 @@ func (p *poller) control(conn *net.TCPConn, op int, event *syscall.EpollEvent) {
 	})
 }
 
-// run passes on what happens until the poller is closed.
+// run reports events until the poller is closed.
 func (p *poller) run(happened func(id uint64, left bool)) {
 	events := make([]syscall.EpollEvent, 64)
 	_ = p.raw.Read(func(epoll uintptr) bool {
@@ -72,8 +72,7 @@ func (p *poller) run(happened func(id uint64, left bool)) {
 
 func (p *poller) close() { _ = p.file.Close() }
 
-// hungUp reports whether the connection is not whole any more: the client has closed it,
-// or its half.
+// hungUp reports whether the client has closed the connection, or its half of it.
 func hungUp(conn *net.TCPConn) (is bool) {
 	const established = 1 // TCP_ESTABLISHED, the first byte of struct tcp_info
 	descriptor(conn, func(fd int) {
@@ -85,7 +84,8 @@ func hungUp(conn *net.TCPConn) (is bool) {
 	return is
 }
 
-// fills reports whether what has come and nobody has read fills buf, without reading it.
+// fills reports whether the bytes that were received but not read fill buf. It does not read
+// them.
 func fills(conn *net.TCPConn, buf []byte) (does bool) {
 	descriptor(conn, func(fd int) {
 		n, _, err := syscall.Recvfrom(fd, buf, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
@@ -94,7 +94,8 @@ func fills(conn *net.TCPConn, buf []byte) (does bool) {
 	return does
 }
 
-// descriptor calls f unless the connection is closed, which it is not meanwhile.
+// descriptor calls f with the file descriptor, unless the connection is closed. It stays open
+// meanwhile.
 func descriptor(conn *net.TCPConn, f func(fd int)) {
 	if raw, err := conn.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { f(int(fd)) })

@@ -7,8 +7,8 @@ import (
 	"net"
 )
 
-// poller needs epoll. On other systems a client that leaves is noticed by net/http, unless
-// it has sent something behind its request.
+// poller needs epoll. On other systems net/http notices that a client leaves, unless the client
+// has sent bytes after its request.
 type poller struct{}
 
 func openPoller() (*poller, error) { return nil, errors.ErrUnsupported }

@@ -8,20 +8,20 @@ import (
 	"github.com/octostore/octostore/core/sparselog"
 )
 
-// serverLog passes on what net/http has to say, as warnings. Anybody who reaches the port
-// can have it say something any number of times, a failed handshake for example, so it is
-// one line of each kind a minute; all of them are for debugging. It is safe for use by many
-// goroutines.
+// serverLog logs what net/http reports. Any client can cause such lines, with a failed handshake
+// for example, so one line of each kind is a warning per minute; all of them are debug lines. It
+// is safe for use by many goroutines.
 type serverLog struct {
 	log    *slog.Logger
 	sparse *sparselog.Log
 }
 
+// NewServerLog returns the ErrorLog of an [http.Server].
 func NewServerLog(to *slog.Logger, sparse *sparselog.Log) *log.Logger {
 	return log.New(&serverLog{to, sparse}, "", 0)
 }
 
-// Write takes one line. The first words of it say what it is about; then come addresses.
+// Write logs one line. Its first words are its kind; addresses follow.
 func (l *serverLog) Write(line []byte) (int, error) {
 	text := string(bytes.TrimRight(line, "\n"))
 	l.log.Debug(text)

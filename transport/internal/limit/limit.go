@@ -8,6 +8,7 @@
 package limit
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -99,9 +100,9 @@ func (l *Limits) Begin(account string, spared bool, at time.Time) (*Bucket, erro
 	l.accounts.mu.Unlock()
 	switch {
 	case full:
-		return nil, l.Refuse(InFlight, time.Second, "as many requests of this account are under way as it may have, "+strconv.Itoa(l.cfg.InFlight))
+		return nil, l.Refuse(InFlight, time.Second, "this account has reached its limit of "+strconv.Itoa(l.cfg.InFlight)+" requests in flight")
 	case !counted:
-		return nil, l.Refuse(Rate, wait, "this account sends more requests than it may, "+strconv.Itoa(l.cfg.Rate)+" a second")
+		return nil, l.Refuse(Rate, wait, "this account has reached its limit of "+strconv.Itoa(l.cfg.Rate)+" requests per second")
 	}
 	return b, nil
 }
@@ -129,7 +130,7 @@ func (l *Limits) Address(remote string, at time.Time) error {
 	if wait == 0 {
 		return nil
 	}
-	return l.Refuse(Address, wait, "more requests without a good token come from this address than may, "+strconv.Itoa(l.cfg.AddressRate)+" a second")
+	return l.Refuse(Address, wait, "this address has reached its limit of "+strconv.Itoa(l.cfg.AddressRate)+" requests per second without a valid token")
 }
 
 // GitHub counts a request to GitHub for the network of the client that causes it, or refuses
@@ -142,14 +143,14 @@ func (l *Limits) GitHub(remote string, at time.Time) error {
 	if wait == 0 {
 		return nil
 	}
-	return l.Refuse(Logins, wait, "more logins come from this address than may, one in "+GitHubInterval.String())
+	return l.Refuse(Logins, wait, "this address has reached its limit of one login every "+GitHubInterval.String())
 }
 
 // NewToken counts a token that an administrator is about to create, or refuses it.
 func (l *Limits) NewToken(at time.Time) error {
 	l.tokens.mu.Lock()
 	defer l.tokens.mu.Unlock()
-	return l.token(&l.tokens.Bucket, at, "as many tokens were made as may be, ")
+	return l.token(&l.tokens.Bucket, at, "this server has reached its limit of %d new tokens per hour")
 }
 
 // NewLogin counts a login of an account, or refuses it. Each account has its own limit, so
@@ -158,7 +159,7 @@ func (l *Limits) NewLogin(account string) error {
 	now := time.Now()
 	l.logins.mu.Lock()
 	defer l.logins.mu.Unlock()
-	return l.token(l.logins.of(account, int64(now.Sub(l.began))), now, "this account has logged in as often as it may, ")
+	return l.token(l.logins.of(account, int64(now.Sub(l.began))), now, "this account has reached its limit of %d logins per hour")
 }
 
 // token takes one of the tokens that may be created per hour.
@@ -170,7 +171,7 @@ func (l *Limits) token(from *Bucket, at time.Time, why string) error {
 	if wait == 0 {
 		return nil
 	}
-	return l.Refuse(Tokens, wait, why+strconv.Itoa(l.cfg.NewTokens)+" an hour")
+	return l.Refuse(Tokens, wait, fmt.Sprintf(why, l.cfg.NewTokens))
 }
 
 // Refuse returns the error of a request that met a limit, and counts it.

@@ -5,9 +5,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// policyCollector turns what is known of policies into metrics at every scrape. The
-// labels are names out of the manifest, of which there are few; what policies count
-// begins at zero when they are loaded.
+// policyCollector collects the metrics of policies at every scrape. The labels are names from
+// the manifest, of which there are few. Counters begin at zero when a policy is loaded.
 type policyCollector struct{ list func() api.PolicyList }
 
 func describePolicy(name, help string, labels ...string) *prometheus.Desc {

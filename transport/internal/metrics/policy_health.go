@@ -8,7 +8,7 @@ import (
 	"github.com/octostore/octostore/transport/api"
 )
 
-// Metrics of how policies run.
+// Metrics of how policies perform.
 var (
 	descDuration     = describePolicy("octostore_policy_call_duration_seconds", "Duration of calls of a policy, of which one in 16 is timed.", "mode")
 	descPlaceWaits   = describePolicy("octostore_policy_place_waits_total", "Calls of a policy that waited, since no more guests may run at a time.")
@@ -24,7 +24,7 @@ var (
 	}
 )
 
-// collectHealth sends the metrics of how a policy runs.
+// collectHealth sends the metrics of how a policy performs.
 func collectHealth(ch chan<- prometheus.Metric, p api.Policy) {
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64) {
 		ch <- prometheus.MustNewConstMetric(d, kind, v, p.Name)

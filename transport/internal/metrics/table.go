@@ -6,8 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// tableCollector turns the statistics of the core, which knows no metrics library,
-// into metrics at every scrape.
+// tableCollector collects the statistics of the lock table at every scrape.
 type tableCollector struct {
 	service *core.Service
 	sizes   func() (db, wal int64)
@@ -77,7 +76,7 @@ func oneIf(b bool) float64 {
 	return 0
 }
 
-// constHistogram gives a histogram the cumulative form Prometheus wants.
+// constHistogram returns a histogram with cumulative buckets, as Prometheus wants them.
 func constHistogram(d *prometheus.Desc, h table.Histogram) prometheus.Metric {
 	buckets := make(map[float64]uint64, len(h.Bounds))
 	var n uint64

@@ -14,11 +14,12 @@ import (
 	"github.com/octostore/octostore/core/timetext"
 )
 
+// Wrong returns the error for a parameter with a wrong value.
 func Wrong(f Field, value, want string) error {
 	return &input.Error{Field: names[f], Problem: fmt.Sprintf("is %q", Shorten(value)), Want: want}
 }
 
-// AuditFormat returns "ndjson" or "csv".
+// AuditFormat returns the format of an export: "ndjson" or "csv".
 func (p *Values) AuditFormat() (string, error) {
 	switch value := p.texts[Format]; {
 	case !p.given.Has(Format), value == "ndjson":
@@ -30,7 +31,7 @@ func (p *Values) AuditFormat() (string, error) {
 	}
 }
 
-// Flag returns a truth; not given is false.
+// Flag returns a boolean; false if it was not given.
 func (p *Values) Flag(f Field) (bool, error) {
 	switch value := p.texts[f]; {
 	case !p.given.Has(f), value == "0", value == "false":
@@ -42,6 +43,7 @@ func (p *Values) Flag(f Field) (bool, error) {
 	}
 }
 
+// AuditFilter returns which records an export selects.
 func (p *Values) AuditFilter() (f journal.Filter, err error) {
 	f.Account = p.texts[Account]
 	if f.Prefix, err = p.Prefix(); err != nil {
@@ -60,7 +62,7 @@ func (p *Values) AuditFilter() (f journal.Filter, err error) {
 	return f, nil
 }
 
-// kinds reads a list of kinds, separated by commas.
+// kinds returns a comma-separated list of kinds.
 func (p *Values) kinds() (kinds []lock.Kind, err error) {
 	if !p.given.Has(Kind) {
 		return nil, nil
@@ -83,7 +85,7 @@ func list[T ~string](words []T) string {
 	return strings.Join(texts, ", ")
 }
 
-// AuditLimit returns how many records an export may have; 0: any number.
+// AuditLimit returns how many records an export may have; 0 is any number.
 func (p *Values) AuditLimit() (int64, error) {
 	if !p.given.Has(Limit) {
 		return 0, nil
@@ -96,7 +98,7 @@ func (p *Values) AuditLimit() (int64, error) {
 	return n, nil
 }
 
-// Instant returns a time, a date, or how long ago it was; the zero time if f is not given.
+// Instant returns a time, a date, or a time ago; zero if it was not given.
 func (p *Values) Instant(f Field, now time.Time) (time.Time, error) {
 	if !p.given.Has(f) {
 		return time.Time{}, nil
@@ -109,9 +111,10 @@ func (p *Values) Instant(f Field, now time.Time) (time.Time, error) {
 	return t, nil
 }
 
+// WantCursor says what a cursor should have been that this journal does not know.
 const WantCursor = "a cursor of this journal; that one may be of another, or of one that has been replaced by a backup"
 
-// Cursor returns the event after which to begin, at most the newest one.
+// Cursor returns the event after which to begin, which is not after the newest.
 func (p *Values) Cursor(f Field, newest lock.Seq) (lock.Seq, error) {
 	value := p.texts[f]
 	seq, err := record.ParseCursor(value)

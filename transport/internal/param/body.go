@@ -19,7 +19,7 @@ import (
 // MaxBody is the largest body of a request, in bytes.
 const MaxBody = 16 << 10
 
-// ReadBody reads up to MaxBody bytes into buf, until it has seen the end.
+// ReadBody reads a body of at most MaxBody bytes into buf, to its end.
 func ReadBody(r io.Reader, buf []byte) ([]byte, error) {
 	for {
 		if len(buf) == cap(buf) {
@@ -38,12 +38,12 @@ func ReadBody(r io.Reader, buf []byte) ([]byte, error) {
 	}
 }
 
-// ParseBody takes the parameters of a body that is not empty. What begins like a
-// JSON object is one, whatever its type says: curl -d calls everything a form.
+// ParseBody takes the parameters of a body that is not empty. A body that begins like a JSON
+// object is one, whatever its type says: curl -d calls everything a form.
 func (p *Values) ParseBody(r *http.Request, body []byte) error {
 	p.inBody = true
 	if r.Method == http.MethodPost && p.allowed == 0 && isEmptyObject(body) {
-		return nil // what a client sends that has a body for every POST
+		return nil // some clients send {} with every POST
 	}
 	if p.allowed == 0 || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return &input.Error{Field: "body", Problem: "is not empty", Want: "no body with this request"}

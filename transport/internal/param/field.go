@@ -2,7 +2,7 @@ package param
 
 import "strings"
 
-// Field is a parameter of a request. It may come in the query or in the body.
+// Field is a parameter of requests. It comes in the query or in the body.
 type Field uint8
 
 const (
@@ -56,14 +56,15 @@ func named(name string) (Field, bool) {
 	return 0, false
 }
 
-// mayBeEmpty are the fields whose empty value means something: nothing at all.
+// mayBeEmpty are the fields that may be given with an empty value.
 const mayBeEmpty = 1<<Holder | 1<<Reason | 1<<Prefix | 1<<Account | 1<<After
 
 // Set is a set of fields.
 type Set uint64
 
-const _ = 64 - NumFields // does not compile if there are more fields than a set has room for
+const _ = 64 - NumFields // does not compile with more fields than bits
 
+// SetOf returns the set of some fields.
 func SetOf(fields ...Field) Set {
 	var s Set
 	for _, f := range fields {
@@ -72,9 +73,10 @@ func SetOf(fields ...Field) Set {
 	return s
 }
 
+// Has reports whether a field is in the set.
 func (s Set) Has(f Field) bool { return s&(1<<f) != 0 }
 
-// String lists the fields as a client may spell them.
+// String lists the fields as a client spells them.
 func (s Set) String() string {
 	var all []string
 	for f := range NumFields {

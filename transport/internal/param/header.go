@@ -9,8 +9,8 @@ import (
 	"github.com/octostore/octostore/core/input"
 )
 
-// Header returns the value of a header that may come once at most and not empty;
-// "" means it did not come. The name must be in canonical form.
+// Header returns a header that may be given once, and not empty; "" if it is not given. The name
+// must be in canonical form.
 func Header(h http.Header, name string) (string, error) {
 	switch values := h[name]; {
 	case len(values) == 0:
@@ -24,8 +24,7 @@ func Header(h http.Header, name string) (string, error) {
 	}
 }
 
-// PrefersText reports whether the Accept header asks for text/plain rather than JSON:
-// whichever it names first counts.
+// PrefersText reports whether the Accept header names text/plain before JSON.
 func (p *Values) PrefersText() bool {
 	for _, line := range p.header["Accept"] {
 		for part := range strings.SplitSeq(line, ",") {
@@ -41,8 +40,8 @@ func (p *Values) PrefersText() bool {
 	return false
 }
 
-// preferredWait returns the first wait among the preferences. A preference the
-// server cannot read is ignored, as the RFC wants it.
+// preferredWait returns the first wait in the Prefer header. One that is malformed is ignored,
+// as RFC 7240 demands.
 func preferredWait(lines []string) time.Duration {
 	for _, line := range lines {
 		for pref := range strings.SplitSeq(line, ",") {
@@ -77,9 +76,9 @@ func (p *Values) AcceptsGzip() bool {
 	return false
 }
 
-// Key returns the idempotency key of the request; empty: it has none.
+// Key returns the idempotency key; empty if there is none.
 func (p *Values) Key() (string, error) { return Header(p.header, "Idempotency-Key") }
 
-// LastEventID returns the cursor of the last event that the client of a stream received;
-// empty: it begins now.
+// LastEventID returns the cursor of the last event that the client of a stream received; empty
+// if there is none.
 func (p *Values) LastEventID() (string, error) { return Header(p.header, "Last-Event-Id") }

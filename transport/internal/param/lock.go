@@ -13,8 +13,8 @@ import (
 
 const durationForm = timetext.WantDuration
 
-// duration returns the value of f in whole milliseconds; given is false if the
-// request does not have it.
+// duration returns a duration in whole milliseconds; given is false if the request does not have
+// it.
 func (p *Values) duration(f Field) (d time.Duration, given bool, err error) {
 	if !p.given.Has(f) {
 		return 0, false, nil
@@ -26,7 +26,7 @@ func (p *Values) duration(f Field) (d time.Duration, given bool, err error) {
 	return d.Truncate(time.Millisecond), true, nil
 }
 
-// PositiveDuration returns the value of f, 0 if it was not given; a given 0 is refused.
+// PositiveDuration returns a duration of more than 0; 0 if it was not given.
 func (p *Values) PositiveDuration(f Field) (time.Duration, error) {
 	d, given, err := p.duration(f)
 	if err == nil && given && d <= 0 {
@@ -35,11 +35,10 @@ func (p *Values) PositiveDuration(f Field) (time.Duration, error) {
 	return d, err
 }
 
-// TTL returns the ttl that was asked for; 0 means none was. So a given 0 is an
-// error here already.
+// TTL returns the ttl; 0 if it was not given. A given 0 is refused.
 func (p *Values) TTL() (time.Duration, error) { return p.leaseTime(TTL) }
 
-// Confirm returns the time to confirm the lease in that was asked for, as ttl does.
+// Confirm returns the time in which the lease is to be confirmed, as TTL does.
 func (p *Values) Confirm() (time.Duration, error) { return p.leaseTime(Confirm) }
 
 func (p *Values) leaseTime(f Field) (time.Duration, error) {
@@ -50,8 +49,8 @@ func (p *Values) leaseTime(f Field) (time.Duration, error) {
 	return d, err
 }
 
-// Wait returns how long the request is ready to wait: the parameter, else the
-// preference in the header Prefer (RFC 7240), else not at all.
+// Wait returns how long the request may wait: the parameter, else the wait in the Prefer header
+// (RFC 7240), else 0.
 func (p *Values) Wait() (time.Duration, error) {
 	d, given, err := p.duration(Wait)
 	if given || err != nil {
@@ -60,7 +59,7 @@ func (p *Values) Wait() (time.Duration, error) {
 	return preferredWait(p.header["Prefer"]), nil
 }
 
-// FencingToken returns the token a break is limited to; 0: none was given.
+// FencingToken returns the fencing token of the lease to break; 0 if it was not given.
 func (p *Values) FencingToken() (lock.Token, error) {
 	if !p.given.Has(FencingToken) {
 		return 0, nil
@@ -73,7 +72,7 @@ func (p *Values) FencingToken() (lock.Token, error) {
 	return lock.Token(n), nil
 }
 
-// PageSize returns how many locks or waiters a page may have.
+// PageSize returns how many locks or waiters a page has.
 func (p *Values) PageSize(f Field) (int, error) {
 	const usual, most = 100, 1000
 	if !p.given.Has(f) {
@@ -86,7 +85,7 @@ func (p *Values) PageSize(f Field) (int, error) {
 	return n, nil
 }
 
-// WaitersAfter returns the place in a queue a page begins behind; 0: at the beginning.
+// WaitersAfter returns the position in the queue after which a page begins; 0 is the beginning.
 func (p *Values) WaitersAfter() (int, error) {
 	if !p.given.Has(WaitersAfter) {
 		return 0, nil
@@ -98,7 +97,7 @@ func (p *Values) WaitersAfter() (int, error) {
 	return int(n), nil
 }
 
-// After returns the name the page begins behind; empty: at the beginning.
+// After returns the lock name after which a page begins; empty is the beginning.
 func (p *Values) After() (lock.Name, error) {
 	if p.texts[After] == "" {
 		return "", nil
@@ -110,7 +109,7 @@ func (p *Values) After() (lock.Name, error) {
 	return name, nil
 }
 
-// LeaseID returns the proof of the hold, from the header or a parameter.
+// LeaseID returns the lease id, from its header or its parameter.
 func (p *Values) LeaseID() (string, error) {
 	id, err := Header(p.header, "Octostore-Lease")
 	if err != nil {
@@ -127,7 +126,7 @@ func (p *Values) LeaseID() (string, error) {
 	return id, nil
 }
 
-// LockName returns the name of a lock that is given as a parameter.
+// LockName returns the lock name that is given as a parameter.
 func (p *Values) LockName() (lock.Name, error) {
 	text := p.texts[Name]
 	name, err := lock.ParseName(text)
@@ -137,7 +136,7 @@ func (p *Values) LockName() (lock.Name, error) {
 	return name, err
 }
 
-// Prefix returns the beginning of names that is asked for; empty: of all.
+// Prefix returns the prefix of lock names; empty is all names.
 func (p *Values) Prefix() (string, error) {
 	text := p.texts[Prefix]
 	if err := lock.CheckPrefix(text); err != nil {
@@ -146,8 +145,8 @@ func (p *Values) Prefix() (string, error) {
 	return text, nil
 }
 
-// plusLost explains a blank in what should be a name, or the beginning of one: in a query
-// and in a form, a plus that is not encoded is a blank.
+// plusLost explains a space in a lock name or prefix: in a query and in a form, a '+' that is
+// not encoded is a space.
 func plusLost(f Field, text string, err error) error {
 	if !strings.Contains(text, " ") {
 		return err
@@ -159,7 +158,7 @@ func plusLost(f Field, text string, err error) error {
 	}
 }
 
-// At returns the time that is asked about; zero: none was given.
+// At returns the time to explain for; zero if it was not given.
 func (p *Values) At() (time.Time, error) {
 	if !p.given.Has(At) {
 		return time.Time{}, nil

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// plainNumber writes a number of JSON without an exponent and without zeros at the
-// end of its fraction, for JSON knows no difference and encoders choose. Where that
-// would take more digits than any number here has, it returns the number as it is.
+// plainNumber writes a JSON number without exponent and trailing zeros: encoders choose the
+// form, and JSON knows no difference. A number that would take more digits than any parameter
+// has is returned as it is.
 func plainNumber(n string) string {
 	const most = 30
 	mantissa, exponent := n, ""

@@ -10,8 +10,8 @@ import (
 // ParseQuery takes the parameters of the query.
 func (p *Values) ParseQuery(query string) error { return p.parsePairs("query", query) }
 
-// parsePairs takes the parameters of a query or a form. It is stricter than
-// net/url: what it cannot read it refuses, instead of leaving it out.
+// parsePairs takes the parameters of a query or a form. It is stricter than net/url: it refuses
+// what it cannot read instead of ignoring it.
 func (p *Values) parsePairs(where, pairs string) error {
 	for pairs != "" {
 		var pair string
@@ -34,7 +34,7 @@ func (p *Values) parsePairs(where, pairs string) error {
 	return nil
 }
 
-// unescape decodes one name or value, at no cost where nothing is encoded.
+// unescape decodes a name or a value. It does not allocate if nothing is encoded.
 func unescape(where, s string) (string, error) {
 	i := strings.IndexAny(s, "%+;")
 	if i < 0 {

@@ -49,7 +49,7 @@ func (p *Values) Text(f Field) string { return p.texts[f] }
 // Metadata returns the metadata; nil if none was given.
 func (p *Values) Metadata() map[string]string { return p.metadata }
 
-// set takes one parameter from the query or a form.
+// set takes one parameter of the query or a form.
 func (p *Values) set(name, value string) error {
 	if key, ok := strings.CutPrefix(name, "meta."); ok && p.allowed.Has(Metadata) {
 		return p.setMeta(key, value)
@@ -107,7 +107,7 @@ func (p *Values) unknown(name string) error {
 	return &input.Error{Field: Shorten(name), Problem: "is not known here", Want: p.allowed.String()}
 }
 
-// misplaced refuses a token by whatever name.
+// misplaced returns the error for a token where it does not belong.
 func (p *Values) misplaced() error {
 	if p.inBody {
 		return errTokenInBody
@@ -115,7 +115,7 @@ func (p *Values) misplaced() error {
 	return ErrTokenInURL
 }
 
-// Shorten cuts what a client calls a field to a length fit for an answer.
+// Shorten cuts text of a client to a length fit for an answer.
 func Shorten(name string) string {
 	const most = 80
 	if len(name) <= most {

@@ -133,13 +133,13 @@ func appendToken(b []byte, key string, t lock.Token) []byte {
 	return strconv.AppendUint(append(b, key...), uint64(t), 10)
 }
 
-// appendMillis cuts to whole milliseconds: what is left of a lease may look
-// shorter than it is, never longer.
+// appendMillis truncates to whole milliseconds: the remaining time of a lease may look shorter
+// than it is, never longer.
 func appendMillis(b []byte, key string, d time.Duration) []byte {
 	return strconv.AppendInt(append(b, key...), d.Milliseconds(), 10)
 }
 
-// appendConfirm is for unconfirmed leases only.
+// appendConfirm appends the time in which a lease has to be confirmed, if it has to be.
 func appendConfirm(b []byte, d time.Duration) []byte {
 	if d.Milliseconds() == 0 {
 		return b

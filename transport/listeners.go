@@ -1,0 +1,97 @@
+package transport
+
+import (
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
+)
+
+// Listeners says which listeners answer something: the main one, where locks are, the admin
+// listener, or both.
+type Listeners uint8
+
+// Listeners.
+const (
+	Both Listeners = iota
+	MainOnly
+	AdminOnly
+)
+
+// listener is the listener a request came in by.
+type listener uint8
+
+const (
+	mainListener listener = iota
+	adminListener
+	numListeners
+)
+
+// serves reports whether a listener answers a route. Locks are on the main listener only, so a
+// client that reaches only the admin listener cannot acquire any.
+func (a *API) serves(rt *route, on listener) bool {
+	where := MainOnly
+	switch {
+	case rt.id == "metrics":
+		where = a.metricsOn
+	case rt.id == "ready":
+		where = a.readyOn
+	case rt.id == "index", rt.id == "health", strings.HasPrefix(rt.pattern, "/v1/policies"), strings.HasPrefix(rt.pattern, "/v1/tokens"):
+		where = Both
+	}
+	return where == Both || (where == MainOnly) == (on == mainListener)
+}
+
+// AdminServer is [API.Server] for the admin listener. It also shows profiles, which may hold
+// what clients sent, to administrators only.
+func (a *API) AdminServer() *http.Server {
+	return a.server(adminListener)
+}
+
+// profiles are the parts of /debug/pprof/ that pprof.Index does not show.
+var profiles = map[string]http.HandlerFunc{
+	"cmdline": pprof.Cmdline,
+	"profile": pprof.Profile,
+	"symbol":  pprof.Symbol,
+	"trace":   pprof.Trace,
+}
+
+const (
+	profilesPath = "/debug/pprof/"
+	// profileTimeout bounds the time a profile may take, to be gathered and written.
+	profileTimeout = 5 * time.Minute
+)
+
+func (a *API) addProfiles(router *httprouter.Router) {
+	rt := &route{id: "profiles", method: http.MethodGet, pattern: profilesPath}
+	rt.metrics = a.metrics.Route(rt.id)
+	router.Handle(rt.method, profilesPath+"*path", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
+		x := w.(*exchange)
+		x.route = rt
+		err := x.identify()
+		if err == nil {
+			err = x.profile()
+		}
+		if err != nil {
+			x.fail(err)
+		}
+	})
+}
+
+// profile shows what the process is doing.
+func (x *exchange) profile() error {
+	if err := core.MayAll(x.principal, "profile the server", auth.Admin); err != nil {
+		return err
+	}
+	show := profiles[strings.TrimPrefix(x.r.URL.Path, profilesPath)]
+	if show == nil {
+		show = pprof.Index
+	}
+	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(profileTimeout)) // unsupported where there is no connection
+	show(x, x.r)
+	return nil
+}
