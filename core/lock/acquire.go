@@ -59,7 +59,7 @@ func (m *Machine) sameAttempt(e *entry, c *Command) bool {
 	return false
 }
 
-// repeatLease answers an attempt that has a live lease, and nobody else.
+// repeatLease answers an attempt with the live lease it has, or with no lease.
 func (m *Machine) repeatLease(c *Command) {
 	if e := m.entries[c.Name]; e != nil && !m.draining {
 		m.settle(e)
@@ -159,11 +159,11 @@ func (m *Machine) overWaiterQuota(account string) bool {
 	return most > 0 && m.accounts[account].waits >= most && account != m.rules.Unlimited
 }
 
-// room is how many places have to be given up for one more waiter.
+// shortage is how many places have to be given up for one more waiter.
 type shortage struct{ here, all int }
 
-// room returns what one more waiter of e takes, and whether enough of those who
-// would have to go are absent.
+// shortage returns how many places have to be given up for one more waiter of e, and
+// whether as many waiters are absent.
 func (m *Machine) shortage(e *entry) (need shortage, ok bool) {
 	need = shortage{
 		here: max(0, e.queue.len()+1-m.rules.MaxWaitersPerLock),
@@ -172,9 +172,9 @@ func (m *Machine) shortage(e *entry) (need shortage, ok bool) {
 	return need, need.here <= e.absent.count() && need.all <= m.absent.count()
 }
 
-// makeRoom takes the places of the longest absent away: of this lock as many as its
-// own limit asks for, then of any. They are not put back if the batch is refused,
-// for the newcomer then stays.
+// makeRoom removes the waiters that have been absent longest: of this lock as many as its
+// own limit asks for, then of any lock. They do not come back if the batch is refused,
+// because the newcomer stays.
 func (m *Machine) makeRoom(e *entry, need shortage) {
 	for range need.here {
 		m.remove(e.absent.longest())
@@ -195,7 +195,7 @@ func (m *Machine) refuseHeld(e *entry, c *Command, position int) {
 	m.refuse(c, err)
 }
 
-// wish is the lease somebody asked for and did not get.
+// asLease is the lease that was asked for, to record a request that did not get it.
 func (a *Acquisition) asLease(name Name) *Lease {
 	return &Lease{Name: name, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason, Metadata: a.Metadata, TTL: a.TTL}
 }

@@ -20,7 +20,7 @@ type batch struct {
 	deliveries []delivery
 }
 
-// answer is a reply on its way to whoever asked, held back until the commit.
+// answer is a reply that is held back until the commit.
 type answer struct {
 	to     *Command
 	reply  Reply
@@ -129,8 +129,8 @@ func (m *Machine) Accept() {
 }
 
 // TakeBack undoes the batch in memory, because it was surely not written. Leases,
-// deadlines and counts are as they were (invariant 7). Whoever was granted the lock
-// out of the queue is back in their place; those who left are gone all the same.
+// deadlines and counts are as they were (invariant 7). Waiters that
+// were granted the lock are back in their places; waiters that left stay gone.
 // Sequence numbers are not given out a second time.
 func (m *Machine) TakeBack() {
 	m.retryAt = m.now.Add(fullBackoff)
@@ -178,8 +178,8 @@ func (m *Machine) forgetCalls() {
 	}
 }
 
-// retryLater wakes a free lock that somebody waits for after its batch was taken
-// back. Nothing else would: the grant or the end it could have followed is undone.
+// retryLater plans another hand-over of a free lock with waiters after its batch was taken
+// back. Nothing else would wake it: the grant or the end it followed is undone.
 func (m *Machine) retryLater(e *entry) {
 	if e.held != nil || e.called != nil {
 		return
@@ -189,8 +189,8 @@ func (m *Machine) retryLater(e *entry) {
 	}
 }
 
-// restore puts a waiter whose grant was taken back where it stood. A poll does not
-// stay there; its attempt keeps the place. When draining nobody stays.
+// restore puts a waiter whose grant was taken back where it stood. A request whose wait is
+// over does not stay there; its attempt keeps the place. While draining no waiter stays.
 func (m *Machine) restore(w *waiter) {
 	if m.draining {
 		w.listener = nil // it is told why it did not get the lock
@@ -206,7 +206,7 @@ func (m *Machine) restore(w *waiter) {
 }
 
 // refused is what an answer says when its batch was taken back, or false if it is
-// not to be sent: a hand-over to somebody who goes on waiting, or a call for a lock
+// not to be sent: a hand-over to a waiter that goes on waiting, or a call for a lock
 // that turned out not to be free.
 func (a *answer) refused(err error) (Reply, bool) {
 	switch {
@@ -248,8 +248,7 @@ func (m *Machine) says(a *answer, err error) (Reply, bool) {
 }
 
 // told is what an accepted answer says when it leaves. A lease that was given or
-// renewed and then ended by a later command of the same batch is nobody's to have: a
-// yes would be a lie by now.
+// renewed and then ended by a later command of the same batch must not be told.
 func (m *Machine) told(a *answer) Reply {
 	l := a.reply.Lease
 	if l == nil {

@@ -70,7 +70,7 @@ func (m *Machine) Faults() []string {
 func (m *Machine) checkHeld(t *faults, e *entry) {
 	switch h := e.held; {
 	case e.called != nil:
-		t.add("invariant 1: %s is held and somebody is called", e.name)
+		t.add("invariant 1: %s is held and a waiter is called", e.name)
 	case e.due.index == 0 || !e.due.at.Equal(h.deadline()):
 		t.add("invariant 4: %s ends at %v but is due at %v (%d)", e.name, h.deadline(), e.due.at, e.due.index)
 	case h.answers < 0 || h.undoAt.IsZero() == h.undelivered():
@@ -99,7 +99,7 @@ func (m *Machine) checkQueue(t *faults, e *entry, accounts map[string]accountUse
 		case w.listener != nil && w.listener.waiter != w:
 			t.add("invariant 6: a waiter of %s and its request do not know each other", e.name)
 		case w.state == absent && w.request.Attempt.IsZero():
-			t.add("invariant 6: %s keeps a place for somebody who cannot come back", e.name)
+			t.add("invariant 6: %s keeps the place of a request without a key", e.name)
 		case !w.request.Attempt.IsZero() && m.queued[w.attemptID()] != w:
 			t.add("invariant 8: an attempt does not know its place in %s", e.name)
 		default:
@@ -111,11 +111,11 @@ func (m *Machine) checkQueue(t *faults, e *entry, accounts map[string]accountUse
 		t.add("%d waiters of %s are absent; the entry says %d", away, e.name, e.absent.count())
 	}
 	if w := e.called; w != nil && w.state != called {
-		t.add("invariant 5: %s waits for a call nobody will answer", e.name)
+		t.add("invariant 5: %s waits for the answer of a waiter that is not called", e.name)
 	}
 	if e.held == nil && e.called == nil {
 		if w := e.queue.first(); w != nil && w.due.index == 0 {
-			t.add("invariant 5: %s is free, somebody waits, and nothing will wake them", e.name)
+			t.add("invariant 5: %s is free, has waiters, and nothing will wake them", e.name)
 		}
 	}
 	return scheduled
@@ -128,7 +128,7 @@ func (w *waiter) checkState(t *faults) {
 	case w.state == outside:
 		t.add("a waiter of %s is in the queue and outside", w.entry.name)
 	case (w.listener == nil) != (w.state == absent):
-		t.add("invariant 6: a waiter of %s is %s; somebody listens: %t", w.entry.name, w.state, w.listener != nil)
+		t.add("invariant 6: a waiter of %s is %s; it has a listener: %t", w.entry.name, w.state, w.listener != nil)
 	case (w.absence != absence{}) != (w.state == absent):
 		t.add("invariant 5: a waiter of %s is %s, and counts as the other", w.entry.name, w.state)
 	case (w.entry.called == w) != (w.state == called):

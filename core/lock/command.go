@@ -12,7 +12,7 @@ const (
 	DoClaim                // the yes of a called waiter
 	DoRenew                // move the end of a lease away
 	DoRelease              // end a lease, asked by its holder
-	DoBreak                // end a lease, asked by somebody with the right to
+	DoBreak                // end a lease without proof of the hold
 	DoUndo                 // an answer with a lease did not reach its client
 	DoReceived             // the holder showed its lease id
 	DoAppend               // record an event that changes no lease
@@ -117,7 +117,7 @@ func (m *Machine) Next() (name Name, more bool) {
 	return "", false
 }
 
-// mayCall returns the name of e, or none if nobody waits there.
+// mayCall returns the name of e, or no name if it has no waiters.
 func (m *Machine) mayCall(e *entry) Name {
 	if e.queue.len() == 0 {
 		return ""

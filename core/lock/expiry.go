@@ -95,8 +95,8 @@ func (m *Machine) settle(e *entry) {
 	}
 }
 
-// What time itself does is caused by nobody. Only the end of a lease that was not
-// confirmed in time says why.
+// The commands that end a lease when its time is over. They have no origin; only the end
+// of a lease that was not confirmed has a cause.
 var (
 	byTime        Command
 	byUnconfirmed = Command{Cause: "not confirmed: the lease was not renewed in the time its holder gave itself for that"}
@@ -110,7 +110,8 @@ func (m *Machine) end(e *entry, kind Kind, by *Command) EndedLease {
 	return over
 }
 
-// endOnly leaves the lock free, for whoever is to have it in this very batch.
+// endOnly ends the lease of e and leaves the lock free: the caller gives it away in the
+// same batch.
 func (m *Machine) endOnly(e *entry, kind Kind, by *Command) EndedLease {
 	h := e.held
 	m.record(Event{
@@ -130,8 +131,7 @@ func (m *Machine) endOnly(e *entry, kind Kind, by *Command) EndedLease {
 	return over
 }
 
-// patienceOver is what is due for a waiter: a called one has said nothing for too
-// long, an absent one has not come back.
+// waiterDue does what is due for a waiter, see waiterState.
 func (m *Machine) waiterDue(w *waiter) {
 	switch w.state {
 	case absent:

@@ -2,7 +2,7 @@ package lock
 
 import "time"
 
-// handOver gives a free lock to the first who may have it, or calls them.
+// handOver gives a free lock to the first listening waiter, or calls that waiter.
 func (m *Machine) handOver(e *entry) {
 	if e.held != nil || e.called != nil {
 		return
@@ -68,7 +68,8 @@ func (m *Machine) grant(e *entry, a *Acquisition, queued queueTime, said Opinion
 	return lease
 }
 
-// call asks a waiter to have its policies look again and then to claim the lock.
+// call tells a waiter that its turn has come: its policies are asked again, and then it
+// claims the lock or leaves.
 func (m *Machine) call(w *waiter) {
 	m.move(w, called)
 	turn := &Turn{Waited: m.now.Sub(w.since), Queue: w.entry.queue.len()}
@@ -76,9 +77,9 @@ func (m *Machine) call(w *waiter) {
 	m.touch(w.entry)
 }
 
-// claim is a called waiter's yes. It counts also after its call was passed on,
-// provided nobody before it can have the lock: else two whose policies take long
-// could be called in turns for ever.
+// claim is the yes of a called waiter. It also counts after the call was passed on,
+// provided no waiter before it can have the lock. Otherwise two waiters with slow
+// policies could be called alternately for ever.
 func (m *Machine) claim(c *Command) {
 	w := c.Called.waiter
 	if w == nil || w.state != called && w.state != late {
@@ -104,7 +105,7 @@ func (m *Machine) passOn(w *waiter) {
 	m.touch(w.entry)
 }
 
-// canHave reports whether the lock is free and w is the first who may have it.
+// canHave reports whether the lock is free and w is its first listening waiter.
 func (m *Machine) canHave(w *waiter) bool {
 	e := w.entry
 	return e.held == nil && e.called == nil && e.queue.first() == w

@@ -65,7 +65,7 @@ func (m *Machine) release(c *Command) {
 	m.refuse(c, ErrNotHeld)
 }
 
-// breakLease ends a lease for somebody who has the right to.
+// breakLease ends a lease without proof of the hold.
 func (m *Machine) breakLease(c *Command) {
 	e := m.entries[c.Name]
 	if e != nil {
@@ -86,8 +86,8 @@ func (m *Machine) breakLease(c *Command) {
 	m.answer(c, Reply{Ended: m.end(e, Broken, c)})
 }
 
-// take breaks a lease and gives the lock to who broke it, ahead of all who wait: it is
-// for emergencies.
+// take breaks a lease and gives the lock to the account that broke it, ahead of all
+// waiters. It is for emergencies.
 func (m *Machine) take(e *entry, c *Command) {
 	switch {
 	case m.draining:

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// departure says why a request stopped listening.
+// LeaveReason says why a request stopped listening.
 type LeaveReason int
 
 const (
 	stays    LeaveReason = iota // it listens
-	WaitOver                    // it will take no for an answer now
-	HungUp                      // nobody is left to answer
+	WaitOver                    // its wait time has passed; it takes a refusal as the answer
+	HungUp                      // its client is gone
 	Declined                    // policies said no at its turn
 )
 
@@ -23,7 +23,7 @@ type Departure struct {
 }
 
 // depart is a request's word that it no longer listens. Departures are stepped
-// before everything that arrived with them, so that nobody known to be gone is
+// before everything that arrived with them, so that no waiter known to be gone is
 // granted (invariant 6); the caller then lets freed calls pass on with handOver.
 func (m *Machine) depart(c *Command, why LeaveReason, cause error) *entry {
 	m.batch.steps++
@@ -67,7 +67,7 @@ func (m *Machine) leave(c *Command, why LeaveReason) {
 	m.refuseHeld(e, c, position)
 }
 
-// drain sends every waiter away and refuses those to come.
+// drain answers every waiter with [ErrDraining] and refuses later acquires.
 func (m *Machine) drain() {
 	m.draining = true
 	waiting := make([]*entry, 0, len(m.entries))
@@ -82,14 +82,14 @@ func (m *Machine) drain() {
 	}
 }
 
-// DismissAll sends every waiter away with err. It is the end of the table.
+// DismissAll answers every waiter with err and removes it. It is the end of the table.
 func (m *Machine) DismissAll(err error) {
 	for _, e := range m.entries {
 		m.dismiss(e, err)
 	}
 }
 
-// dismiss sends everybody in a queue away with err.
+// dismiss answers all waiters of a queue with err and removes them.
 func (m *Machine) dismiss(e *entry, err error) {
 	for _, w := range slices.Collect(e.queue.all()) {
 		if w.listener != nil {

@@ -81,7 +81,7 @@ type held struct {
 	undoAt time.Time
 }
 
-// undelivered reports whether nobody can have the lease.
+// undelivered reports whether no client can have the lease.
 func (h *held) undelivered() bool { return h.answers == 0 && !h.arrived }
 
 func (h *held) deadline() time.Time {

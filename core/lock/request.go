@@ -60,8 +60,8 @@ type ReleaseRequest struct {
 	LeaseID string
 }
 
-// BreakRequest ends somebody's lease without proof of the hold. Whether the caller may
-// is decided before. Token, if not zero, must be that of the lease, so that not the
+// BreakRequest ends a lease without proof of the hold. Whether the caller may do that is
+// decided before. Token, if not zero, must be that of the lease, so that not the
 // next holder is hit.
 type BreakRequest struct {
 	Origin
@@ -104,7 +104,7 @@ type View struct {
 var (
 	ErrNotHeld        = errors.New("you do not hold this lock (any more): the lease has ended, or the lease id is not yours")
 	ErrTokenChanged   = errors.New("the lock is not held under that fencing token (any more)")
-	ErrFree           = errors.New("nobody holds this lock")
+	ErrFree           = errors.New("this lock is free")
 	ErrSuperseded     = errors.New("a newer request with the same Idempotency-Key took this one's place")
 	ErrAttemptOver    = errors.New("the attempt with this Idempotency-Key had its lease, and that lease has ended; use a fresh key for a new attempt")
 	ErrKeyMismatch    = errors.New("this Idempotency-Key belongs to an attempt with another ttl, confirm, holder or metadata")
@@ -117,13 +117,12 @@ var (
 	ErrFull           = errors.New("there is no space left to record the change, so it was not made")
 	ErrDeposed        = errors.New("this server no longer owns the lock table")
 	ErrClosed         = errors.New("the lock table is closed")
-	// ErrGone is the answer to a waiter whose own context ended: nobody is left to
-	// read it.
+	// ErrGone is the answer to a waiter whose own context ended: its client is gone.
 	ErrGone = errors.New("the client left while it waited")
 )
 
-// HeldError is the answer to an acquire that did not get the lock: somebody else
-// holds it, or is before it in the queue.
+// HeldError is the answer to an acquire that did not get the lock: another
+// account or process holds it, or a waiter is before it in the queue.
 type HeldError struct {
 	Lease    *Lease // who holds it; nil if it is free but promised to a waiter
 	Position int    // the place this request had in the queue from 1; 0: it did not wait

@@ -17,7 +17,7 @@ func (h *held) delivered() *held {
 }
 
 // undo takes note that an answer with a lease did not reach its client. Another answer
-// with the same lease, or what its holder asked for since, means that somebody has it or
+// with the same lease, or what its holder asked for since, means that a client has it or
 // may have it (invariant 10): then nothing is undone. A grant with a key is kept for a
 // while, for the attempt to come back.
 func (m *Machine) undo(c *Command) {
@@ -45,7 +45,7 @@ type delivery struct {
 	arrived bool
 }
 
-// after is what is held once the word is known; undoAt is for a lease that nobody can
+// after is the lease once the delivery is known; undoAt is for a lease that no client can
 // have then.
 func (w delivery) after(undoAt time.Time) *held {
 	if w.arrived {

@@ -37,9 +37,9 @@ const (
 	// Due is the end of the time it has for that.
 	called
 	// late: it was called, and the call was passed on before it answered. Its claim still
-	// counts if nobody before it can have the lock. Nothing is due.
+	// counts if no waiter before it can have the lock. Nothing is due.
 	late
-	// absent: nobody listens, but its attempt keeps the place. Due is the end of that.
+	// absent: it has no listener, but its attempt keeps the place. Due is the end of that.
 	absent
 )
 
@@ -160,16 +160,16 @@ func (m *Machine) remove(w *waiter) {
 	m.touch(w.entry)
 }
 
-// absentees are waiters who are not there, the longest absent first. Their places are
-// kept only as long as nobody who is there needs the room: else a client that opens
-// and cuts connections could fill every queue with places nobody stands in.
+// absentees are the absent waiters, the longest absent first. They lose their places when
+// a listening waiter needs one: otherwise a client that opens and cuts connections could
+// fill every queue with absent waiters.
 type absentees struct{ list.List }
 
 // absence is where an absent waiter stands in the lists of its lock and of all; of
 // one who is there it is zero.
 type absence struct{ here, all *list.Element }
 
-// longest returns who has been absent for longest; there must be somebody.
+// longest returns the waiter that has been absent longest; there must be one.
 func (a *absentees) longest() *waiter { return a.Front().Value.(*waiter) }
 
 // count is 0 for an entry that never had any.
@@ -180,5 +180,5 @@ func (a *absentees) count() int {
 	return a.Len()
 }
 
-// listening reports whether anybody is there who must not be passed.
+// listening reports whether the queue has a waiter that a try must not pass.
 func (e *entry) listening() bool { return e.queue.len() > e.absent.count() }
