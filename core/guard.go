@@ -212,7 +212,7 @@ func (s *Service) acquireAtTurn(ctx context.Context, a, asked lock.Acquisition) 
 		return s.table.Acquire(ctx, a)
 	}
 	g, err := s.table.AcquireWith(ctx, a, s.judgeAtTurn(asked, a.Opinion))
-	if refused, is := err.(*refusedAtTurn); is {
+	if refused, is := errors.AsType[*refusedAtTurn](err); is {
 		s.refusals.gather()
 		return table.Grant{}, s.recordRefusal(ctx, asked, refused.said, refused.error)
 	}
@@ -293,7 +293,7 @@ func (s *Service) judgeRenew(ctx context.Context, r *lock.RenewRequest) error {
 		a.TTL = r.TTL
 	}
 	v, err := s.judge(ctx, s.question(HookRenew, PhaseRequest, a, view))
-	if _, denied := err.(*DeniedError); denied || errors.Is(err, lock.ErrGone) {
+	if _, denied := errors.AsType[*DeniedError](err); denied || errors.Is(err, lock.ErrGone) {
 		s.table.Received(*r) // the lease is not to be undone before its present end
 		return s.recordRefusal(ctx, a, v.Opinion, err)
 	}
@@ -351,9 +351,10 @@ func (s *Service) judge(ctx context.Context, q Question) (Decision, error) {
 	if err == nil || ctx.Err() == nil {
 		return v, err
 	}
-	switch err.(type) {
-	case *DeniedError, *PolicyError:
-		return v, err // a policy has spoken, or failed by itself
+	_, denied := errors.AsType[*DeniedError](err)
+	_, failed := errors.AsType[*PolicyError](err)
+	if denied || failed {
+		return v, err // a policy has decided, or failed by itself
 	}
 	return Decision{}, lock.ErrGone
 }
@@ -384,7 +385,7 @@ func (s *Service) recordRefusal(ctx context.Context, a lock.Acquisition, said lo
 			Name: a.Name, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason, Metadata: a.Metadata, TTL: a.TTL,
 		},
 	}
-	if _, denied := refusal.(*DeniedError); denied {
+	if _, denied := errors.AsType[*DeniedError](refusal); denied {
 		e.Kind = lock.Denied
 	}
 	if _, err := s.table.Append(ctx, e); err != nil {

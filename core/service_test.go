@@ -357,7 +357,7 @@ func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
 			t.Errorf("the lease is %+v", v.Lease)
 		}
 		stranger := lock.RenewRequest{Name: "prod/a", LeaseID: strings.Repeat("A", len(g.LeaseID))}
-		if _, err := h.Renew(t.Context(), me, stranger); err != lock.ErrNotHeld {
+		if _, err := h.Renew(t.Context(), me, stranger); !errors.Is(err, lock.ErrNotHeld) {
 			t.Errorf("who does not hold the lock is told %v", err) // and not what a policy says to holders
 		}
 		answer = &core.PolicyError{Policy: "freeze", Err: errors.New("out of fuel")}

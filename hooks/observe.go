@@ -244,7 +244,7 @@ func (w *observers) run(o *observer) {
 		default:
 			o.at.Store(0)
 			_ = sleep.For(w.ctx, gatherFor-time.Since(woken))
-			if w.cfg.Journal.Wait(w.ctx, lock.Seq(o.after.Load())) == journal.ErrClosed {
+			if errors.Is(w.cfg.Journal.Wait(w.ctx, lock.Seq(o.after.Load())), journal.ErrClosed) {
 				return
 			}
 			woken = time.Now()

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,8 +91,8 @@ func stronger(a, b error) error {
 	case b == nil:
 		return a
 	}
-	x, aDenies := a.(*core.DeniedError)
-	y, bDenies := b.(*core.DeniedError)
+	x, aDenies := errors.AsType[*core.DeniedError](a)
+	y, bDenies := errors.AsType[*core.DeniedError](b)
 	switch {
 	case aDenies && !bDenies:
 		return a
@@ -99,7 +100,12 @@ func stronger(a, b error) error {
 		return b
 	case aDenies && (x.RetryAfter > y.RetryAfter || x.RetryAfter == y.RetryAfter && x.Policy < y.Policy):
 		return a
-	case !aDenies && a.(*core.PolicyError).Policy < b.(*core.PolicyError).Policy:
+	case aDenies:
+		return b
+	}
+	p, _ := errors.AsType[*core.PolicyError](a)
+	q, _ := errors.AsType[*core.PolicyError](b)
+	if p.Policy < q.Policy {
 		return a
 	}
 	return b

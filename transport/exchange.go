@@ -122,7 +122,7 @@ func (x *exchange) loggedPath() string {
 }
 
 func (x *exchange) panicked(p any) {
-	if p == http.ErrAbortHandler {
+	if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares what a handler panics with, too
 		x.abort()
 		return
 	}

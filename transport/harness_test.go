@@ -190,7 +190,7 @@ func (s *server) do(t testing.TB, line string, options ...option) answer {
 func serve(h http.Handler, w http.ResponseWriter, r *http.Request) (cut bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			if p != http.ErrAbortHandler {
+			if p != http.ErrAbortHandler { //nolint:errorlint // a panic is any value, not an error
 				panic(p)
 			}
 			cut = true

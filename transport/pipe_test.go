@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -74,7 +75,7 @@ func TestABodyThatComesTooSlowlyIsNotWaitedFor(t *testing.T) {
 			began := time.Now()
 			w.raw(line + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nwait")
 			w.receive(newRequest(line, []option{onPurpose})).want(want)
-			if _, err := w.conn.Read(make([]byte, 1)); err != io.EOF {
+			if _, err := w.conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 				t.Errorf("%s: the connection is kept: %v", line, err)
 			}
 			if took := time.Since(began); took != bodyTimeout {

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func TestWhereOneCanLogInTheDoorIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tokens.Close()
-	if _, err := tokens.Local(); err != auth.ErrNoToken || !tokens.TokensRequired() {
+	if _, err := tokens.Local(); !errors.Is(err, auth.ErrNoToken) || !tokens.TokensRequired() {
 		t.Errorf("got %v", err)
 	}
 }

@@ -235,7 +235,7 @@ func (g *GitHub) PollDevice(ctx context.Context, by lock.Origin, id string) (t T
 		defer leave()
 		t, err = g.admit(ctx, by, from, "device")
 	}
-	g.devices.taken(id, err != nil && err != ErrNotAllowed)
+	g.devices.taken(id, err != nil && !errors.Is(err, ErrNotAllowed))
 	return t, err == nil, next, err
 }
 

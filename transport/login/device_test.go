@@ -32,7 +32,7 @@ func (h *house) device(t *testing.T) (login.Token, time.Duration, error) {
 		var token login.Token
 		var done bool
 		token, done, next, err = h.PollDevice(t.Context(), lock.Origin{}, d.ID)
-		if done || err != nil && err != login.ErrUnavailable {
+		if done || err != nil && !errors.Is(err, login.ErrUnavailable) {
 			return token, time.Since(begun), err
 		}
 		if err != nil {
@@ -76,7 +76,7 @@ func TestALoginByACode(t *testing.T) {
 				fake.Login, fake.ID = "alice", 583231
 				h := open(t, "user:alice=read:**", fake)
 				token, took, err := h.device(t)
-				if err != test.want {
+				if !errors.Is(err, test.want) {
 					t.Fatalf("got %v, want %v", err, test.want)
 				}
 				if took < test.after || took > test.after+time.Minute {
@@ -128,7 +128,7 @@ func TestACodeLeadsToOneToken(t *testing.T) {
 			a := <-answers
 			if a.done {
 				done++
-			} else if a.err != nil && a.err != login.ErrOver {
+			} else if a.err != nil && !errors.Is(a.err, login.ErrOver) {
 				t.Errorf("got %v", a.err)
 			}
 		}
@@ -147,7 +147,7 @@ func TestOnlyWhoBeganCanPoll(t *testing.T) {
 		}
 		time.Sleep(6 * time.Second)
 		for _, id := range []string{"", "x", d.ID[1:], strings.ToLower(d.ID), d.UserCode, logintest.CanaryDevice} {
-			if _, _, _, err := h.PollDevice(t.Context(), lock.Origin{}, id); err != login.ErrOver {
+			if _, _, _, err := h.PollDevice(t.Context(), lock.Origin{}, id); !errors.Is(err, login.ErrOver) {
 				t.Errorf("%q: got %v", id, err)
 			}
 		}
@@ -168,7 +168,7 @@ func TestALoginNobodyAsksAboutEnds(t *testing.T) {
 		if n := polls(fake); n > 12 {
 			t.Errorf("GitHub was asked %d times", n)
 		}
-		if _, _, _, err := h.PollDevice(t.Context(), lock.Origin{}, d.ID); err != login.ErrOver {
+		if _, _, _, err := h.PollDevice(t.Context(), lock.Origin{}, d.ID); !errors.Is(err, login.ErrOver) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -185,7 +185,7 @@ func TestOnlySoManyLoginsByACode(t *testing.T) {
 			}
 		}
 		asked := len(fake.Asked())
-		if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); err != login.ErrBusy || len(fake.Asked()) != asked {
+		if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); !errors.Is(err, login.ErrBusy) || len(fake.Asked()) != asked {
 			t.Errorf("got %v", err)
 		}
 		time.Sleep(time.Minute + time.Second)
@@ -207,7 +207,7 @@ func TestDeviceLoginsOfOneNetworkHaveAShare(t *testing.T) {
 			_, err := h.BeginDevice(t.Context(), "192.0.2.1", nil)
 			if err == nil {
 				begun++
-			} else if err != login.ErrBusy {
+			} else if !errors.Is(err, login.ErrBusy) {
 				t.Fatal(err)
 			}
 		}
@@ -287,7 +287,7 @@ func TestAGitHubThatHangs(t *testing.T) {
 			fake.Instead = instead("/login/device/code", hang)
 			h := open(t, "user:alice=read:**", fake)
 			began := time.Now()
-			if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); err != login.ErrUnavailable || time.Since(began) > 6*time.Second {
+			if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); !errors.Is(err, login.ErrUnavailable) || time.Since(began) > 6*time.Second {
 				t.Errorf("got %v after %s", err, time.Since(began))
 			}
 		})
@@ -306,7 +306,7 @@ func TestAGitHubThatHangs(t *testing.T) {
 			if took := time.Since(began); took > 0 {
 				t.Errorf("closing took %s", took)
 			}
-			if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); err != login.ErrBusy {
+			if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); !errors.Is(err, login.ErrBusy) {
 				t.Errorf("after it was closed: %v", err)
 			}
 		})

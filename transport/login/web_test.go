@@ -139,10 +139,10 @@ func TestLoginsThatWereNotBegunHere(t *testing.T) {
 		"without a state":                       {visit{asked: url.Values{}}, []*http.Cookie{mine.cookie}},
 	} {
 		back := test.state.back(h)
-		if _, err := h.finish(back, test.cookies...); err != login.ErrNotBegun {
+		if _, err := h.finish(back, test.cookies...); !errors.Is(err, login.ErrNotBegun) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if _, err := h.Land(withCookies(t.Context(), test.cookies), back, time.Now()); err != login.ErrNotBegun {
+		if _, err := h.Land(withCookies(t.Context(), test.cookies), back, time.Now()); !errors.Is(err, login.ErrNotBegun) {
 			t.Errorf("%s: coming back: got %v", name, err)
 		}
 	}
@@ -161,20 +161,20 @@ func TestALoginCountsOnce(t *testing.T) {
 	if _, err := h.finish(back, v.cookie); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.finish(back, v.cookie); err != login.ErrNotBegun {
+	if _, err := h.finish(back, v.cookie); !errors.Is(err, login.ErrNotBegun) {
 		t.Errorf("again: got %v", err)
 	}
-	if _, err := h.finish(v.back(h), v.cookie); err != login.ErrNotBegun {
+	if _, err := h.finish(v.back(h), v.cookie); !errors.Is(err, login.ErrNotBegun) {
 		t.Errorf("with a new code: got %v", err)
 	}
 	next := begin(t, h)
-	if _, err := h.finish(login.Callback{State: next.asked.Get("state"), Code: back.Code}, next.cookie); err != login.ErrOver {
+	if _, err := h.finish(login.Callback{State: next.asked.Get("state"), Code: back.Code}, next.cookie); !errors.Is(err, login.ErrOver) {
 		t.Errorf("the old code in a new login: got %v", err)
 	}
 	// A code that was stolen from another browser was asked for with another challenge.
 	thief := begin(t, h)
 	stolen := begin(t, h).back(h).Code
-	if _, err := h.finish(login.Callback{State: thief.asked.Get("state"), Code: stolen}, thief.cookie); err != login.ErrOver {
+	if _, err := h.finish(login.Callback{State: thief.asked.Get("state"), Code: stolen}, thief.cookie); !errors.Is(err, login.ErrOver) {
 		t.Errorf("a stolen code: got %v", err)
 	}
 	if n := len(h.tokens.List()); n != 1 {
@@ -188,7 +188,7 @@ func TestLoginsWithACodeThatIsNoneUseNothingUp(t *testing.T) {
 	v := begin(t, h)
 	right := v.back(h)
 	for range 3 {
-		if _, err := h.finish(login.Callback{State: right.State, Code: "junk"}, v.cookie); err != login.ErrOver {
+		if _, err := h.finish(login.Callback{State: right.State, Code: "junk"}, v.cookie); !errors.Is(err, login.ErrOver) {
 			t.Errorf("junk: got %v", err)
 		}
 	}
@@ -202,7 +202,7 @@ func TestALoginTakesTenMinutesAtMost(t *testing.T) {
 		h := open(t, "user:alice=read:**", aliceAtGitHub())
 		v := begin(t, h)
 		time.Sleep(10*time.Minute + 2*time.Second)
-		if _, err := h.finish(v.back(h), v.cookie); err != login.ErrOver {
+		if _, err := h.finish(v.back(h), v.cookie); !errors.Is(err, login.ErrOver) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -218,7 +218,7 @@ func TestALoginThatIsTurnedDown(t *testing.T) {
 		"":                               login.ErrUnavailable, // and no code either
 		"x\nlevel=ERROR canarycode=\x1b": login.ErrUnavailable,
 	} {
-		if _, err := h.Land(r, login.Callback{State: v.asked.Get("state"), Error: said}, time.Now()); err != want {
+		if _, err := h.Land(r, login.Callback{State: v.asked.Get("state"), Error: said}, time.Now()); !errors.Is(err, want) {
 			t.Errorf("%q: got %v, want %v", said, err, want)
 		}
 	}
@@ -268,7 +268,7 @@ func TestAGitHubThatMisbehaves(t *testing.T) {
 					h := open(t, "org:acme=read:**", fake)
 					began := time.Now()
 					_, err := h.logIn(t)
-					if err != login.ErrUnavailable {
+					if !errors.Is(err, login.ErrUnavailable) {
 						t.Errorf("got %v", err)
 					}
 					if took := time.Since(began); took > 15*time.Second {
@@ -296,7 +296,7 @@ func TestUsersThatCannotBe(t *testing.T) {
 		{Login: strings.Repeat("a", 39), ID: 1 << 62},
 	} {
 		h := open(t, "user:a@1=admin;org:acme=admin", fake)
-		if _, err := h.logIn(t); err != login.ErrUnavailable {
+		if _, err := h.logIn(t); !errors.Is(err, login.ErrUnavailable) {
 			t.Errorf("%q %d: got %v", fake.Login, fake.ID, err)
 		}
 	}
@@ -318,9 +318,9 @@ func TestOnlySoManyAskGitHubAtATime(t *testing.T) {
 		}
 		busy := 0
 		for range 40 {
-			if err := <-answers; err == login.ErrBusy {
+			if err := <-answers; errors.Is(err, login.ErrBusy) {
 				busy++
-			} else if err != login.ErrUnavailable {
+			} else if !errors.Is(err, login.ErrUnavailable) {
 				t.Errorf("got %v", err)
 			}
 		}

@@ -91,7 +91,7 @@ func (r *row) answer(told error, now time.Time) Answer {
 		Known:      r != &unknown,
 	}
 	a.RetryAfterMS = r.retry.Milliseconds()
-	switch e := told.(type) {
+	switch e := told.(type) { //nolint:errorlint // told is the error that the row found, not one around it
 	case *input.Error:
 		a.InvalidProblem = &api.InvalidProblem{Field: e.Field, Problem: e.Problem, Want: e.Want}
 	case *lock.HeldError:

@@ -5,6 +5,7 @@ package journaltest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -85,7 +86,7 @@ func Export(t testing.TB, j *journal.Journal, q journal.Query) []byte {
 	out.Write(e.Opening(Noon))
 	for {
 		lines, err := e.Next(context.Background())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -69,9 +69,9 @@ func ReadExport(r io.Reader, each func(line []byte) error) error {
 	for {
 		line, err := lines.Next()
 		switch {
-		case err == io.EOF && !complete:
+		case errors.Is(err, io.EOF) && !complete:
 			return ErrIncomplete
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil && line == nil:
 			return err

@@ -42,11 +42,11 @@ func (r *LineReader) Number() int { return r.number }
 // with [io.ErrUnexpectedEOF], and does not count it.
 func (r *LineReader) Next() ([]byte, error) {
 	line, err := r.in.ReadSlice('\n')
-	if err == bufio.ErrBufferFull {
+	if errors.Is(err, bufio.ErrBufferFull) {
 		line, err = r.rest(line)
 	}
 	switch {
-	case err == io.EOF && len(line) > 0:
+	case errors.Is(err, io.EOF) && len(line) > 0:
 		return line, io.ErrUnexpectedEOF
 	case err != nil:
 		return nil, err
@@ -61,7 +61,7 @@ func (r *LineReader) rest(begun []byte) ([]byte, error) {
 	for len(r.long) <= maxLine {
 		more, err := r.in.ReadSlice('\n')
 		r.long = append(r.long, more...)
-		if err != bufio.ErrBufferFull {
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			return r.long, err
 		}
 	}

@@ -89,7 +89,7 @@ func (v *Verifier) Verify(r io.Reader) error {
 	}
 	for {
 		line, err := lines.Next()
-		if err == io.EOF && lines.Number() > 0 {
+		if errors.Is(err, io.EOF) && lines.Number() > 0 {
 			return nil
 		}
 		if err != nil {

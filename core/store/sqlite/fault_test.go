@@ -152,7 +152,7 @@ func TestFullDiskAtAnyWrite(t *testing.T) {
 			}
 			break
 		}
-		if err != lock.ErrFull {
+		if !errors.Is(err, lock.ErrFull) {
 			t.Fatalf("commit without its write %d = %v, want ErrFull", n, err)
 		}
 		// The store is clean, and the aborted commit does not come back.

@@ -68,7 +68,7 @@ func testFullDisk(t *testing.T, walSize int64) {
 	fillDisk(t, filler)
 	until("the disk is full", func() bool {
 		err := acquire()
-		if err != nil && err != lock.ErrFull {
+		if err != nil && !errors.Is(err, lock.ErrFull) {
 			t.Fatalf("commit on a full disk = %v, want ErrFull", err)
 		}
 		return err != nil
@@ -89,7 +89,7 @@ func testFullDisk(t *testing.T, walSize int64) {
 
 	// Without any space left it still answers.
 	fillDisk(t, filler+"-2")
-	until("the ballast is used up", func() bool { return acquire() == lock.ErrFull })
+	until("the ballast is used up", func() bool { return errors.Is(acquire(), lock.ErrFull) })
 	for range 20 {
 		acquire()
 	}

@@ -39,7 +39,7 @@ func exportOf(t testing.TB, j *journal.Journal) *bytes.Buffer {
 func copyLines(w io.Writer, e *journal.Export) error {
 	for {
 		lines, err := e.Next(context.Background())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -110,7 +111,7 @@ func TestLockedDatabaseWaitCanBeCancelled(t *testing.T) {
 			go func() { committed <- s.Commit(ctx, b) }()
 			eventually(t, "it says that it waits", func() bool { return strings.Contains(log.String(), "keeps the database locked") })
 			test.giveUp(t, s, cancel)
-			if err := <-committed; err == nil || err == lock.ErrFull || !strings.Contains(err.Error(), "waiting for another process") {
+			if err := <-committed; err == nil || errors.Is(err, lock.ErrFull) || !strings.Contains(err.Error(), "waiting for another process") {
 				t.Errorf("commit = %v", err)
 			}
 			if err := s.Commit(t.Context(), b); err == nil {

@@ -95,7 +95,7 @@ func (e *exporter) section(ctx context.Context, w io.Writer) (end ending, err er
 	var last []byte
 	for n := 1; ; n++ {
 		line, err := lines.ReadSlice('\n')
-		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+		if err != nil && err != io.EOF && !errors.Is(err, bufio.ErrBufferFull) {
 			return end, fmt.Errorf("the export broke off: %w", err)
 		}
 		if err := e.goesOn(n, line, &end); err != nil {

@@ -245,7 +245,7 @@ func (s *server) pair(name string) error {
 		body, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if err != nil || response.StatusCode != 200 {
-			return fmt.Errorf("%s: %d %s, %v", query, response.StatusCode, body, err)
+			return fmt.Errorf("%s: %d %s, %w", query, response.StatusCode, body, err)
 		}
 		if err := json.Unmarshal(body, &lease); err != nil {
 			return err

@@ -44,7 +44,7 @@ func (s *shelf) Used(context.Context) (int64, error) { return 0, nil }
 
 func (s *shelf) Full() bool {
 	err := s.fail.Load()
-	return err != nil && *err == lock.ErrFull
+	return err != nil && errors.Is(*err, lock.ErrFull)
 }
 
 func (s *shelf) Failed() <-chan struct{} { return s.failed }
@@ -185,7 +185,7 @@ func TestACommitOfUnknownOutcomeEndsTheServer(t *testing.T) {
 func TestServeReportsWhatEndedIt(t *testing.T) {
 	store := &shelf{Store: memory.New()}
 	var log syncedBuilder
-	deposed := error(lock.ErrDeposed)
+	deposed := lock.ErrDeposed
 	ended := make(chan error, 1)
 	go func() {
 		ended <- serve(t.Context(), testConfig(t), slog.New(slog.NewTextHandler(&log, nil)),
@@ -230,7 +230,7 @@ func TestADiskThatDoesNotAnswerDoesNotHoldTheProcess(t *testing.T) {
 
 func TestAFullDiskDoesNotKeepAServerFromStarting(t *testing.T) {
 	store := &shelf{Store: memory.New()}
-	full := error(lock.ErrFull)
+	full := lock.ErrFull
 	store.fail.Store(&full)
 	s := startTest(t, store)
 	expect(t, s.call("GET", "/readyz"), 200, `"degraded":["storage_full"]`)

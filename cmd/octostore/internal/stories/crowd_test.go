@@ -105,7 +105,7 @@ func (c *crowd) releaseAll() error {
 			got = ask() // a slow disk: ask again, as the answer says
 		}
 		if got.Status != 200 {
-			return fmt.Errorf("release %s: %d %s %v", c.held[i].Name, got.Status, got.Body, got.Err)
+			return fmt.Errorf("release %s: %d %s %w", c.held[i].Name, got.Status, got.Body, got.Err)
 		}
 		return nil
 	})
@@ -130,10 +130,10 @@ func (c *crowd) takeTurn(w *octotest.Caller, before api.Grant) error {
 	got := w.Receive(crowdTime)
 	g := octotest.GrantIn(got)
 	if g.FencingToken <= before.FencingToken {
-		return fmt.Errorf("token %d after %d: %d %s %v", g.FencingToken, before.FencingToken, got.Status, got.Body, got.Err)
+		return fmt.Errorf("token %d after %d: %d %s %w", g.FencingToken, before.FencingToken, got.Status, got.Body, got.Err)
 	}
 	if got := w.Ask("/v1/locks/" + g.Name + "/release?lease_id=" + g.LeaseID); got.Status != 200 {
-		return fmt.Errorf("release %s: %d %s %v", g.Name, got.Status, got.Body, got.Err)
+		return fmt.Errorf("release %s: %d %s %w", g.Name, got.Status, got.Body, got.Err)
 	}
 	return nil
 }

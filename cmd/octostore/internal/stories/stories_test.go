@@ -269,7 +269,7 @@ func tryUntil(p *octotest.Server, stop <-chan struct{}) error {
 		default:
 		}
 		if got := c.Ask("/v1/locks/a/acquire?holder=try"); got.Status != 409 {
-			return fmt.Errorf("try %d: %d %s %v", n, got.Status, got.Body, got.Err)
+			return fmt.Errorf("try %d: %d %s %w", n, got.Status, got.Body, got.Err)
 		}
 	}
 }

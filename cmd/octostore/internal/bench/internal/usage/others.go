@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,7 +43,7 @@ func parseStat(stat string) CPUTimes {
 	var user, nice, system, idle, iowait, irq, softirq, steal float64
 	line, _, _ := strings.Cut(stat, "\n")
 	n, err := fmt.Sscanf(line, "cpu %g %g %g %g %g %g %g %g", &user, &nice, &system, &idle, &iowait, &irq, &softirq, &steal)
-	if err != nil && err != io.EOF || n < 8 {
+	if err != nil && !errors.Is(err, io.EOF) || n < 8 {
 		return CPUTimes{}
 	}
 	used := user + nice + system + steal
