@@ -45,7 +45,10 @@ func MaySome(p auth.Principal, what string, verb auth.Verb) error {
 	if p.MaySome(verb) {
 		return nil
 	}
-	return &ForbiddenError{What: what, Needs: fmt.Sprintf("%s:** or %s with a narrower pattern such as %s:team-a/**, or admin", verb, verb, verb)}
+	return &ForbiddenError{
+		What:  what,
+		Needs: fmt.Sprintf("%s:** or %s with a narrower pattern such as %s:team-a/**, or admin", verb, verb, verb),
+	}
 }
 
 // MayAll returns nil if the principal may do verb, which is not about names, or do it to

@@ -63,7 +63,9 @@ var _ Locks = (*table.Table)(nil)
 
 // ErrChangedHands is the answer to a break that policies judge, if the lock has had
 // another lease every time they had finished. Nothing was broken.
-var ErrChangedHands = errors.New("the lock changed hands while policies judged the break, so nothing was broken; ask again, or name a fencing_token")
+var ErrChangedHands = errors.New(
+	"the lock changed hands while policies judged the break, so nothing was broken; ask again, or name a fencing_token",
+)
 
 // Decision is a guard's leave to go on, or, beside an error, what is to be recorded
 // of its refusal.

@@ -38,10 +38,14 @@ func openEngine(ctx context.Context, cfg Config, guests int, use func(*engine) e
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	_, err = compile.Open(ctx, compile.Config{CacheDir: cfg.CacheDir, Compile: cfg.Compile, Logger: cfg.Logger, Offer: guest.Offer}, func(rt *compile.Runtime) error {
-		e = &engine{runtime: rt, slots: newGuestSlots(guests), log: cfg.Logger}
-		return use(e)
-	})
+	_, err = compile.Open(
+		ctx,
+		compile.Config{CacheDir: cfg.CacheDir, Compile: cfg.Compile, Logger: cfg.Logger, Offer: guest.Offer},
+		func(rt *compile.Runtime) error {
+			e = &engine{runtime: rt, slots: newGuestSlots(guests), log: cfg.Logger}
+			return use(e)
+		},
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +139,13 @@ func (e *engine) compile(ctx context.Context, described manifest.Policy, binary 
 	if err != nil {
 		return nil, err
 	}
-	p := &policy{engine: e, release: release, digest: digest, startBudget: newStartBudget(e.slots.most), log: e.log.With("policy", described.Name)}
+	p := &policy{
+		engine:      e,
+		release:     release,
+		digest:      digest,
+		startBudget: newStartBudget(e.slots.most),
+		log:         e.log.With("policy", described.Name),
+	}
 	p.Program = guest.Program{
 		Policy: described, Runtime: e.runtime.Runtime, Compiled: m.compiled, MayReadConfig: guest.MayReadConfig(binary),
 		Zones: &e.zones, Lines: guest.LogLines{To: p.log},

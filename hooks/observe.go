@@ -333,7 +333,15 @@ func (p *policy) observe(ctx context.Context, line []byte) *guest.Fault {
 // park records that an observer skips an event after failing on it.
 func (w *observers) park(o *observer, l *record.Line, f *guest.Fault) bool {
 	why := guest.Printable([]byte(f.Error()), maxCause)
-	w.host.cfg.Logger.Error("an event is parked: the observer failed on it again and again", "policy", o.name, "event", uint64(l.Seq), "err", why)
+	w.host.cfg.Logger.Error(
+		"an event is parked: the observer failed on it again and again",
+		"policy",
+		o.name,
+		"event",
+		uint64(l.Seq),
+		"err",
+		why,
+	)
 	if !w.record(lock.Event{
 		Kind:  lock.ObserverParked,
 		Cause: fmt.Sprintf("observer %s, event %d: %s", o.name, l.Seq, why),
@@ -347,7 +355,15 @@ func (w *observers) park(o *observer, l *record.Line, f *guest.Fault) bool {
 // gap records that pruning removed the next events of an observer.
 func (w *observers) gap(o *observer, oldest lock.Seq) {
 	after := lock.Seq(o.after.Load())
-	w.host.cfg.Logger.Error("an observer misses events: they have been pruned", "policy", o.name, "after", uint64(after), "up_to", uint64(oldest))
+	w.host.cfg.Logger.Error(
+		"an observer misses events: they have been pruned",
+		"policy",
+		o.name,
+		"after",
+		uint64(after),
+		"up_to",
+		uint64(oldest),
+	)
 	if !w.record(lock.Event{
 		Kind:  lock.ObserverGap,
 		Cause: fmt.Sprintf("observer %s: what came after event %d, up to %d, has been pruned", o.name, after, oldest),

@@ -83,8 +83,13 @@ func OpenTrial(ctx context.Context, module []byte, cfg TrialConfig) (*Trial, err
 	}
 	t := &Trial{}
 	described := manifest.Policy{
-		Name: cfg.Name, Mode: manifest.Enforce, OnError: manifest.DenyOnError, Fuel: cfg.Fuel, MemoryMiB: cfg.MemoryMiB, Config: json.RawMessage("{}"),
-		Reads: cfg.Reads,
+		Name:      cfg.Name,
+		Mode:      manifest.Enforce,
+		OnError:   manifest.DenyOnError,
+		Fuel:      cfg.Fuel,
+		MemoryMiB: cfg.MemoryMiB,
+		Config:    json.RawMessage("{}"),
+		Reads:     cfg.Reads,
 	}
 	var err error
 	t.engine, err = openEngine(ctx, Config{CacheDir: cfg.CacheDir, Compile: cfg.Compile}, 1, func(e *engine) (err error) {

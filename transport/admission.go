@@ -29,7 +29,11 @@ func (x *exchange) admit() error {
 	if x.conn != nil && x.conn.OverLimit {
 		x.w.Header()["Connection"] = wire.Close
 		if !isSpared(path) && !isProbe(path) {
-			return l.Refuse(limit.Connections, time.Second, "this server has reached its limit of open connections; try again later, or use a connection that is open already")
+			return l.Refuse(
+				limit.Connections,
+				time.Second,
+				"this server has reached its limit of open connections; try again later, or use a connection that is open already",
+			)
 		}
 	}
 	if err := x.checkOrigin(); err != nil {
@@ -169,9 +173,18 @@ var listenerNames = [numListeners]string{mainListener: "main", adminListener: "a
 // minute.
 func (a *API) logEvicted(on listener, network netip.Addr) {
 	c := a.connectionsOf(on)
-	a.sparse.Log(slog.LevelWarn, "cut "+listenerNames[on],
+	a.sparse.Log(
+		slog.LevelWarn,
+		"cut "+listenerNames[on],
 		"connections without a request were cut to make room for others",
-		slog.String("listener", listenerNames[on]), slog.Int64("cut", c.Evicted.Load()), slog.String("last_from", network.String()), slog.String("may_be_open", strconv.Itoa(c.Max)))
+		slog.String(
+			"listener",
+			listenerNames[on],
+		),
+		slog.Int64("cut", c.Evicted.Load()),
+		slog.String("last_from", network.String()),
+		slog.String("may_be_open", strconv.Itoa(c.Max)),
+	)
 }
 
 // hasLeft reports whether the client has closed its connection. It is for the last moment before

@@ -111,7 +111,8 @@ func credential(r *http.Request) (string, error) {
 var challenge = []string{`Bearer realm="octostore"`, `Basic realm="octostore", charset="UTF-8"`}
 
 func isUnauthenticated(err error) bool {
-	return errors.Is(err, auth.ErrNoToken) || errors.Is(err, auth.ErrBadToken) || errors.Is(err, auth.ErrExpired) || errors.Is(err, auth.ErrRevoked)
+	return errors.Is(err, auth.ErrNoToken) || errors.Is(err, auth.ErrBadToken) || errors.Is(err, auth.ErrExpired) ||
+		errors.Is(err, auth.ErrRevoked)
 }
 
 // endWithToken makes the context of a request that may last long end when its token ends, and

@@ -107,7 +107,11 @@ func (x *exchange) breakLease() error {
 		return x.breakAndTake(breaking)
 	}
 	if useless := p.Given() & param.SetOf(param.TTL, param.Confirm, param.Holder, param.Metadata); useless != 0 || p.Metadata() != nil {
-		return &input.Error{Field: "take", Problem: "is missing", Want: "take=1 beside ttl, confirm, holder and metadata, which are of the lease that is taken"}
+		return &input.Error{
+			Field:   "take",
+			Problem: "is missing",
+			Want:    "take=1 beside ttl, confirm, holder and metadata, which are of the lease that is taken",
+		}
 	}
 	ended, err := x.api.service.Break(x.context(), x.principal, breaking)
 	if err != nil {

@@ -50,7 +50,11 @@ func (a *API) listLocks(ctx context.Context, c *caller, p *param.Values) (wire.L
 // listOne is for a lock whose name ends in a verb, which no path of a GET can name.
 func (a *API) listOne(ctx context.Context, c *caller, p *param.Values) (wire.List, error) {
 	if other := p.Given() & param.SetOf(param.Prefix, param.Account, param.Limit, param.After); other != 0 {
-		return wire.List{}, &input.Error{Field: "name", Problem: "is given together with " + other.String(), Want: "name for one lock, or the others for a listing"}
+		return wire.List{}, &input.Error{
+			Field:   "name",
+			Problem: "is given together with " + other.String(),
+			Want:    "name for one lock, or the others for a listing",
+		}
 	}
 	name, err := p.LockName()
 	if err != nil {

@@ -62,8 +62,18 @@ func (a *API) reloadPolicies(ctx context.Context, c *caller, _ *param.Values) (w
 
 // explainFields are all parameters of an explanation, explained those of each hook.
 var (
-	explainFields = param.SetOf(param.Name, param.Hook, param.At, param.Account, param.TTL, param.Wait, param.Holder, param.Reason, param.Metadata)
-	explained     = map[core.Hook]param.Set{
+	explainFields = param.SetOf(
+		param.Name,
+		param.Hook,
+		param.At,
+		param.Account,
+		param.TTL,
+		param.Wait,
+		param.Holder,
+		param.Reason,
+		param.Metadata,
+	)
+	explained = map[core.Hook]param.Set{
 		core.HookAcquire: explainFields,
 		core.HookRenew:   param.SetOf(param.Name, param.Hook, param.At, param.Account, param.TTL),
 		core.HookBreak:   param.SetOf(param.Name, param.Hook, param.At, param.Account, param.Reason),

@@ -140,7 +140,11 @@ func New(cfg Config) *API {
 			Rate: cfg.Limits.Rate, InFlight: cfg.Limits.InFlight, AddressRate: cfg.Limits.AddressRate, NewTokens: cfg.Limits.NewTokens,
 		}),
 		connections: [numListeners]*conn.Set{
-			mainListener:  conn.NewSet(cfg.Limits.Connections, cfg.Limits.Connections/16+16, limit.NetworkOf), // the reserve leaves room to refuse clients above the limit
+			mainListener: conn.NewSet(
+				cfg.Limits.Connections,
+				cfg.Limits.Connections/16+16,
+				limit.NetworkOf,
+			), // the reserve leaves room to refuse clients above the limit
 			adminListener: conn.NewSet(cfg.Limits.AdminConnections, cfg.Limits.AdminConnections/4, limit.NetworkOf),
 		},
 

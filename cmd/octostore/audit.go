@@ -26,7 +26,14 @@ func auditCommand() *cobra.Command {
 			"leases can read exports or a database instead. verify and replay need only files.",
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(auditExportCommand(), auditTailCommand(), auditVerifyCommand(), auditReplayCommand(), auditLeasesCommand(), auditKeyCommand())
+	cmd.AddCommand(
+		auditExportCommand(),
+		auditTailCommand(),
+		auditVerifyCommand(),
+		auditReplayCommand(),
+		auditLeasesCommand(),
+		auditKeyCommand(),
+	)
 	return cmd
 }
 
@@ -153,7 +160,10 @@ func auditTailCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return audittool.Tail(cmd.Context(), audittool.TailConfig{Client: c, Query: query, JSON: asJSON, Out: cmd.OutOrStdout(), Errors: cmd.ErrOrStderr()})
+			return audittool.Tail(
+				cmd.Context(),
+				audittool.TailConfig{Client: c, Query: query, JSON: asJSON, Out: cmd.OutOrStdout(), Errors: cmd.ErrOrStderr()},
+			)
 		},
 	}
 	auditFilterFlags(cmd, &query)

@@ -72,14 +72,24 @@ func benchFlag(cmd *cobra.Command, cfg *bench.Config, name string) {
 	flags := cmd.Flags()
 	switch name {
 	case "connections":
-		flags.IntSliceVar(&cfg.Connections, "connections", []int{64}, "`NUMBER` of connections; several, separated by commas, are measured one after the other")
+		flags.IntSliceVar(
+			&cfg.Connections,
+			"connections",
+			[]int{64},
+			"`NUMBER` of connections; several, separated by commas, are measured one after the other",
+		)
 	case "timing":
 		flags.DurationVar(&cfg.Duration, "duration", 3*time.Second, "`DURATION` of a round")
 		flags.DurationVar(&cfg.Warmup, "warmup", time.Second, "`DURATION` of the warm-up before each round")
 	case "with-token":
 		flags.BoolVar(&cfg.Guarded, "with-token", false, "alternate with a server that has a token")
 	case "variant":
-		flags.StringArrayVar(&cfg.Variant, "variant", nil, "alternate with a server that has this `SETTING`, such as OCTOSTORE_POLICIES=policies.json; may be repeated")
+		flags.StringArrayVar(
+			&cfg.Variant,
+			"variant",
+			nil,
+			"alternate with a server that has this `SETTING`, such as OCTOSTORE_POLICIES=policies.json; may be repeated",
+		)
 	case "writers":
 		flags.IntVar(&cfg.Writers, "writers", 0, "measure also with this `NUMBER` of connections that acquire and release beside the readers")
 	case "waiters":

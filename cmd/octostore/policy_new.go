@@ -33,7 +33,13 @@ func policyNewCommand() *cobra.Command {
 			if err := scaffold.New(name, name, lang, scaffold.Sources{SDK: plugins.SDK, Examples: policyexamples.Examples}); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is a policy that wants a ticket. Make it yours, and build and test it:\n  cd %s && make%s\n", name, name, namingItself())
+			_, err := fmt.Fprintf(
+				cmd.OutOrStdout(),
+				"%s is a policy that wants a ticket. Make it yours, and build and test it:\n  cd %s && make%s\n",
+				name,
+				name,
+				namingItself(),
+			)
 			return err
 		},
 	}

@@ -17,7 +17,9 @@ import (
 )
 
 // errNothingCompared fails a check that would pass whatever the policy says.
-var errNothingCompared = errors.New("--fail-on: no decision was compared, so the check shows nothing; look at --match, --since, --policy and the source of the records")
+var errNothingCompared = errors.New(
+	"--fail-on: no decision was compared, so the check shows nothing; look at --match, --since, --policy and the source of the records",
+)
 
 func policyReplayCommand() *cobra.Command {
 	var (
@@ -99,7 +101,12 @@ func policyReplayCommand() *cobra.Command {
 	to.StringVar(&export, "export", "", "export `FILE` with the records, plain or compressed with gzip; - is the standard input")
 	to.StringVar(&source.DB, "db", "", "database `FILE` with the records")
 	to.StringSliceVar(&replayed.Match, "match", nil, "only locks whose names match these `PATTERNS`, as in a manifest")
-	to.StringVar(&replayed.Policy, "policy", "", "compare with the recorded verdict of the policy `NAME` (default with the outcome of the request)")
+	to.StringVar(
+		&replayed.Policy,
+		"policy",
+		"",
+		"compare with the recorded verdict of the policy `NAME` (default with the outcome of the request)",
+	)
 	to.IntVar(&replayed.Examples, "examples", 3, "`NUMBER` of examples of each change")
 	to.StringSliceVar(&failOn, "fail-on", nil, "fail on these `CHANGES`, such as allow->deny, *->error, or deny->allow>5 to let five pass")
 	to.StringVar(&settings, "config", "", configHelp)

@@ -95,7 +95,12 @@ func policyBenchCommand() *cobra.Command {
 		},
 	}
 	limitFlags(cmd, &limits)
-	cmd.Flags().StringVar(&dir, "fixtures", "", "`DIR` with the folder fixtures, whose requests and configuration are used (default one request)")
+	cmd.Flags().StringVar(
+		&dir,
+		"fixtures",
+		"",
+		"`DIR` with the folder fixtures, whose requests and configuration are used (default one request)",
+	)
 	cmd.Flags().StringVar(&settings, "config", "", configHelp)
 	cmd.Flags().IntVar(&bench.Calls, "calls", 100_000, "`NUMBER` of calls")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

@@ -31,7 +31,13 @@ func tokenCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	envFile := cmd.PersistentFlags().String("env-file", "", "read settings from `FILE` (default .env, if it exists)")
-	cmd.AddCommand(tokenCreateCommand(envFile), tokenListCommand(envFile), tokenRevokeCommand(envFile), tokenRotateCommand(envFile), tokenSecretCommand())
+	cmd.AddCommand(
+		tokenCreateCommand(envFile),
+		tokenListCommand(envFile),
+		tokenRevokeCommand(envFile),
+		tokenRotateCommand(envFile),
+		tokenSecretCommand(),
+	)
 	return cmd
 }
 

@@ -154,7 +154,11 @@ func (ts *Tokens) Rotate(ctx context.Context, by lock.Origin, id string, grace t
 	}
 	old := e.token()
 	if !old.Expires.IsZero() && !time.Now().Before(old.Expires) {
-		return Token{}, "", &input.Error{Field: "id", Problem: "is that of a token that has expired", Want: "one that is good; a new token can be made"}
+		return Token{}, "", &input.Error{
+			Field:   "id",
+			Problem: "is that of a token that has expired",
+			Want:    "one that is good; a new token can be made",
+		}
 	}
 	w := TokenSpec{Account: old.Account, Name: old.Name, Scopes: old.Scopes, Groups: old.Groups}
 	if !old.Expires.IsZero() {

@@ -83,7 +83,11 @@ func checkSecret(secret string) error {
 		return fmt.Errorf("has a token that begins with %s, but is not whole", secretPrefix)
 	}
 	if len(secret) < shortestSecret || len(secret) > 256 {
-		return fmt.Errorf("has a token of %d characters; want one that octostore token secret prints, or %d to 256 random ones", len(secret), shortestSecret)
+		return fmt.Errorf(
+			"has a token of %d characters; want one that octostore token secret prints, or %d to 256 random ones",
+			len(secret),
+			shortestSecret,
+		)
 	}
 	for i := 0; i < len(secret); i++ {
 		if secret[i] <= ' ' || secret[i] > '~' {

@@ -97,7 +97,11 @@ func misplacedVerb(patterns []string) error {
 	for _, p := range patterns {
 		before, after, has := strings.Cut(strings.TrimPrefix(p, "!"), ":")
 		if verb := Verb(before); has && slices.Contains(Verbs(), verb) {
-			return fmt.Errorf("has %q where a name is to be; scopes are separated by spaces, and a name that begins like that is written %q", p, unlikeAVerb(before)+":"+after)
+			return fmt.Errorf(
+				"has %q where a name is to be; scopes are separated by spaces, and a name that begins like that is written %q",
+				p,
+				unlikeAVerb(before)+":"+after,
+			)
 		}
 	}
 	return nil

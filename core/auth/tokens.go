@@ -253,7 +253,11 @@ func (ts *Tokens) find(id string) (*entry, error) {
 		switch {
 		case e.ID != id || !e.Revoked.IsZero():
 		case e.FromFile:
-			return nil, &input.Error{Field: "id", Problem: "is that of a token in the tokens file", Want: "that it is changed there; SIGHUP reads the file again"}
+			return nil, &input.Error{
+				Field:   "id",
+				Problem: "is that of a token in the tokens file",
+				Want:    "that it is changed there; SIGHUP reads the file again",
+			}
 		default:
 			return e, nil
 		}

@@ -19,8 +19,12 @@ func ReadSecret(path string, most int64) ([]byte, fs.FileInfo, error) {
 		if mode&0o006 == 0 {
 			return nil
 		}
-		return fmt.Errorf("%s %w (mode %04o); chmod 600 it (for a secret that Kubernetes mounts: defaultMode: 0440, and fsGroup in the securityContext), and make a new one if others may have read it",
-			path, ErrExposed, mode)
+		return fmt.Errorf(
+			"%s %w (mode %04o); chmod 600 it (for a secret that Kubernetes mounts: defaultMode: 0440, and fsGroup in the securityContext), and make a new one if others may have read it",
+			path,
+			ErrExposed,
+			mode,
+		)
 	})
 }
 

@@ -236,7 +236,13 @@ func (k *Keeper) protected(now time.Time) time.Duration {
 
 // lastPrunable returns the last of the oldest segments that can be pruned, and its head;
 // the zero Head if there is none. It looks at a limited number of segments.
-func lastPrunable(ctx context.Context, j *Journal, r *Retention, now time.Time, excess int64) (last lock.Segment, cut lock.Head, err error) {
+func lastPrunable(
+	ctx context.Context,
+	j *Journal,
+	r *Retention,
+	now time.Time,
+	excess int64,
+) (last lock.Segment, cut lock.Head, err error) {
 	const most = 8 * pageEvents
 	newest := j.Head()
 	reader := j.From(j.Oldest())

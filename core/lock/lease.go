@@ -142,11 +142,19 @@ func CheckMetadata(metadata map[string]string) error {
 		return nil
 	}
 	if len(metadata) > MaxMetadata {
-		return &input.Error{Field: "metadata", Problem: fmt.Sprintf("has %d pairs", len(metadata)), Want: fmt.Sprintf("at most %d pairs", MaxMetadata)}
+		return &input.Error{
+			Field:   "metadata",
+			Problem: fmt.Sprintf("has %d pairs", len(metadata)),
+			Want:    fmt.Sprintf("at most %d pairs", MaxMetadata),
+		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(metadata)) {
 		if !metaKey(k) {
-			return &input.Error{Field: "metadata", Problem: fmt.Sprintf("has the key %q", k), Want: "keys of 1 to 64 characters out of A-Z, a-z, 0-9, '_', '.' and '-'"}
+			return &input.Error{
+				Field:   "metadata",
+				Problem: fmt.Sprintf("has the key %q", k),
+				Want:    "keys of 1 to 64 characters out of A-Z, a-z, 0-9, '_', '.' and '-'",
+			}
 		}
 		if err := input.CheckText("meta."+k, metadata[k], MaxMetaValue); err != nil {
 			return err

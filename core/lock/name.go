@@ -101,7 +101,11 @@ var nameBytes = func() (in [256]bool) {
 // segments: "deploy/p" is the prefix of "deploy/prod".
 func CheckPrefix(s string) error {
 	if len(s) > MaxName {
-		return &input.Error{Field: "prefix", Problem: fmt.Sprintf("is %d bytes long", len(s)), Want: fmt.Sprintf("the beginning of a name, at most %d bytes", MaxName)}
+		return &input.Error{
+			Field:   "prefix",
+			Problem: fmt.Sprintf("is %d bytes long", len(s)),
+			Want:    fmt.Sprintf("the beginning of a name, at most %d bytes", MaxName),
+		}
 	}
 	if problem := strangeCharacter(s); problem != "" {
 		return &input.Error{Field: "prefix", Problem: problem, Want: "the beginning of a name: " + nameCharacters + ", and '/'"}

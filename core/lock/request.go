@@ -102,11 +102,13 @@ type View struct {
 // What a request may be answered instead of what it asked for. transport/problem
 // has the table from these to HTTP.
 var (
-	ErrNotHeld        = errors.New("you do not hold this lock (any more): the lease has ended, or the lease id is not yours")
-	ErrTokenChanged   = errors.New("the lock is not held under that fencing token (any more)")
-	ErrFree           = errors.New("this lock is free")
-	ErrSuperseded     = errors.New("a newer request with the same Idempotency-Key took this one's place")
-	ErrAttemptOver    = errors.New("the attempt with this Idempotency-Key had its lease, and that lease has ended; use a fresh key for a new attempt")
+	ErrNotHeld      = errors.New("you do not hold this lock (any more): the lease has ended, or the lease id is not yours")
+	ErrTokenChanged = errors.New("the lock is not held under that fencing token (any more)")
+	ErrFree         = errors.New("this lock is free")
+	ErrSuperseded   = errors.New("a newer request with the same Idempotency-Key took this one's place")
+	ErrAttemptOver  = errors.New(
+		"the attempt with this Idempotency-Key had its lease, and that lease has ended; use a fresh key for a new attempt",
+	)
 	ErrKeyMismatch    = errors.New("this Idempotency-Key belongs to an attempt with another ttl, confirm, holder or metadata")
 	ErrQueueFull      = errors.New("too many are waiting")
 	ErrQuota          = errors.New("this account holds and waits for as many locks as it may")

@@ -63,7 +63,10 @@ func checkSegment(s string) error {
 		return nil // a name has no such segment as the last two, but "**" beside it may be meant well
 	}
 	if _, err := lock.ParseName("x/" + plain); err != nil {
-		return fmt.Errorf("can match no name: names have letters, digits, '.', '_', '~', ':', '@', '+' and '-' in segments of at most %d", lock.MaxSegment)
+		return fmt.Errorf(
+			"can match no name: names have letters, digits, '.', '_', '~', ':', '@', '+' and '-' in segments of at most %d",
+			lock.MaxSegment,
+		)
 	}
 	return nil
 }

@@ -95,7 +95,13 @@ func (r *rule) judgeTotal(q guest.Request) guest.Verdict {
 	if left < time.Second { // the shortest lease
 		return guest.Deny("the lock may be held for at most ", r.total.String(), " in all; that is over")
 	}
-	return guest.Deny("the lock may be held for at most ", r.total.String(), " in all; a renewal of at most ", left.Truncate(time.Second).String(), " is left")
+	return guest.Deny(
+		"the lock may be held for at most ",
+		r.total.String(),
+		" in all; a renewal of at most ",
+		left.Truncate(time.Second).String(),
+		" is left",
+	)
 }
 
 func tooLong(what string, asked, most time.Duration) guest.Verdict {

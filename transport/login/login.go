@@ -243,11 +243,27 @@ func (g *GitHub) admit(ctx context.Context, by lock.Origin, from *oauth2.Token, 
 	}
 	by.Actor.Account = account
 	t := Token{}
-	t.Token, t.Secret, err = g.tokens.Create(ctx, by, auth.TokenSpec{Account: account, LoggedIn: true, Name: "GitHub login, " + how, Scopes: scopes, Groups: groups, Expires: g.ttl})
+	t.Token, t.Secret, err = g.tokens.Create(
+		ctx,
+		by,
+		auth.TokenSpec{Account: account, LoggedIn: true, Name: "GitHub login, " + how, Scopes: scopes, Groups: groups, Expires: g.ttl},
+	)
 	if err != nil {
 		return Token{}, err
 	}
-	g.log.Info("logged in", "account", account, "scopes", scopes.String(), "token_id", t.ID, "expires", t.Expires, "remote", by.Actor.RemoteAddr)
+	g.log.Info(
+		"logged in",
+		"account",
+		account,
+		"scopes",
+		scopes.String(),
+		"token_id",
+		t.ID,
+		"expires",
+		t.Expires,
+		"remote",
+		by.Actor.RemoteAddr,
+	)
 	return t, nil
 }
 

@@ -48,7 +48,7 @@ type Record struct {
 	Cause      string            `json:"cause"`
 	Notes      []lock.Note       `json:"notes"`
 	Verdicts   Verdicts          `json:"verdicts"`
-	PolicySet  string            `json:"policy_set"`          // id of the policy set that judged the request; policies_loaded, stopped: of the set in Policies
+	PolicySet  string            `json:"policy_set"`          // id of the set that judged the request; policies_loaded, stopped: of Policies
 	SetAtGrant string            `json:"policy_set_at_grant"` // id of the policy set that judged it again when it reached the front
 	Policies   []Policy          `json:"policies"`            // policies_loaded, stopped
 	Replaced   *PolicySet        `json:"replaced"`            // policies_loaded

@@ -87,7 +87,11 @@ func (c *chain) follows(l *record.Line, prev string) error {
 // the file for hints.
 func (c *chain) broken(l *record.Line) error {
 	if c.count == 0 { // the record before is in another export, whose end was signed
-		return c.fault(l.Seq, "it does not follow from %d, the last of the export before: the database may have been replaced by a backup meanwhile, or this export is not of it", c.v.result.Last)
+		return c.fault(
+			l.Seq,
+			"it does not follow from %d, the last of the export before: the database may have been replaced by a backup meanwhile, or this export is not of it",
+			c.v.result.Last,
+		)
 	}
 	last, number := c.v.result.Last, c.lines.Number()
 	seq, kind, own := l.Seq, l.Kind, sha256.Sum256(l.Bytes) // the next read overwrites the line

@@ -105,7 +105,21 @@ func (c Coverage) MustBeComplete(t testing.TB) {
 
 // String lists the counts.
 func (c Coverage) String() string {
-	return fmt.Sprintf("%d operations: %d grants, %d repeats, %d unknown outcomes, %d stale tokens, %d lapsed renewals, "+
-		"%d early releases, %d abandoned waits, %d releases told again, %d broken leases, %d restarts, %d leases confirmed, %d not in time",
-		c.Operations, c.Grants, c.Repeats, c.Unknown, c.Stale, c.Lapsed, c.Early, c.Abandoned, c.Again, c.Broken, c.Restarts, c.Confirmed, c.Unconfirmed)
+	return fmt.Sprintf(
+		"%d operations: %d grants, %d repeats, %d unknown outcomes, %d stale tokens, %d lapsed renewals, "+
+			"%d early releases, %d abandoned waits, %d releases told again, %d broken leases, %d restarts, %d leases confirmed, %d not in time",
+		c.Operations,
+		c.Grants,
+		c.Repeats,
+		c.Unknown,
+		c.Stale,
+		c.Lapsed,
+		c.Early,
+		c.Abandoned,
+		c.Again,
+		c.Broken,
+		c.Restarts,
+		c.Confirmed,
+		c.Unconfirmed,
+	)
 }

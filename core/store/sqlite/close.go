@@ -63,7 +63,11 @@ func (s *Store) closeMode(failure error) closeMode {
 		return leaveWAL // the commits are not for the database that is there now
 	}
 	if wal := s.path + "-wal"; !s.openLog.Named(wal) {
-		s.log.Warn("the write-ahead log was deleted or replaced; all commits are moved into the database file. The next start refuses another log in its place, which can be removed then", "path", wal)
+		s.log.Warn(
+			"the write-ahead log was deleted or replaced; all commits are moved into the database file. The next start refuses another log in its place, which can be removed then",
+			"path",
+			wal,
+		)
 		return saveAndRestamp
 	}
 	return saveWAL

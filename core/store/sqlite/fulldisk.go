@@ -53,7 +53,17 @@ func (s *Store) fillReserve() {
 		return
 	}
 	if err := s.reserve.restore(time.Now()); err != nil {
-		s.log.Warn("no space for the whole reserve for a full disk", "path", s.path, "reserve", s.reserve.held, "wanted", s.reserve.size, "error", err)
+		s.log.Warn(
+			"no space for the whole reserve for a full disk",
+			"path",
+			s.path,
+			"reserve",
+			s.reserve.held,
+			"wanted",
+			s.reserve.size,
+			"error",
+			err,
+		)
 	}
 }
 

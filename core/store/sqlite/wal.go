@@ -96,8 +96,12 @@ func checkWAL(path string) error {
 	if err != nil || !ok || log.Fits(file) {
 		return err
 	}
-	return fmt.Errorf("%w. If a backup was put in the place of the database, remove %s and start again; if not, put back the database file that belongs to %s",
-		ErrOtherLog, wal, filepath.Base(wal))
+	return fmt.Errorf(
+		"%w. If a backup was put in the place of the database, remove %s and start again; if not, put back the database file that belongs to %s",
+		ErrOtherLog,
+		wal,
+		filepath.Base(wal),
+	)
 }
 
 // checkLog is checkWAL for a database that is only read. It skips the check while a server
@@ -121,7 +125,11 @@ func adviseAboutLog(path string, err error) error {
 	if !errors.Is(err, ErrDamaged) || host.SizeOf(path+"-wal") == 0 {
 		return err
 	}
-	return fmt.Errorf("%w. If a backup was put in its place already, the write-ahead log is that of the old database: remove %s-wal and start again", err, path)
+	return fmt.Errorf(
+		"%w. If a backup was put in its place already, the write-ahead log is that of the old database: remove %s-wal and start again",
+		err,
+		path,
+	)
 }
 
 // defaultWAL is the usual size of the WAL file. It holds 4,060 frames, two short of where

@@ -51,7 +51,18 @@ func testFields(t *testing.T, f Fixture) {
 		l.GrantedAt = l.GrantedAt.UTC()
 		return &l
 	}
-	longest := lock.Name("c/" + strings.Repeat("l", lock.MaxSegment) + "/" + strings.Repeat("~", lock.MaxSegment) + "/" + strings.Repeat("+", lock.MaxName-2-2*(lock.MaxSegment+1)))
+	longest := lock.Name(
+		"c/" + strings.Repeat(
+			"l",
+			lock.MaxSegment,
+		) + "/" + strings.Repeat(
+			"~",
+			lock.MaxSegment,
+		) + "/" + strings.Repeat(
+			"+",
+			lock.MaxName-2-2*(lock.MaxSegment+1),
+		),
+	)
 	rows := []lock.Row{
 		{Name: "a/bare", Lease: lease(lock.Lease{Name: "a/bare", Token: 1, TTL: time.Second, GrantedAt: granted})},
 		{Name: "b/all", Lease: lease(lock.Lease{

@@ -327,7 +327,15 @@ func (g *caller) changes() bool {
 // setPriority sets the priority of the request; of several calls the rearmost counts.
 func (g *caller) setPriority(n int64) {
 	if n < abi.PriorityBack || n > abi.PriorityFront {
-		panic(fmt.Errorf("cap: a priority is %d (back), %d (normal) or %d (front), not %d", abi.PriorityBack, abi.PriorityNormal, abi.PriorityFront, n))
+		panic(
+			fmt.Errorf(
+				"cap: a priority is %d (back), %d (normal) or %d (front), not %d",
+				abi.PriorityBack,
+				abi.PriorityNormal,
+				abi.PriorityFront,
+				n,
+			),
+		)
 	}
 	p, o := lock.Priority(n), &g.answer
 	if g.changes() && (!o.SetsPriority || p < o.Priority) {

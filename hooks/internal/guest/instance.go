@@ -138,11 +138,17 @@ func (i *Instance) call(f api.Function, c *call, fuel int64) (int32, *Fault) {
 	case left < 0 && c.starting:
 		return 0, &Fault{OutOfFuel, fmt.Errorf("the %d units of a start are used up", LoadFuel)}
 	case left < 0 && fuel > c.program.Fuel:
-		return 0, &Fault{OutOfFuel, fmt.Errorf("the %d units of a call, and %d more of a first call, are used up", c.program.Fuel, fuel-c.program.Fuel)}
+		return 0, &Fault{
+			OutOfFuel,
+			fmt.Errorf("the %d units of a call, and %d more of a first call, are used up", c.program.Fuel, fuel-c.program.Fuel),
+		}
 	case left < 0:
 		return 0, &Fault{OutOfFuel, fmt.Errorf("the %d units of a call are used up", fuel)}
 	case err != nil && i.tooDeep():
-		return 0, &Fault{"trap", fmt.Errorf("its calls are nested too deep: the %d MiB of stack are used up: %w", meter.MaxStack>>20, c.trapped(err))}
+		return 0, &Fault{
+			"trap",
+			fmt.Errorf("its calls are nested too deep: the %d MiB of stack are used up: %w", meter.MaxStack>>20, c.trapped(err)),
+		}
 	case err != nil:
 		return 0, &Fault{"trap", c.trapped(err)}
 	}

@@ -70,7 +70,10 @@ func CheckModule(m wazero.CompiledModule, hooks []core.Hook) error {
 			return fmt.Errorf("it does not export %s, which hook %s needs", needs, hook)
 		}
 	}
-	for name, results := range map[string]string{abi.ExportCheck: "i32", abi.ExportConfigure: "i32", abi.ExportObserve: "i32", abi.ExportInitialize: ""} {
+	signatures := map[string]string{
+		abi.ExportCheck: "i32", abi.ExportConfigure: "i32", abi.ExportObserve: "i32", abi.ExportInitialize: "",
+	}
+	for name, results := range signatures {
 		f := exported[name]
 		if f != nil && (len(f.ParamTypes()) > 0 || !slices.Equal(f.ResultTypes(), types(results))) {
 			return fmt.Errorf("its export %s has the wrong type; want () -> (%s)", name, results)

@@ -130,7 +130,11 @@ func (l *Limits) Address(remote string, at time.Time) error {
 	if wait == 0 {
 		return nil
 	}
-	return l.Refuse(Address, wait, "this address has reached its limit of "+strconv.Itoa(l.cfg.AddressRate)+" requests per second without a valid token")
+	return l.Refuse(
+		Address,
+		wait,
+		"this address has reached its limit of "+strconv.Itoa(l.cfg.AddressRate)+" requests per second without a valid token",
+	)
 }
 
 // GitHub counts a request to GitHub for the network of the client that causes it, or refuses

@@ -33,7 +33,11 @@ func ReadBody(r io.Reader, buf []byte) ([]byte, error) {
 		case err == io.EOF:
 			return buf, nil
 		case err != nil:
-			return buf, &input.Error{Field: "body", Problem: "could not be read to its end", Want: "as many bytes as its Content-Length says, or valid chunks"}
+			return buf, &input.Error{
+				Field:   "body",
+				Problem: "could not be read to its end",
+				Want:    "as many bytes as its Content-Length says, or valid chunks",
+			}
 		}
 	}
 }
@@ -56,7 +60,11 @@ func (p *Values) ParseBody(r *http.Request, body []byte) error {
 		return p.parseJSON(body)
 	}
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/json" || strings.HasPrefix(kind, "multipart/") {
-		return &input.Error{Field: "body", Problem: "is neither a JSON object nor a form", Want: "a JSON object, or NAME=VALUE pairs joined by '&'"}
+		return &input.Error{
+			Field:   "body",
+			Problem: "is neither a JSON object nor a form",
+			Want:    "a JSON object, or NAME=VALUE pairs joined by '&'",
+		}
 	}
 	return p.parsePairs("body", string(body))
 }

@@ -67,7 +67,11 @@ func (p *Values) FencingToken() (lock.Token, error) {
 	value := p.texts[FencingToken]
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil || n == 0 || n >= 1<<53 {
-		return 0, &input.Error{Field: "fencing_token", Problem: fmt.Sprintf("is %q", Shorten(value)), Want: "the fencing_token of the lease, a whole number"}
+		return 0, &input.Error{
+			Field:   "fencing_token",
+			Problem: fmt.Sprintf("is %q", Shorten(value)),
+			Want:    "the fencing_token of the lease, a whole number",
+		}
 	}
 	return lock.Token(n), nil
 }
@@ -104,7 +108,11 @@ func (p *Values) After() (lock.Name, error) {
 	}
 	name, err := lock.ParseName(p.texts[After])
 	if err != nil {
-		return "", plusLost(After, p.texts[After], &input.Error{Field: "after", Problem: "is not the name of a lock", Want: "the next of the page before"})
+		return "", plusLost(
+			After,
+			p.texts[After],
+			&input.Error{Field: "after", Problem: "is not the name of a lock", Want: "the next of the page before"},
+		)
 	}
 	return name, nil
 }
@@ -121,7 +129,11 @@ func (p *Values) LeaseID() (string, error) {
 	case given:
 		return p.texts[LeaseID], nil
 	case id == "":
-		return "", &input.Error{Field: "lease_id", Problem: "is missing", Want: "the lease_id from the answer to acquire, in the header Octostore-Lease, the body or the query"}
+		return "", &input.Error{
+			Field:   "lease_id",
+			Problem: "is missing",
+			Want:    "the lease_id from the answer to acquire, in the header Octostore-Lease, the body or the query",
+		}
 	}
 	return id, nil
 }

@@ -52,7 +52,11 @@ func unescape(where, s string) (string, error) {
 			return "", &input.Error{Field: where, Problem: "has a ';'", Want: "parameters joined by '&', and a ';' in a value written as %3B"}
 		case '%':
 			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
-				return "", &input.Error{Field: where, Problem: fmt.Sprintf("has a bad percent encoding at %q", Shorten(s[i:])), Want: "'%' and two hexadecimal digits"}
+				return "", &input.Error{
+					Field:   where,
+					Problem: fmt.Sprintf("has a bad percent encoding at %q", Shorten(s[i:])),
+					Want:    "'%' and two hexadecimal digits",
+				}
 			}
 			out = append(out, unhex(s[i+1])<<4|unhex(s[i+2]))
 			i += 2

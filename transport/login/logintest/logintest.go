@@ -101,7 +101,8 @@ func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // authorize is where the user says yes, or no.
 func (g *GitHub) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	if q.Get("client_id") != ClientID || len(q.Get("state")) < 32 || q.Get("code_challenge_method") != "S256" || q.Get("code_challenge") == "" {
+	if q.Get("client_id") != ClientID || len(q.Get("state")) < 32 || q.Get("code_challenge_method") != "S256" ||
+		q.Get("code_challenge") == "" {
 		http.Error(w, "a bad request to authorize: "+r.URL.RawQuery, http.StatusBadRequest)
 		return
 	}

@@ -82,7 +82,11 @@ func (e *exporter) section(ctx context.Context, w io.Writer) (end ending, err er
 			return end, e.before.replaced("the server does not know it")
 		}
 		if oldest, expired := expiredCursor(err); expired {
-			return end, fmt.Errorf("records after %s were pruned before they could be exported; to go on with what is left, begin anew, with another file and state, with --after %s", e.query.After, oldest)
+			return end, fmt.Errorf(
+				"records after %s were pruned before they could be exported; to go on with what is left, begin anew, with another file and state, with --after %s",
+				e.query.After,
+				oldest,
+			)
 		}
 		return end, err
 	}

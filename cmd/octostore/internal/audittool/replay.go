@@ -87,17 +87,39 @@ func compareWithDatabase(ctx context.Context, out io.Writer, replay *verify.Repl
 	case err != nil:
 		return err
 	case !in.Key.Equal(verdict.Key):
-		return fmt.Errorf("the export is not of %s: that signs with %s, the export is signed by %s", db, record.FormatKey(in.Key), record.FormatKey(verdict.Key))
+		return fmt.Errorf(
+			"the export is not of %s: that signs with %s, the export is signed by %s",
+			db,
+			record.FormatKey(in.Key),
+			record.FormatKey(verdict.Key),
+		)
 	case in.Head.Seq < last:
 		return fmt.Errorf("the export ends at %d, but %s at %d: the database is older", last, db, in.Head.Seq)
 	case in.Cut.Seq > last:
-		return fmt.Errorf("the export ends at %d, but of %s everything up to %d was pruned: what is between them is in neither; export again, and give all files", last, db, in.Cut.Seq)
+		return fmt.Errorf(
+			"the export ends at %d, but of %s everything up to %d was pruned: what is between them is in neither; export again, and give all files",
+			last,
+			db,
+			in.Cut.Seq,
+		)
 	}
 	if has := hashOfLast(&in, last, follower); has != record.FormatHash(verdict.Hash) {
-		return fmt.Errorf("%w: %s has not the record %d the export ends with: its hash there is %q, here %q. The database was replaced, perhaps by a backup, or its journal was written anew", errDiffers, db, last, has, record.FormatHash(verdict.Hash))
+		return fmt.Errorf(
+			"%w: %s has not the record %d the export ends with: its hash there is %q, here %q. The database was replaced, perhaps by a backup, or its journal was written anew",
+			errDiffers,
+			db,
+			last,
+			has,
+			record.FormatHash(verdict.Hash),
+		)
 	}
 	differences, unknown := replay.Differences(in.Leases)
-	fmt.Fprintf(out, "replayed: %s of the export and %s that the database has after it.\n", text.Count(verdict.Records, "record"), text.Count(later, "record"))
+	fmt.Fprintf(
+		out,
+		"replayed: %s of the export and %s that the database has after it.\n",
+		text.Count(verdict.Records, "record"),
+		text.Count(later, "record"),
+	)
 	if unknown > 0 {
 		fmt.Fprintf(out, "%s from before the export begins.\n", text.Count(int64(unknown), "lease"))
 	}

@@ -60,7 +60,8 @@ func (t *tail) run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil // that is how it is ended
-		case !t.query.Follow || errors.As(err, &answered) && answered.Status < 500 && answered.Status != http.StatusTooManyRequests, err != nil && !t.reached:
+		case !t.query.Follow || errors.As(err, &answered) && answered.Status < 500 && answered.Status != http.StatusTooManyRequests,
+			err != nil && !t.reached:
 			return err
 		}
 		if err != nil && t.connected {

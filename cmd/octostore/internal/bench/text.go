@@ -87,7 +87,10 @@ func (r *Report) columns() []column {
 		{column{"server CPU/op", func(r Row) string { return known(r.ServerCPUUS, span) }}, func(r Row) bool { return r.ServerCPUUS != nil }},
 		{column{"RSS each", func(r Row) string { return known(r.ResidentBytes, size) }}, func(r Row) bool { return r.ResidentBytes != nil }},
 		{column{"heap each", func(r Row) string { return known(r.HeapBytes, size) }}, func(r Row) bool { return r.HeapBytes != nil }},
-		{column{"writes/s", func(r Row) string { return fmt.Sprintf("%.0f", r.WritesPerSecond) }}, func(r Row) bool { return r.WritesPerSecond > 0 }},
+		{
+			column{"writes/s", func(r Row) string { return fmt.Sprintf("%.0f", r.WritesPerSecond) }},
+			func(r Row) bool { return r.WritesPerSecond > 0 },
+		},
 		{column{"errors", func(r Row) string { return fmt.Sprint(r.Errors) }}, nil},
 		{column{"broken promises", func(r Row) string { return fmt.Sprint(r.BrokenPromises) }}, nil},
 	}

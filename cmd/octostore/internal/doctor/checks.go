@@ -106,7 +106,13 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 		return
 	}
 	if running && info.Size() > largeToRead {
-		d.say(skip, "database", "%s has %d MiB and a server runs on it; octostore backup makes a copy, whose name in OCTOSTORE_DB has that looked at", path, info.Size()>>20)
+		d.say(
+			skip,
+			"database",
+			"%s has %d MiB and a server runs on it; octostore backup makes a copy, whose name in OCTOSTORE_DB has that looked at",
+			path,
+			info.Size()>>20,
+		)
 		d.leases(ctx, path, exposed, info.Size())
 		return
 	}
@@ -185,7 +191,13 @@ func (d *doctor) journal(in sqlite.Inspection, check *verify.SegmentVerifier, re
 		d.say(fine, "journal", "the chain of %s is whole and leads to the leases; %s", text.Count(check.Records, "record"), vouched(in, check))
 	}
 	if behind := time.Until(check.Newest); behind > clockBehind {
-		d.say(wrong, "time", "the clock is %s behind the newest record, %s: leases would be counted from a wrong now", behind.Round(time.Second), check.Newest.UTC().Format(time.RFC3339))
+		d.say(
+			wrong,
+			"time",
+			"the clock is %s behind the newest record, %s: leases would be counted from a wrong now",
+			behind.Round(time.Second),
+			check.Newest.UTC().Format(time.RFC3339),
+		)
 	}
 }
 
@@ -279,7 +291,10 @@ func (d *doctor) policies(ctx context.Context) {
 	if d.cfg.Policies == "" {
 		return
 	}
-	host, err := hooks.Open(ctx, hooks.Config{Manifest: string(d.cfg.Policies), Compile: compiler.Compile, Logger: slog.New(slog.DiscardHandler)})
+	host, err := hooks.Open(
+		ctx,
+		hooks.Config{Manifest: string(d.cfg.Policies), Compile: compiler.Compile, Logger: slog.New(slog.DiscardHandler)},
+	)
 	if err != nil {
 		d.say(wrong, "policies", "%v", err)
 		return

@@ -28,6 +28,15 @@ func (d *doctor) retention(in sqlite.Inspection, check *verify.SegmentVerifier, 
 	default:
 		return
 	}
-	d.say(doubt, "retention", "the lease of %q (account %s, holder %q) has a ttl of %s, so the records of the newest %s are kept, whatever %s, says; they can be pruned once it has ended",
-		longest.Name, longest.Account, longest.Holder, longest.TTL, kept, limit)
+	d.say(
+		doubt,
+		"retention",
+		"the lease of %q (account %s, holder %q) has a ttl of %s, so the records of the newest %s are kept, whatever %s, says; they can be pruned once it has ended",
+		longest.Name,
+		longest.Account,
+		longest.Holder,
+		longest.TTL,
+		kept,
+		limit,
+	)
 }

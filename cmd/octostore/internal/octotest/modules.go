@@ -40,7 +40,10 @@ var modules = map[string]wasmtest.Module{
 	"watcher": policyOf("observe", denyLong),
 	"endless": policyOf("check", "loop br 0 end i32.const 0"),
 	// It needs some twelve million units of fuel.
-	"hungry": policyOf("check", "i64.const 0 global.set 0 loop global.get 0 i64.const 1 i64.add global.set 0 global.get 0 i64.const 1300000 i64.lt_s br_if 0 end i32.const 0"),
+	"hungry": policyOf(
+		"check",
+		"i64.const 0 global.set 0 loop global.get 0 i64.const 1 i64.add global.set 0 global.get 0 i64.const 1300000 i64.lt_s br_if 0 end i32.const 0",
+	),
 	// Short leases go to the front, those of more than ten minutes to the back, and about
 	// others it says nothing.
 	"lane": {

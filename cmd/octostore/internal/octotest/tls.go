@@ -37,7 +37,11 @@ func WriteCertificate(t *testing.T, dir, name string, until time.Time) (certFile
 		t.Fatal(err)
 	}
 	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "PRIVATE KEY", Bytes: secret}} {
+	blocks := map[string]pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: cert},
+		keyFile:  {Type: "PRIVATE KEY", Bytes: secret},
+	}
+	for file, block := range blocks {
 		if err := os.WriteFile(file, pem.EncodeToMemory(&block), 0o600); err != nil {
 			t.Fatal(err)
 		}

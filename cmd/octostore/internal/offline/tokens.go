@@ -33,7 +33,10 @@ func Open(ctx context.Context, path string) (*Tokens, error) {
 	log := slog.New(slog.DiscardHandler)
 	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
 	if errors.Is(err, sqlite.ErrInUse) {
-		return nil, fmt.Errorf("%w; to ask the server that runs on it, set OCTOSTORE_URL to where it is and OCTOSTORE_TOKEN to an admin token", err)
+		return nil, fmt.Errorf(
+			"%w; to ask the server that runs on it, set OCTOSTORE_URL to where it is and OCTOSTORE_TOKEN to an admin token",
+			err,
+		)
 	}
 	if err != nil {
 		return nil, err

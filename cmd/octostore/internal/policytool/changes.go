@@ -124,7 +124,11 @@ func (r ReplayReport) printGaps(b *strings.Builder) {
 		fmt.Fprintf(b, "Left out: %s that the policy to compare with was not asked about.\n", plural(r.Unjudged, "request"))
 	}
 	if r.Unknown > 0 {
-		fmt.Fprintf(b, "Left out: %s judged by policies that no record describes (kinds policies_loaded and stopped).\n", plural(r.Unknown, "request"))
+		fmt.Fprintf(
+			b,
+			"Left out: %s judged by policies that no record describes (kinds policies_loaded and stopped).\n",
+			plural(r.Unknown, "request"),
+		)
 	}
 	if r.Others > 0 {
 		fmt.Fprintf(b, "Left out: %s to renew or to break, since only acquires are put to it.\n", plural(r.Others, "refusal"))

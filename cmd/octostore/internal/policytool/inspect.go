@@ -35,7 +35,11 @@ func Inspect(ctx context.Context, module Module, limits Limits) (Inspection, err
 	if err := limits.Check(); err != nil {
 		return Inspection{}, err
 	}
-	found, err := hooks.Inspect(ctx, module.Binary, hooks.TrialConfig{MemoryMiB: limits.MemoryMiB, CacheDir: limits.CacheDir, Compile: limits.Compile})
+	found, err := hooks.Inspect(
+		ctx,
+		module.Binary,
+		hooks.TrialConfig{MemoryMiB: limits.MemoryMiB, CacheDir: limits.CacheDir, Compile: limits.Compile},
+	)
 	if err != nil {
 		return Inspection{}, err
 	}

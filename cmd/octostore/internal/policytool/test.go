@@ -93,8 +93,13 @@ func testFile(trial *hooks.Trial, f fixture.File, seed uint64) FileReport {
 		fresh[i] = trial.Ask(e.Case)
 		took := time.Since(begun)
 		r.Cases = append(r.Cases, CaseReport{
-			Name: e.Name, Verdict: fresh[i].Verdict, Fuel: fresh[i].Fuel, Failures: differences(&e, fresh[i]), Logs: logLines(fresh[i].Logs), took: took,
-			Advice: adviseFuel(trial, e.Case, fresh[i]),
+			Name:     e.Name,
+			Verdict:  fresh[i].Verdict,
+			Fuel:     fresh[i].Fuel,
+			Failures: differences(&e, fresh[i]),
+			Logs:     logLines(fresh[i].Logs),
+			took:     took,
+			Advice:   adviseFuel(trial, e.Case, fresh[i]),
 		})
 	}
 	shuffled := rand.New(rand.NewPCG(seed, 0)).Perm(len(f.Cases))

@@ -50,8 +50,11 @@ func exists(path string) bool {
 type ExposedError struct{ Addr string }
 
 func (e *ExposedError) Error() string {
-	return fmt.Sprintf("listen on %s: this is not a loopback address, and without tokens whoever reaches the server may take and break any lock; "+
-		"make a first token with octostore token create --admin --create, name a file of tokens by OCTOSTORE_TOKENS_FILE, or let people log in by GitHub", e.Addr)
+	return fmt.Sprintf(
+		"listen on %s: this is not a loopback address, and without tokens whoever reaches the server may take and break any lock; "+
+			"make a first token with octostore token create --admin --create, name a file of tokens by OCTOSTORE_TOKENS_FILE, or let people log in by GitHub",
+		e.Addr,
+	)
 }
 
 // listen binds the addresses.

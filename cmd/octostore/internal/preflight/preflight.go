@@ -88,7 +88,9 @@ func (p *Parts) checkLogin(cfg config.Config) error {
 		return err
 	}
 	if cfg.PublicURL == "" && p.Listener != nil && !isLoopback(p.Listener) {
-		return errors.New("OCTOSTORE_PUBLIC_URL is missing: to log in by GitHub, browsers have to find this server; want a URL like https://locks.example.com")
+		return errors.New(
+			"OCTOSTORE_PUBLIC_URL is missing: to log in by GitHub, browsers have to find this server; want a URL like https://locks.example.com",
+		)
 	}
 	return nil
 }

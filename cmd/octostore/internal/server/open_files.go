@@ -41,9 +41,29 @@ func fitFiles(loaded *config.Loaded) (tell func(*slog.Logger)) {
 	}
 	fitted := *cfg
 	return func(log *slog.Logger) {
-		log.Log(context.Background(), level, "the limit of open files leaves room for fewer waiters, watches, exports or connections than the settings say",
-			"max_waiters", asked.MaxWaiters, "may_wait", fitted.MaxWaiters, "max_watches", asked.MaxWatches, "may_watch", fitted.MaxWatches,
-			"max_exports", asked.MaxExports, "may_export", fitted.MaxExports, "max_connections", asked.MaxConnections, "may_connect", fitted.MaxConnections, "open_files", limit)
+		log.Log(
+			context.Background(),
+			level,
+			"the limit of open files leaves room for fewer waiters, watches, exports or connections than the settings say",
+			"max_waiters",
+			asked.MaxWaiters,
+			"may_wait",
+			fitted.MaxWaiters,
+			"max_watches",
+			asked.MaxWatches,
+			"may_watch",
+			fitted.MaxWatches,
+			"max_exports",
+			asked.MaxExports,
+			"may_export",
+			fitted.MaxExports,
+			"max_connections",
+			asked.MaxConnections,
+			"may_connect",
+			fitted.MaxConnections,
+			"open_files",
+			limit,
+		)
 	}
 }
 

@@ -52,7 +52,11 @@ func healthOf(h hooks.Health) api.PolicyHealth {
 func (a administered) Reload(ctx context.Context) (string, error) {
 	changes, err := a.reload(ctx)
 	if bad, is := errors.AsType[*loadError](err); is {
-		return "", &input.Error{Field: "policies", Problem: "stay as they are: " + bad.Error(), Want: "a manifest without mistakes whose modules all load"}
+		return "", &input.Error{
+			Field:   "policies",
+			Problem: "stay as they are: " + bad.Error(),
+			Want:    "a manifest without mistakes whose modules all load",
+		}
 	}
 	return changes, err
 }
@@ -63,7 +67,13 @@ func (a administered) Explain(ctx context.Context, q core.Question, at time.Time
 	if err != nil {
 		return api.Explanation{}, err
 	}
-	all := api.Explanation{Name: string(q.Asked.Name), Account: q.Asked.Actor.Account, Verdict: "allow", Priority: found.Priority, Policies: []api.Explained{}}
+	all := api.Explanation{
+		Name:     string(q.Asked.Name),
+		Account:  q.Asked.Actor.Account,
+		Verdict:  "allow",
+		Priority: found.Priority,
+		Policies: []api.Explained{},
+	}
 	if denied, is := errors.AsType[*core.DeniedError](found.Refusal); is {
 		all.Verdict, all.By, all.Reason = "deny", denied.Policy, denied.Reason
 	} else if failed, is := errors.AsType[*core.PolicyError](found.Refusal); is {

@@ -33,7 +33,13 @@ func (t *tokens) reload() {
 	defer cancel()
 	changes, err := t.Reload(ctx)
 	if err != nil && changes == "" {
-		t.log.Error("the tokens file cannot be used: all tokens are as they were, and those that were taken out of the file are still good", "file", t.file, "err", err)
+		t.log.Error(
+			"the tokens file cannot be used: all tokens are as they were, and those that were taken out of the file are still good",
+			"file",
+			t.file,
+			"err",
+			err,
+		)
 		return
 	}
 	t.log.Info("tokens file read", "changes", changes, "err", err)

@@ -47,7 +47,15 @@ func LogIn(ctx context.Context, w io.Writer) error {
 	if before.Token != "" {
 		revokeKept(ctx, target, before.Token)
 	}
-	fmt.Fprintf(w, "Logged in to %s as %s, until %s. You may: %s\nThe token is in %s.\n", shown, t.Account, text.Day(t.ExpiresAt, "you log out"), t.Scopes, path)
+	fmt.Fprintf(
+		w,
+		"Logged in to %s as %s, until %s. You may: %s\nThe token is in %s.\n",
+		shown,
+		t.Account,
+		text.Day(t.ExpiresAt, "you log out"),
+		t.Scopes,
+		path,
+	)
 	if os.Getenv("OCTOSTORE_TOKEN") != "" {
 		fmt.Fprintln(w, "octostore: warning: OCTOSTORE_TOKEN is set, and goes before it")
 	}

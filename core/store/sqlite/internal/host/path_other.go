@@ -10,7 +10,9 @@ import (
 // Supported refuses to open a database for writing. SQLite itself works here, but a
 // store promises more.
 func Supported() error {
-	return errors.New("a server does not run on this system: it has no file lock that ends with the process and no sync of a folder, so two servers could share one database, and a power cut could lose the file; run the server on Linux, and set OCTOSTORE_URL for the commands that ask it")
+	return errors.New(
+		"a server does not run on this system: it has no file lock that ends with the process and no sync of a folder, so two servers could share one database, and a power cut could lose the file; run the server on Linux, and set OCTOSTORE_URL for the commands that ask it",
+	)
 }
 
 // Resolve returns the one path all names of a database file lead to.

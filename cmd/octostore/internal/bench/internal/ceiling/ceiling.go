@@ -22,9 +22,11 @@ import (
 
 // Answers of the ceiling, as long as those of an OctoStore server.
 var (
-	ceilingAcquired = fixed(`{"name":"bench/abcdefgh/c0001/01","lease_id":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","fencing_token":1867654321234567,` +
-		`"account":"local","holder":"","ttl_ms":60000,"expires_in_ms":59999,"server_ms":0,"waited_ms":0,"wait_ms":0,` +
-		`"granted_at":"2026-01-01T00:00:00.123Z","expires_at":"2026-01-01T00:01:00.123Z"}`)
+	ceilingAcquired = fixed(
+		`{"name":"bench/abcdefgh/c0001/01","lease_id":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","fencing_token":1867654321234567,` +
+			`"account":"local","holder":"","ttl_ms":60000,"expires_in_ms":59999,"server_ms":0,"waited_ms":0,"wait_ms":0,` +
+			`"granted_at":"2026-01-01T00:00:00.123Z","expires_at":"2026-01-01T00:01:00.123Z"}`,
+	)
 	ceilingReleased = fixed(`{"name":"bench/abcdefgh/c0001/01","fencing_token":1867654321234567,"held_ms":0}`)
 	ceilingHeld     = fixed(`{"name":"bench/abcdefgh/read","state":"held","lease":{"fencing_token":1867654321234567,` +
 		`"account":"local","holder":"","reason":"","ttl_ms":60000,"expires_in_ms":59999,` +
