@@ -131,9 +131,9 @@ func TestConnectionsWithinTheShareHaveTheGrace(t *testing.T) {
 	})
 }
 
-// TestConnectionsAreNotCutForNothing has a server full of connections that are used. Those
+// TestConnectionsAreNotEvictedInVain has a server full of connections that are used. Those
 // that come to renew from a network with many are not cut, as that would make no place.
-func TestConnectionsAreNotCutForNothing(t *testing.T) {
+func TestConnectionsAreNotEvictedInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newArrivals(t, 16, 8)
 		for _, p := range a.come("192.0.2.1", 15) {
