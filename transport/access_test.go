@@ -98,7 +98,7 @@ func TestScopesHideLocks(t *testing.T) {
 	}
 }
 
-// Whoever may acquire a lock but not read it learns that it is taken, and by nobody.
+// An account that may acquire a lock but not read it learns that it is held, but not by which account.
 func TestScopesHideTheHolderInAConflict(t *testing.T) {
 	s, _, bob := teams(t)
 	carol := s.as(t, "carol", "acquire,read:shared")
@@ -141,7 +141,7 @@ func (s *server) quiet(t testing.TB) {
 	t.Helper()
 	for giveUp := time.Now().Add(10 * time.Second); s.streams.Followers() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(giveUp) {
-			t.Fatal("nobody follows")
+			t.Fatal("no stream follows")
 		}
 	}
 }
@@ -204,7 +204,7 @@ func TestPagesOfAPartialReaderAreFull(t *testing.T) {
 
 func TestTokenThatIsInvalidIsRefused(t *testing.T) {
 	s := newServer(t, setup{})
-	s.do(t, "GET /v1/locks", header("Authorization", "Bearer whatever")).want(200) // nobody asks yet
+	s.do(t, "GET /v1/locks", header("Authorization", "Bearer whatever")).want(200) // without tokens any will do
 	revoked, withRevoked := s.token(t, "a", "admin")
 	if _, err := s.tokens.Revoke(t.Context(), lock.Origin{}, revoked.ID); err != nil {
 		t.Fatal(err)
@@ -384,7 +384,7 @@ func TestTokenRevokedBeforeTheGrantGetsNone(t *testing.T) {
 }
 
 // Leases that were acquired by a token that was revoked stay; an administrator may break
-// them, and nobody else may give them back.
+// them, and no other account may release them.
 func TestTokenRevocationLeavesLeases(t *testing.T) {
 	s := newServer(t, setup{})
 	doomed, with := s.token(t, "doomed", "acquire:**")

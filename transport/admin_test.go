@@ -59,8 +59,7 @@ func TestAdminListenerHasNoLocks(t *testing.T) {
 	}
 }
 
-// Profiles show what is in memory, so they are for administrators, and for nobody that a
-// page in a browser may be.
+// Profiles show what is in memory, so they are for administrators, and not for web pages.
 func TestProfilesAreForAdministrators(t *testing.T) {
 	s := newServer(t, setup{})
 	if status, _ := s.admin(t, "GET /debug/pprof/goroutine?debug=1"); status != 200 {

@@ -48,7 +48,7 @@ func TestErrorsOfTheStore(t *testing.T) {
 	}{
 		{"the disk is full", lock.ErrFull, 507, api.CodeStorageFull, 200, 200, "level=WARN"},
 		{"somebody else owns the table", lock.ErrDeposed, 503, api.CodeMoved, 503, 503, ""},
-		{"nobody knows", errors.New("canary: /var/lib/secret.db: input/output error"), 503, api.CodeOutcomeUnknown, 503, 503, "level=WARN"},
+		{"unknown error", errors.New("canary: /var/lib/secret.db: input/output error"), 503, api.CodeOutcomeUnknown, 503, 503, "level=WARN"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer

@@ -15,8 +15,8 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Whoever has stolen a token must not be able to keep a request open by it, and have it
-// done after the token was revoked.
+// A thief must not be able to keep a request open with a stolen token, and have it done after the
+// token was revoked.
 func TestTokenRevokedWhileTheBodyArrives(t *testing.T) {
 	for line, form := range map[string]string{
 		"POST /v1/tokens":                        "account=thief&scopes=admin",
@@ -60,7 +60,7 @@ func (b *trickle) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// What looks like a token, and is none, gets nobody around the limit of strangers, where
+// An invalid token does not evade the limit for addresses, where
 // no token is needed either.
 func TestLimitsCountABadTokenForItsAddress(t *testing.T) {
 	for _, line := range []string{
@@ -149,7 +149,7 @@ func TestTokenInAPanicOrUserAgentIsHidden(t *testing.T) {
 	}
 }
 
-// Whoever reaches the port can fail any number of handshakes, and must not fill the log.
+// A client that reaches the port can fail any number of handshakes, and must not fill the log.
 func TestLogOfFailedHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(lines)

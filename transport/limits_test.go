@@ -115,7 +115,7 @@ func TestLimitOfRequestsPerAddress(t *testing.T) {
 	})
 }
 
-// In open mode whoever may come in is not counted, whoever may not is.
+// Without tokens, requests from loopback are not counted, but those from a refused origin are.
 func TestLimitsCountARefusedOrigin(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{AddressRate: 1}})
 	s.do(t, "GET /", header("Host", "example.com")).want(403)

@@ -245,7 +245,7 @@ func TestLoginOfAnotherBrowser(t *testing.T) {
 
 func TestLoginPagesAreForPeople(t *testing.T) {
 	s := newSite(t)
-	nobody := s.browser()
+	fresh := s.browser()
 	s.fake.Deny = true
 	denied := s.read(s.browser().Get(s.url + login.BeginPath))
 	s.fake.Deny = false
@@ -259,9 +259,9 @@ func TestLoginPagesAreForPeople(t *testing.T) {
 	}{
 		"turned down":            {denied, 403, "turned down at GitHub"},
 		"not on the list":        {other, 403, "may not log in here"},
-		"out of nowhere":         {s.read(nobody.Get(s.url + login.CallbackPath)), 403, "not begun in this browser"},
-		"a parameter twice":      {s.read(nobody.Get(s.url + login.CallbackPath + "?code=a&code=b")), 400, "code is given more than once"},
-		"an unknown one in POST": {s.read(nobody.Post(s.url+login.CallbackPath+"?x=%3Cscript%3E", "", nil)), 400, "x is not known"},
+		"out of nowhere":         {s.read(fresh.Get(s.url + login.CallbackPath)), 403, "not begun in this browser"},
+		"a parameter twice":      {s.read(fresh.Get(s.url + login.CallbackPath + "?code=a&code=b")), 400, "code is given more than once"},
+		"an unknown one in POST": {s.read(fresh.Post(s.url+login.CallbackPath+"?x=%3Cscript%3E", "", nil)), 400, "x is not known"},
 	} {
 		if test.page.status != test.status || !strings.Contains(test.text, test.want) || !strings.HasPrefix(test.text, "<!DOCTYPE html>") ||
 			test.header.Get("Content-Security-Policy") == "" || strings.Contains(test.text, "<script") {

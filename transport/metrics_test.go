@@ -108,7 +108,7 @@ func TestMetricsWithoutSizes(t *testing.T) {
 }
 
 // Whatever a client says, it is the value of no label: names, holders and accounts
-// would make a series each, and are nobody's business.
+// would make a series each, and are confidential.
 func TestMetricsTellNothingAboutClients(t *testing.T) {
 	s := newServer(t, setup{})
 	g := s.do(t, "POST /v1/locks/canary-name/acquire?holder=canary-holder&reason=canary-reason&meta.canary=canary",

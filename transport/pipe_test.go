@@ -62,7 +62,7 @@ func TestTimeoutsDoNotEndAWait(t *testing.T) {
 	})
 }
 
-// That holds for a body nobody asked for, too.
+// That holds for a body of a request that takes none, too.
 func TestTimeoutOfASlowBody(t *testing.T) {
 	for line, want := range map[string]int{
 		"POST /v1/locks/a/acquire": 400,

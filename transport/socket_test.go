@@ -252,7 +252,7 @@ func TestGrantIsUndoneIfTheConnectionFails(t *testing.T) {
 	s.do(t, "POST /v1/locks/a/release", header("Octostore-Lease", holder.LeaseID)).want(200)
 	for began := time.Now(); s.do(t, "GET /v1/locks/a").lock().State != api.Free; time.Sleep(time.Millisecond) {
 		if time.Since(began) > soon {
-			t.Fatal("nobody knows that he holds the lock")
+			t.Fatal("the lock stays held by a client that left")
 		}
 	}
 	if got, _ := io.ReadAll(w.conn); len(got) != 0 {

@@ -130,7 +130,7 @@ func TestWatchOfLocks(t *testing.T) {
 	some.want("granted", "deploy/prod")
 	some.want("released", "deploy/prod")
 
-	// Whoever comes back goes on where they were.
+	// A client that comes back goes on with its cursor.
 	back := watch(t, url, "Last-Event-ID", last.id)
 	back.want("released", "deploy/prod")
 

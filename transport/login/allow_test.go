@@ -66,7 +66,7 @@ func TestAllowedLogins(t *testing.T) {
 		{"by number, whatever they are called now", "user:bob@583231=read:**", alice, "read:**", ""},
 		{"another one who has the name now", "user:alice@7=read:**", alice, "", ""},
 		{"for names with colons and at signs", "user:alice@583231=acquire,read:@alice/**,Router-A:57400", alice, "acquire,read:@alice/**,Router-A:57400", ""},
-		{"nobody speaks of them", "user:bob=admin", alice, "", ""},
+		{"no entry for the user", "user:bob=admin", alice, "", ""},
 		{"the beginning of a name", "user:alic=admin; user:alicee=admin", alice, "", ""},
 		{"a member", "org:acme=read:**", alice, "read:**", orgs},
 		{"a member, by number", "org:acme@9919=read:**", alice, "read:**", orgs},

@@ -154,7 +154,7 @@ func TestDeviceLoginIsPolledWithItsID(t *testing.T) {
 	})
 }
 
-// A login nobody asks about costs GitHub and us nothing after a minute.
+// A login that is not polled ends after a minute, and so do the requests to GitHub for it.
 func TestDeviceLoginEndsWithoutPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := aliceAtGitHub()
@@ -217,7 +217,7 @@ func TestDeviceLoginsOfOneNetworkHaveAShare(t *testing.T) {
 		if _, err := h.BeginDevice(t.Context(), "192.0.2.2", nil); err != nil {
 			t.Errorf("another network: %v", err)
 		}
-		time.Sleep(time.Minute + time.Second) // nobody asks for them
+		time.Sleep(time.Minute + time.Second) // they are not polled
 		if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); err != nil {
 			t.Errorf("later: %v", err)
 		}

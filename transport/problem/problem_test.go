@@ -202,8 +202,8 @@ func TestProblemStatusAndCode(t *testing.T) {
 	}
 }
 
-// Clients and proxies repeat a 408 or 504 by themselves, and an acquire nobody waits
-// for is a lock nobody releases.
+// Clients and proxies repeat a 408 or 504 by themselves, and a lock granted to a repeat that no
+// client waits for is not released.
 func TestStatusesMakeNoProxyRepeat(t *testing.T) {
 	for _, r := range table {
 		if r.status == http.StatusRequestTimeout || r.status == http.StatusGatewayTimeout {
@@ -247,7 +247,7 @@ func TestProblemRetryHintOfAHeldLock(t *testing.T) {
 		err  lock.HeldError
 		want int64
 	}{
-		{"nobody waits", lock.HeldError{Lease: left(time.Minute)}, 1000},
+		{"no waiters", lock.HeldError{Lease: left(time.Minute)}, 1000},
 		{"a second for each who waits", lock.HeldError{Lease: left(time.Minute), Waiters: 4}, 5000},
 		{"not longer than the lease lasts", lock.HeldError{Lease: left(1500 * time.Millisecond), Waiters: 4}, 1500},
 		{"not in a tight loop", lock.HeldError{Lease: left(-time.Second)}, 50},
