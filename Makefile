@@ -37,7 +37,7 @@ test: need-go ## Run the tests, but those of .ci/long-tests; takes two minutes
 
 .PHONY: build
 build: need-go ## Build bin/octostore, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/octostore ./cmd/octostore
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X github.com/octostore/octostore/cmd/octostore/internal/version.linked=$(VERSION)' -o bin/octostore ./cmd/octostore
 
 .PHONY: run
 run: build ## Start a server with the settings of the environment and .env

@@ -17,7 +17,7 @@ var (
 	inTransport = []string{"-short ./transport", "-short ./transport/internal/..."}
 	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
 	inPauses    = []string{"-run=HeldUpByAPause ./cmd/octostore/internal/faults"} // the process is stopped and goes on
-	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore", "-short -run=SIGTERM ./cmd/octostore/internal/stories"}
+	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore/internal/server", "-short -run=SIGTERM ./cmd/octostore/internal/stories"}
 )
 
 // mutants returns all of them, from the lease outwards.

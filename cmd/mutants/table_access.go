@@ -101,7 +101,7 @@ var accessMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "exposed-without-tokens", file: "cmd/octostore/server.go",
+		name: "exposed-without-tokens", file: "cmd/octostore/internal/server/server.go",
 		old:    "	case exposed != \"\" && !s.tokens.TokensRequired():\n",
 		new:    "	case false:\n",
 		breaks: "strangers reach a server that asks nobody for a token",

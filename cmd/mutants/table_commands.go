@@ -1,7 +1,7 @@
 package main
 
 var (
-	inWords    = []string{"-run=Commands|Help|Hostile|Doctor ./cmd/octostore", "-run=CSV|Doctor ./cmd/octostore/internal/stories"}
+	inWords    = []string{"-run=Commands|Help|Hostile ./cmd/octostore", "-run=Doctor ./cmd/octostore/internal/server", "-run=CSV|Doctor ./cmd/octostore/internal/stories"}
 	inScripts  = []string{"-run=TestScripts/(token|audit) ./cmd/octostore/internal/scripts"}
 	inTerminal = []string{"./cmd/octostore/internal/terminal"}
 	inLeases   = []string{"./cmd/octostore/internal/audittool"}

@@ -101,14 +101,14 @@ var edgeMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "stop-without-drain", file: "cmd/octostore/server.go",
+		name: "stop-without-drain", file: "cmd/octostore/internal/server/stop.go",
 		old:    "		s.drain()\n		s.shutdown()\n",
 		new:    "		s.shutdown()\n",
 		breaks: "a server that stops waits for its waiters instead of answering them",
 		tests:  inCommand,
 	},
 	{
-		name: "serves-after-the-table", file: "cmd/octostore/server.go",
+		name: "serves-after-the-table", file: "cmd/octostore/internal/server/stop.go",
 		old:    "	case <-s.table.Done():\n		return s.stopped()\n	case <-s.store",
 		new:    "	case <-make(chan struct{}):\n		return s.stopped()\n	case <-s.store",
 		breaks: "the process goes on after a commit of unknown outcome",

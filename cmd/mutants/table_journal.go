@@ -1,6 +1,6 @@
 package main
 
-var inSets = []string{"-run=PolicySet ./cmd/octostore"}
+var inSets = []string{"-run=PolicySet ./cmd/octostore/internal/server"}
 
 // journalMutants break what the record says of the policies that judged.
 var journalMutants = []mutant{
@@ -47,28 +47,28 @@ var journalMutants = []mutant{
 		tests:  inCore,
 	},
 	{
-		name: "replaced-set-undescribed", file: "cmd/octostore/policies.go",
+		name: "replaced-set-undescribed", file: "cmd/octostore/internal/server/policies.go",
 		old:    "		e.Replaced = p.recorded\n",
 		new:    "",
 		breaks: "once the start is pruned the record does not say which policies ruled before a reload",
 		tests:  inSets,
 	},
 	{
-		name: "stopped-set-undescribed", file: "cmd/octostore/server.go",
+		name: "stopped-set-undescribed", file: "cmd/octostore/internal/server/journal.go",
 		old:    "		e.Loaded = s.policies.PolicySet() //",
 		new:    "		//",
 		breaks: "once the start is pruned the record does not say which policies ruled before a stop",
 		tests:  inSets,
 	},
 	{
-		name: "ruling-set-pruned", file: "cmd/octostore/server.go",
+		name: "ruling-set-pruned", file: "cmd/octostore/internal/server/journal.go",
 		old:    "keep.BeforePrune = s.policies.keepOnRecord",
 		new:    "keep.BeforePrune = nil",
 		breaks: "the record of which policies rule is pruned while they do",
 		tests:  inSets,
 	},
 	{
-		name: "unrecorded-set-forgotten", file: "cmd/octostore/policies.go",
+		name: "unrecorded-set-forgotten", file: "cmd/octostore/internal/server/policies.go",
 		old:    "		set, why := p.unrecorded[0], cause",
 		new:    "		set, why := rules, cause",
 		breaks: "a set that could not be recorded when it was loaded is never described",

@@ -63,13 +63,13 @@ var limitMutants = []mutant{
 		old:    "now.After(pair.Leaf.NotAfter)",
 		new:    "now.IsZero()",
 		breaks: "an expired certificate takes the place of a good one",
-		tests:  []string{"-short -run=SIGHUPReadsTheCertificate ./cmd/octostore"},
+		tests:  []string{"-short -run=SIGHUPReadsTheCertificate ./cmd/octostore/internal/server"},
 	},
 	{
 		name: "doctor-leaves-files", file: "core/store/sqlite/inspect.go",
 		old:    "if _, running, err := Running(path); err != nil || running || host.SizeOf(path+\"-wal\") > 0 {",
 		new:    "if true {",
 		breaks: "looking at a database makes files beside it, of whoever looked",
-		tests:  []string{"-run=ExaminingLeavesNothing ./core/store/sqlite"},
+		tests:  []string{"-run=ExamineLeavesNothing ./core/store/sqlite"},
 	},
 }

@@ -108,7 +108,7 @@ var loginMutants = []mutant{
 		tests:  inAuth,
 	},
 	{
-		name: "login-leaves-door-open", file: "cmd/octostore/tokens.go",
+		name: "login-leaves-door-open", file: "cmd/octostore/internal/server/tokens.go",
 		old:    "TokensRequired: cfg.LoginByGitHub(),",
 		new:    "TokensRequired: false && cfg.LoginByGitHub(),",
 		breaks: "where people log in, everybody may do everything until the first has",

@@ -21,7 +21,7 @@ var fileMutants = []mutant{
 		old:    "		if left == nil && how == saveAndRestamp {\n",
 		new:    "		if left == nil && how == saveAndRestamp && false {\n",
 		breaks: "a copy of the log that was put in its place undoes commits at the next start",
-		tests:  []string{"-run=TestEnding ./core/store/sqlite"},
+		tests:  []string{"-run=TestClose ./core/store/sqlite"},
 	},
 	{
 		name: "file-mounted-alone", file: "core/store/sqlite/internal/host/path_unix.go",
@@ -80,7 +80,7 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Watch ./core/store/sqlite"},
 	},
 	{
-		name: "failed-store-unheard", file: "cmd/octostore/server.go",
+		name: "failed-store-unheard", file: "cmd/octostore/internal/server/stop.go",
 		old:    "	case <-s.store.Failed():\n",
 		new:    "	case <-(chan struct{})(nil):\n",
 		breaks: "a server without commits answers from memory although its database is gone",

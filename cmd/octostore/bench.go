@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/bench"
+	"github.com/octostore/octostore/cmd/octostore/internal/server"
 )
 
 func benchCommand() *cobra.Command {
@@ -126,7 +127,7 @@ func ceilingServerCommand() *cobra.Command {
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			tuneProcess() // as the server it is compared with
+			server.Tune() // as the server it is compared with
 			return bench.ServeCeiling(cmd.Context(), cmd.OutOrStdout())
 		},
 	}

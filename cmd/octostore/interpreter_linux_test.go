@@ -7,6 +7,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
 // withoutExecutable is the command as it runs where a service manager forbids executable
@@ -35,10 +38,14 @@ func TestInterpreterIsUsedAndSaidWhereExecutableMemoryIsForbidden(t *testing.T) 
 		t.Skip("SKIP: this kernel cannot forbid executable memory; Linux 6.3 can")
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "closed.wasm"), closed(), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string][]byte{
+		"closed.wasm":   closedForHolidays(),
+		"policies.json": []byte(`{"policies":[{"name":"freeze","module":"closed.wasm","match":["prod/**"]}]}`),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	withPolicies(t, dir, closedProd)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -60,18 +67,27 @@ func TestInterpreterIsUsedAndSaidWhereExecutableMemoryIsForbidden(t *testing.T) 
 	if out := run("policy", "run", "closed.wasm"); !strings.Contains(out, "closed for the holidays") {
 		t.Errorf("the policy says\n%s", out)
 	}
-	p, err := startCommand(&exec.Cmd{Path: self, Args: []string{withoutExecutable, "serve"}, Dir: dir, Env: environ})
+	p, err := octotest.StartCommand(&exec.Cmd{Path: self, Args: []string{withoutExecutable, "serve"}, Dir: dir, Env: environ})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.kill)
-	expect(t, call("POST", p.Addr, "/v1/locks/prod/db/acquire"), 403, "closed for the holidays")
-	expect(t, call("GET", p.Addr, "/v1/policies"), 200, `"engine":"interpreter"`)
-	if _, err := p.waitLog("policies are interpreted, which takes longer", patient); err != nil {
+	t.Cleanup(p.Kill)
+	octotest.Expect(t, octotest.Call("POST", p.Addr, "/v1/locks/prod/db/acquire"), 403, "closed for the holidays")
+	octotest.Expect(t, octotest.Call("GET", p.Addr, "/v1/policies"), 200, `"engine":"interpreter"`)
+	if _, err := p.WaitLog("policies are interpreted, which takes longer", octotest.Patient); err != nil {
 		t.Error(err)
 	}
 	environ = append(environ, "OCTOSTORE_URL=http://"+p.Addr)
 	if out := run("policy", "list"); !strings.Contains(out, "The policies are interpreted") {
 		t.Errorf("the list says\n%s", out)
 	}
+}
+
+// closedForHolidays is a policy that denies everything with a reason.
+func closedForHolidays() []byte {
+	return wasmtest.Assemble(wasmtest.Module{
+		Imports: []wasmtest.Import{{Module: "octostore_v1", Name: "deny", Type: "i32 i32"}},
+		Pages:   1, Data: []wasmtest.Data{{Text: "closed for the holidays"}},
+		Funcs: []wasmtest.Func{{Name: "check", Type: "-> i32", Code: "i32.const 0 i32.const 23 call $deny i32.const 1"}},
+	})
 }

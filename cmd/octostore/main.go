@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
+	"github.com/octostore/octostore/cmd/octostore/internal/version"
 )
 
 func main() { os.Exit(run()) }
@@ -58,12 +59,12 @@ func rootCommand() *cobra.Command {
 		Short: "A lock service: named locks over HTTP with leases and fencing tokens",
 		Long: "A lock service: named locks over HTTP with leases and fencing tokens.\n\n" +
 			exitcode.Help(),
-		Version: ownVersion(),
+		Version: version.Own(),
 		// Errors are printed once, by execute; usage is for those who ask for it.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetVersionTemplate(versionText())
+	root.SetVersionTemplate(version.Text())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		serveCommand(),

@@ -10,7 +10,7 @@ import (
 func TestAClockThatJumpsAheadIsDoubted(t *testing.T) {
 	const age = 30 * 24 * time.Hour
 	noon := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
-	c := wallClock{shown: noon, looked: noon}
+	c := wallClock{shown: noon, checked: noon}
 	for _, step := range []struct {
 		name   string
 		passed time.Duration // truly
@@ -25,9 +25,9 @@ func TestAClockThatJumpsAheadIsDoubted(t *testing.T) {
 		{"very far ahead", time.Second, 100 * age, true},
 	} {
 		// Without a second clock in these instants, what jumped is put into what was shown.
-		now := c.looked.Add(step.passed)
-		c.shown = c.looked.Add(-step.jumped)
-		if _, doubted := c.look(now, age); doubted != step.doubt {
+		now := c.checked.Add(step.passed)
+		c.shown = c.checked.Add(-step.jumped)
+		if _, doubted := c.check(now, age); doubted != step.doubt {
 			t.Errorf("%s: doubted %t", step.name, doubted)
 		}
 		if got := c.doubted(now.Add(59 * time.Minute)); got != step.doubt && step.doubt {
@@ -37,7 +37,7 @@ func TestAClockThatJumpsAheadIsDoubted(t *testing.T) {
 			t.Errorf("%s: doubted for longer than an hour", step.name)
 		}
 	}
-	if _, doubted := c.look(c.looked.Add(-age), 0); doubted {
+	if _, doubted := c.check(c.checked.Add(-age), 0); doubted {
 		t.Error("doubted although nothing is pruned for its age")
 	}
 }

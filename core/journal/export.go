@@ -10,58 +10,56 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Query says what an export is to hold.
+// Query selects the records of an export.
 type Query struct {
-	After lock.Seq  // only what comes after this event
-	Until time.Time // ends before the first line of this time or later; zero: no bound
-	Limit int64     // ends after so many lines; 0: no bound
+	After lock.Seq  // only records after this event
+	Until time.Time // ends before the first record of this time or later; zero: no limit
+	Limit int64     // at most this many records; 0: no limit
 	Filter
 }
 
-// Export is a journal on its way out: an opening line, the lines of the journal, and
-// a closing line, which says that nothing is missing. Unless lines are filtered out,
-// the lines are the very bytes that are stored. It is used by one goroutine, and keeps
-// no more than a page in memory.
+// Export reads a part of the journal: an opening line, records, and a closing line, which
+// says that nothing is missing. Without a filter, the lines of the records are the stored
+// bytes. One goroutine uses an Export; it keeps at most one page in memory.
 type Export struct {
-	j      *Journal
-	q      Query
-	reader *Reader
-	until  string // as lines write it; empty: no bound
-	end    lock.Seq
-	opened [sha256.Size]byte
-	count  int64
-	last   string // hash of the newest line that was given out
-	more   bool   // the limit, or until, ended it
-	ended  bool
-	buf    []byte
+	j        *Journal
+	q        Query
+	reader   *Reader
+	until    string // in record.TimeFormat; empty: no limit
+	upTo     lock.Seq
+	opened   [sha256.Size]byte
+	count    int64
+	last     string // hash of the last line returned
+	more     bool   // the limit or the time ended it before the newest event
+	complete bool
+	buf      []byte
 }
 
-// Export begins an export. It ends at what is the newest event now.
+// Export begins an export that ends at the newest event of now.
 func (j *Journal) Export(q Query) *Export {
-	e := &Export{j: j, q: q, reader: j.From(q.After), end: j.Head()}
+	e := &Export{j: j, q: q, reader: j.From(q.After), upTo: j.Head()}
 	if !q.Until.IsZero() {
 		e.until = q.Until.UTC().Format(record.TimeFormat)
 	}
 	return e
 }
 
-// Extend moves the end to what is the newest event now.
-func (e *Export) Extend() { e.end = e.j.Head() }
+// Extend moves the end to the newest event of now.
+func (e *Export) Extend() { e.upTo = e.j.Head() }
 
-// Complete reports whether the limit or the time was reached that ends the export for
-// good.
-func (e *Export) Complete() bool { return e.ended }
+// Complete reports whether the limit or the time of the query has ended the export.
+func (e *Export) Complete() bool { return e.complete }
 
-// Cursor returns the place from which another export would go on.
+// Cursor returns the cursor from which the next export continues.
 func (e *Export) Cursor() lock.Seq { return e.reader.After() }
 
-// Records returns how many lines have been given out.
+// Records returns how many records have been returned.
 func (e *Export) Records() int64 { return e.count }
 
 // Verifiable reports whether the lines are a complete range of the journal.
 func (e *Export) Verifiable() bool { return e.q.Filter.All() }
 
-// Opening returns the first line. It is made once.
+// Opening returns the opening line. Call it once.
 func (e *Export) Opening(now time.Time) []byte {
 	o := record.Opening{
 		Export:     record.ExportVersion,
@@ -76,11 +74,11 @@ func (e *Export) Opening(now time.Time) []byte {
 	return append(line, '\n')
 }
 
-// Next returns the next lines, or [io.EOF] at the end. They are whole lines, and
-// good until the next call; several may come at once, or none although there are
-// more. Errors are those of [Reader.Next].
+// Next returns the next lines, or [io.EOF] at the end. Each element is a number of whole
+// lines, valid until the next call. An empty answer is not the end. Errors: those of
+// [Reader.Next].
 func (e *Export) Next(ctx context.Context) ([][]byte, error) {
-	if e.ended || e.reader.After() >= e.end {
+	if e.complete || e.reader.After() >= e.upTo {
 		return nil, io.EOF
 	}
 	before := e.reader.After()
@@ -97,20 +95,20 @@ func (e *Export) Next(ctx context.Context) ([][]byte, error) {
 	return e.selected(page, before), nil
 }
 
-// whole gives out segments, which come after the event before, as they are, up to the
-// limits.
+// whole returns the stored bytes of segments, which come after the event before, up to
+// the limits.
 func (e *Export) whole(page []lock.Segment, before lock.Seq) [][]byte {
 	var out [][]byte
 	var newest lock.Segment
 	for _, s := range page {
-		s = e.cut(s, before)
+		s = e.truncate(s, before)
 		before = s.Last
 		if s.Count > 0 {
 			newest = s
 			e.count += int64(s.Count)
 			out = append(out, s.Bytes)
 		}
-		if e.ended {
+		if e.complete {
 			break
 		}
 	}
@@ -124,9 +122,9 @@ func (e *Export) whole(page []lock.Segment, before lock.Seq) [][]byte {
 	return out
 }
 
-// cut cuts a segment, which comes after the event before, where the export ends, if it
-// does so there.
-func (e *Export) cut(s lock.Segment, before lock.Seq) lock.Segment {
+// truncate shortens a segment, which comes after the event before, if the export ends
+// within it.
+func (e *Export) truncate(s lock.Segment, before lock.Seq) lock.Segment {
 	n := s.Count
 	if e.until != "" && s.Time.UTC().Format(record.TimeFormat) >= e.until {
 		n = 0
@@ -136,19 +134,19 @@ func (e *Export) cut(s lock.Segment, before lock.Seq) lock.Segment {
 			}
 			n++
 		}
-		e.ended = n < s.Count
+		e.complete = n < s.Count
 	}
 	if e.q.Limit > 0 && int64(n) >= e.q.Limit-e.count {
 		n = int(e.q.Limit - e.count)
-		e.ended = true
+		e.complete = true
 	}
 	if n == s.Count {
-		e.more = e.more || e.ended && s.Last < e.end
+		e.more = e.more || e.complete && s.Last < e.upTo
 	} else {
 		e.more = true
-		s = head(s, n)
+		s = firstLines(s, n)
 	}
-	if e.ended {
+	if e.complete {
 		e.reader.after = before
 		if n > 0 {
 			e.reader.after = s.Last
@@ -157,14 +155,14 @@ func (e *Export) cut(s lock.Segment, before lock.Seq) lock.Segment {
 	return s
 }
 
-// selected copies the lines, which come after the event before, that the filter lets
-// through.
+// selected copies the lines that the filter selects. The page comes after the event
+// before.
 func (e *Export) selected(page []lock.Segment, before lock.Seq) [][]byte {
 	e.buf = e.buf[:0]
 	for _, s := range page {
 		for l := range record.Lines(s, 0) {
 			if e.until != "" && string(l.Time) >= e.until {
-				e.ended, e.more, e.reader.after = true, true, before
+				e.complete, e.more, e.reader.after = true, true, before
 				return [][]byte{e.buf}
 			}
 			before = l.Seq
@@ -174,7 +172,7 @@ func (e *Export) selected(page []lock.Segment, before lock.Seq) [][]byte {
 			e.buf = append(append(e.buf, l.Bytes...), '\n')
 			e.count++
 			if e.count == e.q.Limit {
-				e.ended, e.more, e.reader.after = true, l.Seq < e.end, l.Seq
+				e.complete, e.more, e.reader.after = true, l.Seq < e.upTo, l.Seq
 				return [][]byte{e.buf}
 			}
 		}

@@ -9,10 +9,10 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Decision is how a request for a lock ended, where somebody decided about it.
+// Decision is how a request for a lock was decided.
 type Decision string
 
-// Decisions, and the kinds that are one.
+// Decisions, and the kinds of their records.
 const (
 	DecisionAllow Decision = "allow" // granted
 	DecisionDeny  Decision = "deny"  // denied, conflict
@@ -34,24 +34,24 @@ func decisionOf(k lock.Kind) Decision {
 	return ""
 }
 
-// Filter selects lines. The zero Filter selects all; where several members are set,
-// all have to fit.
+// Filter selects lines. The zero Filter selects all; if several members are set, a line
+// must match all of them.
 type Filter struct {
-	Prefix   string      // bytes the name begins with; what is not about a lock has none
+	Prefix   string      // the lock name begins with it; a record without a lock does not match
 	Kinds    []lock.Kind // one of these
-	Account  string      // whose lease it is, or who did it
+	Account  string      // holds the lease, or caused the event
 	Decision Decision
-	// Visible, if not nil, is asked for the name of every line about a lock; false
-	// leaves it out. What is not about a lock is left out then, too.
+	// Visible, if not nil, reports whether records about a lock name may be shown.
+	// Records without a lock are left out then, too.
 	Visible func(lock.Name) bool
 }
 
-// All reports whether the filter lets every line through.
+// All reports whether the filter selects every line.
 func (f *Filter) All() bool {
 	return f.Prefix == "" && len(f.Kinds) == 0 && f.Account == "" && f.Decision == "" && f.Visible == nil
 }
 
-// Selects reports whether the line fits.
+// Selects reports whether the filter selects the line.
 func (f *Filter) Selects(l *record.Line) bool {
 	switch {
 	case f.Prefix != "" && (len(l.Name) < len(f.Prefix) || string(l.Name[:len(f.Prefix)]) != f.Prefix):
@@ -65,7 +65,7 @@ func (f *Filter) Selects(l *record.Line) bool {
 	return false
 }
 
-// isOf reads the whole line only if the account is somewhere in it.
+// isOf parses the line only if the text of the account is in it.
 func (f *Filter) isOf(l *record.Line) bool {
 	text := record.Quote(f.Account)
 	if !bytes.Contains(l.Bytes, text) {
@@ -75,7 +75,7 @@ func (f *Filter) isOf(l *record.Line) bool {
 	return err == nil && (r.Account == f.Account || r.By == f.Account)
 }
 
-// String says what the filter selects, for people: as in a query.
+// String returns the filter in the form of a URL query, for people.
 func (f *Filter) String() string {
 	var parts []string
 	add := func(name, value string) {
@@ -87,12 +87,12 @@ func (f *Filter) String() string {
 	for _, k := range f.Kinds {
 		kinds = append(kinds, string(k))
 	}
-	add("prefix", strings.ReplaceAll(f.Prefix, "+", "%2B")) // the only character of names that a query has a meaning for
+	add("prefix", strings.ReplaceAll(f.Prefix, "+", "%2B")) // the only character of lock names with a meaning in a query
 	add("kind", strings.Join(kinds, ","))
 	add("account", f.Account)
 	add("decision", string(f.Decision))
 	if f.Visible != nil {
-		add("names", "readable") // whoever reads the file later should know that there may be others
+		add("names", "readable") // tells a later reader of the file that records may be left out
 	}
 	return strings.Join(parts, "&")
 }

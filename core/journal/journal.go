@@ -1,11 +1,13 @@
-// Package journal keeps what happens to locks as a log: it seals each batch of
-// events into a segment of hash-chained lines (see package record), has a [Store] make it durable, and
-// hands the same bytes to any number of readers, each at its own pace.
+// Package journal keeps the audit log: it seals each batch of events into a segment of
+// hash-chained lines (package record), has a [Store] make the segment durable, and gives
+// the same bytes to any number of readers, each at its own pace.
 //
-// A [Journal] stands between a table.Table and its Store, as a table.Store. The
-// table's goroutine writes (Load, Commit, Publish); readers (Head, Scan, Wait) may
-// be anywhere. A reader sees nothing before it is published, and a reader that
-// lags reads from the store without holding anybody up.
+// A [Journal] stands between a table.Table and its store. The goroutine of the table
+// writes (Load, Commit, Publish); any goroutine may read (Head, Scan, Wait). Readers see
+// only published events. A slow reader reads from the store and delays no one else.
+//
+// A [Keeper] signs checkpoints and prunes the oldest segments; an [Export] is a part of
+// the journal on its way to an auditor.
 package journal
 
 import (
@@ -21,52 +23,52 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// ErrClosed is what readers get once the journal is closed.
+// ErrClosed is returned to readers once the journal is closed.
 var ErrClosed = errors.New("the journal is closed")
 
-// PrunedError is what a reader gets whose next event has been pruned away.
+// PrunedError is returned to a reader whose next event has been pruned.
 type PrunedError struct {
-	Oldest lock.Seq // reading after this one gives everything that is left
+	Oldest lock.Seq // cursor from which everything that is left can be read
 }
 
 func (e *PrunedError) Error() string {
 	return fmt.Sprintf("what came next has been pruned; the oldest cursor is %s", record.FormatCursor(e.Oldest))
 }
 
-// RingEvents is how many of the newest events are kept in memory, unless they are very
-// large, so that readers at the tip need no query.
+// RingEvents is how many of the newest events are kept in memory, fewer if they are very
+// large. Readers of recent events need no query then.
 const RingEvents = 4096
 
 // Journal is a log of events in a [Store]. Make one with [New].
 type Journal struct {
 	store Store
 
-	// The writer's own: one goroutine at a time.
-	head      lock.Head
-	committed []lock.Segment     // not published yet
-	key       ed25519.PrivateKey // signs checkpoints and exports; set by Load
-	loaded    time.Time          // when the newest event was that Load found; zero: there was none
+	// Used by the writer only, one goroutine at a time.
+	head         lock.Head
+	committed    []lock.Segment     // not published yet
+	key          ed25519.PrivateKey // signs checkpoints and exports; set by Load
+	newestAtLoad time.Time          // time of the newest event at Load; zero: there was none
 
-	// Readers take no lock, so however many there are the writer never waits for one.
-	view atomic.Pointer[view]
-	cut  atomic.Pointer[lock.Head] // newest event that is pruned away
+	// Readers take no mutex, so the writer never waits for them.
+	view   atomic.Pointer[view]
+	pruned atomic.Pointer[lock.Head] // the newest pruned event
 
 	closing sync.Once
 	closed  chan struct{}
 }
 
-// view is what readers see. It does not change; the next one takes its place.
+// view is what readers see. It is immutable; the next one replaces it.
 type view struct {
 	head lock.Seq
 	ring ring
-	next chan struct{} // closed when the next view is there
+	next chan struct{} // closed when the next view is published
 }
 
 // New returns a journal kept in store. The caller closes the store, after the
 // journal.
 func New(store Store) *Journal {
 	j := &Journal{store: store, closed: make(chan struct{})}
-	j.cut.Store(new(lock.Head))
+	j.pruned.Store(new(lock.Head))
 	j.view.Store(&view{next: make(chan struct{})})
 	return j
 }
@@ -90,12 +92,12 @@ func (j *Journal) Load(ctx context.Context) (lock.Snapshot, error) {
 			return lock.Snapshot{}, err
 		}
 		for i := range newest {
-			j.loaded = newest[i].Time
+			j.newestAtLoad = newest[i].Time
 		}
 	}
-	j.cut.Store(&cut)
+	j.pruned.Store(&cut)
 	j.head = s.Head
-	j.show(ring{base: s.Head.Seq})
+	j.publishView(ring{base: s.Head.Seq})
 	return s, nil
 }
 
@@ -112,8 +114,8 @@ func (j *Journal) Commit(ctx context.Context, b *lock.Batch) error {
 	return nil
 }
 
-// Publish shows readers what has been committed and wakes those who wait. The
-// table calls it once its own views show the change.
+// Publish shows readers the committed events and wakes waiting readers. The table calls
+// it once its own views show the change.
 func (j *Journal) Publish() {
 	if len(j.committed) == 0 {
 		return
@@ -122,13 +124,13 @@ func (j *Journal) Publish() {
 	for _, s := range j.committed {
 		recent.add(s)
 	}
-	j.show(recent)
+	j.publishView(recent)
 	clear(j.committed)
 	j.committed = j.committed[:0]
 }
 
-// show lets readers see up to the head, and wakes those who wait.
-func (j *Journal) show(recent ring) {
+// publishView shows readers the events up to the head, and wakes waiting readers.
+func (j *Journal) publishView(recent ring) {
 	last := j.view.Swap(&view{head: j.head.Seq, ring: recent, next: make(chan struct{})})
 	close(last.next)
 }
@@ -136,24 +138,23 @@ func (j *Journal) show(recent ring) {
 // Head returns the sequence number of the newest published event, 0 for none.
 func (j *Journal) Head() lock.Seq { return j.view.Load().head }
 
-// Oldest returns the cursor from which everything that is left can be read: the
-// newest event that was pruned away, 0 for none.
-func (j *Journal) Oldest() lock.Seq { return j.cut.Load().Seq }
+// Oldest returns the cursor from which everything that is left can be read: the newest
+// pruned event, 0 for none.
+func (j *Journal) Oldest() lock.Seq { return j.pruned.Load().Seq }
 
-// PublicKey returns what checkpoints and exports can be verified with.
+// PublicKey returns the key that verifies checkpoints and exports.
 func (j *Journal) PublicKey() ed25519.PublicKey { return j.key.Public().(ed25519.PublicKey) }
 
 // Scan returns published segments in order, starting with the one that holds the
-// first event after the given one, until they hold at least events events, another
-// would bring them over [PageBytes], or the newest is reached; none means there is
-// nothing newer yet. The segments are shared: do not change their bytes. A [*PrunedError] means that what comes next is
-// gone.
+// first event after the given one. It stops when they have at least events events, when
+// one more would exceed [PageBytes], or at the newest event. No segments means that
+// there is nothing newer yet. The segments are shared: do not change their bytes. A
+// [*PrunedError] means that the next event has been pruned.
 func (j *Journal) Scan(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
 	return j.scan(ctx, after, events, nil)
 }
 
-// scan is Scan, except that what it has to read is put into buf, if that is not nil, by
-// stores that can.
+// scan is Scan, but a store that can reads into buf, unless that is nil.
 func (j *Journal) scan(ctx context.Context, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error) {
 	v := j.view.Load()
 	if after >= v.head {
@@ -163,8 +164,8 @@ func (j *Journal) scan(ctx context.Context, after lock.Seq, events int, buf *[]b
 	if err != nil {
 		return nil, err
 	}
-	// The cut is moved before anything is removed, so if it is still behind the
-	// reader, nothing was missing from what it read.
+	// Pruning moves the mark before it removes anything. If the mark is still behind the
+	// reader now, the read was complete.
 	if oldest := j.Oldest(); after < oldest {
 		return nil, &PrunedError{Oldest: oldest}
 	}
@@ -180,14 +181,14 @@ func (j *Journal) read(ctx context.Context, v *view, after lock.Seq, events int,
 	if recent, ok := v.ring.after(after, events); ok {
 		return recent, nil
 	}
-	if store, ok := j.store.(recycler); ok && buf != nil {
+	if store, ok := j.store.(bufferReader); ok && buf != nil {
 		return store.SegmentsInto(ctx, after, events, buf)
 	}
 	return j.store.Segments(ctx, after, events)
 }
 
-// Wait returns nil as soon as there is a published event after the given one,
-// ctx's error if it ends first, [ErrClosed] if the journal does.
+// Wait returns nil as soon as there is a published event after the given one, ctx's
+// error if ctx ends first, or [ErrClosed] if the journal is closed first.
 func (j *Journal) Wait(ctx context.Context, after lock.Seq) error {
 	for {
 		v := j.view.Load()
@@ -204,7 +205,7 @@ func (j *Journal) Wait(ctx context.Context, after lock.Seq) error {
 	}
 }
 
-// Close wakes all readers for good. It does not close the store.
+// Close ends the waiting of all readers. It does not close the store.
 func (j *Journal) Close() error {
 	j.closing.Do(func() { close(j.closed) })
 	return nil

@@ -13,54 +13,54 @@ import (
 	"github.com/octostore/octostore/core/sleep"
 )
 
-// How often a checkpoint is made while there is something new. The number leaves room
-// for what is recorded until the checkpoint is.
+// How often a checkpoint is made while there are new records. The number leaves room for
+// records that are written before the checkpoint is.
 const (
 	CheckpointEvery   = time.Minute
-	checkpointRecords = 4096 // so that there are never 10,000 without, even where this goroutine has to wait for its turn
+	checkpointRecords = 4096 // never 10,000 records without one, even if the Keeper has to wait
 )
 
-// Recorder records an event that changes no lease; a table.Table is one.
+// Recorder records events that change no lease; a table.Table is one.
 type Recorder interface {
 	Append(ctx context.Context, e lock.Event) (lock.Seq, error)
-	// Full reports whether the last space should be left to others.
+	// Full reports whether the last disk space is reserved for the ends of leases.
 	Full() bool
 }
 
-// Retention says how much of a journal is kept. Zero members are no bound.
+// Retention says how much of a journal is kept. Zero members are no limit.
 type Retention struct {
-	Age  time.Duration // what is older is pruned
-	Size int64         // of the store, in bytes, above which the oldest is pruned
-	Keep time.Duration // what is younger is never pruned
+	Age  time.Duration // older records are pruned
+	Size int64         // bytes of the store; above them the oldest records are pruned
+	Keep time.Duration // younger records are never pruned
 }
 
-// The longest ttl is asked for at most once a second, and so seldom that this takes a
-// hundredth of the time. What is younger than twice the time between is never pruned, so
-// a lease that was given since is safe.
+// KeepConfig.LongestTTL is called at most once per second, and so rarely that it takes at
+// most a hundredth of the time. Records younger than twice that interval are never pruned,
+// so a lease that was granted since the last call is safe.
 const (
 	longestEvery = time.Second
 	longestShare = 100
 )
 
-// KeepConfig says how a journal is to be kept. Journal and Recorder must be set.
+// KeepConfig configures a [Keeper]. Journal and Recorder must be set.
 type KeepConfig struct {
 	Journal  *Journal
 	Recorder Recorder
 	Retention
-	// LongestTTL returns the longest ttl of the leases there are; nil: it does not
-	// matter. What is younger than twice that is never pruned: there every live lease has
-	// its grant or a renewal on record. It may take a while; it is asked only when there
-	// is something to prune, and rarely if it takes long.
+	// LongestTTL returns the longest ttl of all live leases; nil: leases do not matter.
+	// Records younger than twice that are never pruned, so every live lease keeps its
+	// grant or a renewal on record. It may be slow; it is called only when there is
+	// something to prune, and rarely if it takes long.
 	LongestTTL func() time.Duration
-	// Used returns the bytes the store uses; nil: they are not bounded.
+	// Used returns how many bytes the store uses; nil: there is no limit.
 	Used func(ctx context.Context) (int64, error)
-	// BeforePrune is called before everything up to an event is forgotten, and may record
-	// again what the rest cannot be read without; nil: there is no such thing. An error
-	// puts the pruning off.
+	// BeforePrune is called before everything up to an event is pruned. It may record again
+	// what the remaining records cannot be read without. An error postpones the pruning.
+	// Nil: there is nothing to do.
 	BeforePrune func(ctx context.Context, upTo lock.Seq) error
 
-	Every  time.Duration // between looks at the retention; 0 means a second
-	Logger *slog.Logger  // nil: nothing is logged
+	Every  time.Duration // between checks of the retention; 0 means a second
+	Logger *slog.Logger  // nil: no log
 }
 
 // Keeper signs checkpoints and prunes. Make one with [Keep].
@@ -69,14 +69,14 @@ type Keeper struct {
 	stop context.CancelFunc
 	done sync.WaitGroup
 
-	failing bool // the newest look at the retention failed, and was logged
+	failing bool // the last check of the retention failed, and was logged
 	longest time.Duration
-	asked   time.Time     // for longest
-	valid   time.Duration // from then on
+	asked   time.Time     // when longest was determined
+	valid   time.Duration // for how long longest is used after that
 	clock   wallClock
 }
 
-// Keep begins to keep a journal. The caller closes the keeper before what it keeps.
+// Keep starts a keeper. The caller closes it before the journal and the recorder.
 func Keep(cfg KeepConfig) *Keeper {
 	if cfg.Every == 0 {
 		cfg.Every = time.Second
@@ -85,14 +85,14 @@ func Keep(cfg KeepConfig) *Keeper {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	k := &Keeper{cfg: cfg, stop: stop, clock: newWallClock(cfg.Journal.loaded)}
-	signed := cfg.Journal.Head() // by the server before, or nearly: this one's start is on record soon
+	k := &Keeper{cfg: cfg, stop: stop, clock: newWallClock(cfg.Journal.newestAtLoad)}
+	signed := cfg.Journal.Head() // almost all of it is signed by the last run; the start of this run is recorded soon
 	k.done.Go(func() { k.sign(ctx, signed) })
 	k.done.Go(func() { k.prune(ctx) })
 	return k
 }
 
-// Close ends the keeping and waits for what is under way.
+// Close stops the keeper, and waits for its goroutines.
 func (k *Keeper) Close() error {
 	k.stop()
 	k.done.Wait()
@@ -101,9 +101,9 @@ func (k *Keeper) Close() error {
 
 // sign makes checkpoints until ctx ends.
 func (k *Keeper) sign(ctx context.Context, signed lock.Seq) {
-	own := false // signed is a number of this run
+	own := false // signed is a sequence number of this run
 	for {
-		k.untilDue(ctx, signed, own)
+		k.waitUntilDue(ctx, signed, own)
 		if ctx.Err() != nil {
 			return
 		}
@@ -118,11 +118,11 @@ func (k *Keeper) sign(ctx context.Context, signed lock.Seq) {
 	}
 }
 
-// untilDue waits for something new, and then for a minute or many records more,
-// whatever comes first. Numbers jump at the start of a server, and only there.
-func (k *Keeper) untilDue(ctx context.Context, signed lock.Seq, own bool) {
+// waitUntilDue waits for a new record, and then for a minute or for many more records,
+// whichever comes first. Sequence numbers jump only when a server starts.
+func (k *Keeper) waitUntilDue(ctx context.Context, signed lock.Seq, own bool) {
 	if k.cfg.Journal.Wait(ctx, signed) != nil {
-		sleep.For(ctx, time.Second) // the journal is closed; soon so is the keeper
+		sleep.For(ctx, time.Second) // the journal is closed, and the keeper will be
 		return
 	}
 	if !own {
@@ -140,22 +140,22 @@ func (k *Keeper) checkpoint(ctx context.Context) (lock.Seq, error) {
 	return k.cfg.Recorder.Append(ctx, lock.Event{Kind: lock.Checkpoint})
 }
 
-// prune looks at the retention now and then until ctx ends.
+// prune applies the retention at intervals, until ctx ends.
 func (k *Keeper) prune(ctx context.Context) {
 	j := k.cfg.Journal
-	k.lookAtClock()
-	// What an earlier prune may have left behind.
-	if cut := j.cut.Load(); cut.Seq != 0 {
+	k.checkClock()
+	// An earlier prune may have left segments behind.
+	if cut := j.pruned.Load(); cut.Seq != 0 {
 		k.report(ctx, j.store.Prune(ctx, *cut))
 	}
 	for sleep.For(ctx, k.cfg.Every) == nil {
-		k.lookAtClock()
+		k.checkClock()
 		k.report(ctx, k.Prune(ctx))
 	}
 }
 
-// report logs a failure once until it is over: it may be for want of a file descriptor.
-// A full disk is reported by others.
+// report logs the first of several failures in a row, such as a lack of file descriptors.
+// A full disk is reported elsewhere.
 func (k *Keeper) report(ctx context.Context, err error) {
 	failing := err != nil && ctx.Err() == nil && !errors.Is(err, lock.ErrFull) && !errors.Is(err, lock.ErrClosed)
 	if failing && !k.failing {
@@ -164,22 +164,22 @@ func (k *Keeper) report(ctx context.Context, err error) {
 	k.failing = failing
 }
 
-// Prune forgets what the retention does not keep, if there is anything.
+// Prune removes the records that the retention does not keep, if there are any.
 func (k *Keeper) Prune(ctx context.Context) error {
 	for {
-		cut, cause, err := k.obsolete(ctx)
+		cut, cause, err := k.nextCut(ctx)
 		if err != nil || cut.Seq == 0 {
 			return err
 		}
 		if k.cfg.Recorder.Full() {
-			return lock.ErrFull // the last space is for the ends of leases
+			return lock.ErrFull // the last space is reserved for the ends of leases
 		}
 		if k.cfg.BeforePrune != nil {
 			if err := k.cfg.BeforePrune(ctx, cut.Seq); err != nil {
 				return fmt.Errorf("before pruning: %w", err)
 			}
 		}
-		// First it is recorded, then it happens.
+		// The record comes before the deed.
 		if _, err := k.cfg.Recorder.Append(ctx, lock.Event{Kind: lock.Pruned, Cause: cause, Cut: cut}); err != nil {
 			return fmt.Errorf("record the pruning: %w", err)
 		}
@@ -189,9 +189,9 @@ func (k *Keeper) Prune(ctx context.Context) error {
 	}
 }
 
-// obsolete returns what to prune next, a moderate number of segments, and why; the
-// zero Head if there is nothing.
-func (k *Keeper) obsolete(ctx context.Context) (cut lock.Head, cause string, err error) {
+// nextCut returns up to where to prune next, a moderate number of segments, and why. The
+// zero Head means that there is nothing to prune.
+func (k *Keeper) nextCut(ctx context.Context) (cut lock.Head, cause string, err error) {
 	j, r, now := k.cfg.Journal, k.cfg.Retention, time.Now()
 	if k.clock.doubted(now) {
 		r.Age = 0
@@ -200,17 +200,17 @@ func (k *Keeper) obsolete(ctx context.Context) (cut lock.Head, cause string, err
 	if err != nil {
 		return cut, "", err
 	}
-	page, err := j.Scan(ctx, j.Oldest(), 1) // mostly there is nothing to do
-	if err != nil || len(page) == 0 || !r.forgets(page[0], now, excess) {
+	page, err := j.Scan(ctx, j.Oldest(), 1) // usually there is nothing to do
+	if err != nil || len(page) == 0 || !r.prunable(page[0], now, excess) {
 		return cut, "", err
 	}
-	if r.Keep = max(r.Keep, k.protected(now)); !r.forgets(page[0], now, excess) {
+	if r.Keep = max(r.Keep, k.protected(now)); !r.prunable(page[0], now, excess) {
 		return cut, "", nil
 	}
 	if excess <= 0 && !r.tooOld(page[0], now.Add(-r.slack())) {
-		return cut, "", nil // a little more may gather
+		return cut, "", nil // wait until there is more to prune
 	}
-	last, cut, err := forgotten(ctx, j, &r, now, excess)
+	last, cut, err := lastPrunable(ctx, j, &r, now, excess)
 	if err != nil || cut.Seq == 0 {
 		return cut, "", err
 	}
@@ -221,7 +221,7 @@ func (k *Keeper) obsolete(ctx context.Context) (cut lock.Head, cause string, err
 	return cut, cause, nil
 }
 
-// protected is the age up to which records are kept for the sake of live leases.
+// protected returns the age up to which records are kept for live leases.
 func (k *Keeper) protected(now time.Time) time.Duration {
 	if k.cfg.LongestTTL == nil {
 		return 0
@@ -234,9 +234,9 @@ func (k *Keeper) protected(now time.Time) time.Duration {
 	return 2 * max(k.longest, k.valid)
 }
 
-// forgotten looks from the oldest segment on for the last one that is to be forgotten,
-// and returns its head with it; the zero Head if there is none. It does not look far.
-func forgotten(ctx context.Context, j *Journal, r *Retention, now time.Time, excess int64) (last lock.Segment, cut lock.Head, err error) {
+// lastPrunable returns the last of the oldest segments that can be pruned, and its head;
+// the zero Head if there is none. It looks at a limited number of segments.
+func lastPrunable(ctx context.Context, j *Journal, r *Retention, now time.Time, excess int64) (last lock.Segment, cut lock.Head, err error) {
 	const most = 8 * pageEvents
 	newest := j.Head()
 	reader := j.From(j.Oldest())
@@ -246,7 +246,7 @@ func forgotten(ctx context.Context, j *Journal, r *Retention, now time.Time, exc
 			return last, cut, err
 		}
 		for _, s := range page {
-			if s.Last >= newest || !r.forgets(s, now, excess) {
+			if s.Last >= newest || !r.prunable(s, now, excess) {
 				return last, cut, nil
 			}
 			if cut, err = record.HeadOf(s); err != nil {
@@ -260,8 +260,8 @@ func forgotten(ctx context.Context, j *Journal, r *Retention, now time.Time, exc
 	return last, cut, nil
 }
 
-// excess returns how many bytes of the store have to go: none, or as many as make it a
-// little smaller than it may be, so that it takes a while until it is too large again.
+// excess returns how many bytes the store has to shrink by: 0 within its limit, else enough
+// to bring it a little below, so that it is not too large again at once.
 func (k *Keeper) excess(ctx context.Context) (int64, error) {
 	if k.cfg.Used == nil || k.cfg.Size == 0 {
 		return 0, nil
@@ -273,13 +273,13 @@ func (k *Keeper) excess(ctx context.Context) (int64, error) {
 	return used - k.cfg.Size + k.cfg.Size/32, nil
 }
 
-// slack is for how long what is too old is left to gather: each prune is a record
-// that gets too old itself.
+// slack is how long records stay when they are too old already. Each prune makes a record,
+// so pruning each record by itself would never end.
 func (r *Retention) slack() time.Duration { return min(r.Age/32, time.Minute) }
 
-// forgets does not take what seems to come from the future, after the clock was set
-// back, for young: it would keep everything behind it, too.
-func (r *Retention) forgets(s lock.Segment, now time.Time, excess int64) bool {
+// prunable reports whether the retention lets a segment go. A record from the future, left
+// after a clock was set back, does not count as young: it would protect everything after it.
+func (r *Retention) prunable(s lock.Segment, now time.Time, excess int64) bool {
 	if age := now.Sub(s.Time); age > -time.Minute && age < r.Keep {
 		return false
 	}
@@ -290,12 +290,12 @@ func (r *Retention) tooOld(s lock.Segment, now time.Time) bool {
 	return r.Age > 0 && now.Sub(s.Time) >= r.Age
 }
 
-// Prune forgets all segments up to the one whose last event is cut. That it is going
-// to happen has been recorded.
+// Prune removes all segments up to the one whose last event is cut. The caller has
+// recorded it.
 func (j *Journal) Prune(ctx context.Context, cut lock.Head) error {
 	if cut.Seq >= j.Head() {
 		return fmt.Errorf("prune up to %d of a journal that ends at %d", cut.Seq, j.Head())
 	}
-	j.cut.Store(&cut)
+	j.pruned.Store(&cut)
 	return j.store.Prune(ctx, cut)
 }

@@ -9,35 +9,33 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// pageEvents is how many events a reader takes at a time, if they are not more than
-// [PageBytes]: few enough that reading them holds nobody up.
+// pageEvents is how many events a reader reads at a time, if they fit in [PageBytes]: few
+// enough that reading them delays no one.
 const pageEvents = 1000
 
-// Reader reads a journal from one place on, at its own pace. It is used by one
-// goroutine.
+// Reader reads a journal from a cursor on, at its own pace. One goroutine uses it.
 type Reader struct {
 	j     *Journal
 	after lock.Seq
 	buf   []byte
 }
 
-// From returns a reader of what comes after the given event.
+// From returns a reader of the events after the given one.
 func (j *Journal) From(after lock.Seq) *Reader { return &Reader{j: j, after: after} }
 
-// After returns the newest event that has been read.
+// After returns the last event that has been read.
 func (r *Reader) After() lock.Seq { return r.after }
 
-// Next returns the next page: segments whose lines all come after what was read
-// before. None means that there is nothing newer yet. The bytes may be shared, and are good until the next
-// call. Errors:
-// [*PrunedError], [ErrClosed], and those of the store.
+// Next returns the next page: segments with the events after [Reader.After]. No segments
+// means that there is nothing newer yet. The bytes may be shared, and are valid until the
+// next call. Errors: [*PrunedError], [ErrClosed], and those of the store.
 func (r *Reader) Next(ctx context.Context) ([]lock.Segment, error) {
 	page, err := r.j.scan(ctx, r.after, pageEvents, &r.buf)
 	if err != nil || len(page) == 0 {
 		return nil, err
 	}
 	if page[0].First <= r.after {
-		page[0] = tail(page[0], r.after)
+		page[0] = linesAfter(page[0], r.after)
 	}
 	r.after = page[len(page)-1].Last
 	return page, nil
@@ -46,10 +44,10 @@ func (r *Reader) Next(ctx context.Context) ([]lock.Segment, error) {
 // Wait returns nil as soon as there is something to read.
 func (r *Reader) Wait(ctx context.Context) error { return r.j.Wait(ctx, r.after) }
 
-// Knows reports whether a cursor is of this journal: of an event that is there, the
-// newest that is not there any more, or the beginning. A database that was replaced by
-// a backup does not know what happened after the backup, for numbers are not given
-// twice. A [*PrunedError] means that it cannot tell.
+// Knows reports whether a cursor belongs to this journal: it is that of an event in it,
+// of the newest pruned event, or the beginning. After a database was replaced by a backup,
+// the cursors of later events are unknown, since no sequence number is used twice. A
+// [*PrunedError] means that the answer is not known any more.
 func (j *Journal) Knows(ctx context.Context, cursor lock.Seq) (bool, error) {
 	switch cursor {
 	case 0, j.Head():
@@ -67,8 +65,8 @@ func (j *Journal) Knows(ctx context.Context, cursor lock.Seq) (bool, error) {
 	return false, nil
 }
 
-// tail is what is in a segment after the given event.
-func tail(s lock.Segment, after lock.Seq) lock.Segment {
+// linesAfter returns the part of a segment after the given event.
+func linesAfter(s lock.Segment, after lock.Seq) lock.Segment {
 	skipped, bytes := 0, 0
 	for l := range record.Lines(s, 0) {
 		if l.Seq > after {
@@ -83,8 +81,8 @@ func tail(s lock.Segment, after lock.Seq) lock.Segment {
 	return s
 }
 
-// head is the beginning of a segment: its first n lines.
-func head(s lock.Segment, n int) lock.Segment {
+// firstLines returns the first n lines of a segment.
+func firstLines(s lock.Segment, n int) lock.Segment {
 	bytes := 0
 	left := n
 	for l := range record.Lines(s, 0) {
@@ -100,9 +98,9 @@ func head(s lock.Segment, n int) lock.Segment {
 	return s
 }
 
-// Before returns the cursor from which everything recorded at t or later can be read.
-// It looks only at a few segments, as if time had never gone back; where a clock was
-// set back, t may be found at more than one place, and the cursor is that of any.
+// Before returns the cursor from which everything recorded at t or later can be read. It
+// searches a few segments only, and assumes that times grow. Where a clock was set back
+// there may be several such cursors; it returns one of them.
 func (j *Journal) Before(ctx context.Context, t time.Time) (lock.Seq, error) {
 	oldest, newest := j.Oldest(), j.Head()
 	var failed error

@@ -7,10 +7,10 @@ import (
 )
 
 // ring holds the newest segments, about RingEvents events or ringBytes in all. Copies
-// share what is in them: a segment is added behind what older copies can see, and one that is dropped
-// is let go with the array it lies in.
+// share one array: add appends behind the segments that older copies see. A dropped
+// segment is garbage once the array is.
 type ring struct {
-	base     lock.Seq // everything after this one is in segments
+	base     lock.Seq // every event after this one is in segments
 	segments []lock.Segment
 	events   int
 	bytes    int
@@ -36,7 +36,7 @@ func (r *ring) add(s lock.Segment) {
 	r.segments = r.segments[drop:]
 }
 
-// after answers a scan, or false if it has to go further back than the ring.
+// after answers a scan, or returns false if the scan begins before the ring.
 func (r *ring) after(after lock.Seq, events int) ([]lock.Segment, bool) {
 	if after < r.base {
 		return nil, false

@@ -7,19 +7,19 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// PageBytes bounds what is read at a time, for whoever is slow to pass it on holds it
-// meanwhile: several segments come together only if they have no more bytes than this.
+// PageBytes limits how much is read at a time, because a slow reader keeps it in memory
+// meanwhile. Several segments come together only if they fit.
 const PageBytes = 256 << 10
 
-// recycler is a [Store] that can read into memory that is used again, which matters to
-// those who read much.
-type recycler interface {
+// bufferReader is a [Store] that can read into a buffer of its caller, which saves garbage
+// in long exports.
+type bufferReader interface {
 	SegmentsInto(ctx context.Context, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error)
 }
 
-// Store is where a journal is kept, together with the leases its events lead to.
-// Load and Commit are called by one goroutine at a time; the others by any number,
-// at any time between Open and Close.
+// Store keeps a journal together with the leases that its events lead to. One goroutine
+// at a time calls Load and Commit; any number call the others, at any time between Open
+// and Close.
 type Store interface {
 	// Load returns everything a table needs to go on; see table.Store.
 	Load(ctx context.Context) (lock.Snapshot, error)
@@ -28,23 +28,22 @@ type Store interface {
 	// errors mean.
 	Commit(ctx context.Context, b *lock.Batch) error
 
-	// Segments returns committed segments in order, starting with the one that holds
-	// the first event after the given one, until they hold at least events events
-	// (so one segment may go over), another would bring them over [PageBytes] (so a
-	// larger one comes alone), or the newest is reached. None means there is nothing
-	// newer. It ends its read transaction before it returns.
+	// Segments returns committed segments in order, starting with the one that holds the
+	// first event after the given one. It stops when they have at least events events,
+	// when one more would exceed [PageBytes] (a larger segment comes alone), or at the
+	// newest. No segments means that there is nothing newer. It ends its read
+	// transaction before it returns.
 	Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error)
 
-	// Key returns the key that signs this journal. It is made once per store.
+	// Key returns the key that signs this journal. A store creates it once.
 	Key(ctx context.Context) (ed25519.PrivateKey, error)
 
-	// Cut returns what the newest [Store.Prune] was given, the zero Head if there was
-	// none.
+	// Cut returns the cut of the newest [Store.Prune], the zero Head if there was none.
 	Cut(ctx context.Context) (lock.Head, error)
 
-	// Prune forgets all segments up to the one whose last event is cut, and remembers
-	// the cut. It works in small steps, between which commits go on; if it fails on the
-	// way the cut may be moved with segments before it left, and calling it again
-	// removes them. The newest segment is never forgotten: that is an error.
+	// Prune removes all segments up to the one whose last event is cut, and stores the
+	// cut. It works in small steps, and commits go on between them. After a failure the
+	// cut may be stored with segments before it left; another call removes them. A cut
+	// in the newest segment is an error.
 	Prune(ctx context.Context, cut lock.Head) error
 }

@@ -1,5 +1,5 @@
-// Package journaltest gives tests a journal in memory, a history with events of all
-// sorts, and its exports.
+// Package journaltest provides tests with a journal in memory, a history of events of all
+// kinds, and its exports.
 package journaltest
 
 import (

@@ -8,24 +8,23 @@ import (
 	"unicode/utf8"
 )
 
-// csvColumns are the members of a record that have a column, in order.
+// csvColumns are the members of a record with a column, in order.
 var csvColumns = []string{
 	"seq", "time", "kind", "name", "token", "account", "holder", "reason", "metadata", "ttl_ms", "waited_ms", "held_ms",
 	"expires_at", "by", "token_id", "remote_addr", "user_agent", "request_id", "trace_id", "cause", "notes", "verdicts",
 	"confirm_ms", "priority", "policy_set", "policy_set_at_grant", "policies", "replaced",
 }
 
-// CSV turns the lines of an export into rows, for people and their spreadsheets: a row of
-// names for the opening line, a row for each record, and nothing else. So rows do not say
-// whether they are all there, and cannot be verified. The zero CSV is ready; it is used by
-// one goroutine.
+// CSV turns the lines of an export into rows for spreadsheets: a row of column names for the
+// opening line, and a row for each record. Rows cannot be verified, and do not show whether
+// any are missing. The zero CSV is ready to use, by one goroutine.
 type CSV struct {
 	buf bytes.Buffer
 	out *csv.Writer
 	row []string
 }
 
-// Encode returns the rows of whole lines. They are good until the next call.
+// Encode returns the rows of whole lines, valid until the next call.
 func (c *CSV) Encode(lines []byte) ([]byte, error) {
 	c.buf.Reset()
 	if c.out == nil {
@@ -66,11 +65,11 @@ func IsCSV(line []byte) bool {
 	return bytes.HasPrefix(line, []byte(strings.Join(csvColumns[:4], ","))) || bytes.HasPrefix(line, []byte(`# {"export":`))
 }
 
-// formula is what a formula begins with, in some spreadsheet of some language: signs, the
-// same in full width, what ends a cell elsewhere, and what is passed over.
+// formula has the characters with which a formula begins in some spreadsheet: signs, their
+// full-width forms, separators of cells, and spaces that are skipped.
 const formula = "=+-@;\t\r\n\u00a0\u3000 ＝＋－＠；"
 
-// cell is a member as text.
+// cell returns a member as text.
 func cell(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) != nil {
@@ -79,8 +78,8 @@ func cell(value json.RawMessage) string {
 	return Cell(text)
 }
 
-// Cell returns a text as it may stand in a cell that a spreadsheet reads: one that begins
-// like a formula stands behind an apostrophe.
+// Cell returns a text that a spreadsheet does not take for a formula: an apostrophe comes
+// before a text that begins like one.
 func Cell(text string) string {
 	if first, size := utf8.DecodeRuneInString(text); size > 0 && strings.ContainsRune(formula, first) {
 		return "'" + text

@@ -9,11 +9,11 @@ import (
 
 var errNotACursor = errors.New("not a cursor")
 
-// FormatCursor returns the cursor of an event as it is written on the wire. Clients
-// are to take it for an opaque text.
+// FormatCursor returns the cursor of an event as the wire has it. To clients it is an
+// opaque string.
 func FormatCursor(seq lock.Seq) string { return strconv.FormatUint(uint64(seq), 10) }
 
-// ParseCursor reads what [FormatCursor] wrote. The empty text is the beginning.
+// ParseCursor reads what [FormatCursor] wrote. The empty string is the beginning.
 func ParseCursor(s string) (lock.Seq, error) {
 	if s == "" {
 		return 0, nil

@@ -7,13 +7,12 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Line is one line of a segment, without its newline, and what stands at its
-// beginning.
+// Line is one line of a segment, without its newline, and its first members.
 type Line struct {
 	Seq   lock.Seq
 	Time  []byte // see [TimeFormat]
 	Kind  lock.Kind
-	Name  []byte // empty: not about a lock
+	Name  []byte // empty: no lock
 	Bytes []byte
 }
 
@@ -31,8 +30,8 @@ func Lines(s lock.Segment, after lock.Seq) iter.Seq[Line] {
 	}
 }
 
-// Peek reads the beginning of a canonical line, which is always the same: it is what
-// filters look at, so it must be quick. ok is false if the line does not begin so.
+// Peek reads the first members of a line, which always come in the same order. Filters
+// depend on its speed. ok is false if the line does not begin with these members.
 func Peek(line []byte) (l Line, ok bool) {
 	l.Bytes = line
 	rest, ok := bytes.CutPrefix(line, []byte(`{"seq":`))
@@ -77,7 +76,7 @@ var knownKinds = func() map[string]lock.Kind {
 	return known
 }()
 
-// kindOf makes no garbage for the kinds it knows.
+// kindOf does not allocate for known kinds.
 func kindOf(text []byte) lock.Kind {
 	if k, ok := knownKinds[string(text)]; ok {
 		return k
@@ -85,7 +84,7 @@ func kindOf(text []byte) lock.Kind {
 	return lock.Kind(text)
 }
 
-// nextText reads a member whose text holds nothing that is escaped.
+// nextText reads a member whose text has no escapes.
 func nextText(b []byte, member string) (text, rest []byte, ok bool) {
 	rest, ok = bytes.CutPrefix(b, []byte(member))
 	if !ok {

@@ -8,10 +8,10 @@ import (
 	"io"
 )
 
-// maxLine is more than the longest line there can be: texts and notes are bounded.
+// maxLine is more than the longest possible line: strings and notes are limited.
 const maxLine = 1 << 20
 
-// ErrLineTooLong is returned for a line that no journal can have written.
+// ErrLineTooLong is returned for a line that is too long for any journal.
 var ErrLineTooLong = errors.New("a line is longer than any line of a journal")
 
 // LineReader reads and counts the lines of an export. Make one with [NewLineReader].
@@ -55,7 +55,7 @@ func (r *LineReader) Next() ([]byte, error) {
 	return line[:len(line)-1], nil
 }
 
-// rest reads the rest of a line that does not fit into the buffer.
+// rest reads the rest of a line that is longer than the buffer.
 func (r *LineReader) rest(begun []byte) ([]byte, error) {
 	r.long = append(r.long[:0], begun...)
 	for len(r.long) <= maxLine {

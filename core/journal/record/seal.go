@@ -15,7 +15,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// TimeFormat is how a line writes a time, always in UTC.
+// TimeFormat is the format of times in lines, always in UTC.
 const TimeFormat = "2006-01-02T15:04:05.000000Z"
 
 // Seal turns the events of b into its Segment, chained to b.Prev, and sets b.Next.
@@ -41,8 +41,8 @@ func Seal(b *lock.Batch, key ed25519.PrivateKey) {
 	}
 }
 
-// HeadOf returns the head of a journal whose newest segment is s: what its last
-// line says and hashes to.
+// HeadOf returns the head of a journal whose newest segment is s: the sequence number and
+// the hash of its last line.
 func HeadOf(s lock.Segment) (lock.Head, error) {
 	lines := bytes.TrimSuffix(s.Bytes, []byte{'\n'})
 	if len(lines) == len(s.Bytes) {
@@ -52,8 +52,8 @@ func HeadOf(s lock.Segment) (lock.Head, error) {
 	return lock.Head{Seq: s.Last, Hash: sha256.Sum256(last)}, nil
 }
 
-// appendLine appends one event, without the newline. Lease ids and idempotency
-// keys are not part of an event, so they cannot get here.
+// appendLine appends one event, without the newline. Lease ids and idempotency keys are
+// not part of an event, so no line has them.
 func appendLine(b []byte, e *lock.Event, prev lock.Head, key ed25519.PrivateKey) []byte {
 	start := len(b)
 	b = append(b, `{"seq":`...)
@@ -129,7 +129,7 @@ func appendLease(b []byte, e *lock.Event) []byte {
 	return b
 }
 
-// appendActor names who did it, where that is not plain from the lease.
+// appendActor appends the actor; the account only if it differs from that of the lease.
 func appendActor(b []byte, e *lock.Event) []byte {
 	if e.Lease == nil || e.Actor.Account != e.Lease.Account {
 		b = appendText(b, "by", e.Actor.Account)
@@ -185,8 +185,8 @@ func appendMillis(b []byte, member string, d time.Duration) []byte {
 	return strconv.AppendInt(b, d.Milliseconds(), 10)
 }
 
-// appendTime appends t in TimeFormat. It is AppendFormat by hand, which takes a tenth
-// of all the time of sealing otherwise.
+// appendTime appends t in TimeFormat. It replaces AppendFormat, which took a tenth of the
+// time of Seal.
 func appendTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	year, month, day := t.Date()

@@ -2,7 +2,7 @@ package record
 
 import "github.com/octostore/octostore/core/lock"
 
-// appendSets appends which policies a set has that rules from now on, or ruled until now.
+// appendSets appends the policy sets that an event describes.
 func appendSets(b []byte, e *lock.Event) []byte {
 	if e.Loaded != nil {
 		b = append(b, ',')

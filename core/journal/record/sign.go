@@ -12,9 +12,9 @@ import (
 var errNotAKey = errors.New("not a public key: want 43 characters of base64url, as octostore audit key prints them")
 
 // A signed line has a member "signature" whose value is the Ed25519 signature, in
-// unpadded base64url, over the line as it is without that member. Lines that are signed
-// hold nothing a client chose, and quotes within texts are escaped, so the bytes of
-// signatureMember appear in them once.
+// unpadded base64url, over the line without that member. Signed lines contain nothing that
+// a client chose, and quotes in strings are escaped, so the bytes of signatureMember occur
+// in them once.
 const signatureMember = `,"signature":"`
 
 var encoding = base64.RawURLEncoding.Strict()
@@ -35,8 +35,7 @@ func signLine(b []byte, start int, key ed25519.PrivateKey) []byte {
 	return append(b, rest...)
 }
 
-// IsSigned reports whether the line carries a signature that key made over it, which no
-// line does if the key is nil.
+// IsSigned reports whether the line has a valid signature by key. With a nil key none has.
 func IsSigned(line []byte, key ed25519.PublicKey) bool {
 	before, rest, found := bytes.Cut(line, []byte(signatureMember))
 	if !found {
@@ -54,8 +53,7 @@ func IsSigned(line []byte, key ed25519.PublicKey) bool {
 	return ed25519.Verify(key, message, signature)
 }
 
-// FormatHash returns the text of the hash of a record, as the next one has it in its
-// member "prev".
+// FormatHash returns a hash as the member "prev" has it.
 func FormatHash(h lock.Hash) string { return encoding.EncodeToString(h[:]) }
 
 // FormatKey returns the text of a public key: unpadded base64url.

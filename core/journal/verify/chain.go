@@ -12,22 +12,22 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// chain is the check of the records of one export.
+// chain checks the records of one export.
 type chain struct {
 	v       *Verifier
 	lines   *record.LineReader
 	opening record.Opening
 	count   int64
-	at      int       // line of the newest good record; 0: none in this export
-	before  lock.Head // the record before the newest good one
+	at      int       // line of the last good record; 0: none in this export
+	before  lock.Head // the record before the last good one
 }
 
 func (c *chain) fault(seq lock.Seq, format string, args ...any) error {
 	return &Fault{Line: c.lines.Number(), Seq: seq, Problem: fmt.Sprintf(format, args...)}
 }
 
-// newest is a fault of the newest record that seemed good. It no longer counts as such.
-func (c *chain) newest(format string, args ...any) error {
+// faultOfNewest returns a fault of the last record, which seemed good and is not.
+func (c *chain) faultOfNewest(format string, args ...any) error {
 	d := &c.v.result
 	f := &Fault{Line: c.at, Seq: d.Last, Problem: fmt.Sprintf(format, args...)}
 	d.Records--
@@ -35,7 +35,7 @@ func (c *chain) newest(format string, args ...any) error {
 	return f
 }
 
-// record checks the next line: that it is the record that follows.
+// record checks that the next line is the record that follows.
 func (c *chain) record(line []byte) error {
 	v := c.v
 	l, ok := record.Peek(line)
@@ -46,13 +46,13 @@ func (c *chain) record(line []byte) error {
 	if err := c.follows(&l, prev); err != nil {
 		return err
 	}
-	if err := c.notice(&l); err != nil {
+	if err := c.inspect(&l); err != nil {
 		return err
 	}
 	if v.result.Records == 0 {
-		v.begin, v.result.First = prev, l.Seq
+		v.firstPrev, v.result.First = prev, l.Seq
 	}
-	c.before, v.last = lock.Head{Seq: v.result.Last, Hash: v.last}, sha256.Sum256(line)
+	c.before, v.lastHash = lock.Head{Seq: v.result.Last, Hash: v.lastHash}, sha256.Sum256(line)
 	c.at = c.lines.Number()
 	c.count++
 	v.result.Records++
@@ -63,34 +63,34 @@ func (c *chain) record(line []byte) error {
 	return nil
 }
 
-// follows checks that the line has the hash of the one before. For the very first
-// there is nothing to compare with; the closing line vouches for it.
+// follows checks that the line has the hash of the one before. The first line has none to
+// compare with; the signature of the closing line covers it.
 func (c *chain) follows(l *record.Line, prev string) error {
 	v := c.v
 	if v.result.Records == 0 {
 		return nil
 	}
 	last := v.result.Last
-	if prev == record.FormatHash(v.last) {
+	if prev == record.FormatHash(v.lastHash) {
 		if l.Seq <= last {
 			return c.fault(l.Seq, "its number does not come after %d", last)
 		}
 		return nil
 	}
 	if c.at > 1 && c.count > 1 && prev == record.FormatHash(c.before.Hash) {
-		return c.newest("it was inserted: the next record follows from the one before it")
+		return c.faultOfNewest("it was inserted: the next record follows from the one before it")
 	}
 	return c.broken(l)
 }
 
-// broken says, as far as it can be told, what happened where a line does not follow
-// from the one before. The rest of the file is looked through for what would tell.
+// broken explains why a line does not follow from the one before. It searches the rest of
+// the file for hints.
 func (c *chain) broken(l *record.Line) error {
-	if c.count == 0 { // the record before stands in another export, whose end was signed
+	if c.count == 0 { // the record before is in another export, whose end was signed
 		return c.fault(l.Seq, "it does not follow from %d, the last of the export before: the database may have been replaced by a backup meanwhile, or this export is not of it", c.v.result.Last)
 	}
 	last, number := c.v.result.Last, c.lines.Number()
-	seq, kind, own := l.Seq, l.Kind, sha256.Sum256(l.Bytes) // the line is gone at the next
+	seq, kind, own := l.Seq, l.Kind, sha256.Sum256(l.Bytes) // the next read overwrites the line
 	follower, line, intact := c.lookAhead(own)
 	here := &Fault{Line: number, Seq: seq}
 	switch {
@@ -99,21 +99,21 @@ func (c *chain) broken(l *record.Line) error {
 	case seq <= last:
 		here.Problem = fmt.Sprintf("it was inserted or moved here: it does not come after %d", last)
 	case !intact:
-		return c.newest("it was changed, or %d after it was: that does not follow from it, nor the next from that", seq)
+		return c.faultOfNewest("it was changed, or %d after it was: that does not follow from it, nor the next from that", seq)
 	case seq == last+1:
-		return c.newest("it was changed: the record after it has another hash of it")
-	case kind == lock.Started: // only there numbers jump in good order
-		return c.newest("it was changed, or records between it and %d were dropped", seq)
+		return c.faultOfNewest("it was changed: the record after it has another hash of it")
+	case kind == lock.Started: // sequence numbers jump only at a start
+		return c.faultOfNewest("it was changed, or records between it and %d were dropped", seq)
 	default:
 		here.Problem = fmt.Sprintf("it does not follow from %d: records between them were dropped, or %d was changed", last, last)
 	}
 	return here
 }
 
-// lookAhead looks for a later record that follows the newest good one, 0 for none, and
-// whether the line with the hash own is followed, as one that was not changed would be.
+// lookAhead searches for a later record that follows the last good one, 0 for none. intact
+// reports whether the next line follows the line with the hash own, which then is unchanged.
 func (c *chain) lookAhead(own [sha256.Size]byte) (follower lock.Seq, number int, intact bool) {
-	good, next := record.FormatHash(c.v.last), record.FormatHash(own)
+	good, next := record.FormatHash(c.v.lastHash), record.FormatHash(own)
 	for first := true; ; first = false {
 		line, err := c.lines.Next()
 		if err != nil {
@@ -130,8 +130,8 @@ func (c *chain) lookAhead(own [sha256.Size]byte) (follower lock.Seq, number int,
 	}
 }
 
-// notice looks at the records that say something about the journal itself.
-func (c *chain) notice(l *record.Line) error {
+// inspect checks the records about the journal itself.
+func (c *chain) inspect(l *record.Line) error {
 	v := c.v
 	switch l.Kind {
 	case lock.Checkpoint:
@@ -145,12 +145,12 @@ func (c *chain) notice(l *record.Line) error {
 		if err != nil {
 			return c.fault(l.Seq, "this is not a record, so it was changed or inserted")
 		}
-		v.cuts[r.CutHash] = true
+		v.prunedHashes[r.CutHash] = true
 	}
 	return nil
 }
 
-// close checks the last line of an export.
+// close checks the closing line of an export.
 func (c *chain) close(line []byte, opened [sha256.Size]byte) error {
 	v := c.v
 	var e record.Closing
@@ -162,20 +162,20 @@ func (c *chain) close(line []byte, opened [sha256.Size]byte) error {
 		return c.fault(0, "the opening line has been changed: the closing line has another hash of it")
 	case e.Records != c.count:
 		return c.fault(0, "the export has %d records; its closing line says %d", c.count, e.Records)
-	case c.count > 0 && e.Hash != record.FormatHash(v.last):
-		return c.newest("it was changed: the closing line has another hash of it")
+	case c.count > 0 && e.Hash != record.FormatHash(v.lastHash):
+		return c.faultOfNewest("it was changed: the closing line has another hash of it")
 	case !record.IsSigned(line, v.result.Key):
 		return c.fault(0, "the closing line is not signed by the key %s", record.FormatKey(v.result.Key))
 	case !e.Wrote(line):
 		return c.fault(0, "the closing line has been changed")
 	}
-	v.joined, v.result.More = e.Last, e.More
+	v.endCursor, v.result.More = e.Last, e.More
 	v.result.Vouched, v.result.Signed = v.result.Last, v.result.Records
 	return nil
 }
 
-// cutShort says what it means that there is no further line.
-func (c *chain) cutShort(err error) error {
+// truncated explains that there is no further line.
+func (c *chain) truncated(err error) error {
 	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, record.ErrLineTooLong) {
 		return err
 	}

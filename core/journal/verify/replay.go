@@ -11,39 +11,39 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Replay rebuilds from records alone who holds what. Make one with [NewReplay].
+// Replay rebuilds the leases from records alone. Make one with [NewReplay].
 type Replay struct {
-	after   lock.Seq // what began before is not known
+	after   lock.Seq // leases granted up to this event are not known
 	last    lock.Seq
 	held    map[lock.Name]HeldLease
 	records int64
 	faults  []string
 }
 
-// HeldLease is a lease as records tell of it.
+// HeldLease is a lease according to the records.
 type HeldLease struct {
-	record.Record           // of its grant or its last renewal
-	Granted       time.Time // zero: before the first record
+	record.Record           // its grant or its last renewal
+	Granted       time.Time // zero: before the first record of the replay
 }
 
-// NewReplay begins a replay of everything after an event, 0 for a whole journal.
+// NewReplay begins a replay of the events after the given one, 0 for a whole journal.
 func NewReplay(after lock.Seq) *Replay {
 	return &Replay{after: after, held: map[lock.Name]HeldLease{}}
 }
 
-// Last returns the newest event that was applied.
+// Last returns the last event that was applied.
 func (r *Replay) Last() lock.Seq { return r.last }
 
-// HeldLease returns the leases by name.
+// HeldLease returns the leases, sorted by name.
 func (r *Replay) Held() []HeldLease {
 	return slices.SortedFunc(maps.Values(r.held), func(a, b HeldLease) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// Faults says where the records contradict each other: a lock given to two, an end of
-// what was not held.
+// Faults returns contradictions between records: a lock granted while it is held, the end of
+// a lease that does not exist.
 func (r *Replay) Faults() []string { return r.faults }
 
-// Apply takes the next record.
+// Apply applies the next record.
 func (r *Replay) Apply(line []byte) error {
 	l, ok := record.Peek(line)
 	if !ok {
@@ -77,7 +77,7 @@ func (r *Replay) change(rec record.Record) {
 	case held && before.Token != rec.Token:
 		r.fault(rec, "%s of %s is about token %d, but token %d has it", rec.Kind, rec.Name, rec.Token, before.Token)
 	case !held && rec.Token > r.after:
-		r.fault(rec, "%s of %s, which nobody has", rec.Kind, rec.Name)
+		r.fault(rec, "%s of %s, which is not held", rec.Kind, rec.Name)
 	}
 	if rec.Kind == lock.Renewed {
 		r.held[rec.Name] = HeldLease{Record: rec, Granted: before.Granted}
@@ -90,9 +90,9 @@ func (r *Replay) fault(rec record.Record, format string, args ...any) {
 	r.faults = append(r.faults, fmt.Sprintf("record %d: ", rec.Seq)+fmt.Sprintf(format, args...))
 }
 
-// Differences says where the leases of a store, all as of the newest record, are not
-// those of the replay. Leases that were granted, and not renewed since, before the
-// replay began are not known to it; they are counted instead.
+// Differences compares the leases of a store, all as of the newest record, with those of
+// the replay. Leases that were granted before the replay began, and not renewed since, are
+// unknown to the replay; it counts them.
 func (r *Replay) Differences(stored []lock.Loaded) (found []string, unknown int) {
 	left := maps.Clone(r.held)
 	for i := range stored {

@@ -10,25 +10,25 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// SegmentVerifier verifies a journal where it is kept, without an export. Make one with
-// [NewSegmentVerifier], give it all segments after the cut, and then ask [SegmentVerifier.End].
+// SegmentVerifier verifies the segments of a store, without an export. Make one with
+// [NewSegmentVerifier], pass it all segments after the cut, then call [SegmentVerifier.End].
 type SegmentVerifier struct {
-	Records int64     // that follow from each other
-	Vouched lock.Seq  // the newest record a signature vouches for, and with it for all before
-	Oldest  time.Time // of the oldest record, the zero time if there is none
-	Newest  time.Time // of the newest record
+	Records int64     // number of records that follow from each other
+	Vouched lock.Seq  // newest record that a signature covers, together with all records before it
+	Oldest  time.Time // time of the oldest record; zero: there is none
+	Newest  time.Time // time of the newest record
 
 	key  ed25519.PublicKey
 	last lock.Head
 }
 
-// NewSegmentVerifier begins after the cut, the zero Head for a whole journal. Signatures have to
+// NewSegmentVerifier begins after the cut, the zero Head for a whole journal. Signatures must
 // be by key.
 func NewSegmentVerifier(cut lock.Head, key ed25519.PublicKey) *SegmentVerifier {
 	return &SegmentVerifier{key: key, last: cut}
 }
 
-// Segment checks the records of the next segment. An error names the first record that
+// Segment checks the records of the next segment. The error names the first record that
 // does not follow from the one before, or whose signature is not by the key.
 func (c *SegmentVerifier) Segment(s lock.Segment) error {
 	for l := range record.Lines(s, c.last.Seq) {
@@ -66,7 +66,8 @@ func (c *SegmentVerifier) line(l *record.Line) error {
 	return nil
 }
 
-// End reports whether the journal ends at the head, where the next record goes on.
+// End returns an error unless the journal ends at the head, from which the next record
+// continues.
 func (c *SegmentVerifier) End(head lock.Head) error {
 	if c.last != head {
 		return fmt.Errorf("the journal ends at %d, which is not the record that the next one is to follow, %d", c.last.Seq, head.Seq)

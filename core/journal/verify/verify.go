@@ -1,7 +1,6 @@
 // Package verify checks the audit log without a server: exports ([Verifier]), the segments
-// of a store ([SegmentVerifier]), and whether the records agree with each other and with
-// the leases of a store ([Replay]). A program of a third party needs only this package and
-// package record.
+// of a store ([SegmentVerifier]), and whether records agree with each other and with the
+// leases of a store ([Replay]). Other programs need only this package and package record.
 package verify
 
 import (
@@ -17,11 +16,11 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Fault is the first thing in an export that is not as it was written.
+// Fault is the first place in an export that is not as it was written.
 type Fault struct {
-	Line    int      // in the file, from 1
-	Seq     lock.Seq // of the record it is about; 0: none
-	Problem string   // what is wrong, as a sentence about the record or the file
+	Line    int      // line number in the file, from 1
+	Seq     lock.Seq // sequence number of the record; 0: none
+	Problem string   // a sentence about the record or the file
 }
 
 func (f *Fault) Error() string {
@@ -31,58 +30,58 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("line %d, record %d: %s", f.Line, f.Seq, f.Problem)
 }
 
-// Result is what a verification found out about the records up to the first fault.
+// Result is the result of a verification, up to the first fault.
 type Result struct {
-	Exports     int       // complete ones
-	Records     int64     // that follow from each other
-	First, Last lock.Seq  // of these
-	Hash        lock.Hash // of the last of them
-	After       string    // cursor the first export begins after
-	// Vouched is the newest record a signature vouches for, and with it for all before;
-	// Signed is how many there are.
+	Exports     int       // number of complete exports
+	Records     int64     // number of records that follow from each other
+	First, Last lock.Seq  // the first and the last of these records
+	Hash        lock.Hash // hash of the last record
+	After       string    // cursor after which the first export begins
+	// Vouched is the newest record that a signature covers, together with all records
+	// before it. Signed is the number of these records.
 	Vouched lock.Seq
 	Signed  int64
-	Key     ed25519.PublicKey // whose signatures these are
-	// Complete says why nothing can be missing before the first record: it is the
-	// first of its journal, or follows what a later record says was pruned. False: this
-	// file cannot tell.
+	Key     ed25519.PublicKey // key of the signatures
+	// Complete means that no record is missing before the first one: it is the first of its
+	// journal, or follows the records that a later record says were pruned. False: the
+	// file does not show it.
 	Complete bool
-	// More says that the journal went on when the last export was made.
+	// More means that the journal had further records when the last export was made.
 	More bool
-	Made time.Time // when the server began the last export, by its clock
+	Made time.Time // start of the last export, by the clock of the server
 }
 
-// Verifier checks exports, one after the other, that are to continue each other. Make
-// one with [NewVerifier].
+// Verifier checks exports that continue each other, in order. Make one with
+// [NewVerifier].
 type Verifier struct {
-	// Each, if not nil, is called with every record that follows from the one before.
-	// Its line is good until it returns.
+	// Each, if not nil, is called for every record that follows from the one before. The
+	// line is valid until Each returns.
 	Each func(line []byte) error
 
-	result Result
-	pinned ed25519.PublicKey
-	begin  string // prev of the first record
-	cuts   map[string]bool
-	last   [sha256.Size]byte // hash of the newest record
-	joined string            // cursor the newest export ended at
+	result       Result
+	pinned       ed25519.PublicKey
+	firstPrev    string // "prev" of the first record
+	prunedHashes map[string]bool
+	lastHash     [sha256.Size]byte // hash of the last record
+	endCursor    string            // cursor at which the last export ended
 }
 
-// NewVerifier returns a verifier. Signatures have to be by the pinned key; without
-// one, by the key the first export names.
+// NewVerifier returns a verifier. Signatures must be by the pinned key; if that is nil, by
+// the key that the first export names.
 func NewVerifier(pinned ed25519.PublicKey) *Verifier {
-	return &Verifier{pinned: pinned, cuts: map[string]bool{}}
+	return &Verifier{pinned: pinned, prunedHashes: map[string]bool{}}
 }
 
-// Result returns what has been found out so far.
+// Result returns the result so far.
 func (v *Verifier) Result() Result {
 	verdict := v.result
-	verdict.Hash = v.last
-	verdict.Complete = verdict.Records > 0 && (v.begin == "" || v.cuts[v.begin])
+	verdict.Hash = v.lastHash
+	verdict.Complete = verdict.Records > 0 && (v.firstPrev == "" || v.prunedHashes[v.firstPrev])
 	return verdict
 }
 
-// Verify checks a file, which holds one or more exports in a row. A [*Fault] names
-// the first thing that is wrong; other errors are those of r.
+// Verify checks a file of one or more exports in a row, plain or compressed with gzip. A
+// [*Fault] names the first fault; other errors are those of r.
 func (v *Verifier) Verify(r io.Reader) error {
 	lines, err := record.NewLineReader(r)
 	if err != nil {
@@ -103,7 +102,7 @@ func (v *Verifier) Verify(r io.Reader) error {
 	}
 }
 
-// endOfFile says what it means that there is no further line.
+// endOfFile explains that there is no further line.
 func (v *Verifier) endOfFile(lines *record.LineReader, err error) error {
 	cut := &Fault{Line: lines.Number() + 1, Problem: "the file ends here, without the closing line of a complete export"}
 	switch {
@@ -130,7 +129,7 @@ func (v *Verifier) export(lines *record.LineReader, first []byte) error {
 	for {
 		line, err := lines.Next()
 		if err != nil {
-			return c.cutShort(err)
+			return c.truncated(err)
 		}
 		if record.IsClosing(line) {
 			return c.close(line, opened)
@@ -141,8 +140,7 @@ func (v *Verifier) export(lines *record.LineReader, first []byte) error {
 	}
 }
 
-// open checks the first line of an export, and that it goes on where the one before
-// ended.
+// open checks the opening line of an export, and that the export continues the one before.
 func (v *Verifier) open(lines *record.LineReader, line []byte) (o record.Opening, err error) {
 	fault := func(problem string) error { return &Fault{Line: lines.Number(), Problem: problem} }
 	if record.IsCSV(line) {
@@ -171,8 +169,8 @@ func (v *Verifier) open(lines *record.LineReader, line []byte) (o record.Opening
 	if want != nil && !key.Equal(want) {
 		return o, fault("the export is by the key " + o.Key + ", not by " + record.FormatKey(want))
 	}
-	if v.result.Exports > 0 && o.After != v.joined {
-		return o, fault(fmt.Sprintf("the export begins after %s, but the one before ends at %s", o.After, v.joined))
+	if v.result.Exports > 0 && o.After != v.endCursor {
+		return o, fault(fmt.Sprintf("the export begins after %s, but the one before ends at %s", o.After, v.endCursor))
 	}
 	if v.result.Exports == 0 {
 		v.result.After = o.After

@@ -1,7 +1,0 @@
-//go:build !unix
-
-package main
-
-import "errors"
-
-func hangUp() error { return errors.ErrUnsupported }

@@ -1,0 +1,132 @@
+package rules_test
+
+// directions says which of our packages each of our packages may import. Outside
+// knows inside, neighbours do not know each other, only cmd knows all. A star stands
+// for one segment of a path, "..." for everything below. The first row that matches
+// counts; a package without a row may not exist.
+var directions = []struct{ pkg, imports string }{
+	{"cmd/octostore", "..."},
+	{"cmd/mutants", ""},
+	{"cmd/octostore/internal/audittool", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/terminal cmd/octostore/internal/text " +
+		"core/files core/journal/record core/journal/verify core/lock core/sleep core/store/sqlite transport/api transport/client"},
+	{"cmd/octostore/internal/bench", "cmd/octostore/internal/bench/internal/* cmd/octostore/internal/child " +
+		"core/auth core/sleep"},
+	{"cmd/octostore/internal/bench/internal/*", "cmd/octostore/internal/bench/internal/usage"},
+	{"cmd/octostore/internal/child", ""},
+	{"cmd/octostore/internal/compiler", "hooks"},
+	{"cmd/octostore/internal/config", "core/files core/lock core/timetext transport/login"},
+	{"cmd/octostore/internal/demo", "cmd/octostore/internal/child core/journal/record core/journal/verify core/sleep transport/api transport/client"},
+	{"cmd/octostore/internal/doctor", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/preflight cmd/octostore/internal/session cmd/octostore/internal/text " +
+		"core/auth core/files core/journal/record core/journal/verify core/lock core/store/sqlite hooks"},
+	{"cmd/octostore/internal/documents", ""},
+	{"cmd/octostore/internal/exitcode", ""},
+	{"cmd/octostore/internal/faults", ""},
+	{"cmd/octostore/internal/filelimit", ""},
+	{"cmd/octostore/internal/filelock", ""},
+	{"cmd/octostore/internal/octotest", "cmd/octostore/internal/filelock hooks/wasmtest transport/api transport/login/logintest"},
+	{"cmd/octostore/internal/offline", "core/auth core/journal core/lock core/store/sqlite core/table transport transport/api transport/client"},
+	{"cmd/octostore/internal/policybuilds", ""},
+	{"cmd/octostore/internal/policytool", "cmd/octostore/internal/policytool/fixture core core/journal/record core/lock core/pattern hooks hooks/abi"},
+	{"cmd/octostore/internal/policytool/fixture", "core core/files core/journal/record core/jsontext core/lock core/timetext hooks hooks/abi"},
+	{"cmd/octostore/internal/policytool/scaffold", ""},
+	{"cmd/octostore/internal/preflight", "cmd/octostore/internal/config core/auth core/files core/store/sqlite transport/login"},
+	{"cmd/octostore/internal/recipes", ""},
+	{"cmd/octostore/internal/rules", ""},
+	{"cmd/octostore/internal/scripts", ""},
+	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/preflight cmd/octostore/internal/terminal cmd/octostore/internal/version " +
+		"core core/auth core/input core/journal core/journal/record core/lock core/store/sqlite core/table hooks transport transport/api transport/login"},
+	{"cmd/octostore/internal/session", "cmd/octostore/internal/text core/files transport/api transport/client"},
+	{"cmd/octostore/internal/stories", ""},
+	{"cmd/octostore/internal/terminal", ""},
+	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
+	{"cmd/octostore/internal/version", ""},
+	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/table core/auth core/journal core/journal/record core/sparselog core/timetext core/sleep"},
+	{"transport/internal/conn", "core/sparselog"},
+	{"transport/internal/limit", "transport/problem core/auth"},
+	{"transport/internal/metrics", "transport/api transport/problem core core/lock core/table"},
+	{"transport/internal/param", "transport/problem core/auth core/input core/journal core/journal/record core/jsontext core/lock core/timetext"},
+	{"transport/internal/wire", "transport/api transport/problem core/lock core/table"},
+	{"transport/problem", "transport/api transport/login core core/input core/lock core/auth core/journal core/journal/record"},
+	{"transport/login", "core/auth core/input core/lock core/sparselog"},
+	{"transport/login/logintest", ""},
+	{"transport/client", "transport/api"},
+	{"transport/api", ""},
+	{"hooks", "hooks/abi hooks/internal/compile hooks/internal/guest hooks/internal/manifest hooks/meter core core/files core/lock core/journal core/journal/record core/pattern core/sparselog core/sleep"},
+	{"hooks/internal/compile", "core/files hooks/internal/manifest"},
+	{"hooks/internal/guest", "hooks/abi hooks/internal/manifest hooks/internal/memory hooks/meter core core/journal/record core/lock"},
+	{"hooks/internal/manifest", "hooks/abi core core/files core/input core/jsontext core/lock core/pattern"},
+	{"hooks/internal/memory", ""},
+	{"hooks/abi", ""},
+	{"hooks/meter", ""},
+	{"hooks/wasmtest", ""},
+	{"plugins", ""},
+	{"plugins/guest", "plugins/guest/internal/host plugins/guest/internal/scan"},
+	{"plugins/guest/internal/*", ""},
+	{"plugins/guest/strict", "plugins/guest/internal/scan"},
+	{"plugins/guest/expr", "plugins/guest/strict"},
+	{"plugins/guest/guesttest", "plugins/guest plugins/guest/internal/host"},
+	{"plugins/*", "plugins/guest plugins/guest/expr plugins/guest/strict"},
+	{"sdk-examples/policies", ""},
+	{"sdk-examples/policies/go", "plugins/guest"},
+	{"core", "core/input core/lock core/table core/auth core/journal"},
+	{"core/journal", "core/lock core/journal/record core/sleep"},
+	{"core/journal/record", "core/lock"},
+	{"core/journal/verify", "core/lock core/journal/record"},
+	{"core/journal/journaltest", "core/lock core/journal core/store/memory"},
+	{"core/auth", "core/files core/input core/lock core/pattern core/sleep"},
+	{"core/files", ""},
+	{"core/jsontext", ""},
+	{"core/pattern", "core/lock"},
+	{"core/timetext", ""},
+	{"core/store/sqlite", "core/files core/lock core/auth core/journal core/store/sqlite/internal/* core/sleep"},
+	{"core/store/sqlite/internal/conn", ""},
+	{"core/store/sqlite/internal/dbfile", "core/files core/store/sqlite/internal/host"},
+	{"core/store/sqlite/internal/host", "core/files"},
+	{"core/store/sqlite/internal/rows", "core/lock core/auth core/journal core/store/sqlite/internal/conn core/store/sqlite/internal/dbfile core/store/sqlite/internal/host"},
+	{"core/store/*", "core/files core/lock core/auth core/journal"},
+	{"core/sleep", ""},
+	{"core/sparselog", ""},
+	{"core/input", ""},
+	{"core/lock", "core/input"},
+	{"core/table", "core/lock"},
+	{"core/lock/locktest", ""},
+}
+
+// modules says where the packages of others may be imported, so that each of them
+// can be exchanged in one place. One without a row may not be imported at all.
+var modules = []struct{ prefix, in string }{
+	{"github.com/julienschmidt/httprouter", "transport cmd/octostore/internal/bench/internal/ceiling"}, // bench: its yardstick is built of the same parts
+	{"github.com/prometheus", "transport/internal/metrics"},
+	{"github.com/tetratelabs/wazero", "hooks hooks/internal/compile hooks/internal/guest"},
+	{"modernc.org", "core/store/sqlite/internal/conn"},
+	{"github.com/tidwall/btree", "core/lock core/table"},
+	{"github.com/caarlos0/env/v11", "cmd/octostore/internal/config"},
+	{"github.com/joho/godotenv", "cmd/octostore/internal/config"},
+	{"github.com/lmittmann/tint", "cmd/octostore/internal/server"},
+	{"github.com/spf13", "cmd/octostore"},
+	{"golang.org/x/oauth2", "transport/login"},
+	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
+	{"golang.org/x/sys", "core/store/sqlite/internal/host cmd/octostore/internal/filelock"},
+	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
+	{"github.com/google/go-cmp", "core/store/storetest"},
+	{"pgregory.net/rapid", "core/store/storetest"},
+	{"github.com/anishathalye/porcupine", "core/lock/locktest"},
+	{"go.uber.org/goleak", "cmd/octostore/internal/octotest"},
+}
+
+// banned are parts of the standard library that the core does without: it knows
+// neither HTTP nor SQL.
+var banned = []struct{ path, in string }{
+	{"net/http", "core core/input core/lock core/table core/journal core/journal/record core/journal/verify core/auth core/pattern core/timetext"},
+	{"database/sql", "core core/input core/lock core/table core/journal core/journal/record core/journal/verify core/auth core/pattern core/timetext"},
+}
+
+// trees says which trees the tests of a tree may use besides their own: those
+// inside of it.
+var trees = map[string]string{
+	"core":      "",
+	"hooks":     "core plugins",
+	"plugins":   "core hooks",
+	"transport": "core",
+	"cmd":       "core hooks plugins sdk-examples transport",
+}

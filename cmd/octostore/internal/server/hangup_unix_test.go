@@ -1,0 +1,11 @@
+//go:build unix
+
+package server
+
+import (
+	"os"
+	"syscall"
+)
+
+// hangUp sends this process SIGHUP.
+func hangUp() error { return syscall.Kill(os.Getpid(), syscall.SIGHUP) }

@@ -1,0 +1,102 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/version"
+	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/core/table"
+	"github.com/octostore/octostore/hooks"
+)
+
+// storage is what a server keeps its locks in.
+type storage interface {
+	journal.Store
+	auth.Store
+	hooks.CursorStore
+	Sizes() (db, wal int64)
+	Used(ctx context.Context) (int64, error) // bytes that hold something
+	// Full reports whether its last space has to be saved for those who hold a lock.
+	Full() bool
+	// Failed is closed when the storage has found by itself that it cannot go on, and
+	// refuses every commit.
+	Failed() <-chan struct{}
+	Close() error
+}
+
+// openStorage opens the storage at a path.
+type openStorage func(ctx context.Context, path string, log *slog.Logger) (storage, error)
+
+func (s *server) openTable(ctx context.Context, cfg config.Config) error {
+	s.journal = journal.New(s.store)
+	var rechecks func(lock.Name) bool
+	if s.policies != nil {
+		rechecks = core.Rechecks(s.policies)
+	}
+	table, err := table.Open(ctx, s.journal, table.Config{
+		Rules: lock.Rules{
+			MaxWaiters:           cfg.MaxWaiters,
+			MaxWaitersPerLock:    cfg.MaxWaitersPerLock,
+			MaxPerAccount:        cfg.AccountLocks,
+			MaxWaitersPerAccount: cfg.AccountWaiters,
+			Unlimited:            auth.LocalAccount,
+			Level:                auditLevels[cfg.AuditLevel],
+		},
+		Full:      s.store.Full,
+		Rechecks:  rechecks,
+		Published: s.journal.Publish,
+	})
+	s.table = table
+	return err
+}
+
+var auditLevels = map[config.AuditLevel]lock.Level{
+	"changes":   lock.Changes,
+	"decisions": lock.Decisions,
+	"all":       lock.All,
+}
+
+// newKeeper has the journal signed and pruned.
+func newKeeper(s *server, cfg config.Config, log *slog.Logger) *journal.Keeper {
+	keep := journal.KeepConfig{
+		Journal:  s.journal,
+		Recorder: s.table,
+		Retention: journal.Retention{
+			Age:  cfg.AuditRetention,
+			Size: int64(cfg.AuditMaxSize),
+		},
+		LongestTTL: s.table.LongestTTL,
+		Used:       s.store.Used,
+		Logger:     log,
+	}
+	if s.policies != nil {
+		keep.BeforePrune = s.policies.keepOnRecord
+	}
+	return journal.Keep(keep)
+}
+
+// record puts a notice about the server itself into the journal.
+func (s *server) record(kind lock.Kind) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	e := lock.Event{Kind: kind, Cause: "octostore " + version.Own()}
+	if kind == lock.Stopped && s.policies != nil {
+		e.Loaded = s.policies.PolicySet() // others may rule at the next start
+	}
+	_, err := s.table.Append(ctx, e)
+	return err
+}
+
+func openSQLite(ctx context.Context, path string, log *slog.Logger) (storage, error) {
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
+	if err != nil {
+		return nil, err // not a nil *Store in a non-nil storage
+	}
+	return store, nil
+}

@@ -1,0 +1,34 @@
+package server
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/lmittmann/tint"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
+)
+
+// newLogger returns the logger the settings ask for.
+func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
+	level := logLevels[cfg.LogLevel]
+	onTerminal := terminal.Is(w)
+	if cfg.LogFormat == "json" || cfg.LogFormat == "auto" && !onTerminal {
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+	}
+	return slog.New(tint.NewTextHandler(w, &tint.Options{
+		Level:      level,
+		TimeFormat: time.TimeOnly,
+		NoColor:    !onTerminal || os.Getenv("NO_COLOR") != "",
+	}))
+}
+
+var logLevels = map[config.LogLevel]slog.Level{
+	"debug": slog.LevelDebug,
+	"info":  slog.LevelInfo,
+	"warn":  slog.LevelWarn,
+	"error": slog.LevelError,
+}

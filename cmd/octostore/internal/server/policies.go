@@ -1,0 +1,150 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
+	"github.com/octostore/octostore/hooks"
+)
+
+// policies are the policies of a running server.
+type policies struct {
+	*hooks.Host
+	table *table.Table // where it is recorded which of them rule
+	log   *slog.Logger
+
+	loaded atomic.Int64  // when, in ns since 1970
+	failed atomic.Uint64 // loads since
+
+	mu sync.Mutex // one reload at a time, with its record
+
+	recording  sync.Mutex        // guards what follows; held while it is recorded
+	recorded   *lock.PolicySet   // the newest on record; nil: none is
+	at         lock.Seq          // its record
+	unrecorded []*lock.PolicySet // loaded since, the oldest first: recording them failed
+
+	stopping context.Context // ends when the server stops, and with it a reload under way
+	stop     context.CancelFunc
+}
+
+// openPolicies loads the policies of a manifest. It fails if one of them cannot be
+// loaded: a server must not give locks that a policy would have denied.
+func openPolicies(ctx context.Context, cfg config.Config, log *slog.Logger) (*policies, error) {
+	host, err := hooks.Open(ctx, hooks.Config{
+		Manifest: string(cfg.Policies), CacheDir: cfg.PolicyCacheDir(), Compile: compiler.Compile, Logger: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load policies: %w", err)
+	}
+	p := &policies{Host: host, log: log}
+	p.stopping, p.stop = context.WithCancel(context.Background())
+	p.loaded.Store(time.Now().UnixNano())
+	log.Info("policies loaded", "policies", p.Describe(), "engine", p.Engine())
+	return p, nil
+}
+
+// close ends everything.
+func (p *policies) close() error {
+	p.stop()
+	return p.Host.Close()
+}
+
+// begin records which policies rule, and lets those that observe begin. All can be
+// loaded again from then on.
+func (p *policies) begin(ctx context.Context, s *server) error {
+	p.table = s.table
+	if err := p.Observe(ctx, hooks.ObserveConfig{Journal: s.journal, Cursors: s.store, Recorder: s.table}); err != nil {
+		return fmt.Errorf("begin to observe: %w", err)
+	}
+	return p.record(p.Describe())
+}
+
+func (p *policies) reloadAtHangup() {
+	_, err := p.reload(p.stopping)
+	switch _, unchanged := errors.AsType[*loadError](err); {
+	case unchanged:
+		p.log.Error("the policies are as they were", "err", err)
+	case err != nil:
+		p.log.Error("the new policies rule, but that is not recorded", "err", err)
+	}
+}
+
+// reload loads all policies again, or leaves everything as it was.
+func (p *policies) reload(ctx context.Context) (changes string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.stopping, cancel)()
+	if changes, err = p.Reload(ctx); err != nil {
+		p.failed.Add(1)
+		return "", &loadError{err}
+	}
+	p.loaded.Store(time.Now().UnixNano())
+	p.log.Info("policies loaded", "changes", changes)
+	return changes, p.record(changes)
+}
+
+func (p *policies) record(changes string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	p.recording.Lock()
+	defer p.recording.Unlock()
+	return p.recordSet(ctx, changes)
+}
+
+// recordSet records what the set that rules has in it, and so has the one before: whatever
+// a set judged is followed by a record of the set, or the set still rules. Sets that could
+// not be recorded when they were loaded come first.
+func (p *policies) recordSet(ctx context.Context, cause string) error {
+	rules := p.PolicySet()
+	if !slices.Contains(p.unrecorded, rules) {
+		p.unrecorded = append(p.unrecorded, rules)
+	}
+	for ; len(p.unrecorded) > 0; p.unrecorded = p.unrecorded[1:] {
+		set, why := p.unrecorded[0], cause
+		if set != rules {
+			why = "recorded late: it could not be recorded when it was loaded"
+		}
+		if err := p.appendSet(ctx, set, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *policies) appendSet(ctx context.Context, set *lock.PolicySet, cause string) error {
+	e := lock.Event{Kind: lock.PoliciesLoaded, Cause: cause, Loaded: set}
+	if p.recorded != nil && e.Loaded != nil && p.recorded.ID != e.Loaded.ID {
+		e.Replaced = p.recorded
+	}
+	seq, err := p.table.Append(ctx, e)
+	if err == nil {
+		p.recorded, p.at = set, seq
+	}
+	return err
+}
+
+// keepOnRecord records the set that rules again if its record is among those that are to be
+// forgotten, up to an event.
+func (p *policies) keepOnRecord(ctx context.Context, upTo lock.Seq) error {
+	p.recording.Lock()
+	defer p.recording.Unlock()
+	if p.recorded != nil && p.at > upTo && p.recorded == p.PolicySet() {
+		return nil
+	}
+	return p.recordSet(ctx, "recorded again, since the last record of it is pruned")
+}
+
+// loadError means that nothing was changed.
+type loadError struct{ error }

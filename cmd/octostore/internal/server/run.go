@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"runtime"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+)
+
+// Run runs a server with these settings until ctx ends, then stops it in good order. It
+// writes its log to w, and the error it returns too.
+func Run(ctx context.Context, loaded config.Loaded, w io.Writer) error {
+	log := newLogger(w, loaded.Config)
+	for _, u := range loaded.Unknown {
+		log.Warn("not a setting", "variable", u.Name, "source", u.Source)
+	}
+	Tune()
+	cut := fitFiles(&loaded)
+	floor := heapFloor()
+	defer runtime.KeepAlive(floor)
+	err := serve(ctx, loaded.Config, log, openSQLite, cut)
+	if err != nil {
+		log.Error("the server has failed", "err", err)
+	}
+	return err
+}
+
+// serve runs a server until ctx ends, then stops it in good order; listening, if not nil,
+// is called once it accepts connections. An error means it could not start, could not go
+// on, or could not stop in good order.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage, listening func(*slog.Logger)) error {
+	s, err := startServer(ctx, cfg, log, open)
+	if err != nil && ctx.Err() != nil {
+		log.Info("stopped before the server listened", "cause", context.Cause(ctx), "err", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if listening != nil {
+		listening(log)
+	}
+	failure := s.wait(ctx)
+	if failure == nil {
+		log.Info("stopping", "cause", context.Cause(ctx))
+	}
+	if err := s.stop(); failure == nil {
+		failure = err
+	}
+	if failure == nil {
+		log.Info("stopped")
+	}
+	return failure
+}

@@ -1,0 +1,139 @@
+// Package server is octostore serve: it opens all parts of a server from the inside out,
+// connects them, and closes them from the outside in. Nothing else knows all of them, and
+// no other command imports it but serve, and bench, which tunes its process alike.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
+	"github.com/octostore/octostore/cmd/octostore/internal/version"
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/core/table"
+	"github.com/octostore/octostore/transport"
+	"github.com/octostore/octostore/transport/login"
+)
+
+// How long each part of an orderly stop may take. Together they stay below
+// stopTime, after which the process gives up on a disk that does not answer.
+const (
+	answerTime   = time.Second     // to answer everybody who waits
+	shutdownTime = 2 * time.Second // to finish the requests under way
+	stopTime     = 4500 * time.Millisecond
+)
+
+// server is a running OctoStore: its parts, opened from the inside out and closed
+// from the outside in.
+type server struct {
+	log         *slog.Logger
+	certificate *preflight.Certificate // nil: no TLS
+	listener    net.Listener
+	admin       net.Listener // nil: there is none
+	store       storage
+	journal     *journal.Journal
+	table       *table.Table
+	policies    *policies // nil: there are none
+	tokens      *tokens
+	login       *login.GitHub // nil: nobody can log in
+	keeper      *journal.Keeper
+	api         *transport.API
+	http        []*http.Server
+	served      chan error // what ended the accepting of connections
+	hangups     *hangups
+}
+
+// startServer opens all parts and begins to accept connections. The caller stops the
+// server.
+func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage) (_ *server, err error) {
+	s := &server{log: log, served: make(chan error, 2)} // one for each listener
+	defer func() {
+		if err != nil {
+			_ = s.close() // what went wrong first is what counts
+		}
+	}()
+	parts, err := preflight.Prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.listener, s.admin, s.certificate = parts.Listener, parts.Admin, parts.Certificate
+	if cfg.Policies != "" {
+		if s.policies, err = openPolicies(ctx, cfg, log); err != nil {
+			return nil, err
+		}
+	}
+	if s.store, err = open(ctx, string(cfg.DB), log); err != nil {
+		return nil, err // it names the file
+	}
+	if err := s.openTable(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("open the lock table: %w", err)
+	}
+	if s.tokens, err = openTokens(ctx, s, cfg, log); err != nil {
+		return nil, err
+	}
+	if s.login, err = openLogin(cfg, s, log); err != nil {
+		return nil, err
+	}
+	exposed := parts.Exposed(cfg)
+	switch {
+	case exposed != "" && !s.tokens.TokensRequired():
+		return nil, &preflight.ExposedError{Addr: exposed}
+	case exposed != "" && s.certificate == nil:
+		log.Warn("others can reach this address, and tokens go over it as they are; set OCTOSTORE_TLS_CERT, or put a proxy with TLS before it", "addr", exposed)
+	}
+	// A full disk does not stop those who hold a lock from giving it back.
+	if err := s.record(lock.Started); errors.Is(err, lock.ErrFull) {
+		log.Warn("the start is not recorded", "err", err)
+	} else if err != nil {
+		return nil, fmt.Errorf("record the start: %w", err)
+	}
+	if s.policies != nil {
+		if err := s.policies.begin(ctx, s); errors.Is(err, lock.ErrFull) {
+			log.Warn("which policies rule is not recorded", "err", err)
+		} else if err != nil {
+			return nil, fmt.Errorf("record the policies: %w", err)
+		}
+	}
+	s.keeper = newKeeper(s, cfg, log)
+	s.api = newAPI(s, cfg, log)
+	s.serveHTTP()
+	s.hangups = onHangup(s.reload)
+	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", version.Own())
+	if s.admin != nil {
+		log.Info("listening for administration", "addr", s.admin.Addr().String())
+	}
+	warnVolatile(log, string(cfg.DB))
+	if !s.tokens.TokensRequired() {
+		log.Info("there are no tokens: everybody on this machine may do everything; this makes the first one: " + firstToken(s.url()))
+	}
+	return s, nil
+}
+
+// url is where a client on this machine finds the server.
+func (s *server) url() string {
+	if s.certificate != nil {
+		return "https://" + s.listener.Addr().String()
+	}
+	return "http://" + s.listener.Addr().String()
+}
+
+// firstToken is the command that makes a token while the server runs: the database is
+// locked then.
+func firstToken(url string) string { return "OCTOSTORE_URL=" + url + " octostore token create --admin" }
+
+// warnVolatile tells that a restart of the machine forgets every lease.
+func warnVolatile(log *slog.Logger, db string) {
+	dir, err := filepath.Abs(filepath.Dir(db))
+	if err == nil && sqlite.Volatile(dir) {
+		log.Log(context.Background(), slog.LevelWarn, preflight.VolatilePlace, "dir", dir)
+	}
+}

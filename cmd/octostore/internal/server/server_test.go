@@ -1,0 +1,298 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/memory"
+)
+
+// shelf is a store in memory whose commits can be made to fail or hang.
+type shelf struct {
+	*memory.Store
+	fail   atomic.Pointer[error]
+	hang   atomic.Pointer[chan struct{}]
+	closed atomic.Bool
+	failed chan struct{} // nil: never
+}
+
+func (s *shelf) Commit(ctx context.Context, b *lock.Batch) error {
+	if until := s.hang.Load(); until != nil {
+		<-*until
+	}
+	if err := s.fail.Load(); err != nil {
+		return *err
+	}
+	return s.Store.Commit(ctx, b)
+}
+
+func (s *shelf) Sizes() (db, wal int64) { return 0, 0 }
+
+func (s *shelf) Used(context.Context) (int64, error) { return 0, nil }
+
+func (s *shelf) Full() bool {
+	err := s.fail.Load()
+	return err != nil && *err == lock.ErrFull
+}
+
+func (s *shelf) Failed() <-chan struct{} { return s.failed }
+
+func (s *shelf) Close() error { s.closed.Store(true); return nil }
+
+func testConfig(t *testing.T) config.Config {
+	t.Helper()
+	loaded, err := config.Load(config.Sources{Environ: []string{"OCTOSTORE_ADDR=127.0.0.1:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded.Config
+}
+
+// startTest starts a server on a shelf. The test stops it.
+func startTest(t *testing.T, on *shelf) *server {
+	t.Helper()
+	s, err := startServer(t.Context(), testConfig(t), slog.New(slog.DiscardHandler),
+		func(context.Context, string, *slog.Logger) (storage, error) { return on, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// answer is what a request was answered.
+type answer struct {
+	status int
+	body   string
+	after  time.Time
+	err    error
+}
+
+// call sends one request on a connection of its own.
+func call(method, addr, path string) answer {
+	request, err := http.NewRequest(method, "http://"+addr+path, nil)
+	if err != nil {
+		return answer{err: err}
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, string(body), time.Now(), err}
+}
+
+func (s *server) call(method, path string) answer {
+	return call(method, s.listener.Addr().String(), path)
+}
+
+func expect(t *testing.T, got answer, status int, part string) {
+	t.Helper()
+	if got.err != nil || got.status != status || !strings.Contains(got.body, part) {
+		t.Errorf("got %d %q %v, want %d with %s", got.status, got.body, got.err, status, part)
+	}
+}
+
+// waitUntil polls until true.
+func waitUntil(t *testing.T, what string, true func() bool) {
+	t.Helper()
+	for giveUp := time.Now().Add(octotest.Patient); !true(); time.Sleep(time.Millisecond) {
+		if time.Now().After(giveUp) {
+			t.Fatalf("still not so after %s: %s", octotest.Patient, what)
+		}
+	}
+}
+
+func TestWhileDrainingHoldersGoOnAndOthersAreRefused(t *testing.T) {
+	s := startTest(t, &shelf{Store: memory.New()})
+	got := s.call("POST", "/v1/locks/a/acquire?ttl=60s")
+	expect(t, got, 200, `"lease_id"`)
+	lease := member(t, got.body, "lease_id")
+	expect(t, s.call("GET", "/readyz"), 200, "")
+
+	s.drain()
+
+	expect(t, s.call("GET", "/readyz"), 503, "")
+	expect(t, s.call("POST", "/v1/locks/b/acquire"), 503, `"draining"`)
+	expect(t, s.call("POST", "/v1/locks/a/renew?lease_id="+lease), 200, `"lease_id"`)
+	expect(t, s.call("POST", "/v1/locks/a/release?lease_id="+lease), 200, `"held_ms"`)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStoppingAnswersEveryWaiterWithinASecond(t *testing.T) {
+	const waiters = 200
+	store := &shelf{Store: memory.New()}
+	s := startTest(t, store)
+	expect(t, s.call("POST", "/v1/locks/a/acquire?ttl=60s"), 200, "")
+
+	answers := make(chan answer, waiters)
+	for range waiters {
+		go func() { answers <- s.call("POST", "/v1/locks/a/acquire?wait=30s") }()
+	}
+	waitUntil(t, "all wait", func() bool { return s.table.Stats().Waiters == waiters })
+
+	asked := time.Now()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(asked); took > shutdownTime+octotest.Promptly {
+		t.Errorf("stopping took %s", took)
+	}
+	for range waiters {
+		got := <-answers
+		expect(t, got, 503, `"draining"`)
+		if took := got.after.Sub(asked); took > octotest.Promptly {
+			t.Fatalf("a waiter was answered after %s", took)
+		}
+	}
+	if !store.closed.Load() {
+		t.Error("the store was left open")
+	}
+	assertLastEvent(t, store, lock.Stopped)
+}
+
+func TestACommitOfUnknownOutcomeEndsTheServer(t *testing.T) {
+	store := &shelf{Store: memory.New()}
+	s := startTest(t, store)
+	broken := errors.New("input/output error")
+	store.fail.Store(&broken)
+	expect(t, s.call("POST", "/v1/locks/a/acquire"), 503, `"outcome_unknown"`)
+
+	if err := s.wait(t.Context()); !errors.Is(err, broken) {
+		t.Errorf("the server ended with %v, want %v", err, broken)
+	}
+	_ = s.stop() // reports the same
+	if !store.closed.Load() {
+		t.Error("the store was left open")
+	}
+}
+
+func TestServeReportsWhatEndedIt(t *testing.T) {
+	store := &shelf{Store: memory.New()}
+	var log syncedBuilder
+	deposed := error(lock.ErrDeposed)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(t.Context(), testConfig(t), slog.New(slog.NewTextHandler(&log, nil)),
+			func(context.Context, string, *slog.Logger) (storage, error) { return store, nil }, nil)
+	}()
+	waitUntil(t, "it listens", func() bool { return strings.Contains(log.String(), "msg=listening") })
+	store.fail.Store(&deposed)
+	_, addr, _ := strings.Cut(log.String(), "addr=")
+	addr, _, _ = strings.Cut(addr, " ")
+	call("POST", addr, "/v1/locks/a/acquire")
+	if err := <-ended; !errors.Is(err, lock.ErrDeposed) {
+		t.Errorf("got %v, want %v", err, lock.ErrDeposed)
+	}
+	if strings.Contains(log.String(), "msg=stopped") {
+		t.Errorf("the log says it stopped in good order: %s", log.String())
+	}
+}
+
+func TestADiskThatDoesNotAnswerDoesNotHoldTheProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes the whole time of a stop")
+	}
+	store := &shelf{Store: memory.New()}
+	s := startTest(t, store)
+	until := make(chan struct{})
+	store.hang.Store(&until)
+	asked := time.Now()
+	expect(t, s.call("POST", "/v1/locks/a/acquire"), 503, `"outcome_unknown"`)
+
+	err := s.stop()
+	if err == nil || !strings.Contains(err.Error(), "the disk may not answer") {
+		t.Errorf("got %v, want that the disk may not answer", err)
+	}
+	if took := time.Since(asked); took > shutdownTime+octotest.Promptly {
+		t.Errorf("took %s", took)
+	}
+	store.hang.Store(nil)
+	close(until)
+	<-s.table.Done()
+	waitUntil(t, "the stop ends after all", store.closed.Load)
+}
+
+func TestAFullDiskDoesNotKeepAServerFromStarting(t *testing.T) {
+	store := &shelf{Store: memory.New()}
+	full := error(lock.ErrFull)
+	store.fail.Store(&full)
+	s := startTest(t, store)
+	expect(t, s.call("GET", "/readyz"), 200, `"degraded":["storage_full"]`)
+	expect(t, s.call("GET", "/readyz?grants=1"), 503, `"storage_full"`)
+	expect(t, s.call("GET", "/healthz"), 200, "")
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatFailsAtTheStartClosesWhatWasOpen(t *testing.T) {
+	store := &shelf{Store: memory.New()}
+	broken := errors.New("input/output error")
+	store.fail.Store(&broken)
+	_, err := startServer(t.Context(), testConfig(t), slog.New(slog.DiscardHandler),
+		func(context.Context, string, *slog.Logger) (storage, error) { return store, nil })
+	if !errors.Is(err, broken) && !errors.Is(err, lock.ErrOutcomeUnknown) {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+	if !store.closed.Load() {
+		t.Error("the store was left open")
+	}
+}
+
+// assertLastEvent looks at the newest line of the journal.
+func assertLastEvent(t *testing.T, store *shelf, kind lock.Kind) {
+	t.Helper()
+	segments, err := store.Segments(context.Background(), 0, 1000)
+	if err != nil || len(segments) == 0 {
+		t.Fatalf("read the journal: %v, %d segments", err, len(segments))
+	}
+	last := string(segments[len(segments)-1].Bytes)
+	if !strings.Contains(last, fmt.Sprintf("%q", kind)) {
+		t.Errorf("the journal ends in %s, want %s", last, kind)
+	}
+}
+
+// member returns a string member of a JSON object, which has to be there.
+func member(t *testing.T, body, name string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(body, `"`+name+`":"`)
+	value, _, ended := strings.Cut(rest, `"`)
+	if !found || !ended {
+		t.Fatalf("no %s in %s", name, body)
+	}
+	return value
+}
+
+// syncedBuilder is a strings.Builder for many goroutines.
+type syncedBuilder struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncedBuilder) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncedBuilder) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
