@@ -279,7 +279,7 @@ func (s *Service) judgeAtTurn(asked lock.Acquisition, before lock.Opinion) table
 // judgeRenew asks the guard about a renewal. A veto leaves the lease to its present
 // end. A policy that cannot answer does not take a lease away. A client that leaves
 // before the policies have answered does not renew: else leaving early would pass them by.
-func (s *Service) judgeRenew(ctx context.Context, r *lock.Renewal) error {
+func (s *Service) judgeRenew(ctx context.Context, r *lock.RenewRequest) error {
 	view := s.table.Get(r.Name)
 	if view.Lease == nil || !s.table.Proves(view.Lease, r.Actor.Account, r.LeaseID) {
 		return nil // the table says so; policies speak to those who have the lock, of what they have
@@ -313,7 +313,7 @@ const unjudged lock.Token = 1 << 53
 // judgedBreak asks the guard whether the present lease may be broken, and has end break
 // that one and no other. If another lease has begun meanwhile, it is judged in its turn,
 // unless the request names the fencing token it is about.
-func (s *Service) judgedBreak(ctx context.Context, b lock.Breaking, end func(lock.Breaking) error) error {
+func (s *Service) judgedBreak(ctx context.Context, b lock.BreakRequest, end func(lock.BreakRequest) error) error {
 	for range judgedTimes {
 		judged, err := s.judgeBreak(ctx, b)
 		if err != nil {
@@ -328,7 +328,7 @@ func (s *Service) judgedBreak(ctx context.Context, b lock.Breaking, end func(loc
 
 // judgeBreak asks the guard about the lease that is to be broken, and returns the break
 // with that lease's fencing token.
-func (s *Service) judgeBreak(ctx context.Context, b lock.Breaking) (lock.Breaking, error) {
+func (s *Service) judgeBreak(ctx context.Context, b lock.BreakRequest) (lock.BreakRequest, error) {
 	view := s.table.Get(b.Name)
 	if view.Lease == nil || b.Token != 0 && b.Token != view.Lease.Token {
 		b.Token = unjudged // the table says why there is nothing to break

@@ -13,7 +13,7 @@ import (
 // present lease now, as [Service.Suppose] does of an acquire. Only that account can renew;
 // account is empty or that one. Errors: [*input.Error], [*ForbiddenError],
 // [lock.ErrFree].
-func (s *Service) RenewQuestion(p auth.Principal, account string, r lock.Renewal) (Question, error) {
+func (s *Service) RenewQuestion(p auth.Principal, account string, r lock.RenewRequest) (Question, error) {
 	if r.TTL != 0 {
 		if err := lock.CheckTTL(r.TTL, s.cfg.MaxTTL); err != nil {
 			return Question{}, err
@@ -40,7 +40,7 @@ func (s *Service) RenewQuestion(p auth.Principal, account string, r lock.Renewal
 // SupposeBreak returns what the guard would be asked if an account broke the present
 // lease now, as [Service.Suppose] does of an acquire; empty is the principal's own. Errors:
 // [*input.Error], [*ForbiddenError], [lock.ErrFree].
-func (s *Service) BreakQuestion(p auth.Principal, account string, b lock.Breaking) (Question, error) {
+func (s *Service) BreakQuestion(p auth.Principal, account string, b lock.BreakRequest) (Question, error) {
 	if err := input.CheckText("reason", b.Cause, lock.MaxReason); err != nil {
 		return Question{}, err
 	}

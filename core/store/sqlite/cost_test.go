@@ -66,7 +66,7 @@ func pair(t testing.TB, table *table.Table, name lock.Name, o lock.Origin) {
 		t.Error(err)
 		return
 	}
-	if _, err := table.Release(context.Background(), lock.Release{Origin: o, Name: name, LeaseID: g.LeaseID}); err != nil {
+	if _, err := table.Release(context.Background(), lock.ReleaseRequest{Origin: o, Name: name, LeaseID: g.LeaseID}); err != nil {
 		t.Error(err)
 	}
 }

@@ -75,7 +75,7 @@ func TestFullDiskOfATable(t *testing.T) {
 	}
 
 	for i, g := range held {
-		if _, err := tab.Release(t.Context(), lock.Release{Name: g.Lease.Name, LeaseID: g.LeaseID}); err != nil {
+		if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Name: g.Lease.Name, LeaseID: g.LeaseID}); err != nil {
 			t.Fatalf("release %d: %v", i, err)
 		}
 	}

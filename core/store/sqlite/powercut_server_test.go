@@ -173,7 +173,7 @@ func (c *chain) acquire(name lock.Name, ttl, wait time.Duration) (table.Grant, e
 }
 
 func (c *chain) renew(g table.Grant, ttl time.Duration) error {
-	r := lock.Renewal{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID, TTL: ttl}
+	r := lock.RenewRequest{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID, TTL: ttl}
 	got, err := c.tab.Renew(c.t.Context(), r)
 	if err != nil {
 		c.failed(r.RequestID, err)
@@ -184,7 +184,7 @@ func (c *chain) renew(g table.Grant, ttl time.Duration) error {
 }
 
 func (c *chain) release(g table.Grant) error {
-	r := lock.Release{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID}
+	r := lock.ReleaseRequest{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID}
 	ended, err := c.tab.Release(c.t.Context(), r)
 	if err != nil {
 		c.failed(r.RequestID, err)
