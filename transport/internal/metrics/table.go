@@ -15,20 +15,10 @@ type tableCollector struct {
 func describe(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
 
 var (
-	descHeld    = describe("octostore_locks_held", "Locks that are held now.")
-	descWaiters = describe("octostore_waiters", "Requests in queues now, the absent ones who keep their place included.")
-	descQueued  = prometheus.NewDesc(
-		"octostore_queue_waiters",
-		"Requests in queues now by the priority that policies gave them, as octostore_waiters.",
-		[]string{"priority"},
-		nil,
-	)
-	descLongest = prometheus.NewDesc(
-		"octostore_queue_longest_wait_seconds",
-		"How long the request of this priority that has waited for longest has waited by now, 0 if none waits. The later classes may starve.",
-		[]string{"priority"},
-		nil,
-	)
+	descHeld        = describe("octostore_locks_held", "Locks that are held now.")
+	descWaiters     = describe("octostore_waiters", "Requests in queues now, including places kept for absent clients.")
+	descQueued      = prometheus.NewDesc("octostore_queue_waiters", "Requests in queues now by the priority that policies gave them, as octostore_waiters.", []string{"priority"}, nil)
+	descLongest     = prometheus.NewDesc("octostore_queue_longest_wait_seconds", "Longest wait of the requests of this priority in queues now, 0 if there is none. Lower priorities may starve.", []string{"priority"}, nil)
 	descWait        = describe("octostore_wait_seconds", "Time in the queue of the requests that were granted.")
 	descHold        = describe("octostore_hold_seconds", "Time from grant to end of the leases that ended.")
 	descCommit      = describe("octostore_commit_seconds", "Time a batch of changes took to become durable.")
@@ -36,20 +26,16 @@ var (
 	descFullCommits = describe("octostore_commits_without_space_total", "Batches that were refused because the disk was full.")
 	descDraining    = describe("octostore_draining", "1 while new acquires are refused because the server is stopping.")
 	descFull        = describe("octostore_full", "1 while new acquires are refused because the disk is full.")
-	descGranting    = describe(
-		"octostore_granting",
-		"1 while new acquires can be granted: the server is not stopping, its disk is not full, and it has not failed.",
-	)
-	descServing = describe("octostore_serving", "1 until the server fails in a way that only a new start mends.")
-	descDB      = describe("octostore_database_bytes", "Size of the database file.")
-	descWAL     = describe("octostore_wal_bytes", "Size of the write-ahead log.")
+	descGranting    = describe("octostore_granting", "1 while new acquires can be granted: the server is not stopping, its disk is not full, and it has not failed.")
+	descServing     = describe("octostore_serving", "1 until the server fails in a way that only a new start mends.")
+	descDB          = describe("octostore_database_bytes", "Size of the database file.")
+	descWAL         = describe("octostore_wal_bytes", "Size of the write-ahead log.")
 )
 
 // Describe implements [prometheus.Collector].
 func (c *tableCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descHeld, descWaiters, descQueued, descLongest, descWait, descHold, descCommit, descBatch, descFullCommits, descDraining, descFull, descGranting, descServing,
-		descDB, descWAL,
+		descHeld, descWaiters, descQueued, descLongest, descWait, descHold, descCommit, descBatch, descFullCommits, descDraining, descFull, descGranting, descServing, descDB, descWAL,
 	} {
 		ch <- d
 	}
