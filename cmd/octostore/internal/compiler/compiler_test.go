@@ -140,7 +140,7 @@ func TestCompileSaysWhoseFaultItIs(t *testing.T) {
 	}
 }
 
-// Whoever waits for a module can stop to do so, at once.
+// A caller can stop waiting for a module at once.
 func TestCompileEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	dir := t.TempDir()

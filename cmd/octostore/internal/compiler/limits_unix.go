@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// holdTo has the system end this process, should nobody be there to do it. Both limits are
+// holdTo has the system end this process if its parent cannot. Both limits are
 // looser than those that are watched, which have the better words.
 func holdTo(l Limits) {
 	seconds := uint64((l.Processor+time.Second-1)/time.Second) + 2

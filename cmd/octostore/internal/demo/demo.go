@@ -121,7 +121,7 @@ func (s *stage) play(ctx context.Context) error {
 	return nil
 }
 
-// stay keeps the server up for whoever wants to try by hand.
+// stay keeps the server up for users to try by hand.
 func (s *stage) stay(ctx context.Context) error {
 	url := "http://" + s.server.Addr
 	s.say("The server stays up. Try it from two other terminals, ctrl-C ends it:\n")

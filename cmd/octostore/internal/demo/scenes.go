@@ -169,5 +169,5 @@ func (s *stage) untilWaiting(ctx context.Context, name string, n int) error {
 			return err
 		}
 	}
-	return fmt.Errorf("nobody waits for %s", name)
+	return fmt.Errorf("no request waits for %s", name)
 }

@@ -28,7 +28,7 @@ func openLogin(cfg config.Config, s *server, log *slog.Logger) (*login.GitHub, e
 		public = s.url()
 	}
 	if names := allow.Unpinned(); len(names) > 0 {
-		log.Warn("OCTOSTORE_GITHUB_ALLOW has names without a number: whoever gets such a name at GitHub later may log in", "names", strings.Join(names, " "))
+		log.Warn("OCTOSTORE_GITHUB_ALLOW has names without a number: a later owner of such a name at GitHub may log in", "names", strings.Join(names, " "))
 	}
 	return login.Open(login.Config{
 		ClientID: string(cfg.GitHubClientID), ClientSecret: secret, Allow: allow, Tokens: s.tokens.Tokens,
