@@ -88,7 +88,7 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "refused-renewal-not-received", file: "core/guard.go",
-		old:    "		s.table.Received(*r) // the lease is not to be undone before its present end\n",
+		old:    "		s.table.Received(*r) // the lease must not be undone before its present end\n",
 		new:    "",
 		breaks: "a lease whose holder just tried to renew it is undone",
 		tests:  inCore,

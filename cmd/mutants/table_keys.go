@@ -69,7 +69,7 @@ var keysMutants = []mutant{
 		tests:  []string{"-short -run=TestGroups ./core/store/sqlite"},
 	},
 	{
-		name: "groups-of-another", file: "core/suppose.go",
+		name: "groups-of-another", file: "core/questions.go",
 		old:    "	if account == p.Account {\n		asks.Groups",
 		new:    "	if true {\n		asks.Groups",
 		breaks: "an account that is supposed to ask has the groups of the one that supposes",

@@ -164,7 +164,7 @@ var machineMutants = []mutant{
 		tests:  inLeaving,
 	},
 	{
-		name: "explain-tells-of-others", file: "core/suppose.go",
+		name: "explain-tells-of-others", file: "core/questions.go",
 		old:    "	if account == p.Account {\n		return nil",
 		new:    "	if true {\n		return nil",
 		breaks: "who may ask policies learns how many locks any account holds",
