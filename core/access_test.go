@@ -26,7 +26,7 @@ func TestTakingIsJudgedTwice(t *testing.T) {
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		held := h.mustAcquire(t, core.AcquireRequest{Name: "prod/db"})
-		breaking := lock.Breaking{Name: "prod/db", Cause: "pager", Token: held.Lease.Token}
+		breaking := lock.BreakRequest{Name: "prod/db", Cause: "pager", Token: held.Lease.Token}
 		for _, no = range []core.Hook{core.HookBreak, core.HookAcquire} {
 			_, err := h.Take(t.Context(), me, breaking, core.AcquireRequest{})
 			if denied := new(core.DeniedError); !errors.As(err, &denied) {
@@ -91,14 +91,14 @@ func TestNoPolicyIsAskedAboutARenewalOfAnothersLease(t *testing.T) {
 			"another's id":           {bob, g.LeaseID},
 			"the id of another lock": {me, other.LeaseID},
 		} {
-			if _, err := h.Renew(t.Context(), try.who, lock.Renewal{Name: "prod/a", LeaseID: try.id}); !errors.Is(err, lock.ErrNotHeld) {
+			if _, err := h.Renew(t.Context(), try.who, lock.RenewRequest{Name: "prod/a", LeaseID: try.id}); !errors.Is(err, lock.ErrNotHeld) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
 		if got := h.record(t); strings.Contains(got, `"kind":"denied"`) {
 			t.Errorf("on record: %s", got)
 		}
-		if _, err := h.Renew(t.Context(), me, lock.Renewal{Name: "prod/a", LeaseID: g.LeaseID}); !errors.As(err, new(*core.DeniedError)) {
+		if _, err := h.Renew(t.Context(), me, lock.RenewRequest{Name: "prod/a", LeaseID: g.LeaseID}); !errors.As(err, new(*core.DeniedError)) {
 			t.Errorf("who has it is told %v", err)
 		}
 	})

@@ -56,11 +56,11 @@ func TestConfirmIsCappedWithTheTTL(t *testing.T) {
 		if g.Lease.ConfirmWithin != 10*time.Second || g.Lease.TTL != 10*time.Second || time.Until(g.Lease.ExpiresAt) != 10*time.Second {
 			t.Errorf("got %+v", g.Lease)
 		}
-		g, err := h.Take(t.Context(), me, lock.Breaking{Name: "prod/a", Cause: "stuck"}, core.AcquireRequest{TTL: time.Minute, Confirm: 2 * time.Second})
+		g, err := h.Take(t.Context(), me, lock.BreakRequest{Name: "prod/a", Cause: "stuck"}, core.AcquireRequest{TTL: time.Minute, Confirm: 2 * time.Second})
 		if err != nil || g.Lease.ConfirmWithin != 2*time.Second || time.Until(g.Lease.ExpiresAt) != 2*time.Second {
 			t.Errorf("taken: %+v, %v", g.Lease, err)
 		}
-		g, err = h.Renew(t.Context(), me, lock.Renewal{Name: "prod/a", LeaseID: g.LeaseID})
+		g, err = h.Renew(t.Context(), me, lock.RenewRequest{Name: "prod/a", LeaseID: g.LeaseID})
 		if err != nil || time.Until(g.Lease.ExpiresAt) != 10*time.Second {
 			t.Errorf("confirmed: %+v, %v", g.Lease, err)
 		}
@@ -82,7 +82,7 @@ func TestConfirmationIsNotJudged(t *testing.T) {
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", TTL: time.Minute, Confirm: 15 * time.Second})
 		renew := func(ttl time.Duration) (table.Grant, error) {
-			return h.Renew(t.Context(), me, lock.Renewal{Name: "prod/a", LeaseID: g.LeaseID, TTL: ttl})
+			return h.Renew(t.Context(), me, lock.RenewRequest{Name: "prod/a", LeaseID: g.LeaseID, TTL: ttl})
 		}
 		if _, err := renew(2 * time.Minute); !errors.As(err, new(*core.DeniedError)) || asked != 1 {
 			t.Errorf("for more than was granted: %v, asked %d times", err, asked)
@@ -112,7 +112,7 @@ func TestUndoOfALeaseWhoseRenewalWasRefused(t *testing.T) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", Key: "0123456789abcdef"})
 		h.Undo(g)
 		synctest.Wait()
-		if _, err := h.Renew(t.Context(), me, lock.Renewal{Name: "prod/a", LeaseID: g.LeaseID}); !errors.As(err, new(*core.DeniedError)) {
+		if _, err := h.Renew(t.Context(), me, lock.RenewRequest{Name: "prod/a", LeaseID: g.LeaseID}); !errors.As(err, new(*core.DeniedError)) {
 			t.Errorf("renewed: %v", err)
 		}
 		time.Sleep(11 * time.Second)
@@ -160,7 +160,7 @@ func TestConfirmIsReplayed(t *testing.T) {
 		}
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "x", TTL: time.Minute, Confirm: 15 * time.Second})
 		check("unconfirmed", 15_000)
-		if _, err := h.Renew(t.Context(), me, lock.Renewal{Name: "x", LeaseID: g.LeaseID}); err != nil {
+		if _, err := h.Renew(t.Context(), me, lock.RenewRequest{Name: "x", LeaseID: g.LeaseID}); err != nil {
 			t.Fatal(err)
 		}
 		check("confirmed", 0)

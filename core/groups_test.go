@@ -40,10 +40,10 @@ func TestQuestionsCarryGroupsAndOtherLocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Renew(t.Context(), who, lock.Renewal{Name: "a", LeaseID: g.LeaseID}); err != nil {
+	if _, err := s.Renew(t.Context(), who, lock.RenewRequest{Name: "a", LeaseID: g.LeaseID}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Break(t.Context(), who, lock.Breaking{Name: "a", Cause: "why"}); err != nil {
+	if _, err := s.Break(t.Context(), who, lock.BreakRequest{Name: "a", Cause: "why"}); err != nil {
 		t.Fatal(err)
 	}
 	if len(guard.asked) != 3 {
@@ -68,12 +68,12 @@ func TestQuestionsCarryGroupsAndOtherLocks(t *testing.T) {
 		if err != nil || q.Asked.Actor.Groups != want {
 			t.Errorf("supposing %q: %q, %v", account, q.Asked.Actor.Groups, err)
 		}
-		q, err = s.BreakQuestion(who, account, lock.Breaking{Name: "a/b", Cause: "why"})
+		q, err = s.BreakQuestion(who, account, lock.BreakRequest{Name: "a/b", Cause: "why"})
 		if err != nil || q.Asked.Actor.Groups != want {
 			t.Errorf("supposing a break by %q: %q, %v", account, q.Asked.Actor.Groups, err)
 		}
 	}
-	if q, err := s.RenewQuestion(who, "", lock.Renewal{Name: "a/b"}); err != nil || q.Asked.Actor.Groups != who.Groups {
+	if q, err := s.RenewQuestion(who, "", lock.RenewRequest{Name: "a/b"}); err != nil || q.Asked.Actor.Groups != who.Groups {
 		t.Errorf("supposing a renewal: %q, %v", q.Asked.Actor.Groups, err)
 	}
 }

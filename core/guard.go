@@ -253,7 +253,7 @@ func (s *Service) judgeAtTurn(asked lock.Acquisition, before lock.Opinion) table
 // judgeRenew has the guard judge a renewal. After a veto the lease runs until its present
 // end. A policy that cannot answer does not prevent a renewal. If the client leaves before
 // the policies have answered, nothing is renewed: otherwise leaving early would evade them.
-func (s *Service) judgeRenew(ctx context.Context, r *lock.Renewal) error {
+func (s *Service) judgeRenew(ctx context.Context, r *lock.RenewRequest) error {
 	view := s.table.Get(r.Name)
 	if view.Lease == nil || !s.table.Proves(view.Lease, r.Actor.Account, r.LeaseID) {
 		return nil // the table refuses it; policies judge only the holder, about its own lease
@@ -287,7 +287,7 @@ const unjudged lock.Token = 1 << 53
 // judgedBreak has the guard judge the break of the present lease, and has end break exactly
 // that lease. If the lock has another lease meanwhile, that one is judged too, unless the
 // request names a fencing token.
-func (s *Service) judgedBreak(ctx context.Context, b lock.Breaking, end func(lock.Breaking) error) error {
+func (s *Service) judgedBreak(ctx context.Context, b lock.BreakRequest, end func(lock.BreakRequest) error) error {
 	for range judgedTimes {
 		judged, err := s.judgeBreak(ctx, b)
 		if err != nil {
@@ -302,7 +302,7 @@ func (s *Service) judgedBreak(ctx context.Context, b lock.Breaking, end func(loc
 
 // judgeBreak has the guard judge the break of the present lease, and returns the break with
 // the fencing token of that lease.
-func (s *Service) judgeBreak(ctx context.Context, b lock.Breaking) (lock.Breaking, error) {
+func (s *Service) judgeBreak(ctx context.Context, b lock.BreakRequest) (lock.BreakRequest, error) {
 	view := s.table.Get(b.Name)
 	if view.Lease == nil || b.Token != 0 && b.Token != view.Lease.Token {
 		b.Token = unjudged // the table answers why there is nothing to break

@@ -54,7 +54,7 @@ func (c *changing) next(holder string) {
 // end leaves the lock free.
 func (c *changing) end() {
 	if v := c.table.Get("x"); v.Lease != nil {
-		if _, err := c.table.Break(c.t.Context(), lock.Breaking{Name: "x"}); err != nil {
+		if _, err := c.table.Break(c.t.Context(), lock.BreakRequest{Name: "x"}); err != nil {
 			c.t.Fatal(err)
 		}
 	}
@@ -96,7 +96,7 @@ func TestBreakEndsOnlyTheLeaseThatWasJudged(t *testing.T) {
 				inHouse(t, core.Config{Guard: guardFunc(c.judge)}, func(t *testing.T, h house) {
 					c.house, c.t = h, t
 					first := h.mustAcquire(t, core.AcquireRequest{Name: "x", Holder: "other"}).Lease.Token
-					b := lock.Breaking{Name: "x", Cause: "because"}
+					b := lock.BreakRequest{Name: "x", Cause: "because"}
 					if tt.token != nil {
 						b.Token = tt.token(first)
 					}
@@ -123,7 +123,7 @@ func (c *changing) once(n int, holder string) {
 	}
 }
 
-func breakOrTake(t *testing.T, h house, b lock.Breaking, take bool) error {
+func breakOrTake(t *testing.T, h house, b lock.BreakRequest, take bool) error {
 	if take {
 		_, err := h.Take(t.Context(), me, b, core.AcquireRequest{Holder: "taker"})
 		return err
@@ -144,7 +144,7 @@ func TestBreakOfALockThatLooksFreeEndsNothing(t *testing.T) {
 			return core.Decision{}, nil
 		})
 		inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
-			if err := breakOrTake(t, h, lock.Breaking{Name: "x", Cause: "because"}, take); !errors.Is(err, lock.ErrFree) || judged != 0 {
+			if err := breakOrTake(t, h, lock.BreakRequest{Name: "x", Cause: "because"}, take); !errors.Is(err, lock.ErrFree) || judged != 0 {
 				t.Errorf("take %v: got %v, judged %d times", take, err, judged)
 			}
 		})

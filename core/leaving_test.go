@@ -38,19 +38,19 @@ func TestLeavingWhilePoliciesAreAskedIsNoPolicyError(t *testing.T) {
 			return err
 		}},
 		"renew": {core.HookRenew, func(ctx context.Context, h house, g table.Grant) error {
-			_, err := h.Renew(ctx, me, lock.Renewal{Name: "prod/a", LeaseID: g.LeaseID})
+			_, err := h.Renew(ctx, me, lock.RenewRequest{Name: "prod/a", LeaseID: g.LeaseID})
 			return err
 		}},
 		"break": {core.HookBreak, func(ctx context.Context, h house, _ table.Grant) error {
-			_, err := h.Break(ctx, me, lock.Breaking{Name: "prod/a", Cause: "because"})
+			_, err := h.Break(ctx, me, lock.BreakRequest{Name: "prod/a", Cause: "because"})
 			return err
 		}},
 		"take, the break": {core.HookBreak, func(ctx context.Context, h house, _ table.Grant) error {
-			_, err := h.Take(ctx, me, lock.Breaking{Name: "prod/a", Cause: "because"}, core.AcquireRequest{})
+			_, err := h.Take(ctx, me, lock.BreakRequest{Name: "prod/a", Cause: "because"}, core.AcquireRequest{})
 			return err
 		}},
 		"take, the acquire": {core.HookAcquire, func(ctx context.Context, h house, _ table.Grant) error {
-			_, err := h.Take(ctx, me, lock.Breaking{Name: "prod/a", Cause: "because"}, core.AcquireRequest{})
+			_, err := h.Take(ctx, me, lock.BreakRequest{Name: "prod/a", Cause: "because"}, core.AcquireRequest{})
 			return err
 		}},
 	} {
@@ -154,11 +154,11 @@ func TestLeavingBeforeThePoliciesAgreeDoesNothing(t *testing.T) {
 			return err
 		}},
 		"break": {core.HookBreak, func(ctx context.Context, h house) error {
-			_, err := h.Break(ctx, me, lock.Breaking{Name: "prod/a", Cause: "because"})
+			_, err := h.Break(ctx, me, lock.BreakRequest{Name: "prod/a", Cause: "because"})
 			return err
 		}},
 		"take": {core.HookAcquire, func(ctx context.Context, h house) error {
-			_, err := h.Take(ctx, me, lock.Breaking{Name: "prod/a", Cause: "because"}, core.AcquireRequest{})
+			_, err := h.Take(ctx, me, lock.BreakRequest{Name: "prod/a", Cause: "because"}, core.AcquireRequest{})
 			return err
 		}},
 	} {

@@ -35,7 +35,7 @@ func (s *Service) AcquireQuestion(p auth.Principal, account string, r AcquireReq
 // RenewQuestion is [Service.AcquireQuestion] for a renewal of the present lease. Only the
 // account of the lease can renew, so account is that one or empty. Errors:
 // [*input.Error], [*ForbiddenError], [lock.ErrFree].
-func (s *Service) RenewQuestion(p auth.Principal, account string, r lock.Renewal) (Question, error) {
+func (s *Service) RenewQuestion(p auth.Principal, account string, r lock.RenewRequest) (Question, error) {
 	if r.TTL != 0 {
 		if err := lock.CheckTTL(r.TTL, s.cfg.MaxTTL); err != nil {
 			return Question{}, err
@@ -61,7 +61,7 @@ func (s *Service) RenewQuestion(p auth.Principal, account string, r lock.Renewal
 
 // BreakQuestion is [Service.AcquireQuestion] for a break of the present lease. Errors:
 // [*input.Error], [*ForbiddenError], [lock.ErrFree].
-func (s *Service) BreakQuestion(p auth.Principal, account string, b lock.Breaking) (Question, error) {
+func (s *Service) BreakQuestion(p auth.Principal, account string, b lock.BreakRequest) (Question, error) {
 	if err := input.CheckText("reason", b.Cause, lock.MaxReason); err != nil {
 		return Question{}, err
 	}

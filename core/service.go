@@ -168,7 +168,7 @@ func (s *Service) Undo(g table.Grant) { s.table.Undo(g) }
 // Errors: [*input.Error], [ErrForbidden], [*DeniedError], [lock.ErrNotHeld],
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone] if ctx
 // ended before the policies had answered.
-func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (table.Grant, error) {
+func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.RenewRequest) (table.Grant, error) {
 	if r.TTL != 0 {
 		if err := lock.CheckTTL(r.TTL, s.cfg.MaxTTL); err != nil {
 			return table.Grant{}, err
@@ -189,9 +189,9 @@ func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.Renewal) (
 // Release releases the lock. A release repeated within ten minutes gets the same answer as
 // the first. Errors: [ErrForbidden], [lock.ErrNotHeld], [lock.ErrFull],
 // [lock.ErrOutcomeUnknown], [lock.ErrClosed].
-func (s *Service) Release(ctx context.Context, p auth.Principal, r lock.Release) (lock.Ended, error) {
+func (s *Service) Release(ctx context.Context, p auth.Principal, r lock.ReleaseRequest) (lock.EndedLease, error) {
 	if err := may(p, "release", auth.Acquire, r.Name); err != nil {
-		return lock.Ended{}, err
+		return lock.EndedLease{}, err
 	}
 	r.Origin = withPrincipal(p, r.Origin)
 	return s.table.Release(ctx, r)
@@ -202,19 +202,19 @@ func (s *Service) Release(ctx context.Context, p auth.Principal, r lock.Release)
 // [ErrForbidden], [*DeniedError], [*PolicyError], [lock.ErrFree], [lock.ErrTokenChanged], [ErrChangedHands],
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone] when ctx ended
 // before the policies had answered.
-func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) (lock.Ended, error) {
+func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.BreakRequest) (lock.EndedLease, error) {
 	if err := input.CheckText("reason", r.Cause, lock.MaxReason); err != nil {
-		return lock.Ended{}, err
+		return lock.EndedLease{}, err
 	}
 	if err := may(p, "break", auth.Break, r.Name); err != nil {
-		return lock.Ended{}, err
+		return lock.EndedLease{}, err
 	}
 	r.Origin = withPrincipal(p, r.Origin)
 	if !s.cfg.Guard.Covers(HookBreak, r.Name) {
 		return s.table.Break(ctx, r)
 	}
-	var over lock.Ended
-	err := s.judgedBreak(ctx, r, func(judged lock.Breaking) (err error) {
+	var over lock.EndedLease
+	err := s.judgedBreak(ctx, r, func(judged lock.BreakRequest) (err error) {
 		over, err = s.table.Break(ctx, judged)
 		return err
 	})
@@ -226,7 +226,7 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.Breaking) 
 // the new lease, without Wait and Key. The principal needs the rights of both, and policies
 // of both hooks judge it. The grant is delivered or undone as that of [Service.Acquire].
 // Errors: those of both, except [*lock.HeldError].
-func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r AcquireRequest) (table.Grant, error) {
+func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.BreakRequest, r AcquireRequest) (table.Grant, error) {
 	r.Name, r.Wait, r.Key = b.Name, 0, ""
 	a, err := s.acquisition(p, r)
 	if err := firstError(input.CheckText("reason", b.Cause, lock.MaxReason), err); err != nil {
@@ -241,7 +241,7 @@ func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r
 		return s.take(ctx, b, a)
 	}
 	var g table.Grant
-	err = s.judgedBreak(ctx, b, func(judged lock.Breaking) (err error) {
+	err = s.judgedBreak(ctx, b, func(judged lock.BreakRequest) (err error) {
 		g, err = s.take(ctx, judged, a)
 		return err
 	})
@@ -250,7 +250,7 @@ func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.Breaking, r
 
 // take has the guard judge the acquire, and then takes the lock. If there is no lease to end,
 // the table refuses and the guard is not asked.
-func (s *Service) take(ctx context.Context, b lock.Breaking, a lock.Acquisition) (table.Grant, error) {
+func (s *Service) take(ctx context.Context, b lock.BreakRequest, a lock.Acquisition) (table.Grant, error) {
 	if b.Token != unjudged && s.cfg.Guard.Covers(HookAcquire, b.Name) {
 		if err := s.judgeAcquire(ctx, &a); err != nil {
 			return table.Grant{}, err

@@ -69,7 +69,7 @@ func (h house) mustAcquire(t *testing.T, r core.AcquireRequest) table.Grant {
 
 func (h house) mustRelease(t *testing.T, g table.Grant) {
 	t.Helper()
-	if _, err := h.Release(t.Context(), me, lock.Release{Name: g.Lease.Name, LeaseID: g.LeaseID}); err != nil {
+	if _, err := h.Release(t.Context(), me, lock.ReleaseRequest{Name: g.Lease.Name, LeaseID: g.LeaseID}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -102,9 +102,9 @@ func TestNobodyMayDoAnything(t *testing.T) {
 		var nobody auth.Principal
 		ctx := t.Context()
 		_, acquire := h.Acquire(ctx, nobody, core.AcquireRequest{Name: "y"})
-		_, renew := h.Renew(ctx, nobody, lock.Renewal{Name: "x", LeaseID: g.LeaseID})
-		_, release := h.Release(ctx, nobody, lock.Release{Name: "x", LeaseID: g.LeaseID})
-		_, breaking := h.Break(ctx, nobody, lock.Breaking{Name: "x", Cause: "because"})
+		_, renew := h.Renew(ctx, nobody, lock.RenewRequest{Name: "x", LeaseID: g.LeaseID})
+		_, release := h.Release(ctx, nobody, lock.ReleaseRequest{Name: "x", LeaseID: g.LeaseID})
+		_, breaking := h.Break(ctx, nobody, lock.BreakRequest{Name: "x", Cause: "because"})
 		_, get := h.Get(nobody, "x")
 		for what, err := range map[string]error{"acquire": acquire, "renew": renew, "release": release, "break": breaking, "get": get} {
 			if !errors.Is(err, core.ErrForbidden) {
@@ -348,7 +348,7 @@ func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", Holder: "ci"})
-		renewal := lock.Renewal{Name: "prod/a", LeaseID: g.LeaseID, TTL: 30 * time.Second}
+		renewal := lock.RenewRequest{Name: "prod/a", LeaseID: g.LeaseID, TTL: 30 * time.Second}
 		answer = &core.DeniedError{Policy: "freeze", Reason: "no"}
 		if _, err := h.Renew(t.Context(), me, renewal); !errors.As(err, new(*core.DeniedError)) {
 			t.Errorf("a veto: %v", err)
@@ -356,7 +356,7 @@ func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
 		if v, _ := h.Get(me, "prod/a"); v.Lease == nil || !v.Lease.ExpiresAt.Equal(g.Lease.ExpiresAt) {
 			t.Errorf("the lease is %+v", v.Lease)
 		}
-		stranger := lock.Renewal{Name: "prod/a", LeaseID: strings.Repeat("A", len(g.LeaseID))}
+		stranger := lock.RenewRequest{Name: "prod/a", LeaseID: strings.Repeat("A", len(g.LeaseID))}
 		if _, err := h.Renew(t.Context(), me, stranger); err != lock.ErrNotHeld {
 			t.Errorf("who does not hold the lock is told %v", err) // and not what a policy says to holders
 		}
@@ -388,7 +388,7 @@ func TestABreakIsJudged(t *testing.T) {
 	}}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		h.mustAcquire(t, core.AcquireRequest{Name: "prod/a"})
-		breaking := lock.Breaking{Name: "prod/a", Cause: "no good reason"}
+		breaking := lock.BreakRequest{Name: "prod/a", Cause: "no good reason"}
 		if _, err := h.Break(t.Context(), me, breaking); !errors.As(err, new(*core.DeniedError)) {
 			t.Errorf("got %v", err)
 		}

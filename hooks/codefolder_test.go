@@ -201,7 +201,7 @@ func TestCodeFolderThatCannotBeUsedIsOfNoConsequence(t *testing.T) {
 		"the folder above is none":  func(t *testing.T, h *cachedHouse) { h.cfg.CacheDir = filepath.Join(h.dir, "p.wasm", "code") },
 		"others may write to it":    func(t *testing.T, h *cachedHouse) { openFolder(t, h.cfg.CacheDir, 0o777) },
 		"its group may write to it": func(t *testing.T, h *cachedHouse) { openFolder(t, h.cfg.CacheDir, 0o770) },
-		"nobody may write to it": func(t *testing.T, h *cachedHouse) {
+		"its mode forbids writing": func(t *testing.T, h *cachedHouse) {
 			if os.Geteuid() == 0 {
 				t.Skip("SKIP: root may write everywhere")
 			}

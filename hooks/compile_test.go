@@ -52,8 +52,7 @@ func TestCompileLimitNamesThePolicyAndItsModule(t *testing.T) {
 	}
 }
 
-// A reload compiles what has changed and keeps the rest; modules that nobody uses any more
-// are given up.
+// A reload compiles changed modules and keeps the rest. It closes modules without a policy.
 func TestReloadKeepsWhatIsUnchanged(t *testing.T) {
 	h := newCachedHouse(t, entry("p"), `{"name":"again","module":"p.wasm","match":["**"]}`, entry("q"))
 	h.write("p.wasm", denies)

@@ -63,7 +63,7 @@ func BenchmarkPairs(b *testing.B) {
 				for pb.Next() {
 					g, err := s.Acquire(context.Background(), who, core.AcquireRequest{Name: name, TTL: time.Minute})
 					if err == nil {
-						_, err = s.Release(context.Background(), who, lock.Release{Name: name, LeaseID: g.LeaseID})
+						_, err = s.Release(context.Background(), who, lock.ReleaseRequest{Name: name, LeaseID: g.LeaseID})
 					}
 					if err != nil {
 						b.Error(err)

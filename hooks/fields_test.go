@@ -232,10 +232,10 @@ func TestKeysOfAServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := core.New(table, core.Config{}).Renew(t.Context(), who, lock.Renewal{Name: "prod/x", LeaseID: g.LeaseID}); err != nil {
+	if _, err := core.New(table, core.Config{}).Renew(t.Context(), who, lock.RenewRequest{Name: "prod/x", LeaseID: g.LeaseID}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Renew(t.Context(), who, lock.Renewal{Name: "prod/x", LeaseID: g.LeaseID})
+	_, err = s.Renew(t.Context(), who, lock.RenewRequest{Name: "prod/x", LeaseID: g.LeaseID})
 	if denied, is := err.(*core.DeniedError); !is || denied.Reason != fmt.Sprint(g.Lease.GrantedAt.UnixMilli()) {
 		t.Errorf("%v; want the first grant, %d", err, g.Lease.GrantedAt.UnixMilli())
 	}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Whoever asks for a lock goes before observers, however long these have waited, and
-// one observer at most runs beside them.
+// Checks go before observers, however long these have waited, and at most one observer runs beside
+// them.
 func TestGuestSlotsServeChecksBeforeObservers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slots := newGuestSlots(2)
@@ -38,7 +38,7 @@ func TestGuestSlotsServeChecksBeforeObservers(t *testing.T) {
 			slots.done(false)
 			synctest.Wait()
 		}
-		slots.done(false) // both places are free but for observer 1
+		slots.done(false) // both slots are free but for observer 1
 		synctest.Wait()
 		if want := []string{"check 1", "check 2", "observer 1"}; !slices.Equal(order, want) {
 			t.Errorf("got %v, want %v", order, want)
@@ -51,7 +51,7 @@ func TestGuestSlotsServeChecksBeforeObservers(t *testing.T) {
 	})
 }
 
-// A turn that comes to somebody who is leaving is not lost.
+// A slot that comes to a caller that gives up waiting is not lost.
 func TestGuestSlotsAreNotLost(t *testing.T) {
 	slots := newGuestSlots(2)
 	var all sync.WaitGroup

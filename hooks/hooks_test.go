@@ -155,7 +155,7 @@ func TestPoliciesTogether(t *testing.T) {
 		policies []string
 		want     string
 	}{
-		{"nobody", nil, "yes"},
+		{"no policy", nil, "yes"},
 		{"one allows", []string{entry("allows")}, "yes"},
 		{"a veto", []string{entry("denies")}, "denies deny; no of denies: not today, 1m0s"},
 		{"without a reason", []string{entry("silent")}, "silent deny; no of silent: denied by silent, 0s"},

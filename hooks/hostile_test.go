@@ -105,8 +105,8 @@ func TestReloadAfterCloseFails(t *testing.T) {
 	}
 }
 
-// Whoever may ask makes a broken policy fail as often as he likes. The journal has every
-// time; the log is to stay one that can be read.
+// A client can make a broken policy fail at any rate. The audit log has every failure; the log has to
+// stay readable.
 func TestLogIsNotFloodedByABrokenPolicy(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", traps)

@@ -75,8 +75,8 @@ func TestStatusCountsWaitsForASlot(t *testing.T) {
 	}
 }
 
-// A judgement that lets others through waits for its place again, and a check that finds a
-// place at once does not wait, whoever else does.
+// A judgement that lets others through waits for its slot again. A check that finds a free slot does
+// not wait, even if observers do.
 func TestStatusCountsWaitsForTheSlotAgain(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", allows)

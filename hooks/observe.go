@@ -179,25 +179,25 @@ func (w *observers) save(ctx context.Context, forget []string) {
 	w.saving.Lock()
 	defer w.saving.Unlock()
 	var changed []*observer
-	var places []journal.ObserverCursor
+	var cursors []journal.ObserverCursor
 	w.mu.Lock()
 	for _, o := range w.all {
 		if p := o.cursor(); p != o.saved {
-			changed, places = append(changed, o), append(places, p)
+			changed, cursors = append(changed, o), append(cursors, p)
 		}
 	}
 	w.mu.Unlock()
 	if len(changed)+len(forget) == 0 {
 		return
 	}
-	err := w.cfg.Cursors.SetObserverCursors(ctx, places, forget)
+	err := w.cfg.Cursors.SetObserverCursors(ctx, cursors, forget)
 	if err != nil && !w.failing && ctx.Err() == nil {
 		w.host.cfg.Logger.Warn("how far observers have come could not be saved; trying again every second", "err", err)
 	}
 	w.failing = err != nil
 	for i, o := range changed {
 		if err == nil {
-			o.saved = places[i]
+			o.saved = cursors[i]
 		}
 	}
 }

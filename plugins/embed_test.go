@@ -28,7 +28,7 @@ func TestSDKIsComplete(t *testing.T) {
 	}
 }
 
-// Whoever copies it has no network, and nothing of ours.
+// A copy has to build without a network and without the rest of the module.
 func TestSDKNeedsOnlyItself(t *testing.T) {
 	err := fs.WalkDir(SDK, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -24,7 +24,7 @@ func (a *API) renewLock(ctx context.Context, c *caller, p *param.Values) (wire.G
 	if err != nil {
 		return wire.Grant{}, err
 	}
-	grant, err := a.service.Renew(ctx, c.principal, lock.Renewal{
+	grant, err := a.service.Renew(ctx, c.principal, lock.RenewRequest{
 		Origin: c.origin(), Name: p.Lock, LeaseID: id, TTL: ttl,
 	})
 	if err != nil {
@@ -42,7 +42,7 @@ func (a *API) releaseLock(ctx context.Context, c *caller, p *param.Values) (wire
 	if err != nil {
 		return wire.Ended{}, err
 	}
-	ended, err := a.service.Release(ctx, c.principal, lock.Release{
+	ended, err := a.service.Release(ctx, c.principal, lock.ReleaseRequest{
 		Origin: c.origin(), Name: p.Lock, LeaseID: id,
 	})
 	return wire.Ended{Lease: ended}, err
@@ -102,7 +102,7 @@ func (x *exchange) breakLease() error {
 	if err != nil {
 		return err
 	}
-	breaking := lock.Breaking{Origin: x.origin(), Name: p.Lock, Token: token, Cause: cause}
+	breaking := lock.BreakRequest{Origin: x.origin(), Name: p.Lock, Token: token, Cause: cause}
 	if take {
 		return x.breakAndTake(breaking)
 	}
@@ -120,7 +120,7 @@ func (x *exchange) breakLease() error {
 }
 
 // take hands over a lock that was broken for the caller, as acquire does.
-func (x *exchange) breakAndTake(breaking lock.Breaking) error {
+func (x *exchange) breakAndTake(breaking lock.BreakRequest) error {
 	p := &x.params
 	ttl, err := p.TTL()
 	if err != nil {

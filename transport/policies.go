@@ -111,9 +111,9 @@ func (a *API) supposedQuestion(c *caller, p *param.Values) (core.Question, error
 		if err != nil {
 			return core.Question{}, err
 		}
-		return a.service.RenewQuestion(c.principal, account, lock.Renewal{Origin: c.origin(), Name: p.Lock, TTL: ttl})
+		return a.service.RenewQuestion(c.principal, account, lock.RenewRequest{Origin: c.origin(), Name: p.Lock, TTL: ttl})
 	case core.HookBreak:
-		return a.service.BreakQuestion(c.principal, account, lock.Breaking{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
+		return a.service.BreakQuestion(c.principal, account, lock.BreakRequest{Origin: c.origin(), Name: p.Lock, Cause: p.Text(param.Reason)})
 	}
 	asked, err := acquireRequest(c, p)
 	if err != nil {

@@ -39,8 +39,8 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "end-of-unconfirmed-unexplained", file: "core/lock/expiry.go",
-		old:    "		m.end(e, Expired, &unconfirmed)\n",
-		new:    "		m.end(e, Expired, &nobody)\n",
+		old:    "		m.end(e, Expired, &byUnconfirmed)\n",
+		new:    "		m.end(e, Expired, &byTime)\n",
 		breaks: "the audit log does not say that a lease ended because it was not confirmed",
 		tests:  inLock,
 	},

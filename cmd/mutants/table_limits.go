@@ -70,6 +70,6 @@ var limitMutants = []mutant{
 		old:    "if _, running, err := Running(path); err != nil || running || host.SizeOf(path+\"-wal\") > 0 {",
 		new:    "if true {",
 		breaks: "looking at a database makes files beside it, of whoever looked",
-		tests:  []string{"-run=ExaminingLeavesNothing ./core/store/sqlite"},
+		tests:  []string{"-run=ExamineLeavesNothing ./core/store/sqlite"},
 	},
 }

@@ -102,7 +102,7 @@ var machineMutants = []mutant{
 	},
 	{
 		name: "refused-release-remembered", file: "core/lock/batch.go",
-		old:    "	m.released.takeBack(m.batch.ends)\n",
+		old:    "	m.releases.takeBack(m.batch.ends)\n",
 		new:    "",
 		breaks: "a release that the disk refused is answered as done when it is repeated",
 		tests:  inLock,

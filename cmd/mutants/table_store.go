@@ -21,7 +21,7 @@ var fileMutants = []mutant{
 		old:    "		if left == nil && how == saveAndRestamp {\n",
 		new:    "		if left == nil && how == saveAndRestamp && false {\n",
 		breaks: "a copy of the log that was put in its place undoes commits at the next start",
-		tests:  []string{"-run=TestEnding ./core/store/sqlite"},
+		tests:  []string{"-run=TestClose ./core/store/sqlite"},
 	},
 	{
 		name: "file-mounted-alone", file: "core/store/sqlite/internal/host/path_unix.go",

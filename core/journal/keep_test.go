@@ -217,7 +217,7 @@ func TestKeepsWhatTheLongestLeaseNeeds(t *testing.T) {
 		if n := k.count(t, lock.Granted); n != 1 {
 			t.Errorf("%d grants are on record, and the lease is live", n)
 		}
-		if _, err := table.Release(t.Context(), lock.Release{Name: "long", LeaseID: g.LeaseID}); err != nil {
+		if _, err := table.Release(t.Context(), lock.ReleaseRequest{Name: "long", LeaseID: g.LeaseID}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)

@@ -44,7 +44,7 @@ func (m *Machine) sameAttempt(e *entry, c *Command) bool {
 	if c.Acquire.Attempt.IsZero() {
 		return false
 	}
-	if w := m.places[c.attemptID()]; w != nil {
+	if w := m.queued[c.attemptID()]; w != nil {
 		m.rejoin(w, c)
 		return true
 	}
@@ -52,14 +52,14 @@ func (m *Machine) sameAttempt(e *entry, c *Command) bool {
 		m.repeat(e, c)
 		return true
 	}
-	if _, over := m.over.get(m.now, c.attemptID()); over {
+	if _, over := m.endedAttempts.get(m.now, c.attemptID()); over {
 		m.refuse(c, ErrAttemptOver)
 		return true
 	}
 	return false
 }
 
-// repeatLease answers an attempt that has a live lease, and nobody else.
+// repeatLease answers an attempt with the live lease it has, or with no lease.
 func (m *Machine) repeatLease(c *Command) {
 	if e := m.entries[c.Name]; e != nil && !m.draining {
 		m.settle(e)
@@ -91,18 +91,18 @@ func (m *Machine) repeat(e *entry, c *Command) {
 
 // rejoin lets a newer request stand in the place its attempt already has.
 func (m *Machine) rejoin(w *waiter, c *Command) {
-	if w.ask.Attempt.Params != c.Acquire.Attempt.Params {
+	if w.request.Attempt.Params != c.Acquire.Attempt.Params {
 		m.refuse(c, ErrKeyMismatch)
 		return
 	}
-	if w.req != nil {
-		w.req.place = nil
-		m.refuse(w.req, ErrSuperseded)
+	if w.listener != nil {
+		w.listener.waiter = nil
+		m.refuse(w.listener, ErrSuperseded)
 	}
 	e := w.entry
 	m.move(w, listening)
-	w.req, w.ask = c, c.Acquire
-	c.place = w
+	w.listener, w.request = c, c.Acquire
+	c.waiter = w
 	m.touch(e)
 	if m.canHave(w) {
 		m.grantWaiter(w, c.Acquire.Opinion) // the policies have looked at this very request
@@ -119,14 +119,14 @@ func (m *Machine) acquireFree(e *entry, c *Command) {
 		m.refuse(c, ErrQuota)
 		return
 	}
-	lease := m.grant(e, c.Acquire, stay{}, c.Acquire.Opinion)
+	lease := m.grant(e, c.Acquire, queueTime{}, c.Acquire.Opinion)
 	m.answer(c, Reply{Lease: lease, Undoable: true})
 }
 
 // join gives c the last place of its class in the queue, if need be at the cost of absent
 // waiters.
 func (m *Machine) join(e *entry, c *Command) {
-	room, ok := m.room(e)
+	room, ok := m.shortage(e)
 	switch {
 	case !ok:
 		m.refuse(c, ErrQueueFull)
@@ -134,15 +134,15 @@ func (m *Machine) join(e *entry, c *Command) {
 	case m.overQuota(c.Acquire.Actor.Account):
 		m.refuse(c, ErrQuota)
 		return
-	case m.waitsEnough(c.Acquire.Actor.Account):
+	case m.overWaiterQuota(c.Acquire.Actor.Account):
 		m.refuse(c, ErrWaitsEnough)
 		return
 	}
 	m.makeRoom(e, room)
 	m.arrivals++
-	w := &waiter{entry: e, order: m.arrivals, class: c.Acquire.Priority, req: c, ask: c.Acquire, since: m.now}
+	w := &waiter{entry: e, order: m.arrivals, class: c.Acquire.Priority, listener: c, request: c.Acquire, since: m.now}
 	w.due.entry, w.due.waiter = e, w
-	c.place = w
+	c.waiter = w
 	m.enter(w)
 	if m.canHave(w) { // all before it are still thinking after their call was passed on
 		m.grantWaiter(w, c.Acquire.Opinion)
@@ -154,28 +154,28 @@ func (m *Machine) overQuota(account string) bool {
 	return m.rules.MaxPerAccount > 0 && has.holds+has.waits >= m.rules.MaxPerAccount && account != m.rules.Unlimited
 }
 
-func (m *Machine) waitsEnough(account string) bool {
+func (m *Machine) overWaiterQuota(account string) bool {
 	most := m.rules.MaxWaitersPerAccount
 	return most > 0 && m.accounts[account].waits >= most && account != m.rules.Unlimited
 }
 
-// room is how many places have to be given up for one more waiter.
-type room struct{ here, all int }
+// shortage is how many places have to be given up for one more waiter.
+type shortage struct{ here, all int }
 
-// room returns what one more waiter of e takes, and whether enough of those who
-// would have to go are absent.
-func (m *Machine) room(e *entry) (need room, ok bool) {
-	need = room{
+// shortage returns how many places have to be given up for one more waiter of e, and
+// whether as many waiters are absent.
+func (m *Machine) shortage(e *entry) (need shortage, ok bool) {
+	need = shortage{
 		here: max(0, e.queue.len()+1-m.rules.MaxWaitersPerLock),
 		all:  max(0, m.waiting+1-m.rules.MaxWaiters),
 	}
 	return need, need.here <= e.absent.count() && need.all <= m.absent.count()
 }
 
-// makeRoom takes the places of the longest absent away: of this lock as many as its
-// own limit asks for, then of any. They are not put back if the batch is refused,
-// for the newcomer then stays.
-func (m *Machine) makeRoom(e *entry, need room) {
+// makeRoom removes the waiters that have been absent longest: of this lock as many as its
+// own limit asks for, then of any lock. They do not come back if the batch is refused,
+// because the newcomer stays.
+func (m *Machine) makeRoom(e *entry, need shortage) {
 	for range need.here {
 		m.remove(e.absent.longest())
 	}
@@ -187,7 +187,7 @@ func (m *Machine) makeRoom(e *entry, need room) {
 // refuseHeld says no to a request, and who has the lock.
 func (m *Machine) refuseHeld(e *entry, c *Command, position int) {
 	a := c.Acquire
-	m.record(Event{Kind: Conflict, Lease: a.wish(e.name), Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID})
+	m.record(Event{Kind: Conflict, Lease: a.asLease(e.name), Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID})
 	err := &HeldError{Position: position, Waiters: e.queue.len()}
 	if e.held != nil {
 		err.Lease = e.held.lease
@@ -195,7 +195,7 @@ func (m *Machine) refuseHeld(e *entry, c *Command, position int) {
 	m.refuse(c, err)
 }
 
-// wish is the lease somebody asked for and did not get.
-func (a *Acquisition) wish(name Name) *Lease {
+// asLease is the lease that was asked for, to record a request that did not get it.
+func (a *Acquisition) asLease(name Name) *Lease {
 	return &Lease{Name: name, Account: a.Actor.Account, Holder: a.Holder, Reason: a.Reason, Metadata: a.Metadata, TTL: a.TTL}
 }

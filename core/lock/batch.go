@@ -8,19 +8,19 @@ import (
 
 // batch is what has been decided since the last commit.
 type batch struct {
-	events  []Event
-	bytes   int // estimate
-	steps   int
-	answers []answer
-	dirty   []*entry
-	changed []*entry
-	granted []*waiter // out of the queue, by a grant of this batch
-	ends    int       // entries added to released
-	overs   int       // entries added to over
-	words   []word
+	events     []Event
+	bytes      int // estimate
+	steps      int
+	answers    []answer
+	dirty      []*entry
+	changed    []*entry
+	granted    []*waiter // out of the queue, by a grant of this batch
+	ends       int       // entries added to released
+	overs      int       // entries added to over
+	deliveries []delivery
 }
 
-// answer is a reply on its way to whoever asked, held back until the commit.
+// answer is a reply that is held back until the commit.
 type answer struct {
 	to     *Command
 	reply  Reply
@@ -129,8 +129,8 @@ func (m *Machine) Accept() {
 }
 
 // TakeBack undoes the batch in memory, because it was surely not written. Leases,
-// deadlines and counts are as they were (invariant 7). Whoever was granted the lock
-// out of the queue is back in their place; those who left are gone all the same.
+// deadlines and counts are as they were (invariant 7). Waiters that
+// were granted the lock are back in their places; waiters that left stay gone.
 // Sequence numbers are not given out a second time.
 func (m *Machine) TakeBack() {
 	m.retryAt = m.now.Add(fullBackoff)
@@ -147,14 +147,14 @@ func (m *Machine) TakeBack() {
 	}
 	m.forgetCalls()
 	m.readAgain()
-	for _, w := range m.batch.words {
-		m.hearAgain(w)
+	for _, w := range m.batch.deliveries {
+		m.keepDelivery(w)
 	}
 	for _, e := range m.batch.dirty {
 		m.retryLater(e)
 	}
-	m.released.takeBack(m.batch.ends)
-	m.over.takeBack(m.batch.overs)
+	m.releases.takeBack(m.batch.ends)
+	m.endedAttempts.takeBack(m.batch.overs)
 }
 
 // readAgain answers the questions of the batch from what is true without it: they need no
@@ -172,14 +172,14 @@ func (m *Machine) readAgain() {
 func (m *Machine) forgetCalls() {
 	for i := range m.batch.answers {
 		a := &m.batch.answers[i]
-		if a.reply.Turn != nil && a.waiter.req == a.to && a.waiter.state == late {
+		if a.reply.Turn != nil && a.waiter.listener == a.to && a.waiter.state == late {
 			m.move(a.waiter, listening)
 		}
 	}
 }
 
-// retryLater wakes a free lock that somebody waits for after its batch was taken
-// back. Nothing else would: the grant or the end it could have followed is undone.
+// retryLater plans another hand-over of a free lock with waiters after its batch was taken
+// back. Nothing else would wake it: the grant or the end it followed is undone.
 func (m *Machine) retryLater(e *entry) {
 	if e.held != nil || e.called != nil {
 		return
@@ -189,24 +189,24 @@ func (m *Machine) retryLater(e *entry) {
 	}
 }
 
-// restore puts a waiter whose grant was taken back where it stood. A poll does not
-// stay there; its attempt keeps the place. When draining nobody stays.
+// restore puts a waiter whose grant was taken back where it stood. A request whose wait is
+// over does not stay there; its attempt keeps the place. While draining no waiter stays.
 func (m *Machine) restore(w *waiter) {
 	if m.draining {
-		w.req = nil // it is told why it did not get the lock
+		w.listener = nil // it is told why it did not get the lock
 		return
 	}
 	m.enter(w)
-	if !w.req.waits() {
-		w.req = nil
+	if !w.listener.waits() {
+		w.listener = nil
 		m.move(w, absent)
 		return
 	}
-	w.req.place = w
+	w.listener.waiter = w
 }
 
 // refused is what an answer says when its batch was taken back, or false if it is
-// not to be sent: a hand-over to somebody who goes on waiting, or a call for a lock
+// not to be sent: a hand-over to a waiter that goes on waiting, or a call for a lock
 // that turned out not to be free.
 func (a *answer) refused(err error) (Reply, bool) {
 	switch {
@@ -214,7 +214,7 @@ func (a *answer) refused(err error) (Reply, bool) {
 		return a.reply, true
 	case a.reply.Turn != nil:
 		return a.reply, a.waiter.entry.called == a.waiter
-	case a.waiter != nil && a.waiter.req == a.to:
+	case a.waiter != nil && a.waiter.listener == a.to:
 		return Reply{}, false
 	}
 	return Reply{Err: err}, true
@@ -248,8 +248,7 @@ func (m *Machine) says(a *answer, err error) (Reply, bool) {
 }
 
 // told is what an accepted answer says when it leaves. A lease that was given or
-// renewed and then ended by a later command of the same batch is nobody's to have: a
-// yes would be a lie by now.
+// renewed and then ended by a later command of the same batch must not be told.
 func (m *Machine) told(a *answer) Reply {
 	l := a.reply.Lease
 	if l == nil {
@@ -282,12 +281,12 @@ func (m *Machine) Finish() {
 func (m *Machine) clearBatch() {
 	b := &m.batch
 	*b = batch{
-		events:  emptied(b.events),
-		answers: emptied(b.answers),
-		dirty:   emptied(b.dirty),
-		changed: emptied(b.changed),
-		granted: emptied(b.granted),
-		words:   emptied(b.words),
+		events:     emptied(b.events),
+		answers:    emptied(b.answers),
+		dirty:      emptied(b.dirty),
+		changed:    emptied(b.changed),
+		granted:    emptied(b.granted),
+		deliveries: emptied(b.deliveries),
 	}
 }
 
@@ -308,5 +307,5 @@ func emptied[T any](buffer []T) []T {
 // LargestBuffer returns the greatest capacity of what is used again from batch to batch.
 func (m *Machine) LargestBuffer() int {
 	b := &m.batch
-	return max(cap(b.events), cap(b.answers), cap(b.dirty), cap(b.changed), cap(b.granted), cap(b.words), cap(m.freed))
+	return max(cap(b.events), cap(b.answers), cap(b.dirty), cap(b.changed), cap(b.granted), cap(b.deliveries), cap(m.freed))
 }

@@ -15,10 +15,10 @@ func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(f
 // nothing. It recounts everything that is counted and follows every link both ways, so it
 // is for tests.
 func (m *Machine) Faults() []string {
-	t := faults(slices.Clone(m.strayed))
+	t := faults(slices.Clone(m.badMoves))
 	held, waiting, away, scheduled := 0, 0, 0, 0
 	since := [PriorityCount]map[uint64]time.Time{{}, {}, {}}
-	accounts := map[string]share{}
+	accounts := map[string]accountUse{}
 	for name, e := range m.entries {
 		if e.name != name || e.idle() || e.dirty || e.changed {
 			t.add("entry %s: named %s, idle %v, dirty %v, changed %v", name, e.name, e.idle(), e.dirty, e.changed)
@@ -27,7 +27,7 @@ func (m *Machine) Faults() []string {
 			held++
 			scheduled++
 			has := accounts[e.held.lease.Account]
-			accounts[e.held.lease.Account] = share{has.holds + 1, has.waits}
+			accounts[e.held.lease.Account] = accountUse{has.holds + 1, has.waits}
 			m.checkHeld(&t, e)
 		}
 		waiting += e.queue.len()
@@ -41,11 +41,11 @@ func (m *Machine) Faults() []string {
 		t.add("invariant 11: counted %d held, %d waiting; the machine says %d, %d", held, waiting, m.held, m.waiting)
 	}
 	for i, p := range Priorities() {
-		if m.sinces[i].Len() != len(since[i]) {
-			t.add("invariant 11: counted %d waiters of priority %s; the machine says %d", len(since[i]), p, m.sinces[i].Len())
+		if m.waitStarts[i].Len() != len(since[i]) {
+			t.add("invariant 11: counted %d waiters of priority %s; the machine says %d", len(since[i]), p, m.waitStarts[i].Len())
 		}
 		for order, at := range since[i] {
-			if known, ok := m.sinces[i].Get(order); !ok || !known.Equal(at) {
+			if known, ok := m.waitStarts[i].Get(order); !ok || !known.Equal(at) {
 				t.add("invariant 11: a waiter of priority %s waits since %v; the machine says %v", p, at, known)
 			}
 		}
@@ -70,7 +70,7 @@ func (m *Machine) Faults() []string {
 func (m *Machine) checkHeld(t *faults, e *entry) {
 	switch h := e.held; {
 	case e.called != nil:
-		t.add("invariant 1: %s is held and somebody is called", e.name)
+		t.add("invariant 1: %s is held and a waiter is called", e.name)
 	case e.due.index == 0 || !e.due.at.Equal(h.deadline()):
 		t.add("invariant 4: %s ends at %v but is due at %v (%d)", e.name, h.deadline(), e.due.at, e.due.index)
 	case h.answers < 0 || h.undoAt.IsZero() == h.undelivered():
@@ -81,12 +81,12 @@ func (m *Machine) checkHeld(t *faults, e *entry) {
 }
 
 // checkQueue returns how many of its waiters are scheduled for something.
-func (m *Machine) checkQueue(t *faults, e *entry, accounts map[string]share) int {
+func (m *Machine) checkQueue(t *faults, e *entry, accounts map[string]accountUse) int {
 	scheduled, away := 0, 0
 	var before *waiter
 	for w := range e.queue.all() {
-		has := accounts[w.ask.Actor.Account]
-		accounts[w.ask.Actor.Account] = share{has.holds, has.waits + 1}
+		has := accounts[w.request.Actor.Account]
+		accounts[w.request.Actor.Account] = accountUse{has.holds, has.waits + 1}
 		if w.due.index > 0 {
 			scheduled++
 		}
@@ -96,11 +96,11 @@ func (m *Machine) checkQueue(t *faults, e *entry, accounts map[string]share) int
 		switch {
 		case w.entry != e || before != nil && (w.class > before.class || w.class == before.class && w.order <= before.order):
 			t.add("invariant 5: the queue of %s is out of order", e.name)
-		case w.req != nil && w.req.place != w:
+		case w.listener != nil && w.listener.waiter != w:
 			t.add("invariant 6: a waiter of %s and its request do not know each other", e.name)
-		case w.state == absent && w.ask.Attempt.IsZero():
-			t.add("invariant 6: %s keeps a place for somebody who cannot come back", e.name)
-		case !w.ask.Attempt.IsZero() && m.places[w.attemptID()] != w:
+		case w.state == absent && w.request.Attempt.IsZero():
+			t.add("invariant 6: %s keeps the place of a request without a key", e.name)
+		case !w.request.Attempt.IsZero() && m.queued[w.attemptID()] != w:
 			t.add("invariant 8: an attempt does not know its place in %s", e.name)
 		default:
 			w.checkState(t)
@@ -111,11 +111,11 @@ func (m *Machine) checkQueue(t *faults, e *entry, accounts map[string]share) int
 		t.add("%d waiters of %s are absent; the entry says %d", away, e.name, e.absent.count())
 	}
 	if w := e.called; w != nil && w.state != called {
-		t.add("invariant 5: %s waits for a call nobody will answer", e.name)
+		t.add("invariant 5: %s waits for the answer of a waiter that is not called", e.name)
 	}
 	if e.held == nil && e.called == nil {
 		if w := e.queue.first(); w != nil && w.due.index == 0 {
-			t.add("invariant 5: %s is free, somebody waits, and nothing will wake them", e.name)
+			t.add("invariant 5: %s is free, has waiters, and nothing will wake them", e.name)
 		}
 	}
 	return scheduled
@@ -127,8 +127,8 @@ func (w *waiter) checkState(t *faults) {
 	switch {
 	case w.state == outside:
 		t.add("a waiter of %s is in the queue and outside", w.entry.name)
-	case (w.req == nil) != (w.state == absent):
-		t.add("invariant 6: a waiter of %s is %s; somebody listens: %t", w.entry.name, w.state, w.req != nil)
+	case (w.listener == nil) != (w.state == absent):
+		t.add("invariant 6: a waiter of %s is %s; it has a listener: %t", w.entry.name, w.state, w.listener != nil)
 	case (w.absence != absence{}) != (w.state == absent):
 		t.add("invariant 5: a waiter of %s is %s, and counts as the other", w.entry.name, w.state)
 	case (w.entry.called == w) != (w.state == called):

@@ -12,7 +12,7 @@ const (
 	DoClaim                // the yes of a called waiter
 	DoRenew                // move the end of a lease away
 	DoRelease              // end a lease, asked by its holder
-	DoBreak                // end a lease, asked by somebody with the right to
+	DoBreak                // end a lease without proof of the hold
 	DoUndo                 // an answer with a lease did not reach its client
 	DoReceived             // the holder showed its lease id
 	DoAppend               // record an event that changes no lease
@@ -37,7 +37,7 @@ type Command struct {
 	// Rechecks: DoAcquire, the request can be called when its turn comes. Without it the
 	// lock is given at once.
 	Rechecks bool
-	// OnlyConfirm: DoRenew, see [Renewal].
+	// OnlyConfirm: DoRenew, see [RenewRequest].
 	OnlyConfirm bool
 	// OnlyRepeat: there is no space for a new lease, but the attempt may have one.
 	OnlyRepeat bool
@@ -48,7 +48,7 @@ type Command struct {
 	Caller any
 
 	// The machine's own.
-	place    *waiter // where it waits; nil: not yet, or answered
+	waiter   *waiter // where it waits; nil: not yet, or answered
 	departed LeaveReason
 }
 
@@ -61,7 +61,7 @@ type Reply struct {
 	Waited   time.Duration
 	Repeat   bool
 	Undoable bool // one more answer with the lease, see held
-	Ended    Ended
+	Ended    EndedLease
 	Seq      Seq
 	Queue    []Waiting
 	Total    int
@@ -117,7 +117,7 @@ func (m *Machine) Next() (name Name, more bool) {
 	return "", false
 }
 
-// mayCall returns the name of e, or none if nobody waits there.
+// mayCall returns the name of e, or no name if it has no waiters.
 func (m *Machine) mayCall(e *entry) Name {
 	if e.queue.len() == 0 {
 		return ""
@@ -162,7 +162,7 @@ func (m *Machine) Step(recheck bool) {
 	case m.hasDue():
 		m.batch.steps++
 		if t := m.schedule.first(); t.waiter != nil {
-			m.patienceOver(t.waiter)
+			m.waiterDue(t.waiter)
 		} else {
 			m.settle(t.entry)
 		}

@@ -30,8 +30,8 @@
 //     to the place: it does not change while the attempt keeps the place, by no repeat
 //     and no absence. A try never passes a listening waiter of any priority. Where
 //     waiters are too many, absent ones lose their places, the longest absent first; a
-//     listening one never does. Only who breaks a lease may take the lock ahead of them,
-//     in the same commit.
+//     listening one never does. Only a break may take the lock ahead of them, in the
+//     same commit.
 //  6. A waiter that is known to have left is never granted the lock. Every request is
 //     answered exactly once.
 //  7. A refused batch leaves nothing behind: leases, deadlines and counts are as they
@@ -48,8 +48,8 @@
 //     refused batch forgets nothing of this. After a restart every lease may have been
 //     delivered.
 //  11. The counts of leases, of waiters, of both per account, and of waiters per
-//     priority are exact, and no
-//     limit is passed, but by waiters who are put back because their batch was refused.
+//     priority are exact, and no limit is passed, except by waiters that are put back
+//     because their batch was refused.
 //
 // # Time
 //
@@ -57,4 +57,25 @@
 // it has seen. So a renewal that arrived before the deadline wins even if the loop
 // gets to it later. Leases run on the monotonic clock: setting the wall clock changes
 // nothing.
+//
+// # Words
+//
+//   - Lock: a name. It is free, or one lease holds it.
+//   - Lease: a hold of a lock with a deadline. Its holder is free text that says which
+//     process has it; its account answers for it.
+//   - Token: the fencing token of a lease, see invariant 2. Lease id: the secret that proves
+//     the hold; package table makes it.
+//   - Attempt: what an idempotency key identifies, over several requests.
+//   - Waiter: an attempt or a request in the queue of a lock. Its place is where it stands;
+//     its listener is the request that is answered. What it is doing is its state, one of
+//     listening, called, late and absent; file waiter.go has the table of states.
+//   - Turn: a waiter is the first that listens, and the lock is free. Call: the message that
+//     its turn has come, sent where the request has to be looked at again. Claim: its yes.
+//   - Hand-over: a free lock is given to a waiter, or the waiter is called.
+//   - Departure: a request does not listen any more, because its wait is over, its client
+//     hung up, or policies declined.
+//   - Delivery: whether an answer with a lease reached its client. It is lost or arrived; a
+//     lease without an answer that may arrive is undone.
+//   - Batch: what is decided between two commits. It is accepted, or taken back.
+//   - Step: the smallest thing the machine does for a batch. It concerns one lock.
 package lock

@@ -13,7 +13,7 @@ const (
 	Renewed  Kind = "renewed"  // its end moved, or was confirmed
 	Released Kind = "released" // its holder gave it back
 	Expired  Kind = "expired"  // its deadline passed
-	Broken   Kind = "broken"   // somebody with the right to ended it
+	Broken   Kind = "broken"   // it was ended without proof of the hold
 	Undone   Kind = "undone"   // its grant could not be delivered
 
 	Denied      Kind = "denied"       // a policy said no

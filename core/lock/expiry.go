@@ -87,52 +87,52 @@ func (m *Machine) settle(e *entry) {
 	}
 	switch l := e.held.lease; {
 	case l.ExpiresAt.After(m.now):
-		m.end(e, Undone, &nobody)
+		m.end(e, Undone, &byTime)
 	case l.ConfirmWithin > 0:
-		m.end(e, Expired, &unconfirmed)
+		m.end(e, Expired, &byUnconfirmed)
 	default:
-		m.end(e, Expired, &nobody)
+		m.end(e, Expired, &byTime)
 	}
 }
 
-// What time itself does is caused by nobody. Only the end of a lease that was not
-// confirmed in time says why.
+// The commands that end a lease when its time is over. They have no origin; only the end
+// of a lease that was not confirmed has a cause.
 var (
-	nobody      Command
-	unconfirmed = Command{Cause: "not confirmed: the lease was not renewed in the time its holder gave itself for that"}
+	byTime        Command
+	byUnconfirmed = Command{Cause: "not confirmed: the lease was not renewed in the time its holder gave itself for that"}
 )
 
 // end ends the lease of e, as a command wants it or by itself, and hands the lock on
 // in the same batch.
-func (m *Machine) end(e *entry, kind Kind, by *Command) Ended {
+func (m *Machine) end(e *entry, kind Kind, by *Command) EndedLease {
 	over := m.endOnly(e, kind, by)
 	m.handOver(e)
 	return over
 }
 
-// endOnly leaves the lock free, for whoever is to have it in this very batch.
-func (m *Machine) endOnly(e *entry, kind Kind, by *Command) Ended {
+// endOnly ends the lease of e and leaves the lock free: the caller gives it away in the
+// same batch.
+func (m *Machine) endOnly(e *entry, kind Kind, by *Command) EndedLease {
 	h := e.held
 	m.record(Event{
 		Kind: kind, Lease: h.lease, Actor: by.Origin.Actor, RequestID: by.Origin.RequestID, TraceID: by.Origin.TraceID, Cause: by.Cause,
 		Notes: by.Opinion.Notes, Verdicts: by.Opinion.Verdicts, PolicySet: by.Opinion.PolicySet,
 	})
-	over := Ended{Lease: h.lease, Held: h.lease.HeldFor(m.now)}
+	over := EndedLease{Lease: h.lease, Held: h.lease.HeldFor(m.now)}
 	if kind == Released {
-		m.released.add(m.now, h.lease.Token, release{account: h.lease.Account, held: over.Held})
+		m.releases.add(m.now, h.lease.Token, release{account: h.lease.Account, held: over.Held})
 		m.batch.ends++
 	}
 	if h.attempt != nil {
-		m.over.add(m.now, attemptID{account: h.lease.Account, name: e.name, key: h.attempt.Key}, struct{}{})
+		m.endedAttempts.add(m.now, attemptID{account: h.lease.Account, name: e.name, key: h.attempt.Key}, struct{}{})
 		m.batch.overs++
 	}
 	m.setHeld(e, nil)
 	return over
 }
 
-// patienceOver is what is due for a waiter: a called one has said nothing for too
-// long, an absent one has not come back.
-func (m *Machine) patienceOver(w *waiter) {
+// waiterDue does what is due for a waiter, see waiterState.
+func (m *Machine) waiterDue(w *waiter) {
 	switch w.state {
 	case absent:
 		m.remove(w)

@@ -2,7 +2,7 @@ package lock
 
 import "time"
 
-// handOver gives a free lock to the first who may have it, or calls them.
+// handOver gives a free lock to the first listening waiter, or calls that waiter.
 func (m *Machine) handOver(e *entry) {
 	if e.held != nil || e.called != nil {
 		return
@@ -11,8 +11,8 @@ func (m *Machine) handOver(e *entry) {
 	if w == nil {
 		return
 	}
-	if !w.req.Rechecks || !m.recheck {
-		m.grantWaiter(w, w.ask.Opinion)
+	if !w.listener.Rechecks || !m.recheck {
+		m.grantWaiter(w, w.request.Opinion)
 		return
 	}
 	m.call(w)
@@ -20,25 +20,25 @@ func (m *Machine) handOver(e *entry) {
 
 func (m *Machine) grantWaiter(w *waiter, said Opinion) {
 	m.remove(w)
-	w.req.place = nil
+	w.listener.waiter = nil
 	m.batch.granted = append(m.batch.granted, w)
-	queued := m.stayOf(w)
-	lease := m.grant(w.entry, w.ask, queued, said)
+	queued := m.queueTime(w)
+	lease := m.grant(w.entry, w.request, queued, said)
 	m.batch.answers = append(m.batch.answers, answer{
-		to: w.req, waiter: w, reply: Reply{Lease: lease, Waited: queued.waited, Undoable: true},
+		to: w.listener, waiter: w, reply: Reply{Lease: lease, Waited: queued.waited, Undoable: true},
 	})
 }
 
 // stay is what is recorded of a request's time in the queue; zero: it did not wait.
-type stay struct {
+type queueTime struct {
 	waited time.Duration
 	class  Priority
 }
 
-func (m *Machine) stayOf(w *waiter) stay { return stay{m.now.Sub(w.since), w.class} }
+func (m *Machine) queueTime(w *waiter) queueTime { return queueTime{m.now.Sub(w.since), w.class} }
 
 // grant begins a lease (invariant 1: only on a free name).
-func (m *Machine) grant(e *entry, a *Acquisition, queued stay, said Opinion) *Lease {
+func (m *Machine) grant(e *entry, a *Acquisition, queued queueTime, said Opinion) *Lease {
 	lease := &Lease{
 		Name:          e.name,
 		Token:         m.seq + 1,
@@ -68,19 +68,20 @@ func (m *Machine) grant(e *entry, a *Acquisition, queued stay, said Opinion) *Le
 	return lease
 }
 
-// call asks a waiter to have its policies look again and then to claim the lock.
+// call tells a waiter that its turn has come: its policies are asked again, and then it
+// claims the lock or leaves.
 func (m *Machine) call(w *waiter) {
 	m.move(w, called)
 	turn := &Turn{Waited: m.now.Sub(w.since), Queue: w.entry.queue.len()}
-	m.batch.answers = append(m.batch.answers, answer{to: w.req, waiter: w, reply: Reply{Turn: turn}})
+	m.batch.answers = append(m.batch.answers, answer{to: w.listener, waiter: w, reply: Reply{Turn: turn}})
 	m.touch(w.entry)
 }
 
-// claim is a called waiter's yes. It counts also after its call was passed on,
-// provided nobody before it can have the lock: else two whose policies take long
-// could be called in turns for ever.
+// claim is the yes of a called waiter. It also counts after the call was passed on,
+// provided no waiter before it can have the lock. Otherwise two waiters with slow
+// policies could be called alternately for ever.
 func (m *Machine) claim(c *Command) {
-	w := c.Called.place
+	w := c.Called.waiter
 	if w == nil || w.state != called && w.state != late {
 		return
 	}
@@ -104,7 +105,7 @@ func (m *Machine) passOn(w *waiter) {
 	m.touch(w.entry)
 }
 
-// canHave reports whether the lock is free and w is the first who may have it.
+// canHave reports whether the lock is free and w is its first listening waiter.
 func (m *Machine) canHave(w *waiter) bool {
 	e := w.entry
 	return e.held == nil && e.called == nil && e.queue.first() == w

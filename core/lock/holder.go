@@ -13,7 +13,7 @@ func (m *Machine) liveLease(c *Command) *entry {
 		return nil
 	}
 	if !e.held.arrived {
-		m.batch.words = append(m.batch.words, word{entry: e, token: c.Token, arrived: true})
+		m.batch.deliveries = append(m.batch.deliveries, delivery{entry: e, token: c.Token, arrived: true})
 	}
 	return e
 }
@@ -56,16 +56,16 @@ func (m *Machine) release(c *Command) {
 		m.answer(c, Reply{Ended: m.end(e, Released, c)})
 		return
 	}
-	past, ok := m.released.get(m.now, c.Token)
+	past, ok := m.releases.get(m.now, c.Token)
 	if ok && past.account == c.Origin.Actor.Account {
 		lease := &Lease{Name: c.Name, Token: c.Token, Account: past.account}
-		m.answer(c, Reply{Ended: Ended{Lease: lease, Held: past.held}})
+		m.answer(c, Reply{Ended: EndedLease{Lease: lease, Held: past.held}})
 		return
 	}
 	m.refuse(c, ErrNotHeld)
 }
 
-// breakLease ends a lease for somebody who has the right to.
+// breakLease ends a lease without proof of the hold.
 func (m *Machine) breakLease(c *Command) {
 	e := m.entries[c.Name]
 	if e != nil {
@@ -86,8 +86,8 @@ func (m *Machine) breakLease(c *Command) {
 	m.answer(c, Reply{Ended: m.end(e, Broken, c)})
 }
 
-// take breaks a lease and gives the lock to who broke it, ahead of all who wait: it is
-// for emergencies.
+// take breaks a lease and gives the lock to the account that broke it, ahead of all
+// waiters. It is for emergencies.
 func (m *Machine) take(e *entry, c *Command) {
 	switch {
 	case m.draining:
@@ -98,6 +98,6 @@ func (m *Machine) take(e *entry, c *Command) {
 		return
 	}
 	over := m.endOnly(e, Broken, c)
-	lease := m.grant(e, c.Acquire, stay{}, c.Acquire.Opinion)
+	lease := m.grant(e, c.Acquire, queueTime{}, c.Acquire.Opinion)
 	m.answer(c, Reply{Ended: over, Lease: lease, Undoable: true})
 }

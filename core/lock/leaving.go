@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// departure says why a request stopped listening.
+// LeaveReason says why a request stopped listening.
 type LeaveReason int
 
 const (
 	stays    LeaveReason = iota // it listens
-	WaitOver                    // it will take no for an answer now
-	HungUp                      // nobody is left to answer
+	WaitOver                    // its wait time has passed; it takes a refusal as the answer
+	HungUp                      // its client is gone
 	Declined                    // policies said no at its turn
 )
 
@@ -23,17 +23,17 @@ type Departure struct {
 }
 
 // depart is a request's word that it no longer listens. Departures are stepped
-// before everything that arrived with them, so that nobody known to be gone is
+// before everything that arrived with them, so that no waiter known to be gone is
 // granted (invariant 6); the caller then lets freed calls pass on with handOver.
 func (m *Machine) depart(c *Command, why LeaveReason, cause error) *entry {
 	m.batch.steps++
 	c.departed = why
-	w := c.place
+	w := c.waiter
 	if w == nil {
 		return nil // answered already, or not stepped yet
 	}
 	if why == Declined {
-		c.place = nil
+		c.waiter = nil
 		m.remove(w)
 		m.refuse(c, cause)
 		return w.entry
@@ -45,20 +45,20 @@ func (m *Machine) depart(c *Command, why LeaveReason, cause error) *entry {
 // leave ends the listening of a waiting request. Its place is kept for a while if
 // it carried a key.
 func (m *Machine) leave(c *Command, why LeaveReason) {
-	w := c.place
+	w := c.waiter
 	e := w.entry
 	position := e.queue.position(w)
-	c.place, w.req = nil, nil
-	if w.ask.Attempt.IsZero() {
+	c.waiter, w.listener = nil, nil
+	if w.request.Attempt.IsZero() {
 		m.remove(w)
 	} else {
 		m.move(w, absent)
 		m.touch(e)
 	}
 	if why == HungUp {
-		queued := m.stayOf(w)
+		queued := m.queueTime(w)
 		m.record(Event{
-			Kind: Abandoned, Lease: w.ask.wish(e.name), Actor: w.ask.Actor, RequestID: w.ask.RequestID, TraceID: w.ask.TraceID,
+			Kind: Abandoned, Lease: w.request.asLease(e.name), Actor: w.request.Actor, RequestID: w.request.RequestID, TraceID: w.request.TraceID,
 			Waited: queued.waited, Priority: queued.class,
 		})
 		m.refuse(c, ErrGone)
@@ -67,7 +67,7 @@ func (m *Machine) leave(c *Command, why LeaveReason) {
 	m.refuseHeld(e, c, position)
 }
 
-// drain sends every waiter away and refuses those to come.
+// drain answers every waiter with [ErrDraining] and refuses later acquires.
 func (m *Machine) drain() {
 	m.draining = true
 	waiting := make([]*entry, 0, len(m.entries))
@@ -82,19 +82,19 @@ func (m *Machine) drain() {
 	}
 }
 
-// DismissAll sends every waiter away with err. It is the end of the table.
+// DismissAll answers every waiter with err and removes it. It is the end of the table.
 func (m *Machine) DismissAll(err error) {
 	for _, e := range m.entries {
 		m.dismiss(e, err)
 	}
 }
 
-// dismiss sends everybody in a queue away with err.
+// dismiss answers all waiters of a queue with err and removes them.
 func (m *Machine) dismiss(e *entry, err error) {
 	for _, w := range slices.Collect(e.queue.all()) {
-		if w.req != nil {
-			m.refuse(w.req, err)
-			w.req.place = nil
+		if w.listener != nil {
+			m.refuse(w.listener, err)
+			w.listener.waiter = nil
 		}
 		m.remove(w)
 	}

@@ -31,21 +31,21 @@ type Machine struct {
 	seq      Seq    // last one given out
 	arrivals uint64 // waiters so far
 
-	entries  map[Name]*entry
-	schedule schedule
-	held     int
-	waiting  int
-	sinces   [PriorityCount]sinces // of all waiters, by class
-	accounts map[string]share      // of each account that has one
-	places   map[attemptID]*waiter // waiters with a key
-	absent   absentees             // of them all
-	over     *recent[attemptID, struct{}]
-	released *recent[Token, release]
-	draining bool
-	strayed  []string  // moves of waiters that there are not: a fault
-	freed    []*entry  // by departures, to be passed on when all are stepped
-	recheck  bool      // see step: the answer for the lock of the present step
-	retryAt  time.Time // no deadline is looked at before: the disk was full
+	entries       map[Name]*entry
+	schedule      schedule
+	held          int
+	waiting       int
+	waitStarts    [PriorityCount]waitStarts // of all waiters, by class
+	accounts      map[string]accountUse     // of each account that has one
+	queued        map[attemptID]*waiter     // waiters with a key
+	absent        absentees                 // of them all
+	endedAttempts *recent[attemptID, struct{}]
+	releases      *recent[Token, release]
+	draining      bool
+	badMoves      []string  // moves of waiters that there are not: a fault
+	freed         []*entry  // by departures, to be passed on when all are stepped
+	recheck       bool      // see step: the answer for the lock of the present step
+	retryAt       time.Time // no deadline is looked at before: the disk was full
 
 	work  work
 	batch batch
@@ -81,7 +81,7 @@ type held struct {
 	undoAt time.Time
 }
 
-// undelivered reports whether nobody can have the lease.
+// undelivered reports whether no client can have the lease.
 func (h *held) undelivered() bool { return h.answers == 0 && !h.arrived }
 
 func (h *held) deadline() time.Time {
@@ -110,16 +110,16 @@ func NewMachine(rules Rules, s Snapshot, now time.Time) *Machine {
 	rules.MaxWaiters = cmp.Or(rules.MaxWaiters, 50_000)
 	rules.MaxWaitersPerLock = cmp.Or(rules.MaxWaitersPerLock, 10_000)
 	m := &Machine{
-		rules:     rules,
-		maxEvents: cmp.Or(s.MaxEvents, defaultBatchEvents),
-		maxBytes:  cmp.Or(s.MaxBytes, defaultBatchBytes),
-		now:       now,
-		seq:       max(s.Head.Seq+1, Seq(max(now.Unix(), 0))<<20) - 1,
-		entries:   make(map[Name]*entry, len(s.Leases)),
-		accounts:  make(map[string]share),
-		places:    make(map[attemptID]*waiter),
-		over:      newRecent[attemptID, struct{}](rememberFor, rememberMost),
-		released:  newRecent[Token, release](rememberFor, rememberMost),
+		rules:         rules,
+		maxEvents:     cmp.Or(s.MaxEvents, defaultBatchEvents),
+		maxBytes:      cmp.Or(s.MaxBytes, defaultBatchBytes),
+		now:           now,
+		seq:           max(s.Head.Seq+1, Seq(max(now.Unix(), 0))<<20) - 1,
+		entries:       make(map[Name]*entry, len(s.Leases)),
+		accounts:      make(map[string]accountUse),
+		queued:        make(map[attemptID]*waiter),
+		endedAttempts: newRecent[attemptID, struct{}](rememberFor, rememberMost),
+		releases:      newRecent[Token, release](rememberFor, rememberMost),
 	}
 	for i := range s.Leases {
 		m.load(&s.Leases[i])
@@ -210,7 +210,7 @@ func (m *Machine) setHeld(e *entry, h *held) {
 func (m *Machine) replace(e *entry, h *held) {
 	if e.held != nil {
 		m.held--
-		m.add(e.held.lease.Account, share{holds: -1})
+		m.add(e.held.lease.Account, accountUse{holds: -1})
 	}
 	e.held = h
 	if h == nil {
@@ -218,19 +218,19 @@ func (m *Machine) replace(e *entry, h *held) {
 		return
 	}
 	m.held++
-	m.add(h.lease.Account, share{holds: 1})
+	m.add(h.lease.Account, accountUse{holds: 1})
 	m.schedule.set(&e.due, h.deadline())
 }
 
 // share is what an account has of the table.
-type share struct{ holds, waits int }
+type accountUse struct{ holds, waits int }
 
 // add changes what an account has.
-func (m *Machine) add(account string, more share) {
+func (m *Machine) add(account string, more accountUse) {
 	now := m.accounts[account]
 	now.holds += more.holds
 	now.waits += more.waits
-	if now == (share{}) {
+	if now == (accountUse{}) {
 		delete(m.accounts, account)
 		return
 	}
@@ -248,7 +248,7 @@ func (m *Machine) Counts() (held, waiting int) { return m.held, m.waiting }
 
 // Waiters returns how many wait with a priority, and since when the first of them does.
 func (m *Machine) Waiters(p Priority) (waiters int, since time.Time) {
-	of := &m.sinces[p.class()]
+	of := &m.waitStarts[p.class()]
 	_, since, _ = of.Min()
 	return of.Len(), since
 }

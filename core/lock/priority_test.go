@@ -17,7 +17,7 @@ func TestQueuePagesAreOfOneOrder(t *testing.T) {
 		for class, n := range sizes {
 			for range n {
 				order++
-				w := &waiter{order: order, class: Priorities()[class], ask: &Acquisition{Holder: fmt.Sprint(order)}, req: new(Command)}
+				w := &waiter{order: order, class: Priorities()[class], request: &Acquisition{Holder: fmt.Sprint(order)}, listener: new(Command)}
 				if rng.IntN(3) == 0 {
 					late = append(late, w) // put back after the others
 					continue
@@ -34,7 +34,7 @@ func TestQueuePagesAreOfOneOrder(t *testing.T) {
 		}
 		i := 0
 		for w := range q.all() {
-			if i++; w.order != uint64(i) || q.position(w) != i || all[i-1].Position != i || all[i-1].Holder != w.ask.Holder || all[i-1].Priority != w.class {
+			if i++; w.order != uint64(i) || q.position(w) != i || all[i-1].Position != i || all[i-1].Holder != w.request.Holder || all[i-1].Priority != w.class {
 				t.Errorf("%v: place %d is that of waiter %d, who is said to have place %d, and to be %+v", sizes, i, w.order, q.position(w), all[i-1])
 			}
 		}

@@ -44,7 +44,7 @@ func (p Priority) class() int { return int(Front - p) }
 // sinces are the instants since which the waiters of one class wait, by their order of
 // arrival: that of the first is the start of the longest wait. A waiter that was put back
 // has its old place here, too.
-type sinces struct {
+type waitStarts struct {
 	btree.Map[uint64, time.Time]
 }
 

@@ -128,8 +128,8 @@ type before struct {
 
 func (w *refusedWorld) snapshot() before {
 	b := before{
-		held: map[Name]*held{}, over: len(w.m.over.order), released: len(w.m.released.order),
-		overKeys: slices.Clone(w.m.over.order),
+		held: map[Name]*held{}, over: len(w.m.endedAttempts.order), released: len(w.m.releases.order),
+		overKeys: slices.Clone(w.m.endedAttempts.order),
 	}
 	for name, e := range w.m.entries {
 		if e.held != nil {
@@ -143,7 +143,7 @@ func (w *refusedWorld) snapshot() before {
 func (w *refusedWorld) refuse(was before) {
 	batch := &w.m.batch
 	touched := map[Name]bool{} // may differ in what is known of the answer's delivery
-	for _, word := range batch.words {
+	for _, word := range batch.deliveries {
 		touched[word.entry.name] = true
 	}
 	w.m.TakeBack()
@@ -187,11 +187,11 @@ func (w *refusedWorld) checkTakenBack(was before, touched map[Name]bool) {
 	for name := range was.held {
 		w.wrong("after a refusal %s is free, and was held", name)
 	}
-	if len(w.m.over.order) > was.over || len(w.m.released.order) > was.released {
+	if len(w.m.endedAttempts.order) > was.over || len(w.m.releases.order) > was.released {
 		w.wrong("what a refused batch ended is remembered")
 	}
 	for _, o := range was.overKeys {
-		if _, known := w.m.over.known[o.key]; !known && w.now.Before(o.until) {
+		if _, known := w.m.endedAttempts.known[o.key]; !known && w.now.Before(o.until) {
 			w.wrong("a refusal forgets an attempt that had ended before")
 		}
 	}

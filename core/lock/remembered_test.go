@@ -51,8 +51,8 @@ func TestEndedAttemptsCostLittle(t *testing.T) {
 	before := heapInUse()
 	attempts(m, n, 3300)
 	each := (heapInUse() - before) / n
-	if len(m.over.known) != n || len(m.released.known) != n {
-		t.Fatalf("%d attempts and %d releases are remembered, want %d", len(m.over.known), len(m.released.known), n)
+	if len(m.endedAttempts.known) != n || len(m.releases.known) != n {
+		t.Fatalf("%d attempts and %d releases are remembered, want %d", len(m.endedAttempts.known), len(m.releases.known), n)
 	}
 	if t.Logf("%d bytes an ended attempt", each); each > 800 {
 		t.Errorf("%d bytes an ended attempt, want at most 800", each)
@@ -67,8 +67,8 @@ func TestEndedAttemptsHaveABound(t *testing.T) {
 	before := heapInUse()
 	attempts(m, n, 0)
 	mib := (heapInUse() - before) >> 20
-	if most := rememberMost + 1; len(m.over.known) > most || len(m.over.order) > most {
-		t.Errorf("%d attempts are remembered, %d in order; want at most %d", len(m.over.known), len(m.over.order), most)
+	if most := rememberMost + 1; len(m.endedAttempts.known) > most || len(m.endedAttempts.order) > most {
+		t.Errorf("%d attempts are remembered, %d in order; want at most %d", len(m.endedAttempts.known), len(m.endedAttempts.order), most)
 	}
 	if t.Logf("%d MiB after %d ended attempts", mib, n); mib > 256 {
 		t.Errorf("%d MiB after %d ended attempts", mib, n)

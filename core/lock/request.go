@@ -41,8 +41,8 @@ type Turn struct {
 	Queue  int // waiters, this one included
 }
 
-// Renewal asks for more time. TTL zero means the lease's own.
-type Renewal struct {
+// RenewRequest asks for more time. TTL zero means the lease's own.
+type RenewRequest struct {
 	Origin
 	Name    Name
 	LeaseID string
@@ -53,17 +53,17 @@ type Renewal struct {
 	Opinion
 }
 
-// Release gives a lock back.
-type Release struct {
+// ReleaseRequest gives a lock back.
+type ReleaseRequest struct {
 	Origin
 	Name    Name
 	LeaseID string
 }
 
-// Breaking ends somebody's lease without proof of the hold. Whether the caller may
-// is decided before. Token, if not zero, must be that of the lease, so that not the
+// BreakRequest ends a lease without proof of the hold. Whether the caller may do that is
+// decided before. Token, if not zero, must be that of the lease, so that not the
 // next holder is hit.
-type Breaking struct {
+type BreakRequest struct {
 	Origin
 	Name  Name
 	Token Token
@@ -71,8 +71,8 @@ type Breaking struct {
 	Opinion
 }
 
-// Ended is a lease that is over.
-type Ended struct {
+// EndedLease is a lease that is over.
+type EndedLease struct {
 	Lease *Lease        // of a repeated release only Name, Token and Account
 	Held  time.Duration // from grant to end
 }
@@ -104,7 +104,7 @@ type View struct {
 var (
 	ErrNotHeld        = errors.New("you do not hold this lock (any more): the lease has ended, or the lease id is not yours")
 	ErrTokenChanged   = errors.New("the lock is not held under that fencing token (any more)")
-	ErrFree           = errors.New("nobody holds this lock")
+	ErrFree           = errors.New("this lock is free")
 	ErrSuperseded     = errors.New("a newer request with the same Idempotency-Key took this one's place")
 	ErrAttemptOver    = errors.New("the attempt with this Idempotency-Key had its lease, and that lease has ended; use a fresh key for a new attempt")
 	ErrKeyMismatch    = errors.New("this Idempotency-Key belongs to an attempt with another ttl, confirm, holder or metadata")
@@ -117,13 +117,12 @@ var (
 	ErrFull           = errors.New("there is no space left to record the change, so it was not made")
 	ErrDeposed        = errors.New("this server no longer owns the lock table")
 	ErrClosed         = errors.New("the lock table is closed")
-	// ErrGone is the answer to a waiter whose own context ended: nobody is left to
-	// read it.
+	// ErrGone is the answer to a waiter whose own context ended: its client is gone.
 	ErrGone = errors.New("the client left while it waited")
 )
 
-// HeldError is the answer to an acquire that did not get the lock: somebody else
-// holds it, or is before it in the queue.
+// HeldError is the answer to an acquire that did not get the lock: another
+// account or process holds it, or a waiter is before it in the queue.
 type HeldError struct {
 	Lease    *Lease // who holds it; nil if it is free but promised to a waiter
 	Position int    // the place this request had in the queue from 1; 0: it did not wait

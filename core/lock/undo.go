@@ -17,7 +17,7 @@ func (h *held) delivered() *held {
 }
 
 // undo takes note that an answer with a lease did not reach its client. Another answer
-// with the same lease, or what its holder asked for since, means that somebody has it or
+// with the same lease, or what its holder asked for since, means that a client has it or
 // may have it (invariant 10): then nothing is undone. A grant with a key is kept for a
 // while, for the attempt to come back.
 func (m *Machine) undo(c *Command) {
@@ -29,25 +29,25 @@ func (m *Machine) undo(c *Command) {
 	if e.held == nil || e.held.lease.Token != c.Token {
 		return
 	}
-	lost := word{entry: e, token: c.Token}
-	m.batch.words = append(m.batch.words, lost)
+	lost := delivery{entry: e, token: c.Token}
+	m.batch.deliveries = append(m.batch.deliveries, lost)
 	m.setHeld(e, lost.after(m.now.Add(grace)))
 	if h := e.held; h.undelivered() && h.attempt == nil {
-		m.end(e, Undone, &nobody)
+		m.end(e, Undone, &byTime)
 	}
 }
 
 // word is what became known of an answer with a lease: it was lost, or it arrived. The
 // answer is older than the batch, and so the word is true whether that is accepted or not.
-type word struct {
+type delivery struct {
 	entry   *entry
 	token   Token
 	arrived bool
 }
 
-// after is what is held once the word is known; undoAt is for a lease that nobody can
+// after is the lease once the delivery is known; undoAt is for a lease that no client can
 // have then.
-func (w word) after(undoAt time.Time) *held {
+func (w delivery) after(undoAt time.Time) *held {
 	if w.arrived {
 		return w.entry.held.delivered()
 	}
@@ -60,7 +60,7 @@ func (w word) after(undoAt time.Time) *held {
 
 // hearAgain keeps a word although its batch was refused. What the batch undid because of
 // it is to be undone again.
-func (m *Machine) hearAgain(w word) {
+func (m *Machine) keepDelivery(w delivery) {
 	e := w.entry
 	if e.held == nil || e.held.lease.Token != w.token {
 		return

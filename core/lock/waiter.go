@@ -10,17 +10,17 @@ import (
 // waiter is a place in a queue. The request that stands there may change (the same
 // attempt asks again) or be absent for a while.
 type waiter struct {
-	entry *entry
-	order uint64   // of arrival; its class of the queue is sorted by it
-	class Priority // of the attempt's first request: a later one does not change the place
-	ask   *Acquisition
-	since time.Time
+	entry   *entry
+	order   uint64   // of arrival; its class of the queue is sorted by it
+	class   Priority // of the attempt's first request: a later one does not change the place
+	request *Acquisition
+	since   time.Time
 
 	// state says which of the following is set. Only [Machine.move] changes it.
-	state   waiterState
-	req     *Command // who listens; nil if absent or out of the queue
-	due     timed    // what happens next by itself, see waiterState
-	absence absence  // if absent: its place among the absent
+	state    waiterState
+	listener *Command // who listens; nil if absent or out of the queue
+	due      timed    // what happens next by itself, see waiterState
+	absence  absence  // if absent: its place among the absent
 }
 
 // waiterState is what a waiter is doing, and what its due means.
@@ -37,9 +37,9 @@ const (
 	// Due is the end of the time it has for that.
 	called
 	// late: it was called, and the call was passed on before it answered. Its claim still
-	// counts if nobody before it can have the lock. Nothing is due.
+	// counts if no waiter before it can have the lock. Nothing is due.
 	late
-	// absent: nobody listens, but its attempt keeps the place. Due is the end of that.
+	// absent: it has no listener, but its attempt keeps the place. Due is the end of that.
 	absent
 )
 
@@ -76,7 +76,7 @@ var moves = [...][]waiterState{
 // move is the only place where the state of a waiter changes, with all that goes with it.
 func (m *Machine) move(w *waiter, to waiterState) {
 	if !slices.Contains(moves[w.state], to) {
-		m.strayed = append(m.strayed, fmt.Sprintf("a waiter of %s went from %s to %s", w.entry.name, w.state, to))
+		m.badMoves = append(m.badMoves, fmt.Sprintf("a waiter of %s went from %s to %s", w.entry.name, w.state, to))
 	}
 	m.schedule.cancel(&w.due)
 	e := w.entry
@@ -111,7 +111,7 @@ func (w *waiter) before(other *waiter) bool {
 }
 
 func (w *waiter) attemptID() attemptID {
-	return attemptID{account: w.ask.Actor.Account, name: w.entry.name, key: w.ask.Attempt.Key}
+	return attemptID{account: w.request.Actor.Account, name: w.entry.name, key: w.request.Attempt.Key}
 }
 
 // shown is a waiter at a position as others may see it.
@@ -119,10 +119,10 @@ func (w *waiter) shown(position int) Waiting {
 	place := Waiting{
 		Position: position,
 		Priority: w.class,
-		Account:  w.ask.Actor.Account,
-		Holder:   w.ask.Holder,
-		Reason:   w.ask.Reason,
-		Metadata: w.ask.Metadata,
+		Account:  w.request.Actor.Account,
+		Holder:   w.request.Holder,
+		Reason:   w.request.Reason,
+		Metadata: w.request.Metadata,
 		Since:    w.since,
 	}
 	if w.state == absent {
@@ -140,10 +140,10 @@ func (m *Machine) enter(w *waiter) {
 	m.move(w, listening)
 	w.entry.queue.insert(w)
 	m.waiting++
-	m.sinces[w.class.class()].Set(w.order, w.since)
-	m.add(w.ask.Actor.Account, share{waits: 1})
-	if !w.ask.Attempt.IsZero() {
-		m.places[w.attemptID()] = w
+	m.waitStarts[w.class.class()].Set(w.order, w.since)
+	m.add(w.request.Actor.Account, accountUse{waits: 1})
+	if !w.request.Attempt.IsZero() {
+		m.queued[w.attemptID()] = w
 	}
 	m.touch(w.entry)
 }
@@ -152,24 +152,24 @@ func (m *Machine) remove(w *waiter) {
 	m.move(w, outside)
 	w.entry.queue.remove(w)
 	m.waiting--
-	m.sinces[w.class.class()].Delete(w.order)
-	m.add(w.ask.Actor.Account, share{waits: -1})
-	if !w.ask.Attempt.IsZero() {
-		delete(m.places, w.attemptID())
+	m.waitStarts[w.class.class()].Delete(w.order)
+	m.add(w.request.Actor.Account, accountUse{waits: -1})
+	if !w.request.Attempt.IsZero() {
+		delete(m.queued, w.attemptID())
 	}
 	m.touch(w.entry)
 }
 
-// absentees are waiters who are not there, the longest absent first. Their places are
-// kept only as long as nobody who is there needs the room: else a client that opens
-// and cuts connections could fill every queue with places nobody stands in.
+// absentees are the absent waiters, the longest absent first. They lose their places when
+// a listening waiter needs one: otherwise a client that opens and cuts connections could
+// fill every queue with absent waiters.
 type absentees struct{ list.List }
 
 // absence is where an absent waiter stands in the lists of its lock and of all; of
 // one who is there it is zero.
 type absence struct{ here, all *list.Element }
 
-// longest returns who has been absent for longest; there must be somebody.
+// longest returns the waiter that has been absent longest; there must be one.
 func (a *absentees) longest() *waiter { return a.Front().Value.(*waiter) }
 
 // count is 0 for an entry that never had any.
@@ -180,5 +180,5 @@ func (a *absentees) count() int {
 	return a.Len()
 }
 
-// listening reports whether anybody is there who must not be passed.
+// listening reports whether the queue has a waiter that a try must not pass.
 func (e *entry) listening() bool { return e.queue.len() > e.absent.count() }

@@ -11,7 +11,7 @@ import (
 func (s *stage) stateOf(who string) waiterState {
 	for _, e := range s.m.entries {
 		for w := range e.queue.all() {
-			if w.ask.Holder == who {
+			if w.request.Holder == who {
 				return w.state
 			}
 		}
@@ -88,7 +88,7 @@ func TestWaiterFaultsAreFound(t *testing.T) {
 	queued := func() (*stage, *waiter) {
 		s := newStage(t)
 		s.block("A acquire x\nB acquire x wait=30s ask key=k")
-		return s, s.actors["B"].acquire.place
+		return s, s.actors["B"].acquire.waiter
 	}
 	for what, spoil := range map[string]func(m *Machine, w *waiter){
 		"from listening to late": func(m *Machine, w *waiter) { m.move(w, late) },
@@ -96,7 +96,7 @@ func TestWaiterFaultsAreFound(t *testing.T) {
 		"called, not the one":    func(m *Machine, w *waiter) { w.state = called },
 		"late, with a deadline":  func(m *Machine, w *waiter) { w.state = late; m.schedule.set(&w.due, m.now) },
 		"absent, but listening":  func(m *Machine, w *waiter) { w.state = absent },
-		"absent for ever":        func(m *Machine, w *waiter) { w.req = nil; m.move(w, absent); m.schedule.cancel(&w.due) },
+		"absent for ever":        func(m *Machine, w *waiter) { w.listener = nil; m.move(w, absent); m.schedule.cancel(&w.due) },
 	} {
 		s, w := queued()
 		if faults := s.m.Faults(); len(faults) > 0 {

@@ -9,7 +9,7 @@ import (
 )
 
 // How long a caller waits for an answer that is overdue, because a commit hangs,
-// before it is told that the outcome is unknown. When draining nobody waits longer
+// before it is told that the outcome is unknown. While draining no caller waits longer
 // than for the drain itself.
 const (
 	patience         = 2 * time.Second
@@ -20,9 +20,9 @@ const (
 // the lease is granted and durable; the caller looks at the clock once more before
 // passing it on, and calls [Table.Undo] if it could not be passed on.
 //
-// Errors: [*HeldError], [ErrSuperseded], [ErrAttemptOver], [ErrKeyMismatch],
-// [ErrQueueFull], [ErrQuota], [ErrWaitsEnough], [ErrDraining], [ErrFull], [ErrOutcomeUnknown],
-// [ErrDeposed], [ErrClosed], [ErrGone] when ctx ended first.
+// Errors: [*lock.HeldError], [lock.ErrSuperseded], [lock.ErrAttemptOver], [lock.ErrKeyMismatch],
+// [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrWaitsEnough], [lock.ErrDraining], [lock.ErrFull], [lock.ErrOutcomeUnknown],
+// [lock.ErrDeposed], [lock.ErrClosed], [lock.ErrGone] when ctx ended first.
 func (t *Table) Acquire(ctx context.Context, a lock.Acquisition) (Grant, error) {
 	return t.AcquireWith(ctx, a, nil)
 }
@@ -31,7 +31,7 @@ func (t *Table) Acquire(ctx context.Context, a lock.Acquisition) (Grant, error) 
 // comes, unless Config.Rechecks says that there is no need: until recheck agrees it is not
 // granted the lock. It returns the error of recheck, too.
 func (t *Table) AcquireWith(ctx context.Context, a lock.Acquisition, recheck Recheck) (Grant, error) {
-	onlyRepeat, err := t.door(&a)
+	onlyRepeat, err := t.admit(&a)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -63,8 +63,8 @@ func (t *Table) grant(r lock.Reply) Grant {
 }
 
 // Repeat returns the lease that the attempt of a has been given already, if it is
-// live; ok is false if there is none, or no key. Errors: [ErrKeyMismatch],
-// [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
+// live; ok is false if there is none, or no key. Errors: [lock.ErrKeyMismatch],
+// [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
 func (t *Table) Repeat(a lock.Acquisition) (g Grant, ok bool, err error) {
 	if a.Attempt.IsZero() {
 		return Grant{}, false, nil
@@ -87,10 +87,10 @@ func (t *Table) Full() bool {
 	return t.full.Load()
 }
 
-// door refuses acquires that need not reach the loop. When the disk is full, one is
+// admit refuses acquires that need not reach the loop. When the disk is full, one is
 // let in now and then to find out whether it still is, unless the store itself
 // knows; and an attempt may still ask for the lease it has.
-func (t *Table) door(a *lock.Acquisition) (onlyRepeat bool, err error) {
+func (t *Table) admit(a *lock.Acquisition) (onlyRepeat bool, err error) {
 	switch {
 	case t.Draining():
 		return false, lock.ErrDraining
@@ -102,7 +102,7 @@ func (t *Table) door(a *lock.Acquisition) (onlyRepeat bool, err error) {
 	return false, lock.ErrFull
 }
 
-// probes reports whether it is time for somebody to try.
+// probes reports whether it is time to let one acquire try.
 func (t *Table) probes() bool {
 	now, probe := time.Now(), t.nextProbe.Load()
 	return now.UnixNano() >= probe && t.nextProbe.CompareAndSwap(probe, now.Add(time.Second).UnixNano())
@@ -201,7 +201,7 @@ func (w *waitForAnswer) stopAsking() {
 }
 
 // decided claims the lock, or leaves. A panic of the policies is that of the
-// request, which leaves first: nobody may be stuck behind it.
+// request, which leaves first: no other waiter may be stuck behind it.
 func (w *waitForAnswer) decided(v verdict) {
 	switch {
 	case v.panicked != nil:
@@ -241,7 +241,7 @@ func (t *Table) Undo(g Grant) {
 // Received says that the holder of a lease showed its lease id, where nothing else is
 // asked of the table, since policies refused the renewal: the lease is not undone any
 // more. It does not wait.
-func (t *Table) Received(r lock.Renewal) {
+func (t *Table) Received(r lock.RenewRequest) {
 	token, err := t.ids.token(r.Name, r.LeaseID)
 	if err != nil {
 		return
@@ -252,9 +252,9 @@ func (t *Table) Received(r lock.Renewal) {
 
 // Renew moves the end of a lease away. The first renewal of an unconfirmed lease
 // confirms it and gives it at least the ttl it was granted with, whatever r.TTL is.
-// Errors: [ErrNotHeld], [ErrFull],
-// [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
-func (t *Table) Renew(ctx context.Context, r lock.Renewal) (Grant, error) {
+// Errors: [lock.ErrNotHeld], [lock.ErrFull],
+// [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
+func (t *Table) Renew(ctx context.Context, r lock.RenewRequest) (Grant, error) {
 	token, err := t.ids.token(r.Name, r.LeaseID)
 	if err != nil {
 		return Grant{}, err
@@ -278,10 +278,10 @@ func (t *Table) Proves(l *lock.Lease, account, leaseID string) bool {
 // Release gives a lock back. A repeated release is answered as the first was, for
 // ten minutes or the last 262,144 ends of leases, whichever is shorter, and until
 // the server restarts. Errors: as of [Table.Renew].
-func (t *Table) Release(ctx context.Context, r lock.Release) (lock.Ended, error) {
+func (t *Table) Release(ctx context.Context, r lock.ReleaseRequest) (lock.EndedLease, error) {
 	token, err := t.ids.token(r.Name, r.LeaseID)
 	if err != nil {
-		return lock.Ended{}, err
+		return lock.EndedLease{}, err
 	}
 	c := t.requests.get(lock.DoRelease, r.Name, r.Origin)
 	c.Token = token
@@ -289,9 +289,9 @@ func (t *Table) Release(ctx context.Context, r lock.Release) (lock.Ended, error)
 	return got.Ended, err
 }
 
-// Break ends a lease whoever holds it. Errors: [ErrFree], [ErrTokenChanged],
-// [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
-func (t *Table) Break(ctx context.Context, b lock.Breaking) (lock.Ended, error) {
+// Break ends a lease without proof of the hold. Errors: [lock.ErrFree], [lock.ErrTokenChanged],
+// [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
+func (t *Table) Break(ctx context.Context, b lock.BreakRequest) (lock.EndedLease, error) {
 	c := t.requests.get(lock.DoBreak, b.Name, b.Origin)
 	c.Token, c.Cause, c.Opinion = b.Token, b.Cause, b.Opinion
 	got, err := t.ask(c)
@@ -301,8 +301,8 @@ func (t *Table) Break(ctx context.Context, b lock.Breaking) (lock.Ended, error) 
 // Take breaks a lease as [Table.Break] does, and in the same commit gives the lock to a,
 // ahead of all who wait. It does not wait, and a.Attempt is left out. The grant is
 // passed on or undone like any other; the lease that was broken is over in any case.
-// Errors: those of Break, [ErrQuota], [ErrDraining], [ErrTooLate].
-func (t *Table) Take(ctx context.Context, b lock.Breaking, a lock.Acquisition) (Grant, error) {
+// Errors: those of Break, [lock.ErrQuota], [lock.ErrDraining], [lock.ErrTooLate].
+func (t *Table) Take(ctx context.Context, b lock.BreakRequest, a lock.Acquisition) (Grant, error) {
 	switch {
 	case t.Draining():
 		return Grant{}, lock.ErrDraining
@@ -321,7 +321,7 @@ func (t *Table) Take(ctx context.Context, b lock.Breaking, a lock.Acquisition) (
 
 // Append records an event that changes no lease, and returns its sequence number,
 // or 0 if the audit level leaves its kind out. Seq and Time are filled in. Errors:
-// [ErrFull], [ErrOutcomeUnknown], [ErrDeposed], [ErrClosed].
+// [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
 func (t *Table) Append(ctx context.Context, e lock.Event) (lock.Seq, error) {
 	c := t.requests.get(lock.DoAppend, "", lock.Origin{})
 	c.Event = e
@@ -331,7 +331,7 @@ func (t *Table) Append(ctx context.Context, e lock.Event) (lock.Seq, error) {
 
 // Queue returns up to limit places of the queue of a name after the first skip ones,
 // and how many there are in all. Unlike [Table.Get] it asks the loop. Errors:
-// [ErrOutcomeUnknown], [ErrClosed].
+// [lock.ErrOutcomeUnknown], [lock.ErrClosed].
 func (t *Table) Queue(ctx context.Context, name lock.Name, skip, limit int) ([]lock.Waiting, int, error) {
 	c := t.requests.get(lock.DoQueue, name, lock.Origin{})
 	c.Skip, c.Limit = max(skip, 0), max(limit, 0)

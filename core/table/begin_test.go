@@ -39,7 +39,7 @@ func TestADrainGivesUpACommitThatCannotBegin(t *testing.T) {
 		s.locked.Store(true)
 		released := make(chan error, 1)
 		go func() {
-			_, err := tab.Release(t.Context(), lock.Release{Origin: me, Name: "x", LeaseID: g.LeaseID})
+			_, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: g.LeaseID})
 			released <- err
 		}()
 		synctest.Wait()

@@ -42,7 +42,7 @@ func BenchmarkAcquireRelease(b *testing.B) {
 				b.Error(err)
 				return
 			}
-			if _, err := t.Release(context.Background(), lock.Release{Origin: me, Name: name, LeaseID: g.LeaseID}); err != nil {
+			if _, err := t.Release(context.Background(), lock.ReleaseRequest{Origin: me, Name: name, LeaseID: g.LeaseID}); err != nil {
 				b.Error(err)
 			}
 		}
@@ -61,7 +61,7 @@ func BenchmarkRenew(b *testing.B) {
 	b.SetParallelism(32)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := t.Renew(context.Background(), lock.Renewal{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
+			if _, err := t.Renew(context.Background(), lock.RenewRequest{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
 				b.Error(err)
 			}
 		}
@@ -104,7 +104,7 @@ func BenchmarkHandOver(b *testing.B) {
 			for b.Loop() {
 				g := <-grants
 				go ask()
-				if _, err := t.Release(context.Background(), lock.Release{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
+				if _, err := t.Release(context.Background(), lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -44,7 +44,7 @@ func TestCommandsUnderWayAreNotUsedAgain(t *testing.T) {
 
 				gate := make(chan struct{})
 				d.set(gate, nil)
-				go tab.Release(t.Context(), lock.Release{Origin: me, Name: "x", LeaseID: g.LeaseID})
+				go tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: g.LeaseID})
 				if tt.asks {
 					gate <- struct{}{} // the release; the call comes with its commit
 				}

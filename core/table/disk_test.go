@@ -23,7 +23,7 @@ func TestACancelThatCrossesAGrantLosesNothing(t *testing.T) {
 		synctest.Wait()
 		gate := make(chan struct{})
 		d.set(gate, nil)
-		go tab.Release(t.Context(), lock.Release{Origin: me, Name: "x", LeaseID: g.LeaseID})
+		go tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: g.LeaseID})
 		synctest.Wait() // the hand-over to the first is on its way to the disk
 		hangUp()
 		synctest.Wait()
@@ -111,7 +111,7 @@ func TestAFullDiskIsRefusedAndRecoversByItself(t *testing.T) {
 		waiting := tab.start(t.Context(), wait("x", time.Minute))
 		synctest.Wait()
 		d.set(nil, lock.ErrFull)
-		if _, err := tab.Release(t.Context(), lock.Release{Origin: me, Name: "x", LeaseID: g.LeaseID}); !errors.Is(err, lock.ErrFull) {
+		if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: g.LeaseID}); !errors.Is(err, lock.ErrFull) {
 			t.Fatalf("release: %v", err)
 		}
 		if v := tab.Get("x"); v.Lease.Token != g.Lease.Token || v.Waiters != 1 {

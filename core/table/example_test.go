@@ -44,7 +44,7 @@ func Example() {
 		time.Sleep(time.Millisecond)
 	}
 
-	if _, err := locks.Release(ctx, lock.Release{Origin: by, Name: "deploy/prod", LeaseID: first.LeaseID}); err != nil {
+	if _, err := locks.Release(ctx, lock.ReleaseRequest{Origin: by, Name: "deploy/prod", LeaseID: first.LeaseID}); err != nil {
 		fmt.Println(err)
 		return
 	}

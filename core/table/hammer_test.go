@@ -114,7 +114,7 @@ func (h *hammerer) letGo(t *testing.T, g Grant) {
 		h.tab.Undo(g)
 		return
 	}
-	if _, err := h.tab.Release(context.Background(), lock.Release{Origin: me, Name: h.name, LeaseID: g.LeaseID}); err != nil {
+	if _, err := h.tab.Release(context.Background(), lock.ReleaseRequest{Origin: me, Name: h.name, LeaseID: g.LeaseID}); err != nil {
 		t.Errorf("release %s: %v", h.name, err)
 	}
 }

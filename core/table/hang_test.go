@@ -14,15 +14,15 @@ import (
 func TestAHangingCommitKeepsNoHolderWaiting(t *testing.T) {
 	for name, ask := range map[string]func(*testing.T, *Table, Grant) error{
 		"renew": func(t *testing.T, tab *Table, g Grant) error {
-			_, err := tab.Renew(t.Context(), lock.Renewal{Origin: me, Name: "x", LeaseID: g.LeaseID})
+			_, err := tab.Renew(t.Context(), lock.RenewRequest{Origin: me, Name: "x", LeaseID: g.LeaseID})
 			return err
 		},
 		"release": func(t *testing.T, tab *Table, g Grant) error {
-			_, err := tab.Release(t.Context(), lock.Release{Origin: me, Name: "x", LeaseID: g.LeaseID})
+			_, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: g.LeaseID})
 			return err
 		},
 		"break": func(t *testing.T, tab *Table, g Grant) error {
-			_, err := tab.Break(t.Context(), lock.Breaking{Origin: me, Name: "x"})
+			_, err := tab.Break(t.Context(), lock.BreakRequest{Origin: me, Name: "x"})
 			return err
 		},
 	} {

@@ -23,9 +23,9 @@ func loadedAt(granted time.Time) *diary {
 // A clock that was set back before a restart makes the grant lie in the future. Nothing
 // that ends such a lease says that it was held for less than no time.
 func TestHeldForIsNeverNegative(t *testing.T) {
-	for name, end := range map[string]func(t *testing.T, tab *Table) lock.Ended{
-		"release": func(t *testing.T, tab *Table) lock.Ended {
-			r := lock.Release{Origin: me, Name: "x", LeaseID: tab.ids.id("x", 7)}
+	for name, end := range map[string]func(t *testing.T, tab *Table) lock.EndedLease{
+		"release": func(t *testing.T, tab *Table) lock.EndedLease {
+			r := lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: tab.ids.id("x", 7)}
 			if _, err := tab.Release(t.Context(), r); err != nil {
 				t.Fatal(err)
 			}
@@ -35,17 +35,17 @@ func TestHeldForIsNeverNegative(t *testing.T) {
 			}
 			return over
 		},
-		"break": func(t *testing.T, tab *Table) lock.Ended {
-			over, err := tab.Break(t.Context(), lock.Breaking{Origin: me, Name: "x"})
+		"break": func(t *testing.T, tab *Table) lock.EndedLease {
+			over, err := tab.Break(t.Context(), lock.BreakRequest{Origin: me, Name: "x"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return over
 		},
-		"expiry": func(t *testing.T, tab *Table) lock.Ended {
+		"expiry": func(t *testing.T, tab *Table) lock.EndedLease {
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			return lock.Ended{}
+			return lock.EndedLease{}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

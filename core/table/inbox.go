@@ -19,8 +19,8 @@ type request struct {
 	crossed bool        // the caller's own: something may still be on its way to the loop
 }
 
-// The states of a request. Whoever moves it out of asked decides: the loop to
-// answered, or a caller who has waited too long for the disk to given up.
+// The states of a request. The one that moves it out of asked decides: the loop
+// to answered, or a caller that has waited too long for the disk to given up.
 const (
 	asked int32 = iota
 	answered
@@ -74,7 +74,7 @@ type inbox struct {
 
 func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
 
-// put adds a command, or returns [ErrClosed].
+// put adds a command, or returns [lock.ErrClosed].
 func (b *inbox) put(c *lock.Command) error {
 	b.mu.Lock()
 	if b.closed {

@@ -187,7 +187,7 @@ func (s *inProcess) upTo(d time.Duration) time.Duration {
 }
 
 func (s *inProcess) Renew(ctx context.Context, name, id string, ttl time.Duration) locktest.Outcome {
-	g, err := s.now().Renew(ctx, lock.Renewal{Origin: caller, Name: lock.Name(name), LeaseID: id, TTL: ttl})
+	g, err := s.now().Renew(ctx, lock.RenewRequest{Origin: caller, Name: lock.Name(name), LeaseID: id, TTL: ttl})
 	if err != nil {
 		return outcomeOf(err)
 	}
@@ -195,12 +195,12 @@ func (s *inProcess) Renew(ctx context.Context, name, id string, ttl time.Duratio
 }
 
 func (s *inProcess) Release(ctx context.Context, name, id string) locktest.Outcome {
-	_, err := s.now().Release(ctx, lock.Release{Origin: caller, Name: lock.Name(name), LeaseID: id})
+	_, err := s.now().Release(ctx, lock.ReleaseRequest{Origin: caller, Name: lock.Name(name), LeaseID: id})
 	return outcomeOf(err)
 }
 
 func (s *inProcess) Break(ctx context.Context, name string, token uint64) locktest.Outcome {
-	_, err := s.now().Break(ctx, lock.Breaking{Origin: caller, Name: lock.Name(name), Token: lock.Token(token)})
+	_, err := s.now().Break(ctx, lock.BreakRequest{Origin: caller, Name: lock.Name(name), Token: lock.Token(token)})
 	return outcomeOf(err)
 }
 

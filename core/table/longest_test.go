@@ -39,11 +39,11 @@ func TestLongestTTL(t *testing.T) {
 	want(time.Minute)
 	last := acquire("z", 30*24*time.Hour)
 	want(30 * 24 * time.Hour)
-	if _, err := tab.Renew(t.Context(), lock.Renewal{Name: "z", LeaseID: last.LeaseID, TTL: time.Second}); err != nil {
+	if _, err := tab.Renew(t.Context(), lock.RenewRequest{Name: "z", LeaseID: last.LeaseID, TTL: time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	want(30 * 24 * time.Hour)
-	if _, err := tab.Release(t.Context(), lock.Release{Name: "z", LeaseID: last.LeaseID}); err != nil {
+	if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Name: "z", LeaseID: last.LeaseID}); err != nil {
 		t.Fatal(err)
 	}
 	want(time.Minute)

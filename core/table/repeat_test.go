@@ -14,7 +14,7 @@ func TestARepeatedReleaseIsThatOfItsOwnLock(t *testing.T) {
 		x := mustAcquire(t, tab, try("x"))
 		mustRelease(t, tab, x)
 		mustRelease(t, tab, x)
-		_, err := tab.Release(t.Context(), lock.Release{Origin: me, Name: "y", LeaseID: x.LeaseID})
+		_, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "y", LeaseID: x.LeaseID})
 		if !errors.Is(err, lock.ErrNotHeld) {
 			t.Errorf("the lease id of x releases y: %v", err)
 		}

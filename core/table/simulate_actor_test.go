@@ -190,7 +190,7 @@ func (a *actor) renew() {
 		was = b.until
 	}
 	w.call(func(note noting) {
-		got, err := table.Renew(context.Background(), lock.Renewal{Origin: a.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID})
+		got, err := table.Renew(context.Background(), lock.RenewRequest{Origin: a.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID})
 		note(0, func() {
 			w.tell("client %d renews %s: %v", a.id, g.Lease.Name, err)
 			b := w.beliefs[g.Lease.Name]
@@ -222,7 +222,7 @@ func (a *actor) release(name lock.Name, id string) {
 	}
 	a.grant = nil
 	w.call(func(note noting) {
-		_, err := table.Release(context.Background(), lock.Release{Origin: a.origin(), Name: name, LeaseID: id})
+		_, err := table.Release(context.Background(), lock.ReleaseRequest{Origin: a.origin(), Name: name, LeaseID: id})
 		note(0, func() {
 			w.tell("client %d releases %s (%d): %v", a.id, name, token, err)
 			if over && errors.Is(err, lock.ErrNotHeld) {
@@ -244,7 +244,7 @@ func (a *actor) lie() {
 		return // the same account may release with the right id
 	}
 	w.call(func(note noting) {
-		_, err := table.Release(context.Background(), lock.Release{Origin: a.origin(), Name: name, LeaseID: id})
+		_, err := table.Release(context.Background(), lock.ReleaseRequest{Origin: a.origin(), Name: name, LeaseID: id})
 		note(0, func() {
 			w.tell("client %d lies: %v", a.id, err)
 			if err == nil {
@@ -256,7 +256,7 @@ func (a *actor) lie() {
 
 // takeSomething breaks a lease and takes the lock, for somebody who does nothing more
 // with it.
-func (w *world) takeSomething(b lock.Breaking) {
+func (w *world) takeSomething(b lock.BreakRequest) {
 	taker := &actor{w: w, id: -1}
 	table, lost := w.table, time.Duration(0)
 	if w.rng.IntN(3) == 0 {

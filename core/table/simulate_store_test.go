@@ -81,6 +81,13 @@ func (f *faulty) troubled() bool {
 	return f.mood != fine || f.busy
 }
 
+// commits reports whether a commit is under way.
+func (f *faulty) commits() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.busy
+}
+
 func (f *faulty) Load(ctx context.Context) (lock.Snapshot, error) {
 	s, err := f.Store.Load(ctx)
 	sort.Slice(s.Leases, func(i, j int) bool { return s.Leases[i].Lease.Name < s.Leases[j].Lease.Name })

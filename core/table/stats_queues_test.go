@@ -54,7 +54,7 @@ func TestPriorityStatsSurviveARefusal(t *testing.T) {
 		tab.start(t.Context(), at(wait("x", 5*time.Second), lock.Front))
 		time.Sleep(time.Second)
 		d.set(nil, lock.ErrFull)
-		if _, err := tab.Release(t.Context(), lock.Release{Origin: me, Name: "x", LeaseID: g.LeaseID}); !errors.Is(err, lock.ErrFull) {
+		if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: g.LeaseID}); !errors.Is(err, lock.ErrFull) {
 			t.Fatal(err)
 		}
 		if q := tab.Stats().Queues[0]; q.Waiters != 2 || q.Longest != 2*time.Second {

@@ -16,7 +16,7 @@ type Config struct {
 	lock.Rules
 	// Full, if not nil, reports whether the store has to save its last space for the
 	// ends of leases. Acquires are then refused before they reach the store. It must be
-	// true when a commit was refused with [ErrFull] until it is worth to try again; nil
+	// true when a commit was refused with [lock.ErrFull] until it is worth to try again; nil
 	// lets the table itself try now and then. It must be quick, and safe to be called by
 	// many goroutines.
 	Full func() bool
@@ -71,7 +71,7 @@ type Table struct {
 	holds         *histogram
 }
 
-// Open loads the store and starts the loop. Leases that lapsed while nobody served
+// Open loads the store and starts the loop. Leases that lapsed while no table served
 // the store expire as events. The caller closes the table, then the store.
 func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 	if cfg.Published == nil {
@@ -117,8 +117,8 @@ func (t *Table) Close() error {
 	return t.Err()
 }
 
-// Drain refuses acquires from now on and answers every waiter [ErrDraining], or
-// [ErrOutcomeUnknown] if the disk hangs. It does not wait for that; renewals and
+// Drain refuses acquires from now on and answers every waiter [lock.ErrDraining], or
+// [lock.ErrOutcomeUnknown] if the disk hangs. It does not wait for that; renewals and
 // releases go on until Close.
 func (t *Table) Drain() {
 	t.drainOnce.Do(func() {
@@ -203,7 +203,7 @@ func (t *Table) loop() {
 			t.shut(lock.ErrDeposed)
 			return
 		} else if err != nil {
-			t.shut(lock.ErrDraining) // those who wait were surely not granted anything
+			t.shut(lock.ErrDraining) // the waiters were surely not granted anything
 			return
 		}
 		if closed && len(t.pending) == 0 && len(t.left) == 0 {
@@ -338,7 +338,7 @@ func (t *Table) count() {
 }
 
 // publish shows what the machine now has. When the table has failed nothing is
-// shown: nobody knows what is true.
+// shown: what is true is unknown.
 func (t *Table) publish() {
 	if t.failed.Load() != nil {
 		return
@@ -365,7 +365,7 @@ func (t *Table) deliver(err error) {
 	}
 }
 
-// send hands a reply to its caller. A grant nobody waits for any more is undone.
+// send hands a reply to its caller. A grant whose caller has given up is undone.
 func (t *Table) send(c *lock.Command, r lock.Reply) {
 	to, _ := c.Caller.(*request)
 	switch {

@@ -132,7 +132,7 @@ func mustAcquire(t *testing.T, tab *Table, a lock.Acquisition) Grant {
 
 func mustRelease(t *testing.T, tab *Table, g Grant) {
 	t.Helper()
-	if _, err := tab.Release(t.Context(), lock.Release{Origin: me, Name: g.Lease.Name, LeaseID: g.LeaseID}); err != nil {
+	if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: g.Lease.Name, LeaseID: g.LeaseID}); err != nil {
 		t.Fatalf("release %s: %v", g.Lease.Name, err)
 	}
 }
@@ -221,7 +221,7 @@ func TestALeaseEndsAtItsDeadlineAndTheFirstWaiterHasIt(t *testing.T) {
 		if n := d.count(); n != 2 {
 			t.Errorf("%d commits; the expiry and the next grant belong into one", n)
 		}
-		_, err := tab.Release(t.Context(), lock.Release{Origin: me, Name: "x", LeaseID: g.LeaseID})
+		_, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: g.LeaseID})
 		if !errors.Is(err, lock.ErrNotHeld) {
 			t.Errorf("late release: %v", err)
 		}
@@ -317,7 +317,7 @@ func TestDrainAnswersEveryWaiterAndLetsHoldersFinish(t *testing.T) {
 		if _, err := tab.Acquire(t.Context(), try("y")); !errors.Is(err, lock.ErrDraining) {
 			t.Errorf("acquire: %v", err)
 		}
-		if _, err := tab.Renew(t.Context(), lock.Renewal{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
+		if _, err := tab.Renew(t.Context(), lock.RenewRequest{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
 			t.Errorf("renew: %v", err)
 		}
 		mustRelease(t, tab, g)
@@ -385,13 +385,13 @@ func TestALeaseIDIsProofForOneLeaseOfOneName(t *testing.T) {
 		stranger := lock.Origin{Actor: lock.Actor{Account: "other"}}
 		for _, c := range []struct {
 			what string
-			r    lock.Release
+			r    lock.ReleaseRequest
 		}{
-			{"another name's id", lock.Release{Origin: me, Name: "x", LeaseID: y.LeaseID}},
-			{"a changed id", lock.Release{Origin: me, Name: "x", LeaseID: string(forged)}},
-			{"no id", lock.Release{Origin: me, Name: "x"}},
-			{"another account", lock.Release{Origin: stranger, Name: "x", LeaseID: x.LeaseID}},
-			{"a line break in it", lock.Release{Origin: me, Name: "x", LeaseID: x.LeaseID[:31] + "\n"}},
+			{"another name's id", lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: y.LeaseID}},
+			{"a changed id", lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: string(forged)}},
+			{"no id", lock.ReleaseRequest{Origin: me, Name: "x"}},
+			{"another account", lock.ReleaseRequest{Origin: stranger, Name: "x", LeaseID: x.LeaseID}},
+			{"a line break in it", lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: x.LeaseID[:31] + "\n"}},
 		} {
 			if _, err := tab.Release(t.Context(), c.r); !errors.Is(err, lock.ErrNotHeld) {
 				t.Errorf("%s: %v", c.what, err)

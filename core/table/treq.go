@@ -11,7 +11,7 @@ import (
 // runs in a goroutine of its own, never in the table's loop; its ctx ends with the
 // request, whether it has answered or not, and its panic becomes one of
 // [Table.AcquireWith]. A non-nil error takes the request out of the queue and is what
-// AcquireWith returns; [ErrGone] says that the client has left, which keeps the place of
+// AcquireWith returns; [lock.ErrGone] says that the client has left, which keeps the place of
 // an attempt for a while as any departure does.
 type Recheck func(ctx context.Context, at lock.Turn) (lock.Opinion, error)
 
@@ -27,7 +27,7 @@ type Grant struct {
 
 // Query selects names for a listing.
 type Query struct {
-	Prefix  string    // bytes, see [CheckPrefix]
+	Prefix  string    // bytes, see [lock.CheckPrefix]
 	Account string    // only locks held by this account; empty: all
 	After   lock.Name // only names greater than this one
 	Limit   int       // at least 1

@@ -15,8 +15,8 @@ type Store interface {
 	// Commit makes the batch durable, all of it or nothing. It returns
 	//
 	//   - nil: the batch survives a power cut;
-	//   - [ErrFull]: surely not applied, the store is clean and goes on;
-	//   - [ErrDeposed]: surely not applied, this table is no longer the owner;
+	//   - [lock.ErrFull]: surely not applied, the store is clean and goes on;
+	//   - [lock.ErrDeposed]: surely not applied, this table is no longer the owner;
 	//   - anything else: the outcome is unknown and the table is dead.
 	//
 	// A commit that has not begun may be given up when ctx ends, and is then of unknown

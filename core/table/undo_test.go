@@ -103,7 +103,7 @@ func TestUndoOfADeliveredLease(t *testing.T) {
 		},
 		"it was renewed": func(t *testing.T, tab *Table, a lock.Acquisition) {
 			g := mustAcquire(t, tab, a)
-			if _, err := tab.Renew(t.Context(), lock.Renewal{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
+			if _, err := tab.Renew(t.Context(), lock.RenewRequest{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
 				t.Fatal(err)
 			}
 			tab.Undo(g)
@@ -111,7 +111,7 @@ func TestUndoOfADeliveredLease(t *testing.T) {
 		"it was renewed, and an answer is lost afterwards": func(t *testing.T, tab *Table, a lock.Acquisition) {
 			g := mustAcquire(t, tab, a)
 			tab.Undo(g)
-			if _, err := tab.Renew(t.Context(), lock.Renewal{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
+			if _, err := tab.Renew(t.Context(), lock.RenewRequest{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
 				t.Fatal(err)
 			}
 			tab.Undo(mustAcquire(t, tab, a))
@@ -119,7 +119,7 @@ func TestUndoOfADeliveredLease(t *testing.T) {
 		"a policy refused its renewal": func(t *testing.T, tab *Table, a lock.Acquisition) {
 			g := mustAcquire(t, tab, a)
 			tab.Undo(g)
-			tab.Received(lock.Renewal{Origin: me, Name: "x", LeaseID: g.LeaseID})
+			tab.Received(lock.RenewRequest{Origin: me, Name: "x", LeaseID: g.LeaseID})
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -138,12 +138,12 @@ func TestUndoOfADeliveredLease(t *testing.T) {
 // space: that one arrived, or that one was lost.
 func TestUndoKnowsWhatARefusedBatchSaid(t *testing.T) {
 	renew := func(t *testing.T, tab *Table, g Grant) {
-		if _, err := tab.Renew(t.Context(), lock.Renewal{Origin: me, Name: "x", LeaseID: g.LeaseID}); !errors.Is(err, lock.ErrFull) {
+		if _, err := tab.Renew(t.Context(), lock.RenewRequest{Origin: me, Name: "x", LeaseID: g.LeaseID}); !errors.Is(err, lock.ErrFull) {
 			t.Errorf("renewed on a full disk: %v", err)
 		}
 	}
 	release := func(t *testing.T, tab *Table, g Grant) {
-		if _, err := tab.Release(t.Context(), lock.Release{Origin: me, Name: "x", LeaseID: g.LeaseID}); !errors.Is(err, lock.ErrFull) {
+		if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: g.LeaseID}); !errors.Is(err, lock.ErrFull) {
 			t.Errorf("released on a full disk: %v", err)
 		}
 	}

@@ -25,7 +25,7 @@ type views struct {
 
 type view struct {
 	lease *lock.Lease
-	queue *viewedQueue // nil: nobody waits
+	queue *viewedQueue // nil: it has no waiters
 }
 
 type viewedQueue struct {

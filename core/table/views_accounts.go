@@ -8,10 +8,10 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// accountIndex has the names each account holds. It is built when somebody first asks,
+// accountIndex has the names each account holds. It is built at the first question,
 // and kept from then on. The mutex of the views guards it.
 type accountIndex struct {
-	names map[string]*btree.Set[lock.Name] // no account without a name; nil: nobody has asked
+	names map[string]*btree.Set[lock.Name] // no account without a name; nil: it was not needed yet
 	// upTo is how far the index has been built, in order of name. Of later names it has
 	// none; they are added in their turn.
 	upTo     lock.Name

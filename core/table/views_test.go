@@ -177,7 +177,7 @@ func TestTheLocksOfAnAccountAreCounted(t *testing.T) {
 		check("a", "x", 0)
 		check("b", "", 1)
 		check("c", "", 0)
-		if _, err := tab.Release(t.Context(), lock.Release{Origin: lock.Origin{Actor: lock.Actor{Account: "a"}}, Name: "prod/2", LeaseID: g.LeaseID}); err != nil {
+		if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: lock.Origin{Actor: lock.Actor{Account: "a"}}, Name: "prod/2", LeaseID: g.LeaseID}); err != nil {
 			t.Fatal(err)
 		}
 		check("a", "prod/", 1)

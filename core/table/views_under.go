@@ -6,7 +6,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// heldUnder counts the names with a lease that begin with prefix, whoever has it, and
+// heldUnder counts the names with a lease that begin with prefix, of all accounts, and
 // looks at no more than most names for that.
 func (vs *views) heldUnder(prefix string, most int) (held, looked int) {
 	for after, done := lock.Name(""), false; !done && looked < most; {

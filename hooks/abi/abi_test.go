@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Whoever has only the page must be able to write a policy, so every name in the
-// code stands on it.
+// An author with only the page must be able to write a policy, so it has every name in the
+// code.
 func TestREADMENamesEverything(t *testing.T) {
 	page, err := os.ReadFile("README.md")
 	if err != nil {

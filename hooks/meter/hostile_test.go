@@ -119,7 +119,7 @@ func TestHostileGuestsEnd(t *testing.T) {
 	}
 }
 
-// While guests run, whoever stops the world waits for them, but not for longer than a
+// A goroutine that stops the world waits for running guests, but not for longer than a
 // call of each: all run at the same time, and on fewer CPUs than guests the last one ends
 // when all have used up their fuel.
 func TestTheWorldIsNotStoppedForLong(t *testing.T) {
@@ -196,7 +196,7 @@ func longest(before, after *metrics.Float64Histogram) time.Duration {
 	return 0
 }
 
-// resident returns the memory of this process that is in RAM, 0 where nobody says.
+// resident returns the memory of this process that is in RAM, 0 where the system does not tell.
 func resident(t *testing.T) int {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

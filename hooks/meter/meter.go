@@ -1,5 +1,5 @@
-// Package meter rewrites a WebAssembly module so that it counts what it does and
-// stops itself when it has done enough. Nothing else bounds a guest: compiled Wasm
+// Package meter rewrites a WebAssembly module so that it counts its instructions and
+// stops itself when its fuel is used up. Nothing else bounds a guest: compiled Wasm
 // cannot be preempted, and while a guest runs the garbage collector of the whole
 // process waits for it.
 //
@@ -8,9 +8,9 @@
 // One mutable global of type i64, exported as [Global], holds the fuel that is left.
 // Each straight piece of code (a region) subtracts its price when it is entered. At
 // the entry of every function, at the head of every loop, before every bulk operation, and
-// wherever more could have been spent unseen than a limit, the guest traps if the fuel is
-// below zero. Whoever calls the guest sets the global before and reads it afterwards: below
-// zero means that it was used up. A start function runs on [Config.Fuel].
+// wherever more than a limit could have been spent without a check, the guest traps if the
+// fuel is below zero. The caller of the guest sets the global before and reads it afterwards:
+// below zero means that the fuel was used up. A start function runs on [Config.Fuel].
 //
 // The limit is 10,000 units, and in functions that call others at most what entering them
 // has cost. When the fuel is used up no function is entered any more, so what the callers on
@@ -45,7 +45,7 @@
 // and calls of the host, in all of which work is left for the way back, found none that takes
 // four times as long as the pointers do. The world is stopped for no longer than one call.
 //
-// What a guest has the host do is paid to the host, which takes it from the global.
+// Host functions take their price from the global themselves.
 //
 // # What is refused
 //
@@ -74,7 +74,7 @@ import (
 	"runtime"
 )
 
-// Global is the name under which the fuel is exported.
+// Global is the export name of the fuel.
 const Global = "octostore_fuel"
 
 // Prices.
@@ -105,9 +105,9 @@ const (
 	pageLimit    = 1 << 16 // of WebAssembly itself
 )
 
-// Config says what a module is given. The zero Config is useful.
+// Config has the limits of a module. The zero Config is useful.
 type Config struct {
-	// Fuel is what the start function may use.
+	// Fuel is the fuel of the start function.
 	Fuel int64
 	// MaxPages is the most memory an instance can have, in pages of 64 KiB; 0 means
 	// 65,536. What the host needs for it, for tables and the like, counts, so its linear

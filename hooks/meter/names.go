@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// maxName is what is kept of the name of a function, in bytes. The runtime repeats names
-// for every frame of every trap, and nobody pays for that.
+// maxName bounds the name of a function, in bytes. The runtime repeats names for every frame of
+// every trap, which costs no fuel.
 const maxName = 256
 
 // names returns the section of names with those of functions only, or nil if there

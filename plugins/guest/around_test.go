@@ -60,7 +60,7 @@ func TestPolicyReadsOtherLocks(t *testing.T) {
 	}
 	policy(t, func(q guest.Request) guest.Verdict {
 		if member, known := q.InGroup("github:acme"); member || known {
-			t.Error("it is known what nobody says")
+			t.Error("groups are known that no request has")
 		}
 		if !q.LockGrantedAt().IsZero() {
 			t.Error("a free lock was granted")

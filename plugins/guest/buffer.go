@@ -15,7 +15,7 @@ var (
 	used   int
 )
 
-// begin is called before each call: nobody has strings of the last one any more.
+// begin is called before each call: the strings of the last call are no longer in use.
 func begin() { used = 0 }
 
 func lookUp(key string) (string, bool) {

@@ -53,7 +53,7 @@ quit() {
     exit "$1"
 }
 
-# now sets clock, in seconds: where the system has one, of a clock that nobody sets and that counts a suspend.
+# now sets clock, in seconds: from the boot-time clock where the system has one, which is never set and counts suspends.
 now() {
     if read -r clock _ 2>/dev/null </proc/uptime; then
         clock=${clock%.*}

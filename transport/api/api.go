@@ -1,12 +1,10 @@
-// Package api is what OctoStore says on the wire: the JSON of its answers, the
-// codes of its problems, the names of its headers, and the OpenAPI document that
-// describes them all. It has no behaviour and imports nothing of OctoStore, so that
-// clients can use it.
+// Package api has the types of the HTTP API: the JSON of answers, the codes of problems, the
+// names of headers, and the OpenAPI document. It has no behaviour and imports nothing of
+// OctoStore, so that clients can use it.
 //
-// Times are RFC 3339 in UTC, with milliseconds, and are for people. Everything a
-// program should calculate with is a duration, in whole milliseconds, in a field
-// that ends in _ms. Fencing tokens are below 2^53, so every JSON reader keeps them
-// exact.
+// Times are RFC 3339 in UTC, with milliseconds, and are for people. Programs calculate with
+// durations, which are whole milliseconds in members that end in _ms. Fencing tokens are below
+// 2^53, so every JSON reader keeps them exact.
 //
 // Later versions may add fields. A client must ignore those it does not know.
 package api
@@ -20,7 +18,7 @@ const (
 	// HeaderKey carries the idempotency key of an acquire: 16 to 128 visible ASCII
 	// characters, fresh for every attempt.
 	HeaderKey = "Idempotency-Key"
-	// HeaderRequestID names one request in answers, logs and the journal. A client may
+	// HeaderRequestID identifies a request in answers, logs and the audit log. A client may
 	// choose it: 1 to 64 characters out of A-Z, a-z, 0-9, '.', '_' and '-'. Anything
 	// else is replaced by the server's own.
 	HeaderRequestID = "X-Request-Id"
@@ -34,29 +32,29 @@ type Grant struct {
 	Name string `json:"name"`
 	// LeaseID proves the hold to renew and release. Keep it secret.
 	LeaseID string `json:"lease_id"`
-	// FencingToken is greater than that of every earlier lease of this lock. Pass it to
-	// whatever the lock protects, so that it can refuse smaller ones.
+	// FencingToken is greater than that of every earlier lease of this lock. Pass it to the
+	// protected resource, and have that reject any token lower than the highest it has seen.
 	FencingToken uint64 `json:"fencing_token"`
 	Account      string `json:"account"`
 	Holder       string `json:"holder"`
 	TTLMS        int64  `json:"ttl_ms"`
-	// ConfirmMS is there while the lease is unconfirmed: it ends that long after its
-	// grant, unless it is renewed. The first renewal gives it TTLMS, and this is gone.
+	// ConfirmMS is present while the lease is unconfirmed: the lease ends that long after its
+	// grant unless it is renewed. The first renewal gives it TTLMS, and removes ConfirmMS.
 	ConfirmMS int64 `json:"confirm_ms,omitempty"`
-	// ExpiresInMS is what was left of the lease when the answer was built.
+	// ExpiresInMS is the remaining time of the lease when the answer was built.
 	ExpiresInMS int64 `json:"expires_in_ms"`
 	// ServerMS is the time from the arrival of the request to that instant.
 	ServerMS int64 `json:"server_ms"`
-	// WaitedMS is how long the request stood in the queue.
+	// WaitedMS is how long the request waited in the queue.
 	WaitedMS int64 `json:"waited_ms"`
-	// WaitMS is how long it would have waited at most: the wait asked for, cut to the
-	// server's maximum.
+	// WaitMS is how long the request would have waited at most: the wait it asked for, capped
+	// at the server's maximum.
 	WaitMS    int64     `json:"wait_ms"`
 	GrantedAt time.Time `json:"granted_at"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// Ended is the answer to release and break: the lease is over.
+// Ended is the answer to release and break: the lease has ended.
 type Ended struct {
 	Name         string `json:"name"`
 	FencingToken uint64 `json:"fencing_token"`
@@ -64,7 +62,7 @@ type Ended struct {
 	HeldMS int64 `json:"held_ms"`
 }
 
-// State says whether somebody has the lock.
+// State says whether a lock is held.
 type State string
 
 // States of a lock.
@@ -73,23 +71,23 @@ const (
 	Held State = "held"
 )
 
-// Lock is what anybody who may read it sees of a lock. A lock nobody ever asked for
+// Lock is the state of a lock, for accounts that may read it. A lock that was never acquired
 // is free like any other.
 type Lock struct {
 	Name  string `json:"name"`
 	State State  `json:"state"`
-	// Lease is the present hold; nil if the lock is free.
+	// Lease is the present lease; nil if the lock is free.
 	Lease *Lease `json:"lease,omitempty"`
 	// WaitersTotal is the length of the queue; Waiters are its first 16 places, or the page
 	// that was asked for.
 	WaitersTotal int      `json:"waiters_total"`
 	Waiters      []Waiter `json:"waiters"`
-	// WaitersNext is what to pass as waiters_after to get the places behind these; absent
-	// at the end of the queue.
+	// WaitersNext is passed as waiters_after to get the next page; absent at the end of the
+	// queue.
 	WaitersNext int `json:"waiters_next,omitempty"`
 }
 
-// Lease is a hold as others see it: never with its lease id.
+// Lease is a lease as other clients see it: without its lease id.
 type Lease struct {
 	FencingToken uint64            `json:"fencing_token"`
 	Account      string            `json:"account"`
@@ -105,14 +103,14 @@ type Lease struct {
 
 // Waiter is one place in the queue of a lock.
 type Waiter struct {
-	Position int `json:"position"` // from 1, in the order in which the lock would be given
-	// Priority is front or back, if policies said so; empty: normal.
+	Position int `json:"position"` // from 1, in the order in which the lock would be granted
+	// Priority is front or back, if policies set it; empty: normal.
 	Priority string    `json:"priority,omitempty"`
 	Account  string    `json:"account"`
 	Holder   string    `json:"holder"`
 	Reason   string    `json:"reason"`
 	Since    time.Time `json:"since"`
-	// Metadata is left out of a listing of many locks.
+	// Metadata is absent in a listing of many locks.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// Away is true while the client is not connected: its place is passed over, and ends at
 	// KeptUntil unless a request with the same idempotency key takes it.
@@ -123,24 +121,24 @@ type Waiter struct {
 // List is one page of locks that are held or waited for, by name.
 type List struct {
 	Locks []Lock `json:"locks"`
-	// Next is what to pass as after to get the next page; empty at the end.
+	// Next is passed as after to get the next page; empty at the end.
 	Next string `json:"next"`
 }
 
 // Health is the answer of /healthz and /readyz.
 type Health struct {
 	Status HealthStatus `json:"status"`
-	// Degraded is what does not work although the status is OK.
+	// Degraded lists what does not work although the status is OK.
 	Degraded []HealthStatus `json:"degraded,omitempty"`
 }
 
 // HealthStatus says whether a server can be used.
 type HealthStatus string
 
-// What a server may say about itself. Only [OK] comes with status 200.
+// States of a server. Only [OK] comes with status 200.
 const (
 	OK          HealthStatus = "ok"
-	Draining    HealthStatus = "draining"     // it is stopping: no new acquires
+	Draining    HealthStatus = "draining"     // the server is stopping: no new acquires
 	StorageFull HealthStatus = "storage_full" // the disk is full: no new acquires until there is space
-	Failing     HealthStatus = "failing"      // it can make no changes any more
+	Failing     HealthStatus = "failing"      // the server can make no changes any more
 )

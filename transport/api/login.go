@@ -1,26 +1,26 @@
 package api
 
-// DeviceLogin is the answer of POST /v1/login/device: a login that waits for somebody to
-// type in a code.
+// DeviceLogin is the answer of POST /v1/login/device: a login that waits for a person to enter
+// a code.
 type DeviceLogin struct {
-	// DeviceID is what to poll with. Keep it secret: whoever has it gets the token.
+	// DeviceID identifies the login when polling. Keep it secret: it is worth the token.
 	DeviceID string `json:"device_id"`
-	// UserCode is to be typed in at VerificationURI.
+	// UserCode is to be entered at VerificationURI.
 	UserCode        string `json:"user_code"`
 	VerificationURI string `json:"verification_uri"`
 	// IntervalMS is how long to wait before each poll.
 	IntervalMS int64 `json:"interval_ms"`
-	// ExpiresInMS is how long there is for all of it.
+	// ExpiresInMS is how long the login may take.
 	ExpiresInMS int64 `json:"expires_in_ms"`
 }
 
-// LoginStatus says how far a login is.
+// LoginStatus is the state of a login.
 type LoginStatus string
 
-// How far a login can be. A login that failed is a problem instead.
+// States of a login. A login that failed is a problem instead.
 const (
-	LoginPending  LoginStatus = "pending"  // nobody has typed in the code yet
-	LoginComplete LoginStatus = "complete" // here is the token
+	LoginPending  LoginStatus = "pending"  // the code has not been entered yet
+	LoginComplete LoginStatus = "complete" // the token was created
 )
 
 // Login is the answer of POST /v1/login/device/poll.
@@ -28,6 +28,6 @@ type Login struct {
 	Status LoginStatus `json:"status"`
 	// IntervalMS is how long to wait before the next poll; absent once complete.
 	IntervalMS int64 `json:"interval_ms,omitempty"`
-	// Token is there once the login is complete. Its secret is shown this once.
+	// Token is present once the login is complete. Its secret is shown only this once.
 	Token *NewToken `json:"token,omitempty"`
 }

@@ -2,8 +2,8 @@ package api
 
 import _ "embed"
 
-// OpenAPI is the OpenAPI 3.1 description of version 1, as YAML. A server offers it
-// at /openapi.yaml.
+// OpenAPI is the OpenAPI 3.1 description of the API, as YAML. A server offers it at
+// /openapi.yaml.
 //
 //go:embed openapi.yaml
 var OpenAPI []byte

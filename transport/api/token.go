@@ -2,18 +2,18 @@ package api
 
 import "time"
 
-// Token is what is known of a token. Its secret is not.
+// Token is a token without its secret.
 type Token struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
 	Account string `json:"account"`
-	// Scopes are what it may do, like "acquire,read:team-a/** break:team-a/x".
+	// Scopes say what it may do, like "acquire,read:team-a/** break:team-a/x".
 	Scopes    string     `json:"scopes"`
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`   // absent: never
 	UsedAt    *time.Time `json:"last_used_at,omitempty"` // within a minute or two; absent: not yet
-	RevokedAt *time.Time `json:"revoked_at,omitempty"`   // absent: it is good
-	// FromFile: it is kept in the server's tokens file, and can only be changed there.
+	RevokedAt *time.Time `json:"revoked_at,omitempty"`   // absent: it is not revoked
+	// FromFile means that it is in the server's tokens file, and can only be changed there.
 	FromFile bool `json:"from_file,omitempty"`
 }
 
@@ -22,9 +22,9 @@ type TokenList struct {
 	Tokens []Token `json:"tokens"`
 }
 
-// NewToken is a token that was just made.
+// NewToken is a token that was just created.
 type NewToken struct {
 	Token
-	// Secret is what to send as a bearer token. It is shown this once.
+	// Secret is sent as a bearer token. It is shown only this once.
 	Secret string `json:"token"`
 }

@@ -1,5 +1,5 @@
-// Package client talks to an OctoStore server over HTTP. It needs nothing but the
-// standard library, hides nothing of the API, and repeats nothing by itself.
+// Package client talks to an OctoStore server over HTTP. It needs only the standard library,
+// hides nothing of the API, and never retries by itself.
 package client
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/octostore/octostore/transport/api"
 )
 
-// DefaultURL is where a server listens if nobody says otherwise.
+// DefaultURL is the default address of a server.
 const DefaultURL = "http://127.0.0.1:3000"
 
 // Client talks to one server. Make one with [New]; it is safe for use by many
@@ -28,19 +28,17 @@ type Client struct {
 	http  *http.Client
 }
 
-// Config says which server to talk to. The zero value is useful.
+// Config is the address of a server and the token for it. The zero value is useful.
 type Config struct {
 	URL   string // default: DefaultURL
 	Token string // sent as a bearer token; empty: none
-	// HTTP sends the requests; default: one without a timeout, since answers may take as long
-	// as they like. Redirects are not followed, whatever it says: the token is for one server,
-	// and package net/http would send it to other ports of the host, to hosts below it, and
-	// without TLS.
+	// HTTP sends the requests; default: one without a timeout, as some answers take long.
+	// Redirects are never followed: the token is for one server, and package net/http would
+	// send it to other ports of the host, to its subdomains, and without TLS.
 	HTTP *http.Client
 }
 
-// New returns a client of the server at cfg.URL, or an error if that is not a URL of a
-// server.
+// New returns a client of the server at cfg.URL, or an error if that is no URL of a server.
 func New(cfg Config) (*Client, error) {
 	if cfg.URL == "" {
 		cfg.URL = DefaultURL
@@ -73,7 +71,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 	return c.do(ctx, http.MethodGet, path, query)
 }
 
-// do is get for any method; what is to be said goes into the query.
+// do is get for any method; parameters are in the query.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
 	target := c.base + path
 	if len(query) > 0 {
@@ -114,7 +112,7 @@ func (c *Client) Health(ctx context.Context) error {
 	return resp.Body.Close()
 }
 
-// problemOf reads what a server, or something before it, says is wrong.
+// problemOf reads the problem in the answer of a server, or of a proxy.
 func problemOf(resp *http.Response) error {
 	const most = 64 << 10
 	e := &Error{}
@@ -129,8 +127,8 @@ func problemOf(resp *http.Response) error {
 	return e
 }
 
-// AuditQuery says what of the journal to read. Members are the parameters of
-// GET /v1/audit; empty ones are left out.
+// AuditQuery selects records of the audit log. Members are the parameters of GET /v1/audit;
+// empty ones are left out.
 type AuditQuery struct {
 	After, Since, Until, Prefix, Kind, Account, Decision string
 
@@ -161,9 +159,9 @@ func (q AuditQuery) values() url.Values {
 	return v
 }
 
-// Audit returns an export as it comes: lines, of which the first opens it and the last
-// closes it. Without the closing line it is not complete. The caller closes it. An
-// [*Error] with code cursor_expired names the oldest cursor.
+// Audit returns an export as a stream of lines. The first line opens it and the last closes it;
+// without the closing line it is not complete. The caller closes it. An [*Error] with code
+// cursor_expired names the oldest cursor.
 func (c *Client) Audit(ctx context.Context, q AuditQuery) (io.ReadCloser, error) {
 	resp, err := c.get(ctx, "/v1/audit", q.values())
 	if err != nil {

@@ -10,17 +10,16 @@ import (
 	"github.com/octostore/octostore/transport/api"
 )
 
-// QueuePage says which places of a lock's queue to show. The zero QueuePage is the first
-// 16.
+// QueuePage selects places of a lock's queue. The zero QueuePage selects the first 16.
 type QueuePage struct {
 	Waiters int // how many at most, 1 to 1,000; 0: 100, or 16 if After is 0, too
 	After   int // only places behind this position: the WaitersNext of the page before
 }
 
-// Lock returns the state of a lock, whatever its name is. An [*Error] with code invalid says
-// what is wrong with the name, one with code forbidden which scope is needed.
+// Lock returns the state of a lock. An [*Error] with code invalid says what is wrong with the
+// name, one with code forbidden which scope is needed.
 func (c *Client) Lock(ctx context.Context, name string, page QueuePage) (api.Lock, error) {
-	// By its path a lock cannot be read whose name ends in a verb.
+	// A lock whose name ends in a verb cannot be read by its path.
 	query := url.Values{"name": {name}}
 	if page.Waiters > 0 {
 		query.Set("waiters", strconv.Itoa(page.Waiters))

@@ -12,27 +12,27 @@ import (
 	"github.com/octostore/octostore/transport/api"
 )
 
-// BeginLogin begins a login by a code that somebody types in at GitHub.
+// BeginLogin begins a login with a code that a person enters at GitHub.
 func (c *Client) BeginLogin(ctx context.Context) (d api.DeviceLogin, err error) {
 	err = c.post(ctx, "/v1/login/device", nil, &d)
 	return d, err
 }
 
-// PollLogin asks how far a login is. Once it is complete the answer is the only place that
-// ever shows the secret of the token. An [*Error] with a status of 500 or more may pass;
-// any other ends the login.
+// PollLogin returns the state of a login. The answer of a complete login is the only one that
+// shows the secret of the token. After an [*Error] with a status of 500 or more the client may
+// poll again; any other error ends the login.
 func (c *Client) PollLogin(ctx context.Context, d api.DeviceLogin) (l api.Login, err error) {
 	err = c.post(ctx, "/v1/login/device/poll", url.Values{"device_id": {d.DeviceID}}, &l)
 	return l, err
 }
 
-// Logout makes the client's own token useless.
+// Logout revokes the client's own token.
 func (c *Client) Logout(ctx context.Context) (t api.Token, err error) {
 	err = c.post(ctx, "/v1/logout", nil, &t)
 	return t, err
 }
 
-// post sends a form, for what is secret does not belong into a URL, and reads the answer.
+// post sends a form, as secrets do not belong into a URL, and reads the answer.
 func (c *Client) post(ctx context.Context, path string, form url.Values, into any) error {
 	const most = 64 << 10
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, strings.NewReader(form.Encode()))

@@ -10,22 +10,21 @@ import (
 	"github.com/octostore/octostore/transport/api"
 )
 
-// Policies returns the policies that rule, and what they have done since they were
-// loaded.
+// Policies returns the policies of the server, with their statistics.
 func (c *Client) Policies(ctx context.Context) (list api.PolicyList, err error) {
 	err = c.json(ctx, http.MethodGet, "/v1/policies", nil, &list)
 	return list, err
 }
 
-// ReloadPolicies has the server load its policies again: all, or nothing is changed. An
-// [*Error] with code invalid says what is wrong with them.
+// ReloadPolicies has the server reload its policies: all of them, or none. An [*Error] with code
+// invalid says what is wrong with them.
 func (c *Client) ReloadPolicies(ctx context.Context) (reloaded api.Reloaded, err error) {
 	err = c.json(ctx, http.MethodPost, "/v1/policies/reload", nil, &reloaded)
 	return reloaded, err
 }
 
-// ExplainQuery is a request that policies are asked about. Members are the parameters
-// of GET /v1/policies/explain; empty ones are left out.
+// ExplainQuery is a request to explain. Members are the parameters of GET /v1/policies/explain;
+// empty ones are left out.
 type ExplainQuery struct {
 	Name, Hook, At, Account, TTL, Wait, Holder, Reason string
 
@@ -47,8 +46,7 @@ func (q ExplainQuery) values() url.Values {
 	return v
 }
 
-// ExplainPolicies returns what every policy would say to a request. Nothing comes of
-// it.
+// ExplainPolicies returns what every policy would decide on a request, which is not made.
 func (c *Client) ExplainPolicies(ctx context.Context, q ExplainQuery) (e api.Explanation, err error) {
 	err = c.json(ctx, http.MethodGet, "/v1/policies/explain", q.values(), &e)
 	return e, err

@@ -10,8 +10,8 @@ import (
 	"github.com/octostore/octostore/transport/client"
 )
 
-// A token is sent to the server it is for, and nowhere that server, or who pretends to be
-// it, points to: another port of the same host, for example.
+// The token is sent to its server only, not to where that server, or an impostor, redirects:
+// another port of the same host, for example.
 func TestATokenIsNotSentOn(t *testing.T) {
 	var asked atomic.Int32
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))

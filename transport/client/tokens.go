@@ -21,15 +21,15 @@ type TokenSpec struct {
 	Expires time.Duration // from now, in whole milliseconds; 0: never
 }
 
-// Tokens returns all tokens, revoked ones too. It takes the scope admin, like everything
-// about tokens.
+// Tokens returns all tokens, revoked ones too. Like all methods for tokens it needs the scope
+// admin.
 func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
 	var list api.TokenList
 	err := c.call(ctx, http.MethodGet, "/v1/tokens", nil, &list)
 	return list.Tokens, err
 }
 
-// CreateToken makes a token. The answer is the only place that ever shows its secret.
+// CreateToken creates a token. Only this answer shows its secret.
 func (c *Client) CreateToken(ctx context.Context, w TokenSpec) (t api.NewToken, err error) {
 	q := url.Values{"account": {w.Account}, "scopes": {w.Scopes}}
 	if w.Name != "" {
@@ -42,7 +42,7 @@ func (c *Client) CreateToken(ctx context.Context, w TokenSpec) (t api.NewToken, 
 	return t, err
 }
 
-// RotateToken makes a token in the place of another, which stays good for grace.
+// RotateToken replaces a token by a new one. The old one stays valid for grace.
 func (c *Client) RotateToken(ctx context.Context, id string, grace time.Duration) (t api.NewToken, err error) {
 	q := url.Values{}
 	if grace != 0 {
@@ -52,7 +52,7 @@ func (c *Client) RotateToken(ctx context.Context, id string, grace time.Duration
 	return t, err
 }
 
-// RevokeToken makes a token useless.
+// RevokeToken revokes a token.
 func (c *Client) RevokeToken(ctx context.Context, id string) (t api.Token, err error) {
 	err = c.call(ctx, http.MethodDelete, "/v1/tokens/"+url.PathEscape(id), nil, &t)
 	return t, err

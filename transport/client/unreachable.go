@@ -7,8 +7,8 @@ import (
 	"net/url"
 )
 
-// UnreachableError means that no server answered: none runs there, something on the way
-// does not let the request pass, or its certificate is not trusted.
+// UnreachableError means that no server answered: none runs there, a firewall or proxy does not
+// let the request pass, or its certificate is not trusted.
 type UnreachableError struct {
 	URL string // of the server, without a password
 	Err error  // why, without the request
@@ -19,14 +19,14 @@ func (e *UnreachableError) Error() string { return "no answer from " + e.URL + "
 // Unwrap returns why.
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// Untrusted reports whether a server is there, with a certificate that is not trusted.
+// Untrusted reports whether a server answered with a certificate that is not trusted.
 func (e *UnreachableError) Untrusted() bool {
 	_, is := errors.AsType[*tls.CertificateVerificationError](e.Err)
 	return is
 }
 
-// unreachable makes an error of package net/http one for people, who know neither its
-// methods nor the path that was asked for. A caller that gave up gets its own error.
+// unreachable turns an error of package net/http into one for people, without method and path.
+// A caller whose context ended gets the error of the context.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err

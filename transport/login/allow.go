@@ -11,18 +11,18 @@ import (
 	"github.com/octostore/octostore/core/input"
 )
 
-// Allow says who may log in, and what their tokens may do. The zero Allow lets nobody
+// Allow says which users may log in, and what their tokens may do. The zero Allow lets no user
 // in.
 type Allow struct {
 	entries []entry
 }
 
-// entry is one part of it.
+// entry is one part of an Allow.
 type entry struct {
-	subject string // as it was written
+	subject string // as written
 	kind    kind
-	name    string // of the user, or of the organisation
-	id      int64  // its number; 0: whoever has the name now
+	name    string // of the user or the organisation
+	id      int64  // its number; 0: the present owner of the name
 	team    string
 	scopes  string
 }
@@ -35,25 +35,25 @@ const (
 	kindTeam kind = "team"
 )
 
-// AllowForm is what an Allow looks like.
+// AllowForm describes the text form of an Allow.
 const AllowForm = `parts joined by ';', each user:LOGIN=SCOPES, org:ORG=SCOPES or team:ORG/TEAM=SCOPES, where LOGIN and ORG may have @NUMBER after them, such as "user:alice@583231=acquire,read:team-a/**; org:acme=read:**"`
 
 const (
-	// mostEntries bounds what GitHub is asked at one login.
+	// mostEntries bounds the requests to GitHub for one login.
 	mostEntries = 50
-	// mostScopes is how long all scopes of an Allow may be together, in bytes: somebody may
-	// be all of it at once, and a token has room for so much.
+	// mostScopes bounds the scopes of an Allow, in bytes: one user may have all of them, and
+	// that is how much a token can hold.
 	mostScopes = 2048
 )
 
-// Names at GitHub. Those of users that a company manages have an underscore.
+// Names at GitHub. Logins of managed users have an underscore.
 var (
 	goodName = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,38})$`)
 	goodTeam = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
 )
 
-// ParseAllow reads an Allow of the form [AllowForm]. Its errors name the part, and go on
-// after "the setting".
+// ParseAllow reads an Allow of the form [AllowForm]. Its errors name the part, and continue the
+// sentence "the setting".
 func ParseAllow(text string) (Allow, error) {
 	var a Allow
 	var scopes []string
@@ -77,7 +77,7 @@ func ParseAllow(text string) (Allow, error) {
 	}
 	switch all := len(strings.Join(scopes, " ")); {
 	case len(a.entries) == 0:
-		return Allow{}, errors.New("allows nobody")
+		return Allow{}, errors.New("allows no user")
 	case len(a.entries) > mostEntries:
 		return Allow{}, fmt.Errorf("has %d parts, more than %d", len(a.entries), mostEntries)
 	case all > mostScopes:
@@ -89,7 +89,7 @@ func ParseAllow(text string) (Allow, error) {
 func parseEntry(part string) (e entry, err error) {
 	subject, scopes, found := strings.Cut(part, "=")
 	if !found {
-		return e, errors.New("has no '=' between who it is about and what they may do")
+		return e, errors.New("has no '=' between its subject and its scopes")
 	}
 	e.subject = strings.TrimSpace(subject)
 	word, name, found := strings.Cut(e.subject, ":")
@@ -121,8 +121,8 @@ func parseEntry(part string) (e entry, err error) {
 	return e, nil
 }
 
-// Unpinned returns who is let in by a name alone, as it was written. GitHub gives names
-// that were given up to others, who could then log in.
+// Unpinned returns the entries that have a name but no number. GitHub gives names that were
+// given up to other users, who could then log in.
 func (a Allow) Unpinned() []string {
 	var all []string
 	for _, e := range a.entries {
@@ -133,8 +133,8 @@ func (a Allow) Unpinned() []string {
 	return all
 }
 
-// oauthScopes returns what GitHub has to be asked for: nothing, unless it matters what
-// somebody is a member of.
+// oauthScopes returns the OAuth scopes to request from GitHub: none, unless memberships
+// matter.
 func (a Allow) oauthScopes() []string {
 	for _, e := range a.entries {
 		if e.kind != kindUser {
@@ -144,10 +144,10 @@ func (a Allow) oauthScopes() []string {
 	return nil
 }
 
-// isAbout reports whether a part about a user is about this one.
+// isAbout reports whether an entry for a user is for this one.
 func (e *entry) isAbout(u user) bool {
 	if e.id != 0 {
-		return e.id == u.ID // whatever they are called now
+		return e.id == u.ID // whatever the login is now
 	}
 	return strings.EqualFold(e.name, u.Login)
 }

@@ -11,8 +11,8 @@ import (
 
 func TestWhatAnAllowSaysWrong(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                    "allows nobody",
-		" ; ;":                                "allows nobody",
+		"":                                    "allows no user",
+		" ; ;":                                "allows no user",
 		"alice=read:**":                       `part 1, "alice=read:**", which begins with none of user, org and team`,
 		"user:a=read:**; group:b=read:**":     `part 2, "group:b=read:**", which begins with none`,
 		"user:alice":                          "has no '='",

@@ -19,15 +19,15 @@ import (
 	"github.com/octostore/octostore/core/auth"
 )
 
-// Bounds of what GitHub may do to us.
+// Bounds of requests to GitHub.
 const (
-	oneTime   = 5 * time.Second  // for one question
-	wholeTime = 15 * time.Second // for all of a login
-	mostBytes = 256 << 10        // of one answer
+	oneTime   = 5 * time.Second  // for one request
+	wholeTime = 15 * time.Second // for one login
+	mostBytes = 256 << 10        // in one answer
 )
 
-// newClient returns a client that asks GitHub. It follows no redirects: secrets go to
-// where they were meant to go, and nowhere else.
+// newClient returns the client for requests to GitHub. It follows no redirects: secrets go only
+// where they were sent.
 func newClient(transport http.RoundTripper) *http.Client {
 	if transport == nil {
 		transport = http.DefaultTransport.(*http.Transport).Clone()
@@ -38,8 +38,8 @@ func newClient(transport http.RoundTripper) *http.Client {
 	}
 }
 
-// bounded reads answers whole, up to a size, within a time, and closes them. Package oauth2
-// leaves some open, and some requests without a context.
+// bounded reads each answer to its end, bounds its size and time, and closes it. Package
+// oauth2 leaves some answers open, and sends some requests without a context.
 type bounded struct{ http.RoundTripper }
 
 var (
@@ -81,8 +81,8 @@ func (g *GitHub) with(ctx context.Context) context.Context {
 	return context.WithValue(ctx, oauth2.HTTPClient, g.client)
 }
 
-// said returns an error in a form fit for the log. What GitHub sends as an error may
-// repeat what it was sent, secrets included, so only its code is kept.
+// said returns an error in a form fit for the log. An error of GitHub may repeat the request,
+// secrets included, so only its code is kept.
 func said(err error) string {
 	if e, is := errors.AsType[*oauth2.RetrieveError](err); is {
 		status := 0
@@ -97,8 +97,8 @@ func said(err error) string {
 	return err.Error()
 }
 
-// plain returns the code of an error if it looks like one, so that nothing else gets into
-// the log that way.
+// plain returns the code of an error if it has the form of one. No other text of GitHub gets
+// into the log.
 func plain(code string) string {
 	if !goodCode.MatchString(code) {
 		return ""
@@ -108,14 +108,14 @@ func plain(code string) string {
 
 var goodCode = regexp.MustCompile(`^[a-z_]{1,40}$`)
 
-// asker asks GitHub's API about whoever has a token of it. It asks nothing twice.
+// asker queries GitHub's API about the user of a GitHub token. It sends no query twice.
 type asker struct {
 	g     *GitHub
 	token string
 	orgs  map[string]membership
 }
 
-// membership is what GitHub says about somebody in an organisation or a team.
+// membership is the membership of a user in an organisation or a team, as GitHub says it.
 type membership struct {
 	State        string `json:"state"` // pending until an invitation was accepted
 	Organization struct {
@@ -125,8 +125,8 @@ type membership struct {
 
 func (m membership) active() bool { return m.State == "active" }
 
-// get asks for one thing. found is false if GitHub says that there is none, or none for
-// us to see.
+// get sends one query. found is false if GitHub says that there is no such thing, or none that
+// the token may see.
 func (a *asker) get(ctx context.Context, v any, path ...string) (found bool, err error) {
 	for i := range path {
 		path[i] = url.PathEscape(path[i])
@@ -162,12 +162,12 @@ func (a *asker) get(ctx context.Context, v any, path ...string) (found bool, err
 	return true, nil
 }
 
-// limited tells a 403 that is about us from one that is about the question.
+// limited reports whether a 403 is about the rate limit, rather than about the query.
 func limited(h http.Header) bool {
 	return h.Get("Retry-After") != "" || h.Get("X-RateLimit-Remaining") == "0"
 }
 
-// user asks who has the token.
+// user returns the user of the token.
 func (a *asker) user(ctx context.Context) (u user, err error) {
 	found, err := a.get(ctx, &u, "user")
 	switch {
@@ -181,9 +181,9 @@ func (a *asker) user(ctx context.Context) (u user, err error) {
 	return u, nil
 }
 
-// scopes returns what a user may do: all that is said about them and about what they
-// are members of; the zero Scopes: they may not log in. groups are the organisations and
-// teams among it, for policies, as [lock.Actor] has them: others were not asked about.
+// scopes returns what a user may do: the scopes of all entries for the user, and for the
+// organisations and teams of which the user is a member. The zero Scopes: the user may not log
+// in. groups are those organisations and teams, for policies, as [lock.Actor] has them.
 func (a *asker) scopes(ctx context.Context, u user) (_ auth.Scopes, groups string, _ error) {
 	var all []string
 	members := a.g.allow.groups()

@@ -14,41 +14,41 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Bounds of logins by a code. One that is begun asks GitHub at its interval whether
-// the code was typed in, as long as somebody asks us.
+// Bounds of logins with a code. Such a login polls GitHub until the code is entered, as long
+// as its client polls here.
 const (
 	mostDevices   = 100
-	mostOfOne     = 20 // begun by the same network
+	mostOfOne     = 20 // begun from the same network
 	deviceLife    = 15 * time.Minute
-	idleLife      = time.Minute // since somebody asked; three intervals, if that is more
+	idleLife      = time.Minute // since the last poll of the client; three intervals, if that is more
 	leastInterval = 1           // seconds
 	usualInterval = 5
 	mostInterval  = 60
 )
 
-// devices are the logins by a code that are under way.
+// devices are the logins with a code that are in progress.
 type devices struct {
 	mu   sync.Mutex
 	byID map[string]*device // and not nil
-	of   map[string]int     // how many each network has begun, as long as it has one
+	of   map[string]int     // how many each network has begun and not ended
 
 	ctx   context.Context
 	stop  context.CancelFunc
 	ended sync.WaitGroup
 }
 
-// device is one of them. What GitHub gives out for it stays here.
+// device is one of them. What GitHub returns for it stays here.
 type device struct {
 	network  string
 	interval time.Duration
-	patience time.Duration // until somebody asks again
-	end      func()        // GitHub is asked no more
+	patience time.Duration // until the next poll of the client
+	end      func()        // stops polling GitHub
 	idle     *time.Timer
 
 	// Guarded by the mutex of devices.
-	from *oauth2.Token // that of GitHub, once the code was typed in
-	err  error         // or why that will not happen
-	busy bool          // a token is being made
+	from *oauth2.Token // the GitHub token, once the code was entered
+	err  error         // why there will be no GitHub token
+	busy bool          // a token is being created
 }
 
 func (ds *devices) open() {
@@ -66,7 +66,7 @@ func (ds *devices) close() {
 	ds.ended.Wait()
 }
 
-// forget ends a login. The caller holds mu.
+// forget removes a login. The caller holds mu.
 func (ds *devices) forget(id string) {
 	if d := ds.byID[id]; d != nil {
 		d.idle.Stop()
@@ -78,7 +78,7 @@ func (ds *devices) forget(id string) {
 	}
 }
 
-// room reports whether a network may begin another one.
+// room reports whether a network may begin another login.
 func (ds *devices) room(network string) bool {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
@@ -90,18 +90,18 @@ func (ds *devices) hasRoom(network string) bool {
 	return len(ds.byID) < mostDevices && ds.of[network] < mostOfOne && ds.ctx.Err() == nil
 }
 
-// Device is a login by a code as those see it who wait for it.
+// Device is a login with a code, as the client sees it.
 type Device struct {
-	ID       string // a secret: whoever has it gets the token
-	UserCode string // to be typed in
+	ID       string // a secret: the client that sends it gets the token
+	UserCode string // to be entered
 	URL      string // there
 	Interval time.Duration
 	Life     time.Duration
 }
 
-// BeginDevice begins a login by a code for a client in a network, which may have a fifth of
-// those under way, so that none keeps all others out. mayAsk is called right before GitHub
-// is asked, and not where there is no place for the login; nil: always.
+// BeginDevice begins a login with a code. One network may have a fifth of the logins in
+// progress, so that no network keeps all others out. mayAsk is called right before the request
+// to GitHub, and not if there is no room for the login; nil allows it.
 //
 // Errors: [ErrBusy], [ErrUnavailable], that of mayAsk, and that of the context.
 func (g *GitHub) BeginDevice(ctx context.Context, network string, mayAsk func() error) (Device, error) {
@@ -136,8 +136,8 @@ func (g *GitHub) BeginDevice(ctx context.Context, network string, mayAsk func() 
 	return shown, nil
 }
 
-// check refuses an answer that cannot be used, and brings its times into bounds. What
-// it says ends up on terminals.
+// check refuses an answer that cannot be used, and brings its times into bounds. Its texts are
+// shown on terminals.
 func (g *GitHub) check(given *oauth2.DeviceAuthResponse) error {
 	u, err := url.Parse(given.VerificationURI)
 	switch {
@@ -189,8 +189,7 @@ func (g *GitHub) await(id, network string, given *oauth2.DeviceAuthResponse) boo
 	return true
 }
 
-// typedIn waits until the code was typed in. What goes wrong on the way to GitHub is no
-// reason to give up.
+// typedIn waits until the code was entered. It retries when GitHub cannot be reached.
 func (g *GitHub) typedIn(ctx context.Context, given *oauth2.DeviceAuthResponse) (*oauth2.Token, error) {
 	for {
 		from, err := g.device.DeviceAccessToken(g.with(ctx), given)
@@ -213,7 +212,7 @@ func (g *GitHub) typedIn(ctx context.Context, given *oauth2.DeviceAuthResponse) 
 	}
 }
 
-// errorCode returns the code of an error of GitHub's, or nothing.
+// errorCode returns the code of an error of GitHub, or nothing.
 func errorCode(err error) string {
 	if e, is := errors.AsType[*oauth2.RetrieveError](err); is {
 		return plain(e.ErrorCode)
@@ -221,8 +220,8 @@ func errorCode(err error) string {
 	return ""
 }
 
-// PollDevice makes a token if the code was typed in. Until then done is false, and next
-// is when to ask again. If somebody stops asking for a minute, the login is over.
+// PollDevice creates a token if the code was entered. Until then done is false, and next is
+// when to poll again. If the client does not poll for a minute, the login is over.
 //
 // Errors: [ErrOver], [ErrDenied] and [ErrNotAllowed] end it; [ErrBusy], [ErrUnavailable], and
 // those of the tokens may pass.
@@ -240,7 +239,7 @@ func (g *GitHub) PollDevice(ctx context.Context, by lock.Origin, id string) (t T
 	return t, err == nil, next, err
 }
 
-// take returns the token of GitHub's that a login has led to, for one to use.
+// take returns the GitHub token of a login, to one caller at a time.
 func (ds *devices) take(id string) (from *oauth2.Token, next time.Duration, err error) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()

@@ -5,19 +5,18 @@ import (
 	"strings"
 )
 
-// memberships are the organisations and teams that somebody is a member of, as far as an
-// Allow has it asked.
+// memberships are the organisations and teams of a user, as far as an Allow asks about them.
 type memberships struct {
 	asked bool // about one at least
 	names []string
 }
 
-// groups returns no memberships yet, of the ones that an Allow has asked about.
+// groups returns empty memberships for the organisations and teams in an Allow.
 func (a Allow) groups() *memberships {
 	return &memberships{asked: slices.ContainsFunc(a.entries, func(e entry) bool { return e.kind != kindUser })}
 }
 
-// learn notes that an entry applies or not. A team's members are its organisation's too.
+// learn records whether an entry applies. Members of a team are members of its organisation.
 func (m *memberships) learn(e *entry, applies bool) {
 	if !applies || e.kind == kindUser {
 		return
@@ -35,8 +34,8 @@ func (m *memberships) add(name string) {
 	}
 }
 
-// text is their form in a token: each followed by a line feed, a single one if there are
-// none, and empty where nothing was asked.
+// text returns their form in a token: each followed by a line feed, a single line feed if there
+// are none, and empty if nothing was asked.
 func (m *memberships) text() string {
 	if !m.asked {
 		return ""

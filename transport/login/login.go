@@ -1,25 +1,25 @@
-// Package login lets people get a token by showing who they are at GitHub: in a
-// browser, or by a code they type in there while a command waits.
+// Package login creates tokens for people who log in with GitHub: in a browser, or with a code
+// that they enter at GitHub while a command waits.
 //
-// OctoStore never sees a password, and keeps nothing of GitHub's: the token GitHub gives
-// out is used for the few questions of one login and forgotten. What a login leads to is
-// a token of OctoStore like any other, with an end.
+// OctoStore never sees a password and keeps nothing of GitHub's: the GitHub token is used for
+// the few queries of one login, and forgotten. The result of a login is an ordinary token of
+// OctoStore that expires.
 //
-// # Who may log in, as whom
+// # Accounts
 //
-// [Allow] lists users, organisations and teams with what they may do; everybody else is
-// refused. An account is named after the user's login and number at GitHub, as in
-// "github:alice.583231": logins are given to others after a while, numbers never are. Accounts of
-// those who did not log in have no colon in their names.
+// [Allow] lists users, organisations and teams with their scopes; all other users are refused.
+// An account is named after the user's login and number at GitHub, as in
+// "github:alice.583231": GitHub gives logins to other users after a while, but never numbers.
+// Names of accounts without a login have no colon.
 //
-// # What a login in a browser is guarded by
+// # Security of a login in a browser
 //
-// A random ticket lies in a cookie of the browser that began the login. The state sent
-// along to GitHub and the verifier of PKCE are both derived from it by a key of this
-// process, so a server that is asked to begin many logins has nothing to keep. A
-// callback counts only together with the cookie, and once. It changes nothing by itself:
-// it is a GET, which browsers may send ahead, twice, or for another page. It shows a page
-// with a button, and only what that sends makes a token.
+// The browser that begins the login gets a cookie with a random ticket. The OAuth state and the
+// PKCE verifier are derived from the ticket with a key of this process, so a server that has to
+// begin many logins keeps nothing for them. A callback is accepted only with the cookie, and
+// once. It changes nothing by itself, because it is a GET, which browsers may send early, twice,
+// or for another page: it shows a page with a button, and only the form behind that button
+// creates a token.
 package login
 
 import (
@@ -43,33 +43,31 @@ import (
 	"github.com/octostore/octostore/core/sparselog"
 )
 
-// How a login can end without a token. Each says what to do; what GitHub said is for the
-// log.
+// Errors that end a login. Each says what to do; the details of GitHub are for the log.
 var (
-	ErrOff         = errors.New("nobody can log in to this server; its operator gives out tokens")
+	ErrOff         = errors.New("logins are not set up on this server; ask its operator for a token")
 	ErrUnavailable = errors.New("GitHub did not answer as it should; try again in a moment")
 	ErrBusy        = errors.New("too many logins are under way; try again in a minute")
 	ErrNotBegun    = errors.New("this login was not begun in this browser, or it was finished before; begin again at " + BeginPath)
 	ErrDenied      = errors.New("the login was turned down at GitHub")
-	ErrNotAllowed  = errors.New("this account of GitHub may not log in here; the operator of this server decides who may")
+	ErrNotAllowed  = errors.New("this GitHub account may not log in here; ask the operator of this server to allow it")
 	ErrOver        = errors.New("this login has taken too long, or does not exist; begin again")
 )
 
-// Where a login in a browser begins, and where GitHub sends it back to.
+// Paths of a login in a browser: where it begins, and where GitHub redirects to.
 const (
 	BeginPath    = "/auth/github"
 	CallbackPath = "/auth/github/callback"
 )
 
-// Token is what somebody gets who has logged in: a token, and its secret, which is shown
-// once.
+// Token is the result of a login: a token and its secret, which is shown once.
 type Token struct {
 	auth.Token
 	Secret string
 }
 
-// Tokens makes tokens and ends them; see [auth.Tokens]. Errors of Create are handed on to
-// the caller as they are.
+// Tokens creates and revokes tokens; see [auth.Tokens]. Errors of Create are passed on to the
+// caller.
 type Tokens interface {
 	Create(ctx context.Context, by lock.Origin, w auth.TokenSpec) (auth.Token, string, error)
 	Revoke(ctx context.Context, by lock.Origin, id string) (auth.Token, error)
@@ -81,53 +79,53 @@ type Config struct {
 	ClientSecret string
 	Allow        Allow
 	Tokens       Tokens
-	TokenTTL     time.Duration // how long tokens are good
-	// PublicURL is where browsers find this server: https, or http on loopback.
+	TokenTTL     time.Duration // how long tokens are valid
+	// PublicURL is the URL of this server for browsers: https, or http on loopback.
 	PublicURL string
-	// URL is that of GitHub; empty: https://github.com. Anything else is taken for a GitHub
+	// URL is the URL of GitHub; empty: https://github.com. Any other is that of a GitHub
 	// Enterprise Server.
 	URL       string
-	Transport http.RoundTripper // how to get there; nil: http.DefaultTransport
+	Transport http.RoundTripper // for requests to GitHub; nil: http.DefaultTransport
 	Logger    *slog.Logger      // nil: nothing is logged
 }
 
-// GitHub lets people log in by GitHub. It is safe for use by many goroutines.
+// GitHub lets people log in with GitHub. It is safe for use by many goroutines.
 type GitHub struct {
 	allow  Allow
 	tokens Tokens
 	ttl    time.Duration
 	log    *slog.Logger
-	sparse *sparselog.Log // about what strangers can cause
-	oauth  oauth2.Config  // not to be copied: it remembers what it learned of GitHub
+	sparse *sparselog.Log // for lines that any client can cause
+	oauth  oauth2.Config  // not to be copied: it keeps state about GitHub
 	device oauth2.Config  // without the secret, which GitHub does not want for devices
 	client *http.Client
 	home   *url.URL // of GitHub
 	api    string
 	public *url.URL // of this server
-	secure bool     // browsers come by https
+	secure bool     // browsers use https
 
 	key      []byte // of tickets
 	used     usedStates
-	exchange chan struct{} // has room for as many as may ask GitHub at a time
+	exchange chan struct{} // has room for as many as may query GitHub at a time
 
 	devices devices
 
-	may func(account string) error // have another token; nil: always
+	may func(account string) error // may the account have another token? nil: yes
 }
 
-// Limit has a function asked whether an account that has logged in may have another token;
-// its error is what is answered. It is called before the first login.
+// Limit sets a function that may refuse another token for an account that has logged in; its
+// error is the answer. Limit is called before the first login.
 func (g *GitHub) Limit(may func(account string) error) { g.may = may }
 
-// DefaultURL is where GitHub is.
+// DefaultURL is the URL of GitHub.
 const DefaultURL = "https://github.com"
 
-// mostAtOnce is how many logins may ask GitHub something at a time. Whoever floods the
-// server with callbacks waits for GitHub, and does not multiply what is sent there.
+// mostAtOnce is how many logins may query GitHub at a time. A client that floods the server with
+// callbacks waits for GitHub, and does not multiply the requests to it.
 const mostAtOnce = 16
 
-// Open returns a GitHub that people can log in by. It asks GitHub nothing yet. The caller
-// closes it, before the tokens.
+// Open returns a login with GitHub. It does not query GitHub yet. The caller closes it before
+// the tokens.
 func Open(cfg Config) (*GitHub, error) {
 	home, err := CheckURL(orDefault(cfg.URL))
 	if err != nil {
@@ -165,7 +163,7 @@ func Open(cfg Config) (*GitHub, error) {
 				AuthURL:       home.String() + "/login/oauth/authorize",
 				TokenURL:      home.String() + "/login/oauth/access_token",
 				DeviceAuthURL: home.String() + "/login/device/code",
-				AuthStyle:     oauth2.AuthStyleInParams, // to find out would send the code twice
+				AuthStyle:     oauth2.AuthStyleInParams, // detecting the style would send the code twice
 			},
 		}
 	}
@@ -174,7 +172,7 @@ func Open(cfg Config) (*GitHub, error) {
 	return g, nil
 }
 
-// Close ends the logins under way.
+// Close ends the logins in progress.
 func (g *GitHub) Close() error {
 	g.devices.close()
 	g.client.CloseIdleConnections()
@@ -189,7 +187,7 @@ func orDefault(u string) string {
 	return u
 }
 
-// apiURL returns where the API is: beside a GitHub that GitHub runs, below any other.
+// apiURL returns the URL of the API: beside a GitHub that GitHub runs, below any other.
 func apiURL(home *url.URL) string {
 	if home.String() == DefaultURL || strings.HasSuffix(home.Host, ".ghe.com") {
 		return "https://api." + home.Host
@@ -197,8 +195,8 @@ func apiURL(home *url.URL) string {
 	return home.String() + "/api/v3"
 }
 
-// CheckURL reads the URL of a site: https, or http on loopback, for secrets go there. Its
-// errors go on after "the URL".
+// CheckURL reads the URL of a site: https, or http on loopback, as secrets are sent there. Its
+// errors continue the sentence "the URL".
 func CheckURL(text string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSuffix(text, "/"))
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" || u.Path != "" {
@@ -219,7 +217,7 @@ func onLoopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// admit turns a token of GitHub's into one of ours, if whoever has it may log in.
+// admit creates a token for the user of a GitHub token, if the user may log in.
 func (g *GitHub) admit(ctx context.Context, by lock.Origin, from *oauth2.Token, how string) (Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, wholeTime)
 	defer cancel()
@@ -253,7 +251,7 @@ func (g *GitHub) admit(ctx context.Context, by lock.Origin, from *oauth2.Token, 
 	return t, nil
 }
 
-// Undo ends a token that could not be handed over: nobody has it.
+// Undo revokes a token that could not be delivered.
 func (g *GitHub) Undo(ctx context.Context, by lock.Origin, t Token) {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
@@ -263,21 +261,21 @@ func (g *GitHub) Undo(ctx context.Context, by lock.Origin, t Token) {
 	}
 }
 
-// unavailable logs what GitHub did instead of answering, and returns what to say.
+// unavailable logs what went wrong with GitHub, and returns the error for the client.
 func (g *GitHub) unavailable(ctx context.Context, asked string, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return ctx.Err() // whoever wanted to log in has left
+		return ctx.Err() // the client has left
 	}
 	g.warn(asked, said(err))
 	return ErrUnavailable
 }
 
-// warn logs what is wrong with GitHub, once a minute for each question.
+// warn logs what is wrong with GitHub, once a minute per query.
 func (g *GitHub) warn(asked, err string) {
 	g.sparse.Log(slog.LevelWarn, "asked "+asked, "GitHub did not answer as it should", slog.String("asked", asked), slog.String("err", err))
 }
 
-// enter waits for nobody: it returns [ErrBusy] where too many ask GitHub already.
+// enter does not wait: it returns [ErrBusy] if too many logins query GitHub already.
 func (g *GitHub) enter() (leave func(), err error) {
 	select {
 	case g.exchange <- struct{}{}:
@@ -287,34 +285,32 @@ func (g *GitHub) enter() (leave func(), err error) {
 	}
 }
 
-// user is somebody at GitHub.
+// user is a user of GitHub.
 type user struct {
 	Login string `json:"login"`
 	ID    int64  `json:"id"`
 }
 
-// account returns the name of the user's account here. GitHub does not tell small
-// letters in logins from large ones.
+// account returns the account of a user. Logins at GitHub are case-insensitive.
 func (u user) account() string {
 	return accountPrefix + strings.ToLower(u.Login) + "." + strconv.FormatInt(u.ID, 10)
 }
 
 const accountPrefix = "github:"
 
-// usedStates remembers which logins were finished, as long as they could be tried again:
-// those whose code GitHub has accepted. Anybody can send codes that are none, so of those
-// nothing is kept.
+// usedStates remembers the states of finished logins, as long as they could be sent again.
+// Only those whose code GitHub has accepted are kept: any client can send invalid codes.
 type usedStates struct {
 	mu    sync.Mutex
 	ends  map[string]time.Time
-	asked map[string]bool // GitHub is asked about them just now; at most mostAtOnce
+	asked map[string]bool // their code is being redeemed; at most mostAtOnce
 }
 
-// mostUsed bounds them. Each took somebody a login at GitHub.
+// mostUsed bounds them. Each took a login at GitHub.
 const mostUsed = 20_000
 
-// begin reports whether the state was not used before and nobody uses it just now; full
-// means that it cannot tell. After first the caller calls end.
+// begin reports whether the state is neither used nor being used (first); full means that it
+// cannot tell. After first the caller calls end.
 func (u *usedStates) begin(state string, now time.Time) (first, full bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -338,7 +334,7 @@ func (u *usedStates) begin(state string, now time.Time) (first, full bool) {
 	return true, false
 }
 
-// end says whether GitHub has accepted the code that came with the state.
+// end records whether GitHub accepted the code that came with the state.
 func (u *usedStates) end(state string, accepted bool, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -15,14 +15,14 @@ button{font:inherit;padding:.5em 1em}
 dt{font-weight:bold}
 footer{color:#666;font-size:.85em}`
 
-// policy lets a page do nothing but look as it does and send its own form here.
+// policy is the Content-Security-Policy of pages: their own style, and a form to this server.
 var policy = func() string {
 	sum := sha256.Sum256([]byte(style))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 }()
 
-// SetHeaders sets what keeps a page, and what is on it, to itself.
+// SetHeaders sets the headers that isolate a page from other sites.
 func SetHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", policy)
@@ -31,8 +31,8 @@ func SetHeaders(h http.Header) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 }
 
-// SetLandHeaders is [SetHeaders] for the page with the button. Without any referrer
-// browsers send the form with "Origin: null", which looks like another site's.
+// SetLandHeaders is [SetHeaders] for the page with the button. Without any referrer browsers
+// send the form with "Origin: null", as if it came from another site.
 func SetLandHeaders(h http.Header) {
 	SetHeaders(h)
 	h.Set("Referrer-Policy", "same-origin")
@@ -45,17 +45,17 @@ var pages = template.Must(template.New("").Parse(`
 <body><h1>{{.}}</h1>
 {{end}}
 
-{{define "land"}}{{template "top" "Log in to OctoStore"}}<p>GitHub has sent you back. This makes a new token, which is shown once.</p>
+{{define "land"}}{{template "top" "Log in to OctoStore"}}<p>GitHub has sent you back. This creates a new token, which is shown once.</p>
 <form method="post" action="` + CallbackPath + `">
 <input type="hidden" name="state" value="{{.State}}"><input type="hidden" name="code" value="{{.Code}}">
-<button>Make a token</button>
+<button>Create a token</button>
 </form></body></html>
 {{end}}
 
-{{define "token"}}{{template "top" "Your token"}}<p>Copy it now: it is not shown again, and whoever has it can do what you can.</p>
+{{define "token"}}{{template "top" "Your token"}}<p>Copy it now: it is not shown again. Keep it secret: it lets any client act as you.</p>
 <code>{{.Secret}}</code>
-<dl><dt>Account</dt><dd>{{.Account}}</dd><dt>May do</dt><dd>{{.Scopes}}</dd><dt>Good until</dt><dd>{{.Until}}</dd></dl>
-<p>Commands take it from OCTOSTORE_TOKEN, curl from the header <i>Authorization: Bearer TOKEN</i>.</p></body></html>
+<dl><dt>Account</dt><dd>{{.Account}}</dd><dt>May do</dt><dd>{{.Scopes}}</dd><dt>Valid until</dt><dd>{{.Until}}</dd></dl>
+<p>Set OCTOSTORE_TOKEN for the command; with curl, send the header <i>Authorization: Bearer TOKEN</i>.</p></body></html>
 {{end}}
 
 {{define "refused"}}{{template "top" .Title}}<p>{{.Detail}}</p>
@@ -81,8 +81,7 @@ func TokenPage(t Token) []byte {
 	}{t, t.Expires.UTC().Format(time.RFC1123)})
 }
 
-// RefusedPage is a page that says why there is no token; again, if another login may lead
-// to one.
+// RefusedPage is the page for a login that failed. With again it offers another attempt.
 func RefusedPage(title, detail, requestID string, again bool) []byte {
 	return render("refused", struct {
 		Title, Detail, RequestID string

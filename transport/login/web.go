@@ -18,24 +18,23 @@ import (
 // ticketLife is how long a login in a browser may take.
 const ticketLife = 10 * time.Minute
 
-// Names of the cookie. Browsers take one that begins with __Host- only over https, for
-// this host alone and for all of it. Over plain http, which is for loopback only, there
-// is no such thing.
+// Names of the cookie. Browsers accept the prefix __Host- only over https, for exactly this
+// host. Plain http, which is for loopback only, has no such prefix.
 const (
 	secureCookie = "__Host-octostore-login"
 	plainCookie  = "octostore-login"
 )
 
-// A ticket is the time of its making, in unix seconds, and as many random bytes as make
-// it unguessable.
+// A ticket is its time of creation, in unix seconds, and enough random bytes to be
+// unguessable.
 const ticketBytes = 8 + 32
 
-// Begin begins a login in a browser: it is to be sent to target, with this cookie. It
-// asks GitHub nothing and keeps nothing.
+// Begin begins a login in a browser: the browser is to be redirected to target, with this
+// cookie. Begin does not query GitHub and keeps nothing.
 //
-// On loopback a browser may have come by another name than the one GitHub sends it back
-// to, which its cookie would not follow. Then target is the beginning under that name, and
-// there is no cookie.
+// On loopback a browser may have used another host name than the one GitHub redirects to,
+// where the cookie would be missing. Then target is the beginning under that name, and cookie
+// is nil.
 func (g *GitHub) Begin(host string, now time.Time) (target string, cookie *http.Cookie) {
 	if !g.secure && host != g.public.Host {
 		return g.public.String() + BeginPath, nil
@@ -48,8 +47,8 @@ func (g *GitHub) Begin(host string, now time.Time) (target string, cookie *http.
 	return target, g.cookie(ticket, int(ticketLife/time.Second))
 }
 
-// derive makes the state and the verifier of a ticket. Who has one of them knows neither
-// the other nor the ticket.
+// derive returns the state and the verifier of a ticket. Neither reveals the other or the
+// ticket.
 func (g *GitHub) derive(what, ticket string) string {
 	mac := hmac.New(sha256.New, g.key)
 	mac.Write([]byte(what + " " + ticket))
@@ -64,11 +63,12 @@ func (g *GitHub) cookie(ticket string, age int) *http.Cookie {
 	return c
 }
 
-// Forget returns a cookie that makes the browser forget the login.
+// Forget returns a cookie that deletes the one of the login.
 func (g *GitHub) Forget() *http.Cookie { return g.cookie("", -1) }
 
-// ticket returns the ticket of a request if the state belongs to it. Else it is not the
-// browser that began this login: somebody may want it to end up in another's account.
+// ticket returns the ticket of a request if the state belongs to it. Otherwise this is not the
+// browser that began the login: an attacker may want it to use the attacker's account (login
+// CSRF).
 func (g *GitHub) ticket(r *http.Request, state string, now time.Time) (string, error) {
 	cookies := r.CookiesNamed(g.Forget().Name)
 	if len(cookies) != 1 {
@@ -85,15 +85,15 @@ func (g *GitHub) ticket(r *http.Request, state string, now time.Time) (string, e
 	return ticket, nil
 }
 
-// Callback is what GitHub sends a browser back with.
+// Callback are the parameters of the redirect from GitHub.
 type Callback struct {
 	State string
 	Code  string
 	Error string // instead of a code
 }
 
-// Land returns the page for a browser that comes back from GitHub: it has a button for
-// [GitHub.Finish]. Nothing has happened yet, and nothing happens if it comes twice.
+// Land returns the page for a browser that returns from GitHub. Its button leads to
+// [GitHub.Finish]. Land changes nothing, and may be called twice.
 func (g *GitHub) Land(r *http.Request, c Callback, now time.Time) ([]byte, error) {
 	if _, err := g.ticket(r, c.State, now); err != nil {
 		return nil, err
@@ -108,11 +108,11 @@ func (g *GitHub) Land(r *http.Request, c Callback, now time.Time) ([]byte, error
 	return landPage(c), nil
 }
 
-// Finish makes a token for the browser that comes back from GitHub. The state is used up
-// once GitHub has accepted the code, whatever happens then; GitHub accepts a code once.
+// Finish creates a token for the browser that returns from GitHub. Once GitHub has accepted the
+// code, the state is used up, whatever happens then; GitHub accepts a code once.
 //
-// mayAsk is called right before GitHub is asked, and not for a callback that does not lead
-// there; its error ends the attempt, and the browser may try again. nil: always.
+// mayAsk is called right before the request to GitHub, and not for a callback that causes
+// none. Its error ends the attempt, and the browser may try again; nil allows it.
 //
 // Errors: [ErrNotBegun], [ErrOver], [ErrBusy], [ErrUnavailable], [ErrNotAllowed], that of
 // mayAsk, and those of the tokens.
@@ -143,7 +143,7 @@ func (g *GitHub) Finish(r *http.Request, by lock.Origin, c Callback, now time.Ti
 	return g.admit(r.Context(), by, from, "browser")
 }
 
-// allowed returns what mayAsk returns, if there is one.
+// allowed returns the result of mayAsk; nil if there is none.
 func allowed(mayAsk func() error) error {
 	if mayAsk == nil {
 		return nil
@@ -151,7 +151,7 @@ func allowed(mayAsk func() error) error {
 	return mayAsk()
 }
 
-// redeem exchanges a code for a token of GitHub's.
+// redeem exchanges a code for a GitHub token.
 func (g *GitHub) redeem(ctx context.Context, code, ticket string) (*oauth2.Token, error) {
 	from, err := g.oauth.Exchange(g.with(ctx), code, oauth2.VerifierOption(g.derive("verifier", ticket)))
 	if code := errorCode(err); code == "bad_verification_code" || code == "invalid_grant" {

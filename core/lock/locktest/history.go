@@ -24,10 +24,10 @@ type Result string
 const (
 	Done        Result = "done"         // granted, renewed, released, broken
 	Held        Result = "held"         // acquire: refused; look: so it is. Token and Attempt are the holder's
-	Free        Result = "free"         // look: nobody holds it
+	Free        Result = "free"         // look: it is free
 	NotHeld     Result = "not held"     // renew, release, break: not under that token
 	AttemptOver Result = "attempt over" // acquire: the lease of this key has ended
-	Refused     Result = "refused"      // surely nothing was done, whoever holds the lock
+	Refused     Result = "refused"      // surely nothing was done
 	Unknown     Result = "unknown"      // done now, later, or never
 )
 

@@ -8,14 +8,14 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// state is what a clerk knows of one lock. Token 0 means: free, or held by somebody
-// nobody has seen.
+// state is what a clerk knows of one lock. Token 0 means: free, or held under a
+// lease that no operation has shown.
 type state struct {
 	token     uint64
 	attempt   string
 	earliest  time.Duration // the lease lapses at this instant or later
-	latest    time.Duration // and is of no use to whoever comes after this one
-	delivered bool          // somebody was told, so that it cannot be undone
+	latest    time.Duration // and is of no use to a later operation
+	delivered bool          // a client was told, so that it cannot be undone
 	last      uint64        // greatest token seen so far
 	released  bool          // the lease with that token was released
 }
@@ -144,7 +144,7 @@ func (f *facts) givenBack(s state, op *Operation) (state, bool) {
 	return s, f.releases[op.Token] > 1
 }
 
-// seen is a lease somebody saw: the one that is known, or one whose grant was not
+// seen is a lease that an operation showed: the one that is known, or one whose grant was not
 // told to anybody yet.
 func (f *facts) seen(s state, op *Operation) (state, bool) {
 	o := &op.Outcome

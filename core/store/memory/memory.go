@@ -1,6 +1,6 @@
-// Package memory keeps a table and its journal in the memory of the process: a
-// real store for tests, demonstrations and benchmarks that want no disk. It keeps
-// every promise of [journal.Store] except the one about a power cut.
+// Package memory keeps the lock table and its journal in memory: a real store for tests,
+// demonstrations and benchmarks without a disk. It keeps every promise of [journal.Store]
+// except the one about power cuts.
 package memory
 
 import (
@@ -23,9 +23,9 @@ var (
 	_ auth.Store    = (*Store)(nil)
 )
 
-// Store is a store in memory. Make one with [New]; it is safe for use by many
-// goroutines. It lives as long as something refers to it: a table that was closed
-// can be opened again on the same store.
+// Store is a store in memory. Create one with [New]; it is safe for use by many goroutines.
+// It lives as long as something refers to it: a closed table can be opened again on the
+// same store.
 type Store struct {
 	secret []byte
 	key    ed25519.PrivateKey
@@ -66,7 +66,7 @@ func (s *Store) Load(context.Context) (lock.Snapshot, error) {
 	return snap, nil
 }
 
-// loaded is a row as a restarted process would see it. The metadata is copied: a
+// loaded returns a row as a restarted process would load it. It copies the metadata: a
 // lease that comes out of a store shares nothing with the one that went in.
 func loaded(r lock.Row, now time.Time) lock.Loaded {
 	l := *r.Lease
@@ -123,14 +123,14 @@ func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]loc
 // Key returns the key that signs the journal.
 func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) { return s.key, nil }
 
-// Cut returns what the newest Prune was given.
+// Cut returns the argument of the newest Prune.
 func (s *Store) Cut(context.Context) (lock.Head, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cut, nil
 }
 
-// Prune forgets the oldest segments; see [journal.Store].
+// Prune deletes the oldest segments; see [journal.Store].
 func (s *Store) Prune(_ context.Context, cut lock.Head) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 )
 
-// ObserverCursors returns how far the observers have come, by their names.
+// ObserverCursors returns the cursors of all observers, ordered by name.
 func (s *Store) ObserverCursors(context.Context) ([]journal.ObserverCursor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -18,7 +18,7 @@ func (s *Store) ObserverCursors(context.Context) ([]journal.ObserverCursor, erro
 	}), nil
 }
 
-// SetObserverCursors keeps these cursors and forgets those of other observers, all or none.
+// SetObserverCursors stores the cursors of some observers and forgets others, all or none.
 func (s *Store) SetObserverCursors(_ context.Context, set []journal.ObserverCursor, forget []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

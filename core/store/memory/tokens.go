@@ -40,7 +40,7 @@ func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
 	return nil
 }
 
-// TouchTokens sets when tokens were used; see [auth.Store].
+// TouchTokens stores when tokens were last used; see [auth.Store].
 func (s *Store) TouchTokens(_ context.Context, used map[string]time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

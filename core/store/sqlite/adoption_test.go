@@ -7,9 +7,9 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// Across a boot no clock says how long a lease has run. It gets the longer of its ttl and
-// of what was left when it was written, so that it may end late and never early. Within a
-// boot it keeps what was promised, also if that is more than its ttl.
+// After another boot no clock tells how long a lease has run. It gets the longer of its ttl
+// and of the time it had left when it was written, so that it may end late but never early.
+// Within a boot it keeps the promised time, also if that is more than its ttl.
 func TestAdoptionGivesTheLongerOfTTLAndRest(t *testing.T) {
 	const ttl = time.Minute
 	for name, tt := range map[string]struct {

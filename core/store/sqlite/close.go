@@ -35,7 +35,7 @@ func (s *Store) Close() error {
 	s.lock.Release()
 	switch {
 	case left != nil && failure != nil:
-		s.log.Error("what is in the write-ahead log could not be moved into the database", "path", s.path, "error", left)
+		s.log.Error("the write-ahead log could not be moved into the database", "path", s.path, "error", left)
 	case left != nil:
 		s.log.Warn("the write-ahead log stays part of the database until the next start", "path", s.path+"-wal", "error", left)
 	}
@@ -63,7 +63,7 @@ func (s *Store) closeMode(failure error) closeMode {
 		return leaveWAL // the commits are not for the database that is there now
 	}
 	if wal := s.path + "-wal"; !s.openLog.Named(wal) {
-		s.log.Warn("every commit is moved into the database file; a log that is found in the place of its own is refused at the next start, and can be removed then", "path", wal)
+		s.log.Warn("the write-ahead log was deleted or replaced; all commits are moved into the database file. The next start refuses another log in its place, which can be removed then", "path", wal)
 		return saveAndRestamp
 	}
 	return saveWAL

@@ -91,7 +91,7 @@ func (s *Store) begin(ctx context.Context) error {
 	for conn.FailedWith(err, conn.CodeBusy) {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("gave up waiting for another process: %w", err)
+			return fmt.Errorf("cancelled while waiting for another process: %w", err)
 		case <-s.failed:
 			return fmt.Errorf("stopped while waiting for another process: %w", s.stopReason())
 		case <-s.stop:
@@ -101,7 +101,7 @@ func (s *Store) begin(ctx context.Context) error {
 		err = s.w.Begin.Run()
 	}
 	if err == nil {
-		s.log.Info("the database is not locked any more; changes go on", "path", s.path, "waited", time.Since(since).Round(time.Millisecond))
+		s.log.Info("the database is no longer locked; changes go on", "path", s.path, "waited", time.Since(since).Round(time.Millisecond))
 	}
 	return err
 }

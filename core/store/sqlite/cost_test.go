@@ -13,7 +13,7 @@ import (
 	"github.com/octostore/octostore/core/table"
 )
 
-// asFromHTTP is what a request over HTTP says of itself.
+// asFromHTTP is the origin of a request over HTTP.
 func asFromHTTP(n int) lock.Origin {
 	return lock.Origin{
 		Actor:     lock.Actor{Account: "local", RemoteAddr: "127.0.0.1:43210", UserAgent: "curl/8.5.0"},
@@ -21,9 +21,9 @@ func asFromHTTP(n int) lock.Origin {
 	}
 }
 
-// An acquire and its release, with short names and the default level, take a bounded
-// number of bytes on disk, whether they come one by one or many at once.
-func TestBytesOfAPair(t *testing.T) {
+// An acquire and its release, with short names and the default level, take a bounded number
+// of bytes on disk, one by one or many at once.
+func TestCommitBytesOfAPair(t *testing.T) {
 	const pairs, most = 3000, 700
 	for _, clients := range []int{1, 64} {
 		t.Run(fmt.Sprintf("%d at once", clients), func(t *testing.T) {
@@ -66,12 +66,12 @@ func pair(t testing.TB, table *table.Table, name lock.Name, o lock.Origin) {
 		t.Error(err)
 		return
 	}
-	if _, err := table.Release(context.Background(), lock.Release{Origin: o, Name: name, LeaseID: g.LeaseID}); err != nil {
+	if _, err := table.Release(context.Background(), lock.ReleaseRequest{Origin: o, Name: name, LeaseID: g.LeaseID}); err != nil {
 		t.Error(err)
 	}
 }
 
-// What sealing takes beside what the commit takes that it is part of.
+// Cost of sealing beside the cost of the commit that contains it.
 func BenchmarkSealBesideCommit(b *testing.B) {
 	for _, size := range []int{1, 8, 64, 256} {
 		b.Run(fmt.Sprintf("%d events", size), func(b *testing.B) {

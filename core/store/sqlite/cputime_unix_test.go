@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime is what this process has used of the processors, checkpoints included.
-// Unlike the time on the clock it says little about the disk and about what else runs.
+// cpuTime is the processor time of this process, checkpoints included. Unlike the elapsed
+// time it depends little on the disk and on other programs.
 func cpuTime() time.Duration {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {

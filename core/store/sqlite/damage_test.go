@@ -20,8 +20,7 @@ import (
 	"github.com/octostore/octostore/core/table"
 )
 
-// image is the files of a database, by what follows its path in their names, and
-// what is in it.
+// image is the files of a database, by their suffix after the path, and the events in it.
 type image struct {
 	files  map[string][]byte
 	events []line
@@ -36,14 +35,14 @@ func (m image) with(suffix string, b []byte) image {
 	return m
 }
 
-// made are the images that the tests damage: of a server that stopped, of one that
-// was killed later on, and of a backup made before both.
+// made are the images that the tests damage: of a stopped server, of one that was killed
+// later, and of a backup made before both.
 type made struct {
 	stopped, killed, backup image
 }
 
-// makeImages has a server live, and waits for the second to pass in which it gave
-// its last token: whatever is put back then, the clock is ahead of it.
+// makeImages runs a server, and waits until the second of its last token has passed, so
+// that the clock is ahead of every restored image.
 func makeImages(t *testing.T) (m made) {
 	t.Helper()
 	d := newDisk(t)
@@ -101,8 +100,8 @@ func imageOf(t *testing.T, path string) image {
 	return m
 }
 
-// open opens the image and returns the events in it, or why it was refused. It fails
-// the test if what was opened contradicts itself, or what was refused was changed.
+// open opens the image and returns its events, or why it was refused. It fails the test if
+// the opened database contradicts itself, or a refused one was changed.
 func (m image) open(t *testing.T) ([]line, error) {
 	t.Helper()
 	dir, err := os.MkdirTemp(t.TempDir(), "image")
@@ -161,7 +160,7 @@ func (m image) checkRefusal(t *testing.T, path string, err error) {
 	}
 }
 
-// checkTokens has a table grant a lock: no token is ever smaller than one before.
+// checkTokens lets a table grant a lock: its token must not be smaller than an earlier one.
 func (m image) checkTokens(t *testing.T, s *Store) error {
 	tab, err := table.Open(t.Context(), journal.New(s), table.Config{})
 	if err != nil {
@@ -175,10 +174,10 @@ func (m image) checkTokens(t *testing.T, s *Store) error {
 	return err
 }
 
-// What may become of a damaged database.
+// Allowed outcomes for a damaged database.
 type fate func(*testing.T, image, []line, error)
 
-// refused: it is not opened, and says why.
+// refused: it is not opened, with a reason.
 func refused(t *testing.T, m image, found []line, err error) {
 	if err == nil {
 		t.Errorf("it was opened, with %d of %d events", len(found), len(m.events))
@@ -199,7 +198,7 @@ func either(t *testing.T, m image, found []line, err error) {
 	}
 }
 
-// earlier: it is what it once was.
+// earlier: it has the content of an earlier moment.
 func earlier(t *testing.T, m image, found []line, err error) {
 	if err != nil || len(found) >= len(m.events) || !slices.Equal(found, m.events[:len(found)]) {
 		t.Errorf("%d of %d events, %v: want fewer, from the first on", len(found), len(m.events), err)
@@ -220,7 +219,7 @@ func flipped(b []byte, from, to int, rng *rand.Rand) []byte {
 	return b
 }
 
-// flips is how many bits are flipped, one at a time, in one place.
+// flips is the number of bits that are flipped in one place, one at a time.
 func flips() int {
 	if testing.Short() {
 		return 10

@@ -15,8 +15,8 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
-// disk stands between SQLite and the file system. It records what is done to the
-// files of a database, and can make an operation fail.
+// disk stands between SQLite and the file system. It records the operations on the files of
+// a database, and can make one fail.
 type disk struct {
 	mu    sync.Mutex
 	files map[uintptr]*openFile
@@ -34,7 +34,7 @@ type openFile struct {
 	newName bool
 }
 
-// diskOp is something done to a file.
+// diskOp is one operation on a file.
 type diskOp struct {
 	kind string // "open", "create", "write", "truncate", "sync", "delete"
 	path string
@@ -90,14 +90,14 @@ func (d *disk) done() int {
 	return len(d.ops)
 }
 
-// failing makes operations fail as f says, or as before with nil.
+// failing sets the function that makes operations fail; nil: none fails.
 func (d *disk) failing(f func(diskOp) int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fail = f
 }
 
-// do notes an operation, unless it is to fail.
+// do records an operation, unless it is to fail.
 func (d *disk) do(op diskOp) int32 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -140,8 +140,7 @@ func (d *disk) note(op diskOp) {
 	d.ops = append(d.ops, op)
 }
 
-// An inode is a file without its name: what of it is durable, and what was done to
-// it since.
+// An inode is a file without its name: its durable content, and the operations since.
 type inode struct {
 	data    []byte
 	pending []diskOp
@@ -201,7 +200,7 @@ func (f *inode) sync() {
 	f.pending = nil
 }
 
-// torn is what the file may be after a power cut.
+// torn returns the content that a file may have after a power cut.
 func (f *inode) torn(rng *rand.Rand) []byte {
 	b := slices.Clone(f.data)
 	for _, op := range f.pending {
@@ -225,7 +224,7 @@ func (op diskOp) apply(b []byte) []byte {
 	return b
 }
 
-// sectors splits a write into what a disk does at once.
+// sectors splits a write into the units that a disk writes atomically.
 func (op diskOp) sectors() (parts []diskOp) {
 	const sector = 512
 	if op.kind != "write" {

@@ -31,7 +31,7 @@ func CheckLocation(path string) error {
 func checkLocation(path string) error {
 	dir := filepath.Dir(path)
 	if err := host.MayWrite(dir); err != nil {
-		return fmt.Errorf("the folder %s cannot be written to (%w), and a database needs files beside it; OCTOSTORE_DB names another place", dir, err)
+		return fmt.Errorf("the folder %s cannot be written to (%w), and a database needs files beside it; OCTOSTORE_DB can name another folder", dir, err)
 	}
 	if err := host.CheckNames(path); err != nil {
 		return err

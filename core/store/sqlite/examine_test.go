@@ -11,9 +11,9 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// A database is examined whether a server runs on it, crashed or has stopped, and
-// afterwards there is nothing that was not there before.
-func TestExaminingLeavesNothingBehind(t *testing.T) {
+// Examine works while a server runs on the database, after a crash and after a stop.
+// Afterwards there are no new files.
+func TestExamineLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a ?%23#&b.db") // what means something in a URL
 	s := open(t, Config{Path: path})
@@ -71,7 +71,7 @@ func names(t *testing.T, dir string) (all []string) {
 	return all
 }
 
-func TestSpaceIsKnownHere(t *testing.T) {
+func TestFreeSpaceIsKnown(t *testing.T) {
 	if free, known := FreeSpace(t.TempDir()); known && free <= 0 {
 		t.Errorf("%d bytes", free)
 	}

@@ -16,14 +16,14 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// acked is a state the store said was durable.
+// acked is a state that the store reported as durable.
 type acked struct {
 	ops  int // of the disk when it said so
 	head lock.Head
 	held int
 }
 
-// history commits to a recorded disk and returns what it was told when.
+// history commits to a recorded disk and returns what was reported durable when.
 func history(t *testing.T, d *disk, s *Store, commits int) []acked {
 	storetest.Load(t, s)
 	d.record(t, s.path)
@@ -56,8 +56,8 @@ func history(t *testing.T, d *disk, s *Store, commits int) []acked {
 	return told
 }
 
-// lost opens what a power cut after n operations left and returns how the state
-// breaks the promise, nil if it does not.
+// lost opens the files that a power cut after n operations left, and returns how their
+// state breaks the promise, or nil.
 func lost(t *testing.T, d *disk, s *Store, told []acked, n int, rng *rand.Rand) error {
 	path := newPath(t)
 	for name, b := range d.cut(n, rng) {
@@ -122,9 +122,9 @@ func TestPowerCuts(t *testing.T) {
 	})
 }
 
-// A write that fails for lack of space, whichever of a commit's it is, leaves the
-// store as it was.
-func TestNoSpaceAtAnyWrite(t *testing.T) {
+// A write of a commit that fails for lack of space leaves the store as it was, whichever
+// write it is.
+func TestFullDiskAtAnyWrite(t *testing.T) {
 	d := newDisk(t)
 	s := open(t, Config{Path: newPath(t), walSize: 64 << 10})
 	storetest.Load(t, s)
@@ -155,7 +155,7 @@ func TestNoSpaceAtAnyWrite(t *testing.T) {
 		if err != lock.ErrFull {
 			t.Fatalf("commit without its write %d = %v, want ErrFull", n, err)
 		}
-		// The store is clean, and what was cut short does not come back to life.
+		// The store is clean, and the aborted commit does not come back.
 		line.Commit(t, s, 1)
 		crashed := newPath(t)
 		copyFile(t, s.path, crashed)
@@ -168,9 +168,9 @@ func TestNoSpaceAtAnyWrite(t *testing.T) {
 	}
 }
 
-// Where the rows of another boot cannot be rewritten for lack of space, the reserve
-// is given up.
-func TestNoSpaceToAdoptLeases(t *testing.T) {
+// If the rows of another boot cannot be rewritten for lack of space, the store frees its
+// reserve.
+func TestFullDiskAtAdoption(t *testing.T) {
 	d := newDisk(t)
 	fake := &fakeClocks{wall: time.Now(), boot: time.Hour, id: "first"}
 	cfg := Config{Path: newPath(t), clocks: fake.clocks()}
@@ -194,8 +194,8 @@ func TestNoSpaceToAdoptLeases(t *testing.T) {
 	}
 }
 
-// After a write or sync that failed nobody knows what is on the disk. The store says
-// so and accepts nothing more; the next start finds out.
+// After a failed write or sync the content of the disk is unknown. The store says so and
+// accepts nothing more; the next start finds out.
 func TestUnknownOutcome(t *testing.T) {
 	for _, test := range []struct {
 		kind string
@@ -249,8 +249,8 @@ func TestUnknownOutcome(t *testing.T) {
 	}
 }
 
-// The same goes for pages that could not be moved into the database.
-func TestFailedMove(t *testing.T) {
+// A failed checkpoint has the same effect.
+func TestCheckpointFailureStopsTheStore(t *testing.T) {
 	d := newDisk(t)
 	cfg := Config{Path: newPath(t)}
 	s := open(t, cfg)

@@ -40,7 +40,7 @@ func (s *Store) retryWithoutReserve(f func() error) error {
 
 func (s *Store) giveUpReserve(cause error) {
 	if !s.reserve.full.Load() {
-		s.log.Warn("no space left to record changes, giving up the reserve", "path", s.path, "reserve", s.reserve.held, "error", cause)
+		s.log.Warn("no space left to record changes, using the reserve", "path", s.path, "reserve", s.reserve.held, "error", cause)
 		s.wakeUpkeep() // it refills the reserve
 	}
 	s.reserve.drop(time.Now())
@@ -53,7 +53,7 @@ func (s *Store) fillReserve() {
 		return
 	}
 	if err := s.reserve.restore(time.Now()); err != nil {
-		s.log.Warn("no space for the whole reserve against a full disk", "path", s.path, "reserve", s.reserve.held, "wanted", s.reserve.size, "error", err)
+		s.log.Warn("no space for the whole reserve for a full disk", "path", s.path, "reserve", s.reserve.held, "wanted", s.reserve.size, "error", err)
 	}
 }
 
@@ -71,7 +71,7 @@ func (s *Store) refillReserve() {
 	case full && !s.reserve.full.Load():
 		s.log.Info("there is space again to record changes", "path", s.path, "reserve", s.reserve.held)
 	case !full && s.reserve.held > before:
-		s.log.Info("there is space for more of the reserve against a full disk", "path", s.path, "reserve", s.reserve.held, "wanted", s.reserve.size)
+		s.log.Info("there is space for more of the reserve for a full disk", "path", s.path, "reserve", s.reserve.held, "wanted", s.reserve.size)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/octostore/octostore/core/table"
 )
 
-// line is an event as the journal tells it.
+// line is an event as the journal records it.
 type line struct {
 	Seq     lock.Seq
 	Kind    lock.Kind
@@ -31,8 +31,8 @@ type line struct {
 	Prev    string
 }
 
-// checkChain returns the events of the segments, after checking that each follows
-// from the one before, from the first on.
+// checkChain returns the events of the segments, after it has checked that each follows
+// from the one before.
 func checkChain(segments []lock.Segment) (events []line, err error) {
 	prev := ""
 	for _, g := range segments {
@@ -53,7 +53,7 @@ func checkChain(segments []lock.Segment) (events []line, err error) {
 	return events, nil
 }
 
-// holding is what a lease says, as far as the journal tells.
+// holding is a lease as far as the journal tells.
 type holding struct {
 	token           lock.Token
 	account, holder string
@@ -83,8 +83,8 @@ func checkReplay(events []line, leases []lock.Loaded) error {
 	return nil
 }
 
-// checkSegments compares the journal with what was committed when the disk had done
-// n operations. Only the newest batch may be there without having been confirmed.
+// checkSegments compares the journal with the batches committed when the disk had done n
+// operations. Only the newest batch may be there unconfirmed.
 func (c *chain) checkSegments(got []lock.Segment, n int) error {
 	i := 0
 	for at, commit := range c.commits {
@@ -104,7 +104,7 @@ func (c *chain) checkSegments(got []lock.Segment, n int) error {
 	return nil
 }
 
-// checkSaid looks for everything clients were told by then.
+// checkSaid checks that everything clients were told by then is there.
 func (c *chain) checkSaid(events []line, n int) error {
 	type fact struct {
 		kind    lock.Kind
@@ -127,8 +127,8 @@ func (c *chain) checkSaid(events []line, n int) error {
 	return nil
 }
 
-// check opens the database at path, which a stop after n operations left, and
-// returns which promise is broken.
+// check opens the database that a stop after n operations left at path, and returns the
+// promise that is broken, or nil.
 func (c *chain) check(t *testing.T, path string, n int) error {
 	s, err := Open(t.Context(), Config{Path: path, walSize: -1, Reserve: -1})
 	if err != nil {
@@ -156,7 +156,7 @@ func (c *chain) check(t *testing.T, path string, n int) error {
 	return c.checkToken(t, s, n)
 }
 
-// checkToken has a table on the store grant a lock and compares its token with all
+// checkToken lets a table on the store grant a lock, and compares its token with all tokens
 // that clients have.
 func (c *chain) checkToken(t *testing.T, s *Store, n int) error {
 	tab, err := table.Open(t.Context(), journal.New(s), table.Config{})

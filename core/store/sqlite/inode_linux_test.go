@@ -14,8 +14,8 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// serveBound makes from visible as to, in a namespace of mounts that the test binary,
-// started as a server of db, has to itself. It returns what that says before it fails.
+// serveBound mounts from as to in a mount namespace of its own, and starts the test binary
+// there as a server of db. It returns the output of the server, which must fail.
 func serveBound(t *testing.T, from, to, db string) string {
 	t.Helper()
 	unshare, err := exec.LookPath("unshare")
@@ -43,8 +43,8 @@ func serveBound(t *testing.T, from, to, db string) string {
 	return string(out)
 }
 
-// The database file alone, mounted into a container: its write-ahead log and its lock
-// stay in the container.
+// Only the database file is mounted into a container: its write-ahead log and its lock stay
+// in the container.
 func TestMountRefusesAFileMountedAlone(t *testing.T) {
 	for _, suffix := range []string{"", "-wal"} {
 		host, to := newPath(t), newPath(t)
@@ -75,8 +75,7 @@ func TestMountRefusesAFileMountedAlone(t *testing.T) {
 	}
 }
 
-// One file has one server, by whatever name it is opened and whatever became of the
-// lock file.
+// A file has one server, whatever its name and whatever happened to the lock file.
 func TestInodeLockRefusesASecondServer(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -106,7 +105,7 @@ func TestInodeLockRefusesASecondServer(t *testing.T) {
 			s := open(t, Config{Path: path, checkEvery: never})
 			storetest.Load(t, s)
 			second := test.make(t, path)
-			if who, running, err := Running(second); !running || err != nil || !strings.Contains(who, "by another name") {
+			if who, running, err := Running(second); !running || err != nil || !strings.Contains(who, "under another name") {
 				t.Errorf("Running = %q, %v, %v", who, running, err)
 			}
 			_, err := Open(t.Context(), Config{Path: second})
@@ -124,7 +123,7 @@ func TestInodeLockRefusesASecondServer(t *testing.T) {
 	}
 }
 
-// A folder may be mounted: the lock file comes with it.
+// A folder may be mounted: the lock file comes along.
 func TestInodeLockOfAMountedFolder(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path})
@@ -140,8 +139,8 @@ func TestInodeLockOfAMountedFolder(t *testing.T) {
 	open(t, Config{Path: path})
 }
 
-// Other connections of this process open and close the file, too. None of them takes
-// the locks of the server with it.
+// Other connections of this process open and close the file, too. None of them drops the
+// locks of the server.
 func TestInodeLockOutlastsOtherConnections(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path, checkEvery: never})

@@ -22,7 +22,7 @@ var undoMigration = map[int]string{
 		ALTER TABLE segments RENAME COLUMN span TO last`,
 }
 
-// A database that an older program left can be looked at as it is, whatever its version.
+// A database of an older program can be read as it is, whatever its version.
 func TestInspectReadsEveryVersionOfTheSchema(t *testing.T) {
 	for version := 1; version <= int(rows.NewestVersion()); version++ {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {

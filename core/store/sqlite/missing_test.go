@@ -10,8 +10,8 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// The database file of a running server is deleted, and its log stays: the next start
-// does not begin with an empty database.
+// The database file of a running server is deleted while its log stays: the next start must
+// not begin with an empty database.
 func TestMissingDatabaseBesideItsLogIsRefused(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path, checkEvery: never})
@@ -48,7 +48,7 @@ func TestMissingDatabaseBesideItsLogIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// A log that was removed too, and an empty one, stand in the way of nothing.
+	// With the log removed too, or an empty log, a start succeeds.
 	mustRemove(t, path)
 	writeFile(t, path+"-wal", nil)
 	open(t, Config{Path: path})

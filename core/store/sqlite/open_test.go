@@ -62,7 +62,7 @@ func TestFilesArePrivate(t *testing.T) {
 	}
 }
 
-func TestClosed(t *testing.T) {
+func TestStoreClosed(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)
 	if err := s.Close(); err != nil {
@@ -82,7 +82,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-func TestMistakesAreNoOutcomes(t *testing.T) {
+func TestCommitMistakesAreNoOutcomes(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	var line storetest.Line
 	if err := s.Commit(t.Context(), line.Batch(1)); err == nil {
@@ -101,8 +101,8 @@ func TestMistakesAreNoOutcomes(t *testing.T) {
 	line.Commit(t, s, 1)
 }
 
-// A file that was changed behind the store's back, as by a second server on a file
-// system without locks, is not written to.
+// A store does not write to a file that another program has changed, for example a second
+// server on a file system without locks.
 func TestDeposedByAnotherWriter(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)
@@ -125,8 +125,8 @@ func TestDeposedByAnotherWriter(t *testing.T) {
 	}
 }
 
-// childEnv makes the test binary a server of the database it names: it commits, and
-// prints the number of each commit it was told is durable.
+// childEnv makes the test binary a server of the database that it names: it commits, and
+// prints the number of each durable commit.
 const childEnv = "OCTOSTORE_TEST_CHILD"
 
 func child(path string) {

@@ -10,8 +10,8 @@ import (
 	"github.com/octostore/octostore/core/table"
 )
 
-// Under a steady load the database grows to the size it may have, and no further; what
-// is left of the journal verifies, and leases are not touched.
+// Under a steady load the database grows to its maximum size and no further. The rest of
+// the journal verifies, and leases stay as they are.
 func TestDiskUseReachesAPlateau(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes many commits")

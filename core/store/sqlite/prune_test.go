@@ -10,8 +10,8 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
-// One step of pruning, for which commits wait, is bounded in segments and in bytes, as
-// small and as large as segments may be. It removes at least one.
+// One step of pruning, for which commits wait, is bounded in segments and in bytes, for the
+// smallest and the largest segments. It deletes at least one.
 func TestPruneStepIsBounded(t *testing.T) {
 	for _, test := range []struct {
 		name             string
@@ -74,7 +74,7 @@ func commitLarge(t *testing.T, s *Store, n, events, size int) (cut lock.Head) {
 	return cut
 }
 
-// kept returns how many segments there are and how many bytes they have.
+// kept returns the number of segments left, and their bytes.
 func kept(t *testing.T, s *Store) (segments, bytes int64) {
 	t.Helper()
 	s.mu.Lock()

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A database that cannot be written to is refused at start, not at the first commit,
-// and nothing is left beside it.
+// A database that is not writable is refused at the start, not at the first commit, and no
+// new files stay.
 func TestReadOnly(t *testing.T) {
 	m := makeImages(t).stopped
 	check := func(t *testing.T, path string) {
@@ -78,8 +78,8 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// boundByModes makes the modes of files count for the rest of the test also where it
-// is run by root. Linux keeps privileges by thread, so the test stays on its own.
+// boundByModes lets file modes count for the rest of the test, also if root runs it. Linux
+// keeps privileges per thread, so the test stays on its own thread.
 func boundByModes(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()

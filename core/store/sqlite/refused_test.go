@@ -26,7 +26,7 @@ func filesIn(t *testing.T, dir string) string {
 	return strings.Join(names, " ")
 }
 
-// A file that is refused is left as it is, and so is what lies beside it.
+// A refused file stays as it is, and so do the files beside it.
 func TestRefusedFiles(t *testing.T) {
 	made := func(t *testing.T, sql ...string) string {
 		path := newPath(t)
@@ -104,9 +104,9 @@ func TestRefusedFiles(t *testing.T) {
 	}
 }
 
-// Under each name of a file there would be a side lock and a write-ahead log of its
-// own, so a file with several names is refused, also while a server has it open.
-func TestAFileWithTwoNamesIsRefused(t *testing.T) {
+// Each name of a file would have a side lock and a write-ahead log of its own, so a file
+// with several names is refused, also while a server has it open.
+func TestHardLinksAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	one, two := filepath.Join(dir, "one.db"), filepath.Join(dir, "two.db")
 	s := open(t, Config{Path: one})
@@ -149,8 +149,8 @@ func TestAFileWithTwoNamesIsRefused(t *testing.T) {
 	open(t, Config{Path: one})
 }
 
-// However a directory is named, there is one side lock.
-func TestALinkedDirectoryIsNoWayAroundTheLock(t *testing.T) {
+// A directory has one side lock, whatever its name.
+func TestSymlinkDoesNotBypassTheSideLock(t *testing.T) {
 	dir, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)

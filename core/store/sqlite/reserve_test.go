@@ -36,7 +36,7 @@ func (l *told) String() string {
 
 func (l *told) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// eventually waits for what a store does by itself.
+// eventually waits for something that a store does by itself.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for limit := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
@@ -46,7 +46,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// openAsUsual opens a store with the sizes a server has.
+// openAsUsual opens a store with the sizes of a server.
 func openAsUsual(t *testing.T, dir string, log *told) *Store {
 	t.Helper()
 	cfg := Config{Path: filepath.Join(dir, "octostore.db"), Logger: log.logger(), walSize: defaultWAL, Reserve: defaultReserve, refillPause: time.Millisecond}
@@ -55,7 +55,7 @@ func openAsUsual(t *testing.T, dir string, log *told) *Store {
 	return s
 }
 
-// bulkyRow is a lease of which few fit on a page.
+// bulkyRow is a large lease: few of them fit on a page.
 func bulkyRow(seq lock.Seq) lock.Row {
 	r := storetest.Row(lock.Name(fmt.Sprintf("l/%07d", seq)), seq, time.Minute)
 	r.Lease.Reason = strings.Repeat("r", lock.MaxReason)
@@ -63,10 +63,10 @@ func bulkyRow(seq lock.Seq) lock.Row {
 	return r
 }
 
-// A store says that it is full while every commit still finds room in the WAL, and
-// then has the reserve for those who hold a lock: the first thing that misses the
-// space is a checkpoint, and what that may need is in the reserve too.
-func TestTheReserveOutlastsACheckpoint(t *testing.T) {
+// A store reports a full disk while every commit still finds space in the WAL, and keeps
+// the reserve for holders: the first operation without space is a checkpoint, and the
+// reserve has space for that, too.
+func TestReserveOutlastsACheckpoint(t *testing.T) {
 	t.Parallel()
 	dir := mountTmpfs(t, "64m")
 	var log told
@@ -94,13 +94,13 @@ func TestTheReserveOutlastsACheckpoint(t *testing.T) {
 	if !s.Full() {
 		t.Error("Full() = false, and the disk is full")
 	}
-	if n := strings.Count(log.String(), "giving up the reserve"); n != 1 {
+	if n := strings.Count(log.String(), "using the reserve"); n != 1 {
 		t.Errorf("told %d times that the reserve is given up:\n%s", n, log.String())
 	}
 }
 
-// While the disk is full each few commits move the WAL themselves, however busy the
-// upkeep is: a longer WAL would take what is left of the reserve.
+// While the disk is full, every few commits run the checkpoint themselves, however busy the
+// upkeep is: a longer WAL would use up the reserve.
 func TestReserveIsNotSpentOnTheWAL(t *testing.T) {
 	const most = 2 * checkpointEveryFull // a commit has a few frames
 	s := open(t, Config{Path: newPath(t), walSize: -1})
@@ -121,8 +121,8 @@ func TestReserveIsNotSpentOnTheWAL(t *testing.T) {
 	}
 }
 
-// Giving up the reserve has the WAL start over at once: what is in it then needs none of
-// the reserve any more.
+// When the store frees the reserve, the WAL starts over at once: its content then needs
+// none of the reserve.
 func TestReserveIsGivenUpForACheckpoint(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)
@@ -142,9 +142,9 @@ func TestReserveIsGivenUpForACheckpoint(t *testing.T) {
 	}
 }
 
-// A disk without space for the reserve is not full as long as commits succeed. The
-// reserve is made when there is space, without anybody's commit.
-func TestWithoutAReserveCommitsGoOn(t *testing.T) {
+// A disk without space for the reserve is not full as long as commits succeed. The store
+// fills the reserve when there is space, without a commit.
+func TestReserveMissingCommitsGoOn(t *testing.T) {
 	t.Parallel()
 	dir := mountTmpfs(t, "2m")
 	filler := filepath.Join(dir, "filler")
@@ -167,7 +167,7 @@ func TestWithoutAReserveCommitsGoOn(t *testing.T) {
 }
 
 // A small disk has a smaller reserve.
-func TestASmallDiskHasASmallerReserve(t *testing.T) {
+func TestReserveOfASmallDisk(t *testing.T) {
 	t.Parallel()
 	var log told
 	s := openAsUsual(t, mountTmpfs(t, "40m"), &log)
@@ -179,9 +179,9 @@ func TestASmallDiskHasASmallerReserve(t *testing.T) {
 	}
 }
 
-// While acquires are refused there may be no commits at all. The store is not full
-// any more when there is as much in reserve as was given up, and not before.
-func TestFullEndsByItself(t *testing.T) {
+// While acquires are refused there may be no commits at all. The store stops being full
+// when the reserve is as large as before, and not earlier.
+func TestFullDiskEndsByItself(t *testing.T) {
 	t.Parallel()
 	dir := mountTmpfs(t, "8m")
 	s := open(t, Config{Path: filepath.Join(dir, "octostore.db"), walSize: 256 << 10, Reserve: 1 << 20, refillPause: time.Millisecond})

@@ -13,7 +13,7 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// fakeClocks are clocks that move when told to.
+// fakeClocks are clocks that a test moves.
 type fakeClocks struct {
 	wall time.Time
 	boot time.Duration
@@ -81,8 +81,7 @@ func TestRemaining(t *testing.T) {
 	}
 }
 
-// What was written in this boot keeps its time when rows of another are adopted
-// beside it.
+// Rows of this boot keep their time when rows of another boot are adopted beside them.
 func TestAdoptionCoversAllRows(t *testing.T) {
 	fake := &fakeClocks{wall: time.Now(), boot: time.Hour, id: "first"}
 	cfg := Config{Path: newPath(t), clocks: fake.clocks()}
@@ -110,8 +109,8 @@ func TestAdoptionCoversAllRows(t *testing.T) {
 	}
 }
 
-// A crash is what the files are at some moment, so a copy of a live store's files
-// is a crashed one.
+// A crash leaves the files as they are at some moment, so a copy of a live store's files is
+// a crashed store.
 func TestCrashed(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)

@@ -37,7 +37,7 @@ func (f *fault) String() string {
 	return fmt.Sprintf("%s %d fails %d times with code %d", f.kind, f.n, f.times, f.code)
 }
 
-// faults are those of databases in use at once.
+// faults are the faults of the databases in use at once.
 type faults struct {
 	mu     sync.Mutex
 	byMain map[string]*fault
@@ -62,7 +62,7 @@ func (f *faults) check(op diskOp) int32 {
 	return 0
 }
 
-// aFault picks a fault out of all that can hit an operation of a run.
+// aFault picks a random fault from all that can hit an operation of a run.
 func aFault(rng *rand.Rand, seen map[string]int) *fault {
 	kinds := []struct {
 		kind string
@@ -84,8 +84,8 @@ func aFault(rng *rand.Rand, seen map[string]int) *fault {
 	return &fault{kind: k.kind, n: 1 + rng.IntN(max(1, seen[k.kind])), times: times, code: k.code, seen: make(map[string]int)}
 }
 
-// Whatever operation of the disk fails in the life of a server: it goes on, or stops
-// and says that it does not know. What clients were told is so, before and after.
+// If any operation of the disk fails, the server goes on, or stops and says that it does
+// not know. What clients were told holds before and after.
 func TestSingleFaults(t *testing.T) {
 	runs := amount("torture.faults", *tortureFaults, 30)
 	d := newDisk(t)

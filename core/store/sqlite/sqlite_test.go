@@ -41,7 +41,7 @@ func open(t testing.TB, cfg Config) *Store {
 	return s
 }
 
-// reopen closes the store and opens what it left.
+// reopen closes the store and opens its database again.
 func reopen(t testing.TB, s *Store, cfg Config) *Store {
 	t.Helper()
 	if err := s.Close(); err != nil {
@@ -65,7 +65,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// limitPages makes the database file as large as it may be, or lets it grow again.
+// limitPages stops the database file from growing, or lets it grow again.
 func limitPages(t testing.TB, s *Store, full bool) {
 	t.Helper()
 	s.mu.Lock()

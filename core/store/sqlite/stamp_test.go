@@ -14,8 +14,8 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// crashed returns the path of what a killed server leaves: the database file, and a log
-// with commits of the present cycle of the log.
+// crashed returns the path of a killed server: the database file, and a log with commits of
+// the present cycle.
 func crashed(t *testing.T, s *Store) (path string) {
 	t.Helper()
 	path = newPath(t)
@@ -25,7 +25,7 @@ func crashed(t *testing.T, s *Store) (path string) {
 	return path
 }
 
-// commitUntil commits until the log has started over so many times.
+// commitUntil commits until the log has started over the given number of times.
 func commitUntil(t *testing.T, s *Store, line *storetest.Line, restarts int) {
 	t.Helper()
 	for before, n := 0, 0; n < restarts; {
@@ -44,8 +44,8 @@ func commitUntil(t *testing.T, s *Store, line *storetest.Line, restarts int) {
 	}
 }
 
-// A backup is put in the place of the database, and the write-ahead log stays: whenever
-// the copy was made and however, and however little is in the log.
+// A backup is put in the place of the database while the write-ahead log stays. The store
+// notices it, whenever and however the copy was made, and however short the log is.
 func TestStampFindsALogOfAnotherDatabase(t *testing.T) {
 	for _, commits := range []int{1, 20} {
 		for _, restarts := range []int{0, 2} {
@@ -103,8 +103,8 @@ func checkRefusedForItsLog(t *testing.T, path string) {
 	}
 }
 
-// What a killed server leaves is its own, wherever in the cycle of the log it was
-// killed, and in whatever state the checkpoint has the database file.
+// A start accepts what its own killed server left, in every state of the log and of the
+// checkpoint.
 func TestStampIsThatOfACrash(t *testing.T) {
 	cfg := Config{Path: newPath(t), walSize: 64 << 10}
 	s := open(t, cfg)
@@ -139,7 +139,7 @@ func TestStampIsThatOfACrash(t *testing.T) {
 	}
 }
 
-// A start that was killed right after its stamp leaves the old one in the file.
+// A start that was killed right after its stamp leaves the old stamp in the file.
 func TestStampOfAStartThatWasKilled(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path})
@@ -179,7 +179,7 @@ func overwritten(t *testing.T, look time.Duration) (s *Store, path, backup strin
 	return s, path, backup, line
 }
 
-// checkSameFile fails unless a copy is still what was copied.
+// checkSameFile fails unless a copy is still equal to its original.
 func checkSameFile(t *testing.T, copied, from string) {
 	t.Helper()
 	want, err := os.ReadFile(from)
@@ -191,8 +191,8 @@ func checkSameFile(t *testing.T, copied, from string) {
 	}
 }
 
-// A backup that is copied over the database of a running server: the server notices,
-// and leaves the copy as it is.
+// A backup is copied over the database of a running server: the server notices, and leaves
+// the copy as it is.
 func TestStampIsLookedAtWhileAServerRuns(t *testing.T) {
 	if !host.HasInodeLocks {
 		t.Skip("the file is only looked into where it can be kept open")
@@ -213,7 +213,7 @@ func TestStampIsLookedAtWhileAServerRuns(t *testing.T) {
 	checkRefusedForItsLog(t, path)
 }
 
-// Somebody's sqlite3 may change the schema cookie, as VACUUM does.
+// Another program may change the schema cookie, as VACUUM does.
 func TestStampMayBeChangedThroughTheLog(t *testing.T) {
 	s := open(t, Config{Path: newPath(t), checkEvery: time.Millisecond})
 	storetest.Load(t, s)

@@ -10,8 +10,8 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// Whatever the clocks say after a restart, an unconfirmed lease has at most the time to
-// confirm it left, and not less than it had.
+// After a restart an unconfirmed lease has at most its time to confirm left, and not less
+// than it had, whatever the clocks say.
 func TestUnconfirmedLeaseOverRestarts(t *testing.T) {
 	reboot := func(f *fakeClocks) { f.wall, f.boot, f.id = f.wall.Add(time.Hour), time.Second, f.id+"'" }
 	goOn := func(f *fakeClocks) { f.pass(10 * time.Second) }
@@ -65,9 +65,8 @@ func TestUnconfirmedLeaseIsCoveredByItsChecksum(t *testing.T) {
 	}
 }
 
-// A database from before there were unconfirmed leases can be looked at as it is, and
-// keeps its leases when it is migrated. The program of before refuses it then: the
-// version says so.
+// A database from before there were unconfirmed leases can be read as it is, and keeps its
+// leases in the migration. An older program then refuses it because of its version.
 func TestUnconfirmedLeasesComeByMigration(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path})

@@ -11,8 +11,8 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// BenchmarkStart opens and loads a database of 100,000 leases, alone and with a
-// journal of 100 MiB and of just what is checked whole at each start.
+// BenchmarkStart opens and loads a database of 100,000 leases: alone, with a journal of 100
+// MiB, and with one of the size up to which a start checks everything.
 func BenchmarkStart(b *testing.B) {
 	for _, test := range []struct{ leases, mib int }{{100_000, 0}, {0, 24}, {100_000, 100}} {
 		b.Run(fmt.Sprintf("leases=%d/journal=%dMiB", test.leases, test.mib), func(b *testing.B) {

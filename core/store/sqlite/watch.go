@@ -26,11 +26,11 @@ const maxFailedChecks = 4
 
 // ErrReplaced says that files of the database were deleted or replaced while it was open,
 // or that another program wrote to it.
-var ErrReplaced = errors.New("the files of the database are not those that were opened")
+var ErrReplaced = errors.New("the files of the database are not the ones that were opened")
 
 // errOtherWriter is the kind of [ErrReplaced] after which the store must write nothing
 // more.
-var errOtherWriter = errors.New("something else wrote to the database")
+var errOtherWriter = errors.New("another program wrote to the database")
 
 func replaced(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrReplaced, fmt.Sprintf(format, args...))
@@ -81,7 +81,7 @@ func (s *Store) checkFiles() error {
 		case errors.Is(err, os.ErrNotExist):
 			return replaced("%s was deleted or renamed", name)
 		case err != nil:
-			return fmt.Errorf("look at %s: %w", name, err)
+			return fmt.Errorf("check %s: %w", name, err)
 		case !os.SameFile(f.was, now):
 			return replaced("another file was put in the place of %s", name)
 		}
@@ -139,7 +139,7 @@ func ignoreBusy(err error) error {
 	if conn.FailedWith(err, conn.CodeBusy, conn.CodeLocked) {
 		return nil
 	}
-	return fmt.Errorf("look at the database: %w", err)
+	return fmt.Errorf("check the database: %w", err)
 }
 
 // watch checks the files again and again, until the store is closed or a check stops it.
@@ -178,7 +178,7 @@ func (s *Store) check(failed *int) error {
 	if errors.Is(err, ErrReplaced) || *failed >= maxFailedChecks {
 		return err
 	}
-	s.log.Warn("the files of the database could not be looked at", "path", s.path, "error", err)
+	s.log.Warn("the files of the database could not be checked", "path", s.path, "error", err)
 	return nil
 }
 

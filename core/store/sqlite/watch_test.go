@@ -12,7 +12,7 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// never is a time between looks for tests of what is noticed without them.
+// never is an interval for tests that must not depend on the checks.
 const never = time.Hour
 
 func mustRemove(t *testing.T, paths ...string) {
@@ -24,7 +24,7 @@ func mustRemove(t *testing.T, paths ...string) {
 	}
 }
 
-// What becomes of the files under a store that is open, and what is left afterwards.
+// What happens to the files under an open store, and what is left afterwards.
 var vanishings = []struct {
 	name string
 	do   func(t *testing.T, path string)
@@ -74,8 +74,8 @@ func writeFile(t *testing.T, path string, b []byte) {
 	}
 }
 
-// A store whose files were taken away notices by itself, accepts nothing more, and says
-// what happened. What it had committed is saved where there is a file to save it in.
+// A store notices that its files were taken away, accepts nothing more, and says what
+// happened. It saves its commits if there is a file to save them in.
 func TestWatchNoticesWhatBecameOfTheFiles(t *testing.T) {
 	for _, test := range vanishings {
 		t.Run(test.name, func(t *testing.T) {
@@ -111,8 +111,8 @@ func TestWatchNoticesWhatBecameOfTheFiles(t *testing.T) {
 	}
 }
 
-// What was put in the place of the database is not touched: neither read as if it were
-// the database, nor is its write-ahead log deleted with the server's own.
+// Close leaves files alone that were put in the place of the database: it does not read
+// them as the database, and does not delete their log as its own.
 func TestWatchLeavesTheFilesOfAnotherDatabase(t *testing.T) {
 	for _, suffixes := range [][]string{{"", "-wal"}, {"-wal"}} {
 		leavesTheFiles(t, suffixes)
@@ -145,8 +145,8 @@ func leavesTheFiles(t *testing.T, suffixes []string) {
 	}
 }
 
-// Looking is no reason to fail: not while another process keeps the database locked,
-// and not while commits, checkpoints and reads go on.
+// A check does not fail while another process keeps the database locked, nor while commits,
+// checkpoints and reads go on.
 func TestWatchIsQuietWhileAllIsWell(t *testing.T) {
 	s := open(t, Config{Path: newPath(t), checkEvery: 100 * time.Microsecond})
 	storetest.Load(t, s)
@@ -178,7 +178,7 @@ func TestWatchIsQuietWhileAllIsWell(t *testing.T) {
 	line.Commit(t, s, 1)
 }
 
-// A look that fails proves nothing. The store stops only if a few of them fail in a row.
+// A single failed check proves nothing. The store stops only after several in a row.
 func TestWatchOutlivesALookThatFails(t *testing.T) {
 	s := open(t, Config{Path: newPath(t), checkEvery: never})
 	storetest.Load(t, s)

@@ -244,7 +244,7 @@ func testRemainingBeyondTTL(t *testing.T, f Fixture) {
 	CheckLeases(t, Load(t, f.Reopen()), r)
 }
 
-// An unconfirmed lease comes back as one, and its renewal as confirmed.
+// An unconfirmed lease is loaded as unconfirmed, and its renewal as confirmed.
 func testRemainingUnconfirmed(t *testing.T, f Fixture) {
 	Load(t, f.Store)
 	r, stays := Row("a", 1, time.Hour), Row("b", 2, time.Hour)

@@ -105,7 +105,7 @@ func testConcurrentReads(t *testing.T, f Fixture) {
 	checkChain(t, f.Store, line.Head)
 }
 
-// follow reads up to the event last, waiting to be told where there is nothing new.
+// follow reads up to the event last. It waits for a signal when there is nothing new.
 func follow(ctx context.Context, t *testing.T, s segmenter, events int, last lock.Seq, told <-chan struct{}) {
 	for after := lock.Seq(0); after < last; {
 		segments, err := s.Segments(ctx, after, events)
@@ -131,7 +131,7 @@ func follow(ctx context.Context, t *testing.T, s segmenter, events int, last loc
 	}
 }
 
-// checkChain replays what the line has written, to the byte.
+// checkChain compares the segments with the bytes that the line has written.
 func checkChain(t testing.TB, s segmenter, head lock.Head) {
 	t.Helper()
 	var line Line
@@ -153,7 +153,7 @@ func checkChain(t testing.TB, s segmenter, head lock.Head) {
 	}
 }
 
-// Segments of many bytes come few at a time, and one that is larger than a page alone.
+// Pages have few large segments, and a segment larger than a page comes alone.
 func testPages(t *testing.T, f Fixture) {
 	Load(t, f.Store)
 	var line Line

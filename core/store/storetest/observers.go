@@ -8,7 +8,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 )
 
-// cursorStore is a store that keeps how far observers have come, as all of ours do.
+// cursorStore is a store of the cursors of observers, as all stores of this project are.
 type cursorStore interface {
 	ObserverCursors(ctx context.Context) ([]journal.ObserverCursor, error)
 	SetObserverCursors(ctx context.Context, set []journal.ObserverCursor, forget []string) error
@@ -35,7 +35,7 @@ func testObserverCursors(t *testing.T, f Fixture) {
 	set(nil, journal.ObserverCursor{Observer: "b", After: 1<<53 - 1, Parked: 7}, journal.ObserverCursor{Observer: "a"})
 	check(journal.ObserverCursor{Observer: "a"}, journal.ObserverCursor{Observer: "b", After: 1<<53 - 1, Parked: 7})
 	line.Commit(t, s, 3)
-	set([]string{"b", "nobody"}, journal.ObserverCursor{Observer: "a", After: 5})
+	set([]string{"b", "unknown"}, journal.ObserverCursor{Observer: "a", After: 5})
 	check(journal.ObserverCursor{Observer: "a", After: 5})
 	s = f.Reopen()
 	if snap := Load(t, s); snap.Head != line.Head {

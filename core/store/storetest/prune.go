@@ -60,7 +60,7 @@ func testPrune(t *testing.T, f Fixture) {
 	_ = s.Prune(cancelled, heads[299]) // must not hang
 }
 
-// checkCut returns the number of the newest segment that is gone.
+// checkCut returns the number of the newest pruned segment.
 func checkCut(t *testing.T, s journal.Store, heads []lock.Head, least int) int {
 	t.Helper()
 	cut, err := s.Cut(t.Context())

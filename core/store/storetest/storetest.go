@@ -1,5 +1,5 @@
-// Package storetest is what every store has to pass. A store's own tests call [Run]
-// and add what only that store promises.
+// Package storetest is the conformance suite of stores. A store's own tests call [Run] and
+// add what only that store promises.
 package storetest
 
 import (
@@ -19,20 +19,20 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Fixture is one store under test.
+// Fixture is a store under test.
 type Fixture struct {
 	// Store is empty and has not been loaded.
 	Store journal.Store
-	// Reopen stops the store in good order, starts it again on what it left, and
-	// returns it, not loaded yet.
+	// Reopen stops the store cleanly, starts it again on the same data, and returns it, not
+	// loaded yet.
 	Reopen func() journal.Store
-	// Fill takes all space from the store, or gives it back. It is nil if the store
-	// cannot be filled.
+	// Fill takes all space from the store, or returns it. It is nil if the store cannot be
+	// filled.
 	Fill func(full bool)
 }
 
-// Run checks that the stores made by open keep every promise of [journal.Store].
-// Each call of open makes a new store, to be cleaned up with the test.
+// Run checks that the stores made by open keep every promise of [journal.Store]. Each call
+// of open makes a new store, which is cleaned up with the test.
 func Run(t *testing.T, open func(t *testing.T) Fixture) {
 	for _, test := range []struct {
 		name string
@@ -65,11 +65,11 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 	}
 }
 
-// Line is a timeline that makes batches as a table and its journal do, except that
-// its lines say little. The zero Line begins an empty journal.
+// Line makes batches as a table and its journal do, but with short lines. The zero Line
+// begins an empty journal.
 type Line struct{ Head lock.Head }
 
-// Batch returns the next batch: that many events, and these rows.
+// Batch returns the next batch with the given number of events and rows.
 func (l *Line) Batch(events int, rows ...lock.Row) *lock.Batch {
 	b := &lock.Batch{Prev: l.Head, Rows: rows}
 	now := time.Now()
@@ -111,7 +111,7 @@ func Load(t testing.TB, s journal.Store) lock.Snapshot {
 	return snap
 }
 
-// Row returns the row of a lease that was just granted.
+// Row returns the row of a newly granted lease.
 func Row(name lock.Name, token lock.Token, ttl time.Duration) lock.Row {
 	now := time.Now()
 	return lock.Row{Name: name, Lease: &lock.Lease{
@@ -119,11 +119,11 @@ func Row(name lock.Name, token lock.Token, ttl time.Duration) lock.Row {
 	}}
 }
 
-// Free returns the row of a name that nobody holds.
+// Free returns the row of a free name.
 func Free(name lock.Name) lock.Row { return lock.Row{Name: name} }
 
-// CheckLeases fails the test unless the snapshot holds exactly the leases of rows,
-// by name, each with at most what it was promised and at least what is left of that.
+// CheckLeases fails the test unless the snapshot holds exactly the leases of rows, ordered
+// by name. Each must have at most the promised time left, and at least what is left of it.
 func CheckLeases(t testing.TB, snap lock.Snapshot, rows ...lock.Row) {
 	t.Helper()
 	var got, want []lock.Loaded
@@ -143,7 +143,7 @@ func CheckLeases(t testing.TB, snap lock.Snapshot, rows ...lock.Row) {
 	}
 }
 
-// slack is how far two clocks, read one after the other, may be apart.
+// slack is the largest difference between two clocks that are read one after the other.
 const slack = time.Millisecond
 
 func checkRemaining(t testing.TB, l *lock.Lease, got time.Duration) {

@@ -13,7 +13,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// tokens returns the part of a store under test that keeps tokens.
+// tokens returns the token store of a store under test.
 func tokens(t *testing.T, s any) auth.Store {
 	t.Helper()
 	kept, ok := s.(auth.Store)
@@ -74,7 +74,7 @@ func testTokens(t *testing.T, f Fixture) {
 		t.Fatal(err)
 	}
 	b.Used = b.Used.Add(time.Hour)
-	if err := s.TouchTokens(t.Context(), map[string]time.Time{"b": b.Used, "nobody": b.Used}); err != nil {
+	if err := s.TouchTokens(t.Context(), map[string]time.Time{"b": b.Used, "unknown": b.Used}); err != nil {
 		t.Fatal(err)
 	}
 	checkTokens(t, s, a, b)
@@ -88,7 +88,7 @@ func testTokens(t *testing.T, f Fixture) {
 	checkTokens(t, tokens(t, again), a, b)
 }
 
-// A token there is no space for is none; one that is there stays as it was.
+// A token without space is not stored, and existing tokens stay as they were.
 func testTokensFull(t *testing.T, f Fixture) {
 	if f.Fill == nil {
 		t.Log("this store cannot be filled")

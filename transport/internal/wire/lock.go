@@ -29,7 +29,7 @@ func appendGrant(b []byte, g table.Grant, wait, server time.Duration, now time.T
 	return append(b, "}\n"...)
 }
 
-func appendEnded(b []byte, e lock.Ended) []byte {
+func appendEnded(b []byte, e lock.EndedLease) []byte {
 	b = appendString(append(b, `{"name":`...), string(e.Lease.Name))
 	b = appendToken(b, `,"fencing_token":`, e.Lease.Token)
 	b = appendMillis(b, `,"held_ms":`, e.Held)

@@ -90,7 +90,7 @@ func TestGrantsAreEncodedAsTheirType(t *testing.T) {
 
 func TestEndsAreEncodedAsTheirType(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		e := lock.Ended{Lease: leases().Draw(t, "lease"), Held: spans().Draw(t, "held")}
+		e := lock.EndedLease{Lease: leases().Draw(t, "lease"), Held: spans().Draw(t, "held")}
 		sameJSON(t, api.Ended{Name: string(e.Lease.Name), FencingToken: uint64(e.Lease.Token), HeldMS: e.Held.Milliseconds()}, appendEnded(nil, e))
 	})
 }

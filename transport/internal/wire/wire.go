@@ -82,7 +82,7 @@ func (g Grant) Append(b []byte, t Times) []byte {
 }
 
 // Ended answers a release or a break.
-type Ended struct{ Lease lock.Ended }
+type Ended struct{ Lease lock.EndedLease }
 
 // Head implements [Answer].
 func (e Ended) Head() Head { return Head{Status: http.StatusOK, ContentType: TypeJSON} }

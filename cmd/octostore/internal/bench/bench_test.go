@@ -40,7 +40,7 @@ func serveFake(t *testing.T, f *fake) (url string) {
 
 var everyMode = []Mode{Acquire, Handover, Status, Waiters, Locks, Ceiling}
 
-func TestEveryModeMeasuresAServer(t *testing.T) {
+func TestModesMeasureAServer(t *testing.T) {
 	rows := map[Mode][]string{
 		Acquire:  {"ceiling at 1", "acquire at 1", "ceiling at 3", "acquire at 3"},
 		Handover: {"ceiling at 12", "handover at 12"},
@@ -155,7 +155,7 @@ func TestWrongAnswersFailTheRun(t *testing.T) {
 	}
 }
 
-func TestAServerWithoutMetricsCanBeMeasured(t *testing.T) {
+func TestMetricsAreOptional(t *testing.T) {
 	for _, mode := range []Mode{Acquire, Waiters, Locks} {
 		cfg := quick(t, mode, serveFake(t, &fake{noMetrics: true}))
 		cfg.Rounds, cfg.Connections = 1, []int{3}
@@ -170,7 +170,7 @@ func TestAServerWithoutMetricsCanBeMeasured(t *testing.T) {
 	}
 }
 
-func TestWithoutURLAServerIsStartedAndStopped(t *testing.T) {
+func TestServerIsStartedAndStopped(t *testing.T) {
 	for _, mode := range []Mode{Acquire, Waiters} {
 		cfg := quick(t, mode, "")
 		cfg.Serve = command(t, "server")
@@ -185,7 +185,7 @@ func TestWithoutURLAServerIsStartedAndStopped(t *testing.T) {
 	}
 }
 
-func TestAServerThatDoesNotStartSaysWhy(t *testing.T) {
+func TestServerThatDoesNotStartSaysWhy(t *testing.T) {
 	cfg := quick(t, Acquire, "")
 	cfg.Serve = command(t, "failing server")
 	_, err := Run(t.Context(), cfg)
@@ -194,7 +194,7 @@ func TestAServerThatDoesNotStartSaysWhy(t *testing.T) {
 	}
 }
 
-func TestInterruptingStopsEverything(t *testing.T) {
+func TestInterruptStopsEverything(t *testing.T) {
 	for _, mode := range everyMode {
 		t.Run(string(mode), func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -220,7 +220,7 @@ type writerFunc func()
 
 func (f writerFunc) Write(p []byte) (int, error) { f(); return len(p), nil }
 
-func TestInterruptingALoadEndsIt(t *testing.T) {
+func TestInterruptEndsALoad(t *testing.T) {
 	cfg := quick(t, Handover, serveFake(t, &fake{}))
 	cfg.Duration = time.Hour
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -230,7 +230,7 @@ func TestInterruptingALoadEndsIt(t *testing.T) {
 	}
 }
 
-func TestBadConfigurationsAreRefused(t *testing.T) {
+func TestConfigRefusesMistakes(t *testing.T) {
 	tests := []struct {
 		name string
 		bad  func(*Config)

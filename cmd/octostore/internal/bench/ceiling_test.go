@@ -9,7 +9,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
-func TestTheCeilingHandsOverInTurn(t *testing.T) {
+func TestCeilingHandsOverInTurn(t *testing.T) {
 	server := httptest.NewServer(ceiling.NewHandler())
 	t.Cleanup(server.Close)
 	target := &target{addr: server.Listener.Addr().String()}

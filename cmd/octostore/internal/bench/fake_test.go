@@ -14,7 +14,7 @@ import (
 // end by themselves. Its fields make it break its promises.
 type fake struct {
 	sameToken   bool // every grant has the same fencing token
-	twoHolders  bool // whoever asks gets the lock
+	twoHolders  bool // every request gets the lock
 	wrongState  bool // a held lock reads as free
 	wrongToken  bool // a release names another lease
 	noLease     bool // grants have no lease id

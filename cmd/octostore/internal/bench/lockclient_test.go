@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheLedgerSeesBrokenPromises(t *testing.T) {
+func TestLedgerSeesBrokenPromises(t *testing.T) {
 	grant := func(token uint64) func(*ledger) error {
 		return func(l *ledger) error { return l.granted(token) }
 	}

@@ -89,7 +89,7 @@ func TestShareIsTheMedianOfTheRatiosOfRounds(t *testing.T) {
 	}
 }
 
-func TestSharesOfNothingAreLeftOut(t *testing.T) {
+func TestShareOfNothingIsLeftOut(t *testing.T) {
 	if s := share([]*sample{sampleOf(5, 1, 0)}, []*sample{{}}); s != nil {
 		t.Errorf("a share of a ceiling that did nothing: %s", s)
 	}

@@ -31,7 +31,7 @@ func keepLocked(t *testing.T, db string) (let func()) {
 
 const (
 	waitsForOther = "another process keeps the database locked; changes wait for it"
-	goesOn        = "the database is not locked any more; changes go on"
+	goesOn        = "the database is no longer locked; changes go on"
 )
 
 // While another process keeps the database locked, changes wait, for however long, and

@@ -13,35 +13,35 @@ import (
 	"github.com/octostore/octostore/hooks"
 )
 
-// BenchConfig says what is measured.
+// BenchConfig has the calls to measure.
 type BenchConfig struct {
 	Calls    int            // default 100,000
-	Fixtures []fixture.File // whose requests are put, one after the other, with the config of the first that has cases; none: one default request
+	Fixtures []fixture.File // requests, used in rotation, with the configuration of the first file with requests; none: the default request
 	Config   []byte         // the configuration, if there are no fixtures
 }
 
-// BenchReport is what calls of a module cost.
+// BenchReport is the cost of calls of a module.
 type BenchReport struct {
 	Module   string         `json:"module"` // path
 	Digest   string         `json:"digest"`
 	Calls    int            `json:"calls"`
-	Requests int            `json:"requests"` // how many different ones were put
+	Requests int            `json:"requests"` // different ones
 	Verdicts map[string]int `json:"verdicts"`
 
-	NS      Spread  `json:"ns"`             // of a call, with what the host does for it
+	NS      Spread  `json:"ns"`             // of a call, host functions included
 	EmptyNS Spread  `json:"empty_ns"`       // the same of a module that does nothing
 	Ratio   float64 `json:"ratio_to_empty"` // of the two p50
 	Fuel    Spread  `json:"fuel"`
-	StartNS int64   `json:"start_ns"` // to make an instance, its configuration included
+	StartNS int64   `json:"start_ns"` // of a start, configuration included
 
-	Advice *FuelAdvice `json:"fuel_advice,omitempty"` // a call did not do with its fuel, or hardly
+	Advice *FuelAdvice `json:"fuel_advice,omitempty"` // a call used up its fuel, or almost
 
 	MemoryStart int64 `json:"memory_start_bytes"` // after the first call
 	MemoryEnd   int64 `json:"memory_end_bytes"`   // after the last
-	Replaced    int   `json:"replaced"`           // instances that failed, or did not do with their fuel
+	Replaced    int   `json:"replaced"`           // instances that failed or ran out of fuel
 }
 
-// Spread is how a figure is distributed.
+// Spread is the distribution of a figure.
 type Spread struct {
 	Mean int64 `json:"mean"`
 	P50  int64 `json:"p50"`
@@ -49,8 +49,8 @@ type Spread struct {
 	Max  int64 `json:"max"`
 }
 
-// Bench measures what calls cost. The module and one that does nothing take turns, so
-// that what else the machine does meets both.
+// Bench measures the cost of calls. It alternates between the module and an empty one, so that other
+// load on the machine affects both.
 func Bench(ctx context.Context, module Module, limits Limits, cfg BenchConfig) (BenchReport, error) {
 	if cfg.Calls == 0 {
 		cfg.Calls = 100_000
@@ -80,7 +80,7 @@ func Bench(ctx context.Context, module Module, limits Limits, cfg BenchConfig) (
 	return report, report.measure(ctx, trial, empty, cases, cfg.Calls)
 }
 
-// benchCases returns what is put to the module, and its configuration.
+// benchCases returns the requests and the configuration.
 func benchCases(cfg BenchConfig) (cases []hooks.Case, config json.RawMessage, err error) {
 	for _, f := range cfg.Fixtures {
 		if len(cases) > 0 {
@@ -102,7 +102,7 @@ func benchCases(cfg BenchConfig) (cases []hooks.Case, config json.RawMessage, er
 	return []hooks.Case{fixture.DefaultCase()}, cfg.Config, nil
 }
 
-// rounds is how often the two modules take turns.
+// rounds is the number of alternations between the two modules.
 const rounds = 20
 
 func (r *BenchReport) measure(ctx context.Context, trial, empty *hooks.Trial, cases []hooks.Case, calls int) error {
@@ -181,7 +181,7 @@ func (r BenchReport) Print(w io.Writer) error {
 		}
 	}
 	if r.Replaced > 0 {
-		text += fmt.Sprintf("%-12s %s, since they failed or did not do with their fuel\n", "replaced", plural(r.Replaced, "instance"))
+		text += fmt.Sprintf("%-12s %s, since they failed or ran out of fuel\n", "replaced", plural(r.Replaced, "instance"))
 	}
 	_, err := io.WriteString(w, text)
 	return err

@@ -9,15 +9,14 @@ import (
 	"time"
 )
 
-// Condition is a change that is not wanted.
+// Condition is a change that fails a replay.
 type Condition struct {
 	text          string
-	recorded, now string // "*" is any, of those that differ
+	recorded, now string // "*" is any other verdict
 	most          int
 }
 
-// ParseCondition reads "allow→deny", "*->error", or "deny→allow>5", which lets five
-// pass.
+// ParseCondition reads "allow→deny", "*->error", or "deny→allow>5", which tolerates five.
 func ParseCondition(text string) (Condition, error) {
 	wrong := fmt.Errorf(`%q is not a change; want one like "allow->deny", "*->error", or "deny->allow>5" to let five pass`, text)
 	recorded, now, found := strings.Cut(strings.ReplaceAll(text, "→", "->"), "->")
@@ -43,7 +42,7 @@ func ParseCondition(text string) (Condition, error) {
 	return c, nil
 }
 
-// Broken returns which of the conditions a report breaks, in words.
+// Broken describes the conditions that a report breaks.
 func (r ReplayReport) Broken(conditions []Condition) (broken []string) {
 	for _, c := range conditions {
 		n := 0
@@ -59,8 +58,8 @@ func (r ReplayReport) Broken(conditions []Condition) (broken []string) {
 	return broken
 }
 
-// covers reports whether a change is one of the condition's. A star stands for another
-// verdict, not for the same.
+// covers reports whether the condition is about a change. A star stands for another verdict, not for
+// the same one.
 func (c Condition) covers(change Change) bool {
 	starred := c.recorded == "*" || c.now == "*"
 	return (c.recorded == "*" || c.recorded == change.Recorded) && (c.now == "*" || c.now == change.Now) &&
@@ -114,7 +113,7 @@ func (c Change) print(b *strings.Builder) {
 	}
 }
 
-// printGaps says what the journal could not tell.
+// printGaps lists what the audit log does not have.
 func (r ReplayReport) printGaps(b *strings.Builder) {
 	b.WriteString("\nThe journal has the ttl that was given, not the one that was asked for. It does not have wait_ms,\n" +
 		"queue.length, account.held, and of refused requests who held the lock: these were absent.\n")

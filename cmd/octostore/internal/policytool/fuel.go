@@ -6,19 +6,18 @@ import (
 	"github.com/octostore/octostore/hooks"
 )
 
-// FuelAdvice says that a call does not do with its fuel, or hardly, and what would do.
+// FuelAdvice says that a call used up its fuel, or almost, and how much is enough.
 type FuelAdvice struct {
 	Fuel  int64 `json:"fuel"`          // of a call, as it was set
 	Needs int64 `json:"needs"`         // by the call on a fresh instance; 0: more than any call may have
 	Set   int64 `json:"set,omitempty"` // what to set fuel to; 0: it cannot be set higher
 }
 
-// roundFuel is to what multiple advice is rounded up.
+// roundFuel is the step to which advice is rounded up.
 const roundFuel = 100_000
 
-// adviseFuel returns what to do about the fuel of a call, or nil if it has enough: a
-// fifth to spare, without what only a first call has. A server in mode shadow gives no
-// first call more.
+// adviseFuel returns advice about the fuel of a call, or nil if a fifth is left. The extra fuel of a
+// first call does not count, because mode shadow does not give it.
 func adviseFuel(t *hooks.Trial, c hooks.Case, o hooks.Outcome) *FuelAdvice {
 	a := &FuelAdvice{Fuel: t.Fuel(), Needs: o.Fuel}
 	if o.FaultKind == "out_of_fuel" {

@@ -1,5 +1,7 @@
-// Package policytool is what the policy commands do: fixtures, benchmarks, single
-// requests and the replay of a journal, all put to one module outside of a server.
+// Package policytool implements the policy commands: it tests one module with fixtures, single requests
+// and recorded decisions, measures it and inspects it, outside of a server.
+//
+// It promises the same engine and the same limits as in a server.
 package policytool
 
 import (
@@ -19,7 +21,7 @@ type Module struct {
 	Binary []byte
 }
 
-// Limits are what a module is given; zero members mean the defaults of a manifest.
+// Limits are the limits of a module. Zero members mean the defaults of a manifest.
 type Limits struct {
 	Fuel      int64
 	MemoryMiB int
@@ -27,7 +29,7 @@ type Limits struct {
 	Compile   hooks.Compiler // nil: in this process
 }
 
-// ReadModule reads a module. It does not look at what is in it.
+// ReadModule reads a module. It does not check the contents.
 func ReadModule(path string) (Module, error) {
 	binary, err := hooks.ReadModule(path)
 	return Module{Path: path, Binary: binary}, err
@@ -54,10 +56,10 @@ func FindModule(dir string) (string, error) {
 	return found[0], nil
 }
 
-// Name is what a policy of the module is called if nobody says otherwise.
+// Name is the default name of a policy with this module.
 func (m Module) Name() string { return strings.TrimSuffix(filepath.Base(m.Path), ".wasm") }
 
-// Check returns what is wrong with the limits.
+// Check checks the limits.
 func (l Limits) Check() error {
 	var wrong []error
 	if l.Fuel != 0 && (l.Fuel < hooks.MinFuel || l.Fuel > hooks.MaxFuel) {

@@ -22,7 +22,7 @@ type Answer struct {
 	Fuel       int64             `json:"fuel"`
 }
 
-// LogLine is something a policy logged.
+// LogLine is a line that a policy logged.
 type LogLine struct {
 	Level string `json:"level"`
 	Text  string `json:"text"`
@@ -35,8 +35,8 @@ func answerOf(o hooks.Outcome) Answer {
 	}
 }
 
-// reasonOf is the reason as the journal has it: of an error its kind, and of an event
-// that is to be given again, if the policy says nothing about it.
+// reasonOf is the reason as in the audit log: the kind of an error, also for an event that comes again
+// without a reason from the policy.
 func reasonOf(o hooks.Outcome) string {
 	if o.Fault != nil && o.Reason == "" {
 		return o.FaultKind
@@ -51,7 +51,7 @@ func faultOf(o hooks.Outcome) string {
 	return o.Fault.Error()
 }
 
-// noteMap has the last of several notes of one key.
+// noteMap has the notes by key; of several with one key, the last.
 func noteMap(o hooks.Outcome) map[string]string {
 	notes := map[string]string{}
 	for _, n := range o.Notes {

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// Print writes the report for people. Cases that are as they should be are shown if
-// all is set, and only counted otherwise.
+// Print writes the report for people. It shows failed cases, and with all set every case.
 func (r TestReport) Print(w io.Writer, all bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (sha256 %s…)\n", r.Module, r.Digest[:16])
@@ -55,8 +54,7 @@ func (f FileReport) print(b *strings.Builder, all bool) {
 	}
 }
 
-// hungriest returns which of the cases that do not do with their fuel, or hardly, needs
-// most of it; nil: all have enough.
+// hungriest returns the case with fuel advice that needs most; nil: all have enough.
 func hungriest(cases []CaseReport) (most *CaseReport) {
 	for n := range cases {
 		c := &cases[n]

@@ -16,20 +16,19 @@ import (
 	"github.com/octostore/octostore/hooks/abi"
 )
 
-// ReplayKinds are the kinds of records a replay takes decisions from.
+// ReplayKinds are the kinds of records with decisions.
 var ReplayKinds = []lock.Kind{lock.Granted, lock.Denied, lock.PolicyError}
 
-// ReplayConfig says which decisions are put to a module.
+// ReplayConfig chooses the decisions of a replay.
 type ReplayConfig struct {
 	Config   json.RawMessage
 	Match    []string  // patterns of lock names, as in a manifest; empty: all names
-	Since    time.Time // older records do not count; zero: all do
-	Policy   string    // compare with what this policy said; empty: with what came of the request
+	Since    time.Time // older records are skipped; zero: none
+	Policy   string    // compare with the answers of this policy; empty: with the results of the requests
 	Examples int       // of each change, at most
 }
 
-// Replay puts recorded decisions about acquires to a module. Make one with
-// [NewReplay].
+// Replay evaluates recorded acquires with a module. Make one with [NewReplay].
 type Replay struct {
 	cfg     ReplayConfig
 	trial   *hooks.Trial
@@ -38,21 +37,21 @@ type Replay struct {
 	report  ReplayReport
 }
 
-// ReplayReport is what a module makes of recorded decisions.
+// ReplayReport compares the answers of a module with recorded decisions.
 type ReplayReport struct {
 	Module    string     `json:"module"` // path
 	Digest    string     `json:"digest"`
 	Decisions int        `json:"decisions"`
 	First     *time.Time `json:"first,omitempty"`
 	Last      *time.Time `json:"last,omitempty"`
-	Changes   []Change   `json:"changes"`   // one for each pair of verdicts that came up
-	Unjudged  int        `json:"unjudged"`  // requests the policy that was to be compared with was not asked about
-	Unknown   int        `json:"unknown"`   // requests judged by a set of policies that no record describes
-	Others    int        `json:"others"`    // refusals of renewals and breaks, which are not put to it
-	Asked     []Asked    `json:"asked_for"` // what the journal does not have
+	Changes   []Change   `json:"changes"`   // one for each pair of verdicts
+	Unjudged  int        `json:"unjudged"`  // requests that the policy to compare with did not cover
+	Unknown   int        `json:"unknown"`   // requests evaluated by a set of policies that no record describes
+	Others    int        `json:"others"`    // refusals of renewals and breaks, which a replay skips
+	Asked     []Asked    `json:"asked_for"` // keys that the audit log does not have
 }
 
-// Change is how often one verdict became another.
+// Change counts the decisions with one recorded and one new verdict.
 type Change struct {
 	Recorded string    `json:"recorded"`
 	Now      string    `json:"now"`
@@ -71,14 +70,13 @@ type Example struct {
 	Reason  string    `json:"reason,omitempty"`
 }
 
-// Asked is a key the module asked for that the journal does not have.
+// Asked is a key that the module asked for and the audit log does not have.
 type Asked struct {
 	Key       string `json:"key"`
 	Decisions int    `json:"decisions"`
 }
 
-// NewReplay compiles a module and has it read its configuration. The caller closes the
-// replay.
+// NewReplay compiles and configures a module. The caller closes the replay.
 func NewReplay(ctx context.Context, module Module, limits Limits, cfg ReplayConfig) (*Replay, error) {
 	r := &Replay{cfg: cfg, matches: func(lock.Name) bool { return true }, sets: policySets{}, report: ReplayReport{Module: module.Path}}
 	if len(cfg.Match) > 0 {
@@ -100,10 +98,10 @@ func NewReplay(ctx context.Context, module Module, limits Limits, cfg ReplayConf
 	return r, nil
 }
 
-// Close ends the module.
+// Close closes the module.
 func (r *Replay) Close() error { return r.trial.Close() }
 
-// Add puts one line of a journal to the module, if it is a decision about an acquire.
+// Add evaluates one line of the audit log, if it is a decision about an acquire.
 func (r *Replay) Add(line []byte) error {
 	rec, err := record.Parse(line)
 	if err != nil {
@@ -121,8 +119,7 @@ func (r *Replay) Add(line []byte) error {
 	return nil
 }
 
-// ofAcquire reports whether a record is about an acquire: renewals and breaks can be
-// refused as well.
+// ofAcquire reports whether a record is about an acquire, not about a refused renewal or break.
 func ofAcquire(rec record.Record) bool {
 	return !slices.ContainsFunc(rec.Verdicts, func(v lock.Verdict) bool {
 		return v.At == abi.HookRenew || v.At == abi.HookBreak
@@ -158,14 +155,14 @@ func (r *Replay) judge(rec record.Record) {
 	}
 }
 
-// recorded is the verdict on record, empty if there is none, and its reason. It is not
-// known whether the policy allowed in silence if no record describes the set it may be in.
+// recorded is the recorded verdict, empty if there is none, and its reason. known is false if the
+// policy may have allowed silently, in a set that no record describes.
 func (r *Replay) recorded(rec record.Record) (verdict, why string, known bool) {
 	if r.cfg.Policy == "" {
 		verdict := map[lock.Kind]string{lock.Granted: "allow", lock.Denied: "deny", lock.PolicyError: "error"}[rec.Kind]
 		return verdict, rec.Cause, true
 	}
-	for _, v := range slices.Backward(rec.Verdicts) { // at its turn it was asked again
+	for _, v := range slices.Backward(rec.Verdicts) { // the evaluation at the grant comes last
 		if v.Policy == r.cfg.Policy && (v.At == abi.PhaseGrant || rec.SetAtGrant == "") {
 			return v.Verdict, v.Reason, true
 		}
@@ -214,15 +211,15 @@ func (r *Replay) count(key string) {
 	r.report.Asked = append(r.report.Asked, Asked{key, 1})
 }
 
-// Report returns what came of the lines so far.
+// Report returns the result of the lines so far.
 func (r *Replay) Report() ReplayReport {
 	slices.SortFunc(r.report.Changes, func(a, b Change) int { return strings.Compare(a.Recorded+" "+a.Now, b.Recorded+" "+b.Now) })
 	slices.SortFunc(r.report.Asked, func(a, b Asked) int { return strings.Compare(a.Key, b.Key) })
 	return r.report
 }
 
-// caseOf is the request a record is about, as far as the record says. What it does not
-// say is absent; the keys among it that are asked for are put into asked.
+// caseOf reconstructs the request of a record. Keys that the record does not have are absent; those
+// that the module asks for are added to asked.
 func caseOf(rec record.Record, asked map[string]bool) hooks.Case {
 	account := rec.Account
 	if rec.By != "" {
@@ -252,7 +249,7 @@ func caseOf(rec record.Record, asked map[string]bool) hooks.Case {
 	}}
 }
 
-// ofAnotherLock reports whether a key is about a lock that is not the request's.
+// ofAnotherLock reports whether a key is about another lock than that of the request.
 func ofAnotherLock(key string) bool {
 	return strings.HasPrefix(key, "lock.") && strings.Contains(key, ":")
 }

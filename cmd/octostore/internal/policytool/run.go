@@ -8,15 +8,15 @@ import (
 	"github.com/octostore/octostore/hooks"
 )
 
-// RunReport is what a module says of one request.
+// RunReport is the answer of a module to one request.
 type RunReport struct {
 	Digest string    `json:"digest"`
 	Start  []LogLine `json:"start_logs,omitempty"`
 	Answer
-	Advice *FuelAdvice `json:"fuel_advice,omitempty"` // the call did not do with its fuel, or hardly
+	Advice *FuelAdvice `json:"fuel_advice,omitempty"` // the call used up its fuel, or almost
 }
 
-// Run puts one case to a module.
+// Run evaluates one case with a module.
 func Run(ctx context.Context, module Module, limits Limits, config json.RawMessage, c hooks.Case) (RunReport, error) {
 	trial, err := module.open(ctx, limits)
 	if err != nil {

@@ -13,10 +13,9 @@ import (
 // SetKinds are the kinds of records that describe sets of policies.
 var SetKinds = []lock.Kind{lock.PoliciesLoaded, lock.Stopped}
 
-// Learn takes from a line of a journal what it says of sets of policies, and nothing else.
-// A policy that allowed in silence is not on record by itself, but as part of its set; so
-// a replay that is to compare with a policy needs all of SetKinds, also those older than
-// the decisions, and those that came after them.
+// Learn reads the description of a set of policies from a line of the audit log. A policy that allowed
+// silently is recorded only as a member of its set, so a comparison with a policy needs all records
+// of SetKinds, older and newer than the decisions.
 func (r *Replay) Learn(line []byte) error {
 	rec, err := record.Parse(line)
 	if err != nil {
@@ -26,14 +25,14 @@ func (r *Replay) Learn(line []byte) error {
 	return nil
 }
 
-// policySets has the sets of policies that records describe, by id.
+// policySets are the described sets of policies, by id.
 type policySets map[string][]setPolicy
 
 // setPolicy is a policy of a set.
 type setPolicy struct {
 	name     string
-	acquires bool         // it is asked about acquires
-	patterns pattern.List // of the names it is asked about; nil: not known
+	acquires bool         // it covers acquires
+	patterns pattern.List // of the names it covers; nil: not known
 }
 
 func (sets policySets) learn(rec record.Record) {
@@ -50,7 +49,7 @@ func (sets policySets) learn(rec record.Record) {
 	}
 }
 
-// asked reports whether a policy was asked about an acquire of a name, if that is known.
+// asked reports whether a policy covered an acquire of a name, if that is known.
 func (sets policySets) asked(id, policy string, name lock.Name) (asked, known bool) {
 	all, known := sets[id]
 	for _, p := range all {

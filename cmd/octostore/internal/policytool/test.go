@@ -13,39 +13,38 @@ import (
 	"github.com/octostore/octostore/hooks"
 )
 
-// TestReport is what came of the fixtures of a module.
+// TestReport is the result of the fixtures of a module.
 type TestReport struct {
 	Module string       `json:"module"` // path
 	Digest string       `json:"digest"`
 	Seed   uint64       `json:"seed"`
 	Files  []FileReport `json:"files"`
 	Cases  int          `json:"cases"`
-	Failed int          `json:"failed"` // cases, and files that are wrong as a whole
+	Failed int          `json:"failed"` // cases, and files that failed as a whole
 }
 
-// FileReport is what came of one file of fixtures.
+// FileReport is the result of one file of fixtures.
 type FileReport struct {
 	Path     string       `json:"file"`
 	Cases    []CaseReport `json:"cases,omitempty"`
 	Failures []string     `json:"failures,omitempty"` // of the file as a whole
 }
 
-// CaseReport is what came of one case.
+// CaseReport is the result of one case.
 type CaseReport struct {
 	Name     string    `json:"name"`
-	Verdict  string    `json:"verdict"` // of an instance that had answered nobody before
+	Verdict  string    `json:"verdict"` // of a new instance
 	Fuel     int64     `json:"fuel"`
 	Failures []string  `json:"failures,omitempty"`
 	Logs     []LogLine `json:"logs,omitempty"`
 
-	Advice *FuelAdvice   `json:"fuel_advice,omitempty"` // it did not do with its fuel, or hardly
+	Advice *FuelAdvice   `json:"fuel_advice,omitempty"` // it used up its fuel, or almost
 	took   time.Duration // the first answer
 }
 
-// Test puts the fixtures to a module. Each case is answered three times: by an instance
-// of its own, by one that answers all cases of the file in order, and by one that
-// answers them in an order that follows from the seed. A policy that keeps something
-// from one request for another answers differently, which is a failure.
+// Test runs the fixtures of a module. Three instances answer each case: one of its own, one that
+// answers all cases of the file in order, and one that answers them shuffled by the seed. A policy
+// that keeps state between requests answers differently, which is a failure.
 func Test(ctx context.Context, module Module, limits Limits, fixtures []fixture.File, seed uint64) (TestReport, error) {
 	report := TestReport{Module: module.Path, Seed: seed}
 	trial, err := module.open(ctx, limits)
@@ -120,7 +119,7 @@ func testFile(trial *hooks.Trial, f fixture.File, seed uint64) FileReport {
 	return r
 }
 
-// differences says in what an outcome is not as expected.
+// differences lists the differences between an outcome and the expectation.
 func differences(e *fixture.Expectation, o hooks.Outcome) (all []string) {
 	differs := func(what string, got, want any) {
 		all = append(all, fmt.Sprintf("%s is %s; want %s", what, quoted(got), quoted(want)))
@@ -164,8 +163,8 @@ func differences(e *fixture.Expectation, o hooks.Outcome) (all []string) {
 	return all
 }
 
-// stateShows says how the answer of an instance that is used differs from that of a
-// fresh one; empty: it does not. What it costs may differ.
+// stateShows describes how the answer of a used instance differs from that of a fresh one; empty: it
+// does not. The fuel may differ.
 func stateShows(fresh, used hooks.Outcome) string {
 	for _, c := range []struct {
 		what        string

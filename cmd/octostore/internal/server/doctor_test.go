@@ -62,7 +62,7 @@ func TestDoctorFindsWhatServeRefuses(t *testing.T) {
 		{"strangers to administration", []string{"OCTOSTORE_ADMIN_ADDR=0.0.0.0:0", "OCTOSTORE_DB=" + database()}, "this is not a loopback address"},
 		{"strangers, and a tokens file", []string{"OCTOSTORE_ADDR=0.0.0.0:0", "OCTOSTORE_TOKENS_FILE=" + file("tokens", "a:"+strings.Repeat("x", 40)+"\n", 0o600)}, ""},
 		{"a folder that is not there", []string{"OCTOSTORE_DB=" + filepath.Join(t.TempDir(), "none", "o.db")}, "no such file or directory"},
-		{"a folder that cannot be written to", []string{"OCTOSTORE_DB=" + filepath.Join(readOnly, "o.db")}, "OCTOSTORE_DB names another place"},
+		{"a folder that cannot be written to", []string{"OCTOSTORE_DB=" + filepath.Join(readOnly, "o.db")}, "OCTOSTORE_DB can name another folder"},
 		{"a database that is a folder", []string{"OCTOSTORE_DB=" + t.TempDir()}, "not a regular file"},
 		{"a database of two names", []string{"OCTOSTORE_DB=" + linked}, "2 names"},
 		{"a tokens file for everybody", []string{"OCTOSTORE_TOKENS_FILE=" + file("tokens", "a:"+strings.Repeat("x", 40)+"\n", 0o644)}, "can be read or changed by everybody"},
@@ -72,7 +72,7 @@ func TestDoctorFindsWhatServeRefuses(t *testing.T) {
 		{"no policies", []string{"OCTOSTORE_POLICIES=none.json"}, "none.json: no such file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if strings.Contains(test.want, "OCTOSTORE_DB names another place") && os.Geteuid() == 0 {
+			if strings.Contains(test.want, "OCTOSTORE_DB can name another folder") && os.Geteuid() == 0 {
 				t.Skip("SKIP: root may write to every folder")
 			}
 			t.Chdir(t.TempDir())

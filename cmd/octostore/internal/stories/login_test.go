@@ -105,7 +105,7 @@ func TestLoginThatFails(t *testing.T) {
 	}
 	plain := octotest.Start(t, t.TempDir())
 	p = octotest.NewPerson(t, "OCTOSTORE_URL=http://"+plain.Addr)
-	p.Fails("nobody can log in to this server", "login")
+	p.Fails("logins are not set up on this server", "login")
 }
 
 // A server that cannot let people log in as configured does not start.

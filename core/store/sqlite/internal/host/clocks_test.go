@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSystemClocks(t *testing.T) {
+func TestClocksOfTheSystem(t *testing.T) {
 	c := Clocks{}.OrSystem()
 	if _, err := c.SinceBoot(); errors.Is(err, errors.ErrUnsupported) {
 		t.Skip("this system has no clock that counts from the boot")

@@ -38,7 +38,7 @@ func TakeInodeLock(path string) (InodeLock, error) {
 	}
 	if !free {
 		f.Close()
-		return InodeLock{}, fmt.Errorf("%w, which opened the file by another name, or whose %s-lock was deleted", ErrInUse, path)
+		return InodeLock{}, fmt.Errorf("%w, which opened the file under another name, or whose %s-lock was deleted", ErrInUse, path)
 	}
 	return InodeLock{f}, nil
 }

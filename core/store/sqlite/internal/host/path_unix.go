@@ -57,7 +57,7 @@ func checkMounts(path string) error {
 			return err
 		}
 		if alone {
-			return fmt.Errorf("the file %s%s is mounted by itself, so the files that belong to it would stay behind, and what they hold be lost; mount the folder it is in instead (docker run -v FOLDER:%s)",
+			return fmt.Errorf("the file %s%s is mounted by itself, so the write-ahead log and the lock file would stay outside of the mount and be lost; mount the folder that contains it instead (docker run -v FOLDER:%s)",
 				path, suffix, filepath.Dir(path))
 		}
 	}
@@ -77,7 +77,7 @@ func checkLinks(path string) error {
 	}
 	stat, ok := fi.Sys().(*syscall.Stat_t)
 	if ok && stat.Nlink > 1 {
-		return fmt.Errorf("the file has %d names (hard links), and servers that open it by different ones would destroy it; remove all names but one, or copy the file", stat.Nlink)
+		return fmt.Errorf("the file has %d names (hard links), and servers that open it under different names would destroy it; remove all names but one, or copy the file", stat.Nlink)
 	}
 	return nil
 }

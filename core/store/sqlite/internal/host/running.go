@@ -23,7 +23,7 @@ func Running(path string) (who string, is bool, err error) {
 		return "", false, nil
 	}
 	if is {
-		who = "a server that opened the file by another name"
+		who = "a server that opened the file under another name"
 	}
 	return who, is, err
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The lock file of a start that was refused is taken away again. Another start may have
-// opened it by then, and a lock on a file without a name keeps nobody out.
+// A refused start removes its lock file. Another start may have opened it by then, and a
+// lock on a file without a name excludes no other process.
 func TestSideLockOfAFileThatIsGoneDoesNotCount(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "octostore.db-lock")
 	for _, replaced := range []bool{false, true} {
@@ -30,8 +30,8 @@ func TestSideLockOfAFileThatIsGoneDoesNotCount(t *testing.T) {
 	}
 }
 
-// A side lock that was taken away between its opening and its locking is not one.
-func TestASideLockThatWasTakenAwayIsTakenAnew(t *testing.T) {
+// A side lock whose file was removed between opening and locking does not count.
+func TestSideLockTakenAwayIsTakenAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "octostore.db")
 	refused, err := TakeSideLock(path)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 // Reasons not to use a database.
 var (
 	ErrNewer    = errors.New("the database was made by a newer version of this program")
-	ErrForeign  = errors.New("the file is a database of some other program")
+	ErrForeign  = errors.New("the file is a database of another program")
 	ErrReadOnly = errors.New("this process may read the file, but not write to it")
 )
 
 // ErrDamaged says that a database is not as it was written: the disk or another program
 // changed it. Nothing in it can be relied on, so a store neither serves it nor writes to
 // it.
-var ErrDamaged = errors.New("the database is damaged; keep its files for a closer look and put a backup in their place")
+var ErrDamaged = errors.New("the database is damaged; keep its files for an analysis, and restore a backup")
 
 // Damaged returns an [ErrDamaged] that says what is damaged.
 func Damaged(format string, args ...any) error {

@@ -32,7 +32,7 @@ func (d *DB) verify(ctx context.Context, size int64) error {
 		}
 	}
 	if d.ReadOnly() { // SQLite knows after it has read the header
-		return Damaged("its header says that it cannot be written to")
+		return Damaged("its header marks it as read-only")
 	}
 	if _, err := d.ReadHead(NewestVersion()); err != nil {
 		return cmp.Or(ctx.Err(), err)

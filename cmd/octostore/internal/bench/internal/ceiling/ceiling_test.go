@@ -7,7 +7,7 @@ import (
 )
 
 // The ceiling is fair only if its answers look to the load like a server's.
-func TestTheCeilingAnswersLikeAServer(t *testing.T) {
+func TestCeilingAnswersLikeAServer(t *testing.T) {
 	for what, answer := range map[string]*canned{"acquire": ceilingAcquired, "release": ceilingReleased, "status": ceilingHeld} {
 		if wire.Number(answer.body, wire.FieldToken) == 0 {
 			t.Errorf("%s has no fencing token", what)

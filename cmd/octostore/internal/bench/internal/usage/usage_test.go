@@ -25,7 +25,7 @@ octostore_held_leases 3
 	}
 }
 
-func TestOthersAreWhatNeitherWeNorTheServerUsed(t *testing.T) {
+func TestCPUTimesOfOtherPrograms(t *testing.T) {
 	before := parseStat("cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 1 2 3\n")
 	after := parseStat("cpu  250 20 200 1000 10 5 5 10 0 0\n") // 5 s had, 2.8 s used
 	if before.had != 10 || before.used != 2 {

@@ -13,7 +13,7 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// intruder is somebody's sqlite3, which keeps the database locked.
+// intruder is another process, such as a sqlite3, that keeps the database locked.
 type intruder struct {
 	t *testing.T
 	c *conn.Conn
@@ -38,9 +38,9 @@ func (i *intruder) exec(sql string) {
 	}
 }
 
-// A database that somebody else keeps locked makes commits wait, not fail: nothing
-// was written. It is told once when that begins, and once when it is over.
-func TestACommitWaitsForALockedDatabase(t *testing.T) {
+// If another process keeps the database locked, commits wait and do not fail: nothing was
+// written. The log says once when that begins, and once when it is over.
+func TestLockedDatabaseDelaysCommits(t *testing.T) {
 	t.Parallel()
 	var log told
 	s := open(t, Config{Path: newPath(t), Logger: log.logger()})
@@ -72,16 +72,15 @@ func TestACommitWaitsForALockedDatabase(t *testing.T) {
 	}
 	line.Head = b.Next
 	line.Commit(t, s, 1)
-	for _, part := range []string{"level=WARN", "level=INFO", "keeps the database locked", "not locked any more"} {
+	for _, part := range []string{"level=WARN", "level=INFO", "keeps the database locked", "no longer locked"} {
 		if n := strings.Count(log.String(), part); n != 1 {
 			t.Errorf("%q is told %d times:\n%s", part, n, log.String())
 		}
 	}
 }
 
-// A commit that waits is given up by the end of its context, and by Close. It was
-// surely not made.
-func TestWaitingForALockedDatabaseCanBeGivenUp(t *testing.T) {
+// A waiting commit ends with its context, or with Close. It was certainly not made.
+func TestLockedDatabaseWaitCanBeCancelled(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -126,9 +125,9 @@ func TestWaitingForALockedDatabaseCanBeGivenUp(t *testing.T) {
 	}
 }
 
-// What is not a commit need not happen now. Beside a database that somebody else keeps
-// locked it fails, nothing has changed then, and commits go on afterwards.
-func TestWhatCanWaitFailsBesideALockedDatabase(t *testing.T) {
+// Writes other than commits need not happen now. While another process keeps the database
+// locked they fail without a change, and commits go on afterwards.
+func TestLockedDatabaseFailsOtherWrites(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)
 	var line storetest.Line

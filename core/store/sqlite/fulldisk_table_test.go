@@ -13,9 +13,9 @@ import (
 	"github.com/octostore/octostore/core/table"
 )
 
-// On a full disk nothing new is granted, and what is held can be given back or runs
-// out. With space again it all goes on, without a restart.
-func TestTableOnAFullDisk(t *testing.T) {
+// On a full disk nothing new is granted, and held leases can be released and expire. When
+// there is space again everything goes on, without a restart.
+func TestFullDiskOfATable(t *testing.T) {
 	t.Parallel()
 	const releases, expiries = 200, 50
 	dir := mountTmpfs(t, "12m")
@@ -75,7 +75,7 @@ func TestTableOnAFullDisk(t *testing.T) {
 	}
 
 	for i, g := range held {
-		if _, err := tab.Release(t.Context(), lock.Release{Name: g.Lease.Name, LeaseID: g.LeaseID}); err != nil {
+		if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Name: g.Lease.Name, LeaseID: g.LeaseID}); err != nil {
 			t.Fatalf("release %d: %v", i, err)
 		}
 	}

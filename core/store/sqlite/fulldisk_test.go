@@ -77,8 +77,8 @@ func testFullDisk(t *testing.T, walSize int64) {
 		t.Error("Full() = false")
 	}
 
-	// The ballast is gone, so what is held can be released. A release lengthens the WAL by
-	// some 15 KiB, and nothing says that the upkeep has a turn before all are through.
+	// The reserve is free, so leases can be released. A release lengthens the WAL by some
+	// 15 KiB, and the upkeep may not run before all of them are through.
 	for i, name := 0, lock.Name(""); i < 50; i++ {
 		name = lock.Name(fmt.Sprintf("l/%05d", i+1))
 		if err := try(storetest.Free(name)); err != nil {
@@ -87,7 +87,7 @@ func testFullDisk(t *testing.T, walSize int64) {
 		delete(held, name)
 	}
 
-	// Without any space left it goes on answering.
+	// Without any space left it still answers.
 	fillDisk(t, filler+"-2")
 	until("the ballast is used up", func() bool { return acquire() == lock.ErrFull })
 	for range 20 {
@@ -127,8 +127,8 @@ func testFullDisk(t *testing.T, walSize int64) {
 	}
 }
 
-// A server must come up on a full disk: its leases are to be released.
-func TestStartOnAFullDisk(t *testing.T) {
+// A server must start on a full disk, so that its leases can be released.
+func TestFullDiskAtTheStart(t *testing.T) {
 	dir := mountTmpfs(t, "4m")
 	cfg := Config{Path: filepath.Join(dir, "octostore.db"), Reserve: 256 << 10, walSize: 256 << 10}
 	s := open(t, cfg)
@@ -169,7 +169,7 @@ func fillDisk(t *testing.T, name string) {
 	}
 }
 
-func TestBallastBacksOff(t *testing.T) {
+func TestReserveBacksOff(t *testing.T) {
 	b := reserve{path: filepath.Join(t.TempDir(), "no", "such", "directory"), size: 1, first: time.Second}
 	now := time.Now()
 	var total time.Duration

@@ -14,7 +14,7 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// What is written into the log of a store that is open, under its own name.
+// Another program writes into the log of an open store, under its own name.
 var overwritings = []struct {
 	name string
 	do   func(t *testing.T, wal string, old []byte)
@@ -41,8 +41,8 @@ func writeAt(t *testing.T, path string, cut bool, b []byte) {
 	}
 }
 
-// Such a log is noticed, with commits after it and without, by a look and by the stop;
-// and nothing of it is moved into the database.
+// A check and Close notice such a log, with and without later commits, and move nothing of
+// it into the database.
 func TestLogOverwrittenInPlaceIsNoticed(t *testing.T) {
 	if !host.HasInodeLocks {
 		t.Skip("SKIP: the log is only looked into where its files can be kept open")
@@ -86,8 +86,8 @@ func TestLogOverwrittenInPlaceIsNoticed(t *testing.T) {
 	}
 }
 
-// Looks at the log find nothing wrong while it starts over again and again, at the will
-// of this process and of another.
+// Checks of the log find nothing wrong while it starts over again and again, through this
+// process and another.
 func TestLogIsQuietWhileItStartsOver(t *testing.T) {
 	s := open(t, Config{Path: newPath(t), checkEvery: 50 * time.Microsecond, walSize: 64 << 10})
 	storetest.Load(t, s)

@@ -14,8 +14,7 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// Whatever is being read, the WAL starts over before it gets much longer than it is
-// kept.
+// The WAL starts over before it gets much longer than its usual size, whatever readers do.
 func TestWALStaysBounded(t *testing.T) {
 	t.Parallel()
 	commits := 20_000
@@ -52,8 +51,8 @@ func TestWALStaysBounded(t *testing.T) {
 	}
 }
 
-// A WAL that got long, because something was reading for long, is cut to its size once it
-// starts over: the space is given back, and later commits do not count on it.
+// A WAL that got long because of a long reader is truncated when it starts over: the space
+// is free again, and later commits do not rely on it.
 func TestWALGetsItsSizeBack(t *testing.T) {
 	cfg := Config{Path: newPath(t), walSize: 64 << 10}
 	s := open(t, cfg)
@@ -106,8 +105,7 @@ func TestWALHasItsSizeFromTheStart(t *testing.T) {
 	}
 }
 
-// A reader that stays makes the WAL grow; when it has left, the WAL gets back to
-// its size.
+// A long reader makes the WAL grow; after it has left, the WAL gets back to its size.
 func TestWALShrinksAfterALongReader(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes many commits")
@@ -149,9 +147,9 @@ func TestWALShrinksAfterALongReader(t *testing.T) {
 	}
 }
 
-// A WAL that got long makes commits wait for readers, but not for long, and those
-// that leave in time let it start over.
-func TestInsisting(t *testing.T) {
+// A WAL that got long makes commits wait for readers, but not for long. If the readers
+// leave in time, the WAL starts over.
+func TestCheckpointInsists(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)
 	var line storetest.Line
@@ -202,7 +200,7 @@ func TestInsisting(t *testing.T) {
 	}
 }
 
-func TestPace(t *testing.T) {
+func TestCheckpointPace(t *testing.T) {
 	p := newPace()
 	for _, step := range []struct {
 		frames int
@@ -240,9 +238,9 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// Both steps are needed: the bulk is moved beside the commits, and what they added
+// A checkpoint needs both steps: the bulk moves beside the commits, and what commits added
 // meanwhile between two of them.
-func TestMovingTheWAL(t *testing.T) {
+func TestCheckpointMovesTheWAL(t *testing.T) {
 	s := open(t, Config{Path: newPath(t)})
 	storetest.Load(t, s)
 	var line storetest.Line
@@ -279,9 +277,9 @@ func TestMovingTheWAL(t *testing.T) {
 	}
 }
 
-// Somebody who is still reading, as for a backup, does not make a stop fail: what is
-// left in the log is the next start's.
-func TestStopBesideAReader(t *testing.T) {
+// A process that still reads, as for a backup, does not make Close fail: the rest of the
+// log is left to the next start.
+func TestCloseBesideAReader(t *testing.T) {
 	var told strings.Builder
 	cfg := Config{Path: newPath(t), Logger: slog.New(slog.NewTextHandler(&told, nil))}
 	s := open(t, cfg)

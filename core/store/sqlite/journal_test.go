@@ -16,7 +16,7 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// exportOf exports all that is left of a journal.
+// exportOf exports the whole journal that is left.
 func exportOf(t testing.TB, j *journal.Journal) *bytes.Buffer {
 	t.Helper()
 	for {
@@ -53,8 +53,8 @@ func copyLines(w io.Writer, e *journal.Export) error {
 	}
 }
 
-// A database of the version before has no key yet; it gets one, and keeps what it has.
-func TestADatabaseOfTheVersionBeforeGetsAKey(t *testing.T) {
+// A database of the version before signing keys gets one, and keeps its content.
+func TestMigrationAddsASigningKey(t *testing.T) {
 	path := newPath(t)
 	s, err := Open(t.Context(), Config{Path: path})
 	if err != nil {
@@ -79,8 +79,8 @@ func TestADatabaseOfTheVersionBeforeGetsAKey(t *testing.T) {
 	}
 }
 
-// A prune that was cut short is finished at the next start.
-func TestAPruneThatWasCutShortIsFinished(t *testing.T) {
+// A prune that was interrupted is finished at the next start.
+func TestPruneCutShortIsFinished(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path})
 	storetest.Load(t, s)
@@ -113,7 +113,7 @@ func TestAPruneThatWasCutShortIsFinished(t *testing.T) {
 	}
 }
 
-func TestADatabaseIsInspectedWhileItIsServed(t *testing.T) {
+func TestInspectBesideAServer(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path})
 	storetest.Load(t, s)

@@ -107,7 +107,7 @@ func systemOf(file uintptr) *sqlite3.Tsqlite3_io_methods {
 	return shim.systems[(*sqlite3.Tsqlite3_file)(memory(file)).FpMethods]
 }
 
-// opened returns what is known of an open file.
+// opened returns the record of an open file.
 func (d *disk) opened(file uintptr) openFile {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -153,5 +153,5 @@ func shimClose(tls *libc.TLS, file uintptr) int32 {
 	return call[func(*libc.TLS, uintptr) int32](systemOf(file).FxClose)(tls, file)
 }
 
-// memory turns the address of C memory into a pointer, by a way that vet accepts.
+// memory turns the address of C memory into a pointer, in a way that vet accepts.
 func memory(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }

@@ -10,8 +10,8 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// A token from before there were groups can be looked at as it is, and is good after the
-// migration. What it is changed to by hand is damage.
+// A token from before there were groups can be read as it is, and is valid after the
+// migration. A change by hand is damage.
 func TestGroupsOfTokensComeByMigration(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path})

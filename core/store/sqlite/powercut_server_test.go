@@ -15,8 +15,8 @@ import (
 	"github.com/octostore/octostore/core/table"
 )
 
-// chain is a server without its transport, on a simulated disk: a table on a journal
-// on a store, and what its clients were told.
+// chain is a server without its transport, on a simulated disk: a table on a journal on a
+// store, and what its clients were told.
 type chain struct {
 	t   *testing.T
 	d   *disk
@@ -36,7 +36,7 @@ type chain struct {
 	requests int
 }
 
-// commit is a batch as the store was given it.
+// commit is a batch as the store received it.
 type commit struct {
 	segment lock.Segment
 	err     error
@@ -64,8 +64,8 @@ func newChain(t *testing.T, d *disk) *chain {
 	return c
 }
 
-// Load and the other methods of journal.Store are those of the store, except that
-// commits are noted.
+// Load and the other methods of journal.Store are those of the store, but commits are
+// recorded.
 func (c *chain) Load(ctx context.Context) (lock.Snapshot, error) { return c.s.Load(ctx) }
 
 func (c *chain) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
@@ -88,7 +88,7 @@ func (c *chain) Commit(ctx context.Context, b *lock.Batch) error {
 	return err
 }
 
-// start brings the server up.
+// start starts the server.
 func (c *chain) start() (err error) {
 	if c.s, err = Open(c.t.Context(), c.cfg); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (c *chain) openTable() (*table.Table, error) {
 	return table.Open(ctx, j, table.Config{Published: j.Publish})
 }
 
-// stop takes it down, and returns what stopped the table before.
+// stop stops the server, and returns what stopped the table before.
 func (c *chain) stop() (table, store error) {
 	c.appendEvent(lock.Stopped)
 	c.tab.Drain()
@@ -143,7 +143,7 @@ func (c *chain) origin() lock.Origin {
 	return lock.Origin{Actor: lock.Actor{Account: "ci"}, RequestID: fmt.Sprintf("request-%d", c.requests)}
 }
 
-// failed notes what an error says about the journal.
+// failed records what an error says about the journal.
 func (c *chain) failed(request string, err error) {
 	var held *lock.HeldError
 	if errors.As(err, &held) && held.Lease != nil {
@@ -173,7 +173,7 @@ func (c *chain) acquire(name lock.Name, ttl, wait time.Duration) (table.Grant, e
 }
 
 func (c *chain) renew(g table.Grant, ttl time.Duration) error {
-	r := lock.Renewal{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID, TTL: ttl}
+	r := lock.RenewRequest{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID, TTL: ttl}
 	got, err := c.tab.Renew(c.t.Context(), r)
 	if err != nil {
 		c.failed(r.RequestID, err)
@@ -184,7 +184,7 @@ func (c *chain) renew(g table.Grant, ttl time.Duration) error {
 }
 
 func (c *chain) release(g table.Grant) error {
-	r := lock.Release{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID}
+	r := lock.ReleaseRequest{Origin: c.origin(), Name: g.Lease.Name, LeaseID: g.LeaseID}
 	ended, err := c.tab.Release(c.t.Context(), r)
 	if err != nil {
 		c.failed(r.RequestID, err)
@@ -204,7 +204,7 @@ func (c *chain) appendEvent(kind lock.Kind) {
 	c.note(kind, 0, o.RequestID)
 }
 
-// until waits for something the table is to do by itself, or for its end.
+// until waits for something that the table does by itself, or for its end.
 func (c *chain) until(what string, done func() bool) bool {
 	for limit := time.Now().Add(30 * time.Second); !done(); time.Sleep(50 * time.Microsecond) {
 		if c.tab.Err() != nil {
@@ -218,7 +218,7 @@ func (c *chain) until(what string, done func() bool) bool {
 	return true
 }
 
-// expire has a lease run out.
+// expire lets a lease expire.
 func (c *chain) expire(name lock.Name) {
 	g, err := c.acquire(name, 2*time.Millisecond, 0)
 	if err != nil {
@@ -229,8 +229,8 @@ func (c *chain) expire(name lock.Name) {
 	}
 }
 
-// handOver passes a lock from one to the next two in line, the first of whom is gone
-// when it gets it.
+// handOver passes a lock from its holder to the next two waiters; the first of them has
+// left when it gets the lock.
 func (c *chain) handOver(name lock.Name) {
 	g, err := c.acquire(name, time.Minute, 0)
 	if err != nil {
@@ -259,7 +259,7 @@ func (c *chain) handOver(name lock.Name) {
 	waiters.Wait()
 }
 
-// burst acquires locks at once, some of them twice, and gives half of them back.
+// burst acquires locks at once, some of them twice, and releases half of them.
 func (c *chain) burst(round int) {
 	var clients sync.WaitGroup
 	for i := range 12 {
@@ -273,7 +273,7 @@ func (c *chain) burst(round int) {
 	clients.Wait()
 }
 
-// moveWAL does what the upkeep does when the log has got long.
+// moveWAL runs the checkpoint that the upkeep runs when the log is long.
 func (c *chain) moveWAL() {
 	mover, err := openCheckpointer(c.s.path)
 	if err != nil {
@@ -283,8 +283,8 @@ func (c *chain) moveWAL() {
 	mover.Close()
 }
 
-// live is the life of a server from its start to its stop. Everything a table does
-// happens in it, checkpoints and a log that starts over in between.
+// live is the life of a server from start to stop: everything that a table does, with
+// checkpoints and a log that starts over in between.
 func (c *chain) live(life, rounds int) error {
 	if err := c.start(); err != nil {
 		return err

@@ -8,9 +8,9 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-// A backup is copied over the database, and the log removed, as for a restore, but
-// while the server runs: the rescue of the log does not write into the copy.
-func TestEndingLeavesADatabaseThatWasOverwritten(t *testing.T) {
+// A backup is copied over the database and the log is removed, as for a restore, but while
+// the server runs: saving the log must not write into the copy.
+func TestCloseLeavesAnOverwrittenDatabase(t *testing.T) {
 	if !host.HasInodeLocks {
 		t.Skip("SKIP: the log is only rescued where the file can be kept open")
 	}
@@ -26,9 +26,9 @@ func TestEndingLeavesADatabaseThatWasOverwritten(t *testing.T) {
 	}
 }
 
-// A copy of the log is put in the place of the log. What was committed since is in the
-// database, and the copy does not undo it.
-func TestEndingRefusesALogInThePlaceOfItsOwn(t *testing.T) {
+// A copy of the log is put in the place of the log. The commits since are in the database,
+// and the copy must not undo them.
+func TestCloseRestampsIfTheLogWasReplaced(t *testing.T) {
 	if !host.HasInodeLocks {
 		t.Skip("SKIP: the log is only rescued where the file can be kept open")
 	}

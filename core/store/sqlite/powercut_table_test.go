@@ -18,7 +18,7 @@ var (
 	tortureSeed   = flag.Uint64("torture.seed", uint64(time.Now().UnixNano()), "seed of both")
 )
 
-// amount is the value of a flag, less with -short if it was not set.
+// amount is the value of a flag, or less with -short if the flag was not set.
 func amount(name string, value, short int) int {
 	if !testing.Short() {
 		return value
@@ -31,9 +31,9 @@ func amount(name string, value, short int) int {
 	return short
 }
 
-// Wherever the power goes in the lives of a server, its first start and its stops
-// included: what its clients were told is so, no token is given twice, and the
-// journal is whole.
+// The power may go at any moment in the lives of a server, including its first start and
+// its stops. What its clients were told holds, no token is given twice, and the journal is
+// whole.
 func TestPowerCutsOfATable(t *testing.T) {
 	cuts := amount("torture.cuts", *tortureCuts, 50)
 	c := recordLives(t, false)
@@ -99,8 +99,8 @@ func atOnce(n int, f func(i int) bool) {
 	workers.Wait()
 }
 
-// cutPower checks what the i-th of all cuts leaves; they are spread over the whole
-// recording.
+// cutPower checks the files that the i-th of all cuts leaves; the cuts are spread over the
+// whole recording.
 func (c *chain) cutPower(t *testing.T, i, cuts int, dir string) error {
 	rng := rand.New(rand.NewPCG(*tortureSeed, uint64(i)))
 	ops := float64(len(c.d.ops) + 1)
