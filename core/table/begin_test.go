@@ -82,7 +82,7 @@ func TestCloseGivesUpACommitThatCannotBegin(t *testing.T) {
 }
 
 // A store that knows whether it is full is asked each time: acquires are let in as
-// soon as it has space, and nobody tries before.
+// soon as it has space, and none tries before.
 func TestTheStoreSaysWhenThereIsSpaceAgain(t *testing.T) {
 	var full atomic.Bool
 	inTime(t, Config{Full: full.Load}, func(t *testing.T, tab *Table, d *diary) {

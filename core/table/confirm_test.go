@@ -10,7 +10,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// A panic of the policies is the caller's, and leaves nobody behind in the queue.
+// A panic of the policies is the caller's, and leaves no waiter behind in the queue.
 func TestAPanicAtTheTurnLeavesNoGhost(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
@@ -33,7 +33,7 @@ func TestAPanicAtTheTurnLeavesNoGhost(t *testing.T) {
 }
 
 // While the policies think, the end of the wait, a hang-up and a drain are noticed,
-// and the policies are told that nobody waits for them.
+// and the policies are told that their answer is not needed.
 func TestNobodyWaitsForPoliciesThatThink(t *testing.T) {
 	for what, c := range map[string]struct {
 		wait  time.Duration
@@ -67,7 +67,7 @@ func TestNobodyWaitsForPoliciesThatThink(t *testing.T) {
 					t.Errorf("after %v: %v", o.at.Sub(start), o.err)
 				}
 				if err := <-stopped; err == nil {
-					t.Error("the policies go on for nobody")
+					t.Error("the policies go on although their answer is not needed")
 				}
 			})
 		})

@@ -44,7 +44,7 @@ func TestACancelThatCrossesAGrantLosesNothing(t *testing.T) {
 }
 
 // A commit that hangs must not hang the callers, and what it grants in the end is
-// undone, since nobody was told.
+// undone, since no caller was told.
 func TestAHangingCommitIsAnsweredOutcomeUnknown(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		gate := make(chan struct{})
@@ -61,7 +61,7 @@ func TestAHangingCommitIsAnsweredOutcomeUnknown(t *testing.T) {
 		close(gate)
 		synctest.Wait()
 		if v := tab.Get("x"); v.Lease != nil {
-			t.Error("the grant nobody was told of still stands")
+			t.Error("the grant no caller was told of still stands")
 		}
 		if v := tab.Get("y"); v.Lease != nil {
 			t.Error("the wait was over before the grant, and it still stands")
