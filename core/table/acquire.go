@@ -123,7 +123,7 @@ func (w *waitForAnswer) next(ctx context.Context) (lock.Reply, bool) {
 		if r.Turn == nil {
 			return r, true
 		}
-		w.confirm(ctx, *r.Turn)
+		w.startRecheck(ctx, *r.Turn)
 	case v := <-w.result:
 		w.result = nil
 		w.decided(v)
@@ -149,9 +149,9 @@ func (w *waitForAnswer) depart(l lock.Departure) {
 	w.t.inbox.leave(l)
 }
 
-// confirm asks the policies, because it is this request's turn. They are asked on
+// startRecheck has the request looked at again, because its turn has come. That runs on
 // the side, so that the end of the wait, a hang-up and a drain are noticed meanwhile.
-func (w *waitForAnswer) confirm(ctx context.Context, at lock.Turn) {
+func (w *waitForAnswer) startRecheck(ctx context.Context, at lock.Turn) {
 	w.c.crossed = true
 	w.stopAsking()
 	ctx, w.cancel = context.WithCancel(ctx)

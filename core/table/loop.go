@@ -15,7 +15,7 @@ func (t *Table) loop() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		closed := t.turn()
+		closed := t.nextBatch()
 		if err := t.Err(); errors.Is(err, lock.ErrDeposed) {
 			t.shut(lock.ErrDeposed)
 			return
@@ -48,8 +48,8 @@ func (t *Table) rest(timer *time.Timer) {
 	}
 }
 
-// turn decides and commits one batch.
-func (t *Table) turn() (closed bool) {
+// nextBatch decides and commits one batch.
+func (t *Table) nextBatch() (closed bool) {
 	var at time.Time
 	t.pending, t.left, at, closed = t.inbox.take(t.pending, t.left)
 	t.dropGivenUp()
