@@ -69,7 +69,7 @@ type soak struct {
 // A server is written to, killed, pruned, exported from and followed, all at once. What
 // the exports hold, put together, is unbroken; who follows gets every record once; and
 // the database is what the records say.
-func TestTheAuditHoldsWhileEverythingHappensAtOnce(t *testing.T) {
+func TestAuditLogHoldsWhileEverythingHappensAtOnce(t *testing.T) {
 	// What is younger than twice the largest ttl, here four seconds, is never pruned.
 	kills, apart := 3, 3*time.Second
 	if testing.Short() {

@@ -50,7 +50,7 @@ func TestCurlWatchesUntilTheServerStops(t *testing.T) {
 
 // What is secret comes out nowhere but where it belongs: not in exports, events, logs or
 // metrics, in no form.
-func TestNoSecretComesOut(t *testing.T) {
+func TestSecretsStayWhereTheyBelong(t *testing.T) {
 	const key, bearer = "canary-key-0123456789abcdef", "canary-bearer-0123456789"
 	dir := t.TempDir()
 	server := octotest.Start(t, dir, "OCTOSTORE_AUDIT_LEVEL=all", "OCTOSTORE_LOG_LEVEL=debug")
