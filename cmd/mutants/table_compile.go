@@ -32,7 +32,7 @@ var compileMutants = []mutant{
 	},
 	{
 		name: "compile-orphan", file: "cmd/octostore/internal/compiler/child.go",
-		old:    "		os.Exit(1) // the process that wants the module has gone\n",
+		old:    "		os.Exit(1) // the parent process has ended\n",
 		new:    "",
 		breaks: "a compilation goes on when the server is gone",
 		tests:  inCompiler,

@@ -22,8 +22,8 @@ func auditCommand() *cobra.Command {
 		Use:   "audit",
 		Short: "Export, follow, verify, replay and search the audit log",
 		Long: "Export, follow, verify, replay and search the audit log.\n\n" +
-			"export, tail and leases ask the server at OCTOSTORE_URL (" + defaultURLHelp + ");\n" +
-			"leases can read exports and a database, too. verify and replay need nothing but files.",
+			"export, tail and leases ask the server at OCTOSTORE_URL (" + defaultURLHelp + ").\n" +
+			"leases can read exports or a database instead. verify and replay need only files.",
 		Args: cobra.NoArgs,
 	}
 	cmd.AddCommand(auditExportCommand(), auditTailCommand(), auditVerifyCommand(), auditReplayCommand(), auditLeasesCommand(), auditKeyCommand())
@@ -33,10 +33,10 @@ func auditCommand() *cobra.Command {
 func auditKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
-		Short: "Print the public key that exports of this database are signed with",
-		Long: "Print the public key that exports of this database (OCTOSTORE_DB) are signed with. Keep\n" +
-			"it somewhere else, and pass it to octostore audit verify --key: whoever can read the\n" +
-			"database can sign with its key, and whoever can write an export can make another.",
+		Short: "Show the public key that signs exports of this database",
+		Long: "Show the public key that signs exports of this database (OCTOSTORE_DB). Keep a copy\n" +
+			"elsewhere and pass it to octostore audit verify --key: anyone with read access to the\n" +
+			"database can sign with its key, and anyone can sign a forged export with another key.",
 		Args: cobra.NoArgs,
 	}
 	envFile := envFileFlag(cmd)
@@ -67,10 +67,10 @@ func auditVerifyCommand() *cobra.Command {
 	var pinned string
 	cmd := &cobra.Command{
 		Use:   "verify FILE...",
-		Short: "Check that nothing in an export was changed, dropped, inserted or moved",
-		Long: "Check that nothing in an export was changed, dropped, inserted or moved, and say how far\n" +
-			"signatures vouch for it. It needs no server. Several files are to continue each other,\n" +
-			"in this order; they may be compressed with gzip. - is the standard input.",
+		Short: "Verify that an export is complete and unchanged",
+		Long: "Verify that no record of an export was changed, removed, inserted or moved, and show how\n" +
+			"far signatures cover it. No server is needed. Several files must continue each other in\n" +
+			"the order given. Files may be compressed with gzip; - is the standard input.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			key, err := pinnedKey(pinned)
@@ -80,7 +80,7 @@ func auditVerifyCommand() *cobra.Command {
 			return audittool.Verify(cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr(), key, files)
 		},
 	}
-	cmd.Flags().StringVar(&pinned, "key", "", "the public `key` all signatures have to be by, as octostore audit key prints it")
+	cmd.Flags().StringVar(&pinned, "key", "", "require signatures by this public `KEY`, as printed by octostore audit key")
 	return cmd
 }
 
@@ -101,11 +101,10 @@ func auditExportCommand() *cobra.Command {
 	var overwrite bool
 	cmd := &cobra.Command{
 		Use:   "export",
-		Short: "Write the record of what happened to a file",
-		Long: "Write the record of what happened to a file, to keep it elsewhere. Without filters it\n" +
-			"can be verified. A file that is there already is refused, unless --overwrite says to\n" +
-			"replace it. With --state it goes on where it ended the last time: what is new is\n" +
-			"appended to the file, or begins another one if -o names another.",
+		Short: "Export the audit log to a file",
+		Long: "Export the audit log to a file. An export without filters can be verified. An existing\n" +
+			"file is replaced only with --overwrite. With --state the export continues where the last\n" +
+			"one ended: new records are appended to the file, or start a new file if -o names another.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
@@ -129,14 +128,14 @@ func auditExportCommand() *cobra.Command {
 		},
 	}
 	auditFilterFlags(cmd, &query)
-	cmd.Flags().StringVarP(&output, "output", "o", "-", "write to this `file`; - is the standard output")
-	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "replace the file of -o if it is there")
-	cmd.Flags().StringVar(&state, "state", "", "remember in this `file` where the export ended, and go on there")
-	cmd.Flags().StringVar(&query.Since, "since", "", "begin with the first record of this `time`, or this long ago, such as 24h")
-	cmd.Flags().StringVar(&query.Until, "until", "", "end before the first record of this `time`, or this long ago")
-	cmd.Flags().StringVar(&query.After, "after", "", "begin after this `cursor`")
-	cmd.Flags().Int64Var(&query.Limit, "limit", 0, "write at most this many records")
-	cmd.Flags().StringVar(&format, "format", "ndjson", "`ndjson`, or csv for spreadsheets")
+	cmd.Flags().StringVarP(&output, "output", "o", "-", "write to `FILE`; - is the standard output")
+	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "replace an existing file")
+	cmd.Flags().StringVar(&state, "state", "", "continue the export whose state is in `FILE`, and update it")
+	cmd.Flags().StringVar(&query.Since, "since", "", "start at `TIME`, or that long ago, such as 24h")
+	cmd.Flags().StringVar(&query.Until, "until", "", "stop before `TIME`, or that long ago")
+	cmd.Flags().StringVar(&query.After, "after", "", "start after `CURSOR`")
+	cmd.Flags().Int64Var(&query.Limit, "limit", 0, "export at most this `NUMBER` of records (default no limit)")
+	cmd.Flags().StringVar(&format, "format", "ndjson", "`FORMAT`: ndjson, or csv for spreadsheets")
 	return cmd
 }
 
@@ -145,10 +144,9 @@ func auditTailCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "tail",
-		Short: "Show what was recorded lately, and follow what happens with -f",
-		Long: "Show what was recorded lately, and follow what happens with -f: a line for people on a\n" +
-			"terminal, JSON elsewhere. A connection that breaks is made again, and goes on where\n" +
-			"it was.",
+		Short: "Show recent audit records, and follow new ones with -f",
+		Long: "Show recent audit records, and follow new ones with -f: readable lines on a terminal, JSON\n" +
+			"elsewhere. After a lost connection it reconnects and continues where it was.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := session.NewClient()
@@ -159,28 +157,28 @@ func auditTailCommand() *cobra.Command {
 		},
 	}
 	auditFilterFlags(cmd, &query)
-	cmd.Flags().StringVar(&query.Since, "since", "1h", "begin with the first record of this `time`, or this long ago")
-	cmd.Flags().BoolVarP(&query.Follow, "follow", "f", false, "go on with what happens")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON on a terminal too")
+	cmd.Flags().StringVar(&query.Since, "since", "1h", "start at `TIME`, or that long ago")
+	cmd.Flags().BoolVarP(&query.Follow, "follow", "f", false, "wait for new records and show them")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON also on a terminal")
 	return cmd
 }
 
 // auditFilterFlags gives a command the filters of the journal.
 func auditFilterFlags(cmd *cobra.Command, q *client.AuditQuery) {
-	cmd.Flags().StringVar(&q.Prefix, "prefix", "", "only records about names that begin with this `text`")
-	cmd.Flags().StringVar(&q.Kind, "kind", "", "only records of these `kinds`, separated by commas, such as granted,denied")
-	cmd.Flags().StringVar(&q.Account, "account", "", "only records about leases of this `account`, or that it caused")
-	cmd.Flags().StringVar(&q.Decision, "decision", "", "only decisions: `allow`, deny or error")
+	cmd.Flags().StringVar(&q.Prefix, "prefix", "", "only records about lock names that begin with `TEXT`")
+	cmd.Flags().StringVar(&q.Kind, "kind", "", "only records of these `KINDS`, separated by commas, such as granted,denied")
+	cmd.Flags().StringVar(&q.Account, "account", "", "only records about leases of `ACCOUNT`, or caused by it")
+	cmd.Flags().StringVar(&q.Decision, "decision", "", "only policy decisions of this `KIND`: allow, deny or error")
 }
 
 func auditReplayCommand() *cobra.Command {
 	var db, pinned string
 	cmd := &cobra.Command{
 		Use:   "replay FILE...",
-		Short: "Rebuild from an export alone who holds what, and compare that with a database",
-		Long: "Verify an export, and rebuild from it alone who holds what. With --db what came after\n" +
-			"the export is read from that database, and the leases in it are compared. A server may\n" +
-			"be running on it.",
+		Short: "Rebuild the lease state from an export, and compare it with a database",
+		Long: "Verify an export, and rebuild the lease state from it. With --db the records after the\n" +
+			"export are read from that database, and the result is compared with its leases. A server\n" +
+			"may be running on the database.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			key, err := pinnedKey(pinned)
@@ -190,7 +188,7 @@ func auditReplayCommand() *cobra.Command {
 			return audittool.Replay(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), key, db, files)
 		},
 	}
-	cmd.Flags().StringVar(&db, "db", "", "compare with this database `file`")
-	cmd.Flags().StringVar(&pinned, "key", "", "the public `key` all signatures have to be by, as octostore audit key prints it")
+	cmd.Flags().StringVar(&db, "db", "", "compare with the database in `FILE`")
+	cmd.Flags().StringVar(&pinned, "key", "", "require signatures by this public `KEY`, as printed by octostore audit key")
 	return cmd
 }

@@ -18,18 +18,18 @@ func auditLeasesCommand() *cobra.Command {
 	var f leaseFlags
 	cmd := &cobra.Command{
 		Use:   "leases [FILE...]",
-		Short: "Show who held what, from when to when, and how it ended",
-		Long: "Show who held what, from when to when, how it ended (released, expired, broken, undone;\n" +
-			"held: its end is not on record), and what policies said to it. The records are those of\n" +
-			"the server at OCTOSTORE_URL (" + defaultURLHelp + "), of exports\n" +
-			"(FILE..., may be compressed with gzip; - is the standard input), or of a database (--db),\n" +
-			"on which a server may be running.\n\n" +
-			"--at shows what was held at one time; --since and --until what was held at any time\n" +
-			"between them. Leases come in the order in which they ended, those that have not last. A\n" +
-			"lease that was granted before the oldest record has no beginning. Times are in UTC; a\n" +
-			"date is its midnight. Exports are read, not verified; octostore audit verify does that.\n\n" +
-			"A policy that only allowed is not listed. The policy set is the id of those that were asked;\n" +
-			"octostore audit export --kind policies_loaded,stopped says which policies a set has.",
+		Short: "Show the leases of the past: holder, times, and how each ended",
+		Long: "Show the leases of the past: holder, times, how each ended (released, expired, broken,\n" +
+			"undone; held if its end is not on record), and what policies decided. The records come\n" +
+			"from the server at OCTOSTORE_URL (" + defaultURLHelp + "), from exports\n" +
+			"(FILE..., may be compressed with gzip; - is the standard input), or from a database\n" +
+			"(--db), on which a server may be running.\n\n" +
+			"--at selects leases held at one time; --since and --until those held at any time\n" +
+			"between. Leases are sorted by their end; leases without an end come last. A lease\n" +
+			"granted before the oldest record has no start. Times are in UTC; a date is its\n" +
+			"midnight. Exports are not verified; octostore audit verify does that.\n\n" +
+			"Policies that only allowed are not listed. The policy set is the id of the policies that\n" +
+			"were evaluated; octostore audit export --kind policies_loaded,stopped lists them.",
 		Example: "  octostore audit leases --at 2026-11-27T14:30:00Z --prefix deploy/\n" +
 			"  octostore audit leases --since 2026-11-27 --until 2026-11-28 --format csv audit.ndjson",
 		Args: cobra.ArbitraryArgs,
@@ -62,14 +62,14 @@ type leaseFlags struct {
 
 func (f *leaseFlags) add(cmd *cobra.Command) {
 	to := cmd.Flags()
-	to.StringVar(&f.at, "at", "", "only what was held at this `time`, such as 2026-11-27T14:30:00Z, or this long ago")
-	to.StringVar(&f.since, "since", "", "only what was held at this `time` or later: also a date, or how long ago, such as 1d")
-	to.StringVar(&f.until, "until", "", "only what was held before this `time`")
-	to.StringVar(&f.name, "name", "", "only the lock of this `name`")
-	to.StringVar(&f.prefix, "prefix", "", "only locks whose names begin with this `text`")
-	to.StringVar(&f.account, "account", "", "only leases of this `account`")
-	to.StringVar(&f.format, "format", "text", "`text`, json or csv")
-	to.StringVar(&f.source.DB, "db", "", "the records of this database `file`")
+	to.StringVar(&f.at, "at", "", "only leases held at `TIME`, such as 2026-11-27T14:30:00Z, or that long ago")
+	to.StringVar(&f.since, "since", "", "only leases held at `TIME` or later: a time, a date, or how long ago, such as 1d")
+	to.StringVar(&f.until, "until", "", "only leases held before `TIME`")
+	to.StringVar(&f.name, "name", "", "only the lock `NAME`")
+	to.StringVar(&f.prefix, "prefix", "", "only locks whose names begin with `TEXT`")
+	to.StringVar(&f.account, "account", "", "only leases of `ACCOUNT`")
+	to.StringVar(&f.format, "format", "text", "`FORMAT`: text, json or csv")
+	to.StringVar(&f.source.DB, "db", "", "read the records of the database in `FILE`")
 	cmd.MarkFlagsMutuallyExclusive("at", "since")
 	cmd.MarkFlagsMutuallyExclusive("at", "until")
 	cmd.MarkFlagsMutuallyExclusive("name", "prefix")

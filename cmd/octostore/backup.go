@@ -12,15 +12,15 @@ import (
 func backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup TARGET",
-		Short: "Copy the database to a new file, while a server runs or not",
-		Long: "Copy the database (OCTOSTORE_DB) to a new file, and check the copy. A server may be\n" +
-			"running on it. Keep the copy as secret as the database: it holds the keys that\n" +
-			"lease ids are made with. To restore, stop the server, put the copy in the place of\n" +
-			"the database, and remove the files whose names are that of the database and -wal or\n" +
-			"-shm, if there are any: they belong to the old database.",
+		Short: "Back up the database to a new file, while a server runs or not",
+		Long: "Back up the database (OCTOSTORE_DB) to a new file, and check the copy. A server may be\n" +
+			"running on the database. Keep the copy as secret as the database: it contains the keys\n" +
+			"that sign lease ids. To restore, stop the server, replace the database with the copy,\n" +
+			"and remove the files named like the database with -wal or -shm appended, if they exist:\n" +
+			"they belong to the old database.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return exitcode.Usagef("backup takes one argument, the file to copy the database to")
+				return exitcode.Usagef("want one argument, the file to back up the database to")
 			}
 			return nil
 		},

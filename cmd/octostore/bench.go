@@ -14,24 +14,24 @@ import (
 func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure how fast a server is on this machine",
-		Long: "Measure how fast a server is on this machine.\n\n" +
-			"Without --url it starts a server of its own, with the settings a server started\n" +
-			"here would have and a fresh database, and stops it afterwards. By turns with it\n" +
-			"runs the ceiling: a server that answers the same requests with fixed text, so that\n" +
-			"every figure can be read as a share of what net/http gives on this machine.\n\n" +
-			"The load runs beside the server and takes its part of the processor. Fencing tokens\n" +
-			"and answers are checked all the time; anything wrong makes the exit code 1.",
+		Short: "Benchmark a server on this machine",
+		Long: "Benchmark a server on this machine.\n\n" +
+			"Without --url it starts a server with the settings of a server started here and an empty\n" +
+			"database, and stops it at the end. It alternates with the ceiling: a server that answers\n" +
+			"the same requests with fixed text. So every figure can be read as a share of what\n" +
+			"net/http reaches on this machine.\n\n" +
+			"The load generator shares the processor with the server. Fencing tokens and answers are\n" +
+			"checked throughout; the exit code is 1 if one is wrong.",
 		Args: cobra.NoArgs, // else a mode that does not exist is a success
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		benchMode(bench.Acquire, "Acquire and release locks that nobody else wants", "connections", "timing", "variant", "with-token"),
-		benchMode(bench.Handover, "Hand a lock from holder to waiter, as fast as it goes", "waiters", "locks", "timing"),
-		benchMode(bench.Status, "Read a lock that is held", "connections", "writers", "timing"),
-		benchMode(bench.Waiters, "Let many requests wait: what each costs, and how soon all are answered", "waiters", "locks"),
-		benchMode(bench.Locks, "Hold many locks: what each costs", "connections", "locks"),
-		benchMode(bench.Ceiling, "Measure only what net/http gives on this machine", "connections", "timing"),
+		benchMode(bench.Acquire, "Measure acquiring and releasing uncontended locks", "connections", "timing", "variant", "with-token"),
+		benchMode(bench.Handover, "Measure handing a lock from holder to waiter", "waiters", "locks", "timing"),
+		benchMode(bench.Status, "Measure reading a held lock", "connections", "writers", "timing"),
+		benchMode(bench.Waiters, "Measure many waiting requests: the cost of each, and how fast all are answered", "waiters", "locks"),
+		benchMode(bench.Locks, "Measure many held locks: the cost of each", "connections", "locks"),
+		benchMode(bench.Ceiling, "Measure what net/http alone reaches on this machine", "connections", "timing"),
 		ceilingServerCommand(),
 	)
 	return cmd
@@ -43,10 +43,10 @@ func benchMode(mode bench.Mode, short string, flags ...string) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{Use: string(mode), Short: short, Args: cobra.NoArgs}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().IntVar(&cfg.Rounds, "rounds", 3, "how often everything is measured, by turns with the ceiling")
-	cmd.Flags().StringVar(&cfg.Dir, "dir", "", "measure on the disk of this `folder` (default: that of temporary files)")
+	cmd.Flags().IntVar(&cfg.Rounds, "rounds", 3, "`NUMBER` of rounds, alternating with the ceiling")
+	cmd.Flags().StringVar(&cfg.Dir, "dir", "", "use the disk of the folder `DIR` (default the one of temporary files)")
 	if mode != bench.Ceiling {
-		cmd.Flags().StringVar(&cfg.URL, "url", os.Getenv("OCTOSTORE_URL"), "measure the server at this `URL`, http only (default: start one)")
+		cmd.Flags().StringVar(&cfg.URL, "url", os.Getenv("OCTOSTORE_URL"), "measure the server at `URL`, http only (default: start one)")
 	}
 	for _, flag := range flags {
 		benchFlag(cmd, &cfg, flag)
@@ -72,28 +72,28 @@ func benchFlag(cmd *cobra.Command, cfg *bench.Config, name string) {
 	flags := cmd.Flags()
 	switch name {
 	case "connections":
-		flags.IntSliceVar(&cfg.Connections, "connections", []int{64}, "number of `connections`; several, with commas, are measured one after the other")
+		flags.IntSliceVar(&cfg.Connections, "connections", []int{64}, "`NUMBER` of connections; several, separated by commas, are measured one after the other")
 	case "timing":
-		flags.DurationVar(&cfg.Duration, "duration", 3*time.Second, "how long a round measures")
-		flags.DurationVar(&cfg.Warmup, "warmup", time.Second, "how long it runs before that")
+		flags.DurationVar(&cfg.Duration, "duration", 3*time.Second, "`DURATION` of a round")
+		flags.DurationVar(&cfg.Warmup, "warmup", time.Second, "`DURATION` of the warm-up before each round")
 	case "with-token":
-		flags.BoolVar(&cfg.Guarded, "with-token", false, "measure also, by turns, a server that has a token")
+		flags.BoolVar(&cfg.Guarded, "with-token", false, "alternate with a server that has a token")
 	case "variant":
-		flags.StringArrayVar(&cfg.Variant, "variant", nil, "measure also, by turns, a server with this `setting`, such as OCTOSTORE_POLICIES=policies.json; may be repeated")
+		flags.StringArrayVar(&cfg.Variant, "variant", nil, "alternate with a server that has this `SETTING`, such as OCTOSTORE_POLICIES=policies.json; may be repeated")
 	case "writers":
-		flags.IntVar(&cfg.Writers, "writers", 0, "measure also with so many connections that acquire and release beside the readers")
+		flags.IntVar(&cfg.Writers, "writers", 0, "measure also with this `NUMBER` of connections that acquire and release beside the readers")
 	case "waiters":
 		if cfg.Mode == bench.Handover {
-			flags.IntVar(&cfg.Waiters, "waiters", 8, "how many wait for each lock; one connection more than that is opened")
+			flags.IntVar(&cfg.Waiters, "waiters", 8, "`NUMBER` of waiters for each lock; one connection more is opened")
 			return
 		}
-		flags.IntVar(&cfg.Waiters, "waiters", 1000, "how many wait, in all")
+		flags.IntVar(&cfg.Waiters, "waiters", 1000, "`NUMBER` of waiters in total")
 	case "locks":
 		if cfg.Mode == bench.Locks {
-			flags.IntVar(&cfg.Locks, "locks", 100_000, "how many locks to hold")
+			flags.IntVar(&cfg.Locks, "locks", 100_000, "`NUMBER` of locks to hold")
 			return
 		}
-		flags.IntVar(&cfg.Locks, "locks", 1, "how many locks they wait for")
+		flags.IntVar(&cfg.Locks, "locks", 1, "`NUMBER` of locks they wait for")
 	}
 }
 

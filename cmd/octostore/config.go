@@ -18,13 +18,13 @@ func configCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Show the settings in effect and where each comes from",
 		Long: "Show the settings in effect and where each comes from: the environment, a .env\n" +
-			"file, or the default. Settings that cannot be used are named, all at once; whether a\n" +
-			"server can start with them is looked at by octostore doctor.",
+			"file, or the default. All invalid settings are reported at once. octostore doctor\n" +
+			"checks whether a server can start with them.",
 		Args: cobra.NoArgs,
 	}
 	envFile := envFileFlag(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&markdown, "markdown", false, "print the table of all settings in Markdown instead")
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "print a Markdown table of all settings instead")
 	cmd.Flags().BoolVar(&example, "example", false, "print a .env file with all defaults instead")
 	cmd.MarkFlagsMutuallyExclusive("json", "markdown", "example")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -52,7 +52,7 @@ func configCommand() *cobra.Command {
 
 // envFileFlag gives a command that reads the configuration its --env-file.
 func envFileFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("env-file", "", "read settings from this `file` (default: .env if there is one)")
+	return cmd.Flags().String("env-file", "", "read settings from `FILE` (default .env, if it exists)")
 }
 
 func loadConfig(envFile string) (config.Loaded, error) {

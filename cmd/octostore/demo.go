@@ -17,10 +17,10 @@ func demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Show what OctoStore does, on a real server, in a few seconds",
 		Long: "Show what OctoStore does, on a real server, in a few seconds.\n\n" +
-			"It starts a server with a database of its own and tells what happens as two jobs take\n" +
-			"turns, one gives up, one crashes, the server is killed and started again, and a policy\n" +
-			"says no. Then it keeps the server up, for you to try with curl, until ctrl-C. Server and database are\n" +
-			"gone in the end.",
+			"It starts a server with a temporary database and shows two jobs sharing a lock, a job that\n" +
+			"gives up, a job that crashes, a server that is killed and restarted, and a policy that\n" +
+			"denies. Then the server stays up, for you to try with curl, until ctrl-C. Server and\n" +
+			"database are removed at the end.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			binary, err := os.Executable()
@@ -41,7 +41,7 @@ func demoCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "end after the story")
+	cmd.Flags().BoolVar(&once, "once", false, "exit after the demonstration")
 	return cmd
 }
 

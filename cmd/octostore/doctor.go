@@ -9,13 +9,12 @@ import (
 func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look for what is wrong with the database, the settings and the machine",
-		Long: "Look for what is wrong with the database, the settings and the machine, with the\n" +
-			"settings a server started here would have: a line for each thing that was looked at,\n" +
-			"among them everything for which octostore serve would refuse to start.\n" +
-			"The exit code is 1 if something has to be mended before it can be relied on. Nothing\n" +
-			"is changed. A server may be running; of a large database the structure and the journal\n" +
-			"are then left out, which a backup can be used for.",
+		Short: "Check the database, the settings and the machine for problems",
+		Long: "Check the database, the settings and the machine for problems, with the settings that a\n" +
+			"server started here would have, and print one line for each check. The checks include\n" +
+			"every reason for which octostore serve refuses to start. The exit code is 1 if a check\n" +
+			"fails. Nothing is changed. A server may be running; then the structure and the audit\n" +
+			"log of a large database are not checked, but those of a backup can be.",
 		Args: cobra.NoArgs,
 	}
 	envFile := envFileFlag(cmd)

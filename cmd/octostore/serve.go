@@ -12,9 +12,9 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: "Run the server with the settings of the environment and of a .env file; see\n" +
-			"octostore config. SIGTERM or an interrupt stops it in good order: waiters are\n" +
-			"told, requests under way are answered. A second one ends it at once.",
+		Long: "Run the server with the settings of the environment and of a .env file; octostore config\n" +
+			"shows them. SIGTERM or ctrl-C shuts it down gracefully: waiting requests are refused,\n" +
+			"requests in progress are finished. A second signal ends the process at once.",
 		Args: cobra.NoArgs,
 	}
 	envFile := envFileFlag(cmd)

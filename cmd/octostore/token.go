@@ -25,12 +25,12 @@ func tokenCommand() *cobra.Command {
 		Use:   "token",
 		Short: "Create, list, rotate and revoke tokens",
 		Long: "Create, list, rotate and revoke tokens.\n\n" +
-			"If OCTOSTORE_URL is set they ask the server there, with the token in OCTOSTORE_TOKEN,\n" +
-			"which needs the scope admin. Else they work on the database (OCTOSTORE_DB) itself,\n" +
+			"If OCTOSTORE_URL is set, the commands ask that server, with the token in OCTOSTORE_TOKEN,\n" +
+			"which needs the scope admin. Otherwise they change the database (OCTOSTORE_DB) directly,\n" +
 			"while no server runs on it.",
 		Args: cobra.NoArgs,
 	}
-	envFile := cmd.PersistentFlags().String("env-file", "", "read settings from this `file` (default: .env if there is one)")
+	envFile := cmd.PersistentFlags().String("env-file", "", "read settings from `FILE` (default .env, if it exists)")
 	cmd.AddCommand(tokenCreateCommand(envFile), tokenListCommand(envFile), tokenRevokeCommand(envFile), tokenRotateCommand(envFile), tokenSecretCommand())
 	return cmd
 }
@@ -91,21 +91,21 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 	var expires string
 	cmd := &cobra.Command{
 		Use:   "create",
-		Short: "Create a token and show it, once",
-		Long: "Create a token and show it, once. --scope says what it may do, as often as needed:\n" +
-			"verbs (acquire, read, break, audit) and patterns of names, or policies, or admin.\n" +
-			"Without OCTOSTORE_URL it works on the database, and says which; --create makes one.",
+		Short: "Create a token, and show it once",
+		Long: "Create a token, and show it once. Each --scope grants permissions: verbs (acquire, read,\n" +
+			"break, audit) with patterns of lock names, or policies, or admin. Without OCTOSTORE_URL\n" +
+			"the command changes the database, and prints its path; --create creates a new database.",
 		Example: "  octostore token create --admin --create\n" +
 			"  octostore token create --account ci --scope 'acquire,read:team-a/**' --expires 90d",
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&wish.Account, "account", "", "the `account` that answers for what is done with it (with --admin: admin)")
-	flags.StringArrayVar(&scopes, "scope", nil, "a `scope`, such as 'acquire,read:team-a/**'")
-	flags.BoolVar(&admin, "admin", false, "the token may do everything, make others too")
-	flags.StringVar(&expires, "expires", "", "how `long` it is good, such as 90d (default: for ever)")
-	flags.StringVar(&wish.Name, "name", "", "what it is for; for people")
-	flags.BoolVar(&mayMake, "create", false, "make the database if there is none")
+	flags.StringVar(&wish.Account, "account", "", "the `ACCOUNT` of the token (default with --admin: admin)")
+	flags.StringArrayVar(&scopes, "scope", nil, "grant `SCOPE`, such as 'acquire,read:team-a/**'; may be repeated")
+	flags.BoolVar(&admin, "admin", false, "grant all permissions, creating tokens included")
+	flags.StringVar(&expires, "expires", "", "expire after `DURATION`, such as 90d (default never)")
+	flags.StringVar(&wish.Name, "name", "", "a `TEXT` that says what the token is for")
+	flags.BoolVar(&mayMake, "create", false, "create the database if it does not exist")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if admin {
@@ -116,9 +116,9 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 		}
 		switch wish.Scopes = strings.Join(scopes, " "); {
 		case len(scopes) == 0:
-			return exitcode.Usagef("nothing is allowed; want --scope 'acquire,read:team-a/**' or the like, or --admin")
+			return exitcode.Usagef("the token has no permissions; want --scope 'acquire,read:team-a/**' or the like, or --admin")
 		case wish.Account == "":
-			return exitcode.Usagef("want --account, the name of who answers for what is done with the token")
+			return exitcode.Usagef("want --account, the account of the token")
 		}
 		if expires != "" {
 			if wish.Expires, err = config.ParseDuration(expires); err != nil || wish.Expires == 0 {
@@ -172,7 +172,7 @@ func tokenListCommand(envFile *string) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "also those that were revoked or have expired")
+	cmd.Flags().BoolVar(&all, "all", false, "also list revoked and expired tokens")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -181,7 +181,7 @@ func tokenRevokeCommand(envFile *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke ID",
 		Short: "Revoke a token",
-		Long:  "Revoke a token: it is of no use from now on. Leases that were acquired by it stay until they end.",
+		Long:  "Revoke a token, at once. Leases acquired with it stay until they end.",
 		Args:  oneTokenID,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withTokens(cmd, *envFile, false, func(k tokenKeeper) error {
@@ -201,13 +201,14 @@ func tokenRotateCommand(envFile *string) *cobra.Command {
 	var grace string
 	cmd := &cobra.Command{
 		Use:   "rotate ID",
-		Short: "Create a token in the place of one, and show it, once",
-		Long: "Create a token in the place of one, and show it, once. The old one ends at once, or\n" +
-			"after --grace, so that both are good while the new one is being distributed.",
+		Short: "Replace a token, and show the new one once",
+		Long: "Replace a token with a new one of the same account and scopes, and show the new one once.\n" +
+			"The old token is revoked at once, or stays valid for --grace, so that the new one can be\n" +
+			"distributed.",
 		Args: oneTokenID,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().StringVar(&grace, "grace", "", "how `long` the old one stays good, at most 30d (default: not at all)")
+	cmd.Flags().StringVar(&grace, "grace", "", "keep the old token valid for `DURATION`, at most 30d (default 0s)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		var patience time.Duration
 		if grace != "" {
@@ -236,8 +237,8 @@ func oneTokenID(_ *cobra.Command, args []string) error {
 func tokenSecretCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "secret",
-		Short: "Print a new secret for a tokens file",
-		Long:  "Print a new secret for a line of the file that OCTOSTORE_TOKENS_FILE names. It is kept nowhere.",
+		Short: "Generate a secret for a tokens file",
+		Long:  "Generate a secret for a line of the file that OCTOSTORE_TOKENS_FILE names. It is not stored.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), auth.NewSecret())

@@ -1,5 +1,4 @@
-// Package pattern is how lock names are selected, by policies and by the scopes of
-// tokens alike.
+// Package pattern selects lock names, for policies and token scopes alike.
 package pattern
 
 import (
@@ -10,9 +9,9 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// List selects lock names: "*" stands for any characters within a segment, "**" as
-// a whole segment for one or more segments; "!" before a pattern excludes what it
-// matches. The last pattern that matches a name decides.
+// List is a list of patterns for lock names. "*" stands for any characters within a
+// segment, "**" as a whole segment for one or more segments, and "!" before a pattern
+// excludes names. The last matching pattern decides.
 type List []pattern
 
 type pattern struct {
@@ -22,10 +21,10 @@ type pattern struct {
 }
 
 // maxDeep is how many "**" a pattern may have. Guests match by the same rules
-// (guest.MatchNames), and other implementations of them may take time for each multiplied.
+// (guest.MatchNames), and the time of a simple implementation multiplies with each.
 const maxDeep = 3
 
-// Parse reads patterns, or says which is wrong in what way.
+// Parse parses patterns. An error names the wrong pattern and what is wrong with it.
 func Parse(texts []string) (List, error) {
 	var all List
 	includes := false
@@ -58,9 +57,9 @@ func checkSegment(s string) error {
 	case s != "**" && strings.Contains(s, "**"):
 		return errors.New("has \"**\" beside other characters; it stands for whole segments")
 	}
-	plain := strings.ReplaceAll(s, "*", "") // which may stand for nothing
+	plain := strings.ReplaceAll(s, "*", "") // a star may stand for nothing
 	if plain == "" || plain == "." || plain == ".." {
-		return nil // a name has no such segment as the last two, but "**" beside it may be meant well
+		return nil // no name has the last two segments, but they are harmless beside "**"
 	}
 	if _, err := lock.ParseName("x/" + plain); err != nil {
 		return fmt.Errorf("can match no name: names have letters, digits, '.', '_', '~', ':', '@', '+' and '-' in segments of at most %d", lock.MaxSegment)
@@ -78,11 +77,11 @@ func (ps List) Match(name lock.Name) bool {
 	return false
 }
 
-// All reports whether the patterns select every name, whatever it is.
+// All reports whether the patterns select every possible name.
 func (ps List) All() bool { return len(ps) > 0 && ps[len(ps)-1].text == "**" }
 
-// Prefixes returns texts such that every name the patterns select begins with one of
-// them. They are for those who look for names in order.
+// Prefixes returns prefixes such that every selected name begins with one of them. They
+// narrow a search over ordered names.
 func (ps List) Prefixes() []string {
 	var all []string
 	for _, p := range ps {
@@ -94,7 +93,7 @@ func (ps List) Prefixes() []string {
 	return all
 }
 
-// String returns the patterns as they were written, separated by commas.
+// String returns the patterns as written, separated by commas.
 func (ps List) String() string {
 	texts := make([]string, len(ps))
 	for i, p := range ps {
@@ -103,15 +102,16 @@ func (ps List) String() string {
 	return strings.Join(texts, ",")
 }
 
-// matchSegments goes through pattern and name. Each "**" takes as little as it can, and
-// only the newest is ever given more: an earlier one would only leave less. So the time
-// is in proportion to the lengths multiplied at the worst, which callers can bring about.
+// matchSegments matches a pattern with a name. Each "**" takes as little as it can, and
+// only the newest is ever extended, because extending an earlier one would leave less for
+// the rest. So the worst-case time, which callers can cause, is proportional to the product
+// of the lengths.
 func matchSegments(pattern []string, name string) bool {
-	if len(pattern) == 1 && pattern[0] == "**" { // as most policies have it
+	if len(pattern) == 1 && pattern[0] == "**" { // the pattern of most policies
 		return name != ""
 	}
-	var after []string // what follows the newest "**", nil: there was none
-	var from string    // where in the name that was tried
+	var after []string // the pattern after the newest "**", nil: no "**" yet
+	var from string    // rest of the name at which it was tried
 	for len(pattern) > 0 || name != "" {
 		first, rest, more := strings.Cut(name, "/")
 		switch {

@@ -55,7 +55,7 @@ func TestNamesAreSelected(t *testing.T) {
 	}
 }
 
-// Whoever looks only below the prefixes misses nothing.
+// A search below the prefixes misses no name.
 func TestPrefixesAndAll(t *testing.T) {
 	for _, tt := range []struct {
 		patterns string
@@ -68,7 +68,7 @@ func TestPrefixesAndAll(t *testing.T) {
 		{"db-*/x deploy/prod", []string{"db-", "deploy/prod"}, false},
 		{"a/** **", []string{"a/", ""}, true},
 		{"** !a/**", []string{""}, false},
-		{"** a", []string{"", "a"}, false}, // it is, but nobody needs to know
+		{"** a", []string{"", "a"}, false}, // it is, but no caller needs to know
 	} {
 		ps, err := Parse(strings.Fields(tt.patterns))
 		if err != nil {
@@ -83,7 +83,7 @@ func TestPrefixesAndAll(t *testing.T) {
 	}
 }
 
-// A caller chooses the name, and the table's own loop asks whether a policy covers it.
+// A caller chooses the name, and the lock table's own loop asks whether a policy covers it.
 func TestAPatternOfManyDeepsIsQuick(t *testing.T) {
 	pattern := strings.Split(strings.Repeat("**/a/", 20)+"x", "/")
 	name := strings.Repeat("a/", lock.MaxName/2-1) + "a"

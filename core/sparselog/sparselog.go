@@ -1,5 +1,5 @@
-// Package sparselog writes log lines about what others can cause any number of times: of
-// each kind one line a minute, which says how often it happened.
+// Package sparselog limits log lines about events that outsiders can cause any number of
+// times: one line per kind and minute, which says how often the event happened.
 package sparselog
 
 import (
@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// Every is how often there is a line of each kind.
+// Every is the interval between two lines of a kind.
 const Every = time.Minute
 
-// mostKinds bounds how many kinds are told apart. Further ones are one kind.
+// mostKinds bounds how many kinds are told apart. All further ones count as one kind.
 const mostKinds = 256
 
-// Log is a log of this sort. The first line of a kind is written at once; those that come
-// within a minute of it are counted, and at its end the last of them is written with the
-// count, as "times". It is safe for use by many goroutines. Make one with [New], and close
-// it at the end.
+// Log is a rate-limited log. It writes the first line of a kind at once. It counts the
+// lines that follow within a minute, and then writes the last of them with the count as
+// "times". It is safe for use by many goroutines. Create one with [New], and close it at
+// the end.
 type Log struct {
 	to *slog.Logger
 
@@ -27,7 +27,7 @@ type Log struct {
 	closed bool
 }
 
-// kind is what is told apart, as long as there was a line of it in the last minute.
+// kind is the state of a kind with a line in the last minute.
 type kind struct {
 	timer *time.Timer
 	times int // since the last line
@@ -43,7 +43,7 @@ type line struct {
 // New returns a log that writes to a logger.
 func New(to *slog.Logger) *Log { return &Log{to: to, kinds: map[string]*kind{}} }
 
-// Log writes or counts a line. Which lines are of a kind is up to the caller.
+// Log writes or counts a line. The caller decides which lines are of one kind.
 func (l *Log) Log(level slog.Level, of, msg string, attrs ...slog.Attr) {
 	if !l.to.Enabled(context.Background(), level) {
 		return
@@ -54,13 +54,13 @@ func (l *Log) Log(level slog.Level, of, msg string, attrs ...slog.Attr) {
 	}
 }
 
-// begins counts a line, or reports that it is to be written at once.
+// begins counts a line, or reports that the caller has to write it at once.
 func (l *Log) begins(of string, this line) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.kinds[of]
 	if k == nil && len(l.kinds) >= mostKinds {
-		of = "" // all others
+		of = "" // the kind of all others
 		k = l.kinds[of]
 	}
 	if k != nil {
@@ -75,8 +75,8 @@ func (l *Log) begins(of string, this line) bool {
 	return true
 }
 
-// sum is the end of the minute of a kind: what was counted is written and another one
-// begins, or the kind is forgotten.
+// sum ends the minute of a kind: it writes the counted line and begins another minute, or
+// forgets the kind.
 func (l *Log) sum(of string) {
 	l.mu.Lock()
 	k := l.kinds[of]
@@ -103,7 +103,7 @@ func (l *Log) write(this line, times int) {
 	l.to.LogAttrs(context.Background(), this.level, this.msg, this.attrs...)
 }
 
-// Close writes what was counted. Lines after it are written at once.
+// Close writes the counted lines. Later lines are written at once.
 func (l *Log) Close() {
 	l.mu.Lock()
 	kinds := l.kinds

@@ -53,7 +53,7 @@ func want(t *testing.T, got []string, lines ...string) {
 	}
 }
 
-// TestLogWritesOneLineAMinute has one kind happen often, and another once.
+// TestLogWritesOneLineAMinute logs one kind often, and another once.
 func TestLogWritesOneLineAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, written := open(slog.LevelInfo)
@@ -99,7 +99,7 @@ func TestLogOfAnotherLevelIsNothing(t *testing.T) {
 	want(t, written())
 }
 
-// TestLogKeepsSoManyKinds makes up kinds without end.
+// TestLogKeepsSoManyKinds logs an endless number of kinds.
 func TestLogKeepsSoManyKinds(t *testing.T) {
 	l, written := open(slog.LevelInfo)
 	for n := range 10_000 {

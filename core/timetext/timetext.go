@@ -1,5 +1,5 @@
-// Package timetext is how people write times and durations: in parameters of requests,
-// flags of commands and settings alike.
+// Package timetext parses times and durations as people write them, in request parameters,
+// flags and settings alike.
 package timetext
 
 import (
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What would be right where a text cannot be read.
+// Hints for a text that cannot be parsed.
 const (
 	WantDuration = `a duration like "90s", "1h30m" or "1d", or a number of seconds`
 	WantTime     = `a time like "2026-01-02T15:04:05Z", or a date like "2026-01-02", which is midnight UTC`
@@ -24,8 +24,8 @@ var (
 
 const day = 24 * time.Hour
 
-// Duration reads a Go duration ("90s", "1h30m"), which may begin with whole days ("1d",
-// "1d12h"), or a number of seconds, which may have decimals ("90", "1.5"). It may be
+// Duration parses a Go duration ("90s", "1h30m"), which may begin with whole days ("1d",
+// "1d12h"), or a number of seconds with optional decimals ("90", "1.5"). It may be
 // negative. A day has 24 hours.
 func Duration(s string) (time.Duration, error) {
 	if bareNumber(s) {
@@ -74,8 +74,8 @@ func bareNumber(s string) bool {
 	return s != "" && s != "0"
 }
 
-// Time reads a time of RFC 3339 ("2026-01-02T15:04:05Z"), or a date ("2026-01-02"), which
-// is midnight UTC. Times before 1970 are refused: the zero time of a program is none.
+// Time parses an RFC 3339 time ("2026-01-02T15:04:05Z"), or a date ("2026-01-02"), which is
+// midnight UTC. It refuses times before 1970: the zero time of a program is not a time.
 func Time(s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
@@ -87,8 +87,8 @@ func Time(s string) (time.Time, error) {
 	return t, nil
 }
 
-// Instant reads a [Time], or how long before now it was, as a [Duration] that is not
-// negative and has a unit: a number alone may be a year, a date or a Unix time.
+// Instant parses a [Time], or an age before now as a [Duration] that is not negative and
+// has a unit: a number alone could be a year, a date or a Unix time.
 func Instant(s string, now time.Time) (time.Time, error) {
 	if t, err := Time(s); err == nil {
 		return t, nil

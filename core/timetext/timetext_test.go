@@ -88,8 +88,8 @@ func TestInstantIsATimeADateOrHowLongAgo(t *testing.T) {
 	}
 }
 
-// A bare number means what the same number of seconds means, and without days nothing is
-// read that Go would not read.
+// A bare number means the same number of seconds, and without days only durations of Go are
+// accepted.
 func FuzzDuration(f *testing.F) {
 	for _, s := range []string{"0", "30", "1.5", "-1", "1m30s", ".", "1e3", "9223372037", "1d", "1d12h", "-0d", "106751d23h47m16.9s"} {
 		f.Add(s)

@@ -2,8 +2,8 @@ package child
 
 import "syscall"
 
-// attributes keeps a ctrl-C on the terminal to the command itself, which then
-// stops its children in order, and ends them with it should it be killed.
+// attributes keeps a ctrl-C in the terminal from the child: the command itself stops its
+// children cleanly. If the command is killed, the system kills the child, too.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }

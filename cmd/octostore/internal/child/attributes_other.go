@@ -4,5 +4,5 @@ package child
 
 import "syscall"
 
-// attributes is empty where the system has no way to tie a child to its parent.
+// attributes is empty: the system cannot tie a child to its parent.
 func attributes() *syscall.SysProcAttr { return nil }

@@ -1,5 +1,5 @@
-// Package child runs a server of ours in a process of its own: to load it, to show
-// it, to kill it.
+// Package child runs an OctoStore server in a process of its own, for load tests,
+// demonstrations and kills.
 package child
 
 import (
@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// How long a child may take.
+// Time limits of a child.
 const (
 	startTime = 30 * time.Second
 	stopTime  = 15 * time.Second
 )
 
-// Process is a running server. Its methods may be called by one goroutine at a time.
+// Process is a running server. One goroutine at a time may call its methods.
 type Process struct {
 	Addr string // host:port where it listens
 	PID  int
@@ -32,9 +32,8 @@ type Process struct {
 	done   chan struct{} // closed when the process is gone and its log is read
 }
 
-// Open returns settings that make a server one that speaks plain HTTP, wants no tokens and
-// has one listener, whatever the environment and .env say, and whose log [Start] can
-// read.
+// Open returns settings for a server with plain HTTP, without tokens, with one listener,
+// and with a log that [Start] can read, whatever the environment and .env say.
 func Open() []string {
 	return []string{
 		"OCTOSTORE_TOKENS_FILE=none",
@@ -49,11 +48,10 @@ func Open() []string {
 	}
 }
 
-// Start starts a server, argv being the command and env additions to our own
-// environment, and waits until its log (JSON lines on either output) says
-// "listening" and where. The process gets SIGTERM when it is stopped or ctx ends,
-// and is killed if it does not obey within 15 seconds. If it stops before it
-// listens, the error ends with what it said last.
+// Start starts a server and waits until its log (JSON lines on either output) says
+// "listening" with the address. argv is the command, env is added to the environment of
+// this process. The process gets SIGTERM when it is stopped or ctx ends, and SIGKILL 15
+// seconds later. If it ends before it listens, the error ends with its last log lines.
 func Start(ctx context.Context, argv, env []string) (*Process, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	log, logged := io.Pipe()
@@ -88,24 +86,24 @@ func Start(ctx context.Context, argv, env []string) (*Process, error) {
 	}
 }
 
-// Stop ends the process in good order and returns when it is gone.
+// Stop stops the process cleanly and returns when it has ended.
 func (p *Process) Stop() {
 	p.cancel()
 	<-p.done
 }
 
-// Kill ends the process with SIGKILL and returns when it is gone.
+// Kill kills the process with SIGKILL and returns when it has ended.
 func (p *Process) Kill() {
 	p.cmd.Process.Kill()
 	<-p.done
 	p.cancel()
 }
 
-// Done is closed when the process is gone.
+// Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// findAddress reads the log up to the line that says where the server listens. If
-// there is none, the last lines say why.
+// findAddress reads the log up to the line with the address. Without one, the error has the
+// last lines.
 func (p *Process) findAddress(log *bufio.Reader) error {
 	var last []string
 	for {

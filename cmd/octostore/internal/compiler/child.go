@@ -16,10 +16,10 @@ import (
 	"github.com/octostore/octostore/hooks"
 )
 
-// mostModule bounds what is read: a module and its meter.
+// mostModule is the largest module that the process reads, with its meter.
 const mostModule = 1 << 30
 
-// request is what stands before a module on the standard input of the process.
+// request precedes the module on the standard input of the process.
 type request struct {
 	Size      uint64
 	Memory    int64
@@ -32,13 +32,13 @@ func writeRequest(to io.Writer, module []byte, limits Limits) error {
 		return err
 	}
 	_, err := to.Write(module)
-	return err // it stays open: its end is that of this process
+	return err // it stays open until this process ends
 }
 
-// Main is what a process does that was started with [Argument] and a folder: it compiles
-// the module on its standard input. It returns the exit code, 0 whenever it has answered.
+// Main is the main function of a process started with [Argument] and a folder: it compiles
+// the module on its standard input. It returns the exit code, 0 if it has answered.
 func Main(args []string, in io.Reader, out, errs io.Writer) int {
-	// Signals are for the process that started this one, which ends it.
+	// Signals are for the parent process, which stops this one.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	if len(args) != 1 {
 		fmt.Fprintf(errs, "%s: want one argument, the folder to compile into; it is the server that runs this\n", Argument)
@@ -51,10 +51,10 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	}
 	go func() {
 		_, _ = io.Copy(io.Discard, in)
-		os.Exit(1) // the process that wants the module has gone
+		os.Exit(1) // the parent process has ended
 	}()
 	holdTo(limits)
-	// The collector works the harder the less room is left.
+	// The garbage collector works harder the less memory is left.
 	debug.SetMemoryLimit(limits.Memory / 4 * 3)
 	var r reply
 	if err := hooks.CompileInto(context.Background(), args[0], module); err != nil {

@@ -1,9 +1,9 @@
-// Package compiler compiles policies in a process of its own, so that a module made to
-// keep a compiler busy, or to fill its memory, costs that process and not a server.
+// Package compiler compiles policies in a process of its own, so that a malicious module,
+// made to keep a compiler busy or fill its memory, costs that process and not a server.
 //
-// The process is this program, started with [Argument]. It is ended when ctx ends, when
-// it has used the processor time or the memory that a module of its size may take, and
-// when the process that started it has gone.
+// The process is this program, started with [Argument]. It is killed when ctx ends, when it
+// exceeds the processor time or memory allowed for the size of its module, and when its
+// parent process has ended.
 package compiler
 
 import (
@@ -21,27 +21,28 @@ import (
 	"github.com/octostore/octostore/hooks"
 )
 
-// Argument is the first argument of a process that compiles; a folder follows.
+// Argument is the first argument of a compiler process; a folder follows.
 const Argument = "compile-policy"
 
-// program is the name such a process is started by. Tests are this command by that name.
+// program is the name under which the process is started (argv[0]). Under that name the
+// test binary acts as the command, too.
 const program = "octostore"
 
-// reply is what the process writes to its standard output.
+// reply is the answer of the process on its standard output.
 type reply struct {
 	Error       string `json:"error,omitempty"`
 	Unavailable bool   `json:"unavailable,omitempty"` // as in hooks.ErrUnavailable
 }
 
-// Limits are what a compilation may take.
+// Limits are the resources that a compilation may use.
 type Limits struct {
-	Processor time.Duration // processor time, where the system tells it
+	Processor time.Duration // processor time, if the system tells
 	Elapsed   time.Duration
-	Memory    int64 // resident bytes, where the system tells them
+	Memory    int64 // resident bytes, if the system tells
 }
 
-// limitsOf returns the limits for a module of so many bytes. A policy of the Go compiler has
-// three million and takes 2.5 s and 150 MiB.
+// limitsOf returns the limits for a module of the given size. A policy of the Go compiler
+// has three million bytes and takes 2.5 s and 150 MiB.
 func limitsOf(size int) Limits {
 	millions := (size + 999_999) / 1_000_000
 	l := Limits{Processor: 30 * time.Second, Memory: 512 << 20}
@@ -80,7 +81,7 @@ func compile(ctx context.Context, dir string, module []byte, limits Limits) erro
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, self, Argument, dir)
 	cmd.Args[0] = program
-	cmd.Env = []string{"GOTRACEBACK=single"} // of a process that reads what strangers wrote
+	cmd.Env = []string{"GOTRACEBACK=single"} // the process reads untrusted input
 	cmd.Stdout, cmd.Stderr = &out, &head{b: &errs}
 	cmd.WaitDelay = time.Second
 	in, err := cmd.StdinPipe()
@@ -93,7 +94,7 @@ func compile(ctx context.Context, dir string, module []byte, limits Limits) erro
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		_ = writeRequest(in, module, limits) // a process that has ended says why
+		_ = writeRequest(in, module, limits) // outcome reports why the process has ended
 	}()
 	watched := make(chan struct{})
 	over := make(chan struct{})
@@ -108,7 +109,7 @@ func compile(ctx context.Context, dir string, module []byte, limits Limits) erro
 	return outcome(ctx, limits, failed, cmd.ProcessState, out.Bytes(), errs.String())
 }
 
-// outcome returns what came of a process that has ended.
+// outcome returns the result of a process that has ended.
 func outcome(ctx context.Context, limits Limits, failed error, state *os.ProcessState, out []byte, errs string) error {
 	var r reply
 	if failed == nil && json.Unmarshal(out, &r) == nil {
@@ -124,7 +125,7 @@ func outcome(ctx context.Context, limits Limits, failed error, state *os.Process
 		return context.Cause(ctx)
 	}
 	if used := state.SystemTime() + state.UserTime(); used >= limits.Processor {
-		return timeError(limits.Processor) // the system has ended it
+		return timeError(limits.Processor) // the system has killed it
 	}
 	if strings.Contains(errs, "out of memory") {
 		return memoryError(limits.Memory)
@@ -135,8 +136,8 @@ func outcome(ctx context.Context, limits Limits, failed error, state *os.Process
 	return fmt.Errorf("the process that compiles it has failed: %w: %s", failed, strings.Join(strings.Fields(errs), " "))
 }
 
-// executable returns the path of this program: also of one that was replaced or removed
-// since it started, if the system knows that.
+// executable returns the path of this program, also if it was replaced or removed since the
+// start, if the system can tell.
 func executable() (string, error) {
 	if runtime.GOOS == "linux" {
 		const self = "/proc/self/exe"
@@ -147,11 +148,11 @@ func executable() (string, error) {
 	return os.Executable()
 }
 
-// watchEvery is how often it is looked at what a process takes: a Go program fills no
-// more than some ten MiB of memory meanwhile.
+// watchEvery is the interval between two readings of the usage of a process: meanwhile a Go
+// program fills no more than some ten MiB of memory.
 const watchEvery = 10 * time.Millisecond
 
-// watch ends a process that takes more than it may.
+// watch kills a process that exceeds its limits.
 func watch(pid int, limits Limits, over <-chan struct{}, end context.CancelCauseFunc) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
@@ -172,7 +173,7 @@ func watch(pid int, limits Limits, over <-chan struct{}, end context.CancelCause
 	}
 }
 
-// head keeps the first bytes that are written to it: there a crash says what it is.
+// head keeps the first bytes written to it, in which a crash names its cause.
 type head struct{ b *bytes.Buffer }
 
 const maxSaid = 1 << 10

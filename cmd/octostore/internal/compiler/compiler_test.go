@@ -19,7 +19,7 @@ import (
 	"github.com/octostore/octostore/hooks"
 )
 
-// TestMain lets the test binary be the process that compiles.
+// TestMain lets the test binary be the compiler process.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == Argument {
 		os.Exit(Main(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// bomb is a module that keeps a compiler busy: nested loops in which so many variables
-// change. It has no meter; it is for the compiler alone.
+// bomb is a module that keeps a compiler busy: nested loops in which many variables change.
+// It has no meter; only the compiler sees it.
 func bomb(loops, locals int) []byte {
 	leb := func(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
 	body := append(leb(1), leb(locals)...)
@@ -51,7 +51,7 @@ var (
 	plenty       = Limits{Processor: time.Minute, Elapsed: time.Minute, Memory: 2 << 30}
 )
 
-// The code that the process leaves is what the runtime finds.
+// The runtime finds the code that the process leaves.
 func TestCompileLeavesCode(t *testing.T) {
 	dir := t.TempDir()
 	if err := Compile(t.Context(), dir, hooks.EmptyModule); err != nil {
@@ -89,7 +89,7 @@ func TestCompileEndsAtItsLimits(t *testing.T) {
 	}
 }
 
-// What a process takes is watched, and does not wait for the looser limits of the system.
+// The usage of a process is watched, without waiting for the looser limits of the system.
 func TestCompileIsWatched(t *testing.T) {
 	if _, _, known := usage(os.Getpid()); !known {
 		t.Skip("SKIP: this system does not tell what a process uses")
@@ -118,7 +118,8 @@ func TestCompileIsWatched(t *testing.T) {
 	}
 }
 
-// A module that the compiler refuses is told apart from a place where none can be compiled.
+// A module that the compiler refuses is a different error from a machine that cannot
+// compile.
 func TestCompileSaysWhoseFaultItIs(t *testing.T) {
 	notAFolder := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(notAFolder, nil, 0o600); err != nil {
@@ -140,7 +141,7 @@ func TestCompileSaysWhoseFaultItIs(t *testing.T) {
 	}
 }
 
-// Whoever waits for a module can stop to do so, at once.
+// A caller can stop waiting for a module at once.
 func TestCompileEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	dir := t.TempDir()
@@ -161,7 +162,7 @@ func TestCompileEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A process that is killed, or does not answer, is an error that says so.
+// A killed process, or one that does not answer, is an error that says so.
 func TestCompileSaysHowItsProcessHasEnded(t *testing.T) {
 	state := exec.Command(os.Args[0], "-test.run=^$")
 	if err := state.Run(); err != nil {
@@ -187,7 +188,7 @@ func TestCompileSaysHowItsProcessHasEnded(t *testing.T) {
 	}
 }
 
-// A process ends when the one that has started it is gone, whatever kept it from saying so.
+// The process ends when its parent has ended, however that happened.
 func TestCompileProcessDoesNotOutliveItsParent(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], Argument, dir)
@@ -220,7 +221,7 @@ func TestCompileProcessDoesNotOutliveItsParent(t *testing.T) {
 	}
 }
 
-// What is not a request is refused.
+// Malformed requests are refused.
 func TestCompileProcessRefusesWhatIsNoRequest(t *testing.T) {
 	defer signal.Reset()
 	var huge bytes.Buffer
@@ -239,7 +240,7 @@ func TestCompileProcessRefusesWhatIsNoRequest(t *testing.T) {
 	}
 }
 
-// Large modules may take more, but not without end.
+// Large modules have larger limits, up to a bound.
 func TestCompileLimitsGrowWithTheModule(t *testing.T) {
 	if l := limitsOf(0); l != limitsOf(8_000_000) || l.Processor != slowdown*30*time.Second || l.Memory != slowdown*512<<20 {
 		t.Errorf("%+v", l)

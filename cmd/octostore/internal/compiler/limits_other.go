@@ -2,5 +2,5 @@
 
 package compiler
 
-// holdTo does nothing: the process that started this one ends it.
+// holdTo does nothing: the parent process enforces the limits.
 func holdTo(Limits) {}

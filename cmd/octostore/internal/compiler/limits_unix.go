@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// holdTo has the system end this process, should nobody be there to do it. Both limits are
-// looser than those that are watched, which have the better words.
+// holdTo lets the system kill this process if its parent does not. Both limits are looser
+// than those that the parent watches, which give better errors.
 func holdTo(l Limits) {
 	seconds := uint64((l.Processor+time.Second-1)/time.Second) + 2
 	lower(syscall.RLIMIT_CPU, seconds)
@@ -18,7 +18,7 @@ func holdTo(l Limits) {
 	lower(syscall.RLIMIT_CORE, 0)
 }
 
-// lower lowers a limit. One that is lower already stays.
+// lower lowers a limit, and leaves one alone that is lower already.
 func lower(resource int, most uint64) {
 	var l syscall.Rlimit
 	if syscall.Getrlimit(resource, &l) != nil {

@@ -2,5 +2,5 @@
 
 package compiler
 
-// slowdown is how many times more a compiler takes that looks for data races itself.
+// slowdown is the factor by which the race detector slows a compiler down.
 const slowdown = 8

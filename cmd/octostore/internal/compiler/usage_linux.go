@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ticks is how many of the units in which Linux tells processor time are a second.
+// ticks is the number of clock ticks per second, the unit of processor time on Linux.
 const ticks = 100
 
 // usage returns the processor time and the resident memory of a process.
@@ -17,7 +17,7 @@ func usage(pid int) (processor time.Duration, memory int64, known bool) {
 	if err != nil {
 		return 0, 0, false
 	}
-	// The name of the program, in parentheses, can hold anything. The third field follows.
+	// The program name, in parentheses, may contain anything. The third field follows it.
 	end := bytes.LastIndexByte(text, ')')
 	if end < 0 {
 		return 0, 0, false

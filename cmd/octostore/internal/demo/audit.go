@@ -12,7 +12,7 @@ import (
 	audit "github.com/octostore/octostore/transport/client"
 )
 
-// audit: all of it is on record, and the record proves itself.
+// audit: everything is in the audit log, and the log proves itself.
 func (s *stage) audit(ctx context.Context) error {
 	s.does("I", "GET /v1/audit")
 	export, err := s.export(ctx)

@@ -27,7 +27,7 @@ type answer struct {
 	at      time.Time
 }
 
-// acquire asks for a lock; query is what stands behind the question mark.
+// acquire requests a lock; query is the query string.
 func (c *client) acquire(ctx context.Context, name, query string) (answer, error) {
 	var a answer
 	problem, err := c.do(ctx, "POST", "/v1/locks/"+name+"/acquire?"+query, "", &a.Grant)
@@ -35,7 +35,7 @@ func (c *client) acquire(ctx context.Context, name, query string) (answer, error
 	return a, err
 }
 
-// granted is acquire for one who must get the lock.
+// granted is acquire that fails unless the lock is granted.
 func (c *client) granted(ctx context.Context, name, query string) (answer, error) {
 	a, err := c.acquire(ctx, name, query)
 	if err == nil && a.problem != nil {
@@ -44,7 +44,7 @@ func (c *client) granted(ctx context.Context, name, query string) (answer, error
 	return a, err
 }
 
-// finish renews or releases, the verb says which.
+// finish renews or releases a lock, depending on verb.
 func (c *client) finish(ctx context.Context, name, verb, leaseID string) (*api.Problem, error) {
 	return c.do(ctx, "POST", "/v1/locks/"+name+"/"+verb, leaseID, nil)
 }
@@ -58,7 +58,7 @@ func (c *client) get(ctx context.Context, name string) (api.Lock, error) {
 	return l, err
 }
 
-// do sends one request. The answer goes to into, or is returned if it is a problem.
+// do sends one request. It decodes the answer into into, or returns it if it is a problem.
 func (c *client) do(ctx context.Context, method, path, leaseID string, into any) (*api.Problem, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.url+path, nil)
 	if err != nil {

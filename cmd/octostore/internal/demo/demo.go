@@ -1,6 +1,6 @@
-// Package demo shows what OctoStore does, on a real server with a real database, in a
-// few seconds: taking turns, giving up, crashing, what survives, what a policy denies, and the record
-// of it all.
+// Package demo shows OctoStore in a few seconds, on a real server with a real database:
+// hand-over, timeout of a wait, crash of a holder, crash of the server, a policy, and the
+// audit log.
 package demo
 
 import (
@@ -15,15 +15,15 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/child"
 )
 
-// Config says how to run the demonstration.
+// Config configures the demonstration.
 type Config struct {
 	Serve []string  // the command that starts a server
-	Out   io.Writer // where the story is told
-	Color bool      // tell it in colours
-	Once  bool      // end after the story instead of keeping the server up
+	Out   io.Writer // gets the story
+	Color bool      // use colours
+	Once  bool      // end after the story instead of keeping the server running
 }
 
-// stage is the server of the demonstration and what has been found out on it.
+// stage is the server of the demonstration and the results so far.
 type stage struct {
 	story
 	cfg    Config
@@ -31,24 +31,24 @@ type stage struct {
 	server *child.Process
 	client *client
 
-	leaseOfB string // from the first scene to the last
+	leaseOfB string // used from the first scene to the last
 }
 
-// ErrInterrupted is what [Run] returns when its context ended before the story did.
+// ErrInterrupted is the error of [Run] if its context ends before the story does.
 var ErrInterrupted = errors.New("the story was interrupted")
 
-// Run tells the story and, unless cfg.Once, keeps the server up until ctx ends. It
-// returns an error if anything did not go as the story says. The server is stopped
-// and its database removed in the end, whatever comes of it.
+// Run tells the story and, unless cfg.Once, keeps the server running until ctx ends. It
+// returns an error if anything differs from the story. In any case it stops the server and
+// removes its database.
 func Run(ctx context.Context, cfg Config) error {
 	told, err := run(ctx, cfg)
 	if !told && ctx.Err() != nil {
-		return ErrInterrupted // whatever then failed, failed for that
+		return ErrInterrupted // later failures follow from that
 	}
 	return err
 }
 
-// run reports whether it has told the story to its end.
+// run reports whether it has told the whole story.
 func run(ctx context.Context, cfg Config) (told bool, err error) {
 	dir, err := os.MkdirTemp("", "octostore-demo-")
 	if err != nil {
@@ -71,8 +71,7 @@ func run(ctx context.Context, cfg Config) (told bool, err error) {
 	return true, s.stay(ctx)
 }
 
-// startAnywhere starts the server at the usual address, or at any if somebody has
-// that one.
+// startAnywhere starts the server at the usual address, or at a free one if that is in use.
 func (s *stage) startAnywhere(ctx context.Context) error {
 	if err := s.start(ctx, "127.0.0.1:3000"); err == nil || ctx.Err() != nil {
 		return err
@@ -121,7 +120,7 @@ func (s *stage) play(ctx context.Context) error {
 	return nil
 }
 
-// stay keeps the server up for whoever wants to try by hand.
+// stay keeps the server running, for readers who want to try it by hand.
 func (s *stage) stay(ctx context.Context) error {
 	url := "http://" + s.server.Addr
 	s.say("The server stays up. Try it from two other terminals, ctrl-C ends it:\n")

@@ -8,7 +8,7 @@ import (
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
-// The bytes of the module are those of its text.
+// The bytes of the module match its text.
 func TestFreezeIsWhatItsTextSays(t *testing.T) {
 	want := wasmtest.Assemble(wasmtest.Module{
 		Imports: []wasmtest.Import{{Module: abi.Module, Name: abi.ImportDeny, Type: "i32 i32"}},

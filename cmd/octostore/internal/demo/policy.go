@@ -12,8 +12,8 @@ import (
 
 const frozen = "no deployments before Monday, 08:00; ask #release"
 
-// freeze is a whole policy, as WebAssembly: it denies, and says why. Real ones look at the
-// request, and are written in a language.
+// freeze is a complete policy in WebAssembly: it denies with a reason. Real policies look
+// at the request, and are written in a language.
 const freeze = "\x00asm\x01\x00\x00\x00" +
 	"\x01\x0a\x02\x60\x02\x7f\x7f\x00\x60\x00\x01\x7f" + // type 0: (i32 i32) -> (), type 1: () -> i32
 	"\x02\x15\x01\x0coctostore_v1\x04deny\x00\x00" + // import deny, of type 0
@@ -37,8 +37,8 @@ func (s *stage) rule(policies ...map[string]any) error {
 	return os.WriteFile(s.manifest(), text, 0o600)
 }
 
-// policy: a policy denies, says why, and stops to when it is switched off; the server
-// goes on all the while.
+// policy: a policy denies with a reason, and stops when it is switched off; the server
+// keeps running.
 func (s *stage) policy(ctx context.Context) error {
 	const name = "deploy/web"
 	module := filepath.Join(s.dir, "freeze.wasm")
@@ -75,7 +75,7 @@ func (s *stage) policy(ctx context.Context) error {
 	return nil
 }
 
-// reload has the server take up a new manifest.
+// reload lets the server load a new manifest.
 func (s *stage) reload(ctx context.Context, policies ...map[string]any) error {
 	if err := s.rule(policies...); err != nil {
 		return err

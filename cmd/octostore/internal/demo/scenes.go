@@ -12,7 +12,7 @@ import (
 // deploy is the lock of most scenes.
 const deploy = "deploy/prod"
 
-// takeTurns: A has the lock, B waits, and has it the moment A lets go.
+// takeTurns: A holds the lock, B waits, and gets it the moment A releases it.
 func (s *stage) takeTurns(ctx context.Context) error {
 	s.does("A", "POST /v1/locks/%s/acquire?ttl=60s&holder=A", deploy)
 	a, err := s.client.granted(ctx, deploy, "ttl=60s&holder=A")
@@ -45,7 +45,7 @@ func (s *stage) takeTurns(ctx context.Context) error {
 	return s.grows(a.FencingToken, got.FencingToken)
 }
 
-// giveUp: C waits for what B holds, and is told who has it.
+// giveUp: C waits for the lock that B holds, and learns who holds it.
 func (s *stage) giveUp(ctx context.Context) error {
 	s.does("C", "POST /v1/locks/%s/acquire?holder=C&wait=1s", deploy)
 	c, err := s.client.acquire(ctx, deploy, "holder=C&wait=1s")
@@ -86,7 +86,7 @@ func (s *stage) crash(ctx context.Context) error {
 	return s.grows(d.FencingToken, e.FencingToken)
 }
 
-// kill: the server dies without a word; what it promised holds.
+// kill: the server is killed; its promises hold.
 func (s *stage) kill(ctx context.Context) error {
 	before, err := s.client.get(ctx, deploy)
 	if err != nil {
@@ -123,7 +123,7 @@ func (s *stage) kill(ctx context.Context) error {
 	return s.grows(after.Lease.FencingToken, f.FencingToken)
 }
 
-// grows checks what the story claims of tokens.
+// grows checks that a token is larger than an earlier one.
 func (s *stage) grows(earlier, later uint64) error {
 	if later > earlier {
 		return nil
@@ -141,13 +141,13 @@ func unexpected(what string, problem *api.Problem, err error) error {
 	return fmt.Errorf("%s was answered as if all were well", what)
 }
 
-// waited is what a waiter is told in the end.
+// waited is the final answer of a waiter.
 type waited struct {
 	answer
 	err error
 }
 
-// wait asks for a lock in the background.
+// wait requests a lock in the background.
 func (s *stage) wait(ctx context.Context, name, query string) <-chan waited {
 	told := make(chan waited, 1)
 	client := s.client
@@ -158,7 +158,7 @@ func (s *stage) wait(ctx context.Context, name, query string) <-chan waited {
 	return told
 }
 
-// untilWaiting returns when n wait for the lock.
+// untilWaiting returns when n requests wait for the lock.
 func (s *stage) untilWaiting(ctx context.Context, name string, n int) error {
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
 		l, err := s.client.get(ctx, name)
@@ -169,5 +169,5 @@ func (s *stage) untilWaiting(ctx context.Context, name string, n int) error {
 			return err
 		}
 	}
-	return fmt.Errorf("nobody waits for %s", name)
+	return fmt.Errorf("no request waits for %s", name)
 }

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// story is how the demonstration talks.
+// story prints the demonstration.
 type story struct {
 	out   io.Writer
 	color bool
@@ -32,12 +32,12 @@ func (s story) scene(n int, title string) {
 	s.say("\n%s", s.paint(bold, fmt.Sprintf("%d. %s", n, title)))
 }
 
-// does shows what somebody asks the server.
+// does prints a request of a client.
 func (s story) does(who, format string, args ...any) {
 	s.say("  %s  %s", s.paint(bold, who), s.paint(dim, fmt.Sprintf(format, args...)))
 }
 
-// hears shows what they are told.
+// hears prints the answer that a client gets.
 func (s story) hears(who, format string, args ...any) {
 	s.say("  %s  %s", s.paint(bold, who), s.paint(green, fmt.Sprintf("← "+format, args...)))
 }

@@ -1,3 +1,3 @@
-// Package filelimit is how many files this process may have open: one for each
-// connection, and a few more.
+// Package filelimit raises the file descriptor limit of this process: it needs one
+// descriptor per connection, and a few more.
 package filelimit

@@ -4,9 +4,9 @@ package filelimit
 
 import "syscall"
 
-// Raise tries to let the process have need files open, and returns how many it may have,
-// at most need. Going over the hard limit takes a privilege; up to there the Go runtime
-// has gone already.
+// Raise tries to raise the file descriptor limit to need, and returns the new limit, at
+// most need. The Go runtime has raised it to the hard limit already; more takes a
+// privilege.
 func Raise(need uint64) uint64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || uint64(limit.Cur) >= need {
@@ -21,5 +21,5 @@ func Raise(need uint64) uint64 {
 	return need
 }
 
-// set exists because FreeBSD counts with a sign.
+// set exists because FreeBSD has signed limits.
 func set[T int64 | uint64](limit *T, n uint64) { *limit = T(n) }

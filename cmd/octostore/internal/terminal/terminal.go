@@ -1,6 +1,6 @@
-// Package terminal keeps terminals from obeying what strangers wrote. Names of holders,
-// reasons, and everything a server answers may hold characters that move the cursor,
-// change the title, or turn the reading direction round.
+// Package terminal escapes terminal control characters in untrusted text. Holder names,
+// reasons and other answers of a server may contain characters that move the cursor, change
+// the title, or reverse the reading direction.
 package terminal
 
 import (
@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Writer passes on what is written to it, with every character that a terminal would obey
-// in an escaped form, such as \u001b. Newlines and tabs pass. It is used by one goroutine.
+// Writer passes text on, and escapes every character that a terminal would interpret, as in
+// \u001b. Newlines and tabs pass. It is used by one goroutine.
 type Writer struct {
 	to   io.Writer
 	rest []byte // of a character whose end has not been written yet
@@ -20,10 +20,10 @@ type Writer struct {
 // NewWriter returns a Writer to w.
 func NewWriter(w io.Writer) *Writer { return &Writer{to: w} }
 
-// Exact returns what is written to, for what has to arrive byte by byte.
+// Exact returns the underlying writer, for output that must arrive byte for byte.
 func (w *Writer) Exact() io.Writer { return w.to }
 
-// Write implements [io.Writer]. A character that is cut in two waits for its end.
+// Write implements [io.Writer]. A character split between two writes waits for its end.
 func (w *Writer) Write(p []byte) (int, error) {
 	all := p
 	if len(w.rest) > 0 {
@@ -46,8 +46,7 @@ func Clean(s string) string {
 	return string(clean)
 }
 
-// escape appends the clean form of p. What p ends with may be the beginning of a
-// character.
+// escape appends the escaped form of p. The end of p may be the beginning of a character.
 func escape(to, p []byte) (clean, rest []byte) {
 	for len(p) > 0 {
 		r, size := utf8.DecodeRune(p)
@@ -67,7 +66,7 @@ func escape(to, p []byte) (clean, rest []byte) {
 	return to, nil
 }
 
-// appendEscaped writes r as JSON would, so that JSON stays what it is.
+// appendEscaped writes r as JSON would, so that JSON stays valid.
 func appendEscaped(to []byte, r rune) []byte {
 	if r > 0xffff {
 		high, low := (r-0x10000)>>10+0xd800, (r-0x10000)&0x3ff+0xdc00
@@ -76,10 +75,9 @@ func appendEscaped(to []byte, r rune) []byte {
 	return fmt.Appendf(to, `\u%04x`, r)
 }
 
-// obeyed reports whether a terminal, or what lays its lines out, does something else with
-// r than show it: controls, separators of lines, and what has no form of its own, among it
-// everything that turns the direction. The joiners stay: some scripts are written with
-// them.
+// obeyed reports whether a terminal or its line layout does more with r than show it:
+// controls, line separators, and characters without a form of their own, such as those that
+// change the direction. Joiners pass, because some scripts need them.
 func obeyed(r rune) bool {
 	switch r {
 	case '\n', '\t', '\u200c', '\u200d':

@@ -33,7 +33,7 @@ func TestCleaningLeavesNothingToObey(t *testing.T) {
 	}
 }
 
-// However a text is cut into writes, the same comes out.
+// The output does not depend on how a text is split into writes.
 func TestWriterJoinsWhatIsCut(t *testing.T) {
 	for _, test := range hostile {
 		for cut := range len(test.in) {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Is reports whether somebody looks at what is written. What is not a file may
-// say so itself.
+// Is reports whether output goes to a terminal. A writer that is not a file may say so
+// itself.
 func Is(w io.Writer) bool {
 	w = Raw(w)
 	if t, is := w.(interface{ IsTerminal() bool }); is {
@@ -18,8 +18,8 @@ func Is(w io.Writer) bool {
 	return is && term.IsTerminal(int(file.Fd()))
 }
 
-// Exact returns where to write what programs read, byte by byte. On a terminal it is
-// cleaned all the same.
+// Exact returns the writer for output that programs read byte for byte. On a terminal it is
+// escaped all the same.
 func Exact(w io.Writer) io.Writer {
 	if Is(w) {
 		return w
@@ -27,7 +27,7 @@ func Exact(w io.Writer) io.Writer {
 	return Raw(w)
 }
 
-// Raw returns where to write what is our own to the last byte, colours included.
+// Raw returns the writer for trusted output, such as colours.
 func Raw(w io.Writer) io.Writer {
 	if clean, is := w.(*Writer); is {
 		return clean.Exact()
