@@ -31,7 +31,7 @@ LONG = $(shell awk -F : '/^Test/ { printf "%s%s", sep, $$1; sep = "|" }' .ci/lon
 # Tests wait more than they work, so more packages run at a time than there are cores. The
 # limit is for one package, and for a machine that is several times slower than ours.
 .PHONY: test
-test: need-go ## Run the tests, but those of .ci/long-tests; takes two minutes
+test: need-go ## Run the tests in two minutes; make check runs the long ones, too
 	@echo "go test ./... without the tests of .ci/long-tests, which make check runs, too"
 	@$(GO) test -p 4 -timeout 10m -skip '^($(LONG))$$' ./...
 

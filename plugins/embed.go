@@ -12,7 +12,7 @@ import "embed"
 //
 //go:embed guest/around.go guest/buffer.go guest/event.go guest/guest.go guest/match.go guest/request.go
 //go:embed guest/expr/expr.go guest/expr/read.go guest/expr/table.go
-//go:embed guest/guesttest/around.go guest/guesttest/ask.go guest/guesttest/fixtures.go guest/guesttest/readable.go guest/guesttest/request.go
+//go:embed guest/guesttest/around.go guest/guesttest/call.go guest/guesttest/fixtures.go guest/guesttest/readable.go guest/guesttest/request.go
 //go:embed guest/internal/host/host.go guest/internal/host/native.go guest/internal/host/wasm.go
 //go:embed guest/internal/scan/scan.go
 //go:embed guest/strict/names.go guest/strict/strict.go

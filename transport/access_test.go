@@ -47,7 +47,7 @@ func teams(t testing.TB) (s *server, alice, bob option) {
 	return s, alice, bob
 }
 
-func TestAnAccountSeesOnlyWhatItMayRead(t *testing.T) {
+func TestScopesHideLocks(t *testing.T) {
 	s, alice, bob := teams(t)
 	for line, want := range forbiddenToBob {
 		a := s.do(t, line, bob).want(403, api.CodeForbidden)
@@ -98,8 +98,8 @@ func TestAnAccountSeesOnlyWhatItMayRead(t *testing.T) {
 	}
 }
 
-// Whoever may acquire a lock but not read it learns that it is taken, and by nobody.
-func TestAConflictNamesNobodyToWhoMayNotRead(t *testing.T) {
+// An account that may acquire a lock but not read it learns that it is held, but not by which account.
+func TestScopesHideTheHolderInAConflict(t *testing.T) {
 	s, _, bob := teams(t)
 	carol := s.as(t, "carol", "acquire,read:shared")
 	s.do(t, "POST /v1/locks/shared/acquire?ttl=1h&holder=carols-job", carol).want(200)
@@ -115,7 +115,7 @@ func TestAConflictNamesNobodyToWhoMayNotRead(t *testing.T) {
 	}
 }
 
-func TestWatchingShowsOnlyWhatMayBeRead(t *testing.T) {
+func TestWatchShowsOnlyWhatMayBeRead(t *testing.T) {
 	s, alice, bob := teams(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -141,7 +141,7 @@ func (s *server) quiet(t testing.TB) {
 	t.Helper()
 	for giveUp := time.Now().Add(10 * time.Second); s.streams.Followers() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(giveUp) {
-			t.Fatal("nobody follows")
+			t.Fatal("no stream follows")
 		}
 	}
 }
@@ -202,9 +202,9 @@ func TestPagesOfAPartialReaderAreFull(t *testing.T) {
 	}
 }
 
-func TestOnlyGoodTokensAreLetIn(t *testing.T) {
+func TestTokenThatIsInvalidIsRefused(t *testing.T) {
 	s := newServer(t, setup{})
-	s.do(t, "GET /v1/locks", header("Authorization", "Bearer whatever")).want(200) // nobody asks yet
+	s.do(t, "GET /v1/locks", header("Authorization", "Bearer whatever")).want(200) // without tokens any will do
 	revoked, withRevoked := s.token(t, "a", "admin")
 	if _, err := s.tokens.Revoke(t.Context(), lock.Origin{}, revoked.ID); err != nil {
 		t.Fatal(err)
@@ -256,7 +256,7 @@ func TestOnlyGoodTokensAreLetIn(t *testing.T) {
 	s.do(t, "POST /v1/locks/a/acquire", s.as(t, "b", "admin"), header("Sec-Fetch-Site", "cross-site")).want(403)
 }
 
-func TestATokenInTheURLIsRefused(t *testing.T) {
+func TestTokenInTheURLIsRefused(t *testing.T) {
 	var logged bytes.Buffer
 	s := newServer(t, setup{log: slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})})
 	_, good := s.token(t, "alice", "admin")
@@ -323,7 +323,7 @@ func TestPathsDoNotTrickScopes(t *testing.T) {
 }
 
 // Revoking a token wakes and refuses those who wait by it, and no one else.
-func TestRevokingRefusesWaiters(t *testing.T) {
+func TestTokenRevocationRefusesWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
 		holder := s.as(t, "holder", "acquire:**")
@@ -355,7 +355,7 @@ func TestRevokingRefusesWaiters(t *testing.T) {
 }
 
 // A grant that crosses the end of its token is not given, and taken back.
-func TestAGrantIsNotPassedOnByARevokedToken(t *testing.T) {
+func TestTokenRevokedBeforeTheGrantGetsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s *server
 		var id string
@@ -384,8 +384,8 @@ func TestAGrantIsNotPassedOnByARevokedToken(t *testing.T) {
 }
 
 // Leases that were acquired by a token that was revoked stay; an administrator may break
-// them, and nobody else may give them back.
-func TestLeasesOutliveTheirToken(t *testing.T) {
+// them, and no other account may release them.
+func TestTokenRevocationLeavesLeases(t *testing.T) {
 	s := newServer(t, setup{})
 	doomed, with := s.token(t, "doomed", "acquire:**")
 	g := s.do(t, "POST /v1/locks/a/acquire?ttl=1h", with).grant()

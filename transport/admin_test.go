@@ -17,7 +17,7 @@ func (s *server) admin(t *testing.T, line string, options ...option) (status int
 }
 
 // Each listener answers what is for it, and says 404 to the rest.
-func TestWhatIsAnsweredWhere(t *testing.T) {
+func TestListenersAnswerTheirRoutes(t *testing.T) {
 	const main, admin = true, true
 	for _, test := range []struct {
 		name               string
@@ -47,7 +47,7 @@ func TestWhatIsAnsweredWhere(t *testing.T) {
 	}
 }
 
-func TestNothingOnTheAdminListenerTakesALock(t *testing.T) {
+func TestAdminListenerHasNoLocks(t *testing.T) {
 	s := newServer(t, setup{})
 	for _, line := range []string{"POST /v1/locks/a/acquire", "POST /v1/locks/a/break?reason=x", "PUT /v1/locks/a"} {
 		if status, body := s.admin(t, line); status != 404 {
@@ -59,9 +59,8 @@ func TestNothingOnTheAdminListenerTakesALock(t *testing.T) {
 	}
 }
 
-// Profiles show what is in memory, so they are for administrators, and for nobody that a
-// page in a browser may be.
-func TestWhoMaySeeProfiles(t *testing.T) {
+// Profiles show what is in memory, so they are for administrators, and not for web pages.
+func TestProfilesAreForAdministrators(t *testing.T) {
 	s := newServer(t, setup{})
 	if status, _ := s.admin(t, "GET /debug/pprof/goroutine?debug=1"); status != 200 {
 		t.Errorf("in open mode, on loopback: %d", status)
@@ -91,7 +90,7 @@ func TestWhoMaySeeProfiles(t *testing.T) {
 	}
 }
 
-func TestTheFrontPagesSayWhatIsThere(t *testing.T) {
+func TestIndexOfEachListener(t *testing.T) {
 	s := newServer(t, setup{metricsOn: AdminOnly, readyOn: MainOnly})
 	_, there := s.admin(t, "GET /")
 	here := s.do(t, "GET /").want(200).body

@@ -66,7 +66,7 @@ func kindsOf(records []record.Record) string {
 	return strings.Join(kinds, " ")
 }
 
-func TestTheWholeJournalIsExportedAndVerifies(t *testing.T) {
+func TestAuditOfEverythingVerifies(t *testing.T) {
 	s := busy(t)
 	a := s.do(t, "GET /v1/audit")
 	_, records, closing := a.lines()
@@ -88,7 +88,7 @@ func TestTheWholeJournalIsExportedAndVerifies(t *testing.T) {
 	}
 }
 
-func TestFiltersOfTheAudit(t *testing.T) {
+func TestAuditFilters(t *testing.T) {
 	s := busy(t)
 	_, all, _ := s.do(t, "GET /v1/audit").lines()
 	third := all[2]
@@ -128,7 +128,7 @@ func TestFiltersOfTheAudit(t *testing.T) {
 	}
 }
 
-func TestBadFiltersAreExplained(t *testing.T) {
+func TestAuditFiltersThatAreWrong(t *testing.T) {
 	s := busy(t)
 	for query, field := range map[string]string{
 		"after=x":                "after",
@@ -160,7 +160,7 @@ func TestBadFiltersAreExplained(t *testing.T) {
 	}
 }
 
-func TestTheAuditAsCSV(t *testing.T) {
+func TestAuditAsCSV(t *testing.T) {
 	s := busy(t)
 	a := s.do(t, "GET /v1/audit?format=csv").want(200)
 	if got := a.header.Get("Content-Type"); got != "text/csv; charset=utf-8" {
@@ -185,7 +185,7 @@ func TestTheAuditAsCSV(t *testing.T) {
 	}
 }
 
-func TestTheAuditIsCompressedWhereThatIsAccepted(t *testing.T) {
+func TestAuditIsCompressed(t *testing.T) {
 	s := busy(t)
 	plain := s.do(t, "GET /v1/audit?until=0s").want(200)
 	for accept, packed := range map[string]bool{"gzip": true, "br, gzip;q=0.5": true, "gzip;q=0": false, "gzip; Q=0": false, "GZIP;Q=1": true, "br": false, "": false} {
@@ -212,7 +212,7 @@ func TestTheAuditIsCompressedWhereThatIsAccepted(t *testing.T) {
 	}
 }
 
-func TestACursorThatIsPrunedIsTold(t *testing.T) {
+func TestAuditRefusesAPrunedCursor(t *testing.T) {
 	s := busy(t)
 	_, all, _ := s.do(t, "GET /v1/audit").lines()
 	cut := lock.Head{Seq: all[2].Seq}
@@ -234,7 +234,7 @@ func TestACursorThatIsPrunedIsTold(t *testing.T) {
 
 // A client that follows gets what is there and what happens then, once each, and at a
 // stop the closing line.
-func TestFollowingTheAudit(t *testing.T) {
+func TestAuditFollow(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	s.acquire(t, "a/0")
@@ -288,7 +288,7 @@ func TestTraceIDs(t *testing.T) {
 }
 
 // A client that reads nothing does not hold up commits, nor the server's end.
-func TestAClientThatDoesNotReadHoldsNobodyUp(t *testing.T) {
+func TestStreamsDoNotWaitForASlowClient(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	for i := range 200 {

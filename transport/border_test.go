@@ -18,11 +18,11 @@ func (rt *route) lineOf(method string) string {
 }
 
 // What holds for one route holds for all of them.
-func TestEveryRouteIsStrict(t *testing.T) {
+func TestRoutesAreStrict(t *testing.T) {
 	s := newServer(t, setup{})
 	for _, rt := range routeTable() {
 		if rt.browser {
-			continue // see TestPagesAreForPeople
+			continue // see TestLoginPagesAreForPeople
 		}
 		t.Run(rt.id, func(t *testing.T) {
 			line := rt.lineOf(rt.method)
@@ -46,7 +46,7 @@ func TestEveryRouteIsStrict(t *testing.T) {
 	}
 }
 
-func TestEveryRouteKnowsItsMethods(t *testing.T) {
+func TestRoutesKnowTheirMethods(t *testing.T) {
 	s := newServer(t, setup{})
 	for _, rt := range routeTable() {
 		var methods []string
@@ -69,7 +69,7 @@ func TestEveryRouteKnowsItsMethods(t *testing.T) {
 }
 
 // HEAD is told what GET is told, without the body.
-func TestEveryGETAnswersToHEAD(t *testing.T) {
+func TestRoutesOfAGETAnswerToHEAD(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	for _, rt := range routeTable() {
@@ -183,7 +183,7 @@ func TestContentTypes(t *testing.T) {
 
 // What is no request is answered before there is one: without a problem document and
 // without a request id.
-func TestWhatIsNoRequestHasNoID(t *testing.T) {
+func TestRequestsThatAreMalformedHaveNoID(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	for request, want := range map[string]int{

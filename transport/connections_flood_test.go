@@ -103,8 +103,8 @@ func adminListening(t *testing.T, s *server) net.Addr {
 	return l.Addr()
 }
 
-// TestConnectionsThatAreCutAreLoggedWithTheirNumber reads the log of a flood.
-func TestConnectionsThatAreCutAreLoggedWithTheirNumber(t *testing.T) {
+// TestConnectionsThatAreEvictedAreLogged reads the log of a flood.
+func TestConnectionsThatAreEvictedAreLogged(t *testing.T) {
 	log := new(lines)
 	s := newServer(t, setup{limits: Limits{Connections: 100, AdminConnections: 8}, log: slog.NewTextHandler(log, nil)})
 	addr := adminListening(t, s)

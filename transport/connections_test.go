@@ -31,10 +31,10 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
-// TestConnectionsThatAreSilentMakeRoom has a stranger take all connections there may be,
+// TestConnectionsThatArePendingMakeRoom has a stranger take all connections there may be,
 // and more, and go on. The holder, who comes from the same address and opens a connection
 // for every renewal, keeps its lease.
-func TestConnectionsThatAreSilentMakeRoom(t *testing.T) {
+func TestConnectionsThatArePendingMakeRoom(t *testing.T) {
 	log := new(lines)
 	s := newServer(t, setup{limits: Limits{Connections: 100}, log: slog.NewTextHandler(log, nil)})
 	addr := listening(t, s)
@@ -113,9 +113,9 @@ func TestConnectionsOfClientsStay(t *testing.T) {
 	first.receive(asked).grant()
 }
 
-// TestConnectionsThatAreNotLetInAreSilent has strangers say something that anybody may, or
+// TestConnectionsThatAreNotAdmittedArePending has strangers say something that anybody may, or
 // never end saying it. Their connections make room like those that say nothing.
-func TestConnectionsThatAreNotLetInAreSilent(t *testing.T) {
+func TestConnectionsThatAreNotAdmittedArePending(t *testing.T) {
 	for name, says := range map[string]string{
 		"half a header": "GET /v1/locks HTT",
 		"half a body":   "POST /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nttl=1",

@@ -11,7 +11,7 @@ import (
 )
 
 // Any web page can make its reader's browser send a POST to localhost.
-func TestPagesOfOtherOriginsMayChangeNothing(t *testing.T) {
+func TestOriginsOtherThanOursAreRefused(t *testing.T) {
 	const post, get = "POST /v1/locks/a/acquire", "GET /v1/locks/a"
 	for _, test := range []struct {
 		name    string
@@ -40,7 +40,7 @@ func TestPagesOfOtherOriginsMayChangeNothing(t *testing.T) {
 }
 
 // A page can also have its own host name point to 127.0.0.1.
-func TestOnlyLoopbackNamesAreAnswered(t *testing.T) {
+func TestOriginsWithoutTokensAreLoopback(t *testing.T) {
 	s := newServer(t, setup{})
 	for _, host := range []string{"localhost", "LocalHost:3000", "127.0.0.1", "127.0.0.1:3000", "127.8.9.1", "[::1]", "[::1]:3000"} {
 		if !loopbackHost(host) {
@@ -61,7 +61,7 @@ func TestOnlyLoopbackNamesAreAnswered(t *testing.T) {
 	s.do(t, "GET /nothing", header("Host", "localhost:3000")).want(404)
 }
 
-func TestRequestsHaveNames(t *testing.T) {
+func TestRequestsHaveIDs(t *testing.T) {
 	s := newServer(t, setup{})
 	for given, kept := range map[string]bool{
 		"deploy-42": true, "A.b_c-9": true, long(64): true,
@@ -82,7 +82,7 @@ func TestRequestsHaveNames(t *testing.T) {
 	}
 }
 
-func TestNothingIsCached(t *testing.T) {
+func TestAnswersAreNotCached(t *testing.T) {
 	s := newServer(t, setup{})
 	for _, line := range []string{"GET /", "GET /healthz", "GET /metrics", "GET /v1/locks", "GET /v1/locks/a", "POST /v1/locks/a/acquire", "POST /v1/locks/a/acquire", "GET /nothing"} {
 		if got := s.do(t, line).header.Get("Cache-Control"); got != "no-store" {
@@ -92,7 +92,7 @@ func TestNothingIsCached(t *testing.T) {
 }
 
 // A query may hold a lease id, and a path never does.
-func TestQueriesAndSecretsAreNotLogged(t *testing.T) {
+func TestLogHasNoQueriesAndSecrets(t *testing.T) {
 	var log bytes.Buffer
 	s := newServer(t, setup{log: slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})})
 	g := s.do(t, "POST /v1/locks/a/acquire?reason=canary-reason", header("Idempotency-Key", "canary-key-0123456789")).grant()
@@ -108,7 +108,7 @@ func TestQueriesAndSecretsAreNotLogged(t *testing.T) {
 	}
 }
 
-func TestTheFrontPageSaysWhereThingsAre(t *testing.T) {
+func TestIndexListsThePaths(t *testing.T) {
 	s := newServer(t, setup{})
 	a := s.do(t, "GET /", header("Host", "127.0.0.1:3000")).want(200)
 	for _, line := range []string{"http://127.0.0.1:3000/v1/locks/deploy/prod/acquire", "/openapi.yaml", "/metrics"} {
@@ -119,7 +119,7 @@ func TestTheFrontPageSaysWhereThingsAre(t *testing.T) {
 }
 
 // The journal says where a request came from.
-func TestWhereARequestCameFromIsRecorded(t *testing.T) {
+func TestAuditRecordsTheOrigin(t *testing.T) {
 	store := memory.New()
 	s := newServer(t, setup{store: store})
 	r := newRequest("POST /v1/locks/a/acquire", []option{

@@ -36,7 +36,7 @@ func (s *failingStore) Commit(ctx context.Context, b *lock.Batch) error {
 	return s.Store.Commit(ctx, b)
 }
 
-func TestWhatTheStoreCannotDoIsSaid(t *testing.T) {
+func TestErrorsOfTheStore(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		err    error
@@ -48,7 +48,7 @@ func TestWhatTheStoreCannotDoIsSaid(t *testing.T) {
 	}{
 		{"the disk is full", lock.ErrFull, 507, api.CodeStorageFull, 200, 200, "level=WARN"},
 		{"somebody else owns the table", lock.ErrDeposed, 503, api.CodeMoved, 503, 503, ""},
-		{"nobody knows", errors.New("canary: /var/lib/secret.db: input/output error"), 503, api.CodeOutcomeUnknown, 503, 503, "level=WARN"},
+		{"unknown error", errors.New("canary: /var/lib/secret.db: input/output error"), 503, api.CodeOutcomeUnknown, 503, 503, "level=WARN"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -111,8 +111,8 @@ func (byName) Judge(_ context.Context, q core.Question) (core.Decision, error) {
 	return core.Decision{}, &core.PolicyError{Policy: "of-" + string(q.Asked.Name), Err: errors.New("trap")}
 }
 
-// TestFaultsOfEachPolicyAreLogged has two policies fail: neither is hidden by the other.
-func TestFaultsOfEachPolicyAreLogged(t *testing.T) {
+// TestLogOfPolicyFaults has two policies fail: neither is hidden by the other.
+func TestLogOfPolicyFaults(t *testing.T) {
 	log := new(lines)
 	s := newServer(t, setup{core: core.Config{Guard: byName{}}, log: slog.NewTextHandler(log, nil)})
 	for range 3 {
@@ -134,7 +134,7 @@ func (g refusing) Judge(context.Context, core.Question) (core.Decision, error) {
 	return core.Decision{}, g.err
 }
 
-func TestWhatAPolicySaysIsPassedOn(t *testing.T) {
+func TestPoliciesReasonIsPassedOn(t *testing.T) {
 	s := newServer(t, setup{core: core.Config{Guard: refusing{&core.DeniedError{Policy: "freeze", Reason: "not before Monday", RetryAfter: time.Hour}}}})
 	p := s.do(t, "POST /v1/locks/a/acquire").want(403, api.CodePolicyDenied).problem()
 	if p.Policy != "freeze" || p.Reason != "not before Monday" || p.RetryAfterMS != 3_600_000 {
@@ -143,7 +143,7 @@ func TestWhatAPolicySaysIsPassedOn(t *testing.T) {
 }
 
 // A policy that fails is the operator's business: what went wrong goes to the log.
-func TestWhyAPolicyFailedIsForTheLog(t *testing.T) {
+func TestLogOfAPolicyError(t *testing.T) {
 	var log bytes.Buffer
 	s := newServer(t, setup{
 		core: core.Config{Guard: refusing{&core.PolicyError{Policy: "freeze", Err: errors.New("canary: out of fuel")}}},
@@ -158,7 +158,7 @@ func TestWhyAPolicyFailedIsForTheLog(t *testing.T) {
 	}
 }
 
-func TestAnUnknownErrorShowsNothingAndLogsEverything(t *testing.T) {
+func TestErrorsThatAreUnknownAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	s := newServer(t, setup{
 		core: core.Config{Guard: refusing{errors.New("canary: the impossible")}},
@@ -173,7 +173,7 @@ func TestAnUnknownErrorShowsNothingAndLogsEverything(t *testing.T) {
 	}
 }
 
-func TestAPanicIsAnAnswerALogLineAndANumber(t *testing.T) {
+func TestPanicIsAnsweredLoggedAndCounted(t *testing.T) {
 	var log bytes.Buffer
 	s := newServer(t, setup{log: slog.NewTextHandler(&log, nil)})
 	for i := range s.routes {
@@ -195,7 +195,7 @@ func TestAPanicIsAnAnswerALogLineAndANumber(t *testing.T) {
 	}
 }
 
-func TestTooManyWaiters(t *testing.T) {
+func TestQueueOfTooManyWaiters(t *testing.T) {
 	s := newServer(t, setup{lock: table.Config{Rules: lock.Rules{MaxWaitersPerLock: 1}}})
 	s.acquire(t, "a")
 	ctx, leave := context.WithCancel(t.Context())
@@ -215,7 +215,7 @@ func TestTooManyWaiters(t *testing.T) {
 
 // The places of attempts whose connections were cut do not lock out those who are
 // there.
-func TestKeptPlacesGiveWay(t *testing.T) {
+func TestQueueGivesKeptPlacesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{lock: table.Config{Rules: lock.Rules{MaxWaitersPerLock: 3}}})
 		s.do(t, "POST /v1/locks/a/acquire?ttl=1h").want(200)
@@ -235,7 +235,7 @@ func TestKeptPlacesGiveWay(t *testing.T) {
 	})
 }
 
-func TestAQuotaIsSaid(t *testing.T) {
+func TestErrorsOfAQuota(t *testing.T) {
 	s := newServer(t, setup{lock: table.Config{Rules: lock.Rules{MaxPerAccount: 1}}})
 	s.acquire(t, "a")
 	s.do(t, "POST /v1/locks/b/acquire").want(429, api.CodeQuota)

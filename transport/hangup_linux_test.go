@@ -279,7 +279,7 @@ func TestHangUpOfStreams(t *testing.T) {
 }
 
 // TestHangUpWhileTheDiskIsSlow has a client leave while its grant is on its way to the
-// disk. It did not ask to wait, but nobody has the lock all the same.
+// disk. It did not ask to wait, but the grant is undone all the same.
 func TestHangUpWhileTheDiskIsSlow(t *testing.T) {
 	store := &gatedStore{Store: memory.New(), entered: make(chan struct{}, 100), open: make(chan struct{})}
 	s := newServer(t, setup{store: store})
@@ -307,7 +307,7 @@ func TestHangUpWhileTheDiskIsSlow(t *testing.T) {
 	}
 	for began := time.Now(); s.do(t, "GET /v1/locks/a").lock().State != api.Free; time.Sleep(time.Millisecond) {
 		if time.Since(began) > soon {
-			t.Fatal("nobody knows that he holds the lock")
+			t.Fatal("the lock stays held by a client that left")
 		}
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Whoever has stolen a token must not be able to keep a request open by it, and have it
-// done after the token was revoked.
-func TestATokenThatIsRevokedWhileTheBodyComesDoesNothing(t *testing.T) {
+// A thief must not be able to keep a request open with a stolen token, and have it done after the
+// token was revoked.
+func TestTokenRevokedWhileTheBodyArrives(t *testing.T) {
 	for line, form := range map[string]string{
 		"POST /v1/tokens":                        "account=thief&scopes=admin",
 		"POST /v1/locks/a/acquire":               "holder=thief",
@@ -60,9 +60,9 @@ func (b *trickle) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// What looks like a token, and is none, gets nobody around the limit of strangers, where
+// An invalid token does not evade the limit for addresses, where
 // no token is needed either.
-func TestABadTokenIsNoWayAroundTheLimitOfStrangers(t *testing.T) {
+func TestLimitsCountABadTokenForItsAddress(t *testing.T) {
 	for _, line := range []string{
 		"GET /openapi.yaml", "GET /metrics", "POST /v1/login/device", "GET /auth/github",
 		"GET /nothing", "GET /v1/locks/a//b", "PUT /v1/locks/a", "POST /v1/locks/a", "GET /v1/locks",
@@ -86,7 +86,7 @@ func TestABadTokenIsNoWayAroundTheLimitOfStrangers(t *testing.T) {
 }
 
 // Who has a good token is counted for the account, also where none is needed.
-func TestAGoodTokenCountsWhereNoneIsNeeded(t *testing.T) {
+func TestLimitsCountAValidTokenOnPublicRoutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{limits: Limits{AddressRate: 1, Rate: 3}})
 		one := s.as(t, "one", "read:**")
@@ -100,7 +100,7 @@ func TestAGoodTokenCountsWhereNoneIsNeeded(t *testing.T) {
 }
 
 // A token is refused wherever it does not belong, and the answer says where it was.
-func TestATokenIsRefusedWhereverItDoesNotBelong(t *testing.T) {
+func TestTokenInAParameterIsRefused(t *testing.T) {
 	s := newServer(t, setup{})
 	one := s.as(t, "one", "admin")
 	secret := auth.NewSecret()
@@ -125,7 +125,7 @@ func TestATokenIsRefusedWhereverItDoesNotBelong(t *testing.T) {
 }
 
 // Neither a panic nor what a client calls itself gets a token into the log or the journal.
-func TestNoTokenIsKeptOfAPanicOrAUserAgent(t *testing.T) {
+func TestTokenInAPanicOrUserAgentIsHidden(t *testing.T) {
 	var log bytes.Buffer
 	s := newServer(t, setup{log: slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})})
 	secret := auth.NewSecret()
@@ -149,8 +149,8 @@ func TestNoTokenIsKeptOfAPanicOrAUserAgent(t *testing.T) {
 	}
 }
 
-// Whoever reaches the port can fail any number of handshakes, and must not fill the log.
-func TestFailedHandshakesDoNotFillTheLog(t *testing.T) {
+// A client that reaches the port can fail any number of handshakes, and must not fill the log.
+func TestLogOfFailedHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(lines)
 		s := newServer(t, setup{log: slog.NewTextHandler(log, nil)})
@@ -173,7 +173,7 @@ func TestFailedHandshakesDoNotFillTheLog(t *testing.T) {
 }
 
 // Every request can be answered that there were too many, be it at the door.
-func TestOpenAPIKnowsThatEveryRouteIsLimited(t *testing.T) {
+func TestDescriptionHasLimitsOnEveryRoute(t *testing.T) {
 	for _, rt := range routeTable() {
 		op := spec().Paths.Value(rt.pattern).GetOperation(rt.method)
 		if op.Responses.Status(429) == nil {

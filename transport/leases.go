@@ -119,7 +119,7 @@ func (x *exchange) breakLease() error {
 	return nil
 }
 
-// take hands over a lock that was broken for the caller, as acquire does.
+// breakAndTake breaks the lease and grants the lock to the caller, as acquire does.
 func (x *exchange) breakAndTake(breaking lock.BreakRequest) error {
 	p := &x.params
 	ttl, err := p.TTL()
@@ -139,9 +139,9 @@ func (x *exchange) breakAndTake(breaking lock.BreakRequest) error {
 	return x.cause(x.deliverGrant(grant, 0))
 }
 
-// hand delivers a grant to its holder, or undoes it. Whatever goes wrong before the answer
-// has left the process, no client may hold a lock that it does not know of; a grant that was
-// delivered is never undone.
+// deliverGrant delivers a grant to its holder, or undoes it. If anything fails before the answer
+// has left the process, the grant is undone: no client may hold a lock without knowing it. A
+// grant that was delivered is never undone.
 func (x *exchange) deliverGrant(grant table.Grant, wait time.Duration) error {
 	undo := true
 	defer func() {

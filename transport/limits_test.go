@@ -24,7 +24,7 @@ func (a answer) limitedUntil(wait time.Duration) {
 	}
 }
 
-func TestAnAccountMaySendSoManyRequestsASecond(t *testing.T) {
+func TestLimitOfRequestsPerSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{limits: Limits{Rate: 5}})
 		one, other := s.as(t, "one", "admin"), s.as(t, "other", "read:**")
@@ -57,7 +57,7 @@ func TestAnAccountMaySendSoManyRequestsASecond(t *testing.T) {
 	})
 }
 
-func TestAnAccountMayHaveSoManyRequestsUnderWay(t *testing.T) {
+func TestLimitOfRequestsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{limits: Limits{InFlight: 2}})
 		one, other := s.as(t, "one", "admin"), s.as(t, "other", "acquire:**")
@@ -78,14 +78,14 @@ func TestAnAccountMayHaveSoManyRequestsUnderWay(t *testing.T) {
 }
 
 // Without tokens everybody has the same account.
-func TestTheAccountOfOpenModeHasNoLimits(t *testing.T) {
+func TestLimitsWithoutTokens(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{Rate: 1, InFlight: 1, AddressRate: 1}})
 	for range 10 {
 		s.do(t, "GET /v1/locks/a").want(200)
 	}
 }
 
-func TestRequestsOfNobodyAreLimitedByAddress(t *testing.T) {
+func TestLimitOfRequestsPerAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{limits: Limits{AddressRate: 4}})
 		good := s.as(t, "one", "admin")
@@ -115,8 +115,8 @@ func TestRequestsOfNobodyAreLimitedByAddress(t *testing.T) {
 	})
 }
 
-// In open mode whoever may come in is not counted, whoever may not is.
-func TestWhatTheDoorRefusesIsLimitedByAddress(t *testing.T) {
+// Without tokens, requests from loopback are not counted, but those from a refused origin are.
+func TestLimitsCountARefusedOrigin(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{AddressRate: 1}})
 	s.do(t, "GET /", header("Host", "example.com")).want(403)
 	s.do(t, "GET /", header("Host", "example.com")).want(429)
@@ -124,7 +124,7 @@ func TestWhatTheDoorRefusesIsLimitedByAddress(t *testing.T) {
 	s.do(t, "GET /").want(200)
 }
 
-func TestSoManyTokensMayBeMadeInAnHour(t *testing.T) {
+func TestLimitOfNewTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{limits: Limits{NewTokens: 2}})
 		admin := s.as(t, "one", "admin") // not over HTTP
@@ -140,7 +140,7 @@ func TestSoManyTokensMayBeMadeInAnHour(t *testing.T) {
 }
 
 // On a connection too many there is an answer, then it is closed. Holders get through.
-func TestThereMayBeSoManyConnections(t *testing.T) {
+func TestLimitOfConnections(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{Connections: 2}})
 	addr := listening(t, s)
 	var first []*rawConn

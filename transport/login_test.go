@@ -148,7 +148,7 @@ func (s *site) press(b *http.Client, p page, from string) page {
 
 var shownToken = regexp.MustCompile(`<code>(octo_[A-Za-z0-9_-]{48})</code>`)
 
-func TestLoggingInWithABrowser(t *testing.T) {
+func TestLoginWithABrowser(t *testing.T) {
 	s := newSite(t)
 	b := s.browser()
 	back := s.begin(b)
@@ -213,7 +213,7 @@ func (s *site) wantNoSecrets(token string) {
 }
 
 // A page of somebody else cannot make a browser log in, nor log in as somebody else.
-func TestLoginsThatOthersBegan(t *testing.T) {
+func TestLoginOfAnotherBrowser(t *testing.T) {
 	s := newSite(t)
 	attacker, victim := s.browser(), s.browser()
 	theirs := s.begin(attacker)
@@ -243,9 +243,9 @@ func TestLoginsThatOthersBegan(t *testing.T) {
 	}
 }
 
-func TestPagesAreForPeople(t *testing.T) {
+func TestLoginPagesAreForPeople(t *testing.T) {
 	s := newSite(t)
-	nobody := s.browser()
+	fresh := s.browser()
 	s.fake.Deny = true
 	denied := s.read(s.browser().Get(s.url + login.BeginPath))
 	s.fake.Deny = false
@@ -259,9 +259,9 @@ func TestPagesAreForPeople(t *testing.T) {
 	}{
 		"turned down":            {denied, 403, "turned down at GitHub"},
 		"not on the list":        {other, 403, "may not log in here"},
-		"out of nowhere":         {s.read(nobody.Get(s.url + login.CallbackPath)), 403, "not begun in this browser"},
-		"a parameter twice":      {s.read(nobody.Get(s.url + login.CallbackPath + "?code=a&code=b")), 400, "code is given more than once"},
-		"an unknown one in POST": {s.read(nobody.Post(s.url+login.CallbackPath+"?x=%3Cscript%3E", "", nil)), 400, "x is not known"},
+		"out of nowhere":         {s.read(fresh.Get(s.url + login.CallbackPath)), 403, "not begun in this browser"},
+		"a parameter twice":      {s.read(fresh.Get(s.url + login.CallbackPath + "?code=a&code=b")), 400, "code is given more than once"},
+		"an unknown one in POST": {s.read(fresh.Post(s.url+login.CallbackPath+"?x=%3Cscript%3E", "", nil)), 400, "x is not known"},
 	} {
 		if test.page.status != test.status || !strings.Contains(test.text, test.want) || !strings.HasPrefix(test.text, "<!DOCTYPE html>") ||
 			test.header.Get("Content-Security-Policy") == "" || strings.Contains(test.text, "<script") {
@@ -274,7 +274,7 @@ func TestPagesAreForPeople(t *testing.T) {
 }
 
 // A browser that came by another name of this machine would lose its cookie on the way.
-func TestALoginBeginsUnderTheNameItComesBackTo(t *testing.T) {
+func TestLoginBeginsUnderThePublicName(t *testing.T) {
 	s := newSite(t)
 	b := s.browser()
 	p := s.read(b.Get(strings.Replace(s.url, "127.0.0.1", "localhost", 1) + login.BeginPath))
@@ -286,7 +286,7 @@ func TestALoginBeginsUnderTheNameItComesBackTo(t *testing.T) {
 	}
 }
 
-func TestLoggingInWithACode(t *testing.T) {
+func TestLoginWithACode(t *testing.T) {
 	s := newSite(t)
 	s.fake.Polls = []string{"authorization_pending", ""}
 	d := decode[api.DeviceLogin](s.do(t, "POST /v1/login/device").want(200))
@@ -313,7 +313,7 @@ func TestLoggingInWithACode(t *testing.T) {
 	s.wantNoSecrets(l.Token.Secret)
 }
 
-func TestAGitHubThatIsDown(t *testing.T) {
+func TestLoginWhileGitHubIsDown(t *testing.T) {
 	s := newSite(t)
 	s.fake.Instead = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/login/oauth/authorize" {
@@ -332,7 +332,7 @@ func TestAGitHubThatIsDown(t *testing.T) {
 	}
 }
 
-func TestWithoutGitHubNobodyLogsIn(t *testing.T) {
+func TestLoginWithoutGitHub(t *testing.T) {
 	s := newServer(t, setup{})
 	for _, line := range []string{"GET /auth/github", "GET /auth/github/callback", "POST /auth/github/callback"} {
 		s.do(t, line).want(404)
@@ -348,7 +348,7 @@ type unheard struct{ *httptest.ResponseRecorder }
 func (unheard) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // A token that could not be handed over is no token.
-func TestATokenNobodyHasSeenIsRevoked(t *testing.T) {
+func TestTokenThatWasNotDeliveredIsRevoked(t *testing.T) {
 	s := newSite(t)
 	d := decode[api.DeviceLogin](s.do(t, "POST /v1/login/device").want(200))
 	line := "POST /v1/login/device/poll?device_id=" + d.DeviceID
@@ -366,7 +366,7 @@ func TestATokenNobodyHasSeenIsRevoked(t *testing.T) {
 }
 
 // Logging out takes no scope, and ends the token it comes by, no other.
-func TestLoggingOut(t *testing.T) {
+func TestLogout(t *testing.T) {
 	s := newServer(t, setup{})
 	scopes, err := auth.ParseScopes("read:a")
 	if err != nil {
@@ -390,7 +390,7 @@ func TestLoggingOut(t *testing.T) {
 }
 
 // Who may log in may not fill the server with tokens, nor use up those of administrators.
-func TestAnAccountMayLogInSoOften(t *testing.T) {
+func TestLimitOfLoginsPerAccount(t *testing.T) {
 	s := newSite(t)
 	limits := New(Config{Service: s.service, Journal: s.journal, Tokens: s.tokens, Login: s.login, Limits: Limits{NewTokens: 2}}).limits
 	for i, want := range []int{200, 200, 429} {

@@ -22,7 +22,7 @@ func (s *server) scrape(t *testing.T) map[string]string {
 	return lines
 }
 
-func TestRequestsAreCountedByRouteAndCode(t *testing.T) {
+func TestMetricsOfRequests(t *testing.T) {
 	s := newServer(t, setup{})
 	g := s.acquire(t, "a")
 	s.do(t, "POST /v1/locks/a/acquire").want(409)
@@ -63,7 +63,7 @@ func TestRequestsAreCountedByRouteAndCode(t *testing.T) {
 	}
 }
 
-func TestTheTableIsMeasured(t *testing.T) {
+func TestMetricsOfTheTable(t *testing.T) {
 	s := newServer(t, setup{sizes: func() (int64, int64) { return 4096, 8192 }})
 	g := s.acquire(t, "a")
 	s.acquire(t, "b")
@@ -99,7 +99,7 @@ func TestTheTableIsMeasured(t *testing.T) {
 	}
 }
 
-func TestWithoutSizesThereAreNone(t *testing.T) {
+func TestMetricsWithoutSizes(t *testing.T) {
 	for line := range newServer(t, setup{}).scrape(t) {
 		if strings.HasPrefix(line, "octostore_database_bytes") || strings.HasPrefix(line, "octostore_wal_bytes") {
 			t.Errorf("there is %s", line)
@@ -108,7 +108,7 @@ func TestWithoutSizesThereAreNone(t *testing.T) {
 }
 
 // Whatever a client says, it is the value of no label: names, holders and accounts
-// would make a series each, and are nobody's business.
+// would make a series each, and are confidential.
 func TestMetricsTellNothingAboutClients(t *testing.T) {
 	s := newServer(t, setup{})
 	g := s.do(t, "POST /v1/locks/canary-name/acquire?holder=canary-holder&reason=canary-reason&meta.canary=canary",
@@ -131,7 +131,7 @@ func keys(m map[string]string) []string {
 	return all
 }
 
-func TestPoliciesAreMeasured(t *testing.T) {
+func TestMetricsOfPolicies(t *testing.T) {
 	got := newServer(t, setup{policies: ruled{}}).scrape(t)
 	for line, want := range map[string]string{
 		`octostore_policies_loaded_timestamp_seconds`:                    "1.767323045e+09",

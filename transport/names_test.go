@@ -181,7 +181,7 @@ func TestNameWithAPlusInStreams(t *testing.T) {
 func TestNameOfOneLockInAListing(t *testing.T) {
 	s := newServer(t, setup{})
 	if got := decode[api.List](s.do(t, "GET /v1/locks?name=never/used").want(200)); len(got.Locks) != 1 || got.Locks[0].State != api.Free || got.Next != "" {
-		t.Errorf("a lock that nobody ever asked for: %+v", got)
+		t.Errorf("a lock that was never acquired: %+v", got)
 	}
 	for line, field := range map[string]string{
 		"GET /v1/locks?name=":                       "name",

@@ -16,7 +16,7 @@ import (
 	"github.com/octostore/octostore/transport/problem"
 )
 
-func TestTheDescriptionIsValid(t *testing.T) {
+func TestDescriptionIsValid(t *testing.T) {
 	if err := spec().Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestTheDescriptionIsValid(t *testing.T) {
 
 // What the router answers and what openapi.yaml describes are the same operations,
 // with the same parameters.
-func TestRoutesAreThoseOfTheDescription(t *testing.T) {
+func TestDescriptionHasTheRoutes(t *testing.T) {
 	type operation struct {
 		ID         string
 		Parameters []string
@@ -62,7 +62,7 @@ func TestRoutesAreThoseOfTheDescription(t *testing.T) {
 }
 
 // The members of a JSON body are the parameters of the query.
-func TestBodiesHaveTheParametersOfTheQuery(t *testing.T) {
+func TestDescriptionOfBodies(t *testing.T) {
 	for _, rt := range routeTable() {
 		if rt.method != "POST" {
 			continue
@@ -84,9 +84,9 @@ func TestBodiesHaveTheParametersOfTheQuery(t *testing.T) {
 	}
 }
 
-// TestFormsHaveTheParametersOfTheQuery is the same about forms, to which metadata comes as
+// TestDescriptionOfForms is the same about forms, to which metadata comes as
 // it does to a query. An operation without parameters takes no form.
-func TestFormsHaveTheParametersOfTheQuery(t *testing.T) {
+func TestDescriptionOfForms(t *testing.T) {
 	for _, rt := range routeTable() {
 		if rt.method != "POST" {
 			continue
@@ -107,7 +107,7 @@ func TestFormsHaveTheParametersOfTheQuery(t *testing.T) {
 	}
 }
 
-func TestCodesAreThoseOfTheDescription(t *testing.T) {
+func TestDescriptionHasTheCodes(t *testing.T) {
 	var described []string
 	for _, c := range spec().Components.Schemas["Code"].Value.Enum {
 		described = append(described, c.(string))
@@ -123,7 +123,7 @@ func TestCodesAreThoseOfTheDescription(t *testing.T) {
 	}
 }
 
-func TestEveryCodeCanBeCounted(t *testing.T) {
+func TestCodesCanBeCounted(t *testing.T) {
 	want := append(problem.Codes(), metrics.OK, api.Code(api.Draining), api.Code(api.Failing))
 	for _, c := range want {
 		if !slices.Contains(metrics.Codes(), c) {
@@ -132,7 +132,7 @@ func TestEveryCodeCanBeCounted(t *testing.T) {
 	}
 }
 
-func TestTheDescriptionIsServed(t *testing.T) {
+func TestDescriptionIsServed(t *testing.T) {
 	s := newServer(t, setup{})
 	a := s.do(t, "GET /openapi.yaml").want(200)
 	if !strings.HasPrefix(string(a.body), "openapi: 3.1.0\n") {
@@ -140,7 +140,7 @@ func TestTheDescriptionIsServed(t *testing.T) {
 	}
 }
 
-func TestKindsAreThoseOfTheDescription(t *testing.T) {
+func TestDescriptionHasTheKinds(t *testing.T) {
 	var described []string
 	for _, k := range spec().Components.Schemas["Record"].Value.Properties["kind"].Value.Enum {
 		described = append(described, k.(string))
@@ -155,7 +155,7 @@ func TestKindsAreThoseOfTheDescription(t *testing.T) {
 }
 
 // Every record is what the description says of one.
-func TestRecordsAreAsDescribed(t *testing.T) {
+func TestDescriptionOfRecords(t *testing.T) {
 	_, records, _ := busy(t).do(t, "GET /v1/audit").lines()
 	if len(records) == 0 {
 		t.Fatal("there are none")

@@ -30,20 +30,20 @@ curl -f exits 0. Keep the lease_id; pass the fencing_token to whatever the lock 
     curl -X POST -H 'Octostore-Lease: LEASE_ID' '` + base + `/v1/locks/deploy/prod/renew'
     curl -X POST -H 'Octostore-Lease: LEASE_ID' '` + base + `/v1/locks/deploy/prod/release'
 
-Who holds it, who waits, and what else is held:
+Show its holder and its waiters, and list locks:
 
     curl '` + base + `/v1/locks/deploy/prod'
     curl '` + base + `/v1/locks?prefix=deploy/'
 
 Everything else there is:
 
-    /v1/audit       the record of all of it, to keep and to verify
-    /v1/events      what happens to locks, as it happens
+    /v1/audit       the audit log, to export and to verify
+    /v1/events      events of locks, as they happen
     /openapi.yaml   the whole API
-    /auth/github    log in by GitHub, if the operator has set that up
-    /v1/policies    which policies are asked before a lock is given
-    /v1/tokens      who may do what; once there is a token, every request needs one
-    /healthz        200 unless the server has failed and has to be started again
+    /auth/github    log in with GitHub, if the operator has set it up
+    /v1/policies    the policies that are evaluated before a lock is granted
+    /v1/tokens      tokens and their scopes; once there is a token, every request needs one
+    /healthz        200 unless the server has failed and has to be restarted
 ` + monitoring(a.metricsOn != AdminOnly, a.readyOn != AdminOnly)), nil
 }
 
@@ -52,10 +52,10 @@ func textPage(text string) wire.Raw { return wire.Raw{Body: []byte(text), Conten
 // monitoring returns the lines about what monitors the server.
 func monitoring(metrics, ready bool) (lines string) {
 	if metrics {
-		lines += "    /metrics        numbers for Prometheus\n"
+		lines += "    /metrics        Prometheus metrics\n"
 	}
 	if ready {
-		lines += "    /readyz         200 while leases can be renewed and released; with ?grants=1 while locks are granted, too\n"
+		lines += "    /readyz         200 while leases can be renewed and released; with ?grants=1 only while locks are granted\n"
 	}
 	return lines
 }
@@ -64,10 +64,10 @@ func monitoring(metrics, ready bool) (lines string) {
 func (a *API) adminIndex() wire.Raw {
 	return textPage("OctoStore " + a.version + `: administration. Locks are on the other listener.
 
-    /v1/tokens      who may do what; once there is a token, every request needs one
-    /v1/policies    which policies are asked before a lock is given
-    ` + profilesPath + `   what the process is doing
-    /healthz        200 unless the server has failed and has to be started again
+    /v1/tokens      tokens and their scopes; once there is a token, every request needs one
+    /v1/policies    the policies that are evaluated before a lock is granted
+    ` + profilesPath + `   profiles of the process
+    /healthz        200 unless the server has failed and has to be restarted
 ` + monitoring(a.metricsOn != MainOnly, a.readyOn != MainOnly))
 }
 

@@ -50,7 +50,7 @@ func TestJSONIsKnownByItsBrace(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefusedAsInvalid(t *testing.T) {
+func TestParametersThatAreRefused(t *testing.T) {
 	const acquire, renew, release, breaks = "POST /v1/locks/a/acquire", "POST /v1/locks/a/renew", "POST /v1/locks/a/release", "POST /v1/locks/a/break?reason=r"
 	many := strings.Repeat(`"k":"v",`, 2)
 	for _, test := range []struct {
@@ -173,7 +173,7 @@ func TestWhatIsRefusedAsInvalid(t *testing.T) {
 	}
 }
 
-func TestWhatIsFine(t *testing.T) {
+func TestParametersThatAreAccepted(t *testing.T) {
 	for _, line := range []string{
 		"POST /v1/locks/a/acquire?holder=",
 		"POST /v1/locks/a/acquire?reason=&holder=",
@@ -191,7 +191,7 @@ func TestWhatIsFine(t *testing.T) {
 	}
 }
 
-func TestSlashesMayBeEncoded(t *testing.T) {
+func TestNameWithEncodedSlashes(t *testing.T) {
 	s := newServer(t, setup{})
 	g := s.do(t, "POST /v1/locks/a%2Fb/acquire").grant()
 	if g.Name != "a/b" {

@@ -46,7 +46,7 @@ func piped(t *testing.T, s *server) *rawConn {
 // A wait longer than every deadline there is: the answer still arrives. The request
 // has a body, for which there is a deadline; if that outlived the body, its end would
 // look like a client that left.
-func TestNoDeadlineEndsAWait(t *testing.T) {
+func TestTimeoutsDoNotEndAWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
 		s.do(t, "POST /v1/locks/a/acquire?ttl=9m").want(200)
@@ -62,8 +62,8 @@ func TestNoDeadlineEndsAWait(t *testing.T) {
 	})
 }
 
-// That holds for a body nobody asked for, too.
-func TestABodyThatComesTooSlowlyIsNotWaitedFor(t *testing.T) {
+// That holds for a body of a request that takes none, too.
+func TestTimeoutOfASlowBody(t *testing.T) {
 	for line, want := range map[string]int{
 		"POST /v1/locks/a/acquire": 400,
 		"POST /nothing":            404,
@@ -84,7 +84,7 @@ func TestABodyThatComesTooSlowlyIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-func TestHeadersThatComeTooSlowlyAreCutOff(t *testing.T) {
+func TestTimeoutOfASlowHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := piped(t, newServer(t, setup{}))
 		began := time.Now()
@@ -97,7 +97,7 @@ func TestHeadersThatComeTooSlowlyAreCutOff(t *testing.T) {
 }
 
 // A client that does not read its answer does not keep the lock.
-func TestAnAnswerNobodyReadsIsGivenUp(t *testing.T) {
+func TestTimeoutOfAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
 		w := piped(t, s)
@@ -116,7 +116,7 @@ func TestAnAnswerNobodyReadsIsGivenUp(t *testing.T) {
 
 // An export that is read slowly, or not at all, holds its connection as long as one
 // piece may take and no longer, however much there is to come.
-func TestAnExportThatIsReadTooSlowlyIsCutOff(t *testing.T) {
+func TestTimeoutOfAnExport(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"not at all": time.Hour, "byte by byte": time.Second} {
 		for _, line := range []string{"GET /v1/audit", "GET /v1/audit?follow=1"} {
 			synctest.Test(t, func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestAnExportThatIsReadTooSlowlyIsCutOff(t *testing.T) {
 	}
 }
 
-func TestTheServerHasNoTimeoutThatCountsTheWait(t *testing.T) {
+func TestTimeoutsOfTheServer(t *testing.T) {
 	srv := newServer(t, setup{}).Server()
 	if srv.WriteTimeout != 0 || srv.ReadTimeout != 0 {
 		t.Errorf("WriteTimeout %s, ReadTimeout %s", srv.WriteTimeout, srv.ReadTimeout)

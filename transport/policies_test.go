@@ -58,8 +58,8 @@ func (ruled) Explain(_ context.Context, q core.Question, at time.Time) (api.Expl
 
 func TestPoliciesAreAskedForTheirReasons(t *testing.T) {
 	s := newServer(t, setup{})
-	const nobody = `{"name":"prod/db","account":"local","hook":"acquire","verdict":"allow","policies":[]}` + "\n"
-	if body := string(s.do(t, "GET /v1/policies/explain?name=prod/db").want(200).body); body != nobody {
+	const none = `{"name":"prod/db","account":"local","hook":"acquire","verdict":"allow","policies":[]}` + "\n"
+	if body := string(s.do(t, "GET /v1/policies/explain?name=prod/db").want(200).body); body != none {
 		t.Errorf("got %s", body)
 	}
 	s.policies = ruled{}

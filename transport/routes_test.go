@@ -10,7 +10,7 @@ import (
 
 // The router has /v1/locks beside everything below it, and everything else beside
 // names that look the same.
-func TestStaticRoutesBesideTheWildcard(t *testing.T) {
+func TestRoutesBesideTheWildcard(t *testing.T) {
 	s := newServer(t, setup{})
 	for _, name := range []string{"v1", "locks", "healthz", "metrics", "openapi.yaml", "v1/locks", "acquired", "release.sh"} {
 		if got := s.acquire(t, name).Name; got != name {
@@ -22,7 +22,7 @@ func TestStaticRoutesBesideTheWildcard(t *testing.T) {
 	}
 }
 
-func TestWrongMethodsAreToldTheRightOnes(t *testing.T) {
+func TestRoutesTellTheRightMethods(t *testing.T) {
 	s := newServer(t, setup{})
 	for line, allow := range map[string]string{
 		"POST /":                        "GET, HEAD",
@@ -45,7 +45,7 @@ func TestWrongMethodsAreToldTheRightOnes(t *testing.T) {
 }
 
 // A POST to the lock itself is most likely a verb misspelt, or forgotten.
-func TestAMisspeltVerbIsToldTheVerbs(t *testing.T) {
+func TestRoutesHintAtAMisspeltVerb(t *testing.T) {
 	s := newServer(t, setup{})
 	const verbs = "to do something to a lock, end the path in /acquire, /renew, /release or /break"
 	for line, want := range map[string]string{
@@ -104,7 +104,7 @@ func TestListsComeInPages(t *testing.T) {
 	}
 }
 
-func TestWhoWantsText(t *testing.T) {
+func TestGrantAsText(t *testing.T) {
 	s := newServer(t, setup{})
 	for i, test := range []struct {
 		accept []option

@@ -147,7 +147,7 @@ func atOnce(t *testing.T, attempt func() time.Duration) {
 
 // A handler whose client has sent a body learns that it left only if the body was
 // read to its end.
-func TestAHangUpIsNoticed(t *testing.T) {
+func TestHangUpIsNoticed(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	s.acquire(t, "a")
@@ -192,7 +192,7 @@ func TestAHangUpIsNoticed(t *testing.T) {
 
 // A client that closes its half of the connection counts as gone, although it could
 // still read. It must not read anything it could take for a yes.
-func TestAHalfCloseCountsAsGone(t *testing.T) {
+func TestHangUpOfOneHalf(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	s.acquire(t, "a")
@@ -236,7 +236,7 @@ func (c *brittleConn) Write(p []byte) (int, error) {
 
 // net/http buffers a small answer until its handler has returned, so a handler's
 // Write succeeds where the connection's does not. The grant is undone all the same.
-func TestAGrantIsUndoneIfTheConnectionFailsAtTheWrite(t *testing.T) {
+func TestGrantIsUndoneIfTheConnectionFails(t *testing.T) {
 	s := newServer(t, setup{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -252,7 +252,7 @@ func TestAGrantIsUndoneIfTheConnectionFailsAtTheWrite(t *testing.T) {
 	s.do(t, "POST /v1/locks/a/release", header("Octostore-Lease", holder.LeaseID)).want(200)
 	for began := time.Now(); s.do(t, "GET /v1/locks/a").lock().State != api.Free; time.Sleep(time.Millisecond) {
 		if time.Since(began) > soon {
-			t.Fatal("nobody knows that he holds the lock")
+			t.Fatal("the lock stays held by a client that left")
 		}
 	}
 	if got, _ := io.ReadAll(w.conn); len(got) != 0 {

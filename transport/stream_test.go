@@ -17,7 +17,7 @@ import (
 
 // Clients that stay long are so many and no more. The others are told to come back, and
 // come in when one of them has left.
-func TestReadersHaveSeats(t *testing.T) {
+func TestStreamsAreLimited(t *testing.T) {
 	for _, tt := range []struct{ path, metric string }{
 		{"/v1/events", "octostore_watches"},
 		{"/v1/audit?follow=1", "octostore_exports"},
@@ -60,7 +60,7 @@ func TestReadersHaveSeats(t *testing.T) {
 
 // An export that is short needs a seat too, and leaves it. One kind does not take the
 // seats of the other.
-func TestSeatsAreLeft(t *testing.T) {
+func TestStreamsThatEndMakeRoom(t *testing.T) {
 	s := newServer(t, setup{watches: 1, exports: 1})
 	for range 3 {
 		s.do(t, "GET /v1/audit").want(200)
@@ -99,7 +99,7 @@ func (u *unread) Write(b []byte) (int, error) {
 }
 
 // Streams work by turns. One whose client takes nothing does not keep its turn.
-func TestAClientThatTakesNothingKeepsNoTurn(t *testing.T) {
+func TestStreamsKeepNoSlotForASlowClient(t *testing.T) {
 	s := newServer(t, setup{})
 	s.acquire(t, "a")
 	var stalled []*unread
@@ -135,7 +135,7 @@ func TestAClientThatTakesNothingKeepsNoTurn(t *testing.T) {
 }
 
 // A client that hangs up is nothing to look into.
-func TestAStreamThatIsHungUpIsNoError(t *testing.T) {
+func TestStreamsThatAreHungUpAreNoErrors(t *testing.T) {
 	for _, path := range []string{"/v1/audit", "/v1/audit?format=csv", "/v1/audit?follow=1", "/v1/events"} {
 		for _, packed := range []string{"", "gzip"} {
 			var log bytes.Buffer

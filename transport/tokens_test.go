@@ -14,7 +14,7 @@ import (
 	"github.com/octostore/octostore/transport/api"
 )
 
-func TestBreakingAndTaking(t *testing.T) {
+func TestBreakAndTake(t *testing.T) {
 	s := newServer(t, setup{})
 	alice := s.as(t, "alice", "acquire,read:**")
 	ops := s.as(t, "ops", "acquire,break,read:**")
@@ -88,7 +88,7 @@ func TestTokensOverHTTP(t *testing.T) {
 
 // A server whose door closes while somebody waits sends them away: who they are is
 // no longer enough.
-func TestClosingTheDoorSendsAwayWhoIsIn(t *testing.T) {
+func TestTokenCreationRefusesWaitersWithoutOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
 		g := s.acquire(t, "a")
@@ -102,7 +102,7 @@ func TestClosingTheDoorSendsAwayWhoIsIn(t *testing.T) {
 }
 
 // Secrets are nowhere: not in the log, the journal, the metrics, or any answer.
-func TestSecretsAreNowhere(t *testing.T) {
+func TestTokenSecretsAreNowhere(t *testing.T) {
 	var logged bytes.Buffer
 	store := memory.New()
 	s := newServer(t, setup{store: store, log: slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})})

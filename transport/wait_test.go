@@ -18,7 +18,7 @@ import (
 	"github.com/octostore/octostore/transport/api"
 )
 
-func TestAWaitEndsToTheInstant(t *testing.T) {
+func TestWaitEndsToTheInstant(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		query  string
@@ -54,7 +54,7 @@ func TestAWaitEndsToTheInstant(t *testing.T) {
 	}
 }
 
-func TestAGrantSaysWhichWaitApplied(t *testing.T) {
+func TestGrantSaysWhichWaitApplied(t *testing.T) {
 	s := newServer(t, setup{core: core.Config{MaxWait: time.Minute}})
 	for query, want := range map[string]int64{"": 0, "?wait=30s": 30_000, "?wait=2m": 60_000} {
 		g := s.do(t, "POST /v1/locks/wait"+fmt.Sprint(want)+"/acquire"+query).grant()
@@ -66,7 +66,7 @@ func TestAGrantSaysWhichWaitApplied(t *testing.T) {
 
 // A client calculates its safe end from the instant at which it sent the request.
 // However long it waited, that end is not after the end of the lease.
-func TestTheSafeEndIsNotAfterTheLease(t *testing.T) {
+func TestGrantSafeEndIsNotAfterTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
 		s.do(t, "POST /v1/locks/a/acquire?ttl=7500ms").want(200)
@@ -84,7 +84,7 @@ func TestTheSafeEndIsNotAfterTheLease(t *testing.T) {
 
 // A client that leaves is answered with nothing at all, least of all with the empty
 // 200 net/http makes of a handler that returns, and its place is free at once.
-func TestAClientThatLeftGetsNoAnswer(t *testing.T) {
+func TestWaitOfAClientThatLeftHasNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
 		holder := s.acquire(t, "a")
@@ -115,7 +115,7 @@ type deaf struct{ *httptest.ResponseRecorder }
 
 func (deaf) FlushError() error { return errors.New("broken pipe") }
 
-func TestAGrantThatCannotBeWrittenIsUndone(t *testing.T) {
+func TestGrantIsUndoneIfItCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
 		r := newRequest("POST /v1/locks/a/acquire", nil)
@@ -130,7 +130,7 @@ func TestAGrantThatCannotBeWrittenIsUndone(t *testing.T) {
 }
 
 // With a key the client can ask again, so the grant is kept for a while.
-func TestAGrantWithAKeyThatCannotBeWrittenIsKeptForAWhile(t *testing.T) {
+func TestGrantWithAKeyIsKeptForAWhile(t *testing.T) {
 	const key = "3f1c9d1e-8f0b-4f6a-9c51-0a6b2f6d3f5e"
 	lose := func(t *testing.T, s *server) {
 		r := newRequest("POST /v1/locks/a/acquire", []option{header("Idempotency-Key", key)})
@@ -173,7 +173,7 @@ func (s *slowStore) Commit(ctx context.Context, b *lock.Batch) error {
 	return s.Store.Commit(ctx, b)
 }
 
-func TestALeaseThatHasLapsedIsNotHandedOver(t *testing.T) {
+func TestGrantThatHasExpiredIsNotDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{store: &slowStore{memory.New(), 1500 * time.Millisecond}})
 		a := s.do(t, "POST /v1/locks/a/acquire?ttl=1s").want(503, api.CodeTooLate)
@@ -183,7 +183,7 @@ func TestALeaseThatHasLapsedIsNotHandedOver(t *testing.T) {
 	})
 }
 
-func TestACommitThatHangsIsAnsweredAnyway(t *testing.T) {
+func TestCommitThatHangsIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{store: &slowStore{memory.New(), time.Minute}})
 		began := time.Now()
@@ -207,7 +207,7 @@ func (panicky) WriteHeader(status int) {
 	}
 }
 
-func TestAPanicAfterTheGrantUndoesIt(t *testing.T) {
+func TestPanicAfterTheGrantUndoesIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
 		serve(s, panicky{httptest.NewRecorder()}, newRequest("POST /v1/locks/a/acquire", nil).http())
@@ -220,7 +220,7 @@ func TestAPanicAfterTheGrantUndoesIt(t *testing.T) {
 
 // The client leaves in the very moment of the grant: after the commit, before the
 // answer.
-func TestAClientThatLeavesAtTheGrantDoesNotKeepIt(t *testing.T) {
+func TestGrantIsUndoneIfTheClientLeaves(t *testing.T) {
 	for range 20 { // whether the loop or the handler is first is a matter of luck
 		synctest.Test(t, func(t *testing.T) {
 			ctx, leave := context.WithCancel(t.Context())

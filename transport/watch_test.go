@@ -111,7 +111,7 @@ func (w *watched) want(kind, name string) event {
 	}
 }
 
-func TestWatchingLocks(t *testing.T) {
+func TestWatchOfLocks(t *testing.T) {
 	s := newServer(t, setup{})
 	url := "http://" + listening(t, s).String() + "/v1/events"
 	s.acquire(t, "before")
@@ -130,7 +130,7 @@ func TestWatchingLocks(t *testing.T) {
 	some.want("granted", "deploy/prod")
 	some.want("released", "deploy/prod")
 
-	// Whoever comes back goes on where they were.
+	// A client that comes back goes on with its cursor.
 	back := watch(t, url, "Last-Event-ID", last.id)
 	back.want("released", "deploy/prod")
 
@@ -146,7 +146,7 @@ func TestWatchingLocks(t *testing.T) {
 	}
 }
 
-func TestAWatchThatWasAwayTooLongIsTold(t *testing.T) {
+func TestWatchTellsOfAGap(t *testing.T) {
 	s := newServer(t, setup{})
 	url := "http://" + listening(t, s).String() + "/v1/events"
 	first := s.acquire(t, "a")
@@ -164,7 +164,7 @@ func TestAWatchThatWasAwayTooLongIsTold(t *testing.T) {
 
 // A thousand clients that watch and do not read slow no commit, and a client that
 // reads late misses nothing.
-func TestManySlowWatchersSlowNoCommit(t *testing.T) {
+func TestWatchOfManySlowClients(t *testing.T) {
 	const events = 1000
 	watchers := 1000
 	if testing.Short() {
@@ -210,7 +210,7 @@ func TestManySlowWatchersSlowNoCommit(t *testing.T) {
 }
 
 // A watch on which nothing happens says something every fifteen seconds, with its place.
-func TestAQuietWatchHasAHeartbeat(t *testing.T) {
+func TestWatchHasAHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)

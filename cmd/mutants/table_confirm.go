@@ -115,7 +115,7 @@ var confirmMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "given-up-repeat-kept", file: "core/table/table.go",
+		name: "given-up-repeat-kept", file: "core/table/loop.go",
 		old:    "	t.undo(r)\n",
 		new:    "	if c.Verb != lock.DoRepeat {\n		t.undo(r)\n	}\n",
 		breaks: "a lease stays when the answer to a repeat found no caller any more",

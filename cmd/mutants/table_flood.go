@@ -14,13 +14,13 @@ var floodMutants = []mutant{
 		old:    "	if !last && surplus <= len(c.open)-c.Max {",
 		new:    "	if false {",
 		breaks: "connections on which a renewal is about to come are cut although that makes no place",
-		tests:  []string{"-run=ConnectionsAreNotCutForNothing ./transport/internal/conn"},
+		tests:  []string{"-run=ConnectionsAreNotEvictedInVain ./transport/internal/conn"},
 	},
 	{
 		name: "flood-share-unchecked", file: "transport/internal/conn/set.go",
 		old:    "c.largest(max(own, c.share()), last)",
 		new:    "c.largest(own, last)",
 		breaks: "the silent connections that a network has within its share are cut at once, too",
-		tests:  []string{"-run=ConnectionsAreNotCutForNothing ./transport/internal/conn"},
+		tests:  []string{"-run=ConnectionsAreNotEvictedInVain ./transport/internal/conn"},
 	},
 }

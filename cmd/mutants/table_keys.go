@@ -27,7 +27,7 @@ var keysMutants = []mutant{
 		tests:  inKeys,
 	},
 	{
-		name: "count-without-end", file: "core/table/views_under.go",
+		name: "count-without-end", file: "core/table/views_count.go",
 		old:    "!done && looked < most; {",
 		new:    "!done; {",
 		breaks: "a policy has all locks counted",

@@ -91,14 +91,14 @@ var loginMutants = []mutant{
 		old:    "serve: (*exchange).landLogin}",
 		new:    "serve: (*exchange).finishLogin}",
 		breaks: "a GET, which a browser may send ahead, makes a token",
-		tests:  []string{"-short -run=LoggingIn ./transport"},
+		tests:  []string{"-short -run=LoginWith ./transport"},
 	},
 	{
 		name: "unseen-token-stays", file: "transport/login.go",
 		old:    "	if err != nil {\n		github.Undo(",
 		new:    "	if false && err != nil {\n		github.Undo(",
 		breaks: "a token whose answer could not be written is good, and nobody knows",
-		tests:  []string{"-short -run=NobodyHasSeen ./transport"},
+		tests:  []string{"-short -run=TokenThatWasNotDelivered ./transport"},
 	},
 	{
 		name: "colon-by-hand", file: "core/auth/change.go",

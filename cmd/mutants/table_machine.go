@@ -143,7 +143,7 @@ var machineMutants = []mutant{
 		tests:  inCore,
 	},
 	{
-		name: "leaving-at-the-turn-is-a-no", file: "core/table/ask.go",
+		name: "leaving-at-the-turn-is-a-no", file: "core/table/acquire.go",
 		old:    "	case errors.Is(v.err, lock.ErrGone):\n",
 		new:    "	case false:\n",
 		breaks: "an attempt that is cut off while its policies think loses its place",

@@ -35,7 +35,7 @@ var strangerMutants = []mutant{
 		old:    "	first := of.Front()\n	if first == nil {",
 		new:    "	first := of.Front()\n	if true {",
 		breaks: "connections that say nothing keep holders out",
-		tests:  []string{"-run=ConnectionsThatAreSilent ./transport"},
+		tests:  []string{"-run=ConnectionsThatArePending ./transport"},
 	},
 	{
 		name: "waiters-connections-cut", file: "transport/exchange.go",
@@ -56,7 +56,7 @@ var strangerMutants = []mutant{
 		old:    "	if !rt.public {\n		x.markAdmitted()",
 		new:    "	if true {\n		x.markAdmitted()",
 		breaks: "a stranger who asks for what needs no token keeps a connection for ever",
-		tests:  []string{"-run=ConnectionsThatAreNotLetIn ./transport"},
+		tests:  []string{"-run=ConnectionsThatAreNotAdmitted ./transport"},
 	},
 	{
 		name: "junk-codes-remembered", file: "transport/login/login.go",
@@ -84,7 +84,7 @@ var strangerMutants = []mutant{
 		old:    "case a.service.Full() && grants:",
 		new:    "case a.service.Full() && (grants || true):",
 		breaks: "an orchestrator takes a server with a full disk off those who have to release",
-		tests:  []string{"-run=WhatTheStoreCannotDo ./transport"},
+		tests:  []string{"-run=ErrorsOfTheStore ./transport"},
 	},
 	{
 		name: "refusals-fill-the-log", file: "core/sparselog/sparselog.go",

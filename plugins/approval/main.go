@@ -1,5 +1,5 @@
 // Command approval is a policy for two people: a lock is given only while another account
-// holds the lock that approves it. README.md beside it says how it is configured.
+// holds the lock that approves it. README.md beside it describes its configuration.
 package main
 
 import (

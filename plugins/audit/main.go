@@ -1,6 +1,6 @@
-// Command audit is a policy that forbids nothing: it watches what happens and logs what
-// matters, and it notes against whom a request had to compete. README.md beside it
-// says how it is configured.
+// Command audit is a policy that denies nothing: it logs important events, and it notes the
+// holder and the queue that a request competed with. README.md beside it describes its
+// configuration.
 package main
 
 import (
@@ -38,7 +38,7 @@ func configure(config []byte) error {
 	})
 }
 
-// check notes what the journal does not have otherwise: who was in the way.
+// check notes what the audit log does not have otherwise: the competition for the lock.
 func check(q guest.Request) guest.Verdict {
 	if q.LockHeld() {
 		q.Note("held_by", q.LockAccount()+"/"+q.LockHolder())

@@ -1,5 +1,5 @@
 // Command freeze is a policy that gives no locks during windows of time, on holidays and
-// outside of open hours. README.md beside it says how it is configured.
+// outside of open hours. README.md beside it describes its configuration.
 package main
 
 import (

@@ -6,10 +6,9 @@ import "time"
 // zero Time if the lock is free.
 func (Request) LockGrantedAt() time.Time { return instant("lock.granted_at_ms") }
 
-// OtherLock says whether another lock is held, and then its holder and account. Within one
-// request that does not change, but it is advisory: the lock may be taken or released
-// before the request is granted. The manifest has to say in "reads" that the policy may
-// look at the name; else the call fails.
+// OtherLock returns whether another lock is held, with its holder and account. It does not
+// change within one request, but it is advisory: the lock may be acquired or released before
+// the request is granted. The call fails unless "reads" in the manifest covers the name.
 func (Request) OtherLock(name string) (held bool, holder, account string) {
 	if number(join([]string{"lock.state:", name})) == 0 {
 		return false, "", ""
@@ -17,13 +16,13 @@ func (Request) OtherLock(name string) (held bool, holder, account string) {
 	return true, text(join([]string{"lock.holder:", name})), text(join([]string{"lock.account:", name}))
 }
 
-// HeldByAll counts the locks that all accounts hold whose names begin with prefix, up to
-// 10,000. It is advisory, as [Request.Held] is, costs by what it counts, and needs "reads" in
-// the manifest, as [Request.OtherLock] does.
+// HeldByAll is the number of held locks of all accounts whose names begin with prefix, up to
+// 10,000. It is advisory as [Request.Held], its price grows with the count, and it needs "reads"
+// in the manifest as [Request.OtherLock].
 func (Request) HeldByAll(prefix string) int { return int(number(join([]string{"held:", prefix}))) }
 
-// InGroup reports whether the login said that the account is a member of a group, such as
-// "github:acme" or "github:acme/ops". known is false where no login says so.
+// InGroup reports whether the account was in a group at its login, such as "github:acme" or
+// "github:acme/ops". known is false without a login.
 func (Request) InGroup(group string) (member, known bool) {
 	all, known := lookUp("account.groups")
 	for rest := all; rest != ""; {
@@ -42,14 +41,14 @@ func (Request) InGroup(group string) (member, known bool) {
 	return false, known
 }
 
-// Groups are what the login says the account is a member of, one a line. known is false
-// where no login says so.
+// Groups are the groups of the account at its login, one per line. known is false without a
+// login.
 func (Request) Groups() (lines string, known bool) { return lookUp("account.groups") }
 
-// LocalTime is the time of the decision in an IANA time zone, such as "Europe/Berlin": its
-// hour and weekday are those of clocks there. known is false if there is no such zone. It
-// knows the offset of that instant only, so other instants of the same zone, past the next
-// change of the clocks, need time.LoadLocation and an import of time/tzdata.
+// LocalTime is the time of the decision in an IANA time zone, such as "Europe/Berlin". known is
+// false if there is no such zone. Its location has the offset of that instant only: other
+// instants, past the next change of the clocks, need time.LoadLocation and an import of
+// time/tzdata.
 func (Request) LocalTime(zone string) (at time.Time, known bool) {
 	offset, known := zoneOffset(text(join([]string{"local_time:", zone})))
 	if !known {

@@ -7,16 +7,15 @@ import (
 	"github.com/octostore/octostore/plugins/guest/internal/scan"
 )
 
-// Event is one record of the journal, a line of JSON that the server wrote. Its
-// strings may be used until the observing function returns. What a record can say
-// stands in docs/audit.md.
+// Event is one record of the audit log, a line of JSON. Its strings are valid until the
+// observing function returns. docs/audit.md describes the members of records.
 type Event struct{ line string }
 
 // JSON is the whole line.
 func (e Event) JSON() string { return e.line }
 
-// Text is the value of a member that is a text, or the text of a number; empty if
-// there is none. Members of members are named one after the other:
+// Text is the value of a member that is a text, or the text of a number; empty if there is
+// none. A path of names leads to a member of a member:
 //
 //	e.Text("metadata", "ticket")
 func (e Event) Text(path ...string) string { return plain(e.find(path)) }

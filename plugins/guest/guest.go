@@ -1,5 +1,5 @@
-// Package guest is the SDK for policies in Go: WebAssembly modules that OctoStore asks
-// before it gives, renews or breaks a lock. A whole policy:
+// Package guest is the SDK for policies in Go: WebAssembly modules that decide before
+// OctoStore grants, renews or breaks a lock. A whole policy:
 //
 //	package main
 //
@@ -20,24 +20,24 @@
 //		return guest.Allow
 //	}
 //
-// It is built with the plain Go toolchain:
+// Build it with the plain Go toolchain:
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -buildvcs=false -ldflags='-s -w' -o policy.wasm .
 //
-// and tested natively, with package guesttest.
+// and test it natively, with package guesttest.
 //
 // # What to know
 //
-// A policy registers what it does in init; main is never called. A call is one
-// goroutine's, and there is nothing to wait for: no files, no network, and the clock
-// stands at the time of the decision.
+// A policy registers its functions in init; main is never called. Each call runs in one
+// goroutine, without files, network or other goroutines to wait for, and the clock stands at
+// the time of the decision.
 //
-// Every instruction costs fuel, and what makes garbage has it collected in some later
-// call. So the getters, [Deny] and [Log] do not allocate: their strings lie in a buffer
-// that the next call uses again. Use them freely within a call; what is to be kept,
-// which should be nothing but the configuration, has to be copied with strings.Clone.
+// Every instruction costs fuel, and garbage costs the fuel of a later call. So the getters,
+// [Deny] and [Log] do not allocate: their strings are valid until the call returns, because
+// the next call reuses their buffer. Copy strings to keep with strings.Clone; a policy should
+// keep nothing but its configuration.
 //
-// What panics is an error of the policy, which the manifest's on_error decides about.
+// A panic is an error of the policy: on_error in the manifest decides about the request.
 package guest
 
 import (
@@ -53,21 +53,21 @@ type Verdict struct {
 	retry  time.Duration
 }
 
-// Allow lets the request go on, if all other policies do.
+// Allow allows the request, if all other policies do.
 var Allow Verdict
 
-// Deny refuses the request. The caller reads the reason, whose parts are put together,
-// and which is cut at 512 bytes; without any it reads "denied by NAME".
+// Deny denies the request. The client reads the reason: the concatenated parts, up to 512
+// bytes; without parts "denied by NAME".
 func Deny(reason ...string) Verdict { return Verdict{denies: true, reason: join(reason)} }
 
-// RetryAfter adds to a refusal when it is worth while to ask again. It is rounded up
-// to whole milliseconds; negative counts as 0, which says nothing.
+// RetryAfter adds the time after which the client should ask again. It is rounded up to
+// whole milliseconds; 0 and less means no such time.
 func (v Verdict) RetryAfter(d time.Duration) Verdict {
 	v.retry = d
 	return v
 }
 
-// Check registers the function that is asked about requests. Call it in init, once.
+// Check registers the function that decides about requests. Call it in init, once.
 func Check(f func(Request) Verdict) {
 	host.Check = func() int32 {
 		begin()
@@ -89,11 +89,10 @@ func (v Verdict) tell() int32 {
 }
 
 // Configure registers the function that reads the policy's configuration: valid JSON,
-// "{}" if the manifest has none. It is called once in each instance, before anything
-// else is asked; there is no request yet, and the bytes are its own. An error refuses
-// the load and is what the operator reads, so it should name the member and what
-// would be right; package strict does. Call Configure in init, once; a policy without it
-// refuses every configuration but an empty object.
+// "{}" if the manifest has none. It runs once in each instance, before all other calls and
+// without a request, and may keep the bytes. An error refuses the load. The operator reads
+// it, so it should name the member and the right value, as package strict does. Call
+// Configure in init, once; a policy without it accepts an empty object only.
 func Configure(f func(config []byte) error) {
 	host.Configure = func() int32 {
 		begin()
@@ -105,9 +104,9 @@ func Configure(f func(config []byte) error) {
 	}
 }
 
-// Observe registers the function that is given committed events, each at least once
-// and in order. An error has the event given again, and after some failures put aside
-// with the text of the error. Call it in init, once.
+// Observe registers the function that gets committed events, each at least once and in
+// order. After an error the event comes again; after three failures it is parked, with the
+// text of the error in the audit log. Call it in init, once.
 func Observe(f func(Event) error) {
 	host.Observe = func() int32 {
 		begin()
@@ -119,7 +118,7 @@ func Observe(f func(Event) error) {
 	}
 }
 
-// Level is how much a line of the log matters.
+// Level is the level of a log line.
 type Level int32
 
 // Levels.
@@ -130,6 +129,6 @@ const (
 	Error
 )
 
-// Log writes a line into the log of the server, under the policy's name, out of parts
-// that are put together: at most 16 lines of 1 KiB in a call.
+// Log writes a line to the log of the server, under the policy's name: the concatenated
+// parts. The limit is 16 lines of 1 KiB in a call.
 func Log(level Level, text ...string) { host.Log(int32(level), join(text)) }

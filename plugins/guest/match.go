@@ -2,9 +2,8 @@ package guest
 
 // MatchNames reports whether patterns of lock names select a name, by the rules of
 // "match" in policies.json: "*" stands for any characters within a segment, "**" as a
-// whole segment for one or more segments, "!" before a pattern excludes what it
-// matches, and the last pattern that matches decides. Without patterns nothing is
-// selected.
+// whole segment for one or more segments, "!" before a pattern excludes names, and
+// the last matching pattern decides. Without patterns it is false.
 func MatchNames(patterns []string, name string) bool {
 	for i := len(patterns) - 1; i >= 0; i-- {
 		p := patterns[i]
@@ -89,8 +88,8 @@ func matchSegment(p, n string) (i, j int, matched bool) {
 }
 
 // MatchText reports whether a pattern matches a whole text: "*" stands for any
-// characters, also none, "?" for one byte, everything else for itself. It takes time
-// in proportion to the length of both multiplied, at the worst.
+// characters, also none, "?" for one byte, everything else for itself. The worst case
+// takes time in proportion to the product of both lengths.
 func MatchText(pattern, text string) bool {
 	p, t := 0, 0
 	star, after := -1, 0 // the last star, and where what it stands for ends by now

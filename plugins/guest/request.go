@@ -7,7 +7,7 @@ import (
 	"github.com/octostore/octostore/plugins/guest/internal/host"
 )
 
-// What Request.Hook and Request.Phase can be.
+// Values of Request.Hook and Request.Phase.
 const (
 	HookAcquire = "acquire"
 	HookRenew   = "renew"
@@ -17,21 +17,21 @@ const (
 	PhaseGrant   = "grant"
 )
 
-// Request is the request a policy is asked about. Its strings may be used until the
-// check returns. What is absent is empty or 0, where nothing else is said.
+// Request is the request to decide about. Its strings are valid until the check returns.
+// Absent fields are empty or 0, unless documented otherwise.
 type Request struct{}
 
-// Hook is what is asked for: [HookAcquire], [HookRenew] or [HookBreak].
+// Hook is the operation: [HookAcquire], [HookRenew] or [HookBreak].
 func (Request) Hook() string { return text("hook") }
 
-// Phase is [PhaseRequest] for one that has just come in, [PhaseGrant] for one that has waited
-// and whose turn it is.
+// Phase is [PhaseRequest] for a request that has just come in, [PhaseGrant] for one that has
+// waited and is at the front of the queue.
 func (Request) Phase() string { return text("phase") }
 
 // LockName is the name of the lock.
 func (Request) LockName() string { return text("lock.name") }
 
-// LockHeld reports whether somebody holds the lock now.
+// LockHeld reports whether the lock is held now.
 func (Request) LockHeld() bool { return number("lock.held") != 0 }
 
 // LockHolder is the holder of the present lease.
@@ -43,33 +43,33 @@ func (Request) LockAccount() string { return text("lock.account") }
 // LockExpiresAt is the end of the present lease; the zero Time if the lock is free.
 func (Request) LockExpiresAt() time.Time { return instant("lock.expires_at_ms") }
 
-// QueueLength is how many wait for the lock.
+// QueueLength is the number of waiters.
 func (Request) QueueLength() int { return int(number("queue.length")) }
 
-// Account is who asks.
+// Account is the account of the request.
 func (Request) Account() string { return text("account") }
 
-// Holder is which process asks; of a renew and a break, the holder of the lease.
+// Holder is the holder of the request; for renew and break, the holder of the lease.
 func (Request) Holder() string { return text("holder") }
 
-// Reason is what for; of a break, why.
+// Reason is the reason of the request; for break, the reason of the break.
 func (Request) Reason() string { return text("reason") }
 
-// RemoteAddr is where the request came from.
+// RemoteAddr is the address of the client.
 func (Request) RemoteAddr() string { return text("remote_addr") }
 
-// TTL is the ttl asked for; of a renew that names none, that of the lease.
+// TTL is the requested ttl; for a renew without one, that of the lease.
 func (Request) TTL() time.Duration { return duration("ttl_ms") }
 
-// Wait is how long the request is ready to wait.
+// Wait is the longest time that the request waits.
 func (Request) Wait() time.Duration { return duration("wait_ms") }
 
-// Waited is how long it has waited by now.
+// Waited is the time that it has waited by now.
 func (Request) Waited() time.Duration { return duration("waited_ms") }
 
-// Held counts the locks that the account holds whose names begin with prefix; "" is
-// all of them. It is advisory: others may take or release some meanwhile. It costs by
-// what it counts, except for "".
+// Held is the number of locks of the account whose names begin with prefix; "" counts all. It
+// is advisory, because the account may acquire or release locks meanwhile. Its price grows
+// with the count, except for "".
 func (Request) Held(prefix string) int {
 	if prefix == "" {
 		return int(number("account.held"))
@@ -77,7 +77,7 @@ func (Request) Held(prefix string) int {
 	return int(number(prefixed("account.held:", prefix)))
 }
 
-// Metadata is the value of a key of the request's metadata. An empty value is there.
+// Metadata is the value of a key of the request's metadata. An empty value exists.
 func (Request) Metadata(name string) (value string, there bool) {
 	return lookUp(prefixed("metadata.", name))
 }
@@ -85,22 +85,22 @@ func (Request) Metadata(name string) (value string, there bool) {
 // Now is the time of the decision, in UTC.
 func (Request) Now() time.Time { return instant("now_ms") }
 
-// DecisionID names the request; it is the same in both phases.
+// DecisionID is the id of the request, the same in both phases.
 func (Request) DecisionID() string { return text("decision_id") }
 
-// JSON is the whole request as one document. It has to be written and parsed whole:
-// single fields cost far less.
+// JSON is the whole request as one document. Single fields cost far less, because the server
+// has to encode the document and the policy to parse it.
 func (Request) JSON() string { return text("request") }
 
-// Lookup returns the text of any key, for those that are younger than this package.
+// Lookup returns the text of any key, for keys that are newer than this package.
 func (Request) Lookup(key string) (value string, there bool) { return lookUp(key) }
 
-// CapTTL lowers the ttl of the request, to not less than a second; it never raises it.
-// Only an acquire in phase "request" is changed.
+// CapTTL lowers the ttl of the request, to no less than a second; it never raises it. It
+// affects only an acquire in phase "request".
 func (Request) CapTTL(most time.Duration) { host.Cap("ttl_ms", most.Milliseconds()) }
 
-// CapWait lowers how long the request waits; it never raises it. Only an acquire in
-// phase "request" is changed.
+// CapWait lowers the wait of the request; it never raises it. It affects only an acquire in
+// phase "request".
 func (Request) CapWait(most time.Duration) { host.Cap("wait_ms", most.Milliseconds()) }
 
 // Priority is the class in which a request waits for the lock.
@@ -114,13 +114,12 @@ const (
 	Front  Priority = 1
 )
 
-// SetPriority says with which priority the request is to wait. Of several, also of other
-// policies, the rearmost counts; a policy that never calls it has no say. It matters only
-// while the request waits. Only an acquire in phase "request" is changed. Another value
-// than the three is an error of the policy.
+// SetPriority sets the priority of the request while it waits. Of several calls, also by other
+// policies, the rearmost counts; a policy that never calls it does not count. It affects only an
+// acquire in phase "request". Any value but the three is an error of the policy.
 func (Request) SetPriority(p Priority) { host.Cap("priority", int64(p)) }
 
-// Note keeps a pair with the decision, in the journal, under the policy's name. More
+// Note records a pair with the decision, in the audit log, under the policy's name. More
 // than 16, or 4 KiB in all, is an error of the policy.
 func (Request) Note(key, value string) { host.Note(key, value) }
 

@@ -1,5 +1,5 @@
 // Command incident is a policy that freezes locks while an incident lock is held.
-// README.md beside it says how it is configured.
+// README.md beside it describes its configuration.
 package main
 
 import (

@@ -1,5 +1,5 @@
 // Command lane is a policy that says with which priority requests wait for a lock.
-// README.md beside it says how it is configured.
+// README.md beside it describes its configuration.
 package main
 
 import (

@@ -1,5 +1,5 @@
 // Command maxttl is a policy that bounds how long leases and waits are, and how long a
-// lock is held in all, by lock name and account. README.md beside it says how it is configured.
+// lock is held in all, by lock name and account. README.md beside it describes its configuration.
 package main
 
 import (
@@ -82,7 +82,7 @@ func (r *rule) judge(q guest.Request) guest.Verdict {
 	return guest.Allow
 }
 
-// judgeTotal judges a renewal by how long the lock would be held in all.
+// judgeTotal decides about a renewal by the total time that the lock would be held.
 func (r *rule) judgeTotal(q guest.Request) guest.Verdict {
 	granted := q.LockGrantedAt()
 	if granted.IsZero() {

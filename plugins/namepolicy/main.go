@@ -1,5 +1,5 @@
 // Command namepolicy is a policy that says which accounts may use which lock names.
-// README.md beside it says how it is configured.
+// README.md beside it describes its configuration.
 package main
 
 import (

@@ -1,5 +1,5 @@
 // Command naming is a policy that wants lock names to keep to a convention. README.md
-// beside it says how it is configured.
+// beside it describes its configuration.
 package main
 
 import (

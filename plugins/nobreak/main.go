@@ -1,5 +1,5 @@
 // Command nobreak is a policy that says which accounts may break which locks. README.md
-// beside it says how it is configured.
+// beside it describes its configuration.
 package main
 
 import (

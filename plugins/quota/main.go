@@ -1,5 +1,5 @@
 // Command quota is a policy that bounds how many locks an account holds, or all accounts
-// together, in all or below a prefix. README.md beside it says how it is configured.
+// together, in all or below a prefix. README.md beside it describes its configuration.
 package main
 
 import (

@@ -1,5 +1,5 @@
 // Command require is a policy that wants requests to say something: a ticket in the
-// metadata, a reason, a holder. README.md beside it says how it is configured.
+// metadata, a reason, a holder. README.md beside it describes its configuration.
 package main
 
 import (

@@ -9,7 +9,7 @@ import (
 	"github.com/octostore/octostore/transport/login/logintest"
 )
 
-func TestWhatAnAllowSaysWrong(t *testing.T) {
+func TestAllowThatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                    "allows no user",
 		" ; ;":                                "allows no user",
@@ -54,7 +54,7 @@ func TestNamesWithoutNumbersAreKnown(t *testing.T) {
 }
 
 // Who gets in, and as what.
-func TestWhoMayLogIn(t *testing.T) {
+func TestAllowedLogins(t *testing.T) {
 	const orgs, team = "GET /api/v3/user/memberships/orgs/acme", "GET /api/v3/orgs/acme/teams/ops/memberships/Alice"
 	for _, test := range []struct {
 		name, allow string
@@ -66,7 +66,7 @@ func TestWhoMayLogIn(t *testing.T) {
 		{"by number, whatever they are called now", "user:bob@583231=read:**", alice, "read:**", ""},
 		{"another one who has the name now", "user:alice@7=read:**", alice, "", ""},
 		{"for names with colons and at signs", "user:alice@583231=acquire,read:@alice/**,Router-A:57400", alice, "acquire,read:@alice/**,Router-A:57400", ""},
-		{"nobody speaks of them", "user:bob=admin", alice, "", ""},
+		{"no entry for the user", "user:bob=admin", alice, "", ""},
 		{"the beginning of a name", "user:alic=admin; user:alicee=admin", alice, "", ""},
 		{"a member", "org:acme=read:**", alice, "read:**", orgs},
 		{"a member, by number", "org:acme@9919=read:**", alice, "read:**", orgs},
@@ -126,7 +126,7 @@ func TestGroupsOfAUserWithoutAny(t *testing.T) {
 }
 
 // GitHub is asked for no more than is needed.
-func TestTheLeastIsAskedFor(t *testing.T) {
+func TestAllowRequestsTheLeastScopes(t *testing.T) {
 	for allow, want := range map[string]string{
 		"user:alice=read:**":                     "",
 		"org:acme=read:**":                       "read:org",
@@ -138,7 +138,7 @@ func TestTheLeastIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestURLs(t *testing.T) {
+func TestLoginURLs(t *testing.T) {
 	for text, right := range map[string]bool{
 		"https://github.com": true, "https://github.com/": true, "https://locks.example.com:8443": true,
 		"HTTPS://Locks.Example.COM:443": true, "http://127.0.0.1:3000": true, "http://localhost": true, "http://[::1]:80": true,

@@ -51,7 +51,7 @@ func polls(fake *logintest.GitHub) (n int) {
 	return n
 }
 
-func TestALoginByACode(t *testing.T) {
+func TestDeviceLogin(t *testing.T) {
 	const pending, slower = "authorization_pending", "slow_down"
 	for _, test := range []struct {
 		name  string
@@ -96,7 +96,7 @@ func TestALoginByACode(t *testing.T) {
 	}
 }
 
-func TestACodeLeadsToOneToken(t *testing.T) {
+func TestDeviceCodeLeadsToOneToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := aliceAtGitHub()
 		fake.Instead = func(_ http.ResponseWriter, r *http.Request) bool {
@@ -138,7 +138,7 @@ func TestACodeLeadsToOneToken(t *testing.T) {
 	})
 }
 
-func TestOnlyWhoBeganCanPoll(t *testing.T) {
+func TestDeviceLoginIsPolledWithItsID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, "user:alice=read:**", aliceAtGitHub())
 		d, err := h.BeginDevice(t.Context(), "192.0.2.1", nil)
@@ -154,8 +154,8 @@ func TestOnlyWhoBeganCanPoll(t *testing.T) {
 	})
 }
 
-// A login nobody asks about costs GitHub and us nothing after a minute.
-func TestALoginNobodyAsksAboutEnds(t *testing.T) {
+// A login that is not polled ends after a minute, and so do the requests to GitHub for it.
+func TestDeviceLoginEndsWithoutPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := aliceAtGitHub()
 		fake.Polls = []string{"authorization_pending"}
@@ -174,7 +174,7 @@ func TestALoginNobodyAsksAboutEnds(t *testing.T) {
 	})
 }
 
-func TestOnlySoManyLoginsByACode(t *testing.T) {
+func TestDeviceLoginsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := aliceAtGitHub()
 		fake.Polls = []string{"authorization_pending"}
@@ -217,7 +217,7 @@ func TestDeviceLoginsOfOneNetworkHaveAShare(t *testing.T) {
 		if _, err := h.BeginDevice(t.Context(), "192.0.2.2", nil); err != nil {
 			t.Errorf("another network: %v", err)
 		}
-		time.Sleep(time.Minute + time.Second) // nobody asks for them
+		time.Sleep(time.Minute + time.Second) // they are not polled
 		if _, err := h.BeginDevice(t.Context(), "192.0.2.1", nil); err != nil {
 			t.Errorf("later: %v", err)
 		}
@@ -225,7 +225,7 @@ func TestDeviceLoginsOfOneNetworkHaveAShare(t *testing.T) {
 }
 
 // What goes wrong for a while is tried again; what is typed in then is not lost.
-func TestALoginByACodeOutlivesAFaultOfGitHubs(t *testing.T) {
+func TestDeviceLoginOutlivesAFaultOfGitHub(t *testing.T) {
 	for name, at := range map[string]string{"while it waits": "/login/oauth/access_token", "when it is asked who that is": "/api/v3/user"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -249,7 +249,7 @@ func TestALoginByACodeOutlivesAFaultOfGitHubs(t *testing.T) {
 	}
 }
 
-func TestAGitHubThatGivesNoCode(t *testing.T) {
+func TestGitHubThatGivesNoCode(t *testing.T) {
 	right := map[string]string{"device_code": `"d"`, "user_code": `"AB-CD"`, "verification_uri": `"http://127.0.0.1/x"`, "interval": "5"}
 	with := func(name, value string) string {
 		var all []string
@@ -279,7 +279,7 @@ func TestAGitHubThatGivesNoCode(t *testing.T) {
 
 // A GitHub that hangs does not keep those waiting who want to log in, nor a server that
 // stops.
-func TestAGitHubThatHangs(t *testing.T) {
+func TestGitHubThatHangs(t *testing.T) {
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	t.Run("when it is asked for a code", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

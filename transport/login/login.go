@@ -257,7 +257,7 @@ func (g *GitHub) Undo(ctx context.Context, by lock.Origin, t Token) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	if _, err := g.tokens.Revoke(ctx, by, t.ID); err != nil {
-		g.log.Error("a token nobody was given is still good", "token_id", t.ID, "expires", t.Expires, "err", err)
+		g.log.Error("a token that was not delivered could not be revoked", "token_id", t.ID, "expires", t.Expires, "err", err)
 	}
 }
 

@@ -87,7 +87,7 @@ func TestUsedStatesAreThoseGitHubHasAccepted(t *testing.T) {
 	}
 }
 
-func TestWhereTheAPIIs(t *testing.T) {
+func TestGitHubAPIURL(t *testing.T) {
 	for home, want := range map[string]string{
 		"https://github.com":         "https://api.github.com",
 		"https://GitHub.com:443/":    "https://api.github.com",

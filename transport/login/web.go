@@ -102,7 +102,7 @@ func (g *GitHub) Land(r *http.Request, c Callback, now time.Time) ([]byte, error
 	case c.Error == "access_denied":
 		return nil, ErrDenied
 	case c.Error != "" || c.Code == "":
-		g.warn("to let somebody log in", plain(c.Error))
+		g.warn("to let a user log in", plain(c.Error))
 		return nil, ErrUnavailable
 	}
 	return landPage(c), nil

@@ -62,7 +62,7 @@ func (h *house) logIn(t *testing.T) (login.Token, error) {
 	return token, err
 }
 
-func TestALoginInABrowser(t *testing.T) {
+func TestWebLogin(t *testing.T) {
 	h := open(t, "user:alice=read:**", aliceAtGitHub())
 	v := begin(t, h)
 	c := v.cookie
@@ -86,7 +86,7 @@ func TestALoginInABrowser(t *testing.T) {
 }
 
 // A GET may come twice, and nothing comes of it.
-func TestComingBackMakesNoToken(t *testing.T) {
+func TestWebLoginCallbackCreatesNoToken(t *testing.T) {
 	h := open(t, "user:alice=read:**", aliceAtGitHub())
 	v := begin(t, h)
 	back := v.back(h)
@@ -114,7 +114,7 @@ func changed(text string) string {
 	return string(b)
 }
 
-func TestLoginsThatWereNotBegunHere(t *testing.T) {
+func TestWebLoginThatWasNotBegunHere(t *testing.T) {
 	h := open(t, "user:alice=read:**", aliceAtGitHub())
 	other := open(t, "user:alice=read:**", aliceAtGitHub())
 	mine, attacker, elsewhere := begin(t, h), begin(t, h), begin(t, other)
@@ -154,7 +154,7 @@ func TestLoginsThatWereNotBegunHere(t *testing.T) {
 	}
 }
 
-func TestALoginCountsOnce(t *testing.T) {
+func TestWebLoginCountsOnce(t *testing.T) {
 	h := open(t, "user:alice=read:**", aliceAtGitHub())
 	v := begin(t, h)
 	back := v.back(h)
@@ -182,8 +182,8 @@ func TestALoginCountsOnce(t *testing.T) {
 	}
 }
 
-// TestLoginsWithACodeThatIsNoneUseNothingUp has somebody send junk before the code arrives.
-func TestLoginsWithACodeThatIsNoneUseNothingUp(t *testing.T) {
+// TestWebLoginWithAnInvalidCode has somebody send junk before the code arrives.
+func TestWebLoginWithAnInvalidCode(t *testing.T) {
 	h := open(t, "user:alice=read:**", aliceAtGitHub())
 	v := begin(t, h)
 	right := v.back(h)
@@ -197,7 +197,7 @@ func TestLoginsWithACodeThatIsNoneUseNothingUp(t *testing.T) {
 	}
 }
 
-func TestALoginTakesTenMinutesAtMost(t *testing.T) {
+func TestWebLoginTakesTenMinutesAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, "user:alice=read:**", aliceAtGitHub())
 		v := begin(t, h)
@@ -208,7 +208,7 @@ func TestALoginTakesTenMinutesAtMost(t *testing.T) {
 	})
 }
 
-func TestALoginThatIsTurnedDown(t *testing.T) {
+func TestWebLoginDenied(t *testing.T) {
 	h := open(t, "user:alice=read:**", aliceAtGitHub())
 	v := begin(t, h)
 	r := withCookies(t.Context(), []*http.Cookie{v.cookie})
@@ -225,7 +225,7 @@ func TestALoginThatIsTurnedDown(t *testing.T) {
 }
 
 // Whatever GitHub does, the answer is short, soon, and says nothing secret.
-func TestAGitHubThatMisbehaves(t *testing.T) {
+func TestGitHubThatMisbehaves(t *testing.T) {
 	const token, who, org = "/login/oauth/access_token", "/api/v3/user", "/api/v3/user/memberships/orgs/acme"
 	hang := func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	status := func(code int) http.HandlerFunc {
@@ -289,7 +289,7 @@ func TestAGitHubThatMisbehaves(t *testing.T) {
 }
 
 // A login or number that cannot be one never becomes an account.
-func TestUsersThatCannotBe(t *testing.T) {
+func TestGitHubUsersThatCannotBe(t *testing.T) {
 	for _, fake := range []*logintest.GitHub{
 		{Login: "", ID: 1}, {Login: "a", ID: 0}, {Login: "a", ID: -1}, {Login: "../a", ID: 1}, {Login: "a\nb", ID: 1},
 		{Login: "<b>", ID: 1}, {Login: "a:b", ID: 1}, {Login: "a.1", ID: 1}, {Login: strings.Repeat("a", 40), ID: 1},
@@ -303,7 +303,7 @@ func TestUsersThatCannotBe(t *testing.T) {
 }
 
 // Those who flood the server with forms wait for GitHub and are turned away meanwhile.
-func TestOnlySoManyAskGitHubAtATime(t *testing.T) {
+func TestGitHubIsAskedByFewLoginsAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := aliceAtGitHub()
 		fake.Instead = instead("/api/v3/user", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
@@ -330,7 +330,7 @@ func TestOnlySoManyAskGitHubAtATime(t *testing.T) {
 	})
 }
 
-func TestWhoeverLeavesIsNotLoggedAsAFault(t *testing.T) {
+func TestLogOfAClientThatLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := aliceAtGitHub()
 		fake.Instead = instead("/api/v3/user", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })

@@ -74,7 +74,7 @@ var every = map[string]error{
 }
 
 // An exported error without a row would be a 500 that says nothing.
-func TestEveryExportedErrorHasARow(t *testing.T) {
+func TestErrorsHaveARow(t *testing.T) {
 	names := exportedErrors(t, map[string]string{
 		"core": "../../core", "lock": "../../core/lock", "auth": "../../core/auth", "journal": "../../core/journal", "input": "../../core/input", "problem": ".", "login": "../login",
 	})
@@ -143,7 +143,7 @@ func errorsOf(pkg string, decl ast.Decl) (names []string) {
 	return names
 }
 
-func TestStatusAndCode(t *testing.T) {
+func TestProblemStatusAndCode(t *testing.T) {
 	for _, test := range []struct {
 		err    error
 		status int
@@ -202,9 +202,9 @@ func TestStatusAndCode(t *testing.T) {
 	}
 }
 
-// Clients and proxies repeat a 408 or 504 by themselves, and an acquire nobody waits
-// for is a lock nobody releases.
-func TestNoStatusMakesProxiesRepeat(t *testing.T) {
+// Clients and proxies repeat a 408 or 504 by themselves, and a lock granted to a repeat that no
+// client waits for is not released.
+func TestStatusesMakeNoProxyRepeat(t *testing.T) {
 	for _, r := range table {
 		if r.status == http.StatusRequestTimeout || r.status == http.StatusGatewayTimeout {
 			t.Errorf("%s is answered with %d", r.code, r.status)
@@ -212,7 +212,7 @@ func TestNoStatusMakesProxiesRepeat(t *testing.T) {
 	}
 }
 
-func TestACodeHasOneStatus(t *testing.T) {
+func TestCodesHaveOneStatus(t *testing.T) {
 	status := map[api.Code]int{}
 	for _, r := range append(slices.Clone(table), unknown) {
 		if was, ok := status[r.code]; ok && was != r.status {
@@ -229,7 +229,7 @@ func TestACodeHasOneStatus(t *testing.T) {
 
 // An outcome that is unknown and something that says that nothing was done: the
 // first is what can be promised.
-func TestNothingIsPromisedThatIsNotKnown(t *testing.T) {
+func TestProblemOfAnUnknownOutcome(t *testing.T) {
 	for _, other := range []error{lock.ErrFull, lock.ErrDeposed, lock.ErrClosed, lock.ErrDraining} {
 		for _, err := range []error{errors.Join(lock.ErrOutcomeUnknown, other), errors.Join(other, lock.ErrOutcomeUnknown)} {
 			if a := Of(err, time.Now()); a.Code != api.CodeOutcomeUnknown {
@@ -239,7 +239,7 @@ func TestNothingIsPromisedThatIsNotKnown(t *testing.T) {
 	}
 }
 
-func TestWhenToAskAgainForAHeldLock(t *testing.T) {
+func TestProblemRetryHintOfAHeldLock(t *testing.T) {
 	now := time.Now()
 	left := func(d time.Duration) *lock.Lease { return &lock.Lease{ExpiresAt: now.Add(d)} }
 	for _, test := range []struct {
@@ -247,7 +247,7 @@ func TestWhenToAskAgainForAHeldLock(t *testing.T) {
 		err  lock.HeldError
 		want int64
 	}{
-		{"nobody waits", lock.HeldError{Lease: left(time.Minute)}, 1000},
+		{"no waiters", lock.HeldError{Lease: left(time.Minute)}, 1000},
 		{"a second for each who waits", lock.HeldError{Lease: left(time.Minute), Waiters: 4}, 5000},
 		{"not longer than the lease lasts", lock.HeldError{Lease: left(1500 * time.Millisecond), Waiters: 4}, 1500},
 		{"not in a tight loop", lock.HeldError{Lease: left(-time.Second)}, 50},
@@ -259,7 +259,7 @@ func TestWhenToAskAgainForAHeldLock(t *testing.T) {
 	}
 }
 
-func TestHeldSaysWhoAndHowTheQueueStands(t *testing.T) {
+func TestProblemOfAHeldLock(t *testing.T) {
 	at := time.Date(2026, 1, 2, 15, 4, 5, 678_901_234, time.FixedZone("", 3600))
 	a := Of(&lock.HeldError{
 		Lease: &lock.Lease{

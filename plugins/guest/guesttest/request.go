@@ -1,9 +1,8 @@
 //go:build !wasip1
 
-// Package guesttest runs a policy natively, as a plain Go test: it stands in for
-// OctoStore, builds a request, asks the policy that the package under test registered,
-// and shows what it said. There is no fuel and no limit of memory here; `octostore
-// policy test` runs the same fixtures on the real thing.
+// Package guesttest tests a policy natively, in a plain Go test: in place of a server it calls
+// the functions that the package under test registered, and returns their answers. It bounds
+// neither fuel nor memory; `octostore policy test` runs the same fixtures on the built module.
 package guesttest
 
 import (
@@ -13,7 +12,7 @@ import (
 	"strings"
 )
 
-// Request is what the policy is asked about, in the form of request.schema.json.
+// Request is a request, in the form of request.schema.json.
 type Request struct {
 	Hook        string            `json:"hook"`
 	Phase       string            `json:"phase"`
@@ -36,8 +35,8 @@ type Request struct {
 	Held          map[string]int64     `json:"held,omitempty"`           // of all accounts, by prefix; what is not there is 0
 }
 
-// Lock is the lock a request is about. Holder, Account, ExpiresAtMS and GrantedAtMS count
-// only while it is held; without a GrantedAtMS it is not known when that began.
+// Lock is the lock of a request. Holder, Account, ExpiresAtMS and GrantedAtMS count only while
+// it is held; without GrantedAtMS the time of the grant is unknown.
 type Lock struct {
 	Name        string `json:"name"`
 	Held        bool   `json:"held"`
@@ -47,7 +46,7 @@ type Lock struct {
 	GrantedAtMS int64  `json:"granted_at_ms,omitempty"`
 }
 
-// Queue is who waits for the lock.
+// Queue is the queue of the lock.
 type Queue struct {
 	Length int64 `json:"length"`
 }

@@ -1,3 +1,6 @@
+// Package conn looks after the connections of a listener: it bounds how many are open and
+// evicts those on which no request was admitted yet, notices clients that hang up while their
+// request waits, and logs what net/http reports. It knows nothing of requests.
 package conn
 
 import (

@@ -77,7 +77,7 @@ func TestConnectionsAreCountedOnce(t *testing.T) {
 	c.Admit(c.open[b])
 	c.Admit(c.open[d])
 	e := &paper{from: "192.0.2.4:1"}
-	c.Opened(t.Context(), e) // there is no place, and nobody to make one
+	c.Opened(t.Context(), e) // the set is full, and no connection is pending
 	c.Changed(e, http.StateClosed)
 	if n := c.Len(); !e.cut || b.cut || d.cut || n != 2 {
 		t.Errorf("e was cut: %t, b %t, d %t; %d are open, want 2", e.cut, b.cut, d.cut, n)
@@ -131,9 +131,9 @@ func TestConnectionsWithinTheShareHaveTheGrace(t *testing.T) {
 	})
 }
 
-// TestConnectionsAreNotCutForNothing has a server full of connections that are used. Those
+// TestConnectionsAreNotEvictedInVain has a server full of connections that are used. Those
 // that come to renew from a network with many are not cut, as that would make no place.
-func TestConnectionsAreNotCutForNothing(t *testing.T) {
+func TestConnectionsAreNotEvictedInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newArrivals(t, 16, 8)
 		for _, p := range a.come("192.0.2.1", 15) {

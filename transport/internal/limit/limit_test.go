@@ -9,7 +9,7 @@ import (
 
 // Whatever the pattern of requests, never more than a second's worth comes at once, and
 // in the long run not more than the rate.
-func TestTakeKeepsTheRate(t *testing.T) {
+func TestBucketKeepsTheRate(t *testing.T) {
 	const rate = 10
 	every, full := int64(time.Second)/rate, int64(time.Second)
 	for _, step := range []time.Duration{0, time.Millisecond, 99 * time.Millisecond, 101 * time.Millisecond, time.Second} {
@@ -29,7 +29,7 @@ func TestTakeKeepsTheRate(t *testing.T) {
 
 // Only those who used something lately take memory, and even of them not more than the
 // rest can bear.
-func TestWhoIsIdleIsForgotten(t *testing.T) {
+func TestBucketsOfIdleAddressesAreDropped(t *testing.T) {
 	l := New(Config{AddressRate: 1})
 	limited := 0
 	l.OnRefuse = func(string) { limited++ }

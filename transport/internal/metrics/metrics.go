@@ -73,7 +73,7 @@ func New(cfg Config) *Metrics {
 		}),
 		evicted: counters("listener", cfg.Listeners, prometheus.CounterOpts{
 			Name: "octostore_http_connections_cut_total",
-			Help: "Connections on which there was no request yet and that were cut because there were too many.",
+			Help: "Connections without an admitted request that were closed because there were too many.",
 		}),
 	}
 	registry := prometheus.NewRegistry()
@@ -81,7 +81,7 @@ func New(cfg Config) *Metrics {
 		m.requests, m.seconds, m.panics, m.limited, m.evicted,
 		gauge("octostore_http_connections", "Connections to the main listener that are open.", cfg.Connections),
 		gauge("octostore_watches", "Clients that watch events now.", cfg.Watches),
-		gauge("octostore_exports", "Exports of the audit under way now, those that follow included.", cfg.Exports),
+		gauge("octostore_exports", "Exports of the audit log in progress, including those that follow.", cfg.Exports),
 		buildInfo(cfg.Version),
 		&tableCollector{service: cfg.Service, sizes: cfg.Sizes},
 		policyCollector{list: cfg.Policies},
@@ -108,7 +108,7 @@ func gauge(name, help string, value func() int) prometheus.Collector {
 func buildInfo(version string) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "octostore_build_info",
-		Help:        "Always 1; the labels say which program this is.",
+		Help:        "Always 1; the labels have the versions of the program.",
 		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()},
 	}, func() float64 { return 1 })
 }

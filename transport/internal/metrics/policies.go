@@ -14,13 +14,13 @@ func describePolicy(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descLoaded   = describe("octostore_policies_loaded_timestamp_seconds", "When the policies that rule were loaded, in seconds since 1970; 0 without policies.")
-	descFailed   = describe("octostore_policies_failed_reloads_total", "Times policies could not be loaded again, so that those before went on to rule.")
+	descLoaded   = describe("octostore_policies_loaded_timestamp_seconds", "When the present policies were loaded, in seconds since 1970; 0 without policies.")
+	descFailed   = describe("octostore_policies_failed_reloads_total", "Reloads of the policies that failed, so that the policies before stayed.")
 	descCalls    = describePolicy("octostore_policy_calls_total", "Calls of a policy since it was loaded.", "mode")
-	descDenials  = describePolicy("octostore_policy_denials_total", "Calls in which a policy denied; in mode shadow nobody was refused.", "mode")
-	descErrors   = describePolicy("octostore_policy_errors_total", "Requests that a policy could not answer, also those it was not called with, and events it failed on.", "mode")
+	descDenials  = describePolicy("octostore_policy_denials_total", "Calls in which a policy denied; in mode shadow the request was not refused.", "mode")
+	descErrors   = describePolicy("octostore_policy_errors_total", "Requests that a policy could not answer, including those without a call, and events it failed on.", "mode")
 	descFuel     = describePolicy("octostore_policy_fuel_total", "Fuel that the calls of a policy used.", "mode")
-	descLag      = describePolicy("octostore_observer_lag_seconds", "Age of the event an observer is at; 0 when it has seen everything.")
+	descLag      = describePolicy("octostore_observer_lag_seconds", "Age of the next event of an observer; 0 when it has seen all.")
 	descParked   = describePolicy("octostore_observer_parked_total", "Events an observer failed on, over restarts and reloads.")
 	descGaps     = describePolicy("octostore_observer_gaps_total", "Times that events were pruned before an observer saw them.")
 	descPolicies = []*prometheus.Desc{descLoaded, descFailed, descCalls, descDenials, descErrors, descFuel, descLag, descParked, descGaps}

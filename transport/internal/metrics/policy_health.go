@@ -11,14 +11,14 @@ import (
 // Metrics of how policies perform.
 var (
 	descDuration     = describePolicy("octostore_policy_call_duration_seconds", "Duration of calls of a policy, of which one in 16 is timed.", "mode")
-	descPlaceWaits   = describePolicy("octostore_policy_place_waits_total", "Calls of a policy that waited, since no more guests may run at a time.")
-	descPlaceWaited  = describePolicy("octostore_policy_place_wait_seconds_total", "Time that calls of a policy waited, since no more guests may run at a time.")
+	descPlaceWaits   = describePolicy("octostore_policy_place_waits_total", "Calls of a policy that waited for a free slot to run in.")
+	descPlaceWaited  = describePolicy("octostore_policy_place_wait_seconds_total", "Time that calls of a policy waited for a free slot to run in.")
 	descInstances    = describePolicy("octostore_policy_instances", "Instances of a policy.")
-	descStarts       = describePolicy("octostore_policy_starts_total", "Instances of a policy that were made, or failed to start.")
+	descStarts       = describePolicy("octostore_policy_starts_total", "Instances of a policy that were created or failed to start.")
 	descMemory       = describePolicy("octostore_policy_memory_bytes", "Memory of the instances of a policy.")
-	descBreaker      = describePolicy("octostore_policy_breaker_open", "1 while a policy keeps failing and is not called but for a probe now and then, else 0.")
+	descBreaker      = describePolicy("octostore_policy_breaker_open", "1 while a policy keeps failing and is called for occasional probes only, else 0.")
 	descOpened       = describePolicy("octostore_policy_breaker_opened_total", "Times that the breaker of a policy opened.")
-	descDroppedLines = describePolicy("octostore_policy_log_lines_dropped_total", "Log lines of a policy that were dropped, beyond 100 a second or 16 a call.")
+	descDroppedLines = describePolicy("octostore_policy_log_lines_dropped_total", "Log lines of a policy that were dropped, above 100 per second or 16 per call.")
 	descHealth       = []*prometheus.Desc{
 		descDuration, descPlaceWaits, descPlaceWaited, descInstances, descStarts, descMemory, descBreaker, descOpened, descDroppedLines,
 	}

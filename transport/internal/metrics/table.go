@@ -16,9 +16,9 @@ func describe(name, help string) *prometheus.Desc { return prometheus.NewDesc(na
 
 var (
 	descHeld        = describe("octostore_locks_held", "Locks that are held now.")
-	descWaiters     = describe("octostore_waiters", "Requests in queues now, the absent ones who keep their place included.")
+	descWaiters     = describe("octostore_waiters", "Requests in queues now, including places kept for absent clients.")
 	descQueued      = prometheus.NewDesc("octostore_queue_waiters", "Requests in queues now by the priority that policies gave them, as octostore_waiters.", []string{"priority"}, nil)
-	descLongest     = prometheus.NewDesc("octostore_queue_longest_wait_seconds", "How long the request of this priority that has waited for longest has waited by now, 0 if none waits. The later classes may starve.", []string{"priority"}, nil)
+	descLongest     = prometheus.NewDesc("octostore_queue_longest_wait_seconds", "Longest wait of the requests of this priority in queues now, 0 if there is none. Lower priorities may starve.", []string{"priority"}, nil)
 	descWait        = describe("octostore_wait_seconds", "Time in the queue of the requests that were granted.")
 	descHold        = describe("octostore_hold_seconds", "Time from grant to end of the leases that ended.")
 	descCommit      = describe("octostore_commit_seconds", "Time a batch of changes took to become durable.")

@@ -74,7 +74,7 @@ func views() *rapid.Generator[lock.View] {
 	})
 }
 
-func TestGrantsAreEncodedAsTheirType(t *testing.T) {
+func TestEncodingOfGrants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := table.Grant{Lease: leases().Draw(t, "lease"), LeaseID: rapid.String().Draw(t, "id"), Waited: spans().Draw(t, "waited")}
 		wait, server, at := spans().Draw(t, "wait"), spans().Draw(t, "server"), instants().Draw(t, "now")
@@ -88,14 +88,14 @@ func TestGrantsAreEncodedAsTheirType(t *testing.T) {
 	})
 }
 
-func TestEndsAreEncodedAsTheirType(t *testing.T) {
+func TestEncodingOfEnds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := lock.EndedLease{Lease: leases().Draw(t, "lease"), Held: spans().Draw(t, "held")}
 		sameJSON(t, api.Ended{Name: string(e.Lease.Name), FencingToken: uint64(e.Lease.Token), HeldMS: e.Held.Milliseconds()}, appendEnded(nil, e))
 	})
 }
 
-func TestLocksAreEncodedAsTheirType(t *testing.T) {
+func TestEncodingOfLocks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v, at := views().Draw(t, "view"), instants().Draw(t, "now")
 		sameJSON(t, lockOf(v, whole, at), appendLock(nil, v, at))
@@ -103,7 +103,7 @@ func TestLocksAreEncodedAsTheirType(t *testing.T) {
 	})
 }
 
-func TestListsAreEncodedAsTheirType(t *testing.T) {
+func TestEncodingOfLists(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		vs, at := rapid.SliceOfN(views(), 0, 3).Draw(t, "views"), instants().Draw(t, "now")
 		next := lock.Name(rapid.String().Draw(t, "next"))

@@ -25,7 +25,7 @@ const (
 	CanaryDevice = "canarydevice"
 )
 
-// Member is what somebody is in an organisation.
+// Member is the membership of a user in an organisation.
 type Member struct {
 	ID    int64             // of the organisation
 	State string            // active or pending

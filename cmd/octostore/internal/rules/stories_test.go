@@ -32,7 +32,7 @@ var stories = []struct {
 	{
 		// etcd: after the wait the waiter's own lease was not looked at again.
 		"a waiter is told it holds a lock with a lease that is over",
-		[]string{"TestLeaseBeginsAtTheGrant", "TestAttemptWhoseLeaseIsOverIsToldSo", "TestALeaseThatHasLapsedIsNotHandedOver", "TestGrantHeldUpByAPauseIsTooLateOrGood"},
+		[]string{"TestLeaseBeginsAtTheGrant", "TestAttemptWhoseLeaseIsOverIsToldSo", "TestGrantThatHasExpiredIsNotDelivered", "TestGrantHeldUpByAPauseIsTooLateOrGood"},
 	},
 	{
 		// dflockd: a client that was gone stayed in the queue and counted against its cap.
@@ -43,7 +43,7 @@ var stories = []struct {
 		// lockd: the loop that waited did not look at the request's context, and locks went
 		// to clients that had hung up.
 		"locks go to clients that have hung up",
-		[]string{"TestQueuePassesOverAClientThatHungUp", "TestAClientThatLeftGetsNoAnswer", "TestAHangUpIsNoticed", "TestHalfClosedConnectionsLeaveNothing", "TestAbandonedWaitsLeaveNoGhosts"},
+		[]string{"TestQueuePassesOverAClientThatHungUp", "TestWaitOfAClientThatLeftHasNoAnswer", "TestHangUpIsNoticed", "TestHalfClosedConnectionsLeaveNothing", "TestAbandonedWaitsLeaveNoGhosts"},
 	},
 	{
 		// net/http: reads one byte ahead to notice that a client leaves, and no more.
@@ -52,11 +52,11 @@ var stories = []struct {
 	},
 	{
 		"connections that say nothing keep a holder from renewing",
-		[]string{"TestConnectionsThatAreSilentMakeRoom", "TestConnectionsOfClientsStay", "TestConnectionsToTheAdminListenerAreFew"},
+		[]string{"TestConnectionsThatArePendingMakeRoom", "TestConnectionsOfClientsStay", "TestConnectionsToTheAdminListenerAreFew"},
 	},
 	{
 		"an orchestrator takes a server with a full disk off its holders",
-		[]string{"TestWhatTheStoreCannotDoIsSaid", "TestFullDiskLetsHoldersGoOn"},
+		[]string{"TestErrorsOfTheStore", "TestFullDiskLetsHoldersGoOn"},
 	},
 	{
 		// Redisson's fair lock: a dead head of the queue held all waiters up for seconds, and a hand-over
@@ -74,17 +74,17 @@ var stories = []struct {
 		// Redisson: a negative lease time waited for ever. ShedLock, kured: a lease of 0,
 		// recorded once, never ended.
 		"a lease without an end",
-		[]string{"TestLeaseAlwaysHasAnEnd", "TestWhatIsRefusedAsInvalid"},
+		[]string{"TestLeaseAlwaysHasAnEnd", "TestParametersThatAreRefused"},
 	},
 	{
 		// Nacos: a flag of the client let it pass those who waited.
 		"a client passes those who wait",
-		[]string{"TestQueueIsNotOvertakenByTries", "TestAThousandWaitersAreGrantedInOrder"},
+		[]string{"TestQueueIsNotOvertakenByTries", "TestQueueOfAThousandIsGrantedInOrder"},
 	},
 	{
 		// hiqlite: a waiter that died as it was promoted left its ticket in front for ever.
 		"a waiter dies as its turn comes",
-		[]string{"TestWaiterThatDiesAtTheFrontCostsOneLeaseAtMost", "TestAGrantIsUndoneIfTheConnectionFailsAtTheWrite", "TestAClientThatLeavesAtTheGrantDoesNotKeepIt"},
+		[]string{"TestWaiterThatDiesAtTheFrontCostsOneLeaseAtMost", "TestGrantIsUndoneIfTheConnectionFails", "TestGrantIsUndoneIfTheClientLeaves"},
 	},
 	{
 		// A recipe with curl -f took a redirect for a grant, and deployed without a lock.
@@ -105,7 +105,7 @@ var stories = []struct {
 		// consul lock: the child of a holder that had lost its lock ran on for a minute
 		// beside the next one; etcdctl lock did not stop its child at all. A server cannot stop it; it can refuse what is stale.
 		"an old holder goes on",
-		[]string{"TestOldHolderIsRefused", "TestLeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
+		[]string{"TestOldHolderIsRefused", "TestLeaseThatLapsedDuringAPauseIsOver", "TestLeaseIDIsProofForOneLeaseOfOneName"},
 	},
 	{
 		// Here: a policy judged one lease, the lock changed hands, and the break ended the

@@ -99,7 +99,7 @@ func TestLoginThatFails(t *testing.T) {
 	fake := &logintest.GitHub{Login: "mallory", ID: 666, Interval: 1}
 	server := octotest.Start(t, t.TempDir(), octotest.GitHubSettings(t, fake)...)
 	p := octotest.NewPerson(t, "OCTOSTORE_URL=http://"+server.Addr)
-	p.Fails("this account of GitHub may not log in here", "login")
+	p.Fails("this GitHub account may not log in here", "login")
 	if _, err := os.Stat(p.File()); err == nil {
 		t.Error("something is kept")
 	}

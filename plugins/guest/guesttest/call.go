@@ -13,14 +13,14 @@ import (
 	"github.com/octostore/octostore/plugins/guest/internal/host"
 )
 
-// Answer is what a policy said.
+// Answer is the answer of a policy.
 type Answer struct {
 	Verdict      string // allow, deny or error; of an observing policy done, again or error
-	Reason       string // of a denial, what the caller reads; of an event to be given again, why
-	RetryAfterMS int64  // of a denial; 0: it did not say
-	TTLMS        int64  // what its caps leave of the ttl that was asked for
-	WaitMS       int64  // what its caps leave of the wait
-	Priority     string // that it sets: front, normal or back; empty: it does not say
+	Reason       string // of a denial, for the client; of an event that comes again
+	RetryAfterMS int64  // of a denial; 0: none
+	TTLMS        int64  // the requested ttl, after its caps
+	WaitMS       int64  // the requested wait, after its caps
+	Priority     string // front, normal or back; empty: it sets none
 	Notes        map[string]string
 	Log          []Line
 	Err          error // of the verdict error
@@ -38,8 +38,8 @@ var one sync.Mutex
 // config is what the policy was configured with; the key stays readable.
 var config = "{}"
 
-// Configure has the policy read its configuration, a JSON object, as it does when it
-// is loaded. The error is what the operator would read.
+// Configure passes a configuration, a JSON object, to the policy, as a load does. The error is
+// the one for the operator.
 func Configure(object string) error {
 	one.Lock()
 	defer one.Unlock()
@@ -58,7 +58,7 @@ func Configure(object string) error {
 	return errors.New(c.answer.Reason)
 }
 
-// Ask puts a request to the policy.
+// Ask passes a request to the policy and returns its answer.
 func Ask(r Request) Answer {
 	c := &call{request: &r, answer: Answer{TTLMS: r.TTLMS, WaitMS: r.WaitMS}}
 	switch result, err := c.locked(host.RunCheck); {
@@ -74,7 +74,7 @@ func Ask(r Request) Answer {
 	return c.answer
 }
 
-// Observe gives an event to the policy, a line of the journal.
+// Observe passes an event, a line of the audit log, to the policy.
 func Observe(event string) Answer {
 	c := &call{request: &Request{Hook: "observe", NowMS: NewRequest().NowMS}, event: event}
 	switch result, err := c.locked(host.RunObserve); {
@@ -95,7 +95,7 @@ func (c *call) failed(kind string, err error) Answer {
 	return Answer{Verdict: "error", Reason: kind, Err: err, TTLMS: c.request.TTLMS, WaitMS: c.request.WaitMS, Log: c.answer.Log}
 }
 
-// call stands in for OctoStore during one call.
+// call is the host during one call.
 type call struct {
 	request  *Request
 	event    string
