@@ -9,15 +9,15 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// ErrForbidden is the answer to a principal that may not do what it asks. What it asked,
-// and which scope would allow it, is in the [*ForbiddenError] that wraps it.
+// ErrForbidden is the answer to a principal without the necessary scope. The
+// [*ForbiddenError] that wraps it names the action and the scope.
 var ErrForbidden = errors.New("this account may not do that")
 
-// ForbiddenError says what a principal may not do. It is made of what was asked and of
-// nothing that is stored: it does not tell whether a lock exists.
+// ForbiddenError says what a principal may not do. It depends on the request only, so it
+// does not reveal whether a lock exists.
 type ForbiddenError struct {
 	What  string // "acquire the lock prod/db", "list locks"
-	Needs string // the scopes that would allow it, besides admin, for people
+	Needs string // the scopes that would allow it, besides admin, in words
 }
 
 func (e *ForbiddenError) Error() string {

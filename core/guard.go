@@ -1,19 +1,17 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 )
 
-// Hook is a kind of request a policy can have a say in.
+// Hook is a kind of request that policies judge.
 type Hook string
 
 // Hooks.
@@ -23,81 +21,79 @@ const (
 	HookBreak   Hook = "break"
 )
 
-// Phase says when a policy is asked.
+// Phase says when policies judge a request.
 type Phase string
 
 // Phases.
 const (
-	PhaseRequest Phase = "request" // the request came in
-	PhaseGrant   Phase = "grant"   // it waited, and it is its turn
+	PhaseRequest Phase = "request" // the request arrived
+	PhaseGrant   Phase = "grant"   // it waited, and has reached the front of the queue
 )
 
-// Question is what a guard is asked.
+// Question is a request for a guard to judge.
 type Question struct {
 	Hook  Hook
 	Phase Phase
-	// Asked is the request, not to be changed. Of a renew and a break, Holder and
-	// Metadata are those of the lease; Reason is the lease's, or why it is broken.
+	// Asked is the request; do not change it. For a renewal or a break, Holder and
+	// Metadata are those of the lease. Reason is that of the lease, or of the break.
 	Asked  lock.Acquisition
 	Waited time.Duration // phase grant
 	View   lock.View     // the lock as last committed
-	// Held counts the locks the account holds whose names begin with a prefix, as last
-	// committed. It costs by what it counts.
+	// Held counts the locks that the account holds under a prefix, as last committed. Its
+	// cost grows with the count.
 	Held func(prefix string) int
-	// Locks is where a guard looks at other locks; nil: nothing is known of them.
+	// Locks shows other locks to the guard; nil: none.
 	Locks Locks
 }
 
-// Locks shows locks as last committed. What it says is advisory: it may have changed by
-// the time the answer is used. It is safe for use by many goroutines.
+// Locks shows locks as last committed. The answers are advisory: they may be out of date
+// when they are used. It is safe for use by many goroutines.
 type Locks interface {
-	// Get returns the state of a name, which may be any text: what is not a name is free.
+	// Get returns the state of a lock. A text that is not a valid name is free.
 	Get(name lock.Name) lock.View
-	// HeldUnder counts the locks held by any account whose names begin with a prefix. It
-	// looks at no more than most names, and returns at how many: if that is most, there may
-	// be more.
+	// HeldUnder counts the locks that any account holds under a prefix. It looks at most at
+	// most names, and returns at how many: if that is most, there may be more.
 	HeldUnder(prefix string, most int) (held, looked int)
 }
 
 var _ Locks = (*table.Table)(nil)
 
-// ErrChangedHands is the answer to a break that policies judge, if the lock has had
-// another lease every time they had finished. Nothing was broken.
+// ErrChangedHands is the answer to a break if the lock had another holder each time the
+// policies had judged it. Nothing was broken.
 var ErrChangedHands = errors.New(
 	"the lock changed hands while policies judged the break, so nothing was broken; ask again, or name a fencing_token",
 )
 
-// Decision is a guard's leave to go on, or, beside an error, what is to be recorded
-// of its refusal.
+// Decision is how a guard allows a request, or, together with an error, what is recorded of
+// the refusal.
 type Decision struct {
 	TTL  time.Duration // cap on the ttl; 0: none. Acquire in phase request only
-	Wait time.Duration // cap on the wait, where CapWait is set. Acquire in phase request only
+	Wait time.Duration // cap on the wait, if CapWait is set. Acquire in phase request only
 
 	CapWait bool
 
-	// Priority is the class the request waits in, where SetPriority is set: the rearmost
-	// that a policy asked for. Acquire in phase request only.
+	// Priority is the class of the waiter, if SetPriority is set: the last of those that
+	// policies asked for. Acquire in phase request only.
 	Priority    lock.Priority
 	SetPriority bool
 
-	lock.Opinion // kept with the event
+	lock.Opinion // recorded with the event
 }
 
-// Guard is what the service asks before a lock is given, renewed or broken.
-// Implementations are safe for use by many goroutines.
+// Guard judges acquires, renewals and breaks: the policies. Implementations are safe for use
+// by many goroutines.
 type Guard interface {
-	// Covers reports, quickly, whether Judge would have anything to say about a name.
-	// Names that are not covered pay for nothing more, and their lock changes hands in
-	// the commit that freed it. It is also called by the table's loop: it must not block
-	// and must not call the service.
+	// Covers reports, quickly, whether Judge must be asked about a name. A lock whose name is
+	// not covered goes to the next waiter in the commit that freed it. The loop of the
+	// table calls Covers too, so it must not block and must not call the service.
 	Covers(Hook, lock.Name) bool
-	// Judge returns nil for yes, a [*DeniedError] for no, a [*PolicyError] where the
-	// policies could not answer, or another error if ctx ended before they had. What it
-	// says in the Opinion is recorded beside the first three.
+	// Judge returns nil to allow the request, a [*DeniedError] to deny it, a [*PolicyError]
+	// if the policies could not answer, or another error if ctx ended first. In the first
+	// three cases the Opinion is recorded.
 	Judge(ctx context.Context, q Question) (Decision, error)
 }
 
-// DeniedError is a policy's no.
+// DeniedError means that a policy denied the request.
 type DeniedError struct {
 	Policy     string
 	Reason     string
@@ -106,7 +102,7 @@ type DeniedError struct {
 
 func (e *DeniedError) Error() string { return fmt.Sprintf("policy %s: %s", e.Policy, e.Reason) }
 
-// PolicyError means a policy that has to agree could not answer.
+// PolicyError means that a policy whose consent is required could not answer.
 type PolicyError struct {
 	Policy string
 	Err    error
@@ -117,8 +113,8 @@ func (e *PolicyError) Error() string {
 }
 func (e *PolicyError) Unwrap() error { return e.Err }
 
-// Rechecks returns what table.Config wants to know of a guard that may be nil: whether a
-// waiter for a name has to be judged again at its turn, now that the turn has come.
+// Rechecks returns the function that table.Config needs: whether a waiter for a name must be
+// judged again when it reaches the front of the queue. g may be nil.
 func Rechecks(g Guard) func(lock.Name) bool {
 	if g == nil {
 		return nil
@@ -126,13 +122,13 @@ func Rechecks(g Guard) func(lock.Name) bool {
 	return func(name lock.Name) bool { return g.Covers(HookAcquire, name) }
 }
 
-// open is the guard of a server without policies.
+// allowAll is the guard of a server without policies.
 type allowAll struct{}
 
 func (allowAll) Covers(Hook, lock.Name) bool                       { return false }
 func (allowAll) Judge(context.Context, Question) (Decision, error) { return Decision{}, nil }
 
-// question completes a question about a request.
+// question returns the question about a request.
 func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock.View) Question {
 	return Question{
 		Hook: hook, Phase: phase, Asked: a, View: view,
@@ -141,46 +137,23 @@ func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock
 	}
 }
 
-// Suppose returns what the guard would be asked if an account made this request now;
-// empty is the principal's own. Nothing is done and nothing is recorded. Policies are told
-// who holds the lock and how many locks the account holds, and may tell: so it takes the
-// right to read the lock, and for another account the right to read all locks. What a
-// policy's reason tells of other locks, which its manifest lets it look at, is for everyone
-// who asks for a lock under it, and needs no more than asking does. Errors:
-// [*input.Error], [*ForbiddenError].
-func (s *Service) AcquireQuestion(p auth.Principal, account string, r AcquireRequest) (Question, error) {
-	account = cmp.Or(account, p.Account)
-	if err := may(p, "read", auth.Read, r.Name); err != nil {
-		return Question{}, err
-	}
-	if err := mayAskFor(p, account); err != nil {
-		return Question{}, err
-	}
-	a, err := s.acquisition(supposed(p, account), r)
-	if err != nil {
-		return Question{}, err
-	}
-	return s.question(HookAcquire, PhaseRequest, a, s.table.Get(a.Name)), nil
-}
-
-// acquireJudged asks the guard about a new request, applies what it says, and
-// arranges that it is asked again when the request has waited and its turn comes.
-// An attempt that has its lease already is not judged again: it only did not hear of
-// it.
+// acquireJudged has the guard judge a new request, applies the decision, and has the guard
+// asked again when the request has waited and reached the front. A repeated attempt that
+// has its lease already is not judged again: only the answer was lost.
 func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (table.Grant, error) {
 	if !a.Attempt.IsZero() {
 		if g, ok, err := s.table.Repeat(a); ok || err != nil {
 			return g, err
 		}
 	}
-	asked := a // every policy sees the request as it came, whatever another made of it
+	asked := a // every policy sees the original request, without the caps of other policies
 	if err := s.judgeAcquire(ctx, &a); err != nil {
 		return table.Grant{}, err
 	}
 	return s.acquireAtTurn(ctx, a, asked)
 }
 
-// judgeAcquire asks the guard about a new request, and applies what it says.
+// judgeAcquire has the guard judge a new request, and applies the decision.
 func (s *Service) judgeAcquire(ctx context.Context, a *lock.Acquisition) error {
 	v, err := s.judge(ctx, s.question(HookAcquire, PhaseRequest, *a, s.table.Get(a.Name)))
 	if err != nil {
@@ -199,8 +172,8 @@ func (s *Service) judgeAcquire(ctx context.Context, a *lock.Acquisition) error {
 	return clientGone(ctx)
 }
 
-// left returns [lock.ErrGone] if the client left while the policies agreed: a grant would
-// only have to be undone, and a lease be broken for nobody.
+// clientGone returns [lock.ErrGone] if the client left while the policies judged. A grant
+// would have to be undone, and a break would have no client.
 func clientGone(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return lock.ErrGone
@@ -208,7 +181,8 @@ func clientGone(ctx context.Context) error {
 	return nil
 }
 
-// acquireAtTurn takes the lock, and has the guard asked again if the request has waited.
+// acquireAtTurn acquires the lock. If the request has to wait, the guard is asked again
+// when it reaches the front.
 func (s *Service) acquireAtTurn(ctx context.Context, a, asked lock.Acquisition) (table.Grant, error) {
 	if a.Wait <= 0 {
 		return s.table.Acquire(ctx, a)
@@ -221,24 +195,24 @@ func (s *Service) acquireAtTurn(ctx context.Context, a, asked lock.Acquisition) 
 	return g, err
 }
 
-// refusedAtTurn is a refusal that is not on record yet. The next in line is called as
-// soon as the refused has left the queue, which does not wait for a commit; before it is
-// answered the refusal is on record.
+// refusedAtTurn is a refusal that is not recorded yet. The next waiter is called as soon as
+// the refused one has left the queue, without a commit. The refusal is recorded before its
+// client gets the answer.
 type refusedAtTurn struct {
 	error
 	said lock.Opinion
 }
 
-// gathering has refusals recorded together that come close after each other, as when a
-// whole queue is refused, one waiter after the other: each would have a commit of its own.
+// gathering has refusals that follow each other closely recorded in one commit, as when the
+// policies refuse a whole queue, one waiter after the other.
 type gathering struct {
-	mu   sync.Mutex // held for moments only
+	mu   sync.Mutex // held briefly
 	over chan struct{}
 }
 
 const gatherFor = 2 * time.Millisecond
 
-// gather waits until those that came meanwhile may go on together.
+// gather waits until the refusals of the present interval continue together.
 func (g *gathering) gather() {
 	g.mu.Lock()
 	if g.over == nil {
@@ -257,9 +231,9 @@ func (g *gathering) end() {
 	g.over = nil
 }
 
-// judgeAtTurn returns what has the guard asked again when the request has waited and its
-// turn comes, if policies cover the name then (see [Rechecks]): they may have changed
-// while it waited, either way. What was said when it came in stays on record.
+// judgeAtTurn returns the recheck of a waiter that has reached the front, if policies cover
+// the name then (see [Rechecks]): the policies may have changed while it waited. The
+// verdicts from the arrival of the request stay in the record.
 func (s *Service) judgeAtTurn(asked lock.Acquisition, before lock.Opinion) table.Recheck {
 	return func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
 		q := s.question(HookAcquire, PhaseGrant, asked, s.table.Get(asked.Name))
@@ -268,7 +242,7 @@ func (s *Service) judgeAtTurn(asked lock.Acquisition, before lock.Opinion) table
 		if errors.Is(err, lock.ErrGone) {
 			return lock.Opinion{}, err
 		}
-		said := before // the sets of the two times may differ: policies are loaded again meanwhile
+		said := before // the policy sets may differ: policies can be reloaded meanwhile
 		said.SetAtGrant, said.Notes = atTurn.PolicySet, atTurn.Notes
 		said.Verdicts = append(before.Verdicts[:len(before.Verdicts):len(before.Verdicts)], atTurn.Verdicts...)
 		if err != nil {
@@ -278,16 +252,16 @@ func (s *Service) judgeAtTurn(asked lock.Acquisition, before lock.Opinion) table
 	}
 }
 
-// judgeRenew asks the guard about a renewal. A veto leaves the lease to its present
-// end. A policy that cannot answer does not take a lease away. A client that leaves
-// before the policies have answered does not renew: else leaving early would pass them by.
+// judgeRenew has the guard judge a renewal. After a veto the lease runs until its present
+// end. A policy that cannot answer does not prevent a renewal. If the client leaves before
+// the policies have answered, nothing is renewed: otherwise leaving early would evade them.
 func (s *Service) judgeRenew(ctx context.Context, r *lock.RenewRequest) error {
 	view := s.table.Get(r.Name)
 	if view.Lease == nil || !s.table.Proves(view.Lease, r.Actor.Account, r.LeaseID) {
-		return nil // the table says so; policies speak to those who have the lock, of what they have
+		return nil // the table refuses it; policies judge only the holder, about its own lease
 	}
 	if view.Lease.ConfirmWithin > 0 && r.TTL <= view.Lease.TTL {
-		r.OnlyConfirm = true // a renewal that meanwhile came before this one is not followed by a second one unasked
+		r.OnlyConfirm = true // if another renewal comes first, this one changes nothing: it was not judged
 		return nil
 	}
 	a := ofLease(r.Origin, view.Lease)
@@ -296,25 +270,25 @@ func (s *Service) judgeRenew(ctx context.Context, r *lock.RenewRequest) error {
 	}
 	v, err := s.judge(ctx, s.question(HookRenew, PhaseRequest, a, view))
 	if _, denied := errors.AsType[*DeniedError](err); denied || errors.Is(err, lock.ErrGone) {
-		s.table.Received(*r) // the lease is not to be undone before its present end
+		s.table.Received(*r) // the lease must not be undone before its present end
 		return s.recordRefusal(ctx, a, v.Opinion, err)
 	}
 	r.Opinion = v.Opinion
 	return nil
 }
 
-// judgedTimes bounds how often a break is judged because the lock changed hands while
-// the policies looked at it.
+// judgedTimes limits how often a break is judged again because the lock got another holder
+// meanwhile.
 const judgedTimes = 4
 
-// unjudged is the fencing token of no lease, since sequence numbers stay below 2^53. A
+// unjudged is a fencing token that no lease has, since sequence numbers stay below 2^53. The
 // break of a lock that looked free carries it: the table then breaks nothing, and says
 // whether the lock is free.
 const unjudged lock.Token = 1 << 53
 
-// judgedBreak asks the guard whether the present lease may be broken, and has end break
-// that one and no other. If another lease has begun meanwhile, it is judged in its turn,
-// unless the request names the fencing token it is about.
+// judgedBreak has the guard judge the break of the present lease, and has end break exactly
+// that lease. If the lock has another lease meanwhile, that one is judged too, unless the
+// request names a fencing token.
 func (s *Service) judgedBreak(ctx context.Context, b lock.BreakRequest, end func(lock.BreakRequest) error) error {
 	for range judgedTimes {
 		judged, err := s.judgeBreak(ctx, b)
@@ -328,12 +302,12 @@ func (s *Service) judgedBreak(ctx context.Context, b lock.BreakRequest, end func
 	return ErrChangedHands
 }
 
-// judgeBreak asks the guard about the lease that is to be broken, and returns the break
-// with that lease's fencing token.
+// judgeBreak has the guard judge the break of the present lease, and returns the break with
+// the fencing token of that lease.
 func (s *Service) judgeBreak(ctx context.Context, b lock.BreakRequest) (lock.BreakRequest, error) {
 	view := s.table.Get(b.Name)
 	if view.Lease == nil || b.Token != 0 && b.Token != view.Lease.Token {
-		b.Token = unjudged // the table says why there is nothing to break
+		b.Token = unjudged // the table answers why there is nothing to break
 		return b, nil
 	}
 	a := ofLease(b.Origin, view.Lease)
@@ -346,8 +320,8 @@ func (s *Service) judgeBreak(ctx context.Context, b lock.BreakRequest) (lock.Bre
 	return b, clientGone(ctx)
 }
 
-// judge asks the guard. A client that leaves meanwhile is no fault of a policy: the error
-// is then [lock.ErrGone] instead of what the guard made of the end of ctx.
+// judge asks the guard. If the client leaves meanwhile, which is not a fault of a policy, the
+// error is [lock.ErrGone].
 func (s *Service) judge(ctx context.Context, q Question) (Decision, error) {
 	v, err := s.cfg.Guard.Judge(ctx, q)
 	if err == nil || ctx.Err() == nil {
@@ -361,14 +335,13 @@ func (s *Service) judge(ctx context.Context, q Question) (Decision, error) {
 	return Decision{}, lock.ErrGone
 }
 
-// ofLease describes a request about a lease that exists.
+// ofLease returns a request about an existing lease.
 func ofLease(by lock.Origin, l *lock.Lease) lock.Acquisition {
 	return lock.Acquisition{Origin: by, Name: l.Name, Holder: l.Holder, Reason: l.Reason, Metadata: l.Metadata, TTL: l.TTL}
 }
 
-// recordRefusal writes the refusal into the journal and returns what the client is
-// to be told: the refusal, or that it could not be recorded. Either way nothing is
-// done. The departure of the client is no refusal and is not recorded.
+// recordRefusal records the refusal, and returns the error for the client: the refusal, or
+// that it could not be recorded. [lock.ErrGone] is not a refusal and is not recorded.
 func (s *Service) recordRefusal(ctx context.Context, a lock.Acquisition, said lock.Opinion, refusal error) error {
 	if errors.Is(refusal, lock.ErrGone) {
 		return refusal

@@ -1,9 +1,9 @@
-// Package core is the way in: every request to a lock, from whatever transport,
-// passes a [Service], which asks three questions in this order. May this principal?
-// What do the policies say? And then the table: is the lock free?
+// Package core is the entry to the lock table: every request of every transport passes a
+// [Service]. It checks the permissions of the principal, then asks the policies, then the
+// table.
 //
-// Nothing here knows HTTP, SQL or WebAssembly. Policies are behind [Guard]; the
-// table keeps its promises whatever a guard does.
+// This package knows nothing of HTTP, SQL or WebAssembly. Policies are behind [Guard]; the
+// table keeps its promises whatever a guard answers.
 package core
 
 import (
@@ -19,23 +19,22 @@ import (
 	"github.com/octostore/octostore/core/table"
 )
 
-// Config is the part of the configuration the rules of a request depend on. The
-// zero value means the defaults.
+// Config has the settings of a [Service]. The zero value means the defaults.
 type Config struct {
-	DefaultTTL time.Duration // of a request that names none; default 60 s
+	DefaultTTL time.Duration // of a request without a ttl; default 60 s
 	MaxTTL     time.Duration // longest ttl accepted; default 1 h
-	MaxWait    time.Duration // longer waits are cut to this; default 10 m
-	Guard      Guard         // nil: there are no policies
+	MaxWait    time.Duration // longer waits are shortened to this; default 10 m
+	Guard      Guard         // nil: no policies
 }
 
-// Service answers requests. Make one with [New]; it is safe for use by many
+// Service handles requests for locks. Make one with [New]; it is safe for use by many
 // goroutines.
 type Service struct {
 	table  *table.Table
 	cfg    Config
-	judges bool // there may be policies
+	judges bool // a guard is configured
 
-	refusals gathering // of waiters at their turn
+	refusals gathering // of waiters at the front of their queue
 }
 
 // New returns a service over table. The caller keeps the table and closes it.
@@ -56,32 +55,31 @@ func New(table *table.Table, cfg Config) *Service {
 	return &Service{table: table, cfg: cfg, judges: judges}
 }
 
-// AcquireRequest asks for a lock. The account in Origin is filled in by the
-// service.
+// AcquireRequest is a request to acquire a lock. The service sets the account in Origin.
 type AcquireRequest struct {
 	lock.Origin
 	Name     lock.Name
 	TTL      time.Duration // 0: the default
-	Confirm  time.Duration // the lease runs that long until its first renewal; 0: it runs for its ttl at once
-	Wait     time.Duration // 0: do not wait; cut to the maximum
+	Confirm  time.Duration // the lease ends after this unless it is renewed; 0: after its ttl
+	Wait     time.Duration // 0: do not wait; shortened to the maximum
 	Holder   string
 	Reason   string
-	Metadata map[string]string // not to be changed after the call
+	Metadata map[string]string // do not change it after the call
 	Key      string            // idempotency key; empty: none
 }
 
-// Wait returns how long a request that asks to wait d would wait at most.
+// Wait returns how long a request with the wait d waits at most.
 func (s *Service) Wait(d time.Duration) time.Duration { return max(0, min(d, s.cfg.MaxWait)) }
 
-// Acquire takes the lock for the principal, waiting in its queue for up to
-// r.Wait. A nil error means the lease was granted and its record is on disk.
+// Acquire acquires the lock for the principal, waiting in its queue for up to r.Wait. A nil
+// error means that the lease was granted and its record is on disk.
 //
-// The caller must look at the clock once more just before it passes the grant on
-// ([lock.ErrTooLate]), and must call [Service.Undo] if it could not pass it on.
+// The caller must check the clock again just before it delivers the grant
+// ([lock.ErrTooLate]), and must call [Service.Undo] if it could not deliver it.
 //
 // Errors: [*input.Error], [ErrForbidden], [*DeniedError], [*PolicyError],
-// [*lock.HeldError], which names nobody to a principal that may not read the lock, [lock.ErrSuperseded], [lock.ErrAttemptOver],
-// [lock.ErrKeyMismatch], [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrWaitsEnough], [lock.ErrDraining],
+// [*lock.HeldError], which names no holder to a principal that may not read the lock,
+// [lock.ErrSuperseded], [lock.ErrAttemptOver], [lock.ErrKeyMismatch], [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrWaitsEnough], [lock.ErrDraining],
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone]
 // when ctx ended first.
 func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireRequest) (table.Grant, error) {
@@ -143,7 +141,7 @@ func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisit
 	}, nil
 }
 
-// as puts the principal into the origin of its request.
+// withPrincipal sets the principal in the origin of its request.
 func withPrincipal(p auth.Principal, o lock.Origin) lock.Origin {
 	o.Actor.Account, o.Actor.TokenID, o.Actor.Groups = p.Account, p.TokenID, p.Groups
 	return o
@@ -158,18 +156,18 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// Undo takes back a grant that could not be delivered: the client was gone before
-// the answer was written, or writing it failed. A grant with an idempotency key is
-// kept for a while in case the client asks again. It does not block. Call it at
-// most once per grant, and never after a write that succeeded.
+// Undo ends a lease whose grant could not be delivered: the client was gone before the
+// answer was written, or writing it failed. A grant with an idempotency key is kept for a
+// while in case the client asks again. Undo does not block. Call it at most once per grant,
+// and never after a successful write.
 func (s *Service) Undo(g table.Grant) { s.table.Undo(g) }
 
-// Renew gives the lease more time; r.TTL zero means the lease's own ttl. It never
-// shortens a lease. The first renewal of an unconfirmed lease gives it at least the ttl
-// it was granted with, and policies are asked about it only if it asks for more: they
-// have judged that ttl when the lock was acquired. Errors: [*input.Error], [ErrForbidden], [*DeniedError],
-// [lock.ErrNotHeld], [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and
-// [lock.ErrGone] when ctx ended before the policies had answered.
+// Renew extends the lease; a zero r.TTL means the ttl of the lease. It never shortens a
+// lease. The first renewal of an unconfirmed lease extends it at least to the granted ttl;
+// policies judge it only if it asks for more, because they judged that ttl at the acquire.
+// Errors: [*input.Error], [ErrForbidden], [*DeniedError], [lock.ErrNotHeld],
+// [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone] if ctx
+// ended before the policies had answered.
 func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.RenewRequest) (table.Grant, error) {
 	if r.TTL != 0 {
 		if err := lock.CheckTTL(r.TTL, s.cfg.MaxTTL); err != nil {
@@ -188,8 +186,8 @@ func (s *Service) Renew(ctx context.Context, p auth.Principal, r lock.RenewReque
 	return s.table.Renew(ctx, r)
 }
 
-// Release gives the lock back. A release repeated within ten minutes is answered
-// as the first one was. Errors: [ErrForbidden], [lock.ErrNotHeld], [lock.ErrFull],
+// Release releases the lock. A release repeated within ten minutes gets the same answer as
+// the first. Errors: [ErrForbidden], [lock.ErrNotHeld], [lock.ErrFull],
 // [lock.ErrOutcomeUnknown], [lock.ErrClosed].
 func (s *Service) Release(ctx context.Context, p auth.Principal, r lock.ReleaseRequest) (lock.EndedLease, error) {
 	if err := may(p, "release", auth.Acquire, r.Name); err != nil {
@@ -199,8 +197,8 @@ func (s *Service) Release(ctx context.Context, p auth.Principal, r lock.ReleaseR
 	return s.table.Release(ctx, r)
 }
 
-// Break ends the lease of somebody else. If policies judge it, the lease they judged is
-// the one that ends, or none. Errors: [*input.Error],
+// Break ends the lease of another account. If policies judge it, exactly the lease they
+// judged ends, or none. Errors: [*input.Error],
 // [ErrForbidden], [*DeniedError], [*PolicyError], [lock.ErrFree], [lock.ErrTokenChanged], [ErrChangedHands],
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone] when ctx ended
 // before the policies had answered.
@@ -223,11 +221,11 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.BreakReque
 	return over, err
 }
 
-// Take ends the lease of somebody else as [Service.Break] does, and in the same commit
-// gives the lock to the principal, ahead of all who wait: r says what its lease is to be,
-// without Wait and Key, and b.Name is the lock. It takes the right to do both, and both
-// hooks are asked. The grant is passed on or undone as that of [Service.Acquire]. Errors:
-// those of both, but [*lock.HeldError].
+// Take ends the lease of another account as [Service.Break] does, and in the same commit
+// grants the lock to the principal, ahead of all waiters. b.Name is the lock; r describes
+// the new lease, without Wait and Key. The principal needs the rights of both, and policies
+// of both hooks judge it. The grant is delivered or undone as that of [Service.Acquire].
+// Errors: those of both, except [*lock.HeldError].
 func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.BreakRequest, r AcquireRequest) (table.Grant, error) {
 	r.Name, r.Wait, r.Key = b.Name, 0, ""
 	a, err := s.acquisition(p, r)
@@ -250,8 +248,8 @@ func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.BreakReques
 	return g, err
 }
 
-// take has the guard asked about the acquire, and then takes the lock. Where there is no
-// lease to take it from, the table says so and the guard is not asked.
+// take has the guard judge the acquire, and then takes the lock. If there is no lease to end,
+// the table refuses and the guard is not asked.
 func (s *Service) take(ctx context.Context, b lock.BreakRequest, a lock.Acquisition) (table.Grant, error) {
 	if b.Token != unjudged && s.cfg.Guard.Covers(HookAcquire, b.Name) {
 		if err := s.judgeAcquire(ctx, &a); err != nil {
@@ -270,10 +268,10 @@ func (s *Service) Get(p auth.Principal, name lock.Name) (lock.View, error) {
 	return s.table.Get(name), nil
 }
 
-// Queue returns the state of one name with up to limit places of its queue after the
-// first skip ones. Unlike [Service.Get] it asks the table's loop for them. Errors:
-// [ErrForbidden], [lock.ErrFull] if the commit it came with was refused,
-// [lock.ErrOutcomeUnknown] if one hangs, [lock.ErrClosed].
+// Queue returns the state of one name with up to limit waiters of its queue after the first
+// skip ones. Unlike [Service.Get] it waits for the loop of the table. Errors:
+// [ErrForbidden], [lock.ErrFull] if the commit of the same batch was refused,
+// [lock.ErrOutcomeUnknown] if a commit hangs, [lock.ErrClosed].
 func (s *Service) Queue(ctx context.Context, p auth.Principal, name lock.Name, skip, limit int) (lock.View, error) {
 	if err := may(p, "read", auth.Read, name); err != nil {
 		return lock.View{}, err
@@ -287,11 +285,11 @@ func (s *Service) Queue(ctx context.Context, p auth.Principal, name lock.Name, s
 	return view, nil
 }
 
-// List returns the locks that are held or waited for, by name, that the principal
-// may read, and the name to pass as After for the next page, empty at the end. It
-// never waits for a write. It looks only at names that begin as one of the principal's
-// patterns does up to its first star; of those it passes over what is not to be seen.
-// Errors: [*input.Error], [ErrForbidden] to one who may read nothing.
+// List returns the locks with a holder or waiters that the principal may read, sorted by
+// name, and the name to pass as After for the next page, empty at the end. It never waits
+// for a write. It looks only at names under the prefixes of the principal's patterns, and
+// skips those that the principal may not read. Errors: [*input.Error], [ErrForbidden] if
+// the principal may read no lock.
 func (s *Service) List(p auth.Principal, q table.Query) (views []lock.View, next lock.Name, err error) {
 	if err := lock.CheckPrefix(q.Prefix); err != nil {
 		return nil, "", err
@@ -306,7 +304,7 @@ func (s *Service) List(p auth.Principal, q table.Query) (views []lock.View, next
 	for _, prefix := range p.Prefixes(auth.Read) {
 		if prefix, overlap := longer(prefix, q.Prefix); overlap {
 			part := q
-			part.Prefix, part.Limit = prefix, most+1-len(views) // one more tells whether there is more
+			part.Prefix, part.Limit = prefix, most+1-len(views) // one more shows whether there is a next page
 			found, _ := s.table.List(part)
 			views = append(views, found...)
 		}
@@ -317,7 +315,7 @@ func (s *Service) List(p auth.Principal, q table.Query) (views []lock.View, next
 	return views, "", nil
 }
 
-// longer returns the one of two prefixes that begins with the other.
+// longer returns the longer of two prefixes, if it begins with the other.
 func longer(a, b string) (prefix string, overlap bool) {
 	switch {
 	case strings.HasPrefix(a, b):
@@ -331,8 +329,7 @@ func longer(a, b string) (prefix string, overlap bool) {
 // Stats returns the counts and timings of the table since its start.
 func (s *Service) Stats() table.Stats { return s.table.Stats() }
 
-// Full reports whether acquires are refused because there is no space to record
-// them.
+// Full reports whether acquires are refused because the disk is full.
 func (s *Service) Full() bool { return s.table.Full() }
 
 // Draining reports whether acquires are refused because the server is stopping.
@@ -341,5 +338,5 @@ func (s *Service) Draining() bool { return s.table.Draining() }
 // UntilDrain returns a context that ends when the server begins to stop.
 func (s *Service) UntilDrain() context.Context { return s.table.UntilDrain() }
 
-// Serving returns nil while changes can be made, else why they cannot be.
+// Serving returns nil while changes are possible, else the reason why not.
 func (s *Service) Serving() error { return s.table.Err() }

@@ -290,7 +290,7 @@ func TestAWaiterIsJudgedAgainAtItsTurn(t *testing.T) {
 	})
 }
 
-// Policies may come to cover a name, or cease to, while somebody waits for it: what
+// Policies may come to cover a name, or cease to, while a client waits for it: what
 // counts is whether they do at the turn.
 func TestWhoeverWaitsIsJudgedByThePoliciesOfTheTurn(t *testing.T) {
 	guard := &scripted{grant: deny}

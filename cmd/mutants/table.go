@@ -158,7 +158,7 @@ var queueMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "departure-unheard", file: "core/table/ask.go",
+		name: "departure-unheard", file: "core/table/acquire.go",
 		old:    "	case <-w.gone:\n		w.gone = nil\n",
 		new:    "	case <-w.gone:\n		w.gone = nil\n		return lock.Reply{}, false\n",
 		breaks: "the loop is not told that a caller has gone",

@@ -25,8 +25,8 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "door-opens-again", file: "core/auth/tokens.go",
-		old:    "		s.byHash[t.Hash] = newEntry(t) // what was revoked stays so, whatever the file says\n		s.closed = true\n",
-		new:    "		s.byHash[t.Hash] = newEntry(t) // what was revoked stays so, whatever the file says\n		s.closed = s.closed || t.Revoked.IsZero()\n",
+		old:    "		s.byHash[t.Hash] = newEntry(t) // a revoked token stays revoked, also if it is in the file\n		s.closed = true\n",
+		new:    "		s.byHash[t.Hash] = newEntry(t) // a revoked token stays revoked, also if it is in the file\n		s.closed = s.closed || t.Revoked.IsZero()\n",
 		breaks: "once the last token is revoked everybody may do everything",
 		tests:  inAuth,
 	},

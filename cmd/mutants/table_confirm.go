@@ -88,7 +88,7 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "refused-renewal-not-received", file: "core/guard.go",
-		old:    "		s.table.Received(*r) // the lease is not to be undone before its present end\n",
+		old:    "		s.table.Received(*r) // the lease must not be undone before its present end\n",
 		new:    "",
 		breaks: "a lease whose holder just tried to renew it is undone",
 		tests:  inCore,
@@ -115,7 +115,7 @@ var confirmMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "given-up-repeat-kept", file: "core/table/table.go",
+		name: "given-up-repeat-kept", file: "core/table/loop.go",
 		old:    "	t.undo(r)\n",
 		new:    "	if c.Verb != lock.DoRepeat {\n		t.undo(r)\n	}\n",
 		breaks: "a lease stays when the answer to a repeat found no caller any more",

@@ -3,21 +3,21 @@ package main
 // batchMutants break what happens to a batch: told too early, or taken back in part.
 var batchMutants = []mutant{
 	{
-		name: "tell-before-commit", file: "core/table/table.go",
+		name: "tell-before-commit", file: "core/table/loop.go",
 		old:    "	err := t.persist()\n	switch {",
 		new:    "	t.deliver(nil)\n	err := t.persist()\n	switch {",
 		breaks: "callers hear of changes the disk does not know",
 		tests:  inTable,
 	},
 	{
-		name: "publish-before-commit", file: "core/table/table.go",
+		name: "publish-before-commit", file: "core/table/loop.go",
 		old:    "	err := t.persist()\n	switch {",
 		new:    "	t.publish()\n	err := t.persist()\n	switch {",
 		breaks: "readers see changes the disk does not know",
 		tests:  inTable,
 	},
 	{
-		name: "tell-before-publish", file: "core/table/table.go",
+		name: "tell-before-publish", file: "core/table/loop.go",
 		old:    "	t.publish()\n	if err == nil {\n		t.cfg.Published()\n	}\n	t.deliver(err)\n",
 		new:    "	t.deliver(err)\n	t.publish()\n	if err == nil {\n		t.cfg.Published()\n	}\n",
 		breaks: "who was just granted a lock may read that it is free",
@@ -31,7 +31,7 @@ var batchMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "unknown-taken-for-refused", file: "core/table/table.go",
+		name: "unknown-taken-for-refused", file: "core/table/loop.go",
 		old:    "		t.failed.Store(&err)\n",
 		new:    "		t.m.TakeBack()\n",
 		breaks: "after a commit nobody knows the outcome of, the table goes on as if it had not happened",
@@ -87,7 +87,7 @@ var batchMutants = []mutant{
 		tests:  inLock,
 	},
 	{
-		name: "given-up-grant-kept", file: "core/table/table.go",
+		name: "given-up-grant-kept", file: "core/table/loop.go",
 		old:    "	t.undo(r)\n",
 		new:    "",
 		breaks: "a grant to a caller who has given up is not undone",
@@ -151,21 +151,21 @@ var keyMutants = []mutant{
 // loopMutants break the loop around the machine.
 var loopMutants = []mutant{
 	{
-		name: "full-door-open", file: "core/table/table.go",
+		name: "full-door-open", file: "core/table/loop.go",
 		old:    "		t.full.Store(true)\n",
 		new:    "",
 		breaks: "on a full disk new acquires use up the space releases need",
 		tests:  inTable,
 	},
 	{
-		name: "full-door-shut", file: "core/table/ask.go",
+		name: "full-door-shut", file: "core/table/acquire.go",
 		old:    "now.UnixNano() >= probe && ",
 		new:    "now.UnixNano() < 0 && ",
 		breaks: "after a full disk nobody finds out that there is space again",
 		tests:  inTable,
 	},
 	{
-		name: "commit-awaited-for-ever", file: "core/table/ask.go",
+		name: "commit-awaited-for-ever", file: "core/table/calls.go",
 		old:    "	c.timer.Reset(patience)\n	var r lock.Reply",
 		new:    "	c.timer.Reset(time.Hour)\n	var r lock.Reply",
 		breaks: "a disk that hangs takes every caller with it",

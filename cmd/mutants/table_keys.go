@@ -27,7 +27,7 @@ var keysMutants = []mutant{
 		tests:  inKeys,
 	},
 	{
-		name: "count-without-end", file: "core/table/views_under.go",
+		name: "count-without-end", file: "core/table/views_count.go",
 		old:    "!done && looked < most; {",
 		new:    "!done; {",
 		breaks: "a policy has all locks counted",
@@ -69,7 +69,7 @@ var keysMutants = []mutant{
 		tests:  []string{"-short -run=TestGroups ./core/store/sqlite"},
 	},
 	{
-		name: "groups-of-another", file: "core/suppose.go",
+		name: "groups-of-another", file: "core/questions.go",
 		old:    "	if account == p.Account {\n		asks.Groups",
 		new:    "	if true {\n		asks.Groups",
 		breaks: "an account that is supposed to ask has the groups of the one that supposes",

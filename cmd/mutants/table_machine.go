@@ -143,7 +143,7 @@ var machineMutants = []mutant{
 		tests:  inCore,
 	},
 	{
-		name: "leaving-at-the-turn-is-a-no", file: "core/table/ask.go",
+		name: "leaving-at-the-turn-is-a-no", file: "core/table/acquire.go",
 		old:    "	case errors.Is(v.err, lock.ErrGone):\n",
 		new:    "	case false:\n",
 		breaks: "an attempt that is cut off while its policies think loses its place",
@@ -164,7 +164,7 @@ var machineMutants = []mutant{
 		tests:  inLeaving,
 	},
 	{
-		name: "explain-tells-of-others", file: "core/suppose.go",
+		name: "explain-tells-of-others", file: "core/questions.go",
 		old:    "	if account == p.Account {\n		return nil",
 		new:    "	if true {\n		return nil",
 		breaks: "who may ask policies learns how many locks any account holds",

@@ -38,7 +38,7 @@ var toolMutants = []mutant{
 		tests:  []string{"-run=ExplainAsksAtTheTime ./hooks"},
 	},
 	{
-		name: "explain-renewals-of-others", file: "core/suppose.go",
+		name: "explain-renewals-of-others", file: "core/questions.go",
 		old:    "mayAskFor(p, holds)",
 		new:    "mayAskFor(p, p.Account)",
 		breaks: "an explanation tells how many locks another account holds",

@@ -36,7 +36,7 @@ func demoCommand() *cobra.Command {
 				Once:  once,
 			})
 			if err != nil && ctx.Err() != nil && cmd.Context().Err() == nil {
-				return errLogged // nobody is there to be told
+				return errLogged // the reader of the error is gone
 			}
 			return err
 		},

@@ -1,14 +1,14 @@
-// Package auth says who a request comes from and what that account may do.
+// Package auth authenticates requests by API tokens, and says what an account may do.
 //
-// A server begins without tokens: then there is one account, [Local], which may do
-// everything, and the server listens on loopback only. From its first token on
-// everybody needs one. [Tokens] knows them all in memory, so that asking costs a hash
-// and a look into a map; what is known is kept in a [Store] and, if the operator likes,
-// in a file of his own.
+// A server starts without tokens: then there is one account, [Local], which may do
+// everything, and the server listens on loopback only. From its first token on every
+// request needs one. [Tokens] keeps all tokens in memory, so authentication costs a hash
+// and a map lookup. They are stored in a [Store] and, optionally, in a tokens file of the
+// operator.
 //
-// A token is an account, what it may do ([Scopes]), and a secret of 256 random bits
-// that is shown once. Only its SHA-256 is kept: there is nothing to guess, so a slow hash
-// would protect nothing.
+// A token has an account, permissions ([Scopes]), and a secret of 256 random bits that is
+// shown once. Only its SHA-256 is stored. A slow hash would add nothing: 256 random bits
+// cannot be guessed.
 package auth
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Why a request is not let in. Each says what to do, and nothing that is not known to
-// whoever has the token.
+// Reasons to refuse authentication. Each says what to do, and reveals nothing that the
+// bearer of the token does not know.
 var (
 	ErrNoToken  = errors.New("this server wants a token, in the header Authorization: Bearer TOKEN, or as the password of Basic")
 	ErrBadToken = errors.New("this token is not known here")
@@ -29,11 +29,10 @@ var (
 	ErrRevoked  = errors.New("this token has been revoked")
 )
 
-// ErrUnknownID is the answer to a change of a token that does not exist, or not any
-// more.
+// ErrUnknownID is the answer to a change of a token that does not exist or was revoked.
 var ErrUnknownID = errors.New("there is no token with this id that could still be used")
 
-// Verb is one thing an account may be allowed to do with a name.
+// Verb is an action that a scope allows.
 type Verb string
 
 // Verbs.
@@ -41,29 +40,29 @@ const (
 	Acquire  Verb = "acquire" // acquire, renew and release
 	Read     Verb = "read"    // get, list and watch
 	Break    Verb = "break"
-	Audit    Verb = "audit"    // read the journal
-	Policies Verb = "policies" // see what rules, and load it again; not about names
-	Admin    Verb = "admin"    // make and revoke tokens, and so everything; not about names
+	Audit    Verb = "audit"    // read the audit log
+	Policies Verb = "policies" // show and reload policies; not about names
+	Admin    Verb = "admin"    // create and revoke tokens, and so everything; not about names
 )
 
 // Verbs returns every verb there is.
 func Verbs() []Verb { return []Verb{Acquire, Read, Break, Audit, Policies, Admin} }
 
-// Principal is the account a request was authenticated as. It is a small value, safe to
-// copy and to share. The zero Principal may do nothing.
+// Principal is the account that a request was authenticated as. It is a small value, safe
+// to copy and to share. The zero Principal may do nothing.
 type Principal struct {
 	Account string
-	TokenID string // empty: not by a token
-	Groups  string // what the login said the account is a member of; see [lock.Actor]
+	TokenID string // empty: without a token
+	Groups  string // groups of the account according to its login; see [lock.Actor]
 
 	scopes *Scopes
-	life   *life // nil: it does not end
+	life   *life // nil: it never ends
 }
 
 // LocalAccount is the name of the only account of a server without tokens.
 const LocalAccount = "local"
 
-// everything is what an administrator may do.
+// everything has the permissions of an administrator.
 var everything = &Scopes{admin: true}
 
 // Local returns the principal of a server without tokens. It may do everything.
@@ -77,12 +76,12 @@ func (p Principal) May(verb Verb, name lock.Name) bool {
 // MaySome reports whether there are names the principal may do verb to.
 func (p Principal) MaySome(verb Verb) bool { return p.scopes != nil && p.scopes.some(verb) }
 
-// MayAll reports whether the principal may do verb to every name, and to what is not
-// about a name.
+// MayAll reports whether the principal may do verb to every name, and to records that are
+// not about a name.
 func (p Principal) MayAll(verb Verb) bool { return p.scopes != nil && p.scopes.every(verb) }
 
-// Prefixes returns texts, in order, none the beginning of another, such that every name
-// the principal may do verb to begins with one of them.
+// Prefixes returns prefixes, sorted, none a prefix of another: every name the principal
+// may do verb to begins with one of them.
 func (p Principal) Prefixes(verb Verb) []string {
 	if p.scopes == nil {
 		return nil
@@ -90,8 +89,8 @@ func (p Principal) Prefixes(verb Verb) []string {
 	return p.scopes.prefixes(verb)
 }
 
-// Err returns nil as long as what the principal was authenticated by is good, then
-// [ErrRevoked], [ErrExpired], or [ErrNoToken] if the server had no tokens before.
+// Err returns nil while the token of the principal is valid, then [ErrRevoked] or
+// [ErrExpired]. For [Local] it returns [ErrNoToken] once the server has tokens.
 func (p Principal) Err(now time.Time) error {
 	if p.life == nil {
 		return nil
@@ -99,8 +98,8 @@ func (p Principal) Err(now time.Time) error {
 	return p.life.err(now)
 }
 
-// Within returns a context that ends with ctx, and also when [Principal.Err] does not
-// return nil any more, which is then its cause. The caller calls cancel.
+// Within returns a context that ends with ctx, or when [Principal.Err] stops returning nil;
+// that error is then its cause. The caller calls cancel.
 func (p Principal) Within(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
 	if p.life == nil {
 		return context.WithCancel(ctx)
@@ -114,7 +113,7 @@ func (p Principal) Within(ctx context.Context) (_ context.Context, cancel contex
 	return ctx, func() { stop(); done(); end(context.Canceled) }
 }
 
-// life is how long a token, or the open door, is good.
+// life is the lifetime of a token, or of access without tokens.
 type life struct {
 	ctx   context.Context // ends with a cause
 	end   context.CancelCauseFunc
@@ -130,7 +129,7 @@ func newLife(until time.Time) *life {
 	return l
 }
 
-// shorten brings the end nearer, for those who are in already too.
+// shorten brings the end nearer, also for requests that are authenticated already.
 func (l *life) shorten(until time.Time) {
 	l.until.Store(until.UnixNano())
 	time.AfterFunc(time.Until(until), func() { l.end(ErrExpired) })

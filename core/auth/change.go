@@ -15,17 +15,17 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// TokenSpec says what a new token is to be.
+// TokenSpec describes a new token.
 type TokenSpec struct {
 	Account string
 	Name    string
 	Scopes  Scopes
 	Expires time.Duration // from now; 0: never
-	// LoggedIn: the account is that of somebody who has logged in elsewhere, and is written
-	// with where before it and a colon between. No other account has a colon.
+	// LoggedIn marks an account that has logged in with a provider: its name is the
+	// provider, a colon and the account there. No other account has a colon.
 	LoggedIn bool
-	// Groups are what that login says the account is a member of, as [lock.Actor] has them;
-	// empty: it does not say.
+	// Groups are the groups of the account according to its login, in the form of
+	// [lock.Actor]; empty: unknown.
 	Groups string
 }
 
@@ -53,12 +53,12 @@ func (w TokenSpec) checkAccount() error {
 	return cmp.Or(CheckAccount(where), CheckAccount(who))
 }
 
-// Create makes a token and returns it with its secret, which nobody can be told again.
-// From the first token on the door is closed.
+// Create creates a token and returns it with its secret, which cannot be shown again. From
+// the first token on every request needs one.
 //
-// It is on record before it can be used. Errors: [*input.Error], [ErrRevoked] and
-// [ErrExpired] if the token it is made by has ended, those of the store and of the recorder;
-// the token cannot be used then.
+// The token is recorded before it can be used. Errors: [*input.Error]; [ErrRevoked] and
+// [ErrExpired] if the token of the request has ended; those of the store and of the
+// recorder. After an error the new token cannot be used.
 func (ts *Tokens) Create(ctx context.Context, by lock.Origin, w TokenSpec) (Token, string, error) {
 	if err := w.check(); err != nil {
 		return Token{}, "", err
@@ -79,9 +79,9 @@ func (ts *Tokens) Create(ctx context.Context, by lock.Origin, w TokenSpec) (Toke
 	return t, secret, nil
 }
 
-// stillGood returns nil unless the token that a change comes by ended while the change
-// waited for others: whoever queues up many must not have them made after he was found out.
-// The caller holds changing.
+// stillGood returns an error if the token of the request ended while the change waited for
+// other changes: changes queued with a token must not happen after it is revoked. The
+// caller holds changing.
 func (ts *Tokens) stillGood(by lock.Origin) error {
 	if by.Actor.TokenID == "" {
 		return nil
@@ -91,7 +91,7 @@ func (ts *Tokens) stillGood(by lock.Origin) error {
 			return e.life.err(time.Now())
 		}
 	}
-	return ErrRevoked // a token of the file, which has been read again
+	return ErrRevoked // a token of the file, which was reloaded
 }
 
 func newToken(w TokenSpec, now time.Time) (Token, string) {
@@ -112,10 +112,10 @@ func newToken(w TokenSpec, now time.Time) (Token, string) {
 	return t, secret
 }
 
-// Revoke makes a token useless. When it returns, whoever waits by it is on the way out
-// and is not granted anything. Leases that were acquired by it stay. Errors:
-// [ErrUnknownID], [*input.Error], [ErrRevoked] and [ErrExpired] if the token by which it
-// is asked for has ended, and those of the store; nothing has changed then.
+// Revoke revokes a token. When it returns, the waiting requests of the token are ending and
+// get no lock. Leases acquired with the token stay. Errors: [ErrUnknownID],
+// [*input.Error]; [ErrRevoked] and [ErrExpired] if the token of the request has ended;
+// those of the store. After an error nothing has changed.
 func (ts *Tokens) Revoke(ctx context.Context, by lock.Origin, id string) (Token, error) {
 	ts.changing.Lock()
 	defer ts.changing.Unlock()
@@ -135,9 +135,9 @@ func (ts *Tokens) Revoke(ctx context.Context, by lock.Origin, id string) (Token,
 	return t, ts.recordLater(ctx, by, lock.TokenRevoked, &t, "")
 }
 
-// Rotate makes a new token like another, which ends after grace, or at once. A token that
-// expires is followed by one that runs as long. Errors: as of [Tokens.Create] and
-// [Tokens.Revoke].
+// Rotate creates a token like an existing one, and ends the old one after grace, at once if
+// that is 0. If the old token expires, the new one has the same lifetime. Errors: those of
+// [Tokens.Create] and [Tokens.Revoke].
 func (ts *Tokens) Rotate(ctx context.Context, by lock.Origin, id string, grace time.Duration) (Token, string, error) {
 	const most = 30 * 24 * time.Hour
 	if grace < 0 || grace > most {
@@ -184,9 +184,8 @@ func (ts *Tokens) Rotate(ctx context.Context, by lock.Origin, id string, grace t
 	return t, secret, ts.recordLater(ctx, by, lock.TokenRevoked, &old, until)
 }
 
-// replace shows tokens as they are now. What was known of an old one ends if it was
-// revoked, else it lives on in what is known of it now: whoever came by it is bound by
-// its new end, and leaves when it is revoked.
+// replace publishes tokens. If old was revoked, its lifetime ends. Else the new entry shares
+// it, so that requests authenticated with the old entry end with the new one.
 func (ts *Tokens) replace(old *entry, tokens ...Token) {
 	ts.mu.Lock()
 	ts.publish(func(s *snapshot) {
@@ -212,8 +211,8 @@ func (ts *Tokens) replace(old *entry, tokens ...Token) {
 	}
 }
 
-// record records what becomes of a token: who made or ended it, and what it is; never
-// its secret.
+// record records that a token was created or revoked, by which account, and what the token
+// allows; never its secret.
 func (ts *Tokens) record(ctx context.Context, by lock.Origin, kind lock.Kind, t *Token, more string) error {
 	said := fmt.Sprintf("token %s of account %s: %s", t.ID, t.Account, t.Scopes)
 	if t.Name != "" {
@@ -231,8 +230,8 @@ func (ts *Tokens) record(ctx context.Context, by lock.Origin, kind lock.Kind, t 
 	return nil
 }
 
-// recordLater is record for what has been done already. It must not look as if it had
-// not: what could not be recorded for lack of space is in the log.
+// recordLater is record for a change that is done already. On a full disk it logs the change
+// and returns nil, because an error would say that nothing has changed.
 func (ts *Tokens) recordLater(ctx context.Context, by lock.Origin, kind lock.Kind, t *Token, more string) error {
 	err := ts.record(ctx, by, kind, t, more)
 	if errors.Is(err, lock.ErrFull) {
@@ -242,9 +241,9 @@ func (ts *Tokens) recordLater(ctx context.Context, by lock.Origin, kind lock.Kin
 	return err
 }
 
-// Reload reads the tokens file again: a token that is not there any more stops working,
-// and so does one whose account or scopes have changed, for those who wait by it. If the
-// file cannot be used everything stays as it is. It returns what changed, in words.
+// Reload reads the tokens file again. A token that is no longer in it stops working, also
+// for waiting requests; so does the old version of a token whose account or scopes have
+// changed. After an error the tokens stay as they were. It returns the changes in words.
 func (ts *Tokens) Reload(ctx context.Context) (changes string, err error) {
 	ts.changing.Lock()
 	defer ts.changing.Unlock()

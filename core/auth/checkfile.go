@@ -1,7 +1,7 @@
 package auth
 
-// CheckFile reads a tokens file as [Open] does, and returns how many tokens it has. Its
-// errors show nothing of them.
+// CheckFile reads a tokens file as [Open] does, and returns its number of tokens. Errors
+// reveal nothing of the tokens.
 func CheckFile(path string) (tokens int, err error) {
 	all, err := readFile(path)
 	return len(all), err

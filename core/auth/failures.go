@@ -15,23 +15,23 @@ import (
 	"github.com/octostore/octostore/core/sleep"
 )
 
-// failures are the requests that were not let in since they were last recorded. Whoever
-// sends many of them must not fill the journal, so they are only counted, and what is
-// kept of them is bounded.
+// failures counts failed authentications since the last record of them. A flood of such
+// requests must not fill the audit log, so they are counted and recorded together, and the
+// memory they take is limited.
 type failures struct {
 	mu     sync.Mutex
 	begun  time.Time
 	counts map[string]int
 	from   map[string]bool
-	others bool // there were more addresses than are kept
+	others bool // there were more addresses than mostAddresses
 	wake   chan struct{}
 }
 
-// mostAddresses is how many addresses are named in a record.
+// mostAddresses is how many addresses a record names.
 const mostAddresses = 8
 
-// Failed takes down that a request from an address (host:port) was not let in, and why:
-// one of this package's errors. It writes nothing by itself.
+// CountFailure counts a failed authentication from an address (host:port). why is one of
+// this package's errors. A record follows later.
 func (ts *Tokens) CountFailure(addr string, why error) {
 	f := &ts.failures
 	f.mu.Lock()
@@ -40,7 +40,7 @@ func (ts *Tokens) CountFailure(addr string, why error) {
 		f.begun, f.counts, f.from, f.others = time.Now(), map[string]int{}, map[string]bool{}, false
 		select {
 		case f.wake <- struct{}{}:
-		default: // nobody records any more
+		default: // nothing records failures any more
 		}
 	}
 	f.counts[failureKind(why)]++
@@ -68,7 +68,7 @@ func failureKind(why error) string {
 	return "with one that is not known"
 }
 
-// take returns what there was, in words, or nothing.
+// summary returns the counts in words and resets them; empty: there were no failures.
 func (f *failures) summary() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -95,7 +95,7 @@ func (f *failures) summary() string {
 	return said
 }
 
-// keepFailures records them: soon after the first, then once in a while.
+// keepFailures records failures: soon after the first, then at intervals.
 func (ts *Tokens) keepFailures(ctx context.Context) {
 	var last time.Time
 	for ctx.Err() == nil {

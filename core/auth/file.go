@@ -11,20 +11,19 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// fileScopes is what a token of the file may do if its line does not say.
+// fileScopes are the scopes of a token in the file whose line has none.
 const fileScopes = "acquire,read:**"
 
-// shortestSecret is that of a secret that is not one of ours, in the tokens file. As
-// many hexadecimal digits are 128 bits.
+// shortestSecret is the minimum length of secrets in the tokens file that were not created
+// by octostore. As many hexadecimal digits are 128 bits.
 const shortestSecret = 32
 
-// largestFile is more than the lines of 100,000 tokens take.
+// largestFile is the size limit: more than 100,000 tokens take.
 const largestFile = 64 << 20
 
-// readFile reads a tokens file: one token a line, as account:secret or
-// account:secret:scopes. Empty lines and those that begin with # mean nothing. It is
-// refused if everybody on the machine may read or change it. Its errors name lines and
-// show nothing of them.
+// readFile reads a tokens file: one token per line, as account:secret or
+// account:secret:scopes. It skips empty lines and comments, which begin with #. It refuses
+// a file that all users may read or change. Errors name lines, and reveal nothing of them.
 func readFile(path string) ([]Token, error) {
 	text, info, err := files.ReadSecret(path, largestFile)
 	if err != nil {
@@ -77,7 +76,7 @@ func parseLine(line string) (t Token, err error) {
 	return t, err
 }
 
-// checkSecret refuses what could be guessed, and ours if they were mistyped.
+// checkSecret refuses secrets that could be guessed, and mistyped ones of octostore.
 func checkSecret(secret string) error {
 	if strings.HasPrefix(secret, secretPrefix) && !wellFormed(secret) {
 		return fmt.Errorf("has a token that begins with %s, but is not whole", secretPrefix)

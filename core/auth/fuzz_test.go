@@ -7,7 +7,7 @@ import (
 )
 
 // Whatever is taken for scopes is written so that it is read as the same again, and
-// nobody may do to a name what the prefixes say he cannot.
+// no principal may do to a name what its prefixes exclude.
 func FuzzScopes(f *testing.F) {
 	for _, text := range []string{"acquire,read:team-a/**", "read:**,!a/* break:x", "admin", "policies audit:a*b/**", ":", "read:", "read:!a", "a:b:c", "read:Router-A:57400,@types/*,~a+b", "acquire,read:arn:aws:s3:::x/**,!**/*@old", "read:acquire:x"} {
 		f.Add(text, "team-a/x")

@@ -11,7 +11,7 @@ import (
 	"github.com/octostore/octostore/core/store/memory"
 )
 
-// Nobody can be given, by hand, an account that somebody has by logging in.
+// A token for an account with a login cannot be created by hand.
 func TestAccountsOfThoseWhoLogIn(t *testing.T) {
 	h := open(t, memory.New(), "")
 	for _, test := range []struct {

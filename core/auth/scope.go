@@ -15,16 +15,15 @@ import (
 //
 //	acquire,read:team-a/**,!team-a/secret/**
 //
-// and several separated by spaces. The verbs end at the first colon; names may have some of
-// their own. A request is allowed if one of them allows it; what
-// no scope speaks of is denied. The zero Scopes allow nothing.
+// and several separated by spaces. The verbs end at the first colon; names may contain
+// colons. A request is allowed if one scope allows it. The zero Scopes allow nothing.
 type Scopes struct {
 	text  string
 	all   []scope
-	admin bool // which includes everything else
+	admin bool // allows everything
 }
 
-// scope is one of them.
+// scope is one of several Scopes.
 type scope struct {
 	verbs []Verb
 	names pattern.List // nil: the verbs are not about names
@@ -35,8 +34,7 @@ const (
 	maxScopes = 2048 // bytes
 )
 
-// ParseScopes reads scopes. What is wrong is said in an [*input.Error] for the field
-// "scopes".
+// ParseScopes reads scopes. Its error is an [*input.Error] for the field "scopes".
 func ParseScopes(text string) (Scopes, error) {
 	s := Scopes{}
 	wrong := func(format string, args ...any) (Scopes, error) {
@@ -91,8 +89,9 @@ func parseScope(word string) (s scope, err error) {
 	return s, misplacedVerb(patterns)
 }
 
-// misplacedVerb refuses a pattern that looks like another scope, behind a comma instead of
-// a space: taken as a name it would select nothing, and be missed only when it is needed.
+// misplacedVerb refuses a pattern that looks like another scope after a comma instead of a
+// space. As a pattern it would match no lock, and the missing permission would be noticed
+// late.
 func misplacedVerb(patterns []string) error {
 	for _, p := range patterns {
 		before, after, has := strings.Cut(strings.TrimPrefix(p, "!"), ":")
@@ -107,11 +106,11 @@ func misplacedVerb(patterns []string) error {
 	return nil
 }
 
-// unlikeAVerb is a pattern for the beginning of a name that would be taken for a verb.
+// unlikeAVerb returns a pattern for the beginning of a name that looks like a verb.
 func unlikeAVerb(word string) string { return word[:len(word)-1] + "*" }
 
-// ScopeOf returns the scope that allows verb on what a pattern selects, which may be the
-// name of one lock, as [ParseScopes] reads it.
+// ScopeOf returns the scope that allows verb on the names that a pattern selects, such as
+// one lock name, in the form of [ParseScopes].
 func ScopeOf(verb Verb, selects string) string {
 	if misplacedVerb([]string{selects}) != nil {
 		word, after, _ := strings.Cut(selects, ":")
@@ -120,10 +119,10 @@ func ScopeOf(verb Verb, selects string) string {
 	return string(verb) + ":" + selects
 }
 
-// String returns the scopes as [ParseScopes] reads them.
+// String returns the scopes in the form of [ParseScopes].
 func (s Scopes) String() string { return s.text }
 
-// Admin reports whether they allow everything, to make and revoke tokens too.
+// Admin reports whether the scopes allow everything, including changes of tokens.
 func (s Scopes) Admin() bool { return s.admin }
 
 func (s *Scopes) allow(verb Verb, name lock.Name) bool {

@@ -14,48 +14,47 @@ import (
 	"github.com/octostore/octostore/core/input"
 )
 
-// Token is what is known of a token. Its secret is not.
+// Token is the description of an API token, without its secret.
 type Token struct {
-	ID      string // names it in lists, in the journal, and to revoke it; no secret
+	ID      string // names it in lists, in the audit log, and to revoke it; no secret
 	Name    string // for people; may be empty
 	Account string
 	Scopes  Scopes
 	Hash    [sha256.Size]byte // of the secret
-	Groups  string            // what the login said the account is a member of; see [lock.Actor]
+	Groups  string            // groups of the account according to its login; see [lock.Actor]
 
 	Created time.Time
 	Expires time.Time // zero: never
-	Used    time.Time // about when it was last used; zero: never
-	Revoked time.Time // zero: it is good
+	Used    time.Time // time of its last use, roughly; zero: never
+	Revoked time.Time // zero: it is not revoked
 
-	// FromFile: it is kept in the tokens file, and can only be changed there.
+	// FromFile marks a token of the tokens file. It can be changed only there.
 	FromFile bool
 }
 
-// Good reports whether the token can be used at that time.
+// Good reports whether the token is valid at that time.
 func (t *Token) Good(now time.Time) bool {
 	return t.Revoked.IsZero() && (t.Expires.IsZero() || now.Before(t.Expires))
 }
 
-// Store keeps tokens. It is safe for use by many goroutines. What it answers is shared
-// with nobody. Revoked tokens stay in it: that there was one is what keeps the door
-// closed.
+// Store keeps tokens. It is safe for use by many goroutines, and its answers belong to the
+// caller. Revoked tokens stay in the store: a server that ever had a token keeps requiring
+// tokens.
 type Store interface {
-	// Tokens returns all of them, in order of their ids.
+	// Tokens returns all tokens, sorted by id.
 	Tokens(ctx context.Context) ([]Token, error)
-	// TokenByHash returns the one whose secret has this hash, or false.
+	// TokenByHash returns the token whose secret has this hash, or false.
 	TokenByHash(ctx context.Context, hash [sha256.Size]byte) (Token, bool, error)
 	// PutTokens adds tokens or replaces those with the same ids, all or none. After nil
-	// they survive a power cut. [lock.ErrFull] means that surely nothing was changed.
+	// they survive a power cut. [lock.ErrFull] means that nothing has changed.
 	PutTokens(ctx context.Context, tokens ...Token) error
-	// TouchTokens sets when tokens were used last, by their ids. Ids that are not there
-	// are left out.
+	// TouchTokens sets the times of last use, by id. It skips unknown ids.
 	TouchTokens(ctx context.Context, used map[string]time.Time) error
 }
 
-// A secret is "octo_" and 48 characters of base64url: 32 random bytes, and 4 of a
-// checksum, by which a mistyped one is known without asking anybody, and one that got
-// where it does not belong is found.
+// A secret is "octo_" and 48 characters of base64url: 32 random bytes and a checksum of 4
+// bytes. The checksum detects mistyped secrets without a lookup, and finds secrets in
+// texts.
 const (
 	secretPrefix = "octo_"
 	secretBytes  = 32 + 4
@@ -67,7 +66,7 @@ var (
 	castagnoli     = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// NewSecret makes the secret of a token.
+// NewSecret returns a new random secret.
 func NewSecret() string {
 	b := make([]byte, 32, secretBytes)
 	rand.Read(b)
@@ -82,12 +81,11 @@ func wellFormed(s string) bool {
 		return false
 	}
 	b, err := secretEncoding.DecodeString(text)
-	// A decoder passes over line breaks, and then there are fewer bytes.
+	// A decoder skips line breaks; then there are fewer bytes.
 	return err == nil && len(b) == secretBytes && binary.BigEndian.Uint32(b[32:]) == crc32.Checksum(b[:32], castagnoli)
 }
 
-// HoldsSecret reports whether there is the secret of a token anywhere in the text, be it
-// known here or not.
+// HoldsSecret reports whether the text contains the secret of a token of any server.
 func HoldsSecret(text string) bool {
 	for {
 		i := strings.Index(text, secretPrefix)
@@ -102,7 +100,7 @@ func HoldsSecret(text string) bool {
 	}
 }
 
-// Bounds of what a token may say about itself.
+// Limits of the members of a token.
 const (
 	MaxAccount = 64 // bytes
 	MaxName    = 64 // bytes
@@ -125,8 +123,8 @@ func CheckAccount(s string) error {
 	return nil
 }
 
-// checkReserved refuses the account of servers without tokens, which has no limits: a token
-// of it would have none either.
+// checkReserved refuses the account of servers without tokens. That account has no limits,
+// so its tokens would have none either.
 func checkReserved(account string) error {
 	if account != LocalAccount {
 		return nil

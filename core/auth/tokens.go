@@ -18,30 +18,31 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Recorder is where it is recorded what becomes of tokens.
+// Recorder records changes of tokens.
 type Recorder interface {
 	Append(ctx context.Context, e lock.Event) (lock.Seq, error)
 }
 
-// Config is what [Tokens] need. Store and Recorder must be set.
+// Config configures [Tokens]. Store and Recorder must be set.
 type Config struct {
 	Store    Store
 	Recorder Recorder
-	// File is the path of a tokens file, see [Tokens.Reload]; empty: there is none.
+	// File is the path of a tokens file, see [Tokens.Reload]; empty: no file.
 	File string
-	// Closed: there is another way to get a token, so the door is closed from the beginning.
+	// TokensRequired requires a token from the start, because there is another way to get
+	// one, such as a login.
 	TokensRequired bool
-	Logger         *slog.Logger // nil: nothing is logged
+	Logger         *slog.Logger // nil: no log
 }
 
-// How often something is written that nobody waits for.
+// Intervals of writing in the background.
 const (
-	usedEvery    = time.Minute // when tokens were used; also how coarse that is
-	failureFirst = time.Second // after the first refusal
-	failureEvery = time.Minute // from one record of refusals to the next
+	usedEvery    = time.Minute // times of last use; also their precision
+	failureFirst = time.Second // after the first failed authentication
+	failureEvery = time.Minute // between records of failed authentications
 )
 
-// Tokens are all the tokens of a server. They are safe for use by many goroutines.
+// Tokens has all tokens of a server. It is safe for use by many goroutines.
 type Tokens struct {
 	cfg      Config
 	log      *slog.Logger
@@ -49,28 +50,28 @@ type Tokens struct {
 	failures failures
 	misses   misses
 
-	changing sync.Mutex // one change at a time, up to the store and back
-	mu       sync.Mutex // held for moments, to replace current
-	changes  uint64     // guarded by mu: how often something was taken away
+	changing sync.Mutex // one change at a time, including the store
+	mu       sync.Mutex // held briefly, to replace current
+	changes  uint64     // guarded by mu: number of revocations and reloads
 
 	stop  context.CancelFunc
 	ended sync.WaitGroup
 }
 
-// snapshot is what is known at one moment. It never changes.
+// snapshot has all tokens at one moment. It is immutable.
 type snapshot struct {
 	byHash map[[sha256.Size]byte]*entry
-	closed bool  // only tokens open the door
-	local  *life // of those who came in while it was open
+	closed bool  // requests need a token
+	local  *life // lifetime of requests without a token
 }
 
-// entry is a token that is known.
+// entry is a token in memory.
 type entry struct {
-	Token     // its Used is of when it was loaded
+	Token     // its Used is from the time of loading
 	life      *life
 	principal Principal
 	used      atomic.Int64 // unix seconds
-	dirty     atomic.Bool  // used is not in the store yet
+	dirty     atomic.Bool  // used is not stored yet
 }
 
 func newEntry(t Token) *entry {
@@ -85,7 +86,7 @@ func newEntry(t Token) *entry {
 	return e
 }
 
-// Open reads all tokens. The caller closes them, before the store.
+// Open reads all tokens. The caller closes the result, before the store.
 func Open(ctx context.Context, cfg Config) (*Tokens, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -106,7 +107,7 @@ func Open(ctx context.Context, cfg Config) (*Tokens, error) {
 		s.closed = true
 	}
 	for _, t := range kept {
-		s.byHash[t.Hash] = newEntry(t) // what was revoked stays so, whatever the file says
+		s.byHash[t.Hash] = newEntry(t) // a revoked token stays revoked, also if it is in the file
 		s.closed = true
 	}
 	ts := &Tokens{cfg: cfg, log: cfg.Logger}
@@ -118,18 +119,18 @@ func Open(ctx context.Context, cfg Config) (*Tokens, error) {
 	return ts, nil
 }
 
-// Close writes what is not written yet. Tokens go on to be known.
+// Close writes what is not stored yet. Authentication goes on working.
 func (ts *Tokens) Close() error {
 	ts.stop()
 	ts.ended.Wait()
 	return nil
 }
 
-// Closed reports whether only tokens open the door. It never opens again.
+// TokensRequired reports whether requests need a token. Once true, it stays true.
 func (ts *Tokens) TokensRequired() bool { return ts.current.Load().closed }
 
-// Local returns the principal of those without a token, or [ErrNoToken] if there are
-// tokens.
+// Local returns the principal of requests without a token, or [ErrNoToken] if requests
+// need one.
 func (ts *Tokens) Local() (Principal, error) {
 	s := ts.current.Load()
 	if s.closed {
@@ -140,9 +141,9 @@ func (ts *Tokens) Local() (Principal, error) {
 	return p, nil
 }
 
-// Authenticate returns whose token it is that has this secret. It waits for the store
-// only if the secret has the form of one and is not known. Errors: [ErrBadToken],
-// [ErrExpired], [ErrRevoked].
+// Authenticate returns the principal of the token with this secret. It asks the store only
+// for a well-formed secret that is not in memory. Errors: [ErrBadToken], [ErrExpired],
+// [ErrRevoked].
 func (ts *Tokens) Authenticate(ctx context.Context, secret string, now time.Time) (Principal, error) {
 	const most = 256 // longer than any secret
 	if len(secret) > most {
@@ -164,7 +165,7 @@ func (ts *Tokens) Authenticate(ctx context.Context, secret string, now time.Time
 	return e.principal, nil
 }
 
-// touch keeps in mind that the token is in use.
+// touch notes that the token is in use.
 func (e *entry) touch(now time.Time) {
 	seconds := now.Unix()
 	if last := e.used.Load(); seconds-last >= int64(usedEvery/time.Second) {
@@ -173,8 +174,8 @@ func (e *entry) touch(now time.Time) {
 	}
 }
 
-// lookUp asks the store for a token that is not known. While it asks, tokens may be
-// taken away; what it found is then no news, and is left.
+// lookUp asks the store for a token that is not in memory. If tokens were revoked or
+// reloaded meanwhile, it drops the answer, which may be out of date.
 func (ts *Tokens) lookUp(ctx context.Context, hash [sha256.Size]byte, now time.Time) *entry {
 	if !ts.misses.allow(now) {
 		return nil
@@ -199,8 +200,9 @@ func (ts *Tokens) lookUp(ctx context.Context, hash [sha256.Size]byte, now time.T
 	return e
 }
 
-// misses bounds how often the store is asked for tokens nobody knows, whoever asks. All
-// tokens are known from the start on, so it matters only where somebody else adds some.
+// misses limits how often the store is asked for unknown tokens, over all clients. All
+// tokens are in memory from the start, so a lookup succeeds only if another process adds
+// tokens.
 type misses struct{ second, asked atomic.Int64 }
 
 func (m *misses) allow(now time.Time) bool {
@@ -211,7 +213,7 @@ func (m *misses) allow(now time.Time) bool {
 	return m.asked.Add(1) <= perSecond
 }
 
-// publish replaces the snapshot by a changed copy. The caller holds mu.
+// publish replaces the snapshot with a changed copy. The caller holds mu.
 func (ts *Tokens) publish(change func(*snapshot)) {
 	old := ts.current.Load()
 	next := &snapshot{byHash: maps.Clone(old.byHash), closed: old.closed, local: old.local}
@@ -223,7 +225,7 @@ func (ts *Tokens) publish(change func(*snapshot)) {
 	}
 }
 
-// List returns all tokens, revoked ones too, the oldest first.
+// List returns all tokens, including revoked ones, the oldest first.
 func (ts *Tokens) List() []Token {
 	var all []Token
 	for _, e := range ts.current.Load().byHash {
@@ -246,8 +248,8 @@ func (e *entry) token() Token {
 	return t
 }
 
-// find returns the token with an id that can be changed here: it is not revoked, nor of
-// the file.
+// find returns the token with this id that can be changed: not revoked, and not in the
+// tokens file.
 func (ts *Tokens) find(id string) (*entry, error) {
 	for _, e := range ts.current.Load().byHash {
 		switch {
@@ -265,7 +267,7 @@ func (ts *Tokens) find(id string) (*entry, error) {
 	return nil, ErrUnknownID
 }
 
-// keepUsed writes now and then when tokens were used.
+// keepUsed stores the times of last use at intervals.
 func (ts *Tokens) keepUsed(ctx context.Context) {
 	timer := time.NewTicker(usedEvery)
 	defer timer.Stop()

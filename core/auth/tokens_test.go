@@ -275,7 +275,7 @@ func TestRotating(t *testing.T) {
 	})
 }
 
-// Whoever came by a token before it was rotated leaves when it is revoked.
+// Requests authenticated before a token was rotated end when it is revoked.
 func TestRevokingDuringTheGraceOfARotation(t *testing.T) {
 	h := open(t, memory.New(), "")
 	first, old := h.mustCreate(t, wish(t, "alice", "admin"))

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 )
 
-// Draft is the new content of a file, which only its owner may read. Under its own name
-// the file is there as it was, until [Draft.Replace] or [Draft.Create] puts the draft in
-// its place in one step: after a crash it is the old file or the new one, never a part.
+// Draft is the new content of a file, which only its owner may read. [Draft.Replace] or
+// [Draft.Create] puts it in the place of the file in one step: after a crash the file is
+// the old one or the new one, never a part.
 type Draft struct {
 	file *os.File
 	path string

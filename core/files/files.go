@@ -1,10 +1,9 @@
 // Package files reads the files that settings name: secrets, certificates, manifests,
 // modules. It also replaces files in one step ([Replace], [Draft]).
 //
-// A path can lead to something else than a file. A named pipe keeps a reader waiting for
-// a writer, a device may never end; so both would hang a server at its start, or at the
-// reload that should have taken a token away. Only regular files are read, and no more
-// of them than a caller asks for. Symbolic links are followed.
+// Only regular files are read. A named pipe keeps a reader waiting for a writer, and a device
+// may have no end: both could hang a server at its start, or at the reload that should
+// revoke a token. The size of what is read is limited. Symbolic links are followed.
 package files
 
 import (
@@ -15,16 +14,16 @@ import (
 	"os"
 )
 
-// ErrNotRegular says that a path does not lead to a regular file.
+// ErrNotRegular is returned for a path that is not that of a regular file.
 var ErrNotRegular = errors.New("not a regular file")
 
-// ErrTooLarge says that a file has more bytes than can be right.
+// ErrTooLarge is returned for a file that is larger than the limit.
 var ErrTooLarge = errors.New("too large")
 
-// Open opens a regular file for reading, without waiting for anything. The caller closes
-// it. Errors: [ErrNotRegular], and those of the file system. They name the path.
+// Open opens a regular file for reading, without blocking. The caller closes it. Errors:
+// [ErrNotRegular], and those of the file system; they name the path.
 func Open(path string) (*os.File, fs.FileInfo, error) {
-	info, err := os.Stat(path) // opening a pipe or a device may already do something
+	info, err := os.Stat(path) // opening a pipe or a device can have side effects
 	if err != nil {
 		return nil, nil, asOfOpen(err)
 	}
@@ -36,7 +35,7 @@ func Open(path string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	if info, err = f.Stat(); err == nil {
-		err = CheckRegular(path, info) // it may have been exchanged meanwhile
+		err = CheckRegular(path, info) // it may have been replaced meanwhile
 	}
 	if err != nil {
 		f.Close()
@@ -45,7 +44,7 @@ func Open(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// asOfOpen names what the caller wanted.
+// asOfOpen gives the error the operation that the caller asked for.
 func asOfOpen(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return &fs.PathError{Op: "open", Path: e.Path, Err: e.Err}
@@ -53,7 +52,7 @@ func asOfOpen(err error) error {
 	return err
 }
 
-// Read returns what a regular file of at most so many bytes holds. Errors: those of
+// Read returns the content of a regular file of at most this many bytes. Errors: those of
 // [Open], and [ErrTooLarge].
 func Read(path string, most int64) ([]byte, error) {
 	f, _, err := Open(path)
@@ -64,7 +63,7 @@ func Read(path string, most int64) ([]byte, error) {
 	return readUpTo(f, path, most)
 }
 
-// readUpTo does not believe the size a file says it has.
+// readUpTo limits what it reads; it does not trust the size of the file.
 func readUpTo(f *os.File, path string, most int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
@@ -76,8 +75,8 @@ func readUpTo(f *os.File, path string, most int64) ([]byte, error) {
 	return text, nil
 }
 
-// CheckRegular returns an [ErrNotRegular] that says what a path leads to, unless it is a
-// regular file.
+// CheckRegular returns nil for a regular file, else an [ErrNotRegular] that names the kind of
+// file.
 func CheckRegular(path string, info fs.FileInfo) error {
 	if info.Mode().IsRegular() {
 		return nil

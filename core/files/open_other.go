@@ -2,8 +2,8 @@
 
 package files
 
-// withoutWaiting is nothing where pipes have no place among the files.
+// withoutWaiting is empty on systems without pipes in the file system.
 const withoutWaiting = 0
 
-// modesTell is false where the mode of a file says nothing of other users.
+// modesTell is false where the mode of a file does not show access of other users.
 const modesTell = false

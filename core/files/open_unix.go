@@ -4,8 +4,8 @@ package files
 
 import "syscall"
 
-// withoutWaiting keeps open from waiting for the other end of a pipe.
+// withoutWaiting makes open not wait for the other end of a pipe.
 const withoutWaiting = syscall.O_NONBLOCK
 
-// modesTell says that the mode of a file tells who may read and change it.
+// modesTell means that the mode of a file shows which users may read and change it.
 const modesTell = true

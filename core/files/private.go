@@ -6,14 +6,14 @@ import (
 	"io/fs"
 )
 
-// ErrExposed says that everybody on the machine may read or change a secret.
+// ErrExposed is returned for a secret that all users of the machine may read or change.
 var ErrExposed = errors.New("can be read or changed by everybody on this machine")
 
-// ErrShared says that other users may read or change a private file.
+// ErrShared is returned for a private file that other users may read or change.
 var ErrShared = errors.New("can be read or changed by others")
 
-// ReadSecret is [Read] for a file that only its owner, and perhaps a group, may read. It
-// also returns what is known of the file. Errors: also [ErrExposed].
+// ReadSecret is [Read] for a file that only its owner and a group may read or change. It
+// also returns the file's description. Errors: also [ErrExposed].
 func ReadSecret(path string, most int64) ([]byte, fs.FileInfo, error) {
 	return readIf(path, most, func(mode fs.FileMode) error {
 		if mode&0o006 == 0 {
@@ -28,8 +28,9 @@ func ReadSecret(path string, most int64) ([]byte, fs.FileInfo, error) {
 	})
 }
 
-// ReadPrivate is [Read] for a file that only its owner may read or change. Where modes do
-// not say who may, as on Windows, it does not look at them. Errors: also [ErrShared].
+// ReadPrivate is [Read] for a file that only its owner may read or change. It does not check
+// modes on systems where they do not show access, such as Windows. Errors: also
+// [ErrShared].
 func ReadPrivate(path string, most int64) ([]byte, error) {
 	text, _, err := readIf(path, most, func(mode fs.FileMode) error {
 		if mode&0o077 == 0 || !modesTell {
@@ -40,7 +41,7 @@ func ReadPrivate(path string, most int64) ([]byte, error) {
 	return text, err
 }
 
-// readIf reads a file whose mode has nothing against it.
+// readIf reads a file if check accepts its mode.
 func readIf(path string, most int64, check func(mode fs.FileMode) error) ([]byte, fs.FileInfo, error) {
 	f, info, err := Open(path)
 	if err != nil {

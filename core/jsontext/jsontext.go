@@ -1,5 +1,5 @@
-// Package jsontext reads JSON that people write, such as the manifest, the fixtures and
-// the configuration of policies, and says what is wrong with it, and where.
+// Package jsontext reads JSON that people write, such as policy manifests, fixtures and
+// configurations, strictly, with errors that name the place.
 package jsontext
 
 import (
@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// Check returns nil if text is one JSON value. The error begins with a verb, so that it
-// can follow a file's name, and has line and column, both counted from 1 and columns in
-// characters: "is not JSON at line 3, column 5: …".
+// Check returns nil if text is one JSON value. The error begins with a verb, so that it can
+// follow a file name. It has a line and a column, both from 1, columns in characters: "is
+// not JSON at line 3, column 5: …".
 func Check(text []byte) error {
 	var value json.RawMessage
 	err := json.Unmarshal(text, &value)
@@ -35,9 +35,9 @@ func position(text []byte, at int) (line, column int) {
 	return line, utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
 }
 
-// Object returns the members of an object. encoding/json alone would let a member that
-// is there twice replace the first, so that what a reader sees would not count. The error
-// begins with a verb, as that of [Check].
+// Object returns the members of an object, and refuses duplicate names. With encoding/json
+// alone the second of two members would silently replace the first. The error begins with
+// a verb, like that of [Check].
 func Object(text []byte) (map[string]json.RawMessage, error) {
 	if err := Check(text); err != nil {
 		return nil, err
@@ -72,9 +72,9 @@ func (e *Malformed) Error() string { return e.Err.Error() }
 // Unwrap returns the error of encoding/json.
 func (e *Malformed) Unwrap() error { return e.Err }
 
-// Members reads an object whose opening brace dec has read. It calls member with each
-// name, as it is written and as often as it is there; member reads the value from dec.
-// Errors: those of member, and [*Malformed].
+// Members reads an object whose opening brace dec has read. It calls member with each name
+// in order, duplicates included; member reads the value from dec. Errors: those of member,
+// and [*Malformed].
 func Members(dec *json.Decoder, member func(dec *json.Decoder, name string) error) error {
 	for dec.More() {
 		name, err := dec.Token()
@@ -91,8 +91,8 @@ func Members(dec *json.Decoder, member func(dec *json.Decoder, name string) erro
 	return nil
 }
 
-// Kind says in words what a JSON value is, such as "a list" or "a string". Of numbers and
-// booleans it is the value itself.
+// Kind returns the kind of a JSON value in words, such as "a list" or "a string". For
+// numbers, booleans and null it returns the value itself.
 func Kind(value []byte) string {
 	value = bytes.TrimSpace(value)
 	switch {

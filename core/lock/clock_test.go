@@ -21,7 +21,7 @@ func onWall(t *testing.T, at time.Time, d time.Duration) time.Time {
 }
 
 // Somebody sets the clock while leases run: none ends earlier for it, none later.
-func TestSettingTheWallClockChangesNoDeadline(t *testing.T) {
+func TestClockSetByHandChangesNoDeadline(t *testing.T) {
 	for name, set := range map[string]time.Duration{
 		"not at all": 0,
 		"forward":    time.Hour,

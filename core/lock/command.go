@@ -99,14 +99,14 @@ func (m *Machine) Taken() (gone, taken int) {
 	return gone, taken
 }
 
-// upcoming reports whether there is another step for this batch. If the step may give a free
+// Next reports whether there is another step for this batch. If the step may give a free
 // lock to a waiter that can be called, it returns the name of the lock: the caller of step
 // says whether that has to be done. Each step is about one lock only.
 func (m *Machine) Next() (name Name, more bool) {
 	k := &m.work
 	switch {
 	case k.departs():
-		return "", !m.full() // departures alone give nothing to anybody
+		return "", !m.full() // a departure alone gives no lock away
 	case k.handed < len(m.freed):
 		return m.mayCall(m.freed[k.handed]), true
 	case m.hasDue():
@@ -140,9 +140,9 @@ func (m *Machine) mayGive(c *Command) Name {
 // ends reports whether a command may end a live lease.
 func (v Verb) ends() bool { return v == DoRelease || v == DoBreak || v == DoUndo }
 
-// Step does the next thing. recheck is the answer to what Next asked: a waiter that can
-// be called is called before it is given the lock. That answer may come true or false
-// later; what counts is that it was so at an instant between the previous step and this.
+// Step does the next step. recheck is the answer to what Next asked: true if a waiter that
+// can be called has to be called before it gets the lock. The answer has to be right at
+// some instant after the previous step; if it changes later, that counts for later steps.
 func (m *Machine) Step(recheck bool) {
 	m.recheck = recheck
 	k := &m.work

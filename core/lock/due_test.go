@@ -84,7 +84,7 @@ func TestDueGracesAreBoundedInABatch(t *testing.T) {
 	}
 }
 
-func TestTheSequenceLeavesRoomForWhatALostFileMayHaveHeld(t *testing.T) {
+func TestSequenceLeavesRoomForALostFile(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	fresh := NewMachine(Rules{}, Snapshot{}, now)
 	if want := Seq(1_800_000_000) << 20; fresh.seq+1 != want || want >= 1<<53 {

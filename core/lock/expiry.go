@@ -145,7 +145,7 @@ func (m *Machine) waiterDue(w *waiter) {
 	m.handOver(w.entry)
 }
 
-// next is the instant of the next deadline, or the zero time.
+// NextDeadline is the instant of the next deadline, or the zero time.
 func (m *Machine) NextDeadline() time.Time {
 	t := m.schedule.first()
 	switch {

@@ -29,7 +29,7 @@ func (m *Machine) grantWaiter(w *waiter, said Opinion) {
 	})
 }
 
-// stay is what is recorded of a request's time in the queue; zero: it did not wait.
+// queueTime is what is recorded of a request's time in the queue; zero: it did not wait.
 type queueTime struct {
 	waited time.Duration
 	class  Priority

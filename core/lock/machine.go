@@ -19,9 +19,10 @@ const (
 	BatchSteps         = 1024 // commands a batch may take that cause no event
 )
 
-// Machine is the state of all names and the rules by which it changes. It is pure:
-// step and its like take commands and instants, and leave events and answers in
-// batch. Somebody else commits the batch and then says accept or takeBack.
+// Machine is the state of all names and the rules by which it changes. It is pure: it
+// takes commands and instants ([Machine.Feed], [Machine.Step]) and leaves events and
+// answers in a batch. Its owner commits the batch, calls [Machine.Accept] or
+// [Machine.TakeBack], sends [Machine.Replies], and ends the batch with [Machine.Finish].
 type Machine struct {
 	rules     Rules
 	maxEvents int
@@ -222,7 +223,7 @@ func (m *Machine) replace(e *entry, h *held) {
 	m.schedule.set(&e.due, h.deadline())
 }
 
-// share is what an account has of the table.
+// accountUse is what an account has of the table.
 type accountUse struct{ holds, waits int }
 
 // add changes what an account has.
@@ -259,8 +260,8 @@ type Rules struct {
 	MaxWaiters        int // in all; default 50,000
 	MaxWaitersPerLock int // default 10,000
 	MaxPerAccount     int // locks an account may hold and wait for; default 0: no limit
-	// MaxWaitersPerAccount is how many requests of an account may wait, those who keep a
-	// place without being there included; default 0: no limit.
+	// MaxWaitersPerAccount is how many waiters an account may have, absent ones included;
+	// default 0: no limit.
 	MaxWaitersPerAccount int
 	Unlimited            string // the account that has no limits of its own; empty: none
 	Level                Level

@@ -168,7 +168,7 @@ func (m *model) away(p *modelPlace, silent bool) {
 }
 
 func (m *model) held(who string, l *modelLock, place int) {
-	text := "held by nobody yet"
+	text := "promised to a waiter"
 	if l.lease != nil {
 		text = "held by " + l.lease.who
 	}

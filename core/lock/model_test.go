@@ -245,7 +245,7 @@ func (m *model) drop(p *modelPlace) {
 }
 
 // makeRoom has absent waiters give up their places, the longest absent first, until
-// one more fits in; or, if that will not do, nobody.
+// one more fits in; or, if that is not enough, none.
 func (m *model) makeRoom(l *modelLock) bool {
 	var all []*modelPlace
 	for _, name := range m.names() {

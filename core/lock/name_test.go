@@ -160,7 +160,7 @@ func TestBoundsOfWhatARequestSays(t *testing.T) {
 	}
 }
 
-func TestAnAttemptIsItsKeyAndWhatItAsksFor(t *testing.T) {
+func TestAttemptIsItsKeyAndWhatItAsksFor(t *testing.T) {
 	const key = "0123456789abcdef"
 	attempt := func(key string, ttl time.Duration, holder string, meta map[string]string, confirm ...time.Duration) Attempt {
 		t.Helper()

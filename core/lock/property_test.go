@@ -11,10 +11,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestTheMachineDoesWhatTheModelDoes plays random scripts to the machine and to a
+// TestMachineDoesWhatTheModelDoes plays random scripts to the machine and to a
 // model of the rules. A failure shrinks to a scenario one can read. After every line
 // all invariants are checked.
-func TestTheMachineDoesWhatTheModelDoes(t *testing.T) {
+func TestMachineDoesWhatTheModelDoes(t *testing.T) {
 	scripts := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		scripts++

@@ -41,7 +41,7 @@ func (p Priority) String() string {
 // class is the index of a priority among those of a queue, the first served first.
 func (p Priority) class() int { return int(Front - p) }
 
-// sinces are the instants since which the waiters of one class wait, by their order of
+// waitStarts are the instants since which the waiters of one class wait, by their order of
 // arrival: that of the first is the start of the longest wait. A waiter that was put back
 // has its old place here, too.
 type waitStarts struct {

@@ -116,7 +116,7 @@ func toldWhat(r Reply) string {
 	return fmt.Sprintf("token %d of %s", r.Lease.Token, r.Lease.Name)
 }
 
-// begin believes in a lease. Nobody else may then believe in another of that lock.
+// begin believes in a lease. No other client may then believe in another lease of that lock.
 func (c *refusedClient) begin(l *Lease) {
 	for _, other := range c.world.clients {
 		if h := other.got; other != c && h != nil && h.Name == l.Name && h.Token != l.Token && c.world.now.Before(other.until) {

@@ -305,7 +305,7 @@ func (w *refusedWorld) send(c *Command, r Reply) {
 	}
 	w.states[c] = hasAnswer
 	if by == nil {
-		w.wrong("a request is answered that nobody made: %+v", r)
+		w.wrong("a request is answered that no client made: %+v", r)
 		return
 	}
 	by.receive(r)

@@ -402,7 +402,7 @@ func spell(r Reply) string {
 func short(err error) string {
 	var held *HeldError
 	if errors.As(err, &held) {
-		text := "held by nobody yet"
+		text := "promised to a waiter"
 		if held.Lease != nil {
 			text = "held by " + held.Lease.Holder
 		}

@@ -37,8 +37,8 @@ func (m *Machine) undo(c *Command) {
 	}
 }
 
-// word is what became known of an answer with a lease: it was lost, or it arrived. The
-// answer is older than the batch, and so the word is true whether that is accepted or not.
+// delivery is what became known of an answer with a lease: it was lost, or it arrived. The
+// answer is older than the batch, and so this is true whether that is accepted or not.
 type delivery struct {
 	entry   *entry
 	token   Token
@@ -58,7 +58,7 @@ func (w delivery) after(undoAt time.Time) *held {
 	return &h
 }
 
-// hearAgain keeps a word although its batch was refused. What the batch undid because of
+// keepDelivery keeps a delivery although its batch was refused. What the batch undid because of
 // it is to be undone again.
 func (m *Machine) keepDelivery(w delivery) {
 	e := w.entry

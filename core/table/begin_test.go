@@ -28,7 +28,7 @@ func (s *lockedStore) Commit(ctx context.Context, b *lock.Batch) error {
 
 // A drain does not wait for a commit that cannot begin: it is given up, and the table
 // ends, saying why.
-func TestADrainGivesUpACommitThatCannotBegin(t *testing.T) {
+func TestDrainGivesUpACommitThatCannotBegin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &lockedStore{diary: newDiary()}
 		tab, err := Open(t.Context(), s, Config{})
@@ -82,8 +82,8 @@ func TestCloseGivesUpACommitThatCannotBegin(t *testing.T) {
 }
 
 // A store that knows whether it is full is asked each time: acquires are let in as
-// soon as it has space, and nobody tries before.
-func TestTheStoreSaysWhenThereIsSpaceAgain(t *testing.T) {
+// soon as it has space, and none tries before.
+func TestDiskSpaceIsKnownFromTheStore(t *testing.T) {
 	var full atomic.Bool
 	inTime(t, Config{Full: full.Load}, func(t *testing.T, tab *Table, d *diary) {
 		d.set(nil, lock.ErrFull)

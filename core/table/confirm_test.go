@@ -10,8 +10,8 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// A panic of the policies is the caller's, and leaves nobody behind in the queue.
-func TestAPanicAtTheTurnLeavesNoGhost(t *testing.T) {
+// A panic of the policies is the caller's, and leaves no waiter behind in the queue.
+func TestRecheckPanicLeavesNoGhost(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		panicked := make(chan any, 1)
@@ -33,8 +33,8 @@ func TestAPanicAtTheTurnLeavesNoGhost(t *testing.T) {
 }
 
 // While the policies think, the end of the wait, a hang-up and a drain are noticed,
-// and the policies are told that nobody waits for them.
-func TestNobodyWaitsForPoliciesThatThink(t *testing.T) {
+// and the policies are told that their answer is not needed.
+func TestRecheckIsNotAwaitedAfterADeparture(t *testing.T) {
 	for what, c := range map[string]struct {
 		wait  time.Duration
 		leave func(tab *Table, hangUp func())
@@ -67,7 +67,7 @@ func TestNobodyWaitsForPoliciesThatThink(t *testing.T) {
 					t.Errorf("after %v: %v", o.at.Sub(start), o.err)
 				}
 				if err := <-stopped; err == nil {
-					t.Error("the policies go on for nobody")
+					t.Error("the policies go on although their answer is not needed")
 				}
 			})
 		})
@@ -76,7 +76,7 @@ func TestNobodyWaitsForPoliciesThatThink(t *testing.T) {
 
 // An attempt that has its lease is told so without asking anybody, also when there is
 // no space for new leases.
-func TestARepeatNeedsNoSpace(t *testing.T) {
+func TestRepeatNeedsNoSpace(t *testing.T) {
 	full := false
 	inTime(t, Config{Full: func() bool { return full }}, func(t *testing.T, tab *Table, d *diary) {
 		a := try("x")
@@ -111,7 +111,7 @@ func TestARepeatNeedsNoSpace(t *testing.T) {
 
 // What waited in front of a disk that hung, and was given up, is not done when the
 // disk is back.
-func TestWhoGaveUpIsNotGrantedAfterwards(t *testing.T) {
+func TestAcquireGivenUpIsNotGranted(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		gate := make(chan struct{})
 		d.set(gate, nil)
@@ -133,7 +133,7 @@ func TestWhoGaveUpIsNotGrantedAfterwards(t *testing.T) {
 }
 
 // Many departures at once are many batches, not one without bound.
-func TestManyDeparturesKeepTheBatchesSmall(t *testing.T) {
+func TestDeparturesKeepTheBatchesSmall(t *testing.T) {
 	inTime(t, Config{Rules: lock.Rules{Level: lock.All}}, func(t *testing.T, tab *Table, d *diary) {
 		mustAcquire(t, tab, try("x"))
 		ctx, hangUp := context.WithCancel(t.Context())

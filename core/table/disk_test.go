@@ -13,7 +13,7 @@ import (
 
 // Invariant 6: when the departure and the grant cross, the caller gets the grant and
 // can undo it.
-func TestACancelThatCrossesAGrantLosesNothing(t *testing.T) {
+func TestDepartureThatCrossesAGrantLosesNothing(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		ctx, hangUp := context.WithCancel(t.Context())
@@ -44,8 +44,8 @@ func TestACancelThatCrossesAGrantLosesNothing(t *testing.T) {
 }
 
 // A commit that hangs must not hang the callers, and what it grants in the end is
-// undone, since nobody was told.
-func TestAHangingCommitIsAnsweredOutcomeUnknown(t *testing.T) {
+// undone, since no caller was told.
+func TestCommitThatHangsIsAnsweredOutcomeUnknown(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		gate := make(chan struct{})
 		d.set(gate, nil)
@@ -61,7 +61,7 @@ func TestAHangingCommitIsAnsweredOutcomeUnknown(t *testing.T) {
 		close(gate)
 		synctest.Wait()
 		if v := tab.Get("x"); v.Lease != nil {
-			t.Error("the grant nobody was told of still stands")
+			t.Error("the grant no caller was told of still stands")
 		}
 		if v := tab.Get("y"); v.Lease != nil {
 			t.Error("the wait was over before the grant, and it still stands")
@@ -69,7 +69,7 @@ func TestAHangingCommitIsAnsweredOutcomeUnknown(t *testing.T) {
 	})
 }
 
-func TestAnUnknownOutcomeStopsTheTable(t *testing.T) {
+func TestCommitOfUnknownOutcomeStopsTheTable(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		mustAcquire(t, tab, try("x"))
 		waiting := tab.start(t.Context(), wait("x", time.Minute))
@@ -94,7 +94,7 @@ func TestAnUnknownOutcomeStopsTheTable(t *testing.T) {
 	})
 }
 
-func TestADeposedTableSaysSo(t *testing.T) {
+func TestCommitDeposedIsSaid(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		d.set(nil, lock.ErrDeposed)
 		if _, err := tab.Acquire(t.Context(), try("y")); !errors.Is(err, lock.ErrDeposed) {
@@ -105,7 +105,7 @@ func TestADeposedTableSaysSo(t *testing.T) {
 }
 
 // Invariant 7, and recovery without anybody's help.
-func TestAFullDiskIsRefusedAndRecoversByItself(t *testing.T) {
+func TestDiskFullIsRefusedAndRecoversByItself(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		waiting := tab.start(t.Context(), wait("x", time.Minute))
@@ -134,7 +134,7 @@ func TestAFullDiskIsRefusedAndRecoversByItself(t *testing.T) {
 	})
 }
 
-func TestWithNothingToExpireTheDoorStillOpensAgain(t *testing.T) {
+func TestDiskFullIsProbedWithNothingToExpire(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		d.set(nil, lock.ErrFull)
 		if _, err := tab.Acquire(t.Context(), try("x")); !errors.Is(err, lock.ErrFull) {

@@ -14,7 +14,7 @@ import (
 )
 
 // TestHammer has many goroutines fight over few locks, in real time and with
-// everything they may do to each other. Whoever is granted a lock writes its token
+// everything they may do to each other. A client that is granted a lock writes its token
 // where only the holder may: two holders at once, or a token that goes back, show.
 func TestHammer(t *testing.T) {
 	d := newDiary()

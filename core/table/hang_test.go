@@ -11,7 +11,7 @@ import (
 
 // Holders, too, are told when a commit hangs. What they asked for may happen yet, so
 // nothing else can be said.
-func TestAHangingCommitKeepsNoHolderWaiting(t *testing.T) {
+func TestCommitThatHangsKeepsNoHolderWaiting(t *testing.T) {
 	for name, ask := range map[string]func(*testing.T, *Table, Grant) error{
 		"renew": func(t *testing.T, tab *Table, g Grant) error {
 			_, err := tab.Renew(t.Context(), lock.RenewRequest{Origin: me, Name: "x", LeaseID: g.LeaseID})

@@ -12,7 +12,7 @@ import (
 
 // A client that left while its policies thought has hung up, also if the policies notice
 // it first: an attempt keeps its place, and may come back.
-func TestLeavingNoticedByThePoliciesIsAHangUp(t *testing.T) {
+func TestRecheckThatNoticesAHangUpIsADeparture(t *testing.T) {
 	inTime(t, Config{Rules: lock.Rules{Level: lock.All}}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		a := wait("x", time.Minute)

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 )
 
-// Whoever has an answer finds what it says when he reads: the views come first, then
+// A client that has an answer finds what it says when it reads: the views come first, then
 // the journal, then the answers.
 func TestAnswersShowInReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 
 // The answer to a release may be lost, so the same release again is a success. The
 // lease id still has to be that of the lock.
-func TestARepeatedReleaseIsThatOfItsOwnLock(t *testing.T) {
+func TestReleaseRepeatedIsThatOfItsOwnLock(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		x := mustAcquire(t, tab, try("x"))
 		mustRelease(t, tab, x)

@@ -49,7 +49,7 @@ func TestSimulation(t *testing.T) {
 	seen.mustHaveTried(t)
 }
 
-func TestASeedReplaysExactly(t *testing.T) {
+func TestSimulationSeedReplaysExactly(t *testing.T) {
 	for seed := uint64(1); seed <= 20; seed++ {
 		a, b := simulate(t, seed, false), simulate(t, seed, false)
 		if a.trace != b.trace {

@@ -11,7 +11,7 @@ import (
 )
 
 // Each class says how many wait and for how long, so that one that starves shows.
-func TestPriorityStatsTellWhoStarves(t *testing.T) {
+func TestPriorityStatsShowStarvation(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		check := func(want string) {
 			t.Helper()

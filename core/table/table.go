@@ -3,7 +3,6 @@ package table
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,6 +154,15 @@ func (t *Table) Err() error {
 	return nil
 }
 
+// Full reports whether acquires are refused because there is no space to record
+// them.
+func (t *Table) Full() bool {
+	if t.cfg.Full != nil {
+		return t.cfg.Full()
+	}
+	return t.full.Load()
+}
+
 // Get returns the committed state of a name.
 func (t *Table) Get(name lock.Name) lock.View { return t.views.get(name) }
 
@@ -170,6 +178,33 @@ func (t *Table) HeldBy(account, prefix string) int { return t.views.heldBy(accou
 // what it looks at, and never holds up the loop for longer than a few hundred names take.
 func (t *Table) HeldUnder(prefix string, most int) (held, looked int) {
 	return t.views.heldUnder(prefix, most)
+}
+
+// LongestTTL returns the longest ttl of the leases there are, as last committed; 0 where
+// there is none. It looks at all of them, some at a time, and does not hold up the loop. A
+// lease that is given meanwhile may be missed.
+func (t *Table) LongestTTL() (longest time.Duration) {
+	for after, more := lock.Name(""), true; more; {
+		found, next := t.List(Query{After: after, Limit: scanStep})
+		for _, v := range found {
+			if v.Lease != nil {
+				longest = max(longest, v.Lease.TTL)
+			}
+		}
+		after, more = next, next != ""
+	}
+	return longest
+}
+
+// Query selects names for a listing.
+type Query struct {
+	Prefix  string    // bytes, see [lock.CheckPrefix]
+	Account string    // only locks held by this account; empty: all
+	After   lock.Name // only names greater than this one
+	Limit   int       // at least 1
+	// Visible, if not nil, is asked for every name; false leaves it out. It must be
+	// quick and must not call the table.
+	Visible func(lock.Name) bool
 }
 
 // List returns names with a lease or a waiter in order, and the last name returned
@@ -188,212 +223,5 @@ func (t *Table) Stats() Stats {
 		Waits:       t.waits.snapshot(),
 		Holds:       t.holds.snapshot(),
 		FullCommits: t.fullCommits.Load(),
-	}
-}
-
-// loop is the one goroutine that feeds the machine.
-func (t *Table) loop() {
-	defer close(t.done)
-	defer t.stopBegin()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		closed := t.turn()
-		if err := t.Err(); errors.Is(err, lock.ErrDeposed) {
-			t.shut(lock.ErrDeposed)
-			return
-		} else if err != nil {
-			t.shut(lock.ErrDraining) // the waiters were surely not granted anything
-			return
-		}
-		if closed && len(t.pending) == 0 && len(t.left) == 0 {
-			t.shut(lock.ErrDraining)
-			return
-		}
-		t.rest(timer)
-	}
-}
-
-// rest sleeps until there is something to do: a command, or the next deadline.
-func (t *Table) rest(timer *time.Timer) {
-	if len(t.pending) > 0 || len(t.left) > 0 {
-		return
-	}
-	next := t.m.NextDeadline()
-	if next.IsZero() {
-		<-t.inbox.wake
-		return
-	}
-	timer.Reset(time.Until(next))
-	select {
-	case <-t.inbox.wake:
-	case <-timer.C:
-	}
-}
-
-// turn decides and commits one batch.
-func (t *Table) turn() (closed bool) {
-	var at time.Time
-	t.pending, t.left, at, closed = t.inbox.take(t.pending, t.left)
-	t.dropGivenUp()
-	t.m.Feed(at, t.left, t.pending)
-	for name, more := t.m.Next(); more; name, more = t.m.Next() {
-		t.m.Step(t.rechecks(name))
-	}
-	gone, taken := t.m.Taken()
-	t.left = without(t.left, gone)
-	t.pending = without(t.pending, taken)
-	t.commit()
-	return closed
-}
-
-// dropGivenUp leaves out acquires whose caller has given up already, among those that
-// one batch can take: a grant would only have to be undone. One that is given up later is
-// answered, and undone, like any other.
-func (t *Table) dropGivenUp() {
-	window := min(len(t.pending), lock.BatchSteps)
-	n := 0
-	for _, c := range t.pending[:window] {
-		if c.Verb == lock.DoAcquire && c.Caller.(*request).state.Load() == givenUp {
-			continue
-		}
-		t.pending[n] = c
-		n++
-	}
-	if n < window {
-		t.pending = slices.Delete(t.pending, n, window)
-	}
-}
-
-// rechecks reports whether a waiter for the name is to be called before it gets the lock.
-// Without a name there is none that could get it.
-func (t *Table) rechecks(name lock.Name) bool {
-	return name == "" || t.cfg.Rechecks == nil || t.cfg.Rechecks(name)
-}
-
-// without returns what is left of a queue after its first n.
-func without[T any](queue []T, n int) []T {
-	if n == len(queue) {
-		return reused(queue)
-	}
-	return slices.Delete(queue, 0, n)
-}
-
-// commit makes the batch durable, publishes it, and answers: in that order
-// (invariant 3).
-func (t *Table) commit() {
-	err := t.persist()
-	switch {
-	case err == nil:
-		t.m.Accept()
-		t.count()
-	case errors.Is(err, lock.ErrFull):
-		t.m.TakeBack()
-		t.fullCommits.Add(1)
-		t.nextProbe.Store(time.Now().Add(time.Second).UnixNano())
-		t.full.Store(true)
-	default:
-		t.failed.Store(&err)
-	}
-	t.publish()
-	if err == nil {
-		t.cfg.Published()
-	}
-	t.deliver(err)
-	t.m.Finish()
-}
-
-func (t *Table) persist() error {
-	events := t.m.Events()
-	if len(events) == 0 {
-		return nil
-	}
-	start := time.Now()
-	// The commit is not to be given up half-way, so it has no deadline. Callers have.
-	// Only a drain and a Close do not wait for a commit that cannot even begin.
-	t.rows = t.m.Rows(t.rows[:0])
-	err := t.store.Commit(t.begin, &lock.Batch{Events: events, Rows: t.rows})
-	t.rows = reused(t.rows)
-	if err != nil {
-		return err
-	}
-	t.commits.observeSpan(time.Since(start))
-	t.batches.observe(float64(len(events)))
-	t.full.Store(false)
-	return nil
-}
-
-// count keeps the statistics of an accepted batch.
-func (t *Table) count() {
-	events := t.m.Events()
-	for i := range events {
-		e := &events[i]
-		switch {
-		case e.Kind == lock.Granted:
-			t.waits.observeSpan(e.Waited)
-		case e.Kind.Ends():
-			t.holds.observeSpan(e.Lease.HeldFor(e.Time))
-		}
-	}
-}
-
-// publish shows what the machine now has. When the table has failed nothing is
-// shown: what is true is unknown.
-func (t *Table) publish() {
-	if t.failed.Load() != nil {
-		return
-	}
-	t.shown = t.m.Views(t.shown, viewedWaiters)
-	if len(t.shown) == 0 {
-		return
-	}
-	t.views.publish(t.shown)
-	t.shown = reused(t.shown)
-	held, waiting := t.m.Counts()
-	t.held.Store(int64(held))
-	t.waiters.Store(int64(waiting))
-	t.publishQueues()
-}
-
-// deliver sends the answers of the batch, or err instead of what they said.
-func (t *Table) deliver(err error) {
-	if err != nil && !errors.Is(err, lock.ErrFull) && !errors.Is(err, lock.ErrDeposed) {
-		err = lock.ErrOutcomeUnknown
-	}
-	for c, r := range t.m.Replies(err) {
-		t.send(c, r)
-	}
-}
-
-// send hands a reply to its caller. A grant whose caller has given up is undone.
-func (t *Table) send(c *lock.Command, r lock.Reply) {
-	to, _ := c.Caller.(*request)
-	switch {
-	case to == nil:
-	case r.Turn != nil:
-		to.replies <- r // never blocks: there is room for one call and one answer
-	case to.state.CompareAndSwap(asked, answered):
-		to.replies <- r
-	default:
-		t.undo(r)
-	}
-}
-
-func (t *Table) undo(r lock.Reply) {
-	if !r.Undoable {
-		return
-	}
-	c := &lock.Command{Verb: lock.DoUndo, Name: r.Lease.Name, Token: r.Lease.Token}
-	_ = t.inbox.put(c) // closed: the lease then runs to its end
-}
-
-// shut answers everybody who is left when the loop ends.
-func (t *Table) shut(err error) {
-	t.inbox.close()
-	t.pending, t.left, _, _ = t.inbox.take(t.pending, t.left)
-	t.m.DismissAll(err)
-	t.deliver(nil)
-	for _, c := range t.pending {
-		t.send(c, lock.Reply{Err: lock.ErrClosed})
 	}
 }

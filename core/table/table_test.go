@@ -138,7 +138,7 @@ func mustRelease(t *testing.T, tab *Table, g Grant) {
 }
 
 // Invariant 3.
-func TestNobodyIsToldBeforeTheCommit(t *testing.T) {
+func TestAnswersLeaveAfterTheCommit(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		gate := make(chan struct{})
 		d.set(gate, nil)
@@ -163,7 +163,7 @@ func TestNobodyIsToldBeforeTheCommit(t *testing.T) {
 }
 
 // Invariant 3, for refusals: they may rest on a grant of the same batch.
-func TestRefusalsLeaveAfterTheCommitToo(t *testing.T) {
+func TestAnswersThatRefuseLeaveAfterTheCommit(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		gate := make(chan struct{})
 		d.set(gate, nil)
@@ -183,7 +183,7 @@ func TestRefusalsLeaveAfterTheCommitToo(t *testing.T) {
 	})
 }
 
-func TestWhileOneBatchCommitsTheNextGathers(t *testing.T) {
+func TestBatchGathersWhileAnotherCommits(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		gate := make(chan struct{})
 		d.set(gate, nil)
@@ -207,7 +207,7 @@ func TestWhileOneBatchCommitsTheNextGathers(t *testing.T) {
 }
 
 // Invariant 4.
-func TestALeaseEndsAtItsDeadlineAndTheFirstWaiterHasIt(t *testing.T) {
+func TestExpiryHandsTheLockToTheFirstWaiter(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		start := time.Now()
 		g := mustAcquire(t, tab, try("x"))
@@ -228,7 +228,7 @@ func TestALeaseEndsAtItsDeadlineAndTheFirstWaiterHasIt(t *testing.T) {
 	})
 }
 
-func TestAWaitEndsExactlyWhenItIsOver(t *testing.T) {
+func TestWaitEndsExactlyWhenItIsOver(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		start := time.Now()
@@ -244,7 +244,7 @@ func TestAWaitEndsExactlyWhenItIsOver(t *testing.T) {
 }
 
 // Invariant 5.
-func TestAThousandWaitersAreGrantedInOrder(t *testing.T) {
+func TestQueueOfAThousandIsGrantedInOrder(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		var waiters []<-chan outcome
@@ -277,7 +277,7 @@ func TestAThousandWaitersAreGrantedInOrder(t *testing.T) {
 }
 
 // Invariant 6.
-func TestAWaiterThatHangsUpIsGoneAtOnce(t *testing.T) {
+func TestDepartureOfAWaiterIsImmediate(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		ctx, hangUp := context.WithCancel(t.Context())
@@ -325,7 +325,7 @@ func TestDrainAnswersEveryWaiterAndLetsHoldersFinish(t *testing.T) {
 }
 
 // A thousand waiters whose policies say no at their turn cost no commit each.
-func TestDenialsAtTheTurnCostNoCommits(t *testing.T) {
+func TestRecheckDenialsCostNoCommits(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		denied := errors.New("policy says no")
@@ -348,7 +348,7 @@ func TestDenialsAtTheTurnCostNoCommits(t *testing.T) {
 	})
 }
 
-func TestAPolicyThatTakesTooLongPassesTheCallOn(t *testing.T) {
+func TestRecheckThatTakesTooLongPassesTheCallOn(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))
 		slow := func(context.Context, lock.Turn) (lock.Opinion, error) {
@@ -377,7 +377,7 @@ func TestAPolicyThatTakesTooLongPassesTheCallOn(t *testing.T) {
 }
 
 // Invariant 9.
-func TestALeaseIDIsProofForOneLeaseOfOneName(t *testing.T) {
+func TestLeaseIDIsProofForOneLeaseOfOneName(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		x, y := mustAcquire(t, tab, try("x")), mustAcquire(t, tab, try("y"))
 		forged := []byte(x.LeaseID)

@@ -29,7 +29,7 @@ func BenchmarkViewsPublish(b *testing.B) {
 		name string
 		read func()
 	}{
-		{"nobody", func() { time.Sleep(time.Millisecond) }},
+		{"no-reader", func() { time.Sleep(time.Millisecond) }},
 		{"count", func() { vs.heldBy("ci", "team/") }},
 		{"list", func() { vs.list(Query{Limit: 1000}) }},
 		{"list-of-account", func() { vs.list(Query{Limit: 1000, Account: "other"}) }},

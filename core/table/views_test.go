@@ -46,7 +46,7 @@ func TestListing(t *testing.T) {
 	})
 }
 
-func TestAListingOfManyNamesIsComplete(t *testing.T) {
+func TestListingOfManyNamesIsComplete(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		const all = 3*scanStep + 7
 		for i := range all {
@@ -86,7 +86,7 @@ func TestStatsCountWhatHappened(t *testing.T) {
 	})
 }
 
-func TestTheWholeQueueIsAskedOfTheLoop(t *testing.T) {
+func TestQueueOfAllIsAskedOfTheLoop(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		mustAcquire(t, tab, try("x"))
 		for i := range 30 {
@@ -112,7 +112,7 @@ func TestTheWholeQueueIsAskedOfTheLoop(t *testing.T) {
 
 // Who is away shows in the published view and in the loop's answer alike, from the commit
 // after it left until it is back or its place is over.
-func TestQueueShowsWhoIsAway(t *testing.T) {
+func TestQueueShowsAbsentWaiters(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		long := try("x")
 		long.TTL = time.Hour
@@ -153,7 +153,7 @@ func TestQueueShowsWhoIsAway(t *testing.T) {
 	})
 }
 
-func TestTheLocksOfAnAccountAreCounted(t *testing.T) {
+func TestAccountLocksAreCounted(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		as := func(account string, name lock.Name) lock.Acquisition {
 			a := try(name)

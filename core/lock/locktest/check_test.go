@@ -114,7 +114,7 @@ var tests = []struct {
 	{"a release told again that never was", []*Operation{grant(10, "a", 5), op(11, Break, Done, 5), op(12, Release, Done, 5), op(13, Release, Done, 5)}, true},
 
 	// Requests without an answer.
-	{"a lost acquire that nobody sees", []*Operation{acquire(10, "a", Unknown), grant(11, "b", 6)}, false},
+	{"a lost acquire that no operation shows", []*Operation{acquire(10, "a", Unknown), grant(11, "b", 6)}, false},
 	{"a lost acquire that shows later", []*Operation{acquire(10, "a", Unknown), op(11, Look, Free, 0), sees(12, Look, 6, "a"), op(13, Break, Done, 6)}, false},
 	{"a lost acquire that is undone", []*Operation{acquire(10, "a", Unknown), sees(12, Look, 6, "a"), grant(13, "b", 7)}, false},
 	{"a lost acquire that shows before it began", []*Operation{sees(9, Look, 6, "a"), acquire(10, "a", Unknown)}, true},

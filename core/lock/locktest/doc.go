@@ -8,9 +8,9 @@
 //
 // A request whose answer was lost may have been done at any time from its beginning,
 // or never, or not yet. Instead of trying all of that, the model is lazy. A lease
-// nobody was told of may be taken back at any time, so as long as nobody has seen it, it
-// cannot be told from a free lock. Once somebody sees it, it began at some time after
-// the request that must have caused it. Likewise, from the moment somebody asked for
+// no client was told of may be taken back at any time, so as long as no client has seen it, it
+// cannot be told from a free lock. Once a client sees it, it began at some time after
+// the request that must have caused it. Likewise, from the moment a client asked for
 // the end of a lease without hearing how that went, the lease may be over. So requests
 // without an answer change no state of the model; they only permit what others see.
 //

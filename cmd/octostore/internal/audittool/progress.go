@@ -11,7 +11,7 @@ import (
 
 // progress shows how far a long export is, on a terminal only.
 type progress struct {
-	w       io.Writer // nil: nobody looks
+	w       io.Writer // nil: not a terminal
 	records int64
 	bytes   int64
 	begun   time.Time

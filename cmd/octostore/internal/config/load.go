@@ -52,7 +52,7 @@ type Value struct {
 const hidden = "(hidden)"
 
 // Unknown is a variable that looks like a setting but is not, a misspelt one
-// perhaps. Its value is not kept: nobody knows whether it is a secret.
+// perhaps. Its value is not kept: it may be a secret.
 type Unknown struct {
 	Name, Source string
 }

@@ -222,14 +222,14 @@ func (d *doctor) permissions() {
 	var open []string
 	for _, f := range []struct {
 		path string
-		no   fs.FileMode // bits nobody should have
+		no   fs.FileMode // bits that must not be set
 	}{
 		{db, 0o077}, {db + "-wal", 0o077}, {db + "-shm", 0o077}, {db + "-lock", 0o022}, {db + "-ballast", 0o022}, {d.cfg.PolicyCacheDir(), 0o022},
 		{string(d.cfg.TLSKey), 0o027}, {string(d.cfg.Policies), 0o022}, {envFile, envBits}, {string(d.cfg.GitHubSecretFile), 0o026},
 	} {
 		info, err := os.Stat(f.path)
 		if f.path == "" || err != nil {
-			continue // whoever needs it says so
+			continue // the check that needs the file reports it
 		}
 		if mode := info.Mode().Perm(); mode&f.no != 0 {
 			open = append(open, fmt.Sprintf("%s has mode %04o, want %04o", f.path, mode, mode&^f.no))
@@ -248,7 +248,7 @@ func (d *doctor) permissions() {
 
 var secretVariable = regexp.MustCompile(`(?m)^\s*(?:export\s+)?OCTOSTORE_\w*(?:TOKEN|SECRET)\s*=`)
 
-// holdsSecret reports whether a .env file has something nobody else should read.
+// holdsSecret reports whether a .env file holds a secret.
 func holdsSecret(envFile string) bool {
 	text, err := files.Read(envFile, config.LargestEnvFile)
 	return err == nil && secretVariable.Match(text)

@@ -73,8 +73,7 @@ func (d *doctor) verdict() error {
 	return nil
 }
 
-// examine looks at everything. Without good settings nobody knows what the rest is to be
-// looked at with.
+// examine runs all checks. Without valid settings the others cannot run.
 func (d *doctor) examine(ctx context.Context) {
 	loaded, err := config.Load(config.Sources{Environ: os.Environ(), EnvFile: d.envFile})
 	if err != nil {

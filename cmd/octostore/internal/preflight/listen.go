@@ -46,15 +46,12 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// ExposedError means that strangers could reach a server that asks nobody for a token.
+// ExposedError means that other machines could reach a server without tokens.
 type ExposedError struct{ Addr string }
 
 func (e *ExposedError) Error() string {
-	return fmt.Sprintf(
-		"listen on %s: this is not a loopback address, and without tokens whoever reaches the server may take and break any lock; "+
-			"make a first token with octostore token create --admin --create, name a file of tokens by OCTOSTORE_TOKENS_FILE, or let people log in by GitHub",
-		e.Addr,
-	)
+	return fmt.Sprintf("listen on %s: this is not a loopback address, and without tokens every client may take and break any lock; "+
+		"create a first token with octostore token create --admin --create, set OCTOSTORE_TOKENS_FILE, or set up login with GitHub", e.Addr)
 }
 
 // listen binds the addresses.

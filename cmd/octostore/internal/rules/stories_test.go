@@ -79,7 +79,7 @@ var stories = []struct {
 	{
 		// Nacos: a flag of the client let it pass those who waited.
 		"a client passes those who wait",
-		[]string{"TestQueueIsNotOvertakenByTries", "TestAThousandWaitersAreGrantedInOrder"},
+		[]string{"TestQueueIsNotOvertakenByTries", "TestQueueOfAThousandIsGrantedInOrder"},
 	},
 	{
 		// hiqlite: a waiter that died as it was promoted left its ticket in front for ever.
@@ -105,7 +105,7 @@ var stories = []struct {
 		// consul lock: the child of a holder that had lost its lock ran on for a minute
 		// beside the next one; etcdctl lock did not stop its child at all. A server cannot stop it; it can refuse what is stale.
 		"an old holder goes on",
-		[]string{"TestOldHolderIsRefused", "TestLeaseThatLapsedDuringAPauseIsOver", "TestALeaseIDIsProofForOneLeaseOfOneName"},
+		[]string{"TestOldHolderIsRefused", "TestLeaseThatLapsedDuringAPauseIsOver", "TestLeaseIDIsProofForOneLeaseOfOneName"},
 	},
 	{
 		// Here: a policy judged one lease, the lock changed hands, and the break ended the

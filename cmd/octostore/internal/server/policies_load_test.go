@@ -93,7 +93,7 @@ func (s *server) records(t *testing.T) []record.Record {
 }
 
 // Waiters whom a policy denies at their turn cost a record each and not a grant that is
-// then undone: the lock is given to nobody, and the commits are no more than the records.
+// then undone: no lease is left, and the commits are no more than the records.
 func TestWaitersDeniedAtTheirTurnCostNoGrants(t *testing.T) {
 	waiters := 10_000
 	if testing.Short() {
@@ -200,7 +200,7 @@ func TestReloadsUnderLoadFailNobody(t *testing.T) {
 	}
 	t.Logf("%d requests, judged at %v", requests.Load(), phases)
 	if phases["request"] == 0 || phases["grant"] == 0 {
-		t.Errorf("nobody was judged: %v", phases)
+		t.Errorf("no policy was evaluated: %v", phases)
 	}
 	if err := s.stop(); err != nil {
 		t.Error(err)

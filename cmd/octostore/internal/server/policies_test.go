@@ -60,7 +60,7 @@ func TestPoliciesRuleAndSIGHUPLoadsThemAgain(t *testing.T) {
 	if err := hangUp(); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, "nobody rules any more", func() bool { return len(s.policies.Policies()) == 0 })
+	waitUntil(t, "no policy is loaded any more", func() bool { return len(s.policies.Policies()) == 0 })
 	expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 200, "lease_id")
 	waitUntil(t, "the reload is on record", func() bool {
 		return strings.Count(s.call("GET", "/v1/audit").body, `"kind":"policies_loaded"`) == 2

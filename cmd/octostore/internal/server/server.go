@@ -44,7 +44,7 @@ type server struct {
 	table       *table.Table
 	policies    *policies // nil: there are none
 	tokens      *tokens
-	login       *login.GitHub // nil: nobody can log in
+	login       *login.GitHub // nil: login is not configured
 	keeper      *journal.Keeper
 	api         *transport.API
 	http        []*http.Server

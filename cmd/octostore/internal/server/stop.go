@@ -83,7 +83,7 @@ func (s *server) shutdown() {
 		_ = s.login.Close() // so does this
 	}
 	_ = s.tokens.Close() // so does this
-	// Nobody is left to lock anything. If this is not recorded, the next start says
+	// No request is left. If this is not recorded, the record of the next start is
 	// enough.
 	_ = s.record(lock.Stopped)
 }
@@ -92,7 +92,7 @@ func (s *server) shutdown() {
 func (s *server) close() error {
 	for _, l := range []net.Listener{s.listener, s.admin} {
 		if l != nil {
-			_ = l.Close() // again, mostly
+			_ = l.Close() // no-op if already closed
 		}
 	}
 	if s.hangups != nil {
@@ -100,13 +100,13 @@ func (s *server) close() error {
 	}
 	var all []error
 	if s.keeper != nil {
-		all = append(all, s.keeper.Close()) // again, mostly
+		all = append(all, s.keeper.Close()) // no-op if already closed
 	}
 	if s.login != nil {
-		all = append(all, s.login.Close()) // again, mostly
+		all = append(all, s.login.Close()) // no-op if already closed
 	}
 	if s.tokens != nil {
-		all = append(all, s.tokens.Close()) // again, mostly
+		all = append(all, s.tokens.Close()) // no-op if already closed
 	}
 	if s.table != nil {
 		all = append(all, s.table.Close(), s.journal.Close())

@@ -61,7 +61,7 @@ func TestTLSOnBothListeners(t *testing.T) {
 		t.Error("TLS 1.1 is spoken")
 	}
 	if _, err := http.Get("https://" + s.listener.Addr().String() + "/"); err == nil {
-		t.Error("a certificate nobody trusts is trusted")
+		t.Error("an untrusted certificate is trusted")
 	}
 	if got := call("GET", s.listener.Addr().String(), "/healthz"); got.status != 400 || !strings.Contains(got.body, "HTTPS") {
 		t.Errorf("without TLS: %d %q", got.status, got.body)
@@ -126,7 +126,7 @@ func TestSIGHUPReadsTheCertificateAgain(t *testing.T) {
 }
 
 // Over HTTP/2 many requests share a connection. One that is cancelled gives its place up
-// while the others wait on, and no lease is left with nobody.
+// while the others wait on, and no lease is left without a holder.
 func TestOverHTTP2AWaiterWhoHangsUpFreesItsPlace(t *testing.T) {
 	dir := t.TempDir()
 	s := startTLS(t, dir, io.Discard)

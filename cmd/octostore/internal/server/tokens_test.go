@@ -40,8 +40,8 @@ func (s *server) as(t *testing.T, secret, method, path string) answer {
 	return answer{status: response.StatusCode, body: string(body), err: err}
 }
 
-// A token that is taken out of the file stops working at the next SIGHUP, and whoever
-// waits by it is sent away.
+// A token that is taken out of the file stops working at the next SIGHUP, and a request
+// that waits with it is refused.
 func TestSIGHUPReadsTheTokensFileAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens")
 	alice, bob := auth.NewSecret(), auth.NewSecret()

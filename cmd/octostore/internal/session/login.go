@@ -89,7 +89,7 @@ func awaitLogin(ctx context.Context, c *client.Client, d api.DeviceLogin) (*api.
 	}
 }
 
-// revokeKept ends a token nobody will use any more. If it cannot be reached it ends by
+// revokeKept revokes a token that is no longer used. If the server does not answer, it ends by
 // itself.
 func revokeKept(ctx context.Context, target, token string) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

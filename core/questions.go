@@ -9,10 +9,32 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// SupposeRenew returns what the guard would be asked if the holder's account renewed the
-// present lease now, as [Service.Suppose] does of an acquire. Only that account can renew;
-// account is empty or that one. Errors: [*input.Error], [*ForbiddenError],
-// [lock.ErrFree].
+// AcquireQuestion returns the question that the guard would be asked if an account sent this
+// request now; an empty account is that of the principal. Nothing is done or recorded.
+//
+// The answers of policies can reveal the holder of the lock and how many locks the account
+// holds. So the principal needs the right to read the lock, and for another account the
+// right to read all locks. What a policy reveals of other locks, which its manifest lets it
+// read, is visible to every account that may acquire the lock, so it needs no more rights.
+// Errors: [*input.Error], [*ForbiddenError].
+func (s *Service) AcquireQuestion(p auth.Principal, account string, r AcquireRequest) (Question, error) {
+	account = cmp.Or(account, p.Account)
+	if err := may(p, "read", auth.Read, r.Name); err != nil {
+		return Question{}, err
+	}
+	if err := mayAskFor(p, account); err != nil {
+		return Question{}, err
+	}
+	a, err := s.acquisition(supposed(p, account), r)
+	if err != nil {
+		return Question{}, err
+	}
+	return s.question(HookAcquire, PhaseRequest, a, s.table.Get(a.Name)), nil
+}
+
+// RenewQuestion is [Service.AcquireQuestion] for a renewal of the present lease. Only the
+// account of the lease can renew, so account is that one or empty. Errors:
+// [*input.Error], [*ForbiddenError], [lock.ErrFree].
 func (s *Service) RenewQuestion(p auth.Principal, account string, r lock.RenewRequest) (Question, error) {
 	if r.TTL != 0 {
 		if err := lock.CheckTTL(r.TTL, s.cfg.MaxTTL); err != nil {
@@ -37,8 +59,7 @@ func (s *Service) RenewQuestion(p auth.Principal, account string, r lock.RenewRe
 	return s.question(HookRenew, PhaseRequest, a, view), nil
 }
 
-// SupposeBreak returns what the guard would be asked if an account broke the present
-// lease now, as [Service.Suppose] does of an acquire; empty is the principal's own. Errors:
+// BreakQuestion is [Service.AcquireQuestion] for a break of the present lease. Errors:
 // [*input.Error], [*ForbiddenError], [lock.ErrFree].
 func (s *Service) BreakQuestion(p auth.Principal, account string, b lock.BreakRequest) (Question, error) {
 	if err := input.CheckText("reason", b.Cause, lock.MaxReason); err != nil {
@@ -57,7 +78,7 @@ func (s *Service) BreakQuestion(p auth.Principal, account string, b lock.BreakRe
 	return s.question(HookBreak, PhaseRequest, a, view), nil
 }
 
-// supposedView returns the lock whose lease a request would be about.
+// supposedView returns the view of a lock with a lease.
 func (s *Service) supposedView(p auth.Principal, name lock.Name) (lock.View, error) {
 	if err := may(p, "read", auth.Read, name); err != nil {
 		return lock.View{}, err
@@ -69,8 +90,8 @@ func (s *Service) supposedView(p auth.Principal, name lock.Name) (lock.View, err
 	return view, nil
 }
 
-// mayAskFor returns a [*ForbiddenError] unless the principal may ask what policies would
-// say to an account: they see how many locks it holds, and may tell.
+// mayAskFor returns a [*ForbiddenError] unless the principal may ask how policies judge an
+// account: policies see how many locks it holds, and can reveal it.
 func mayAskFor(p auth.Principal, account string) error {
 	if account == p.Account {
 		return nil
@@ -78,8 +99,8 @@ func mayAskFor(p auth.Principal, account string) error {
 	return MayAll(p, "ask about another account", auth.Read)
 }
 
-// supposed is an account as policies are told of it. Memberships are known of the
-// principal's own only.
+// supposed returns an account as policies see it. Groups are known only for the account of
+// the principal.
 func supposed(p auth.Principal, account string) auth.Principal {
 	asks := auth.Principal{Account: account}
 	if account == p.Account {

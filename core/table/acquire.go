@@ -1,0 +1,191 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// How long a caller waits for an answer that is overdue, because a commit hangs,
+// before it is told that the outcome is unknown. While draining no caller waits longer
+// than for the drain itself.
+const (
+	patience         = 2 * time.Second
+	drainingPatience = time.Second
+)
+
+// Recheck is called when a request, having waited, is first in line for a free lock. It
+// runs in a goroutine of its own, never in the table's loop; its ctx ends with the
+// request, whether it has answered or not, and its panic becomes one of
+// [Table.AcquireWith]. A non-nil error takes the request out of the queue and is what
+// AcquireWith returns; [lock.ErrGone] says that the client has left, which keeps the place of
+// an attempt for a while as any departure does.
+type Recheck func(ctx context.Context, at lock.Turn) (lock.Opinion, error)
+
+// Acquire takes the lock, waiting in its queue for up to a.Wait. A nil error means
+// the lease is granted and durable; the caller looks at the clock once more before
+// passing it on, and calls [Table.Undo] if it could not be passed on.
+//
+// Errors: [*lock.HeldError], [lock.ErrSuperseded], [lock.ErrAttemptOver], [lock.ErrKeyMismatch],
+// [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrWaitsEnough], [lock.ErrDraining], [lock.ErrFull], [lock.ErrOutcomeUnknown],
+// [lock.ErrDeposed], [lock.ErrClosed], [lock.ErrGone] when ctx ended first.
+func (t *Table) Acquire(ctx context.Context, a lock.Acquisition) (Grant, error) {
+	return t.AcquireWith(ctx, a, nil)
+}
+
+// AcquireWith is [Table.Acquire] for a request that is looked at once more when its turn
+// comes, unless Config.Rechecks says that there is no need: until recheck agrees it is not
+// granted the lock. It returns the error of recheck, too.
+func (t *Table) AcquireWith(ctx context.Context, a lock.Acquisition, recheck Recheck) (Grant, error) {
+	onlyRepeat, err := t.admit(&a)
+	if err != nil {
+		return Grant{}, err
+	}
+	c := t.requests.get(lock.DoAcquire, a.Name, a.Origin)
+	c.Acquire, c.OnlyRepeat, c.Rechecks = &a, onlyRepeat, recheck != nil
+	if err := t.inbox.put(&c.Command); err != nil {
+		return Grant{}, err
+	}
+	r := t.await(ctx, c, recheck)
+	defer t.requests.put(c)
+	if r.Err != nil {
+		var held *lock.HeldError
+		if errors.As(r.Err, &held) {
+			held.Waited = time.Since(c.At)
+		}
+		return Grant{}, r.Err
+	}
+	return t.grant(r), nil
+}
+
+// admit refuses acquires that need not reach the loop. When the disk is full, one is
+// let in now and then to find out whether it still is, unless the store itself
+// knows; and an attempt may still ask for the lease it has.
+func (t *Table) admit(a *lock.Acquisition) (onlyRepeat bool, err error) {
+	switch {
+	case t.Draining():
+		return false, lock.ErrDraining
+	case !t.Full() || t.cfg.Full == nil && t.probes():
+		return false, nil
+	case !a.Attempt.IsZero():
+		return true, nil
+	}
+	return false, lock.ErrFull
+}
+
+// probes reports whether it is time to let one acquire try.
+func (t *Table) probes() bool {
+	now, probe := time.Now(), t.nextProbe.Load()
+	return now.UnixNano() >= probe && t.nextProbe.CompareAndSwap(probe, now.Add(time.Second).UnixNano())
+}
+
+// await waits for the answer to an acquire, and tells the loop when it no longer
+// listens. It returns soon after the wait is over even if the loop hangs.
+func (t *Table) await(ctx context.Context, c *request, recheck Recheck) lock.Reply {
+	w := waitForAnswer{t: t, c: c, recheck: recheck, gone: ctx.Done()}
+	if w.leaving = c.Acquire.Wait <= 0; w.leaving {
+		c.timer.Reset(patience)
+	} else {
+		c.timer.Reset(c.Acquire.Wait)
+	}
+	defer w.stopAsking()
+	for {
+		if r, ok := w.next(ctx); ok {
+			return r
+		}
+	}
+}
+
+// waitForAnswer is the state of one call of await.
+type waitForAnswer struct {
+	t       *Table
+	c       *request
+	recheck Recheck
+	leaving bool               // the wait is over, only the answer is awaited
+	gone    <-chan struct{}    // nil once noticed
+	result  chan recheckResult // of the policies, while they are being asked
+	cancel  func()             // ends the asking; nil if they were not asked
+}
+
+// recheckResult is what came of looking at the request again.
+type recheckResult struct {
+	said     lock.Opinion
+	err      error
+	panicked any
+}
+
+// next waits for one thing to happen and returns the reply if it was the answer.
+func (w *waitForAnswer) next(ctx context.Context) (lock.Reply, bool) {
+	select {
+	case r := <-w.c.replies:
+		if r.Turn == nil {
+			return r, true
+		}
+		w.startRecheck(ctx, *r.Turn)
+	case v := <-w.result:
+		w.result = nil
+		w.decided(v)
+	case <-w.gone:
+		w.gone = nil
+		w.depart(lock.Departure{Command: &w.c.Command, Why: lock.HungUp})
+	case <-w.t.stuck:
+		return w.t.giveUp(w.c), true
+	case <-w.c.timer.C: // the end of the wait; when leaving, of our patience
+		if !w.leaving {
+			w.depart(lock.Departure{Command: &w.c.Command, Why: lock.WaitOver})
+			return lock.Reply{}, false
+		}
+		return w.t.giveUp(w.c), true
+	}
+	return lock.Reply{}, false
+}
+
+func (w *waitForAnswer) depart(l lock.Departure) {
+	w.leaving = true
+	w.c.crossed = true
+	w.c.timer.Reset(patience)
+	w.t.inbox.leave(l)
+}
+
+// startRecheck has the request looked at again, because its turn has come. That runs on
+// the side, so that the end of the wait, a hang-up and a drain are noticed meanwhile.
+func (w *waitForAnswer) startRecheck(ctx context.Context, at lock.Turn) {
+	w.c.crossed = true
+	w.stopAsking()
+	ctx, w.cancel = context.WithCancel(ctx)
+	ask, told := w.recheck, make(chan recheckResult, 1)
+	w.result = told
+	go func() {
+		var v recheckResult
+		defer func() {
+			v.panicked = recover()
+			told <- v
+		}()
+		v.said, v.err = ask(ctx, at)
+	}()
+}
+
+func (w *waitForAnswer) stopAsking() {
+	if w.cancel != nil {
+		w.cancel()
+	}
+}
+
+// decided claims the lock, or leaves. A panic of the policies is that of the
+// request, which leaves first: no other waiter may be stuck behind it.
+func (w *waitForAnswer) decided(v recheckResult) {
+	switch {
+	case v.panicked != nil:
+		w.depart(lock.Departure{Command: &w.c.Command, Why: lock.HungUp})
+		panic(v.panicked)
+	case errors.Is(v.err, lock.ErrGone):
+		w.depart(lock.Departure{Command: &w.c.Command, Why: lock.HungUp})
+	case v.err != nil:
+		w.depart(lock.Departure{Command: &w.c.Command, Why: lock.Declined, Cause: v.err})
+	default:
+		claim := &lock.Command{Verb: lock.DoClaim, Name: w.c.Name, Called: &w.c.Command, Opinion: v.said}
+		_ = w.t.inbox.put(claim) // closed: the answer is on its way
+	}
+}

@@ -1,0 +1,182 @@
+package table
+
+import (
+	"context"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// Grant is a lease as its holder gets it.
+type Grant struct {
+	Lease   *lock.Lease
+	LeaseID string        // proves the hold to renew and release; a secret of the holder
+	Waited  time.Duration // in the queue
+	Repeat  bool          // an earlier request with the same key had been given this lease
+
+	undoable bool // this answer may be the only one with the lease
+}
+
+func (t *Table) grant(r lock.Reply) Grant {
+	return Grant{
+		Lease:    r.Lease,
+		LeaseID:  t.ids.id(r.Lease.Name, r.Lease.Token),
+		Waited:   r.Waited,
+		Repeat:   r.Repeat,
+		undoable: r.Undoable,
+	}
+}
+
+// Repeat returns the lease that the attempt of a has been given already, if it is
+// live; ok is false if there is none, or no key. Errors: [lock.ErrKeyMismatch],
+// [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
+func (t *Table) Repeat(a lock.Acquisition) (g Grant, ok bool, err error) {
+	if a.Attempt.IsZero() {
+		return Grant{}, false, nil
+	}
+	c := t.requests.get(lock.DoRepeat, a.Name, a.Origin)
+	c.Acquire = &a
+	r, err := t.ask(c)
+	if err != nil || r.Lease == nil {
+		return Grant{}, false, err
+	}
+	return t.grant(r), true, nil
+}
+
+// Undo says that a grant of [Table.Acquire], [Table.Repeat] or [Table.Take] could not be
+// delivered. The lease is undone when that is so for every answer with it, unless its
+// holder showed its lease id meanwhile. It does not wait. It must be called at most once
+// for each answer, and not after that was delivered.
+func (t *Table) Undo(g Grant) {
+	t.undo(lock.Reply{Lease: g.Lease, Undoable: g.undoable})
+}
+
+// Received says that the holder of a lease showed its lease id, where nothing else is
+// asked of the table, since policies refused the renewal: the lease is not undone any
+// more. It does not wait.
+func (t *Table) Received(r lock.RenewRequest) {
+	token, err := t.ids.token(r.Name, r.LeaseID)
+	if err != nil {
+		return
+	}
+	c := &lock.Command{Verb: lock.DoReceived, Name: r.Name, Origin: r.Origin, Token: token}
+	_ = t.inbox.put(c) // closed: the lease then runs to its end
+}
+
+// Renew moves the end of a lease away. The first renewal of an unconfirmed lease
+// confirms it and gives it at least the ttl it was granted with, whatever r.TTL is.
+// Errors: [lock.ErrNotHeld], [lock.ErrFull],
+// [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
+func (t *Table) Renew(ctx context.Context, r lock.RenewRequest) (Grant, error) {
+	token, err := t.ids.token(r.Name, r.LeaseID)
+	if err != nil {
+		return Grant{}, err
+	}
+	c := t.requests.get(lock.DoRenew, r.Name, r.Origin)
+	c.Token, c.TTL, c.OnlyConfirm, c.Opinion = token, r.TTL, r.OnlyConfirm, r.Opinion
+	got, err := t.ask(c)
+	if err != nil {
+		return Grant{}, err
+	}
+	return t.grant(got), nil
+}
+
+// Proves reports whether an account that shows a lease id has this lease, whether it is still
+// live or not.
+func (t *Table) Proves(l *lock.Lease, account, leaseID string) bool {
+	token, err := t.ids.token(l.Name, leaseID)
+	return err == nil && token == l.Token && account == l.Account
+}
+
+// Release gives a lock back. A repeated release is answered as the first was, for
+// ten minutes or the last 262,144 ends of leases, whichever is shorter, and until
+// the server restarts. Errors: as of [Table.Renew].
+func (t *Table) Release(ctx context.Context, r lock.ReleaseRequest) (lock.EndedLease, error) {
+	token, err := t.ids.token(r.Name, r.LeaseID)
+	if err != nil {
+		return lock.EndedLease{}, err
+	}
+	c := t.requests.get(lock.DoRelease, r.Name, r.Origin)
+	c.Token = token
+	got, err := t.ask(c)
+	return got.Ended, err
+}
+
+// Break ends a lease without proof of the hold. Errors: [lock.ErrFree], [lock.ErrTokenChanged],
+// [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
+func (t *Table) Break(ctx context.Context, b lock.BreakRequest) (lock.EndedLease, error) {
+	c := t.requests.get(lock.DoBreak, b.Name, b.Origin)
+	c.Token, c.Cause, c.Opinion = b.Token, b.Cause, b.Opinion
+	got, err := t.ask(c)
+	return got.Ended, err
+}
+
+// Take breaks a lease as [Table.Break] does, and in the same commit gives the lock to a,
+// ahead of all who wait. It does not wait, and a.Attempt is left out. The grant is
+// passed on or undone like any other; the lease that was broken is over in any case.
+// Errors: those of Break, [lock.ErrQuota], [lock.ErrDraining], [lock.ErrTooLate].
+func (t *Table) Take(ctx context.Context, b lock.BreakRequest, a lock.Acquisition) (Grant, error) {
+	switch {
+	case t.Draining():
+		return Grant{}, lock.ErrDraining
+	case t.Full():
+		return Grant{}, lock.ErrFull
+	}
+	a.Attempt = lock.Attempt{}
+	c := t.requests.get(lock.DoBreak, b.Name, b.Origin)
+	c.Token, c.Cause, c.Opinion, c.Acquire = b.Token, b.Cause, b.Opinion, &a
+	got, err := t.ask(c)
+	if err != nil {
+		return Grant{}, err
+	}
+	return t.grant(got), nil
+}
+
+// Append records an event that changes no lease, and returns its sequence number,
+// or 0 if the audit level leaves its kind out. Seq and Time are filled in. Errors:
+// [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
+func (t *Table) Append(ctx context.Context, e lock.Event) (lock.Seq, error) {
+	c := t.requests.get(lock.DoAppend, "", lock.Origin{})
+	c.Event = e
+	got, err := t.ask(c)
+	return got.Seq, err
+}
+
+// Queue returns up to limit places of the queue of a name after the first skip ones,
+// and how many there are in all. Unlike [Table.Get] it asks the loop. Errors:
+// [lock.ErrOutcomeUnknown], [lock.ErrClosed].
+func (t *Table) Queue(ctx context.Context, name lock.Name, skip, limit int) ([]lock.Waiting, int, error) {
+	c := t.requests.get(lock.DoQueue, name, lock.Origin{})
+	c.Skip, c.Limit = max(skip, 0), max(limit, 0)
+	got, err := t.ask(c)
+	return got.Queue, got.Total, err
+}
+
+// ask sends a command and waits for its answer, but not for ever: the disk may hang.
+func (t *Table) ask(c *request) (lock.Reply, error) {
+	if err := t.inbox.put(&c.Command); err != nil {
+		return lock.Reply{}, err
+	}
+	c.timer.Reset(patience)
+	var r lock.Reply
+	select {
+	case r = <-c.replies:
+	case <-c.timer.C:
+		r = t.giveUp(c)
+	}
+	t.requests.put(c)
+	return r, r.Err
+}
+
+// giveUp ends the wait for an answer that does not come. What the loop answers
+// later is dropped, and undone if it is a grant.
+func (t *Table) giveUp(c *request) lock.Reply {
+	if c.state.CompareAndSwap(asked, givenUp) {
+		return lock.Reply{Err: lock.ErrOutcomeUnknown}
+	}
+	for {
+		if r := <-c.replies; r.Turn == nil {
+			return r
+		}
+	}
+}
