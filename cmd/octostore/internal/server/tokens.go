@@ -27,7 +27,7 @@ func openTokens(ctx context.Context, s *server, cfg config.Config, log *slog.Log
 	return &tokens{Tokens: known, file: file, log: log}, nil
 }
 
-// reload reads the file again.
+// reload reads the tokens file again.
 func (t *tokens) reload() {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
