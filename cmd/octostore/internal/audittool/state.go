@@ -37,7 +37,8 @@ type exportState struct {
 // replaced is the error of an export that does not continue the one before.
 func (s *exportState) replaced(why string) error {
 	return fmt.Errorf(
-		"the journal of this server does not go on from record %s, the last that was exported (%s): its database was replaced, perhaps by a backup, or it is another server. "+
+		"the journal of this server does not go on from record %s, the last that was exported (%s): "+
+			"its database was replaced, perhaps by a backup, or it is another server. "+
 			"What was exported stays as it is; begin anew, with another file and state",
 		s.Cursor,
 		why,

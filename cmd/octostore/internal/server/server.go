@@ -90,8 +90,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	case exposed != "" && s.certificate == nil:
 		log.Warn(
 			"others can reach this address, and tokens go over it as they are; set OCTOSTORE_TLS_CERT, or put a proxy with TLS before it",
-			"addr",
-			exposed,
+			"addr", exposed,
 		)
 	}
 	// A full disk must not prevent the start: holders still need to release their locks.

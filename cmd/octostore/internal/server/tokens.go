@@ -35,10 +35,8 @@ func (t *tokens) reload() {
 	if err != nil && changes == "" {
 		t.log.Error(
 			"the tokens file cannot be used: all tokens are as they were, and those that were taken out of the file are still good",
-			"file",
-			t.file,
-			"err",
-			err,
+			"file", t.file,
+			"err", err,
 		)
 		return
 	}
