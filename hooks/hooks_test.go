@@ -339,7 +339,7 @@ func TestFuelIsThatOfAFreshInstance(t *testing.T) {
 	}
 }
 
-// A reload is a whole new set or nothing, also while everybody is asking.
+// A reload replaces the whole set or nothing, also under load.
 func TestReloadUnderLoad(t *testing.T) {
 	h := newHouse(t)
 	h.write("a.wasm", leavesNote) // so that both are on record

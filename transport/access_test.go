@@ -136,7 +136,7 @@ func TestWatchShowsOnlyWhatMayBeRead(t *testing.T) {
 	<-done
 }
 
-// quiet waits until somebody follows.
+// quiet waits until a client follows.
 func (s *server) quiet(t testing.TB) {
 	t.Helper()
 	for giveUp := time.Now().Add(10 * time.Second); s.streams.Followers() == 0; time.Sleep(time.Millisecond) {

@@ -61,7 +61,7 @@ func TestConnectionsThatArePendingMakeRoom(t *testing.T) {
 	if n := strings.Count(log.String(), "connections without a request were cut"); n != 1 {
 		t.Errorf("%d lines are logged, want 1:\n%s", n, log)
 	}
-	s.letIn(t, addr) // once they had time to say something everybody gets through
+	s.letIn(t, addr) // once they had time to send something, every client gets through
 	_ = s.Close()
 	if !strings.Contains(log.String(), "times=") {
 		t.Errorf("it is not logged how many were cut:\n%s", log)
@@ -113,7 +113,7 @@ func TestConnectionsOfClientsStay(t *testing.T) {
 	first.receive(asked).grant()
 }
 
-// TestConnectionsThatAreNotAdmittedArePending has strangers say something that anybody may, or
+// TestConnectionsThatAreNotAdmittedArePending has clients send requests that need no token, or
 // never end saying it. Their connections make room like those that say nothing.
 func TestConnectionsThatAreNotAdmittedArePending(t *testing.T) {
 	for name, says := range map[string]string{

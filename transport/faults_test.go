@@ -47,7 +47,7 @@ func TestErrorsOfTheStore(t *testing.T) {
 		level  string
 	}{
 		{"the disk is full", lock.ErrFull, 507, api.CodeStorageFull, 200, 200, "level=WARN"},
-		{"somebody else owns the table", lock.ErrDeposed, 503, api.CodeMoved, 503, 503, ""},
+		{"another server owns the table", lock.ErrDeposed, 503, api.CodeMoved, 503, 503, ""},
 		{"unknown error", errors.New("canary: /var/lib/secret.db: input/output error"), 503, api.CodeOutcomeUnknown, 503, 503, "level=WARN"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestLogOfPolicyFaults(t *testing.T) {
 	}
 }
 
-// refusing is a guard that has the same to say to everybody.
+// refusing is a guard with the same answer for every request.
 type refusing struct{ err error }
 
 func (refusing) Covers(core.Hook, lock.Name) bool { return true }

@@ -77,7 +77,7 @@ func TestLimitOfRequestsInFlight(t *testing.T) {
 	})
 }
 
-// Without tokens everybody has the same account.
+// Without tokens all clients have the same account.
 func TestLimitsWithoutTokens(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{Rate: 1, InFlight: 1, AddressRate: 1}})
 	for range 10 {
@@ -106,7 +106,7 @@ func TestLimitOfRequestsPerAddress(t *testing.T) {
 		s.do(t, "GET /v1/locks", here).want(401)
 		s.do(t, "GET /v1/locks", here).want(429)
 
-		// Of version 6 everybody has plenty of addresses, but one network.
+		// A client has plenty of IPv6 addresses, but one network.
 		for i := range 4 {
 			s.do(t, "GET /v1/locks", from(fmt.Sprintf("[2001:db8::%d]:1", i))).want(401)
 		}

@@ -212,13 +212,13 @@ func (s *site) wantNoSecrets(token string) {
 	}
 }
 
-// A page of somebody else cannot make a browser log in, nor log in as somebody else.
+// A page of an attacker cannot make a browser log in, nor log in as another user.
 func TestLoginOfAnotherBrowser(t *testing.T) {
 	s := newSite(t)
 	attacker, victim := s.browser(), s.browser()
 	theirs := s.begin(attacker)
 
-	// The link GitHub sent the attacker back to, opened by somebody else.
+	// The link GitHub sent the attacker back to, opened by the victim.
 	for _, when := range []string{"without a login of their own", "during a login of their own"} {
 		if p := s.read(victim.Get(theirs.at.String())); p.status != 403 || strings.Contains(p.text, "<form") {
 			t.Errorf("%s: %d %s", when, p.status, p.text)
@@ -249,7 +249,7 @@ func TestLoginPagesAreForPeople(t *testing.T) {
 	s.fake.Deny = true
 	denied := s.read(s.browser().Get(s.url + login.BeginPath))
 	s.fake.Deny = false
-	s.fake.Login, s.fake.ID = "alice", 7 // somebody else has the name now
+	s.fake.Login, s.fake.ID = "alice", 7 // another user has the name now
 	b := s.browser()
 	other := s.press(b, s.begin(b), "same-origin")
 	for name, test := range map[string]struct {

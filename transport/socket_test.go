@@ -260,7 +260,7 @@ func TestGrantIsUndoneIfTheConnectionFails(t *testing.T) {
 	}
 }
 
-// Shutdown alone would wait for everybody who waits. After Drain they are all
+// Shutdown alone would wait for all waiters. After Drain they are all
 // answered, and it returns.
 func TestShutdownAfterDrain(t *testing.T) {
 	const many = 200
@@ -283,7 +283,7 @@ func TestShutdownAfterDrain(t *testing.T) {
 	s.table.Drain()
 	waiting.Wait()
 	if took := time.Since(began); took > time.Second {
-		t.Errorf("it took %s to answer everybody", took)
+		t.Errorf("it took %s to answer all waiters", took)
 	}
 	for i, a := range answers {
 		if a.want(503, api.CodeDraining).header.Get("Retry-After") != "1" {

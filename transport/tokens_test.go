@@ -52,7 +52,7 @@ func TestBreakAndTake(t *testing.T) {
 
 func TestTokensOverHTTP(t *testing.T) {
 	s := newServer(t, setup{})
-	s.do(t, "POST /v1/tokens?account=a&scopes=acquire:a", onPurpose).wantInvalid("scopes") // it would lock everybody out
+	s.do(t, "POST /v1/tokens?account=a&scopes=acquire:a", onPurpose).wantInvalid("scopes") // it would lock out all clients
 	first := decode[api.NewToken](s.do(t, "POST /v1/tokens?account=root&scopes=admin&name=first").want(200))
 	s.do(t, "GET /v1/tokens").want(401)
 	admin := header("Authorization", "Bearer "+first.Secret)
@@ -86,8 +86,8 @@ func TestTokensOverHTTP(t *testing.T) {
 	}
 }
 
-// A server whose door closes while somebody waits sends them away: who they are is
-// no longer enough.
+// When the first token is created, waiters without a token are refused: they are not
+// authenticated.
 func TestTokenCreationRefusesWaitersWithoutOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})

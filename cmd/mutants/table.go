@@ -73,7 +73,7 @@ var leaseMutants = []mutant{
 		name: "expire-early", file: "core/lock/expiry.go",
 		old:    "e.held.deadline().After(m.now) {",
 		new:    "e.held.deadline().Add(-time.Second).After(m.now) {",
-		breaks: "whoever asks within the last second finds the lease ended",
+		breaks: "a request within the last second finds the lease ended",
 		tests:  inLock,
 	},
 	{
@@ -120,7 +120,7 @@ var leaseMutants = []mutant{
 	},
 }
 
-// queueMutants break the order of the queue, or lose somebody in it.
+// queueMutants break the order of the queue, or lose a waiter.
 var queueMutants = []mutant{
 	{
 		name: "no-hand-over-after-end", file: "core/lock/expiry.go",
@@ -133,28 +133,28 @@ var queueMutants = []mutant{
 		name: "no-hand-over-after-departure", file: "core/lock/command.go",
 		old:    "		m.handOver(e)\n	case m.hasDue",
 		new:    "		_ = e\n	case m.hasDue",
-		breaks: "when the one whose turn it is leaves, nobody has a turn",
+		breaks: "when a called waiter leaves, the next one is not called",
 		tests:  inLock,
 	},
 	{
 		name: "departures-one-by-one", file: "core/lock/command.go",
 		old:    "freed, e)\n",
 		new:    "freed, e)\n			m.handOver(e)\n",
-		breaks: "of several who leave at once, one is granted the lock another left",
+		breaks: "when several clients leave at once, one of them is granted the lock of another",
 		tests:  inLock,
 	},
 	{
 		name: "departures-last", file: "core/lock/command.go",
 		old:    "return k.gone < len(k.left) }",
 		new:    "return k.gone < len(k.left) && k.taken == len(k.commands) }",
-		breaks: "somebody known to be gone is granted the lock",
+		breaks: "a waiter that is known to have left is granted the lock",
 		tests:  inLock,
 	},
 	{
 		name: "ghost-waiter", file: "core/lock/leaving.go",
 		old:    "	if w == nil {\n		return nil // answered already",
 		new:    "	if w == nil || why == HungUp {\n		return nil // answered already",
-		breaks: "who hangs up stays in the queue and is granted the lock",
+		breaks: "a client that hangs up stays in the queue and is granted the lock",
 		tests:  inLock,
 	},
 	{
@@ -168,14 +168,14 @@ var queueMutants = []mutant{
 		name: "departure-does-not-wake", file: "core/table/inbox.go",
 		old:    "	b.leaving = append(b.leaving, l)\n	b.mu.Unlock()\n	b.ring()\n",
 		new:    "	b.leaving = append(b.leaving, l)\n	b.mu.Unlock()\n",
-		breaks: "the loop sleeps on when somebody leaves",
+		breaks: "the loop sleeps on when a waiter leaves",
 		tests:  inTable,
 	},
 	{
 		name: "try-passes-the-queue", file: "core/lock/acquire.go",
 		old:    "if e.held == nil && !e.listening() {",
 		new:    "if e.held == nil {",
-		breaks: "a newcomer has a free lock before those who wait for it",
+		breaks: "a new request gets a free lock ahead of its waiters",
 		tests:  inLock,
 	},
 	{
@@ -196,14 +196,14 @@ var queueMutants = []mutant{
 		name: "places-kept-at-all-costs", file: "core/lock/acquire.go",
 		old:    "need.here <= e.absent.count() && need.all <= m.absent.count()",
 		new:    "need.here == 0 && need.all == 0",
-		breaks: "places of cut connections lock out those who are there",
+		breaks: "places of cut connections lock out connected clients",
 		tests:  inLock,
 	},
 	{
 		name: "newest-absent-gives-way", file: "core/lock/waiter.go",
 		old:    "a.Front().Value",
 		new:    "a.Back().Value",
-		breaks: "who has just been cut off loses the place to a newcomer, not who went long ago",
+		breaks: "a new waiter takes the place of the client cut off last, not of the one cut off first",
 		tests:  inLock,
 	},
 	{
@@ -235,7 +235,7 @@ var calledMutants = []mutant{
 		name: "join-does-not-look", file: "core/lock/acquire.go",
 		old:    "if m.canHave(w) { // all before it",
 		new:    "if false { // all before it",
-		breaks: "who joins a free lock whose waiters all think waits although nobody is called",
+		breaks: "a request that joins a free lock whose waiters are all late waits although no waiter is called",
 		tests:  inLock,
 	},
 	{
@@ -256,7 +256,7 @@ var calledMutants = []mutant{
 		name: "claim-of-a-held-lock", file: "core/lock/handover.go",
 		old:    "return e.held == nil && e.called == nil",
 		new:    "return e.called == nil",
-		breaks: "a late claim is granted while somebody else holds the lock",
+		breaks: "a late claim is granted while another client holds the lock",
 		tests:  inLock,
 	},
 	{
@@ -270,7 +270,7 @@ var calledMutants = []mutant{
 		name: "break-needs-no-right", file: "core/service.go",
 		old:    "if err := may(p, \"break\", auth.Break, r.Name); err != nil {",
 		new:    "if err := may(p, \"break\", auth.Break, r.Name); false && err != nil {",
-		breaks: "anybody may break any lease",
+		breaks: "any account may break any lease",
 		tests:  inCore,
 	},
 	{

@@ -6,14 +6,14 @@ var auditMutants = []mutant{
 		name: "prune-unrecorded", file: "core/journal/keep.go",
 		old:    "		if _, err := k.cfg.Recorder.Append(ctx, lock.Event{Kind: lock.Pruned, Cause: cause, Cut: cut}); err != nil {\n			return",
 		new:    "		if _, err := k.cfg.Recorder.Append(ctx, lock.Event{Kind: lock.Stopped, Cause: cause}); err != nil {\n			return",
-		breaks: "what was pruned is not on record",
+		breaks: "a prune is not recorded",
 		tests:  inJournal,
 	},
 	{
 		name: "prune-on-a-full-disk", file: "core/journal/keep.go",
 		old:    "Cut: cut}); err != nil {",
 		new:    "Cut: cut}); err != nil && false {",
-		breaks: "what was pruned could not be recorded",
+		breaks: "records are pruned although the prune could not be recorded",
 		tests:  inJournal,
 	},
 	{
@@ -27,7 +27,7 @@ var auditMutants = []mutant{
 		name: "pruned-read-as-nothing", file: "core/journal/journal.go",
 		old:    "if oldest := j.Oldest(); after < oldest {",
 		new:    "if oldest := j.Oldest(); after < oldest && false {",
-		breaks: "who comes back too late is not told that something is missing",
+		breaks: "a reader with a pruned cursor is not told about the gap",
 		tests:  inJournal,
 	},
 	{
@@ -41,7 +41,7 @@ var auditMutants = []mutant{
 		name: "checkpoint-of-any-key", file: "core/journal/verify/chain.go",
 		old:    "		if !record.IsSigned(l.Bytes, v.result.Key) {",
 		new:    "		if !record.IsSigned(l.Bytes, v.result.Key) && false {",
-		breaks: "anybody's signature vouches",
+		breaks: "a signature with any key is accepted",
 		tests:  inJournal,
 	},
 	{
@@ -55,7 +55,7 @@ var auditMutants = []mutant{
 		name: "closing-unsigned-verifies", file: "core/journal/verify/chain.go",
 		old:    "	case !record.IsSigned(line, v.result.Key):",
 		new:    "	case false && !record.IsSigned(line, v.result.Key):",
-		breaks: "a closing line that somebody made verifies",
+		breaks: "a forged closing line verifies",
 		tests:  inJournal,
 	},
 	{
@@ -76,21 +76,21 @@ var auditMutants = []mutant{
 		name: "watch-skips-the-gap", file: "transport/watch.go",
 		old:    "		return w.gap(pruned.Oldest)",
 		new:    "		w.reader = w.x.api.journal.From(pruned.Oldest)\n		return nil",
-		breaks: "who watches is not told of a gap",
+		breaks: "a watch is not told of a gap",
 		tests:  inTransport,
 	},
 	{
 		name: "page-of-any-size", file: "core/journal/ring.go",
 		old:    "bytes+len(s.Bytes) > PageBytes) {",
 		new:    "bytes < 0) {",
-		breaks: "who reads nothing holds as much memory as large records take",
+		breaks: "a client that does not read holds as much memory as large records take",
 		tests:  inJournal,
 	},
 	{
 		name: "turn-kept", file: "transport/internal/wire/stream.go",
 		old:    "		s.Rest()\n		defer s.Work()\n	}\n	s.arm()\n	if _, err := s.to.Write(b); err != nil {",
 		new:    "	}\n	s.arm()\n	if _, err := s.to.Write(b); err != nil {",
-		breaks: "one client that takes nothing holds up all who watch",
+		breaks: "one client that does not read holds up all watches",
 		tests:  inTransport,
 	},
 	{
@@ -111,7 +111,7 @@ var auditMutants = []mutant{
 		name: "cursor-of-another-history", file: "core/journal/reader.go",
 		old:    "		return l.Seq == cursor, nil",
 		new:    "		return l.Seq >= cursor, nil",
-		breaks: "who goes on after a backup was put back is not told",
+		breaks: "a reader that continues after a restored backup is not told",
 		tests:  inJournal,
 	},
 	{
@@ -125,7 +125,7 @@ var auditMutants = []mutant{
 		name: "cut-forgotten", file: "core/store/sqlite/internal/rows/segments.go",
 		old:    "	if before.Seq < cut.Seq {",
 		new:    "	if before.Seq > cut.Seq {",
-		breaks: "after a restart nobody knows that something was pruned",
+		breaks: "a restart forgets that records were pruned",
 		tests:  inSQLite,
 	},
 }
@@ -241,14 +241,14 @@ var commandMutants = []mutant{
 		name: "terminal-obeys-direction", file: "cmd/octostore/internal/terminal/terminal.go",
 		old:    "return unicode.IsControl(r) || unicode.Is(unicode.Cf, r)",
 		new:    "return unicode.IsControl(r)",
-		breaks: "a server turns the reading direction of what is shown",
+		breaks: "text from a server changes the writing direction of a terminal",
 		tests:  inTerminal,
 	},
 	{
 		name: "error-not-cleaned", file: "cmd/octostore/main.go",
 		old:    "root.SetErr(terminal.NewWriter(errs))",
 		new:    "root.SetErr(errs)",
-		breaks: "errors print what a server sent as it is",
+		breaks: "errors print control characters from a server",
 		tests:  inWords,
 	},
 	{

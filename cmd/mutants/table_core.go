@@ -20,7 +20,7 @@ var batchMutants = []mutant{
 		name: "tell-before-publish", file: "core/table/loop.go",
 		old:    "	t.publish()\n	if err == nil {\n		t.cfg.Published()\n	}\n	t.deliver(err)\n",
 		new:    "	t.deliver(err)\n	t.publish()\n	if err == nil {\n		t.cfg.Published()\n	}\n",
-		breaks: "who was just granted a lock may read that it is free",
+		breaks: "a client that was just granted a lock may read that it is free",
 		tests:  inTable,
 	},
 	{
@@ -34,7 +34,7 @@ var batchMutants = []mutant{
 		name: "unknown-taken-for-refused", file: "core/table/loop.go",
 		old:    "		t.failed.Store(&err)\n",
 		new:    "		t.m.TakeBack()\n",
-		breaks: "after a commit nobody knows the outcome of, the table goes on as if it had not happened",
+		breaks: "after a commit of unknown outcome the table goes on as if it had failed",
 		tests:  inTable,
 	},
 	{
@@ -90,7 +90,7 @@ var batchMutants = []mutant{
 		name: "given-up-grant-kept", file: "core/table/loop.go",
 		old:    "	t.undo(r)\n",
 		new:    "",
-		breaks: "a grant to a caller who has given up is not undone",
+		breaks: "a grant to a caller that has given up is not undone",
 		tests:  inTable,
 	},
 }
@@ -161,7 +161,7 @@ var loopMutants = []mutant{
 		name: "full-door-shut", file: "core/table/acquire.go",
 		old:    "now.UnixNano() >= probe && ",
 		new:    "now.UnixNano() < 0 && ",
-		breaks: "after a full disk nobody finds out that there is space again",
+		breaks: "after a full disk the table does not notice that there is space again",
 		tests:  inTable,
 	},
 	{
@@ -182,7 +182,7 @@ var loopMutants = []mutant{
 		name: "reader-past-the-head", file: "core/journal/journal.go",
 		old:    "if s.First > v.head {",
 		new:    "if s.First > v.head && false {",
-		breaks: "a reader of the journal sees what is not published yet",
+		breaks: "a reader of the journal sees unpublished records",
 		tests:  inJournal,
 	},
 	{
@@ -228,7 +228,7 @@ var storeMutants = []mutant{
 		name: "synchronous-normal", file: "core/store/sqlite/internal/rows/writer.go",
 		old:    "PRAGMA synchronous = FULL",
 		new:    "PRAGMA synchronous = NORMAL",
-		breaks: "a power cut loses what was acknowledged",
+		breaks: "a power cut loses acknowledged commits",
 		tests:  inPowerCuts,
 	},
 	{

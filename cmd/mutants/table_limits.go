@@ -6,7 +6,7 @@ var limitMutants = []mutant{
 		name: "limit-keeps-holders-out", file: "transport/internal/limit/limit.go",
 		old:    "		allowance = 2\n",
 		new:    "		allowance = 1\n",
-		breaks: "who has used up a limit cannot renew or release",
+		breaks: "a client at its rate limit cannot renew or release",
 		tests:  []string{"-run=LimitOfRequests ./transport"},
 	},
 	{
@@ -34,28 +34,28 @@ var limitMutants = []mutant{
 		name: "good-token-limited-by-address", file: "transport/admission.go",
 		old:    "if x.api.requiresTokens() && x.withoutCredentials() && !isProbe(path) {",
 		new:    "if x.api.requiresTokens() && !isProbe(path) {",
-		breaks: "a stranger locks out those with a token who share his address",
+		breaks: "a client without a token locks out clients with tokens at the same address",
 		tests:  []string{"-run=LimitOfRequestsPerAddress ./transport"},
 	},
 	{
 		name: "locks-on-the-admin-listener", file: "transport/listeners.go",
 		old:    "	where := MainOnly\n",
 		new:    "	where := Both\n",
-		breaks: "who may reach the listener for administration can take locks",
+		breaks: "clients of the admin listener can take locks",
 		tests:  []string{"-run=AdminListener|ListenersAnswer ./transport"},
 	},
 	{
 		name: "profiles-for-everybody", file: "transport/listeners.go",
 		old:    "\"profile the server\", auth.Admin); err != nil {",
 		new:    "\"profile the server\", auth.Admin); false && err != nil {",
-		breaks: "any token shows what is in memory",
+		breaks: "any token gives access to memory profiles",
 		tests:  []string{"-run=ProfilesAreForAdministrators ./transport"},
 	},
 	{
 		name: "smuggled-behind-chunks", file: "transport/admission.go",
 		old:    "if len(x.r.TransferEncoding) > 0 {",
 		new:    "if false {",
-		breaks: "what a proxy takes for the body of one request is answered as another",
+		breaks: "request smuggling: the body of a request is answered as a request of its own",
 		tests:  []string{"-short -run=RequestSmuggling ./cmd/octostore/internal/stories"},
 	},
 	{
@@ -69,7 +69,7 @@ var limitMutants = []mutant{
 		name: "doctor-leaves-files", file: "core/store/sqlite/inspect.go",
 		old:    "if _, running, err := Running(path); err != nil || running || host.SizeOf(path+\"-wal\") > 0 {",
 		new:    "if true {",
-		breaks: "looking at a database makes files beside it, of whoever looked",
+		breaks: "reading a database creates files beside it that belong to the reader",
 		tests:  []string{"-run=ExamineLeavesNothing ./core/store/sqlite"},
 	},
 }
@@ -106,7 +106,7 @@ var shareMutants = []mutant{
 		name: "login-share-for-junk", file: "transport/login/web.go",
 		old:    "	ticket, err := g.ticket(r, c.State, now)\n",
 		new:    "	ticket, err := g.ticket(r, c.State, now)\n	if err := allowed(mayAsk); err != nil {\n		return Token{}, err\n	}\n",
-		breaks: "callbacks that lead nowhere keep everybody behind a proxy from logging in",
+		breaks: "invalid callbacks keep all users behind a proxy from logging in",
 		tests:  []string{"-run=LoginsAreNotUsedUp ./transport"},
 	},
 	{
@@ -166,7 +166,7 @@ var strangerMutants = []mutant{
 		name: "waiters-connections-cut", file: "transport/exchange.go",
 		old:    "	if !rt.public {\n		x.markAdmitted() // without tokens too\n	}\n",
 		new:    "",
-		breaks: "a flood cuts the connections of those who wait",
+		breaks: "a flood cuts the connections of waiters",
 		tests:  []string{"-run=ConnectionsOfClientsStay ./transport"},
 	},
 	{
@@ -180,14 +180,14 @@ var strangerMutants = []mutant{
 		name: "strangers-settled", file: "transport/exchange.go",
 		old:    "	if !rt.public {\n		x.markAdmitted()",
 		new:    "	if true {\n		x.markAdmitted()",
-		breaks: "a stranger who asks for what needs no token keeps a connection for ever",
+		breaks: "a client without a token keeps a connection for ever with requests that need none",
 		tests:  []string{"-run=ConnectionsThatAreNotAdmitted ./transport"},
 	},
 	{
 		name: "junk-codes-remembered", file: "transport/login/login.go",
 		old:    "	if !accepted {\n",
 		new:    "	if false {\n",
-		breaks: "codes that are none fill what is remembered, and nobody can log in",
+		breaks: "invalid codes fill the table of logins, and no user can log in",
 		tests:  []string{"-short ./transport/login"},
 	},
 	{
@@ -208,7 +208,7 @@ var strangerMutants = []mutant{
 		name: "full-disk-not-ready", file: "transport/pages.go",
 		old:    "case a.service.Full() && grants:",
 		new:    "case a.service.Full() && (grants || true):",
-		breaks: "an orchestrator takes a server with a full disk off those who have to release",
+		breaks: "an orchestrator takes a server with a full disk away from holders that have to release",
 		tests:  []string{"-run=ErrorsOfTheStore ./transport"},
 	},
 	{
@@ -229,7 +229,7 @@ var strangerMutants = []mutant{
 		name: "histogram-sum-overflows", file: "core/table/stats.go",
 		old:    "math.Float64frombits(h.sum.Load()) + v)",
 		new:    "float64(int64((math.Float64frombits(h.sum.Load())+v)*1e9)) / 1e9)",
-		breaks: "the sum of what was held becomes negative",
+		breaks: "the sum of hold times becomes negative",
 		tests:  []string{"-run=HistogramSums ./core/table"},
 	},
 }
@@ -311,7 +311,7 @@ var priorityMutants = []mutant{
 		name: "priority-of-policies-unheard", file: "core/guard.go",
 		old:    "		a.Priority = v.Priority\n",
 		new:    "		_ = v.Priority\n",
-		breaks: "what policies say of a waiter's priority is recorded and nothing more",
+		breaks: "the priority that policies give a waiter is recorded but has no effect",
 		tests:  inCore,
 	},
 	{

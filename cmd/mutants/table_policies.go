@@ -44,14 +44,14 @@ var callMutants = []mutant{
 		name: "call-kept", file: "hooks/internal/guest/instance.go",
 		old:    "	*c = call{} // nothing of a request is kept\n",
 		new:    "	c.request = nil\n",
-		breaks: "the notes and caps of one request are those of the next",
+		breaks: "the notes and caps of a request leak into the next",
 		tests:  inCalls,
 	},
 	{
 		name: "fuel-of-a-host-call-lost", file: "hooks/internal/guest/imports.go",
 		old:    "		i.fuel.Set(uint64(g.left))\n",
 		new:    "",
-		breaks: "what the host does for a guest costs nothing",
+		breaks: "host calls cost no fuel",
 		tests:  inCalls,
 	},
 	{
@@ -127,7 +127,7 @@ var breakerMutants = []mutant{
 		name: "first-call-as-any", file: "hooks/instances.go",
 		old:    "	return p.Fuel + manifest.FirstCallFuel\n",
 		new:    "	return p.Fuel\n",
-		breaks: "what a language sets up at its first call is not paid for",
+		breaks: "the set-up of a language at the first call costs no fuel",
 		tests:  inBreaker,
 	},
 	{
@@ -208,7 +208,7 @@ var compileMutants = []mutant{
 		name: "code-unchecked", file: "hooks/internal/compile/codefolder.go",
 		old:    "if now.Bytes != r.Bytes || now.SHA256 != r.SHA256 {",
 		new:    "if now.Bytes != r.Bytes {",
-		breaks: "code is run that is not what was compiled",
+		breaks: "the server runs other code than it compiled",
 		tests:  inCodeFolder,
 	},
 	{

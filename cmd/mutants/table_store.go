@@ -69,7 +69,7 @@ var fileMutants = []mutant{
 		name: "vanished-log-not-saved", file: "core/store/sqlite/close.go",
 		old:    "		left = w.Checkpoint(conn.Full)\n",
 		new:    "		left = errReadOnly\n",
-		breaks: "what was in a deleted write-ahead log is lost, although it was still open",
+		breaks: "commits in a deleted write-ahead log are lost, although the log was still open",
 		tests:  []string{"-run=Watch ./core/store/sqlite"},
 	},
 	{
@@ -139,7 +139,7 @@ var fileMutants = []mutant{
 		name: "reserve-without-checkpoint", file: "core/store/sqlite/fulldisk.go",
 		old:    "	s.giveUpReserve(cause)\n	s.checkpointNow()\n",
 		new:    "	s.giveUpReserve(cause)\n",
-		breaks: "what is in the log when the disk fills up takes the reserve later",
+		breaks: "commits in the write-ahead log of a full disk use up the reserve later",
 		tests:  []string{"-run=Reserve ./core/store/sqlite"},
 	},
 	{
@@ -160,7 +160,7 @@ var fileMutants = []mutant{
 		name: "lease-given-since-unprotected", file: "core/journal/keep.go",
 		old:    "	return 2 * max(k.longest, k.valid)\n",
 		new:    "	return 2 * k.longest\n",
-		breaks: "the grant of a lease that is longer than those known is pruned",
+		breaks: "the grant of a lease longer than all known ones is pruned",
 		tests:  []string{"-run=Keeps ./core/journal"},
 	},
 	{
@@ -185,7 +185,7 @@ var machineMutants = []mutant{
 		name: "rejoin-wakes-nobody", file: "core/lock/acquire.go",
 		old:    "	m.handOver(e) // the call may have been withdrawn from the request before\n",
 		new:    "",
-		breaks: "a called waiter that asks again leaves a free lock that nobody is called for",
+		breaks: "a called waiter that asks again leaves a free lock without a called waiter",
 		tests:  inLock,
 	},
 	{
@@ -220,21 +220,21 @@ var machineMutants = []mutant{
 		name: "account-counted-under-one-lock", file: "core/table/views_accounts.go",
 		old:    "		done = n < scanStep\n		return done",
 		new:    "		return true",
-		breaks: "a policy that counts what an account holds keeps everybody waiting",
+		breaks: "a policy that counts the locks of an account blocks all requests",
 		tests:  inTable,
 	},
 	{
 		name: "index-built-under-one-lock", file: "core/table/views_accounts.go",
 		old:    "		return seen < scanStep\n	})",
 		new:    "		return true\n	})",
-		breaks: "the first policy that counts keeps everybody waiting",
+		breaks: "the first policy that counts blocks all requests",
 		tests:  inTable,
 	},
 	{
 		name: "index-misses-changes", file: "core/table/views_accounts.go",
 		old:    "return x.complete || x.names != nil && name <= x.upTo\n",
 		new:    "return x.complete\n",
-		breaks: "what changes while the index of accounts is built is counted wrong for good",
+		breaks: "changes during the build of the account index are counted wrong for good",
 		tests:  inTable,
 	},
 	{
@@ -248,7 +248,7 @@ var machineMutants = []mutant{
 		name: "large-batch-buffers-kept", file: "core/lock/batch.go",
 		old:    "if cap(buffer) > mostKept {",
 		new:    "if false {",
-		breaks: "what a start with many leases needed stays in memory",
+		breaks: "the buffers of a start with many leases stay in memory",
 		tests:  inLock,
 	},
 	{
@@ -269,7 +269,7 @@ var machineMutants = []mutant{
 		name: "refused-end-wakes-nobody", file: "core/lock/batch.go",
 		old:    "	for _, e := range m.batch.dirty {\n		m.retryLater(e)\n	}\n",
 		new:    "",
-		breaks: "a free lock whose hand-over was refused stays free although somebody waits",
+		breaks: "a free lock whose hand-over was refused stays free although it has waiters",
 		tests:  inLock,
 	},
 	{
@@ -283,7 +283,7 @@ var machineMutants = []mutant{
 		name: "call-of-a-held-lock-stays", file: "core/lock/batch.go",
 		old:    "			m.move(e.called, listening)\n",
 		new:    "",
-		breaks: "after a refused batch a lock is held and somebody is called for it",
+		breaks: "after a refused batch a lock is held and a waiter is called for it",
 		tests:  inLock,
 	},
 	{
@@ -339,7 +339,7 @@ var machineMutants = []mutant{
 		name: "explain-tells-of-others", file: "core/questions.go",
 		old:    "	if account == p.Account {\n		return nil",
 		new:    "	if true {\n		return nil",
-		breaks: "who may ask policies learns how many locks any account holds",
+		breaks: "an account that may ask policies learns how many locks any account holds",
 		tests:  []string{"-short -run=Policies ./transport"},
 	},
 	{

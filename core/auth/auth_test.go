@@ -52,7 +52,7 @@ func TestTheZeroPrincipalMayDoNothing(t *testing.T) {
 	var nobody Principal
 	for _, verb := range Verbs() {
 		if nobody.May(verb, "a") || nobody.MaySome(verb) || nobody.MayAll(verb) || nobody.Prefixes(verb) != nil {
-			t.Errorf("nobody may %s", verb)
+			t.Errorf("the zero Principal may %s", verb)
 		}
 		if p := (Principal{scopes: &Scopes{}}); p.May(verb, "a") || p.MaySome(verb) {
 			t.Errorf("no scopes allow to %s", verb)

@@ -360,7 +360,7 @@ func TestAFullDiskKeepsFromPruning(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(time.Hour - 10*time.Second) // now nobody knows yet that it is full
+		time.Sleep(time.Hour - 10*time.Second) // the keeper has not noticed the full store yet
 		store.refuse.Store(true)
 		time.Sleep(time.Hour)
 		synctest.Wait()

@@ -8,7 +8,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// A reader that lags reads from the store, which has a batch before anybody is told of
+// A reader that lags reads from the store, which has a batch before readers are told of
 // it. It stops at the published head all the same.
 func TestALaggardStopsAtThePublishedHead(t *testing.T) {
 	first, store := journaltest.Open(t)

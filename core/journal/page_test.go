@@ -16,8 +16,8 @@ func filled(sizes ...int) (r ring) {
 	return r
 }
 
-// Whoever is slow to pass on what was read holds it meanwhile, so it is bounded by what
-// it takes, however few events that is.
+// A page stays in memory while a slow reader passes it on, so its size is bounded in bytes,
+// not in events.
 func TestAPageOfTheRingIsBoundedByItsBytes(t *testing.T) {
 	const half = PageBytes / 2
 	r := filled(half, half, 1, PageBytes+1, 1, 1)

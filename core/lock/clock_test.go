@@ -20,7 +20,7 @@ func onWall(t *testing.T, at time.Time, d time.Duration) time.Time {
 	return set
 }
 
-// Somebody sets the clock while leases run: none ends earlier for it, none later.
+// A change of the wall clock moves the end of no lease.
 func TestClockSetByHandChangesNoDeadline(t *testing.T) {
 	for name, set := range map[string]time.Duration{
 		"not at all": 0,

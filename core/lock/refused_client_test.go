@@ -104,7 +104,7 @@ func (c *refusedClient) read() {
 		w.undo(r)
 		return
 	case w.ended[r.Lease.Token]:
-		return // somebody has told it that the lease is over
+		return // the client was told that the lease is over
 	}
 	c.begin(r.Lease)
 }

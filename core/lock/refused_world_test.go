@@ -234,7 +234,7 @@ func (w *refusedWorld) store() {
 	}
 }
 
-// tellEnd lets the holders of a lease know that somebody ended it, by other means.
+// tellEnd lets the holders of a lease know that another client ended it.
 func (w *refusedWorld) tellEnd(token Token) {
 	for _, c := range w.clients {
 		if c.got != nil && c.got.Token == token {
@@ -243,10 +243,10 @@ func (w *refusedWorld) tellEnd(token Token) {
 	}
 }
 
-// checkTold looks at a lease that somebody is told of.
+// checkTold checks that a lease in an answer is live.
 func (w *refusedWorld) checkTold(to *Command, l *Lease) {
 	if e := w.m.entries[l.Name]; e == nil || e.held == nil || e.held.lease.Token != l.Token {
-		w.wrong("somebody is told of token %d of %s, which is over", l.Token, l.Name)
+		w.wrong("an answer has token %d of %s, which is over", l.Token, l.Name)
 	}
 	if to == nil || to.Verb != DoRenew {
 		return

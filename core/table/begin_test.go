@@ -11,7 +11,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// lockedStore is a diary whose commits wait to begin while somebody else keeps it
+// lockedStore is a diary whose commits wait to begin while another process keeps it
 // locked.
 type lockedStore struct {
 	*diary

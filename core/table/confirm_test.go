@@ -74,7 +74,7 @@ func TestRecheckIsNotAwaitedAfterADeparture(t *testing.T) {
 	}
 }
 
-// An attempt that has its lease is told so without asking anybody, also when there is
+// An attempt that has its lease gets it again without a recheck, also when there is
 // no space for new leases.
 func TestRepeatNeedsNoSpace(t *testing.T) {
 	full := false

@@ -104,7 +104,7 @@ func TestCommitDeposedIsSaid(t *testing.T) {
 	})
 }
 
-// Invariant 7, and recovery without anybody's help.
+// Invariant 7, and recovery without an operator.
 func TestDiskFullIsRefusedAndRecoversByItself(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))

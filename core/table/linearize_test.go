@@ -219,7 +219,7 @@ func granted(g table.Grant) locktest.Outcome {
 	}
 }
 
-// seen is the lease somebody else has, or what it means that there is none.
+// seen returns the outcome that shows the lease of another client, or the one for a free lock.
 func seen(l *lock.Lease, none locktest.Result) locktest.Outcome {
 	if l == nil {
 		return locktest.Outcome{Result: none}

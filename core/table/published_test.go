@@ -34,7 +34,7 @@ func TestAnswersShowInReads(t *testing.T) {
 		}
 		select {
 		case o := <-got:
-			t.Errorf("answered %+v before everybody can read it", o)
+			t.Errorf("answered %+v before the views show it", o)
 		default:
 		}
 	})

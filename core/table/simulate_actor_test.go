@@ -254,7 +254,7 @@ func (a *actor) lie() {
 	})
 }
 
-// takeSomething breaks a lease and takes the lock, for somebody who does nothing more
+// takeSomething breaks a lease and takes the lock, for a client that does nothing more
 // with it.
 func (w *world) takeSomething(b lock.BreakRequest) {
 	taker := &actor{w: w, id: -1}

@@ -129,7 +129,7 @@ type world struct {
 	fates   map[lock.Token]*fate
 	opened  time.Time               // when the table was
 	calm    time.Time               // since when nothing new happens
-	idle    map[lock.Name]time.Time // since when a lock is free although somebody waits
+	idle    map[lock.Name]time.Time // since when a lock is free although it has waiters
 }
 
 // belief is what a client may think after what it was told.
@@ -277,7 +277,7 @@ func (w *world) observe() {
 		w.sums.unknown++
 		w.restart(w.table.Err().Error())
 	}
-	w.checkNobodyIsForgotten()
+	w.checkNoWaiterIsForgotten()
 }
 
 func (w *world) restart(why string) {
@@ -296,9 +296,9 @@ func (w *world) restart(why string) {
 	synctest.Wait()
 }
 
-// checkNobodyIsForgotten finds lost wake-ups: a free lock and somebody who waits for
+// checkNoWaiterIsForgotten finds lost wake-ups: a free lock and a waiter for
 // it, on a store that works, for longer than any call takes.
-func (w *world) checkNobodyIsForgotten() {
+func (w *world) checkNoWaiterIsForgotten() {
 	synctest.Wait()
 	w.checkMachine()
 	for _, name := range simulatedNames {
@@ -314,7 +314,7 @@ func (w *world) checkNobodyIsForgotten() {
 			w.idle[name] = time.Now()
 		}
 		if d := time.Since(w.idle[name]); d > 5*time.Second {
-			w.wrong("invariant 5: %s is free, and somebody has waited for it for %s", name, d)
+			w.wrong("invariant 5: %s is free, and a waiter has waited for %s", name, d)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func millionLocks() *views {
 
 // BenchmarkViewsPublish publishes one lease while four readers do nothing but read, with a
 // million locks. It reports the longest publication, too: that is how long the loop, and
-// with it everybody, may be held up.
+// with it all requests, may be held up.
 func BenchmarkViewsPublish(b *testing.B) {
 	vs := millionLocks()
 	vs.heldBy("ci", "")

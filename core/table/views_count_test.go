@@ -14,7 +14,7 @@ func TestViewsCountWhatIsHeldUnderAPrefix(t *testing.T) {
 	vs := viewsOf(names)
 	vs.publish([]lock.View{heldView("a", "other"), heldView("n000003/x", "other"), heldView("o", "other")})
 	vs.mu.Lock()
-	vs.m.Set("n000003/y", view{queue: &viewedQueue{total: 1}}) // free, and somebody waits
+	vs.m.Set("n000003/y", view{queue: &viewedQueue{total: 1}}) // free, with a waiter
 	vs.mu.Unlock()
 	for _, tt := range []struct {
 		prefix             string

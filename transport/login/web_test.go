@@ -129,8 +129,8 @@ func TestWebLoginThatWasNotBegunHere(t *testing.T) {
 		cookies []*http.Cookie
 	}{
 		"without a cookie":                      {mine, nil},
-		"with somebody else's state and code":   {attacker, []*http.Cookie{mine.cookie}},
-		"with somebody else's cookie":           {mine, []*http.Cookie{attacker.cookie}},
+		"with another browser's state and code": {attacker, []*http.Cookie{mine.cookie}},
+		"with another browser's cookie":         {mine, []*http.Cookie{attacker.cookie}},
 		"with a cookie set by another page too": {mine, []*http.Cookie{mine.cookie, attacker.cookie}},
 		"with a changed cookie":                 {mine, []*http.Cookie{&forged}},
 		"with a short cookie":                   {mine, []*http.Cookie{&short}},
@@ -182,7 +182,7 @@ func TestWebLoginCountsOnce(t *testing.T) {
 	}
 }
 
-// TestWebLoginWithAnInvalidCode has somebody send junk before the code arrives.
+// TestWebLoginWithAnInvalidCode sends junk before the code arrives.
 func TestWebLoginWithAnInvalidCode(t *testing.T) {
 	h := open(t, "user:alice=read:**", aliceAtGitHub())
 	v := begin(t, h)

@@ -263,7 +263,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add([]byte{0x1f, 0x8b, 0})
 	f.Fuzz(func(t *testing.T, file []byte) {
 		if _, err := verifyFile(file); err == nil {
-			t.Errorf("what nobody signed verifies: %q", file)
+			t.Errorf("a file without a valid signature verifies: %q", file)
 		}
 	})
 }

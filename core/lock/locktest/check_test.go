@@ -98,7 +98,7 @@ var tests = []struct {
 	// Ends.
 	{"a lease that came back after its release", []*Operation{grant(10, "a", 5), op(11, Release, Done, 5), renewed(12, 5, 30)}, true},
 	{"a lease that came back after its lapse", []*Operation{grant(10, "a", 5), op(21, Look, Free, 0), sees(22, Look, 5, "a")}, true},
-	{"a lease that came back after somebody else's", []*Operation{grant(10, "a", 5), grant(21, "b", 6), sees(22, Look, 5, "a")}, true},
+	{"a lease that came back after another one", []*Operation{grant(10, "a", 5), grant(21, "b", 6), sees(22, Look, 5, "a")}, true},
 	{"a renewal after the deadline", []*Operation{grant(10, "a", 5), renewed(21, 5, 31)}, true},
 	{"a release after the deadline", []*Operation{grant(10, "a", 5), op(21, Release, Done, 5)}, true},
 	{"a lease that is seen after its deadline", []*Operation{grant(10, "a", 5), sees(22, Look, 5, "a")}, false},
@@ -121,7 +121,7 @@ var tests = []struct {
 	{"a lost acquire granted twice", []*Operation{acquire(10, "a", Unknown), sees(11, Look, 6, "a"), op(12, Break, Done, 6), sees(13, Look, 7, "a")}, true},
 	{"a refused acquire that shows", []*Operation{acquire(10, "a", Refused), sees(12, Look, 6, "a")}, true},
 	{"a lost release", []*Operation{grant(10, "a", 5), op(11, Release, Unknown, 5), sees(12, Look, 5, "a"), grant(13, "b", 6)}, false},
-	{"a release before anybody asked", []*Operation{grant(10, "a", 5), grant(13, "b", 6), op(14, Release, Unknown, 5)}, true},
+	{"a release before any request for it", []*Operation{grant(10, "a", 5), grant(13, "b", 6), op(14, Release, Unknown, 5)}, true},
 	{"a renewal that was made, and in vain", []*Operation{grant(10, "a", 5), lasting(op(19, Renew, NotHeld, 5), 1), op(21, Break, Done, 5)}, false},
 	{"a renewal that came too late, and in vain", []*Operation{grant(10, "a", 5), lasting(op(21, Renew, NotHeld, 5), 1), op(22, Break, Done, 5)}, true},
 	{"a lost renewal", []*Operation{grant(10, "a", 5), op(11, Renew, Unknown, 5), renewed(25, 5, 35)}, false},

@@ -57,7 +57,7 @@ func TestLockedDatabaseDelaysCommits(t *testing.T) {
 	time.Sleep(5 * beginTimeout) // several of the times SQLite waits by itself
 	select {
 	case err := <-committed:
-		t.Fatalf("commit = %v beside somebody who keeps the database locked", err)
+		t.Fatalf("commit = %v while another process keeps the database locked", err)
 	default:
 	}
 	if _, err := s.Segments(t.Context(), 0, 10); err != nil {

@@ -43,6 +43,6 @@ func TestGroupsOfTokensComeByMigration(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.Tokens(t.Context()); !errors.Is(err, ErrDamaged) {
-		t.Errorf("somebody made a token a member of something: %v", err)
+		t.Errorf("groups added to the file are accepted: %v", err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 
 // Set holds the open connections of one listener, and decides which one is closed when
 // there is no room for another. A connection is pending until the server has admitted a
-// request on it; after that it stays as long as its client wants. Anybody who reaches the
+// request on it; after that it stays as long as its client wants. Any client that reaches the
 // port can open pending connections, so only those are evicted, the oldest first.
 //
 // Each network (see NetworkOf) has a share of the pending connections. A network above its

@@ -43,7 +43,7 @@ func TestConnectionsOfOneNetworkHaveAShare(t *testing.T) {
 			return p
 		}
 		other := come("192.0.2.1:1")
-		for n := range 1000 { // of version 6 everybody has plenty of addresses
+		for n := range 1000 { // a client has plenty of IPv6 addresses
 			come(fmt.Sprintf("[2001:db8::%x]:443", n+1))
 		}
 		if other.cut || cut[netip.MustParseAddr("2001:db8::")] != 1000+1-20 || len(cut) != 1 {

@@ -36,7 +36,7 @@ func (s *stage) audit(ctx context.Context) error {
 	for _, name := range names {
 		s.say("        %s", name)
 	}
-	s.say("     … somebody makes the record say that C had the lock …")
+	s.say("     … a forger makes the record say that C had the lock …")
 	forged := bytes.Replace(export, []byte(`"holder":"B"`), []byte(`"holder":"C"`), 1)
 	var fault *verify.Fault
 	if err := verify.NewVerifier(nil).Verify(bytes.NewReader(forged)); !errors.As(err, &fault) {

@@ -37,7 +37,7 @@ func TestSideLockTakenAwayIsTakenAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waiting, err := openSideLock(path + "-lock") // by somebody else, just before
+	waiting, err := openSideLock(path + "-lock") // of another process, just before
 	if err != nil {
 		t.Fatal(err)
 	}
