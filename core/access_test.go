@@ -56,7 +56,7 @@ func TestTakingIsJudgedTwice(t *testing.T) {
 
 // A policy that judges a renewal is told who has the lock, and may tell. So it is not asked
 // by those who do not have it, and they leave no record that looks as if they had.
-func TestNoPolicyIsAskedAboutARenewalOfAnothersLease(t *testing.T) {
+func TestPoliciesAreNotAskedAboutARenewalOfAnothersLease(t *testing.T) {
 	guard := &scripted{request: func(q core.Question) (core.Decision, error) {
 		if q.Hook != core.HookRenew {
 			return core.Decision{}, nil

@@ -74,7 +74,7 @@ func (h house) mustRelease(t *testing.T, g table.Grant) {
 	}
 }
 
-func TestARequestIsCheckedBeforeAnythingHappens(t *testing.T) {
+func TestRequestIsCheckedBeforeAnythingHappens(t *testing.T) {
 	inHouse(t, core.Config{MaxTTL: time.Minute, Guard: &scripted{}}, func(t *testing.T, h house) {
 		for field, r := range map[string]core.AcquireRequest{
 			"ttl":             {Name: "x", TTL: 2 * time.Minute},
@@ -96,7 +96,7 @@ func TestARequestIsCheckedBeforeAnythingHappens(t *testing.T) {
 	})
 }
 
-func TestNobodyMayDoAnything(t *testing.T) {
+func TestZeroPrincipalMayDoNothing(t *testing.T) {
 	inHouse(t, core.Config{}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "x"})
 		var nobody auth.Principal
@@ -161,7 +161,7 @@ func deny(core.Question) (core.Decision, error) {
 	return core.Decision{}, &core.DeniedError{Policy: "freeze", Reason: "closed for the holidays", RetryAfter: time.Hour}
 }
 
-func TestAPolicysNoIsRecordedAndKeepsTheLockFree(t *testing.T) {
+func TestPolicyDenialIsRecordedAndKeepsTheLockFree(t *testing.T) {
 	inHouse(t, core.Config{Guard: &scripted{request: deny}}, func(t *testing.T, h house) {
 		_, err := h.Acquire(t.Context(), me, core.AcquireRequest{Name: "prod/db", Holder: "ci"})
 		var denied *core.DeniedError
@@ -178,7 +178,7 @@ func TestAPolicysNoIsRecordedAndKeepsTheLockFree(t *testing.T) {
 	})
 }
 
-func TestAPolicyThatCannotAnswerIsNotANo(t *testing.T) {
+func TestPolicyErrorIsNotADenial(t *testing.T) {
 	broken := func(core.Question) (core.Decision, error) {
 		return core.Decision{}, &core.PolicyError{Policy: "freeze", Err: errors.New("out of fuel")}
 	}
@@ -217,7 +217,7 @@ func TestCapsOnlyLower(t *testing.T) {
 }
 
 // An idempotency key recognises what was asked, not what a cap made of it.
-func TestACapDoesNotMakeAnAttemptAnother(t *testing.T) {
+func TestCapDoesNotMakeAnAttemptAnother(t *testing.T) {
 	cap := 30 * time.Second
 	guard := &scripted{request: func(core.Question) (core.Decision, error) { return core.Decision{TTL: cap}, nil }}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
@@ -230,7 +230,7 @@ func TestACapDoesNotMakeAnAttemptAnother(t *testing.T) {
 	})
 }
 
-func TestAnAttemptThatHasItsLeaseIsNotJudgedAgain(t *testing.T) {
+func TestAttemptWithItsLeaseIsNotJudgedAgain(t *testing.T) {
 	guard := &scripted{}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		r := core.AcquireRequest{Name: "prod/a", Key: "0123456789abcdef"}
@@ -246,7 +246,7 @@ func TestAnAttemptThatHasItsLeaseIsNotJudgedAgain(t *testing.T) {
 	})
 }
 
-func TestAWaiterIsJudgedAgainAtItsTurn(t *testing.T) {
+func TestWaiterIsJudgedAgainAtItsTurn(t *testing.T) {
 	var waited time.Duration
 	guard := &scripted{grant: func(q core.Question) (core.Decision, error) {
 		waited = q.Waited
@@ -292,7 +292,7 @@ func TestAWaiterIsJudgedAgainAtItsTurn(t *testing.T) {
 
 // Policies may come to cover a name, or cease to, while a client waits for it: what
 // counts is whether they do at the turn.
-func TestWhoeverWaitsIsJudgedByThePoliciesOfTheTurn(t *testing.T) {
+func TestWaiterIsJudgedByThePoliciesOfTheTurn(t *testing.T) {
 	guard := &scripted{grant: deny}
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		for _, tt := range []struct{ before, at, denied bool }{{false, true, true}, {true, false, false}, {false, false, false}} {
@@ -335,7 +335,7 @@ func TestDrainingShows(t *testing.T) {
 	})
 }
 
-func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
+func TestRenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
 	var answer error
 	guard := &scripted{request: func(q core.Question) (core.Decision, error) {
 		if q.Hook != core.HookRenew {
@@ -379,7 +379,7 @@ func TestARenewalCanBeVetoedButNoPolicyTakesALeaseAway(t *testing.T) {
 	})
 }
 
-func TestABreakIsJudged(t *testing.T) {
+func TestBreakIsJudged(t *testing.T) {
 	guard := &scripted{request: func(q core.Question) (core.Decision, error) {
 		if q.Hook == core.HookBreak && q.Asked.Reason == "no good reason" {
 			return deny(q)

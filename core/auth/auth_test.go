@@ -48,7 +48,7 @@ func TestScopesAllowWhatTheySayAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestTheZeroPrincipalMayDoNothing(t *testing.T) {
+func TestPrincipalZeroMayDoNothing(t *testing.T) {
 	var nobody Principal
 	for _, verb := range Verbs() {
 		if nobody.May(verb, "a") || nobody.MaySome(verb) || nobody.MayAll(verb) || nobody.Prefixes(verb) != nil {
@@ -60,7 +60,7 @@ func TestTheZeroPrincipalMayDoNothing(t *testing.T) {
 	}
 }
 
-func TestSomeAllAndPrefixes(t *testing.T) {
+func TestPrincipalSomeAllAndPrefixes(t *testing.T) {
 	for _, tt := range []struct {
 		scopes    string
 		some, all bool // of audit
@@ -85,7 +85,7 @@ func TestSomeAllAndPrefixes(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithScopesIsSaid(t *testing.T) {
+func TestScopesNameTheirMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                        "are missing",
 		"  ":                      "are missing",
@@ -117,7 +117,7 @@ func TestWhatIsWrongWithScopesIsSaid(t *testing.T) {
 	}
 }
 
-func TestASecretIsKnownByItsForm(t *testing.T) {
+func TestSecretIsKnownByItsForm(t *testing.T) {
 	secret := NewSecret()
 	if secret == NewSecret() || !wellFormed(secret) || len(secret) != 53 || !HoldsSecret("a="+secret+"&b=octo_c") {
 		t.Fatalf("%s", secret)

@@ -24,7 +24,7 @@ func writeFile(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-func TestTheTokensFile(t *testing.T) {
+func TestTokensFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens")
 	alice, bob, carol := auth.NewSecret(), strings.Repeat("b", 32), auth.NewSecret()
 	writeFile(t, path, "# who may\n\nalice:"+alice+"\nbob:"+bob+":admin\ncarol:"+carol+":acquire,read:c/**,@c/~:1+2 break:c/x\n", 0o640)
@@ -74,7 +74,7 @@ func TestTheTokensFile(t *testing.T) {
 	h.want(t, alice, auth.ErrBadToken)
 }
 
-func TestATokensFileThatCannotBeUsedIsRefused(t *testing.T) {
+func TestTokensFileThatCannotBeUsedIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	secret := auth.NewSecret()
 	for _, tt := range []struct {
@@ -105,7 +105,7 @@ func TestATokensFileThatCannotBeUsedIsRefused(t *testing.T) {
 }
 
 // A token that was revoked cannot come back by way of the file.
-func TestARevokedTokenStaysSoWhateverTheFileSays(t *testing.T) {
+func TestTokenStaysRevokedWhateverTheFileSays(t *testing.T) {
 	store := memory.New()
 	h := open(t, store, "")
 	token, secret := h.mustCreate(t, wish(t, "a", "admin"))

@@ -13,7 +13,7 @@ import (
 )
 
 // A change may have waited for others when the token that asks for it ends.
-func TestATokenThatHasEndedChangesNoTokens(t *testing.T) {
+func TestTokenThatHasEndedChangesNoTokens(t *testing.T) {
 	h := open(t, memory.New(), "")
 	admin, err := auth.ParseScopes("admin")
 	if err != nil {
@@ -50,7 +50,7 @@ func TestATokenThatHasEndedChangesNoTokens(t *testing.T) {
 }
 
 // The account of servers without tokens has no limits, so no token may be of it.
-func TestNoTokenIsOfTheAccountWithoutLimits(t *testing.T) {
+func TestTokensCannotHaveTheUnlimitedAccount(t *testing.T) {
 	h := open(t, memory.New(), "")
 	all, err := auth.ParseScopes("acquire,read:**")
 	if err != nil {

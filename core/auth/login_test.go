@@ -38,7 +38,7 @@ func TestAccountsOfThoseWhoLogIn(t *testing.T) {
 }
 
 // Where people can log in there is no open door, even before the first has.
-func TestWhereOneCanLogInTheDoorIsClosed(t *testing.T) {
+func TestLoginConfiguredRequiresTokens(t *testing.T) {
 	tokens, err := auth.Open(t.Context(), auth.Config{Store: memory.New(), Recorder: &journal{}, TokensRequired: true})
 	if err != nil {
 		t.Fatal(err)

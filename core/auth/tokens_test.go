@@ -113,7 +113,7 @@ func (h house) want(t *testing.T, secret string, want error) auth.Principal {
 	return p
 }
 
-func TestTheFirstTokenClosesTheDoorForGood(t *testing.T) {
+func TestFirstTokenRequiresTokensForGood(t *testing.T) {
 	store := memory.New()
 	h := open(t, store, "")
 	local, err := h.Local()
@@ -135,7 +135,7 @@ func TestTheFirstTokenClosesTheDoorForGood(t *testing.T) {
 	}
 }
 
-func TestATokenIsWhoItSaysUntilItIsRevoked(t *testing.T) {
+func TestTokenAuthenticatesUntilItIsRevoked(t *testing.T) {
 	h := open(t, memory.New(), "")
 	w := wish(t, "alice", "acquire:a/**")
 	w.Name = "ci"
@@ -194,7 +194,7 @@ func TestTokensAreThereAfterARestart(t *testing.T) {
 }
 
 // Another process, or another node, may have added one.
-func TestATokenNobodyKnowsIsLookedUp(t *testing.T) {
+func TestTokenUnknownInMemoryIsLookedUp(t *testing.T) {
 	store := memory.New()
 	h, other := open(t, store, ""), open(t, store, "")
 	_, secret := other.mustCreate(t, wish(t, "alice", "admin"))
@@ -206,7 +206,7 @@ func TestATokenNobodyKnowsIsLookedUp(t *testing.T) {
 	}
 }
 
-func TestAnExpiredTokenIsRefusedAndSoIsWhoWaitsByIt(t *testing.T) {
+func TestTokenThatExpiresIsRefusedAlsoForItsWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, memory.New(), "")
 		w := wish(t, "alice", "admin")
@@ -292,7 +292,7 @@ func TestRevokingDuringTheGraceOfARotation(t *testing.T) {
 	h.want(t, old, auth.ErrRevoked)
 }
 
-func TestWhatCannotBeRecordedOrKeptIsNotDone(t *testing.T) {
+func TestTokenChangesThatCannotBeRecordedFail(t *testing.T) {
 	h := open(t, memory.New(), "")
 	h.journal.err = lock.ErrFull
 	if _, _, err := h.Create(t.Context(), lock.Origin{}, wish(t, "a", "admin")); !errors.Is(err, lock.ErrFull) || h.TokensRequired() {
@@ -319,7 +319,7 @@ func TestWhatCannotBeRecordedOrKeptIsNotDone(t *testing.T) {
 	h.want(t, secret, auth.ErrRevoked)
 }
 
-func TestWhatIsWrongWithAWishIsSaid(t *testing.T) {
+func TestTokenSpecNamesItsMistakes(t *testing.T) {
 	h := open(t, memory.New(), "")
 	good := wish(t, "a", "admin")
 	for field, change := range map[string]func(*auth.TokenSpec){

@@ -7,7 +7,7 @@ import (
 
 // A clock that jumps ahead by more than is kept is doubted for a while, at a start as
 // later. One that goes on, goes back, or was off for less is not.
-func TestAClockThatJumpsAheadIsDoubted(t *testing.T) {
+func TestClockThatJumpsAheadIsDoubted(t *testing.T) {
 	const age = 30 * 24 * time.Hour
 	noon := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	c := wallClock{shown: noon, checked: noon}

@@ -16,7 +16,7 @@ import (
 
 // A cursor is a number that a record has, had, or comes before all. Another is of a
 // journal that was replaced: its numbers are not given again.
-func TestOnlyOwnCursorsAreKnown(t *testing.T) {
+func TestCursorsOfOthersAreUnknown(t *testing.T) {
 	j, store := journaltest.Open(t)
 	write(t, j, 100, 3, 2, 5) // 100–102 · 103–104 · 105–109
 	write(t, j, 1000, 4)      // after a restart
@@ -55,7 +55,7 @@ func isPruned(err error) bool {
 
 // Wherever an export ends, the cursor of its closing line is known, also where numbers
 // jump.
-func TestEveryExportEndsAtAKnownCursor(t *testing.T) {
+func TestExportEndsAtAKnownCursor(t *testing.T) {
 	j, _ := journaltest.Open(t)
 	journaltest.History(t, j, 100, 20)
 	journaltest.History(t, j, 5000, 20)
@@ -85,7 +85,7 @@ func TestEveryExportEndsAtAKnownCursor(t *testing.T) {
 }
 
 // A verdict says what the last record hashes to, and when the export was made.
-func TestAVerdictSaysHowFarAndHowOld(t *testing.T) {
+func TestVerdictSaysHowFarAndHowOld(t *testing.T) {
 	j, _ := journaltest.Open(t)
 	journaltest.History(t, j, 1, 20)
 	segments, err := j.Scan(t.Context(), 19, 1)

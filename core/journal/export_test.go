@@ -37,7 +37,7 @@ func verifyFile(export []byte) (verify.Result, error) {
 	return v.Result(), err
 }
 
-func TestAnExportHoldsWhatIsAskedFor(t *testing.T) {
+func TestExportHoldsTheSelectedRecords(t *testing.T) {
 	j, _ := journaltest.Open(t)
 	const first, last = 100, 399
 	journaltest.History(t, j, first, last-first+1)
@@ -109,7 +109,7 @@ func TestAnExportHoldsWhatIsAskedFor(t *testing.T) {
 
 // An export that was cut into pieces by its limit goes on where it stopped: no gap, no
 // repeat, whatever the sizes, and the pieces verify as a whole.
-func TestAnExportResumesByItsCursor(t *testing.T) {
+func TestExportResumesByItsCursor(t *testing.T) {
 	j, _ := journaltest.Open(t)
 	journaltest.History(t, j, 1, 100)
 	journaltest.History(t, j, 5000, 200) // after a restart numbers jump
@@ -140,7 +140,7 @@ func TestAnExportResumesByItsCursor(t *testing.T) {
 	}
 }
 
-func TestATimeIsFound(t *testing.T) {
+func TestSearchFindsATime(t *testing.T) {
 	j, store := journaltest.Open(t)
 	journaltest.History(t, j, 1000, 500)
 	again := journal.New(store) // reads the store, not the memory
@@ -163,7 +163,7 @@ func TestATimeIsFound(t *testing.T) {
 	}
 }
 
-func TestWhatIsPrunedCannotBeReadAndTheRestVerifies(t *testing.T) {
+func TestPrunedRecordsCannotBeReadAndTheRestVerifies(t *testing.T) {
 	j, store := journaltest.Open(t)
 	journaltest.History(t, j, 1, 500)
 	before := records(t, journaltest.Export(t, j, journal.Query{}))

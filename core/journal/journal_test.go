@@ -45,7 +45,7 @@ func hash(line string) string {
 }
 
 // The chain goes on over batches and restarts.
-func TestTheChainGoesOnAfterARestart(t *testing.T) {
+func TestChainGoesOnAfterARestart(t *testing.T) {
 	j, store := journaltest.Open(t)
 	last := write(t, j, 100, 3, 1)
 	again := journal.New(store)
@@ -74,7 +74,7 @@ func TestTheChainGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
-func TestARefusedBatchLeavesTheChainAlone(t *testing.T) {
+func TestChainIsUnchangedByARefusedBatch(t *testing.T) {
 	store := &refusing{Store: memory.New()}
 	j := journal.New(store)
 	if _, err := j.Load(t.Context()); err != nil {
@@ -110,7 +110,7 @@ func (r *refusing) Commit(ctx context.Context, b *lock.Batch) error {
 }
 
 // A reader sees nothing before it is published, whether it reads memory or the store.
-func TestAReaderStopsAtThePublishedHead(t *testing.T) {
+func TestReaderStopsAtThePublishedHead(t *testing.T) {
 	j, _ := journaltest.Open(t)
 	write(t, j, 1, 2)
 	b := &lock.Batch{Events: []lock.Event{{Seq: 3, Time: journaltest.Noon, Kind: lock.Started}}}

@@ -55,7 +55,7 @@ func (k *kept) count(t *testing.T, kind lock.Kind) (n int) {
 	return n
 }
 
-func TestACheckpointIsMadeEveryMinuteWhileThereIsSomethingNew(t *testing.T) {
+func TestCheckpointEveryMinuteWithNewRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := keep(t, journal.Retention{}, nil)
 		for minute, want := range []int{0, 1, 2, 2, 2, 3} {
@@ -75,7 +75,7 @@ func TestACheckpointIsMadeEveryMinuteWhileThereIsSomethingNew(t *testing.T) {
 	})
 }
 
-func TestThereAreNeverTenThousandRecordsWithoutACheckpoint(t *testing.T) {
+func TestCheckpointWithinTenThousandRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := keep(t, journal.Retention{}, nil)
 		for range 18_000 {
@@ -95,7 +95,7 @@ func TestThereAreNeverTenThousandRecordsWithoutACheckpoint(t *testing.T) {
 	})
 }
 
-func TestWhatIsTooOldIsPrunedAndThatIsOnRecord(t *testing.T) {
+func TestPruneByAgeIsRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := keep(t, journal.Retention{Age: time.Hour}, nil)
 		for range 3 * 60 {
@@ -123,7 +123,7 @@ func TestWhatIsTooOldIsPrunedAndThatIsOnRecord(t *testing.T) {
 
 // What the rest cannot be read without is recorded again before the record of it goes; as
 // long as that fails nothing is pruned.
-func TestBeforePruningWhatIsNeededIsRecordedAgain(t *testing.T) {
+func TestPruneRecordsNeededEventsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := journal.New(memory.New())
 		table, err := table.Open(t.Context(), j, table.Config{Published: j.Publish})
@@ -165,7 +165,7 @@ func TestBeforePruningWhatIsNeededIsRecordedAgain(t *testing.T) {
 	})
 }
 
-func TestWhatIsTooMuchIsPrunedButNothingYoung(t *testing.T) {
+func TestPruneBySizeKeepsYoungRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var excess atomic.Int64
 		used := func(context.Context) (int64, error) { return 1000 + excess.Load(), nil }
@@ -304,7 +304,7 @@ func TestRecordsOfTheFutureKeepNothing(t *testing.T) {
 
 // A clock that is far ahead at a start makes all there is too old. There is an hour to
 // notice that and to set it right; then it is taken for the truth.
-func TestAClockFarAheadAtAStartPrunesNothingForAnHour(t *testing.T) {
+func TestPruneWaitsAnHourIfTheClockIsFarAheadAtTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
 		before := journal.New(store)
@@ -345,7 +345,7 @@ func TestAClockFarAheadAtAStartPrunesNothingForAnHour(t *testing.T) {
 }
 
 // What cannot be recorded does not happen.
-func TestAFullDiskKeepsFromPruning(t *testing.T) {
+func TestFullDiskKeepsFromPruning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &refusing{Store: memory.New()}
 		j := journal.New(store)

@@ -10,7 +10,7 @@ import (
 
 // A reader that lags reads from the store, which has a batch before readers are told of
 // it. It stops at the published head all the same.
-func TestALaggardStopsAtThePublishedHead(t *testing.T) {
+func TestLaggardStopsAtThePublishedHead(t *testing.T) {
 	first, store := journaltest.Open(t)
 	write(t, first, 1, 2)
 	j := journal.New(store) // after a restart nothing is in memory

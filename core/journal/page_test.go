@@ -18,7 +18,7 @@ func filled(sizes ...int) (r ring) {
 
 // A page stays in memory while a slow reader passes it on, so its size is bounded in bytes,
 // not in events.
-func TestAPageOfTheRingIsBoundedByItsBytes(t *testing.T) {
+func TestRingPageIsBoundedByItsBytes(t *testing.T) {
 	const half = PageBytes / 2
 	r := filled(half, half, 1, PageBytes+1, 1, 1)
 	for after, want := range map[lock.Seq]int{0: 2, 1: 2, 2: 1, 3: 1, 4: 2, 5: 1, 6: 0} {
@@ -28,7 +28,7 @@ func TestAPageOfTheRingIsBoundedByItsBytes(t *testing.T) {
 	}
 }
 
-func TestTheRingIsBoundedByItsBytes(t *testing.T) {
+func TestRingIsBoundedByItsBytes(t *testing.T) {
 	sizes := make([]int, 30)
 	for i := range sizes {
 		sizes[i] = ringBytes / 8

@@ -14,7 +14,7 @@ import (
 
 // A batch that was refused is no link of the chain: the next line has the hash of the
 // last one that is kept.
-func TestTheChainLeavesOutWhatWasRefused(t *testing.T) {
+func TestChainLeavesOutRefusedBatches(t *testing.T) {
 	store := &refusing{Store: memory.New()}
 	j := journal.New(store)
 	if _, err := j.Load(t.Context()); err != nil {

@@ -84,7 +84,7 @@ func TestPrefixesAndAll(t *testing.T) {
 }
 
 // A caller chooses the name, and the lock table's own loop asks whether a policy covers it.
-func TestAPatternOfManyDeepsIsQuick(t *testing.T) {
+func TestPatternOfManyDeepsIsQuick(t *testing.T) {
 	pattern := strings.Split(strings.Repeat("**/a/", 20)+"x", "/")
 	name := strings.Repeat("a/", lock.MaxName/2-1) + "a"
 	start := time.Now()

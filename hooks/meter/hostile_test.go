@@ -122,7 +122,7 @@ func TestHostileGuestsEnd(t *testing.T) {
 // A goroutine that stops the world waits for running guests, but not for longer than a
 // call of each: all run at the same time, and on fewer CPUs than guests the last one ends
 // when all have used up their fuel.
-func TestTheWorldIsNotStoppedForLong(t *testing.T) {
+func TestWorldIsNotStoppedForLong(t *testing.T) {
 	for _, guests := range []int{1, 4} {
 		t.Run(strconv.Itoa(guests), func(t *testing.T) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(guests, runtime.GOMAXPROCS(0))))

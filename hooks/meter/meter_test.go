@@ -193,7 +193,7 @@ func TestLongCodeWithoutLoopsIsChecked(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotKnownIsRefused(t *testing.T) {
+func TestUnknownFeaturesAreRefused(t *testing.T) {
 	ok := wasmtest.Assemble(function("", "", ""))
 	with := func(code string) []byte { return wasmtest.Assemble(function("", "", code)) }
 	extra := func(id byte, body ...byte) []byte {

@@ -9,7 +9,7 @@ import (
 
 func TestFixtures(t *testing.T) { guesttest.Fixtures(t, "fixtures/*.json") }
 
-func TestWhatMattersIsLogged(t *testing.T) {
+func TestLogHasTheImportantEvents(t *testing.T) {
 	const denied = `{"seq":7,"time":"2026-01-01T00:00:00Z","kind":"denied","name":"prod/db","account":"ci","holder":"ci 1",` +
 		`"reason":"x cause=none","metadata":{"ticket":"OPS-7","other":"y"},"request_id":"r1","cause":"policy freeze: \"not\" today","verdicts":[{"policy":"freeze","reason":"no"}],"prev":""}`
 	for _, tt := range []struct{ name, config, event, want string }{

@@ -40,7 +40,7 @@ func (recorder) Log(int32, string)         {}
 
 // The SDK can be copied out of the project, so it does not import hooks/abi. What it
 // repeats of it has to be the same, and complete.
-func TestEveryKeyHasAGetter(t *testing.T) {
+func TestKeysHaveGetters(t *testing.T) {
 	asked := asks(func(q guest.Request) {
 		_, _ = q.Hook(), q.Phase()
 		_, _, _, _, _ = q.LockName(), q.LockHeld(), q.LockHolder(), q.LockAccount(), q.LockExpiresAt()
@@ -147,7 +147,7 @@ func TestNamesAndNumbersAreThoseOfTheInterface(t *testing.T) {
 }
 
 // What is asked for that the policy did not register must not look like a yes.
-func TestWhatIsNotRegisteredIsAnError(t *testing.T) {
+func TestUnregisteredExportIsAnError(t *testing.T) {
 	if n := host.RunCheck(); n == abi.Allow || n == abi.Deny {
 		t.Errorf("check returns %d", n)
 	}

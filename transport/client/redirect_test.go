@@ -12,7 +12,7 @@ import (
 
 // The token is sent to its server only, not to where that server, or an impostor, redirects:
 // another port of the same host, for example.
-func TestATokenIsNotSentOn(t *testing.T) {
+func TestTokenIsNotSentOn(t *testing.T) {
 	var asked atomic.Int32
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	defer elsewhere.Close()

@@ -11,7 +11,7 @@ import (
 
 // No cell begins with what some spreadsheet takes for a formula, or passes over before
 // one. The rest stays as it is.
-func TestNoCellIsAFormula(t *testing.T) {
+func TestCSVHasNoFormulas(t *testing.T) {
 	for text, want := range map[string]string{
 		"ci-1": "ci-1", "a=1": "a=1", "": "", "é": "é", "'=1": "'=1", "\ufffd": "\ufffd",
 		"=1": "'=1", "+1": "'+1", "-1": "'-1", "@A1": "'@A1", ";=1": "';=1", " =1": "' =1",

@@ -17,7 +17,7 @@ import (
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 123456789, time.UTC)
 
-func TestALineSaysWhatHappenedAndNoSecret(t *testing.T) {
+func TestLineSaysWhatHappenedAndNoSecret(t *testing.T) {
 	lease := &lock.Lease{
 		Name: "deploy/prod", Token: 7, Account: "acme", Holder: `ci "1"`, Reason: "tab\there", TTL: time.Minute,
 		Metadata: map[string]string{"ticket": "OPS-7", "a": "é\u2028"}, GrantedAt: noon, ExpiresAt: noon.Add(time.Minute),

@@ -16,7 +16,7 @@ import (
 
 // What is kept is checked without an export, and the record where it is not as it was
 // written is named.
-func TestAJournalIsCheckedWhereItIsKept(t *testing.T) {
+func TestJournalIsCheckedWhereItIsKept(t *testing.T) {
 	store := memory.New()
 	j := journal.New(store)
 	if _, err := j.Load(t.Context()); err != nil {

@@ -38,7 +38,7 @@ func verifyFile(export []byte) (verify.Result, error) {
 	return v.Result(), err
 }
 
-func TestAnExportVerifies(t *testing.T) {
+func TestVerifyAcceptsAnExport(t *testing.T) {
 	out := sample(t)
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
@@ -53,7 +53,7 @@ func TestAnExportVerifies(t *testing.T) {
 }
 
 // What was done to a file is named: the line, and what is wrong with it.
-func TestTheFirstFaultIsNamed(t *testing.T) {
+func TestVerifyNamesTheFirstFault(t *testing.T) {
 	out := sample(t)
 	lines := strings.SplitAfter(string(out), "\n")
 	lines = lines[:len(lines)-1]
@@ -114,7 +114,7 @@ func TestTheFirstFaultIsNamed(t *testing.T) {
 }
 
 // 10,000 random changes of an export are all found, and near where they are.
-func TestNoMutationOfAnExportGoesUnnoticed(t *testing.T) {
+func TestVerifyNoticesEveryMutation(t *testing.T) {
 	out := sample(t)
 	lines := bytes.SplitAfter(out, []byte("\n"))
 	lines = lines[:len(lines)-1]
@@ -179,7 +179,7 @@ func mutate(rng *rand.Rand, lines [][]byte) (what string, line int, changed []by
 	return what, i + 1, bytes.Join(l, nil)
 }
 
-func TestOnlyTheRightKeyVouches(t *testing.T) {
+func TestVerifyAcceptsOnlyTheRightKey(t *testing.T) {
 	out := sample(t)
 	d, _ := verifyFile(out)
 	other, _, _ := ed25519.GenerateKey(nil)
@@ -208,7 +208,7 @@ func TestOnlyTheRightKeyVouches(t *testing.T) {
 }
 
 // Where the tail is missing, the checkpoints say how far signatures vouch.
-func TestACheckpointVouchesForWhatIsBeforeIt(t *testing.T) {
+func TestCheckpointVouchesForTheRecordsBeforeIt(t *testing.T) {
 	lines := strings.SplitAfter(string(sample(t)), "\n")
 	d, err := verifyFile([]byte(strings.Join(lines[:90], "")))
 	if err == nil || d.Vouched != 50 || d.Signed != 50 || d.Records != 89 {
@@ -231,7 +231,7 @@ func TestExportsThatDoNotJoinAreNoticed(t *testing.T) {
 
 // A database that has been replaced by a backup goes on from another record than the
 // one that was exported last.
-func TestAnExportThatGoesOnElsewhereIsNamed(t *testing.T) {
+func TestVerifyNamesAnExportThatGoesOnElsewhere(t *testing.T) {
 	j, _ := journaltest.Open(t)
 	journaltest.History(t, j, 1, 100)
 	first := journaltest.Export(t, j, journal.Query{Limit: 40})

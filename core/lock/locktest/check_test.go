@@ -154,7 +154,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestARestartForgetsKeys(t *testing.T) {
+func TestRestartForgetsKeys(t *testing.T) {
 	for at, fine := range map[int]bool{9: false, 11: true, 15: false} {
 		h := historyOf(keyed(grant(10, "a", 5)), op(11, Release, Done, 5), keyed(grant(13, "a", 6)))
 		h.restarts = []time.Duration{time.Duration(at) * time.Second}
@@ -164,7 +164,7 @@ func TestARestartForgetsKeys(t *testing.T) {
 	}
 }
 
-func TestARestartMakesLeasesLast(t *testing.T) {
+func TestRestartMakesLeasesLast(t *testing.T) {
 	for _, restarted := range []bool{false, true} {
 		h := historyOf(grant(10, "a", 5), renewed(21, 5, 31))
 		if restarted {
@@ -176,7 +176,7 @@ func TestARestartMakesLeasesLast(t *testing.T) {
 	}
 }
 
-func TestAViolationIsExplainedAndDrawn(t *testing.T) {
+func TestViolationIsExplainedAndDrawn(t *testing.T) {
 	h := historyOf(grant(10, "a", 5), op(11, Release, Done, 5), sees(12, Look, 5, "a"))
 	err := h.Check(time.Minute)
 	for _, want := range []string{"lock l", "release 5: done", "free or unseen after 5; and none of", "look: held by 5 of a"} {
@@ -196,7 +196,7 @@ func TestAViolationIsExplainedAndDrawn(t *testing.T) {
 
 // Many looks at once can be put in very many orders, all of which have to be tried
 // before the last answer is known to be wrong.
-func TestAnUndecidedCheckSaysSo(t *testing.T) {
+func TestUndecidedCheckSaysSo(t *testing.T) {
 	ops := []*Operation{grant(10, "a", 5)}
 	const looks = 60
 	for range looks {

@@ -18,7 +18,7 @@ import (
 	"github.com/octostore/octostore/core/store/storetest"
 )
 
-func TestOneStorePerFile(t *testing.T) {
+func TestStoreIsTheOnlyOneOfItsFile(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Config{Path: path})
 

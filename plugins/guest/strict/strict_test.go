@@ -30,7 +30,7 @@ func readRules(config string) (rules []rule, err error) {
 	return rules, err
 }
 
-func TestEveryTypeIsRead(t *testing.T) {
+func TestReadHasEveryType(t *testing.T) {
 	rules, err := readRules(` { "rules" : [ {"text":"a \"b\"","choice":"deny","n":7,"yes":true,"d":"90s","at":"2026-01-01T01:00:00+01:00",
 		"texts":["x","y,z"],"names":["prod/**","!prod/a*"]}, {"n":1} ] }`)
 	if err != nil || len(rules) != 2 {
@@ -50,7 +50,7 @@ func TestEveryTypeIsRead(t *testing.T) {
 }
 
 // A mistake names the member, what is wrong with it, and what would be right.
-func TestEveryMistakeIsNamed(t *testing.T) {
+func TestReadNamesEveryMistake(t *testing.T) {
 	for config, want := range map[string]string{
 		`7`:                             `config: is 7; want an object`,
 		`null`:                          `config: is null; want an object`,

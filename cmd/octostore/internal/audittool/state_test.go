@@ -18,7 +18,7 @@ import (
 
 // An export goes on only where the one before ended: with the same server, and after
 // the same record. If it does not, nothing is written.
-func TestAnExportDoesNotGoOnFromAnotherHistory(t *testing.T) {
+func TestResumeRefusesAnotherHistory(t *testing.T) {
 	for _, tt := range []struct {
 		name             string
 		filter           string
@@ -121,7 +121,7 @@ func (screen) IsTerminal() bool { return true }
 
 // An export that begins before the one before it has ended, as from cron, would write
 // into the same file.
-func TestOneExportAtATimeGoesOnFromAState(t *testing.T) {
+func TestResumeIsOneExportAtATime(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "s.json")
 	first, err := lockState(state)
 	if err != nil {

@@ -138,7 +138,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-func TestAllMistakesAreReportedAtOnce(t *testing.T) {
+func TestLoadReportsAllMistakesAtOnce(t *testing.T) {
 	_, err := load(t, "OCTOSTORE_ADDR=nowhere", "OCTOSTORE_MAX_TTL=x", "OCTOSTORE_LOG_LEVEL=loud")
 	const want = `3 settings cannot be used:
   OCTOSTORE_ADDR="nowhere" is not HOST:PORT; want an address with a port, such as 127.0.0.1:3000, localhost:3000 or 0.0.0.0:3000
@@ -149,7 +149,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestADefaultThatNoLongerFitsIsAMistake(t *testing.T) {
+func TestDefaultThatNoLongerFitsIsAMistake(t *testing.T) {
 	_, err := load(t, "OCTOSTORE_MAX_TTL=30s")
 	const want = `a setting cannot be used:
   OCTOSTORE_DEFAULT_TTL="60s" (default) is out of range; want 1s to OCTOSTORE_MAX_TTL`
@@ -158,7 +158,7 @@ func TestADefaultThatNoLongerFitsIsAMistake(t *testing.T) {
 	}
 }
 
-func TestACertificateNeedsItsKey(t *testing.T) {
+func TestCertificateNeedsItsKey(t *testing.T) {
 	for given, want := range map[string]string{
 		"OCTOSTORE_TLS_CERT": `OCTOSTORE_TLS_KEY="none" (default) is missing, for there is OCTOSTORE_TLS_CERT`,
 		"OCTOSTORE_TLS_KEY":  `OCTOSTORE_TLS_CERT="none" (default) is missing, for there is OCTOSTORE_TLS_KEY`,
@@ -172,7 +172,7 @@ func TestACertificateNeedsItsKey(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentWinsOverTheFile(t *testing.T) {
+func TestEnvironmentWinsOverTheFile(t *testing.T) {
 	t.Chdir(t.TempDir())
 	write(t, ".env", "OCTOSTORE_DB=from-file.db\nexport OCTOSTORE_MAX_WAIT=\"90\" # seconds\nOTHER=x\n")
 	got, err := Load(Sources{Environ: []string{"OCTOSTORE_DB=from-env.db", "OCTOSTORE_LOG_LEVEL="}})
@@ -194,14 +194,14 @@ func TestTheEnvironmentWinsOverTheFile(t *testing.T) {
 	}
 }
 
-func TestANamedFileHasToExist(t *testing.T) {
+func TestNamedFileHasToExist(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "absent.env")
 	if _, err := Load(Sources{EnvFile: path}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want that the file does not exist", err)
 	}
 }
 
-func TestABrokenFileIsRefusedByLineWithoutShowingIt(t *testing.T) {
+func TestBrokenFileIsRefusedByLineWithoutShowingIt(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"no equals sign", "A=1\n\nhunter2\nB=2\n", "line 3 is not NAME=VALUE"},
 		{"no newline at the end", "A=1\nhunter2", "line 2 is not NAME=VALUE"},
@@ -238,7 +238,7 @@ func TestUnknownVariablesAreNamedAndClientOnesAreKnown(t *testing.T) {
 	}
 }
 
-func TestEverySettingIsComplete(t *testing.T) {
+func TestSettingsAreComplete(t *testing.T) {
 	for _, s := range Settings() {
 		if !strings.HasPrefix(s.Name, "OCTOSTORE_") || s.Default == "" || s.Want == "" || !strings.HasSuffix(s.Doc, ".") {
 			t.Errorf("incomplete setting: %+v", s)
@@ -246,7 +246,7 @@ func TestEverySettingIsComplete(t *testing.T) {
 	}
 }
 
-func TestTheExampleFileIsTheTableOfSettings(t *testing.T) {
+func TestExampleFileIsTheTableOfSettings(t *testing.T) {
 	text, err := os.ReadFile("../../../../.env.example")
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +256,7 @@ func TestTheExampleFileIsTheTableOfSettings(t *testing.T) {
 	}
 }
 
-func TestTheExampleFileHoldsTheDefaults(t *testing.T) {
+func TestExampleFileHoldsTheDefaults(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "all.env")
 	write(t, path, strings.ReplaceAll(Example(), "#OCTOSTORE_", "OCTOSTORE_"))
 	got, err := Load(Sources{EnvFile: path})

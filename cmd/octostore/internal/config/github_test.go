@@ -15,7 +15,7 @@ const (
 )
 
 // There is all of it or nothing, and what is wrong is named.
-func TestTheSettingsOfTheGitHubLogin(t *testing.T) {
+func TestGitHubLoginSettings(t *testing.T) {
 	for _, tt := range []struct {
 		environ []string
 		wrong   []string // settings

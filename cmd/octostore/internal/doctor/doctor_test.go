@@ -10,7 +10,7 @@ import (
 )
 
 // A clock that was set back since the newest record makes leases end at a wrong time.
-func TestADoctorNoticesAClockThatWasSetBack(t *testing.T) {
+func TestDoctorNoticesAClockThatWasSetBack(t *testing.T) {
 	for behind, want := range map[time.Duration]bool{-time.Hour: false, time.Second: false, time.Hour: true} {
 		var out strings.Builder
 		d := doctor{out: &out}
@@ -22,7 +22,7 @@ func TestADoctorNoticesAClockThatWasSetBack(t *testing.T) {
 }
 
 // Each thing is one line, whatever is said about it.
-func TestADoctorSaysALineForEachThing(t *testing.T) {
+func TestDoctorPrintsALinePerFinding(t *testing.T) {
 	var out strings.Builder
 	d := doctor{out: &out}
 	d.say(wrong, "x", "a\nb\n")

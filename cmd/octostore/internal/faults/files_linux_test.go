@@ -65,7 +65,7 @@ func cpuTime(t *testing.T, p *octotest.Server) time.Duration {
 // When the server may open no more files, new connections have to wait. It goes on
 // for those it has, does not burn time on those it cannot have, and takes them when
 // others leave.
-func TestWithoutFreeDescriptorsItServesThoseItHas(t *testing.T) {
+func TestServerWithoutFreeDescriptorsServesOpenConnections(t *testing.T) {
 	const waiters, excess = 30, 60
 	p := octotest.Start(t, t.TempDir())
 	holder := octotest.NewCaller(t, p.Addr)

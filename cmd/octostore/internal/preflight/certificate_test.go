@@ -9,7 +9,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
-func TestBothFilesHaveToBeGood(t *testing.T) {
+func TestCertificateAndKeyHaveToBeGood(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := octotest.WriteCertificate(t, dir, "x", time.Now().Add(time.Hour))
 	other, _ := octotest.WriteCertificate(t, t.TempDir(), "y", time.Now().Add(time.Hour))

@@ -11,7 +11,7 @@ import (
 )
 
 // A reader of a package first reads what it is for, and of an exported name what it promises.
-func TestEveryPackageAndExportedNameHasAComment(t *testing.T) {
+func TestPackagesAndExportedNamesHaveComments(t *testing.T) {
 	for _, lacking := range uncommented(t, filepath.Join("..", "..", "..", "..")) {
 		t.Error(lacking)
 	}

@@ -256,7 +256,7 @@ func (s *server) pair(name string) error {
 
 // A veto is 403, a policy that cannot answer 503, and a policy in shadow mode is never
 // in the way, whatever it does.
-func TestWhatPoliciesAreToAClient(t *testing.T) {
+func TestPoliciesOverHTTP(t *testing.T) {
 	modules := map[string][]byte{"denies": policyCode("check", "i32.const 1"), "traps": policyCode("check", "unreachable"), "loops": policyCode("check", "loop br 0 end i32.const 0")}
 	var policies []string
 	type wanted struct {
@@ -300,7 +300,7 @@ func TestWhatPoliciesAreToAClient(t *testing.T) {
 }
 
 // An observer goes on after a restart where it was, in the database of the server.
-func TestAnObserverGoesOnAfterARestart(t *testing.T) {
+func TestObserverGoesOnAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	const manifest = `{"policies":[{"name":"watch","module":"watch.wasm","match":["prod/**"],"hooks":["observe"]}]}`
 	modules := map[string][]byte{"watch": policyCode("observe", "i32.const 0")}

@@ -77,7 +77,7 @@ func TestPoliciesRuleAndSIGHUPLoadsThemAgain(t *testing.T) {
 }
 
 // Without its policies a server would give locks they would have denied.
-func TestAServerDoesNotStartWithoutItsPolicies(t *testing.T) {
+func TestServerDoesNotStartWithoutItsPolicies(t *testing.T) {
 	_, err := startServer(t.Context(), withPolicies(t, t.TempDir(), closedProd), slog.New(slog.NewTextHandler(io.Discard, nil)),
 		func(context.Context, string, *slog.Logger) (storage, error) { return &shelf{Store: memory.New()}, nil })
 	if err == nil || !strings.Contains(err.Error(), "policy freeze: module") {

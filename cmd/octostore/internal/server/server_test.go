@@ -166,7 +166,7 @@ func TestStoppingAnswersEveryWaiterWithinASecond(t *testing.T) {
 	assertLastEvent(t, store, lock.Stopped)
 }
 
-func TestACommitOfUnknownOutcomeEndsTheServer(t *testing.T) {
+func TestServerEndsAtACommitOfUnknownOutcome(t *testing.T) {
 	store := &shelf{Store: memory.New()}
 	s := startTest(t, store)
 	broken := errors.New("input/output error")
@@ -204,7 +204,7 @@ func TestServeReportsWhatEndedIt(t *testing.T) {
 	}
 }
 
-func TestADiskThatDoesNotAnswerDoesNotHoldTheProcess(t *testing.T) {
+func TestServerEndsAlthoughTheDiskDoesNotAnswer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes the whole time of a stop")
 	}
@@ -228,7 +228,7 @@ func TestADiskThatDoesNotAnswerDoesNotHoldTheProcess(t *testing.T) {
 	waitUntil(t, "the stop ends after all", store.closed.Load)
 }
 
-func TestAFullDiskDoesNotKeepAServerFromStarting(t *testing.T) {
+func TestServerStartsOnAFullDisk(t *testing.T) {
 	store := &shelf{Store: memory.New()}
 	full := lock.ErrFull
 	store.fail.Store(&full)
@@ -241,7 +241,7 @@ func TestAFullDiskDoesNotKeepAServerFromStarting(t *testing.T) {
 	}
 }
 
-func TestWhatFailsAtTheStartClosesWhatWasOpen(t *testing.T) {
+func TestServerClosesItsPartsWhenTheStartFails(t *testing.T) {
 	store := &shelf{Store: memory.New()}
 	broken := errors.New("input/output error")
 	store.fail.Store(&broken)

@@ -161,7 +161,7 @@ func readAll(t *testing.T, dir string) (all []byte) {
 }
 
 // What was done to tokens offline is on record like everything else.
-func TestWhatIsDoneOfflineIsOnRecord(t *testing.T) {
+func TestOfflineChangesAreRecorded(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.DB = config.Path(filepath.Join(t.TempDir(), "o.db"))
 	db, err := offline.Open(t.Context(), string(cfg.DB))
