@@ -64,21 +64,21 @@ func (t *Table) nextBatch() (closed bool) {
 	return closed
 }
 
-// dropGivenUp leaves out acquires whose caller has given up already, among those that
-// one batch can take: a grant would only have to be undone. One that is given up later is
+// dropGivenUp leaves out acquires whose caller has given up already, up to as many others
+// as one batch can take: a grant would only have to be undone. One that is given up later is
 // answered, and undone, like any other.
 func (t *Table) dropGivenUp() {
-	window := min(len(t.pending), lock.BatchSteps)
-	n := 0
-	for _, c := range t.pending[:window] {
+	kept, looked := 0, 0
+	for ; looked < len(t.pending) && kept < lock.BatchSteps; looked++ {
+		c := t.pending[looked]
 		if c.Verb == lock.DoAcquire && c.Caller.(*request).state.Load() == givenUp {
 			continue
 		}
-		t.pending[n] = c
-		n++
+		t.pending[kept] = c
+		kept++
 	}
-	if n < window {
-		t.pending = slices.Delete(t.pending, n, window)
+	if kept < looked {
+		t.pending = slices.Delete(t.pending, kept, looked)
 	}
 }
 
