@@ -79,7 +79,8 @@ func (s *Service) Wait(d time.Duration) time.Duration { return max(0, min(d, s.c
 //
 // Errors: [*input.Error], [ErrForbidden], [*DeniedError], [*PolicyError],
 // [*lock.HeldError], which names no holder to a principal that may not read the lock,
-// [lock.ErrSuperseded], [lock.ErrAttemptOver], [lock.ErrKeyMismatch], [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrWaitsEnough], [lock.ErrDraining],
+// [lock.ErrSuperseded], [lock.ErrAttemptOver], [lock.ErrKeyMismatch], [lock.ErrQueueFull],
+// [lock.ErrQuota], [lock.ErrWaitsEnough], [lock.ErrDraining],
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone]
 // when ctx ended first.
 func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireRequest) (table.Grant, error) {

@@ -335,12 +335,9 @@ func (w *observers) park(o *observer, l *record.Line, f *guest.Fault) bool {
 	why := guest.Printable([]byte(f.Error()), maxCause)
 	w.host.cfg.Logger.Error(
 		"an event is parked: the observer failed on it again and again",
-		"policy",
-		o.name,
-		"event",
-		uint64(l.Seq),
-		"err",
-		why,
+		"policy", o.name,
+		"event", uint64(l.Seq),
+		"err", why,
 	)
 	if !w.record(lock.Event{
 		Kind:  lock.ObserverParked,
@@ -357,12 +354,9 @@ func (w *observers) gap(o *observer, oldest lock.Seq) {
 	after := lock.Seq(o.after.Load())
 	w.host.cfg.Logger.Error(
 		"an observer misses events: they have been pruned",
-		"policy",
-		o.name,
-		"after",
-		uint64(after),
-		"up_to",
-		uint64(oldest),
+		"policy", o.name,
+		"after", uint64(after),
+		"up_to", uint64(oldest),
 	)
 	if !w.record(lock.Event{
 		Kind:  lock.ObserverGap,

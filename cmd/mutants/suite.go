@@ -99,7 +99,8 @@ func (s suite) test(ctx context.Context, t tree, m mutant) (result, error) {
 
 // goTest runs tests until one fails. They fail by an outcome, not by an error.
 func (s suite) goTest(ctx context.Context, run string) (result, error) {
-	args := slices.Concat(s.prefix, []string{"go", "test", "-json", "-vet=off", "-failfast", "-timeout=" + s.limit.String()}, strings.Fields(run))
+	test := []string{"go", "test", "-json", "-vet=off", "-failfast", "-timeout=" + s.limit.String()}
+	args := slices.Concat(s.prefix, test, strings.Fields(run))
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = s.dir
 	cmd.WaitDelay = 5 * time.Second

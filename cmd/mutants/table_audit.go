@@ -129,3 +129,281 @@ var auditMutants = []mutant{
 		tests:  inSQLite,
 	},
 }
+
+var inSets = []string{"-run=PolicySet ./cmd/octostore/internal/server"}
+
+// journalMutants break what the record says of the policies that judged.
+var journalMutants = []mutant{
+	{
+		name: "silent-verdicts-recorded", file: "hooks/set.go",
+		old:    "p.record(q, &o); speaks {",
+		new:    "p.record(q, &o); speaks || true {",
+		breaks: "the record of a grant grows with the number of policies",
+		tests:  append([]string{"-short -run=Verdicts ./hooks"}, inSets...),
+	},
+	{
+		name: "caps-unrecorded", file: "hooks/set.go",
+		old:    "	if 0 < o.TTL && o.TTL < q.Asked.TTL {",
+		new:    "	if false {",
+		breaks: "a policy shortens a lease and that is not on record",
+		tests:  []string{"-short -run=Verdicts ./hooks"},
+	},
+	{
+		name: "note-without-verdict", file: "hooks/set.go",
+		old:    ` || v.Priority != "" || len(o.Notes) > 0`,
+		new:    ` || v.Priority != ""`,
+		breaks: "the record does not say which module left a note, and in which mode",
+		tests:  []string{"-short -run=Verdicts ./hooks"},
+	},
+	{
+		name: "set-unnamed", file: "hooks/set.go",
+		old:    "		v.PolicySet = s.described.ID\n",
+		new:    "",
+		breaks: "a record does not say which policies let the request pass",
+		tests:  []string{"-short -run=Verdicts ./hooks"},
+	},
+	{
+		name: "set-id-by-modules-only", file: "hooks/policyset.go",
+		old:    "settings.Module, settings.SHA256 = \"\", p.digest",
+		new:    "settings = Policy{Name: p.Name, SHA256: p.digest}",
+		breaks: "two sets of policies with other settings have the same id",
+		tests:  []string{"-short -run=PolicySet ./hooks"},
+	},
+	{
+		name: "set-at-its-turn-unnamed", file: "core/guard.go",
+		old:    "said.SetAtGrant, said.Notes = atTurn.PolicySet, atTurn.Notes",
+		new:    "said.PolicySet, said.Notes = atTurn.PolicySet, atTurn.Notes",
+		breaks: "the record takes the policies of the turn for those of the request",
+		tests:  inCore,
+	},
+	{
+		name: "replaced-set-undescribed", file: "cmd/octostore/internal/server/policies.go",
+		old:    "		e.Replaced = p.recorded\n",
+		new:    "",
+		breaks: "once the start is pruned the record does not say which policies ruled before a reload",
+		tests:  inSets,
+	},
+	{
+		name: "stopped-set-undescribed", file: "cmd/octostore/internal/server/journal.go",
+		old:    "		e.Loaded = s.policies.PolicySet() //",
+		new:    "		//",
+		breaks: "once the start is pruned the record does not say which policies ruled before a stop",
+		tests:  inSets,
+	},
+	{
+		name: "ruling-set-pruned", file: "cmd/octostore/internal/server/journal.go",
+		old:    "keep.BeforePrune = s.policies.keepOnRecord",
+		new:    "keep.BeforePrune = nil",
+		breaks: "the record of which policies rule is pruned while they do",
+		tests:  inSets,
+	},
+	{
+		name: "unrecorded-set-forgotten", file: "cmd/octostore/internal/server/policies.go",
+		old:    "		set, why := p.unrecorded[0], cause",
+		new:    "		set, why := rules, cause",
+		breaks: "a set that could not be recorded when it was loaded is never described",
+		tests:  inSets,
+	},
+	{
+		name: "silence-unknown-to-replay", file: "cmd/octostore/internal/policytool/replay.go",
+		old:    "asked || !known {",
+		new:    "!known {",
+		breaks: "a replay takes a policy that allowed at the turn for one that was not asked",
+		tests:  []string{"-run=Replay ./cmd/octostore/internal/policytool"},
+	},
+}
+
+var (
+	inWords    = []string{"-run=Commands|Help|Hostile ./cmd/octostore", "-run=Doctor ./cmd/octostore/internal/server", "-run=CSV|Doctor ./cmd/octostore/internal/stories"}
+	inScripts  = []string{"-run=TestScripts/(token|audit) ./cmd/octostore/internal/scripts"}
+	inTerminal = []string{"./cmd/octostore/internal/terminal"}
+	inLeases   = []string{"./cmd/octostore/internal/audittool"}
+	inTimes    = []string{"./core/timetext"}
+)
+
+// commandMutants break what the command promises to scripts and to terminals.
+var commandMutants = []mutant{
+	{
+		name: "unknown-word-succeeds", file: "cmd/octostore/strict.go",
+		old:    "	if cmd.HasSubCommands() {",
+		new:    "	if false && cmd.HasSubCommands() {",
+		breaks: "a mistyped audit verify prints help and reports success",
+		tests:  inWords,
+	},
+	{
+		name: "usage-exits-one", file: "cmd/octostore/strict.go",
+		old:    "		return exitcode.Usage\n",
+		new:    "		return exitcode.Failed\n",
+		breaks: "a script cannot tell a wrong flag from a failure",
+		tests:  inWords,
+	},
+	{
+		name: "terminal-obeys-direction", file: "cmd/octostore/internal/terminal/terminal.go",
+		old:    "return unicode.IsControl(r) || unicode.Is(unicode.Cf, r)",
+		new:    "return unicode.IsControl(r)",
+		breaks: "a server turns the reading direction of what is shown",
+		tests:  inTerminal,
+	},
+	{
+		name: "error-not-cleaned", file: "cmd/octostore/main.go",
+		old:    "root.SetErr(terminal.NewWriter(errs))",
+		new:    "root.SetErr(errs)",
+		breaks: "errors print what a server sent as it is",
+		tests:  inWords,
+	},
+	{
+		name: "broken-off-export-succeeds", file: "cmd/octostore/internal/audittool/export.go",
+		old:    "	if json.Unmarshal(last, &end) != nil || !end.End {",
+		new:    "	if false && (json.Unmarshal(last, &end) != nil || !end.End) {",
+		breaks: "an incomplete export in CSV looks complete",
+		tests:  inWords,
+	},
+	{
+		name: "doctor-blind-to-strangers", file: "cmd/octostore/internal/doctor/checks.go",
+		old:    "	if exposed != \"\" && tokens == 0 {",
+		new:    "	if false && exposed != \"\" && tokens == 0 {",
+		breaks: "the doctor passes an address of strangers without tokens, which serve refuses",
+		tests:  inWords,
+	},
+	{
+		name: "database-made-unasked", file: "cmd/octostore/token.go",
+		old:    "	case !errors.Is(missing, errNoDatabase) || !mayMake:",
+		new:    "	case !errors.Is(missing, errNoDatabase):",
+		breaks: "token create in the wrong folder makes a database there",
+		tests:  inScripts,
+	},
+	{
+		name: "lease-held-at-its-end", file: "cmd/octostore/internal/audittool/leases.go",
+		old:    "!l.EndedAt.After(since):",
+		new:    "l.EndedAt.Before(since):",
+		breaks: "at the instant of a hand-over two are shown to hold the lock",
+		tests:  inLeases,
+	},
+	{
+		name: "day-of-one-hour", file: "core/timetext/timetext.go",
+		old:    "const day = 24 * time.Hour",
+		new:    "const day = time.Hour",
+		breaks: "1d is an hour",
+		tests:  inTimes,
+	},
+}
+
+// toolMutants let mistakes of authors and operators of policies pass unseen.
+var toolMutants = []mutant{
+	{
+		name: "config-nobody-reads", file: "hooks/internal/guest/instance.go",
+		old:    "if f == nil && !p.MayReadConfig && !givesNothing(p.Config) {",
+		new:    "if false {",
+		breaks: "a configuration that the module cannot read is taken, and does not count",
+		tests:  []string{"-run=ConfigOfAModuleWithoutConfigure ./hooks"},
+	},
+	{
+		name: "guest-takes-any-config", file: "plugins/guest/internal/host/host.go",
+		old:    "	if n > len(given) {",
+		new:    "	if false {",
+		breaks: "a Go policy without Configure takes a configuration, which does not count",
+		tests:  []string{"-run=ConfigureThatIsMissing ./plugins/guest"},
+	},
+	{
+		name: "json-member-twice", file: "core/jsontext/jsontext.go",
+		old:    "if _, twice := members[name]; twice {",
+		new:    "if false {",
+		breaks: "a member that comes twice replaces the first, so that a policy in plain sight is not loaded",
+		tests:  []string{"-run=ObjectHasEveryMemberOnce ./core/jsontext", "-run=Manifest ./hooks/internal/manifest"},
+	},
+	{
+		name: "off-policies-hidden", file: "hooks/hooks.go",
+		old:    "return withOff(all, s.off, func(p manifest.Policy) Status { return Status{Policy: p} })",
+		new:    "return all",
+		breaks: "a policy that is off is missing in the list",
+		tests:  []string{"-run=PolicyThatIsOff ./hooks"},
+	},
+	{
+		name: "explain-at-now", file: "hooks/explain.go",
+		old:    "guest.NewRequest(q, at)",
+		new:    "guest.NewRequest(q, time.Now())",
+		breaks: "policies are not told the time that is asked about",
+		tests:  []string{"-run=ExplainAsksAtTheTime ./hooks"},
+	},
+	{
+		name: "explain-renewals-of-others", file: "core/questions.go",
+		old:    "mayAskFor(p, holds)",
+		new:    "mayAskFor(p, p.Account)",
+		breaks: "an explanation tells how many locks another account holds",
+		tests:  []string{"-run=AskedAboutRenewalsAndBreaks ./transport"},
+	},
+	{
+		name: "expectation-of-nothing", file: "cmd/octostore/internal/policytool/fixture/fixture.go",
+		old:    "	if len(given) == 0 {",
+		new:    "if false {",
+		breaks: "a fixture that expects nothing passes whatever the policy does",
+		tests:  []string{"-run=MistakesInFixtures ./cmd/octostore/internal/policytool/fixture"},
+	},
+	{
+		name: "readable-beside-number", file: "cmd/octostore/internal/policytool/fixture/members.go",
+		old:    "if _, both := given[name+inMilliseconds]; both {",
+		new:    "if false {",
+		breaks: "of a duration and its number of milliseconds one is dropped",
+		tests:  []string{"-run=MistakesInFixtures ./cmd/octostore/internal/policytool/fixture"},
+	},
+	{
+		name: "selection-of-nothing", file: "cmd/octostore/internal/policytool/fixture/selection.go",
+		old:    "if len(selected) == 0 {",
+		new:    "if false {",
+		breaks: "a test whose pattern has a typo passes without a case",
+		tests:  []string{"-run=SelectionIsByTheNames ./cmd/octostore/internal/policytool/fixture"},
+	},
+	{
+		name: "fail-on-compares-nothing", file: "cmd/octostore/policy_replay.go",
+		old:    "if len(conditions) > 0 && report.Decisions == 0 {",
+		new:    "if false {",
+		breaks: "a check of a replay that compared nothing passes",
+		tests:  []string{"-run=TestScripts/policy_replay ./cmd/octostore/internal/scripts"},
+	},
+}
+
+const recipe = "sdk-examples/locks/with-lock.sh"
+
+// inRecipe returns the argument for some tests of with-lock.sh.
+func inRecipe(tests string) []string {
+	return []string{"-short -run=TestWithLock(" + tests + ") ./cmd/octostore/internal/recipes"}
+}
+
+// recipeMutants break the recipe for shells.
+var recipeMutants = []mutant{
+	{
+		name: "recipe-any-page", file: recipe,
+		old:    `        LC_ALL=C grep -qx '[A-Za-z0-9_-]\{32\} [1-9][0-9]\{0,15\}' "$dir/body" &&` + "\n",
+		new:    "",
+		breaks: "any line of two words with status 200 is a grant",
+		tests:  inRecipe("TakesNothingElse"),
+	},
+	{
+		name: "recipe-unconfirmed", file: recipe,
+		old:    "wait_for_lock\nconfirm_lease\n",
+		new:    "wait_for_lock\nspan=$confirm until=$((asked + span))\n",
+		breaks: "the command starts on a lease that was not renewed",
+		tests:  inRecipe("StartsNothing"),
+	},
+	{
+		name: "recipe-many-attempts", file: recipe,
+		old:    "        left=$((end - clock))\n",
+		new:    "        left=$((end - clock)); new_key\n",
+		breaks: "each request is an attempt of its own, and loses the place",
+		tests:  inRecipe("WaitsForItsTurn"),
+	},
+	{
+		name: "recipe-leaves-ghosts", file: recipe,
+		old:    `|| granted || { acquire 3 0 && granted; }`,
+		new:    `|| granted`,
+		breaks: "a cancelled waiter stays in the queue behind a proxy",
+		tests:  inRecipe("LeavesNoGhost"),
+	},
+	{
+		name: "recipe-stale-success", file: recipe,
+		old:    "    0 | 143) status=$lost ;;",
+		new:    "    143) status=$lost ;;",
+		breaks: "a command that lost its lease is a success",
+		tests:  inRecipe("EndsACommand|KeepsTheStatus"),
+	},
+}

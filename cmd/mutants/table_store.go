@@ -171,3 +171,203 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Read ./core/files"},
 	},
 }
+
+// What of the transport and the hooks these mutants need.
+var (
+	inBuffers = []string{"-short -run=Buffers ./transport"}
+	inLeaving = []string{"-short -run=Left ./hooks"}
+)
+
+// machineMutants break what single lines of the core are there for, each of which once
+// could be taken away without any test noticing, or was missing.
+var machineMutants = []mutant{
+	{
+		name: "rejoin-wakes-nobody", file: "core/lock/acquire.go",
+		old:    "	m.handOver(e) // the call may have been withdrawn from the request before\n",
+		new:    "",
+		breaks: "a called waiter that asks again leaves a free lock that nobody is called for",
+		tests:  inLock,
+	},
+	{
+		name: "crossed-command-used-again", file: "core/table/inbox.go",
+		old:    "if r.crossed || r.state.Load() != answered {",
+		new:    "if r.state.Load() != answered {",
+		breaks: "a departure that crosses its answer hits the request of a stranger",
+		tests:  inTable,
+	},
+	{
+		name: "due-ends-tried-at-once", file: "core/lock/command.go",
+		old:    "dueOver || m.now.Before(m.retryAt) {",
+		new:    "dueOver {",
+		breaks: "on a full disk every request brings the ends that are due along, and is refused with them",
+		tests:  inLock,
+	},
+	{
+		name: "due-graces-without-bound", file: "core/lock/command.go",
+		old:    " || m.batch.steps >= BatchSteps {",
+		new:    " {",
+		breaks: "thousands of places that end at once keep all others waiting",
+		tests:  inLock,
+	},
+	{
+		name: "accounts-without-locks-kept", file: "core/table/views_accounts.go",
+		old:    "if names.Delete(name); names.Len() == 0 {",
+		new:    "if names.Delete(name); false {",
+		breaks: "every account that ever held a lock stays in memory",
+		tests:  inTable,
+	},
+	{
+		name: "account-counted-under-one-lock", file: "core/table/views_accounts.go",
+		old:    "		done = n < scanStep\n		return done",
+		new:    "		return true",
+		breaks: "a policy that counts what an account holds keeps everybody waiting",
+		tests:  inTable,
+	},
+	{
+		name: "index-built-under-one-lock", file: "core/table/views_accounts.go",
+		old:    "		return seen < scanStep\n	})",
+		new:    "		return true\n	})",
+		breaks: "the first policy that counts keeps everybody waiting",
+		tests:  inTable,
+	},
+	{
+		name: "index-misses-changes", file: "core/table/views_accounts.go",
+		old:    "return x.complete || x.names != nil && name <= x.upTo\n",
+		new:    "return x.complete\n",
+		breaks: "what changes while the index of accounts is built is counted wrong for good",
+		tests:  inTable,
+	},
+	{
+		name: "adoption-takes-the-shorter", file: "core/store/sqlite/internal/rows/leases.go",
+		old:    "confirm, max(ttl, remaining))",
+		new:    "confirm, min(ttl, remaining))",
+		breaks: "after a boot leases end before their ttl has passed",
+		tests:  []string{"-short -run=Adoption ./core/store/sqlite"},
+	},
+	{
+		name: "large-batch-buffers-kept", file: "core/lock/batch.go",
+		old:    "if cap(buffer) > mostKept {",
+		new:    "if false {",
+		breaks: "what a start with many leases needed stays in memory",
+		tests:  inLock,
+	},
+	{
+		name: "large-answer-buffers-kept", file: "transport/exchange.go",
+		old:    "if cap(x.buf) <= maxKept {",
+		new:    "if true {",
+		breaks: "every connection keeps the memory of the longest answer it ever had",
+		tests:  inBuffers,
+	},
+	{
+		name: "unsent-call-not-forgotten", file: "core/lock/batch.go",
+		old:    "	m.forgetCalls()\n	m.readAgain()\n",
+		new:    "	m.readAgain()\n",
+		breaks: "a waiter whose call a refused batch kept back is passed for ever",
+		tests:  inLock,
+	},
+	{
+		name: "refused-end-wakes-nobody", file: "core/lock/batch.go",
+		old:    "	for _, e := range m.batch.dirty {\n		m.retryLater(e)\n	}\n",
+		new:    "",
+		breaks: "a free lock whose hand-over was refused stays free although somebody waits",
+		tests:  inLock,
+	},
+	{
+		name: "refused-release-remembered", file: "core/lock/batch.go",
+		old:    "	m.releases.takeBack(m.batch.ends)\n",
+		new:    "",
+		breaks: "a release that the disk refused is answered as done when it is repeated",
+		tests:  inLock,
+	},
+	{
+		name: "call-of-a-held-lock-stays", file: "core/lock/batch.go",
+		old:    "			m.move(e.called, listening)\n",
+		new:    "",
+		breaks: "after a refused batch a lock is held and somebody is called for it",
+		tests:  inLock,
+	},
+	{
+		name: "unjudged-lease-broken", file: "core/guard.go",
+		old:    "b.Token, b.Opinion = view.Lease.Token, v.Opinion",
+		new:    "b.Opinion = v.Opinion",
+		breaks: "a break ends a lease that no policy was asked about",
+		tests:  inCore,
+	},
+	{
+		name: "judged-once-only", file: "core/guard.go",
+		old:    "b.Token != 0 || !errors.Is(err, lock.ErrTokenChanged) {",
+		new:    "true {",
+		breaks: "a break whose lock changed hands fails although the next lease may be broken",
+		tests:  inCore,
+	},
+	{
+		name: "guessed-token-unjudged", file: "core/guard.go",
+		old:    "if view.Lease == nil || b.Token != 0 && b.Token != view.Lease.Token {",
+		new:    "if view.Lease == nil {",
+		breaks: "policies are asked about another lease than the request names",
+		tests:  inCore,
+	},
+	{
+		name: "leaving-taken-for-an-outage", file: "core/guard.go",
+		old:    "	return Decision{}, lock.ErrGone\n",
+		new:    "	return v, err\n",
+		breaks: "a client that leaves while policies are asked is on record as their failure",
+		tests:  inCore,
+	},
+	{
+		name: "leaving-at-the-turn-is-a-no", file: "core/table/acquire.go",
+		old:    "	case errors.Is(v.err, lock.ErrGone):\n",
+		new:    "	case false:\n",
+		breaks: "an attempt that is cut off while its policies think loses its place",
+		tests:  inTable,
+	},
+	{
+		name: "gone-but-granted", file: "core/guard.go",
+		old:    "	if ctx.Err() != nil {\n		return lock.ErrGone\n",
+		new:    "	if false {\n		return lock.ErrGone\n",
+		breaks: "a lease is broken for a client that left while policies were asked",
+		tests:  inCore,
+	},
+	{
+		name: "fault-taken-for-leaving", file: "hooks/set.go",
+		old:    "if o.Fault != nil && o.Fault.Kind == busy && ctx.Err() != nil {",
+		new:    "if o.Fault != nil && ctx.Err() != nil {",
+		breaks: "a policy that fails just when its client leaves is not on record",
+		tests:  inLeaving,
+	},
+	{
+		name: "explain-tells-of-others", file: "core/questions.go",
+		old:    "	if account == p.Account {\n		return nil",
+		new:    "	if true {\n		return nil",
+		breaks: "who may ask policies learns how many locks any account holds",
+		tests:  []string{"-short -run=Policies ./transport"},
+	},
+	{
+		name: "request-line-kept", file: "core/lock/machine.go",
+		old:    "m.begin(Name(strings.Clone(string(name))))",
+		new:    "m.begin(Name(strings.TrimSpace(string(name))))",
+		breaks: "every remembered attempt keeps the whole first line of its request in memory",
+		tests:  inLock,
+	},
+	{
+		name: "forgotten-all-at-once", file: "core/lock/recent.go",
+		old:    "for range min(forgetStep, len(r.order)) {",
+		new:    "for range len(r.order) {",
+		breaks: "after a quiet time the loop stands still while a quarter of a million attempts are forgotten",
+		tests:  inLock,
+	},
+	{
+		name: "held-for-less-than-nothing", file: "core/lock/lease.go",
+		old:    "return max(0, at.Sub(l.GrantedAt)) }",
+		new:    "return at.Sub(l.GrantedAt) }",
+		breaks: "after the clock was set back a lease was held for a negative time",
+		tests:  inLock,
+	},
+	{
+		name: "held-by-the-wall-clock", file: "core/lock/machine.go",
+		old:    "	lease.GrantedAt = onClockOf(m.now, lease.GrantedAt)\n",
+		new:    "",
+		breaks: "setting the clock changes how long a loaded lease is said to have been held",
+		tests:  inLock,
+	},
+}

@@ -43,10 +43,8 @@ func (k *Keeper) checkClock() {
 	if ahead, doubted := k.clock.check(now, k.cfg.Age); doubted {
 		k.cfg.Logger.Warn(
 			"the clock is ahead of the newest record by more than the journal is kept: nothing is pruned for its age for a while; if the clock is wrong, set it right before",
-			"ahead",
-			ahead.Round(time.Second),
-			"until",
-			k.clock.trusted.Format(time.RFC3339),
+			"ahead", ahead.Round(time.Second),
+			"until", k.clock.trusted.Format(time.RFC3339),
 		)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// batch is what has been decided since the last commit.
+// batch holds the decisions since the last commit.
 type batch struct {
 	events     []Event
 	bytes      int // estimate
@@ -83,12 +83,11 @@ func (m *Machine) answer(c *Command, r Reply) {
 
 func (m *Machine) refuse(c *Command, err error) { m.answer(c, Reply{Err: err}) }
 
-// Events returns what the batch has for the record, and has to be durable before its
-// answers leave.
+// Events returns the events of the batch. They must be durable before its answers leave.
 func (m *Machine) Events() []Event { return m.batch.events }
 
-// Views appends the present state of every name that the batch touched, with up to limit
-// places of its queue each.
+// Views appends the present state of every name that the batch touched, each with up to
+// limit waiters of its queue.
 func (m *Machine) Views(views []View, limit int) []View {
 	for _, e := range m.batch.dirty {
 		views = append(views, e.view(limit))
@@ -121,17 +120,17 @@ func (e *entry) row() (Row, bool) {
 	return row, before != row.Lease
 }
 
-// Accept makes the batch final: what it had for the disk is there.
+// Accept makes the batch final: its events are durable.
 func (m *Machine) Accept() {
 	if len(m.batch.events) > 0 {
 		m.retryAt = time.Time{}
 	}
 }
 
-// TakeBack undoes the batch in memory, because it was surely not written. Leases,
-// deadlines and counts are as they were (invariant 7). Waiters that
-// were granted the lock are back in their places; waiters that left stay gone.
-// Sequence numbers are not given out a second time.
+// TakeBack undoes the batch in memory, because the store refused it and wrote nothing.
+// Leases, deadlines and counts are as before (invariant 7). Waiters that were granted the
+// lock are back in their places; waiters that left stay gone. No sequence number is used
+// twice.
 func (m *Machine) TakeBack() {
 	m.retryAt = m.now.Add(fullBackoff)
 	for _, e := range m.batch.changed {
@@ -157,8 +156,8 @@ func (m *Machine) TakeBack() {
 	m.endedAttempts.takeBack(m.batch.overs)
 }
 
-// readAgain answers the questions of the batch from what is true without it: they need no
-// space on the disk.
+// readAgain answers queue reads again from the state without the batch: reads need no disk
+// space, so they do not fail with it.
 func (m *Machine) readAgain() {
 	for i := range m.batch.answers {
 		if a := &m.batch.answers[i]; a.to.Verb == DoQueue {
@@ -167,8 +166,8 @@ func (m *Machine) readAgain() {
 	}
 }
 
-// forgetCalls makes those whose call will not be sent eligible again: they know
-// nothing of it and will not answer.
+// forgetCalls makes late waiters listen again if their call was in this batch: the call is
+// not sent, so they cannot claim.
 func (m *Machine) forgetCalls() {
 	for i := range m.batch.answers {
 		a := &m.batch.answers[i]
@@ -178,8 +177,8 @@ func (m *Machine) forgetCalls() {
 	}
 }
 
-// retryLater plans another hand-over of a free lock with waiters after its batch was taken
-// back. Nothing else would wake it: the grant or the end it followed is undone.
+// retryLater schedules another hand-over of a free lock with waiters after its batch was
+// taken back. Without it the waiters would wait for an event that may never come.
 func (m *Machine) retryLater(e *entry) {
 	if e.held != nil || e.called != nil {
 		return
@@ -189,8 +188,8 @@ func (m *Machine) retryLater(e *entry) {
 	}
 }
 
-// restore puts a waiter whose grant was taken back where it stood. A request whose wait is
-// over does not stay there; its attempt keeps the place. While draining no waiter stays.
+// restore puts a waiter whose grant was taken back into its old place. If its wait is over,
+// its attempt keeps the place without a listener. While draining no waiter is put back.
 func (m *Machine) restore(w *waiter) {
 	if m.draining {
 		w.listener = nil // it is told why it did not get the lock
@@ -205,9 +204,9 @@ func (m *Machine) restore(w *waiter) {
 	w.listener.waiter = w
 }
 
-// refused is what an answer says when its batch was taken back, or false if it is
-// not to be sent: a hand-over to a waiter that goes on waiting, or a call for a lock
-// that turned out not to be free.
+// refused returns the reply to send after the batch was taken back, or false if none is
+// sent: for a hand-over to a waiter that goes on waiting, or a call for a lock that is not
+// free after all.
 func (a *answer) refused(err error) (Reply, bool) {
 	switch {
 	case a.to.Verb == DoQueue && errors.Is(err, ErrFull):
@@ -220,9 +219,9 @@ func (a *answer) refused(err error) (Reply, bool) {
 	return Reply{Err: err}, true
 }
 
-// Replies returns what the batch has to say, in order: to whom, and what. err is nil if
-// the batch was accepted, [ErrFull] if it was taken back; any other error is what is said
-// instead of an answer.
+// Replies returns the commands of the batch with their replies, in order. err is nil if
+// the batch was accepted and [ErrFull] if it was taken back; any other error replaces the
+// answers.
 func (m *Machine) Replies(err error) iter.Seq2[*Command, Reply] {
 	return func(yield func(*Command, Reply) bool) {
 		for i := range m.batch.answers {
@@ -234,7 +233,7 @@ func (m *Machine) Replies(err error) iter.Seq2[*Command, Reply] {
 	}
 }
 
-// says is what an answer comes to, or false if it is not sent.
+// says returns the reply to send for an answer, or false if none is sent.
 func (m *Machine) says(a *answer, err error) (Reply, bool) {
 	switch {
 	case err == nil:
@@ -247,8 +246,8 @@ func (m *Machine) says(a *answer, err error) (Reply, bool) {
 	return Reply{Err: err}, true
 }
 
-// told is what an accepted answer says when it leaves. A lease that was given or
-// renewed and then ended by a later command of the same batch must not be told.
+// told returns the reply for an accepted answer. A lease that a later command of the same
+// batch ended is not sent: the client would take it for live.
 func (m *Machine) told(a *answer) Reply {
 	l := a.reply.Lease
 	if l == nil {
@@ -263,8 +262,8 @@ func (m *Machine) told(a *answer) Reply {
 	return Reply{Err: ErrTooLate}
 }
 
-// Finish ends the batch, once it is accepted or taken back, its views are published
-// and its answers sent. Entries where nothing goes on are forgotten.
+// Finish ends the batch, after it is accepted or taken back, its views are published and
+// its answers are sent. It forgets idle entries.
 func (m *Machine) Finish() {
 	for _, e := range m.batch.changed {
 		e.changed, e.before = false, nil
@@ -290,8 +289,8 @@ func (m *Machine) clearBatch() {
 	}
 }
 
-// mostKept is the capacity up to which a buffer is used again: more than a batch needs,
-// unless it is that of a start or a drain.
+// mostKept is the largest capacity of a buffer that is used again. Only the batches of a
+// start or a drain need more.
 const mostKept = 4 * BatchSteps
 
 // emptied returns a buffer to be used again without what was in it, or nil if it has
@@ -304,7 +303,7 @@ func emptied[T any](buffer []T) []T {
 	return buffer[:0]
 }
 
-// LargestBuffer returns the greatest capacity of what is used again from batch to batch.
+// LargestBuffer returns the largest capacity among the buffers that batches share.
 func (m *Machine) LargestBuffer() int {
 	b := &m.batch
 	return max(cap(b.events), cap(b.answers), cap(b.dirty), cap(b.changed), cap(b.granted), cap(b.deliveries), cap(m.freed))

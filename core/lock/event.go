@@ -2,12 +2,11 @@ package lock
 
 import "time"
 
-// Kind says what happened. The words are part of the audit format.
+// Kind is the type of an event. The words are part of the audit format.
 type Kind string
 
-// Kinds of events. The first six are the changes: together they say at every
-// instant who holds what. The others are decisions and notices; they change no
-// lease.
+// Kinds of events. The first six change leases: from them alone the holder of every lock
+// follows, at every instant. The others are decisions and notices; they change no lease.
 const (
 	Granted  Kind = "granted"  // a lease began; its token is the event's Seq
 	Renewed  Kind = "renewed"  // its end moved, or was confirmed
@@ -26,15 +25,15 @@ const (
 	Checkpoint Kind = "checkpoint" // the journal signs what it has recorded so far
 	Pruned     Kind = "pruned"     // the oldest events are about to be forgotten
 
-	PoliciesLoaded Kind = "policies_loaded" // from now on other policies rule
+	PoliciesLoaded Kind = "policies_loaded" // another policy set applies from now on
 	TokenCreated   Kind = "token_created"   // a token was made
 	TokenRevoked   Kind = "token_revoked"   // a token ended, or will soon
-	AuthFailed     Kind = "auth_failed"     // requests were not let in
+	AuthFailed     Kind = "auth_failed"     // requests failed authentication
 	ObserverParked Kind = "observer_parked" // an observer failed on an event and goes on with the next
-	ObserverGap    Kind = "observer_gap"    // events were forgotten that an observer had not seen
+	ObserverGap    Kind = "observer_gap"    // events were pruned that an observer had not seen
 )
 
-// Kinds returns every kind there is.
+// Kinds returns all kinds.
 func Kinds() []Kind {
 	return []Kind{
 		Granted, Renewed, Released, Expired, Broken, Undone,
@@ -48,32 +47,32 @@ func (k Kind) Ends() bool {
 	return k == Released || k == Expired || k == Broken || k == Undone
 }
 
-// Event is one thing that happened: at once the change and its audit record.
-// A [Batch] that carries it lends it to the store until Commit returns.
+// Event is one change or notice, and its audit record in one. A [Batch] lends its events
+// to the store until Commit returns.
 type Event struct {
 	Seq  Seq
 	Time time.Time // the table's now; only its wall clock is recorded
 	Kind Kind
-	// Lease is the lease as it then is, or as it was when it ended. For a denial it
-	// says only who asked for what. It is nil for events that are not about a lock.
+	// Lease is the lease after the event, or at its end. For a denial it holds only the
+	// fields of the request. It is nil for events that are not about a lock.
 	Lease *Lease
-	// Actor is who caused it. The zero Actor is time itself, or the server.
+	// Actor caused the event. The zero Actor is the server or an expiry.
 	Actor     Actor
 	RequestID string
 	TraceID   string        // W3C trace id of the request, 32 hexadecimal digits, or empty
-	Cause     string        // why, in words: a break's reason, a denial's
+	Cause     string        // the reason of a break or a denial
 	Waited    time.Duration // granted, abandoned: how long the request waited in the queue
 	Priority  Priority      // granted, abandoned: the class it waited in; Normal if it did not
-	Notes     []Note        // what policies had to say
+	Notes     []Note        // from policies
 	Verdicts  []Verdict     // of the policies that did more than allow
-	// PolicySet is the id of the set of policies that was asked when the request came in,
-	// SetAtGrant that of the set that was asked again when its turn came. Empty: no policy
-	// was asked then. A policy of the set that covers the request and has no verdict for
-	// that phase allowed it in silence.
+	// PolicySet is the id of the policy set that was asked when the request came in,
+	// SetAtGrant the id of the set that was asked again at its turn. Empty: no policy was
+	// asked in that phase. A policy of the set that covers the request and has no verdict
+	// for the phase allowed it.
 	PolicySet, SetAtGrant string
-	Loaded                *PolicySet // policies_loaded, stopped: what rules from now on, or ruled until now
-	Replaced              *PolicySet // policies_loaded: what ruled until now, where that was another set
-	Cut                   Head       // pruned: the newest of the events that are forgotten
+	Loaded                *PolicySet // policies_loaded: the new set; stopped: the last set
+	Replaced              *PolicySet // policies_loaded: the previous set, if it was another one
+	Cut                   Head       // pruned: the newest of the pruned events
 }
 
 // Actor is who sent a request, as far as the server knows.
@@ -82,12 +81,13 @@ type Actor struct {
 	TokenID    string // id of the API token, never the token
 	RemoteAddr string
 	UserAgent  string
-	// Groups are what a login says the account is a member of, each followed by a line feed;
-	// a single line feed: of nothing; empty: it is not known. It is for policies and not recorded.
+	// Groups are the memberships of the account as its login reported them, each followed by
+	// a line feed. A single line feed: none; empty: unknown. They are for policies and are
+	// not recorded.
 	Groups string
 }
 
-// Opinion is what all policies together said about a request.
+// Opinion is the result of all policies for a request.
 type Opinion struct {
 	Notes    []Note
 	Verdicts []Verdict // of the policies that did more than allow
@@ -95,33 +95,32 @@ type Opinion struct {
 	PolicySet, SetAtGrant string
 }
 
-// Verdict is what one policy decided, for the record.
+// Verdict is the decision of one policy, for the audit log.
 type Verdict struct {
 	Policy  string
 	Digest  string // of its module: the first 16 digits of the SHA-256
 	At      string // when it was asked: request, grant, renew or break
 	Mode    string // enforce or shadow
 	Verdict string // allow, deny or error
-	Reason  string // of a denial, what the caller reads; of an error, its kind
+	Reason  string // deny: the text for the caller; error: its kind
 	Fuel    int64  // used
-	// Priority is what the policy would have the request wait with: front, normal or
-	// back; empty: it did not say. The event's own Priority is what came of it.
+	// Priority is the queue priority the policy asks for: front, normal or back; empty:
+	// none. The event's own Priority is the result of all policies.
 	Priority string
 
-	// What its caps lowered, of an acquire in phase request. In shadow mode they are only
-	// recorded.
-	CapTTL  time.Duration // the ttl it allows, where less than was asked for; 0: it did not lower it
-	CapWait time.Duration // the wait it allows, where LowersWait is set
+	// Caps on an acquire in phase request. In shadow mode they are only recorded.
+	CapTTL  time.Duration // the allowed ttl, if lower than requested; else 0
+	CapWait time.Duration // the allowed wait, if LowersWait is set
 
 	LowersWait bool
 }
 
-// Note is something a policy wanted kept beside the decision.
+// Note is a key and a value that a policy adds to the record of a decision.
 type Note struct {
 	Policy, Key, Value string
 }
 
-// PolicySet says for the record which policies judge requests together.
+// PolicySet describes for the audit log the policies that judge requests together.
 type PolicySet struct {
 	// ID is 16 hexadecimal digits: the same for two sets only if they have the same policies,
 	// modules and settings.
@@ -134,8 +133,8 @@ type LoadedPolicy struct {
 	Name   string
 	Digest string   // SHA-256 of its module, in hex
 	Mode   string   // enforce or shadow
-	Hooks  []string // what it is asked about
-	Match  []string // patterns of the names it is asked about; nil: too many to be recorded
+	Hooks  []string // the hooks it implements
+	Match  []string // name patterns it applies to; nil: too many to record
 }
 
 // Hash is the SHA-256 of a journal line.
@@ -148,8 +147,8 @@ type Head struct {
 	Hash Hash
 }
 
-// Segment is one sealed batch as it is stored: lines of canonical JSON, one per
-// event, each ended by a newline. Bytes is immutable.
+// Segment is one sealed batch in its stored form: lines of canonical JSON, one per event,
+// each with a newline at its end. Bytes is immutable.
 type Segment struct {
 	First, Last Seq
 	Count       int       // events
@@ -157,33 +156,32 @@ type Segment struct {
 	Bytes       []byte
 }
 
-// Batch is what one commit makes durable. Its Events and Rows are used again after
-// Commit has returned; its Segment is not. A table fills in Prev.Seq, Events and
-// Rows; the journal seals it, which fills in the rest, before it reaches a store
-// that keeps it.
+// Batch is the unit of a commit. A table fills in Prev.Seq, Events and Rows; the journal
+// seals the batch, which fills in the rest, before the store gets it. Events and Rows are
+// reused after Commit returns, Segment is not.
 type Batch struct {
-	Prev    Head    // what the batch builds on
+	Prev    Head    // the head before the batch
 	Events  []Event // at least one, Seq growing
 	Rows    []Row   // the final row of every name whose lease changed, each name once
 	Next    Head    // the head once this batch is committed
 	Segment Segment
 }
 
-// Row is a lease as a store keeps it.
+// Row is a lease in its stored form.
 type Row struct {
 	Name    Name
-	Lease   *Lease // nil: the name is free, forget its row
+	Lease   *Lease // nil: the name is free, delete its row
 	Attempt Attempt
 }
 
-// Loaded is a lease as a store gives it back.
+// Loaded is a lease that a store returns at the start.
 type Loaded struct {
 	// Lease has no meaningful ExpiresAt; the table computes it from Remaining.
 	Lease   Lease
 	Attempt Attempt
-	// Remaining is how long the lease has yet to run, never less than what its
-	// holder was promised; zero or less means it has lapsed. An unconfirmed lease has at
-	// most its ConfirmWithin left.
+	// Remaining is the time left, never less than its holder was promised; zero or less
+	// means that the lease has lapsed. An unconfirmed lease has at most its ConfirmWithin
+	// left.
 	Remaining time.Duration
 }
 
@@ -192,7 +190,7 @@ type Snapshot struct {
 	Head   Head
 	Secret []byte // 32 random bytes, made once per store; lease ids are derived from it
 	Leases []Loaded
-	// Limits of a batch; zero means the table's own (256 events, 256 KiB). They
-	// are aimed at: one command may go over by the few events it causes.
+	// Soft limits of a batch; zero means the table's own (256 events, 256 KiB). The events
+	// of one command are never split, so a batch may exceed them slightly.
 	MaxEvents, MaxBytes int
 }

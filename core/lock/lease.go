@@ -15,13 +15,12 @@ import (
 // JSON readers keep it exact), strictly growing, with jumps.
 type Seq uint64
 
-// Token is a fencing token: the [Seq] of the event that granted the lease. Of two
-// leases of one lock the later has the greater token, over crashes and restarts,
-// so a resource that refuses a smaller token than it has seen refuses every stale
-// holder.
+// Token is a fencing token: the [Seq] of the event that granted the lease. A later lease
+// of a lock has a greater token, also after crashes and restarts, so a resource that
+// rejects any token lower than the highest it has seen rejects every stale holder.
 type Token = Seq
 
-// Bounds of what a request may say about itself.
+// Limits of the fields of a request.
 const (
 	MinTTL        = time.Second
 	MaxTTL        = time.Hour // the default upper bound; configurable, see core.Config
@@ -39,14 +38,14 @@ const (
 type Lease struct {
 	Name     Name
 	Token    Token
-	Account  string            // who answers for it
-	Holder   string            // which process has it; free text, may be empty
-	Reason   string            // what for; free text, may be empty
+	Account  string            // the account that acquired it
+	Holder   string            // the process that has it; free text, may be empty
+	Reason   string            // its purpose; free text, may be empty
 	Metadata map[string]string // nil if there is none
 	TTL      time.Duration     // whole milliseconds; of the grant or the last renewal
-	// ConfirmWithin, if not zero, says that the lease is unconfirmed: it was granted for
-	// this long only, at most its TTL, and its first renewal, which confirms it, gives it
-	// its TTL. Whole milliseconds.
+	// ConfirmWithin, if not zero, marks an unconfirmed lease: it lasts only this long, at
+	// most its TTL, until its first renewal confirms it and gives it its TTL. Whole
+	// milliseconds.
 	ConfirmWithin time.Duration
 	// GrantedAt is when the lease began. Like ExpiresAt it carries a monotonic reading
 	// inside the process that granted or loaded the lease.
@@ -57,14 +56,14 @@ type Lease struct {
 	ExpiresAt time.Time
 }
 
-// HeldFor returns how long the lease has been held at an instant of its table's time. It
-// is never negative, and setting the wall clock changes it only for the time before the
-// table was loaded.
+// HeldFor returns how long the lease has been held at an instant of the table's time. It
+// is never negative. A change of the wall clock affects only the part before the table was
+// loaded.
 func (l *Lease) HeldFor(at time.Time) time.Duration { return max(0, at.Sub(l.GrantedAt)) }
 
-// Attempt is what is kept of an idempotency key: enough to recognise the same
-// attempt again and to see whether it asks for the same thing. The zero Attempt
-// means the request carried no key.
+// Attempt identifies an idempotency key and the parameters sent with it, by their hashes:
+// a repeat is recognised, and so is a key used again for a different request. The zero
+// Attempt means that the request carried no key.
 type Attempt struct {
 	Key    [32]byte // SHA-256 of the key
 	Params [16]byte // beginning of a SHA-256 over ttl, confirm, holder and metadata as asked

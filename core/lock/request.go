@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// Origin is what every request says about who sent it. The Account in Actor is
-// whose request it is.
+// Origin describes the sender of a request. The request counts for the Account in Actor.
 type Origin struct {
 	Actor     Actor
 	RequestID string
 	TraceID   string // W3C trace id, 32 hexadecimal digits, or empty
 }
 
-// Acquisition asks for a lock. All fields are taken to be checked already.
+// Acquisition asks for a lock. The caller has checked all fields.
 type Acquisition struct {
 	Origin
 	Name     Name
@@ -28,14 +27,14 @@ type Acquisition struct {
 	Attempt       Attempt // zero: no idempotency key
 	Opinion               // of the policies when the request came in
 
-	// Wait is how long to stand in the queue; zero or less is a try.
+	// Wait is the longest time in the queue; zero or less is a try.
 	Wait time.Duration
-	// Priority is the class it stands in while it waits. A later request of the same
-	// attempt keeps the place, and the class, that the first one was given.
+	// Priority is its class in the queue. A later request of the same attempt keeps the
+	// place and the class of the first.
 	Priority Priority
 }
 
-// Turn is what is known when a waiter is called.
+// Turn describes the queue at the moment a waiter is called.
 type Turn struct {
 	Waited time.Duration
 	Queue  int // waiters, this one included
@@ -47,8 +46,8 @@ type RenewRequest struct {
 	Name    Name
 	LeaseID string
 	TTL     time.Duration
-	// OnlyConfirm has the renewal leave a lease as it is that is confirmed already. The
-	// answer is then the lease with what is left of it, and nothing is recorded.
+	// OnlyConfirm makes the renewal a no-op for a lease that is confirmed already: the
+	// answer is the lease with its remaining time, and nothing is recorded.
 	OnlyConfirm bool
 	Opinion
 }
@@ -60,9 +59,9 @@ type ReleaseRequest struct {
 	LeaseID string
 }
 
-// BreakRequest ends a lease without proof of the hold. Whether the caller may do that is
-// decided before. Token, if not zero, must be that of the lease, so that not the
-// next holder is hit.
+// BreakRequest ends a lease without proof of the hold. The caller has checked the
+// permission. Token, if not zero, must match the lease, so that the break cannot hit the
+// next holder.
 type BreakRequest struct {
 	Origin
 	Name  Name
@@ -77,7 +76,7 @@ type EndedLease struct {
 	Held  time.Duration // from grant to end
 }
 
-// Waiting is one place in a queue as others may see it.
+// Waiting is one waiter of a queue, in the form that readers see.
 type Waiting struct {
 	Position int // from 1, counted in the order in which the lock would be given
 	Priority Priority
@@ -86,8 +85,8 @@ type Waiting struct {
 	Reason   string
 	Metadata map[string]string // not to be changed
 	Since    time.Time
-	// KeptUntil is when the place ends if the attempt does not come back: its client is
-	// away. The zero time: it is there.
+	// KeptUntil is the end of the place of an absent attempt, unless it comes back. The
+	// zero time: its client is present.
 	KeptUntil time.Time
 }
 
@@ -99,8 +98,7 @@ type View struct {
 	Queue   []Waiting // the first 16; not to be changed
 }
 
-// What a request may be answered instead of what it asked for. transport/problem
-// has the table from these to HTTP.
+// Errors of requests. transport/problem maps them to HTTP.
 var (
 	ErrNotHeld      = errors.New("you do not hold this lock (any more): the lease has ended, or the lease id is not yours")
 	ErrTokenChanged = errors.New("the lock is not held under that fencing token (any more)")
@@ -126,9 +124,9 @@ var (
 // HeldError is the answer to an acquire that did not get the lock: another
 // account or process holds it, or a waiter is before it in the queue.
 type HeldError struct {
-	Lease    *Lease // who holds it; nil if it is free but promised to a waiter
-	Position int    // the place this request had in the queue from 1; 0: it did not wait
-	Waiters  int    // how many are waiting now
+	Lease    *Lease // the present lease; nil if the lock is free but promised to a waiter
+	Position int    // of this request in the queue, from 1; 0: it did not wait
+	Waiters  int    // number of waiters now
 	Waited   time.Duration
 	Hidden   bool // Lease is nil because the account may not read this lock
 }

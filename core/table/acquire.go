@@ -8,9 +8,8 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// How long a caller waits for an answer that is overdue, because a commit hangs,
-// before it is told that the outcome is unknown. While draining no caller waits longer
-// than for the drain itself.
+// A caller whose answer is overdue, because a commit hangs, waits this long before it gets
+// an unknown outcome. While draining no caller waits longer than the drain itself.
 const (
 	patience         = 2 * time.Second
 	drainingPatience = time.Second
@@ -35,9 +34,9 @@ func (t *Table) Acquire(ctx context.Context, a lock.Acquisition) (Grant, error) 
 	return t.AcquireWith(ctx, a, nil)
 }
 
-// AcquireWith is [Table.Acquire] for a request that is looked at once more when its turn
-// comes, unless Config.Rechecks says that there is no need: until recheck agrees it is not
-// granted the lock. It returns the error of recheck, too.
+// AcquireWith is [Table.Acquire] for a request that is checked again at its turn: it gets
+// the lock only if recheck agrees, or if Config.Rechecks reports that no check is needed.
+// It may also return the error of recheck.
 func (t *Table) AcquireWith(ctx context.Context, a lock.Acquisition, recheck Recheck) (Grant, error) {
 	onlyRepeat, err := t.admit(&a)
 	if err != nil {
@@ -60,9 +59,9 @@ func (t *Table) AcquireWith(ctx context.Context, a lock.Acquisition, recheck Rec
 	return t.grant(r), nil
 }
 
-// admit refuses acquires that need not reach the loop. When the disk is full, one is
-// let in now and then to find out whether it still is, unless the store itself
-// knows; and an attempt may still ask for the lease it has.
+// admit refuses acquires that need not reach the loop. While the disk is full it admits
+// one a second as a probe, unless the store itself knows, and attempts that may have their
+// lease already.
 func (t *Table) admit(a *lock.Acquisition) (onlyRepeat bool, err error) {
 	switch {
 	case t.Draining():
@@ -75,14 +74,14 @@ func (t *Table) admit(a *lock.Acquisition) (onlyRepeat bool, err error) {
 	return false, lock.ErrFull
 }
 
-// probes reports whether it is time to let one acquire try.
+// probes reports whether it is time to admit one acquire as a probe of a full disk.
 func (t *Table) probes() bool {
 	now, probe := time.Now(), t.nextProbe.Load()
 	return now.UnixNano() >= probe && t.nextProbe.CompareAndSwap(probe, now.Add(time.Second).UnixNano())
 }
 
-// await waits for the answer to an acquire, and tells the loop when it no longer
-// listens. It returns soon after the wait is over even if the loop hangs.
+// await waits for the answer to an acquire, and sends the loop a departure when the client
+// stops waiting. It returns soon after the end of the wait even if the loop hangs.
 func (t *Table) await(ctx context.Context, c *request, recheck Recheck) lock.Reply {
 	w := waitForAnswer{t: t, c: c, recheck: recheck, gone: ctx.Done()}
 	if w.leaving = c.Acquire.Wait <= 0; w.leaving {
@@ -103,13 +102,13 @@ type waitForAnswer struct {
 	t       *Table
 	c       *request
 	recheck Recheck
-	leaving bool               // the wait is over, only the answer is awaited
-	gone    <-chan struct{}    // nil once noticed
-	result  chan recheckResult // of the policies, while they are being asked
-	cancel  func()             // ends the asking; nil if they were not asked
+	leaving bool               // the wait is over, only the answer is outstanding
+	gone    <-chan struct{}    // closed when the client leaves; nil once noticed
+	result  chan recheckResult // nil while no recheck runs
+	cancel  func()             // ends the recheck; nil if there was none
 }
 
-// recheckResult is what came of looking at the request again.
+// recheckResult is the outcome of a [Recheck].
 type recheckResult struct {
 	said     lock.Opinion
 	err      error
@@ -149,8 +148,9 @@ func (w *waitForAnswer) depart(l lock.Departure) {
 	w.t.inbox.leave(l)
 }
 
-// startRecheck has the request looked at again, because its turn has come. That runs on
-// the side, so that the end of the wait, a hang-up and a drain are noticed meanwhile.
+// startRecheck checks the request again, because its turn has come. The check runs in a
+// goroutine of its own, so that await still notices the end of the wait, a hang-up or a
+// drain.
 func (w *waitForAnswer) startRecheck(ctx context.Context, at lock.Turn) {
 	w.c.crossed = true
 	w.stopAsking()
@@ -173,8 +173,8 @@ func (w *waitForAnswer) stopAsking() {
 	}
 }
 
-// decided claims the lock, or leaves. A panic of the policies is that of the
-// request, which leaves first: no other waiter may be stuck behind it.
+// decided claims the lock, or leaves the queue. A panic of the recheck goes on in the
+// caller's goroutine, after the request has left: no other waiter may be stuck behind it.
 func (w *waitForAnswer) decided(v recheckResult) {
 	switch {
 	case v.panicked != nil:

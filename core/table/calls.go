@@ -7,7 +7,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Grant is a lease as its holder gets it.
+// Grant is a lease with its secret, for its holder.
 type Grant struct {
 	Lease   *lock.Lease
 	LeaseID string        // proves the hold to renew and release; a secret of the holder
@@ -43,17 +43,16 @@ func (t *Table) Repeat(a lock.Acquisition) (g Grant, ok bool, err error) {
 	return t.grant(r), true, nil
 }
 
-// Undo says that a grant of [Table.Acquire], [Table.Repeat] or [Table.Take] could not be
-// delivered. The lease is undone when that is so for every answer with it, unless its
-// holder showed its lease id meanwhile. It does not wait. It must be called at most once
-// for each answer, and not after that was delivered.
+// Undo reports that a grant of [Table.Acquire], [Table.Repeat] or [Table.Take] could not be
+// delivered. The lease ends when every answer with it is lost, unless its holder has shown
+// its lease id. Undo does not wait. Call it at most once per answer, and never after the
+// answer was delivered.
 func (t *Table) Undo(g Grant) {
 	t.undo(lock.Reply{Lease: g.Lease, Undoable: g.undoable})
 }
 
-// Received says that the holder of a lease showed its lease id, where nothing else is
-// asked of the table, since policies refused the renewal: the lease is not undone any
-// more. It does not wait.
+// Received reports that the holder of a lease has shown its lease id in a renewal that
+// policies refused: the lease can no longer be undone. It does not wait.
 func (t *Table) Received(r lock.RenewRequest) {
 	token, err := t.ids.token(r.Name, r.LeaseID)
 	if err != nil {
@@ -63,8 +62,8 @@ func (t *Table) Received(r lock.RenewRequest) {
 	_ = t.inbox.put(c) // closed: the lease then runs to its end
 }
 
-// Renew moves the end of a lease away. The first renewal of an unconfirmed lease
-// confirms it and gives it at least the ttl it was granted with, whatever r.TTL is.
+// Renew extends a lease. The first renewal of an unconfirmed lease confirms it and gives it
+// at least the ttl it was granted with, whatever r.TTL is.
 // Errors: [lock.ErrNotHeld], [lock.ErrFull],
 // [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
 func (t *Table) Renew(ctx context.Context, r lock.RenewRequest) (Grant, error) {
@@ -81,16 +80,16 @@ func (t *Table) Renew(ctx context.Context, r lock.RenewRequest) (Grant, error) {
 	return t.grant(got), nil
 }
 
-// Proves reports whether an account that shows a lease id has this lease, whether it is still
-// live or not.
+// Proves reports whether the lease id is the one of this lease and the account its own. The
+// lease may be over.
 func (t *Table) Proves(l *lock.Lease, account, leaseID string) bool {
 	token, err := t.ids.token(l.Name, leaseID)
 	return err == nil && token == l.Token && account == l.Account
 }
 
-// Release gives a lock back. A repeated release is answered as the first was, for
-// ten minutes or the last 262,144 ends of leases, whichever is shorter, and until
-// the server restarts. Errors: as of [Table.Renew].
+// Release gives a lock back. A repeated release gets the same answer for ten minutes or the
+// last 262,144 ends of leases, whichever is shorter, and until the server restarts.
+// Errors: as of [Table.Renew].
 func (t *Table) Release(ctx context.Context, r lock.ReleaseRequest) (lock.EndedLease, error) {
 	token, err := t.ids.token(r.Name, r.LeaseID)
 	if err != nil {
@@ -111,9 +110,9 @@ func (t *Table) Break(ctx context.Context, b lock.BreakRequest) (lock.EndedLease
 	return got.Ended, err
 }
 
-// Take breaks a lease as [Table.Break] does, and in the same commit gives the lock to a,
-// ahead of all who wait. It does not wait, and a.Attempt is left out. The grant is
-// passed on or undone like any other; the lease that was broken is over in any case.
+// Take breaks a lease like [Table.Break], and in the same commit grants the lock to a, ahead
+// of all waiters. It does not wait, and ignores a.Attempt. The caller delivers the grant or
+// undoes it like any other; the broken lease is over in any case.
 // Errors: those of Break, [lock.ErrQuota], [lock.ErrDraining], [lock.ErrTooLate].
 func (t *Table) Take(ctx context.Context, b lock.BreakRequest, a lock.Acquisition) (Grant, error) {
 	switch {
@@ -142,9 +141,9 @@ func (t *Table) Append(ctx context.Context, e lock.Event) (lock.Seq, error) {
 	return got.Seq, err
 }
 
-// Queue returns up to limit places of the queue of a name after the first skip ones,
-// and how many there are in all. Unlike [Table.Get] it asks the loop. Errors:
-// [lock.ErrOutcomeUnknown], [lock.ErrClosed].
+// Queue returns up to limit waiters of a name after the first skip ones, and their total
+// number. Unlike [Table.Get] it asks the loop. Errors: [lock.ErrOutcomeUnknown],
+// [lock.ErrClosed].
 func (t *Table) Queue(ctx context.Context, name lock.Name, skip, limit int) ([]lock.Waiting, int, error) {
 	c := t.requests.get(lock.DoQueue, name, lock.Origin{})
 	c.Skip, c.Limit = max(skip, 0), max(limit, 0)
@@ -152,7 +151,8 @@ func (t *Table) Queue(ctx context.Context, name lock.Name, skip, limit int) ([]l
 	return got.Queue, got.Total, err
 }
 
-// ask sends a command and waits for its answer, but not for ever: the disk may hang.
+// ask sends a command and waits for its answer. The wait is bounded, because the disk may
+// hang.
 func (t *Table) ask(c *request) (lock.Reply, error) {
 	if err := t.inbox.put(&c.Command); err != nil {
 		return lock.Reply{}, err
@@ -168,8 +168,8 @@ func (t *Table) ask(c *request) (lock.Reply, error) {
 	return r, r.Err
 }
 
-// giveUp ends the wait for an answer that does not come. What the loop answers
-// later is dropped, and undone if it is a grant.
+// giveUp ends the wait for an overdue answer. The loop drops a later answer, and undoes it
+// if it is a grant.
 func (t *Table) giveUp(c *request) lock.Reply {
 	if c.state.CompareAndSwap(asked, givenUp) {
 		return lock.Reply{Err: lock.ErrOutcomeUnknown}

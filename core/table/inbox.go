@@ -8,8 +8,8 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// request is a command that can be answered. Up to its arrival it belongs to the caller,
-// then to the loop; only state and replies are shared.
+// request is a command with a channel for its replies. It belongs to the caller until it
+// is put into the inbox, then to the loop; only state and replies are shared.
 type request struct {
 	lock.Command
 
@@ -19,8 +19,8 @@ type request struct {
 	crossed bool        // the caller's own: something may still be on its way to the loop
 }
 
-// The states of a request. The one that moves it out of asked decides: the loop
-// to answered, or a caller that has waited too long for the disk to given up.
+// The states of a request. Either the loop moves it from asked to answered, or a caller
+// that has waited too long for the disk moves it to givenUp; the first one wins.
 const (
 	asked int32 = iota
 	answered
@@ -35,8 +35,8 @@ func newRequest(do lock.Verb, name lock.Name, origin lock.Origin) *request {
 	return r
 }
 
-// requests are used again, with their channel and their timer. Each table has its
-// own, because timers and channels of a synctest bubble stay in it.
+// requests is a pool of requests with their channel and timer. Each table has its own,
+// because timers and channels of a synctest bubble must stay in it.
 type requests struct{ pool sync.Pool }
 
 func (rs *requests) get(do lock.Verb, name lock.Name, origin lock.Origin) *request {
@@ -50,9 +50,9 @@ func (rs *requests) get(do lock.Verb, name lock.Name, origin lock.Origin) *reque
 	return r
 }
 
-// put takes a request back after its answer has been received. One that was given
-// up, or has a departure or a claim under way, is left to the garbage collector: the
-// loop may still look at it.
+// put returns a request to the pool after its answer was received. A request that was
+// given up, or has a departure or a claim under way, is not reused: the loop may still
+// read it.
 func (rs *requests) put(r *request) {
 	r.timer.Stop()
 	if r.crossed || r.state.Load() != answered {
@@ -62,8 +62,8 @@ func (rs *requests) put(r *request) {
 	rs.pool.Put(r)
 }
 
-// inbox is where commands arrive. Their instants are read under its lock, so that
-// the order in which they lie here is the order of their instants.
+// inbox holds commands until the loop takes them. Their instants are read under its lock,
+// so that they are in the order of their instants.
 type inbox struct {
 	mu       sync.Mutex // held for moments only
 	commands []*lock.Command
@@ -102,8 +102,8 @@ func (b *inbox) ring() {
 	}
 }
 
-// take moves everything to the given slices and returns the instant: whatever comes
-// later has arrived later.
+// take moves everything to the given slices and returns the present instant: no later
+// command has an earlier one.
 func (b *inbox) take(commands []*lock.Command, left []lock.Departure) ([]*lock.Command, []lock.Departure, time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -120,8 +120,8 @@ func (b *inbox) close() {
 	b.ring()
 }
 
-// mostReused is the capacity up to which a buffer is used again: more than a batch needs,
-// unless it is that of a start or a drain.
+// mostReused is the largest capacity of a buffer that is used again. Only the batches of a
+// start or a drain need more.
 const mostReused = 4 * lock.BatchSteps
 
 // reused returns a buffer to be used again without what was in it, or nil if it has

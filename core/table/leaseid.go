@@ -47,8 +47,8 @@ func (ids *leaseIDs) id(name lock.Name, token lock.Token) string {
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
-// token returns the fencing token that id proves, or [lock.ErrNotHeld]. Whether that
-// lease is still live is another question.
+// token returns the fencing token that id proves, or [lock.ErrNotHeld]. The lease may be
+// over.
 func (ids *leaseIDs) token(name lock.Name, id string) (lock.Token, error) {
 	var given [leaseIDRaw]byte
 	if len(id) != leaseIDLen {

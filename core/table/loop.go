@@ -64,9 +64,9 @@ func (t *Table) nextBatch() (closed bool) {
 	return closed
 }
 
-// dropGivenUp leaves out acquires whose caller has given up already, up to as many others
-// as one batch can take: a grant would only have to be undone. One that is given up later is
-// answered, and undone, like any other.
+// dropGivenUp drops acquires whose caller has already given up, because a grant would have
+// to be undone. It looks no further than one batch can take of the others. An acquire that is
+// given up later is answered, and its grant undone.
 func (t *Table) dropGivenUp() {
 	kept, looked := 0, 0
 	for ; looked < len(t.pending) && kept < lock.BatchSteps; looked++ {
@@ -82,8 +82,8 @@ func (t *Table) dropGivenUp() {
 	}
 }
 
-// rechecks reports whether a waiter for the name is to be called before it gets the lock.
-// Without a name there is none that could get it.
+// rechecks reports whether a waiter for the name must be called before it gets the lock. A
+// step without a name gives no lock.
 func (t *Table) rechecks(name lock.Name) bool {
 	return name == "" || t.cfg.Rechecks == nil || t.cfg.Rechecks(name)
 }
@@ -154,8 +154,8 @@ func (t *Table) count() {
 	}
 }
 
-// publish shows what the machine now has. When the table has failed nothing is
-// shown: what is true is unknown.
+// publish shows the present state of the machine. After a failure it shows nothing,
+// because the durable state is unknown.
 func (t *Table) publish() {
 	if t.failed.Load() != nil {
 		return
@@ -172,7 +172,7 @@ func (t *Table) publish() {
 	t.publishQueues()
 }
 
-// deliver sends the answers of the batch, or err instead of what they said.
+// deliver sends the answers of the batch, or err in their place.
 func (t *Table) deliver(err error) {
 	if err != nil && !errors.Is(err, lock.ErrFull) && !errors.Is(err, lock.ErrDeposed) {
 		err = lock.ErrOutcomeUnknown
@@ -204,7 +204,7 @@ func (t *Table) undo(r lock.Reply) {
 	_ = t.inbox.put(c) // closed: the lease then runs to its end
 }
 
-// shut answers everybody who is left when the loop ends.
+// shut answers all remaining requests when the loop ends.
 func (t *Table) shut(err error) {
 	t.inbox.close()
 	t.pending, t.left, _, _ = t.inbox.take(t.pending, t.left)

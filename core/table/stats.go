@@ -11,7 +11,7 @@ import (
 // Stats are counts and timings of a table since it was opened.
 type Stats struct {
 	Held    int                            // leases now
-	Waiters int                            // waiting now, the absent ones who keep a place included
+	Waiters int                            // now, including absent ones that keep a place
 	Queues  [lock.PriorityCount]QueueStats // the same by priority, the first served first
 
 	Batches     Histogram // events per committed batch
@@ -66,8 +66,8 @@ func (h *histogram) observe(v float64) {
 	h.sum.Store(math.Float64bits(math.Float64frombits(h.sum.Load()) + v))
 }
 
-// observeSpan counts a span. One that is negative because the clock was set back counts as
-// nothing: sums are counters, and never go down.
+// observeSpan counts a span. A negative span, after the clock was set back, counts as zero,
+// because a sum is a counter and must not go down.
 func (h *histogram) observeSpan(d time.Duration) { h.observe(max(0, d).Seconds()) }
 
 func (h *histogram) snapshot() Histogram {

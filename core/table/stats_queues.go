@@ -7,17 +7,17 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// priorities are all there are, in the order in which they are served.
+// priorities are all priorities, the first served first.
 var priorities = lock.Priorities()
 
 // QueueStats are the waiters of one priority, in all queues.
 type QueueStats struct {
 	Priority lock.Priority
-	Waiters  int           // now, the absent ones who keep a place included
+	Waiters  int           // now, including absent ones that keep a place
 	Longest  time.Duration // how long the first of them has waited; 0: none waits
 }
 
-// publishedQueue is the state of one class as readers see it.
+// publishedQueue is the published state of one priority.
 type publishedQueue struct {
 	waiters atomic.Int64
 	since   atomic.Int64 // of the first, in nanoseconds since the table was opened
@@ -38,8 +38,8 @@ func (t *Table) publishQueues() {
 	}
 }
 
-// queueStats reads what publishQueues wrote. Beside a publication the two numbers of a
-// class may be of different batches.
+// queueStats reads the numbers from publishQueues. During a publication the two numbers of
+// a priority may be from different batches.
 func (t *Table) queueStats() (all [lock.PriorityCount]QueueStats) {
 	for i, p := range priorities {
 		q := &t.queues[i]

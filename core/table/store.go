@@ -6,7 +6,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// Store is what one table is kept in. It is used by one goroutine at a time.
+// Store keeps one table. One goroutine at a time uses it.
 type Store interface {
 	// Load returns everything a table needs to go on. It is called once, before
 	// the first Commit.
@@ -19,7 +19,7 @@ type Store interface {
 	//   - [lock.ErrDeposed]: surely not applied, this table is no longer the owner;
 	//   - anything else: the outcome is unknown and the table is dead.
 	//
-	// A commit that has not begun may be given up when ctx ends, and is then of unknown
-	// outcome; one that has begun must not.
+	// When ctx ends, a commit that has not begun may be given up with an unknown outcome; a
+	// commit that has begun goes on.
 	Commit(ctx context.Context, b *lock.Batch) error
 }

@@ -13,19 +13,18 @@ import (
 // Config says how a table is to behave. The zero value is useful.
 type Config struct {
 	lock.Rules
-	// Full, if not nil, reports whether the store has to save its last space for the
-	// ends of leases. Acquires are then refused before they reach the store. It must be
-	// true when a commit was refused with [lock.ErrFull] until it is worth to try again; nil
-	// lets the table itself try now and then. It must be quick, and safe to be called by
-	// many goroutines.
+	// Full, if not nil, reports whether the store needs its last space for the ends of
+	// leases; acquires are then refused before they reach the store. After a commit failed
+	// with [lock.ErrFull] it must stay true until a retry makes sense. If it is nil, the
+	// table itself probes once a second. It must be quick and safe for many goroutines.
 	Full func() bool
-	// Rechecks, if not nil, reports whether a waiter for a name that came by
-	// [Table.AcquireWith] has to be called before it gets the lock; nil means that it always
-	// has to. The loop calls it, just before a step that may give the lock: it must be
-	// quick, must not block and must not call the table.
+	// Rechecks, if not nil, reports whether a waiter of [Table.AcquireWith] for a name must
+	// be called before it gets the lock; nil means always. The loop calls it just before a
+	// step that may give the lock: it must be quick, must not block and must not call the
+	// table.
 	Rechecks func(lock.Name) bool
-	// Published, if not nil, is called by the loop after each commit, when the views
-	// show it and before anybody is answered. It must be quick.
+	// Published, if not nil, runs in the loop after each commit, when the views show it and
+	// before its answers leave. It must be quick.
 	Published func()
 }
 
@@ -55,8 +54,8 @@ type Table struct {
 	begin     context.Context // of commits; it ends with a drain or a Close that takes too long
 	stopBegin context.CancelFunc
 
-	// While the disk is full, and the store does not say so itself, acquires are refused
-	// at the door but for one in a while, which finds out whether space is back.
+	// While the disk is full, and Config.Full is nil, acquires are refused except for one a
+	// second, which probes for space.
 	full      atomic.Bool
 	nextProbe atomic.Int64 // unix nanoseconds
 
@@ -106,9 +105,9 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 	return t, nil
 }
 
-// Close refuses new requests, answers those under way, and waits for the loop to
-// end. A commit that cannot even begin it gives up after a second. Leases stay. It
-// returns what stopped the table, if something did.
+// Close refuses new requests, answers the pending ones, and waits for the loop to end. It
+// gives up a commit that cannot begin within a second. Leases stay. It returns the error
+// that stopped the table, if there was one.
 func (t *Table) Close() error {
 	t.inbox.close()
 	defer time.AfterFunc(drainingPatience, t.stopBegin).Stop()
@@ -141,8 +140,8 @@ func (t *Table) Draining() bool { return t.draining.Err() != nil }
 // UntilDrain returns a context that ends when [Table.Drain] is called.
 func (t *Table) UntilDrain() context.Context { return t.draining }
 
-// Done is closed when the table has stopped: after [Table.Close], or by itself when
-// a commit failed in a way that leaves its outcome unknown. [Table.Err] tells which.
+// Done is closed when the table has stopped: after [Table.Close], or after a commit of
+// unknown outcome. [Table.Err] tells which.
 func (t *Table) Done() <-chan struct{} { return t.done }
 
 // Err returns nil while the table serves and after an orderly Close, else what
@@ -166,23 +165,23 @@ func (t *Table) Full() bool {
 // Get returns the committed state of a name.
 func (t *Table) Get(name lock.Name) lock.View { return t.views.get(name) }
 
-// HeldBy counts the locks an account holds whose names begin with prefix, each name as
-// last committed when it is counted. It costs by what it counts, but for an empty prefix
-// nothing. The first call looks at all locks. It never holds up the loop for longer than
-// a few hundred names take.
+// HeldBy counts the locks with a prefix that an account holds. Each name counts as last
+// committed. The cost grows with the count, except for an empty prefix, where it is
+// constant. The first call looks at all locks. It blocks the loop for a few hundred names
+// at most.
 func (t *Table) HeldBy(account, prefix string) int { return t.views.heldBy(account, prefix) }
 
-// HeldUnder counts the locks held by any account whose names begin with prefix, each name
-// as last committed when it is looked at. It looks at no more than most names with a lease
-// or a waiter, and returns at how many: if that is most, there may be more. It costs by
-// what it looks at, and never holds up the loop for longer than a few hundred names take.
+// HeldUnder counts the held locks with a prefix, of all accounts. Each name counts as last
+// committed. It looks at up to most names with a lease or a waiter and returns their number
+// in looked: if that is most, there may be more. The cost grows with looked. It blocks the
+// loop for a few hundred names at most.
 func (t *Table) HeldUnder(prefix string, most int) (held, looked int) {
 	return t.views.heldUnder(prefix, most)
 }
 
-// LongestTTL returns the longest ttl of the leases there are, as last committed; 0 where
-// there is none. It looks at all of them, some at a time, and does not hold up the loop. A
-// lease that is given meanwhile may be missed.
+// LongestTTL returns the longest ttl of all committed leases, or 0 without leases. It reads
+// them in pages, which does not block the loop, and may miss a lease that is granted
+// meanwhile.
 func (t *Table) LongestTTL() (longest time.Duration) {
 	for after, more := lock.Name(""), true; more; {
 		found, next := t.List(Query{After: after, Limit: scanStep})

@@ -8,15 +8,15 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// viewedWaiters is how much of a queue a view shows.
+// viewedWaiters is the number of waiters that a view shows.
 const viewedWaiters = 16
 
-// scanStep is how many names are looked at, published or counted before the lock is
-// given up for others: the time under it does not grow with the number of locks.
+// scanStep is the number of names that are read, published or counted under the mutex at a
+// time, so that the time under it does not grow with the number of locks.
 const scanStep = 256
 
-// views are the committed states of all names with a lease or a waiter, in order of
-// name. The loop writes after each commit; anybody reads.
+// views are the committed states of all names with a lease or a waiter, in order of name.
+// The loop writes them after each commit; all goroutines may read them.
 type views struct {
 	mu       sync.RWMutex // held for at most scanStep names
 	m        btree.Map[lock.Name, view]

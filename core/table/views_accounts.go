@@ -8,19 +8,19 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// accountIndex has the names each account holds. It is built at the first question,
-// and kept from then on. The mutex of the views guards it.
+// accountIndex has the names each account holds. The first call of heldBy builds it. The
+// mutex of the views guards it.
 type accountIndex struct {
 	names map[string]*btree.Set[lock.Name] // no account without a name; nil: it was not needed yet
-	// upTo is how far the index has been built, in order of name. Of later names it has
-	// none; they are added in their turn.
+	// upTo is the last name the build has reached, in order of name. The index has no later
+	// names until the build reaches them.
 	upTo     lock.Name
 	complete bool
 
-	building sync.Mutex // held by the one who builds; never by the loop
+	building sync.Mutex // held during the build; never by the loop
 }
 
-// has reports whether the index speaks of a name.
+// has reports whether the build has reached a name.
 func (x *accountIndex) has(name lock.Name) bool {
 	return x.complete || x.names != nil && name <= x.upTo
 }

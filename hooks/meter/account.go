@@ -2,8 +2,9 @@ package meter
 
 import "fmt"
 
-// What the runtime (wazero 1.12.0) takes for the parts of a module, in bytes, the more of
-// its compiler and its interpreter. Some are a hundred times as large as in the module.
+// Memory that the runtime (wazero 1.12.0) needs for the parts of a module, in bytes: the
+// larger value of its compiler and its interpreter. Some parts need a hundred times their
+// size in the module.
 var sizes = map[part]struct{ instance, shared int64 }{
 	partType:         {0, 112},
 	partValue:        {0, 16}, // a parameter or a result of a type
@@ -21,7 +22,7 @@ var sizes = map[part]struct{ instance, shared int64 }{
 	partInstanceBase: {4096, 0},
 }
 
-// part is what is accounted for.
+// part is a part of a module with a memory cost.
 type part string
 
 const (
@@ -64,8 +65,8 @@ func (a account) total(shared bool) (bytes int64, largest part) {
 	return bytes, largest
 }
 
-// pages returns the pages of linear memory that are left for an instance that may have so
-// many in all. It refuses a module that needs more without having any.
+// pages returns the pages of linear memory that are left for an instance with a limit of so
+// many pages in all. It refuses a module that exceeds the limit without linear memory.
 func (a account) pages(most uint32) uint32 {
 	limit := int64(most) << 16
 	for _, shared := range []bool{false, true} {
@@ -83,9 +84,9 @@ func (a account) pages(most uint32) uint32 {
 	return most - uint32(bytes>>16)
 }
 
-// tables returns the section of tables in which none can grow beyond what is accounted
-// for. A table that no instruction grows stays as it is; one that says no maximum, or a
-// large one, may take an eighth of the memory there is.
+// tables returns the table section with a maximum for each table, so that none can grow
+// beyond its accounted size. A table that no instruction grows keeps its size; a table
+// without a maximum, or with a large one, may take an eighth of the memory limit.
 func (w *rewriter) tables(r *reader) (limits []tableLimits) {
 	for n := r.u32(); n > 0; n-- {
 		t := tableLimits{kind: r.byte()}
@@ -100,7 +101,7 @@ func (w *rewriter) tables(r *reader) (limits []tableLimits) {
 		t.least, t.most = least, least
 		slots := int64(least)
 		if w.grown[uint32(len(limits))] || w.cfg.open {
-			// While a table grows there is the old one too, and some room for more.
+			// A growing table needs memory for the old table and spare capacity, too.
 			const perSlot = 18
 			t.most = max(least, min(MaxTable, uint32(int64(w.cfg.MaxPages)<<16/8/perSlot)))
 			if bounded {
@@ -122,7 +123,7 @@ type tableLimits struct {
 	least, most uint32
 }
 
-// onlyFunctions refuses an import of another kind. The host offers functions only.
+// onlyFunctions refuses imports other than functions, because the host offers no others.
 func (w *rewriter) onlyFunctions(kind, module, name string) {
 	if !w.cfg.open {
 		refuse("it imports the %s %s; only functions can be imported", kind, fmt.Sprintf("%q.%q", readable(module), readable(name)))

@@ -2,7 +2,7 @@ package meter
 
 import "encoding/binary"
 
-// point is a place in a body where code is put in.
+// point is a place in a function body where code is inserted.
 type point struct {
 	at        int
 	stack     int64 // 1: a call begins, -1: it has come back; 0: the price of a region
@@ -12,9 +12,9 @@ type point struct {
 	check     bool
 }
 
-// block is an open block of the function that is being read. What may have been
-// spent since a check at its end is at most what it was at its beginning and
-// everything within it, however control flows: only loops go back, and they check.
+// block is an open block of the function that is being read. At its end the fuel spent
+// since the last check is at most that at its beginning plus the price of everything in
+// it, whatever the control flow: only loops jump back, and they check.
 type block struct {
 	since int64
 	total int64
@@ -43,12 +43,12 @@ type body struct {
 	shorts uint64 // locals of type i32 for the meter
 }
 
-// newBody begins the rewriting of a function that may spend so much unchecked.
+// newBody begins the rewriting of a function with a limit of unchecked fuel.
 //
 // When the fuel is used up, the callers of a function go on after it returns, each until
-// its next check. In a function that calls, the limit is therefore no more than what
-// entering it has cost: what all callers together spend on their way back was paid on
-// their way in.
+// its next check. The limit of a function that calls others is therefore at most the price
+// of entering it, so all callers together spend no more on the way back than they paid on
+// the way in.
 func newBody(start int, limit int64, locals uint64, t signature) *body {
 	f := &body{points: []point{{at: start, check: true}}, limit: limit, longs: 1, effort: newEffort(locals)}
 	f.blocks = []block{f.effort.open(instruction{op: opBlock, results: int64(t.results)})}
@@ -106,8 +106,8 @@ func (w *rewriter) metered(b []byte, t signature) []byte {
 	return e.emit(b, start, f.points)
 }
 
-// read goes through the instructions, finds the points, and returns how many values
-// the frame may have to keep.
+// read goes through the instructions, finds the points, and returns the largest number of
+// values in the frame.
 func (w *rewriter) read(f *body, r *reader, locals uint64) (frame int64) {
 	for len(f.blocks) > 0 {
 		at := r.i
@@ -125,7 +125,7 @@ func (w *rewriter) read(f *body, r *reader, locals uint64) (frame int64) {
 	return frame
 }
 
-// step takes one instruction, which lies between two offsets, into account.
+// step accounts for the instruction between two offsets.
 func (f *body) step(in instruction, at, after int) {
 	f.points[f.region].price += in.price
 	switch {
@@ -177,7 +177,7 @@ func (f *body) step(in instruction, at, after int) {
 	}
 }
 
-// leave takes the branches of an instruction into account after which none is reached.
+// leave accounts for the branches of an instruction after which the code is unreachable.
 func (f *body) leave(in instruction) {
 	switch in.op {
 	case opBr:
@@ -222,8 +222,8 @@ func (f *body) begin(at int) {
 	f.region = len(f.points) - 1
 }
 
-// settle accounts for the region: it checks if more than the limit may have been spent
-// unseen.
+// settle ends the account of the region: it adds a check if more than the limit may have
+// been spent since the last one.
 func (f *body) settle() {
 	p := &f.points[f.region]
 	f.total += p.price
@@ -274,8 +274,8 @@ func (e *emitter) pay(price int64, check, enters bool) {
 	e.spend(check, enters)
 }
 
-// spend subtracts the number on the stack from the one below it, which is the fuel. Where
-// a function is entered, the check is for room on the native stack too.
+// spend subtracts the number on top of the stack from the fuel below it. At the entry of a
+// function it also checks for room on the native stack.
 func (e *emitter) spend(check, enters bool) {
 	e.out = append(e.out, 0x7d) // i64.sub
 	if !check {
@@ -293,7 +293,7 @@ func (e *emitter) spend(check, enters bool) {
 	e.out = append(e.out, 0x42, 0, 0x53, 0x04, 0x40, 0x00, 0x0b)
 }
 
-// payBulk subtracts what the last operand of the next instruction makes it cost.
+// payBulk subtracts the price of the next instruction, which depends on its last operand.
 func (e *emitter) payBulk(kind bulk) {
 	n := e.short
 	e.out = binary.AppendUvarint(append(e.out, 0x21), n) // local.set
@@ -316,8 +316,8 @@ func (e *emitter) payBulk(kind bulk) {
 	e.out = binary.AppendUvarint(append(e.out, 0x20), n)
 }
 
-// unlessMore replaces the price on the stack by 0 if the local n is more than most:
-// what is sure to be refused takes no time.
+// unlessMore replaces the price on the stack by 0 if the local n is greater than most: the
+// instruction then fails at once.
 func (e *emitter) unlessMore(n uint64, most int64) {
 	e.out = append(e.out, 0x42, 0)
 	e.out = binary.AppendUvarint(append(e.out, 0x20), n)

@@ -1,10 +1,9 @@
 package meter
 
-// The compiler (wazevo) takes time and memory that can be out of all proportion to the
-// size of a module: it gives every value one place where it is written (SSA), so that
-// where ways join it keeps for every local which value it has, and some of its passes
-// walk from every block to the beginning of the function. workload estimates that work,
-// and a module may have only so much of it.
+// The time and memory of the compiler (wazevo) can be out of all proportion to the size of
+// a module: its intermediate form is SSA, so it tracks the value of every local wherever
+// control flow joins, and some of its passes walk from every block to the beginning of the
+// function. workload estimates that work, and bounds limit it.
 
 // workload is the work of the compiler for one function, or for a module.
 type workload struct {
@@ -16,12 +15,12 @@ type workload struct {
 	turns   int64 // loops of a function, times its blocks and branches
 }
 
-// bound is what a module may have of one kind of work: a base, and so much for each KiB
-// of its code.
+// bound is the limit of one kind of work for a module: a base, and an amount for each KiB of
+// its code.
 //
-// Guests that were compiled from C, Rust, Go or AssemblyScript need less than half of it,
-// and the largest modules that people publish, such as an AV1 decoder, less than all. What
-// a module of 10 KiB may have takes about a second and 150 MiB at most.
+// Guests compiled from C, Rust, Go or AssemblyScript need less than half of it, and the
+// largest published modules, such as an AV1 decoder, stay below it. A module of 10 KiB at
+// the limit compiles in about a second with 150 MiB at most.
 type bound struct {
 	what       string
 	of         func(workload) int64
@@ -37,7 +36,7 @@ var bounds = []bound{
 	{"loops times branches of a function", func(w workload) int64 { return w.turns }, 4_000_000, 5_000},
 }
 
-// check refuses a module with so many bytes of code that is too much work.
+// check refuses a module whose work exceeds the bounds for its bytes of code.
 func (w workload) check(code int) {
 	for _, b := range bounds {
 		if n, most := b.of(w), b.base+b.each*int64(code)/1024; n > most {
@@ -91,7 +90,7 @@ func (e *effort) workload() workload {
 	}
 }
 
-// local takes an instruction into account that has to do with a local.
+// local accounts for an instruction that uses a local.
 func (e *effort) local(in instruction, blocks []block) {
 	if !e.seen[in.index] {
 		e.seen[in.index] = true
@@ -100,15 +99,15 @@ func (e *effort) local(in instruction, blocks []block) {
 	if in.op == opLocalGet {
 		return
 	}
-	// Blocks are numbered as they begin. The open ones that began before the last time
-	// know of it.
+	// Blocks are numbered in the order of their beginnings. Open blocks from before the
+	// last use of the local have counted it already.
 	for i := len(blocks) - 1; i >= 0 && blocks[i].id >= e.setAt[in.index]; i-- {
 		blocks[i].sets++
 	}
 	e.setAt[in.index] = e.begun
 }
 
-// join takes a block, or a branch that carries so many values, into account.
+// join accounts for a block, or for a branch with so many values.
 func (e *effort) join(values int64) {
 	e.joins++
 	e.across += e.height + values
@@ -131,7 +130,7 @@ func (e *effort) open(in instruction) block {
 	return b
 }
 
-// branch takes a branch to a block into account.
+// branch accounts for a branch to a block.
 func (e *effort) branch(blocks []block, depth uint32) {
 	if int64(depth) >= int64(len(blocks)) {
 		refuse("there is no block %d to branch to", depth)
@@ -155,17 +154,17 @@ func (e *effort) close(b block) {
 	e.height = b.base + b.results
 }
 
-// call takes the results of a call into account.
+// call accounts for the results of a call.
 func (e *effort) call(results int64) { e.across += results }
 
-// bulk takes an instruction into account that the compiler makes several blocks of.
+// bulk accounts for an instruction that the compiler splits into several blocks.
 func (e *effort) bulk() {
 	for range 3 {
 		e.join(0)
 	}
 }
 
-// move takes what an instruction does to the stack into account.
+// move accounts for the effect of an instruction on the stack.
 func (e *effort) move(in instruction, blocks []block) {
 	e.height = max(e.height+in.moves, blocks[len(blocks)-1].base)
 }

@@ -3,7 +3,7 @@
 // cannot be preempted, and while a guest runs the garbage collector of the whole
 // process waits for it.
 //
-// # What is added
+// # Inserted code
 //
 // One mutable global of type i64, exported as [Global], holds the fuel that is left.
 // Each straight piece of code (a region) subtracts its price when it is entered. At
@@ -12,21 +12,21 @@
 // fuel is below zero. The caller of the guest sets the global before and reads it afterwards:
 // below zero means that the fuel was used up. A start function runs on [Config.Fuel].
 //
-// The limit is 10,000 units, and in functions that call others at most what entering them
-// has cost. When the fuel is used up no function is entered any more, so what the callers on
-// the stack spend on their way back is no more than was paid for entering them: a call
+// The limit is 10,000 units, and in functions that call others at most the price of entering
+// them. When the fuel is used up no function is entered any more, so the callers on the
+// stack spend no more on the way back than they paid for their entries: a call
 // never runs more than twice its fuel and 10,000 units.
 //
 // Another global, exported as [Stack], holds how much is left of the native stack, [MaxStack]:
-// a caller takes its frame from it for the time of a call, and a function traps at its entry if
+// a caller subtracts its frame for the time of a call, and a function traps at its entry if
 // there is no room for its own.
 //
 // The code itself cannot name the globals: a module that uses an index beyond its own
 // globals is refused.
 //
-// # What it costs
+// # Prices
 //
-// Prices follow the time things take on the slowest path, not the common one:
+// Prices follow the time of the slowest path, not the common one:
 //
 //   - an instruction costs 1, but a memory access [MemoryAccess], a division or a
 //     rounding [Slow], a vector instruction [Vector], a br_table [BranchTable], an
@@ -41,24 +41,24 @@
 //
 // On two shared cores the slowest guest known, which follows pointers through 16 MiB so
 // that every load misses the caches, took 7 to 12 ns for a unit; straight code takes
-// about 1 ns. A search over recursion, indirect calls, tables of branches, bulk operations
-// and calls of the host, in all of which work is left for the way back, found none that takes
-// four times as long as the pointers do. The world is stopped for no longer than one call.
+// about 1 ns. A search over recursion, indirect calls, branch tables, bulk operations and
+// host calls, all with work left for the way back, found no guest that takes four times as
+// long for a unit as the pointers do. The world is stopped for no longer than one call.
 //
-// Host functions take their price from the global themselves.
+// Host functions subtract their price from the global themselves.
 //
-// # What is refused
+// # Refused modules
 //
-// Everything that is not known to be bounded by the above: tail calls, exceptions,
+// Everything that is not known to be bounded by the above is refused: tail calls, exceptions,
 // threads, shared and 64-bit memories, several memories, typed references, garbage
 // collection, relaxed vector instructions, ref.func in code, imports of tables and globals,
 // unknown sections and opcodes, functions with more than [MaxLocals] locals,
 // [MaxInstructions] instructions or [MaxValues] parameters. Refusing is failing closed.
 // Custom sections are dropped, except for the names of functions.
 //
-// A module that is too much work for the compiler is refused too, see bounds, and one whose
-// tables, globals, functions and segments take more of the host than [Config.MaxPages]. The
-// native stack of a call is not part of that: it has a bound of its own, [MaxStack].
+// A module is also refused if it is too much work for the compiler, see bounds, or if its
+// tables, globals, functions and segments need more host memory than [Config.MaxPages]. The
+// native stack of a call has a bound of its own, [MaxStack].
 //
 // # Remainders on arm64
 //
@@ -109,21 +109,21 @@ const (
 type Config struct {
 	// Fuel is the fuel of the start function.
 	Fuel int64
-	// MaxPages is the most memory an instance can have, in pages of 64 KiB; 0 means
-	// 65,536. What the host needs for it, for tables and the like, counts, so its linear
-	// memory can have that much less, in whole pages. A module that wants more from the
-	// start is refused, one that says it may want more later is held to this.
+	// MaxPages is the memory limit of an instance, in pages of 64 KiB; 0 means 65,536. It
+	// includes the host memory for tables and the like, so the limit of the linear memory
+	// is lower, in whole pages. A module whose initial memory exceeds the limit is refused;
+	// a larger maximum is lowered to it.
 	MaxPages uint32
-	// RewriteRemainders computes remainders by a division and a multiplication. That is
-	// done on arm64 in any case, see the package comment.
+	// RewriteRemainders computes remainders by a division and a multiplication. On arm64
+	// this is always on, see the package comment.
 	RewriteRemainders bool
 
-	// open allows what policies cannot have and the suite of the specification uses:
-	// imports of tables and globals, ref.func, and tables that others grow.
+	// open is for the test suite of the specification. It allows features that policies
+	// cannot have: imports of tables and globals, ref.func, and tables that others grow.
 	open bool
 }
 
-// RefusedError says why a module was not rewritten.
+// RefusedError is the reason why a module was not rewritten.
 type RefusedError struct {
 	Where  string // "section 10" or "function 12, offset 7"; may be empty
 	Reason string
@@ -136,8 +136,8 @@ func (e *RefusedError) Error() string {
 	return e.Where + ": " + e.Reason
 }
 
-// Instrument returns the module with its meter. The error is a [*RefusedError]. What
-// it returns is valid exactly if the module was: it does not check types.
+// Instrument returns the module with its meter. The error is a [*RefusedError]. The result
+// is valid exactly if the module was: Instrument does not check types.
 func Instrument(module []byte, cfg Config) (metered []byte, err error) {
 	if cfg.MaxPages == 0 || cfg.MaxPages > pageLimit {
 		cfg.MaxPages = pageLimit
@@ -162,12 +162,12 @@ func newRewriter(cfg Config) *rewriter {
 	}
 }
 
-// refusal is what the parts of the rewriter panic with, and Instrument recovers.
+// refusal is the panic value of the rewriter; Instrument recovers it.
 type refusal string
 
 func refuse(format string, args ...any) { panic(refusal(fmt.Sprintf(format, args...))) }
 
-// IsRefused reports whether err says that a module was refused.
+// IsRefused reports whether err wraps a [*RefusedError].
 func IsRefused(err error) bool {
 	_, is := errors.AsType[*RefusedError](err)
 	return is

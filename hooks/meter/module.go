@@ -59,7 +59,7 @@ type rewriter struct {
 	out       []byte
 }
 
-// place is what is being read, for errors.
+// place is the present position in the module, for errors.
 type place struct {
 	section  byte
 	function int // in the section of code; -1: none
@@ -76,7 +76,7 @@ func (p place) String() string {
 	return fmt.Sprintf("function %d, offset %d", p.function, p.offset)
 }
 
-// signature is what counts of the type of a function.
+// signature holds the counts of parameters and results of a function type.
 type signature struct{ params, results uint32 }
 
 const preamble = "\x00asm\x01\x00\x00\x00"
@@ -138,7 +138,7 @@ func (w *rewriter) split(b []byte) []section {
 	return all
 }
 
-// plan settles what tables and memories may have.
+// plan sets the limits of tables and memories.
 func (w *rewriter) plan(sections []section) {
 	for _, s := range sections {
 		if s.id == secTable {
@@ -155,7 +155,7 @@ func (w *rewriter) plan(sections []section) {
 	w.pages = w.account.pages(w.cfg.MaxPages)
 }
 
-// survey learns from a section what is needed to rewrite the code.
+// survey collects from a section the facts that the rewriting of the code needs.
 func (w *rewriter) survey(s section) {
 	w.where = place{section: s.id, function: -1}
 	r := &reader{b: s.body}
@@ -289,8 +289,8 @@ func (w *rewriter) limits(r *reader) (least, most uint32, bounded bool) {
 	return 0, 0, false
 }
 
-// withGlobalAndExport returns the sections with an empty one for globals and for
-// exports where there is none.
+// withGlobalAndExport returns the sections, and adds an empty global or export section if
+// the module has none.
 func (w *rewriter) withGlobalAndExport(sections []section) []section {
 	for _, id := range []byte{secGlobal, secExport} {
 		at := 0
@@ -348,8 +348,7 @@ func (w *rewriter) boundedTables() []byte {
 	return b
 }
 
-// boundedMemories returns the section of memories in which none can have more than there
-// are pages for it.
+// boundedMemories returns the memory section with its maximum lowered to the page limit.
 func (w *rewriter) boundedMemories(body []byte) []byte {
 	r := &reader{b: body}
 	n := r.u32()

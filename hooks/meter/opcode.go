@@ -1,6 +1,6 @@
 package meter
 
-// instruction is what one instruction means for the meter.
+// instruction holds the properties of one instruction that the meter needs.
 type instruction struct {
 	op     byte
 	sub    uint32 // of the prefixes 0xfc and 0xfd
@@ -18,7 +18,7 @@ type instruction struct {
 	moves           int64    // by how much it makes the stack of operands higher
 }
 
-// bulk says what the last operand of an instruction counts.
+// bulk is the unit of the last operand of a bulk instruction.
 type bulk byte
 
 const (
@@ -118,7 +118,7 @@ func (w *rewriter) next(r *reader, locals uint64) instruction {
 		w.valueType(r.byte())
 	case op == 0xd1:
 	case op == opRefFunc:
-		// The runtime keeps what it makes for each as long as the instance lives.
+		// The runtime allocates memory at each ref.func and keeps it with the instance.
 		if !w.cfg.open {
 			refuse("ref.func is not supported outside of segments and globals")
 		}
@@ -149,7 +149,7 @@ func priceOf(op byte) int64 {
 	return 1
 }
 
-// called takes the type of a function that is called into account.
+// called accounts for the type of a called function.
 func (w *rewriter) called(t signature, in *instruction) {
 	in.values = int64(t.results)
 	in.moves = int64(t.results) - int64(t.params)

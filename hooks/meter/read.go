@@ -2,7 +2,7 @@ package meter
 
 import "unicode/utf8"
 
-// reader reads the binary format and refuses what ends too early or is malformed.
+// reader reads the binary format, and refuses truncated or malformed input.
 type reader struct {
 	b []byte
 	i int

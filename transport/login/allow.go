@@ -36,7 +36,8 @@ const (
 )
 
 // AllowForm describes the text form of an Allow.
-const AllowForm = `parts joined by ';', each user:LOGIN=SCOPES, org:ORG=SCOPES or team:ORG/TEAM=SCOPES, where LOGIN and ORG may have @NUMBER after them, such as "user:alice@583231=acquire,read:team-a/**; org:acme=read:**"`
+const AllowForm = `parts joined by ';', each user:LOGIN=SCOPES, org:ORG=SCOPES or team:ORG/TEAM=SCOPES, ` +
+	`where LOGIN and ORG may have @NUMBER after them, such as "user:alice@583231=acquire,read:team-a/**; org:acme=read:**"`
 
 const (
 	// mostEntries bounds the requests to GitHub for one login.

@@ -253,16 +253,11 @@ func (g *GitHub) admit(ctx context.Context, by lock.Origin, from *oauth2.Token, 
 	}
 	g.log.Info(
 		"logged in",
-		"account",
-		account,
-		"scopes",
-		scopes.String(),
-		"token_id",
-		t.ID,
-		"expires",
-		t.Expires,
-		"remote",
-		by.Actor.RemoteAddr,
+		"account", account,
+		"scopes", scopes.String(),
+		"token_id", t.ID,
+		"expires", t.Expires,
+		"remote", by.Actor.RemoteAddr,
 	)
 	return t, nil
 }

@@ -38,21 +38,23 @@ func NewLineReader(r io.Reader) (*LineReader, error) {
 func (r *LineReader) Number() int { return r.number }
 
 // Next returns the next line without its newline, valid until the next call. After the
-// last line it returns [io.EOF]. If the input ends within a line, it returns that part
-// with [io.ErrUnexpectedEOF], and does not count it.
+// last line it returns [io.EOF]. If the input ends or cannot be read within a line, it
+// returns that part with [io.ErrUnexpectedEOF] or the error, and does not count it.
 func (r *LineReader) Next() ([]byte, error) {
 	line, err := r.in.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
 		line, err = r.rest(line)
 	}
 	switch {
-	case errors.Is(err, io.EOF) && len(line) > 0:
-		return line, io.ErrUnexpectedEOF
-	case err != nil:
+	case err == nil:
+		r.number++
+		return line[:len(line)-1], nil
+	case len(line) == 0:
 		return nil, err
+	case errors.Is(err, io.EOF):
+		return line, io.ErrUnexpectedEOF
 	}
-	r.number++
-	return line[:len(line)-1], nil
+	return line, err
 }
 
 // rest reads the rest of a line that is longer than the buffer.

@@ -88,7 +88,7 @@ func (h *History) settle() {
 	}
 }
 
-// attempt is what is known of one.
+// attempt collects the facts about one attempt.
 type attempt struct {
 	keyed bool
 	asked time.Duration            // when its first request began
@@ -150,8 +150,8 @@ func (h *History) byLock() map[string][]*Operation {
 	return locks
 }
 
-// timeline is the operations as the checker wants them. What permits anything at any
-// time is put at one point, so that there is nothing to try.
+// timeline converts the operations for the checker. An operation whose answer says nothing
+// gets an empty interval, so that the checker does not try orders for it.
 func timeline(ops []*Operation) []porcupine.Operation {
 	line := make([]porcupine.Operation, len(ops))
 	for i, op := range ops {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Coverage counts what histories tried, because a check is worth what its workload
-// tries.
+// Coverage counts the cases in histories: a check proves nothing about a case that its
+// workload never tries.
 type Coverage struct {
 	Operations, Grants, Repeats, Unknown, Stale, Lapsed, Early, Abandoned, Again, Broken, Restarts int
 

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Verb is what a client asks for.
+// Verb is the kind of a request.
 type Verb string
 
 // Verbs.
@@ -17,13 +17,13 @@ const (
 	Look    Verb = "look"
 )
 
-// Result is what came of a request.
+// Result is the kind of an answer.
 type Result string
 
 // Results.
 const (
 	Done        Result = "done"         // granted, renewed, released, broken
-	Held        Result = "held"         // acquire: refused; look: so it is. Token and Attempt are the holder's
+	Held        Result = "held"         // acquire: refused; look: it is held. Token and Attempt are the holder's
 	Free        Result = "free"         // look: it is free
 	NotHeld     Result = "not held"     // renew, release, break: not under that token
 	AttemptOver Result = "attempt over" // acquire: the lease of this key has ended
@@ -31,7 +31,7 @@ const (
 	Unknown     Result = "unknown"      // done now, later, or never
 )
 
-// Outcome is a result with what else was said.
+// Outcome is a result with its details.
 type Outcome struct {
 	Result  Result
 	Token   uint64 // of the lease: granted, renewed, or seen
@@ -60,8 +60,8 @@ type Operation struct {
 	earliest, until time.Duration // bounds of the deadline it was told
 }
 
-// History is what clients asked and were told. Make one with [NewHistory]; it is safe
-// for use by many goroutines until it is checked.
+// History records the requests of clients with their answers. Make one with [NewHistory];
+// it is safe for use by many goroutines until it is checked.
 type History struct {
 	start time.Time
 
@@ -74,7 +74,7 @@ type History struct {
 // NewHistory returns an empty history that begins now.
 func NewHistory() *History { return &History{start: time.Now()} }
 
-// Record asks and keeps the operation with its outcome.
+// Record calls ask and records the operation with its outcome.
 func (h *History) Record(op Operation, ask func() Outcome) Outcome {
 	h.mu.Lock()
 	h.count++

@@ -8,7 +8,7 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// state is what a clerk knows of one lock. Token 0 means: free, or held under a
+// state is the model's knowledge of one lock. Token 0: the lock is free, or held under a
 // lease that no operation has shown.
 type state struct {
 	token     uint64
@@ -22,7 +22,7 @@ type state struct {
 
 const never = time.Duration(math.MaxInt64)
 
-// facts are what the requests without an answer permit on one lock.
+// facts are the changes of one lock that unanswered requests may have made.
 type facts struct {
 	asked    map[string]int64 // attempt: since when one of its requests may have been granted, unanswered
 	ending   map[uint64]int64 // token: since when it may have been released or broken
@@ -77,7 +77,7 @@ func by[K comparable](m map[K]int64, k K, op *Operation) bool {
 	return ok && call <= op.end
 }
 
-// step is what becomes of s by op, and whether op's answer can be right then.
+// step returns the state after op, and whether op's answer can be right in state s.
 func (f *facts) step(s state, op *Operation) (state, bool) {
 	switch op.Outcome.Result {
 	case Done:
@@ -144,8 +144,8 @@ func (f *facts) givenBack(s state, op *Operation) (state, bool) {
 	return s, f.releases[op.Token] > 1
 }
 
-// seen is a lease that an operation showed: the one that is known, or one whose grant was not
-// told to anybody yet.
+// seen checks a lease that an operation showed: the known one, or one whose grant no client
+// was told of yet.
 func (f *facts) seen(s state, op *Operation) (state, bool) {
 	o := &op.Outcome
 	if op.Do == Acquire && o.Attempt == op.Attempt {
@@ -159,7 +159,7 @@ func (f *facts) seen(s state, op *Operation) (state, bool) {
 	return state{token: o.Token, attempt: o.Attempt, latest: never, last: o.Token}, ok
 }
 
-// over ends the present lease by itself, if that can have happened by the end of op.
+// over ends the present lease without a request, if that is possible by the end of op.
 func (f *facts) over(s state, op *Operation) (state, bool) {
 	ok := s.token == 0 || !s.delivered || s.earliest <= op.ended || by(f.ending, s.token, op)
 	return state{last: s.last, released: s.released && s.token == 0}, ok
@@ -175,7 +175,7 @@ func (f *facts) intime(s state, op *Operation) bool {
 	})
 }
 
-// model is the clerk for one lock.
+// model returns the sequential specification of one lock for the checker.
 func (f *facts) model() porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return state{} },

@@ -11,8 +11,7 @@ import (
 const checkTime = 20 * time.Second
 
 // MustHold fails the test if the answers in h cannot be right or if that cannot be
-// decided. It then leaves a picture of the history behind, and says how to run the
-// workload again.
+// decided. It then writes a picture of the history and says how to run the workload again.
 func (h *History) MustHold(t testing.TB, replay string) {
 	t.Helper()
 	err := h.Check(checkTime)
@@ -20,7 +19,7 @@ func (h *History) MustHold(t testing.TB, replay string) {
 		return
 	}
 	t.Errorf("%v; to run it again: %s", err, replay)
-	dir, err := os.MkdirTemp("", "octostore-linearize-") // kept: it is what one looks at
+	dir, err := os.MkdirTemp("", "octostore-linearize-") // kept for the developer
 	if err != nil {
 		t.Error(err)
 		return

@@ -18,7 +18,7 @@ type Service interface {
 	Look(ctx context.Context, lock string) Outcome
 }
 
-// Ask is what a client asks for when it acquires.
+// Ask holds the parameters of an acquire.
 type Ask struct {
 	Lock    string
 	Attempt string // to be sent as the holder, so that others see whose lease it is
@@ -28,8 +28,8 @@ type Ask struct {
 	Wait    time.Duration // 0: a try
 }
 
-// Workload is what clients do to a service. All of it is drawn from the seed, but
-// what the clients are told decides what they do with it.
+// Workload describes random clients of a service. All choices are drawn from the seed, but
+// they also depend on the answers.
 type Workload struct {
 	Seed       uint64
 	Clients    int
@@ -57,8 +57,8 @@ func (w Workload) Run(h *History, s Service) {
 	clients.Wait()
 }
 
-// client is forgetful, late and impatient. It dozes off, renews leases in their last
-// moment or after it, and uses them long after their end.
+// client misuses its leases: it stops for a while, renews them at the last moment or too
+// late, and uses them long after their end.
 type client struct {
 	w       Workload
 	id      int
@@ -100,7 +100,7 @@ func (c *client) act() {
 
 func (c *client) upTo(d time.Duration) time.Duration { return time.Duration(c.rng.Int64N(int64(d))) }
 
-// lock returns a name, every other one with all that a name may have.
+// lock returns a name, every other one with all kinds of characters a name may have.
 func (c *client) lock() string {
 	n := c.rng.IntN(c.w.Locks)
 	return fmt.Sprintf([]string{"lock%d", "@Refs/acquire/a~b+c:%d"}[n%2], n)
@@ -155,7 +155,7 @@ func (c *client) ttl() time.Duration {
 	return (c.w.MinTTL + c.upTo(span)).Truncate(time.Millisecond)
 }
 
-// leaves is when the client hangs up; 0: it stays.
+// leaves returns the time until the client hangs up; 0: it stays.
 func (c *client) leaves(ask Ask) time.Duration {
 	if c.rng.IntN(4) > 0 {
 		return 0
@@ -183,8 +183,8 @@ func (c *client) ask(ask Ask, client int, leaves time.Duration) Outcome {
 	return o
 }
 
-// doze sometimes does nothing for a while, up to about the end of a new lease: more often
-// where the lease is to be confirmed.
+// doze sometimes sleeps until about the end of a new lease, more often if the lease is
+// unconfirmed, and then renews it.
 func (c *client) doze(l lease, left time.Duration, unconfirmed bool) {
 	odds := 6
 	if unconfirmed {

@@ -65,8 +65,7 @@ func (s *Store) closeMode(failure error) closeMode {
 	if wal := s.path + "-wal"; !s.openLog.Named(wal) {
 		s.log.Warn(
 			"the write-ahead log was deleted or replaced; all commits are moved into the database file. The next start refuses another log in its place, which can be removed then",
-			"path",
-			wal,
+			"path", wal,
 		)
 		return saveAndRestamp
 	}

@@ -55,14 +55,10 @@ func (s *Store) fillReserve() {
 	if err := s.reserve.restore(time.Now()); err != nil {
 		s.log.Warn(
 			"no space for the whole reserve for a full disk",
-			"path",
-			s.path,
-			"reserve",
-			s.reserve.held,
-			"wanted",
-			s.reserve.size,
-			"error",
-			err,
+			"path", s.path,
+			"reserve", s.reserve.held,
+			"wanted", s.reserve.size,
+			"error", err,
 		)
 	}
 }

@@ -137,7 +137,8 @@ func TestSingleFaults(t *testing.T) {
 		t.Errorf("%d of %d faults were tried", held.Load(), runs)
 	}
 	t.Logf("%d faults: %d commits found no space, the outcome of %d was unknown, %d starts failed", held.Load(), full.Load(), unknown.Load(), unstarted.Load())
-	if full.Load() == 0 || unknown.Load() == 0 || unstarted.Load() == 0 {
+	const enough = 100 // fewer runs may miss a kind of failure by chance
+	if runs >= enough && (full.Load() == 0 || unknown.Load() == 0 || unstarted.Load() == 0) {
 		t.Error("not every kind of failure was tried")
 	}
 }

@@ -3,13 +3,13 @@
 //
 //	ticket, err := expr.Compile("OPS-[0-9]+")
 //
-// Package regexp needs thousands of units of fuel for each byte of a text. This one makes a table
-// of the expression, so that a byte is a look into it.
+// Package regexp needs thousands of units of fuel for each byte of a text. This package compiles
+// the expression to a table, so that each byte costs one table look-up.
 package expr
 
 import "regexp/syntax"
 
-// Expr is a compiled regular expression. It serves one goroutine, as a policy has.
+// Expr is a compiled regular expression. It is for one goroutine, and a policy has only one.
 type Expr struct {
 	table     *table // nil: the expression has no table
 	walker    walker
@@ -46,7 +46,7 @@ func (e *Expr) Match(text string) bool {
 	return e.simulate(text)
 }
 
-// simulate goes through a text with the set of all instructions that may be next.
+// simulate matches without a table: it keeps the set of all instructions that may be next.
 func (e *Expr) simulate(text string) bool {
 	w, now := &e.walker, e.now
 	before := rune(-1)
@@ -67,7 +67,7 @@ func (e *Expr) simulate(text string) bool {
 	return w.ends(w.reach(now[:0], next, syntax.EmptyOpContext(before, -1)))
 }
 
-// walker goes through a program without going through a text.
+// walker follows the instructions of a program that consume no text.
 type walker struct {
 	prog *syntax.Prog
 	seen []bool   // by instruction
@@ -75,7 +75,8 @@ type walker struct {
 	work int      // instructions gone through
 }
 
-// reach appends what can be reached from a set without a byte, at a place in the text.
+// reach appends the instructions that can be reached from a set at a position of the text
+// without consuming a byte.
 func (w *walker) reach(all, set []uint32, at syntax.EmptyOp) []uint32 {
 	clear(w.seen)
 	w.todo = append(w.todo[:0], set...)

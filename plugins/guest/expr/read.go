@@ -7,9 +7,9 @@ import (
 )
 
 // Read reads a member of a policy's configuration that is a regular expression, and compiles it.
-// What is wrong with it, or that it is empty, is a mistake of the object, which names an example
-// of what would be right; the result is nil then if it does not compile. Call it in configure:
-// compiling costs far more than all the matches of a request.
+// An invalid or empty expression is a mistake of the object, reported with an example of a valid
+// one; the result is nil if it does not compile. Call it in configure: compiling costs far more
+// than all the matches of a request.
 func Read(o *strict.Object, member, example string) *Expr {
 	text := o.Text(member)
 	compiled, err := Compile(text)

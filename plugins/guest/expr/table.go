@@ -21,7 +21,8 @@ type table struct {
 	accepts []bool   // by state: a text that ends there matches
 }
 
-// match reports whether a text matches; ascii is false if it cannot be said.
+// match reports whether a text matches. ascii is false, and the result unknown, if the text is
+// not ASCII.
 func (t *table) match(text string) (matches, ascii bool) {
 	state := 1
 	for i := range len(text) {
@@ -34,8 +35,8 @@ func (t *table) match(text string) (matches, ascii bool) {
 	return t.accepts[state], true
 }
 
-// tableOf returns the table of a program, nil if it would cost too much or the
-// program knows more of its neighbourhood than a byte.
+// tableOf returns the table of a program, or nil if it would be too large or if the program
+// depends on more context than one byte.
 func tableOf(prog *syntax.Prog) *table {
 	if len(prog.Inst) > maxInsts {
 		return nil
@@ -62,8 +63,8 @@ type builder struct {
 	sets     [][]uint32
 }
 
-// classify puts bytes together that all instructions treat alike. An expression with counts has
-// many equal instructions, so it looks at each kind of them once.
+// classify groups the bytes that all instructions treat alike. An expression with counts has
+// many equal instructions, so each distinct one is looked at once.
 func (b *builder) classify() bool {
 	var kinds []*syntax.Inst
 	b.kind = make([]uint8, len(b.prog.Inst))
@@ -135,7 +136,7 @@ func (b *builder) build() *table {
 	return t
 }
 
-// state returns the number of a set, which it gets if it has none.
+// state returns the number of a set, and assigns one to a new set.
 func (b *builder) state(set []uint32) int {
 	key := make([]byte, 0, 2*len(set))
 	for _, pc := range set {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// maxDeep is how many "**" a pattern may have, as in policies.json.
+// maxDeep is the largest number of "**" in a pattern, as in policies.json.
 const maxDeep = 3
 
-// nameCharacters are what a pattern of lock names may have besides "/".
+// nameCharacters are the characters of a name pattern besides "/".
 const nameCharacters = "*.-_~:@+abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 // Names returns a list of patterns of lock names for guest.MatchNames; nil if there is

@@ -10,7 +10,8 @@
 //		})
 //	}
 //
-// A member that was not asked for is not known, and an error. All mistakes are told.
+// A member that the function does not read is unknown, and an error. Read reports all
+// mistakes at once.
 package strict
 
 import (
@@ -22,8 +23,8 @@ import (
 	"github.com/octostore/octostore/plugins/guest/internal/scan"
 )
 
-// Object is an object of the configuration. What it is asked for and does not have is
-// the zero value; [Object.Need] says what has to be there.
+// Object is an object of the configuration. A missing member reads as the zero value;
+// [Object.Need] makes members mandatory.
 type Object struct {
 	at      string // "rules[2]." or empty
 	members []member
@@ -35,8 +36,8 @@ type member struct {
 	asked       bool
 }
 
-// Read has f read a configuration, which is valid JSON, and returns what is wrong with
-// it. Only if that is nil may what f kept be used.
+// Read calls f with a configuration, which must be valid JSON, and returns an error with all
+// its mistakes. Use the values that f read only if the error is nil.
 func Read(config []byte, f func(*Object)) error {
 	var wrong string
 	whole := &Object{wrong: &wrong}
@@ -51,7 +52,7 @@ func Read(config []byte, f func(*Object)) error {
 	return nil
 }
 
-// read has f read an object, which then has to have nothing else.
+// read calls f with an object, and reports the members that f did not read.
 func (o *Object) read(object string, f func(*Object)) {
 	for name, value := range scan.Members(object) {
 		name = scan.Text(`"` + name + `"`)
@@ -69,7 +70,7 @@ func (o *Object) read(object string, f func(*Object)) {
 	}
 }
 
-// Fail says that something is wrong with a member: what, and what would be right.
+// Fail reports a mistake in a member. The text names the problem and a valid value.
 func (o *Object) Fail(name, what string) {
 	if *o.wrong != "" {
 		*o.wrong += "; "
@@ -86,7 +87,7 @@ func (o *Object) index(name string) int {
 	return -1
 }
 
-// value returns a member as it stands there, empty if there is none.
+// value returns the raw value of a member, or an empty string if there is none.
 func (o *Object) value(name string) string {
 	i := o.index(name)
 	if i < 0 {
@@ -96,10 +97,10 @@ func (o *Object) value(name string) string {
 	return o.members[i].value
 }
 
-// Has reports whether there is such a member.
+// Has reports whether the object has the member.
 func (o *Object) Has(name string) bool { return o.index(name) >= 0 }
 
-// Need says that one at least of some members has to be there.
+// Need reports a mistake unless at least one of the members is present.
 func (o *Object) Need(names ...string) {
 	for _, name := range names {
 		if o.Has(name) {
@@ -113,7 +114,7 @@ func (o *Object) Need(names ...string) {
 	o.Fail(names[0], what)
 }
 
-// Text returns a text.
+// Text returns a string member.
 func (o *Object) Text(name string) string {
 	value := o.value(name)
 	if value == "" {
@@ -130,7 +131,8 @@ func (o *Object) text(place, value string) string {
 	return scan.Text(value)
 }
 
-// OneOf returns a text that is one of those that are known; the first if there is none.
+// OneOf returns a string member that must be one of the known ones; without the member it
+// returns the first of them.
 func (o *Object) OneOf(name string, known ...string) string {
 	if !o.Has(name) {
 		return known[0]
@@ -145,7 +147,7 @@ func (o *Object) OneOf(name string, known ...string) string {
 	return known[0]
 }
 
-// Int returns a whole number, which has to be least or more.
+// Int returns a whole number, which must be at least least.
 func (o *Object) Int(name string, least int64) int64 {
 	value := o.value(name)
 	if value == "" {
@@ -167,7 +169,7 @@ func (o *Object) Bool(name string) bool {
 	return value == "true"
 }
 
-// Duration returns a duration such as "90s" or "1h30m", which has to be least or more.
+// Duration returns a duration such as "90s" or "1h30m", which must be at least least.
 func (o *Object) Duration(name string, least time.Duration) time.Duration {
 	if !o.Has(name) {
 		return 0
@@ -213,7 +215,7 @@ func (o *Object) Texts(name string) []string {
 	return all
 }
 
-// Objects has f read each object of a list, which has to be there.
+// Objects calls f with each object of a list, which must be present.
 func (o *Object) Objects(name string, f func(*Object)) {
 	value := o.value(name)
 	elements := o.elements(name, value)
@@ -230,7 +232,7 @@ func (o *Object) Objects(name string, f func(*Object)) {
 	}
 }
 
-// element is one of a list, with its place.
+// element is an element of a list, with its position for mistakes.
 type element struct{ place, value string }
 
 func (o *Object) elements(name, value string) (all []element) {

@@ -5,6 +5,8 @@ import "strings"
 // Field is a parameter of requests. It comes in the query or in the body.
 type Field uint8
 
+// The parameters, in the order of names. The duration, the count or the text that each takes
+// is checked where a handler reads it.
 const (
 	TTL Field = iota
 	Wait

@@ -16,12 +16,12 @@ import (
 	"github.com/octostore/octostore/transport/client"
 )
 
-// ExportConfig says what to export, and how.
+// ExportConfig configures an export.
 type ExportConfig struct {
 	Client *client.Client
 	Query  client.AuditQuery
 	CSV    bool // rows for spreadsheets instead of NDJSON
-	// Progress is shown how far a long export is, if it is a terminal.
+	// Progress gets the progress of a long export, if it is a terminal.
 	Progress io.Writer
 }
 
@@ -29,8 +29,8 @@ func (c ExportConfig) exporter() *exporter {
 	return &exporter{client: c.Client, query: c.Query, rows: c.CSV, progress: newProgress(c.Progress)}
 }
 
-// Stream writes an export to w. It fails if the export breaks off; what was written by then
-// lacks its closing line.
+// Stream writes an export to w. It fails if the export breaks off; the output then lacks
+// the closing line.
 func (c ExportConfig) Stream(ctx context.Context, w io.Writer) error {
 	e := c.exporter()
 	defer e.progress.end()
@@ -38,16 +38,16 @@ func (c ExportConfig) Stream(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// File writes an export to a file, which appears only when it is complete. A file that is
-// there already is replaced only with overwrite.
+// File writes an export to a file, which appears only when it is complete. It replaces an
+// existing file only with overwrite.
 func (c ExportConfig) File(ctx context.Context, path string, overwrite bool) error {
 	e := c.exporter()
 	defer e.progress.end()
 	return e.whole(ctx, path, overwrite)
 }
 
-// Resume appends to a file what is new since the last export with the same state file, or
-// begins both.
+// Resume appends the records since the last export with the same state file, or creates
+// both files.
 func (c ExportConfig) Resume(ctx context.Context, output, state string) error {
 	e := c.exporter()
 	defer e.progress.end()
@@ -63,7 +63,7 @@ type exporter struct {
 	progress *progress
 }
 
-// ending is what the closing line of an export says.
+// ending is the content of the closing line of an export.
 type ending struct {
 	End     bool   `json:"end"`
 	Records int64  `json:"records"`
@@ -154,7 +154,7 @@ func fileThere(path string) error {
 	return fmt.Errorf("%s is there already; name another file, or give --overwrite to replace it", path)
 }
 
-// into writes an export into what is there already.
+// into writes an export into an existing file.
 func (e *exporter) into(ctx context.Context, path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

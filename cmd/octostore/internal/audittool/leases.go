@@ -1,7 +1,7 @@
-// Package audittool is what octostore audit does: it exports the audit log and follows it,
-// verifies exports and replays them, and tells who held what, from when to when. Exports are
-// read from files and from the standard input; a database is read as it is, whether a server
-// runs on it or not. It never writes to a database.
+// Package audittool implements octostore audit: it exports and follows the audit log,
+// verifies and replays exports, and lists the holders of locks with their times. It reads
+// exports from files and the standard input, and a database whether a server runs on it or
+// not. It never writes to a database.
 package audittool
 
 import (
@@ -21,10 +21,10 @@ import (
 // Held is the End of a lease whose end is not on record.
 const Held = "held"
 
-// LeaseKinds are the kinds of records that tell of leases.
+// LeaseKinds are the kinds of records about leases.
 var LeaseKinds = []lock.Kind{lock.Granted, lock.Renewed, lock.Released, lock.Expired, lock.Broken, lock.Undone}
 
-// Lease is one hold of one lock, as records tell of it.
+// Lease is one hold of one lock, rebuilt from records.
 type Lease struct {
 	Name     lock.Name         `json:"name"`
 	Token    lock.Token        `json:"fencing_token"`
@@ -37,24 +37,24 @@ type Lease struct {
 	// EndedAt is nil if the end is not on record; then ExpiresAt is the newest deadline.
 	EndedAt   *time.Time `json:"ended_at"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-	// HeldMS is how long it was held, 0 if that is not known.
+	// HeldMS is the time from grant to end, 0 if unknown.
 	HeldMS int64 `json:"held_ms,omitempty"`
 	// End is how it ended: released, expired, broken, undone; or Held.
 	End   string `json:"end"`
 	By    string `json:"by,omitempty"`    // the account that ended it, if it was another one
 	Cause string `json:"cause,omitempty"` // why it ended, in words
-	// TokenID and RemoteAddr are of the request it was granted to.
+	// TokenID and RemoteAddr are those of the acquire.
 	TokenID    string   `json:"token_id,omitempty"`
 	RemoteAddr string   `json:"remote_addr,omitempty"`
 	Priority   string   `json:"priority,omitempty"` // front or back, if it waited with that
 	Policies   []Policy `json:"policies,omitempty"`
-	// PolicySet is the id of the set of policies that let the grant pass, empty if none was
-	// asked. Those of its policies that did no more than allow are not in Policies; the
-	// records of kind policies_loaded say which policies it has.
+	// PolicySet is the id of the policy set that allowed the grant, empty if none was asked.
+	// Policies leaves out its policies that only allowed; the record of kind
+	// policies_loaded lists all of them.
 	PolicySet string `json:"policy_set,omitempty"`
 }
 
-// Policy is what a policy said to the grant or to a renewal: the newest of each.
+// Policy is the newest verdict of a policy on the grant or on a renewal.
 type Policy struct {
 	Name    string `json:"policy"`
 	At      string `json:"at"`
@@ -68,31 +68,31 @@ type Query struct {
 	Name    lock.Name // that of the lock
 	Prefix  string    // bytes the name begins with
 	Account string    // whose lease it is
-	// Since and Until are a span that the lease overlaps: it was held at a time that is not
-	// before Since, and before Until. Zero: no bound.
+	// Since and Until select leases that were held at some time in the span from Since
+	// (inclusive) to Until (exclusive). Zero: no bound.
 	Since, Until time.Time
 }
 
-// At makes the query one for leases that were held at an instant. A lease that ended then
-// was not.
+// At restricts the query to leases that were held at an instant. A lease that ended exactly
+// then is left out.
 func (q *Query) At(t time.Time) { q.Since, q.Until = t, t.Add(1) }
 
-// leaseLog puts leases together from records. It remembers those that have not ended, and
-// no others. It is used by one goroutine.
+// leaseLog rebuilds leases from records. It keeps only live leases in memory. It is for one
+// goroutine.
 type leaseLog struct {
 	query Query
 	each  func(*Lease) error
 	live  map[lock.Name]*Lease
 }
 
-// newLeaseLog returns one that gives each lease the query selects to each, in the order in
-// which they ended.
+// newLeaseLog returns a leaseLog that calls each with every selected lease, in the order of
+// their ends.
 func newLeaseLog(q Query, each func(*Lease) error) *leaseLog {
 	return &leaseLog{query: q, each: each, live: map[lock.Name]*Lease{}}
 }
 
-// Add takes the next line of an export or a journal. Lines that are no records of leases
-// are passed over.
+// Add takes the next line of an export or a journal. It ignores lines that are not about
+// leases.
 func (ls *leaseLog) Add(line []byte) error {
 	var r record.Record
 	if err := json.Unmarshal(line, &r); err != nil {
@@ -101,7 +101,7 @@ func (ls *leaseLog) Add(line []byte) error {
 	if !slices.Contains(LeaseKinds, r.Kind) {
 		return nil
 	}
-	// Nothing is left out for its time here: a clock may have been set back.
+	// Do not filter by time here: the clock may have been set back between records.
 	switch {
 	case !ls.query.named(&r):
 	case r.Kind == lock.Granted:
@@ -116,13 +116,13 @@ func (ls *leaseLog) Add(line []byte) error {
 	return nil
 }
 
-// named reports whether the record is about a lease that may be asked for.
+// named reports whether the record is about a lock that the query may select.
 func (q *Query) named(r *record.Record) bool {
 	return (q.Name == "" || r.Name == q.Name) && strings.HasPrefix(string(r.Name), q.Prefix) &&
 		(q.Account == "" || r.Account == q.Account)
 }
 
-// leaseOf is the lease as any of its records has it.
+// leaseOf returns the lease fields that every record has.
 func leaseOf(r *record.Record) *Lease {
 	return &Lease{Name: r.Name, Token: r.Token, Account: r.Account, Holder: r.Holder, Reason: r.Reason, Metadata: r.Metadata, End: Held}
 }
@@ -136,17 +136,17 @@ func granted(r *record.Record) *Lease {
 	return l
 }
 
-// deadline takes the deadline of a grant or a renewal.
+// deadline updates the deadline from a grant or a renewal.
 func (l *Lease) deadline(r *record.Record) {
 	end := r.ExpiresAt
 	if end.IsZero() {
-		// A lease that is not confirmed yet ends sooner.
+		// An unconfirmed lease ends sooner.
 		end = r.Time.Add(time.Duration(cmp.Or(r.ConfirmMS, r.TTLMS)) * time.Millisecond)
 	}
 	l.ExpiresAt = &end
 }
 
-// said takes what policies said, in the place of what they said before.
+// said replaces earlier verdicts of the same policies by those of the record.
 func (l *Lease) said(verdicts record.Verdicts) {
 	for _, v := range verdicts {
 		p := Policy{Name: v.Policy, At: v.At, Mode: v.Mode, Verdict: v.Verdict, Reason: v.Reason}
@@ -167,8 +167,8 @@ func (ls *leaseLog) known(r *record.Record) *Lease {
 	return leaseOf(r)
 }
 
-// passed tells of the lease before the one a record is about, if its end and the next
-// grant are not among the records.
+// passed reports the lease before the one of this record, if both its end and the next
+// grant are missing from the records.
 func (ls *leaseLog) passed(r *record.Record) error {
 	if l := ls.live[r.Name]; l != nil && l.Token != r.Token {
 		return ls.lost(r.Name)
@@ -201,8 +201,8 @@ func (ls *leaseLog) end(r *record.Record) error {
 	return ls.tell(l)
 }
 
-// lost tells of a lease whose end is not among the records although the lock was given
-// to another.
+// lost reports a lease whose end is missing from the records although the lock was granted
+// again.
 func (ls *leaseLog) lost(name lock.Name) error {
 	l := ls.live[name]
 	if l == nil {
@@ -212,7 +212,7 @@ func (ls *leaseLog) lost(name lock.Name) error {
 	return ls.tell(l)
 }
 
-// End tells of the leases that have not ended, by name.
+// End reports the leases that have not ended, in order of name.
 func (ls *leaseLog) End() error {
 	byName := func(a, b *Lease) int { return cmp.Compare(a.Name, b.Name) }
 	for _, l := range slices.SortedFunc(maps.Values(ls.live), byName) {
@@ -230,8 +230,8 @@ func (ls *leaseLog) tell(l *Lease) error {
 	return ls.each(l)
 }
 
-// overlaps reports whether the lease was held within the span. One whose grant is older
-// than the records began as long before its end as it was held.
+// overlaps reports whether the lease was held within the span. If its grant is missing, its
+// beginning is computed from its end and the time it was held.
 func (l *Lease) overlaps(since, until time.Time) bool {
 	begun := l.begun()
 	switch {
@@ -243,7 +243,7 @@ func (l *Lease) overlaps(since, until time.Time) bool {
 	return true
 }
 
-// begun returns when the lease began, the zero time if that is not known.
+// begun returns the beginning of the lease, or the zero time if it is unknown.
 func (l *Lease) begun() time.Time {
 	switch {
 	case l.GrantedAt != nil:

@@ -20,11 +20,11 @@ import (
 // printer writes leases as they come.
 type printer interface {
 	Lease(l *Lease) error
-	// Close ends the output. Output that is not ended is incomplete.
+	// Close ends the output. Output without its end is incomplete.
 	Close() error
 }
 
-// Formats are those [newPrinter] knows.
+// Formats are the output formats of [newPrinter].
 var Formats = []string{"text", "json", "csv"}
 
 // newPrinter returns a printer of one of the Formats: lines for people, one JSON array, or
@@ -88,7 +88,7 @@ func (l *Lease) held() string {
 	return l.EndedAt.Sub(begun).Round(time.Millisecond).String()
 }
 
-// rest is what has no column.
+// rest returns the fields without a column of their own.
 func (l *Lease) rest() string {
 	parts := []string{string(l.Name), strings.Trim(l.Holder+"@"+l.Account, "@"), fmt.Sprintf("token %d", l.Token)}
 	add := func(format, value string) {
@@ -108,7 +108,7 @@ func (l *Lease) rest() string {
 	return strings.Join(parts, "  ")
 }
 
-// policies is what policies said, in a line, each thing once.
+// policies returns the verdicts in one line, without repeats.
 func (l *Lease) policies() string {
 	var all []string
 	for _, p := range l.Policies {

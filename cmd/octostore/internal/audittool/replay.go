@@ -19,8 +19,8 @@ import (
 
 var errDiffers = errors.New("the records and the database differ")
 
-// Replay verifies files that continue each other, rebuilds from them who holds what,
-// and prints that. With the path of a database it compares what is in there instead.
+// Replay verifies files that continue each other, rebuilds the live leases from them, and
+// prints these. With the path of a database it compares them with the leases there instead.
 func Replay(ctx context.Context, stdin io.Reader, out io.Writer, key ed25519.PublicKey, db string, files []string) error {
 	replay, verdict, err := replayFiles(stdin, key, files)
 	if err != nil {
@@ -63,8 +63,8 @@ func replayFiles(stdin io.Reader, key []byte, files []string) (*verify.Replay, v
 	return replay, v.Result(), nil
 }
 
-// compareWithDatabase applies what the database recorded after the export, and compares
-// what that comes to with its leases.
+// compareWithDatabase applies the later records of the database to the rebuilt leases, and
+// compares the result with the leases of the database.
 func compareWithDatabase(ctx context.Context, out io.Writer, replay *verify.Replay, verdict verify.Result, db string) error {
 	later, follower := int64(0), ""
 	last := replay.Last()
@@ -130,8 +130,8 @@ func compareWithDatabase(ctx context.Context, out io.Writer, replay *verify.Repl
 	return err
 }
 
-// hashOfLast returns what the database says that the last record of an export hashes to;
-// follower is what the record after it says, empty if there is none.
+// hashOfLast returns the hash that the database has for the last record of an export.
+// follower is the previous hash in the record after it, or empty if there is none.
 func hashOfLast(in *sqlite.Inspection, last lock.Seq, follower string) string {
 	switch {
 	case in.Head.Seq == last:

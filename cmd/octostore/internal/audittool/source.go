@@ -26,8 +26,7 @@ type Source struct {
 	Client func() (*client.Client, error) // of the server
 }
 
-// Read passes all records to add, and perhaps some that are not wanted, up to the first
-// error.
+// Read passes all matching records to add, perhaps with others, until the first error.
 func (s Source) Read(ctx context.Context, stdin io.Reader, add func(line []byte) error) error {
 	if s.DB != "" {
 		return s.database(ctx, add)
@@ -94,8 +93,8 @@ func (s Source) database(ctx context.Context, add func(line []byte) error) error
 	return err
 }
 
-// readExport reads the records of an export, which has to be complete: it may have broken
-// off just before what matters.
+// readExport reads the records of an export. It fails for an incomplete export, which may
+// lack the very records that matter.
 func readExport(from io.Reader, add func(line []byte) error) error {
 	err := record.ReadExport(from, add)
 	if errors.Is(err, record.ErrIncomplete) {

@@ -18,8 +18,8 @@ import (
 	"github.com/octostore/octostore/transport/client"
 )
 
-// sectionRecords is how many records a section of a resumed export has at most. What
-// was written of a section that broke off is written again.
+// sectionRecords is the largest number of records in a section of a resumed export. An
+// incomplete section is written again.
 const sectionRecords = 100_000
 
 // exportState is where a resumed export ended.
@@ -34,10 +34,11 @@ type exportState struct {
 	Key  string `json:"key"`
 }
 
-// replaced is the error of an export that does not go on where the one before ended.
+// replaced is the error of an export that does not continue the one before.
 func (s *exportState) replaced(why string) error {
 	return fmt.Errorf(
-		"the journal of this server does not go on from record %s, the last that was exported (%s): its database was replaced, perhaps by a backup, or it is another server. "+
+		"the journal of this server does not go on from record %s, the last that was exported (%s): "+
+			"its database was replaced, perhaps by a backup, or it is another server. "+
 			"What was exported stays as it is; begin anew, with another file and state",
 		s.Cursor,
 		why,
@@ -140,8 +141,8 @@ func (e *exporter) resume(ctx context.Context, output, statePath string) error {
 	}
 }
 
-// lockState keeps a second export, begun before the first has ended, from writing into
-// the same file. The lock ends with the process, or when the file is closed.
+// lockState prevents a second export from writing into the same file at the same time. The
+// lock ends with the process, or when the file is closed.
 func lockState(path string) (*os.File, error) {
 	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -180,8 +181,8 @@ func writeState(path string, s exportState) error {
 	return files.Replace(path, append(text, '\n'))
 }
 
-// openOutput opens the file where the next section goes: behind what was completed, or
-// a new one.
+// openOutput opens the output for the next section: after the last complete section, or a
+// new file.
 func openOutput(path string, state *exportState) (*os.File, error) {
 	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file, so nothing can go on in it; --state needs one", path)

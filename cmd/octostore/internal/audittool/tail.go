@@ -19,7 +19,7 @@ import (
 	"github.com/octostore/octostore/transport/client"
 )
 
-// TailConfig says which records to show, and where.
+// TailConfig configures [Tail].
 type TailConfig struct {
 	Client *client.Client
 	Query  client.AuditQuery
@@ -130,7 +130,7 @@ func (t *tail) line(line []byte) error {
 
 func jsonLine(line []byte) (string, error) { return string(line), nil }
 
-// readableLine is a record for people.
+// readableLine returns a record as a line of text for people.
 func readableLine(line []byte) (string, error) {
 	r, err := record.Parse(line)
 	if err != nil {
@@ -172,13 +172,14 @@ func readableLine(line []byte) (string, error) {
 	return b.String(), nil
 }
 
-// isUnknownCursor reports whether the server said that no record of it has the cursor.
+// isUnknownCursor reports whether the server has no record with the cursor.
 func isUnknownCursor(err error) bool {
 	var answered *client.Error
 	return errors.As(err, &answered) && answered.Code == api.CodeInvalid && answered.InvalidProblem != nil && answered.Field == "after"
 }
 
-// expiredCursor returns the oldest cursor if that is what the server said instead.
+// expiredCursor returns the oldest cursor of the server if the error says that the given one
+// has been pruned.
 func expiredCursor(err error) (oldest string, is bool) {
 	var answered *client.Error
 	if errors.As(err, &answered) && answered.Code == api.CodeCursorExpired && answered.ExpiredProblem != nil {

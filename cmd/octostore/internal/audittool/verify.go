@@ -15,9 +15,9 @@ import (
 	"github.com/octostore/octostore/core/journal/verify"
 )
 
-// Verify verifies files that continue each other, and prints how far signatures vouch
-// for them. A nil key accepts the one that the files name. If they are not as they were
-// written, it says on errs what is good before the fault.
+// Verify verifies files that continue each other, and prints how far they are signed. With
+// a nil key it accepts the key named in the files. If the files were changed, it prints to
+// errs how far they are good.
 func Verify(stdin io.Reader, out, errs io.Writer, key ed25519.PublicKey, files []string) error {
 	v := verify.NewVerifier(key)
 	if err := tampered(verifyFiles(stdin, v, files)); err != nil {
@@ -30,7 +30,7 @@ func Verify(stdin io.Reader, out, errs io.Writer, key ed25519.PublicKey, files [
 	return err
 }
 
-// tampered gives an error about what is in an export the exit code for that.
+// tampered gives an error about the content of an export its exit code.
 func tampered(err error) error {
 	if _, is := errors.AsType[*verify.Fault](err); is {
 		return exitcode.As(exitcode.Tampered, err)
@@ -63,7 +63,7 @@ func verifyFile(stdin io.Reader, v *verify.Verifier, name string) error {
 	return v.Verify(f)
 }
 
-// goodUpTo says what can be said of what comes before a fault.
+// goodUpTo describes the records before a fault: how far they verify and are signed.
 func goodUpTo(d verify.Result) string {
 	good := fmt.Sprintf("%s, up to %d, follow from each other. ", text.Count(d.Records, "record"), d.Last)
 	if d.Vouched == 0 {

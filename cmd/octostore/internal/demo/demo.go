@@ -34,12 +34,12 @@ type stage struct {
 	leaseOfB string // used from the first scene to the last
 }
 
-// ErrInterrupted is the error of [Run] if its context ends before the story does.
+// ErrInterrupted is the error of [Run] if its context ends before the last scene.
 var ErrInterrupted = errors.New("the story was interrupted")
 
-// Run tells the story and, unless cfg.Once, keeps the server running until ctx ends. It
-// returns an error if anything differs from the story. In any case it stops the server and
-// removes its database.
+// Run plays the scenes and, unless cfg.Once, keeps the server running until ctx ends. It
+// returns an error if an answer differs from the expected one. In any case it stops the
+// server and removes its database.
 func Run(ctx context.Context, cfg Config) error {
 	told, err := run(ctx, cfg)
 	if !told && ctx.Err() != nil {

@@ -12,8 +12,8 @@ import (
 
 const frozen = "no deployments before Monday, 08:00; ask #release"
 
-// freeze is a complete policy in WebAssembly: it denies with a reason. Real policies look
-// at the request, and are written in a language.
+// freeze is a complete policy in WebAssembly: it denies every request with a reason. Real
+// policies look at the request and are compiled from a programming language.
 const freeze = "\x00asm\x01\x00\x00\x00" +
 	"\x01\x0a\x02\x60\x02\x7f\x7f\x00\x60\x00\x01\x7f" + // type 0: (i32 i32) -> (), type 1: () -> i32
 	"\x02\x15\x01\x0coctostore_v1\x04deny\x00\x00" + // import deny, of type 0
@@ -75,7 +75,7 @@ func (s *stage) policy(ctx context.Context) error {
 	return nil
 }
 
-// reload lets the server load a new manifest.
+// reload makes the server load the manifest again.
 func (s *stage) reload(ctx context.Context, policies ...map[string]any) error {
 	if err := s.rule(policies...); err != nil {
 		return err

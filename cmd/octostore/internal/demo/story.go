@@ -37,7 +37,7 @@ func (s story) does(who, format string, args ...any) {
 	s.say("  %s  %s", s.paint(bold, who), s.paint(dim, fmt.Sprintf(format, args...)))
 }
 
-// hears prints the answer that a client gets.
+// hears prints the answer to a client.
 func (s story) hears(who, format string, args ...any) {
 	s.say("  %s  %s", s.paint(bold, who), s.paint(green, fmt.Sprintf("← "+format, args...)))
 }

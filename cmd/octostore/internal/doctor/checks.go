@@ -27,7 +27,7 @@ import (
 	"github.com/octostore/octostore/hooks"
 )
 
-// Bounds of what is fine.
+// Values beyond these limits get a warning.
 const (
 	largeToRead  = 128 << 20 // a database whose server would have to wait too long for its log
 	leastSpace   = 64 << 20
@@ -36,7 +36,7 @@ const (
 	wholeReserve = 20 << 20
 )
 
-// server finds out whether a server runs on the database, and asks it how it is.
+// server finds out whether a server runs on the database, and asks for its health.
 func (d *doctor) server(ctx context.Context) (running bool) {
 	who, running, err := sqlite.Running(string(d.cfg.DB))
 	switch {
@@ -68,7 +68,7 @@ func (d *doctor) server(ctx context.Context) (running bool) {
 	return true
 }
 
-// askWhere returns the URL of the server, empty if it is not known.
+// askWhere returns the URL of the server, or an empty string if it is unknown.
 func (d *doctor) askWhere() (string, error) {
 	if target := os.Getenv("OCTOSTORE_URL"); target != "" {
 		return target, nil
@@ -84,16 +84,16 @@ func (d *doctor) askWhere() (string, error) {
 }
 
 func askHealth(ctx context.Context, target string) error {
-	c, err := session.ClientFor(target, "") // health is for everybody
+	c, err := session.ClientFor(target, "") // health needs no token
 	if err != nil {
 		return err
 	}
 	return c.Health(ctx)
 }
 
-// database checks the structure of the file, and that journal and leases are whole and
-// agree; and that it has a token, if strangers reach the address and nothing else wants
-// one.
+// database checks the structure of the file, and that the audit log and the leases are
+// complete and agree. If other machines can reach the server and nothing else requires
+// tokens, it checks that the database has one.
 func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 	path := string(d.cfg.DB)
 	info, err := os.Stat(path)
@@ -143,7 +143,7 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 
 var errEnough = errors.New("that is enough")
 
-// leases checks what can be read of a large database without its whole audit log.
+// leases checks the leases of a large database without reading its whole audit log.
 func (d *doctor) leases(ctx context.Context, path, exposed string, size int64) {
 	in, err := sqlite.Inspect(ctx, path, 0, nil)
 	if err != nil {
@@ -163,7 +163,7 @@ func (d *doctor) leases(ctx context.Context, path, exposed string, size int64) {
 	d.retention(in, check, size)
 }
 
-// brokenJournal is the error of a journal whose file is sound.
+// brokenJournal is the error of a broken audit log in a sound file.
 type brokenJournal struct{ error }
 
 func checkSegment(check *verify.SegmentVerifier, replay *verify.Replay, s lock.Segment, after lock.Seq) error {
@@ -208,7 +208,7 @@ func vouched(in sqlite.Inspection, check *verify.SegmentVerifier) string {
 	return fmt.Sprintf("checkpoints by %s vouch for it up to %d of %d", record.FormatKey(in.Key), check.Vouched, in.Head.Seq)
 }
 
-// permissions checks who may read and write what holds secrets.
+// permissions checks the permissions of files and directories that hold secrets.
 func (d *doctor) permissions() {
 	db := string(d.cfg.DB)
 	envFile := d.envFile
@@ -254,7 +254,7 @@ func holdsSecret(envFile string) bool {
 	return err == nil && secretVariable.Match(text)
 }
 
-// space checks the disk of the database and the reserve for when it is full.
+// space checks the free disk space and the reserve file for a full disk.
 func (d *doctor) space() {
 	db := string(d.cfg.DB)
 	free, known := sqlite.FreeSpace(filepath.Dir(db))
@@ -286,7 +286,7 @@ func (d *doctor) clock() {
 	d.say(fine, "clock", "it is %s; leases go on over restarts by the clock that counts from the boot", time.Now().UTC().Format(time.RFC3339))
 }
 
-// policies loads them as a server would, but keeps nothing of it.
+// policies loads the policies like a server, and closes them again.
 func (d *doctor) policies(ctx context.Context) {
 	if d.cfg.Policies == "" {
 		return
@@ -314,7 +314,7 @@ func (d *doctor) policies(ctx context.Context) {
 	d.say(fine, "policies", "%s", strings.Join(all, ", "))
 }
 
-// exposure says that strangers reach an address for which there is no token.
+// exposure reports an address that other machines can reach without a token.
 func (d *doctor) exposure(exposed string, tokens int) {
 	if exposed != "" && tokens == 0 {
 		d.say(wrong, "exposure", "%v", &preflight.ExposedError{Addr: exposed})

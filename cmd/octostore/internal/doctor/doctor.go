@@ -1,7 +1,7 @@
-// Package doctor looks for what is wrong with the database, the settings and the machine, and
-// says so in a line for each thing. It finds everything for which octostore serve would
-// refuse to start, and what would go wrong later. It changes nothing, and needs no server;
-// if one runs on the database, it asks that too.
+// Package doctor checks the database, the settings and the machine, and prints a line per
+// check. It finds everything for which octostore serve would refuse to start, and problems
+// that would show later. It changes nothing and needs no server; if a server runs on the
+// database, the doctor asks that too.
 package doctor
 
 import (
@@ -15,15 +15,15 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 )
 
-// Examine looks at everything with the settings of the environment and of a .env file, and
-// writes a line about each thing to out. It fails if something has to be mended.
+// Examine runs all checks with the settings of the environment and of a .env file, and
+// writes a line per finding to out. It fails if a finding is an error.
 func Examine(ctx context.Context, out io.Writer, envFile string) error {
 	d := doctor{out: out, envFile: envFile}
 	d.examine(ctx)
 	return d.verdict()
 }
 
-// doctor looks at one thing after the other and says what it found.
+// doctor runs the checks and prints their findings.
 type doctor struct {
 	out     io.Writer
 	envFile string // named by the user; empty: .env if there is one
@@ -33,7 +33,7 @@ type doctor struct {
 	failure     error // of writing
 }
 
-// finding is a line about one thing.
+// finding is one line of the report.
 type finding struct {
 	state string
 	about string
@@ -91,8 +91,8 @@ func (d *doctor) examine(ctx context.Context) {
 	d.policies(ctx)
 }
 
-// settings says which settings are not the defaults and where they come from, but not
-// what they are: some are secrets.
+// settings lists the settings that are not defaults, with their sources but without their
+// values: some are secrets.
 func (d *doctor) settings(loaded config.Loaded) {
 	from := map[string][]string{}
 	var sources []string

@@ -9,8 +9,8 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite"
 )
 
-// retention warns of a live lease that keeps the audit log from being pruned to its
-// limits: what is younger than twice its ttl stays.
+// retention warns of a live lease that keeps the audit log above its limits: records
+// younger than twice the longest ttl are not pruned.
 func (d *doctor) retention(in sqlite.Inspection, check *verify.SegmentVerifier, size int64) {
 	var longest lock.Lease
 	for _, l := range in.Leases {

@@ -12,12 +12,12 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite"
 )
 
-// soonExpires is how long before its end a certificate is worth a look.
+// soonExpires is the time before its end at which a certificate gets a warning.
 const soonExpires = 14 * 24 * time.Hour
 
-// start runs the checks of a start, all of them, and closes what they opened. It returns
-// an address that strangers reach and for which only the database can have a token; empty:
-// there is none.
+// start runs all checks of a start, and closes the files and listeners they opened. It
+// returns an address that other machines can reach and that only a token in the database
+// protects, or an empty string.
 func (d *doctor) start(running bool) (exposed string) {
 	p := &preflight.Parts{}
 	defer p.Close()
@@ -43,7 +43,7 @@ func isPortTaken(err error) bool {
 	return is
 }
 
-// sayPassed says what is worth a line about a check that has passed.
+// sayPassed prints the findings of a check that has passed, if there are any.
 func (d *doctor) sayPassed(p *preflight.Parts, about string) {
 	switch about {
 	case "address":

@@ -1,5 +1,5 @@
-// Package offline changes the tokens of a database that no server runs on, and keeps them on
-// record as a server would.
+// Package offline changes the tokens of a database while no server runs on it, and writes
+// the same audit records as a server.
 package offline
 
 import (
@@ -27,8 +27,8 @@ type Tokens struct {
 	tokens  *auth.Tokens
 }
 
-// Open opens a database, which is made if it is not there. It fails while a server
-// runs on it.
+// Open opens a database, and creates it if it does not exist. It fails while a server runs
+// on it.
 func Open(ctx context.Context, path string) (*Tokens, error) {
 	log := slog.New(slog.DiscardHandler)
 	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
@@ -77,7 +77,7 @@ func (o *Tokens) Tokens(context.Context) ([]api.Token, error) {
 	return all, nil
 }
 
-// CreateToken makes a token and returns it with its secret.
+// CreateToken creates a token and returns it with its secret.
 func (o *Tokens) CreateToken(ctx context.Context, w client.TokenSpec) (api.NewToken, error) {
 	scopes, err := auth.ParseScopes(w.Scopes)
 	if err != nil {
@@ -87,13 +87,13 @@ func (o *Tokens) CreateToken(ctx context.Context, w client.TokenSpec) (api.NewTo
 	return api.NewToken{Token: transport.ShowToken(t), Secret: secret}, err
 }
 
-// RotateToken makes a token in the place of one, which stays good for the grace period.
+// RotateToken replaces a token by a new one. The old one stays valid for the grace period.
 func (o *Tokens) RotateToken(ctx context.Context, id string, grace time.Duration) (api.NewToken, error) {
 	t, secret, err := o.tokens.Rotate(ctx, byHand, id, grace)
 	return api.NewToken{Token: transport.ShowToken(t), Secret: secret}, err
 }
 
-// RevokeToken ends a token.
+// RevokeToken revokes a token.
 func (o *Tokens) RevokeToken(ctx context.Context, id string) (api.Token, error) {
 	t, err := o.tokens.Revoke(ctx, byHand, id)
 	return transport.ShowToken(t), err

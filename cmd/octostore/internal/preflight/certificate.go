@@ -12,13 +12,13 @@ import (
 // largestPEMFile is more than a chain of certificates takes.
 const largestPEMFile = 16 << 20
 
-// Certificate is what a server shows to those who connect by TLS.
+// Certificate is the TLS certificate of a server.
 type Certificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[tls.Certificate]
 }
 
-// openCertificate reads the certificate and its key. Without files there is none.
+// openCertificate reads the certificate and its key. It returns nil without files.
 func openCertificate(certFile, keyFile string) (*Certificate, error) {
 	if certFile == "" {
 		return nil, nil
@@ -48,11 +48,11 @@ func (c *Certificate) Reload() error {
 	return nil
 }
 
-// Expires returns the end of the certificate that is shown now.
+// Expires returns the end of the certificate in use.
 func (c *Certificate) Expires() time.Time { return c.current.Load().Leaf.NotAfter }
 
-// ServerConfig returns the configuration of a server, which looks at the certificate anew for
-// every connection.
+// ServerConfig returns a TLS configuration that uses the newest certificate for every
+// connection.
 func (c *Certificate) ServerConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,

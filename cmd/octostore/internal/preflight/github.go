@@ -8,7 +8,7 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// GitHubSecret returns the secret of the OAuth app. Its errors show nothing of it.
+// GitHubSecret returns the secret of the OAuth app. Its errors do not contain the secret.
 func GitHubSecret(cfg config.Config) (string, error) {
 	if cfg.GitHubSecretFile == "" {
 		return string(cfg.GitHubSecret), nil

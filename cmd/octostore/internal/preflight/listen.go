@@ -11,9 +11,8 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 )
 
-// listen binds the address of a setting. Connections are of plain TCP, never of multipath
-// TCP: a socket of that tells of its first path only, so the end of a client's connection
-// could not be seen.
+// listen binds the address of a setting. It turns multipath TCP off, because such a socket
+// reports only its first path, which hides that a client has hung up.
 func listen(setting, addr string) (net.Listener, error) {
 	var of net.ListenConfig
 	of.SetMultipathTCP(false)
@@ -34,8 +33,8 @@ func (e *PortTakenError) Error() string {
 	return fmt.Sprintf("listen on %s: the port is taken, perhaps by another octostore; %s names another", e.addr, e.setting)
 }
 
-// isLoopback reports whether only this machine reaches a listener. What counts is what
-// is bound: a hosts file may say anything about localhost.
+// isLoopback reports whether only this machine can reach a listener. It looks at the bound
+// address, because a hosts file may map localhost to any address.
 func isLoopback(l net.Listener) bool {
 	bound, is := l.Addr().(*net.TCPAddr)
 	return is && bound.IP.IsLoopback()
@@ -63,8 +62,7 @@ func (p *Parts) listen(cfg config.Config) (err error) {
 	return err
 }
 
-// Exposed returns an address that others than this machine can reach, empty if there is
-// none among those that are bound.
+// Exposed returns a bound address that other machines can reach, or an empty string.
 func (p *Parts) Exposed(cfg config.Config) string {
 	switch {
 	case p.Listener != nil && !isLoopback(p.Listener):

@@ -1,7 +1,7 @@
-// Package preflight checks what has to be right before a server starts: addresses,
-// certificate, login, tokens file, the place of the database. A start runs the checks up to
-// the first that fails, the doctor runs all of them: what one finds the other finds, in the
-// same words. No check changes anything on the disk.
+// Package preflight checks the preconditions of a start: addresses, certificate, login,
+// tokens file, and the location of the database. A start runs the checks up to the first
+// that fails; the doctor runs all of them, so both report a mistake in the same words. No
+// check changes anything on the disk.
 package preflight
 
 import (
@@ -15,22 +15,23 @@ import (
 	"github.com/octostore/octostore/transport/login"
 )
 
-// Check is one thing that has to be right before a server starts.
+// Check is one precondition of a start.
 type Check struct {
 	About string
-	// Run leaves what it opens in the parts.
+	// Run stores the listeners and files that it opens in the parts.
 	Run func(p *Parts, cfg config.Config) error
 }
 
-// Parts are what the checks open: for the start to use, or for the doctor to close.
+// Parts are the listeners and files that the checks have opened. The start uses them, the
+// doctor closes them.
 type Parts struct {
 	Listener    net.Listener // on OCTOSTORE_ADDR
 	Admin       net.Listener // on OCTOSTORE_ADMIN_ADDR; nil: it is not set
 	Certificate *Certificate // nil: no TLS
 }
 
-// Checks returns the checks in their order. What is only known of an open database is
-// looked at behind them.
+// Checks returns the checks in their order. Checks that need an open database follow after
+// these.
 func Checks() []Check {
 	return []Check{
 		{"address", (*Parts).listen}, // first of all, for it says that another server runs
@@ -76,7 +77,7 @@ func checkTokensFile(_ *Parts, cfg config.Config) error {
 	return err
 }
 
-// checkLogin looks whether people can log in by GitHub as it is configured.
+// checkLogin checks the configuration of the login with GitHub.
 func (p *Parts) checkLogin(cfg config.Config) error {
 	if !cfg.LoginByGitHub() {
 		return nil
@@ -95,8 +96,9 @@ func (p *Parts) checkLogin(cfg config.Config) error {
 	return nil
 }
 
-// checkExposure refuses an address that strangers reach where there is nothing yet that
-// could hold a token. Whether a database has one is known when it is open.
+// checkExposure refuses an address that other machines can reach if there is neither a
+// database, nor a tokens file, nor a login. The tokens of an existing database are checked
+// after it is open.
 func (p *Parts) checkExposure(cfg config.Config) error {
 	if exposed := p.Exposed(cfg); exposed != "" && !Guarded(cfg) && !exists(string(cfg.DB)) {
 		return &ExposedError{exposed}
@@ -107,5 +109,5 @@ func (p *Parts) checkExposure(cfg config.Config) error {
 // Guarded reports whether requests need a token whatever the database holds.
 func Guarded(cfg config.Config) bool { return cfg.TokensFile != "" || cfg.LoginByGitHub() }
 
-// VolatilePlace is what to say where a restart of the machine forgets everything.
+// VolatilePlace is the warning for a database that does not survive a restart of the machine.
 const VolatilePlace = "the database is on a file system in memory: a restart of the machine forgets every lease, token and record"

@@ -191,6 +191,37 @@ func TestNoFileIsTooLong(t *testing.T) {
 	}
 }
 
+// A folder is one room: a reader sees what is in it without scrolling. package main has a
+// file for each command.
+func TestNoFolderHasTooManyFiles(t *testing.T) {
+	const most = 20
+	root := octotest.Root()
+	files := map[string]int{}
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") && p != root {
+			return filepath.SkipDir
+		}
+		if !d.IsDir() && filepath.Ext(p) == ".go" && !strings.HasSuffix(p, "_test.go") {
+			files[filepath.Dir(p)]++
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatal("there are no files")
+	}
+	for folder, n := range files {
+		if n > most {
+			t.Errorf("%s has %d files besides tests; part it, a folder has at most %d", strings.TrimPrefix(folder, root+"/"), n, most)
+		}
+	}
+}
+
 // goList asks the go command for all packages of this module.
 func goList(t *testing.T) []listed {
 	t.Helper()

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// hangups waits for SIGHUP. A server that has nothing to read again waits for it too:
-// else the signal would end it.
+// hangups handles SIGHUP. A server with nothing to reload handles it too, because an
+// unhandled SIGHUP would end the process.
 type hangups struct {
 	signals chan os.Signal
 	ended   sync.WaitGroup
@@ -26,15 +26,15 @@ func onHangup(do func()) *hangups {
 	return h
 }
 
-// end stops to wait, and waits for a call under way.
+// end stops the handler and waits for a call under way.
 func (h *hangups) end() {
 	signal.Stop(h.signals)
 	close(h.signals)
 	h.ended.Wait()
 }
 
-// reload reads again what may change while the server runs. What cannot be used stays
-// as it was.
+// reload reloads the certificate, the tokens file and the policies. A part that cannot be
+// loaded keeps its old state.
 func (s *server) reload() {
 	if s.certificate != nil {
 		if err := s.certificate.Reload(); err != nil {

@@ -15,17 +15,17 @@ import (
 	"github.com/octostore/octostore/hooks"
 )
 
-// storage is what a server keeps its locks in.
+// storage is the durable state of a server.
 type storage interface {
 	journal.Store
 	auth.Store
 	hooks.CursorStore
 	Sizes() (db, wal int64)
-	Used(ctx context.Context) (int64, error) // bytes that hold something
-	// Full reports whether its last space has to be saved for those who hold a lock.
+	Used(ctx context.Context) (int64, error) // bytes without free pages
+	// Full reports whether the last space is reserved for renewals and releases.
 	Full() bool
-	// Failed is closed when the storage has found by itself that it cannot go on, and
-	// refuses every commit.
+	// Failed is closed when the storage has failed outside a commit. It then refuses every
+	// commit.
 	Failed() <-chan struct{}
 	Close() error
 }
@@ -62,7 +62,7 @@ var auditLevels = map[config.AuditLevel]lock.Level{
 	"all":       lock.All,
 }
 
-// newKeeper has the journal signed and pruned.
+// newKeeper starts the signing and pruning of the journal.
 func newKeeper(s *server, cfg config.Config, log *slog.Logger) *journal.Keeper {
 	keep := journal.KeepConfig{
 		Journal:  s.journal,
@@ -87,7 +87,7 @@ func (s *server) record(kind lock.Kind) error {
 	defer cancel()
 	e := lock.Event{Kind: kind, Cause: "octostore " + version.Own()}
 	if kind == lock.Stopped && s.policies != nil {
-		e.Loaded = s.policies.PolicySet() // others may rule at the next start
+		e.Loaded = s.policies.PolicySet() // the next start may load another set
 	}
 	_, err := s.table.Append(ctx, e)
 	return err

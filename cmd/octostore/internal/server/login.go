@@ -30,8 +30,7 @@ func openLogin(cfg config.Config, s *server, log *slog.Logger) (*login.GitHub, e
 	if names := allow.Unpinned(); len(names) > 0 {
 		log.Warn(
 			"OCTOSTORE_GITHUB_ALLOW has names without a number: a later owner of such a name at GitHub may log in",
-			"names",
-			strings.Join(names, " "),
+			"names", strings.Join(names, " "),
 		)
 	}
 	return login.Open(login.Config{

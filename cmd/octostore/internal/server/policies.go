@@ -20,11 +20,11 @@ import (
 // policies are the policies of a running server.
 type policies struct {
 	*hooks.Host
-	table *table.Table // where it is recorded which of them rule
+	table *table.Table // records the loaded policies
 	log   *slog.Logger
 
 	loaded atomic.Int64  // when, in ns since 1970
-	failed atomic.Uint64 // loads since
+	failed atomic.Uint64 // loads since the start
 
 	mu sync.Mutex // one reload at a time, with its record
 
@@ -53,14 +53,14 @@ func openPolicies(ctx context.Context, cfg config.Config, log *slog.Logger) (*po
 	return p, nil
 }
 
-// close ends everything.
+// close ends a reload under way and closes the policies.
 func (p *policies) close() error {
 	p.stop()
 	return p.Host.Close()
 }
 
-// begin records which policies rule, and lets those that observe begin. All can be
-// loaded again from then on.
+// begin records the loaded policies and starts the observers. Reloads are possible from
+// then on.
 func (p *policies) begin(ctx context.Context, s *server) error {
 	p.table = s.table
 	if err := p.Observe(ctx, hooks.ObserveConfig{Journal: s.journal, Cursors: s.store, Recorder: s.table}); err != nil {
@@ -103,9 +103,9 @@ func (p *policies) record(changes string) error {
 	return p.recordSet(ctx, changes)
 }
 
-// recordSet records what the set that rules has in it, and so has the one before: whatever
-// a set judged is followed by a record of the set, or the set still rules. Sets that could
-// not be recorded when they were loaded come first.
+// recordSet records the policies of the present set, after all earlier sets whose record
+// failed: in the audit log every decision is followed by a record of its policy set, unless
+// that set is still in use.
 func (p *policies) recordSet(ctx context.Context, cause string) error {
 	rules := p.PolicySet()
 	if !slices.Contains(p.unrecorded, rules) {
@@ -135,8 +135,8 @@ func (p *policies) appendSet(ctx context.Context, set *lock.PolicySet, cause str
 	return err
 }
 
-// keepOnRecord records the set that rules again if its record is among those that are to be
-// forgotten, up to an event.
+// keepOnRecord records the present policy set again if its last record is about to be
+// pruned, with all events up to upTo.
 func (p *policies) keepOnRecord(ctx context.Context, upTo lock.Seq) error {
 	p.recording.Lock()
 	defer p.recording.Unlock()
@@ -146,5 +146,5 @@ func (p *policies) keepOnRecord(ctx context.Context, upTo lock.Seq) error {
 	return p.recordSet(ctx, "recorded again, since the last record of it is pruned")
 }
 
-// loadError means that nothing was changed.
+// loadError means that the load failed and the old policies stay.
 type loadError struct{ error }

@@ -10,7 +10,7 @@ import (
 )
 
 // Run runs a server with these settings until ctx ends, then stops it in good order. It
-// writes its log to w, and the error it returns too.
+// writes its log to w, including the error that it returns.
 func Run(ctx context.Context, loaded config.Loaded, w io.Writer) error {
 	log := newLogger(w, loaded.Config)
 	for _, u := range loaded.Unknown {

@@ -1,6 +1,6 @@
 // Package server is octostore serve: it opens all parts of a server from the inside out,
-// connects them, and closes them from the outside in. Nothing else knows all of them, and
-// no other command imports it but serve, and bench, which tunes its process alike.
+// connects them, and closes them from the outside in. It is the composition root. Only
+// serve imports it, and bench, which uses the same process settings.
 package server
 
 import (
@@ -24,10 +24,10 @@ import (
 	"github.com/octostore/octostore/transport/login"
 )
 
-// How long each part of an orderly stop may take. Together they stay below
-// stopTime, after which the process gives up on a disk that does not answer.
+// Timeouts of the steps of a stop. Their sum is below stopTime, after which the process
+// gives up on a disk that does not answer.
 const (
-	answerTime   = time.Second     // to answer everybody who waits
+	answerTime   = time.Second     // to answer all waiters
 	shutdownTime = 2 * time.Second // to finish the requests under way
 	stopTime     = 4500 * time.Millisecond
 )
@@ -48,7 +48,7 @@ type server struct {
 	keeper      *journal.Keeper
 	api         *transport.API
 	http        []*http.Server
-	served      chan error // what ended the accepting of connections
+	served      chan error // the error that ended a listener
 	hangups     *hangups
 }
 
@@ -58,7 +58,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	s := &server{log: log, served: make(chan error, 2)} // one for each listener
 	defer func() {
 		if err != nil {
-			_ = s.close() // what went wrong first is what counts
+			_ = s.close() // the first error is the one to return
 		}
 	}()
 	parts, err := preflight.Prepare(cfg)
@@ -90,11 +90,10 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	case exposed != "" && s.certificate == nil:
 		log.Warn(
 			"others can reach this address, and tokens go over it as they are; set OCTOSTORE_TLS_CERT, or put a proxy with TLS before it",
-			"addr",
-			exposed,
+			"addr", exposed,
 		)
 	}
-	// A full disk does not stop those who hold a lock from giving it back.
+	// A full disk must not prevent the start: holders still need to release their locks.
 	if err := s.record(lock.Started); errors.Is(err, lock.ErrFull) {
 		log.Warn("the start is not recorded", "err", err)
 	} else if err != nil {
@@ -122,7 +121,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	return s, nil
 }
 
-// url is where a client on this machine finds the server.
+// url returns the URL of the server for clients on this machine.
 func (s *server) url() string {
 	if s.certificate != nil {
 		return "https://" + s.listener.Addr().String()
@@ -130,11 +129,11 @@ func (s *server) url() string {
 	return "http://" + s.listener.Addr().String()
 }
 
-// firstToken is the command that makes a token while the server runs: the database is
-// locked then.
+// firstToken returns the command that creates the first token on the running server, which
+// has the database locked.
 func firstToken(url string) string { return "OCTOSTORE_URL=" + url + " octostore token create --admin" }
 
-// warnVolatile tells that a restart of the machine forgets every lease.
+// warnVolatile warns if the database does not survive a restart of the machine.
 func warnVolatile(log *slog.Logger, db string) {
 	dir, err := filepath.Abs(filepath.Dir(db))
 	if err == nil && sqlite.Volatile(dir) {

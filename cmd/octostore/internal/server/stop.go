@@ -10,7 +10,7 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
-// wait returns nil when ctx ends, else what keeps the server from going on.
+// wait returns nil when ctx ends, or the error that stops the server.
 func (s *server) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -28,8 +28,8 @@ func (s *server) stopped() error {
 	return fmt.Errorf("the lock table has stopped: %w", s.table.Err())
 }
 
-// failTable has the table find out that its store has failed. Until its next commit it
-// would answer what it can from memory, and that may not be so any more.
+// failTable makes the table notice that its store has failed, with a commit that the store
+// refuses. Until a commit fails the table answers reads from memory, which may be wrong.
 func (s *server) failTable() error {
 	_ = s.record(lock.Stopped) // it is refused
 	select {
@@ -40,8 +40,8 @@ func (s *server) failTable() error {
 	}
 }
 
-// stop refuses acquires, answers everybody who waits, finishes what is under way, and
-// closes all parts. After nil the database is complete in its one file.
+// stop refuses acquires, answers all waiters, finishes the requests under way, and closes
+// all parts. If it returns nil, the database is complete in its one file.
 func (s *server) stop() error {
 	done := make(chan error, 1)
 	go func() {
@@ -57,7 +57,7 @@ func (s *server) stop() error {
 	}
 }
 
-// drain has everybody who waits answered. Renewals and releases go on.
+// drain answers all waiters. Renewals and releases go on.
 func (s *server) drain() {
 	if s.policies != nil {
 		s.policies.stop()
@@ -83,8 +83,7 @@ func (s *server) shutdown() {
 		_ = s.login.Close() // so does this
 	}
 	_ = s.tokens.Close() // so does this
-	// No request is left. If this is not recorded, the record of the next start is
-	// enough.
+	// No request is left, so a failure here changes nothing: the next start is recorded, too.
 	_ = s.record(lock.Stopped)
 }
 

@@ -27,7 +27,7 @@ func openTokens(ctx context.Context, s *server, cfg config.Config, log *slog.Log
 	return &tokens{Tokens: known, file: file, log: log}, nil
 }
 
-// reload reads the file again.
+// reload reads the tokens file again.
 func (t *tokens) reload() {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
@@ -35,10 +35,8 @@ func (t *tokens) reload() {
 	if err != nil && changes == "" {
 		t.log.Error(
 			"the tokens file cannot be used: all tokens are as they were, and those that were taken out of the file are still good",
-			"file",
-			t.file,
-			"err",
-			err,
+			"file", t.file,
+			"err", err,
 		)
 		return
 	}

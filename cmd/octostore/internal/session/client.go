@@ -1,6 +1,6 @@
-// Package session is how commands reach a server: which one the environment names, the token
-// that is sent to it, and the certificates that are trusted. It keeps the token of octostore
-// login in a file that only the user can read, and sends it to no other server.
+// Package session connects commands to a server: it chooses the URL, the token and the
+// trusted certificates. It keeps the token of octostore login in a file that only the user
+// can read, and sends it to no other server.
 package session
 
 import (
@@ -30,7 +30,7 @@ func NewClient() (*client.Client, error) {
 // serverURL names the server that commands ask.
 func serverURL() string { return cmp.Or(os.Getenv("OCTOSTORE_URL"), client.DefaultURL) }
 
-// Redacted returns a URL without its password, as it may be shown.
+// Redacted returns a URL without its password, for messages.
 func Redacted(target string) string {
 	if u, err := url.Parse(target); err == nil {
 		return u.Redacted()

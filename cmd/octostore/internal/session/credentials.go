@@ -15,8 +15,8 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// credentials are the tokens that octostore login keeps for other commands, in one file,
-// by server: no server is ever sent the token of another.
+// credentials is the file of the tokens from octostore login, by server: a server never
+// gets the token of another.
 type credentials struct {
 	Servers map[string]Credential `json:"servers"`
 }
@@ -36,8 +36,8 @@ func credentialsPath() (string, error) {
 	return filepath.Join(dir, "octostore", "credentials.json"), nil
 }
 
-// serverKey is what a server is called in the file, whether its URL ends in a slash or not
-// and however its host is written.
+// serverKey returns the key of a server in the file: its URL with a lower-case host and no
+// slash at the end.
 func serverKey(target string) string {
 	u, err := url.Parse(strings.TrimSuffix(target, "/"))
 	if err != nil {
@@ -47,7 +47,7 @@ func serverKey(target string) string {
 	return u.String()
 }
 
-// keptToken returns what is kept for a server; the zero credential if there is nothing.
+// keptToken returns the credential for a server, or the zero Credential.
 func keptToken(target string) (Credential, error) {
 	path, err := credentialsPath()
 	if err != nil {
@@ -57,11 +57,11 @@ func keptToken(target string) (Credential, error) {
 	return all.Servers[serverKey(target)], err
 }
 
-// largestCredentials is more than the tokens of thousands of servers take.
+// largestCredentials is the size limit of the file, enough for thousands of servers.
 const largestCredentials = 4 << 20
 
-// readCredentials reads the file. One that others can read is refused: it may be theirs,
-// and what was in it is no secret any more. Errors show nothing of it.
+// readCredentials reads the file. It refuses a file that other users can read: its tokens
+// are no secret any more. Errors do not contain the tokens.
 func readCredentials(path string) (credentials, error) {
 	text, err := files.ReadPrivate(path, largestCredentials)
 	switch {
@@ -79,8 +79,8 @@ func readCredentials(path string) (credentials, error) {
 	return all, nil
 }
 
-// Keep stores a token for a server, in the place of another, or removes what is kept
-// if it is the zero Credential. The file is there whole or as it was.
+// Keep stores a token for a server and replaces the one before; the zero Credential removes
+// it. The file is replaced in one step.
 func Keep(target string, c Credential) (path string, err error) {
 	if path, err = credentialsPath(); err != nil {
 		return "", fmt.Errorf("nowhere to keep a token: %w", err)

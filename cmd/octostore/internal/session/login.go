@@ -15,11 +15,11 @@ import (
 )
 
 // LogIn logs in with GitHub to the server that OCTOSTORE_URL names, and keeps the token. It
-// tells the user on w what to do, and returns when that is done or can no longer be.
+// prints instructions to w, and returns when the login has succeeded or expired.
 func LogIn(ctx context.Context, w io.Writer) error {
 	target := serverURL()
 	shown := Redacted(target)
-	before, err := keptToken(target) // before anybody is sent to type in a code
+	before, err := keptToken(target) // fails before the user types in a code for nothing
 	if err != nil {
 		return err
 	}
@@ -62,8 +62,8 @@ func LogIn(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// awaitLogin polls until the code was typed in. It goes on while the server cannot be
-// reached, or cannot reach GitHub, as long as the login lasts.
+// awaitLogin polls until the user has typed in the code. It retries while the server, or
+// GitHub from there, cannot be reached, until the login expires.
 func awaitLogin(ctx context.Context, c *client.Client, d api.DeviceLogin) (*api.NewToken, error) {
 	over := time.After(time.Duration(d.ExpiresInMS) * time.Millisecond)
 	for wait := d.IntervalMS; ; {
@@ -89,8 +89,8 @@ func awaitLogin(ctx context.Context, c *client.Client, d api.DeviceLogin) (*api.
 	}
 }
 
-// revokeKept revokes a token that is no longer used. If the server does not answer, it ends by
-// itself.
+// revokeKept revokes a token that is no longer used. It ignores a server that does not
+// answer: the token expires anyway.
 func revokeKept(ctx context.Context, target, token string) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -99,8 +99,8 @@ func revokeKept(ctx context.Context, target, token string) {
 	}
 }
 
-// LogOut revokes the token that is kept for the server that OCTOSTORE_URL names, and removes
-// it here; local leaves the server out.
+// LogOut revokes the kept token of the server that OCTOSTORE_URL names, and removes it from
+// the file; with local it does not ask the server.
 func LogOut(ctx context.Context, w io.Writer, local bool) error {
 	target := serverURL()
 	kept, err := keptToken(target)

@@ -10,8 +10,8 @@ import (
 	"github.com/octostore/octostore/core/files"
 )
 
-// trustAlso makes a client trust the certificates in a file, in PEM, besides those the
-// system trusts. Without a file nothing changes.
+// trustAlso makes a client trust the PEM certificates of a file besides those of the
+// system. No-op without a file.
 func trustAlso(transport *http.Transport, file string) error {
 	if file == "" {
 		return nil
@@ -31,5 +31,5 @@ func trustAlso(transport *http.Transport, file string) error {
 	return nil
 }
 
-// largestPEM is more than the certificates of all authorities take.
+// largestPEM is the size limit of the file, enough for the certificates of all authorities.
 const largestPEM = 16 << 20

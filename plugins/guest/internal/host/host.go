@@ -1,21 +1,21 @@
-// Package host is where the SDK meets OctoStore: on WebAssembly the functions that
-// the interface offers, everywhere else what guesttest puts in their place.
+// Package host connects the SDK to OctoStore: on WebAssembly it imports the functions of
+// the interface, elsewhere guesttest replaces them.
 package host
 
-// What a policy answers when OctoStore calls it; the exports of the module lead here.
-// Nil means that the policy did not register any.
+// The functions of the policy that the exports of the module call. Nil means that the policy
+// registered none.
 var (
 	Check     func() int32
 	Configure func() int32
 	Observe   func() int32
 )
 
-// Unregistered is what an export returns that has nothing to call: an error, for a
-// policy that is asked what it does not know must not look like a yes.
+// Unregistered is the result of an export without a registered function. It is an error,
+// because a policy without a check must not look like one that allows.
 const Unregistered = 2
 
-// runConfigure has the policy read its configuration. One that reads none takes none but an
-// empty object: else an operator would believe that it counts.
+// runConfigure lets the policy read its configuration. A policy without configure accepts
+// only an empty object, so that no operator believes in a configuration without effect.
 func runConfigure() int32 {
 	if Configure != nil {
 		return Configure()
