@@ -65,20 +65,20 @@ func (t *Table) nextBatch() (closed bool) {
 }
 
 // dropGivenUp drops acquires whose caller has already given up, because a grant would have
-// to be undone. It looks only at the commands that one batch can take. An acquire that is
+// to be undone. It looks no further than one batch can take of the others. An acquire that is
 // given up later is answered, and its grant undone.
 func (t *Table) dropGivenUp() {
-	window := min(len(t.pending), lock.BatchSteps)
-	n := 0
-	for _, c := range t.pending[:window] {
+	kept, looked := 0, 0
+	for ; looked < len(t.pending) && kept < lock.BatchSteps; looked++ {
+		c := t.pending[looked]
 		if c.Verb == lock.DoAcquire && c.Caller.(*request).state.Load() == givenUp {
 			continue
 		}
-		t.pending[n] = c
-		n++
+		t.pending[kept] = c
+		kept++
 	}
-	if n < window {
-		t.pending = slices.Delete(t.pending, n, window)
+	if kept < looked {
+		t.pending = slices.Delete(t.pending, kept, looked)
 	}
 }
 
