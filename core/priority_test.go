@@ -43,7 +43,7 @@ func (h house) waits(t *testing.T, ctx context.Context, holder, key string, got 
 func TestPriorityOfPoliciesDecidesWhoIsNext(t *testing.T) {
 	for name, grant := range map[string]func(core.Question) (core.Decision, error){
 		"at the request": nil,
-		// What is said at the turn comes too late: the request waits where it was put.
+		// A priority given at the turn has no effect: the request keeps its place.
 		"at the turn": func(core.Question) (core.Decision, error) {
 			return core.Decision{Priority: lock.Back, SetPriority: true}, nil
 		},

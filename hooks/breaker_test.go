@@ -229,7 +229,7 @@ func TestBreakerDoesNotKeepEventsFromAnObserver(t *testing.T) {
 	}
 }
 
-// What a load brings begins with a closed breaker, whatever was before.
+// A loaded policy begins with a closed breaker, whatever was before.
 func TestBreakerIsClosedAfterAReload(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", fails)

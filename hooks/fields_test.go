@@ -151,7 +151,7 @@ func TestKeysOfOtherLocksNeedTheManifest(t *testing.T) {
 	}
 }
 
-// What the manifest lets a policy look at is checked like everything else in it.
+// The fields of a policy in the manifest are checked like everything else in it.
 func TestManifestReads(t *testing.T) {
 	h := newHouse(t)
 	h.write("p.wasm", allows)

@@ -53,7 +53,7 @@ func runTestsWithout(t *testing.T, what, tests string) {
 	}
 }
 
-// What runs policies is what is said to.
+// The engine that runs policies is the reported one.
 func TestEngineIsSaid(t *testing.T) {
 	h, log := newHouse(t), newLogBook()
 	h.write("p.wasm", allows)

@@ -11,7 +11,7 @@ import (
 )
 
 // An instance that trapped is thrown away, and another one is made for the next request.
-// What it had must not stay until the garbage collector comes by.
+// Its memory must be freed at once, not by the garbage collector.
 func TestMemoryOfATrappedInstanceIsGivenBack(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	const mib = 32

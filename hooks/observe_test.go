@@ -207,7 +207,7 @@ func TestObserverMayBeginAtTheStart(t *testing.T) {
 	w.stop()
 }
 
-// What is about no lock is for those who want everything.
+// Events about no lock go to observers of all names only.
 func TestObserverSeesEventsWithoutALock(t *testing.T) {
 	for _, tt := range []struct {
 		match []string

@@ -57,7 +57,7 @@ func TestPolicySetHasTheIDOfWhatMakesIt(t *testing.T) {
 	}
 }
 
-// What a reload says has changed is what has, and a policy that is off is not gone.
+// A reload reports exactly its changes, and a policy that is off does not count as removed.
 func TestReloadSaysWhatHasChanged(t *testing.T) {
 	h := newHouse(t)
 	h.write("a.wasm", allows)
@@ -88,7 +88,7 @@ func TestReloadSaysWhatHasChanged(t *testing.T) {
 	}
 }
 
-// What is recorded of a set has a bound, whatever the manifest says.
+// The record of a policy set is bounded, whatever the manifest says.
 func TestPolicySetLeavesOutTooManyPatterns(t *testing.T) {
 	h := newHouse(t)
 	h.write("a.wasm", allows)

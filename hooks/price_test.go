@@ -240,7 +240,7 @@ func documentSize(t *testing.T, h house) int {
 	return int(denied.RetryAfter.Milliseconds())
 }
 
-// What the host does has a price that follows from the request alone.
+// The price of a host call depends on the request alone.
 func TestPricesOfTheHost(t *testing.T) {
 	h := newHouse(t)
 	config := `{"x":"` + strings.Repeat("x", 60_000) + `"}`

@@ -126,7 +126,7 @@ func TestStartsHaveOneBudget(t *testing.T) {
 	}
 }
 
-// What is made aside is there for the next request, in every mode.
+// An instance that was started in the background serves the next request, in every mode.
 func TestReplacementsStartInTheBackground(t *testing.T) {
 	for _, mode := range []manifest.Mode{manifest.Enforce, manifest.Shadow} {
 		h := newHouse(t)

@@ -75,7 +75,7 @@ func TestLastWordsOfAGuestAreBoundedAndPrintable(t *testing.T) {
 	}
 }
 
-// What a guest writes without an end of the line is logged when its call ends.
+// Output of a guest without a line feed is logged when its call ends.
 func TestLogHasALineThatHasNotEnded(t *testing.T) {
 	for fd, text := range map[int]string{1: "half a line", 2: "one\nand a half"} {
 		trial := openTrial(t, writes(fd, text), TrialConfig{})

@@ -157,7 +157,7 @@ func TestTrialSaysWhyAModuleIsRefused(t *testing.T) {
 	}
 }
 
-// What cannot be known is absent, by its own key and in the document.
+// Unknown fields are absent, by their own key and in the document.
 func TestTrialHidesAbsentKeys(t *testing.T) {
 	const show = "i32.const 500 i32.const 4000 call $get local.tee 0 i32.const -1 i32.eq if i32.const 0 return end i32.const 500 local.get 0 call $deny i32.const 1"
 	var asked []string
@@ -208,7 +208,7 @@ func TestTrialTakesEvents(t *testing.T) {
 	}
 }
 
-// What a module is not made for it is not asked.
+// A module is not asked about hooks that it does not implement.
 func TestTrialOfAMissingExport(t *testing.T) {
 	o := openTrial(t, watching("i32.const 0"), TrialConfig{}).Ask(Case{Question: question("x")})
 	if o.Verdict != "error" || o.Fault.Error() != "it does not export check" {

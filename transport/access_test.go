@@ -322,7 +322,7 @@ func TestPathsDoNotTrickScopes(t *testing.T) {
 	}
 }
 
-// Revoking a token wakes and refuses those who wait by it, and no one else.
+// Revoking a token wakes and refuses its waiters, and no others.
 func TestTokenRevocationRefusesWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})

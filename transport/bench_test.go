@@ -93,7 +93,7 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// What a request costs before and after its handler.
+// The cost of a request outside its handler.
 func BenchmarkHealth(b *testing.B) {
 	s := newServer(b, setup{})
 	w, r := newSink(), newRequest("GET /healthz", nil).http()

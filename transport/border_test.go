@@ -17,7 +17,7 @@ func (rt *route) lineOf(method string) string {
 	return method + " " + strings.Replace(rt.pattern, "{name}", "some/lock", 1)
 }
 
-// What holds for one route holds for all of them.
+// All routes have the same rules.
 func TestRoutesAreStrict(t *testing.T) {
 	s := newServer(t, setup{})
 	for _, rt := range routeTable() {

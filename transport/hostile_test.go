@@ -85,7 +85,7 @@ func TestLimitsCountABadTokenForItsAddress(t *testing.T) {
 	}
 }
 
-// Who has a good token is counted for the account, also where none is needed.
+// A request with a valid token counts for its account, also where no token is needed.
 func TestLimitsCountAValidTokenOnPublicRoutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{limits: Limits{AddressRate: 1, Rate: 3}})

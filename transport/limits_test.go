@@ -194,7 +194,7 @@ func (w *rawConn) closed() bool {
 	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// What counting a request costs, beside the cheapest request there is.
+// The cost of counting a request, compared with the cheapest request.
 func BenchmarkLimits(b *testing.B) {
 	for _, with := range []struct {
 		name   string

@@ -114,7 +114,7 @@ func TestLoginsOfOneAddressInBrowsersAreLimited(t *testing.T) {
 }
 
 // TestLoginsThatFindNoPlaceCostNothing takes all places there are for logins by a code.
-// Those that find none do not lead to GitHub, and take nothing from their address.
+// Further logins do not lead to GitHub, and do not count for their address.
 func TestLoginsThatFindNoPlaceCostNothing(t *testing.T) {
 	s := newSite(t)
 	s.fake.Polls = []string{"authorization_pending"}

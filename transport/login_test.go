@@ -389,7 +389,7 @@ func TestLogout(t *testing.T) {
 	s.do(t, "GET /v1/locks/a", bearers[1]).want(200)
 }
 
-// Who may log in may not fill the server with tokens, nor use up those of administrators.
+// A user cannot fill the server with tokens by logins, nor use up those of administrators.
 func TestLimitOfLoginsPerAccount(t *testing.T) {
 	s := newSite(t)
 	limits := New(Config{Service: s.service, Journal: s.journal, Tokens: s.tokens, Login: s.login, Limits: Limits{NewTokens: 2}}).limits

@@ -125,7 +125,7 @@ func hostileRun(t *testing.T, name string, handler http.Handler, line []string) 
 			break
 		}
 	}
-	// What would not be shown at all could not be wrong.
+	// Output that is empty would pass the checks for nothing.
 	if silent := []string{"audit export -o", "logout", "policy replay"}; name == "answers" && !strings.Contains(shown, "HOSTILE") &&
 		!slices.ContainsFunc(silent, func(s string) bool { return strings.HasPrefix(strings.Join(line, " "), s) }) {
 		t.Errorf("%s: %s: it shows nothing of the answer: %q", name, strings.Join(line, " "), shown)
@@ -152,7 +152,7 @@ func TestHostileServerMeetsEveryCommandThatAsks(t *testing.T) {
 	})
 }
 
-// What a program reads is what the server sent.
+// Output for programs is exactly what the server sent.
 func TestHostileServerReachesFilesByteByByte(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(hostileDocument(r.URL.Path)))

@@ -60,7 +60,7 @@ func rootCommand() *cobra.Command {
 		Long: "A lock service: named locks over HTTP with leases and fencing tokens.\n\n" +
 			exitcode.Help(),
 		Version: version.Own(),
-		// Errors are printed once, by execute; usage is for those who ask for it.
+		// Errors are printed once, by execute; usage only on request.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

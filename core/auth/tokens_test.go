@@ -201,7 +201,7 @@ func TestTokenUnknownInMemoryIsLookedUp(t *testing.T) {
 	if p := h.want(t, secret, nil); p.Account != "alice" || !h.TokensRequired() {
 		t.Errorf("it is %+v", p)
 	}
-	for range 200 { // those who guess are not looked up without end
+	for range 200 { // guessed tokens are not looked up without end
 		h.want(t, auth.NewSecret(), auth.ErrBadToken)
 	}
 }

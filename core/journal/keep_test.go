@@ -344,7 +344,7 @@ func TestPruneWaitsAnHourIfTheClockIsFarAheadAtTheStart(t *testing.T) {
 	})
 }
 
-// What cannot be recorded does not happen.
+// A prune that cannot be recorded does not happen.
 func TestFullDiskKeepsFromPruning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &refusing{Store: memory.New()}

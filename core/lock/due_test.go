@@ -50,7 +50,7 @@ func TestDueEndsAreNotTriedAgainAtOnce(t *testing.T) {
 	}
 }
 
-// What is due and makes no event has a bound as well: a batch that gives up the places of
+// Deadlines that make no event are bounded as well: a batch that gives up the places of
 // thousands at once would keep all others waiting.
 func TestDueGracesAreBoundedInABatch(t *testing.T) {
 	const waiters = 3*BatchSteps + 10

@@ -75,7 +75,7 @@ func TestEndedAttemptsHaveABound(t *testing.T) {
 	}
 }
 
-// What is due to be forgotten after a quiet time is forgotten bit by bit: the loop must
+// Old attempts are forgotten bit by bit after a quiet time: the loop must
 // not stand still for it.
 func TestRecentForgetsBitByBit(t *testing.T) {
 	r := newRecent[int, string](time.Minute, 1000)

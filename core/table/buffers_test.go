@@ -31,7 +31,7 @@ func checkBuffers(t *testing.T, after string, tab *Table) {
 	}
 }
 
-// What a large start, many departures at once and a drain needed is not kept for good.
+// The buffers of a large start, of many departures at once and of a drain are not kept.
 func TestBuffersOfLargeBatchesAreNotKept(t *testing.T) {
 	const many = mostReused + 1000
 	synctest.Test(t, func(t *testing.T) {

@@ -45,7 +45,7 @@ func TestPriorityStatsShowStarvation(t *testing.T) {
 	})
 }
 
-// What a full disk refused has changed nothing of that.
+// Batches that a full disk refused do not change the numbers.
 func TestPriorityStatsSurviveARefusal(t *testing.T) {
 	inTime(t, Config{}, func(t *testing.T, tab *Table, d *diary) {
 		g := mustAcquire(t, tab, try("x"))

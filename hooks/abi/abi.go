@@ -25,7 +25,7 @@ const (
 	ExportInitialize = "_initialize" // (): called once, before everything else
 )
 
-// What a policy may import from [Module].
+// Imports from [Module].
 const (
 	ImportGet          = "get"            // (key, key_len, buf, cap i32) -> i32
 	ImportGetI64       = "get_i64"        // (key, key_len i32) -> i64
@@ -36,13 +36,13 @@ const (
 	ImportLog          = "log"            // (level, text, text_len i32)
 )
 
-// What check returns. Anything else is an error.
+// Results of check. Anything else is an error.
 const (
 	Allow = 0
 	Deny  = 1
 )
 
-// What the getters return instead of an answer.
+// Error results of the getters.
 const (
 	Absent   = -1            // get: there is no such field
 	NoNumber = math.MinInt64 // get_i64: there is none, or it is not a number

@@ -71,8 +71,8 @@ func amplifiers() map[string]func(n int) []byte {
 	}
 }
 
-// What an instance takes is bounded, all of it: small modules that would have the host
-// take much are refused, and what is not refused takes no more than was allowed.
+// All memory of an instance is bounded: small modules that would need much host memory are
+// refused, and accepted modules stay below the limit.
 func TestMemoryOfTheHostIsAccountedFor(t *testing.T) {
 	const pages = 16
 	const limit = pages << 16

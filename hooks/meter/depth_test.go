@@ -71,7 +71,7 @@ func TestStackOfEndlessRecursionIsBounded(t *testing.T) {
 	}
 }
 
-// What a call took of the stack is there again for the next one, however its functions end.
+// The next call has the whole stack again, however the functions of a call end.
 func TestStackIsWholeAgainAfterACall(t *testing.T) {
 	for name, end := range map[string]string{
 		"at the end": "", "return": "return", "branch": "br 0", "branch out of blocks": "block block br 2 end end",

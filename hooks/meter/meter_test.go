@@ -49,7 +49,7 @@ func function(typ, locals, code string) wasmtest.Module {
 	return wasmtest.Module{Pages: 1, Funcs: []wasmtest.Func{{Name: "f", Type: typ, Locals: locals, Code: code}}}
 }
 
-// What things cost is documented, so it is exact.
+// The documented prices are exact.
 func TestPrices(t *testing.T) {
 	const entry = Call + 1 // the call and the end of the function
 	tests := []struct {

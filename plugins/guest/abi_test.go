@@ -146,7 +146,7 @@ func TestNamesAndNumbersAreThoseOfTheInterface(t *testing.T) {
 	check("wasmexport", "Export", "ExportMemory", "ExportInitialize") // the compiler's
 }
 
-// What is asked for that the policy did not register must not look like a yes.
+// A call of an export that the policy did not register must not look like a yes.
 func TestUnregisteredExportIsAnError(t *testing.T) {
 	if n := host.RunCheck(); n == abi.Allow || n == abi.Deny {
 		t.Errorf("check returns %d", n)

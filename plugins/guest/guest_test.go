@@ -190,7 +190,7 @@ func (silent) Cap(string, int64)   {}
 func (silent) Note(_, _ string)    {}
 func (silent) Log(int32, string)   {}
 
-// What nothing reads must not look as if it counted.
+// A configuration that the policy does not read is an error.
 func TestConfigureThatIsMissingRefusesAConfiguration(t *testing.T) {
 	host.Configure = nil
 	for config, taken := range map[string]bool{"{}": true, " { }\n": true, `{"a":1}`: false, `{"a": "something that is longer"}`: false, "7": false, "[]": false} {

@@ -22,7 +22,7 @@ type freeze struct {
 	match []string // lock names; nil: all
 }
 
-// What passes a freeze.
+// The exceptions of a freeze.
 const (
 	passAccount = "account" // requests of the account that holds the incident lock
 	passHolder  = "holder"  // of those, the ones that name the same holder

@@ -54,7 +54,7 @@ func TestNamesWithoutNumbersAreKnown(t *testing.T) {
 	}
 }
 
-// Who gets in, and as what.
+// The users who may log in, and their accounts.
 func TestAllowedLogins(t *testing.T) {
 	const orgs, team = "GET /api/v3/user/memberships/orgs/acme", "GET /api/v3/orgs/acme/teams/ops/memberships/Alice"
 	for _, test := range []struct {

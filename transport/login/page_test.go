@@ -48,7 +48,7 @@ func TestPagesDoNothing(t *testing.T) {
 	}
 }
 
-// What is remembered of logins is bounded, and forgotten in time.
+// The table of logins is bounded, and its entries expire.
 func TestUsedStatesAreForgotten(t *testing.T) {
 	var u usedStates
 	now := time.Now()

@@ -302,7 +302,7 @@ func TestGitHubUsersThatCannotBe(t *testing.T) {
 	}
 }
 
-// Those who flood the server with forms wait for GitHub and are turned away meanwhile.
+// Few logins of a flood of forms wait for GitHub at a time; the server refuses the others.
 func TestGitHubIsAskedByFewLoginsAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := aliceAtGitHub()

@@ -43,7 +43,7 @@ func TestReadExportRefusesTruncatedExports(t *testing.T) {
 	}
 }
 
-// What could be read of a compressed export that was cut off is given to the caller.
+// The caller gets the readable part of a compressed export that was cut off.
 func TestReadExportGivesThePartOfALineBeforeAnError(t *testing.T) {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)

@@ -52,7 +52,7 @@ func TestVerifyAcceptsAnExport(t *testing.T) {
 	}
 }
 
-// What was done to a file is named: the line, and what is wrong with it.
+// An error about a changed file names the line and its fault.
 func TestVerifyNamesTheFirstFault(t *testing.T) {
 	out := sample(t)
 	lines := strings.SplitAfter(string(out), "\n")
@@ -133,7 +133,7 @@ func TestVerifyNoticesEveryMutation(t *testing.T) {
 		if !errors.As(err, &fault) {
 			t.Fatalf("mutation %d, %s in line %d, is not noticed: %v", n, what, at, err)
 		}
-		// What happened to the ends is seen in the closing line.
+		// The closing line shows changes at both ends.
 		if atEnds := at < 3 || fault.Line >= len(lines)-1; !atEnds && (fault.Line < at-1 || fault.Line > at+1) {
 			t.Fatalf("mutation %d, %s in line %d, is said to be in: %v", n, what, at, fault)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// What may be wrong with a history.
+// Errors of [History.Check].
 var (
 	ErrViolation = errors.New("no order of events explains these answers")
 	ErrUndecided = errors.New("undecided: the check took too long")

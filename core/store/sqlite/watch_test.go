@@ -24,7 +24,7 @@ func mustRemove(t *testing.T, paths ...string) {
 	}
 }
 
-// What happens to the files under an open store, and what is left afterwards.
+// Faults of the files under an open store, and the expected files afterwards.
 var vanishings = []struct {
 	name string
 	do   func(t *testing.T, path string)

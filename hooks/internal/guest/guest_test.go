@@ -121,7 +121,7 @@ func TestKeysOfAnotherLockDoNotChangeWithinARequest(t *testing.T) {
 	}
 }
 
-// What a guest asks for must not grow what the server keeps.
+// Calls of a guest must not increase the memory that the server keeps.
 func TestZonesAreBounded(t *testing.T) {
 	var z Zones
 	for i := range 2 * maxZones {
@@ -139,7 +139,7 @@ func TestZonesAreBounded(t *testing.T) {
 	}
 }
 
-// What a language links must load, so all of WASI is offered, each function with its type.
+// Modules import the functions that their language links, so all of WASI is offered, with types.
 func TestWASIIsOfferedWhole(t *testing.T) {
 	ctx := context.Background()
 	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())

@@ -14,7 +14,7 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite"
 )
 
-// What the export ends with has to be in the database as it is in the export.
+// The last record of the export has to be the same in the database.
 func TestReplayComparesTheLastRecord(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "o.db")
 	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})

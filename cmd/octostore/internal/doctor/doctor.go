@@ -40,7 +40,7 @@ type finding struct {
 	text  string
 }
 
-// What can be found.
+// Grades of findings.
 const (
 	fine  = "ok"
 	doubt = "warn" // worth a look, but nothing is broken

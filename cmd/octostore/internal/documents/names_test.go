@@ -16,7 +16,7 @@ import (
 	"github.com/octostore/octostore/transport/client"
 )
 
-// What docs/names.md shows is run, against a real server.
+// The commands in docs/names.md are run against a real server.
 func TestNamesPageTellsTheTruth(t *testing.T) {
 	octotest.NeedTools(t, "sh", "curl", "awk", "tr")
 	_, blocks := pageBlocks(t, octotest.Path("docs/names.md"))

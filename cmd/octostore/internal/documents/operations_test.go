@@ -14,7 +14,7 @@ import (
 
 var operationsPage = octotest.Path("docs/operations.md")
 
-// What docs/operations.md shows is run in order, against a real server with TLS.
+// The commands in docs/operations.md are run in order against a real server with TLS.
 func TestOperationsPageTellsTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("every command of the page is started")

@@ -310,7 +310,7 @@ func TestConfigurationPageHasTheRealSettings(t *testing.T) {
 
 var configurationPage = octotest.Path("docs/configuration.md")
 
-// What docs/configuration.md shows is run.
+// The commands in docs/configuration.md are run.
 func TestConfigurationPageTellsTheTruth(t *testing.T) {
 	octotest.NeedTools(t, "sh", "grep")
 	_, blocks := pageBlocks(t, configurationPage)

@@ -70,7 +70,7 @@ type soak struct {
 // the exports hold, put together, is unbroken; who follows gets every record once; and
 // the database is what the records say.
 func TestAuditLogHoldsWhileEverythingHappensAtOnce(t *testing.T) {
-	// What is younger than twice the largest ttl, here four seconds, is never pruned.
+	// Records younger than twice the largest ttl, here four seconds, are never pruned.
 	kills, apart := 3, 3*time.Second
 	if testing.Short() {
 		kills, apart = 2, time.Second

@@ -111,7 +111,7 @@ func (o *onDisk) useUp(t *testing.T, p *octotest.Server) int {
 }
 
 // giveBack releases n locks and returns how many of them the server had space for.
-// Who is told 507 has his lock still.
+// A holder that gets a 507 still has its lock.
 func (o *onDisk) giveBack(t *testing.T, p *octotest.Server, n int) (done int) {
 	t.Helper()
 	for range n {

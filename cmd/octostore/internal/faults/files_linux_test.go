@@ -96,7 +96,7 @@ func TestServerWithoutFreeDescriptorsServesOpenConnections(t *testing.T) {
 		t.Errorf("it computed for %s of %s with nothing to do", spent, watched)
 	}
 
-	// Those inside go on, in their order, on the connections they have.
+	// Connected waiters go on, in their order, on their connections.
 	for n, c := range queue[:10] {
 		octotest.Expect(t, holder.Ask("/v1/locks/a/release?lease_id="+held.LeaseID), 200, `"held_ms"`)
 		next := octotest.Granted(t, c.Receive(octotest.Patient))
@@ -106,7 +106,7 @@ func TestServerWithoutFreeDescriptorsServesOpenConnections(t *testing.T) {
 		holder, held = c, next
 	}
 
-	// Those outside come in as places get free, without asking again.
+	// Clients without a connection get one as files become free, without a new request.
 	for _, c := range queue[10:] {
 		c.Reset()
 	}

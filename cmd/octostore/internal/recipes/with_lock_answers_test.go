@@ -124,7 +124,7 @@ func TestWithLockStartsNothingOnALeaseItCannotRenew(t *testing.T) {
 	}
 }
 
-// What a server says is for people, and can come from anywhere.
+// Messages of a server are untrusted text for people.
 func TestWithLockCleansWhatItShows(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	problem := `{"detail":"no \u001b[31m` + "\x1b[2J\x07\u202edlroW\u009b\u200b\ufeff" + ` \"prod\" \\u0022 C:\\x <é>","code":"policy_denied"}`

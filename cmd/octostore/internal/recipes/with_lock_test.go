@@ -90,7 +90,7 @@ type locked struct {
 func (sh shell) start(t *testing.T, url string, settings []string, args ...string) *locked {
 	t.Helper()
 	home := t.TempDir()
-	// What a user may have in this file must not matter.
+	// A .curlrc of the user must not affect the script.
 	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("location\nfail\nretry = 3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func TestLogLevels(t *testing.T) {
 	}
 }
 
-// What a client says may not look like a line of the log, nor colour a terminal.
+// Text from a client cannot forge a line of the log, nor colour a terminal.
 func TestLogHasNoForgedLines(t *testing.T) {
 	const hostile = "/v1/locks/a\nApr 1 ERR \"the disk\" is=full\r\n\x1b[31m{\"level\":\"ERROR\"}\u2028\x00\u202e"
 	for _, format := range []config.LogFormat{"text", "json"} {

@@ -30,7 +30,7 @@ func TestWaitersLeaveFilesForOthers(t *testing.T) {
 	}
 }
 
-// Who watches, exports and waits leaves files for holders, however few there are.
+// Watches, exports and waiters leave files for holders, however low the limit is.
 func TestReadersLeaveFilesForOthers(t *testing.T) {
 	for _, files := range []uint64{8, 256, 1024, 20_000, math.MaxUint64} {
 		readers := min(mostReaders(files), 1000) + min(mostReaders(files), 100)

@@ -160,7 +160,7 @@ func readAll(t *testing.T, dir string) (all []byte) {
 	return all
 }
 
-// What was done to tokens offline is on record like everything else.
+// Offline changes of tokens are in the audit log like all others.
 func TestOfflineChangesAreRecorded(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.DB = config.Path(filepath.Join(t.TempDir(), "o.db"))

@@ -155,7 +155,7 @@ func scramble(rng *rand.Rand, raw []byte) []byte {
 	return raw
 }
 
-// What requests are made wrong with.
+// Mutations that make a request malformed.
 var (
 	scraps     = []string{"\x00", "\r", "\n", "\r\n", "\r\n\r\n", " ", "\t", ":", "\xff\xfe", "\u202e", "%", "%00", "\"", "{", "}", "A", strings.Repeat("A", 5000)}
 	pathScraps = []string{"/", "//", "/../", "/./", "..", "%2F", "%2f..%2f", "%", "%zz", "%00", "%C3%28", "?", "#", ";", "é", "\x7f", "*", ":", "~", "+", strings.Repeat("a", 65), strings.Repeat("a/", 130), "/acquire", "/renew", "/wait"}
