@@ -13,7 +13,7 @@ import (
 	"github.com/octostore/octostore/hooks/internal/manifest"
 )
 
-// Explanation is what all policies would answer to a question.
+// Explanation is the answer that all policies would give to a question.
 type Explanation struct {
 	Policies []Explained // in the order of the manifest
 	// Refusal is the error that the request would get: a [*core.DeniedError] or a

@@ -25,7 +25,7 @@ type CursorStore interface {
 	SetObserverCursors(ctx context.Context, set []journal.ObserverCursor, forget []string) error
 }
 
-// ObserveConfig is what observers need. All fields are required.
+// ObserveConfig configures observers. All fields are required.
 type ObserveConfig struct {
 	Journal  *journal.Journal
 	Cursors  CursorStore

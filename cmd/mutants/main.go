@@ -2,7 +2,7 @@
 // time, in a copy of the tree, and runs the tests that ought to notice.
 //
 //	go run ./cmd/mutants                 all of them; exit 1 if one survives
-//	go run ./cmd/mutants -list           what there is
+//	go run ./cmd/mutants -list           list the sabotages
 //	go run ./cmd/mutants -fit            whether each still fits the code; takes a second
 //	go run ./cmd/mutants -only NAME,…    some of them
 //	go run ./cmd/mutants -markdown       also write the table into docs/guarantees.md

@@ -35,7 +35,7 @@ func (o outcome) String() string {
 	return [...]string{"survived", "caught", "caught by the time limit", "does not compile"}[o]
 }
 
-// result is what became of a mutant.
+// result is the outcome of a mutant.
 type result struct {
 	mutant  mutant
 	outcome outcome

@@ -50,7 +50,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	return int(codeOf(err))
 }
 
-// errLogged is what a command returns that has put its error into the log already.
+// errLogged is the error of a command that has already logged its error.
 var errLogged = errors.New("the error is in the log")
 
 func rootCommand() *cobra.Command {

@@ -57,7 +57,7 @@ type Journal struct {
 	closed  chan struct{}
 }
 
-// view is what readers see. It is immutable; the next one replaces it.
+// view is the state that readers see. It is immutable; the next one replaces it.
 type view struct {
 	head lock.Seq
 	ring ring

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// faults are what is wrong with a machine.
+// faults are the broken invariants of a machine.
 type faults []string
 
 func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }

@@ -2,7 +2,7 @@ package lock
 
 import "time"
 
-// Verb is what a command wants of the machine.
+// Verb is the operation of a command.
 type Verb uint8
 
 // Verbs.
@@ -44,7 +44,7 @@ type Command struct {
 
 	Skip, Limit int // DoQueue
 
-	// Caller is what the sender keeps with the command. The machine does not look at it.
+	// Caller is a value of the sender. The machine does not look at it.
 	Caller any
 
 	// The machine's own.

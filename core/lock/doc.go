@@ -67,7 +67,7 @@
 //     the hold; package table makes it.
 //   - Attempt: what an idempotency key identifies, over several requests.
 //   - Waiter: an attempt or a request in the queue of a lock. Its place is where it stands;
-//     its listener is the request that is answered. What it is doing is its state, one of
+//     its listener is the request that is answered. Its state is one of
 //     listening, called, late and absent; file waiter.go has the table of states.
 //   - Turn: a waiter is the first that listens, and the lock is free. Call: the message that
 //     its turn has come, sent where the request has to be looked at again. Claim: its yes.

@@ -29,7 +29,7 @@ func (m *Machine) grantWaiter(w *waiter, said Opinion) {
 	})
 }
 
-// queueTime is what is recorded of a request's time in the queue; zero: it did not wait.
+// queueTime holds the recorded facts of a wait in the queue; zero: the request did not wait.
 type queueTime struct {
 	waited time.Duration
 	class  Priority

@@ -92,14 +92,14 @@ func (h *held) deadline() time.Time {
 	return h.lease.ExpiresAt
 }
 
-// attemptID is what an idempotency key is unique in.
+// attemptID identifies an attempt: an idempotency key is unique per account and name.
 type attemptID struct {
 	account string
 	name    Name
 	key     [32]byte
 }
 
-// release is what a repeated release is answered from.
+// release is kept to answer a repeated release.
 type release struct {
 	account string
 	held    time.Duration
@@ -223,7 +223,7 @@ func (m *Machine) replace(e *entry, h *held) {
 	m.schedule.set(&e.due, h.deadline())
 }
 
-// accountUse is what an account has of the table.
+// accountUse counts the leases and waiters of an account.
 type accountUse struct{ holds, waits int }
 
 // add changes what an account has.

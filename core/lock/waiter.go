@@ -23,7 +23,7 @@ type waiter struct {
 	absence  absence  // if absent: its place among the absent
 }
 
-// waiterState is what a waiter is doing, and what its due means.
+// waiterState is the state of a waiter. It determines the meaning of its due.
 type waiterState uint8
 
 const (

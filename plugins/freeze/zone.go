@@ -31,7 +31,7 @@ func newZone(table *time.Location) *zone {
 	return &zone{table: table}
 }
 
-// offset is what clocks are ahead of UTC, in seconds.
+// offset is the offset of clocks from UTC, in seconds.
 func (z *zone) offset(at int64) int64 {
 	for i := range z.periods {
 		if p := &z.periods[i]; p.from <= at && at < p.until {

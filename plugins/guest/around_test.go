@@ -70,8 +70,8 @@ func TestPolicyReadsOtherLocks(t *testing.T) {
 	guesttest.Ask(guesttest.NewRequest())
 }
 
-// FuzzTheEndOfALocalTime looks for a text of a host that makes a policy panic.
-func FuzzTheEndOfALocalTime(f *testing.F) {
+// FuzzEndOfALocalTime looks for a text of a host that makes a policy panic.
+func FuzzEndOfALocalTime(f *testing.F) {
 	for _, text := range []string{"", "Z", "+01:00", "2026-03-28T23:00:00-02:30", "::::::"} {
 		f.Add(text)
 	}

@@ -48,7 +48,7 @@ func prefixed(prefix, name string) string {
 // A longer key is the name of no field.
 var composed [1 << 10]byte
 
-// join puts parts together; one alone is what it is.
+// join concatenates parts. It returns a single part unchanged.
 func join(parts []string) string {
 	if len(parts) == 1 {
 		return parts[0]

@@ -16,7 +16,7 @@ func init() {
 
 func main() {}
 
-// freeze is what one incident lock freezes while it is held.
+// freeze selects the locks that one incident lock freezes while it is held.
 type freeze struct {
 	lock  string
 	match []string // lock names; nil: all

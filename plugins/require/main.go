@@ -18,7 +18,7 @@ func init() {
 
 func main() {}
 
-// field is what has to be there.
+// field is a required field.
 type field struct {
 	name     string     // reason, holder or metadata.KEY
 	patterns []string   // one has to match; nil: any text that is not empty

@@ -110,7 +110,7 @@ type Explanation struct {
 	Policies []Explained `json:"policies"`
 }
 
-// Explained is what one policy would decide.
+// Explained is the decision that one policy would make.
 type Explained struct {
 	Policy  string `json:"policy"`
 	Digest  string `json:"digest,omitempty"` // SHA-256 of the module, in hex; empty: not loaded
@@ -122,7 +122,7 @@ type Explained struct {
 	*Said // nil if it is not evaluated
 }
 
-// Said is what a policy answered.
+// Said is the answer of a policy.
 type Said struct {
 	Verdict    string            `json:"verdict"`          // allow, deny or error
 	Reason     string            `json:"reason,omitempty"` // of a denial; of an error, its kind

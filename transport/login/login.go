@@ -73,7 +73,7 @@ type Tokens interface {
 	Revoke(ctx context.Context, by lock.Origin, id string) (auth.Token, error)
 }
 
-// Config is what a [GitHub] needs. All but URL, Transport and Logger must be set.
+// Config configures a [GitHub]. All but URL, Transport and Logger must be set.
 type Config struct {
 	ClientID     string
 	ClientSecret string

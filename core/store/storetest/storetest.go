@@ -59,7 +59,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"a lease has left what it was promised", testRemaining},
 		{"a lease that was renewed for less keeps its end", testRemainingBeyondTTL},
 		{"an unconfirmed lease has no more left than the time to confirm it", testRemainingUnconfirmed},
-		{"a store is what a plain model says it is", testModel},
+		{"a store equals a plain model", testModel},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}

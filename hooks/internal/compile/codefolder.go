@@ -32,7 +32,7 @@ type codeFolder struct {
 	log       *slog.Logger
 }
 
-// codeRecord is what KEY.json holds.
+// codeRecord is the content of KEY.json.
 type codeRecord struct {
 	File   string `json:"file"` // relative to the folder
 	Bytes  int64  `json:"bytes"`

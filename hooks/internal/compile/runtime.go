@@ -46,7 +46,7 @@ func Open(ctx context.Context, cfg Config, use func(*Runtime) error) (*Runtime, 
 				r.kept.sweep()
 				return r, nil
 			}
-			_ = r.Close() // what went wrong first is what counts
+			_ = r.Close() // the first error is the one to return
 		}
 		if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 			return nil, err
@@ -75,7 +75,7 @@ func openIn(ctx context.Context, cfg Config, p setup) (r *Runtime, err error) {
 			err = unavailable(fmt.Errorf("the compiler has failed: %v", failed))
 		}
 		if err != nil {
-			_ = r.Close() // what went wrong first is what counts
+			_ = r.Close() // the first error is the one to return
 			r = nil
 		}
 	}()

@@ -35,7 +35,7 @@ type Line struct {
 // one is held during a call: an instance has one at a time.
 var one sync.Mutex
 
-// config is what the policy was configured with; the key stays readable.
+// config is the configuration of the policy; the key stays readable.
 var config = "{}"
 
 // Configure passes a configuration, a JSON object, to the policy, as a load does. The error is

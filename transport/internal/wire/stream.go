@@ -81,7 +81,7 @@ type Stream struct {
 	working bool // it has a slot of the pool
 }
 
-// StreamConfig is what a stream is like.
+// StreamConfig configures a stream.
 type StreamConfig struct {
 	ContentType []string
 	Gzip        bool

@@ -35,7 +35,7 @@ var (
 	Close       = []string{"close"}
 )
 
-// Answer is what a handler answers a request with, if not with an error.
+// Answer is a handler's answer to a request, if it is not an error.
 type Answer interface {
 	// Head returns the status and the content type.
 	Head() Head
@@ -43,7 +43,7 @@ type Answer interface {
 	Append(b []byte, t Times) []byte
 }
 
-// Head is what comes before the body of an answer.
+// Head is the part of an answer before its body.
 type Head struct {
 	Status      int
 	ContentType []string

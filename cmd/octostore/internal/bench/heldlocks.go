@@ -73,7 +73,7 @@ type lockSet struct {
 	sample      *sample
 }
 
-// heldLease is what it takes to release a lease.
+// heldLease holds the values that a release needs.
 type heldLease struct {
 	lock  int
 	token uint64

@@ -39,7 +39,7 @@ type Loaded struct {
 	Unknown []Unknown // variables that look like settings but are not
 }
 
-// Value is what one setting was given.
+// Value is the value of one setting, with its source.
 type Value struct {
 	Setting
 	Text   string // as it was written; of a secret only that there is one

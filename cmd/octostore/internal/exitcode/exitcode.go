@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Code is what a command exits with.
+// Code is the exit code of a command.
 type Code int
 
 // The codes. Scripts rely on the numbers: none ever changes its meaning.

@@ -43,7 +43,7 @@ func Open(ctx context.Context, path string) (*Tokens, error) {
 	}
 	o := &Tokens{store: store, journal: journal.New(store)}
 	if o.table, err = table.Open(ctx, o.journal, table.Config{Full: store.Full, Published: o.journal.Publish}); err != nil {
-		_ = o.Close() // what went wrong first is what counts
+		_ = o.Close() // the first error is the one to return
 		return nil, fmt.Errorf("open the lock table: %w", err)
 	}
 	if o.tokens, err = auth.Open(ctx, auth.Config{Store: store, Recorder: o.table, Logger: log}); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/octostore/octostore/hooks"
 )
 
-// Inspection is what a module is, without running it.
+// Inspection describes a module that was not run.
 type Inspection struct {
 	Module    string     `json:"module"` // path
 	SHA256    string     `json:"sha256"`

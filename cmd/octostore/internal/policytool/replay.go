@@ -91,7 +91,7 @@ func NewReplay(ctx context.Context, module Module, limits Limits, cfg ReplayConf
 		return nil, err
 	}
 	if err := trial.Configure(cfg.Config); err != nil {
-		_ = trial.Close() // what went wrong first is what counts
+		_ = trial.Close() // the first error is the one to return
 		return nil, fmt.Errorf("%s refuses its configuration: %w", module.Path, err)
 	}
 	r.trial, r.report.Digest = trial, trial.Digest()

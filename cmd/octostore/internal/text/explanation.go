@@ -11,7 +11,7 @@ import (
 	"github.com/octostore/octostore/transport/api"
 )
 
-// Explanation is what the policies of a server say to a request.
+// Explanation is the answer of a server's policies to a request.
 type Explanation api.Explanation
 
 // Print writes the outcome, and under it what each policy said.

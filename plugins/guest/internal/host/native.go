@@ -2,7 +2,7 @@
 
 package host
 
-// Host is what stands in for OctoStore. A key may be used until the method returns.
+// Host replaces OctoStore in tests. A key may be used until the method returns.
 type Host interface {
 	Get(key string) (value string, there bool)
 	GetI64(key string) int64

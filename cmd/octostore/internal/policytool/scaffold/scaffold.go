@@ -27,7 +27,7 @@ var renamed = map[string]string{"gitignore": ".gitignore", "sdk.mod": "sdk/go.mo
 
 var policyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
-// Sources are what new policies are made of besides the templates.
+// Sources are the parts of new policies besides the templates.
 type Sources struct {
 	SDK      fs.FS // the Go SDK; see package plugins
 	Examples fs.FS // the policy in the other languages; see sdk-examples/policies

@@ -89,7 +89,7 @@ type ceiling struct {
 	batons sync.Map // name -> *baton, of locks with waiters
 }
 
-// baton is what the waiters of one lock pass on: channels are fair.
+// baton is passed between the waiters of one lock, over a channel because channels are fair.
 type baton struct {
 	free    chan struct{}
 	waiting atomic.Int64
