@@ -54,8 +54,8 @@ func TestTakingIsJudgedTwice(t *testing.T) {
 	})
 }
 
-// A policy that judges a renewal is told who has the lock, and may tell. So it is not asked
-// by those who do not have it, and they leave no record that looks as if they had.
+// A policy that judges a renewal sees the holder, and may reveal it. So only the holder's
+// renewals are judged, and others leave no record that looks as if they held the lock.
 func TestPoliciesAreNotAskedAboutARenewalOfAnothersLease(t *testing.T) {
 	guard := &scripted{request: func(q core.Question) (core.Decision, error) {
 		if q.Hook != core.HookRenew {

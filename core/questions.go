@@ -14,8 +14,8 @@ import (
 //
 // The answers of policies can reveal the holder of the lock and how many locks the account
 // holds. So the principal needs the right to read the lock, and for another account the
-// right to read all locks. What a policy reveals of other locks, which its manifest lets it
-// read, is visible to every account that may acquire the lock, so it needs no more rights.
+// right to read all locks. A policy may reveal other locks that its manifest lets it read to
+// every account that may acquire the lock, so these need no more rights.
 // Errors: [*input.Error], [*ForbiddenError].
 func (s *Service) AcquireQuestion(p auth.Principal, account string, r AcquireRequest) (Question, error) {
 	account = cmp.Or(account, p.Account)

@@ -213,8 +213,7 @@ func TestQueueOfTooManyWaiters(t *testing.T) {
 	<-done
 }
 
-// The places of attempts whose connections were cut do not lock out those who are
-// there.
+// The places of attempts whose connections were cut do not lock out connected clients.
 func TestQueueGivesKeptPlacesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{lock: table.Config{Rules: lock.Rules{MaxWaitersPerLock: 3}}})

@@ -42,7 +42,7 @@ func limitFlags(cmd *cobra.Command, l *policytool.Limits) {
 	cmd.PreRun = func(*cobra.Command, []string) { l.CacheDir, l.Compile = authorsCache(), compiler.Compile }
 }
 
-// authorsCache returns where the commands of those who write policies keep compiled modules:
+// authorsCache returns the folder for compiled modules of commands for policy authors, in
 // the cache folder of the user. A server has a folder of its own, beside its database.
 func authorsCache() string {
 	base, err := os.UserCacheDir()

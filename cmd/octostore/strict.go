@@ -12,7 +12,7 @@ import (
 
 // strict makes a command and all below it refuse words and flags they do not know.
 // A command that only groups others would print its help for any word, and report
-// success. What fails before a command has begun is a mistake in the command line.
+// success. An error before a command has begun is a mistake in the command line.
 func strict(cmd *cobra.Command) {
 	if cmd.HasSubCommands() {
 		cmd.Args = noWord

@@ -11,7 +11,7 @@ import (
 	"github.com/octostore/octostore/core/pattern"
 )
 
-// Scopes are what an account may do: verbs on names, each scope written as
+// Scopes are the permissions of an account: verbs on names, each scope written as
 //
 //	acquire,read:team-a/**,!team-a/secret/**
 //

@@ -58,8 +58,8 @@ func (w delivery) after(undoAt time.Time) *held {
 	return &h
 }
 
-// keepDelivery keeps a delivery although its batch was refused. What the batch undid because of
-// it is to be undone again.
+// keepDelivery keeps a delivery although its batch was refused, so that the next batch undoes
+// the lease again.
 func (m *Machine) keepDelivery(w delivery) {
 	e := w.entry
 	if e.held == nil || e.held.lease.Token != w.token {

@@ -99,8 +99,8 @@ const (
 	StateFree = "free" // as a number 0
 )
 
-// CapPriority is what cap takes besides [KeyTTL] and [KeyWait], and no key of the getters:
-// the class in which the request waits.
+// CapPriority is a key of cap besides [KeyTTL] and [KeyWait], for the class in which the
+// request waits. The getters do not know it.
 const CapPriority = "priority"
 
 // Values of cap for [CapPriority]; another is an error of the policy. Of several the

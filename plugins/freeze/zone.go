@@ -3,8 +3,8 @@ package main
 import "time"
 
 // zone is a time zone that remembers the offsets it was asked for: looking one up in a
-// table of Go costs as much fuel as the rest of a call. What it remembers are facts of the
-// zone, and the same for every request.
+// table of Go costs as much fuel as the rest of a call. The offsets are facts of the zone,
+// and the same for every request.
 type zone struct {
 	table   *time.Location
 	periods [4]period

@@ -14,8 +14,8 @@ func init() {
 
 func main() {}
 
-// rule is what some accounts may do; the first that is about an account counts. It is
-// about accounts that a pattern matches or that are in a group.
+// rule has the names that some accounts may use; the first rule about an account counts. A
+// rule is about accounts that match a pattern or are in a group.
 type rule struct {
 	accounts []string
 	groups   []string

@@ -37,7 +37,7 @@ type devices struct {
 	ended sync.WaitGroup
 }
 
-// device is one of them. What GitHub returns for it stays here.
+// device is one device login. The answers of GitHub stay here.
 type device struct {
 	network  string
 	interval time.Duration

@@ -58,8 +58,8 @@ func IsClosing(line []byte) bool { return bytes.HasPrefix(line, []byte(`{"end":`
 
 // ReadExport calls each with every record of one or more exports in a row, plain or
 // compressed with gzip. It does not verify them, and accepts filtered ones. The line is
-// valid until each returns. What is left of a line that was cut off is given to each, too,
-// which knows whether it is a record. [ErrIncomplete] means that the last export has no
+// valid until each returns. each also gets the rest of a line that was cut off, and has to
+// check whether it is a record. [ErrIncomplete] means that the last export has no
 // closing line: records may be missing.
 func ReadExport(r io.Reader, each func(line []byte) error) error {
 	lines, err := NewLineReader(r)

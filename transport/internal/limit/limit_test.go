@@ -27,8 +27,7 @@ func TestBucketKeepsTheRate(t *testing.T) {
 	}
 }
 
-// Only those who used something lately take memory, and even of them not more than the
-// rest can bear.
+// Only addresses with recent requests take memory, and their number is bounded.
 func TestBucketsOfIdleAddressesAreDropped(t *testing.T) {
 	l := New(Config{AddressRate: 1})
 	limited := 0

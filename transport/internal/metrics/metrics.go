@@ -23,7 +23,7 @@ import (
 // OK is the code under which successful requests are counted.
 const OK api.Code = "ok"
 
-// Config is what the metrics are about. All functions are called at every scrape.
+// Config has the sources of the metrics. All functions are called at every scrape.
 type Config struct {
 	Version     string // of the program
 	Service     *core.Service

@@ -1,5 +1,4 @@
-// Package config is what the server can be told from outside, by the environment
-// or a .env file.
+// Package config has the settings of the server, from the environment or a .env file.
 //
 // The fields of [Config] are the one table of settings. Everything else that shows
 // them, the configuration command, .env.example and the documentation, is made from

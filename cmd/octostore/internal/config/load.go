@@ -58,8 +58,7 @@ type Unknown struct {
 }
 
 // Load reads the configuration. Variables of the environment win over the file; an
-// empty value counts as none. What is wrong with the values is reported all at once,
-// as [Mistakes].
+// empty value counts as none. All invalid values are reported at once, as [Mistakes].
 func Load(from Sources) (Loaded, error) {
 	path := from.EnvFile
 	if path == "" {

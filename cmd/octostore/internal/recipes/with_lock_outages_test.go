@@ -66,7 +66,7 @@ func after(answer http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// disturbed starts a proxy that disturbs those who wait in some way. It returns its URL,
+// disturbed starts a proxy that disturbs waiting clients in some way. It returns its URL,
 // and settings for with-lock.sh.
 type disturbed func(t *testing.T, p *octotest.Server, count *atomic.Int64) (url string, settings []string)
 

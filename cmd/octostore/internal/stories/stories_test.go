@@ -225,7 +225,7 @@ func TestLeaseAlwaysHasAnEnd(t *testing.T) {
 }
 
 // While the lock changes hands again and again, others try without waiting. They never
-// get it before those who stand in line, whatever they ask for.
+// get it before the waiters, whatever they ask for.
 func TestQueueIsNotOvertakenByTries(t *testing.T) {
 	const waiters = 30
 	p := octotest.Start(t, t.TempDir())

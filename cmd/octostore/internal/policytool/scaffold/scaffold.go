@@ -16,8 +16,8 @@ import (
 )
 
 // templates has the files of a new policy in each language, in which NAME stands for its
-// name. Their names end in .tmpl so that the Go toolchain leaves them alone. What is in
-// any is for all languages but Go.
+// name. Their names end in .tmpl so that the Go toolchain leaves them alone. The folder any
+// is for all languages but Go.
 //
 //go:embed any assemblyscript c go rust wat
 var templates embed.FS

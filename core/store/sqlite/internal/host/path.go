@@ -1,6 +1,5 @@
-// Package host is what a database asks the operating system for: locks on its files,
-// clocks, free space, paths, mounts. Every file of the store that differs between
-// systems is here.
+// Package host wraps the operating system for a database: locks on its files, clocks, free
+// space, paths, mounts. Every file of the store that differs between systems is here.
 //
 // On Linux it keeps all promises of the store, on other Unix systems all but those that
 // need locks of open file descriptions; elsewhere databases are only read.

@@ -1,6 +1,6 @@
-// Package usage is what a server under load has used, by its own metrics, and what else
-// the machine was doing meanwhile: processor time of other programs, and how long its disk
-// takes to sync.
+// Package usage measures the resources that a server under load has used, by its own
+// metrics, and the other load of the machine: processor time of other programs, and the
+// sync time of its disk.
 package usage
 
 import (
