@@ -237,7 +237,7 @@ func (d *doctor) permissions() {
 	}
 	dir := filepath.Dir(db)
 	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
-		open = append(open, dir+" can be written to by everybody, so that everybody can put another database there")
+		open = append(open, dir+" is writable for every user, so any of them can put another database there")
 	}
 	if len(open) > 0 {
 		d.say(wrong, "permissions", "%s", strings.Join(open, "; "))

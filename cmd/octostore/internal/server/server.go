@@ -116,7 +116,7 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	}
 	warnVolatile(log, string(cfg.DB))
 	if !s.tokens.TokensRequired() {
-		log.Info("there are no tokens: everybody on this machine may do everything; this makes the first one: " + firstToken(s.url()))
+		log.Info("without tokens every user of this machine may do everything; create the first token with: " + firstToken(s.url()))
 	}
 	return s, nil
 }

@@ -18,7 +18,7 @@ func TestStartSaysFirstThatItListensAndHowToMakeAToken(t *testing.T) {
 		lines := p.Log()
 		first = lines[0]
 		for _, line := range lines {
-			if _, command, is := strings.Cut(line.Msg, "this makes the first one: "); is {
+			if _, command, is := strings.Cut(line.Msg, "create the first token with: "); is {
 				hint = command
 			}
 		}
