@@ -47,14 +47,19 @@ func TestSIGHUPReadsTheTokensFileAgain(t *testing.T) {
 	alice, bob := auth.NewSecret(), auth.NewSecret()
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		// Replaced in one step: a reload that is still under way must not read half a file.
+		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
 			t.Fatal(err)
 		}
 	}
 	write("alice:" + alice + "\nbob:" + bob + "\n")
+	var log syncedBuilder
 	cfg := testConfig(t)
 	cfg.TokensFile = config.File(path)
-	s, err := startServer(t.Context(), cfg, slog.New(slog.DiscardHandler),
+	s, err := startServer(t.Context(), cfg, slog.New(slog.NewTextHandler(&log, nil)),
 		func(context.Context, string, *slog.Logger) (storage, error) { return &shelf{Store: memory.New()}, nil })
 	if err != nil {
 		t.Fatal(err)
@@ -69,6 +74,7 @@ func TestSIGHUPReadsTheTokensFileAgain(t *testing.T) {
 	if err := hangUp(); err != nil {
 		t.Fatal(err)
 	}
+	waitUntil(t, "the file is refused", func() bool { return strings.Contains(log.String(), "the tokens file cannot be used") })
 	expect(t, s.as(t, bob, "GET", "/v1/locks"), 200, "")
 	write("alice:" + alice + "\n")
 	if err := hangUp(); err != nil {
