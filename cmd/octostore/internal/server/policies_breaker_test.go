@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/store/memory"
 )
 
@@ -14,22 +15,22 @@ func TestBreakerOfAPolicyShowsEverywhere(t *testing.T) {
 	s := ruledServer(t, t.TempDir(), onShelf(&shelf{Store: memory.New()}), `{"policies":[{"name":"traps","module":"traps.wasm","match":["prod/**"]}]}`, modules)
 	const requests = 20
 	for range requests {
-		expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 503, `"policy_error"`)
+		octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 503, `"policy_error"`)
 	}
 	for _, line := range []string{
 		`octostore_policy_breaker_open{policy="traps"} 1`,
 		`octostore_policy_breaker_opened_total{policy="traps"} 1`,
 		`octostore_policy_errors_total{mode="enforce",policy="traps"} 20`,
 	} {
-		expect(t, s.call("GET", "/metrics"), 200, line)
+		octotest.Expect(t, s.call("GET", "/metrics"), 200, line)
 	}
 	calls := s.policies.Policies()[0].Calls
 	if calls < 5 || calls > 8 {
 		t.Errorf("it was called %d times", calls)
 	}
-	expect(t, s.call("POST", "/v1/policies/reload"), 200, "")
-	expect(t, s.call("GET", "/metrics"), 200, `octostore_policy_breaker_open{policy="traps"} 0`)
-	record := s.call("GET", "/v1/audit?kind=policy_error&format=ndjson").body
+	octotest.Expect(t, s.call("POST", "/v1/policies/reload"), 200, "")
+	octotest.Expect(t, s.call("GET", "/metrics"), 200, `octostore_policy_breaker_open{policy="traps"} 0`)
+	record := s.call("GET", "/v1/audit?kind=policy_error&format=ndjson").Body
 	if n := strings.Count(record, `"reason":"breaker"`); n != requests-int(calls) {
 		t.Errorf("%d records say that it was not called, want %d\n%.1000s", n, requests-int(calls), record)
 	}

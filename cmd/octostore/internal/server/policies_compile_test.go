@@ -55,8 +55,8 @@ func TestCompileOfAReloadEndsWithTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := filepath.Join(dir, "octostore.db-policies")
-	waitUntil(t, "the module is being compiled", func() bool { return compiling(folder) })
-	expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 403, "closed for the holidays") // by the old set
+	octotest.WaitUntil(t, "the module is being compiled", func() bool { return compiling(folder) })
+	octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 403, "closed for the holidays") // by the old set
 	begun := time.Now()
 	if err := s.stop(); err != nil {
 		t.Error(err)
@@ -90,7 +90,7 @@ func TestCompileEndsWithSIGTERM(t *testing.T) {
 			go func() { done <- cmd.Wait() }()
 			t.Cleanup(func() { _ = cmd.Process.Kill() }) // ended already: fine
 			folder := filepath.Join(dir, test.folder)
-			waitUntil(t, "the module is being compiled", func() bool { return compiling(folder) })
+			octotest.WaitUntil(t, "the module is being compiled", func() bool { return compiling(folder) })
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestPolicyCacheIsBesideTheDatabase(t *testing.T) {
 	var made []os.FileInfo
 	for range 2 {
 		s := ruledServer(t, dir, onShelf(&shelf{Store: memory.New()}), closedProd, map[string][]byte{"closed": closed()})
-		expect(t, s.call("GET", "/v1/policies"), 200, `"engine":"compiler"`)
+		octotest.Expect(t, s.call("GET", "/v1/policies"), 200, `"engine":"compiler"`)
 		if err := s.stop(); err != nil {
 			t.Error(err)
 		}

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
@@ -104,7 +105,7 @@ func TestWaitersDeniedAtTheirTurnCostNoGrants(t *testing.T) {
 		`{"policies":[{"name":"freeze","module":"freeze.wasm","match":["prod/**"]}]}`,
 		map[string][]byte{"freeze": policyCode("check", "i32.const 0 i32.const 5 i32.const 100 i32.const 16 call $get i32.const 5 i32.eq")})
 	held := s.call("POST", "/v1/locks/prod/db/acquire")
-	expect(t, held, 200, "lease_id")
+	octotest.Expect(t, held, 200, "lease_id")
 
 	var denied atomic.Int64
 	var all sync.WaitGroup
@@ -117,9 +118,9 @@ func TestWaitersDeniedAtTheirTurnCostNoGrants(t *testing.T) {
 			}
 		})
 	}
-	waitUntil(t, "all wait", func() bool { return s.table.Stats().Waiters == waiters })
+	octotest.WaitUntil(t, "all wait", func() bool { return s.table.Stats().Waiters == waiters })
 	before := store.commits.Load()
-	expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+member(t, held.body, "lease_id")), 200, "held_ms")
+	octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+octotest.Member(t, held.Body, "lease_id")), 200, "held_ms")
 	all.Wait()
 	if n := denied.Load(); n != int64(waiters) {
 		t.Errorf("%d of %d were denied", n, waiters)
@@ -180,9 +181,9 @@ func TestReloadsUnderLoadFailNobody(t *testing.T) {
 	}
 	for n := range reloads {
 		withPolicies(t, dir, manifest(n+1))
-		expect(t, s.call("POST", "/v1/policies/reload"), 200, "changed a")
+		octotest.Expect(t, s.call("POST", "/v1/policies/reload"), 200, "changed a")
 		before := requests.Load()
-		waitUntil(t, "they go on", func() bool { return requests.Load() > before+4 || failed.Load() > 0 })
+		octotest.WaitUntil(t, "they go on", func() bool { return requests.Load() > before+4 || failed.Load() > 0 })
 	}
 	close(stop)
 	all.Wait()
@@ -281,11 +282,11 @@ func TestPoliciesOverHTTP(t *testing.T) {
 	s := ruledServer(t, t.TempDir(), onShelf(&shelf{Store: memory.New()}), `{"policies":[`+strings.Join(policies, ",")+`]}`, modules)
 	for name, w := range want {
 		got := s.call("POST", "/v1/locks/"+name+"/acquire")
-		if got.status != w.status || !strings.Contains(got.body, w.part) {
-			t.Errorf("%s: got %d %s, want %d with %s", name, got.status, got.body, w.status, w.part)
+		if got.Status != w.status || !strings.Contains(got.Body, w.part) {
+			t.Errorf("%s: got %d %s, want %d with %s", name, got.Status, got.Body, w.status, w.part)
 		}
 	}
-	metrics := s.call("GET", "/metrics").body
+	metrics := s.call("GET", "/metrics").Body
 	for _, line := range []string{
 		`octostore_policy_denials_total{mode="shadow",policy="denies-shadow"} 1`,
 		`octostore_policy_errors_total{mode="enforce",policy="traps-enforce"} 1`,
@@ -307,17 +308,17 @@ func TestObserverGoesOnAfterARestart(t *testing.T) {
 	for _, calls := range []string{`"calls":2`, `"calls":1`} {
 		s := ruledServer(t, dir, openSQLite, manifest, modules)
 		held := s.call("POST", "/v1/locks/prod/db/acquire")
-		expect(t, held, 200, "lease_id")
-		expect(t, s.call("POST", "/v1/locks/test/db/acquire"), map[bool]int{true: 200, false: 409}[calls == `"calls":2`], "")
+		octotest.Expect(t, held, 200, "lease_id")
+		octotest.Expect(t, s.call("POST", "/v1/locks/test/db/acquire"), map[bool]int{true: 200, false: 409}[calls == `"calls":2`], "")
 		if calls == `"calls":2` {
-			expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+member(t, held.body, "lease_id")), 200, "")
+			octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+octotest.Member(t, held.Body, "lease_id")), 200, "")
 		}
-		waitUntil(t, "it has seen them", func() bool { return strings.Contains(s.call("GET", "/v1/policies").body, calls) })
-		waitUntil(t, "it has seen everything", func() bool {
+		octotest.WaitUntil(t, "it has seen them", func() bool { return strings.Contains(s.call("GET", "/v1/policies").Body, calls) })
+		octotest.WaitUntil(t, "it has seen everything", func() bool {
 			o := s.policies.Policies()[0].Observer
 			return o.After == s.journal.Head() && o.Lag == 0
 		})
-		expect(t, s.call("GET", "/metrics"), 200, `octostore_observer_lag_seconds{policy="watch"} 0`)
+		octotest.Expect(t, s.call("GET", "/metrics"), 200, `octostore_observer_lag_seconds{policy="watch"} 0`)
 		if err := s.stop(); err != nil {
 			t.Error(err)
 		}

@@ -22,7 +22,7 @@ func TestPriorityThroughAServer(t *testing.T) {
 		`{"policies":[{"name":"lane","module":"lane.wasm","match":["prod/**"]}]}`,
 		map[string][]byte{"lane": octotest.Module("lane")})
 	held := s.call("POST", "/v1/locks/prod/db/acquire?holder=first")
-	expect(t, held, 200, "lease_id")
+	octotest.Expect(t, held, 200, "lease_id")
 
 	type arrival struct {
 		holder   string
@@ -42,11 +42,11 @@ func TestPriorityThroughAServer(t *testing.T) {
 				t.Errorf("%s is answered %d %s", next.holder, w.Code, w.Body)
 				return
 			}
-			expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+member(t, w.Body.String(), "lease_id")), 200, "held_ms")
+			octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+octotest.Member(t, w.Body.String(), "lease_id")), 200, "held_ms")
 		})
-		waitUntil(t, next.holder+" waits", func() bool { return s.table.Stats().Waiters == i+1 })
+		octotest.WaitUntil(t, next.holder+" waits", func() bool { return s.table.Stats().Waiters == i+1 })
 	}
-	expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+member(t, held.body, "lease_id")), 200, "held_ms")
+	octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+octotest.Member(t, held.Body, "lease_id")), 200, "held_ms")
 	all.Wait()
 
 	want := []string{"first "}

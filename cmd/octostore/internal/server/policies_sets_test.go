@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
@@ -32,12 +33,12 @@ func TestPolicySetKeepsTheRecordOfAGrantShort(t *testing.T) {
 	for _, policies := range []int{0, 1, 30, 64} {
 		s := ruledServer(t, t.TempDir(), onShelf(&shelf{Store: memory.New()}), silentPolicies(policies), silentModule)
 		held := s.call("POST", "/v1/locks/prod/db/acquire?holder=ci-1")
-		expect(t, held, 200, "lease_id")
-		waits := make(chan answer, 1)
+		octotest.Expect(t, held, 200, "lease_id")
+		waits := make(chan octotest.Answer, 1)
 		go func() { waits <- s.call("POST", "/v1/locks/prod/db/acquire?holder=ci-2&wait=1m") }()
-		waitUntil(t, "the other waits", func() bool { return s.table.Stats().Waiters == 1 })
-		expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+member(t, held.body, "lease_id")), 200, "held_ms")
-		expect(t, <-waits, 200, "lease_id")
+		octotest.WaitUntil(t, "the other waits", func() bool { return s.table.Stats().Waiters == 1 })
+		octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+octotest.Member(t, held.Body, "lease_id")), 200, "held_ms")
+		octotest.Expect(t, <-waits, 200, "lease_id")
 		var granted []int
 		for line := range s.lines(t) {
 			if line.Kind == lock.Granted {
@@ -93,12 +94,12 @@ func (s *server) lines(t *testing.T) func(func(record.Line) bool) {
 func TestPolicySetIsDescribedAgainAtItsEnd(t *testing.T) {
 	store, dir := memory.New(), t.TempDir()
 	s := ruledServer(t, dir, onShelf(&shelf{Store: store}), silentPolicies(2), silentModule)
-	expect(t, s.call("POST", "/v1/locks/prod/a/acquire"), 200, "lease_id")
-	expect(t, s.call("POST", "/v1/locks/test/a/acquire"), 200, "lease_id") // no policy covers it
+	octotest.Expect(t, s.call("POST", "/v1/locks/prod/a/acquire"), 200, "lease_id")
+	octotest.Expect(t, s.call("POST", "/v1/locks/test/a/acquire"), 200, "lease_id") // no policy covers it
 	withPolicies(t, dir, silentPolicies(1))
-	expect(t, s.call("POST", "/v1/policies/reload"), 200, "gone policy-1")
-	expect(t, s.call("POST", "/v1/policies/reload"), 200, "policy-0")
-	expect(t, s.call("POST", "/v1/locks/prod/b/acquire"), 200, "lease_id")
+	octotest.Expect(t, s.call("POST", "/v1/policies/reload"), 200, "gone policy-1")
+	octotest.Expect(t, s.call("POST", "/v1/policies/reload"), 200, "policy-0")
+	octotest.Expect(t, s.call("POST", "/v1/locks/prod/b/acquire"), 200, "lease_id")
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -140,11 +141,11 @@ func TestPolicySetIsRecordedLate(t *testing.T) {
 	full := lock.ErrFull
 	disk.fail.Store(&full)
 	withPolicies(t, dir, silentPolicies(2))
-	expect(t, s.call("POST", "/v1/policies/reload"), 507, "no space")
+	octotest.Expect(t, s.call("POST", "/v1/policies/reload"), 507, "no space")
 	disk.fail.Store(nil)
-	expect(t, s.call("POST", "/v1/locks/prod/a/acquire"), 200, "lease_id")
+	octotest.Expect(t, s.call("POST", "/v1/locks/prod/a/acquire"), 200, "lease_id")
 	withPolicies(t, dir, silentPolicies(3))
-	expect(t, s.call("POST", "/v1/policies/reload"), 200, "new policy-2")
+	octotest.Expect(t, s.call("POST", "/v1/policies/reload"), 200, "new policy-2")
 	var sets []int
 	for _, r := range s.records(t) {
 		if r.Kind == lock.Granted && !describedAfter(t, s, r) {
@@ -187,7 +188,7 @@ func TestPolicySetOutlivesThePruningOfItsRecord(t *testing.T) {
 	}
 	all := s.records(t)
 	loaded := all[len(all)-1].Seq
-	waitUntil(t, "the record of the policies is pruned", func() bool { return s.journal.Oldest() >= loaded })
+	octotest.WaitUntil(t, "the record of the policies is pruned", func() bool { return s.journal.Oldest() >= loaded })
 	described := 0
 	for line := range s.lines(t) {
 		r, err := record.Parse(line.Bytes)

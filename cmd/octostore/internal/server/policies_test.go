@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
@@ -48,24 +49,24 @@ func TestPoliciesRuleAndSIGHUPLoadsThemAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 403, "closed for the holidays")
-	expect(t, s.call("POST", "/v1/locks/test/db/acquire"), 200, "lease_id")
+	octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 403, "closed for the holidays")
+	octotest.Expect(t, s.call("POST", "/v1/locks/test/db/acquire"), 200, "lease_id")
 
 	withPolicies(t, dir, "not a manifest")
-	expect(t, s.call("POST", "/v1/policies/reload"), 400, "stay as they are")
-	expect(t, s.call("GET", "/v1/policies"), 200, `"denials":1`)
-	expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 403, "freeze") // the old set rules
+	octotest.Expect(t, s.call("POST", "/v1/policies/reload"), 400, "stay as they are")
+	octotest.Expect(t, s.call("GET", "/v1/policies"), 200, `"denials":1`)
+	octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 403, "freeze") // the old set rules
 
 	withPolicies(t, dir, `{"policies":[]}`)
 	if err := hangUp(); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, "no policy is loaded any more", func() bool { return len(s.policies.Policies()) == 0 })
-	expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 200, "lease_id")
-	waitUntil(t, "the reload is on record", func() bool {
-		return strings.Count(s.call("GET", "/v1/audit").body, `"kind":"policies_loaded"`) == 2
+	octotest.WaitUntil(t, "no policy is loaded any more", func() bool { return len(s.policies.Policies()) == 0 })
+	octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/acquire"), 200, "lease_id")
+	octotest.WaitUntil(t, "the reload is on record", func() bool {
+		return strings.Count(s.call("GET", "/v1/audit").Body, `"kind":"policies_loaded"`) == 2
 	})
-	record := s.call("GET", "/v1/audit").body
+	record := s.call("GET", "/v1/audit").Body
 	for _, want := range []string{`"kind":"denied"`, `"verdicts":[{"policy":"freeze","digest":"`, `"cause":"gone freeze"`} {
 		if !strings.Contains(record, want) {
 			t.Errorf("%s is not on record:\n%s", want, record)

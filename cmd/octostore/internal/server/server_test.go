@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,64 +69,23 @@ func startTest(t *testing.T, on *shelf) *server {
 	return s
 }
 
-// answer is what a request was answered.
-type answer struct {
-	status int
-	body   string
-	after  time.Time
-	err    error
-}
-
-// call sends one request on a connection of its own.
-func call(method, addr, path string) answer {
-	request, err := http.NewRequest(method, "http://"+addr+path, nil)
-	if err != nil {
-		return answer{err: err}
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return answer{err: err}
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return answer{response.StatusCode, string(body), time.Now(), err}
-}
-
-func (s *server) call(method, path string) answer {
-	return call(method, s.listener.Addr().String(), path)
-}
-
-func expect(t *testing.T, got answer, status int, part string) {
-	t.Helper()
-	if got.err != nil || got.status != status || !strings.Contains(got.body, part) {
-		t.Errorf("got %d %q %v, want %d with %s", got.status, got.body, got.err, status, part)
-	}
-}
-
-// waitUntil polls until true.
-func waitUntil(t *testing.T, what string, true func() bool) {
-	t.Helper()
-	for giveUp := time.Now().Add(octotest.Patient); !true(); time.Sleep(time.Millisecond) {
-		if time.Now().After(giveUp) {
-			t.Fatalf("still not so after %s: %s", octotest.Patient, what)
-		}
-	}
+func (s *server) call(method, path string) octotest.Answer {
+	return octotest.Call(method, s.listener.Addr().String(), path)
 }
 
 func TestWhileDrainingHoldersGoOnAndOthersAreRefused(t *testing.T) {
 	s := startTest(t, &shelf{Store: memory.New()})
 	got := s.call("POST", "/v1/locks/a/acquire?ttl=60s")
-	expect(t, got, 200, `"lease_id"`)
-	lease := member(t, got.body, "lease_id")
-	expect(t, s.call("GET", "/readyz"), 200, "")
+	octotest.Expect(t, got, 200, `"lease_id"`)
+	lease := octotest.Member(t, got.Body, "lease_id")
+	octotest.Expect(t, s.call("GET", "/readyz"), 200, "")
 
 	s.drain()
 
-	expect(t, s.call("GET", "/readyz"), 503, "")
-	expect(t, s.call("POST", "/v1/locks/b/acquire"), 503, `"draining"`)
-	expect(t, s.call("POST", "/v1/locks/a/renew?lease_id="+lease), 200, `"lease_id"`)
-	expect(t, s.call("POST", "/v1/locks/a/release?lease_id="+lease), 200, `"held_ms"`)
+	octotest.Expect(t, s.call("GET", "/readyz"), 503, "")
+	octotest.Expect(t, s.call("POST", "/v1/locks/b/acquire"), 503, `"draining"`)
+	octotest.Expect(t, s.call("POST", "/v1/locks/a/renew?lease_id="+lease), 200, `"lease_id"`)
+	octotest.Expect(t, s.call("POST", "/v1/locks/a/release?lease_id="+lease), 200, `"held_ms"`)
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
@@ -138,13 +95,13 @@ func TestStoppingAnswersEveryWaiterWithinASecond(t *testing.T) {
 	const waiters = 200
 	store := &shelf{Store: memory.New()}
 	s := startTest(t, store)
-	expect(t, s.call("POST", "/v1/locks/a/acquire?ttl=60s"), 200, "")
+	octotest.Expect(t, s.call("POST", "/v1/locks/a/acquire?ttl=60s"), 200, "")
 
-	answers := make(chan answer, waiters)
+	answers := make(chan octotest.Answer, waiters)
 	for range waiters {
 		go func() { answers <- s.call("POST", "/v1/locks/a/acquire?wait=30s") }()
 	}
-	waitUntil(t, "all wait", func() bool { return s.table.Stats().Waiters == waiters })
+	octotest.WaitUntil(t, "all wait", func() bool { return s.table.Stats().Waiters == waiters })
 
 	asked := time.Now()
 	if err := s.stop(); err != nil {
@@ -155,8 +112,8 @@ func TestStoppingAnswersEveryWaiterWithinASecond(t *testing.T) {
 	}
 	for range waiters {
 		got := <-answers
-		expect(t, got, 503, `"draining"`)
-		if took := got.after.Sub(asked); took > octotest.Promptly {
+		octotest.Expect(t, got, 503, `"draining"`)
+		if took := got.After.Sub(asked); took > octotest.Promptly {
 			t.Fatalf("a waiter was answered after %s", took)
 		}
 	}
@@ -171,7 +128,7 @@ func TestServerEndsAtACommitOfUnknownOutcome(t *testing.T) {
 	s := startTest(t, store)
 	broken := errors.New("input/output error")
 	store.fail.Store(&broken)
-	expect(t, s.call("POST", "/v1/locks/a/acquire"), 503, `"outcome_unknown"`)
+	octotest.Expect(t, s.call("POST", "/v1/locks/a/acquire"), 503, `"outcome_unknown"`)
 
 	if err := s.wait(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("the server ended with %v, want %v", err, broken)
@@ -191,11 +148,11 @@ func TestServeReportsWhatEndedIt(t *testing.T) {
 		ended <- serve(t.Context(), testConfig(t), slog.New(slog.NewTextHandler(&log, nil)),
 			func(context.Context, string, *slog.Logger) (storage, error) { return store, nil }, nil)
 	}()
-	waitUntil(t, "it listens", func() bool { return strings.Contains(log.String(), "msg=listening") })
+	octotest.WaitUntil(t, "it listens", func() bool { return strings.Contains(log.String(), "msg=listening") })
 	store.fail.Store(&deposed)
 	_, addr, _ := strings.Cut(log.String(), "addr=")
 	addr, _, _ = strings.Cut(addr, " ")
-	call("POST", addr, "/v1/locks/a/acquire")
+	octotest.Call("POST", addr, "/v1/locks/a/acquire")
 	if err := <-ended; !errors.Is(err, lock.ErrDeposed) {
 		t.Errorf("got %v, want %v", err, lock.ErrDeposed)
 	}
@@ -213,7 +170,7 @@ func TestServerEndsAlthoughTheDiskDoesNotAnswer(t *testing.T) {
 	until := make(chan struct{})
 	store.hang.Store(&until)
 	asked := time.Now()
-	expect(t, s.call("POST", "/v1/locks/a/acquire"), 503, `"outcome_unknown"`)
+	octotest.Expect(t, s.call("POST", "/v1/locks/a/acquire"), 503, `"outcome_unknown"`)
 
 	err := s.stop()
 	if err == nil || !strings.Contains(err.Error(), "the disk may not answer") {
@@ -225,7 +182,7 @@ func TestServerEndsAlthoughTheDiskDoesNotAnswer(t *testing.T) {
 	store.hang.Store(nil)
 	close(until)
 	<-s.table.Done()
-	waitUntil(t, "the stop ends after all", store.closed.Load)
+	octotest.WaitUntil(t, "the stop ends after all", store.closed.Load)
 }
 
 func TestServerStartsOnAFullDisk(t *testing.T) {
@@ -233,9 +190,9 @@ func TestServerStartsOnAFullDisk(t *testing.T) {
 	full := lock.ErrFull
 	store.fail.Store(&full)
 	s := startTest(t, store)
-	expect(t, s.call("GET", "/readyz"), 200, `"degraded":["storage_full"]`)
-	expect(t, s.call("GET", "/readyz?grants=1"), 503, `"storage_full"`)
-	expect(t, s.call("GET", "/healthz"), 200, "")
+	octotest.Expect(t, s.call("GET", "/readyz"), 200, `"degraded":["storage_full"]`)
+	octotest.Expect(t, s.call("GET", "/readyz?grants=1"), 503, `"storage_full"`)
+	octotest.Expect(t, s.call("GET", "/healthz"), 200, "")
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
@@ -266,17 +223,6 @@ func assertLastEvent(t *testing.T, store *shelf, kind lock.Kind) {
 	if !strings.Contains(last, fmt.Sprintf("%q", kind)) {
 		t.Errorf("the journal ends in %s, want %s", last, kind)
 	}
-}
-
-// member returns a string member of a JSON object, which has to be there.
-func member(t *testing.T, body, name string) string {
-	t.Helper()
-	_, rest, found := strings.Cut(body, `"`+name+`":"`)
-	value, _, ended := strings.Cut(rest, `"`)
-	if !found || !ended {
-		t.Fatalf("no %s in %s", name, body)
-	}
-	return value
 }
 
 // syncedBuilder is a strings.Builder for many goroutines.

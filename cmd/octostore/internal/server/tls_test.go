@@ -63,8 +63,8 @@ func TestTLSOnBothListeners(t *testing.T) {
 	if _, err := http.Get("https://" + s.listener.Addr().String() + "/"); err == nil {
 		t.Error("an untrusted certificate is trusted")
 	}
-	if got := call("GET", s.listener.Addr().String(), "/healthz"); got.status != 400 || !strings.Contains(got.body, "HTTPS") {
-		t.Errorf("without TLS: %d %q", got.status, got.body)
+	if got := octotest.Call("GET", s.listener.Addr().String(), "/healthz"); got.Status != 400 || !strings.Contains(got.Body, "HTTPS") {
+		t.Errorf("without TLS: %d %q", got.Status, got.Body)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestSIGHUPReadsTheCertificateAgain(t *testing.T) {
 	}
 	octotest.WriteCertificate(t, dir, "second", time.Now().Add(time.Hour))
 	hangUp()
-	waitUntil(t, "the new one is shown", func() bool { return shownBy(t, s) == "second" })
+	octotest.WaitUntil(t, "the new one is shown", func() bool { return shownBy(t, s) == "second" })
 
 	for n, spoil := range []func(){
 		func() { octotest.WriteCertificate(t, dir, "expired", time.Now().Add(-time.Hour)) },
@@ -113,7 +113,7 @@ func TestSIGHUPReadsTheCertificateAgain(t *testing.T) {
 	} {
 		spoil()
 		hangUp()
-		waitUntil(t, "it is refused", func() bool { return strings.Count(log.String(), "the certificate is as it was") == n+1 })
+		octotest.WaitUntil(t, "it is refused", func() bool { return strings.Count(log.String(), "the certificate is as it was") == n+1 })
 		if got := shownBy(t, s); got != "second" {
 			t.Errorf("the certificate of %s is shown", got)
 		}
@@ -132,38 +132,38 @@ func TestOverHTTP2AWaiterWhoHangsUpFreesItsPlace(t *testing.T) {
 	s := startTLS(t, dir, io.Discard)
 	c := octotest.Trusting(t, filepath.Join(dir, "cert.pem"))
 	base := "https://" + s.listener.Addr().String() + "/v1/locks/a"
-	send := func(ctx context.Context, path string) answer {
+	send := func(ctx context.Context, path string) octotest.Answer {
 		r, err := http.NewRequestWithContext(ctx, "POST", base+path, nil)
 		if err != nil {
-			return answer{err: err}
+			return octotest.Answer{Err: err}
 		}
 		resp, err := c.Do(r)
 		if err != nil {
-			return answer{err: err}
+			return octotest.Answer{Err: err}
 		}
 		defer resp.Body.Close()
 		body, err := io.ReadAll(resp.Body)
-		return answer{resp.StatusCode, string(body), time.Now(), err}
+		return octotest.Answer{Status: resp.StatusCode, Body: string(body), After: time.Now(), Err: err}
 	}
 	waiting := func(n int) {
 		t.Helper()
-		waitUntil(t, "the queue is right", func() bool { return s.table.Stats().Waiters == n })
+		octotest.WaitUntil(t, "the queue is right", func() bool { return s.table.Stats().Waiters == n })
 	}
 	first := send(t.Context(), "/acquire?ttl=1h")
-	expect(t, first, 200, "lease_id")
+	octotest.Expect(t, first, 200, "lease_id")
 	leaves, leave := context.WithCancel(t.Context())
-	ended := make(chan answer, 2)
+	ended := make(chan octotest.Answer, 2)
 	go func() { ended <- send(leaves, "/acquire?wait=1m") }()
 	waiting(1)
 	go func() { ended <- send(t.Context(), "/acquire?wait=1m&holder=patient") }()
 	waiting(2)
 	leave()
-	if got := <-ended; got.err == nil {
-		t.Errorf("who left was answered %d %s", got.status, got.body)
+	if got := <-ended; got.Err == nil {
+		t.Errorf("who left was answered %d %s", got.Status, got.Body)
 	}
 	waiting(1)
-	expect(t, send(t.Context(), "/release?lease_id="+member(t, first.body, "lease_id")), 200, "")
-	expect(t, <-ended, 200, `"patient"`)
+	octotest.Expect(t, send(t.Context(), "/release?lease_id="+octotest.Member(t, first.Body, "lease_id")), 200, "")
+	octotest.Expect(t, <-ended, 200, `"patient"`)
 	if n := s.table.Stats().Held; n != 1 {
 		t.Errorf("%d leases, want that of who waited", n)
 	}

@@ -4,16 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/cmd/octostore/internal/offline"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/store/memory"
@@ -23,21 +21,8 @@ import (
 )
 
 // as sends a request with a token.
-func (s *server) as(t *testing.T, secret, method, path string) answer {
-	t.Helper()
-	request, err := http.NewRequest(method, "http://"+s.listener.Addr().String()+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Close = true
-	request.Header.Set("Authorization", "Bearer "+secret)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return answer{status: response.StatusCode, body: string(body), err: err}
+func (s *server) as(secret, method, path string) octotest.Answer {
+	return octotest.CallAs(secret, method, s.listener.Addr().String(), path)
 }
 
 // A token that is taken out of the file stops working at the next SIGHUP, and a request
@@ -64,40 +49,28 @@ func TestSIGHUPReadsTheTokensFileAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, s.call("GET", "/v1/locks"), 401, "unauthenticated")
-	expect(t, s.as(t, alice, "POST", "/v1/locks/a/acquire?ttl=1h"), 200, `"account":"alice"`)
-	waits := make(chan answer, 1)
-	go func() { waits <- s.as(t, bob, "POST", "/v1/locks/a/acquire?wait=1m") }()
-	waitUntil(t, "bob waits", func() bool { return s.table.Stats().Waiters == 1 })
+	octotest.Expect(t, s.call("GET", "/v1/locks"), 401, "unauthenticated")
+	octotest.Expect(t, s.as(alice, "POST", "/v1/locks/a/acquire?ttl=1h"), 200, `"account":"alice"`)
+	waits := make(chan octotest.Answer, 1)
+	go func() { waits <- s.as(bob, "POST", "/v1/locks/a/acquire?wait=1m") }()
+	octotest.WaitUntil(t, "bob waits", func() bool { return s.table.Stats().Waiters == 1 })
 
 	write("nonsense")
 	if err := hangUp(); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, "the file is refused", func() bool { return strings.Contains(log.String(), "the tokens file cannot be used") })
-	expect(t, s.as(t, bob, "GET", "/v1/locks"), 200, "")
+	octotest.WaitUntil(t, "the file is refused", func() bool { return strings.Contains(log.String(), "the tokens file cannot be used") })
+	octotest.Expect(t, s.as(bob, "GET", "/v1/locks"), 200, "")
 	write("alice:" + alice + "\n")
 	if err := hangUp(); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, <-waits, 401, "has been revoked")
-	expect(t, s.as(t, bob, "GET", "/v1/locks"), 401, "is not known")
-	expect(t, s.as(t, alice, "GET", "/v1/locks"), 200, "")
+	octotest.Expect(t, <-waits, 401, "has been revoked")
+	octotest.Expect(t, s.as(bob, "GET", "/v1/locks"), 401, "is not known")
+	octotest.Expect(t, s.as(alice, "GET", "/v1/locks"), 200, "")
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
-}
-
-// lines is a log several goroutines write to.
-type lines struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Buffer.Write(b)
 }
 
 // The secrets of tokens are in no file of a server, nor in a backup, nor in its log.
@@ -105,27 +78,27 @@ func TestSecretsAreInNoFile(t *testing.T) {
 	dir := t.TempDir()
 	cfg := testConfig(t)
 	cfg.DB = config.Path(filepath.Join(dir, "o.db"))
-	var log lines
+	var log syncedBuilder
 	s, err := startServer(t.Context(), cfg, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), openSQLite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	created := func(got answer) api.NewToken {
+	created := func(got octotest.Answer) api.NewToken {
 		t.Helper()
 		var made api.NewToken
-		if err := json.Unmarshal([]byte(got.body), &made); err != nil || !strings.HasPrefix(made.Secret, "octo_") {
-			t.Fatalf("%d %s", got.status, got.body)
+		if err := json.Unmarshal([]byte(got.Body), &made); err != nil || !strings.HasPrefix(made.Secret, "octo_") {
+			t.Fatalf("%d %s", got.Status, got.Body)
 		}
 		return made
 	}
 	root := created(s.call("POST", "/v1/tokens?account=root&scopes=admin"))
-	ci := created(s.as(t, root.Secret, "POST", "/v1/tokens?account=ci&scopes=acquire,read:**"))
-	next := created(s.as(t, root.Secret, "POST", "/v1/tokens/"+ci.ID+"/rotate?grace=1h"))
+	ci := created(s.as(root.Secret, "POST", "/v1/tokens?account=ci&scopes=acquire,read:**"))
+	next := created(s.as(root.Secret, "POST", "/v1/tokens/"+ci.ID+"/rotate?grace=1h"))
 	stranger := auth.NewSecret()
-	expect(t, s.as(t, ci.Secret, "POST", "/v1/locks/a/acquire"), 200, "lease_id")
-	expect(t, s.as(t, next.Secret, "POST", "/v1/locks/a/break?reason=x"), 403, "")
-	expect(t, s.as(t, stranger, "POST", "/v1/locks/a/acquire"), 401, "")
-	expect(t, s.as(t, root.Secret, "POST", "/v1/locks/a/acquire?token="+next.Secret), 400, "is in the URL")
+	octotest.Expect(t, s.as(ci.Secret, "POST", "/v1/locks/a/acquire"), 200, "lease_id")
+	octotest.Expect(t, s.as(next.Secret, "POST", "/v1/locks/a/break?reason=x"), 403, "")
+	octotest.Expect(t, s.as(stranger, "POST", "/v1/locks/a/acquire"), 401, "")
+	octotest.Expect(t, s.as(root.Secret, "POST", "/v1/locks/a/acquire?token="+next.Secret), 400, "is in the URL")
 	if err := sqlite.Backup(t.Context(), string(cfg.DB), filepath.Join(dir, "copy.db")); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +106,7 @@ func TestSecretsAreInNoFile(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
-	places := map[string][]byte{"the log": log.Bytes(), "the files while it ran": running, "the files after it": readAll(t, dir)}
+	places := map[string][]byte{"the log": []byte(log.String()), "the files while it ran": running, "the files after it": readAll(t, dir)}
 	for where, text := range places {
 		if len(text) == 0 {
 			t.Errorf("%s: nothing was looked at", where)
@@ -185,7 +158,7 @@ func TestOfflineChangesAreRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, s.as(t, made.Secret, "GET", "/v1/audit?kind=token_created"), 200, `octostore token, on the database`)
+	octotest.Expect(t, s.as(made.Secret, "GET", "/v1/audit?kind=token_created"), 200, `octostore token, on the database`)
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
