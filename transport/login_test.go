@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bytes"
 	"html"
 	"io"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,25 +26,7 @@ type site struct {
 	t    *testing.T
 	fake *logintest.GitHub
 	url  string
-	log  *syncedLog
-}
-
-// syncedLog is a log for many goroutines.
-type syncedLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *syncedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *syncedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log  *lines
 }
 
 // canaries are what must not be seen outside of the server.
@@ -54,7 +34,7 @@ var canaries = []string{logintest.ClientSecret, logintest.CanaryToken, logintest
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	log := &syncedLog{}
+	log := new(lines)
 	debug := slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})
 	s := &site{server: newServer(t, setup{log: debug}), t: t, log: log}
 	s.fake = &logintest.GitHub{Login: "alice", ID: 583231, Interval: 1}
