@@ -3,6 +3,13 @@ package main
 // auditMutants break the record: what is signed, kept, exported and watched.
 var auditMutants = []mutant{
 	{
+		name: "cut-export-complete", file: "core/journal/record/export.go",
+		old:    "		if (IsClosing(line) || IsOpening(line)) && json.Valid(line) {\n",
+		new:    "		if IsClosing(line) || IsOpening(line) {\n",
+		breaks: "an export that was cut inside its closing line counts as complete",
+		tests:  inJournal,
+	},
+	{
 		name: "prune-unrecorded", file: "core/journal/keep.go",
 		old:    "		if _, err := k.cfg.Recorder.Append(ctx, lock.Event{Kind: lock.Pruned, Cause: cause, Cut: cut}); err != nil {\n			return",
 		new:    "		if _, err := k.cfg.Recorder.Append(ctx, lock.Event{Kind: lock.Stopped, Cause: cause}); err != nil {\n			return",

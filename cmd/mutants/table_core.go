@@ -93,6 +93,13 @@ var batchMutants = []mutant{
 		breaks: "a grant to a caller that has given up is not undone",
 		tests:  inTable,
 	},
+	{
+		name: "given-up-behind-the-window", file: "core/table/loop.go",
+		old:    "	for ; looked < len(t.pending) && kept < lock.BatchSteps; looked++ {\n",
+		new:    "	for ; looked < min(len(t.pending), lock.BatchSteps); looked++ {\n",
+		breaks: "after a hanging commit, acquires that were given up are granted if more of them wait than a batch takes",
+		tests:  inTable,
+	},
 }
 
 // keyMutants break idempotency keys.
