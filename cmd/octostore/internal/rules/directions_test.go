@@ -19,7 +19,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/doctor", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/preflight cmd/octostore/internal/session cmd/octostore/internal/text " +
 		"core/auth core/files core/journal/record core/journal/verify core/lock core/store/sqlite hooks"},
 	{"cmd/octostore/internal/documents", ""},
-	{"cmd/octostore/internal/exitcode", ""},
+	{"cmd/octostore/internal/exitcode", "transport/api"},
 	{"cmd/octostore/internal/faults", ""},
 	{"cmd/octostore/internal/filelimit", ""},
 	{"cmd/octostore/internal/filelock", ""},
@@ -32,6 +32,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/preflight", "cmd/octostore/internal/config core/auth core/files core/store/sqlite transport/login"},
 	{"cmd/octostore/internal/recipes", ""},
 	{"cmd/octostore/internal/rules", ""},
+	{"cmd/octostore/internal/runs", ""},
 	{"cmd/octostore/internal/scripts", ""},
 	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/preflight cmd/octostore/internal/terminal cmd/octostore/internal/version " +
 		"core core/auth core/input core/journal core/journal/record core/lock core/store/sqlite core/table hooks transport transport/api transport/login"},
