@@ -226,8 +226,8 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.BreakReque
 }
 
 // BreakIf is [Service.Break] of the present lease, if is reports true for it: exactly that
-// lease ends, or none. b.Token is ignored. Errors: those of Break; [lock.ErrTokenChanged] if
-// is reported false.
+// lease ends, or none. b.Token is ignored. Errors: those of Break; [lock.ErrNotHeld] if is
+// reports false.
 func (s *Service) BreakIf(ctx context.Context, p auth.Principal, b lock.BreakRequest, is func(*lock.Lease) bool) (lock.EndedLease, error) {
 	if err := may(p, "break", auth.Break, b.Name); err != nil {
 		return lock.EndedLease{}, err
@@ -237,7 +237,7 @@ func (s *Service) BreakIf(ctx context.Context, p auth.Principal, b lock.BreakReq
 	case held == nil:
 		return lock.EndedLease{}, lock.ErrFree
 	case !is(held):
-		return lock.EndedLease{}, lock.ErrTokenChanged
+		return lock.EndedLease{}, lock.ErrNotHeld
 	}
 	b.Token = held.Token
 	return s.Break(ctx, p, b)
