@@ -20,14 +20,12 @@ import (
 	"github.com/octostore/octostore/transport/client"
 )
 
-const defaultURLHelp = client.DefaultURL + " if it is not set"
-
 func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Export, follow, verify, replay and search the audit log",
 		Long: "Export, follow, verify, replay and search the audit log.\n\n" +
-			"export, tail and leases ask the server at OCTOSTORE_URL (" + defaultURLHelp + ").\n" +
+			"export, tail and leases ask a server, which their flags choose.\n" +
 			"leases can read exports or a database instead. verify and replay need only files.",
 		Args: cobra.NoArgs,
 	}
@@ -108,6 +106,7 @@ func pinnedKey(text string) (ed25519.PublicKey, error) {
 }
 
 func auditExportCommand() *cobra.Command {
+	var server *session.Server
 	var query client.AuditQuery
 	var output, state, format string
 	var overwrite bool
@@ -125,7 +124,7 @@ func auditExportCommand() *cobra.Command {
 			case state != "" && (output == "-" || format == "csv" || query.Limit > 0 || overwrite):
 				return exitcode.Usagef("--state needs a file (-o), and does not go with --format csv, --limit or --overwrite")
 			}
-			c, err := session.NewClient()
+			c, err := server.NewClient()
 			if err != nil {
 				return err
 			}
@@ -139,6 +138,7 @@ func auditExportCommand() *cobra.Command {
 			return export.File(cmd.Context(), output, overwrite)
 		},
 	}
+	server = serverFlags(cmd)
 	auditFilterFlags(cmd, &query)
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "write to `FILE`; - is the standard output")
 	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "replace an existing file")
@@ -152,6 +152,7 @@ func auditExportCommand() *cobra.Command {
 }
 
 func auditTailCommand() *cobra.Command {
+	var server *session.Server
 	var query client.AuditQuery
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -161,7 +162,7 @@ func auditTailCommand() *cobra.Command {
 			"elsewhere. After a lost connection it reconnects and continues where it was.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := session.NewClient()
+			c, err := server.NewClient()
 			if err != nil {
 				return err
 			}
@@ -171,6 +172,7 @@ func auditTailCommand() *cobra.Command {
 			)
 		},
 	}
+	server = serverFlags(cmd)
 	auditFilterFlags(cmd, &query)
 	cmd.Flags().StringVar(&query.Since, "since", "1h", "start at `TIME`, or that long ago")
 	cmd.Flags().BoolVarP(&query.Follow, "follow", "f", false, "wait for new records and show them")
@@ -209,15 +211,15 @@ func auditReplayCommand() *cobra.Command {
 }
 
 func auditLeasesCommand() *cobra.Command {
+	var server *session.Server
 	var f leaseFlags
 	cmd := &cobra.Command{
 		Use:   "leases [FILE...]",
 		Short: "Show the leases of the past: holder, times, and how each ended",
 		Long: "Show the leases of the past: holder, times, how each ended (released, expired, broken,\n" +
 			"undone; held if its end is not on record), and what policies decided. The records come\n" +
-			"from the server at OCTOSTORE_URL (" + defaultURLHelp + "), from exports\n" +
-			"(FILE..., may be compressed with gzip; - is the standard input), or from a database\n" +
-			"(--db), on which a server may be running.\n\n" +
+			"from the server, from exports (FILE..., may be compressed with gzip; - is the standard\n" +
+			"input), or from a database (--db), on which a server may be running.\n\n" +
 			"--at selects leases held at one time; --since and --until those held at any time\n" +
 			"between. Leases are sorted by their end; leases without an end come last. A lease\n" +
 			"granted before the oldest record has no start. Times are in UTC; a date is its\n" +
@@ -232,7 +234,7 @@ func auditLeasesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			f.source.Exports, f.source.Kinds, f.source.Client = files, audittool.LeaseKinds, session.NewClient
+			f.source.Exports, f.source.Kinds, f.source.Client = files, audittool.LeaseKinds, server.NewClient
 			// The server knows prefixes; the account of a lease is not that of who broke it.
 			f.source.Query.Prefix = query.Prefix
 			if query.Name != "" {
@@ -244,6 +246,7 @@ func auditLeasesCommand() *cobra.Command {
 			return audittool.WriteLeases(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), f.source, query, f.format)
 		},
 	}
+	server = serverFlags(cmd)
 	f.add(cmd)
 	return cmd
 }

@@ -30,7 +30,7 @@ func policyCommand() *cobra.Command {
 		Short: "Create, test, inspect and load policies",
 		Long: "Create, test, inspect and load policies: WebAssembly modules that decide, beside the\n" +
 			"server's own rules, about acquiring, renewing and breaking locks.\n\n" +
-			"list, reload, explain and replay ask the server at OCTOSTORE_URL (" + defaultURLHelp + ").\n" +
+			"list, reload, explain and replay ask a server, which their flags choose.\n" +
 			"new, inspect, test, bench and run work on files only.",
 		Args: cobra.NoArgs,
 	}
