@@ -19,7 +19,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/doctor", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/preflight cmd/octostore/internal/session cmd/octostore/internal/text " +
 		"core/auth core/files core/journal/record core/journal/verify core/lock core/store/sqlite hooks"},
 	{"cmd/octostore/internal/documents", ""},
-	{"cmd/octostore/internal/exitcode", ""},
+	{"cmd/octostore/internal/exitcode", "transport/api"},
 	{"cmd/octostore/internal/faults", ""},
 	{"cmd/octostore/internal/filelimit", ""},
 	{"cmd/octostore/internal/filelock", ""},
@@ -32,6 +32,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/preflight", "cmd/octostore/internal/config core/auth core/files core/store/sqlite transport/login"},
 	{"cmd/octostore/internal/recipes", ""},
 	{"cmd/octostore/internal/rules", ""},
+	{"cmd/octostore/internal/runs", ""},
 	{"cmd/octostore/internal/scripts", ""},
 	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/preflight cmd/octostore/internal/terminal cmd/octostore/internal/version " +
 		"core core/auth core/input core/journal core/journal/record core/lock core/store/sqlite core/table hooks transport transport/api transport/login"},
@@ -49,7 +50,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/problem", "transport/api transport/login core core/input core/lock core/auth core/journal core/journal/record"},
 	{"transport/login", "core/auth core/input core/lock core/sparselog"},
 	{"transport/login/logintest", ""},
-	{"transport/client", "transport/api"},
+	{"transport/client", "transport/api core/boottime"},
 	{"transport/api", ""},
 	{"hooks", "hooks/abi hooks/internal/compile hooks/internal/guest hooks/internal/manifest hooks/meter core core/files core/lock core/journal core/journal/record core/pattern core/sparselog core/sleep"},
 	{"hooks/internal/compile", "core/files hooks/internal/manifest"},
@@ -84,6 +85,7 @@ var directions = []struct{ pkg, imports string }{
 	{"core/store/sqlite/internal/host", "core/files"},
 	{"core/store/sqlite/internal/rows", "core/lock core/auth core/journal core/store/sqlite/internal/conn core/store/sqlite/internal/dbfile core/store/sqlite/internal/host"},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
+	{"core/boottime", ""},
 	{"core/sleep", ""},
 	{"core/sparselog", ""},
 	{"core/input", ""},
