@@ -37,7 +37,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/scripts", ""},
 	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/preflight cmd/octostore/internal/terminal cmd/octostore/internal/version " +
 		"core core/auth core/input core/journal core/journal/record core/lock core/store/sqlite core/table hooks transport transport/api transport/login"},
-	{"cmd/octostore/internal/session", "cmd/octostore/internal/text core/files transport/api transport/client"},
+	{"cmd/octostore/internal/session", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/text core/files core/timetext transport/api transport/client"},
 	{"cmd/octostore/internal/stories", ""},
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
