@@ -78,6 +78,7 @@ var asksNobody = []string{
 	"octostore", "serve", "demo", "bench", "bench acquire", "bench handover", "bench status", "bench waiters", "bench locks", "bench ceiling",
 	"bench ceiling-server", "config", "doctor", "backup", "version", "help", "audit", "audit verify", "audit replay", "audit key",
 	"token", "token secret", "policy", "policy new", "policy inspect", "policy test", "policy bench", "policy run",
+	"profile", "profile list", "profile use", "profile remove",
 	"completion", "completion bash", "completion zsh", "completion fish", "completion powershell",
 }
 

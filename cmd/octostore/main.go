@@ -77,12 +77,14 @@ func rootCommand() *cobra.Command {
 		tokenCommand(),
 		loginCommand(),
 		logoutCommand(),
+		profileCommand(),
 		policyCommand(),
 		versionCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	groupFlags(root)
 	strict(root)
 	return root
 }
