@@ -311,10 +311,7 @@ func (s *server) match(req *http.Request) (rt *route, name string) {
 			rt = &s.routes[i]
 		}
 	}
-	if rt != nil && rt.pattern == terraformWhole {
-		name = strings.TrimPrefix(req.URL.Path, terraformPrefix)
-	}
-	return rt, name
+	return rt, ""
 }
 
 // acquire takes a lock that must be free and returns the grant.

@@ -33,6 +33,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/preflight", "cmd/octostore/internal/config core/auth core/files core/store/sqlite transport/login"},
 	{"cmd/octostore/internal/recipes", ""},
 	{"cmd/octostore/internal/rules", ""},
+	{"cmd/octostore/internal/runner", "cmd/octostore/internal/exitcode cmd/octostore/internal/job cmd/octostore/internal/terminal core/boottime transport/api transport/client"},
 	{"cmd/octostore/internal/runs", ""},
 	{"cmd/octostore/internal/scripts", ""},
 	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/preflight cmd/octostore/internal/terminal cmd/octostore/internal/version " +
@@ -46,7 +47,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/internal/conn", "core/sparselog"},
 	{"transport/internal/limit", "transport/problem core/auth"},
 	{"transport/internal/metrics", "transport/api transport/problem core core/lock core/table"},
-	{"transport/internal/param", "transport/api transport/problem core/auth core/input core/journal core/journal/record core/jsontext core/lock core/timetext"},
+	{"transport/internal/param", "transport/problem core/auth core/input core/journal core/journal/record core/jsontext core/lock core/timetext"},
 	{"transport/internal/wire", "transport/api transport/problem core/lock core/table"},
 	{"transport/problem", "transport/api transport/login core core/input core/lock core/auth core/journal core/journal/record"},
 	{"transport/login", "core/auth core/input core/lock core/sparselog"},
