@@ -31,6 +31,9 @@ func run() int {
 	if len(os.Args) > 1 && os.Args[1] == job.Argument {
 		return job.Main()
 	}
+	if len(os.Args) > 1 && os.Args[1] == "run" { // it passes signals on, and keeps ignored what was ignored
+		return execute(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The first signal asks to stop. Giving the signals back to the system then makes
@@ -71,6 +74,7 @@ func rootCommand() *cobra.Command {
 	root.SetVersionTemplate(version.Text())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
+		runnerCommand(),
 		serveCommand(),
 		demoCommand(),
 		benchCommand(),
@@ -81,12 +85,14 @@ func rootCommand() *cobra.Command {
 		tokenCommand(),
 		loginCommand(),
 		logoutCommand(),
+		profileCommand(),
 		policyCommand(),
 		versionCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	groupFlags(root)
 	strict(root)
 	return root
 }

@@ -82,6 +82,9 @@ func (j *Job) watch() {
 	}
 }
 
+// PID returns the process id of the command.
+func (j *Job) PID() int { return j.cmd.Process.Pid }
+
 // SetDeadline sets when the job must have ended, on the clock of boottime.Now; 0: never.
 // The command is ended at the deadline less Margin. There is no TERM on this system.
 func (j *Job) SetDeadline(at time.Duration) {

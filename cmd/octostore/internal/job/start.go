@@ -30,6 +30,7 @@ var ignored = func() (list []os.Signal) {
 
 // Job is a command that runs. Its methods may be called by any goroutine.
 type Job struct {
+	pid       int
 	signals   chan os.Signal
 	deadlines chan time.Duration
 	ends      chan error
@@ -95,6 +96,7 @@ func (j *Job) lead(c Command, w *watch, started chan<- error) {
 		return
 	}
 	w.group = groupOf(pid)
+	j.pid = pid
 	started <- nil
 	for {
 		var status syscall.WaitStatus
@@ -137,6 +139,9 @@ func isScript(path string) bool {
 	n, err := io.ReadFull(f, head)
 	return (err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) && !bytes.Contains(head[:n], []byte{0})
 }
+
+// PID returns the process id of the command, which is that of its group, too.
+func (j *Job) PID() int { return j.pid }
 
 // SetDeadline sets when the job must have ended, on the clock of boottime.Now; 0: never.
 // Its group gets TERM at the deadline less Margin and KillAfter, and KILL at the deadline
