@@ -5,6 +5,8 @@ FUZZTIME    ?= 10s
 SEEDS       ?= 10000
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
+LDFLAGS     := -s -w -X github.com/octostore/octostore/cmd/octostore/internal/version.linked=$(VERSION)
+
 .DEFAULT_GOAL := help
 
 # What a target needs of the machine; the message says what is missing and where to get it.
@@ -37,7 +39,7 @@ test: need-go ## Run the tests in two minutes; make check runs the long ones, to
 
 .PHONY: build
 build: need-go ## Build bin/octostore, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X github.com/octostore/octostore/cmd/octostore/internal/version.linked=$(VERSION)' -o bin/octostore ./cmd/octostore
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/octostore ./cmd/octostore
 
 .PHONY: run
 run: build ## Start a server with the settings of the environment and .env
@@ -114,6 +116,12 @@ $(TARGETS:%=cross-%): cross-%:
 .PHONY: dist
 dist: need-go ## Build reproducible binaries for six platforms into dist, with SHA256SUMS
 	@GO=$(GO) .ci/dist dist '$(VERSION)'
+
+.PHONY: man
+man: need-go ## Write the manual pages of all commands into bin/man
+	@rm -rf bin/man
+	@CGO_ENABLED=0 $(GO) run -trimpath -tags manpages -ldflags '$(LDFLAGS)' ./cmd/octostore bin/man
+	@echo "$$(ls bin/man | wc -l | tr -d ' ') pages; man -l bin/man/octostore.1 shows the first"
 
 .PHONY: simulate
 simulate: ## Simulate SEEDS (10000) runs of the table on failing stores with misbehaving clients
