@@ -46,11 +46,15 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	root.SetIn(in)
 	root.SetOut(terminal.NewWriter(out))
 	root.SetErr(terminal.NewWriter(errs))
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !errors.Is(err, errLogged) {
 		fmt.Fprintln(root.ErrOrStderr(), "octostore:", session.Explain(err))
 	}
-	return int(codeOf(err))
+	code := codeOf(err)
+	if err != nil {
+		failEval(cmd, args, code)
+	}
+	return int(code)
 }
 
 // errLogged is the error of a command that has already logged its error.
@@ -71,6 +75,13 @@ func rootCommand() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		runnerCommand(),
+		acquireCommand(),
+		renewCommand(),
+		releaseCommand(),
+		breakCommand(),
+		showCommand(),
+		listCommand(),
+		watchCommand(),
 		serveCommand(),
 		demoCommand(),
 		benchCommand(),

@@ -3,6 +3,7 @@
 package locktool
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/client"
 )
 
 // Grant prints the lease that an acquire has got.
@@ -66,6 +68,38 @@ func ShellFailure(w io.Writer, code int) error {
 
 // Quote returns s as one word of a POSIX shell, in which nothing is expanded.
 func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// NotAcquired says what to do after an acquire that has failed: of a lock that is held it names
+// the holder and the remaining time. The error stays what it was for [errors.Is] and [errors.As].
+func NotAcquired(name string, waited bool, err error) error {
+	answered, is := errors.AsType[*client.Error](err)
+	if !is || !errors.Is(err, client.ErrHeld) || answered.HeldProblem == nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s is held", name)
+	if l := answered.Lease; l != nil {
+		fmt.Fprintf(&b, " by %s, for %s more at most unless it is renewed", holderOf(*l), span(l.ExpiresInMS))
+	}
+	if n := answered.Waiters; n > 0 {
+		fmt.Fprintf(&b, "; queue: %s", text.Count(int64(n), "waiter"))
+	}
+	if !waited {
+		b.WriteString("; --wait DURATION waits for it")
+	}
+	return &toldError{b.String(), err}
+}
+
+// toldError is an error in other words.
+type toldError struct {
+	text string
+	err  error
+}
+
+func (e *toldError) Error() string { return e.text }
+
+// Unwrap returns the error in its own words.
+func (e *toldError) Unwrap() error { return e.err }
 
 // unconfirmed says how long a lease will run after its first renewal; nothing if that is no
 // longer than now.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
-	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/transport/api"
@@ -35,7 +34,7 @@ func Locks(ctx context.Context, c *client.Client, q client.LocksQuery, limit int
 }
 
 // List prints locks as a table, or as JSON.
-func List(w io.Writer, list api.List, asJSON bool, now time.Time) error {
+func List(w io.Writer, list api.List, asJSON bool) error {
 	if asJSON {
 		return text.JSON(w, list)
 	}

@@ -164,3 +164,28 @@ func (s Shown) history(w io.Writer) error {
 	}
 	return nil
 }
+
+// Holding says in a line who holds a lock, for how long yet, and who waits.
+func Holding(l api.Lock) string {
+	who := "-"
+	if l.Lease != nil {
+		who = holderOf(*l.Lease)
+		since := l.Lease.ExpiresAt.Add(-time.Duration(l.Lease.ExpiresInMS) * time.Millisecond).Sub(l.Lease.GrantedAt)
+		who += fmt.Sprintf(" has held it for %s and has it for %s more", span(since.Milliseconds()), span(l.Lease.ExpiresInMS))
+		if l.Lease.Reason != "" {
+			who += fmt.Sprintf(" (%s)", cell(l.Lease.Reason))
+		}
+	}
+	return fmt.Sprintf("%s: %s; %s", cell(l.Name), who, text.Count(int64(l.WaitersTotal), "waiter"))
+}
+
+// Brief says in a few words who holds a lock.
+func Brief(l api.Lock) string {
+	if l.Lease == nil {
+		return string(l.State)
+	}
+	return "held by " + holderOf(*l.Lease)
+}
+
+// holderOf names the holder and the account of a lease.
+func holderOf(l api.Lease) string { return cell(strings.Trim(l.Holder+"@"+l.Account, "@")) }

@@ -32,7 +32,8 @@ func (w *Watch) Run(ctx context.Context) error {
 	if w.JSON {
 		w.Out = terminal.Exact(w.Out)
 	}
-	for reached := false; ; reached = true {
+	reached := false // the server, once
+	for {
 		err := w.once(ctx, &reached)
 		switch {
 		case ctx.Err() != nil:
