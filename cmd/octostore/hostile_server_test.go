@@ -137,7 +137,7 @@ func hostileRun(t *testing.T, name string, handler http.Handler, line []string) 
 		}
 	}
 	// Output that is empty would pass the checks for nothing.
-	if silent := []string{"audit export -o", "logout", "policy replay", "run"}; name == "answers" && !strings.Contains(shown, "HOSTILE") &&
+	if silent := []string{"audit export -o", "logout", "policy replay", "run", "acquire", "renew", "release", "break", "watch"}; name == "answers" && !strings.Contains(shown, "HOSTILE") &&
 		!slices.ContainsFunc(silent, func(s string) bool { return strings.HasPrefix(strings.Join(line, " "), s) }) {
 		t.Errorf("%s: %s: it shows nothing of the answer: %q", name, strings.Join(line, " "), shown)
 	}
@@ -146,11 +146,10 @@ func hostileRun(t *testing.T, name string, handler http.Handler, line []string) 
 func TestHostileServerMeetsEveryCommandThatAsks(t *testing.T) {
 	known := slices.Clone(asksNobody)
 	for _, line := range asksServer {
-		words := []string{line[0]}
+		known = append(known, line[0])
 		if len(line) > 1 {
-			words = append(words, line[1])
+			known = append(known, line[0]+" "+line[1])
 		}
-		known = append(known, strings.Join(words, " "))
 	}
 	eachCommand(func(cmd *cobra.Command, words []string) {
 		name := strings.Join(words, " ")
