@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/internal/wire"
@@ -59,7 +61,24 @@ func (x *exchange) lockTerraform() error {
 	if err != nil {
 		return x.cause(err)
 	}
+	if x.params.Has(param.TTL) && grant.Lease.TTL < req.TTL {
+		return x.refuseShortened(grant, req)
+	}
 	return x.cause(x.deliverGrant(grant, x.api.service.Wait(req.Wait)))
+}
+
+// refuseShortened gives back a lease that a policy made shorter than the address asks for.
+// Terraform does not read how long its lease is, and would work on after its end.
+func (x *exchange) refuseShortened(grant table.Grant, req core.AcquireRequest) error {
+	_, err := x.api.service.Release(x.context(), x.principal, lock.ReleaseRequest{Origin: req.Origin, Name: req.Name, LeaseID: grant.LeaseID})
+	if err != nil {
+		return err
+	}
+	return &input.Error{
+		Field:   "ttl",
+		Problem: fmt.Sprintf("is %s, of which a policy allows %s", req.TTL, grant.Lease.TTL),
+		Want:    "as much as the policy allows, if that is long enough",
+	}
 }
 
 func (x *exchange) terraformRequest() (core.AcquireRequest, error) {
