@@ -31,6 +31,9 @@ type AcquireOptions struct {
 	// Renewed is called after each renewal of the lease, the first included, never by two
 	// goroutines at a time. It should return soon.
 	Renewed func()
+	// RenewFailed is called after each renewal that failed and is tried again, by the goroutine that
+	// calls Renewed. It should return soon.
+	RenewFailed func(error)
 }
 
 // Waiting is the state of an Acquire that waits.
@@ -67,6 +70,9 @@ func (o AcquireOptions) withDefaults() (AcquireOptions, error) {
 	}
 	if o.Renewed == nil {
 		o.Renewed = func() {}
+	}
+	if o.RenewFailed == nil {
+		o.RenewFailed = func(error) {}
 	}
 	return o, nil
 }
