@@ -33,6 +33,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/preflight", "cmd/octostore/internal/config core/auth core/files core/store/sqlite transport/login"},
 	{"cmd/octostore/internal/recipes", ""},
 	{"cmd/octostore/internal/rules", ""},
+	{"cmd/octostore/internal/runner", "cmd/octostore/internal/exitcode cmd/octostore/internal/job cmd/octostore/internal/terminal core/boottime transport/api transport/client"},
 	{"cmd/octostore/internal/runs", ""},
 	{"cmd/octostore/internal/scripts", ""},
 	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/preflight cmd/octostore/internal/terminal cmd/octostore/internal/version " +
