@@ -5,6 +5,8 @@ FUZZTIME    ?= 10s
 SEEDS       ?= 10000
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
+LDFLAGS     := -s -w -X github.com/octostore/octostore/cmd/octostore/internal/version.linked=$(VERSION)
+
 .DEFAULT_GOAL := help
 
 # What a target needs of the machine; the message says what is missing and where to get it.
@@ -37,7 +39,7 @@ test: need-go ## Run the tests in two minutes; make check runs the long ones, to
 
 .PHONY: build
 build: need-go ## Build bin/octostore, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X github.com/octostore/octostore/cmd/octostore/internal/version.linked=$(VERSION)' -o bin/octostore ./cmd/octostore
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/octostore ./cmd/octostore
 
 .PHONY: run
 run: build ## Start a server with the settings of the environment and .env
@@ -55,8 +57,8 @@ plugins: need-go ## Build the bundled policies into bin/plugins
 	done
 
 .PHONY: clean
-clean: ## Remove bin
-	rm -rf bin
+clean: ## Remove bin and dist
+	rm -rf bin dist
 
 ##@ For maintainers
 
@@ -88,6 +90,7 @@ race: need-go need-cc ## Run the tests with the race detector
 .PHONY: beside-tests race-build
 beside-tests: race-build
 	@nice -n 19 $(MAKE) --no-print-directory systems
+	@GO=$(GO) nice -n 19 .ci/dist-twice windows/amd64 # make systems has compiled it: two links
 
 race-build:
 	@CGO_ENABLED=1 nice -n 19 $(GO) test -race -short -run '^$$' ./... >/dev/null 2>&1 || true
@@ -98,7 +101,7 @@ SYSTEMS := darwin/arm64 freebsd/amd64 windows/amd64 linux/386
 TARGETS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64 windows/amd64 windows/arm64 linux/386
 
 # $(call on,TARGET,COMMAND) runs a go command for another system.
-on = @echo "go $(2) for $(1)"; GOOS=$(firstword $(subst /, ,$(1))) GOARCH=$(lastword $(subst /, ,$(1))) CGO_ENABLED=0 $(GO) $(2) ./...
+on = @echo "go $(2) for $(1)"; GOOS=$(firstword $(subst /, ,$(1))) GOARCH=$(lastword $(subst /, ,$(1))) CGO_ENABLED=0 $(GO) $(2) -trimpath ./...
 
 .PHONY: systems $(SYSTEMS:%=system-%)
 systems: $(SYSTEMS:%=system-%)
@@ -110,12 +113,22 @@ cross: $(TARGETS:%=cross-%) ## Vet all packages for every operating system and p
 $(TARGETS:%=cross-%): cross-%:
 	$(call on,$*,vet)
 
+.PHONY: dist
+dist: need-go ## Build reproducible binaries for six platforms into dist, with SHA256SUMS
+	@GO=$(GO) .ci/dist dist '$(VERSION)'
+
+.PHONY: man
+man: need-go ## Write the manual pages of all commands into bin/man
+	@rm -rf bin/man
+	@CGO_ENABLED=0 $(GO) run -trimpath -tags manpages -ldflags '$(LDFLAGS)' ./cmd/octostore bin/man
+	@echo "$$(ls bin/man | wc -l | tr -d ' ') pages; man -l bin/man/octostore.1 shows the first"
+
 .PHONY: simulate
 simulate: ## Simulate SEEDS (10000) runs of the table on failing stores with misbehaving clients
 	$(GO) test -count=1 -v -timeout 60m -run 'Simulation$$' ./core/table -simulate.seeds $(SEEDS)
 
 .PHONY: torture
-torture: ## Run the long tests of docs/guarantees.md, or one: STAGE=seeds cuts faults kills cross …
+torture: ## Run the long tests of docs/guarantees.md, or one: STAGE=seeds cuts faults kills cross dist …
 	.ci/torture $(STAGE)
 
 .PHONY: spectest

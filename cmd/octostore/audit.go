@@ -3,6 +3,9 @@ package main
 import (
 	"crypto/ed25519"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,18 +14,18 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/core/timetext"
 	"github.com/octostore/octostore/transport/client"
 )
-
-const defaultURLHelp = client.DefaultURL + " if it is not set"
 
 func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Export, follow, verify, replay and search the audit log",
 		Long: "Export, follow, verify, replay and search the audit log.\n\n" +
-			"export, tail and leases ask the server at OCTOSTORE_URL (" + defaultURLHelp + ").\n" +
+			"export, tail and leases ask a server, which their flags choose.\n" +
 			"leases can read exports or a database instead. verify and replay need only files.",
 		Args: cobra.NoArgs,
 	}
@@ -103,6 +106,7 @@ func pinnedKey(text string) (ed25519.PublicKey, error) {
 }
 
 func auditExportCommand() *cobra.Command {
+	var server *session.Server
 	var query client.AuditQuery
 	var output, state, format string
 	var overwrite bool
@@ -120,7 +124,7 @@ func auditExportCommand() *cobra.Command {
 			case state != "" && (output == "-" || format == "csv" || query.Limit > 0 || overwrite):
 				return exitcode.Usagef("--state needs a file (-o), and does not go with --format csv, --limit or --overwrite")
 			}
-			c, err := session.NewClient()
+			c, err := server.NewClient()
 			if err != nil {
 				return err
 			}
@@ -134,6 +138,7 @@ func auditExportCommand() *cobra.Command {
 			return export.File(cmd.Context(), output, overwrite)
 		},
 	}
+	server = serverFlags(cmd)
 	auditFilterFlags(cmd, &query)
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "write to `FILE`; - is the standard output")
 	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "replace an existing file")
@@ -147,6 +152,7 @@ func auditExportCommand() *cobra.Command {
 }
 
 func auditTailCommand() *cobra.Command {
+	var server *session.Server
 	var query client.AuditQuery
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -156,7 +162,7 @@ func auditTailCommand() *cobra.Command {
 			"elsewhere. After a lost connection it reconnects and continues where it was.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := session.NewClient()
+			c, err := server.NewClient()
 			if err != nil {
 				return err
 			}
@@ -166,6 +172,7 @@ func auditTailCommand() *cobra.Command {
 			)
 		},
 	}
+	server = serverFlags(cmd)
 	auditFilterFlags(cmd, &query)
 	cmd.Flags().StringVar(&query.Since, "since", "1h", "start at `TIME`, or that long ago")
 	cmd.Flags().BoolVarP(&query.Follow, "follow", "f", false, "wait for new records and show them")
@@ -201,4 +208,92 @@ func auditReplayCommand() *cobra.Command {
 	cmd.Flags().StringVar(&db, "db", "", "compare with the database in `FILE`")
 	cmd.Flags().StringVar(&pinned, "key", "", "require signatures by this public `KEY`, as printed by octostore audit key")
 	return cmd
+}
+
+func auditLeasesCommand() *cobra.Command {
+	var server *session.Server
+	var f leaseFlags
+	cmd := &cobra.Command{
+		Use:   "leases [FILE...]",
+		Short: "Show the leases of the past: holder, times, and how each ended",
+		Long: "Show the leases of the past: holder, times, how each ended (released, expired, broken,\n" +
+			"undone; held if its end is not on record), and what policies decided. The records come\n" +
+			"from the server, from exports (FILE..., may be compressed with gzip; - is the standard\n" +
+			"input), or from a database (--db), on which a server may be running.\n\n" +
+			"--at selects leases held at one time; --since and --until those held at any time\n" +
+			"between. Leases are sorted by their end; leases without an end come last. A lease\n" +
+			"granted before the oldest record has no start. Times are in UTC; a date is its\n" +
+			"midnight. Exports are not verified; octostore audit verify does that.\n\n" +
+			"Policies that only allowed are not listed. The policy set is the id of the policies that\n" +
+			"were evaluated; octostore audit export --kind policies_loaded,stopped lists them.",
+		Example: "  octostore audit leases --at 2026-11-27T14:30:00Z --prefix deploy/\n" +
+			"  octostore audit leases --since 2026-11-27 --until 2026-11-28 --format csv audit.ndjson",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, files []string) error {
+			query, err := f.query(time.Now())
+			if err != nil {
+				return err
+			}
+			f.source.Exports, f.source.Kinds, f.source.Client = files, audittool.LeaseKinds, server.NewClient
+			// The server knows prefixes; the account of a lease is not that of who broke it.
+			f.source.Query.Prefix = query.Prefix
+			if query.Name != "" {
+				f.source.Query.Prefix = string(query.Name)
+			}
+			if len(files) > 0 && f.source.DB != "" {
+				return exitcode.Usagef("--db and files exclude each other")
+			}
+			return audittool.WriteLeases(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), f.source, query, f.format)
+		},
+	}
+	server = serverFlags(cmd)
+	f.add(cmd)
+	return cmd
+}
+
+// leaseFlags say which leases to show, and how.
+type leaseFlags struct {
+	source                                          audittool.Source
+	at, since, until, name, prefix, account, format string
+}
+
+func (f *leaseFlags) add(cmd *cobra.Command) {
+	to := cmd.Flags()
+	to.StringVar(&f.at, "at", "", "only leases held at `TIME`, such as 2026-11-27T14:30:00Z, or that long ago")
+	to.StringVar(&f.since, "since", "", "only leases held at `TIME` or later: a time, a date, or how long ago, such as 1d")
+	to.StringVar(&f.until, "until", "", "only leases held before `TIME`")
+	to.StringVar(&f.name, "name", "", "only the lock `NAME`")
+	to.StringVar(&f.prefix, "prefix", "", "only locks whose names begin with `TEXT`")
+	to.StringVar(&f.account, "account", "", "only leases of `ACCOUNT`")
+	to.StringVar(&f.format, "format", "text", "`FORMAT`: text, json or csv")
+	to.StringVar(&f.source.DB, "db", "", "read the records of the database in `FILE`")
+	cmd.MarkFlagsMutuallyExclusive("at", "since")
+	cmd.MarkFlagsMutuallyExclusive("at", "until")
+	cmd.MarkFlagsMutuallyExclusive("name", "prefix")
+}
+
+func (f *leaseFlags) query(now time.Time) (q audittool.Query, err error) {
+	if !slices.Contains(audittool.Formats, f.format) {
+		return q, exitcode.Usagef("--format is %q; want one of %s", f.format, strings.Join(audittool.Formats, ", "))
+	}
+	q = audittool.Query{Name: lock.Name(f.name), Prefix: f.prefix, Account: f.account}
+	var at time.Time
+	for _, t := range []struct {
+		flag, text string
+		to         *time.Time
+	}{{"at", f.at, &at}, {"since", f.since, &q.Since}, {"until", f.until, &q.Until}} {
+		if t.text == "" {
+			continue
+		}
+		if *t.to, err = timetext.Instant(t.text, now); err != nil {
+			return q, exitcode.Usagef("--%s is %q; want %s", t.flag, t.text, timetext.WantInstant)
+		}
+	}
+	if !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until) {
+		return q, exitcode.Usagef("--since %s is not before --until %s", f.since, f.until)
+	}
+	if f.at != "" {
+		q.At(at)
+	}
+	return q, nil
 }

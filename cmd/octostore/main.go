@@ -27,6 +27,9 @@ func run() int {
 	if len(os.Args) > 1 && os.Args[1] == compiler.Argument {
 		return compiler.Main(os.Args[2:], os.Stdin, os.Stdout, os.Stderr)
 	}
+	if len(os.Args) > 1 && os.Args[1] == "run" { // it passes signals on, and keeps ignored what was ignored
+		return execute(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The first signal asks to stop. Giving the signals back to the system then makes
@@ -67,6 +70,7 @@ func rootCommand() *cobra.Command {
 	root.SetVersionTemplate(version.Text())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
+		runnerCommand(),
 		serveCommand(),
 		demoCommand(),
 		benchCommand(),
@@ -77,12 +81,14 @@ func rootCommand() *cobra.Command {
 		tokenCommand(),
 		loginCommand(),
 		logoutCommand(),
+		profileCommand(),
 		policyCommand(),
 		versionCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	groupFlags(root)
 	strict(root)
 	return root
 }

@@ -23,6 +23,7 @@ var errNothingCompared = errors.New(
 
 func policyReplayCommand() *cobra.Command {
 	var (
+		server          *session.Server
 		limits          policytool.Limits
 		replayed        policytool.ReplayConfig
 		source          audittool.Source
@@ -35,7 +36,7 @@ func policyReplayCommand() *cobra.Command {
 		Use:   "replay FILE",
 		Short: "Run a policy on recorded acquires, and show which decisions change",
 		Long: "Run the policy in FILE on the recorded decisions about acquires, and show which of them\n" +
-			"change. The records are those of the server at OCTOSTORE_URL, of an export (--export),\n" +
+			"change. The records are those of the server, of an export (--export),\n" +
 			"or of a database (--db), on which a server may be running. The policy is asked as if it\n" +
 			"were the only one, about every lock name or those that --match selects. Keys that the\n" +
 			"audit log does not have are absent; the end of the output lists those that the policy\n" +
@@ -68,7 +69,7 @@ func policyReplayCommand() *cobra.Command {
 				return err
 			}
 			defer replay.Close()
-			source.Client = session.NewClient
+			source.Client = server.NewClient
 			if export != "" {
 				source.Exports = []string{export}
 			}
@@ -95,6 +96,7 @@ func policyReplayCommand() *cobra.Command {
 			return nil
 		},
 	}
+	server = serverFlags(cmd)
 	limitFlags(cmd, &limits)
 	to := cmd.Flags()
 	to.StringVar(&since, "since", "7d", "`TIME` of the first record, or how long ago it was, or all")

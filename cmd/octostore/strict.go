@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,10 +57,14 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND]",
-		Short: "Show help for any command",
+		Use:   "help [COMMAND | exit-codes]",
+		Short: "Show help for any command, or the exit codes of all",
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, words []string) error {
+			if len(words) == 1 && words[0] == "exit-codes" {
+				_, err := io.WriteString(cmd.OutOrStdout(), exitcode.Help())
+				return err
+			}
 			about, rest, err := cmd.Root().Find(words)
 			if err != nil {
 				return exitcode.As(exitcode.Usage, err)
@@ -72,20 +77,24 @@ func helpCommand() *cobra.Command {
 	}
 }
 
-// codeOf returns what to exit with after an error.
+// codeOf returns what to exit with after an error. An error that carries a code knows better
+// than the answer of the server it was made of.
 func codeOf(err error) exitcode.Code {
-	if err == nil {
-		return exitcode.OK
-	}
 	var begun *begunError
-	if !errors.As(err, &begun) {
+	switch {
+	case err == nil:
+		return exitcode.OK
+	case !errors.As(err, &begun):
 		return exitcode.Usage
+	}
+	if _, is := errors.AsType[*exitcode.Error](err); is {
+		return exitcode.Of(err)
 	}
 	if _, is := errors.AsType[*client.UnreachableError](err); is {
 		return exitcode.Unavailable
 	}
-	if answered, is := errors.AsType[*client.Error](err); is && (answered.Status == 401 || answered.Status == 403) {
-		return exitcode.Denied
+	if answered, is := errors.AsType[*client.Error](err); is {
+		return exitcode.OfAnswer(answered.Status, answered.Code)
 	}
 	return exitcode.Of(err)
 }

@@ -105,12 +105,19 @@ func TestExitCodesAreListed(t *testing.T) {
 		if row := fmt.Sprintf("| %d | %s | %s |\n", r.Code, r.Name, r.Meaning); !strings.Contains(string(page), row) {
 			t.Errorf("docs/operations.md has not the row %q", row)
 		}
-		if line := fmt.Sprintf("  %2d  %-12s %s\n", r.Code, r.Name, r.Meaning); !strings.Contains(help, line) {
+		if line := fmt.Sprintf("  %3d  %-14s  %s\n", r.Code, r.Name, r.Meaning); !strings.Contains(help, line) {
 			t.Errorf("the help has not the line %q", line)
 		}
 	}
-	if rows := strings.Count(string(page), "\n| 6") + strings.Count(string(page), "\n| 7"); rows != len(exitcode.Table())-2 {
+	rows := 0
+	for _, start := range []string{"| 6", "| 7", "| 12"} {
+		rows += strings.Count(string(page), "\n"+start)
+	}
+	if rows != len(exitcode.Table())-2 {
 		t.Errorf("docs/operations.md has %d codes above 1", rows)
+	}
+	if topic := runCommand(t, "help", "exit-codes"); topic.code != exitcode.OK || topic.out != exitcode.Help() || !strings.Contains(help, exitcode.Help()) {
+		t.Errorf("octostore help exit-codes prints\n%+v\nwant\n%s", topic, exitcode.Help())
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -25,9 +24,9 @@ func tokenCommand() *cobra.Command {
 		Use:   "token",
 		Short: "Create, list, rotate and revoke tokens",
 		Long: "Create, list, rotate and revoke tokens.\n\n" +
-			"If OCTOSTORE_URL is set, the commands ask that server, with the token in OCTOSTORE_TOKEN,\n" +
-			"which needs the scope admin. Otherwise they change the database (OCTOSTORE_DB) directly,\n" +
-			"while no server runs on it.",
+			"If --url, --profile, OCTOSTORE_URL or OCTOSTORE_PROFILE is set, the commands ask that\n" +
+			"server, with a token that has the scope admin. Otherwise they change the database\n" +
+			"(OCTOSTORE_DB) directly, while no server runs on it; the profile in use does not count.",
 		Args: cobra.NoArgs,
 	}
 	envFile := cmd.PersistentFlags().String("env-file", "", "read settings from `FILE` (default .env, if it exists)")
@@ -49,11 +48,11 @@ type tokenKeeper interface {
 	RevokeToken(ctx context.Context, id string) (api.Token, error)
 }
 
-// withTokens runs f on the server the environment names, or on the database, which is made
-// if there is none and mayMake says so.
-func withTokens(cmd *cobra.Command, envFile string, mayMake bool, f func(tokenKeeper) error) error {
-	if os.Getenv("OCTOSTORE_URL") != "" {
-		c, err := session.NewClient()
+// withTokens runs f on the server that a flag or the environment names, or else on the
+// database, which is made if there is none and mayMake says so.
+func withTokens(cmd *cobra.Command, server *session.Server, envFile string, mayMake bool, f func(tokenKeeper) error) error {
+	if server.Named() {
+		c, err := server.NewClient()
 		if err != nil {
 			return err
 		}
@@ -99,12 +98,13 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 		Use:   "create",
 		Short: "Create a token, and show it once",
 		Long: "Create a token, and show it once. Each --scope grants permissions: verbs (acquire, read,\n" +
-			"break, audit) with patterns of lock names, or policies, or admin. Without OCTOSTORE_URL\n" +
-			"the command changes the database, and prints its path; --create creates a new database.",
+			"break, audit) with patterns of lock names, or policies, or admin. Without a\n" +
+			"server the command changes the database, and prints its path; --create creates a new one.",
 		Example: "  octostore token create --admin --create\n" +
 			"  octostore token create --account ci --scope 'acquire,read:team-a/**' --expires 90d",
 		Args: cobra.NoArgs,
 	}
+	server := serverFlags(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&wish.Account, "account", "", "the `ACCOUNT` of the token (default with --admin: admin)")
 	flags.StringArrayVar(&scopes, "scope", nil, "grant `SCOPE`, such as 'acquire,read:team-a/**'; may be repeated")
@@ -131,12 +131,12 @@ func tokenCreateCommand(envFile *string) *cobra.Command {
 				return exitcode.Usagef("--expires is %q; want a time such as 90d or 12h", expires)
 			}
 		}
-		if os.Getenv("OCTOSTORE_URL") == "" { // before a database is made
+		if !server.Named() { // before a database is made
 			if _, err := auth.ParseScopes(wish.Scopes); err != nil {
 				return exitcode.As(exitcode.Usage, err)
 			}
 		}
-		return withTokens(cmd, *envFile, mayMake, func(k tokenKeeper) error {
+		return withTokens(cmd, server, *envFile, mayMake, func(k tokenKeeper) error {
 			t, err := k.CreateToken(cmd.Context(), wish)
 			if err != nil {
 				return err
@@ -168,15 +168,16 @@ func tokenListCommand(envFile *string) *cobra.Command {
 		Use:   "list",
 		Short: "List the tokens",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withTokens(cmd, *envFile, false, func(k tokenKeeper) error {
-				tokens, err := k.Tokens(cmd.Context())
-				if err != nil {
-					return err
-				}
-				return text.Tokens(cmd.OutOrStdout(), tokens, all, asJSON, time.Now())
-			})
-		},
+	}
+	server := serverFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return withTokens(cmd, server, *envFile, false, func(k tokenKeeper) error {
+			tokens, err := k.Tokens(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return text.Tokens(cmd.OutOrStdout(), tokens, all, asJSON, time.Now())
+		})
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "also list revoked and expired tokens")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -184,22 +185,24 @@ func tokenListCommand(envFile *string) *cobra.Command {
 }
 
 func tokenRevokeCommand(envFile *string) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "revoke ID",
 		Short: "Revoke a token",
 		Long:  "Revoke a token, at once. Leases acquired with it stay until they end.",
 		Args:  oneTokenID,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return withTokens(cmd, *envFile, false, func(k tokenKeeper) error {
-				t, err := k.RevokeToken(cmd.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "revoked token %s of account %s\n", t.ID, t.Account)
-				return err
-			})
-		},
 	}
+	server := serverFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return withTokens(cmd, server, *envFile, false, func(k tokenKeeper) error {
+			t, err := k.RevokeToken(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "revoked token %s of account %s\n", t.ID, t.Account)
+			return err
+		})
+	}
+	return cmd
 }
 
 func tokenRotateCommand(envFile *string) *cobra.Command {
@@ -213,6 +216,7 @@ func tokenRotateCommand(envFile *string) *cobra.Command {
 			"distributed.",
 		Args: oneTokenID,
 	}
+	server := serverFlags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringVar(&grace, "grace", "", "keep the old token valid for `DURATION`, at most 30d (default 0s)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
@@ -222,7 +226,7 @@ func tokenRotateCommand(envFile *string) *cobra.Command {
 				return exitcode.Usagef("--grace is %q; want a time such as 1h", grace)
 			}
 		}
-		return withTokens(cmd, *envFile, false, func(k tokenKeeper) error {
+		return withTokens(cmd, server, *envFile, false, func(k tokenKeeper) error {
 			t, err := k.RotateToken(cmd.Context(), args[0], patience)
 			if err != nil {
 				return err

@@ -1,19 +1,28 @@
-// Package client talks to an OctoStore server over HTTP. It needs only the standard library,
-// hides nothing of the API, and never retries by itself.
+// Package client is the Go client of an OctoStore server. It needs only the standard library.
+//
+// [Client.Acquire] is what most programs want: it waits for a lock through outages and cut
+// connections without losing its place in the queue, and returns a [Lease] that renews itself.
+// [Lease.Context] ends before the lease can be lost. [Client.Campaign] elects a leader with it.
+//
+// All other methods send exactly one request and never repeat it. The text of each says whether
+// a caller may do so.
+//
+// Errors: an [*Error] is a refusal of the server, and [errors.Is] compares it with the meanings
+// of codes, like [ErrHeld]; an [*UnreachableError] means that no answer arrived; a
+// [*ForeignError] is the answer of something that is no OctoStore server.
 package client
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/core/boottime"
 )
 
 // DefaultURL is the default address of a server.
@@ -26,6 +35,8 @@ type Client struct {
 	shown string // base without a password
 	token string
 	http  *http.Client
+	long  *http.Client         // http without its timeout, for answers that take long
+	now   func() time.Duration // a clock that counts suspends; a test has its own
 }
 
 // Config is the address of a server and the token for it. The zero value is useful.
@@ -34,7 +45,8 @@ type Config struct {
 	Token string // sent as a bearer token; empty: none
 	// HTTP sends the requests; default: one without a timeout, as some answers take long.
 	// Redirects are never followed: the token is for one server, and package net/http would
-	// send it to other ports of the host, to its subdomains, and without TLS.
+	// send it to other ports of the host, to its subdomains, and without TLS. Its Timeout does
+	// not count the time that a request waits for a lock, and does not hold for streams.
 	HTTP *http.Client
 }
 
@@ -52,17 +64,16 @@ func New(cfg Config) (*Client, error) {
 	}
 	direct := *cfg.HTTP
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{base: strings.TrimSuffix(cfg.URL, "/"), shown: strings.TrimSuffix(u.Redacted(), "/"), token: cfg.Token, http: &direct}, nil
-}
-
-// Error is an answer that is not a success.
-type Error struct{ api.Problem }
-
-func (e *Error) Error() string {
-	if e.Detail == "" {
-		return fmt.Sprintf("the server answered %d", e.Status)
-	}
-	return fmt.Sprintf("%s (%d %s)", e.Detail, e.Status, e.Code)
+	long := direct
+	long.Timeout = 0
+	return &Client{
+		base:  strings.TrimSuffix(cfg.URL, "/"),
+		shown: strings.TrimSuffix(u.Redacted(), "/"),
+		token: cfg.Token,
+		http:  &direct,
+		long:  &long,
+		now:   boottime.Now,
+	}, nil
 }
 
 // get sends a request and returns the answer if it is a success. The caller closes
@@ -86,10 +97,15 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values) 
 
 // roundTrip sends a request with the token.
 func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
+	return c.send(c.http, req)
+}
+
+// send is roundTrip with another HTTP client.
+func (c *Client) send(with *http.Client, req *http.Request) (*http.Response, error) {
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := with.Do(req)
 	if err != nil {
 		return nil, c.unreachable(req.Context(), err)
 	}
@@ -98,7 +114,7 @@ func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer resp.Body.Close()
 	if next := resp.Header.Get("Location"); next != "" && resp.StatusCode/100 == 3 {
-		return nil, fmt.Errorf("%s sends us on to %q; want the URL of the server itself", req.URL.Host, next)
+		return nil, &ForeignError{URL: c.shown, Status: resp.StatusCode, Location: next}
 	}
 	return nil, problemOf(resp)
 }
@@ -110,21 +126,6 @@ func (c *Client) Health(ctx context.Context) error {
 		return err
 	}
 	return resp.Body.Close()
-}
-
-// problemOf reads the problem in the answer of a server, or of a proxy.
-func problemOf(resp *http.Response) error {
-	const most = 64 << 10
-	e := &Error{}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, most))
-	if err != nil {
-		return errors.Join(&Error{api.Problem{Status: resp.StatusCode}}, err)
-	}
-	if json.Unmarshal(body, &e.Problem) != nil || e.Code == "" {
-		e.Problem = api.Problem{}
-	}
-	e.Status = resp.StatusCode
-	return e
 }
 
 // AuditQuery selects records of the audit log. Members are the parameters of GET /v1/audit;

@@ -36,3 +36,27 @@ func (c *Client) Lock(ctx context.Context, name string, page QueuePage) (api.Loc
 	}
 	return list.Locks[0], nil
 }
+
+// LocksQuery selects locks. Members are the parameters of GET /v1/locks; empty ones are left out.
+type LocksQuery struct {
+	Prefix  string // only names that begin with it
+	Account string // only locks that this account holds
+	After   string // only names after this one: the Next of the page before
+	Limit   int    // at most this many, 1 to 1,000; 0: 100
+}
+
+// Locks returns a page of the locks that are held or waited for, by name. Names that the account
+// may not read do not appear.
+func (c *Client) Locks(ctx context.Context, q LocksQuery) (list api.List, err error) {
+	query := url.Values{}
+	for name, value := range map[string]string{"prefix": q.Prefix, "account": q.Account, "after": q.After} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if q.Limit > 0 {
+		query.Set("limit", strconv.Itoa(q.Limit))
+	}
+	err = c.json(ctx, http.MethodGet, "/v1/locks", query, &list)
+	return list, err
+}

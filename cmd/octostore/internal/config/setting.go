@@ -22,7 +22,9 @@ const prefix = "OCTOSTORE_"
 
 // clientVariables are read by commands that talk to a server. They are no settings
 // of a server, but known.
-var clientVariables = []string{"OCTOSTORE_URL", "OCTOSTORE_TOKEN", "OCTOSTORE_CA_FILE"}
+var clientVariables = []string{
+	"OCTOSTORE_URL", "OCTOSTORE_TOKEN", "OCTOSTORE_TOKEN_FILE", "OCTOSTORE_CA_FILE", "OCTOSTORE_PROFILE", "OCTOSTORE_TIMEOUT",
+}
 
 // Settings returns the table of settings, in the order people read it.
 func Settings() []Setting {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 )
 
 var operationsPage = octotest.Path("docs/operations.md")
@@ -71,7 +72,7 @@ func TestOperationsPageNamesWhatExists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := []string{"OCTOSTORE_URL", "OCTOSTORE_TOKEN", "OCTOSTORE_CA_FILE"}
+	known := session.Variables()
 	for _, s := range config.Settings() {
 		known = append(known, s.Name)
 	}

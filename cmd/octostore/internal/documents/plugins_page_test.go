@@ -150,7 +150,7 @@ func TestPolicyReferenceNamesEverything(t *testing.T) {
 		if !strings.Contains(page, "octostore policy "+c[1]) {
 			t.Errorf("octostore policy %s is not on the page", c[1])
 		}
-		help := octotest.Run(t, "policy", c[1], "--help").Stdout
+		help, _, _ := strings.Cut(octotest.Run(t, "policy", c[1], "--help").Stdout, "\nServer:\n") // those are on the page about settings
 		for _, f := range regexp.MustCompile(`(?m)^ +(?:-[a-z], )?--([a-z-]+)`).FindAllStringSubmatch(help, -1) {
 			if f[1] != "help" && f[1] != "verbose" && !strings.Contains(page, "`--"+f[1]) { // -v
 				t.Errorf("--%s of octostore policy %s is not on the page", f[1], c[1])

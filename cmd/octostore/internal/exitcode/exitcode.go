@@ -20,7 +20,12 @@ const (
 	Tampered    Code = 65
 	Missing     Code = 66
 	Unavailable Code = 69
+	Held        Code = 75
 	Denied      Code = 77
+	Lost        Code = 79
+	// NotExecutable and NotFound are those of a shell, for the command of octostore run.
+	NotExecutable Code = 126
+	NotFound      Code = 127
 )
 
 // Row is one line of the table.
@@ -38,20 +43,31 @@ func Table() []Row {
 		{Usage, "usage", "the command line is wrong: an unknown word or flag, a value that cannot be read"},
 		{Tampered, "tampered", "an export or a journal is not as it was written, or is of a kind that cannot be verified"},
 		{Missing, "missing", "a file or database that is needed is not there"},
-		{Unavailable, "unavailable", "the server does not answer"},
+		{Unavailable, "unavailable", "no server answers, or it cannot do it now"},
+		{Held, "held", "the lock is held, or a limit of the server is reached; the same command may work later"},
 		{Denied, "denied", "the server refused: a policy, a scope, or no good token"},
+		{Lost, "lost", "the lease is over: it expired, it was broken or released, or it could not be renewed"},
+		{NotExecutable, "not executable", "octostore run: the command cannot be started"},
+		{NotFound, "not found", "octostore run: there is no such command"},
 	}
 }
+
+// OfCommand says with which other codes octostore run exits.
+const OfCommand = "octostore run exits as its command did: with the exit code of the command, or with 128 and the\n" +
+	"number of the signal that ended it."
 
 // Help returns the table as text for people.
 func Help() string {
 	var b strings.Builder
 	b.WriteString("Exit codes:\n")
 	for _, r := range Table() {
-		fmt.Fprintf(&b, "  %2d  %-12s %s\n", r.Code, r.Name, r.Meaning)
+		b.WriteString(r.line())
 	}
+	b.WriteString("\n" + OfCommand + "\n")
 	return b.String()
 }
+
+func (r Row) line() string { return fmt.Sprintf("  %3d  %-14s  %s\n", r.Code, r.Name, r.Meaning) }
 
 // Error is an error that says which code to exit with.
 type Error struct {

@@ -4,7 +4,6 @@
 package session
 
 import (
-	"cmp"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,23 +11,6 @@ import (
 
 	"github.com/octostore/octostore/transport/client"
 )
-
-// NewClient returns a client of the server that OCTOSTORE_URL names. Its token is the one in
-// OCTOSTORE_TOKEN, or else the one that octostore login has kept for this server.
-func NewClient() (*client.Client, error) {
-	target, token := os.Getenv("OCTOSTORE_URL"), os.Getenv("OCTOSTORE_TOKEN")
-	if token == "" {
-		kept, err := keptToken(serverURL())
-		if err != nil {
-			return nil, err
-		}
-		token = kept.Token
-	}
-	return ClientFor(target, token)
-}
-
-// serverURL names the server that commands ask.
-func serverURL() string { return cmp.Or(os.Getenv("OCTOSTORE_URL"), client.DefaultURL) }
 
 // Redacted returns a URL without its password, for messages.
 func Redacted(target string) string {
@@ -41,12 +23,21 @@ func Redacted(target string) string {
 // ClientFor returns a client of the server at a URL, which trusts OCTOSTORE_CA_FILE besides
 // the system's certificates.
 func ClientFor(target, token string) (*client.Client, error) {
+	c := choice{timeout: DefaultTimeout}
+	c.url, c.token, c.caFile, c.caFrom = target, token, os.Getenv("OCTOSTORE_CA_FILE"), "OCTOSTORE_CA_FILE"
+	return c.client()
+}
+
+// client returns a client with the token of the choice, empty: without.
+func (c choice) client() (*client.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableCompression = target == "" || onThisMachine(target) // it would only cost time
-	if err := trustAlso(transport, os.Getenv("OCTOSTORE_CA_FILE")); err != nil {
+	transport.DisableCompression = c.url == "" || onThisMachine(c.url) // it would only cost time
+	if err := trustAlso(transport, c.caFile, c.caFrom); err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{URL: target, Token: token, HTTP: &http.Client{Transport: transport}})
+	return client.New(client.Config{
+		URL: c.url, Token: c.token, HTTP: &http.Client{Transport: &bounded{to: transport, timeout: c.timeout}},
+	})
 }
 
 func onThisMachine(target string) bool {

@@ -3,7 +3,6 @@ package session
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -11,21 +10,21 @@ import (
 )
 
 // trustAlso makes a client trust the PEM certificates of a file besides those of the
-// system. No-op without a file.
-func trustAlso(transport *http.Transport, file string) error {
+// system. Errors name the setting that names the file. No-op without a file.
+func trustAlso(transport *http.Transport, file, from string) error {
 	if file == "" {
 		return nil
 	}
 	pem, err := files.Read(file, largestPEM)
 	if err != nil {
-		return fmt.Errorf("OCTOSTORE_CA_FILE: %w", err)
+		return fmt.Errorf("%s: %w", from, err)
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool() // the system has none
 	}
 	if !roots.AppendCertsFromPEM(pem) {
-		return errors.New("OCTOSTORE_CA_FILE: " + file + " has no certificate in PEM")
+		return fmt.Errorf("%s: %s has no certificate in PEM", from, file)
 	}
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	return nil

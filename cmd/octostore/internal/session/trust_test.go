@@ -32,6 +32,7 @@ func TestClientTrustsTheCertificatesItIsGiven(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	t.Setenv("XDG_CONFIG_HOME", dir)
 	t.Setenv("OCTOSTORE_URL", server.URL)
 	t.Setenv("OCTOSTORE_TOKEN", "")
 	for _, test := range []struct{ file, want string }{
@@ -49,7 +50,7 @@ func TestClientTrustsTheCertificatesItIsGiven(t *testing.T) {
 }
 
 func readSomeAudit(ctx context.Context) error {
-	c, err := session.NewClient()
+	c, err := session.Server{}.NewClient()
 	if err != nil {
 		return err
 	}

@@ -34,3 +34,13 @@ func Raw(w io.Writer) io.Writer {
 	}
 	return w
 }
+
+// Width returns how many columns the terminal has that output goes to; 80 if it does not say.
+func Width(w io.Writer) int {
+	if file, is := Raw(w).(*os.File); is {
+		if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 80
+}

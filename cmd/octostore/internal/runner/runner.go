@@ -1,0 +1,109 @@
+// Package runner runs a command while it holds a lock: it waits for the lock and says how that
+// goes, starts the command with the lease confirmed, keeps the lease, ends the command before
+// the lease can be somebody else's, and releases the lock. It is octostore run without the
+// command line.
+package runner
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
+	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/client"
+)
+
+// Server is what a run needs of one; a [client.Client] is one.
+type Server interface {
+	Acquire(ctx context.Context, name string, o client.AcquireOptions) (*client.Lease, error)
+	Lock(ctx context.Context, name string, page client.QueuePage) (api.Lock, error)
+}
+
+// Run is one run of a command under a lock. Its fields are set before [Run.Do].
+type Run struct {
+	Server  Server
+	Name    string   // of the lock
+	Command []string // with its arguments
+
+	Wait      time.Duration // for the lock; 0: do not wait; negative: as long as it takes
+	TTL       time.Duration
+	KillAfter time.Duration // from SIGTERM to SIGKILL, when the lease is lost
+	MinHold   time.Duration // the lock is held at least that long
+	Holder    string
+	Reason    string
+	Metadata  map[string]string
+	Key       string // idempotency key; empty: a fresh one
+
+	Conflict    exitcode.Code // the exit code instead of [exitcode.Held]
+	ExposeLease bool          // write the lease id to a file for the command
+	Quiet       bool          // only failures
+	JSON        bool          // events instead of sentences
+	Stderr      io.Writer     // for words and events; it cleans what it writes
+	Explain     func(error) string
+
+	report *reporter
+}
+
+// Outcome is how a run ended that has started its command: with the status of the command.
+type Outcome struct {
+	Status int       // exit status: of the command, or 128 and the number of the signal that ended it
+	Signal os.Signal // this process was asked to stop before the command ran: die by it, see [Die]
+}
+
+// Do runs the command. The error is that of octostore itself, and carries its exit code; the
+// outcome counts without one. Do takes over the signals of the process until it returns.
+func (r *Run) Do(ctx context.Context) (Outcome, error) {
+	r.report = &reporter{lock: r.Name, json: r.JSON, quiet: r.Quiet, now: time.Now, to: r.Stderr}
+	if !r.JSON && !r.Quiet && terminal.Is(r.Stderr) && os.Getenv("TERM") != "dumb" {
+		r.report.line = newLine(r.Stderr)
+	}
+	out, err := r.do(ctx)
+	r.ended(out, err)
+	return out, err
+}
+
+// ended is always the last event.
+func (r *Run) ended(out Outcome, err error) {
+	e := Event{Event: KindEnded, Status: &out.Status, By: "command"}
+	if err != nil {
+		code := int(exitcode.Of(err))
+		e.Status, e.By, e.Error = &code, "octostore", r.Explain(err)
+	} else if out.Signal != nil {
+		e.By, e.Signal = "octostore", signalName(out.Signal)
+	}
+	r.report.event(e)
+}
+
+func (r *Run) do(ctx context.Context) (Outcome, error) {
+	if err := r.checkRoom(); err != nil {
+		return Outcome{}, err
+	}
+	path, err := lookUp(r.Command[0])
+	if err != nil {
+		return Outcome{}, err
+	}
+	asked, unwatch := untilSignal(ctx)
+	defer unwatch()
+	h, err := r.acquire(asked)
+	if s := signalOf(asked); s != nil {
+		_ = h.release(ctx) // said
+		return r.stopped(s)
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	return r.hold(ctx, h, func(environ []string) (process, error) {
+		p, err := startChild(path, r.Command, environ)
+		unwatch()
+		return p, err
+	})
+}
+
+// stopped is the outcome after a signal before the command ran.
+func (r *Run) stopped(s os.Signal) (Outcome, error) {
+	r.report.note("%s: stopped by %s before the command ran", r.Name, signalName(s))
+	return Outcome{Status: signalStatus(s), Signal: s}, nil
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
+	"github.com/octostore/octostore/core/timetext"
+	"github.com/octostore/octostore/transport/client"
+)
+
+// ofServer marks the flags of serverFlags, which help shows as a group of their own.
+const ofServer = "octostore_server"
+
+// serverFlags gives a command the flags that choose the server it asks.
+func serverFlags(cmd *cobra.Command) *session.Server {
+	s := new(session.Server)
+	flags := pflag.NewFlagSet("server", pflag.ContinueOnError)
+	flags.StringVar(&s.URL, "url", "", "`URL` of the server (OCTOSTORE_URL; default "+client.DefaultURL+")")
+	flags.StringVar(&s.Profile, "profile", "", "`NAME` of a server that octostore login has stored (OCTOSTORE_PROFILE)")
+	flags.StringVar(&s.TokenFile, "token-file", "", "`FILE` with the token (OCTOSTORE_TOKEN_FILE, OCTOSTORE_TOKEN)")
+	flags.StringVar(&s.CAFile, "ca-file", "", "`FILE` of certificates to trust besides those of the system (OCTOSTORE_CA_FILE)")
+	durationVar(flags, &s.Timeout, "timeout", fmt.Sprintf(
+		"`DURATION` to wait for an answer, besides the wait of a request (OCTOSTORE_TIMEOUT; default %gs)", session.DefaultTimeout.Seconds()))
+	flags.VisitAll(func(f *pflag.Flag) { f.Annotations = map[string][]string{ofServer: {"true"}} })
+	cmd.Flags().AddFlagSet(flags)
+	completeFlag(cmd, "profile", completeProfiles)
+	return s
+}
+
+// duration is a flag that reads durations as requests and settings do: 90s, 1h30m, 1d, 90.
+type duration time.Duration
+
+// durationVar defines a flag for a duration. It has no default of its own.
+func durationVar(flags *pflag.FlagSet, to *time.Duration, name, usage string) {
+	flags.Var((*duration)(to), name, usage)
+}
+
+// String implements [pflag.Value]. A duration of zero is not shown as a default.
+func (d *duration) String() string {
+	if *d == 0 {
+		return ""
+	}
+	return time.Duration(*d).String()
+}
+
+// Set implements [pflag.Value].
+func (d *duration) Set(text string) error {
+	parsed, err := timetext.Duration(text)
+	if err != nil {
+		return fmt.Errorf("%w; want %s", err, timetext.WantDuration)
+	}
+	*d = duration(parsed)
+	return nil
+}
+
+// Type implements [pflag.Value].
+func (d *duration) Type() string { return "duration" }
+
+// localFlags is where cobra's help shows the flags of a command, groupedFlags what stands
+// there instead.
+const (
+	localFlags   = "Flags:\n{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}"
+	groupedFlags = "Flags:\n{{flagsOf . false}}{{with flagsOf . true}}\n\nServer:\n{{.}}{{end}}"
+)
+
+// groupFlags has help show the flags of serverFlags under a heading of their own.
+func groupFlags(root *cobra.Command) {
+	cobra.AddTemplateFunc("flagsOf", flagsOf)
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), localFlags, groupedFlags, 1))
+}
+
+// flagsOf returns the help about the flags of serverFlags, or about the others.
+func flagsOf(cmd *cobra.Command, server bool) string {
+	shown := pflag.NewFlagSet("", pflag.ContinueOnError)
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if _, is := f.Annotations[ofServer]; is == server {
+			shown.AddFlag(f)
+		}
+	})
+	return strings.TrimRight(shown.FlagUsages(), " \n")
+}
+
+// completeFlag completes the values of a flag.
+func completeFlag(cmd *cobra.Command, flag string, complete cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
+		panic(err) // the command has no such flag, or it has been registered before
+	}
+}
+
+// completeProfiles completes the names of profiles.
+func completeProfiles(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	profiles, _ := session.Profiles() // completion has nowhere to show an error
+	var names []cobra.Completion
+	for _, p := range profiles {
+		names = append(names, cobra.CompletionWithDesc(p.Name, p.URL))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,87 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/transport/client"
+)
+
+// start starts a server in this process, and returns a client of it.
+func start(t *testing.T) *client.Client {
+	t.Helper()
+	server, err := startServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return clientOf(t, server.URL)
+}
+
+func clientOf(t *testing.T, url string) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func acquire(t *testing.T, c *client.Client, name string, o client.AcquireOptions) *client.Lease {
+	t.Helper()
+	l, err := c.Acquire(t.Context(), name, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func release(t *testing.T, l *client.Lease) {
+	t.Helper()
+	if err := l.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAcquireGrantsAndReleaseFreesALock(t *testing.T) {
+	c := start(t)
+	l := acquire(t, c, "deploy/prod", client.AcquireOptions{Holder: "ci-1"})
+	if l.Name() != "deploy/prod" || l.Token() == 0 || l.ID() == "" || l.Left() < 50*time.Second || l.Context().Err() != nil {
+		t.Errorf("the lease is %+v, %s left", l.Grant(), l.Left())
+	}
+	if g := l.Grant(); g.ConfirmMS != 0 || g.TTLMS != 60_000 {
+		t.Errorf("the lease is not confirmed: %+v", g)
+	}
+	_, err := c.Acquire(t.Context(), "deploy/prod", client.AcquireOptions{})
+	e, is := errors.AsType[*client.Error](err)
+	if !errors.Is(err, client.ErrHeld) || !is || e.HeldProblem == nil || e.Lease.Holder != "ci-1" {
+		t.Errorf("a second client got %v", err)
+	}
+	release(t, l)
+	if cause := context.Cause(l.Context()); !errors.Is(cause, client.ErrReleased) {
+		t.Errorf("after the release the context ended with %v", cause)
+	}
+	release(t, acquire(t, c, "deploy/prod", client.AcquireOptions{}))
+}
+
+func TestAcquireWaitsForTheRelease(t *testing.T) {
+	c := start(t)
+	first := acquire(t, c, "a", client.AcquireOptions{})
+	got := make(chan *client.Lease)
+	go func() {
+		l, err := c.Acquire(t.Context(), "a", client.AcquireOptions{Wait: time.Minute, Slice: 100 * time.Millisecond})
+		if err != nil {
+			t.Error(err)
+		}
+		got <- l
+	}()
+	time.Sleep(500 * time.Millisecond)
+	release(t, first)
+	second := <-got
+	if second.Token() <= first.Token() || second.Waited() < 400*time.Millisecond {
+		t.Errorf("token %d after %d, waited %s", second.Token(), first.Token(), second.Waited())
+	}
+	release(t, second)
+}

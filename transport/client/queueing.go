@@ -1,0 +1,313 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/octostore/octostore/transport/api"
+)
+
+const (
+	// overlap is how long a request waits on after the next one of its attempt was sent, so that
+	// the place in the queue always has a listener.
+	overlap = 5 * time.Second
+	// lateness is how much later than its wait an answer may come.
+	lateness = 5 * time.Second
+	// leaving is how long to try to give up what was acquired, or a place in the queue.
+	leaving = 4 * time.Second
+)
+
+// queueing is the wait for a lock. All its requests of one attempt carry the same key.
+type queueing struct {
+	c     *Client
+	name  string
+	o     AcquireOptions
+	began time.Duration
+
+	key    string
+	ownKey bool          // the caller's
+	slice  time.Duration // after which the next request is sent
+
+	answers  chan answer
+	cancel   context.CancelFunc // ends the requests that are under way
+	underWay int
+	newest   int   // number of the newest request
+	unsure   bool  // the server may know of a place or a lease that this client does not
+	failures int   // one after another
+	last     error // the last answer that was waited out
+}
+
+// answer is the end of a request.
+type answer struct {
+	number int
+	sent   time.Duration
+	grant  api.Grant
+	err    error
+	gone   bool // the request may have reached the server
+}
+
+// begin begins a new attempt.
+func (q *queueing) begin() { q.key, q.unsure, q.failures = newKey(), false, 0 }
+
+func newKey() string { return rand.Text() }
+
+// wait returns a grant, or the error to give up with.
+func (q *queueing) wait(ctx context.Context) (answer, error) {
+	requests, cancel := context.WithCancel(ctx)
+	q.answers, q.cancel = make(chan answer), cancel
+	defer q.stop()
+	next := time.NewTimer(q.send(requests))
+	defer next.Stop()
+	for {
+		select {
+		case a := <-q.answers:
+			q.underWay--
+			if a.err == nil {
+				return a, nil
+			}
+			if ctx.Err() != nil {
+				return q.leave(ctx, answer{err: a.err})
+			}
+			if a.number != q.newest {
+				continue // superseded, or cut behind us
+			}
+			pause, err := q.judge(a)
+			if err != nil {
+				return q.giveUp(ctx, err)
+			}
+			if q.over() {
+				return q.giveUp(ctx, a.err)
+			}
+			next.Reset(pause)
+		case <-next.C:
+			next.Reset(q.send(requests))
+		case <-ctx.Done():
+			return q.leave(ctx, answer{})
+		}
+	}
+}
+
+// send sends the next request, and returns when to send the one after it.
+func (q *queueing) send(ctx context.Context) time.Duration {
+	left := q.left()
+	r := q.request(min(left, q.slice+overlap))
+	q.newest++
+	q.underWay++
+	go q.ask(ctx, q.newest, r)
+	if left <= q.slice {
+		return left + 2*lateness // its answer comes before
+	}
+	return q.slice
+}
+
+func (q *queueing) request(wait time.Duration) AcquireRequest {
+	return AcquireRequest{
+		Name: q.name, TTL: q.o.TTL, Confirm: q.o.Confirm, Wait: wait, Key: q.key,
+		Holder: q.o.Holder, Reason: q.o.Reason, Metadata: q.o.Metadata,
+	}
+}
+
+func (q *queueing) ask(ctx context.Context, number int, r AcquireRequest) {
+	s := &sending{most: r.Wait + lateness}
+	a := answer{number: number, sent: q.c.now()}
+	a.grant, a.err = q.c.acquire(ctx, r, s)
+	a.gone = s.gone.Load()
+	q.answers <- a
+}
+
+// stop ends the requests that are under way, and waits for them. It returns a grant that was among
+// their answers.
+func (q *queueing) stop() (granted *answer) {
+	q.cancel()
+	for ; q.underWay > 0; q.underWay-- {
+		a := <-q.answers
+		if a.err == nil {
+			granted = &a
+		}
+		q.unsure = q.unsure || a.gone
+	}
+	return granted
+}
+
+// left is how long the wait goes on.
+func (q *queueing) left() time.Duration {
+	if q.o.Wait < 0 {
+		return time.Hour
+	}
+	return max(0, q.o.Wait-q.waited())
+}
+
+func (q *queueing) over() bool            { return q.left() <= 0 }
+func (q *queueing) waited() time.Duration { return q.c.now() - q.began }
+
+func (q *queueing) report(err error, pause time.Duration) {
+	q.last = err
+	w := Waiting{Err: err, RetryIn: pause, Waited: q.waited()}
+	if e, is := errors.AsType[*Error](err); is {
+		w.Held = e.HeldProblem
+	}
+	q.o.Waiting(w)
+}
+
+// judge returns how long to pause after an answer that is no grant, or the error if no later
+// request can do better. A place in the queue is kept for ten seconds, so pauses are short.
+func (q *queueing) judge(a answer) (time.Duration, error) {
+	e, refused := errors.AsType[*Error](a.err)
+	q.unsure = a.gone && (!refused || e.Code == "" || e.Code == api.CodeOutcomeUnknown || q.unsure && !e.Is(ErrHeld))
+	if refused && e.Code == api.CodeAttemptOver && !q.ownKey {
+		q.begin()
+	} else if !waitedOut(a.err) {
+		return 0, a.err
+	}
+	took := q.c.now() - a.sent
+	q.learn(e, took)
+	pause := q.backoff(took)
+	if refused && !e.Is(ErrHeld) {
+		pause = max(pause, min(e.retryAfter(), longestPause(e.Status)))
+	}
+	pause = min(pause, q.left())
+	q.report(a.err, pause)
+	return pause, nil
+}
+
+// learn makes the next requests wait for less than the time after which this one was cut off, by a
+// proxy or by the longest wait that the server allows.
+func (q *queueing) learn(e *Error, took time.Duration) {
+	const least = 500 * time.Millisecond
+	if e != nil && e.Code != "" && !e.Is(ErrHeld) {
+		return
+	}
+	if took >= least && took < q.slice+overlap && !q.over() {
+		q.slice = min(q.slice, took*4/5)
+	}
+}
+
+// backoff is the pause after a failure: none after a request that took a while, else it grows with
+// the number of failures.
+func (q *queueing) backoff(took time.Duration) time.Duration {
+	const long = time.Second
+	if took >= long {
+		q.failures = 0
+		return 0
+	}
+	q.failures++
+	return backoff(q.failures - 1)
+}
+
+// longestPause is how much of a Retry-After is obeyed.
+func longestPause(status int) time.Duration {
+	if status == http.StatusTooManyRequests {
+		return time.Minute
+	}
+	return 5 * time.Second
+}
+
+// waitedOut reports whether a later request may do better than one with this error.
+func waitedOut(err error) bool {
+	if down, is := errors.AsType[*UnreachableError](err); is {
+		return !down.Untrusted()
+	}
+	e, is := errors.AsType[*Error](err)
+	if !is {
+		return false
+	}
+	switch e.Code {
+	case api.CodeHeld, api.CodeNotHeld, api.CodeSuperseded:
+		return true
+	case api.CodeAttemptOver:
+		return false
+	}
+	switch e.Status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return e.Status >= 500
+}
+
+// giveUp is the end of the wait. If an answer was lost, it is asked for once more, and may be a
+// grant.
+func (q *queueing) giveUp(ctx context.Context, err error) (answer, error) {
+	granted := q.stop()
+	if granted == nil && q.unsure {
+		granted, err = q.resolve(ctx, err)
+	}
+	if granted != nil {
+		return *granted, nil
+	}
+	if ctx.Err() != nil {
+		return answer{}, q.gaveUp(ctx)
+	}
+	return answer{}, err
+}
+
+// leave gives up the place in the queue, and the lease if there is one, because ctx has ended. A
+// proxy may not have passed on that the client has left, so the place is taken by a request that
+// does not wait.
+func (q *queueing) leave(ctx context.Context, a answer) (answer, error) {
+	granted := q.stop()
+	if granted == nil && q.unsure {
+		granted, _ = q.resolve(ctx, a.err)
+	}
+	if granted != nil {
+		q.giveBack(ctx, granted.grant.LeaseID)
+	}
+	return answer{}, q.gaveUp(ctx)
+}
+
+// gaveUp is the error after the end of ctx.
+func (q *queueing) gaveUp(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if q.last == nil {
+		return fmt.Errorf("gave up acquiring %s: %w", q.name, cause)
+	}
+	return fmt.Errorf("gave up acquiring %s: %w; last: %w", q.name, cause, q.last)
+}
+
+// resolve asks, without waiting, until it is known what became of an attempt. It returns its
+// grant, or the last error.
+func (q *queueing) resolve(ctx context.Context, err error) (*answer, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaving)
+	defer cancel()
+	for {
+		a := answer{sent: q.c.now()}
+		s := &sending{most: 2 * time.Second}
+		a.grant, a.err = q.c.acquire(ctx, q.request(0), s)
+		if a.err == nil {
+			return &a, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		err = a.err
+		e, refused := errors.AsType[*Error](a.err)
+		if !waitedOut(a.err) || refused && e.Code != "" && e.Code != api.CodeOutcomeUnknown {
+			return nil, err
+		}
+		if !pause(ctx, 200*time.Millisecond) {
+			return nil, err
+		}
+	}
+}
+
+// giveBack releases a lease that nobody will use.
+func (q *queueing) giveBack(ctx context.Context, leaseID string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaving)
+	defer cancel()
+	_ = q.c.releaseSurely(ctx, q.name, leaseID) // else it ends after the confirm time
+}
+
+// pause waits, and reports whether ctx has not ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
