@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -156,26 +155,6 @@ func TestRecipeForGitHubActionsFailsIfTheLockIsHeld(t *testing.T) {
 	r.expectNotRun(t, "deploy.sh")
 }
 
-// A workflow that is cancelled sends SIGINT to the shell of the step, and to no other
-// process.
-func TestRecipeForGitHubActionsIsCancelled(t *testing.T) {
-	t.Parallel()
-	octotest.NeedTools(t, "bash", "curl", "sha256sum")
-	r := newRunner(t, newSite(t))
-	r.start(t, "Install octostore", same).ends(t, 0)
-	deploy := r.start(t, "Deploy", same)
-	deploy.runs(t, "deploy/prod", "deploy.sh")
-	before := time.Now()
-	if err := deploy.cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	deploy.ends(t, 128+int(syscall.SIGINT))
-	if took := time.Since(before); took > 7500*time.Millisecond {
-		t.Errorf("it ended after %s, when the runner has sent SIGTERM", took)
-	}
-	r.expectFree(t, "deploy/prod")
-}
-
 func TestRecipeForGitHubActionsInstallsOnlyWhatItKnows(t *testing.T) {
 	t.Parallel()
 	octotest.NeedTools(t, "bash", "curl", "sha256sum")
@@ -248,19 +227,4 @@ func TestRecipeForGitLabAllowsThatTheLockIsHeld(t *testing.T) {
 	r, p := startGitLab(t, s, "sh", impatient)
 	r.ends(t, p.Deploy.AllowFailure.ExitCodes)
 	s.expectNotRun(t, "deploy.sh")
-}
-
-// Runners that tell a cancelled job so send SIGTERM to all processes of its group or of its
-// container.
-func TestRecipeForGitLabIsCancelled(t *testing.T) {
-	t.Parallel()
-	octotest.NeedTools(t, "curl", "sha256sum")
-	s := newSite(t)
-	r, _ := startGitLab(t, s, "sh", same)
-	r.runs(t, "deploy/prod", "deploy.sh")
-	if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	<-r.done
-	octotest.WaitWithin(t, octotest.Promptly, "the lock is free", func() bool { return s.look("deploy/prod").Lease == nil })
 }

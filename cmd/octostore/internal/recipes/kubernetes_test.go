@@ -5,7 +5,6 @@ package recipes_test
 import (
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -75,17 +74,4 @@ func TestRecipeForKubernetesFailsIfTheLockIsHeld(t *testing.T) {
 	s.hold(t, "backup/db")
 	startKubernetes(t, s, impatient).ends(t, 75)
 	s.expectNotRun(t, "backup")
-}
-
-// The end of a pod is SIGTERM for the first process of each container.
-func TestRecipeForKubernetesIsStopped(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	r := startKubernetes(t, s, same)
-	r.runs(t, "backup/db", "backup")
-	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	r.ends(t, 128+int(syscall.SIGTERM))
-	s.expectFree(t, "backup/db")
 }

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -176,19 +175,6 @@ func TestRecipeForSystemdSucceedsIfTheLockIsHeld(t *testing.T) {
 	}
 	startSystemd(t, s, impatient).ends(t, 75)
 	s.expectNotRun(t, "backup")
-}
-
-// With KillMode=mixed, SIGTERM goes to the main process only.
-func TestRecipeForSystemdIsStopped(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	r := startSystemd(t, s, same)
-	r.runs(t, "backup/db", "backup")
-	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	r.ends(t, 128+int(syscall.SIGTERM))
-	s.expectFree(t, "backup/db")
 }
 
 func TestRecipeForSystemdHasTimeToWaitAndToStop(t *testing.T) {
