@@ -55,7 +55,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	script := strings.ReplaceAll(jobScript, "$NOTES", s.notes)
-	for _, path := range []string{"work/deploy.sh", "work/migrate.sh", "work/restart.sh", "bin/backup", "bin/vacuum"} {
+	for _, path := range []string{"work/deploy.sh", "work/migrate.sh", "work/restart.sh", "bin/backup", "bin/vacuum", "bin/deploy"} {
 		if err := os.WriteFile(filepath.Join(dir, path), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -139,8 +139,8 @@ func (s *site) startCommand(t *testing.T, cmd *exec.Cmd) *run {
 		close(r.done)
 	}()
 	t.Cleanup(func() {
-		_ = s.letEnd("deploy.sh", "migrate.sh", "restart.sh", "backup", "vacuum") // the test is over
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)                       // ended already: fine
+		_ = s.letEnd("deploy.sh", "migrate.sh", "restart.sh", "backup", "vacuum", "deploy") // the test is over
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)                                 // ended already: fine
 		<-r.done
 	})
 	return r
