@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/octostore/octostore/core"
@@ -66,23 +67,7 @@ func TestPoliciesAreNotAskedAboutARenewalOfAnothersLease(t *testing.T) {
 	inHouse(t, core.Config{Guard: guard}, func(t *testing.T, h house) {
 		g := h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", Holder: "secret-job"})
 		other := h.mustAcquire(t, core.AcquireRequest{Name: "prod/b"})
-		tokens, err := auth.Open(t.Context(), auth.Config{Store: memory.New(), Recorder: h.table})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer tokens.Close()
-		scopes, err := auth.ParseScopes("acquire:prod/**")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, secret, err := tokens.Create(t.Context(), lock.Origin{}, auth.TokenSpec{Account: "bob", Scopes: scopes})
-		if err != nil {
-			t.Fatal(err)
-		}
-		bob, err := tokens.Authenticate(t.Context(), secret, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
+		bob := principalWith(t, h, "acquire:prod/**")
 		for what, try := range map[string]struct {
 			who auth.Principal
 			id  string
@@ -102,4 +87,56 @@ func TestPoliciesAreNotAskedAboutARenewalOfAnothersLease(t *testing.T) {
 			t.Errorf("who has it is told %v", err)
 		}
 	})
+}
+
+// Both answers of an acquire that say who has the lock say it only to an account that may read it.
+func TestHolderIsNamedToReadersOnly(t *testing.T) {
+	inHouse(t, core.Config{}, func(t *testing.T, h house) {
+		h.mustAcquire(t, core.AcquireRequest{Name: "prod/a", Holder: "secret-job"})
+		for what, scope := range map[string]string{"a reader": "acquire,read:**", "another": "acquire:**"} {
+			p := principalWith(t, h, scope)
+			ask := core.AcquireRequest{Name: "prod/a", Wait: 3 * time.Second, Key: strings.Repeat(scope, 2)}
+			older := make(chan error, 1)
+			go func() {
+				_, err := h.Acquire(t.Context(), p, ask)
+				older <- err
+			}()
+			synctest.Wait()
+			time.Sleep(time.Second)
+			_, err := h.Acquire(t.Context(), p, ask)
+			held, is := errors.AsType[*lock.HeldError](err)
+			superseded, was := errors.AsType[*lock.SupersededError](<-older)
+			if !is || !was || !errors.Is(superseded, lock.ErrSuperseded) {
+				t.Fatalf("%s: held %v, superseded %v", what, is, was)
+			}
+			for _, got := range []*lock.HeldError{held, &superseded.Held} {
+				if got.Hidden == (what == "a reader") || (got.Lease == nil) != got.Hidden || got.Position == 0 || got.Waited < time.Second {
+					t.Errorf("%s reads %+v", what, got)
+				}
+			}
+		}
+	})
+}
+
+// principalWith returns the principal of a token with some scopes.
+func principalWith(t *testing.T, h house, scope string) auth.Principal {
+	t.Helper()
+	tokens, err := auth.Open(t.Context(), auth.Config{Store: memory.New(), Recorder: h.table})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tokens.Close()
+	scopes, err := auth.ParseScopes(scope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, secret, err := tokens.Create(t.Context(), lock.Origin{}, auth.TokenSpec{Account: "bob", Scopes: scopes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := tokens.Authenticate(t.Context(), secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

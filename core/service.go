@@ -79,7 +79,7 @@ func (s *Service) Wait(d time.Duration) time.Duration { return max(0, min(d, s.c
 //
 // Errors: [*input.Error], [ErrForbidden], [*DeniedError], [*PolicyError],
 // [*lock.HeldError], which names no holder to a principal that may not read the lock,
-// [lock.ErrSuperseded], [lock.ErrAttemptOver], [lock.ErrKeyMismatch], [lock.ErrQueueFull],
+// [*lock.SupersededError] likewise, [lock.ErrAttemptOver], [lock.ErrKeyMismatch], [lock.ErrQueueFull],
 // [lock.ErrQuota], [lock.ErrWaitsEnough], [lock.ErrDraining],
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone]
 // when ctx ended first.
@@ -92,11 +92,25 @@ func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireReques
 		return table.Grant{}, err
 	}
 	g, err := s.acquire(ctx, a)
-	var held *lock.HeldError
-	if errors.As(err, &held) && !p.May(auth.Read, r.Name) {
-		return g, &lock.HeldError{Position: held.Position, Waiters: held.Waiters, Waited: held.Waited, Hidden: true}
+	if err != nil && !p.May(auth.Read, r.Name) {
+		return g, withoutHolder(err)
 	}
 	return g, err
+}
+
+// withoutHolder returns a refusal for an account that may not read the lock.
+func withoutHolder(err error) error {
+	hidden := func(e lock.HeldError) lock.HeldError {
+		return lock.HeldError{Position: e.Position, Waiters: e.Waiters, Waited: e.Waited, Hidden: true}
+	}
+	if superseded, is := errors.AsType[*lock.SupersededError](err); is {
+		return &lock.SupersededError{Held: hidden(superseded.Held)}
+	}
+	if held, is := errors.AsType[*lock.HeldError](err); is {
+		without := hidden(*held)
+		return &without
+	}
+	return err
 }
 
 func (s *Service) acquire(ctx context.Context, a lock.Acquisition) (table.Grant, error) {

@@ -46,8 +46,8 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "conflict-names-the-holder", file: "core/service.go",
-		old:    "if errors.As(err, &held) && !p.May(auth.Read, r.Name) {",
-		new:    "if errors.As(err, &held) && false {",
+		old:    "if err != nil && !p.May(auth.Read, r.Name) {",
+		new:    "if err != nil && false {",
 		breaks: "an account that may not read a lock learns its holder",
 		tests:  inTransport,
 	},
@@ -268,6 +268,13 @@ var edgeMutants = []mutant{
 		new:    "	var err error\n",
 		breaks: "a write that failed after the handler is not noticed",
 		tests:  inTransport,
+	},
+	{
+		name: "superseded-names-the-holder", file: "core/service.go",
+		old:    "		return &lock.SupersededError{Held: hidden(superseded.Held)}\n",
+		new:    "		return superseded\n",
+		breaks: "a keyed repeat tells an account that may not read the lock who holds it",
+		tests:  inCore,
 	},
 	{
 		name: "timeout-answered-200", file: "transport/problem/table.go",

@@ -141,7 +141,7 @@ var keyMutants = []mutant{
 	},
 	{
 		name: "superseded-not-told", file: "core/lock/acquire.go",
-		old:    "		m.refuse(w.listener, ErrSuperseded)\n",
+		old:    "		m.refuse(w.listener, &SupersededError{Held: *w.entry.heldError(w.entry.queue.position(w))})\n",
 		new:    "",
 		breaks: "the older of two requests of one attempt is never answered",
 		tests:  inLock,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/job"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/cmd/octostore/internal/version"
@@ -26,6 +27,9 @@ func main() { os.Exit(run()) }
 func run() int {
 	if len(os.Args) > 1 && os.Args[1] == compiler.Argument {
 		return compiler.Main(os.Args[2:], os.Stdin, os.Stdout, os.Stderr)
+	}
+	if len(os.Args) > 1 && os.Args[1] == job.Argument {
+		return job.Main()
 	}
 	if len(os.Args) > 1 && os.Args[1] == "run" { // it passes signals on, and keeps ignored what was ignored
 		return execute(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
@@ -46,11 +50,15 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	root.SetIn(in)
 	root.SetOut(terminal.NewWriter(out))
 	root.SetErr(terminal.NewWriter(errs))
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !errors.Is(err, errLogged) {
 		fmt.Fprintln(root.ErrOrStderr(), "octostore:", session.Explain(err))
 	}
-	return int(codeOf(err))
+	code := codeOf(err)
+	if err != nil {
+		failEval(cmd, args, code)
+	}
+	return int(code)
 }
 
 // errLogged is the error of a command that has already logged its error.
@@ -71,6 +79,13 @@ func rootCommand() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		runnerCommand(),
+		acquireCommand(),
+		renewCommand(),
+		releaseCommand(),
+		breakCommand(),
+		showCommand(),
+		listCommand(),
+		watchCommand(),
 		serveCommand(),
 		demoCommand(),
 		benchCommand(),

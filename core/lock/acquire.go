@@ -97,7 +97,7 @@ func (m *Machine) rejoin(w *waiter, c *Command) {
 	}
 	if w.listener != nil {
 		w.listener.waiter = nil
-		m.refuse(w.listener, ErrSuperseded)
+		m.refuse(w.listener, &SupersededError{Held: *w.entry.heldError(w.entry.queue.position(w))})
 	}
 	e := w.entry
 	m.move(w, listening)
@@ -188,11 +188,16 @@ func (m *Machine) makeRoom(e *entry, need shortage) {
 func (m *Machine) refuseHeld(e *entry, c *Command, position int) {
 	a := c.Acquire
 	m.record(Event{Kind: Conflict, Lease: a.asLease(e.name), Actor: a.Actor, RequestID: a.RequestID, TraceID: a.TraceID})
+	m.refuse(c, e.heldError(position))
+}
+
+// heldError says who has the lock, to a request at a position of its queue.
+func (e *entry) heldError(position int) *HeldError {
 	err := &HeldError{Position: position, Waiters: e.queue.len()}
 	if e.held != nil {
 		err.Lease = e.held.lease
 	}
-	m.refuse(c, err)
+	return err
 }
 
 // asLease is the lease that was asked for, to record a request that did not get it.

@@ -143,3 +143,12 @@ func (e *HeldError) Error() string {
 	}
 	return fmt.Sprintf("the lock is held by %q (account %q)", e.Lease.Holder, e.Lease.Account)
 }
+
+// SupersededError is the answer to a waiting request whose place a newer one of its attempt took:
+// it is [ErrSuperseded]. It says who has the lock, as the client still waits.
+type SupersededError struct{ Held HeldError }
+
+func (e *SupersededError) Error() string { return ErrSuperseded.Error() }
+
+// Is reports whether target is [ErrSuperseded].
+func (e *SupersededError) Is(target error) bool { return target == ErrSuperseded }

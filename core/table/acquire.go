@@ -27,7 +27,7 @@ type Recheck func(ctx context.Context, at lock.Turn) (lock.Opinion, error)
 // the lease is granted and durable; the caller looks at the clock once more before
 // passing it on, and calls [Table.Undo] if it could not be passed on.
 //
-// Errors: [*lock.HeldError], [lock.ErrSuperseded], [lock.ErrAttemptOver], [lock.ErrKeyMismatch],
+// Errors: [*lock.HeldError], [*lock.SupersededError], [lock.ErrAttemptOver], [lock.ErrKeyMismatch],
 // [lock.ErrQueueFull], [lock.ErrQuota], [lock.ErrWaitsEnough], [lock.ErrDraining], [lock.ErrFull], [lock.ErrOutcomeUnknown],
 // [lock.ErrDeposed], [lock.ErrClosed], [lock.ErrGone] when ctx ended first.
 func (t *Table) Acquire(ctx context.Context, a lock.Acquisition) (Grant, error) {
@@ -50,13 +50,21 @@ func (t *Table) AcquireWith(ctx context.Context, a lock.Acquisition, recheck Rec
 	r := t.await(ctx, c, recheck)
 	defer t.requests.put(c)
 	if r.Err != nil {
-		var held *lock.HeldError
-		if errors.As(r.Err, &held) {
+		if held := heldIn(r.Err); held != nil {
 			held.Waited = time.Since(c.At)
 		}
 		return Grant{}, r.Err
 	}
 	return t.grant(r), nil
+}
+
+// heldIn returns the part of a refusal that names the holder, or nil.
+func heldIn(err error) *lock.HeldError {
+	if superseded, is := errors.AsType[*lock.SupersededError](err); is {
+		return &superseded.Held
+	}
+	held, _ := errors.AsType[*lock.HeldError](err)
+	return held
 }
 
 // admit refuses acquires that need not reach the loop. While the disk is full it admits

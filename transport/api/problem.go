@@ -17,7 +17,7 @@ type Problem struct {
 	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
 
 	*InvalidProblem // code invalid
-	*HeldProblem    // code held
+	*HeldProblem    // codes held and superseded
 	*PolicyProblem  // codes policy_denied and policy_error
 	*ExpiredProblem // code cursor_expired
 }

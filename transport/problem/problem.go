@@ -97,6 +97,8 @@ func (r *row) answer(told error, now time.Time) Answer {
 	case *lock.HeldError:
 		a.HeldProblem = held(e, now)
 		a.RetryAfterMS = heldHint(e, now).Milliseconds()
+	case *lock.SupersededError:
+		a.HeldProblem = held(&e.Held, now)
 	case *core.DeniedError:
 		a.PolicyProblem = &api.PolicyProblem{Policy: e.Policy, Reason: e.Reason}
 		a.RetryAfterMS = e.RetryAfter.Milliseconds()

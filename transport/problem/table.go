@@ -64,6 +64,7 @@ var table = []row{
 	{is(lock.ErrTokenChanged), http.StatusConflict, api.CodeNotHeld, "Lock is not held", 0},
 	{is(core.ErrChangedHands), http.StatusConflict, api.CodeNotHeld, "Lock changed hands", 0},
 	{is(lock.ErrFree), http.StatusConflict, api.CodeNotHeld, "Lock is not held", 0},
+	{as[*lock.SupersededError](), http.StatusConflict, api.CodeSuperseded, "Superseded", 0},
 	{is(lock.ErrSuperseded), http.StatusConflict, api.CodeSuperseded, "Superseded", 0},
 	{is(lock.ErrAttemptOver), http.StatusConflict, api.CodeAttemptOver, "Attempt is over", 0},
 	{is(lock.ErrKeyMismatch), http.StatusUnprocessableEntity, api.CodeKeyMismatch, "Key used for something else", 0},
