@@ -76,34 +76,24 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate(version.Text())
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(
-		runnerCommand(),
-		acquireCommand(),
-		renewCommand(),
-		releaseCommand(),
-		breakCommand(),
-		showCommand(),
-		listCommand(),
-		watchCommand(),
-		serveCommand(),
-		demoCommand(),
-		benchCommand(),
-		configCommand(),
-		doctorCommand(),
-		backupCommand(),
-		auditCommand(),
-		tokenCommand(),
-		loginCommand(),
-		logoutCommand(),
-		profileCommand(),
-		policyCommand(),
-		versionCommand(),
-	)
+	addGroup(root, "Locks:", runnerCommand(), acquireCommand(), renewCommand(), releaseCommand(), breakCommand(), showCommand(), listCommand(), watchCommand())
+	addGroup(root, "Server:", serveCommand(), configCommand(), doctorCommand(), backupCommand(), demoCommand(), benchCommand())
+	addGroup(root, "Audit log, policies and tokens:", auditCommand(), policyCommand(), tokenCommand())
+	addGroup(root, "Connection to a server:", loginCommand(), logoutCommand(), profileCommand())
+	root.AddCommand(versionCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	groupFlags(root)
 	strict(root)
 	return root
+}
+
+// addGroup adds commands that help lists under a heading of their own.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, c := range commands {
+		c.GroupID = title
+	}
+	root.AddCommand(commands...)
 }

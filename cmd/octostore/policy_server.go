@@ -108,6 +108,8 @@ func policyExplainCommand() *cobra.Command {
 	to.StringVar(&query.Reason, "reason", "", "`TEXT` of the reason")
 	to.StringToStringVar(&query.Metadata, "meta", nil, "metadata, as `KEY=VALUE`; may be repeated")
 	to.BoolVar(&asJSON, "json", false, "print JSON")
+	completeWords(cmd, "hook", "acquire", "renew", "break")
+	cmd.ValidArgsFunction = completeLocks
 	return cmd
 }
 

@@ -105,6 +105,11 @@ func completeProfiles(*cobra.Command, []string, string) ([]cobra.Completion, cob
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeWords completes a flag that takes one of a few words.
+func completeWords(cmd *cobra.Command, flag string, words ...string) {
+	completeFlag(cmd, flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+}
+
 // completeNothing says that the values of flags are not names of files.
 func completeNothing(cmd *cobra.Command, flags ...string) {
 	for _, f := range flags {
