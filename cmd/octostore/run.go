@@ -136,6 +136,9 @@ func runUnderLock(cmd *cobra.Command, r *runner.Run, server session.Server) erro
 	}
 	r.Server, r.Stderr, r.Explain = c, cmd.ErrOrStderr(), session.Explain
 	out, err := r.Do(cmd.Context())
+	if r.Quiet && err != nil && exitcode.Of(err) == 0 {
+		return nil // by -E 0 a lock that is held is no failure, and --quiet writes only those
+	}
 	if err != nil {
 		return err
 	}
