@@ -75,6 +75,7 @@ func rootCommand() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		runnerCommand(),
+		mcpCommand(),
 		serveCommand(),
 		demoCommand(),
 		benchCommand(),
