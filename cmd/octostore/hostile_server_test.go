@@ -80,7 +80,7 @@ var asksServer = [][]string{
 	{"show", "x"}, {"show", "x", "--json"}, {"list", "--limit", "1"}, {"list", "--limit", "1", "--json"},
 	{"acquire", "x"}, {"acquire", "x", "--json"}, {"acquire", "x", "--shell"},
 	{"renew", "x", "--lease", "1"}, {"release", "x", "--lease", "1"}, {"break", "x", "--reason", "r"}, {"watch"},
-	{"run", "-n", "x", "--", "go", "version"},
+	{"run", "-nq", "x", "--", "go", "version"},
 }
 
 // asksNobody are the commands that ask no server, or only one of their own.

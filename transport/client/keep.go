@@ -110,6 +110,9 @@ func (k *keeping) judge(err error) {
 	if err != nil {
 		k.next = k.l.c.now() + backoff(k.failures)
 		k.failures++
+		if !errors.Is(err, ErrNotHeld) && k.l.ctx.Err() == nil {
+			k.l.o.RenewFailed(err)
+		}
 		return
 	}
 	k.failures = 0

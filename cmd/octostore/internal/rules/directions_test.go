@@ -19,6 +19,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/doctor", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/preflight cmd/octostore/internal/session cmd/octostore/internal/text " +
 		"core/auth core/files core/journal/record core/journal/verify core/lock core/store/sqlite hooks"},
 	{"cmd/octostore/internal/documents", ""},
+	{"cmd/octostore/internal/examples", ""},
 	{"cmd/octostore/internal/exitcode", "transport/api"},
 	{"cmd/octostore/internal/faults", ""},
 	{"cmd/octostore/internal/filelimit", ""},
@@ -71,6 +72,7 @@ var directions = []struct{ pkg, imports string }{
 	{"plugins/guest/expr", "plugins/guest/strict"},
 	{"plugins/guest/guesttest", "plugins/guest plugins/guest/internal/host"},
 	{"plugins/*", "plugins/guest plugins/guest/expr plugins/guest/strict"},
+	{"sdk-examples/locks/go", "transport/client"},
 	{"sdk-examples/policies", ""},
 	{"sdk-examples/policies/go", "plugins/guest"},
 	{"core", "core/input core/lock core/table core/auth core/journal"},
