@@ -35,7 +35,7 @@ func (l *Lease) confirm(ctx context.Context) error {
 // renew sends one renewal, which may take only a part of the time that is left.
 func (l *Lease) renew(ctx context.Context) error {
 	const least, most = 100 * time.Millisecond, 10 * time.Second
-	patience := max(least, min(l.span()/6, most))
+	patience := max(least, min(l.span()/6, l.Left()/3, most))
 	sent := l.c.now()
 	g, err := l.c.renew(ctx, l.name, l.ID(), 0, &sending{most: patience})
 	if err != nil {
