@@ -15,6 +15,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/job"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/cmd/octostore/internal/version"
@@ -26,6 +27,9 @@ func main() { os.Exit(run()) }
 func run() int {
 	if len(os.Args) > 1 && os.Args[1] == compiler.Argument {
 		return compiler.Main(os.Args[2:], os.Stdin, os.Stdout, os.Stderr)
+	}
+	if len(os.Args) > 1 && os.Args[1] == job.Argument {
+		return job.Main()
 	}
 	if len(os.Args) > 1 && os.Args[1] == "run" { // it passes signals on, and keeps ignored what was ignored
 		return execute(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)

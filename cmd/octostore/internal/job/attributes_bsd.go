@@ -1,0 +1,7 @@
+//go:build darwin || freebsd
+
+package job
+
+import "syscall"
+
+func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

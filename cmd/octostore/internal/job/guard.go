@@ -1,0 +1,116 @@
+//go:build linux || darwin || freebsd
+
+package job
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/octostore/octostore/core/boottime"
+)
+
+// announced is what a guard writes before it sends TERM because the deadline has come.
+const announced = 'T'
+
+// Main is the main function of a guard process. Its standard input has orders, from the
+// process that runs the job. It returns when that process and the job have ended.
+func Main() int {
+	// What comes from a terminal or a supervisor is for the other process. A guard that has
+	// been told to end would leave the job unguarded.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE)
+	incoming := make(chan orders)
+	go receive(os.Stdin, incoming)
+	g := sentinel{say: os.Stdout}
+	timer := time.NewTimer(0)
+	for {
+		select {
+		case o, ok := <-incoming:
+			if !ok {
+				incoming = nil
+				g.abandoned(boottime.Now())
+				break
+			}
+			o.translate()
+			g.orders = o
+		case <-timer.C:
+		}
+		now := boottime.Now()
+		g.act(now)
+		if incoming == nil && (g.Group.ID == 0 || g.Group.running() == 0) {
+			return 0
+		}
+		timer.Reset(g.pause(now, incoming == nil))
+	}
+}
+
+func receive(from io.Reader, to chan<- orders) {
+	defer close(to)
+	for in := json.NewDecoder(from); ; {
+		var o orders
+		if in.Decode(&o) != nil {
+			return
+		}
+		to <- o
+	}
+}
+
+// sentinel is what a guard knows.
+type sentinel struct {
+	orders
+	say io.Writer
+}
+
+// abandoned ends the job, because the process that runs it has ended and not this one first.
+func (s *sentinel) abandoned(now time.Duration) {
+	if s.Group.ID == 0 {
+		return
+	}
+	if ending := s.Term == 0 && s.Kill != 0; !ending {
+		s.Group.end()
+	}
+	s.Term = 0
+	if latest := now + s.KillAfter; s.Kill == 0 || s.Kill > latest {
+		s.Kill = latest
+	}
+}
+
+// act does what is due.
+func (s *sentinel) act(now time.Duration) {
+	if s.Kill != 0 && now >= s.Kill {
+		s.announce()
+		_ = s.Group.signal(syscall.SIGKILL)
+		return
+	}
+	if s.Term != 0 && now >= s.Term {
+		s.announce()
+		s.Group.end()
+	}
+}
+
+// announce tells the process that runs the job, which may be stopped, that the deadline
+// ends the command. One that has ended by itself meanwhile is not announced.
+func (s *sentinel) announce() {
+	if s.Term != 0 && s.Group.leaderRuns() {
+		_, _ = s.say.Write([]byte{announced})
+	}
+	s.Term = 0
+}
+
+// pause returns how long there is nothing to do.
+func (s *sentinel) pause(now time.Duration, alone bool) time.Duration {
+	pause := time.Second // timers do not count suspends: look every second
+	if alone || s.Kill != 0 && now >= s.Kill {
+		pause = 20 * time.Millisecond
+	}
+	for _, at := range []time.Duration{s.Term, s.Kill} {
+		if at > now {
+			pause = min(pause, at-now)
+		}
+	}
+	return pause
+}

@@ -1,0 +1,349 @@
+//go:build linux || darwin || freebsd
+
+package job
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/octostore/octostore/core/boottime"
+)
+
+// TestMain lets the test binary be a guard, and a process that runs a job.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == Argument {
+		os.Exit(Main())
+	}
+	if len(os.Args) > 1 && os.Args[1] == wrapper {
+		os.Exit(wrap(os.Args[2:]))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// wrapper is the first argument with which the test binary runs a job.
+const wrapper = "wrap"
+
+// report is what it writes when the job has ended.
+type report struct {
+	Code   int
+	Signal int
+	Cause  string
+	Left   int
+}
+
+// wrap runs a job: -deadline D -kill-after D -end-after D -status FILE -keep CMD ARG…
+func wrap(args []string) int {
+	flags := flag.NewFlagSet(wrapper, flag.ExitOnError)
+	deadline := flags.Duration("deadline", 0, "")
+	killAfter := flags.Duration("kill-after", 10*time.Second, "")
+	endAfter := flags.Duration("end-after", 0, "")
+	status := flags.String("status", "", "")
+	keep := flags.Bool("keep", false, "")
+	_ = flags.Parse(args)
+	path, err := Find(flags.Arg(0))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 127
+	}
+	j, err := Start(Command{Path: path, Args: flags.Args(), KillAfter: *killAfter, KeepBackground: *keep})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 126
+	}
+	if *deadline != 0 {
+		j.SetDeadline(boottime.Now() + *deadline)
+	}
+	if *endAfter != 0 {
+		time.AfterFunc(*endAfter, func() { j.End(errors.New("asked to end")) })
+	}
+	s := j.Wait()
+	if *status != "" {
+		r := report{s.Code, int(s.Signal), "", s.Left}
+		if s.Cause != nil {
+			r.Cause = s.Cause.Error()
+		}
+		line, _ := json.Marshal(r)
+		if err := os.WriteFile(*status, line, 0o600); err != nil {
+			panic(err)
+		}
+	}
+	return s.Code
+}
+
+// run is a process that runs a job.
+type run struct {
+	*exec.Cmd
+	dir  string
+	over chan struct{}
+}
+
+// startRun runs a shell script as a job, in a folder of its own. Options are those of wrap.
+func startRun(t *testing.T, script string, options ...string) *run {
+	t.Helper()
+	dir := t.TempDir()
+	args := append([]string{wrapper, "-status", filepath.Join(dir, "status")}, options...)
+	r := &run{exec.Command(os.Args[0], append(args, "sh", "-c", script)...), dir, make(chan struct{})}
+	r.Dir = dir
+	r.Stderr = os.Stderr
+	if err := r.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if pid, err := strconv.Atoi(strings.TrimSpace(r.read("leader"))); err == nil {
+			_ = syscall.Kill(-pid, syscall.SIGKILL) // of a test that has failed
+		}
+		_ = r.Process.Kill()
+		<-r.over
+	})
+	go func() { defer close(r.over); _ = r.Wait() }()
+	return r
+}
+
+func (r *run) read(file string) string {
+	content, _ := os.ReadFile(filepath.Join(r.dir, file))
+	return string(content)
+}
+
+// wait waits until the file is there, with a line in it, and returns the line.
+func (r *run) wait(t *testing.T, file string) string {
+	t.Helper()
+	until(t, file+" is written", func() bool { return strings.HasSuffix(r.read(file), "\n") })
+	return strings.TrimSpace(r.read(file))
+}
+
+// pid returns the number in the file.
+func (r *run) pid(t *testing.T, file string) int {
+	t.Helper()
+	pid, err := strconv.Atoi(r.wait(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// end waits until the job has ended, and returns the report.
+func (r *run) end(t *testing.T) report {
+	t.Helper()
+	select {
+	case <-r.over:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the job does not end")
+	}
+	var got report
+	if err := json.Unmarshal([]byte(r.read("status")), &got); err != nil {
+		t.Fatalf("status: %v", err)
+	}
+	return got
+}
+
+// until waits until something is true.
+func until(t *testing.T, what string, true func() bool) {
+	t.Helper()
+	for began := time.Now(); !true(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("in 30 s not: %s", what)
+		}
+	}
+}
+
+// gone reports whether a process has ended. One that nobody has waited for counts as ended.
+func gone(pid int) bool {
+	p, ok := look(pid)
+	return !ok || p.ended
+}
+
+func TestJobStatusIsThatOfTheCommand(t *testing.T) {
+	for script, want := range map[string]report{
+		"exit 0":        {},
+		"exit 7":        {Code: 7},
+		"exit 255":      {Code: 255},
+		"kill -TERM $$": {Code: 128 + 15, Signal: 15},
+		"kill -KILL $$": {Code: 128 + 9, Signal: 9},
+		"kill -USR1 $$": {Code: 128 + int(syscall.SIGUSR1), Signal: int(syscall.SIGUSR1)},
+		"(sleep 0.1; kill -CONT $$) & kill -STOP $$; wait; exit 3": {Code: 3},
+	} {
+		if got := startRun(t, script).end(t); got != want {
+			t.Errorf("%q: %+v, want %+v", script, got, want)
+		}
+	}
+}
+
+func TestJobIsEndedAtItsDeadline(t *testing.T) {
+	for name, script := range map[string]string{
+		"a command":                  "echo $$ >leader; exec sleep 60",
+		"one that ignores TERM":      "trap '' TERM; echo $$ >leader; while :; do sleep 1; done",
+		"one that is stopped":        "echo $$ >leader; kill -STOP $$; sleep 60",
+		"grandchildren":              "echo $$ >leader; sh -c 'trap \"\" TERM; sleep 60 & echo $! >grandchild; wait; sleep 60' & wait",
+		"grandchildren of the ended": "echo $$ >leader; (trap '' TERM; sleep 60) & echo $! >grandchild; sleep 60",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			began := boottime.Now()
+			r := startRun(t, script, "-deadline", "3s", "-kill-after", "1s")
+			leader, grandchild := r.pid(t, "leader"), 0
+			if strings.Contains(script, "grandchild") {
+				grandchild = r.pid(t, "grandchild")
+			}
+			got := r.end(t)
+			if took := boottime.Now() - began; took < time.Second || took > 3*time.Second {
+				t.Errorf("it has ended after %s", took)
+			}
+			if got.Cause != ErrDeadline.Error() || got.Signal == 0 {
+				t.Errorf("its status is %+v", got)
+			}
+			if !gone(leader) || grandchild != 0 && !gone(grandchild) {
+				t.Error("something of it is left")
+			}
+		})
+	}
+}
+
+func TestJobGoesOnWhenItsDeadlineIsExtended(t *testing.T) {
+	path, err := Find("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := Start(Command{Path: path, Args: []string{"sleep", "2"}, KillAfter: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 8 { // each of them ends before the command
+		j.SetDeadline(boottime.Now() + Margin + 600*time.Millisecond)
+		time.Sleep(200 * time.Millisecond)
+	}
+	j.SetDeadline(0)
+	if s := j.Wait(); s.Code != 0 || s.Cause != nil {
+		t.Errorf("its status is %+v", s)
+	}
+}
+
+func TestJobEndsWithTERMThenKILL(t *testing.T) {
+	r := startRun(t, "trap 'echo got >term' TERM; echo $$ >leader; while :; do sleep 0.1; done", "-end-after", "300ms", "-kill-after", "1s")
+	if got := r.end(t); got.Cause != "asked to end" || got.Signal != int(syscall.SIGKILL) {
+		t.Errorf("its status is %+v", got)
+	}
+	if r.wait(t, "term") != "got" {
+		t.Error("it got no TERM")
+	}
+	r = startRun(t, "trap 'exit 5' TERM; echo $$ >leader; while :; do sleep 0.1; done", "-end-after", "300ms")
+	if got := r.end(t); got.Cause != "asked to end" || got.Code != 5 {
+		t.Errorf("its status is %+v", got)
+	}
+}
+
+// guardOf returns the guard of a process that runs a job.
+func guardOf(t *testing.T, pid int) int {
+	t.Helper()
+	guard := 0
+	until(t, "there is a guard", func() bool {
+		out, _ := exec.Command("pgrep", "-P", strconv.Itoa(pid), "-f", Argument).Output()
+		guard, _ = strconv.Atoi(strings.TrimSpace(string(out)))
+		return guard != 0
+	})
+	return guard
+}
+
+const stubborn = `trap '' TERM
+sh -c 'trap "" TERM; while :; do sleep 0.1; done' & echo $! >grandchild
+echo $$ >leader; while :; do sleep 0.1; done`
+
+func TestGuardEndsTheJobOfAStoppedProcess(t *testing.T) {
+	began := boottime.Now()
+	r := startRun(t, stubborn, "-deadline", "4s", "-kill-after", "1s")
+	leader, grandchild := r.pid(t, "leader"), r.pid(t, "grandchild")
+	if err := r.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the job has ended", func() bool { return gone(leader) && gone(grandchild) })
+	if took := boottime.Now() - began; took < 3*time.Second || took > 4*time.Second {
+		t.Errorf("it has ended after %s", took)
+	}
+	time.Sleep(time.Second) // the process is late
+	if err := r.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.end(t); got.Cause != ErrDeadline.Error() || got.Signal != int(syscall.SIGKILL) {
+		t.Errorf("its status is %+v", got)
+	}
+}
+
+func TestGuardSendsOneTERM(t *testing.T) {
+	r := startRun(t, "trap 'echo got >>terms' TERM; echo $$ >leader; while :; do sleep 0.05; done", "-deadline", "4s", "-kill-after", "2s")
+	r.pid(t, "leader")
+	if err := r.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(t, "terms")
+	if err := r.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.end(t); got.Cause != ErrDeadline.Error() {
+		t.Errorf("its status is %+v", got)
+	}
+	if terms := r.read("terms"); terms != "got\n" {
+		t.Errorf("it got TERM: %q", terms)
+	}
+}
+
+func TestGuardKnowsAJobThatEndedBefore(t *testing.T) {
+	r := startRun(t, "echo $$ >leader; while ! test -e go; do sleep 0.05; done; exit 4", "-deadline", "3s", "-kill-after", "1s")
+	leader := r.pid(t, "leader")
+	if err := r.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the command has ended", func() bool { return gone(leader) })
+	time.Sleep(3 * time.Second) // the deadline is over
+	if err := r.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.end(t); got != (report{Code: 4}) {
+		t.Errorf("its status is %+v", got)
+	}
+}
+
+func TestGuardEndsTheJobOfAKilledProcess(t *testing.T) {
+	r := startRun(t, stubborn, "-kill-after", "500ms")
+	leader, grandchild := r.pid(t, "leader"), r.pid(t, "grandchild")
+	guard := guardOf(t, r.Process.Pid)
+	if err := r.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the job has ended", func() bool { return gone(leader) && gone(grandchild) })
+	until(t, "the guard has ended", func() bool { return gone(guard) })
+}
+
+func TestGuardIsReplaced(t *testing.T) {
+	r := startRun(t, stubborn, "-kill-after", "500ms")
+	leader := r.pid(t, "leader")
+	first := guardOf(t, r.Process.Pid)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGKILL} {
+		if err := syscall.Kill(first, sig); err != nil {
+			t.Fatalf("%s has ended the guard", sig)
+		}
+	}
+	until(t, "the guard has ended", func() bool { return gone(first) })
+	second := guardOf(t, r.Process.Pid)
+	if first == second || gone(leader) {
+		t.Fatal("the guard is not replaced")
+	}
+	time.Sleep(50 * time.Millisecond) // it gets its orders, which nothing shows
+	if err := r.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the job has ended", func() bool { return gone(leader) && gone(r.pid(t, "grandchild")) })
+}

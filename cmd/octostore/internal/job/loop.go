@@ -1,0 +1,218 @@
+//go:build linux || darwin || freebsd
+
+package job
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/octostore/octostore/core/boottime"
+)
+
+// watch is what the goroutine knows that watches over a job. All times are on the clock of
+// boottime; 0: never.
+type watch struct {
+	job     *Job
+	command Command
+	group   group
+	guard   *Guard
+	guarded time.Duration // since when
+
+	deadline time.Duration
+	ended    time.Duration // when the command itself ended
+	termed   bool          // the group has got TERM
+	kill     time.Duration // when the group gets KILL, once it has got TERM
+	killed   time.Duration // when it got KILL first
+
+	status Status
+}
+
+// run watches over the job until it has ended.
+func (w *watch) run() {
+	timer := time.NewTimer(0)
+	for !w.over(boottime.Now()) {
+		w.act(boottime.Now())
+		timer.Reset(w.pause(boottime.Now()))
+		w.next(timer)
+	}
+	w.finish()
+}
+
+// next waits for the next thing to happen.
+func (w *watch) next(timer *time.Timer) {
+	select {
+	case status := <-w.job.waited:
+		w.changed(status)
+	case sig := <-w.job.signals:
+		w.received(sig)
+	case at := <-w.job.deadlines:
+		w.deadline = at
+		w.order()
+	case reason := <-w.job.ends:
+		w.end(reason, boottime.Now())
+	case _, ok := <-w.guard.events:
+		if ok {
+			w.announced()
+		} else {
+			w.replaceGuard()
+		}
+	case <-timer.C:
+	}
+}
+
+// changed: the command itself has ended or was stopped.
+func (w *watch) changed(status syscall.WaitStatus) {
+	switch {
+	case status.Stopped():
+		return
+	case status.Signaled():
+		w.status.Signal = status.Signal()
+		w.status.Code = 128 + int(status.Signal())
+	default:
+		w.status.Code = status.ExitStatus()
+	}
+	w.ended = boottime.Now()
+}
+
+func (w *watch) received(sig os.Signal) {
+	if s, ok := sig.(syscall.Signal); ok && s != syscall.SIGCONT {
+		_ = w.group.signal(s)
+	}
+}
+
+// announced: the guard has ended the job, because this process did not in time.
+func (w *watch) announced() {
+	if w.status.Cause == nil {
+		w.status.Cause = ErrDeadline
+	}
+	if !w.termed {
+		w.termed, w.kill = true, w.lastMoment()
+	}
+}
+
+// blame sets the cause of the end of the command, if it has not ended by itself.
+func (w *watch) blame(cause error) {
+	if w.status.Cause == nil && w.ended == 0 && w.group.leaderRuns() {
+		w.status.Cause = cause
+	}
+}
+
+// end sends TERM and says when KILL is due.
+func (w *watch) end(cause error, now time.Duration) {
+	if w.termed {
+		return
+	}
+	w.blame(cause)
+	w.termed, w.kill = true, now+w.command.KillAfter
+	if w.deadline != 0 {
+		w.kill = min(w.kill, w.lastMoment())
+	}
+	w.order()
+	w.group.end()
+}
+
+// lastMoment returns when the deadline demands KILL.
+func (w *watch) lastMoment() time.Duration { return w.deadline - Margin }
+
+// act does what is due.
+func (w *watch) act(now time.Duration) {
+	switch {
+	case w.termed && now >= w.kill:
+		if w.killed == 0 {
+			w.killed = now
+		}
+		_ = w.group.signal(syscall.SIGKILL)
+	case w.termed:
+	case w.deadline != 0 && now >= w.lastMoment()-w.command.KillAfter:
+		w.late(now)
+	case w.ended != 0 && now >= w.ended+linger:
+		w.status.Left = w.group.running()
+		w.end(nil, now)
+	}
+}
+
+// late ends the job because of its deadline. If this process was stopped, its guard has sent
+// TERM, and a second one would make many programs give up their cleaning.
+func (w *watch) late(now time.Duration) {
+	if now < w.lastMoment()-w.command.KillAfter+lag || now >= w.lastMoment() {
+		w.end(ErrDeadline, now)
+		return
+	}
+	w.blame(ErrDeadline)
+	w.termed, w.kill = true, w.lastMoment()
+}
+
+// over reports whether nothing of the job is left that has to end.
+func (w *watch) over(now time.Duration) bool {
+	switch {
+	case w.ended == 0:
+		return false
+	case w.command.KeepBackground && !w.termed:
+		return true
+	case w.killed != 0 && now >= max(w.killed, w.ended)+resign:
+		return true
+	}
+	return w.group.running() == 0
+}
+
+// pause returns how long there is nothing to do.
+func (w *watch) pause(now time.Duration) time.Duration {
+	pause := time.Second // timers do not count suspends: look every second
+	if w.killed != 0 {
+		pause = 20 * time.Millisecond
+	}
+	if w.ended != 0 { // nothing tells when the last process of a group ends
+		pause = min(20*time.Millisecond, max(time.Millisecond, (now-w.ended)/4))
+	}
+	for _, at := range []time.Duration{w.deadline - Margin - w.command.KillAfter, w.kill} {
+		if at > now {
+			pause = min(pause, at-now)
+		}
+	}
+	return pause
+}
+
+// order tells the guard what it has to know. One that cannot be told is replaced.
+func (w *watch) order() {
+	o := orders{Group: w.group, KillAfter: w.command.KillAfter, Now: boottime.Now(), Wall: time.Now().Round(0)}
+	switch {
+	case w.termed:
+		o.Kill = w.kill + lag
+	case w.deadline != 0:
+		o.Term = max(1, w.lastMoment()-w.command.KillAfter+lag)
+		o.Kill = max(1, w.lastMoment()+lag)
+	}
+	if err := w.guard.tell(o); err != nil {
+		_ = w.guard.process.Kill() // its events will end
+	}
+}
+
+// replaceGuard starts a guard in place of one that has ended. If it cannot be started, or has
+// ended at once, the next attempt is in a second.
+func (w *watch) replaceGuard() {
+	w.guard.in.Close()
+	if now := boottime.Now(); now >= w.guarded+time.Second {
+		w.guarded = now
+		if next, err := StartGuard(); err == nil {
+			w.guard = next
+			w.order()
+			return
+		}
+	}
+	again := make(chan byte)
+	w.guard.events = again
+	time.AfterFunc(time.Second, func() { close(again) })
+}
+
+// finish sets the status.
+func (w *watch) finish() {
+	signal.Stop(w.job.signals)
+	if w.guard.dismiss() {
+		w.announced()
+	}
+	w.guard.in.Close()
+	w.job.status = w.status
+	close(w.job.done)
+}
