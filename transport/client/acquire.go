@@ -102,7 +102,7 @@ func (c *Client) Acquire(ctx context.Context, name string, o AcquireOptions) (*L
 		return nil, err
 	}
 	q := &queueing{c: c, name: name, o: o, began: c.now(), key: o.Key, ownKey: own, slice: o.Slice, sliceBefore: o.Slice}
-	for {
+	for failures := 0; ; failures++ {
 		a, err := q.wait(ctx)
 		if err != nil {
 			return nil, err
@@ -115,7 +115,11 @@ func (c *Client) Acquire(ctx context.Context, name string, o AcquireOptions) (*L
 			return nil, err
 		}
 		q.begin()
-		q.report(err, 0)
+		d := min(backoff(failures), q.left())
+		q.report(err, d)
+		if !pause(ctx, d) {
+			return nil, q.gaveUp(ctx)
+		}
 	}
 }
 

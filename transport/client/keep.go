@@ -107,9 +107,13 @@ var errNotRenewed = errors.New("it was not renewed in time; the process or the m
 // time, but for the word that the lease is over: a token may be mended, and a proxy, too.
 func (k *keeping) judge(err error) {
 	k.err = err
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotHeld):
+		return // see lost
+	case err != nil:
 		k.next = k.l.c.now() + backoff(k.failures)
 		k.failures++
+		k.l.o.RenewFailed(err)
 		return
 	}
 	k.failures = 0

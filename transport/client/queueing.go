@@ -72,7 +72,8 @@ func (q *queueing) wait(ctx context.Context) (answer, error) {
 				return a, nil
 			}
 			if ctx.Err() != nil {
-				return q.leave(ctx, answer{err: a.err})
+				q.unsure = q.unsure || a.gone
+				return q.leave(ctx)
 			}
 			if a.number != q.newest {
 				q.followed(a.err)
@@ -86,7 +87,7 @@ func (q *queueing) wait(ctx context.Context) (answer, error) {
 		case <-next.C:
 			next.Reset(q.send(requests))
 		case <-ctx.Done():
-			return q.leave(ctx, answer{})
+			return q.leave(ctx)
 		}
 	}
 }
@@ -195,12 +196,22 @@ func describe(h *api.HeldProblem) string {
 // weigh takes note of whether the server may know of a place or a lease that this client does not.
 func (q *queueing) weigh(a answer) {
 	switch e, refused := errors.AsType[*Error](a.err); {
-	case !a.gone: // what was before is still so
+	case !a.gone || stopped(a.err): // what was before is still so
 	case !refused || e.Code == "" || e.Code == api.CodeOutcomeUnknown:
 		q.unsure = true
 	case e.Code == api.CodeHeld || e.Code == api.CodeAttemptOver:
 		q.unsure = false
 	}
+}
+
+// stopped reports whether something else than an OctoStore server refused a request, before it
+// could reach one.
+func stopped(err error) bool {
+	if f, is := errors.AsType[*ForeignError](err); is {
+		return f.Status/100 == 3
+	}
+	e, is := errors.AsType[*Error](err)
+	return is && e.Code == "" && e.Status/100 == 4 && e.Status != http.StatusRequestTimeout
 }
 
 // goesOn reports whether a later request may do better than one with this error.
@@ -303,10 +314,10 @@ func (q *queueing) giveUp(ctx context.Context, err error) (answer, error) {
 // leave gives up the place in the queue, and the lease if there is one, because ctx has ended. A
 // proxy may not have passed on that the client has left, so the place is taken by a request that
 // does not wait.
-func (q *queueing) leave(ctx context.Context, a answer) (answer, error) {
+func (q *queueing) leave(ctx context.Context) (answer, error) {
 	granted := q.stop()
 	if granted == nil && q.unsure {
-		granted, _ = q.resolve(ctx, a.err)
+		granted, _ = q.resolve(ctx, nil)
 	}
 	if granted != nil {
 		q.giveBack(ctx, granted.grant.LeaseID)
