@@ -71,6 +71,9 @@ type AcquireRequest struct {
 // Wait returns how long a request with the wait d waits at most.
 func (s *Service) Wait(d time.Duration) time.Duration { return max(0, min(d, s.cfg.MaxWait)) }
 
+// MaxTTL returns the longest ttl that the service accepts.
+func (s *Service) MaxTTL() time.Duration { return s.cfg.MaxTTL }
+
 // Acquire acquires the lock for the principal, waiting in its queue for up to r.Wait. A nil
 // error means that the lease was granted and its record is on disk.
 //
@@ -234,6 +237,24 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.BreakReque
 		return err
 	})
 	return over, err
+}
+
+// BreakIf is [Service.Break] of the present lease, if is reports true for it: exactly that
+// lease ends, or none. b.Token is ignored. Errors: those of Break; [lock.ErrNotHeld] if is
+// reports false.
+func (s *Service) BreakIf(ctx context.Context, p auth.Principal, b lock.BreakRequest, is func(*lock.Lease) bool) (lock.EndedLease, error) {
+	if err := may(p, "break", auth.Break, b.Name); err != nil {
+		return lock.EndedLease{}, err
+	}
+	held := s.table.Get(b.Name).Lease
+	switch {
+	case held == nil:
+		return lock.EndedLease{}, lock.ErrFree
+	case !is(held):
+		return lock.EndedLease{}, lock.ErrNotHeld
+	}
+	b.Token = held.Token
+	return s.Break(ctx, p, b)
 }
 
 // Take ends the lease of another account as [Service.Break] does, and in the same commit

@@ -28,7 +28,7 @@ func (x *exchange) admit() error {
 	x.closeAfterChunks()
 	if x.conn != nil && x.conn.OverLimit {
 		x.w.Header()["Connection"] = wire.Close
-		if !isSpared(path) && !isProbe(path) {
+		if !isSpared(x.r) && !isProbe(path) {
 			return l.Refuse(
 				limit.Connections,
 				time.Second,
@@ -63,14 +63,17 @@ func (x *exchange) countForAccount() error {
 		return nil
 	}
 	var err error
-	x.counted, err = x.api.limits.Begin(x.principal.Account, isSpared(x.r.URL.Path), x.started)
+	x.counted, err = x.api.limits.Begin(x.principal.Account, isSpared(x.r), x.started)
 	return err
 }
 
-// isSpared reports whether a path is that of a renewal or release, by which a holder keeps its
-// lock or gives it back.
-func isSpared(path string) bool {
-	return strings.HasSuffix(path, "/renew") || strings.HasSuffix(path, "/release")
+// isSpared reports whether a request is a renewal or a release, by which a holder keeps its lock
+// or gives it back.
+func isSpared(r *http.Request) bool {
+	if strings.HasPrefix(r.URL.Path, terraformPrefix) {
+		return r.Method == http.MethodDelete || r.Method == "UNLOCK"
+	}
+	return strings.HasSuffix(r.URL.Path, "/renew") || strings.HasSuffix(r.URL.Path, "/release")
 }
 
 // isProbe reports whether a path is that of a liveness or readiness probe.

@@ -218,6 +218,9 @@ func (x *exchange) readParams() error {
 	if len(body) == 0 {
 		return nil
 	}
+	if x.route.lockInfo {
+		return p.ParseLockInfo(x.r, body)
+	}
 	return p.ParseBody(x.r, body)
 }
 

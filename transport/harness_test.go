@@ -311,7 +311,10 @@ func (s *server) match(req *http.Request) (rt *route, name string) {
 			rt = &s.routes[i]
 		}
 	}
-	return rt, ""
+	if rt != nil && rt.pattern == terraformWhole {
+		name = strings.TrimPrefix(req.URL.Path, terraformPrefix)
+	}
+	return rt, name
 }
 
 // acquire takes a lock that must be free and returns the grant.

@@ -18,12 +18,15 @@ type route struct {
 	id      string // operationId in openapi.yaml, and the label of the metrics
 	method  string // a GET is also answered to HEAD
 	pattern string
-	fields  param.Set             // its parameters
-	public  bool                  // needs no token
-	browser bool                  // for browsers: problems are HTML pages
-	lenient bool                  // unknown parameters are ignored
-	serve   func(*exchange) error // see respond
-	metrics *metrics.Route
+	fields  param.Set // its parameters
+	public  bool      // needs no token
+	browser bool      // for browsers: problems are HTML pages
+	lenient bool      // unknown parameters are ignored
+	// also is a second method for the same: one of Terraform, which OpenAPI does not know.
+	also     string
+	lockInfo bool                  // the body is the lock info of Terraform
+	serve    func(*exchange) error // see respond
+	metrics  *metrics.Route
 }
 
 // Lock routes share a prefix; their last segment is the verb, or there is none.
@@ -60,6 +63,8 @@ func routeTable() []route {
 		{id: "renewLock", method: http.MethodPost, pattern: lockWhole + "/renew", fields: param.SetOf(param.LeaseID, param.TTL), serve: respond((*API).renewLock)},
 		{id: "releaseLock", method: http.MethodPost, pattern: lockWhole + "/release", fields: param.SetOf(param.LeaseID), serve: respond((*API).releaseLock)},
 		{id: "breakLock", method: http.MethodPost, pattern: lockWhole + "/break", fields: param.SetOf(param.Reason, param.FencingToken, param.Take, param.TTL, param.Confirm, param.Holder, param.Metadata), serve: (*exchange).breakLease},
+		{id: "lockTerraform", method: http.MethodPost, also: "LOCK", pattern: terraformWhole, fields: terraformFields, lockInfo: true, serve: (*exchange).lockTerraform},
+		{id: "unlockTerraform", method: http.MethodDelete, also: "UNLOCK", pattern: terraformWhole, fields: terraformFields, lockInfo: true, serve: respond((*API).unlockTerraform)},
 	}
 }
 
@@ -81,6 +86,10 @@ func (a *API) newRouter(on listener) *httprouter.Router {
 				lockMethods[method] = true
 				continue
 			}
+			if rt.pattern == terraformWhole {
+				router.Handle(method, terraformPrefix+"*path", terraformRoute(rt))
+				continue
+			}
 			router.Handle(method, strings.ReplaceAll(rt.pattern, "{id}", ":id"), func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
 				x := w.(*exchange)
 				x.params.TokenID = ps.ByName("id")
@@ -98,15 +107,21 @@ func (rt *route) methods() []string {
 	if rt.method == http.MethodGet {
 		return []string{http.MethodGet, http.MethodHead}
 	}
+	if rt.also != "" {
+		return []string{rt.method, rt.also}
+	}
 	return []string{rt.method}
 }
 
 func (rt *route) answers(method string) bool {
-	return method == rt.method || rt.method == http.MethodGet && method == http.MethodHead
+	return method == rt.method || rt.also != "" && method == rt.also || rt.method == http.MethodGet && method == http.MethodHead
 }
 
 // at reports whether the path is that of the route, which is not a lock route.
 func (rt *route) at(path string) bool {
+	if rt.pattern == terraformWhole {
+		return strings.HasPrefix(path, terraformPrefix)
+	}
 	before, after, has := strings.Cut(rt.pattern, "{id}")
 	if !has {
 		return path == rt.pattern
@@ -189,7 +204,11 @@ func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 		x.failUnrouted(problem.ErrNotFound)
 		return
 	}
-	x.failUnrouted(notAllowed(r.Method, there))
+	wrong := notAllowed(r.Method, there)
+	if there[0].pattern == terraformWhole {
+		wrong.Hint = "this address has locks, no states: it is for lock_address and unlock_address of the backend, not for address"
+	}
+	x.failUnrouted(wrong)
 }
 
 func notAllowed(method string, there []*route) *problem.MethodError {

@@ -67,6 +67,17 @@ var recorded = []struct {
 	{line: "POST /v1/locks/b/break?reason=stuck&ttl=60s"},
 	{line: "POST /v1/locks/b/break?reason=stuck&take=1&ttl=60s"},
 	{line: "POST /v1/locks/b/break?reason=stuck"},
+	{line: "LOCK /v1/terraform/t?ttl=1h&wait=1s", headers: []string{"Content-Type: application/json"}, body: terraformInfo("9dadb095-532f-80fa-7a3e-387cfc948a26")},
+	{line: "POST /v1/terraform/t", headers: []string{"Content-Type: application/json"}, body: terraformInfo("ffe913f3-359c-8bcf-89ac-49a62bf0d4b4")},
+	{line: "GET /v1/locks/t"},
+	{line: "DELETE /v1/terraform/t", headers: []string{"Content-Type: application/json"}, body: terraformInfo("ffe913f3-359c-8bcf-89ac-49a62bf0d4b4")},
+	{line: "UNLOCK /v1/terraform/t", headers: []string{"Content-Type: application/json"}, body: terraformInfo("9dadb095-532f-80fa-7a3e-387cfc948a26")},
+	{line: "LOCK /v1/terraform/t"},
+	{line: "UNLOCK /v1/terraform/t"},
+	{line: "GET /v1/terraform/t"},
+	{line: "PUT /v1/terraform/t..//b"},
+	{line: "LOCK /v1/terraform/t..//b"},
+	{line: "LOCK /v1/locks/t/acquire"},
 	{line: "GET /v1/events"},
 	{line: "HEAD /v1/events"},
 	{line: "GET /v1/events", headers: []string{"Last-Event-Id: 2"}},
@@ -107,6 +118,12 @@ var recorded = []struct {
 	{line: "ADMIN GET /healthz"},
 	{line: "ADMIN GET /v1/locks/a"},
 	{line: "ADMIN GET /debug/pprof/cmdline"},
+}
+
+// terraformInfo is the lock info that Terraform sends.
+func terraformInfo(id string) string {
+	return `{"ID":"` + id + `","Operation":"OperationTypeApply","Info":"","Who":"root@vm","Version":"1.11.4",` +
+		`"Created":"2026-11-27T17:11:09.152019424Z","Path":""}`
 }
 
 // TestWireIsAsRecorded holds the status, all headers and the body of every route to

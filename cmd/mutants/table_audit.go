@@ -361,7 +361,7 @@ var toolMutants = []mutant{
 		tests:  []string{"-run=SelectionIsByTheNames ./cmd/octostore/internal/policytool/fixture"},
 	},
 	{
-		name: "fail-on-compares-nothing", file: "cmd/octostore/policy_replay.go",
+		name: "fail-on-compares-nothing", file: "cmd/octostore/policy_server.go",
 		old:    "if len(conditions) > 0 && report.Decisions == 0 {",
 		new:    "if false {",
 		breaks: "a check of a replay that compared nothing passes",

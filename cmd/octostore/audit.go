@@ -148,6 +148,7 @@ func auditExportCommand() *cobra.Command {
 	cmd.Flags().StringVar(&query.After, "after", "", "start after `CURSOR`")
 	cmd.Flags().Int64Var(&query.Limit, "limit", 0, "export at most this `NUMBER` of records (default no limit)")
 	cmd.Flags().StringVar(&format, "format", "ndjson", "`FORMAT`: ndjson, or csv for spreadsheets")
+	completeWords(cmd, "format", "ndjson", "csv")
 	return cmd
 }
 
@@ -186,6 +187,12 @@ func auditFilterFlags(cmd *cobra.Command, q *client.AuditQuery) {
 	cmd.Flags().StringVar(&q.Kind, "kind", "", "only records of these `KINDS`, separated by commas, such as granted,denied")
 	cmd.Flags().StringVar(&q.Account, "account", "", "only records about leases of `ACCOUNT`, or caused by it")
 	cmd.Flags().StringVar(&q.Decision, "decision", "", "only policy decisions of this `KIND`: allow, deny or error")
+	completeWords(cmd, "decision", "allow", "deny", "error")
+	var kinds []string
+	for _, k := range lock.Kinds() {
+		kinds = append(kinds, string(k))
+	}
+	completeWords(cmd, "kind", kinds...)
 }
 
 func auditReplayCommand() *cobra.Command {
@@ -266,6 +273,7 @@ func (f *leaseFlags) add(cmd *cobra.Command) {
 	to.StringVar(&f.prefix, "prefix", "", "only locks whose names begin with `TEXT`")
 	to.StringVar(&f.account, "account", "", "only leases of `ACCOUNT`")
 	to.StringVar(&f.format, "format", "text", "`FORMAT`: text, json or csv")
+	completeWords(cmd, "format", audittool.Formats...)
 	to.StringVar(&f.source.DB, "db", "", "read the records of the database in `FILE`")
 	cmd.MarkFlagsMutuallyExclusive("at", "since")
 	cmd.MarkFlagsMutuallyExclusive("at", "until")

@@ -50,11 +50,15 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	root.SetIn(in)
 	root.SetOut(terminal.NewWriter(out))
 	root.SetErr(terminal.NewWriter(errs))
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !errors.Is(err, errLogged) {
 		fmt.Fprintln(root.ErrOrStderr(), "octostore:", session.Explain(err))
 	}
-	return int(codeOf(err))
+	code := codeOf(err)
+	if err != nil {
+		failEval(cmd, args, code)
+	}
+	return int(code)
 }
 
 // errLogged is the error of a command that has already logged its error.
@@ -72,27 +76,25 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate(version.Text())
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(
-		runnerCommand(),
-		serveCommand(),
-		demoCommand(),
-		benchCommand(),
-		configCommand(),
-		doctorCommand(),
-		backupCommand(),
-		auditCommand(),
-		tokenCommand(),
-		loginCommand(),
-		logoutCommand(),
-		profileCommand(),
-		policyCommand(),
-		versionCommand(),
-	)
+	addGroup(root, "Locks:", runnerCommand(), acquireCommand(), renewCommand(), releaseCommand(), breakCommand(),
+		showCommand(), listCommand(), watchCommand(), mcpCommand())
+	addGroup(root, "Server:", serveCommand(), configCommand(), doctorCommand(), backupCommand(), demoCommand(), benchCommand())
+	addGroup(root, "Audit log, policies and tokens:", auditCommand(), policyCommand(), tokenCommand())
+	addGroup(root, "Connection to a server:", loginCommand(), logoutCommand(), profileCommand())
+	root.AddCommand(versionCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	groupFlags(root)
 	strict(root)
 	return root
+}
+
+// addGroup adds commands that help lists under a heading of their own.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, c := range commands {
+		c.GroupID = title
+	}
+	root.AddCommand(commands...)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,6 +49,8 @@ func runnerCommand() *cobra.Command {
 		Short: "Run a command while holding a lock",
 		Long:  fmt.Sprintf(runHelp, runner.Survives(runner.DefaultTTL, runner.DefaultKillAfter)),
 		Args:  wantNameAndCommand,
+
+		ValidArgsFunction: completeRun,
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // the flags behind NAME are the command's
@@ -69,6 +70,7 @@ func runnerCommand() *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("quiet", "json")
 	cmd.MarkFlagsMutuallyExclusive("wait", "no-wait")
 	server := serverFlags(cmd)
+	completeNothing(cmd, "wait", "ttl", "kill-after", "min-hold", "holder", "reason", "meta", "conflict-exit-code", "idempotency-key")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r.Name, r.Command = args[0], commandOf(args)
 		if err := f.complete(r, flags.Changed("wait")); err != nil {
@@ -121,22 +123,9 @@ func (f *runFlags) complete(r *runner.Run, waitGiven bool) error {
 	if r.Holder == "" {
 		r.Holder = runner.DefaultHolder(os.Getenv)
 	}
-	return f.metadata(r)
-}
-
-func (f *runFlags) metadata(r *runner.Run) error {
-	r.Metadata = map[string]string{}
-	for _, pair := range f.meta {
-		key, value, is := strings.Cut(pair, "=")
-		if !is || key == "" {
-			return exitcode.Usagef("--meta is %q; want a key and a value, as in --meta ticket=OPS-7", pair)
-		}
-		if _, twice := r.Metadata[key]; twice {
-			return exitcode.Usagef("--meta has the key %q twice", key)
-		}
-		r.Metadata[key] = value
-	}
-	return nil
+	var err error
+	r.Metadata, err = parseMetadata(f.meta)
+	return err
 }
 
 // runUnderLock runs the command, and returns an error that carries its exit status.
@@ -147,6 +136,9 @@ func runUnderLock(cmd *cobra.Command, r *runner.Run, server session.Server) erro
 	}
 	r.Server, r.Stderr, r.Explain = c, cmd.ErrOrStderr(), session.Explain
 	out, err := r.Do(cmd.Context())
+	if r.Quiet && err != nil && exitcode.Of(err) == 0 {
+		return nil // by -E 0 a lock that is held is no failure, and --quiet writes only those
+	}
 	if err != nil {
 		return err
 	}

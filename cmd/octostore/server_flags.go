@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -8,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/locktool"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/core/timetext"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -100,4 +103,59 @@ func completeProfiles(*cobra.Command, []string, string) ([]cobra.Completion, cob
 		names = append(names, cobra.CompletionWithDesc(p.Name, p.URL))
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeWords completes a flag that takes one of a few words.
+func completeWords(cmd *cobra.Command, flag string, words ...string) {
+	completeFlag(cmd, flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// completeNothing says that the values of flags are not names of files.
+func completeNothing(cmd *cobra.Command, flags ...string) {
+	for _, f := range flags {
+		completeFlag(cmd, f, cobra.NoFileCompletions)
+	}
+}
+
+// completeLocks completes the name of a lock, the first argument.
+func completeLocks(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return lockNames(cmd, begun), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeRun completes the name of a lock, and then a command as the shell does.
+func completeRun(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return completeLocks(cmd, args, begun)
+}
+
+// lockNames asks a server for names of locks, for completion: not for long, and with no word
+// about a failure.
+func lockNames(cmd *cobra.Command, prefix string) []cobra.Completion {
+	const patience, most = time.Second, 100
+	c, err := serverOf(cmd).NewClient()
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	list, err := c.Locks(ctx, client.LocksQuery{Prefix: prefix, Limit: most})
+	if err != nil {
+		return nil
+	}
+	var names []cobra.Completion
+	for _, l := range list.Locks {
+		names = append(names, cobra.CompletionWithDesc(terminal.Clean(l.Name), terminal.Clean(locktool.Brief(l))))
+	}
+	return names
+}
+
+// serverOf returns the server that the flags of a command line choose so far.
+func serverOf(cmd *cobra.Command) session.Server {
+	text := func(flag string) string { return cmd.Flag(flag).Value.String() }
+	return session.Server{URL: text("url"), Profile: text("profile"), TokenFile: text("token-file"), CAFile: text("ca-file")}
 }

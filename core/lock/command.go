@@ -26,9 +26,11 @@ type Command struct {
 	At   time.Time // of arrival
 	Name Name
 
-	Acquire *Acquisition // DoAcquire, DoRepeat; DoBreak: the lock is to be taken, too
-	Origin  Origin       // the others
-	Token   Token        // proven by the lease id, or asked for by a break
+	// Acquire: DoAcquire, DoRepeat. DoBreak: the lock is to be taken, too. DoRelease: the
+	// lease of this attempt is meant, in place of Token.
+	Acquire *Acquisition
+	Origin  Origin // the others
+	Token   Token  // proven by the lease id, or asked for by a break
 	TTL     time.Duration
 	Cause   string
 	Opinion Opinion

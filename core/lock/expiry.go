@@ -124,7 +124,7 @@ func (m *Machine) endOnly(e *entry, kind Kind, by *Command) EndedLease {
 		m.batch.ends++
 	}
 	if h.attempt != nil {
-		m.endedAttempts.add(m.now, attemptID{account: h.lease.Account, name: e.name, key: h.attempt.Key}, struct{}{})
+		m.endedAttempts.add(m.now, attemptID{account: h.lease.Account, name: e.name, key: h.attempt.Key}, h.lease.Token)
 		m.batch.overs++
 	}
 	m.setHeld(e, nil)

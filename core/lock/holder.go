@@ -52,6 +52,9 @@ func (m *Machine) renew(c *Command) {
 
 // release gives a lock back, or answers again how that went.
 func (m *Machine) release(c *Command) {
+	if c.Acquire != nil {
+		c.Token = m.attemptToken(c)
+	}
 	if e := m.liveLease(c); e != nil {
 		m.answer(c, Reply{Ended: m.end(e, Released, c)})
 		return
@@ -63,6 +66,19 @@ func (m *Machine) release(c *Command) {
 		return
 	}
 	m.refuse(c, ErrNotHeld)
+}
+
+// attemptToken returns the token of the lease that the attempt of a command has, or had as
+// long as that is remembered, else 0.
+func (m *Machine) attemptToken(c *Command) Token {
+	if e := m.entries[c.Name]; e != nil {
+		m.settle(e)
+		if e.held != nil && e.held.is(c) {
+			return e.held.lease.Token
+		}
+	}
+	token, _ := m.endedAttempts.get(m.now, c.attemptID())
+	return token
 }
 
 // breakLease ends a lease without proof of the hold.

@@ -79,7 +79,7 @@ func NewAttempt(key string, ttl, confirm time.Duration, holder string, metadata 
 	if key == "" {
 		return Attempt{}, nil
 	}
-	if err := checkAttemptKey(key); err != nil {
+	if err := CheckAttemptKey("Idempotency-Key", key); err != nil {
 		return Attempt{}, err
 	}
 	h := sha256.New()
@@ -101,14 +101,16 @@ func NewAttempt(key string, ttl, confirm time.Duration, holder string, metadata 
 	return a, nil
 }
 
-func checkAttemptKey(key string) error {
+// CheckAttemptKey returns nil if key is [MinAttemptKey] to [MaxAttemptKey] visible ASCII
+// characters, or an [*input.Error] for the named field.
+func CheckAttemptKey(field, key string) error {
 	const want = "16 to 128 visible ASCII characters, fresh for every attempt (a UUID is good)"
 	if len(key) < MinAttemptKey || len(key) > MaxAttemptKey {
-		return &input.Error{Field: "Idempotency-Key", Problem: fmt.Sprintf("is %d bytes long", len(key)), Want: want}
+		return &input.Error{Field: field, Problem: fmt.Sprintf("is %d bytes long", len(key)), Want: want}
 	}
 	for i := 0; i < len(key); i++ {
 		if key[i] <= ' ' || key[i] > '~' {
-			return &input.Error{Field: "Idempotency-Key", Problem: "has " + input.CharacterAt(key, i), Want: want}
+			return &input.Error{Field: field, Problem: "has " + input.CharacterAt(key, i), Want: want}
 		}
 	}
 	return nil

@@ -40,7 +40,7 @@ type Machine struct {
 	accounts      map[string]accountUse     // of each account that has one
 	queued        map[attemptID]*waiter     // waiters with a key
 	absent        absentees                 // of them all
-	endedAttempts *recent[attemptID, struct{}]
+	endedAttempts *recent[attemptID, Token]
 	releases      *recent[Token, release]
 	draining      bool
 	badMoves      []string  // moves of waiters that there are not: a fault
@@ -119,7 +119,7 @@ func NewMachine(rules Rules, s Snapshot, now time.Time) *Machine {
 		entries:       make(map[Name]*entry, len(s.Leases)),
 		accounts:      make(map[string]accountUse),
 		queued:        make(map[attemptID]*waiter),
-		endedAttempts: newRecent[attemptID, struct{}](rememberFor, rememberMost),
+		endedAttempts: newRecent[attemptID, Token](rememberFor, rememberMost),
 		releases:      newRecent[Token, release](rememberFor, rememberMost),
 	}
 	for i := range s.Leases {

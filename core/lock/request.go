@@ -57,6 +57,9 @@ type ReleaseRequest struct {
 	Origin
 	Name    Name
 	LeaseID string
+	// Key, if not empty, proves the hold in place of LeaseID: it is the idempotency key that
+	// the account acquired the lock with. It is for protocols whose clients keep no lease id.
+	Key string
 }
 
 // BreakRequest ends a lease without proof of the hold. The caller has checked the

@@ -138,7 +138,7 @@ func (s *stage) block(input string) string {
 //
 //	A acquire NAME [ttl=10s] [confirm=2s] [wait=30s] [priority=front] [key=K] [account=a] [ask] [lie=…]
 //	A hangs up · A stops waiting · A claims · A declines
-//	A renew NAME [ttl=…] [token=N] [account=a] [onlyconfirm] · A release NAME [token=N] [account=a]
+//	A renew NAME [ttl=…] [token=N] [account=a] [onlyconfirm] · A release NAME [token=N | key=K] [account=a]
 //	A break NAME [token=N] · A take NAME [token=N] [ttl=10s] [confirm=2s] [account=a]
 //	A undo (the newest answer with a lease is lost) · A undo first (the oldest is)
 func (s *stage) run(f []string) {
@@ -241,10 +241,7 @@ func (s *stage) acquires(who string, a *client, rest []string) {
 	c := newCommand(DoAcquire, Name(rest[0]), Origin{Actor: Actor{Account: account}})
 	c.Acquire = &Acquisition{Origin: c.Origin, Name: c.Name, Holder: who, TTL: ttl, ConfirmWithin: span(o["confirm"]), Wait: wait, Priority: priorityOf(o)}
 	if k := o["key"]; k != "" {
-		var err error
-		if c.Acquire.Attempt, err = NewAttempt("key-0123456789-"+k, ttl, span(o["confirm"]), who, nil); err != nil {
-			s.t.Fatal(err)
-		}
+		c.Acquire.Attempt = attemptOf(s.t, k, ttl, span(o["confirm"]), who)
 		if _, other := o["differs"]; other {
 			c.Acquire.Attempt.Params[0]++
 		}
@@ -254,6 +251,15 @@ func (s *stage) acquires(who string, a *client, rest []string) {
 	}
 	a.acquire = c
 	s.put(who, c)
+}
+
+// attemptOf returns the attempt of a key as the files write it.
+func attemptOf(t reporter, key string, ttl, confirm time.Duration, who string) Attempt {
+	attempt, err := NewAttempt("key-0123456789-"+key, ttl, confirm, who, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return attempt
 }
 
 // priorityOf is Normal for no text.
@@ -282,6 +288,9 @@ func (s *stage) holds(who string, a *client, word string, rest []string) {
 		c.Token = Token(n)
 	case word != "break" && word != "take" && a.grant.Lease != nil:
 		c.Token = a.grant.Lease.Token
+	}
+	if key := o["key"]; key != "" {
+		c.Acquire = &Acquisition{Origin: c.Origin, Attempt: attemptOf(s.t, key, 0, 0, who)}
 	}
 	if word == "take" {
 		if c.TTL == 0 {

@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"crypto/sha256"
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
@@ -91,12 +92,22 @@ func (t *Table) Proves(l *lock.Lease, account, leaseID string) bool {
 // last 262,144 ends of leases, whichever is shorter, and until the server restarts.
 // Errors: as of [Table.Renew].
 func (t *Table) Release(ctx context.Context, r lock.ReleaseRequest) (lock.EndedLease, error) {
+	if r.Key != "" {
+		return t.releaseByKey(r)
+	}
 	token, err := t.ids.token(r.Name, r.LeaseID)
 	if err != nil {
 		return lock.EndedLease{}, err
 	}
 	c := t.requests.get(lock.DoRelease, r.Name, r.Origin)
 	c.Token = token
+	got, err := t.ask(c)
+	return got.Ended, err
+}
+
+func (t *Table) releaseByKey(r lock.ReleaseRequest) (lock.EndedLease, error) {
+	c := t.requests.get(lock.DoRelease, r.Name, r.Origin)
+	c.Acquire = &lock.Acquisition{Origin: r.Origin, Attempt: lock.Attempt{Key: sha256.Sum256([]byte(r.Key))}}
 	got, err := t.ask(c)
 	return got.Ended, err
 }

@@ -164,7 +164,12 @@ func (q AuditQuery) values() url.Values {
 // without the closing line it is not complete. The caller closes it. An [*Error] with code
 // cursor_expired names the oldest cursor.
 func (c *Client) Audit(ctx context.Context, q AuditQuery) (io.ReadCloser, error) {
-	resp, err := c.get(ctx, "/v1/audit", q.values())
+	target := c.base + "/v1/audit?" + q.values().Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.send(c.long, req)
 	if err != nil {
 		return nil, err
 	}

@@ -108,8 +108,8 @@ var errNotRenewed = errors.New("it was not renewed in time; the process or the m
 func (k *keeping) judge(err error) {
 	k.err = err
 	switch {
-	case errors.Is(err, ErrNotHeld):
-		return // see lost
+	case errors.Is(err, ErrNotHeld) || k.l.ctx.Err() != nil:
+		return // see run
 	case err != nil:
 		k.next = k.l.c.now() + backoff(k.failures)
 		k.failures++

@@ -52,8 +52,8 @@ func (p *Values) ParseBody(r *http.Request, body []byte) error {
 	if p.allowed == 0 || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return &input.Error{Field: "body", Problem: "is not empty", Want: "no body with this request"}
 	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return &input.Error{Field: "Content-Encoding", Problem: fmt.Sprintf("is %q", Shorten(encoding)), Want: "a body that is not compressed"}
+	if err := notCompressed(r); err != nil {
+		return err
 	}
 	body = bytes.TrimSpace(body)
 	if len(body) > 0 && body[0] == '{' {
@@ -67,6 +67,14 @@ func (p *Values) ParseBody(r *http.Request, body []byte) error {
 		}
 	}
 	return p.parsePairs("body", string(body))
+}
+
+func notCompressed(r *http.Request) error {
+	encoding := r.Header.Get("Content-Encoding")
+	if encoding == "" || strings.EqualFold(encoding, "identity") {
+		return nil
+	}
+	return &input.Error{Field: "Content-Encoding", Problem: fmt.Sprintf("is %q", Shorten(encoding)), Want: "a body that is not compressed"}
 }
 
 // isEmptyObject reports whether a body is a JSON object without members.

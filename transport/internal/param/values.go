@@ -13,6 +13,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/api"
 )
 
 // Values are the parameters of one request: those its path names, and those of its query and
@@ -29,6 +30,7 @@ type Values struct {
 	given    Set
 	texts    [NumFields]string
 	metadata map[string]string // handed on to the lock table: never reused
+	lockInfo *api.TerraformLock
 }
 
 // Expect says which parameters the request may have, before they are parsed. With lenient,

@@ -20,10 +20,11 @@ type Setting struct {
 // prefix is that of every variable that is meant for OctoStore.
 const prefix = "OCTOSTORE_"
 
-// clientVariables are read by commands that talk to a server. They are no settings
-// of a server, but known.
+// clientVariables are read by commands that ask a server, or are set by octostore run and
+// octostore acquire. They are no settings of a server, but known.
 var clientVariables = []string{
 	"OCTOSTORE_URL", "OCTOSTORE_TOKEN", "OCTOSTORE_TOKEN_FILE", "OCTOSTORE_CA_FILE", "OCTOSTORE_PROFILE", "OCTOSTORE_TIMEOUT",
+	"OCTOSTORE_LOCK", "OCTOSTORE_FENCING_TOKEN", "OCTOSTORE_LEASE_ID", "OCTOSTORE_LEASE_ID_FILE", "OCTOSTORE_WAITED_MS",
 }
 
 // Settings returns the table of settings, in the order people read it.

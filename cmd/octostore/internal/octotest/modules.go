@@ -61,6 +61,11 @@ var modules = map[string]wasmtest.Module{
 		Imports: []wasmtest.Import{deny}, Pages: 1, Data: []wasmtest.Data{{Text: "closed for the holidays"}},
 		Funcs: []wasmtest.Func{{Name: "check", Type: "-> i32", Code: "i32.const 0 i32.const 23 call $deny i32.const 1"}},
 	},
+	// It gives leases of at most fifteen seconds.
+	"brief": {
+		Imports: []wasmtest.Import{{Module: "octostore_v1", Name: "cap", Type: "i32 i32 i64"}}, Pages: 1, Data: []wasmtest.Data{{Text: "ttl_ms"}},
+		Funcs: []wasmtest.Func{{Name: "check", Type: "-> i32", Code: "i32.const 0 i32.const 6 i64.const 15000 call $cap i32.const 0"}},
+	},
 	"chatty": policyOf("check", "i32.const 1 i32.const 6 i32.const 7 call $log i32.const 0"),
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/job"
 	"github.com/octostore/octostore/core/boottime"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -75,52 +76,72 @@ func (r *Run) notAcquired(err error) error {
 	return exitcode.As(code, fmt.Errorf("%s: not acquired: %w", r.Name, err))
 }
 
-// hold runs the command under the lock, and releases it.
-func (r *Run) hold(ctx context.Context, h *held, start func(environ []string) (process, error)) (Outcome, error) {
-	if ttl := time.Duration(h.lease.Grant().TTLMS) * time.Millisecond; !fits(ttl, r.KillAfter) {
-		h.release(ctx)
-		return Outcome{}, r.errNoRoom(ttl)
-	}
-	environ, err := h.environ()
-	defer h.file.remove()
+// run runs the command under the lock to its end. It calls begun when the command has started,
+// and releases the lock if it cannot be started.
+func (r *Run) run(ctx context.Context, h *held, c job.Command, begun func(*job.Job)) (ending, error) {
+	j, err := h.start(&c)
 	if err != nil {
-		h.release(ctx)
-		return Outcome{}, err
+		if c.Guard != nil {
+			c.Guard.Close()
+		}
+		h.file.remove()
+		_ = h.release(ctx) // said
+		return ending{}, err
 	}
-	p, err := start(environ)
-	if err != nil {
-		h.release(ctx)
-		return Outcome{}, notStarted(r.Command[0], err)
-	}
-	p.SetDeadline(h.deadline())
+	j.SetDeadline(h.deadline())
+	begun(j)
 	g := h.lease.Grant()
 	r.report.event(Event{
 		Event: KindGranted, FencingToken: g.FencingToken, TTLMS: g.TTLMS, WaitedMS: h.lease.Waited().Milliseconds(),
 	})
-	r.report.event(Event{Event: KindStarted, PID: p.PID()})
-	end, lost := h.supervise(p)
-	return h.finish(ctx, end, lost)
+	r.report.event(Event{Event: KindStarted, PID: j.PID()})
+	end := h.supervise(j)
+	h.file.remove()
+	return end, nil
 }
 
-// deadline is when the command has to be gone: margin before the lease can end. The clock is
-// read first, so that time that passes in between makes it earlier.
+func (h *held) start(c *job.Command) (*job.Job, error) {
+	if ttl := time.Duration(h.lease.Grant().TTLMS) * time.Millisecond; !fits(ttl, c.KillAfter) {
+		return nil, h.run.errNoRoom(ttl)
+	}
+	environ, err := h.environ()
+	if err != nil {
+		return nil, err
+	}
+	c.Env = environ
+	j, err := job.Start(*c)
+	if err != nil {
+		return nil, notStarted(err)
+	}
+	return j, nil
+}
+
+// deadline is when the lease can end; the job keeps a margin to it. The clock is read first, so
+// that time that passes in between makes it earlier.
 func (h *held) deadline() time.Duration {
 	now := boottime.Now()
-	return now + h.lease.Left() - margin
+	return now + h.lease.Left()
+}
+
+// ending is how a command ended, and whether its lease was over then.
+type ending struct {
+	job.Status
+
+	over bool
 }
 
 // supervise waits for the end of the command, and has it ended if the lease is lost.
-func (h *held) supervise(p process) (end status, lost error) {
-	ended := make(chan status, 1)
-	go func() { ended <- p.Wait() }()
+func (h *held) supervise(j *job.Job) ending {
+	ended := make(chan job.Status, 1)
+	go func() { ended <- j.Wait() }()
 	gone := h.lease.Context().Done()
 	failing := false
 	for {
 		select {
-		case end = <-ended:
-			return end, lost
+		case status := <-ended:
+			return ending{status, h.isOver()}
 		case <-h.renewed:
-			p.SetDeadline(h.deadline())
+			j.SetDeadline(h.deadline())
 			failing = false
 		case err := <-h.failing:
 			if !failing {
@@ -129,9 +150,9 @@ func (h *held) supervise(p process) (end status, lost error) {
 			failing = true
 		case <-gone:
 			gone = nil
-			lost = context.Cause(h.lease.Context())
-			p.End()
-			h.sayLost(lost)
+			cause := context.Cause(h.lease.Context())
+			j.End(cause)
+			h.sayLost(cause)
 		}
 	}
 }
@@ -154,27 +175,28 @@ func (h *held) sayLost(cause error) {
 // whatever it exits with. The status of a command that ended by itself counts, except a success
 // that is in doubt: if the lease turns out to have been over before, the command may not have
 // been alone.
-func (h *held) finish(ctx context.Context, end status, lost error) (Outcome, error) {
+func (h *held) finish(ctx context.Context, end ending) (Outcome, error) {
 	r := h.run
-	over := h.isOver()
-	h.sayExited(end)
-	ctx, stop := untilSignal(ctx)
-	defer stop()
-	if end.ended {
-		h.release(ctx)
-		return Outcome{}, exitcode.As(exitcode.Lost, fmt.Errorf("%s: the lease was lost while the command ran, which then %s: %w", r.Name, describe(end.code, end.signal), lostBy(lost)))
+	h.sayExited(end.Status)
+	if end.Cause != nil {
+		_ = h.release(ctx) // said
+		return Outcome{}, exitcode.As(exitcode.Lost, fmt.Errorf(
+			"%s: the lease was lost while the command ran, which then %s: %w", r.Name, describe(end.Status), end.Cause,
+		))
 	}
-	h.keepHolding(ctx)
+	waiting, unwatch := untilSignal(ctx)
+	defer unwatch()
+	h.keepHolding(waiting)
+	if signalOf(waiting) == nil {
+		ctx = waiting // the first signal ends the attempts to release
+	}
 	early := h.lease.Context().Err() == nil // a loss while only --min-hold held the lock is none to the command
 	err := h.release(ctx)
-	over = over || early && errors.Is(err, client.ErrNotHeld)
-	if over && end.code == 0 && end.signal == nil {
+	over := end.over || early && errors.Is(err, client.ErrNotHeld)
+	if over && end.Code == 0 {
 		return Outcome{}, exitcode.As(exitcode.Lost, fmt.Errorf("%s: the command exited with 0, but its lease was over before: it may not have been alone", r.Name))
 	}
-	if end.signal != nil {
-		return Outcome{Status: signalStatus(end.signal)}, nil
-	}
-	return Outcome{Status: end.code}, nil
+	return Outcome{Status: end.Code}, nil
 }
 
 // isOver reports whether the lease is known to have ended.
@@ -182,22 +204,25 @@ func (h *held) isOver() bool {
 	return h.lease.Left() <= 0 || errors.Is(context.Cause(h.lease.Context()), client.ErrNotHeld)
 }
 
-// lostBy is the cause of a loss; the guard may have seen it first.
-func lostBy(cause error) error {
-	if cause == nil {
-		return errors.New("it was not renewed in time")
-	}
-	return cause
-}
-
-func (h *held) sayExited(end status) {
+func (h *held) sayExited(end job.Status) {
 	e := Event{Event: KindExited}
-	if end.signal != nil {
-		e.Signal = signalName(end.signal)
+	if end.Signal != 0 {
+		e.Signal = signalName(end.Signal)
 	} else {
-		e.ExitCode = &end.code
+		e.ExitCode = &end.Code
 	}
 	h.run.report.event(e)
+	if end.Left > 0 {
+		h.run.report.note("%s: the command left processes in the background, which were ended", h.run.Name)
+	}
+}
+
+// describe says how a command ended.
+func describe(end job.Status) string {
+	if end.Signal != 0 {
+		return "was ended by " + signalName(end.Signal)
+	}
+	return fmt.Sprintf("exited with %d", end.Code)
 }
 
 // keepHolding returns when the lock has been held for the shortest time wanted, or a signal ends

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/job"
 )
 
 const (
 	// margin is how long before its lease can end the command is gone.
-	margin = time.Second
+	margin = job.Margin
 	// reserve is what two thirds of a ttl have to exceed besides the time to end the command,
 	// so that one failed renewal is not the end of the lease.
 	reserve = 2 * time.Second
@@ -52,10 +53,10 @@ func (r *Run) checkRoom() error {
 	)
 }
 
-// errNoRoom is for a lease whose ttl a policy or the server has capped.
+// errNoRoom is for a lease whose ttl a policy has capped.
 func (r *Run) errNoRoom(granted time.Duration) error {
 	return exitcode.As(exitcode.Denied, fmt.Errorf(
-		"%s: the command was not started: a policy or the server allows a ttl of %s only, and two thirds of it must be more than --kill-after (%s) and 2s",
+		"%s: the command was not started: a policy allows a ttl of %s only, and two thirds of it must be more than --kill-after (%s) and 2s",
 		r.Name, granted, r.KillAfter,
 	))
 }

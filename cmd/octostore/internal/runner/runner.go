@@ -6,11 +6,14 @@ package runner
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/job"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
@@ -81,12 +84,14 @@ func (r *Run) do(ctx context.Context) (Outcome, error) {
 	if err := r.checkRoom(); err != nil {
 		return Outcome{}, err
 	}
-	path, err := lookUp(r.Command[0])
+	path, err := job.Find(r.Command[0])
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, notStarted(err)
 	}
 	asked, unwatch := untilSignal(ctx)
 	defer unwatch()
+	guard := startGuard()
+	defer guard.close()
 	h, err := r.acquire(asked)
 	if s := signalOf(asked); s != nil {
 		_ = h.release(ctx) // said
@@ -95,11 +100,62 @@ func (r *Run) do(ctx context.Context) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	return r.hold(ctx, h, func(environ []string) (process, error) {
-		p, err := startChild(path, r.Command, environ)
+	end, err := r.run(ctx, h, job.Command{Path: path, Args: r.Command, KillAfter: r.KillAfter, Guard: guard.take()}, func(j *job.Job) {
 		unwatch()
-		return p, err
+		if s := signalOf(asked); s != nil { // it came between the look above and the start
+			j.Signal(s)
+		}
 	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	return h.finish(ctx, end)
+}
+
+// guarding is a guard process that starts while the lock is waited for, so that the command
+// starts at once when the lock is held.
+type guarding struct {
+	started chan *job.Guard
+	taken   bool
+}
+
+func startGuard() *guarding {
+	g := &guarding{started: make(chan *job.Guard, 1)}
+	go func() {
+		guard, err := job.StartGuard()
+		if err != nil {
+			guard = nil // Start tries again, and says why
+		}
+		g.started <- guard
+	}()
+	return g
+}
+
+// take returns the guard, which is then the job's.
+func (g *guarding) take() *job.Guard {
+	g.taken = true
+	return <-g.started
+}
+
+// close ends a guard that was not taken.
+func (g *guarding) close() {
+	if g.taken {
+		return
+	}
+	if guard := <-g.started; guard != nil {
+		guard.Close()
+	}
+}
+
+// notStarted gives the error of a command that cannot be started its exit code.
+func notStarted(err error) error {
+	switch {
+	case errors.Is(err, job.ErrNotFound):
+		return exitcode.As(exitcode.NotFound, err)
+	case errors.Is(err, job.ErrNotExecutable):
+		return exitcode.As(exitcode.NotExecutable, err)
+	}
+	return exitcode.As(exitcode.Failed, fmt.Errorf("the command was not started: %w", err))
 }
 
 // stopped is the outcome after a signal before the command ran.

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 )
@@ -46,12 +45,4 @@ func signalOf(ctx context.Context) os.Signal {
 		return i.signal
 	}
 	return nil
-}
-
-// describe names how a command ended.
-func describe(code int, s os.Signal) string {
-	if s != nil {
-		return "was ended by " + signalName(s)
-	}
-	return fmt.Sprintf("exited with %d", code)
 }

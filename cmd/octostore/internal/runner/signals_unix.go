@@ -39,11 +39,12 @@ func signalStatus(s os.Signal) int {
 }
 
 // Die ends this process by a signal that asked it to stop, so that a shell that runs it in a
-// loop sees that it was interrupted, and stops, too. It returns if that does not work, and for
-// SIGQUIT, which would dump core.
+// loop sees that it was interrupted, and stops, too. It returns if that does not work, for
+// SIGQUIT, which would dump core, and in the first process of a container, which no signal of
+// its own can end: there the runtime of Go would exit with 2.
 func Die(s os.Signal) {
 	number, is := s.(syscall.Signal)
-	if !is || number == syscall.SIGQUIT {
+	if !is || number == syscall.SIGQUIT || os.Getpid() == 1 {
 		return
 	}
 	signal.Reset(number)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"time"
 
 	"github.com/octostore/octostore/transport/client"
 )
@@ -35,9 +36,9 @@ func (c choice) client() (*client.Client, error) {
 	if err := trustAlso(transport, c.caFile, c.caFrom); err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{
-		URL: c.url, Token: c.token, HTTP: &http.Client{Transport: &bounded{to: transport, timeout: c.timeout}},
-	})
+	// The longer timeout is for what is not bounded: requests that wait.
+	to := &http.Client{Transport: &bounded{to: transport, timeout: c.timeout}, Timeout: c.timeout + time.Second}
+	return client.New(client.Config{URL: c.url, Token: c.token, HTTP: to})
 }
 
 func onThisMachine(target string) bool {

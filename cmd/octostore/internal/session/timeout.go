@@ -7,17 +7,14 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/octostore/octostore/core/timetext"
 )
 
-// bounded sends requests, and gives each a time for its answer: the timeout, and what the
-// request asks the server to wait. A stream has to begin in that time, and may go on for as
-// long as it likes.
+// bounded sends requests, and gives each a time for its answer. A stream has to begin in that
+// time, and may go on for as long as it likes. An acquire may wait: package client gives it
+// its time.
 type bounded struct {
 	to      http.RoundTripper
 	timeout time.Duration
@@ -25,16 +22,18 @@ type bounded struct {
 
 // RoundTrip implements [http.RoundTripper].
 func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	patience := b.timeout + waitOf(r)
+	if strings.HasSuffix(r.URL.Path, "/acquire") {
+		return b.to.RoundTrip(r)
+	}
 	ctx, cancel := context.WithCancelCause(r.Context())
-	timer := time.AfterFunc(patience, func() { cancel(errTimeout) })
+	timer := time.AfterFunc(b.timeout, func() { cancel(errTimeout) })
 	end := func() { timer.Stop(); cancel(nil) }
 	resp, err := b.to.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		late := errors.Is(context.Cause(ctx), errTimeout)
 		end()
 		if late {
-			err = fmt.Errorf("%w within %s; --timeout and OCTOSTORE_TIMEOUT set another time", errTimeout, patience)
+			err = fmt.Errorf("%w within %s; --timeout and OCTOSTORE_TIMEOUT set another time", errTimeout, b.timeout)
 		}
 		return nil, err
 	}
@@ -79,36 +78,4 @@ func (b *boundedBody) Close() error {
 func isStream(resp *http.Response) bool {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return kind != "application/json" && kind != "application/problem+json"
-}
-
-// waitOf returns how long a request asks the server to wait.
-func waitOf(r *http.Request) time.Duration {
-	wait := r.URL.Query().Get("wait")
-	if wait == "" {
-		wait = formWait(r)
-	}
-	d, err := timetext.Duration(wait)
-	if err != nil || d < 0 {
-		return 0
-	}
-	return d
-}
-
-// formWait returns the parameter in the form of a request.
-func formWait(r *http.Request) string {
-	const most = 16 << 10 // a server reads no more
-	if r.GetBody == nil || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
-		return ""
-	}
-	body, err := r.GetBody()
-	if err != nil {
-		return ""
-	}
-	defer body.Close()
-	content, err := io.ReadAll(io.LimitReader(body, most))
-	if err != nil {
-		return ""
-	}
-	form, _ := url.ParseQuery(string(content))
-	return form.Get("wait")
 }

@@ -18,6 +18,12 @@ func Is(w io.Writer) bool {
 	return is && term.IsTerminal(int(file.Fd()))
 }
 
+// IsInput reports whether input comes from a terminal.
+func IsInput(r io.Reader) bool {
+	file, is := r.(*os.File)
+	return is && term.IsTerminal(int(file.Fd()))
+}
+
 // Exact returns the writer for output that programs read byte for byte. On a terminal it is
 // escaped all the same.
 func Exact(w io.Writer) io.Writer {

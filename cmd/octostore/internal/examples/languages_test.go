@@ -1,0 +1,125 @@
+//go:build unix
+
+package examples_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+)
+
+const locks = "sdk-examples/locks/"
+
+// language is one in which there is an example.
+type language struct {
+	name    string
+	sources []string // below sdk-examples/locks
+	tools   []string // what has to be installed
+	// build returns the command to which NAME, FILE and SECONDS are appended. What takes long to
+	// build is kept in a folder below bin, which git ignores.
+	build func(t *testing.T, kept string) []string
+}
+
+var languages = []language{
+	{"sh", []string{"sh/lock.sh"}, []string{"sh", "curl"}, func(*testing.T, string) []string {
+		return []string{"sh", octotest.Path(locks + "sh/lock.sh")}
+	}},
+	{"python", []string{"python/lock.py"}, []string{"python3"}, func(*testing.T, string) []string {
+		return []string{"python3", "-B", "-W", "error", octotest.Path(locks + "python/lock.py")}
+	}},
+	{"typescript", typescript, []string{"node", "npm"}, buildTypeScript},
+	{"go", []string{"go/main.go"}, []string{"go"}, func(t *testing.T, kept string) []string {
+		binary := filepath.Join(kept, "lock")
+		must(t, octotest.Root(), nil, "go", "build", "-o", binary, "./"+locks+"go")
+		return []string{binary}
+	}},
+	{"java", []string{"java/Lock.java"}, []string{"java", "javac"}, func(t *testing.T, kept string) []string {
+		must(t, octotest.Root(), nil, "javac", "-Xlint:all", "-Werror", "-d", kept, octotest.Path(locks+"java/Lock.java"))
+		return []string{"java", "-XX:TieredStopAtLevel=1", "-cp", kept, "Lock"}
+	}},
+	{"rust", []string{"rust/Cargo.toml", "rust/Cargo.lock", "rust/src/lock.rs", "rust/src/main.rs"}, []string{"cargo"}, buildRust},
+}
+
+// typescript are the files without which its example does not build.
+var typescript = []string{
+	"typescript/lock.ts", "typescript/package.json", "typescript/package-lock.json", "typescript/.npmrc", "typescript/tsconfig.json",
+}
+
+// command builds an example, or skips the test if it cannot be built here.
+func (l language) command(t *testing.T) []string {
+	t.Helper()
+	octotest.NeedTools(t, l.tools...)
+	for _, source := range l.sources { // go test runs again when one of them changes
+		if _, err := os.ReadFile(octotest.Path(locks + source)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := octotest.Path("bin/test/examples/" + l.name)
+	if err := os.MkdirAll(kept, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return l.build(t, kept)
+}
+
+// buildTypeScript installs the compiler of package-lock.json unless it is there.
+func buildTypeScript(t *testing.T, kept string) []string {
+	t.Helper()
+	var wanted []byte
+	for _, source := range typescript {
+		text, err := os.ReadFile(octotest.Path(locks + source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(source) == "package-lock.json" {
+			sum := sha256.Sum256(text)
+			wanted = []byte(hex.EncodeToString(sum[:]))
+		}
+		if err := os.WriteFile(filepath.Join(kept, filepath.Base(source)), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mark := filepath.Join(kept, "node_modules", ".installed")
+	if have, err := os.ReadFile(mark); err != nil || !bytes.Equal(have, wanted) {
+		if out, err := run(kept, nil, "npm", "ci"); err != nil {
+			t.Skipf("SKIP: npm could not install the compiler: %v\n%s", err, out)
+		}
+		if err := os.WriteFile(mark, wanted, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, kept, nil, "npm", "run", "build")
+	return []string{"node", filepath.Join(kept, "lock.js")}
+}
+
+// buildRust gets the crates of Cargo.lock unless they are there.
+func buildRust(t *testing.T, kept string) []string {
+	t.Helper()
+	dir, target := octotest.Path(locks+"rust"), []string{"CARGO_TARGET_DIR=" + kept}
+	if out, err := run(dir, target, "cargo", "fetch", "--locked"); err != nil {
+		t.Skipf("SKIP: cargo could not get the crates: %v\n%s", err, out)
+	}
+	must(t, dir, append(target, "RUSTFLAGS=-D warnings"), "cargo", "build", "--locked", "--offline")
+	return []string{filepath.Join(kept, "debug", "octostore-lock-example")}
+}
+
+func run(dir string, environ []string, command ...string) (string, error) {
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), environ...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// must runs what has to succeed if its tools are installed.
+func must(t *testing.T, dir string, environ []string, command ...string) {
+	t.Helper()
+	if out, err := run(dir, environ, command...); err != nil {
+		t.Fatal(fmt.Errorf("%v: %w\n%s", command, err, out))
+	}
+}

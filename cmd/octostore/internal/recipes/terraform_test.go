@@ -1,0 +1,409 @@
+//go:build unix
+
+package recipes_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+	"github.com/octostore/octostore/transport/api"
+)
+
+// stack is a state with its server, and a server of locks with tokens. Its lock is prod/network.
+type stack struct {
+	t      *testing.T
+	locks  *octotest.Server
+	states *httptest.Server
+	gate   *httptest.Server // in front of locks
+	token  string           // of an account that may acquire and read
+	breaks string           // of one that may break, too
+	admin  string
+
+	mu        sync.Mutex
+	state     []byte
+	passwords map[string]bool // that the state server saw
+	asked     []*recorded     // through the gate
+	lose      string          // the method whose next answer is lost
+}
+
+// recorded is a request of Terraform to the server of locks, and the status of its answer.
+type recorded struct {
+	line   string
+	body   string
+	status int
+}
+
+func newStack(t *testing.T) *stack {
+	t.Helper()
+	octotest.NeedTools(t, "terraform")
+	s := &stack{t: t, locks: octotest.Start(t, t.TempDir()), passwords: map[string]bool{}}
+	s.admin = s.makeToken("", "admin", "admin")
+	s.token = s.makeToken(s.admin, "ci", "acquire,read:prod/**")
+	s.breaks = s.makeToken(s.admin, "operator", "acquire,read,break:prod/**")
+	s.states = httptest.NewServer(http.HandlerFunc(s.serveState))
+	t.Cleanup(s.states.Close)
+	s.gate = httptest.NewServer(http.HandlerFunc(s.pass))
+	t.Cleanup(s.gate.Close)
+	return s
+}
+
+func (s *stack) makeToken(as, account, scopes string) string {
+	s.t.Helper()
+	got := octotest.CallAs(as, "POST", s.locks.Addr, "/v1/tokens?account="+account+"&scopes="+url.QueryEscape(scopes))
+	octotest.Expect(s.t, got, 200, "")
+	return octotest.Member(s.t, got.Body, "token")
+}
+
+// serveState is all that the backend needs of a state server besides locks.
+func (s *stack) serveState(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, password, _ := r.BasicAuth()
+	s.passwords[password] = true
+	switch {
+	case r.Method == http.MethodPost:
+		s.state, _ = io.ReadAll(r.Body)
+	case s.state == nil:
+		w.WriteHeader(http.StatusNotFound)
+	default:
+		_, _ = w.Write(s.state)
+	}
+}
+
+// pass records the requests of Terraform, and loses an answer if it is to.
+func (s *stack) pass(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	kept := &recorded{line: r.Method + " " + r.URL.RequestURI(), body: string(body)}
+	s.mu.Lock()
+	s.asked = append(s.asked, kept)
+	lose := s.lose == r.Method
+	if lose {
+		s.lose = ""
+	}
+	addr := s.locks.Addr
+	s.mu.Unlock()
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // a server that was killed
+	proxy.ModifyResponse = func(answer *http.Response) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		kept.status = answer.StatusCode
+		return nil
+	}
+	if lose {
+		proxy.ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
+	}
+	proxy.ServeHTTP(w, r)
+}
+
+func (s *stack) requests() (all []recorded) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.asked {
+		all = append(all, *r)
+	}
+	return all
+}
+
+// folder returns a new working directory with the recipe, initialized.
+func (s *stack) folder(query string) string {
+	s.t.Helper()
+	recipe, err := os.ReadFile(octotest.Path("sdk-examples/recipes/terraform/main.tf"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	text := strings.NewReplacer("https://states.example.com", s.states.URL, "https://locks.example.com", s.gate.URL, "?ttl=1h&wait=5m", query).Replace(string(recipe))
+	if strings.Contains(text, "example.com") || !strings.Contains(text, query) {
+		s.t.Fatalf("the recipe has other addresses:\n%s", recipe)
+	}
+	dir := s.t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if out, err := s.terraform(dir, s.token, "init").CombinedOutput(); err != nil {
+		s.t.Fatalf("terraform init: %v\n%s", err, out)
+	}
+	return dir
+}
+
+func (s *stack) terraform(dir, token string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*octotest.Patient)
+	s.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, "terraform", args...)
+	cmd.Dir = dir
+	cmd.WaitDelay = time.Second
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TF_CLI_CONFIG_FILE=/dev/null", "CHECKPOINT_DISABLE=1", "TF_INPUT=0",
+		"TF_CLI_ARGS=-no-color", "TF_HTTP_PASSWORD=" + token,
+	}
+	return cmd
+}
+
+// apply begins an apply that lasts until the file is there.
+func (s *stack) apply(dir, token, file string, args ...string) (cmd *exec.Cmd, out *octotest.Buffer) {
+	s.t.Helper()
+	args = append([]string{"apply", "-auto-approve", "-var", "command=until [ -e " + file + " ]; do sleep 0.02; done"}, args...)
+	cmd, out = s.terraform(dir, token, args...), &octotest.Buffer{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = cmd.Process.Kill() }) // ended already: fine
+	return cmd, out
+}
+
+func (s *stack) lock() (l api.Lock) {
+	_ = json.Unmarshal([]byte(octotest.CallAs(s.admin, "GET", s.locks.Addr, "/v1/locks/prod/network").Body), &l)
+	return l
+}
+
+// heldByTerraform waits until Terraform has the lock under an ID other than this one.
+func (s *stack) heldByTerraform(other string) (id string) {
+	s.t.Helper()
+	octotest.WaitUntil(s.t, "Terraform has the lock", func() bool {
+		if l := s.lock(); l.Lease != nil {
+			id = l.Lease.Metadata["terraform.id"]
+		}
+		return id != "" && id != other
+	})
+	return id
+}
+
+func (s *stack) touch(file string) {
+	s.t.Helper()
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// ends fails the test unless the command ends with success.
+func (s *stack) ends(cmd *exec.Cmd, out *octotest.Buffer) {
+	s.t.Helper()
+	if err := cmd.Wait(); err != nil {
+		s.t.Fatalf("terraform: %v\n%s", err, out)
+	}
+}
+
+func TestTerraformAppliesExcludeEachOther(t *testing.T) {
+	s := newStack(t)
+	file := filepath.Join(t.TempDir(), "go")
+	first, firstOut := s.apply(s.folder("?ttl=10m"), s.token, file)
+	id := s.heldByTerraform("")
+	if l := s.lock().Lease; l.Account != "ci" || !strings.Contains(l.Holder, "@") || l.Reason != "OperationTypeApply" || l.TTLMS != 600_000 {
+		t.Errorf("the lease of terraform: %+v", l)
+	}
+
+	// One that does not wait is told who has the lock.
+	second := s.folder("?ttl=10m")
+	out, err := s.terraform(second, s.token, "plan").CombinedOutput()
+	if text := strings.Join(strings.Fields(string(out)), " "); err == nil || !strings.Contains(text, "HTTP remote state already locked: ID="+id) {
+		t.Errorf("a second plan: %v\n%s", err, out)
+	}
+
+	// One that waits in the queue has the lock when the first apply has ended. So has one that
+	// asks again and again, as -lock-timeout does.
+	waiting, waitingOut := s.apply(s.folder("?ttl=10m&wait=30s"), s.token, file)
+	octotest.WaitUntil(t, "one waits", func() bool { return s.lock().WaitersTotal == 1 })
+	polling, pollingOut := s.apply(second, s.token, file, "-lock-timeout=1m")
+	octotest.WaitUntil(t, "the other has asked", func() bool { return len(s.requests()) >= 4 })
+	s.touch(file)
+	s.ends(first, firstOut)
+	s.ends(waiting, waitingOut)
+	s.ends(polling, pollingOut)
+
+	var state struct{ Serial int }
+	if err := json.Unmarshal(s.state, &state); err != nil || state.Serial < 3 {
+		t.Errorf("three applies end with the serial %d: %v", state.Serial, err)
+	}
+	if !s.passwords[s.token] {
+		t.Error("the state server did not see the password of the backend; docs/terraform.md says that it does")
+	}
+	if s.lock().State != api.Free {
+		t.Error("the lock is still held")
+	}
+	// What Terraform sends is what the conversations in transport/testdata were recorded from.
+	for _, r := range s.requests() {
+		var info map[string]string
+		if err := json.Unmarshal([]byte(r.body), &info); err != nil {
+			t.Fatalf("%s: %v in %q", r.line, err, r.body)
+		}
+		for _, name := range []string{"ID", "Operation", "Info", "Who", "Version", "Created", "Path"} {
+			if _, is := info[name]; !is || len(info) != 7 {
+				t.Errorf("%s has no %s, or more: %s", r.line, name, r.body)
+			}
+		}
+	}
+}
+
+func TestTerraformForceUnlock(t *testing.T) {
+	s := newStack(t)
+	file := filepath.Join(t.TempDir(), "go")
+	dir := s.folder("?ttl=10m")
+	killed, _ := s.apply(dir, s.token, file)
+	id := s.heldByTerraform("")
+	_ = killed.Process.Kill()
+	_ = killed.Wait()
+	s.touch(file) // for what the killed apply started
+	if out, err := s.terraform(dir, s.token, "plan").CombinedOutput(); err == nil || !strings.Contains(string(out), id) {
+		t.Fatalf("the lock of a killed apply is not held: %v\n%s", err, out)
+	}
+	before := len(s.requests())
+	out, err := s.terraform(dir, s.breaks, "force-unlock", "-force", id).CombinedOutput()
+	if err != nil {
+		t.Fatalf("terraform force-unlock: %v\n%s", err, out)
+	}
+	if sent := s.requests()[before]; sent.status != 200 || sent.body != "" && !strings.Contains(sent.body, id) {
+		t.Errorf("force-unlock sent %+v, want an empty body or the ID", sent)
+	}
+	if out, err := s.terraform(dir, s.token, "plan").CombinedOutput(); err != nil {
+		t.Errorf("after force-unlock: %v\n%s", err, out)
+	}
+
+	// An account without the scope break does not unlock by force with an empty body.
+	octotest.Expect(t, octotest.CallAs(s.token, "POST", s.locks.Addr, "/v1/locks/prod/network/acquire?ttl=10m"), 200, "")
+	out, err = s.terraform(dir, s.token, "force-unlock", "-force", id).CombinedOutput()
+	if err == nil || s.lock().State != api.Held {
+		t.Errorf("force-unlock without the scope break: %v\n%s", err, out)
+	}
+}
+
+// Terraform repeats a request whose answer was lost: with the same ID, it gets the same lease, and
+// the same answer to an unlock.
+func TestTerraformRepeatsWhatWasLost(t *testing.T) {
+	s := newStack(t)
+	file := filepath.Join(t.TempDir(), "go")
+	s.touch(file)
+	dir := s.folder("?ttl=10m")
+	for _, method := range []string{"LOCK", "UNLOCK"} {
+		s.mu.Lock()
+		s.lose = method
+		s.mu.Unlock()
+		cmd, out := s.apply(dir, s.token, file)
+		s.ends(cmd, out)
+	}
+	var sent []string
+	for _, r := range s.requests() {
+		sent = append(sent, fmt.Sprintf("%.6s %d", r.line, r.status))
+	}
+	if got := strings.Join(sent, ", "); got != "LOCK / 200, LOCK / 200, UNLOCK 200, LOCK / 200, UNLOCK 200, UNLOCK 200" {
+		t.Errorf("terraform sent %s", got)
+	}
+	granted := octotest.CallAs(s.admin, "GET", s.locks.Addr, "/v1/audit?prefix=prod/network").Body
+	if n := strings.Count(granted, `"kind":"granted"`); n != 2 {
+		t.Errorf("two applies had %d leases:\n%s", n, granted)
+	}
+}
+
+// The server restarts while an apply runs: the lease and its ID survive.
+func TestTerraformUnlocksAfterARestart(t *testing.T) {
+	s := newStack(t)
+	file := filepath.Join(t.TempDir(), "go")
+	dir := s.folder("?ttl=10m")
+	cmd, out := s.apply(dir, s.token, file)
+	id := s.heldByTerraform("")
+	_ = s.locks.Signal(syscall.SIGKILL)
+	<-s.locks.Done
+	again := octotest.Start(t, s.locks.Cmd.Dir)
+	s.mu.Lock()
+	s.locks = again
+	s.mu.Unlock()
+	if now := s.heldByTerraform(""); now != id {
+		t.Fatalf("the lock is held under %s, before it was %s", now, id)
+	}
+	s.touch(file)
+	s.ends(cmd, out)
+	if s.lock().State != api.Free {
+		t.Error("the lock is still held")
+	}
+}
+
+// A lease that ends before its apply is no secret: Terraform says so when it unlocks.
+func TestTerraformReportsALeaseThatEnded(t *testing.T) {
+	s := newStack(t)
+	file := filepath.Join(t.TempDir(), "go")
+	cmd, out := s.apply(s.folder("?ttl=1s"), s.token, file)
+	s.heldByTerraform("")
+	octotest.WaitUntil(t, "the lease has ended", func() bool { return s.lock().State == api.Free })
+	s.touch(file)
+	if err := cmd.Wait(); err == nil || !strings.Contains(out.String(), "Error releasing the state lock") || !strings.Contains(out.String(), "409") {
+		t.Errorf("an apply that was longer than its lease: %v\n%s", err, out)
+	}
+}
+
+// The commands of docs/terraform.md are run in order.
+func TestTerraformPageTellsTheTruth(t *testing.T) {
+	s := newStack(t)
+	page, err := os.ReadFile(octotest.Path("docs/terraform.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe, err := os.ReadFile(octotest.Path("sdk-examples/recipes/terraform/main.tf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := s.folder("?ttl=10m")
+	ran := 0
+	for _, m := range regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$").FindAllStringSubmatch(string(page), -1) {
+		language, text := m[1], strings.TrimPrefix(m[2], "$ ")
+		if language == "hcl" {
+			if !strings.Contains(string(recipe), strings.TrimSuffix(text, "\n")) {
+				t.Errorf("main.tf does not have the backend of the page:\n%s", text)
+			}
+			continue
+		}
+		id := regexp.MustCompile("[0-9a-f-]{36}").FindString(text)
+		if id != "" { // of a run that crashed
+			info := `{"ID":"` + id + `","Operation":"OperationTypeApply","Info":"","Who":"alice@build-7","Version":"1.11.4","Created":"2026-11-27T17:11:09Z","Path":""}`
+			if got := s.lockWith(s.token, info); got != 200 {
+				t.Fatalf("the lock of the page: %d", got)
+			}
+		}
+		cmd := octotest.Shell(t, dir, text, append(s.terraform(dir, s.breaks).Env[1:], "TF_CLI_ARGS_apply=-auto-approve", "OCTOSTORE_URL=http://"+s.locks.Addr, "OCTOSTORE_TOKEN="+s.admin)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("$ %s: %v\n%s", text, err, out)
+		}
+		if s.lock().State != api.Free {
+			t.Errorf("$ %s: the lock is still held", text)
+		}
+		ran++
+	}
+	if ran < 5 {
+		t.Errorf("only %d commands were found", ran)
+	}
+}
+
+// lockWith sends a LOCK with a lock info, and returns the status of the answer.
+func (s *stack) lockWith(token, info string) int {
+	s.t.Helper()
+	r, err := http.NewRequest("LOCK", "http://"+s.locks.Addr+"/v1/terraform/prod/network", strings.NewReader(info))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.SetBasicAuth("terraform", token)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode
+}
