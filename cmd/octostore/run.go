@@ -142,8 +142,10 @@ func runUnderLock(cmd *cobra.Command, r *runner.Run, server session.Server) erro
 	if err != nil {
 		return err
 	}
-	if out.Signal != nil {
-		runner.Die(out.Signal)
+	for _, s := range []os.Signal{out.Signal, out.Typed} {
+		if s != nil {
+			runner.Die(s)
+		}
 	}
 	if out.Status == 0 {
 		return nil

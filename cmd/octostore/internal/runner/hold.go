@@ -196,7 +196,11 @@ func (h *held) finish(ctx context.Context, end ending) (Outcome, error) {
 	if over && end.Code == 0 {
 		return Outcome{}, exitcode.As(exitcode.Lost, fmt.Errorf("%s: the command exited with 0, but its lease was over before: it may not have been alone", r.Name))
 	}
-	return Outcome{Status: end.Code}, nil
+	out := Outcome{Status: end.Code}
+	if end.Typed {
+		out.Typed = end.Signal
+	}
+	return out, nil
 }
 
 // isOver reports whether the lease is known to have ended.

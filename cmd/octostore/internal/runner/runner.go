@@ -54,6 +54,7 @@ type Run struct {
 type Outcome struct {
 	Status int       // exit status: of the command, or 128 and the number of the signal that ended it
 	Signal os.Signal // this process was asked to stop before the command ran: die by it, see [Die]
+	Typed  os.Signal // the command was interrupted at the terminal: die by this, so that a script ends, too
 }
 
 // Do runs the command. The error is that of octostore itself, and carries its exit code; the
