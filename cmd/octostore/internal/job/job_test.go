@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -50,6 +51,7 @@ func wrap(args []string) int {
 	killAfter := flags.Duration("kill-after", 10*time.Second, "")
 	endAfter := flags.Duration("end-after", 0, "")
 	status := flags.String("status", "", "")
+	say := flags.String("say", "", "") // when it is ended
 	keep := flags.Bool("keep", false, "")
 	_ = flags.Parse(args)
 	path, err := Find(flags.Arg(0))
@@ -66,9 +68,17 @@ func wrap(args []string) int {
 		j.SetDeadline(boottime.Now() + *deadline)
 	}
 	if *endAfter != 0 {
-		time.AfterFunc(*endAfter, func() { j.End(errors.New("asked to end")) })
+		time.AfterFunc(*endAfter, func() {
+			if *say != "" {
+				fmt.Println(*say)
+			}
+			j.End(errors.New("asked to end"))
+		})
 	}
 	s := j.Wait()
+	if s.Typed {
+		defer dieOf(s.Signal)
+	}
 	if *status != "" {
 		r := report{s.Code, int(s.Signal), "", s.Left}
 		if s.Cause != nil {
@@ -80,6 +90,13 @@ func wrap(args []string) int {
 		}
 	}
 	return s.Code
+}
+
+// dieOf ends this process by a signal that was typed, so that a script ends, too.
+func dieOf(sig syscall.Signal) {
+	signal.Reset(sig)
+	_ = syscall.Kill(os.Getpid(), sig)
+	time.Sleep(time.Second)
 }
 
 // run is a process that runs a job.

@@ -60,16 +60,24 @@ func Start(c Command) (*Job, error) {
 			return nil, err
 		}
 	}
+	if w.tty = openTerminal(); w.tty.handOver() {
+		w.interactive = true
+	}
 	j.catch()
 	started := make(chan error)
 	go j.lead(c, w, started)
 	if err := <-started; err != nil {
 		signal.Stop(j.signals)
+		if w.interactive {
+			w.tty.give(w.tty.own) // the command had it, before it could not be executed
+		}
+		w.closeTerminal()
 		if c.Guard == nil {
 			w.guard.Close()
 		}
 		return nil, err
 	}
+	w.catchStops()
 	w.order()
 	go w.run()
 	return j, nil
@@ -90,7 +98,7 @@ func (j *Job) catch() {
 // when the thread has ended that started the process.
 func (j *Job) lead(c Command, w *watch, started chan<- error) {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-	pid, err := fork(c)
+	pid, err := fork(c, w)
 	if err != nil {
 		started <- explain(c.Args[0], err)
 		return
@@ -113,12 +121,16 @@ func (j *Job) lead(c Command, w *watch, started chan<- error) {
 
 // fork starts the command in a group of its own, with everything that this process has
 // inherited.
-func fork(c Command) (pid int, err error) {
+func fork(c Command, w *watch) (pid int, err error) {
 	env := c.Env
 	if env == nil {
 		env = os.Environ()
 	}
-	attr := &syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2}, Sys: attributes()}
+	sys := attributes()
+	if w.interactive {
+		sys.Foreground, sys.Ctty = true, w.tty.fd
+	}
+	attr := &syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2}, Sys: sys}
 	pid, err = syscall.ForkExec(c.Path, c.Args, attr)
 	if errors.Is(err, syscall.ENOEXEC) && isScript(c.Path) {
 		const shell = "/bin/sh"
