@@ -178,6 +178,7 @@ func policyNewCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&lang, "lang", "go", "`LANGUAGE` of the policy: "+languages)
+	completeWords(cmd, "lang", scaffold.Languages()...)
 	return cmd
 }
 

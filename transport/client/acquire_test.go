@@ -12,12 +12,9 @@ import (
 // start starts a server in this process, and returns a client of it.
 func start(t *testing.T) *client.Client {
 	t.Helper()
-	server, err := startServer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	return clientOf(t, server.URL)
+	c, stop := startServer()
+	t.Cleanup(stop)
+	return c
 }
 
 func clientOf(t *testing.T, url string) *client.Client {
@@ -84,4 +81,39 @@ func TestAcquireWaitsForTheRelease(t *testing.T) {
 		t.Errorf("token %d after %d, waited %s", second.Token(), first.Token(), second.Waited())
 	}
 	release(t, second)
+}
+
+// A lease that is left to the caller has its whole ttl, and nothing renews it.
+func TestAcquireUnkeptLeavesTheLease(t *testing.T) {
+	c := start(t)
+	g, err := c.AcquireUnkept(t.Context(), "a", client.AcquireOptions{TTL: time.Second, Key: "one-attempt-of-its-own"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.TTLMS != 1000 || g.ConfirmMS != 0 || g.ExpiresInMS < 500 {
+		t.Errorf("the lease is %+v", g)
+	}
+	later := acquire(t, c, "a", client.AcquireOptions{Wait: 10 * time.Second}) // it ends by itself
+	if later.Waited() < 500*time.Millisecond || later.Token() <= g.FencingToken {
+		t.Errorf("token %d after %d, waited %s", later.Token(), g.FencingToken, later.Waited())
+	}
+	release(t, later)
+}
+
+// With a confirm time of the caller the first renewal is the caller's, too.
+func TestAcquireUnkeptLeavesTheFirstRenewal(t *testing.T) {
+	c := start(t)
+	held := acquire(t, c, "a", client.AcquireOptions{})
+	time.AfterFunc(300*time.Millisecond, func() { release(t, held) })
+	g, err := c.AcquireUnkept(t.Context(), "a", client.AcquireOptions{TTL: time.Minute, Confirm: 5 * time.Second, Wait: time.Minute, Slice: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.ConfirmMS != 5000 || g.ExpiresInMS > 5000 || g.WaitedMS < 250 {
+		t.Errorf("the lease is %+v", g)
+	}
+	renewed, err := c.Renew(t.Context(), "a", g.LeaseID, 0)
+	if err != nil || renewed.ExpiresInMS < 50_000 || renewed.ConfirmMS != 0 {
+		t.Errorf("renewed: %+v, %v", renewed, err)
+	}
 }

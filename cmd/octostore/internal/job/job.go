@@ -79,6 +79,7 @@ type Status struct {
 	Code   int            // the exit code, as in a shell: 128 and its number for a signal
 	Signal syscall.Signal // the signal that ended the command, or 0
 	Cause  error          // why this package ended the command: ErrDeadline, what End was given, or nil
+	Typed  bool           // it was SIGINT or SIGQUIT, with the command at the terminal: this process got it, too
 	Left   int            // processes left in the background that got TERM; at least 1 if there were any
 }
 

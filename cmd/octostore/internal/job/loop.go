@@ -20,6 +20,12 @@ type watch struct {
 	guard   *Guard
 	guarded time.Duration // since when
 
+	tty         *terminal
+	interactive bool           // the command is to have the terminal
+	stopBy      syscall.Signal // what stops this process
+	halted      bool           // the command was stopped
+	wake        time.Duration  // when the command goes on, if this process was not stopped
+
 	deadline time.Duration
 	ended    time.Duration // when the command itself ended
 	termed   bool          // the group has got TERM
@@ -47,9 +53,10 @@ func (w *watch) next(timer *time.Timer) {
 		w.changed(status)
 	case sig := <-w.job.signals:
 		w.received(sig)
-	case at := <-w.job.deadlines:
-		w.deadline = at
+	case d := <-w.job.deadlines:
+		w.deadline = d.at
 		w.order()
+		close(d.told)
 	case reason := <-w.job.ends:
 		w.end(reason, boottime.Now())
 	case _, ok := <-w.guard.events:
@@ -66,6 +73,7 @@ func (w *watch) next(timer *time.Timer) {
 func (w *watch) changed(status syscall.WaitStatus) {
 	switch {
 	case status.Stopped():
+		w.stopped(status.StopSignal(), boottime.Now())
 		return
 	case status.Signaled():
 		w.status.Signal = status.Signal()
@@ -74,10 +82,20 @@ func (w *watch) changed(status syscall.WaitStatus) {
 		w.status.Code = status.ExitStatus()
 	}
 	w.ended = boottime.Now()
+	w.leaveTerminal()
 }
 
+// received passes a signal on. When this process goes on, the deadline counts first: the
+// command must not.
 func (w *watch) received(sig os.Signal) {
-	if s, ok := sig.(syscall.Signal); ok && s != syscall.SIGCONT {
+	switch s, _ := sig.(syscall.Signal); s {
+	case 0:
+	case syscall.SIGCONT:
+		w.act(boottime.Now())
+		if !w.termed {
+			w.resume()
+		}
+	default:
 		_ = w.group.signal(s)
 	}
 }
@@ -118,6 +136,9 @@ func (w *watch) lastMoment() time.Duration { return w.deadline - Margin }
 
 // act does what is due.
 func (w *watch) act(now time.Duration) {
+	if w.ended == 0 && !w.halted && w.wake == 0 {
+		w.resume() // a shell's fg does not tell a job that runs that it is in the foreground
+	}
 	switch {
 	case w.termed && now >= w.kill:
 		if w.killed == 0 {
@@ -127,6 +148,8 @@ func (w *watch) act(now time.Duration) {
 	case w.termed:
 	case w.deadline != 0 && now >= w.lastMoment()-w.command.KillAfter:
 		w.late(now)
+	case w.wake != 0 && now >= w.wake:
+		w.resume()
 	case w.ended != 0 && now >= w.ended+linger:
 		w.status.Left = w.group.running()
 		w.end(nil, now)
@@ -166,7 +189,7 @@ func (w *watch) pause(now time.Duration) time.Duration {
 	if w.ended != 0 { // nothing tells when the last process of a group ends
 		pause = min(20*time.Millisecond, max(time.Millisecond, (now-w.ended)/4))
 	}
-	for _, at := range []time.Duration{w.deadline - Margin - w.command.KillAfter, w.kill} {
+	for _, at := range []time.Duration{w.deadline - Margin - w.command.KillAfter, w.kill, w.wake} {
 		if at > now {
 			pause = min(pause, at-now)
 		}
@@ -213,6 +236,7 @@ func (w *watch) finish() {
 		w.announced()
 	}
 	w.guard.in.Close()
+	w.closeTerminal()
 	w.job.status = w.status
 	close(w.job.done)
 }

@@ -32,7 +32,7 @@ var ignored = func() (list []os.Signal) {
 type Job struct {
 	pid       int
 	signals   chan os.Signal
-	deadlines chan time.Duration
+	deadlines chan newDeadline
 	ends      chan error
 	waited    chan syscall.WaitStatus
 	done      chan struct{} // closed when status is set
@@ -41,14 +41,15 @@ type Job struct {
 
 // Start starts the command. From now on this process passes on to its group INT, TERM, HUP,
 // QUIT, USR1 and USR2, but those that were ignored when it was started: they stay ignored.
-// Other notifications of these signals that the program has asked for go on.
+// Other notifications of these signals that the program has asked for go on. If there is a
+// terminal, SIGTTOU is ignored from now on.
 //
 // The error is [ErrNotFound] or [ErrNotExecutable] if the command is to blame, and then the
 // guard of the command is still unused.
 func Start(c Command) (*Job, error) {
 	j := &Job{
 		signals:   make(chan os.Signal, 16),
-		deadlines: make(chan time.Duration),
+		deadlines: make(chan newDeadline),
 		ends:      make(chan error),
 		waited:    make(chan syscall.WaitStatus),
 		done:      make(chan struct{}),
@@ -60,16 +61,24 @@ func Start(c Command) (*Job, error) {
 			return nil, err
 		}
 	}
+	if w.tty = openTerminal(); w.tty.handOver() {
+		w.interactive = true
+	}
 	j.catch()
 	started := make(chan error)
 	go j.lead(c, w, started)
 	if err := <-started; err != nil {
 		signal.Stop(j.signals)
+		if w.interactive {
+			w.tty.give(w.tty.own) // the command had it, before it could not be executed
+		}
+		w.closeTerminal()
 		if c.Guard == nil {
 			w.guard.Close()
 		}
 		return nil, err
 	}
+	w.catchStops()
 	w.order()
 	go w.run()
 	return j, nil
@@ -90,7 +99,7 @@ func (j *Job) catch() {
 // when the thread has ended that started the process.
 func (j *Job) lead(c Command, w *watch, started chan<- error) {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-	pid, err := fork(c)
+	pid, err := fork(c, w)
 	if err != nil {
 		started <- explain(c.Args[0], err)
 		return
@@ -113,12 +122,16 @@ func (j *Job) lead(c Command, w *watch, started chan<- error) {
 
 // fork starts the command in a group of its own, with everything that this process has
 // inherited.
-func fork(c Command) (pid int, err error) {
+func fork(c Command, w *watch) (pid int, err error) {
 	env := c.Env
 	if env == nil {
 		env = os.Environ()
 	}
-	attr := &syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2}, Sys: attributes()}
+	sys := attributes()
+	if w.interactive {
+		sys.Foreground, sys.Ctty = true, w.tty.fd
+	}
+	attr := &syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2}, Sys: sys}
 	pid, err = syscall.ForkExec(c.Path, c.Args, attr)
 	if errors.Is(err, syscall.ENOEXEC) && isScript(c.Path) {
 		const shell = "/bin/sh"
@@ -143,12 +156,21 @@ func isScript(path string) bool {
 // PID returns the process id of the command, which is that of its group, too.
 func (j *Job) PID() int { return j.pid }
 
+// newDeadline is a deadline, and what is closed when the guard knows it.
+type newDeadline struct {
+	at   time.Duration
+	told chan struct{}
+}
+
 // SetDeadline sets when the job must have ended, on the clock of boottime.Now; 0: never.
 // Its group gets TERM at the deadline less Margin and KillAfter, and KILL at the deadline
-// less Margin. It has no effect when the job is being ended.
+// less Margin. When SetDeadline returns, the guard knows it, too. It has no effect when the
+// job is being ended.
 func (j *Job) SetDeadline(at time.Duration) {
+	d := newDeadline{at, make(chan struct{})}
 	select {
-	case j.deadlines <- at:
+	case j.deadlines <- d:
+		<-d.told
 	case <-j.done:
 	}
 }

@@ -47,7 +47,7 @@ func List(w io.Writer, list api.List, asJSON bool) error {
 	for _, l := range list.Locks {
 		lease := l.Lease
 		if lease == nil {
-			fmt.Fprintf(table, "%s\t-\t-\t-\t-\t%d\t\n", cell(l.Name), l.WaitersTotal)
+			fmt.Fprintf(table, "%s\t-\t-\t-\t-\t%d\t-\n", cell(l.Name), l.WaitersTotal)
 			continue
 		}
 		fmt.Fprintf(
@@ -59,7 +59,7 @@ func List(w io.Writer, list api.List, asJSON bool) error {
 			absolute(lease.GrantedAt),
 			span(lease.ExpiresInMS),
 			l.WaitersTotal,
-			cell(lease.Reason),
+			orDash(lease.Reason),
 		)
 	}
 	return table.Flush()

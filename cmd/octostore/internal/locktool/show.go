@@ -109,7 +109,7 @@ func (s Shown) queue(w io.Writer, now time.Time) error {
 			absolute(q.Since),
 			ago(q.Since, now),
 			stateOf(q, now),
-			cell(q.Reason),
+			orDash(q.Reason),
 		)
 	}
 	if err := table.Flush(); err != nil {
