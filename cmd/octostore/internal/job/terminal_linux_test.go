@@ -279,3 +279,22 @@ func TestTerminalThatStopsWritersDoesNotStopTheWrapper(t *testing.T) {
 		t.Errorf("its status is %+v", got)
 	}
 }
+
+// The rest of a script is in the foreground, although its shell does not see to it.
+func TestTerminalIsBackAfterTheJob(t *testing.T) {
+	t.Parallel()
+	for _, does := range []string{"exit 3", "kill -KILL $$"} {
+		s := newShell(t, shells["bash"]...)
+		script := "$W sh -c 'echo $$ >leader; read x; " + does + "'\nread y; echo it says $y\n"
+		if err := os.WriteFile(filepath.Join(s.dir, "script"), []byte(script), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.Types("sh script\r")
+		leader := s.pid("leader")
+		until(t, "the job has the terminal", func() bool { return s.Foreground() == leader })
+		s.Types("one\r")
+		s.report()
+		s.Types("two\r")
+		s.Sees("it says two")
+	}
+}
