@@ -64,7 +64,8 @@ func addHistory(ctx context.Context, c *client.Client, shown *locktool.Shown, mo
 	case errors.Is(err, client.ErrForbidden):
 		shown.NoHistory = "it takes the scope audit for this name"
 	case ctx.Err() != nil:
-		shown.NoHistory = fmt.Sprintf("it was not found within %s; octostore audit tail --prefix %s shows it", historyTime, locktool.Quote(shown.Name))
+		name := locktool.Quote(shown.Name)
+		shown.NoHistory = fmt.Sprintf("it was not found within %s; octostore audit tail --prefix %s shows it", historyTime, name)
 	case err != nil:
 		shown.NoHistory = err.Error()
 	}

@@ -139,7 +139,7 @@ func parseMetadata(pairs []string) (map[string]string, error) {
 // leaseFlag gives a command the flags that say where a lease id is.
 func leaseFlag(cmd *cobra.Command) *locktool.LeaseSource {
 	s := new(locktool.LeaseSource)
-	cmd.Flags().StringVar(&s.ID, "lease", "", "lease `ID`, which other users of the machine can see in the list of processes; - reads it from the standard input")
+	cmd.Flags().StringVar(&s.ID, "lease", "", "lease `ID`, which other users can see in the list of processes; - is the standard input")
 	cmd.Flags().StringVar(&s.File, "lease-file", "", "`FILE` with the lease id; - is the standard input")
 	cmd.MarkFlagsMutuallyExclusive("lease", "lease-file")
 	completeNothing(cmd, "lease")
@@ -236,7 +236,7 @@ func breakCommand() *cobra.Command {
 	server := serverFlags(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&request.Reason, "reason", "", "`TEXT` for the audit log; required")
-	flags.Uint64Var(&request.FencingToken, "token", 0, "break only the lease with this fencing token, `NUMBER` (default: whichever lease there is)")
+	flags.Uint64Var(&request.FencingToken, "token", 0, "break only the lease with this fencing token, a `NUMBER` (default: whichever there is)")
 	flags.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	completeNothing(cmd, "reason", "token")

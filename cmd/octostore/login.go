@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -104,6 +105,10 @@ func profileListCommand() *cobra.Command {
 }
 
 func printProfiles(w io.Writer, profiles []session.NamedProfile) error {
+	if len(profiles) == 0 {
+		_, err := fmt.Fprintln(w, "No profiles; octostore login --profile NAME --url URL makes one.")
+		return err
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, "IN USE\tNAME\tURL\tACCOUNT\tTOKEN\tCA FILE\n")
 	for _, p := range profiles {
@@ -111,7 +116,7 @@ func printProfiles(w io.Writer, profiles []session.NamedProfile) error {
 		if p.InUse {
 			star = "*"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", star, p.Name, p.URL, p.Account, p.TokenState(), p.CAFile)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", star, p.Name, p.URL, cmp.Or(p.Account, "-"), p.TokenState(), cmp.Or(p.CAFile, "-"))
 	}
 	return table.Flush()
 }

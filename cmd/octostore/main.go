@@ -76,7 +76,8 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate(version.Text())
-	addGroup(root, "Locks:", runnerCommand(), acquireCommand(), renewCommand(), releaseCommand(), breakCommand(), showCommand(), listCommand(), watchCommand())
+	addGroup(root, "Locks:", runnerCommand(), acquireCommand(), renewCommand(), releaseCommand(), breakCommand(),
+		showCommand(), listCommand(), watchCommand(), mcpCommand())
 	addGroup(root, "Server:", serveCommand(), configCommand(), doctorCommand(), backupCommand(), demoCommand(), benchCommand())
 	addGroup(root, "Audit log, policies and tokens:", auditCommand(), policyCommand(), tokenCommand())
 	addGroup(root, "Connection to a server:", loginCommand(), logoutCommand(), profileCommand())

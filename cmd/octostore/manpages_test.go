@@ -14,6 +14,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/manpages"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 )
 
 // manPages writes the pages of all commands, and returns them by name.
@@ -91,7 +92,8 @@ func TestManPagesAreTheSameEachTime(t *testing.T) {
 func TestManPagesHaveTheEnvironment(t *testing.T) {
 	_, pages := manPages(t)
 	for name, variables := range map[string][]string{
-		"octostore":              {"OCTOSTORE_URL", "OCTOSTORE_TOKEN", "OCTOSTORE_CA_FILE"},
+		"octostore":              session.Variables(),
+		"octostore-acquire":      session.Variables(),
 		"octostore-token-create": {"OCTOSTORE_URL", "OCTOSTORE_TOKEN"},
 		"octostore-serve":        {"OCTOSTORE_ADDR", "OCTOSTORE_DB", "OCTOSTORE_MAX_TTL"},
 	} {

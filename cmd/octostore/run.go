@@ -54,7 +54,7 @@ func runnerCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // the flags behind NAME are the command's
-	durationVar(flags, &f.wait, "wait", "`DURATION` to wait for the lock, outages of the server included; 0: do not wait (default: as long as it takes)")
+	durationVar(flags, &f.wait, "wait", "`DURATION` to wait for the lock, outages of the server included; 0: do not wait (default: as long as it takes, once a server has answered)")
 	flags.BoolVarP(&f.noWait, "no-wait", "n", false, "do not wait: the same as --wait 0")
 	durationVar(flags, &r.TTL, "ttl", "`DURATION` for which the lease outlives this process; it is renewed")
 	durationVar(flags, &r.KillAfter, "kill-after", "`DURATION` from SIGTERM to SIGKILL when the lease is lost")

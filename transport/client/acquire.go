@@ -26,7 +26,8 @@ type AcquireOptions struct {
 	Margin time.Duration // how long before the safe end of the lease its Context ends; 0: a sixth of the ttl, at most 5 s
 
 	// Waiting is called after each answer or failure that is waited out, never by two goroutines
-	// at a time. It should return soon.
+	// at a time: about 250 ms, 1 s, 5 s and 21 s after the beginning, then after each slice, and
+	// after each failure. It should return soon.
 	Waiting func(Waiting)
 	// Renewed is called after each renewal of the lease, the first included, never by two
 	// goroutines at a time. It should return soon.
@@ -65,9 +66,6 @@ func (o AcquireOptions) withDefaults() (AcquireOptions, error) {
 	if !hasRoom(o.TTL, o.Margin) {
 		return o, fmt.Errorf("a ttl of %s leaves no room for a margin of %s; the margin must be below two thirds of the ttl", o.TTL, o.Margin)
 	}
-	if o.Waiting == nil {
-		o.Waiting = func(Waiting) {}
-	}
 	if o.Renewed == nil {
 		o.Renewed = func() {}
 	}
@@ -103,8 +101,8 @@ func (c *Client) Acquire(ctx context.Context, name string, o AcquireOptions) (*L
 	if err != nil {
 		return nil, err
 	}
-	q := &queueing{c: c, name: name, o: o, began: c.now(), key: o.Key, ownKey: own, slice: o.Slice}
-	for {
+	q := &queueing{c: c, name: name, o: o, began: c.now(), key: o.Key, ownKey: own, slice: o.Slice, sliceBefore: o.Slice}
+	for failures := 0; ; failures++ {
 		a, err := q.wait(ctx)
 		if err != nil {
 			return nil, err
@@ -117,7 +115,11 @@ func (c *Client) Acquire(ctx context.Context, name string, o AcquireOptions) (*L
 			return nil, err
 		}
 		q.begin()
-		q.report(err, 0)
+		d := min(backoff(failures), q.left())
+		q.report(err, d)
+		if !pause(ctx, d) {
+			return nil, q.gaveUp(ctx)
+		}
 	}
 }
 

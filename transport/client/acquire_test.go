@@ -12,12 +12,9 @@ import (
 // start starts a server in this process, and returns a client of it.
 func start(t *testing.T) *client.Client {
 	t.Helper()
-	server, err := startServer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	return clientOf(t, server.URL)
+	c, stop := startServer()
+	t.Cleanup(stop)
+	return c
 }
 
 func clientOf(t *testing.T, url string) *client.Client {

@@ -113,8 +113,8 @@ func (c *Client) send(with *http.Client, req *http.Request) (*http.Response, err
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	if next := resp.Header.Get("Location"); next != "" && resp.StatusCode/100 == 3 {
-		return nil, &ForeignError{URL: c.shown, Status: resp.StatusCode, Location: next}
+	if resp.StatusCode < 400 {
+		return nil, &ForeignError{URL: c.shown, Status: resp.StatusCode, Location: resp.Header.Get("Location")}
 	}
 	return nil, problemOf(resp)
 }

@@ -35,7 +35,7 @@ func (l *Lease) confirm(ctx context.Context) error {
 // renew sends one renewal, which may take only a part of the time that is left.
 func (l *Lease) renew(ctx context.Context) error {
 	const least, most = 100 * time.Millisecond, 10 * time.Second
-	patience := max(least, min(l.span()/6, most))
+	patience := max(least, min(l.span()/6, l.Left()/3, most))
 	sent := l.c.now()
 	g, err := l.c.renew(ctx, l.name, l.ID(), 0, &sending{most: patience})
 	if err != nil {
@@ -107,12 +107,13 @@ var errNotRenewed = errors.New("it was not renewed in time; the process or the m
 // time, but for the word that the lease is over: a token may be mended, and a proxy, too.
 func (k *keeping) judge(err error) {
 	k.err = err
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotHeld) || k.l.ctx.Err() != nil:
+		return // see run
+	case err != nil:
 		k.next = k.l.c.now() + backoff(k.failures)
 		k.failures++
-		if !errors.Is(err, ErrNotHeld) && k.l.ctx.Err() == nil {
-			k.l.o.RenewFailed(err)
-		}
+		k.l.o.RenewFailed(err)
 		return
 	}
 	k.failures = 0

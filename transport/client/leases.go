@@ -136,7 +136,8 @@ func (c *Client) release(ctx context.Context, name, leaseID string, s *sending) 
 
 // isGrant reports whether an answer can be that of a server that granted a lock.
 func isGrant(g api.Grant, name string) bool {
-	return g.Name == name && isLeaseID(g.LeaseID) && g.FencingToken > 0 && g.FencingToken < 1<<53 && g.TTLMS > 0 && g.ExpiresInMS > 0 && g.ServerMS >= 0
+	return g.Name == name && isLeaseID(g.LeaseID) && g.FencingToken > 0 && g.FencingToken < 1<<53 &&
+		g.TTLMS > 0 && g.ExpiresInMS > 0 && g.ServerMS >= 0
 }
 
 func isLeaseID(id string) bool {
@@ -195,6 +196,7 @@ func (c *Client) ask(ctx context.Context, s *sending, into any) error {
 		WroteHeaders: func() { s.gone.Store(true) },
 	}), s, into)
 	if err != nil && own.Err() != nil && ctx.Err() == nil {
+		c.long.CloseIdleConnections() // one over which nothing comes is not used again
 		return &UnreachableError{URL: c.shown, Err: context.Cause(own)}
 	}
 	return err

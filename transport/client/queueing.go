@@ -18,7 +18,7 @@ const (
 	// lateness is how much later than its wait an answer may come.
 	lateness = 5 * time.Second
 	// leaving is how long to try to give up what was acquired, or a place in the queue.
-	leaving = 4 * time.Second
+	leaving = 3 * time.Second
 )
 
 // queueing is the wait for a lock. All its requests of one attempt carry the same key.
@@ -31,6 +31,8 @@ type queueing struct {
 	key    string
 	ownKey bool          // the caller's
 	slice  time.Duration // after which the next request is sent
+	// sliceBefore is the slice before the last request that was cut off.
+	sliceBefore time.Duration
 
 	answers  chan answer
 	cancel   context.CancelFunc // ends the requests that are under way
@@ -70,38 +72,47 @@ func (q *queueing) wait(ctx context.Context) (answer, error) {
 				return a, nil
 			}
 			if ctx.Err() != nil {
-				return q.leave(ctx, answer{err: a.err})
+				q.unsure = q.unsure || a.gone
+				return q.leave(ctx)
 			}
 			if a.number != q.newest {
-				continue // superseded, or cut behind us
+				q.followed(a.err)
+				continue
 			}
-			pause, err := q.judge(a)
-			if err != nil {
-				return q.giveUp(ctx, err)
-			}
-			if q.over() {
+			q.weigh(a)
+			if !q.goesOn(a.err) || q.over() {
 				return q.giveUp(ctx, a.err)
 			}
-			next.Reset(pause)
+			next.Reset(q.pauseAfter(a))
 		case <-next.C:
 			next.Reset(q.send(requests))
 		case <-ctx.Done():
-			return q.leave(ctx, answer{})
+			return q.leave(ctx)
 		}
 	}
 }
 
 // send sends the next request, and returns when to send the one after it.
 func (q *queueing) send(ctx context.Context) time.Duration {
-	left := q.left()
-	r := q.request(min(left, q.slice+overlap))
+	left, slice := q.left(), q.nextSlice()
+	r := q.request(min(left, slice+overlap))
 	q.newest++
 	q.underWay++
 	go q.ask(ctx, q.newest, r)
-	if left <= q.slice {
+	if left <= slice {
 		return left + 2*lateness // its answer comes before
 	}
-	return q.slice
+	return slice
+}
+
+// nextSlice is how long the next request waits until another follows. The first ones of a wait
+// that is shown to somebody are short, for the answer to a request that is superseded says who has
+// the lock.
+func (q *queueing) nextSlice() time.Duration {
+	if q.o.Waiting == nil || q.newest >= 4 {
+		return q.slice
+	}
+	return min(q.slice, 250*time.Millisecond<<(2*q.newest))
 }
 
 func (q *queueing) request(wait time.Duration) AcquireRequest {
@@ -146,6 +157,9 @@ func (q *queueing) waited() time.Duration { return q.c.now() - q.began }
 
 func (q *queueing) report(err error, pause time.Duration) {
 	q.last = err
+	if q.o.Waiting == nil {
+		return
+	}
 	w := Waiting{Err: err, RetryIn: pause, Waited: q.waited()}
 	if e, is := errors.AsType[*Error](err); is {
 		w.Held = e.HeldProblem
@@ -153,37 +167,90 @@ func (q *queueing) report(err error, pause time.Duration) {
 	q.o.Waiting(w)
 }
 
-// judge returns how long to pause after an answer that is no grant, or the error if no later
-// request can do better. A place in the queue is kept for ten seconds, so pauses are short.
-func (q *queueing) judge(a answer) (time.Duration, error) {
+// followed looks at the answer to a request that a newer one follows: superseded, usually, which
+// says who has the lock.
+func (q *queueing) followed(err error) {
+	e, is := errors.AsType[*Error](err)
+	switch {
+	case is && e.HeldProblem != nil:
+		q.sliceBefore = q.slice // it lasted
+		held := *e
+		held.Code, held.Title, held.Detail = api.CodeHeld, "Lock is held", describe(e.HeldProblem)
+		q.report(&held, 0)
+	case errors.Is(err, errNoAnswer), errors.Is(err, errNoConnection):
+		q.report(err, 0)
+	}
+}
+
+// describe says who has a lock.
+func describe(h *api.HeldProblem) string {
+	switch {
+	case h.Lease == nil:
+		return "the lock is held, or promised to somebody who waited for it"
+	case h.Lease.Holder == "":
+		return fmt.Sprintf("the lock is held by account %q", h.Lease.Account)
+	}
+	return fmt.Sprintf("the lock is held by %q (account %q)", h.Lease.Holder, h.Lease.Account)
+}
+
+// weigh takes note of whether the server may know of a place or a lease that this client does not.
+func (q *queueing) weigh(a answer) {
+	switch e, refused := errors.AsType[*Error](a.err); {
+	case !a.gone || stopped(a.err): // what was before is still so
+	case !refused || e.Code == "" || e.Code == api.CodeOutcomeUnknown:
+		q.unsure = true
+	case e.Code == api.CodeHeld || e.Code == api.CodeAttemptOver:
+		q.unsure = false
+	}
+}
+
+// stopped reports whether something else than an OctoStore server refused a request, before it
+// could reach one.
+func stopped(err error) bool {
+	if f, is := errors.AsType[*ForeignError](err); is {
+		return f.Status/100 == 3
+	}
+	e, is := errors.AsType[*Error](err)
+	return is && e.Code == "" && e.Status/100 == 4 && e.Status != http.StatusRequestTimeout
+}
+
+// goesOn reports whether a later request may do better than one with this error.
+func (q *queueing) goesOn(err error) bool {
+	if errors.Is(err, ErrAttemptOver) && !q.ownKey {
+		q.begin() // the lease has ended before its grant arrived here
+		return true
+	}
+	return waitedOut(err)
+}
+
+// pauseAfter returns how long to pause after an answer that is no grant. A place in the queue is
+// kept for ten seconds, so pauses are short.
+func (q *queueing) pauseAfter(a answer) time.Duration {
 	e, refused := errors.AsType[*Error](a.err)
-	q.unsure = a.gone && (!refused || e.Code == "" || e.Code == api.CodeOutcomeUnknown || q.unsure && !e.Is(ErrHeld))
-	if refused && e.Code == api.CodeAttemptOver && !q.ownKey {
-		q.begin()
-	} else if !waitedOut(a.err) {
-		return 0, a.err
-	}
 	took := q.c.now() - a.sent
-	q.learn(e, took)
-	pause := q.backoff(took)
-	if refused && !e.Is(ErrHeld) {
-		pause = max(pause, min(e.retryAfter(), longestPause(e.Status)))
+	if !refused || e.Code == "" || e.Code == api.CodeHeld {
+		q.learn(took)
 	}
-	pause = min(pause, q.left())
-	q.report(a.err, pause)
-	return pause, nil
+	d := q.backoff(took)
+	if refused && e.Code != api.CodeHeld {
+		d = max(d, min(e.retryAfter(), longestPause(e.Status)))
+	}
+	d = min(d, q.left())
+	q.report(a.err, d)
+	return d
 }
 
 // learn makes the next requests wait for less than the time after which this one was cut off, by a
-// proxy or by the longest wait that the server allows.
-func (q *queueing) learn(e *Error, took time.Duration) {
+// proxy or by the longest wait that the server allows. If the next one fails at once, it was not a
+// proxy, but an outage.
+func (q *queueing) learn(took time.Duration) {
 	const least = 500 * time.Millisecond
-	if e != nil && e.Code != "" && !e.Is(ErrHeld) {
+	if took < least {
+		q.slice = q.sliceBefore
 		return
 	}
-	if took >= least && took < q.slice+overlap && !q.over() {
-		q.slice = min(q.slice, took*4/5)
-	}
+	q.sliceBefore = q.slice
+	q.slice = min(q.slice, took*4/5)
 }
 
 // backoff is the pause after a failure: none after a request that took a while, else it grows with
@@ -247,10 +314,10 @@ func (q *queueing) giveUp(ctx context.Context, err error) (answer, error) {
 // leave gives up the place in the queue, and the lease if there is one, because ctx has ended. A
 // proxy may not have passed on that the client has left, so the place is taken by a request that
 // does not wait.
-func (q *queueing) leave(ctx context.Context, a answer) (answer, error) {
+func (q *queueing) leave(ctx context.Context) (answer, error) {
 	granted := q.stop()
 	if granted == nil && q.unsure {
-		granted, _ = q.resolve(ctx, a.err)
+		granted, _ = q.resolve(ctx, nil)
 	}
 	if granted != nil {
 		q.giveBack(ctx, granted.grant.LeaseID)
@@ -274,7 +341,7 @@ func (q *queueing) resolve(ctx context.Context, err error) (*answer, error) {
 	defer cancel()
 	for {
 		a := answer{sent: q.c.now()}
-		s := &sending{most: 2 * time.Second}
+		s := &sending{most: leaving}
 		a.grant, a.err = q.c.acquire(ctx, q.request(0), s)
 		if a.err == nil {
 			return &a, nil
@@ -283,11 +350,7 @@ func (q *queueing) resolve(ctx context.Context, err error) (*answer, error) {
 			return nil, err
 		}
 		err = a.err
-		e, refused := errors.AsType[*Error](a.err)
-		if !waitedOut(a.err) || refused && e.Code != "" && e.Code != api.CodeOutcomeUnknown {
-			return nil, err
-		}
-		if !pause(ctx, 200*time.Millisecond) {
+		if !waitedOut(err) || errors.Is(err, ErrHeld) || !pause(ctx, 200*time.Millisecond) {
 			return nil, err
 		}
 	}

@@ -53,9 +53,10 @@ func (w *watch) next(timer *time.Timer) {
 		w.changed(status)
 	case sig := <-w.job.signals:
 		w.received(sig)
-	case at := <-w.job.deadlines:
-		w.deadline = at
+	case d := <-w.job.deadlines:
+		w.deadline = d.at
 		w.order()
+		close(d.told)
 	case reason := <-w.job.ends:
 		w.end(reason, boottime.Now())
 	case _, ok := <-w.guard.events:

@@ -32,7 +32,7 @@ var ignored = func() (list []os.Signal) {
 type Job struct {
 	pid       int
 	signals   chan os.Signal
-	deadlines chan time.Duration
+	deadlines chan newDeadline
 	ends      chan error
 	waited    chan syscall.WaitStatus
 	done      chan struct{} // closed when status is set
@@ -41,14 +41,15 @@ type Job struct {
 
 // Start starts the command. From now on this process passes on to its group INT, TERM, HUP,
 // QUIT, USR1 and USR2, but those that were ignored when it was started: they stay ignored.
-// Other notifications of these signals that the program has asked for go on.
+// Other notifications of these signals that the program has asked for go on. If there is a
+// terminal, SIGTTOU is ignored from now on.
 //
 // The error is [ErrNotFound] or [ErrNotExecutable] if the command is to blame, and then the
 // guard of the command is still unused.
 func Start(c Command) (*Job, error) {
 	j := &Job{
 		signals:   make(chan os.Signal, 16),
-		deadlines: make(chan time.Duration),
+		deadlines: make(chan newDeadline),
 		ends:      make(chan error),
 		waited:    make(chan syscall.WaitStatus),
 		done:      make(chan struct{}),
@@ -155,12 +156,21 @@ func isScript(path string) bool {
 // PID returns the process id of the command, which is that of its group, too.
 func (j *Job) PID() int { return j.pid }
 
+// newDeadline is a deadline, and what is closed when the guard knows it.
+type newDeadline struct {
+	at   time.Duration
+	told chan struct{}
+}
+
 // SetDeadline sets when the job must have ended, on the clock of boottime.Now; 0: never.
 // Its group gets TERM at the deadline less Margin and KillAfter, and KILL at the deadline
-// less Margin. It has no effect when the job is being ended.
+// less Margin. When SetDeadline returns, the guard knows it, too. It has no effect when the
+// job is being ended.
 func (j *Job) SetDeadline(at time.Duration) {
+	d := newDeadline{at, make(chan struct{})}
 	select {
-	case j.deadlines <- at:
+	case j.deadlines <- d:
+		<-d.told
 	case <-j.done:
 	}
 }

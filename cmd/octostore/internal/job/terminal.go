@@ -74,7 +74,9 @@ func isPipe(fd int) bool {
 // command if it has the terminal; else it is passed on. Go cannot give a signal back to the
 // system that it was notified of, so that this process then stops itself by another one.
 func (w *watch) catchStops() {
-	signal.Ignore(syscall.SIGTTOU)
+	if w.tty != nil {
+		signal.Ignore(syscall.SIGTTOU)
+	}
 	w.stopBy = syscall.SIGTSTP
 	if !w.interactive {
 		w.stopBy = syscall.SIGTTIN
@@ -171,7 +173,6 @@ func (w *watch) pretendTyped(s syscall.Signal) {
 }
 
 func (w *watch) closeTerminal() {
-	signal.Reset(syscall.SIGTTOU)
 	if w.tty != nil {
 		_ = syscall.Close(w.tty.fd)
 	}

@@ -189,6 +189,7 @@ func (s *screen) leader() int {
 }
 
 func TestTerminalStopsAndContinuesAJob(t *testing.T) {
+	t.Parallel()
 	for name, shell := range shells {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -230,6 +231,7 @@ func TestTerminalStopsAndContinuesAJob(t *testing.T) {
 }
 
 func TestTerminalInterruptsOnce(t *testing.T) {
+	t.Parallel()
 	for name, tail := range map[string]string{"in the foreground": "", "in a pipeline": " | cat"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -249,6 +251,7 @@ func TestTerminalInterruptsOnce(t *testing.T) {
 }
 
 func TestTerminalIsReadByTheJob(t *testing.T) {
+	t.Parallel()
 	for name, line := range map[string]string{
 		"standard input": "$W sh -c 'read x; echo it says $x'",
 		"in a pipeline":  "$W sh -c 'read x; echo it says $x' | cat",
@@ -270,6 +273,7 @@ func TestTerminalIsReadByTheJob(t *testing.T) {
 }
 
 func TestTerminalIsNotTakenFromTheBackground(t *testing.T) {
+	t.Parallel()
 	s := newShell(t, shells["bash"]...)
 	s.types("$W sh -c 'echo $$ >leader; read x; echo it says $x' &\r")
 	leader := s.pid("leader")
@@ -285,6 +289,7 @@ func TestTerminalIsNotTakenFromTheBackground(t *testing.T) {
 }
 
 func TestTerminalInterruptEndsTheScript(t *testing.T) {
+	t.Parallel()
 	for _, shell := range []string{"bash", "dash"} {
 		t.Run(shell, func(t *testing.T) {
 			t.Parallel()
@@ -310,6 +315,7 @@ func TestTerminalInterruptEndsTheScript(t *testing.T) {
 }
 
 func TestTerminalOfAStoppedJobWhoseDeadlineIsOver(t *testing.T) {
+	t.Parallel()
 	s := newShell(t, shells["bash"]...)
 	s.types("$W -deadline 3s -kill-after 500ms sh -c '" + sleeper + "'\r")
 	leader := s.leader()
@@ -325,6 +331,7 @@ func TestTerminalOfAStoppedJobWhoseDeadlineIsOver(t *testing.T) {
 }
 
 func TestTerminalGetsItsModesBack(t *testing.T) {
+	t.Parallel()
 	s := newShell(t, shells["bash"]...)
 	before, err := unix.IoctlGetTermios(int(s.tty.Fd()), unix.TCGETS)
 	if err != nil {
@@ -345,11 +352,12 @@ func TestTerminalGetsItsModesBack(t *testing.T) {
 
 // Without a shell there is nobody to continue what ctrl-Z stops.
 func TestTerminalWithoutAShellDoesNotStop(t *testing.T) {
-	s := newScreen(t, os.Args[0], wrapper, "-status", "status", "sh", "-c", "echo $$ >leader; while ! test -e go; do sleep 0.1; done; exit 6")
+	t.Parallel()
+	s := newScreen(t, os.Args[0], wrapper, "-status", "status", "sh", "-c", "mkfifo go; echo $$ >leader; read x <go; exit 6")
 	s.pid("leader")
 	s.types(ctrlZ)
 	time.Sleep(300 * time.Millisecond) // longer than a stop is waited for
-	if err := os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, "go"), []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.report(); got.Code != 6 {
@@ -359,6 +367,7 @@ func TestTerminalWithoutAShellDoesNotStop(t *testing.T) {
 
 // A program that may not write while it is in the background is stopped if it does.
 func TestTerminalThatStopsWritersDoesNotStopTheWrapper(t *testing.T) {
+	t.Parallel()
 	s := newShell(t, shells["bash"]...)
 	s.types("stty tostop; $W -end-after 500ms -say ended sh -c '" + sleeper + "'\r")
 	s.leader()

@@ -38,7 +38,9 @@ func (s LeaseSource) Read(stdin io.Reader) (string, error) {
 		file, from = os.Getenv("OCTOSTORE_LEASE_ID_FILE"), "OCTOSTORE_LEASE_ID_FILE"
 	}
 	if file == "" {
-		return "", exitcode.Usagef("want the lease id that acquire printed: in OCTOSTORE_LEASE_ID, in a file (--lease-file FILE), or on the standard input (--lease -)")
+		return "", exitcode.Usagef(
+			"want the lease id that acquire printed: in OCTOSTORE_LEASE_ID, in a file (--lease-file FILE), or on the standard input (--lease -)",
+		)
 	}
 	content, _, err := files.ReadSecret(file, largestLeaseID)
 	if err != nil {

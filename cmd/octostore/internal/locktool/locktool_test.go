@@ -313,7 +313,7 @@ func TestHeldLockNamesItsHolderAndWhatToDo(t *testing.T) {
 	if err.Error() != want || !errors.Is(err, client.ErrHeld) {
 		t.Errorf("got %v", err)
 	}
-	if other := exitcode.Usagef("x"); locktool.NotAcquired("a", false, other) != other {
+	if other := exitcode.Usagef("x"); !errors.Is(locktool.NotAcquired("a", false, other), other) {
 		t.Error("another error is changed")
 	}
 }

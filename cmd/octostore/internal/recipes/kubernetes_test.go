@@ -46,7 +46,7 @@ func startKubernetes(t *testing.T, s *site, change func(string) string) *run {
 	if pod.TerminationGracePeriodSeconds < 20 {
 		t.Errorf("the pod gets %d s to end", pod.TerminationGracePeriodSeconds)
 	}
-	env := []string{"PATH=" + s.bin + ":/usr/local/bin:/usr/bin:/bin", "HOSTNAME=backup-28812345-x7k2p", "KUBERNETES_SERVICE_HOST=10.0.0.1"}
+	env := []string{"PATH=" + s.bin + ":/usr/local/bin:/usr/bin:/bin", "HOSTNAME=backup-28812345-x7k2p", "KUBERNETES_SERVICE_HOST=10.0.0.1", "TMPDIR=/nonexistent"}
 	for _, v := range pod.Containers[0].Env {
 		env = append(env, v.Name+"="+v.Value)
 	}

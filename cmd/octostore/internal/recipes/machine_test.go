@@ -96,7 +96,9 @@ func TestRecipeForCronRunsOnceOnMachinesWhoseClocksDiffer(t *testing.T) {
 		_, err := os.Stat(filepath.Join(s.notes, "backup.over"))
 		return err == nil
 	})
-	startCron(t, s, "backup", same).ends(t, 0)
+	for range 5 { // the first of them may come before a release
+		startCron(t, s, "backup", same).ends(t, 0)
+	}
 	s.expectNotRun(t, "backup")
 }
 

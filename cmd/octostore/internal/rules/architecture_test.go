@@ -63,7 +63,7 @@ func TestDependencyRuleCatches(t *testing.T) {
 		{"another's module", listed{ImportPath: "core/journal", Imports: []string{"modernc.org/sqlite"}},
 			"core/journal imports modernc.org/sqlite, which only core/store/sqlite/internal/conn may"},
 		{"cobra below the command", listed{ImportPath: "cmd/octostore/internal/config", Imports: []string{"github.com/spf13/cobra"}},
-			"only cmd/octostore may"},
+			"only cmd/octostore cmd/octostore/internal/manpages may"},
 		{"prefix of a name is not a prefix of a path", listed{ImportPath: "core/lock", Imports: []string{"github.com/tidwall/btreex"}},
 			"has no row in the table of modules"},
 		{"unknown module", listed{ImportPath: "transport", Imports: []string{"example.com/x"}},

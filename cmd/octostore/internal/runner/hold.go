@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type held struct {
 func (r *Run) acquire(ctx context.Context) (*held, error) {
 	h := &held{run: r, renewed: make(chan struct{}, 1), failing: make(chan error, 1)}
 	waiting, stop := r.watchWait(ctx)
+	ctx, waiting, done := r.wantAnswer(ctx, waiting)
+	defer done()
 	lease, err := r.Server.Acquire(ctx, r.Name, client.AcquireOptions{
 		TTL: r.TTL, Wait: r.Wait, Holder: r.Holder, Reason: r.Reason, Metadata: r.Metadata, Key: r.Key,
 		Margin: r.KillAfter + margin, Waiting: waiting, Renewed: h.tellRenewed, RenewFailed: h.tellFailing,
@@ -36,6 +39,32 @@ func (r *Run) acquire(ctx context.Context) (*held, error) {
 	}
 	h.lease, h.since = lease, boottime.Now()
 	return h, nil
+}
+
+// errNoServer ends a wait without a limit in which no server has ever answered: more likely the
+// address is wrong than the server restarts.
+var errNoServer = errors.New("no server has answered")
+
+// wantAnswer returns a context that ends with errNoServer, and the function that listens for it.
+func (r *Run) wantAnswer(ctx context.Context, next func(client.Waiting)) (context.Context, func(client.Waiting), func()) {
+	if r.Wait >= 0 {
+		return ctx, next, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	patience := cmp.Or(r.Patience, DefaultPatience)
+	answered := false
+	return ctx, func(w client.Waiting) {
+		if e, is := errors.AsType[*client.Error](w.Err); is && e.Code != "" {
+			answered = true
+		}
+		if !answered && w.Waited >= patience {
+			cancel(errNoServer)
+			return
+		}
+		if next != nil {
+			next(w)
+		}
+	}, func() { cancel(nil) }
 }
 
 func (h *held) tellRenewed() {
@@ -61,8 +90,11 @@ func (r *Run) notAcquired(err error) error {
 	if answered, is := errors.AsType[*client.Error](err); is {
 		code = exitcode.OfAnswer(answered.Status, answered.Code)
 	}
-	if _, is := errors.AsType[*client.UnreachableError](err); is {
+	if down, is := errors.AsType[*client.UnreachableError](err); is {
 		code = exitcode.Unavailable
+		if errors.Is(err, errNoServer) {
+			return exitcode.As(code, fmt.Errorf("%s: not acquired: no server has answered yet, and without --wait the run gives up: %w", r.Name, down))
+		}
 	}
 	switch {
 	case code == exitcode.Failed: // a wrong address, a proxy's login page, a file that cannot be read

@@ -21,6 +21,7 @@ const (
 const (
 	DefaultTTL       = 60 * time.Second
 	DefaultKillAfter = 10 * time.Second
+	DefaultPatience  = 2 * time.Minute
 )
 
 // Survives returns which outage of the server a lease survives: a renewal is sent when a third

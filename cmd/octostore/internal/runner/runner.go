@@ -32,6 +32,7 @@ type Run struct {
 	Command []string // with its arguments
 
 	Wait      time.Duration // for the lock; 0: do not wait; negative: as long as it takes
+	Patience  time.Duration // how long to ask a server that has never answered, if Wait is negative; 0: DefaultPatience
 	TTL       time.Duration
 	KillAfter time.Duration // from SIGTERM to SIGKILL, when the lease is lost
 	MinHold   time.Duration // the lock is held at least that long

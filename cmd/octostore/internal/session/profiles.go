@@ -105,5 +105,9 @@ func checkProfileName(name string) error {
 }
 
 func noProfile(name string) error {
-	return exitcode.Usagef("there is no profile %q; octostore profile list shows those there are, octostore login --profile %s --url URL makes one", name, cmp.Or(name, "NAME"))
+	return exitcode.Usagef(
+		"there is no profile %q; octostore profile list shows those there are, octostore login --profile %s --url URL makes one",
+		name,
+		cmp.Or(name, "NAME"),
+	)
 }

@@ -1,0 +1,87 @@
+package main
+
+var (
+	inSession  = []string{"./cmd/octostore/internal/session"}
+	inLocktool = []string{"./cmd/octostore/internal/locktool"}
+)
+
+// verbMutants break the commands for locks, and the choice of the server that they ask.
+var verbMutants = []mutant{
+	{
+		name: "profile-token-for-any-server", file: "cmd/octostore/internal/session/profiles.go",
+		old:    "source{url: p.URL, only: p.URL, token",
+		new:    "source{url: p.URL, token",
+		breaks: "the token of a profile goes to the server of --url",
+		tests:  inSession,
+	},
+	{
+		name: "environment-token-for-a-profile", file: "cmd/octostore/internal/session/server.go",
+		old:    "		e.only = e.url\n",
+		new:    "",
+		breaks: "a token of the environment for one server goes to that of a profile",
+		tests:  inSession,
+	},
+	{
+		name: "environment-before-named-profile", file: "cmd/octostore/internal/session/server.go",
+		old:    "		order[1], order[2] = order[2], order[1]\n",
+		new:    "",
+		breaks: "OCTOSTORE_URL goes before --profile",
+		tests:  inSession,
+	},
+	{
+		name: "logins-lose-each-other", file: "cmd/octostore/internal/session/credentials.go",
+		old:    "		if err == nil {\n			return func() { f.Close() }, nil\n		}\n",
+		new:    "		if err == nil || errors.Is(err, filelock.ErrLocked) {\n			return func() { f.Close() }, nil\n		}\n",
+		breaks: "two logins at once lose a token",
+		tests:  inSession,
+	},
+	{
+		name: "timeout-of-headers-only", file: "cmd/octostore/internal/session/timeout.go",
+		old:    "	if isStream(resp) {\n",
+		new:    "	if true {\n",
+		breaks: "an answer that stops in its middle is waited for without end",
+		tests:  inSession,
+	},
+	{
+		name: "shell-unquoted", file: "cmd/octostore/internal/locktool/grant.go",
+		old:    "strings.ReplaceAll(s, \"'\", `'\\''`)",
+		new:    "s",
+		breaks: "a quote in a name runs commands in eval",
+		tests:  inLocktool,
+	},
+	{
+		name: "watch-begins-again", file: "cmd/octostore/internal/locktool/watch.go",
+		old:    "		w.Query.After = e.ID\n",
+		new:    "",
+		breaks: "a watch misses the events of a lost connection",
+		tests:  inLocktool,
+	},
+	{
+		name: "history-of-longer-names", file: "cmd/octostore/internal/locktool/events.go",
+		old:    "		if about.Name != name {",
+		new:    "		if about.Name == \"\" {",
+		breaks: "octostore show a shows events of a/b",
+		tests:  inLocktool,
+	},
+	{
+		name: "history-cut-off", file: "cmd/octostore/internal/locktool/events.go",
+		old:    "		if err == io.EOF && complete && len(line) == 0 {",
+		new:    "		if err == io.EOF && len(line) == 0 {",
+		breaks: "a history that was cut off is shown as the whole",
+		tests:  inLocktool,
+	},
+	{
+		name: "unkept-unconfirmed", file: "transport/client/unkept.go",
+		old:    "	if o.Confirm != 0 {\n",
+		new:    "	if true {\n",
+		breaks: "octostore acquire prints a lease that ends after the confirm time",
+		tests:  []string{"-run=AcquireUnkept ./transport/client"},
+	},
+	{
+		name: "unkept-kept", file: "transport/client/unkept.go",
+		old:    "	l.cancel(errUnkept)\n	<-l.ended\n",
+		new:    "",
+		breaks: "a lease that was left to the caller is renewed on",
+		tests:  []string{"-run=AcquireUnkept ./transport/client"},
+	},
+}

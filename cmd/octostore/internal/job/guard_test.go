@@ -1,0 +1,151 @@
+//go:build linux || darwin || freebsd
+
+package job
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// guardOf returns the guard of a process that runs a job.
+func guardOf(t *testing.T, pid int) int {
+	t.Helper()
+	guard := 0
+	until(t, "there is a guard", func() bool {
+		out, _ := exec.Command("pgrep", "-P", strconv.Itoa(pid), "-f", Argument).Output()
+		guard, _ = strconv.Atoi(strings.TrimSpace(string(out)))
+		return guard != 0
+	})
+	return guard
+}
+
+const stubborn = `trap '' TERM
+sh -c 'trap "" TERM; while :; do sleep 0.1; done' & echo $! >grandchild
+echo $$ >leader; while :; do sleep 0.1; done`
+
+func TestGuardEndsTheJobOfAStoppedProcess(t *testing.T) {
+	t.Parallel()
+	r := startRun(t, stubborn, "-deadline", "4s", "-kill-after", "1s")
+	leader, grandchild := r.pid(t, "leader"), r.pid(t, "grandchild")
+	r.wait(t, "deadline")
+	if err := r.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the job has ended", func() bool { return gone(leader) && gone(grandchild) })
+	if left := r.left(t); left < 0 || left > lag+100*time.Millisecond {
+		t.Errorf("it has ended %s before its deadline", left)
+	}
+	until(t, "the deadline is over", func() bool { return r.left(t) < 0 })
+	if err := r.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.end(t); got.Cause != ErrDeadline.Error() || got.Signal != int(syscall.SIGKILL) {
+		t.Errorf("its status is %+v", got)
+	}
+}
+
+func TestGuardSendsOneTERM(t *testing.T) {
+	t.Parallel()
+	r := startRun(t, "trap 'echo got >>terms' TERM; echo $$ >leader; while :; do sleep 0.05; done", "-deadline", "4s", "-kill-after", "2s")
+	r.pid(t, "leader")
+	r.wait(t, "deadline")
+	if err := r.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(t, "terms")
+	if err := r.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.end(t); got.Cause != ErrDeadline.Error() {
+		t.Errorf("its status is %+v", got)
+	}
+	if terms := r.read("terms"); terms != "got\n" {
+		t.Errorf("it got TERM: %q", terms)
+	}
+}
+
+func TestGuardKnowsAJobThatEndedBefore(t *testing.T) {
+	t.Parallel()
+	r := startRun(t, "echo $$ >leader; while ! test -e go; do sleep 0.05; done; exit 4", "-deadline", "3s", "-kill-after", "1s")
+	leader := r.pid(t, "leader")
+	r.wait(t, "deadline")
+	if err := r.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the command has ended", func() bool { return gone(leader) })
+	until(t, "the deadline is over", func() bool { return r.left(t) < 0 })
+	if err := r.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.end(t); got != (report{Code: 4}) {
+		t.Errorf("its status is %+v", got)
+	}
+}
+
+func TestGuardEndsTheJobOfAKilledProcess(t *testing.T) {
+	t.Parallel()
+	r := startRun(t, stubborn, "-kill-after", "500ms")
+	leader, grandchild := r.pid(t, "leader"), r.pid(t, "grandchild")
+	guard := guardOf(t, r.Process.Pid)
+	if err := r.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the job has ended", func() bool { return gone(leader) && gone(grandchild) })
+	until(t, "the guard has ended", func() bool { return gone(guard) })
+}
+
+func TestGuardIsReplaced(t *testing.T) {
+	t.Parallel()
+	r := startRun(t, stubborn, "-kill-after", "500ms")
+	leader := r.pid(t, "leader")
+	first := guardOf(t, r.Process.Pid)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGKILL} {
+		if err := syscall.Kill(first, sig); err != nil {
+			t.Fatalf("%s has ended the guard", sig)
+		}
+	}
+	until(t, "the guard has ended", func() bool { return gone(first) })
+	second := guardOf(t, r.Process.Pid)
+	if first == second || gone(leader) {
+		t.Fatal("the guard is not replaced")
+	}
+	time.Sleep(50 * time.Millisecond) // it gets its orders, which nothing shows
+	if err := r.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the job has ended", func() bool { return gone(leader) && gone(r.pid(t, "grandchild")) })
+}
+
+func TestGroupWhoseNumberBelongsToAnotherIsNotSignalled(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("sleep", "60")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	g := groupOf(cmd.Process.Pid)
+	if g.Started == "" {
+		t.Log("this system does not tell when a process was started")
+	} else if err := (group{g.ID, g.Started + "0"}).signal(syscall.SIGKILL); err != syscall.ESRCH {
+		t.Errorf("another group: %v", err)
+	}
+	if err := g.signal(syscall.SIGTERM); err != nil {
+		t.Errorf("its group: %v", err)
+	}
+	_ = cmd.Wait()
+	if s := cmd.ProcessState.Sys().(syscall.WaitStatus); s.Signal() != syscall.SIGTERM {
+		t.Errorf("it has ended by %s", s.Signal())
+	}
+	if n := g.running(); n != 0 {
+		t.Errorf("%d processes are left", n)
+	}
+}
