@@ -131,6 +131,60 @@ func ExampleLease_Context() {
 	// a is lost: true
 }
 
+// Of all candidates one leads. The context it gets ends before another can be elected, and it
+// resigns by returning.
+func ExampleCampaign() {
+	c, stop := startServer()
+	defer stop()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+
+	election := c.NewCampaign("scheduler/leader", client.AcquireOptions{Holder: "node-1", TTL: 15 * time.Second})
+	err := election.Lead(ctx, func(ctx context.Context, l *client.Lease) error {
+		leader, err := election.Leader(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Println(leader.Holder, "leads:", leader.FencingToken == l.Token())
+		return nil
+	})
+	fmt.Println("resigned:", err)
+	// Output:
+	// node-1 leads: true
+	// resigned: <nil>
+}
+
+// Observers learn who leads, and of every change.
+func ExampleCampaign_Observe() {
+	c, stop := startServer()
+	defer stop()
+	ctx := context.Background()
+
+	election := c.NewCampaign("scheduler/leader", client.AcquireOptions{Holder: "node-1"})
+	lease, err := election.Win(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for leader, err := range election.Observe(ctx) {
+		switch {
+		case err != nil:
+			fmt.Println(err)
+			return
+		case leader.FencingToken == 0:
+			fmt.Println("nobody leads")
+			return
+		}
+		fmt.Println(leader.Holder, "leads")
+		if err := lease.Release(ctx); err != nil { // resign
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// node-1 leads
+	// nobody leads
+}
+
 // startServer starts a server in this process that keeps its locks in memory, and returns a client
 // of it.
 func startServer() (c *client.Client, stop func()) {
