@@ -182,7 +182,7 @@ func TestTerraformKilledWhileItWaitsGetsNoLock(t *testing.T) {
 	s.touch(file)
 	s.ends(first, firstOut)
 	if s.lock().State != api.Free {
-		t.Error("the lock is held by nobody")
+		t.Error("the lock is still held")
 	}
 }
 
