@@ -27,6 +27,7 @@ func mutants() []mutant {
 		terraformMutants, mcpMutants,
 		jobMutants,
 		verbMutants,
+		runMutants,
 	)
 }
 
