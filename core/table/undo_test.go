@@ -161,7 +161,7 @@ func TestUndoKnowsWhatARefusedBatchSaid(t *testing.T) {
 		"a renewal before the loss is noticed": {func(t *testing.T, tab *Table, g Grant) { renew(t, tab, g); tab.Undo(g) }, true},
 		"a renewal after that":                 {func(t *testing.T, tab *Table, g Grant) { tab.Undo(g); synctest.Wait(); renew(t, tab, g) }, true},
 		"a release":                            {func(t *testing.T, tab *Table, g Grant) { tab.Undo(g); synctest.Wait(); release(t, tab, g) }, true},
-		"a release by key":                      {func(t *testing.T, tab *Table, g Grant) { tab.Undo(g); synctest.Wait(); releaseByKey(t, tab) }, false},
+		"a release by key":                     {func(t *testing.T, tab *Table, g Grant) { tab.Undo(g); synctest.Wait(); releaseByKey(t, tab) }, false},
 		"nothing":                              {func(t *testing.T, tab *Table, g Grant) { tab.Undo(g) }, false},
 	} {
 		t.Run(what, func(t *testing.T) {
