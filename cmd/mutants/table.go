@@ -27,6 +27,7 @@ func mutants() []mutant {
 		terraformMutants,
 		jobMutants,
 		verbMutants,
+		clientMutants,
 	)
 }
 
