@@ -78,7 +78,7 @@ var clientMutants = []mutant{
 	{
 		name: "client-waits-for-a-hanging-server", file: "transport/client/keep.go",
 		old:    "&sending{most: patience}",
-		new:    "&sending{}",
+		new:    "&sending{wait: patience}",
 		breaks: "one renewal that hangs takes all the time there is",
 		tests:  inClient,
 	},
