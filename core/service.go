@@ -239,19 +239,20 @@ func (s *Service) Break(ctx context.Context, p auth.Principal, r lock.BreakReque
 	return over, err
 }
 
-// BreakIf is [Service.Break] of the present lease, if is reports true for it: exactly that
-// lease ends, or none. b.Token is ignored. Errors: those of Break; [lock.ErrNotHeld] if is
-// reports false.
-func (s *Service) BreakIf(ctx context.Context, p auth.Principal, b lock.BreakRequest, is func(*lock.Lease) bool) (lock.EndedLease, error) {
+// BreakIf is [Service.Break] of the present lease, if check returns nil for it: exactly that
+// lease ends, or none. b.Token is ignored. Errors: those of Break and of check.
+func (s *Service) BreakIf(
+	ctx context.Context, p auth.Principal, b lock.BreakRequest, check func(*lock.Lease) error,
+) (lock.EndedLease, error) {
 	if err := may(p, "break", auth.Break, b.Name); err != nil {
 		return lock.EndedLease{}, err
 	}
 	held := s.table.Get(b.Name).Lease
-	switch {
-	case held == nil:
+	if held == nil {
 		return lock.EndedLease{}, lock.ErrFree
-	case !is(held):
-		return lock.EndedLease{}, lock.ErrNotHeld
+	}
+	if err := check(held); err != nil {
+		return lock.EndedLease{}, err
 	}
 	b.Token = held.Token
 	return s.Break(ctx, p, b)

@@ -42,6 +42,7 @@ Everything else there is:
     /openapi.yaml   the whole API
     /auth/github    log in with GitHub, if the operator has set it up
     /v1/policies    the policies that are evaluated before a lock is granted
+    /v1/terraform/  the locks as Terraform's http backend locks its state
     /v1/tokens      tokens and their scopes; once there is a token, every request needs one
     /healthz        200 unless the server has failed and has to be restarted
 ` + monitoring(a.metricsOn != AdminOnly, a.readyOn != AdminOnly)), nil

@@ -20,6 +20,7 @@ import (
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/internal/wire"
+	"github.com/octostore/octostore/transport/problem"
 )
 
 // terraformWhole is the path of the lock protocol of Terraform's http backend.
@@ -192,16 +193,31 @@ func lockInfoOfLease(l *lock.Lease) api.TerraformLock {
 func (a *API) unlockTerraform(ctx context.Context, c *caller, p *param.Values) (wire.Ended, error) {
 	info := p.LockInfo()
 	if info == nil {
-		ended, err := a.service.Break(ctx, c.principal, forceUnlock(c, p))
+		ended, err := a.service.BreakIf(ctx, c.principal, forceUnlock(c, p), isNotNew)
 		return wire.Ended{Lease: ended}, err
 	}
 	ended, err := a.service.Release(ctx, c.principal, lock.ReleaseRequest{Origin: c.origin(), Name: p.Lock, Key: info.ID})
 	if refused := errors.Is(err, lock.ErrNotHeld) || errors.Is(err, core.ErrForbidden); refused && c.principal.May(auth.Break, p.Lock) {
-		ended, err = a.service.BreakIf(ctx, c.principal, forceUnlock(c, p), func(l *lock.Lease) bool {
-			return lockInfoOfLease(l).ID == info.ID
+		ended, err = a.service.BreakIf(ctx, c.principal, forceUnlock(c, p), func(l *lock.Lease) error {
+			if lockInfoOfLease(l).ID != info.ID {
+				return lock.ErrNotHeld
+			}
+			return nil
 		})
 	}
 	return wire.Ended{Lease: ended}, err
+}
+
+// newLease is how long a lease is safe from a force-unlock that does not say which one it means.
+// Terraform repeats a request whose answer was lost, after 1 and 3 seconds: the first one may
+// have ended the lease, and the repeat must not end that of the next waiter.
+const newLease = 5 * time.Second
+
+func isNotNew(l *lock.Lease) error {
+	if l.HeldFor(time.Now()) < newLease {
+		return problem.ErrJustGranted
+	}
+	return nil
 }
 
 func forceUnlock(c *caller, p *param.Values) lock.BreakRequest {

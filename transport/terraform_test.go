@@ -58,6 +58,10 @@ func TestTerraformUnlocksOnlyItsOwnAccount(t *testing.T) {
 }
 
 func TestTerraformForceUnlockNeedsTheScopeBreak(t *testing.T) {
+	synctest.Test(t, testForceUnlock)
+}
+
+func testForceUnlock(t *testing.T) {
 	s := newServer(t, setup{})
 	alice, operator := s.asTerraform(t, "alice", "acquire,read:tf/**"), s.asTerraform(t, "operator", "break:tf/**")
 	token := s.do(t, "LOCK /v1/terraform/tf/a", lockInfoBody(firstID), alice).grant().FencingToken
@@ -68,7 +72,11 @@ func TestTerraformForceUnlockNeedsTheScopeBreak(t *testing.T) {
 		t.Errorf("the lease %d was broken, want %d", ended.FencingToken, token)
 	}
 	s.do(t, "LOCK /v1/terraform/tf/a", lockInfoBody(thirdID), alice).want(200)
-	s.do(t, "UNLOCK /v1/terraform/tf/a", operator).want(200) // with an empty body
+	// An empty body does not say which lease it means, so it is not one that has just begun.
+	time.Sleep(newLease - time.Millisecond)
+	s.do(t, "UNLOCK /v1/terraform/tf/a", operator).want(409, api.CodeNotHeld)
+	time.Sleep(time.Millisecond)
+	s.do(t, "UNLOCK /v1/terraform/tf/a", operator).want(200)
 	s.do(t, "UNLOCK /v1/terraform/tf/a", lockInfoBody(thirdID), alice).want(409, api.CodeNotHeld)
 	_, records, _ := s.do(t, "GET /v1/audit?kind=broken", s.as(t, "auditor", "audit:**")).lines()
 	if len(records) != 2 || records[0].Cause != "unlocked by force by Terraform" {

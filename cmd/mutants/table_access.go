@@ -32,8 +32,8 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "readable-tokens-file", file: "core/files/private.go",
-		old:    "mode&0o006 == 0 {",
-		new:    "mode&0o002 == 0 {",
+		old:    "mode&0o006 == 0 ||",
+		new:    "mode&0o002 == 0 ||",
 		breaks: "a tokens file that all users can read is used",
 		tests:  inAuth,
 	},

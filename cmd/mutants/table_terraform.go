@@ -21,9 +21,16 @@ var terraformMutants = []mutant{
 	},
 	{
 		name: "force-unlock-of-any-id", file: "transport/terraform.go",
-		old:    "			return lockInfoOfLease(l).ID == info.ID\n",
-		new:    "			return true\n",
+		old:    "			if lockInfoOfLease(l).ID != info.ID {",
+		new:    "			if false {",
 		breaks: "a force-unlock ends the lease of another run than the one that it names",
+		tests:  inTerraform,
+	},
+	{
+		name: "repeated-force-unlock", file: "transport/terraform.go",
+		old:    "	if l.HeldFor(time.Now()) < newLease {",
+		new:    "	if false {",
+		breaks: "a force-unlock that Terraform repeats ends the lease of the next waiter",
 		tests:  inTerraform,
 	},
 	{

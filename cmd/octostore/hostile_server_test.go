@@ -83,12 +83,14 @@ var asksServer = [][]string{
 	{"run", "-nq", "x", "--", "go", "version"},
 }
 
-// asksNobody are the commands that ask no server, or only one of their own.
+// asksNobody are the commands that ask no server, or only one of their own, or, like mcp, only
+// for a program that reads their output.
 var asksNobody = []string{
 	"octostore", "serve", "demo", "bench", "bench acquire", "bench handover", "bench status", "bench waiters", "bench locks", "bench ceiling",
-	"bench ceiling-server", "config", "doctor", "backup", "version", "help", "audit", "audit verify", "audit replay", "audit key",
+	"bench ceiling-server", "config", "doctor", "backup", "mcp", "version", "help", "audit", "audit verify", "audit replay", "audit key",
 	"token", "token secret", "policy", "policy new", "policy inspect", "policy test", "policy bench", "policy run",
 	"profile", "profile list", "profile use", "profile remove",
+	"mcp", // asks when an agent calls a tool
 	"completion", "completion bash", "completion zsh", "completion fish", "completion powershell",
 }
 

@@ -102,6 +102,7 @@ func (f *acquireFlags) complete() (err error) {
 }
 
 func (f *acquireFlags) acquire(cmd *cobra.Command, c *client.Client, name string) error {
+	f.options.Waiting = locktool.SayWaiting(cmd.ErrOrStderr(), name)
 	g, err := c.AcquireUnkept(cmd.Context(), name, f.options)
 	if err != nil {
 		return locktool.NotAcquired(name, f.options.Wait > 0, err)
@@ -236,7 +237,7 @@ func breakCommand() *cobra.Command {
 	server := serverFlags(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&request.Reason, "reason", "", "`TEXT` for the audit log; required")
-	flags.Uint64Var(&request.FencingToken, "token", 0, "break only the lease with this fencing token, a `NUMBER` (default: whichever there is)")
+	flags.Uint64Var(&request.FencingToken, "token", 0, "break only the lease with this fencing token `NUMBER` (default: whichever there is)")
 	flags.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	completeNothing(cmd, "reason", "token")

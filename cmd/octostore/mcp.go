@@ -40,7 +40,7 @@ func mcpCommand() *cobra.Command {
 		if terminal.Is(cmd.OutOrStdout()) {
 			fmt.Fprintln(errs, "octostore: waiting for the messages of a coding agent; see docs/mcp.md")
 		}
-		return mcpserver.Run(cmd.Context(), cmd.InOrStdin(), terminal.Raw(cmd.OutOrStdout()), mcpserver.Config{
+		return mcpserver.Run(cmd.Context(), cmd.InOrStdin(), terminal.Exact(cmd.OutOrStdout()), mcpserver.Config{
 			Client: c, Holder: cmp.Or(*holder, runner.DefaultHolder(os.Getenv)), TTL: ttl, Version: version.Own(),
 			Log: slog.New(slog.NewTextHandler(errs, nil)),
 		})

@@ -54,7 +54,8 @@ func runnerCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // the flags behind NAME are the command's
-	durationVar(flags, &f.wait, "wait", "`DURATION` to wait for the lock, outages of the server included; 0: do not wait (default: as long as it takes, once a server has answered)")
+	durationVar(flags, &f.wait, "wait",
+		"`DURATION` to wait for the lock, outages included; 0: do not wait (default: as long as it takes, once a server has answered)")
 	flags.BoolVarP(&f.noWait, "no-wait", "n", false, "do not wait: the same as --wait 0")
 	durationVar(flags, &r.TTL, "ttl", "`DURATION` for which the lease outlives this process; it is renewed")
 	durationVar(flags, &r.KillAfter, "kill-after", "`DURATION` from SIGTERM to SIGKILL when the lease is lost")
@@ -64,7 +65,8 @@ func runnerCommand() *cobra.Command {
 	flags.StringArrayVar(&f.meta, "meta", nil, "`KEY=VALUE` for policies and the audit log; may be repeated")
 	flags.IntVarP(&f.conflict, "conflict-exit-code", "E", int(exitcode.Held), "exit `CODE` if the lock is held")
 	flags.StringVar(&r.Key, "idempotency-key", "", "`KEY` of this attempt, 16 to 128 characters; never the same for two runs at a time")
-	flags.BoolVar(&r.ExposeLease, "expose-lease", false, "write the lease id to a file that only you can read, named in OCTOSTORE_LEASE_ID_FILE")
+	flags.BoolVar(&r.ExposeLease, "expose-lease", false,
+		"write the lease id to a file that only you can read; OCTOSTORE_LEASE_ID_FILE names it")
 	flags.BoolVarP(&r.Quiet, "quiet", "q", false, "only write failures")
 	flags.BoolVar(&r.JSON, "json", false, "write one event a line, in JSON, to the standard error")
 	cmd.MarkFlagsMutuallyExclusive("quiet", "json")

@@ -57,6 +57,7 @@ var every = map[string]error{
 	"problem.ErrCrossOrigin":    ErrCrossOrigin,
 	"problem.ErrForeignHost":    ErrForeignHost,
 	"problem.ErrTooManyReaders": ErrTooManyReaders,
+	"problem.ErrJustGranted":    ErrJustGranted,
 	"problem.MethodError":       &MethodError{Method: "PUT", Allow: "GET"},
 	"lock.ErrWaitsEnough":       lock.ErrWaitsEnough,
 	"problem.LimitError":        &LimitError{Why: "w", RetryAfter: time.Second},

@@ -62,6 +62,7 @@ var table = []row{
 	{as[*lock.HeldError](), http.StatusConflict, api.CodeHeld, "Lock is held", 0},
 	{is(lock.ErrNotHeld), http.StatusConflict, api.CodeNotHeld, "Lock is not held", 0},
 	{is(lock.ErrTokenChanged), http.StatusConflict, api.CodeNotHeld, "Lock is not held", 0},
+	{is(ErrJustGranted), http.StatusConflict, api.CodeNotHeld, "Lock changed hands", 0},
 	{is(core.ErrChangedHands), http.StatusConflict, api.CodeNotHeld, "Lock changed hands", 0},
 	{is(lock.ErrFree), http.StatusConflict, api.CodeNotHeld, "Lock is not held", 0},
 	{as[*lock.SupersededError](), http.StatusConflict, api.CodeSuperseded, "Superseded", 0},

@@ -68,10 +68,11 @@ func work(ctx context.Context, file string, token uint64) error {
 				return err
 			}
 		case <-ctx.Done():
-			if lost, is := errors.AsType[*client.LostError](context.Cause(ctx)); is {
-				return lost
+			cause := context.Cause(ctx)
+			if _, lost := errors.AsType[*client.LostError](cause); !lost && errors.Is(cause, context.DeadlineExceeded) {
+				return nil // the time is over
 			}
-			return nil // the time is over
+			return cause
 		}
 	}
 }
@@ -88,7 +89,7 @@ func status(err error) int {
 		status int
 	}{
 		{client.ErrHeld, 75}, {client.ErrPolicyDenied, 77}, {client.ErrForbidden, 77}, {client.ErrUnauthenticated, 77},
-		{client.ErrNotHeld, 79}, {client.ErrInvalid, 64},
+		{client.ErrNotHeld, 79}, {client.ErrInvalid, 64}, {context.Canceled, 143},
 	} {
 		if errors.Is(err, e.is) {
 			return e.status

@@ -2,6 +2,7 @@ package param
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/octostore/octostore/core/input"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/api"
 )
 
 // A number of JSON is a number however it is written.
@@ -145,6 +148,37 @@ func FuzzBody(f *testing.F) {
 			if got, ok := p.get(name); !ok || len(v) != 1 || got != v[0] {
 				t.Fatalf("%q: %s is %q, want %q", content, name, got, v)
 			}
+		}
+	})
+}
+
+// FuzzLockInfo: a lock info is refused with the member that is wrong, or gives texts that a lease
+// may hold, whatever it says, and a time that comes back from JSON.
+func FuzzLockInfo(f *testing.F) {
+	f.Add(`{"ID":"9dadb095-532f-80fa-7a3e-387cfc948a26","Operation":"OperationTypeApply","Info":"","Who":"root@vm","Version":"1.11.4","Created":"2026-11-27T17:11:09.152019424Z","Path":""}`)
+	f.Add(`{"ID":"9dadb095-532f-80fa-7a3e-387cfc948a26","Created":"0000-01-01T00:00:00+23:59","Who":"\ud800\u0000"}`)
+	f.Add(`{"ID":"9dadb095-532f-80fa-7a3e-387cfc948a26","x":[[[[{}]]]],"ID":null}`)
+	f.Fuzz(func(t *testing.T, content string) {
+		var p Values
+		if err := p.ParseLockInfo(httptest.NewRequest("LOCK", "/", nil), []byte(content)); err != nil {
+			wantInputError(t, err)
+			return
+		}
+		info := p.LockInfo()
+		if info == nil {
+			if strings.TrimSpace(content) != "" {
+				t.Fatalf("%q counts as empty", content)
+			}
+			return
+		}
+		texts := map[string]string{"a": info.ID, "b": info.Operation, "c": info.Info, "d": info.Version, "e": info.Path}
+		if err := errors.Join(lock.CheckMetadata(texts), input.CheckText("holder", info.Who, lock.MaxHolder)); err != nil {
+			t.Errorf("%q: %v", content, err)
+		}
+		text, err := json.Marshal(info)
+		var again api.TerraformLock
+		if err := errors.Join(err, json.Unmarshal(text, &again)); err != nil || again != *info {
+			t.Errorf("%q: %+v comes back as %+v, %v", content, info, again, err)
 		}
 	})
 }

@@ -267,6 +267,7 @@ func masked(answer string) string {
 var differingReadme = []*regexp.Regexp{
 	regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]+Z`),
 	regexp.MustCompile(`token [0-9]{16}`),
+	regexp.MustCompile(`[^ ]+@[^ ]+:[0-9]+@local`), // the holder that octostore run names by default
 	regexp.MustCompile(`policy set [0-9a-f]{16}`),
 	regexp.MustCompile(`[0-9.]+m?s +released`),
 	regexp.MustCompile(`HELD +END`),

@@ -22,29 +22,50 @@ type language struct {
 	name    string
 	sources []string // below sdk-examples/locks
 	tools   []string // what has to be installed
+	again   bool     // another interpreter of the same file, for which the quick scenarios are enough
+	sigterm bool     // it gives the lock back at SIGTERM
 	// build returns the command to which NAME, FILE and SECONDS are appended. What takes long to
 	// build is kept in a folder below bin, which git ignores.
 	build func(t *testing.T, kept string) []string
 }
 
 var languages = []language{
-	{"sh", []string{"sh/lock.sh"}, []string{"sh", "curl"}, func(*testing.T, string) []string {
-		return []string{"sh", octotest.Path(locks + "sh/lock.sh")}
-	}},
-	{"python", []string{"python/lock.py"}, []string{"python3"}, func(*testing.T, string) []string {
-		return []string{"python3", "-B", "-W", "error", octotest.Path(locks + "python/lock.py")}
-	}},
-	{"typescript", typescript, []string{"node", "npm"}, buildTypeScript},
-	{"go", []string{"go/main.go"}, []string{"go"}, func(t *testing.T, kept string) []string {
-		binary := filepath.Join(kept, "lock")
-		must(t, octotest.Root(), nil, "go", "build", "-o", binary, "./"+locks+"go")
-		return []string{binary}
-	}},
-	{"java", []string{"java/Lock.java"}, []string{"java", "javac"}, func(t *testing.T, kept string) []string {
-		must(t, octotest.Root(), nil, "javac", "-Xlint:all", "-Werror", "-d", kept, octotest.Path(locks+"java/Lock.java"))
-		return []string{"java", "-XX:TieredStopAtLevel=1", "-cp", kept, "Lock"}
-	}},
-	{"rust", []string{"rust/Cargo.toml", "rust/Cargo.lock", "rust/src/lock.rs", "rust/src/main.rs"}, []string{"cargo"}, buildRust},
+	{
+		name: "python", sources: []string{"python/lock.py"}, tools: []string{"python3"}, sigterm: true,
+		build: func(*testing.T, string) []string {
+			return []string{"python3", "-B", "-W", "error", octotest.Path(locks + "python/lock.py")}
+		},
+	},
+	{name: "sh", sources: shell, tools: []string{"sh", "curl"}, sigterm: true, build: script("sh")},
+	{name: "bash", sources: shell, tools: []string{"bash", "curl"}, sigterm: true, again: true, build: script("bash")},
+	{name: "busybox", sources: shell, tools: []string{"busybox", "curl"}, sigterm: true, again: true, build: script("busybox", "sh")},
+	{name: "typescript", sources: typescript, tools: []string{"node", "npm"}, sigterm: true, build: buildTypeScript},
+	{
+		name: "go", sources: []string{"go/main.go"}, tools: []string{"go"}, sigterm: true,
+		build: func(t *testing.T, kept string) []string {
+			binary := filepath.Join(kept, "lock")
+			must(t, octotest.Root(), nil, "go", "build", "-o", binary, "./"+locks+"go")
+			return []string{binary}
+		},
+	},
+	{
+		name: "java", sources: []string{"java/Lock.java"}, tools: []string{"java", "javac"},
+		build: func(t *testing.T, kept string) []string {
+			must(t, octotest.Root(), nil, "javac", "-Xlint:all", "-Werror", "-d", kept, octotest.Path(locks+"java/Lock.java"))
+			return []string{"java", "-XX:TieredStopAtLevel=1", "-cp", kept, "Lock"}
+		},
+	},
+	{
+		name: "rust", sources: []string{"rust/Cargo.toml", "rust/Cargo.lock", "rust/src/lock.rs", "rust/src/main.rs"},
+		tools: []string{"cargo"}, build: buildRust,
+	},
+}
+
+var shell = []string{"sh/lock.sh"}
+
+// script is how a shell runs lock.sh.
+func script(command ...string) func(*testing.T, string) []string {
+	return func(*testing.T, string) []string { return append(command, octotest.Path(locks+"sh/lock.sh")) }
 }
 
 // typescript are the files without which its example does not build.
@@ -61,12 +82,13 @@ func (l language) command(t *testing.T) []string {
 			t.Fatal(err)
 		}
 	}
-	kept := octotest.Path("bin/test/examples/" + l.name)
-	if err := os.MkdirAll(kept, 0o755); err != nil {
+	if err := os.MkdirAll(l.kept(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return l.build(t, kept)
+	return l.build(t, l.kept())
 }
+
+func (l language) kept() string { return octotest.Path("bin/test/examples/" + l.name) }
 
 // buildTypeScript installs the compiler of package-lock.json unless it is there.
 func buildTypeScript(t *testing.T, kept string) []string {
@@ -105,7 +127,7 @@ func buildRust(t *testing.T, kept string) []string {
 	if out, err := run(dir, target, "cargo", "fetch", "--locked"); err != nil {
 		t.Skipf("SKIP: cargo could not get the crates: %v\n%s", err, out)
 	}
-	must(t, dir, append(target, "RUSTFLAGS=-D warnings"), "cargo", "build", "--locked", "--offline")
+	must(t, dir, target, "cargo", "build", "--locked", "--offline")
 	return []string{filepath.Join(kept, "debug", "octostore-lock-example")}
 }
 

@@ -17,8 +17,10 @@ import (
 	"github.com/octostore/octostore/transport/api"
 )
 
-// The ttl of the leases in the scenarios; they are renewed at a third of it.
-const ttl = 9 * time.Second
+// shortTTL is the ttl in scenarios that wait for renewals, at a third of it, or for the end.
+const shortTTL = 12 * time.Second
+
+var shortly = fmt.Sprintf("LOCK_TTL=%d", shortTTL/time.Second)
 
 // process is an example as it runs.
 type process struct {
@@ -41,7 +43,7 @@ func start(t *testing.T, command []string, addr, name, seconds string, settings 
 	r.cmd = exec.Command(path, append(command[1:], name, r.file, seconds)...)
 	r.cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "OCTOSTORE_URL=http://" + addr,
-		fmt.Sprintf("LOCK_TTL=%d", ttl/time.Second), "LOCK_WAIT=120",
+		"LOCK_WAIT=120",
 	}, settings...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.errs
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -94,7 +96,7 @@ func (r *process) written(t *testing.T) []string {
 // works waits until it works, and returns the lease it works with.
 func (r *process) works(t *testing.T, p *octotest.Server, name string) *api.Lease {
 	t.Helper()
-	octotest.WaitUntil(t, "it works", func() bool { return len(r.written(t)) > 0 || isOver(r.done) })
+	octotest.WaitWithin(t, 2*octotest.Patient, "it works", func() bool { return len(r.written(t)) > 0 || isOver(r.done) })
 	if isOver(r.done) {
 		t.Fatalf("it has ended:\n%s%s", r.out.String(), r.errs.String())
 	}
@@ -111,7 +113,7 @@ func (r *process) works(t *testing.T, p *octotest.Server, name string) *api.Leas
 // waits waits until it is in the queue of a lock, and returns its place.
 func (r *process) waits(t *testing.T, p *octotest.Server, name string) api.Waiter {
 	t.Helper()
-	octotest.WaitUntil(t, "it waits", func() bool { return p.Look(name).WaitersTotal == 1 || isOver(r.done) })
+	octotest.WaitWithin(t, 2*octotest.Patient, "it waits", func() bool { return p.Look(name).WaitersTotal == 1 || isOver(r.done) })
 	l := p.Look(name)
 	if len(l.Waiters) != 1 || len(r.written(t)) > 0 {
 		t.Fatalf("it does not wait: %+v\n%s%s", l, r.out.String(), r.errs.String())

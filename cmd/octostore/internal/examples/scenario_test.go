@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,20 +22,21 @@ import (
 
 // scenarios are what every example goes through.
 var scenarios = []struct {
-	name string
-	long bool
-	run  func(t *testing.T, command []string)
+	name         string
+	long, signal bool
+	run          func(t *testing.T, command []string)
 }{
-	{"waits, works over a SIGKILL of the server, and gives the lock back", true, worksOverAKill},
-	{"keeps its place when connections are cut", true, keepsItsPlace},
-	{"killed while it waits, leaves no ghost", true, leavesNoGhost},
-	{"stops before its lease ends if it cannot be renewed", true, stopsInTime},
-	{"stops when its lease is broken", false, stopsWhenBroken},
-	{"shows why it was denied", false, showsDenials},
-	{"takes nothing else for a grant", false, takesNothingElse},
-	{"asks again when answers are lost", false, asksAgain},
-	{"waits out what passes, and obeys Retry-After", true, waitsItOut},
-	{"says who has the lock when its time is over", false, saysWhoHasIt},
+	{"waits, works over a SIGKILL of the server, and gives the lock back", true, false, worksOverAKill},
+	{"keeps its place when connections are cut", true, false, keepsItsPlace},
+	{"killed while it waits, leaves no ghost", true, false, leavesNoGhost},
+	{"stops before its lease ends if it cannot be renewed", true, false, stopsInTime},
+	{"stops when its lease is broken", false, false, stopsWhenBroken},
+	{"shows why it was denied", false, false, showsDenials},
+	{"gives the lock back at SIGTERM", false, true, givesBackAtSIGTERM},
+	{"takes nothing else for a grant", false, false, takesNothingElse},
+	{"asks again when answers are lost", false, false, asksAgain},
+	{"waits out what passes, and obeys Retry-After", true, false, waitsItOut},
+	{"says who has the lock when its time is over", false, false, saysWhoHasIt},
 }
 
 func TestLockExamples(t *testing.T) {
@@ -45,13 +47,13 @@ func TestLockExamples(t *testing.T) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, l := range languages {
-		all.Go(func() { t.Run(l.name, func(t *testing.T) { goThrough(t, l, true) }) })
+		all.Go(func() { t.Run(l.name, func(t *testing.T) { goThrough(t, l, !l.again) }) })
 	}
 }
 
 func TestLockExampleInPython(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	goThrough(t, languages[1], false)
+	goThrough(t, languages[0], false)
 }
 
 // slots bounds how many examples run at a time. They wait more than they work, but on a
@@ -60,10 +62,13 @@ var slots = make(chan struct{}, 12)
 
 func goThrough(t *testing.T, l language, long bool) {
 	command := l.command(t)
+	if long {
+		t.Run("runs as the page says", func(t *testing.T) { runPage(t, l, l.kept()) })
+	}
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, s := range scenarios {
-		if s.long && !long {
+		if s.long && !long || s.signal && !l.sigterm {
 			continue
 		}
 		all.Go(func() {
@@ -80,11 +85,11 @@ func worksOverAKill(t *testing.T, command []string) {
 	dir, name := t.TempDir(), "work/v1.2+fix/@ci:~1"
 	p := octotest.Start(t, dir)
 	other := p.Take(t, name, "?ttl=1h")
-	r := start(t, command, p.Addr, name, "12")
+	r := start(t, command, p.Addr, name, "15", shortly)
 	r.waits(t, p, name)
 	octotest.Expect(t, p.Release(other), 200, "")
 	first := r.works(t, p, name)
-	if first.TTLMS != ttl.Milliseconds() || first.FencingToken <= other.FencingToken {
+	if first.TTLMS != shortTTL.Milliseconds() || first.FencingToken <= other.FencingToken {
 		t.Errorf("the lease is %+v", first)
 	}
 	renewed := func(p *octotest.Server, since time.Time) {
@@ -166,14 +171,14 @@ func stopsInTime(t *testing.T, command []string) {
 		<-r.Context().Done()
 		return true
 	})
-	r := start(t, command, addr, "a", "60")
+	r := start(t, command, addr, "a", "60", shortly)
 	lease := r.works(t, p, "a")
 	r.ends(t, 79, "lost")
 	last, err := os.Stat(r.file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if spare := lease.ExpiresAt.Sub(last.ModTime()); spare < ttl/24 || renewals.Load() < 2 {
+	if spare := lease.ExpiresAt.Sub(last.ModTime()); spare < shortTTL/24 || renewals.Load() < 2 {
 		t.Errorf("its last write was %s before its lease ended, after %d renewals", spare, renewals.Load())
 	}
 	if l := p.Look("a"); l.State != api.Free {
@@ -183,13 +188,26 @@ func stopsInTime(t *testing.T, command []string) {
 
 func stopsWhenBroken(t *testing.T, command []string) {
 	p := octotest.Start(t, t.TempDir())
-	r := start(t, command, p.Addr, "a", "60")
+	r := start(t, command, p.Addr, "a", "60", shortly)
 	r.works(t, p, "a")
 	octotest.Expect(t, octotest.Call("POST", p.Addr, "/v1/locks/a/break?reason=an+emergency"), 200, "")
 	broken := time.Now()
 	r.ends(t, 79, "lost")
-	if took := r.ended.Sub(broken); took > ttl/3+octotest.Promptly {
+	if took := r.ended.Sub(broken); took > shortTTL/3+octotest.Promptly {
 		t.Errorf("it worked for %s after its lease was broken", took)
+	}
+}
+
+func givesBackAtSIGTERM(t *testing.T, command []string) {
+	p := octotest.Start(t, t.TempDir())
+	r := start(t, command, p.Addr, "a", "60")
+	r.works(t, p, "a")
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	r.ends(t, 143)
+	if l := p.Look("a"); l.State != api.Free {
+		t.Errorf("after its end: %+v", l)
 	}
 }
 

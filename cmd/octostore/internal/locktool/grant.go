@@ -90,6 +90,24 @@ func NotAcquired(name string, waited bool, err error) error {
 	return &toldError{b.String(), err}
 }
 
+// SayWaiting returns a function that says what an acquire waits for, whenever that changes.
+func SayWaiting(w io.Writer, name string) func(client.Waiting) {
+	said := ""
+	return func(now client.Waiting) {
+		what := ""
+		switch {
+		case now.Held != nil && now.Held.Lease != nil:
+			what = fmt.Sprintf("%s, held by %s", cell(name), holderOf(*now.Held.Lease))
+		case now.Held == nil && now.Err != nil:
+			what = now.Err.Error()
+		}
+		if what != "" && what != said {
+			fmt.Fprintf(w, "octostore: waiting: %s\n", what)
+			said = what
+		}
+	}
+}
+
 // toldError is an error in other words.
 type toldError struct {
 	text string

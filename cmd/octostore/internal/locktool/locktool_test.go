@@ -317,3 +317,18 @@ func TestHeldLockNamesItsHolderAndWhatToDo(t *testing.T) {
 		t.Error("another error is changed")
 	}
 }
+
+// What an acquire waits for is said when it changes, and not each time.
+func TestWaitingIsSaidWhenItChanges(t *testing.T) {
+	var out strings.Builder
+	say := locktool.SayWaiting(&out, "a")
+	held := client.Waiting{Held: &api.HeldProblem{Lease: lease()}}
+	down := client.Waiting{Err: &client.UnreachableError{URL: "http://x", Err: errors.New("refused")}}
+	for _, w := range []client.Waiting{held, held, {Held: &api.HeldProblem{}}, down, down, held} {
+		say(w)
+	}
+	const want = "octostore: waiting: a, held by ci-4711@alice\noctostore: waiting: no answer from http://x: refused\noctostore: waiting: a, held by ci-4711@alice\n"
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}

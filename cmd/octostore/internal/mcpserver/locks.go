@@ -24,7 +24,9 @@ const (
 // locks are those that a session holds and waits for. Its methods may be called by many
 // goroutines.
 type locks struct {
-	cfg Config
+	cfg    Config
+	ending context.Context // ends with the session
+	cancel context.CancelFunc
 
 	mu      sync.Mutex
 	byName  map[string]*entry
@@ -55,7 +57,9 @@ func newLocks(cfg Config) *locks {
 	if cfg.Kept == 0 {
 		cfg.Kept = kept
 	}
-	return &locks{cfg: cfg, byName: map[string]*entry{}}
+	l := &locks{cfg: cfg, byName: map[string]*entry{}}
+	l.ending, l.cancel = context.WithCancel(context.Background())
+	return l
 }
 
 // wish is what an agent wants of a lock.
@@ -317,6 +321,7 @@ func (l *locks) giveUp(lease *client.Lease) {
 // end leaves all queues, releases all locks, and waits until that is done. Calls after the first
 // wait, too.
 func (l *locks) end() {
+	l.cancel()
 	l.mu.Lock()
 	l.ended = true
 	for _, e := range l.byName {

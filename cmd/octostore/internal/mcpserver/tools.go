@@ -28,6 +28,9 @@ type answer interface {
 // add registers a tool. Every answer carries the notices that no call has told yet.
 func add[In any, Out answer](t *tools, name string, call func(context.Context, *mcp.CallToolRequest, In) Out) {
 	mcp.AddTool(t.server, definition(name), func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, Out, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(t.locks.ending, cancel)()
 		out := call(ctx, req, in)
 		if err := ctx.Err(); err != nil { // no answer is read any more; the next one tells
 			return nil, out, errors.New("the call was cancelled")

@@ -5,7 +5,6 @@ package recipes_test
 import (
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
@@ -19,14 +18,10 @@ func TestRecipeForGitHubActionsIsCancelled(t *testing.T) {
 	r.start(t, "Install octostore", same).ends(t, 0)
 	deploy := r.start(t, "Deploy", same)
 	deploy.runs(t, "deploy/prod", "deploy.sh")
-	before := time.Now()
 	if err := deploy.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	deploy.ends(t, 128+int(syscall.SIGINT))
-	if took := time.Since(before); took > 7500*time.Millisecond {
-		t.Errorf("it ended after %s, when the runner has sent SIGTERM", took)
-	}
 	r.expectFree(t, "deploy/prod")
 }
 

@@ -3,206 +3,18 @@
 package recipes_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/transport/api"
 )
-
-// stack is a state with its server, and a server of locks with tokens. Its lock is prod/network.
-type stack struct {
-	t      *testing.T
-	locks  *octotest.Server
-	states *httptest.Server
-	gate   *httptest.Server // in front of locks
-	token  string           // of an account that may acquire and read
-	breaks string           // of one that may break, too
-	admin  string
-
-	mu        sync.Mutex
-	state     []byte
-	passwords map[string]bool // that the state server saw
-	asked     []*recorded     // through the gate
-	lose      string          // the method whose next answer is lost
-}
-
-// recorded is a request of Terraform to the server of locks, and the status of its answer.
-type recorded struct {
-	line   string
-	body   string
-	status int
-}
-
-func newStack(t *testing.T) *stack {
-	t.Helper()
-	octotest.NeedTools(t, "terraform")
-	s := &stack{t: t, locks: octotest.Start(t, t.TempDir()), passwords: map[string]bool{}}
-	s.admin = s.makeToken("", "admin", "admin")
-	s.token = s.makeToken(s.admin, "ci", "acquire,read:prod/**")
-	s.breaks = s.makeToken(s.admin, "operator", "acquire,read,break:prod/**")
-	s.states = httptest.NewServer(http.HandlerFunc(s.serveState))
-	t.Cleanup(s.states.Close)
-	s.gate = httptest.NewServer(http.HandlerFunc(s.pass))
-	t.Cleanup(s.gate.Close)
-	return s
-}
-
-func (s *stack) makeToken(as, account, scopes string) string {
-	s.t.Helper()
-	got := octotest.CallAs(as, "POST", s.locks.Addr, "/v1/tokens?account="+account+"&scopes="+url.QueryEscape(scopes))
-	octotest.Expect(s.t, got, 200, "")
-	return octotest.Member(s.t, got.Body, "token")
-}
-
-// serveState is all that the backend needs of a state server besides locks.
-func (s *stack) serveState(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, password, _ := r.BasicAuth()
-	s.passwords[password] = true
-	switch {
-	case r.Method == http.MethodPost:
-		s.state, _ = io.ReadAll(r.Body)
-	case s.state == nil:
-		w.WriteHeader(http.StatusNotFound)
-	default:
-		_, _ = w.Write(s.state)
-	}
-}
-
-// pass records the requests of Terraform, and loses an answer if it is to.
-func (s *stack) pass(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	kept := &recorded{line: r.Method + " " + r.URL.RequestURI(), body: string(body)}
-	s.mu.Lock()
-	s.asked = append(s.asked, kept)
-	lose := s.lose == r.Method
-	if lose {
-		s.lose = ""
-	}
-	addr := s.locks.Addr
-	s.mu.Unlock()
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
-	proxy.ErrorLog = log.New(io.Discard, "", 0) // a server that was killed
-	proxy.ModifyResponse = func(answer *http.Response) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		kept.status = answer.StatusCode
-		return nil
-	}
-	if lose {
-		proxy.ServeHTTP(httptest.NewRecorder(), r)
-		panic(http.ErrAbortHandler)
-	}
-	proxy.ServeHTTP(w, r)
-}
-
-func (s *stack) requests() (all []recorded) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.asked {
-		all = append(all, *r)
-	}
-	return all
-}
-
-// folder returns a new working directory with the recipe, initialized.
-func (s *stack) folder(query string) string {
-	s.t.Helper()
-	recipe, err := os.ReadFile(octotest.Path("sdk-examples/recipes/terraform/main.tf"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	text := strings.NewReplacer("https://states.example.com", s.states.URL, "https://locks.example.com", s.gate.URL, "?ttl=1h&wait=5m", query).Replace(string(recipe))
-	if strings.Contains(text, "example.com") || !strings.Contains(text, query) {
-		s.t.Fatalf("the recipe has other addresses:\n%s", recipe)
-	}
-	dir := s.t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	if out, err := s.terraform(dir, s.token, "init").CombinedOutput(); err != nil {
-		s.t.Fatalf("terraform init: %v\n%s", err, out)
-	}
-	return dir
-}
-
-func (s *stack) terraform(dir, token string, args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 2*octotest.Patient)
-	s.t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, "terraform", args...)
-	cmd.Dir = dir
-	cmd.WaitDelay = time.Second
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TF_CLI_CONFIG_FILE=/dev/null", "CHECKPOINT_DISABLE=1", "TF_INPUT=0",
-		"TF_CLI_ARGS=-no-color", "TF_HTTP_PASSWORD=" + token,
-	}
-	return cmd
-}
-
-// apply begins an apply that lasts until the file is there.
-func (s *stack) apply(dir, token, file string, args ...string) (cmd *exec.Cmd, out *octotest.Buffer) {
-	s.t.Helper()
-	args = append([]string{"apply", "-auto-approve", "-var", "command=until [ -e " + file + " ]; do sleep 0.02; done"}, args...)
-	cmd, out = s.terraform(dir, token, args...), &octotest.Buffer{}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { _ = cmd.Process.Kill() }) // ended already: fine
-	return cmd, out
-}
-
-func (s *stack) lock() (l api.Lock) {
-	_ = json.Unmarshal([]byte(octotest.CallAs(s.admin, "GET", s.locks.Addr, "/v1/locks/prod/network").Body), &l)
-	return l
-}
-
-// heldByTerraform waits until Terraform has the lock under an ID other than this one.
-func (s *stack) heldByTerraform(other string) (id string) {
-	s.t.Helper()
-	octotest.WaitUntil(s.t, "Terraform has the lock", func() bool {
-		if l := s.lock(); l.Lease != nil {
-			id = l.Lease.Metadata["terraform.id"]
-		}
-		return id != "" && id != other
-	})
-	return id
-}
-
-func (s *stack) touch(file string) {
-	s.t.Helper()
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// ends fails the test unless the command ends with success.
-func (s *stack) ends(cmd *exec.Cmd, out *octotest.Buffer) {
-	s.t.Helper()
-	if err := cmd.Wait(); err != nil {
-		s.t.Fatalf("terraform: %v\n%s", err, out)
-	}
-}
 
 func TestTerraformAppliesExcludeEachOther(t *testing.T) {
 	s := newStack(t)
@@ -220,20 +32,16 @@ func TestTerraformAppliesExcludeEachOther(t *testing.T) {
 		t.Errorf("a second plan: %v\n%s", err, out)
 	}
 
-	// One that waits in the queue has the lock when the first apply has ended. So has one that
-	// asks again and again, as -lock-timeout does.
+	// One that waits in the queue has the lock when the first apply has ended.
 	waiting, waitingOut := s.apply(s.folder("?ttl=10m&wait=30s"), s.token, file)
 	octotest.WaitUntil(t, "one waits", func() bool { return s.lock().WaitersTotal == 1 })
-	polling, pollingOut := s.apply(second, s.token, file, "-lock-timeout=1m")
-	octotest.WaitUntil(t, "the other has asked", func() bool { return len(s.requests()) >= 4 })
 	s.touch(file)
 	s.ends(first, firstOut)
 	s.ends(waiting, waitingOut)
-	s.ends(polling, pollingOut)
 
 	var state struct{ Serial int }
-	if err := json.Unmarshal(s.state, &state); err != nil || state.Serial < 3 {
-		t.Errorf("three applies end with the serial %d: %v", state.Serial, err)
+	if err := json.Unmarshal(s.state, &state); err != nil || state.Serial < 2 {
+		t.Errorf("two applies end with the serial %d: %v", state.Serial, err)
 	}
 	if !s.passwords[s.token] {
 		t.Error("the state server did not see the password of the backend; docs/terraform.md says that it does")
@@ -255,7 +63,25 @@ func TestTerraformAppliesExcludeEachOther(t *testing.T) {
 	}
 }
 
+// With -lock-timeout Terraform asks again with the same ID, until the lock is free.
+func TestTerraformLockTimeoutAsksAgain(t *testing.T) {
+	t.Parallel() // it waits
+	s := newStack(t)
+	file := filepath.Join(t.TempDir(), "go")
+	s.touch(file)
+	held := octotest.CallAs(s.token, "POST", s.locks.Addr, "/v1/locks/prod/network/acquire?ttl=10m")
+	octotest.Expect(t, held, 200, "")
+	polling, out := s.apply(s.folder("?ttl=10m"), s.token, file, "-lock-timeout=1m")
+	octotest.WaitUntil(t, "it has asked twice", func() bool { return len(s.requests()) == 2 })
+	octotest.Expect(t, octotest.CallAs(s.token, "POST", s.locks.Addr, "/v1/locks/prod/network/release?lease_id="+octotest.Member(t, held.Body, "lease_id")), 200, "")
+	s.ends(polling, out)
+	if all := s.requests(); len(all) != 4 || all[0].body != all[2].body || all[0].status != 423 || all[2].status != 200 {
+		t.Errorf("terraform sent %+v", all)
+	}
+}
+
 func TestTerraformForceUnlock(t *testing.T) {
+	t.Parallel() // it waits
 	s := newStack(t)
 	file := filepath.Join(t.TempDir(), "go")
 	dir := s.folder("?ttl=10m")
@@ -267,6 +93,7 @@ func TestTerraformForceUnlock(t *testing.T) {
 	if out, err := s.terraform(dir, s.token, "plan").CombinedOutput(); err == nil || !strings.Contains(string(out), id) {
 		t.Fatalf("the lock of a killed apply is not held: %v\n%s", err, out)
 	}
+	s.waitUntilNotNew()
 	before := len(s.requests())
 	out, err := s.terraform(dir, s.breaks, "force-unlock", "-force", id).CombinedOutput()
 	if err != nil {
@@ -337,6 +164,28 @@ func TestTerraformUnlocksAfterARestart(t *testing.T) {
 	}
 }
 
+// A run that is killed while it waits gets no lock, as far as the server can see: its connection
+// is cut.
+func TestTerraformKilledWhileItWaitsGetsNoLock(t *testing.T) {
+	s := newStack(t)
+	file := filepath.Join(t.TempDir(), "go")
+	first, firstOut := s.apply(s.folder("?ttl=10m"), s.token, file)
+	s.heldByTerraform("")
+	waiting, _ := s.apply(s.folder("?ttl=10m&wait=1m"), s.token, file)
+	octotest.WaitUntil(t, "one waits", func() bool { return s.lock().WaitersTotal == 1 })
+	_ = waiting.Process.Kill()
+	_ = waiting.Wait()
+	octotest.WaitUntil(t, "its place is passed over", func() bool {
+		l := s.lock()
+		return l.WaitersTotal == 0 || l.Waiters[0].Away
+	})
+	s.touch(file)
+	s.ends(first, firstOut)
+	if s.lock().State != api.Free {
+		t.Error("the lock is still held")
+	}
+}
+
 // A lease that ends before its apply is no secret: Terraform says so when it unlocks.
 func TestTerraformReportsALeaseThatEnded(t *testing.T) {
 	s := newStack(t)
@@ -352,6 +201,7 @@ func TestTerraformReportsALeaseThatEnded(t *testing.T) {
 
 // The commands of docs/terraform.md are run in order.
 func TestTerraformPageTellsTheTruth(t *testing.T) {
+	t.Parallel() // it waits
 	s := newStack(t)
 	page, err := os.ReadFile(octotest.Path("docs/terraform.md"))
 	if err != nil {
@@ -377,6 +227,7 @@ func TestTerraformPageTellsTheTruth(t *testing.T) {
 			if got := s.lockWith(s.token, info); got != 200 {
 				t.Fatalf("the lock of the page: %d", got)
 			}
+			s.waitUntilNotNew()
 		}
 		cmd := octotest.Shell(t, dir, text, append(s.terraform(dir, s.breaks).Env[1:], "TF_CLI_ARGS_apply=-auto-approve", "OCTOSTORE_URL=http://"+s.locks.Addr, "OCTOSTORE_TOKEN="+s.admin)...)
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -390,20 +241,4 @@ func TestTerraformPageTellsTheTruth(t *testing.T) {
 	if ran < 5 {
 		t.Errorf("only %d commands were found", ran)
 	}
-}
-
-// lockWith sends a LOCK with a lock info, and returns the status of the answer.
-func (s *stack) lockWith(token, info string) int {
-	s.t.Helper()
-	r, err := http.NewRequest("LOCK", "http://"+s.locks.Addr+"/v1/terraform/prod/network", strings.NewReader(info))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r.SetBasicAuth("terraform", token)
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	return answer.StatusCode
 }

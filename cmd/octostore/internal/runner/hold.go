@@ -93,7 +93,9 @@ func (r *Run) notAcquired(err error) error {
 	if down, is := errors.AsType[*client.UnreachableError](err); is {
 		code = exitcode.Unavailable
 		if errors.Is(err, errNoServer) {
-			return exitcode.As(code, fmt.Errorf("%s: not acquired: no server has answered yet, and without --wait the run gives up: %w", r.Name, down))
+			return exitcode.As(code, fmt.Errorf(
+				"%s: not acquired: no server has answered yet, and without --wait the run gives up: %w", r.Name, down,
+			))
 		}
 	}
 	switch {
@@ -226,9 +228,15 @@ func (h *held) finish(ctx context.Context, end ending) (Outcome, error) {
 	err := h.release(ctx)
 	over := end.over || early && errors.Is(err, client.ErrNotHeld)
 	if over && end.Code == 0 {
-		return Outcome{}, exitcode.As(exitcode.Lost, fmt.Errorf("%s: the command exited with 0, but its lease was over before: it may not have been alone", r.Name))
+		return Outcome{}, exitcode.As(exitcode.Lost, fmt.Errorf(
+			"%s: the command exited with 0, but its lease was over before: it may not have been alone", r.Name,
+		))
 	}
-	return Outcome{Status: end.Code}, nil
+	out := Outcome{Status: end.Code}
+	if end.Typed { // so that a shell that runs this in a loop stops, as it would without octostore
+		out.Signal = end.Signal
+	}
+	return out, nil
 }
 
 // isOver reports whether the lease is known to have ended.

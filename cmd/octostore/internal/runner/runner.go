@@ -51,10 +51,13 @@ type Run struct {
 	report *reporter
 }
 
-// Outcome is how a run ended that has started its command: with the status of the command.
+// Outcome is how a run ended that has not failed.
 type Outcome struct {
-	Status int       // exit status: of the command, or 128 and the number of the signal that ended it
-	Signal os.Signal // this process was asked to stop before the command ran: die by it, see [Die]
+	Status int // exit status: of the command, or 128 and the number of the signal that ended it
+	// Signal is what the process should end by, see [Die]: it asked to stop before the command ran,
+	// or was typed at the terminal and ended the command.
+	Signal  os.Signal
+	waiting bool // Signal ended the wait
 }
 
 // Do runs the command. The error is that of octostore itself, and carries its exit code; the
@@ -75,7 +78,7 @@ func (r *Run) ended(out Outcome, err error) {
 	if err != nil {
 		code := int(exitcode.Of(err))
 		e.Status, e.By, e.Error = &code, "octostore", r.Explain(err)
-	} else if out.Signal != nil {
+	} else if out.waiting {
 		e.By, e.Signal = "octostore", signalName(out.Signal)
 	}
 	r.report.event(e)
@@ -162,5 +165,5 @@ func notStarted(err error) error {
 // stopped is the outcome after a signal before the command ran.
 func (r *Run) stopped(s os.Signal) (Outcome, error) {
 	r.report.note("%s: stopped by %s before the command ran", r.Name, signalName(s))
-	return Outcome{Status: signalStatus(s), Signal: s}, nil
+	return Outcome{Status: signalStatus(s), Signal: s, waiting: true}, nil
 }

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 )
@@ -41,7 +42,7 @@ func untilSignal(ctx context.Context) (context.Context, func()) {
 
 // signalOf returns the signal that has ended a context of untilSignal, or nil.
 func signalOf(ctx context.Context) os.Signal {
-	if i, is := context.Cause(ctx).(*interrupted); is {
+	if i, is := errors.AsType[*interrupted](context.Cause(ctx)); is {
 		return i.signal
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -38,7 +39,11 @@ func (c choice) client() (*client.Client, error) {
 	}
 	// The longer timeout is for what is not bounded: requests that wait.
 	to := &http.Client{Transport: &bounded{to: transport, timeout: c.timeout}, Timeout: c.timeout + time.Second}
-	return client.New(client.Config{URL: c.url, Token: c.token, HTTP: to})
+	made, err := client.New(client.Config{URL: c.url, Token: c.token, HTTP: to})
+	if err != nil {
+		return nil, exitcode.As(exitcode.Usage, err)
+	}
+	return made, nil
 }
 
 func onThisMachine(target string) bool {

@@ -128,8 +128,9 @@ func (s Server) flags() source {
 // Where a profile is named in its place, that has tokens of its own.
 func (s Server) environment() source {
 	e := source{
-		url:   os.Getenv("OCTOSTORE_URL"),
-		token: os.Getenv("OCTOSTORE_TOKEN"), tokenFrom: "OCTOSTORE_TOKEN",
+		// The secret stores of CI systems keep the line break that was pasted with a value.
+		url:   strings.TrimSpace(os.Getenv("OCTOSTORE_URL")),
+		token: strings.TrimSpace(os.Getenv("OCTOSTORE_TOKEN")), tokenFrom: "OCTOSTORE_TOKEN",
 		caFile: os.Getenv("OCTOSTORE_CA_FILE"), caFrom: "OCTOSTORE_CA_FILE",
 	}
 	if e.token == "" {
@@ -165,6 +166,8 @@ const largestToken = 64 << 10
 // has kept. Errors do not contain it.
 func (c choice) secret() (string, error) {
 	switch {
+	case strings.ContainsFunc(c.token, notInToken):
+		return "", exitcode.Usagef("%s is not a token: it has a space or another character that no token has", c.tokenFrom)
 	case c.token != "":
 		return c.token, nil
 	case c.tokenFile == "":

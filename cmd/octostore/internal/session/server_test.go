@@ -236,3 +236,24 @@ func TestServerTimeout(t *testing.T) {
 		}
 	}
 }
+
+// CI systems keep the line break that was pasted with a secret. What no header can have is a
+// mistake to tell at once, not an outage to wait out.
+func TestServerTrimsVariables(t *testing.T) {
+	user(t)
+	a := newAsked(t)
+	t.Setenv("OCTOSTORE_URL", a.URL+"\n")
+	t.Setenv("OCTOSTORE_TOKEN", " octo_pasted\r\n")
+	if err := ask(t, session.Server{}); err != nil || len(a.tokens) != 1 || a.tokens[0] != "octo_pasted" {
+		t.Errorf("got %v, and the token %q", err, a.tokens)
+	}
+	t.Setenv("OCTOSTORE_TOKEN", "octo_one\nocto_two")
+	err := ask(t, session.Server{})
+	if exitcode.Of(err) != exitcode.Usage || strings.Contains(err.Error(), "octo_") || len(a.tokens) != 1 {
+		t.Errorf("got %v (%d)", err, exitcode.Of(err))
+	}
+	t.Setenv("OCTOSTORE_URL", "localhost")
+	if err := ask(t, session.Server{URL: "localhost"}); exitcode.Of(err) != exitcode.Usage {
+		t.Errorf("got %v (%d)", err, exitcode.Of(err))
+	}
+}

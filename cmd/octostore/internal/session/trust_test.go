@@ -17,7 +17,8 @@ import (
 	"github.com/octostore/octostore/transport/client"
 )
 
-// A client trusts what the system trusts, and the certificates in OCTOSTORE_CA_FILE.
+// A client trusts what the system trusts, and the certificates in OCTOSTORE_CA_FILE, in
+// --ca-file and of the profile.
 func TestClientTrustsTheCertificatesItIsGiven(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "{}")
@@ -42,15 +43,25 @@ func TestClientTrustsTheCertificatesItIsGiven(t *testing.T) {
 		{filepath.Join(dir, "cert.pem"), ""},
 	} {
 		t.Setenv("OCTOSTORE_CA_FILE", test.file)
-		err := readSomeAudit(t.Context())
+		err := readSomeAudit(t.Context(), session.Server{})
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("with %q: %v, want %q", test.file, err, test.want)
 		}
 	}
+	t.Setenv("OCTOSTORE_CA_FILE", filepath.Join(dir, "no.pem"))
+	if err := readSomeAudit(t.Context(), session.Server{CAFile: filepath.Join(dir, "cert.pem")}); err != nil {
+		t.Errorf("with --ca-file: %v", err)
+	}
+	if _, err := session.KeepProfile("p", session.Profile{URL: server.URL, CAFile: filepath.Join(dir, "cert.pem")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := readSomeAudit(t.Context(), session.Server{Profile: "p"}); err != nil {
+		t.Errorf("with a profile: %v", err)
+	}
 }
 
-func readSomeAudit(ctx context.Context) error {
-	c, err := session.Server{}.NewClient()
+func readSomeAudit(ctx context.Context, s session.Server) error {
+	c, err := s.NewClient()
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,12 @@ func Is(w io.Writer) bool {
 	return is && term.IsTerminal(int(file.Fd()))
 }
 
-// IsInput reports whether input comes from a terminal.
+// IsInput reports whether input comes from a terminal. A reader that is not a file may say
+// so itself.
 func IsInput(r io.Reader) bool {
+	if t, is := r.(interface{ IsTerminal() bool }); is {
+		return t.IsTerminal()
+	}
 	file, is := r.(*os.File)
 	return is && term.IsTerminal(int(file.Fd()))
 }

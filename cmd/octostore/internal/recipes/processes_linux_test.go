@@ -39,6 +39,21 @@ func TestRecipeForJenkinsIsAborted(t *testing.T) {
 	s.expectFree(t, "deploy/prod")
 }
 
+// Some executors of GitLab send SIGKILL to the process group of the job, and nothing before.
+func TestRecipeForGitLabIsKilled(t *testing.T) {
+	t.Parallel()
+	octotest.NeedTools(t, "curl", "sha256sum")
+	s := newSite(t)
+	r, _ := startGitLab(t, s, "sh", same)
+	r.runs(t, "deploy/prod", "deploy.sh")
+	if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-r.done
+	mark := "OCTOSTORE_URL=http://" + s.Addr
+	octotest.WaitWithin(t, octotest.Promptly, "no process of the job is left", func() bool { return len(processesWith(mark)) == 0 })
+}
+
 // shStep returns the script of the sh step of the Jenkinsfile that runs a program.
 func shStep(t *testing.T, s *site, program string) string {
 	t.Helper()
