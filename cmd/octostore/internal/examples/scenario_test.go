@@ -30,6 +30,7 @@ var scenarios = []struct {
 	{"keeps its place when connections are cut", true, false, keepsItsPlace},
 	{"killed while it waits, leaves no ghost", true, false, leavesNoGhost},
 	{"stops before its lease ends if it cannot be renewed", true, false, stopsInTime},
+	{"stops when it has slept for longer than its lease", true, false, stopsAfterASleep},
 	{"stops when its lease is broken", false, false, stopsWhenBroken},
 	{"shows why it was denied", false, false, showsDenials},
 	{"gives the lock back at SIGTERM", false, true, givesBackAtSIGTERM},
@@ -184,6 +185,24 @@ func stopsInTime(t *testing.T, command []string) {
 	if l := p.Look("a"); l.State != api.Free {
 		t.Errorf("it did not give the lease back: %+v", l)
 	}
+}
+
+// A process that was paused may be about to write when it goes on, which is what fencing tokens
+// are for; but it must notice by itself, and write no more than that.
+func stopsAfterASleep(t *testing.T, command []string) {
+	p := octotest.Start(t, t.TempDir())
+	r := start(t, command, p.Addr, "a", "60", "LOCK_TTL=6")
+	lease := r.works(t, p, "a")
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGSTOP) // its group is there
+	octotest.WaitUntil(t, "its lease is over", func() bool { return p.Look("a").State == api.Free })
+	next := p.Take(t, "a", "?ttl=1h")
+	before := len(r.written(t))
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGCONT)
+	r.ends(t, 79, "lost")
+	if late := len(r.written(t)) - before; late > 2 || next.FencingToken <= lease.FencingToken {
+		t.Errorf("it wrote %d times after the lock was granted to another client", late)
+	}
+	octotest.Expect(t, p.Release(next), 200, "") // it has not released what is not its own
 }
 
 func stopsWhenBroken(t *testing.T, command []string) {

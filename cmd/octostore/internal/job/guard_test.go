@@ -11,11 +11,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
 // guardOf returns the guard of a process that runs a job.
 func guardOf(t *testing.T, pid int) int {
 	t.Helper()
+	octotest.NeedTools(t, "pgrep")
 	guard := 0
 	until(t, "there is a guard", func() bool {
 		out, _ := exec.Command("pgrep", "-P", strconv.Itoa(pid), "-f", Argument).Output()

@@ -79,7 +79,6 @@ func Start(c Command) (*Job, error) {
 		return nil, err
 	}
 	w.catchStops()
-	w.order()
 	go w.run()
 	return j, nil
 }
@@ -105,6 +104,7 @@ func (j *Job) lead(c Command, w *watch, started chan<- error) {
 		return
 	}
 	w.group = groupOf(pid)
+	w.order() // at once: if this process is killed before, only the parent-death signal ends the command
 	j.pid = pid
 	started <- nil
 	for {

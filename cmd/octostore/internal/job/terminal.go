@@ -101,10 +101,9 @@ func (w *watch) stopped(by syscall.Signal, now time.Duration) {
 	// Else somebody has stopped the command alone: the lock is still held.
 }
 
-// suspend stops this process, and those that were started with it: the shell is to see the
-// end of the foreground, as if ctrl-Z had been typed at them.
+// suspend stops this process, and those that were started with it, as if ctrl-Z had been typed
+// at them. The shell that sees it takes the terminal.
 func (w *watch) suspend(now time.Duration) {
-	w.takeBack()
 	w.wake = now + wakeAfter
 	_ = syscall.Kill(0, w.stopBy)
 }

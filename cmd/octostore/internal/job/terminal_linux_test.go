@@ -9,71 +9,31 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
-// screen is a terminal with a program in it.
+// screen is a terminal in which jobs run, in a folder of its own.
 type screen struct {
 	*testing.T
-	dir  string
-	tty  *os.File // the side of the one who types
-	cmd  *exec.Cmd
-	over chan struct{}
+	*octotest.Terminal
 
-	mu   sync.Mutex
-	text bytes.Buffer
+	dir string
 }
 
-// newScreen starts a program as the leader of a session with a terminal of its own.
+// newScreen starts a program in a terminal.
 func newScreen(t *testing.T, args ...string) *screen {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd := int(master.Fd())
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tty, err := os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &screen{T: t, dir: t.TempDir(), tty: master, cmd: exec.Command(args[0], args[1:]...), over: make(chan struct{})}
-	s.cmd.Dir = s.dir
-	s.cmd.Env = append(os.Environ(), "PS1=ready> ", "PS2=", "TERM=dumb", "ENV=", "HISTFILE=", "W="+os.Args[0]+" "+wrapper+" -status status")
-	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = tty, tty, tty
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	tty.Close()
-	read := make(chan struct{})
-	go func() { defer close(read); s.follow() }()
-	go func() { defer close(s.over); _ = s.cmd.Wait() }()
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "PS1=ready> ", "PS2=", "TERM=dumb", "ENV=", "HISTFILE=", "W="+os.Args[0]+" "+wrapper+" -status status")
+	s := &screen{t, octotest.StartInTerminal(t, cmd), cmd.Dir}
 	t.Cleanup(func() {
-		if t.Failed() {
-			out, _ := exec.Command("ps", "-o", "pid,ppid,pgid,tpgid,stat,args", "--sid", strconv.Itoa(s.cmd.Process.Pid)).Output()
-			t.Logf("processes:\n%s", out)
-		}
 		if pid, err := strconv.Atoi(strings.TrimSpace(s.read("leader"))); err == nil {
 			_ = syscall.Kill(-pid, syscall.SIGKILL) // of a test that has failed
-		}
-		_ = s.cmd.Process.Kill()
-		<-s.over
-		<-read
-		master.Close()
-		if t.Failed() {
-			t.Logf("the terminal shows:\n%s", s.shown())
 		}
 	})
 	return s
@@ -83,44 +43,8 @@ func newScreen(t *testing.T, args ...string) *screen {
 func newShell(t *testing.T, shell ...string) *screen {
 	t.Helper()
 	s := newScreen(t, shell...)
-	s.sees("ready> ")
+	s.Sees("ready> ")
 	return s
-}
-
-func (s *screen) follow() {
-	b := make([]byte, 4096)
-	for {
-		n, err := s.tty.Read(b)
-		if err != nil {
-			return // nothing has the terminal open anymore
-		}
-		s.mu.Lock()
-		s.text.Write(b[:n])
-		s.mu.Unlock()
-	}
-}
-
-func (s *screen) shown() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
-
-// types types; a line ends with \r.
-func (s *screen) types(text string) {
-	s.Helper()
-	s.mu.Lock()
-	s.text.Reset()
-	s.mu.Unlock()
-	if _, err := s.tty.WriteString(text); err != nil {
-		s.Fatal(err)
-	}
-}
-
-// sees waits until the text is shown, since something was typed last.
-func (s *screen) sees(text string) {
-	s.Helper()
-	until(s.T, fmt.Sprintf("the terminal shows %q", text), func() bool { return strings.Contains(s.shown(), text) })
 }
 
 func (s *screen) read(file string) string {
@@ -144,15 +68,6 @@ func (s *screen) report() (r report) {
 	return r
 }
 
-// foreground returns the group in the foreground.
-func (s *screen) foreground() int {
-	group, err := unix.IoctlGetInt(int(s.tty.Fd()), unix.TIOCGPGRP)
-	if err != nil {
-		s.Fatal(err)
-	}
-	return group
-}
-
 // state returns the state of a process: R, S, T, Z.
 func state(pid int) string {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -162,11 +77,6 @@ func state(pid int) string {
 	}
 	return string(rest[:1])
 }
-
-const (
-	ctrlC = "\x03"
-	ctrlZ = "\x1a"
-)
 
 var shells = map[string][]string{
 	"bash": {"bash", "--norc", "--noprofile", "--noediting", "-i"},
@@ -194,37 +104,37 @@ func TestTerminalStopsAndContinuesAJob(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShell(t, shell...)
-			s.types("$W sh -c '" + sleeper + "'\r")
+			s.Types("$W sh -c '" + sleeper + "'\r")
 			leader := s.leader()
-			until(t, "it has the terminal", func() bool { return s.foreground() == leader })
+			until(t, "it has the terminal", func() bool { return s.Foreground() == leader })
 			for range 2 {
-				s.types(ctrlZ)
-				s.sees("Stopped")
-				s.sees("ready> ")
-				if state(leader) != "T" || s.foreground() != s.cmd.Process.Pid {
-					t.Fatalf("it is in state %s, and %d has the terminal", state(leader), s.foreground())
+				s.Types(octotest.CtrlZ)
+				s.Sees("Stopped")
+				s.Sees("ready> ")
+				if state(leader) != "T" || s.Foreground() != s.Cmd.Process.Pid {
+					t.Fatalf("it is in state %s, and %d has the terminal", state(leader), s.Foreground())
 				}
-				s.types("fg\r")
-				until(t, "it goes on in the foreground", func() bool { return state(leader) != "T" && s.foreground() == leader })
+				s.Types("fg\r")
+				until(t, "it goes on in the foreground", func() bool { return state(leader) != "T" && s.Foreground() == leader })
 			}
-			s.types(ctrlZ)
-			s.sees("ready> ")
-			s.types("bg\r")
+			s.Types(octotest.CtrlZ)
+			s.Sees("ready> ")
+			s.Types("bg\r")
 			until(t, "it goes on", func() bool { return state(leader) != "T" })
-			if s.foreground() != s.cmd.Process.Pid {
-				t.Errorf("%d has the terminal", s.foreground())
+			if s.Foreground() != s.Cmd.Process.Pid {
+				t.Errorf("%d has the terminal", s.Foreground())
 			}
-			s.types("fg\r")
-			until(t, "it goes on in the foreground", func() bool { return s.foreground() == leader })
-			s.types(ctrlC)
-			s.sees("ready> ")
-			s.types("echo status $?\r")
-			s.sees("status 130")
+			s.Types("fg\r")
+			until(t, "it goes on in the foreground", func() bool { return s.Foreground() == leader })
+			s.Types(octotest.CtrlC)
+			s.Sees("ready> ")
+			s.Types("echo status $?\r")
+			s.Sees("status 130")
 			if got := s.report(); got.Signal != int(syscall.SIGINT) || got.Cause != "" {
 				t.Errorf("its status is %+v", got)
 			}
-			if s.foreground() != s.cmd.Process.Pid {
-				t.Errorf("%d has the terminal", s.foreground())
+			if s.Foreground() != s.Cmd.Process.Pid {
+				t.Errorf("%d has the terminal", s.Foreground())
 			}
 		})
 	}
@@ -236,9 +146,9 @@ func TestTerminalInterruptsOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShell(t, shells["bash"]...)
-			s.types("$W sh -c 'trap \"echo got >>ints\" INT; echo $$ >leader; while :; do sleep 0.1; done'" + tail + "\r")
+			s.Types("$W sh -c 'trap \"echo got >>ints\" INT; echo $$ >leader; while :; do sleep 0.1; done'" + tail + "\r")
 			leader := s.pid("leader")
-			s.types(ctrlC)
+			s.Types(octotest.CtrlC)
 			until(t, "it has got SIGINT", func() bool { return s.read("ints") != "" })
 			if err := syscall.Kill(leader, syscall.SIGTERM); err != nil {
 				t.Fatal(err)
@@ -260,13 +170,13 @@ func TestTerminalIsReadByTheJob(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShell(t, shells["bash"]...)
-			s.types(line + "\r")
-			s.sees(line)
-			s.types("hello\r")
-			s.sees("it says hello")
-			s.sees("ready> ")
-			if s.foreground() != s.cmd.Process.Pid {
-				t.Errorf("%d has the terminal", s.foreground())
+			s.Types(line + "\r")
+			s.Sees(line)
+			s.Types("hello\r")
+			s.Sees("it says hello")
+			s.Sees("ready> ")
+			if s.Foreground() != s.Cmd.Process.Pid {
+				t.Errorf("%d has the terminal", s.Foreground())
 			}
 		})
 	}
@@ -275,17 +185,17 @@ func TestTerminalIsReadByTheJob(t *testing.T) {
 func TestTerminalIsNotTakenFromTheBackground(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, shells["bash"]...)
-	s.types("$W sh -c 'echo $$ >leader; read x; echo it says $x' &\r")
+	s.Types("$W sh -c 'echo $$ >leader; read x; echo it says $x' &\r")
 	leader := s.pid("leader")
 	until(t, "it is stopped", func() bool { return state(leader) == "T" })
-	if s.foreground() != s.cmd.Process.Pid {
-		t.Errorf("%d has the terminal", s.foreground())
+	if s.Foreground() != s.Cmd.Process.Pid {
+		t.Errorf("%d has the terminal", s.Foreground())
 	}
-	until(t, "the shell knows", func() bool { s.types("jobs\r"); s.sees("ready> "); return strings.Contains(s.shown(), "Stopped") })
-	s.types("fg\r")
-	until(t, "it has the terminal", func() bool { return s.foreground() == leader })
-	s.types("hello\r")
-	s.sees("it says hello")
+	until(t, "the shell knows", func() bool { s.Types("jobs\r"); s.Sees("ready> "); return strings.Contains(s.Shown(), "Stopped") })
+	s.Types("fg\r")
+	until(t, "it has the terminal", func() bool { return s.Foreground() == leader })
+	s.Types("hello\r")
+	s.Sees("it says hello")
 }
 
 func TestTerminalInterruptEndsTheScript(t *testing.T) {
@@ -298,15 +208,15 @@ func TestTerminalInterruptEndsTheScript(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(s.dir, "script"), []byte(script), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s.types(shell + " script\r")
+			s.Types(shell + " script\r")
 			leader := s.leader()
-			until(t, "it has the terminal", func() bool { return s.foreground() == leader })
-			s.types(ctrlZ)
-			s.sees("Stopped")
-			s.types("fg\r")
-			until(t, "it has the terminal", func() bool { return s.foreground() == leader })
-			s.types(ctrlC)
-			s.sees("ready> ")
+			until(t, "it has the terminal", func() bool { return s.Foreground() == leader })
+			s.Types(octotest.CtrlZ)
+			s.Sees("Stopped")
+			s.Types("fg\r")
+			until(t, "it has the terminal", func() bool { return s.Foreground() == leader })
+			s.Types(octotest.CtrlC)
+			s.Sees("ready> ")
 			if s.read("later") != "" {
 				t.Error("the script went on")
 			}
@@ -317,35 +227,28 @@ func TestTerminalInterruptEndsTheScript(t *testing.T) {
 func TestTerminalOfAStoppedJobWhoseDeadlineIsOver(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, shells["bash"]...)
-	s.types("$W -deadline 3s -kill-after 500ms sh -c '" + sleeper + "'\r")
+	s.Types("$W -deadline 3s -kill-after 500ms sh -c '" + sleeper + "'\r")
 	leader := s.leader()
-	s.types(ctrlZ)
-	s.sees("Stopped")
+	s.Types(octotest.CtrlZ)
+	s.Sees("Stopped")
 	until(t, "it has ended", func() bool { return gone(leader) })
-	s.types("fg\r")
+	s.Types("fg\r")
 	if got := s.report(); got.Cause != ErrDeadline.Error() {
 		t.Errorf("its status is %+v", got)
 	}
-	s.types("echo back\r")
-	s.sees("back")
+	s.Types("echo back\r")
+	s.Sees("back")
 }
 
 func TestTerminalGetsItsModesBack(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, shells["bash"]...)
-	before, err := unix.IoctlGetTermios(int(s.tty.Fd()), unix.TCGETS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.types("$W sh -c 'stty raw -echo; kill -KILL $$'\r")
+	before := s.Modes()
+	s.Types("$W sh -c 'stty raw -echo; kill -KILL $$'\r")
 	s.report()
-	s.types("\r")
-	s.sees("ready> ")
-	after, err := unix.IoctlGetTermios(int(s.tty.Fd()), unix.TCGETS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *before != *after {
+	s.Types("\r")
+	s.Sees("ready> ")
+	if after := s.Modes(); before != after {
 		t.Errorf("modes %+v, before %+v", after, before)
 	}
 }
@@ -355,7 +258,7 @@ func TestTerminalWithoutAShellDoesNotStop(t *testing.T) {
 	t.Parallel()
 	s := newScreen(t, os.Args[0], wrapper, "-status", "status", "sh", "-c", "mkfifo go; echo $$ >leader; read x <go; exit 6")
 	s.pid("leader")
-	s.types(ctrlZ)
+	s.Types(octotest.CtrlZ)
 	time.Sleep(300 * time.Millisecond) // longer than a stop is waited for
 	if err := os.WriteFile(filepath.Join(s.dir, "go"), []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -369,10 +272,29 @@ func TestTerminalWithoutAShellDoesNotStop(t *testing.T) {
 func TestTerminalThatStopsWritersDoesNotStopTheWrapper(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, shells["bash"]...)
-	s.types("stty tostop; $W -end-after 500ms -say ended sh -c '" + sleeper + "'\r")
+	s.Types("stty tostop; $W -end-after 500ms -say ended sh -c '" + sleeper + "'\r")
 	s.leader()
-	s.sees("\nended")
+	s.Sees("\nended")
 	if got := s.report(); got.Cause == "" {
 		t.Errorf("its status is %+v", got)
+	}
+}
+
+// The rest of a script is in the foreground, although its shell does not see to it.
+func TestTerminalIsBackAfterTheJob(t *testing.T) {
+	t.Parallel()
+	for _, does := range []string{"exit 3", "kill -KILL $$"} {
+		s := newShell(t, shells["bash"]...)
+		script := "$W sh -c 'echo $$ >leader; read x; " + does + "'\nread y; echo it says $y\n"
+		if err := os.WriteFile(filepath.Join(s.dir, "script"), []byte(script), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.Types("sh script\r")
+		leader := s.pid("leader")
+		until(t, "the job has the terminal", func() bool { return s.Foreground() == leader })
+		s.Types("one\r")
+		s.report()
+		s.Types("two\r")
+		s.Sees("it says two")
 	}
 }

@@ -50,6 +50,10 @@ func startGuard() (*Guard, error) {
 	}
 	g := &Guard{process: process, in: ordersPipe, events: make(chan byte, 8)}
 	go g.listen(eventsPipe)
+	if err := g.tell(orders{}); err != nil { // the first message costs the most: no command waits for it
+		g.Close()
+		return nil, err
+	}
 	return g, nil
 }
 

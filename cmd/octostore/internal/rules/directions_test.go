@@ -116,7 +116,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/modelcontextprotocol/go-sdk", "cmd/octostore/internal/mcpserver"},
 	{"golang.org/x/oauth2", "transport/login"},
 	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
-	{"golang.org/x/sys", "core/store/sqlite/internal/host cmd/octostore/internal/filelock cmd/octostore/internal/job"},
+	{"golang.org/x/sys", "core/store/sqlite/internal/host cmd/octostore/internal/filelock cmd/octostore/internal/job cmd/octostore/internal/octotest"},
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
 	{"github.com/google/go-cmp", "core/store/storetest"},
 	{"pgregory.net/rapid", "core/store/storetest"},

@@ -73,7 +73,7 @@ func TestRunWaitsWithoutReading(t *testing.T) {
 	got := octotest.CallAs(admin, "POST", p.Addr, "/v1/locks/a/b/acquire?ttl=5m&holder=ci-4711")
 	octotest.Expect(t, got, 200, "lease_id")
 	r := prepare(t, "http://"+p.Addr, []string{"OCTOSTORE_TOKEN=" + acquire}, "--wait", "2s", "a/b", "true").begin(t)
-	r.ends(t, 75, "octostore: Waiting for a/b, ", "octostore: a/b: not acquired in 2s: the lock is held")
+	r.ends(t, 75, "octostore: Waiting for a/b", "octostore: a/b: not acquired in 2s: the lock is held")
 	if strings.Contains(r.errs.String(), "ci-4711") {
 		t.Errorf("it knows more than it may:\n%s", r.errs.String())
 	}

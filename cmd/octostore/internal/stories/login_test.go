@@ -79,6 +79,16 @@ func TestLoginAndLogout(t *testing.T) {
 	p.Fails("this token has been revoked", "audit", "export")
 	p.Runs("was of no use any more", "logout")
 
+	// A profile has its server and token under a name, and sends them nowhere else.
+	p.Runs("Use it with --profile work", "login", "--profile", "work")
+	named := *p
+	named.Environ = p.Environ[:len(p.Environ)-1] // without OCTOSTORE_URL
+	named.Runs("granted", "acquire", "a", "--profile", "work", "--json")
+	named.Runs("github:alice.583231", "profile", "list")
+	named.Fails("this server wants a token", "list", "--profile", "work", "--url", "http://"+other.Addr)
+	named.Runs("The token is revoked", "logout", "--profile", "work")
+	named.Fails("this server wants a token", "list", "--profile", "work")
+
 	for _, text := range []string{audit, server.RawLog(), other.RawLog(), octotest.Call("GET", server.Addr, "/metrics").Body} {
 		for _, canary := range []string{logintest.ClientSecret, logintest.CanaryToken, logintest.CanaryDevice} {
 			if strings.Contains(text, canary) {

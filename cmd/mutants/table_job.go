@@ -1,0 +1,92 @@
+package main
+
+// inJob runs real process trees and terminals.
+var inJob = []string{"./cmd/octostore/internal/job"}
+
+// processMutants break what octostore run promises about the processes of its command.
+var processMutants = []mutant{
+	{
+		name: "guard-misses-the-deadline", file: "cmd/octostore/internal/job/guard.go",
+		old:    "	if s.Kill != 0 && now >= s.Kill {\n		s.announce()",
+		new:    "	if false {\n		s.announce()",
+		breaks: "a command that ignores SIGTERM outlives the lease if the wrapper is stopped",
+		tests:  inJob,
+	},
+	{
+		name: "guard-leaves-orphans", file: "cmd/octostore/internal/job/guard.go",
+		old:    "		s.Kill = latest\n",
+		new:    "",
+		breaks: "a command that ignores SIGTERM runs on when the wrapper was killed",
+		tests:  inJob,
+	},
+	{
+		name: "guard-repeats-sigterm", file: "cmd/octostore/internal/job/loop.go",
+		old:    "	if now < w.lastMoment()-w.command.KillAfter+lag || now >= w.lastMoment() {\n",
+		new:    "	if true {\n",
+		breaks: "a wrapper that was stopped sends SIGTERM again, and programs give up their cleaning",
+		tests:  inJob,
+	},
+	{
+		name: "guard-keeps-descriptors", file: "cmd/octostore/internal/job/watch.go",
+		old:    "make([]*os.File, lastInherited()+1) // nil: closed",
+		new:    "make([]*os.File, 3)",
+		breaks: "the guard keeps files and pipes of the user open",
+		tests:  inJob,
+	},
+	{
+		name: "guard-not-replaced", file: "cmd/octostore/internal/job/loop.go",
+		old:    "			w.guard = next\n			w.order()\n",
+		new:    "			w.guard = next\n",
+		breaks: "after the guard was killed nobody ends the command of a wrapper that is killed",
+		tests:  inJob,
+	},
+	{
+		name: "group-number-reused", file: "cmd/octostore/internal/job/group.go",
+		old:    "g.Started != \"\" && p.started != g.Started",
+		new:    "false && p.started != g.Started",
+		breaks: "processes of somebody else are killed when the number of a group is used again",
+		tests:  inJob,
+	},
+	{
+		name: "background-runs-on", file: "cmd/octostore/internal/job/loop.go",
+		old:    "	case w.command.KeepBackground && !w.termed:\n",
+		new:    "	case !w.termed:\n",
+		breaks: "what a command leaves in the background goes on without the lock",
+		tests:  inJob,
+	},
+	{
+		name: "ignored-signals-forgotten", file: "cmd/octostore/internal/job/start.go",
+		old:    "		signal.Ignore(sig) // which the command inherits\n",
+		new:    "		_ = sig\n",
+		breaks: "nohup octostore run ends with the terminal",
+		tests:  inJob,
+	},
+	{
+		name: "terminal-not-given-again", file: "cmd/octostore/internal/job/terminal.go",
+		old:    "		w.tty.give(w.group.ID)\n",
+		new:    "",
+		breaks: "after ctrl-Z and fg the command is in the background",
+		tests:  inJob,
+	},
+	{
+		name: "terminal-not-taken-back", file: "cmd/octostore/internal/job/terminal.go",
+		old:    "	w.tty.give(w.tty.own)\n	return true\n",
+		new:    "	return true\n",
+		breaks: "a script cannot read from the terminal after octostore run",
+		tests:  inJob,
+	},
+	{
+		name: "typed-interrupt-kept", file: "cmd/octostore/internal/job/terminal.go",
+		old:    "		w.pretendTyped(s)\n",
+		new:    "",
+		breaks: "a script goes on after ctrl-C",
+		tests:  inJob,
+	},
+	{
+		name: "parent-death-unnoticed", file: "cmd/octostore/internal/job/attributes_linux.go",
+		old:    ", Pdeathsig: syscall.SIGTERM",
+		new:    "",
+		breaks: "a command runs on when its wrapper and its guard were killed",
+		tests:  inJob,
+	},
+}
