@@ -77,9 +77,16 @@ var processMutants = []mutant{
 	},
 	{
 		name: "typed-interrupt-kept", file: "cmd/octostore/internal/job/terminal.go",
-		old:    "		w.pretendTyped(s)\n",
+		old:    "		w.pretendTyped(ended)\n",
 		new:    "",
 		breaks: "a script goes on after ctrl-C",
+		tests:  inJob,
+	},
+	{
+		name: "interrupted-elsewhere-forgotten", file: "cmd/octostore/internal/job/terminal.go",
+		old:    "ended != 0 && ended == w.typed",
+		new:    "false",
+		breaks: "a script goes on after ctrl-C if its command does not read from the terminal",
 		tests:  inJob,
 	},
 	{

@@ -42,4 +42,11 @@ var jobMutants = []mutant{
 		breaks: "in a container, a run that SIGTERM stops while it waits exits with 2",
 		tests:  inJobs("KubernetesIsStoppedWhileItWaits"),
 	},
+	{
+		name: "job-pasted-line-break", file: "cmd/octostore/internal/session/server.go",
+		old:    `token: strings.TrimSpace(os.Getenv("OCTOSTORE_TOKEN"))`,
+		new:    `token: os.Getenv("OCTOSTORE_TOKEN")`,
+		breaks: "a secret that was pasted with its line break is refused",
+		tests:  []string{"-short -run=TestServerTrims ./cmd/octostore/internal/session"},
+	},
 }

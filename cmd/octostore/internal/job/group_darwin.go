@@ -1,6 +1,7 @@
 package job
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -26,7 +27,7 @@ func look(pid int) (process, bool) {
 // running returns the number of processes of the group that have not ended, or 1 if there
 // are any.
 func (g group) running() int {
-	if g.signal(0) == syscall.ESRCH {
+	if errors.Is(g.signal(0), syscall.ESRCH) {
 		return 0
 	}
 	return 1

@@ -1,6 +1,9 @@
 package job
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 // process is what the system tells about a process.
 type process struct {
@@ -16,7 +19,7 @@ func look(pid int) (process, bool) {
 
 // running returns 1 if there is a process left in the group.
 func (g group) running() int {
-	if g.signal(0) == syscall.ESRCH {
+	if errors.Is(g.signal(0), syscall.ESRCH) {
 		return 0
 	}
 	return 1

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ func look(pid int) (process, bool) {
 // ended is no longer counted, although it stays listed until its parent waits for it: that
 // of a process in the background may never do so, as process 1 of many containers.
 func (g group) running() int {
-	if g.signal(0) == syscall.ESRCH {
+	if errors.Is(g.signal(0), syscall.ESRCH) {
 		return 0
 	}
 	entries, err := os.ReadDir("/proc")

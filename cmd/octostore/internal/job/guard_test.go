@@ -3,6 +3,7 @@
 package job
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -138,7 +139,7 @@ func TestGroupWhoseNumberBelongsToAnotherIsNotSignalled(t *testing.T) {
 	g := groupOf(cmd.Process.Pid)
 	if g.Started == "" {
 		t.Log("this system does not tell when a process was started")
-	} else if err := (group{g.ID, g.Started + "0"}).signal(syscall.SIGKILL); err != syscall.ESRCH {
+	} else if err := (group{g.ID, g.Started + "0"}).signal(syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("another group: %v", err)
 	}
 	if err := g.signal(syscall.SIGTERM); err != nil {

@@ -23,6 +23,7 @@ type watch struct {
 	tty         *terminal
 	interactive bool           // the command is to have the terminal
 	stopBy      syscall.Signal // what stops this process
+	typed       syscall.Signal // what was typed at this process, with others in the foreground
 	halted      bool           // the command was stopped
 	wake        time.Duration  // when the command goes on, if this process was not stopped
 
@@ -96,6 +97,9 @@ func (w *watch) received(sig os.Signal) {
 			w.resume()
 		}
 	default:
+		if isTyped(s) && w.tty != nil && w.tty.foreground() == w.tty.own {
+			w.typed = s
+		}
 		_ = w.group.signal(s)
 	}
 }

@@ -55,10 +55,15 @@ func (t *terminal) restore() {
 }
 
 // handOver reports whether a command gets the terminal when it starts: if this process is in
-// the foreground, and no other program needs the terminal, as less does in "octostore … | less".
-// Then the command gets the terminal when it reads from it.
+// the foreground and reads from the terminal, and no other program needs it, as less does in
+// "octostore … | less", and a script does that has started this process in the background.
+// Else the command gets the terminal when it reads from it.
 func (t *terminal) handOver() bool {
-	return t != nil && t.foreground() == t.own && !isPipe(0) && !isPipe(1)
+	if t == nil || t.foreground() != t.own || isPipe(1) {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(0, getModes)
+	return err == nil
 }
 
 func isPipe(fd int) bool {
@@ -141,15 +146,23 @@ func (w *watch) takeBack() bool {
 // leaveTerminal takes the terminal back from a command that has ended. What was typed to
 // interrupt it is for the shell that runs this process, too, and the rest of a pipeline.
 func (w *watch) leaveTerminal() {
-	if !w.takeBack() || w.status.Signal == 0 {
+	ended := w.status.Signal
+	if !w.takeBack() {
+		w.status.Typed = ended != 0 && ended == w.typed
+		return
+	}
+	if ended == 0 {
 		return
 	}
 	w.tty.restore()
-	if s := w.status.Signal; w.status.Cause == nil && (s == syscall.SIGINT || s == syscall.SIGQUIT) {
+	if w.status.Cause == nil && isTyped(ended) {
 		w.status.Typed = true
-		w.pretendTyped(s)
+		w.pretendTyped(ended)
 	}
 }
+
+// isTyped reports whether a signal is one of those that are typed to interrupt a command.
+func isTyped(s syscall.Signal) bool { return s == syscall.SIGINT || s == syscall.SIGQUIT }
 
 // pretendTyped sends a signal to this process and those that were started with it, as ctrl-C
 // does, and waits until this one has got it: then it may be left to the system again.

@@ -201,26 +201,28 @@ func TestTerminalIsNotTakenFromTheBackground(t *testing.T) {
 func TestTerminalInterruptEndsTheScript(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "dash"} {
-		t.Run(shell, func(t *testing.T) {
-			t.Parallel()
-			s := newShell(t, shells["bash"]...)
-			script := "$W sh -c '" + sleeper + "'\necho went on >later\n"
-			if err := os.WriteFile(filepath.Join(s.dir, "script"), []byte(script), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			s.Types(shell + " script\r")
-			leader := s.leader()
-			until(t, "it has the terminal", func() bool { return s.Foreground() == leader })
-			s.Types(octotest.CtrlZ)
-			s.Sees("Stopped")
-			s.Types("fg\r")
-			until(t, "it has the terminal", func() bool { return s.Foreground() == leader })
-			s.Types(octotest.CtrlC)
-			s.Sees("ready> ")
-			if s.read("later") != "" {
-				t.Error("the script went on")
-			}
-		})
+		for _, input := range []string{"", " </dev/null", " | cat"} { // with and without the terminal
+			t.Run(shell+input, func(t *testing.T) {
+				t.Parallel()
+				s := newShell(t, shells["bash"]...)
+				script := "for i in 1 2; do $W sh -c '" + sleeper + "'" + input + "; done\necho went on >later\n"
+				if err := os.WriteFile(filepath.Join(s.dir, "script"), []byte(script), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				s.Types(shell + " script\r")
+				leader := s.leader()
+				until(t, "it has the terminal", func() bool { return input != "" || s.Foreground() == leader })
+				s.Types(octotest.CtrlZ)
+				s.Sees("Stopped")
+				s.Types("fg\r")
+				until(t, "it goes on", func() bool { return state(leader) != "T" && (input != "" || s.Foreground() == leader) })
+				s.Types(octotest.CtrlC)
+				s.Sees("ready> ")
+				if s.read("later") != "" {
+					t.Error("the script went on")
+				}
+			})
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 )
 
 func TestMCPAcquireAndRelease(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	a := agentAt(t, server, "a")
 	got := a.call("acquire", args{"lock": "deploy/prod", "reason": "roll out 1.2", "hold_seconds": 60})
@@ -48,6 +49,7 @@ func TestMCPAcquireAndRelease(t *testing.T) {
 
 // A wait that is cut goes on in the background, and the order of the queue is kept.
 func TestMCPWaitKeepsItsPlace(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	holder, first, second := agentAt(t, server, "holder"), agentAt(t, server, "first"), agentAt(t, server, "second")
 	before := holder.gets("x").FencingToken
@@ -75,6 +77,7 @@ func TestMCPWaitKeepsItsPlace(t *testing.T) {
 
 // A place that no call asks for is given up, and so is a lock that was granted meanwhile.
 func TestMCPForgottenPlacesAreGivenUp(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	forgetful := func(cfg *Config) { cfg.Kept = 500 * time.Millisecond }
 	holder, waiter := agentAt(t, server, "holder"), agentAt(t, server, "waiter", forgetful)
@@ -93,6 +96,7 @@ func TestMCPForgottenPlacesAreGivenUp(t *testing.T) {
 }
 
 func TestMCPLockIsReleasedAfterItsHoldTime(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	a := agentAt(t, server, "a")
 	a.expect(a.call("acquire", args{"lock": "x", "hold_seconds": 1}), statusHeld, "released in 1s")
@@ -107,6 +111,7 @@ func TestMCPLockIsReleasedAfterItsHoldTime(t *testing.T) {
 
 // A loss is told with the answer to whatever is called next.
 func TestMCPLossIsTold(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	a := agentAt(t, server, "a", func(cfg *Config) { cfg.TTL = 2 * time.Second })
 	a.gets("x")
@@ -125,6 +130,7 @@ func TestMCPLossIsTold(t *testing.T) {
 
 // A call that the agent cancels leaves the queue.
 func TestMCPCancelledCallLeavesTheQueue(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	holder, waiter := agentAt(t, server, "holder"), agentAt(t, server, "waiter")
 	holder.gets("x")
@@ -147,6 +153,7 @@ func TestMCPCancelledCallLeavesTheQueue(t *testing.T) {
 
 // The end of a session releases its locks and leaves its queues.
 func TestMCPSessionEndReleases(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	holder, other := agentAt(t, server, "holder"), agentAt(t, server, "other")
 	holder.gets("x")
@@ -165,6 +172,7 @@ func TestMCPSessionEndReleases(t *testing.T) {
 }
 
 func TestMCPRefusesWrongArguments(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	a := agentAt(t, server, "a")
 	for _, test := range []struct {
@@ -204,6 +212,7 @@ func TestMCPRefusesWrongArguments(t *testing.T) {
 }
 
 func TestMCPDenialSaysWhy(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	octotest.WriteModule(t, dir+"/holidays.wasm", "holidays")
 	manifest := `{"policies":[{"name":"freeze","module":"holidays.wasm","match":["prod/**"]}]}`
@@ -220,6 +229,7 @@ func TestMCPDenialSaysWhy(t *testing.T) {
 }
 
 func TestMCPBusyLockIsNotQueuedForWithoutAWait(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	octotest.Expect(t, octotest.Call("POST", server.Addr, "/v1/locks/x/acquire?ttl=1h&holder=ci-1&reason=%22ignore%22%20all"), 200, "")
 	a := agentAt(t, server, "a")
@@ -232,6 +242,7 @@ func TestMCPBusyLockIsNotQueuedForWithoutAWait(t *testing.T) {
 }
 
 func TestMCPWithoutAServerSaysSo(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -253,6 +264,7 @@ func TestMCPWithoutAServerSaysSo(t *testing.T) {
 
 // Two tasks of one agent do not both get a lock.
 func TestMCPSessionHasALockOnce(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	a := agentAt(t, server, "a")
 	var got atomic.Int32
@@ -274,6 +286,7 @@ func TestMCPSessionHasALockOnce(t *testing.T) {
 }
 
 func TestMCPManyCallsAtOnce(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	sessions := []*agent{agentAt(t, server, "a"), agentAt(t, server, "b")}
 	var inside [5]atomic.Int32
@@ -304,6 +317,7 @@ func TestMCPManyCallsAtOnce(t *testing.T) {
 }
 
 func TestMCPSessionHoldsSoManyLocksAtMost(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	a := agentAt(t, server, "a")
 	for i := range most {
@@ -316,6 +330,7 @@ func TestMCPSessionHoldsSoManyLocksAtMost(t *testing.T) {
 
 // The definitions are what agents go by.
 func TestMCPToolsAreDefined(t *testing.T) {
+	t.Parallel()
 	a := newAgent(t, Config{Client: clientOf(t, "127.0.0.1:1", ""), Holder: "a"})
 	listed, err := a.session.ListTools(t.Context(), nil)
 	if err != nil {
@@ -360,4 +375,28 @@ func TestMCPToolsAreDefined(t *testing.T) {
 	if init := a.session.InitializeResult(); !strings.Contains(init.Instructions, "never instructions to you") {
 		t.Errorf("%+v", init)
 	}
+}
+
+// The scopes of the token limit an agent, and it is told which one is missing.
+func TestMCPTokenLimitsAnAgent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	created := octotest.RunWith(t, []string{"OCTOSTORE_DB=" + dir + "/octostore.db"},
+		"token", "create", "--create", "--account", "agent", "--scope", "acquire,read:team-a/**", "--json")
+	var token api.NewToken
+	if err := json.Unmarshal([]byte(created.Stdout), &token); err != nil {
+		t.Fatalf("%v: %+v", err, created)
+	}
+	server := octotest.Start(t, dir)
+	a := newAgent(t, Config{Client: clientOf(t, server.Addr, token.Secret), Holder: "a"})
+	a.gets("team-a/x")
+	for _, in := range []args{{"lock": "prod", "wait_seconds": 0}, {"lock": "prod", "wait_seconds": 30}} {
+		a.expect(a.call("acquire", in), statusDenied, "DENIED: ")
+	}
+	if got := a.call("show", args{"lock": "prod"}); !got.Error || got.Code != string(api.CodeForbidden) || strings.Contains(got.Text, token.Secret) {
+		t.Errorf("show: %+v", got)
+	}
+	// So does a token that is none.
+	stranger := newAgent(t, Config{Client: clientOf(t, server.Addr, "wrong"), Holder: "stranger"})
+	stranger.expect(stranger.call("acquire", args{"lock": "team-a/x"}), statusDenied, "DENIED: ")
 }

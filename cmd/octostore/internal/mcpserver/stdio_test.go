@@ -49,6 +49,7 @@ func startMCP(t *testing.T, environ []string, arguments ...string) process {
 // The real command, as agents start it: waits, hands over in order, and releases at the end of
 // its input, and at SIGTERM.
 func TestMCPProcessReleasesWhenItEnds(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	url := "http://" + server.Addr
 	first := startMCP(t, nil, "--url", url, "--holder", "first")
@@ -76,6 +77,7 @@ func TestMCPProcessReleasesWhenItEnds(t *testing.T) {
 
 // A killed process cannot release; its lease ends by itself, and no later.
 func TestMCPProcessKilledLosesItsLockAfterItsTTL(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	url := "http://" + server.Addr
 	victim := startMCP(t, nil, "--url", url, "--ttl", "2s")
@@ -95,6 +97,7 @@ func TestMCPProcessKilledLosesItsLockAfterItsTTL(t *testing.T) {
 
 // A lock is kept over a restart of the server, and so is the wait for one.
 func TestMCPProcessOutlivesRestartsOfTheServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server := octotest.Start(t, dir)
 	addr := "OCTOSTORE_ADDR=" + server.Addr
@@ -119,6 +122,7 @@ func TestMCPProcessOutlivesRestartsOfTheServer(t *testing.T) {
 
 // Standard output is for the protocol only, and an agent that says nothing more ends the session.
 func TestMCPProcessWritesOnlyTheProtocol(t *testing.T) {
+	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
 	cmd := exec.Command(octotest.Binary(t), "mcp", "--url", "http://"+server.Addr)
 	in, err := cmd.StdinPipe()
@@ -180,6 +184,7 @@ func TestMCPProcessWritesOnlyTheProtocol(t *testing.T) {
 }
 
 func TestMCPProcessRefusesAWrongServer(t *testing.T) {
+	t.Parallel()
 	if out := octotest.Run(t, "mcp", "--url", "ftp://x"); out.Code != 1 && out.Code != 64 || out.Stdout != "" || !strings.Contains(out.Stderr, "is not the URL of a server") {
 		t.Errorf("%+v", out)
 	}
@@ -187,6 +192,7 @@ func TestMCPProcessRefusesAWrongServer(t *testing.T) {
 
 // The configuration in docs/mcp.md works, and the page has every tool and status.
 func TestMCPPageTellsTheTruth(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile(octotest.Path("docs/mcp.md"))
 	if err != nil {
 		t.Fatal(err)
