@@ -96,12 +96,10 @@ func hasRoom(ttl, margin time.Duration) bool { return margin < ttl-ttl/3 }
 // leaves neither a lease nor a client in the queue, as far as the server can be reached. What
 // cannot be given back ends by itself after the confirm time at the latest.
 func (c *Client) Acquire(ctx context.Context, name string, o AcquireOptions) (*Lease, error) {
-	own := o.Key != ""
-	o, err := o.withDefaults()
+	q, err := c.newQueueing(name, o)
 	if err != nil {
 		return nil, err
 	}
-	q := &queueing{c: c, name: name, o: o, began: c.now(), key: o.Key, ownKey: own, slice: o.Slice, sliceBefore: o.Slice}
 	for failures := 0; ; failures++ {
 		a, err := q.wait(ctx)
 		if err != nil {
@@ -111,7 +109,7 @@ func (c *Client) Acquire(ctx context.Context, name string, o AcquireOptions) (*L
 		if err == nil {
 			return l, nil
 		}
-		if !waitedOut(err) || q.over() || own {
+		if !waitedOut(err) || q.over() || q.ownKey {
 			return nil, err
 		}
 		q.begin()

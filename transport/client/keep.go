@@ -85,7 +85,7 @@ func (k *keeping) rest() time.Duration {
 	if !k.underWay {
 		d = min(d, k.next-k.l.c.now())
 	}
-	return max(d, time.Millisecond)
+	return d
 }
 
 // lost ends the context of the lease if it is over, or cannot be kept.

@@ -52,6 +52,16 @@ type answer struct {
 	gone   bool // the request may have reached the server
 }
 
+// newQueueing returns a wait that begins now, or what is wrong with its options.
+func (c *Client) newQueueing(name string, o AcquireOptions) (*queueing, error) {
+	own := o.Key != ""
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &queueing{c: c, name: name, o: o, began: c.now(), key: o.Key, ownKey: own, slice: o.Slice, sliceBefore: o.Slice}, nil
+}
+
 // begin begins a new attempt.
 func (q *queueing) begin() { q.key, q.unsure, q.failures = newKey(), false, 0 }
 
