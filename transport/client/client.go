@@ -14,6 +14,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,7 +43,7 @@ type Client struct {
 // Config is the address of a server and the token for it. The zero value is useful.
 type Config struct {
 	URL   string // default: DefaultURL
-	Token string // sent as a bearer token; empty: none
+	Token string // sent as a bearer token, without the spaces and line breaks around it; empty: none
 	// HTTP sends the requests; default: one without a timeout, as some answers take long.
 	// Redirects are never followed: the token is for one server, and package net/http would
 	// send it to other ports of the host, to its subdomains, and without TLS. Its Timeout does
@@ -50,7 +51,8 @@ type Config struct {
 	HTTP *http.Client
 }
 
-// New returns a client of the server at cfg.URL, or an error if that is no URL of a server.
+// New returns a client of the server at cfg.URL, or an error if that is no URL of a server,
+// or if the token cannot be sent.
 func New(cfg Config) (*Client, error) {
 	if cfg.URL == "" {
 		cfg.URL = DefaultURL
@@ -62,6 +64,10 @@ func New(cfg Config) (*Client, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
 		return nil, fmt.Errorf("%q is not the URL of a server; want one like %s", cfg.URL, DefaultURL)
 	}
+	token := strings.TrimSpace(cfg.Token) // files of secrets end with a line break
+	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return nil, errors.New("the token has a line break or another control character in it")
+	}
 	direct := *cfg.HTTP
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	long := direct
@@ -69,7 +75,7 @@ func New(cfg Config) (*Client, error) {
 	return &Client{
 		base:  strings.TrimSuffix(cfg.URL, "/"),
 		shown: strings.TrimSuffix(u.Redacted(), "/"),
-		token: cfg.Token,
+		token: token,
 		http:  &direct,
 		long:  &long,
 		now:   boottime.Now,
