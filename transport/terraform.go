@@ -69,10 +69,12 @@ func (x *exchange) lockTerraform() error {
 }
 
 // refuseShortened gives back a lease that a policy made shorter than the address asks for.
-// Terraform does not read how long its lease is, and would work on after its end.
+// Terraform does not read how long its lease is, and would work on after its end. If the disk is
+// full, the lease is undone later: no client has its lease id, so the release does not show it.
 func (x *exchange) refuseShortened(grant table.Grant, req core.AcquireRequest) error {
-	_, err := x.api.service.Release(x.context(), x.principal, lock.ReleaseRequest{Origin: req.Origin, Name: req.Name, LeaseID: grant.LeaseID})
+	_, err := x.api.service.Release(x.context(), x.principal, lock.ReleaseRequest{Origin: req.Origin, Name: req.Name, Key: req.Key})
 	if err != nil {
+		x.api.service.Undo(grant)
 		return err
 	}
 	return &input.Error{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/transport/api"
@@ -79,8 +80,24 @@ func testForceUnlock(t *testing.T) {
 	s.do(t, "UNLOCK /v1/terraform/tf/a", operator).want(200)
 	s.do(t, "UNLOCK /v1/terraform/tf/a", lockInfoBody(thirdID), alice).want(409, api.CodeNotHeld)
 	_, records, _ := s.do(t, "GET /v1/audit?kind=broken", s.as(t, "auditor", "audit:**")).lines()
-	if len(records) != 2 || records[0].Cause != "unlocked by force by Terraform" {
+	if len(records) != 2 || records[0].Cause != "unlocked by force by Terraform" || records[0].By != "operator" || records[0].Account != "alice" {
 		t.Errorf("on record: %v", records)
+	}
+}
+
+// The release by ID is on record as one by lease id is.
+func TestTerraformUnlockIsOnRecord(t *testing.T) {
+	s := newServer(t, setup{})
+	alice := s.asTerraform(t, "alice", "acquire:tf/**")
+	s.do(t, "LOCK /v1/terraform/tf/a", lockInfoBody(firstID), alice).want(200)
+	s.do(t, "UNLOCK /v1/terraform/tf/a", lockInfoBody(firstID), alice, header("X-Request-Id", "unlock-1")).want(200)
+	s.do(t, "UNLOCK /v1/terraform/tf/a", lockInfoBody(firstID), alice, header("X-Request-Id", "unlock-2")).want(200)
+	_, records, _ := s.do(t, "GET /v1/audit?kind=released", s.as(t, "auditor", "audit:**")).lines()
+	if len(records) != 1 {
+		t.Fatalf("%d releases are on record", len(records))
+	}
+	if r := records[0]; r.Name != "tf/a" || r.Account != "alice" || r.By != "" || r.TokenID == "" || r.RequestID != "unlock-1" || r.Cause != "" || r.Metadata["terraform.id"] != firstID {
+		t.Errorf("on record: %+v", r)
 	}
 }
 
@@ -205,6 +222,34 @@ func TestTerraformTTLIsNotShortenedByPolicies(t *testing.T) {
 	if got := s.do(t, "LOCK /v1/terraform/b", lockInfoBody(secondID)).grant().TTLMS; got != 600_000 {
 		t.Errorf("without a ttl the lease has %d ms", got)
 	}
+}
+
+// fullOnRelease is a store whose disk is full when a lease is to be released.
+type fullOnRelease struct {
+	journal.Store
+	refused int
+}
+
+func (s *fullOnRelease) Commit(ctx context.Context, b *lock.Batch) error {
+	if b.Events[0].Kind == lock.Released {
+		s.refused++
+		return lock.ErrFull
+	}
+	return s.Store.Commit(ctx, b)
+}
+
+func TestTerraformTTLThatIsShortenedIsNotKeptOnAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &fullOnRelease{Store: memory.New()}
+		s := newServer(t, setup{store: store, core: core.Config{Guard: shortening(10 * time.Minute)}})
+		s.do(t, "LOCK /v1/terraform/a?ttl=1h", lockInfoBody(firstID)).want(507, api.CodeStorageFull)
+		if time.Sleep(11 * time.Second); store.refused != 1 {
+			t.Errorf("%d releases were refused, want one", store.refused)
+		}
+		if state := s.do(t, "GET /v1/locks/a").lock().State; state != api.Free {
+			t.Errorf("the lock is %s, and no client knows of its lease", state)
+		}
+	})
 }
 
 func TestTerraformIsDeniedByPolicies(t *testing.T) {

@@ -28,6 +28,7 @@ func mutants() []mutant {
 		jobMutants,
 		processMutants,
 		verbMutants,
+		clientMutants,
 		runMutants,
 	)
 }

@@ -405,7 +405,7 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "refused-proof-forgotten", file: "core/lock/holder.go",
-		old:    "	if !e.held.arrived {",
+		old:    "	if !e.held.arrived && c.Acquire == nil {",
 		new:    "	if false {",
 		breaks: "a renewal refused for lack of space forgets that the answer had arrived",
 		tests:  inLock,

@@ -6,6 +6,20 @@ var inJob = []string{"./cmd/octostore/internal/job"}
 // processMutants break what octostore run promises about the processes of its command.
 var processMutants = []mutant{
 	{
+		name: "job-leaves-strays", file: "cmd/octostore/internal/job/loop.go",
+		old:    "		w.strays.kill()\n",
+		new:    "",
+		breaks: "what the command runs by way of timeout or job control outlives the lease",
+		tests:  inJob,
+	},
+	{
+		name: "guard-forgets-strays", file: "cmd/octostore/internal/job/strays.go",
+		old:    "	if found := outside(of, nil); of.leaderRuns() {",
+		new:    "	if found := outside(of, nil); of.ID < 0 {",
+		breaks: "what the command runs by way of timeout outlives a wrapper that is killed",
+		tests:  inJob,
+	},
+	{
 		name: "guard-misses-the-deadline", file: "cmd/octostore/internal/job/guard.go",
 		old:    "	if s.Kill != 0 && now >= s.Kill {\n		s.announce()",
 		new:    "	if false {\n		s.announce()",

@@ -11,8 +11,8 @@ var runMutants = []mutant{
 	},
 	{
 		name: "run-first-deadline", file: "cmd/octostore/internal/runner/hold.go",
-		old:    "			j.SetDeadline(h.deadline())\n			failing = false",
-		new:    "			failing = false",
+		old:    "				j.SetDeadline(h.deadline())\n			case <-gone:",
+		new:    "			case <-gone:",
 		breaks: "a command is ended at the end of its first lease, although that was renewed",
 		tests:  []string{"-run=TestRunGoesOnThroughARestartOfTheServer ./cmd/octostore/internal/runs"},
 	},
@@ -57,5 +57,19 @@ var runMutants = []mutant{
 		new:    "clip(text, l.width()+80)",
 		breaks: "the living line wraps, and fills the terminal",
 		tests:  []string{"-run=TestRunLivingLine ./cmd/octostore/internal/runner"},
+	},
+	{
+		name: "run-ends-with-its-reader", file: "cmd/octostore/main.go",
+		old:    "		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)\n",
+		new:    "",
+		breaks: "a reader of the standard error that leaves ends octostore run, and its command",
+		tests:  []string{"-run=TestRunWhoseWordsHaveNoReader ./cmd/octostore/internal/runs"},
+	},
+	{
+		name: "run-starts-too-late", file: "cmd/octostore/internal/runner/hold.go",
+		old:    "lost.Err() != nil || h.lease.Left() <= c.KillAfter+margin {",
+		new:    "lost == nil {",
+		breaks: "a command starts without its lease if the machine was suspended just before",
+		tests:  []string{"-run=TestRunDoesNotStartWithALeaseThatIsOver ./cmd/octostore/internal/runner"},
 	},
 }

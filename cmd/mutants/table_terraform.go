@@ -41,6 +41,20 @@ var terraformMutants = []mutant{
 		tests:  inTerraform,
 	},
 	{
+		name: "terraform-refusal-keeps-lease", file: "transport/terraform.go",
+		old:    "		x.api.service.Undo(grant)\n",
+		new:    "",
+		breaks: "on a full disk, the lease that a policy made too short for Terraform is held until its end",
+		tests:  inTerraform,
+	},
+	{
+		name: "key-shows-delivery", file: "core/lock/holder.go",
+		old:    "	if !e.held.arrived && c.Acquire == nil {",
+		new:    "	if !e.held.arrived {",
+		breaks: "a lease that no client got is held until its end, if its release by key was refused",
+		tests:  []string{"-run=TestUndoKnows ./core/table"},
+	},
+	{
 		name: "terraform-default-ttl", file: "transport/terraform.go",
 		old:    "	req.TTL = cmp.Or(req.TTL, x.api.service.MaxTTL()) // Terraform never renews\n",
 		new:    "",

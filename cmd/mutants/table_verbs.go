@@ -50,6 +50,27 @@ var verbMutants = []mutant{
 		tests:  inLocktool,
 	},
 	{
+		name: "eval-of-cut-output", file: "cmd/octostore/internal/locktool/grant.go",
+		old:    `terminal.Exact(w), "{ :\n")`,
+		new:    `terminal.Exact(w), ":\n")`,
+		breaks: "a script goes on without its lock when a signal ends octostore acquire --shell",
+		tests:  []string{"-run=TestShell ./cmd/octostore/internal/locktool"},
+	},
+	{
+		name: "eval-of-another-form", file: "cmd/octostore/locks.go",
+		old:    "slices.ContainsFunc(args, asksForShell)",
+		new:    `slices.Contains(args, "--shell")`,
+		breaks: "a script goes on without its lock after a failed octostore acquire --shell=true",
+		tests:  []string{"-run=TestAcquire ./cmd/octostore"},
+	},
+	{
+		name: "unprinted-lease-kept", file: "cmd/octostore/locks.go",
+		old:    "	if f.options.Key != \"\" {\n		return failed",
+		new:    "	if true {\n		return failed",
+		breaks: "a lease whose id could not be printed is held until its end",
+		tests:  []string{"-run=TestAcquire ./cmd/octostore"},
+	},
+	{
 		name: "watch-begins-again", file: "cmd/octostore/internal/locktool/watch.go",
 		old:    "		w.Query.After = e.ID\n",
 		new:    "",

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/locktool"
 	"github.com/octostore/octostore/cmd/octostore/internal/runner"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
+	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -102,23 +104,64 @@ func (f *acquireFlags) complete() (err error) {
 }
 
 func (f *acquireFlags) acquire(cmd *cobra.Command, c *client.Client, name string) error {
+	out := cmd.OutOrStdout()
+	if f.shell {
+		if err := locktool.ShellBegin(out); err != nil {
+			return err
+		}
+	}
+	err := f.acquireAndPrint(cmd, c, name)
+	if err != nil && f.shell {
+		_ = locktool.ShellEnd(out) // there is an error already; failEval says so to the shell
+	}
+	return err
+}
+
+func (f *acquireFlags) acquireAndPrint(cmd *cobra.Command, c *client.Client, name string) error {
 	f.options.Waiting = locktool.SayWaiting(cmd.ErrOrStderr(), name)
 	g, err := c.AcquireUnkept(cmd.Context(), name, f.options)
 	if err != nil {
 		return locktool.NotAcquired(name, f.options.Wait > 0, err)
 	}
-	if f.shell {
-		return locktool.Shell(cmd.OutOrStdout(), g)
+	if err := f.print(cmd.OutOrStdout(), g); err != nil {
+		return f.giveBack(cmd.Context(), c, g, err)
 	}
-	return locktool.Grant(cmd.OutOrStdout(), g, f.asJSON)
+	return nil
+}
+
+func (f *acquireFlags) print(w io.Writer, g api.Grant) error {
+	if f.shell {
+		return locktool.Shell(w, g)
+	}
+	return locktool.Grant(w, g, f.asJSON)
+}
+
+// giveBack releases a lease whose id could not be printed, as no one can use it: except with a
+// key of the user's own, by which the same command gets it again.
+func (f *acquireFlags) giveBack(ctx context.Context, c *client.Client, g api.Grant, failed error) error {
+	if f.options.Key != "" {
+		return failed
+	}
+	if _, err := c.Release(ctx, g.Name, g.LeaseID); err != nil {
+		return fmt.Errorf("%w; the lock stays held for %s: %w", failed, time.Duration(g.ExpiresInMS)*time.Millisecond, err)
+	}
+	return fmt.Errorf("%w; the lock was released", failed)
 }
 
 // failEval makes the eval of the output of octostore acquire --shell fail. The shell ignores
 // the exit code of the command in eval "$(octostore acquire …)".
 func failEval(cmd *cobra.Command, args []string, code exitcode.Code) {
-	if cmd.Name() == "acquire" && slices.Contains(args, "--shell") {
+	if cmd.Name() == "acquire" && slices.ContainsFunc(args, asksForShell) {
 		_ = locktool.ShellFailure(cmd.OutOrStdout(), int(code)) // there is an error already
 	}
+}
+
+// asksForShell reports whether an argument is the flag --shell, in any form but that for no.
+// The line may be one that could not be parsed.
+func asksForShell(arg string) bool {
+	value, is := strings.CutPrefix(arg, "--shell")
+	yes, err := strconv.ParseBool(strings.TrimPrefix(value, "="))
+	return is && (value == "" || value[0] == '=') && (err != nil || yes)
 }
 
 // parseMetadata reads the values of flags --meta.

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/transport/api"
 )
 
 // typed is a terminal on which a person has typed something.
@@ -79,5 +82,69 @@ func TestCompletionDoesNotWaitForTheServer(t *testing.T) {
 	got := runCommand(t, "__complete", "release", "dep")
 	if got.code != 0 || got.out != ":4\n" || strings.Contains(got.err, "octostore:") || time.Since(began) > 20*time.Second {
 		t.Errorf("after %s: %+v", time.Since(began), got)
+	}
+}
+
+// The eval of the output fails in whatever form the flag was given, as it has no exit code.
+func TestAcquireForEvalFailsInEveryForm(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("OCTOSTORE_URL", "http://127.0.0.1:1")
+	for flag, want := range map[string]string{
+		"--shell": "{ :\n}\n(exit 69)\n", "--shell=true": "{ :\n}\n(exit 69)\n", "--shell=1": "{ :\n}\n(exit 69)\n", "--shell=yes": "(exit 64)\n",
+		"--shell=false": "", "--quiet": "", "--shells": "",
+	} {
+		if got := runCommand(t, "acquire", "a", flag); got.out != want || got.code == 0 {
+			t.Errorf("%s prints %q, exit %d; want %q", flag, got.out, got.code, want)
+		}
+	}
+}
+
+const printedLease = "AAawP-UQAAHEsG6K9h6Zwvhr4Tdaq09I"
+
+// full is an output to a full disk.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// A lease whose id no one has seen is given back, unless a key gets it again.
+func TestAcquireThatCannotPrintHoldsNothing(t *testing.T) {
+	var released []string
+	status := http.StatusOK
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/release") {
+			released = append(released, r.Header.Get(api.HeaderLease))
+			w.WriteHeader(status)
+			fmt.Fprint(w, `{"name":"a","fencing_token":42,"held_ms":1}`)
+			return
+		}
+		fmt.Fprint(w, `{"name":"a","lease_id":"`+printedLease+`","fencing_token":42,"ttl_ms":60000,"expires_in_ms":60000,`+
+			`"granted_at":"2026-11-27T12:00:00Z","expires_at":"2026-11-27T12:01:00Z"}`)
+	}))
+	defer server.Close()
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("OCTOSTORE_URL", server.URL)
+	const key = "0123456789abcdef"
+	for _, tt := range []struct {
+		flags    []string
+		status   int
+		released int
+		says     string
+	}{
+		{nil, 200, 1, "no space left on device; the lock was released\n"},
+		{[]string{"--json"}, 200, 1, "no space left on device; the lock was released\n"},
+		{[]string{"--json"}, 500, 1, "no space left on device; the lock stays held for 1m0s: "},
+		{[]string{"--shell"}, 200, 0, "no space left on device\n"}, // noticed before
+		{[]string{"--idempotency-key", key}, 200, 0, "no space left on device\n"},
+	} {
+		released, status = nil, tt.status
+		var errs bytes.Buffer
+		code := execute(t.Context(), append([]string{"acquire", "a"}, tt.flags...), strings.NewReader(""), full{}, &errs)
+		if code == 0 || len(released) != tt.released || !strings.Contains(errs.String(), tt.says) {
+			t.Errorf("%q: exit %d, released %q, says %q; want %q", tt.flags, code, released, errs.String(), tt.says)
+		}
+		if len(released) > 0 && released[0] != printedLease {
+			t.Errorf("released %q", released)
+		}
 	}
 }

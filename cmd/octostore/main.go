@@ -32,6 +32,8 @@ func run() int {
 		return job.Main()
 	}
 	if len(os.Args) > 1 && os.Args[1] == "run" { // it passes signals on, and keeps ignored what was ignored
+		// A reader of its words who has left must not end the command: the write fails, and that is all.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		return execute(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -119,8 +119,11 @@ func TestManPagesAreReadByTheirPrograms(t *testing.T) {
 			t.Logf("SKIP: %s is not installed", lint[0])
 			continue
 		}
-		if out, err := exec.Command(lint[0], slices.Concat(lint[1:], pages)...).CombinedOutput(); err != nil || len(out) > 0 {
-			t.Errorf("%s: %v\n%s", lint[0], err, out)
+		out, _ := exec.Command(lint[0], slices.Concat(lint[1:], pages)...).CombinedOutput() // its findings are its output
+		for line := range strings.Lines(string(out)) {
+			if !strings.Contains(line, "missing date") { // so that they are the same whenever they are made
+				t.Errorf("%s: %s", lint[0], line)
+			}
 		}
 	}
 	if _, err := exec.LookPath("man"); err != nil {

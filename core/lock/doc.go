@@ -42,7 +42,7 @@
 //     and for ten minutes after its end or the last 262,144 ends, but not over a
 //     restart.
 //  9. Only the account that acquired a lease can renew or release it, and only with
-//     its lease id.
+//     its lease id; to release it, the idempotency key of the acquire will do, too.
 //  10. A lease is undone only when every answer with it is known to be lost, and its
 //     holder has not shown its lease id: a lease that was delivered is never undone. A
 //     refused batch forgets nothing of this. After a restart every lease may have been
@@ -65,7 +65,8 @@
 //     process has it; its account answers for it.
 //   - Token: the fencing token of a lease, see invariant 2. Lease id: the secret that proves
 //     the hold; package table makes it.
-//   - Attempt: what an idempotency key identifies, over several requests.
+//   - Attempt: what an idempotency key identifies, over several requests. Key and account
+//     release the lease of the attempt; they do not show that an answer with it arrived.
 //   - Waiter: an attempt or a request in the queue of a lock. Its place is where it stands;
 //     its listener is the request that is answered. Its state is one of
 //     listening, called, late and absent; file waiter.go has the table of states.

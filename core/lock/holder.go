@@ -1,8 +1,9 @@
 package lock
 
 // liveLease returns the entry whose live lease the command's token and account
-// prove a hold of, or nil (invariant 9). A client that proves it has got an answer with
-// the lease id, whatever comes of its request: the lease is not undone any more.
+// prove a hold of, or nil (invariant 9). A client with the lease id has got an answer with
+// it, whatever comes of its request: the lease is not undone any more. An idempotency key
+// shows nothing of that kind, as the client made it itself.
 func (m *Machine) liveLease(c *Command) *entry {
 	e := m.entries[c.Name]
 	if e == nil {
@@ -12,7 +13,7 @@ func (m *Machine) liveLease(c *Command) *entry {
 	if e.held == nil || e.held.lease.Token != c.Token || e.held.lease.Account != c.Origin.Actor.Account {
 		return nil
 	}
-	if !e.held.arrived {
+	if !e.held.arrived && c.Acquire == nil {
 		m.batch.deliveries = append(m.batch.deliveries, delivery{entry: e, token: c.Token, arrived: true})
 	}
 	return e
@@ -50,7 +51,8 @@ func (m *Machine) renew(c *Command) {
 	m.answer(c, Reply{Lease: &lease})
 }
 
-// release gives a lock back, or answers again how that went.
+// release gives a lock back, or answers again how that went. The hold is proven by a token
+// or, if the command has an attempt, by its key.
 func (m *Machine) release(c *Command) {
 	if c.Acquire != nil {
 		c.Token = m.attemptToken(c)

@@ -88,7 +88,7 @@ func (m *model) acquire(who, name string, o map[string]string) {
 			m.answer(who, fmt.Sprintf("granted %d again", l.lease.token))
 			return
 		}
-		if m.over[account+" "+name+" "+key] {
+		if m.over[account+" "+name+" "+key] != 0 {
 			m.answer(who, "attempt over")
 			return
 		}
@@ -215,10 +215,23 @@ func (m *model) decline(who string) {
 	m.pass(p.lock)
 }
 
-// holds returns the lock if the client's newest token is that of its live lease.
+// proven returns the token of the lease that a client means: the one its key got, or the
+// newest it was told of.
+func (m *model) proven(who, name string, o map[string]string) Token {
+	key, account := o["key"], accountOf(o)
+	if key == "" {
+		return m.tokens[who]
+	}
+	if l := m.lock(name).lease; l != nil && l.key == key && l.account == account {
+		return l.token
+	}
+	return m.over[account+" "+name+" "+key]
+}
+
+// holds returns the lock if the token that the client proves is that of its live lease.
 func (m *model) holds(who, name string, o map[string]string) *modelLock {
 	l := m.lock(name)
-	if l.lease == nil || l.lease.token != m.tokens[who] || l.lease.account != accountOf(o) {
+	if l.lease == nil || l.lease.token != m.proven(who, name, o) || l.lease.account != accountOf(o) {
 		return nil
 	}
 	return l
@@ -254,7 +267,7 @@ func (m *model) release(who, name string, o map[string]string) {
 		m.answer(who, fmt.Sprintf("ended %d after %s", e.token, e.ends))
 		return
 	}
-	if e := m.past[m.tokens[who]]; e != nil && e.account == accountOf(o) {
+	if e := m.past[m.proven(who, name, o)]; e != nil && e.account == accountOf(o) {
 		m.answer(who, fmt.Sprintf("ended %d after %s", e.token, e.ends))
 		return
 	}

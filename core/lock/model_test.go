@@ -14,7 +14,7 @@ type model struct {
 	seq    Seq
 	locks  map[string]*modelLock
 	past   map[Token]*modelLease // ended by release
-	over   map[string]bool       // attempts that had their lease
+	over   map[string]Token      // attempts that had their lease, which
 	tokens map[string]Token      // the newest token each client was told of
 	told   map[string][]Token    // the leases in the answers to each client that may still be found to be lost
 	places map[string]*modelPlace
@@ -56,7 +56,7 @@ type modelPlace struct {
 
 func newModel() *model {
 	return &model{
-		locks: map[string]*modelLock{}, past: map[Token]*modelLease{}, over: map[string]bool{},
+		locks: map[string]*modelLock{}, past: map[Token]*modelLease{}, over: map[string]Token{},
 		tokens: map[string]Token{}, told: map[string][]Token{}, places: map[string]*modelPlace{},
 		maxHere: 50, maxAll: 100,
 	}
@@ -165,7 +165,7 @@ func (m *model) end(l *modelLock, kind Kind, event bool) {
 		m.past[e.token] = e
 	}
 	if e.key != "" {
-		m.over[e.account+" "+e.lock+" "+e.key] = true
+		m.over[e.account+" "+e.lock+" "+e.key] = e.token
 	}
 	m.pass(e.lock)
 }

@@ -88,7 +88,9 @@ func drawLine(rt *rapid.T, now *time.Duration, s *stage) string {
 		ttl := rapid.SampledFrom([]string{"", " ttl=1s", " ttl=20s"}).Draw(rt, "ttl")
 		return fmt.Sprintf("%s renew %s%s%s", who, name, ttl, account)
 	case "release":
-		return fmt.Sprintf("%s release %s%s", who, name, account)
+		// Keys are per client: here also those of another one, and of no attempt.
+		key := rapid.SampledFrom([]string{"", "", " key=k1" + who, " key=k2" + who, " key=k1A"}).Draw(rt, "key of the attempt")
+		return fmt.Sprintf("%s release %s%s%s", who, name, account, key)
 	case "break":
 		return "ops break " + name
 	case "undo":

@@ -232,9 +232,25 @@ func (c *refusedClient) release() {
 	request := newCommand(DoRelease, c.got.Name, Origin{Actor: Actor{Account: c.account}})
 	request.Token = c.got.Token
 	w.say("client %d releases %s", c.id, c.got.Name)
-	w.tellEnd(request.Token)
+	if try, again := c.earlier(); again && w.oneIn(2) { // perhaps that of another lock, or one without a lease
+		request.Name, request.Token = try.name, 0
+		request.Acquire = &Acquisition{Origin: request.Origin}
+		request.Acquire.Attempt, _ = NewAttempt(try.key, try.ttl, try.confirm, "", nil)
+	}
+	w.tellEnd(w.meant(request))
 	w.others[request] = "release"
 	w.put(request)
+}
+
+// meant returns the token of the live lease that a release means, or 0.
+func (w *refusedWorld) meant(release *Command) Token {
+	if release.Acquire == nil {
+		return release.Token
+	}
+	if e := w.m.entries[release.Name]; e != nil && e.held != nil && e.held.is(release) {
+		return e.held.lease.Token
+	}
+	return 0
 }
 
 // breakLease breaks a lock, half the time in order to take it.

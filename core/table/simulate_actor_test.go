@@ -23,6 +23,7 @@ type actor struct {
 	hangUp  context.CancelFunc // nil: no acquire is under way
 	think   atomic.Bool        // its policies are being asked
 	grant   *table.Grant       // the newest it was given, perhaps long over
+	granted string             // the key it was given that for; empty: none
 	keys    int
 }
 
@@ -51,7 +52,7 @@ func (a *actor) act() {
 	case rng.IntN(3) == 0:
 		a.renew()
 	case rng.IntN(2) == 0:
-		a.release(a.grant.Lease.Name, a.grant.LeaseID)
+		a.release()
 	case rng.IntN(3) == 0:
 		a.lie()
 	}
@@ -159,7 +160,7 @@ func (a *actor) answered(table *table.Table, req lock.Acquisition, g table.Grant
 		w.wrong("client %d was to confirm %s within %s, and is told %s", a.id, req.Name, req.ConfirmWithin, g.Lease.ConfirmWithin)
 	}
 	w.beliefs[req.Name] = &belief{who: a, token: g.Lease.Token, until: g.Lease.ExpiresAt}
-	a.grant = &g
+	a.grant, a.granted = &g, a.key
 }
 
 func tokenOf(g table.Grant) lock.Token {
@@ -211,10 +212,14 @@ func (a *actor) renew() {
 	})
 }
 
-// release gives something back, whether it is still held or not. From the moment it
-// asks, the client no longer thinks that it holds it.
-func (a *actor) release(name lock.Name, id string) {
-	w, token, table := a.w, a.grant.Lease.Token, a.w.table
+// release gives something back, whether it is still held or not, half the time by its key
+// if it has one. From the moment it asks, the client no longer thinks that it holds it.
+func (a *actor) release() {
+	w, name, token, table := a.w, a.grant.Lease.Name, a.grant.Lease.Token, a.w.table
+	r := lock.ReleaseRequest{Origin: a.origin(), Name: name, LeaseID: a.grant.LeaseID}
+	if a.granted != "" && w.rng.IntN(2) == 0 {
+		r.LeaseID, r.Key = "", a.granted
+	}
 	over := !time.Now().Before(a.grant.Lease.ExpiresAt)
 	if b := w.beliefs[name]; b != nil && b.token == token {
 		over = !time.Now().Before(b.until)
@@ -222,9 +227,12 @@ func (a *actor) release(name lock.Name, id string) {
 	}
 	a.grant = nil
 	w.call(func(note noting) {
-		_, err := table.Release(context.Background(), lock.ReleaseRequest{Origin: a.origin(), Name: name, LeaseID: id})
+		ended, err := table.Release(context.Background(), r)
 		note(0, func() {
 			w.tell("client %d releases %s (%d): %v", a.id, name, token, err)
+			if r.Key != "" && err == nil {
+				a.releasedByKey(token, ended)
+			}
 			if over && errors.Is(err, lock.ErrNotHeld) {
 				w.sums.stale++
 			}
@@ -232,23 +240,41 @@ func (a *actor) release(name lock.Name, id string) {
 	})
 }
 
+// releasedByKey checks which lease a key ended: the one of the grant, or a newer one, if the
+// key was forgotten in a restart and the answer with its next lease was lost.
+func (a *actor) releasedByKey(token lock.Token, ended lock.EndedLease) {
+	a.w.sums.byKey++
+	if ended.Lease.Token < token || a.w.sums.restarts == 0 && ended.Lease.Token != token {
+		a.w.wrong("client %d released the lease %d by the key of %d", a.id, ended.Lease.Token, token)
+	}
+}
+
 // lie tries to release what is not its own.
 func (a *actor) lie() {
-	w, table := a.w, a.w.table
+	w := a.w
 	other := w.clients[w.rng.IntN(len(w.clients))]
 	if other.grant == nil || other.account == a.account && other.grant.Lease.Token == a.grant.Lease.Token {
 		return
 	}
 	id, name := other.grant.LeaseID, a.grant.Lease.Name
+	if other.account != a.account && other.granted != "" && w.rng.IntN(2) == 0 {
+		a.lieWith(other, lock.ReleaseRequest{Origin: a.origin(), Name: other.grant.Lease.Name, Key: other.granted})
+		return
+	}
 	if other.account == a.account && other.grant.Lease.Name == name {
 		return // the same account may release with the right id
 	}
+	a.lieWith(other, lock.ReleaseRequest{Origin: a.origin(), Name: name, LeaseID: id})
+}
+
+func (a *actor) lieWith(other *actor, r lock.ReleaseRequest) {
+	w, table := a.w, a.w.table
 	w.call(func(note noting) {
-		_, err := table.Release(context.Background(), lock.ReleaseRequest{Origin: a.origin(), Name: name, LeaseID: id})
+		_, err := table.Release(context.Background(), r)
 		note(0, func() {
 			w.tell("client %d lies: %v", a.id, err)
 			if err == nil {
-				w.wrong("invariant 9: client %d released %s with the lease id of client %d", a.id, name, other.id)
+				w.wrong("invariant 9: client %d released %s with the lease id or key of client %d", a.id, r.Name, other.id)
 			}
 		})
 	})

@@ -66,6 +66,7 @@ type sums struct {
 	stale, renewals, events                                             int
 	unconfirmed, confirmed, lostAgain                                   int
 	front, back                                                         int // grants with these priorities
+	byKey                                                               int // releases by an idempotency key
 }
 
 func (s *sums) add(r sums) {
@@ -86,11 +87,12 @@ func (s *sums) add(r sums) {
 	s.lostAgain += r.lostAgain
 	s.front += r.front
 	s.back += r.back
+	s.byKey += r.byKey
 }
 
 func (s sums) String() string {
-	return fmt.Sprintf("%d events, %d grants, %d repeats, %d undone, %d abandoned waits, %d unknown outcomes, %d refused for space, %d restarts, %d too late, %d denied at their turn, %d stale releases refused, %d renewals, %d leases confirmed, %d not in time, %d lost with more than one answer, %d grants from the front and %d from the back",
-		s.events, s.grants, s.repeats, s.undos, s.gone, s.unknown, s.full, s.restarts, s.late, s.denied, s.stale, s.renewals, s.confirmed, s.unconfirmed, s.lostAgain, s.front, s.back)
+	return fmt.Sprintf("%d events, %d grants, %d repeats, %d undone, %d abandoned waits, %d unknown outcomes, %d refused for space, %d restarts, %d too late, %d denied at their turn, %d stale releases refused, %d renewals, %d leases confirmed, %d not in time, %d lost with more than one answer, %d grants from the front and %d from the back, %d released by their keys",
+		s.events, s.grants, s.repeats, s.undos, s.gone, s.unknown, s.full, s.restarts, s.late, s.denied, s.stale, s.renewals, s.confirmed, s.unconfirmed, s.lostAgain, s.front, s.back, s.byKey)
 }
 
 func (s sums) mustHaveTried(t *testing.T) {
@@ -99,6 +101,7 @@ func (s sums) mustHaveTried(t *testing.T) {
 		"refusals for space": s.full, "restarts": s.restarts, "denials": s.denied, "stale releases": s.stale, "renewals": s.renewals,
 		"confirmations": s.confirmed, "leases that were not confirmed in time": s.unconfirmed,
 		"leases lost with more than one answer": s.lostAgain, "grants from the front": s.front, "grants from the back": s.back,
+		"releases by a key": s.byKey,
 	} {
 		if n == 0 {
 			t.Errorf("the workload has no %s", what)

@@ -9,13 +9,15 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
+const undoneKey = "0123456789abcdef"
+
 // keyed is a request for x, for an hour, with an idempotency key.
 func keyed(t *testing.T) lock.Acquisition {
 	t.Helper()
 	a := try("x")
 	a.TTL = time.Hour
 	var err error
-	if a.Attempt, err = lock.NewAttempt("0123456789abcdef", a.TTL, 0, "", nil); err != nil {
+	if a.Attempt, err = lock.NewAttempt(undoneKey, a.TTL, 0, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	return a
@@ -147,6 +149,11 @@ func TestUndoKnowsWhatARefusedBatchSaid(t *testing.T) {
 			t.Errorf("released on a full disk: %v", err)
 		}
 	}
+	releaseByKey := func(t *testing.T, tab *Table) {
+		if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "x", Key: undoneKey}); !errors.Is(err, lock.ErrFull) {
+			t.Errorf("released on a full disk: %v", err)
+		}
+	}
 	for what, c := range map[string]struct {
 		say   func(t *testing.T, tab *Table, g Grant)
 		stays bool
@@ -154,6 +161,7 @@ func TestUndoKnowsWhatARefusedBatchSaid(t *testing.T) {
 		"a renewal before the loss is noticed": {func(t *testing.T, tab *Table, g Grant) { renew(t, tab, g); tab.Undo(g) }, true},
 		"a renewal after that":                 {func(t *testing.T, tab *Table, g Grant) { tab.Undo(g); synctest.Wait(); renew(t, tab, g) }, true},
 		"a release":                            {func(t *testing.T, tab *Table, g Grant) { tab.Undo(g); synctest.Wait(); release(t, tab, g) }, true},
+		"a release by key":                     {func(t *testing.T, tab *Table, g Grant) { tab.Undo(g); synctest.Wait(); releaseByKey(t, tab) }, false},
 		"nothing":                              {func(t *testing.T, tab *Table, g Grant) { tab.Undo(g) }, false},
 	} {
 		t.Run(what, func(t *testing.T) {

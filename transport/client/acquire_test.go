@@ -64,23 +64,20 @@ func TestAcquireGrantsAndReleaseFreesALock(t *testing.T) {
 }
 
 func TestAcquireWaitsForTheRelease(t *testing.T) {
-	c := start(t)
-	first := acquire(t, c, "a", client.AcquireOptions{})
-	got := make(chan *client.Lease)
-	go func() {
-		l, err := c.Acquire(t.Context(), "a", client.AcquireOptions{Wait: time.Minute, Slice: 100 * time.Millisecond})
-		if err != nil {
-			t.Error(err)
+	inWorld(t, func(w *world) {
+		first := acquire(w.T, w.client(), "a", client.AcquireOptions{})
+		waiting := w.acquiring(w.Context(), "a", client.AcquireOptions{Wait: time.Minute})
+		time.Sleep(50 * time.Second)
+		release(w.T, first)
+		second := <-waiting
+		if second.err != nil {
+			w.Fatal(second.err)
 		}
-		got <- l
-	}()
-	time.Sleep(500 * time.Millisecond)
-	release(t, first)
-	second := <-got
-	if second.Token() <= first.Token() || second.Waited() < 400*time.Millisecond {
-		t.Errorf("token %d after %d, waited %s", second.Token(), first.Token(), second.Waited())
-	}
-	release(t, second)
+		if second.Token() <= first.Token() || second.Waited() != 50*time.Second {
+			w.Errorf("token %d after %d, waited %s", second.Token(), first.Token(), second.Waited())
+		}
+		release(w.T, second.Lease)
+	})
 }
 
 // A lease that is left to the caller has its whole ttl, and nothing renews it.

@@ -43,7 +43,7 @@ type Client struct {
 // Config is the address of a server and the token for it. The zero value is useful.
 type Config struct {
 	URL   string // default: DefaultURL
-	Token string // sent as a bearer token, without the spaces and line breaks around it; empty: none
+	Token string // sent as a bearer token; empty: none
 	// HTTP sends the requests; default: one without a timeout, as some answers take long.
 	// Redirects are never followed: the token is for one server, and package net/http would
 	// send it to other ports of the host, to its subdomains, and without TLS. Its Timeout does
@@ -51,8 +51,8 @@ type Config struct {
 	HTTP *http.Client
 }
 
-// New returns a client of the server at cfg.URL, or an error if that is no URL of a server,
-// or if the token cannot be sent.
+// New returns a client of the server at cfg.URL, or an error if that is no URL of a server, or if
+// no header can carry the token.
 func New(cfg Config) (*Client, error) {
 	if cfg.URL == "" {
 		cfg.URL = DefaultURL
@@ -61,12 +61,11 @@ func New(cfg Config) (*Client, error) {
 		cfg.HTTP = &http.Client{}
 	}
 	u, err := url.Parse(cfg.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.ContainsAny(cfg.URL, "?#") {
 		return nil, fmt.Errorf("%q is not the URL of a server; want one like %s", cfg.URL, DefaultURL)
 	}
-	token := strings.TrimSpace(cfg.Token) // files of secrets end with a line break
-	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return nil, errors.New("the token has a line break or another control character in it")
+	if strings.ContainsFunc(cfg.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, errors.New("the token contains a space, a line end or another character that no token has")
 	}
 	direct := *cfg.HTTP
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -75,7 +74,7 @@ func New(cfg Config) (*Client, error) {
 	return &Client{
 		base:  strings.TrimSuffix(cfg.URL, "/"),
 		shown: strings.TrimSuffix(u.Redacted(), "/"),
-		token: token,
+		token: cfg.Token,
 		http:  &direct,
 		long:  &long,
 		now:   boottime.Now,
@@ -131,7 +130,10 @@ func (c *Client) Health(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return resp.Body.Close()
+	defer resp.Body.Close()
+	const most = 4 << 10
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, most)) // a body that was read leaves the connection usable
+	return err
 }
 
 // AuditQuery selects records of the audit log. Members are the parameters of GET /v1/audit;

@@ -92,8 +92,8 @@ func (c *Client) acquire(ctx context.Context, r AcquireRequest, s *sending) (g a
 }
 
 func (r AcquireRequest) values() url.Values {
-	v := url.Values{}
-	for name, d := range map[string]time.Duration{"ttl": r.TTL, "confirm": r.Confirm, "wait": r.Wait} {
+	v := url.Values{"wait": {milliseconds(r.Wait)}}
+	for name, d := range map[string]time.Duration{"ttl": r.TTL, "confirm": r.Confirm} {
 		if d != 0 {
 			v.Set(name, milliseconds(d))
 		}
@@ -208,7 +208,7 @@ func (c *Client) exchange(ctx context.Context, s *sending, into any) error {
 		return err
 	}
 	// Package net/http would repeat a request with an idempotency key by itself after a cut
-	// connection, if it could.
+	// connection, if it could. It still can if there is no body; an acquire always has one.
 	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if s.header[0] != "" {
@@ -219,13 +219,13 @@ func (c *Client) exchange(ctx context.Context, s *sending, into any) error {
 		return err
 	}
 	defer resp.Body.Close()
-	return c.read(ctx, resp.Body, into)
+	const most = 64 << 10
+	return c.read(ctx, io.LimitReader(resp.Body, most), into)
 }
 
 // read reads an answer. One that was cut off is no answer.
 func (c *Client) read(ctx context.Context, from io.Reader, into any) error {
-	const most = 64 << 10
-	body, err := io.ReadAll(io.LimitReader(from, most))
+	body, err := io.ReadAll(from)
 	if err != nil {
 		return c.unreachable(ctx, err)
 	}

@@ -3,6 +3,7 @@ package client_test
 import (
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,14 +33,21 @@ func TestAcquireListensWithoutAGap(t *testing.T) {
 // Whatever proxies do to requests that wait, they are granted the lock in order, and at once.
 func TestAcquireKeepsItsPlaceWhateverProxiesDo(t *testing.T) {
 	const limit = 10 * time.Second
+	var cuts atomic.Int32 // by proxies that answer
+	cutting := func(answer http.HandlerFunc) proxy {
+		return gateway(limit, false, func(w http.ResponseWriter, r *http.Request) {
+			cuts.Add(1)
+			answer(w, r)
+		})
+	}
 	for what, disturb := range map[string]func(*world){
 		"cut":                 func(w *world) { w.cutAfter = limit },
-		"504":                 func(w *world) { w.set(gateway(limit, false, page(504, "", "<html>"))) },
-		"524":                 func(w *world) { w.set(gateway(limit, false, page(524, "", "<html>"))) },
-		"408":                 func(w *world) { w.set(gateway(limit, false, page(408, "", ""))) },
-		"502 and Retry-After": func(w *world) { w.set(gateway(limit, false, page(502, "Retry-After: 1", "<html>"))) },
+		"504":                 func(w *world) { w.set(cutting(page(504, "", "<html>"))) },
+		"524":                 func(w *world) { w.set(cutting(page(524, "", "<html>"))) },
+		"408":                 func(w *world) { w.set(cutting(page(408, "", ""))) },
+		"502 and Retry-After": func(w *world) { w.set(cutting(page(502, "Retry-After: 1", "<html>"))) },
 		"half an answer": func(w *world) {
-			w.set(gateway(limit, false, func(w http.ResponseWriter, _ *http.Request) {
+			w.set(cutting(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Length", "999")
 				_, _ = w.Write([]byte(`{"name":"a","lease_id`))
 				panic(http.ErrAbortHandler)
@@ -72,6 +80,9 @@ func TestAcquireKeepsItsPlaceWhateverProxiesDo(t *testing.T) {
 				}
 				release(w.T, held)
 				w.expectFree("a")
+				if n := cuts.Swap(0); n > 3 {
+					w.Errorf("%d requests were cut; one of each should be enough to learn", n)
+				}
 			})
 		})
 	}

@@ -36,27 +36,3 @@ func TestTokenIsNotSentOn(t *testing.T) {
 		t.Errorf("the other server was asked %d times", n)
 	}
 }
-
-// Files of secrets end with a line break. A token that cannot be sent is refused at once, as no
-// other request would fare better, and is not shown.
-func TestClientSendsTokensWithoutLineBreaks(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if got := r.Header.Get("Authorization"); got != "Bearer secret" {
-			t.Errorf("the header is %q", got)
-		}
-		_, _ = w.Write([]byte(`{"tokens":[]}`))
-	}))
-	defer server.Close()
-	c, err := client.New(client.Config{URL: server.URL, Token: " secret\r\n"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Tokens(t.Context()); err != nil {
-		t.Error(err)
-	}
-	for _, token := range []string{"sec\nret", "sec\x00ret", "sec\x7fret"} {
-		if _, err := client.New(client.Config{Token: token}); err == nil || strings.Contains(err.Error(), "ret") {
-			t.Errorf("%q: %v", token, err)
-		}
-	}
-}

@@ -32,12 +32,10 @@ var errUnkept = errors.New("the lease is left to the caller of AcquireUnkept")
 
 // acquireUnconfirmed acquires a lock without the first renewal.
 func (c *Client) acquireUnconfirmed(ctx context.Context, name string, o AcquireOptions) (api.Grant, error) {
-	own := o.Key != ""
-	o, err := o.withDefaults()
+	q, err := c.newQueueing(name, o)
 	if err != nil {
 		return api.Grant{}, err
 	}
-	q := &queueing{c: c, name: name, o: o, began: c.now(), key: o.Key, ownKey: own, slice: o.Slice}
 	a, err := q.wait(ctx)
 	if err != nil {
 		return api.Grant{}, err

@@ -75,8 +75,9 @@ func (w *world) start() {
 	})}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.listener = &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	go func() { _ = front.Serve(w.listener) }()
+	listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	w.listener = listener
+	go func() { _ = front.Serve(listener) }()
 	w.shut = func() {
 		_ = front.Close()
 		closed()

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
@@ -47,10 +48,11 @@ const (
 	mostScopes = 2048
 )
 
-// Names at GitHub. Logins of managed users have an underscore.
+// Names at GitHub. Logins of managed users have an underscore. Compiled when they are needed:
+// octostore run starts this program twice, and needs neither.
 var (
-	goodName = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,38})$`)
-	goodTeam = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
+	goodName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,38})$`) })
+	goodTeam = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`) })
 )
 
 // ParseAllow reads an Allow of the form [AllowForm]. Its errors name the part, and continue the
@@ -99,13 +101,13 @@ func parseEntry(part string) (e entry, err error) {
 	}
 	name, e.team, found = strings.Cut(name, "/")
 	switch {
-	case e.kind == kindTeam && !goodTeam.MatchString(e.team):
+	case e.kind == kindTeam && !goodTeam().MatchString(e.team):
 		return e, errors.New("does not name a team, as in team:acme/ops")
 	case e.kind != kindTeam && found:
 		return e, errors.New("has a '/', which only teams have")
 	}
 	name, number, numbered := strings.Cut(name, "@")
-	if e.name = name; !goodName.MatchString(name) {
+	if e.name = name; !goodName().MatchString(name) {
 		return e, fmt.Errorf("has %q for a name; GitHub's are of letters, digits, '-' and '_', at most 39", name)
 	}
 	if e.id, err = strconv.ParseInt(number, 10, 64); numbered && (err != nil || e.id <= 0) {

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -100,13 +101,13 @@ func said(err error) string {
 // plain returns the code of an error if it has the form of one. No other text of GitHub gets
 // into the log.
 func plain(code string) string {
-	if !goodCode.MatchString(code) {
+	if !goodCode().MatchString(code) {
 		return ""
 	}
 	return code
 }
 
-var goodCode = regexp.MustCompile(`^[a-z_]{1,40}$`)
+var goodCode = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z_]{1,40}$`) })
 
 // asker queries GitHub's API about the user of a GitHub token. It sends no query twice.
 type asker struct {
@@ -175,7 +176,7 @@ func (a *asker) user(ctx context.Context) (u user, err error) {
 		return user{}, err
 	case !found:
 		return user{}, errors.New("it does not say")
-	case !goodName.MatchString(u.Login) || u.ID <= 0 || len(u.account()) > auth.MaxAccount:
+	case !goodName().MatchString(u.Login) || u.ID <= 0 || len(u.account()) > auth.MaxAccount:
 		return user{}, errors.New("the answer has no login and number that can be used")
 	}
 	return u, nil

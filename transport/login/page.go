@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"html/template"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -38,7 +39,8 @@ func SetLandHeaders(h http.Header) {
 	h.Set("Referrer-Policy", "same-origin")
 }
 
-var pages = template.Must(template.New("").Parse(`
+var pages = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Parse(`
 {{define "top"}}<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{{.}} - OctoStore</title><style>` + style + `</style></head>
@@ -62,10 +64,11 @@ var pages = template.Must(template.New("").Parse(`
 {{if .Again}}<p><a href="` + BeginPath + `">Begin again</a></p>
 {{end}}<footer>Request {{.RequestID}}</footer></body></html>
 {{end}}`))
+})
 
 func render(name string, v any) []byte {
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, v); err != nil {
+	if err := pages().ExecuteTemplate(&b, name, v); err != nil {
 		panic(err) // the templates are ours, and a buffer takes everything
 	}
 	return b.Bytes()

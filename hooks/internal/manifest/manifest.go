@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/files"
@@ -205,9 +206,10 @@ func parsePolicy(raw json.RawMessage) (p Policy, wrong []string) {
 	return p, wrong
 }
 
+// Compiled when they are needed: octostore run starts this program twice, and needs neither.
 var (
-	policyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,63}$`)
-	hexSHA256  = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	policyName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,63}$`) })
+	hexSHA256  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{64}$`) })
 )
 
 // check returns the mistakes in the values, each with its field first.
@@ -217,9 +219,9 @@ func (p *Policy) check() (wrong []string) {
 			wrong = append(wrong, field+": "+what)
 		}
 	}
-	want(policyName.MatchString(p.Name), "name", "want 1 to 64 characters out of a-z, 0-9, '_', '.' and '-', the first a letter or a digit")
+	want(policyName().MatchString(p.Name), "name", "want 1 to 64 characters out of a-z, 0-9, '_', '.' and '-', the first a letter or a digit")
 	want(p.Module != "", "module", "is missing; want the path of a .wasm file")
-	want(p.SHA256 == "" || hexSHA256.MatchString(p.SHA256), "sha256", "want 64 hex digits, in lower case")
+	want(p.SHA256 == "" || hexSHA256().MatchString(p.SHA256), "sha256", "want 64 hex digits, in lower case")
 	want(len(p.Hooks) > 0, "hooks", "is empty; want acquire, renew, break or observe")
 	for _, h := range p.Hooks {
 		known := h == core.HookAcquire || h == core.HookRenew || h == core.HookBreak || h == HookObserve

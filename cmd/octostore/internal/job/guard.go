@@ -3,6 +3,7 @@
 package job
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"os"
@@ -41,7 +42,7 @@ func Main() int {
 		}
 		now := boottime.Now()
 		g.act(now)
-		if incoming == nil && (g.Group.ID == 0 || g.Group.running() == 0) {
+		if incoming == nil && g.over(now) {
 			return 0
 		}
 		timer.Reset(g.pause(now, incoming == nil))
@@ -62,7 +63,18 @@ func receive(from io.Reader, to chan<- orders) {
 // sentinel is what a guard knows.
 type sentinel struct {
 	orders
-	say io.Writer
+	say    io.Writer
+	strays strays
+	ending bool          // this process ends the job, not the other one
+	killed time.Duration // when it got KILL first
+}
+
+// over reports whether there is nothing left to end, or nothing that can be ended.
+func (s *sentinel) over(now time.Duration) bool {
+	if s.Group.ID == 0 || s.killed != 0 && now >= s.killed+resign {
+		return true
+	}
+	return s.Group.running() == 0 && !s.strays.left()
 }
 
 // abandoned ends the job, because the process that runs it has ended and not this one first.
@@ -70,24 +82,43 @@ func (s *sentinel) abandoned(now time.Duration) {
 	if s.Group.ID == 0 {
 		return
 	}
-	if ending := s.Term == 0 && s.Kill != 0; !ending {
+	if !s.told() {
 		s.Group.end()
 	}
+	s.ending = true
 	s.Term = 0
 	if latest := now + s.KillAfter; s.Kill == 0 || s.Kill > latest {
 		s.Kill = latest
 	}
 }
 
+// told reports whether the other process has sent TERM.
+func (s *sentinel) told() bool { return s.Term == 0 && s.Kill != 0 }
+
 // act does what is due.
 func (s *sentinel) act(now time.Duration) {
+	if s.Group.ID == 0 {
+		return
+	}
+	if s.ending || s.told() {
+		s.strays.follow(s.Group)
+	} else {
+		s.strays.find(s.Group) // when the other process is killed, the command may have ended before it can be looked at
+	}
+	if s.ending {
+		s.strays.term(s.Group)
+	}
 	if s.Kill != 0 && now >= s.Kill {
 		s.announce()
+		s.ending = true
+		s.killed = cmp.Or(s.killed, now)
 		_ = s.Group.signal(syscall.SIGKILL)
+		s.strays.kill()
 		return
 	}
 	if s.Term != 0 && now >= s.Term {
 		s.announce()
+		s.ending = true
 		s.Group.end()
 	}
 }
@@ -104,7 +135,7 @@ func (s *sentinel) announce() {
 // pause returns how long there is nothing to do.
 func (s *sentinel) pause(now time.Duration, alone bool) time.Duration {
 	pause := time.Second // timers do not count suspends: look every second
-	if alone || s.Kill != 0 && now >= s.Kill {
+	if alone || s.ending {
 		pause = 20 * time.Millisecond
 	}
 	for _, at := range []time.Duration{s.Term, s.Kill} {

@@ -9,8 +9,9 @@
 // both are killed.
 //
 // What a command leaves in the background when it has ended is ended as well, because it
-// would go on without the lock. A process that has left the group (setsid, as daemons do) is
-// not reached. The standard input, output and error are the command's own: they are
+// would go on without the lock. A process that has left the group, such as that of timeout(1),
+// is ended on Linux if the command has to end, and is a descendant of it; a daemon is not
+// reached. The standard input, output and error are the command's own: they are
 // inherited, not copied.
 //
 // On Windows there are no groups, guards and terminals: the deadline ends the command alone,

@@ -17,6 +17,7 @@ type watch struct {
 	job     *Job
 	command Command
 	group   group
+	strays  strays
 	guard   *Guard
 	guarded time.Duration // since when
 
@@ -132,6 +133,9 @@ func (w *watch) end(cause error, now time.Duration) {
 		w.kill = min(w.kill, w.lastMoment())
 	}
 	w.order()
+	if w.status.Cause != nil { // else it has ended by itself, and has left what it has left
+		w.strays.follow(w.group)
+	}
 	w.group.end()
 }
 
@@ -140,6 +144,10 @@ func (w *watch) lastMoment() time.Duration { return w.deadline - Margin }
 
 // act does what is due.
 func (w *watch) act(now time.Duration) {
+	if w.termed && w.status.Cause != nil {
+		w.strays.follow(w.group)
+		w.strays.term(w.group)
+	}
 	if w.ended == 0 && !w.halted && w.wake == 0 {
 		w.resume() // a shell's fg does not tell a job that runs that it is in the foreground
 	}
@@ -149,6 +157,7 @@ func (w *watch) act(now time.Duration) {
 			w.killed = now
 		}
 		_ = w.group.signal(syscall.SIGKILL)
+		w.strays.kill()
 	case w.termed:
 	case w.deadline != 0 && now >= w.lastMoment()-w.command.KillAfter:
 		w.late(now)
@@ -181,7 +190,7 @@ func (w *watch) over(now time.Duration) bool {
 	case w.killed != 0 && now >= max(w.killed, w.ended)+resign:
 		return true
 	}
-	return w.group.running() == 0
+	return w.group.running() == 0 && !w.strays.left()
 }
 
 // pause returns how long there is nothing to do.
@@ -236,7 +245,11 @@ func (w *watch) replaceGuard() {
 // finish sets the status.
 func (w *watch) finish() {
 	signal.Stop(w.job.signals)
-	if w.guard.dismiss() {
+	said := false
+	if now := boottime.Now(); w.deadline != 0 && now >= w.lastMoment()-w.command.KillAfter+lag {
+		said = w.guard.leave(w.lastMoment() + lag + 2*resign - now) // it may end what this process has not seen
+	}
+	if w.guard.dismiss() || said {
 		w.announced()
 	}
 	w.guard.in.Close()

@@ -144,6 +144,23 @@ func (g *Guard) Close() {
 	g.in.Close()
 }
 
+// leave gives the guard some time to end the job as if this process had ended. It reports whether
+// the guard has announced that it does.
+func (g *Guard) leave(most time.Duration) (said bool) {
+	g.in.Close()
+	for late := time.After(most); ; {
+		select {
+		case _, more := <-g.events:
+			if !more {
+				return said
+			}
+			said = true
+		case <-late:
+			return said
+		}
+	}
+}
+
 // dismiss kills the guard and reports whether it has announced the end of the job.
 func (g *Guard) dismiss() (said bool) {
 	_ = g.process.Kill()

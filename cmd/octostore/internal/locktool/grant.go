@@ -47,11 +47,25 @@ func Ended(w io.Writer, how string, e api.Ended, asJSON bool) error {
 	return err
 }
 
-// Shell prints a lease as assignments for eval in a POSIX shell, and nothing else.
+// ShellBegin begins the output for eval in a POSIX shell, before a lock is acquired: a group of
+// commands, which [Shell] or [ShellEnd] ends. Without its end the eval fails, as it has to if a
+// signal ends the process.
+func ShellBegin(w io.Writer) error {
+	_, err := fmt.Fprint(terminal.Exact(w), "{ :\n")
+	return err
+}
+
+// ShellEnd ends the output without a lease.
+func ShellEnd(w io.Writer) error {
+	_, err := fmt.Fprint(terminal.Exact(w), "}\n")
+	return err
+}
+
+// Shell prints a lease as assignments, and ends the output.
 func Shell(w io.Writer, g api.Grant) error {
 	_, err := fmt.Fprintf(
 		terminal.Exact(w),
-		"export OCTOSTORE_LOCK=%s\nexport OCTOSTORE_LEASE_ID=%s\nexport OCTOSTORE_FENCING_TOKEN=%s\n",
+		"export OCTOSTORE_LOCK=%s\nexport OCTOSTORE_LEASE_ID=%s\nexport OCTOSTORE_FENCING_TOKEN=%s\n}\n",
 		Quote(g.Name),
 		Quote(g.LeaseID),
 		Quote(strconv.FormatUint(g.FencingToken, 10)),
@@ -60,7 +74,7 @@ func Shell(w io.Writer, g api.Grant) error {
 }
 
 // ShellFailure prints a command that fails, for an eval that does not look at the exit code
-// of the command whose output it is given.
+// of the command whose output it is given. It stands alone, or behind the end of the output.
 func ShellFailure(w io.Writer, code int) error {
 	_, err := fmt.Fprintf(terminal.Exact(w), "(exit %d)\n", code)
 	return err

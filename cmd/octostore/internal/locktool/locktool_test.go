@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,18 +27,28 @@ var hostile = []string{
 }
 
 // What a shell evaluates is the text again, and nothing is run.
-func TestShellQuotingIsInert(t *testing.T) {
-	for _, shell := range []string{"sh", "bash", "dash"} {
-		if _, err := exec.LookPath(shell); err != nil {
-			continue // sh is everywhere
+// shells are the commands of the POSIX shells of this machine; sh is everywhere.
+func shells() (found [][]string) {
+	for _, shell := range [][]string{{"sh"}, {"bash"}, {"dash"}, {"busybox", "sh"}} {
+		if _, err := exec.LookPath(shell[0]); err == nil {
+			found = append(found, shell)
 		}
+	}
+	return found
+}
+
+func TestShellQuotingIsInert(t *testing.T) {
+	for _, shell := range shells() {
 		for _, text := range hostile {
 			dir := t.TempDir()
 			var out strings.Builder
+			if err := locktool.ShellBegin(&out); err != nil {
+				t.Fatal(err)
+			}
 			if err := locktool.Shell(&out, api.Grant{Name: text, LeaseID: text, FencingToken: 42}); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.Command(shell, "-c", `eval "$1"; printf '%s\n--\n%s\n--\n%s' "$OCTOSTORE_LOCK" "$OCTOSTORE_LEASE_ID" "$OCTOSTORE_FENCING_TOKEN"`, shell, out.String())
+			cmd := exec.Command(shell[0], append(shell[1:], "-c", `set -e; eval "$1"; printf '%s\n--\n%s\n--\n%s' "$OCTOSTORE_LOCK" "$OCTOSTORE_LEASE_ID" "$OCTOSTORE_FENCING_TOKEN"`, "sh", out.String())...)
 			cmd.Dir = dir
 			got, err := cmd.CombinedOutput()
 			if err != nil || string(got) != text+"\n--\n"+text+"\n--\n42" {
@@ -53,13 +64,22 @@ func TestShellQuotingIsInert(t *testing.T) {
 // The eval of what a failed acquire prints fails, though the shell does not look at the exit
 // code of a command in an argument.
 func TestShellFailureFailsTheEval(t *testing.T) {
-	var out strings.Builder
-	if err := locktool.ShellFailure(&out, 75); err != nil {
+	var alone, behind, cut strings.Builder
+	err := errors.Join(
+		locktool.ShellFailure(&alone, 75),
+		locktool.ShellBegin(&behind), locktool.ShellEnd(&behind), locktool.ShellFailure(&behind, 75),
+		locktool.ShellBegin(&cut),
+	)
+	if err != nil {
 		t.Fatal(err)
 	}
-	err := exec.Command("sh", "-c", `set -e; eval "$1"; touch pwned`, "sh", out.String()).Run()
-	if failed, is := errors.AsType[*exec.ExitError](err); !is || failed.ExitCode() != 75 {
-		t.Errorf("got %v", err)
+	for _, shell := range shells() {
+		for out, codes := range map[string][]int{alone.String(): {75}, behind.String(): {75}, cut.String(): {1, 2}} {
+			err := exec.Command(shell[0], append(shell[1:], "-c", `set -e; eval "$1"; exit 0`, "sh", out)...).Run()
+			if failed, is := errors.AsType[*exec.ExitError](err); !is || !slices.Contains(codes, failed.ExitCode()) {
+				t.Errorf("%s: after %q: %v, want exit %d", shell, out, err, codes)
+			}
+		}
 	}
 }
 

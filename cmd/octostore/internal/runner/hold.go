@@ -19,7 +19,8 @@ type held struct {
 	lease   *client.Lease
 	since   time.Duration // on the clock of boottime
 	renewed chan struct{} // has a value after a renewal
-	failing chan error    // has a value after a renewal that failed
+	failing chan error    // has a value after the first of some renewals that failed
+	failed  bool          // the last renewal; for the goroutine that renews
 	file    leaseFile
 }
 
@@ -68,6 +69,7 @@ func (r *Run) wantAnswer(ctx context.Context, next func(client.Waiting)) (contex
 }
 
 func (h *held) tellRenewed() {
+	h.failed = false
 	select {
 	case h.renewed <- struct{}{}:
 	default:
@@ -75,6 +77,10 @@ func (h *held) tellRenewed() {
 }
 
 func (h *held) tellFailing(err error) {
+	if h.failed {
+		return
+	}
+	h.failed = true
 	select {
 	case h.failing <- err:
 	default:
@@ -122,18 +128,23 @@ func (r *Run) run(ctx context.Context, h *held, c job.Command, begun func(*job.J
 		_ = h.release(ctx) // said
 		return ending{}, err
 	}
-	j.SetDeadline(h.deadline())
+	ended := h.keep(j)
 	begun(j)
 	g := h.lease.Grant()
 	r.report.event(Event{
 		Event: KindGranted, FencingToken: g.FencingToken, TTLMS: g.TTLMS, WaitedMS: h.lease.Waited().Milliseconds(),
 	})
 	r.report.event(Event{Event: KindStarted, PID: j.PID()})
-	end := h.supervise(j)
+	end := h.supervise(ended)
 	h.file.remove()
 	return end, nil
 }
 
+// errTooLate is why a command is not started whose lease would have to end it at once.
+var errTooLate = errors.New("the lease is as good as over; the process or the machine may have stood still")
+
+// start starts the command, unless the lease has ended since it was confirmed: this process or the
+// machine may have stood still.
 func (h *held) start(c *job.Command) (*job.Job, error) {
 	if ttl := time.Duration(h.lease.Grant().TTLMS) * time.Millisecond; !fits(ttl, c.KillAfter) {
 		return nil, h.run.errNoRoom(ttl)
@@ -143,6 +154,11 @@ func (h *held) start(c *job.Command) (*job.Job, error) {
 		return nil, err
 	}
 	c.Env = environ
+	if lost := h.lease.Context(); lost.Err() != nil || h.lease.Left() <= c.KillAfter+margin {
+		return nil, exitcode.As(exitcode.Lost, fmt.Errorf(
+			"%s: the command was not started: %w", h.run.Name, cmp.Or(context.Cause(lost), errTooLate),
+		))
+	}
 	j, err := job.Start(*c)
 	if err != nil {
 		return nil, notStarted(err)
@@ -164,29 +180,48 @@ type ending struct {
 	over bool
 }
 
-// supervise waits for the end of the command, and has it ended if the lease is lost.
-func (h *held) supervise(j *job.Job) ending {
-	ended := make(chan job.Status, 1)
-	go func() { ended <- j.Wait() }()
+// keep gives the command its deadline, moves that with each renewal, and has the command ended
+// when the lease is lost. The channel has the status when the command has ended. It writes no
+// words: a standard error that nobody reads must not keep it from its work.
+func (h *held) keep(j *job.Job) <-chan job.Status {
+	j.SetDeadline(h.deadline())
+	ended, status := make(chan struct{}), make(chan job.Status, 1)
+	go func() {
+		defer close(ended)
+		status <- j.Wait()
+	}()
+	go func() {
+		lost := h.lease.Context()
+		for gone := lost.Done(); ; {
+			select {
+			case <-h.renewed:
+				j.SetDeadline(h.deadline())
+			case <-gone:
+				gone = nil
+				j.End(context.Cause(lost))
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return status
+}
+
+// supervise says how it goes with the lease, until the command has ended.
+func (h *held) supervise(ended <-chan job.Status) ending {
 	gone := h.lease.Context().Done()
-	failing := false
 	for {
 		select {
 		case status := <-ended:
-			return ending{status, h.isOver()}
-		case <-h.renewed:
-			j.SetDeadline(h.deadline())
-			failing = false
-		case err := <-h.failing:
-			if !failing {
-				h.sayFailing(err)
+			if gone != nil && status.Cause != nil {
+				h.sayLost(status.Cause)
 			}
-			failing = true
+			return ending{status, h.isOver()}
+		case err := <-h.failing:
+			h.sayFailing(err)
 		case <-gone:
 			gone = nil
-			cause := context.Cause(h.lease.Context())
-			j.End(cause)
-			h.sayLost(cause)
+			h.sayLost(context.Cause(h.lease.Context()))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
@@ -95,10 +96,10 @@ func (p Profile) source(name string) source {
 }
 
 // profileName is what a profile may be called: a word that needs no quotes anywhere.
-var profileName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
+var profileName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`) })
 
 func checkProfileName(name string) error {
-	if profileName.MatchString(name) {
+	if profileName().MatchString(name) {
 		return nil
 	}
 	return exitcode.Usagef("%q cannot be the name of a profile; want up to 64 letters, digits, and . _ - behind the first", name)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // templates has the files of a new policy in each language, in which NAME stands for its
@@ -25,7 +26,7 @@ var templates embed.FS
 // names of files that cannot be among the templates as they are called.
 var renamed = map[string]string{"gitignore": ".gitignore", "sdk.mod": "sdk/go.mod"}
 
-var policyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+var policyName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`) })
 
 // Sources are the parts of new policies besides the templates.
 type Sources struct {
@@ -41,7 +42,7 @@ func New(dir, name, lang string, from Sources) (err error) {
 	if err != nil {
 		return err
 	}
-	if !policyName.MatchString(name) {
+	if !policyName().MatchString(name) {
 		return fmt.Errorf("%q is no name for a policy; want 1 to 64 characters out of a-z, 0-9, '_' and '-', the first a letter or a digit", name)
 	}
 	if err := os.Mkdir(dir, 0o777); errors.Is(err, fs.ErrExist) {
