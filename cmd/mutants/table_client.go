@@ -103,4 +103,32 @@ var clientMutants = []mutant{
 		breaks: "a leader that has lost its lease is not told",
 		tests:  inClient,
 	},
+	{
+		name: "client-hangs-with-its-callback", file: "transport/client/keep.go",
+		old:    "			go k.renew()\n",
+		new:    "			k.renew()\n",
+		breaks: "a callback that hangs keeps the context of a lost lease from ending",
+		tests:  inClient,
+	},
+	{
+		name: "client-waits-for-itself", file: "transport/client/acquire.go",
+		old:    "		q.unsure = true\n",
+		new:    "		q.begin()\n",
+		breaks: "Acquire waits behind a lease of its own, whose first renewal had no answer",
+		tests:  inClient,
+	},
+	{
+		name: "client-believes-the-time-of-the-server", file: "transport/client/lease.go",
+		old:    "min(took, time.Duration(g.ServerMS)*time.Millisecond)",
+		new:    "time.Duration(g.ServerMS)*time.Millisecond + 0*took",
+		breaks: "a client whose clock stood still while it waited believes its lease to last for longer",
+		tests:  inClient,
+	},
+	{
+		name: "client-takes-refusals-for-releases", file: "transport/client/lease.go",
+		old:    "s.gone.Load() && mayBeDone(err)",
+		new:    "s.gone.Load()",
+		breaks: "a lease that had ended counts as released after a server that was stopping",
+		tests:  inClient,
+	},
 }

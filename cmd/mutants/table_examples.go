@@ -5,45 +5,61 @@ const (
 	fences     = "sdk-examples/locks/fencing/"
 )
 
-// inExample returns the argument for a scenario of the example in Python.
+// inExample returns the argument for a scenario of the example in Python: a quick one, or
+// one of TestLockExamples.
 func inExample(scenario string) []string {
-	return []string{"-run=TestLockExamples/python/" + scenario + " ./cmd/octostore/internal/examples"}
+	return []string{"-run=TestLockExampleInPython/" + scenario + "|TestLockExamples/python/" + scenario +
+		" ./cmd/octostore/internal/examples"}
 }
 
 // exampleMutants break a client that people copy, and the writes guarded by fencing tokens.
 var exampleMutants = []mutant{
 	{
 		name: "example-any-answer", file: pythonLock,
-		old:    `answer["fencing_token"] and (verb`,
-		new:    `(answer or verb`,
-		breaks: "an answer without a token is a grant",
+		old:    "if status == 200 and all(",
+		new:    "if status == 200 and any(",
+		breaks: "an answer without the time that it is for is a grant",
 		tests:  inExample("takes_nothing_else"),
 	},
 	{
-		name: "example-redirects", file: pythonLock,
-		old:    "urllib.request.build_opener(_AnyAnswer)",
-		new:    "urllib.request.build_opener()",
-		breaks: "redirects are followed",
+		name: "example-any-status", file: pythonLock,
+		old:    "        if status == 200 and all(isinstance(answer.get(member), kind) for member, kind in wanted.items()):",
+		new:    "        if status < 400:",
+		breaks: "a redirect is a grant",
 		tests:  inExample("takes_nothing_else"),
+	},
+	{
+		name: "example-unverified", file: pythonLock,
+		old:    "self._connect = http.client.HTTPSConnection if",
+		new:    "self._connect = (lambda host, timeout: http.client.HTTPSConnection(host, timeout=timeout, context=__import__(\"ssl\")._create_unverified_context())) if",
+		breaks: "any certificate is trusted",
+		tests:  inExample("trusts_no"),
 	},
 	{
 		name: "example-unconfirmed", file: pythonLock,
 		old:    "        while not self._renew():",
-		new:    "        while False:",
+		new:    "        self._due, self._tick = 0, 1\n        while False:",
 		breaks: "the work starts on a lease that was not renewed",
 		tests:  inExample("stops_before"),
 	},
 	{
 		name: "example-no-margin", file: pythonLock,
-		old:    "self._end - min(5.0, self._span / 6) - now()",
-		new:    "self._end - now()",
+		old:    "sent + span - min(5.0, span / 6)",
+		new:    "sent + span",
 		breaks: "the work goes on until another client can have the lock",
 		tests:  inExample("stops_before"),
 	},
 	{
+		name: "example-counts-from-the-answer", file: pythonLock,
+		old:    "        span = (grant",
+		new:    "        sent = now()\n        span = (grant",
+		breaks: "the lease counts from its answer, which may be late",
+		tests:  inExample("stops_before"),
+	},
+	{
 		name: "example-many-attempts", file: pythonLock,
-		old:    "            sent, left = now(), max(0.0, give_up - now())\n",
-		new:    "            sent, left, key = now(), max(0.0, give_up - now()), uuid.uuid4().hex\n",
+		old:    "            sent = now()\n            slice_ =",
+		new:    "            sent, key = now(), uuid.uuid4().hex\n            slice_ =",
 		breaks: "each request is an attempt of its own, and loses the place",
 		tests:  inExample("keeps_its_place"),
 	},

@@ -2,9 +2,12 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,14 +39,26 @@ func mcpCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		ctx, stop := untilLeft(cmd.Context())
+		defer stop()
 		errs := cmd.ErrOrStderr()
 		if terminal.Is(cmd.OutOrStdout()) {
 			fmt.Fprintln(errs, "octostore: waiting for the messages of a coding agent; see docs/mcp.md")
 		}
-		return mcpserver.Run(cmd.Context(), cmd.InOrStdin(), terminal.Exact(cmd.OutOrStdout()), mcpserver.Config{
+		return mcpserver.Run(ctx, cmd.InOrStdin(), terminal.Exact(cmd.OutOrStdout()), mcpserver.Config{
 			Client: c, Holder: cmp.Or(*holder, runner.DefaultHolder(os.Getenv)), TTL: ttl, Version: version.Own(),
 			Log: slog.New(slog.NewTextHandler(errs, nil)),
 		})
 	}
 	return cmd
+}
+
+// untilLeft returns a context that ends when the terminal of the agent is closed, too. An agent
+// that no longer reads must not end the process, which has locks to release.
+func untilLeft(ctx context.Context) (context.Context, context.CancelFunc) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	if signal.Ignored(syscall.SIGHUP) { // as by nohup
+		return context.WithCancel(ctx)
+	}
+	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,16 +33,20 @@ func TestLinearizable(t *testing.T) {
 		n = min(n, 1)
 	}
 	var tried locktest.Coverage
+	var byKey atomic.Int32
 	for i := range n {
 		seed := *historySeed + uint64(i)
-		h := recordHistory(t, seed)
+		h := recordHistory(t, seed, &byKey)
 		if h.Len() < operations {
 			t.Errorf("the history of seed %d has only %d operations", seed, h.Len())
 		}
 		tried.Add(h.Cover())
 		h.MustHold(t, fmt.Sprintf("go test ./core/table -run Linearizable -linearize.histories 1 -linearize.seed %d", seed))
 	}
-	t.Logf("%d histories, %s", n, tried)
+	t.Logf("%d histories, %s, %d releases by a key", n, tried, byKey.Load())
+	if byKey.Load() == 0 {
+		t.Error("no lease was released by a key")
+	}
 	tried.MustBeComplete(t)
 }
 
@@ -49,12 +54,12 @@ func TestLinearizable(t *testing.T) {
 const operations = 2000
 
 // recordHistory runs one workload in a bubble; the history is checked outside of it.
-func recordHistory(t *testing.T, seed uint64) (h *locktest.History) {
+func recordHistory(t *testing.T, seed uint64, byKey *atomic.Int32) (h *locktest.History) {
 	synctest.Test(t, func(t *testing.T) {
 		h = locktest.NewHistory()
 		rng := rand.New(rand.NewPCG(seed, 1<<32))
 		s := &inProcess{
-			t: t, history: h, rng: rng,
+			t: t, history: h, rng: rng, byKey: byKey,
 			store: &unhurried{faulty: &faulty{Store: memory.New()}, rng: rand.New(rand.NewPCG(seed, 1<<33))},
 		}
 		s.open()
@@ -95,6 +100,10 @@ type inProcess struct {
 	mu      sync.RWMutex
 	table   *table.Table
 	journal *journal.Journal
+	// keys are those of the leases that this table has granted, by lease id. Another table may
+	// grant another lease to the same key.
+	keys  *sync.Map
+	byKey *atomic.Int32 // releases by a key
 
 	luck sync.Mutex
 	rng  *rand.Rand
@@ -107,7 +116,7 @@ func (s *inProcess) open() {
 		s.t.Error(err)
 		return
 	}
-	s.table = table
+	s.table, s.keys = table, new(sync.Map)
 }
 
 func (s *inProcess) close() {
@@ -146,10 +155,10 @@ func (s *inProcess) weather(rng *rand.Rand, done <-chan struct{}) {
 	}
 }
 
-func (s *inProcess) now() *table.Table {
+func (s *inProcess) now() (*table.Table, *sync.Map) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.table
+	return s.table, s.keys
 }
 
 func (s *inProcess) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outcome {
@@ -157,7 +166,7 @@ func (s *inProcess) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outc
 	if err != nil {
 		s.t.Error(err)
 	}
-	table := s.now()
+	table, keys := s.now()
 	g, err := table.Acquire(ctx, lock.Acquisition{
 		Origin: caller, Name: lock.Name(ask.Lock), Holder: ask.Attempt, TTL: ask.TTL, ConfirmWithin: ask.Confirm, Wait: ask.Wait, Attempt: attempt,
 		Priority: lock.Priority(s.upTo(3) - 1),
@@ -174,6 +183,9 @@ func (s *inProcess) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outc
 		table.Undo(g)
 		return locktest.Outcome{Result: locktest.Unknown, HungUp: ctx.Err() != nil, Detail: "cut"}
 	}
+	if ask.Key != "" {
+		keys.Store(g.LeaseID, ask.Key)
+	}
 	return granted(g)
 }
 
@@ -187,20 +199,29 @@ func (s *inProcess) upTo(d time.Duration) time.Duration {
 }
 
 func (s *inProcess) Renew(ctx context.Context, name, id string, ttl time.Duration) locktest.Outcome {
-	g, err := s.now().Renew(ctx, lock.RenewRequest{Origin: caller, Name: lock.Name(name), LeaseID: id, TTL: ttl})
+	table, _ := s.now()
+	g, err := table.Renew(ctx, lock.RenewRequest{Origin: caller, Name: lock.Name(name), LeaseID: id, TTL: ttl})
 	if err != nil {
 		return outcomeOf(err)
 	}
 	return granted(g)
 }
 
+// Release releases a lease by its id, or half the time by its key, which does the same.
 func (s *inProcess) Release(ctx context.Context, name, id string) locktest.Outcome {
-	_, err := s.now().Release(ctx, lock.ReleaseRequest{Origin: caller, Name: lock.Name(name), LeaseID: id})
+	table, keys := s.now()
+	r := lock.ReleaseRequest{Origin: caller, Name: lock.Name(name), LeaseID: id}
+	if key, keyed := keys.Load(id); keyed && s.upTo(2) == 0 {
+		r.LeaseID, r.Key = "", key.(string)
+		s.byKey.Add(1)
+	}
+	_, err := table.Release(ctx, r)
 	return outcomeOf(err)
 }
 
 func (s *inProcess) Break(ctx context.Context, name string, token uint64) locktest.Outcome {
-	_, err := s.now().Break(ctx, lock.BreakRequest{Origin: caller, Name: lock.Name(name), Token: lock.Token(token)})
+	table, _ := s.now()
+	_, err := table.Break(ctx, lock.BreakRequest{Origin: caller, Name: lock.Name(name), Token: lock.Token(token)})
 	return outcomeOf(err)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/octostore/octostore/transport/api"
@@ -30,10 +31,10 @@ type AcquireOptions struct {
 	// after each failure. It should return soon.
 	Waiting func(Waiting)
 	// Renewed is called after each renewal of the lease, the first included, never by two
-	// goroutines at a time. It should return soon.
+	// goroutines at a time. It should return soon: there is no further renewal before.
 	Renewed func()
-	// RenewFailed is called after each renewal that failed and is tried again, by the goroutine that
-	// calls Renewed. It should return soon.
+	// RenewFailed is called after each renewal that failed and is tried again, never while Renewed
+	// runs. It should return soon, too.
 	RenewFailed func(error)
 }
 
@@ -63,6 +64,9 @@ func (o AcquireOptions) withDefaults() (AcquireOptions, error) {
 			return o, fmt.Errorf("the %s is negative: %s", what, d)
 		}
 	}
+	if !isKey(o.Key) {
+		return o, errors.New("an idempotency key has 16 to 128 visible ASCII characters")
+	}
 	if !hasRoom(o.TTL, o.Margin) {
 		return o, fmt.Errorf("a ttl of %s leaves no room for a margin of %s; the margin must be below two thirds of the ttl", o.TTL, o.Margin)
 	}
@@ -73,6 +77,12 @@ func (o AcquireOptions) withDefaults() (AcquireOptions, error) {
 		o.RenewFailed = func(error) {}
 	}
 	return o, nil
+}
+
+// isKey reports whether the server accepts an idempotency key.
+func isKey(key string) bool {
+	const least, most = 16, 128
+	return least <= len(key) && len(key) <= most && !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // hasRoom reports whether a lease can be renewed, at a third of its ttl, before the margin begins.
@@ -94,7 +104,8 @@ func hasRoom(ttl, margin time.Duration) bool { return margin < ttl-ttl/3 }
 // ctx ends, errors.Is(err, context.Cause(ctx)), and the last answer is found in err too. Acquire
 // may take a few seconds longer than the wait: before it returns an error, it makes sure that it
 // leaves neither a lease nor a client in the queue, as far as the server can be reached. What
-// cannot be given back ends by itself after the confirm time at the latest.
+// cannot be given back ends by itself: after the confirm time, or after the ttl if the first
+// renewal has arrived and only its answer was lost.
 func (c *Client) Acquire(ctx context.Context, name string, o AcquireOptions) (*Lease, error) {
 	q, err := c.newQueueing(name, o)
 	if err != nil {
@@ -109,31 +120,40 @@ func (c *Client) Acquire(ctx context.Context, name string, o AcquireOptions) (*L
 		if err == nil {
 			return l, nil
 		}
-		if !waitedOut(err) || q.over() || q.ownKey {
-			return nil, err
+		if !waitedOut(err) || q.over() || q.ownKey || ctx.Err() != nil {
+			return nil, q.giveBackUnconfirmed(ctx, a, err)
 		}
-		q.begin()
+		// The renewal may have arrived. Then the lease has its whole ttl, and the same key finds it
+		// again. It is not released: a release that arrives late would end a lease that is in use.
+		q.unsure = true
 		d := min(backoff(failures), q.left())
 		q.report(err, d)
 		if !pause(ctx, d) {
-			return nil, q.gaveUp(ctx)
+			_, err := q.leave(ctx)
+			return nil, err
 		}
 	}
 }
 
-// confirm renews a lease for the first time, which gives it its ttl, or gives it back.
+// confirm renews a lease for the first time, which gives it its ttl.
 func (q *queueing) confirm(ctx context.Context, a answer) (*Lease, error) {
 	l := q.newLease(ctx, a)
 	err := l.confirm(ctx)
 	if err == nil {
 		return l, nil
 	}
-	q.giveBack(ctx, a.grant.LeaseID)
 	if short, is := errors.AsType[*ShortTTLError](err); is {
 		return nil, short
 	}
-	if ctx.Err() != nil {
-		return nil, q.gaveUp(ctx)
-	}
 	return nil, fmt.Errorf("%s was granted, but the lease could not be renewed: %w", q.name, err)
+}
+
+// giveBackUnconfirmed releases a lease that could not be confirmed, and returns the error of
+// Acquire.
+func (q *queueing) giveBackUnconfirmed(ctx context.Context, a answer, err error) error {
+	q.giveBack(ctx, a.grant.LeaseID)
+	if _, short := errors.AsType[*ShortTTLError](err); !short && ctx.Err() != nil {
+		return q.gaveUp(ctx)
+	}
+	return err
 }

@@ -71,10 +71,10 @@ type Leader struct {
 	Since        time.Time
 }
 
-// Leader returns the present leader, or the zero Leader. It needs the scope read for the lock, as
-// Observe does.
+// Leader returns the present leader, or the zero Leader, or an error if the answer does not come in
+// ten seconds. It needs the scope read for the lock, as Observe does.
 func (e *Campaign) Leader(ctx context.Context) (Leader, error) {
-	lock, err := e.c.Lock(ctx, e.name, QueuePage{})
+	lock, err := e.c.lockSoon(ctx, e.name)
 	if err != nil || lock.Lease == nil {
 		return Leader{}, err
 	}
@@ -95,7 +95,7 @@ func (e *Campaign) Observe(ctx context.Context) iter.Seq2[Leader, error] {
 			}
 			if errors.Is(err, ErrCursorExpired) || errors.Is(err, ErrInvalid) && o.after != "" {
 				o.after = "" // of a database that was replaced; what was missed is read
-			} else if !waitedOut(err) || !pause(ctx, backoff(failures)) {
+			} else if !waitedOut(err) || !pause(ctx, max(backoff(failures), retryAfter(err))) {
 				yield(Leader{}, err)
 				return
 			}

@@ -14,6 +14,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,7 +51,8 @@ type Config struct {
 	HTTP *http.Client
 }
 
-// New returns a client of the server at cfg.URL, or an error if that is no URL of a server.
+// New returns a client of the server at cfg.URL, or an error if that is no URL of a server, or if
+// no header can carry the token.
 func New(cfg Config) (*Client, error) {
 	if cfg.URL == "" {
 		cfg.URL = DefaultURL
@@ -59,8 +61,11 @@ func New(cfg Config) (*Client, error) {
 		cfg.HTTP = &http.Client{}
 	}
 	u, err := url.Parse(cfg.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.ContainsAny(cfg.URL, "?#") {
 		return nil, fmt.Errorf("%q is not the URL of a server; want one like %s", cfg.URL, DefaultURL)
+	}
+	if strings.ContainsFunc(cfg.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, errors.New("the token contains a space, a line end or another character that no token has")
 	}
 	direct := *cfg.HTTP
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -125,7 +130,10 @@ func (c *Client) Health(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return resp.Body.Close()
+	defer resp.Body.Close()
+	const most = 4 << 10
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, most)) // a body that was read leaves the connection usable
+	return err
 }
 
 // AuditQuery selects records of the audit log. Members are the parameters of GET /v1/audit;

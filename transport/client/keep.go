@@ -41,7 +41,7 @@ func (l *Lease) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.take(sent, g)
+	l.take(sent, l.c.now()-sent, g)
 	return nil
 }
 
@@ -63,7 +63,7 @@ func (k *keeping) run() {
 	for !k.lost() && k.l.ctx.Err() == nil {
 		if !k.underWay && k.l.c.now() >= k.next {
 			k.underWay = true
-			go func() { k.renewals <- k.l.renew(k.l.ctx) }()
+			go k.renew()
 		}
 		timer.Reset(k.rest())
 		select {
@@ -77,6 +77,20 @@ func (k *keeping) run() {
 	if k.underWay {
 		<-k.renewals // the context has ended it
 	}
+}
+
+// renew renews the lease once, and tells. If a callback hangs, no more renewals are sent, but run
+// still ends the context in time.
+func (k *keeping) renew() {
+	err := k.l.renew(k.l.ctx)
+	switch {
+	case errors.Is(err, ErrNotHeld) || k.l.ctx.Err() != nil: // the context tells of the end
+	case err != nil:
+		k.l.o.RenewFailed(err)
+	default:
+		k.l.o.Renewed()
+	}
+	k.renewals <- err
 }
 
 // rest is how long there is nothing to do but to wait for an answer.
@@ -101,7 +115,7 @@ func (k *keeping) lost() bool {
 	return true
 }
 
-var errNotRenewed = errors.New("it was not renewed in time; the process or the machine may have stood still")
+var errNotRenewed = errors.New("it was not renewed in time; the process, the machine or a callback may have stood still")
 
 // judge looks at the outcome of a renewal. Whatever is not a success is retried while there is
 // time, but for the word that the lease is over: a token may be mended, and a proxy, too.
@@ -113,10 +127,8 @@ func (k *keeping) judge(err error) {
 	case err != nil:
 		k.next = k.l.c.now() + backoff(k.failures)
 		k.failures++
-		k.l.o.RenewFailed(err)
 		return
 	}
 	k.failures = 0
 	k.next = k.l.due()
-	k.l.o.Renewed()
 }

@@ -34,12 +34,14 @@ type Lease struct {
 func (q *queueing) newLease(ctx context.Context, a answer) *Lease {
 	l := &Lease{c: q.c, name: q.name, o: q.o, waited: q.waited(), ended: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	l.take(a.sent, a.grant)
+	l.take(a.sent, a.took, a.grant)
 	return l
 }
 
-// take takes note of a grant that was asked for at an instant.
-func (l *Lease) take(sent time.Duration, g api.Grant) {
+// take takes note of a grant that was asked for at an instant, and the answer to which took so
+// long. The time that the server says it took counts up to that only: this machine's clock may have
+// stood still meanwhile, as that of a virtual machine that is paused.
+func (l *Lease) take(sent, took time.Duration, g api.Grant) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ttl := time.Duration(g.TTLMS) * time.Millisecond
@@ -48,7 +50,8 @@ func (l *Lease) take(sent time.Duration, g api.Grant) {
 		l.margin = min(ttl/6, longestMargin)
 	}
 	l.grant, l.sent = g, sent
-	l.end = max(l.end, sent+time.Duration(g.ServerMS+g.ExpiresInMS)*time.Millisecond)
+	inServer := min(took, time.Duration(g.ServerMS)*time.Millisecond)
+	l.end = max(l.end, sent+inServer+time.Duration(g.ExpiresInMS)*time.Millisecond)
 }
 
 // Context returns a context with the values of the one that Acquire had, which ends before the
@@ -110,14 +113,19 @@ func (l *Lease) spare() time.Duration {
 // Release stops the renewals, ends Context, and gives the lock back. It asks again for up to ten
 // seconds, or until ctx ends, if the answer does not come. errors.Is(err, [ErrNotHeld]) says that
 // the lease was over before; after any other error it ends by itself after its ttl. Release may
-// be called again, also after an error.
+// be called again, also after an error. It waits for a callback that is under way, but for no
+// longer than it would ask.
 func (l *Lease) Release(ctx context.Context) error {
 	l.cancel(ErrReleased)
-	<-l.ended
 	const most = 10 * time.Second
 	ctx, cancel := context.WithTimeoutCause(ctx, most, errNoAnswer)
 	defer cancel()
-	return l.c.releaseSurely(ctx, l.name, l.ID())
+	err := l.c.releaseSurely(ctx, l.name, l.ID())
+	select {
+	case <-l.ended:
+	case <-ctx.Done(): // a callback hangs, or is the caller
+	}
+	return err
 }
 
 // releaseSurely releases a lease, and asks again until ctx ends if an answer does not come.
@@ -132,11 +140,17 @@ func (c *Client) releaseSurely(ctx context.Context, name, leaseID string) error 
 		if errors.Is(err, ErrNotHeld) || !waitedOut(err) && ctx.Err() == nil {
 			return err
 		}
-		lost = lost || s.gone.Load()
+		lost = lost || s.gone.Load() && mayBeDone(err)
 		if !pause(ctx, backoff(failures)) {
 			return err
 		}
 	}
+}
+
+// mayBeDone reports whether a request that ended with an error may have been carried out.
+func mayBeDone(err error) bool {
+	e, refused := errors.AsType[*Error](err)
+	return !refused || e.Code == "" || e.Code == api.CodeOutcomeUnknown || e.Code == api.CodeInternal
 }
 
 // backoff is the pause after so many failures before.

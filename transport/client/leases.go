@@ -219,13 +219,13 @@ func (c *Client) exchange(ctx context.Context, s *sending, into any) error {
 		return err
 	}
 	defer resp.Body.Close()
-	return c.read(ctx, resp.Body, into)
+	const most = 64 << 10
+	return c.read(ctx, io.LimitReader(resp.Body, most), into)
 }
 
 // read reads an answer. One that was cut off is no answer.
 func (c *Client) read(ctx context.Context, from io.Reader, into any) error {
-	const most = 64 << 10
-	body, err := io.ReadAll(io.LimitReader(from, most))
+	body, err := io.ReadAll(from)
 	if err != nil {
 		return c.unreachable(ctx, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/octostore/octostore/transport/api"
 )
@@ -28,13 +29,25 @@ func (c *Client) Lock(ctx context.Context, name string, page QueuePage) (api.Loc
 		query.Set("waiters_after", strconv.Itoa(page.After))
 	}
 	var list api.List
-	if err := c.json(ctx, http.MethodGet, "/v1/locks", query, &list); err != nil {
+	if err := c.call(ctx, http.MethodGet, "/v1/locks", query, &list); err != nil {
 		return api.Lock{}, err
 	}
 	if len(list.Locks) != 1 || list.Locks[0].Name != name {
 		return api.Lock{}, errors.New("the server answered with other locks than the one that was asked for; it may be older than this program")
 	}
 	return list.Locks[0], nil
+}
+
+// lockSoon is Lock, but fails if the answer does not come in ten seconds.
+func (c *Client) lockSoon(ctx context.Context, name string) (api.Lock, error) {
+	const most = 10 * time.Second
+	asking, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	lock, err := c.Lock(asking, name, QueuePage{})
+	if err != nil && asking.Err() != nil && ctx.Err() == nil {
+		err = &UnreachableError{URL: c.shown, Err: errNoAnswer}
+	}
+	return lock, err
 }
 
 // LocksQuery selects locks. Members are the parameters of GET /v1/locks; empty ones are left out.
@@ -57,6 +70,6 @@ func (c *Client) Locks(ctx context.Context, q LocksQuery) (list api.List, err er
 	if q.Limit > 0 {
 		query.Set("limit", strconv.Itoa(q.Limit))
 	}
-	err = c.json(ctx, http.MethodGet, "/v1/locks", query, &list)
+	err = c.call(ctx, http.MethodGet, "/v1/locks", query, &list)
 	return list, err
 }

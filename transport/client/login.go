@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -45,8 +43,5 @@ func (c *Client) post(ctx context.Context, path string, form url.Values, into an
 		return err
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(resp.Body, most)).Decode(into); err != nil {
-		return fmt.Errorf("read the answer of POST %s: %w", path, err)
-	}
-	return nil
+	return c.read(ctx, io.LimitReader(resp.Body, most), into)
 }

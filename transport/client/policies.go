@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 
@@ -12,14 +10,14 @@ import (
 
 // Policies returns the policies of the server, with their statistics.
 func (c *Client) Policies(ctx context.Context) (list api.PolicyList, err error) {
-	err = c.json(ctx, http.MethodGet, "/v1/policies", nil, &list)
+	err = c.call(ctx, http.MethodGet, "/v1/policies", nil, &list)
 	return list, err
 }
 
 // ReloadPolicies has the server reload its policies: all of them, or none. An [*Error] with code
 // invalid says what is wrong with them.
 func (c *Client) ReloadPolicies(ctx context.Context) (reloaded api.Reloaded, err error) {
-	err = c.json(ctx, http.MethodPost, "/v1/policies/reload", nil, &reloaded)
+	err = c.call(ctx, http.MethodPost, "/v1/policies/reload", nil, &reloaded)
 	return reloaded, err
 }
 
@@ -48,19 +46,6 @@ func (q ExplainQuery) values() url.Values {
 
 // ExplainPolicies returns what every policy would decide on a request, which is not made.
 func (c *Client) ExplainPolicies(ctx context.Context, q ExplainQuery) (e api.Explanation, err error) {
-	err = c.json(ctx, http.MethodGet, "/v1/policies/explain", q.values(), &e)
+	err = c.call(ctx, http.MethodGet, "/v1/policies/explain", q.values(), &e)
 	return e, err
-}
-
-// json sends a request and reads the answer.
-func (c *Client) json(ctx context.Context, method, path string, query url.Values, into any) error {
-	resp, err := c.do(ctx, method, path, query)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return fmt.Errorf("the server sent what is not an answer: %w", err)
-	}
-	return nil
 }

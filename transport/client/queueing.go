@@ -47,6 +47,7 @@ type queueing struct {
 type answer struct {
 	number int
 	sent   time.Duration
+	took   time.Duration
 	grant  api.Grant
 	err    error
 	gone   bool // the request may have reached the server
@@ -133,11 +134,18 @@ func (q *queueing) request(wait time.Duration) AcquireRequest {
 }
 
 func (q *queueing) ask(ctx context.Context, number int, r AcquireRequest) {
-	s := &sending{most: r.Wait + lateness}
-	a := answer{number: number, sent: q.c.now()}
-	a.grant, a.err = q.c.acquire(ctx, r, s)
-	a.gone = s.gone.Load()
+	a := q.exchange(ctx, r, r.Wait+lateness)
+	a.number = number
 	q.answers <- a
+}
+
+// exchange sends one request, the answer to which must not take longer than most.
+func (q *queueing) exchange(ctx context.Context, r AcquireRequest, most time.Duration) answer {
+	s := &sending{most: most}
+	a := answer{sent: q.c.now()}
+	a.grant, a.err = q.c.acquire(ctx, r, s)
+	a.took, a.gone = q.c.now()-a.sent, s.gone.Load()
+	return a
 }
 
 // stop ends the requests that are under way, and waits for them. It returns a grant that was among
@@ -205,11 +213,11 @@ func describe(h *api.HeldProblem) string {
 
 // weigh takes note of whether the server may know of a place or a lease that this client does not.
 func (q *queueing) weigh(a answer) {
-	switch e, refused := errors.AsType[*Error](a.err); {
+	switch {
 	case !a.gone || stopped(a.err): // what was before is still so
-	case !refused || e.Code == "" || e.Code == api.CodeOutcomeUnknown:
+	case mayBeDone(a.err):
 		q.unsure = true
-	case e.Code == api.CodeHeld || e.Code == api.CodeAttemptOver:
+	case errors.Is(a.err, ErrHeld) || errors.Is(a.err, ErrAttemptOver):
 		q.unsure = false
 	}
 }
@@ -237,13 +245,12 @@ func (q *queueing) goesOn(err error) bool {
 // kept for ten seconds, so pauses are short.
 func (q *queueing) pauseAfter(a answer) time.Duration {
 	e, refused := errors.AsType[*Error](a.err)
-	took := q.c.now() - a.sent
 	if !refused || e.Code == "" || e.Code == api.CodeHeld {
-		q.learn(took)
+		q.learn(a.took)
 	}
-	d := q.backoff(took)
-	if refused && e.Code != api.CodeHeld {
-		d = max(d, min(e.retryAfter(), longestPause(e.Status)))
+	d := q.backoff(a.took)
+	if !errors.Is(a.err, ErrHeld) {
+		d = max(d, retryAfter(a.err))
 	}
 	d = min(d, q.left())
 	q.report(a.err, d)
@@ -275,12 +282,17 @@ func (q *queueing) backoff(took time.Duration) time.Duration {
 	return backoff(q.failures - 1)
 }
 
-// longestPause is how much of a Retry-After is obeyed.
-func longestPause(status int) time.Duration {
-	if status == http.StatusTooManyRequests {
-		return time.Minute
+// retryAfter is how long an answer asks to wait, as far as that is obeyed: for a minute after too
+// many requests, else for five seconds. 0: it does not ask.
+func retryAfter(err error) time.Duration {
+	e, refused := errors.AsType[*Error](err)
+	switch {
+	case !refused:
+		return 0
+	case e.Status == http.StatusTooManyRequests:
+		return min(e.retryAfter(), time.Minute)
 	}
-	return 5 * time.Second
+	return min(e.retryAfter(), 5*time.Second)
 }
 
 // waitedOut reports whether a later request may do better than one with this error.
@@ -350,9 +362,7 @@ func (q *queueing) resolve(ctx context.Context, err error) (*answer, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaving)
 	defer cancel()
 	for {
-		a := answer{sent: q.c.now()}
-		s := &sending{most: leaving}
-		a.grant, a.err = q.c.acquire(ctx, q.request(0), s)
+		a := q.exchange(ctx, q.request(0), leaving)
 		if a.err == nil {
 			return &a, nil
 		}

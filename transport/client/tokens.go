@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -60,7 +58,7 @@ func (c *Client) RevokeToken(ctx context.Context, id string) (t api.Token, err e
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) + "ms" }
 
-// call sends a request and reads its answer, which is small.
+// call sends a request and reads its answer, of which it bounds the size.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, into any) error {
 	const most = 16 << 20
 	resp, err := c.do(ctx, method, path, query)
@@ -68,8 +66,5 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		return err
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(resp.Body, most)).Decode(into); err != nil {
-		return fmt.Errorf("read the answer of %s %s: %w", method, path, err)
-	}
-	return nil
+	return c.read(ctx, io.LimitReader(resp.Body, most), into)
 }

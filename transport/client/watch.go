@@ -118,6 +118,7 @@ type eventStream struct {
 // next returns the next event: a block of lines up to an empty one. A block that the end of the
 // stream cuts off is no event, and neither is a comment alone.
 func (s *eventStream) next() (WatchEvent, error) {
+	const most = 4 << 20
 	var e WatchEvent
 	given := false
 	for {
@@ -140,6 +141,9 @@ func (s *eventStream) next() (WatchEvent, error) {
 		case "data":
 			e.Data = append(append(e.Data, value...), '\n')
 			given = true
+		}
+		if len(e.Data) > most {
+			return WatchEvent{}, errors.New("an event of the stream is longer than 4 MiB")
 		}
 		if e.ID == "" {
 			e.ID = s.last

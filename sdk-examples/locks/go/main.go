@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -32,7 +33,7 @@ func run(ctx context.Context, args []string) (err error) {
 		return client.ErrInvalid
 	}
 	name, file := args[0], args[1]
-	c, err := client.New(client.Config{URL: os.Getenv("OCTOSTORE_URL"), Token: os.Getenv("OCTOSTORE_TOKEN")})
+	c, err := client.New(client.Config{URL: os.Getenv("OCTOSTORE_URL"), Token: strings.TrimSpace(os.Getenv("OCTOSTORE_TOKEN"))})
 	if err != nil {
 		return err
 	}

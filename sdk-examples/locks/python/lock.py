@@ -1,10 +1,11 @@
-"""Locks of an OctoStore server, for Python 3.9 or newer with its standard library. Copy this file.
+"""A lock of an OctoStore server, for Python 3.9 or newer with its standard library. Copy this file.
 
-    with OctoStore("http://127.0.0.1:3000").acquire("deploy/prod") as lease:
+    with Lock("deploy/prod", "http://127.0.0.1:3000", token) as lock:
         for part in parts:
-            lease.check()  # raises LeaseLost, before another client can have the lock
-            target.write(part, fencing_token=lease.token)
+            lock.check()  # raises LockError, before another client can have the lock
+            target.write(part, fencing_token=lock.token)
 """
+import contextlib
 import http.client
 import json
 import os
@@ -13,11 +14,12 @@ import sys
 import threading
 import time
 import urllib.parse
-import urllib.request
 import uuid
 
 SLICE = 25.0  # seconds that one request waits: less than the read timeouts of proxies
 CONFIRM = 15.0  # seconds until the first renewal, so that a grant lost on the way ends soon
+RELEASED = {"fencing_token": int}
+GRANT = {"lease_id": str, "server_ms": int, "expires_in_ms": int, **RELEASED}
 
 
 def now():  # seconds, on a clock that is never set, and that counts suspends where the system has one
@@ -25,158 +27,132 @@ def now():  # seconds, on a clock that is never set, and that counts suspends wh
 
 
 class LockError(Exception):
-    """An answer that is not a grant, or none: code is for programs (held, policy_denied, …), the text for people."""
+    """Anything but a grant. code is for programs (held, policy_denied, not_held, …), the text for people."""
 
     def __init__(self, code, detail, status=0, pause=0.0):
         super().__init__(detail)
         self.code, self.status, self.pause = code, status, pause
-        self.passes = code in ("held", "superseded") or status in (0, 408, 425, 429) or status >= 500
+
+    def wait_out(self, sent, give_up):
+        """Sleeps until the next request. Raises the error if another request is of no use, or too late."""
+        passes = self.code in ("held", "superseded", "attempt_over", "unreachable")
+        if not (passes or self.status in (408, 425, 429) or self.status >= 500) or now() >= give_up:
+            raise self
+        pause = self.pause or (1.0 if now() - sent < 1 else 0.0)  # 0: the request itself has waited
+        time.sleep(max(0.0, min(pause, give_up - now())))
 
 
-class LeaseLost(LockError):
-    """The lease is over, or nearly so and could not be renewed. Stop the work."""
+class Lock:
+    """A lock. Each object is used once. token is its fencing token: pass it along with every write."""
 
+    def __init__(self, name, url="http://127.0.0.1:3000", token="", ttl=60.0, wait=600.0, holder=""):
+        self.name, self.ttl, self.wait, self.holder = name, ttl, wait, holder
+        self._url = urllib.parse.urlsplit(url.rstrip("/"))
+        self._connect = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        self._auth = {"Authorization": "Bearer " + "".join(token.split())} if token else {}  # errors show line breaks
+        self._released, self._why = threading.Event(), "it could not be renewed in time"
 
-class _AnyAnswer(urllib.request.HTTPErrorProcessor):
-    def http_response(self, request, response):  # redirects are not followed: a login page is no grant
-        return response
-
-    https_response = http_response
-
-
-class OctoStore:
-    """A server. Threads may share it."""
-
-    def __init__(self, url, token=None):
-        self._url, self._opener = url.rstrip("/"), urllib.request.build_opener(_AnyAnswer)
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-
-    def acquire(self, name, ttl=60.0, wait=600.0, holder=""):
-        """Waits for a lock for so many seconds, outages included. The lease renews itself until it is released."""
-        give_up, key = now() + wait, uuid.uuid4().hex  # one key for all requests of one attempt: it keeps the place
+    def acquire(self):
+        """Waits for the lock for wait seconds, outages included. The lease renews itself until it is released."""
+        give_up, key = now() + self.wait, uuid.uuid4().hex  # one key for all requests: it keeps the place
         while True:
-            sent, left = now(), max(0.0, give_up - now())
-            times = {"ttl": ttl, "confirm": min(ttl, CONFIRM), "wait": min(left, SLICE)}
-            parameters = {"holder": holder, **{k: f"{round(s * 1000)}ms" for k, s in times.items()}}
+            sent = now()
+            slice_ = max(0.0, min(SLICE, give_up - sent))
+            times = {"ttl": f"{self.ttl}s", "confirm": f"{min(self.ttl, CONFIRM)}s", "wait": f"{slice_:.3f}s"}
             try:
-                answer = self.post(name, "acquire", times["wait"] + 10, {"Idempotency-Key": key}, parameters)
-                return Lease(self, name, answer, sent)
-            except LeaseLost:
-                raise
+                grant = self._ask("acquire", slice_ + 10, {"Idempotency-Key": key}, {"holder": self.holder, **times})
+                break
             except LockError as error:
                 if error.code == "attempt_over":  # the grant was lost on the way, and its lease has ended
                     key = uuid.uuid4().hex
-                elif not error.passes:
-                    raise
-                if now() >= give_up:
-                    raise
-                pause = error.pause or (1.0 if now() - sent < 1 else 0.0)
-            time.sleep(max(0.0, min(pause, give_up - now())))
-
-    def post(self, name, verb, timeout, headers, parameters=None):
-        """Sends one request about a lock, and returns the answer if it is a good one of OctoStore."""
-        url, body = f"{self._url}/v1/locks/{urllib.parse.quote(name)}/{verb}", json.dumps(parameters or {}).encode()
-        request = urllib.request.Request(url, body, {**self._headers, **headers}, method="POST")
-        try:
-            with self._opener.open(request, timeout=timeout) as response:
-                answer = response.read(65536)
-        except (OSError, http.client.HTTPException) as error:
-            raise LockError("unreachable", f"no answer from {self._url}: {error}") from error
-        try:
-            answer = json.loads(answer)
-            if response.status == 200 and answer["fencing_token"] and (verb == "release" or answer["lease_id"]):
-                return answer
-            code, detail = answer["code"], answer["detail"]
-        except (ValueError, KeyError, TypeError):
-            code, detail = "unknown", f"{url} answered {response.status}, not the way OctoStore does"
-        seconds = response.headers.get("Retry-After", "")
-        raise LockError(code, detail, response.status, min(float(seconds), 60.0) if seconds.isdigit() else 0.0)
-
-
-class Lease:
-    """A lock that is held. token is its fencing token; the event lost is set when the work has to stop."""
-
-    def __init__(self, store, name, grant, sent):
-        self._store, self.name, self.token = store, name, grant["fencing_token"]
-        self._header = {"Octostore-Lease": grant["lease_id"]}
-        self.lost, self._released, self._why = threading.Event(), threading.Event(), ""
-        self._extend(grant, sent)
-        while not self._renew():  # at once, which confirms the lease
+                error.wait_out(sent, give_up)
+        self.token, self._lease = grant["fencing_token"], {"Octostore-Lease": grant["lease_id"]}
+        self._stop = now() + CONFIRM
+        while not self._renew():  # at once, which confirms the lease: only then the work begins
             self.check()
             time.sleep(0.2)
         threading.Thread(target=self._keep, daemon=True).start()
 
     def left(self):
         """Seconds until the work has to stop, which is a while before another client can have the lock."""
-        return 0.0 if self.lost.is_set() else max(0.0, self._end - min(5.0, self._span / 6) - now())
+        return max(0.0, self._stop - now())
 
     def check(self):
-        """Raises LeaseLost if the work has to stop."""
+        """Raises not_held if the work has to stop. It looks at the clock only, so that it never waits."""
         if self.left() <= 0:
-            raise LeaseLost("not_held", f"the lease of {self.name} is lost: {self._why}")
+            raise LockError("not_held", f"the lease of {self.name} is lost: {self._why}")
 
     def release(self):
-        """Gives the lock back. Raises LeaseLost if the lease was over: the work was not alone to its end."""
+        """Gives the lock back. Raises not_held if the lease was over: the work was not alone to its end."""
         self._released.set()
-        give_up, unsure = now() + 10, False
+        give_up, again = now() + 10, False
         while True:
+            sent = now()
             try:
-                return self._store.post(self.name, "release", 5, self._header)
+                return self._ask("release", 5, self._lease)
             except LockError as error:
-                if error.code == "not_held" and unsure:
+                if error.code == "not_held" and again:
                     return None  # an earlier request has released it, and only the answer was lost
-                if error.code == "not_held":
-                    raise LeaseLost("not_held", f"the lease of {self.name} ended before the work did") from error
-                if not error.passes or now() >= give_up:
-                    raise  # the lease ends by itself
-                unsure = unsure or error.status != 429
-            time.sleep(1)
-
-    def _extend(self, answer, sent):  # it counts from before the request was sent, so it ends here before it does there
-        self._sent, self._span = sent, (answer["server_ms"] + answer["expires_in_ms"]) / 1000
-        self._end = sent + self._span
+                error.wait_out(sent, give_up)  # if it fails, the lease ends by itself
+                again = True
 
     def _renew(self):
         sent = now()
         try:
-            self._extend(self._store.post(self.name, "renew", max(0.2, min(5.0, self.left())), self._header), sent)
-            return True
+            grant = self._ask("renew", max(0.2, min(5.0, self.left())), self._lease)
         except LockError as error:
             self._why = error
             if error.code == "not_held":
-                self.lost.set()
+                self._stop = 0.0
             return False
+        span = (grant["server_ms"] + grant["expires_in_ms"]) / 1000  # from before it was sent: it ends here first
+        self._due, self._tick, self._stop = sent + span / 3, min(1.0, span / 12), sent + span - min(5.0, span / 6)
+        return True
 
     def _keep(self):  # it looks at the clock often, for the machine may have been suspended
-        due = self._sent + self._span / 3
-        while not self._released.wait(min(1.0, self._span / 12)) and self.left() > 0:
-            if now() >= due:
-                due = self._sent + self._span / 3 if self._renew() else now() + min(5.0, self._span / 12)
-        self.lost.set()
+        while not self._released.wait(self._tick) and self.left() > 0:
+            if now() >= self._due:
+                self._renew()
+
+    def _ask(self, verb, timeout, headers, body=None):
+        """Sends one request, and returns the answer if it is status 200 with all that a grant has."""
+        path = f"{self._url.path}/v1/locks/{urllib.parse.quote(self.name)}/{verb}"
+        try:
+            with contextlib.closing(self._connect(self._url.netloc, timeout=timeout)) as connection:
+                connection.request("POST", path, json.dumps(body or {}), {**self._auth, **headers})
+                response = connection.getresponse()  # redirects are not followed
+                status, pause = response.status, response.headers.get("Retry-After", "")
+                answer = dict(json.loads(response.read()))
+        except (OSError, http.client.HTTPException) as error:
+            raise LockError("unreachable", f"no answer from {self._url.netloc}: {error}") from error
+        except (ValueError, TypeError):  # no JSON object
+            answer = {}
+        wanted = RELEASED if verb == "release" else GRANT  # a login page is neither
+        if status == 200 and all(isinstance(answer.get(member), kind) for member, kind in wanted.items()):
+            return answer
+        detail = answer.get("detail") or f"{path} was answered with {status}, not the way OctoStore does"
+        raise LockError(answer.get("code"), detail, status, min(float(pause), 60.0) if pause.isdecimal() else 0.0)
 
     def __enter__(self):
+        self.acquire()
         return self
 
     def __exit__(self, kind, *_):
-        try:
+        with contextlib.suppress(LockError if kind else ()):  # the error of the work says more
             self.release()
-        except LockError:
-            if kind is None:  # else the error of the work says more
-                raise
 
 
 def main(name, file, seconds):  # the work: for so long, append the fencing token to a file ten times a second
-    store = OctoStore(os.environ.get("OCTOSTORE_URL", "http://127.0.0.1:3000"), os.environ.get("OCTOSTORE_TOKEN"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of release, as Ctrl-C does
+    url, token = os.environ.get("OCTOSTORE_URL", "http://127.0.0.1:3000"), os.environ.get("OCTOSTORE_TOKEN", "")
     ttl, wait = float(os.environ.get("LOCK_TTL", "60")), float(os.environ.get("LOCK_WAIT", "600"))
     try:
-        with store.acquire(name, ttl, wait, holder=f"python:{os.getpid()}") as lease:
-            print(f"{name} is locked, with fencing token {lease.token}", flush=True)
+        with Lock(name, url, token, ttl, wait, f"python:{os.getpid()}") as lock, open(file, "a", buffering=1) as out:
+            print(f"{name} is locked, with fencing token {lock.token}", flush=True)
             end = now() + float(seconds)
             while now() < end:
-                lease.check()
-                with open(file, "a", encoding="utf-8") as out:
-                    out.write(f"{lease.token}\n")
+                lock.check()
+                out.write(f"{lock.token}\n")
                 time.sleep(0.1)
     except LockError as error:
         codes = {"held": 75, "policy_denied": 77, "forbidden": 77, "unauthenticated": 77, "not_held": 79}

@@ -33,7 +33,8 @@ lock_post() {
         printf 'url = "%s"\n' "$lock_url"
         printf '%s\n' "$@"
         [ -z "$lock_lease" ] || printf 'header = "Octostore-Lease: %s"\n' "$lock_lease"
-        [ -z "${OCTOSTORE_TOKEN:-}" ] || printf 'header = "Authorization: Bearer %s"\n' "$OCTOSTORE_TOKEN"
+        [ -z "${OCTOSTORE_TOKEN:-}" ] || # a line break in it would be a setting of curl
+            printf 'header = "Authorization: Bearer %s"\n' "$(printf %s "$OCTOSTORE_TOKEN" | tr -d '[:space:]')"
     } | curl -q -sS -i -g -K - --connect-timeout 5 -m "$lock_most" -w '\n%{http_code}' 2>&1) &&
         lock_status=${lock_answer##*
 } || lock_status=000 # no answer, or not all of it

@@ -22,7 +22,7 @@ type language struct {
 	name    string
 	sources []string // below sdk-examples/locks
 	tools   []string // what has to be installed
-	again   bool     // another interpreter of the same file, for which the quick scenarios are enough
+	again   bool     // another interpreter of the same file
 	sigterm bool     // it gives the lock back at SIGTERM
 	// build returns the command to which NAME, FILE and SECONDS are appended. What takes long to
 	// build is kept in a folder below bin, which git ignores.
@@ -51,15 +51,24 @@ var languages = []language{
 	{
 		name: "java", sources: []string{"java/Lock.java"}, tools: []string{"java", "javac"},
 		build: func(t *testing.T, kept string) []string {
-			must(t, octotest.Root(), nil, "javac", "-Xlint:all", "-Werror", "-d", kept, octotest.Path(locks+"java/Lock.java"))
+			must(t, octotest.Root(), nil, "javac", "-Xlint:all,-serial", "-Werror", "-d", kept, octotest.Path(locks+"java/Lock.java"))
 			return []string{"java", "-XX:TieredStopAtLevel=1", "-cp", kept, "Lock"}
 		},
 	},
 	{
-		name: "rust", sources: []string{"rust/Cargo.toml", "rust/Cargo.lock", "rust/src/lock.rs", "rust/src/main.rs"},
+		name: "rust", sources: []string{"rust/Cargo.toml", "rust/Cargo.lock", "rust/src/main.rs"},
 		tools: []string{"cargo"}, build: buildRust,
 	},
 }
+
+// isAgain: for another interpreter of the same file the quick scenarios are enough.
+func (l language) isAgain() bool { return l.again }
+
+// isNoScript: scenarios about the queue, which do more to the server than to the client, are
+// for the scripts only.
+func (l language) isNoScript() bool { return l.again || l.name != "python" && l.name != "sh" }
+
+func (l language) hasNoSIGTERM() bool { return !l.sigterm }
 
 var shell = []string{"sh/lock.sh"}
 

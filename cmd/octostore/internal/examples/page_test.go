@@ -44,7 +44,7 @@ func runPage(t *testing.T, l language, kept string) {
 	if l.name == "typescript" {
 		dir = kept
 	}
-	command := strings.NewReplacer("npm ci && ", "", "deploy/prod", "page", "/tmp/tokens 10", file+" 1").Replace(row[1])
+	command := strings.NewReplacer("npm ci && npm run build && ", "", "deploy/prod", "page", "/tmp/tokens 10", file+" 1").Replace(row[1])
 	cmd := exec.Command("sh", "-c", command)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "OCTOSTORE_URL=http://"+p.Addr, "CARGO_TARGET_DIR="+kept)

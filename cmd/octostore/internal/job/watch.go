@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -95,15 +97,20 @@ func lastInherited() int {
 const mostInherited = 1024
 
 // executable returns the path of this program, also if it was replaced or removed since the
-// start, if the system can tell.
+// start, if the system can tell. In a chroot without /proc it is found as the shell found it.
 func executable() (string, error) {
-	if runtime.GOOS == "linux" {
-		const self = "/proc/self/exe"
-		if _, err := os.Stat(self); err == nil {
-			return self, nil
-		}
+	if runtime.GOOS != "linux" {
+		return os.Executable()
 	}
-	return os.Executable()
+	const self = "/proc/self/exe"
+	if _, err := os.Stat(self); err == nil {
+		return self, nil
+	}
+	path, err := exec.LookPath(os.Args[0])
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		return "", err
+	}
+	return filepath.Abs(path)
 }
 
 // listen passes on what the guard announces, until it ends, and waits for it.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -124,6 +125,38 @@ func TestMCPProcessOutlivesRestartsOfTheServer(t *testing.T) {
 func TestMCPProcessWritesOnlyTheProtocol(t *testing.T) {
 	t.Parallel()
 	server := octotest.Start(t, t.TempDir())
+	p := startRaw(t, server)
+	p.gets("x")
+	// As clients write it that have no arguments.
+	p.send(`{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"list","arguments":null}}`)
+	if m := p.next(); m.ID != 3 || !strings.Contains(string(m.Result), `"yours":"held"`) {
+		t.Errorf("%s", m.Result)
+	}
+	if err := p.in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if p.lines.Scan() {
+		t.Errorf("more than was asked for: %q", p.lines.Text())
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	if s := server.Look("x").State; s != api.Free {
+		t.Errorf("it is %s", s)
+	}
+}
+
+// rawProcess is a session whose messages a test writes itself.
+type rawProcess struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	out   io.Closer
+	lines *bufio.Scanner
+}
+
+func startRaw(t *testing.T, server *octotest.Server) rawProcess {
+	t.Helper()
 	cmd := exec.Command(octotest.Binary(t), "mcp", "--url", "http://"+server.Addr)
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -136,50 +169,68 @@ func TestMCPProcessWritesOnlyTheProtocol(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	next := func() (m struct {
-		Jsonrpc string
-		ID      int
-		Result  json.RawMessage
-	}) {
-		t.Helper()
-		if !lines.Scan() {
-			t.Fatal("the output has ended")
-		}
-		if err := json.Unmarshal(lines.Bytes(), &m); err != nil || m.Jsonrpc != "2.0" {
-			t.Errorf("not of the protocol: %q", lines.Text())
-		}
-		return m
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended: fine
+	return rawProcess{t, cmd, in, out, bufio.NewScanner(out)}
+}
+
+func (p rawProcess) send(message string) {
+	p.t.Helper()
+	if _, err := p.in.Write([]byte(message + "\n")); err != nil {
+		p.t.Fatal(err)
 	}
-	send := func(message string) {
-		t.Helper()
-		if _, err := in.Write([]byte(message + "\n")); err != nil {
-			t.Fatal(err)
-		}
+}
+
+func (p rawProcess) next() (m struct {
+	Jsonrpc string
+	ID      int
+	Result  json.RawMessage
+}) {
+	p.t.Helper()
+	if !p.lines.Scan() {
+		p.t.Fatal("the output has ended")
 	}
-	send(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"old","version":"1"}}}`)
-	next()
-	send(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
-	send(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"acquire","arguments":{"lock":"x"}}}`)
-	if m := next(); m.ID != 2 || !strings.Contains(string(m.Result), `"status":"held"`) {
-		t.Errorf("%s", m.Result)
+	if err := json.Unmarshal(p.lines.Bytes(), &m); err != nil || m.Jsonrpc != "2.0" {
+		p.t.Errorf("not of the protocol: %q", p.lines.Text())
 	}
-	// As clients write it that have no arguments.
-	send(`{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"list","arguments":null}}`)
-	if m := next(); m.ID != 3 || !strings.Contains(string(m.Result), `"yours":"held"`) {
-		t.Errorf("%s", m.Result)
+	return m
+}
+
+// gets begins the session and acquires a lock.
+func (p rawProcess) gets(lock string) {
+	p.t.Helper()
+	p.send(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"old","version":"1"}}}`)
+	p.next()
+	p.send(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	p.send(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"acquire","arguments":{"lock":"` + lock + `"}}}`)
+	if m := p.next(); m.ID != 2 || !strings.Contains(string(m.Result), `"status":"held"`) {
+		p.t.Errorf("%s", m.Result)
 	}
-	if err := in.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if lines.Scan() {
-		t.Errorf("more than was asked for: %q", lines.Text())
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("it ended with %v", err)
-	}
-	if s := server.Look("x").State; s != api.Free {
-		t.Errorf("it is %s", s)
+}
+
+// However the agent leaves, the session releases its locks: its terminal is closed, or it no longer
+// reads what is said.
+func TestMCPProcessReleasesHoweverTheAgentLeaves(t *testing.T) {
+	t.Parallel()
+	server := octotest.Start(t, t.TempDir())
+	for how, leave := range map[string]func(p rawProcess) error{
+		"hangup": func(p rawProcess) error { return p.cmd.Process.Signal(syscall.SIGHUP) },
+		"unread": func(p rawProcess) error {
+			err := p.out.Close()
+			p.send(`{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"list"}}`)
+			return err
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			p := startRaw(t, server)
+			p.gets(how)
+			if err := leave(p); err != nil {
+				t.Fatal(err)
+			}
+			_ = p.cmd.Wait() // an error is right if nobody reads
+			if s := server.Look(how).State; s != api.Free {
+				t.Errorf("it is %s", s)
+			}
+		})
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 )
 
 // Variables of the command.
@@ -30,7 +32,7 @@ func (h *held) environ() ([]string, error) {
 	if h.run.ExposeLease {
 		path, err := h.file.write(h.lease.ID())
 		if err != nil {
-			return nil, fmt.Errorf("%s: the command was not started: write the lease id: %w", h.run.Name, err)
+			return nil, exitcode.As(exitcode.Failed, fmt.Errorf("%s: the command was not started: write the lease id: %w", h.run.Name, err))
 		}
 		ours = append(ours, envLeaseID+"="+path)
 	}

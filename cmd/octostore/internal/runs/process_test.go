@@ -208,3 +208,17 @@ func TestRunInAPipelineEndsWithTheCommand(t *testing.T) {
 		t.Errorf("%v: %q", err, said)
 	}
 }
+
+// The command of an inner run is in a group of its own, and may have more time to end than the
+// lease of the outer run has.
+func TestRunWithinARunEndsWithTheOuterLease(t *testing.T) {
+	t.Parallel()
+	p, dir := octotest.Start(t, t.TempDir()), t.TempDir()
+	inner := octotest.Binary(t) + ` run --kill-after 30s inner -- sh -c '` + strings.ReplaceAll(beating, "''", `""`) + `'`
+	r := start(t, p, short(shell("outer", "cd "+dir+"; "+inner)...)...)
+	runs(t, dir, "beats")
+	r.signal(t, syscall.SIGSTOP)
+	expectGoneBefore(t, dir, nextHolder(t, p, "outer"))
+	r.signal(t, syscall.SIGCONT)
+	r.ends(t, 79)
+}

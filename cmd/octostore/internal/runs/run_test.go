@@ -245,3 +245,14 @@ func TestRunNamesItselfAfterTheJob(t *testing.T) {
 		r.ends(t, 0)
 	}
 }
+
+func TestRunThatCannotExposeTheLeaseStartsNothing(t *testing.T) {
+	t.Parallel()
+	p, dir := octotest.Start(t, t.TempDir()), t.TempDir()
+	r := prepare(t, "http://"+p.Addr, []string{"TMPDIR=" + dir + "/missing"}, append([]string{"--expose-lease"}, shell("a", "touch "+dir+"/ran")...)...)
+	r.begin(t).ends(t, 1, "octostore: a: the command was not started: write the lease id")
+	if isThere(dir, "ran") {
+		t.Error("the command ran")
+	}
+	expectFree(t, p, "a")
+}
