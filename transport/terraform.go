@@ -215,8 +215,10 @@ func (a *API) unlockTerraform(ctx context.Context, c *caller, p *param.Values) (
 // have ended the lease, and the repeat must not end that of the next waiter.
 const newLease = 5 * time.Second
 
+// isNotNew refuses a lease that was granted a moment ago. A grant in the future is one from before
+// a restart, and the clock was set back since.
 func isNotNew(l *lock.Lease) error {
-	if l.HeldFor(time.Now()) < newLease {
+	if held := time.Since(l.GrantedAt); held >= 0 && held < newLease {
 		return problem.ErrJustGranted
 	}
 	return nil

@@ -85,6 +85,14 @@ func testForceUnlock(t *testing.T) {
 	}
 }
 
+func TestTerraformForceUnlockAfterAClockSetBack(t *testing.T) {
+	for granted, spared := range map[time.Duration]bool{-time.Hour: false, -newLease: false, -time.Second: true, time.Hour: false} {
+		if err := isNotNew(&lock.Lease{GrantedAt: time.Now().Add(granted)}); (err != nil) != spared {
+			t.Errorf("granted %s from now: %v, want spared: %t", granted, err, spared)
+		}
+	}
+}
+
 // The release by ID is on record as one by lease id is.
 func TestTerraformUnlockIsOnRecord(t *testing.T) {
 	s := newServer(t, setup{})

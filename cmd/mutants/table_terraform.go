@@ -28,7 +28,7 @@ var terraformMutants = []mutant{
 	},
 	{
 		name: "repeated-force-unlock", file: "transport/terraform.go",
-		old:    "	if l.HeldFor(time.Now()) < newLease {",
+		old:    "	if held := time.Since(l.GrantedAt); held >= 0 && held < newLease {",
 		new:    "	if false {",
 		breaks: "a force-unlock that Terraform repeats ends the lease of the next waiter",
 		tests:  inTerraform,

@@ -47,9 +47,9 @@ func TestStraysAreEnded(t *testing.T) {
 				t.Cleanup(func() { _ = syscall.Kill(stray, syscall.SIGKILL) }) // of a test that has failed
 				end(r)
 				until(t, "the leader has ended", func() bool { return gone(leader) })
-				until(t, "the deadline is over", func() bool { return r.left(t) < 0 })
-				if !gone(stray) {
-					t.Error("it runs on after the deadline")
+				until(t, "it has ended", func() bool { return gone(stray) })
+				if left := r.left(t); left < -time.Second { // a busy machine takes longer
+					t.Errorf("it has ended %s after the deadline", -left)
 				}
 				if p, ok := look(r.Process.Pid); ok && !p.ended && strings.Contains(how, "stopped process") {
 					_ = r.Process.Signal(syscall.SIGCONT)

@@ -31,9 +31,7 @@ func (s Server) LogIn(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	shown := Redacted(d.url)
-	if strings.HasPrefix(serverKey(d.url), "http:") && !onThisMachine(d.url) {
-		fmt.Fprintf(w, "octostore: warning: the token will go to %s as it is, where others may read it on the way\n", shown)
-	}
+	d.warnIfReadable(w)
 	login, err := c.BeginLogin(ctx)
 	if err != nil {
 		return fmt.Errorf("log in to %s: %w", shown, err)
@@ -100,6 +98,13 @@ func (s Server) LogInFrom(ctx context.Context, w io.Writer) error {
 	return d.keepGiven(ctx, w, token, Credential{})
 }
 
+// warnIfReadable warns of a server that gets its token without TLS, over a network.
+func (d destination) warnIfReadable(w io.Writer) {
+	if strings.HasPrefix(serverKey(d.url), "http:") && !onThisMachine(d.url) {
+		fmt.Fprintf(w, "octostore: warning: the token will go to %s as it is, where others may read it on the way\n", Redacted(d.url))
+	}
+}
+
 // keepGiven asks the server whether it knows a token, and keeps a credential.
 func (d destination) keepGiven(ctx context.Context, w io.Writer, token string, kept Credential) error {
 	d.token = token
@@ -107,6 +112,7 @@ func (d destination) keepGiven(ctx context.Context, w io.Writer, token string, k
 	if err != nil {
 		return err
 	}
+	d.warnIfReadable(w)
 	_, err = c.Lock(ctx, "octostore/login", client.QueuePage{})
 	answered, is := errors.AsType[*client.Error](err)
 	if err != nil && (!is || answered.Status != http.StatusForbidden) { // a good token may not read this name

@@ -257,3 +257,15 @@ func TestServerTrimsVariables(t *testing.T) {
 		t.Errorf("got %v (%d)", err, exitcode.Of(err))
 	}
 }
+
+func TestLoginWarnsOfATokenThatOthersMayRead(t *testing.T) {
+	user(t)
+	a := newAsked(t)
+	for url, want := range map[string]bool{"http://octostore.invalid": true, "https://octostore.invalid": false, a.URL: false} {
+		var told strings.Builder
+		err := session.Server{URL: url}.LogInWith(t.Context(), &told, "secret-token") // none of the three has a lock server
+		if got := strings.Contains(told.String(), "as it is, where others may read it"); got != want || err == nil {
+			t.Errorf("%s: %v, says %q", url, err, told.String())
+		}
+	}
+}
