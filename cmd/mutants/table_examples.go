@@ -30,9 +30,8 @@ var exampleMutants = []mutant{
 	},
 	{
 		name: "example-unverified", file: pythonLock,
-		old: "        with contextlib.closing(self._connect(self._url.netloc, timeout=timeout)) as connection:",
-		new: "        import ssl\n        no = {\"context\": ssl._create_unverified_context()} if self._url.scheme == \"https\" else {}\n" +
-			"        with contextlib.closing(self._connect(self._url.netloc, timeout=timeout, **no)) as connection:",
+		old:    "self._connect = http.client.HTTPSConnection if",
+		new:    "self._connect = (lambda host, timeout: http.client.HTTPSConnection(host, timeout=timeout, context=__import__(\"ssl\")._create_unverified_context())) if",
 		breaks: "any certificate is trusted",
 		tests:  inExample("trusts_no"),
 	},

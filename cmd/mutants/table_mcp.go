@@ -54,11 +54,4 @@ var mcpMutants = []mutant{
 		breaks: "a call with null as its arguments ends the session, and nothing is released",
 		tests:  inMCP,
 	},
-	{
-		name: "agent-takes-its-locks-along", file: "cmd/octostore/mcp.go",
-		old:    "	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)\n",
-		new:    "",
-		breaks: "an agent that has left and is answered leaves its locks held",
-		tests:  []string{"-run=MCPProcessReleasesHow ./cmd/octostore/internal/mcpserver"},
-	},
 }

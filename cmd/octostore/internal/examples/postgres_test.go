@@ -34,7 +34,7 @@ func newPostgres(t *testing.T) postgres {
 	}
 	bin := ""
 	for _, psql := range psqls {
-		if _, err := os.Stat(filepath.Join(filepath.Dir(psql), "initdb")); err == nil {
+		if isInstalled(filepath.Join(filepath.Dir(psql), "initdb")) {
 			bin = filepath.Dir(psql)
 		}
 	}
@@ -81,6 +81,24 @@ func newPostgres(t *testing.T) postgres {
 		}
 	}
 	return p
+}
+
+// isInstalled reports whether a program is there with all that it needs. Where Debian's package
+// manager is still at work, it is not.
+func isInstalled(program string) bool {
+	if _, err := os.Stat(program); err != nil {
+		return false
+	}
+	if _, err := exec.LookPath("dpkg-query"); err != nil || !strings.HasPrefix(program, "/usr/lib/") {
+		return true
+	}
+	owner, err := exec.Command("dpkg-query", "-S", program).Output()
+	if err != nil {
+		return false
+	}
+	name, _, _ := strings.Cut(string(owner), ":")
+	status, err := exec.Command("dpkg-query", "-W", "-f", "${Status}", name).Output()
+	return err == nil && string(status) == "install ok installed"
 }
 
 // tables are what is written to. The ids of writes are in the order of the transactions, for
