@@ -33,12 +33,12 @@ func TestRunWhoseWordsHaveNoReader(t *testing.T) {
 func TestRunWhoseWordsAreNotRead(t *testing.T) {
 	t.Parallel()
 	p := octotest.Start(t, t.TempDir())
-	r := prepare(t, "http://"+p.Addr, nil, append([]string{"--json", "--ttl", "4s", "--kill-after", "100ms"}, shell("a", "sleep 4.5; exit 3")...)...)
+	r := prepare(t, "http://"+p.Addr, nil, append([]string{"--json", "--ttl", "8s", "--kill-after", "100ms"}, shell("a", "sleep 8; exit 3")...)...)
 	words, to := pipe(t)
 	fill(t, to)
 	r.cmd.Stderr = to
 	r.begin(t)
-	time.AfterFunc(5*time.Second, func() { _, _ = io.Copy(io.Discard, words) })
+	time.AfterFunc(8*time.Second, func() { _, _ = io.Copy(io.Discard, words) })
 	r.ends(t, 3)
 }
 
