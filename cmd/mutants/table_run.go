@@ -14,7 +14,7 @@ var runMutants = []mutant{
 		old:    "				j.SetDeadline(h.deadline())\n			case <-gone:",
 		new:    "			case <-gone:",
 		breaks: "a command is ended at the end of its first lease, although that was renewed",
-		tests:  []string{"-run=TestRunGoesOnThroughARestartOfTheServer ./cmd/octostore/internal/runs"},
+		tests:  []string{"-run=TestRunWhoseWordsAreNotRead ./cmd/octostore/internal/runs"},
 	},
 	{
 		name: "run-no-room", file: "cmd/octostore/internal/runner/room.go",

@@ -61,7 +61,7 @@ func StartCommand(cmd *exec.Cmd) (*Server, error) {
 		return nil, err
 	}
 	go p.follow(stderr)
-	listening, err := p.WaitLog("listening", 20*time.Second)
+	listening, err := p.WaitLog("listening", time.Minute) // policies are compiled before
 	if err != nil {
 		p.Kill()
 		return nil, err

@@ -80,7 +80,8 @@ func TestRunGoesOnThroughARestartOfTheServer(t *testing.T) {
 	t.Parallel()
 	dir, db := t.TempDir(), t.TempDir()
 	p := octotest.Start(t, db)
-	r := start(t, p, short(append([]string{"--json"}, shell("a", "cd "+dir+"; "+untilGo+"exit 3")...)...)...)
+	flags := []string{"--json", "--ttl", "9s", "--kill-after", "1s"} // it survives an outage of 4 s
+	r := start(t, p, append(flags, shell("a", "cd "+dir+"; "+untilGo+"exit 3")...)...)
 	runs(t, dir, "runs")
 	p.Kill()
 	r.says(t, "renew_failed")

@@ -96,9 +96,11 @@ impl Lock {
         };
         lock.token = grant["fencing_token"].as_u64().unwrap_or_default();
         lock.lease = grant["lease_id"].as_str().unwrap_or_default().to_string();
-        lock.state.lock().unwrap().stop = now() + CONFIRM;
+        let why = "it could not be renewed in time".into();
+        lock.state = Mutex::new(State { stop: now() + CONFIRM, why, ..State::default() });
         while !lock.renew() {
-            lock.check()?; // it confirms the lease: only then the work begins
+            // at once, which confirms the lease: only then the work begins
+            lock.check()?;
             thread::sleep(SECOND / 5);
         }
         let lock = Arc::new(lock);
