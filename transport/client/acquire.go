@@ -17,7 +17,9 @@ type AcquireOptions struct {
 	Wait   time.Duration // how long to wait in the queue, outages included; 0: do not wait; negative: until ctx ends
 	Holder string        // who it is for, for people; may be empty
 	Reason string        // for people; may be empty
-	// Metadata of the lease: at most 16 values, see the documentation of the API.
+	// Metadata of the lease: at most 16 values of at most 512 bytes. All texts of a request are sent
+	// as a form of at most 16 KiB, in which a byte that is no ASCII letter or digit may take three.
+	// More is refused with [ErrTooLarge].
 	Metadata map[string]string
 	Confirm  time.Duration // how long the lease runs before its first renewal; 0: 15 s; at most TTL
 	// Key is the idempotency key of the attempt: another process that uses the same one, with the
