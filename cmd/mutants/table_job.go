@@ -6,9 +6,9 @@ var inJob = []string{"./cmd/octostore/internal/job"}
 // processMutants break what octostore run promises about the processes of its command.
 var processMutants = []mutant{
 	{
-		name: "job-leaves-strays", file: "cmd/octostore/internal/job/loop.go",
-		old:    "		w.strays.kill()\n",
-		new:    "",
+		name: "job-leaves-strays", file: "cmd/octostore/internal/job/strays.go",
+		old:    "		s.signal(m, syscall.SIGKILL)\n",
+		new:    "		s.signal(m, syscall.SIGCONT)\n",
 		breaks: "what the command runs by way of timeout or job control outlives the lease",
 		tests:  inJob,
 	},
