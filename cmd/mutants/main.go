@@ -41,7 +41,7 @@ func run(ctx context.Context) error {
 	fit := flag.Bool("fit", false, "check that the text of each mutant and each test that "+document+" names is there, and run nothing")
 	only := flag.String("only", "", "names of the mutants to run, separated by commas")
 	markdown := flag.Bool("markdown", false, "write the table into "+document)
-	limit := flag.Duration("timeout", 45*time.Second, "time limit for the tests of one package; a mutant that hangs is caught by it")
+	limit := flag.Duration("timeout", 3*time.Minute, "time limit for the tests of one package; a mutant that hangs is caught by it")
 	with := flag.String("exec", "", "run every go test under this command, such as nice")
 	flag.Parse()
 	chosen, err := choose(mutants(), *only)
