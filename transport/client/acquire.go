@@ -106,8 +106,9 @@ func hasRoom(ttl, margin time.Duration) bool { return margin < ttl-ttl/3 }
 // ctx ends, errors.Is(err, context.Cause(ctx)), and the last answer is found in err too. Acquire
 // may take a few seconds longer than the wait: before it returns an error, it makes sure that it
 // leaves no lease, and no client that waits, as far as the server can be reached. Its place in the
-// queue is passed over from then on, and shown as away for ten seconds. What cannot be given back ends by itself: after the confirm time, or after the ttl if the first
-// renewal has arrived and only its answer was lost.
+// queue is passed over from then on, and shown as away for ten seconds. What cannot be given back
+// ends by itself: after the confirm time, or after the ttl if the first renewal has arrived and
+// only its answer was lost.
 func (c *Client) Acquire(ctx context.Context, name string, o AcquireOptions) (*Lease, error) {
 	q, err := c.newQueueing(name, o)
 	if err != nil {
