@@ -239,8 +239,8 @@ var commandMutants = []mutant{
 	},
 	{
 		name: "usage-exits-one", file: "cmd/octostore/strict.go",
-		old:    "		return exitcode.Usage\n",
-		new:    "		return exitcode.Failed\n",
+		old:    "	case !errors.As(err, &begun):\n		return exitcode.Usage\n",
+		new:    "	case !errors.As(err, &begun):\n		return exitcode.Failed\n",
 		breaks: "a script cannot tell a wrong flag from a failure",
 		tests:  inWords,
 	},

@@ -96,5 +96,8 @@ func codeOf(err error) exitcode.Code {
 	if answered, is := errors.AsType[*client.Error](err); is {
 		return exitcode.OfAnswer(answered.Status, answered.Code)
 	}
+	if errors.Is(err, client.ErrInvalid) { // said by the client itself
+		return exitcode.Usage
+	}
 	return exitcode.Of(err)
 }

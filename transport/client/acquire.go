@@ -63,14 +63,16 @@ func (o AcquireOptions) withDefaults() (AcquireOptions, error) {
 	o.Key = cmp.Or(o.Key, newKey())
 	for what, d := range map[string]time.Duration{"ttl": o.TTL, "confirm time": o.Confirm, "slice": o.Slice, "margin": o.Margin} {
 		if d < 0 {
-			return o, fmt.Errorf("the %s is negative: %s", what, d)
+			return o, &OptionError{fmt.Sprintf("the %s is negative: %s", what, d)}
 		}
 	}
 	if !isKey(o.Key) {
-		return o, errors.New("an idempotency key has 16 to 128 visible ASCII characters")
+		return o, &OptionError{"an idempotency key has 16 to 128 visible ASCII characters"}
 	}
 	if !hasRoom(o.TTL, o.Margin) {
-		return o, fmt.Errorf("a ttl of %s leaves no room for a margin of %s; the margin must be below two thirds of the ttl", o.TTL, o.Margin)
+		return o, &OptionError{fmt.Sprintf(
+			"a ttl of %s leaves no room for a margin of %s; the margin must be below two thirds of the ttl", o.TTL, o.Margin,
+		)}
 	}
 	if o.Renewed == nil {
 		o.Renewed = func() {}
@@ -99,7 +101,8 @@ func hasRoom(ttl, margin time.Duration) bool { return margin < ttl-ttl/3 }
 // server loses the places of all. All requests of an attempt carry the same idempotency key, so
 // repeating them is safe. Waited out are: a lock that is held, a server that does not answer, is
 // stopping, has a full disk or a policy that could not answer, limits (429), and the failures of
-// proxies; Retry-After is obeyed. Other refusals are returned at once.
+// proxies; Retry-After is obeyed. Other refusals are returned at once, and an [*OptionError] before
+// anything is sent.
 //
 // When the wait is over, the error is the last answer: errors.Is(err, [ErrHeld]) if another client
 // has the lock, else an [*Error] of a server or proxy that fails, or an [*UnreachableError]. When

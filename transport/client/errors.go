@@ -76,6 +76,15 @@ var meanings = []error{
 	ErrDraining, ErrMoved, ErrTooLate, ErrOutcomeUnknown, ErrStorageFull,
 }
 
+// OptionError says which option of a call is wrong. No request was sent. It is [ErrInvalid], as the
+// server's word for the same would be.
+type OptionError struct{ Problem string }
+
+func (e *OptionError) Error() string { return e.Problem }
+
+// Is reports whether target is [ErrInvalid].
+func (e *OptionError) Is(target error) bool { return target == ErrInvalid }
+
 // ErrReleased is the cause of the end of [Lease.Context] after [Lease.Release].
 var ErrReleased = errors.New("the lease was released")
 

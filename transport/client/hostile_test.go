@@ -131,8 +131,9 @@ func TestClientRefusesWhatItCannotSend(t *testing.T) {
 	}
 	inWorld(t, func(w *world) {
 		for _, key := range []string{"fifteen-letters", strings.Repeat("k", 129), "with a line end\nhere", "with a space in it", "with an umlaut: ü"} {
-			if _, err := w.client().Acquire(w.Context(), "a", client.AcquireOptions{Key: key, Wait: time.Minute}); err == nil {
-				w.Errorf("the key %q is accepted", key)
+			_, err := w.client().Acquire(w.Context(), "a", client.AcquireOptions{Key: key, Wait: time.Minute})
+			if _, is := errors.AsType[*client.OptionError](err); !is || !errors.Is(err, client.ErrInvalid) {
+				w.Errorf("the key %q: %v", key, err)
 			}
 		}
 		if n := len(w.sent("acquire")); n > 0 {

@@ -105,6 +105,8 @@ func (r *Run) notAcquired(err error) error {
 		}
 	}
 	switch {
+	case errors.Is(err, client.ErrInvalid): // a flag, as the server or the client says
+		code = exitcode.Usage
 	case code == exitcode.Failed: // a wrong address, a proxy's login page, a file that cannot be read
 		code = exitcode.Unavailable
 	case code == exitcode.Held:

@@ -79,7 +79,7 @@ func TestRunExitsWithTheCodesOfItsTable(t *testing.T) {
 		{64, `--meta is "ticket"`, "--meta ticket a -- true"},
 		{64, `--meta has the key "a" twice`, "--meta a=1 --meta a=2 a -- true"},
 		{64, "(400 invalid)", "a//b -- true"},
-		{64, "(400 invalid)", "--idempotency-key short a -- true"},
+		{64, "an idempotency key has 16 to 128", "--idempotency-key short a -- true"},
 		{64, "none of the others can be", "-n --wait 3s a -- true"},
 		{69, "is the server running?", "-n --url http://127.0.0.1:1 a -- true"},
 		{69, "not acquired in 500ms: no answer from http://127.0.0.1:1", "--wait 500ms --url http://127.0.0.1:1 a -- true"},
