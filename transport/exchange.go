@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
@@ -61,6 +62,18 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	h["X-Content-Type-Options"] = wire.NoSniff
 	x.armRead()
 	return x
+}
+
+// runNamed is run for a route whose path names a lock.
+func (x *exchange) runNamed(rt *route, name string) {
+	lockName, err := lock.ParseName(name)
+	if err != nil {
+		x.route = rt
+		x.failUnrouted(err)
+		return
+	}
+	x.params.Lock = lockName
+	x.run(rt)
 }
 
 // run identifies the caller of a routed request, reads its parameters and calls its handler.

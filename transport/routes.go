@@ -158,14 +158,7 @@ func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Pa
 		if !rt.answers(r.Method) {
 			continue
 		}
-		name, err := lock.ParseName(path[:max(0, len(path)-len(rt.verb()))])
-		if err != nil {
-			x.route = rt
-			x.failUnrouted(err)
-			return
-		}
-		x.params.Lock = name
-		x.run(rt)
+		x.runNamed(rt, path[:max(0, len(path)-len(rt.verb()))])
 		return
 	}
 	wrong := notAllowed(r.Method, matched)

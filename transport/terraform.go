@@ -231,14 +231,6 @@ func forceUnlock(c *caller, p *param.Values) lock.BreakRequest {
 // terraformRoute returns the handler for the paths of a route of Terraform's lock protocol.
 func terraformRoute(rt *route) httprouter.Handle {
 	return func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
-		x := w.(*exchange)
-		name, err := lock.ParseName(ps[0].Value[1:]) // it begins with the slash
-		if err != nil {
-			x.route = rt
-			x.failUnrouted(err)
-			return
-		}
-		x.params.Lock = name
-		x.run(rt)
+		w.(*exchange).runNamed(rt, ps[0].Value[1:]) // it begins with the slash
 	}
 }
