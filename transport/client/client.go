@@ -2,7 +2,7 @@
 //
 // [Client.Acquire] is what most programs want: it waits for a lock through outages and cut
 // connections without losing its place in the queue, and returns a [Lease] that renews itself.
-// [Lease.Context] ends before the lease can be lost. [Client.Campaign] elects a leader with it.
+// [Lease.Context] ends before the lease can be lost. [Client.NewCampaign] elects a leader with it.
 //
 // All other methods send exactly one request and never repeat it. The text of each says whether
 // a caller may do so.
@@ -89,15 +89,42 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 
 // do is get for any method; parameters are in the query.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
-	target := c.base + path
-	if len(query) > 0 {
-		target += "?" + query.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, method, target, nil)
+	req, err := c.request(ctx, method, path, query)
 	if err != nil {
 		return nil, err
 	}
 	return c.roundTrip(req)
+}
+
+// request returns a request with its parameters in the query.
+func (c *Client) request(ctx context.Context, method, path string, query url.Values) (*http.Request, error) {
+	target := c.base + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	return http.NewRequestWithContext(ctx, method, target, nil)
+}
+
+// formRequest returns a POST with its parameters in the body: what is secret does not belong into
+// a URL, which proxies and servers log.
+func (c *Client) formRequest(ctx context.Context, path string, form url.Values) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return req, nil
+}
+
+// nonEmpty returns the parameters that are not empty.
+func nonEmpty(parameters map[string]string) url.Values {
+	v := url.Values{}
+	for name, value := range parameters {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	return v
 }
 
 // roundTrip sends a request with the token.
@@ -147,15 +174,10 @@ type AuditQuery struct {
 }
 
 func (q AuditQuery) values() url.Values {
-	v := url.Values{}
-	for name, value := range map[string]string{
+	v := nonEmpty(map[string]string{
 		"after": q.After, "since": q.Since, "until": q.Until, "prefix": q.Prefix,
 		"kind": q.Kind, "account": q.Account, "decision": q.Decision,
-	} {
-		if value != "" {
-			v.Set(name, value)
-		}
-	}
+	})
 	if q.Limit > 0 {
 		v.Set("limit", strconv.FormatInt(q.Limit, 10))
 	}
@@ -172,8 +194,7 @@ func (q AuditQuery) values() url.Values {
 // without the closing line it is not complete. The caller closes it. An [*Error] with code
 // cursor_expired names the oldest cursor.
 func (c *Client) Audit(ctx context.Context, q AuditQuery) (io.ReadCloser, error) {
-	target := c.base + "/v1/audit?" + q.values().Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	req, err := c.request(ctx, http.MethodGet, "/v1/audit", q.values())
 	if err != nil {
 		return nil, err
 	}

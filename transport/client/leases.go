@@ -92,15 +92,11 @@ func (c *Client) acquire(ctx context.Context, r AcquireRequest, s *sending) (g a
 }
 
 func (r AcquireRequest) values() url.Values {
-	v := url.Values{"wait": {milliseconds(r.Wait)}}
+	v := nonEmpty(map[string]string{"holder": r.Holder, "reason": r.Reason})
+	v.Set("wait", milliseconds(r.Wait))
 	for name, d := range map[string]time.Duration{"ttl": r.TTL, "confirm": r.Confirm} {
 		if d != 0 {
 			v.Set(name, milliseconds(d))
-		}
-	}
-	for name, text := range map[string]string{"holder": r.Holder, "reason": r.Reason} {
-		if text != "" {
-			v.Set(name, text)
 		}
 	}
 	for key, value := range r.Metadata {
@@ -161,7 +157,7 @@ func lockPath(name, verb string) string {
 // sending is a request that is sent once.
 type sending struct {
 	path   string
-	form   url.Values // parameters; not in the URL, which proxies and servers log
+	form   url.Values // parameters
 	header [2]string
 	wait   time.Duration // how long the server may take besides its usual time
 	most   time.Duration // until the answer has to be there; 0: the client's timeout and wait
@@ -203,14 +199,13 @@ func (c *Client) ask(ctx context.Context, s *sending, into any) error {
 }
 
 func (c *Client) exchange(ctx context.Context, s *sending, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+s.path, strings.NewReader(s.form.Encode()))
+	req, err := c.formRequest(ctx, s.path, s.form)
 	if err != nil {
 		return err
 	}
 	// Package net/http would repeat a request with an idempotency key by itself after a cut
 	// connection, if it could. It still can if there is no body; an acquire always has one.
 	req.GetBody = nil
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if s.header[0] != "" {
 		req.Header.Set(s.header[0], s.header[1])
 	}

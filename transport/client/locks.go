@@ -61,12 +61,7 @@ type LocksQuery struct {
 // Locks returns a page of the locks that are held or waited for, by name. Names that the account
 // may not read do not appear.
 func (c *Client) Locks(ctx context.Context, q LocksQuery) (list api.List, err error) {
-	query := url.Values{}
-	for name, value := range map[string]string{"prefix": q.Prefix, "account": q.Account, "after": q.After} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
+	query := nonEmpty(map[string]string{"prefix": q.Prefix, "account": q.Account, "after": q.After})
 	if q.Limit > 0 {
 		query.Set("limit", strconv.Itoa(q.Limit))
 	}

@@ -3,9 +3,7 @@ package client
 import (
 	"context"
 	"io"
-	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/octostore/octostore/transport/api"
 )
@@ -30,14 +28,13 @@ func (c *Client) Logout(ctx context.Context) (t api.Token, err error) {
 	return t, err
 }
 
-// post sends a form, as secrets do not belong into a URL, and reads the answer.
+// post sends a form and reads the answer.
 func (c *Client) post(ctx context.Context, path string, form url.Values, into any) error {
 	const most = 64 << 10
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, strings.NewReader(form.Encode()))
+	req, err := c.formRequest(ctx, path, form)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := c.roundTrip(req)
 	if err != nil {
 		return err

@@ -30,14 +30,9 @@ type ExplainQuery struct {
 }
 
 func (q ExplainQuery) values() url.Values {
-	v := url.Values{}
-	for name, value := range map[string]string{
+	v := nonEmpty(map[string]string{
 		"name": q.Name, "hook": q.Hook, "at": q.At, "account": q.Account, "ttl": q.TTL, "wait": q.Wait, "holder": q.Holder, "reason": q.Reason,
-	} {
-		if value != "" {
-			v.Set(name, value)
-		}
-	}
+	})
 	for key, value := range q.Metadata {
 		v.Set("meta."+key, value)
 	}

@@ -10,7 +10,6 @@ import (
 	"iter"
 	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -74,11 +73,7 @@ func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[WatchEvent, 
 
 // watch passes on events until the caller has enough; then it returns nil.
 func (c *Client) watch(ctx context.Context, q WatchQuery, each func(WatchEvent) bool) error {
-	target := c.base + "/v1/events"
-	if q.Prefix != "" {
-		target += "?" + url.Values{"prefix": {q.Prefix}}.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	req, err := c.request(ctx, http.MethodGet, "/v1/events", nonEmpty(map[string]string{"prefix": q.Prefix}))
 	if err != nil {
 		return err
 	}
