@@ -16,6 +16,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/locktool"
 	"github.com/octostore/octostore/cmd/octostore/internal/runner"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
@@ -190,6 +191,16 @@ func leaseFlag(cmd *cobra.Command) *locktool.LeaseSource {
 	return s
 }
 
+// leaseAndClient returns what a command about a lease needs: its id, and a client of the server.
+func leaseAndClient(cmd *cobra.Command, lease *locktool.LeaseSource, server *session.Server) (string, *client.Client, error) {
+	id, err := lease.Read(cmd.InOrStdin())
+	if err != nil {
+		return "", nil, err
+	}
+	c, err := server.NewClient()
+	return id, c, err
+}
+
 const leaseHelp = "The lease id is that of octostore acquire: in OCTOSTORE_LEASE_ID, in the file that\n" +
 	"OCTOSTORE_LEASE_ID_FILE names, or where --lease or --lease-file say."
 
@@ -213,11 +224,7 @@ func renewCommand() *cobra.Command {
 		if ttl < 0 {
 			return exitcode.Usagef("--ttl is negative")
 		}
-		id, err := lease.Read(cmd.InOrStdin())
-		if err != nil {
-			return err
-		}
-		c, err := server.NewClient()
+		id, c, err := leaseAndClient(cmd, lease, server)
 		if err != nil {
 			return err
 		}
@@ -244,11 +251,7 @@ func releaseCommand() *cobra.Command {
 	server, lease := serverFlags(cmd), leaseFlag(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		id, err := lease.Read(cmd.InOrStdin())
-		if err != nil {
-			return err
-		}
-		c, err := server.NewClient()
+		id, c, err := leaseAndClient(cmd, lease, server)
 		if err != nil {
 			return err
 		}
