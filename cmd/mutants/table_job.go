@@ -63,8 +63,8 @@ var processMutants = []mutant{
 	},
 	{
 		name: "background-runs-on", file: "cmd/octostore/internal/job/loop.go",
-		old:    "	case w.command.KeepBackground && !w.termed:\n",
-		new:    "	case !w.termed:\n",
+		old:    "	return w.group.running() == 0 && !w.strays.left()\n}\n\n// pause",
+		new:    "	return !w.termed || w.group.running() == 0 && !w.strays.left()\n}\n\n// pause",
 		breaks: "what a command leaves in the background goes on without the lock",
 		tests:  inJob,
 	},

@@ -78,19 +78,6 @@ func TestJobBackgroundIsEnded(t *testing.T) {
 	}
 }
 
-func TestJobBackgroundIsKeptIfAsked(t *testing.T) {
-	t.Parallel()
-	r := startRun(t, "sleep 60 & echo $! >background; exit 3", "-keep")
-	if got := r.end(t); got != (report{Code: 3}) {
-		t.Errorf("its status is %+v", got)
-	}
-	background := r.pid(t, "background")
-	if gone(background) {
-		t.Error("it has been ended")
-	}
-	_ = syscall.Kill(background, syscall.SIGKILL)
-}
-
 func TestFindSaysWhatAShellSays(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string, mode os.FileMode) string {

@@ -68,9 +68,6 @@ type Command struct {
 	// KillAfter is the time from TERM to KILL.
 	KillAfter time.Duration
 
-	// KeepBackground leaves alone what the command leaves in the background.
-	KeepBackground bool
-
 	// Guard is a guard started before, or nil: Start starts one.
 	Guard *Guard
 }

@@ -46,7 +46,7 @@ type report struct {
 	Left   int
 }
 
-// wrap runs a job: -deadline D -kill-after D -end-after D -status FILE -keep CMD ARG…
+// wrap runs a job: -deadline D -kill-after D -end-after D -status FILE CMD ARG…
 func wrap(args []string) int {
 	flags := flag.NewFlagSet(wrapper, flag.ExitOnError)
 	deadline := flags.Duration("deadline", 0, "")
@@ -55,13 +55,12 @@ func wrap(args []string) int {
 	status := flags.String("status", "", "")
 	extend := flags.Int("extend", 0, "") // how often, every 200 ms
 	say := flags.String("say", "", "")   // when it is ended
-	keep := flags.Bool("keep", false, "")
 	_ = flags.Parse(args)
 	path, err := Find(flags.Arg(0))
 	if err != nil {
 		return cannot(err)
 	}
-	j, err := Start(Command{Path: path, Args: flags.Args(), KillAfter: *killAfter, KeepBackground: *keep})
+	j, err := Start(Command{Path: path, Args: flags.Args(), KillAfter: *killAfter})
 	if err != nil {
 		return cannot(err)
 	}

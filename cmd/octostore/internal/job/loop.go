@@ -185,8 +185,6 @@ func (w *watch) over(now time.Duration) bool {
 	switch {
 	case w.ended == 0:
 		return false
-	case w.command.KeepBackground && !w.termed:
-		return true
 	case w.killed != 0 && now >= max(w.killed, w.ended)+resign:
 		return true
 	}
