@@ -72,7 +72,10 @@ func TestTerraformLockTimeoutAsksAgain(t *testing.T) {
 	held := octotest.CallAs(s.token, "POST", s.locks.Addr, "/v1/locks/prod/network/acquire?ttl=10m")
 	octotest.Expect(t, held, 200, "")
 	polling, out := s.apply(s.folder("?ttl=10m"), s.token, file, "-lock-timeout=1m")
-	octotest.WaitUntil(t, "it has asked twice", func() bool { return len(s.requests()) == 2 })
+	octotest.WaitUntil(t, "it was refused twice", func() bool {
+		all := s.requests()
+		return len(all) == 2 && all[1].status == 423
+	})
 	octotest.Expect(t, octotest.CallAs(s.token, "POST", s.locks.Addr, "/v1/locks/prod/network/release?lease_id="+octotest.Member(t, held.Body, "lease_id")), 200, "")
 	s.ends(polling, out)
 	if all := s.requests(); len(all) != 4 || all[0].body != all[2].body || all[0].status != 423 || all[2].status != 200 {
