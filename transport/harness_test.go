@@ -56,6 +56,7 @@ type setup struct {
 	metricsOn, readyOn Listeners
 	watches, exports   int // how many may, as in Config
 	policies           Policies
+	proxies            Proxies
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -92,7 +93,7 @@ func newServer(t testing.TB, with setup) *server {
 	cfg := Config{
 		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies,
 		MaxWatches: with.watches, MaxExports: with.exports,
-		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn,
+		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn, Proxies: with.proxies,
 	}
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)

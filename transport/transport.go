@@ -35,6 +35,7 @@ import (
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/metrics"
+	"github.com/octostore/octostore/transport/internal/proxy"
 	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/login"
 )
@@ -61,6 +62,7 @@ type Config struct {
 	// listener they have to be Both or MainOnly.
 	MetricsOn, ReadyOn Listeners
 	Limits             Limits
+	Proxies            Proxies
 }
 
 // Limits bound what clients may ask of a server; 0 is no limit. A request above a limit is
@@ -109,6 +111,7 @@ type API struct {
 	limits   *limit.Limits
 
 	metricsOn, readyOn Listeners
+	proxies            *proxy.Proxies // nil: none is trusted
 
 	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
@@ -149,6 +152,9 @@ func New(cfg Config) *API {
 		},
 
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
+	}
+	if len(cfg.Proxies.Trusted) > 0 {
+		a.proxies = &cfg.Proxies
 	}
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
