@@ -54,7 +54,7 @@ func routeTable() []route {
 		{id: "listPolicies", method: http.MethodGet, pattern: "/v1/policies", serve: respond((*API).listPolicies)},
 		{id: "explainPolicies", method: http.MethodGet, pattern: "/v1/policies/explain", fields: explainFields, serve: respond((*API).explainPolicies)},
 		{id: "reloadPolicies", method: http.MethodPost, pattern: "/v1/policies/reload", serve: respond((*API).reloadPolicies)},
-		{id: "listTokens", method: http.MethodGet, pattern: "/v1/tokens", serve: respond((*API).listTokens)},
+		{id: "listTokens", method: http.MethodGet, pattern: "/v1/tokens", fields: param.SetOf(param.Limit, param.After), serve: respond((*API).listTokens)},
 		{id: "createToken", method: http.MethodPost, pattern: "/v1/tokens", fields: param.SetOf(param.Account, param.Name, param.Scopes, param.Expires), serve: respond((*API).createToken)},
 		{id: "revokeToken", method: http.MethodDelete, pattern: "/v1/tokens/{id}", serve: respond((*API).revokeToken)},
 		{id: "rotateToken", method: http.MethodPost, pattern: "/v1/tokens/{id}/rotate", fields: param.SetOf(param.Grace), serve: respond((*API).rotateToken)},
