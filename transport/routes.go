@@ -49,6 +49,7 @@ func routeTable() []route {
 		{id: "pollDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device/poll", fields: param.SetOf(param.DeviceID), public: true, serve: (*exchange).pollDevice},
 		{id: "logout", method: http.MethodPost, pattern: "/v1/logout", serve: respond((*API).logout)},
 		{id: "readAudit", method: http.MethodGet, pattern: "/v1/audit", fields: auditFields, serve: (*exchange).audit},
+		{id: "getBackup", method: http.MethodGet, pattern: "/v1/backup", serve: (*exchange).backup},
 		{id: "watchEvents", method: http.MethodGet, pattern: "/v1/events", fields: param.SetOf(param.Prefix), serve: (*exchange).watch},
 		{id: "listLocks", method: http.MethodGet, pattern: "/v1/locks", fields: param.SetOf(param.Prefix, param.Account, param.Limit, param.After, param.Name, param.Waiters, param.WaitersAfter), serve: respond((*API).listLocks)},
 		{id: "listPolicies", method: http.MethodGet, pattern: "/v1/policies", serve: respond((*API).listPolicies)},

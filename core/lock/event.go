@@ -31,6 +31,7 @@ const (
 	AuthFailed     Kind = "auth_failed"     // requests failed authentication
 	ObserverParked Kind = "observer_parked" // an observer failed on an event and goes on with the next
 	ObserverGap    Kind = "observer_gap"    // events were pruned that an observer had not seen
+	BackedUp       Kind = "backed_up"       // a copy of the database was made for an account
 )
 
 // Kinds returns all kinds.
@@ -39,6 +40,7 @@ func Kinds() []Kind {
 		Granted, Renewed, Released, Expired, Broken, Undone,
 		Denied, PolicyError, Conflict, Abandoned,
 		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded, ObserverParked, ObserverGap, TokenCreated, TokenRevoked, AuthFailed,
+		BackedUp,
 	}
 }
 
