@@ -16,6 +16,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/compiler", "hooks"},
 	{"cmd/octostore/internal/config", "core/files core/lock core/timetext transport/login"},
 	{"cmd/octostore/internal/demo", "cmd/octostore/internal/child core/journal/record core/journal/verify core/sleep transport/api transport/client"},
+	{"cmd/octostore/internal/deploy", ""},
 	{"cmd/octostore/internal/doctor", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/preflight cmd/octostore/internal/session cmd/octostore/internal/text " +
 		"core/auth core/files core/journal/record core/journal/verify core/lock core/store/sqlite hooks"},
 	{"cmd/octostore/internal/documents", ""},
@@ -40,10 +41,11 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/runner", "cmd/octostore/internal/exitcode cmd/octostore/internal/job cmd/octostore/internal/terminal core/boottime transport/api transport/client"},
 	{"cmd/octostore/internal/runs", ""},
 	{"cmd/octostore/internal/scripts", ""},
-	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/preflight cmd/octostore/internal/terminal cmd/octostore/internal/version " +
+	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/preflight cmd/octostore/internal/systemd cmd/octostore/internal/terminal cmd/octostore/internal/version " +
 		"core core/auth core/input core/journal core/journal/record core/lock core/store/sqlite core/table hooks transport transport/api transport/login"},
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/text core/files core/timetext transport/api transport/client"},
 	{"cmd/octostore/internal/stories", ""},
+	{"cmd/octostore/internal/systemd", ""},
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
 	{"cmd/octostore/internal/version", ""},
@@ -115,6 +117,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/lmittmann/tint", "cmd/octostore/internal/server"},
 	{"github.com/spf13", "cmd/octostore cmd/octostore/internal/manpages"},
 	{"github.com/modelcontextprotocol/go-sdk", "cmd/octostore/internal/mcpserver"},
+	{"github.com/coreos/go-systemd/v22", "cmd/octostore/internal/systemd"},
 	{"golang.org/x/oauth2", "transport/login"},
 	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
 	{"golang.org/x/sys", "core/store/sqlite/internal/host cmd/octostore/internal/filelock cmd/octostore/internal/job cmd/octostore/internal/octotest"},
