@@ -59,6 +59,8 @@ type Config struct {
 	MaxWatches, MaxExports int
 	// Policies are listed, explained and reloaded on request; nil: there are none.
 	Policies Policies
+	// Backups are given to administrators; nil: there are none.
+	Backups Backups
 	// MetricsOn and ReadyOn are the listeners that answer /metrics and /readyz. With one
 	// listener they have to be Both or MainOnly.
 	MetricsOn, ReadyOn Listeners
@@ -96,6 +98,7 @@ type API struct {
 	service  *core.Service
 	journal  *journal.Journal
 	policies Policies
+	backups  Backups // nil: there are none
 	tokens   *auth.Tokens
 	login    *login.GitHub // nil: no logins
 	log      *slog.Logger
@@ -114,6 +117,7 @@ type API struct {
 
 	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
+	backing          limit.Streams // backups under way
 	streams          *wire.StreamPool
 	recorder         *activity.Recorder
 	hub              live.Hub // of live streams, which count as watches
@@ -131,6 +135,7 @@ func New(cfg Config) *API {
 	}
 	a := &API{
 		policies: cfg.Policies,
+		backups:  cfg.Backups,
 		tokens:   cfg.Tokens,
 		login:    cfg.Login,
 		service:  cfg.Service,
@@ -156,6 +161,7 @@ func New(cfg Config) *API {
 	}
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
+	a.backing.Max = 1
 	a.streams = wire.NewStreamPool(max(1, runtime.NumCPU()/2))
 	a.recorder = activity.Open(activity.Config{Journal: cfg.Journal, Stats: cfg.Service.Stats})
 	a.byVerb = byVerb(a.routes)
