@@ -224,7 +224,9 @@ func TestQuantilesAreNearTheTruth(t *testing.T) {
 	if low, high := *s.quantile(0.5), *s.quantile(1); low != 0.5 || high < 86_400_000 {
 		t.Errorf("from %g to %g", low, high)
 	}
-	h := func(counts ...uint64) table.Histogram { return table.Histogram{Bounds: []float64{.001, .01}, Counts: counts} }
+	h := func(counts ...uint64) table.Histogram {
+		return table.Histogram{Bounds: []float64{.001, .01}, Counts: counts}
+	}
 	if median, high := between(h(5, 0, 0), h(105, 0, 0)); *median != 0.5 || *high != 0.99 {
 		t.Errorf("%g and %g of 100 below a millisecond", *median, *high)
 	}
