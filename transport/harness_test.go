@@ -57,6 +57,7 @@ type setup struct {
 	watches, exports   int // how many may, as in Config
 	policies           Policies
 	proxies            Proxies
+	backups            Backups
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -91,7 +92,7 @@ func newServer(t testing.TB, with setup) *server {
 	}
 	t.Cleanup(func() { _ = tokens.Close() })
 	cfg := Config{
-		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies,
+		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups,
 		MaxWatches: with.watches, MaxExports: with.exports,
 		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn, Proxies: with.proxies,
 	}

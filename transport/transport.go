@@ -32,8 +32,10 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/sparselog"
+	"github.com/octostore/octostore/transport/internal/activity"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
+	"github.com/octostore/octostore/transport/internal/live"
 	"github.com/octostore/octostore/transport/internal/metrics"
 	"github.com/octostore/octostore/transport/internal/proxy"
 	"github.com/octostore/octostore/transport/internal/wire"
@@ -58,6 +60,8 @@ type Config struct {
 	MaxWatches, MaxExports int
 	// Policies are listed, explained and reloaded on request; nil: there are none.
 	Policies Policies
+	// Backups are given to administrators; nil: there are none.
+	Backups Backups
 	// MetricsOn and ReadyOn are the listeners that answer /metrics and /readyz. With one
 	// listener they have to be Both or MainOnly.
 	MetricsOn, ReadyOn Listeners
@@ -96,6 +100,7 @@ type API struct {
 	service  *core.Service
 	journal  *journal.Journal
 	policies Policies
+	backups  Backups // nil: there are none
 	tokens   *auth.Tokens
 	login    *login.GitHub // nil: no logins
 	log      *slog.Logger
@@ -115,7 +120,10 @@ type API struct {
 
 	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
+	backing          limit.Streams // backups under way
 	streams          *wire.StreamPool
+	recorder         *activity.Recorder
+	hub              live.Hub // of live streams, which count as watches
 	hangups          conn.Hangups
 }
 
@@ -130,6 +138,7 @@ func New(cfg Config) *API {
 	}
 	a := &API{
 		policies: cfg.Policies,
+		backups:  cfg.Backups,
 		tokens:   cfg.Tokens,
 		login:    cfg.Login,
 		service:  cfg.Service,
@@ -158,7 +167,9 @@ func New(cfg Config) *API {
 	}
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
+	a.backing.Max = 1
 	a.streams = wire.NewStreamPool(max(1, runtime.NumCPU()/2))
+	a.recorder = activity.Open(activity.Config{Journal: cfg.Journal, Stats: cfg.Service.Stats})
 	a.byVerb = byVerb(a.routes)
 	a.metrics = metrics.New(metrics.Config{
 		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
@@ -189,6 +200,7 @@ func New(cfg Config) *API {
 // Close ends what the API does beside requests, of which there must be none left. It always
 // returns nil.
 func (a *API) Close() error {
+	_ = a.recorder.Close()
 	a.hangups.Close()
 	a.sparse.Close()
 	return nil
