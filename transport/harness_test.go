@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +57,7 @@ type setup struct {
 	metricsOn, readyOn Listeners
 	watches, exports   int // how many may, as in Config
 	policies           Policies
+	public             *url.URL
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -92,6 +94,7 @@ func newServer(t testing.TB, with setup) *server {
 	cfg := Config{
 		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies,
 		MaxWatches: with.watches, MaxExports: with.exports,
+		Public: with.public,
 		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn,
 	}
 	if with.log != nil {
