@@ -61,6 +61,8 @@ type Config struct {
 	// Public is the URL at which browsers reach the server; nil: unknown. Pages of its origin
 	// are trusted, and its path is where the page finds the API.
 	Public *url.URL
+	// Backups are given to administrators; nil: there are none.
+	Backups Backups
 	// MetricsOn and ReadyOn are the listeners that answer /metrics and /readyz. With one
 	// listener they have to be Both or MainOnly.
 	MetricsOn, ReadyOn Listeners
@@ -98,6 +100,7 @@ type API struct {
 	service  *core.Service
 	journal  *journal.Journal
 	policies Policies
+	backups  Backups // nil: there are none
 	tokens   *auth.Tokens
 	login    *login.GitHub // nil: no logins
 	public   *url.URL      // nil: unknown
@@ -117,6 +120,7 @@ type API struct {
 
 	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
+	backing          limit.Streams // backups under way
 	streams          *wire.StreamPool
 	hangups          conn.Hangups
 }
@@ -132,6 +136,7 @@ func New(cfg Config) *API {
 	}
 	a := &API{
 		policies: cfg.Policies,
+		backups:  cfg.Backups,
 		tokens:   cfg.Tokens,
 		login:    cfg.Login,
 		public:   cfg.Public,
@@ -158,6 +163,7 @@ func New(cfg Config) *API {
 	}
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
+	a.backing.Max = 1
 	a.streams = wire.NewStreamPool(max(1, runtime.NumCPU()/2))
 	a.byVerb = byVerb(a.routes)
 	a.metrics = metrics.New(metrics.Config{
