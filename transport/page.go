@@ -57,7 +57,7 @@ func (x *exchange) asset() error {
 // whoami shows the account of the caller, and what it may do.
 func (a *API) whoami(_ context.Context, c *caller, _ *param.Values) (wire.JSON, error) {
 	who := api.Whoami{
-		Account: c.principal.Account, TokenID: c.principal.TokenID, Scopes: c.principal.Scopes(),
+		Account: c.principal.Account, TokenID: c.principal.TokenID, Scopes: c.principal.ScopeList(),
 		Tokens: a.requiresTokens(), GitHub: a.login != nil, Version: a.version,
 	}
 	if a.tokens != nil && who.TokenID != "" {

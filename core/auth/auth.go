@@ -81,9 +81,9 @@ func (p Principal) MaySome(verb Verb) bool { return p.scopes != nil && p.scopes.
 // not about a name.
 func (p Principal) MayAll(verb Verb) bool { return p.scopes != nil && p.scopes.every(verb) }
 
-// Scopes returns the scopes of the principal, each in the form of [ParseScopes]. For [Local]
+// ScopeList returns the scopes of the principal, each in the form of [ParseScopes]. For [Local]
 // these are all verbs on all names; for the zero Principal there are none.
-func (p Principal) Scopes() []string {
+func (p Principal) ScopeList() []string {
 	switch {
 	case p.scopes == everything:
 		return allScopes()
@@ -112,6 +112,16 @@ func (p Principal) Prefixes(verb Verb) []string {
 		return nil
 	}
 	return p.scopes.prefixes(verb)
+}
+
+// Scopes returns the permissions of the principal in the form of [ParseScopes]; empty for
+// [Local], which may do everything, and for the zero Principal. Two principals with the same
+// text may do the same.
+func (p Principal) Scopes() string {
+	if p.scopes == nil {
+		return ""
+	}
+	return p.scopes.text
 }
 
 // Err returns nil while the token of the principal is valid, then [ErrRevoked] or
