@@ -39,10 +39,13 @@ func (x *exchange) admit() error {
 	if err := x.checkOrigin(); err != nil {
 		return cmp.Or(l.Address(x.r.RemoteAddr, x.started), err)
 	}
-	if x.api.requiresTokens() && x.withoutCredentials() && !isProbe(path) {
-		return l.Address(x.r.RemoteAddr, x.started)
+	switch {
+	case !x.api.requiresTokens() || !x.withoutCredentials() || isProbe(path):
+		return nil
+	case isAsset(x.r):
+		return l.Asset(x.r.RemoteAddr, x.started)
 	}
-	return nil
+	return l.Address(x.r.RemoteAddr, x.started)
 }
 
 // withoutCredentials reports whether the request has no Authorization header.
@@ -166,6 +169,16 @@ func (x *exchange) ownConnection() *net.TCPConn {
 // markAdmitted records that the server admitted a request on the connection, which is not
 // evicted from then on.
 func (x *exchange) markAdmitted() { x.api.connectionsOf(x.listener).Admit(x.conn) }
+
+// Unserved returns the number of connections whose first request may be on its way: they were
+// made within the last second, and no request was admitted on them. Once a server is shut down
+// net/http answers no request that has not begun.
+func (a *API) Unserved() (n int) {
+	for _, c := range a.connections {
+		n += c.Unserved()
+	}
+	return n
+}
 
 func (a *API) connectionsOf(on listener) *conn.Set { return a.connections[on] }
 

@@ -14,7 +14,7 @@ import (
 
 // lineOf returns method and path of a request a route answers to.
 func (rt *route) lineOf(method string) string {
-	return method + " " + strings.Replace(rt.pattern, "{name}", "some/lock", 1)
+	return method + " " + strings.NewReplacer("{name}", "some/lock", "{file}", "app.js").Replace(rt.pattern)
 }
 
 // All routes have the same rules.
@@ -70,7 +70,7 @@ func TestRoutesKnowTheirMethods(t *testing.T) {
 
 // HEAD is told what GET is told, without the body.
 func TestRoutesOfAGETAnswerToHEAD(t *testing.T) {
-	s := newServer(t, setup{})
+	s := newServer(t, setup{backups: &copies{}})
 	addr := listening(t, s)
 	for _, rt := range routeTable() {
 		if rt.method != http.MethodGet || rt.browser {

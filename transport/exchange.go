@@ -161,6 +161,9 @@ func (x *exchange) fail(err error) {
 
 func (x *exchange) refuse(answer problem.Answer) {
 	x.code = answer.Code
+	if answer.Code == api.CodeHeld {
+		x.api.recorder.Conflict()
+	}
 	if x.status != 0 || answer.Code == problem.CodeGone {
 		x.aborted = true
 		return
@@ -171,7 +174,7 @@ func (x *exchange) refuse(answer problem.Answer) {
 		h["Allow"] = []string{answer.Allow}
 	}
 	if answer.Code == api.CodeUnauthenticated {
-		h["Www-Authenticate"] = challenge
+		h["Www-Authenticate"] = challengeOf(x.r)
 	}
 	if answer.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(int(answer.RetryAfter / time.Second))}

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime"
 	"time"
 
@@ -32,8 +33,10 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/sparselog"
+	"github.com/octostore/octostore/transport/internal/activity"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
+	"github.com/octostore/octostore/transport/internal/live"
 	"github.com/octostore/octostore/transport/internal/metrics"
 	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/login"
@@ -57,6 +60,11 @@ type Config struct {
 	MaxWatches, MaxExports int
 	// Policies are listed, explained and reloaded on request; nil: there are none.
 	Policies Policies
+	// Public is the URL at which browsers reach the server; nil: unknown. Pages of its origin
+	// are trusted, and its path is where the page finds the API.
+	Public *url.URL
+	// Backups are given to administrators; nil: there are none.
+	Backups Backups
 	// MetricsOn and ReadyOn are the listeners that answer /metrics and /readyz. With one
 	// listener they have to be Both or MainOnly.
 	MetricsOn, ReadyOn Listeners
@@ -94,8 +102,10 @@ type API struct {
 	service  *core.Service
 	journal  *journal.Journal
 	policies Policies
+	backups  Backups // nil: there are none
 	tokens   *auth.Tokens
 	login    *login.GitHub // nil: no logins
+	public   *url.URL      // nil: unknown
 	log      *slog.Logger
 	sparse   *sparselog.Log // for lines that clients can cause
 	version  string
@@ -112,7 +122,10 @@ type API struct {
 
 	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
+	backing          limit.Streams // backups under way
 	streams          *wire.StreamPool
+	recorder         *activity.Recorder
+	hub              live.Hub // of live streams, which count as watches
 	hangups          conn.Hangups
 }
 
@@ -127,8 +140,10 @@ func New(cfg Config) *API {
 	}
 	a := &API{
 		policies: cfg.Policies,
+		backups:  cfg.Backups,
 		tokens:   cfg.Tokens,
 		login:    cfg.Login,
+		public:   cfg.Public,
 		service:  cfg.Service,
 		journal:  cfg.Journal,
 		log:      cfg.Logger,
@@ -152,7 +167,9 @@ func New(cfg Config) *API {
 	}
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
+	a.backing.Max = 1
 	a.streams = wire.NewStreamPool(max(1, runtime.NumCPU()/2))
+	a.recorder = activity.Open(activity.Config{Journal: cfg.Journal, Stats: cfg.Service.Stats})
 	a.byVerb = byVerb(a.routes)
 	a.metrics = metrics.New(metrics.Config{
 		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
@@ -174,6 +191,11 @@ func New(cfg Config) *API {
 		a.routers[on] = a.newRouter(on)
 	}
 	a.addProfiles(a.routers[adminListener])
+	if a.public != nil {
+		if err := a.origins.AddTrustedOrigin(a.public.Scheme + "://" + a.public.Host); err != nil {
+			panic(err) // a URL has a scheme and a host
+		}
+	}
 	if a.login != nil {
 		a.login.Limit(a.limits.NewLogin)
 	}
@@ -183,6 +205,7 @@ func New(cfg Config) *API {
 // Close ends what the API does beside requests, of which there must be none left. It always
 // returns nil.
 func (a *API) Close() error {
+	_ = a.recorder.Close()
 	a.hangups.Close()
 	a.sparse.Close()
 	return nil

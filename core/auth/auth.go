@@ -14,6 +14,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -80,6 +81,30 @@ func (p Principal) MaySome(verb Verb) bool { return p.scopes != nil && p.scopes.
 // not about a name.
 func (p Principal) MayAll(verb Verb) bool { return p.scopes != nil && p.scopes.every(verb) }
 
+// ScopeList returns the scopes of the principal, each in the form of [ParseScopes]. For [Local]
+// these are all verbs on all names; for the zero Principal there are none.
+func (p Principal) ScopeList() []string {
+	switch {
+	case p.scopes == everything:
+		return allScopes()
+	case p.scopes == nil:
+		return nil
+	}
+	return strings.Fields(p.scopes.text)
+}
+
+// allScopes returns every verb on every name.
+func allScopes() (all []string) {
+	for _, verb := range Verbs() {
+		if verb == Policies || verb == Admin {
+			all = append(all, string(verb))
+			continue
+		}
+		all = append(all, string(verb)+":**")
+	}
+	return all
+}
+
 // Prefixes returns prefixes, sorted, none a prefix of another: every name the principal
 // may do verb to begins with one of them.
 func (p Principal) Prefixes(verb Verb) []string {
@@ -87,6 +112,16 @@ func (p Principal) Prefixes(verb Verb) []string {
 		return nil
 	}
 	return p.scopes.prefixes(verb)
+}
+
+// Scopes returns the permissions of the principal in the form of [ParseScopes]; empty for
+// [Local], which may do everything, and for the zero Principal. Two principals with the same
+// text may do the same.
+func (p Principal) Scopes() string {
+	if p.scopes == nil {
+		return ""
+	}
+	return p.scopes.text
 }
 
 // Err returns nil while the token of the principal is valid, then [ErrRevoked] or

@@ -28,9 +28,11 @@ const (
 	PoliciesLoaded Kind = "policies_loaded" // another policy set applies from now on
 	TokenCreated   Kind = "token_created"   // a token was made
 	TokenRevoked   Kind = "token_revoked"   // a token ended, or will soon
+	TokensPruned   Kind = "tokens_pruned"   // tokens that ended long ago are about to be forgotten
 	AuthFailed     Kind = "auth_failed"     // requests failed authentication
 	ObserverParked Kind = "observer_parked" // an observer failed on an event and goes on with the next
 	ObserverGap    Kind = "observer_gap"    // events were pruned that an observer had not seen
+	BackedUp       Kind = "backed_up"       // a copy of the database was made for an account
 )
 
 // Kinds returns all kinds.
@@ -38,7 +40,8 @@ func Kinds() []Kind {
 	return []Kind{
 		Granted, Renewed, Released, Expired, Broken, Undone,
 		Denied, PolicyError, Conflict, Abandoned,
-		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded, ObserverParked, ObserverGap, TokenCreated, TokenRevoked, AuthFailed,
+		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded, ObserverParked, ObserverGap, TokenCreated, TokenRevoked, TokensPruned, AuthFailed,
+		BackedUp,
 	}
 }
 

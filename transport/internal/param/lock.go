@@ -2,12 +2,14 @@ package param
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/core/timetext"
 )
 
@@ -78,13 +80,23 @@ func (p *Values) FencingToken() (lock.Token, error) {
 
 // PageSize returns how many locks or waiters a page has.
 func (p *Values) PageSize(f Field) (int, error) {
-	const usual, most = 100, 1000
+	const usual = 100
+	return p.pageSize(f, usual)
+}
+
+// mostOnPage is the most that a page may have.
+const mostOnPage = 1000
+
+// LargePageSize is PageSize where a page has all it may have unless the request asks for less.
+func (p *Values) LargePageSize(f Field) (int, error) { return p.pageSize(f, mostOnPage) }
+
+func (p *Values) pageSize(f Field, usual int) (int, error) {
 	if !p.given.Has(f) {
 		return usual, nil
 	}
 	n, err := strconv.Atoi(p.texts[f])
-	if err != nil || n < 1 || n > most {
-		return 0, Wrong(f, p.texts[f], fmt.Sprintf("1 to %d", most))
+	if err != nil || n < 1 || n > mostOnPage {
+		return 0, Wrong(f, p.texts[f], fmt.Sprintf("1 to %d", mostOnPage))
 	}
 	return n, nil
 }
@@ -180,4 +192,31 @@ func (p *Values) At() (time.Time, error) {
 		return time.Time{}, Wrong(At, p.texts[At], timetext.WantTime)
 	}
 	return t, nil
+}
+
+// Order returns the order of a listing.
+func (p *Values) Order() (table.Order, error) {
+	switch p.texts[Sort] {
+	case "", "name":
+		return table.ByName, nil
+	case "waiters":
+		return table.ByWaiters, nil
+	case "wait":
+		return table.ByWait, nil
+	}
+	return 0, Wrong(Sort, p.texts[Sort], "name, waiters or wait")
+}
+
+// Shown returns the views that a live stream is to show, each once; nil if none are given.
+func (p *Values) Shown(all []string) ([]string, error) {
+	if !p.given.Has(Show) {
+		return nil, nil
+	}
+	shown := strings.Split(p.texts[Show], ",")
+	for i, view := range shown {
+		if !slices.Contains(all, view) || slices.Contains(shown[:i], view) {
+			return nil, Wrong(Show, p.texts[Show], "some of "+strings.Join(all, ", ")+", each once, separated by commas")
+		}
+	}
+	return shown, nil
 }

@@ -26,6 +26,7 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		Sizes:   s.store.Sizes,
 		Tokens:  s.tokens.Tokens,
 		Login:   s.login,
+		Backups: newBackups(s),
 
 		MetricsOn: listenersOf[cfg.MetricsOn],
 		ReadyOn:   listenersOf[cfg.ReadyOn],

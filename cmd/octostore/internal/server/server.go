@@ -11,10 +11,12 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
+	"github.com/octostore/octostore/cmd/octostore/internal/systemd"
 	"github.com/octostore/octostore/cmd/octostore/internal/version"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
@@ -36,6 +38,9 @@ const (
 // from the outside in.
 type server struct {
 	log         *slog.Logger
+	unit        *systemd.Unit          // nil: not of systemd
+	sockets     systemd.Sockets        // that systemd keeps open over restarts
+	accepting   sync.WaitGroup         // connections to those
 	certificate *preflight.Certificate // nil: no TLS
 	listener    net.Listener
 	admin       net.Listener // nil: there is none
@@ -52,16 +57,18 @@ type server struct {
 	hangups     *hangups
 }
 
-// startServer opens all parts and begins to accept connections. The caller stops the
-// server.
-func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage) (_ *server, err error) {
-	s := &server{log: log, served: make(chan error, 2)} // one for each listener
+// start opens all parts and begins to accept connections. The caller stops the server.
+func start(ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage) (_ *server, err error) {
+	s := &server{log: log, unit: unit, served: make(chan error, 2)} // one for each listener
 	defer func() {
 		if err != nil {
 			_ = s.close() // the first error is the one to return
 		}
 	}()
-	parts, err := preflight.Prepare(cfg)
+	if s.sockets, err = unit.Sockets(); err != nil {
+		return nil, err
+	}
+	parts, err := preflight.Prepare(cfg, s.sockets.Main, s.sockets.Admin)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +118,9 @@ func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open 
 	s.serveHTTP()
 	s.hangups = onHangup(s.reload)
 	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", version.Own())
+	if s.sockets.Main != nil {
+		log.Info("the main socket is one that systemd keeps open; OCTOSTORE_ADDR is not used")
+	}
 	if s.admin != nil {
 		log.Info("listening for administration", "addr", s.admin.Addr().String())
 	}
