@@ -71,6 +71,7 @@ type Config struct {
 	MetricsOn, ReadyOn Listeners
 	Limits             Limits
 	Proxies            Proxies
+	Tracer             Tracer // nil: requests are not traced
 }
 
 // Limits bound what clients may ask of a server; 0 is no limit. A request above a limit is
@@ -122,6 +123,7 @@ type API struct {
 
 	metricsOn, readyOn Listeners
 	proxies            *proxy.Proxies // nil: none is trusted
+	tracer             Tracer         // nil: requests are not traced
 
 	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
@@ -166,6 +168,7 @@ func New(cfg Config) *API {
 			adminListener: conn.NewSet(cfg.Limits.AdminConnections, cfg.Limits.AdminConnections/4, limit.NetworkOf),
 		},
 
+		tracer:    cfg.Tracer,
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
 	}
 	if len(cfg.Proxies.Trusted) > 0 {
@@ -262,5 +265,5 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
 		x.fail(err)
 		return
 	}
-	a.routers[on].ServeHTTP(x, r)
+	a.routers[on].ServeHTTP(x, x.r)
 }
