@@ -36,6 +36,8 @@ const (
 // from the outside in.
 type server struct {
 	log         *slog.Logger
+	started     time.Time
+	settings    []config.Value         // with their sources, to be shown
 	certificate *preflight.Certificate // nil: no TLS
 	listener    net.Listener
 	admin       net.Listener // nil: there is none
@@ -52,10 +54,12 @@ type server struct {
 	hangups     *hangups
 }
 
-// startServer opens all parts and begins to accept connections. The caller stops the
-// server.
-func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage) (_ *server, err error) {
-	s := &server{log: log, served: make(chan error, 2)} // one for each listener
+// startServer opens all parts and begins to accept connections. The settings are only shown
+// to administrators. The caller stops the server.
+func startServer(
+	ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage, settings ...config.Value,
+) (_ *server, err error) {
+	s := &server{log: log, started: time.Now(), settings: settings, served: make(chan error, 2)} // one for each listener
 	defer func() {
 		if err != nil {
 			_ = s.close() // the first error is the one to return
