@@ -167,6 +167,16 @@ func (x *exchange) ownConnection() *net.TCPConn {
 // evicted from then on.
 func (x *exchange) markAdmitted() { x.api.connectionsOf(x.listener).Admit(x.conn) }
 
+// Unserved returns the number of connections whose first request may be on its way: they were
+// made within the last second, and no request was admitted on them. Once a server is shut down
+// net/http answers no request that has not begun.
+func (a *API) Unserved() (n int) {
+	for _, c := range a.connections {
+		n += c.Unserved()
+	}
+	return n
+}
+
 func (a *API) connectionsOf(on listener) *conn.Set { return a.connections[on] }
 
 // listenerNames are the names of the listeners in log and metrics.

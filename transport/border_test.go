@@ -70,7 +70,7 @@ func TestRoutesKnowTheirMethods(t *testing.T) {
 
 // HEAD is told what GET is told, without the body.
 func TestRoutesOfAGETAnswerToHEAD(t *testing.T) {
-	s := newServer(t, setup{})
+	s := newServer(t, setup{backups: &copies{}})
 	addr := listening(t, s)
 	for _, rt := range routeTable() {
 		if rt.method != http.MethodGet || rt.browser {

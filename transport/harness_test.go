@@ -56,6 +56,7 @@ type setup struct {
 	metricsOn, readyOn Listeners
 	watches, exports   int // how many may, as in Config
 	policies           Policies
+	backups            Backups
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -90,7 +91,7 @@ func newServer(t testing.TB, with setup) *server {
 	}
 	t.Cleanup(func() { _ = tokens.Close() })
 	cfg := Config{
-		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies,
+		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups,
 		MaxWatches: with.watches, MaxExports: with.exports,
 		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn,
 	}

@@ -40,7 +40,7 @@ func (a *API) serves(rt *route, on listener) bool {
 		where = a.metricsOn
 	case rt.id == "ready":
 		where = a.readyOn
-	case rt.id == "index", rt.id == "health", rt.id == "server", rt.id == "drain",
+	case rt.id == "index", rt.id == "health", rt.id == "server", rt.id == "drain", rt.id == "getBackup",
 		strings.HasPrefix(rt.pattern, "/v1/policies"), strings.HasPrefix(rt.pattern, "/v1/tokens"):
 		where = Both
 	}

@@ -44,6 +44,7 @@ Everything else there is:
     /v1/policies    the policies that are evaluated before a lock is granted
     /v1/terraform/  the locks as Terraform's http backend locks its state
     /v1/tokens      tokens and their scopes; once there is a token, every request needs one
+    /v1/backup      a copy of the database, for administrators
     /healthz        200 unless the server has failed and has to be restarted
 ` + monitoring(a.metricsOn != AdminOnly, a.readyOn != AdminOnly)), nil
 }
@@ -67,6 +68,7 @@ func (a *API) adminIndex() wire.Raw {
 
     /v1/tokens      tokens and their scopes; once there is a token, every request needs one
     /v1/policies    the policies that are evaluated before a lock is granted
+    /v1/backup      a copy of the database, for administrators
     ` + profilesPath + `   profiles of the process
     /healthz        200 unless the server has failed and has to be restarted
 ` + monitoring(a.metricsOn != MainOnly, a.readyOn != MainOnly))

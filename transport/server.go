@@ -41,6 +41,9 @@ func (a *API) serverState(ctx context.Context) (api.Server, error) {
 		s.StartedAt = shown(s.StartedAt)
 	}
 	s.Status, s.DrainedAt = a.status(), orNone(shown(a.service.DrainedAt()))
+	if a.backups != nil {
+		s.LastBackupAt = orNone(shown(a.backups.Last()))
+	}
 	s.Waiters, s.Held = stats.Waiters, stats.Held
 	s.Commits = a.commits.show(stats.Commits, now)
 	s.Connections = []api.Connections{}

@@ -24,14 +24,22 @@ func (a *API) administeredTokens(c *caller) (*auth.Tokens, error) {
 	return a.tokens, nil
 }
 
-// listTokens shows all tokens, revoked ones too, and no secret.
-func (a *API) listTokens(_ context.Context, c *caller, _ *param.Values) (none wire.JSON, err error) {
+// listTokens shows a page of the tokens, revoked ones too, and no secret.
+func (a *API) listTokens(_ context.Context, c *caller, p *param.Values) (none wire.JSON, err error) {
 	tokens, err := a.administeredTokens(c)
 	if err != nil {
 		return none, err
 	}
-	list := api.TokenList{Tokens: []api.Token{}}
-	for _, t := range tokens.List() {
+	limit, err := p.LargePageSize(param.Limit)
+	if err != nil {
+		return none, err
+	}
+	page, next, err := tokens.Page(p.Text(param.After), limit)
+	if err != nil {
+		return none, err
+	}
+	list := api.TokenList{Tokens: []api.Token{}, Next: next}
+	for _, t := range page {
 		list.Tokens = append(list.Tokens, ShowToken(t))
 	}
 	return wire.JSON{Value: list}, nil

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -88,6 +89,49 @@ func TestTokensOverHTTP(t *testing.T) {
 
 // When the first token is created, waiters without a token are refused: they are not
 // authenticated.
+// TestTokenListIsPaged reads 10,000 tokens page by page: no answer is longer than its limit.
+func TestTokenListIsPaged(t *testing.T) {
+	const many = 10_000
+	store := memory.New()
+	scopes, err := auth.ParseScopes("acquire,read:ci/**")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range many {
+		id := fmt.Sprintf("t%05d", i)
+		token := auth.Token{ID: id, Account: "ci", Scopes: scopes, Hash: sha256.Sum256([]byte(id)), Created: time.Unix(1_800_000_000, 0)}
+		if err := store.PutTokens(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newServer(t, setup{store: store})
+	admin := s.as(t, "ops", "admin")
+	for query, most := range map[string]int{"": 1000, "&limit=999": 999, "&limit=1000": 1000} {
+		seen := map[string]bool{}
+		for after := ""; ; {
+			list := decode[api.TokenList](s.do(t, "GET /v1/tokens?after="+after+query, admin).want(200))
+			for _, token := range list.Tokens {
+				if seen[token.ID] {
+					t.Fatalf("%s is on two pages", token.ID)
+				}
+				seen[token.ID] = true
+			}
+			if len(list.Tokens) > most || list.Next != "" && len(list.Tokens) < most {
+				t.Fatalf("a page of %d tokens, want %d", len(list.Tokens), most)
+			}
+			if after = list.Next; after == "" {
+				break
+			}
+		}
+		if len(seen) != many+1 {
+			t.Errorf("%q: listed are %d tokens", query, len(seen))
+		}
+	}
+	s.do(t, "GET /v1/tokens?limit=1001", admin, onPurpose).wantInvalid("limit")
+	s.do(t, "GET /v1/tokens?limit=0", admin, onPurpose).wantInvalid("limit")
+	s.do(t, "GET /v1/tokens?after=nowhere", admin, onPurpose).wantInvalid("after")
+}
+
 func TestTokenCreationRefusesWaitersWithoutOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})

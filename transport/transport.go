@@ -64,6 +64,8 @@ type Config struct {
 	Audit AuditSettings
 	// Policies are listed, explained and reloaded on request; nil: there are none.
 	Policies Policies
+	// Backups are given to administrators; nil: there are none.
+	Backups Backups
 	// MetricsOn and ReadyOn are the listeners that answer /metrics and /readyz. With one
 	// listener they have to be Both or MainOnly.
 	MetricsOn, ReadyOn Listeners
@@ -108,6 +110,7 @@ type API struct {
 	service  *core.Service
 	journal  *journal.Journal
 	policies Policies
+	backups  Backups // nil: there are none
 	tokens   *auth.Tokens
 	login    *login.GitHub // nil: no logins
 	log      *slog.Logger
@@ -130,6 +133,7 @@ type API struct {
 
 	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
+	backing          limit.Streams // backups under way
 	streams          *wire.StreamPool
 	hangups          conn.Hangups
 }
@@ -151,6 +155,7 @@ func New(cfg Config) *API {
 		audit:    cfg.Audit,
 		commits:  commitWindow{start: time.Now()},
 		policies: cfg.Policies,
+		backups:  cfg.Backups,
 		tokens:   cfg.Tokens,
 		login:    cfg.Login,
 		service:  cfg.Service,
@@ -176,6 +181,7 @@ func New(cfg Config) *API {
 	}
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
+	a.backing.Max = 1
 	a.streams = wire.NewStreamPool(max(1, runtime.NumCPU()/2))
 	a.byVerb = byVerb(a.routes)
 	a.metrics = metrics.New(metrics.Config{

@@ -123,8 +123,8 @@ var auditMutants = []mutant{
 	},
 	{
 		name: "clock-believed", file: "core/journal/keep.go",
-		old:    "	if k.clock.doubted(now) {",
-		new:    "	if k.clock.doubted(now) && false {",
+		old:    "	if k.clock.Doubted(now) {",
+		new:    "	if k.clock.Doubted(now) && false {",
 		breaks: "a clock that is wrong at a start prunes everything",
 		tests:  inJournal,
 	},

@@ -270,7 +270,7 @@ func (ts *Tokens) Reload(ctx context.Context) (changes string, err error) {
 			gone = append(gone, e)
 		}
 	}
-	ts.swap(gone, come)
+	ts.swap(gone, come, listedIn(listed))
 	slices.SortFunc(gone, func(a, b *entry) int { return cmp.Compare(a.ID, b.ID) })
 	var failed []error
 	for _, e := range gone {
@@ -282,9 +282,10 @@ func (ts *Tokens) Reload(ctx context.Context) (changes string, err error) {
 	return fmt.Sprintf("%d gone, %d new, %d as before", len(gone), len(come), len(same)), errors.Join(failed...)
 }
 
-func (ts *Tokens) swap(gone []*entry, come []Token) {
+func (ts *Tokens) swap(gone []*entry, come []Token, listed map[[sha256.Size]byte]bool) {
 	ts.mu.Lock()
 	ts.publish(func(s *snapshot) {
+		s.listed = listed
 		for _, e := range gone {
 			delete(s.byHash, e.Hash)
 		}

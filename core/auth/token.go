@@ -37,9 +37,17 @@ func (t *Token) Good(now time.Time) bool {
 	return t.Revoked.IsZero() && (t.Expires.IsZero() || now.Before(t.Expires))
 }
 
+// ended returns when the token ended or will end; zero: never.
+func (t *Token) ended() time.Time {
+	if t.Revoked.IsZero() || !t.Expires.IsZero() && t.Expires.Before(t.Revoked) {
+		return t.Expires
+	}
+	return t.Revoked
+}
+
 // Store keeps tokens. It is safe for use by many goroutines, and its answers belong to the
-// caller. Revoked tokens stay in the store: a server that ever had a token keeps requiring
-// tokens.
+// caller. A store that ever had a token has one for good: a server that ever had a token
+// keeps requiring tokens.
 type Store interface {
 	// Tokens returns all tokens, sorted by id.
 	Tokens(ctx context.Context) ([]Token, error)
@@ -50,6 +58,9 @@ type Store interface {
 	PutTokens(ctx context.Context, tokens ...Token) error
 	// TouchTokens sets the times of last use, by id. It skips unknown ids.
 	TouchTokens(ctx context.Context, used map[string]time.Time) error
+	// PruneTokens deletes tokens, except the last one in the store. It skips unknown ids. It
+	// works in short steps, so after an error, or after a crash, some of them may be gone.
+	PruneTokens(ctx context.Context, ids []string) error
 }
 
 // A secret is "octo_" and 48 characters of base64url: 32 random bytes and a checksum of 4

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +30,10 @@ type Config struct {
 	// TokensRequired requires a token from the start, because there is another way to get
 	// one, such as a login.
 	TokensRequired bool
-	Logger         *slog.Logger // nil: no log
+	// Retention is how long tokens are kept after they expired or were revoked, 1 s or more;
+	// 0: for good.
+	Retention time.Duration
+	Logger    *slog.Logger // nil: no log
 }
 
 // Intervals of writing in the background.
@@ -60,9 +61,11 @@ type Tokens struct {
 
 // snapshot has all tokens at one moment. It is immutable.
 type snapshot struct {
-	byHash map[[sha256.Size]byte]*entry
-	closed bool  // requests need a token
-	local  *life // lifetime of requests without a token
+	byHash  map[[sha256.Size]byte]*entry
+	listed  map[[sha256.Size]byte]bool // by the tokens file, also if another entry has the token
+	closed  bool                       // requests need a token
+	local   *life                      // lifetime of requests without a token
+	ordered func() []*entry            // the oldest first; sorted once
 }
 
 // entry is a token in memory.
@@ -104,6 +107,7 @@ func Open(ctx context.Context, cfg Config) (*Tokens, error) {
 		for _, t := range listed {
 			s.byHash[t.Hash] = newEntry(t)
 		}
+		s.listed = listedIn(listed)
 		s.closed = true
 	}
 	for _, t := range kept {
@@ -112,10 +116,14 @@ func Open(ctx context.Context, cfg Config) (*Tokens, error) {
 	}
 	ts := &Tokens{cfg: cfg, log: cfg.Logger}
 	ts.failures.wake = make(chan struct{}, 1)
+	s.ordered = sync.OnceValue(s.sorted)
 	ts.current.Store(s)
 	ctx, ts.stop = context.WithCancel(context.Background())
 	ts.ended.Go(func() { ts.keepUsed(ctx) })
 	ts.ended.Go(func() { ts.keepFailures(ctx) })
+	if cfg.Retention > 0 {
+		ts.ended.Go(func() { ts.keepPruned(ctx) })
+	}
 	return ts, nil
 }
 
@@ -216,36 +224,14 @@ func (m *misses) allow(now time.Time) bool {
 // publish replaces the snapshot with a changed copy. The caller holds mu.
 func (ts *Tokens) publish(change func(*snapshot)) {
 	old := ts.current.Load()
-	next := &snapshot{byHash: maps.Clone(old.byHash), closed: old.closed, local: old.local}
+	next := &snapshot{byHash: maps.Clone(old.byHash), listed: old.listed, closed: old.closed, local: old.local}
 	change(next)
+	next.ordered = sync.OnceValue(next.sorted)
 	next.closed = next.closed || len(next.byHash) > 0
 	ts.current.Store(next)
 	if next.closed {
 		next.local.end(ErrNoToken)
 	}
-}
-
-// List returns all tokens, including revoked ones, the oldest first.
-func (ts *Tokens) List() []Token {
-	var all []Token
-	for _, e := range ts.current.Load().byHash {
-		all = append(all, e.token())
-	}
-	slices.SortFunc(all, func(a, b Token) int {
-		if c := a.Created.Compare(b.Created); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return all
-}
-
-func (e *entry) token() Token {
-	t := e.Token
-	if used := e.used.Load(); used > 0 {
-		t.Used = time.Unix(used, 0).UTC()
-	}
-	return t
 }
 
 // find returns the token with this id that can be changed: not revoked, and not in the

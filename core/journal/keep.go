@@ -11,6 +11,7 @@ import (
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/sleep"
+	"github.com/octostore/octostore/core/wallclock"
 )
 
 // How often a checkpoint is made while there are new records. The number leaves room for
@@ -73,7 +74,7 @@ type Keeper struct {
 	longest time.Duration
 	asked   time.Time     // when longest was determined
 	valid   time.Duration // for how long longest is used after that
-	clock   wallClock
+	clock   wallclock.Clock
 }
 
 // Keep starts a keeper. The caller closes it before the journal and the recorder.
@@ -85,7 +86,7 @@ func Keep(cfg KeepConfig) *Keeper {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	k := &Keeper{cfg: cfg, stop: stop, clock: newWallClock(cfg.Journal.newestAtLoad)}
+	k := &Keeper{cfg: cfg, stop: stop, clock: wallclock.New(cfg.Journal.newestAtLoad)}
 	signed := cfg.Journal.Head() // almost all of it is signed by the last run; the start of this run is recorded soon
 	k.done.Go(func() { k.sign(ctx, signed) })
 	k.done.Go(func() { k.prune(ctx) })
@@ -154,6 +155,18 @@ func (k *Keeper) prune(ctx context.Context) {
 	}
 }
 
+// checkClock logs a jump of the clock that would have every record pruned.
+func (k *Keeper) checkClock() {
+	now := time.Now()
+	if ahead, doubted := k.clock.Check(now, k.cfg.Age); doubted {
+		k.cfg.Logger.Warn(
+			"the clock is ahead of the newest record by more than the journal is kept: nothing is pruned for its age for a while; if the clock is wrong, set it right before",
+			"ahead", ahead.Round(time.Second),
+			"until", k.clock.TrustedFrom().Format(time.RFC3339),
+		)
+	}
+}
+
 // report logs the first of several failures in a row, such as a lack of file descriptors.
 // A full disk is reported elsewhere.
 func (k *Keeper) report(ctx context.Context, err error) {
@@ -193,7 +206,7 @@ func (k *Keeper) Prune(ctx context.Context) error {
 // zero Head means that there is nothing to prune.
 func (k *Keeper) nextCut(ctx context.Context) (cut lock.Head, cause string, err error) {
 	j, r, now := k.cfg.Journal, k.cfg.Retention, time.Now()
-	if k.clock.doubted(now) {
+	if k.clock.Doubted(now) {
 		r.Age = 0
 	}
 	excess, err := k.excess(ctx)

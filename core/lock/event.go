@@ -30,9 +30,11 @@ const (
 	ReloadFailed   Kind = "reload_failed"   // policies were not loaded: those before stay
 	TokenCreated   Kind = "token_created"   // a token was made
 	TokenRevoked   Kind = "token_revoked"   // a token ended, or will soon
+	TokensPruned   Kind = "tokens_pruned"   // tokens that ended long ago are about to be forgotten
 	AuthFailed     Kind = "auth_failed"     // requests failed authentication
 	ObserverParked Kind = "observer_parked" // an observer failed on an event and goes on with the next
 	ObserverGap    Kind = "observer_gap"    // events were pruned that an observer had not seen
+	BackedUp       Kind = "backed_up"       // a copy of the database was made for an account
 )
 
 // Kinds returns all kinds.
@@ -40,7 +42,8 @@ func Kinds() []Kind {
 	return []Kind{
 		Granted, Renewed, Released, Expired, Broken, Undone,
 		Denied, PolicyError, Conflict, Abandoned,
-		Started, Stopped, Drained, Checkpoint, Pruned, PoliciesLoaded, ReloadFailed, ObserverParked, ObserverGap, TokenCreated, TokenRevoked, AuthFailed,
+		Started, Stopped, Drained, Checkpoint, Pruned, PoliciesLoaded, ReloadFailed, ObserverParked, ObserverGap, TokenCreated, TokenRevoked, TokensPruned, AuthFailed,
+		BackedUp,
 	}
 }
 

@@ -17,9 +17,11 @@ type Token struct {
 	FromFile bool `json:"from_file,omitempty"`
 }
 
-// TokenList is the answer of GET /v1/tokens.
+// TokenList is the answer of GET /v1/tokens: a page of the tokens, the oldest first.
 type TokenList struct {
 	Tokens []Token `json:"tokens"`
+	// Next is passed as after to get the next page; empty at the end.
+	Next string `json:"next"`
 }
 
 // NewToken is a token that was just created.

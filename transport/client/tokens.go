@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -21,10 +22,22 @@ type TokenSpec struct {
 
 // Tokens returns all tokens, revoked ones too. Like all methods for tokens it needs the scope
 // admin.
-func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
-	var list api.TokenList
-	err := c.call(ctx, http.MethodGet, "/v1/tokens", nil, &list)
-	return list.Tokens, err
+func (c *Client) Tokens(ctx context.Context) (all []api.Token, err error) {
+	var query url.Values // none for the first page: an older server knows no parameters, and has no pages
+	for {
+		var page api.TokenList
+		if err := c.call(ctx, http.MethodGet, "/v1/tokens", query, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Tokens...)
+		if page.Next == "" {
+			return all, nil
+		}
+		if len(page.Tokens) == 0 {
+			return nil, errors.New("the server answered with an empty page of tokens that is not the last")
+		}
+		query = url.Values{"after": {page.Next}}
+	}
 }
 
 // CreateToken creates a token. Only this answer shows its secret.

@@ -57,6 +57,7 @@ var every = map[string]error{
 	"problem.ErrCrossOrigin":    ErrCrossOrigin,
 	"problem.ErrForeignHost":    ErrForeignHost,
 	"problem.ErrTooManyReaders": ErrTooManyReaders,
+	"problem.ErrBackingUp":      ErrBackingUp,
 	"problem.ErrJustGranted":    ErrJustGranted,
 	"problem.MethodError":       &MethodError{Method: "PUT", Allow: "GET"},
 	"lock.ErrWaitsEnough":       lock.ErrWaitsEnough,

@@ -74,6 +74,7 @@ var table = []row{
 	{is(lock.ErrWaitsEnough), http.StatusTooManyRequests, api.CodeQuota, "Quota used up", time.Second},
 	{as[*LimitError](), http.StatusTooManyRequests, api.CodeRateLimited, "Too many requests", time.Second},
 	{is(ErrTooManyReaders), http.StatusTooManyRequests, api.CodeTooManyReaders, "Too many readers", 5 * time.Second},
+	{is(ErrBackingUp), http.StatusTooManyRequests, api.CodeTooManyReaders, "Another backup is under way", 5 * time.Second},
 	{is(lock.ErrQuota), http.StatusTooManyRequests, api.CodeQuota, "Quota used up", time.Second},
 
 	{as[*journal.PrunedError](), http.StatusGone, api.CodeCursorExpired, "Cursor is too old", 0},

@@ -52,3 +52,15 @@ func (s *Store) TouchTokens(_ context.Context, used map[string]time.Time) error 
 	}
 	return nil
 }
+
+// PruneTokens deletes tokens, all but the last one there is; see [auth.Store].
+func (s *Store) PruneTokens(_ context.Context, ids []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		if _, found := s.tokens[id]; found && len(s.tokens) > 1 {
+			delete(s.tokens, id)
+		}
+	}
+	return nil
+}

@@ -152,7 +152,7 @@ func (s *Store) checkpointNow() {
 // checkpointRest moves the pages that are left, between two commits.
 func (s *Store) checkpointRest() error {
 	defer s.logStamped.Store(false)
-	if !s.pace.insists() {
+	if s.copies.beingMade() || !s.pace.insists() { // a copy takes longer than commits should wait
 		return s.w.Checkpoint(conn.Passive)
 	}
 	s.w.BusyTimeout(insistFor)

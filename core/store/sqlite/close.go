@@ -17,6 +17,8 @@ import (
 // stays part of the database until the next start, and the log says so.
 func (s *Store) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
+	s.copies.making.Lock() // a copy under way ends
+	defer s.copies.making.Unlock()
 	s.mu.Lock()
 	if s.w == nil {
 		s.mu.Unlock()

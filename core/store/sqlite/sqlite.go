@@ -72,6 +72,8 @@ type Config struct {
 	walSize     int64         // 0: defaultWAL, less than 0: not extended
 	refillPause time.Duration // before the first try to refill the reserve; 0: firstPause
 	checkEvery  time.Duration // between checks of the files; 0: checkInterval
+
+	freeSpace func() (free int64, known bool) // of the folder; nil: the system says
 }
 
 // Store is an open database. It is safe for use by many goroutines.
@@ -99,9 +101,12 @@ type Store struct {
 
 	logStamped atomic.Bool // the present WAL has the stamp, see stampLog
 
+	lastBackup atomic.Pointer[time.Time] // nil: none is on record
+
 	checkpointing sync.Mutex // held during a checkpoint beside the commits; locked after mu
 
 	readers  readers
+	copies   copies
 	wake     chan struct{} // to the upkeep, capacity 1
 	stop     chan struct{} // closed when Close begins
 	stopOnce sync.Once
@@ -194,6 +199,10 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.loadLastBackup(); err != nil {
+		return err
+	}
+	removeDraft(s.path)
 	if err := stampDatabase(s.w, s.path); err != nil {
 		return fmt.Errorf("stamp the database: %w", err)
 	}

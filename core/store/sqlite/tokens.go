@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/sleep"
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
@@ -58,7 +59,7 @@ func (s *Store) PutTokens(_ context.Context, tokens ...auth.Token) error {
 	return nil
 }
 
-// touchStep is the number of tokens written in one transaction.
+// touchStep is the number of tokens written or deleted in one transaction.
 const touchStep = 256
 
 // TouchTokens stores when tokens were last used; see [auth.Store]. It works in steps, so
@@ -70,6 +71,21 @@ func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 		}
 		if err := s.transact(func() error { return s.w.TouchTokens(step, used) }); err != nil {
 			return fmt.Errorf("write the use of tokens to %s: %w", s.path, err)
+		}
+	}
+	return nil
+}
+
+// PruneTokens deletes tokens, all but the last one there is; see [auth.Store]. It works in
+// steps, with pauses like those of [Store.Prune].
+func (s *Store) PruneTokens(ctx context.Context, ids []string) error {
+	for step := range slices.Chunk(ids, touchStep) {
+		start := time.Now()
+		if err := s.transact(func() error { return s.w.PruneTokens(step) }); err != nil {
+			return fmt.Errorf("prune tokens of %s: %w", s.path, err)
+		}
+		if err := sleep.For(ctx, pruneRest+time.Since(start)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -55,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"the cursors of observers stay", testObserverCursors},
 		{"what is pruned is gone, and what is left is whole", testPrune},
 		{"tokens are kept beside the journal", testTokens},
+		{"a pruned token is gone, and the last one stays", testTokensPruned},
 		{"a token there is no space for changes nothing", testTokensFull},
 		{"a lease has left what it was promised", testRemaining},
 		{"a lease that was renewed for less keeps its end", testRemainingBeyondTTL},

@@ -3,6 +3,7 @@ package storetest
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -86,6 +87,43 @@ func testTokens(t *testing.T, f Fixture) {
 		t.Errorf("the head is %+v, want %+v", snap.Head, line.Head)
 	}
 	checkTokens(t, tokens(t, again), a, b)
+}
+
+// What is pruned is gone for good, what is left is whole, and the last token stays.
+func testTokensPruned(t *testing.T, f Fixture) {
+	Load(t, f.Store)
+	s := tokens(t, f.Store)
+	prune := func(ids ...string) {
+		t.Helper()
+		if err := s.PruneTokens(t.Context(), ids); err != nil {
+			t.Fatal(err)
+		}
+	}
+	prune("none") // in an empty store
+	var all []auth.Token
+	var ids []string
+	for i := range 600 { // several steps
+		one := token(t, fmt.Sprintf("%04d", i), "acquire,read:**")
+		one.Revoked = one.Created
+		all, ids = append(all, one), append(ids, one.ID)
+	}
+	if err := s.PutTokens(t.Context(), all...); err != nil {
+		t.Fatal(err)
+	}
+	prune(append([]string{"unknown"}, ids[:598]...)...)
+	prune(ids[:3]...) // again, as after a crash
+	checkTokens(t, s, all[598:]...)
+	if _, found, err := s.TokenByHash(t.Context(), all[0].Hash); found || err != nil {
+		t.Errorf("a pruned token is found: %v, %v", found, err)
+	}
+	if err := s.TouchTokens(t.Context(), map[string]time.Time{ids[0]: all[0].Created}); err != nil {
+		t.Fatal(err)
+	}
+	s = tokens(t, f.Reopen())
+	checkTokens(t, s, all[598:]...)
+	prune(ids...)
+	checkTokens(t, s, all[599])
+	checkTokens(t, tokens(t, f.Reopen()), all[599])
 }
 
 // A token without space is not stored, and existing tokens stay as they were.

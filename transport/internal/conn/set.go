@@ -87,6 +87,17 @@ func (c *Set) Len() int {
 	return len(c.open)
 }
 
+// Unserved returns the number of pending connections that are younger than PendingGrace: their
+// first request may be on its way.
+func (c *Set) Unserved() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.pending.Back(); e != nil && time.Since(e.Value.(*Conn).opened) < PendingGrace; e = e.Prev() {
+		n++
+	}
+	return n
+}
+
 type connKey struct{}
 
 // Opened is for ConnContext of [http.Server]. A request finds its connection with [Of].

@@ -78,13 +78,23 @@ func (p *Values) FencingToken() (lock.Token, error) {
 
 // PageSize returns how many locks or waiters a page has.
 func (p *Values) PageSize(f Field) (int, error) {
-	const usual, most = 100, 1000
+	const usual = 100
+	return p.pageSize(f, usual)
+}
+
+// mostOnPage is the most that a page may have.
+const mostOnPage = 1000
+
+// LargePageSize is PageSize where a page has all it may have unless the request asks for less.
+func (p *Values) LargePageSize(f Field) (int, error) { return p.pageSize(f, mostOnPage) }
+
+func (p *Values) pageSize(f Field, usual int) (int, error) {
 	if !p.given.Has(f) {
 		return usual, nil
 	}
 	n, err := strconv.Atoi(p.texts[f])
-	if err != nil || n < 1 || n > most {
-		return 0, Wrong(f, p.texts[f], fmt.Sprintf("1 to %d", most))
+	if err != nil || n < 1 || n > mostOnPage {
+		return 0, Wrong(f, p.texts[f], fmt.Sprintf("1 to %d", mostOnPage))
 	}
 	return n, nil
 }

@@ -28,6 +28,7 @@ var (
 	TypeYAML    = []string{"application/yaml"}
 	TypeNDJSON  = []string{"application/x-ndjson"}
 	TypeCSV     = []string{"text/csv; charset=utf-8"}
+	TypeSQLite  = []string{"application/vnd.sqlite3"}
 	TypeSSE     = []string{"text/event-stream"}
 	TypeProblem = []string{problem.ContentType}
 	NoStore     = []string{"no-store"}

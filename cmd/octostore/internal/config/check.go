@@ -40,6 +40,7 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 		{"MaxTTL", lock.MinTTL <= c.MaxTTL && c.MaxTTL <= longestTTL},
 		{"MaxWait", time.Second <= c.MaxWait && c.MaxWait <= longestWait},
 		{"AuditRetention", time.Second <= c.AuditRetention && c.AuditRetention <= longestKept},
+		{"TokenRetention", time.Second <= c.TokenRetention && c.TokenRetention <= longestKept},
 		{"AuditMaxSize", leastSize <= c.AuditMaxSize && c.AuditMaxSize <= mostSize},
 		{"LoginTokenTTL", time.Minute <= c.LoginTokenTTL && c.LoginTokenTTL <= longestLogin},
 		{"MaxWaiters", 1 <= c.MaxWaiters && c.MaxWaiters <= mostWaiters},

@@ -30,6 +30,7 @@ type Config struct {
 	ReadyOn           Listeners     `env:"OCTOSTORE_READYZ_ON" envDefault:"both" want:"main, admin or both" doc:"The listener that serves the readiness probe /readyz, if there are two."`
 	DB                Path          `env:"OCTOSTORE_DB" envDefault:"octostore.db" want:"the path of a file" doc:"The database file, created if it does not exist. A write-ahead log of 16 MiB and a disk reserve of 20 MiB are kept beside it."`
 	TokensFile        File          `env:"OCTOSTORE_TOKENS_FILE" envDefault:"none" want:"the path of a file, or none" doc:"A file of additional tokens, with lines account:token or account:token:scopes. A file that everybody on the machine can read or change is refused. SIGHUP reloads it."`
+	TokenRetention    time.Duration `env:"OCTOSTORE_TOKEN_RETENTION" envDefault:"30d" want:"1s to 36500d" doc:"How long tokens are listed after they expired or were revoked. Then they are deleted."`
 	DefaultTTL        time.Duration `env:"OCTOSTORE_DEFAULT_TTL" envDefault:"60s" want:"1s to OCTOSTORE_MAX_TTL" doc:"The lease duration of requests that do not set one."`
 	MaxTTL            time.Duration `env:"OCTOSTORE_MAX_TTL" envDefault:"1h" want:"1s to 30d" doc:"The longest lease duration that a request may ask for."`
 	MaxWait           time.Duration `env:"OCTOSTORE_MAX_WAIT" envDefault:"10m" want:"1s to 24h" doc:"The longest time a request may wait in a queue; longer waits are shortened to it."`

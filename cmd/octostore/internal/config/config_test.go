@@ -29,7 +29,7 @@ func TestDefaults(t *testing.T) {
 		DefaultTTL: time.Minute, MaxTTL: time.Hour, MaxWait: 10 * time.Minute,
 		MaxWaiters: 50_000, MaxWaitersPerLock: 10_000, MaxWatches: 1000, MaxExports: 100,
 		AccountRate: 1000, AccountInFlight: 11_000, AccountWaiters: 10_000, AccountLocks: 100_000, AddressRate: 20, NewTokens: 100,
-		AuditLevel: "decisions", AuditRetention: 30 * 24 * time.Hour, AuditMaxSize: 4 << 30,
+		TokenRetention: 30 * 24 * time.Hour, AuditLevel: "decisions", AuditRetention: 30 * 24 * time.Hour, AuditMaxSize: 4 << 30,
 		GitHubURL: "https://github.com", LoginTokenTTL: 12 * time.Hour,
 		LogFormat: "auto", LogLevel: "info", PolicyCache: "beside",
 	}
@@ -104,6 +104,9 @@ func TestValues(t *testing.T) {
 		{"OCTOSTORE_AUDIT_RETENTION", "1.5d", "is not a duration"},
 		{"OCTOSTORE_AUDIT_RETENTION", "-1d", "is negative"},
 		{"OCTOSTORE_AUDIT_RETENTION", "999999999999d", "is not a duration"},
+		{"OCTOSTORE_TOKEN_RETENTION", "1s", ""},
+		{"OCTOSTORE_TOKEN_RETENTION", "0", "is out of range"},
+		{"OCTOSTORE_TOKEN_RETENTION", "36501d", "is out of range"},
 		{"OCTOSTORE_AUDIT_MAX_SIZE", "500MiB", ""},
 		{"OCTOSTORE_AUDIT_MAX_SIZE", "1048576", ""},
 		{"OCTOSTORE_AUDIT_MAX_SIZE", "1TiB", ""},

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,12 +54,16 @@ func (e *ExposedError) Error() string {
 		"create a first token with octostore token create --admin --create, set OCTOSTORE_TOKENS_FILE, or set up login with GitHub", e.Addr)
 }
 
-// listen binds the addresses.
+// listen binds the addresses for which there is no listener yet.
 func (p *Parts) listen(cfg config.Config) (err error) {
-	if p.Listener, err = listen("OCTOSTORE_ADDR", string(cfg.Addr)); err != nil || cfg.AdminAddr == "" {
-		return err
+	if p.Listener == nil {
+		if p.Listener, err = listen("OCTOSTORE_ADDR", string(cfg.Addr)); err != nil {
+			return err
+		}
 	}
-	p.Admin, err = listen("OCTOSTORE_ADMIN_ADDR", string(cfg.AdminAddr))
+	if p.Admin == nil && cfg.AdminAddr != "" {
+		p.Admin, err = listen("OCTOSTORE_ADMIN_ADDR", string(cfg.AdminAddr))
+	}
 	return err
 }
 
@@ -66,9 +71,9 @@ func (p *Parts) listen(cfg config.Config) (err error) {
 func (p *Parts) Exposed(cfg config.Config) string {
 	switch {
 	case p.Listener != nil && !isLoopback(p.Listener):
-		return string(cfg.Addr)
+		return cmp.Or(p.given[0], string(cfg.Addr))
 	case p.Admin != nil && !isLoopback(p.Admin):
-		return string(cfg.AdminAddr)
+		return cmp.Or(p.given[1], string(cfg.AdminAddr))
 	}
 	return ""
 }

@@ -28,6 +28,8 @@ type Parts struct {
 	Listener    net.Listener // on OCTOSTORE_ADDR
 	Admin       net.Listener // on OCTOSTORE_ADMIN_ADDR; nil: it is not set
 	Certificate *Certificate // nil: no TLS
+
+	given [2]string // addresses of listeners that were not bound here: main, admin
 }
 
 // Checks returns the checks in their order. Checks that need an open database follow after
@@ -43,9 +45,15 @@ func Checks() []Check {
 	}
 }
 
-// Prepare runs the checks up to the first that fails. After an error nothing is open.
-func Prepare(cfg config.Config) (*Parts, error) {
-	p := &Parts{}
+// Prepare runs the checks up to the first that fails. After an error nothing is open. A
+// listener that is given, not nil, is used instead of one on the address of the settings.
+func Prepare(cfg config.Config, main, admin net.Listener) (*Parts, error) {
+	p := &Parts{Listener: main, Admin: admin}
+	for i, l := range []net.Listener{main, admin} {
+		if l != nil {
+			p.given[i] = l.Addr().String()
+		}
+	}
 	for _, c := range Checks() {
 		if err := c.Run(p, cfg); err != nil {
 			p.Close()

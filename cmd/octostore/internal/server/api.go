@@ -30,8 +30,9 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 			Retention: cfg.AuditRetention,
 			MaxBytes:  int64(cfg.AuditMaxSize),
 		},
-		Tokens: s.tokens.Tokens,
-		Login:  s.login,
+		Tokens:  s.tokens.Tokens,
+		Login:   s.login,
+		Backups: newBackups(s),
 
 		MetricsOn: listenersOf[cfg.MetricsOn],
 		ReadyOn:   listenersOf[cfg.ReadyOn],

@@ -36,6 +36,8 @@ func (h *hangups) end() {
 // reload reloads the certificate, the tokens file and the policies. A part that cannot be
 // loaded keeps its old state.
 func (s *server) reload() {
+	s.unit.Reloading()
+	defer func() { s.unit.Ready(s.status()) }()
 	if s.certificate != nil {
 		if err := s.certificate.Reload(); err != nil {
 			s.log.Error("the certificate is as it was", "err", err)

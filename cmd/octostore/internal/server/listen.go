@@ -15,10 +15,17 @@ func (s *server) serveHTTP() {
 
 func (s *server) accept(on *http.Server, l net.Listener) {
 	s.http = append(s.http, on)
-	if s.certificate == nil {
-		go func() { s.served <- on.Serve(l) }()
+	serve := func() error { return on.Serve(l) }
+	if s.certificate != nil {
+		on.TLSConfig = s.certificate.ServerConfig()
+		serve = func() error { return on.ServeTLS(l, "", "") }
+	}
+	if l == s.sockets.Main || l == s.sockets.Admin {
+		s.accepting.Go(func() { s.served <- serve() })
 		return
 	}
-	on.TLSConfig = s.certificate.ServerConfig()
-	go func() { s.served <- on.ServeTLS(l, "", "") }()
+	go func() { s.served <- serve() }()
 }
+
+// status is the line about the server that systemctl status shows.
+func (s *server) status() string { return "serving on " + s.url() }

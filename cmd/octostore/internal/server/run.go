@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/systemd"
 )
 
 // Run runs a server with these settings until ctx ends, then stops it in good order. It
@@ -16,11 +17,14 @@ func Run(ctx context.Context, loaded config.Loaded, w io.Writer) error {
 	for _, u := range loaded.Unknown {
 		log.Warn("not a setting", "variable", u.Name, "source", u.Source)
 	}
-	Tune()
-	cut := fitFiles(&loaded)
-	floor := heapFloor()
-	defer runtime.KeepAlive(floor)
-	err := serve(ctx, loaded.Config, log, openSQLite, cut, loaded.Values...)
+	unit, err := systemd.Open(log)
+	if err == nil {
+		Tune()
+		cut := fitFiles(&loaded)
+		floor := heapFloor()
+		defer runtime.KeepAlive(floor)
+		err = serve(ctx, unit, loaded.Config, log, openSQLite, cut, loaded.Values...)
+	}
 	if err != nil {
 		log.Error("the server has failed", "err", err)
 	}
@@ -31,9 +35,10 @@ func Run(ctx context.Context, loaded config.Loaded, w io.Writer) error {
 // is called once it accepts connections. An error means it could not start, could not go
 // on, or could not stop in good order.
 func serve(
-	ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage, listening func(*slog.Logger), settings ...config.Value,
+	ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage, listening func(*slog.Logger),
+	settings ...config.Value,
 ) error {
-	s, err := startServer(ctx, cfg, log, open, settings...)
+	s, err := start(ctx, unit, cfg, log, open, settings...)
 	if err != nil && ctx.Err() != nil {
 		log.Info("stopped before the server listened", "cause", context.Cause(ctx), "err", err)
 		return nil
@@ -44,7 +49,11 @@ func serve(
 	if listening != nil {
 		listening(log)
 	}
+	unit.Ready(s.status())
+	endWatch := unit.Watch(s.progress)
 	failure := s.wait(ctx)
+	endWatch()
+	unit.Stopping()
 	if failure == nil {
 		log.Info("stopping", "cause", context.Cause(ctx))
 	}

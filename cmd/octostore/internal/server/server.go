@@ -11,10 +11,12 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
+	"github.com/octostore/octostore/cmd/octostore/internal/systemd"
 	"github.com/octostore/octostore/cmd/octostore/internal/version"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
@@ -38,6 +40,9 @@ type server struct {
 	log         *slog.Logger
 	started     time.Time
 	settings    []config.Value         // with their sources, to be shown
+	unit        *systemd.Unit          // nil: not of systemd
+	sockets     systemd.Sockets        // that systemd keeps open over restarts
+	accepting   sync.WaitGroup         // connections to those
 	certificate *preflight.Certificate // nil: no TLS
 	listener    net.Listener
 	admin       net.Listener // nil: there is none
@@ -54,18 +59,21 @@ type server struct {
 	hangups     *hangups
 }
 
-// startServer opens all parts and begins to accept connections. The settings are only shown
-// to administrators. The caller stops the server.
-func startServer(
-	ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage, settings ...config.Value,
+// start opens all parts and begins to accept connections. The settings are only shown to
+// administrators. The caller stops the server.
+func start(
+	ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage, settings ...config.Value,
 ) (_ *server, err error) {
-	s := &server{log: log, started: time.Now(), settings: settings, served: make(chan error, 2)} // one for each listener
+	s := &server{log: log, unit: unit, started: time.Now(), settings: settings, served: make(chan error, 2)} // one for each listener
 	defer func() {
 		if err != nil {
 			_ = s.close() // the first error is the one to return
 		}
 	}()
-	parts, err := preflight.Prepare(cfg)
+	if s.sockets, err = unit.Sockets(); err != nil {
+		return nil, err
+	}
+	parts, err := preflight.Prepare(cfg, s.sockets.Main, s.sockets.Admin)
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +123,9 @@ func startServer(
 	s.serveHTTP()
 	s.hangups = onHangup(s.reload)
 	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", version.Own())
+	if s.sockets.Main != nil {
+		log.Info("the main socket is one that systemd keeps open; OCTOSTORE_ADDR is not used")
+	}
 	if s.admin != nil {
 		log.Info("listening for administration", "addr", s.admin.Addr().String())
 	}

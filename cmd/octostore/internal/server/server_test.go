@@ -59,6 +59,11 @@ func testConfig(t *testing.T) config.Config {
 	return loaded.Config
 }
 
+// startServer starts a server that systemd knows nothing of. The test stops it.
+func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage) (*server, error) {
+	return start(ctx, nil, cfg, log, open)
+}
+
 // startTest starts a server on a shelf. The test stops it.
 func startTest(t *testing.T, on *shelf) *server {
 	t.Helper()
@@ -146,7 +151,7 @@ func TestServeReportsWhatEndedIt(t *testing.T) {
 	deposed := lock.ErrDeposed
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serve(t.Context(), testConfig(t), slog.New(slog.NewTextHandler(&log, nil)),
+		ended <- serve(t.Context(), nil, testConfig(t), slog.New(slog.NewTextHandler(&log, nil)),
 			func(context.Context, string, *slog.Logger) (storage, error) { return store, nil }, nil)
 	}()
 	octotest.WaitUntil(t, "it listens", func() bool { return strings.Contains(log.String(), "msg=listening") })

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/systemd"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -57,15 +58,38 @@ func (s *server) stop() error {
 	}
 }
 
-// drain answers all waiters. Renewals and releases go on.
+// progress returns nil if the loop of the lock table goes around. It does not while a commit
+// hangs.
+func (s *server) progress() error {
+	_, _, err := s.table.Queue(context.Background(), "", 0, 0)
+	if errors.Is(err, lock.ErrOutcomeUnknown) {
+		return errors.New("the lock table does not answer; a commit hangs, perhaps because the disk does")
+	}
+	return err
+}
+
+// drain answers all waiters. Renewals and releases go on. Sockets that systemd keeps are given
+// back first, and connections from before get time for their request: later ones wait for the
+// next process, and none is closed without an answer.
 func (s *server) drain() {
+	s.sockets.Close()
+	s.accepting.Wait() // all that was accepted is counted then
 	if s.policies != nil {
 		s.policies.stop()
 	}
 	s.table.Drain()
-	for giveUp := time.Now().Add(answerTime); s.table.Stats().Waiters > 0 && time.Now().Before(giveUp); {
+	for giveUp := time.Now().Add(answerTime); (s.table.Stats().Waiters > 0 || s.unserved() > 0) && time.Now().Before(giveUp); {
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// unserved returns how many connections to sockets of systemd may have their first request on
+// its way.
+func (s *server) unserved() int {
+	if s.sockets == (systemd.Sockets{}) {
+		return 0 // more come until the shutdown
+	}
+	return s.api.Unserved()
 }
 
 // shutdown finishes the requests under way, and hangs up on those that take too long.
@@ -89,7 +113,7 @@ func (s *server) shutdown() {
 
 // close closes the parts that are open, the outermost first.
 func (s *server) close() error {
-	for _, l := range []net.Listener{s.listener, s.admin} {
+	for _, l := range []net.Listener{s.listener, s.admin, s.sockets.Main, s.sockets.Admin} {
 		if l != nil {
 			_ = l.Close() // no-op if already closed
 		}

@@ -19,7 +19,8 @@ type tokens struct {
 func openTokens(ctx context.Context, s *server, cfg config.Config, log *slog.Logger) (*tokens, error) {
 	file := string(cfg.TokensFile)
 	known, err := auth.Open(ctx, auth.Config{
-		Store: s.store, Recorder: s.table, File: file, TokensRequired: cfg.LoginByGitHub(), Logger: log,
+		Store: s.store, Recorder: s.table, File: file,
+		TokensRequired: cfg.LoginByGitHub(), Retention: cfg.TokenRetention, Logger: log,
 	})
 	if err != nil {
 		return nil, err // it says of what

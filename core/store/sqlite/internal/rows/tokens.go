@@ -159,6 +159,24 @@ func (d *DB) TouchTokens(ids []string, used map[string]time.Time) error {
 	return nil
 }
 
+// PruneTokens deletes the tokens of some ids. The last token of a database stays: that there
+// is one is what keeps a server from serving requests without tokens.
+func (d *DB) PruneTokens(ids []string) error {
+	q, err := d.Prepare("DELETE FROM tokens WHERE id = ?1 AND EXISTS (SELECT 1 FROM tokens WHERE id <> ?1)")
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	for _, id := range ids {
+		q.Reserve(len(id))
+		q.BindText(1, id)
+		if err := q.Run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // TokensAndKey returns the number of tokens, and the key that verifies signatures of the
 // journal. An older schema has none of them.
 func (d *DB) TokensAndKey(ctx context.Context, version int64) (tokens int, key ed25519.PublicKey, err error) {

@@ -1,4 +1,4 @@
-package journal
+package wallclock
 
 import (
 	"testing"
@@ -10,7 +10,7 @@ import (
 func TestClockThatJumpsAheadIsDoubted(t *testing.T) {
 	const age = 30 * 24 * time.Hour
 	noon := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
-	c := wallClock{shown: noon, checked: noon}
+	c := Clock{shown: noon, checked: noon}
 	for _, step := range []struct {
 		name   string
 		passed time.Duration // truly
@@ -27,17 +27,17 @@ func TestClockThatJumpsAheadIsDoubted(t *testing.T) {
 		// Without a second clock in these instants, what jumped is put into what was shown.
 		now := c.checked.Add(step.passed)
 		c.shown = c.checked.Add(-step.jumped)
-		if _, doubted := c.check(now, age); doubted != step.doubt {
+		if _, doubted := c.Check(now, age); doubted != step.doubt {
 			t.Errorf("%s: doubted %t", step.name, doubted)
 		}
-		if got := c.doubted(now.Add(59 * time.Minute)); got != step.doubt && step.doubt {
+		if got := c.Doubted(now.Add(59 * time.Minute)); got != step.doubt && step.doubt {
 			t.Errorf("%s: doubted for less than an hour", step.name)
 		}
-		if c.doubted(now.Add(time.Hour)) {
+		if c.Doubted(now.Add(time.Hour)) {
 			t.Errorf("%s: doubted for longer than an hour", step.name)
 		}
 	}
-	if _, doubted := c.check(c.checked.Add(-age), 0); doubted {
+	if _, doubted := c.Check(c.checked.Add(-age), 0); doubted {
 		t.Error("doubted although nothing is pruned for its age")
 	}
 }
