@@ -330,7 +330,8 @@ func (s *Service) Queue(ctx context.Context, p auth.Principal, name lock.Name, s
 // List returns the locks with a holder or waiters that the principal may read, sorted by
 // name, and the name to pass as After for the next page, empty at the end. It never waits
 // for a write. It looks only at names under the prefixes of the principal's patterns, and
-// skips those that the principal may not read. Errors: [*input.Error], [ErrForbidden] if
+// skips those that the principal may not read. In another order than [table.ByName] it lists
+// only locks with waiters, and there is one page. Errors: [*input.Error], [ErrForbidden] if
 // the principal may read no lock.
 func (s *Service) List(p auth.Principal, q table.Query) (views []lock.View, next lock.Name, err error) {
 	if err := lock.CheckPrefix(q.Prefix); err != nil {
@@ -341,6 +342,10 @@ func (s *Service) List(p auth.Principal, q table.Query) (views []lock.View, next
 	}
 	if !p.MayAll(auth.Read) {
 		q.Visible = func(n lock.Name) bool { return p.May(auth.Read, n) }
+	}
+	if q.Order != table.ByName {
+		views, _ = s.table.List(q)
+		return views, "", nil
 	}
 	most := q.Limit
 	for _, prefix := range p.Prefixes(auth.Read) {
@@ -367,6 +372,10 @@ func longer(a, b string) (prefix string, overlap bool) {
 	}
 	return "", false
 }
+
+// Version returns a number that changes when the state of a lock does, so a reader knows
+// whether to read again.
+func (s *Service) Version() uint64 { return s.table.Version() }
 
 // Stats returns the counts and timings of the table since its start.
 func (s *Service) Stats() table.Stats { return s.table.Stats() }

@@ -95,10 +95,18 @@ func (x *exchange) beginStream(contentType []string, gzip bool, unsent int) *wir
 func (x *exchange) untilStop() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(x.context())
 	stop := context.AfterFunc(x.api.service.UntilDrain(), cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
+// followUntilStop is untilStop for a stream that goes on with new events.
+func (x *exchange) followUntilStop() (context.Context, context.CancelFunc) {
+	ctx, cancel := x.untilStop()
 	end := x.api.streams.Follow()
 	return ctx, func() {
 		end()
-		stop()
 		cancel()
 	}
 }

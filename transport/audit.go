@@ -135,7 +135,7 @@ func (a *auditStream) send(x *exchange) error {
 		return nil
 	}
 	defer s.Rest()
-	until, done := x.untilStop()
+	until, done := x.followUntilStop()
 	defer done()
 	if err := a.line(s, a.export.Opening(time.Now())); err != nil {
 		return err

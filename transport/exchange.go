@@ -161,6 +161,9 @@ func (x *exchange) fail(err error) {
 
 func (x *exchange) refuse(answer problem.Answer) {
 	x.code = answer.Code
+	if answer.Code == api.CodeHeld {
+		x.api.recorder.Conflict()
+	}
 	if x.status != 0 || answer.Code == problem.CodeGone {
 		x.aborted = true
 		return

@@ -49,7 +49,7 @@ func (a *API) listLocks(ctx context.Context, c *caller, p *param.Values) (wire.L
 
 // listOne is for a lock whose name ends in a verb, which no path of a GET can name.
 func (a *API) listOne(ctx context.Context, c *caller, p *param.Values) (wire.List, error) {
-	if other := p.Given() & param.SetOf(param.Prefix, param.Account, param.Limit, param.After); other != 0 {
+	if other := p.Given() & param.SetOf(param.Prefix, param.Account, param.Sort, param.Limit, param.After); other != 0 {
 		return wire.List{}, &input.Error{
 			Field:   "name",
 			Problem: "is given together with " + other.String(),
@@ -76,6 +76,12 @@ func listQuery(p *param.Values) (q table.Query, err error) {
 	}
 	if q.Limit, err = p.PageSize(param.Limit); err != nil {
 		return q, err
+	}
+	if q.Order, err = p.Order(); err != nil {
+		return q, err
+	}
+	if q.Order != table.ByName && p.Has(param.After) {
+		return q, &input.Error{Field: "after", Problem: "is given with another order than by name, which has one page", Want: "a larger limit, or no sort"}
 	}
 	q.After, err = p.After()
 	return q, err

@@ -33,8 +33,10 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/activity"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
+	"github.com/octostore/octostore/transport/internal/live"
 	"github.com/octostore/octostore/transport/internal/metrics"
 	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/login"
@@ -135,6 +137,8 @@ type API struct {
 	watches, exports limit.Streams
 	backing          limit.Streams // backups under way
 	streams          *wire.StreamPool
+	recorder         *activity.Recorder
+	hub              live.Hub // of live streams, which count as watches
 	hangups          conn.Hangups
 }
 
@@ -183,6 +187,7 @@ func New(cfg Config) *API {
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
 	a.backing.Max = 1
 	a.streams = wire.NewStreamPool(max(1, runtime.NumCPU()/2))
+	a.recorder = activity.Open(activity.Config{Journal: cfg.Journal, Stats: cfg.Service.Stats})
 	a.byVerb = byVerb(a.routes)
 	a.metrics = metrics.New(metrics.Config{
 		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
@@ -213,6 +218,7 @@ func New(cfg Config) *API {
 // Close ends what the API does beside requests, of which there must be none left. It always
 // returns nil.
 func (a *API) Close() error {
+	_ = a.recorder.Close()
 	a.hangups.Close()
 	a.sparse.Close()
 	return nil

@@ -45,7 +45,7 @@ func (x *exchange) follow() error {
 	if x.r.Method == http.MethodHead {
 		return nil
 	}
-	ctx, done := x.untilStop()
+	ctx, done := x.followUntilStop()
 	defer done()
 	defer w.stream.Rest()
 	for ctx.Err() == nil {

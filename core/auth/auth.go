@@ -89,6 +89,16 @@ func (p Principal) Prefixes(verb Verb) []string {
 	return p.scopes.prefixes(verb)
 }
 
+// Scopes returns the permissions of the principal in the form of [ParseScopes]; empty for
+// [Local], which may do everything, and for the zero Principal. Two principals with the same
+// text may do the same.
+func (p Principal) Scopes() string {
+	if p.scopes == nil {
+		return ""
+	}
+	return p.scopes.text
+}
+
 // Err returns nil while the token of the principal is valid, then [ErrRevoked] or
 // [ErrExpired]. For [Local] it returns [ErrNoToken] once the server has tokens.
 func (p Principal) Err(now time.Time) error {

@@ -193,6 +193,7 @@ func (e *entry) view(limit int) View {
 		v.Lease = e.held.lease
 	}
 	v.Queue = e.queue.page(0, limit)
+	v.WaitingSince = e.queue.longest()
 	return v
 }
 

@@ -109,6 +109,20 @@ func (q *queue) first() *waiter {
 	return nil
 }
 
+// longest returns when the longest wait began; zero: there are no waiters. Only the first of
+// a class can wait longest.
+func (q *queue) longest() (since time.Time) {
+	if q == nil {
+		return since
+	}
+	for _, line := range q {
+		if len(line) > 0 && (since.IsZero() || line[0].since.Before(since)) {
+			since = line[0].since
+		}
+	}
+	return since
+}
+
 // page returns up to limit places after the first skip ones, as others may see them.
 func (q *queue) page(skip, limit int) []Waiting {
 	n := min(q.len()-skip, limit)

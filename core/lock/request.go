@@ -99,6 +99,8 @@ type View struct {
 	Lease   *Lease    // nil: free
 	Waiters int       // all of them
 	Queue   []Waiting // the first 16; not to be changed
+	// WaitingSince is when the longest wait in the queue began; zero: there are no waiters.
+	WaitingSince time.Time
 }
 
 // Errors of requests. transport/problem maps them to HTTP.

@@ -148,6 +148,9 @@ func (t *Table) count() {
 		switch {
 		case e.Kind == lock.Granted:
 			t.waits.observeSpan(e.Waited)
+			if e.Waited > 0 {
+				t.countHandover(events[:i], e.Lease.Name)
+			}
 		case e.Kind.Ends():
 			t.holds.observeSpan(e.Lease.HeldFor(e.Time))
 		}
@@ -164,6 +167,7 @@ func (t *Table) publish() {
 	if len(t.shown) == 0 {
 		return
 	}
+	t.noteFreed()
 	t.views.publish(t.shown)
 	t.shown = reused(t.shown)
 	held, waiting := t.m.Counts()

@@ -14,11 +14,14 @@ type Stats struct {
 	Waiters int                            // now, including absent ones that keep a place
 	Queues  [lock.PriorityCount]QueueStats // the same by priority, the first served first
 
-	Batches     Histogram // events per committed batch
-	Commits     Histogram // seconds per commit
-	Waits       Histogram // seconds in the queue, of requests that were granted
-	Holds       Histogram // seconds from grant to end, of leases that ended
-	FullCommits uint64    // commits refused for lack of space
+	Batches Histogram // events per committed batch
+	Commits Histogram // seconds per commit
+	Waits   Histogram // seconds in the queue, of requests that were granted
+	Holds   Histogram // seconds from grant to end, of leases that ended
+	// Handovers are seconds from the end of a lease to the committed grant of its lock to a
+	// waiter: the policies that are evaluated again at its turn and the commit are included.
+	Handovers   Histogram
+	FullCommits uint64 // commits refused for lack of space
 }
 
 // Histogram counts observations in buckets. Counts[i] are those of at most

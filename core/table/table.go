@@ -70,6 +70,8 @@ type Table struct {
 	commits       *histogram
 	waits         *histogram
 	holds         *histogram
+	handovers     *histogram
+	freed         map[lock.Name]time.Time // the loop's own: since when locks with waiters are free
 }
 
 // Open loads the store and starts the loop. Leases that lapsed while no table served
@@ -98,6 +100,9 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 		commits: newHistogram(commitBound),
 		waits:   newHistogram(spanBounds),
 		holds:   newHistogram(spanBounds),
+
+		handovers: newHistogram(handoverBounds),
+		freed:     map[lock.Name]time.Time{},
 	}
 	t.begin, t.stopBegin = context.WithCancel(context.Background())
 	t.draining, t.drain = context.WithCancel(context.Background())
@@ -216,6 +221,7 @@ type Query struct {
 	Account string    // only locks held by this account; empty: all
 	After   lock.Name // only names greater than this one
 	Limit   int       // at least 1
+	Order   Order     // if not [ByName], After has no meaning
 	// Visible, if not nil, is asked for every name; false leaves it out. It must be
 	// quick and must not call the table.
 	Visible func(lock.Name) bool
@@ -223,8 +229,17 @@ type Query struct {
 
 // List returns names with a lease or a waiter in order, and the last name returned
 // if there may be more, to be passed as After. Each page is consistent per name, not
-// as a whole.
-func (t *Table) List(q Query) (found []lock.View, next lock.Name) { return t.views.list(q) }
+// as a whole. In another order than [ByName] there is one page only.
+func (t *Table) List(q Query) (found []lock.View, next lock.Name) {
+	if q.Order != ByName {
+		return t.views.listWaited(q), ""
+	}
+	return t.views.list(q)
+}
+
+// Version returns a number that changes when a view changes: while it stays the same, Get
+// and List return what they returned before.
+func (t *Table) Version() uint64 { return t.views.version.Load() }
 
 // Stats returns counts and timings since Open.
 func (t *Table) Stats() Stats {
@@ -236,6 +251,7 @@ func (t *Table) Stats() Stats {
 		Commits:     t.commits.snapshot(),
 		Waits:       t.waits.snapshot(),
 		Holds:       t.holds.snapshot(),
+		Handovers:   t.handovers.snapshot(),
 		FullCommits: t.fullCommits.Load(),
 	}
 }

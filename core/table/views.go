@@ -3,6 +3,8 @@ package table
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/tidwall/btree"
@@ -18,9 +20,11 @@ const scanStep = 256
 // views are the committed states of all names with a lease or a waiter, in order of name.
 // The loop writes them after each commit; all goroutines may read them.
 type views struct {
-	mu       sync.RWMutex // held for at most scanStep names
+	mu       sync.RWMutex  // held for at most scanStep names
+	version  atomic.Uint64 // counts publications
 	m        btree.Map[lock.Name, view]
 	accounts accountIndex
+	waited   waitedIndex
 }
 
 type view struct {
@@ -31,13 +35,14 @@ type view struct {
 type viewedQueue struct {
 	total int
 	first []lock.Waiting
+	since time.Time // when the longest wait began
 }
 
 // viewOf is the short form of a view.
 func viewOf(v lock.View) view {
 	short := view{lease: v.Lease}
 	if v.Waiters > 0 {
-		short.queue = &viewedQueue{total: v.Waiters, first: v.Queue}
+		short.queue = &viewedQueue{total: v.Waiters, first: v.Queue, since: v.WaitingSince}
 	}
 	return short
 }
@@ -45,7 +50,7 @@ func viewOf(v lock.View) view {
 func (v view) of(name lock.Name) lock.View {
 	out := lock.View{Name: name, Lease: v.lease}
 	if v.queue != nil {
-		out.Waiters, out.Queue = v.queue.total, v.queue.first
+		out.Waiters, out.Queue, out.WaitingSince = v.queue.total, v.queue.first, v.queue.since
 	}
 	return out
 }
@@ -57,6 +62,7 @@ func (vs *views) publish(changed []lock.View) {
 		changed = changed[scanStep:]
 	}
 	vs.publishSome(changed)
+	vs.version.Add(1)
 }
 
 func (vs *views) publishSome(changed []lock.View) {
@@ -66,10 +72,13 @@ func (vs *views) publishSome(changed []lock.View) {
 		if now.Lease == nil && now.Waiters == 0 {
 			old, _ := vs.m.Delete(now.Name)
 			vs.accounts.move(now.Name, old.lease, nil)
+			vs.waited.move(now.Name, old.queue, nil)
 			continue
 		}
-		old, _ := vs.m.Set(now.Name, viewOf(now))
+		short := viewOf(now)
+		old, _ := vs.m.Set(now.Name, short)
 		vs.accounts.move(now.Name, old.lease, now.Lease)
+		vs.waited.move(now.Name, old.queue, short.queue)
 	}
 }
 

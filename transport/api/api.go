@@ -84,8 +84,10 @@ type Lock struct {
 	Lease *Lease `json:"lease,omitempty"`
 	// WaitersTotal is the length of the queue; Waiters are its first 16 places, or the page
 	// that was asked for.
-	WaitersTotal int      `json:"waiters_total"`
-	Waiters      []Waiter `json:"waiters"`
+	WaitersTotal int `json:"waiters_total"`
+	// WaitingSince is when the longest wait in the queue began; nil: there are no waiters.
+	WaitingSince *time.Time `json:"waiting_since,omitempty"`
+	Waiters      []Waiter   `json:"waiters"`
 	// WaitersNext is passed as waiters_after to get the next page; absent at the end of the
 	// queue.
 	WaitersNext int `json:"waiters_next,omitempty"`

@@ -56,15 +56,22 @@ type LocksQuery struct {
 	Account string // only locks that this account holds
 	After   string // only names after this one: the Next of the page before
 	Limit   int    // at most this many, 1 to 1,000; 0: 100
+	// Sort is the order: waiters or wait, of locks with waiters only, with the most waiters or
+	// the longest wait first, in one page; empty: by name.
+	Sort string
 }
 
-// Locks returns a page of the locks that are held or waited for, by name. Names that the account
-// may not read do not appear.
-func (c *Client) Locks(ctx context.Context, q LocksQuery) (list api.List, err error) {
-	query := nonEmpty(map[string]string{"prefix": q.Prefix, "account": q.Account, "after": q.After})
+func (q LocksQuery) values() url.Values {
+	query := nonEmpty(map[string]string{"prefix": q.Prefix, "account": q.Account, "after": q.After, "sort": q.Sort})
 	if q.Limit > 0 {
 		query.Set("limit", strconv.Itoa(q.Limit))
 	}
-	err = c.call(ctx, http.MethodGet, "/v1/locks", query, &list)
+	return query
+}
+
+// Locks returns a page of the locks that are held or waited for. Names that the account
+// may not read do not appear.
+func (c *Client) Locks(ctx context.Context, q LocksQuery) (list api.List, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/locks", q.values(), &list)
 	return list, err
 }

@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -48,6 +50,21 @@ var (
 // connection was cut, the server stopped, or nothing came for 45 s. It never ends without one. A
 // caller who wants to go on watches again after the last ID; it gets the events it has missed.
 func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[WatchEvent, error] {
+	return c.stream(ctx, streamRequest{
+		path: "/v1/events", query: nonEmpty(map[string]string{"prefix": q.Prefix}), after: q.After, longest: 1 << 20,
+	})
+}
+
+// streamRequest asks for a stream of server-sent events.
+type streamRequest struct {
+	path    string
+	query   url.Values
+	after   string // id of the last event that was received; empty: none
+	longest int    // bytes of a line
+}
+
+// stream is the iteration of [Client.Watch].
+func (c *Client) stream(ctx context.Context, q streamRequest) iter.Seq2[WatchEvent, error] {
 	return func(yield func(WatchEvent, error) bool) {
 		own, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
@@ -72,14 +89,14 @@ func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[WatchEvent, 
 }
 
 // watch passes on events until the caller has enough; then it returns nil.
-func (c *Client) watch(ctx context.Context, q WatchQuery, each func(WatchEvent) bool) error {
-	req, err := c.request(ctx, http.MethodGet, "/v1/events", nonEmpty(map[string]string{"prefix": q.Prefix}))
+func (c *Client) watch(ctx context.Context, q streamRequest, each func(WatchEvent) bool) error {
+	req, err := c.request(ctx, http.MethodGet, q.path, q.query)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Accept", "text/event-stream")
-	if q.After != "" {
-		req.Header.Set("Last-Event-ID", q.After)
+	if q.after != "" {
+		req.Header.Set("Last-Event-ID", q.after)
 	}
 	resp, err := c.send(c.long, req)
 	if err != nil {
@@ -89,7 +106,7 @@ func (c *Client) watch(ctx context.Context, q WatchQuery, each func(WatchEvent) 
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "text/event-stream" {
 		return c.foreign()
 	}
-	s := eventStream{lines: bufio.NewReader(resp.Body), last: q.After}
+	s := eventStream{lines: bufio.NewReader(resp.Body), last: q.after, longest: q.longest}
 	for {
 		e, err := s.next()
 		if errors.Is(err, io.EOF) {
@@ -108,12 +125,13 @@ func (c *Client) watch(ctx context.Context, q WatchQuery, each func(WatchEvent) 
 type eventStream struct {
 	lines *bufio.Reader
 	last  string // id of the last block that had one
+
+	longest int // bytes of a line
 }
 
 // next returns the next event: a block of lines up to an empty one. A block that the end of the
 // stream cuts off is no event, and neither is a comment alone.
 func (s *eventStream) next() (WatchEvent, error) {
-	const most = 4 << 20
 	var e WatchEvent
 	given := false
 	for {
@@ -137,8 +155,8 @@ func (s *eventStream) next() (WatchEvent, error) {
 			e.Data = append(append(e.Data, value...), '\n')
 			given = true
 		}
-		if len(e.Data) > most {
-			return WatchEvent{}, errors.New("an event of the stream is longer than 4 MiB")
+		if most := 4 * s.longest; len(e.Data) > most {
+			return WatchEvent{}, fmt.Errorf("an event of the stream is longer than %d MiB", most>>20)
 		}
 		if e.ID == "" {
 			e.ID = s.last
@@ -148,15 +166,14 @@ func (s *eventStream) next() (WatchEvent, error) {
 
 // line returns the next line, without its end.
 func (s *eventStream) line() (string, error) {
-	const most = 1 << 20
 	var line []byte
 	for {
 		part, more, err := s.lines.ReadLine()
 		if err != nil {
 			return "", err
 		}
-		if line = append(line, part...); len(line) > most {
-			return "", errors.New("a line of the stream is longer than 1 MiB")
+		if line = append(line, part...); len(line) > s.longest {
+			return "", fmt.Errorf("a line of the stream is longer than %d MiB", s.longest>>20)
 		}
 		if !more {
 			return string(line), nil

@@ -2,12 +2,14 @@ package param
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/core/timetext"
 )
 
@@ -190,4 +192,31 @@ func (p *Values) At() (time.Time, error) {
 		return time.Time{}, Wrong(At, p.texts[At], timetext.WantTime)
 	}
 	return t, nil
+}
+
+// Order returns the order of a listing.
+func (p *Values) Order() (table.Order, error) {
+	switch p.texts[Sort] {
+	case "", "name":
+		return table.ByName, nil
+	case "waiters":
+		return table.ByWaiters, nil
+	case "wait":
+		return table.ByWait, nil
+	}
+	return 0, Wrong(Sort, p.texts[Sort], "name, waiters or wait")
+}
+
+// Shown returns the views that a live stream is to show, each once; nil if none are given.
+func (p *Values) Shown(all []string) ([]string, error) {
+	if !p.given.Has(Show) {
+		return nil, nil
+	}
+	shown := strings.Split(p.texts[Show], ",")
+	for i, view := range shown {
+		if !slices.Contains(all, view) || slices.Contains(shown[:i], view) {
+			return nil, Wrong(Show, p.texts[Show], "some of "+strings.Join(all, ", ")+", each once, separated by commas")
+		}
+	}
+	return shown, nil
 }

@@ -1,9 +1,12 @@
 package wire
 
-// AppendEvent appends a server-sent event. Its id is the cursor of the event.
+// AppendEvent appends a server-sent event. Its id is the cursor of the event; an empty one is
+// left out. The data is one line.
 func AppendEvent(b []byte, id, kind string, data []byte) []byte {
-	b = append(append(b, "id: "...), id...)
-	b = append(append(b, "\nevent: "...), kind...)
+	if id != "" {
+		b = append(append(append(b, "id: "...), id...), '\n')
+	}
+	b = append(append(b, "event: "...), kind...)
 	b = append(append(b, "\ndata: "...), data...)
 	return append(b, "\n\n"...)
 }

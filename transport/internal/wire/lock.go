@@ -68,6 +68,9 @@ func appendView(b []byte, v lock.View, how detail, now time.Time) []byte {
 		b = appendLease(append(b, `,"state":"held","lease":`...), v.Lease, now)
 	}
 	b = strconv.AppendInt(append(b, `,"waiters_total":`...), int64(v.Waiters), 10)
+	if !v.WaitingSince.IsZero() {
+		b = appendTime(b, `,"waiting_since":`, v.WaitingSince)
+	}
 	b = append(b, `,"waiters":[`...)
 	for i, w := range v.Queue {
 		if i > 0 {

@@ -55,6 +55,9 @@ func leases() *rapid.Generator[*lock.Lease] {
 func views() *rapid.Generator[lock.View] {
 	return rapid.Custom(func(t *rapid.T) lock.View {
 		v := lock.View{Name: lock.Name(rapid.String().Draw(t, "name")), Waiters: rapid.IntRange(0, 1<<20).Draw(t, "waiters")}
+		if v.Waiters > 0 {
+			v.WaitingSince = instants().Draw(t, "waiting since")
+		}
 		if rapid.Bool().Draw(t, "held") {
 			v.Lease = leases().Draw(t, "lease")
 		}
@@ -119,6 +122,9 @@ func lockOf(v lock.View, how detail, at time.Time) api.Lock {
 	l := api.Lock{Name: string(v.Name), State: api.Free, WaitersTotal: v.Waiters, Waiters: []api.Waiter{}}
 	if v.Lease != nil {
 		l.State, l.Lease = api.Held, problem.Lease(v.Lease, at)
+	}
+	if v.Waiters > 0 {
+		l.WaitingSince = new(forPeople(v.WaitingSince))
 	}
 	for _, w := range v.Queue {
 		shown := api.Waiter{Position: w.Position, Account: w.Account, Holder: w.Holder, Reason: w.Reason, Since: forPeople(w.Since)}
