@@ -57,13 +57,13 @@ const charts = [
 function View({ params, go }) {
   const live = useLive({ show: 'activity' });
   const activity = live.data.activity;
-  const span = spans.find((s) => String(s.ms / 60_000) === params.minutes) || spans[2];
+  const span = spans.find((s) => String(s.ms / 60_000) === params.minutes) || fitting(activity);
   const [at, setAt] = useState(null);
   const theme = useTheme();
   const rows = useMemo(() => activity && columns(activity, span.ms), [activity, span]);
   const choose = (ms) => {
     setAt(null);
-    go({ ...params, minutes: ms === spans[2].ms ? '' : ms / 60_000 }, { replace: true });
+    go({ ...params, minutes: ms / 60_000 }, { replace: true });
   };
   return html`<section aria-labelledby="contention-title">
     <div class="toolbar">
@@ -81,6 +81,12 @@ function View({ params, go }) {
       </div>
       <div class="pair"><${Longest} rows=${activity.longest} /><${Busiest} rows=${activity.busiest} /></div>`}
   </section>`;
+}
+
+// fitting is the shortest time that shows all there is: a server that has just started has little.
+function fitting(activity) {
+  const known = activity ? activity.buckets.length * activity.step_ms : 0;
+  return spans.find((s) => s.ms >= known) || spans[2];
 }
 
 // columns turns buckets into columns on a grid that ends at the newest of them, so that a chart is
