@@ -39,6 +39,7 @@ import (
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/live"
 	"github.com/octostore/octostore/transport/internal/metrics"
+	"github.com/octostore/octostore/transport/internal/proxy"
 	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/login"
 )
@@ -76,6 +77,7 @@ type Config struct {
 	// listener they have to be Both or MainOnly.
 	MetricsOn, ReadyOn Listeners
 	Limits             Limits
+	Proxies            Proxies
 }
 
 // AuditSettings are the settings of the audit log.
@@ -133,6 +135,7 @@ type API struct {
 	limits   *limit.Limits
 
 	metricsOn, readyOn Listeners
+	proxies            *proxy.Proxies // nil: none is trusted
 
 	server  func() api.Server
 	audit   AuditSettings
@@ -188,6 +191,9 @@ func New(cfg Config) *API {
 		},
 
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
+	}
+	if len(cfg.Proxies.Trusted) > 0 {
+		a.proxies = &cfg.Proxies
 	}
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)

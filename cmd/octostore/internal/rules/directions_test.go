@@ -59,6 +59,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/internal/metrics", "transport/api transport/problem core core/lock core/table"},
 	{"transport/internal/ui", ""},
 	{"transport/internal/param", "transport/api transport/problem core/auth core/input core/journal core/journal/record core/jsontext core/lock core/table core/timetext"},
+	{"transport/internal/proxy", ""},
 	{"transport/internal/wire", "transport/api transport/problem core/lock core/table"},
 	{"transport/problem", "transport/api transport/login core core/input core/lock core/auth core/journal core/journal/record"},
 	{"transport/login", "core/auth core/input core/lock core/sparselog"},
