@@ -143,12 +143,3 @@ func (s *Terminal) Modes() unix.Termios {
 	}
 	return *modes
 }
-
-// Resize changes the size of the terminal.
-func (s *Terminal) Resize(columns, rows int) {
-	s.t.Helper()
-	size := &unix.Winsize{Col: uint16(columns), Row: uint16(rows)}
-	if err := unix.IoctlSetWinsize(int(s.tty.Fd()), unix.TIOCSWINSZ, size); err != nil {
-		s.t.Fatal(err)
-	}
-}
