@@ -56,6 +56,9 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	buf := x.buf[:0]
 	*x = exchange{api: a, w: w, caller: caller{r: r, started: time.Now()}, conn: conn.Of(r), route: a.unrouted, code: metrics.OK, buf: buf}
 	x.id = a.ids.idOf(r)
+	if a.proxies != nil {
+		a.findClient(r)
+	}
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.id}
 	h["Cache-Control"] = wire.NoStore
@@ -174,7 +177,7 @@ func (x *exchange) refuse(answer problem.Answer) {
 		h["Allow"] = []string{answer.Allow}
 	}
 	if answer.Code == api.CodeUnauthenticated {
-		h["Www-Authenticate"] = challenge
+		h["Www-Authenticate"] = challengeOf(x.r)
 	}
 	if answer.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(int(answer.RetryAfter / time.Second))}

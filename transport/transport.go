@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime"
 	"time"
 
@@ -37,6 +38,7 @@ import (
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/live"
 	"github.com/octostore/octostore/transport/internal/metrics"
+	"github.com/octostore/octostore/transport/internal/proxy"
 	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/login"
 )
@@ -59,12 +61,16 @@ type Config struct {
 	MaxWatches, MaxExports int
 	// Policies are listed, explained and reloaded on request; nil: there are none.
 	Policies Policies
+	// Public is the URL at which browsers reach the server; nil: unknown. Pages of its origin
+	// are trusted, and its path is where the page finds the API.
+	Public *url.URL
 	// Backups are given to administrators; nil: there are none.
 	Backups Backups
 	// MetricsOn and ReadyOn are the listeners that answer /metrics and /readyz. With one
 	// listener they have to be Both or MainOnly.
 	MetricsOn, ReadyOn Listeners
 	Limits             Limits
+	Proxies            Proxies
 }
 
 // Limits bound what clients may ask of a server; 0 is no limit. A request above a limit is
@@ -101,6 +107,7 @@ type API struct {
 	backups  Backups // nil: there are none
 	tokens   *auth.Tokens
 	login    *login.GitHub // nil: no logins
+	public   *url.URL      // nil: unknown
 	log      *slog.Logger
 	sparse   *sparselog.Log // for lines that clients can cause
 	version  string
@@ -114,6 +121,7 @@ type API struct {
 	limits   *limit.Limits
 
 	metricsOn, readyOn Listeners
+	proxies            *proxy.Proxies // nil: none is trusted
 
 	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
@@ -138,6 +146,7 @@ func New(cfg Config) *API {
 		backups:  cfg.Backups,
 		tokens:   cfg.Tokens,
 		login:    cfg.Login,
+		public:   cfg.Public,
 		service:  cfg.Service,
 		journal:  cfg.Journal,
 		log:      cfg.Logger,
@@ -158,6 +167,9 @@ func New(cfg Config) *API {
 		},
 
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
+	}
+	if len(cfg.Proxies.Trusted) > 0 {
+		a.proxies = &cfg.Proxies
 	}
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
@@ -185,6 +197,11 @@ func New(cfg Config) *API {
 		a.routers[on] = a.newRouter(on)
 	}
 	a.addProfiles(a.routers[adminListener])
+	if a.public != nil {
+		if err := a.origins.AddTrustedOrigin(a.public.Scheme + "://" + a.public.Host); err != nil {
+			panic(err) // a URL has a scheme and a host
+		}
+	}
 	if a.login != nil {
 		a.login.Limit(a.limits.NewLogin)
 	}

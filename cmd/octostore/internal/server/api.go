@@ -39,6 +39,10 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 
 			AdminConnections: adminConnections(cfg.MaxConnections),
 		},
+		Proxies: transport.Proxies{
+			Trusted: cfg.TrustedProxies.List(),
+			Source:  transport.ProxySource(cfg.ProxyHeader),
+		},
 		MaxWatches: cfg.MaxWatches,
 		MaxExports: cfg.MaxExports,
 	}
