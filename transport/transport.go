@@ -33,6 +33,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/sparselog"
+	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/activity"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
@@ -59,6 +60,12 @@ type Config struct {
 	// MaxWatches and MaxExports bound how many clients may watch, and export or follow the
 	// audit log, at a time; 0 means DefaultMaxWatches and DefaultMaxExports.
 	MaxWatches, MaxExports int
+	// Server returns what only the composition root knows of the server: its start, addresses,
+	// database, certificate, limits and settings, with secrets left out. The API adds the
+	// rest. Nil: there is nothing more to know.
+	Server func() api.Server
+	// Audit is what is recorded in the audit log, and for how long; it is only shown.
+	Audit AuditSettings
 	// Policies are listed, explained and reloaded on request; nil: there are none.
 	Policies Policies
 	// Public is the URL at which browsers reach the server; nil: unknown. Pages of its origin
@@ -71,6 +78,13 @@ type Config struct {
 	MetricsOn, ReadyOn Listeners
 	Limits             Limits
 	Proxies            Proxies
+}
+
+// AuditSettings are the settings of the audit log.
+type AuditSettings struct {
+	Level     string        // changes, decisions or all
+	Retention time.Duration // older records are pruned; 0: no limit
+	MaxBytes  int64         // of the database, above which the oldest records are pruned; 0: no limit
 }
 
 // Limits bound what clients may ask of a server; 0 is no limit. A request above a limit is
@@ -123,6 +137,10 @@ type API struct {
 	metricsOn, readyOn Listeners
 	proxies            *proxy.Proxies // nil: none is trusted
 
+	server  func() api.Server
+	audit   AuditSettings
+	commits commitWindow
+
 	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
 	backing          limit.Streams // backups under way
@@ -141,7 +159,13 @@ func New(cfg Config) *API {
 	if cfg.Policies == nil {
 		cfg.Policies = noPolicies{}
 	}
+	if cfg.Server == nil {
+		cfg.Server = func() api.Server { return api.Server{} }
+	}
 	a := &API{
+		server:   cfg.Server,
+		audit:    cfg.Audit,
+		commits:  commitWindow{start: time.Now()},
 		policies: cfg.Policies,
 		backups:  cfg.Backups,
 		tokens:   cfg.Tokens,
@@ -231,10 +255,10 @@ const (
 // Server returns a server for the API with the limits it needs. It has no address and does not
 // listen yet.
 func (a *API) Server() *http.Server {
-	return a.server(mainListener)
+	return a.httpServer(mainListener)
 }
 
-func (a *API) server(on listener) *http.Server {
+func (a *API) httpServer(on listener) *http.Server {
 	of := a.connectionsOf(on)
 	return &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, on) }),

@@ -84,7 +84,7 @@ var directions = []struct{ pkg, imports string }{
 	{"sdk-examples/locks/go", "transport/client"},
 	{"sdk-examples/policies", ""},
 	{"sdk-examples/policies/go", "plugins/guest"},
-	{"core", "core/input core/lock core/table core/auth core/journal"},
+	{"core", "core/input core/lock core/table core/auth core/journal core/sleep"},
 	{"core/journal", "core/lock core/journal/record core/sleep core/wallclock"},
 	{"core/journal/record", "core/lock"},
 	{"core/journal/verify", "core/lock core/journal/record"},
