@@ -12,6 +12,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/filewatch"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks"
@@ -22,6 +23,7 @@ type policies struct {
 	*hooks.Host
 	table *table.Table // records the loaded policies
 	log   *slog.Logger
+	files *filewatch.Group // nil: those of none
 
 	loaded atomic.Int64  // when, in ns since 1970
 	failed atomic.Uint64 // loads since the start
@@ -69,7 +71,8 @@ func (p *policies) begin(ctx context.Context, s *server) error {
 	return p.record(p.Describe())
 }
 
-func (p *policies) reloadAtHangup() {
+// reloadHere reloads the policies at a signal, or because their files have changed.
+func (p *policies) reloadHere() {
 	_, err := p.reload(p.stopping)
 	switch _, unchanged := errors.AsType[*loadError](err); {
 	case unchanged:
@@ -86,7 +89,11 @@ func (p *policies) reload(ctx context.Context) (changes string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.stopping, cancel)()
-	if changes, err = p.Reload(ctx); err != nil {
+	err = p.files.Load(func() (err error) {
+		changes, err = p.Reload(ctx)
+		return err
+	})
+	if err != nil {
 		p.failed.Add(1)
 		return "", &loadError{err}
 	}
