@@ -39,10 +39,13 @@ func (x *exchange) admit() error {
 	if err := x.checkOrigin(); err != nil {
 		return cmp.Or(l.Address(x.r.RemoteAddr, x.started), err)
 	}
-	if x.api.requiresTokens() && x.withoutCredentials() && !isProbe(path) {
-		return l.Address(x.r.RemoteAddr, x.started)
+	switch {
+	case !x.api.requiresTokens() || !x.withoutCredentials() || isProbe(path):
+		return nil
+	case isAsset(x.r):
+		return l.Asset(x.r.RemoteAddr, x.started)
 	}
-	return nil
+	return l.Address(x.r.RemoteAddr, x.started)
 }
 
 // withoutCredentials reports whether the request has no Authorization header.

@@ -14,7 +14,7 @@ import (
 
 // lineOf returns method and path of a request a route answers to.
 func (rt *route) lineOf(method string) string {
-	return method + " " + strings.Replace(rt.pattern, "{name}", "some/lock", 1)
+	return method + " " + strings.NewReplacer("{name}", "some/lock", "{file}", "app.js").Replace(rt.pattern)
 }
 
 // All routes have the same rules.

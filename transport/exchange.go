@@ -174,7 +174,7 @@ func (x *exchange) refuse(answer problem.Answer) {
 		h["Allow"] = []string{answer.Allow}
 	}
 	if answer.Code == api.CodeUnauthenticated {
-		h["Www-Authenticate"] = challenge
+		h["Www-Authenticate"] = challengeOf(x.r)
 	}
 	if answer.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(int(answer.RetryAfter / time.Second))}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	for _, text := range []string{"text/html", "text/javascript", "text/css", "image/svg+xml"} {
+		openapi3filter.RegisterBodyDecoder(text, openapi3filter.FileBodyDecoder)
+	}
 	spec() // before any test runs in a bubble, where reading files would be waiting
 	strict()
 	goleak.VerifyTestMain(m,
@@ -56,6 +60,7 @@ type setup struct {
 	metricsOn, readyOn Listeners
 	watches, exports   int // how many may, as in Config
 	policies           Policies
+	public             *url.URL
 	backups            Backups
 }
 
@@ -93,6 +98,7 @@ func newServer(t testing.TB, with setup) *server {
 	cfg := Config{
 		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups,
 		MaxWatches: with.watches, MaxExports: with.exports,
+		Public: with.public,
 		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn,
 	}
 	if with.log != nil {
@@ -295,7 +301,7 @@ func (s *server) operation(req *http.Request) (*routers.Route, map[string]string
 	item := spec().Paths.Value(rt.pattern)
 	return &routers.Route{
 		Spec: spec(), Path: rt.pattern, PathItem: item, Method: rt.method, Operation: item.GetOperation(rt.method),
-	}, map[string]string{"name": name, "id": "any"}
+	}, map[string]string{"name": name, "id": "any", "file": "any"}
 }
 
 // match finds the route of a request, or of its path if the method is wrong.

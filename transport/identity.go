@@ -110,6 +110,15 @@ func credential(r *http.Request) (string, error) {
 // challenge is the WWW-Authenticate header of a 401.
 var challenge = []string{`Bearer realm="octostore"`, `Basic realm="octostore", charset="UTF-8"`}
 
+// challengeOf returns the challenge for a request. The page asks for a token itself, and says so
+// in X-Requested-With; a browser would answer a challenge of Basic with a dialog of its own.
+func challengeOf(r *http.Request) []string {
+	if r.Header.Get("X-Requested-With") != "" {
+		return challenge[:1:1]
+	}
+	return challenge
+}
+
 func isUnauthenticated(err error) bool {
 	return errors.Is(err, auth.ErrNoToken) || errors.Is(err, auth.ErrBadToken) || errors.Is(err, auth.ErrExpired) ||
 		errors.Is(err, auth.ErrRevoked)

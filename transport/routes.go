@@ -37,7 +37,8 @@ const (
 
 func routeTable() []route {
 	return []route{
-		{id: "index", method: http.MethodGet, pattern: "/", public: true, serve: respond((*API).index)},
+		{id: "index", method: http.MethodGet, pattern: "/", public: true, serve: (*exchange).front},
+		{id: "page", method: http.MethodGet, pattern: uiWhole, public: true, serve: (*exchange).asset},
 		{id: "health", method: http.MethodGet, pattern: "/healthz", public: true, serve: respond((*API).health)},
 		{id: "ready", method: http.MethodGet, pattern: "/readyz", fields: param.SetOf(param.Grants), public: true, serve: respond((*API).ready)},
 		{id: "metrics", method: http.MethodGet, pattern: "/metrics", public: true, serve: (*exchange).metrics},
@@ -47,6 +48,7 @@ func routeTable() []route {
 		{id: "finishGitHubLogin", method: http.MethodPost, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State), public: true, browser: true, serve: (*exchange).finishLogin},
 		{id: "beginDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device", public: true, serve: respond((*API).beginDevice)},
 		{id: "pollDeviceLogin", method: http.MethodPost, pattern: "/v1/login/device/poll", fields: param.SetOf(param.DeviceID), public: true, serve: (*exchange).pollDevice},
+		{id: "whoami", method: http.MethodGet, pattern: "/v1/whoami", serve: respond((*API).whoami)},
 		{id: "logout", method: http.MethodPost, pattern: "/v1/logout", serve: respond((*API).logout)},
 		{id: "showActivity", method: http.MethodGet, pattern: "/v1/activity", serve: respond((*API).activity)},
 		{id: "readAudit", method: http.MethodGet, pattern: "/v1/audit", fields: auditFields, serve: (*exchange).audit},
@@ -93,6 +95,10 @@ func (a *API) newRouter(on listener) *httprouter.Router {
 				router.Handle(method, terraformPrefix+"*path", terraformRoute(rt))
 				continue
 			}
+			if rt.pattern == uiWhole {
+				router.Handle(method, uiPrefix+"*path", uiRoute(rt))
+				continue
+			}
 			router.Handle(method, strings.ReplaceAll(rt.pattern, "{id}", ":id"), func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
 				x := w.(*exchange)
 				x.params.TokenID = ps.ByName("id")
@@ -122,8 +128,11 @@ func (rt *route) answers(method string) bool {
 
 // at reports whether the path is that of the route, which is not a lock route.
 func (rt *route) at(path string) bool {
-	if rt.pattern == terraformWhole {
+	switch rt.pattern {
+	case terraformWhole:
 		return strings.HasPrefix(path, terraformPrefix)
+	case uiWhole:
+		return strings.HasPrefix(path, uiPrefix)
 	}
 	before, after, has := strings.Cut(rt.pattern, "{id}")
 	if !has {

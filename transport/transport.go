@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime"
 	"time"
 
@@ -59,6 +60,9 @@ type Config struct {
 	MaxWatches, MaxExports int
 	// Policies are listed, explained and reloaded on request; nil: there are none.
 	Policies Policies
+	// Public is the URL at which browsers reach the server; nil: unknown. Pages of its origin
+	// are trusted, and its path is where the page finds the API.
+	Public *url.URL
 	// Backups are given to administrators; nil: there are none.
 	Backups Backups
 	// MetricsOn and ReadyOn are the listeners that answer /metrics and /readyz. With one
@@ -101,6 +105,7 @@ type API struct {
 	backups  Backups // nil: there are none
 	tokens   *auth.Tokens
 	login    *login.GitHub // nil: no logins
+	public   *url.URL      // nil: unknown
 	log      *slog.Logger
 	sparse   *sparselog.Log // for lines that clients can cause
 	version  string
@@ -138,6 +143,7 @@ func New(cfg Config) *API {
 		backups:  cfg.Backups,
 		tokens:   cfg.Tokens,
 		login:    cfg.Login,
+		public:   cfg.Public,
 		service:  cfg.Service,
 		journal:  cfg.Journal,
 		log:      cfg.Logger,
@@ -185,6 +191,11 @@ func New(cfg Config) *API {
 		a.routers[on] = a.newRouter(on)
 	}
 	a.addProfiles(a.routers[adminListener])
+	if a.public != nil {
+		if err := a.origins.AddTrustedOrigin(a.public.Scheme + "://" + a.public.Host); err != nil {
+			panic(err) // a URL has a scheme and a host
+		}
+	}
 	if a.login != nil {
 		a.login.Limit(a.limits.NewLogin)
 	}

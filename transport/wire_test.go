@@ -118,6 +118,9 @@ var recorded = []struct {
 	{line: "ADMIN GET /healthz"},
 	{line: "ADMIN GET /v1/locks/a"},
 	{line: "ADMIN GET /debug/pprof/cmdline"},
+	{line: "GET /v1/whoami"},
+	{line: "GET /ui/theme.js"},
+	{line: "GET /ui/nothing"},
 }
 
 // terraformInfo is the lock info that Terraform sends.

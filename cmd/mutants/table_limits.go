@@ -32,8 +32,8 @@ var limitMutants = []mutant{
 	},
 	{
 		name: "good-token-limited-by-address", file: "transport/admission.go",
-		old:    "if x.api.requiresTokens() && x.withoutCredentials() && !isProbe(path) {",
-		new:    "if x.api.requiresTokens() && !isProbe(path) {",
+		old:    "case !x.api.requiresTokens() || !x.withoutCredentials() || isProbe(path):",
+		new:    "case !x.api.requiresTokens() || isProbe(path):",
 		breaks: "a client without a token locks out clients with tokens at the same address",
 		tests:  []string{"-run=LimitOfRequestsPerAddress ./transport"},
 	},

@@ -10,9 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/backuptool"
 	"github.com/octostore/octostore/cmd/octostore/internal/doctor"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
-	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/cmd/octostore/internal/session"
 )
 
 // sayDatabase tells on w which database a command works on: the one of the folder it was
@@ -40,37 +41,96 @@ func absolute(path string) string {
 }
 
 func backupCommand() *cobra.Command {
+	var verified bool
+	var pinned string
 	cmd := &cobra.Command{
-		Use:   "backup TARGET",
-		Short: "Back up the database to a new file, while a server runs or not",
-		Long: "Back up the database (OCTOSTORE_DB) to a new file, and check the copy. A server may be\n" +
-			"running on the database. Keep the copy as secret as the database: it contains the keys\n" +
-			"that sign lease ids. To restore, stop the server, replace the database with the copy,\n" +
-			"and remove the files named like the database with -wal or -shm appended, if they exist:\n" +
-			"they belong to the old database.",
+		Use:   "backup FILE",
+		Short: "Back up the database to a new file, or verify a backup",
+		Long: "Back up the database to a new file, and check the copy; - is the standard output. The\n" +
+			"database is that of the server that --url, --profile or a variable names, which takes a\n" +
+			"token with the scope admin; else it is the file of OCTOSTORE_DB, on which a server may run.\n" +
+			"Keep the copy as secret as the database: it contains the keys that sign lease ids.\n\n" +
+			"With --verify nothing is copied: FILE is checked to be a whole database, with an unbroken\n" +
+			"audit log that leads to its leases and is signed as far as it has checkpoints.\n\n" +
+			"octostore restore puts a backup in the place of the database.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return exitcode.Usagef("want one argument, the file to back up the database to")
+				return exitcode.Usagef("want one argument, the file to back up the database to, or to verify")
+			}
+			return nil
+		},
+	}
+	server := serverFlags(cmd)
+	envFile := envFileFlag(cmd)
+	cmd.Flags().BoolVar(&verified, "verify", false, "verify the backup FILE instead of making one")
+	cmd.Flags().StringVar(&pinned, "key", "", "with --verify: require signatures by this public `KEY`, as printed by octostore audit key")
+	completeNothing(cmd, "key")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if verified {
+			key, err := pinnedKey(pinned)
+			if err != nil {
+				return err
+			}
+			return backuptool.Verify(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], key)
+		}
+		if pinned != "" {
+			return exitcode.Usagef("--key is for --verify")
+		}
+		source, err := backupSource(cmd, server, *envFile)
+		if err != nil {
+			return err
+		}
+		if err := source.Backup(cmd.Context(), args[0], cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil || args[0] == "-" {
+			return err // it names both files
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "copied %s to %s\n", source.Name, absolute(args[0]))
+		return err
+	}
+	return cmd
+}
+
+// backupSource returns the server that a flag or the environment names, or else the database.
+func backupSource(cmd *cobra.Command, server *session.Server, envFile string) (backuptool.Source, error) {
+	if server.Named() {
+		c, err := server.NewClient()
+		return backuptool.Source{Client: c, Name: "the database of the server"}, err
+	}
+	loaded, err := loadConfig(envFile)
+	warnUnknown(cmd.ErrOrStderr(), loaded)
+	if err != nil {
+		return backuptool.Source{}, err
+	}
+	file := string(loaded.DB)
+	return backuptool.Source{File: file, Name: absolute(file)}, needDatabase(file)
+}
+
+func restoreCommand() *cobra.Command {
+	var discard bool
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Put a backup in the place of the database",
+		Long: "Verify a backup and put it in the place of the database (OCTOSTORE_DB), in one step. No\n" +
+			"server may run on it. The database that was there is kept beside it, as\n" +
+			"NAME.replaced-TIME, and has to be removed by hand.\n\n" +
+			"If the database that is there has newer records, or is another one, nothing is restored,\n" +
+			"and the error says what would be lost. --discard-newer restores the backup all the same.",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return exitcode.Usagef("want one argument, the backup to restore")
 			}
 			return nil
 		},
 	}
 	envFile := envFileFlag(cmd)
+	cmd.Flags().BoolVar(&discard, "discard-newer", false, "restore a backup that is older than the database, or of another one")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		loaded, err := loadConfig(*envFile)
 		warnUnknown(cmd.ErrOrStderr(), loaded)
 		if err != nil {
 			return err
 		}
-		source, target := string(loaded.DB), args[0]
-		if err := needDatabase(source); err != nil {
-			return err
-		}
-		if err := sqlite.Backup(cmd.Context(), source, target); err != nil {
-			return err // it names both files
-		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "copied %s to %s\n", absolute(source), absolute(target))
-		return err
+		r := backuptool.RestoreConfig{Backup: args[0], Database: string(loaded.DB), DiscardNewer: discard}
+		return r.Restore(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
 }

@@ -76,7 +76,7 @@ var asksServer = [][]string{
 	{"audit", "export", "-o", "%DIR%/again", "--state", "%DIR%/state"},
 	{"audit", "leases"}, {"audit", "leases", "--format", "json"}, {"audit", "leases", "--format", "csv"},
 	{"audit", "tail"}, {"audit", "tail", "--json"},
-	{"login"}, {"logout"},
+	{"login"}, {"logout"}, {"backup", "%DIR%/copy"},
 	{"show", "x"}, {"show", "x", "--json"}, {"list", "--limit", "1"}, {"list", "--limit", "1", "--json"},
 	{"acquire", "x"}, {"acquire", "x", "--json"}, {"acquire", "x", "--shell"},
 	{"renew", "x", "--lease", "1"}, {"release", "x", "--lease", "1"}, {"break", "x", "--reason", "r"}, {"watch"},
@@ -87,7 +87,7 @@ var asksServer = [][]string{
 // for a program that reads their output.
 var asksNobody = []string{
 	"octostore", "serve", "demo", "bench", "bench acquire", "bench handover", "bench status", "bench waiters", "bench locks", "bench ceiling",
-	"bench ceiling-server", "config", "doctor", "backup", "mcp", "version", "help", "audit", "audit verify", "audit replay", "audit key",
+	"bench ceiling-server", "config", "doctor", "restore", "mcp", "version", "help", "audit", "audit verify", "audit replay", "audit key",
 	"token", "token secret", "policy", "policy new", "policy inspect", "policy test", "policy bench", "policy run",
 	"profile", "profile list", "profile use", "profile remove",
 	"mcp", // asks when an agent calls a tool
@@ -139,7 +139,7 @@ func hostileRun(t *testing.T, name string, handler http.Handler, line []string) 
 		}
 	}
 	// Output that is empty would pass the checks for nothing.
-	if silent := []string{"audit export -o", "logout", "policy replay", "run", "acquire", "renew", "release", "break", "watch"}; name == "answers" && !strings.Contains(shown, "HOSTILE") &&
+	if silent := []string{"audit export -o", "logout", "policy replay", "run", "acquire", "renew", "release", "break", "watch", "backup"}; name == "answers" && !strings.Contains(shown, "HOSTILE") &&
 		!slices.ContainsFunc(silent, func(s string) bool { return strings.HasPrefix(strings.Join(line, " "), s) }) {
 		t.Errorf("%s: %s: it shows nothing of the answer: %q", name, strings.Join(line, " "), shown)
 	}

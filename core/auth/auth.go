@@ -14,6 +14,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -79,6 +80,30 @@ func (p Principal) MaySome(verb Verb) bool { return p.scopes != nil && p.scopes.
 // MayAll reports whether the principal may do verb to every name, and to records that are
 // not about a name.
 func (p Principal) MayAll(verb Verb) bool { return p.scopes != nil && p.scopes.every(verb) }
+
+// ScopeList returns the scopes of the principal, each in the form of [ParseScopes]. For [Local]
+// these are all verbs on all names; for the zero Principal there are none.
+func (p Principal) ScopeList() []string {
+	switch {
+	case p.scopes == everything:
+		return allScopes()
+	case p.scopes == nil:
+		return nil
+	}
+	return strings.Fields(p.scopes.text)
+}
+
+// allScopes returns every verb on every name.
+func allScopes() (all []string) {
+	for _, verb := range Verbs() {
+		if verb == Policies || verb == Admin {
+			all = append(all, string(verb))
+			continue
+		}
+		all = append(all, string(verb)+":**")
+	}
+	return all
+}
 
 // Prefixes returns prefixes, sorted, none a prefix of another: every name the principal
 // may do verb to begins with one of them.

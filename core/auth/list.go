@@ -63,6 +63,16 @@ func (s *snapshot) sorted() []*entry {
 	return all
 }
 
+// Get returns the token with this id; false if there is none. A revoked token is returned too.
+func (ts *Tokens) Get(id string) (Token, bool) {
+	for _, e := range ts.current.Load().byHash {
+		if e.ID == id {
+			return e.token(), true
+		}
+	}
+	return Token{}, false
+}
+
 func (e *entry) token() Token {
 	t := e.Token
 	if used := e.used.Load(); used > 0 {

@@ -24,6 +24,9 @@ func NewDraft(path string) (*Draft, error) {
 	return &Draft{file: f, path: path}, nil
 }
 
+// Name returns the path of the draft, for what writes to files by their names.
+func (d *Draft) Name() string { return d.file.Name() }
+
 // Write appends to the draft.
 func (d *Draft) Write(p []byte) (int, error) { return d.file.Write(p) }
 

@@ -5,8 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"sync"
+	"time"
 
+	"github.com/octostore/octostore/core/files"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sleep"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
@@ -18,21 +26,76 @@ import (
 // with every commit.
 //
 // The copy is complete on its own, compact, readable by its owner only, and as secret as
-// the original. Errors: [ErrNewer], [ErrForeign], and those of the file system. After an
+// the original. It appears as target once it is complete. Progress, if not nil, is told
+// several times a second how many bytes are written, and of how many, about; by one
+// goroutine at a time.
+//
+// Errors: [ErrNewer], [ErrForeign], [lock.ErrFull], and those of the file system. After an
 // error there is no target.
-func Backup(ctx context.Context, source, target string) error {
-	if err := backup(ctx, source, target); err != nil {
+func Backup(ctx context.Context, source, target string, progress func(done, total int64)) error {
+	if err := backup(ctx, source, target, progress); err != nil {
 		return fmt.Errorf("back up %s to %s: %w", source, target, err)
 	}
 	return nil
 }
 
-func backup(ctx context.Context, source, target string) error {
+func backup(ctx context.Context, source, target string, progress func(done, total int64)) error {
+	to, err := host.Resolve(target)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(to); err == nil {
+		return &fs.PathError{Op: "create", Path: to, Err: fs.ErrExist}
+	}
+	draft, err := files.NewDraft(to)
+	if err != nil {
+		return err
+	}
+	defer draft.Close()
+	if err := fill(ctx, source, draft.Name(), progress); err != nil {
+		return err
+	}
+	if err := draft.Create(); err != nil {
+		return err
+	}
+	return host.SyncDir(to)
+}
+
+// BackupTo is [Backup] to a stream. The copy is made and checked beside the source first,
+// in a file that is removed.
+func BackupTo(ctx context.Context, source string, w io.Writer, progress func(done, total int64)) error {
+	if err := backupTo(ctx, source, w, progress); err != nil {
+		return fmt.Errorf("back up %s: %w", source, err)
+	}
+	return nil
+}
+
+func backupTo(ctx context.Context, source string, w io.Writer, progress func(done, total int64)) error {
 	from, err := host.Resolve(source)
 	if err != nil {
 		return err
 	}
-	to, err := host.Resolve(target)
+	draft, err := files.NewDraft(from + "-backup")
+	if err != nil {
+		return err
+	}
+	defer draft.Close()
+	if err := fill(ctx, source, draft.Name(), progress); err != nil {
+		return err
+	}
+	f, _, err := files.Open(draft.Name())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	draft.Close() // a consumer may take its time, and this process may be killed meanwhile
+	_, err = io.Copy(w, f)
+	return err
+}
+
+// fill copies the database at source into the empty file to, and checks it.
+func fill(ctx context.Context, source, to string, progress func(done, total int64)) error {
+	from, err := host.Resolve(source)
 	if err != nil {
 		return err
 	}
@@ -48,29 +111,43 @@ func backup(ctx context.Context, source, target string) error {
 	if err := rows.CheckOurs(d); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	total, err := d.Used()
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if err := fill(ctx, d, f, to); err != nil {
-		os.Remove(to)
-		return err
+	if free, known := host.FreeSpace(filepath.Dir(to)); known && free < total {
+		return fmt.Errorf("%w: the copy takes %d MiB, and %d MiB are free in %s", lock.ErrFull, total>>20, free>>20, filepath.Dir(to))
 	}
-	return nil
-}
-
-func fill(ctx context.Context, d *rows.DB, f *os.File, to string) error {
-	if err := d.VacuumInto(ctx, to); err != nil {
+	done := reportSize(ctx, to, total, progress)
+	err = d.VacuumInto(ctx, to)
+	done()
+	if err != nil {
 		return err
 	}
 	if err := checkIntegrity(ctx, to); err != nil {
 		return fmt.Errorf("check the copy: %w", err)
 	}
-	if err := f.Sync(); err != nil {
-		return err
+	return nil
+}
+
+// reportSize reports the size of a file that grows, until done is called.
+func reportSize(ctx context.Context, path string, total int64, progress func(done, total int64)) (done func()) {
+	if progress == nil {
+		return func() {}
 	}
-	return host.SyncDir(to)
+	const every = 100 * time.Millisecond
+	ctx, cancel := context.WithCancel(ctx)
+	var reporting sync.WaitGroup
+	reporting.Go(func() {
+		for sleep.For(ctx, every) == nil {
+			progress(min(host.SizeOf(path), total), total)
+		}
+	})
+	return func() {
+		cancel()
+		reporting.Wait()
+		progress(min(host.SizeOf(path), total), total)
+	}
 }
 
 func checkIntegrity(ctx context.Context, path string) error {

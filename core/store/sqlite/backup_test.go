@@ -31,7 +31,7 @@ func TestBackupOfALiveStore(t *testing.T) {
 	var work sync.WaitGroup
 	work.Go(func() {
 		defer close(done)
-		if err := Backup(t.Context(), s.path, target); err != nil {
+		if err := Backup(t.Context(), s.path, target, nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -67,7 +67,7 @@ func TestBackupOfAStoppedStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := newPath(t)
-	if err := Backup(t.Context(), s.path, target); err != nil {
+	if err := Backup(t.Context(), s.path, target, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := storetest.Load(t, open(t, Config{Path: target})).Head; got != line.Head {
@@ -85,7 +85,7 @@ func TestBackupAfterACrash(t *testing.T) {
 	copyFile(t, s.path+"-wal", crashed+"-wal")
 
 	target := newPath(t)
-	if err := Backup(t.Context(), crashed, target); err != nil {
+	if err := Backup(t.Context(), crashed, target, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{target, crashed} {
@@ -124,7 +124,7 @@ func TestBackupRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			kept, _ := os.ReadFile(test.target)
-			err := Backup(test.ctx, test.source, test.target)
+			err := Backup(test.ctx, test.source, test.target, nil)
 			if err == nil || test.want != nil && !errors.Is(err, test.want) {
 				t.Errorf("Backup = %v, want %v", err, test.want)
 			}

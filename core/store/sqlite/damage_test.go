@@ -53,7 +53,7 @@ func makeImages(t *testing.T) (m made) {
 		t.Fatal(err)
 	}
 	copied := newPath(t)
-	if err := Backup(t.Context(), c.cfg.Path, copied); err != nil {
+	if err := Backup(t.Context(), c.cfg.Path, copied, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.backup = imageOf(t, copied)

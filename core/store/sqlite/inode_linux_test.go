@@ -146,7 +146,7 @@ func TestInodeLockOutlastsOtherConnections(t *testing.T) {
 	s := open(t, Config{Path: path, checkEvery: never})
 	storetest.Load(t, s)
 	new(storetest.Line).Commit(t, s, 1)
-	if err := Backup(t.Context(), path, path+"-copy"); err != nil {
+	if err := Backup(t.Context(), path, path+"-copy", nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Inspect(t.Context(), path, 0, nil); err != nil {

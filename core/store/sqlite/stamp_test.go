@@ -67,7 +67,7 @@ func TestStampFindsALogOfAnotherDatabase(t *testing.T) {
 				storetest.Load(t, s)
 				commitUntil(t, s, &line, restarts)
 				backup := newPath(t)
-				if err := Backup(t.Context(), cfg.Path, backup); err != nil {
+				if err := Backup(t.Context(), cfg.Path, backup, nil); err != nil {
 					t.Fatal(err)
 				}
 				for range commits {
@@ -91,7 +91,7 @@ func checkRefusedForItsLog(t *testing.T, path string) {
 	if !errors.Is(err, ErrOtherLog) || !strings.Contains(err.Error(), "remove "+path+"-wal") {
 		t.Errorf("open = %v, want ErrOtherLog and the file to remove", err)
 	}
-	if err := Backup(t.Context(), path, path+"-copy"); !errors.Is(err, ErrOtherLog) {
+	if err := Backup(t.Context(), path, path+"-copy", nil); !errors.Is(err, ErrOtherLog) {
 		t.Errorf("backup = %v, want ErrOtherLog", err)
 	}
 	if _, err := Inspect(t.Context(), path, 0, nil); !errors.Is(err, ErrOtherLog) {
@@ -171,7 +171,7 @@ func overwritten(t *testing.T, look time.Duration) (s *Store, path, backup strin
 	s = open(t, Config{Path: path, checkEvery: look})
 	storetest.Load(t, s)
 	line.Commit(t, s, 1)
-	if err := Backup(t.Context(), path, backup); err != nil {
+	if err := Backup(t.Context(), path, backup, nil); err != nil {
 		t.Fatal(err)
 	}
 	line.Commit(t, s, 1)

@@ -58,7 +58,8 @@ type Limits struct {
 	began     time.Time
 	accounts  buckets[string]
 	addresses buckets[netip.Addr]
-	logins    buckets[string] // logins that led to a token, per account
+	assets    buckets[netip.Addr] // requests for files of the page
+	logins    buckets[string]     // logins that led to a token, per account
 	gitHub    buckets[netip.Addr]
 	tokens    struct {
 		mu sync.Mutex
@@ -69,7 +70,7 @@ type Limits struct {
 // New returns limits of which nothing is used.
 func New(cfg Config) *Limits {
 	l := &Limits{cfg: cfg, began: time.Now()}
-	l.addresses.most, l.gitHub.most = mostAddresses, mostAddresses
+	l.addresses.most, l.assets.most, l.gitHub.most = mostAddresses, mostAddresses, mostAddresses
 	return l
 }
 
@@ -117,16 +118,31 @@ func (l *Limits) End(b *Bucket) {
 	l.accounts.mu.Unlock()
 }
 
+// AssetsPerRequest is how many files of the page an address may load in place of one other
+// request. A browser loads all of them at once, before its user can log in.
+const AssetsPerRequest = 8
+
 // Address counts a request without a valid token for its address, or refuses it.
 func (l *Limits) Address(remote string, at time.Time) error {
+	return l.address(&l.addresses, 1, remote, at)
+}
+
+// Asset counts a request for a file of the page for its address, apart from all others, or
+// refuses it.
+func (l *Limits) Asset(remote string, at time.Time) error {
+	return l.address(&l.assets, AssetsPerRequest, remote, at)
+}
+
+// address counts a request in one of the buckets per address, at a multiple of the rate.
+func (l *Limits) address(in *buckets[netip.Addr], times int, remote string, at time.Time) error {
 	from := NetworkOf(remote)
 	if !from.IsValid() || l.cfg.AddressRate == 0 {
 		return nil // not a connection
 	}
 	now := int64(at.Sub(l.began))
-	l.addresses.mu.Lock()
-	wait := l.addresses.of(from, now).take(now, int64(time.Second)/int64(l.cfg.AddressRate), int64(time.Second))
-	l.addresses.mu.Unlock()
+	in.mu.Lock()
+	wait := in.of(from, now).take(now, int64(time.Second)/int64(l.cfg.AddressRate*times), int64(time.Second))
+	in.mu.Unlock()
 	if wait == 0 {
 		return nil
 	}

@@ -127,6 +127,14 @@ func (s *Terminal) Foreground() int {
 	return group
 }
 
+// Resize gives the terminal another size.
+func (s *Terminal) Resize(columns, rows uint16) {
+	s.t.Helper()
+	if err := unix.IoctlSetWinsize(int(s.tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // Modes returns the modes of the terminal: raw or not, and so on.
 func (s *Terminal) Modes() unix.Termios {
 	modes, err := unix.IoctlGetTermios(int(s.tty.Fd()), unix.TCGETS)

@@ -9,6 +9,8 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/mutants", ""},
 	{"cmd/octostore/internal/audittool", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/terminal cmd/octostore/internal/text " +
 		"core/files core/journal/record core/journal/verify core/lock core/sleep core/store/sqlite transport/api transport/client"},
+	{"cmd/octostore/internal/backuptool", "cmd/octostore/internal/exitcode cmd/octostore/internal/terminal cmd/octostore/internal/text " +
+		"core/files core/journal/record core/journal/verify core/lock core/sleep core/store/sqlite transport/client"},
 	{"cmd/octostore/internal/bench", "cmd/octostore/internal/bench/internal/* cmd/octostore/internal/child " +
 		"core/auth core/sleep"},
 	{"cmd/octostore/internal/bench/internal/*", "cmd/octostore/internal/bench/internal/usage"},
@@ -55,6 +57,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/internal/conn", "core/sparselog"},
 	{"transport/internal/limit", "transport/problem core/auth"},
 	{"transport/internal/metrics", "transport/api transport/problem core core/lock core/table"},
+	{"transport/internal/ui", ""},
 	{"transport/internal/param", "transport/api transport/problem core/auth core/input core/journal core/journal/record core/jsontext core/lock core/table core/timetext"},
 	{"transport/internal/wire", "transport/api transport/problem core/lock core/table"},
 	{"transport/problem", "transport/api transport/login core core/input core/lock core/auth core/journal core/journal/record"},

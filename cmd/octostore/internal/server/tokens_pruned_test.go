@@ -48,7 +48,7 @@ func TestTokensPrunedByAServer(t *testing.T) {
 	octotest.Expect(t, s.as(secrets[0], "POST", "/v1/locks/a/acquire?ttl=1h"), 200, "")
 	octotest.Expect(t, s.as(secrets[1], "DELETE", "/v1/tokens/"+ids[0]), 200, "")
 	copied := filepath.Join(dir, "copy.db")
-	if err := sqlite.Backup(t.Context(), string(cfg.DB), copied); err != nil {
+	if err := sqlite.Backup(t.Context(), string(cfg.DB), copied, nil); err != nil {
 		t.Fatal(err)
 	}
 	octotest.WaitUntil(t, "the token is deleted", func() bool {

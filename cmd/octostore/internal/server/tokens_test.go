@@ -99,7 +99,7 @@ func TestSecretsAreInNoFile(t *testing.T) {
 	octotest.Expect(t, s.as(next.Secret, "POST", "/v1/locks/a/break?reason=x"), 403, "")
 	octotest.Expect(t, s.as(stranger, "POST", "/v1/locks/a/acquire"), 401, "")
 	octotest.Expect(t, s.as(root.Secret, "POST", "/v1/locks/a/acquire?token="+next.Secret), 400, "is in the URL")
-	if err := sqlite.Backup(t.Context(), string(cfg.DB), filepath.Join(dir, "copy.db")); err != nil {
+	if err := sqlite.Backup(t.Context(), string(cfg.DB), filepath.Join(dir, "copy.db"), nil); err != nil {
 		t.Fatal(err)
 	}
 	running := readAll(t, dir) // with the write-ahead log

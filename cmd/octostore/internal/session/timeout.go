@@ -14,7 +14,7 @@ import (
 
 // bounded sends requests, and gives each a time for its answer. A stream has to begin in that
 // time, and may go on for as long as it likes. An acquire may wait: package client gives it
-// its time.
+// its time. A backup begins once the server has made it, which may take minutes.
 type bounded struct {
 	to      http.RoundTripper
 	timeout time.Duration
@@ -22,7 +22,7 @@ type bounded struct {
 
 // RoundTrip implements [http.RoundTripper].
 func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	if strings.HasSuffix(r.URL.Path, "/acquire") {
+	if strings.HasSuffix(r.URL.Path, "/acquire") || strings.HasSuffix(r.URL.Path, "/v1/backup") {
 		return b.to.RoundTrip(r)
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())

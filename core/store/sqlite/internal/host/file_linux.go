@@ -80,3 +80,8 @@ func (m Mapped) Close() {
 		m.f.Close()
 	}
 }
+
+// Exchange swaps two files of a folder in one step; an error if the file system cannot.
+func Exchange(a, b string) error {
+	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
+}

@@ -11,3 +11,6 @@ func Map(string, int) (Mapped, error) { return Mapped{}, errors.ErrUnsupported }
 
 // Close does nothing.
 func (Mapped) Close() {}
+
+// Exchange is for Linux only.
+func Exchange(_, _ string) error { return errors.ErrUnsupported }

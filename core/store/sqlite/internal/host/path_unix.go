@@ -97,3 +97,20 @@ func MayWrite(path string) error {
 
 // Supported returns why this system cannot keep the promises of a store; nil: it can.
 func Supported() error { return nil }
+
+// CopyOwner gives a file the owner and the group of another, if this process runs as root:
+// what root puts in the place of a file its user has to be able to open.
+func CopyOwner(from, to string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	fi, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	stat, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	return os.Chown(to, int(stat.Uid), int(stat.Gid))
+}
