@@ -56,6 +56,9 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	buf := x.buf[:0]
 	*x = exchange{api: a, w: w, caller: caller{r: r, started: time.Now()}, conn: conn.Of(r), route: a.unrouted, code: metrics.OK, buf: buf}
 	x.id = a.ids.idOf(r)
+	if a.proxies != nil {
+		a.findClient(r)
+	}
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.id}
 	h["Cache-Control"] = wire.NoStore

@@ -60,6 +60,7 @@ type setup struct {
 	metricsOn, readyOn Listeners
 	watches, exports   int // how many may, as in Config
 	policies           Policies
+	proxies            Proxies
 	public             *url.URL
 	backups            Backups
 }
@@ -98,8 +99,9 @@ func newServer(t testing.TB, with setup) *server {
 	cfg := Config{
 		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups,
 		MaxWatches: with.watches, MaxExports: with.exports,
-		Public: with.public,
-		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn,
+		Proxies: with.proxies,
+		Public:  with.public,
+		Limits:  with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn,
 	}
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/transport/internal/proxy"
 )
 
 // Listeners says which listeners answer something: the main one, where locks are, the admin
@@ -40,7 +43,8 @@ func (a *API) serves(rt *route, on listener) bool {
 		where = a.metricsOn
 	case rt.id == "ready":
 		where = a.readyOn
-	case rt.id == "index", rt.id == "health", strings.HasPrefix(rt.pattern, "/v1/policies"), strings.HasPrefix(rt.pattern, "/v1/tokens"), rt.id == "getBackup":
+	case rt.id == "index", rt.id == "health", rt.id == "server", rt.id == "drain", rt.id == "getBackup",
+		strings.HasPrefix(rt.pattern, "/v1/policies"), strings.HasPrefix(rt.pattern, "/v1/tokens"):
 		where = Both
 	}
 	return where == Both || (where == MainOnly) == (on == mainListener)
@@ -49,7 +53,7 @@ func (a *API) serves(rt *route, on listener) bool {
 // AdminServer is [API.Server] for the admin listener. It also shows profiles, which may hold
 // what clients sent, to administrators only.
 func (a *API) AdminServer() *http.Server {
-	return a.server(adminListener)
+	return a.httpServer(adminListener)
 }
 
 // profiles are the parts of /debug/pprof/ that pprof.Index does not show.
@@ -94,4 +98,38 @@ func (x *exchange) profile() error {
 	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(profileTimeout)) // unsupported where there is no connection
 	show(x, x.r)
 	return nil
+}
+
+// Proxies are the trusted proxies, and the one source in which they are believed when they name
+// the address of a client. The zero value trusts none.
+type Proxies = proxy.Proxies
+
+// ProxySource is the source of client addresses in [Proxies].
+type ProxySource = proxy.Source
+
+// Sources of [Proxies].
+const (
+	XForwardedFor = proxy.XForwardedFor
+	Forwarded     = proxy.Forwarded
+	ProxyProtocol = proxy.Protocol
+)
+
+// Listener returns a listener for the server of the API, which takes connections from l. It reads the
+// headers of the PROXY protocol if [Config] says so, and is l otherwise. Closing it closes l.
+func (a *API) Listener(l net.Listener) net.Listener {
+	return a.proxies.Listen(l, func(peer net.Addr, err error) {
+		a.sparse.Log(slog.LevelWarn, "proxy header", "closed a connection of a trusted proxy",
+			slog.Any("err", err), slog.String("proxy", peer.String()))
+	})
+}
+
+// findClient sets the remote address of a request to that of the client, if it came through trusted
+// proxies: limits, audit log and policies see the client.
+func (a *API) findClient(r *http.Request) {
+	peer := r.RemoteAddr
+	client, trouble := a.proxies.Client(peer, r.Header)
+	r.RemoteAddr = client
+	if trouble != "" {
+		a.sparse.Log(slog.LevelWarn, "proxy "+string(trouble), string(trouble), slog.String("proxy", peer))
+	}
 }

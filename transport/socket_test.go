@@ -27,7 +27,7 @@ func listening(t *testing.T, s *server) net.Addr {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serveOn(t, s, l)
+	serveOn(t, s, s.Listener(l))
 	return l.Addr()
 }
 

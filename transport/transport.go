@@ -33,11 +33,13 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/sparselog"
+	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/activity"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/live"
 	"github.com/octostore/octostore/transport/internal/metrics"
+	"github.com/octostore/octostore/transport/internal/proxy"
 	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/login"
 )
@@ -58,6 +60,12 @@ type Config struct {
 	// MaxWatches and MaxExports bound how many clients may watch, and export or follow the
 	// audit log, at a time; 0 means DefaultMaxWatches and DefaultMaxExports.
 	MaxWatches, MaxExports int
+	// Server returns what only the composition root knows of the server: its start, addresses,
+	// database, certificate, limits and settings, with secrets left out. The API adds the
+	// rest. Nil: there is nothing more to know.
+	Server func() api.Server
+	// Audit is what is recorded in the audit log, and for how long; it is only shown.
+	Audit AuditSettings
 	// Policies are listed, explained and reloaded on request; nil: there are none.
 	Policies Policies
 	// Public is the URL at which browsers reach the server; nil: unknown. Pages of its origin
@@ -69,6 +77,14 @@ type Config struct {
 	// listener they have to be Both or MainOnly.
 	MetricsOn, ReadyOn Listeners
 	Limits             Limits
+	Proxies            Proxies
+}
+
+// AuditSettings are the settings of the audit log.
+type AuditSettings struct {
+	Level     string        // changes, decisions or all
+	Retention time.Duration // older records are pruned; 0: no limit
+	MaxBytes  int64         // of the database, above which the oldest records are pruned; 0: no limit
 }
 
 // Limits bound what clients may ask of a server; 0 is no limit. A request above a limit is
@@ -119,6 +135,11 @@ type API struct {
 	limits   *limit.Limits
 
 	metricsOn, readyOn Listeners
+	proxies            *proxy.Proxies // nil: none is trusted
+
+	server  func() api.Server
+	audit   AuditSettings
+	commits commitWindow
 
 	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
@@ -138,7 +159,13 @@ func New(cfg Config) *API {
 	if cfg.Policies == nil {
 		cfg.Policies = noPolicies{}
 	}
+	if cfg.Server == nil {
+		cfg.Server = func() api.Server { return api.Server{} }
+	}
 	a := &API{
+		server:   cfg.Server,
+		audit:    cfg.Audit,
+		commits:  commitWindow{start: time.Now()},
 		policies: cfg.Policies,
 		backups:  cfg.Backups,
 		tokens:   cfg.Tokens,
@@ -164,6 +191,9 @@ func New(cfg Config) *API {
 		},
 
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
+	}
+	if len(cfg.Proxies.Trusted) > 0 {
+		a.proxies = &cfg.Proxies
 	}
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
@@ -225,10 +255,10 @@ const (
 // Server returns a server for the API with the limits it needs. It has no address and does not
 // listen yet.
 func (a *API) Server() *http.Server {
-	return a.server(mainListener)
+	return a.httpServer(mainListener)
 }
 
-func (a *API) server(on listener) *http.Server {
+func (a *API) httpServer(on listener) *http.Server {
 	of := a.connectionsOf(on)
 	return &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, on) }),

@@ -30,6 +30,7 @@ func mutants() []mutant {
 		verbMutants,
 		clientMutants,
 		runMutants,
+		proxyMutants,
 	)
 }
 

@@ -42,6 +42,30 @@ func (h Histogram) Count() uint64 {
 	return n
 }
 
+// Since returns the observations that are in h and not in an earlier state of it.
+func (h Histogram) Since(earlier Histogram) Histogram {
+	d := Histogram{Bounds: h.Bounds, Counts: make([]uint64, len(h.Counts)), Sum: h.Sum - earlier.Sum}
+	for i := range h.Counts {
+		d.Counts[i] = h.Counts[i] - earlier.Counts[i]
+	}
+	return d
+}
+
+// Quantile returns an upper bound of the q-quantile: the bound of its bucket. It is 0 without
+// observations, and the last bound for what is above that.
+func (h Histogram) Quantile(q float64) float64 {
+	rank, n := uint64(math.Ceil(q*float64(h.Count()))), uint64(0)
+	if rank == 0 {
+		return 0
+	}
+	for i, bound := range h.Bounds {
+		if n += h.Counts[i]; n >= rank {
+			return bound
+		}
+	}
+	return h.Bounds[len(h.Bounds)-1]
+}
+
 // Bounds of the histograms.
 var (
 	batchBounds = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}

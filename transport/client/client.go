@@ -169,6 +169,7 @@ type AuditQuery struct {
 	After, Since, Until, Prefix, Kind, Account, Decision string
 
 	Limit  int64
+	Last   int // only the newest so many, 1 to 1000; not with After, Limit and Follow
 	CSV    bool
 	Follow bool
 }
@@ -180,6 +181,9 @@ func (q AuditQuery) values() url.Values {
 	})
 	if q.Limit > 0 {
 		v.Set("limit", strconv.FormatInt(q.Limit, 10))
+	}
+	if q.Last > 0 {
+		v.Set("last", strconv.Itoa(q.Last))
 	}
 	if q.CSV {
 		v.Set("format", "csv")

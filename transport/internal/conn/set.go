@@ -249,10 +249,14 @@ func (one *Conn) close() {
 	_ = one.conn.Close()
 }
 
-// TCP returns the TCP connection beneath TLS, or nil if there is none.
+// TCP returns the TCP connection beneath TLS and the PROXY protocol, or nil if there is none.
 func (one *Conn) TCP() *net.TCPConn {
 	c := one.conn
-	if over, is := c.(interface{ NetConn() net.Conn }); is { // TLS
+	for {
+		over, is := c.(interface{ NetConn() net.Conn }) // TLS, or a connection through a proxy
+		if !is {
+			break
+		}
 		c = over.NetConn()
 	}
 	tcp, _ := c.(*net.TCPConn)

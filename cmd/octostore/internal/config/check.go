@@ -75,6 +75,9 @@ func unfit(c Config, out map[string]string) {
 	case c.TLSKey != "" && c.TLSCert == "":
 		out["TLSCert"] = "is missing, for there is OCTOSTORE_TLS_KEY"
 	}
+	if c.TrustedProxies == "" && c.ProxyHeader != defaultProxyHeader {
+		out["ProxyHeader"] = "has no effect without OCTOSTORE_TRUSTED_PROXIES"
+	}
 	if c.AdminAddr == "" {
 		for field, on := range map[string]Listeners{"MetricsOn": c.MetricsOn, "ReadyOn": c.ReadyOn} {
 			if on == "admin" {

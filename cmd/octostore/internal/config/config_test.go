@@ -25,7 +25,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Addr: "127.0.0.1:3000", MetricsOn: "both", ReadyOn: "both", DB: "octostore.db",
+		Addr: "127.0.0.1:3000", ProxyHeader: "x-forwarded-for", MetricsOn: "both", ReadyOn: "both", DB: "octostore.db",
 		DefaultTTL: time.Minute, MaxTTL: time.Hour, MaxWait: 10 * time.Minute,
 		MaxWaiters: 50_000, MaxWaitersPerLock: 10_000, MaxWatches: 1000, MaxExports: 100,
 		AccountRate: 1000, AccountInFlight: 11_000, AccountWaiters: 10_000, AccountLocks: 100_000, AddressRate: 20, NewTokens: 100,
@@ -57,6 +57,19 @@ func TestValues(t *testing.T) {
 		{"OCTOSTORE_ADDR", "localhost", "is not HOST:PORT"},
 		{"OCTOSTORE_ADDR", "localhost:http", `has the port "http"`},
 		{"OCTOSTORE_ADDR", "localhost:65536", `has the port "65536"`},
+		{"OCTOSTORE_TRUSTED_PROXIES", "none", ""},
+		{"OCTOSTORE_TRUSTED_PROXIES", "10.0.0.7, 192.0.2.0/24,2001:db8::/32, ::1", ""},
+		{"OCTOSTORE_TRUSTED_PROXIES", "10.0.0.7,", `has "", which is no IP address`},
+		{"OCTOSTORE_TRUSTED_PROXIES", "proxy.example.com", `has "proxy.example.com", which is no IP address`},
+		{"OCTOSTORE_TRUSTED_PROXIES", "fe80::1%eth0", `has "fe80::1%eth0", which is no IP address`},
+		{"OCTOSTORE_TRUSTED_PROXIES", "10.0.0.0/33", `has "10.0.0.0/33", which is no IP prefix`},
+		{"OCTOSTORE_TRUSTED_PROXIES", "10.0.0.7/8", `has "10.0.0.7/8"; did you mean 10.0.0.0/8`},
+		{"OCTOSTORE_TRUSTED_PROXIES", "0.0.0.0/0", "trusts every address"},
+		{"OCTOSTORE_TRUSTED_PROXIES", "::/0", "trusts every address"},
+		{"OCTOSTORE_TRUSTED_PROXIES", "::ffff:10.0.0.0/104", `has "::ffff:10.0.0.0/104"; write it as an IPv4 prefix`},
+		{"OCTOSTORE_PROXY_HEADER", "x-forwarded-for", ""},
+		{"OCTOSTORE_PROXY_HEADER", "x-real-ip", "is not one of the known words"},
+		{"OCTOSTORE_PROXY_HEADER", "forwarded", "has no effect without OCTOSTORE_TRUSTED_PROXIES"},
 		{"OCTOSTORE_ADMIN_ADDR", "none", ""},
 		{"OCTOSTORE_ADMIN_ADDR", "[::1]:0", ""},
 		{"OCTOSTORE_ADMIN_ADDR", "3001", "is not HOST:PORT"},

@@ -23,6 +23,12 @@ import (
 // line of HAProxy's that is tried out.
 func startProxy(t *testing.T, p *octotest.Server, configuration, abort string, command ...string) (addr string) {
 	t.Helper()
+	return startProxyUntil(t, 200, p, configuration, abort, command...)
+}
+
+// startProxyUntil is startProxy for a server that answers a plain probe with another status.
+func startProxyUntil(t *testing.T, healthy int, p *octotest.Server, configuration, abort string, command ...string) (addr string) {
+	t.Helper()
 	octotest.NeedTools(t, command[0])
 	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
 	if err != nil {
@@ -58,7 +64,7 @@ func startProxy(t *testing.T, p *octotest.Server, configuration, abort string, c
 			t.Fatalf("%s has ended: %s", command[0], said.String())
 		default:
 		}
-		return octotest.Call("GET", addr, "/healthz").Status == 200
+		return octotest.Call("GET", addr, "/healthz").Status == healthy
 	})
 	return addr
 }
@@ -127,7 +133,7 @@ var proxies = map[string]struct {
 	"Apache": {apacheConf, "", []string{"apache2", "-DFOREGROUND", "-f"}, false},
 }
 
-// What docs/operations.md says of each proxy: whether a waiter whose client has hung up
+// What docs/proxies.md says of each proxy: whether a waiter whose client has hung up
 // leaves the queue.
 func TestProxiesPassHangUpsOnAsThePageSays(t *testing.T) {
 	t.Parallel() // it waits more than it works

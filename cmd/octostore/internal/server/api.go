@@ -24,6 +24,12 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		Logger:  log,
 		Version: version.Own(),
 		Sizes:   s.store.Sizes,
+		Server:  s.describe(cfg),
+		Audit: transport.AuditSettings{
+			Level:     string(cfg.AuditLevel),
+			Retention: cfg.AuditRetention,
+			MaxBytes:  int64(cfg.AuditMaxSize),
+		},
 		Tokens:  s.tokens.Tokens,
 		Login:   s.login,
 		Backups: newBackups(s),
@@ -38,6 +44,10 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 			Connections: cfg.MaxConnections,
 
 			AdminConnections: adminConnections(cfg.MaxConnections),
+		},
+		Proxies: transport.Proxies{
+			Trusted: cfg.TrustedProxies.List(),
+			Source:  transport.ProxySource(cfg.ProxyHeader),
 		},
 		MaxWatches: cfg.MaxWatches,
 		MaxExports: cfg.MaxExports,

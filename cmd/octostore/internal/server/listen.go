@@ -7,7 +7,7 @@ import (
 
 // serveHTTP begins to accept connections.
 func (s *server) serveHTTP() {
-	s.accept(s.api.Server(), s.listener)
+	s.accept(s.api.Server(), s.api.Listener(s.listener))
 	if s.admin != nil {
 		s.accept(s.api.AdminServer(), s.admin)
 	}

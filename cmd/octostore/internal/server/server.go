@@ -38,6 +38,8 @@ const (
 // from the outside in.
 type server struct {
 	log         *slog.Logger
+	started     time.Time
+	settings    []config.Value         // with their sources, to be shown
 	unit        *systemd.Unit          // nil: not of systemd
 	sockets     systemd.Sockets        // that systemd keeps open over restarts
 	accepting   sync.WaitGroup         // connections to those
@@ -57,9 +59,12 @@ type server struct {
 	hangups     *hangups
 }
 
-// start opens all parts and begins to accept connections. The caller stops the server.
-func start(ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage) (_ *server, err error) {
-	s := &server{log: log, unit: unit, served: make(chan error, 2)} // one for each listener
+// start opens all parts and begins to accept connections. The settings are only shown to
+// administrators. The caller stops the server.
+func start(
+	ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage, settings ...config.Value,
+) (_ *server, err error) {
+	s := &server{log: log, unit: unit, started: time.Now(), settings: settings, served: make(chan error, 2)} // one for each listener
 	defer func() {
 		if err != nil {
 			_ = s.close() // the first error is the one to return

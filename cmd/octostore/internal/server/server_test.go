@@ -37,6 +37,7 @@ func (s *shelf) Commit(ctx context.Context, b *lock.Batch) error {
 }
 
 func (s *shelf) Sizes() (db, wal int64) { return 0, 0 }
+func (s *shelf) Reserve() int64         { return 0 }
 
 func (s *shelf) Used(context.Context) (int64, error) { return 0, nil }
 

@@ -106,6 +106,21 @@ export async function text(path, params, { signal: abort } = {}) {
   return (await send(path, { params, accept: '*/*', signal: abort })).text();
 }
 
+// lines reads an answer line by line, as it arrives: the audit log, which may never end. It calls
+// on(line) for each, and returns at the end of the answer.
+export async function lines(path, params, on, { signal: abort } = {}) {
+  const answer = await send(path, { params, accept: 'application/x-ndjson', signal: abort });
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const whole = (rest + value).split('\n');
+    rest = whole.pop();
+    whole.forEach((line) => on(line));
+  }
+}
+
 // download saves an answer as a file. The token goes in a header, so a link would not do.
 export async function download(path, params, filename) {
   const blob = await (await send(path, { params, accept: '*/*' })).blob();

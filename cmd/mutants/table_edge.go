@@ -1,0 +1,47 @@
+package main
+
+// proxyMutants believe who must not be believed, or lose clients behind proxies.
+var proxyMutants = []mutant{
+	{
+		name: "header-of-anybody", file: "transport/internal/proxy/proxy.go",
+		old:    "if err != nil || !p.trusts(at.Addr()) {",
+		new:    "if err != nil {",
+		breaks: "a client evades limits with a header of its own, and writes an address into the audit log",
+		tests:  []string{"-run=TrustedProxyIsNotBelieved ./transport"},
+	},
+	{
+		name: "header-from-the-left", file: "transport/internal/proxy/proxy.go",
+		old:    "if at = next; !p.trusts(at.Addr()) {",
+		new:    "if at = next; false {",
+		breaks: "what a client wrote before the proxy counts as its address",
+		tests:  []string{"-run=ClientIn ./transport/internal/proxy"},
+	},
+	{
+		name: "quote-of-the-client", file: "transport/internal/proxy/proxy.go",
+		old:    "case c == ',' && !quoted:",
+		new:    "case c == ',' && strings.Count(list[:i], `\"`)%2 == 0:",
+		breaks: "an open quote of a client swallows the address that the proxy appended",
+		tests:  []string{"-run=ClientInForwarded ./transport/internal/proxy"},
+	},
+	{
+		name: "proxy-header-guessed", file: "transport/internal/proxy/header.go",
+		old:    "return netip.AddrPort{}, errNoHeader",
+		new:    "return netip.AddrPort{}, nil",
+		breaks: "a connection without PROXY header is served, less its first bytes",
+		tests:  []string{"-run=HeaderOfTheProxyProtocol|ListenerCloses ./transport/internal/proxy"},
+	},
+	{
+		name: "silent-proxy-blocks", file: "transport/internal/proxy/listener.go",
+		old:    "l.ended.Go(func() { l.read(tcp, at) })",
+		new:    "l.read(tcp, at)",
+		breaks: "a proxy that sends no header keeps all clients waiting",
+		tests:  []string{"-run=ListenerGivesOut|ListenerBounds -timeout=20s ./transport/internal/proxy"},
+	},
+	{
+		name: "no-hang-up-through-a-proxy", file: "transport/internal/conn/set.go",
+		old:    "		c = over.NetConn()\n	}\n	tcp",
+		new:    "		c = over.NetConn()\n		break\n	}\n	tcp",
+		breaks: "over TLS behind a PROXY header a waiter that has left gets the lock",
+		tests:  []string{"-run=TrustedProxyHangsUp ./transport"},
+	},
+}
