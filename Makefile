@@ -82,6 +82,10 @@ long: need-go ## Run the tests of .ci/long-tests
 	@echo "go test of the tests in .ci/long-tests"
 	@$(GO) test -timeout 20m -run '^($(LONG))$$' $$(grep -lrE --include='*_test.go' '^func ($(LONG))\(' cmd core hooks transport | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
+.PHONY: e2e
+e2e: build ## Test the page in a real browser; SHOTS=1 writes the pictures in docs/img
+	@.ci/e2e
+
 .PHONY: race
 race: need-go need-cc ## Run the tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m ./...

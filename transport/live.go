@@ -211,11 +211,12 @@ func (x *exchange) locksFeed() (keyedFeed, error) {
 		return keyedFeed{}, err
 	}
 	a, p := x.api, x.principal
+	begun := false // a table in which nothing has changed yet has version 0
 	var version uint64
 	var before wire.List
 	next := func(context.Context) (live.Frame, bool) {
 		now := a.service.Version()
-		if now == version {
+		if begun && now == version {
 			return live.Frame{}, false
 		}
 		views, more, err := a.service.List(p, query)
@@ -223,8 +224,8 @@ func (x *exchange) locksFeed() (keyedFeed, error) {
 			return live.Frame{}, false
 		}
 		list := wire.List{Views: views, Next: more}
-		same := version != 0 && sameList(list, before)
-		version, before = now, list
+		same := begun && sameList(list, before)
+		begun, version, before = true, now, list
 		return frameOf(showLocks, list), !same
 	}
 	key := strings.Join([]string{query.Prefix, query.Account, string(query.After), string(rune('0' + query.Order)), x.params.Text(param.Limit), visibility(p)}, "\n")
@@ -257,18 +258,19 @@ func (x *exchange) lockFeed() (keyedFeed, error) {
 	if _, err := a.service.Get(p, name); err != nil {
 		return keyedFeed{}, err
 	}
+	begun := false
 	var version uint64
 	var before lock.View
 	next := func(ctx context.Context) (live.Frame, bool) {
 		now := a.service.Version()
-		if now == version {
+		if begun && now == version {
 			return live.Frame{}, false
 		}
 		view, err := a.service.Get(p, name)
 		if err != nil {
 			return live.Frame{}, false
 		}
-		if version != 0 && sameView(view, before) {
+		if begun && sameView(view, before) {
 			version = now
 			return live.Frame{}, false
 		}
@@ -278,7 +280,7 @@ func (x *exchange) lockFeed() (keyedFeed, error) {
 				return live.Frame{}, false // it is asked again
 			}
 		}
-		version, before = now, view
+		begun, version, before = true, now, view
 		return frameOf(showLock, wire.Lock{View: shown}), true
 	}
 	return keyedFeed{string(name), live.Feed{Every: liveEvery, Next: next}}, nil

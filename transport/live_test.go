@@ -67,6 +67,15 @@ func TestLiveShowsLocksAsTheyChange(t *testing.T) {
 	some.wantLocks("deploy/a:1 deploy/b:0")
 }
 
+// A stream says at once that there is nothing, also on a server that has never had a lock.
+func TestLiveShowsAnEmptyServer(t *testing.T) {
+	url := "http://" + listening(t, newServer(t, setup{})).String() + "/v1/live"
+	watch(t, url).wantLocks("")
+	if l, _ := wantView[api.Lock](watch(t, url+"?name=a"), "lock"); l.Name != "a" || l.State != api.Free {
+		t.Errorf("got %+v", l)
+	}
+}
+
 // waiter begins to wait for a lock, until leave is called.
 func (s *server) waiter(t *testing.T, name string) (leave func()) {
 	t.Helper()
