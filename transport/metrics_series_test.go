@@ -75,7 +75,6 @@ func TestMetricsOfEvents(t *testing.T) {
 		`octostore_renew_margin_ratio_bucket{le="0.9"}`:   "0", // it was renewed at once
 		`octostore_renew_margin_ratio_bucket{le="1"}`:     "1",
 		`octostore_journal_checkpoint_timestamp_seconds`:  "", // none yet
-		`octostore_last_backup_timestamp_seconds`:         "", // a server without backups
 		`octostore_configured_limit{limit="max_waiters"}`: "",
 	} {
 		if got[line] != want {
@@ -91,7 +90,6 @@ func TestMetricsOfTheJournalAndTheDisk(t *testing.T) {
 	}
 	got := s.scrape(t)
 	for line, want := range map[string]string{
-		`octostore_last_backup_timestamp_seconds`:         "1.7e+09",
 		`octostore_disk_free_bytes`:                       "1.073741824e+09",
 		`octostore_reserve_bytes`:                         "2.097152e+07",
 		`octostore_configured_limit{limit="max_waiters"}`: "50000",
