@@ -205,6 +205,7 @@ func New(cfg Config) *API {
 	a.byVerb = byVerb(a.routes)
 	a.metrics = metrics.New(metrics.Config{
 		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
+		Journal: cfg.Journal, Server: cfg.Server,
 		Watches: a.watches.InUse, Exports: a.exports.InUse, Connections: a.connections[mainListener].Len,
 		CertificateExpires: cfg.CertificateExpires, LastBackup: lastOf(cfg.Backups),
 		Listeners: listenerNames[:], Limits: limit.Names(),

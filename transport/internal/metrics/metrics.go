@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/problem"
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +29,8 @@ type Config struct {
 	Version     string // of the program
 	Service     *core.Service
 	Sizes       func() (db, wal int64) // bytes of the database and its write-ahead log; nil leaves them out
+	Journal     *journal.Journal
+	Server      func() api.Server // disk and limits
 	Policies    func() api.PolicyList
 	Watches     func() int
 	Exports     func() int
@@ -90,6 +93,7 @@ func New(cfg Config) *Metrics {
 			"When the newest backup was begun that a client received over HTTP, in seconds since 1970; 0 if there is none.", cfg.LastBackup),
 		buildInfo(cfg.Version),
 		&tableCollector{service: cfg.Service, sizes: cfg.Sizes},
+		serverCollector{journal: cfg.Journal, server: cfg.Server},
 		policyCollector{list: cfg.Policies},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -57,7 +57,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/internal/live", ""},
 	{"transport/internal/conn", "core/sparselog"},
 	{"transport/internal/limit", "transport/problem core/auth"},
-	{"transport/internal/metrics", "transport/api transport/problem core core/lock core/table"},
+	{"transport/internal/metrics", "transport/api transport/problem core core/journal core/lock core/table"},
 	{"transport/internal/ui", ""},
 	{"transport/internal/param", "transport/api transport/problem core/auth core/input core/journal core/journal/record core/jsontext core/lock core/table core/timetext"},
 	{"transport/internal/proxy", ""},
