@@ -25,9 +25,10 @@ const (
 	showLock     = "lock"
 	showActivity = "activity"
 	showPolicies = "policies"
+	showServer   = "server"
 )
 
-var liveViews = []string{showLocks, showLock, showActivity, showPolicies}
+var liveViews = []string{showLocks, showLock, showActivity, showPolicies, showServer}
 
 var liveFields = param.SetOf(param.Show, param.Prefix, param.Account, param.Sort, param.After, param.Limit, param.Name)
 
@@ -165,6 +166,7 @@ func (x *exchange) liveFeeds(shown []string) (feeds []keyedFeed, err error) {
 	}
 	makers := map[string]func() (keyedFeed, error){
 		showLocks: x.locksFeed, showLock: x.lockFeed, showActivity: x.activityFeed, showPolicies: x.policiesFeed,
+		showServer: x.serverFeed,
 	}
 	for _, view := range shown {
 		feed, err := makers[view]()
@@ -343,6 +345,22 @@ func (x *exchange) policiesFeed() (keyedFeed, error) {
 		same := string(frame.Event) == before
 		before = string(frame.Event)
 		return frame, !same
+	}
+	return keyedFeed{"", live.Feed{Every: slowEvery, Next: next}}, nil
+}
+
+// serverFeed shows the server, which is never the same twice: it has its uptime.
+func (x *exchange) serverFeed() (keyedFeed, error) {
+	if err := core.MayAll(x.principal, "see the state of the server", auth.Admin); err != nil {
+		return keyedFeed{}, err
+	}
+	a := x.api
+	next := func(ctx context.Context) (live.Frame, bool) {
+		state, err := a.serverState(ctx)
+		if err != nil {
+			return live.Frame{}, false // it is read again
+		}
+		return frameOf(showServer, wire.JSON{Value: state}), true
 	}
 	return keyedFeed{"", live.Feed{Every: slowEvery, Next: next}}, nil
 }

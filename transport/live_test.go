@@ -97,9 +97,9 @@ func TestLiveShowsWhatTheRoutesGive(t *testing.T) {
 	s := newServer(t, setup{})
 	s.acquire(t, "a")
 	url := "http://" + listening(t, s).String() + "/v1/live"
-	w := watch(t, url+"?show=lock,activity,policies,locks&name=a")
+	w := watch(t, url+"?show=lock,activity,policies,locks,server&name=a")
 	seen := map[string]string{}
-	for len(seen) < 4 {
+	for len(seen) < 5 {
 		e, ok := w.next()
 		if !ok {
 			t.Fatal("the stream ended")
