@@ -82,6 +82,10 @@ long: need-go ## Run the tests of .ci/long-tests
 	@echo "go test of the tests in .ci/long-tests"
 	@$(GO) test -timeout 20m -run '^($(LONG))$$' $$(grep -lrE --include='*_test.go' '^func ($(LONG))\(' cmd core hooks transport | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
+.PHONY: e2e
+e2e: build ## Test the page in a real browser; SHOTS=1 writes the pictures in docs/img
+	@.ci/e2e
+
 .PHONY: race
 race: need-go need-cc ## Run the tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m ./...
@@ -116,6 +120,10 @@ $(TARGETS:%=cross-%): cross-%:
 .PHONY: dist
 dist: need-go ## Build reproducible binaries for six platforms into dist, with SHA256SUMS
 	@GO=$(GO) .ci/dist dist '$(VERSION)'
+
+.PHONY: packages
+packages: need-go ## Build a .deb and an .rpm for amd64 and arm64 into dist
+	@GO=$(GO) .ci/packages dist '$(VERSION)'
 
 .PHONY: man
 man: need-go ## Write the manual pages of all commands into bin/man

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
@@ -35,6 +37,9 @@ type Service struct {
 	judges bool // a guard is configured
 
 	refusals gathering // of waiters at the front of their queue
+
+	draining  sync.Mutex                // one drain at a time
+	drainedAt atomic.Pointer[time.Time] // by an administrator; nil: not
 }
 
 // New returns a service over table. The caller keeps the table and closes it.
@@ -378,7 +383,7 @@ func (s *Service) Stats() table.Stats { return s.table.Stats() }
 // Full reports whether acquires are refused because the disk is full.
 func (s *Service) Full() bool { return s.table.Full() }
 
-// Draining reports whether acquires are refused because the server is stopping.
+// Draining reports whether acquires are refused because the server is stopping or drained.
 func (s *Service) Draining() bool { return s.table.Draining() }
 
 // UntilDrain returns a context that ends when the server begins to stop.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/octostore/octostore/core"
@@ -14,13 +15,14 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/problem"
 )
 
 var auditFields = param.SetOf(param.After, param.Since, param.Until, param.Prefix, param.Kind, param.Account,
-	param.Decision, param.Limit, param.Format, param.Follow)
+	param.Decision, param.Limit, param.Format, param.Follow, param.Last)
 
 // audit streams the audit log, or the part that is asked for, until the client's token ends.
 func (x *exchange) audit() error {
@@ -44,7 +46,7 @@ func (x *exchange) export() error {
 	if err != nil {
 		return err
 	}
-	out := auditStream{export: x.api.journal.Export(query), follow: follow, encode: asIs, contentType: wire.TypeNDJSON}
+	out := auditStream{export: x.api.journal.Export(query), newest: query.Newest > 0, follow: follow, encode: asIs, contentType: wire.TypeNDJSON}
 	if form == "csv" {
 		out.encode, out.contentType = new(record.CSV).Encode, wire.TypeCSV
 	}
@@ -62,6 +64,9 @@ func (x *exchange) auditQuery() (q journal.Query, err error) {
 		q.Filter.Visible = x.sees(auth.Audit)
 	}
 	if q.Limit, err = p.AuditLimit(); err != nil {
+		return q, err
+	}
+	if q.Newest, err = p.Newest(); err != nil {
 		return q, err
 	}
 	if q.Until, err = p.Instant(param.Until, now); err != nil {
@@ -107,6 +112,7 @@ func (x *exchange) auditCursor() (lock.Seq, error) {
 // auditStream is an export to a client.
 type auditStream struct {
 	export      *journal.Export
+	newest      bool // it begins where the newest records do that it wants
 	follow      bool
 	contentType []string
 	encode      func([]byte) ([]byte, error) // of whole lines
@@ -121,6 +127,9 @@ func (a *auditStream) send(x *exchange) error {
 		return problem.ErrTooManyReaders
 	}
 	defer x.api.exports.End(x.principal.Account)
+	if err := a.seek(x); err != nil {
+		return err
+	}
 	s := x.beginStream(a.contentType, x.params.AcceptsGzip(), exportUnsent)
 	if x.r.Method == http.MethodHead {
 		return nil
@@ -156,6 +165,21 @@ func (a *auditStream) send(x *exchange) error {
 		return err
 	}
 	return s.Close()
+}
+
+// seek finds the beginning of an export of the newest records. If it gives up, a header says
+// so: CSV has no other place for it.
+func (a *auditStream) seek(x *exchange) error {
+	if !a.newest {
+		return nil
+	}
+	if err := a.export.Seek(x.context()); err != nil {
+		return err
+	}
+	if a.export.Incomplete() {
+		x.w.Header()[api.HeaderIncomplete] = []string{"searched=" + strconv.FormatInt(a.export.Searched(), 10)}
+	}
+	return nil
 }
 
 func (a *auditStream) line(s *wire.Stream, line []byte) error {

@@ -30,7 +30,7 @@ type failingStore struct {
 func (s *failingStore) fail(err error) { s.err.Store(&err) }
 
 func (s *failingStore) Commit(ctx context.Context, b *lock.Batch) error {
-	if err := s.err.Load(); err != nil {
+	if err := s.err.Load(); err != nil && *err != nil {
 		return *err
 	}
 	return s.Store.Commit(ctx, b)

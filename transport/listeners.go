@@ -43,7 +43,8 @@ func (a *API) serves(rt *route, on listener) bool {
 		where = a.metricsOn
 	case rt.id == "ready":
 		where = a.readyOn
-	case rt.id == "index", rt.id == "health", strings.HasPrefix(rt.pattern, "/v1/policies"), strings.HasPrefix(rt.pattern, "/v1/tokens"), rt.id == "getBackup":
+	case rt.id == "index", rt.id == "health", rt.id == "server", rt.id == "drain", rt.id == "getBackup",
+		strings.HasPrefix(rt.pattern, "/v1/policies"), strings.HasPrefix(rt.pattern, "/v1/tokens"):
 		where = Both
 	}
 	return where == Both || (where == MainOnly) == (on == mainListener)
@@ -52,7 +53,7 @@ func (a *API) serves(rt *route, on listener) bool {
 // AdminServer is [API.Server] for the admin listener. It also shows profiles, which may hold
 // what clients sent, to administrators only.
 func (a *API) AdminServer() *http.Server {
-	return a.server(adminListener)
+	return a.httpServer(adminListener)
 }
 
 // profiles are the parts of /debug/pprof/ that pprof.Index does not show.

@@ -25,9 +25,10 @@ const (
 	showLock     = "lock"
 	showActivity = "activity"
 	showPolicies = "policies"
+	showServer   = "server"
 )
 
-var liveViews = []string{showLocks, showLock, showActivity, showPolicies}
+var liveViews = []string{showLocks, showLock, showActivity, showPolicies, showServer}
 
 var liveFields = param.SetOf(param.Show, param.Prefix, param.Account, param.Sort, param.After, param.Limit, param.Name)
 
@@ -165,6 +166,7 @@ func (x *exchange) liveFeeds(shown []string) (feeds []keyedFeed, err error) {
 	}
 	makers := map[string]func() (keyedFeed, error){
 		showLocks: x.locksFeed, showLock: x.lockFeed, showActivity: x.activityFeed, showPolicies: x.policiesFeed,
+		showServer: x.serverFeed,
 	}
 	for _, view := range shown {
 		feed, err := makers[view]()
@@ -211,11 +213,12 @@ func (x *exchange) locksFeed() (keyedFeed, error) {
 		return keyedFeed{}, err
 	}
 	a, p := x.api, x.principal
+	begun := false // a table in which nothing has changed yet has version 0
 	var version uint64
 	var before wire.List
 	next := func(context.Context) (live.Frame, bool) {
 		now := a.service.Version()
-		if now == version {
+		if begun && now == version {
 			return live.Frame{}, false
 		}
 		views, more, err := a.service.List(p, query)
@@ -223,8 +226,8 @@ func (x *exchange) locksFeed() (keyedFeed, error) {
 			return live.Frame{}, false
 		}
 		list := wire.List{Views: views, Next: more}
-		same := version != 0 && sameList(list, before)
-		version, before = now, list
+		same := begun && sameList(list, before)
+		begun, version, before = true, now, list
 		return frameOf(showLocks, list), !same
 	}
 	key := strings.Join([]string{query.Prefix, query.Account, string(query.After), string(rune('0' + query.Order)), x.params.Text(param.Limit), visibility(p)}, "\n")
@@ -257,18 +260,19 @@ func (x *exchange) lockFeed() (keyedFeed, error) {
 	if _, err := a.service.Get(p, name); err != nil {
 		return keyedFeed{}, err
 	}
+	begun := false
 	var version uint64
 	var before lock.View
 	next := func(ctx context.Context) (live.Frame, bool) {
 		now := a.service.Version()
-		if now == version {
+		if begun && now == version {
 			return live.Frame{}, false
 		}
 		view, err := a.service.Get(p, name)
 		if err != nil {
 			return live.Frame{}, false
 		}
-		if version != 0 && sameView(view, before) {
+		if begun && sameView(view, before) {
 			version = now
 			return live.Frame{}, false
 		}
@@ -278,7 +282,7 @@ func (x *exchange) lockFeed() (keyedFeed, error) {
 				return live.Frame{}, false // it is asked again
 			}
 		}
-		version, before = now, view
+		begun, version, before = true, now, view
 		return frameOf(showLock, wire.Lock{View: shown}), true
 	}
 	return keyedFeed{string(name), live.Feed{Every: liveEvery, Next: next}}, nil
@@ -341,6 +345,22 @@ func (x *exchange) policiesFeed() (keyedFeed, error) {
 		same := string(frame.Event) == before
 		before = string(frame.Event)
 		return frame, !same
+	}
+	return keyedFeed{"", live.Feed{Every: slowEvery, Next: next}}, nil
+}
+
+// serverFeed shows the server, which is never the same twice: it has its uptime.
+func (x *exchange) serverFeed() (keyedFeed, error) {
+	if err := core.MayAll(x.principal, "see the state of the server", auth.Admin); err != nil {
+		return keyedFeed{}, err
+	}
+	a := x.api
+	next := func(ctx context.Context) (live.Frame, bool) {
+		state, err := a.serverState(ctx)
+		if err != nil {
+			return live.Frame{}, false // it is read again
+		}
+		return frameOf(showServer, wire.JSON{Value: state}), true
 	}
 	return keyedFeed{"", live.Feed{Every: slowEvery, Next: next}}, nil
 }

@@ -67,6 +67,15 @@ func TestLiveShowsLocksAsTheyChange(t *testing.T) {
 	some.wantLocks("deploy/a:1 deploy/b:0")
 }
 
+// A stream says at once that there is nothing, also on a server that has never had a lock.
+func TestLiveShowsAnEmptyServer(t *testing.T) {
+	url := "http://" + listening(t, newServer(t, setup{})).String() + "/v1/live"
+	watch(t, url).wantLocks("")
+	if l, _ := wantView[api.Lock](watch(t, url+"?name=a"), "lock"); l.Name != "a" || l.State != api.Free {
+		t.Errorf("got %+v", l)
+	}
+}
+
 // waiter begins to wait for a lock, until leave is called.
 func (s *server) waiter(t *testing.T, name string) (leave func()) {
 	t.Helper()
@@ -88,9 +97,9 @@ func TestLiveShowsWhatTheRoutesGive(t *testing.T) {
 	s := newServer(t, setup{})
 	s.acquire(t, "a")
 	url := "http://" + listening(t, s).String() + "/v1/live"
-	w := watch(t, url+"?show=lock,activity,policies,locks&name=a")
+	w := watch(t, url+"?show=lock,activity,policies,locks,server&name=a")
 	seen := map[string]string{}
-	for len(seen) < 4 {
+	for len(seen) < 5 {
 		e, ok := w.next()
 		if !ok {
 			t.Fatal("the stream ended")

@@ -19,8 +19,9 @@ type Policies interface {
 	// List returns the policies of the manifest, including those that are off.
 	List() api.PolicyList
 	// Reload loads the manifest and all modules again, and returns what changed, in words.
-	// If one of them is bad it changes nothing and returns an [*input.Error].
-	Reload(ctx context.Context) (changes string, err error)
+	// If one of them is bad it changes nothing and returns an [*input.Error]. The request
+	// and its reason are recorded with the result, also that of a failure.
+	Reload(ctx context.Context, by lock.Origin, reason string) (changes string, err error)
 	// Explain returns what every policy would decide on a question at that time (zero: now).
 	// It is neither counted nor recorded. The error is that of ctx, or that the policies are
 	// closed.
@@ -32,7 +33,7 @@ type noPolicies struct{}
 
 func (noPolicies) List() api.PolicyList { return api.PolicyList{Policies: []api.Policy{}} }
 
-func (noPolicies) Reload(context.Context) (string, error) {
+func (noPolicies) Reload(context.Context, lock.Origin, string) (string, error) {
 	return "", &input.Error{Field: "policies", Problem: "are not configured", Want: "OCTOSTORE_POLICIES to name a policies.json"}
 }
 
@@ -49,11 +50,15 @@ func (a *API) listPolicies(_ context.Context, c *caller, _ *param.Values) (wire.
 }
 
 // reloadPolicies reloads all policies, or none if one of them is bad.
-func (a *API) reloadPolicies(ctx context.Context, c *caller, _ *param.Values) (wire.JSON, error) {
+func (a *API) reloadPolicies(ctx context.Context, c *caller, p *param.Values) (wire.JSON, error) {
 	if err := core.MayAll(c.principal, "reload the policies", auth.Policies); err != nil {
 		return wire.JSON{}, err
 	}
-	changes, err := a.policies.Reload(ctx)
+	reason := p.Text(param.Reason)
+	if err := input.CheckText("reason", reason, lock.MaxReason); err != nil {
+		return wire.JSON{}, err
+	}
+	changes, err := a.policies.Reload(ctx, c.actor(), reason)
 	if err != nil {
 		return wire.JSON{}, err
 	}

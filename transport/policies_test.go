@@ -33,7 +33,9 @@ func (ruled) List() api.PolicyList {
 	}}}
 }
 
-func (r ruled) Reload(context.Context) (string, error) { return "new freeze", r.err }
+func (r ruled) Reload(context.Context, lock.Origin, string) (string, error) {
+	return "new freeze", r.err
+}
 
 func (ruled) Explain(_ context.Context, q core.Question, at time.Time) (api.Explanation, error) {
 	a := q.Asked

@@ -235,8 +235,8 @@ func TestStrictBodiesMayBeEmptyObjects(t *testing.T) {
 			t.Errorf("%s: %s", rt.id, a.body)
 		}
 	}
-	s.do(t, "POST /v1/policies/reload", jsonBody(`{"x":1}`), onPurpose).wantInvalid("body")
-	s.do(t, "POST /v1/policies/reload", formBody("x=1"), onPurpose).wantInvalid("body")
+	s.do(t, "POST /v1/logout", jsonBody(`{"x":1}`), onPurpose).wantInvalid("body")
+	s.do(t, "POST /v1/logout", formBody("x=1"), onPurpose).wantInvalid("body")
 	s.do(t, "POST /v1/policies/reload", jsonBody(" { } ")).want(200)
 }
 

@@ -33,6 +33,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/sparselog"
+	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/activity"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
@@ -59,11 +60,19 @@ type Config struct {
 	// MaxWatches and MaxExports bound how many clients may watch, and export or follow the
 	// audit log, at a time; 0 means DefaultMaxWatches and DefaultMaxExports.
 	MaxWatches, MaxExports int
+	// Server returns what only the composition root knows of the server: its start, addresses,
+	// database, certificate, limits and settings, with secrets left out. The API adds the
+	// rest. Nil: there is nothing more to know.
+	Server func() api.Server
+	// Audit is what is recorded in the audit log, and for how long; it is only shown.
+	Audit AuditSettings
 	// Policies are listed, explained and reloaded on request; nil: there are none.
 	Policies Policies
 	// Public is the URL at which browsers reach the server; nil: unknown. Pages of its origin
 	// are trusted, and its path is where the page finds the API.
 	Public *url.URL
+	// CertificateExpires returns when the TLS certificate in use ends; nil: there is none.
+	CertificateExpires func() time.Time
 	// Backups are given to administrators; nil: there are none.
 	Backups Backups
 	// MetricsOn and ReadyOn are the listeners that answer /metrics and /readyz. With one
@@ -72,6 +81,13 @@ type Config struct {
 	Limits             Limits
 	Proxies            Proxies
 	Tracer             Tracer // nil: requests are not traced
+}
+
+// AuditSettings are the settings of the audit log.
+type AuditSettings struct {
+	Level     string        // changes, decisions or all
+	Retention time.Duration // older records are pruned; 0: no limit
+	MaxBytes  int64         // of the database, above which the oldest records are pruned; 0: no limit
 }
 
 // Limits bound what clients may ask of a server; 0 is no limit. A request above a limit is
@@ -125,6 +141,10 @@ type API struct {
 	proxies            *proxy.Proxies // nil: none is trusted
 	tracer             Tracer         // nil: requests are not traced
 
+	server  func() api.Server
+	audit   AuditSettings
+	commits commitWindow
+
 	connections      [numListeners]*conn.Set
 	watches, exports limit.Streams
 	backing          limit.Streams // backups under way
@@ -143,7 +163,13 @@ func New(cfg Config) *API {
 	if cfg.Policies == nil {
 		cfg.Policies = noPolicies{}
 	}
+	if cfg.Server == nil {
+		cfg.Server = func() api.Server { return api.Server{} }
+	}
 	a := &API{
+		server:   cfg.Server,
+		audit:    cfg.Audit,
+		commits:  commitWindow{start: time.Now()},
 		policies: cfg.Policies,
 		backups:  cfg.Backups,
 		tokens:   cfg.Tokens,
@@ -182,7 +208,9 @@ func New(cfg Config) *API {
 	a.byVerb = byVerb(a.routes)
 	a.metrics = metrics.New(metrics.Config{
 		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
+		Journal: cfg.Journal, Server: cfg.Server,
 		Watches: a.watches.InUse, Exports: a.exports.InUse, Connections: a.connections[mainListener].Len,
+		CertificateExpires: cfg.CertificateExpires, LastBackup: lastOf(cfg.Backups),
 		Listeners: listenerNames[:], Limits: limit.Names(),
 	})
 	a.limits.OnRefuse = a.metrics.Limited
@@ -234,10 +262,10 @@ const (
 // Server returns a server for the API with the limits it needs. It has no address and does not
 // listen yet.
 func (a *API) Server() *http.Server {
-	return a.server(mainListener)
+	return a.httpServer(mainListener)
 }
 
-func (a *API) server(on listener) *http.Server {
+func (a *API) httpServer(on listener) *http.Server {
 	of := a.connectionsOf(on)
 	return &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, on) }),

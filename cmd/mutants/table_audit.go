@@ -206,8 +206,8 @@ var journalMutants = []mutant{
 	},
 	{
 		name: "unrecorded-set-forgotten", file: "cmd/octostore/internal/server/policies.go",
-		old:    "		set, why := p.unrecorded[0], cause",
-		new:    "		set, why := rules, cause",
+		old:    "		set, why := p.unrecorded[0], asked",
+		new:    "		set, why := rules, asked",
 		breaks: "a set that could not be recorded when it was loaded is never described",
 		tests:  inSets,
 	},

@@ -48,6 +48,7 @@ func policyListCommand() *cobra.Command {
 
 func policyReloadCommand() *cobra.Command {
 	var server *session.Server
+	var reason string
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Reload a running server's policies",
@@ -59,7 +60,7 @@ func policyReloadCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			reloaded, err := c.ReloadPolicies(cmd.Context())
+			reloaded, err := c.ReloadPolicies(cmd.Context(), reason)
 			if err != nil {
 				return err
 			}
@@ -68,6 +69,7 @@ func policyReloadCommand() *cobra.Command {
 		},
 	}
 	server = serverFlags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` for the audit log: why")
 	return cmd
 }
 

@@ -15,6 +15,8 @@ type Query struct {
 	After lock.Seq  // only records after this event
 	Until time.Time // ends before the first record of this time or later; zero: no limit
 	Limit int64     // at most this many records; 0: no limit
+	// Newest, if not 0, selects the newest so many records; [Export.Seek] finds them.
+	Newest int
 	Filter
 }
 
@@ -33,6 +35,9 @@ type Export struct {
 	more     bool   // the limit or the time ended it before the newest event
 	complete bool
 	buf      []byte
+
+	searched   int64 // records that Seek has looked at
+	incomplete bool  // Seek has stopped before it found all
 }
 
 // Export begins an export that ends at the newest event of now.
@@ -57,7 +62,7 @@ func (e *Export) Cursor() lock.Seq { return e.reader.After() }
 func (e *Export) Records() int64 { return e.count }
 
 // Verifiable reports whether the lines are a complete range of the journal.
-func (e *Export) Verifiable() bool { return e.q.Filter.All() }
+func (e *Export) Verifiable() bool { return e.q.Filter.All() && e.q.Newest == 0 }
 
 // Opening returns the opening line. Call it once.
 func (e *Export) Opening(now time.Time) []byte {
@@ -66,7 +71,7 @@ func (e *Export) Opening(now time.Time) []byte {
 		Verifiable: e.Verifiable(),
 		Time:       now.UTC().Format(record.TimeFormat),
 		After:      record.FormatCursor(e.q.After),
-		Filter:     e.q.Filter.String(),
+		Filter:     e.q.String(),
 		Key:        record.FormatKey(e.j.PublicKey()),
 	}
 	line := o.Line()
@@ -189,6 +194,9 @@ func (e *Export) Closing() []byte {
 		Hash:    e.last,
 		More:    e.more,
 		Opening: record.FormatHash(e.opened),
+
+		Searched:   e.searched,
+		Incomplete: e.incomplete,
 	}
 	line := c.Line()
 	if e.Verifiable() {

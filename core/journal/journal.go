@@ -46,12 +46,15 @@ type Journal struct {
 	// Used by the writer only, one goroutine at a time.
 	head         lock.Head
 	committed    []lock.Segment     // not published yet
+	checkpoint   Mark               // the newest that is committed
 	key          ed25519.PrivateKey // signs checkpoints and exports; set by Load
 	newestAtLoad time.Time          // time of the newest event at Load; zero: there was none
 
 	// Readers take no mutex, so the writer never waits for them.
 	view   atomic.Pointer[view]
 	pruned atomic.Pointer[lock.Head] // the newest pruned event
+
+	found found // results of State that are expensive
 
 	closing sync.Once
 	closed  chan struct{}
@@ -60,8 +63,10 @@ type Journal struct {
 // view is the state that readers see. It is immutable; the next one replaces it.
 type view struct {
 	head lock.Seq
-	ring ring
-	next chan struct{} // closed when the next view is published
+	// checkpoint is the newest one since Load; the zero Mark: none was made.
+	checkpoint Mark
+	ring       ring
+	next       chan struct{} // closed when the next view is published
 }
 
 // New returns a journal kept in store. The caller closes the store, after the
@@ -111,6 +116,11 @@ func (j *Journal) Commit(ctx context.Context, b *lock.Batch) error {
 	}
 	j.head = b.Next
 	j.committed = append(j.committed, b.Segment)
+	for i := range b.Events {
+		if e := &b.Events[i]; e.Kind == lock.Checkpoint {
+			j.checkpoint = Mark{Seq: e.Seq, Time: e.Time}
+		}
+	}
 	return nil
 }
 
@@ -131,7 +141,7 @@ func (j *Journal) Publish() {
 
 // publishView shows readers the events up to the head, and wakes waiting readers.
 func (j *Journal) publishView(recent ring) {
-	last := j.view.Swap(&view{head: j.head.Seq, ring: recent, next: make(chan struct{})})
+	last := j.view.Swap(&view{head: j.head.Seq, checkpoint: j.checkpoint, ring: recent, next: make(chan struct{})})
 	close(last.next)
 }
 

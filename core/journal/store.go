@@ -17,6 +17,14 @@ type bufferReader interface {
 	SegmentsInto(ctx context.Context, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error)
 }
 
+// backwardReader is a [Store] that can be read from the end. All stores of this module are.
+type backwardReader interface {
+	// SegmentsBefore returns the committed segments that begin before the given event, the
+	// newest first. It stops as Segments does: when they have at least events events, when
+	// one more would exceed [PageBytes] (a larger segment comes alone), or at the oldest.
+	SegmentsBefore(ctx context.Context, before lock.Seq, events int) ([]lock.Segment, error)
+}
+
 // Store keeps a journal together with the leases that its events lead to. One goroutine
 // at a time calls Load and Commit; any number call the others, at any time between Open
 // and Close.

@@ -22,10 +22,12 @@ const (
 
 	Started    Kind = "started"    // a server began to serve this journal
 	Stopped    Kind = "stopped"    // it stopped in good order
+	Drained    Kind = "drained"    // an administrator had it refuse acquires until it is restarted
 	Checkpoint Kind = "checkpoint" // the journal signs what it has recorded so far
 	Pruned     Kind = "pruned"     // the oldest events are about to be forgotten
 
 	PoliciesLoaded Kind = "policies_loaded" // another policy set applies from now on
+	ReloadFailed   Kind = "reload_failed"   // policies were not loaded: those before stay
 	TokenCreated   Kind = "token_created"   // a token was made
 	TokenRevoked   Kind = "token_revoked"   // a token ended, or will soon
 	TokensPruned   Kind = "tokens_pruned"   // tokens that ended long ago are about to be forgotten
@@ -40,7 +42,7 @@ func Kinds() []Kind {
 	return []Kind{
 		Granted, Renewed, Released, Expired, Broken, Undone,
 		Denied, PolicyError, Conflict, Abandoned,
-		Started, Stopped, Checkpoint, Pruned, PoliciesLoaded, ObserverParked, ObserverGap, TokenCreated, TokenRevoked, TokensPruned, AuthFailed,
+		Started, Stopped, Drained, Checkpoint, Pruned, PoliciesLoaded, ReloadFailed, ObserverParked, ObserverGap, TokenCreated, TokenRevoked, TokensPruned, AuthFailed,
 		BackedUp,
 	}
 }
@@ -64,7 +66,9 @@ type Event struct {
 	RequestID string
 	TraceID   string        // W3C trace id of the request, 32 hexadecimal digits, or empty
 	Cause     string        // the reason of a break or a denial
+	Reason    string        // what an administrator gave, for events that are not about a lock
 	Waited    time.Duration // granted, abandoned: how long the request waited in the queue
+	Margin    float64       // renewed: the share of the lease that was left, 0 to 1; not recorded
 	Priority  Priority      // granted, abandoned: the class it waited in; Normal if it did not
 	Notes     []Note        // from policies
 	Verdicts  []Verdict     // of the policies that did more than allow

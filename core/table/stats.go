@@ -22,6 +22,12 @@ type Stats struct {
 	// waiter: the policies that are evaluated again at its turn and the commit are included.
 	Handovers   Histogram
 	FullCommits uint64 // commits refused for lack of space
+	// Margins are the shares of the lease that were left at renewals: at most 1, and near 0 if
+	// it was almost too late.
+	Margins Histogram
+	// Events counts the committed events of each kind, in the order of lock.Kinds. Kinds that
+	// the audit level leaves out are not counted.
+	Events []uint64
 }
 
 // Histogram counts observations in buckets. Counts[i] are those of at most
@@ -42,10 +48,35 @@ func (h Histogram) Count() uint64 {
 	return n
 }
 
+// Since returns the observations that are in h and not in an earlier state of it.
+func (h Histogram) Since(earlier Histogram) Histogram {
+	d := Histogram{Bounds: h.Bounds, Counts: make([]uint64, len(h.Counts)), Sum: h.Sum - earlier.Sum}
+	for i := range h.Counts {
+		d.Counts[i] = h.Counts[i] - earlier.Counts[i]
+	}
+	return d
+}
+
+// Quantile returns an upper bound of the q-quantile: the bound of its bucket. It is 0 without
+// observations, and the last bound for what is above that.
+func (h Histogram) Quantile(q float64) float64 {
+	rank, n := uint64(math.Ceil(q*float64(h.Count()))), uint64(0)
+	if rank == 0 {
+		return 0
+	}
+	for i, bound := range h.Bounds {
+		if n += h.Counts[i]; n >= rank {
+			return bound
+		}
+	}
+	return h.Bounds[len(h.Bounds)-1]
+}
+
 // Bounds of the histograms.
 var (
 	batchBounds = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}
 	commitBound = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+	shareBounds = []float64{.05, .1, .2, .3, .4, .5, .6, .7, .8, .9, 1}
 	spanBounds  = []float64{.001, .005, .025, .1, .5, 1, 5, 15, 60, 300, 1800, 3600, 14400}
 )
 

@@ -48,14 +48,17 @@ type Table struct {
 	shown   []lock.View      // the same
 	traced  []Trace          // the same
 
-	drainOnce sync.Once
-	draining  context.Context // ended by drain
-	drain     context.CancelFunc
-	stuck     chan struct{} // closed when a drain is not answered in time: the disk hangs
-	done      chan struct{} // closed when the loop has ended
-	failed    atomic.Pointer[error]
-	begin     context.Context // of commits; it ends with a drain or a Close that takes too long
-	stopBegin context.CancelFunc
+	refusing   atomic.Bool // acquires are refused
+	refuseOnce sync.Once
+	drainOnce  sync.Once
+	stuckOnce  sync.Once
+	draining   context.Context // ended by drain
+	drain      context.CancelFunc
+	stuck      chan struct{} // closed when a drain is not answered in time: the disk hangs
+	done       chan struct{} // closed when the loop has ended
+	failed     atomic.Pointer[error]
+	begin      context.Context // of commits; it ends with a drain or a Close that takes too long
+	stopBegin  context.CancelFunc
 
 	// While the disk is full, and Config.Full is nil, acquires are refused except for one a
 	// second, which probes for space.
@@ -70,6 +73,8 @@ type Table struct {
 	commits       *histogram
 	waits         *histogram
 	holds         *histogram
+	margins       *histogram
+	events        eventCounts
 	handovers     *histogram
 	freed         map[lock.Name]time.Time // the loop's own: since when locks with waiters are free
 }
@@ -100,6 +105,8 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 		commits: newHistogram(commitBound),
 		waits:   newHistogram(spanBounds),
 		holds:   newHistogram(spanBounds),
+		margins: newHistogram(shareBounds),
+		events:  newEventCounts(),
 
 		handovers: newHistogram(handoverBounds),
 		freed:     map[lock.Name]time.Time{},
@@ -129,21 +136,33 @@ func (t *Table) Close() error {
 func (t *Table) Drain() {
 	t.drainOnce.Do(func() {
 		t.drain()
-		c := newRequest(lock.DoDrain, "", lock.Origin{})
-		if t.inbox.put(&c.Command) != nil {
-			return // closed: there is no waiter left
-		}
-		time.AfterFunc(drainingPatience, func() {
-			if c.state.CompareAndSwap(asked, givenUp) {
-				close(t.stuck)
-				t.stopBegin()
-			}
-		})
+		t.dismissWaiters(t.stopBegin)
 	})
 }
 
-// Draining reports whether [Table.Drain] has been called.
-func (t *Table) Draining() bool { return t.draining.Err() != nil }
+// RefuseAcquires is [Table.Drain] of a server that goes on: acquires are refused and waiters
+// answered, but the context of [Table.UntilDrain] does not end, and a disk that hangs for a
+// while is waited for. It cannot be taken back.
+func (t *Table) RefuseAcquires() { t.refuseOnce.Do(func() { t.dismissWaiters(func() {}) }) }
+
+// dismissWaiters refuses acquires and has the loop answer all waiters. If it does not do so
+// in time, the waiters answer themselves, and late is called.
+func (t *Table) dismissWaiters(late func()) {
+	t.refusing.Store(true)
+	c := newRequest(lock.DoDrain, "", lock.Origin{})
+	if t.inbox.put(&c.Command) != nil {
+		return // closed: there is no waiter left
+	}
+	time.AfterFunc(drainingPatience, func() {
+		if c.state.CompareAndSwap(asked, givenUp) {
+			t.stuckOnce.Do(func() { close(t.stuck) })
+			late()
+		}
+	})
+}
+
+// Draining reports whether [Table.Drain] or [Table.RefuseAcquires] has been called.
+func (t *Table) Draining() bool { return t.refusing.Load() }
 
 // UntilDrain returns a context that ends when [Table.Drain] is called.
 func (t *Table) UntilDrain() context.Context { return t.draining }
@@ -239,6 +258,8 @@ func (t *Table) Stats() Stats {
 		Commits:     t.commits.snapshot(),
 		Waits:       t.waits.snapshot(),
 		Holds:       t.holds.snapshot(),
+		Margins:     t.margins.snapshot(),
+		Events:      t.events.snapshot(),
 		Handovers:   t.handovers.snapshot(),
 		FullCommits: t.fullCommits.Load(),
 	}

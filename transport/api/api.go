@@ -22,6 +22,10 @@ const (
 	// choose it: 1 to 64 characters out of A-Z, a-z, 0-9, '.', '_' and '-'. Anything
 	// else is replaced by the server's own.
 	HeaderRequestID = "X-Request-Id"
+	// HeaderIncomplete is part of the answer to a search for the newest records that has
+	// stopped early: older records may match. Its value is searched=, and how many records
+	// were looked at.
+	HeaderIncomplete = "Octostore-Incomplete"
 )
 
 // Grant is the answer to acquire and renew: the lock is yours until the lease ends.

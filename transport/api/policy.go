@@ -9,6 +9,8 @@ type PolicyList struct {
 	// FailedReloads is how often a reload failed since the start of the server, so that the
 	// policies before stayed.
 	FailedReloads uint64 `json:"failed_reloads"`
+	// LastFailure is the newest of them; nil if there was none, or a reload has succeeded since.
+	LastFailure *ReloadFailure `json:"last_failure,omitempty"`
 	// Engine is what runs them: compiler or interpreter; empty if none are configured.
 	Engine   string   `json:"engine,omitempty"`
 	Policies []Policy `json:"policies"`
@@ -85,6 +87,14 @@ type Observer struct {
 	// Gaps counts how often, since the start of the server, events were pruned before it saw
 	// them.
 	Gaps uint64 `json:"gaps"`
+}
+
+// ReloadFailure is a reload of the policies that failed.
+type ReloadFailure struct {
+	At      time.Time `json:"at"`
+	Account string    `json:"account,omitempty"` // that asked for it; empty: a signal or a changed file
+	Reason  string    `json:"reason,omitempty"`  // that the request gave
+	Error   string    `json:"error"`
 }
 
 // Reloaded is the answer of /v1/policies/reload.

@@ -14,10 +14,10 @@ func (c *Client) Policies(ctx context.Context) (list api.PolicyList, err error) 
 	return list, err
 }
 
-// ReloadPolicies has the server reload its policies: all of them, or none. An [*Error] with code
-// invalid says what is wrong with them.
-func (c *Client) ReloadPolicies(ctx context.Context) (reloaded api.Reloaded, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/policies/reload", nil, &reloaded)
+// ReloadPolicies has the server reload its policies: all of them, or none. The reason is
+// recorded; it may be empty. An [*Error] with code invalid says what is wrong with the policies.
+func (c *Client) ReloadPolicies(ctx context.Context, reason string) (reloaded api.Reloaded, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/policies/reload", nonEmpty(map[string]string{"reason": reason}), &reloaded)
 	return reloaded, err
 }
 

@@ -33,6 +33,11 @@ type Closing struct {
 	Hash    string `json:"hash"`    // hash of the last record; empty: no records, or filtered
 	More    bool   `json:"more"`    // the journal had more records when the export was made
 	Opening string `json:"opening"` // hash of the opening line
+
+	// Searched is how many records an export of the newest ones has looked at; Incomplete
+	// that it stopped there, so older records may match.
+	Searched   int64 `json:"searched,omitempty"`
+	Incomplete bool  `json:"incomplete,omitempty"`
 }
 
 // Line returns the opening line, without a newline.

@@ -65,6 +65,8 @@ func appendLine(b []byte, e *lock.Event, prev lock.Head, key ed25519.PrivateKey)
 	b = append(b, '"')
 	if e.Lease != nil {
 		b = appendLease(b, e)
+	} else {
+		b = appendText(b, "reason", e.Reason)
 	}
 	b = appendActor(b, e)
 	b = appendText(b, "request_id", e.RequestID)

@@ -120,6 +120,28 @@ func (s *Store) Segments(ctx context.Context, after lock.Seq, events int) ([]loc
 	return slices.Clone(s.segments[from:to]), nil
 }
 
+// SegmentsBefore returns committed segments from the end; see journal.backwardReader.
+func (s *Store) SegmentsBefore(ctx context.Context, before lock.Seq, events int) (found []lock.Segment, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, bytes := 0, 0
+	for _, g := range slices.Backward(s.segments) {
+		if g.First >= before {
+			continue
+		}
+		if len(found) > 0 && (n >= events || bytes+len(g.Bytes) > journal.PageBytes) {
+			break
+		}
+		found = append(found, g)
+		n += g.Count
+		bytes += len(g.Bytes)
+	}
+	return found, nil
+}
+
 // Key returns the key that signs the journal.
 func (s *Store) Key(context.Context) (ed25519.PrivateKey, error) { return s.key, nil }
 

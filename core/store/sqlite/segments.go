@@ -104,3 +104,18 @@ func (s *Store) SegmentsInto(ctx context.Context, after lock.Seq, events int, bu
 	}
 	return segments, nil
 }
+
+// SegmentsBefore returns committed segments from the end: those that begin before an event,
+// the newest first, as many as Segments would return. Otherwise it is like Segments.
+func (s *Store) SegmentsBefore(ctx context.Context, before lock.Seq, events int) ([]lock.Segment, error) {
+	r, err := s.readers.take(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read segments of %s: %w", s.path, rows.AsDamage(err))
+	}
+	defer s.readers.put(r)
+	segments, err := r.ReadBefore(ctx, before, events)
+	if err != nil {
+		return nil, fmt.Errorf("read segments of %s before %d: %w", s.path, before, rows.AsDamage(err))
+	}
+	return segments, nil
+}

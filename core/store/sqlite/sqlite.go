@@ -265,6 +265,9 @@ func checkNotTruncated(path string) error {
 	return nil
 }
 
+// Reserve returns the bytes of the reserve for a full disk, as it is on the disk.
+func (s *Store) Reserve() int64 { return host.SizeOf(s.reserve.path) }
+
 // Sizes returns the bytes the database file and its write-ahead log take, 0 for a
 // file that is not there.
 func (s *Store) Sizes() (db, wal int64) { return host.SizeOf(s.path), host.SizeOf(s.path + "-wal") }

@@ -98,6 +98,30 @@ func (p *Values) AuditLimit() (int64, error) {
 	return n, nil
 }
 
+// MaxNewest is the largest number of newest records that a request may ask for.
+const MaxNewest = 1000
+
+// Newest returns how many of the newest records an export may have; 0: it begins at the
+// oldest. It cannot be asked for together with another beginning or another end.
+func (p *Values) Newest() (int, error) {
+	if !p.given.Has(Last) {
+		return 0, nil
+	}
+	value := p.texts[Last]
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > MaxNewest {
+		return 0, Wrong(Last, value, "how many of the newest records, 1 to 1000")
+	}
+	for _, f := range []Field{After, Limit, Follow} {
+		if p.given.Has(f) {
+			return 0, &input.Error{
+				Field: names[f], Problem: "is given together with last", Want: "one of the two: last ends at the newest record of now",
+			}
+		}
+	}
+	return n, nil
+}
+
 // Instant returns a time, a date, or a time ago; zero if it was not given.
 func (p *Values) Instant(f Field, now time.Time) (time.Time, error) {
 	if !p.given.Has(f) {

@@ -41,6 +41,7 @@ const (
 	At
 	Sort
 	Show
+	Last
 	Metadata // spelled meta.KEY, except in JSON
 	NumFields
 )
@@ -48,7 +49,7 @@ const (
 var names = [NumFields]string{
 	"ttl", "wait", "confirm", "holder", "reason", "lease_id", "fencing_token", "prefix", "account", "limit", "after",
 	"since", "until", "kind", "decision", "format", "follow", "take", "name", "scopes", "expires", "grace",
-	"code", "state", "error", "device_id", "waiters", "waiters_after", "grants", "hook", "at", "sort", "show", "metadata",
+	"code", "state", "error", "device_id", "waiters", "waiters_after", "grants", "hook", "at", "sort", "show", "last", "metadata",
 }
 
 func named(name string) (Field, bool) {

@@ -1,8 +1,11 @@
 package preflight
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +53,17 @@ func (c *Certificate) Reload() error {
 
 // Expires returns the end of the certificate in use.
 func (c *Certificate) Expires() time.Time { return c.current.Load().Leaf.NotAfter }
+
+// Subject returns the names of the certificate in use: those of its hosts, else that of its
+// subject.
+func (c *Certificate) Subject() string {
+	leaf := c.current.Load().Leaf
+	names := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return cmp.Or(strings.Join(names, ", "), leaf.Subject.String())
+}
 
 // ServerConfig returns a TLS configuration that uses the newest certificate for every
 // connection.

@@ -24,8 +24,15 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		Logger:  log,
 		Version: version.Own(),
 		Sizes:   s.store.Sizes,
+		Server:  s.describe(cfg),
+		Audit: transport.AuditSettings{
+			Level:     string(cfg.AuditLevel),
+			Retention: cfg.AuditRetention,
+			MaxBytes:  int64(cfg.AuditMaxSize),
+		},
 		Tokens:  s.tokens.Tokens,
 		Login:   s.login,
+		Public:  cfg.PublicURL.URL(),
 		Backups: newBackups(s),
 
 		MetricsOn: listenersOf[cfg.MetricsOn],
@@ -45,6 +52,9 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		},
 		MaxWatches: cfg.MaxWatches,
 		MaxExports: cfg.MaxExports,
+	}
+	if s.certificate != nil {
+		shown.CertificateExpires = s.certificate.Expires
 	}
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}

@@ -21,6 +21,7 @@ type storage interface {
 	auth.Store
 	hooks.CursorStore
 	Sizes() (db, wal int64)
+	Reserve() int64                          // bytes of the reserve for a full disk
 	Used(ctx context.Context) (int64, error) // bytes without free pages
 	// Full reports whether the last space is reserved for renewals and releases.
 	Full() bool

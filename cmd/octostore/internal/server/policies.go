@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/filewatch"
 	"github.com/octostore/octostore/cmd/octostore/internal/tracing"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks"
+	"github.com/octostore/octostore/transport/api"
 )
 
 // policies are the policies of a running server.
@@ -23,9 +26,12 @@ type policies struct {
 	*hooks.Host
 	table *table.Table // records the loaded policies
 	log   *slog.Logger
+	files *filewatch.Group // nil: those of none
 
 	loaded atomic.Int64  // when, in ns since 1970
 	failed atomic.Uint64 // loads since the start
+
+	failure atomic.Pointer[api.ReloadFailure] // of the newest load; nil: it succeeded
 
 	mu sync.Mutex // one reload at a time, with its record
 
@@ -71,11 +77,12 @@ func (p *policies) begin(ctx context.Context, s *server) error {
 	if err := p.Observe(ctx, hooks.ObserveConfig{Journal: s.journal, Cursors: s.store, Recorder: s.table}); err != nil {
 		return fmt.Errorf("begin to observe: %w", err)
 	}
-	return p.record(p.Describe())
+	return p.record(p.Describe(), lock.Event{})
 }
 
-func (p *policies) reloadAtHangup() {
-	_, err := p.reload(p.stopping)
+// reloadHere reloads the policies at a signal, or because their files have changed.
+func (p *policies) reloadHere() {
+	_, err := p.reload(p.stopping, lock.Origin{}, "")
 	switch _, unchanged := errors.AsType[*loadError](err); {
 	case unchanged:
 		p.log.Error("the policies are as they were", "err", err)
@@ -84,42 +91,73 @@ func (p *policies) reloadAtHangup() {
 	}
 }
 
-// reload loads all policies again, or leaves everything as it was.
-func (p *policies) reload(ctx context.Context) (changes string, err error) {
+// reload loads all policies again, or leaves everything as it was. Either is recorded, with
+// the request for it and its reason; a signal or a changed file has neither.
+func (p *policies) reload(ctx context.Context, by lock.Origin, reason string) (changes string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.stopping, cancel)()
-	if changes, err = p.Reload(ctx); err != nil {
-		p.failed.Add(1)
+	asked := lock.Event{Actor: by.Actor, RequestID: by.RequestID, TraceID: by.TraceID, Reason: reason}
+	err = p.files.Load(func() (err error) {
+		changes, err = p.Reload(ctx)
+		return err
+	})
+	if err != nil {
+		p.fail(asked, err)
 		return "", &loadError{err}
 	}
+	p.failure.Store(nil)
 	p.loaded.Store(time.Now().UnixNano())
 	p.log.Info("policies loaded", "changes", changes)
-	return changes, p.record(changes)
+	return changes, p.record(changes, asked)
 }
 
-func (p *policies) record(changes string) error {
+// mostOfError bounds how much of the text of a failure is recorded: a manifest may have very
+// many mistakes.
+const mostOfError = 4 << 10
+
+// fail records that a reload failed.
+func (p *policies) fail(asked lock.Event, err error) {
+	p.failed.Add(1)
+	text := err.Error()
+	if len(text) > mostOfError {
+		text = strings.ToValidUTF8(text[:mostOfError], "") + "…"
+	}
+	p.failure.Store(&api.ReloadFailure{
+		At: time.Now().UTC().Truncate(time.Millisecond), Account: asked.Actor.Account, Reason: asked.Reason, Error: text,
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	asked.Kind, asked.Cause = lock.ReloadFailed, text
+	if _, err := p.table.Append(ctx, asked); err != nil {
+		p.log.Warn("the failed reload of the policies is not recorded", "err", err)
+	}
+}
+
+// record records the present policies. asked has the request for them, and its reason.
+func (p *policies) record(changes string, asked lock.Event) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
 	p.recording.Lock()
 	defer p.recording.Unlock()
-	return p.recordSet(ctx, changes)
+	asked.Cause = changes
+	return p.recordSet(ctx, asked)
 }
 
 // recordSet records the policies of the present set, after all earlier sets whose record
 // failed: in the audit log every decision is followed by a record of its policy set, unless
 // that set is still in use.
-func (p *policies) recordSet(ctx context.Context, cause string) error {
+func (p *policies) recordSet(ctx context.Context, asked lock.Event) error {
 	rules := p.PolicySet()
 	if !slices.Contains(p.unrecorded, rules) {
 		p.unrecorded = append(p.unrecorded, rules)
 	}
 	for ; len(p.unrecorded) > 0; p.unrecorded = p.unrecorded[1:] {
-		set, why := p.unrecorded[0], cause
+		set, why := p.unrecorded[0], asked
 		if set != rules {
-			why = "recorded late: it could not be recorded when it was loaded"
+			why = lock.Event{Cause: "recorded late: it could not be recorded when it was loaded"}
 		}
 		if err := p.appendSet(ctx, set, why); err != nil {
 			return err
@@ -128,8 +166,8 @@ func (p *policies) recordSet(ctx context.Context, cause string) error {
 	return nil
 }
 
-func (p *policies) appendSet(ctx context.Context, set *lock.PolicySet, cause string) error {
-	e := lock.Event{Kind: lock.PoliciesLoaded, Cause: cause, Loaded: set}
+func (p *policies) appendSet(ctx context.Context, set *lock.PolicySet, e lock.Event) error {
+	e.Kind, e.Loaded = lock.PoliciesLoaded, set
 	if p.recorded != nil && e.Loaded != nil && p.recorded.ID != e.Loaded.ID {
 		e.Replaced = p.recorded
 	}
@@ -148,7 +186,7 @@ func (p *policies) keepOnRecord(ctx context.Context, upTo lock.Seq) error {
 	if p.recorded != nil && p.at > upTo && p.recorded == p.PolicySet() {
 		return nil
 	}
-	return p.recordSet(ctx, "recorded again, since the last record of it is pruned")
+	return p.recordSet(ctx, lock.Event{Cause: "recorded again, since the last record of it is pruned"})
 }
 
 // loadError means that the load failed and the old policies stay.

@@ -8,6 +8,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport/api"
 )
@@ -18,7 +19,7 @@ type administered struct{ *policies }
 // List implements [transport.Policies].
 func (a administered) List() api.PolicyList {
 	loaded := time.Unix(0, a.loaded.Load()).UTC().Truncate(time.Millisecond)
-	all := api.PolicyList{Engine: string(a.Engine()), LoadedAt: &loaded, FailedReloads: a.failed.Load(), Policies: []api.Policy{}}
+	all := api.PolicyList{Engine: string(a.Engine()), LoadedAt: &loaded, FailedReloads: a.failed.Load(), LastFailure: a.failure.Load(), Policies: []api.Policy{}}
 	for _, s := range a.Policies() {
 		p := api.Policy{
 			Name: s.Name, Module: s.Module, Digest: s.Digest, Match: s.Match, Mode: string(s.Mode), OnError: string(s.OnError),
@@ -49,8 +50,8 @@ func healthOf(h hooks.Health) api.PolicyHealth {
 }
 
 // Reload implements [transport.Policies].
-func (a administered) Reload(ctx context.Context) (string, error) {
-	changes, err := a.reload(ctx)
+func (a administered) Reload(ctx context.Context, by lock.Origin, reason string) (string, error) {
+	changes, err := a.reload(ctx, by, reason)
 	if bad, is := errors.AsType[*loadError](err); is {
 		return "", &input.Error{
 			Field:   "policies",

@@ -23,7 +23,7 @@ func Run(ctx context.Context, loaded config.Loaded, w io.Writer) error {
 		cut := fitFiles(&loaded)
 		floor := heapFloor()
 		defer runtime.KeepAlive(floor)
-		err = serve(ctx, unit, loaded.Config, log, openSQLite, cut)
+		err = serve(ctx, unit, loaded.Config, log, openSQLite, cut, loaded.Values...)
 	}
 	if err != nil {
 		log.Error("the server has failed", "err", err)
@@ -34,8 +34,11 @@ func Run(ctx context.Context, loaded config.Loaded, w io.Writer) error {
 // serve runs a server until ctx ends, then stops it in good order; listening, if not nil,
 // is called once it accepts connections. An error means it could not start, could not go
 // on, or could not stop in good order.
-func serve(ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage, listening func(*slog.Logger)) error {
-	s, err := start(ctx, unit, cfg, log, open)
+func serve(
+	ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage, listening func(*slog.Logger),
+	settings ...config.Value,
+) error {
+	s, err := start(ctx, unit, cfg, log, open, settings...)
 	if err != nil && ctx.Err() != nil {
 		log.Info("stopped before the server listened", "cause", context.Cause(ctx), "err", err)
 		return nil

@@ -41,6 +41,8 @@ const (
 // from the outside in.
 type server struct {
 	log         *slog.Logger
+	started     time.Time
+	settings    []config.Value         // with their sources, to be shown
 	unit        *systemd.Unit          // nil: not of systemd
 	sockets     systemd.Sockets        // that systemd keeps open over restarts
 	accepting   sync.WaitGroup         // connections to those
@@ -59,11 +61,15 @@ type server struct {
 	served      chan error // the error that ended a listener
 	hangups     *hangups
 	tracer      *tracing.Tracer // nil: there are no traces
+	watched     watchedFiles
 }
 
-// start opens all parts and begins to accept connections. The caller stops the server.
-func start(ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage) (_ *server, err error) {
-	s := &server{log: log, unit: unit, served: make(chan error, 2)} // one for each listener
+// start opens all parts and begins to accept connections. The settings are only shown to
+// administrators. The caller stops the server.
+func start(
+	ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage, settings ...config.Value,
+) (_ *server, err error) {
+	s := &server{log: log, unit: unit, started: time.Now(), settings: settings, served: make(chan error, 2)} // one for each listener
 	defer func() {
 		if err != nil {
 			_ = s.close() // the first error is the one to return
@@ -73,6 +79,7 @@ func start(ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog
 	if s.sockets, err = unit.Sockets(); err != nil {
 		return nil, err
 	}
+	s.watched = newWatchedFiles(s, cfg) // before they are read
 	parts, err := preflight.Prepare(cfg, s.sockets.Main, s.sockets.Admin)
 	if err != nil {
 		return nil, err
@@ -83,6 +90,7 @@ func start(ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog
 		if s.policies, err = openPolicies(ctx, cfg, s.tracer, log); err != nil {
 			return nil, err
 		}
+		s.policies.files = s.watched.policies
 	}
 	if s.store, err = open(ctx, string(cfg.DB), log); err != nil {
 		return nil, err // it names the file
@@ -123,6 +131,7 @@ func start(ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog
 	s.api = newAPI(s, cfg, log)
 	s.serveHTTP()
 	s.hangups = onHangup(s.reload)
+	s.watched.begin(cfg.WatchFiles)
 	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", version.Own())
 	if s.sockets.Main != nil {
 		log.Info("the main socket is one that systemd keeps open; OCTOSTORE_ADDR is not used")

@@ -37,6 +37,7 @@ func (s *shelf) Commit(ctx context.Context, b *lock.Batch) error {
 }
 
 func (s *shelf) Sizes() (db, wal int64) { return 0, 0 }
+func (s *shelf) Reserve() int64         { return 0 }
 
 func (s *shelf) Used(context.Context) (int64, error) { return 0, nil }
 
@@ -51,7 +52,7 @@ func (s *shelf) Close() error { s.closed.Store(true); return nil }
 
 func testConfig(t *testing.T) config.Config {
 	t.Helper()
-	loaded, err := config.Load(config.Sources{Environ: []string{"OCTOSTORE_ADDR=127.0.0.1:0"}})
+	loaded, err := config.Load(config.Sources{Environ: []string{"OCTOSTORE_ADDR=127.0.0.1:0", "OCTOSTORE_WATCH_FILES=0"}})
 	if err != nil {
 		t.Fatal(err)
 	}

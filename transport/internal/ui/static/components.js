@@ -34,20 +34,6 @@ function merged(data, event, value) {
   return { ...data, activity: { ...value, buckets: sorted } };
 }
 
-// poll takes the place of the stream on a server that has none.
-async function poll({ show, name, account, prefix, sort, limit, after }, on, abort) {
-  while (!abort.aborted) {
-    try {
-      if (show.includes('locks')) on('locks', await get('v1/locks', { prefix, account, limit, after }, { signal: abort }));
-      if (name) on('lock', (await get('v1/locks', { name, waiters: 100 }, { signal: abort })).locks[0]);
-      on('state', 'live');
-    } catch (error) {
-      if (error.name !== 'AbortError') on('state', 'offline', error.status === 404 ? new Error(error.message) : error);
-    }
-    await new Promise((done) => { setTimeout(done, 1000); });
-  }
-}
-
 // useLive follows /v1/live with the parameters of the screen, over the one stream of the page. It
 // returns the latest data by event, when each came, and the state of the stream. After a change of
 // the parameters, the data of before stay until new ones arrive.
@@ -57,19 +43,16 @@ export function useLive(params) {
   const token = useSession().token;
   useEffect(() => {
     const stop = new AbortController();
-    const on = (event, value) => {
+    const on = (event, value, error) => {
       if (stop.signal.aborted || event === 'ping') return;
-      if (event === 'state') return;
-      if (value && typeof value === 'object') value.received = performance.now();
+      if (event === 'state') {
+        connection.set({ state: value, error: error || null });
+        set((now) => ({ ...now, state: value, error: error || null }));
+        return;
+      }
       set((now) => ({ ...now, key, data: merged(now.data, event, value) }));
     };
-    const onState = (event, state, error) => {
-      if (event !== 'state') return on(event, state);
-      if (error?.status === 404) return poll(params, onState, stop.signal);
-      connection.set({ state, error: error || null });
-      set((now) => ({ ...now, state, error: error || null }));
-    };
-    stream('v1/live', params, onState, { signal: stop.signal });
+    stream('v1/live', params, on, { signal: stop.signal });
     return () => stop.abort();
   }, [key, token]);
   return live;
@@ -150,13 +133,12 @@ export function Time({ at, since = false }) {
 // exact writes a time in full, in the time zone of the browser.
 export const exact = (at) => new Date(at).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'long' });
 
-// Left shows how much of a lease is left, as a number and as a bar, from what the server said and
-// how long ago that was.
-export function Left({ ms, of, received }) {
+// Left shows how much of a lease of so many ms is left, as a number and as a bar.
+export function Left({ until, of }) {
   useSignal(second);
-  const left = Math.max(0, ms - (performance.now() - received));
+  const left = Math.max(0, Date.parse(until) - serverNow());
   const share = Math.min(1, left / Math.max(1, of));
-  return html`<span class=${`left ${share < 0.15 ? 'soon' : ''}`}>
+  return html`<span class=${`left ${share < 0.15 ? 'soon' : ''}`} title=${exact(until)}>
     <span class="number">${left > 0 ? duration(left) : 'ending'}</span>
     <span class="bar" aria-hidden="true"><span style=${{ width: `${(share * 100).toFixed(1)}%` }}></span></span>
   </span>`;

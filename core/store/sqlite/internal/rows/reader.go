@@ -9,10 +9,11 @@ import (
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 )
 
-// Reader is a read-only connection with its one statement prepared.
+// Reader is a read-only connection with its statements prepared.
 type Reader struct {
 	*DB
-	Segments *conn.Stmt
+	Segments *conn.Stmt // after an event
+	before   *conn.Stmt // before an event, the newest first
 }
 
 // OpenReader opens the database at path for reading.
@@ -31,21 +32,39 @@ func OpenReader(path string) (*Reader, error) {
 		d.Close()
 		return nil, err
 	}
-	return &Reader{DB: d, Segments: s}, nil
+	before, err := d.Prepare(segmentsBefore(NewestVersion()))
+	if err != nil {
+		s.Close()
+		d.Close()
+		return nil, err
+	}
+	return &Reader{DB: d, Segments: s, before: before}, nil
 }
 
-// Close closes the statement and the connection.
+// Close closes the statements and the connection.
 func (r *Reader) Close() {
 	r.Segments.Close()
+	r.before.Close()
 	r.DB.Close()
 }
 
 // Read returns the segments after an event, up to a page of bytes or about as many events,
 // with their bytes in buf.
-func (r *Reader) Read(ctx context.Context, after lock.Seq, events int, buf *[]byte) (segments []lock.Segment, err error) {
-	q := r.Segments
+func (r *Reader) Read(ctx context.Context, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error) {
+	return r.read(ctx, r.Segments, after, events, buf, func(g *lock.Segment) bool { return g.Last > after })
+}
+
+// ReadBefore returns the segments that begin before an event, the newest first, as many as
+// Read would.
+func (r *Reader) ReadBefore(ctx context.Context, before lock.Seq, events int) ([]lock.Segment, error) {
+	return r.read(ctx, r.before, before, events, new([]byte), func(*lock.Segment) bool { return true })
+}
+
+func (r *Reader) read(
+	ctx context.Context, q *conn.Stmt, from lock.Seq, events int, buf *[]byte, wanted func(*lock.Segment) bool,
+) (segments []lock.Segment, err error) {
 	defer q.Reset() // which ends the read transaction
-	q.BindInt(1, int64(min(after, math.MaxInt64)))
+	q.BindInt(1, int64(min(from, math.MaxInt64)))
 	for n, bytes := 0, 0; n < events || n == 0; {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -61,7 +80,7 @@ func (r *Reader) Read(ctx context.Context, after lock.Seq, events int, buf *[]by
 		if err != nil {
 			return nil, err
 		}
-		if g.Last <= after {
+		if !wanted(&g) {
 			continue
 		}
 		segments = append(segments, g)

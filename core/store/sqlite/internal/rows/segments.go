@@ -28,7 +28,12 @@ func segmentsAfter(version int64) string {
 	ORDER BY first`
 }
 
-// segmentBytes is the column of segmentsAfter with the lines.
+// segmentsBefore reads the segments that begin before an event, the newest first.
+func segmentsBefore(version int64) string {
+	return "SELECT " + segmentColumns(version) + " FROM segments WHERE first < ?1 ORDER BY first DESC"
+}
+
+// segmentBytes is the column of both with the lines.
 const segmentBytes = 4
 
 // readSegment reads a segment from a row of all six columns, with its bytes in buf, or

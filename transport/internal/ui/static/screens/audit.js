@@ -49,7 +49,7 @@ function useRecords(q, follow) {
     newest(q, stop.signal).then((found) => {
       next.current = found.closing.last;
       connection.set({ state: 'live', error: null });
-      set({ ...found, more: found.records.length === pageSize });
+      set({ ...found, more: hasMore(found) });
       setRead(key);
     }, (error) => {
       if (stop.signal.aborted) return;
@@ -77,11 +77,14 @@ function useRecords(q, follow) {
     const found = await newest({ ...q, until: justAfter(log.records[0].time) });
     set((now) => {
       const records = merge(now.records, found.records);
-      return { ...now, records, more: found.records.length === pageSize && records.length > now.records.length };
+      return { ...now, records, more: hasMore(found) && records.length > now.records.length, partial: found.closing.incomplete };
     });
   };
   return { ...log, older };
 }
+
+// hasMore reports whether older records may match: the server looks at the newest of them only.
+const hasMore = ({ records, closing }) => records.length === pageSize || Boolean(closing.incomplete);
 
 const cut = (records, more) => (records.length > mostFollowed ? { records: records.slice(-mostFollowed), more: true } : { records, more });
 
@@ -260,6 +263,9 @@ function Records({ log, selected, onOpen }) {
     const at = [...button.closest('tbody').children].indexOf(button.closest('tr'));
     onOpen(rows[at].seq);
   };
+  if (!rows.length && log.closing?.incomplete) {
+    return html`<${Empty} title=${`None of the newest ${whole(log.closing.searched)} records matches.`}><p>Choose a time, or export all that match.</p><//>`;
+  }
   if (!rows.length) return html`<${Empty} title="No record matches."><p>Change the filter, or wait: new records appear here.</p><//>`;
   return html`<div class="records" onClick=${click}>
     <${Table} caption="Records, newest first" columns=${list} rows=${rows} rowKey=${(r) => String(r.seq)} selected=${selected} onOpen=${(r) => onOpen(r.seq)} /></div>

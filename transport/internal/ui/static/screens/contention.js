@@ -1,6 +1,7 @@
 // Contention: who waits now, which locks are busy, and how the last hour went.
 
 import { Loading, Time, html, useLive, useMemo, useState } from '../components.js';
+import { serverNow } from '../api.js';
 import { Chart } from '../chart.js';
 import { Bars, Stale, Stat, Stats, useTheme } from '../parts.js';
 import { amount, clock, latency, plural, whole } from '../units.js';
@@ -10,6 +11,8 @@ const spans = [
   { ms: 1_800_000, label: '30 min', bin: 'in 30 s' },
   { ms: 3_600_000, label: '1 h', bin: 'in a minute' },
 ];
+
+const mostLocks = 100; // that are waited for and shown
 
 // The charts, each with a unit and lines of the member of a bucket that they show.
 const charts = [
@@ -55,15 +58,15 @@ const charts = [
 ];
 
 function View({ params, go }) {
-  const live = useLive({ show: 'activity' });
-  const activity = live.data.activity;
-  const span = spans.find((s) => String(s.ms / 60_000) === params.minutes) || spans[2];
+  const live = useLive({ show: 'activity,locks', sort: 'wait', limit: mostLocks });
+  const { activity, locks } = live.data;
+  const span = spans.find((s) => String(s.ms / 60_000) === params.minutes) || fitting(activity);
   const [at, setAt] = useState(null);
   const theme = useTheme();
   const rows = useMemo(() => activity && columns(activity, span.ms), [activity, span]);
   const choose = (ms) => {
     setAt(null);
-    go({ ...params, minutes: ms === spans[2].ms ? '' : ms / 60_000 }, { replace: true });
+    go({ ...params, minutes: ms / 60_000 }, { replace: true });
   };
   return html`<section aria-labelledby="contention-title">
     <div class="toolbar">
@@ -74,13 +77,19 @@ function View({ params, go }) {
     ${live.error && html`<${Stale} live=${live} shown=${activity} />`}
     ${!activity && !live.error && html`<${Loading} />`}
     ${activity && html`
-      <${Now} activity=${activity} />
+      <${Now} activity=${activity} locks=${locks} />
       <div class="charts" tabindex="0" role="region" aria-label="Charts: the arrow keys move through time"
         onKeyDown=${(e) => steer(e, at, rows.at.length, setAt)} onBlur=${() => setAt(null)}>
         ${charts.map((c) => html`<${Chart} key=${c.title} ...${c} per=${c.per || span.bin} data=${rows} at=${at} onAt=${setAt} theme=${theme} />`)}
       </div>
-      <div class="pair"><${Longest} rows=${activity.longest} /><${Busiest} rows=${activity.busiest} /></div>`}
+      <div class="pair"><${Longest} locks=${locks?.locks || []} /><${Busiest} rows=${activity.busiest} /></div>`}
   </section>`;
+}
+
+// fitting is the shortest time that shows all there is: a server that has just started has little.
+function fitting(activity) {
+  const known = activity ? activity.buckets.length * activity.step_ms : 0;
+  return spans.find((s) => s.ms >= known) || spans[2];
 }
 
 // columns turns buckets into columns on a grid that ends at the newest of them, so that a chart is
@@ -121,12 +130,15 @@ function steer(e, at, length, setAt) {
 const Spans = ({ chosen, onChoose }) => html`<div class="choice">${spans.map(({ ms, label }) => html`
   <button key=${ms} type="button" class="quiet small" aria-pressed=${String(ms === chosen)} aria-label=${`The last ${label}`} onClick=${() => onChoose(ms)}>${label}</button>`)}</div>`;
 
-function Now({ activity: { buckets, longest } }) {
+function Now({ activity: { buckets }, locks }) {
   const last = buckets.at(-1);
+  const waited = locks?.locks || [];
+  const all = waited.length < mostLocks;
+  const waiting = waited.reduce((n, l) => n + l.waiters_total, 0);
   const sum = (key) => buckets.reduce((total, b) => total + b[key], 0);
   return html`<${Stats} label="Now, and in the last hour">
-    <${Stat} label="Waiting now" value=${whole(longest.length ? Math.max(last?.waiters || 0, longest.reduce((n, l) => n + l.waiters, 0)) : last?.waiters || 0)} note=${`for ${plural(longest.length, 'lock')}${longest.length >= 20 ? ' or more' : ''}`} />
-    <${Stat} label="Longest wait now" value=${longest[0] ? html`<${Time} at=${longest[0].waiting_since} since />` : 'none'} note=${longest[0] ? longest[0].name : ''} />
+    <${Stat} label="Waiting now" value=${whole(all ? waiting : Math.max(waiting, last?.waiters || 0))} note=${`for ${plural(waited.length, 'lock')}${all ? '' : ' or more'}`} />
+    <${Stat} label="Longest wait now" value=${waited[0] ? html`<${Time} at=${waited[0].waiting_since} since />` : 'none'} note=${waited[0]?.name} />
     <${Stat} label="Held now" value=${whole(last?.held || 0)} />
     <${Stat} label="Grants in the last hour" value=${amount(sum('grants'))} note=${`${amount(sum('waited'))} after a wait`} />
     <${Stat} label="Refused in the last hour" value=${amount(sum('denials') + sum('conflicts'))} note=${`${amount(sum('denials'))} by a policy`} />
@@ -134,14 +146,14 @@ function Now({ activity: { buckets, longest } }) {
   <//>`;
 }
 
-function Longest({ rows }) {
-  const first = rows[0] ? Date.parse(rows[0].waiting_since) : 0;
-  const most = Math.max(1, Date.now() - first);
+function Longest({ locks }) {
+  const age = (l) => serverNow() - Date.parse(l.waiting_since);
+  const most = Math.max(1, ...locks.slice(0, 1).map(age));
   return html`<section class="panel"><h2>Longest waits now</h2>
-    <${Bars} empty="Nothing waits for a lock." most=${most} rows=${rows.map((r) => ({
-    key: r.name, name: r.name, tone: 'b', value: Date.now() - Date.parse(r.waiting_since),
-    text: html`<${Time} at=${r.waiting_since} since />`,
-    note: html`${plural(r.waiters, 'waiter')}, ${r.account ? html`held by <bdi>${r.holder || r.account}</bdi>` : 'the next one is being asked'}`,
+    <${Bars} empty="Nothing waits for a lock." most=${most} rows=${locks.slice(0, 8).map((l) => ({
+    key: l.name, name: l.name, tone: 'b', value: age(l),
+    text: html`<${Time} at=${l.waiting_since} since />`,
+    note: html`${plural(l.waiters_total, 'waiter')}, ${l.lease ? html`held by <bdi>${l.lease.holder || l.lease.account}</bdi>` : 'the next one is being asked'}`,
   }))} /></section>`;
 }
 

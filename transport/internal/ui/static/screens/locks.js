@@ -39,7 +39,7 @@ function View({ params, go, link }) {
       ${live.error && html`<${Stale} live=${live} />`}
       ${list && list.locks.length === 0 && html`<${Nothing} filtered=${filtered} waiting=${sort !== 'name'} after=${after} />`}
       ${list && list.locks.length > 0 && html`
-        <${Table} caption="Locks that are held or waited for" columns=${columns(link, params, list.received)} rows=${list.locks}
+        <${Table} caption="Locks that are held or waited for" columns=${columns(link, params)} rows=${list.locks}
           rowKey=${(l) => l.name} selected=${lock} onOpen=${(l) => select(l.name)} />
         <${Pages} list=${list} sort=${sort} after=${after} onGo=${(a) => change({ after: a })} />`}
     </section>
@@ -47,13 +47,13 @@ function View({ params, go, link }) {
   </div>`;
 }
 
-function columns(link, params, received) {
+function columns(link, params) {
   return [
     { id: 'name', title: 'Lock', cell: (l) => html`<a data-row href=${link({ ...params, lock: l.name })}><bdi>${l.name}</bdi></a>` },
     { id: 'holder', title: 'Holder', cell: (l) => (l.lease ? html`<bdi class="clip" title=${l.lease.holder}>${l.lease.holder || '–'}</bdi>` : html`<${Tag}>free<//>`) },
     { id: 'account', title: 'Account', cell: (l) => html`<span class="clip">${l.lease?.account || '–'}</span>` },
     { id: 'since', title: 'Held for', align: 'right', cell: (l) => html`<${Time} at=${l.lease?.granted_at} since />` },
-    { id: 'expires', title: 'Expires in', align: 'right', cell: (l) => (l.lease ? html`<${Left} ms=${l.lease.expires_in_ms} of=${l.lease.ttl_ms} received=${received} />` : '–') },
+    { id: 'expires', title: 'Expires in', align: 'right', cell: (l) => (l.lease ? html`<${Left} until=${l.lease.expires_at} of=${l.lease.confirm_ms || l.lease.ttl_ms} />` : '–') },
     { id: 'waiters', title: 'Waiters', align: 'right', cell: (l) => html`${l.waiting_since && html`<span class="faint small wait"><${Time} at=${l.waiting_since} since /></span>`}<${Count} n=${l.waiters_total} none="–" />` },
   ];
 }
@@ -101,7 +101,7 @@ function Detail({ name, live, onClose, onAccount }) {
   return html`<${Drawer} title=${html`<bdi>${name}</bdi>`} label=${`Lock ${name}`} onClose=${onClose}>
     ${!lock && (live.error ? html`<${Problem} error=${live.error} />` : html`<${Loading} />`)}
     ${lock && html`
-      <${Lease} lock=${lock} received=${lock.received} onAccount=${onAccount} />
+      <${Lease} lock=${lock} onAccount=${onAccount} />
       ${lock.lease && session.may('break', name) && html`<div class="actions start"><button type="button" class="danger outline" onClick=${() => setBreaking(true)}>Break…</button></div>`}
       <${Queue} lock=${lock} />
       <${Events} name=${name} again=${`${lock.lease?.fencing_token} ${lock.lease?.expires_at}`} />
@@ -110,12 +110,12 @@ function Detail({ name, live, onClose, onAccount }) {
   <//>`;
 }
 
-function Lease({ lock, received, onAccount }) {
+function Lease({ lock, onAccount }) {
   const l = lock.lease;
   if (!l) return html`<p class="state"><${Tag} tone="good">free<//> ${lock.waiters_total > 0 ? 'The next waiter is being asked.' : 'Nothing holds this lock.'}</p>`;
   const metadata = Object.entries(l.metadata || {}).sort(([a], [b]) => (a < b ? -1 : 1));
   return html`
-    <p class="state"><${Tag} tone="warn">held<//> <${Left} ms=${l.expires_in_ms} of=${l.ttl_ms} received=${received} /></p>
+    <p class="state"><${Tag} tone="warn">held<//> <${Left} until=${l.expires_at} of=${l.confirm_ms || l.ttl_ms} /></p>
     ${l.reason && html`<p class="reason"><bdi>${l.reason}</bdi></p>`}
     <${Facts} of=${[
     ['Holder', html`<bdi>${l.holder || '–'}</bdi>`],

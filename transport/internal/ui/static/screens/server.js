@@ -92,7 +92,7 @@ function Journal({ s: { journal: j } }) {
 }
 
 // amountOf writes the value of a limit in the unit that its name says.
-const amountOf = (name, n) => (/bytes|reserve|size/.test(name) ? bytes(n) : whole(n));
+const amountOf = (name, n) => (/bytes|reserve|size/.test(name) ? bytes(n) : /_rate$/.test(name) ? `${whole(n)} a second` : whole(n));
 
 function Limits({ limits }) {
   return html`<section class="panel"><h2>Limits</h2><dl class="limits">${limits.map((l) => html`<div key=${l.name}>
