@@ -63,6 +63,7 @@ type setup struct {
 	proxies            Proxies
 	public             *url.URL
 	backups            Backups
+	server             func() api.Server
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -97,7 +98,7 @@ func newServer(t testing.TB, with setup) *server {
 	}
 	t.Cleanup(func() { _ = tokens.Close() })
 	cfg := Config{
-		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups,
+		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups, Server: with.server,
 		MaxWatches: with.watches, MaxExports: with.exports,
 		Proxies: with.proxies,
 		Public:  with.public,

@@ -90,7 +90,8 @@ var asksNobody = []string{
 	"bench ceiling-server", "config", "doctor", "restore", "mcp", "version", "help", "audit", "audit verify", "audit replay", "audit key",
 	"token", "token secret", "policy", "policy new", "policy inspect", "policy test", "policy bench", "policy run",
 	"profile", "profile list", "profile use", "profile remove",
-	"mcp", // asks when an agent calls a tool
+	"healthcheck", // asks the server of the settings, and shows its status at most
+	"mcp",         // asks when an agent calls a tool
 	"completion", "completion bash", "completion zsh", "completion fish", "completion powershell",
 }
 

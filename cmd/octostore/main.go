@@ -80,7 +80,8 @@ func rootCommand() *cobra.Command {
 	root.SetVersionTemplate(version.Text())
 	addGroup(root, "Locks:", runnerCommand(), acquireCommand(), renewCommand(), releaseCommand(), breakCommand(),
 		showCommand(), listCommand(), watchCommand(), mcpCommand())
-	addGroup(root, "Server:", serveCommand(), configCommand(), doctorCommand(), backupCommand(), restoreCommand(), demoCommand(), benchCommand())
+	addGroup(root, "Server:", serveCommand(), healthcheckCommand(), configCommand(), doctorCommand(), backupCommand(), restoreCommand(),
+		demoCommand(), benchCommand())
 	addGroup(root, "Audit log, policies and tokens:", auditCommand(), policyCommand(), tokenCommand())
 	addGroup(root, "Connection to a server:", loginCommand(), logoutCommand(), profileCommand())
 	root.AddCommand(versionCommand())

@@ -41,9 +41,13 @@ func (j *Journal) Newest() Mark {
 	return m
 }
 
+// Checkpointed returns the newest checkpoint since Load; the zero Mark: none was made. It takes
+// no query.
+func (j *Journal) Checkpointed() Mark { return j.view.Load().checkpoint }
+
 // State returns the extent of the journal. Errors: those of the store.
 func (j *Journal) State(ctx context.Context) (State, error) {
-	s := State{Head: j.Newest(), Checkpoint: j.view.Load().checkpoint}
+	s := State{Head: j.Newest(), Checkpoint: j.Checkpointed()}
 	if s.Head.Seq == 0 {
 		return s, nil
 	}

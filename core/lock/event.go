@@ -68,6 +68,7 @@ type Event struct {
 	Cause     string        // the reason of a break or a denial
 	Reason    string        // what an administrator gave, for events that are not about a lock
 	Waited    time.Duration // granted, abandoned: how long the request waited in the queue
+	Margin    float64       // renewed: the share of the lease that was left, 0 to 1; not recorded
 	Priority  Priority      // granted, abandoned: the class it waited in; Normal if it did not
 	Notes     []Note        // from policies
 	Verdicts  []Verdict     // of the policies that did more than allow

@@ -34,6 +34,7 @@ func (m *Machine) renew(c *Command) {
 		return
 	}
 	lease := *h.lease
+	margin := lease.left(m.now)
 	ttl := c.TTL
 	if ttl == 0 || lease.ConfirmWithin > 0 {
 		ttl = max(ttl, lease.TTL)
@@ -44,7 +45,7 @@ func (m *Machine) renew(c *Command) {
 	}
 	h.lease = &lease
 	m.record(Event{
-		Kind: Renewed, Lease: &lease, Actor: c.Origin.Actor, RequestID: c.Origin.RequestID, TraceID: c.Origin.TraceID,
+		Kind: Renewed, Lease: &lease, Margin: margin, Actor: c.Origin.Actor, RequestID: c.Origin.RequestID, TraceID: c.Origin.TraceID,
 		Notes: c.Opinion.Notes, Verdicts: c.Opinion.Verdicts, PolicySet: c.Opinion.PolicySet,
 	})
 	m.setHeld(e, h)

@@ -61,6 +61,16 @@ type Lease struct {
 // loaded.
 func (l *Lease) HeldFor(at time.Time) time.Duration { return max(0, at.Sub(l.GrantedAt)) }
 
+// left returns the share of the lease that is left, from 0 to 1, of what its grant or its last
+// renewal gave it.
+func (l *Lease) left(now time.Time) float64 {
+	whole := l.TTL
+	if l.ConfirmWithin > 0 {
+		whole = l.ConfirmWithin
+	}
+	return min(1, max(0, l.ExpiresAt.Sub(now).Seconds()/whole.Seconds()))
+}
+
 // Attempt identifies an idempotency key and the parameters sent with it, by their hashes:
 // a repeat is recognised, and so is a key used again for a different request. The zero
 // Attempt means that the request carried no key.

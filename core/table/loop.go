@@ -145,12 +145,15 @@ func (t *Table) count() {
 	events := t.m.Events()
 	for i := range events {
 		e := &events[i]
+		t.events.add(e.Kind)
 		switch {
 		case e.Kind == lock.Granted:
 			t.waits.observeSpan(e.Waited)
 			if e.Waited > 0 {
 				t.countHandover(events[:i], e.Lease.Name)
 			}
+		case e.Kind == lock.Renewed:
+			t.margins.observe(e.Margin)
 		case e.Kind.Ends():
 			t.holds.observeSpan(e.Lease.HeldFor(e.Time))
 		}

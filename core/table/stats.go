@@ -22,6 +22,12 @@ type Stats struct {
 	// waiter: the policies that are evaluated again at its turn and the commit are included.
 	Handovers   Histogram
 	FullCommits uint64 // commits refused for lack of space
+	// Margins are the shares of the lease that were left at renewals: at most 1, and near 0 if
+	// it was almost too late.
+	Margins Histogram
+	// Events counts the committed events of each kind, in the order of lock.Kinds. Kinds that
+	// the audit level leaves out are not counted.
+	Events []uint64
 }
 
 // Histogram counts observations in buckets. Counts[i] are those of at most
@@ -70,6 +76,7 @@ func (h Histogram) Quantile(q float64) float64 {
 var (
 	batchBounds = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}
 	commitBound = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+	shareBounds = []float64{.05, .1, .2, .3, .4, .5, .6, .7, .8, .9, 1}
 	spanBounds  = []float64{.001, .005, .025, .1, .5, 1, 5, 15, 60, 300, 1800, 3600, 14400}
 )
 

@@ -70,6 +70,8 @@ type Table struct {
 	commits       *histogram
 	waits         *histogram
 	holds         *histogram
+	margins       *histogram
+	events        eventCounts
 	handovers     *histogram
 	freed         map[lock.Name]time.Time // the loop's own: since when locks with waiters are free
 }
@@ -100,6 +102,8 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 		commits: newHistogram(commitBound),
 		waits:   newHistogram(spanBounds),
 		holds:   newHistogram(spanBounds),
+		margins: newHistogram(shareBounds),
+		events:  newEventCounts(),
 
 		handovers: newHistogram(handoverBounds),
 		freed:     map[lock.Name]time.Time{},
@@ -251,6 +255,8 @@ func (t *Table) Stats() Stats {
 		Commits:     t.commits.snapshot(),
 		Waits:       t.waits.snapshot(),
 		Holds:       t.holds.snapshot(),
+		Margins:     t.margins.snapshot(),
+		Events:      t.events.snapshot(),
 		Handovers:   t.handovers.snapshot(),
 		FullCommits: t.fullCommits.Load(),
 	}

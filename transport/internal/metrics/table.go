@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -12,6 +13,9 @@ type tableCollector struct {
 	sizes   func() (db, wal int64)
 }
 
+// kinds are the kinds of events, in the order of the statistics.
+var kinds = lock.Kinds()
+
 func describe(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
 
 var (
@@ -21,6 +25,8 @@ var (
 	descLongest     = prometheus.NewDesc("octostore_queue_longest_wait_seconds", "Longest wait of the requests of this priority in queues now, 0 if there is none. Lower priorities may starve.", []string{"priority"}, nil)
 	descWait        = describe("octostore_wait_seconds", "Time in the queue of the requests that were granted.")
 	descHold        = describe("octostore_hold_seconds", "Time from grant to end of the leases that ended.")
+	descMargin      = describe("octostore_renew_margin_ratio", "Share of the lease that was left when it was renewed: 0 is too late.")
+	descEvents      = prometheus.NewDesc("octostore_events_total", "Events by kind: changes of leases, decisions, and notices. Kinds that OCTOSTORE_AUDIT_LEVEL leaves out are not counted.", []string{"kind"}, nil)
 	descCommit      = describe("octostore_commit_seconds", "Time a batch of changes took to become durable.")
 	descBatch       = describe("octostore_batch_events", "Events in a batch that became durable together.")
 	descFullCommits = describe("octostore_commits_without_space_total", "Batches that were refused because the disk was full.")
@@ -35,7 +41,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (c *tableCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descHeld, descWaiters, descQueued, descLongest, descWait, descHold, descCommit, descBatch, descFullCommits, descDraining, descFull, descGranting, descServing, descDB, descWAL,
+		descHeld, descWaiters, descQueued, descLongest, descWait, descHold, descMargin, descEvents, descCommit, descBatch, descFullCommits, descDraining, descFull, descGranting, descServing, descDB, descWAL,
 	} {
 		ch <- d
 	}
@@ -60,6 +66,10 @@ func (c *tableCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descFullCommits, prometheus.CounterValue, float64(s.FullCommits))
 	ch <- constHistogram(descWait, s.Waits)
 	ch <- constHistogram(descHold, s.Holds)
+	ch <- constHistogram(descMargin, s.Margins)
+	for i, kind := range kinds {
+		ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(s.Events[i]), string(kind))
+	}
 	ch <- constHistogram(descCommit, s.Commits)
 	ch <- constHistogram(descBatch, s.Batches)
 	if c.sizes != nil {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ import (
 // value looks like, doc what it means; secret hides the value.
 type Config struct {
 	Addr              Address       `env:"OCTOSTORE_ADDR" envDefault:"127.0.0.1:3000" want:"an address with a port, such as 127.0.0.1:3000, localhost:3000 or 0.0.0.0:3000" doc:"The address to listen on. Until tokens exist it must be a loopback address. Port 0 picks a free port, which the log names."`
-	TLSCert           File          `env:"OCTOSTORE_TLS_CERT" envDefault:"none" want:"the path of a file, or none" doc:"The TLS certificate and its chain, in PEM. SIGHUP reloads certificate and key."`
+	TLSCert           File          `env:"OCTOSTORE_TLS_CERT" envDefault:"none" want:"the path of a file, or none" doc:"The TLS certificate and its chain, in PEM. A change of certificate or key is noticed."`
 	TLSKey            File          `env:"OCTOSTORE_TLS_KEY" envDefault:"none" want:"the path of a file, or none" doc:"The private key of OCTOSTORE_TLS_CERT, in PEM."`
 	AdminAddr         AdminAddress  `env:"OCTOSTORE_ADMIN_ADDR" envDefault:"none" want:"an address with a port, such as 127.0.0.1:3001, or none" doc:"The address of a second listener for administration: tokens, policies, profiles (/debug/pprof/), health and metrics, but no locks. Until tokens exist it must be a loopback address."`
 	MetricsOn         Listeners     `env:"OCTOSTORE_METRICS_ON" envDefault:"both" want:"main, admin or both" doc:"The listener that serves /metrics, if there are two."`
@@ -31,8 +32,9 @@ type Config struct {
 	TrustedProxies    Prefixes      `env:"OCTOSTORE_TRUSTED_PROXIES" envDefault:"none" want:"addresses and prefixes joined by commas, such as 10.0.0.7,192.0.2.0/24,2001:db8::/32, or none" doc:"The proxies that are believed when they name the address of a client, for limits, policies, log and audit log. Headers from other addresses are ignored."`
 	ProxyHeader       ProxyHeader   `env:"OCTOSTORE_PROXY_HEADER" envDefault:"x-forwarded-for" want:"x-forwarded-for, forwarded or proxy-protocol" doc:"The one header in which OCTOSTORE_TRUSTED_PROXIES name the address of a client. The proxies have to set or append it to every request. With proxy-protocol their connections to OCTOSTORE_ADDR have to begin with a PROXY header of version 1 or 2, before TLS."`
 	DB                Path          `env:"OCTOSTORE_DB" envDefault:"octostore.db" want:"the path of a file" doc:"The database file, created if it does not exist. A write-ahead log of 16 MiB and a disk reserve of 20 MiB are kept beside it."`
-	TokensFile        File          `env:"OCTOSTORE_TOKENS_FILE" envDefault:"none" want:"the path of a file, or none" doc:"A file of additional tokens, with lines account:token or account:token:scopes. A file that everybody on the machine can read or change is refused. SIGHUP reloads it."`
+	TokensFile        File          `env:"OCTOSTORE_TOKENS_FILE" envDefault:"none" want:"the path of a file, or none" doc:"A file of additional tokens, with lines account:token or account:token:scopes. A file that everybody on the machine can read or change is refused. A change is noticed."`
 	TokenRetention    time.Duration `env:"OCTOSTORE_TOKEN_RETENTION" envDefault:"30d" want:"1s to 36500d" doc:"How long tokens are listed after they expired or were revoked. Then they are deleted."`
+	WatchFiles        time.Duration `env:"OCTOSTORE_WATCH_FILES" envDefault:"2s" want:"10ms to 1h, or 0" doc:"How often certificate, tokens file, policies and modules are looked at. One that has changed, and not again at the next look, is loaded. With 0, and at any time, SIGHUP loads them."`
 	DefaultTTL        time.Duration `env:"OCTOSTORE_DEFAULT_TTL" envDefault:"60s" want:"1s to OCTOSTORE_MAX_TTL" doc:"The lease duration of requests that do not set one."`
 	MaxTTL            time.Duration `env:"OCTOSTORE_MAX_TTL" envDefault:"1h" want:"1s to 30d" doc:"The longest lease duration that a request may ask for."`
 	MaxWait           time.Duration `env:"OCTOSTORE_MAX_WAIT" envDefault:"10m" want:"1s to 24h" doc:"The longest time a request may wait in a queue; longer waits are shortened to it."`
@@ -50,9 +52,9 @@ type Config struct {
 	AuditLevel        AuditLevel    `env:"OCTOSTORE_AUDIT_LEVEL" envDefault:"decisions" want:"changes, decisions or all" doc:"What the audit log records: changes to locks; with decisions also denials by policies; with all also conflicts and waiters that left."`
 	AuditRetention    time.Duration `env:"OCTOSTORE_AUDIT_RETENTION" envDefault:"30d" want:"1s to 36500d" doc:"How long audit records are kept. Records younger than twice the longest ttl of a live lease are always kept."`
 	AuditMaxSize      Size          `env:"OCTOSTORE_AUDIT_MAX_SIZE" envDefault:"4GiB" want:"1MiB to 1024TiB" doc:"The database size above which the oldest audit records are pruned."`
-	Policies          File          `env:"OCTOSTORE_POLICIES" envDefault:"none" want:"the path of a policies.json, or none" doc:"The manifest of the policies to enforce. SIGHUP reloads it."`
+	Policies          File          `env:"OCTOSTORE_POLICIES" envDefault:"none" want:"the path of a policies.json, or none" doc:"The manifest of the policies to enforce. A change of it or of a module is noticed."`
 	PolicyCache       Folder        `env:"OCTOSTORE_POLICY_CACHE" envDefault:"beside" want:"the path of a folder, beside for one beside the database, or none" doc:"The folder for compiled policies, created if it does not exist. Only the user of the server may be able to write to it, because the server runs the code in it. Beside is OCTOSTORE_DB with -policies appended; with none, every start compiles all policies."`
-	PublicURL         URL           `env:"OCTOSTORE_PUBLIC_URL" envDefault:"none" want:"a URL like https://locks.example.com, http on loopback only, or none" doc:"The URL at which browsers reach this server to log in with GitHub. A server on loopback does not need it."`
+	PublicURL         PublicURL     `env:"OCTOSTORE_PUBLIC_URL" envDefault:"none" want:"a URL like https://locks.example.com or https://example.com/locks, http on loopback only, or none" doc:"The URL at which browsers reach this server, for its page and to log in with GitHub. It may have a path, below which a proxy serves this server. A server on loopback does not need it."`
 	GitHubClientID    Optional      `env:"OCTOSTORE_GITHUB_CLIENT_ID" envDefault:"none" want:"the client ID of an OAuth app at GitHub, or none" doc:"The client ID of the OAuth app, which turns on login with GitHub. From then on every request needs a token."`
 	GitHubSecret      Optional      `env:"OCTOSTORE_GITHUB_CLIENT_SECRET" envDefault:"none" want:"the client secret of that app, or none" secret:"yes" doc:"The client secret of the OAuth app. OCTOSTORE_GITHUB_CLIENT_SECRET_FILE is safer."`
 	GitHubSecretFile  Optional      `env:"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE" envDefault:"none" want:"the path of a file, or none" doc:"A file with the client secret of the OAuth app. A file that everybody on the machine can read or change is refused."`
@@ -172,6 +174,30 @@ func (u *URL) UnmarshalText(text []byte) error {
 		*u = URL(site.String())
 	}
 	return err
+}
+
+// PublicURL is that of this server for browsers, which may have a path; empty: unknown.
+type PublicURL string
+
+// UnmarshalText refuses URLs that secrets must not be sent to.
+func (u *PublicURL) UnmarshalText(text []byte) error {
+	if string(text) == "none" {
+		return nil
+	}
+	public, err := login.CheckPublicURL(string(text))
+	if err == nil {
+		*u = PublicURL(public.String())
+	}
+	return err
+}
+
+// URL returns the URL, or nil if it is unknown.
+func (u PublicURL) URL() *url.URL {
+	public, err := login.CheckPublicURL(string(u))
+	if err != nil {
+		return nil
+	}
+	return public
 }
 
 // GitHubAllow says who may log in by GitHub, as [login.ParseAllow] reads it; empty: there

@@ -32,6 +32,7 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		},
 		Tokens:  s.tokens.Tokens,
 		Login:   s.login,
+		Public:  cfg.PublicURL.URL(),
 		Backups: newBackups(s),
 
 		MetricsOn: listenersOf[cfg.MetricsOn],
@@ -51,6 +52,9 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		},
 		MaxWatches: cfg.MaxWatches,
 		MaxExports: cfg.MaxExports,
+	}
+	if s.certificate != nil {
+		shown.CertificateExpires = s.certificate.Expires
 	}
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}
