@@ -47,7 +47,12 @@ export async function serve({ tokens = false, files = {}, settings = {} } = {}) 
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
   const server = new Server(folder, settings);
   await server.start();
-  if (tokens) server.token = (await server.post('/v1/tokens', { account: 'root', name: 'root', scopes: 'admin' })).token;
+  try {
+    if (tokens) server.token = (await server.post('/v1/tokens', { account: 'root', name: 'root', scopes: 'admin' })).token;
+  } catch (error) {
+    await server.stop(); // a server that is left keeps the test from ending
+    throw error;
+  }
   return server;
 }
 
