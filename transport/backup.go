@@ -106,3 +106,11 @@ func (x *exchange) sendPieces(s *wire.Stream, from io.Reader) error {
 		}
 	}
 }
+
+// lastOf returns a function for the time of the last backup; nil without backups.
+func lastOf(b Backups) func() time.Time {
+	if b == nil {
+		return nil
+	}
+	return b.Last
+}

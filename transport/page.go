@@ -28,13 +28,25 @@ func (x *exchange) front() error {
 	if !ui.PrefersHTML(x.r.Header["Accept"]) {
 		return respond((*API).index)(x)
 	}
+	x.armWrite()
+	ui.ServePage(x, x.r, x.page())
+	return nil
+}
+
+// page is what a page knows about its server.
+func (x *exchange) page() ui.Page {
 	a := x.api
 	page := ui.Page{Version: a.version, GitHub: a.login != nil}
 	if a.public != nil && strings.EqualFold(x.r.Host, a.public.Host) {
 		page.Base = a.public.Path
 	}
+	return page
+}
+
+// reference serves the reference of the API as a page.
+func (x *exchange) reference() error {
 	x.armWrite()
-	ui.ServePage(x, x.r, page)
+	ui.ServeReference(x, x.r, x.page())
 	return nil
 }
 

@@ -48,7 +48,8 @@ Everything else there is:
 
     /v1/audit       the audit log, to export and to verify
     /v1/events      events of locks, as they happen
-    /openapi.yaml   the whole API
+    /docs           the whole API, to read in a browser
+    /openapi.yaml   the same for programs
     /auth/github    log in with GitHub, if the operator has set it up
     /v1/policies    the policies that are evaluated before a lock is granted
     /v1/terraform/  the locks as Terraform's http backend locks its state

@@ -38,6 +38,7 @@ const (
 func routeTable() []route {
 	return []route{
 		{id: "index", method: http.MethodGet, pattern: "/", public: true, serve: (*exchange).front},
+		{id: "reference", method: http.MethodGet, pattern: "/docs", public: true, serve: (*exchange).reference},
 		{id: "page", method: http.MethodGet, pattern: uiWhole, public: true, serve: (*exchange).asset},
 		{id: "health", method: http.MethodGet, pattern: "/healthz", public: true, serve: respond((*API).health)},
 		{id: "ready", method: http.MethodGet, pattern: "/readyz", fields: param.SetOf(param.Grants), public: true, serve: respond((*API).ready)},

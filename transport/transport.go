@@ -71,6 +71,8 @@ type Config struct {
 	// Public is the URL at which browsers reach the server; nil: unknown. Pages of its origin
 	// are trusted, and its path is where the page finds the API.
 	Public *url.URL
+	// CertificateExpires returns when the TLS certificate in use ends; nil: there is none.
+	CertificateExpires func() time.Time
 	// Backups are given to administrators; nil: there are none.
 	Backups Backups
 	// MetricsOn and ReadyOn are the listeners that answer /metrics and /readyz. With one
@@ -205,6 +207,7 @@ func New(cfg Config) *API {
 		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
 		Journal: cfg.Journal, Server: cfg.Server,
 		Watches: a.watches.InUse, Exports: a.exports.InUse, Connections: a.connections[mainListener].Len,
+		CertificateExpires: cfg.CertificateExpires, LastBackup: lastOf(cfg.Backups),
 		Listeners: listenerNames[:], Limits: limit.Names(),
 	})
 	a.limits.OnRefuse = a.metrics.Limited

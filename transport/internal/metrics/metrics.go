@@ -37,6 +37,8 @@ type Config struct {
 	Connections func() int // to the main listener
 	Listeners   []string   // names of the listeners
 	Limits      []string   // names of the limits
+
+	CertificateExpires, LastBackup func() time.Time // nil: there is none
 }
 
 // Metrics are the metrics of one server. They are safe for use by many goroutines.
@@ -85,6 +87,10 @@ func New(cfg Config) *Metrics {
 		gauge("octostore_http_connections", "Connections to the main listener that are open.", cfg.Connections),
 		gauge("octostore_watches", "Clients that watch events now.", cfg.Watches),
 		gauge("octostore_exports", "Exports of the audit log in progress, including those that follow.", cfg.Exports),
+		timestamp("octostore_certificate_expires_timestamp_seconds",
+			"When the TLS certificate in use ends, in seconds since 1970; 0 without one.", cfg.CertificateExpires),
+		timestamp("octostore_last_backup_timestamp_seconds",
+			"When the newest backup was begun that a client received over HTTP, in seconds since 1970; 0 if there is none.", cfg.LastBackup),
 		buildInfo(cfg.Version),
 		&tableCollector{service: cfg.Service, sizes: cfg.Sizes},
 		serverCollector{journal: cfg.Journal, server: cfg.Server},

@@ -151,17 +151,25 @@ func ServeFile(w http.ResponseWriter, r *http.Request, name string) bool {
 		name, caching = rest, "public, max-age=31536000, immutable"
 	}
 	f, ok := s.files[name]
-	if !ok || name == "index.html" {
+	if !ok || name == "index.html" || name == referenceFile {
 		return false
 	}
 	h := w.Header()
 	SetHeaders(h)
 	h.Set("Cache-Control", caching)
 	h.Set("Vary", "Accept-Encoding")
+	serve(w, r, f)
+	return true
+}
+
+// serve answers with a file, compressed if the browser takes that, or with the word that it has
+// the file already.
+func serve(w http.ResponseWriter, r *http.Request, f file) {
+	h := w.Header()
 	h.Set("Etag", f.etag)
 	if matches(r.Header["If-None-Match"], f.etag) {
 		w.WriteHeader(http.StatusNotModified)
-		return true
+		return
 	}
 	body := f.body
 	if accepts(r.Header["Accept-Encoding"], "gzip") {
@@ -176,7 +184,6 @@ func ServeFile(w http.ResponseWriter, r *http.Request, name string) bool {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // a browser that has left needs no file
 	}
-	return true
 }
 
 // matches reports whether an If-None-Match header has the tag. Proxies that compress may have

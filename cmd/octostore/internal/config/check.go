@@ -41,6 +41,7 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 		{"MaxWait", time.Second <= c.MaxWait && c.MaxWait <= longestWait},
 		{"AuditRetention", time.Second <= c.AuditRetention && c.AuditRetention <= longestKept},
 		{"TokenRetention", time.Second <= c.TokenRetention && c.TokenRetention <= longestKept},
+		{"WatchFiles", c.WatchFiles == 0 || 10*time.Millisecond <= c.WatchFiles && c.WatchFiles <= time.Hour},
 		{"AuditMaxSize", leastSize <= c.AuditMaxSize && c.AuditMaxSize <= mostSize},
 		{"LoginTokenTTL", time.Minute <= c.LoginTokenTTL && c.LoginTokenTTL <= longestLogin},
 		{"MaxWaiters", 1 <= c.MaxWaiters && c.MaxWaiters <= mostWaiters},

@@ -30,7 +30,8 @@ func TestDefaults(t *testing.T) {
 		MaxWaiters: 50_000, MaxWaitersPerLock: 10_000, MaxWatches: 1000, MaxExports: 100,
 		AccountRate: 1000, AccountInFlight: 11_000, AccountWaiters: 10_000, AccountLocks: 100_000, AddressRate: 20, NewTokens: 100,
 		TokenRetention: 30 * 24 * time.Hour, AuditLevel: "decisions", AuditRetention: 30 * 24 * time.Hour, AuditMaxSize: 4 << 30,
-		GitHubURL: "https://github.com", LoginTokenTTL: 12 * time.Hour,
+		WatchFiles: 2 * time.Second,
+		GitHubURL:  "https://github.com", LoginTokenTTL: 12 * time.Hour,
 		LogFormat: "auto", LogLevel: "info", PolicyCache: "beside",
 	}
 	if diff := cmp.Diff(want, got.Config); diff != "" {

@@ -26,6 +26,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/exitcode", "transport/api"},
 	{"cmd/octostore/internal/faults", ""},
 	{"cmd/octostore/internal/filelimit", ""},
+	{"cmd/octostore/internal/filewatch", ""},
 	{"cmd/octostore/internal/filelock", ""},
 	{"cmd/octostore/internal/locktool", "cmd/octostore/internal/exitcode cmd/octostore/internal/terminal cmd/octostore/internal/text core/files core/journal/record core/lock core/sleep transport/api transport/client"},
 	{"cmd/octostore/internal/octotest", "cmd/octostore/internal/filelock hooks/wasmtest transport/api transport/login/logintest"},
@@ -43,7 +44,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/runner", "cmd/octostore/internal/exitcode cmd/octostore/internal/job cmd/octostore/internal/terminal core/boottime transport/api transport/client"},
 	{"cmd/octostore/internal/runs", ""},
 	{"cmd/octostore/internal/scripts", ""},
-	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/preflight cmd/octostore/internal/systemd cmd/octostore/internal/terminal cmd/octostore/internal/version " +
+	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/filewatch cmd/octostore/internal/preflight cmd/octostore/internal/systemd cmd/octostore/internal/terminal cmd/octostore/internal/version " +
 		"core core/auth core/input core/journal core/journal/record core/lock core/store/sqlite core/table hooks transport transport/api transport/login"},
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/text core/files core/timetext transport/api transport/client"},
 	{"cmd/octostore/internal/stories", ""},

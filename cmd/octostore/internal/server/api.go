@@ -52,6 +52,9 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		MaxWatches: cfg.MaxWatches,
 		MaxExports: cfg.MaxExports,
 	}
+	if s.certificate != nil {
+		shown.CertificateExpires = s.certificate.Expires
+	}
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}
 	}

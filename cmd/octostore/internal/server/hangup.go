@@ -39,16 +39,12 @@ func (s *server) reload() {
 	s.unit.Reloading()
 	defer func() { s.unit.Ready(s.status()) }()
 	if s.certificate != nil {
-		if err := s.certificate.Reload(); err != nil {
-			s.log.Error("the certificate is as it was", "err", err)
-		} else {
-			s.log.Info("the certificate was read again", "expires", s.certificate.Expires())
-		}
+		s.reloadCertificate()
 	}
 	if s.tokens.file != "" {
-		s.tokens.reload()
+		s.reloadTokens()
 	}
 	if s.policies != nil {
-		s.policies.reloadAtHangup()
+		s.policies.reloadHere()
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/filewatch"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks"
@@ -24,6 +25,7 @@ type policies struct {
 	*hooks.Host
 	table *table.Table // records the loaded policies
 	log   *slog.Logger
+	files *filewatch.Group // nil: those of none
 
 	loaded atomic.Int64  // when, in ns since 1970
 	failed atomic.Uint64 // loads since the start
@@ -73,7 +75,8 @@ func (p *policies) begin(ctx context.Context, s *server) error {
 	return p.record(p.Describe(), lock.Event{})
 }
 
-func (p *policies) reloadAtHangup() {
+// reloadHere reloads the policies at a signal, or because their files have changed.
+func (p *policies) reloadHere() {
 	_, err := p.reload(p.stopping, lock.Origin{}, "")
 	switch _, unchanged := errors.AsType[*loadError](err); {
 	case unchanged:
@@ -92,7 +95,11 @@ func (p *policies) reload(ctx context.Context, by lock.Origin, reason string) (c
 	defer cancel()
 	defer context.AfterFunc(p.stopping, cancel)()
 	asked := lock.Event{Actor: by.Actor, RequestID: by.RequestID, TraceID: by.TraceID, Reason: reason}
-	if changes, err = p.Reload(ctx); err != nil {
+	err = p.files.Load(func() (err error) {
+		changes, err = p.Reload(ctx)
+		return err
+	})
+	if err != nil {
 		p.fail(asked, err)
 		return "", &loadError{err}
 	}

@@ -57,6 +57,7 @@ type server struct {
 	http        []*http.Server
 	served      chan error // the error that ended a listener
 	hangups     *hangups
+	watched     watchedFiles
 }
 
 // start opens all parts and begins to accept connections. The settings are only shown to
@@ -73,6 +74,7 @@ func start(
 	if s.sockets, err = unit.Sockets(); err != nil {
 		return nil, err
 	}
+	s.watched = newWatchedFiles(s, cfg) // before they are read
 	parts, err := preflight.Prepare(cfg, s.sockets.Main, s.sockets.Admin)
 	if err != nil {
 		return nil, err
@@ -82,6 +84,7 @@ func start(
 		if s.policies, err = openPolicies(ctx, cfg, log); err != nil {
 			return nil, err
 		}
+		s.policies.files = s.watched.policies
 	}
 	if s.store, err = open(ctx, string(cfg.DB), log); err != nil {
 		return nil, err // it names the file
@@ -122,6 +125,7 @@ func start(
 	s.api = newAPI(s, cfg, log)
 	s.serveHTTP()
 	s.hangups = onHangup(s.reload)
+	s.watched.begin(cfg.WatchFiles)
 	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", version.Own())
 	if s.sockets.Main != nil {
 		log.Info("the main socket is one that systemd keeps open; OCTOSTORE_ADDR is not used")

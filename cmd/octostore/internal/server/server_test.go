@@ -52,7 +52,7 @@ func (s *shelf) Close() error { s.closed.Store(true); return nil }
 
 func testConfig(t *testing.T) config.Config {
 	t.Helper()
-	loaded, err := config.Load(config.Sources{Environ: []string{"OCTOSTORE_ADDR=127.0.0.1:0"}})
+	loaded, err := config.Load(config.Sources{Environ: []string{"OCTOSTORE_ADDR=127.0.0.1:0", "OCTOSTORE_WATCH_FILES=0"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,6 +77,7 @@ func (s *server) drain() {
 	if s.policies != nil {
 		s.policies.stop()
 	}
+	s.watched.close()
 	s.table.Drain()
 	for giveUp := time.Now().Add(answerTime); (s.table.Stats().Waiters > 0 || s.unserved() > 0) && time.Now().Before(giveUp); {
 		time.Sleep(5 * time.Millisecond)
@@ -118,6 +119,7 @@ func (s *server) close() error {
 			_ = l.Close() // no-op if already closed
 		}
 	}
+	s.watched.close() // no-op if already closed
 	if s.hangups != nil {
 		s.hangups.end()
 	}

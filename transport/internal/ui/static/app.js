@@ -170,7 +170,7 @@ function Shell() {
       ${screen && !may && html`<${Problem} error=${new Error(`This account may not see this screen: its token would need the scope ${screen.needs}.`)} />`}
       ${screen && may && html`<${Screen} key=${screen.id} of=${screen} params=${params} />`}
     </main>
-    <footer class="bottom"><span>OctoStore ${server.version}</span><a href="openapi.yaml">API</a></footer>
+    <footer class="bottom"><span>OctoStore ${server.version}</span><a href="docs">API</a></footer>
     ${asked && html`<${Help} />`}`;
 }
 
