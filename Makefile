@@ -121,6 +121,10 @@ $(TARGETS:%=cross-%): cross-%:
 dist: need-go ## Build reproducible binaries for six platforms into dist, with SHA256SUMS
 	@GO=$(GO) .ci/dist dist '$(VERSION)'
 
+.PHONY: packages
+packages: need-go ## Build a .deb and an .rpm for amd64 and arm64 into dist
+	@GO=$(GO) .ci/packages dist '$(VERSION)'
+
 .PHONY: man
 man: need-go ## Write the manual pages of all commands into bin/man
 	@rm -rf bin/man

@@ -51,6 +51,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/systemd", ""},
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
+	{"cmd/octostore/internal/top", "cmd/octostore/internal/terminal cmd/octostore/internal/text core/sleep transport/api transport/client"},
 	{"cmd/octostore/internal/version", ""},
 	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/table core/auth core/journal core/journal/record core/sparselog core/timetext core/sleep"},
 	{"transport/internal/activity", "transport/api core/journal core/journal/record core/lock core/table"},
