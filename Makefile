@@ -121,6 +121,10 @@ $(TARGETS:%=cross-%): cross-%:
 dist: need-go ## Build reproducible binaries for six platforms into dist, with SHA256SUMS
 	@GO=$(GO) .ci/dist dist '$(VERSION)'
 
+.PHONY: packages
+packages: need-go ## Build a .deb and an .rpm for amd64 and arm64 into dist
+	@GO=$(GO) .ci/packages dist '$(VERSION)'
+
 .PHONY: man
 man: need-go ## Write the manual pages of all commands into bin/man
 	@rm -rf bin/man
@@ -132,7 +136,7 @@ simulate: ## Simulate SEEDS (10000) runs of the table on failing stores with mis
 	$(GO) test -count=1 -v -timeout 60m -run 'Simulation$$' ./core/table -simulate.seeds $(SEEDS)
 
 .PHONY: torture
-torture: ## Run the long tests of docs/guarantees.md, or one: STAGE=seeds cuts faults kills cross dist …
+torture: ## Run the long tests of docs/guarantees.md, or one: STAGE=seeds cuts faults kills litestream cross dist …
 	.ci/torture $(STAGE)
 
 .PHONY: spectest

@@ -184,7 +184,7 @@ func (x *exchange) refuse(answer problem.Answer) {
 	}
 	if x.route.browser {
 		login.SetHeaders(h)
-		x.buf = append(x.buf[:0], login.RefusedPage(answer.Title, answer.Detail, x.id, answer.Status != http.StatusNotFound)...)
+		x.buf = append(x.buf[:0], login.RefusedPage(answer.Title, answer.Detail, x.id, x.api.loginAgain(answer.Status))...)
 		x.reply(answer.Status, wire.TypeHTML)
 		return
 	}

@@ -37,6 +37,18 @@ func (x *exchange) beginLogin() error {
 	return nil
 }
 
+// loginAgain returns the path of another attempt after a login that was refused with that
+// status; empty: there is no login.
+func (a *API) loginAgain(status int) string {
+	switch {
+	case status == http.StatusNotFound:
+		return ""
+	case a.public != nil:
+		return a.public.Path + login.BeginPath
+	}
+	return login.BeginPath
+}
+
 // landLogin shows a button to a browser that returns from GitHub.
 func (x *exchange) landLogin() error {
 	github, err := x.api.github()

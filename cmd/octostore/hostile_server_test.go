@@ -32,6 +32,8 @@ var hostileAnswers = map[string]string{
 		{"policy":"$","mode":"$","asked":true,"why":"$","verdict":"$","reason":"$","error":"$","priority":"$","notes":{"$":"$"},"logs":["$"]}]}`,
 	"/v1/locks": `{"locks":[{"name":"x","state":"held","lease":{"account":"$","holder":"$","reason":"$","metadata":{"$":"$"}},
 		"waiters_total":1,"waiters":[{"position":1,"account":"$","holder":"$","reason":"$","priority":"$"}]}],"next":"$"}`,
+	"/v1/activity": `{"step_ms":0,"buckets":[{"at":"2026-01-02T15:04:05Z"}],"busiest":[{"name":"$"}],
+		"longest":[{"name":"$","holder":"$","account":"$","waiting_since":"2026-01-02T15:04:05Z"}]}`,
 	"/v1/locks/x/acquire": `{"name":"$","lease_id":"$","account":"$","holder":"$"}`,
 	"/v1/locks/x/renew":   `{"name":"$","lease_id":"$","account":"$","holder":"$"}`,
 	"/v1/locks/x/release": `{"name":"$"}`,
@@ -79,7 +81,7 @@ var asksServer = [][]string{
 	{"login"}, {"logout"}, {"backup", "%DIR%/copy"},
 	{"show", "x"}, {"show", "x", "--json"}, {"list", "--limit", "1"}, {"list", "--limit", "1", "--json"},
 	{"acquire", "x"}, {"acquire", "x", "--json"}, {"acquire", "x", "--shell"},
-	{"renew", "x", "--lease", "1"}, {"release", "x", "--lease", "1"}, {"break", "x", "--reason", "r"}, {"watch"},
+	{"renew", "x", "--lease", "1"}, {"release", "x", "--lease", "1"}, {"break", "x", "--reason", "r"}, {"watch"}, {"top", "--once"}, {"top", "--json"},
 	{"run", "-nq", "x", "--", "go", "version"},
 }
 
@@ -90,7 +92,8 @@ var asksNobody = []string{
 	"bench ceiling-server", "config", "doctor", "restore", "mcp", "version", "help", "audit", "audit verify", "audit replay", "audit key",
 	"token", "token secret", "policy", "policy new", "policy inspect", "policy test", "policy bench", "policy run",
 	"profile", "profile list", "profile use", "profile remove",
-	"mcp", // asks when an agent calls a tool
+	"healthcheck", // asks the server of the settings, and shows its status at most
+	"mcp",         // asks when an agent calls a tool
 	"completion", "completion bash", "completion zsh", "completion fish", "completion powershell",
 }
 

@@ -79,8 +79,9 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate(version.Text())
 	addGroup(root, "Locks:", runnerCommand(), acquireCommand(), renewCommand(), releaseCommand(), breakCommand(),
-		showCommand(), listCommand(), watchCommand(), mcpCommand())
-	addGroup(root, "Server:", serveCommand(), configCommand(), doctorCommand(), backupCommand(), restoreCommand(), demoCommand(), benchCommand())
+		showCommand(), listCommand(), watchCommand(), topCommand(), mcpCommand())
+	addGroup(root, "Server:", serveCommand(), healthcheckCommand(), configCommand(), doctorCommand(), backupCommand(), restoreCommand(),
+		demoCommand(), benchCommand())
 	addGroup(root, "Audit log, policies and tokens:", auditCommand(), policyCommand(), tokenCommand())
 	addGroup(root, "Connection to a server:", loginCommand(), logoutCommand(), profileCommand())
 	root.AddCommand(versionCommand())

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/boottime"
+	"github.com/octostore/octostore/transport/api"
 )
 
 // DefaultURL is the default address of a server.
@@ -152,15 +153,34 @@ func (c *Client) send(with *http.Client, req *http.Request) (*http.Response, err
 }
 
 // Health returns nil if the server answers, and does not say that it has failed.
-func (c *Client) Health(ctx context.Context) error {
-	resp, err := c.get(ctx, "/healthz", nil)
+func (c *Client) Health(ctx context.Context) error { return c.probe(ctx, "/healthz", nil) }
+
+// Ready returns nil while leases can be renewed and released; if grants, only while new locks
+// are granted, too.
+func (c *Client) Ready(ctx context.Context, grants bool) error {
+	query := url.Values{}
+	if grants {
+		query.Set("grants", "1")
+	}
+	return c.probe(ctx, "/readyz", query)
+}
+
+// probe returns nil if a probe is answered with the status ok.
+func (c *Client) probe(ctx context.Context, path string, query url.Values) error {
+	resp, err := c.get(ctx, path, query)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	const most = 4 << 10
-	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, most)) // a body that was read leaves the connection usable
-	return err
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most))
+	if err != nil {
+		return c.unreachable(ctx, err)
+	}
+	if h := healthOf(body); h.Status != api.OK {
+		return &ForeignError{URL: c.shown, Status: resp.StatusCode}
+	}
+	return nil
 }
 
 // AuditQuery selects records of the audit log. Members are the parameters of GET /v1/audit;

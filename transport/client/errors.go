@@ -128,6 +128,14 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("%s answered %d%s, not the way OctoStore does; is that its address, or is there a proxy?", e.URL, e.Status, redirect)
 }
 
+// healthOf reads the answer to a probe. It is empty if the answer is something else.
+func healthOf(body []byte) (h api.Health) {
+	if json.Unmarshal(body, &h) != nil {
+		return api.Health{}
+	}
+	return h
+}
+
 // problemOf reads the problem in the answer of a server, or of a proxy.
 func problemOf(resp *http.Response) error {
 	const most = 64 << 10
@@ -138,6 +146,9 @@ func problemOf(resp *http.Response) error {
 	}
 	if json.Unmarshal(body, &e.Problem) != nil || e.Code == "" {
 		e.Problem = api.Problem{}
+		if h := healthOf(body); h.Status != "" {
+			e.Detail = "the server says that it is " + string(h.Status)
+		}
 	}
 	e.Status = resp.StatusCode
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 && e.RetryAfterMS == 0 {

@@ -150,6 +150,15 @@ func TestLoginURLs(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
+	for text, right := range map[string]bool{
+		"https://a": true, "https://a/": true, "https://a/octo": true, "https://a/octo/": true, "https://a/x/octo-store_1.2": true,
+		"http://localhost:3000/octo": true, "http://a/octo": false, "https://a//octo": false, "https://a/../octo": false,
+		"https://a/o%2Fcto": false, "https://a/%3Cb%3E": false, "https://a/o cto": false, "https://a/octo?x": false,
+	} {
+		if _, err := login.CheckPublicURL(text); (err == nil) != right {
+			t.Errorf("public URL %q: %v", text, err)
+		}
+	}
 	// However it is written, it is what a browser sends as Host.
 	for text, want := range map[string]string{
 		"https://Locks.Example.COM:443/": "https://locks.example.com", "http://localhost:80": "http://localhost",

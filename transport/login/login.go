@@ -31,6 +31,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -131,7 +132,7 @@ func Open(cfg Config) (*GitHub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the URL of GitHub %w", err)
 	}
-	public, err := CheckURL(cfg.PublicURL)
+	public, err := CheckPublicURL(cfg.PublicURL)
 	if err != nil {
 		return nil, fmt.Errorf("the public URL %w", err)
 	}
@@ -198,9 +199,33 @@ func apiURL(home *url.URL) string {
 // CheckURL reads the URL of a site: https, or http on loopback, as secrets are sent there. Its
 // errors continue the sentence "the URL".
 func CheckURL(text string) (*url.URL, error) {
+	u, err := parseURL(text)
+	if err == nil && u.Path != "" {
+		return nil, errNoSite
+	}
+	return u, err
+}
+
+// CheckPublicURL is [CheckURL] for the URL of this server, which may have a path: below it a
+// proxy serves OctoStore.
+func CheckPublicURL(text string) (*url.URL, error) {
+	u, err := parseURL(text)
+	if err == nil && (u.RawPath != "" || u.Path != "" && path.Clean(u.Path) != u.Path || strings.ContainsFunc(u.Path, notInPath)) {
+		return nil, errors.New("has a path that is not like /octostore, of letters, digits, '.', '_' and '-'")
+	}
+	return u, err
+}
+
+func notInPath(r rune) bool {
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-", r))
+}
+
+var errNoSite = errors.New("is not like https://HOST or https://HOST:PORT")
+
+func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSuffix(text, "/"))
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" || u.Path != "" {
-		return nil, errors.New("is not like https://HOST or https://HOST:PORT")
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
+		return nil, errNoSite
 	}
 	u.Host = strings.ToLower(u.Host)
 	if port := u.Port(); port == "443" && u.Scheme == "https" || port == "80" && u.Scheme == "http" {

@@ -48,7 +48,7 @@ var pages = sync.OnceValue(func() *template.Template {
 {{end}}
 
 {{define "land"}}{{template "top" "Log in to OctoStore"}}<p>GitHub has sent you back. This creates a new token, which is shown once.</p>
-<form method="post" action="` + CallbackPath + `">
+<form method="post" action="{{.Action}}">
 <input type="hidden" name="state" value="{{.State}}"><input type="hidden" name="code" value="{{.Code}}">
 <button>Create a token</button>
 </form></body></html>
@@ -61,7 +61,7 @@ var pages = sync.OnceValue(func() *template.Template {
 {{end}}
 
 {{define "refused"}}{{template "top" .Title}}<p>{{.Detail}}</p>
-{{if .Again}}<p><a href="` + BeginPath + `">Begin again</a></p>
+{{if .Again}}<p><a href="{{.Again}}">Begin again</a></p>
 {{end}}<footer>Request {{.RequestID}}</footer></body></html>
 {{end}}`))
 })
@@ -74,7 +74,13 @@ func render(name string, v any) []byte {
 	return b.Bytes()
 }
 
-func landPage(c Callback) []byte { return render("land", c) }
+// landPage is the page with the button, which posts the callback to action.
+func landPage(c Callback, action string) []byte {
+	return render("land", struct {
+		Callback
+		Action string
+	}{c, action})
+}
 
 // TokenPage is the page that shows a token, once.
 func TokenPage(t Token) []byte {
@@ -84,10 +90,10 @@ func TokenPage(t Token) []byte {
 	}{t, t.Expires.UTC().Format(time.RFC1123)})
 }
 
-// RefusedPage is the page for a login that failed. With again it offers another attempt.
-func RefusedPage(title, detail, requestID string, again bool) []byte {
+// RefusedPage is the page for a login that failed. It offers another attempt at the path again,
+// if that is not empty.
+func RefusedPage(title, detail, requestID, again string) []byte {
 	return render("refused", struct {
-		Title, Detail, RequestID string
-		Again                    bool
+		Title, Detail, RequestID, Again string
 	}{title, detail, requestID, again})
 }

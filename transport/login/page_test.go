@@ -28,9 +28,9 @@ func TestPagesDoNothing(t *testing.T) {
 		t.Errorf("got %v", h)
 	}
 	pages := map[string][]byte{
-		"land":    landPage(Callback{State: nasty, Code: nasty}),
+		"land":    landPage(Callback{State: nasty, Code: nasty}, nasty),
 		"token":   TokenPage(Token{auth.Token{Account: nasty, Expires: time.Now()}, nasty}),
-		"refused": RefusedPage(nasty, nasty, nasty, true),
+		"refused": RefusedPage(nasty, nasty, nasty, nasty),
 	}
 	for name, page := range pages {
 		text := string(page)

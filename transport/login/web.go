@@ -105,7 +105,7 @@ func (g *GitHub) Land(r *http.Request, c Callback, now time.Time) ([]byte, error
 		g.warn("to let a user log in", plain(c.Error))
 		return nil, ErrUnavailable
 	}
-	return landPage(c), nil
+	return landPage(c, g.public.Path+CallbackPath), nil
 }
 
 // Finish creates a token for the browser that returns from GitHub. Once GitHub has accepted the

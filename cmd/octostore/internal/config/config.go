@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -53,7 +54,7 @@ type Config struct {
 	AuditMaxSize      Size          `env:"OCTOSTORE_AUDIT_MAX_SIZE" envDefault:"4GiB" want:"1MiB to 1024TiB" doc:"The database size above which the oldest audit records are pruned."`
 	Policies          File          `env:"OCTOSTORE_POLICIES" envDefault:"none" want:"the path of a policies.json, or none" doc:"The manifest of the policies to enforce. A change of it or of a module is noticed."`
 	PolicyCache       Folder        `env:"OCTOSTORE_POLICY_CACHE" envDefault:"beside" want:"the path of a folder, beside for one beside the database, or none" doc:"The folder for compiled policies, created if it does not exist. Only the user of the server may be able to write to it, because the server runs the code in it. Beside is OCTOSTORE_DB with -policies appended; with none, every start compiles all policies."`
-	PublicURL         URL           `env:"OCTOSTORE_PUBLIC_URL" envDefault:"none" want:"a URL like https://locks.example.com, http on loopback only, or none" doc:"The URL at which browsers reach this server to log in with GitHub. A server on loopback does not need it."`
+	PublicURL         PublicURL     `env:"OCTOSTORE_PUBLIC_URL" envDefault:"none" want:"a URL like https://locks.example.com or https://example.com/locks, http on loopback only, or none" doc:"The URL at which browsers reach this server, for its page and to log in with GitHub. It may have a path, below which a proxy serves this server. A server on loopback does not need it."`
 	GitHubClientID    Optional      `env:"OCTOSTORE_GITHUB_CLIENT_ID" envDefault:"none" want:"the client ID of an OAuth app at GitHub, or none" doc:"The client ID of the OAuth app, which turns on login with GitHub. From then on every request needs a token."`
 	GitHubSecret      Optional      `env:"OCTOSTORE_GITHUB_CLIENT_SECRET" envDefault:"none" want:"the client secret of that app, or none" secret:"yes" doc:"The client secret of the OAuth app. OCTOSTORE_GITHUB_CLIENT_SECRET_FILE is safer."`
 	GitHubSecretFile  Optional      `env:"OCTOSTORE_GITHUB_CLIENT_SECRET_FILE" envDefault:"none" want:"the path of a file, or none" doc:"A file with the client secret of the OAuth app. A file that everybody on the machine can read or change is refused."`
@@ -173,6 +174,30 @@ func (u *URL) UnmarshalText(text []byte) error {
 		*u = URL(site.String())
 	}
 	return err
+}
+
+// PublicURL is that of this server for browsers, which may have a path; empty: unknown.
+type PublicURL string
+
+// UnmarshalText refuses URLs that secrets must not be sent to.
+func (u *PublicURL) UnmarshalText(text []byte) error {
+	if string(text) == "none" {
+		return nil
+	}
+	public, err := login.CheckPublicURL(string(text))
+	if err == nil {
+		*u = PublicURL(public.String())
+	}
+	return err
+}
+
+// URL returns the URL, or nil if it is unknown.
+func (u PublicURL) URL() *url.URL {
+	public, err := login.CheckPublicURL(string(u))
+	if err != nil {
+		return nil
+	}
+	return public
 }
 
 // GitHubAllow says who may log in by GitHub, as [login.ParseAllow] reads it; empty: there

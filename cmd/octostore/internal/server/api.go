@@ -32,6 +32,7 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		},
 		Tokens:  s.tokens.Tokens,
 		Login:   s.login,
+		Public:  cfg.PublicURL.URL(),
 		Backups: newBackups(s),
 
 		MetricsOn: listenersOf[cfg.MetricsOn],

@@ -71,6 +71,7 @@ type choice struct {
 	profile string // whose URL it is; empty: of none
 	kept    Credential
 	timeout time.Duration
+	local   bool // see LocalClient
 }
 
 // choose goes through the sources in the order of their precedence.
