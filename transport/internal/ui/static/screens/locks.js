@@ -19,6 +19,7 @@ function View({ params, go, link }) {
     after: sort === 'name' ? after : '', limit: sort === 'name' ? pageSize : '', name: lock,
   });
   const list = live.data.locks;
+  useEffect(() => { if (list) performance.mark('locks'); }, [Boolean(list)]); // for who measures
   const change = (next, how) => go({ ...params, ...next }, how);
   const select = (name) => change({ lock: name });
   const filtered = prefix || account;
