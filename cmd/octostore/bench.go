@@ -26,7 +26,7 @@ func benchCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		benchMode(bench.Acquire, "Measure acquiring and releasing uncontended locks", "connections", "timing", "variant", "with-token"),
+		benchMode(bench.Acquire, "Measure acquiring and releasing uncontended locks", "connections", "timing", "variant", "with-token", "pages"),
 		benchMode(bench.Handover, "Measure handing a lock from holder to waiter", "waiters", "locks", "timing"),
 		benchMode(bench.Status, "Measure reading a held lock", "connections", "writers", "timing"),
 		benchMode(bench.Waiters, "Measure many waiting requests: the cost of each, and how fast all are answered", "waiters", "locks"),
@@ -83,6 +83,8 @@ func benchFlag(cmd *cobra.Command, cfg *bench.Config, name string) {
 		flags.DurationVar(&cfg.Warmup, "warmup", time.Second, "`DURATION` of the warm-up before each round")
 	case "with-token":
 		flags.BoolVar(&cfg.Guarded, "with-token", false, "alternate with a server that has a token")
+	case "pages":
+		flags.IntVar(&cfg.Pages, "pages", 0, "alternate with a server on which this `NUMBER` of browsers have the page open")
 	case "variant":
 		flags.StringArrayVar(
 			&cfg.Variant,

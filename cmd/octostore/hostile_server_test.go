@@ -32,6 +32,8 @@ var hostileAnswers = map[string]string{
 		{"policy":"$","mode":"$","asked":true,"why":"$","verdict":"$","reason":"$","error":"$","priority":"$","notes":{"$":"$"},"logs":["$"]}]}`,
 	"/v1/locks": `{"locks":[{"name":"x","state":"held","lease":{"account":"$","holder":"$","reason":"$","metadata":{"$":"$"}},
 		"waiters_total":1,"waiters":[{"position":1,"account":"$","holder":"$","reason":"$","priority":"$"}]}],"next":"$"}`,
+	"/v1/activity": `{"step_ms":0,"buckets":[{"at":"2026-01-02T15:04:05Z"}],"busiest":[{"name":"$"}],
+		"longest":[{"name":"$","holder":"$","account":"$","waiting_since":"2026-01-02T15:04:05Z"}]}`,
 	"/v1/locks/x/acquire": `{"name":"$","lease_id":"$","account":"$","holder":"$"}`,
 	"/v1/locks/x/renew":   `{"name":"$","lease_id":"$","account":"$","holder":"$"}`,
 	"/v1/locks/x/release": `{"name":"$"}`,
@@ -79,7 +81,7 @@ var asksServer = [][]string{
 	{"login"}, {"logout"}, {"backup", "%DIR%/copy"},
 	{"show", "x"}, {"show", "x", "--json"}, {"list", "--limit", "1"}, {"list", "--limit", "1", "--json"},
 	{"acquire", "x"}, {"acquire", "x", "--json"}, {"acquire", "x", "--shell"},
-	{"renew", "x", "--lease", "1"}, {"release", "x", "--lease", "1"}, {"break", "x", "--reason", "r"}, {"watch"},
+	{"renew", "x", "--lease", "1"}, {"release", "x", "--lease", "1"}, {"break", "x", "--reason", "r"}, {"watch"}, {"top", "--once"}, {"top", "--json"},
 	{"run", "-nq", "x", "--", "go", "version"},
 }
 

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/locktool"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
+	"github.com/octostore/octostore/cmd/octostore/internal/top"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -143,6 +147,49 @@ func watchCommand() *cobra.Command {
 		}
 		w.Out, w.Errors = cmd.OutOrStdout(), cmd.ErrOrStderr()
 		return w.Run(cmd.Context())
+	}
+	return cmd
+}
+
+func topCommand() *cobra.Command {
+	t := new(top.Top)
+	var once, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "top",
+		Short: "Show the locks that others wait for, and what the server does, as it goes on",
+		Long: "Show the locks that others wait for, and how many grants, waits, conflicts and commits the\n" +
+			"server had in the last ten seconds. On a terminal the screen is drawn again each second:\n" +
+			"s changes the order, q or ctrl-C ends it, and after a lost connection it connects again.\n" +
+			"Without a terminal, or with --once, it prints one table. The numbers are of all locks; names\n" +
+			"that you may not read do not appear.",
+		Example:           "  octostore top --prefix deploy/",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	server := serverFlags(cmd)
+	cmd.Flags().StringVar(&t.Prefix, "prefix", "", "show only locks whose names begin with `PREFIX`")
+	cmd.Flags().StringVar(&t.Sort, "sort", top.Orders[0], "sort by `ORDER`: waiters or wait, of locks with waiters only, or name, of all")
+	cmd.Flags().IntVar(&t.Limit, "limit", 20, "print at most this `NUMBER` of locks, 1 to 1000; a screen shows what fits")
+	cmd.Flags().BoolVar(&once, "once", false, "print one table")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, once")
+	completeNothing(cmd, "limit")
+	completeFlag(cmd, "sort", cobra.FixedCompletions(top.Orders, cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "prefix", completeLocks)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		switch {
+		case !slices.Contains(top.Orders, t.Sort):
+			return exitcode.Usagef("--sort is %q; want one of %s", t.Sort, strings.Join(top.Orders, ", "))
+		case t.Limit < 1 || t.Limit > 1000:
+			return exitcode.Usagef("--limit is %d; want 1 to 1000", t.Limit)
+		}
+		if t.Client, err = server.NewClient(); err != nil {
+			return err
+		}
+		t.In, t.Out = cmd.InOrStdin(), cmd.OutOrStdout()
+		if once || asJSON || !terminal.Is(t.Out) {
+			return t.Once(cmd.Context(), asJSON)
+		}
+		return t.Run(cmd.Context())
 	}
 	return cmd
 }

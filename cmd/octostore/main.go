@@ -79,7 +79,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate(version.Text())
 	addGroup(root, "Locks:", runnerCommand(), acquireCommand(), renewCommand(), releaseCommand(), breakCommand(),
-		showCommand(), listCommand(), watchCommand(), mcpCommand())
+		showCommand(), listCommand(), watchCommand(), topCommand(), mcpCommand())
 	addGroup(root, "Server:", serveCommand(), healthcheckCommand(), configCommand(), doctorCommand(), backupCommand(), restoreCommand(),
 		demoCommand(), benchCommand())
 	addGroup(root, "Audit log, policies and tokens:", auditCommand(), policyCommand(), tokenCommand())

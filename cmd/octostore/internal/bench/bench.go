@@ -61,7 +61,9 @@ type Config struct {
 	Guarded bool
 	// Variant is the environment settings of a second server that is measured in turns with
 	// the first; mode acquire only. Empty: no second server.
-	Variant  []string
+	Variant []string
+	// Pages makes the variant a server on which that many browsers have a page open.
+	Pages    int
 	Rounds   int           // default 3
 	Duration time.Duration // of one round; default 3 s
 	Warmup   time.Duration // before each round, not counted; negative: none; default 1 s
@@ -113,6 +115,8 @@ func (c Config) check() error {
 		return errors.New("the duration must be positive")
 	case c.Guarded && (c.URL != "" || c.Mode != Acquire):
 		return errors.New("what a token costs is measured in mode acquire, on servers that are started for it")
+	case c.Pages < 0 || c.Pages > 0 && (c.URL != "" || c.Mode != Acquire || c.Guarded || len(c.Variant) > 0):
+		return errors.New("what open pages cost is measured in mode acquire, without another variant, on servers that are started for it")
 	case len(c.Variant) > 0 && (c.Mode != Acquire || c.URL != ""):
 		return errors.New("a variant is measured in mode acquire only, beside a server started for it")
 	case slices.ContainsFunc(c.Variant, func(s string) bool { return !strings.HasPrefix(s, "OCTOSTORE_") || !strings.Contains(s, "=") }):

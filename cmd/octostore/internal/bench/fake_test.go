@@ -21,6 +21,7 @@ type fake struct {
 	unavailable bool // acquire is answered 503
 	chunked     bool // answers have no Content-Length
 	noMetrics   bool
+	endsPages   bool // streams of pages end early
 
 	mu    sync.Mutex
 	token uint64
@@ -39,6 +40,14 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		usage.WriteOwn(w)
+		return
+	}
+	if r.URL.Path == "/v1/live" {
+		fmt.Fprint(w, "event: ping\ndata: {}\n\n")
+		http.NewResponseController(w).Flush()
+		if !f.endsPages {
+			<-r.Context().Done()
+		}
 		return
 	}
 	path, ok := strings.CutPrefix(r.URL.Path, "/v1/locks/")

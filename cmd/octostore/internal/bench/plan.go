@@ -88,6 +88,9 @@ func (c Config) at(n int) group {
 		if len(c.Variant) > 0 || c.Guarded {
 			g = append(g, &step{name: c.variant(), server: onVariant, connections: n, load: pairs})
 		}
+		if c.Pages > 0 {
+			g = append(g, &step{name: "acquire beside " + many(c.Pages, "page"), server: onVariant, connections: n, load: &besidePages{pairs, c.Pages}})
+		}
 		return g
 	case Locks:
 		return twice(step{name: "locks", connections: n, locks: c.Locks, load: &heldLocks{connections: n, locks: c.Locks}})

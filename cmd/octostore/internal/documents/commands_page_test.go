@@ -21,10 +21,14 @@ var differingCommands = []*regexp.Regexp{
 	regexp.MustCompile(`(?m)(?:held(?: for)?|for|in|\() ?[0-9]+(?:ms|s|m|m[0-9]+s)\b(?: ago)?`),
 	regexp.MustCompile(`# +[0-9a-z]+ +0 `), // LEFT of octostore list
 	regexp.MustCompile(`LEFT +WAITERS`),
+	regexp.MustCompile(` +[0-9]+m?s +[0-9]+(?:s|m)(?:\n|$)`), // HELD and LEFT of octostore top
 }
 
+// numbersOfTop are the numbers that octostore top has, or not yet.
+var numbersOfTop = regexp.MustCompile(`(?s)held [0-9]+ +waiters .*?\(p50 and p99\)|The numbers of the first seconds[^\n]*`)
+
 func maskedCommands(output string) string {
-	output = masked(output)
+	output = masked(numbersOfTop.ReplaceAllString(output, "#"))
 	for _, re := range differingCommands {
 		output = re.ReplaceAllString(output, "#")
 	}

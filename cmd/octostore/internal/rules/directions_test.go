@@ -19,7 +19,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/config", "core/files core/lock core/timetext transport/login"},
 	{"cmd/octostore/internal/demo", "cmd/octostore/internal/child core/journal/record core/journal/verify core/sleep transport/api transport/client"},
 	{"cmd/octostore/internal/deploy", ""},
-	{"cmd/octostore/internal/doctor", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/preflight cmd/octostore/internal/session cmd/octostore/internal/text " +
+	{"cmd/octostore/internal/doctor", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/preflight cmd/octostore/internal/session cmd/octostore/internal/terminal cmd/octostore/internal/text " +
 		"core/auth core/files core/journal/record core/journal/verify core/lock core/store/sqlite hooks"},
 	{"cmd/octostore/internal/documents", ""},
 	{"cmd/octostore/internal/examples", ""},
@@ -51,6 +51,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/systemd", ""},
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
+	{"cmd/octostore/internal/top", "cmd/octostore/internal/terminal cmd/octostore/internal/text core/sleep transport/api transport/client"},
 	{"cmd/octostore/internal/version", ""},
 	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/table core/auth core/journal core/journal/record core/sparselog core/timetext core/sleep"},
 	{"transport/internal/activity", "transport/api core/journal core/journal/record core/lock core/table"},
