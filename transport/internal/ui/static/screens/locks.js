@@ -62,8 +62,8 @@ function columns(link, params) {
 // waiting shows how many wait for a lock, and for how long the first of them has.
 function waiting(l) {
   if (!l.waiters_total) return html`<span class="faint">–</span>`;
-  return html`<span class="pill"><${Count} n=${l.waiters_total} /></span>
-    ${l.waiting_since && html`<span class="faint small wait" title="The longest wait">for <${Time} at=${l.waiting_since} since /></span>`}`;
+  return html`${l.waiting_since && html`<span class="faint small wait"><${Time} at=${l.waiting_since} since /></span>`}
+    <span class="pill"><${Count} n=${l.waiters_total} /></span>`;
 }
 
 // Search changes the prefix a moment after the last key.
