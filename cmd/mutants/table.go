@@ -31,6 +31,7 @@ func mutants() []mutant {
 		clientMutants,
 		runMutants,
 		proxyMutants,
+		deployMutants,
 	)
 }
 
