@@ -136,7 +136,7 @@ simulate: ## Simulate SEEDS (10000) runs of the table on failing stores with mis
 	$(GO) test -count=1 -v -timeout 60m -run 'Simulation$$' ./core/table -simulate.seeds $(SEEDS)
 
 .PHONY: torture
-torture: ## Run the long tests of docs/guarantees.md, or one: STAGE=seeds cuts faults kills cross dist …
+torture: ## Run the long tests of docs/guarantees.md, or one: STAGE=seeds cuts faults kills litestream cross dist …
 	.ci/torture $(STAGE)
 
 .PHONY: spectest

@@ -28,6 +28,7 @@ type engine struct {
 	starter *starter // nil: there are no background starts
 	zones   guest.Zones
 	log     *slog.Logger
+	tracer  Tracer // nil: calls are not traced
 }
 
 const pagesPerMiB = 16
@@ -42,7 +43,7 @@ func openEngine(ctx context.Context, cfg Config, guests int, use func(*engine) e
 		ctx,
 		compile.Config{CacheDir: cfg.CacheDir, Compile: cfg.Compile, Logger: cfg.Logger, Offer: guest.Offer},
 		func(rt *compile.Runtime) error {
-			e = &engine{runtime: rt, slots: newGuestSlots(guests), log: cfg.Logger}
+			e = &engine{runtime: rt, slots: newGuestSlots(guests), log: cfg.Logger, tracer: cfg.Tracer}
 			return use(e)
 		},
 	)

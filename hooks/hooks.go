@@ -62,6 +62,7 @@ type Config struct {
 	// Compile compiles modules within limits; nil: this process compiles them, without limits.
 	Compile Compiler
 	Logger  *slog.Logger // nil: nothing is logged
+	Tracer  Tracer       // nil: calls are not traced
 
 	pauses []time.Duration // between the tries of an event; nil: the usual
 }

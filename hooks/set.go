@@ -52,7 +52,7 @@ func (s *set) judge(ctx context.Context, q *core.Question) (core.Decision, error
 		if !p.covers(q.Hook, q.Asked.Name) {
 			continue
 		}
-		o := p.ask(ctx, j)
+		o := p.askTraced(ctx, j)
 		if o.Fault != nil && o.Fault.Kind == busy && ctx.Err() != nil {
 			return core.Decision{}, ctx.Err() // the client left: no fault of the policy
 		}

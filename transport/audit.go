@@ -46,7 +46,8 @@ func (x *exchange) export() error {
 	if err != nil {
 		return err
 	}
-	out := auditStream{export: x.api.journal.Export(query), newest: query.Newest > 0, follow: follow, encode: asIs, contentType: wire.TypeNDJSON}
+	out := auditStream{export: x.api.journal.Export(query), follow: follow, encode: asIs, contentType: wire.TypeNDJSON}
+	out.newest = query.Newest > 0
 	if form == "csv" {
 		out.encode, out.contentType = new(record.CSV).Encode, wire.TypeCSV
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/metrics"
 	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/span"
 	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/login"
 	"github.com/octostore/octostore/transport/problem"
@@ -38,6 +39,7 @@ type exchange struct {
 	hidePath bool     // from the log
 	aborted  bool     // the connection is closed without an answer
 
+	span    span.Span     // nil: the request is not traced
 	counted *limit.Bucket // the bucket that counts the request while it lasts, or nil
 
 	buf []byte // holds the body of the request, then that of the answer
@@ -64,6 +66,9 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	h["Cache-Control"] = wire.NoStore
 	h["X-Content-Type-Options"] = wire.NoSniff
 	x.armRead()
+	if a.tracer != nil && !isProbe(r.URL.Path) {
+		x.beginSpan()
+	}
 	return x
 }
 
@@ -113,6 +118,9 @@ func (x *exchange) finish() {
 	x.api.limits.End(x.counted)
 	took := time.Since(x.started)
 	x.route.metrics.Observe(x.code, took)
+	if x.span != nil {
+		x.endSpan(took)
+	}
 	if x.api.log.Enabled(x.r.Context(), slog.LevelDebug) {
 		x.api.log.LogAttrs(x.r.Context(), slog.LevelDebug, "request",
 			slog.String("method", x.r.Method), slog.String("path", x.loggedPath()), // never the query: it may hold a lease id

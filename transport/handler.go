@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/span"
 	"github.com/octostore/octostore/transport/internal/wire"
 )
 
@@ -47,6 +49,7 @@ type caller struct {
 	r         *http.Request
 	id        string    // of the request
 	started   time.Time // when the request arrived
+	traceID   string    // of its span; empty: it has none, or it is not recorded
 	listener  listener  // on which the request arrived
 }
 
@@ -55,7 +58,7 @@ func (c *caller) origin() lock.Origin {
 	return lock.Origin{
 		Actor:     lock.Actor{RemoteAddr: c.r.RemoteAddr, UserAgent: printable(c.r.UserAgent())},
 		RequestID: c.id,
-		TraceID:   traceID(c.r.Header["Traceparent"]),
+		TraceID:   cmp.Or(c.traceID, traceID(c.r.Header["Traceparent"])),
 	}
 }
 
@@ -70,6 +73,28 @@ func (c *caller) actor() lock.Origin {
 func (c *caller) sees(verb auth.Verb) func(lock.Name) bool {
 	who := c.principal
 	return func(n lock.Name) bool { return who.May(verb, n) }
+}
+
+// Tracer records spans of requests, and Span is one of them. Probes have none.
+type (
+	Tracer = span.Tracer
+	Span   = span.Span
+	// SpanRequest is what a span says of a request.
+	SpanRequest = span.Request
+)
+
+// beginSpan begins the span of the request, whose context has the span from then on.
+func (x *exchange) beginSpan() {
+	ctx, span := x.api.tracer.Begin(x.r, x.started)
+	x.r, x.span, x.traceID = x.r.WithContext(ctx), span, span.TraceID()
+}
+
+// endSpan ends the span of the request.
+func (x *exchange) endSpan(took time.Duration) {
+	x.span.End(x.started.Add(took), SpanRequest{
+		Method: x.r.Method, Route: x.route.pattern, Status: x.status, Code: string(x.code), ID: x.id,
+		Lock: string(x.params.Lock), Account: x.principal.Account, RemoteAddr: x.r.RemoteAddr,
+	})
 }
 
 // traceID returns the trace id of a W3C traceparent header, or nothing if the header is

@@ -61,6 +61,7 @@ type setup struct {
 	watches, exports   int // how many may, as in Config
 	policies           Policies
 	proxies            Proxies
+	tracer             Tracer
 	public             *url.URL
 	backups            Backups
 	server             func() api.Server
@@ -100,9 +101,9 @@ func newServer(t testing.TB, with setup) *server {
 	cfg := Config{
 		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups, Server: with.server,
 		MaxWatches: with.watches, MaxExports: with.exports,
-		Proxies: with.proxies,
-		Public:  with.public,
-		Limits:  with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn,
+		Proxies: with.proxies, Tracer: with.tracer,
+		Public: with.public,
+		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn,
 	}
 	if with.log != nil {
 		cfg.Logger = slog.New(with.log)

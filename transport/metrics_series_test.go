@@ -74,7 +74,7 @@ func TestMetricsOfEvents(t *testing.T) {
 		`octostore_renew_margin_ratio_count`:              "1",
 		`octostore_renew_margin_ratio_bucket{le="0.9"}`:   "0", // it was renewed at once
 		`octostore_renew_margin_ratio_bucket{le="1"}`:     "1",
-		`octostore_journal_checkpoint_timestamp_seconds`:  "", // none yet
+		`octostore_journal_checkpoint_timestamp_seconds`:  "0", // none yet
 		`octostore_configured_limit{limit="max_waiters"}`: "",
 	} {
 		if got[line] != want {

@@ -80,6 +80,7 @@ type Config struct {
 	MetricsOn, ReadyOn Listeners
 	Limits             Limits
 	Proxies            Proxies
+	Tracer             Tracer // nil: requests are not traced
 }
 
 // AuditSettings are the settings of the audit log.
@@ -138,6 +139,7 @@ type API struct {
 
 	metricsOn, readyOn Listeners
 	proxies            *proxy.Proxies // nil: none is trusted
+	tracer             Tracer         // nil: requests are not traced
 
 	server  func() api.Server
 	audit   AuditSettings
@@ -192,6 +194,7 @@ func New(cfg Config) *API {
 			adminListener: conn.NewSet(cfg.Limits.AdminConnections, cfg.Limits.AdminConnections/4, limit.NetworkOf),
 		},
 
+		tracer:    cfg.Tracer,
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
 	}
 	if len(cfg.Proxies.Trusted) > 0 {
@@ -290,5 +293,5 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
 		x.fail(err)
 		return
 	}
-	a.routers[on].ServeHTTP(x, r)
+	a.routers[on].ServeHTTP(x, x.r)
 }

@@ -32,6 +32,7 @@ func mutants() []mutant {
 		runMutants,
 		proxyMutants,
 		deployMutants,
+		traceMutants,
 	)
 }
 

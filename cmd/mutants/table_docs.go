@@ -37,4 +37,18 @@ var docsMutants = []mutant{
 		breaks: "pages of tokens overlap",
 		tests:  []string{"-run=TestTokenPages ./core/auth"},
 	},
+	{
+		name: "reference-without-policy", file: "transport/internal/ui/reference.go",
+		old:    "	SetHeaders(h)\n",
+		new:    "",
+		breaks: "the reference of the API has no Content-Security-Policy",
+		tests:  []string{"-run=TestReference ./transport/internal/ui"},
+	},
+	{
+		name: "reference-base-unescaped", file: "transport/internal/ui/reference.go",
+		old:    "\"{{base}}\", html.EscapeString(base),",
+		new:    "\"{{base}}\", base,",
+		breaks: "the path of OCTOSTORE_PUBLIC_URL becomes markup in the reference",
+		tests:  []string{"-run=TestReference ./transport/internal/ui"},
+	},
 }

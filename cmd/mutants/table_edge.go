@@ -45,3 +45,42 @@ var proxyMutants = []mutant{
 		tests:  []string{"-run=TrustedProxyHangsUp ./transport"},
 	},
 }
+
+// traceMutants lose spans, or let traces harm requests.
+var traceMutants = []mutant{
+	{
+		name: "trace-commit-unlinked", file: "core/table/trace.go",
+		old:    "to.trace != nil && r.Turn == nil {",
+		new:    "to.trace != nil && r.Turn != nil {",
+		breaks: "no request is linked with the commit that made it durable",
+		tests:  []string{"-run=TracerFollows ./core/table"},
+	},
+	{
+		name: "trace-parent-ignored", file: "cmd/octostore/internal/tracing/tracing.go",
+		old:    "ctx := fromHeaders.Extract(r.Context(), propagation.HeaderCarrier(r.Header))",
+		new:    "ctx := r.Context()",
+		breaks: "a request is not part of the trace of its client",
+		tests:  []string{"-run=TraceOfARequest|TraceIsSampled ./cmd/octostore/internal/tracing"},
+	},
+	{
+		name: "trace-refusals-are-errors", file: "cmd/octostore/internal/tracing/tracing.go",
+		old:    "of.Status >= http.StatusInternalServerError {",
+		new:    "of.Status >= http.StatusBadRequest {",
+		breaks: "a held lock is an error of the server",
+		tests:  []string{"-run=TraceOfARefusal ./cmd/octostore/internal/tracing"},
+	},
+	{
+		name: "trace-drops-in-silence", file: "cmd/octostore/internal/tracing/queue.go",
+		old:    "over > 0 {",
+		new:    "over > 1<<40 {",
+		breaks: "spans that a collector did not take are dropped without a word",
+		tests:  []string{"-run=TraceOfAHanging ./cmd/octostore/internal/tracing"},
+	},
+	{
+		name: "trace-without-being-asked", file: "cmd/octostore/internal/tracing/exporter.go",
+		old:    "case \"\", exporterNone:",
+		new:    "case exporterNone:",
+		breaks: "a server without variables for traces warns about an exporter",
+		tests:  []string{"-run=TraceVariables ./cmd/octostore/internal/tracing"},
+	},
+}

@@ -209,7 +209,7 @@ func auditReplayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return audittool.Replay(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), key, db, files)
+			return audittool.Replay(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr(), key, db, files)
 		},
 	}
 	cmd.Flags().StringVar(&db, "db", "", "compare with the database in `FILE`")

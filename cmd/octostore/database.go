@@ -148,7 +148,7 @@ func doctorCommand() *cobra.Command {
 	}
 	envFile := envFileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return doctor.Examine(cmd.Context(), cmd.OutOrStdout(), *envFile)
+		return doctor.Examine(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), *envFile)
 	}
 	return cmd
 }

@@ -43,12 +43,15 @@ func (t *Table) AcquireWith(ctx context.Context, a lock.Acquisition, recheck Rec
 		return Grant{}, err
 	}
 	c := t.requests.get(lock.DoAcquire, a.Name, a.Origin)
-	c.Acquire, c.OnlyRepeat, c.Rechecks = &a, onlyRepeat, recheck != nil
+	c.Acquire, c.OnlyRepeat, c.Rechecks, c.trace = &a, onlyRepeat, recheck != nil, t.traceOf(ctx)
 	if err := t.inbox.put(&c.Command); err != nil {
 		return Grant{}, err
 	}
 	r := t.await(ctx, c, recheck)
 	defer t.requests.put(c)
+	if c.trace != nil && a.Wait > 0 {
+		c.traceQueue(r)
+	}
 	if r.Err != nil {
 		if held := heldIn(r.Err); held != nil {
 			held.Waited = time.Since(c.At)

@@ -73,7 +73,7 @@ func (t *Table) Renew(ctx context.Context, r lock.RenewRequest) (Grant, error) {
 		return Grant{}, err
 	}
 	c := t.requests.get(lock.DoRenew, r.Name, r.Origin)
-	c.Token, c.TTL, c.OnlyConfirm, c.Opinion = token, r.TTL, r.OnlyConfirm, r.Opinion
+	c.Token, c.TTL, c.OnlyConfirm, c.Opinion, c.trace = token, r.TTL, r.OnlyConfirm, r.Opinion, t.traceOf(ctx)
 	got, err := t.ask(c)
 	if err != nil {
 		return Grant{}, err
@@ -93,21 +93,22 @@ func (t *Table) Proves(l *lock.Lease, account, leaseID string) bool {
 // Errors: as of [Table.Renew].
 func (t *Table) Release(ctx context.Context, r lock.ReleaseRequest) (lock.EndedLease, error) {
 	if r.Key != "" {
-		return t.releaseByKey(r)
+		return t.releaseByKey(ctx, r)
 	}
 	token, err := t.ids.token(r.Name, r.LeaseID)
 	if err != nil {
 		return lock.EndedLease{}, err
 	}
 	c := t.requests.get(lock.DoRelease, r.Name, r.Origin)
-	c.Token = token
+	c.Token, c.trace = token, t.traceOf(ctx)
 	got, err := t.ask(c)
 	return got.Ended, err
 }
 
-func (t *Table) releaseByKey(r lock.ReleaseRequest) (lock.EndedLease, error) {
+func (t *Table) releaseByKey(ctx context.Context, r lock.ReleaseRequest) (lock.EndedLease, error) {
 	c := t.requests.get(lock.DoRelease, r.Name, r.Origin)
 	c.Acquire = &lock.Acquisition{Origin: r.Origin, Attempt: lock.Attempt{Key: sha256.Sum256([]byte(r.Key))}}
+	c.trace = t.traceOf(ctx)
 	got, err := t.ask(c)
 	return got.Ended, err
 }
@@ -116,7 +117,7 @@ func (t *Table) releaseByKey(r lock.ReleaseRequest) (lock.EndedLease, error) {
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
 func (t *Table) Break(ctx context.Context, b lock.BreakRequest) (lock.EndedLease, error) {
 	c := t.requests.get(lock.DoBreak, b.Name, b.Origin)
-	c.Token, c.Cause, c.Opinion = b.Token, b.Cause, b.Opinion
+	c.Token, c.Cause, c.Opinion, c.trace = b.Token, b.Cause, b.Opinion, t.traceOf(ctx)
 	got, err := t.ask(c)
 	return got.Ended, err
 }
@@ -134,7 +135,7 @@ func (t *Table) Take(ctx context.Context, b lock.BreakRequest, a lock.Acquisitio
 	}
 	a.Attempt = lock.Attempt{}
 	c := t.requests.get(lock.DoBreak, b.Name, b.Origin)
-	c.Token, c.Cause, c.Opinion, c.Acquire = b.Token, b.Cause, b.Opinion, &a
+	c.Token, c.Cause, c.Opinion, c.Acquire, c.trace = b.Token, b.Cause, b.Opinion, &a, t.traceOf(ctx)
 	got, err := t.ask(c)
 	if err != nil {
 		return Grant{}, err
@@ -147,7 +148,7 @@ func (t *Table) Take(ctx context.Context, b lock.BreakRequest, a lock.Acquisitio
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
 func (t *Table) Append(ctx context.Context, e lock.Event) (lock.Seq, error) {
 	c := t.requests.get(lock.DoAppend, "", lock.Origin{})
-	c.Event = e
+	c.Event, c.trace = e, t.traceOf(ctx)
 	got, err := t.ask(c)
 	return got.Seq, err
 }

@@ -17,6 +17,7 @@ type request struct {
 	replies chan lock.Reply
 	timer   *time.Timer // the caller's own
 	crossed bool        // the caller's own: something may still be on its way to the loop
+	trace   Trace       // nil: it is not traced
 }
 
 // The states of a request. Either the loop moves it from asked to answered, or a caller

@@ -131,10 +131,14 @@ func (t *Table) persist() error {
 	t.rows = t.m.Rows(t.rows[:0])
 	err := t.store.Commit(t.begin, &lock.Batch{Events: events, Rows: t.rows})
 	t.rows = reused(t.rows)
+	took := time.Since(start)
+	if t.cfg.Tracer != nil {
+		t.traceCommit(start, start.Add(took), err)
+	}
 	if err != nil {
 		return err
 	}
-	t.commits.observeSpan(time.Since(start))
+	t.commits.observeSpan(took)
 	t.batches.observe(float64(len(events)))
 	t.full.Store(false)
 	return nil

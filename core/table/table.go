@@ -26,6 +26,8 @@ type Config struct {
 	// Published, if not nil, runs in the loop after each commit, when the views show it and
 	// before its answers leave. It must be quick.
 	Published func()
+	// Tracer, if not nil, follows requests and commits.
+	Tracer Tracer
 }
 
 // Table is a set of locks with one timeline. Make one with [Open]; its methods are
@@ -44,6 +46,7 @@ type Table struct {
 	left    []lock.Departure // the loop's own
 	rows    []lock.Row       // the loop's own, used again
 	shown   []lock.View      // the same
+	traced  []Trace          // the same
 
 	refusing   atomic.Bool // acquires are refused
 	refuseOnce sync.Once

@@ -17,7 +17,7 @@ type serverCollector struct {
 var (
 	descHead       = describe("octostore_journal_head", "Sequence number of the newest record of the audit log. It grows, and jumps at a start.")
 	descHeadTime   = describe("octostore_journal_head_timestamp_seconds", "When the newest record of the audit log was made, in seconds since 1970.")
-	descCheckpoint = describe("octostore_journal_checkpoint_timestamp_seconds", "When the newest checkpoint since the start was signed, in seconds since 1970; absent before the first.")
+	descCheckpoint = describe("octostore_journal_checkpoint_timestamp_seconds", "When the newest checkpoint since the start was signed, in seconds since 1970; 0 before the first.")
 	descDisk       = describe("octostore_disk_free_bytes", "Free space of the file system of the database; absent if it is not known.")
 	descReserve    = describe("octostore_reserve_bytes", "Size of the reserve that lets leases end on a full disk.")
 	descLimit      = prometheus.NewDesc("octostore_configured_limit", "Limits in effect, by the name of their setting; 0 is no limit.", []string{"limit"}, nil)
@@ -38,9 +38,7 @@ func (c serverCollector) Collect(ch chan<- prometheus.Metric) {
 	head := c.journal.Newest()
 	gauge(descHead, float64(head.Seq))
 	gauge(descHeadTime, unix(head.Time))
-	if signed := c.journal.Checkpointed(); signed.Seq != 0 {
-		gauge(descCheckpoint, unix(signed.Time))
-	}
+	gauge(descCheckpoint, unix(c.journal.Checkpointed().Time))
 	s := c.server()
 	if s.Database.DiskFree != nil {
 		gauge(descDisk, float64(*s.Database.DiskFree))

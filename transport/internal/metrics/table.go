@@ -25,6 +25,7 @@ var (
 	descLongest     = prometheus.NewDesc("octostore_queue_longest_wait_seconds", "Longest wait of the requests of this priority in queues now, 0 if there is none. Lower priorities may starve.", []string{"priority"}, nil)
 	descWait        = describe("octostore_wait_seconds", "Time in the queue of the requests that were granted.")
 	descHold        = describe("octostore_hold_seconds", "Time from grant to end of the leases that ended.")
+	descHandover    = describe("octostore_handover_seconds", "Time from the end of a lease to the committed grant of its lock to a waiter.")
 	descMargin      = describe("octostore_renew_margin_ratio", "Share of the lease that was left when it was renewed: 0 is too late.")
 	descEvents      = prometheus.NewDesc("octostore_events_total", "Events by kind: changes of leases, decisions, and notices. Kinds that OCTOSTORE_AUDIT_LEVEL leaves out are not counted.", []string{"kind"}, nil)
 	descCommit      = describe("octostore_commit_seconds", "Time a batch of changes took to become durable.")
@@ -41,7 +42,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (c *tableCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descHeld, descWaiters, descQueued, descLongest, descWait, descHold, descMargin, descEvents, descCommit, descBatch, descFullCommits, descDraining, descFull, descGranting, descServing, descDB, descWAL,
+		descHeld, descWaiters, descQueued, descLongest, descWait, descHold, descHandover, descMargin, descEvents, descCommit, descBatch, descFullCommits, descDraining, descFull, descGranting, descServing, descDB, descWAL,
 	} {
 		ch <- d
 	}
@@ -66,6 +67,7 @@ func (c *tableCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descFullCommits, prometheus.CounterValue, float64(s.FullCommits))
 	ch <- constHistogram(descWait, s.Waits)
 	ch <- constHistogram(descHold, s.Holds)
+	ch <- constHistogram(descHandover, s.Handovers)
 	ch <- constHistogram(descMargin, s.Margins)
 	for i, kind := range kinds {
 		ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(s.Events[i]), string(kind))

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/transport/client"
@@ -26,14 +27,17 @@ type ExportConfig struct {
 }
 
 func (c ExportConfig) exporter() *exporter {
-	return &exporter{client: c.Client, query: c.Query, rows: c.CSV, progress: newProgress(c.Progress)}
+	return &exporter{client: c.Client, query: c.Query, rows: c.CSV, progress: terminal.NewProgress(c.Progress, "export")}
 }
 
 // Stream writes an export to w. It fails if the export breaks off; the output then lacks
 // the closing line.
 func (c ExportConfig) Stream(ctx context.Context, w io.Writer) error {
+	if terminal.Is(w) {
+		c.Progress = nil // the records show how far it is
+	}
 	e := c.exporter()
-	defer e.progress.end()
+	defer e.progress.End()
 	_, err := e.section(ctx, w)
 	return err
 }
@@ -42,7 +46,7 @@ func (c ExportConfig) Stream(ctx context.Context, w io.Writer) error {
 // existing file only with overwrite.
 func (c ExportConfig) File(ctx context.Context, path string, overwrite bool) error {
 	e := c.exporter()
-	defer e.progress.end()
+	defer e.progress.End()
 	return e.whole(ctx, path, overwrite)
 }
 
@@ -50,7 +54,7 @@ func (c ExportConfig) File(ctx context.Context, path string, overwrite bool) err
 // both files.
 func (c ExportConfig) Resume(ctx context.Context, output, state string) error {
 	e := c.exporter()
-	defer e.progress.end()
+	defer e.progress.End()
 	return e.resume(ctx, output, state)
 }
 
@@ -58,9 +62,9 @@ func (c ExportConfig) Resume(ctx context.Context, output, state string) error {
 type exporter struct {
 	client   *client.Client
 	query    client.AuditQuery
-	rows     bool        // written as CSV, of an export whose closing line was seen
-	before   exportState // that the export is to go on from; zero: it begins
-	progress *progress
+	rows     bool               // written as CSV, of an export whose closing line was seen
+	before   exportState        // that the export is to go on from; zero: it begins
+	progress *terminal.Progress // may be nil
 }
 
 // ending is the content of the closing line of an export.
@@ -108,7 +112,11 @@ func (e *exporter) section(ctx context.Context, w io.Writer) (end ending, err er
 		if _, err := out.Write(line); err != nil {
 			return end, err
 		}
-		e.progress.add(line)
+		if err == nil {
+			e.progress.Count(int64(len(line)), 1)
+		} else {
+			e.progress.Count(int64(len(line)), 0) // a part of a long line, or the end
+		}
 		if len(line) > 0 && len(line) < 1024 {
 			last = append(last[:0], line...)
 		}

@@ -20,9 +20,9 @@ import (
 var errDiffers = errors.New("the records and the database differ")
 
 // Replay verifies files that continue each other, rebuilds the live leases from them, and
-// prints these. With the path of a database it compares them with the leases there instead.
-func Replay(ctx context.Context, stdin io.Reader, out io.Writer, key ed25519.PublicKey, db string, files []string) error {
-	replay, verdict, err := replayFiles(stdin, key, files)
+// prints these; it shows its progress on errs. With the path of a database it compares them with the leases there instead.
+func Replay(ctx context.Context, stdin io.Reader, out, errs io.Writer, key ed25519.PublicKey, db string, files []string) error {
+	replay, verdict, err := replayFiles(stdin, errs, key, files)
 	if err != nil {
 		return tampered(err)
 	}
@@ -41,7 +41,7 @@ func Replay(ctx context.Context, stdin io.Reader, out io.Writer, key ed25519.Pub
 }
 
 // replayFiles verifies the files and replays them at once.
-func replayFiles(stdin io.Reader, key []byte, files []string) (*verify.Replay, verify.Result, error) {
+func replayFiles(stdin io.Reader, errs io.Writer, key []byte, files []string) (*verify.Replay, verify.Result, error) {
 	v := verify.NewVerifier(key)
 	var replay *verify.Replay
 	v.Each = func(line []byte) error {
@@ -54,7 +54,7 @@ func replayFiles(stdin io.Reader, key []byte, files []string) (*verify.Replay, v
 		}
 		return replay.Apply(line)
 	}
-	if err := verifyFiles(stdin, v, files); err != nil {
+	if err := verifyFiles(stdin, errs, v, files); err != nil {
 		return nil, v.Result(), err
 	}
 	if replay == nil {

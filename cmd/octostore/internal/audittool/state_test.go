@@ -3,15 +3,12 @@ package audittool
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/octostore/octostore/transport/client"
 )
@@ -44,7 +41,7 @@ func TestResumeRefusesAnotherHistory(t *testing.T) {
 			}
 			output := filepath.Join(t.TempDir(), "a.ndjson")
 			resume := func() error {
-				e := exporter{client: c, query: client.AuditQuery{Kind: tt.filter}, progress: newProgress(io.Discard)}
+				e := exporter{client: c, query: client.AuditQuery{Kind: tt.filter}}
 				return e.resume(t.Context(), output, output+".state")
 			}
 			if err := resume(); err != nil {
@@ -70,54 +67,6 @@ func TestResumeRefusesAnotherHistory(t *testing.T) {
 		})
 	}
 }
-
-// A long export shows on a terminal, and only there, how far it is.
-func TestProgressOfALongExport(t *testing.T) {
-	line := []byte(strings.Repeat("x", 1023) + "\n")
-	synctest.Test(t, func(t *testing.T) {
-		for _, terminal := range []bool{true, false} {
-			var shown strings.Builder
-			p := newProgress(&shown)
-			if terminal {
-				p = newProgress(screen{&shown})
-			}
-			add := func(records int) {
-				for range records {
-					p.add(line)
-				}
-			}
-			add(1999)
-			if shown.Len() > 0 {
-				t.Errorf("at once it shows %q", &shown)
-			}
-			time.Sleep(1100 * time.Millisecond)
-			add(1)
-			add(1000) // too soon after
-			time.Sleep(300 * time.Millisecond)
-			add(1000)
-			p.end()
-			want := "\r2,000 records, 2.0 MiB \r4,000 records, 3.9 MiB \r4,000 records, 3.9 MiB\n"
-			if !terminal {
-				want = ""
-			}
-			if shown.String() != want {
-				t.Errorf("on a terminal %t: it shows %q, want %q", terminal, &shown, want)
-			}
-		}
-		var shown strings.Builder
-		short := newProgress(screen{&shown})
-		short.add(line)
-		short.end()
-		if shown.Len() > 0 {
-			t.Errorf("a short one shows %q", &shown)
-		}
-	})
-}
-
-// screen is a writer that says it is a terminal.
-type screen struct{ io.Writer }
-
-func (screen) IsTerminal() bool { return true }
 
 // An export that begins before the one before it has ended, as from cron, would write
 // into the same file.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/journal/verify"
@@ -20,7 +21,7 @@ import (
 // errs how far they are good.
 func Verify(stdin io.Reader, out, errs io.Writer, key ed25519.PublicKey, files []string) error {
 	v := verify.NewVerifier(key)
-	if err := tampered(verifyFiles(stdin, v, files)); err != nil {
+	if err := tampered(verifyFiles(stdin, errs, v, files)); err != nil {
 		if d := v.Result(); d.Records > 0 {
 			fmt.Fprint(errs, goodUpTo(d))
 		}
@@ -38,10 +39,14 @@ func tampered(err error) error {
 	return err
 }
 
-// verifyFiles verifies files one after the other. Its errors name the file.
-func verifyFiles(stdin io.Reader, v *verify.Verifier, files []string) error {
+// verifyFiles verifies files one after the other, and shows its progress on errs. Its errors
+// name the file.
+func verifyFiles(stdin io.Reader, errs io.Writer, v *verify.Verifier, files []string) error {
+	p := terminal.NewProgress(errs, "verify")
+	defer p.End()
+	p.Expect(sizeOf(files))
 	for _, name := range files {
-		if err := verifyFile(stdin, v, name); err != nil {
+		if err := verifyFile(stdin, p, v, name); err != nil {
 			if _, isPath := errors.AsType[*os.PathError](err); isPath {
 				return err // it names the file
 			}
@@ -51,16 +56,28 @@ func verifyFiles(stdin io.Reader, v *verify.Verifier, files []string) error {
 	return nil
 }
 
-func verifyFile(stdin io.Reader, v *verify.Verifier, name string) error {
+// sizeOf returns the size of all files; 0 if it is not known.
+func sizeOf(files []string) (all int64) {
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil || !info.Mode().IsRegular() {
+			return 0
+		}
+		all += info.Size()
+	}
+	return all
+}
+
+func verifyFile(stdin io.Reader, p *terminal.Progress, v *verify.Verifier, name string) error {
 	if name == "-" {
-		return v.Verify(stdin)
+		return v.Verify(p.Reader(stdin))
 	}
 	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return v.Verify(f)
+	return v.Verify(p.Reader(f))
 }
 
 // goodUpTo describes the records before a fault: how far they verify and are signed.

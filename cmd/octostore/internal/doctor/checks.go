@@ -18,6 +18,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
+	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/files"
 	"github.com/octostore/octostore/core/journal/record"
@@ -118,10 +119,17 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 	}
 	var check *verify.SegmentVerifier
 	var replay *verify.Replay
+	p := terminal.NewProgress(d.errs, "doctor: database")
+	defer p.End()
 	in, err := sqlite.Examine(ctx, path, func(in sqlite.Inspection) func(lock.Segment) error {
+		p.Set(0, info.Size())
 		check, replay = verify.NewSegmentVerifier(in.Cut, in.Key), verify.NewReplay(in.Cut.Seq)
-		return func(s lock.Segment) error { return checkSegment(check, replay, s, in.Cut.Seq) }
+		return func(s lock.Segment) error {
+			p.Count(int64(len(s.Bytes)), s.Count)
+			return checkSegment(check, replay, s, in.Cut.Seq)
+		}
 	})
+	p.End()
 	var broken *brokenJournal
 	if _, now, _ := sqlite.Running(path); now && !running && err != nil {
 		d.say(skip, "database", "a server has just been started on it, so what was read may be of different moments; run this again")

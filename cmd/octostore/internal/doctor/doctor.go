@@ -16,9 +16,10 @@ import (
 )
 
 // Examine runs all checks with the settings of the environment and of a .env file, and
-// writes a line per finding to out. It fails if a finding is an error.
-func Examine(ctx context.Context, out io.Writer, envFile string) error {
-	d := doctor{out: out, envFile: envFile}
+// writes a line per finding to out, and the progress of long checks to errs. It fails if a
+// finding is an error.
+func Examine(ctx context.Context, out, errs io.Writer, envFile string) error {
+	d := doctor{out: out, errs: errs, envFile: envFile}
 	d.examine(ctx)
 	return d.verdict()
 }
@@ -26,7 +27,8 @@ func Examine(ctx context.Context, out io.Writer, envFile string) error {
 // doctor runs the checks and prints their findings.
 type doctor struct {
 	out     io.Writer
-	envFile string // named by the user; empty: .env if there is one
+	errs    io.Writer // shows progress
+	envFile string    // named by the user; empty: .env if there is one
 	cfg     config.Config
 
 	looked, bad int

@@ -26,7 +26,7 @@ import (
 func checkExport(t *testing.T, path, dir string) {
 	t.Helper()
 	var said bytes.Buffer
-	if err := audittool.Replay(t.Context(), nil, &said, nil, filepath.Join(dir, "octostore.db"), []string{path}); err != nil {
+	if err := audittool.Replay(t.Context(), nil, &said, nil, nil, filepath.Join(dir, "octostore.db"), []string{path}); err != nil {
 		t.Errorf("%v\n%s", err, &said)
 	}
 	t.Logf("%s", &said)

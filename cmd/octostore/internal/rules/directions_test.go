@@ -19,7 +19,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/config", "core/files core/lock core/timetext transport/login"},
 	{"cmd/octostore/internal/demo", "cmd/octostore/internal/child core/journal/record core/journal/verify core/sleep transport/api transport/client"},
 	{"cmd/octostore/internal/deploy", ""},
-	{"cmd/octostore/internal/doctor", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/preflight cmd/octostore/internal/session cmd/octostore/internal/text " +
+	{"cmd/octostore/internal/doctor", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/preflight cmd/octostore/internal/session cmd/octostore/internal/terminal cmd/octostore/internal/text " +
 		"core/auth core/files core/journal/record core/journal/verify core/lock core/store/sqlite hooks"},
 	{"cmd/octostore/internal/documents", ""},
 	{"cmd/octostore/internal/examples", ""},
@@ -44,13 +44,14 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/runner", "cmd/octostore/internal/exitcode cmd/octostore/internal/job cmd/octostore/internal/terminal core/boottime transport/api transport/client"},
 	{"cmd/octostore/internal/runs", ""},
 	{"cmd/octostore/internal/scripts", ""},
-	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/filewatch cmd/octostore/internal/preflight cmd/octostore/internal/systemd cmd/octostore/internal/terminal cmd/octostore/internal/version " +
+	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/filewatch cmd/octostore/internal/preflight cmd/octostore/internal/systemd cmd/octostore/internal/terminal cmd/octostore/internal/tracing cmd/octostore/internal/version " +
 		"core core/auth core/input core/journal core/journal/record core/lock core/store/sqlite core/table hooks transport transport/api transport/login"},
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/text core/files core/timetext transport/api transport/client"},
 	{"cmd/octostore/internal/stories", ""},
 	{"cmd/octostore/internal/systemd", ""},
 	{"cmd/octostore/internal/terminal", ""},
 	{"cmd/octostore/internal/text", "cmd/octostore/internal/terminal transport/api"},
+	{"cmd/octostore/internal/tracing", "core core/sparselog core/table hooks transport"},
 	{"cmd/octostore/internal/top", "cmd/octostore/internal/terminal cmd/octostore/internal/text core/sleep transport/api transport/client"},
 	{"cmd/octostore/internal/version", ""},
 	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/table core/auth core/journal core/journal/record core/sparselog core/timetext core/sleep"},
@@ -62,6 +63,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/internal/ui", ""},
 	{"transport/internal/param", "transport/api transport/problem core/auth core/input core/journal core/journal/record core/jsontext core/lock core/table core/timetext"},
 	{"transport/internal/proxy", ""},
+	{"transport/internal/span", ""},
 	{"transport/internal/wire", "transport/api transport/problem core/lock core/table"},
 	{"transport/problem", "transport/api transport/login core core/input core/lock core/auth core/journal core/journal/record"},
 	{"transport/login", "core/auth core/input core/lock core/sparselog"},
@@ -126,6 +128,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/spf13", "cmd/octostore cmd/octostore/internal/manpages"},
 	{"github.com/modelcontextprotocol/go-sdk", "cmd/octostore/internal/mcpserver"},
 	{"github.com/coreos/go-systemd/v22", "cmd/octostore/internal/systemd"},
+	{"go.opentelemetry.io", "cmd/octostore/internal/tracing"},
 	{"golang.org/x/oauth2", "transport/login"},
 	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
 	{"golang.org/x/sys", "core/store/sqlite/internal/host cmd/octostore/internal/filelock cmd/octostore/internal/job cmd/octostore/internal/octotest"},

@@ -59,6 +59,9 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}
 	}
+	if s.tracer != nil {
+		shown.Tracer = s.tracer
+	}
 	return transport.New(shown)
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
@@ -26,10 +27,9 @@ func TestBackupOverHTTP(t *testing.T) {
 	got := s.call("GET", "/v1/backup")
 	octotest.Expect(t, got, 200, "SQLite format 3")
 	octotest.Expect(t, s.call("GET", "/v1/audit?kind=backed_up"), 200, " bytes, SHA-256 ")
-	last := s.store.(copier).LastBackup()
-	if last.IsZero() {
-		t.Error("the time of the backup is not known")
-	}
+	last := func() time.Time { return s.store.(copier).LastBackup() }
+	octotest.WaitUntil(t, "its time is known", func() bool { return !last().IsZero() })
+	at := last()
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
@@ -45,8 +45,8 @@ func TestBackupOverHTTP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again := s.store.(copier).LastBackup(); !again.Equal(last) {
-		t.Errorf("after a restart the last backup was at %v, want %v", again, last)
+	if !last().Equal(at) {
+		t.Errorf("after a restart the last backup was at %v, want %v", last(), at)
 	}
 	if err := s.stop(); err != nil {
 		t.Error(err)

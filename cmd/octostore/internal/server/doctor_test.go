@@ -89,7 +89,7 @@ func TestDoctorFindsWhatServeRefuses(t *testing.T) {
 				t.Setenv(name, value)
 			}
 			var out strings.Builder
-			_ = doctor.Examine(t.Context(), &out, "") // what it finds counts
+			_ = doctor.Examine(t.Context(), &out, nil, "") // what it finds counts
 			failed := slices.DeleteFunc(strings.Split(out.String(), "\n"), func(line string) bool {
 				return !strings.HasPrefix(line, "FAIL") || strings.Contains(line, "octostore serve makes it")
 			})

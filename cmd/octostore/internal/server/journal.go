@@ -40,7 +40,7 @@ func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 	if s.policies != nil {
 		rechecks = core.Rechecks(s.policies)
 	}
-	table, err := table.Open(ctx, s.journal, table.Config{
+	keeps := table.Config{
 		Rules: lock.Rules{
 			MaxWaiters:           cfg.MaxWaiters,
 			MaxWaitersPerLock:    cfg.MaxWaitersPerLock,
@@ -52,7 +52,11 @@ func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 		Full:      s.store.Full,
 		Rechecks:  rechecks,
 		Published: s.journal.Publish,
-	})
+	}
+	if s.tracer != nil {
+		keeps.Tracer = s.tracer
+	}
+	table, err := table.Open(ctx, s.journal, keeps)
 	s.table = table
 	return err
 }

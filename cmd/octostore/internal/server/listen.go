@@ -7,20 +7,21 @@ import (
 
 // serveHTTP begins to accept connections.
 func (s *server) serveHTTP() {
-	s.accept(s.api.Server(), s.api.Listener(s.listener))
+	s.accept(s.api.Server(), s.api.Listener(s.listener), s.sockets.Main != nil)
 	if s.admin != nil {
-		s.accept(s.api.AdminServer(), s.admin)
+		s.accept(s.api.AdminServer(), s.admin, s.sockets.Admin != nil)
 	}
 }
 
-func (s *server) accept(on *http.Server, l net.Listener) {
+// accept accepts connections; kept means that the socket is one that systemd keeps open.
+func (s *server) accept(on *http.Server, l net.Listener, kept bool) {
 	s.http = append(s.http, on)
 	serve := func() error { return on.Serve(l) }
 	if s.certificate != nil {
 		on.TLSConfig = s.certificate.ServerConfig()
 		serve = func() error { return on.ServeTLS(l, "", "") }
 	}
-	if l == s.sockets.Main || l == s.sockets.Admin {
+	if kept {
 		s.accepting.Go(func() { s.served <- serve() })
 		return
 	}

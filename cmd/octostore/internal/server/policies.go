@@ -14,6 +14,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/compiler"
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/filewatch"
+	"github.com/octostore/octostore/cmd/octostore/internal/tracing"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks"
@@ -45,10 +46,14 @@ type policies struct {
 
 // openPolicies loads the policies of a manifest. It fails if one of them cannot be
 // loaded: a server must not give locks that a policy would have denied.
-func openPolicies(ctx context.Context, cfg config.Config, log *slog.Logger) (*policies, error) {
-	host, err := hooks.Open(ctx, hooks.Config{
+func openPolicies(ctx context.Context, cfg config.Config, traces *tracing.Tracer, log *slog.Logger) (*policies, error) {
+	loads := hooks.Config{
 		Manifest: string(cfg.Policies), CacheDir: cfg.PolicyCacheDir(), Compile: compiler.Compile, Logger: log,
-	})
+	}
+	if traces != nil {
+		loads.Tracer = traces
+	}
+	host, err := hooks.Open(ctx, loads)
 	if err != nil {
 		return nil, fmt.Errorf("load policies: %w", err)
 	}

@@ -19,7 +19,10 @@ type administered struct{ *policies }
 // List implements [transport.Policies].
 func (a administered) List() api.PolicyList {
 	loaded := time.Unix(0, a.loaded.Load()).UTC().Truncate(time.Millisecond)
-	all := api.PolicyList{Engine: string(a.Engine()), LoadedAt: &loaded, FailedReloads: a.failed.Load(), LastFailure: a.failure.Load(), Policies: []api.Policy{}}
+	all := api.PolicyList{
+		Engine: string(a.Engine()), LoadedAt: &loaded, FailedReloads: a.failed.Load(), LastFailure: a.failure.Load(),
+		Policies: []api.Policy{},
+	}
 	for _, s := range a.Policies() {
 		p := api.Policy{
 			Name: s.Name, Module: s.Module, Digest: s.Digest, Match: s.Match, Mode: string(s.Mode), OnError: string(s.OnError),

@@ -150,7 +150,7 @@ func TestCompileThatFailsIsAClearErrorOfTheStart(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "closed.wasm"), []byte("\x00asm\x01\x00\x00\x00\x0b"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := openPolicies(t.Context(), withPolicies(t, dir, closedProd), slog.New(slog.DiscardHandler))
+	_, err := openPolicies(t.Context(), withPolicies(t, dir, closedProd), nil, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "policy freeze: module "+filepath.Join(dir, "closed.wasm")) {
 		t.Errorf("got %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/cmd/octostore/internal/systemd"
+	"github.com/octostore/octostore/cmd/octostore/internal/tracing"
 	"github.com/octostore/octostore/cmd/octostore/internal/version"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
@@ -31,6 +33,7 @@ import (
 const (
 	answerTime   = time.Second     // to answer all waiters
 	shutdownTime = 2 * time.Second // to finish the requests under way
+	spanTime     = time.Second     // to send the last spans
 	stopTime     = 4500 * time.Millisecond
 )
 
@@ -57,6 +60,7 @@ type server struct {
 	http        []*http.Server
 	served      chan error // the error that ended a listener
 	hangups     *hangups
+	tracer      *tracing.Tracer // nil: there are no traces
 	watched     watchedFiles
 }
 
@@ -69,6 +73,7 @@ func start(
 	defer func() {
 		if err != nil {
 			_ = s.close() // the first error is the one to return
+			s.sendSpans()
 		}
 	}()
 	if s.sockets, err = unit.Sockets(); err != nil {
@@ -80,8 +85,9 @@ func start(
 		return nil, err
 	}
 	s.listener, s.admin, s.certificate = parts.Listener, parts.Admin, parts.Certificate
+	s.tracer = tracing.Open(ctx, tracing.Config{Getenv: os.Getenv, Console: os.Stdout, Logger: log, Version: version.Own()})
 	if cfg.Policies != "" {
-		if s.policies, err = openPolicies(ctx, cfg, log); err != nil {
+		if s.policies, err = openPolicies(ctx, cfg, s.tracer, log); err != nil {
 			return nil, err
 		}
 		s.policies.files = s.watched.policies

@@ -48,7 +48,9 @@ func (s *server) stop() error {
 	go func() {
 		s.drain()
 		s.shutdown()
-		done <- s.close()
+		err := s.close()
+		s.sendSpans()
+		done <- err
 	}()
 	select {
 	case err := <-done:
@@ -110,6 +112,14 @@ func (s *server) shutdown() {
 	_ = s.tokens.Close() // so does this
 	// No request is left, so a failure here changes nothing: the next start is recorded, too.
 	_ = s.record(lock.Stopped)
+}
+
+// sendSpans sends the spans of the last requests. What takes longer is lost: it must not hold up the
+// end of a server whose collector does not answer.
+func (s *server) sendSpans() {
+	ctx, cancel := context.WithTimeout(context.Background(), spanTime)
+	defer cancel()
+	_ = s.tracer.Close(ctx) // it logs what was lost
 }
 
 // close closes the parts that are open, the outermost first.

@@ -47,7 +47,12 @@ export async function serve({ tokens = false, files = {}, settings = {} } = {}) 
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
   const server = new Server(folder, settings);
   await server.start();
-  if (tokens) server.token = (await server.post('/v1/tokens', { account: 'root', name: 'root', scopes: 'admin' })).token;
+  try {
+    if (tokens) server.token = (await server.post('/v1/tokens', { account: 'root', name: 'root', scopes: 'admin' })).token;
+  } catch (error) {
+    await server.stop(); // a server that is left keeps the test from ending
+    throw error;
+  }
   return server;
 }
 
@@ -127,8 +132,9 @@ export const phone = { width: 390, height: 844 };
 
 // visit opens the page of a server and returns it. token: logs in by what the page keeps in
 // sessionStorage. base: another address of the server, such as a proxy's. expects: patterns of
-// console messages that are no error here. Errors are in page.problems.
-async function visit(server, { hash = '', token, base = `${server.url}/`, dark = false, viewport = { width: 1280, height: 800 }, expects = [], wait = true } = {}) {
+// console messages that are no error here. init: functions that run in
+// the page before its own scripts. Errors are in page.problems.
+async function visit(server, { hash = '', token, base = `${server.url}/`, dark = false, viewport = { width: 1280, height: 800 }, expects = [], init = [], wait = true } = {}) {
   const context = await browser.newContext({ viewport, colorScheme: dark ? 'dark' : 'light', locale: 'en-GB', timezoneId: 'UTC', reducedMotion: 'reduce' });
   context.setDefaultTimeout(soon);
   const page = await context.newPage();
@@ -146,6 +152,7 @@ async function visit(server, { hash = '', token, base = `${server.url}/`, dark =
   await page.addInitScript(() => {
     addEventListener('securitypolicyviolation', (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`));
   });
+  for (const script of init) await page.addInitScript(script);
   if (token) {
     const key = `octostore.token ${new URL(base).pathname}`;
     await page.addInitScript(([k, v]) => { if (location.protocol !== 'about:') sessionStorage.setItem(k, v); }, [key, JSON.stringify({ token })]);

@@ -245,8 +245,8 @@ function What({ r }) {
     r.kind === 'granted' && `for ${duration(r.ttl_ms)}`,
     r.by && r.by !== r.account && `by ${r.by}`,
   ].filter(Boolean).join(', ');
-  const why = r.cause || r.reason;
-  return html`<span class="what">${facts && html`<span class="faint number">${facts}</span>`}${why && html` <bdi title=${why}>${why}</bdi>`}</span>`;
+  const why = [r.cause, r.reason].filter(Boolean);
+  return html`<span class="what">${facts && html`<span class="faint number">${facts}</span>`}${why.map((text, i) => html` <bdi class=${i ? 'faint' : ''} title=${text}>${text}</bdi>`)}</span>`;
 }
 
 function Records({ log, selected, onOpen }) {
