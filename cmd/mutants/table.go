@@ -25,6 +25,7 @@ func mutants() []mutant {
 	return slices.Concat(
 		leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants, auditMutants, accessMutants, loginMutants, limitMutants, confirmMutants, nameMutants, fileMutants, machineMutants, strangerMutants, commandMutants, recipeMutants, exampleMutants, shareMutants, floodMutants, priorityMutants, journalMutants, toolMutants, breakerMutants, callMutants, meterMutants, keysMutants, compileMutants, tenMutants, stackMutants, docsMutants,
 		terraformMutants, mcpMutants,
+		liveMutants,
 		jobMutants,
 		processMutants,
 		verbMutants,

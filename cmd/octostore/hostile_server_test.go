@@ -32,6 +32,7 @@ var hostileAnswers = map[string]string{
 		{"policy":"$","mode":"$","asked":true,"why":"$","verdict":"$","reason":"$","error":"$","priority":"$","notes":{"$":"$"},"logs":["$"]}]}`,
 	"/v1/locks": `{"locks":[{"name":"x","state":"held","lease":{"account":"$","holder":"$","reason":"$","metadata":{"$":"$"}},
 		"waiters_total":1,"waiters":[{"position":1,"account":"$","holder":"$","reason":"$","priority":"$"}]}],"next":"$"}`,
+	"/v1/server": `{"version":"$","status":{"status":"$","degraded":["$"]}}`,
 	"/v1/activity": `{"step_ms":0,"buckets":[{"at":"2026-01-02T15:04:05Z"}],"busiest":[{"name":"$"}],
 		"longest":[{"name":"$","holder":"$","account":"$","waiting_since":"2026-01-02T15:04:05Z"}]}`,
 	"/v1/locks/x/acquire": `{"name":"$","lease_id":"$","account":"$","holder":"$"}`,

@@ -179,7 +179,7 @@ func tokenListCommand(envFile *string) *cobra.Command {
 			return text.Tokens(cmd.OutOrStdout(), tokens, all, asJSON, time.Now())
 		})
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "also list revoked and expired tokens")
+	cmd.Flags().BoolVar(&all, "all", false, "also list revoked and expired tokens, until the server deletes them")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -30,7 +30,10 @@ func (ts *Tokens) keepPruned(ctx context.Context) {
 	for sleep.For(ctx, every) == nil {
 		now := time.Now()
 		if ahead, doubted := clock.Check(now, ts.cfg.Retention); doubted {
-			ts.log.Warn("the clock has jumped ahead by more than ended tokens are kept: none is deleted for a while", "ahead", ahead.Round(time.Second))
+			ts.log.Warn(
+				"the clock has jumped ahead by more than ended tokens are kept: none is deleted for a while",
+				"ahead", ahead.Round(time.Second),
+			)
 		}
 		if clock.Doubted(now) {
 			continue // a token that has not expired would be lost for good
@@ -65,7 +68,8 @@ func (ts *Tokens) prune(ctx context.Context, now time.Time) error {
 	}
 	recording, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if _, err := ts.cfg.Recorder.Append(recording, lock.Event{Kind: lock.TokensPruned, Cause: prunedCause(old, ts.cfg.Retention)}); err != nil {
+	run := lock.Event{Kind: lock.TokensPruned, Cause: prunedCause(old, ts.cfg.Retention)}
+	if _, err := ts.cfg.Recorder.Append(recording, run); err != nil {
 		return fmt.Errorf("record the pruning of tokens: %w", err)
 	}
 	for chunk := range slices.Chunk(old, pruneChunk) {

@@ -205,3 +205,34 @@ func TestHandoversCountFromTheEndOfTheLeaseBefore(t *testing.T) {
 		}
 	})
 }
+
+// The lease that ended before is one of the same lock, also if that of another ends in between.
+func TestHandoversAreOfOneLock(t *testing.T) {
+	inTime(t, Config{Rechecks: func(n lock.Name) bool { return n == "judged" }}, func(t *testing.T, tab *Table, d *diary) {
+		g, other := mustAcquire(t, tab, try("judged")), mustAcquire(t, tab, try("other"))
+		done := make(chan error, 1)
+		go func() {
+			_, err := tab.AcquireWith(t.Context(), wait("judged", time.Hour), func(context.Context, lock.Turn) (lock.Opinion, error) {
+				time.Sleep(200 * time.Millisecond)
+				return lock.Opinion{}, nil
+			})
+			done <- err
+		}()
+		synctest.Wait()
+		mustRelease(t, tab, g)
+		gate := make(chan struct{}) // what comes meanwhile is one batch
+		d.set(gate, nil)
+		tab.start(t.Context(), try("else"))
+		time.Sleep(100 * time.Millisecond)
+		go tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "other", LeaseID: other.LeaseID})
+		time.Sleep(200 * time.Millisecond)
+		d.set(nil, nil)
+		close(gate)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if h := tab.Stats().Handovers; h.Count() != 1 || h.Sum < 0.3 {
+			t.Errorf("a hand-over of 300ms is counted as %v, sum %g s", h.Counts, h.Sum)
+		}
+	})
+}

@@ -15,6 +15,7 @@ const (
 	ShowLock     = "lock"     // api.Lock
 	ShowActivity = "activity" // api.Activity
 	ShowPolicies = "policies" // api.PolicyList; needs the scope policies
+	ShowServer   = "server"   // api.Server; needs the scope admin
 )
 
 // LiveQuery selects the views of a live stream.

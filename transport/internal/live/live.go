@@ -13,9 +13,12 @@ import (
 const (
 	// tick is how often a feed looks whether its view has changed.
 	tick = 100 * time.Millisecond
-	// perFeed is how long each feed makes all others wait more between two renderings, so that
-	// very many different ones together leave the processors to requests.
-	perFeed = 5 * time.Millisecond
+	// perFeed and perReader are how much longer the pause between two frames of a feed is for
+	// each feed that there is, and for each reader of its own, where that is longer than Every.
+	// So very many of them together leave the processors to requests: a hundred readers get a
+	// frame a second.
+	perFeed   = 5 * time.Millisecond
+	perReader = 10 * time.Millisecond
 )
 
 // Frame is an event of a stream: the state of a view.
@@ -140,7 +143,7 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 			return
 		case <-ticks.C:
 		}
-		pace := max(f.Every, time.Duration(h.Feeds())*perFeed)
+		pace := h.pace(f)
 		if wait := pace - time.Since(last); !last.IsZero() && wait > 0 {
 			ticks.Reset(wait)
 			continue
@@ -152,6 +155,13 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 		}
 		ticks.Reset(tick)
 	}
+}
+
+// pace returns the least time between two frames of a feed.
+func (h *Hub) pace(f *feed) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return max(f.Every, time.Duration(len(h.feeds))*perFeed, time.Duration(len(f.readers))*perReader)
 }
 
 func (f *feed) publish(frame Frame) {

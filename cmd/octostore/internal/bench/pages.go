@@ -19,7 +19,7 @@ type besidePages struct {
 }
 
 // pageViews is the stream that an open page has.
-const pageViews = "/v1/live?show=locks,activity"
+const pageViews = "/v1/live?show=locks,activity,server"
 
 func (l *besidePages) run(ctx context.Context, t *target) (*sample, error) {
 	open, err := openPages(ctx, t, l.pages)

@@ -89,7 +89,8 @@ func (c Config) at(n int) group {
 			g = append(g, &step{name: c.variant(), server: onVariant, connections: n, load: pairs})
 		}
 		if c.Pages > 0 {
-			g = append(g, &step{name: "acquire beside " + many(c.Pages, "page"), server: onVariant, connections: n, load: &besidePages{pairs, c.Pages}})
+			beside := &besidePages{pairs, c.Pages}
+			g = append(g, &step{name: "acquire beside " + many(c.Pages, "page"), server: onVariant, connections: n, load: beside})
 		}
 		return g
 	case Locks:

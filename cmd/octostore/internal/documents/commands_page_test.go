@@ -25,7 +25,7 @@ var differingCommands = []*regexp.Regexp{
 }
 
 // numbersOfTop are the numbers that octostore top has, or not yet.
-var numbersOfTop = regexp.MustCompile(`(?s)held [0-9]+ +waiters .*?\(p50 and p99\)|The numbers of the first seconds[^\n]*`)
+var numbersOfTop = regexp.MustCompile(`(?s)octostore [^ ]+, up [^\n]*\n(?:held [0-9]+ +waiters .*?\(p50 and p99\)|The numbers of the first seconds[^\n]*)`)
 
 func maskedCommands(output string) string {
 	output = masked(numbersOfTop.ReplaceAllString(output, "#"))

@@ -14,7 +14,7 @@ import (
 
 // The first cells of the tables of docs/troubleshooting.md quote messages.
 var (
-	symptomRow = regexp.MustCompile("(?m)^\\| (.*?) \\| .* \\| .* \\|$")
+	symptomRow = regexp.MustCompile(`(?m)^\| (.*?) \| .* \| .* \|$`)
 	quoted     = regexp.MustCompile("`([^`]+)`")
 	literal    = regexp.MustCompile("\"(?:[^\"\\\\\n]|\\\\.)*\"|`[^`]*`")
 	verbs      = regexp.MustCompile(`%[-+#0-9.]*[a-z]`)

@@ -19,7 +19,7 @@ type view struct {
 
 // lines are all that is shown, without regard to the size of a screen.
 func (s *State) lines(v view, now time.Time) []terminal.Line {
-	lines := s.heading()
+	lines := s.heading(now.Add(s.skew))
 	lines = append(lines, terminal.Line{})
 	if len(s.Locks) == 0 {
 		return append(lines, terminal.Line{Text: v.none()})
@@ -42,21 +42,39 @@ func (v view) none() string {
 	return what + "."
 }
 
-// heading has the numbers of the newest step.
-func (s *State) heading() []terminal.Line {
+// heading says what server it is, and has the numbers of the newest step.
+func (s *State) heading(now time.Time) (lines []terminal.Line) {
+	if s.Server != nil {
+		lines = append(lines, terminal.Line{Text: s.Server.line(now)})
+	}
 	b := s.Last
 	if b == nil {
-		return []terminal.Line{{Text: "The numbers of the first seconds of this server are still to come."}}
+		return append(lines, terminal.Line{Text: "The numbers of the first seconds of this server are still to come."})
+	}
+	held, waiters := b.Held, b.Waiters
+	if s.Server != nil {
+		held, waiters = int64(s.Server.Held), int64(s.Server.Waiters)
 	}
 	rate := func(n int64) string { return fmt.Sprintf("%.1f/s", float64(n)/s.step.Seconds()) }
-	return []terminal.Line{
-		{Text: fmt.Sprintf("held %s   waiters %s", text.Thousands(b.Held), text.Thousands(b.Waiters)), Bold: true},
+	return append(lines, []terminal.Line{
+		{Text: fmt.Sprintf("held %s   waiters %s", text.Thousands(held), text.Thousands(waiters)), Bold: true},
 		{Text: fmt.Sprintf("grants %s   releases %s   renewals %s   expirations %s   breaks %s",
 			rate(b.Grants), rate(b.Releases), rate(b.Renewals), rate(b.Expirations), rate(b.Breaks))},
 		{Text: fmt.Sprintf("conflicts %s   denials %s   undone %s", rate(b.Conflicts), rate(b.Denials), rate(b.Undone))},
 		{Text: fmt.Sprintf("wait %s   hand-over %s   commit %s   (p50 and p99)",
 			quantiles(b.WaitP50MS, b.WaitP99MS), quantiles(b.HandoverP50MS, b.HandoverP99MS), quantiles(b.CommitP50MS, b.CommitP99MS))},
+	}...)
+}
+
+func (s *Server) line(now time.Time) string {
+	line := "octostore " + cell(s.Version) + ", up " + text.Span(now.Sub(s.StartedAt).Milliseconds())
+	if s.Status.Status != api.OK {
+		line += ", " + cell(string(s.Status.Status))
 	}
+	for _, what := range s.Status.Degraded {
+		line += ", " + cell(string(what))
+	}
+	return line
 }
 
 func quantiles(median, high *float64) string {

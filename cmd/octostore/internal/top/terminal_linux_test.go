@@ -44,6 +44,7 @@ func TestTopAtATerminalShowsWhatChangesUntilItsEnd(t *testing.T) {
 		before := s.Modes()
 		s.Sees("deploy/b")
 		s.Sees("s sort by wait")
+		s.Sees(", up ")
 		if strings.Contains(s.Shown(), other) {
 			t.Error("a lock without waiters is shown")
 		}
@@ -76,11 +77,11 @@ func TestTopFitsTheTerminal(t *testing.T) {
 	s := atTerminal(t, p, "--sort", "name")
 	s.Sees("lock-05")
 	s.Types("x") // forgets what was shown
-	s.Resize(60, 8)
-	octotest.WaitUntil(t, "the screen has eight lines", func() bool {
+	s.Resize(60, 12)
+	octotest.WaitUntil(t, "the screen has twelve lines", func() bool {
 		screens := strings.Split(s.Shown(), "\x1b[H")
 		last := screens[max(0, len(screens)-2)] // it is whole
-		return strings.Count(last, "\r\n") == 7 && strings.Contains(last, "lock-00") && !strings.Contains(last, "lock-05")
+		return strings.Count(last, "\r\n") == 11 && strings.Contains(last, "lock-00") && !strings.Contains(last, "lock-10")
 	})
 }
 

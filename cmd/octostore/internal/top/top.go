@@ -40,9 +40,20 @@ type State struct {
 	Last    *api.ActivityBucket `json:"last"`
 	Busiest []api.BusyLock      `json:"busiest"`
 	Locks   []api.Lock          `json:"locks"`
+	// Server is what the server says of itself; nil: only to an administrator.
+	Server *Server `json:"server,omitempty"`
 
 	step time.Duration // of the activity
 	skew time.Duration // of the server's clock before this one
+}
+
+// Server is the part of [api.Server] that is shown.
+type Server struct {
+	Version   string     `json:"version"`
+	StartedAt time.Time  `json:"started_at"`
+	Status    api.Health `json:"status"`
+	Held      int        `json:"held"`
+	Waiters   int        `json:"waiters"`
 }
 
 // Once prints the state of now, as a table or as JSON.
@@ -55,9 +66,16 @@ func (t *Top) Once(ctx context.Context, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	server, err := t.Client.Server(ctx)
+	if err != nil && !errors.Is(err, client.ErrForbidden) {
+		return err
+	}
 	s := State{}
 	s.addActivity(activity)
 	s.setLocks(list, time.Now())
+	if err == nil {
+		s.setServer(server, time.Now())
+	}
 	if asJSON {
 		return text.JSON(t.Out, s)
 	}
@@ -94,6 +112,12 @@ func (s *State) setLocks(list api.List, now time.Time) {
 	}
 }
 
+// setServer takes the state of the server that has just arrived.
+func (s *State) setServer(of api.Server, now time.Time) {
+	s.Server = &Server{Version: of.Version, StartedAt: of.StartedAt, Status: of.Status, Held: of.Held, Waiters: of.Waiters}
+	s.skew = of.StartedAt.Add(time.Duration(of.UptimeMS) * time.Millisecond).Sub(now)
+}
+
 // rows is how many locks are asked for: more than fit on most screens.
 const rows = 200
 
@@ -101,10 +125,10 @@ const rows = 200
 // it, which is no error, or the server refuses.
 func (t *Top) Run(ctx context.Context) (err error) {
 	updates := make(chan update)
-	feeds := feeds{top: t, updates: updates}
+	feeds := feeds{top: t, updates: updates, server: true}
 	feeds.begin(ctx)
 	defer func() { feeds.end() }()
-	first := <-updates // or why there is none, before the terminal is taken
+	first := feeds.first(ctx) // or why there is none, before the terminal is taken
 	if first.err != nil {
 		return first.failure(ctx)
 	}
@@ -127,10 +151,14 @@ func (t *Top) Run(ctx context.Context) (err error) {
 			return nil
 		case <-ticks.C:
 		case u := <-updates:
-			if u.fatal() {
+			switch {
+			case feeds.withoutServer(ctx, u):
+				shown.state.Server = nil
+			case u.fatal():
 				return u.failure(ctx)
+			default:
+				shown.take(u)
 			}
-			shown.take(u)
 		case key, open := <-keys:
 			if !open {
 				keys = nil // the input has ended: a signal ends the program
@@ -177,7 +205,8 @@ func (u update) failure(ctx context.Context) error {
 // feeds reads the live stream, and connects again when it ends.
 type feeds struct {
 	top     *Top
-	updates chan<- update
+	updates chan update
+	server  bool // the state of the server is asked for
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
@@ -186,7 +215,36 @@ func (f *feeds) begin(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	f.cancel, f.done = cancel, make(chan struct{})
 	query := client.LiveQuery{Show: []string{client.ShowActivity, client.ShowLocks}, Locks: f.top.query(rows)}
+	if f.server {
+		query.Show = append(query.Show, client.ShowServer)
+	}
 	go f.read(ctx, query, f.done)
+}
+
+// first waits for the first update.
+func (f *feeds) first(ctx context.Context) update {
+	for {
+		select {
+		case u := <-f.updates:
+			if !f.withoutServer(ctx, u) {
+				return u
+			}
+		case <-ctx.Done():
+			return update{err: ctx.Err()}
+		}
+	}
+}
+
+// withoutServer asks again without the state of the server if that is what may not be seen, and
+// reports whether it does.
+func (f *feeds) withoutServer(ctx context.Context, u update) bool {
+	if !f.server || !errors.Is(u.err, client.ErrForbidden) {
+		return false
+	}
+	f.end()
+	f.server = false
+	f.begin(ctx)
+	return true
 }
 
 // end ends the reading, and drops what has not been taken.
@@ -235,6 +293,11 @@ func (d *display) take(u update) {
 		var a api.Activity
 		if json.Unmarshal(u.event.Data, &a) == nil {
 			d.state.addActivity(a)
+		}
+	case client.ShowServer:
+		var s api.Server
+		if json.Unmarshal(u.event.Data, &s) == nil {
+			d.state.setServer(s, time.Now())
 		}
 	case client.ShowLocks:
 		var list api.List
