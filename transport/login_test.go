@@ -372,7 +372,9 @@ func TestLogout(t *testing.T) {
 // A user cannot fill the server with tokens by logins, nor use up those of administrators.
 func TestLimitOfLoginsPerAccount(t *testing.T) {
 	s := newSite(t)
-	limits := New(Config{Service: s.service, Journal: s.journal, Tokens: s.tokens, Login: s.login, Limits: Limits{NewTokens: 2}}).limits
+	of := New(Config{Service: s.service, Journal: s.journal, Tokens: s.tokens, Login: s.login, Limits: Limits{NewTokens: 2}})
+	defer of.Close()
+	limits := of.limits
 	for i, want := range []int{200, 200, 429} {
 		b := s.browser()
 		if p := s.press(b, s.begin(b), "same-origin"); p.status != want || want == 429 && !strings.Contains(p.text, "limit of 2 logins per hour") {

@@ -151,7 +151,7 @@ func TestReadersThatAreSlowGetTheNewest(t *testing.T) {
 func TestReadersGoOnAfterTheirCursor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h Hub
-		var steps atomic.Int64
+		var steps, rendered atomic.Int64
 		steps.Store(3)
 		feed := func() Feed {
 			last := int64(0)
@@ -161,6 +161,7 @@ func TestReadersGoOnAfterTheirCursor(t *testing.T) {
 					return Frame{}, false
 				}
 				since := func(cursor string) []byte {
+					rendered.Add(1)
 					from := 0
 					fmt.Sscan(cursor, &from)
 					return fmt.Appendf(nil, "%d-%d", from+1, now)
@@ -187,6 +188,9 @@ func TestReadersGoOnAfterTheirCursor(t *testing.T) {
 		}
 		if want := []string{"1-3", "1-3", "3-3", "4-3", "4-4", "4-4", "4-4", "4-4"}; !slices.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
+		}
+		if n := rendered.Load(); n != 6 {
+			t.Errorf("rendered %d times; want once for the readers without a cursor, once for each other cursor, and once for each of three frames", n)
 		}
 	})
 }

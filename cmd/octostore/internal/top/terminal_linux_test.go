@@ -100,3 +100,17 @@ func TestTopConnectsAgainAndSaysSo(t *testing.T) {
 	s.Types("x")
 	s.Sees("q quit")
 }
+
+func TestTopAtATerminalShowsWhatTheTokenMaySee(t *testing.T) {
+	t.Parallel()
+	p := teams(t)
+	cmd := exec.Command(octotest.Binary(t), "top", "--sort", "name")
+	cmd.Env = append(withToken(t, p), "HOME="+t.TempDir(), "TERM=xterm")
+	s := octotest.StartInTerminal(t, cmd)
+	s.Sees("bobs-job")
+	if shown := s.Shown(); strings.Contains(shown, "alice") || strings.Contains(shown, ", up ") {
+		t.Errorf("shown is %q", shown)
+	}
+	s.Types("q")
+	ends{s}.wait(t)
+}

@@ -69,3 +69,35 @@ func TestTopRefusesWhatItDoesNotKnow(t *testing.T) {
 		t.Errorf("%+v", out)
 	}
 }
+
+// withToken are the settings of a client whose account may read the locks of team b only.
+func withToken(t *testing.T, p *octotest.Server) []string {
+	t.Helper()
+	url := "OCTOSTORE_URL=http://" + p.Addr
+	create := func(environ []string, args ...string) []string {
+		out := octotest.RunWith(t, environ, append([]string{"token", "create"}, args...)...)
+		if out.Code != 0 {
+			t.Fatalf("%+v", out)
+		}
+		return []string{url, "OCTOSTORE_TOKEN=" + strings.TrimSpace(out.Stdout)}
+	}
+	return create(create([]string{url}, "--admin"), "--account", "bob", "--scope", "read:team-b/**")
+}
+
+// teams is a server with a lock of each of two teams.
+func teams(t *testing.T) *octotest.Server {
+	p := octotest.Start(t, t.TempDir())
+	p.Take(t, "team-a/x", "?ttl=10m&holder=alices-job")
+	p.Take(t, "team-b/y", "?ttl=10m&holder=bobs-job")
+	return p
+}
+
+// Without the scope admin all is shown but the version of the server, and no name that may not
+// be read.
+func TestTopShowsWhatTheTokenMaySee(t *testing.T) {
+	t.Parallel()
+	out := octotest.RunWith(t, withToken(t, teams(t)), "top", "--sort", "name")
+	if out.Code != 0 || !strings.Contains(out.Stdout, "bobs-job") || strings.Contains(out.Stdout, "alice") || strings.Contains(out.Stdout, ", up ") {
+		t.Errorf("%+v", out)
+	}
+}
