@@ -86,13 +86,17 @@ long: need-go ## Run the tests of .ci/long-tests
 e2e: build ## Test the page in a real browser; SHOTS=1 writes the pictures in docs/img
 	@.ci/e2e
 
+.PHONY: vendored
+vendored: ## Show that the libraries in the page are the files that npm publishes
+	@.ci/vendored
+
 .PHONY: race
 race: need-go need-cc ## Run the tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m ./...
 
 # Tests wait more than they work, so the compiler can go on beside them.
 .PHONY: beside-tests race-build
-beside-tests: race-build
+beside-tests: race-build e2e
 	@nice -n 19 $(MAKE) --no-print-directory systems
 	@GO=$(GO) nice -n 19 .ci/dist-twice windows/amd64 # make systems has compiled it: two links
 

@@ -64,6 +64,7 @@ func TestServerIsForAdministrators(t *testing.T) {
 		admin, auditor, reader int
 	}{
 		{"GET /v1/server", 200, 403, 403},
+		{"HEAD /v1/live?show=server", 200, 403, 403},
 		{"GET /v1/audit/state", 200, 200, 403},
 		{"POST /v1/drain?reason=upgrade", 200, 403, 403},
 	} {

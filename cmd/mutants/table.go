@@ -23,7 +23,7 @@ var (
 // mutants returns all of them, from the lease outwards.
 func mutants() []mutant {
 	return slices.Concat(
-		leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants, auditMutants, accessMutants, loginMutants, limitMutants, confirmMutants, nameMutants, fileMutants, machineMutants, strangerMutants, commandMutants, recipeMutants, exampleMutants, shareMutants, floodMutants, priorityMutants, journalMutants, toolMutants, breakerMutants, callMutants, meterMutants, keysMutants, compileMutants, tenMutants, stackMutants, docsMutants,
+		leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants, auditMutants, accessMutants, loginMutants, limitMutants, confirmMutants, nameMutants, fileMutants, machineMutants, strangerMutants, commandMutants, recipeMutants, exampleMutants, shareMutants, floodMutants, priorityMutants, journalMutants, toolMutants, breakerMutants, callMutants, meterMutants, keysMutants, compileMutants, tenMutants, stackMutants, pageMutants, docsMutants, panelMutants,
 		terraformMutants, mcpMutants,
 		liveMutants,
 		jobMutants,
@@ -32,6 +32,8 @@ func mutants() []mutant {
 		clientMutants,
 		runMutants,
 		proxyMutants,
+		backupMutants,
+		statusMutants,
 		traceMutants,
 	)
 }

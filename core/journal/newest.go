@@ -51,6 +51,7 @@ func (e *Export) Seek(ctx context.Context) error {
 		return err
 	}
 	e.q.After, e.reader.after = after, after
+	e.q.Limit = int64(found) // pages may have records that were committed since; 0: there are none to read
 	return nil
 }
 

@@ -2,6 +2,9 @@ package ui
 
 import (
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"io"
 	"io/fs"
 	"net/http"
@@ -175,5 +178,45 @@ func TestPageEmbedsEveryFile(t *testing.T) {
 	})
 	if n != len(load().files) {
 		t.Errorf("%d files are served, %d are embedded", len(load().files), n)
+	}
+}
+
+// vendored is vendor.json; make vendored compares it with what npm publishes.
+type vendored struct {
+	Packages []struct {
+		Name, Version, License, Integrity string
+		Files                             []struct{ File, From, SHA256 string }
+	}
+}
+
+// Every library is pinned, unchanged, and comes with its licence.
+func TestPageLibrariesArePinned(t *testing.T) {
+	var list vendored
+	files := load().files
+	if err := json.Unmarshal(files["vendor/vendor.json"].body, &list); err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{"vendor/vendor.json": true}
+	for _, p := range list.Packages {
+		if p.Version == "" || p.License == "" || !strings.HasPrefix(p.Integrity, "sha512-") {
+			t.Errorf("%s is not pinned: %+v", p.Name, p)
+		}
+		licensed := false
+		for _, f := range p.Files {
+			name := "vendor/" + f.File
+			listed[name] = true
+			licensed = licensed || strings.Contains(name, "LICENSE")
+			if sum := sha256.Sum256(files[name].body); hex.EncodeToString(sum[:]) != f.SHA256 {
+				t.Errorf("%s is not the file that vendor.json lists: %x", name, sum)
+			}
+		}
+		if !licensed {
+			t.Errorf("%s comes without its licence", p.Name)
+		}
+	}
+	for name := range files {
+		if strings.HasPrefix(name, "vendor/") && !listed[name] {
+			t.Errorf("%s is not in vendor.json", name)
+		}
 	}
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { accessible, assert, browse, phone, shot, until } from './harness.mjs';
+import { accessible, assert, browse, phone, until } from './harness.mjs';
 import { ticket, withPolicies } from './policies.mjs';
 
 const rows = (page) => page.locator('.records tbody tr');

@@ -1,4 +1,4 @@
-import { accessible, assert, browse, phone, shot, until } from './harness.mjs';
+import { accessible, assert, browse, phone, until } from './harness.mjs';
 import { hour } from './hour.mjs';
 
 const panel = (page, title) => page.locator('section.panel', { has: page.getByRole('heading', { name: title }) });
@@ -45,7 +45,6 @@ browse('Contention draws an hour, and the arrow keys move through it', { tokens:
   await page.locator('figure.chart', { hasText: 'Refused in 10 s' }).waitFor();
   await page.getByRole('button', { name: 'The last 1 h' }).click();
   await accessible(page);
-  await shot(page, 'contention');
 });
 
 // drawn reports whether a canvas has lines in several colours, besides its background.
@@ -80,7 +79,6 @@ browse('Contention fits a phone, and the dark', { tokens: true }, async ({ serve
     await page.locator('.plot canvas').nth(7).waitFor();
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'it is wider than the screen');
     await accessible(page);
-    await shot(page, how.dark ? 'contention-dark' : 'contention-phone');
   }
 });
 

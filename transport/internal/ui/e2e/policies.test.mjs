@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { accessible, assert, browse, phone, shot, until } from './harness.mjs';
+import { accessible, assert, browse, phone, until } from './harness.mjs';
 import { echo, ticket, withPolicies } from './policies.mjs';
 
 const row = (page, name) => page.locator('table', { hasText: 'Call p50' }).locator('tbody tr').filter({ has: page.locator('td.name', { hasText: name }) });
@@ -64,7 +64,6 @@ browse('Policies explains what would happen if', withPolicies([ticket, echo], { 
   await page.getByRole('button', { name: 'Explain' }).click();
   await page.getByText('Denied by ticket').waitFor();
   await accessible(page);
-  await shot(page, 'policies');
   await page.getByText('More about the request').click();
   await page.getByLabel(/^Metadata/).fill('ticket=OPS-7');
   await page.getByLabel('TTL').fill('5m');

@@ -92,6 +92,12 @@ function options(unit, series, width, report) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
   const { text, steps, least } = units[unit];
+  let step = steps[0]; // between the lines of the axis
+  const upTo = (max) => {
+    const most = Math.max(max ?? 0, least);
+    step = steps.find((s) => s * 3 >= most) ?? most / 3;
+    return Math.ceil(most / step + 0.02) * step;
+  };
   const axis = {
     stroke: colour('--ink-soft'), font: `11px ${getComputedStyle(document.body).fontFamily}`,
     grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false },
@@ -100,10 +106,10 @@ function options(unit, series, width, report) {
     width, height, padding: [8, 8, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: series[0].bars ? { show: false } : { size: 6 } },
-    scales: { x: { time: true }, y: { range: (u, min, max) => [0, roof(max, steps, least)] } },
+    scales: { x: { time: true }, y: { range: (u, min, max) => [0, upTo(max)] } },
     axes: [
       { ...axis, size: 20, gap: 4, space: 48, values: (u, ticks) => ticks.map(minute) },
-      { ...axis, size: 52, gap: 6, space: 26, incrs: steps, values: (u, ticks) => ticks.map(text) },
+      { ...axis, size: 52, gap: 6, splits: (u, i, min, max) => Array.from({ length: Math.round(max / step) + 1 }, (_, n) => n * step), values: (u, ticks) => ticks.map(text) },
     ],
     series: [{}, ...series.map((s) => line(s, colour(`--chart-${s.tone}`), Math.max(1, ((width - 60) / 60) * 0.7)))],
     hooks: { setCursor: [(u) => report.current(u.cursor.left < 0 ? null : u.cursor.idx)] },
@@ -111,13 +117,6 @@ function options(unit, series, width, report) {
 }
 
 const minute = (seconds) => new Date(seconds * 1000).toLocaleTimeString('sv', { hour: '2-digit', minute: '2-digit' });
-
-// roof is the top of the axis: the next line of the axis above the largest value.
-function roof(max, steps, least) {
-  const most = Math.max(max ?? 0, least);
-  const step = steps.find((s) => s * 3 >= most) ?? most / 3;
-  return Math.ceil(most / step + 0.05) * step;
-}
 
 function line(s, stroke, thick) {
   return {
