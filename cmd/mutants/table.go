@@ -32,11 +32,9 @@ func mutants() []mutant {
 		clientMutants,
 		runMutants,
 		proxyMutants,
-<<<<<<< HEAD
 		deployMutants,
-=======
+		backupMutants,
 		statusMutants,
->>>>>>> main
 		traceMutants,
 	)
 }
