@@ -111,12 +111,13 @@ func TestBackupRefusals(t *testing.T) {
 	if err := os.WriteFile(file, []byte("root:"+root+":admin\nci:"+ci+":acquire,read,audit:** policies\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := &copies{content: []byte("x"), blocked: make(chan struct{})}
+	c := &copies{content: []byte("x")}
 	s := newServer(t, setup{backups: c, file: file})
 	s.do(t, "GET /v1/backup").want(401, api.CodeUnauthenticated)
 	if detail := s.do(t, "GET /v1/backup", bearer(ci)).want(403, api.CodeForbidden).problem().Detail; !strings.Contains(detail, "admin") {
 		t.Errorf("what is missing is not named: %s", detail)
 	}
+	c.blocked = make(chan struct{})
 	first := make(chan answer, 1)
 	go func() { first <- s.do(t, "GET /v1/backup", bearer(root)) }()
 	eventuallyTrue(t, "the first is being made", func() bool { return c.begun.Load() == 1 })

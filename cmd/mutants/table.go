@@ -32,6 +32,7 @@ func mutants() []mutant {
 		clientMutants,
 		runMutants,
 		proxyMutants,
+		backupMutants,
 		statusMutants,
 		traceMutants,
 	)

@@ -52,3 +52,91 @@ var docsMutants = []mutant{
 		tests:  []string{"-run=TestReference ./transport/internal/ui"},
 	},
 }
+
+var (
+	inCopies  = []string{"-short -run=^Test(Copy|Restore|Backup) ./core/store/sqlite"}
+	inBackup  = []string{"-short ./cmd/octostore/internal/backuptool"}
+	inWatched = []string{"-short ./cmd/octostore/internal/filewatch"}
+)
+
+// backupMutants lose a database while it is copied or restored, or do not notice that a file
+// has changed.
+var backupMutants = []mutant{
+	{
+		name: "copy-fills-the-disk", file: "core/store/sqlite/copy.go",
+		old:    "known && free < need+spareBefore {",
+		new:    "known && free < need {",
+		breaks: "a backup takes the space that commits need",
+		tests:  inCopies,
+	},
+	{
+		name: "copy-stays-in-the-folder", file: "core/store/sqlite/copy.go",
+		old:    "	removeDraft(s.path)\n	if err != nil {",
+		new:    "	if err != nil {",
+		breaks: "a copy of the database stays beside it",
+		tests:  inCopies,
+	},
+	{
+		name: "crashed-copy-stays", file: "core/store/sqlite/sqlite.go",
+		old:    "	removeDraft(s.path)\n",
+		new:    "",
+		breaks: "what a crash leaves of a backup takes its space for ever",
+		tests:  inCopies,
+	},
+	{
+		name: "restore-deletes-the-old", file: "core/store/sqlite/restore.go",
+		old:    "	return os.Rename(r.draft.Name(), kept)",
+		new:    "	return os.Remove(r.draft.Name())",
+		breaks: "a restore deletes the database that was there",
+		tests:  inCopies,
+	},
+	{
+		name: "restore-drops-the-log", file: "core/store/sqlite/restore.go",
+		old:    "		err = d.Checkpoint(conn.Truncate)",
+		new:    "		err = os.Truncate(r.path+\"-wal\", 0)",
+		breaks: "the database that a restore keeps lacks its newest commits",
+		tests:  inCopies,
+	},
+	{
+		name: "restore-loses-newer", file: "cmd/octostore/internal/backuptool/restore.go",
+		old:    "	if next.Head.Seq >= present.Head.Seq && next.Key.Equal(present.Key) {",
+		new:    "	if next.Key.Equal(present.Key) {",
+		breaks: "a restore loses newer records without a word",
+		tests:  inBackup,
+	},
+	{
+		name: "restore-ignores-the-clock", file: "cmd/octostore/internal/backuptool/restore.go",
+		old:    "	if behind > most {",
+		new:    "	if behind > most {\n		return nil\n	}\n	if false {",
+		breaks: "after a restore with a wrong clock fencing tokens are given out twice",
+		tests:  inBackup,
+	},
+	{
+		name: "part-of-a-backup-delivered", file: "transport/backup.go",
+		old:    "	if err := x.sendPieces(s, b.Content); err != nil {\n		return err\n	}",
+		new:    "	_ = x.sendPieces(s, b.Content)",
+		breaks: "a backup that was cut off counts as the newest one",
+		tests:  []string{"-short -run=^TestBackup ./transport"},
+	},
+	{
+		name: "backup-for-everybody", file: "transport/backup.go",
+		old:    `core.MayAll(x.principal, "back up the database", auth.Admin)`,
+		new:    `core.MayAll(x.principal, "back up the database", auth.Audit)`,
+		breaks: "an account that may read the audit log gets the keys of the database",
+		tests:  []string{"-short -run=^TestBackup ./transport"},
+	},
+	{
+		name: "half-written-file-loaded", file: "cmd/octostore/internal/filewatch/filewatch.go",
+		old:    "	if !same(now, g.pending) {\n		g.pending = now\n		return false\n	}\n	return true",
+		new:    "	g.pending = now\n	return true",
+		breaks: "a tokens file is read while it is written, and tokens in its other half stop working",
+		tests:  inWatched,
+	},
+	{
+		name: "swapped-link-unnoticed", file: "cmd/octostore/internal/filewatch/filewatch.go",
+		old:    "os.SameFile(s.info, o.info) && ",
+		new:    "",
+		breaks: "a file that was replaced by one of the same size and time is not noticed",
+		tests:  inWatched,
+	},
+}

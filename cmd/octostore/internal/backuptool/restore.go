@@ -102,7 +102,10 @@ func (cfg RestoreConfig) compare(ctx context.Context, r *sqlite.Restoration, nex
 		if cfg.DiscardNewer {
 			return nil
 		}
-		return fmt.Errorf("the database that is there cannot be read, so whether it has newer records than the backup is not known (%w)%s", err, advice)
+		return fmt.Errorf(
+			"the database that is there cannot be read, so whether it has newer records than the backup is not known (%w)%s",
+			err, advice,
+		)
 	}
 	if next.Head.Seq >= present.Head.Seq && next.Key.Equal(present.Key) {
 		return nil
@@ -138,7 +141,8 @@ func (cfg RestoreConfig) awaitClock(ctx context.Context, newest lock.Seq) error 
 // lostRecords says what the present database has and the backup has not.
 func lostRecords(ctx context.Context, path string, present sqlite.Inspection, next content) (string, error) {
 	if !next.Key.Equal(present.Key) {
-		return "this is a backup of another database: it has another signing key. All records, leases and tokens of the one that is there would be lost", nil
+		return "this is a backup of another database: it has another signing key. " +
+			"All records, leases and tokens of the one that is there would be lost", nil
 	}
 	var records int64
 	kinds := map[lock.Kind]int64{}
