@@ -38,6 +38,13 @@ var proxyMutants = []mutant{
 		tests:  []string{"-run=ListenerGivesOut|ListenerBounds -timeout=20s ./transport/internal/proxy"},
 	},
 	{
+		name: "proxy-headers-cut-by-restart", file: "transport/internal/proxy/listener.go",
+		old:    "\tif errors.Is(err, net.ErrClosed) {\n\t\t\tl.finishReaders()",
+		new:    "\tif false {\n\t\t\tl.finishReaders()",
+		breaks: "a restart with a socket of systemd loses connections whose PROXY header is on its way",
+		tests:  []string{"-run=ListenerGivesOut ./transport/internal/proxy"},
+	},
+	{
 		name: "no-hang-up-through-a-proxy", file: "transport/internal/conn/set.go",
 		old:    "		c = over.NetConn()\n	}\n	tcp",
 		new:    "		c = over.NetConn()\n		break\n	}\n	tcp",
@@ -54,6 +61,20 @@ var traceMutants = []mutant{
 		new:    "to.trace != nil && r.Turn != nil {",
 		breaks: "no request is linked with the commit that made it durable",
 		tests:  []string{"-run=TracerFollows ./core/table"},
+	},
+	{
+		name: "trace-variables-printed", file: "cmd/octostore/internal/tracing/tracing.go",
+		old:    "	logLibrary(sparse) // before",
+		new:    "	// before",
+		breaks: "the library prints the value of a malformed variable, such as a password",
+		tests:  []string{"-run=TraceVariables ./cmd/octostore/internal/tracing"},
+	},
+	{
+		name: "trace-links-limited", file: "cmd/octostore/internal/tracing/tracing.go",
+		old:    "limits.LinkCountLimit = -1",
+		new:    "_ = limits.LinkCountLimit",
+		breaks: "a commit of many requests is linked with the last 128 only",
+		tests:  []string{"-run=TraceOfACommit ./cmd/octostore/internal/tracing"},
 	},
 	{
 		name: "trace-parent-ignored", file: "cmd/octostore/internal/tracing/tracing.go",
