@@ -225,7 +225,8 @@ func (r *tableTrace) Queued(from, to time.Time, err error) {
 		outcome = "left"
 	}
 	ctx := trace.ContextWithSpan(context.Background(), r.span)
-	_, span := r.of.request.Start(ctx, "queue", trace.WithTimestamp(from), trace.WithAttributes(attribute.String("octostore.outcome", outcome)))
+	_, span := r.of.request.Start(ctx, "queue", trace.WithTimestamp(from),
+		trace.WithAttributes(attribute.String("octostore.outcome", outcome)))
 	span.End(trace.WithTimestamp(to))
 }
 
