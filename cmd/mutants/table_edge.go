@@ -1,5 +1,23 @@
 package main
 
+// packageMutants break upgrades and removals of packages.
+var packageMutants = []mutant{
+	{
+		name: "package-needs-settings", file: "deploy/packages/postinstall.sh",
+		old:    "if [ -e \"$f\" ] && [",
+		new:    "if [",
+		breaks: "an upgrade fails where the operator has deleted the settings",
+		tests:  []string{"-run=PackageScripts ./cmd/octostore/internal/deploy"},
+	},
+	{
+		name: "purge-of-a-mount-fails", file: "deploy/packages/postremove.sh",
+		old:    "rm -rf /var/lib/octostore || [",
+		new:    "rm -rf /var/lib/octostore && [",
+		breaks: "a package whose data is on a disk of its own cannot be purged",
+		tests:  []string{"-run=PackageScripts ./cmd/octostore/internal/deploy"},
+	},
+}
+
 // proxyMutants believe who must not be believed, or lose clients behind proxies.
 var proxyMutants = []mutant{
 	{
@@ -32,7 +50,7 @@ var proxyMutants = []mutant{
 	},
 	{
 		name: "silent-proxy-blocks", file: "transport/internal/proxy/listener.go",
-		old:    "l.ended.Go(func() { l.read(tcp, at) })",
+		old:    "l.readers.Go(func() { l.read(tcp, at) })",
 		new:    "l.read(tcp, at)",
 		breaks: "a proxy that sends no header keeps all clients waiting",
 		tests:  []string{"-run=ListenerGivesOut|ListenerBounds -timeout=20s ./transport/internal/proxy"},
