@@ -85,8 +85,8 @@ var backupMutants = []mutant{
 	},
 	{
 		name: "restore-deletes-the-old", file: "core/store/sqlite/restore.go",
-		old:    "	return os.Rename(r.draft.Name(), kept)",
-		new:    "	return os.Remove(r.draft.Name())",
+		old:    "	if r.swap(kept, r.path) == nil {",
+		new:    "	if os.Rename(kept, r.path) == nil {",
 		breaks: "a restore deletes the database that was there",
 		tests:  inCopies,
 	},
@@ -103,6 +103,20 @@ var backupMutants = []mutant{
 		new:    "	if next.Key.Equal(present.Key) {",
 		breaks: "a restore loses newer records without a word",
 		tests:  inBackup,
+	},
+	{
+		name: "restore-of-a-fork", file: "cmd/octostore/internal/backuptool/restore.go",
+		old:    "		if has || err != nil || cfg.DiscardNewer {",
+		new:    "		if true {",
+		breaks: "a copy on which another server ran replaces records that it lacks",
+		tests:  inBackup,
+	},
+	{
+		name: "restore-locked-by-root", file: "core/store/sqlite/restore.go",
+		old:    "errors.Join(host.CopyOwner(like, name), r.lock.CopyOwner(like))",
+		new:    "host.CopyOwner(like, name)",
+		breaks: "a server cannot open the lock file that a restore by root has made",
+		tests:  inCopies,
 	},
 	{
 		name: "restore-ignores-the-clock", file: "cmd/octostore/internal/backuptool/restore.go",
