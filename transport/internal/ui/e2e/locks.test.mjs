@@ -148,13 +148,16 @@ browse('Locks goes on after the server was away', {}, async ({ server, open }) =
   await row(page, 'deploy/staging').waitFor();
 });
 
-browse('Locks says that the browser is offline', {}, async ({ server, open }) => {
+browse('Locks says that the browser is offline, or that a proxy answers, and tries again', {}, async ({ server, open }) => {
   await server.acquire('deploy/prod', { ttl: '10m', holder: 'ci-1' });
-  const page = await open({ expects: [/ERR_INTERNET_DISCONNECTED/] });
+  const page = await open({ expects: [/ERR_INTERNET_DISCONNECTED/, /404/] });
   await row(page, 'deploy/prod').waitFor();
+  await page.route('**/v1/live?*', (route) => route.fulfill({ status: 404, body: 'no such site' }));
   await page.context().setOffline(true);
   await page.locator('.connection.offline').waitFor();
   await page.context().setOffline(false);
+  await page.getByText('The answer is 404 Not Found, and not from OctoStore.').waitFor();
+  await page.unroute('**/v1/live?*');
   await page.locator('.connection.live').waitFor();
 });
 
