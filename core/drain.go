@@ -33,7 +33,8 @@ func (s *Service) DrainedAt() time.Time {
 // Only a restart ends it. It is recorded before it is done, and only once: a repeated drain
 // changes nothing. Drain returns when the waiters are answered, at most a second later.
 // Errors: [*input.Error], [ErrForbidden], [lock.ErrFull], [lock.ErrOutcomeUnknown],
-// [lock.ErrClosed]; after one of these nothing has changed.
+// [lock.ErrClosed]; after one of these the server is not drained. After ErrOutcomeUnknown the
+// record of the drain may be there all the same.
 func (s *Service) Drain(ctx context.Context, p auth.Principal, o lock.Origin, reason string) (Drained, error) {
 	if err := MayAll(p, "drain the server", auth.Admin); err != nil {
 		return Drained{}, err

@@ -148,7 +148,10 @@ func (x *exchange) liveCursor() (string, error) {
 		return "", err
 	}
 	if _, err := time.Parse(time.RFC3339, text); err != nil {
-		return "", &input.Error{Field: "Last-Event-ID", Problem: "is no id of an event here", Want: "the id of the last event that was received, or no such header"}
+		return "", &input.Error{
+			Field: "Last-Event-ID", Problem: "is no id of an event here",
+			Want: "the id of the last event that was received, or no such header",
+		}
 	}
 	return text, nil
 }
@@ -184,7 +187,10 @@ func (x *exchange) checkLiveParams(shown []string) error {
 	p := &x.params
 	if lists := slices.Contains(shown, showLocks); !lists {
 		if other := p.Given() & param.SetOf(param.Prefix, param.Account, param.Sort, param.After, param.Limit); other != 0 {
-			return &input.Error{Field: "show", Problem: "has no locks, but " + other.String() + " is given", Want: "locks among what is shown, or no parameters for it"}
+			return &input.Error{
+				Field: "show", Problem: "has no locks, but " + other.String() + " is given",
+				Want: "locks among what is shown, or no parameters for it",
+			}
 		}
 	}
 	switch one := slices.Contains(shown, showLock); {
@@ -230,7 +236,9 @@ func (x *exchange) locksFeed() (keyedFeed, error) {
 		begun, version, before = true, now, list
 		return frameOf(showLocks, list), !same
 	}
-	key := strings.Join([]string{query.Prefix, query.Account, string(query.After), string(rune('0' + query.Order)), x.params.Text(param.Limit), visibility(p)}, "\n")
+	key := strings.Join([]string{
+		query.Prefix, query.Account, string(query.After), string(rune('0' + query.Order)), x.params.Text(param.Limit), visibility(p),
+	}, "\n")
 	return keyedFeed{key, live.Feed{Every: liveEvery, Next: next}}, nil
 }
 

@@ -81,7 +81,9 @@ func listQuery(p *param.Values) (q table.Query, err error) {
 		return q, err
 	}
 	if q.Order != table.ByName && p.Has(param.After) {
-		return q, &input.Error{Field: "after", Problem: "is given with another order than by name, which has one page", Want: "a larger limit, or no sort"}
+		return q, &input.Error{
+			Field: "after", Problem: "is given with another order than by name, which has one page", Want: "a larger limit, or no sort",
+		}
 	}
 	q.After, err = p.After()
 	return q, err

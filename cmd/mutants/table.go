@@ -32,6 +32,7 @@ func mutants() []mutant {
 		clientMutants,
 		runMutants,
 		proxyMutants,
+		deployMutants,
 		backupMutants,
 		statusMutants,
 		traceMutants,

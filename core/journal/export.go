@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"time"
 
@@ -88,6 +89,10 @@ func (e *Export) Next(ctx context.Context) ([][]byte, error) {
 	}
 	before := e.reader.After()
 	page, err := e.reader.Next(ctx)
+	if pruned, is := errors.AsType[*PrunedError](err); is && e.q.Newest > 0 {
+		e.reader.after = pruned.Oldest // pruned since Seek: they are not among the newest any more
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

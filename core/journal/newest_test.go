@@ -177,3 +177,72 @@ func TestStateHasTheExtentOfTheJournal(t *testing.T) {
 func sameMark(a, b journal.Mark) bool {
 	return a.Seq == b.Seq && a.Time.Format(record.TimeFormat) == b.Time.Format(record.TimeFormat)
 }
+
+// pruning prunes its journal while the first page is read.
+type pruning struct {
+	*memory.Store
+	prune func()
+}
+
+func (p *pruning) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
+	if prune := p.prune; prune != nil {
+		p.prune = nil
+		prune()
+	}
+	return p.Store.Segments(ctx, after, events)
+}
+
+// Pruning moves the oldest record while a query looks for it. That is no error.
+func TestStateOfAJournalThatIsPrunedMeanwhile(t *testing.T) {
+	live, store := journaltest.Open(t)
+	journaltest.History(t, live, 1, 40)
+	slow := &pruning{Store: store.(*memory.Store)}
+	j := reopened(t, slow)
+	cut := headAt(t, j, 10)
+	slow.prune = func() {
+		if err := j.Prune(t.Context(), cut); err != nil {
+			t.Error(err)
+		}
+	}
+	if got, err := j.State(t.Context()); err != nil || got.Oldest.Seq != cut.Seq+1 {
+		t.Errorf("%+v, %v, want %d as the oldest", got, err, cut.Seq+1)
+	}
+}
+
+// Records that are pruned between the search and the reading are not among the newest.
+func TestNewestRecordsThatArePrunedMeanwhile(t *testing.T) {
+	j, _ := journaltest.Open(t)
+	last := journaltest.History(t, j, 1, 40)
+	e := j.Export(journal.Query{Newest: 35})
+	if err := e.Seek(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cut := headAt(t, j, 20)
+	if err := j.Prune(t.Context(), cut); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := e.Next(t.Context()); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if e.Records() != int64(last-cut.Seq) || e.Cursor() != last {
+		t.Errorf("%d records up to %d, want %d up to %d", e.Records(), e.Cursor(), last-cut.Seq, last)
+	}
+}
+
+// headAt returns the head of the segment that has a record.
+func headAt(t *testing.T, j *journal.Journal, seq lock.Seq) lock.Head {
+	t.Helper()
+	page, err := j.Scan(t.Context(), seq-1, 1)
+	if err != nil || len(page) == 0 {
+		t.Fatalf("%d segments, %v", len(page), err)
+	}
+	head, err := record.HeadOf(page[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return head
+}

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -71,6 +72,10 @@ func (j *Journal) oldestRecord(ctx context.Context) (Mark, error) {
 		return f.oldest, nil
 	}
 	page, err := j.Scan(ctx, pruned, 1)
+	for since, is := errors.AsType[*PrunedError](err); is; since, is = errors.AsType[*PrunedError](err) {
+		pruned = since.Oldest // pruned meanwhile
+		page, err = j.Scan(ctx, pruned, 1)
+	}
 	if err != nil || len(page) == 0 {
 		return Mark{}, err
 	}

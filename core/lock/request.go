@@ -116,7 +116,7 @@ var (
 	ErrQueueFull      = errors.New("too many are waiting")
 	ErrQuota          = errors.New("this account holds and waits for as many locks as it may")
 	ErrWaitsEnough    = errors.New("as many requests of this account wait as may")
-	ErrDraining       = errors.New("the server is stopping; ask again in a moment")
+	ErrDraining       = errors.New("the server is stopping or drained; ask again in a moment")
 	ErrTooLate        = errors.New("the lease ended before it could be handed over; ask again")
 	ErrOutcomeUnknown = errors.New("the server cannot say whether this was done; look, or ask again with the same Idempotency-Key")
 	ErrFull           = errors.New("there is no space left to record the change, so it was not made")

@@ -144,7 +144,7 @@ type HealthStatus string
 // States of a server. Only [OK] comes with status 200.
 const (
 	OK          HealthStatus = "ok"
-	Draining    HealthStatus = "draining"     // the server is stopping: no new acquires
+	Draining    HealthStatus = "draining"     // the server is stopping or drained: no new acquires
 	StorageFull HealthStatus = "storage_full" // the disk is full: no new acquires until there is space
 	Failing     HealthStatus = "failing"      // the server can make no changes any more
 )

@@ -83,7 +83,7 @@ const (
 	CodeInternal         Code = "internal"           // 500: the server failed; its log has the details
 	CodePolicyError      Code = "policy_error"       // 503: a policy could not answer
 	CodeLoginUnavailable Code = "login_unavailable"  // 503: GitHub does not answer, or too many logins are in progress
-	CodeDraining         Code = "draining"           // 503: the server is stopping
+	CodeDraining         Code = "draining"           // 503: the server is stopping or drained
 	CodeMoved            Code = "moved"              // 503: another server has the lock now
 	CodeTooLate          Code = "too_late"           // 503: granted, but the lease ended before the answer could be delivered
 	CodeOutcomeUnknown   Code = "outcome_unknown"    // 503: the server cannot say whether it was done

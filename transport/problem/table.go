@@ -85,7 +85,7 @@ var table = []row{
 	// error that wraps both must not promise that.
 	{is(lock.ErrOutcomeUnknown), http.StatusServiceUnavailable, api.CodeOutcomeUnknown, "Outcome unknown", time.Second},
 	{is(lock.ErrFull), http.StatusInsufficientStorage, api.CodeStorageFull, "Storage is full", 0},
-	{is(lock.ErrDraining), http.StatusServiceUnavailable, api.CodeDraining, "Server is stopping", time.Second},
+	{is(lock.ErrDraining), http.StatusServiceUnavailable, api.CodeDraining, "Server is stopping or drained", time.Second},
 	{is(lock.ErrClosed), http.StatusServiceUnavailable, api.CodeDraining, "Server is stopping", time.Second},
 	{is(journal.ErrClosed), http.StatusServiceUnavailable, api.CodeDraining, "Server is stopping", time.Second},
 	{is(lock.ErrDeposed), http.StatusServiceUnavailable, api.CodeMoved, "Moved to another server", time.Second},

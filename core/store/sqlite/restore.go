@@ -29,6 +29,7 @@ type Restoration struct {
 	draft *files.Draft
 	done  bool
 	step  func(name string) // tests crash here; nil: nothing
+	swap  func(a, b string) error
 }
 
 // BeginRestore locks the database at path, which need not exist. Errors: [ErrInUse] while a
@@ -48,7 +49,7 @@ func BeginRestore(path string) (*Restoration, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Restoration{path: path, lock: held}
+	r := &Restoration{path: path, lock: held, swap: host.Exchange}
 	r.inode, err = host.TakeInodeLock(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		held.Abandon()
@@ -88,6 +89,11 @@ func (r *Restoration) Examine(ctx context.Context, begin func(Inspection) (each 
 	return Examine(ctx, r.draft.Name(), begin)
 }
 
+// Inspect inspects the draft, see [Inspect].
+func (r *Restoration) Inspect(ctx context.Context, after lock.Seq, each func(lock.Segment) error) (Inspection, error) {
+	return Inspect(ctx, r.draft.Name(), after, each)
+}
+
 // Replace puts the draft in the place of the database, with its owner, readable by the owner
 // only. The old database stays beside it under the name that it returns, with its
 // write-ahead log; empty if there was none.
@@ -120,6 +126,10 @@ func (r *Restoration) Replace(at time.Time) (kept string, err error) {
 	r.done = true
 	r.draft.Close() // its name is gone
 	r.at("replaced")
+	// Durable before the log goes: the old database without its log would lack commits.
+	if err := host.SyncDir(r.path); err != nil {
+		return kept, fmt.Errorf("the database is restored, but a power cut may undo that: %w", err)
+	}
 	// A log that is still there belongs to the old database. A start refuses it.
 	for _, suffix := range []string{"-wal", "-shm"} {
 		if err := os.Remove(r.path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -130,13 +140,14 @@ func (r *Restoration) Replace(at time.Time) (kept string, err error) {
 	return kept, host.SyncDir(r.path)
 }
 
-// prepare makes the draft durable, with its owner and its mode.
+// prepare makes the draft durable, with its owner and its mode. A lock file that is new gets
+// the owner, too: a server could not open that of root.
 func (r *Restoration) prepare() error {
 	name, like := r.draft.Name(), r.path
 	if _, err := os.Lstat(like); err != nil {
 		like = filepath.Dir(r.path)
 	}
-	if err := host.CopyOwner(like, name); err != nil {
+	if err := errors.Join(host.CopyOwner(like, name), r.lock.CopyOwner(like)); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
@@ -179,23 +190,26 @@ func (r *Restoration) foldLog() error {
 	return err
 }
 
-// exchange swaps the draft and the database, and names the old database kept.
+// exchange puts the draft in the place of the database, and names the old database kept.
 func (r *Restoration) exchange(kept string) error {
-	if host.Exchange(r.draft.Name(), r.path) != nil {
-		// A crash between the next two leaves the old database with two names, with which no
-		// server starts; the next restore goes on from there.
-		if err := link(r.path, kept); err != nil {
-			return err
-		}
-		r.at("linked the database")
-		return os.Rename(r.draft.Name(), r.path)
-	}
-	r.done = true
-	r.at("exchanged")
-	if err := host.SyncDir(r.path); err != nil {
+	// The draft gets that name first, so the swap of the two is the only step.
+	if err := os.Rename(r.draft.Name(), kept); err != nil {
 		return err
 	}
-	return os.Rename(r.draft.Name(), kept)
+	r.at("named")
+	if r.swap(kept, r.path) == nil {
+		return nil
+	}
+	if err := os.Rename(kept, r.draft.Name()); err != nil {
+		return err
+	}
+	// A crash between the next two leaves the old database with two names, with which no
+	// server starts; the next restore goes on from there.
+	if err := link(r.path, kept); err != nil {
+		return err
+	}
+	r.at("linked the database")
+	return os.Rename(r.draft.Name(), r.path)
 }
 
 // link gives a file a second name; nothing happens if there is no such file.

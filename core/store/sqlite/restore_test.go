@@ -2,11 +2,11 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -48,18 +48,25 @@ func headOf(t *testing.T, path string) lock.Head {
 	return storetest.Load(t, s).Head
 }
 
-func restore(t *testing.T, path, backup string, step func(string)) (kept string, err error) {
+func restore(t *testing.T, path, backup string, with func(*Restoration)) (kept string, err error) {
+	t.Helper()
+	return restoreAt(t, restoredAt, path, backup, with)
+}
+
+func restoreAt(t *testing.T, at time.Time, path, backup string, with func(*Restoration)) (kept string, err error) {
 	t.Helper()
 	r, err := BeginRestore(path)
 	if err != nil {
 		return "", err
 	}
 	defer r.Close()
-	r.step = step
+	if with != nil {
+		with(r)
+	}
 	if err := r.Copy(t.Context(), backup, nil); err != nil {
 		return "", err
 	}
-	return r.Replace(restoredAt)
+	return r.Replace(at)
 }
 
 func TestRestoreKeepsTheOldDatabaseAside(t *testing.T) {
@@ -179,60 +186,81 @@ func TestRestoreInPlaceOfNothingAndOfDamage(t *testing.T) {
 // A restore that is killed leaves the old database or the restored one, whole, at every step.
 // Neither is lost, and the next restore succeeds.
 func TestRestoreThatIsKilled(t *testing.T) {
-	if step := os.Getenv("OCTOSTORE_TEST_KILL"); step != "" {
-		_, err := restore(t, os.Getenv("OCTOSTORE_TEST_PATH"), os.Getenv("OCTOSTORE_TEST_BACKUP"), func(at string) {
-			if at == step {
-				os.Exit(9)
-			}
-		})
-		t.Fatalf("it was not killed: %v", err)
+	if os.Getenv("OCTOSTORE_TEST_KILL") != "" {
+		restoreUntilKilled(t)
 	}
-	for step, restored := range map[string]bool{
-		"prepared": false, "folded the log": false, "exchanged": true, "replaced": true, "removed -wal": true, "removed -shm": true,
+	for _, test := range []struct {
+		step      string
+		exchanges bool // the file system swaps two files in one step
+		restored  bool
+	}{
+		{"prepared", true, false},
+		{"folded the log", true, false},
+		{"named", true, false},
+		{"replaced", true, true},
+		{"removed -wal", true, true},
+		{"removed -shm", true, true},
+		{"named", false, false},
+		{"linked the database", false, false},
+		{"replaced", false, true},
 	} {
-		t.Run(step, func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s, swap %v", test.step, test.exchanges), func(t *testing.T) {
 			t.Parallel()
 			path, backup, old, present := backedUp(t)
 			cmd := exec.Command(os.Args[0], "-test.run=^TestRestoreThatIsKilled$")
-			cmd.Env = append(os.Environ(), "OCTOSTORE_TEST_KILL="+step, "OCTOSTORE_TEST_PATH="+path, "OCTOSTORE_TEST_BACKUP="+backup)
+			cmd.Env = append(os.Environ(), "OCTOSTORE_TEST_KILL="+test.step, "OCTOSTORE_TEST_PATH="+path, "OCTOSTORE_TEST_BACKUP="+backup)
+			if !test.exchanges {
+				cmd.Env = append(cmd.Env, "OCTOSTORE_TEST_NO_SWAP=1")
+			}
 			if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 9 {
 				t.Fatalf("%v\n%s", cmd.ProcessState, out)
 			}
-			want, other := present, old
-			if restored {
-				want, other = old, present
+			if kept, _ := filepath.Glob(path + ".replaced-*Z"); test.restored && (len(kept) != 1 || !hasHead(t, kept[0], present)) {
+				t.Errorf("%v is not the old database", kept)
 			}
-			if got := headOf(t, path); got != want {
-				t.Errorf("after the kill it ends at %v, want %v", got, want)
+			switch {
+			case test.step == "linked the database":
+				if _, err := Open(t.Context(), Config{Path: path, Reserve: -1}); err == nil || !hasHead(t, path, present) {
+					t.Errorf("a server starts: %v; or it is not the old database", err)
+				}
+			case test.restored:
+				checkHead(t, "after the kill", path, old)
+			default:
+				checkHead(t, "after the kill", path, present)
 			}
-			if !hasHead(t, filepath.Dir(path), path, other) && restored {
-				t.Errorf("no file has the old database")
-			}
-			if kept, err := restore(t, path, backup, nil); err != nil && !errors.Is(err, fs.ErrExist) {
+			if kept, err := restoreAt(t, restoredAt.Add(time.Second), path, backup, nil); err != nil {
 				t.Errorf("the next restore: %s, %v", kept, err)
 			}
-			if got := headOf(t, path); got != old {
-				t.Errorf("after the next restore it ends at %v, want %v", got, old)
-			}
+			checkHead(t, "after the next restore", path, old)
 		})
 	}
 }
 
-// hasHead reports whether a database in a folder, other than that at path, ends at a head.
-func hasHead(t *testing.T, dir, path string, head lock.Head) bool {
+func restoreUntilKilled(t *testing.T) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		name := filepath.Join(dir, e.Name())
-		if name == path || strings.HasSuffix(name, "-wal") || strings.HasSuffix(name, "-shm") || strings.HasSuffix(name, "-lock") {
-			continue
+	_, err := restore(t, os.Getenv("OCTOSTORE_TEST_PATH"), os.Getenv("OCTOSTORE_TEST_BACKUP"), func(r *Restoration) {
+		if os.Getenv("OCTOSTORE_TEST_NO_SWAP") != "" {
+			r.swap = func(string, string) error { return errors.ErrUnsupported }
 		}
-		if in, err := Inspect(t.Context(), name, 0, nil); err == nil && in.Head == head {
-			return true
+		r.step = func(at string) {
+			if at == os.Getenv("OCTOSTORE_TEST_KILL") {
+				os.Exit(9)
+			}
 		}
+	})
+	t.Fatalf("it was not killed: %v", err)
+}
+
+func checkHead(t *testing.T, when, path string, want lock.Head) {
+	t.Helper()
+	if got := headOf(t, path); got != want {
+		t.Errorf("%s it ends at %v, want %v", when, got, want)
 	}
-	return false
+}
+
+// hasHead reports whether the database at path ends at a head.
+func hasHead(t *testing.T, path string, head lock.Head) bool {
+	t.Helper()
+	in, err := Inspect(t.Context(), path, 0, nil)
+	return err == nil && in.Head == head
 }

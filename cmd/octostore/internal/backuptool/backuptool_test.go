@@ -197,3 +197,28 @@ func TestRestoreNeedsTheClock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A copy of a database on which a server ran, too, has newer records than the database, and
+// lacks some of them all the same.
+func TestRestoreOfACopyThatWentOn(t *testing.T) {
+	s, other := newSite(t), newSite(t)
+	p := s.start()
+	acquire(t, p, "common")
+	s.run(exitcode.OK, nil, "backup", other.path("octostore.db"))
+	s.run(exitcode.OK, nil, "backup", s.path("early.db"))
+	acquire(t, p, "lost")
+	p.Kill()
+	p = other.start()
+	acquire(t, p, "newer")
+	other.run(exitcode.OK, nil, "backup", s.path("copy.db"))
+	p.Kill()
+	s.run(exitcode.Failed, []string{"records that the backup has not", "two copies", "--discard-newer"}, "restore", s.path("copy.db"))
+	s.run(exitcode.OK, nil, "restore", "--discard-newer", s.path("early.db"))
+	r := backuptool.RestoreConfig{
+		Backup: s.path("copy.db"), Database: s.path("octostore.db"),
+		Now: func() time.Time { return time.Now().Add(time.Minute) }, // so that the names of those that are kept differ
+	}
+	if err := r.Restore(t.Context(), io.Discard, io.Discard); err != nil {
+		t.Errorf("a copy that went on from the database: %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package backuptool
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -108,7 +109,12 @@ func (cfg RestoreConfig) compare(ctx context.Context, r *sqlite.Restoration, nex
 		)
 	}
 	if next.Head.Seq >= present.Head.Seq && next.Key.Equal(present.Key) {
-		return nil
+		has, err := contains(ctx, r, present.Head)
+		if has || err != nil || cfg.DiscardNewer {
+			return err
+		}
+		return fmt.Errorf("the database that is there has records that the backup has not, up to %d: "+
+			"servers have run on two copies of one database. These records would be lost%s", present.Head.Seq, advice)
 	}
 	if err := cfg.awaitClock(ctx, present.Head.Seq); err != nil {
 		return err
@@ -121,6 +127,24 @@ func (cfg RestoreConfig) compare(ctx context.Context, r *sqlite.Restoration, nex
 		return err
 	}
 	return fmt.Errorf("%s%s", lost, advice)
+}
+
+// contains reports whether the draft has a record, with the same hash. A record from before
+// its cut cannot be compared, and counts as there.
+func contains(ctx context.Context, r *sqlite.Restoration, newest lock.Head) (has bool, err error) {
+	if newest == (lock.Head{}) {
+		return true, nil
+	}
+	in, err := r.Inspect(ctx, newest.Seq-1, func(g lock.Segment) error {
+		if g.First > newest.Seq {
+			return nil
+		}
+		for l := range record.Lines(g, newest.Seq-1) {
+			has = has || l.Seq == newest.Seq && sha256.Sum256(l.Bytes) == newest.Hash
+		}
+		return nil
+	})
+	return has || newest.Seq < in.Cut.Seq || newest == in.Cut, err
 }
 
 // awaitClock returns once a start will continue above the newest record: it continues at the

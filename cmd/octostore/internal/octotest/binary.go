@@ -22,20 +22,22 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/filelock"
 )
 
+// started is the folder of the test's package: a test may change the working directory before
+// it runs the first command.
+var started, errStarted = os.Getwd()
+
 // Root returns the folder of the repository.
 var Root = sync.OnceValue(func() string {
-	dir, err := os.Getwd()
-	if err != nil {
-		panic("octotest: " + err.Error())
+	if errStarted != nil {
+		panic("octotest: " + errStarted.Error())
 	}
-	for {
+	for dir := started; ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			return dir
 		}
 		if filepath.Dir(dir) == dir {
 			panic("octotest: no go.mod above the tests")
 		}
-		dir = filepath.Dir(dir)
 	}
 })
 

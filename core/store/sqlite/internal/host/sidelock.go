@@ -99,6 +99,15 @@ func owner(f *os.File) string {
 // Stat describes the locked file.
 func (l *SideLock) Stat() (os.FileInfo, error) { return l.f.Stat() }
 
+// CopyOwner gives the file that was made for the lock the owner of another file; see
+// [CopyOwner].
+func (l *SideLock) CopyOwner(from string) error {
+	if !l.made {
+		return nil
+	}
+	return CopyOwner(from, l.f.Name())
+}
+
 // Release releases the lock.
 func (l *SideLock) Release() { l.f.Close() }
 
