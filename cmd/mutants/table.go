@@ -31,6 +31,7 @@ func mutants() []mutant {
 		verbMutants,
 		clientMutants,
 		runMutants,
+		packageMutants,
 		proxyMutants,
 		deployMutants,
 		backupMutants,

@@ -1,5 +1,23 @@
 package main
 
+// packageMutants break upgrades and removals of packages.
+var packageMutants = []mutant{
+	{
+		name: "package-needs-settings", file: "deploy/packages/postinstall.sh",
+		old:    "if [ -e \"$f\" ] && [",
+		new:    "if [",
+		breaks: "an upgrade fails where the operator has deleted the settings",
+		tests:  []string{"-run=PackageScripts ./cmd/octostore/internal/deploy"},
+	},
+	{
+		name: "purge-of-a-mount-fails", file: "deploy/packages/postremove.sh",
+		old:    "rm -rf /var/lib/octostore || [",
+		new:    "rm -rf /var/lib/octostore && [",
+		breaks: "a package whose data is on a disk of its own cannot be purged",
+		tests:  []string{"-run=PackageScripts ./cmd/octostore/internal/deploy"},
+	},
+}
+
 // proxyMutants believe who must not be believed, or lose clients behind proxies.
 var proxyMutants = []mutant{
 	{
@@ -32,10 +50,17 @@ var proxyMutants = []mutant{
 	},
 	{
 		name: "silent-proxy-blocks", file: "transport/internal/proxy/listener.go",
-		old:    "l.ended.Go(func() { l.read(tcp, at) })",
+		old:    "l.readers.Go(func() { l.read(tcp, at) })",
 		new:    "l.read(tcp, at)",
 		breaks: "a proxy that sends no header keeps all clients waiting",
 		tests:  []string{"-run=ListenerGivesOut|ListenerBounds -timeout=20s ./transport/internal/proxy"},
+	},
+	{
+		name: "proxy-headers-cut-by-restart", file: "transport/internal/proxy/listener.go",
+		old:    "\tif errors.Is(err, net.ErrClosed) {\n\t\t\tl.finishReaders()",
+		new:    "\tif false {\n\t\t\tl.finishReaders()",
+		breaks: "a restart with a socket of systemd loses connections whose PROXY header is on its way",
+		tests:  []string{"-run=ListenerGivesOut ./transport/internal/proxy"},
 	},
 	{
 		name: "no-hang-up-through-a-proxy", file: "transport/internal/conn/set.go",
@@ -54,6 +79,20 @@ var traceMutants = []mutant{
 		new:    "to.trace != nil && r.Turn != nil {",
 		breaks: "no request is linked with the commit that made it durable",
 		tests:  []string{"-run=TracerFollows ./core/table"},
+	},
+	{
+		name: "trace-variables-printed", file: "cmd/octostore/internal/tracing/tracing.go",
+		old:    "	logLibrary(sparse) // before",
+		new:    "	// before",
+		breaks: "the library prints the value of a malformed variable, such as a password",
+		tests:  []string{"-run=TraceVariables ./cmd/octostore/internal/tracing"},
+	},
+	{
+		name: "trace-links-limited", file: "cmd/octostore/internal/tracing/tracing.go",
+		old:    "limits.LinkCountLimit = -1",
+		new:    "_ = limits.LinkCountLimit",
+		breaks: "a commit of many requests is linked with the last 128 only",
+		tests:  []string{"-run=TraceOfACommit ./cmd/octostore/internal/tracing"},
 	},
 	{
 		name: "trace-parent-ignored", file: "cmd/octostore/internal/tracing/tracing.go",

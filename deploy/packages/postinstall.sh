@@ -17,10 +17,13 @@ elif ! id octostore >/dev/null 2>&1; then
 		--shell /usr/sbin/nologin --comment 'OctoStore lock service' octostore
 fi
 
-# The settings may contain secrets, and the database does.
-chown root:octostore /etc/octostore /etc/octostore/octostore.env
-chmod 0750 /etc/octostore
-chmod 0640 /etc/octostore/octostore.env
+# The settings may contain secrets, and the database does. The package has the modes; settings that
+# the operator has deleted, or given to another group, stay as they are.
+for f in /etc/octostore /etc/octostore/octostore.env; do
+	if [ -e "$f" ] && [ "$(stat -c %G "$f")" = root ]; then
+		chgrp -h octostore "$f"
+	fi
+done
 [ -d /var/lib/octostore ] || install -d -m 0700 -o octostore -g octostore /var/lib/octostore
 
 if [ -d /run/systemd/system ]; then

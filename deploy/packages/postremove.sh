@@ -8,7 +8,8 @@ remove | 0)
 	rm -rf /var/cache/octostore # policies, which are compiled again
 	;;
 purge)
-	rm -rf /var/cache/octostore /var/lib/octostore /etc/octostore
+	rm -rf /var/cache/octostore /etc/octostore
+	rm -rf /var/lib/octostore || [ -z "$(ls -A /var/lib/octostore)" ] # a mount point stays, empty
 	;;
 esac
 if [ -d /run/systemd/system ]; then

@@ -17,6 +17,9 @@ const (
 	// mostUnread bounds the connections whose header has not arrived. Above it the oldest is
 	// closed, so that addresses in a trusted prefix that send nothing do not keep out those that do.
 	mostUnread = 1024
+	// lastHeaders is how long connections may take for their header once the inner listener is closed,
+	// as before a restart with a socket that systemd keeps. They are served, later ones are not accepted.
+	lastHeaders = 250 * time.Millisecond
 )
 
 // listener accepts connections whose PROXY header has been read. A connection is given out only
@@ -27,12 +30,13 @@ type listener struct {
 	proxies *Proxies
 	refused func(peer net.Addr, err error)
 
-	ready  chan accepted
-	ctx    context.Context // ends in Close
-	end    context.CancelFunc
-	ended  sync.WaitGroup
-	mu     sync.Mutex
-	unread lists.List // of net.Conn, the oldest first
+	ready   chan accepted
+	ctx     context.Context // ends in Close
+	end     context.CancelFunc
+	ended   sync.WaitGroup
+	readers sync.WaitGroup
+	mu      sync.Mutex
+	unread  lists.List // of *net.TCPConn, the oldest first
 }
 
 type accepted struct {
@@ -43,7 +47,7 @@ type accepted struct {
 // Listen returns a listener whose connections from trusted proxies have the address of their client.
 // Such a connection has to begin with a PROXY header, before TLS, within 5 seconds; otherwise it is
 // closed and refused is called, perhaps concurrently. Connections from other addresses are passed on
-// as they are. If the source is not [Protocol], Listen returns l. The caller closes the listener it
+// as they are. If l is closed by itself, connections from before have 250 ms left for their header. If the source is not [Protocol], Listen returns l. The caller closes the listener it
 // returns, which closes l and ends the goroutines that Listen starts.
 func (p *Proxies) Listen(l net.Listener, refused func(peer net.Addr, err error)) net.Listener {
 	if p == nil || p.Source != Protocol || len(p.Trusted) == 0 {
@@ -60,6 +64,9 @@ func (p *Proxies) Listen(l net.Listener, refused func(peer net.Addr, err error))
 func (l *listener) run() {
 	for {
 		conn, err := l.Listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			l.finishReaders()
+		}
 		if err != nil {
 			if l.give(accepted{err: err}); errors.Is(err, net.ErrClosed) || l.ctx.Err() != nil {
 				return
@@ -71,8 +78,8 @@ func (l *listener) run() {
 			l.give(accepted{conn: conn})
 			continue
 		}
-		at := l.await(conn)
-		l.ended.Go(func() { l.read(tcp, at) })
+		at := l.await(tcp)
+		l.readers.Go(func() { l.read(tcp, at) })
 	}
 }
 
@@ -93,26 +100,37 @@ func (l *listener) give(a accepted) {
 }
 
 // await adds a connection to those whose header has not arrived.
-func (l *listener) await(conn net.Conn) *lists.Element {
+func (l *listener) await(conn *net.TCPConn) *lists.Element {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.unread.Len() >= mostUnread {
-		_ = l.unread.Front().Value.(net.Conn).Close() // its reader removes it
+		_ = l.unread.Front().Value.(*net.TCPConn).Close() // its reader removes it
 		l.unread.MoveToBack(l.unread.Front())
 	}
 	if l.ctx.Err() != nil {
 		_ = conn.Close()
 	}
+	_ = conn.SetReadDeadline(time.Now().Add(headerTimeout)) // it fails only if closed, and so does the read
 	return l.unread.PushBack(conn)
+}
+
+// finishReaders waits until the connections whose header has not arrived are given out or closed. None is
+// added meanwhile.
+func (l *listener) finishReaders() {
+	l.mu.Lock()
+	for e := l.unread.Front(); e != nil; e = e.Next() {
+		_ = e.Value.(*net.TCPConn).SetReadDeadline(time.Now().Add(lastHeaders)) // as in await
+	}
+	l.mu.Unlock()
+	l.readers.Wait()
 }
 
 // read reads the header of a connection and gives it out.
 func (l *listener) read(tcp *net.TCPConn, at *lists.Element) {
-	_ = tcp.SetReadDeadline(time.Now().Add(headerTimeout)) // it fails only if closed, and so does the read
 	client, err := readHeader(tcp)
-	_ = tcp.SetReadDeadline(time.Time{}) // likewise
 	l.mu.Lock()
 	l.unread.Remove(at)
+	_ = tcp.SetReadDeadline(time.Time{}) // as in await
 	l.mu.Unlock()
 	switch {
 	case err != nil:
@@ -143,9 +161,10 @@ func (l *listener) Close() error {
 	err := l.Listener.Close()
 	l.mu.Lock()
 	for e := l.unread.Front(); e != nil; e = e.Next() {
-		_ = e.Value.(net.Conn).Close()
+		_ = e.Value.(*net.TCPConn).Close()
 	}
 	l.mu.Unlock()
+	l.readers.Wait()
 	l.ended.Wait()
 	return err
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -121,6 +122,28 @@ func TestListenerBoundsSilentConnections(t *testing.T) {
 	if got := accept(t, l).RemoteAddr().String(); got != "203.0.113.7:4711" {
 		t.Errorf("the client is %s", got)
 	}
+}
+
+// A socket of systemd is closed before a restart: no connection from before may be lost, and one that
+// stays silent must not hold up the stop.
+func TestListenerGivesOutConnectionsFromBeforeItsSocketWasClosed(t *testing.T) {
+	l, refused := startListener(t)
+	silent := connect(t, l, "")
+	late := connect(t, l, signature)
+	connect(t, l, version2(proxied, tcp4, "203.0.113.7", "192.0.2.1"))
+	_ = accept(t, l) // so those before it were accepted
+	if err := l.(*listener).Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(late, version2(proxied, tcp4, "203.0.113.8", "192.0.2.1")[len(signature):])
+	if got := accept(t, l).RemoteAddr().String(); got != "203.0.113.8:4711" {
+		t.Errorf("the client is %s", got)
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener is not closed: %v", err)
+	}
+	wantClosed(t, silent)
+	<-refused
 }
 
 func TestListenerClosesWhatWasNotGivenOut(t *testing.T) {

@@ -129,6 +129,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/modelcontextprotocol/go-sdk", "cmd/octostore/internal/mcpserver"},
 	{"github.com/coreos/go-systemd/v22", "cmd/octostore/internal/systemd"},
 	{"go.opentelemetry.io", "cmd/octostore/internal/tracing"},
+	{"github.com/go-logr/logr", "cmd/octostore/internal/tracing"}, // the type of OpenTelemetry's own log
 	{"golang.org/x/oauth2", "transport/login"},
 	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
 	{"golang.org/x/sys", "core/store/sqlite/internal/host cmd/octostore/internal/filelock cmd/octostore/internal/job cmd/octostore/internal/octotest"},

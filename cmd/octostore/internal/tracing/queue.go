@@ -36,8 +36,8 @@ const (
 	defaultBatch = sdk.DefaultMaxExportBatchSize
 )
 
-func newQueue(exporter sdk.SpanExporter, log *slog.Logger) *queue {
-	q := &queue{log: log, sparse: sparselog.New(log)}
+func newQueue(exporter sdk.SpanExporter, log *slog.Logger, sparse *sparselog.Log) *queue {
+	q := &queue{log: log, sparse: sparse}
 	q.size = positive("OTEL_BSP_MAX_QUEUE_SIZE", defaultQueue) + positive("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", defaultBatch)
 	q.SpanProcessor = sdk.NewBatchSpanProcessor(&countingExporter{exporter, q})
 	return q

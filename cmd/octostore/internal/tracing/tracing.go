@@ -12,9 +12,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"os"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -22,6 +23,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/hooks"
 	"github.com/octostore/octostore/transport"
@@ -62,29 +64,39 @@ func Open(ctx context.Context, cfg Config) *Tracer {
 	if name == exporterNone {
 		return nil
 	}
+	sparse := sparselog.New(cfg.Logger)
+	logLibrary(sparse) // before the library reads any variable
 	exporter, err := newExporter(ctx, name, cfg)
 	if err != nil {
+		sparse.Close()
 		cfg.Logger.Warn("traces are off", "why", err.Error())
 		return nil
 	}
-	t := newTracer(ctx, exporter, cfg)
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { // else the library writes to standard error
-		t.queue.sparse.Log(slog.LevelWarn, "library", "traces", slog.Any("err", err))
-	}))
+	t := newTracer(ctx, exporter, sparse, cfg)
 	cfg.Logger.Info("sending traces", "exporter", name)
 	return t
 }
 
-func newTracer(ctx context.Context, exporter sdk.SpanExporter, cfg Config) *Tracer {
-	t := &Tracer{queue: newQueue(exporter, cfg.Logger)}
+func newTracer(ctx context.Context, exporter sdk.SpanExporter, sparse *sparselog.Log, cfg Config) *Tracer {
+	t := &Tracer{queue: newQueue(exporter, cfg.Logger, sparse)}
 	described := sdk.WithResource(resourceOf(ctx, cfg.Version))
 	into := sdk.WithSpanProcessor(t.queue)
 	t.requests = sdk.NewTracerProvider(described, into)
-	t.commits = sdk.NewTracerProvider(described, into, sdk.WithSampler(sdk.AlwaysSample()))
+	t.commits = sdk.NewTracerProvider(described, into, sdk.WithSampler(sdk.AlwaysSample()), sdk.WithRawSpanLimits(commitLimits()))
 	const scope = "github.com/octostore/octostore"
 	t.request = t.requests.Tracer(scope, trace.WithInstrumentationVersion(cfg.Version))
 	t.commit = t.commits.Tracer(scope, trace.WithInstrumentationVersion(cfg.Version))
 	return t
+}
+
+// commitLimits allows a commit a link to each of its requests, unless a variable limits links: the
+// default of the library would leave out all but 128.
+func commitLimits() sdk.SpanLimits {
+	limits := sdk.NewSpanLimits()
+	if os.Getenv("OTEL_SPAN_LINK_COUNT_LIMIT") == "" {
+		limits.LinkCountLimit = -1 // none; the lock table bounds its batches
+	}
+	return limits
 }
 
 // Close sends what is in the queue, until ctx ends. Spans of requests that are under way are lost. It
@@ -103,7 +115,7 @@ var fromHeaders propagation.TraceContext
 // which is sampled if the client samples it, unless OTEL_TRACES_SAMPLER says otherwise.
 func (t *Tracer) Begin(r *http.Request, at time.Time) (context.Context, transport.Span) {
 	ctx := fromHeaders.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	ctx, span := t.request.Start(ctx, r.Method, trace.WithTimestamp(at), trace.WithSpanKind(trace.SpanKindServer))
+	ctx, span := t.request.Start(ctx, nameOf(r.Method, ""), trace.WithTimestamp(at), trace.WithSpanKind(trace.SpanKindServer))
 	return ctx, requestSpan{span}
 }
 
@@ -120,9 +132,7 @@ func (s requestSpan) TraceID() string {
 // End ends the span. Its status is an error if the server is at fault, as OpenTelemetry asks of servers.
 func (s requestSpan) End(at time.Time, of transport.SpanRequest) {
 	if s.IsRecording() {
-		if of.Route != "" {
-			s.SetName(of.Method + " " + of.Route)
-		}
+		s.SetName(nameOf(of.Method, of.Route))
 		s.SetAttributes(attributesOf(of)...)
 		if of.Status == 0 || of.Status >= http.StatusInternalServerError {
 			s.SetStatus(codes.Error, of.Code)
@@ -131,12 +141,37 @@ func (s requestSpan) End(at time.Time, of transport.SpanRequest) {
 	s.Span.End(trace.WithTimestamp(at))
 }
 
+// otherMethod stands for methods that OctoStore does not know: a client may send any word, and of any
+// length.
+const otherMethod = "_OTHER"
+
+func methodOf(method string) string {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "LOCK", "UNLOCK":
+		return method
+	}
+	return otherMethod
+}
+
+// nameOf returns the name of the span of a request. Without a route it is the method alone.
+func nameOf(method, route string) string {
+	if method = methodOf(method); method == otherMethod {
+		method = "HTTP"
+	}
+	if route == "" {
+		return method
+	}
+	return method + " " + route
+}
+
 func attributesOf(of transport.SpanRequest) []attribute.KeyValue {
 	all := []attribute.KeyValue{
-		attribute.String("http.request.method", of.Method),
+		attribute.String("http.request.method", methodOf(of.Method)),
 		attribute.String("octostore.code", of.Code),
 		attribute.String("octostore.request_id", of.ID),
-		attribute.String("client.address", of.RemoteAddr),
+	}
+	if client, err := netip.ParseAddrPort(of.RemoteAddr); err == nil {
+		all = append(all, attribute.String("client.address", client.Addr().String()), attribute.Int("client.port", int(client.Port())))
 	}
 	if of.Status != 0 {
 		all = append(all, attribute.Int("http.response.status_code", of.Status))

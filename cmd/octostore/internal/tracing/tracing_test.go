@@ -179,7 +179,7 @@ func TestTraceOfARequest(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"http.request.method": "POST", "octostore.code": "policy_error", "octostore.request_id": "id-1",
-		"octostore.lock": "prod/db", "octostore.account": "ci", "client.address": "192.0.2.1:5",
+		"octostore.lock": "prod/db", "octostore.account": "ci", "client.address": "192.0.2.1",
 	} {
 		if got := attributeOf(request, key); got != want {
 			t.Errorf("%s is %q, want %q", key, got, want)
@@ -282,6 +282,53 @@ func TestTraceVariables(t *testing.T) {
 	}
 	if err := tracer.Close(context.Background()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Variables may be secrets, such as headers with a password for the collector: one that is malformed is
+// logged without its value.
+func TestTraceVariablesThatAreMalformedStaySecret(t *testing.T) {
+	r := startReceiver(t)
+	tracer, log := openWith(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+r.URL, "OTEL_EXPORTER_OTLP_HEADERS=Bearer hunter2",
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://user:hunter2@[", "OTEL_TRACES_SAMPLER=hunter3")
+	flush(t, tracer)
+	for _, want := range []string{"parse headers", "parse url", "hunter3"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log has no %q:\n%s", want, log)
+		}
+	}
+	if strings.Contains(log.String(), "hunter2") {
+		t.Errorf("the log has a secret:\n%s", log)
+	}
+}
+
+// A commit may serve more requests than the library links by default.
+func TestTraceOfACommitHasALinkForEachRequest(t *testing.T) {
+	r := startReceiver(t)
+	tracer, _ := openWith(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+r.URL)
+	all := make([]table.Trace, 300)
+	for i := range all {
+		ctx, _ := tracer.Begin(requestOf(""), time.Now())
+		all[i] = tracer.Of(ctx)
+	}
+	tracer.Committed(time.Now(), time.Now(), len(all), nil, all)
+	flush(t, tracer)
+	if got := len(r.one(t, "commit").Links); got != len(all) {
+		t.Errorf("the commit has %d links, want %d", got, len(all))
+	}
+}
+
+// A client may send any word as method, so it is no name of a span.
+func TestTraceOfAnUnknownMethod(t *testing.T) {
+	r := startReceiver(t)
+	tracer, _ := openWith(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+r.URL)
+	sent := requestOf("")
+	sent.Method = strings.Repeat("X", 8000)
+	_, span := tracer.Begin(sent, time.Now())
+	span.End(time.Now(), transport.SpanRequest{Method: sent.Method, Status: 404, Code: "not_found"})
+	flush(t, tracer)
+	if s := r.one(t, "HTTP"); s.Name != "HTTP" || attributeOf(s, "http.request.method") != "_OTHER" {
+		t.Errorf("the span is %v", s)
 	}
 }
 
