@@ -163,6 +163,20 @@ var statusMutants = []mutant{
 		tests:  []string{"-run=Newest ./core/journal"},
 	},
 	{
+		name: "last-pruned-meanwhile", file: "core/journal/export.go",
+		old:    "is && e.q.Newest > 0 {",
+		new:    "is && e.q.Newest > 1<<20 {",
+		breaks: "pruning makes a request for the newest records fail",
+		tests:  []string{"-run=NewestRecords ./core/journal"},
+	},
+	{
+		name: "state-pruned-meanwhile", file: "core/journal/state.go",
+		old:    "	for since, is := errors.AsType[*PrunedError](err); is;",
+		new:    "	for since, is := errors.AsType[*PrunedError](err); is && false;",
+		breaks: "pruning makes a request for the state of the server fail",
+		tests:  []string{"-run=StateOfAJournal ./core/journal"},
+	},
+	{
 		name: "reload-without-reason", file: "cmd/octostore/internal/server/policies.go",
 		old:    "	return changes, p.record(changes, asked)",
 		new:    "	return changes, p.record(changes, lock.Event{})",
