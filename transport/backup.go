@@ -23,9 +23,9 @@ type Backups interface {
 	// Begin makes a copy, and puts on record who gets it. Errors: [lock.ErrFull] if there is
 	// no space for it, and that of ctx. The caller closes its content.
 	Begin(ctx context.Context, by lock.Origin) (*Backup, error)
-	// Delivered puts on record that a client has received a whole copy.
+	// Delivered puts on record that a whole copy was sent.
 	Delivered(at time.Time)
-	// Last returns when a copy was last delivered, also before a restart; zero: never.
+	// Last returns when a copy that was sent whole was begun, also before a restart; zero: never.
 	Last() time.Time
 }
 

@@ -105,6 +105,13 @@ var backupMutants = []mutant{
 		tests:  inBackup,
 	},
 	{
+		name: "empty-file-revokes", file: "cmd/octostore/internal/server/watched.go",
+		old:    "err != nil || info.Size() > 0 {",
+		new:    "err != nil || info.Size() >= 0 {",
+		breaks: "a tokens file that a full disk left empty revokes all tokens",
+		tests:  []string{"-short -run=^TestWatched ./cmd/octostore/internal/server"},
+	},
+	{
 		name: "restore-of-a-fork", file: "cmd/octostore/internal/backuptool/restore.go",
 		old:    "		if has || err != nil || cfg.DiscardNewer {",
 		new:    "		if true {",

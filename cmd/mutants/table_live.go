@@ -52,6 +52,20 @@ var liveMutants = []mutant{
 		tests:  inFeeds,
 	},
 	{
+		name: "live-looks-without-rest", file: "transport/internal/live/live.go",
+		old:    "max(tick, share*took*time.Duration(h.Feeds()))",
+		new:    "max(tick, share*took)",
+		breaks: "feeds that search very many locks in vain take all processors",
+		tests:  inFeeds,
+	},
+	{
+		name: "activity-believes-metadata", file: "transport/internal/activity/spans.go",
+		old:    "		has = len(line) > 0 && '0' <= line[0] && line[0] <= '9'\n",
+		new:    "",
+		breaks: "metadata of a client count as the time of a wait",
+		tests:  inActivity,
+	},
+	{
 		name: "busiest-unbounded", file: "transport/internal/activity/busiest.go",
 		old:    "	case len(c.heap) < namesPerWindow:\n",
 		new:    "	case true:\n",

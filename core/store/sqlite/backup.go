@@ -52,7 +52,7 @@ func backup(ctx context.Context, source, target string, progress func(done, tota
 		return err
 	}
 	defer draft.Close()
-	if err := fill(ctx, source, draft.Name(), progress); err != nil {
+	if err := fill(ctx, source, openLive, draft.Name(), progress); err != nil {
 		return err
 	}
 	if err := draft.Create(); err != nil {
@@ -80,7 +80,7 @@ func backupTo(ctx context.Context, source string, w io.Writer, progress func(don
 		return err
 	}
 	defer draft.Close()
-	if err := fill(ctx, source, draft.Name(), progress); err != nil {
+	if err := fill(ctx, source, openLive, draft.Name(), progress); err != nil {
 		return err
 	}
 	f, _, err := files.Open(draft.Name())
@@ -93,8 +93,11 @@ func backupTo(ctx context.Context, source string, w io.Writer, progress func(don
 	return err
 }
 
-// fill copies the database at source into the empty file to, and checks it.
-func fill(ctx context.Context, source, to string, progress func(done, total int64)) error {
+// openLive opens a database for reading on which a server may run, or begin to.
+func openLive(path string) (*rows.DB, error) { return rows.Open(path, conn.ReadOnly) }
+
+// fill copies the database at source, opened with open, into the empty file to, and checks it.
+func fill(ctx context.Context, source string, open func(string) (*rows.DB, error), to string, progress func(done, total int64)) error {
 	from, err := host.Resolve(source)
 	if err != nil {
 		return err
@@ -102,7 +105,7 @@ func fill(ctx context.Context, source, to string, progress func(done, total int6
 	if err := checkLog(from); err != nil {
 		return err
 	}
-	d, err := rows.Open(from, conn.ReadOnly)
+	d, err := open(from)
 	if err != nil {
 		return err
 	}

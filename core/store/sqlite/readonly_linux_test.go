@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/octostore/octostore/core/lock"
 )
 
 // A database that is not writable is refused at the start, not at the first commit, and no
@@ -100,4 +102,24 @@ func boundByModes(t *testing.T) {
 		}
 		runtime.UnlockOSThread()
 	})
+}
+
+// A backup may lie on a medium that cannot be written to, also one that is the file of a
+// server that was stopped: SQLite would write files beside such a file.
+func TestRestoreFromAReadOnlyFolder(t *testing.T) {
+	dir := mountTmpfs(t, "4m")
+	backup := filepath.Join(dir, "copy.db")
+	write(t, makeImages(t).stopped.files, "", backup)
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	want, err := Examine(t.Context(), backup, func(Inspection) (none func(lock.Segment) error) { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := newPath(t)
+	if _, err := restore(t, path, backup, nil); err != nil {
+		t.Fatal(err)
+	}
+	checkHead(t, "restored", path, want.Head)
 }

@@ -73,12 +73,13 @@ func (r *Restoration) Present(ctx context.Context) (Inspection, error) {
 	return Inspect(ctx, r.path, 0, nil)
 }
 
-// Copy copies a backup to a draft beside the database, as [Backup] does.
+// Copy copies a backup to a draft beside the database, as [Backup] does. The folder of the
+// backup may be one in which this process cannot write.
 func (r *Restoration) Copy(ctx context.Context, backup string, progress func(done, total int64)) (err error) {
 	if r.draft, err = files.NewDraft(r.path); err != nil {
 		return err
 	}
-	if err := fill(ctx, backup, r.draft.Name(), progress); err != nil {
+	if err := fill(ctx, backup, openQuietly, r.draft.Name(), progress); err != nil {
 		return fmt.Errorf("copy %s: %w", backup, err)
 	}
 	return nil

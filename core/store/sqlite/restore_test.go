@@ -204,8 +204,7 @@ func TestRestoreThatIsKilled(t *testing.T) {
 		{"linked the database", false, false},
 		{"replaced", false, true},
 	} {
-		t.Run(fmt.Sprintf("%s, swap %v", test.step, test.exchanges), func(t *testing.T) {
-			t.Parallel()
+		t.Run(fmt.Sprintf("%s, swap %v", test.step, test.exchanges), func(t *testing.T) { // not parallel: a process that begins has the locks of the others for a moment
 			path, backup, old, present := backedUp(t)
 			cmd := exec.Command(os.Args[0], "-test.run=^TestRestoreThatIsKilled$")
 			cmd.Env = append(os.Environ(), "OCTOSTORE_TEST_KILL="+test.step, "OCTOSTORE_TEST_PATH="+path, "OCTOSTORE_TEST_BACKUP="+backup)

@@ -62,6 +62,33 @@ func (w *world) untilStep() {
 	synctest.Wait()
 }
 
+// Metadata are texts of a client: a key in them is no member of the record.
+func TestActivityDoesNotTakeMetadataForAWait(t *testing.T) {
+	inWorld(t, func(w *world) {
+		claims := map[string]string{"a": "1", "waited_ms": "3600000"}
+		first, err := w.table.Acquire(w.Context(), lock.Acquisition{Origin: me, Name: "a", TTL: time.Minute, Metadata: claims})
+		if err != nil {
+			w.Fatal(err)
+		}
+		second := make(chan error)
+		go func() {
+			_, err := w.table.Acquire(w.Context(), lock.Acquisition{Origin: me, Name: "a", TTL: time.Minute, Wait: time.Minute, Metadata: claims})
+			second <- err
+		}()
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		w.release(first)
+		if err := <-second; err != nil {
+			w.Fatal(err)
+		}
+		w.untilStep()
+		step := w.recorder.Since(time.Time{})[0]
+		if step.Grants != 2 || step.Waited != 1 || *step.WaitP50MS < 1800 || *step.WaitP50MS > 2200 {
+			w.Errorf("grants %d, waited %d, p50 %v ms; want 2, 1 and about 2000", step.Grants, step.Waited, *step.WaitP50MS)
+		}
+	})
+}
+
 func TestActivityCountsWhatHappensInAStep(t *testing.T) {
 	inWorld(t, func(w *world) {
 		g := w.acquire("a", 0)

@@ -8,13 +8,18 @@ import (
 )
 
 // member returns a number of a record. No text of a record can contain the bytes that begin a
-// member, as a quote in a text is escaped.
+// member, as a quote in a text is escaped; a key of the metadata can, but its value is a text.
 func member(line []byte, name string) (n int64, has bool) {
-	_, rest, has := bytes.Cut(line, []byte(name))
-	for i := 0; i < len(rest) && '0' <= rest[i] && rest[i] <= '9' && i < 15; i++ {
-		n = 10*n + int64(rest[i]-'0')
+	for !has {
+		if _, line, has = bytes.Cut(line, []byte(name)); !has {
+			return 0, false
+		}
+		has = len(line) > 0 && '0' <= line[0] && line[0] <= '9'
 	}
-	return n, has
+	for i := 0; i < len(line) && '0' <= line[i] && line[i] <= '9' && i < 15; i++ {
+		n = 10*n + int64(line[i]-'0')
+	}
+	return n, true
 }
 
 // spans counts waits in classes: the first is below a millisecond, and each other one wider than

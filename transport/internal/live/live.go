@@ -19,6 +19,12 @@ const (
 	// frame a second.
 	perFeed   = 5 * time.Millisecond
 	perReader = 10 * time.Millisecond
+	// share is how many times as long as a look for a change takes all feeds rest after it, so
+	// that they take a quarter of a processor at most. A look takes long if the table has changed
+	// but the view has not: a search through very many locks that finds none.
+	share = 4
+	// restMost is the longest rest, whatever made a look slow.
+	restMost = 10 * time.Second
 )
 
 // Frame is an event of a stream: the state of a view.
@@ -148,13 +154,21 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 			ticks.Reset(wait)
 			continue
 		}
-		if frame, changed := f.Next(ctx); changed {
+		began := time.Now()
+		frame, changed := f.Next(ctx)
+		took := time.Since(began)
+		if changed {
 			last = time.Now()
 			f.publish(frame)
 			h.notify(f)
 		}
-		ticks.Reset(tick)
+		ticks.Reset(h.rest(took))
 	}
+}
+
+// rest returns the time until a feed looks again, after a look that took so long.
+func (h *Hub) rest(took time.Duration) time.Duration {
+	return min(max(tick, share*took*time.Duration(h.Feeds())), restMost)
 }
 
 // pace returns the least time between two frames of a feed.

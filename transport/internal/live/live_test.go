@@ -217,3 +217,26 @@ func TestFeedsSlowDownWithTheirNumber(t *testing.T) {
 		r.Close()
 	})
 }
+
+// Feeds that look long for a change and find none leave the processors to requests, too.
+func TestFeedsRestAfterALongLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const feeds, takes = 100, 10 * time.Millisecond
+		var h Hub
+		var looks atomic.Int64
+		r := h.Reader("")
+		for i := range feeds {
+			r.Follow(fmt.Sprint(i), Feed{Every: time.Second, Next: func(context.Context) (Frame, bool) {
+				looks.Add(1)
+				time.Sleep(takes)
+				return Frame{}, false
+			}})
+		}
+		const during = 100 * time.Second
+		time.Sleep(during)
+		if used := time.Duration(looks.Load()) * takes; used > during/share+feeds*takes {
+			t.Errorf("%d feeds took %s of the processors in %s, want a quarter at most", feeds, used, during)
+		}
+		r.Close()
+	})
+}

@@ -90,7 +90,7 @@ func New(cfg Config) *Metrics {
 		timestamp("octostore_certificate_expires_timestamp_seconds",
 			"When the TLS certificate in use ends, in seconds since 1970; 0 without one.", cfg.CertificateExpires),
 		timestamp("octostore_last_backup_timestamp_seconds",
-			"When the newest backup was begun that a client received over HTTP, in seconds since 1970; 0 if there is none.", cfg.LastBackup),
+			"When the newest backup was begun that was sent whole over HTTP, in seconds since 1970; 0 if there is none.", cfg.LastBackup),
 		buildInfo(cfg.Version),
 		&tableCollector{service: cfg.Service, sizes: cfg.Sizes},
 		serverCollector{journal: cfg.Journal, server: cfg.Server},

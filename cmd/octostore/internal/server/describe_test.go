@@ -64,6 +64,9 @@ func TestServerShowsSettingsWithoutSecrets(t *testing.T) {
 			t.Errorf("%+v, want %+v", shown[name], want)
 		}
 	}
+	if several := "https://a.example.com/, https://bob:canary@b.example.com/"; !holdsSecret(several) {
+		t.Errorf("%q would be shown", several)
+	}
 	text, err := json.Marshal(shown)
 	if err != nil || strings.Contains(string(text), "canary") || strings.Contains(string(text), token) {
 		t.Errorf("%v: %s", err, text)

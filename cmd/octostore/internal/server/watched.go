@@ -1,6 +1,7 @@
 package server
 
 import (
+	"os"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
@@ -23,7 +24,7 @@ func newWatchedFiles(s *server, cfg config.Config) (w watchedFiles) {
 	}
 	if cfg.TokensFile != "" {
 		names := []string{string(cfg.TokensFile)}
-		w.tokens = filewatch.NewGroup(func() []string { return names }, s.reloadTokens)
+		w.tokens = filewatch.NewGroup(func() []string { return names }, s.reloadChangedTokens)
 	}
 	if cfg.Policies != "" {
 		manifest := string(cfg.Policies)
@@ -56,6 +57,19 @@ func (s *server) reloadCertificate() {
 		return
 	}
 	s.log.Info("the certificate was read again", "expires", s.certificate.Expires())
+}
+
+// reloadChangedTokens is reloadTokens, except for an empty file: a full disk leaves one where
+// a file was to be written, and it would revoke all tokens of the file.
+func (s *server) reloadChangedTokens() {
+	if info, err := os.Stat(s.tokens.file); err != nil || info.Size() > 0 {
+		s.reloadTokens()
+		return
+	}
+	_ = s.watched.tokens.Load(func() error {
+		s.log.Error("the tokens file is empty: all tokens are as they were; SIGHUP loads an empty file", "file", s.tokens.file)
+		return nil
+	})
 }
 
 func (s *server) reloadTokens() {

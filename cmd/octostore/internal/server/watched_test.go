@@ -140,6 +140,28 @@ func TestWatchedTokensFile(t *testing.T) {
 	}
 }
 
+// What a full disk leaves of a tokens file revokes nothing; a signal does.
+func TestWatchedTokensFileThatIsEmpty(t *testing.T) {
+	file, secret := filepath.Join(t.TempDir(), "tokens"), auth.NewSecret()
+	if err := os.WriteFile(file, []byte("alice:"+secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log syncedBuilder
+	cfg := testConfig(t)
+	cfg.TokensFile = config.File(file)
+	s := startWatched(t, cfg, &log)
+	if err := os.Truncate(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	octotest.WaitUntil(t, "it is logged", func() bool { return strings.Contains(log.String(), "the tokens file is empty") })
+	octotest.Expect(t, s.as(secret, "GET", "/v1/locks"), 200, "")
+	s.reload()
+	octotest.Expect(t, s.as(secret, "GET", "/v1/locks"), 401, "")
+	if n := strings.Count(log.String(), "the tokens file is empty"); n != 1 {
+		t.Errorf("it is logged %d times", n)
+	}
+}
+
 // A manifest or a module that changes is loaded, once; after a reload by hand it is not
 // loaded again.
 func TestWatchedPolicies(t *testing.T) {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { accessible, assert, browse, phone, shot, soon, until } from './harness.mjs';
 
 const row = (page, name) => page.locator('tbody tr').filter({ has: page.getByRole('link', { name, exact: true }) });
@@ -104,11 +105,32 @@ browse('Locks offers no break without the scope, and shows why a break was refus
   const other = await open({ token: breaker, hash: '#/locks?lock=deploy/prod', expects: [/409/] });
   await other.getByRole('button', { name: 'Break…' }).click();
   await server.post('/v1/locks/deploy/prod/break', { reason: 'first' });
+  await drawer(other).getByText('Nothing holds this lock.').waitFor();
   await server.acquire('deploy/prod', { ttl: '10m', holder: 'ci-2' });
-  await other.getByRole('dialog').getByLabel('Reason').fill('second');
-  await other.getByRole('dialog').getByRole('button', { name: 'Break the lease' }).click();
-  await other.getByRole('dialog').getByRole('alert').waitFor();
+  await drawer(other).locator('.facts').getByText('ci-2').waitFor();
+  const dialog = other.getByRole('dialog');
+  assert.match(await dialog.innerText(), /is held by ci-1 /, 'the dialog is about the lease that was shown');
+  await dialog.getByLabel('Reason').fill('second');
+  await dialog.getByRole('button', { name: 'Break the lease' }).click();
+  await dialog.getByRole('alert').waitFor();
   assert.equal((await server.get('/v1/locks/deploy/prod')).lease.holder, 'ci-2');
+});
+
+browse('Locks shows commands that mean the lock, whatever its name', {}, async ({ server, open }) => {
+  const page = await open();
+  const commands = async (name) => {
+    await server.acquire(name, { ttl: '10m' });
+    await page.evaluate((lock) => { location.hash = `#/locks?lock=${encodeURIComponent(lock)}`; }, name);
+    await drawer(page).getByRole('heading', { name, exact: true }).waitFor();
+    await drawer(page).locator('.command').first().waitFor();
+    return drawer(page).locator('.command code').allInnerTexts();
+  };
+  const [run, , , breakIt] = await commands('--json');
+  assert.equal(run, "octostore run --wait 30s -- '--json' COMMAND");
+  assert.match(breakIt, /^octostore break --token \d+ --reason TEXT -- '--json'$/);
+  const line = (await commands('jobs/a+b/acquire'))[2];
+  const shown = JSON.parse(execFileSync('bash', ['-c', `${line} -s`], { encoding: 'utf8' }));
+  assert.deepEqual(shown.locks.map((l) => l.name), ['jobs/a+b/acquire']);
 });
 
 browse('Locks goes on after the server was away', {}, async ({ server, open }) => {
@@ -126,13 +148,16 @@ browse('Locks goes on after the server was away', {}, async ({ server, open }) =
   await row(page, 'deploy/staging').waitFor();
 });
 
-browse('Locks says that the browser is offline', {}, async ({ server, open }) => {
+browse('Locks says that the browser is offline, or that a proxy answers, and tries again', {}, async ({ server, open }) => {
   await server.acquire('deploy/prod', { ttl: '10m', holder: 'ci-1' });
-  const page = await open({ expects: [/ERR_INTERNET_DISCONNECTED/] });
+  const page = await open({ expects: [/ERR_INTERNET_DISCONNECTED/, /404/] });
   await row(page, 'deploy/prod').waitFor();
+  await page.route('**/v1/live?*', (route) => route.fulfill({ status: 404, body: 'no such site' }));
   await page.context().setOffline(true);
   await page.locator('.connection.offline').waitFor();
   await page.context().setOffline(false);
+  await page.getByText('The answer is 404 Not Found, and not from OctoStore.').waitFor();
+  await page.unroute('**/v1/live?*');
   await page.locator('.connection.live').waitFor();
 });
 

@@ -58,6 +58,17 @@ browse('Login asks again when the token is revoked', { tokens: true }, async ({ 
   await page.getByLabel('Token').waitFor();
 });
 
+browse('Login says so if the token of the page could not be revoked', { tokens: true }, async ({ server, open }) => {
+  const made = await server.post('/v1/tokens', { account: 'alice', scopes: 'read:**' });
+  const page = await open({ expects: [...refused, /ERR_FAILED/] });
+  await page.evaluate((token) => sessionStorage.setItem('octostore.token /', JSON.stringify({ token, created: true })), made.token);
+  await page.reload();
+  await page.route('**/v1/logout', (route) => route.abort());
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.getByText(`could not be revoked: The server does not answer. Revoke it with: octostore token revoke ${made.id}`).waitFor();
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+});
+
 browse('Login shows the screens that the scopes allow', { tokens: true }, async ({ server, open }) => {
   const titles = async (scopes) => {
     const page = await open({ token: await server.newToken(`a${scopes.length}`, scopes), expects: refused });

@@ -144,8 +144,8 @@ const silent = 40_000; // without a ping, a stream is dead
 
 // stream reads server-sent events until signal aborts. It calls on(event, data, id) for each, and
 // on('state', 'connecting' | 'live' | 'offline', error) when that changes. It resumes with
-// Last-Event-ID after a pause that grows, and pauses in hidden tabs. An answer that says that the
-// request is wrong or refused ends it.
+// Last-Event-ID after a pause that grows, and pauses in hidden tabs. An answer of the server that
+// says that the request is wrong or refused ends it; one of a proxy, which has no code, does not.
 export function stream(path, params, on, { signal: abort } = {}) {
   let last = '';
   let pause = backoffFirst;
@@ -190,13 +190,13 @@ export function stream(path, params, on, { signal: abort } = {}) {
       } catch (err) {
         if (stopped()) break;
         if (err.name === 'AbortError') { on('state', 'connecting'); continue; }
-        const final = err.status >= 400 && err.status < 500 && err.status !== 429;
+        const final = err.status >= 400 && err.status < 500 && err.status !== 429 && err.code;
         on('state', 'offline', err instanceof ApiError ? err : new ApiError(0, 'offline', 'The connection to the server was lost.'));
         if (final) break;
         wait = pause * (0.75 + Math.random() / 2);
         pause = Math.min(pause * 2, backoffMost);
       }
-      await Promise.race([sleep(wait, abort), until(() => false, 'online', window, abort)]);
+      await sleep(wait, abort);
     }
     document.removeEventListener('visibilitychange', changed);
     window.removeEventListener('offline', gone);
@@ -236,10 +236,18 @@ function parsed(data) {
   try { return JSON.parse(data); } catch { return data; }
 }
 
+// sleep waits so long, or until the browser is online again, or for the abort.
 function sleep(ms, abort) {
   return new Promise((done) => {
-    const timer = setTimeout(done, ms);
-    abort?.addEventListener('abort', () => { clearTimeout(timer); done(); });
+    const wake = () => {
+      clearTimeout(timer);
+      window.removeEventListener('online', wake);
+      abort?.removeEventListener('abort', wake);
+      done();
+    };
+    const timer = setTimeout(wake, ms);
+    window.addEventListener('online', wake);
+    abort?.addEventListener('abort', wake);
   });
 }
 
@@ -248,8 +256,9 @@ function until(condition, event, target, abort) {
   if (condition() || abort?.aborted) return Promise.resolve();
   return new Promise((done) => {
     const look = () => {
-      if (!condition() && event !== 'online' && !abort?.aborted) return;
+      if (!condition() && !abort?.aborted) return;
       target.removeEventListener(event, look);
+      abort?.removeEventListener('abort', look);
       done();
     };
     target.addEventListener(event, look);
@@ -302,15 +311,19 @@ export const session = {
     state.set({ token, created, whoami, error: null, needed: false });
   },
 
-  // logout forgets the token, and revokes it if the page had it created.
+  // logout forgets the token, and revokes it if the page had it created. If that fails, the page
+  // that asks for a token says so.
   async logout() {
-    const { created } = state.value;
+    const { created, whoami } = state.value;
+    let error = null;
     try {
       if (created) await post('v1/logout');
-    } finally {
-      remember(null);
-      state.set({ token: undefined, whoami: null, error: null, needed: true });
+    } catch (err) {
+      const id = whoami?.token_id || 'ID';
+      if (err.status !== 401) error = new ApiError(err.status, err.code, `The token is forgotten here, but could not be revoked: ${err.message} Revoke it with: octostore token revoke ${id}`, err.requestID);
     }
+    remember(null);
+    state.set({ token: undefined, whoami: null, error, needed: true });
   },
 
   // refused notes a 401 to a request with that token.

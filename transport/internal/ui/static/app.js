@@ -125,7 +125,7 @@ function Who() {
   if (!whoami.tokens) return html`<span class="who faint" title="This server has no tokens: every client on this machine may do everything.">no tokens</span>`;
   const title = `${whoami.token_name ? `Token ${whoami.token_name} (${whoami.token_id})` : `Token ${whoami.token_id}`}: ${whoami.scopes.join(' ')}`;
   return html`<span class="who"><span class="account" title=${title}>${whoami.account}</span>
-    <button type="button" class="quiet small" onClick=${() => session.logout().catch(() => {})}>Log out</button></span>`;
+    <button type="button" class="quiet small" onClick=${() => session.logout()}>Log out</button></span>`;
 }
 
 function Header({ at }) {

@@ -25,9 +25,11 @@ export const connection = signal({ state: 'connecting', error: null });
 
 const bucketsKept = 360;
 
-// merged adds what an event of the stream says to what is known.
-function merged(data, event, value) {
-  if (event !== 'activity' || !data.activity) return { ...data, [event]: value };
+// merged adds what an event of the stream says to what is known. The clock of a server may be set
+// back: then it sends its steps anew, with earlier times, and those of before are wrong.
+export function merged(data, event, value) {
+  const newest = data.activity?.buckets.at(-1)?.at;
+  if (event !== 'activity' || !newest || value.buckets.at(-1)?.at < newest) return { ...data, [event]: value };
   const buckets = new Map(data.activity.buckets.map((b) => [b.at, b]));
   for (const b of value.buckets) buckets.set(b.at, b);
   const sorted = [...buckets.values()].sort((a, b) => (a.at < b.at ? -1 : 1)).slice(-bucketsKept);

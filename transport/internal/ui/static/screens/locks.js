@@ -85,7 +85,7 @@ function Nothing({ filtered, waiting, after }) {
   return html`<${Empty} title="No lock is held.">
     <p>Locks appear here while they are held. Take one:</p>
     <${Command} label="Run a command under a lock" line="octostore run deploy/prod -- sleep 30" />
-    <${Command} label="Take a lock with curl" line=${curl('POST', 'deploy/prod', 'acquire', 'ttl=30s')} />
+    <${Command} label="Take a lock with curl" line=${curlAcquire('deploy/prod', 'ttl=30s')} />
   <//>`;
 }
 
@@ -104,17 +104,17 @@ function Pages({ list, sort, after, onGo }) {
 
 function Detail({ name, live, onClose, onAccount }) {
   const session = useSession();
-  const [breaking, setBreaking] = useState(false);
+  const [breaking, setBreaking] = useState(null); // the lock as it was when its break was asked for
   const lock = live.data.lock?.name === name ? live.data.lock : null;
   return html`<${Drawer} title=${html`<bdi>${name}</bdi>`} label=${`Lock ${name}`} onClose=${onClose}>
     ${!lock && (live.error ? html`<${Problem} error=${live.error} />` : html`<${Loading} />`)}
     ${lock && html`
       <${Lease} lock=${lock} onAccount=${onAccount} />
-      ${lock.lease && session.may('break', name) && html`<div class="actions start"><button type="button" class="danger outline" onClick=${() => setBreaking(true)}>Break…</button></div>`}
+      ${lock.lease && session.may('break', name) && html`<div class="actions start"><button type="button" class="danger outline" onClick=${() => setBreaking(lock)}>Break…</button></div>`}
       <${Queue} lock=${lock} />
       <${Events} name=${name} again=${`${lock.lease?.fencing_token} ${lock.lease?.expires_at}`} />
       <${Lines} name=${name} lock=${lock} />`}
-    ${breaking && lock?.lease && html`<${Break} lock=${lock} onClose=${() => setBreaking(false)} />`}
+    ${breaking && html`<${Break} lock=${breaking} onClose=${() => setBreaking(null)} />`}
   <//>`;
 }
 
@@ -168,26 +168,39 @@ function Events({ name, again }) {
 const eventsShown = 12;
 const tones = { granted: 'good', broken: 'bad', denied: 'bad', undone: 'warn', expired: 'warn' };
 
-function curl(method, name, verb, query) {
-  const auth = who.whoami?.tokens ? ' -H "Authorization: Bearer $OCTOSTORE_TOKEN"' : '';
-  const at = `${base.href}v1/locks/${name}${verb ? `/${verb}` : ''}${query ? `?${query}` : ''}`;
-  return `curl -f${method === 'GET' ? '' : ` -X ${method}`}${auth} ${quote(at)}`;
+const auth = () => (who.whoami?.tokens ? ' -H "Authorization: Bearer $OCTOSTORE_TOKEN"' : '');
+
+const curlAcquire = (name, query) => `curl -f -X POST${auth()} ${quote(`${base.href}v1/locks/${name}/acquire?${query}`)}`;
+
+const verbLast = /(^|\/)(acquire|renew|release|break)$/;
+
+// curlShow asks for the name in the query if its last segment would be taken for a verb.
+function curlShow(name) {
+  const path = verbLast.test(name) ? `v1/locks?name=${encodeURIComponent(name)}` : `v1/locks/${name}`;
+  return `curl -f${auth()} ${quote(base.href + path)}`;
+}
+
+// octostore writes a command line. A name may begin with a dash: after -- it is no flag.
+function octostore(verb, flags, name, command) {
+  const words = name.startsWith('-') ? [flags, '--', quote(name), command] : [flags, quote(name), command && `-- ${command}`];
+  return ['octostore', verb, ...words].filter(Boolean).join(' ');
 }
 
 function Lines({ name, lock }) {
   const session = useSession();
   return html`<h3>The same in a shell</h3>
-    <${Command} label="Run a command under this lock" line=${`octostore run --wait 30s ${quote(name)} -- COMMAND`} />
-    <${Command} label="Acquire it with curl, and wait for it" line=${curl('POST', name, 'acquire', 'ttl=60s&wait=30s')} />
-    <${Command} label="Show it with curl" line=${curl('GET', name)} />
-    ${lock.lease && session.may('break', name) && html`<${Command} label="Break this lease" line=${`octostore break ${quote(name)} --token ${lock.lease.fencing_token} --reason TEXT`} />`}`;
+    <${Command} label="Run a command under this lock" line=${octostore('run', '--wait 30s', name, 'COMMAND')} />
+    <${Command} label="Acquire it with curl, and wait for it" line=${curlAcquire(name, 'ttl=60s&wait=30s')} />
+    <${Command} label="Show it with curl" line=${curlShow(name)} />
+    ${lock.lease && session.may('break', name) && html`<${Command} label="Break this lease" line=${octostore('break', `--token ${lock.lease.fencing_token} --reason TEXT`, name)} />`}`;
 }
 
+// Break asks for a reason and breaks that lease, whatever has become of the lock meanwhile: the
+// fencing token keeps a later lease from being broken.
 function Break({ lock, onClose }) {
-  const [shown] = useState(lock); // the lease that is asked about, whatever happens meanwhile
-  const submit = ({ reason }) => post(lockPath(shown.name, 'break'), { reason, fencing_token: shown.lease.fencing_token });
+  const submit = ({ reason }) => post(lockPath(lock.name, 'break'), { reason, fencing_token: lock.lease.fencing_token });
   return html`<${Confirm} title="Break this lease?" ask="reason" danger action="Break the lease" onConfirm=${submit} onClose=${onClose}>
-    <p><bdi class="strong">${shown.name}</bdi> is held by <bdi class="strong">${shown.lease.holder || shown.lease.account}</bdi> (${shown.lease.account}).
+    <p><bdi class="strong">${lock.name}</bdi> is held by <bdi class="strong">${lock.lease.holder || lock.lease.account}</bdi> (${lock.lease.account}).
     Its holder is not told before its next renewal: what it does until then is not stopped.</p>
   <//>`;
 }
