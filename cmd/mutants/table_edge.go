@@ -1,20 +1,13 @@
 package main
 
-// packageMutants break upgrades and removals of packages.
-var packageMutants = []mutant{
+// watchdogMutants restart a server that gets on, or keep one that does not.
+var watchdogMutants = []mutant{
 	{
-		name: "package-needs-settings", file: "deploy/packages/postinstall.sh",
-		old:    "if [ -e \"$f\" ] && [",
-		new:    "if [",
-		breaks: "an upgrade fails where the operator has deleted the settings",
-		tests:  []string{"-run=PackageScripts ./cmd/octostore/internal/deploy"},
-	},
-	{
-		name: "purge-of-a-mount-fails", file: "deploy/packages/postremove.sh",
-		old:    "rm -rf /var/lib/octostore || [",
-		new:    "rm -rf /var/lib/octostore && [",
-		breaks: "a package whose data is on a disk of its own cannot be purged",
-		tests:  []string{"-run=PackageScripts ./cmd/octostore/internal/deploy"},
+		name: "watchdog-of-a-slow-disk", file: "cmd/octostore/internal/server/stop.go",
+		old:    "advanced := commits != m.commits",
+		new:    "advanced := false",
+		breaks: "systemd kills a server whose disk is slow, again and again",
+		tests:  []string{"-run=WatchdogIsFedOnASlowDisk ./cmd/octostore/internal/server"},
 	},
 }
 
