@@ -121,7 +121,7 @@ var backupMutants = []mutant{
 	{
 		name: "restore-of-a-fork", file: "cmd/octostore/internal/backuptool/restore.go",
 		old:    "		if has || err != nil || cfg.DiscardNewer {",
-		new:    "		if true {",
+		new:    "		if has = true; has {",
 		breaks: "a copy on which another server ran replaces records that it lacks",
 		tests:  inBackup,
 	},
