@@ -113,6 +113,38 @@ func TestDrainRefusesAcquiresOnly(t *testing.T) {
 	s.do(t, "POST /v1/drain?reason="+long(513), onPurpose, root).wantInvalid("reason")
 }
 
+// Requests that are under way when a drain begins are answered: with a grant, which its holder
+// can release, or with the refusal. None is left waiting.
+func TestDrainAnswersAcquiresUnderWay(t *testing.T) {
+	s := newServer(t, setup{})
+	const clients = 8
+	ended, granted := make(chan answer, clients), make(chan bool, 1)
+	for range clients {
+		go func() {
+			for {
+				got := s.do(t, "POST /v1/locks/a/acquire?wait=5m")
+				if got.status != 200 {
+					ended <- got
+					return
+				}
+				select {
+				case granted <- true:
+				default:
+				}
+				s.do(t, "POST /v1/locks/a/release", header(api.HeaderLease, got.grant().LeaseID)).want(200)
+			}
+		}()
+	}
+	<-granted
+	s.do(t, "POST /v1/drain").want(200)
+	for range clients {
+		(<-ended).want(503, api.CodeDraining)
+	}
+	if state := decode[api.Server](s.do(t, "GET /v1/server").want(200)); state.Waiters != 0 || state.Held != 0 {
+		t.Errorf("%d are waiting, %d locks are held", state.Waiters, state.Held)
+	}
+}
+
 // Streams do not end with a drain: an administrator watches what the holders do. They end
 // when the server stops.
 func TestDrainLeavesStreamsOpen(t *testing.T) {

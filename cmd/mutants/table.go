@@ -31,7 +31,7 @@ func mutants() []mutant {
 		verbMutants,
 		clientMutants,
 		runMutants,
-		packageMutants,
+		watchdogMutants,
 		proxyMutants,
 		deployMutants,
 		backupMutants,

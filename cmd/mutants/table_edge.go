@@ -1,20 +1,13 @@
 package main
 
-// packageMutants break upgrades and removals of packages.
-var packageMutants = []mutant{
+// watchdogMutants restart a server that gets on, or keep one that does not.
+var watchdogMutants = []mutant{
 	{
-		name: "package-needs-settings", file: "deploy/packages/postinstall.sh",
-		old:    "if [ -e \"$f\" ] && [",
-		new:    "if [",
-		breaks: "an upgrade fails where the operator has deleted the settings",
-		tests:  []string{"-run=PackageScripts ./cmd/octostore/internal/deploy"},
-	},
-	{
-		name: "purge-of-a-mount-fails", file: "deploy/packages/postremove.sh",
-		old:    "rm -rf /var/lib/octostore || [",
-		new:    "rm -rf /var/lib/octostore && [",
-		breaks: "a package whose data is on a disk of its own cannot be purged",
-		tests:  []string{"-run=PackageScripts ./cmd/octostore/internal/deploy"},
+		name: "watchdog-of-a-slow-disk", file: "cmd/octostore/internal/server/stop.go",
+		old:    "advanced := commits != m.commits",
+		new:    "advanced := false",
+		breaks: "systemd kills a server whose disk is slow, again and again",
+		tests:  []string{"-run=WatchdogIsFedOnASlowDisk ./cmd/octostore/internal/server"},
 	},
 }
 
@@ -168,6 +161,20 @@ var statusMutants = []mutant{
 		new:    "				if false {",
 		breaks: "the newest records until a time are those after it",
 		tests:  []string{"-run=Newest ./core/journal"},
+	},
+	{
+		name: "last-pruned-meanwhile", file: "core/journal/export.go",
+		old:    "is && e.q.Newest > 0 {",
+		new:    "is && e.q.Newest > 1<<20 {",
+		breaks: "pruning makes a request for the newest records fail",
+		tests:  []string{"-run=NewestRecords ./core/journal"},
+	},
+	{
+		name: "state-pruned-meanwhile", file: "core/journal/state.go",
+		old:    "	for since, is := errors.AsType[*PrunedError](err); is;",
+		new:    "	for since, is := errors.AsType[*PrunedError](err); is && false;",
+		breaks: "pruning makes a request for the state of the server fail",
+		tests:  []string{"-run=StateOfAJournal ./core/journal"},
 	},
 	{
 		name: "reload-without-reason", file: "cmd/octostore/internal/server/policies.go",

@@ -110,14 +110,14 @@ func (h *healthcheck) server() (string, *client.Client, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	setting, addr := "OCTOSTORE_ADDR", string(loaded.Addr)
+	setting, addr, greeting := "OCTOSTORE_ADDR", string(loaded.Addr), loaded.LocalGreeting()
 	if (h.ready || h.grants) && loaded.ReadyOn == config.OnAdmin {
-		setting, addr = "OCTOSTORE_ADMIN_ADDR", string(loaded.AdminAddr)
+		setting, addr, greeting = "OCTOSTORE_ADMIN_ADDR", string(loaded.AdminAddr), ""
 	}
 	at, err := loaded.LocalURL(addr)
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: %w; --url names the server", setting, err)
 	}
-	c, err := session.LocalClient(at, h.patience())
+	c, err := session.LocalClient(at, greeting, h.patience())
 	return at, c, err
 }

@@ -42,7 +42,8 @@ func Kinds() []Kind {
 	return []Kind{
 		Granted, Renewed, Released, Expired, Broken, Undone,
 		Denied, PolicyError, Conflict, Abandoned,
-		Started, Stopped, Drained, Checkpoint, Pruned, PoliciesLoaded, ReloadFailed, ObserverParked, ObserverGap, TokenCreated, TokenRevoked, TokensPruned, AuthFailed,
+		Started, Stopped, Drained, Checkpoint, Pruned, PoliciesLoaded, ReloadFailed, ObserverParked, ObserverGap,
+		TokenCreated, TokenRevoked, TokensPruned, AuthFailed,
 		BackedUp,
 	}
 }

@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"net"
+	"net/netip"
+	"net/url"
 )
 
 // OnAdmin is the value of [Listeners] for what only the admin listener answers.
@@ -32,4 +34,37 @@ func (c Config) LocalURL(addr string) (string, error) {
 		scheme = "https"
 	}
 	return scheme + "://" + net.JoinHostPort(host, port), nil
+}
+
+// LocalGreeting returns what a client on the same machine sends to OCTOSTORE_ADDR before anything else: a
+// PROXY header of a proxy that speaks for itself, if its own address counts as a proxy's. Otherwise it is
+// empty.
+func (c Config) LocalGreeting() string {
+	if c.ProxyHeader != proxyProtocol {
+		return ""
+	}
+	at, err := c.LocalURL(string(c.Addr))
+	if err != nil {
+		return ""
+	}
+	own := localAddr(at)
+	for _, trusted := range c.TrustedProxies.List() {
+		if trusted.Contains(own) {
+			return "PROXY UNKNOWN\r\n"
+		}
+	}
+	return ""
+}
+
+// localAddr returns the address from which a client on this machine connects to a URL, which is that of
+// the URL itself.
+func localAddr(at string) netip.Addr {
+	u, err := url.Parse(at)
+	if err != nil {
+		return netip.Addr{}
+	}
+	if own, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return own.Unmap()
+	}
+	return netip.MustParseAddr("127.0.0.1") // a name such as localhost
 }

@@ -67,9 +67,12 @@ func parsePrefix(s string) (netip.Prefix, error) {
 // ProxyHeader is the header in which proxies are believed.
 type ProxyHeader string
 
-const defaultProxyHeader ProxyHeader = "x-forwarded-for"
+const (
+	defaultProxyHeader ProxyHeader = "x-forwarded-for"
+	proxyProtocol      ProxyHeader = "proxy-protocol"
+)
 
 // UnmarshalText refuses unknown headers.
 func (h *ProxyHeader) UnmarshalText(text []byte) error {
-	return oneOf(h, text, defaultProxyHeader, "forwarded", "proxy-protocol")
+	return oneOf(h, text, defaultProxyHeader, "forwarded", proxyProtocol)
 }

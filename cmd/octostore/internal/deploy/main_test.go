@@ -60,13 +60,18 @@ var buildPackages = sync.OnceValues(func() (dir string, err error) {
 		return "", err
 	}
 	dir = octotest.Path("bin/test/packages")
-	build := exec.Command(octotest.Path(".ci/packages"), dir, "v1.0.0", "amd64")
+	return dir, packagesOf(octotest.Path("."), dir, binary)
+})
+
+// packagesOf builds the packages of a source folder, with that binary, into dir.
+func packagesOf(source, dir, binary string) error {
+	build := exec.Command(filepath.Join(source, ".ci/packages"), dir, "v1.0.0", "amd64")
 	build.Env = append(os.Environ(), "BINARY="+binary, "SOURCE_DATE_EPOCH=1767225600")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
+		return fmt.Errorf("%w\n%s", err, out)
 	}
-	return dir, nil
-})
+	return nil
+}
 
 // inImage runs a script of sh as root in a copy of this system, which is gone afterwards: an
 // overlay in namespaces of its own. A folder of this system is /packages there.

@@ -1,6 +1,10 @@
 package deploy_test
 
 import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -43,7 +47,7 @@ kill $server; wait $server
 say upgrade
 dpkg-deb -R $deb /tmp/next
 sed -i 's/^Version: .*/Version: 1.1.0/' /tmp/next/DEBIAN/control
-dpkg-deb --build /tmp/next /tmp/next.deb >/dev/null
+dpkg-deb -Znone --build /tmp/next /tmp/next.deb >/dev/null
 echo '# mine' >>/etc/octostore/octostore.env
 dpkg -i /tmp/next.deb
 dpkg-query -W -f '${Version}\n' octostore | grep -x 1.1.0
@@ -65,6 +69,38 @@ dpkg --purge octostore
 for d in /var/lib/octostore /etc/octostore /var/cache/octostore; do [ ! -e $d ] || fail "$d is left"; done
 say done
 `))
+}
+
+// Packages of another folder, made at another time, have the same bytes. That binaries have the
+// same bytes is what .ci/dist-twice shows.
+func TestPackagesAreReproducible(t *testing.T) {
+	first := packages(t)
+	source, second := t.TempDir(), t.TempDir()
+	copied := exec.Command("sh", "-ec", `git ls-files -z | tar -cf - --null -T - | tar -xf - -C "$0"`, source)
+	copied.Dir = octotest.Path(".")
+	if out, err := copied.CombinedOutput(); err != nil {
+		t.Fatalf("copy the source: %v\n%s", err, out)
+	}
+	binary, err := static()
+	if err == nil {
+		err = packagesOf(source, second, binary)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"octostore_1.0.0_amd64.deb", "octostore-1.0.0-1.x86_64.rpm"} {
+		one, err := os.ReadFile(filepath.Join(first, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := os.ReadFile(filepath.Join(second, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(one, other) {
+			t.Errorf("two builds of %s differ", name)
+		}
+	}
 }
 
 // The .rpm has the same files and scripts, and is installed, upgraded and removed with its data

@@ -83,12 +83,15 @@ func shownSettings(values []config.Value) []api.Setting {
 	return all
 }
 
-// holdsSecret reports whether a text has a token in it, or a URL with a password.
+// holdsSecret reports whether a text has a token in it, or a URL with a user or a password.
 func holdsSecret(text string) bool {
 	if auth.HoldsSecret(text) {
 		return true
 	}
-	_, after, is := strings.Cut(text, "://")
-	authority, _, _ := strings.Cut(after, "/")
-	return is && strings.Contains(authority, "@")
+	for _, after := range strings.Split(text, "://")[1:] {
+		if authority, _, _ := strings.Cut(after, "/"); strings.Contains(authority, "@") {
+			return true
+		}
+	}
+	return false
 }

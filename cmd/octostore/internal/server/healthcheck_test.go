@@ -75,3 +75,21 @@ func TestHealthcheckOfAServerWithTLS(t *testing.T) {
 		t.Errorf("a server that is trusted: %+v", out)
 	}
 }
+
+// A server that expects a PROXY header from this machine, in clear and before TLS, gets one from the
+// probe; otherwise it would be restarted for being well.
+func TestHealthcheckOfAServerBehindAProxyOfThisMachine(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := octotest.WriteCertificate(t, dir, "octostore", time.Now().Add(time.Hour))
+	for trusted, tls := range map[string][]string{
+		"127.0.0.0/8": nil,
+		"192.0.2.1":   nil,
+		"127.0.0.1":   {"OCTOSTORE_TLS_CERT=" + cert, "OCTOSTORE_TLS_KEY=" + key},
+	} {
+		settings := append([]string{"OCTOSTORE_TRUSTED_PROXIES=" + trusted, "OCTOSTORE_PROXY_HEADER=proxy-protocol"}, tls...)
+		s := octotest.Start(t, t.TempDir(), settings...)
+		if out := octotest.RunWith(t, append(settings, "OCTOSTORE_ADDR="+s.Addr), "healthcheck", "--timeout=20s"); out.Code != 0 {
+			t.Errorf("trusting %s: %+v", trusted, out)
+		}
+	}
+}

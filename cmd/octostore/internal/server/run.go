@@ -50,7 +50,7 @@ func serve(
 		listening(log)
 	}
 	unit.Ready(s.status())
-	endWatch := unit.Watch(s.progress)
+	endWatch := unit.Watch(s.progress())
 	failure := s.wait(ctx)
 	endWatch()
 	unit.Stopping()

@@ -60,14 +60,31 @@ func (s *server) stop() error {
 	}
 }
 
-// progress returns nil if the loop of the lock table goes around. It does not while a commit
-// hangs.
-func (s *server) progress() error {
-	_, _, err := s.table.Queue(context.Background(), "", 0, 0)
-	if errors.Is(err, lock.ErrOutcomeUnknown) {
-		return errors.New("the lock table does not answer; a commit hangs, perhaps because the disk does")
+// progress returns a function that returns nil if the loop of the lock table has gone around since it was
+// last called. It has not while a commit hangs. Only one goroutine may call it.
+func (s *server) progress() func() error {
+	var last progressMark
+	return func() error {
+		_, _, err := s.table.Queue(context.Background(), "", 0, 0)
+		return last.check(err, s.table.Stats().Commits.Count())
 	}
-	return err
+}
+
+// progressMark is how many commits had ended at the last check. On a slow disk the lock table answers late,
+// but it gets on: to start the server again would not make the disk faster.
+type progressMark struct{ commits uint64 }
+
+// check has the answer of the lock table, and the number of commits that have ended.
+func (m *progressMark) check(answer error, commits uint64) error {
+	advanced := commits != m.commits
+	m.commits = commits
+	switch {
+	case !errors.Is(answer, lock.ErrOutcomeUnknown):
+		return answer
+	case advanced:
+		return nil
+	}
+	return errors.New("the lock table does not answer; a commit hangs, perhaps because the disk does")
 }
 
 // drain answers all waiters. Renewals and releases go on. Sockets that systemd keeps are given

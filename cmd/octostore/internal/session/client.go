@@ -4,7 +4,9 @@
 package session
 
 import (
+	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -33,9 +35,10 @@ func ClientFor(target, token string) (*client.Client, error) {
 
 // LocalClient returns a client without a token of the server that runs on this machine with
 // this certificate. The certificate is not verified: it is for other names than the address of
-// the listener, and nothing that is asked is secret.
-func LocalClient(target string, timeout time.Duration) (*client.Client, error) {
-	return choice{source: source{url: target}, timeout: timeout, local: true}.client()
+// the listener, and nothing that is asked is secret. Each connection begins with the greeting, before TLS;
+// it may be empty.
+func LocalClient(target, greeting string, timeout time.Duration) (*client.Client, error) {
+	return choice{source: source{url: target}, timeout: timeout, local: true, greeting: greeting}.client()
 }
 
 // client returns a client with the token of the choice, empty: without.
@@ -49,6 +52,9 @@ func (c choice) client() (*client.Client, error) {
 		transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see LocalClient
 		transport.Proxy = nil
 	}
+	if c.greeting != "" {
+		transport.DialContext = greeted(c.greeting, transport.DialContext)
+	}
 	// The longer timeout is for what is not bounded: requests that wait.
 	to := &http.Client{Transport: &bounded{to: transport, timeout: c.timeout}, Timeout: c.timeout + time.Second}
 	made, err := client.New(client.Config{URL: c.url, Token: c.token, HTTP: to})
@@ -56,6 +62,23 @@ func (c choice) client() (*client.Client, error) {
 		return nil, exitcode.As(exitcode.Usage, err)
 	}
 	return made, nil
+}
+
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// greeted returns a dialer whose connections begin with a greeting.
+func greeted(greeting string, dial dialer) dialer {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := io.WriteString(conn, greeting); err != nil { // a few bytes: it does not block
+			_ = conn.Close() // the first error counts
+			return nil, err
+		}
+		return conn, nil
+	}
 }
 
 func onThisMachine(target string) bool {

@@ -72,6 +72,8 @@ type choice struct {
 	kept    Credential
 	timeout time.Duration
 	local   bool // see LocalClient
+
+	greeting string // likewise
 }
 
 // choose goes through the sources in the order of their precedence.
