@@ -48,12 +48,15 @@ Everything else there is:
 
     /v1/audit       the audit log, to export and to verify
     /v1/events      events of locks, as they happen
+    /v1/activity    what happened in the last hour; /v1/live has it as a stream
+    /v1/whoami      the account and the scopes of your token
     /docs           the whole API, to read in a browser
     /openapi.yaml   the same for programs
     /auth/github    log in with GitHub, if the operator has set it up
     /v1/policies    the policies that are evaluated before a lock is granted
     /v1/terraform/  the locks as Terraform's http backend locks its state
     /v1/tokens      tokens and their scopes; once there is a token, every request needs one
+    /v1/server      the state of the server, for administrators; POST /v1/drain has it refuse acquires
     /v1/backup      a copy of the database, for administrators
     /healthz        200 unless the server has failed and has to be restarted
 ` + monitoring(a.metricsOn != AdminOnly, a.readyOn != AdminOnly)), nil
@@ -78,6 +81,7 @@ func (a *API) adminIndex() wire.Raw {
 
     /v1/tokens      tokens and their scopes; once there is a token, every request needs one
     /v1/policies    the policies that are evaluated before a lock is granted
+    /v1/server      the state of the server, for administrators; POST /v1/drain has it refuse acquires
     /v1/backup      a copy of the database, for administrators
     ` + profilesPath + `   profiles of the process
     /healthz        200 unless the server has failed and has to be restarted

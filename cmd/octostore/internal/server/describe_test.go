@@ -73,9 +73,10 @@ func TestServerShowsSettingsWithoutSecrets(t *testing.T) {
 	}
 }
 
-// A real server shows its parts, drains, and stops afterwards as always.
+// A real server shows its parts, drains, and stops afterwards as always; a restart ends the drain.
 func TestServerThatIsDrainedStopsInGoodOrder(t *testing.T) {
-	s := octotest.Start(t, t.TempDir(), "OCTOSTORE_ADMIN_ADDR=127.0.0.1:0")
+	dir := t.TempDir()
+	s := octotest.Start(t, dir, "OCTOSTORE_ADMIN_ADDR=127.0.0.1:0")
 	held := s.Take(t, "a", "?ttl=1m")
 	waiting := s.Enqueue(t, "a", "", 1)
 	var state api.Server
@@ -100,6 +101,7 @@ func TestServerThatIsDrainedStopsInGoodOrder(t *testing.T) {
 	if state, err := s.Wait(octotest.Patient); err != nil || state.ExitCode() != 0 {
 		t.Errorf("it ends with %v, %v", state, err)
 	}
+	octotest.Start(t, dir).Take(t, "a", "") // a restart ends the drain
 }
 
 // A reload is recorded with its account and its reason, also if it fails.
