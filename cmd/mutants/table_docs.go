@@ -105,6 +105,13 @@ var backupMutants = []mutant{
 		tests:  inBackup,
 	},
 	{
+		name: "backup-takes-the-space-of-a-server", file: "core/store/sqlite/backup.go",
+		old:    "running && free < size+spareBefore && ",
+		new:    "running && free < size && ",
+		breaks: "a backup on the disk of a server leaves it no space for commits",
+		tests:  inCopies,
+	},
+	{
 		name: "empty-file-revokes", file: "cmd/octostore/internal/server/watched.go",
 		old:    "err != nil || info.Size() > 0 {",
 		new:    "err != nil || info.Size() >= 0 {",

@@ -30,7 +30,8 @@ import (
 // several times a second how many bytes are written, and of how many, about; by one
 // goroutine at a time.
 //
-// Errors: [ErrNewer], [ErrForeign], [lock.ErrFull], and those of the file system. After an
+// Errors: [ErrNewer], [ErrForeign], [lock.ErrFull], also if a server on the same disk would be
+// left with less than 64 MiB, and those of the file system. After an
 // error there is no target.
 func Backup(ctx context.Context, source, target string, progress func(done, total int64)) error {
 	if err := backup(ctx, source, target, progress); err != nil {
@@ -118,8 +119,8 @@ func fill(ctx context.Context, source string, open func(string) (*rows.DB, error
 	if err != nil {
 		return err
 	}
-	if free, known := host.FreeSpace(filepath.Dir(to)); known && free < total {
-		return fmt.Errorf("%w: the copy takes %d MiB, and %d MiB are free in %s", lock.ErrFull, total>>20, free>>20, filepath.Dir(to))
+	if err := checkSpaceBeside(from, to, total); err != nil {
+		return err
 	}
 	done := reportSize(ctx, to, total, progress)
 	err = d.VacuumInto(ctx, to)
@@ -129,6 +130,24 @@ func fill(ctx context.Context, source string, open func(string) (*rows.DB, error
 	}
 	if err := checkIntegrity(ctx, to); err != nil {
 		return fmt.Errorf("check the copy: %w", err)
+	}
+	return nil
+}
+
+// checkSpaceBeside returns [lock.ErrFull] if there is no space for a copy of this size at to, or
+// if it would take that of a server that runs on the database from.
+func checkSpaceBeside(from, to string, size int64) error {
+	dir := filepath.Dir(to)
+	free, known := host.FreeSpace(dir)
+	if !known {
+		return nil
+	}
+	if free < size {
+		return fmt.Errorf("%w: the copy takes %d MiB, and %d MiB are free in %s", lock.ErrFull, size>>20, free>>20, dir)
+	}
+	if _, running, _ := Running(from); running && free < size+spareBefore && host.SameDisk(filepath.Dir(from), dir) {
+		return fmt.Errorf("%w: beside the copy of %d MiB the server needs %d MiB, and %d MiB are free in %s",
+			lock.ErrFull, size>>20, spareBefore>>20, free>>20, dir)
 	}
 	return nil
 }

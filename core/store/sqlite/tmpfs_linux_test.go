@@ -1,9 +1,14 @@
 package sqlite
 
 import (
+	"errors"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/storetest"
 )
 
 // mountTmpfs returns the root of a new file system of that size.
@@ -20,4 +25,24 @@ func mountTmpfs(t *testing.T, size string) string {
 		}
 	})
 	return dir
+}
+
+// A backup beside a server leaves the server its space. Elsewhere, and without a server, it may
+// take all there is.
+func TestBackupLeavesSpaceToAServer(t *testing.T) {
+	dir := mountTmpfs(t, "32m")
+	s := open(t, Config{Path: filepath.Join(dir, "o.db"), Reserve: -1, walSize: -1})
+	storetest.Load(t, s)
+	if err := Backup(t.Context(), s.path, filepath.Join(dir, "copy.db"), nil); !errors.Is(err, lock.ErrFull) {
+		t.Errorf("on the disk of the server: %v, want that there is too little space", err)
+	}
+	if err := Backup(t.Context(), s.path, newPath(t), nil); err != nil {
+		t.Errorf("on another disk: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Backup(t.Context(), s.path, filepath.Join(dir, "copy.db"), nil); err != nil {
+		t.Errorf("without a server: %v", err)
+	}
 }

@@ -16,19 +16,25 @@ umask 077
 name=octostore-$(date -u +%Y%m%dT%H%M%SZ).db
 file=$BACKUP_DIR/$name
 
+rm -f "$BACKUP_DIR"/octostore-*.db.partial-* # of a run that was killed
 octostore backup "$file"
-octostore backup --verify "$file"
+octostore backup --verify "$file" || {
+    code=$?
+    rm -f "$file"
+    exit "$code"
+}
+
+# Old ones on this machine go as soon as there is a good new one: they must not fill the disk
+# while the object storage cannot be reached.
+find "$BACKUP_DIR" -type f -name 'octostore-*.db' | sort -r | tail -n "+$((${KEEP_LOCAL:-7} + 1))" |
+    while IFS= read -r old; do rm -f "$old"; done
 
 case $BACKUP_REMOTE in
 s3://*)
     aws s3 cp --only-show-errors "$file" "${BACKUP_REMOTE%/}/$name"
     ;;
 *)
-    rclone copyto "$file" "${BACKUP_REMOTE%/}/$name"
+    rclone copyto "$file" "${BACKUP_REMOTE%/}/$name" # else the script ends, and removes nothing there
     rclone delete --min-age "${KEEP_DAYS:-30}d" --include 'octostore-*.db' "$BACKUP_REMOTE"
     ;;
 esac
-
-# Only now are old ones removed: a backup that failed has ended the script.
-find "$BACKUP_DIR" -type f -name 'octostore-*.db' | sort -r | tail -n "+$((${KEEP_LOCAL:-7} + 1))" |
-    while IFS= read -r old; do rm -f "$old"; done

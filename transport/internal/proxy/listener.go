@@ -47,8 +47,9 @@ type accepted struct {
 // Listen returns a listener whose connections from trusted proxies have the address of their client.
 // Such a connection has to begin with a PROXY header, before TLS, within 5 seconds; otherwise it is
 // closed and refused is called, perhaps concurrently. Connections from other addresses are passed on
-// as they are. If l is closed by itself, connections from before have 250 ms left for their header. If the source is not [Protocol], Listen returns l. The caller closes the listener it
-// returns, which closes l and ends the goroutines that Listen starts.
+// as they are. If the source is not [Protocol], Listen returns l. The caller closes the listener it
+// returns, which closes l and ends the goroutines that Listen starts. If l is closed by itself,
+// connections from before have 250 ms left for their header.
 func (p *Proxies) Listen(l net.Listener, refused func(peer net.Addr, err error)) net.Listener {
 	if p == nil || p.Source != Protocol || len(p.Trusted) == 0 {
 		return l

@@ -103,7 +103,8 @@ func TestRecipeForBackupsRuns(t *testing.T) {
 	}
 }
 
-// A backup that fails removes nothing, here or remotely, and fails the unit.
+// A backup that fails removes nothing, and fails the unit. One that cannot be copied, however
+// often, removes nothing remotely and fills no disk here.
 func TestRecipeForBackupsFailsWithoutLoss(t *testing.T) {
 	t.Parallel()
 	s := newBackupSite(t)
@@ -116,14 +117,24 @@ func TestRecipeForBackupsFailsWithoutLoss(t *testing.T) {
 	if out, err := s.run(s.dir, "remote:bucket", "http://127.0.0.1:1"); err == nil {
 		t.Errorf("without a server it succeeds:\n%s", out)
 	}
+	if kept := backups(t, s.dir); len(kept) != 3 {
+		t.Errorf("without a server %v are left, want the three old ones", kept)
+	}
+	killed := filepath.Join(s.dir, "octostore-20200104T000000Z.db.partial-1")
+	if err := os.WriteFile(killed, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(s.bin, "rclone"), []byte("#!/bin/sh\nexit 5\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := s.run(s.dir, "remote:bucket", "http://"+s.Addr); err == nil {
 		t.Errorf("without an object store it succeeds:\n%s", out)
 	}
-	if kept := backups(t, s.dir); len(kept) != 4 {
-		t.Errorf("on this machine are %v, want the three old ones and the one that could not be copied", kept)
+	if kept := backups(t, s.dir); len(kept) != 2 || strings.Contains(kept[1], "2020") {
+		t.Errorf("on this machine are %v, want the newest old one and the one that could not be copied", kept)
+	}
+	if _, err := os.Stat(killed); err == nil {
+		t.Error("what a killed run has left is still there")
 	}
 	if _, err := os.Stat(filepath.Join(s.store, "told")); err == nil {
 		t.Error("something was done remotely")

@@ -58,13 +58,15 @@ func newExporter(ctx context.Context, name string, cfg Config) (sdk.SpanExporter
 }
 
 // resourceOf describes this process, as OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES add to or replace.
-func resourceOf(ctx context.Context, version string) *resource.Resource {
-	// What the variables have wrong is left out, and the rest used.
-	r, _ := resource.New(ctx,
+func resourceOf(ctx context.Context, cfg Config) *resource.Resource {
+	r, err := resource.New(ctx,
 		resource.WithTelemetrySDK(),
 		resource.WithHost(),
-		resource.WithAttributes(attribute.String("service.name", "octostore"), attribute.String("service.version", version)),
+		resource.WithAttributes(attribute.String("service.name", "octostore"), attribute.String("service.version", cfg.Version)),
 		resource.WithFromEnv(),
 	)
+	if err != nil {
+		cfg.Logger.Warn("traces describe this process in part only", "err", err)
+	}
 	return r
 }

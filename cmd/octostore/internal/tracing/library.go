@@ -2,8 +2,10 @@ package tracing
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
@@ -18,21 +20,31 @@ func logLibrary(to *sparselog.Log) {
 	otel.SetLogger(logr.New(librarySink{to}))
 }
 
-// librarySink logs the errors of the library, and none of the values beside them.
+// librarySink logs what the library has against variables, and none of their values.
 type librarySink struct{ to *sparselog.Log }
 
 func (librarySink) Init(logr.RuntimeInfo) {}
 
-// Enabled reports that only errors are logged.
-func (librarySink) Enabled(int) bool { return false }
+const unusable = "a variable of OpenTelemetry cannot be used"
 
-func (librarySink) Info(int, string, ...any) {}
+// infoLevel is the level of the library's Info. Its Debug is above, and would come with every batch.
+const infoLevel = 4
+
+// Enabled reports which lines the library may write.
+func (librarySink) Enabled(level int) bool { return level <= infoLevel }
+
+// Info logs a line about a number that is none. It has the variable before its value.
+func (s librarySink) Info(_ int, msg string, pairs ...any) {
+	if strings.HasPrefix(msg, "Got invalid value") && len(pairs) > 0 {
+		s.to.Log(slog.LevelWarn, fmt.Sprint("library ", pairs[0]), unusable, slog.Any("variable", pairs[0]), slog.String("why", msg))
+	}
+}
 
 func (s librarySink) Error(err error, msg string, _ ...any) {
 	if of, is := errors.AsType[*url.Error](err); is {
 		err = of.Err // without the URL, which may have a password
 	}
-	s.to.Log(slog.LevelWarn, "library "+msg, "a variable of OpenTelemetry cannot be used", slog.String("to", msg), slog.Any("err", err))
+	s.to.Log(slog.LevelWarn, "library "+msg, unusable, slog.String("to", msg), slog.Any("err", err))
 }
 
 func (s librarySink) WithValues(...any) logr.LogSink { return s }

@@ -79,7 +79,7 @@ func Open(ctx context.Context, cfg Config) *Tracer {
 
 func newTracer(ctx context.Context, exporter sdk.SpanExporter, sparse *sparselog.Log, cfg Config) *Tracer {
 	t := &Tracer{queue: newQueue(exporter, cfg.Logger, sparse)}
-	described := sdk.WithResource(resourceOf(ctx, cfg.Version))
+	described := sdk.WithResource(resourceOf(ctx, cfg))
 	into := sdk.WithSpanProcessor(t.queue)
 	t.requests = sdk.NewTracerProvider(described, into)
 	t.commits = sdk.NewTracerProvider(described, into, sdk.WithSampler(sdk.AlwaysSample()), sdk.WithRawSpanLimits(commitLimits()))

@@ -152,7 +152,10 @@ const (
 // A request with a policy call, a wait and a commit: their names, parents, links, times and statuses.
 func TestTraceOfARequest(t *testing.T) {
 	r := startReceiver(t)
-	tracer, _ := openWith(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+r.URL, "OTEL_SERVICE_NAME=locks", "OTEL_RESOURCE_ATTRIBUTES=team=infra")
+	tracer, log := openWith(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+r.URL, "OTEL_SERVICE_NAME=locks", "OTEL_RESOURCE_ATTRIBUTES=team=infra")
+	if strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("good variables are a warning: %s", log)
+	}
 	began := time.Now()
 	ctx, span := tracer.Begin(requestOf(sampledParent), began)
 	if got := span.TraceID(); got != "0af7651916cd43dd8448eb211c80319c" {
@@ -290,9 +293,9 @@ func TestTraceVariables(t *testing.T) {
 func TestTraceVariablesThatAreMalformedStaySecret(t *testing.T) {
 	r := startReceiver(t)
 	tracer, log := openWith(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+r.URL, "OTEL_EXPORTER_OTLP_HEADERS=Bearer hunter2",
-		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://user:hunter2@[", "OTEL_TRACES_SAMPLER=hunter3")
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://user:hunter2@[", "OTEL_TRACES_SAMPLER=hunter3", "OTEL_BSP_MAX_QUEUE_SIZE=hunter2", "OTEL_RESOURCE_ATTRIBUTES=team")
 	flush(t, tracer)
-	for _, want := range []string{"parse headers", "parse url", "hunter3"} {
+	for _, want := range []string{"parse headers", "parse url", "hunter3", "OTEL_BSP_MAX_QUEUE_SIZE", "missing value"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log has no %q:\n%s", want, log)
 		}

@@ -36,5 +36,8 @@ func MayWrite(string) error { return nil }
 // CheckNames accepts every name: no server runs on such a system.
 func CheckNames(string) error { return nil }
 
+// SameDisk is false: no server runs on such a system.
+func SameDisk(_, _ string) bool { return false }
+
 // CopyOwner does nothing: this system has other owners.
 func CopyOwner(_, _ string) error { return nil }

@@ -95,6 +95,18 @@ func MayWrite(path string) error {
 	return unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS)
 }
 
+// SameDisk reports whether two folders are on one file system.
+func SameDisk(a, b string) bool {
+	first, err := os.Stat(a)
+	second, err2 := os.Stat(b)
+	if err != nil || err2 != nil {
+		return false
+	}
+	one, ok := first.Sys().(*syscall.Stat_t)
+	two, ok2 := second.Sys().(*syscall.Stat_t)
+	return ok && ok2 && one.Dev == two.Dev
+}
+
 // Supported returns why this system cannot keep the promises of a store; nil: it can.
 func Supported() error { return nil }
 
