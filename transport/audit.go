@@ -21,7 +21,7 @@ import (
 	"github.com/octostore/octostore/transport/problem"
 )
 
-var auditFields = param.SetOf(param.After, param.Since, param.Until, param.Prefix, param.Kind, param.Account,
+var auditFields = param.SetOf(param.After, param.Since, param.Until, param.Name, param.Prefix, param.Kind, param.Account,
 	param.Decision, param.Limit, param.Format, param.Follow, param.Last)
 
 // audit streams the audit log, or the part that is asked for, until the client's token ends.

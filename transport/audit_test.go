@@ -96,6 +96,8 @@ func TestAuditFilters(t *testing.T) {
 		"":                                    "granted conflict renewed granted broken granted released",
 		"prefix=deploy/":                      "granted conflict renewed granted broken released",
 		"prefix=deploy/t":                     "granted broken",
+		"name=deploy/test":                    "granted broken",
+		"name=deploy/t":                       "",
 		"kind=granted":                        "granted granted granted",
 		"kind=broken,released":                "broken released",
 		"kind=checkpoint":                     "",
@@ -121,7 +123,7 @@ func TestAuditFilters(t *testing.T) {
 		if got := kindsOf(records); got != want {
 			t.Errorf("%s: got %q, want %q", query, got, want)
 		}
-		filtered := strings.Contains(query, "prefix") || strings.Contains(query, "kind") || strings.Contains(query, "account") || strings.Contains(query, "decision")
+		filtered := strings.Contains(query, "name=") || strings.Contains(query, "prefix") || strings.Contains(query, "kind") || strings.Contains(query, "account") || strings.Contains(query, "decision")
 		if strings.Contains(opening, `"verifiable":true`) == filtered {
 			t.Errorf("%s: it says %s", query, opening)
 		}
@@ -142,6 +144,8 @@ func TestAuditFiltersThatAreWrong(t *testing.T) {
 
 		"until=0001-01-01T00:00:00Z": "until", // the zero time of a program
 		"prefix=*":                   "prefix",
+		"name=":                      "name", // a variable that is not set must not select all
+		"name=deploy/prod/":          "name",
 		"kind=grant":                 "kind",
 		"kind=granted,":              "kind",
 		"decision=maybe":             "decision",

@@ -62,6 +62,8 @@ func TestExportHoldsTheSelectedRecords(t *testing.T) {
 		{"until before the beginning", journal.Query{Until: at(1)}, all, last + 1, last, true},
 		{"by prefix", journal.Query{Filter: journal.Filter{Prefix: "app1/"}},
 			func(r record.Record) bool { return strings.HasPrefix(string(r.Name), "app1/") }, first, last, false},
+		{"by name", journal.Query{Filter: journal.Filter{Name: "app1/prod"}},
+			func(r record.Record) bool { return r.Name == "app1/prod" }, first, last, false},
 		{"by kind", journal.Query{Filter: journal.Filter{Kinds: []lock.Kind{lock.Denied, lock.Broken}}},
 			kinds(lock.Denied, lock.Broken), first, last, false},
 		{"by account, which holds or did it", journal.Query{Filter: journal.Filter{Account: "ops"}},

@@ -37,6 +37,7 @@ func decisionOf(k lock.Kind) Decision {
 // Filter selects lines. The zero Filter selects all; if several members are set, a line
 // must match all of them.
 type Filter struct {
+	Name     lock.Name   // is about this lock
 	Prefix   string      // the lock name begins with it; a record without a lock does not match
 	Kinds    []lock.Kind // one of these
 	Account  string      // holds the lease, or caused the event
@@ -48,12 +49,13 @@ type Filter struct {
 
 // All reports whether the filter selects every line.
 func (f *Filter) All() bool {
-	return f.Prefix == "" && len(f.Kinds) == 0 && f.Account == "" && f.Decision == "" && f.Visible == nil
+	return f.Name == "" && f.Prefix == "" && len(f.Kinds) == 0 && f.Account == "" && f.Decision == "" && f.Visible == nil
 }
 
 // Selects reports whether the filter selects the line.
 func (f *Filter) Selects(l *record.Line) bool {
 	switch {
+	case f.Name != "" && string(l.Name) != string(f.Name):
 	case f.Prefix != "" && (len(l.Name) < len(f.Prefix) || string(l.Name[:len(f.Prefix)]) != f.Prefix):
 	case len(f.Kinds) > 0 && !slices.Contains(f.Kinds, l.Kind):
 	case f.Decision != "" && decisionOf(l.Kind) != f.Decision:
@@ -87,7 +89,9 @@ func (f *Filter) String() string {
 	for _, k := range f.Kinds {
 		kinds = append(kinds, string(k))
 	}
-	add("prefix", strings.ReplaceAll(f.Prefix, "+", "%2B")) // the only character of lock names with a meaning in a query
+	const plus = "%2B" // the only character of lock names with a meaning in a query
+	add("name", strings.ReplaceAll(string(f.Name), "+", plus))
+	add("prefix", strings.ReplaceAll(f.Prefix, "+", plus))
 	add("kind", strings.Join(kinds, ","))
 	add("account", f.Account)
 	add("decision", string(f.Decision))

@@ -186,7 +186,7 @@ func (c *Client) probe(ctx context.Context, path string, query url.Values) error
 // AuditQuery selects records of the audit log. Members are the parameters of GET /v1/audit;
 // empty ones are left out.
 type AuditQuery struct {
-	After, Since, Until, Prefix, Kind, Account, Decision string
+	After, Since, Until, Name, Prefix, Kind, Account, Decision string
 
 	Limit  int64
 	Last   int // only the newest so many, 1 to 1000; not with After, Limit and Follow
@@ -196,7 +196,7 @@ type AuditQuery struct {
 
 func (q AuditQuery) values() url.Values {
 	v := nonEmpty(map[string]string{
-		"after": q.After, "since": q.Since, "until": q.Until, "prefix": q.Prefix,
+		"after": q.After, "since": q.Since, "until": q.Until, "name": q.Name, "prefix": q.Prefix,
 		"kind": q.Kind, "account": q.Account, "decision": q.Decision,
 	})
 	if q.Limit > 0 {

@@ -44,7 +44,7 @@ func (c policyCollector) Collect(ch chan<- prometheus.Metric) {
 	all := c.list()
 	loaded := 0.0
 	if all.LoadedAt != nil {
-		loaded = float64(all.LoadedAt.UnixMilli()) / 1000
+		loaded = unix(*all.LoadedAt)
 	}
 	gauge(descLoaded, loaded)
 	count(descFailed, all.FailedReloads)

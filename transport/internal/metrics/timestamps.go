@@ -13,9 +13,6 @@ func timestamp(name, help string, at func() time.Time) prometheus.Collector {
 		if at == nil {
 			return 0
 		}
-		if t := at(); !t.IsZero() {
-			return float64(t.UnixMilli()) / 1000
-		}
-		return 0
+		return unix(at())
 	})
 }

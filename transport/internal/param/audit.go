@@ -49,6 +49,11 @@ func (p *Values) AuditFilter() (f journal.Filter, err error) {
 	if f.Prefix, err = p.Prefix(); err != nil {
 		return f, err
 	}
+	if p.given.Has(Name) {
+		if f.Name, err = p.LockName(); err != nil {
+			return f, err
+		}
+	}
 	if p.given.Has(Account) && f.Account == "" {
 		return f, Wrong(Account, "", "the name of an account, or no such parameter")
 	}

@@ -166,17 +166,18 @@ func ServeFile(w http.ResponseWriter, r *http.Request, name string) bool {
 // the file already.
 func serve(w http.ResponseWriter, r *http.Request, f file) {
 	h := w.Header()
-	h.Set("Etag", f.etag)
-	if matches(r.Header["If-None-Match"], f.etag) {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	body := f.body
+	body, etag := f.body, f.etag
 	if accepts(r.Header["Accept-Encoding"], "gzip") {
 		if small := f.gzip(); small != nil {
 			h.Set("Content-Encoding", "gzip")
-			body = small
+			body, etag = small, strings.TrimSuffix(etag, `"`)+`-gzip"` // other bytes, another tag
 		}
+	}
+	h.Set("Etag", etag)
+	if matches(r.Header["If-None-Match"], etag) {
+		h.Del("Content-Encoding")
+		w.WriteHeader(http.StatusNotModified)
+		return
 	}
 	h.Set("Content-Type", f.contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))

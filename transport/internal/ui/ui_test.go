@@ -113,6 +113,13 @@ func TestPageFilesMayBeKeptBelowTheirHash(t *testing.T) {
 			t.Errorf("If-None-Match: %s: %d with %d bytes", sent, w.Code, w.Body.Len())
 		}
 	}
+	small := get(t, "app.js", "Accept-Encoding", "gzip").Header().Get("Etag")
+	if w := get(t, "app.js", "If-None-Match", small, "Accept-Encoding", "gzip"); w.Code != http.StatusNotModified {
+		t.Errorf("compressed, If-None-Match: %s: %d", small, w.Code)
+	}
+	if w := get(t, "app.js", "If-None-Match", small); w.Code != http.StatusOK {
+		t.Errorf("the tag of the compressed file stands for the whole file: %d", w.Code)
+	}
 	if w := get(t, "app.js", "If-None-Match", `"x"`); w.Code != http.StatusOK {
 		t.Errorf("another tag: %d", w.Code)
 	}

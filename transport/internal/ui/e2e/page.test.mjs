@@ -171,7 +171,7 @@ const shown = (page) => page.evaluate(() => performance.getEntriesByName('locks'
 // fill takes n locks, by requests one after the other on a few connections.
 async function fill(server, n) {
   const { hostname, port } = new URL(server.url);
-  const lanes = 16;
+  const lanes = 64;
   await Promise.all(Array.from({ length: lanes }, (_, lane) => new Promise((done, failed) => {
     const mine = Array.from({ length: Math.ceil((n - lane) / lanes) }, (_, i) => lane + i * lanes);
     const socket = connect(Number(port), hostname);

@@ -153,8 +153,8 @@ function Queue({ lock }) {
 function Events({ name, again }) {
   const session = useSession();
   const may = session.may('audit', name);
-  const { data, error } = useRecords(may ? { prefix: name, last: 200 } : null, again);
-  const records = data?.filter((r) => r.name === name).slice(-eventsShown).reverse();
+  const { data, error } = useRecords(may ? { name, last: eventsShown } : null, again);
+  const records = data?.toReversed();
   if (!may) return html`<h3>Events</h3><p class="faint">The audit log needs the scope <code>audit</code>.</p>`;
   return html`<h3>Events</h3>
     <${Problem} error=${error} />
