@@ -36,6 +36,17 @@ func TestJobGetsTheSignals(t *testing.T) {
 	}
 }
 
+// There is no moment after the command in which a signal ends the process that ran it: it may
+// have something to give back.
+func TestJobHandsSignalsOverAtItsEnd(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		if got := startRun(t, "exit 3", "-take-signals").end(t); got != (report{Code: 203}) {
+			t.Errorf("its status is %+v", got)
+		}
+	}
+}
+
 func TestJobInheritsItsInputAndOutput(t *testing.T) {
 	t.Parallel()
 	const bytes = 20_000_000

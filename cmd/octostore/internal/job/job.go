@@ -70,6 +70,11 @@ type Command struct {
 
 	// Guard is a guard started before, or nil: Start starts one.
 	Guard *Guard
+
+	// Ended is called when the command has ended and signals are still caught, so that the caller
+	// can catch them itself without a gap in which one would end this process. nil: nothing is
+	// called.
+	Ended func()
 }
 
 // Status is how a job ended.
@@ -78,6 +83,7 @@ type Status struct {
 	Signal syscall.Signal // the signal that ended the command, or 0
 	Cause  error          // why this package ended the command: ErrDeadline, what End was given, or nil
 	Typed  bool           // it was SIGINT or SIGQUIT, with the command at the terminal: this process got it, too
+	Late   []os.Signal    // signals that came when the command had ended, before Ended was called
 	Left   int            // processes left in the background that got TERM; at least 1 if there were any
 }
 

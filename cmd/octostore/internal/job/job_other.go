@@ -51,6 +51,9 @@ func Start(c Command) (*Job, error) {
 	go j.watch()
 	go func() {
 		err := j.cmd.Wait()
+		if c.Ended != nil {
+			c.Ended()
+		}
 		signal.Stop(interrupts)
 		j.mu.Lock()
 		defer j.mu.Unlock()

@@ -55,12 +55,23 @@ func wrap(args []string) int {
 	status := flags.String("status", "", "")
 	extend := flags.Int("extend", 0, "") // how often, every 200 ms
 	say := flags.String("say", "", "")   // when it is ended
+	taken := flags.Bool("take-signals", false, "")
 	_ = flags.Parse(args)
 	path, err := Find(flags.Arg(0))
 	if err != nil {
 		return cannot(err)
 	}
-	j, err := Start(Command{Path: path, Args: flags.Args(), KillAfter: *killAfter})
+	command := Command{Path: path, Args: flags.Args(), KillAfter: *killAfter}
+	caught := make(chan os.Signal, 1)
+	if *taken {
+		command.Ended = func() {
+			signal.Notify(caught, syscall.SIGTERM)
+			_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1) // which only the job catches
+			_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+			<-caught // after SIGUSR1, which has the lower number
+		}
+	}
+	j, err := Start(command)
 	if err != nil {
 		return cannot(err)
 	}
@@ -89,6 +100,9 @@ func wrap(args []string) int {
 		})
 	}
 	s := j.Wait()
+	if *taken {
+		s.Code += 100 * len(s.Late) // SIGUSR1 and SIGTERM; none has ended this process
+	}
 	if s.Typed {
 		defer dieOf(s.Signal)
 	}

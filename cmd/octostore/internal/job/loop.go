@@ -240,9 +240,25 @@ func (w *watch) replaceGuard() {
 	time.AfterFunc(time.Second, func() { close(again) })
 }
 
+// unread returns the signals that were caught and not passed on.
+func unread(signals <-chan os.Signal) (late []os.Signal) {
+	for {
+		select {
+		case sig := <-signals:
+			late = append(late, sig)
+		default:
+			return late
+		}
+	}
+}
+
 // finish sets the status.
 func (w *watch) finish() {
+	if w.command.Ended != nil {
+		w.command.Ended()
+	}
 	signal.Stop(w.job.signals)
+	w.status.Late = unread(w.job.signals)
 	said := false
 	if now := boottime.Now(); w.deadline != 0 && now >= w.lastMoment()-w.command.KillAfter+lag {
 		said = w.guard.leave(w.lastMoment() + lag + 2*resign - now) // it may end what this process has not seen

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
@@ -22,6 +23,11 @@ type held struct {
 	failing chan error    // has a value after the first of some renewals that failed
 	failed  bool          // the last renewal; for the goroutine that renews
 	file    leaseFile
+
+	// Of the time after the command: a context that the first signal to stop ends, and the end of
+	// the watch for it.
+	after   context.Context
+	unwatch func()
 }
 
 // acquire waits for the lock, and says how that goes.
@@ -121,6 +127,7 @@ func (r *Run) notAcquired(err error) error {
 // run runs the command under the lock to its end. It calls begun when the command has started,
 // and releases the lock if it cannot be started.
 func (r *Run) run(ctx context.Context, h *held, c job.Command, begun func(*job.Job)) (ending, error) {
+	c.Ended = func() { h.after, h.unwatch = untilSignal(ctx) }
 	j, err := h.start(&c)
 	if err != nil {
 		if c.Guard != nil {
@@ -248,18 +255,19 @@ func (h *held) sayLost(cause error) {
 // been alone.
 func (h *held) finish(ctx context.Context, end ending) (Outcome, error) {
 	r := h.run
+	defer h.unwatch()
 	h.sayExited(end.Status)
 	if end.Cause != nil {
-		_ = h.release(ctx) // said
+		_ = h.release(h.after) // said
 		return Outcome{}, exitcode.As(exitcode.Lost, fmt.Errorf(
 			"%s: the lease was lost while the command ran, which then %s: %w", r.Name, describe(end.Status), end.Cause,
 		))
 	}
-	waiting, unwatch := untilSignal(ctx)
-	defer unwatch()
-	h.keepHolding(waiting)
-	if signalOf(waiting) == nil {
-		ctx = waiting // the first signal ends the attempts to release
+	if !slices.ContainsFunc(end.Late, asksToStop) {
+		h.keepHolding(h.after)
+	}
+	if signalOf(h.after) == nil {
+		ctx = h.after // the first signal ends the attempts to release
 	}
 	early := h.lease.Context().Err() == nil // a loss while only --min-hold held the lock is none to the command
 	err := h.release(ctx)

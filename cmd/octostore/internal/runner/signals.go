@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"slices"
 )
 
 // interrupted is the cause of a context that a signal has ended.
@@ -39,6 +40,9 @@ func untilSignal(ctx context.Context) (context.Context, func()) {
 		<-done
 	}
 }
+
+// asksToStop reports whether a signal is one that ends a context of untilSignal.
+func asksToStop(s os.Signal) bool { return slices.Contains(stopSignals, s) }
 
 // signalOf returns the signal that has ended a context of untilSignal, or nil.
 func signalOf(ctx context.Context) os.Signal {
