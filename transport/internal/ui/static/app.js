@@ -159,7 +159,10 @@ function Shell() {
   const { needed, error } = useSession().state;
   const asked = useSignal(help);
   const screen = screens.find((s) => s.id === id);
-  const may = !session.whoami || (screen && session.may(screen.needs));
+  // Until it is known what the token may do, only screens that nearly all may see are shown: the
+  // requests of others would be refused.
+  const known = Boolean(session.whoami);
+  const may = screen && (known ? session.may(screen.needs) : screen.needs === 'read' || Boolean(error));
   useEffect(() => { document.title = `${needed ? 'Log in' : screen?.title || 'Not found'} · OctoStore`; }, [needed, screen]);
   if (needed) return html`<${Login} theme=${html`<${ThemeSwitch} />`} />`;
   return html`<a class="skip" href="#main" onClick=${(e) => { e.preventDefault(); document.getElementById('main').focus(); }}>Skip to the content</a>
@@ -167,7 +170,8 @@ function Shell() {
     <main id="main" tabindex="-1" class=${`screen-${screen?.id}`}>
       ${error && error.status !== 0 && html`<${Problem} error=${error} retry=${() => session.check()} />`}
       ${!screen && html`<${Problem} error=${new Error('There is no such screen.')} />`}
-      ${screen && !may && html`<${Problem} error=${new Error(`This account may not see this screen: its token would need the scope ${screen.needs}.`)} />`}
+      ${screen && !may && !known && html`<${Loading} />`}
+      ${screen && !may && known && html`<${Problem} error=${new Error(`This account may not see this screen: its token would need the scope ${screen.needs}.`)} />`}
       ${screen && may && html`<${Screen} key=${screen.id} of=${screen} params=${params} />`}
     </main>
     <footer class="bottom"><span>OctoStore ${server.version}</span><a href="docs">API</a></footer>
