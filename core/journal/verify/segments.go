@@ -74,3 +74,17 @@ func (c *SegmentVerifier) End(head lock.Head) error {
 	}
 	return nil
 }
+
+// CheckSegment verifies a segment, and applies its records after a sequence number to a replay.
+// The error is the first fault that either of them finds.
+func CheckSegment(check *SegmentVerifier, replay *Replay, s lock.Segment, after lock.Seq) error {
+	if err := check.Segment(s); err != nil {
+		return err
+	}
+	for l := range record.Lines(s, after) {
+		if err := replay.Apply(l.Bytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -73,7 +73,7 @@ func examine(
 		c.check, replay = verify.NewSegmentVerifier(in.Cut, in.Key), verify.NewReplay(in.Cut.Seq)
 		return func(g lock.Segment) error {
 			p.Count(int64(len(g.Bytes)), g.Count)
-			return checkSegment(c.check, replay, g, in.Cut.Seq)
+			return verify.CheckSegment(c.check, replay, g, in.Cut.Seq)
 		}
 	})
 	if ctx.Err() != nil {
@@ -93,18 +93,6 @@ func examine(
 		return c, exitcode.As(exitcode.Tampered, fmt.Errorf("records and leases contradict each other: %s", strings.Join(differences, "; ")))
 	}
 	return c, nil
-}
-
-func checkSegment(check *verify.SegmentVerifier, replay *verify.Replay, g lock.Segment, after lock.Seq) error {
-	if err := check.Segment(g); err != nil {
-		return err
-	}
-	for l := range record.Lines(g, after) {
-		if err := replay.Apply(l.Bytes); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func keyText(key ed25519.PublicKey) string {

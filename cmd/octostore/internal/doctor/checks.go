@@ -126,7 +126,10 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 		check, replay = verify.NewSegmentVerifier(in.Cut, in.Key), verify.NewReplay(in.Cut.Seq)
 		return func(s lock.Segment) error {
 			p.Count(int64(len(s.Bytes)), s.Count)
-			return checkSegment(check, replay, s, in.Cut.Seq)
+			if err := verify.CheckSegment(check, replay, s, in.Cut.Seq); err != nil {
+				return &brokenJournal{err}
+			}
+			return nil
 		}
 	})
 	p.End()
@@ -173,18 +176,6 @@ func (d *doctor) leases(ctx context.Context, path, exposed string, size int64) {
 
 // brokenJournal is the error of a broken audit log in a sound file.
 type brokenJournal struct{ error }
-
-func checkSegment(check *verify.SegmentVerifier, replay *verify.Replay, s lock.Segment, after lock.Seq) error {
-	if err := check.Segment(s); err != nil {
-		return &brokenJournal{err}
-	}
-	for l := range record.Lines(s, after) {
-		if err := replay.Apply(l.Bytes); err != nil {
-			return &brokenJournal{err}
-		}
-	}
-	return nil
-}
 
 func (d *doctor) journal(in sqlite.Inspection, check *verify.SegmentVerifier, replay *verify.Replay) {
 	differences, _ := replay.Differences(in.Leases)
