@@ -35,9 +35,16 @@ var processMutants = []mutant{
 	},
 	{
 		name: "guard-repeats-sigterm", file: "cmd/octostore/internal/job/loop.go",
-		old:    "	if now < w.lastMoment()-w.command.KillAfter+lag || now >= w.lastMoment() {\n",
+		old:    "	if !w.guardMayEnd(now) || now >= w.lastMoment() {\n",
 		new:    "	if true {\n",
 		breaks: "a wrapper that was stopped sends SIGTERM again, and programs give up their cleaning",
+		tests:  inJob,
+	},
+	{
+		name: "guard-in-step", file: "cmd/octostore/internal/job/loop.go",
+		old:    "now+boottime.Behind >= w.lastMoment()",
+		new:    "now >= w.lastMoment()",
+		breaks: "a wrapper whose clock is a few ms behind ends its guard, and processes outside the group go on without the lock",
 		tests:  inJob,
 	},
 	{

@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// Behind is the most by which the clock of one process is behind that of another on the same
+// machine, where they share it: the kernel tells hundredths of a second.
+const Behind = 10 * time.Millisecond
+
 var (
 	start = time.Now()
 
@@ -26,7 +30,7 @@ func init() {
 // may call it; it costs some microseconds.
 //
 // On Linux it is CLOCK_BOOTTIME, read from /proc/uptime, hence the same in all processes of
-// the machine; it may be up to 10 ms behind. Elsewhere, and without /proc, it is the time
+// the machine; it may be up to [Behind] behind. Elsewhere, and without /proc, it is the time
 // since the process started: the larger of what the monotonic and the wall clock say. A wall
 // clock that is set forward then moves this clock forward, too: a client gives up its lease
 // early, never late.

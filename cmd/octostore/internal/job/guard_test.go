@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+	"github.com/octostore/octostore/core/boottime"
 )
 
 // guardOf returns the guard of a process that runs a job.
@@ -151,5 +152,23 @@ func TestGroupWhoseNumberBelongsToAnotherIsNotSignalled(t *testing.T) {
 	}
 	if n := g.running(); n != 0 {
 		t.Errorf("%d processes are left", n)
+	}
+}
+
+// A process that takes its guard for idle ends it, and with it the end of what has left the group.
+func TestGuardMayBeAheadOfTheProcess(t *testing.T) {
+	w := watch{deadline: 10 * time.Second, command: Command{KillAfter: 2 * time.Second}}
+	acts := w.lastMoment() - 2*time.Second + lag // on the clock of the guard
+	for now, want := range map[time.Duration]bool{
+		acts - boottime.Behind - 1: false,
+		acts - boottime.Behind:     true,
+		acts:                       true,
+	} {
+		if got := w.guardMayEnd(now); got != want {
+			t.Errorf("%s before: %t", acts-now, got)
+		}
+	}
+	if w.deadline = 0; w.guardMayEnd(time.Hour) {
+		t.Error("without a deadline")
 	}
 }

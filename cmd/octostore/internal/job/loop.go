@@ -172,12 +172,18 @@ func (w *watch) act(now time.Duration) {
 // late ends the job because of its deadline. If this process was stopped, its guard has sent
 // TERM, and a second one would make many programs give up their cleaning.
 func (w *watch) late(now time.Duration) {
-	if now < w.lastMoment()-w.command.KillAfter+lag || now >= w.lastMoment() {
+	if !w.guardMayEnd(now) || now >= w.lastMoment() {
 		w.end(ErrDeadline, now)
 		return
 	}
 	w.blame(ErrDeadline)
 	w.termed, w.kill = true, w.lastMoment()
+}
+
+// guardMayEnd reports whether the guard may have begun to end the job because of its deadline. Its
+// clock may be ahead of this one.
+func (w *watch) guardMayEnd(now time.Duration) bool {
+	return w.deadline != 0 && now+boottime.Behind >= w.lastMoment()-w.command.KillAfter+lag
 }
 
 // over reports whether nothing of the job is left that has to end.
@@ -260,7 +266,7 @@ func (w *watch) finish() {
 	signal.Stop(w.job.signals)
 	w.status.Late = unread(w.job.signals)
 	said := false
-	if now := boottime.Now(); w.deadline != 0 && now >= w.lastMoment()-w.command.KillAfter+lag {
+	if now := boottime.Now(); w.guardMayEnd(now) {
 		said = w.guard.leave(w.lastMoment() + lag + 2*resign - now) // it may end what this process has not seen
 	}
 	if w.guard.dismiss() || said {
