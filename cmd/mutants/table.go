@@ -58,14 +58,14 @@ var leaseMutants = []mutant{
 	},
 	{
 		name: "token-ignored", file: "core/lock/holder.go",
-		old:    "e.held.lease.Token != c.Token || e.held.lease.Account",
-		new:    "e.held.lease.Account",
+		old:    "e.held.token != c.Token || e.held.account",
+		new:    "e.held.account",
 		breaks: "a lease id of an earlier lease ends the present one",
 		tests:  inLock,
 	},
 	{
 		name: "account-ignored", file: "core/lock/holder.go",
-		old:    " || e.held.lease.Account != c.Origin.Actor.Account {",
+		old:    " || e.held.account != c.Origin.Actor.Account {",
 		new:    " {",
 		breaks: "another account may renew and release",
 		tests:  inLock,
