@@ -42,7 +42,8 @@ type exchange struct {
 	span    span.Span     // nil: the request is not traced
 	counted *limit.Bucket // the bucket that counts the request while it lasts, or nil
 
-	buf []byte // holds the body of the request, then that of the answer
+	length []string // the value of Content-Length, made with that of X-Request-Id: one allocation for both
+	buf    []byte   // holds the body of the request, then that of the answer
 }
 
 // maxKept is the size up to which a buffer is kept for other requests. Only long lists are
@@ -55,14 +56,16 @@ var errPanicked = errors.New("a handler panicked")
 
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
-	buf := x.buf[:0]
-	*x = exchange{api: a, w: w, caller: caller{r: r, started: time.Now()}, conn: conn.Of(r), route: a.unrouted, code: metrics.OK, buf: buf}
+	x.api, x.w, x.r, x.started = a, w, r, time.Now() // finish left nothing else
+	x.conn, x.route, x.code = conn.Of(r), a.unrouted, metrics.OK
 	x.id = a.ids.idOf(r)
 	if a.proxies != nil {
 		a.findClient(r)
 	}
+	values := make([]string, 2)
+	values[0], x.length = x.id, values[1:]
 	h := w.Header()
-	h["X-Request-Id"] = []string{x.id}
+	h["X-Request-Id"] = values[:1:1]
 	h["Cache-Control"] = wire.NoStore
 	h["X-Content-Type-Options"] = wire.NoSniff
 	x.armRead()
@@ -129,7 +132,7 @@ func (x *exchange) finish() {
 	}
 	aborted := x.aborted
 	if cap(x.buf) <= maxKept {
-		*x = exchange{buf: x.buf}
+		*x = exchange{buf: x.buf[:0]}
 		exchanges.Put(x)
 	}
 	if aborted {

@@ -30,7 +30,7 @@ func (a *API) renewLock(ctx context.Context, c *caller, p *param.Values) (wire.G
 	if err != nil {
 		return wire.Grant{}, err
 	}
-	if !lasts(grant.Lease) {
+	if !lasts(grant.Lease, time.Now()) {
 		return wire.Grant{}, lock.ErrTooLate
 	}
 	return wire.Grant{Grant: grant, Text: p.PrefersText()}, nil
@@ -156,16 +156,17 @@ func (x *exchange) deliverGrant(grant table.Grant, wait time.Duration) error {
 	if x.context().Err() != nil || x.hasLeft() {
 		return lock.ErrGone
 	}
-	if err := x.principal.Err(time.Now()); err != nil {
+	times := x.times()
+	if err := x.principal.Err(times.Now); err != nil {
 		return err
 	}
-	if !lasts(grant.Lease) {
+	if !lasts(grant.Lease, times.Now) {
 		undo = false // it ends by itself
 		return lock.ErrTooLate
 	}
 	answer := wire.Grant{Grant: grant, Wait: wait, Text: x.params.PrefersText()}
-	x.buf = answer.Append(x.buf[:0], x.times())
-	if err := x.deliver(answer.Head().ContentType); err != nil {
+	x.buf = answer.Append(x.buf[:0], times)
+	if err := x.deliver(answer.Head().ContentType, times.Now); err != nil {
 		return lock.ErrGone
 	}
 	undo = false
@@ -174,6 +175,6 @@ func (x *exchange) deliverGrant(grant table.Grant, wait time.Duration) error {
 
 // lasts reports whether the lease has at least a millisecond left, the least an
 // answer can speak of.
-func lasts(l *lock.Lease) bool {
-	return time.Until(l.ExpiresAt) >= time.Millisecond
+func lasts(l *lock.Lease, now time.Time) bool {
+	return l.ExpiresAt.Sub(now) >= time.Millisecond
 }

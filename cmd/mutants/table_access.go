@@ -74,8 +74,8 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "granted-to-the-revoked", file: "transport/leases.go",
-		old:    "	if err := x.principal.Err(time.Now()); err != nil {\n		return err",
-		new:    "	if err := x.principal.Err(time.Now()); false {\n		return err",
+		old:    "	if err := x.principal.Err(times.Now); err != nil {\n		return err",
+		new:    "	if err := x.principal.Err(times.Now); false {\n		return err",
 		breaks: "a grant that crosses the end of its token is handed out",
 		tests:  inTransport,
 	},
@@ -236,15 +236,15 @@ var loginMutants = []mutant{
 var edgeMutants = []mutant{
 	{
 		name: "lapsed-lease-handed-out", file: "transport/leases.go",
-		old:    "if !lasts(grant.Lease) {\n		undo = false",
-		new:    "if false && !lasts(grant.Lease) {\n		undo = false",
+		old:    "if !lasts(grant.Lease, times.Now) {\n		undo = false",
+		new:    "if false && !lasts(grant.Lease, times.Now) {\n		undo = false",
 		breaks: "a 200 is sent for a lease that has ended meanwhile",
 		tests:  inTransport,
 	},
 	{
 		name: "lapsed-in-a-pause-handed-out", file: "transport/leases.go",
-		old:    "if !lasts(grant.Lease) {\n		undo = false",
-		new:    "if false && !lasts(grant.Lease) {\n		undo = false",
+		old:    "if !lasts(grant.Lease, times.Now) {\n		undo = false",
+		new:    "if false && !lasts(grant.Lease, times.Now) {\n		undo = false",
 		breaks: "a server that stood still answers 200 for a lease that ended meanwhile",
 		tests:  inPauses,
 	},
@@ -257,8 +257,8 @@ var edgeMutants = []mutant{
 	},
 	{
 		name: "lost-answer-not-undone", file: "transport/leases.go",
-		old:    "ContentType); err != nil {\n		return lock.ErrGone",
-		new:    "ContentType); err != nil {\n		undo = false\n		return lock.ErrGone",
+		old:    "times.Now); err != nil {\n		return lock.ErrGone",
+		new:    "times.Now); err != nil {\n		undo = false\n		return lock.ErrGone",
 		breaks: "a grant whose answer could not be written stays",
 		tests:  inTransport,
 	},
