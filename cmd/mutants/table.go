@@ -175,7 +175,7 @@ var queueMutants = []mutant{
 	{
 		name: "departure-unheard", file: "core/table/acquire.go",
 		old:    "	case <-w.gone:\n		w.gone = nil\n",
-		new:    "	case <-w.gone:\n		w.gone = nil\n		return lock.Reply{}, false\n",
+		new:    "	case <-w.gone:\n		w.gone = nil\n		return true\n",
 		breaks: "the loop is not told that a caller has gone",
 		tests:  inTable,
 	},
