@@ -94,7 +94,7 @@ func FuzzLane(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, sent []byte, first, second uint16) {
 		if len(sent) > 32<<10 || bytes.Contains(sent, []byte("/drain")) {
-			t.Skip()
+			return // not for both servers at any time
 		}
 		s := script{string(sent)}.cut(int(first))
 		if second > first {
