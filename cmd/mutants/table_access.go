@@ -45,9 +45,9 @@ var accessMutants = []mutant{
 		tests:  inAuth,
 	},
 	{
-		name: "conflict-names-the-holder", file: "core/service.go",
-		old:    "if err != nil && !p.May(auth.Read, r.Name) {",
-		new:    "if err != nil && false {",
+		name: "conflict-names-the-holder", file: "core/acquire.go",
+		old:    "	if p.May(auth.Read, name) {\n		return err\n",
+		new:    "	if true {\n		return err\n",
 		breaks: "an account that may not read a lock learns its holder",
 		tests:  inTransport,
 	},
@@ -270,7 +270,7 @@ var edgeMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "superseded-names-the-holder", file: "core/service.go",
+		name: "superseded-names-the-holder", file: "core/acquire.go",
 		old:    "		return &lock.SupersededError{Held: hidden(superseded.Held)}\n",
 		new:    "		return superseded\n",
 		breaks: "a keyed repeat tells an account that may not read the lock who holds it",
