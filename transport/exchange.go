@@ -29,10 +29,11 @@ type exchange struct {
 	api *API
 	w   http.ResponseWriter
 	caller
-	conn   *conn.Conn // nil in tests without a connection
-	route  *route
-	params param.Values
-	ctx    context.Context // ends before the context of r; nil: the context of r
+	conn  *conn.Conn // nil in tests without a connection
+	route *route
+	ctx   context.Context // ends before the context of r; nil: the context of r
+	*workspace
+	waiting waiting
 
 	status   int      // of the answer; 0: nothing has been written
 	code     api.Code // under which the metrics count it
@@ -43,20 +44,30 @@ type exchange struct {
 	counted *limit.Bucket // the bucket that counts the request while it lasts, or nil
 
 	length []string // the value of Content-Length, made with that of X-Request-Id: one allocation for both
-	buf    []byte   // holds the body of the request, then that of the answer
+}
+
+// workspace is what an exchange needs to read its request and to build its answer. While it waits
+// for a lock it has none.
+type workspace struct {
+	params param.Values
+	buf    []byte // holds the body of the request, then that of the answer
 }
 
 // maxKept is the size up to which a buffer is kept for other requests. Only long lists are
 // larger.
 const maxKept = 64 << 10
 
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+var (
+	exchanges  = sync.Pool{New: func() any { return new(exchange) }}
+	workspaces = sync.Pool{New: func() any { return new(workspace) }}
+)
 
 var errPanicked = errors.New("a handler panicked")
 
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
 	x.api, x.w, x.r, x.started = a, w, r, time.Now() // finish left nothing else
+	x.takeWorkspace()
 	x.conn, x.route, x.code = conn.Of(r), a.unrouted, metrics.OK
 	x.id = a.ids.idOf(r)
 	if a.proxies != nil {
@@ -116,7 +127,11 @@ func (x *exchange) run(rt *route) {
 // finish ends the exchange. It has to be deferred, as it also handles panics.
 func (x *exchange) finish() {
 	if p := recover(); p != nil {
+		x.takeWorkspace()
 		x.panicked(p)
+	}
+	if x.waiting.release != nil {
+		x.waiting.release()
 	}
 	x.api.limits.End(x.counted)
 	took := time.Since(x.started)
@@ -131,12 +146,29 @@ func (x *exchange) finish() {
 			slog.Duration("took", took), slog.String("request_id", x.id), slog.String("remote", x.r.RemoteAddr))
 	}
 	aborted := x.aborted
-	if cap(x.buf) <= maxKept {
-		*x = exchange{buf: x.buf[:0]}
-		exchanges.Put(x)
-	}
+	x.leaveWorkspace()
+	*x = exchange{}
+	exchanges.Put(x)
 	if aborted {
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// takeWorkspace makes sure that the exchange has a workspace.
+func (x *exchange) takeWorkspace() {
+	if x.workspace == nil {
+		x.workspace = workspaces.Get().(*workspace)
+		x.params.Lock = x.waiting.name
+	}
+}
+
+// leaveWorkspace gives the workspace to other requests.
+func (x *exchange) leaveWorkspace() {
+	space := x.workspace
+	x.workspace = nil
+	if cap(space.buf) <= maxKept {
+		*space = workspace{buf: space.buf[:0]}
+		workspaces.Put(space)
 	}
 }
 

@@ -296,6 +296,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
 	}
 	if path, is := strings.CutPrefix(x.r.URL.Path, lockPrefix); is && on == mainListener {
 		a.lockRoute(x, path)
+		if x.waiting.asks {
+			x.awaitGrant()
+		}
 		return
 	}
 	a.routers[on].ServeHTTP(x, x.r)

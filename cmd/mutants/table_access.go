@@ -81,7 +81,7 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "waiters-outlive-their-token", file: "transport/leases.go",
-		old:    "		defer x.endWithToken()()\n",
+		old:    "		w.release = x.endWithToken()\n",
 		new:    "",
 		breaks: "a waiter with a revoked token waits on",
 		tests:  inTransport,
