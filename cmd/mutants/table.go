@@ -51,8 +51,8 @@ var leaseMutants = []mutant{
 	},
 	{
 		name: "lease-id-of-any-name", file: "core/table/leaseid.go",
-		old:    "	mac.Write([]byte(name))\n",
-		new:    "",
+		old:    ", uint64(token)), name...)",
+		new:    ", uint64(token)), \"any\"...)",
 		breaks: "the lease id of one lock works for another",
 		tests:  inTable,
 	},
