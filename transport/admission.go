@@ -205,5 +205,5 @@ func (a *API) logEvicted(on listener, network netip.Addr) {
 }
 
 // hasLeft reports whether the client has closed its connection. It is for the last moment before
-// a grant is delivered.
-func (x *exchange) hasLeft() bool { return conn.HasHungUp(x.ownConnection(), x.started) }
+// a grant is delivered: nobody else looks at the connection of a request that did not wait in a queue.
+func (x *exchange) hasLeft() bool { return conn.HasHungUp(x.ownConnection()) }
