@@ -52,7 +52,7 @@ var limitMutants = []mutant{
 		tests:  []string{"-run=SafeEnd ./transport"},
 	},
 	{
-		name: "values-of-headers-run-on", file: "transport/exchange.go",
+		name: "values-of-headers-run-on", file: "transport/answer.go",
 		old:    "values[:1:1]",
 		new:    "values",
 		breaks: "an answer has its length as a second request id",
