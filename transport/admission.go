@@ -142,7 +142,8 @@ func (ids requestIDs) idOf(r *http.Request) string {
 	if chosen := r.Header["X-Request-Id"]; len(chosen) == 1 && validRequestID(chosen[0]) && !auth.HoldsSecret(chosen[0]) {
 		return chosen[0]
 	}
-	return ids.process + strconv.FormatUint(ids.last.Add(1), 10)
+	var text [32]byte // room for both
+	return string(strconv.AppendUint(append(text[:0], ids.process...), ids.last.Add(1), 10))
 }
 
 func validRequestID(id string) bool {
@@ -204,5 +205,5 @@ func (a *API) logEvicted(on listener, network netip.Addr) {
 }
 
 // hasLeft reports whether the client has closed its connection. It is for the last moment before
-// a grant is delivered.
-func (x *exchange) hasLeft() bool { return conn.HasHungUp(x.ownConnection(), x.started) }
+// a grant is delivered: nobody else looks at the connection of a request that did not wait in a queue.
+func (x *exchange) hasLeft() bool { return conn.HasHungUp(x.ownConnection()) }

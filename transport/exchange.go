@@ -29,10 +29,11 @@ type exchange struct {
 	api *API
 	w   http.ResponseWriter
 	caller
-	conn   *conn.Conn // nil in tests without a connection
-	route  *route
-	params param.Values
-	ctx    context.Context // ends before the context of r; nil: the context of r
+	conn  *conn.Conn // nil in tests without a connection
+	route *route
+	ctx   context.Context // ends before the context of r; nil: the context of r
+	*workspace
+	waiting waiting
 
 	status   int      // of the answer; 0: nothing has been written
 	code     api.Code // under which the metrics count it
@@ -42,27 +43,40 @@ type exchange struct {
 	span    span.Span     // nil: the request is not traced
 	counted *limit.Bucket // the bucket that counts the request while it lasts, or nil
 
-	buf []byte // holds the body of the request, then that of the answer
+	length []string // the value of Content-Length, made with that of X-Request-Id: one allocation for both
+}
+
+// workspace is what an exchange needs to read its request and to build its answer. While it waits
+// for a lock it has none.
+type workspace struct {
+	params param.Values
+	buf    []byte // holds the body of the request, then that of the answer
 }
 
 // maxKept is the size up to which a buffer is kept for other requests. Only long lists are
 // larger.
 const maxKept = 64 << 10
 
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+var (
+	exchanges  = sync.Pool{New: func() any { return new(exchange) }}
+	workspaces = sync.Pool{New: func() any { return new(workspace) }}
+)
 
 var errPanicked = errors.New("a handler panicked")
 
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
-	buf := x.buf[:0]
-	*x = exchange{api: a, w: w, caller: caller{r: r, started: time.Now()}, conn: conn.Of(r), route: a.unrouted, code: metrics.OK, buf: buf}
+	x.api, x.w, x.r, x.started = a, w, r, time.Now() // finish left nothing else
+	x.takeWorkspace()
+	x.conn, x.route, x.code = conn.Of(r), a.unrouted, metrics.OK
 	x.id = a.ids.idOf(r)
 	if a.proxies != nil {
 		a.findClient(r)
 	}
+	values := make([]string, 2)
+	values[0], x.length = x.id, values[1:]
 	h := w.Header()
-	h["X-Request-Id"] = []string{x.id}
+	h["X-Request-Id"] = values[:1:1]
 	h["Cache-Control"] = wire.NoStore
 	h["X-Content-Type-Options"] = wire.NoSniff
 	x.armRead()
@@ -113,7 +127,11 @@ func (x *exchange) run(rt *route) {
 // finish ends the exchange. It has to be deferred, as it also handles panics.
 func (x *exchange) finish() {
 	if p := recover(); p != nil {
+		x.takeWorkspace()
 		x.panicked(p)
+	}
+	if x.waiting.release != nil {
+		x.waiting.release()
 	}
 	x.api.limits.End(x.counted)
 	took := time.Since(x.started)
@@ -128,12 +146,29 @@ func (x *exchange) finish() {
 			slog.Duration("took", took), slog.String("request_id", x.id), slog.String("remote", x.r.RemoteAddr))
 	}
 	aborted := x.aborted
-	if cap(x.buf) <= maxKept {
-		*x = exchange{buf: x.buf}
-		exchanges.Put(x)
-	}
+	x.leaveWorkspace()
+	*x = exchange{}
+	exchanges.Put(x)
 	if aborted {
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// takeWorkspace makes sure that the exchange has a workspace.
+func (x *exchange) takeWorkspace() {
+	if x.workspace == nil {
+		x.workspace = workspaces.Get().(*workspace)
+		x.params.Lock = x.waiting.name
+	}
+}
+
+// leaveWorkspace gives the workspace to other requests.
+func (x *exchange) leaveWorkspace() {
+	space := x.workspace
+	x.workspace = nil
+	if cap(space.buf) <= maxKept {
+		*space = workspace{buf: space.buf[:0]}
+		workspaces.Put(space)
 	}
 }
 

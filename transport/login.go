@@ -91,7 +91,7 @@ func (a *API) gitHubLimit(c *caller) func() error {
 // deliverToken writes the answer that shows a token, and revokes the token if the answer could
 // not be delivered.
 func (x *exchange) deliverToken(github *login.GitHub, t login.Token, contentType []string) {
-	err := x.deliver(contentType)
+	err := x.deliver(contentType, x.times().Now)
 	clear(x.buf) // the buffer is kept for other requests
 	if err != nil {
 		github.Undo(x.r.Context(), x.origin(), t)

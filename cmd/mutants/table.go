@@ -51,8 +51,8 @@ var leaseMutants = []mutant{
 	},
 	{
 		name: "lease-id-of-any-name", file: "core/table/leaseid.go",
-		old:    "	mac.Write([]byte(name))\n",
-		new:    "",
+		old:    ", uint64(token)), name...)",
+		new:    ", uint64(token)), \"any\"...)",
 		breaks: "the lease id of one lock works for another",
 		tests:  inTable,
 	},
@@ -175,7 +175,7 @@ var queueMutants = []mutant{
 	{
 		name: "departure-unheard", file: "core/table/acquire.go",
 		old:    "	case <-w.gone:\n		w.gone = nil\n",
-		new:    "	case <-w.gone:\n		w.gone = nil\n		return lock.Reply{}, false\n",
+		new:    "	case <-w.gone:\n		w.gone = nil\n		return true\n",
 		breaks: "the loop is not told that a caller has gone",
 		tests:  inTable,
 	},

@@ -173,8 +173,8 @@ var loopMutants = []mutant{
 	},
 	{
 		name: "commit-awaited-for-ever", file: "core/table/calls.go",
-		old:    "	c.timer.Reset(patience)\n	var r lock.Reply",
-		new:    "	c.timer.Reset(time.Hour)\n	var r lock.Reply",
+		old:    "	c.timer.Reset(patience)\n	select",
+		new:    "	c.timer.Reset(time.Hour)\n	select",
 		breaks: "a disk that hangs takes every caller with it",
 		tests:  inTable,
 	},

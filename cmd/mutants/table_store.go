@@ -253,7 +253,7 @@ var machineMutants = []mutant{
 	},
 	{
 		name: "large-answer-buffers-kept", file: "transport/exchange.go",
-		old:    "if cap(x.buf) <= maxKept {",
+		old:    "if cap(space.buf) <= maxKept {",
 		new:    "if true {",
 		breaks: "every connection keeps the memory of the longest answer it ever had",
 		tests:  inBuffers,

@@ -34,7 +34,7 @@ type Command struct {
 	TTL     time.Duration
 	Cause   string
 	Opinion Opinion
-	Event   Event    // DoAppend
+	Event   *Event   // DoAppend
 	Called  *Command // DoClaim: the acquire that was called
 	// Rechecks: DoAcquire, the request can be called when its turn comes. Without it the
 	// lock is given at once.
@@ -211,7 +211,7 @@ func (m *Machine) do(c *Command) {
 	case DoReceived:
 		m.received(c)
 	case DoAppend:
-		m.answer(c, Reply{Seq: m.record(c.Event)})
+		m.answer(c, Reply{Seq: m.record(*c.Event)})
 	case DoQueue:
 		m.queuePage(c)
 	case DoDrain:

@@ -199,9 +199,10 @@ func (t *Table) send(c *lock.Command, r lock.Reply) {
 	switch {
 	case to == nil:
 	case r.Turn != nil:
-		to.replies <- r // never blocks: there is room for one call and one answer
+		to.replies <- r.Turn // never blocks: there is room for one call and one answer
 	case to.state.CompareAndSwap(asked, answered):
-		to.replies <- r
+		to.reply = r
+		to.replies <- nil
 	default:
 		t.undo(r)
 	}

@@ -56,6 +56,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/version", ""},
 	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/table core/auth core/journal core/journal/record core/sparselog core/timetext core/sleep"},
 	{"transport/internal/activity", "transport/api core/journal core/journal/record core/lock core/table"},
+	{"transport/internal/lane", ""},
 	{"transport/internal/live", ""},
 	{"transport/internal/conn", "core/sparselog"},
 	{"transport/internal/limit", "transport/problem core/auth"},
