@@ -137,20 +137,20 @@ func (s *Service) question(hook Hook, phase Phase, a lock.Acquisition, view lock
 	}
 }
 
-// acquireJudged has the guard judge a new request, applies the decision, and has the guard
+// askJudged has the guard judge a new request, applies the decision, and has the guard
 // asked again when the request has waited and reached the front. A repeated attempt that
 // has its lease already is not judged again: only the answer was lost.
-func (s *Service) acquireJudged(ctx context.Context, a lock.Acquisition) (table.Grant, error) {
+func (s *Service) askJudged(ctx context.Context, a *lock.Acquisition) (Asked, error) {
 	if !a.Attempt.IsZero() {
-		if g, ok, err := s.table.Repeat(a); ok || err != nil {
-			return g, err
+		if g, ok, err := s.table.Repeat(*a); ok || err != nil {
+			return Asked{grant: &g}, err
 		}
 	}
-	asked := a // every policy sees the original request, without the caps of other policies
-	if err := s.judgeAcquire(ctx, &a); err != nil {
-		return table.Grant{}, err
+	asked := *a // every policy sees the original request, without the caps of other policies
+	if err := s.judgeAcquire(ctx, a); err != nil {
+		return Asked{}, err
 	}
-	return s.acquireAtTurn(ctx, a, asked)
+	return s.askAtTurn(ctx, a, &asked)
 }
 
 // judgeAcquire has the guard judge a new request, and applies the decision.
@@ -181,18 +181,25 @@ func clientGone(ctx context.Context) error {
 	return nil
 }
 
-// acquireAtTurn acquires the lock. If the request has to wait, the guard is asked again
-// when it reaches the front.
-func (s *Service) acquireAtTurn(ctx context.Context, a, asked lock.Acquisition) (table.Grant, error) {
+// askAtTurn asks for the lock. If the request has to wait, the guard is asked again when it
+// reaches the front.
+func (s *Service) askAtTurn(ctx context.Context, a, asked *lock.Acquisition) (Asked, error) {
 	if a.Wait <= 0 {
-		return s.table.Acquire(ctx, a)
+		q, err := s.table.Ask(ctx, a, nil)
+		return Asked{service: s, table: q, name: a.Name}, err
 	}
-	g, err := s.table.AcquireWith(ctx, a, s.judgeAtTurn(asked, a.Opinion))
+	q, err := s.table.Ask(ctx, a, s.judgeAtTurn(asked, &a.Opinion))
+	return Asked{service: s, table: q, name: a.Name, judged: asked}, err
+}
+
+// recorded returns the refusal of a request, after it was recorded if the guard refused it at
+// its turn.
+func (a *Asked) recorded(ctx context.Context, err error) error {
 	if refused, is := errors.AsType[*refusedAtTurn](err); is {
-		s.refusals.gather()
-		return table.Grant{}, s.recordRefusal(ctx, asked, refused.said, refused.error)
+		a.service.refusals.gather()
+		return a.service.recordRefusal(ctx, *a.judged, refused.said, refused.error)
 	}
-	return g, err
+	return err
 }
 
 // refusedAtTurn is a refusal that is not recorded yet. The next waiter is called as soon as
@@ -234,15 +241,15 @@ func (g *gathering) end() {
 // judgeAtTurn returns the recheck of a waiter that has reached the front, if policies cover
 // the name then (see [Rechecks]): the policies may have changed while it waited. The
 // verdicts from the arrival of the request stay in the record.
-func (s *Service) judgeAtTurn(asked lock.Acquisition, before lock.Opinion) table.Recheck {
+func (s *Service) judgeAtTurn(asked *lock.Acquisition, before *lock.Opinion) table.Recheck {
 	return func(ctx context.Context, at lock.Turn) (lock.Opinion, error) {
-		q := s.question(HookAcquire, PhaseGrant, asked, s.table.Get(asked.Name))
+		q := s.question(HookAcquire, PhaseGrant, *asked, s.table.Get(asked.Name))
 		q.Waited = at.Waited
 		atTurn, err := s.judge(ctx, q)
 		if errors.Is(err, lock.ErrGone) {
 			return lock.Opinion{}, err
 		}
-		said := before // the policy sets may differ: policies can be reloaded meanwhile
+		said := *before // the policy sets may differ: policies can be reloaded meanwhile
 		said.SetAtGrant, said.Notes = atTurn.PolicySet, atTurn.Notes
 		said.Verdicts = append(before.Verdicts[:len(before.Verdicts):len(before.Verdicts)], atTurn.Verdicts...)
 		if err != nil {

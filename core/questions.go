@@ -25,11 +25,11 @@ func (s *Service) AcquireQuestion(p auth.Principal, account string, r AcquireReq
 	if err := mayAskFor(p, account); err != nil {
 		return Question{}, err
 	}
-	a, err := s.acquisition(supposed(p, account), r)
+	a, err := s.acquisition(supposed(p, account), &r)
 	if err != nil {
 		return Question{}, err
 	}
-	return s.question(HookAcquire, PhaseRequest, a, s.table.Get(a.Name)), nil
+	return s.question(HookAcquire, PhaseRequest, *a, s.table.Get(a.Name)), nil
 }
 
 // RenewQuestion is [Service.AcquireQuestion] for a renewal of the present lease. Only the

@@ -7,8 +7,8 @@
 package core
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -92,71 +92,37 @@ func (s *Service) MaxTTL() time.Duration { return s.cfg.MaxTTL }
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrClosed], and [lock.ErrGone]
 // when ctx ended first.
 func (s *Service) Acquire(ctx context.Context, p auth.Principal, r AcquireRequest) (table.Grant, error) {
-	a, err := s.acquisition(p, r)
+	asked, err := s.Ask(ctx, p, &r)
 	if err != nil {
 		return table.Grant{}, err
 	}
-	if err := may(p, "acquire", auth.Acquire, r.Name); err != nil {
-		return table.Grant{}, err
-	}
-	g, err := s.acquire(ctx, a)
-	if err != nil && !p.May(auth.Read, r.Name) {
-		return g, withoutHolder(err)
-	}
-	return g, err
+	return asked.Wait(ctx, &p)
 }
 
-// withoutHolder returns a refusal for an account that may not read the lock.
-func withoutHolder(err error) error {
-	hidden := func(e lock.HeldError) lock.HeldError {
-		return lock.HeldError{Position: e.Position, Waiters: e.Waiters, Waited: e.Waited, Hidden: true}
-	}
-	if superseded, is := errors.AsType[*lock.SupersededError](err); is {
-		return &lock.SupersededError{Held: hidden(superseded.Held)}
-	}
-	if held, is := errors.AsType[*lock.HeldError](err); is {
-		without := hidden(*held)
-		return &without
-	}
-	return err
-}
-
-func (s *Service) acquire(ctx context.Context, a lock.Acquisition) (table.Grant, error) {
-	if s.cfg.Guard.Covers(HookAcquire, a.Name) {
-		return s.acquireJudged(ctx, a)
-	}
-	if s.judges {
-		return s.acquireAtTurn(ctx, a, a)
-	}
-	return s.table.Acquire(ctx, a)
-}
-
-func (s *Service) acquisition(p auth.Principal, r AcquireRequest) (lock.Acquisition, error) {
-	if r.TTL == 0 {
-		r.TTL = s.cfg.DefaultTTL
-	}
-	attempt, keyErr := lock.NewAttempt(r.Key, r.TTL, r.Confirm, r.Holder, r.Metadata)
+func (s *Service) acquisition(p auth.Principal, r *AcquireRequest) (*lock.Acquisition, error) {
+	ttl := cmp.Or(r.TTL, s.cfg.DefaultTTL)
+	attempt, keyErr := lock.NewAttempt(r.Key, ttl, r.Confirm, r.Holder, r.Metadata)
 	err := firstError(
-		lock.CheckTTL(r.TTL, s.cfg.MaxTTL),
-		lock.CheckConfirm(r.Confirm, r.TTL),
+		lock.CheckTTL(ttl, s.cfg.MaxTTL),
+		lock.CheckConfirm(r.Confirm, ttl),
 		input.CheckText("holder", r.Holder, lock.MaxHolder),
 		input.CheckText("reason", r.Reason, lock.MaxReason),
 		lock.CheckMetadata(r.Metadata),
 		keyErr,
 	)
 	if err != nil {
-		return lock.Acquisition{}, err
+		return nil, err
 	}
 	if r.Wait < 0 {
-		return lock.Acquisition{}, &input.Error{Field: "wait", Problem: fmt.Sprintf("is %s", r.Wait), Want: "0 or more"}
+		return nil, &input.Error{Field: "wait", Problem: fmt.Sprintf("is %s", r.Wait), Want: "0 or more"}
 	}
-	return lock.Acquisition{
+	return &lock.Acquisition{
 		Origin:   withPrincipal(p, r.Origin),
 		Name:     r.Name,
 		Holder:   r.Holder,
 		Reason:   r.Reason,
 		Metadata: r.Metadata,
-		TTL:      r.TTL,
+		TTL:      ttl,
 		Attempt:  attempt,
 		Wait:     s.Wait(r.Wait),
 
@@ -270,7 +236,7 @@ func (s *Service) BreakIf(
 // Errors: those of both, except [*lock.HeldError].
 func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.BreakRequest, r AcquireRequest) (table.Grant, error) {
 	r.Name, r.Wait, r.Key = b.Name, 0, ""
-	a, err := s.acquisition(p, r)
+	a, err := s.acquisition(p, &r)
 	if err := firstError(input.CheckText("reason", b.Cause, lock.MaxReason), err); err != nil {
 		return table.Grant{}, err
 	}
@@ -280,11 +246,11 @@ func (s *Service) Take(ctx context.Context, p auth.Principal, b lock.BreakReques
 	}
 	b.Origin = a.Origin
 	if !s.cfg.Guard.Covers(HookBreak, b.Name) {
-		return s.take(ctx, b, a)
+		return s.take(ctx, b, *a)
 	}
 	var g table.Grant
 	err = s.judgedBreak(ctx, b, func(judged lock.BreakRequest) (err error) {
-		g, err = s.take(ctx, judged, a)
+		g, err = s.take(ctx, judged, *a)
 		return err
 	})
 	return g, err

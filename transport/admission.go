@@ -27,7 +27,7 @@ func (x *exchange) admit() error {
 	l, path := x.api.limits, x.r.URL.Path
 	x.closeAfterChunks()
 	if x.conn != nil && x.conn.OverLimit {
-		x.w.Header()["Connection"] = wire.Close
+		x.Header()["Connection"] = wire.Close
 		if !isSpared(x.r) && !isProbe(path) {
 			return l.Refuse(
 				limit.Connections,
@@ -107,7 +107,7 @@ func (x *exchange) checkOrigin() error {
 // would take the bytes after the chunks for part of this request.
 func (x *exchange) closeAfterChunks() {
 	if len(x.r.TransferEncoding) > 0 {
-		x.w.Header()["Connection"] = wire.Close
+		x.Header()["Connection"] = wire.Close
 	}
 }
 
@@ -142,7 +142,8 @@ func (ids requestIDs) idOf(r *http.Request) string {
 	if chosen := r.Header["X-Request-Id"]; len(chosen) == 1 && validRequestID(chosen[0]) && !auth.HoldsSecret(chosen[0]) {
 		return chosen[0]
 	}
-	return ids.process + strconv.FormatUint(ids.last.Add(1), 10)
+	var text [32]byte // room for both
+	return string(strconv.AppendUint(append(text[:0], ids.process...), ids.last.Add(1), 10))
 }
 
 func validRequestID(id string) bool {
@@ -160,8 +161,8 @@ func validRequestID(id string) bool {
 
 // ownConnection returns the connection of the exchange, or nil if other requests share it.
 func (x *exchange) ownConnection() *net.TCPConn {
-	if x.conn == nil || x.r.ProtoMajor != 1 {
-		return nil // over HTTP/2 requests share it
+	if x.conn == nil || x.multiplexed {
+		return nil
 	}
 	return x.conn.TCP()
 }
@@ -204,5 +205,5 @@ func (a *API) logEvicted(on listener, network netip.Addr) {
 }
 
 // hasLeft reports whether the client has closed its connection. It is for the last moment before
-// a grant is delivered.
-func (x *exchange) hasLeft() bool { return conn.HasHungUp(x.ownConnection(), x.started) }
+// a grant is delivered: nobody else looks at the connection of a request that did not wait in a queue.
+func (x *exchange) hasLeft() bool { return conn.HasHungUp(x.ownConnection()) }

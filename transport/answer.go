@@ -12,15 +12,15 @@ import (
 
 // reply writes the answer in x.buf. It is for answers whose loss does no harm.
 func (x *exchange) reply(status int, contentType []string) {
-	_ = x.write(status, contentType)
+	_ = x.write(status, contentType, time.Now())
 }
 
 // deliver writes the successful answer in x.buf, and returns nil only if it has left the
-// process. net/http buffers a small answer until the handler has returned, so Write says nothing
+// process. now is the time at which it was built. net/http buffers a small answer until the handler has returned, so Write says nothing
 // about that; Flush does, and costs no further system call, as nothing is left to flush
 // afterwards.
-func (x *exchange) deliver(contentType []string) error {
-	if err := x.write(http.StatusOK, contentType); err != nil {
+func (x *exchange) deliver(contentType []string, now time.Time) error {
+	if err := x.write(http.StatusOK, contentType, now); err != nil {
 		return err
 	}
 	err := http.NewResponseController(x.w).Flush()
@@ -30,14 +30,15 @@ func (x *exchange) deliver(contentType []string) error {
 	return err
 }
 
-func (x *exchange) write(status int, contentType []string) error {
-	h := x.w.Header()
+func (x *exchange) write(status int, contentType []string, now time.Time) error {
+	h := x.Header()
 	h["Content-Type"] = contentType
-	h["Content-Length"] = []string{strconv.Itoa(len(x.buf))}
+	x.length[0] = strconv.Itoa(len(x.buf))
+	h["Content-Length"] = x.length
 	if x.api.service.Draining() {
 		h["Connection"] = wire.Close // the listener is about to go
 	}
-	x.armWrite()
+	x.armWriteAt(now)
 	x.WriteHeader(status)
 	_, err := x.w.Write(x.buf)
 	return err
@@ -46,20 +47,34 @@ func (x *exchange) write(status int, contentType []string) error {
 // armWrite bounds the time the answer may take to be written, after the time net/http may wait
 // for the rest of a body. net/http lifts the deadline at the end of the request. In tests
 // without a connection it does nothing.
-func (x *exchange) armWrite() {
+func (x *exchange) armWrite() { x.armWriteAt(time.Now()) }
+
+func (x *exchange) armWriteAt(now time.Time) {
 	limit := writeTimeout
-	if x.hasBody() {
+	if x.hasBody {
 		limit += bodyTimeout
 	}
-	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(limit))
+	_ = http.NewResponseController(x.w).SetWriteDeadline(now.Add(limit))
 }
 
 // Header, WriteHeader, Write and Unwrap make the exchange the ResponseWriter of its handler.
-func (x *exchange) Header() http.Header { return x.w.Header() }
+func (x *exchange) Header() http.Header {
+	h := x.w.Header()
+	if !x.headed { // not earlier: while the request waits, there need not be a header
+		x.headed = true
+		values := make([]string, 2)
+		values[0], x.length = x.id, values[1:]
+		h["X-Request-Id"] = values[:1:1]
+		h["Cache-Control"] = wire.NoStore
+		h["X-Content-Type-Options"] = wire.NoSniff
+	}
+	return h
+}
 
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 {
 		x.status = status
+		_ = x.Header()
 	}
 	x.w.WriteHeader(status)
 }
@@ -67,6 +82,7 @@ func (x *exchange) WriteHeader(status int) {
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
+		_ = x.Header()
 	}
 	return x.w.Write(b)
 }

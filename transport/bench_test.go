@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/octostore/octostore/core/auth"
 )
 
 // sink is the cheapest ResponseWriter that can do what a connection's can, so that
@@ -51,6 +55,41 @@ func BenchmarkPair(b *testing.B) {
 		release.Header["Octostore-Lease"] = []string{leaseIn(w.body)}
 		w.serve(b, s, release, 200)
 	}
+}
+
+// The same on a server as it is run: with a token, limits and the headers of a client.
+func BenchmarkPairWithToken(b *testing.B) {
+	s, client := newGuardedServer(b)
+	w := newSink()
+	acquire := newRequest("POST /v1/locks/bench/a/acquire?ttl=60s&holder=bench", client).http()
+	release := newRequest("POST /v1/locks/bench/a/release", client).http()
+	b.ReportAllocs()
+	for b.Loop() {
+		w.serve(b, s, acquire, 200)
+		release.Header["Octostore-Lease"] = []string{leaseIn(w.body)}
+		w.serve(b, s, release, 200)
+	}
+}
+
+// The way of a request without the work of the lock table.
+func BenchmarkGetWithToken(b *testing.B) {
+	s, client := newGuardedServer(b)
+	w, r := newSink(), newRequest("GET /v1/locks/bench/a", client).http()
+	b.ReportAllocs()
+	for b.Loop() {
+		w.serve(b, s, r, 200)
+	}
+}
+
+// newGuardedServer returns a server with a token and limits out of reach, and the headers of a
+// client of it.
+func newGuardedServer(b *testing.B) (*server, []option) {
+	secret, file := auth.NewSecret(), filepath.Join(b.TempDir(), "tokens")
+	if err := os.WriteFile(file, []byte("bench:"+secret+"\n"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	s := newServer(b, setup{file: file, limits: Limits{Rate: 1e8, InFlight: 1e6, AddressRate: 1e6}})
+	return s, []option{header("Host", "octostore.example"), header("User-Agent", "curl/8.14.1"), header("Accept", "*/*"), bearer(secret)}
 }
 
 // leaseIn finds the lease id in a grant more quickly than encoding/json, whose work

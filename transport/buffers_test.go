@@ -14,9 +14,13 @@ func TestBuffersOfLongAnswersAreNotKept(t *testing.T) {
 		kept bool
 	}{{maxKept, true}, {maxKept + 1, false}} {
 		x := s.API.begin(httptest.NewRecorder(), httptest.NewRequest("GET", "/healthz", nil))
-		x.buf = make([]byte, 0, tt.size)
+		x.params.Lock, x.buf = "a", make([]byte, 0, tt.size)
+		space := x.workspace
 		x.finish()
-		if kept := x.r == nil; kept != tt.kept {
+		if x.r != nil {
+			t.Errorf("the exchange keeps its request for others")
+		}
+		if kept := space.params.Lock == ""; kept != tt.kept {
 			t.Errorf("a buffer of %d bytes is kept for others: %v, want %v", tt.size, kept, tt.kept)
 		}
 	}

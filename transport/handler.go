@@ -32,11 +32,12 @@ func respond[A wire.Answer](handle func(*API, context.Context, *caller, *param.V
 			return err
 		}
 		head := answer.Head()
-		x.buf = answer.Append(x.buf[:0], x.times())
+		times := x.times()
+		x.buf = answer.Append(x.buf[:0], times)
 		if head.Code != "" {
 			x.code = head.Code
 		}
-		x.reply(head.Status, head.ContentType)
+		_ = x.write(head.Status, head.ContentType, times.Now) // whose loss does no harm
 		return nil
 	}
 }
@@ -56,7 +57,7 @@ type caller struct {
 // origin returns where the request came from, for the audit log.
 func (c *caller) origin() lock.Origin {
 	return lock.Origin{
-		Actor:     lock.Actor{RemoteAddr: c.r.RemoteAddr, UserAgent: printable(c.r.UserAgent())},
+		Actor:     lock.Actor{RemoteAddr: c.r.RemoteAddr, UserAgent: printable(first(c.r.Header["User-Agent"]))},
 		RequestID: c.id,
 		TraceID:   cmp.Or(c.traceID, traceID(c.r.Header["Traceparent"])),
 	}
@@ -128,6 +129,14 @@ func lowerHex(s string) bool {
 		}
 	}
 	return true
+}
+
+// first returns the first of the values of a header, or nothing.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
 }
 
 // printable returns the printable ASCII of s, at most 256 bytes.

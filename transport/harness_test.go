@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 	spec() // before any test runs in a bubble, where reading files would be waiting
 	strict()
-	goleak.VerifyTestMain(m,
+	goleak.VerifyTestMain(recording{m},
 		// After the answer to what is no request, net/http gives the client half a second
 		// to read it, and nothing tells when that is over.
 		goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
@@ -187,6 +187,7 @@ type answer struct {
 func (s *server) do(t testing.TB, line string, options ...option) answer {
 	t.Helper()
 	r := newRequest(line, options)
+	keepForTwins(r.wire())
 	rec := httptest.NewRecorder()
 	if cut := serve(s, rec, r.http()); cut {
 		return answer{t: t, cut: true}

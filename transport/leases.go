@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ func (a *API) renewLock(ctx context.Context, c *caller, p *param.Values) (wire.G
 	if err != nil {
 		return wire.Grant{}, err
 	}
-	if !lasts(grant.Lease) {
+	if !lasts(grant.Lease, time.Now()) {
 		return wire.Grant{}, lock.ErrTooLate
 	}
 	return wire.Grant{Grant: grant, Text: p.PrefersText()}, nil
@@ -48,20 +49,67 @@ func (a *API) releaseLock(ctx context.Context, c *caller, p *param.Values) (wire
 	return wire.Ended{Lease: ended}, err
 }
 
-// acquire acquires the lock, and waits for it if the request says so.
+// waiting is what an exchange has while it waits for a lock.
+type waiting struct {
+	name    lock.Name // of the lock
+	asked   core.Asked
+	asks    bool // there is something to wait for
+	most    time.Duration
+	text    bool   // the answer is to be text
+	release func() // ends the context; nil: there is nothing to end
+
+	// In place of the request, see forgetRequest.
+	client    context.Context // ends when the client leaves
+	challenge []string
+}
+
+// forgetRequest lets go of the request and its header, unless log or trace are to have them in
+// the end.
+func (x *exchange) forgetRequest() {
+	if x.span != nil || x.api.log.Enabled(x.r.Context(), slog.LevelDebug) {
+		return
+	}
+	x.waiting.client, x.waiting.challenge = x.r.Context(), x.challenge()
+	x.r = nil
+}
+
+// acquire asks for the lock. The answer is awaited by awaitGrant, when the handler has returned.
 func (x *exchange) acquire() error {
 	req, err := acquireRequest(&x.caller, &x.params)
 	if err != nil {
 		return err
 	}
+	w := &x.waiting
 	if req.Wait > 0 {
-		defer x.endWithToken()()
+		w.release = x.endWithToken()
 	}
-	grant, err := x.api.service.Acquire(x.context(), x.principal, req)
+	w.name, w.most, w.text = req.Name, x.api.service.Wait(req.Wait), x.params.PrefersText()
+	w.asked, err = x.api.service.Ask(x.context(), x.principal, &req)
+	w.asks = err == nil
+	return x.cause(err)
+}
+
+// awaitGrant waits for the answer to an acquire, and delivers the grant. Many requests may wait
+// at a time, so the frames of everything that came before have left the stack, and the
+// workspace is with requests that can use it.
+func (x *exchange) awaitGrant() {
+	if x.waiting.most > 0 {
+		x.leaveWorkspace()
+		x.forgetRequest()
+	}
+	grant, err := x.waiting.asked.Wait(x.context(), &x.principal)
+	x.takeWorkspace()
+	x.answerAcquire(grant, err)
+}
+
+//go:noinline
+func (x *exchange) answerAcquire(grant table.Grant, err error) {
+	if err == nil {
+		err = x.deliverGrant(grant, x.waiting.most, x.waiting.text)
+	}
 	if err != nil {
-		return x.cause(err)
+		x.fail(x.cause(err))
 	}
-	return x.cause(x.deliverGrant(grant, x.api.service.Wait(req.Wait)))
 }
 
 func acquireRequest(c *caller, p *param.Values) (core.AcquireRequest, error) {
@@ -140,13 +188,13 @@ func (x *exchange) breakAndTake(breaking lock.BreakRequest) error {
 	if err != nil {
 		return err
 	}
-	return x.cause(x.deliverGrant(grant, 0))
+	return x.cause(x.deliverGrant(grant, 0, p.PrefersText()))
 }
 
 // deliverGrant delivers a grant to its holder, or undoes it. If anything fails before the answer
 // has left the process, the grant is undone: no client may hold a lock without knowing it. A
 // grant that was delivered is never undone.
-func (x *exchange) deliverGrant(grant table.Grant, wait time.Duration) error {
+func (x *exchange) deliverGrant(grant table.Grant, wait time.Duration, text bool) error {
 	undo := true
 	defer func() {
 		if undo {
@@ -156,16 +204,17 @@ func (x *exchange) deliverGrant(grant table.Grant, wait time.Duration) error {
 	if x.context().Err() != nil || x.hasLeft() {
 		return lock.ErrGone
 	}
-	if err := x.principal.Err(time.Now()); err != nil {
+	times := x.times()
+	if err := x.principal.Err(times.Now); err != nil {
 		return err
 	}
-	if !lasts(grant.Lease) {
+	if !lasts(grant.Lease, times.Now) {
 		undo = false // it ends by itself
 		return lock.ErrTooLate
 	}
-	answer := wire.Grant{Grant: grant, Wait: wait, Text: x.params.PrefersText()}
-	x.buf = answer.Append(x.buf[:0], x.times())
-	if err := x.deliver(answer.Head().ContentType); err != nil {
+	answer := wire.Grant{Grant: grant, Wait: wait, Text: text}
+	x.buf = answer.Append(x.buf[:0], times)
+	if err := x.deliver(answer.Head().ContentType, times.Now); err != nil {
 		return lock.ErrGone
 	}
 	undo = false
@@ -174,6 +223,6 @@ func (x *exchange) deliverGrant(grant table.Grant, wait time.Duration) error {
 
 // lasts reports whether the lease has at least a millisecond left, the least an
 // answer can speak of.
-func lasts(l *lock.Lease) bool {
-	return time.Until(l.ExpiresAt) >= time.Millisecond
+func lasts(l *lock.Lease, now time.Time) bool {
+	return l.ExpiresAt.Sub(now) >= time.Millisecond
 }

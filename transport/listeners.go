@@ -11,6 +11,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/transport/internal/lane"
 	"github.com/octostore/octostore/transport/internal/proxy"
 )
 
@@ -54,6 +55,25 @@ func (a *API) serves(rt *route, on listener) bool {
 // what clients sent, to administrators only.
 func (a *API) AdminServer() *http.Server {
 	return a.httpServer(adminListener)
+}
+
+// Lane serves the main listener of an [API]: the usual requests for locks itself, all others with
+// an [http.Server] like that of [API.Server]. It does not speak TLS.
+type Lane = lane.Server
+
+// Lane returns a lane for the API, which does not listen yet. It answers every request as
+// [API.Server] does, but takes less time and memory for the usual ones.
+func (a *API) Lane() *Lane {
+	of := a.connectionsOf(mainListener)
+	return lane.New(lane.Config{
+		Handler:       a,
+		Rest:          a.Server(),
+		ConnContext:   of.Opened,
+		ConnState:     of.Changed,
+		HeaderTimeout: headerTimeout,
+		IdleTimeout:   idleTimeout,
+		Poller:        a.hangups.Open(),
+	})
 }
 
 // profiles are the parts of /debug/pprof/ that pprof.Index does not show.

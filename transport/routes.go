@@ -80,21 +80,16 @@ func routeTable() []route {
 // noRouteID is the route under which requests are counted that no route answers.
 const noRouteID = "none"
 
-// newRouter fills a router from the table. Nothing is redirected: a client that follows a
+// newRouter fills a router from the table, except for lock routes. Nothing is redirected: a client that follows a
 // redirect would send its POST twice, and curl drops credentials on the way.
 func (a *API) newRouter(on listener) *httprouter.Router {
 	router := &httprouter.Router{NotFound: http.HandlerFunc(a.noRoute)}
-	lockMethods := map[string]bool{}
 	for i := range a.routes {
 		rt := &a.routes[i]
-		if !a.serves(rt, on) {
+		if !a.serves(rt, on) || strings.HasPrefix(rt.pattern, lockPrefix) { // see lockRoute
 			continue
 		}
 		for _, method := range rt.methods() {
-			if strings.HasPrefix(rt.pattern, lockPrefix) {
-				lockMethods[method] = true
-				continue
-			}
 			if rt.pattern == terraformWhole {
 				router.Handle(method, terraformPrefix+"*path", terraformRoute(rt))
 				continue
@@ -109,9 +104,6 @@ func (a *API) newRouter(on listener) *httprouter.Router {
 				x.run(rt)
 			})
 		}
-	}
-	for method := range lockMethods {
-		router.Handle(method, lockPrefix+"*path", a.lockRoute)
 	}
 	return router
 }
@@ -166,9 +158,8 @@ func byVerb(routes []route) map[string][]*route {
 // lockRoute splits the path after /v1/locks/ into name and verb. The path of a POST ends in its
 // verb, that of a GET never does: a GET that ends in a verb is a POST that was meant, and must
 // not look like one that succeeded.
-func (a *API) lockRoute(w http.ResponseWriter, r *http.Request, ps httprouter.Params) {
-	x := w.(*exchange)
-	path := ps[0].Value[1:] // it begins with the slash
+func (a *API) lockRoute(x *exchange, path string) {
+	r := x.r
 	matched := a.lockRoutes(path)
 	for _, rt := range matched {
 		if !rt.answers(r.Method) {
@@ -199,10 +190,6 @@ func (a *API) lockRoutes(path string) []*route {
 // noRoute answers what the router does not know: a path with another method, or no path at all.
 func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 	x := w.(*exchange)
-	if path, ok := strings.CutPrefix(r.URL.Path, lockPrefix); ok && x.listener == mainListener {
-		x.failUnrouted(notAllowed(r.Method, a.lockRoutes(path)))
-		return
-	}
 	var there []*route
 	for i := range a.routes {
 		if a.routes[i].at(r.URL.Path) && a.serves(&a.routes[i], x.listener) {

@@ -31,21 +31,9 @@ func listening(t *testing.T, s *server) net.Addr {
 	return l.Addr()
 }
 
-func serveOn(t *testing.T, s *server, l net.Listener) *http.Server {
-	srv := s.Server()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = srv.Serve(l)
-	}()
-	t.Cleanup(func() {
-		_ = srv.Close()
-		<-ended
-		for giveUp := time.Now().Add(10 * time.Second); s.streams.Followers() > 0 && time.Now().Before(giveUp); {
-			time.Sleep(time.Millisecond) // streams notice that their client is gone
-		}
-	})
-	return srv
+// serveOn serves s by the door of the test until the test ends.
+func serveOn(t *testing.T, s *server, l net.Listener) doorServer {
+	return serveBy(t, doorOf(t).open(s), s, l)
 }
 
 // wire is one connection of a client that does as it is told.
@@ -84,6 +72,7 @@ func (w *rawConn) send(line, body string, headers ...string) request {
 
 func (w *rawConn) raw(s string) {
 	w.t.Helper()
+	keepForTwins(s)
 	if _, err := io.WriteString(w.conn, s); err != nil {
 		w.t.Fatal(err)
 	}

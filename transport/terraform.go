@@ -65,7 +65,7 @@ func (x *exchange) lockTerraform() error {
 	if x.params.Has(param.TTL) && grant.Lease.TTL < req.TTL {
 		return x.refuseShortened(grant, req)
 	}
-	return x.cause(x.deliverGrant(grant, x.api.service.Wait(req.Wait)))
+	return x.cause(x.deliverGrant(grant, x.api.service.Wait(req.Wait), x.params.PrefersText()))
 }
 
 // refuseShortened gives back a lease that a policy made shorter than the address asks for.

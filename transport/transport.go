@@ -26,6 +26,7 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -291,6 +292,13 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
 	defer x.finish()
 	if err := x.admit(); err != nil {
 		x.fail(err)
+		return
+	}
+	if path, is := strings.CutPrefix(x.r.URL.Path, lockPrefix); is && on == mainListener {
+		a.lockRoute(x, path)
+		if x.waiting.asks {
+			x.awaitGrant()
+		}
 		return
 	}
 	a.routers[on].ServeHTTP(x, x.r)

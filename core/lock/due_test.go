@@ -36,7 +36,7 @@ func TestDueEndsAreNotTriedAgainAtOnce(t *testing.T) {
 		t.Errorf("the next try is at %v, want after %v", next, fullBackoff)
 	}
 	note := newCommand(DoAppend, "", Origin{})
-	note.At, note.Event = at.Add(fullBackoff-1), Event{Kind: Started}
+	note.At, note.Event = at.Add(fullBackoff-1), &Event{Kind: Started}
 	m.decide(note.At, nil, []*Command{note})
 	if n := len(m.batch.events); n != 1 {
 		t.Errorf("%d events before the next try, want only what was asked for", n)

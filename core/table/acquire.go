@@ -38,27 +38,54 @@ func (t *Table) Acquire(ctx context.Context, a lock.Acquisition) (Grant, error) 
 // the lock only if recheck agrees, or if Config.Rechecks reports that no check is needed.
 // It may also return the error of recheck.
 func (t *Table) AcquireWith(ctx context.Context, a lock.Acquisition, recheck Recheck) (Grant, error) {
-	onlyRepeat, err := t.admit(&a)
+	asked, err := t.Ask(ctx, &a, recheck)
 	if err != nil {
 		return Grant{}, err
 	}
+	return asked.Wait(ctx)
+}
+
+// Asked is an acquire that was put to a table, and whose answer is still to be waited for.
+type Asked struct {
+	table   *Table
+	request *request
+}
+
+// Ask is the first half of [Table.AcquireWith], which does not wait: a request that waits
+// keeps only the stack of [Asked.Wait]. The caller calls Wait once, at once, and leaves a as it
+// is. recheck may be nil. Errors: [lock.ErrDraining], [lock.ErrFull], [lock.ErrClosed].
+func (t *Table) Ask(ctx context.Context, a *lock.Acquisition, recheck Recheck) (Asked, error) {
+	onlyRepeat, err := t.admit(a)
+	if err != nil {
+		return Asked{}, err
+	}
 	c := t.requests.get(lock.DoAcquire, a.Name, a.Origin)
-	c.Acquire, c.OnlyRepeat, c.Rechecks, c.trace = &a, onlyRepeat, recheck != nil, t.traceOf(ctx)
+	c.Acquire, c.OnlyRepeat, c.Rechecks, c.trace, c.recheck = a, onlyRepeat, recheck != nil, t.traceOf(ctx), recheck
 	if err := t.inbox.put(&c.Command); err != nil {
-		return Grant{}, err
+		return Asked{}, err
 	}
-	r := t.await(ctx, c, recheck)
+	return Asked{table: t, request: c}, nil
+}
+
+// Wait is the second half of [Table.AcquireWith].
+func (a Asked) Wait(ctx context.Context) (Grant, error) {
+	a.table.await(ctx, a.request)
+	return a.table.answered(a.request)
+}
+
+// answered returns the answer to an acquire, and ends its request.
+func (t *Table) answered(c *request) (Grant, error) {
 	defer t.requests.put(c)
-	if c.trace != nil && a.Wait > 0 {
-		c.traceQueue(r)
+	if c.trace != nil && c.Acquire.Wait > 0 {
+		c.traceQueue()
 	}
-	if r.Err != nil {
-		if held := heldIn(r.Err); held != nil {
+	if err := c.reply.Err; err != nil {
+		if held := heldIn(err); held != nil {
 			held.Waited = time.Since(c.At)
 		}
-		return Grant{}, r.Err
+		return Grant{}, err
 	}
-	return t.grant(r), nil
+	return t.grant(&c.reply), nil
 }
 
 // heldIn returns the part of a refusal that names the holder, or nil.
@@ -91,20 +118,18 @@ func (t *Table) probes() bool {
 	return now.UnixNano() >= probe && t.nextProbe.CompareAndSwap(probe, now.Add(time.Second).UnixNano())
 }
 
-// await waits for the answer to an acquire, and sends the loop a departure when the client
-// stops waiting. It returns soon after the end of the wait even if the loop hangs.
-func (t *Table) await(ctx context.Context, c *request, recheck Recheck) lock.Reply {
-	w := waitForAnswer{t: t, c: c, recheck: recheck, gone: ctx.Done()}
+// await waits for the answer to an acquire, which is then in c.reply, and sends the loop a
+// departure when the client stops waiting. It returns soon after the end of the wait even if
+// the loop hangs.
+func (t *Table) await(ctx context.Context, c *request) {
+	w := waitForAnswer{t: t, c: c, gone: ctx.Done()}
 	if w.leaving = c.Acquire.Wait <= 0; w.leaving {
 		c.timer.Reset(patience)
 	} else {
 		c.timer.Reset(c.Acquire.Wait)
 	}
 	defer w.stopAsking()
-	for {
-		if r, ok := w.next(ctx); ok {
-			return r
-		}
+	for w.next(ctx) {
 	}
 }
 
@@ -112,11 +137,10 @@ func (t *Table) await(ctx context.Context, c *request, recheck Recheck) lock.Rep
 type waitForAnswer struct {
 	t       *Table
 	c       *request
-	recheck Recheck
-	leaving bool               // the wait is over, only the answer is outstanding
-	gone    <-chan struct{}    // closed when the client leaves; nil once noticed
-	result  chan recheckResult // nil while no recheck runs
-	cancel  func()             // ends the recheck; nil if there was none
+	leaving bool                // the wait is over, only the answer is outstanding
+	gone    <-chan struct{}     // closed when the client leaves; nil once noticed
+	result  chan *recheckResult // nil while no recheck runs
+	cancel  func()              // ends the recheck; nil if there was none
 }
 
 // recheckResult is the outcome of a [Recheck].
@@ -126,55 +150,59 @@ type recheckResult struct {
 	panicked any
 }
 
-// next waits for one thing to happen and returns the reply if it was the answer.
-func (w *waitForAnswer) next(ctx context.Context) (lock.Reply, bool) {
+// next waits for one thing to happen, and reports whether the answer is still to come. A
+// request is parked in it, on a small stack: what it does then has functions of its own.
+func (w *waitForAnswer) next(ctx context.Context) bool {
 	select {
-	case r := <-w.c.replies:
-		if r.Turn == nil {
-			return r, true
+	case turn := <-w.c.replies:
+		if turn == nil {
+			return false
 		}
-		w.startRecheck(ctx, *r.Turn)
+		w.startRecheck(ctx, turn)
 	case v := <-w.result:
 		w.result = nil
 		w.decided(v)
 	case <-w.gone:
 		w.gone = nil
-		w.depart(lock.Departure{Command: &w.c.Command, Why: lock.HungUp})
+		w.depart(lock.HungUp, nil)
 	case <-w.t.stuck:
-		return w.t.giveUp(w.c), true
+		w.t.giveUp(w.c)
+		return false
 	case <-w.c.timer.C: // the end of the wait; when leaving, of our patience
 		if !w.leaving {
-			w.depart(lock.Departure{Command: &w.c.Command, Why: lock.WaitOver})
-			return lock.Reply{}, false
+			w.depart(lock.WaitOver, nil)
+			return true
 		}
-		return w.t.giveUp(w.c), true
+		w.t.giveUp(w.c)
+		return false
 	}
-	return lock.Reply{}, false
+	return true
 }
 
-func (w *waitForAnswer) depart(l lock.Departure) {
+//go:noinline
+func (w *waitForAnswer) depart(why lock.LeaveReason, cause error) {
 	w.leaving = true
 	w.c.crossed = true
 	w.c.timer.Reset(patience)
-	w.t.inbox.leave(l)
+	w.t.inbox.leave(lock.Departure{Command: &w.c.Command, Why: why, Cause: cause})
 }
 
 // startRecheck checks the request again, because its turn has come. The check runs in a
 // goroutine of its own, so that await still notices the end of the wait, a hang-up or a
 // drain.
-func (w *waitForAnswer) startRecheck(ctx context.Context, at lock.Turn) {
+func (w *waitForAnswer) startRecheck(ctx context.Context, at *lock.Turn) {
 	w.c.crossed = true
 	w.stopAsking()
 	ctx, w.cancel = context.WithCancel(ctx)
-	ask, told := w.recheck, make(chan recheckResult, 1)
+	ask, told := w.c.recheck, make(chan *recheckResult, 1)
 	w.result = told
 	go func() {
 		var v recheckResult
 		defer func() {
 			v.panicked = recover()
-			told <- v
+			told <- &v
 		}()
-		v.said, v.err = ask(ctx, at)
+		v.said, v.err = ask(ctx, *at)
 	}()
 }
 
@@ -186,15 +214,15 @@ func (w *waitForAnswer) stopAsking() {
 
 // decided claims the lock, or leaves the queue. A panic of the recheck goes on in the
 // caller's goroutine, after the request has left: no other waiter may be stuck behind it.
-func (w *waitForAnswer) decided(v recheckResult) {
+func (w *waitForAnswer) decided(v *recheckResult) {
 	switch {
 	case v.panicked != nil:
-		w.depart(lock.Departure{Command: &w.c.Command, Why: lock.HungUp})
+		w.depart(lock.HungUp, nil)
 		panic(v.panicked)
 	case errors.Is(v.err, lock.ErrGone):
-		w.depart(lock.Departure{Command: &w.c.Command, Why: lock.HungUp})
+		w.depart(lock.HungUp, nil)
 	case v.err != nil:
-		w.depart(lock.Departure{Command: &w.c.Command, Why: lock.Declined, Cause: v.err})
+		w.depart(lock.Declined, v.err)
 	default:
 		claim := &lock.Command{Verb: lock.DoClaim, Name: w.c.Name, Called: &w.c.Command, Opinion: v.said}
 		_ = w.t.inbox.put(claim) // closed: the answer is on its way

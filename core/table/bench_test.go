@@ -113,3 +113,13 @@ func BenchmarkHandOver(b *testing.B) {
 		})
 	}
 }
+func BenchmarkLeaseID(b *testing.B) {
+	ids := newLeaseIDs([]byte("0123456789abcdef0123456789abcdef"))
+	b.ReportAllocs()
+	for b.Loop() {
+		id := ids.id("bench/lock/a", 1234567)
+		if _, err := ids.token("bench/lock/a", id); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -18,7 +18,7 @@ type Grant struct {
 	undoable bool // this answer may be the only one with the lease
 }
 
-func (t *Table) grant(r lock.Reply) Grant {
+func (t *Table) grant(r *lock.Reply) Grant {
 	return Grant{
 		Lease:    r.Lease,
 		LeaseID:  t.ids.id(r.Lease.Name, r.Lease.Token),
@@ -41,7 +41,7 @@ func (t *Table) Repeat(a lock.Acquisition) (g Grant, ok bool, err error) {
 	if err != nil || r.Lease == nil {
 		return Grant{}, false, err
 	}
-	return t.grant(r), true, nil
+	return t.grant(&r), true, nil
 }
 
 // Undo reports that a grant of [Table.Acquire], [Table.Repeat] or [Table.Take] could not be
@@ -78,7 +78,7 @@ func (t *Table) Renew(ctx context.Context, r lock.RenewRequest) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	return t.grant(got), nil
+	return t.grant(&got), nil
 }
 
 // Proves reports whether the lease id is the one of this lease and the account its own. The
@@ -140,7 +140,7 @@ func (t *Table) Take(ctx context.Context, b lock.BreakRequest, a lock.Acquisitio
 	if err != nil {
 		return Grant{}, err
 	}
-	return t.grant(got), nil
+	return t.grant(&got), nil
 }
 
 // Append records an event that changes no lease, and returns its sequence number,
@@ -148,7 +148,7 @@ func (t *Table) Take(ctx context.Context, b lock.BreakRequest, a lock.Acquisitio
 // [lock.ErrFull], [lock.ErrOutcomeUnknown], [lock.ErrDeposed], [lock.ErrClosed].
 func (t *Table) Append(ctx context.Context, e lock.Event) (lock.Seq, error) {
 	c := t.requests.get(lock.DoAppend, "", lock.Origin{})
-	c.Event, c.trace = e, t.traceOf(ctx)
+	c.Event, c.trace = &e, t.traceOf(ctx)
 	got, err := t.ask(c)
 	return got.Seq, err
 }
@@ -170,25 +170,23 @@ func (t *Table) ask(c *request) (lock.Reply, error) {
 		return lock.Reply{}, err
 	}
 	c.timer.Reset(patience)
-	var r lock.Reply
 	select {
-	case r = <-c.replies:
+	case <-c.replies:
 	case <-c.timer.C:
-		r = t.giveUp(c)
+		t.giveUp(c)
 	}
+	r := c.reply
 	t.requests.put(c)
 	return r, r.Err
 }
 
-// giveUp ends the wait for an overdue answer. The loop drops a later answer, and undoes it
+// giveUp ends the wait for an overdue answer, and puts what the caller is told into c.reply. The loop drops a later answer, and undoes it
 // if it is a grant.
-func (t *Table) giveUp(c *request) lock.Reply {
+func (t *Table) giveUp(c *request) {
 	if c.state.CompareAndSwap(asked, givenUp) {
-		return lock.Reply{Err: lock.ErrOutcomeUnknown}
+		c.reply = lock.Reply{Err: lock.ErrOutcomeUnknown}
+		return
 	}
-	for {
-		if r := <-c.replies; r.Turn == nil {
-			return r
-		}
+	for <-c.replies != nil { // a call, which comes too late
 	}
 }

@@ -14,10 +14,12 @@ type request struct {
 	lock.Command
 
 	state   atomic.Int32
-	replies chan lock.Reply
-	timer   *time.Timer // the caller's own
-	crossed bool        // the caller's own: something may still be on its way to the loop
-	trace   Trace       // nil: it is not traced
+	replies chan *lock.Turn // a call; or nil: the answer is there, in reply
+	reply   lock.Reply      // of the loop, until nil has come from replies
+	timer   *time.Timer     // the caller's own
+	recheck Recheck         // the caller's own: what to do when it is called; nil: it is never called
+	crossed bool            // the caller's own: something may still be on its way to the loop
+	trace   Trace           // nil: it is not traced
 }
 
 // The states of a request. Either the loop moves it from asked to answered, or a caller
@@ -31,7 +33,7 @@ const (
 // newRequest returns a request for a command. There may be two replies: a call, and the
 // answer.
 func newRequest(do lock.Verb, name lock.Name, origin lock.Origin) *request {
-	r := &request{Command: lock.Command{Verb: do, Name: name, Origin: origin}, replies: make(chan lock.Reply, 2)}
+	r := &request{Command: lock.Command{Verb: do, Name: name, Origin: origin}, replies: make(chan *lock.Turn, 2)}
 	r.Caller = r
 	return r
 }

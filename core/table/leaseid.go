@@ -24,20 +24,26 @@ const (
 
 func newLeaseIDs(secret []byte) *leaseIDs {
 	ids := &leaseIDs{}
-	ids.macs.New = func() any { return hmac.New(sha256.New, secret) }
+	ids.macs.New = func() any { return &leaseMAC{hash: hmac.New(sha256.New, secret)} }
 	return ids
 }
 
+// leaseMAC is reused, with the memory that its hash reads from and writes to.
+type leaseMAC struct {
+	hash hash.Hash
+	text []byte
+}
+
 func (ids *leaseIDs) raw(name lock.Name, token lock.Token) [leaseIDRaw]byte {
+	mac := ids.macs.Get().(*leaseMAC)
+	defer ids.macs.Put(mac)
+	mac.text = append(binary.BigEndian.AppendUint64(mac.text[:0], uint64(token)), name...)
+	mac.hash.Reset()
+	mac.hash.Write(mac.text)
+	mac.text = mac.hash.Sum(mac.text[:0])
 	var raw [leaseIDRaw]byte
 	binary.BigEndian.PutUint64(raw[:8], uint64(token))
-	mac := ids.macs.Get().(hash.Hash)
-	defer ids.macs.Put(mac)
-	mac.Reset()
-	mac.Write(raw[:8])
-	mac.Write([]byte(name))
-	var sum [sha256.Size]byte
-	copy(raw[8:], mac.Sum(sum[:0]))
+	copy(raw[8:], mac.text)
 	return raw
 }
 

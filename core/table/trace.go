@@ -34,7 +34,8 @@ func (t *Table) traceOf(ctx context.Context) Trace {
 }
 
 // traceQueue tells the tracer how long a request waited, if it was in a queue.
-func (c *request) traceQueue(r lock.Reply) {
+func (c *request) traceQueue() {
+	r := &c.reply
 	switch {
 	case r.Err == nil && r.Waited > 0:
 		c.trace.Queued(c.At, c.At.Add(r.Waited), nil)

@@ -67,6 +67,14 @@ func (h *Hangups) add(w *watchedConn) {
 	h.poller.add(w.conn, w.id)
 }
 
+// Open begins to watch before there is a connection, and reports whether that is possible here.
+// Without a call of Open the first Watch does it.
+func (h *Hangups) Open() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.closed && h.open()
+}
+
 // open starts the poller, and reports whether there is one. The caller holds mu.
 func (h *Hangups) open() bool {
 	if h.poller != nil {
@@ -119,9 +127,6 @@ func (h *Hangups) Close() {
 	h.ended.Wait()
 }
 
-// HasHungUp reports whether the client has closed the connection of a request that began at that
-// time, as far as the system tells without reading. It returns false for requests younger than
-// WatchDelay.
-func HasHungUp(conn *net.TCPConn, began time.Time) bool {
-	return conn != nil && time.Since(began) >= WatchDelay && hungUp(conn)
-}
+// HasHungUp reports whether the client has closed its connection, as far as the system tells without
+// reading. Without a connection it has not.
+func HasHungUp(conn *net.TCPConn) bool { return conn != nil && hungUp(conn) }

@@ -31,6 +31,7 @@ type Config struct {
 	ReadyOn           Listeners     `env:"OCTOSTORE_READYZ_ON" envDefault:"both" want:"main, admin or both" doc:"The listener that serves the readiness probe /readyz, if there are two."`
 	TrustedProxies    Prefixes      `env:"OCTOSTORE_TRUSTED_PROXIES" envDefault:"none" want:"addresses and prefixes joined by commas, such as 10.0.0.7,192.0.2.0/24,2001:db8::/32, or none" doc:"The proxies that are believed when they name the address of a client, for limits, policies, log and audit log. Headers from other addresses are ignored."`
 	ProxyHeader       ProxyHeader   `env:"OCTOSTORE_PROXY_HEADER" envDefault:"x-forwarded-for" want:"x-forwarded-for, forwarded or proxy-protocol" doc:"The one header in which OCTOSTORE_TRUSTED_PROXIES name the address of a client. The proxies have to set or append it to every request. With proxy-protocol their connections to OCTOSTORE_ADDR have to begin with a PROXY header of version 1 or 2, before TLS."`
+	Lane              OnOff         `env:"OCTOSTORE_LANE" envDefault:"off" want:"on or off" doc:"Whether the usual requests for locks are read without net/http's server, which answers the same but costs more. It has no effect with TLS."`
 	DB                Path          `env:"OCTOSTORE_DB" envDefault:"octostore.db" want:"the path of a file" doc:"The database file, created if it does not exist. A write-ahead log of 16 MiB and a disk reserve of 20 MiB are kept beside it."`
 	TokensFile        File          `env:"OCTOSTORE_TOKENS_FILE" envDefault:"none" want:"the path of a file, or none" doc:"A file of additional tokens, with lines account:token or account:token:scopes. A file that everybody on the machine can read or change is refused. A change is noticed."`
 	TokenRetention    time.Duration `env:"OCTOSTORE_TOKEN_RETENTION" envDefault:"30d" want:"1s to 36500d" doc:"How long tokens are listed after they expired or were revoked. Then they are deleted."`
@@ -140,6 +141,17 @@ func (a *AdminAddress) UnmarshalText(text []byte) error {
 		return nil
 	}
 	return (*Address)(a).UnmarshalText(text)
+}
+
+// OnOff is a switch.
+type OnOff bool
+
+// UnmarshalText reads the words on and off.
+func (o *OnOff) UnmarshalText(text []byte) error {
+	word := string(text)
+	err := oneOf(&word, text, "on", "off")
+	*o = word == "on"
+	return err
 }
 
 // Listeners say which of the two listeners answer something.

@@ -56,6 +56,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/version", ""},
 	{"transport", "transport/api transport/problem transport/login transport/internal/* core core/input core/lock core/table core/auth core/journal core/journal/record core/sparselog core/timetext core/sleep"},
 	{"transport/internal/activity", "transport/api core/journal core/journal/record core/lock core/table"},
+	{"transport/internal/lane", ""},
 	{"transport/internal/live", ""},
 	{"transport/internal/conn", "core/sparselog"},
 	{"transport/internal/limit", "transport/problem core/auth"},
@@ -134,6 +135,8 @@ var modules = []struct{ prefix, in string }{
 	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
 	{"golang.org/x/sys", "core/store/sqlite/internal/host cmd/octostore/internal/filelock cmd/octostore/internal/job cmd/octostore/internal/octotest"},
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
+	{"golang.org/x/net/http2", "cmd/octostore/internal/bench/internal/peer"},                        // frames and headers for etcd's gRPC
+	{"google.golang.org/protobuf/encoding/protowire", "cmd/octostore/internal/bench/internal/peer"}, // its messages
 	{"github.com/google/go-cmp", "core/store/storetest"},
 	{"pgregory.net/rapid", "core/store/storetest"},
 	{"github.com/anishathalye/porcupine", "core/lock/locktest"},

@@ -1,13 +1,28 @@
 package server
 
 import (
+	"context"
 	"net"
 	"net/http"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
 )
 
-// serveHTTP begins to accept connections.
-func (s *server) serveHTTP() {
-	s.accept(s.api.Server(), s.api.Listener(s.listener), s.sockets.Main != nil)
+// stopper is a server that can be stopped, as an [http.Server] can.
+type stopper interface {
+	Shutdown(context.Context) error
+	Close() error
+}
+
+// serveHTTP begins to accept connections. With TLS the lane has nothing to serve.
+func (s *server) serveHTTP(cfg config.Config) {
+	if main := s.api.Listener(s.listener); bool(cfg.Lane) && s.certificate == nil {
+		lane := s.api.Lane()
+		s.http = append(s.http, lane)
+		s.begin(func() error { return lane.Serve(main) }, s.sockets.Main != nil)
+	} else {
+		s.accept(s.api.Server(), main, s.sockets.Main != nil)
+	}
 	if s.admin != nil {
 		s.accept(s.api.AdminServer(), s.admin, s.sockets.Admin != nil)
 	}
@@ -21,6 +36,11 @@ func (s *server) accept(on *http.Server, l net.Listener, kept bool) {
 		on.TLSConfig = s.certificate.ServerConfig()
 		serve = func() error { return on.ServeTLS(l, "", "") }
 	}
+	s.begin(serve, kept)
+}
+
+// begin serves in a goroutine of its own.
+func (s *server) begin(serve func() error, kept bool) {
 	if kept {
 		s.accepting.Go(func() { s.served <- serve() })
 		return

@@ -112,7 +112,7 @@ func TestWaitersDeniedAtTheirTurnCostNoGrants(t *testing.T) {
 	for range waiters {
 		all.Go(func() {
 			w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "http://localhost/v1/locks/prod/db/acquire?wait=5m", nil)
-			s.http[0].Handler.ServeHTTP(w, r)
+			s.api.ServeHTTP(w, r)
 			if w.Code == 403 && strings.Contains(w.Body.String(), `"policy_denied"`) {
 				denied.Add(1)
 			}

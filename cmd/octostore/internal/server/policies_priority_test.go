@@ -37,7 +37,7 @@ func TestPriorityThroughAServer(t *testing.T) {
 		ttl := map[lock.Priority]string{lock.Front: "1m", lock.Normal: "10m", lock.Back: "11m"}[next.priority]
 		all.Go(func() {
 			w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "http://localhost/v1/locks/prod/db/acquire?wait=5m&ttl="+ttl+"&holder="+next.holder, nil)
-			s.http[0].Handler.ServeHTTP(w, r)
+			s.api.ServeHTTP(w, r)
 			if w.Code != 200 {
 				t.Errorf("%s is answered %d %s", next.holder, w.Code, w.Body)
 				return

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -57,7 +56,7 @@ type server struct {
 	login       *login.GitHub // nil: login is not configured
 	keeper      *journal.Keeper
 	api         *transport.API
-	http        []*http.Server
+	http        []stopper
 	served      chan error // the error that ended a listener
 	hangups     *hangups
 	tracer      *tracing.Tracer // nil: there are no traces
@@ -129,7 +128,7 @@ func start(
 	}
 	s.keeper = newKeeper(s, cfg, log)
 	s.api = newAPI(s, cfg, log)
-	s.serveHTTP()
+	s.serveHTTP(cfg)
 	s.hangups = onHangup(s.reload)
 	s.watched.begin(cfg.WatchFiles)
 	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", version.Own())

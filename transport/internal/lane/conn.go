@@ -1,0 +1,188 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// States of a connection.
+const (
+	idle   int32 = iota // no byte of a request was read
+	active              // part of a request was read, or it is answered, or handed over
+	closed
+)
+
+// conn is a connection in the lane. Only its goroutine uses it, except for its state and the
+// closing of nc.
+type conn struct {
+	srv    *Server
+	nc     net.Conn
+	ctx    context.Context
+	remote string
+	state  atomic.Int32
+
+	in        input
+	used      bool // there was a request before
+	afterPost bool // it was a POST
+	gone      bool // the connection is closed or was handed over
+}
+
+func newConn(s *Server, nc net.Conn, ctx context.Context) *conn {
+	c := &conn{
+		srv:    s,
+		nc:     nc,
+		ctx:    context.WithValue(ctx, http.LocalAddrContextKey, nc.LocalAddr()),
+		remote: nc.RemoteAddr().String(),
+	}
+	c.in.begin(nc)
+	return c
+}
+
+// serve answers requests until the connection is closed or handed over.
+func (c *conn) serve() {
+	defer c.end()
+	for c.serveNext() {
+	}
+}
+
+// end closes the connection after the last request, or after a panic of the handler. What it has
+// written but not flushed is not sent.
+func (c *conn) end() {
+	if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // as net/http does
+		c.srv.logf("http: panic serving %v: %v\n%s", c.remote, p, debug.Stack())
+	}
+	c.close()
+}
+
+// close is a no-op if the connection is closed or was handed over.
+func (c *conn) close() {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	c.state.Store(closed)
+	_ = c.nc.Close() // a stop may have closed it
+	c.in.drop()
+	c.srv.forget(c)
+	c.srv.changed(c.nc, http.StateClosed)
+}
+
+// serveNext answers the next request, and reports whether another may follow.
+func (c *conn) serveNext() bool {
+	h, by, err := c.readHeader()
+	if err != nil {
+		return false
+	}
+	if h.decided != plain || h.waits && !c.srv.cfg.Poller {
+		c.handOver(by)
+		return false
+	}
+	size := h.at + max(0, h.length)
+	if size > c.in.len() { // the rest of the body may take its time
+		c.handOver(by)
+		return false
+	}
+	r := parse(c.in.bytes()[:size], &h)
+	if r == nil {
+		c.handOver(by)
+		return false
+	}
+	c.in.consume(size)
+	c.used, c.afterPost = true, r.Method == http.MethodPost
+	return c.answer(r)
+}
+
+var errClosed = errors.New("the connection is closed")
+
+// readHeader reads until the next request is plain or not. by is when its header has to be
+// complete. An error means that the connection has to be closed without an answer.
+func (c *conn) readHeader() (h header, by time.Time, err error) {
+	h = newHeader()
+	now := time.Now()
+	switch {
+	case !c.used:
+		by = c.setHeaderTime(now)
+	case c.in.len() == 0:
+		c.setReadTime(now, c.srv.cfg.IdleTimeout)
+	}
+	for {
+		if c.in.len() > 0 {
+			if c.state.Load() != active && !c.state.CompareAndSwap(idle, active) {
+				return h, by, errClosed // by a stop
+			}
+			if c.skipBlank() && h.check(c.in.bytes()) != undecided || c.in.full() {
+				return h, by, nil
+			}
+			if by.IsZero() {
+				by = c.setHeaderTime(time.Now())
+			}
+		}
+		if err := c.in.fill(); err != nil {
+			// net/http answers half a request with 400, unless it is cut short by its time.
+			if errors.Is(err, io.EOF) && (c.in.len() >= shortest || c.in.len() > 0 && !c.used) {
+				return h, by, nil
+			}
+			return h, by, err
+		}
+	}
+}
+
+// shortest is how many bytes net/http waits for before it takes them for a request that follows
+// another one.
+const shortest = 4
+
+// skipBlank skips empty lines after a POST, as net/http does: old clients send them. It reports
+// false if more bytes are needed.
+func (c *conn) skipBlank() bool {
+	in := c.in.bytes()
+	if !c.afterPost || in[0] != '\r' && in[0] != '\n' {
+		return true
+	}
+	if len(in) < shortest {
+		return false
+	}
+	n := 1
+	for n < shortest && (in[n] == '\r' || in[n] == '\n') {
+		n++
+	}
+	c.afterPost = false
+	c.in.consume(n)
+	return c.in.len() > 0
+}
+
+// setHeaderTime bounds the time for a header, and returns when it ends; zero: it does not.
+func (c *conn) setHeaderTime(from time.Time) time.Time {
+	return c.setReadTime(from, c.srv.cfg.HeaderTimeout)
+}
+
+func (c *conn) setReadTime(from time.Time, most time.Duration) (by time.Time) {
+	if most > 0 {
+		by = from.Add(most)
+	}
+	_ = c.nc.SetReadDeadline(by) // it fails only if closed, and so does the read
+	return by
+}
+
+// answer has the handler answer a request, and reports whether another may follow.
+func (c *conn) answer(r *http.Request) bool {
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	r.RemoteAddr = c.remote
+	w := newAnswer(c, r)
+	c.srv.cfg.Handler.ServeHTTP(w, r.WithContext(ctx))
+	again := w.finish()
+	w.free()
+	if !again || c.srv.stopping.Load() {
+		return false
+	}
+	if c.in.len() == 0 {
+		c.state.Store(idle)
+	}
+	return !c.srv.stopping.Load() // a stop has looked at the state before, or will not find it active
+}
