@@ -27,7 +27,7 @@ func (x *exchange) admit() error {
 	l, path := x.api.limits, x.r.URL.Path
 	x.closeAfterChunks()
 	if x.conn != nil && x.conn.OverLimit {
-		x.w.Header()["Connection"] = wire.Close
+		x.Header()["Connection"] = wire.Close
 		if !isSpared(x.r) && !isProbe(path) {
 			return l.Refuse(
 				limit.Connections,
@@ -107,7 +107,7 @@ func (x *exchange) checkOrigin() error {
 // would take the bytes after the chunks for part of this request.
 func (x *exchange) closeAfterChunks() {
 	if len(x.r.TransferEncoding) > 0 {
-		x.w.Header()["Connection"] = wire.Close
+		x.Header()["Connection"] = wire.Close
 	}
 }
 
@@ -161,8 +161,8 @@ func validRequestID(id string) bool {
 
 // ownConnection returns the connection of the exchange, or nil if other requests share it.
 func (x *exchange) ownConnection() *net.TCPConn {
-	if x.conn == nil || x.r.ProtoMajor != 1 {
-		return nil // over HTTP/2 requests share it
+	if x.conn == nil || x.multiplexed {
+		return nil
 	}
 	return x.conn.TCP()
 }

@@ -31,7 +31,7 @@ func (x *exchange) deliver(contentType []string, now time.Time) error {
 }
 
 func (x *exchange) write(status int, contentType []string, now time.Time) error {
-	h := x.w.Header()
+	h := x.Header()
 	h["Content-Type"] = contentType
 	x.length[0] = strconv.Itoa(len(x.buf))
 	h["Content-Length"] = x.length
@@ -51,18 +51,30 @@ func (x *exchange) armWrite() { x.armWriteAt(time.Now()) }
 
 func (x *exchange) armWriteAt(now time.Time) {
 	limit := writeTimeout
-	if x.hasBody() {
+	if x.hasBody {
 		limit += bodyTimeout
 	}
 	_ = http.NewResponseController(x.w).SetWriteDeadline(now.Add(limit))
 }
 
 // Header, WriteHeader, Write and Unwrap make the exchange the ResponseWriter of its handler.
-func (x *exchange) Header() http.Header { return x.w.Header() }
+func (x *exchange) Header() http.Header {
+	h := x.w.Header()
+	if !x.headed { // not earlier: while the request waits, there need not be a header
+		x.headed = true
+		values := make([]string, 2)
+		values[0], x.length = x.id, values[1:]
+		h["X-Request-Id"] = values[:1:1]
+		h["Cache-Control"] = wire.NoStore
+		h["X-Content-Type-Options"] = wire.NoSniff
+	}
+	return h
+}
 
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 {
 		x.status = status
+		_ = x.Header()
 	}
 	x.w.WriteHeader(status)
 }
@@ -70,6 +82,7 @@ func (x *exchange) WriteHeader(status int) {
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
+		_ = x.Header()
 	}
 	return x.w.Write(b)
 }

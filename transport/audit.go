@@ -178,7 +178,7 @@ func (a *auditStream) seek(x *exchange) error {
 		return err
 	}
 	if a.export.Incomplete() {
-		x.w.Header()[api.HeaderIncomplete] = []string{"searched=" + strconv.FormatInt(a.export.Searched(), 10)}
+		x.Header()[api.HeaderIncomplete] = []string{"searched=" + strconv.FormatInt(a.export.Searched(), 10)}
 	}
 	return nil
 }

@@ -29,14 +29,17 @@ type exchange struct {
 	api *API
 	w   http.ResponseWriter
 	caller
-	conn  *conn.Conn // nil in tests without a connection
-	route *route
-	ctx   context.Context // ends before the context of r; nil: the context of r
+	conn *conn.Conn // nil in tests without a connection
+	// hasBody: the request has one. multiplexed: other requests share the connection.
+	hasBody, multiplexed bool
+	route                *route
+	ctx                  context.Context // ends before the context of r; nil: the context of r
 	*workspace
 	waiting waiting
 
 	status   int      // of the answer; 0: nothing has been written
 	code     api.Code // under which the metrics count it
+	headed   bool     // the header has what all answers have
 	hidePath bool     // from the log
 	aborted  bool     // the connection is closed without an answer
 
@@ -73,12 +76,7 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	if a.proxies != nil {
 		a.findClient(r)
 	}
-	values := make([]string, 2)
-	values[0], x.length = x.id, values[1:]
-	h := w.Header()
-	h["X-Request-Id"] = values[:1:1]
-	h["Cache-Control"] = wire.NoStore
-	h["X-Content-Type-Options"] = wire.NoSniff
+	x.hasBody, x.multiplexed = r.Body != nil && r.Body != http.NoBody, r.ProtoMajor != 1
 	x.armRead()
 	if a.tracer != nil && !isProbe(r.URL.Path) {
 		x.beginSpan()
@@ -133,13 +131,16 @@ func (x *exchange) finish() {
 	if x.waiting.release != nil {
 		x.waiting.release()
 	}
+	if x.status == 0 && !x.aborted {
+		_ = x.Header() // net/http sends it
+	}
 	x.api.limits.End(x.counted)
 	took := time.Since(x.started)
 	x.route.metrics.Observe(x.code, took)
 	if x.span != nil {
 		x.endSpan(took)
 	}
-	if x.api.log.Enabled(x.r.Context(), slog.LevelDebug) {
+	if x.r != nil && x.api.log.Enabled(x.r.Context(), slog.LevelDebug) {
 		x.api.log.LogAttrs(x.r.Context(), slog.LevelDebug, "request",
 			slog.String("method", x.r.Method), slog.String("path", x.loggedPath()), // never the query: it may hold a lease id
 			slog.Int("status", x.status), slog.String("code", string(x.code)),
@@ -186,7 +187,7 @@ func (x *exchange) panicked(p any) {
 		return
 	}
 	x.api.metrics.Panicked()
-	x.api.log.ErrorContext(x.r.Context(), "a handler panicked", "panic", withoutSecret(fmt.Sprint(p)),
+	x.api.log.ErrorContext(x.clientContext(), "a handler panicked", "panic", withoutSecret(fmt.Sprint(p)),
 		"route", x.route.id, "request_id", x.id, "stack", string(debug.Stack()))
 	x.refuse(problem.Of(errPanicked, time.Now()))
 }
@@ -215,12 +216,12 @@ func (x *exchange) refuse(answer problem.Answer) {
 		return
 	}
 	answer.RequestID = x.id
-	h := x.w.Header()
+	h := x.Header()
 	if answer.Allow != "" {
 		h["Allow"] = []string{answer.Allow}
 	}
 	if answer.Code == api.CodeUnauthenticated {
-		h["Www-Authenticate"] = challengeOf(x.r)
+		h["Www-Authenticate"] = x.challenge()
 	}
 	if answer.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(int(answer.RetryAfter / time.Second))}
@@ -243,7 +244,7 @@ func (x *exchange) report(answer problem.Answer, err error) {
 		slog.String("route", x.route.id), slog.String("request_id", x.id)}
 	switch {
 	case !answer.Known:
-		x.api.log.LogAttrs(x.r.Context(), slog.LevelError, "request failed", about...)
+		x.api.log.LogAttrs(x.clientContext(), slog.LevelError, "request failed", about...)
 	case answer.Code == api.CodePolicyError, answer.Code == api.CodeOutcomeUnknown, answer.Code == api.CodeStorageFull:
 		of := "failed " + string(answer.Code) + " " + x.route.id
 		if answer.PolicyProblem != nil {
@@ -262,6 +263,14 @@ func (x *exchange) context() context.Context {
 	return x.r.Context()
 }
 
+// clientContext ends when the client leaves.
+func (x *exchange) clientContext() context.Context {
+	if x.r == nil {
+		return x.waiting.client
+	}
+	return x.r.Context()
+}
+
 // readParams reads the query and the body. The body is read to its end: only then does net/http
 // notice that a client leaves.
 func (x *exchange) readParams() error {
@@ -270,7 +279,7 @@ func (x *exchange) readParams() error {
 	if err := p.ParseQuery(x.r.URL.RawQuery); err != nil {
 		return err
 	}
-	if !x.hasBody() {
+	if !x.hasBody {
 		return nil
 	}
 	body, err := x.readBody()
@@ -290,12 +299,10 @@ func (x *exchange) readParams() error {
 // which reads the rest before it answers. net/http lifts the deadline after the body, when it
 // begins to watch for the client to leave.
 func (x *exchange) armRead() {
-	if x.hasBody() {
+	if x.hasBody {
 		_ = http.NewResponseController(x.w).SetReadDeadline(x.started.Add(bodyTimeout)) // unsupported where there is no connection
 	}
 }
-
-func (x *exchange) hasBody() bool { return x.r.Body != nil && x.r.Body != http.NoBody }
 
 // readBody returns the body. It is valid until the answer is built.
 func (x *exchange) readBody() ([]byte, error) {

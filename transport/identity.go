@@ -49,7 +49,7 @@ func (x *exchange) failUnrouted(err error) { x.fail(cmp.Or(x.identifyOptional(),
 // recheckToken returns an error if the token ended while the body arrived, which may take ten
 // seconds. A revoked token must not change anything.
 func (x *exchange) recheckToken() error {
-	if x.route.public || !x.hasBody() {
+	if x.route.public || !x.hasBody {
 		return nil
 	}
 	return x.principal.Err(time.Now())
@@ -107,16 +107,24 @@ func credential(r *http.Request) (string, error) {
 	return "", auth.ErrNoToken
 }
 
-// challenge is the WWW-Authenticate header of a 401.
-var challenge = []string{`Bearer realm="octostore"`, `Basic realm="octostore", charset="UTF-8"`}
+// challenges is the WWW-Authenticate header of a 401.
+var challenges = []string{`Bearer realm="octostore"`, `Basic realm="octostore", charset="UTF-8"`}
+
+// challenge returns the WWW-Authenticate header for the request.
+func (x *exchange) challenge() []string {
+	if x.r == nil {
+		return x.waiting.challenge
+	}
+	return challengeOf(x.r)
+}
 
 // challengeOf returns the challenge for a request. The page asks for a token itself, and says so
 // in X-Requested-With; a browser would answer a challenge of Basic with a dialog of its own.
 func challengeOf(r *http.Request) []string {
 	if r.Header.Get("X-Requested-With") != "" {
-		return challenge[:1:1]
+		return challenges[:1:1]
 	}
-	return challenge
+	return challenges
 }
 
 func isUnauthenticated(err error) bool {
@@ -141,7 +149,7 @@ func (x *exchange) endWithToken() (release func()) {
 // there, else err. No grant may be handed over then.
 func (x *exchange) cause(err error) error {
 	cut := errors.Is(err, lock.ErrGone) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-	if !cut || x.r.Context().Err() != nil {
+	if !cut || x.clientContext().Err() != nil {
 		return err
 	}
 	if ended := x.principal.Err(time.Now()); ended != nil {

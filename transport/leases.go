@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -56,6 +57,20 @@ type waiting struct {
 	most    time.Duration
 	text    bool   // the answer is to be text
 	release func() // ends the context; nil: there is nothing to end
+
+	// In place of the request, see forgetRequest.
+	client    context.Context // ends when the client leaves
+	challenge []string
+}
+
+// forgetRequest lets go of the request and its header, unless log or trace are to have them in
+// the end.
+func (x *exchange) forgetRequest() {
+	if x.span != nil || x.api.log.Enabled(x.r.Context(), slog.LevelDebug) {
+		return
+	}
+	x.waiting.client, x.waiting.challenge = x.r.Context(), x.challenge()
+	x.r = nil
 }
 
 // acquire asks for the lock. The answer is awaited by awaitGrant, when the handler has returned.
@@ -80,6 +95,7 @@ func (x *exchange) acquire() error {
 func (x *exchange) awaitGrant() {
 	if x.waiting.most > 0 {
 		x.leaveWorkspace()
+		x.forgetRequest()
 	}
 	grant, err := x.waiting.asked.Wait(x.context(), &x.principal)
 	x.takeWorkspace()

@@ -27,11 +27,11 @@ func (x *exchange) beginLogin() error {
 		return err
 	}
 	target, cookie := github.Begin(x.r.Host, x.started)
-	login.SetHeaders(x.w.Header())
+	login.SetHeaders(x.Header())
 	if cookie != nil {
 		http.SetCookie(x.w, cookie)
 	}
-	x.w.Header()["Location"] = []string{target}
+	x.Header()["Location"] = []string{target}
 	x.buf = x.buf[:0]
 	x.reply(http.StatusSeeOther, wire.TypeHTML)
 	return nil
@@ -59,7 +59,7 @@ func (x *exchange) landLogin() error {
 	if err != nil {
 		return err
 	}
-	login.SetLandHeaders(x.w.Header())
+	login.SetLandHeaders(x.Header())
 	x.buf = append(x.buf[:0], page...)
 	x.reply(http.StatusOK, wire.TypeHTML)
 	return nil
@@ -75,7 +75,7 @@ func (x *exchange) finishLogin() error {
 	if err != nil {
 		return err
 	}
-	login.SetHeaders(x.w.Header())
+	login.SetHeaders(x.Header())
 	http.SetCookie(x.w, github.Forget())
 	x.buf = append(x.buf[:0], login.TokenPage(t)...)
 	x.deliverToken(github, t, wire.TypeHTML)

@@ -24,7 +24,7 @@ func (x *exchange) front() error {
 	if x.listener == adminListener {
 		return respond((*API).index)(x)
 	}
-	x.w.Header()["Vary"] = []string{"Accept"}
+	x.Header()["Vary"] = []string{"Accept"}
 	if !ui.PrefersHTML(x.r.Header["Accept"]) {
 		return respond((*API).index)(x)
 	}
