@@ -30,9 +30,10 @@ type conn struct {
 	state  atomic.Int32
 
 	in        input
-	used      bool // there was a request before
-	afterPost bool // it was a POST
-	gone      bool // the connection is closed or was handed over
+	writeBy   time.Time // the write deadline of nc; zero: none
+	used      bool      // there was a request before
+	afterPost bool      // it was a POST
+	gone      bool      // the connection is closed or was handed over
 }
 
 func newConn(s *Server, nc net.Conn, ctx context.Context) *conn {
@@ -191,6 +192,16 @@ func (c *conn) setReadTime(from time.Time, most time.Duration) (by time.Time) {
 	}
 	_ = c.nc.SetReadDeadline(by) // it fails only if closed, and so does the read
 	return by
+}
+
+// setWriteTime sets when a write has to be done; zero: it may take any time. A deadline that is at
+// most a second too early stays, also between requests: setting one takes longer than it is worth.
+func (c *conn) setWriteTime(by time.Time) error {
+	if later := by.Sub(c.writeBy); by.Equal(c.writeBy) || !by.IsZero() && !c.writeBy.IsZero() && 0 <= later && later < time.Second {
+		return nil
+	}
+	c.writeBy = by
+	return c.nc.SetWriteDeadline(by)
 }
 
 // answer has the handler answer a request, and reports whether another may follow.
