@@ -294,7 +294,9 @@ func TestTraceIDs(t *testing.T) {
 }
 
 // A client that reads nothing does not hold up commits, nor the server's end.
-func TestStreamsDoNotWaitForASlowClient(t *testing.T) { byBothDoors(t, testStreamsDoNotWaitForASlowClient) }
+func TestStreamsDoNotWaitForASlowClient(t *testing.T) {
+	byBothDoors(t, testStreamsDoNotWaitForASlowClient)
+}
 
 func testStreamsDoNotWaitForASlowClient(t *testing.T) {
 	s := newServer(t, setup{})

@@ -185,7 +185,9 @@ func TestContentTypes(t *testing.T) {
 
 // What is no request is answered before there is one: without a problem document and
 // without a request id.
-func TestRequestsThatAreMalformedHaveNoID(t *testing.T) { byBothDoors(t, testRequestsThatAreMalformedHaveNoID) }
+func TestRequestsThatAreMalformedHaveNoID(t *testing.T) {
+	byBothDoors(t, testRequestsThatAreMalformedHaveNoID)
+}
 
 func testRequestsThatAreMalformedHaveNoID(t *testing.T) {
 	s := newServer(t, setup{})

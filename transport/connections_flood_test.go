@@ -25,7 +25,9 @@ func dialFrom(t *testing.T, s *server, addr net.Addr, from string) *rawConn {
 // TestConnectionsOfAFloodMakeRoomAtOnce has one address open silent connections faster than
 // they get old. Each request of another address, on a connection of its own, is answered,
 // and so are the renewals that come from the address that floods.
-func TestConnectionsOfAFloodMakeRoomAtOnce(t *testing.T) { byBothDoors(t, testConnectionsOfAFloodMakeRoomAtOnce) }
+func TestConnectionsOfAFloodMakeRoomAtOnce(t *testing.T) {
+	byBothDoors(t, testConnectionsOfAFloodMakeRoomAtOnce)
+}
 
 func testConnectionsOfAFloodMakeRoomAtOnce(t *testing.T) {
 	for _, most := range []int{4, 50} {
@@ -76,7 +78,9 @@ func TestConnectionsOfAFloodLeaveTheAdminListenerOpen(t *testing.T) {
 
 // TestConnectionsAtOnceOfAnotherAddress has a client open several connections before it
 // says something on any, more than the share of an address.
-func TestConnectionsAtOnceOfAnotherAddress(t *testing.T) { byBothDoors(t, testConnectionsAtOnceOfAnotherAddress) }
+func TestConnectionsAtOnceOfAnotherAddress(t *testing.T) {
+	byBothDoors(t, testConnectionsAtOnceOfAnotherAddress)
+}
 
 func testConnectionsAtOnceOfAnotherAddress(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{Connections: 50}})

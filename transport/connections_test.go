@@ -34,7 +34,9 @@ func (l *lines) String() string {
 // TestConnectionsThatArePendingMakeRoom has a stranger take all connections there may be,
 // and more, and go on. The holder, who comes from the same address and opens a connection
 // for every renewal, keeps its lease.
-func TestConnectionsThatArePendingMakeRoom(t *testing.T) { byBothDoors(t, testConnectionsThatArePendingMakeRoom) }
+func TestConnectionsThatArePendingMakeRoom(t *testing.T) {
+	byBothDoors(t, testConnectionsThatArePendingMakeRoom)
+}
 
 func testConnectionsThatArePendingMakeRoom(t *testing.T) {
 	log := new(lines)
@@ -119,7 +121,9 @@ func testConnectionsOfClientsStay(t *testing.T) {
 
 // TestConnectionsThatAreNotAdmittedArePending has clients send requests that need no token, or
 // never end saying it. Their connections make room like those that say nothing.
-func TestConnectionsThatAreNotAdmittedArePending(t *testing.T) { byBothDoors(t, testConnectionsThatAreNotAdmittedArePending) }
+func TestConnectionsThatAreNotAdmittedArePending(t *testing.T) {
+	byBothDoors(t, testConnectionsThatAreNotAdmittedArePending)
+}
 
 func testConnectionsThatAreNotAdmittedArePending(t *testing.T) {
 	for name, says := range map[string]string{

@@ -367,7 +367,9 @@ func lingers(t *testing.T, c *net.TCPConn) (does bool) {
 
 // TestHEADOfAStreamLeavesTheConnectionAsItWas asks for the header of a stream only. Closing
 // the connection later must not cut what the client has not read yet.
-func TestHEADOfAStreamLeavesTheConnectionAsItWas(t *testing.T) { byBothDoors(t, testHEADOfAStreamLeavesTheConnectionAsItWas) }
+func TestHEADOfAStreamLeavesTheConnectionAsItWas(t *testing.T) {
+	byBothDoors(t, testHEADOfAStreamLeavesTheConnectionAsItWas)
+}
 
 func testHEADOfAStreamLeavesTheConnectionAsItWas(t *testing.T) {
 	for _, path := range []string{"/v1/events", "/v1/audit", "/v1/audit?follow=1"} {

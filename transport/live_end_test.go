@@ -195,7 +195,9 @@ func (w *watched) wantUntil(t *testing.T, name string) {
 
 // Prefixes may have all the characters of names, and those that mean something in a query are
 // encoded.
-func TestLivePrefixesMayHaveSpecialCharacters(t *testing.T) { byBothDoors(t, testLivePrefixesMayHaveSpecialCharacters) }
+func TestLivePrefixesMayHaveSpecialCharacters(t *testing.T) {
+	byBothDoors(t, testLivePrefixesMayHaveSpecialCharacters)
+}
 
 func testLivePrefixesMayHaveSpecialCharacters(t *testing.T) {
 	s := newServer(t, setup{})

@@ -147,7 +147,9 @@ func withoutMember(v any, name string) string {
 	return string(b)
 }
 
-func TestLiveShowsALockWithUpToAHundredWaiters(t *testing.T) { byBothDoors(t, testLiveShowsALockWithUpToAHundredWaiters) }
+func TestLiveShowsALockWithUpToAHundredWaiters(t *testing.T) {
+	byBothDoors(t, testLiveShowsALockWithUpToAHundredWaiters)
+}
 
 func testLiveShowsALockWithUpToAHundredWaiters(t *testing.T) {
 	s := newServer(t, setup{})

@@ -9,7 +9,9 @@ import (
 
 // A waiter behind a PROXY header leaves the queue when the proxy hangs up, even behind more bytes,
 // and over TLS.
-func TestTrustedProxyHangsUpForItsClient(t *testing.T) { byBothDoors(t, testTrustedProxyHangsUpForItsClient) }
+func TestTrustedProxyHangsUpForItsClient(t *testing.T) {
+	byBothDoors(t, testTrustedProxyHangsUpForItsClient)
+}
 
 func testTrustedProxyHangsUpForItsClient(t *testing.T) {
 	for _, encrypted := range []bool{false, true} {

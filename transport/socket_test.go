@@ -233,7 +233,9 @@ func (c *brittleConn) Write(p []byte) (int, error) {
 
 // net/http buffers a small answer until its handler has returned, so a handler's
 // Write succeeds where the connection's does not. The grant is undone all the same.
-func TestGrantIsUndoneIfTheConnectionFails(t *testing.T) { byBothDoors(t, testGrantIsUndoneIfTheConnectionFails) }
+func TestGrantIsUndoneIfTheConnectionFails(t *testing.T) {
+	byBothDoors(t, testGrantIsUndoneIfTheConnectionFails)
+}
 
 func testGrantIsUndoneIfTheConnectionFails(t *testing.T) {
 	s := newServer(t, setup{})
