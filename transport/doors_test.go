@@ -29,6 +29,9 @@ type doorServer interface {
 
 // open returns a server for the API by that door.
 func (d door) open(s *server) doorServer {
+	if d == byLane {
+		return s.Lane()
+	}
 	return s.Server()
 }
 
