@@ -83,7 +83,7 @@ func (c *conn) serveNext() bool {
 	if err != nil {
 		return false
 	}
-	if h.decided != plain || h.waits && !c.srv.cfg.Poller {
+	if h.decided != plain || h.waits && !c.mayWait() {
 		c.handOver(by)
 		return false
 	}
@@ -101,6 +101,10 @@ func (c *conn) serveNext() bool {
 	c.used, c.afterPost = true, r.Method == http.MethodPost
 	return c.answer(r)
 }
+
+// mayWait reports whether the handler can notice that the client of a waiting request leaves: it
+// looks at sockets only.
+func (c *conn) mayWait() bool { return c.srv.cfg.Poller && c.in.raw != nil }
 
 var errClosed = errors.New("the connection is closed")
 
