@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/storetest"
 	"github.com/octostore/octostore/core/table"
@@ -81,5 +82,66 @@ func measureStart(b *testing.B, cfg Config, locks int) {
 	}
 	if err := s.Close(); err != nil {
 		b.Error(err)
+	}
+}
+
+// BenchmarkHeldEnd lets 100,000 leases end in one second, beside a client that takes locks,
+// looks at them and lists them. It reports the longest of each, and that of as many
+// acquires without the ends.
+func BenchmarkHeldEnd(b *testing.B) {
+	const locks = 100_000
+	for b.Loop() {
+		tab := openWithEnds(b, locks)
+		var took [3]time.Duration
+		rounds := 0
+		for ; tab.Stats().Held > 0; rounds++ {
+			for i, ask := range []func(){
+				func() { acquireAndRelease(b, tab) },
+				func() { tab.Get("hold/0077777") },
+				func() { tab.List(table.Query{Limit: 1000, After: "hold/005"}) },
+			} {
+				began := time.Now()
+				ask()
+				took[i] = max(took[i], time.Since(began))
+			}
+		}
+		var alone time.Duration
+		for range rounds {
+			began := time.Now()
+			acquireAndRelease(b, tab)
+			alone = max(alone, time.Since(began))
+		}
+		b.ReportMetric(float64(alone.Microseconds())/1000, "ms-alone")
+		for i, name := range []string{"acquire", "get", "list"} {
+			b.ReportMetric(float64(took[i].Microseconds())/1000, "ms-"+name)
+		}
+	}
+}
+
+// openWithEnds returns a table whose leases all end in a moment.
+func openWithEnds(b *testing.B, locks int) *table.Table {
+	b.Helper()
+	clock := &fakeClocks{wall: time.Now(), boot: time.Hour, id: "boot"}
+	cfg := Config{Path: newPath(b), clocks: clock.clocks()}
+	fillWithLeases(b, cfg, locks)
+	clock.pass(time.Hour - time.Second)
+	s := open(b, cfg)
+	j := journal.New(s)
+	tab, err := table.Open(b.Context(), j, table.Config{Published: j.Publish})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { tab.Close() })
+	return tab
+}
+
+func acquireAndRelease(b *testing.B, tab *table.Table) {
+	b.Helper()
+	g, err := tab.Acquire(b.Context(), lock.Acquisition{Name: "beside", TTL: time.Minute})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := tab.Release(b.Context(), lock.ReleaseRequest{Name: "beside", LeaseID: g.LeaseID}); err != nil {
+		b.Fatal(err)
 	}
 }
