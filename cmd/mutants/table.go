@@ -14,6 +14,7 @@ var (
 	inMemory    = []string{"-short ./core/store/memory"}
 	inSQLite    = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
 	inPowerCuts = []string{"-short -run=PowerCut ./core/store/sqlite"}
+	inWALFile   = []string{"-run=^TestWALFile ./core/store/sqlite ./core/store/sqlite/internal/conn"}
 	inTransport = []string{"-short ./transport", "-short ./transport/internal/..."}
 	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
 	inPauses    = []string{"-run=HeldUpByAPause ./cmd/octostore/internal/faults"} // the process is stopped and goes on
@@ -37,6 +38,7 @@ func mutants() []mutant {
 		backupMutants,
 		statusMutants,
 		traceMutants,
+		deadlineMutants,
 	)
 }
 
