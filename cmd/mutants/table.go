@@ -38,6 +38,7 @@ func mutants() []mutant {
 		backupMutants,
 		statusMutants,
 		traceMutants,
+		deadlineMutants,
 	)
 }
 

@@ -30,9 +30,10 @@ type conn struct {
 	state  atomic.Int32
 
 	in        input
-	used      bool // there was a request before
-	afterPost bool // it was a POST
-	gone      bool // the connection is closed or was handed over
+	writeBy   time.Time // the write deadline of nc; zero: none
+	used      bool      // there was a request before
+	afterPost bool      // it was a POST
+	gone      bool      // the connection is closed or was handed over
 }
 
 func newConn(s *Server, nc net.Conn, ctx context.Context) *conn {
@@ -82,7 +83,7 @@ func (c *conn) serveNext() bool {
 	if err != nil {
 		return false
 	}
-	if h.decided != plain || h.waits && !c.srv.cfg.Poller {
+	if h.decided != plain || h.waits && !c.mayWait() {
 		c.handOver(by)
 		return false
 	}
@@ -100,6 +101,10 @@ func (c *conn) serveNext() bool {
 	c.used, c.afterPost = true, r.Method == http.MethodPost
 	return c.answer(r)
 }
+
+// mayWait reports whether the handler can notice that the client of a waiting request leaves: it
+// looks at sockets only.
+func (c *conn) mayWait() bool { return c.srv.cfg.Poller && c.in.raw != nil }
 
 var errClosed = errors.New("the connection is closed")
 
@@ -187,6 +192,16 @@ func (c *conn) setReadTime(from time.Time, most time.Duration) (by time.Time) {
 	}
 	_ = c.nc.SetReadDeadline(by) // it fails only if closed, and so does the read
 	return by
+}
+
+// setWriteTime sets when a write has to be done; zero: it may take any time. A deadline that is at
+// most a second too early stays, also between requests: setting one takes longer than it is worth.
+func (c *conn) setWriteTime(by time.Time) error {
+	if later := by.Sub(c.writeBy); by.Equal(c.writeBy) || !by.IsZero() && !c.writeBy.IsZero() && 0 <= later && later < time.Second {
+		return nil
+	}
+	c.writeBy = by
+	return c.nc.SetWriteDeadline(by)
 }
 
 // answer has the handler answer a request, and reports whether another may follow.

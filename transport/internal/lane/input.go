@@ -36,6 +36,7 @@ func (in *input) begin(nc net.Conn) {
 // Wrapper is a connection whose bytes are those of a socket as they are. Only its addresses may
 // differ.
 type Wrapper interface {
+	// Socket returns the socket; nil: there is none.
 	Socket() *net.TCPConn
 }
 
@@ -50,7 +51,9 @@ func rawOf(nc net.Conn) syscall.RawConn {
 		if !has {
 			return nil
 		}
-		tcp = over.Socket()
+		if tcp = over.Socket(); tcp == nil {
+			return nil
+		}
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {

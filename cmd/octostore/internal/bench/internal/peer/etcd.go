@@ -66,7 +66,7 @@ func (c *etcdClient) grant(ttl time.Duration) error {
 		return err
 	}
 	if c.lease = firstNumber(answer, leaseGrantID); c.lease == 0 {
-		return errors.New("LeaseGrant: a lease without id")
+		return errors.New("a lease without id")
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func (c *etcdClient) awaitDelete(key string, revision int64) error {
 	for {
 		answer, err := c.next()
 		if err != nil {
-			return fmt.Errorf("Watch: %w", err)
+			return fmt.Errorf("%s: %w", etcdWatch, err)
 		}
 		for _, event := range all(answer, watchEvents) {
 			if firstNumber(event, eventType) == eventDelete {
