@@ -89,13 +89,13 @@ func TestPlainLengths(t *testing.T) {
 	}
 }
 
-// deadlines records the deadlines of a connection.
-type deadlines struct {
+// headerTimes records the deadlines of a connection.
+type headerTimes struct {
 	net.Conn
 	set []time.Time
 }
 
-func (d *deadlines) SetReadDeadline(t time.Time) error {
+func (d *headerTimes) SetReadDeadline(t time.Time) error {
 	d.set = append(d.set, t)
 	return nil
 }
@@ -103,7 +103,7 @@ func (d *deadlines) SetReadDeadline(t time.Time) error {
 // TestHandOverKeepsTheTimeOfTheHeader sets the deadlines that net/http sets.
 func TestHandOverKeepsTheTimeOfTheHeader(t *testing.T) {
 	now := time.Now()
-	under := &deadlines{}
+	under := &headerTimes{}
 	h := &handed{Conn: under, headerBy: now.Add(time.Second)}
 	for _, at := range []time.Duration{5 * time.Second, time.Millisecond, 5 * time.Second} {
 		_ = h.SetReadDeadline(now.Add(at))
