@@ -191,7 +191,7 @@ func TestComparePlotIsADocument(t *testing.T) {
 	bars := 0
 	for d := xml.NewDecoder(&plot); ; {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -41,7 +41,8 @@ func (r *Report) WritePlot(w io.Writer) error {
 	}
 	fmt.Fprintf(&body, `<text class="note" x="%d" y="%d">%s</text>`+"\n", plotMargin, y+plotLine-8, html.EscapeString(r.plotNote()))
 	height := y + plotLine + plotMargin/2
-	_, err := fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img" aria-labelledby="title">
+	_, err := fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d"
+  role="img" aria-labelledby="title">
 <title id="title">OctoStore beside other programs that people take locks from</title>
 %[3]s<rect class="page" width="%[1]d" height="%[2]d"/>
 %[4]s</svg>

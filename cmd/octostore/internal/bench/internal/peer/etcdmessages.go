@@ -93,7 +93,7 @@ func tryTransaction(prefix, key string, lease int64) []byte {
 func parseTry(answer []byte) (mine, owner int64, err error) {
 	responses := all(answer, txnResponses)
 	if len(responses) != 2 {
-		return 0, 0, errors.New("Txn: not two answers")
+		return 0, 0, errors.New("a transaction without two answers")
 	}
 	mine = firstNumber(first(answer, answerHeader), headerRevision)
 	if firstNumber(answer, txnSucceeded) == 0 {
