@@ -57,7 +57,7 @@ func (s *Server) closeIdle() bool {
 func (s *Server) Close() error {
 	err := errors.Join(s.closeListeners(), s.cfg.Rest.Close())
 	s.serving.Wait() // all accepted connections are known then
-	s.cut() // a request that waits does not notice that this side closes
+	s.cut()          // a request that waits does not notice that this side closes
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
