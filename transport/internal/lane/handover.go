@@ -109,9 +109,10 @@ func (c *conn) handOver(by time.Time) {
 	}
 	c.in.drop()
 	_ = c.nc.SetReadDeadline(by) // none of the lane is left; it fails only if closed
-	if c.srv.rest.give(to) {
-		c.srv.forget(c) // net/http has it, so a stop still waits for it
+	if !c.srv.rest.give(to) {
+		c.close()
 		return
 	}
-	c.close()
+	c.gone = true
+	c.srv.forget(c) // net/http knows it by now, or is about to, so a stop still waits for it
 }
