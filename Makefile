@@ -21,7 +21,7 @@ need-cc:
 # A line "##@ Title" begins a group of targets, a comment behind a target describes it.
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^##@ / { printf "%s%s\n", sep, substr($$0, 5); sep = "\n" } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^##@ / { printf "%s%s\n", sep, substr($$0, 5); sep = "\n" } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: build ## Show two jobs that wait for the same lock, on this machine
@@ -161,6 +161,19 @@ mutants: ## Run the mutation tests: each known defect must make a test fail
 	$(GO) run ./cmd/mutants
 
 .PHONY: bench
-bench: build ## Run the Go benchmarks, then load a server for a few seconds
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: build ## Run the Go benchmarks, name what got slower than in .ci/benchmarks.txt, then load a server; RECORD=1 records
+	@GO=$(GO) .ci/bench
 	bin/octostore bench acquire --rounds 1 --duration 2s
+
+.PHONY: bench-peers
+bench-peers: need-go ## Install what octostore bench compare compares with: Redis, PostgreSQL and etcd
+	@GO=$(GO) .ci/bench-peers
+
+# The figures of docs/performance.md: half a quarter of an hour on a machine that does nothing else.
+PERFORMANCE := --rounds 5 --duration 2s --warmup 500ms --peers redis,etcd,postgresql --locks 1000000
+
+.PHONY: performance
+performance: build ## Measure what docs/performance.md shows, and write it there
+	bin/octostore bench compare $(PERFORMANCE) --json > bin/performance.json
+	cp bin/performance.json docs/performance.json
+	$(GO) test -count=1 ./cmd/octostore/internal/bench -run 'PerformancePage' -update

@@ -238,7 +238,9 @@ func TestAuditRefusesAPrunedCursor(t *testing.T) {
 
 // A client that follows gets what is there and what happens then, once each, and at a
 // stop the closing line.
-func TestAuditFollow(t *testing.T) {
+func TestAuditFollow(t *testing.T) { byBothDoors(t, testAuditFollow) }
+
+func testAuditFollow(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	s.acquire(t, "a/0")
@@ -293,6 +295,10 @@ func TestTraceIDs(t *testing.T) {
 
 // A client that reads nothing does not hold up commits, nor the server's end.
 func TestStreamsDoNotWaitForASlowClient(t *testing.T) {
+	byBothDoors(t, testStreamsDoNotWaitForASlowClient)
+}
+
+func testStreamsDoNotWaitForASlowClient(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	for i := range 200 {

@@ -69,7 +69,9 @@ func TestRoutesKnowTheirMethods(t *testing.T) {
 }
 
 // HEAD is told what GET is told, without the body.
-func TestRoutesOfAGETAnswerToHEAD(t *testing.T) {
+func TestRoutesOfAGETAnswerToHEAD(t *testing.T) { byBothDoors(t, testRoutesOfAGETAnswerToHEAD) }
+
+func testRoutesOfAGETAnswerToHEAD(t *testing.T) {
 	s := newServer(t, setup{backups: &copies{}})
 	addr := listening(t, s)
 	for _, rt := range routeTable() {
@@ -184,6 +186,10 @@ func TestContentTypes(t *testing.T) {
 // What is no request is answered before there is one: without a problem document and
 // without a request id.
 func TestRequestsThatAreMalformedHaveNoID(t *testing.T) {
+	byBothDoors(t, testRequestsThatAreMalformedHaveNoID)
+}
+
+func testRequestsThatAreMalformedHaveNoID(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	for request, want := range map[string]int{

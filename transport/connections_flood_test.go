@@ -26,6 +26,10 @@ func dialFrom(t *testing.T, s *server, addr net.Addr, from string) *rawConn {
 // they get old. Each request of another address, on a connection of its own, is answered,
 // and so are the renewals that come from the address that floods.
 func TestConnectionsOfAFloodMakeRoomAtOnce(t *testing.T) {
+	byBothDoors(t, testConnectionsOfAFloodMakeRoomAtOnce)
+}
+
+func testConnectionsOfAFloodMakeRoomAtOnce(t *testing.T) {
 	for _, most := range []int{4, 50} {
 		t.Run(fmt.Sprint(most), func(t *testing.T) {
 			s := newServer(t, setup{limits: Limits{Connections: most}})
@@ -75,6 +79,10 @@ func TestConnectionsOfAFloodLeaveTheAdminListenerOpen(t *testing.T) {
 // TestConnectionsAtOnceOfAnotherAddress has a client open several connections before it
 // says something on any, more than the share of an address.
 func TestConnectionsAtOnceOfAnotherAddress(t *testing.T) {
+	byBothDoors(t, testConnectionsAtOnceOfAnotherAddress)
+}
+
+func testConnectionsAtOnceOfAnotherAddress(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{Connections: 50}})
 	addr := listening(t, s)
 	for range 75 {

@@ -35,6 +35,10 @@ func (l *lines) String() string {
 // and more, and go on. The holder, who comes from the same address and opens a connection
 // for every renewal, keeps its lease.
 func TestConnectionsThatArePendingMakeRoom(t *testing.T) {
+	byBothDoors(t, testConnectionsThatArePendingMakeRoom)
+}
+
+func testConnectionsThatArePendingMakeRoom(t *testing.T) {
 	log := new(lines)
 	s := newServer(t, setup{limits: Limits{Connections: 100}, log: slog.NewTextHandler(log, nil)})
 	addr := listening(t, s)
@@ -90,7 +94,9 @@ func (s *server) answered(t *testing.T, addr net.Addr, line string, headers ...s
 
 // TestConnectionsOfClientsStay floods a server whose places are taken by waiters and by a
 // client that keeps its connection. Neither is cut.
-func TestConnectionsOfClientsStay(t *testing.T) {
+func TestConnectionsOfClientsStay(t *testing.T) { byBothDoors(t, testConnectionsOfClientsStay) }
+
+func testConnectionsOfClientsStay(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{Connections: 10}})
 	addr := listening(t, s)
 	holder := s.acquire(t, "a")
@@ -116,6 +122,10 @@ func TestConnectionsOfClientsStay(t *testing.T) {
 // TestConnectionsThatAreNotAdmittedArePending has clients send requests that need no token, or
 // never end saying it. Their connections make room like those that say nothing.
 func TestConnectionsThatAreNotAdmittedArePending(t *testing.T) {
+	byBothDoors(t, testConnectionsThatAreNotAdmittedArePending)
+}
+
+func testConnectionsThatAreNotAdmittedArePending(t *testing.T) {
 	for name, says := range map[string]string{
 		"half a header": "GET /v1/locks HTT",
 		"half a body":   "POST /v1/locks/a/acquire HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nttl=1",

@@ -29,6 +29,9 @@ type doorServer interface {
 
 // open returns a server for the API by that door.
 func (d door) open(s *server) doorServer {
+	if d == byLane {
+		return s.Lane()
+	}
 	return s.Server()
 }
 
@@ -37,8 +40,10 @@ var doors sync.Map
 
 // byBothDoors runs a test twice: its connections are served by the lane, and by net/http.
 func byBothDoors(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
 	for _, d := range []door{byLane, byHTTP} {
 		t.Run(string(d), func(t *testing.T) {
+			t.Parallel() // to the other
 			doors.Store(t.Name(), d)
 			defer doors.Delete(t.Name())
 			test(t)

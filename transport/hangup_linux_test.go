@@ -83,13 +83,23 @@ func (c *countedConn) Read(p []byte) (int, error) {
 
 func (c *countedConn) NetConn() net.Conn { return c.tcp }
 
-// readsBehind sends bytes behind a request whose handler runs, until net/http has read the
-// first of them. From then on it reads no more.
+// Socket returns the socket if its bytes are those of the connection, see lane.Wrapper.
+func (c *countedConn) Socket() *net.TCPConn {
+	if c.Conn != c.tcp {
+		return nil
+	}
+	return c.tcp
+}
+
+// readsBehind sends bytes behind a request whose handler runs. If net/http has the connection it
+// reads the first of them, and no more from then on; the lane reads none.
 func (c *countedConn) readsBehind(t *testing.T, w *rawConn, bytes string) {
 	t.Helper()
-	before := c.read.Load()
+	before, by := c.read.Load(), doorOf(t)
 	w.raw(bytes)
-	eventually(t, "net/http reads behind the request", func() bool { return c.read.Load() > before })
+	eventually(t, "the bytes behind the request arrive", func() bool {
+		return c.read.Load() > before || by == byLane && unreadBytes(c.tcp) > 0
+	})
 }
 
 // eventually waits until something is the case.
@@ -134,7 +144,9 @@ func dialTLS(t *testing.T, s *server, addr net.Addr) (w *rawConn, beneath *net.T
 
 // TestHangUpBehindMoreBytes has waiters leave that have sent something behind their
 // request, which ends the reading by which net/http notices that a client leaves.
-func TestHangUpBehindMoreBytes(t *testing.T) {
+func TestHangUpBehindMoreBytes(t *testing.T) { byBothDoors(t, testHangUpBehindMoreBytes) }
+
+func testHangUpBehindMoreBytes(t *testing.T) {
 	s := newServer(t, setup{})
 	plain, secret := listeningCounted(t, s, false), listeningCounted(t, s, true)
 	s.acquire(t, "a")
@@ -179,7 +191,9 @@ var noticed atomic.Int64
 
 // TestHangUpBehindAFlood sends more than the system keeps, so that the end of the
 // connection would never come.
-func TestHangUpBehindAFlood(t *testing.T) {
+func TestHangUpBehindAFlood(t *testing.T) { byBothDoors(t, testHangUpBehindAFlood) }
+
+func testHangUpBehindAFlood(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	s.acquire(t, "a")
@@ -195,7 +209,9 @@ func TestHangUpBehindAFlood(t *testing.T) {
 
 // TestHangUpGetsNoGrant has the lock become free right after a waiter left: the next one
 // gets it.
-func TestHangUpGetsNoGrant(t *testing.T) {
+func TestHangUpGetsNoGrant(t *testing.T) { byBothDoors(t, testHangUpGetsNoGrant) }
+
+func testHangUpGetsNoGrant(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	for range 10 {
@@ -221,7 +237,9 @@ func TestHangUpGetsNoGrant(t *testing.T) {
 
 // TestPipelinedRequestsAreAnswered sends a second request while the first one waits. Both
 // are answered, in their order, and the waiter keeps its place.
-func TestPipelinedRequestsAreAnswered(t *testing.T) {
+func TestPipelinedRequestsAreAnswered(t *testing.T) { byBothDoors(t, testPipelinedRequestsAreAnswered) }
+
+func testPipelinedRequestsAreAnswered(t *testing.T) {
 	s := newServer(t, setup{})
 	plain, secret := listening(t, s), listeningTLS(t, s)
 	for _, encrypted := range []bool{false, true} {
@@ -250,7 +268,9 @@ func TestPipelinedRequestsAreAnswered(t *testing.T) {
 
 // TestHangUpOfStreams has clients leave that watch or follow and have sent more: their
 // places are for others.
-func TestHangUpOfStreams(t *testing.T) {
+func TestHangUpOfStreams(t *testing.T) { byBothDoors(t, testHangUpOfStreams) }
+
+func testHangUpOfStreams(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	for _, path := range []string{"/v1/events", "/v1/audit?follow=1"} {
@@ -280,7 +300,9 @@ func TestHangUpOfStreams(t *testing.T) {
 
 // TestHangUpWhileTheDiskIsSlow has a client leave while its grant is on its way to the
 // disk. It did not ask to wait, but the grant is undone all the same.
-func TestHangUpWhileTheDiskIsSlow(t *testing.T) {
+func TestHangUpWhileTheDiskIsSlow(t *testing.T) { byBothDoors(t, testHangUpWhileTheDiskIsSlow) }
+
+func testHangUpWhileTheDiskIsSlow(t *testing.T) {
 	store := &gatedStore{Store: memory.New(), entered: make(chan struct{}, 100), open: make(chan struct{})}
 	s := newServer(t, setup{store: store})
 	let := sync.OnceFunc(func() { close(store.open) })
@@ -346,6 +368,10 @@ func lingers(t *testing.T, c *net.TCPConn) (does bool) {
 // TestHEADOfAStreamLeavesTheConnectionAsItWas asks for the header of a stream only. Closing
 // the connection later must not cut what the client has not read yet.
 func TestHEADOfAStreamLeavesTheConnectionAsItWas(t *testing.T) {
+	byBothDoors(t, testHEADOfAStreamLeavesTheConnectionAsItWas)
+}
+
+func testHEADOfAStreamLeavesTheConnectionAsItWas(t *testing.T) {
 	for _, path := range []string{"/v1/events", "/v1/audit", "/v1/audit?follow=1"} {
 		s := newServer(t, setup{})
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -140,7 +140,9 @@ func TestLimitOfNewTokens(t *testing.T) {
 }
 
 // On a connection too many there is an answer, then it is closed. Holders get through.
-func TestLimitOfConnections(t *testing.T) {
+func TestLimitOfConnections(t *testing.T) { byBothDoors(t, testLimitOfConnections) }
+
+func testLimitOfConnections(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{Connections: 2}})
 	addr := listening(t, s)
 	var first []*rawConn

@@ -63,7 +63,10 @@ type Lane = lane.Server
 
 // Lane returns a lane for the API, which does not listen yet. It answers every request as
 // [API.Server] does, but takes less time and memory for the usual ones.
-func (a *API) Lane() *Lane {
+func (a *API) Lane() *Lane { return a.newLane(a.hangups.Open()) }
+
+// newLane returns a lane that keeps requests that wait, or hands them over.
+func (a *API) newLane(waits bool) *Lane {
 	of := a.connectionsOf(mainListener)
 	return lane.New(lane.Config{
 		Handler:       a,
@@ -72,7 +75,7 @@ func (a *API) Lane() *Lane {
 		ConnState:     of.Changed,
 		HeaderTimeout: headerTimeout,
 		IdleTimeout:   idleTimeout,
-		Poller:        a.hangups.Open(),
+		Poller:        waits,
 	})
 }
 

@@ -30,7 +30,9 @@ func headerOf(o option) func(http.Header) {
 }
 
 // Names of locks that the account may not read appear nowhere, also where others share the view.
-func TestLiveShowsOnlyWhatMayBeRead(t *testing.T) {
+func TestLiveShowsOnlyWhatMayBeRead(t *testing.T) { byBothDoors(t, testLiveShowsOnlyWhatMayBeRead) }
+
+func testLiveShowsOnlyWhatMayBeRead(t *testing.T) {
 	s, alice, bob := teams(t)
 	addr := listening(t, s).String()
 	s.do(t, "POST /v1/locks/team-a/secret/acquire?holder=alices-job", alice).want(200)
@@ -77,7 +79,9 @@ func TestActivityNamesOnlyWhatMayBeRead(t *testing.T) {
 	})
 }
 
-func TestLiveEndsWithItsToken(t *testing.T) {
+func TestLiveEndsWithItsToken(t *testing.T) { byBothDoors(t, testLiveEndsWithItsToken) }
+
+func testLiveEndsWithItsToken(t *testing.T) {
 	s := newServer(t, setup{})
 	admin := s.as(t, "root", "admin")
 	token, eve := s.token(t, "eve", "read:**")
@@ -95,7 +99,9 @@ func TestLiveEndsWithItsToken(t *testing.T) {
 }
 
 // The end of a stream when the server stops is one in good order, and comes at once.
-func TestLiveEndsWithTheServer(t *testing.T) {
+func TestLiveEndsWithTheServer(t *testing.T) { byBothDoors(t, testLiveEndsWithTheServer) }
+
+func testLiveEndsWithTheServer(t *testing.T) {
 	s := newServer(t, setup{})
 	w := watch(t, "http://"+listening(t, s).String()+"/v1/live")
 	w.wantLocks("")
@@ -108,7 +114,9 @@ func TestLiveEndsWithTheServer(t *testing.T) {
 	}
 }
 
-func TestLiveCountsAsAWatch(t *testing.T) {
+func TestLiveCountsAsAWatch(t *testing.T) { byBothDoors(t, testLiveCountsAsAWatch) }
+
+func testLiveCountsAsAWatch(t *testing.T) {
 	s := newServer(t, setup{watches: 1})
 	w := watch(t, "http://"+listening(t, s).String()+"/v1/live")
 	w.wantLocks("")
@@ -149,7 +157,9 @@ func liveFor(t *testing.T, s *server, d time.Duration, with ...option) []string 
 }
 
 // A client that does not read costs others nothing, and its stream ends.
-func TestLiveOfManySlowClients(t *testing.T) {
+func TestLiveOfManySlowClients(t *testing.T) { byBothDoors(t, testLiveOfManySlowClients) }
+
+func testLiveOfManySlowClients(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	for i := range 100 {
@@ -186,6 +196,10 @@ func (w *watched) wantUntil(t *testing.T, name string) {
 // Prefixes may have all the characters of names, and those that mean something in a query are
 // encoded.
 func TestLivePrefixesMayHaveSpecialCharacters(t *testing.T) {
+	byBothDoors(t, testLivePrefixesMayHaveSpecialCharacters)
+}
+
+func testLivePrefixesMayHaveSpecialCharacters(t *testing.T) {
 	s := newServer(t, setup{})
 	s.acquire(t, "a+b:c@d~e/f")
 	s.acquire(t, "a+c")

@@ -48,7 +48,9 @@ func (w *watched) wantLocks(want string) {
 	}
 }
 
-func TestLiveShowsLocksAsTheyChange(t *testing.T) {
+func TestLiveShowsLocksAsTheyChange(t *testing.T) { byBothDoors(t, testLiveShowsLocksAsTheyChange) }
+
+func testLiveShowsLocksAsTheyChange(t *testing.T) {
 	s := newServer(t, setup{})
 	s.acquire(t, "deploy/a")
 	s.acquire(t, "other")
@@ -68,7 +70,9 @@ func TestLiveShowsLocksAsTheyChange(t *testing.T) {
 }
 
 // A stream says at once that there is nothing, also on a server that has never had a lock.
-func TestLiveShowsAnEmptyServer(t *testing.T) {
+func TestLiveShowsAnEmptyServer(t *testing.T) { byBothDoors(t, testLiveShowsAnEmptyServer) }
+
+func testLiveShowsAnEmptyServer(t *testing.T) {
 	url := "http://" + listening(t, newServer(t, setup{})).String() + "/v1/live"
 	watch(t, url).wantLocks("")
 	if l, _ := wantView[api.Lock](watch(t, url+"?name=a"), "lock"); l.Name != "a" || l.State != api.Free {
@@ -93,7 +97,9 @@ func (s *server) waiter(t *testing.T, name string) (leave func()) {
 }
 
 // The JSON of a view is that of the route for it.
-func TestLiveShowsWhatTheRoutesGive(t *testing.T) {
+func TestLiveShowsWhatTheRoutesGive(t *testing.T) { byBothDoors(t, testLiveShowsWhatTheRoutesGive) }
+
+func testLiveShowsWhatTheRoutesGive(t *testing.T) {
 	s := newServer(t, setup{})
 	s.acquire(t, "a")
 	url := "http://" + listening(t, s).String() + "/v1/live"
@@ -142,6 +148,10 @@ func withoutMember(v any, name string) string {
 }
 
 func TestLiveShowsALockWithUpToAHundredWaiters(t *testing.T) {
+	byBothDoors(t, testLiveShowsALockWithUpToAHundredWaiters)
+}
+
+func testLiveShowsALockWithUpToAHundredWaiters(t *testing.T) {
 	s := newServer(t, setup{})
 	s.acquire(t, "deploy/a")
 	w := watch(t, "http://"+listening(t, s).String()+"/v1/live?name=deploy/a")

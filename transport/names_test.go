@@ -160,7 +160,9 @@ func TestNameWithAPlusInAQuery(t *testing.T) {
 
 // Streams and exports select names by their first bytes, and say so in a way that can be
 // put into a query again.
-func TestNameWithAPlusInStreams(t *testing.T) {
+func TestNameWithAPlusInStreams(t *testing.T) { byBothDoors(t, testNameWithAPlusInStreams) }
+
+func testNameWithAPlusInStreams(t *testing.T) {
 	s := newServer(t, setup{})
 	w := watch(t, "http://"+listening(t, s).String()+"/v1/events?prefix=%40a%2Bb%2F")
 	if e, ok := w.next(); !ok || e.kind != "" {

@@ -201,7 +201,9 @@ func TestNameWithEncodedSlashes(t *testing.T) {
 	s.do(t, "POST /v1/locks/a/b%2Frelease", header("Octostore-Lease", g.LeaseID)).want(200)
 }
 
-func TestBodiesHaveABound(t *testing.T) {
+func TestBodiesHaveABound(t *testing.T) { byBothDoors(t, testBodiesHaveABound) }
+
+func testBodiesHaveABound(t *testing.T) {
 	s := newServer(t, setup{})
 	s.do(t, "POST /v1/locks/a/acquire", jsonBody(`{"ttl":60}`+strings.Repeat(" ", param.MaxBody-10))).want(200)
 	s.do(t, "POST /v1/locks/b/acquire", jsonBody(`{"ttl":60}`+strings.Repeat(" ", param.MaxBody-9)), onPurpose).want(413, api.CodeTooLarge)

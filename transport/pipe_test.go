@@ -37,7 +37,11 @@ func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)
 
 func piped(t *testing.T, s *server) *rawConn {
 	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	serveOn(t, s, p)
+	if doorOf(t) == byLane {
+		serveBy(t, s.newLane(false), s, p) // pipes cannot be watched, and a bubble has no poller
+	} else {
+		serveOn(t, s, p)
+	}
 	client, theirs := net.Pipe()
 	t.Cleanup(func() { _ = client.Close() })
 	p.conns <- theirs
@@ -47,7 +51,9 @@ func piped(t *testing.T, s *server) *rawConn {
 // A wait longer than every deadline there is: the answer still arrives. The request
 // has a body, for which there is a deadline; if that outlived the body, its end would
 // look like a client that left.
-func TestTimeoutsDoNotEndAWait(t *testing.T) {
+func TestTimeoutsDoNotEndAWait(t *testing.T) { byBothDoors(t, testTimeoutsDoNotEndAWait) }
+
+func testTimeoutsDoNotEndAWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
 		s.do(t, "POST /v1/locks/a/acquire?ttl=9m").want(200)
@@ -64,7 +70,9 @@ func TestTimeoutsDoNotEndAWait(t *testing.T) {
 }
 
 // That holds for a body of a request that takes none, too.
-func TestTimeoutOfASlowBody(t *testing.T) {
+func TestTimeoutOfASlowBody(t *testing.T) { byBothDoors(t, testTimeoutOfASlowBody) }
+
+func testTimeoutOfASlowBody(t *testing.T) {
 	for line, want := range map[string]int{
 		"POST /v1/locks/a/acquire": 400,
 		"POST /nothing":            404,
@@ -85,7 +93,9 @@ func TestTimeoutOfASlowBody(t *testing.T) {
 	}
 }
 
-func TestTimeoutOfASlowHeader(t *testing.T) {
+func TestTimeoutOfASlowHeader(t *testing.T) { byBothDoors(t, testTimeoutOfASlowHeader) }
+
+func testTimeoutOfASlowHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := piped(t, newServer(t, setup{}))
 		began := time.Now()
@@ -98,7 +108,9 @@ func TestTimeoutOfASlowHeader(t *testing.T) {
 }
 
 // A client that does not read its answer does not keep the lock.
-func TestTimeoutOfAnAnswer(t *testing.T) {
+func TestTimeoutOfAnAnswer(t *testing.T) { byBothDoors(t, testTimeoutOfAnAnswer) }
+
+func testTimeoutOfAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, setup{})
 		w := piped(t, s)
@@ -117,7 +129,9 @@ func TestTimeoutOfAnAnswer(t *testing.T) {
 
 // An export that is read slowly, or not at all, holds its connection as long as one
 // piece may take and no longer, however much there is to come.
-func TestTimeoutOfAnExport(t *testing.T) {
+func TestTimeoutOfAnExport(t *testing.T) { byBothDoors(t, testTimeoutOfAnExport) }
+
+func testTimeoutOfAnExport(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"not at all": time.Hour, "byte by byte": time.Second} {
 		for _, line := range []string{"GET /v1/audit", "GET /v1/audit?follow=1"} {
 			synctest.Test(t, func(t *testing.T) {

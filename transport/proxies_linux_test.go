@@ -10,6 +10,10 @@ import (
 // A waiter behind a PROXY header leaves the queue when the proxy hangs up, even behind more bytes,
 // and over TLS.
 func TestTrustedProxyHangsUpForItsClient(t *testing.T) {
+	byBothDoors(t, testTrustedProxyHangsUpForItsClient)
+}
+
+func testTrustedProxyHangsUpForItsClient(t *testing.T) {
 	for _, encrypted := range []bool{false, true} {
 		s := newServer(t, setup{proxies: trusting(ProxyProtocol)})
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -84,6 +84,10 @@ func proxyHeader(client string, port int) string {
 // TestTrustedProxyHasConnectionsPerClient floods a server through a proxy, from one client. A second
 // client of the same proxy is answered, as if both had come directly.
 func TestTrustedProxyHasConnectionsPerClient(t *testing.T) {
+	byBothDoors(t, testTrustedProxyHasConnectionsPerClient)
+}
+
+func testTrustedProxyHasConnectionsPerClient(t *testing.T) {
 	s := newServer(t, setup{limits: Limits{Connections: 50}, proxies: trusting(ProxyProtocol)})
 	addr := listening(t, s)
 	for n := range 75 {

@@ -147,7 +147,9 @@ func TestDrainAnswersAcquiresUnderWay(t *testing.T) {
 
 // Streams do not end with a drain: an administrator watches what the holders do. They end
 // when the server stops.
-func TestDrainLeavesStreamsOpen(t *testing.T) {
+func TestDrainLeavesStreamsOpen(t *testing.T) { byBothDoors(t, testDrainLeavesStreamsOpen) }
+
+func testDrainLeavesStreamsOpen(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	held := s.acquire(t, "a")

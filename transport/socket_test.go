@@ -136,7 +136,9 @@ func atOnce(t *testing.T, attempt func() time.Duration) {
 
 // A handler whose client has sent a body learns that it left only if the body was
 // read to its end.
-func TestHangUpIsNoticed(t *testing.T) {
+func TestHangUpIsNoticed(t *testing.T) { byBothDoors(t, testHangUpIsNoticed) }
+
+func testHangUpIsNoticed(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	s.acquire(t, "a")
@@ -181,7 +183,9 @@ func TestHangUpIsNoticed(t *testing.T) {
 
 // A client that closes its half of the connection counts as gone, although it could
 // still read. It must not read anything it could take for a yes.
-func TestHangUpOfOneHalf(t *testing.T) {
+func TestHangUpOfOneHalf(t *testing.T) { byBothDoors(t, testHangUpOfOneHalf) }
+
+func testHangUpOfOneHalf(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	s.acquire(t, "a")
@@ -216,6 +220,10 @@ func (b *brittle) Accept() (net.Conn, error) {
 	return &brittleConn{conn, b}, nil
 }
 
+// NetConn and Socket return the socket, whose bytes are those of the connection.
+func (c *brittleConn) NetConn() net.Conn    { return c.Conn }
+func (c *brittleConn) Socket() *net.TCPConn { return c.Conn.(*net.TCPConn) }
+
 func (c *brittleConn) Write(p []byte) (int, error) {
 	if c.brittle.broken.Load() {
 		return 0, errors.New("broken pipe")
@@ -226,6 +234,10 @@ func (c *brittleConn) Write(p []byte) (int, error) {
 // net/http buffers a small answer until its handler has returned, so a handler's
 // Write succeeds where the connection's does not. The grant is undone all the same.
 func TestGrantIsUndoneIfTheConnectionFails(t *testing.T) {
+	byBothDoors(t, testGrantIsUndoneIfTheConnectionFails)
+}
+
+func testGrantIsUndoneIfTheConnectionFails(t *testing.T) {
 	s := newServer(t, setup{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -251,7 +263,9 @@ func TestGrantIsUndoneIfTheConnectionFails(t *testing.T) {
 
 // Shutdown alone would wait for all waiters. After Drain they are all
 // answered, and it returns.
-func TestShutdownAfterDrain(t *testing.T) {
+func TestShutdownAfterDrain(t *testing.T) { byBothDoors(t, testShutdownAfterDrain) }
+
+func testShutdownAfterDrain(t *testing.T) {
 	const many = 200
 	s := newServer(t, setup{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -294,7 +308,9 @@ func TestShutdownAfterDrain(t *testing.T) {
 }
 
 // The connection is kept for the next request, whatever the last one was answered.
-func TestConnectionsAreKept(t *testing.T) {
+func TestConnectionsAreKept(t *testing.T) { byBothDoors(t, testConnectionsAreKept) }
+
+func testConnectionsAreKept(t *testing.T) {
 	s := newServer(t, setup{})
 	w := dial(t, s, listening(t, s))
 	g := w.receive(w.send("POST /v1/locks/a/acquire", "ttl=60s", "Content-Type: application/x-www-form-urlencoded")).grant()
@@ -306,7 +322,9 @@ func TestConnectionsAreKept(t *testing.T) {
 	w.receive(w.send("GET /v1/locks/a", "")).want(200)
 }
 
-func TestHEADIsAGETWithoutABody(t *testing.T) {
+func TestHEADIsAGETWithoutABody(t *testing.T) { byBothDoors(t, testHEADIsAGETWithoutABody) }
+
+func testHEADIsAGETWithoutABody(t *testing.T) {
 	s := newServer(t, setup{})
 	w := dial(t, s, listening(t, s))
 	w.raw("HEAD /v1/locks/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -322,7 +340,9 @@ func TestHEADIsAGETWithoutABody(t *testing.T) {
 }
 
 // The path arrives as it was sent: nothing is cleaned, nothing is redirected.
-func TestPathsArriveAsSent(t *testing.T) {
+func TestPathsArriveAsSent(t *testing.T) { byBothDoors(t, testPathsArriveAsSent) }
+
+func testPathsArriveAsSent(t *testing.T) {
 	s := newServer(t, setup{})
 	addr := listening(t, s)
 	for path, field := range map[string]string{

@@ -17,7 +17,9 @@ import (
 
 // Clients that stay long are so many and no more. The others are told to come back, and
 // come in when one of them has left.
-func TestStreamsAreLimited(t *testing.T) {
+func TestStreamsAreLimited(t *testing.T) { byBothDoors(t, testStreamsAreLimited) }
+
+func testStreamsAreLimited(t *testing.T) {
 	for _, tt := range []struct{ path, metric string }{
 		{"/v1/events", "octostore_watches"},
 		{"/v1/audit?follow=1", "octostore_exports"},
@@ -60,7 +62,9 @@ func TestStreamsAreLimited(t *testing.T) {
 
 // An export that is short needs a seat too, and leaves it. One kind does not take the
 // seats of the other.
-func TestStreamsThatEndMakeRoom(t *testing.T) {
+func TestStreamsThatEndMakeRoom(t *testing.T) { byBothDoors(t, testStreamsThatEndMakeRoom) }
+
+func testStreamsThatEndMakeRoom(t *testing.T) {
 	s := newServer(t, setup{watches: 1, exports: 1})
 	for range 3 {
 		s.do(t, "GET /v1/audit").want(200)

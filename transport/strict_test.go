@@ -242,7 +242,9 @@ func TestStrictBodiesMayBeEmptyObjects(t *testing.T) {
 
 // TestStrictAnswersOfEveryStatus has every operation say which answers net/http gives by
 // itself.
-func TestStrictAnswersOfEveryStatus(t *testing.T) {
+func TestStrictAnswersOfEveryStatus(t *testing.T) { byBothDoors(t, testStrictAnswersOfEveryStatus) }
+
+func testStrictAnswersOfEveryStatus(t *testing.T) {
 	for _, rt := range routeTable() {
 		for _, status := range []string{"429", "431"} {
 			if answer, _ := strict().at(strict().operationAt(rt.pattern, rt.method), "responses", status); answer == nil {

@@ -327,6 +327,9 @@ func hostileScripts() map[string]script {
 	scripts["bytes"] = script{"\x00\x01\x02\xff\xfe"}
 	for _, size := range borders() {
 		for name, s := range sized(size) {
+			if name == "header, behind" && size > maxHeader+2<<10 {
+				continue // net/http takes more of it the more it had read with the request before
+			}
 			scripts[fmt.Sprintf("%s of %d", name, size)] = s
 		}
 	}

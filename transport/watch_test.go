@@ -111,7 +111,9 @@ func (w *watched) want(kind, name string) event {
 	}
 }
 
-func TestWatchOfLocks(t *testing.T) {
+func TestWatchOfLocks(t *testing.T) { byBothDoors(t, testWatchOfLocks) }
+
+func testWatchOfLocks(t *testing.T) {
 	s := newServer(t, setup{})
 	url := "http://" + listening(t, s).String() + "/v1/events"
 	s.acquire(t, "before")
@@ -146,7 +148,9 @@ func TestWatchOfLocks(t *testing.T) {
 	}
 }
 
-func TestWatchTellsOfAGap(t *testing.T) {
+func TestWatchTellsOfAGap(t *testing.T) { byBothDoors(t, testWatchTellsOfAGap) }
+
+func testWatchTellsOfAGap(t *testing.T) {
 	s := newServer(t, setup{})
 	url := "http://" + listening(t, s).String() + "/v1/events"
 	first := s.acquire(t, "a")
@@ -164,7 +168,9 @@ func TestWatchTellsOfAGap(t *testing.T) {
 
 // A thousand clients that watch and do not read slow no commit, and a client that
 // reads late misses nothing.
-func TestWatchOfManySlowClients(t *testing.T) {
+func TestWatchOfManySlowClients(t *testing.T) { byBothDoors(t, testWatchOfManySlowClients) }
+
+func testWatchOfManySlowClients(t *testing.T) {
 	const events = 1000
 	watchers := 1000
 	if testing.Short() {

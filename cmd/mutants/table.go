@@ -14,6 +14,7 @@ var (
 	inMemory    = []string{"-short ./core/store/memory"}
 	inSQLite    = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
 	inPowerCuts = []string{"-short -run=PowerCut ./core/store/sqlite"}
+	inWALFile   = []string{"-run=^TestWALFile ./core/store/sqlite ./core/store/sqlite/internal/conn"}
 	inTransport = []string{"-short ./transport", "-short ./transport/internal/..."}
 	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
 	inPauses    = []string{"-run=HeldUpByAPause ./cmd/octostore/internal/faults"} // the process is stopped and goes on
@@ -37,6 +38,7 @@ func mutants() []mutant {
 		backupMutants,
 		statusMutants,
 		traceMutants,
+		deadlineMutants,
 	)
 }
 
@@ -58,14 +60,14 @@ var leaseMutants = []mutant{
 	},
 	{
 		name: "token-ignored", file: "core/lock/holder.go",
-		old:    "e.held.lease.Token != c.Token || e.held.lease.Account",
-		new:    "e.held.lease.Account",
+		old:    "e.held.token != c.Token || e.held.account",
+		new:    "e.held.account",
 		breaks: "a lease id of an earlier lease ends the present one",
 		tests:  inLock,
 	},
 	{
 		name: "account-ignored", file: "core/lock/holder.go",
-		old:    " || e.held.lease.Account != c.Origin.Actor.Account {",
+		old:    " || e.held.account != c.Origin.Actor.Account {",
 		new:    " {",
 		breaks: "another account may renew and release",
 		tests:  inLock,

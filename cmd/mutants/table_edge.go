@@ -11,6 +11,40 @@ var watchdogMutants = []mutant{
 	},
 }
 
+// deadlineMutants give an answer in the lane the time of another one.
+var deadlineMutants = []mutant{
+	{
+		name: "deadline-of-the-first-answer", file: "transport/internal/lane/conn.go",
+		old:    " && later < time.Second {",
+		new:    " {",
+		breaks: "a connection that is older than ten seconds cannot be written to",
+		tests:  inDeadlines,
+	},
+	{
+		name: "deadline-later-than-asked", file: "transport/internal/lane/conn.go",
+		old:    " && 0 <= later && ",
+		new:    " && ",
+		breaks: "a client that does not read its answer holds a connection for as long as an earlier one was given",
+		tests:  inDeadlines,
+	},
+	{
+		name: "deadline-of-the-answer-before", file: "transport/internal/lane/answer.go",
+		old:    "		if !w.limited {\n",
+		new:    "		if false {\n",
+		breaks: "an answer without a deadline is cut at that of the answer before it",
+		tests:  inDeadlines,
+	},
+	{
+		name: "deadline-handed-over", file: "transport/internal/lane/handover.go",
+		old:    "	_ = c.setWriteTime(time.Time{})\n",
+		new:    "",
+		breaks: "a stream that follows an acquire on its connection is cut after ten seconds",
+		tests:  inDeadlines,
+	},
+}
+
+var inDeadlines = []string{"-run=WriteDeadline ./transport/internal/lane"}
+
 // proxyMutants believe who must not be believed, or lose clients behind proxies.
 var proxyMutants = []mutant{
 	{

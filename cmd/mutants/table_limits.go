@@ -38,11 +38,25 @@ var limitMutants = []mutant{
 		tests:  []string{"-run=LimitOfRequestsPerAddress ./transport"},
 	},
 	{
-		name: "locks-on-the-admin-listener", file: "transport/listeners.go",
-		old:    "	where := MainOnly\n",
-		new:    "	where := Both\n",
+		name: "locks-on-the-admin-listener", file: "transport/transport.go",
+		old:    "lockPrefix); is && on == mainListener {",
+		new:    "lockPrefix); is {",
 		breaks: "clients of the admin listener can take locks",
 		tests:  []string{"-run=AdminListener|ListenersAnswer ./transport"},
+	},
+	{
+		name: "answer-counts-from-the-arrival", file: "transport/handler.go",
+		old:    "Now: time.Now()}",
+		new:    "Now: x.started}",
+		breaks: "a client that waited takes its lease for longer than it is",
+		tests:  []string{"-run=SafeEnd ./transport"},
+	},
+	{
+		name: "values-of-headers-run-on", file: "transport/answer.go",
+		old:    "values[:1:1]",
+		new:    "values",
+		breaks: "an answer has its length as a second request id",
+		tests:  []string{"-run=WireIsAsRecorded ./transport"},
 	},
 	{
 		name: "profiles-for-everybody", file: "transport/listeners.go",

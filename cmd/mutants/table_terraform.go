@@ -14,7 +14,7 @@ var terraformMutants = []mutant{
 	},
 	{
 		name: "release-by-key-not-remembered", file: "core/lock/expiry.go",
-		old:    "key: h.attempt.Key}, h.lease.Token)",
+		old:    "key: h.attempt.Key}, h.token)",
 		new:    "key: h.attempt.Key}, 0)",
 		breaks: "an UNLOCK repeated after its lost answer fails",
 		tests:  inLock,
@@ -49,8 +49,8 @@ var terraformMutants = []mutant{
 	},
 	{
 		name: "key-shows-delivery", file: "core/lock/holder.go",
-		old:    "	if !e.held.arrived && c.Acquire == nil {",
-		new:    "	if !e.held.arrived {",
+		old:    "	if e.held.answers != hasArrived && c.Acquire == nil {",
+		new:    "	if e.held.answers != hasArrived {",
 		breaks: "a lease that no client got is held until its end, if its release by key was refused",
 		tests:  []string{"-run=TestUndoKnows ./core/table"},
 	},

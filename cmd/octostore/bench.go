@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/bench"
 	"github.com/octostore/octostore/cmd/octostore/internal/server"
+	"github.com/octostore/octostore/cmd/octostore/internal/version"
 )
 
 func benchCommand() *cobra.Command {
@@ -32,8 +36,22 @@ func benchCommand() *cobra.Command {
 		benchMode(bench.Waiters, "Measure many waiting requests: the cost of each, and how fast all are answered", "waiters", "locks"),
 		benchMode(bench.Locks, "Measure many held locks: the cost of each", "connections", "locks"),
 		benchMode(bench.Ceiling, "Measure what net/http alone reaches on this machine", "connections", "timing"),
+		compareCommand(),
 		ceilingServerCommand(),
 	)
+	return cmd
+}
+
+// compareCommand is the mode that starts other programs, too.
+func compareCommand() *cobra.Command {
+	cmd := benchMode(bench.Compare, "Compare a server with Redis, etcd and PostgreSQL on this machine", "connections", "timing", "peers", "plot", "memory")
+	cmd.Long = cmd.Short + ".\n\n" +
+		"Starts the ceiling, an OctoStore server and the peers that are installed, in folders and on\n" +
+		"ports of their own, with settings that keep an acknowledged lock through a power cut, and\n" +
+		"alternates between them: acquire and release, hand-over to a waiter, reading a held lock. At\n" +
+		"the end it measures the memory of waiters and of held locks. The report says what an operation\n" +
+		"is for each peer, with its version and command line.\n\n" +
+		"make bench-peers installs Redis and PostgreSQL, and builds etcd beside this program."
 	return cmd
 }
 
@@ -45,11 +63,15 @@ func benchMode(mode bench.Mode, short string, flags ...string) *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().IntVar(&cfg.Rounds, "rounds", 3, "`NUMBER` of rounds, alternating with the ceiling")
 	cmd.Flags().StringVar(&cfg.Dir, "dir", "", "use the disk of the folder `DIR` (default the one of temporary files)")
-	if mode != bench.Ceiling {
+	if mode != bench.Ceiling && mode != bench.Compare {
 		cmd.Flags().StringVar(&cfg.URL, "url", os.Getenv("OCTOSTORE_URL"), "measure the server at `URL`, http only (default: start one)")
 	}
 	for _, flag := range flags {
 		benchFlag(cmd, &cfg, flag)
+	}
+	var plot string
+	if slices.Contains(flags, "plot") {
+		cmd.Flags().StringVar(&plot, "plot", "", "write a picture of the figures to the SVG `FILE`")
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		binary, err := os.Executable()
@@ -63,7 +85,8 @@ func benchMode(mode bench.Mode, short string, flags ...string) *cobra.Command {
 		if cfg.Warmup == 0 {
 			cfg.Warmup = -1 // the user said none
 		}
-		return runBench(cmd, cfg, asJSON)
+		cfg.Version = version.Own()
+		return runBench(cmd, cfg, asJSON, plot)
 	}
 	return cmd
 }
@@ -75,12 +98,17 @@ func benchFlag(cmd *cobra.Command, cfg *bench.Config, name string) {
 		flags.IntSliceVar(
 			&cfg.Connections,
 			"connections",
-			[]int{64},
+			defaultConnections(cfg.Mode),
 			"`NUMBER` of connections; several, separated by commas, are measured one after the other",
 		)
 	case "timing":
 		flags.DurationVar(&cfg.Duration, "duration", 3*time.Second, "`DURATION` of a round")
 		flags.DurationVar(&cfg.Warmup, "warmup", time.Second, "`DURATION` of the warm-up before each round")
+	case "peers":
+		flags.StringSliceVar(&cfg.Peers, "peers", nil, "compare with the `NAMES` redis, etcd and postgresql, separated by commas, or none (default: those installed)")
+	case "memory":
+		flags.IntVar(&cfg.Parked, "parked", 10_000, "`NUMBER` of waiters whose memory is measured")
+		flags.IntVar(&cfg.Locks, "locks", 100_000, "`NUMBER` of held locks whose memory is measured")
 	case "with-token":
 		flags.BoolVar(&cfg.Guarded, "with-token", false, "alternate with a server that has a token")
 	case "pages":
@@ -109,11 +137,24 @@ func benchFlag(cmd *cobra.Command, cfg *bench.Config, name string) {
 	}
 }
 
+func defaultConnections(mode bench.Mode) []int {
+	if mode == bench.Compare {
+		return []int{1, 64, 256}
+	}
+	return []int{64}
+}
+
 // runBench prints the report also of a run that failed: it says what went wrong.
-func runBench(cmd *cobra.Command, cfg bench.Config, asJSON bool) error {
+func runBench(cmd *cobra.Command, cfg bench.Config, asJSON bool, plot string) error {
 	report, err := bench.Run(cmd.Context(), cfg)
 	if report == nil {
 		return err
+	}
+	if plot != "" {
+		var picture bytes.Buffer
+		if plotErr := errors.Join(report.WritePlot(&picture), os.WriteFile(plot, picture.Bytes(), 0o644)); plotErr != nil {
+			return plotErr
+		}
 	}
 	out := cmd.OutOrStdout()
 	if asJSON {

@@ -89,7 +89,7 @@ var asksServer = [][]string{
 // asksNobody are the commands that ask no server, or only one of their own, or, like mcp, only
 // for a program that reads their output.
 var asksNobody = []string{
-	"octostore", "serve", "demo", "bench", "bench acquire", "bench handover", "bench status", "bench waiters", "bench locks", "bench ceiling",
+	"octostore", "serve", "demo", "bench", "bench acquire", "bench handover", "bench status", "bench waiters", "bench locks", "bench ceiling", "bench compare",
 	"bench ceiling-server", "config", "doctor", "restore", "mcp", "version", "help", "audit", "audit verify", "audit replay", "audit key",
 	"token", "token secret", "policy", "policy new", "policy inspect", "policy test", "policy bench", "policy run",
 	"profile", "profile list", "profile use", "profile remove",

@@ -73,7 +73,7 @@ func (m *Machine) repeatLease(c *Command) {
 
 // is reports whether the lease was given to the attempt c belongs to.
 func (h *held) is(c *Command) bool {
-	return h.attempt != nil && h.attempt.Key == c.Acquire.Attempt.Key && h.lease.Account == c.Acquire.Actor.Account
+	return h.attempt != nil && h.attempt.Key == c.Acquire.Attempt.Key && h.account == c.Acquire.Actor.Account
 }
 
 // repeat gives an attempt the lease it already has.
@@ -82,11 +82,13 @@ func (m *Machine) repeat(e *entry, c *Command) {
 		m.refuse(c, ErrKeyMismatch)
 		return
 	}
-	h := *e.held
-	h.answers++
-	h.undoAt = time.Time{}
-	m.setHeld(e, &h)
-	m.answer(c, Reply{Lease: h.lease, Repeat: true, Undoable: true})
+	h := e.held.to(time.Time{})
+	if h.answers != hasArrived {
+		h.answers++
+	}
+	lease := h.asLease(e.name)
+	m.setHeld(e, h, lease)
+	m.answer(c, Reply{Lease: lease, Repeat: true, Undoable: true})
 }
 
 // rejoin lets a newer request stand in the place its attempt already has.
@@ -150,13 +152,13 @@ func (m *Machine) join(e *entry, c *Command) {
 }
 
 func (m *Machine) overQuota(account string) bool {
-	has := m.accounts[account]
+	has := m.use(account)
 	return m.rules.MaxPerAccount > 0 && has.holds+has.waits >= m.rules.MaxPerAccount && account != m.rules.Unlimited
 }
 
 func (m *Machine) overWaiterQuota(account string) bool {
 	most := m.rules.MaxWaitersPerAccount
-	return most > 0 && m.accounts[account].waits >= most && account != m.rules.Unlimited
+	return most > 0 && m.use(account).waits >= most && account != m.rules.Unlimited
 }
 
 // shortage is how many places have to be given up for one more waiter.
@@ -195,7 +197,7 @@ func (m *Machine) refuseHeld(e *entry, c *Command, position int) {
 func (e *entry) heldError(position int) *HeldError {
 	err := &HeldError{Position: position, Waiters: e.queue.len()}
 	if e.held != nil {
-		err.Lease = e.held.lease
+		err.Lease = e.held.asLease(e.name)
 	}
 	return err
 }

@@ -13,11 +13,18 @@ type batch struct {
 	steps      int
 	answers    []answer
 	dirty      []*entry
-	changed    []*entry
+	changed    []change
 	granted    []*waiter // out of the queue, by a grant of this batch
 	ends       int       // entries added to released
 	overs      int       // entries added to over
 	deliveries []delivery
+}
+
+// change is a lock whose lease changed in the batch, or what is known of its answers.
+type change struct {
+	entry  *entry
+	before *held
+	lease  *Lease // the present one for others; nil: to be made, if there is one
 }
 
 // answer is a reply that is held back until the commit.
@@ -86,38 +93,29 @@ func (m *Machine) refuse(c *Command, err error) { m.answer(c, Reply{Err: err}) }
 // Events returns the events of the batch. They must be durable before its answers leave.
 func (m *Machine) Events() []Event { return m.batch.events }
 
-// Views appends the present state of every name that the batch touched, each with up to
-// limit waiters of its queue.
-func (m *Machine) Views(views []View, limit int) []View {
-	for _, e := range m.batch.dirty {
-		views = append(views, e.view(limit))
-	}
-	return views
-}
-
 // Rows appends the final rows of the names whose lease changed in this batch.
 func (m *Machine) Rows(rows []Row) []Row {
-	for _, e := range m.batch.changed {
-		if row, ok := e.row(); ok {
-			rows = append(rows, row)
+	for _, c := range m.batch.changed {
+		if !sameLease(c.before, c.entry.held) {
+			rows = append(rows, c.row())
 		}
 	}
 	return rows
 }
 
-func (e *entry) row() (Row, bool) {
-	row := Row{Name: e.name}
-	if e.held != nil {
-		row.Lease = e.held.lease
-		if e.held.attempt != nil {
-			row.Attempt = *e.held.attempt
-		}
+func (c *change) row() Row {
+	e := c.entry
+	row := Row{Name: e.name, Lease: c.lease}
+	if e.held == nil {
+		return row
 	}
-	var before *Lease
-	if e.before != nil {
-		before = e.before.lease
+	if row.Lease == nil {
+		row.Lease = e.held.asLease(e.name)
 	}
-	return row, before != row.Lease
+	if e.held.attempt != nil {
+		row.Attempt = *e.held.attempt
+	}
+	return row
 }
 
 // Accept makes the batch final: its events are durable.
@@ -133,14 +131,14 @@ func (m *Machine) Accept() {
 // twice.
 func (m *Machine) TakeBack() {
 	m.retryAt = m.now.Add(fullBackoff)
-	for _, e := range m.batch.changed {
-		m.replace(e, e.before)
+	for _, c := range m.batch.changed {
+		m.replace(c.entry, c.before)
 	}
 	for _, w := range m.batch.granted {
 		m.restore(w)
 	}
-	for _, e := range m.batch.changed {
-		if e.held != nil && e.called != nil {
+	for _, c := range m.batch.changed {
+		if e := c.entry; e.held != nil && e.called != nil {
 			m.move(e.called, listening)
 		}
 	}
@@ -253,7 +251,7 @@ func (m *Machine) told(a *answer) Reply {
 	if l == nil {
 		return a.reply
 	}
-	if e := m.entries[l.Name]; e != nil && e.held != nil && e.held.lease.Token == l.Token {
+	if e := m.entries[l.Name]; e != nil && e.held != nil && e.held.token == l.Token {
 		return a.reply
 	}
 	if a.to.Verb == DoRenew {
@@ -265,11 +263,8 @@ func (m *Machine) told(a *answer) Reply {
 // Finish ends the batch, after it is accepted or taken back, its views are published and
 // its answers are sent. It forgets idle entries.
 func (m *Machine) Finish() {
-	for _, e := range m.batch.changed {
-		e.changed, e.before = false, nil
-	}
 	for _, e := range m.batch.dirty {
-		e.dirty = false
+		e.inBatch = 0
 		if e.idle() {
 			delete(m.entries, e.name)
 		}

@@ -18,16 +18,16 @@ func (m *Machine) Faults() []string {
 	t := faults(slices.Clone(m.badMoves))
 	held, waiting, away, scheduled := 0, 0, 0, 0
 	since := [PriorityCount]map[uint64]time.Time{{}, {}, {}}
-	accounts := map[string]accountUse{}
+	accounts := map[string]accountUse{} // without their names
 	for name, e := range m.entries {
-		if e.name != name || e.idle() || e.dirty || e.changed {
-			t.add("entry %s: named %s, idle %v, dirty %v, changed %v", name, e.name, e.idle(), e.dirty, e.changed)
+		if e.name != name || e.idle() || e.inBatch != 0 {
+			t.add("entry %s: named %s, idle %v, in the batch %v", name, e.name, e.idle(), e.inBatch)
 		}
 		if e.held != nil {
 			held++
 			scheduled++
-			has := accounts[e.held.lease.Account]
-			accounts[e.held.lease.Account] = accountUse{has.holds + 1, has.waits}
+			has := accounts[e.held.account]
+			accounts[e.held.account] = accountUse{holds: has.holds + 1, waits: has.waits}
 			m.checkHeld(&t, e)
 		}
 		waiting += e.queue.len()
@@ -53,12 +53,12 @@ func (m *Machine) Faults() []string {
 	if away != m.absent.count() {
 		t.add("%d absent in all locks; the machine says %d", away, m.absent.count())
 	}
-	if len(m.schedule.items) != scheduled {
-		t.add("%d deadlines for %d things that end", len(m.schedule.items), scheduled)
+	if m.schedule.len() != scheduled {
+		t.add("%d deadlines for %d things that end", m.schedule.len(), scheduled)
 	}
 	for account, n := range accounts {
-		if m.accounts[account] != n {
-			t.add("invariant 11: account %s has %+v; the machine says %+v", account, n, m.accounts[account])
+		if has := m.use(account); has.holds != n.holds || has.waits != n.waits {
+			t.add("invariant 11: account %s has %+v; the machine says %+v", account, n, has)
 		}
 	}
 	if len(accounts) != len(m.accounts) {
@@ -71,12 +71,12 @@ func (m *Machine) checkHeld(t *faults, e *entry) {
 	switch h := e.held; {
 	case e.called != nil:
 		t.add("invariant 1: %s is held and a waiter is called", e.name)
-	case e.due.index == 0 || !e.due.at.Equal(h.deadline()):
-		t.add("invariant 4: %s ends at %v but is due at %v (%d)", e.name, h.deadline(), e.due.at, e.due.index)
-	case h.answers < 0 || h.undoAt.IsZero() == h.undelivered():
-		t.add("invariant 10: %s has %d answers, arrived %t, and is to be undone at %v", e.name, h.answers, h.arrived, h.undoAt)
-	case h.lease.Token == 0 || h.lease.Token > m.seq:
-		t.add("invariant 2: %s has token %d, the sequence is at %d", e.name, h.lease.Token, m.seq)
+	case !m.schedule.has(e, h.deadline()):
+		t.add("invariant 4: %s ends at %v but is not due then (%d)", e.name, h.deadline(), e.place)
+	case h.answers < hasArrived || h.undoAt().IsZero() == h.undelivered():
+		t.add("invariant 10: %s has %d answers, and is to be undone at %v", e.name, h.answers, h.undoAt())
+	case h.token == 0 || h.token > m.seq:
+		t.add("invariant 2: %s has token %d, the sequence is at %d", e.name, h.token, m.seq)
 	}
 }
 
@@ -86,7 +86,7 @@ func (m *Machine) checkQueue(t *faults, e *entry, accounts map[string]accountUse
 	var before *waiter
 	for w := range e.queue.all() {
 		has := accounts[w.request.Actor.Account]
-		accounts[w.request.Actor.Account] = accountUse{has.holds, has.waits + 1}
+		accounts[w.request.Actor.Account] = accountUse{holds: has.holds, waits: has.waits + 1}
 		if w.due.index > 0 {
 			scheduled++
 		}

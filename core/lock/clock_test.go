@@ -70,7 +70,7 @@ func TestHeldForOfALoadedLeaseFollowsTheMonotonicClock(t *testing.T) {
 				Lease: Lease{Name: "x", Token: 1, TTL: time.Hour, GrantedAt: granted}, Remaining: time.Hour,
 			}}}, start)
 			m.Finish()
-			lease := m.entries["x"].held.lease
+			lease := m.entries["x"].held.asLease("x")
 			if at := lease.GrantedAt; !at.Round(0).Equal(granted) {
 				t.Errorf("granted at %v, want %v", at, granted)
 			}

@@ -112,7 +112,8 @@ func (m *Machine) Next() (name Name, more bool) {
 	case k.handed < len(m.freed):
 		return m.mayCall(m.freed[k.handed]), true
 	case m.hasDue():
-		return m.mayCall(m.schedule.first().entry), true
+		next, _ := m.schedule.first()
+		return m.mayCall(next.entry), true
 	case k.taken < len(k.commands) && !m.full():
 		return m.mayGive(k.commands[k.taken]), true
 	}
@@ -163,10 +164,10 @@ func (m *Machine) Step(recheck bool) {
 		m.handOver(e)
 	case m.hasDue():
 		m.batch.steps++
-		if t := m.schedule.first(); t.waiter != nil {
-			m.waiterDue(t.waiter)
+		if next, _ := m.schedule.first(); next.waiter != nil {
+			m.waiterDue(next.waiter)
 		} else {
-			m.settle(t.entry)
+			m.settle(next.entry)
 		}
 	default:
 		k.dueOver = true // what comes due by the commands waits for the next batch
@@ -185,8 +186,8 @@ func (m *Machine) hasDue() bool {
 	if len(m.batch.events) >= max(m.maxEvents/2, 1) || m.batch.steps >= BatchSteps {
 		return false
 	}
-	t := m.schedule.first()
-	return t != nil && !t.at.After(m.now)
+	next, ok := m.schedule.first()
+	return ok && !next.at.After(m.now)
 }
 
 // do decides one command.

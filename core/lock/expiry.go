@@ -5,21 +5,39 @@ import (
 	"time"
 )
 
-// timed is something that happens at an instant unless it is called off: a lease
-// ends, a waiter's patience or grace is over.
+// timed is something that happens to a waiter at an instant unless it is called off: its
+// patience or grace is over.
 type timed struct {
 	at     time.Time
 	entry  *entry
-	waiter *waiter // nil: it is the entry's lease
-	order  uint64  // of two at one instant the one planned first comes first
-	index  int     // in the schedule from 1; 0: not scheduled
+	waiter *waiter
+	order  uint64 // of two at one instant the one planned first comes first
+	index  int    // in the schedule from 1; 0: not scheduled
 }
 
-// schedule orders what is to come by instant, in a heap. There is no ticker: the
-// loop sleeps until the first of it.
+// schedule orders what is to come by instant: of waiters in a heap, and the ends of leases
+// in another, which is compact. There is no ticker: the loop sleeps until the first of it.
 type schedule struct {
-	items []*timed
+	start time.Time
+	items []*timed // of waiters
+	ends  leaseEnds
 	sets  uint64
+}
+
+// len returns how much is planned.
+func (s *schedule) len() int { return len(s.items) + s.ends.n }
+
+// setEnd plans the end of a lease, or moves it.
+func (s *schedule) setEnd(e *entry, at time.Time) {
+	s.sets++
+	s.ends.set(leaseEnd{at: at.Sub(s.start), order: s.sets, entry: e})
+}
+
+// cancelEnd takes the end of a lease out, if it is in.
+func (s *schedule) cancelEnd(e *entry) {
+	if e.place > 0 {
+		s.ends.remove(int(e.place) - 1)
+	}
 }
 
 // set plans t for an instant, or moves it there.
@@ -40,12 +58,33 @@ func (s *schedule) cancel(t *timed) {
 	}
 }
 
-// first returns the earliest, or nil.
-func (s *schedule) first() *timed {
-	if len(s.items) == 0 {
-		return nil
+// planned is something that is to happen.
+type planned struct {
+	at     time.Time
+	entry  *entry
+	waiter *waiter // nil: it is the end of the entry's lease
+}
+
+// first returns the earliest; ok is false if there is nothing.
+func (s *schedule) first() (first planned, ok bool) {
+	switch {
+	case s.len() == 0:
+		return planned{}, false
+	case s.ends.n > 0 && (len(s.items) == 0 || s.endsFirst()):
+		e := s.ends.at(0).entry
+		return planned{at: e.held.deadline(), entry: e}, true
 	}
-	return s.items[0]
+	t := s.items[0]
+	return planned{at: t.at, entry: t.entry, waiter: t.waiter}, true
+}
+
+// endsFirst reports whether a lease ends before something happens to a waiter.
+func (s *schedule) endsFirst() bool {
+	end, t := s.ends.at(0), s.items[0]
+	if at := t.at.Sub(s.start); end.at != at {
+		return end.at < at
+	}
+	return end.order < t.order
 }
 
 // The methods of heap.Interface.
@@ -85,10 +124,10 @@ func (m *Machine) settle(e *entry) {
 	if e.held == nil || e.held.deadline().After(m.now) {
 		return
 	}
-	switch l := e.held.lease; {
-	case l.ExpiresAt.After(m.now):
+	switch h := e.held; {
+	case h.expires.After(m.now):
 		m.end(e, Undone, &byTime)
-	case l.ConfirmWithin > 0:
+	case h.confirmWithin() > 0:
 		m.end(e, Expired, &byUnconfirmed)
 	default:
 		m.end(e, Expired, &byTime)
@@ -114,20 +153,21 @@ func (m *Machine) end(e *entry, kind Kind, by *Command) EndedLease {
 // same batch.
 func (m *Machine) endOnly(e *entry, kind Kind, by *Command) EndedLease {
 	h := e.held
+	lease := h.asLease(e.name)
 	m.record(Event{
-		Kind: kind, Lease: h.lease, Actor: by.Origin.Actor, RequestID: by.Origin.RequestID, TraceID: by.Origin.TraceID, Cause: by.Cause,
+		Kind: kind, Lease: lease, Actor: by.Origin.Actor, RequestID: by.Origin.RequestID, TraceID: by.Origin.TraceID, Cause: by.Cause,
 		Notes: by.Opinion.Notes, Verdicts: by.Opinion.Verdicts, PolicySet: by.Opinion.PolicySet,
 	})
-	over := EndedLease{Lease: h.lease, Held: h.lease.HeldFor(m.now)}
+	over := EndedLease{Lease: lease, Held: lease.HeldFor(m.now)}
 	if kind == Released {
-		m.releases.add(m.now, h.lease.Token, release{account: h.lease.Account, held: over.Held})
+		m.releases.add(m.now, h.token, release{account: h.account, held: over.Held})
 		m.batch.ends++
 	}
 	if h.attempt != nil {
-		m.endedAttempts.add(m.now, attemptID{account: h.lease.Account, name: e.name, key: h.attempt.Key}, h.lease.Token)
+		m.endedAttempts.add(m.now, attemptID{account: h.account, name: e.name, key: h.attempt.Key}, h.token)
 		m.batch.overs++
 	}
-	m.setHeld(e, nil)
+	m.setHeld(e, nil, nil)
 	return over
 }
 
@@ -147,12 +187,12 @@ func (m *Machine) waiterDue(w *waiter) {
 
 // NextDeadline is the instant of the next deadline, or the zero time.
 func (m *Machine) NextDeadline() time.Time {
-	t := m.schedule.first()
+	next, ok := m.schedule.first()
 	switch {
-	case t == nil:
+	case !ok:
 		return time.Time{}
-	case t.at.Before(m.retryAt):
+	case next.at.Before(m.retryAt):
 		return m.retryAt
 	}
-	return t.at
+	return next.at
 }

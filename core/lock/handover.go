@@ -59,12 +59,9 @@ func (m *Machine) grant(e *entry, a *Acquisition, queued queueTime, said Opinion
 		Waited: queued.waited, Priority: queued.class, Notes: said.Notes, Verdicts: said.Verdicts,
 		PolicySet: said.PolicySet, SetAtGrant: said.SetAtGrant,
 	})
-	h := &held{lease: lease, answers: 1}
-	if !a.Attempt.IsZero() {
-		attempt := a.Attempt // not a pointer into the request, which would stay with it
-		h.attempt = &attempt
-	}
-	m.setHeld(e, h)
+	h := m.newHeld(lease, a.Attempt)
+	h.answers = 1
+	m.setHeld(e, h, lease)
 	return lease
 }
 

@@ -10,10 +10,10 @@ func (m *Machine) liveLease(c *Command) *entry {
 		return nil
 	}
 	m.settle(e)
-	if e.held == nil || e.held.lease.Token != c.Token || e.held.lease.Account != c.Origin.Actor.Account {
+	if e.held == nil || e.held.token != c.Token || e.held.account != c.Origin.Actor.Account {
 		return nil
 	}
-	if !e.held.arrived && c.Acquire == nil {
+	if e.held.answers != hasArrived && c.Acquire == nil {
 		m.batch.deliveries = append(m.batch.deliveries, delivery{entry: e, token: c.Token, arrived: true})
 	}
 	return e
@@ -28,12 +28,12 @@ func (m *Machine) renew(c *Command) {
 		return
 	}
 	h := e.held.delivered()
-	if c.OnlyConfirm && h.lease.ConfirmWithin == 0 {
-		m.setHeld(e, h)
-		m.answer(c, Reply{Lease: h.lease})
+	lease := h.asLease(e.name)
+	if c.OnlyConfirm && lease.ConfirmWithin == 0 {
+		m.setHeld(e, h, lease)
+		m.answer(c, Reply{Lease: lease})
 		return
 	}
-	lease := *h.lease
 	margin := lease.left(m.now)
 	ttl := c.TTL
 	if ttl == 0 || lease.ConfirmWithin > 0 {
@@ -43,13 +43,13 @@ func (m *Machine) renew(c *Command) {
 	if end := m.now.Add(ttl); end.After(lease.ExpiresAt) {
 		lease.ExpiresAt, lease.TTL = end, ttl
 	}
-	h.lease = &lease
+	h.renewed(lease)
 	m.record(Event{
-		Kind: Renewed, Lease: &lease, Margin: margin, Actor: c.Origin.Actor, RequestID: c.Origin.RequestID, TraceID: c.Origin.TraceID,
+		Kind: Renewed, Lease: lease, Margin: margin, Actor: c.Origin.Actor, RequestID: c.Origin.RequestID, TraceID: c.Origin.TraceID,
 		Notes: c.Opinion.Notes, Verdicts: c.Opinion.Verdicts, PolicySet: c.Opinion.PolicySet,
 	})
-	m.setHeld(e, h)
-	m.answer(c, Reply{Lease: &lease})
+	m.setHeld(e, h, lease)
+	m.answer(c, Reply{Lease: lease})
 }
 
 // release gives a lock back, or answers again how that went. The hold is proven by a token
@@ -77,7 +77,7 @@ func (m *Machine) attemptToken(c *Command) Token {
 	if e := m.entries[c.Name]; e != nil {
 		m.settle(e)
 		if e.held != nil && e.held.is(c) {
-			return e.held.lease.Token
+			return e.held.token
 		}
 	}
 	token, _ := m.endedAttempts.get(m.now, c.attemptID())
@@ -94,7 +94,7 @@ func (m *Machine) breakLease(c *Command) {
 		m.refuse(c, ErrFree)
 		return
 	}
-	if c.Token != 0 && e.held.lease.Token != c.Token {
+	if c.Token != 0 && e.held.token != c.Token {
 		m.refuse(c, ErrTokenChanged)
 		return
 	}
@@ -112,7 +112,7 @@ func (m *Machine) take(e *entry, c *Command) {
 	case m.draining:
 		m.refuse(c, ErrDraining)
 		return
-	case e.held.lease.Account != c.Acquire.Actor.Account && m.overQuota(c.Acquire.Actor.Account):
+	case e.held.account != c.Acquire.Actor.Account && m.overQuota(c.Acquire.Actor.Account):
 		m.refuse(c, ErrQuota)
 		return
 	}

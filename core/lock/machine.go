@@ -2,6 +2,7 @@ package lock
 
 import (
 	"cmp"
+	"hash/maphash"
 	"strings"
 	"time"
 )
@@ -37,9 +38,10 @@ type Machine struct {
 	held          int
 	waiting       int
 	waitStarts    [PriorityCount]waitStarts // of all waiters, by class
-	accounts      map[string]accountUse     // of each account that has one
-	queued        map[attemptID]*waiter     // waiters with a key
-	absent        absentees                 // of them all
+	accounts      map[string]*accountUse    // of each account that has one
+	texts         texts
+	queued        map[attemptID]*waiter // waiters with a key
+	absent        absentees             // of them all
 	endedAttempts *recent[attemptID, Token]
 	releases      *recent[Token, release]
 	draining      bool
@@ -53,44 +55,22 @@ type Machine struct {
 }
 
 // entry is a name with something going on.
+// There is one for each lock, and a lock without waiters needs little else, so its size
+// counts.
 type entry struct {
-	name   Name
+	Slot
 	held   *held   // nil: free
 	queue  *queue  // nil until the first waiter
 	called *waiter // the lock is free and this one has been asked to claim it
-	due    timed   // the end of the lease
 	absent *absentees
-
-	// In the current batch:
-	dirty   bool // its view is to be published
-	changed bool // before is its before-image
-	before  *held
+	place  int32 // of the end of the lease in the schedule from 1; 0: it is free
+	// inBatch is 0 if the batch has not touched it. Else its view is to be published, and if
+	// there is a before-image, this is its place from 1.
+	inBatch int32
 }
 
-// held is a live lease. It is immutable, so that a pointer is a before-image.
-type held struct {
-	lease   *Lease
-	attempt *Attempt // nil: no key
-	// answers counts the answers with this lease that are not known to be lost: the grant,
-	// and those to the same attempt. Without one, and if it has not arrived by any, the
-	// lease is undone.
-	answers int32
-	// arrived: the holder has the lease, or may have it from before a restart.
-	arrived bool
-	// undoAt, if not zero, is when the lease is undone, because no answer arrived,
-	// unless the attempt asks again.
-	undoAt time.Time
-}
-
-// undelivered reports whether no client can have the lease.
-func (h *held) undelivered() bool { return h.answers == 0 && !h.arrived }
-
-func (h *held) deadline() time.Time {
-	if !h.undoAt.IsZero() && h.undoAt.Before(h.lease.ExpiresAt) {
-		return h.undoAt
-	}
-	return h.lease.ExpiresAt
-}
+// touchedOnly is the inBatch of an entry without a before-image.
+const touchedOnly = -1
 
 // attemptID identifies an attempt: an idempotency key is unique per account and name.
 type attemptID struct {
@@ -117,7 +97,9 @@ func NewMachine(rules Rules, s Snapshot, now time.Time) *Machine {
 		now:           now,
 		seq:           max(s.Head.Seq+1, Seq(max(now.Unix(), 0))<<20) - 1,
 		entries:       make(map[Name]*entry, len(s.Leases)),
-		accounts:      make(map[string]accountUse),
+		accounts:      make(map[string]*accountUse),
+		texts:         texts{seed: maphash.MakeSeed()},
+		schedule:      schedule{start: now},
 		queued:        make(map[attemptID]*waiter),
 		endedAttempts: newRecent[attemptID, Token](rememberFor, rememberMost),
 		releases:      newRecent[Token, release](rememberFor, rememberMost),
@@ -129,15 +111,24 @@ func NewMachine(rules Rules, s Snapshot, now time.Time) *Machine {
 }
 
 func (m *Machine) load(l *Loaded) {
-	lease := l.Lease
+	lease := &l.Lease
 	lease.ExpiresAt = m.now.Add(l.Remaining)
 	lease.GrantedAt = onClockOf(m.now, lease.GrantedAt)
-	h := &held{lease: &lease, arrived: true}
-	if !l.Attempt.IsZero() {
-		attempt := l.Attempt
-		h.attempt = &attempt
+	h := m.newHeld(lease, l.Attempt)
+	h.answers = hasArrived
+	m.setHeld(m.begin(lease.Name), h, lease)
+}
+
+// newHeld returns the form in which a lease is kept, with texts that are not parts of a
+// request.
+func (m *Machine) newHeld(l *Lease, attempt Attempt) *held {
+	h := newHeld(l, attempt)
+	h.account = m.ownAccount(l.Account)
+	h.holder = m.texts.own(l.Holder)
+	if h.more != nil {
+		h.more.reason, h.more.metadata = m.texts.own(l.Reason), m.texts.ownAll(l.Metadata)
 	}
-	m.setHeld(m.begin(lease.Name), h)
+	return h
 }
 
 // onClockOf returns the instant at with the monotonic reading it would have had in the
@@ -168,8 +159,7 @@ func (m *Machine) entry(name Name) *entry {
 
 // begin adds an entry for a name that has none, and keeps the name.
 func (m *Machine) begin(name Name) *entry {
-	e := &entry{name: name}
-	e.due.entry = e
+	e := &entry{Slot: Slot{name: name}}
 	m.entries[name] = e
 	m.touch(e)
 	return e
@@ -178,32 +168,23 @@ func (m *Machine) begin(name Name) *entry {
 // touch has the view of e published after the commit, and e forgotten if nothing
 // goes on there any more.
 func (m *Machine) touch(e *entry) {
-	if !e.dirty {
-		e.dirty = true
+	if e.inBatch == 0 {
+		e.inBatch = touchedOnly
 		m.batch.dirty = append(m.batch.dirty, e)
 	}
 }
 
 func (e *entry) idle() bool { return e.held == nil && e.queue.len() == 0 }
 
-// view returns the state of e with up to limit places of its queue.
-func (e *entry) view(limit int) View {
-	v := View{Name: e.name, Waiters: e.queue.len()}
-	if e.held != nil {
-		v.Lease = e.held.lease
-	}
-	v.Queue = e.queue.page(0, limit)
-	v.WaitingSince = e.queue.longest()
-	return v
-}
-
-// setHeld changes what is held, keeping a before-image once per batch.
-func (m *Machine) setHeld(e *entry, h *held) {
-	if !e.changed {
-		e.changed, e.before = true, e.held
-		m.batch.changed = append(m.batch.changed, e)
-	}
+// setHeld changes what is held, keeping a before-image once per batch. lease is h in the form
+// that others see, or nil.
+func (m *Machine) setHeld(e *entry, h *held, lease *Lease) {
 	m.touch(e)
+	if e.inBatch == touchedOnly {
+		m.batch.changed = append(m.batch.changed, change{entry: e, before: e.held})
+		e.inBatch = int32(len(m.batch.changed))
+	}
+	m.batch.changed[e.inBatch-1].lease = lease
 	m.replace(e, h)
 }
 
@@ -212,31 +193,52 @@ func (m *Machine) setHeld(e *entry, h *held) {
 func (m *Machine) replace(e *entry, h *held) {
 	if e.held != nil {
 		m.held--
-		m.add(e.held.lease.Account, accountUse{holds: -1})
+		m.add(e.held.account, -1, 0)
 	}
 	e.held = h
 	if h == nil {
-		m.schedule.cancel(&e.due)
+		m.schedule.cancelEnd(e)
 		return
 	}
 	m.held++
-	m.add(h.lease.Account, accountUse{holds: 1})
-	m.schedule.set(&e.due, h.deadline())
+	m.add(h.account, 1, 0)
+	m.schedule.setEnd(e, h.deadline())
 }
 
 // accountUse counts the leases and waiters of an account.
-type accountUse struct{ holds, waits int }
+type accountUse struct {
+	account      string
+	holds, waits int
+}
+
+// ownAccount returns the name of an account, the same text for all its leases.
+func (m *Machine) ownAccount(account string) string {
+	if use := m.accounts[account]; use != nil {
+		return use.account
+	}
+	return strings.Clone(account)
+}
+
+// use returns what an account has.
+func (m *Machine) use(account string) accountUse {
+	if use := m.accounts[account]; use != nil {
+		return *use
+	}
+	return accountUse{}
+}
 
 // add changes what an account has.
-func (m *Machine) add(account string, more accountUse) {
-	now := m.accounts[account]
-	now.holds += more.holds
-	now.waits += more.waits
-	if now == (accountUse{}) {
-		delete(m.accounts, account)
-		return
+func (m *Machine) add(account string, holds, waits int) {
+	use := m.accounts[account]
+	if use == nil {
+		use = &accountUse{account: account}
+		m.accounts[account] = use
 	}
-	m.accounts[account] = now
+	use.holds += holds
+	use.waits += waits
+	if use.holds == 0 && use.waits == 0 {
+		delete(m.accounts, account)
+	}
 }
 
 // full reports whether the batch should be committed before more is decided.

@@ -248,7 +248,7 @@ func (w *refusedWorld) meant(release *Command) Token {
 		return release.Token
 	}
 	if e := w.m.entries[release.Name]; e != nil && e.held != nil && e.held.is(release) {
-		return e.held.lease.Token
+		return e.held.token
 	}
 	return 0
 }

@@ -121,8 +121,8 @@ func (w *refusedWorld) end() {
 	for _, what := range w.others {
 		w.wrong("a %s is never answered", what)
 	}
-	if m := w.m; m.held+m.waiting+len(m.entries)+len(m.schedule.items) != 0 {
-		w.wrong("left over: %d held, %d waiting, %d entries, %d deadlines", m.held, m.waiting, len(m.entries), len(m.schedule.items))
+	if m := w.m; m.held+m.waiting+len(m.entries)+m.schedule.len() != 0 {
+		w.wrong("left over: %d held, %d waiting, %d entries, %d deadlines", m.held, m.waiting, len(m.entries), m.schedule.len())
 	}
 }
 

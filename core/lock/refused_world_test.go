@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -82,7 +83,7 @@ func (w *refusedWorld) restart() {
 	w.m.maxEvents = pick(w, 1, 2, 3, 8, 256)
 	for name, e := range w.m.entries {
 		r := w.rows[name]
-		r.Lease = e.held.lease // the same, but with a deadline of this run
+		r.Lease = e.held.asLease(name) // the same, but with a deadline of this run
 		w.rows[name] = r
 	}
 	w.m.Finish()
@@ -178,10 +179,10 @@ func (w *refusedWorld) checkTakenBack(was before, touched map[Name]bool) {
 		case (e.held == nil) != (old == nil):
 			w.wrong("after a refusal %s is held: %v, before: %v", name, e.held != nil, old != nil)
 		case e.held == nil:
-		case e.held.lease != old.lease || e.held.attempt != old.attempt:
+		case !sameLease(e.held, old) || e.held.attempt != old.attempt:
 			w.wrong("after a refusal %s has another lease or attempt", name)
-		case !touched[name] && !e.held.undoAt.Equal(old.undoAt):
-			w.wrong("after a refusal %s is to be undone at %v, before: %v", name, e.held.undoAt, old.undoAt)
+		case !touched[name] && !e.held.undoAt().Equal(old.undoAt()):
+			w.wrong("after a refusal %s is to be undone at %v, before: %v", name, e.held.undoAt(), old.undoAt())
 		}
 	}
 	for name := range was.held {
@@ -245,7 +246,7 @@ func (w *refusedWorld) tellEnd(token Token) {
 
 // checkTold checks that a lease in an answer is live.
 func (w *refusedWorld) checkTold(to *Command, l *Lease) {
-	if e := w.m.entries[l.Name]; e == nil || e.held == nil || e.held.lease.Token != l.Token {
+	if e := w.m.entries[l.Name]; e == nil || e.held == nil || e.held.token != l.Token {
 		w.wrong("an answer has token %d of %s, which is over", l.Token, l.Name)
 	}
 	if to == nil || to.Verb != DoRenew {
@@ -267,7 +268,7 @@ func (w *refusedWorld) checkRows() {
 		}
 		held++
 		row, stored := w.rows[name]
-		if !stored || row.Lease != e.held.lease {
+		if !stored || !reflect.DeepEqual(row.Lease, e.held.asLease(name)) {
 			w.wrong("of %s the store has not the lease that the machine has", name)
 		}
 		if (e.held.attempt == nil) != row.Attempt.IsZero() {

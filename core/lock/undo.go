@@ -5,15 +5,15 @@ import "time"
 // received takes note that the holder has its lease, and does nothing else.
 func (m *Machine) received(c *Command) {
 	if e := m.liveLease(c); e != nil {
-		m.setHeld(e, e.held.delivered())
+		m.setHeld(e, e.held.delivered(), nil)
 	}
 }
 
 // delivered is h once its lease is known to have arrived.
 func (h *held) delivered() *held {
-	now := *h
-	now.arrived, now.undoAt = true, time.Time{}
-	return &now
+	now := h.to(time.Time{})
+	now.answers = hasArrived
+	return now
 }
 
 // undo takes note that an answer with a lease did not reach its client. Another answer
@@ -26,12 +26,12 @@ func (m *Machine) undo(c *Command) {
 		return
 	}
 	m.settle(e)
-	if e.held == nil || e.held.lease.Token != c.Token {
+	if e.held == nil || e.held.token != c.Token {
 		return
 	}
 	lost := delivery{entry: e, token: c.Token}
 	m.batch.deliveries = append(m.batch.deliveries, lost)
-	m.setHeld(e, lost.after(m.now.Add(grace)))
+	m.setHeld(e, lost.after(m.now.Add(grace)), nil)
 	if h := e.held; h.undelivered() && h.attempt == nil {
 		m.end(e, Undone, &byTime)
 	}
@@ -51,18 +51,23 @@ func (w delivery) after(undoAt time.Time) *held {
 	if w.arrived {
 		return w.entry.held.delivered()
 	}
-	h := *w.entry.held
-	if h.answers--; h.undelivered() {
-		h.undoAt = undoAt
+	h := w.entry.held
+	if h.answers <= 0 {
+		return h // it has arrived, or is known to be lost
 	}
-	return &h
+	if h.answers > 1 {
+		undoAt = h.undoAt()
+	}
+	now := h.to(undoAt)
+	now.answers--
+	return now
 }
 
 // keepDelivery keeps a delivery although its batch was refused, so that the next batch undoes
 // the lease again.
 func (m *Machine) keepDelivery(w delivery) {
 	e := w.entry
-	if e.held == nil || e.held.lease.Token != w.token {
+	if e.held == nil || e.held.token != w.token {
 		return
 	}
 	undoAt := m.retryAt

@@ -141,7 +141,7 @@ func (m *Machine) enter(w *waiter) {
 	w.entry.queue.insert(w)
 	m.waiting++
 	m.waitStarts[w.class.class()].Set(w.order, w.since)
-	m.add(w.request.Actor.Account, accountUse{waits: 1})
+	m.add(w.request.Actor.Account, 0, 1)
 	if !w.request.Attempt.IsZero() {
 		m.queued[w.attemptID()] = w
 	}
@@ -153,7 +153,7 @@ func (m *Machine) remove(w *waiter) {
 	w.entry.queue.remove(w)
 	m.waiting--
 	m.waitStarts[w.class.class()].Delete(w.order)
-	m.add(w.request.Actor.Account, accountUse{waits: -1})
+	m.add(w.request.Actor.Account, 0, -1)
 	if !w.request.Attempt.IsZero() {
 		delete(m.queued, w.attemptID())
 	}

@@ -170,17 +170,25 @@ func (t *Table) publish() {
 	if t.failed.Load() != nil {
 		return
 	}
-	t.shown = t.m.Views(t.shown, viewedWaiters)
-	if len(t.shown) == 0 {
+	n := 0
+	for t.shown = t.changes(n); len(t.shown) > 0; t.shown = t.changes(n) {
+		n += len(t.shown)
+		t.noteFreed()
+		t.views.publish(t.shown)
+	}
+	if n == 0 {
 		return
 	}
-	t.noteFreed()
-	t.views.publish(t.shown)
-	t.shown = reused(t.shown)
+	t.views.published()
 	held, waiting := t.m.Counts()
 	t.held.Store(int64(held))
 	t.waiters.Store(int64(waiting))
 	t.publishQueues()
+}
+
+// changes returns some of what the batch changed, after the first n changes.
+func (t *Table) changes(n int) []lock.Change {
+	return t.m.Changes(reused(t.shown), n, scanStep, viewedWaiters)
 }
 
 // deliver sends the answers of the batch, or err in their place.

@@ -30,14 +30,14 @@ func (t *Table) countHandover(before []lock.Event, name lock.Name) {
 func (t *Table) noteFreed() {
 	for i := range t.shown {
 		v := &t.shown[i]
-		if v.Lease != nil || v.Waiters == 0 {
+		if !v.Free() || v.Waiters == 0 {
 			if len(t.freed) > 0 {
-				delete(t.freed, v.Name)
+				delete(t.freed, v.Name())
 			}
 			continue
 		}
-		if _, noted := t.freed[v.Name]; !noted {
-			t.freed[v.Name] = t.endOf(v.Name)
+		if _, noted := t.freed[v.Name()]; !noted {
+			t.freed[v.Name()] = t.endOf(v.Name())
 		}
 	}
 }

@@ -46,7 +46,7 @@ type Table struct {
 	pending []*lock.Command  // the loop's own: taken, not stepped yet
 	left    []lock.Departure // the loop's own
 	rows    []lock.Row       // the loop's own, used again
-	shown   []lock.View      // the same
+	shown   []lock.Change    // the same
 	traced  []Trace          // the same
 
 	refusing   atomic.Bool // acquires are refused
@@ -211,18 +211,7 @@ func (t *Table) HeldUnder(prefix string, most int) (held, looked int) {
 // LongestTTL returns the longest ttl of all committed leases, or 0 without leases. It reads
 // them in pages, which does not block the loop, and may miss a lease that is granted
 // meanwhile.
-func (t *Table) LongestTTL() (longest time.Duration) {
-	for after, more := lock.Name(""), true; more; {
-		found, next := t.List(Query{After: after, Limit: scanStep})
-		for _, v := range found {
-			if v.Lease != nil {
-				longest = max(longest, v.Lease.TTL)
-			}
-		}
-		after, more = next, next != ""
-	}
-	return longest
-}
+func (t *Table) LongestTTL() time.Duration { return t.views.longestTTL() }
 
 // Query selects names for a listing.
 type Query struct {

@@ -5,13 +5,12 @@ import (
 	"sync"
 
 	"github.com/octostore/octostore/core/lock"
-	"github.com/tidwall/btree"
 )
 
-// accountIndex has the names each account holds. The first call of heldBy builds it. The
+// accountIndex has the locks each account holds. The first call of heldBy builds it. The
 // mutex of the views guards it.
 type accountIndex struct {
-	names map[string]*btree.Set[lock.Name] // no account without a name; nil: it was not needed yet
+	names map[string]*nameOrder // no account without a name; nil: it was not needed yet
 	// upTo is the last name the build has reached, in order of name. The index has no later
 	// names until the build reaches them.
 	upTo     lock.Name
@@ -25,29 +24,30 @@ func (x *accountIndex) has(name lock.Name) bool {
 	return x.complete || x.names != nil && name <= x.upTo
 }
 
-// move keeps the index up to date when the lease of a name changes.
-func (x *accountIndex) move(name lock.Name, from, to *lock.Lease) {
-	if from == to || !x.has(name) {
+// move keeps the index up to date after a lock was published, which an account held before
+// if it was held.
+func (x *accountIndex) move(s *lock.Slot, held bool, account string) {
+	if held == s.Held() && account == s.Account() || !x.has(s.Name()) {
 		return
 	}
-	if from != nil {
-		names := x.names[from.Account]
-		if names.Delete(name); names.Len() == 0 {
-			delete(x.names, from.Account)
+	if held {
+		names := x.names[account]
+		if names.remove(s.Name()); names.len() == 0 {
+			delete(x.names, account)
 		}
 	}
-	if to != nil {
-		x.add(to.Account, name)
+	if s.Held() {
+		x.add(s)
 	}
 }
 
-func (x *accountIndex) add(account string, name lock.Name) {
-	names := x.names[account]
+func (x *accountIndex) add(s *lock.Slot) {
+	names := x.names[s.Account()]
 	if names == nil {
-		names = new(btree.Set[lock.Name])
-		x.names[account] = names
+		names = new(nameOrder)
+		x.names[s.Account()] = names
 	}
-	names.Insert(name)
+	names.add(s)
 }
 
 // heldBy counts the locks an account holds whose names begin with prefix.
@@ -67,10 +67,7 @@ func (vs *views) heldBy(account, prefix string) (n int) {
 func (vs *views) heldInAll(account string) int {
 	vs.mu.RLock()
 	defer vs.mu.RUnlock()
-	if names := vs.accounts.names[account]; names != nil {
-		return names.Len()
-	}
-	return 0
+	return vs.accounts.names[account].len()
 }
 
 // countSome counts at most scanStep names after one.
@@ -82,7 +79,8 @@ func (vs *views) countSome(account, prefix string, after lock.Name) (n int, last
 		return 0, after, true
 	}
 	last, done = after, true
-	names.Ascend(max(lock.Name(prefix), after), func(name lock.Name) bool {
+	names.ascend(max(lock.Name(prefix), after), func(s *lock.Slot) bool {
+		name := s.Name()
 		switch {
 		case name == after && after != "":
 			return true
@@ -120,16 +118,17 @@ func (vs *views) indexSome() bool {
 		return true
 	}
 	if x.names == nil {
-		x.names = map[string]*btree.Set[lock.Name]{}
+		x.names = map[string]*nameOrder{}
 	}
 	seen, after := 0, x.upTo
-	vs.m.Ascend(after, func(name lock.Name, v view) bool {
+	vs.order.ascend(after, func(s *lock.Slot) bool {
+		name := s.Name()
 		if name == after && after != "" {
 			return true
 		}
 		x.upTo = name
-		if v.lease != nil {
-			x.add(v.lease.Account, name)
+		if s.Held() {
+			x.add(s)
 		}
 		seen++
 		return seen < scanStep

@@ -13,11 +13,31 @@ func heldView(name lock.Name, account string) lock.View {
 	return lock.View{Name: name, Lease: &lock.Lease{Name: name, Account: account}}
 }
 
+// show publishes views as a machine would.
+func show(vs *views, shown ...lock.View) {
+	for _, v := range shown {
+		c := lock.NewChange(vs.slot(v.Name), v.Lease)
+		c.Waiters, c.Queue, c.WaitingSince = v.Waiters, v.Queue, v.WaitingSince
+		vs.publish([]lock.Change{c})
+	}
+	vs.published()
+}
+
+// slot returns the slot of a name, a new one if it is not in the order.
+func (vs *views) slot(name lock.Name) *lock.Slot {
+	vs.mu.RLock()
+	defer vs.mu.RUnlock()
+	if s := vs.order.get(name); s != nil {
+		return s
+	}
+	return lock.NewSlot(name)
+}
+
 // viewsOf are views with so many names, all held by one account.
 func viewsOf(names int) *views {
 	vs := new(views)
 	for i := range names {
-		vs.publish([]lock.View{heldView(lock.Name(fmt.Sprintf("n%06d", i)), "ci")})
+		show(vs, heldView(lock.Name(fmt.Sprintf("n%06d", i)), "ci"))
 	}
 	return vs
 }
@@ -28,7 +48,7 @@ func TestViewsAreLeftToOthersAfterAFewNames(t *testing.T) {
 	vs := viewsOf(names)
 	indexed := func() (n int) {
 		for _, held := range vs.accounts.names {
-			n += held.Len()
+			n += held.len()
 		}
 		return n
 	}
@@ -87,16 +107,16 @@ func changeOne(vs *views, rng *rand.Rand) {
 	if rng.IntN(3) == 0 {
 		e.Lease = nil
 	}
-	vs.publish([]lock.View{e})
+	show(vs, e)
 }
 
 // checkAccounts counts anew what the views keep of accounts.
 func checkAccounts(t *testing.T, vs *views) {
 	t.Helper()
 	want := map[string]int{}
-	vs.m.Scan(func(_ lock.Name, v view) bool {
-		if v.lease != nil {
-			want[v.lease.Account]++
+	vs.order.ascend("", func(s *lock.Slot) bool {
+		if s.Held() {
+			want[s.Account()]++
 		}
 		return true
 	})

@@ -12,9 +12,8 @@ import (
 // millionLocks are views of a million locks of one account.
 func millionLocks() *views {
 	vs := new(views)
-	lease := &lock.Lease{Account: "ci"}
 	for i := range 1_000_000 {
-		vs.m.Set(lock.Name(fmt.Sprintf("team/%07d", i)), view{lease: lease})
+		show(vs, heldView(lock.Name(fmt.Sprintf("team/%07d", i)), "ci"))
 	}
 	return vs
 }
@@ -78,8 +77,9 @@ func publishBeside(b *testing.B, vs *views, read func()) {
 }
 
 func publishOne(vs *views) time.Duration {
-	changed := []lock.View{{Name: "team/x", Lease: &lock.Lease{Account: "ci"}}}
+	changed := []lock.Change{lock.NewChange(vs.slot("team/x"), &lock.Lease{Account: "ci"})}
 	start := time.Now()
 	vs.publish(changed)
+	vs.published()
 	return time.Since(start)
 }

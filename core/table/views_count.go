@@ -22,7 +22,8 @@ func (vs *views) countUnder(prefix string, after lock.Name, most int) (held, loo
 	vs.mu.RLock()
 	defer vs.mu.RUnlock()
 	last, done = after, true
-	vs.m.Ascend(max(lock.Name(prefix), after), func(name lock.Name, v view) bool {
+	vs.order.ascend(max(lock.Name(prefix), after), func(s *lock.Slot) bool {
+		name := s.Name()
 		switch {
 		case name == after && after != "":
 			return true
@@ -31,7 +32,7 @@ func (vs *views) countUnder(prefix string, after lock.Name, most int) (held, loo
 		}
 		last = name
 		looked++
-		if v.lease != nil {
+		if s.Held() {
 			held++
 		}
 		done = looked < most

@@ -12,10 +12,8 @@ import (
 func TestViewsCountWhatIsHeldUnderAPrefix(t *testing.T) {
 	const names = 2*scanStep + 7
 	vs := viewsOf(names)
-	vs.publish([]lock.View{heldView("a", "other"), heldView("n000003/x", "other"), heldView("o", "other")})
-	vs.mu.Lock()
-	vs.m.Set("n000003/y", view{queue: &viewedQueue{total: 1}}) // free, with a waiter
-	vs.mu.Unlock()
+	show(vs, heldView("a", "other"), heldView("n000003/x", "other"), heldView("o", "other"))
+	show(vs, lock.View{Name: "n000003/y", Waiters: 1}) // free, with a waiter
 	for _, tt := range []struct {
 		prefix             string
 		most, held, looked int
@@ -47,7 +45,7 @@ func TestViewsCountWhatIsHeldUnderAPrefix(t *testing.T) {
 func BenchmarkHeldUnder(b *testing.B) {
 	vs := new(views)
 	for i := range 1_000_000 {
-		vs.m.Set(lock.Name(fmt.Sprintf("n%06d", i)), view{lease: &lock.Lease{}})
+		show(vs, heldView(lock.Name(fmt.Sprintf("n%06d", i)), ""))
 	}
 	for b.Loop() {
 		vs.heldUnder("n5", 10_000)
@@ -60,7 +58,7 @@ func BenchmarkLookAround(b *testing.B) {
 	names := make([]lock.Name, 1_000_000)
 	for i := range names {
 		names[i] = lock.Name(fmt.Sprintf("n%06d", i))
-		vs.m.Set(names[i], view{lease: &lock.Lease{}})
+		show(vs, heldView(names[i], ""))
 	}
 	i := 0
 	for b.Loop() {

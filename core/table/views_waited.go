@@ -100,9 +100,10 @@ func (vs *views) scanWaited(q Query, after *waitedLock, listed map[lock.Name]boo
 			return true
 		}
 		last = &w
-		if v, _ := vs.m.Get(w.name); !listed[w.name] && strings.HasPrefix(string(w.name), q.Prefix) && q.selects(w.name, v) {
+		s := vs.order.get(w.name)
+		if !listed[w.name] && strings.HasPrefix(string(w.name), q.Prefix) && q.selects(s) {
 			listed[w.name] = true
-			*found = append(*found, v.of(w.name))
+			*found = append(*found, vs.of(s))
 		}
 		seen++
 		full := len(*found) == q.Limit

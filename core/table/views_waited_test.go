@@ -88,7 +88,7 @@ func TestListingByWaitingIsThatOfAllViews(t *testing.T) {
 		} else if r.IntN(3) == 0 {
 			v.Lease = nil
 		}
-		vs.publish([]lock.View{v})
+		show(vs, v)
 		if round%100 != 99 {
 			continue
 		}
@@ -126,7 +126,7 @@ func BenchmarkViewsListWaited(b *testing.B) {
 		if i%2 == 0 {
 			v.Waiters, v.WaitingSince = 1+i%7, now.Add(time.Duration(i)*time.Millisecond)
 		}
-		vs.publish([]lock.View{v})
+		show(vs, v)
 	}
 	for name, q := range map[string]Query{
 		"first": {Order: ByWait, Limit: 100}, "waiters": {Order: ByWaiters, Limit: 100}, "prefix": {Order: ByWait, Limit: 1000, Prefix: "team-98/"},

@@ -119,3 +119,33 @@ func pairsBatch(head lock.Head, size, n int) *lock.Batch {
 	}
 	return batch
 }
+
+// BenchmarkPairs acquires and releases locks through the table and its journal, as one
+// client and as many at once: what a request costs behind HTTP. One operation is a pair.
+func BenchmarkPairs(b *testing.B) {
+	for _, clients := range []int{1, 64} {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+			s := open(b, Config{Path: newPath(b)})
+			j := journal.New(s)
+			table, err := table.Open(b.Context(), j, table.Config{Published: j.Publish})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer table.Close()
+			b.ReportAllocs()
+			b.ResetTimer()
+			before := cpuTime()
+			var wg sync.WaitGroup
+			for c := range clients {
+				wg.Go(func() {
+					name, o := lock.Name(fmt.Sprintf("app/%d", c)), asFromHTTP(c)
+					for n := c; n < b.N; n += clients {
+						pair(b, table, name, o)
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}

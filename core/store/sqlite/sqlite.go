@@ -210,6 +210,9 @@ func (s *Store) start(ctx context.Context) error {
 		s.log.Warn("the write-ahead log could not be extended; commits will be slower", "path", s.path, "error", err)
 	}
 	s.fillReserve()
+	if err := s.w.JoinWALWrites(); err != nil {
+		return err
+	}
 	if err := s.rememberFiles(); err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ type answer struct {
 	hasDate  bool
 	chunked  bool
 	close    bool // the connection, afterwards
-	limited  bool // a write deadline is set
+	limited  bool // the handler has set a write deadline
 	err      error
 
 	isParked bool
@@ -315,14 +315,17 @@ func (w *answer) Flush() { _ = w.FlushError() }
 // SetReadDeadline sets that of the connection, until the next request.
 func (w *answer) SetReadDeadline(t time.Time) error { return w.c.nc.SetReadDeadline(t) }
 
-// SetWriteDeadline sets that of the connection, until the end of the request.
+// SetWriteDeadline sets that of the answer, less a second at most.
 func (w *answer) SetWriteDeadline(t time.Time) error {
 	w.limited = true
-	return w.c.nc.SetWriteDeadline(t)
+	return w.c.setWriteTime(t)
 }
 
 func (w *answer) send() error {
 	if w.err == nil && len(w.out) > 0 {
+		if !w.limited {
+			_ = w.c.setWriteTime(time.Time{}) // it fails only if closed, and so does the write
+		}
 		_, w.err = w.c.nc.Write(w.out)
 	}
 	w.out = w.out[:0]
@@ -341,11 +344,5 @@ func (w *answer) finish() bool {
 	if w.chunked {
 		w.out = append(w.out, "0\r\n\r\n"...)
 	}
-	if w.send() != nil || w.close || w.declared >= 0 && w.declared != w.written {
-		return false
-	}
-	if w.limited {
-		return w.c.nc.SetWriteDeadline(time.Time{}) == nil
-	}
-	return true
+	return w.send() == nil && !w.close && (w.declared < 0 || w.declared == w.written)
 }

@@ -13,7 +13,8 @@ import (
 
 // States of a connection.
 const (
-	idle   int32 = iota // no byte of a request was read
+	fresh  int32 = iota // no byte was read yet
+	idle                // no byte of the next request was read
 	active              // part of a request was read, or it is answered, or handed over
 	closed
 )
@@ -25,12 +26,14 @@ type conn struct {
 	nc     net.Conn
 	ctx    context.Context
 	remote string
+	opened time.Time
 	state  atomic.Int32
 
 	in        input
-	used      bool // there was a request before
-	afterPost bool // it was a POST
-	gone      bool // the connection is closed or was handed over
+	writeBy   time.Time // the write deadline of nc; zero: none
+	used      bool      // there was a request before
+	afterPost bool      // it was a POST
+	gone      bool      // the connection is closed or was handed over
 }
 
 func newConn(s *Server, nc net.Conn, ctx context.Context) *conn {
@@ -39,6 +42,7 @@ func newConn(s *Server, nc net.Conn, ctx context.Context) *conn {
 		nc:     nc,
 		ctx:    context.WithValue(ctx, http.LocalAddrContextKey, nc.LocalAddr()),
 		remote: nc.RemoteAddr().String(),
+		opened: time.Now(),
 	}
 	c.in.begin(nc)
 	return c
@@ -99,7 +103,7 @@ func (c *conn) serveNext() next {
 	if err != nil {
 		return over
 	}
-	if h.decided != plain || h.waits && !c.srv.cfg.Poller {
+	if h.decided != plain || h.waits && !c.mayWait() {
 		c.handOver(by)
 		return over
 	}
@@ -118,6 +122,10 @@ func (c *conn) serveNext() next {
 	return c.answer(r)
 }
 
+// mayWait reports whether the handler can notice that the client of a waiting request leaves: it
+// looks at sockets only.
+func (c *conn) mayWait() bool { return c.srv.cfg.Poller && c.in.raw != nil }
+
 var errClosed = errors.New("the connection is closed")
 
 // readHeader reads until the next request is plain or not. by is when its header has to be
@@ -133,7 +141,7 @@ func (c *conn) readHeader() (h header, by time.Time, err error) {
 	}
 	for {
 		if c.in.len() > 0 {
-			if c.state.Load() != active && !c.state.CompareAndSwap(idle, active) {
+			if !c.activate() {
 				return h, by, errClosed // by a stop
 			}
 			if c.skipBlank() && h.check(c.in.bytes()) != undecided || c.in.full() {
@@ -152,6 +160,23 @@ func (c *conn) readHeader() (h header, by time.Time, err error) {
 		}
 	}
 }
+
+// activate reports false if a stop has closed the connection.
+func (c *conn) activate() bool {
+	return c.state.Load() == active || c.state.CompareAndSwap(idle, active) || c.state.CompareAndSwap(fresh, active)
+}
+
+// stopIdle closes the connection if it has no request, or none yet after some time.
+func (c *conn) stopIdle() bool {
+	if !c.state.CompareAndSwap(idle, closed) && (time.Since(c.opened) < freshTime || !c.state.CompareAndSwap(fresh, closed)) {
+		return false
+	}
+	_ = c.nc.Close() // its goroutine ends
+	return true
+}
+
+// freshTime is how long a stop waits for the first request of a connection, as with net/http.
+const freshTime = 5 * time.Second
 
 // shortest is how many bytes net/http waits for before it takes them for a request that follows
 // another one.
@@ -187,6 +212,16 @@ func (c *conn) setReadTime(from time.Time, most time.Duration) (by time.Time) {
 	}
 	_ = c.nc.SetReadDeadline(by) // it fails only if closed, and so does the read
 	return by
+}
+
+// setWriteTime sets when a write has to be done; zero: it may take any time. A deadline that is at
+// most a second too early stays, also between requests: setting one takes longer than it is worth.
+func (c *conn) setWriteTime(by time.Time) error {
+	if later := by.Sub(c.writeBy); by.Equal(c.writeBy) || !by.IsZero() && !c.writeBy.IsZero() && 0 <= later && later < time.Second {
+		return nil
+	}
+	c.writeBy = by
+	return c.nc.SetWriteDeadline(by)
 }
 
 // answer has the handler answer a request. The context of the request is that of the connection,

@@ -11,18 +11,18 @@ import (
 // handovers is the listener from which net/http takes the connections that are handed over.
 type handovers struct {
 	addr   net.Addr // of the first listener
-	queue  chan *handed
+	queue  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 }
 
 func newHandovers() *handovers {
-	return &handovers{queue: make(chan *handed), closed: make(chan struct{})}
+	return &handovers{queue: make(chan net.Conn), closed: make(chan struct{})}
 }
 
 // give waits until net/http takes the connection. It reports false if it never will. The queue
 // has no room, so no connection is left in it.
-func (h *handovers) give(c *handed) bool {
+func (h *handovers) give(c net.Conn) bool {
 	select {
 	case h.queue <- c:
 		return true
@@ -109,6 +109,7 @@ func (c *conn) handOver(by time.Time) {
 	}
 	c.in.drop()
 	_ = c.nc.SetReadDeadline(by) // none of the lane is left; it fails only if closed
+	_ = c.setWriteTime(time.Time{})
 	if !c.srv.rest.give(to) {
 		c.close()
 		return

@@ -33,6 +33,13 @@ func (in *input) begin(nc net.Conn) {
 	in.try = in.tryRead
 }
 
+// Wrapper is a connection whose bytes are those of a socket as they are. Only its addresses may
+// differ.
+type Wrapper interface {
+	// Socket returns the socket; nil: there is none.
+	Socket() *net.TCPConn
+}
+
 // rawOf returns the socket of a connection whose bytes are those of its socket, or nil.
 func rawOf(nc net.Conn) syscall.RawConn {
 	if !canTry {
@@ -40,11 +47,11 @@ func rawOf(nc net.Conn) syscall.RawConn {
 	}
 	tcp, is := nc.(*net.TCPConn)
 	if !is {
-		over, has := nc.(interface{ NetConn() net.Conn }) // a connection of the PROXY protocol
+		over, has := nc.(Wrapper)
 		if !has {
 			return nil
 		}
-		if tcp, is = over.NetConn().(*net.TCPConn); !is {
+		if tcp = over.Socket(); tcp == nil {
 			return nil
 		}
 	}

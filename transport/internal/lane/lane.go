@@ -85,13 +85,28 @@ func New(cfg Config) *Server {
 		listeners: map[net.Listener]struct{}{},
 		conns:     map[*conn]struct{}{},
 	}
-	cfg.Rest.ConnContext = func(_ context.Context, c net.Conn) context.Context { return c.(*handed).ctx }
-	cfg.Rest.ConnState = func(c net.Conn, state http.ConnState) {
-		if state == http.StateClosed || state == http.StateHijacked {
-			s.changed(c.(*handed).Conn, state)
-		}
-	}
+	cfg.Rest.ConnContext = s.restContext
+	cfg.Rest.ConnState = s.restChanged
 	return s
+}
+
+// restContext is for ConnContext of Rest: a connection that was handed over keeps its context.
+func (s *Server) restContext(ctx context.Context, c net.Conn) context.Context {
+	if h, is := c.(*handed); is {
+		return h.ctx
+	}
+	return s.contextOf(ctx, c)
+}
+
+// restChanged is for ConnState of Rest.
+func (s *Server) restChanged(c net.Conn, state http.ConnState) {
+	h, is := c.(*handed)
+	switch {
+	case !is && (state == http.StateNew || state == http.StateClosed || state == http.StateHijacked):
+		s.changed(c, state)
+	case is && (state == http.StateClosed || state == http.StateHijacked):
+		s.changed(h.Conn, state)
+	}
 }
 
 // Serve accepts connections and serves each in a goroutine of its own, as that of [http.Server]
@@ -156,22 +171,27 @@ func (s *Server) end(l net.Listener) {
 }
 
 // accepted begins to serve a connection. Its context and its state are set here, so all accepted
-// connections are counted when Serve returns.
+// connections are counted when Serve returns. A connection with TLS goes to net/http as it is.
 func (s *Server) accepted(nc net.Conn) {
-	ctx := s.base
-	if s.cfg.ConnContext != nil {
-		ctx = s.cfg.ConnContext(ctx, nc)
-	}
-	s.changed(nc, http.StateNew)
-	c := newConn(s, nc, ctx)
 	if _, is := nc.(*tls.Conn); is {
-		go c.handOver(time.Time{})
+		if !s.rest.give(nc) {
+			_ = nc.Close() // the server is stopped
+		}
 		return
 	}
+	c := newConn(s, nc, s.contextOf(s.base, nc))
+	s.changed(nc, http.StateNew)
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
 	go c.serve(nil)
+}
+
+func (s *Server) contextOf(ctx context.Context, c net.Conn) context.Context {
+	if s.cfg.ConnContext == nil {
+		return ctx
+	}
+	return s.cfg.ConnContext(ctx, c)
 }
 
 // forget removes a connection that is closed or was handed over.

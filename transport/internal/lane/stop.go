@@ -45,8 +45,7 @@ func (s *Server) closeIdle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		if c.state.CompareAndSwap(idle, closed) {
-			_ = c.nc.Close() // its goroutine ends
+		if c.stopIdle() {
 			delete(s.conns, c)
 		}
 	}

@@ -181,3 +181,7 @@ func (c *clientConn) RemoteAddr() net.Addr { return c.client }
 
 // NetConn returns the connection of the proxy, as that of TLS does.
 func (c *clientConn) NetConn() net.Conn { return c.TCPConn }
+
+// Socket returns that connection, too. It says that its bytes are the same, which those beneath TLS are
+// not.
+func (c *clientConn) Socket() *net.TCPConn { return c.TCPConn }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
 // namesEach is the number of locks that each connection uses in turn, so that the same row
@@ -20,21 +18,22 @@ type acquirePairs struct {
 }
 
 func (l *acquirePairs) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := wire.Dial(ctx, t.addr, l.connections, l.patience())
+	conns, err := t.dial(ctx, l.connections, l.patience())
 	if err != nil {
 		return nil, err
 	}
-	defer wire.Close(conns)
-	return measure(ctx, t, l.timing, pairWorkers(t, conns), nil)
+	defer conns.close()
+	return measure(ctx, t, l.timing, pairWorkers(t, conns, 0, l.connections), nil)
 }
 
-func pairWorkers(t *target, conns []*wire.Conn) []worker {
+// pairWorkers returns workers for the connections from one number up to another.
+func pairWorkers(t *target, conns connections, from, to int) []worker {
 	var workers []worker
-	for i, c := range conns {
+	for i := from; i < to; i++ {
 		w := &pairWorker{}
 		for n := range namesEach {
 			name := t.name(fmt.Sprintf("c%04d/%02d", i, n))
-			w.parties = append(w.parties, newLockClient(t, c, name, "ttl=60s", &ledger{}))
+			w.parties = append(w.parties, conns.lock(i, name, terms{ttl: time.Minute}, &ledger{}))
 		}
 		workers = append(workers, w)
 	}
@@ -43,7 +42,7 @@ func pairWorkers(t *target, conns []*wire.Conn) []worker {
 
 // pairWorker acquires the first lock, releases it, acquires the second, and so on.
 type pairWorker struct {
-	parties []*lockClient
+	parties []party
 	at      int
 }
 

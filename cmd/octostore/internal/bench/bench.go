@@ -37,6 +37,7 @@ const (
 	Waiters  Mode = "waiters"  // many requests that wait at once
 	Locks    Mode = "locks"    // many locks held at once
 	Ceiling  Mode = "ceiling"  // the ceiling alone
+	Compare  Mode = "compare"  // all that, beside other programs that people take locks from
 )
 
 // Config says what to measure, on which server and for how long. Required are Mode, Ceiling
@@ -63,7 +64,14 @@ type Config struct {
 	// the first; mode acquire only. Empty: no second server.
 	Variant []string
 	// Pages makes the variant a server on which that many browsers have a page open.
-	Pages    int
+	Pages int
+	// Peers are the other programs of mode compare, by name. Empty: those that are installed;
+	// "none": no other program.
+	Peers []string
+	// Version of the server, for the report of mode compare.
+	Version string
+	// Parked is the number of waiters of mode compare whose memory is measured; default 10,000.
+	Parked   int
 	Rounds   int           // default 3
 	Duration time.Duration // of one round; default 3 s
 	Warmup   time.Duration // before each round, not counted; negative: none; default 1 s
@@ -82,6 +90,10 @@ func (c Config) withDefaults() Config {
 	}
 	waiters, locks := 8, 1
 	switch c.Mode {
+	case Compare:
+		waiters, locks = 16, 100_000
+		setDefault(&c.Parked, 10_000)
+		setDefault(&c.Writers, 16)
 	case Waiters:
 		waiters = 1000
 	case Locks:
@@ -103,7 +115,7 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) check() error {
-	modes := []Mode{Acquire, Handover, Status, Waiters, Locks, Ceiling}
+	modes := []Mode{Acquire, Handover, Status, Waiters, Locks, Ceiling, Compare}
 	switch {
 	case !slices.Contains(modes, c.Mode):
 		return fmt.Errorf("there is no mode %q; there are %v", c.Mode, modes)
@@ -111,6 +123,8 @@ func (c Config) check() error {
 		return errors.New("the number of connections must be 1 or more")
 	case c.Waiters < 1 || c.Locks < 1 || c.Rounds < 1 || c.Writers < 0:
 		return errors.New("the numbers of waiters, locks and rounds must be 1 or more")
+	case c.Mode == Compare && c.timing().patience() > peerPatience:
+		return errors.New("the rounds of a comparison are too long: at most 30 seconds with their warm-up")
 	case c.Duration < 0:
 		return errors.New("the duration must be positive")
 	case c.Guarded && (c.URL != "" || c.Mode != Acquire):
@@ -135,6 +149,13 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	var absent []string
+	if cfg.Mode == Compare {
+		var err error
+		if cfg.Peers, absent, err = choosePeers(cfg.Peers); err != nil {
+			return nil, err
+		}
+	}
 	r := &run{cfg: cfg, groups: plan(cfg)}
 	if err := r.all(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -144,6 +165,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	report := r.report()
+	report.Absent = absent
+	if cfg.Mode == Compare {
+		if err := report.addMemory(ctx, cfg); err != nil {
+			return nil, err
+		}
+	}
 	return report, report.failure()
 }
 
@@ -152,6 +179,8 @@ type run struct {
 	cfg    Config
 	groups []group
 	syncs  []time.Duration
+	writes []time.Duration // mode compare: 8 KiB over what is there, with their syncs
+	peers  []Peer
 	others []float64 // share of the machine that other programs used, by load
 	up     [numPlaces]*target
 }
@@ -231,6 +260,11 @@ func (r *run) measureDisk(ctx context.Context) error {
 	}
 	syncs, err := usage.SyncTimes(ctx, r.cfg.Dir)
 	r.syncs = append(r.syncs, syncs...)
+	if err != nil || r.cfg.Mode != Compare {
+		return err
+	}
+	writes, err := usage.OverwriteTimes(ctx, r.cfg.Dir)
+	r.writes = append(r.writes, writes...)
 	return err
 }
 
@@ -244,6 +278,9 @@ func (r *run) target(ctx context.Context, p serverKind) (*target, error) {
 		return nil, err
 	}
 	r.up[p] = t
+	if t.peer != nil {
+		r.peers = append(r.peers, Peer{t.peer.Name, t.peer.Version, t.peer.Command, t.peer.Operations})
+	}
 	return t, nil
 }
 
@@ -267,6 +304,10 @@ func (r *run) report() *Report {
 		WarmupMS:   max(0, r.cfg.Warmup).Milliseconds(),
 		OthersCPU:  mean(r.others),
 		DiskSyncUS: rounded(micros(median(r.syncs))),
+
+		DiskOverwriteUS: rounded(micros(median(r.writes))),
+		Peers:           r.peers,
+		Version:         r.cfg.Version,
 	}
 	for _, g := range r.groups {
 		for _, s := range g {

@@ -197,14 +197,12 @@ func TestServerThatDoesNotStartSaysWhy(t *testing.T) {
 func TestInterruptStopsEverything(t *testing.T) {
 	for _, mode := range everyMode {
 		t.Run(string(mode), func(t *testing.T) {
-			ctx, cancel := context.WithCancelCause(t.Context())
-			defer cancel(nil)
-			interrupted := errors.New("interrupted")
+			ctx, cancel := interruptible(t)
 			cfg := quick(t, mode, "")
 			cfg.Serve = command(t, "server")
 			cfg.Rounds = 1000
-			cfg.Progress = writerFunc(func() { cancel(interrupted) })
-			if _, err := Run(ctx, cfg); !errors.Is(err, interrupted) {
+			cfg.Progress = writerFunc(func() { cancel(errInterrupted) })
+			if _, err := Run(ctx, cfg); !errors.Is(err, errInterrupted) {
 				t.Errorf("got error %v, want the cause", err)
 			}
 			left, err := os.ReadDir(cfg.Dir)
@@ -213,6 +211,14 @@ func TestInterruptStopsEverything(t *testing.T) {
 			}
 		})
 	}
+}
+
+var errInterrupted = errors.New("interrupted")
+
+func interruptible(t *testing.T) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	t.Cleanup(func() { cancel(nil) })
+	return ctx, cancel
 }
 
 // writerFunc is called for each write.

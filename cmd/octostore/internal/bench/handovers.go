@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
-
-	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
 
 // handovers is the load of mode handover: each lock has one connection more than it has
@@ -19,18 +17,21 @@ type handovers struct {
 }
 
 func (l *handovers) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := wire.Dial(ctx, t.addr, l.locks*(l.waiters+1), l.patience())
+	conns, err := t.dial(ctx, l.locks*(l.waiters+1), l.patience())
 	if err != nil {
 		return nil, err
 	}
-	defer wire.Close(conns)
+	defer conns.close()
 	var workers []worker
 	epoch := time.Now()
 	for lock := range l.locks {
 		name := t.name(fmt.Sprintf("handover/%03d", lock))
 		known, released := &ledger{}, &atomic.Int64{}
-		for _, c := range conns[lock*(l.waiters+1) : (lock+1)*(l.waiters+1)] {
-			p := newLockClient(t, c, name, "ttl=60s&wait=60s", known)
+		if err := conns.open(name); err != nil {
+			return nil, err
+		}
+		for i := lock * (l.waiters + 1); i < (lock+1)*(l.waiters+1); i++ {
+			p := conns.lock(i, name, terms{ttl: time.Minute, wait: time.Minute}, known)
 			workers = append(workers, &runner{party: p, released: released, epoch: epoch})
 		}
 	}
@@ -39,7 +40,7 @@ func (l *handovers) run(ctx context.Context, t *target) (*sample, error) {
 
 // runner waits for a lock and releases it for the next runner.
 type runner struct {
-	party    *lockClient
+	party    party
 	epoch    time.Time
 	released *atomic.Int64 // when the lock was last released, in nanoseconds since epoch
 }

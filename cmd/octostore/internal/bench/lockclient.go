@@ -37,6 +37,15 @@ func (l *ledger) granted(token uint64) error {
 	return nil
 }
 
+// taken records that a client has the lock of a peer without a fencing token, or that two
+// have it.
+func (l *ledger) taken() error {
+	if !l.held.CompareAndSwap(false, true) {
+		return broken("the lock was granted while another client held it")
+	}
+	return nil
+}
+
 // releasing records that the holder is about to release the lock.
 func (l *ledger) releasing() {
 	if l != nil {

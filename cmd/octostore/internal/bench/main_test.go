@@ -30,6 +30,15 @@ func TestMain(m *testing.M) {
 		}
 	case "server":
 		serveFakeUntilStopped()
+	case "redis", "dying redis", "forgetful redis":
+		as := os.Getenv(asEnv)
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		redis := &fakeRedis{dies: as == "dying redis", forgets: as == "forgetful redis"}
+		if err := redis.serve(ctx, os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	case "failing server":
 		fmt.Fprintln(os.Stderr, "the disk is on fire")
 		os.Exit(1)

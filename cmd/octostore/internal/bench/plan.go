@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"slices"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/peer"
 )
 
 // serverKind is the server that a step runs against.
@@ -12,8 +14,14 @@ const (
 	onServer  serverKind = iota // the OctoStore server
 	onCeiling                   // net/http alone
 	onVariant                   // an OctoStore server with other settings
+	onRedis
+	onEtcd
+	onPostgres
 	numPlaces
 )
+
+// peers are the servers that are other programs.
+var peers = map[serverKind]string{onRedis: peer.Redis, onEtcd: peer.Etcd, onPostgres: peer.Postgres}
 
 // load is what a step does to a server. It returns an error only if it could not do its
 // work; failures of the server are counted in the sample.
@@ -23,6 +31,7 @@ type load interface {
 
 // step is one row of the results: a load, its server, and one sample for each round.
 type step struct {
+	workload    string // mode compare only
 	name        string
 	server      serverKind
 	connections int
@@ -63,6 +72,8 @@ func (g group) at(p serverKind) *step {
 // plan returns the steps of a run.
 func plan(cfg Config) []group {
 	switch cfg.Mode {
+	case Compare:
+		return comparison(cfg)
 	case Handover:
 		n := cfg.Locks * (cfg.Waiters + 1)
 		l := &handovers{timing: cfg.timing(), locks: cfg.Locks, waiters: cfg.Waiters}

@@ -17,26 +17,21 @@ type reads struct {
 }
 
 func (l *reads) run(ctx context.Context, t *target) (*sample, error) {
-	conns, err := wire.Dial(ctx, t.addr, 1+l.connections+l.writers, l.patience())
+	conns, err := t.dial(ctx, 1+l.connections+l.writers, l.patience())
 	if err != nil {
 		return nil, err
 	}
-	defer wire.Close(conns)
+	defer conns.close()
 	ttl := (l.patience() + 30*time.Second).Round(time.Second)
-	holder := newLockClient(t, conns[0], t.name("read"), "ttl="+ttl.String(), &ledger{})
+	holder := conns.lock(0, t.name("read"), terms{ttl: ttl}, &ledger{})
 	if err := holder.acquire(); err != nil {
 		return nil, err
 	}
 	var readers []worker
-	for _, c := range conns[1 : 1+l.connections] {
-		readers = append(readers, &reader{
-			conn:    c,
-			request: t.request("GET", t.name("read"), "\r\n"),
-			token:   holder.token,
-			checked: t.promises,
-		})
+	for i := range l.connections {
+		readers = append(readers, conns.reader(1+i, t.name("read"), holder))
 	}
-	s, err := measure(ctx, t, l.timing, readers, pairWorkers(t, conns[1+l.connections:]))
+	s, err := measure(ctx, t, l.timing, readers, pairWorkers(t, conns, 1+l.connections, 1+l.connections+l.writers))
 	if err != nil {
 		return nil, err
 	}

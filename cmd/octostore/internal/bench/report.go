@@ -7,6 +7,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/peer"
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 )
 
@@ -23,11 +24,29 @@ type Report struct {
 	DiskSyncUS float64  `json:"disk_sync_us,omitempty"`     // median of 4 KiB append + fdatasync
 	OthersCPU  *float64 `json:"others_cpu_share,omitempty"` // share of the CPUs used by other programs
 	Rows       []Row    `json:"rows"`
+
+	// Mode compare only.
+	Version         string         `json:"version,omitempty"` // of OctoStore
+	Time            string         `json:"time,omitempty"`    // of the end of the run
+	Machine         *usage.Machine `json:"machine,omitempty"`
+	DiskOverwriteUS float64        `json:"disk_overwrite_us,omitempty"` // median of 8 KiB over what is there + fdatasync
+	Peers           []Peer         `json:"peers,omitempty"`
+	Absent          []string       `json:"absent,omitempty"` // peers that are not installed
+}
+
+// Peer is another program of a comparison: its version, the command line that started it, and
+// the operations that stand for those of a lock.
+type Peer struct {
+	Name       string           `json:"name"`
+	Version    string           `json:"version"`
+	Command    string           `json:"command"`
+	Operations []peer.Operation `json:"operations"`
 }
 
 // Row is the result of one load on one server. Figures over time are medians of
 // the rounds, latencies are of all rounds together.
 type Row struct {
+	Workload    string `json:"workload,omitempty"` // mode compare only
 	Name        string `json:"name"`
 	Connections int    `json:"connections"`
 	Waiters     int    `json:"waiters,omitempty"`
@@ -38,7 +57,13 @@ type Row struct {
 	PerSecond  float64 `json:"per_second"`
 	Share      *Share  `json:"share_of_ceiling,omitempty"` // absent: it is the ceiling
 	// OfServer is the throughput of a variant as a share of the plain server.
-	OfServer *Share  `json:"share_of_server,omitempty"`
+	OfServer *Share `json:"share_of_server,omitempty"`
+	// Mode compare only: the rounds behind the medians, and OctoStore's figures in the same
+	// rounds divided by those of this row.
+	Rates    *Share  `json:"per_second_rounds,omitempty"`
+	P50s     *Share  `json:"p50_us_rounds,omitempty"`
+	OctoRate *Share  `json:"octostore_rate_ratio,omitempty"`
+	OctoP50  *Share  `json:"octostore_p50_ratio,omitempty"`
 	P50US    float64 `json:"p50_us"`
 	P95US    float64 `json:"p95_us"`
 	P99US    float64 `json:"p99_us"`
@@ -54,7 +79,7 @@ type Row struct {
 	FirstError     string `json:"first_error,omitempty"`
 }
 
-// Share is a throughput as a share of the ceiling in the same round.
+// Share is a figure as a share of another one in the same round, or the figures of the rounds.
 type Share struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
@@ -76,6 +101,9 @@ func summarize(s *step, g group) Row {
 	}
 	if s.server == onVariant {
 		row.OfServer = share(s.samples, g.at(onServer).samples)
+	}
+	if s.workload != "" {
+		row.compare(s, g)
 	}
 	all := hdrhistogram.New(shortest, longest, digits)
 	for _, sample := range s.samples {
@@ -147,18 +175,27 @@ func mean(figures []float64) *float64 {
 	return &sum
 }
 
-// share compares the samples of the same rounds.
-func share(samples, ceiling []*sample) *Share {
+// share compares the throughputs of the same rounds.
+func share(samples, ceiling []*sample) *Share { return ratio(samples, ceiling, (*sample).rate) }
+
+// ratio compares a figure of the samples of the same rounds.
+func ratio(samples, others []*sample, figure func(*sample) float64) *Share {
 	var ratios []float64
 	for i, s := range samples {
-		if i < len(ceiling) && ceiling[i].rate() > 0 {
-			ratios = append(ratios, s.rate()/ceiling[i].rate())
+		if i < len(others) && figure(others[i]) > 0 {
+			ratios = append(ratios, figure(s)/figure(others[i]))
 		}
 	}
-	if len(ratios) == 0 {
+	return spread(ratios)
+}
+
+// spread returns the median, the smallest and the largest of some figures, nil if there are
+// none.
+func spread(figures []float64) *Share {
+	if len(figures) == 0 {
 		return nil
 	}
-	return &Share{Median: rounded(median(ratios)), Min: rounded(slices.Min(ratios)), Max: rounded(slices.Max(ratios))}
+	return &Share{Median: rounded(median(figures)), Min: rounded(slices.Min(figures)), Max: rounded(slices.Max(figures))}
 }
 
 // failure returns a [*FailedError] if anything in the report is one.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/peer"
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/wire"
 )
@@ -44,6 +45,7 @@ type tally struct {
 func (t *tally) count(err error) (usable bool) {
 	var promise *brokenPromise
 	var status *wire.StatusError
+	var refusal *peer.RefusalError
 	isPromise := errors.As(err, &promise)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,7 +57,7 @@ func (t *tally) count(err error) (usable bool) {
 	if t.first == nil {
 		t.first = err
 	}
-	return isPromise || errors.As(err, &status)
+	return isPromise || errors.As(err, &status) || errors.As(err, &refusal)
 }
 
 func (t *tally) failures() (errors, broken int64) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/ceiling"
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/peer"
 	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 	"github.com/octostore/octostore/cmd/octostore/internal/child"
 	"github.com/octostore/octostore/core/auth"
@@ -27,6 +28,7 @@ type target struct {
 	promises bool // it is a lock service, so its answers are checked
 	prefix   string
 	client   *http.Client // for metrics
+	peer     *peer.Server // nil: an OctoStore server or the ceiling
 	close    func()
 }
 
@@ -44,6 +46,12 @@ func openTarget(ctx context.Context, cfg Config, p serverKind) (*target, error) 
 		client: &http.Client{Transport: transport, Timeout: 10 * time.Second},
 		close:  transport.CloseIdleConnections,
 	}
+	if p == onCeiling && cfg.Mode == Compare {
+		t.token = auth.NewSecret() // the same requests as to the server
+	}
+	if name := peers[p]; name != "" {
+		return t, t.startPeer(ctx, cfg, name)
+	}
 	if p == onServer && cfg.URL != "" {
 		t.token = cfg.Token
 		return t, t.find(cfg.URL)
@@ -57,6 +65,16 @@ func openTarget(ctx context.Context, cfg Config, p serverKind) (*target, error) 
 		stop()
 	}
 	return t, nil
+}
+
+// startPeer starts another program.
+func (t *target) startPeer(ctx context.Context, cfg Config, name string) error {
+	server, err := peer.Start(ctx, name, cfg.Dir, cfg.mostConnections())
+	if err != nil {
+		return err
+	}
+	t.peer, t.close = server, server.Stop
+	return nil
 }
 
 // find sets the address of the server that the user named.
@@ -94,7 +112,7 @@ func (t *target) start(ctx context.Context, cfg Config, p serverKind) (stop func
 		"OCTOSTORE_DB="+filepath.Join(dir, "octostore.db"),
 		"OCTOSTORE_ACCOUNT_RATE=1000000", // the limit is on, but out of reach
 	)
-	if p == onVariant && cfg.Guarded {
+	if cfg.guards(p) {
 		t.token = auth.NewSecret()
 		file := filepath.Join(dir, "tokens")
 		if err := os.WriteFile(file, []byte("bench:"+t.token+"\n"), 0o600); err != nil {
@@ -145,8 +163,11 @@ func look(ctx context.Context, t *target) (usage.CPUTimes, error) {
 	return usage.ReadCPUTimes(server.CPU), nil
 }
 
-// usage reads the metrics of the server.
+// usage reads the metrics of the server, or what the system tells about a peer.
 func (t *target) usage(ctx context.Context) (usage.Usage, error) {
+	if t.peer != nil {
+		return t.peer.Usage(), nil
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.addr+"/metrics", nil)
 	if err != nil {
 		return usage.Usage{}, err

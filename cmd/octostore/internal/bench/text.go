@@ -13,6 +13,9 @@ const disturbed = 0.05
 
 // WriteText writes the report as a table for people.
 func (r *Report) WriteText(w io.Writer) error {
+	if r.Mode == Compare {
+		return r.writeComparison(w)
+	}
 	var b strings.Builder
 	r.writeHeading(&b)
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)

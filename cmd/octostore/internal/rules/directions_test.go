@@ -135,6 +135,8 @@ var modules = []struct{ prefix, in string }{
 	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
 	{"golang.org/x/sys", "core/store/sqlite/internal/host cmd/octostore/internal/filelock cmd/octostore/internal/job cmd/octostore/internal/octotest"},
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
+	{"golang.org/x/net/http2", "cmd/octostore/internal/bench/internal/peer"},                        // frames and headers for etcd's gRPC
+	{"google.golang.org/protobuf/encoding/protowire", "cmd/octostore/internal/bench/internal/peer"}, // its messages
 	{"github.com/google/go-cmp", "core/store/storetest"},
 	{"pgregory.net/rapid", "core/store/storetest"},
 	{"github.com/anishathalye/porcupine", "core/lock/locktest"},

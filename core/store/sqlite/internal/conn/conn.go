@@ -217,8 +217,9 @@ func (c *Conn) TextOf(sql string) (string, error) {
 func at(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
 
 // functionPointer is the form in which translated C keeps a pointer to a function.
-func functionPointer(f func(*libc.TLS, uintptr, uintptr, uintptr, int32) int32) uintptr {
-	return *(*uintptr)(unsafe.Pointer(&struct {
-		f func(*libc.TLS, uintptr, uintptr, uintptr, int32) int32
-	}{f}))
+func functionPointer[F any](f F) uintptr {
+	return *(*uintptr)(unsafe.Pointer(&struct{ f F }{f}))
 }
+
+// function is the function that a pointer of translated C stands for.
+func function[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{p})) }
