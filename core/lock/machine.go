@@ -104,6 +104,7 @@ func NewMachine(rules Rules, s Snapshot, now time.Time) *Machine {
 		endedAttempts: newRecent[attemptID, Token](rememberFor, rememberMost),
 		releases:      newRecent[Token, release](rememberFor, rememberMost),
 	}
+	m.batch.dirty = make([]*entry, 0, len(s.Leases))
 	for i := range s.Leases {
 		m.load(&s.Leases[i])
 	}
@@ -116,7 +117,7 @@ func (m *Machine) load(l *Loaded) {
 	lease.GrantedAt = onClockOf(m.now, lease.GrantedAt)
 	h := m.newHeld(lease, l.Attempt)
 	h.answers = hasArrived
-	m.setHeld(m.begin(lease.Name), h, lease)
+	m.replace(m.begin(lease.Name), h)
 }
 
 // newHeld returns the form in which a lease is kept, with texts that are not parts of a

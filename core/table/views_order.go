@@ -48,6 +48,17 @@ func (o *nameOrder) find(name lock.Name) (p, i int, found bool) {
 	return p - 1, i, found
 }
 
+// findNew is find for a name that may well come after all others: those of a start do.
+func (o *nameOrder) findNew(name lock.Name) (p, i int, found bool) {
+	if p = len(o.pieces) - 1; p >= 0 {
+		last := o.pieces[p].slots
+		if last[len(last)-1].Name() < name {
+			return p, len(last), false
+		}
+	}
+	return o.find(name)
+}
+
 // get returns the slot of a name, or nil.
 func (o *nameOrder) get(name lock.Name) *lock.Slot {
 	if p, i, found := o.find(name); found {
@@ -58,7 +69,7 @@ func (o *nameOrder) get(name lock.Name) *lock.Slot {
 
 // add adds a slot, in the place of one with its name.
 func (o *nameOrder) add(s *lock.Slot) {
-	p, i, found := o.find(s.Name())
+	p, i, found := o.findNew(s.Name())
 	switch {
 	case found:
 		o.pieces[p].slots[i] = s

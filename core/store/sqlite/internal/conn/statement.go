@@ -138,6 +138,14 @@ func (s *Stmt) Reset() { sqlite3.Xsqlite3_reset(s.c.tls, s.p) }
 // Int returns a column as a number.
 func (s *Stmt) Int(i int) int64 { return sqlite3.Xsqlite3_column_int64(s.c.tls, s.p, int32(i)) }
 
+// TextOf returns a column as text that to makes of it. The argument of to is only valid
+// during the call.
+func (s *Stmt) TextOf(i int, to func([]byte) string) string {
+	p := sqlite3.Xsqlite3_column_text(s.c.tls, s.p, int32(i))
+	n := sqlite3.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))
+	return to(unsafe.Slice((*byte)(at(p)), n))
+}
+
 // Text returns a column as text.
 func (s *Stmt) Text(i int) string {
 	p := sqlite3.Xsqlite3_column_text(s.c.tls, s.p, int32(i))

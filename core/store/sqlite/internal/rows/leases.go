@@ -29,9 +29,23 @@ func (d *DB) MoveLeases(bootID string, now host.Instant) error {
 
 // ReadLeases reads all rows, also of a file with an older schema that is only read.
 func (d *DB) ReadLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, error) {
-	version, err := d.Version()
+	count, err := d.IntOf("SELECT count(*) FROM leases")
 	if err != nil {
 		return nil, err
+	}
+	leases := make([]lock.Loaded, 0, count) // there may be a million
+	err = d.eachLease(ctx, now, func(l *lock.Loaded) { leases = append(leases, *l) })
+	if err != nil {
+		return nil, err
+	}
+	return leases, nil
+}
+
+// eachLease calls each with one row after the other. What it gets is valid during the call.
+func (d *DB) eachLease(ctx context.Context, now host.Instant, each func(*lock.Loaded)) error {
+	version, err := d.Version()
+	if err != nil {
+		return err
 	}
 	confirm := "confirm"
 	if version < ConfirmVersion {
@@ -40,37 +54,56 @@ func (d *DB) ReadLeases(ctx context.Context, now host.Instant) ([]lock.Loaded, e
 	q, err := d.Prepare(`SELECT name, token, account, holder, reason, metadata, ttl, granted,
 		remaining, wall_end, boot_end, attempt, sum, ` + confirm + ` FROM leases`)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer q.Close()
-	var leases []lock.Loaded
-	for {
+	known, before := texts{}, lock.Name("")
+	for n := 1; ; n++ {
 		more, err := q.Step()
 		if err != nil || !more {
-			return leases, err
+			return err
 		}
-		l, err := readLease(q, now, &d.checksums)
+		l, err := readLease(q, now, &d.checksums, known)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if n := len(leases); n > 0 && l.Lease.Name <= leases[n-1].Lease.Name {
-			return nil, Damaged("the lease of %q follows that of %q", l.Lease.Name, leases[n-1].Lease.Name)
+		if l.Lease.Name <= before {
+			return Damaged("the lease of %q follows that of %q", l.Lease.Name, before)
 		}
-		leases = append(leases, l)
-		if len(leases)%1024 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+		each(&l)
+		before = l.Lease.Name
+		if n%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 }
 
-func readLease(q *conn.Stmt, now host.Instant, sums *checksums) (lock.Loaded, error) {
+// texts are what leases have in common: they are read once.
+type texts map[string]string
+
+// mostTexts bounds what is remembered of leases that have nothing in common.
+const mostTexts = 1024
+
+func (t texts) of(b []byte) string {
+	if text, ok := t[string(b)]; ok {
+		return text
+	}
+	if len(t) >= mostTexts {
+		clear(t)
+	}
+	text := string(b)
+	t[text] = text
+	return text
+}
+
+func readLease(q *conn.Stmt, now host.Instant, sums *checksums, known texts) (lock.Loaded, error) {
 	l := lock.Loaded{
 		Lease: lock.Lease{
 			Name:      lock.Name(q.Text(0)),
 			Token:     lock.Token(q.Int(1)),
-			Account:   q.Text(2),
-			Holder:    q.Text(3),
-			Reason:    q.Text(4),
+			Account:   q.TextOf(2, known.of),
+			Holder:    q.TextOf(3, known.of),
+			Reason:    q.TextOf(4, known.of),
 			TTL:       time.Duration(q.Int(6)),
 			GrantedAt: time.Unix(0, q.Int(7)).UTC(),
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 )
 
@@ -49,7 +50,7 @@ func (d *DB) verify(ctx context.Context, size int64) error {
 	if _, err := d.ReadObserverCursors(); err != nil {
 		return err
 	}
-	_, err := d.ReadLeases(ctx, host.Instant{})
+	err := d.eachLease(ctx, host.Instant{}, func(*lock.Loaded) {})
 	return cmp.Or(ctx.Err(), err)
 }
 
