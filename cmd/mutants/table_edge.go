@@ -61,11 +61,8 @@ var laneMutants = []mutant{
 	},
 	{
 		name: "lane-hand-over-at-a-stop", file: "transport/internal/lane/handover.go",
-		old:    "	if !c.srv.rest.give(to) {
-		c.close()
-",
-		new:    "	if !c.srv.rest.give(to) {
-",
+		old:    "	if !c.srv.rest.give(to) {\n		c.close()\n",
+		new:    "	if !c.srv.rest.give(to) {\n",
 		breaks: "a connection that is handed over during a stop is never closed",
 		tests:  inLane,
 	},
@@ -78,8 +75,7 @@ var laneMutants = []mutant{
 	},
 	{
 		name: "lane-context-at-a-stop", file: "transport/internal/lane/stop.go",
-		old:    "		c.cut()
-",
+		old:    "		c.cut()\n",
 		new:    "",
 		breaks: "a request that waits outlasts its server",
 		tests:  inLane,
