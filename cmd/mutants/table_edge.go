@@ -61,8 +61,8 @@ var laneMutants = []mutant{
 	},
 	{
 		name: "lane-hand-over-at-a-stop", file: "transport/internal/lane/handover.go",
-		old:    "	if !c.srv.rest.give(to) {\n		c.close()\n",
-		new:    "	if !c.srv.rest.give(to) {\n",
+		old:    "	if !c.srv.rest.give(to) {\n",
+		new:    "	if c.gone = true; !c.srv.rest.give(to) {\n",
 		breaks: "a connection that is handed over during a stop is never closed",
 		tests:  inLane,
 	},

@@ -113,7 +113,11 @@ func TestLaneCloseEndsRequests(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	<-ended
+	select {
+	case <-ended:
+	case <-time.After(soon):
+		t.Fatal("the context of the request does not end")
+	}
 	c.wantEnd()
 }
 
