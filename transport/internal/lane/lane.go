@@ -143,7 +143,7 @@ func (s *Server) Serve(l net.Listener) error {
 
 func isTemporary(err error) bool {
 	is, ok := err.(net.Error) //nolint:errorlint // as net/http does
-	return ok && is.Temporary()
+	return ok && is.Temporary() //nolint:staticcheck // as net/http does
 }
 
 // begin records a listener, and serves Rest if it is the first. It reports false if the server
