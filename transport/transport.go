@@ -289,7 +289,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, 
 func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
 	x := a.begin(w, r)
 	x.listener = on
-	defer x.finish()
+	parked := false
+	defer func() {
+		if !parked {
+			x.finish(recover())
+		}
+	}()
 	if err := x.admit(); err != nil {
 		x.fail(err)
 		return
@@ -297,7 +302,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
 	if path, is := strings.CutPrefix(x.r.URL.Path, lockPrefix); is && on == mainListener {
 		a.lockRoute(x, path)
 		if x.waiting.asks {
-			x.awaitGrant()
+			parked = x.awaitGrant()
 		}
 		return
 	}

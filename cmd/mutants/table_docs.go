@@ -51,9 +51,38 @@ var docsMutants = []mutant{
 		breaks: "the path of OCTOSTORE_PUBLIC_URL becomes markup in the reference",
 		tests:  []string{"-run=TestReference ./transport/internal/ui"},
 	},
+	{
+		name: "compare-peers-not-durable", file: "cmd/octostore/internal/bench/internal/peer/redis.go",
+		old:    `"--appendfsync", "always"`,
+		new:    `"--appendfsync", "everysec"`,
+		breaks: "the comparison is with a Redis that loses locks in a power cut",
+		tests:  inCompare,
+	},
+	{
+		name: "compare-leaves-folders", file: "cmd/octostore/internal/bench/internal/peer/process.go",
+		old:    "		<-p.done\n	}\n	os.RemoveAll(p.dir)\n",
+		new:    "		<-p.done\n	}\n",
+		breaks: "a comparison leaves the files of other programs behind",
+		tests:  inCompare,
+	},
+	{
+		name: "compare-mixes-rounds", file: "cmd/octostore/internal/bench/report.go",
+		old:    "figure(s)/figure(others[i])",
+		new:    "figure(s)/figure(others[0])",
+		breaks: "a ratio compares different rounds",
+		tests:  []string{"-run=TestShare ./cmd/octostore/internal/bench"},
+	},
+	{
+		name: "compare-plot-unescaped", file: "cmd/octostore/internal/bench/plot.go",
+		old:    "plotMargin, y+12, html.EscapeString(row.Name))",
+		new:    "plotMargin, y+12, row.Name)",
+		breaks: "the picture of a comparison is no document",
+		tests:  inCompare,
+	},
 }
 
 var (
+	inCompare = []string{"-run=TestCompare ./cmd/octostore/internal/bench"}
 	inCopies  = []string{"-short -run=^Test(Copy|Restore|Backup) ./core/store/sqlite"}
 	inBackup  = []string{"-short ./cmd/octostore/internal/backuptool"}
 	inWatched = []string{"-short ./cmd/octostore/internal/filewatch"}

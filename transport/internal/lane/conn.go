@@ -48,17 +48,37 @@ func newConn(s *Server, nc net.Conn, ctx context.Context) *conn {
 	return c
 }
 
-// serve answers requests until the connection is closed or handed over.
-func (c *conn) serve() {
-	defer c.end()
-	for c.serveNext() {
+// next is what comes after a request.
+type next int
+
+const (
+	over   next = iota // the connection is to be closed, or was handed over
+	more               // another request
+	parked             // the answer, in another goroutine, to which the connection belongs
+)
+
+// serve answers requests until the connection is closed, handed over, or parked. If an answer was
+// parked it comes first.
+func (c *conn) serve(w *answer) {
+	then := more
+	defer func() {
+		if then != parked {
+			c.end(recover())
+		}
+	}()
+	if w != nil {
+		w.goOn()
+		then = c.answered(w)
+	}
+	for then == more {
+		then = c.serveNext()
 	}
 }
 
 // end closes the connection after the last request, or after a panic of the handler. What it has
 // written but not flushed is not sent.
-func (c *conn) end() {
-	if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // as net/http does
+func (c *conn) end(p any) {
+	if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // as net/http does
 		c.srv.logf("http: panic serving %v: %v\n%s", c.remote, p, debug.Stack())
 	}
 	c.close()
@@ -77,25 +97,25 @@ func (c *conn) close() {
 	c.srv.changed(c.nc, http.StateClosed)
 }
 
-// serveNext answers the next request, and reports whether another may follow.
-func (c *conn) serveNext() bool {
+// serveNext answers the next request.
+func (c *conn) serveNext() next {
 	h, by, err := c.readHeader()
 	if err != nil {
-		return false
+		return over
 	}
 	if h.decided != plain || h.waits && !c.mayWait() {
 		c.handOver(by)
-		return false
+		return over
 	}
 	size := h.at + max(0, h.length)
 	if size > c.in.len() { // the rest of the body may take its time
 		c.handOver(by)
-		return false
+		return over
 	}
 	r := parse(c.in.bytes()[:size], &h)
 	if r == nil {
 		c.handOver(by)
-		return false
+		return over
 	}
 	c.in.consume(size)
 	c.used, c.afterPost = true, r.Method == http.MethodPost
@@ -204,20 +224,33 @@ func (c *conn) setWriteTime(by time.Time) error {
 	return c.nc.SetWriteDeadline(by)
 }
 
-// answer has the handler answer a request, and reports whether another may follow.
-func (c *conn) answer(r *http.Request) bool {
-	ctx, cancel := context.WithCancel(c.ctx)
-	defer cancel()
+// answer has the handler answer a request. The context of the request is that of the connection,
+// as there is nothing that would end its own while the handler works.
+func (c *conn) answer(r *http.Request) next {
 	r.RemoteAddr = c.remote
 	w := newAnswer(c, r)
-	c.srv.cfg.Handler.ServeHTTP(w, r.WithContext(ctx))
+	c.srv.cfg.Handler.ServeHTTP(w, r.WithContext(c.ctx))
+	if w.isParked {
+		if !w.meets() {
+			return parked
+		}
+		w.goOn()
+	}
+	return c.answered(w)
+}
+
+// answered ends a request whose answer the handler has written.
+func (c *conn) answered(w *answer) next {
 	again := w.finish()
 	w.free()
 	if !again || c.srv.stopping.Load() {
-		return false
+		return over
 	}
 	if c.in.len() == 0 {
 		c.state.Store(idle)
 	}
-	return !c.srv.stopping.Load() // a stop has looked at the state before, or will not find it active
+	if c.srv.stopping.Load() { // the stop has looked at the state before, and has not found it idle
+		return over
+	}
+	return more
 }

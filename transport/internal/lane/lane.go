@@ -18,7 +18,7 @@
 // # Invariants
 //
 //   - A byte is consumed only with a whole plain request. Until then the connection can be handed over.
-//   - A connection has one goroutine. It has a buffer only while bytes of a request have been read that
+//   - A connection has one goroutine, or none while an answer is parked. It has a buffer only while bytes of a request have been read that
 //     were not given to the handler.
 //   - An answer leaves in one write, at the latest when the handler returns, and the handler's Flush
 //     returns the error of that write.
@@ -64,7 +64,8 @@ type Config struct {
 // Server serves connections. It is safe for use by many goroutines. Make one with [New].
 type Server struct {
 	cfg  Config
-	base context.Context // of connections
+	base context.Context // of connections; it ends with Close
+	cut  context.CancelFunc
 	rest *handovers
 
 	stopping atomic.Bool
@@ -78,9 +79,11 @@ type Server struct {
 
 // New returns a server, which does not listen yet. It starts no goroutine.
 func New(cfg Config) *Server {
+	base, cut := context.WithCancel(context.WithValue(context.Background(), http.ServerContextKey, cfg.Rest))
 	s := &Server{
 		cfg:       cfg,
-		base:      context.WithValue(context.Background(), http.ServerContextKey, cfg.Rest),
+		base:      base,
+		cut:       cut,
 		rest:      newHandovers(),
 		listeners: map[net.Listener]struct{}{},
 		conns:     map[*conn]struct{}{},
@@ -184,7 +187,7 @@ func (s *Server) accepted(nc net.Conn) {
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	go c.serve()
+	go c.serve(nil)
 }
 
 func (s *Server) contextOf(ctx context.Context, c net.Conn) context.Context {

@@ -108,12 +108,18 @@ func (c Config) mostConnections() int {
 func (row *Row) compare(s *step, g group) {
 	row.Workload = s.workload
 	row.Rates = spread(each(s.samples, (*sample).rate))
+	row.GeneratorCPUUS = rounded(median(each(s.samples, (*sample).generatorEach)))
 	row.P50s = spread(each(s.samples, (*sample).p50))
 	if s.server != onServer {
 		server := g.at(onServer).samples
 		row.OctoRate = share(server, s.samples)
 		row.OctoP50 = ratio(server, s.samples, (*sample).p50)
 	}
+}
+
+// generatorEach is what an operation costs the generator, those of writers beside included.
+func (s *sample) generatorEach() float64 {
+	return s.generator * 1e6 / float64(max(1, s.operations+s.beside))
 }
 
 func (s *sample) p50() float64 { return micros(time.Duration(s.latency.ValueAtQuantile(50))) }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/bench/internal/usage"
 	"github.com/octostore/octostore/core/sleep"
 )
 
@@ -75,13 +76,13 @@ func (d *measurement) clock(ctx context.Context, t *target) (err error) {
 	if d.sample.before, err = t.usage(ctx); err != nil {
 		return err
 	}
-	start := time.Now()
+	start, spent := time.Now(), usage.OwnCPU()
 	d.phase.Store(measuring)
 	if sleep.For(ctx, d.duration) != nil {
 		return context.Cause(ctx)
 	}
 	d.phase.Store(stopping)
-	d.sample.elapsed = time.Since(start)
+	d.sample.elapsed, d.sample.generator = time.Since(start), usage.OwnCPU()-spent
 	d.sample.after, err = t.usage(ctx)
 	return err
 }

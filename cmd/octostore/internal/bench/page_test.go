@@ -102,6 +102,9 @@ func markdown(r *Report) string {
 			return ""
 		}},
 		{"Processor time of the server for an operation:\n\n", false, func(_ *workload, row Row) string { return known(row.ServerCPUUS, span) }},
+		{"Processor time of the load generator for an operation, which takes it from the server:\n\n", false, func(_ *workload, row Row) string {
+			return span(row.GeneratorCPUUS)
+		}},
 	} {
 		b.WriteString(table.title)
 		writeTable(&b, r.workloads(), table.kinds, table.cell)

@@ -69,6 +69,7 @@ type Row struct {
 	P99US    float64 `json:"p99_us"`
 	MaxUS    float64 `json:"max_us"`
 
+	GeneratorCPUUS  float64  `json:"generator_cpu_us_per_operation,omitempty"` // mode compare only
 	ServerCPUUS     *float64 `json:"server_cpu_us_per_operation,omitempty"`
 	ResidentBytes   *float64 `json:"server_resident_bytes_each,omitempty"` // per waiter or held lock
 	HeapBytes       *float64 `json:"server_heap_bytes_each,omitempty"`     // per waiter or held lock

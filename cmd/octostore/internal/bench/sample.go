@@ -20,6 +20,7 @@ type sample struct {
 	elapsed    time.Duration
 	latency    *hdrhistogram.Histogram // nanoseconds
 	beside     int64                   // operations of the writers in mode status
+	generator  float64                 // seconds of processor time of this process
 
 	before, after usage.Usage // of the server, around the operations
 	empty, full   usage.Usage // of the server, without and with the waiters or locks

@@ -26,6 +26,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Addr: "127.0.0.1:3000", ProxyHeader: "x-forwarded-for", MetricsOn: "both", ReadyOn: "both", DB: "octostore.db",
+		Lane:       true,
 		DefaultTTL: time.Minute, MaxTTL: time.Hour, MaxWait: 10 * time.Minute,
 		MaxWaiters: 50_000, MaxWaitersPerLock: 10_000, MaxWatches: 1000, MaxExports: 100,
 		AccountRate: 1000, AccountInFlight: 11_000, AccountWaiters: 10_000, AccountLocks: 100_000, AddressRate: 20, NewTokens: 100,
@@ -108,6 +109,8 @@ func TestValues(t *testing.T) {
 		{"OCTOSTORE_MAX_WATCHES", "0", "is out of range"},
 		{"OCTOSTORE_MAX_EXPORTS", "1000001", "is out of range"},
 		{"OCTOSTORE_MAX_WAITERS_PER_LOCK", "1000001", "is out of range"},
+		{"OCTOSTORE_LANE", "off", ""},
+		{"OCTOSTORE_LANE", "true", "is not one of the known words"},
 		{"OCTOSTORE_AUDIT_LEVEL", "all", ""},
 		{"OCTOSTORE_AUDIT_LEVEL", "ALL", "is not one of the known words"},
 		{"OCTOSTORE_AUDIT_RETENTION", "7d", ""},

@@ -75,10 +75,13 @@ func (c *etcdClient) key(lock string) string { return fmt.Sprintf("%s/%x", lock,
 
 func (c *etcdClient) Acquire(lock string) error {
 	mine, owner, err := c.try(lock)
-	if err == nil && owner != mine {
-		return refused("Txn: another client has the lock")
+	if err != nil || owner == mine {
+		return err
 	}
-	return err
+	if err := c.Pass(lock); err != nil { // out of the line again, as Mutex.TryLock
+		return err
+	}
+	return refused("another client has the lock")
 }
 
 // try puts the client's key in line, and returns the revisions that created its key and the
@@ -96,7 +99,7 @@ func (c *etcdClient) Release(lock string) error { return c.Pass(lock) }
 func (c *etcdClient) Read(lock string) error {
 	answer, err := c.call(etcdRange, ownerRange(lock+"/"))
 	if err == nil && len(all(answer, rangeKVs)) == 0 {
-		return refused("Range: nobody has the lock")
+		return refused("nobody has the lock")
 	}
 	return err
 }
@@ -150,7 +153,7 @@ func (c *etcdClient) awaitDelete(key string, revision int64) error {
 func (c *etcdClient) Pass(lock string) error {
 	answer, err := c.call(etcdDelete, text(nil, deleteKey, c.key(lock)))
 	if err == nil && firstNumber(answer, deleteDeleted) != 1 {
-		return refused("DeleteRange: the key was gone")
+		return refused("the key was gone")
 	}
 	return err
 }

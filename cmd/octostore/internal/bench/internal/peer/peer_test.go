@@ -54,30 +54,64 @@ func dial(t *testing.T, s *Server) Client {
 	return c
 }
 
+// checkExclusion checks that a lock has one holder at a time.
+func checkExclusion(t *testing.T, one, other Client) {
+	t.Helper()
+	for _, step := range []struct {
+		what    string
+		do      func() error
+		refused bool
+	}{
+		{"reading a free lock", func() error { return one.Read("a") }, true},
+		{"the first acquire", func() error { return one.Acquire("a") }, false},
+		{"an acquire of a held lock", func() error { return other.Acquire("a") }, true},
+		{"reading a held lock", func() error { return other.Read("a") }, false},
+		{"the release", func() error { return one.Release("a") }, false},
+		{"a second release", func() error { return one.Release("a") }, true},
+		{"another lock", func() error { return one.Acquire("b") }, false},
+	} {
+		var refusal *RefusalError
+		if err := step.do(); (err != nil) != step.refused || err != nil && !errors.As(err, &refusal) {
+			t.Errorf("%s: got %v, want a refusal: %v", step.what, err, step.refused)
+		}
+	}
+}
+
+// checkHandOver checks that a lock goes from client to client.
+func checkHandOver(t *testing.T, a, b, c Client) {
+	t.Helper()
+	clients := []Client{a, b, c}
+	if err := clients[0].Open("a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := clients[0].Wait("a"); err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan error, 1)
+	for i := 0; i < 6; i++ {
+		next := clients[(i+1)%3]
+		go func() { held <- next.Wait("a") }()
+		select {
+		case err := <-held:
+			t.Fatalf("hand-over %d: the waiter has a lock that another client holds: %v", i, err)
+		case <-time.After(30 * time.Millisecond): // a moment in which it would show
+		}
+		if err := clients[i%3].Pass("a"); err != nil {
+			t.Fatalf("hand-over %d: %v", i, err)
+		}
+		if err := <-held; err != nil {
+			t.Fatalf("hand-over %d: %v", i, err)
+		}
+	}
+}
+
 func TestPeerExcludes(t *testing.T) {
 	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it waits more than it works
 			s, dir := start(t.Context(), t, name)
 			one, other := dial(t, s), dial(t, s)
-			for _, step := range []struct {
-				what    string
-				do      func() error
-				refused bool
-			}{
-				{"reading a free lock", func() error { return one.Read("a") }, true},
-				{"the first acquire", func() error { return one.Acquire("a") }, false},
-				{"an acquire of a held lock", func() error { return other.Acquire("a") }, true},
-				{"reading a held lock", func() error { return other.Read("a") }, false},
-				{"the release", func() error { return one.Release("a") }, false},
-				{"a second release", func() error { return one.Release("a") }, true},
-				{"another lock", func() error { return one.Acquire("b") }, false},
-			} {
-				var refusal *RefusalError
-				if err := step.do(); (err != nil) != step.refused || err != nil && !errors.As(err, &refusal) {
-					t.Errorf("%s: got %v, want a refusal: %v", step.what, err, step.refused)
-				}
-			}
+			checkExclusion(t, one, other)
 			if u := s.Usage(); u.CPU == usage.Unknown || u.Resident <= 0 {
 				t.Errorf("usage: %+v", u)
 			}
@@ -100,29 +134,7 @@ func TestPeerHandsOverInOrder(t *testing.T) {
 			t.Parallel() // it waits more than it works
 			s, _ := start(t.Context(), t, name)
 			t.Cleanup(s.Stop)
-			clients := []Client{dial(t, s), dial(t, s), dial(t, s)}
-			if err := clients[0].Open("a"); err != nil {
-				t.Fatal(err)
-			}
-			if err := clients[0].Wait("a"); err != nil {
-				t.Fatal(err)
-			}
-			held := make(chan error, 1)
-			for i := 0; i < 6; i++ {
-				next := clients[(i+1)%3]
-				go func() { held <- next.Wait("a") }()
-				select {
-				case err := <-held:
-					t.Fatalf("hand-over %d: the waiter has a lock that another client holds: %v", i, err)
-				case <-time.After(30 * time.Millisecond):
-				}
-				if err := clients[i%3].Pass("a"); err != nil {
-					t.Fatalf("hand-over %d: %v", i, err)
-				}
-				if err := <-held; err != nil {
-					t.Fatalf("hand-over %d: %v", i, err)
-				}
-			}
+			checkHandOver(t, dial(t, s), dial(t, s), dial(t, s))
 		})
 	}
 }

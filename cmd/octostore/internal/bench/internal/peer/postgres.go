@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -60,6 +61,8 @@ type postgresClient struct {
 	*link
 	in    *bufio.Reader
 	out   []byte
+	body  []byte // of the message that was read last
+	name  string // of the holder
 	token []byte // of the lock that it holds
 	ready bool   // the statements are prepared
 }
@@ -74,7 +77,7 @@ func dialPostgres(ctx context.Context, addr string, patience time.Duration) (Cli
 	if err != nil {
 		return nil, err
 	}
-	c := &postgresClient{link: l, in: bufio.NewReader(l)}
+	c := &postgresClient{link: l, in: bufio.NewReader(l), name: l.LocalAddr().String()}
 	hello := binary.BigEndian.AppendUint32(make([]byte, 4), postgresVersion)
 	hello = append(hello, "user\x00postgres\x00database\x00postgres\x00\x00"...)
 	binary.BigEndian.PutUint32(hello, uint32(len(hello)))
@@ -89,7 +92,7 @@ func dialPostgres(ctx context.Context, addr string, patience time.Duration) (Cli
 }
 
 func (c *postgresClient) Acquire(lock string) error {
-	row, _, err := c.execute("acquire", lock, c.LocalAddr().String())
+	row, _, err := c.execute("acquire", lock, c.name)
 	if err != nil {
 		return err
 	}
@@ -203,7 +206,7 @@ func (c *postgresClient) answer() (column []byte, tag string, err error) {
 				return nil, "", errors.New("the server wants a password")
 			}
 		case 'D':
-			column = firstColumn(body)
+			column = append(column, firstColumn(body)...)
 		case 'C':
 			tag = string(bytes.TrimRight(body, "\x00"))
 		case 'E':
@@ -214,6 +217,7 @@ func (c *postgresClient) answer() (column []byte, tag string, err error) {
 	}
 }
 
+// read reads a message, which is valid until the next.
 func (c *postgresClient) read() (kind byte, body []byte, err error) {
 	var head [5]byte
 	if _, err := io.ReadFull(c.in, head[:]); err != nil {
@@ -223,9 +227,9 @@ func (c *postgresClient) read() (kind byte, body []byte, err error) {
 	if n < 0 || n > postgresAnswer {
 		return 0, nil, fmt.Errorf("a message of %d bytes", n)
 	}
-	body = make([]byte, n)
-	_, err = io.ReadFull(c.in, body)
-	return head[0], body, err
+	c.body = slices.Grow(c.body[:0], n)[:n]
+	_, err = io.ReadFull(c.in, c.body)
+	return head[0], c.body, err
 }
 
 // firstColumn returns the first column of a row, nil if there is none.

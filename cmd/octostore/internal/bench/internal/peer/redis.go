@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,7 +40,9 @@ type redisClient struct {
 	*link
 	in      *bufio.Reader
 	out     []byte
+	buf     []byte // of the answer
 	script  string // its SHA-1
+	name    string // of the connection
 	value   string // of the lock that it holds
 	counter uint64
 }
@@ -49,7 +52,7 @@ func dialRedis(ctx context.Context, addr string, patience time.Duration) (Client
 	if err != nil {
 		return nil, err
 	}
-	c := &redisClient{link: l, in: bufio.NewReader(l)}
+	c := &redisClient{link: l, in: bufio.NewReader(l), name: l.LocalAddr().String() + "/"}
 	if c.script, err = c.call("SCRIPT", "LOAD", redisRelease); err != nil {
 		c.Close()
 		return nil, err
@@ -59,7 +62,7 @@ func dialRedis(ctx context.Context, addr string, patience time.Duration) (Client
 
 func (c *redisClient) Acquire(lock string) error {
 	c.counter++
-	c.value = c.LocalAddr().String() + "/" + strconv.FormatUint(c.counter, 10) // nobody else's
+	c.value = c.name + strconv.FormatUint(c.counter, 10) // nobody else's
 	return c.expect("OK", "SET", lock, c.value, "NX", "PX", "60000")
 }
 
@@ -99,10 +102,9 @@ func (c *redisClient) expect(want string, args ...string) error {
 // call sends a command and returns the answer, of an array its last element. An answer of nothing is
 // a [*RefusalError].
 func (c *redisClient) call(args ...string) (string, error) {
-	c.out = fmt.Appendf(c.out[:0], "*%d\r\n", len(args))
+	c.out = append(strconv.AppendInt(append(c.out[:0], '*'), int64(len(args)), 10), "\r\n"...)
 	for _, arg := range args {
-		c.out = append(c.out, '$')
-		c.out = strconv.AppendInt(c.out, int64(len(arg)), 10)
+		c.out = strconv.AppendInt(append(c.out, '$'), int64(len(arg)), 10)
 		c.out = append(append(append(c.out, "\r\n"...), arg...), "\r\n"...)
 	}
 	if _, err := c.Write(c.out); err != nil {
@@ -112,11 +114,11 @@ func (c *redisClient) call(args ...string) (string, error) {
 }
 
 func (c *redisClient) answer(command string) (string, error) {
-	line, err := c.in.ReadString('\n')
+	read, err := c.in.ReadSlice('\n')
 	if err != nil {
 		return "", fmt.Errorf("%s: answer: %w", command, err)
 	}
-	line = strings.TrimSuffix(line, "\r\n")
+	line := strings.TrimSuffix(string(read), "\r\n")
 	if line == "" {
 		return "", fmt.Errorf("%s: an empty line", command)
 	}
@@ -136,11 +138,11 @@ func (c *redisClient) answer(command string) (string, error) {
 	case line[0] == '*':
 		return c.last(command, n)
 	}
-	body := make([]byte, n+2)
-	if _, err := io.ReadFull(c.in, body); err != nil {
+	c.buf = slices.Grow(c.buf[:0], n+2)[:n+2]
+	if _, err := io.ReadFull(c.in, c.buf); err != nil {
 		return "", fmt.Errorf("%s: answer: %w", command, err)
 	}
-	return string(body[:n]), nil
+	return string(c.buf[:n]), nil
 }
 
 // last reads the elements of an array and returns the last one.

@@ -2,5 +2,5 @@
 
 package usage
 
-// ownCPU is not known on this system.
-func ownCPU() float64 { return 0 }
+// OwnCPU is not known on this system.
+func OwnCPU() float64 { return 0 }

@@ -4,9 +4,9 @@ package usage
 
 import "syscall"
 
-// ownCPU returns the processor time of this process in seconds, 0 if the system
+// OwnCPU returns the processor time of this process in seconds, 0 if the system
 // does not tell.
-func ownCPU() float64 {
+func OwnCPU() float64 {
 	var spent syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &spent); err != nil {
 		return 0

@@ -33,7 +33,7 @@ func ReadCPUTimes(server float64) CPUTimes {
 		return CPUTimes{} // not Linux
 	}
 	b := parseStat(string(stat))
-	b.ours = server + ownCPU()
+	b.ours = server + OwnCPU()
 	return b
 }
 

@@ -12,7 +12,7 @@ import (
 // WriteOwn writes the usage of this process in the format that [Read] reads, without what
 // the system does not tell.
 func WriteOwn(w io.Writer) {
-	if cpu := ownCPU(); cpu > 0 {
+	if cpu := OwnCPU(); cpu > 0 {
 		fmt.Fprintf(w, "process_cpu_seconds_total %g\n", cpu)
 	}
 	if bytes, ok := residentBytes(); ok {
