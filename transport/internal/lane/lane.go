@@ -64,8 +64,7 @@ type Config struct {
 // Server serves connections. It is safe for use by many goroutines. Make one with [New].
 type Server struct {
 	cfg  Config
-	base context.Context // of connections; it ends with Close
-	cut  context.CancelFunc
+	base context.Context // of connections
 	rest *handovers
 
 	stopping atomic.Bool
@@ -79,11 +78,9 @@ type Server struct {
 
 // New returns a server, which does not listen yet. It starts no goroutine.
 func New(cfg Config) *Server {
-	base, cut := context.WithCancel(context.WithValue(context.Background(), http.ServerContextKey, cfg.Rest))
 	s := &Server{
 		cfg:       cfg,
-		base:      base,
-		cut:       cut,
+		base:      context.WithValue(context.Background(), http.ServerContextKey, cfg.Rest),
 		rest:      newHandovers(),
 		listeners: map[net.Listener]struct{}{},
 		conns:     map[*conn]struct{}{},
