@@ -142,7 +142,7 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 func isTemporary(err error) bool {
-	is, ok := err.(net.Error) //nolint:errorlint // as net/http does
+	is, ok := err.(net.Error)   //nolint:errorlint // as net/http does
 	return ok && is.Temporary() //nolint:staticcheck // as net/http does
 }
 
