@@ -45,6 +45,27 @@ var fileMutants = []mutant{
 		tests:  inWALFile,
 	},
 	{
+		name: "reader-sleeps-on", file: "core/journal/waiting.go",
+		old:    "	if uint64(head) <= w.first.Load() {",
+		new:    "	if uint64(head) <= w.first.Load()+1 {",
+		breaks: "a reader that waits for the next event is woken one event late",
+		tests:  inJournalWait,
+	},
+	{
+		name: "nearer-reader-not-noted", file: "core/journal/waiting.go",
+		old:    "uint64(after) >= first || ",
+		new:    "first != math.MaxUint64 || ",
+		breaks: "a stream stands still until the event that the keeper waits for",
+		tests:  inJournalWait,
+	},
+	{
+		name: "all-readers-woken-by-each-commit", file: "core/journal/waiting.go",
+		old:    "	w.first.Store(math.MaxUint64) // who goes on waiting says so again\n",
+		new:    "",
+		breaks: "each commit wakes readers that wait for thousands of events",
+		tests:  inJournalWait,
+	},
+	{
 		name: "log-not-looked-into", file: "core/store/sqlite/watch.go",
 		old:    "	if err := s.checkOpenLog(); err != nil {\n",
 		new:    "	if err := s.checkOpenLog(); err != nil && false {\n",
