@@ -12,6 +12,8 @@
 //
 //   - The body is read to its end before a request waits: net/http notices that a client has
 //     left only after that.
+//   - The lane does not read a connection while its request is answered. So the connection of a request
+//     that waits in a queue is watched, and that of every grant is looked at before its answer.
 //   - The server has no WriteTimeout, which would count the wait of a long poll. Each answer
 //     has its own deadline instead.
 //   - An acquire is answered in one write that is flushed before the handler returns, so that

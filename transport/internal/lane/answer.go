@@ -313,7 +313,7 @@ func (w *answer) FlushError() error {
 func (w *answer) Flush() { _ = w.FlushError() }
 
 // SetReadDeadline sets that of the connection, until the next request.
-func (w *answer) SetReadDeadline(t time.Time) error { return w.c.nc.SetReadDeadline(t) }
+func (w *answer) SetReadDeadline(t time.Time) error { return w.c.setReadTime(t) }
 
 // SetWriteDeadline sets that of the answer, less a second at most.
 func (w *answer) SetWriteDeadline(t time.Time) error {

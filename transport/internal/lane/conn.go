@@ -25,11 +25,13 @@ type conn struct {
 	srv    *Server
 	nc     net.Conn
 	ctx    context.Context
+	cut    context.CancelFunc // ends ctx
 	remote string
 	opened time.Time
 	state  atomic.Int32
 
 	in        input
+	readBy    time.Time // the read deadline of nc; zero: none
 	writeBy   time.Time // the write deadline of nc; zero: none
 	used      bool      // there was a request before
 	afterPost bool      // it was a POST
@@ -37,13 +39,8 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn, ctx context.Context) *conn {
-	c := &conn{
-		srv:    s,
-		nc:     nc,
-		ctx:    context.WithValue(ctx, http.LocalAddrContextKey, nc.LocalAddr()),
-		remote: nc.RemoteAddr().String(),
-		opened: time.Now(),
-	}
+	c := &conn{srv: s, nc: nc, remote: nc.RemoteAddr().String(), opened: time.Now()}
+	c.ctx, c.cut = context.WithCancel(context.WithValue(ctx, http.LocalAddrContextKey, nc.LocalAddr()))
 	c.in.begin(nc)
 	return c
 }
@@ -91,6 +88,7 @@ func (c *conn) close() {
 	}
 	c.gone = true
 	c.state.Store(closed)
+	c.cut()
 	_ = c.nc.Close() // a stop may have closed it
 	c.in.drop()
 	c.srv.forget(c)
@@ -137,7 +135,7 @@ func (c *conn) readHeader() (h header, by time.Time, err error) {
 	case !c.used:
 		by = c.setHeaderTime(now)
 	case c.in.len() == 0:
-		c.setReadTime(now, c.srv.cfg.IdleTimeout)
+		c.setIdleTime(now)
 	}
 	for {
 		if c.in.len() > 0 {
@@ -202,16 +200,31 @@ func (c *conn) skipBlank() bool {
 }
 
 // setHeaderTime bounds the time for a header, and returns when it ends; zero: it does not.
-func (c *conn) setHeaderTime(from time.Time) time.Time {
-	return c.setReadTime(from, c.srv.cfg.HeaderTimeout)
-}
-
-func (c *conn) setReadTime(from time.Time, most time.Duration) (by time.Time) {
-	if most > 0 {
+func (c *conn) setHeaderTime(from time.Time) (by time.Time) {
+	if most := c.srv.cfg.HeaderTimeout; most > 0 {
 		by = from.Add(most)
 	}
-	_ = c.nc.SetReadDeadline(by) // it fails only if closed, and so does the read
+	_ = c.setReadTime(by) // it fails only if closed, and so does the read
 	return by
+}
+
+// setIdleTime bounds the time until the next request. A deadline that is a little too early stays, so
+// a busy connection seldom needs another.
+func (c *conn) setIdleTime(from time.Time) {
+	most := c.srv.cfg.IdleTimeout
+	if most <= 0 {
+		_ = c.setReadTime(time.Time{}) // as in setHeaderTime
+		return
+	}
+	by := from.Add(most)
+	if early := by.Sub(c.readBy); early < 0 || early > most/64 {
+		_ = c.setReadTime(by) // as in setHeaderTime
+	}
+}
+
+func (c *conn) setReadTime(by time.Time) error {
+	c.readBy = by
+	return c.nc.SetReadDeadline(by)
 }
 
 // setWriteTime sets when a write has to be done; zero: it may take any time. A deadline that is at

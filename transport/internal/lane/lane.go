@@ -41,7 +41,8 @@ import (
 // Config is what a [Server] needs. Handler and Rest must be set.
 type Config struct {
 	// Handler answers the plain requests. It must answer each with a Content-Length or with a
-	// body that is short; other bodies are sent in chunks.
+	// body that is short; other bodies are sent in chunks. The context of a request ends with its
+	// connection; unlike that of net/http it does not end with the request.
 	Handler http.Handler
 	// Rest serves the connections that are handed over. It must not be used otherwise: its
 	// ConnContext and ConnState are set by [New], and it is stopped with the lane.
@@ -64,8 +65,7 @@ type Config struct {
 // Server serves connections. It is safe for use by many goroutines. Make one with [New].
 type Server struct {
 	cfg  Config
-	base context.Context // of connections; it ends with Close
-	cut  context.CancelFunc
+	base context.Context // of connections
 	rest *handovers
 
 	stopping atomic.Bool
@@ -79,11 +79,9 @@ type Server struct {
 
 // New returns a server, which does not listen yet. It starts no goroutine.
 func New(cfg Config) *Server {
-	base, cut := context.WithCancel(context.WithValue(context.Background(), http.ServerContextKey, cfg.Rest))
 	s := &Server{
 		cfg:       cfg,
-		base:      base,
-		cut:       cut,
+		base:      context.WithValue(context.Background(), http.ServerContextKey, cfg.Rest),
 		rest:      newHandovers(),
 		listeners: map[net.Listener]struct{}{},
 		conns:     map[*conn]struct{}{},
@@ -144,8 +142,8 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 func isTemporary(err error) bool {
-	is, ok := err.(net.Error) //nolint:errorlint // as net/http does
-	return ok && is.Temporary()
+	is, ok := err.(net.Error)   //nolint:errorlint // as net/http does
+	return ok && is.Temporary() //nolint:staticcheck // as net/http does
 }
 
 // begin records a listener, and serves Rest if it is the first. It reports false if the server

@@ -53,14 +53,15 @@ func (s *Server) closeIdle() bool {
 }
 
 // Close closes the listeners and all connections, those of Rest included, without an answer. The
-// contexts of their requests end.
+// contexts of their requests end: what watches for clients that leave does not notice that this side
+// closes.
 func (s *Server) Close() error {
 	err := errors.Join(s.closeListeners(), s.cfg.Rest.Close())
 	s.serving.Wait() // all accepted connections are known then
-	s.cut()          // a request that waits does not notice that this side closes
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
+		c.cut()
 		_ = c.nc.Close() // its goroutine ends
 		delete(s.conns, c)
 	}
