@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
@@ -35,6 +36,15 @@ func (s *Service) Ask(ctx context.Context, p auth.Principal, r *AcquireRequest) 
 	}
 	return asked, nil
 }
+
+// WaitBriefly is [Asked.Wait] for at most a while, see [table.Asked.WaitBriefly].
+func (a *Asked) WaitBriefly(ctx context.Context, most time.Duration) (answered bool) {
+	return a.grant != nil || a.table.WaitBriefly(ctx, most)
+}
+
+// Park lets a request wait without a goroutine after WaitBriefly has returned false, see
+// [table.Asked.Park].
+func (a *Asked) Park(ctx context.Context, resume func()) bool { return a.table.Park(ctx, resume) }
 
 // Wait is the second half of [Service.Acquire], for the same principal.
 func (a *Asked) Wait(ctx context.Context, p *auth.Principal) (table.Grant, error) {

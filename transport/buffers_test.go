@@ -16,7 +16,7 @@ func TestBuffersOfLongAnswersAreNotKept(t *testing.T) {
 		x := s.API.begin(httptest.NewRecorder(), httptest.NewRequest("GET", "/healthz", nil))
 		x.params.Lock, x.buf = "a", make([]byte, 0, tt.size)
 		space := x.workspace
-		x.finish()
+		x.finish(nil)
 		if x.r != nil {
 			t.Errorf("the exchange keeps its request for others")
 		}

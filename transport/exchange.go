@@ -122,9 +122,9 @@ func (x *exchange) run(rt *route) {
 	}
 }
 
-// finish ends the exchange. It has to be deferred, as it also handles panics.
-func (x *exchange) finish() {
-	if p := recover(); p != nil {
+// finish ends the exchange. It has to be deferred with what recover returns.
+func (x *exchange) finish(p any) {
+	if p != nil {
 		x.takeWorkspace()
 		x.panicked(p)
 	}
@@ -260,7 +260,7 @@ func (x *exchange) context() context.Context {
 	if x.ctx != nil {
 		return x.ctx
 	}
-	return x.r.Context()
+	return x.clientContext()
 }
 
 // clientContext ends when the client leaves.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/param"
 )
 
@@ -134,14 +135,17 @@ func isUnauthenticated(err error) bool {
 
 // endWithToken makes the context of a request that may last long end when its token ends, and
 // when its client leaves, even if the client has sent more bytes. The caller calls release.
-func (x *exchange) endWithToken() (release func()) {
+func (x *exchange) endWithToken() (release func()) { return x.endEarly(conn.WatchDelay) }
+
+// endEarly is endWithToken for a connection that is watched after the given time.
+func (x *exchange) endEarly(watchAfter time.Duration) (release func()) {
 	ctx, end := x.principal.Within(x.r.Context())
 	x.ctx = ctx
-	conn := x.ownConnection()
-	if conn == nil {
+	own := x.ownConnection()
+	if own == nil {
 		return end // over HTTP/2, net/http notices it
 	}
-	stop := x.api.hangups.Watch(conn, end)
+	stop := x.api.hangups.Watch(own, end, watchAfter)
 	return func() { stop(); end() }
 }
 

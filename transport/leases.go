@@ -11,6 +11,7 @@ import (
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
+	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/internal/wire"
 )
@@ -80,23 +81,56 @@ func (x *exchange) acquire() error {
 		return err
 	}
 	w := &x.waiting
-	if req.Wait > 0 {
-		w.release = x.endWithToken()
-	}
 	w.name, w.most, w.text = req.Name, x.api.service.Wait(req.Wait), x.params.PrefersText()
 	w.asked, err = x.api.service.Ask(x.context(), x.principal, &req)
 	w.asks = err == nil
 	return x.cause(err)
 }
 
-// awaitGrant waits for the answer to an acquire, and delivers the grant. Many requests may wait
-// at a time, so the frames of everything that came before have left the stack, and the
-// workspace is with requests that can use it.
-func (x *exchange) awaitGrant() {
-	if x.waiting.most > 0 {
-		x.leaveWorkspace()
-		x.forgetRequest()
+// parker is a ResponseWriter whose connection does without a goroutine while a request waits.
+type parker interface {
+	// Park says that the handler is about to return without an answer, which follows in Resume.
+	Park()
+	// Resume calls work, which goes on with the answer, when the handler has returned. It is
+	// called once, by any goroutine, perhaps before Park.
+	Resume(work func())
+}
+
+// awaitGrant waits for the answer to an acquire, and delivers the grant. Many requests may wait at
+// a time. So the frames of everything that came before have left the stack, and a request that
+// waits for long has only what it needs for that; if its connection can, not even a goroutine:
+// then parked is true, and the exchange belongs to resume.
+func (x *exchange) awaitGrant() (parked bool) {
+	w := &x.waiting
+	if w.most > 0 && !w.asked.WaitBriefly(x.context(), conn.WatchDelay) {
+		x.prepareWait()
+		if p, can := x.w.(parker); can && w.asked.Park(x.context(), x.resume) {
+			p.Park()
+			return true
+		}
 	}
+	x.takeGrant()
+	return false
+}
+
+// prepareWait has the end of the token and of the connection end a long wait, and lets go of what
+// is not needed meanwhile.
+func (x *exchange) prepareWait() {
+	x.waiting.release = x.endEarly(0)
+	x.leaveWorkspace()
+	x.forgetRequest()
+}
+
+// resume goes on with an exchange that was parked.
+func (x *exchange) resume() { x.w.(parker).Resume(x.goOn) }
+
+func (x *exchange) goOn() {
+	defer func() { x.finish(recover()) }()
+	x.takeGrant()
+}
+
+// takeGrant waits for the answer to an acquire if there is none yet, and delivers the grant.
+func (x *exchange) takeGrant() {
 	grant, err := x.waiting.asked.Wait(x.context(), &x.principal)
 	x.takeWorkspace()
 	x.answerAcquire(grant, err)

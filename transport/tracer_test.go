@@ -57,7 +57,7 @@ func TestTracerSeesPanics(t *testing.T) {
 	s := newServer(t, setup{tracer: tracer})
 	func() {
 		x := s.begin(newSink(), newRequest("GET /v1/locks", nil).http())
-		defer x.finish()
+		defer func() { x.finish(recover()) }()
 		panic("on purpose")
 	}()
 	if len(tracer.ended) != 1 || tracer.ended[0].Status != 500 {

@@ -12,6 +12,8 @@
 //
 //   - The body is read to its end before a request waits: net/http notices that a client has
 //     left only after that.
+//   - The lane does not read a connection while its request is answered. So the connection of a request
+//     that waits in a queue is watched, and that of every grant is looked at before its answer.
 //   - The server has no WriteTimeout, which would count the wait of a long poll. Each answer
 //     has its own deadline instead.
 //   - An acquire is answered in one write that is flushed before the handler returns, so that
@@ -289,7 +291,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, 
 func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
 	x := a.begin(w, r)
 	x.listener = on
-	defer x.finish()
+	parked := false
+	defer func() {
+		if !parked {
+			x.finish(recover())
+		}
+	}()
 	if err := x.admit(); err != nil {
 		x.fail(err)
 		return
@@ -297,7 +304,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
 	if path, is := strings.CutPrefix(x.r.URL.Path, lockPrefix); is && on == mainListener {
 		a.lockRoute(x, path)
 		if x.waiting.asks {
-			x.awaitGrant()
+			parked = x.awaitGrant()
 		}
 		return
 	}

@@ -31,6 +31,7 @@ type twin struct {
 	addr   net.Addr
 	secret string   // of a token that may do everything; empty: a server without tokens
 	lease  string   // proves the lock "held"
+	closes bool     // clients close their half behind a script, in place of the last request
 	sides  sync.Map // *net.TCPConn of the server by the address of its client
 }
 
@@ -80,6 +81,9 @@ func (l *sidesListener) Accept() (net.Conn, error) {
 // others are free.
 func (w *twin) reset(t testing.TB) {
 	t.Helper()
+	if w.service.Draining() {
+		return // nothing can be acquired
+	}
 	held, _ := w.table.List(table.Query{Limit: 1000})
 	if len(held) == 1 && held[0].Name == "held" && held[0].Lease != nil && w.lease != "" &&
 		held[0].Waiters == 0 && w.table.Proves(held[0].Lease, held[0].Lease.Account, w.lease) {
@@ -205,7 +209,11 @@ func (w *twin) outcome(t testing.TB, s script) outcome {
 		}
 	}
 	sentinel := w.fill(last)
-	_, _ = c.Write([]byte(sentinel))
+	if w.closes {
+		_ = c.(*net.TCPConn).CloseWrite()
+	} else {
+		_, _ = c.Write([]byte(sentinel))
+	}
 	_ = c.SetReadDeadline(time.Now().Add(patience))
 	var got []byte
 	for buf, flooded := make([]byte, 16<<10), false; ; {

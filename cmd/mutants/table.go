@@ -39,6 +39,7 @@ func mutants() []mutant {
 		statusMutants,
 		traceMutants,
 		deadlineMutants,
+		laneMutants,
 	)
 }
 

@@ -81,7 +81,7 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "waiters-outlive-their-token", file: "transport/leases.go",
-		old:    "		w.release = x.endWithToken()\n",
+		old:    "	x.waiting.release = x.endEarly(0)\n",
 		new:    "",
 		breaks: "a waiter with a revoked token waits on",
 		tests:  inTransport,

@@ -43,6 +43,54 @@ var deadlineMutants = []mutant{
 	},
 }
 
+// laneMutants lose connections, time or memory in the lane.
+var laneMutants = []mutant{
+	{
+		name: "lane-keeps-buffers", file: "transport/internal/lane/input.go",
+		old:    "if in.from += n; in.from == in.to {",
+		new:    "if in.from += n; false {",
+		breaks: "a request that waits holds a buffer",
+		tests:  inLane,
+	},
+	{
+		name: "lane-header-time", file: "transport/internal/lane/handover.go",
+		old:    "case !h.headerBy.IsZero() && t.After(h.headerBy):",
+		new:    "case false:",
+		breaks: "a client that sends its header slowly has its time twice",
+		tests:  inLane,
+	},
+	{
+		name: "lane-hand-over-at-a-stop", file: "transport/internal/lane/handover.go",
+		old:    "	if !c.srv.rest.give(to) {\n",
+		new:    "	if c.gone = true; !c.srv.rest.give(to) {\n",
+		breaks: "a connection that is handed over during a stop is never closed",
+		tests:  inLane,
+	},
+	{
+		name: "lane-fresh-at-a-stop", file: "transport/internal/lane/conn.go",
+		old:    "(time.Since(c.opened) < freshTime || ",
+		new:    "(false || ",
+		breaks: "a stop closes a connection whose first request is on its way",
+		tests:  inLane,
+	},
+	{
+		name: "lane-context-at-a-stop", file: "transport/internal/lane/stop.go",
+		old:    "		c.cut()\n",
+		new:    "",
+		breaks: "a request that waits outlasts its server",
+		tests:  inLane,
+	},
+	{
+		name: "lane-idle-time", file: "transport/internal/lane/conn.go",
+		old:    "early < 0 || early > most/64 {",
+		new:    "c.readBy.IsZero() || early < 0 {",
+		breaks: "a busy connection is closed as if it were idle",
+		tests:  inLane,
+	},
+}
+
+var inLane = []string{"-timeout=60s ./transport/internal/lane"}
+
 var inDeadlines = []string{"-run=WriteDeadline ./transport/internal/lane"}
 
 // proxyMutants believe who must not be believed, or lose clients behind proxies.

@@ -47,18 +47,18 @@ func newHeld(l *Lease, attempt Attempt) *held {
 		granted: l.GrantedAt, expires: l.ExpiresAt, ttl: millis(l.TTL / time.Millisecond),
 	}
 	if !attempt.IsZero() {
-		h.attempt = &attempt
+		h.attempt = new(attempt)
 	}
-	return h.with(details{reason: l.Reason, metadata: l.Metadata, confirmWithin: l.ConfirmWithin})
+	h.set(details{reason: l.Reason, metadata: l.Metadata, confirmWithin: l.ConfirmWithin})
+	return h
 }
 
-// with gives a new lease its details.
-func (h *held) with(d details) *held {
+// set gives a new lease its details.
+func (h *held) set(d details) {
 	h.more = nil
 	if d.reason != "" || d.metadata != nil || d.confirmWithin != 0 || !d.undoAt.IsZero() {
-		h.more = &d
+		h.more = new(d)
 	}
-	return h
 }
 
 // details are zero for a lease without them.
@@ -116,13 +116,12 @@ func (h *held) deadline() time.Time {
 
 // to returns a copy to be changed before it is held: undoAt is as given.
 func (h *held) to(undoAt time.Time) *held {
-	now := *h
-	d := h.details()
-	if !d.undoAt.Equal(undoAt) {
+	now := new(*h)
+	if d := h.details(); !d.undoAt.Equal(undoAt) {
 		d.undoAt = undoAt
-		now.with(d)
+		now.set(d)
 	}
-	return &now
+	return now
 }
 
 // texts holds texts that leases share, since many have the same: it finds some of the latest.
@@ -163,7 +162,7 @@ func (h *held) renewed(l *Lease) {
 	if h.more != nil && h.more.confirmWithin != l.ConfirmWithin {
 		d := *h.more
 		d.confirmWithin = l.ConfirmWithin
-		h.with(d)
+		h.set(d)
 	}
 }
 

@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
@@ -69,12 +70,14 @@ func (t *Table) Ask(ctx context.Context, a *lock.Acquisition, recheck Recheck) (
 
 // Wait is the second half of [Table.AcquireWith].
 func (a Asked) Wait(ctx context.Context) (Grant, error) {
-	a.table.await(ctx, a.request)
-	return a.table.answered(a.request)
+	if !a.request.answered {
+		a.table.await(ctx, a.request, maxWait)
+	}
+	return a.table.answer(a.request)
 }
 
-// answered returns the answer to an acquire, and ends its request.
-func (t *Table) answered(c *request) (Grant, error) {
+// answer returns the answer to an acquire, and ends its request.
+func (t *Table) answer(c *request) (Grant, error) {
 	defer t.requests.put(c)
 	if c.trace != nil && c.Acquire.Wait > 0 {
 		c.traceQueue()
@@ -120,27 +123,55 @@ func (t *Table) probes() bool {
 
 // await waits for the answer to an acquire, which is then in c.reply, and sends the loop a
 // departure when the client stops waiting. It returns soon after the end of the wait even if
-// the loop hangs.
-func (t *Table) await(ctx context.Context, c *request) {
+// the loop hangs. It returns false if the wait goes on after the given time.
+func (t *Table) await(ctx context.Context, c *request, most time.Duration) (answered bool) {
 	w := waitForAnswer{t: t, c: c, gone: ctx.Done()}
-	if w.leaving = c.Acquire.Wait <= 0; w.leaving {
-		c.timer.Reset(patience)
-	} else {
-		c.timer.Reset(c.Acquire.Wait)
-	}
-	defer w.stopAsking()
+	w.begin(most)
+	answered = true // also if there is a panic
+	defer func() {
+		if answered {
+			c.stopAsking()
+		}
+	}()
 	for w.next(ctx) {
+		if w.paused {
+			answered = false
+			break
+		}
 	}
+	return answered
 }
+
+// begin sets the timer for the end of the wait, or for the end of our patience.
+//
+//go:noinline
+func (w *waitForAnswer) begin(most time.Duration) {
+	c, wait := w.c, w.c.Acquire.Wait
+	if c.place != nil {
+		w.t.parking.leave(c)
+	}
+	if c.waited {
+		wait = max(time.Until(c.At.Add(wait)), 1)
+	}
+	if w.leaving = wait <= 0; w.leaving {
+		c.timer.Reset(patience)
+		return
+	}
+	w.brief = most < wait
+	c.timer.Reset(min(most, wait))
+}
+
+// maxWait is longer than any wait.
+const maxWait = math.MaxInt64
 
 // waitForAnswer is the state of one call of await.
 type waitForAnswer struct {
 	t       *Table
 	c       *request
-	leaving bool                // the wait is over, only the answer is outstanding
-	gone    <-chan struct{}     // closed when the client leaves; nil once noticed
-	result  chan *recheckResult // nil while no recheck runs
-	cancel  func()              // ends the recheck; nil if there was none
+	brief   bool            // the timer is set for the end of the call, not of the wait
+	paused  bool            // that end has come
+	leaving bool            // the wait is over, only the answer is outstanding
+	gone    <-chan struct{} // closed when the client leaves; nil once noticed
 }
 
 // recheckResult is the outcome of a [Recheck].
@@ -159,8 +190,8 @@ func (w *waitForAnswer) next(ctx context.Context) bool {
 			return false
 		}
 		w.startRecheck(ctx, turn)
-	case v := <-w.result:
-		w.result = nil
+	case v := <-w.c.result:
+		w.c.result = nil
 		w.decided(v)
 	case <-w.gone:
 		w.gone = nil
@@ -170,7 +201,7 @@ func (w *waitForAnswer) next(ctx context.Context) bool {
 		return false
 	case <-w.c.timer.C: // the end of the wait; when leaving, of our patience
 		if !w.leaving {
-			w.depart(lock.WaitOver, nil)
+			w.timeIsUp()
 			return true
 		}
 		w.t.giveUp(w.c)
@@ -179,9 +210,17 @@ func (w *waitForAnswer) next(ctx context.Context) bool {
 	return true
 }
 
+func (w *waitForAnswer) timeIsUp() {
+	if w.brief {
+		w.paused, w.c.waited = true, true
+		return
+	}
+	w.depart(lock.WaitOver, nil)
+}
+
 //go:noinline
 func (w *waitForAnswer) depart(why lock.LeaveReason, cause error) {
-	w.leaving = true
+	w.leaving, w.brief = true, false
 	w.c.crossed = true
 	w.c.timer.Reset(patience)
 	w.t.inbox.leave(lock.Departure{Command: &w.c.Command, Why: why, Cause: cause})
@@ -192,10 +231,10 @@ func (w *waitForAnswer) depart(why lock.LeaveReason, cause error) {
 // drain.
 func (w *waitForAnswer) startRecheck(ctx context.Context, at *lock.Turn) {
 	w.c.crossed = true
-	w.stopAsking()
-	ctx, w.cancel = context.WithCancel(ctx)
+	w.c.stopAsking()
+	ctx, w.c.cancel = context.WithCancel(ctx)
 	ask, told := w.c.recheck, make(chan *recheckResult, 1)
-	w.result = told
+	w.c.result = told
 	go func() {
 		var v recheckResult
 		defer func() {
@@ -206,9 +245,9 @@ func (w *waitForAnswer) startRecheck(ctx context.Context, at *lock.Turn) {
 	}()
 }
 
-func (w *waitForAnswer) stopAsking() {
-	if w.cancel != nil {
-		w.cancel()
+func (c *request) stopAsking() {
+	if c.cancel != nil {
+		c.cancel()
 	}
 }
 

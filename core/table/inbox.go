@@ -19,7 +19,16 @@ type request struct {
 	timer   *time.Timer     // the caller's own
 	recheck Recheck         // the caller's own: what to do when it is called; nil: it is never called
 	crossed bool            // the caller's own: something may still be on its way to the loop
-	trace   Trace           // nil: it is not traced
+
+	// The caller's own, while a recheck runs: where its result comes from, and what ends it.
+	result chan *recheckResult
+	cancel func()
+
+	parked   atomic.Pointer[parked] // see Asked.Park
+	place    *parked                // the caller's own: it was parked, or was about to be
+	answered bool                   // the caller's own: reply is there
+	waited   bool                   // the caller's own: it has waited, and goes on to wait
+	trace    Trace                  // nil: it is not traced
 }
 
 // The states of a request. Either the loop moves it from asked to answered, or a caller

@@ -207,12 +207,24 @@ func (t *Table) send(c *lock.Command, r lock.Reply) {
 	switch {
 	case to == nil:
 	case r.Turn != nil:
-		to.replies <- r.Turn // never blocks: there is room for one call and one answer
+		to.tell(r.Turn)
 	case to.state.CompareAndSwap(asked, answered):
 		to.reply = r
-		to.replies <- nil
+		to.tell(nil)
 	default:
 		t.undo(r)
+	}
+}
+
+// tell sends a call, or nil if the answer is there, and resumes a parked request.
+func (c *request) tell(turn *lock.Turn) {
+	var p *parked
+	if c.Acquire != nil && c.Acquire.Wait > 0 {
+		p = c.happens() // before the caller is told, who may use c for another request
+	}
+	c.replies <- turn // never blocks: there is room for one call and one answer
+	if p != nil {
+		go p.resume()
 	}
 }
 

@@ -40,6 +40,7 @@ type Table struct {
 	inbox *inbox
 
 	requests requests
+	parking  parking
 
 	m       *lock.Machine    // the loop's own
 	pending []*lock.Command  // the loop's own: taken, not stepped yet
@@ -156,6 +157,7 @@ func (t *Table) dismissWaiters(late func()) {
 	time.AfterFunc(drainingPatience, func() {
 		if c.state.CompareAndSwap(asked, givenUp) {
 			t.stuckOnce.Do(func() { close(t.stuck) })
+			t.parking.end()
 			late()
 		}
 	})

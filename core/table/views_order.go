@@ -2,7 +2,6 @@ package table
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/octostore/octostore/core/lock"
 )
@@ -31,21 +30,31 @@ func (o *nameOrder) len() int {
 	return o.n
 }
 
-// find returns where a name is or belongs: the piece, and the place in it.
+// find returns where a name is or belongs: the piece, and the place in it. The searches are
+// written out, because all requests come by here.
 func (o *nameOrder) find(name lock.Name) (p, i int, found bool) {
-	p, found = slices.BinarySearchFunc(o.pieces, name, func(p piece, name lock.Name) int {
-		return strings.Compare(string(p.first), string(name))
-	})
-	switch {
-	case found:
-		return p, 0, true
-	case p == 0:
+	low, high := 0, len(o.pieces)
+	for low < high {
+		if middle := int(uint(low+high) >> 1); o.pieces[middle].first <= name {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	if low == 0 {
 		return 0, 0, false
 	}
-	i, found = slices.BinarySearchFunc(o.pieces[p-1].slots, name, func(s *lock.Slot, name lock.Name) int {
-		return strings.Compare(string(s.Name()), string(name))
-	})
-	return p - 1, i, found
+	p = low - 1
+	slots := o.pieces[p].slots
+	low, high = 0, len(slots)
+	for low < high {
+		if middle := int(uint(low+high) >> 1); slots[middle].Name() < name {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return p, low, low < len(slots) && slots[low].Name() == name
 }
 
 // findNew is find for a name that may well come after all others: those of a start do.

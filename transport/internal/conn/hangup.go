@@ -39,19 +39,23 @@ type Hangups struct {
 type watchedConn struct {
 	conn  *net.TCPConn
 	gone  context.CancelFunc
-	timer *time.Timer
+	timer *time.Timer // nil: it was watched at once
 
 	// Guarded by the mutex of Hangups.
 	id   uint64 // 0: not watched yet
 	done bool
 }
 
-// Watch calls gone when the client of a connection has left, or has sent too many bytes to tell.
+// Watch calls gone, from some time on, when the client of a connection has left, or has sent too many bytes to tell.
 // The caller calls stop; after that gone is not called for later events of the connection, but a
 // call under way may go on. gone may be called more than once, and concurrently.
-func (h *Hangups) Watch(conn *net.TCPConn, gone context.CancelFunc) (stop func()) {
+func (h *Hangups) Watch(conn *net.TCPConn, gone context.CancelFunc, after time.Duration) (stop func()) {
 	w := &watchedConn{conn: conn, gone: gone}
-	w.timer = time.AfterFunc(WatchDelay, func() { h.add(w) })
+	if after > 0 {
+		w.timer = time.AfterFunc(after, func() { h.add(w) })
+	} else {
+		h.add(w)
+	}
 	return func() { h.remove(w) }
 }
 
@@ -90,7 +94,9 @@ func (h *Hangups) open() bool {
 }
 
 func (h *Hangups) remove(w *watchedConn) {
-	w.timer.Stop()
+	if w.timer != nil {
+		w.timer.Stop()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w.done = true

@@ -6,19 +6,19 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // answer is the ResponseWriter of a request. It gathers head and body, and sends them in one
 // write: when the handler flushes, or when it returns.
 type answer struct {
-	c        *conn
-	header   http.Header
+	c *conn
+	*draft
 	status   int   // 0: WriteHeader was not called
 	declared int64 // the Content-Length of the handler; -1: none
 	written  int64 // bytes of the body
 
-	out      output // what was not sent
 	body     output // of which that part waits for the end of the head
 	headDone bool
 	hasType  bool
@@ -27,6 +27,16 @@ type answer struct {
 	close    bool // the connection, afterwards
 	limited  bool // the handler has set a write deadline
 	err      error
+
+	isParked bool
+	came     atomic.Int32 // of the return of the handler and of the call of Resume
+	work     func()       // of Resume
+}
+
+// draft is what an answer needs once the handler begins it.
+type draft struct {
+	header http.Header
+	out    output // what was not sent
 }
 
 // output is a buffer that [http.Header.Write] can write to.
@@ -50,23 +60,62 @@ const (
 	mostShort  = 2 << 10  // the size up to which a body without a Content-Length gets one, as with net/http
 )
 
-var answers = sync.Pool{New: func() any { return &answer{header: http.Header{}} }}
+var (
+	answers = sync.Pool{New: func() any { return new(answer) }}
+	drafts  = sync.Pool{New: func() any { return &draft{header: http.Header{}} }}
+)
 
 func newAnswer(c *conn, r *http.Request) *answer {
 	w := answers.Get().(*answer)
-	w.c, w.declared, w.close = c, -1, r.Close
+	w.c, w.draft, w.declared, w.close = c, drafts.Get().(*draft), -1, r.Close
 	return w
 }
 
 // free gives the answer back. The handler has returned and does not use it any more.
 func (w *answer) free() {
-	clear(w.header)
-	kept := answer{header: w.header}
-	if cap(w.out) <= mostKept {
-		kept.out = w.out[:0]
-	}
-	*w = kept
+	w.freeDraft()
+	*w = answer{}
 	answers.Put(w)
+}
+
+func (w *answer) freeDraft() {
+	d := w.draft
+	w.draft = nil
+	clear(d.header)
+	if d.out = d.out[:0]; cap(d.out) > mostKept {
+		d.out = nil
+	}
+	drafts.Put(d)
+}
+
+// Park says that the handler is about to return without an answer, which follows in [answer.Resume].
+// Until then the connection has no goroutine.
+func (w *answer) Park() {
+	w.isParked = true
+	if w.status == 0 && len(w.header) == 0 {
+		w.freeDraft()
+	}
+}
+
+// Resume calls work, which goes on with the answer, when the handler has returned, and then serves
+// the connection. It is called once for an answer that is parked, by any goroutine, perhaps before Park.
+func (w *answer) Resume(work func()) {
+	w.work = work
+	if w.meets() {
+		w.c.serve(w)
+	}
+}
+
+// meets reports whether both have come: the return of the handler and the call of Resume. The
+// second one has the connection from then on, and the first one does not touch it any more.
+func (w *answer) meets() bool { return w.came.Add(1) == 2 }
+
+// goOn has the handler go on with a parked answer.
+func (w *answer) goOn() {
+	if w.draft == nil {
+		w.draft = drafts.Get().(*draft)
+	}
+	w.work()
 }
 
 // Header returns the header, which counts until WriteHeader is called.
@@ -264,7 +313,7 @@ func (w *answer) FlushError() error {
 func (w *answer) Flush() { _ = w.FlushError() }
 
 // SetReadDeadline sets that of the connection, until the next request.
-func (w *answer) SetReadDeadline(t time.Time) error { return w.c.nc.SetReadDeadline(t) }
+func (w *answer) SetReadDeadline(t time.Time) error { return w.c.setReadTime(t) }
 
 // SetWriteDeadline sets that of the answer, less a second at most.
 func (w *answer) SetWriteDeadline(t time.Time) error {

@@ -25,11 +25,13 @@ type conn struct {
 	srv    *Server
 	nc     net.Conn
 	ctx    context.Context
+	cut    context.CancelFunc // ends ctx
 	remote string
 	opened time.Time
 	state  atomic.Int32
 
 	in        input
+	readBy    time.Time // the read deadline of nc; zero: none
 	writeBy   time.Time // the write deadline of nc; zero: none
 	used      bool      // there was a request before
 	afterPost bool      // it was a POST
@@ -37,28 +39,43 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn, ctx context.Context) *conn {
-	c := &conn{
-		srv:    s,
-		nc:     nc,
-		ctx:    context.WithValue(ctx, http.LocalAddrContextKey, nc.LocalAddr()),
-		remote: nc.RemoteAddr().String(),
-		opened: time.Now(),
-	}
+	c := &conn{srv: s, nc: nc, remote: nc.RemoteAddr().String(), opened: time.Now()}
+	c.ctx, c.cut = context.WithCancel(context.WithValue(ctx, http.LocalAddrContextKey, nc.LocalAddr()))
 	c.in.begin(nc)
 	return c
 }
 
-// serve answers requests until the connection is closed or handed over.
-func (c *conn) serve() {
-	defer c.end()
-	for c.serveNext() {
+// next is what comes after a request.
+type next int
+
+const (
+	over   next = iota // the connection is to be closed, or was handed over
+	more               // another request
+	parked             // the answer, in another goroutine, to which the connection belongs
+)
+
+// serve answers requests until the connection is closed, handed over, or parked. If an answer was
+// parked it comes first.
+func (c *conn) serve(w *answer) {
+	then := more
+	defer func() {
+		if then != parked {
+			c.end(recover())
+		}
+	}()
+	if w != nil {
+		w.goOn()
+		then = c.answered(w)
+	}
+	for then == more {
+		then = c.serveNext()
 	}
 }
 
 // end closes the connection after the last request, or after a panic of the handler. What it has
 // written but not flushed is not sent.
-func (c *conn) end() {
-	if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // as net/http does
+func (c *conn) end(p any) {
+	if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // as net/http does
 		c.srv.logf("http: panic serving %v: %v\n%s", c.remote, p, debug.Stack())
 	}
 	c.close()
@@ -71,31 +88,32 @@ func (c *conn) close() {
 	}
 	c.gone = true
 	c.state.Store(closed)
+	c.cut()
 	_ = c.nc.Close() // a stop may have closed it
 	c.in.drop()
 	c.srv.forget(c)
 	c.srv.changed(c.nc, http.StateClosed)
 }
 
-// serveNext answers the next request, and reports whether another may follow.
-func (c *conn) serveNext() bool {
+// serveNext answers the next request.
+func (c *conn) serveNext() next {
 	h, by, err := c.readHeader()
 	if err != nil {
-		return false
+		return over
 	}
 	if h.decided != plain || h.waits && !c.mayWait() {
 		c.handOver(by)
-		return false
+		return over
 	}
 	size := h.at + max(0, h.length)
 	if size > c.in.len() { // the rest of the body may take its time
 		c.handOver(by)
-		return false
+		return over
 	}
 	r := parse(c.in.bytes()[:size], &h)
 	if r == nil {
 		c.handOver(by)
-		return false
+		return over
 	}
 	c.in.consume(size)
 	c.used, c.afterPost = true, r.Method == http.MethodPost
@@ -117,7 +135,7 @@ func (c *conn) readHeader() (h header, by time.Time, err error) {
 	case !c.used:
 		by = c.setHeaderTime(now)
 	case c.in.len() == 0:
-		c.setReadTime(now, c.srv.cfg.IdleTimeout)
+		c.setIdleTime(now)
 	}
 	for {
 		if c.in.len() > 0 {
@@ -182,16 +200,31 @@ func (c *conn) skipBlank() bool {
 }
 
 // setHeaderTime bounds the time for a header, and returns when it ends; zero: it does not.
-func (c *conn) setHeaderTime(from time.Time) time.Time {
-	return c.setReadTime(from, c.srv.cfg.HeaderTimeout)
-}
-
-func (c *conn) setReadTime(from time.Time, most time.Duration) (by time.Time) {
-	if most > 0 {
+func (c *conn) setHeaderTime(from time.Time) (by time.Time) {
+	if most := c.srv.cfg.HeaderTimeout; most > 0 {
 		by = from.Add(most)
 	}
-	_ = c.nc.SetReadDeadline(by) // it fails only if closed, and so does the read
+	_ = c.setReadTime(by) // it fails only if closed, and so does the read
 	return by
+}
+
+// setIdleTime bounds the time until the next request. A deadline that is a little too early stays, so
+// a busy connection seldom needs another.
+func (c *conn) setIdleTime(from time.Time) {
+	most := c.srv.cfg.IdleTimeout
+	if most <= 0 {
+		_ = c.setReadTime(time.Time{}) // as in setHeaderTime
+		return
+	}
+	by := from.Add(most)
+	if early := by.Sub(c.readBy); early < 0 || early > most/64 {
+		_ = c.setReadTime(by) // as in setHeaderTime
+	}
+}
+
+func (c *conn) setReadTime(by time.Time) error {
+	c.readBy = by
+	return c.nc.SetReadDeadline(by)
 }
 
 // setWriteTime sets when a write has to be done; zero: it may take any time. A deadline that is at
@@ -204,20 +237,33 @@ func (c *conn) setWriteTime(by time.Time) error {
 	return c.nc.SetWriteDeadline(by)
 }
 
-// answer has the handler answer a request, and reports whether another may follow.
-func (c *conn) answer(r *http.Request) bool {
-	ctx, cancel := context.WithCancel(c.ctx)
-	defer cancel()
+// answer has the handler answer a request. The context of the request is that of the connection,
+// as there is nothing that would end its own while the handler works.
+func (c *conn) answer(r *http.Request) next {
 	r.RemoteAddr = c.remote
 	w := newAnswer(c, r)
-	c.srv.cfg.Handler.ServeHTTP(w, r.WithContext(ctx))
+	c.srv.cfg.Handler.ServeHTTP(w, r.WithContext(c.ctx))
+	if w.isParked {
+		if !w.meets() {
+			return parked
+		}
+		w.goOn()
+	}
+	return c.answered(w)
+}
+
+// answered ends a request whose answer the handler has written.
+func (c *conn) answered(w *answer) next {
 	again := w.finish()
 	w.free()
 	if !again || c.srv.stopping.Load() {
-		return false
+		return over
 	}
 	if c.in.len() == 0 {
 		c.state.Store(idle)
 	}
-	return !c.srv.stopping.Load() // a stop has looked at the state before, or will not find it active
+	if c.srv.stopping.Load() { // the stop has looked at the state before, and has not found it idle
+		return over
+	}
+	return more
 }

@@ -108,11 +108,10 @@ func (c *conn) handOver(by time.Time) {
 		to.unread = append([]byte(nil), c.in.bytes()...)
 	}
 	c.in.drop()
-	_ = c.nc.SetReadDeadline(by) // none of the lane is left; it fails only if closed
+	_ = c.setReadTime(by) // none of the lane is left; it fails only if closed
 	_ = c.setWriteTime(time.Time{})
 	if !c.srv.rest.give(to) {
-		c.close()
-		return
+		return // serve closes it
 	}
 	c.gone = true
 	c.srv.forget(c) // net/http knows it by now, or is about to, so a stop still waits for it

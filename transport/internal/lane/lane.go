@@ -18,7 +18,7 @@
 // # Invariants
 //
 //   - A byte is consumed only with a whole plain request. Until then the connection can be handed over.
-//   - A connection has one goroutine. It has a buffer only while bytes of a request have been read that
+//   - A connection has one goroutine, or none while an answer is parked. It has a buffer only while bytes of a request have been read that
 //     were not given to the handler.
 //   - An answer leaves in one write, at the latest when the handler returns, and the handler's Flush
 //     returns the error of that write.
@@ -184,7 +184,7 @@ func (s *Server) accepted(nc net.Conn) {
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	go c.serve()
+	go c.serve(nil)
 }
 
 func (s *Server) contextOf(ctx context.Context, c net.Conn) context.Context {

@@ -3,6 +3,7 @@ package lane
 import (
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,30 @@ func TestHandOverKeepsTheTimeOfAHeaderInTwoParts(t *testing.T) {
 	c.wantEnd()
 	if took := time.Since(began); took > soon/2 {
 		t.Errorf("it has %s, the time of net/http", took)
+	}
+}
+
+// TestIdleTimeIsThatAfterTheLastRequest sets it many times, and around the deadlines of a handler.
+func TestIdleTimeIsThatAfterTheLastRequest(t *testing.T) {
+	under := &headerTimes{}
+	c := &conn{srv: New(Config{Rest: &http.Server{}, IdleTimeout: 64 * time.Second}), nc: under}
+	now := time.Now()
+	for after := range 100 {
+		from := now.Add(time.Duration(after) * time.Second / 10)
+		if after%30 == 29 {
+			_ = (&answer{c: c}).SetReadDeadline(from.Add(time.Second))
+		}
+		c.setIdleTime(from)
+		if early := from.Add(64 * time.Second).Sub(under.set[len(under.set)-1]); early < 0 || early > time.Second {
+			t.Errorf("request %d: the time is too short by %s", after, early)
+		}
+	}
+	if n := len(under.set); n > 20 {
+		t.Errorf("the deadline was set %d times", n)
+	}
+	c.srv.cfg.IdleTimeout = 0
+	if c.setIdleTime(now); !under.set[len(under.set)-1].IsZero() {
+		t.Error("without a limit there is one")
 	}
 }
 

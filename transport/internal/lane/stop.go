@@ -52,13 +52,16 @@ func (s *Server) closeIdle() bool {
 	return len(s.conns) == 0
 }
 
-// Close closes the listeners and all connections, those of Rest included, without an answer.
+// Close closes the listeners and all connections, those of Rest included, without an answer. The
+// contexts of their requests end: what watches for clients that leave does not notice that this side
+// closes.
 func (s *Server) Close() error {
 	err := errors.Join(s.closeListeners(), s.cfg.Rest.Close())
 	s.serving.Wait() // all accepted connections are known then
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
+		c.cut()
 		_ = c.nc.Close() // its goroutine ends
 		delete(s.conns, c)
 	}

@@ -100,6 +100,27 @@ func TestLaneShutdownWaitsForFreshConnections(t *testing.T) {
 	}
 }
 
+// TestLaneCloseEndsRequests closes a server while a request waits for its context only.
+func TestLaneCloseEndsRequests(t *testing.T) {
+	entered, ended := make(chan bool), make(chan bool)
+	s := newLane(t, func(_ http.ResponseWriter, r *http.Request) {
+		entered <- true
+		<-r.Context().Done()
+		close(ended)
+	})
+	c := s.dial(t).send(acquire)
+	<-entered
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(soon):
+		t.Fatal("the context of the request does not end")
+	}
+	c.wantEnd()
+}
+
 // failing is a listener that has no files for a while.
 type failing struct {
 	net.Listener

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -247,4 +248,28 @@ func (s *syncedBuilder) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// TestServerServesByTheLane starts servers with and without it. With TLS there is none.
+func TestServerServesByTheLane(t *testing.T) {
+	for lane, want := range map[config.OnOff]string{true: "*lane.Server", false: "*http.Server"} {
+		cfg := testConfig(t)
+		cfg.Lane = lane
+		s, err := startServer(t.Context(), cfg, slog.New(slog.DiscardHandler),
+			func(context.Context, string, *slog.Logger) (storage, error) { return &shelf{Store: memory.New()}, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%T", s.http[0]); got != want {
+			t.Errorf("with OCTOSTORE_LANE %t it is served by a %s, want a %s", lane, got, want)
+		}
+		octotest.Expect(t, s.call("POST", "/v1/locks/a/acquire"), 200, `"lease_id"`)
+		octotest.Expect(t, s.call("GET", "/readyz"), 200, "")
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	if s := startTLS(t, t.TempDir(), io.Discard); fmt.Sprintf("%T", s.http[0]) != "*http.Server" {
+		t.Errorf("with TLS it is served by a %T", s.http[0])
+	}
 }
