@@ -364,6 +364,13 @@ var machineMutants = []mutant{
 		tests:  inLock,
 	},
 	{
+		name: "ends-fill-a-batch", file: "core/lock/command.go",
+		old:    "len(m.batch.events) >= max(m.maxEvents/2, 1) || ",
+		new:    "m.full() || ",
+		breaks: "requests wait until all leases that end at once have ended",
+		tests:  inLock,
+	},
+	{
 		name: "ends-by-two-children", file: "core/lock/ends.go",
 		old:    "child < min(from+endsFanOut, h.n); child++ {",
 		new:    "child < min(from+2, h.n); child++ {",
