@@ -40,6 +40,7 @@ func mutants() []mutant {
 		traceMutants,
 		deadlineMutants,
 		laneMutants,
+		parkMutants,
 	)
 }
 
