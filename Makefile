@@ -169,7 +169,7 @@ bench: build ## Run the Go benchmarks, name what got slower than in .ci/benchmar
 bench-peers: need-go ## Install what octostore bench compare compares with: Redis, PostgreSQL and etcd
 	@GO=$(GO) .ci/bench-peers
 
-# The figures of docs/performance.md: half a quarter of an hour on a machine that does nothing else.
+# The figures of docs/performance.md: ten minutes on a machine that does nothing else.
 PERFORMANCE := --rounds 5 --duration 2s --warmup 500ms --peers redis,etcd,postgresql --locks 1000000
 
 .PHONY: performance

@@ -4,21 +4,22 @@ import "slices"
 
 // Arguments of the go test that is to notice. A second one runs if the first does not.
 var (
-	inLock      = []string{"./core/lock -rapid.shrinktime=1s", "./core/table"} // fast enough without -short, and sharper
-	inTable     = []string{"./core/table"}
-	inCore      = []string{"-short ./core"}
-	inJournal   = []string{"-short ./core/journal/..."}
-	inAuth      = []string{"-short ./core/auth"}
-	inLogin     = []string{"-short ./transport/login"}
-	inPattern   = []string{"-short ./core/pattern"}
-	inMemory    = []string{"-short ./core/store/memory"}
-	inSQLite    = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
-	inPowerCuts = []string{"-short -run=PowerCut ./core/store/sqlite"}
-	inWALFile   = []string{"-run=^TestWALFile ./core/store/sqlite ./core/store/sqlite/internal/conn"}
-	inTransport = []string{"-short ./transport", "-short ./transport/internal/..."}
-	inProblem   = []string{"-short ./transport/problem", "-short ./transport"}
-	inPauses    = []string{"-run=HeldUpByAPause ./cmd/octostore/internal/faults"} // the process is stopped and goes on
-	inCommand   = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore/internal/server", "-short -run=SIGTERM ./cmd/octostore/internal/stories"}
+	inLock        = []string{"./core/lock -rapid.shrinktime=1s", "./core/table"} // fast enough without -short, and sharper
+	inTable       = []string{"./core/table"}
+	inCore        = []string{"-short ./core"}
+	inJournal     = []string{"-short ./core/journal/..."}
+	inAuth        = []string{"-short ./core/auth"}
+	inLogin       = []string{"-short ./transport/login"}
+	inPattern     = []string{"-short ./core/pattern"}
+	inMemory      = []string{"-short ./core/store/memory"}
+	inSQLite      = []string{"-short -skip=PowerCut ./core/store/sqlite", "-short -run=PowerCut ./core/store/sqlite"}
+	inPowerCuts   = []string{"-short -run=PowerCut ./core/store/sqlite"}
+	inWALFile     = []string{"-run=^TestWALFile ./core/store/sqlite ./core/store/sqlite/internal/conn"}
+	inJournalWait = []string{"-run=Waiting ./core/journal"}
+	inTransport   = []string{"-short ./transport", "-short ./transport/internal/..."}
+	inProblem     = []string{"-short ./transport/problem", "-short ./transport"}
+	inPauses      = []string{"-run=HeldUpByAPause ./cmd/octostore/internal/faults"} // the process is stopped and goes on
+	inCommand     = []string{"-short -run=Stopping|Draining|SIGTERM|UnknownOutcome|ReportsWhatEndedIt ./cmd/octostore/internal/server", "-short -run=SIGTERM ./cmd/octostore/internal/stories"}
 )
 
 // mutants returns all of them, from the lease outwards.

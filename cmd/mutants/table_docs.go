@@ -92,6 +92,62 @@ var (
 // has changed.
 var backupMutants = []mutant{
 	{
+		name: "log-read-before-it-is-written", file: "core/store/sqlite/internal/conn/walfile.go",
+		old:    "func walRead(tls *libc.TLS, file, data uintptr, n int32, offset int64) int32 {\n	w := walFileOf(file)\n	if rc := w.flush(tls);",
+		new:    "func walRead(tls *libc.TLS, file, data uintptr, n int32, offset int64) int32 {\n	w := walFileOf(file)\n	if rc := int32(0);",
+		breaks: "a large transaction reads pages of the log that are still in memory",
+		tests:  inWALFile,
+	},
+	{
+		name: "log-written-out-of-place", file: "core/store/sqlite/internal/conn/walfile.go",
+		old:    "(offset != w.offset+int64(w.used) || ",
+		new:    "(false || ",
+		breaks: "a page that is written again lands behind the others",
+		tests:  inWALFile,
+	},
+	{
+		name: "commit-stays-in-memory", file: "core/store/sqlite/internal/conn/walfile.go",
+		old:    "w.last = n == frameHeader &&",
+		new:    "w.last = false && n == frameHeader &&",
+		breaks: "other connections look for a commit in the file before it is there",
+		tests:  inWALFile,
+	},
+	{
+		name: "log-sync-failure-ignored", file: "core/store/sqlite/internal/conn/syncdata_linux.go",
+		old:    "return sqlite3.SQLITE_IOERR_FSYNC, true",
+		new:    "return sqlite3.SQLITE_OK, true",
+		breaks: "a commit whose sync failed is acknowledged",
+		tests:  inWALFile,
+	},
+	{
+		name: "log-without-its-name", file: "core/store/sqlite/internal/conn/walfile.go",
+		old:    "	if w.named {\n",
+		new:    "	if w.named || true {\n",
+		breaks: "a power cut takes a new log, whose name was never made durable",
+		tests:  inWALFile,
+	},
+	{
+		name: "reader-sleeps-on", file: "core/journal/waiting.go",
+		old:    "	if uint64(head) <= w.first.Load() {",
+		new:    "	if uint64(head) <= w.first.Load()+1 {",
+		breaks: "a reader that waits for the next event is woken one event late",
+		tests:  inJournalWait,
+	},
+	{
+		name: "nearer-reader-not-noted", file: "core/journal/waiting.go",
+		old:    "uint64(after) >= first || ",
+		new:    "first != math.MaxUint64 || ",
+		breaks: "a stream stands still until the event that the keeper waits for",
+		tests:  inJournalWait,
+	},
+	{
+		name: "all-readers-woken-by-each-commit", file: "core/journal/waiting.go",
+		old:    "	w.first.Store(math.MaxUint64) // who goes on waiting says so again\n",
+		new:    "",
+		breaks: "each commit wakes readers that wait for thousands of events",
+		tests:  inJournalWait,
+	},
+	{
 		name: "copy-fills-the-disk", file: "core/store/sqlite/copy.go",
 		old:    "known && free < need+spareBefore {",
 		new:    "known && free < need {",

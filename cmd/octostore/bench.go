@@ -44,7 +44,8 @@ func benchCommand() *cobra.Command {
 
 // compareCommand is the mode that starts other programs, too.
 func compareCommand() *cobra.Command {
-	cmd := benchMode(bench.Compare, "Compare a server with Redis, etcd and PostgreSQL on this machine", "connections", "timing", "peers", "plot", "memory")
+	cmd := benchMode(bench.Compare, "Compare a server with Redis, etcd and PostgreSQL on this machine",
+		"connections", "timing", "peers", "plot", "memory")
 	cmd.Long = cmd.Short + ".\n\n" +
 		"Starts the ceiling, an OctoStore server and the peers that are installed, in folders and on\n" +
 		"ports of their own, with settings that keep an acknowledged lock through a power cut, and\n" +
@@ -105,7 +106,8 @@ func benchFlag(cmd *cobra.Command, cfg *bench.Config, name string) {
 		flags.DurationVar(&cfg.Duration, "duration", 3*time.Second, "`DURATION` of a round")
 		flags.DurationVar(&cfg.Warmup, "warmup", time.Second, "`DURATION` of the warm-up before each round")
 	case "peers":
-		flags.StringSliceVar(&cfg.Peers, "peers", nil, "compare with the `NAMES` redis, etcd and postgresql, separated by commas, or none (default: those installed)")
+		const usage = "compare with the `NAMES` redis, etcd, postgresql, separated by commas, or none (default: those installed)"
+		flags.StringSliceVar(&cfg.Peers, "peers", nil, usage)
 	case "memory":
 		flags.IntVar(&cfg.Parked, "parked", 10_000, "`NUMBER` of waiters whose memory is measured")
 		flags.IntVar(&cfg.Locks, "locks", 100_000, "`NUMBER` of held locks whose memory is measured")

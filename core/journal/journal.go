@@ -54,6 +54,8 @@ type Journal struct {
 	view   atomic.Pointer[view]
 	pruned atomic.Pointer[lock.Head] // the newest pruned event
 
+	waiting waiting
+
 	found found // results of State that are expensive
 
 	closing sync.Once
@@ -66,7 +68,6 @@ type view struct {
 	// checkpoint is the newest one since Load; the zero Mark: none was made.
 	checkpoint Mark
 	ring       ring
-	next       chan struct{} // closed when the next view is published
 }
 
 // New returns a journal kept in store. The caller closes the store, after the
@@ -74,7 +75,8 @@ type view struct {
 func New(store Store) *Journal {
 	j := &Journal{store: store, closed: make(chan struct{})}
 	j.pruned.Store(new(lock.Head))
-	j.view.Store(&view{next: make(chan struct{})})
+	j.view.Store(new(view))
+	j.waiting.init()
 	return j
 }
 
@@ -139,10 +141,11 @@ func (j *Journal) Publish() {
 	j.committed = j.committed[:0]
 }
 
-// publishView shows readers the events up to the head, and wakes waiting readers.
+// publishView shows readers the events up to the head, and wakes those that wait for one of
+// them.
 func (j *Journal) publishView(recent ring) {
-	last := j.view.Swap(&view{head: j.head.Seq, checkpoint: j.checkpoint, ring: recent, next: make(chan struct{})})
-	close(last.next)
+	j.view.Store(&view{head: j.head.Seq, checkpoint: j.checkpoint, ring: recent})
+	j.waiting.published(j.head.Seq)
 }
 
 // Head returns the sequence number of the newest published event, 0 for none.
@@ -200,19 +203,20 @@ func (j *Journal) read(ctx context.Context, v *view, after lock.Seq, events int,
 // Wait returns nil as soon as there is a published event after the given one, ctx's
 // error if ctx ends first, or [ErrClosed] if the journal is closed first.
 func (j *Journal) Wait(ctx context.Context, after lock.Seq) error {
-	for {
-		v := j.view.Load()
-		if v.head > after {
-			return nil
+	for j.Head() <= after {
+		woken := j.waiting.forEvent(after)
+		if j.Head() > after {
+			break
 		}
 		select {
-		case <-v.next:
+		case <-woken:
 		case <-j.closed:
 			return ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+	return nil
 }
 
 // Close ends the waiting of all readers. It does not close the store.

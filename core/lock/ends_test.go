@@ -3,6 +3,7 @@ package lock
 import (
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,4 +106,37 @@ func textsOf(h *held) []string {
 		texts = append(texts, k, v)
 	}
 	return texts
+}
+
+// Of 100,000 leases that end in one second, each batch has some: a request that comes
+// meanwhile is decided in the next one, which is not larger than others.
+func TestEndsLeaveRoomForRequests(t *testing.T) {
+	const leases = 100_000
+	now := time.Unix(1_000_000, 0)
+	snap := Snapshot{Leases: make([]Loaded, leases)}
+	for i := range snap.Leases {
+		snap.Leases[i] = Loaded{
+			Lease:     Lease{Name: Name("n" + strconv.Itoa(i)), Token: Token(i + 1), Account: "ci", TTL: time.Minute, GrantedAt: now},
+			Remaining: time.Second + time.Duration(i%1000)*time.Millisecond,
+		}
+	}
+	m := NewMachine(Rules{}, snap, now)
+	m.Finish()
+	now = now.Add(2 * time.Second)
+	batches := 0
+	for held, _ := m.Counts(); held > batches; held, _ = m.Counts() {
+		batches++
+		name := Name("new" + strconv.Itoa(batches))
+		_, taken := m.decide(now, nil, []*Command{{
+			Verb: DoAcquire, Name: name, At: now, Acquire: &Acquisition{Name: name, TTL: time.Hour},
+		}})
+		if taken != 1 || len(m.Events()) > defaultBatchEvents/2+1 {
+			t.Fatalf("batch %d takes %d requests and has %d events", batches, taken, len(m.Events()))
+		}
+		m.Accept()
+		m.Finish()
+	}
+	if most := leases/(defaultBatchEvents/2) + 1; batches > most {
+		t.Errorf("the ends took %d batches, want at most %d", batches, most)
+	}
 }

@@ -18,7 +18,7 @@ func (nowhere) Load(context.Context) (lock.Snapshot, error) {
 }
 func (nowhere) Commit(context.Context, *lock.Batch) error { return nil }
 
-func openNowhere(b *testing.B) *Table {
+func openNowhere(b testing.TB) *Table {
 	b.Helper()
 	t, err := Open(context.Background(), nowhere{}, Config{})
 	if err != nil {

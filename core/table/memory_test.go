@@ -60,6 +60,22 @@ func liveHeap() int64 {
 	return int64(m.HeapAlloc)
 }
 
+// A held lock takes at most 350 bytes of the heap, with its name, holder and key.
+func TestHeldLockTakesLittleMemory(t *testing.T) {
+	const locks = 10_000
+	for _, kind := range heldKinds {
+		before := liveHeap()
+		table := openNowhere(t)
+		hold(t, table, locks, kind.acquire)
+		each := (liveHeap() - before) / locks
+		t.Logf("%s: %d bytes", kind.name, each)
+		if each > 350 {
+			t.Errorf("%s: a held lock takes %d bytes of heap", kind.name, each)
+		}
+		table.Close()
+	}
+}
+
 // BenchmarkHeldLocks reports the heap of a held lock in the table, of a million of them.
 func BenchmarkHeldLocks(b *testing.B) {
 	for _, kind := range heldKinds {

@@ -41,7 +41,8 @@ import (
 // Config is what a [Server] needs. Handler and Rest must be set.
 type Config struct {
 	// Handler answers the plain requests. It must answer each with a Content-Length or with a
-	// body that is short; other bodies are sent in chunks.
+	// body that is short; other bodies are sent in chunks. The context of a request ends with its
+	// connection; unlike that of net/http it does not end with the request.
 	Handler http.Handler
 	// Rest serves the connections that are handed over. It must not be used otherwise: its
 	// ConnContext and ConnState are set by [New], and it is stopped with the lane.
@@ -141,8 +142,8 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 func isTemporary(err error) bool {
-	is, ok := err.(net.Error) //nolint:errorlint // as net/http does
-	return ok && is.Temporary()
+	is, ok := err.(net.Error)   //nolint:errorlint // as net/http does
+	return ok && is.Temporary() //nolint:staticcheck // as net/http does
 }
 
 // begin records a listener, and serves Rest if it is the first. It reports false if the server

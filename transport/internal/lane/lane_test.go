@@ -357,7 +357,7 @@ func inPieces(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "two")
 }
 
-// TestLaneRequestsHaveTheContextOfNetHTTP looks at it in and after the handler.
+// TestLaneRequestsHaveTheContextOfNetHTTP looks at it in the handler, and after the connection.
 func TestLaneRequestsHaveTheContextOfNetHTTP(t *testing.T) {
 	requests := make(chan *http.Request, 1)
 	s := newLane(t, func(w http.ResponseWriter, r *http.Request) {
@@ -369,6 +369,7 @@ func TestLaneRequestsHaveTheContextOfNetHTTP(t *testing.T) {
 	})
 	c := s.dial(t).send(get).want("lane")
 	r := <-requests
+	_ = c.Close()
 	<-r.Context().Done()
 	if at, is := r.Context().Value(http.LocalAddrContextKey).(net.Addr); !is || at.String() != s.addr.String() {
 		t.Errorf("the local address is %v", at)

@@ -16,4 +16,4 @@ func readSocket(fd uintptr, to []byte) (int, error) {
 	}
 }
 
-func wouldBlock(err error) bool { return err == syscall.EAGAIN }
+func wouldBlock(err error) bool { return err == syscall.EAGAIN } //nolint:errorlint // it is what the system returned

@@ -68,6 +68,7 @@ type Config struct {
 	// Peers are the other programs of mode compare, by name. Empty: those that are installed;
 	// "none": no other program.
 	Peers []string
+	alone bool // the steps of the server only
 	// Version of the server, for the report of mode compare.
 	Version string
 	// Parked is the number of waiters of mode compare whose memory is measured; default 10,000.
@@ -157,6 +158,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		}
 	}
 	r := &run{cfg: cfg, groups: plan(cfg)}
+	if cfg.alone {
+		r.groups = alone(r.groups)
+	}
 	if err := r.all(ctx); err != nil {
 		if ctx.Err() != nil {
 			// The failure is a consequence of the stop.

@@ -23,9 +23,6 @@ const (
 // octoStore is the name of the server in a comparison.
 const octoStore = "octostore"
 
-// memoryRounds is the number of rounds of the memory of waiters and locks, which hardly varies.
-const memoryRounds = 3
-
 // peerPatience is less than the ttl of a lock of a peer.
 const peerPatience = 45 * time.Second
 
@@ -143,16 +140,23 @@ func (r *Report) addMemory(ctx context.Context, cfg Config) error {
 // addRows runs another mode on servers like those of the comparison, and adds the rows of the server.
 func (r *Report) addRows(ctx context.Context, cfg Config, workload string, mode Config) error {
 	mode.Serve, mode.CeilingServer, mode.Dir, mode.Progress = cfg.Serve, cfg.CeilingServer, cfg.Dir, cfg.Progress
-	mode.Rounds = min(cfg.Rounds, memoryRounds)
+	mode.Rounds, mode.alone = 1, true // memory hardly varies
 	report, err := Run(ctx, mode)
 	if report == nil {
 		return fmt.Errorf("%s: %w", workload, err)
 	}
 	for _, row := range report.Rows {
-		if row.Name != "ceiling" {
-			row.Workload, row.Name = workload, octoStore
-			r.Rows = append(r.Rows, row)
-		}
+		row.Workload, row.Name, row.Share = workload, octoStore, nil
+		r.Rows = append(r.Rows, row)
 	}
 	return nil
+}
+
+// alone returns the groups without the steps of other servers.
+func alone(groups []group) []group {
+	var own []group
+	for _, g := range groups {
+		own = append(own, group{g.at(onServer)})
+	}
+	return own
 }

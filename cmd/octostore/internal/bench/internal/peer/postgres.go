@@ -36,7 +36,7 @@ func postgresKind() *kind {
 		command: func(c config) ([][]string, []string) {
 			data := filepath.Join(c.dir, "data")
 			initdb := []string{
-				besideTarget(c.program, "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "--no-sync",
+				besideTarget(c.program, "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale",
 			}
 			return [][]string{initdb}, []string{
 				c.program, "-D", data, "-p", strconv.Itoa(c.port), "-h", "127.0.0.1", "-c", "unix_socket_directories=",
