@@ -71,9 +71,7 @@ func grantIsUndoneIfItIsNotRead(t *testing.T) {
 			t.Errorf("%s: it had %q", name, got)
 		}
 		eventually(t, "the grant is on record", func() bool { return s.log.Head() > 0 })
-		if state := s.do(t, "GET /v1/locks/a").lock().State; state != api.Free {
-			t.Errorf("%s: the lock is %s", name, state)
-		}
+		eventually(t, "the lock is free", func() bool { return s.do(t, "GET /v1/locks/a").lock().State == api.Free })
 	}
 }
 

@@ -40,6 +40,7 @@ func mutants() []mutant {
 		statusMutants,
 		traceMutants,
 		deadlineMutants,
+		laneTwinMutants,
 		laneMutants,
 		parkMutants,
 	)

@@ -312,3 +312,58 @@ var statusMutants = []mutant{
 		tests:  []string{"-run=Margin ./core/table"},
 	},
 }
+
+// laneTwinMutants have the lane differ from net/http.
+var laneTwinMutants = []mutant{
+	{
+		name: "lane-flush-without-an-error", file: "transport/internal/lane/answer.go",
+		old:    "		w.endHead(false)\n	}\n	return w.send()\n",
+		new:    "		w.endHead(false)\n	}\n	_ = w.send()\n	return nil\n",
+		breaks: "a grant that could not be written is held by nobody",
+		tests:  []string{"-run=GrantIsUndoneIfItIsNotRead ./transport"},
+	},
+	{
+		name: "lane-without-write-deadlines", file: "transport/internal/lane/answer.go",
+		old:    "	return w.c.setWriteTime(t)\n",
+		new:    "	return http.ErrNotSupported\n",
+		breaks: "a client that does not read its answer holds its connection and its lock",
+		tests:  []string{"-run=GrantIsUndoneIfItIsNotRead ./transport"},
+	},
+	{
+		name: "lane-without-read-deadlines", file: "transport/internal/lane/answer.go",
+		old:    "error { return w.c.setReadTime(t) }",
+		new:    "error { return http.ErrNotSupported }",
+		breaks: "a handler cannot bound the time for a body",
+		tests:  []string{"-run=LaneLiftsDeadlines ./transport/internal/lane"},
+	},
+	{
+		name: "lane-counts-for-ever", file: "transport/internal/lane/lane.go",
+		old:    "	case is && (state == http.StateClosed || state == http.StateHijacked):\n",
+		new:    "	case is && state == http.StateHijacked:\n",
+		breaks: "connections that were handed over are counted after their end, until no others are served",
+		tests:  []string{"-run=LaneCountsConnectionsOnce ./transport"},
+	},
+	{
+		name: "lane-promises-to-go-on", file: "transport/internal/lane/plain.go",
+		old:    "		return !isName(name, \"expect\")\n",
+		new:    "		return true\n",
+		breaks: "a client that waits for 100 Continue has none",
+		tests:  inTwins,
+	},
+	{
+		name: "lane-loses-the-next-request", file: "transport/internal/lane/input.go",
+		old:    "	if in.from += n; in.from == in.to {\n",
+		new:    "	if in.from += n; true {\n",
+		breaks: "a pipelined request is lost",
+		tests:  inTwins,
+	},
+	{
+		name: "lane-loses-what-it-read", file: "transport/internal/lane/handover.go",
+		old:    "		to.unread = append([]byte(nil), c.in.bytes()...)\n",
+		new:    "",
+		breaks: "net/http gets a connection without the beginning of its request",
+		tests:  inTwins,
+	},
+}
+
+var inTwins = []string{"-run=LaneAnswersAsNetHTTP$ -timeout=120s ./transport"}
