@@ -42,6 +42,7 @@ func mutants() []mutant {
 		deadlineMutants,
 		laneTwinMutants,
 		laneMutants,
+		parkMutants,
 	)
 }
 

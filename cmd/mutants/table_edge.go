@@ -11,6 +11,45 @@ var watchdogMutants = []mutant{
 	},
 }
 
+// parkMutants lose requests that wait without a goroutine, or answer them too early.
+var parkMutants = []mutant{
+	{
+		name: "parked-not-resumed", file: "core/table/loop.go",
+		old:    "	if p != nil {\n		go p.resume()",
+		new:    "	if false {\n		go p.resume()",
+		breaks: "a waiter in the lane learns of its grant when its wait is over",
+		tests:  inTable,
+	},
+	{
+		name: "parked-left-to-a-disk-that-hangs", file: "core/table/table.go",
+		old:    "			t.parking.end()\n",
+		new:    "",
+		breaks: "a server that stops while the disk hangs does not answer its waiters",
+		tests:  inTable,
+	},
+	{
+		name: "parked-after-the-answer", file: "core/table/park.go",
+		old:    "return c.parked.CompareAndSwap(nil, c.place)",
+		new:    "return c.parked.Swap(c.place) != c.place",
+		breaks: "a grant that comes just before its waiter is parked stays unanswered",
+		tests:  inTable,
+	},
+	{
+		name: "parked-waits-anew", file: "core/table/acquire.go",
+		old:    "		w.paused, w.c.waited = true, true\n",
+		new:    "		w.paused = true\n",
+		breaks: "a wait that has lasted for a moment begins anew",
+		tests:  inTable,
+	},
+	{
+		name: "resumed-before-the-return", file: "transport/internal/lane/answer.go",
+		old:    "return w.came.Add(1) == 2",
+		new:    "return w.came.Add(1) != 2",
+		breaks: "two goroutines have a connection at a time",
+		tests:  []string{"-run=Parked ./transport/internal/lane"},
+	},
+}
+
 // deadlineMutants give an answer in the lane the time of another one.
 var deadlineMutants = []mutant{
 	{

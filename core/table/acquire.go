@@ -151,9 +151,9 @@ func (w *waitForAnswer) begin(most time.Duration) {
 		w.t.parking.leave(c)
 	}
 	if c.waited {
-		wait = max(time.Until(c.At.Add(wait)), 1)
+		wait = time.Until(c.At.Add(wait))
 	}
-	if w.leaving = wait <= 0; w.leaving {
+	if w.leaving = c.Acquire.Wait <= 0; w.leaving {
 		c.timer.Reset(patience)
 		return
 	}
