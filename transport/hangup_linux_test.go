@@ -102,16 +102,6 @@ func (c *countedConn) readsBehind(t *testing.T, w *rawConn, bytes string) {
 	})
 }
 
-// eventually waits until something is the case.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for began := time.Now(); !is(); time.Sleep(time.Millisecond) {
-		if time.Since(began) > soon {
-			t.Fatalf("not in time: %s", what)
-		}
-	}
-}
-
 // listeningCounted is listening by a countedListener.
 func listeningCounted(t *testing.T, s *server, encrypted bool) *countedListener {
 	t.Helper()

@@ -120,6 +120,16 @@ func (s *server) waiters(t *testing.T, name lock.Name, n int) time.Duration {
 // soon is for what must happen, however busy the machine is.
 const soon = 5 * time.Second
 
+// eventually waits until something is the case.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for began := time.Now(); !is(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > soon {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
 // atOnce fails the test unless one of a few attempts takes less than 100 ms: one of them
 // should find the machine at rest.
 func atOnce(t *testing.T, attempt func() time.Duration) {

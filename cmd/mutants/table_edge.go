@@ -366,4 +366,4 @@ var laneTwinMutants = []mutant{
 	},
 }
 
-var inTwins = []string{"-run=LaneAnswersAsNetHTTP$ -timeout=120s ./transport"}
+var inTwins = []string{"-run=LaneAnswersAsNetHTTP$ -timeout=60s ./transport"}
