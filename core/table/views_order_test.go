@@ -92,3 +92,25 @@ func TestViewsOrderIsCompact(t *testing.T) {
 		t.Errorf("room for %d and %d slots stays, for %d names", a, b, names/100)
 	}
 }
+
+// A full piece is split right wherever the name belongs that does not fit.
+func TestViewsOrderSplitsAtEveryPlace(t *testing.T) {
+	for at := range mostInPiece + 1 {
+		order, want := new(nameOrder), map[lock.Name]*lock.Slot{}
+		add := func(name lock.Name) {
+			want[name] = lock.NewSlot(name)
+			order.add(want[name])
+		}
+		for i := range mostInPiece {
+			add(lock.Name(fmt.Sprintf("n%04d", 2*i)))
+		}
+		add(lock.Name(fmt.Sprintf("n%04d", max(0, 2*at-1))))
+		if at == 0 {
+			add("a")
+		}
+		checkOrder(t, order, want)
+		if t.Failed() {
+			t.Fatalf("at %d", at)
+		}
+	}
+}
