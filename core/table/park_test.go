@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,6 +147,39 @@ func TestParkingIsRefusedAfterTheAnswer(t *testing.T) {
 		}
 		if len(tab.parking.all) != 0 {
 			t.Error("it counts as parked")
+		}
+	})
+}
+
+// watchedContext counts the watches of a context that have not been undone.
+type watchedContext struct {
+	context.Context
+
+	done    chan struct{}
+	watches atomic.Int32
+}
+
+func (c *watchedContext) Done() <-chan struct{} { return c.done }
+
+func (c *watchedContext) AfterFunc(func()) (stop func() bool) {
+	c.watches.Add(1)
+	return func() bool { c.watches.Add(-1); return true }
+}
+
+// A context may live longer than a request, which it does not keep then.
+func TestParkedRequestLeavesItsContext(t *testing.T) {
+	inTime(t, Config{}, func(t *testing.T, tab *Table, _ *diary) {
+		mustAcquire(t, tab, try("x"))
+		ctx := &watchedContext{Context: t.Context(), done: make(chan struct{})}
+		told := tab.park(t, ctx, wait("x", time.Second), nil)
+		if n := ctx.watches.Load(); n != 1 {
+			t.Fatalf("%d watches while it is parked", n)
+		}
+		if o := <-told; heldIn(o.err) == nil {
+			t.Error(o.err)
+		}
+		if n := ctx.watches.Load(); n != 0 {
+			t.Errorf("%d watches after the end of the wait", n)
 		}
 	})
 }
