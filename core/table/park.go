@@ -68,9 +68,14 @@ func (k *parking) leave(c *request) {
 	p := c.place
 	k.mu.Lock()
 	delete(k.all, p)
+	rung := k.ended
 	k.mu.Unlock()
-	if p.alarm != nil && (!p.alarm.Stop() || !p.stop()) {
-		c.crossed = true // a call of wake may be under way
+	if p.alarm != nil {
+		rung = !p.alarm.Stop() || rung
+		rung = !p.stop() || rung
+	}
+	if rung { // a call of wake may be under way
+		c.crossed = true
 	}
 }
 
