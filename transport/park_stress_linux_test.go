@@ -178,10 +178,15 @@ func (m *parkingClient) outcome(id string, lock int, holder string) *api.Grant {
 	case http.StatusConflict:
 		m.refused.Add(1)
 		return nil
-	case http.StatusOK:
+	case http.StatusServiceUnavailable: // the machine is so busy that an answer or a lease took seconds
+		if strings.Contains(string(body), `"too_late"`) || strings.Contains(string(body), `"outcome_unknown"`) {
+			return nil
+		}
+		fallthrough
 	default:
 		m.t.Errorf("answered with %d: %s", status, body)
 		return nil
+	case http.StatusOK:
 	}
 	g := new(api.Grant)
 	if err := json.Unmarshal(body, g); err != nil || g.Name != fmt.Sprint("l", lock) || g.Holder != holder {
