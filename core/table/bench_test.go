@@ -78,6 +78,7 @@ func BenchmarkGet(b *testing.B) {
 		}
 	}
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if t.Get("lock/77777").Lease == nil {

@@ -68,14 +68,14 @@ func (k *parking) leave(c *request) {
 	p := c.place
 	k.mu.Lock()
 	delete(k.all, p)
-	rung := k.ended
+	waking := k.ended
 	k.mu.Unlock()
 	if p.alarm != nil {
-		rung = !p.alarm.Stop() || rung
-		rung = !p.stop() || rung
+		silenced, unwatched := p.alarm.Stop(), p.stop()
+		waking = waking || !silenced || !unwatched
 	}
-	if rung { // a call of wake may be under way
-		c.crossed = true
+	if waking {
+		c.crossed = true // a call of wake may be under way
 	}
 }
 

@@ -3,6 +3,10 @@ package table
 import (
 	"context"
 	"errors"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,4 +148,99 @@ func TestParkingIsRefusedAfterTheAnswer(t *testing.T) {
 			t.Error("it counts as parked")
 		}
 	})
+}
+
+// watchedContext counts the watches of a context that have not been undone.
+type watchedContext struct {
+	context.Context
+
+	done    chan struct{}
+	watches int
+}
+
+func (c *watchedContext) Done() <-chan struct{} { return c.done }
+
+func (c *watchedContext) AfterFunc(func()) (stop func() bool) {
+	c.watches++
+	return func() bool { c.watches--; return true }
+}
+
+// A context may live longer than a request, which it does not keep then.
+func TestParkedRequestLeavesItsContext(t *testing.T) {
+	inTime(t, Config{}, func(t *testing.T, tab *Table, _ *diary) {
+		mustAcquire(t, tab, try("x"))
+		ctx := &watchedContext{Context: t.Context(), done: make(chan struct{})}
+		told := tab.park(t, ctx, wait("x", time.Second), nil)
+		if ctx.watches != 1 {
+			t.Fatalf("%d watches while it is parked", ctx.watches)
+		}
+		if o := <-told; heldIn(o.err) == nil {
+			t.Error(o.err)
+		}
+		if ctx.watches != 0 {
+			t.Errorf("%d watches after the end of the wait", ctx.watches)
+		}
+	})
+}
+
+// As many waiters as a server admits, none of which has a goroutine, get their locks in the order
+// in which they came.
+func TestParkedFiftyThousandAreHandedOverInOrder(t *testing.T) {
+	const locks = 5
+	each := 10_000 // the defaults of Rules
+	if testing.Short() {
+		each = 1000
+	}
+	tab, err := Open(t.Context(), newDiary(), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tab.Close()
+	var first [locks]Grant
+	var came [locks][]int // in each lock, the holders one after the other
+	var over sync.WaitGroup
+	name := func(l int) lock.Name { return lock.Name("many/" + strconv.Itoa(l)) }
+	before := runtime.NumGoroutine()
+	for l := range locks {
+		first[l] = mustAcquire(t, tab, try(name(l)))
+		for n := range each {
+			a := wait(name(l), time.Hour)
+			asked, err := tab.Ask(t.Context(), &a, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if asked.WaitBriefly(t.Context(), time.Nanosecond) {
+				t.Fatal("it has an answer already")
+			}
+			over.Add(1)
+			if !asked.Park(t.Context(), func() {
+				defer over.Done()
+				g, err := asked.Wait(t.Context())
+				if err != nil {
+					t.Errorf("waiter %d: %v", n, err)
+					return
+				}
+				came[l] = append(came[l], n) // only the holder does
+				if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: name(l), LeaseID: g.LeaseID}); err != nil {
+					t.Errorf("release of waiter %d: %v", n, err)
+				}
+			}) {
+				t.Fatal("it was not parked")
+			}
+		}
+	}
+	if more := runtime.NumGoroutine() - before; more > 10 {
+		t.Errorf("%d waiters have %d goroutines", locks*each, more)
+	}
+	for l := range locks {
+		if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: name(l), LeaseID: first[l].LeaseID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	over.Wait()
+	for l := range locks {
+		if len(came[l]) != each || !slices.IsSorted(came[l]) {
+			t.Errorf("lock %d: %d holders, in order: %t", l, len(came[l]), slices.IsSorted(came[l]))
+		}
+	}
 }

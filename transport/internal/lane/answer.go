@@ -309,7 +309,7 @@ func (w *answer) FlushError() error {
 	return w.send()
 }
 
-// Flush is FlushError for those who do not ask.
+// Flush is FlushError without its error, for [http.Flusher].
 func (w *answer) Flush() { _ = w.FlushError() }
 
 // SetReadDeadline sets that of the connection, until the next request.

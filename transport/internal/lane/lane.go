@@ -18,10 +18,10 @@
 // # Invariants
 //
 //   - A byte is consumed only with a whole plain request. Until then the connection can be handed over.
-//   - A connection has one goroutine, or none while an answer is parked. It has a buffer only while bytes of a request have been read that
-//     were not given to the handler.
-//   - An answer leaves in one write, at the latest when the handler returns, and the handler's Flush
-//     returns the error of that write.
+//   - A connection has one goroutine, or none while an answer is parked. It has a buffer only while it has
+//     bytes that were not given to the handler.
+//   - An answer of at most 64 KiB leaves in one write, when the handler flushes it or returns. Flush returns
+//     the error of that write.
 //   - A connection is active, idle or closed, and only one side changes it from idle: the connection
 //     when bytes arrive, or a stop. So a stop closes no connection whose request a handler has.
 //   - Config.ConnState is told of the end of each accepted connection once, whoever owns it.

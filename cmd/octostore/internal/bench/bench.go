@@ -68,7 +68,7 @@ type Config struct {
 	// Peers are the other programs of mode compare, by name. Empty: those that are installed;
 	// "none": no other program.
 	Peers []string
-	alone bool // the steps of the server only
+	alone bool // the memory of mode compare: the steps of the server only, with a token
 	// Version of the server, for the report of mode compare.
 	Version string
 	// Parked is the number of waiters of mode compare whose memory is measured; default 10,000.

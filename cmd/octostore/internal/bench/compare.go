@@ -92,7 +92,7 @@ func (c Config) statusContest() group {
 
 // guards reports whether a server gets a token.
 func (c Config) guards(p serverKind) bool {
-	return p == onVariant && c.Guarded || p == onServer && c.Mode == Compare
+	return p == onVariant && c.Guarded || p == onServer && (c.Mode == Compare || c.alone)
 }
 
 // mostConnections is the largest number of connections with one server.

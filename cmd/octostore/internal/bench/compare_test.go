@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +57,31 @@ func TestCompareMeasuresWhatIsInstalled(t *testing.T) {
 	if report.DiskOverwriteUS <= 0 || report.Machine == nil || report.Time == "" {
 		t.Errorf("the machine is not in the report: %+v", report)
 	}
+	checkNothingIsLeft(t, cfg.Dir)
+}
+
+// The memory of a comparison is that of a server with a token, on which one account has it all.
+func TestCompareMeasuresMemoryWithAToken(t *testing.T) {
+	target, err := openTarget(t.Context(), Config{Mode: Locks, alone: true, Serve: command(t, "server"), Dir: t.TempDir()}, onServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.close()
+	if target.token == "" {
+		t.Error("the server has no token")
+	}
+}
+
+func TestCompareStartsPeersBelowARelativeFolder(t *testing.T) {
+	cfg := quickComparison(t)
+	installRedis(t, "redis")
+	t.Chdir(filepath.Dir(cfg.Dir))
+	cfg.Dir = filepath.Base(cfg.Dir)
+	peer, err := openTarget(t.Context(), cfg.withDefaults(), onRedis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer.close()
 	checkNothingIsLeft(t, cfg.Dir)
 }
 

@@ -79,7 +79,8 @@ func describe(row Row) *workload {
 	case workHandover:
 		return &workload{title: workHandover + ", " + many(row.Waiters, "waiter"), unit: "median latency", latency: true}
 	case workStatus:
-		return &workload{title: "reading a held lock, " + many(row.Connections, "connection"), unit: "operations per second"}
+		title := "reading a held lock beside writers (the ceiling has none), " + many(row.Connections, "connection")
+		return &workload{title: title, unit: "operations per second"}
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type fake struct {
 	chunked     bool // answers have no Content-Length
 	noMetrics   bool
 	endsPages   bool // streams of pages end early
+	guarded     bool // requests without a token are refused
 
 	mu    sync.Mutex
 	token uint64
@@ -34,6 +35,10 @@ type fakeLock struct {
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f.guarded && r.Header.Get("Authorization") == "" {
+		http.Error(w, "who are you?", http.StatusUnauthorized)
+		return
+	}
 	if r.URL.Path == "/metrics" {
 		if f.noMetrics {
 			http.Error(w, "not for you", http.StatusForbidden)

@@ -52,6 +52,9 @@ func (f *fakeRedis) serve(ctx context.Context, args []string) error {
 			return fmt.Errorf("%s is not %s in %q", option, want, args)
 		}
 	}
+	if err := os.Chdir(args[slices.Index(args, "--dir")+1]); err != nil {
+		return err
+	}
 	f.values, f.batons = map[string]string{}, map[string]chan struct{}{}
 	l, err := net.Listen("tcp", "127.0.0.1:"+args[slices.Index(args, "--port")+1])
 	if err != nil {

@@ -119,7 +119,9 @@ func (t *target) start(ctx context.Context, cfg Config, p serverKind) (stop func
 			os.RemoveAll(dir)
 			return nil, err
 		}
-		settings = append(settings, "OCTOSTORE_TOKENS_FILE="+file)
+		// One account has all locks and waiters.
+		settings = append(settings, "OCTOSTORE_TOKENS_FILE="+file,
+			"OCTOSTORE_ACCOUNT_LOCKS=0", "OCTOSTORE_ACCOUNT_WAITERS=0", "OCTOSTORE_ACCOUNT_IN_FLIGHT=0")
 	}
 	if p == onVariant {
 		settings = append(settings, cfg.Variant...)

@@ -63,6 +63,9 @@ func newProcess(dir string, k *kind) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if dir, err = filepath.Abs(dir); err != nil { // the process runs in it
+		return nil, err
+	}
 	p := &process{dir: dir, kind: k}
 	if p.attr, err = attributes(dir, k.notRoot); err != nil {
 		os.RemoveAll(dir)
