@@ -16,9 +16,9 @@ func (x *exchange) reply(status int, contentType []string) {
 }
 
 // deliver writes the successful answer in x.buf, and returns nil only if it has left the
-// process. now is the time at which it was built. net/http buffers a small answer until the handler has returned, so Write says nothing
-// about that; Flush does, and costs no further system call, as nothing is left to flush
-// afterwards.
+// process. now is the time at which it was built. net/http buffers a small answer until the
+// handler has returned, so Write says nothing about that; Flush does, and costs no further system
+// call, as nothing is left to flush afterwards.
 func (x *exchange) deliver(contentType []string, now time.Time) error {
 	if err := x.write(http.StatusOK, contentType, now); err != nil {
 		return err

@@ -80,8 +80,8 @@ func routeTable() []route {
 // noRouteID is the route under which requests are counted that no route answers.
 const noRouteID = "none"
 
-// newRouter fills a router from the table, except for lock routes. Nothing is redirected: a client that follows a
-// redirect would send its POST twice, and curl drops credentials on the way.
+// newRouter fills a router from the table, except for lock routes. Nothing is redirected: a client
+// that follows a redirect would send its POST twice, and curl drops credentials on the way.
 func (a *API) newRouter(on listener) *httprouter.Router {
 	router := &httprouter.Router{NotFound: http.HandlerFunc(a.noRoute)}
 	for i := range a.routes {

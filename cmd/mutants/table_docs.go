@@ -113,6 +113,13 @@ var backupMutants = []mutant{
 		tests:  inWALFile,
 	},
 	{
+		name: "log-written-after-a-rollback", file: "core/store/sqlite/internal/conn/walfile.go",
+		old:    ".used, w.(*walFile).last = 0, false",
+		new:    ".last = false",
+		breaks: "pages of a transaction that was rolled back overwrite the commit of another process",
+		tests:  inWALFile,
+	},
+	{
 		name: "log-sync-failure-ignored", file: "core/store/sqlite/internal/conn/syncdata_linux.go",
 		old:    "return sqlite3.SQLITE_IOERR_FSYNC, true",
 		new:    "return sqlite3.SQLITE_OK, true",

@@ -180,8 +180,8 @@ func (t *Table) ask(c *request) (lock.Reply, error) {
 	return r, r.Err
 }
 
-// giveUp ends the wait for an overdue answer, and puts what the caller is told into c.reply. The loop drops a later answer, and undoes it
-// if it is a grant.
+// giveUp ends the wait for an overdue answer, and puts what the caller is told into c.reply. The
+// loop drops a later answer, and undoes it if it is a grant.
 func (t *Table) giveUp(c *request) {
 	if c.state.CompareAndSwap(asked, givenUp) {
 		c.reply = lock.Reply{Err: lock.ErrOutcomeUnknown}

@@ -68,8 +68,13 @@ func (k *parking) leave(c *request) {
 	p := c.place
 	k.mu.Lock()
 	delete(k.all, p)
+	waking := k.ended
 	k.mu.Unlock()
-	if p.alarm != nil && (!p.alarm.Stop() || !p.stop()) {
+	if p.alarm != nil {
+		silenced, unwatched := p.alarm.Stop(), p.stop()
+		waking = waking || !silenced || !unwatched
+	}
+	if waking {
 		c.crossed = true // a call of wake may be under way
 	}
 }

@@ -150,6 +150,39 @@ func TestParkingIsRefusedAfterTheAnswer(t *testing.T) {
 	})
 }
 
+// watchedContext counts the watches of a context that have not been undone.
+type watchedContext struct {
+	context.Context
+
+	done    chan struct{}
+	watches int
+}
+
+func (c *watchedContext) Done() <-chan struct{} { return c.done }
+
+func (c *watchedContext) AfterFunc(func()) (stop func() bool) {
+	c.watches++
+	return func() bool { c.watches--; return true }
+}
+
+// A context may live longer than a request, which it does not keep then.
+func TestParkedRequestLeavesItsContext(t *testing.T) {
+	inTime(t, Config{}, func(t *testing.T, tab *Table, _ *diary) {
+		mustAcquire(t, tab, try("x"))
+		ctx := &watchedContext{Context: t.Context(), done: make(chan struct{})}
+		told := tab.park(t, ctx, wait("x", time.Second), nil)
+		if ctx.watches != 1 {
+			t.Fatalf("%d watches while it is parked", ctx.watches)
+		}
+		if o := <-told; heldIn(o.err) == nil {
+			t.Error(o.err)
+		}
+		if ctx.watches != 0 {
+			t.Errorf("%d watches after the end of the wait", ctx.watches)
+		}
+	})
+}
+
 // As many waiters as a server admits, none of which has a goroutine, get their locks in the order
 // in which they came.
 func TestParkedFiftyThousandAreHandedOverInOrder(t *testing.T) {

@@ -102,12 +102,14 @@ func TestViewsIndexIsBuiltWhileLocksChange(t *testing.T) {
 	}
 }
 
-func changeOne(vs *views, rng *rand.Rand) {
+// changeOne has a lock acquired, ended or given to another account, and returns its name.
+func changeOne(vs *views, rng *rand.Rand) lock.Name {
 	e := heldView(lock.Name(fmt.Sprintf("n%06d", rng.IntN(4*scanStep))), fmt.Sprint("acct", rng.IntN(3)))
 	if rng.IntN(3) == 0 {
 		e.Lease = nil
 	}
 	show(vs, e)
+	return e.Name
 }
 
 // checkAccounts counts anew what the views keep of accounts.

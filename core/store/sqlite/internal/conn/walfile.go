@@ -62,6 +62,7 @@ func (c *Conn) JoinWALWrites() error {
 		return errNoWAL
 	}
 	joinWrites(c.tls, address)
+	sqlite3.Xsqlite3_rollback_hook(c.tls, c.db, functionPointer(walForget), address)
 	return nil
 }
 
@@ -134,6 +135,15 @@ func walWrite(tls *libc.TLS, file, data uintptr, n int32, offset int64) int32 {
 	return sqlite3.SQLITE_OK
 }
 
+// walForget is called by SQLite after a rollback. What the transaction has not written yet must
+// never be written: without its lock, the place in the log may be that of another connection's
+// commit.
+func walForget(_ *libc.TLS, file uintptr) {
+	if w, open := walFiles.Load(file); open {
+		w.(*walFile).used, w.(*walFile).last = 0, false
+	}
+}
+
 // flush writes the joined bytes. They are forgotten if that fails: the transaction is
 // rolled back then.
 func (w *walFile) flush(tls *libc.TLS) int32 {
@@ -155,6 +165,7 @@ func (w *walFile) write(tls *libc.TLS, data uintptr, n int32, offset int64) int3
 // only beneath.
 func walSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	w := walFileOf(file)
+	w.last = false // a header that was written again is not followed by its page
 	if rc := w.flush(tls); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
