@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,14 +156,14 @@ type watchedContext struct {
 	context.Context
 
 	done    chan struct{}
-	watches int
+	watches atomic.Int32
 }
 
 func (c *watchedContext) Done() <-chan struct{} { return c.done }
 
 func (c *watchedContext) AfterFunc(func()) (stop func() bool) {
-	c.watches++
-	return func() bool { c.watches--; return true }
+	c.watches.Add(1)
+	return func() bool { c.watches.Add(-1); return true }
 }
 
 // A context may live longer than a request, which it does not keep then.
@@ -171,14 +172,14 @@ func TestParkedRequestLeavesItsContext(t *testing.T) {
 		mustAcquire(t, tab, try("x"))
 		ctx := &watchedContext{Context: t.Context(), done: make(chan struct{})}
 		told := tab.park(t, ctx, wait("x", time.Second), nil)
-		if ctx.watches != 1 {
-			t.Fatalf("%d watches while it is parked", ctx.watches)
+		if n := ctx.watches.Load(); n != 1 {
+			t.Fatalf("%d watches while it is parked", n)
 		}
 		if o := <-told; heldIn(o.err) == nil {
 			t.Error(o.err)
 		}
-		if ctx.watches != 0 {
-			t.Errorf("%d watches after the end of the wait", ctx.watches)
+		if n := ctx.watches.Load(); n != 0 {
+			t.Errorf("%d watches after the end of the wait", n)
 		}
 	})
 }
