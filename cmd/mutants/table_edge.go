@@ -35,6 +35,20 @@ var parkMutants = []mutant{
 		tests:  inTable,
 	},
 	{
+		name: "parked-woken-when-used-again", file: "core/table/park.go",
+		old:    "	waking := k.ended\n",
+		new:    "	waking := false\n",
+		breaks: "a stop wakes the next user of a request that was answered just before",
+		tests:  inTable,
+	},
+	{
+		name: "parked-kept-by-its-context", file: "core/table/park.go",
+		old:    "silenced, unwatched := p.alarm.Stop(), p.stop()",
+		new:    "silenced, unwatched := p.alarm.Stop(), true",
+		breaks: "a context keeps the requests that waited with it and whose wait is over",
+		tests:  inTable,
+	},
+	{
 		name: "parked-waits-anew", file: "core/table/acquire.go",
 		old:    "		w.paused, w.c.waited = true, true\n",
 		new:    "		w.paused = true\n",
