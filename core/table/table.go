@@ -235,8 +235,8 @@ func (t *Table) List(q Query) (found []lock.View, next lock.Name) {
 	return t.views.list(q)
 }
 
-// Version returns a number that changes when a view changes: while it stays the same, Get
-// and List return what they returned before.
+// Version returns a number that rises after views have changed. A caller that reads it before
+// Get or List, and calls them again whenever it has risen, misses no change.
 func (t *Table) Version() uint64 { return t.views.version.Load() }
 
 // Stats returns counts and timings since Open.
