@@ -124,8 +124,11 @@ func settle(ctx context.Context, t *target, conns []*wire.Conn) (usage.Usage, er
 	}
 	smallest := first.Heap
 	request := t.request("GET", t.name("settle"), "\r\n")
+	if err := readSome(conns, request, 1); err != nil { // a server closes a connection without a request after 5 s
+		return usage.Usage{}, err
+	}
 	for began := time.Now(); ; {
-		if err := readSome(conns[:min(len(conns), 4)], request); err != nil {
+		if err := readSome(conns[:min(len(conns), 4)], request, 100); err != nil {
 			return usage.Usage{}, err
 		}
 		now, err := t.usage(ctx)
@@ -140,10 +143,11 @@ func settle(ctx context.Context, t *target, conns []*wire.Conn) (usage.Usage, er
 	}
 }
 
-func readSome(conns []*wire.Conn, request []byte) error {
+// readSome sends the request some times over each connection.
+func readSome(conns []*wire.Conn, request []byte, times int) error {
 	errs := make([]error, len(conns))
 	forEachConn(conns, func(i int, c *wire.Conn) {
-		for n := 0; n < 100 && errs[i] == nil; n++ {
+		for n := 0; n < times && errs[i] == nil; n++ {
 			_, errs[i] = c.Exchange(request)
 		}
 	})

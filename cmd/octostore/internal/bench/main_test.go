@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 func serveFakeUntilStopped() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	server := httptest.NewServer(&fake{guarded: os.Getenv("OCTOSTORE_TOKENS_FILE") != ""})
+	server := httptest.NewServer(&fake{guarded: os.Getenv("OCTOSTORE_TOKENS_FILE") != "none"})
 	log := json.NewEncoder(os.Stderr)
 	log.Encode(map[string]string{"msg": "starting", "db": os.Getenv("OCTOSTORE_DB")})
 	log.Encode(map[string]string{"msg": "listening", "addr": server.Listener.Addr().String()})
