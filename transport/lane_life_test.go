@@ -340,8 +340,9 @@ func TestLaneAnswersBeforeAHalfClose(t *testing.T) {
 	ws := newTwins(t, false, byLane.serve)
 	ws[0].closes, ws[1].closes = true, true
 	scripts := corpus()
+	unescape := strings.NewReplacer("%61", "a", "%63", "c")
 	for name, s := range scripts {
-		if strings.Contains(strings.Join(s, ""), "acquire") || strings.Contains(name, " of ") {
+		if strings.Contains(unescape.Replace(strings.Join(s, "")), "acquire") || strings.Contains(name, " of ") {
 			delete(scripts, name) // a grant may be on its way when its client leaves
 		}
 	}
