@@ -288,8 +288,8 @@ var priorityMutants = []mutant{
 	},
 	{
 		name: "priority-wrong-class-granted", file: "core/lock/queue.go",
-		old:    "	for _, line := range q {\n		if w := line.first(); w != nil {",
-		new:    "	for _, line := range slices.Backward(q[:]) {\n		if w := line.first(); w != nil {",
+		old:    "	for _, line := range q.lines {\n		if w := line.first(); w != nil {",
+		new:    "	for _, line := range slices.Backward(q.lines[:]) {\n		if w := line.first(); w != nil {",
 		breaks: "a free lock goes to the last class",
 		tests:  inLock,
 	},
@@ -302,8 +302,8 @@ var priorityMutants = []mutant{
 	},
 	{
 		name: "priority-place-within-the-class", file: "core/lock/queue.go",
-		old:    "return ahead + q[",
-		new:    "return q[",
+		old:    "return ahead + q.lines[",
+		new:    "return q.lines[",
 		breaks: "a refused waiter is told a place as if no other class was served before",
 		tests:  inLock,
 	},
@@ -313,6 +313,13 @@ var priorityMutants = []mutant{
 		new:    "from := min(skip, len(line))",
 		breaks: "a later page of a queue leaves waiters out",
 		tests:  inLock,
+	},
+	{
+		name: "queue-shown-as-before", file: "core/lock/request.go",
+		old:    " && w.KeptUntil.Equal(other.KeptUntil)",
+		new:    "",
+		breaks: "a status shows that the client of a waiter is present after it has left",
+		tests:  []string{"-run=TestQueueShows ./core/lock"},
 	},
 	{
 		name: "priority-starves-for-ever", file: "core/lock/waiter.go",

@@ -251,7 +251,7 @@ func (m *Machine) Changes(changes []Change, from, most, limit int) []Change {
 	for _, e := range dirty[:min(most, len(dirty))] {
 		changes = append(changes, Change{
 			Slot: &e.Slot, now: e.held,
-			Waiters: e.queue.len(), Queue: e.queue.page(0, limit), WaitingSince: e.queue.longest(),
+			Waiters: e.queue.len(), Queue: e.queue.firstPage(limit), WaitingSince: e.queue.longest(),
 		})
 	}
 	return changes

@@ -49,6 +49,50 @@ func TestQueuePagesAreOfOneOrder(t *testing.T) {
 	}
 }
 
+// TestQueueShowsWhatHasChangedInItsFirstPage changes a queue in every way that its first page shows,
+// and in one that it does not show.
+func TestQueueShowsWhatHasChangedInItsFirstPage(t *testing.T) {
+	const limit = 2
+	q, order := new(queue), uint64(0)
+	join := func(class Priority) *waiter {
+		order++
+		w := &waiter{order: order, class: class, request: &Acquisition{Holder: fmt.Sprint(order)}, state: listening}
+		q.insert(w)
+		return w
+	}
+	first, second := join(Normal), (*waiter)(nil)
+	steps := []struct {
+		what   string
+		change func()
+		shared bool // the page need not be made again
+	}{
+		{"nothing", func() {}, true},
+		{"one more on the page", func() { second = join(Normal) }, false},
+		{"one behind the page", func() { join(Normal) }, true},
+		{"a newer request of the same attempt", func() { second.request = &Acquisition{Holder: "again"} }, false},
+		{"an account", func() { second.request = &Acquisition{Holder: "again", Origin: Origin{Actor: Actor{Account: "a"}}} }, false},
+		{"a reason", func() { second.request = &Acquisition{Holder: "again", Reason: "why"} }, false},
+		{"metadata", func() { second.request = &Acquisition{Metadata: map[string]string{"a": "b"}} }, false},
+		{"none any more", func() { second.request = &Acquisition{} }, false},
+		{"a later start", func() { second.since = time.Unix(1, 0) }, false},
+		{"an absent client", func() { second.state, second.due.at = absent, time.Unix(2, 0) }, false},
+		{"one before the others", func() { join(Front) }, false},
+		{"the first left", func() { q.remove(first) }, false},
+	}
+	before := q.firstPage(limit)
+	for _, s := range steps {
+		s.change()
+		page := q.firstPage(limit)
+		if want := q.page(0, limit); fmt.Sprint(page) != fmt.Sprint(want) {
+			t.Errorf("after %s: %v, want %v", s.what, page, want)
+		}
+		if shared := &page[0] == &before[0]; shared != s.shared {
+			t.Errorf("after %s: the page of before: %t, want %t", s.what, shared, s.shared)
+		}
+		before = page
+	}
+}
+
 func TestPriorityHasAWord(t *testing.T) {
 	if got := fmt.Sprint(Priorities(), Priority(0)); got != "[front normal back] normal" {
 		t.Errorf("got %s", got)
@@ -77,7 +121,7 @@ func BenchmarkJoinByPriority(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				p := Priorities()[i%PriorityCount]
 				join(p)
-				m.remove(e.queue[p.class()][0])
+				m.remove(e.queue.lines[p.class()][0])
 			}
 		})
 	}

@@ -50,14 +50,17 @@ type waitStarts struct {
 
 // queue holds the waiters of one name, class by class in the order in which they are
 // served. A nil queue is empty: it is allocated for the first waiter.
-type queue [PriorityCount]fifo
+type queue struct {
+	lines [PriorityCount]fifo
+	shown []Waiting // what firstPage has returned last
+}
 
 // len returns how many wait, of all classes.
 func (q *queue) len() int {
 	if q == nil {
 		return 0
 	}
-	return len(q[0]) + len(q[1]) + len(q[2])
+	return len(q.lines[0]) + len(q.lines[1]) + len(q.lines[2])
 }
 
 // all returns the waiters in the order in which they would be served. The queue must not
@@ -67,7 +70,7 @@ func (q *queue) all() iter.Seq[*waiter] {
 		if q == nil {
 			return
 		}
-		for _, line := range q {
+		for _, line := range q.lines {
 			for _, w := range line {
 				if !yield(w) {
 					return
@@ -78,22 +81,22 @@ func (q *queue) all() iter.Seq[*waiter] {
 }
 
 func (q *queue) insert(w *waiter) {
-	line := &q[w.class.class()]
+	line := &q.lines[w.class.class()]
 	*line = line.insert(w)
 }
 
 func (q *queue) remove(w *waiter) {
-	line := &q[w.class.class()]
+	line := &q.lines[w.class.class()]
 	*line = line.remove(w)
 }
 
 // position is the place of w, from 1, counted as they would be served.
 func (q *queue) position(w *waiter) int {
 	ahead := 0
-	for _, line := range q[:w.class.class()] {
+	for _, line := range q.lines[:w.class.class()] {
 		ahead += len(line)
 	}
-	return ahead + q[w.class.class()].position(w)
+	return ahead + q.lines[w.class.class()].position(w)
 }
 
 // first returns the first waiter a free lock may go to, or nil.
@@ -101,7 +104,7 @@ func (q *queue) first() *waiter {
 	if q == nil {
 		return nil
 	}
-	for _, line := range q {
+	for _, line := range q.lines {
 		if w := line.first(); w != nil {
 			return w
 		}
@@ -115,7 +118,7 @@ func (q *queue) longest() (since time.Time) {
 	if q == nil {
 		return since
 	}
-	for _, line := range q {
+	for _, line := range q.lines {
 		if len(line) > 0 && (since.IsZero() || line[0].since.Before(since)) {
 			since = line[0].since
 		}
@@ -131,7 +134,7 @@ func (q *queue) page(skip, limit int) []Waiting {
 	}
 	page := make([]Waiting, 0, n)
 	ahead := 0
-	for _, line := range q {
+	for _, line := range q.lines {
 		from := min(max(skip-ahead, 0), len(line))
 		for i, w := range line[from:min(len(line), from+n-len(page))] {
 			page = append(page, w.shown(ahead+from+i+1))
@@ -139,6 +142,36 @@ func (q *queue) page(skip, limit int) []Waiting {
 		ahead += len(line)
 	}
 	return page
+}
+
+// firstPage is page(0, limit), and the same slice as the last time as long as nothing in it has
+// changed: most waiters join behind it.
+func (q *queue) firstPage(limit int) []Waiting {
+	switch {
+	case q == nil:
+		return nil
+	case !q.showsFirst(limit):
+		q.shown = q.page(0, limit)
+	}
+	return q.shown
+}
+
+// showsFirst reports whether what was shown last is the first page.
+func (q *queue) showsFirst(limit int) bool {
+	if len(q.shown) != min(q.len(), limit) {
+		return false
+	}
+	i := 0
+	for w := range q.all() {
+		if i == len(q.shown) {
+			break
+		}
+		if now := w.shown(i + 1); !now.equals(&q.shown[i]) {
+			return false
+		}
+		i++
+	}
+	return true
 }
 
 // fifo holds the waiters of one class in the order they came.

@@ -93,6 +93,14 @@ type Waiting struct {
 	KeptUntil time.Time
 }
 
+// equals reports whether two places are shown alike. Those with metadata never are: they need not be
+// compared.
+func (w *Waiting) equals(other *Waiting) bool {
+	return w.Position == other.Position && w.Priority == other.Priority && w.Account == other.Account &&
+		w.Holder == other.Holder && w.Reason == other.Reason && w.Metadata == nil && other.Metadata == nil &&
+		w.Since.Equal(other.Since) && w.KeptUntil.Equal(other.KeptUntil)
+}
+
 // View is the committed state of one name.
 type View struct {
 	Name    Name

@@ -149,6 +149,7 @@ func (w *waitForAnswer) begin(most time.Duration) {
 	c, wait := w.c, w.c.Acquire.Wait
 	if c.place != nil {
 		w.t.parking.leave(c)
+		w.t.requests.takeTimer(c)
 	}
 	if c.waited {
 		wait = time.Until(c.At.Add(wait))

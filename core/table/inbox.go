@@ -16,7 +16,7 @@ type request struct {
 	state   atomic.Int32
 	replies chan *lock.Turn // a call; or nil: the answer is there, in reply
 	reply   lock.Reply      // of the loop, until nil has come from replies
-	timer   *time.Timer     // the caller's own
+	timer   *time.Timer     // the caller's own; nil while it is parked
 	recheck Recheck         // the caller's own: what to do when it is called; nil: it is never called
 	crossed bool            // the caller's own: something may still be on its way to the loop
 
@@ -49,17 +49,37 @@ func newRequest(do lock.Verb, name lock.Name, origin lock.Origin) *request {
 
 // requests is a pool of requests with their channel and timer. Each table has its own,
 // because timers and channels of a synctest bubble must stay in it.
-type requests struct{ pool sync.Pool }
+type requests struct {
+	pool   sync.Pool
+	timers sync.Pool // of requests that are parked
+}
 
 func (rs *requests) get(do lock.Verb, name lock.Name, origin lock.Origin) *request {
 	r, _ := rs.pool.Get().(*request)
 	if r == nil {
 		r = newRequest(do, name, origin)
-		r.timer = time.NewTimer(time.Hour)
+		rs.takeTimer(r)
 		return r
 	}
 	r.Verb, r.Name, r.Origin, r.Caller = do, name, origin, r
 	return r
+}
+
+// takeTimer makes sure that a request has a timer.
+func (rs *requests) takeTimer(r *request) {
+	if r.timer != nil {
+		return
+	}
+	if r.timer, _ = rs.timers.Get().(*time.Timer); r.timer == nil {
+		r.timer = time.NewTimer(time.Hour)
+	}
+}
+
+// leaveTimer gives the timer of a request to others.
+func (rs *requests) leaveTimer(r *request) {
+	r.timer.Stop() // nothing comes from its channel any more
+	rs.timers.Put(r.timer)
+	r.timer = nil
 }
 
 // put returns a request to the pool after its answer was received. A request that was

@@ -38,6 +38,7 @@ func (a Asked) WaitBriefly(ctx context.Context, most time.Duration) bool {
 func (a Asked) Park(ctx context.Context, resume func()) bool {
 	t, c := a.table, a.request
 	c.place = &parked{request: c, resume: resume}
+	t.requests.leaveTimer(c)
 	if !t.parking.add(c.place) {
 		return false
 	}
