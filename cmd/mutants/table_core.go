@@ -158,6 +158,20 @@ var keyMutants = []mutant{
 // loopMutants break the loop around the machine.
 var loopMutants = []mutant{
 	{
+		name: "gather-for-a-few", file: "core/table/gather.go",
+		old:    "wanted < gatherLeast || ",
+		new:    "",
+		breaks: "a caller alone waits for others",
+		tests:  inTable,
+	},
+	{
+		name: "gather-keeps-its-number", file: "core/table/inbox.go",
+		old:    "b.awaited = reused(b.commands), reused(b.leaving), 0",
+		new:    "_ = reused(b.commands), reused(b.leaving), 0",
+		breaks: "after a wait for a crowd a single command wakes nobody",
+		tests:  inTable,
+	},
+	{
 		name: "full-door-open", file: "core/table/loop.go",
 		old:    "		t.full.Store(true)\n",
 		new:    "",
