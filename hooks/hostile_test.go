@@ -125,7 +125,12 @@ func TestLogIsNotFloodedByABrokenPolicy(t *testing.T) {
 		t.Errorf("%d calls made %d lines, want 1", calls, n)
 	}
 	host.Close()
-	if !strings.Contains(log.String(), fmt.Sprintf("times=%d", failuresToOpen-1)) || strings.Count(log.String(), "breaker is open") != 1 {
+	// A slow machine may let the breaker try the policy again meanwhile.
+	var times int
+	if _, said, ok := strings.Cut(log.String(), "times="); ok {
+		_, _ = fmt.Sscan(said, &times)
+	}
+	if times < failuresToOpen-1 || times > calls/10 || strings.Count(log.String(), "breaker is open") != 1 {
 		t.Errorf("it is not said how often, or that it is not called any more:\n%s", &log)
 	}
 }

@@ -66,6 +66,13 @@ var batchMutants = []mutant{
 		tests:  inLock,
 	},
 	{
+		name: "delivery-of-an-ended-lease-forgotten", file: "core/lock/undo.go",
+		old:    "	if news || w.entry.inBatch > 0 {",
+		new:    "	if news {",
+		breaks: "a grant that nobody got keeps its lock for its ttl if its undo and a break were refused together",
+		tests:  inLock,
+	},
+	{
 		name: "refused-undo-forgotten", file: "core/lock/batch.go",
 		old:    "		m.keepDelivery(w)\n",
 		new:    "		_ = w\n",
@@ -157,6 +164,20 @@ var keyMutants = []mutant{
 
 // loopMutants break the loop around the machine.
 var loopMutants = []mutant{
+	{
+		name: "gather-for-a-few", file: "core/table/gather.go",
+		old:    "wanted < gatherLeast || ",
+		new:    "",
+		breaks: "a caller alone waits for others",
+		tests:  inTable,
+	},
+	{
+		name: "gather-keeps-its-number", file: "core/table/inbox.go",
+		old:    "b.awaited = reused(b.commands), reused(b.leaving), 0",
+		new:    "_ = reused(b.commands), reused(b.leaving), 0",
+		breaks: "after a wait for a crowd a single command wakes nobody",
+		tests:  inTable,
+	},
 	{
 		name: "full-door-open", file: "core/table/loop.go",
 		old:    "		t.full.Store(true)\n",
@@ -405,7 +426,7 @@ var confirmMutants = []mutant{
 	},
 	{
 		name: "refused-proof-forgotten", file: "core/lock/holder.go",
-		old:    "	if e.held.answers != hasArrived && c.Acquire == nil {",
+		old:    "	if c.Acquire == nil {",
 		new:    "	if false {",
 		breaks: "a renewal refused for lack of space forgets that the answer had arrived",
 		tests:  inLock,

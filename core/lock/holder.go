@@ -10,11 +10,11 @@ func (m *Machine) liveLease(c *Command) *entry {
 		return nil
 	}
 	m.settle(e)
+	if c.Acquire == nil {
+		m.note(delivery{entry: e, token: c.Token, arrived: true, account: c.Origin.Actor.Account})
+	}
 	if e.held == nil || e.held.token != c.Token || e.held.account != c.Origin.Actor.Account {
 		return nil
-	}
-	if e.held.answers != hasArrived && c.Acquire == nil {
-		m.batch.deliveries = append(m.batch.deliveries, delivery{entry: e, token: c.Token, arrived: true})
 	}
 	return e
 }

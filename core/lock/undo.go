@@ -26,11 +26,11 @@ func (m *Machine) undo(c *Command) {
 		return
 	}
 	m.settle(e)
+	lost := delivery{entry: e, token: c.Token}
+	m.note(lost)
 	if e.held == nil || e.held.token != c.Token {
 		return
 	}
-	lost := delivery{entry: e, token: c.Token}
-	m.batch.deliveries = append(m.batch.deliveries, lost)
 	m.setHeld(e, lost.after(m.now.Add(grace)), nil)
 	if h := e.held; h.undelivered() && h.attempt == nil {
 		m.end(e, Undone, &byTime)
@@ -43,6 +43,17 @@ type delivery struct {
 	entry   *entry
 	token   Token
 	arrived bool
+	account string // that the answer arrived at
+}
+
+// note keeps a delivery for the case that the batch is refused. The lease may be one that the
+// batch has ended, which it then has not.
+func (m *Machine) note(w delivery) {
+	h := w.entry.held
+	news := h != nil && h.token == w.token && !(w.arrived && h.answers == hasArrived)
+	if news || w.entry.inBatch > 0 {
+		m.batch.deliveries = append(m.batch.deliveries, w)
+	}
 }
 
 // after is the lease once the delivery is known; undoAt is for a lease that no client can
@@ -67,7 +78,7 @@ func (w delivery) after(undoAt time.Time) *held {
 // the lease again.
 func (m *Machine) keepDelivery(w delivery) {
 	e := w.entry
-	if e.held == nil || e.held.token != w.token {
+	if e.held == nil || e.held.token != w.token || w.arrived && e.held.account != w.account {
 		return
 	}
 	undoAt := m.retryAt

@@ -101,6 +101,7 @@ type inbox struct {
 	commands []*lock.Command
 	leaving  []lock.Departure
 	closed   bool
+	awaited  int           // put rings only if there are so many commands
 	wake     chan struct{} // holds one token if there may be something new
 }
 
@@ -115,9 +116,29 @@ func (b *inbox) put(c *lock.Command) error {
 	}
 	c.At = time.Now()
 	b.commands = append(b.commands, c)
+	enough := len(b.commands) >= b.awaited
 	b.mu.Unlock()
-	b.ring()
+	if enough {
+		b.ring()
+	}
 	return nil
+}
+
+// await reports whether to wait for a ring, because fewer commands are there than wanted.
+// Until the next take only these ring: the command that makes up the number, a departure,
+// and the end.
+func (b *inbox) await(wanted int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.commands) >= wanted || len(b.leaving) > 0 || b.closed {
+		return false
+	}
+	select {
+	case <-b.wake: // for what the next take sees anyway
+	default:
+	}
+	b.awaited = wanted
+	return true
 }
 
 func (b *inbox) leave(l lock.Departure) {
@@ -141,7 +162,7 @@ func (b *inbox) take(commands []*lock.Command, left []lock.Departure) ([]*lock.C
 	defer b.mu.Unlock()
 	commands = append(commands, b.commands...)
 	left = append(left, b.leaving...)
-	b.commands, b.leaving = reused(b.commands), reused(b.leaving)
+	b.commands, b.leaving, b.awaited = reused(b.commands), reused(b.leaving), 0
 	return commands, left, time.Now(), b.closed
 }
 

@@ -15,6 +15,7 @@ func (t *Table) loop() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
+		t.gather(timer)
 		closed := t.nextBatch()
 		if err := t.Err(); errors.Is(err, lock.ErrDeposed) {
 			t.shut(lock.ErrDeposed)
@@ -52,6 +53,7 @@ func (t *Table) rest(timer *time.Timer) {
 func (t *Table) nextBatch() (closed bool) {
 	var at time.Time
 	t.pending, t.left, at, closed = t.inbox.take(t.pending, t.left)
+	t.crowd.took(len(t.pending))
 	t.dropGivenUp()
 	t.m.Feed(at, t.left, t.pending)
 	for name, more := t.m.Next(); more; name, more = t.m.Next() {

@@ -38,6 +38,7 @@ type Table struct {
 	ids   *leaseIDs
 	views views
 	inbox *inbox
+	crowd crowd // of the loop
 
 	requests requests
 	parking  parking
