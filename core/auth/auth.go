@@ -154,14 +154,14 @@ func (p Principal) OnEnd(f func()) (stop func() bool) {
 	if p.life == nil {
 		return func() bool { return true }
 	}
-	stop = context.AfterFunc(p.life.ctx, f)
+	unwatch := context.AfterFunc(p.life.ctx, f)
 	until := p.life.until.Load()
 	if until == 0 {
-		return stop
+		return unwatch
 	}
 	timer := time.AfterFunc(time.Until(time.Unix(0, until)), f)
 	return func() bool {
-		silenced, unwatched := timer.Stop(), stop()
+		silenced, unwatched := timer.Stop(), unwatch()
 		return silenced && unwatched
 	}
 }
