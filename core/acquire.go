@@ -44,7 +44,12 @@ func (a *Asked) WaitBriefly(ctx context.Context, most time.Duration) (answered b
 
 // Park lets a request wait without a goroutine after WaitBriefly has returned false, see
 // [table.Asked.Park].
-func (a *Asked) Park(ctx context.Context, resume func()) bool { return a.table.Park(ctx, resume) }
+func (a *Asked) Park(watch func(wake func()) (stop func() bool), resume func()) bool {
+	return a.table.Park(watch, resume)
+}
+
+// Unpark ends that, see [table.Asked.Unpark].
+func (a *Asked) Unpark() (answering bool) { return a.table.Unpark() }
 
 // Wait is the second half of [Service.Acquire], for the same principal.
 func (a *Asked) Wait(ctx context.Context, p *auth.Principal) (table.Grant, error) {

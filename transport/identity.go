@@ -139,7 +139,7 @@ func (x *exchange) endWithToken() (release func()) { return x.endEarly(conn.Watc
 
 // endEarly is endWithToken for a connection that is watched after the given time.
 func (x *exchange) endEarly(watchAfter time.Duration) (release func()) {
-	ctx, end := x.principal.Within(x.r.Context())
+	ctx, end := x.principal.Within(x.clientContext())
 	x.ctx = ctx
 	own := x.ownConnection()
 	if own == nil {

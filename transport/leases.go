@@ -58,6 +58,7 @@ type waiting struct {
 	most    time.Duration
 	text    bool   // the answer is to be text
 	release func() // ends the context; nil: there is nothing to end
+	left    bool   // the client has left while the exchange was parked
 
 	// In place of the request, see forgetRequest.
 	client    context.Context // ends when the client leaves
@@ -102,23 +103,67 @@ type parker interface {
 // then parked is true, and the exchange belongs to resume.
 func (x *exchange) awaitGrant() (parked bool) {
 	w := &x.waiting
-	if w.most > 0 && !w.asked.WaitBriefly(x.context(), conn.WatchDelay) {
-		x.prepareWait()
-		if p, can := x.w.(parker); can && w.asked.Park(x.context(), x.resume) {
+	if w.most > 0 && !x.waitBriefly() {
+		x.leaveWorkspace()
+		x.forgetRequest()
+		switch p, can := x.w.(parker); {
+		case !can:
+			x.endWait()
+		case w.asked.Park(x.watchParked, x.resume):
 			p.Park()
 			return true
+		default:
+			x.unpark()
 		}
 	}
 	x.takeGrant()
 	return false
 }
 
-// prepareWait has the end of the token and of the connection end a long wait, and lets go of what
-// is not needed meanwhile.
-func (x *exchange) prepareWait() {
-	x.waiting.release = x.endEarly(0)
-	x.leaveWorkspace()
-	x.forgetRequest()
+// mostBrief is how many requests wait briefly at a time. Each has a stack, and once there are more,
+// most of them wait for longer anyway.
+const mostBrief = 256
+
+// waitBriefly waits for as long as it is not worth while to park.
+func (x *exchange) waitBriefly() (answered bool) {
+	most := conn.WatchDelay
+	if x.api.brief.Add(1) > mostBrief {
+		most = time.Nanosecond
+	}
+	defer x.api.brief.Add(-1)
+	return x.waiting.asked.WaitBriefly(x.context(), most)
+}
+
+// endWait has the end of the token and of the connection end a long wait.
+func (x *exchange) endWait() { x.waiting.release = x.endEarly(0) }
+
+// watchParked is endWait while the exchange is parked, with less memory. Like all that wakes a parked
+// request, wake is not to be called by the goroutine that notices the end.
+func (x *exchange) watchParked(wake func()) (stop func() bool) {
+	ends := [...]func() bool{context.AfterFunc(x.clientContext(), wake), x.principal.OnEnd(wake), nil}
+	if own := x.ownConnection(); own != nil {
+		ends[2] = x.api.hangups.Watch(own, func() { go wake() }, 0)
+	}
+	return func() bool {
+		silent := ends[0]()
+		silent = ends[1]() && silent
+		x.waiting.left = ends[2] != nil && !ends[2]()
+		return silent && !x.waiting.left
+	}
+}
+
+// unpark ends the parking. If the client has left, so has the context; else it is watched again, unless
+// there is an answer.
+func (x *exchange) unpark() {
+	answering := x.waiting.asked.Unpark()
+	switch {
+	case x.waiting.left:
+		ctx, end := context.WithCancel(x.clientContext())
+		end()
+		x.ctx = ctx
+	case !answering:
+		x.endWait()
+	}
 }
 
 // resume goes on with an exchange that was parked.
@@ -126,6 +171,7 @@ func (x *exchange) resume() { x.w.(parker).Resume(x.goOn) }
 
 func (x *exchange) goOn() {
 	defer func() { x.finish(recover()) }()
+	x.unpark()
 	x.takeGrant()
 }
 

@@ -29,6 +29,7 @@ import (
 	"net/url"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -155,6 +156,7 @@ type API struct {
 	recorder         *activity.Recorder
 	hub              live.Hub // of live streams, which count as watches
 	hangups          conn.Hangups
+	brief            atomic.Int32 // requests in waitBriefly
 }
 
 // New returns the API of a service. The caller closes what is in the configuration, after

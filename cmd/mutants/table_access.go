@@ -81,8 +81,8 @@ var accessMutants = []mutant{
 	},
 	{
 		name: "waiters-outlive-their-token", file: "transport/leases.go",
-		old:    "	x.waiting.release = x.endEarly(0)\n",
-		new:    "",
+		old:    ", x.principal.OnEnd(wake), nil}",
+		new:    ", func() bool { return true }, nil}",
 		breaks: "a waiter with a revoked token waits on",
 		tests:  inTransport,
 	},

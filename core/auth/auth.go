@@ -148,6 +148,24 @@ func (p Principal) Within(ctx context.Context) (_ context.Context, cancel contex
 	return ctx, func() { stop(); done(); end(context.Canceled) }
 }
 
+// OnEnd has f called, in a goroutine of its own, when [Principal.Err] stops returning nil, or about
+// then. The caller calls stop, which returns false if f has been called, or may be still.
+func (p Principal) OnEnd(f func()) (stop func() bool) {
+	if p.life == nil {
+		return func() bool { return true }
+	}
+	stop = context.AfterFunc(p.life.ctx, f)
+	until := p.life.until.Load()
+	if until == 0 {
+		return stop
+	}
+	timer := time.AfterFunc(time.Until(time.Unix(0, until)), f)
+	return func() bool {
+		silenced, unwatched := timer.Stop(), stop()
+		return silenced && unwatched
+	}
+}
+
 // life is the lifetime of a token, or of access without tokens.
 type life struct {
 	ctx   context.Context // ends with a cause

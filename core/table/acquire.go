@@ -147,10 +147,6 @@ func (t *Table) await(ctx context.Context, c *request, most time.Duration) (answ
 //go:noinline
 func (w *waitForAnswer) begin(most time.Duration) {
 	c, wait := w.c, w.c.Acquire.Wait
-	if c.place != nil {
-		w.t.parking.leave(c)
-		w.t.requests.takeTimer(c)
-	}
 	if c.waited {
 		wait = time.Until(c.At.Add(wait))
 	}

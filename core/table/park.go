@@ -11,7 +11,7 @@ type parked struct {
 	request *request
 	resume  func()
 	alarm   *time.Timer // for the end of the wait
-	stop    func() bool // undoes the watch of the context
+	stop    func() bool // of the caller's watch
 }
 
 // happened stands where a parked request would, once there is something for it to do.
@@ -32,10 +32,13 @@ func (a Asked) WaitBriefly(ctx context.Context, most time.Duration) bool {
 }
 
 // Park lets a request wait without a goroutine. It has resume called once, in a goroutine of its
-// own, as soon as there is something to do: there is an answer or a call, the wait is over, or ctx
-// has ended. Then the caller calls [Asked.Wait], with the same context. Park returns false if that
-// has happened already: resume is not called, and the caller calls Wait at once.
-func (a Asked) Park(ctx context.Context, resume func()) bool {
+// own, as soon as there is something to do: there is an answer or a call, the wait is over, or wake
+// was called. Then the caller calls [Asked.Unpark] and [Asked.Wait]. Park returns false if that has
+// happened already: resume is not called, and the caller goes on at once.
+//
+// Park calls watch, which has wake called, in a goroutine of its own, when the client stops waiting.
+// Unpark calls stop, which undoes that and returns false if wake has been called, or may be still.
+func (a Asked) Park(watch func(wake func()) (stop func() bool), resume func()) bool {
 	t, c := a.table, a.request
 	c.place = &parked{request: c, resume: resume}
 	t.requests.leaveTimer(c)
@@ -43,8 +46,16 @@ func (a Asked) Park(ctx context.Context, resume func()) bool {
 		return false
 	}
 	c.place.alarm = time.AfterFunc(time.Until(c.At.Add(c.Acquire.Wait)), c.wake)
-	c.place.stop = context.AfterFunc(ctx, c.wake)
+	c.place.stop = watch(c.wake)
 	return c.parked.CompareAndSwap(nil, c.place)
+}
+
+// Unpark ends the parking of a request that is resumed, or was not parked after all. It reports
+// whether the answer is there or about to be: then Wait does not wait for anything else.
+func (a Asked) Unpark() (answering bool) {
+	a.table.parking.leave(a.request)
+	a.table.requests.takeTimer(a.request)
+	return a.request.state.Load() == answered
 }
 
 // wake resumes the request if it is parked. It may be called by anybody at any time while the
@@ -64,9 +75,10 @@ func (c *request) happens() *parked {
 	return nil
 }
 
-// leave ends the parking of a request that is resumed, or was not parked after all.
+// leave undoes what Park has done.
 func (k *parking) leave(c *request) {
 	p := c.place
+	c.place = nil
 	k.mu.Lock()
 	delete(k.all, p)
 	waking := k.ended

@@ -17,13 +17,14 @@ func TestParkedRequestThatAStopWakesIsNotUsedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if asked.WaitBriefly(t.Context(), time.Millisecond) || !asked.Park(t.Context(), func() {}) {
+		if asked.WaitBriefly(t.Context(), time.Millisecond) || !asked.Park(watching(t.Context()), func() {}) {
 			t.Fatal("it was not parked")
 		}
 		if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
 			t.Fatal(err)
 		}
 		tab.parking.end()
+		asked.Unpark()
 		if _, err := asked.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}

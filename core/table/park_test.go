@@ -27,13 +27,19 @@ func (tab *Table) park(t *testing.T, ctx context.Context, a lock.Acquisition, re
 	}
 	told := make(chan outcome, 2)
 	resumed := func() {
+		asked.Unpark()
 		g, err := asked.Wait(ctx)
 		told <- outcome{g: g, err: err, at: time.Now()}
 	}
-	if !asked.Park(ctx, resumed) {
+	if !asked.Park(watching(ctx), resumed) {
 		t.Fatal("it was not parked")
 	}
 	return told
+}
+
+// watching is a watch for Park that calls wake at the end of ctx.
+func watching(ctx context.Context) func(wake func()) (stop func() bool) {
+	return func(wake func()) (stop func() bool) { return context.AfterFunc(ctx, wake) }
 }
 
 // Whatever happens to a parked request resumes it, once.
@@ -139,8 +145,11 @@ func TestParkingIsRefusedAfterTheAnswer(t *testing.T) {
 		if _, err := tab.Release(t.Context(), lock.ReleaseRequest{Origin: me, Name: "x", LeaseID: g.LeaseID}); err != nil {
 			t.Fatal(err)
 		}
-		if asked.Park(t.Context(), func() { t.Error("it was resumed") }) {
+		if asked.Park(watching(t.Context()), func() { t.Error("it was resumed") }) {
 			t.Fatal("it was parked")
+		}
+		if !asked.Unpark() {
+			t.Error("the answer is there")
 		}
 		if _, err := asked.Wait(t.Context()); err != nil {
 			t.Error(err)
@@ -214,8 +223,9 @@ func TestParkedFiftyThousandAreHandedOverInOrder(t *testing.T) {
 				t.Fatal("it has an answer already")
 			}
 			over.Add(1)
-			if !asked.Park(t.Context(), func() {
+			if !asked.Park(watching(t.Context()), func() {
 				defer over.Done()
+				asked.Unpark()
 				g, err := asked.Wait(t.Context())
 				if err != nil {
 					t.Errorf("waiter %d: %v", n, err)

@@ -44,19 +44,20 @@ type watchedConn struct {
 	// Guarded by the mutex of Hangups.
 	id   uint64 // 0: not watched yet
 	done bool
+	left bool // gone was called
 }
 
 // Watch calls gone, from some time on, when the client of a connection has left, or has sent too many bytes to tell.
-// The caller calls stop; after that gone is not called for later events of the connection, but a
-// call under way may go on. gone may be called more than once, and concurrently.
-func (h *Hangups) Watch(conn *net.TCPConn, gone context.CancelFunc, after time.Duration) (stop func()) {
+// The caller calls stop, which returns false if gone has been called; after that gone is not called for later events
+// of the connection, but a call under way may go on. gone may be called more than once, and concurrently.
+func (h *Hangups) Watch(conn *net.TCPConn, gone context.CancelFunc, after time.Duration) (stop func() bool) {
 	w := &watchedConn{conn: conn, gone: gone}
 	if after > 0 {
 		w.timer = time.AfterFunc(after, func() { h.add(w) })
 	} else {
 		h.add(w)
 	}
-	return func() { h.remove(w) }
+	return func() bool { return h.remove(w) }
 }
 
 func (h *Hangups) add(w *watchedConn) {
@@ -93,7 +94,8 @@ func (h *Hangups) open() bool {
 	return true
 }
 
-func (h *Hangups) remove(w *watchedConn) {
+// remove ends a watch, and reports whether the client was there until then.
+func (h *Hangups) remove(w *watchedConn) (stayed bool) {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
@@ -101,10 +103,11 @@ func (h *Hangups) remove(w *watchedConn) {
 	defer h.mu.Unlock()
 	w.done = true
 	if w.id == 0 || h.closed {
-		return
+		return !w.left
 	}
 	delete(h.byID, w.id)
 	h.poller.remove(w.conn)
+	return !w.left
 }
 
 // happened is called for an event of a connection: left means that the client closed it,
@@ -117,6 +120,17 @@ func (h *Hangups) happened(id uint64, left bool) {
 		return // the request was answered meanwhile
 	}
 	if left || fills(w.conn, h.peeked) {
+		h.leave(w)
+	}
+}
+
+// leave calls gone, unless the watch has ended meanwhile.
+func (h *Hangups) leave(w *watchedConn) {
+	h.mu.Lock()
+	w.left = !w.done
+	is := w.left
+	h.mu.Unlock()
+	if is {
 		w.gone()
 	}
 }
