@@ -168,11 +168,15 @@ func (o outcome) String() string {
 	return fmt.Sprintf("%s\nrest %q, the connection %s", strings.Join(o.messages, "\n"), o.rest, o.fate)
 }
 
-// without leaves a lease id out, of which a client may have sent a part in any place.
+// without leaves a lease id out, of which a client may have sent a part in any place. With a
+// wrong length of a body even its last letters may begin the method of the next request.
 func (o outcome) without(lease string) outcome {
-	const least = 4
+	const least, method = 4, "does not answer to "
 	o.messages = slices.Clone(o.messages)
 	for i := range o.messages {
+		for n := 1; n < least; n++ {
+			o.messages[i] = strings.Replace(o.messages[i], method+lease[len(lease)-n:], method+"LEASE", 1)
+		}
 		for n := len(lease); n >= least; n-- {
 			o.messages[i] = strings.ReplaceAll(strings.ReplaceAll(o.messages[i], lease[len(lease)-n:], "LEASE"), lease[:n], "LEASE")
 		}
