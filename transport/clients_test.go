@@ -21,8 +21,8 @@ var generateClients = flag.Bool("torture.clients", false, "generate clients from
 
 // TestGeneratedClientsCallEveryOperation makes clients of openapi.yaml by two generators
 // that take it at its word, compiles them, and has them call every operation of a server
-// with tokens, policies and logins. .ci/clients has what calls, each with its own list of
-// what it needs.
+// with tokens, policies, backups and logins. .ci/clients has what calls, each with its own
+// list of what it needs.
 func TestGeneratedClientsCallEveryOperation(t *testing.T) {
 	if !*generateClients {
 		t.Skip("it takes a minute and two registries: .ci/torture clients, or -torture.clients")
@@ -44,7 +44,7 @@ func TestGeneratedClientsCallEveryOperation(t *testing.T) {
 // callsEverything runs a program that calls every operation, against a server of its own.
 func callsEverything(t *testing.T, program *exec.Cmd) {
 	s := newSite(t)
-	s.policies = ruled{}
+	s.policies, s.backups = ruled{}, &copies{content: []byte("SQLite format 3")}
 	secret := s.newSecret(t)
 	program.Env = append(os.Environ(), "CLIENT_URL="+s.url, "CLIENT_TOKEN="+secret)
 	var wrong strings.Builder

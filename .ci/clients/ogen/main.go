@@ -64,6 +64,7 @@ func main() {
 	reads(ctx, c)
 	tokens(ctx, c)
 	logins(ctx, c)
+	drained(ctx, c)
 }
 
 func seconds(n float64) api.OptDurationJSON {
@@ -93,11 +94,29 @@ func locks(ctx context.Context, c *api.Client) {
 	grant = got[*api.GrantHeaders]("acquireLock", r, err).Response
 	b, err := c.BreakLock(ctx, &api.BreakBody{Reason: api.NewOptReason("stuck")}, api.BreakLockParams{Name: name, FencingToken: api.NewOptFencingToken(grant.FencingToken)})
 	got[*api.BreakLockOKApplicationJSONHeaders]("breakLock", b, err)
+	terraform(ctx, c)
+}
+
+func terraform(ctx context.Context, c *api.Client) {
+	const name = "team-a/state"
+	info := api.TerraformLockInfo{
+		ID: "5b2ae0c4-6e1b-4b57-9a5e-0c2f6f1d7a10", Operation: api.NewOptString("OperationTypeApply"), Info: api.NewOptString(""),
+		Who: api.NewOptString("ogen@ci"), Version: api.NewOptString("1.9.0"), Created: api.NewOptString("2026-11-27T14:30:00Z"), Path: api.NewOptString(""),
+	}
+	l, err := c.LockTerraform(ctx, &info, api.LockTerraformParams{Name: name})
+	got[*api.GrantHeaders]("lockTerraform", l, err)
+	other := api.TerraformLockInfo{ID: "c0a9d1c8-2f60-4a0e-8d7c-51e7b9f3a2d4"}
+	l, err = c.LockTerraform(ctx, &other, api.LockTerraformParams{Name: name})
+	if holder := got[*api.LockedHeaders]("lockTerraform", l, err).Response; holder.ID != info.ID || holder.Who != "ogen@ci" {
+		fail("lockTerraform: %+v", holder)
+	}
+	u, err := c.UnlockTerraform(ctx, api.NewOptTerraformLockInfo(info), api.UnlockTerraformParams{Name: name})
+	got[*api.EndedHeaders]("unlockTerraform", u, err)
 }
 
 func reads(ctx context.Context, c *api.Client) {
 	i, err := c.Index(ctx)
-	got[*api.TextHeaders]("index", i, err)
+	got[*api.IndexOKTextPlainHeaders]("index", i, err)
 	h, err := c.Health(ctx)
 	got[*api.HealthHeaders]("health", h, err)
 	ready, err := c.Ready(ctx, api.ReadyParams{Grants: api.NewOptReadyGrants("1")})
@@ -110,21 +129,52 @@ func reads(ctx context.Context, c *api.Client) {
 	got[*api.PolicyListHeaders]("listPolicies", p, err)
 	x, err := c.ExplainPolicies(ctx, api.ExplainPoliciesParams{Name: "team-a/x"})
 	got[*api.ExplanationHeaders]("explainPolicies", x, err)
-	l, err := c.ReloadPolicies(ctx, &api.NoBody{}, api.ReloadPoliciesParams{})
+	l, err := c.ReloadPolicies(ctx, &api.ReasonBody{Reason: api.NewOptReason("OPS-7")}, api.ReloadPoliciesParams{})
 	got[*api.ReloadedHeaders]("reloadPolicies", l, err)
-	a, err := c.ReadAudit(ctx, api.ReadAuditParams{Limit: api.NewOptInt(5)})
-	text, err := io.ReadAll(got[*api.ReadAuditOKApplicationXNdjsonHeaders]("readAudit", a, err).Response.Data)
-	if err != nil || len(text) == 0 {
-		fail("readAudit: %q, %v", text, err)
+	l, err = c.ReloadPolicies(ctx, &api.ReloadPoliciesReqEmptyBody{}, api.ReloadPoliciesParams{})
+	got[*api.ReloadedHeaders]("reloadPolicies", l, err)
+	who, err := c.Whoami(ctx, api.WhoamiParams{})
+	if me := got[*api.WhoamiHeaders]("whoami", who, err).Response; me.Account == "" || !me.Tokens {
+		fail("whoami: %+v", me)
 	}
+	now, err := c.ShowActivity(ctx, api.ShowActivityParams{})
+	got[*api.ActivityHeaders]("showActivity", now, err)
+	state, err := c.AuditState(ctx, api.AuditStateParams{})
+	if log := got[*api.AuditStateHeaders]("auditState", state, err).Response; log.Head == 0 {
+		fail("auditState: %+v", log)
+	}
+	server, err := c.Server(ctx, api.ServerParams{})
+	got[*api.ServerHeaders]("server", server, err)
+	a, err := c.ReadAudit(ctx, api.ReadAuditParams{Limit: api.NewOptInt(5)})
+	text("readAudit", got[*api.ReadAuditOKApplicationXNdjsonHeaders]("readAudit", a, err).Response)
+	doc, err := c.Reference(ctx, api.ReferenceParams{})
+	text("reference", got[*api.ReferenceOKHeaders]("reference", doc, err).Response)
+	script, err := c.Page(ctx, api.PageParams{File: "app.js"})
+	text("page", got[*api.PageOKTextJavascriptHeaders]("page", script, err).Response)
+	backup, err := c.GetBackup(ctx, api.GetBackupParams{})
+	text("getBackup", got[*api.GetBackupOKHeaders]("getBackup", backup, err).Response)
+	stream(ctx, "watchEvents", func(ctx context.Context) (any, error) { return c.WatchEvents(ctx, api.WatchEventsParams{}) })
+	stream(ctx, "showLive", func(ctx context.Context) (any, error) {
+		return c.ShowLive(ctx, api.ShowLiveParams{Show: api.NewOptString("locks,activity"), LastEventID: api.NewOptString("2026-11-27T14:30:00Z")})
+	})
+}
+
+// text reads an answer, which may not be empty.
+func text(operation string, answer io.Reader) {
+	if b, err := io.ReadAll(answer); err != nil || len(b) == 0 {
+		fail("%s: %q, %v", operation, b, err)
+	}
+}
+
+// stream calls an operation whose answer goes on for ever, for a second.
+func stream(ctx context.Context, operation string, call func(context.Context) (any, error)) {
 	soon, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	w, err := c.WatchEvents(soon, api.WatchEventsParams{})
-	if errors.Is(err, context.DeadlineExceeded) { // it goes on for ever
-		fmt.Println("watchEvents")
-		return
+	answer, err := call(soon)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		fail("%s: it ended with %+v, %v", operation, answer, err)
 	}
-	got[*api.WatchEventsOKHeaders]("watchEvents", w, err)
+	fmt.Println(operation)
 }
 
 func tokens(ctx context.Context, c *api.Client) {
@@ -167,4 +217,18 @@ func logins(ctx context.Context, c *api.Client) {
 	got[*api.PageHeaders]("gitHubCallback", landed, err)
 	f, err := c.FinishGitHubLogin(ctx, &api.FinishLoginBody{Code: code, State: state}, api.FinishGitHubLoginParams{})
 	got[*api.PageHeaders]("finishGitHubLogin", f, err)
+}
+
+// drained is the last of all: no lock is granted afterwards.
+func drained(ctx context.Context, c *api.Client) {
+	d, err := c.Drain(ctx, &api.ReasonBody{Reason: api.NewOptReason("an upgrade")}, api.DrainParams{})
+	if first := got[*api.DrainHeaders]("drain", d, err).Response; first.Already {
+		fail("drain: %+v", first)
+	}
+	d, err = c.Drain(ctx, &api.DrainReqEmptyBody{}, api.DrainParams{})
+	if second := got[*api.DrainHeaders]("drain", d, err).Response; !second.Already {
+		fail("drain: %+v", second)
+	}
+	r, err := c.AcquireLock(ctx, &api.AcquireLockReqEmptyBody{}, api.AcquireLockParams{Name: "team-a/late"})
+	got[*api.UnavailableHeaders]("acquireLock", r, err)
 }
