@@ -25,6 +25,8 @@ type Terminal struct {
 	Cmd  *exec.Cmd
 	Done chan struct{} // closed when the program has ended
 
+	Before unix.Termios // the modes of the terminal before the program started
+
 	t   *testing.T
 	tty *os.File
 
@@ -48,6 +50,7 @@ func StartInTerminal(t *testing.T, cmd *exec.Cmd) *Terminal {
 	s := &Terminal{Cmd: cmd, Done: make(chan struct{}), t: t, tty: master}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	s.Before = s.Modes()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,6 @@ func TestTopAtATerminalShowsWhatChangesUntilItsEnd(t *testing.T) {
 		other := fmt.Sprintf("other-%d", i)
 		p.Take(t, other, "?ttl=10m")
 		s := atTerminal(t, p)
-		before := s.Modes()
 		s.Sees("deploy/b")
 		s.Sees("s sort by wait")
 		s.Sees(", up ")
@@ -62,8 +61,8 @@ func TestTopAtATerminalShowsWhatChangesUntilItsEnd(t *testing.T) {
 		octotest.WaitUntil(t, "the last that the terminal gets is its end", func() bool {
 			return strings.HasSuffix(s.Shown(), "\x1b[?7h\x1b[?25h\x1b[?1049l")
 		})
-		if s.Modes().Lflag != before.Lflag {
-			t.Errorf("the modes of the terminal are %x, and were %x", s.Modes().Lflag, before.Lflag)
+		if s.Modes().Lflag != s.Before.Lflag {
+			t.Errorf("the modes of the terminal are %x, and were %x", s.Modes().Lflag, s.Before.Lflag)
 		}
 	}
 }
