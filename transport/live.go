@@ -246,11 +246,20 @@ func sameList(a, b wire.List) bool {
 	return a.Next == b.Next && slices.EqualFunc(a.Views, b.Views, sameView)
 }
 
-// sameView reports whether a lock has not changed. What was published is never changed, so the
-// same pointers have the same in them.
+// sameView reports whether two views show the same. A published queue is never changed, so the same
+// pointer has the same in it. Waiters behind the first page of a queue may differ: only their number
+// and the longest wait are compared.
 func sameView(a, b lock.View) bool {
-	return a.Name == b.Name && a.Lease == b.Lease && a.Waiters == b.Waiters && len(a.Queue) == len(b.Queue) &&
-		(len(a.Queue) == 0 || &a.Queue[0] == &b.Queue[0])
+	return a.Name == b.Name && sameLease(a.Lease, b.Lease) && a.Waiters == b.Waiters && len(a.Queue) == len(b.Queue) &&
+		(len(a.Queue) == 0 || &a.Queue[0] == &b.Queue[0]) && a.WaitingSince.Equal(b.WaitingSince)
+}
+
+// sameLease compares what can change in a lease. Each reader has a copy of its own.
+func sameLease(a, b *lock.Lease) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Token == b.Token && a.TTL == b.TTL && a.ConfirmWithin == b.ConfirmWithin && a.ExpiresAt.Equal(b.ExpiresAt)
 }
 
 // frameOf renders a view of which every event has everything.
@@ -280,7 +289,7 @@ func (x *exchange) lockFeed() (keyedFeed, error) {
 		if err != nil {
 			return live.Frame{}, false
 		}
-		if begun && sameView(view, before) {
+		if begun && view.Waiters == len(view.Queue) && sameView(view, before) {
 			version = now
 			return live.Frame{}, false
 		}
