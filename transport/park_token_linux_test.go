@@ -8,7 +8,6 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
-	"github.com/octostore/octostore/transport/internal/conn"
 )
 
 // TestParkedRequestEndsWithItsToken has a request that is parked in the lane wait for longer than its
@@ -30,7 +29,7 @@ func TestParkedRequestEndsWithItsToken(t *testing.T) {
 			w := dial(t, s, addr)
 			answer := w.send("POST /v1/locks/a/acquire?wait=60s", "", "Authorization: Bearer "+secret)
 			s.waiters(t, "a", 1)
-			time.Sleep(2 * conn.WatchDelay) // it is parked by then; if not, the test proves less
+			eventually(t, "it does not wait briefly any more", func() bool { return s.brief.Load() == 0 })
 			if name == "revoked" {
 				if _, err := s.tokens.Revoke(context.Background(), lock.Origin{}, made.ID); err != nil {
 					t.Fatal(err)
