@@ -10,6 +10,20 @@ var (
 // liveMutants break what pages and terminals are shown as it goes on.
 var liveMutants = []mutant{
 	{
+		name: "live-queue-behind-the-page", file: "transport/live.go",
+		old:    "begun && view.Waiters == len(view.Queue) && sameView",
+		new:    "begun && sameView",
+		breaks: "a live view of a lock keeps showing a waiter behind the first page that has left",
+		tests:  inTransport,
+	},
+	{
+		name: "live-held-never-the-same", file: "transport/live.go",
+		old:    "sameLease(a.Lease, b.Lease)",
+		new:    "a.Lease == b.Lease",
+		breaks: "every stream sends every held lock again with any change of any lock",
+		tests:  inTransport,
+	},
+	{
 		name: "live-shared-with-all", file: "transport/live.go",
 		old:    "	return p.Scopes()\n",
 		new:    "	return \"\"\n",
