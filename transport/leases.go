@@ -137,8 +137,8 @@ func (x *exchange) waitBriefly() (answered bool) {
 // endWait has the end of the token and of the connection end a long wait.
 func (x *exchange) endWait() { x.waiting.release = x.endEarly(0) }
 
-// watchParked is endWait while the exchange is parked, with less memory. Like all that wakes a parked
-// request, wake is not to be called by the goroutine that notices the end.
+// watchParked is endWait while the exchange is parked, with less memory. Like all that wakes a
+// parked request, wake is not to be called by the goroutine that notices the end.
 func (x *exchange) watchParked(wake func()) (stop func() bool) {
 	ends := [...]func() bool{context.AfterFunc(x.clientContext(), wake), x.principal.OnEnd(wake), nil}
 	if own := x.ownConnection(); own != nil {
@@ -152,8 +152,8 @@ func (x *exchange) watchParked(wake func()) (stop func() bool) {
 	}
 }
 
-// unpark ends the parking. If the client has left, so has the context; else it is watched again, unless
-// there is an answer.
+// unpark ends the parking. If the client has left, so has the context; else it is watched again,
+// unless there is an answer.
 func (x *exchange) unpark() {
 	answering := x.waiting.asked.Unpark()
 	switch {

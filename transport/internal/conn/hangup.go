@@ -47,9 +47,10 @@ type watchedConn struct {
 	left bool // gone was called
 }
 
-// Watch calls gone, from some time on, when the client of a connection has left, or has sent too many bytes to tell.
-// The caller calls stop, which returns false if gone has been called; after that gone is not called for later events
-// of the connection, but a call under way may go on. gone may be called more than once, and concurrently.
+// Watch calls gone, from some time on, when the client of a connection has left, or has sent too
+// many bytes to tell. The caller calls stop, which returns false if gone has been called; after
+// that gone is not called for later events of the connection, but a call under way may go on.
+// gone may be called more than once, and concurrently.
 func (h *Hangups) Watch(conn *net.TCPConn, gone context.CancelFunc, after time.Duration) (stop func() bool) {
 	w := &watchedConn{conn: conn, gone: gone}
 	if after > 0 {
@@ -102,11 +103,10 @@ func (h *Hangups) remove(w *watchedConn) (stayed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w.done = true
-	if w.id == 0 || h.closed {
-		return !w.left
+	if w.id != 0 && !h.closed {
+		delete(h.byID, w.id)
+		h.poller.remove(w.conn)
 	}
-	delete(h.byID, w.id)
-	h.poller.remove(w.conn)
 	return !w.left
 }
 
@@ -127,10 +127,10 @@ func (h *Hangups) happened(id uint64, left bool) {
 // leave calls gone, unless the watch has ended meanwhile.
 func (h *Hangups) leave(w *watchedConn) {
 	h.mu.Lock()
-	w.left = !w.done
-	is := w.left
+	watched := !w.done
+	w.left = w.left || watched
 	h.mu.Unlock()
-	if is {
+	if watched {
 		w.gone()
 	}
 }
