@@ -104,6 +104,8 @@ var directions = []struct{ pkg, imports string }{
 	{"core/store/sqlite/internal/dbfile", "core/files core/store/sqlite/internal/host"},
 	{"core/store/sqlite/internal/host", "core/files"},
 	{"core/store/sqlite/internal/rows", "core/lock core/auth core/journal core/store/sqlite/internal/conn core/store/sqlite/internal/dbfile core/store/sqlite/internal/host"},
+	{"core/store/etcd", "core/auth core/boottime core/journal core/lock core/sleep core/sparselog"},
+	{"core/store/etcd/etcdtest", ""},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
 	{"core/boottime", ""},
 	{"core/sleep", ""},
@@ -140,6 +142,9 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/google/go-cmp", "core/store/storetest"},
 	{"pgregory.net/rapid", "core/store/storetest"},
 	{"github.com/anishathalye/porcupine", "core/lock/locktest"},
+	{"go.etcd.io/etcd", "core/store/etcd core/store/etcd/etcdtest"},
+	{"google.golang.org/grpc", "core/store/etcd core/store/etcd/etcdtest"}, // status codes of etcd's answers
+	{"go.uber.org/zap", "core/store/etcd"},                                 // the type of the logger of etcd's client
 	{"go.uber.org/goleak", "cmd/octostore/internal/octotest"},
 }
 
