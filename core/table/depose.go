@@ -60,10 +60,11 @@ func (t *Table) cause(err error) error {
 // after the commit this process must still own the table. If it does not, nothing may be
 // decided any more.
 func (t *Table) lost() error {
-	switch {
-	case t.Owns():
+	if t.Owns() {
 		return nil
-	case len(t.m.Events()) > 0:
+	}
+	t.fail(lock.ErrDeposed)
+	if len(t.m.Events()) > 0 {
 		return lock.ErrOutcomeUnknown
 	}
 	return lock.ErrDeposed

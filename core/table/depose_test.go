@@ -185,20 +185,24 @@ func TestTableThatHasLostItsTermGivesNoAnswer(t *testing.T) {
 	})
 }
 
-// A refusal is a read: it needs no commit, but is not true any more.
-func TestTableThatHasLostItsTermRefusesNothing(t *testing.T) {
-	var lost atomic.Bool
-	inTerm(t, Config{Owns: func() bool { return !lost.Load() }}, func(t *testing.T, tab *Table, d *remoteDiary) {
-		mustAcquire(t, tab, try("x"))
-		lost.Store(true)
-		if _, err := tab.Acquire(t.Context(), try("x")); !errors.Is(err, lock.ErrDeposed) {
-			t.Errorf("an acquire of a held lock is answered %v", err)
-		}
-		<-tab.Done()
-		if n := d.count(); n != 1 {
-			t.Errorf("%d commits, want 1", n)
-		}
-	})
+// A refusal is a read: it needs no commit, but is not true any more. Nor is a change begun.
+func TestTableThatHasLostItsTermDecidesNothing(t *testing.T) {
+	for what, name := range map[string]lock.Name{"held": "x", "free": "y"} {
+		t.Run(what, func(t *testing.T) {
+			var lost atomic.Bool
+			inTerm(t, Config{Owns: func() bool { return !lost.Load() }}, func(t *testing.T, tab *Table, d *remoteDiary) {
+				mustAcquire(t, tab, try("x"))
+				lost.Store(true)
+				if _, err := tab.Acquire(t.Context(), try(name)); !errors.Is(err, lock.ErrDeposed) {
+					t.Errorf("an acquire is answered %v", err)
+				}
+				<-tab.Done()
+				if n := d.count(); n != 1 {
+					t.Errorf("%d commits, want 1", n)
+				}
+			})
+		})
+	}
 }
 
 // What the store refuses because it is deposed was surely not done; the waiters move on.

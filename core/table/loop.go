@@ -114,9 +114,7 @@ func (t *Table) commit() {
 	t.publish()
 	if err == nil {
 		t.cfg.Published()
-		if err = t.lost(); err != nil {
-			t.fail(lock.ErrDeposed)
-		}
+		err = t.lost()
 	}
 	t.deliver(err)
 	t.m.Finish()
