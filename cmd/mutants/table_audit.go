@@ -192,14 +192,14 @@ var journalMutants = []mutant{
 	},
 	{
 		name: "stopped-set-undescribed", file: "cmd/octostore/internal/server/journal.go",
-		old:    "		e.Loaded = s.policies.PolicySet() //",
+		old:    "		e.Loaded = t.policies.PolicySet() //",
 		new:    "		//",
 		breaks: "once the start is pruned the record does not say which policies ruled before a stop",
 		tests:  inSets,
 	},
 	{
 		name: "ruling-set-pruned", file: "cmd/octostore/internal/server/journal.go",
-		old:    "keep.BeforePrune = s.policies.keepOnRecord",
+		old:    "keep.BeforePrune = t.policies.keepOnRecord",
 		new:    "keep.BeforePrune = nil",
 		breaks: "the record of which policies rule is pruned while they do",
 		tests:  inSets,
