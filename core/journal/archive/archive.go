@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,7 +74,13 @@ type Archive struct {
 	since  time.Time
 	logged time.Time
 
-	step func(point string) error // for tests: called between the steps of a write
+	hooks
+}
+
+// hooks are what tests replace.
+type hooks struct {
+	step func(point string) error // called between the steps of a write
+	sync func(*os.File) error     // makes a file or a folder durable
 }
 
 // request asks for the records between two to be in the archive.
@@ -87,7 +94,7 @@ type request struct {
 // logged and in [Archive.State], and nothing is pruned. The caller closes the archive after
 // the keeper of the journal.
 func Open(cfg Config) *Archive {
-	return open(cfg.withDefaults(), func(string) error { return nil })
+	return open(cfg.withDefaults(), hooks{step: func(string) error { return nil }, sync: (*os.File).Sync})
 }
 
 func (cfg Config) withDefaults() Config {
@@ -103,11 +110,11 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-func open(cfg Config, step func(string) error) *Archive {
+func open(cfg Config, h hooks) *Archive {
 	ctx, stop := context.WithCancel(context.Background())
 	a := &Archive{
 		cfg: cfg, requests: make(chan *request), stop: stop, done: make(chan struct{}),
-		reading: make(chan struct{}, 4), step: step,
+		reading: make(chan struct{}, 4), hooks: h,
 	}
 	a.list.Store(new(listing))
 	listed := make(chan struct{})

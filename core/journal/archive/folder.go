@@ -125,7 +125,7 @@ func (a *Archive) look(ctx context.Context) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syncDir(a.cfg.Dir); err != nil { // another process may have crashed before it did
+	if err := a.syncDir(); err != nil { // another process may have crashed before it did
 		return nil, err
 	}
 	known := map[string]file{}

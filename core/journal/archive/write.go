@@ -77,14 +77,14 @@ func (a *Archive) write(ctx context.Context, after lock.Head, upTo lock.Seq) (f 
 		crashed = crashed || errors.Is(err, errCrash)
 		return err
 	}
-	w := &writer{out: out, last: after, f: file{name: name, after: after.Seq}}
+	w := &writer{out: out, sync: a.sync, last: after, f: file{name: name, after: after.Seq}}
 	if err := step("created"); err != nil {
 		return f, err
 	}
 	if err := a.export(ctx, w, upTo, step); err != nil {
 		return f, err
 	}
-	if err := out.Sync(); err != nil {
+	if err := a.sync(out); err != nil {
 		return f, err
 	}
 	info, err := out.Stat()
@@ -104,7 +104,7 @@ func (a *Archive) write(ctx context.Context, after lock.Head, upTo lock.Seq) (f 
 	if err := step("linked"); err != nil {
 		return f, err
 	}
-	return w.f, syncDir(a.cfg.Dir)
+	return w.f, a.syncDir()
 }
 
 // errCrash has a write stop as if the process had ended there. For tests.
@@ -161,6 +161,7 @@ func (a *Archive) export(ctx context.Context, w *writer, upTo lock.Seq, step fun
 // disk of the store has damaged is not archived, and then not pruned.
 type writer struct {
 	out   *os.File
+	sync  func(*os.File) error
 	f     file // so far
 	last  lock.Head
 	count int64
@@ -202,15 +203,15 @@ func (w *writer) write(b []byte) error {
 		return nil
 	}
 	w.dirty = 0
-	return w.out.Sync()
+	return w.sync(w.out)
 }
 
-// syncDir makes the names in a folder durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// syncDir makes the names in the folder durable.
+func (a *Archive) syncDir() error {
+	d, err := os.Open(a.cfg.Dir)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	return d.Sync()
+	return a.sync(d)
 }
