@@ -34,6 +34,12 @@ type storage interface {
 // openStorage opens the storage at a path.
 type openStorage func(ctx context.Context, path string, log *slog.Logger) (storage, error)
 
+// stores are the two ways to a storage. The settings choose one.
+type stores struct {
+	file    openStorage
+	cluster openCluster
+}
+
 // openTable opens the journal and the lock table.
 func (t *term) openTable(ctx context.Context, s *server, cfg config.Config) error {
 	t.journal = journal.New(t.store)
@@ -53,6 +59,9 @@ func (t *term) openTable(ctx context.Context, s *server, cfg config.Config) erro
 		Full:      t.store.Full,
 		Rechecks:  rechecks,
 		Published: t.journal.Publish,
+	}
+	if t.claim != nil {
+		keeps.Owns = t.claim.Owns
 	}
 	if s.tracer != nil {
 		keeps.Tracer = s.tracer
