@@ -9,6 +9,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/archive"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport"
@@ -23,6 +24,7 @@ type term struct {
 	yielding chan struct{} // closed when the term is to be handed over
 	yielded  sync.Once
 	journal  *journal.Journal
+	archive  *archive.Archive // nil: the setting names none
 	table    *table.Table
 	policies *policies // of the process; nil: there are none
 	tokens   *tokens
@@ -187,6 +189,9 @@ func (t *term) end(last func() error) error {
 	}
 	if t.tokens != nil {
 		all = append(all, t.tokens.Close()) // no-op if already closed
+	}
+	if t.archive != nil {
+		_ = t.archive.Close() // a folder that hangs is no reason to fail
 	}
 	if t.table != nil {
 		all = append(all, t.table.Close(), t.journal.Close())
