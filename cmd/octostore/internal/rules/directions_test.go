@@ -45,7 +45,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/runs", ""},
 	{"cmd/octostore/internal/scripts", ""},
 	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/filewatch cmd/octostore/internal/preflight cmd/octostore/internal/systemd cmd/octostore/internal/terminal cmd/octostore/internal/tracing cmd/octostore/internal/version " +
-		"core core/auth core/input core/journal core/journal/record core/lock core/store/sqlite core/table hooks transport transport/api transport/login"},
+		"core core/auth core/input core/journal core/journal/archive core/journal/record core/lock core/store/sqlite core/table hooks transport transport/api transport/login"},
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/text core/files core/timetext transport/api transport/client"},
 	{"cmd/octostore/internal/stories", ""},
 	{"cmd/octostore/internal/systemd", ""},

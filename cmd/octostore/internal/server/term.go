@@ -8,6 +8,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/archive"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport"
@@ -19,6 +20,7 @@ import (
 type term struct {
 	store    storage
 	journal  *journal.Journal
+	archive  *archive.Archive // nil: the setting names none
 	table    *table.Table
 	policies *policies // of the process; nil: there are none
 	tokens   *tokens
@@ -133,6 +135,9 @@ func (t *term) close() error {
 	}
 	if t.tokens != nil {
 		all = append(all, t.tokens.Close()) // no-op if already closed
+	}
+	if t.archive != nil {
+		_ = t.archive.Close() // a folder that hangs is no reason to fail
 	}
 	if t.table != nil {
 		all = append(all, t.table.Close(), t.journal.Close())
