@@ -38,7 +38,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/policytool", "cmd/octostore/internal/policytool/fixture core core/journal/record core/lock core/pattern hooks hooks/abi"},
 	{"cmd/octostore/internal/policytool/fixture", "core core/files core/journal/record core/jsontext core/lock core/timetext hooks hooks/abi"},
 	{"cmd/octostore/internal/policytool/scaffold", ""},
-	{"cmd/octostore/internal/preflight", "cmd/octostore/internal/config core/auth core/files core/store/sqlite transport/login"},
+	{"cmd/octostore/internal/preflight", "cmd/octostore/internal/config cmd/octostore/internal/version core/auth core/files core/store/etcd core/store/sqlite transport/login"},
 	{"cmd/octostore/internal/recipes", ""},
 	{"cmd/octostore/internal/rules", ""},
 	{"cmd/octostore/internal/runner", "cmd/octostore/internal/exitcode cmd/octostore/internal/job cmd/octostore/internal/terminal core/boottime transport/api transport/client"},
