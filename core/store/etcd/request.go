@@ -11,8 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/octostore/octostore/core/boottime"
 	"github.com/octostore/octostore/core/sleep"
+	"github.com/octostore/octostore/core/store/etcd/internal/lease"
 )
 
 // Times of a request. A member that does not answer within answerTime is asked again, and
@@ -25,7 +25,7 @@ const (
 	mostPause  = 500 * time.Millisecond
 )
 
-func bootNow() time.Duration { return boottime.Now() }
+func bootNow() time.Duration { return lease.Now() }
 
 // fate is what an error says about a transaction.
 type fate int
