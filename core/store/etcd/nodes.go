@@ -103,13 +103,13 @@ func (m *member) leased() *lease.Lease {
 // join tries until it has written the key of this node. It gives up if the key is another's
 // for longer than a lease lasts.
 func (c *Cluster) join(ctx context.Context) (*lease.Lease, error) {
-	until := bootNow() + c.cfg.Lease + namesakeTime
+	until := lease.Now() + c.cfg.Lease + namesakeTime
 	for {
 		l, err := c.joinOnce(ctx)
 		if err == nil {
 			return l, nil
 		}
-		if taken := new(NodeTakenError); errors.As(err, &taken) && bootNow() > until {
+		if taken := new(NodeTakenError); errors.As(err, &taken) && lease.Now() > until {
 			return nil, err
 		}
 		if sleep.For(ctx, c.cfg.Lease/20) != nil {

@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/octostore/octostore/core/sleep"
-	"github.com/octostore/octostore/core/store/etcd/internal/lease"
 )
 
 // Times of a request. A member that does not answer within answerTime is asked again, and
@@ -24,8 +23,6 @@ const (
 	firstPause = 20 * time.Millisecond
 	mostPause  = 500 * time.Millisecond
 )
-
-func bootNow() time.Duration { return lease.Now() }
 
 // fate is what an error says about a transaction.
 type fate int

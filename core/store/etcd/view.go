@@ -60,7 +60,7 @@ func (v *view) free() (bool, <-chan struct{}) {
 func (v *view) before() (node string, yields bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.last, bootNow() < v.yields
+	return v.last, lease.Now() < v.yields
 }
 
 // attempt notes the lease under which this node tries to take the term.
@@ -84,7 +84,7 @@ func (v *view) gone(s *Store, yield time.Duration) {
 	defer v.mu.Unlock()
 	if v.serving == s {
 		v.serving = nil
-		v.yields = bootNow() + yield
+		v.yields = lease.Now() + yield
 	}
 }
 
