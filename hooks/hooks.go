@@ -77,7 +77,7 @@ type Host struct {
 
 	set atomic.Pointer[set]
 
-	observers *observers // nil until Observe
+	observers atomic.Pointer[observers] // nil: there are none
 }
 
 // errClosed is the error of a call after Close.
@@ -120,9 +120,7 @@ func (h *Host) Close() error {
 	h.loading.Lock()
 	defer h.loading.Unlock()
 	h.closed = true
-	if h.observers != nil {
-		h.observers.close()
-	}
+	h.EndObserving()
 	h.engine.starter.close()
 	h.engine.slots.close()
 	h.swap(nil)
@@ -147,8 +145,8 @@ func (h *Host) Reload(ctx context.Context) (changes string, err error) {
 		return "", fmt.Errorf("%s: %w", h.cfg.Manifest, err)
 	}
 	changes = difference(h.swap(s), s)
-	if h.observers != nil {
-		h.observers.follow(ctx)
+	if w := h.observers.Load(); w != nil {
+		w.follow(ctx)
 	}
 	return changes, nil
 }
@@ -226,8 +224,8 @@ func (h *Host) Policies() []Status {
 		return nil
 	}
 	all := s.status()
-	if h.observers != nil {
-		h.observers.describe(all)
+	if w := h.observers.Load(); w != nil {
+		w.describe(all)
 	}
 	return withOff(all, s.off, func(p manifest.Policy) Status { return Status{Policy: p} })
 }

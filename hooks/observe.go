@@ -84,8 +84,8 @@ func (o *observer) cursor() journal.ObserverCursor {
 	return journal.ObserverCursor{Observer: o.name, After: after, Parked: o.parked.Load()}
 }
 
-// Observe gives events to the policies that observe, until the host or the journal is closed. Call it
-// once, after the journal was loaded.
+// Observe gives events to the policies that observe, until [Host.EndObserving], or until the host or the
+// journal is closed. Call it after the journal was loaded, and not while it is observed already.
 func (h *Host) Observe(ctx context.Context, cfg ObserveConfig) error {
 	h.loading.Lock()
 	defer h.loading.Unlock()
@@ -104,14 +104,24 @@ func (h *Host) Observe(ctx context.Context, cfg ObserveConfig) error {
 		w.all[p.Observer] = o
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
-	h.observers = w
 	w.follow(ctx)
 	w.done.Go(w.keepSaving)
+	h.observers.Store(w)
 	return nil
 }
 
+// EndObserving stops the observers, waits for them, and saves how far they have come. It is a no-op if
+// there are none. Another [Host.Observe] may follow, with another journal.
+func (h *Host) EndObserving() {
+	if w := h.observers.Swap(nil); w != nil {
+		w.close()
+	}
+}
+
 func (w *observers) close() {
+	w.mu.Lock() // no observer starts after this
 	w.stop()
+	w.mu.Unlock()
 	w.done.Wait()
 	w.save(context.Background(), nil)
 }
@@ -142,7 +152,7 @@ func (w *observers) follow(ctx context.Context) {
 			}
 			w.all[p.Name] = o
 		}
-		if !o.running {
+		if !o.running && w.ctx.Err() == nil {
 			o.running = true
 			w.done.Go(func() { w.run(o) })
 		}

@@ -3,7 +3,6 @@ package transport
 import (
 	"cmp"
 	"crypto/rand"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -169,40 +168,7 @@ func (x *exchange) ownConnection() *net.TCPConn {
 
 // markAdmitted records that the server admitted a request on the connection, which is not
 // evicted from then on.
-func (x *exchange) markAdmitted() { x.api.connectionsOf(x.listener).Admit(x.conn) }
-
-// Unserved returns the number of connections whose first request may be on its way: they were
-// made within the last second, and no request was admitted on them. Once a server is shut down
-// net/http answers no request that has not begun.
-func (a *API) Unserved() (n int) {
-	for _, c := range a.connections {
-		n += c.Unserved()
-	}
-	return n
-}
-
-func (a *API) connectionsOf(on listener) *conn.Set { return a.connections[on] }
-
-// listenerNames are the names of the listeners in log and metrics.
-var listenerNames = [numListeners]string{mainListener: "main", adminListener: "admin"}
-
-// logEvicted logs that connections to a listener are evicted, and how many so far, once a
-// minute.
-func (a *API) logEvicted(on listener, network netip.Addr) {
-	c := a.connectionsOf(on)
-	a.sparse.Log(
-		slog.LevelWarn,
-		"cut "+listenerNames[on],
-		"connections without a request were cut to make room for others",
-		slog.String(
-			"listener",
-			listenerNames[on],
-		),
-		slog.Int64("cut", c.Evicted.Load()),
-		slog.String("last_from", network.String()),
-		slog.String("may_be_open", strconv.Itoa(c.Max)),
-	)
-}
+func (x *exchange) markAdmitted() { x.api.door.connections[x.listener].Admit(x.conn) }
 
 // hasLeft reports whether the client has closed its connection. It is for the last moment before
 // a grant is delivered: nobody else looks at the connection of a request that did not wait in a queue.

@@ -56,7 +56,7 @@ func testConnectionsThatArePendingMakeRoom(t *testing.T) {
 	if !silent[0].closed() {
 		t.Error("the oldest one is still there")
 	}
-	if n := s.connections[mainListener].Len(); n > 122 {
+	if n := s.door.connections[mainListener].Len(); n > 122 {
 		t.Errorf("%d connections are open", n)
 	}
 	if got := s.scrape(t)[`octostore_http_connections_cut_total{listener="main"}`]; got == "0" || got == "" {
@@ -169,7 +169,7 @@ func TestConnectionsToTheAdminListenerAreFew(t *testing.T) {
 	if resp, err := http.ReadResponse(w.r, nil); err != nil || resp.StatusCode != 200 {
 		t.Errorf("%v, %v", resp, err)
 	}
-	if n, most := s.connections[adminListener].Len(), 8+8/4; n > most { // a quarter more, for probes
+	if n, most := s.door.connections[adminListener].Len(), 8+8/4; n > most { // a quarter more, for probes
 		t.Errorf("%d connections are open, want at most %d", n, most)
 	}
 	kept := s.answered(t, l.Addr(), "GET /v1/tokens", admin)

@@ -73,8 +73,8 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x.takeWorkspace()
 	x.conn, x.route, x.code = conn.Of(r), a.unrouted, metrics.OK
 	x.id = a.ids.idOf(r)
-	if a.proxies != nil {
-		a.findClient(r)
+	if a.door.proxies != nil {
+		r.RemoteAddr = a.door.Client(r) // limits, audit log and policies see the client
 	}
 	x.hasBody, x.multiplexed = r.Body != nil && r.Body != http.NoBody, r.ProtoMajor != 1
 	x.armRead()

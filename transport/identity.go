@@ -145,7 +145,7 @@ func (x *exchange) endEarly(watchAfter time.Duration) (release func()) {
 	if own == nil {
 		return end // over HTTP/2, net/http notices it
 	}
-	stop := x.api.hangups.Watch(own, end, watchAfter)
+	stop := x.api.door.hangups.Watch(own, end, watchAfter)
 	return func() { stop(); end() }
 }
 

@@ -54,14 +54,14 @@ func TestLaneContextKeepsNothingOfRequests(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.ServeHTTP(w, r.WithContext(&counted{r.Context(), make(chan struct{}), &waiting, &ever}))
 	})
-	of := s.connectionsOf(mainListener)
+	of := s.door.connections[mainListener]
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	serveBy(t, lane.New(lane.Config{
 		Handler: handler, Rest: s.Server(), ConnContext: of.Opened, ConnState: of.Changed,
-		HeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, Poller: s.hangups.Open(),
+		HeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, Poller: s.door.hangups.Open(),
 	}), s, l)
 	w := dial(t, s, l.Addr())
 	w.everyPlainRequest()

@@ -133,8 +133,8 @@ func TestLaneCountsConnectionsOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	eventually(t, "no connection is counted", func() bool { return s.connections[mainListener].Len() == 0 })
-	if n := s.Unserved(); n != 0 {
+	eventually(t, "no connection is counted", func() bool { return s.door.connections[mainListener].Len() == 0 })
+	if n := s.door.Unserved(); n != 0 {
 		t.Errorf("%d connections are pending", n)
 	}
 }
@@ -160,12 +160,12 @@ func streamAfterAcquires(t *testing.T) {
 	in.want(t, `"name":"b"`)
 	s.acquire(t, "c")
 	in.want(t, `"name":"c"`)
-	if n := s.connections[mainListener].Len(); n != 1 {
+	if n := s.door.connections[mainListener].Len(); n != 1 {
 		t.Errorf("%d connections are counted, want 1", n)
 	}
 	_ = w.conn.Close()
 	eventually(t, "the stream ends with its client", func() bool {
-		return s.streams.Followers() == 0 && s.connections[mainListener].Len() == 0
+		return s.streams.Followers() == 0 && s.door.connections[mainListener].Len() == 0
 	})
 }
 
@@ -212,7 +212,7 @@ func stopFinishesWhatIsUnderWay(t *testing.T) {
 	other.receive(other.send("GET /healthz", "")).want(200)
 	half.receive(half.send("GET /v1/locks/a", "")).want(200)
 	half.raw(status)
-	eventually(t, "all connections are known", func() bool { return s.connections[mainListener].Len() == 5 })
+	eventually(t, "all connections are known", func() bool { return s.door.connections[mainListener].Len() == 5 })
 	time.Sleep(20 * time.Millisecond) // half a header is read
 	ended := beginStop(t, srv, addr)
 	for _, w := range []*rawConn{idle, other} {
@@ -237,7 +237,7 @@ func stopFinishesWhatIsUnderWay(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
-	eventually(t, "no connection is counted", func() bool { return s.connections[mainListener].Len() == 0 })
+	eventually(t, "no connection is counted", func() bool { return s.door.connections[mainListener].Len() == 0 })
 }
 
 // wantLast fails the test unless what a connection had is one answer, which says that it is the last.
@@ -268,7 +268,7 @@ func stopEndsWithItsTime(t *testing.T) {
 		t.Errorf("it had %q", got)
 	}
 	s.waiters(t, "a", 0)
-	eventually(t, "no connection is counted", func() bool { return s.connections[mainListener].Len() == 0 })
+	eventually(t, "no connection is counted", func() bool { return s.door.connections[mainListener].Len() == 0 })
 }
 
 // Connections that are handed over while the server stops have a whole answer or none, and each
@@ -316,7 +316,7 @@ func TestStopLosesNoHandOver(t *testing.T) {
 			t.Errorf("Shutdown: %v", err)
 		}
 		clients.Wait()
-		eventually(t, "no connection is counted", func() bool { return s.connections[mainListener].Len() == 0 })
+		eventually(t, "no connection is counted", func() bool { return s.door.connections[mainListener].Len() == 0 })
 	}
 }
 

@@ -142,7 +142,7 @@ func (x *exchange) endWait() { x.waiting.release = x.endEarly(0) }
 func (x *exchange) watchParked(wake func()) (stop func() bool) {
 	ends := [...]func() bool{context.AfterFunc(x.clientContext(), wake), x.principal.OnEnd(wake), nil}
 	if own := x.ownConnection(); own != nil {
-		ends[2] = x.api.hangups.Watch(own, func() { go wake() }, 0)
+		ends[2] = x.api.door.hangups.Watch(own, func() { go wake() }, 0)
 	}
 	return func() bool {
 		silent := ends[0]()

@@ -182,9 +182,9 @@ func testLimitOfConnections(t *testing.T) {
 // connectionsAre waits until that many are open to the main listener.
 func (s *server) connectionsAre(t *testing.T, n int) {
 	t.Helper()
-	for began := time.Now(); s.connections[mainListener].Len() != n; time.Sleep(time.Millisecond) {
+	for began := time.Now(); s.door.connections[mainListener].Len() != n; time.Sleep(time.Millisecond) {
 		if time.Since(began) > soon {
-			t.Fatalf("%d connections are open, want %d", s.connections[mainListener].Len(), n)
+			t.Fatalf("%d connections are open, want %d", s.door.connections[mainListener].Len(), n)
 		}
 	}
 }

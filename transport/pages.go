@@ -159,13 +159,13 @@ func (a *API) serverState(ctx context.Context) (api.Server, error) {
 	s.Commits = a.commits.show(stats.Commits, now)
 	s.Connections = []api.Connections{}
 	for on := range numListeners {
-		if set := a.connections[on]; on == mainListener || len(s.Addresses) > 1 {
+		if set := a.door.connections[on]; on == mainListener || len(s.Addresses) > 1 {
 			s.Connections = append(s.Connections, api.Connections{Listener: listenerNames[on], Open: set.Len(), Max: set.Max})
 		}
 	}
 	used := map[string]int{
 		"max_waiters": stats.Waiters, "max_watches": a.watches.InUse(), "max_exports": a.exports.InUse(),
-		"max_connections": a.connections[mainListener].Len(),
+		"max_connections": a.door.connections[mainListener].Len(),
 	}
 	for i := range s.Limits {
 		if n, known := used[s.Limits[i].Name]; known {

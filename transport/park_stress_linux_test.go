@@ -57,7 +57,7 @@ func TestParkedRequestsAreNotMixedUp(t *testing.T) {
 			if crowd.grants.Load() == 0 || crowd.refused.Load() == 0 || crowd.left.Load() == 0 || crowd.repeats.Load() == 0 {
 				t.Error("some of that did not happen")
 			}
-			eventually(t, "no connection is left", func() bool { return s.connections[mainListener].Len() == 0 })
+			eventually(t, "no connection is left", func() bool { return s.door.connections[mainListener].Len() == 0 })
 			for n := range crowd.locks {
 				for _, w := range s.do(t, fmt.Sprintf("GET /v1/locks/l%d?waiters=100", n)).lock().Waiters {
 					if !w.Away { // the place of an attempt is kept for a while

@@ -38,7 +38,7 @@ func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)
 func piped(t *testing.T, s *server) *rawConn {
 	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	if doorOf(t) == byLane {
-		serveBy(t, s.newLane(false), s, p) // pipes cannot be watched, and a bubble has no poller
+		serveBy(t, s.door.newLane(false), s, p) // pipes cannot be watched, and a bubble has no poller
 	} else {
 		serveOn(t, s, p)
 	}

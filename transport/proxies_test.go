@@ -93,7 +93,7 @@ func testTrustedProxyHasConnectionsPerClient(t *testing.T) {
 	for n := range 75 {
 		dial(t, s, addr).raw(proxyHeader("203.0.113.7", n))
 	}
-	for began := time.Now(); s.connections[mainListener].Len() < 50; time.Sleep(time.Millisecond) {
+	for began := time.Now(); s.door.connections[mainListener].Len() < 50; time.Sleep(time.Millisecond) {
 		if time.Since(began) > soon {
 			t.Fatal("the server is not full")
 		}

@@ -25,7 +25,6 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"runtime"
 	"strings"
@@ -39,17 +38,18 @@ import (
 	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/activity"
-	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/live"
 	"github.com/octostore/octostore/transport/internal/metrics"
-	"github.com/octostore/octostore/transport/internal/proxy"
 	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/login"
 )
 
 // Config is what an [API] needs. Service and Journal must be set.
 type Config struct {
+	// Door has the listeners of the API. Nil: the API has one of its own, with the limits, proxies and
+	// certificate of this configuration.
+	Door    *Door
 	Service *core.Service
 	Journal *journal.Journal // of the service's table
 	Logger  *slog.Logger     // nil: nothing is logged
@@ -142,20 +142,19 @@ type API struct {
 	limits   *limit.Limits
 
 	metricsOn, readyOn Listeners
-	proxies            *proxy.Proxies // nil: none is trusted
-	tracer             Tracer         // nil: requests are not traced
+	tracer             Tracer // nil: requests are not traced
 
 	server  func() api.Server
 	audit   AuditSettings
 	commits commitWindow
 
-	connections      [numListeners]*conn.Set
+	door             *Door
+	ownsDoor         bool // it is closed with the API
 	watches, exports limit.Streams
 	backing          limit.Streams // backups under way
 	streams          *wire.StreamPool
 	recorder         *activity.Recorder
-	hub              live.Hub // of live streams, which count as watches
-	hangups          conn.Hangups
+	hub              live.Hub     // of live streams, which count as watches
 	brief            atomic.Int32 // requests in waitBriefly
 }
 
@@ -183,28 +182,20 @@ func New(cfg Config) *API {
 		service:  cfg.Service,
 		journal:  cfg.Journal,
 		log:      cfg.Logger,
-		sparse:   sparselog.New(cfg.Logger),
 		version:  cfg.Version,
 		routes:   routeTable(),
 		ids:      newRequestIDs(),
 		limits: limit.New(limit.Config{
 			Rate: cfg.Limits.Rate, InFlight: cfg.Limits.InFlight, AddressRate: cfg.Limits.AddressRate, NewTokens: cfg.Limits.NewTokens,
 		}),
-		connections: [numListeners]*conn.Set{
-			mainListener: conn.NewSet(
-				cfg.Limits.Connections,
-				cfg.Limits.Connections/16+16,
-				limit.NetworkOf,
-			), // the reserve leaves room to refuse clients above the limit
-			adminListener: conn.NewSet(cfg.Limits.AdminConnections, cfg.Limits.AdminConnections/4, limit.NetworkOf),
-		},
-
 		tracer:    cfg.Tracer,
 		metricsOn: cfg.MetricsOn, readyOn: cfg.ReadyOn,
 	}
-	if len(cfg.Proxies.Trusted) > 0 {
-		a.proxies = &cfg.Proxies
+	if a.door = cfg.Door; a.door == nil {
+		a.door, a.ownsDoor = ownDoor(cfg), true
+		a.door.Open(a, a.AdminHandler())
 	}
+	a.sparse = a.door.sparse
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
 	a.backing.Max = 1
@@ -212,19 +203,11 @@ func New(cfg Config) *API {
 	a.recorder = activity.Open(activity.Config{Journal: cfg.Journal, Stats: cfg.Service.Stats})
 	a.byVerb = byVerb(a.routes)
 	a.metrics = metrics.New(metrics.Config{
-		Version: cfg.Version, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
+		Process: a.door.metrics, Service: cfg.Service, Sizes: cfg.Sizes, Policies: cfg.Policies.List,
 		Journal: cfg.Journal, Server: cfg.Server,
-		Watches: a.watches.InUse, Exports: a.exports.InUse, Connections: a.connections[mainListener].Len,
-		CertificateExpires: cfg.CertificateExpires, LastBackup: lastOf(cfg.Backups),
-		Listeners: listenerNames[:], Limits: limit.Names(),
+		Watches: a.watches.InUse, Exports: a.exports.InUse, LastBackup: lastOf(cfg.Backups),
 	})
 	a.limits.OnRefuse = a.metrics.Limited
-	for on := range numListeners {
-		a.connections[on].OnEvict = func(network netip.Addr) {
-			a.metrics.Evicted(listenerNames[on])
-			a.logEvicted(on, network)
-		}
-	}
 	for i := range a.routes {
 		a.routes[i].metrics = a.metrics.Route(a.routes[i].id)
 	}
@@ -244,12 +227,21 @@ func New(cfg Config) *API {
 	return a
 }
 
-// Close ends what the API does beside requests, of which there must be none left. It always
-// returns nil.
+// ownDoor returns a door for one API.
+func ownDoor(cfg Config) *Door {
+	return NewDoor(DoorConfig{
+		Logger: cfg.Logger, Version: cfg.Version, Connections: cfg.Limits.Connections, AdminConnections: cfg.Limits.AdminConnections,
+		Proxies: cfg.Proxies, CertificateExpires: cfg.CertificateExpires,
+	})
+}
+
+// Close ends what the API does beside requests, of which there must be none left. It closes the door
+// unless that is of the configuration. It always returns nil.
 func (a *API) Close() error {
 	_ = a.recorder.Close()
-	a.hangups.Close()
-	a.sparse.Close()
+	if a.ownsDoor {
+		_ = a.door.Close() // so does this
+	}
 	return nil
 }
 
@@ -263,29 +255,6 @@ const (
 	maxHeader     = 16 << 10
 	maxStreams    = 100 // of one connection, over HTTP/2
 )
-
-// Server returns a server for the API with the limits it needs. It has no address and does not
-// listen yet.
-func (a *API) Server() *http.Server {
-	return a.httpServer(mainListener)
-}
-
-func (a *API) httpServer(on listener) *http.Server {
-	of := a.connectionsOf(on)
-	return &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, on) }),
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog:          conn.NewServerLog(a.log, a.sparse),
-
-		DisableGeneralOptionsHandler: true,
-
-		ConnContext: of.Opened,
-		ConnState:   of.Changed,
-	}
-}
 
 // ServeHTTP answers a request to the main listener.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, mainListener) }

@@ -33,6 +33,7 @@ func mutants() []mutant {
 		verbMutants,
 		clientMutants,
 		runMutants,
+		termMutants,
 		watchdogMutants,
 		proxyMutants,
 		deployMutants,

@@ -101,8 +101,8 @@ var accessMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "exposed-without-tokens", file: "cmd/octostore/internal/server/server.go",
-		old:    "	case exposed != \"\" && !s.tokens.TokensRequired():\n",
+		name: "exposed-without-tokens", file: "cmd/octostore/internal/server/term.go",
+		old:    "	case s.exposed != \"\" && !t.tokens.TokensRequired():\n",
 		new:    "	case false:\n",
 		breaks: "other machines reach a server that requires no token",
 		tests:  []string{"-run=Scripts/loopback ./cmd/octostore/internal/scripts"},
@@ -312,7 +312,7 @@ var edgeMutants = []mutant{
 		tests:  inTransport,
 	},
 	{
-		name: "write-timeout", file: "transport/transport.go",
+		name: "write-timeout", file: "transport/listeners.go",
 		old:    "		IdleTimeout:       idleTimeout,\n",
 		new:    "		IdleTimeout:       idleTimeout,\n		WriteTimeout:      writeTimeout,\n",
 		breaks: "a wait longer than the timeout loses its grant",
@@ -347,9 +347,9 @@ var edgeMutants = []mutant{
 		tests:  inCommand,
 	},
 	{
-		name: "serves-after-the-table", file: "cmd/octostore/internal/server/stop.go",
-		old:    "	case <-s.table.Done():\n		return s.stopped()\n	case <-s.store",
-		new:    "	case <-make(chan struct{}):\n		return s.stopped()\n	case <-s.store",
+		name: "serves-after-the-table", file: "cmd/octostore/internal/server/term.go",
+		old:    "	case <-t.table.Done():\n		return t.stopped()\n	case <-t.store",
+		new:    "	case <-make(chan struct{}):\n		return t.stopped()\n	case <-t.store",
 		breaks: "the process goes on after a commit of unknown outcome",
 		tests:  inCommand,
 	},

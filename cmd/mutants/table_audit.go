@@ -32,8 +32,8 @@ var auditMutants = []mutant{
 	},
 	{
 		name: "pruned-read-as-nothing", file: "core/journal/journal.go",
-		old:    "if oldest := j.Oldest(); after < oldest {",
-		new:    "if oldest := j.Oldest(); after < oldest && false {",
+		old:    "if err == nil && len(found) == 0 {",
+		new:    "if err == nil && len(found) == 0 && false {",
 		breaks: "a reader with a pruned cursor is not told about the gap",
 		tests:  inJournal,
 	},
@@ -192,14 +192,14 @@ var journalMutants = []mutant{
 	},
 	{
 		name: "stopped-set-undescribed", file: "cmd/octostore/internal/server/journal.go",
-		old:    "		e.Loaded = s.policies.PolicySet() //",
+		old:    "		e.Loaded = t.policies.PolicySet() //",
 		new:    "		//",
 		breaks: "once the start is pruned the record does not say which policies ruled before a stop",
 		tests:  inSets,
 	},
 	{
 		name: "ruling-set-pruned", file: "cmd/octostore/internal/server/journal.go",
-		old:    "keep.BeforePrune = s.policies.keepOnRecord",
+		old:    "keep.BeforePrune = t.policies.keepOnRecord",
 		new:    "keep.BeforePrune = nil",
 		breaks: "the record of which policies rule is pruned while they do",
 		tests:  inSets,

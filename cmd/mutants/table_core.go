@@ -18,7 +18,7 @@ var batchMutants = []mutant{
 	},
 	{
 		name: "tell-before-publish", file: "core/table/loop.go",
-		old:    "	t.publish()\n	if err == nil {\n		t.cfg.Published()\n	}\n	t.deliver(err)\n",
+		old:    "	t.publish()\n	if err == nil {\n		t.cfg.Published()\n		err = t.lost()\n	}\n	t.deliver(err)\n",
 		new:    "	t.deliver(err)\n	t.publish()\n	if err == nil {\n		t.cfg.Published()\n	}\n",
 		breaks: "a client that was just granted a lock may read that it is free",
 		tests:  inTable,
@@ -32,7 +32,7 @@ var batchMutants = []mutant{
 	},
 	{
 		name: "unknown-taken-for-refused", file: "core/table/loop.go",
-		old:    "		t.failed.Store(&err)\n",
+		old:    "		t.fail(err)\n",
 		new:    "		t.m.TakeBack()\n",
 		breaks: "after a commit of unknown outcome the table goes on as if it had failed",
 		tests:  inTable,

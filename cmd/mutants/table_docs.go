@@ -266,8 +266,8 @@ var backupMutants = []mutant{
 var deployMutants = []mutant{
 	{
 		name: "watchdog-fed-whatever-happens", file: "cmd/octostore/internal/server/stop.go",
-		old:    "	_, _, err := s.table.Queue(context.Background(), \"\", 0, 0)\n",
-		new:    "	_, err := s.table.Get(\"a\"), error(nil)\n",
+		old:    "	_, _, err := t.table.Queue(context.Background(), \"\", 0, 0)\n",
+		new:    "	_, err := t.table.Get(\"a\"), error(nil)\n",
 		breaks: "the watchdog is fed while a commit hangs, since reads are answered from memory",
 		tests:  []string{"-run=WatchdogIsNotFed ./cmd/octostore/internal/server"},
 	},

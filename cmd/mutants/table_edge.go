@@ -22,7 +22,7 @@ var parkMutants = []mutant{
 	},
 	{
 		name: "parked-left-to-a-disk-that-hangs", file: "core/table/table.go",
-		old:    "			t.parking.end()\n",
+		old:    "	t.parking.end()\n",
 		new:    "",
 		breaks: "a server that stops while the disk hangs does not answer its waiters",
 		tests:  inTable,

@@ -80,8 +80,8 @@ var fileMutants = []mutant{
 		tests:  []string{"-run=Watch ./core/store/sqlite"},
 	},
 	{
-		name: "failed-store-unheard", file: "cmd/octostore/internal/server/stop.go",
-		old:    "	case <-s.store.Failed():\n",
+		name: "failed-store-unheard", file: "cmd/octostore/internal/server/term.go",
+		old:    "	case <-t.store.Failed():\n",
 		new:    "	case <-(chan struct{})(nil):\n",
 		breaks: "a server without commits answers from memory although its database is gone",
 		tests:  []string{"-run=Vanish ./cmd/octostore/internal/faults"},

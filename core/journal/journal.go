@@ -52,7 +52,9 @@ type Journal struct {
 
 	// Readers take no mutex, so the writer never waits for them.
 	view   atomic.Pointer[view]
-	pruned atomic.Pointer[lock.Head] // the newest pruned event
+	pruned atomic.Pointer[lock.Head] // the newest event that was pruned from the store
+
+	archive atomic.Pointer[Archive] // nil: there is none
 
 	waiting waiting
 
@@ -151,10 +153,6 @@ func (j *Journal) publishView(recent ring) {
 // Head returns the sequence number of the newest published event, 0 for none.
 func (j *Journal) Head() lock.Seq { return j.view.Load().head }
 
-// Oldest returns the cursor from which everything that is left can be read: the newest
-// pruned event, 0 for none.
-func (j *Journal) Oldest() lock.Seq { return j.pruned.Load().Seq }
-
 // PublicKey returns the key that verifies checkpoints and exports.
 func (j *Journal) PublicKey() ed25519.PublicKey { return j.key.Public().(ed25519.PublicKey) }
 
@@ -173,14 +171,17 @@ func (j *Journal) scan(ctx context.Context, after lock.Seq, events int, buf *[]b
 	if after >= v.head {
 		return nil, nil
 	}
+	if after < j.Pruned().Seq {
+		return j.scanPruned(ctx, after, events)
+	}
 	found, err := j.read(ctx, v, after, events, buf)
 	if err != nil {
 		return nil, err
 	}
 	// Pruning moves the mark before it removes anything. If the mark is still behind the
 	// reader now, the read was complete.
-	if oldest := j.Oldest(); after < oldest {
-		return nil, &PrunedError{Oldest: oldest}
+	if after < j.Pruned().Seq {
+		return j.scanPruned(ctx, after, events)
 	}
 	for i, s := range found {
 		if s.First > v.head {
@@ -188,6 +189,16 @@ func (j *Journal) scan(ctx context.Context, after lock.Seq, events int, buf *[]b
 		}
 	}
 	return found, nil
+}
+
+// scanPruned is scan for events that are not in the store any more. Records get into the
+// archive before they are pruned.
+func (j *Journal) scanPruned(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
+	found, err := j.archived(ctx, after, events)
+	if err == nil && len(found) == 0 {
+		err = &PrunedError{Oldest: j.Oldest()}
+	}
+	return found, err
 }
 
 func (j *Journal) read(ctx context.Context, v *view, after lock.Seq, events int, buf *[]byte) ([]lock.Segment, error) {

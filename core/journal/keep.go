@@ -146,8 +146,8 @@ func (k *Keeper) prune(ctx context.Context) {
 	j := k.cfg.Journal
 	k.checkClock()
 	// An earlier prune may have left segments behind.
-	if cut := j.pruned.Load(); cut.Seq != 0 {
-		k.report(ctx, j.store.Prune(ctx, *cut))
+	if cut := j.Pruned(); cut.Seq != 0 {
+		k.report(ctx, j.store.Prune(ctx, cut))
 	}
 	for sleep.For(ctx, k.cfg.Every) == nil {
 		k.checkClock()
@@ -187,6 +187,11 @@ func (k *Keeper) Prune(ctx context.Context) error {
 		if k.cfg.Recorder.Full() {
 			return lock.ErrFull // the last space is reserved for the ends of leases
 		}
+		if a := k.cfg.Journal.Archive(); a != nil {
+			if err := a.Keep(ctx, k.cfg.Journal.Pruned().Seq, cut.Seq); err != nil {
+				return fmt.Errorf("into the archive: %w", err)
+			}
+		}
 		if k.cfg.BeforePrune != nil {
 			if err := k.cfg.BeforePrune(ctx, cut.Seq); err != nil {
 				return fmt.Errorf("before pruning: %w", err)
@@ -213,7 +218,7 @@ func (k *Keeper) nextCut(ctx context.Context) (cut lock.Head, cause string, err 
 	if err != nil {
 		return cut, "", err
 	}
-	page, err := j.Scan(ctx, j.Oldest(), 1) // usually there is nothing to do
+	page, err := j.Scan(ctx, j.Pruned().Seq, 1) // usually there is nothing to do
 	if err != nil || len(page) == 0 || !r.prunable(page[0], now, excess) {
 		return cut, "", err
 	}
@@ -258,7 +263,7 @@ func lastPrunable(
 ) (last lock.Segment, cut lock.Head, err error) {
 	const most = 8 * pageEvents
 	newest := j.Head()
-	reader := j.From(j.Oldest())
+	reader := j.From(j.Pruned().Seq)
 	for events := 0; events < most; {
 		page, err := reader.Next(ctx)
 		if err != nil || len(page) == 0 {

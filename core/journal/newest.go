@@ -81,6 +81,9 @@ func (j *Journal) searchBack(
 			return true, nil
 		}
 		page, err := j.segmentsBefore(ctx, before)
+		if err == nil && len(page) == 0 {
+			page, err = j.archivedBefore(ctx, before)
+		}
 		if err != nil || len(page) == 0 {
 			return false, err
 		}
@@ -98,6 +101,16 @@ func (j *Journal) searchBack(
 		}
 	}
 	return false, nil
+}
+
+// archivedBefore returns a page of records before an event that were pruned from the store,
+// the newest first.
+func (j *Journal) archivedBefore(ctx context.Context, before lock.Seq) ([]lock.Segment, error) {
+	a := j.Archive()
+	if a == nil {
+		return nil, nil
+	}
+	return a.SegmentsBefore(ctx, before, pageEvents)
 }
 
 // segmentsBefore returns a page of published segments that begin before an event, the newest

@@ -52,7 +52,7 @@ func (j *Journal) Knows(ctx context.Context, cursor lock.Seq) (bool, error) {
 	switch cursor {
 	case 0, j.Head():
 		return true, nil
-	case j.Oldest():
+	case j.Oldest(), j.Pruned().Seq:
 		return true, nil
 	}
 	page, err := j.Scan(ctx, cursor-1, 1)
@@ -103,6 +103,12 @@ func firstLines(s lock.Segment, n int) lock.Segment {
 // there may be several such cursors; it returns one of them.
 func (j *Journal) Before(ctx context.Context, t time.Time) (lock.Seq, error) {
 	oldest, newest := j.Oldest(), j.Head()
+	if pruned := j.Pruned().Seq; oldest < pruned { // search the archive only if need be
+		page, err := j.Scan(ctx, pruned, 1)
+		if err == nil && len(page) > 0 && page[0].Time.Before(t) {
+			oldest = pruned
+		}
+	}
 	var failed error
 	// Sequence numbers jump, so this looks for a number and not for an event.
 	n := sort.Search(int(newest-oldest), func(i int) bool {

@@ -106,8 +106,8 @@ func heldIn(err error) *lock.HeldError {
 func (t *Table) admit(a *lock.Acquisition) (onlyRepeat bool, err error) {
 	switch {
 	case t.Draining():
-		return false, lock.ErrDraining
-	case !t.Full() || t.cfg.Full == nil && t.probes():
+		return false, t.cause(lock.ErrDraining)
+	case !t.Full() || t.cfg.Full == nil && t.probes() || !t.Owns():
 		return false, nil
 	case !a.Attempt.IsZero():
 		return true, nil

@@ -129,8 +129,8 @@ func (t *Table) Break(ctx context.Context, b lock.BreakRequest) (lock.EndedLease
 func (t *Table) Take(ctx context.Context, b lock.BreakRequest, a lock.Acquisition) (Grant, error) {
 	switch {
 	case t.Draining():
-		return Grant{}, lock.ErrDraining
-	case t.Full():
+		return Grant{}, t.cause(lock.ErrDraining)
+	case t.Full() && t.Owns():
 		return Grant{}, lock.ErrFull
 	}
 	a.Attempt = lock.Attempt{}

@@ -18,6 +18,8 @@
 //   - The loop asks Config.Rechecks just before the step of the machine that may give the
 //     lock to a waiter. A later change of its answer counts for the next step.
 //   - After a commit of unknown outcome nothing more is decided, published or granted.
+//   - Once another process may own the table, nothing more is decided, and no answer is given
+//     that another process can have made untrue: [Table.Depose], Config.Owns.
 //
 // # Concurrency
 //

@@ -37,8 +37,8 @@ func TestGatherWaitsForACrowd(t *testing.T) {
 		{"more than a batch", [3]int{1e6, 1e6, 1e6}, put(lock.BatchSteps), put(0), 0},
 		{"a departure before", [3]int{crowded, crowded, crowded}, func(b *inbox) { b.leave(lock.Departure{}) }, put(0), 0},
 		{"a departure", [3]int{crowded, crowded, crowded}, put(3), func(b *inbox) { b.leave(lock.Departure{}) }, gatherMost / 2},
-		{"the end before", [3]int{crowded, crowded, crowded}, (*inbox).close, put(0), 0},
-		{"the end", [3]int{crowded, crowded, crowded}, put(3), (*inbox).close, gatherMost / 2},
+		{"the end before", [3]int{crowded, crowded, crowded}, func(b *inbox) { b.close(lock.ErrClosed) }, put(0), 0},
+		{"the end", [3]int{crowded, crowded, crowded}, put(3), func(b *inbox) { b.close(lock.ErrClosed) }, gatherMost / 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

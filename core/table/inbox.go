@@ -100,19 +100,19 @@ type inbox struct {
 	mu       sync.Mutex // held for moments only
 	commands []*lock.Command
 	leaving  []lock.Departure
-	closed   bool
+	closed   error         // not nil: why it takes no more
 	awaited  int           // put rings only if there are so many commands
 	wake     chan struct{} // holds one token if there may be something new
 }
 
 func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
 
-// put adds a command, or returns [lock.ErrClosed].
+// put adds a command, or returns why the inbox is closed.
 func (b *inbox) put(c *lock.Command) error {
 	b.mu.Lock()
-	if b.closed {
+	if err := b.closed; err != nil {
 		b.mu.Unlock()
-		return lock.ErrClosed
+		return err
 	}
 	c.At = time.Now()
 	b.commands = append(b.commands, c)
@@ -130,7 +130,7 @@ func (b *inbox) put(c *lock.Command) error {
 func (b *inbox) await(wanted int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.commands) >= wanted || len(b.leaving) > 0 || b.closed {
+	if len(b.commands) >= wanted || len(b.leaving) > 0 || b.closed != nil {
 		return false
 	}
 	select {
@@ -163,12 +163,13 @@ func (b *inbox) take(commands []*lock.Command, left []lock.Departure) ([]*lock.C
 	commands = append(commands, b.commands...)
 	left = append(left, b.leaving...)
 	b.commands, b.leaving, b.awaited = reused(b.commands), reused(b.leaving), 0
-	return commands, left, time.Now(), b.closed
+	return commands, left, time.Now(), b.closed != nil
 }
 
-func (b *inbox) close() {
+// close has put return the reason from now on. A later reason replaces an earlier one.
+func (b *inbox) close(reason error) {
 	b.mu.Lock()
-	b.closed = true
+	b.closed = reason
 	b.mu.Unlock()
 	b.ring()
 }

@@ -17,15 +17,8 @@ func (t *Table) loop() {
 	for {
 		t.gather(timer)
 		closed := t.nextBatch()
-		if err := t.Err(); errors.Is(err, lock.ErrDeposed) {
-			t.shut(lock.ErrDeposed)
-			return
-		} else if err != nil {
-			t.shut(lock.ErrDraining) // the waiters were surely not granted anything
-			return
-		}
-		if closed && len(t.pending) == 0 && len(t.left) == 0 {
-			t.shut(lock.ErrDraining)
+		if t.Err() != nil || closed && len(t.pending) == 0 && len(t.left) == 0 {
+			t.shut() // the waiters were surely not granted anything
 			return
 		}
 		t.rest(timer)
@@ -51,6 +44,10 @@ func (t *Table) rest(timer *time.Timer) {
 
 // nextBatch decides and commits one batch.
 func (t *Table) nextBatch() (closed bool) {
+	if !t.Owns() {
+		t.fail(lock.ErrDeposed)
+		return true
+	}
 	var at time.Time
 	t.pending, t.left, at, closed = t.inbox.take(t.pending, t.left)
 	t.crowd.took(len(t.pending))
@@ -112,11 +109,12 @@ func (t *Table) commit() {
 		t.nextProbe.Store(time.Now().Add(time.Second).UnixNano())
 		t.full.Store(true)
 	default:
-		t.failed.Store(&err)
+		t.fail(err)
 	}
 	t.publish()
 	if err == nil {
 		t.cfg.Published()
+		err = t.lost()
 	}
 	t.deliver(err)
 	t.m.Finish()
@@ -129,7 +127,8 @@ func (t *Table) persist() error {
 	}
 	start := time.Now()
 	// The commit is not to be given up half-way, so it has no deadline. Callers have.
-	// Only a drain and a Close do not wait for a commit that cannot even begin.
+	// Only a drain and a Close do not wait for a commit that cannot even begin, and a
+	// deposed table waits for none.
 	t.rows = t.m.Rows(t.rows[:0])
 	err := t.store.Commit(t.begin, &lock.Batch{Events: events, Rows: t.rows})
 	t.rows = reused(t.rows)
@@ -211,6 +210,9 @@ func (t *Table) send(c *lock.Command, r lock.Reply) {
 	case r.Turn != nil:
 		to.tell(r.Turn)
 	case to.state.CompareAndSwap(asked, answered):
+		if errors.Is(r.Err, lock.ErrDraining) {
+			r.Err = t.cause(r.Err)
+		}
 		to.reply = r
 		to.tell(nil)
 	default:
@@ -239,12 +241,13 @@ func (t *Table) undo(r lock.Reply) {
 }
 
 // shut answers all remaining requests when the loop ends.
-func (t *Table) shut(err error) {
-	t.inbox.close()
+func (t *Table) shut() {
+	closed := t.cause(lock.ErrClosed)
+	t.inbox.close(closed)
 	t.pending, t.left, _, _ = t.inbox.take(t.pending, t.left)
-	t.m.DismissAll(err)
+	t.m.DismissAll(t.cause(lock.ErrDraining))
 	t.deliver(nil)
 	for _, c := range t.pending {
-		t.send(c, lock.Reply{Err: lock.ErrClosed})
+		t.send(c, lock.Reply{Err: closed})
 	}
 }

@@ -61,6 +61,12 @@ func TestParkedRequestIsResumed(t *testing.T) {
 		"by a drain": {func(_ *testing.T, tab *Table, _ *diary, _ Grant, _ context.CancelFunc) {
 			tab.Drain()
 		}, 0, is(lock.ErrDraining)},
+		"by a table that moves": {func(_ *testing.T, tab *Table, _ *diary, _ Grant, _ context.CancelFunc) {
+			tab.Move()
+		}, 0, is(lock.ErrDeposed)},
+		"by a deposed table": {func(_ *testing.T, tab *Table, _ *diary, _ Grant, _ context.CancelFunc) {
+			tab.Depose()
+		}, 0, is(lock.ErrDeposed)},
 		"by a drain while the disk hangs": {func(t *testing.T, tab *Table, d *diary, _ Grant, _ context.CancelFunc) {
 			gate := make(chan struct{})
 			d.set(gate, nil)

@@ -20,6 +20,7 @@ type Store interface {
 	//   - anything else: the outcome is unknown and the table is dead.
 	//
 	// When ctx ends, a commit that has not begun may be given up with an unknown outcome; a
-	// commit that has begun goes on.
+	// commit that has begun goes on. Only a store that is remote may give that up too, with an
+	// unknown outcome: it may become durable later, or never.
 	Commit(ctx context.Context, b *lock.Batch) error
 }

@@ -23,6 +23,10 @@ type Config struct {
 	// step that may give the lock: it must be quick, must not block and must not call the
 	// table.
 	Rechecks func(lock.Name) bool
+	// Owns, if not nil, reports whether this process still owns what the store keeps, which
+	// several processes share; nil means always. Once it is false it must stay false. It must
+	// be quick and safe for many goroutines.
+	Owns func() bool
 	// Published, if not nil, runs in the loop after each commit, when the views show it and
 	// before its answers leave. It must be quick.
 	Published func()
@@ -51,8 +55,11 @@ type Table struct {
 	traced  []Trace          // the same
 
 	refusing   atomic.Bool // acquires are refused
+	moving     atomic.Bool // another process is to own the table: that is the cause of all refusals
+	deposed    atomic.Bool // nothing is decided any more
 	refuseOnce sync.Once
 	drainOnce  sync.Once
+	deposeOnce sync.Once
 	stuckOnce  sync.Once
 	draining   context.Context // ended by drain
 	drain      context.CancelFunc
@@ -126,7 +133,7 @@ func Open(ctx context.Context, store Store, cfg Config) (*Table, error) {
 // gives up a commit that cannot begin within a second. Leases stay. It returns the error
 // that stopped the table, if there was one.
 func (t *Table) Close() error {
-	t.inbox.close()
+	t.inbox.close(t.cause(lock.ErrClosed))
 	defer time.AfterFunc(drainingPatience, t.stopBegin).Stop()
 	<-t.done
 	return t.Err()
@@ -157,25 +164,32 @@ func (t *Table) dismissWaiters(late func()) {
 	}
 	time.AfterFunc(drainingPatience, func() {
 		if c.state.CompareAndSwap(asked, givenUp) {
-			t.stuckOnce.Do(func() { close(t.stuck) })
-			t.parking.end()
+			t.giveUpWaiters()
 			late()
 		}
 	})
 }
 
-// Draining reports whether [Table.Drain] or [Table.RefuseAcquires] has been called.
+// giveUpWaiters has all waiters answer themselves, because the loop does not.
+func (t *Table) giveUpWaiters() {
+	t.stuckOnce.Do(func() { close(t.stuck) })
+	t.parking.end()
+}
+
+// Draining reports whether acquires are refused because [Table.Drain], [Table.RefuseAcquires]
+// or [Table.Move] has been called.
 func (t *Table) Draining() bool { return t.refusing.Load() }
 
-// UntilDrain returns a context that ends when [Table.Drain] is called.
+// UntilDrain returns a context that ends when [Table.Drain], [Table.Move] or [Table.Depose] is
+// called, or the loop finds that the table is deposed.
 func (t *Table) UntilDrain() context.Context { return t.draining }
 
-// Done is closed when the table has stopped: after [Table.Close], or after a commit of
-// unknown outcome. [Table.Err] tells which.
+// Done is closed when the table has stopped: after [Table.Close] or [Table.Depose], or after a
+// commit of unknown outcome. [Table.Err] tells which.
 func (t *Table) Done() <-chan struct{} { return t.done }
 
-// Err returns nil while the table serves and after an orderly Close, else what
-// stopped it.
+// Err returns nil while the table serves and after an orderly Close, else what stopped it:
+// [lock.ErrDeposed] if another process may own the table.
 func (t *Table) Err() error {
 	if err := t.failed.Load(); err != nil {
 		return *err

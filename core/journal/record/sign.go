@@ -11,6 +11,8 @@ import (
 
 var errNotAKey = errors.New("not a public key: want 43 characters of base64url, as octostore audit key prints them")
 
+var errNotAHash = errors.New("not a hash of a record: want 43 characters of base64url")
+
 // A signed line has a member "signature" whose value is the Ed25519 signature, in
 // unpadded base64url, over the line without that member. Signed lines contain nothing that
 // a client chose, and quotes in strings are escaped, so the bytes of signatureMember occur
@@ -55,6 +57,15 @@ func IsSigned(line []byte, key ed25519.PublicKey) bool {
 
 // FormatHash returns a hash as the member "prev" has it.
 func FormatHash(h lock.Hash) string { return encoding.EncodeToString(h[:]) }
+
+// ParseHash reads what [FormatHash] wrote.
+func ParseHash(s string) (h lock.Hash, err error) {
+	b, err := encoding.DecodeString(s)
+	if err != nil || len(b) != len(h) {
+		return h, errNotAHash
+	}
+	return lock.Hash(b), nil
+}
 
 // FormatKey returns the text of a public key: unpadded base64url.
 func FormatKey(key ed25519.PublicKey) string { return encoding.EncodeToString(key) }

@@ -14,7 +14,3 @@
 //     pauses, and less a margin.
 //  5. A lease runs again at every take for what its row still promises: late, never early.
 package etcd
-
-import clientv3 "go.etcd.io/etcd/client/v3"
-
-var _ clientv3.Config

@@ -101,7 +101,7 @@ func (c *conn) serveNext() next {
 	if err != nil {
 		return over
 	}
-	if h.decided != plain || h.waits && !c.mayWait() {
+	if h.decided != plain || h.waits && !c.mayWait() || !c.srv.cfg.Plain() {
 		c.handOver(by)
 		return over
 	}

@@ -44,6 +44,9 @@ type Config struct {
 	// body that is short; other bodies are sent in chunks. The context of a request ends with its
 	// connection; unlike that of net/http it does not end with the request.
 	Handler http.Handler
+	// Plain reports whether Handler answers at all now; if it does not, every connection with a
+	// request is handed over. It must be quick. Nil: it always does.
+	Plain func() bool
 	// Rest serves the connections that are handed over. It must not be used otherwise: its
 	// ConnContext and ConnState are set by [New], and it is stopped with the lane.
 	Rest *http.Server
@@ -79,6 +82,9 @@ type Server struct {
 
 // New returns a server, which does not listen yet. It starts no goroutine.
 func New(cfg Config) *Server {
+	if cfg.Plain == nil {
+		cfg.Plain = func() bool { return true }
+	}
 	s := &Server{
 		cfg:       cfg,
 		base:      context.WithValue(context.Background(), http.ServerContextKey, cfg.Rest),

@@ -24,41 +24,38 @@ import (
 // OK is the code under which successful requests are counted.
 const OK api.Code = "ok"
 
-// Config has the sources of the metrics. All functions are called at every scrape.
-type Config struct {
-	Version     string // of the program
-	Service     *core.Service
-	Sizes       func() (db, wal int64) // bytes of the database and its write-ahead log; nil leaves them out
-	Journal     *journal.Journal
-	Server      func() api.Server // disk and limits
-	Policies    func() api.PolicyList
-	Watches     func() int
-	Exports     func() int
-	Connections func() int // to the main listener
-	Listeners   []string   // names of the listeners
-	Limits      []string   // names of the limits
+// ProcessConfig has the sources of the metrics of a process. All functions are called at every
+// scrape.
+type ProcessConfig struct {
+	Version     string                      // of the program
+	Connections func() int                  // to the main listener
+	Evicted     func(listener string) int64 // connections to a listener that were evicted
+	Listeners   []string                    // names of the listeners
+	Limits      []string                    // names of the limits
 
-	CertificateExpires, LastBackup func() time.Time // nil: there is none
+	CertificateExpires func() time.Time // nil: there is none
 }
 
-// Metrics are the metrics of one server. They are safe for use by many goroutines.
-type Metrics struct {
-	// Handler serves the metrics.
+// Process are the metrics of a process, over all lock tables that it serves one after the other.
+// They are safe for use by many goroutines.
+type Process struct {
+	// Handler serves these metrics alone, for a process that serves no lock table.
 	Handler http.Handler
 
+	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	panics   prometheus.Counter
 	limited  *prometheus.CounterVec
-	evicted  *prometheus.CounterVec
 }
 
 // requestBounds reach from an answer out of memory to the longest wait.
 var requestBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 30, 60, 120, 300, 600}
 
-// New returns metrics that begin at zero.
-func New(cfg Config) *Metrics {
-	m := &Metrics{
+// NewProcess returns metrics that begin at zero.
+func NewProcess(cfg ProcessConfig) *Process {
+	p := &Process{
+		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "octostore_http_requests_total",
 			Help: "Requests by route and by code: ok, the code of the problem they were answered with, or gone if the client left first.",
@@ -76,30 +73,63 @@ func New(cfg Config) *Metrics {
 			Name: "octostore_limited_total",
 			Help: "Requests that were answered rate_limited, by the limit they met.",
 		}),
-		evicted: counters("listener", cfg.Listeners, prometheus.CounterOpts{
-			Name: "octostore_http_connections_cut_total",
-			Help: "Connections without an admitted request that were closed because there were too many.",
-		}),
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(
-		m.requests, m.seconds, m.panics, m.limited, m.evicted,
+	p.registry.MustRegister(
+		p.requests, p.seconds, p.panics, p.limited,
 		gauge("octostore_http_connections", "Connections to the main listener that are open.", cfg.Connections),
-		gauge("octostore_watches", "Clients that watch events now.", cfg.Watches),
-		gauge("octostore_exports", "Exports of the audit log in progress, including those that follow.", cfg.Exports),
 		timestamp("octostore_certificate_expires_timestamp_seconds",
 			"When the TLS certificate in use ends, in seconds since 1970; 0 without one.", cfg.CertificateExpires),
-		timestamp("octostore_last_backup_timestamp_seconds",
-			"When the newest backup was begun that was sent whole over HTTP, in seconds since 1970; 0 if there is none.", cfg.LastBackup),
 		buildInfo(cfg.Version),
-		&tableCollector{service: cfg.Service, sizes: cfg.Sizes},
-		serverCollector{journal: cfg.Journal, server: cfg.Server},
-		policyCollector{list: cfg.Policies},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	m.Handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
-	return m
+	for _, on := range cfg.Listeners {
+		p.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name:        "octostore_http_connections_cut_total",
+			Help:        "Connections without an admitted request that were closed because there were too many.",
+			ConstLabels: prometheus.Labels{"listener": on},
+		}, func() float64 { return float64(cfg.Evicted(on)) }))
+	}
+	p.Handler = promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{})
+	return p
+}
+
+// Config has the sources of the metrics of a lock table. All functions are called at every scrape.
+type Config struct {
+	Process  *Process // that serves the table
+	Service  *core.Service
+	Sizes    func() (db, wal int64) // bytes of the database and its write-ahead log; nil leaves them out
+	Journal  *journal.Journal
+	Server   func() api.Server // disk and limits
+	Policies func() api.PolicyList
+	Watches  func() int
+	Exports  func() int
+
+	LastBackup func() time.Time // nil: there is none
+}
+
+// Metrics are the metrics of one lock table, and of the process that serves it. They are safe for
+// use by many goroutines.
+type Metrics struct {
+	*Process
+	// Handler serves all of them.
+	Handler http.Handler
+}
+
+// New returns the metrics of a lock table.
+func New(cfg Config) *Metrics {
+	own := prometheus.NewRegistry()
+	own.MustRegister(
+		gauge("octostore_watches", "Clients that watch events now.", cfg.Watches),
+		gauge("octostore_exports", "Exports of the audit log in progress, including those that follow.", cfg.Exports),
+		timestamp("octostore_last_backup_timestamp_seconds",
+			"When the newest backup was begun that was sent whole over HTTP, in seconds since 1970; 0 if there is none.", cfg.LastBackup),
+		&tableCollector{service: cfg.Service, sizes: cfg.Sizes},
+		serverCollector{journal: cfg.Journal, server: cfg.Server},
+		policyCollector{list: cfg.Policies},
+	)
+	all := prometheus.Gatherers{cfg.Process.registry, own}
+	return &Metrics{Process: cfg.Process, Handler: promhttp.HandlerFor(all, promhttp.HandlerOpts{})}
 }
 
 // counters returns a counter for each value of a label, all at zero.
@@ -124,13 +154,10 @@ func buildInfo(version string) prometheus.Collector {
 }
 
 // Panicked counts a handler that panicked.
-func (m *Metrics) Panicked() { m.panics.Inc() }
+func (p *Process) Panicked() { p.panics.Inc() }
 
 // Limited counts a request that met a limit.
-func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
-
-// Evicted counts a connection to a listener that was evicted.
-func (m *Metrics) Evicted(listener string) { m.evicted.WithLabelValues(listener).Inc() }
+func (p *Process) Limited(limit string) { p.limited.WithLabelValues(limit).Inc() }
 
 // codes are the codes under which requests are counted, the most frequent first.
 var codes = append([]api.Code{OK, api.Code(api.Failing)}, problem.Codes()...)
@@ -147,10 +174,10 @@ type Route struct {
 }
 
 // Route returns the metrics of the route with that id.
-func (m *Metrics) Route(id string) *Route {
+func (p *Process) Route(id string) *Route {
 	return &Route{
-		seconds:  m.seconds.WithLabelValues(id),
-		counter:  func(code api.Code) prometheus.Counter { return m.requests.WithLabelValues(id, string(code)) },
+		seconds:  p.seconds.WithLabelValues(id),
+		counter:  func(code api.Code) prometheus.Counter { return p.requests.WithLabelValues(id, string(code)) },
 		counters: make([]atomic.Pointer[prometheus.Counter], len(codes)),
 	}
 }

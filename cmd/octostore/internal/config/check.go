@@ -42,6 +42,7 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 		{"AuditRetention", time.Second <= c.AuditRetention && c.AuditRetention <= longestKept},
 		{"TokenRetention", time.Second <= c.TokenRetention && c.TokenRetention <= longestKept},
 		{"WatchFiles", c.WatchFiles == 0 || 10*time.Millisecond <= c.WatchFiles && c.WatchFiles <= time.Hour},
+		{"EtcdLease", leastLease <= c.EtcdLease && c.EtcdLease <= longestLease && c.EtcdLease%time.Second == 0},
 		{"AuditMaxSize", leastSize <= c.AuditMaxSize && c.AuditMaxSize <= mostSize},
 		{"LoginTokenTTL", time.Minute <= c.LoginTokenTTL && c.LoginTokenTTL <= longestLogin},
 		{"MaxWaiters", 1 <= c.MaxWaiters && c.MaxWaiters <= mostWaiters},
@@ -64,6 +65,7 @@ func outOfRange(c Config, wrong map[string]string) map[string]string {
 	}
 	if len(wrong) == 0 {
 		unfit(c, out)
+		unfitCluster(c, out)
 	}
 	return out
 }

@@ -9,7 +9,21 @@ import (
 	"github.com/octostore/octostore/transport"
 )
 
-func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
+// newDoor returns the door that the APIs of all terms share.
+func newDoor(s *server, cfg config.Config) *transport.Door {
+	d := transport.DoorConfig{
+		Logger: s.log, Version: version.Own(),
+		Connections: cfg.MaxConnections, AdminConnections: adminConnections(cfg.MaxConnections),
+		Proxies: transport.Proxies{Trusted: cfg.TrustedProxies.List(), Source: transport.ProxySource(cfg.ProxyHeader)},
+	}
+	if s.certificate != nil {
+		d.CertificateExpires = s.certificate.Expires
+	}
+	return transport.NewDoor(d)
+}
+
+// newAPI returns the API of a term.
+func newAPI(s *server, t *term, cfg config.Config, log *slog.Logger) *transport.API {
 	rules := core.Config{
 		DefaultTTL: cfg.DefaultTTL,
 		MaxTTL:     cfg.MaxTTL,
@@ -19,21 +33,22 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 		rules.Guard = s.policies
 	}
 	shown := transport.Config{
-		Service: core.New(s.table, rules),
-		Journal: s.journal,
+		Door:    s.door,
+		Service: core.New(t.table, rules),
+		Journal: t.journal,
 		Logger:  log,
 		Version: version.Own(),
-		Sizes:   s.store.Sizes,
-		Server:  s.describe(cfg),
+		Sizes:   t.store.Sizes,
+		Server:  s.describe(t, cfg),
 		Audit: transport.AuditSettings{
 			Level:     string(cfg.AuditLevel),
 			Retention: cfg.AuditRetention,
 			MaxBytes:  int64(cfg.AuditMaxSize),
 		},
-		Tokens:  s.tokens.Tokens,
-		Login:   s.login,
+		Tokens:  t.tokens.Tokens,
+		Login:   t.login,
 		Public:  cfg.PublicURL.URL(),
-		Backups: newBackups(s),
+		Backups: newBackups(t, log),
 
 		MetricsOn: listenersOf[cfg.MetricsOn],
 		ReadyOn:   listenersOf[cfg.ReadyOn],
@@ -42,19 +57,9 @@ func newAPI(s *server, cfg config.Config, log *slog.Logger) *transport.API {
 			InFlight:    cfg.AccountInFlight,
 			AddressRate: cfg.AddressRate,
 			NewTokens:   cfg.NewTokens,
-			Connections: cfg.MaxConnections,
-
-			AdminConnections: adminConnections(cfg.MaxConnections),
-		},
-		Proxies: transport.Proxies{
-			Trusted: cfg.TrustedProxies.List(),
-			Source:  transport.ProxySource(cfg.ProxyHeader),
 		},
 		MaxWatches: cfg.MaxWatches,
 		MaxExports: cfg.MaxExports,
-	}
-	if s.certificate != nil {
-		shown.CertificateExpires = s.certificate.Expires
 	}
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}

@@ -27,12 +27,12 @@ type backups struct {
 }
 
 // newBackups returns nil if the storage cannot be copied.
-func newBackups(s *server) transport.Backups {
-	store, can := s.store.(copier)
+func newBackups(t *term, log *slog.Logger) transport.Backups {
+	store, can := t.store.(copier)
 	if !can {
 		return nil
 	}
-	return &backups{store: store, table: s.table, log: s.log}
+	return &backups{store: store, table: t.table, log: log}
 }
 
 // Begin implements [transport.Backups].

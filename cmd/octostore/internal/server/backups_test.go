@@ -27,7 +27,7 @@ func TestBackupOverHTTP(t *testing.T) {
 	got := s.call("GET", "/v1/backup")
 	octotest.Expect(t, got, 200, "SQLite format 3")
 	octotest.Expect(t, s.call("GET", "/v1/audit?kind=backed_up"), 200, " bytes, SHA-256 ")
-	last := func() time.Time { return s.store.(copier).LastBackup() }
+	last := func() time.Time { return s.serving().store.(copier).LastBackup() }
 	octotest.WaitUntil(t, "its time is known", func() bool { return !last().IsZero() })
 	at := last()
 	if err := s.stop(); err != nil {

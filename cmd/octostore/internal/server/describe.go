@@ -13,11 +13,11 @@ import (
 )
 
 // describe returns a function that returns what the API cannot know of the server itself.
-func (s *server) describe(cfg config.Config) func() api.Server {
+func (s *server) describe(t *term, cfg config.Config) func() api.Server {
 	limits, settings := shownLimits(cfg), shownSettings(s.settings)
 	return func() api.Server {
 		return api.Server{
-			StartedAt: s.started, ProcessID: os.Getpid(), Addresses: s.addresses(), Database: s.database(string(cfg.DB)),
+			StartedAt: s.started, ProcessID: os.Getpid(), Addresses: s.addresses(), Database: t.database(string(cfg.DB)),
 			Certificate: s.shownCertificate(), Limits: slices.Clone(limits), Settings: settings,
 		}
 	}
@@ -33,9 +33,9 @@ func (s *server) addresses() []string {
 	return all
 }
 
-func (s *server) database(path string) api.Database {
-	db := api.Database{Path: path, ReserveBytes: s.store.Reserve()}
-	db.Bytes, db.WALBytes = s.store.Sizes()
+func (t *term) database(path string) api.Database {
+	db := api.Database{Path: path, ReserveBytes: t.store.Reserve()}
+	db.Bytes, db.WALBytes = t.store.Sizes()
 	if free, known := sqlite.FreeSpace(filepath.Dir(path)); known {
 		db.DiskFree = &free
 	}

@@ -49,7 +49,7 @@ func TestServerShowsSettingsWithoutSecrets(t *testing.T) {
 	}
 	defer s.stop()
 	shown := map[string]api.Setting{}
-	for _, one := range s.describe(loaded.Config)().Settings {
+	for _, one := range s.describe(s.serving(), loaded.Config)().Settings {
 		shown[one.Name] = one
 	}
 	for name, want := range map[string]api.Setting{
@@ -144,7 +144,7 @@ func TestDrainDoesNotWaitForPolicies(t *testing.T) {
 	for range clients {
 		go func() { answers <- s.call("POST", "/v1/locks/prod/db/acquire?wait=1m") }()
 	}
-	octotest.WaitUntil(t, "they wait", func() bool { return s.table.Stats().Waiters == clients-1 })
+	octotest.WaitUntil(t, "they wait", func() bool { return s.serving().table.Stats().Waiters == clients-1 })
 	octotest.Expect(t, s.call("POST", "/v1/drain"), 200, `"waiters":15`)
 	granted := 0
 	for range clients {

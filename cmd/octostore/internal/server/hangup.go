@@ -41,7 +41,7 @@ func (s *server) reload() {
 	if s.certificate != nil {
 		s.reloadCertificate()
 	}
-	if s.tokens.file != "" {
+	if s.cfg.TokensFile != "" {
 		s.reloadTokens()
 	}
 	if s.policies != nil {

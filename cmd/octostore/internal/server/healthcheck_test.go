@@ -29,11 +29,11 @@ func TestHealthcheckOfAServerInEveryState(t *testing.T) {
 	}{
 		"well":     {func(*server, *shelf) {}, 0, 0, 0, "ok http://127.0.0.1:"},
 		"full":     {func(_ *server, on *shelf) { on.fail.Store(&full) }, 0, 0, 1, "storage_full"},
-		"draining": {func(s *server, _ *shelf) { s.table.Drain() }, 0, 1, 1, "draining"},
+		"draining": {func(s *server, _ *shelf) { s.serving().table.Drain() }, 0, 1, 1, "draining"},
 		"failed": {func(s *server, on *shelf) {
 			on.fail.Store(&broken)
 			s.call("POST", "/v1/locks/a/acquire")
-			<-s.table.Done()
+			<-s.serving().table.Done()
 		}, 1, 1, 1, "failing"},
 	} {
 		t.Run(state, func(t *testing.T) {

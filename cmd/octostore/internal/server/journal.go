@@ -34,11 +34,12 @@ type storage interface {
 // openStorage opens the storage at a path.
 type openStorage func(ctx context.Context, path string, log *slog.Logger) (storage, error)
 
-func (s *server) openTable(ctx context.Context, cfg config.Config) error {
-	s.journal = journal.New(s.store)
+// openTable opens the journal and the lock table.
+func (t *term) openTable(ctx context.Context, s *server, cfg config.Config) error {
+	t.journal = journal.New(t.store)
 	var rechecks func(lock.Name) bool
-	if s.policies != nil {
-		rechecks = core.Rechecks(s.policies)
+	if t.policies != nil {
+		rechecks = core.Rechecks(t.policies)
 	}
 	keeps := table.Config{
 		Rules: lock.Rules{
@@ -49,15 +50,15 @@ func (s *server) openTable(ctx context.Context, cfg config.Config) error {
 			Unlimited:            auth.LocalAccount,
 			Level:                auditLevels[cfg.AuditLevel],
 		},
-		Full:      s.store.Full,
+		Full:      t.store.Full,
 		Rechecks:  rechecks,
-		Published: s.journal.Publish,
+		Published: t.journal.Publish,
 	}
 	if s.tracer != nil {
 		keeps.Tracer = s.tracer
 	}
-	table, err := table.Open(ctx, s.journal, keeps)
-	s.table = table
+	table, err := table.Open(ctx, t.journal, keeps)
+	t.table = table
 	return err
 }
 
@@ -68,33 +69,33 @@ var auditLevels = map[config.AuditLevel]lock.Level{
 }
 
 // newKeeper starts the signing and pruning of the journal.
-func newKeeper(s *server, cfg config.Config, log *slog.Logger) *journal.Keeper {
+func newKeeper(t *term, cfg config.Config, log *slog.Logger) *journal.Keeper {
 	keep := journal.KeepConfig{
-		Journal:  s.journal,
-		Recorder: s.table,
+		Journal:  t.journal,
+		Recorder: t.table,
 		Retention: journal.Retention{
 			Age:  cfg.AuditRetention,
 			Size: int64(cfg.AuditMaxSize),
 		},
-		LongestTTL: s.table.LongestTTL,
-		Used:       s.store.Used,
+		LongestTTL: t.table.LongestTTL,
+		Used:       t.store.Used,
 		Logger:     log,
 	}
-	if s.policies != nil {
-		keep.BeforePrune = s.policies.keepOnRecord
+	if t.policies != nil {
+		keep.BeforePrune = t.policies.keepOnRecord
 	}
 	return journal.Keep(keep)
 }
 
 // record puts a notice about the server itself into the journal.
-func (s *server) record(kind lock.Kind) error {
+func (t *term) record(kind lock.Kind) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
 	e := lock.Event{Kind: kind, Cause: "octostore " + version.Own()}
-	if kind == lock.Stopped && s.policies != nil {
-		e.Loaded = s.policies.PolicySet() // the next start may load another set
+	if kind == lock.Stopped && t.policies != nil {
+		e.Loaded = t.policies.PolicySet() // the next start may load another set
 	}
-	_, err := s.table.Append(ctx, e)
+	_, err := t.table.Append(ctx, e)
 	return err
 }
 

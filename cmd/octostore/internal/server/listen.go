@@ -16,15 +16,15 @@ type stopper interface {
 
 // serveHTTP begins to accept connections. With TLS the lane has nothing to serve.
 func (s *server) serveHTTP(cfg config.Config) {
-	if main := s.api.Listener(s.listener); bool(cfg.Lane) && s.certificate == nil {
-		lane := s.api.Lane()
+	if main := s.door.Listener(s.listener); bool(cfg.Lane) && s.certificate == nil {
+		lane := s.door.Lane()
 		s.http = append(s.http, lane)
 		s.begin(func() error { return lane.Serve(main) }, s.sockets.Main != nil)
 	} else {
-		s.accept(s.api.Server(), main, s.sockets.Main != nil)
+		s.accept(s.door.Server(), main, s.sockets.Main != nil)
 	}
 	if s.admin != nil {
-		s.accept(s.api.AdminServer(), s.admin, s.sockets.Admin != nil)
+		s.accept(s.door.AdminServer(), s.admin, s.sockets.Admin != nil)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // openLogin lets people log in by GitHub, or returns nil if that is not configured.
-func openLogin(cfg config.Config, s *server, log *slog.Logger) (*login.GitHub, error) {
+func openLogin(cfg config.Config, s *server, t *term, log *slog.Logger) (*login.GitHub, error) {
 	if !cfg.LoginByGitHub() {
 		return nil, nil
 	}
@@ -34,7 +34,7 @@ func openLogin(cfg config.Config, s *server, log *slog.Logger) (*login.GitHub, e
 		)
 	}
 	return login.Open(login.Config{
-		ClientID: string(cfg.GitHubClientID), ClientSecret: secret, Allow: allow, Tokens: s.tokens.Tokens,
+		ClientID: string(cfg.GitHubClientID), ClientSecret: secret, Allow: allow, Tokens: t.tokens.Tokens,
 		TokenTTL: cfg.LoginTokenTTL, PublicURL: public, URL: string(cfg.GitHubURL), Logger: log,
 	})
 }

@@ -23,8 +23,8 @@ func TestBrowsersAreSentBackToWhereTheServerListens(t *testing.T) {
 		cfg := config.Config{
 			GitHubClientID: "id", GitHubSecret: "secret", GitHubAllow: "user:alice@1=read:**", LoginTokenTTL: time.Hour,
 		}
-		s := &server{listener: l, certificate: cert, tokens: &tokens{}}
-		github, err := openLogin(cfg, s, slog.New(slog.DiscardHandler))
+		s := &server{listener: l, certificate: cert}
+		github, err := openLogin(cfg, s, &term{tokens: &tokens{}}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ import (
 // policies are the policies of a running server.
 type policies struct {
 	*hooks.Host
-	table *table.Table // records the loaded policies
+	table atomic.Pointer[table.Table] // records the loaded policies; nil: this process serves none
 	log   *slog.Logger
 	files *filewatch.Group // nil: those of none
 
@@ -70,14 +70,22 @@ func (p *policies) close() error {
 	return p.Host.Close()
 }
 
-// begin records the loaded policies and starts the observers. Reloads are possible from
-// then on.
-func (p *policies) begin(ctx context.Context, s *server) error {
-	p.table = s.table
-	if err := p.Observe(ctx, hooks.ObserveConfig{Journal: s.journal, Cursors: s.store, Recorder: s.table}); err != nil {
+// begin records the loaded policies for a term, as all loads from then on, and starts the observers.
+func (p *policies) begin(ctx context.Context, t *term) error {
+	if err := p.Observe(ctx, hooks.ObserveConfig{Journal: t.journal, Cursors: t.store, Recorder: t.table}); err != nil {
 		return fmt.Errorf("begin to observe: %w", err)
 	}
+	p.recording.Lock()
+	p.table.Store(t.table)
+	p.recorded, p.at, p.unrecorded = nil, 0, nil // of another term
+	p.recording.Unlock()
 	return p.record(p.Describe(), lock.Event{})
+}
+
+// end stops the observers of a term, and saves how far they have come. The policies stay loaded.
+func (p *policies) end() {
+	p.table.Store(nil)
+	p.EndObserving()
 }
 
 // reloadHere reloads the policies at a signal, or because their files have changed.
@@ -131,7 +139,11 @@ func (p *policies) fail(asked lock.Event, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
 	asked.Kind, asked.Cause = lock.ReloadFailed, text
-	if _, err := p.table.Append(ctx, asked); err != nil {
+	table := p.table.Load()
+	if table == nil {
+		return
+	}
+	if _, err := table.Append(ctx, asked); err != nil {
 		p.log.Warn("the failed reload of the policies is not recorded", "err", err)
 	}
 }
@@ -150,7 +162,10 @@ func (p *policies) record(changes string, asked lock.Event) error {
 // failed: in the audit log every decision is followed by a record of its policy set, unless
 // that set is still in use.
 func (p *policies) recordSet(ctx context.Context, asked lock.Event) error {
-	rules := p.PolicySet()
+	rules, table := p.PolicySet(), p.table.Load()
+	if table == nil {
+		return nil // the next term records what is loaded then
+	}
 	if !slices.Contains(p.unrecorded, rules) {
 		p.unrecorded = append(p.unrecorded, rules)
 	}
@@ -159,19 +174,19 @@ func (p *policies) recordSet(ctx context.Context, asked lock.Event) error {
 		if set != rules {
 			why = lock.Event{Cause: "recorded late: it could not be recorded when it was loaded"}
 		}
-		if err := p.appendSet(ctx, set, why); err != nil {
+		if err := p.appendSet(ctx, table, set, why); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *policies) appendSet(ctx context.Context, set *lock.PolicySet, e lock.Event) error {
+func (p *policies) appendSet(ctx context.Context, table *table.Table, set *lock.PolicySet, e lock.Event) error {
 	e.Kind, e.Loaded = lock.PoliciesLoaded, set
 	if p.recorded != nil && e.Loaded != nil && p.recorded.ID != e.Loaded.ID {
 		e.Replaced = p.recorded
 	}
-	seq, err := p.table.Append(ctx, e)
+	seq, err := table.Append(ctx, e)
 	if err == nil {
 		p.recorded, p.at = set, seq
 	}

@@ -72,7 +72,7 @@ func (c *counted) Commit(ctx context.Context, b *lock.Batch) error {
 func (s *server) records(t *testing.T) []record.Record {
 	t.Helper()
 	var all []record.Record
-	reader := s.journal.From(0)
+	reader := s.serving().journal.From(0)
 	for {
 		page, err := reader.Next(t.Context())
 		if err != nil {
@@ -112,13 +112,13 @@ func TestWaitersDeniedAtTheirTurnCostNoGrants(t *testing.T) {
 	for range waiters {
 		all.Go(func() {
 			w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "http://localhost/v1/locks/prod/db/acquire?wait=5m", nil)
-			s.api.ServeHTTP(w, r)
+			s.serving().api.ServeHTTP(w, r)
 			if w.Code == 403 && strings.Contains(w.Body.String(), `"policy_denied"`) {
 				denied.Add(1)
 			}
 		})
 	}
-	octotest.WaitUntil(t, "all wait", func() bool { return s.table.Stats().Waiters == waiters })
+	octotest.WaitUntil(t, "all wait", func() bool { return s.serving().table.Stats().Waiters == waiters })
 	before := store.commits.Load()
 	octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+octotest.Member(t, held.Body, "lease_id")), 200, "held_ms")
 	all.Wait()
@@ -316,7 +316,7 @@ func TestObserverGoesOnAfterARestart(t *testing.T) {
 		octotest.WaitUntil(t, "it has seen them", func() bool { return strings.Contains(s.call("GET", "/v1/policies").Body, calls) })
 		octotest.WaitUntil(t, "it has seen everything", func() bool {
 			o := s.policies.Policies()[0].Observer
-			return o.After == s.journal.Head() && o.Lag == 0
+			return o.After == s.serving().journal.Head() && o.Lag == 0
 		})
 		octotest.Expect(t, s.call("GET", "/metrics"), 200, `octostore_observer_lag_seconds{policy="watch"} 0`)
 		if err := s.stop(); err != nil {

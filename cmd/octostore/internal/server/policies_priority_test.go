@@ -37,14 +37,14 @@ func TestPriorityThroughAServer(t *testing.T) {
 		ttl := map[lock.Priority]string{lock.Front: "1m", lock.Normal: "10m", lock.Back: "11m"}[next.priority]
 		all.Go(func() {
 			w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "http://localhost/v1/locks/prod/db/acquire?wait=5m&ttl="+ttl+"&holder="+next.holder, nil)
-			s.api.ServeHTTP(w, r)
+			s.serving().api.ServeHTTP(w, r)
 			if w.Code != 200 {
 				t.Errorf("%s is answered %d %s", next.holder, w.Code, w.Body)
 				return
 			}
 			octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+octotest.Member(t, w.Body.String(), "lease_id")), 200, "held_ms")
 		})
-		octotest.WaitUntil(t, next.holder+" waits", func() bool { return s.table.Stats().Waiters == i+1 })
+		octotest.WaitUntil(t, next.holder+" waits", func() bool { return s.serving().table.Stats().Waiters == i+1 })
 	}
 	octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+octotest.Member(t, held.Body, "lease_id")), 200, "held_ms")
 	all.Wait()

@@ -36,7 +36,7 @@ func TestPolicySetKeepsTheRecordOfAGrantShort(t *testing.T) {
 		octotest.Expect(t, held, 200, "lease_id")
 		waits := make(chan octotest.Answer, 1)
 		go func() { waits <- s.call("POST", "/v1/locks/prod/db/acquire?holder=ci-2&wait=1m") }()
-		octotest.WaitUntil(t, "the other waits", func() bool { return s.table.Stats().Waiters == 1 })
+		octotest.WaitUntil(t, "the other waits", func() bool { return s.serving().table.Stats().Waiters == 1 })
 		octotest.Expect(t, s.call("POST", "/v1/locks/prod/db/release?lease_id="+octotest.Member(t, held.Body, "lease_id")), 200, "held_ms")
 		octotest.Expect(t, <-waits, 200, "lease_id")
 		var granted []int
@@ -67,7 +67,7 @@ func TestPolicySetKeepsTheRecordOfAGrantShort(t *testing.T) {
 // lines returns what is in the journal.
 func (s *server) lines(t *testing.T) func(func(record.Line) bool) {
 	t.Helper()
-	reader := s.journal.From(s.journal.Oldest())
+	reader := s.serving().journal.From(s.serving().journal.Oldest())
 	return func(yield func(record.Line) bool) {
 		for {
 			page, err := reader.Next(t.Context())
@@ -188,7 +188,7 @@ func TestPolicySetOutlivesThePruningOfItsRecord(t *testing.T) {
 	}
 	all := s.records(t)
 	loaded := all[len(all)-1].Seq
-	octotest.WaitUntil(t, "the record of the policies is pruned", func() bool { return s.journal.Oldest() >= loaded })
+	octotest.WaitUntil(t, "the record of the policies is pruned", func() bool { return s.serving().journal.Oldest() >= loaded })
 	described := 0
 	for line := range s.lines(t) {
 		r, err := record.Parse(line.Bytes)

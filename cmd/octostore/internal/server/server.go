@@ -5,13 +5,12 @@ package server
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
@@ -19,12 +18,8 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/systemd"
 	"github.com/octostore/octostore/cmd/octostore/internal/tracing"
 	"github.com/octostore/octostore/cmd/octostore/internal/version"
-	"github.com/octostore/octostore/core/journal"
-	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
-	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport"
-	"github.com/octostore/octostore/transport/login"
 )
 
 // Timeouts of the steps of a stop. Their sum is below stopTime, after which the process
@@ -40,6 +35,7 @@ const (
 // from the outside in.
 type server struct {
 	log         *slog.Logger
+	cfg         config.Config
 	started     time.Time
 	settings    []config.Value         // with their sources, to be shown
 	unit        *systemd.Unit          // nil: not of systemd
@@ -48,14 +44,10 @@ type server struct {
 	certificate *preflight.Certificate // nil: no TLS
 	listener    net.Listener
 	admin       net.Listener // nil: there is none
-	store       storage
-	journal     *journal.Journal
-	table       *table.Table
+	exposed     string       // address that others can reach; empty: none
+	door        *transport.Door
 	policies    *policies // nil: there are none
-	tokens      *tokens
-	login       *login.GitHub // nil: login is not configured
-	keeper      *journal.Keeper
-	api         *transport.API
+	current     atomic.Pointer[term]
 	http        []stopper
 	served      chan error // the error that ended a listener
 	hangups     *hangups
@@ -68,7 +60,7 @@ type server struct {
 func start(
 	ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage, settings ...config.Value,
 ) (_ *server, err error) {
-	s := &server{log: log, unit: unit, started: time.Now(), settings: settings, served: make(chan error, 2)} // one for each listener
+	s := &server{log: log, cfg: cfg, unit: unit, started: time.Now(), settings: settings, served: make(chan error, 2)} // one for each listener
 	defer func() {
 		if err != nil {
 			_ = s.close() // the first error is the one to return
@@ -83,7 +75,7 @@ func start(
 	if err != nil {
 		return nil, err
 	}
-	s.listener, s.admin, s.certificate = parts.Listener, parts.Admin, parts.Certificate
+	s.listener, s.admin, s.certificate, s.exposed = parts.Listener, parts.Admin, parts.Certificate, parts.Exposed(cfg)
 	s.tracer = tracing.Open(ctx, tracing.Config{Getenv: os.Getenv, Console: os.Stdout, Logger: log, Version: version.Own()})
 	if cfg.Policies != "" {
 		if s.policies, err = openPolicies(ctx, cfg, s.tracer, log); err != nil {
@@ -91,43 +83,16 @@ func start(
 		}
 		s.policies.files = s.watched.policies
 	}
-	if s.store, err = open(ctx, string(cfg.DB), log); err != nil {
+	s.door = newDoor(s, cfg)
+	store, err := open(ctx, string(cfg.DB), log)
+	if err != nil {
 		return nil, err // it names the file
 	}
-	if err := s.openTable(ctx, cfg); err != nil {
-		return nil, fmt.Errorf("open the lock table: %w", err)
-	}
-	if s.tokens, err = openTokens(ctx, s, cfg, log); err != nil {
+	t, err := s.openTerm(ctx, store)
+	if err != nil {
 		return nil, err
 	}
-	if s.login, err = openLogin(cfg, s, log); err != nil {
-		return nil, err
-	}
-	exposed := parts.Exposed(cfg)
-	switch {
-	case exposed != "" && !s.tokens.TokensRequired():
-		return nil, &preflight.ExposedError{Addr: exposed}
-	case exposed != "" && s.certificate == nil:
-		log.Warn(
-			"others can reach this address, and tokens go over it as they are; set OCTOSTORE_TLS_CERT, or put a proxy with TLS before it",
-			"addr", exposed,
-		)
-	}
-	// A full disk must not prevent the start: holders still need to release their locks.
-	if err := s.record(lock.Started); errors.Is(err, lock.ErrFull) {
-		log.Warn("the start is not recorded", "err", err)
-	} else if err != nil {
-		return nil, fmt.Errorf("record the start: %w", err)
-	}
-	if s.policies != nil {
-		if err := s.policies.begin(ctx, s); errors.Is(err, lock.ErrFull) {
-			log.Warn("which policies rule is not recorded", "err", err)
-		} else if err != nil {
-			return nil, fmt.Errorf("record the policies: %w", err)
-		}
-	}
-	s.keeper = newKeeper(s, cfg, log)
-	s.api = newAPI(s, cfg, log)
+	s.serve(t)
 	s.serveHTTP(cfg)
 	s.hangups = onHangup(s.reload)
 	s.watched.begin(cfg.WatchFiles)
@@ -139,7 +104,7 @@ func start(
 		log.Info("listening for administration", "addr", s.admin.Addr().String())
 	}
 	warnVolatile(log, string(cfg.DB))
-	if !s.tokens.TokensRequired() {
+	if !t.tokens.TokensRequired() {
 		log.Info("without tokens every user of this machine may do everything; create the first token with: " + firstToken(s.url()))
 	}
 	return s, nil

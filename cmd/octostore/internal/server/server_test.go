@@ -108,7 +108,7 @@ func TestStoppingAnswersEveryWaiterWithinASecond(t *testing.T) {
 	for range waiters {
 		go func() { answers <- s.call("POST", "/v1/locks/a/acquire?wait=30s") }()
 	}
-	octotest.WaitUntil(t, "all wait", func() bool { return s.table.Stats().Waiters == waiters })
+	octotest.WaitUntil(t, "all wait", func() bool { return s.serving().table.Stats().Waiters == waiters })
 
 	asked := time.Now()
 	if err := s.stop(); err != nil {
@@ -188,7 +188,7 @@ func TestServerEndsAlthoughTheDiskDoesNotAnswer(t *testing.T) {
 	}
 	store.hang.Store(nil)
 	close(until)
-	<-s.table.Done()
+	<-s.serving().table.Done()
 	octotest.WaitUntil(t, "the stop ends after all", store.closed.Load)
 }
 

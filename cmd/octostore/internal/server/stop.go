@@ -13,31 +13,17 @@ import (
 
 // wait returns nil when ctx ends, or the error that stops the server.
 func (s *server) wait(ctx context.Context) error {
+	living, end := context.WithCancel(ctx)
+	defer end()
+	ended := make(chan error, 1)
+	go func() { ended <- s.serving().wait(living) }()
 	select {
-	case <-ctx.Done():
-		return nil
-	case <-s.table.Done():
-		return s.stopped()
-	case <-s.store.Failed():
-		return s.failTable()
+	case err := <-ended:
+		return err
 	case err := <-s.served:
+		end()
+		<-ended
 		return fmt.Errorf("accept connections: %w", err)
-	}
-}
-
-func (s *server) stopped() error {
-	return fmt.Errorf("the lock table has stopped: %w", s.table.Err())
-}
-
-// failTable makes the table notice that its store has failed, with a commit that the store
-// refuses. Until a commit fails the table answers reads from memory, which may be wrong.
-func (s *server) failTable() error {
-	_ = s.record(lock.Stopped) // it is refused
-	select {
-	case <-s.table.Done():
-		return s.stopped()
-	case <-time.After(answerTime):
-		return errors.New("the database has failed, and a change to it that is under way does not end")
 	}
 }
 
@@ -65,8 +51,12 @@ func (s *server) stop() error {
 func (s *server) progress() func() error {
 	var last progressMark
 	return func() error {
-		_, _, err := s.table.Queue(context.Background(), "", 0, 0)
-		return last.check(err, s.table.Stats().Commits.Count())
+		t := s.serving()
+		if t == nil {
+			return nil
+		}
+		_, _, err := t.table.Queue(context.Background(), "", 0, 0)
+		return last.check(err, t.table.Stats().Commits.Count())
 	}
 }
 
@@ -97,8 +87,9 @@ func (s *server) drain() {
 		s.policies.stop()
 	}
 	s.watched.close()
-	s.table.Drain()
-	for giveUp := time.Now().Add(answerTime); (s.table.Stats().Waiters > 0 || s.unserved() > 0) && time.Now().Before(giveUp); {
+	t := s.serving()
+	t.table.Drain()
+	for giveUp := time.Now().Add(answerTime); (t.table.Stats().Waiters > 0 || s.unserved() > 0) && time.Now().Before(giveUp); {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
@@ -109,7 +100,7 @@ func (s *server) unserved() int {
 	if s.sockets == (systemd.Sockets{}) {
 		return 0 // more come until the shutdown
 	}
-	return s.api.Unserved()
+	return s.door.Unserved()
 }
 
 // shutdown finishes the requests under way, and hangs up on those that take too long.
@@ -121,14 +112,7 @@ func (s *server) shutdown() {
 			_ = on.Close()
 		}
 	}
-	_ = s.api.Close()    // it always says nil
-	_ = s.keeper.Close() // so does this
-	if s.login != nil {
-		_ = s.login.Close() // so does this
-	}
-	_ = s.tokens.Close() // so does this
-	// No request is left, so a failure here changes nothing: the next start is recorded, too.
-	_ = s.record(lock.Stopped)
+	s.serving().endParts()
 }
 
 // sendSpans sends the spans of the last requests. What takes longer is lost: it must not hold up the
@@ -151,23 +135,14 @@ func (s *server) close() error {
 		s.hangups.end()
 	}
 	var all []error
-	if s.keeper != nil {
-		all = append(all, s.keeper.Close()) // no-op if already closed
-	}
-	if s.login != nil {
-		all = append(all, s.login.Close()) // no-op if already closed
-	}
-	if s.tokens != nil {
-		all = append(all, s.tokens.Close()) // no-op if already closed
-	}
-	if s.table != nil {
-		all = append(all, s.table.Close(), s.journal.Close())
+	if t := s.serving(); t != nil {
+		all = append(all, t.close())
 	}
 	if s.policies != nil {
 		all = append(all, s.policies.close())
 	}
-	if s.store != nil {
-		all = append(all, s.store.Close())
+	if s.door != nil {
+		all = append(all, s.door.Close())
 	}
 	return errors.Join(all...)
 }

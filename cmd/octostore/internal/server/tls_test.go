@@ -147,7 +147,7 @@ func TestOverHTTP2AWaiterWhoHangsUpFreesItsPlace(t *testing.T) {
 	}
 	waiting := func(n int) {
 		t.Helper()
-		octotest.WaitUntil(t, "the queue is right", func() bool { return s.table.Stats().Waiters == n })
+		octotest.WaitUntil(t, "the queue is right", func() bool { return s.serving().table.Stats().Waiters == n })
 	}
 	first := send(t.Context(), "/acquire?ttl=1h")
 	octotest.Expect(t, first, 200, "lease_id")
@@ -164,7 +164,7 @@ func TestOverHTTP2AWaiterWhoHangsUpFreesItsPlace(t *testing.T) {
 	waiting(1)
 	octotest.Expect(t, send(t.Context(), "/release?lease_id="+octotest.Member(t, first.Body, "lease_id")), 200, "")
 	octotest.Expect(t, <-ended, 200, `"patient"`)
-	if n := s.table.Stats().Held; n != 1 {
+	if n := s.serving().table.Stats().Held; n != 1 {
 		t.Errorf("%d leases, want that of who waited", n)
 	}
 }

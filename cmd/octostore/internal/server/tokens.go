@@ -16,10 +16,10 @@ type tokens struct {
 }
 
 // openTokens reads all tokens.
-func openTokens(ctx context.Context, s *server, cfg config.Config, log *slog.Logger) (*tokens, error) {
+func openTokens(ctx context.Context, t *term, cfg config.Config, log *slog.Logger) (*tokens, error) {
 	file := string(cfg.TokensFile)
 	known, err := auth.Open(ctx, auth.Config{
-		Store: s.store, Recorder: s.table, File: file,
+		Store: t.store, Recorder: t.table, File: file,
 		TokensRequired: cfg.LoginByGitHub(), Retention: cfg.TokenRetention, Logger: log,
 	})
 	if err != nil {

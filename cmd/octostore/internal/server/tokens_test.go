@@ -53,7 +53,7 @@ func TestSIGHUPReadsTheTokensFileAgain(t *testing.T) {
 	octotest.Expect(t, s.as(alice, "POST", "/v1/locks/a/acquire?ttl=1h"), 200, `"account":"alice"`)
 	waits := make(chan octotest.Answer, 1)
 	go func() { waits <- s.as(bob, "POST", "/v1/locks/a/acquire?wait=1m") }()
-	octotest.WaitUntil(t, "bob waits", func() bool { return s.table.Stats().Waiters == 1 })
+	octotest.WaitUntil(t, "bob waits", func() bool { return s.serving().table.Stats().Waiters == 1 })
 
 	write("nonsense")
 	if err := hangUp(); err != nil {

@@ -62,19 +62,21 @@ func (s *server) reloadCertificate() {
 // reloadChangedTokens is reloadTokens, except for an empty file: a full disk leaves one where
 // a file was to be written, and it would revoke all tokens of the file.
 func (s *server) reloadChangedTokens() {
-	if info, err := os.Stat(s.tokens.file); err != nil || info.Size() > 0 {
+	if info, err := os.Stat(string(s.cfg.TokensFile)); err != nil || info.Size() > 0 {
 		s.reloadTokens()
 		return
 	}
 	_ = s.watched.tokens.Load(func() error {
-		s.log.Error("the tokens file is empty: all tokens are as they were; SIGHUP loads an empty file", "file", s.tokens.file)
+		s.log.Error("the tokens file is empty: all tokens are as they were; SIGHUP loads an empty file", "file", string(s.cfg.TokensFile))
 		return nil
 	})
 }
 
 func (s *server) reloadTokens() {
 	_ = s.watched.tokens.Load(func() error { // it says what came of it
-		s.tokens.reload()
+		if t := s.serving(); t != nil { // else the next term reads the file
+			t.tokens.reload()
+		}
 		return nil
 	})
 }

@@ -1,0 +1,144 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
+	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/table"
+	"github.com/octostore/octostore/transport"
+	"github.com/octostore/octostore/transport/login"
+)
+
+// term is a lock table that this process serves, with all parts that are of this table alone. With
+// SQLite a process has one term, which lasts until it stops.
+type term struct {
+	store    storage
+	journal  *journal.Journal
+	table    *table.Table
+	policies *policies // of the process; nil: there are none
+	tokens   *tokens
+	login    *login.GitHub // nil: login is not configured
+	keeper   *journal.Keeper
+	api      *transport.API
+}
+
+// openTerm opens all parts of a term, and records its start. The term owns the store, also after an
+// error.
+func (s *server) openTerm(ctx context.Context, store storage) (_ *term, err error) {
+	t := &term{store: store, policies: s.policies}
+	defer func() {
+		if err != nil {
+			_ = t.close() // the first error is the one to return
+		}
+	}()
+	if err := t.openTable(ctx, s, s.cfg); err != nil {
+		return nil, fmt.Errorf("open the lock table: %w", err)
+	}
+	if t.tokens, err = openTokens(ctx, t, s.cfg, s.log); err != nil {
+		return nil, err
+	}
+	if t.login, err = openLogin(s.cfg, s, t, s.log); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.exposed != "" && !t.tokens.TokensRequired():
+		return nil, &preflight.ExposedError{Addr: s.exposed}
+	case s.exposed != "" && s.certificate == nil:
+		s.log.Warn(
+			"others can reach this address, and tokens go over it as they are; set OCTOSTORE_TLS_CERT, or put a proxy with TLS before it",
+			"addr", s.exposed,
+		)
+	}
+	// A full disk must not prevent the start: holders still need to release their locks.
+	if err := t.record(lock.Started); errors.Is(err, lock.ErrFull) {
+		s.log.Warn("the start is not recorded", "err", err)
+	} else if err != nil {
+		return nil, fmt.Errorf("record the start: %w", err)
+	}
+	if t.policies != nil {
+		if err := t.policies.begin(ctx, t); errors.Is(err, lock.ErrFull) {
+			s.log.Warn("which policies rule is not recorded", "err", err)
+		} else if err != nil {
+			return nil, fmt.Errorf("record the policies: %w", err)
+		}
+	}
+	t.keeper = newKeeper(t, s.cfg, s.log)
+	t.api = newAPI(s, t, s.cfg, s.log)
+	return t, nil
+}
+
+// serve has requests answered by the term from now on.
+func (s *server) serve(t *term) {
+	s.current.Store(t)
+	s.door.Open(t.api, t.api.AdminHandler())
+}
+
+// serving returns the term that answers requests; nil: there is none.
+func (s *server) serving() *term { return s.current.Load() }
+
+// wait returns nil when ctx ends, or the error that ends the term.
+func (t *term) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-t.table.Done():
+		return t.stopped()
+	case <-t.store.Failed():
+		return t.failTable()
+	}
+}
+
+func (t *term) stopped() error {
+	return fmt.Errorf("the lock table has stopped: %w", t.table.Err())
+}
+
+// failTable makes the table notice that its store has failed, with a commit that the store
+// refuses. Until a commit fails the table answers reads from memory, which may be wrong.
+func (t *term) failTable() error {
+	_ = t.record(lock.Stopped) // it is refused
+	select {
+	case <-t.table.Done():
+		return t.stopped()
+	case <-time.After(answerTime):
+		return errors.New("the database has failed, and a change to it that is under way does not end")
+	}
+}
+
+// endParts closes what the term does beside requests, of which there must be none left, and records
+// its end.
+func (t *term) endParts() {
+	_ = t.api.Close()    // it always says nil
+	_ = t.keeper.Close() // so does this
+	if t.login != nil {
+		_ = t.login.Close() // so does this
+	}
+	_ = t.tokens.Close() // so does this
+	// No request is left, so a failure here changes nothing: the next start is recorded, too.
+	_ = t.record(lock.Stopped)
+}
+
+// close closes the parts that are open, the outermost first.
+func (t *term) close() error {
+	var all []error
+	if t.keeper != nil {
+		all = append(all, t.keeper.Close()) // no-op if already closed
+	}
+	if t.login != nil {
+		all = append(all, t.login.Close()) // no-op if already closed
+	}
+	if t.tokens != nil {
+		all = append(all, t.tokens.Close()) // no-op if already closed
+	}
+	if t.table != nil {
+		all = append(all, t.table.Close(), t.journal.Close())
+	}
+	if t.policies != nil {
+		t.policies.end()
+	}
+	return errors.Join(append(all, t.store.Close())...)
+}

@@ -1,0 +1,10 @@
+//go:build unix
+
+package etcdtest
+
+import "syscall"
+
+const (
+	stopSignal = syscall.SIGSTOP
+	contSignal = syscall.SIGCONT
+)
