@@ -69,7 +69,7 @@ func TestRequestsHaveIDs(t *testing.T) {
 	} {
 		a := s.do(t, "GET /nothing", header("X-Request-Id", given)).want(404)
 		got := a.header.Get("X-Request-Id")
-		if (got == given) != kept || !validRequestID(got) {
+		if (got == given) != kept || !param.ValidRequestID(got) {
 			t.Errorf("%q became %q", given, got)
 		}
 		if a.problem().RequestID != got {
