@@ -8,6 +8,7 @@ import (
 
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/param"
 )
 
 // Any web page can make its reader's browser send a POST to localhost.
