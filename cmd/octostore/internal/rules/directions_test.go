@@ -24,6 +24,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/documents", ""},
 	{"cmd/octostore/internal/examples", ""},
 	{"cmd/octostore/internal/exitcode", "transport/api"},
+	{"cmd/octostore/internal/clusters", ""},
 	{"cmd/octostore/internal/faults", ""},
 	{"cmd/octostore/internal/filelimit", ""},
 	{"cmd/octostore/internal/filewatch", ""},
