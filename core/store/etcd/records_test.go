@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -21,7 +22,7 @@ type terms struct {
 	t      testing.TB
 	client *clientv3.Client
 	prefix string
-	kv     clientv3.KV // of the next term; nil: the client's
+	wire   *wire // of the newest term
 	space  *space
 	count  int
 }
@@ -57,13 +58,11 @@ func (k *terms) take() *records {
 		k.t.Fatal(err)
 	}
 	secret := sha256.Sum256([]byte(k.prefix))
+	k.wire = &wire{KV: k.client}
 	h := hold{
-		kv: k.kv, prefix: k.prefix, created: put.Header.Revision, value: value,
+		kv: k.wire, prefix: k.prefix, created: put.Header.Revision, value: value,
 		secret: secret[:], key: ed25519.NewKeyFromSeed(secret[:]),
 		deposed: func(error) {}, space: k.space, counts: new(counts), log: slog.New(slog.DiscardHandler),
-	}
-	if h.kv == nil {
-		h.kv = k.client
 	}
 	r := newRecords(h)
 	k.t.Cleanup(r.end)
@@ -71,11 +70,43 @@ func (k *terms) take() *records {
 }
 
 func TestRecords(t *testing.T) {
+	e := etcdtest.StartWith(t, etcdtest.Config{Quota: 48 << 20})
 	storetest.Run(t, func(t *testing.T) storetest.Fixture {
-		k := newTerms(t)
+		k := termsIn(t, e.Endpoints())
+		take := func() journal.Store { return k.take() }
 		return storetest.Fixture{
-			Store:  k.take(),
-			Reopen: func() journal.Store { return k.take() },
+			Store: k.take(), Reopen: take, Take: take, Fill: k.fill,
+			Lose: func(applied bool, meanwhile func()) { k.wire.lose(applied, meanwhile) },
+			Hold: func() func() { return k.wire.hold() },
 		}
 	})
+}
+
+// fill writes until etcd has no space, or gives it back as a person would.
+func (k *terms) fill(full bool) {
+	k.t.Helper()
+	ctx, c := context.Background(), k.client
+	if full {
+		junk := strings.Repeat("x", 1<<20)
+		for i := 0; ; i++ {
+			if _, err := c.Put(ctx, fmt.Sprintf("junk/%d", i), junk); err != nil {
+				return
+			}
+		}
+	}
+	gone, err := c.Delete(ctx, "junk/", clientv3.WithPrefix())
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if _, err := c.Compact(ctx, gone.Header.Revision, clientv3.WithCompactPhysical()); err != nil {
+		k.t.Fatal(err)
+	}
+	for _, endpoint := range c.Endpoints() {
+		if _, err := c.Defragment(ctx, endpoint); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	if _, err := c.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
+		k.t.Fatal(err)
+	}
 }

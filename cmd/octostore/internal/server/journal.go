@@ -35,6 +35,12 @@ type storage interface {
 // openStorage opens the storage at a path.
 type openStorage func(ctx context.Context, path string, log *slog.Logger) (storage, error)
 
+// stores are the two ways to a storage. The settings choose one.
+type stores struct {
+	file    openStorage
+	cluster openCluster
+}
+
 // openTable opens the journal and the lock table.
 func (t *term) openTable(ctx context.Context, s *server, cfg config.Config) (err error) {
 	t.journal = journal.New(t.store)
@@ -54,6 +60,9 @@ func (t *term) openTable(ctx context.Context, s *server, cfg config.Config) (err
 		Full:      t.store.Full,
 		Rechecks:  rechecks,
 		Published: t.journal.Publish,
+	}
+	if t.claim != nil {
+		keeps.Owns = t.claim.Owns
 	}
 	if s.tracer != nil {
 		keeps.Tracer = s.tracer
@@ -102,7 +111,7 @@ func newKeeper(t *term, cfg config.Config, log *slog.Logger) *journal.Keeper {
 func (t *term) record(kind lock.Kind) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	e := lock.Event{Kind: kind, Cause: "octostore " + version.Own()}
+	e := lock.Event{Kind: kind, Cause: "octostore " + version.Own() + t.at}
 	if kind == lock.Stopped && t.policies != nil {
 		e.Loaded = t.policies.PolicySet() // the next start may load another set
 	}
