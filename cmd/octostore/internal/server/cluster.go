@@ -2,7 +2,7 @@ package server
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/core/store/etcd"
 	"github.com/octostore/octostore/transport"
+	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/standby"
 )
 
@@ -52,7 +54,7 @@ type node struct {
 	log         *slog.Logger
 	digest      atomic.Pointer[string] // of the policies loaded here
 	differs     atomic.Bool            // from those of the node that serves
-	forwarder   http.Handler
+	forwarder   *forward.Forwarder
 	turned      atomic.Pointer[chan struct{}] // closed when this process begins to serve
 	main, admin http.Handler                  // answer requests while another node serves
 
@@ -77,6 +79,12 @@ func (n *node) target() (at *url.URL, term int64, changed <-chan struct{}, there
 func (n *node) serves() (*url.URL, bool) {
 	at, _, _, there := n.target()
 	return at, there
+}
+
+// forwardTo is target for the forwarder.
+func (n *node) forwardTo() (forward.Target, bool) {
+	at, term, changed, there := n.target()
+	return forward.Target{URL: at, Term: term, Changed: changed}, there
 }
 
 // await waits until another node serves, or this one, or ctx ends. It returns the term if this node
@@ -128,7 +136,9 @@ func (s *server) joinCluster(ctx context.Context, open openCluster) error {
 		return err
 	}
 	n := &node{cluster: joined, name: string(s.cfg.Node), log: s.log}
-	n.forwarder = http.HandlerFunc(transport.Moved)
+	n.forwarder = forward.New(forward.Config{
+		Key: joined.ForwardKey(), Target: n.forwardTo, Client: s.door.Client, Admitted: s.door.Admitted, Logger: s.log,
+	})
 	by := standby.New(standby.Config{
 		Forward: n.forwarder, Serving: n.serves, Await: s.awaitAPI, Client: &http.Client{}, Metrics: s.door.Metrics(),
 	})
@@ -216,6 +226,32 @@ func (n *node) sawTerm(o etcd.Owner) {
 	n.takes = append(n.takes[max(0, len(n.takes)-mostTakes+1):], o.Since)
 }
 
-func openEtcd(context.Context, config.Config, string, *slog.Logger) (cluster, error) {
-	return nil, errors.New("OCTOSTORE_STORE=etcd is not complete yet")
+// etcdCluster is a cluster over etcd.
+type etcdCluster struct{ *etcd.Cluster }
+
+// Take implements [cluster].
+func (c etcdCluster) Take(ctx context.Context) (claim, error) {
+	store, err := c.Cluster.Take(ctx)
+	if err != nil {
+		return nil, err // not a nil *Store in a non-nil claim
+	}
+	return store, nil
+}
+
+// openEtcd joins the cluster over the etcd of the settings.
+func openEtcd(ctx context.Context, cfg config.Config, policies string, log *slog.Logger) (cluster, error) {
+	at, err := preflight.EtcdConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	at.Policies, at.Logger = policies, log
+	joined, err := etcd.Open(ctx, at)
+	if err != nil {
+		return nil, err // it names the endpoints
+	}
+	if err := joined.Join(ctx); err != nil {
+		_ = joined.Close() // the first error is the one to return
+		return nil, fmt.Errorf("join the cluster: %w", err)
+	}
+	return etcdCluster{joined}, nil
 }
