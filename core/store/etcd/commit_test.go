@@ -163,7 +163,7 @@ func TestEtcdCommitWithoutAnAnswer(t *testing.T) {
 	storetest.Load(t, r)
 	var line storetest.Line
 	e.Stop(0)
-	wakes := time.AfterFunc(answerTime+time.Second, func() { e.Cont(0) })
+	wakes := time.AfterFunc(firstTime+time.Second, func() { e.Cont(0) })
 	defer wakes.Stop()
 	line.Commit(t, r, 1) // sent twice
 	if r.counts.retries.Load() == 0 {
