@@ -309,7 +309,7 @@ const (
 )
 
 func (a *API) addProfiles(router *httprouter.Router) {
-	rt := &route{id: "profiles", method: http.MethodGet, pattern: profilesPath}
+	rt := &route{id: "profiles", method: http.MethodGet, pattern: profilesPath, timeless: true}
 	rt.metrics = a.metrics.Route(rt.id)
 	router.Handle(rt.method, profilesPath+"*path", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
 		x := w.(*exchange)

@@ -211,7 +211,7 @@ func New(cfg Config) *API {
 	for i := range a.routes {
 		a.routes[i].metrics = a.metrics.Route(a.routes[i].id)
 	}
-	a.unrouted = &route{id: noRouteID, metrics: a.metrics.Route(noRouteID)}
+	a.unrouted = &route{id: noRouteID, timeless: true, metrics: a.metrics.Route(noRouteID)}
 	for on := range numListeners {
 		a.routers[on] = a.newRouter(on)
 	}
