@@ -42,6 +42,7 @@ type Observation struct {
 
 const (
 	saveEvery = time.Second
+	lastSave  = time.Second // a store that does not answer must not hold up the end
 	// gatherFor is the shortest interval between two wake-ups of an observer, which would wake up for
 	// every commit otherwise.
 	gatherFor = 20 * time.Millisecond
@@ -123,7 +124,9 @@ func (w *observers) close() {
 	w.stop()
 	w.mu.Unlock()
 	w.done.Wait()
-	w.save(context.Background(), nil)
+	ctx, cancel := context.WithTimeout(context.Background(), lastSave)
+	defer cancel()
+	w.save(ctx, nil)
 }
 
 // follow starts an observer for each policy in force that has none, and forgets those without a policy

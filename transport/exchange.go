@@ -70,6 +70,9 @@ var errPanicked = errors.New("a handler panicked")
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
 	x.api, x.w, x.r, x.started = a, w, r, time.Now() // finish left nothing else
+	if a.inFlight != nil {
+		a.inFlight.Add(1)
+	}
 	x.takeWorkspace()
 	x.conn, x.route, x.code = conn.Of(r), a.unrouted, metrics.OK
 	x.id = a.ids.idOf(r)
@@ -146,10 +149,13 @@ func (x *exchange) finish(p any) {
 			slog.Int("status", x.status), slog.String("code", string(x.code)),
 			slog.Duration("took", took), slog.String("request_id", x.id), slog.String("remote", x.r.RemoteAddr))
 	}
-	aborted := x.aborted
+	aborted, inFlight := x.aborted, x.api.inFlight
 	x.leaveWorkspace()
 	*x = exchange{}
 	exchanges.Put(x)
+	if inFlight != nil {
+		inFlight.Add(-1)
+	}
 	if aborted {
 		panic(http.ErrAbortHandler)
 	}

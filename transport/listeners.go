@@ -116,13 +116,13 @@ func NewDoor(cfg DoorConfig) *Door {
 		Version: cfg.Version, Connections: d.connections[mainListener].Len, Evicted: d.evicted,
 		Listeners: listenerNames[:], Limits: limit.Names(), CertificateExpires: cfg.CertificateExpires,
 	})
-	closed := http.HandlerFunc(closedDoor)
+	closed := http.HandlerFunc(Moved)
 	d.Open(closed, closed)
 	return d
 }
 
-// closedDoor answers that another process serves.
-func closedDoor(w http.ResponseWriter, _ *http.Request) {
+// Moved answers that another process serves: 503 moved.
+func Moved(w http.ResponseWriter, _ *http.Request) {
 	answer := problem.Of(lock.ErrDeposed, time.Now())
 	body, h := wire.AppendProblem(nil, answer.Problem), w.Header()
 	h["Content-Type"] = wire.TypeProblem
@@ -153,7 +153,7 @@ func (d *Door) handler(on listener) http.HandlerFunc {
 func (d *Door) laneHandler(w http.ResponseWriter, r *http.Request) {
 	now := d.behind.Load()
 	if !now.plain {
-		closedDoor(w, r)
+		Moved(w, r)
 		return
 	}
 	now.answer[mainListener].ServeHTTP(w, r)

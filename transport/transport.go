@@ -85,6 +85,8 @@ type Config struct {
 	Limits             Limits
 	Proxies            Proxies
 	Tracer             Tracer // nil: requests are not traced
+	// Ends says that the API ends before its door: its requests are counted, see [API.InFlight].
+	Ends bool
 }
 
 // AuditSettings are the settings of the audit log.
@@ -154,8 +156,9 @@ type API struct {
 	backing          limit.Streams // backups under way
 	streams          *wire.StreamPool
 	recorder         *activity.Recorder
-	hub              live.Hub     // of live streams, which count as watches
-	brief            atomic.Int32 // requests in waitBriefly
+	hub              live.Hub      // of live streams, which count as watches
+	brief            atomic.Int32  // requests in waitBriefly
+	inFlight         *atomic.Int64 // nil: not counted
 }
 
 // New returns the API of a service. The caller closes what is in the configuration, after
@@ -196,6 +199,9 @@ func New(cfg Config) *API {
 		a.door.Open(a, a.AdminHandler())
 	}
 	a.sparse = a.door.sparse
+	if cfg.Ends {
+		a.inFlight = new(atomic.Int64)
+	}
 	a.watches.Max = cmp.Or(cfg.MaxWatches, DefaultMaxWatches)
 	a.exports.Max = cmp.Or(cfg.MaxExports, DefaultMaxExports)
 	a.backing.Max = 1
@@ -233,6 +239,14 @@ func ownDoor(cfg Config) *Door {
 		Logger: cfg.Logger, Version: cfg.Version, Connections: cfg.Limits.Connections, AdminConnections: cfg.Limits.AdminConnections,
 		Proxies: cfg.Proxies, CertificateExpires: cfg.CertificateExpires,
 	})
+}
+
+// InFlight returns how many requests are under way, if [Config.Ends] is set, else 0.
+func (a *API) InFlight() int {
+	if a.inFlight == nil {
+		return 0
+	}
+	return int(a.inFlight.Load())
 }
 
 // Close ends what the API does beside requests, of which there must be none left. It closes the door

@@ -240,7 +240,7 @@ var loopMutants = []mutant{
 var storeMutants = []mutant{
 	{
 		name: "memory-accepts-any-head", file: "core/store/memory/memory.go",
-		old:    "if b.Prev.Seq != s.head.Seq {",
+		old:    "if b.Prev != s.head {",
 		new:    "if false {",
 		breaks: "a table that is no longer the owner goes on writing to memory",
 		tests:  inMemory,

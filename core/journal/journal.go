@@ -55,6 +55,7 @@ type Journal struct {
 	pruned atomic.Pointer[lock.Head] // the newest event that was pruned from the store
 
 	archive atomic.Pointer[Archive] // nil: there is none
+	begins  atomic.Pointer[Mark]    // the oldest record, as last seen; nil: not seen yet
 
 	waiting waiting
 

@@ -28,7 +28,9 @@ type Recorder interface {
 	Full() bool
 }
 
-// Retention says how much of a journal is kept. Zero members are no limit.
+// Retention says how much of a journal is kept in the store. Zero members are no limit. In a
+// store with a quota (KeepConfig.Space) that is a week and a quarter of the quota at most,
+// and never less than an hour.
 type Retention struct {
 	Age  time.Duration // older records are pruned
 	Size int64         // bytes of the store; above them the oldest records are pruned
@@ -55,6 +57,9 @@ type KeepConfig struct {
 	LongestTTL func() time.Duration
 	// Used returns how many bytes the store uses; nil: there is no limit.
 	Used func(ctx context.Context) (int64, error)
+	// Space returns how many bytes of a store with a quota are in use, by whatever uses it, and
+	// the quota; nil: the store has none. The journal is kept smaller then, see Retention.
+	Space func(ctx context.Context) (inUse, quota int64, err error)
 	// BeforePrune is called before everything up to an event is pruned. It may record again
 	// what the remaining records cannot be read without. An error postpones the pruning.
 	// Nil: there is nothing to do.
@@ -75,6 +80,10 @@ type Keeper struct {
 	asked   time.Time     // when longest was determined
 	valid   time.Duration // for how long longest is used after that
 	clock   wallclock.Clock
+
+	pressure pressure // used by the goroutine that prunes, as are the others
+	told     lock.Seq // up to where tellLoss said that records are gone
+	toldAt   time.Time
 }
 
 // Keep starts a keeper. The caller closes it before the journal and the recorder.
@@ -152,6 +161,8 @@ func (k *Keeper) prune(ctx context.Context) {
 	for sleep.For(ctx, k.cfg.Every) == nil {
 		k.checkClock()
 		k.report(ctx, k.Prune(ctx))
+		j.lookForOldest(ctx)
+		k.tellLoss()
 	}
 }
 
@@ -187,7 +198,7 @@ func (k *Keeper) Prune(ctx context.Context) error {
 		if err != nil || cut.Seq == 0 {
 			return err
 		}
-		if k.cfg.Recorder.Full() {
+		if k.cfg.Recorder.Full() && k.cfg.Space == nil {
 			return lock.ErrFull // the last space is reserved for the ends of leases
 		}
 		if a := k.cfg.Journal.Archive(); a != nil {
@@ -213,13 +224,13 @@ func (k *Keeper) Prune(ctx context.Context) error {
 // nextCut returns up to where to prune next, a moderate number of segments, and why. The
 // zero Head means that there is nothing to prune.
 func (k *Keeper) nextCut(ctx context.Context) (cut lock.Head, cause string, err error) {
-	j, r, now := k.cfg.Journal, k.cfg.Retention, time.Now()
-	if k.clock.Doubted(now) {
-		r.Age = 0
-	}
-	excess, err := k.excess(ctx)
+	j, now := k.cfg.Journal, time.Now()
+	r, excess, err := k.limits(ctx, now)
 	if err != nil {
 		return cut, "", err
+	}
+	if k.clock.Doubted(now) {
+		r.Age = 0
 	}
 	page, err := j.Scan(ctx, j.Pruned().Seq, 1) // usually there is nothing to do
 	if err != nil || len(page) == 0 || !r.prunable(page[0], now, excess) {
@@ -285,19 +296,6 @@ func lastPrunable(
 		}
 	}
 	return last, cut, nil
-}
-
-// excess returns how many bytes the store has to shrink by: 0 within its limit, else enough
-// to bring it a little below, so that it is not too large again at once.
-func (k *Keeper) excess(ctx context.Context) (int64, error) {
-	if k.cfg.Used == nil || k.cfg.Size == 0 {
-		return 0, nil
-	}
-	used, err := k.cfg.Used(ctx)
-	if err != nil || used <= k.cfg.Size {
-		return 0, err
-	}
-	return used - k.cfg.Size + k.cfg.Size/32, nil
 }
 
 // slack is how long records stay when they are too old already. Each prune makes a record,

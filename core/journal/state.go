@@ -10,6 +10,9 @@ import (
 	"github.com/octostore/octostore/core/lock"
 )
 
+// lookTime is how long a look for the oldest record may take.
+const lookTime = 5 * time.Second
+
 // Mark is a record of the journal: its number and its time. The zero Mark is none.
 type Mark struct {
 	Seq  lock.Seq
@@ -45,6 +48,26 @@ func (j *Journal) Newest() Mark {
 // Checkpointed returns the newest checkpoint since Load; the zero Mark: none was made. It takes
 // no query.
 func (j *Journal) Checkpointed() Mark { return j.view.Load().checkpoint }
+
+// Begins returns the oldest record that is left, in the archive or in the store, as the
+// keeper saw it last; the zero Mark: not known yet. It takes no query.
+func (j *Journal) Begins() Mark {
+	if m := j.begins.Load(); m != nil {
+		return *m
+	}
+	return Mark{}
+}
+
+// lookForOldest updates what Begins returns.
+func (j *Journal) lookForOldest(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime) // an archive may hang
+	defer cancel()
+	j.found.mu.Lock()
+	defer j.found.mu.Unlock()
+	if m, err := j.oldestRecord(ctx); err == nil {
+		j.begins.Store(&m)
+	}
+}
 
 // State returns the extent of the journal. Errors: those of the store.
 func (j *Journal) State(ctx context.Context) (State, error) {

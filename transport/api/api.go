@@ -147,4 +147,5 @@ const (
 	Draining    HealthStatus = "draining"     // the server is stopping or drained: no new acquires
 	StorageFull HealthStatus = "storage_full" // the disk is full: no new acquires until there is space
 	Failing     HealthStatus = "failing"      // the server can make no changes any more
+	Moved       HealthStatus = "moved"        // another server is to serve, and cannot be reached
 )

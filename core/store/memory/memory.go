@@ -80,7 +80,7 @@ func loaded(r lock.Row, now time.Time) lock.Loaded {
 func (s *Store) Commit(_ context.Context, b *lock.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b.Prev.Seq != s.head.Seq {
+	if b.Prev != s.head {
 		return lock.ErrDeposed
 	}
 	for _, r := range b.Rows {

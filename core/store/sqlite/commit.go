@@ -33,7 +33,7 @@ func (s *Store) Commit(ctx context.Context, b *lock.Batch) error {
 	if err := s.w.Apply(b, s.cfg.clocks.Read()); err != nil {
 		return s.refuse(err)
 	}
-	s.head = b.Segment.Last
+	s.head, s.hash = b.Segment.Last, b.Next.Hash
 	s.afterCommit()
 	return nil
 }
@@ -43,7 +43,7 @@ func (s *Store) accepts(b *lock.Batch) error {
 	switch g := &b.Segment; {
 	case !s.loaded:
 		return errors.New("commit before load")
-	case b.Prev.Seq != s.head:
+	case b.Prev.Seq != s.head || b.Prev.Hash != s.hash:
 		return lock.ErrDeposed
 	case g.Count == 0 || len(g.Bytes) == 0:
 		return errors.New("commit of a batch that was not sealed")

@@ -21,7 +21,7 @@ func (s *Store) Load(ctx context.Context) (lock.Snapshot, error) {
 	if err != nil {
 		return lock.Snapshot{}, fmt.Errorf("load %s: %w", s.path, rows.AsDamage(err))
 	}
-	s.head, s.loaded = snap.Head.Seq, true
+	s.head, s.hash, s.loaded = snap.Head.Seq, snap.Head.Hash, true
 	s.w.BusyTimeout(beginTimeout) // the start is over
 	return snap, nil
 }

@@ -89,6 +89,7 @@ type Store struct {
 	mu      sync.Mutex   // guards what follows, up to the blank line
 	w       *rows.Writer // nil: closed
 	head    lock.Seq
+	hash    lock.Hash // of the line of head
 	loaded  bool
 	reserve reserve
 	pace    pace

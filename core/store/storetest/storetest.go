@@ -29,6 +29,17 @@ type Fixture struct {
 	// Fill takes all space from the store, or returns it. It is nil if the store cannot be
 	// filled.
 	Fill func(full bool)
+	// Take makes another store the owner of the same data, as another process would, and
+	// returns it, not loaded yet. The one before goes on and knows nothing of it. It is nil
+	// if a store keeps others out for as long as it lives.
+	Take func() journal.Store
+	// Lose makes the next write of the newest store get no answer the first time it is sent:
+	// it is applied all the same, or it is not. Meanwhile runs before it can be sent again.
+	// It is nil if writes cannot get lost.
+	Lose func(applied bool, meanwhile func())
+	// Hold makes the next write of the newest store get no answer the first time it is sent,
+	// and returns what delivers it: much later, or never. It is nil as Lose is.
+	Hold func() (deliver func())
 }
 
 // Run checks that the stores made by open keep every promise of [journal.Store]. Each call
@@ -46,6 +57,14 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"a batch without rows moves the head", testNoRows},
 		{"the head is the last line of the newest segment", testHead},
 		{"a batch that builds on another head changes nothing", testDeposed},
+		{"a batch that builds on another history changes nothing", testOtherHistory},
+		{"of two owners the later one commits", testTwoOwners},
+		{"a commit without an answer is finished, applied or not", testUnanswered},
+		{"a commit without an answer is not lost when another owner comes", testUnansweredApplied},
+		{"a commit that did not arrive is surely not applied when another owner comes", testUnansweredLost},
+		{"a copy of a commit that arrives late changes nothing", testLateCopy},
+		{"a write of tokens that arrives late changes nothing", testLateTokens},
+		{"a lease has all it may have left under another owner", testTakenRemaining},
 		{"a commit is finished whatever becomes of its context", testCanceled},
 		{"a batch there is no space for changes nothing", testFull},
 		{"segments are read by cursor, whole", testSegments},

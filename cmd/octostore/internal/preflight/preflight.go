@@ -1,5 +1,5 @@
 // Package preflight checks the preconditions of a start: addresses, certificate, login,
-// tokens file, and the location of the database. A start runs the checks up to the first
+// tokens file, files for etcd, and the location of the database. A start runs the checks up to the first
 // that fails; the doctor runs all of them, so both report a mistake in the same words. No
 // check changes anything on the disk.
 package preflight
@@ -40,7 +40,8 @@ func Checks() []Check {
 		{"tls", (*Parts).readCertificate},
 		{"login", (*Parts).checkLogin},
 		{"tokens", checkTokensFile},
-		{"place", func(_ *Parts, cfg config.Config) error { return sqlite.CheckLocation(string(cfg.DB)) }},
+		{"etcd", checkEtcd},
+		{"place", checkPlace},
 		{"exposure", (*Parts).checkExposure},
 	}
 }
@@ -85,6 +86,14 @@ func checkTokensFile(_ *Parts, cfg config.Config) error {
 	return err
 }
 
+// checkPlace checks the location of the database, if there is to be one.
+func checkPlace(_ *Parts, cfg config.Config) error {
+	if cfg.Store == config.Etcd {
+		return nil
+	}
+	return sqlite.CheckLocation(string(cfg.DB))
+}
+
 // checkLogin checks the configuration of the login with GitHub.
 func (p *Parts) checkLogin(cfg config.Config) error {
 	if !cfg.LoginByGitHub() {
@@ -108,6 +117,9 @@ func (p *Parts) checkLogin(cfg config.Config) error {
 // database, nor a tokens file, nor a login. The tokens of an existing database are checked
 // after it is open.
 func (p *Parts) checkExposure(cfg config.Config) error {
+	if cfg.Store == config.Etcd {
+		return nil // the tokens are in etcd
+	}
 	if exposed := p.Exposed(cfg); exposed != "" && !Guarded(cfg) && !exists(string(cfg.DB)) {
 		return &ExposedError{exposed}
 	}

@@ -60,6 +60,7 @@ func newAPI(s *server, t *term, cfg config.Config, log *slog.Logger) *transport.
 		},
 		MaxWatches: cfg.MaxWatches,
 		MaxExports: cfg.MaxExports,
+		Ends:       t.claim != nil,
 	}
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}

@@ -43,7 +43,7 @@ func TestServerShowsSettingsWithoutSecrets(t *testing.T) {
 			loaded.Values[i].Text = secret
 		}
 	}
-	s, err := start(t.Context(), nil, loaded.Config, slog.New(slog.DiscardHandler), openSQLite, loaded.Values...)
+	s, err := start(t.Context(), nil, loaded.Config, slog.New(slog.DiscardHandler), stores{file: openSQLite}, loaded.Values...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/archive"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/core/table"
@@ -34,8 +35,14 @@ type storage interface {
 // openStorage opens the storage at a path.
 type openStorage func(ctx context.Context, path string, log *slog.Logger) (storage, error)
 
+// stores are the two ways to a storage. The settings choose one.
+type stores struct {
+	file    openStorage
+	cluster openCluster
+}
+
 // openTable opens the journal and the lock table.
-func (t *term) openTable(ctx context.Context, s *server, cfg config.Config) error {
+func (t *term) openTable(ctx context.Context, s *server, cfg config.Config) (err error) {
 	t.journal = journal.New(t.store)
 	var rechecks func(lock.Name) bool
 	if t.policies != nil {
@@ -54,12 +61,22 @@ func (t *term) openTable(ctx context.Context, s *server, cfg config.Config) erro
 		Rechecks:  rechecks,
 		Published: t.journal.Publish,
 	}
+	if t.claim != nil {
+		keeps.Owns = t.claim.Owns
+	}
 	if s.tracer != nil {
 		keeps.Tracer = s.tracer
 	}
-	table, err := table.Open(ctx, t.journal, keeps)
-	t.table = table
-	return err
+	if t.table, err = table.Open(ctx, t.journal, keeps); err != nil || cfg.AuditArchive == "" {
+		return err
+	}
+	t.archive = archive.Open(archive.Config{Dir: string(cfg.AuditArchive), Journal: t.journal, Logger: s.log})
+	return nil
+}
+
+// quotaStore is a storage with a quota that others may use as well, such as etcd.
+type quotaStore interface {
+	Space(ctx context.Context) (inUse, quota int64, err error)
 }
 
 var auditLevels = map[config.AuditLevel]lock.Level{
@@ -80,6 +97,9 @@ func newKeeper(t *term, cfg config.Config, log *slog.Logger) *journal.Keeper {
 		LongestTTL: t.table.LongestTTL,
 		Used:       t.store.Used,
 		Logger:     log,
+	}
+	if store, ok := t.store.(quotaStore); ok {
+		keep.Space = store.Space
 	}
 	if t.policies != nil {
 		keep.BeforePrune = t.policies.keepOnRecord

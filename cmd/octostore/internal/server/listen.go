@@ -49,4 +49,12 @@ func (s *server) begin(serve func() error, kept bool) {
 }
 
 // status is the line about the server that systemctl status shows.
-func (s *server) status() string { return "serving on " + s.url() }
+func (s *server) status() string {
+	if s.node == nil || s.serving() != nil {
+		return "serving on " + s.url()
+	}
+	if o, _ := s.node.Owner(); o.Term != 0 && o.Node != s.node.name {
+		return "forwarding on " + s.url() + " to node " + o.Node
+	}
+	return "on " + s.url() + ", waiting for a node that serves"
+}

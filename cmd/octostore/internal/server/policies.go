@@ -26,7 +26,8 @@ type policies struct {
 	*hooks.Host
 	table atomic.Pointer[table.Table] // records the loaded policies; nil: this process serves none
 	log   *slog.Logger
-	files *filewatch.Group // nil: those of none
+	files *filewatch.Group    // nil: those of none
+	tell  func(digest string) // tells other nodes; nil: there are none
 
 	loaded atomic.Int64  // when, in ns since 1970
 	failed atomic.Uint64 // loads since the start
@@ -82,6 +83,17 @@ func (p *policies) begin(ctx context.Context, t *term) error {
 	return p.record(p.Describe(), lock.Event{})
 }
 
+// digest identifies the loaded policies; empty: there are none.
+func (p *policies) digest() string {
+	if p == nil {
+		return ""
+	}
+	if set := p.PolicySet(); set != nil {
+		return set.ID
+	}
+	return ""
+}
+
 // end stops the observers of a term, and saves how far they have come. The policies stay loaded.
 func (p *policies) end() {
 	p.table.Store(nil)
@@ -119,6 +131,9 @@ func (p *policies) reload(ctx context.Context, by lock.Origin, reason string) (c
 	p.failure.Store(nil)
 	p.loaded.Store(time.Now().UnixNano())
 	p.log.Info("policies loaded", "changes", changes)
+	if p.tell != nil {
+		p.tell(p.digest())
+	}
 	return changes, p.record(changes, asked)
 }
 

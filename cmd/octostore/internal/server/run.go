@@ -23,7 +23,7 @@ func Run(ctx context.Context, loaded config.Loaded, w io.Writer) error {
 		cut := fitFiles(&loaded)
 		floor := heapFloor()
 		defer runtime.KeepAlive(floor)
-		err = serve(ctx, unit, loaded.Config, log, openSQLite, cut, loaded.Values...)
+		err = serve(ctx, unit, loaded.Config, log, stores{file: openSQLite, cluster: openEtcd}, cut, loaded.Values...)
 	}
 	if err != nil {
 		log.Error("the server has failed", "err", err)
@@ -35,10 +35,10 @@ func Run(ctx context.Context, loaded config.Loaded, w io.Writer) error {
 // is called once it accepts connections. An error means it could not start, could not go
 // on, or could not stop in good order.
 func serve(
-	ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage, listening func(*slog.Logger),
+	ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, from stores, listening func(*slog.Logger),
 	settings ...config.Value,
 ) error {
-	s, err := start(ctx, unit, cfg, log, open, settings...)
+	s, err := start(ctx, unit, cfg, log, from, settings...)
 	if err != nil && ctx.Err() != nil {
 		log.Info("stopped before the server listened", "cause", context.Cause(ctx), "err", err)
 		return nil

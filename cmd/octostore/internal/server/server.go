@@ -47,6 +47,7 @@ type server struct {
 	exposed     string       // address that others can reach; empty: none
 	door        *transport.Door
 	policies    *policies // nil: there are none
+	node        *node     // nil: the process is alone
 	current     atomic.Pointer[term]
 	http        []stopper
 	served      chan error // the error that ended a listener
@@ -58,7 +59,7 @@ type server struct {
 // start opens all parts and begins to accept connections. The settings are only shown to
 // administrators. The caller stops the server.
 func start(
-	ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, open openStorage, settings ...config.Value,
+	ctx context.Context, unit *systemd.Unit, cfg config.Config, log *slog.Logger, from stores, settings ...config.Value,
 ) (_ *server, err error) {
 	s := &server{log: log, cfg: cfg, unit: unit, started: time.Now(), settings: settings, served: make(chan error, 2)} // one for each listener
 	defer func() {
@@ -84,30 +85,56 @@ func start(
 		s.policies.files = s.watched.policies
 	}
 	s.door = newDoor(s, cfg)
-	store, err := open(ctx, string(cfg.DB), log)
-	if err != nil {
-		return nil, err // it names the file
-	}
-	t, err := s.openTerm(ctx, store)
-	if err != nil {
+	if err := s.open(ctx, from); err != nil {
 		return nil, err
 	}
-	s.serve(t)
 	s.serveHTTP(cfg)
 	s.hangups = onHangup(s.reload)
 	s.watched.begin(cfg.WatchFiles)
-	log.Info("listening", "addr", s.listener.Addr().String(), "tls", s.certificate != nil, "db", string(cfg.DB), "version", version.Own())
+	s.tell()
+	return s, nil
+}
+
+// open opens what the server serves: a file at once, and the table of a cluster when it is this
+// process's turn.
+func (s *server) open(ctx context.Context, from stores) error {
+	if s.cfg.Store == config.Etcd {
+		return s.joinCluster(ctx, from.cluster)
+	}
+	store, err := from.file(ctx, string(s.cfg.DB), s.log)
+	if err != nil {
+		return err // it names the file
+	}
+	t, err := s.openTerm(ctx, store)
+	if err != nil {
+		return err
+	}
+	s.serve(t)
+	return nil
+}
+
+// tell logs where the server listens.
+func (s *server) tell() {
+	at := []any{"addr", s.listener.Addr().String(), "tls", s.certificate != nil}
+	if s.node == nil {
+		at = append(at, "db", string(s.cfg.DB))
+	} else {
+		at = append(at, "node", s.node.name)
+	}
+	s.log.Info("listening", append(at, "version", version.Own())...)
 	if s.sockets.Main != nil {
-		log.Info("the main socket is one that systemd keeps open; OCTOSTORE_ADDR is not used")
+		s.log.Info("the main socket is one that systemd keeps open; OCTOSTORE_ADDR is not used")
 	}
 	if s.admin != nil {
-		log.Info("listening for administration", "addr", s.admin.Addr().String())
+		s.log.Info("listening for administration", "addr", s.admin.Addr().String())
 	}
-	warnVolatile(log, string(cfg.DB))
-	if !t.tokens.TokensRequired() {
-		log.Info("without tokens every user of this machine may do everything; create the first token with: " + firstToken(s.url()))
+	if s.node != nil {
+		return
 	}
-	return s, nil
+	warnVolatile(s.log, string(s.cfg.DB))
+	if !s.serving().tokens.TokensRequired() {
+		s.log.Info("without tokens every user of this machine may do everything; create the first token with: " + firstToken(s.url()))
+	}
 }
 
 // url returns the URL of the server for clients on this machine.

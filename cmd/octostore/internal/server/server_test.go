@@ -62,7 +62,7 @@ func testConfig(t *testing.T) config.Config {
 
 // startServer starts a server that systemd knows nothing of. The test stops it.
 func startServer(ctx context.Context, cfg config.Config, log *slog.Logger, open openStorage) (*server, error) {
-	return start(ctx, nil, cfg, log, open)
+	return start(ctx, nil, cfg, log, stores{file: open})
 }
 
 // startTest starts a server on a shelf. The test stops it.
@@ -153,7 +153,7 @@ func TestServeReportsWhatEndedIt(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- serve(t.Context(), nil, testConfig(t), slog.New(slog.NewTextHandler(&log, nil)),
-			func(context.Context, string, *slog.Logger) (storage, error) { return store, nil }, nil)
+			stores{file: func(context.Context, string, *slog.Logger) (storage, error) { return store, nil }}, nil)
 	}()
 	octotest.WaitUntil(t, "it listens", func() bool { return strings.Contains(log.String(), "msg=listening") })
 	store.fail.Store(&deposed)

@@ -16,7 +16,7 @@ func (s *server) wait(ctx context.Context) error {
 	living, end := context.WithCancel(ctx)
 	defer end()
 	ended := make(chan error, 1)
-	go func() { ended <- s.serving().wait(living) }()
+	go func() { ended <- s.live(living) }()
 	select {
 	case err := <-ended:
 		return err
@@ -88,9 +88,16 @@ func (s *server) drain() {
 	}
 	s.watched.close()
 	t := s.serving()
+	if t == nil {
+		return
+	}
 	t.table.Drain()
-	for giveUp := time.Now().Add(answerTime); (t.table.Stats().Waiters > 0 || s.unserved() > 0) && time.Now().Before(giveUp); {
+	t.awaitAnswered()
+	for giveUp := time.Now().Add(answerTime); s.unserved() > 0 && time.Now().Before(giveUp); {
 		time.Sleep(5 * time.Millisecond)
+	}
+	if s.node != nil {
+		s.handOver(t) // requests go to the next node until the listeners close
 	}
 }
 
@@ -112,7 +119,9 @@ func (s *server) shutdown() {
 			_ = on.Close()
 		}
 	}
-	s.serving().endParts()
+	if t := s.serving(); t != nil {
+		t.endParts()
+	}
 }
 
 // sendSpans sends the spans of the last requests. What takes longer is lost: it must not hold up the
@@ -140,6 +149,9 @@ func (s *server) close() error {
 	}
 	if s.policies != nil {
 		all = append(all, s.policies.close())
+	}
+	if s.node != nil {
+		all = append(all, s.node.Close())
 	}
 	if s.door != nil {
 		all = append(all, s.door.Close())

@@ -44,7 +44,9 @@ func TestWatchdogIsNotFedWhileACommitHangs(t *testing.T) {
 	on := &shelf{Store: memory.New()}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, unit, testConfig(t), slog.New(slog.DiscardHandler), onShelf(on), nil) }()
+	go func() {
+		ended <- serve(ctx, unit, testConfig(t), slog.New(slog.DiscardHandler), stores{file: onShelf(on)}, nil)
+	}()
 	at, ready := strings.CutPrefix(next(), "READY=1\nSTATUS=serving on http://")
 	if !ready {
 		t.Fatalf("after the start: %q", at)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/core/journal"
+	"github.com/octostore/octostore/core/journal/archive"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport"
@@ -18,7 +20,11 @@ import (
 // SQLite a process has one term, which lasts until it stops.
 type term struct {
 	store    storage
+	claim    claim         // the store, if it is this process's for a while only; nil: for good
+	yielding chan struct{} // closed when the term is to be handed over
+	yielded  sync.Once
 	journal  *journal.Journal
+	archive  *archive.Archive // nil: the setting names none
 	table    *table.Table
 	policies *policies // of the process; nil: there are none
 	tokens   *tokens
@@ -28,13 +34,18 @@ type term struct {
 }
 
 // openTerm opens all parts of a term, and records its start. The term owns the store, also after an
-// error.
+// error. The error wraps errLost if the term was lost meanwhile.
 func (s *server) openTerm(ctx context.Context, store storage) (_ *term, err error) {
-	t := &term{store: store, policies: s.policies}
+	t := &term{store: store, policies: s.policies, yielding: make(chan struct{})}
+	t.claim, _ = store.(claim)
 	defer func() {
-		if err != nil {
-			_ = t.close() // the first error is the one to return
+		if err == nil {
+			return
 		}
+		if !t.owns() {
+			err = errors.Join(errLost, err)
+		}
+		_ = t.close() // the first error is the one to return
 	}()
 	if err := t.openTable(ctx, s, s.cfg); err != nil {
 		return nil, fmt.Errorf("open the lock table: %w", err)
@@ -90,6 +101,39 @@ func (t *term) wait(ctx context.Context) error {
 		return t.stopped()
 	case <-t.store.Failed():
 		return t.failTable()
+	case <-t.lost():
+		return errLost
+	case <-t.yielding:
+		return errYielded
+	}
+}
+
+// owns reports whether the lock table is certainly this process's.
+func (t *term) owns() bool { return t.claim == nil || t.claim.Owns() }
+
+// lost is closed when the term is over; nil: it lasts.
+func (t *term) lost() <-chan struct{} {
+	if t.claim == nil {
+		return nil
+	}
+	return t.claim.Lost()
+}
+
+// yield has the term handed over to another node.
+func (t *term) yield() { t.yielded.Do(func() { close(t.yielding) }) }
+
+// awaitAnswered waits until all waiters are answered, but not for long. The table is drained.
+func (t *term) awaitAnswered() {
+	for giveUp := time.Now().Add(answerTime); t.table.Stats().Waiters > 0 && time.Now().Before(giveUp); {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// awaitQuiet waits until the requests under way are answered, but not for long. Later ones are for
+// another node.
+func (t *term) awaitQuiet() {
+	for giveUp := time.Now().Add(quietTime); t.api.InFlight() > 0 && time.Now().Before(giveUp); {
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -123,7 +167,19 @@ func (t *term) endParts() {
 }
 
 // close closes the parts that are open, the outermost first.
-func (t *term) close() error {
+func (t *term) close() error { return t.end(func() error { return nil }) }
+
+// handOver is close for a term that another node may begin at once.
+func (t *term) handOver() error {
+	return t.end(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+		defer cancel()
+		return t.claim.HandOver(ctx)
+	})
+}
+
+// end is close, and has last done before the store is closed.
+func (t *term) end(last func() error) error {
 	var all []error
 	if t.keeper != nil {
 		all = append(all, t.keeper.Close()) // no-op if already closed
@@ -134,11 +190,14 @@ func (t *term) close() error {
 	if t.tokens != nil {
 		all = append(all, t.tokens.Close()) // no-op if already closed
 	}
+	if t.archive != nil {
+		_ = t.archive.Close() // a folder that hangs is no reason to fail
+	}
 	if t.table != nil {
 		all = append(all, t.table.Close(), t.journal.Close())
 	}
 	if t.policies != nil {
 		t.policies.end()
 	}
-	return errors.Join(append(all, t.store.Close())...)
+	return errors.Join(append(all, last(), t.store.Close())...)
 }

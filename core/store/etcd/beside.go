@@ -1,0 +1,157 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/octostore/octostore/core/lock"
+)
+
+// beside is the state of the writes beside the journal: tokens, cursors, the cut. They are a
+// chain of their own: each demands the term and the write before it, and leaves its mark. So
+// a late copy of an older one is never applied after a newer one.
+type beside struct {
+	turn  chan struct{} // capacity 1: held during a write
+	rev   int64         // ModRevision of the mark
+	known bool          // rev is what etcd had last
+	count int64         // of the marks of this term
+}
+
+// errNothing is returned by what makes operations when there is nothing to write.
+var errNothing = errors.New("nothing to write")
+
+// write applies the operations that make returns, all or none, with the errors of
+// auth.Store. It calls make again where an earlier write, whose outcome was unknown, turned
+// out to be applied meanwhile; what make has read is then read again.
+func (r *records) write(ctx context.Context, makeOps func(context.Context) ([]clientv3.Op, error)) error {
+	ctx, cancel := r.alive(ctx)
+	defer cancel()
+	select {
+	case r.aside.turn <- struct{}{}:
+		defer func() { <-r.aside.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for {
+		if err := r.learnMark(ctx); err != nil {
+			return err
+		}
+		ops, err := makeOps(ctx)
+		switch {
+		case errors.Is(err, errNothing):
+			return nil
+		case err != nil:
+			return err
+		}
+		again, err := r.writeOnce(ctx, ops)
+		if !again {
+			return err
+		}
+	}
+}
+
+// learnMark reads the mark of the newest write, if it is not known.
+func (r *records) learnMark(ctx context.Context) error {
+	if r.aside.known {
+		return nil
+	}
+	found, err := r.get(ctx, r.keys.beside())
+	if err != nil {
+		return err
+	}
+	r.aside.rev, r.aside.known = revisionOf(found.Kvs), true
+	return nil
+}
+
+// writeOnce sends operations until their outcome is known. Again: surely not applied, since
+// the mark was another one.
+func (r *records) writeOnce(ctx context.Context, ops []clientv3.Op) (again bool, err error) {
+	r.aside.count++
+	mark := fmt.Sprintf("%d/%d", r.created, r.aside.count)
+	look := []clientv3.Op{clientv3.OpGet(r.keys.own()), clientv3.OpGet(r.keys.beside())}
+	guard := append(r.guard(), clientv3.Compare(clientv3.ModRevision(r.keys.beside()), "=", r.aside.rev))
+	op := clientv3.OpTxn(guard, nested(append([]clientv3.Op{clientv3.OpPut(r.keys.beside(), mark)}, ops...)), look)
+	unanswered := false
+	var p pauses
+	for {
+		answer, err := r.try(ctx, op, graceTime)
+		f := fateOf(err)
+		switch {
+		case f == answered && answer.Txn().Succeeded:
+			r.aside.rev = answer.Txn().Header.Revision
+			return false, nil
+		case f == answered:
+			return r.decideBeside(answer.Txn(), mark, unanswered)
+		case f == noSpace:
+			r.space.ranOut()
+			if answer, err := r.try(ctx, clientv3.OpTxn(nil, look, nil), graceTime); err == nil {
+				if r.untouchedBeside(answer.Txn()) && !unanswered {
+					return false, lock.ErrFull
+				}
+				if !r.untouchedBeside(answer.Txn()) {
+					return r.decideBeside(answer.Txn(), mark, unanswered)
+				}
+			}
+		case f == impossible && !unanswered:
+			return false, err
+		case f == unknown:
+			unanswered = true
+		}
+		if ctx.Err() != nil || p.wait(ctx) != nil {
+			r.aside.known = false
+			if !unanswered {
+				return false, fmt.Errorf("etcd does not take it: %w", errors.Join(ctx.Err(), err))
+			}
+			r.counts.unknown.Add(1)
+			return false, fmt.Errorf("%w: %w", lock.ErrOutcomeUnknown, errors.Join(ctx.Err(), err))
+		}
+		r.counts.retries.Add(1)
+	}
+}
+
+// untouchedBeside reports whether the term goes on and nothing was written beside the
+// journal.
+func (r *records) untouchedBeside(answer *clientv3.TxnResponse) bool {
+	own, mark := rangeOf(answer, 0), rangeOf(answer, 1)
+	return r.ours(own) && revisionOf(mark.Kvs) == r.aside.rev
+}
+
+// decideBeside says what became of a write that was not applied this time.
+func (r *records) decideBeside(answer *clientv3.TxnResponse, mark string, unanswered bool) (again bool, err error) {
+	own, found := rangeOf(answer, 0), rangeOf(answer, 1)
+	switch {
+	case valueOf(found.Kvs) == mark: // by an earlier copy
+		r.aside.rev = revisionOf(found.Kvs)
+		return false, nil
+	case r.ours(own): // an older write was applied late, and this one never will be
+		r.aside.rev = revisionOf(found.Kvs)
+		return true, nil
+	case unanswered:
+		r.counts.unknown.Add(1)
+		return false, errors.Join(lock.ErrOutcomeUnknown, r.depose("write beside the journal"))
+	}
+	return false, r.depose("write beside the journal")
+}
+
+func rangeOf(answer *clientv3.TxnResponse, n int) *clientv3.GetResponse {
+	return (*clientv3.GetResponse)(answer.Responses[n].GetResponseRange())
+}
+
+// revisionOf returns the ModRevision of a key, or 0 if it is not there.
+func revisionOf(found []*mvccpb.KeyValue) int64 {
+	if len(found) == 0 {
+		return 0
+	}
+	return found[0].ModRevision
+}
+
+func valueOf(found []*mvccpb.KeyValue) string {
+	if len(found) == 0 {
+		return ""
+	}
+	return string(found[0].Value)
+}

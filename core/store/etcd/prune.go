@@ -1,0 +1,132 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sleep"
+)
+
+const (
+	// oldTermsStay is how long the segments of earlier terms stay after this one has begun.
+	// A node that lost the term may still want to know whether its last batch was applied.
+	oldTermsStay = 2 * definiteFor
+
+	pruneStep = 256 // segments
+	pruneRest = 5 * time.Millisecond
+)
+
+// Cut returns the cut of the newest Prune.
+func (r *records) Cut(ctx context.Context) (lock.Head, error) {
+	if cut := r.cached.Load(); cut != nil {
+		return *cut, nil
+	}
+	cut, err := r.readCut(ctx)
+	if err != nil {
+		return lock.Head{}, fmt.Errorf("read the cut of the journal: %w", err)
+	}
+	r.cached.CompareAndSwap(nil, &cut)
+	return cut, nil
+}
+
+func (r *records) readCut(ctx context.Context) (cut lock.Head, err error) {
+	found, err := r.get(ctx, r.keys.cut())
+	if err != nil || len(found.Kvs) == 0 {
+		return cut, err
+	}
+	return r.sums.cut(found.Kvs[0].Value)
+}
+
+// Prune deletes the oldest segments; see [journal.Store]. In the first hour of a term the
+// segments of earlier terms are cut off, but stay: a later call deletes them.
+func (r *records) Prune(ctx context.Context, cut lock.Head) error {
+	if err := r.prune(ctx, cut); err != nil {
+		return fmt.Errorf("prune the journal: %w", err)
+	}
+	return nil
+}
+
+func (r *records) prune(ctx context.Context, cut lock.Head) error {
+	switch {
+	case !r.loaded.Load():
+		return errors.New("prune before load")
+	case uint64(cut.Seq) >= r.newest.Load():
+		return fmt.Errorf("the newest segment, up to %d, is not before %d", r.newest.Load(), cut.Seq)
+	}
+	if err := r.setCut(ctx, cut); err != nil {
+		return err
+	}
+	if cut.Seq <= r.began && r.young() {
+		return nil
+	}
+	from := r.keys.segments()
+	if r.young() {
+		from = r.keys.segment(r.began + 1)
+	}
+	for {
+		start := time.Now()
+		more, err := r.pruneSome(ctx, from, cut.Seq)
+		if err != nil || !more {
+			return err
+		}
+		if err := sleep.For(ctx, pruneRest+time.Since(start)); err != nil {
+			return err
+		}
+	}
+}
+
+// young reports whether the segments of earlier terms still have to stay.
+func (r *records) young() bool { return bootNow()-r.taken < oldTermsStay }
+
+// setCut stores the cut, unless there is a later one.
+func (r *records) setCut(ctx context.Context, cut lock.Head) error {
+	before, err := r.Cut(ctx)
+	if err != nil || before.Seq >= cut.Seq {
+		return err
+	}
+	err = r.write(ctx, func(context.Context) ([]clientv3.Op, error) {
+		return []clientv3.Op{clientv3.OpPut(r.keys.cut(), r.sums.cutValue(cut))}, nil
+	})
+	if err == nil {
+		r.cached.Store(&cut)
+	}
+	return err
+}
+
+// pruneSome deletes a few segments, and reports whether there are more. A copy that comes
+// late does no harm: what it deletes is cut off.
+func (r *records) pruneSome(ctx context.Context, from string, cut lock.Seq) (more bool, err error) {
+	end := afterKey(r.keys.segment(cut))
+	found, err := r.get(ctx, from, clientv3.WithRange(end), clientv3.WithKeysOnly(), clientv3.WithLimit(pruneStep))
+	if err != nil || len(found.Kvs) == 0 {
+		return false, err
+	}
+	to := afterKey(string(found.Kvs[len(found.Kvs)-1].Key))
+	answer, err := r.read(ctx, clientv3.OpTxn(r.guard(), []clientv3.Op{clientv3.OpDelete(from, clientv3.WithRange(to))}, nil))
+	if err != nil {
+		return false, err
+	}
+	if !answer.Txn().Succeeded {
+		return false, r.depose("prune")
+	}
+	return found.More, nil
+}
+
+// Used returns the bytes of all segments that are not cut off. It falls with the cut, not
+// with what etcd has freed.
+func (r *records) Used(ctx context.Context) (int64, error) {
+	cut, err := r.Cut(ctx)
+	if err != nil || !r.loaded.Load() {
+		return 0, err
+	}
+	oldest, _, err := r.scan(ctx, cut.Seq+1, lock.Seq(r.newest.Load()), 1)
+	if err != nil || len(oldest) == 0 {
+		return 0, err
+	}
+	return r.total.Load() - oldest[0].offset, nil
+}

@@ -1,0 +1,155 @@
+// Package standby answers the requests to a node of a cluster while another node serves: probes and
+// metrics by itself, everything else through the node that serves.
+package standby
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/wire"
+)
+
+// Config is what a [Standby] needs. All fields are required.
+type Config struct {
+	// Forward answers all requests that are not about this node alone.
+	Forward http.Handler
+	// Serving returns the URL of the node that serves; false: none does.
+	Serving func() (*url.URL, bool)
+	// Changed returns a channel that is closed when another node serves, or none.
+	Changed func() <-chan struct{}
+	// Client asks the node that serves whether it can be reached.
+	Client *http.Client
+	// Metrics serves the metrics of this process.
+	Metrics http.Handler
+}
+
+const (
+	// patience is how long a request waits for a node that serves. A term that is handed over
+	// begins again within that time.
+	patience = time.Second
+	// reachTime bounds the question whether the serving node can be reached, and reachFor is how
+	// long the answer is good.
+	reachTime = 500 * time.Millisecond
+	reachFor  = time.Second
+)
+
+// Standby answers requests. It is safe for use by many goroutines.
+type Standby struct {
+	cfg Config
+
+	mu      sync.Mutex // held while the other node is asked
+	reached string     // the URL that was asked
+	asked   time.Time
+	err     error
+}
+
+// New returns a Standby, which starts no goroutine.
+func New(cfg Config) *Standby { return &Standby{cfg: cfg} }
+
+// ServeHTTP answers a request.
+func (s *Standby) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.answer(w, r, true, true) }
+
+// Listener returns a handler for a listener that answers /readyz and /metrics only if it is to.
+func (s *Standby) Listener(ready, metrics bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, ready, metrics) })
+}
+
+func (s *Standby) answer(w http.ResponseWriter, r *http.Request, ready, metrics bool) {
+	probe := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case probe && r.URL.Path == "/healthz":
+		reply(w, wire.Health{})
+	case probe && ready && r.URL.Path == "/readyz":
+		s.ready(w, r)
+	case probe && metrics && r.URL.Path == "/metrics":
+		s.cfg.Metrics.ServeHTTP(w, r)
+	default:
+		s.awaitServing(r.Context())
+		s.cfg.Forward.ServeHTTP(w, r)
+	}
+}
+
+// awaitServing waits a moment for a node that serves, so that a hand-over is not noticed.
+func (s *Standby) awaitServing(ctx context.Context) {
+	if _, there := s.cfg.Serving(); there {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		changed := s.cfg.Changed()
+		if _, there := s.cfg.Serving(); there {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// ready answers 200 while the serving node can be reached: clients of this node are served then.
+func (s *Standby) ready(w http.ResponseWriter, r *http.Request) {
+	if s.reach(r.Context()) != nil {
+		reply(w, wire.Health{Status: api.Moved})
+		return
+	}
+	reply(w, wire.Health{})
+}
+
+type unreachableError struct{}
+
+func (unreachableError) Error() string { return "no node serves, or it cannot be reached" }
+
+// reach asks the serving node whether it is there, at most once per reachFor.
+func (s *Standby) reach(ctx context.Context) error {
+	at, there := s.cfg.Serving()
+	if !there {
+		return unreachableError{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reached == at.String() && time.Since(s.asked) < reachFor {
+		return s.err
+	}
+	err := s.ask(ctx, at)
+	if ctx.Err() == nil {
+		s.reached, s.asked, s.err = at.String(), time.Now(), err
+	}
+	return err
+}
+
+func (s *Standby) ask(ctx context.Context, at *url.URL) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at.JoinPath("healthz").String(), nil)
+	if err != nil {
+		return err
+	}
+	answer, err := s.cfg.Client.Do(r)
+	if err != nil {
+		return err
+	}
+	_ = answer.Body.Close() // of no interest
+	if answer.StatusCode != http.StatusOK {
+		return unreachableError{}
+	}
+	return nil
+}
+
+// reply sends an answer of this node.
+func reply(w http.ResponseWriter, answer wire.Health) {
+	head, body := answer.Head(), answer.Append(nil, wire.Times{})
+	h := w.Header()
+	h["Content-Type"] = head.ContentType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Cache-Control"] = []string{"no-store"}
+	w.WriteHeader(head.Status)
+	_, _ = w.Write(body) // its loss does no harm
+}
