@@ -363,5 +363,9 @@ func (s *Service) Owns() bool { return s.table.Owns() }
 // [table.Table.Moved].
 func (s *Service) Moved() bool { return s.table.Moved() }
 
+// LongestTTL returns the longest ttl of all leases, or 0 without leases; see
+// [table.Table.LongestTTL].
+func (s *Service) LongestTTL() time.Duration { return s.table.LongestTTL() }
+
 // Serving returns nil while changes are possible, else the reason why not.
 func (s *Service) Serving() error { return s.table.Err() }

@@ -117,14 +117,24 @@ func TestMovedOrUnknownOnceTheTermIsLost(t *testing.T) {
 	}
 }
 
-// What says nothing of the lock table is answered by any node.
+// What says nothing of the lock table is answered by any node, also when its table has ended. A node
+// that has lost its term has not failed: no probe is to restart it.
 func TestMovedTableLeavesProbesAndPages(t *testing.T) {
-	s, o := newTerm(t, setup{})
-	o.endAfter(0)
-	for _, line := range []string{"GET /healthz", "GET /metrics", "GET /openapi.yaml", "GET /", "GET /docs", "GET /readyz"} {
-		s.do(t, line).want(200)
+	s, o := newTerm(t, setup{cluster: &nodes{}})
+	check := func() {
+		for _, line := range []string{"GET /healthz", "GET /metrics", "GET /openapi.yaml", "GET /", "GET /docs"} {
+			s.do(t, line).want(200)
+		}
+		if got := s.do(t, "GET /readyz").want(503); !strings.Contains(string(got.body), `"moved"`) {
+			t.Errorf("it is ready: %s", got.body)
+		}
+		s.do(t, "GET /v1/locks/a").want(503, api.CodeMoved)
 	}
-	s.do(t, "GET /v1/locks/a").want(503, api.CodeMoved)
+	o.endAfter(0)
+	check()
+	s.do(t, "POST /v1/locks/a/acquire").want(503, api.CodeMoved)
+	<-s.table.Done()
+	check()
 }
 
 // A waiter of a table that is deposed is told where to ask: here, in a moment.

@@ -64,6 +64,8 @@ func routeTable() []route {
 		{id: "explainPolicies", method: http.MethodGet, pattern: "/v1/policies/explain", fields: explainFields, serve: respond((*API).explainPolicies)},
 		{id: "reloadPolicies", method: http.MethodPost, pattern: "/v1/policies/reload", fields: param.SetOf(param.Reason), serve: respond((*API).reloadPolicies)},
 		{id: "server", method: http.MethodGet, pattern: "/v1/server", serve: respond((*API).showServer)},
+		{id: "showCluster", method: http.MethodGet, pattern: "/v1/cluster", serve: respond((*API).showCluster)},
+		{id: "handOver", method: http.MethodPost, pattern: "/v1/cluster/hand-over", fields: param.SetOf(param.Reason), serve: (*exchange).handOver},
 		{id: "drain", method: http.MethodPost, pattern: "/v1/drain", fields: param.SetOf(param.Reason), serve: respond((*API).drain)},
 		{id: "listTokens", method: http.MethodGet, pattern: "/v1/tokens", fields: param.SetOf(param.Limit, param.After), serve: respond((*API).listTokens)},
 		{id: "createToken", method: http.MethodPost, pattern: "/v1/tokens", fields: param.SetOf(param.Account, param.Name, param.Scopes, param.Expires), serve: respond((*API).createToken)},
