@@ -77,11 +77,16 @@ func explain(ops []*Operation, most time.Duration) string {
 	return b.String()
 }
 
-// settle forgets the latest deadline of leases that lived through a restart.
+// settle forgets the latest deadline of leases that lived through a restart or an outage.
 func (h *History) settle() {
 	for _, op := range h.ops {
 		for _, at := range h.restarts {
 			if op.began <= at && at <= op.until {
+				op.until = never
+			}
+		}
+		for _, o := range h.outages {
+			if op.began <= o.to && o.from <= op.until {
 				op.until = never
 			}
 		}

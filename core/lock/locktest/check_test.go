@@ -176,6 +176,31 @@ func TestRestartMakesLeasesLast(t *testing.T) {
 	}
 }
 
+func TestOutageMakesLeasesLast(t *testing.T) {
+	for _, tt := range []struct {
+		from, to int
+		fine     bool
+	}{{5, 9, false}, {5, 11, true}, {15, 16, true}, {19, 60, true}, {22, 60, false}} {
+		h := historyOf(grant(10, "a", 5), renewed(21, 5, 31))
+		h.outages = []outage{{time.Duration(tt.from) * time.Second, time.Duration(tt.to) * time.Second}}
+		if err := h.Check(time.Minute); (err == nil) != tt.fine {
+			t.Errorf("renewed after the deadline, an outage from %d to %d: %v", tt.from, tt.to, err)
+		}
+	}
+}
+
+func TestOutageIsOpenUntilItIsOver(t *testing.T) {
+	h := NewHistory()
+	over := h.Outage()
+	if h.outages[0].to != never {
+		t.Errorf("it is over at %s", h.outages[0].to)
+	}
+	over()
+	if o := h.outages[0]; o.to == never || o.to < o.from {
+		t.Errorf("from %s to %s", o.from, o.to)
+	}
+}
+
 func TestViolationIsExplainedAndDrawn(t *testing.T) {
 	h := historyOf(grant(10, "a", 5), op(11, Release, Done, 5), sees(12, Look, 5, "a"))
 	err := h.Check(time.Minute)

@@ -69,7 +69,11 @@ type History struct {
 	count    int64
 	ops      []*Operation
 	restarts []time.Duration
+	outages  []outage
 }
+
+// outage is a time in which leases may be given their whole ttl again, more than once.
+type outage struct{ from, to time.Duration }
 
 // NewHistory returns an empty history that begins now.
 func NewHistory() *History { return &History{start: time.Now()} }
@@ -97,6 +101,22 @@ func (h *History) Restarted() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.restarts = append(h.restarts, time.Since(h.start))
+}
+
+// Outage notes that the service is about to be disturbed for a while, and returns a function
+// that notes the end. A lease that is there meanwhile may end late, as over a restart.
+// [History.Restarted] is still to be called for each time the service forgets which attempts
+// have ended.
+func (h *History) Outage() (over func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := len(h.outages)
+	h.outages = append(h.outages, outage{from: time.Since(h.start), to: never})
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.outages[n].to = time.Since(h.start)
+	}
 }
 
 // Len returns how many operations have ended.

@@ -39,15 +39,16 @@ type Workload struct {
 	MinTTL     time.Duration
 	MaxTTL     time.Duration
 	MaxWait    time.Duration
+	Over       <-chan struct{} // if it is closed earlier, it ends the work, too
 }
 
-// Run has all clients work until there are enough operations in h.
+// Run has all clients work until there are enough operations in h, or the work is over.
 func (w Workload) Run(h *History, s Service) {
 	var clients sync.WaitGroup
 	for id := range w.Clients {
 		c := &client{w: w, id: id, history: h, service: s, rng: rand.New(rand.NewPCG(w.Seed, uint64(id)))}
 		clients.Go(func() {
-			for h.Len() < w.Operations {
+			for h.Len() < w.Operations && !w.isOver() {
 				time.Sleep(c.upTo(w.Pause))
 				c.act()
 			}
@@ -55,6 +56,15 @@ func (w Workload) Run(h *History, s Service) {
 		})
 	}
 	clients.Wait()
+}
+
+func (w Workload) isOver() bool {
+	select {
+	case <-w.Over:
+		return true
+	default:
+		return false
+	}
 }
 
 // client misuses its leases: it stops for a while, renews them at the last moment or too

@@ -142,7 +142,7 @@ func (r *records) look(c *commit) []clientv3.Op {
 // apply sends the transaction until its outcome is known, and returns the revision that
 // applied it.
 func (r *records) apply(ctx context.Context, c *commit) (rev int64, err error) {
-	c.since = bootNow()
+	c.since = r.clock()
 	var p pauses
 	for {
 		answer, err := r.try(ctx, c.op, graceTime)
@@ -180,9 +180,9 @@ func (r *records) decide(c *commit, answer *clientv3.TxnResponse) (rev int64, er
 	case r.ours(own):
 		r.log.Error("the table in etcd has another head than this term wrote", "key", r.keys.head(), "revision", revisionOf(head.Kvs), "want", r.headRev)
 		return 0, r.fail(fmt.Errorf("commit of events from %d on: %w", c.next.first, errAnotherWriter))
-	case c.unanswered && bootNow()-c.since > definiteFor:
+	case c.unanswered && r.clock()-c.since > definiteFor:
 		r.counts.unknown.Add(1)
-		return 0, fmt.Errorf("commit of events from %d on: the term has ended, and %s later nothing tells the outcome: %w", c.next.first, bootNow()-c.since, lock.ErrOutcomeUnknown)
+		return 0, fmt.Errorf("commit of events from %d on: the term has ended, and %s later nothing tells the outcome: %w", c.next.first, r.clock()-c.since, lock.ErrOutcomeUnknown)
 	}
 	return 0, r.depose("commit")
 }

@@ -81,7 +81,7 @@ func (r *records) prune(ctx context.Context, cut lock.Head) error {
 }
 
 // young reports whether the segments of earlier terms still have to stay.
-func (r *records) young() bool { return bootNow()-r.taken < oldTermsStay }
+func (r *records) young() bool { return r.clock()-r.taken < oldTermsStay }
 
 // setCut stores the cut, unless there is a later one.
 func (r *records) setCut(ctx context.Context, cut lock.Head) error {

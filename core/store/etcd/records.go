@@ -15,6 +15,7 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/etcd/internal/lease"
 )
 
 var (
@@ -50,7 +51,8 @@ type records struct {
 	hold
 	keys  keys
 	sums  sums
-	taken time.Duration // on the boot clock: not before the end of the term before
+	clock func() time.Duration // counts pauses, see lease.Now
+	taken time.Duration        // on the clock: not before the end of the term before
 
 	// Used by Load and Commit only.
 	head     headValue
@@ -76,7 +78,7 @@ type records struct {
 // newRecords returns the records of a table whose term was just taken. It does no I/O.
 func newRecords(h hold) *records {
 	k := keys{h.prefix}
-	r := &records{hold: h, keys: k, sums: newSums(h.secret, k), taken: bootNow(), failed: make(chan struct{})}
+	r := &records{hold: h, keys: k, sums: newSums(h.secret, k), clock: lease.Now, taken: lease.Now(), failed: make(chan struct{})}
 	r.aside.turn = make(chan struct{}, 1)
 	r.life, r.stop = context.WithCancel(context.Background())
 	return r

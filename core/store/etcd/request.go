@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/octostore/octostore/core/boottime"
 	"github.com/octostore/octostore/core/sleep"
 )
 
@@ -24,8 +23,6 @@ const (
 	firstPause = 20 * time.Millisecond
 	mostPause  = 500 * time.Millisecond
 )
-
-func bootNow() time.Duration { return boottime.Now() }
 
 // fate is what an error says about a transaction.
 type fate int

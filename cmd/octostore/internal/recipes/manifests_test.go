@@ -33,6 +33,8 @@ func TestManifestsPassTheirSchemas(t *testing.T) {
 	}{
 		{kustomize(t, "base"), "terminationGracePeriodSeconds:", "terminationGracePeriod:", []string{"kubernetes-validate", "--strict", "--no-warn"}},
 		{kustomize(t, "example"), "fsGroup: 65532", "fsGroup: octostore", []string{"kubernetes-validate", "--strict", "--no-warn"}},
+		{kustomize(t, "cluster"), "topologyKey:", "topologyKeys:", []string{"kubernetes-validate", "--strict", "--no-warn"}},
+		{kustomize(t, "cluster-example"), "fieldPath: metadata.name", "fieldPaths: metadata.name", []string{"kubernetes-validate", "--strict", "--no-warn"}},
 		{kustomize(t, "base"), "maxUnavailable:", "maxUnavailables:", []string{"kubernetes-validate", "--strict", "--no-warn"}},
 		{kustomize(t, "base"), "podSelector:", "podSelectors:", []string{"kubernetes-validate", "--strict", "--no-warn"}},
 		{readFile(t, "deploy/container/compose.yaml"), "cap_drop:", "caps_drop:", []string{"check-jsonschema", "--builtin-schema", "vendor.compose-spec"}},
@@ -65,11 +67,16 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// What the server needs of Kubernetes: a tokens file that not everybody can read, one pod at a
-// time, and as much time to stop as it takes. Selectors and labels agree.
+// What a server needs of Kubernetes: a tokens file that not everybody can read, one pod for each
+// database, three for a cluster, and as much time to stop as it takes. Selectors and labels agree.
 func TestManifestsFitTheServer(t *testing.T) {
 	octotest.NeedTools(t, "kubectl")
-	for _, doc := range strings.Split(kustomize(t, "base"), "\n---\n") {
+	t.Run("base", func(t *testing.T) { checkFit(t, "base", 1, 1) })
+	t.Run("cluster", func(t *testing.T) { checkFit(t, "cluster", 3, 3) })
+}
+
+func checkFit(t *testing.T, folder string, replicas, volumes int) {
+	for _, doc := range strings.Split(kustomize(t, folder), "\n---\n") {
 		var o struct {
 			Kind string
 			Spec struct {
@@ -84,7 +91,12 @@ func TestManifestsFitTheServer(t *testing.T) {
 							RunAsUser, FsGroup  int
 							FsGroupChangePolicy string
 						}
-						Volumes []struct{ Secret struct{ DefaultMode int } }
+						Volumes []struct {
+							Secret struct {
+								SecretName  string
+								DefaultMode int
+							}
+						}
 					}
 				}
 			}
@@ -98,17 +110,39 @@ func TestManifestsFitTheServer(t *testing.T) {
 			continue
 		}
 		pod := o.Spec.Template.Spec
-		if o.Spec.Replicas != 1 || o.Spec.Template.Metadata.Labels["app.kubernetes.io/name"] != "octostore" {
+		if o.Spec.Replicas != replicas || o.Spec.Template.Metadata.Labels["app.kubernetes.io/name"] != "octostore" {
 			t.Errorf("%d pods with the labels %v", o.Spec.Replicas, o.Spec.Template.Metadata.Labels)
 		}
 		if pod.TerminationGracePeriodSeconds < 10 {
 			t.Errorf("the pod gets %d s to stop", pod.TerminationGracePeriodSeconds)
 		}
-		if len(pod.Volumes) != 1 || pod.Volumes[0].Secret.DefaultMode != 0o440 || pod.SecurityContext.FsGroup != pod.SecurityContext.RunAsUser {
+		if len(pod.Volumes) != volumes || pod.SecurityContext.FsGroup != pod.SecurityContext.RunAsUser {
 			t.Errorf("the server does not accept the tokens: %+v", pod)
+		}
+		for _, v := range pod.Volumes {
+			if v.Secret.SecretName != "" && v.Secret.DefaultMode != 0o440 {
+				t.Errorf("the server does not accept the secret %s", v.Secret.SecretName)
+			}
 		}
 		if pod.SecurityContext.FsGroupChangePolicy != "OnRootMismatch" {
 			t.Error("the server does not use compiled policies after a restart of the pod")
+		}
+	}
+}
+
+// Kubernetes puts the value of a variable into those behind it only, and an overlay must not change
+// their order.
+func TestManifestsOfAClusterNameItsNodes(t *testing.T) {
+	octotest.NeedTools(t, "kubectl")
+	for _, folder := range []string{"cluster", "cluster-example"} {
+		text := kustomize(t, folder)
+		node, namespace := strings.Index(text, "name: OCTOSTORE_NODE\n"), strings.Index(text, "name: NAMESPACE\n")
+		url := strings.Index(text, "value: http://$(OCTOSTORE_NODE).octostore-nodes.$(NAMESPACE).svc:3000\n")
+		if node < 0 || namespace < 0 || url < node || url < namespace {
+			t.Errorf("%s: the name is at %d, the namespace at %d, the URL at %d", folder, node, namespace, url)
+		}
+		if !strings.Contains(text, "serviceName: octostore-nodes\n") || !strings.Contains(text, "publishNotReadyAddresses: true\n") {
+			t.Errorf("%s: the nodes have no names", folder)
 		}
 	}
 }

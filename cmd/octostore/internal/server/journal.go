@@ -111,7 +111,7 @@ func newKeeper(t *term, cfg config.Config, log *slog.Logger) *journal.Keeper {
 func (t *term) record(kind lock.Kind) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	e := lock.Event{Kind: kind, Cause: "octostore " + version.Own()}
+	e := lock.Event{Kind: kind, Cause: "octostore " + version.Own() + t.at}
 	if kind == lock.Stopped && t.policies != nil {
 		e.Loaded = t.policies.PolicySet() // the next start may load another set
 	}

@@ -110,6 +110,7 @@ func (s *server) lose(t *term) error {
 	t.table.Depose()
 	return s.inTime(func() {
 		t.awaitQuiet()
+		t.endParts()
 		_ = t.close() // the term is over, and what failed with it
 	})
 }

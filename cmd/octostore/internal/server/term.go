@@ -21,6 +21,7 @@ import (
 type term struct {
 	store    storage
 	claim    claim         // the store, if it is this process's for a while only; nil: for good
+	at       string        // which node it is, for the audit log; empty: the only one
 	yielding chan struct{} // closed when the term is to be handed over
 	yielded  sync.Once
 	journal  *journal.Journal
@@ -37,7 +38,9 @@ type term struct {
 // error. The error wraps errLost if the term was lost meanwhile.
 func (s *server) openTerm(ctx context.Context, store storage) (_ *term, err error) {
 	t := &term{store: store, policies: s.policies, yielding: make(chan struct{})}
-	t.claim, _ = store.(claim)
+	if t.claim, _ = store.(claim); t.claim != nil {
+		t.at = " on node " + s.node.name
+	}
 	defer func() {
 		if err == nil {
 			return
