@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"errors"
+	"os"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -119,6 +121,24 @@ func TestClusterMetrics(t *testing.T) {
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+}
+
+// docs/monitoring.md has every series of a cluster.
+func TestClusterMetricsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/monitoring.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := string(newServer(t, setup{cluster: threeNodes()}).do(t, "GET /metrics").want(200).body)
+	series := regexp.MustCompile(`(?m)^# HELP (octostore_(?:cluster|forwarded|etcd)_\S+) (.+)\n# TYPE \S+ (\S+)$`).FindAllStringSubmatch(shown, -1)
+	if len(series) != 12 {
+		t.Errorf("%d series, want 12", len(series))
+	}
+	for _, one := range series {
+		if row := "| `" + one[1] + "` | " + one[3] + " | " + one[2] + " |\n"; !strings.Contains(string(page), row) {
+			t.Errorf("docs/monitoring.md lacks %s", row)
 		}
 	}
 }
