@@ -7,6 +7,7 @@ var (
 	inLock        = []string{"./core/lock -rapid.shrinktime=1s", "./core/table"} // fast enough without -short, and sharper
 	inTable       = []string{"./core/table"}
 	inCore        = []string{"-short ./core"}
+	inArchive     = []string{"-short ./core/journal/archive"}
 	inJournal     = []string{"-short ./core/journal/..."}
 	inAuth        = []string{"-short ./core/auth"}
 	inLogin       = []string{"-short ./transport/login"}

@@ -306,7 +306,7 @@ func (a *Archive) ours(ctx context.Context, l *listing) error {
 	switch {
 	case at == cut:
 		return nil
-	case at.Seq == cut.Seq || at.Seq > j.Head():
+	case at.Seq == cut.Seq:
 		return other
 	}
 	page, err := j.Scan(ctx, at.Seq-1, 1)
