@@ -7,7 +7,6 @@ var (
 	inLock        = []string{"./core/lock -rapid.shrinktime=1s", "./core/table"} // fast enough without -short, and sharper
 	inTable       = []string{"./core/table"}
 	inCore        = []string{"-short ./core"}
-	inArchive     = []string{"-short ./core/journal/archive"}
 	inJournal     = []string{"-short ./core/journal/..."}
 	inAuth        = []string{"-short ./core/auth"}
 	inLogin       = []string{"-short ./transport/login"}
@@ -29,6 +28,7 @@ func mutants() []mutant {
 		leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants, auditMutants, accessMutants, loginMutants, limitMutants, confirmMutants, nameMutants, fileMutants, machineMutants, strangerMutants, commandMutants, recipeMutants, exampleMutants, shareMutants, floodMutants, priorityMutants, journalMutants, toolMutants, breakerMutants, callMutants, meterMutants, keysMutants, compileMutants, tenMutants, stackMutants, pageMutants, docsMutants, panelMutants,
 		terraformMutants, mcpMutants,
 		liveMutants,
+		archiveMutants,
 		jobMutants,
 		processMutants,
 		verbMutants,
