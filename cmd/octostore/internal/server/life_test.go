@@ -26,6 +26,7 @@ type common struct {
 	owner   etcd.Owner
 	changed chan struct{}
 	claims  []*turn
+	members []*member
 }
 
 func newCommon() *common { return &common{Store: memory.New(), changed: make(chan struct{})} }
@@ -86,12 +87,23 @@ func (m *member) Take(ctx context.Context) (claim, error) {
 	}
 }
 
+func (m *member) Nodes(context.Context) (all []etcd.Node, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, one := range m.members {
+		all = append(all, etcd.Node{Name: one.name, URL: one.url, Policies: one.digest})
+	}
+	return all, nil
+}
+
 func (m *member) SetPolicies(_ context.Context, digest string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.digest = digest
 	return nil
 }
+
+func (m *member) Stats() etcd.Stats { return etcd.Stats{} }
 
 func (m *member) ForwardKey() []byte { return []byte("the forward key of all test nodes") }
 func (m *member) Close() error       { return nil }
@@ -115,6 +127,13 @@ func (t *turn) Commit(ctx context.Context, b *lock.Batch) error {
 func (t *turn) Term() int64           { return t.term }
 func (t *turn) Owns() bool            { return t.common.isOwner(t.term) && !isClosed(t.over) }
 func (t *turn) Lost() <-chan struct{} { return t.over }
+
+func (t *turn) ValidFor() time.Duration {
+	if !t.Owns() {
+		return 0
+	}
+	return time.Minute
+}
 
 // lose ends the term as a lease does that runs out.
 func (t *turn) lose() {
@@ -143,13 +162,17 @@ func startNode(t *testing.T, in *common, name string) (s *server, stop func()) {
 	m := &member{common: in, name: name}
 	s, err := start(t.Context(), nil, cfg, slog.New(slog.DiscardHandler),
 		stores{cluster: func(_ context.Context, _ config.Config, digest string, _ *slog.Logger) (cluster, error) {
-			m.digest = digest
+			in.mu.Lock()
+			defer in.mu.Unlock()
+			m.digest, in.members = digest, append(in.members, m)
 			return m, nil
 		}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	in.mu.Lock()
 	m.url = s.url()
+	in.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.wait(ctx) }()
@@ -248,9 +271,9 @@ func TestLifeIsHandedOverByANodeThatStops(t *testing.T) {
 func TestLifeIsHandedOverByHand(t *testing.T) {
 	in := newCommon()
 	a, _ := startNode(t, in, "a")
-	first := serves(t, a)
+	serves(t, a)
 	b, _ := startNode(t, in, "b")
-	first.yield()
+	octotest.Expect(t, b.call("POST", "/v1/cluster/hand-over?reason=maintenance"), 200, `"others"`)
 	serves(t, b)
 	octotest.WaitUntil(t, "node a forwards", func() bool { return a.serving() == nil })
 	octotest.Expect(t, b.call("POST", "/v1/locks/x/acquire"), 200, `"lease_id"`)
@@ -264,7 +287,8 @@ func TestLifeOfANodeThatDoesNotServe(t *testing.T) {
 	b, _ := startNode(t, in, "b")
 	octotest.Expect(t, b.call("GET", "/healthz"), 200, `"ok"`)
 	octotest.Expect(t, b.call("GET", "/readyz"), 200, `"ok"`)
-	octotest.Expect(t, b.call("GET", "/metrics"), 200, "octostore_build_info")
+	octotest.Expect(t, b.call("GET", "/metrics"), 200, "octostore_cluster_serving 0\n")
+	octotest.Expect(t, a.call("GET", "/metrics"), 200, "octostore_cluster_serving 1\n")
 	if got, want := b.status(), "forwarding on "+b.url()+" to node a"; got != want {
 		t.Errorf("its status is %q, want %q", got, want)
 	}
