@@ -94,3 +94,12 @@ func (t *term) Close() error {
 	defer cancel()
 	return errors.Join(t.HandOver(ctx), t.Store.Close(), t.cluster.Close())
 }
+
+// OpenFile opens the tokens of a database, see [File] and [Open].
+func OpenFile(ctx context.Context, path string) (*Tokens, error) {
+	store, err := File(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return Open(ctx, store)
+}

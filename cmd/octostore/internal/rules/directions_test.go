@@ -15,6 +15,7 @@ var directions = []struct{ pkg, imports string }{
 		"core/auth core/sleep"},
 	{"cmd/octostore/internal/bench/internal/*", "cmd/octostore/internal/bench/internal/usage"},
 	{"cmd/octostore/internal/child", ""},
+	{"cmd/octostore/internal/clustertool", "cmd/octostore/internal/text core/sleep transport/api"},
 	{"cmd/octostore/internal/compiler", "hooks"},
 	{"cmd/octostore/internal/config", "core/files core/lock core/timetext transport/login"},
 	{"cmd/octostore/internal/demo", "cmd/octostore/internal/child core/journal/record core/journal/verify core/sleep transport/api transport/client"},
