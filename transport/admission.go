@@ -138,24 +138,11 @@ func newRequestIDs() requestIDs {
 
 // idOf returns the id that the client chose for its request, if it is valid, else a new one.
 func (ids requestIDs) idOf(r *http.Request) string {
-	if chosen := r.Header["X-Request-Id"]; len(chosen) == 1 && validRequestID(chosen[0]) && !auth.HoldsSecret(chosen[0]) {
-		return chosen[0]
+	if chosen := param.RequestID(r.Header); chosen != "" {
+		return chosen
 	}
 	var text [32]byte // room for both
 	return string(strconv.AppendUint(append(text[:0], ids.process...), ids.last.Add(1), 10))
-}
-
-func validRequestID(id string) bool {
-	if id == "" || len(id) > 64 {
-		return false
-	}
-	for i := 0; i < len(id); i++ {
-		c := id[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-') {
-			return false
-		}
-	}
-	return true
 }
 
 // ownConnection returns the connection of the exchange, or nil if other requests share it.

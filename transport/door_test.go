@@ -8,6 +8,7 @@ import (
 
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/param"
 )
 
 // Any web page can make its reader's browser send a POST to localhost.
@@ -69,7 +70,7 @@ func TestRequestsHaveIDs(t *testing.T) {
 	} {
 		a := s.do(t, "GET /nothing", header("X-Request-Id", given)).want(404)
 		got := a.header.Get("X-Request-Id")
-		if (got == given) != kept || !validRequestID(got) {
+		if (got == given) != kept || !param.ValidRequestID(got) {
 			t.Errorf("%q became %q", given, got)
 		}
 		if a.problem().RequestID != got {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
 )
 
@@ -82,3 +83,26 @@ func (p *Values) Key() (string, error) { return Header(p.header, "Idempotency-Ke
 // LastEventID returns the cursor of the last event that the client of a stream received; empty
 // if there is none.
 func (p *Values) LastEventID() (string, error) { return Header(p.header, "Last-Event-Id") }
+
+// RequestID returns the id that the client chose for its request; "" if it chose none, or one that is
+// not valid or holds a token.
+func RequestID(h http.Header) string {
+	if chosen := h["X-Request-Id"]; len(chosen) == 1 && ValidRequestID(chosen[0]) && !auth.HoldsSecret(chosen[0]) {
+		return chosen[0]
+	}
+	return ""
+}
+
+// ValidRequestID reports whether a text may be the id of a request.
+func ValidRequestID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for i := 0; i < len(id); i++ {
+		c := id[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,230 @@
+// Package forward passes the requests that reach a node which does not serve the lock table on to the
+// one that does, in one hop.
+//
+// The forwarding node has a [Forwarder], the serving node a [Receiver] for each term. They share a key,
+// by which the serving node believes who the client is, and that a node is on the other side.
+//
+// # Promises
+//
+//   - A request is sent on at most once: the transport never replays a request that may change something.
+//   - 503 moved means that nothing was done. If the serving node may have received the request, and
+//     its answer never came, the answer is 503 outcome_unknown.
+//   - Requests that were sent on end within [grace] after another node serves: a dead host says nothing.
+//   - Nothing is cut short otherwise: a request lasts as long as the serving node and the client want.
+//   - A grant is undone if the client does not get it, and never because a connection broke after the
+//     client may have got it (grant.go).
+//
+// Two nodes without TLS need a connection for each request that waits, so about 28,000 can wait between
+// two addresses on Linux. With TLS, which has HTTP/2, a connection carries 100.
+package forward
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/sparselog"
+)
+
+const (
+	// grace is how long an answer may take after another node serves: those of a node that has handed
+	// over are on their way.
+	grace = 200 * time.Millisecond
+	// dialTimeout is short, so that a host that is gone is noticed by clients as one that refuses.
+	dialTimeout = 3 * time.Second
+	keepAlive   = 10 * time.Second
+	// idleTimeout is shorter than that of the serving node, which must not close a connection while a
+	// request is on its way.
+	idleTimeout = 30 * time.Second
+	mostIdle    = 512
+	bufferSize  = 2 << 10 // of a connection, for each direction: many wait
+)
+
+// Target is the serving node.
+type Target struct {
+	URL  *url.URL // scheme and host; the rest is ignored
+	Term int64
+	// Changed is closed when another node serves, or none. Requests under way are ended then. It must
+	// be the same channel for the same term. Nil: never.
+	Changed <-chan struct{}
+}
+
+// Config is what a [Forwarder] needs. Key and Target must be set.
+type Config struct {
+	Key []byte // that all nodes share
+	// Target returns the serving node, or false if there is none. It is called for each request, by many
+	// goroutines, and must be quick.
+	Target func() (Target, bool)
+	TLS    *tls.Config // of connections to a target whose URL is https; nil: the default
+	// Client returns who sent a request, as RemoteAddr of [http.Request] has it: behind trusted proxies
+	// that is not the address of the connection. Nil: it is.
+	Client func(*http.Request) string
+	// Admitted is called when the serving node has admitted a request, or has not refused it for a
+	// second. Nil: not called.
+	Admitted func(*http.Request)
+	Logger   *slog.Logger // nil: nothing is logged
+}
+
+// Stats count what a [Forwarder] did since it was made.
+type Stats struct {
+	Forwarded int64 // requests, under way or answered
+	InFlight  int64 // requests under way
+	Moved     int64 // requests that this node answered so, as they were not sent on
+	Unknown   int64 // requests that were sent on and got no answer
+	Undone    int64 // grants that their clients did not get
+}
+
+// Forwarder sends requests to the serving node. It is safe for use by many goroutines. Make one with
+// [New], and close it after the last request.
+type Forwarder struct {
+	cfg    Config
+	sparse *sparselog.Log
+	proxy  *httputil.ReverseProxy
+	main   *http.Transport // for requests of clients
+	words  *http.Client    // for words about grants: they do not wait behind requests
+
+	forwarded, inFlight, moved, unknown, undone atomic.Int64
+
+	mu      sync.Mutex
+	current *crossing
+	closed  chan struct{}
+	ended   sync.WaitGroup
+}
+
+// New returns a forwarder. It starts goroutines when it is used, which end in Close.
+func New(cfg Config) *Forwarder {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Client == nil {
+		cfg.Client = func(r *http.Request) string { return r.RemoteAddr }
+	}
+	if cfg.Admitted == nil {
+		cfg.Admitted = func(*http.Request) {}
+	}
+	f := &Forwarder{
+		cfg: cfg, sparse: sparselog.New(cfg.Logger), closed: make(chan struct{}),
+		main: newTransport(cfg.TLS), words: &http.Client{Transport: newTransport(cfg.TLS), Timeout: wordTimeout},
+	}
+	f.proxy = &httputil.ReverseProxy{
+		Rewrite:        f.rewrite,
+		Transport:      f.main,
+		FlushInterval:  -1,
+		ModifyResponse: f.answered,
+		ErrorHandler:   f.failed,
+		BufferPool:     newBuffers(),
+		ErrorLog:       slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	return f
+}
+
+func newTransport(to *tls.Config) *http.Transport {
+	t := &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext,
+		TLSHandshakeTimeout: dialTimeout,
+		IdleConnTimeout:     idleTimeout,
+		MaxIdleConnsPerHost: mostIdle,
+		DisableCompression:  true, // the answer is the client's as it is
+		ForceAttemptHTTP2:   true,
+		ReadBufferSize:      bufferSize,
+		WriteBufferSize:     bufferSize,
+	}
+	if to != nil {
+		t.TLSClientConfig = to.Clone()
+	}
+	return t
+}
+
+// Close ends the requests under way and waits for the words about grants that are still to be sent,
+// some seconds at most. It always returns nil.
+func (f *Forwarder) Close() error {
+	f.mu.Lock()
+	select {
+	case <-f.closed:
+	default:
+		close(f.closed)
+	}
+	f.mu.Unlock()
+	f.ended.Wait()
+	f.main.CloseIdleConnections()
+	f.words.CloseIdleConnections()
+	f.sparse.Close()
+	return nil
+}
+
+// Stats returns what the forwarder did so far.
+func (f *Forwarder) Stats() Stats {
+	return Stats{
+		Forwarded: f.forwarded.Load(), InFlight: f.inFlight.Load(),
+		Moved: f.moved.Load(), Unknown: f.unknown.Load(), Undone: f.undone.Load(),
+	}
+}
+
+// errMoved is the cause of the end of requests whose target serves no longer.
+var errMoved = errors.New("another node serves")
+
+// crossing is what requests to one target have in common.
+type crossing struct {
+	Target
+	ctx context.Context // ends, because of errMoved, when the target serves no longer
+}
+
+// crossingTo returns the crossing to a target.
+func (f *Forwarder) crossingTo(t Target) *crossing {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c := f.current; c != nil && c.Changed == t.Changed && c.Term == t.Term {
+		return c
+	}
+	ctx, end := context.WithCancelCause(context.Background())
+	c := &crossing{Target: t, ctx: ctx}
+	f.current = c
+	f.ended.Go(func() { f.endWithTarget(t.Changed, end) })
+	return c
+}
+
+func (f *Forwarder) endWithTarget(changed <-chan struct{}, end context.CancelCauseFunc) {
+	defer end(errMoved)
+	select {
+	case <-f.closed:
+		return
+	case <-changed:
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-f.closed:
+	case <-timer.C:
+	}
+}
+
+// ServeHTTP sends the request on and answers with what the serving node answers. A request that was
+// forwarded already is answered 503 moved.
+func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, is := claimOf(f.cfg.Key, r); is {
+		f.refuse(w, r, lock.ErrDeposed)
+		return
+	}
+	to, serves := f.cfg.Target()
+	if !serves {
+		f.refuse(w, r, lock.ErrDeposed)
+		return
+	}
+	if err := takeBody(w, r); err != nil {
+		f.refuse(w, r, err)
+		return
+	}
+	f.forwarded.Add(1)
+	f.inFlight.Add(1)
+	defer f.inFlight.Add(-1)
+	f.pass(w, r, f.crossingTo(to))
+}

@@ -1,0 +1,123 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/internal/conn"
+)
+
+// A client that does not get its grant must not hold the lock. So the serving node sends the head of a
+// grant's answer, which names it ([AskHeader]), and the rest only when the forwarding node has asked
+// for it:
+//
+//   - until the serving node has agreed, it undoes the grant if the connection breaks,
+//   - after that only if the forwarding node says that it could not deliver it,
+//   - and if the forwarding node dies in between, the lease runs to its end: the client may have it.
+
+const (
+	wordTimeout = 5 * time.Second
+	// undoFor is how long the forwarding node tries to say that it could not deliver a grant. The
+	// serving node remembers the grant for longer, see undoTime.
+	undoFor   = 10 * time.Second
+	undoPause = 100 * time.Millisecond
+)
+
+var errLeft = fmt.Errorf("%w before its grant was delivered", lock.ErrGone)
+
+// askFor asks the serving node whether a grant may be delivered. With an error it must not be.
+func (p *passage) askFor(id string) error {
+	if p.hasLeft() {
+		return errLeft // the connection to the serving node is closed: the grant is undone
+	}
+	agreed, err := p.f.say(context.WithoutCancel(p.in.Context()), p.to, wordDeliver, id)
+	switch {
+	case err != nil: // it may have agreed
+		p.f.undo(p.to, id)
+		p.f.log("no answer", "the serving node did not say whether a grant may be delivered", err)
+		return lock.ErrOutcomeUnknown
+	case !agreed:
+		return lock.ErrTooLate // and the serving node has undone it
+	case p.hasLeft():
+		p.f.undo(p.to, id)
+		return errLeft
+	}
+	p.ask = id
+	return nil
+}
+
+// hasLeft reports whether the client has closed its connection.
+func (p *passage) hasLeft() bool {
+	if p.in.Context().Err() != nil {
+		return true
+	}
+	own := conn.Of(p.in)
+	return own != nil && p.in.ProtoMajor == 1 && conn.HasHungUp(own.TCP())
+}
+
+// settle undoes a grant that might be delivered, unless the whole answer has left the process.
+func (p *passage) settle(whole bool) {
+	if p.ask == "" {
+		return
+	}
+	if whole && p.out.err == nil {
+		err := p.out.FlushError()
+		whole = err == nil || errors.Is(err, http.ErrNotSupported)
+	}
+	if !whole || p.out.err != nil && !errors.Is(p.out.err, http.ErrNotSupported) {
+		p.f.undo(p.to, p.ask)
+	}
+}
+
+// undo tells the serving node that a grant was not delivered. It does not wait for that.
+func (f *Forwarder) undo(to *crossing, id string) {
+	f.undone.Add(1)
+	f.ended.Go(func() {
+		ctx, end := context.WithTimeout(to.ctx, undoFor) // the next term does not know of it
+		defer end()
+		for {
+			_, err := f.say(ctx, to, wordUndo, id)
+			if err == nil {
+				return
+			}
+			select {
+			case <-ctx.Done():
+				f.log("not undone", "a grant that its client did not get was not undone, so its lease runs to its end", err)
+				return
+			case <-time.After(undoPause):
+			}
+		}
+	})
+}
+
+func (f *Forwarder) log(kind, text string, err error) {
+	f.sparse.Log(slog.LevelWarn, kind, text, slog.Any("err", err))
+}
+
+// say tells the serving node something about a grant, and returns whether it agrees.
+func (f *Forwarder) say(ctx context.Context, to *crossing, word, id string) (agreed bool, err error) {
+	at := url.URL{Scheme: to.URL.Scheme, Host: to.URL.Host, Path: wordPath + word, RawQuery: url.Values{"ask": {id}}.Encode()}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), http.NoBody)
+	if err != nil {
+		return false, err
+	}
+	r.Header[Header] = []string{claim{kind: kindWord, term: to.Term, at: time.Now()}.sign(f.cfg.Key, r.Method, r.URL.RequestURI())}
+	answer, err := f.words.Do(r)
+	if err != nil {
+		return false, err
+	}
+	_ = answer.Body.Close() // it is empty
+	switch answer.StatusCode {
+	case http.StatusNoContent:
+		return true, nil
+	case http.StatusConflict:
+		return false, nil
+	}
+	return false, fmt.Errorf("the serving node answers %s", answer.Status)
+}
