@@ -100,21 +100,21 @@ func (r *round) play(n nemesis, p *promises, seed uint64) time.Duration {
 	load.Go(func() { r.probe.work(over) })
 	load.Go(func() {
 		locktest.Workload{
-			Seed: seed, Clients: 8, Locks: 6, Operations: 100_000, Pause: 60 * time.Millisecond,
+			Seed: seed, Clients: 12, Locks: 6, Operations: 100_000, Pause: 40 * time.Millisecond,
 			MinTTL: time.Second, MaxTTL: 2500 * time.Millisecond, MaxWait: 300 * time.Millisecond, Over: over,
-		}.Run(r.history, p.service)
+		}.Run(r.history, p.service.in(seed))
 	})
 	r.answered(20)
 	r.probe.longest()
 	r.pause(time.Second)
 	settled := r.history.Outage()
-	r.history.Restarted()
 	n.strike(r)
 	r.awaitReady()
 	r.answered(20)
 	settled()
 	gap := r.probe.longest()
-	r.pause(500 * time.Millisecond)
+	time.Sleep(500 * time.Millisecond)
+	r.pause(time.Second)
 	return gap
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -23,6 +24,7 @@ type service struct {
 	c      *cluster
 	client *http.Client
 	over   chan struct{} // closed when the clients need no answers any more
+	prefix string        // of the locks of a workload: those of each round are its own
 }
 
 // Times of clients. A client that is told to come back does so sooner than Retry-After says,
@@ -125,6 +127,13 @@ func read[T any](s *service, a spoken) (v T) {
 	return v
 }
 
+// in returns the service for the workload of one round.
+func (s *service) in(round uint64) *service {
+	of := *s
+	of.prefix = fmt.Sprintf("round-%d/", round)
+	return &of
+}
+
 func (s *service) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outcome {
 	q := url.Values{"ttl": {ask.TTL.String()}, "holder": {ask.Attempt}}
 	if ask.Confirm > 0 {
@@ -137,7 +146,7 @@ func (s *service) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outcom
 	if ask.Key != "" {
 		header = []string{api.HeaderKey, ask.Key}
 	}
-	o := s.leaseOf(s.ask(ctx, "POST", lockPath(ask.Lock, "/acquire?"+q.Encode()), header...))
+	o := s.leaseOf(s.ask(ctx, "POST", lockPath(s.prefix+ask.Lock, "/acquire?"+q.Encode()), header...))
 	o.HungUp = ctx.Err() != nil
 	return o
 }
@@ -149,7 +158,7 @@ func (s *service) Renew(ctx context.Context, name, id string, ttl time.Duration)
 	if ttl > 0 {
 		verb += "?ttl=" + ttl.String()
 	}
-	return s.leaseOf(s.ask(ctx, "POST", lockPath(name, verb), api.HeaderLease, id))
+	return s.leaseOf(s.ask(ctx, "POST", lockPath(s.prefix+name, verb), api.HeaderLease, id))
 }
 
 // leaseOf is what an answer to acquire or renew says. The bounds of the deadline are by our
@@ -171,16 +180,16 @@ func (s *service) leaseOf(a spoken, err error) locktest.Outcome {
 }
 
 func (s *service) Release(ctx context.Context, name, id string) locktest.Outcome {
-	return s.outcomeOf(s.ask(ctx, "POST", lockPath(name, "/release"), api.HeaderLease, id))
+	return s.outcomeOf(s.ask(ctx, "POST", lockPath(s.prefix+name, "/release"), api.HeaderLease, id))
 }
 
 func (s *service) Break(ctx context.Context, name string, token uint64) locktest.Outcome {
 	verb := "/break?reason=test&fencing_token=" + strconv.FormatUint(token, 10)
-	return s.outcomeOf(s.ask(ctx, "POST", lockPath(name, verb)))
+	return s.outcomeOf(s.ask(ctx, "POST", lockPath(s.prefix+name, verb)))
 }
 
 func (s *service) Look(ctx context.Context, name string) locktest.Outcome {
-	a, err := s.ask(ctx, "GET", lockPath(name, ""))
+	a, err := s.ask(ctx, "GET", lockPath(s.prefix+name, ""))
 	if err != nil || a.status != http.StatusOK {
 		return s.outcomeOf(a, err)
 	}
