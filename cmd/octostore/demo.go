@@ -26,7 +26,7 @@ func demoCommand() *cobra.Command {
 			"denies. Then the server stays up, for you to try with curl, until ctrl-C. Server and\n" +
 			"database are removed at the end.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return show(cmd, once, demo.Run) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return perform(cmd, once, demo.Run) },
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "exit after the demonstration")
 	cmd.AddCommand(demoClusterCommand())
@@ -52,7 +52,7 @@ func demoClusterCommand() *cobra.Command {
 			if etcds < 1 || etcds > 9 {
 				return exitcode.Usagef("--etcds is %d; want 1 to 9", etcds)
 			}
-			return show(cmd, once, func(ctx context.Context, cfg demo.Config) error {
+			return perform(cmd, once, func(ctx context.Context, cfg demo.Config) error {
 				path, err := exec.LookPath(etcd)
 				if err != nil {
 					return fmt.Errorf("etcd is needed, see --etcd: %w", err)
@@ -67,8 +67,8 @@ func demoClusterCommand() *cobra.Command {
 	return cmd
 }
 
-// show runs a demonstration for the output of a command.
-func show(cmd *cobra.Command, once bool, run func(context.Context, demo.Config) error) error {
+// perform runs a demonstration for the output of a command.
+func perform(cmd *cobra.Command, once bool, run func(context.Context, demo.Config) error) error {
 	binary, err := os.Executable()
 	if err != nil {
 		return err
