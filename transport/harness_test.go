@@ -65,6 +65,7 @@ type setup struct {
 	public             *url.URL
 	backups            Backups
 	server             func() api.Server
+	cluster            Cluster
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -99,7 +100,7 @@ func newServer(t testing.TB, with setup) *server {
 	}
 	t.Cleanup(func() { _ = tokens.Close() })
 	cfg := Config{
-		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups, Server: with.server,
+		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups, Server: with.server, Cluster: with.cluster,
 		MaxWatches: with.watches, MaxExports: with.exports,
 		Proxies: with.proxies, Tracer: with.tracer,
 		Public: with.public,

@@ -247,8 +247,7 @@ func (x *exchange) breakLease() error {
 	}
 	answer := wire.Ended{Lease: ended}
 	x.buf = answer.Append(x.buf[:0], wire.Times{})
-	x.reply(http.StatusOK, wire.TypeJSON)
-	return nil
+	return x.reply(http.StatusOK, wire.TypeJSON)
 }
 
 // breakAndTake breaks the lease and grants the lock to the caller, as acquire does.
@@ -294,11 +293,9 @@ func (x *exchange) deliverGrant(grant table.Grant, wait time.Duration, text bool
 	}
 	answer := wire.Grant{Grant: grant, Wait: wait, Text: text}
 	x.buf = answer.Append(x.buf[:0], times)
-	if err := x.deliver(answer.Head().ContentType, times.Now); err != nil {
-		return lock.ErrGone
-	}
-	undo = false
-	return nil
+	err := x.deliver(answer.Head().ContentType, times.Now)
+	undo = err != nil
+	return err
 }
 
 // lasts reports whether the lease has at least a millisecond left, the least an

@@ -33,8 +33,7 @@ func (x *exchange) beginLogin() error {
 	}
 	x.Header()["Location"] = []string{target}
 	x.buf = x.buf[:0]
-	x.reply(http.StatusSeeOther, wire.TypeHTML)
-	return nil
+	return x.reply(http.StatusSeeOther, wire.TypeHTML)
 }
 
 // loginAgain returns the path of another attempt after a login that was refused with that
@@ -61,8 +60,7 @@ func (x *exchange) landLogin() error {
 	}
 	login.SetLandHeaders(x.Header())
 	x.buf = append(x.buf[:0], page...)
-	x.reply(http.StatusOK, wire.TypeHTML)
-	return nil
+	return x.reply(http.StatusOK, wire.TypeHTML)
 }
 
 // finishLogin creates a token and shows it, once.
@@ -78,8 +76,7 @@ func (x *exchange) finishLogin() error {
 	login.SetHeaders(x.Header())
 	http.SetCookie(x.w, github.Forget())
 	x.buf = append(x.buf[:0], login.TokenPage(t)...)
-	x.deliverToken(github, t, wire.TypeHTML)
-	return nil
+	return x.deliverToken(github, t, wire.TypeHTML)
 }
 
 // gitHubLimit returns the function that counts the requests to GitHub that a caller causes,
@@ -90,12 +87,13 @@ func (a *API) gitHubLimit(c *caller) func() error {
 
 // deliverToken writes the answer that shows a token, and revokes the token if the answer could
 // not be delivered.
-func (x *exchange) deliverToken(github *login.GitHub, t login.Token, contentType []string) {
+func (x *exchange) deliverToken(github *login.GitHub, t login.Token, contentType []string) error {
 	err := x.deliver(contentType, x.times().Now)
 	clear(x.buf) // the buffer is kept for other requests
 	if err != nil {
 		github.Undo(x.r.Context(), x.origin(), t)
 	}
+	return err
 }
 
 func (x *exchange) callback() login.Callback {
@@ -135,12 +133,10 @@ func (x *exchange) pollDevice() error {
 	}
 	if !done {
 		x.encode(api.Login{Status: api.LoginPending, IntervalMS: next.Milliseconds()})
-		x.reply(http.StatusOK, wire.TypeJSON)
-		return nil
+		return x.reply(http.StatusOK, wire.TypeJSON)
 	}
 	x.encode(api.Login{Status: api.LoginComplete, Token: &api.NewToken{Token: ShowToken(t.Token), Secret: t.Secret}})
-	x.deliverToken(github, t, wire.TypeJSON)
-	return nil
+	return x.deliverToken(github, t, wire.TypeJSON)
 }
 
 // encode puts the JSON of a value of package api into x.buf.

@@ -45,10 +45,12 @@ type Reader func(ctx context.Context, begin func(Table) (each func(lock.Segment)
 // Writer fills a new store, which no server can use before Finish has returned nil. One
 // goroutine uses it. Segments may be kept back until Finish.
 type Writer interface {
+	// Begin says up to where the journal was pruned. It comes first.
+	Begin(ctx context.Context, cut lock.Head) error
 	// Add adds the next segment. Its bytes are not used after Add has returned.
 	Add(ctx context.Context, g lock.Segment) error
-	// Finish makes all of it durable, as a journal that was pruned up to the cut.
-	Finish(ctx context.Context, cut lock.Head) error
+	// Finish makes all of it durable.
+	Finish(ctx context.Context) error
 	// Abort removes what there is, unless Finish has returned nil. It releases the store.
 	Abort() error
 }

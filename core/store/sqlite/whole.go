@@ -177,19 +177,27 @@ func (im *Import) flush() error {
 	return im.w.Checkpoint(conn.Restart)
 }
 
+// Begin says up to where the journal was pruned.
+func (im *Import) Begin(_ context.Context, cut lock.Head) error {
+	if cut == (lock.Head{}) {
+		return nil
+	}
+	return im.w.SetCut(cut)
+}
+
 // Finish writes everything but the segments, and gives the database its name.
-func (im *Import) Finish(_ context.Context, cut lock.Head) error {
-	if err := im.finish(cut); err != nil {
+func (im *Import) Finish(context.Context) error {
+	if err := im.finish(); err != nil {
 		return fmt.Errorf("make database %s: %w", im.path, err)
 	}
 	return nil
 }
 
-func (im *Import) finish(cut lock.Head) error {
+func (im *Import) finish() error {
 	if err := im.flush(); err != nil {
 		return err
 	}
-	if err := im.w.Transaction(func() error { return im.addRest(cut) }); err != nil {
+	if err := im.w.Transaction(im.addRest); err != nil {
 		return err
 	}
 	err := im.w.Close() // which moves the log into the file
@@ -204,7 +212,7 @@ func (im *Import) finish(cut lock.Head) error {
 	return host.SyncDir(im.path)
 }
 
-func (im *Import) addRest(cut lock.Head) error {
+func (im *Import) addRest() error {
 	for i := range im.table.Leases {
 		if err := im.w.AddLease(&im.table.Leases[i], im.now); err != nil {
 			return err
@@ -215,13 +223,7 @@ func (im *Import) addRest(cut lock.Head) error {
 			return err
 		}
 	}
-	if err := im.w.SetObserverCursors(im.table.Cursors, nil); err != nil {
-		return err
-	}
-	if cut == (lock.Head{}) {
-		return nil
-	}
-	return im.w.SetCut(cut)
+	return im.w.SetObserverCursors(im.table.Cursors, nil)
 }
 
 // Abort removes what there is of a database that is not whole, and releases it.

@@ -70,12 +70,15 @@ func importWhole(ctx context.Context, path string, table content.Table, segments
 	if err != nil {
 		return err
 	}
+	if err := im.Begin(ctx, table.Cut); err != nil {
+		return errors.Join(err, im.Abort())
+	}
 	for _, g := range segments {
 		if err := im.Add(ctx, g); err != nil {
 			return errors.Join(err, im.Abort())
 		}
 	}
-	return errors.Join(im.Finish(ctx, table.Cut), im.Abort())
+	return errors.Join(im.Finish(ctx), im.Abort())
 }
 
 func TestImportHasEverythingThatWasRead(t *testing.T) {
