@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,7 +26,8 @@ type service struct {
 	c      *cluster
 	client *http.Client
 	over   chan struct{} // closed when the clients need no answers any more
-	prefix string        // of the locks of a workload: those of each round are its own
+	broken *brokenRequests
+	prefix string // of the names of locks, so that nobody else's are disturbed
 }
 
 // Times of clients. A client that is told to come back does so sooner than Retry-After says,
@@ -36,11 +39,13 @@ const (
 	seldomAvoids = 20               // one request in so many goes to a node that does not answer
 )
 
-func newService(c *cluster) *service {
+func newService(c *cluster, prefix string) *service {
 	return &service{
+		prefix: prefix,
 		c:      c,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 		over:   make(chan struct{}),
+		broken: &brokenRequests{},
 	}
 }
 
@@ -93,6 +98,7 @@ func (s *service) ask(ctx context.Context, method, path string, header ...string
 	for giveUp := time.Now().Add(askFor); ; {
 		a, err = s.patiently(ctx, s.any(), method, path, header...)
 		if !surelyNotDone(a, err) || time.Now().After(giveUp) {
+			s.note(ctx, a, err, method, path)
 			return a, err
 		}
 		select {
@@ -109,6 +115,32 @@ func (s *service) patiently(ctx context.Context, n *node, method, path string, h
 	ctx, cancel := context.WithTimeout(ctx, impatience)
 	defer cancel()
 	return s.once(ctx, n, method, path, header...)
+}
+
+// brokenRequests are those whose clients cannot say what became of them, although they waited.
+type brokenRequests struct {
+	mu  sync.Mutex
+	all []string
+}
+
+// note remembers a request that broke. An acquire may have an unknown outcome in any case.
+func (s *service) note(ctx context.Context, a spoken, err error, method, path string) {
+	unknown := err == nil && a.problem.Code == api.CodeOutcomeUnknown && !strings.Contains(path, "/acquire?")
+	if ctx.Err() != nil || err == nil && !unknown {
+		return
+	}
+	s.broken.mu.Lock()
+	defer s.broken.mu.Unlock()
+	s.broken.all = append(s.broken.all, fmt.Sprintf("%s %s %s: %d %s %v", a.node.name, method, path, a.status, a.body, err))
+}
+
+// brokenSince returns the requests that broke since the last call.
+func (s *service) brokenSince() []string {
+	s.broken.mu.Lock()
+	defer s.broken.mu.Unlock()
+	broken := s.broken.all
+	s.broken.all = nil
+	return broken
 }
 
 // surelyNotDone reports whether a request can be sent once more without a second thought.
@@ -130,7 +162,7 @@ func read[T any](s *service, a spoken) (v T) {
 // in returns the service for the workload of one round.
 func (s *service) in(round uint64) *service {
 	of := *s
-	of.prefix = fmt.Sprintf("round-%d/", round)
+	of.prefix += fmt.Sprintf("round-%d/", round)
 	return &of
 }
 

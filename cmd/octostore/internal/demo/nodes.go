@@ -130,7 +130,7 @@ func (n *node) ready(ctx context.Context) error {
 
 // serving returns the node that serves, and those that forward to it.
 func (c *cluster) serving(ctx context.Context) (serving *node, others []*node, err error) {
-	var state struct{ Serving struct{ Node string } }
+	var state api.Cluster
 	err = c.persist(ctx, c.nodes, func(n *node) (*api.Problem, error) {
 		return n.do(ctx, "GET", "/v1/cluster", "", &state)
 	})
