@@ -33,27 +33,27 @@ type nemesis struct {
 var asked []*int
 
 func rounds(name string) *int {
-	n := flag.Int("cluster."+name, 0, "rounds of this nemesis; with any such flag the others do not come")
+	n := flag.Int(name, 0, "rounds of this nemesis; with any such flag the others do not come")
 	asked = append(asked, n)
 	return n
 }
 
 var nemeses = []nemesis{
-	{name: "kills", rounds: rounds("kills"), usual: 1, strike: kill, most: afterLease},
-	{name: "stops", rounds: rounds("stops"), usual: 1, strike: stop, most: goodOrder, orderly: true},
-	{name: "hand-overs", rounds: rounds("handovers"), usual: 1, strike: handOver, most: goodOrder, orderly: true},
-	{name: "rolling restarts", rounds: rounds("restarts"), strike: restartAll, most: goodOrder, orderly: true},
-	{name: "pauses", rounds: rounds("pauses"), usual: 1, strike: pause, most: afterLease},
-	{name: "pauses about the lease", rounds: rounds("shortpauses"), strike: pauseAboutTheLease, most: twoLeases},
-	{name: "revokes", rounds: rounds("revokes"), strike: revoke, most: afterLease},
-	{name: "partitions", rounds: rounds("partitions"), usual: 1, strike: partition, most: threeLeases},
-	{name: "bad networks", rounds: rounds("networks"), usual: 1, strike: disturbNetwork, most: threeLeases},
-	{name: "losses of all nodes", rounds: rounds("losses"), strike: killAll, most: threeLeases},
-	{name: "leaders of etcd", rounds: rounds("leaders"), etcds: 3, strike: killLeader, most: twoLeases},
-	{name: "majorities of etcd", rounds: rounds("majorities"), etcds: 3, strike: killMajority, most: threeLeases},
-	{name: "pauses of etcd", rounds: rounds("etcdpauses"), etcds: 1, strike: pauseEtcd, most: threeLeases},
-	{name: "a full etcd", rounds: rounds("full"), etcds: 1, quota: smallQuota, strike: fillEtcd, most: wholeRecovery},
-	{name: "several at once", rounds: rounds("several"), strike: strikeTwice, most: wholeRecovery},
+	{name: "kills", rounds: rounds("cluster.kills"), usual: 1, strike: kill, most: afterLease},
+	{name: "stops", rounds: rounds("cluster.stops"), usual: 1, strike: stop, most: goodOrder, orderly: true},
+	{name: "hand-overs", rounds: rounds("cluster.handovers"), usual: 1, strike: handOver, most: goodOrder, orderly: true},
+	{name: "rolling restarts", rounds: rounds("cluster.restarts"), strike: restartAll, most: goodOrder, orderly: true},
+	{name: "pauses", rounds: rounds("cluster.pauses"), usual: 1, strike: pause, most: afterLease},
+	{name: "pauses about the lease", rounds: rounds("cluster.shortpauses"), strike: pauseAboutTheLease, most: twoLeases},
+	{name: "revokes", rounds: rounds("cluster.revokes"), strike: revoke, most: afterLease},
+	{name: "partitions", rounds: rounds("cluster.partitions"), usual: 1, strike: partition, most: threeLeases},
+	{name: "bad networks", rounds: rounds("cluster.networks"), usual: 1, strike: disturbNetwork, most: threeLeases},
+	{name: "losses of all nodes", rounds: rounds("cluster.losses"), strike: killAll, most: threeLeases},
+	{name: "leaders of etcd", rounds: rounds("cluster.leaders"), etcds: 3, strike: killLeader, most: twoLeases},
+	{name: "majorities of etcd", rounds: rounds("cluster.majorities"), etcds: 3, strike: killMajority, most: threeLeases},
+	{name: "pauses of etcd", rounds: rounds("cluster.etcdpauses"), etcds: 1, strike: pauseEtcd, most: threeLeases},
+	{name: "a full etcd", rounds: rounds("cluster.full"), etcds: 1, quota: smallQuota, strike: fillEtcd, most: wholeRecovery},
+	{name: "several at once", rounds: rounds("cluster.several"), strike: strikeTwice, most: wholeRecovery},
 }
 
 // smallQuota is filled within a second. It holds a table of a few locks.
