@@ -160,6 +160,9 @@ const (
 	over // refused or undone
 )
 
+// Drop ends an ask whose answer could not be sent to the forwarding node. The caller undoes the grant.
+func (a *Ask) Drop() { a.refuse(lock.ErrGone) }
+
 // ID names the ask: the fencing token, and text that cannot be guessed.
 func (a *Ask) ID() string { return a.id }
 
