@@ -204,7 +204,20 @@ func (a *API) journalState(ctx context.Context) (api.JournalState, error) {
 	if c := s.Checkpoint; c != (journal.Mark{}) {
 		j.Checkpoint = &api.Checkpoint{Seq: uint64(c.Seq), At: shown(c.Time), Key: record.FormatKey(a.journal.PublicKey())}
 	}
+	if archive := a.journal.Archive(); archive != nil {
+		j.Archive = archiveState(archive.State())
+	}
 	return j, nil
+}
+
+func archiveState(s journal.ArchiveState) *api.Archive {
+	shownState := &api.Archive{
+		Files: s.Files, Bytes: s.Bytes, Newest: uint64(s.Newest.Seq), NewestAt: orNone(shown(s.Newest.Time)),
+	}
+	if s.Err != nil {
+		shownState.FailingSince, shownState.Error = orNone(shown(s.Since)), s.Err.Error()
+	}
+	return shownState
 }
 
 // auditState shows the extent of the audit log, its key, and how far its observers are.
@@ -215,6 +228,9 @@ func (a *API) auditState(ctx context.Context, c *caller, _ *param.Values) (none 
 	extent, err := a.journalState(ctx)
 	if err != nil {
 		return none, err
+	}
+	if extent.Archive != nil && !c.principal.MayAll(auth.Audit) {
+		extent.Archive.Error = "" // it names files
 	}
 	s := api.AuditState{
 		JournalState: extent, PublicKey: record.FormatKey(a.journal.PublicKey()),

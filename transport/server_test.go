@@ -3,11 +3,13 @@ package transport
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
@@ -218,6 +220,45 @@ func TestAuditStateNamesTheNewestCheckpoint(t *testing.T) {
 	}
 	if len(got.Observers) != 1 || got.Observers[0].Policy != "audit" || got.Observers[0].Gaps != 4 {
 		t.Errorf("observers: %+v", got.Observers)
+	}
+}
+
+// failingArchive cannot be written since a known time.
+type failingArchive struct{ journal.Archive }
+
+func (failingArchive) State() journal.ArchiveState {
+	return journal.ArchiveState{
+		Files: 3, Bytes: 1000, Newest: journal.Mark{Seq: 7, Time: time.Unix(1_700_000_000, 0)},
+		Err: errors.New("/srv/archive: no space left on device"), Since: time.Unix(1_700_000_100, 0),
+	}
+}
+
+func (failingArchive) Oldest(upTo lock.Seq) lock.Seq { return upTo }
+
+// A failing archive is in the state of the audit log and in the metrics. The error names a
+// file, so it is for auditors of all names only.
+func TestAuditStateHasTheArchive(t *testing.T) {
+	s := newServer(t, setup{policies: ruled{}})
+	if got := decode[api.AuditState](s.do(t, "GET /v1/audit/state").want(200)); got.Archive != nil {
+		t.Errorf("without an archive: %+v", got.Archive)
+	}
+	s.log.SetArchive(failingArchive{})
+	s.acquire(t, "a")
+	a := decode[api.AuditState](s.do(t, "GET /v1/audit/state").want(200)).Archive
+	if a == nil || a.Files != 3 || a.Newest != 7 || a.FailingSince.Unix() != 1_700_000_100 || !strings.Contains(a.Error, "no space") {
+		t.Errorf("got %+v", a)
+	}
+	metrics := s.scrape(t)
+	for line, want := range map[string]string{
+		"octostore_archive_failing": "1", "octostore_archive_bytes": "1000", "octostore_archive_newest_timestamp_seconds": "1.7e+09",
+	} {
+		if metrics[line] != want {
+			t.Errorf("%s is %q, want %q", line, metrics[line], want)
+		}
+	}
+	some := s.as(t, "auditor", "audit:team-a/**")
+	if a := decode[api.AuditState](s.do(t, "GET /v1/audit/state", some).want(200)).Archive; a == nil || a.Error != "" || a.FailingSince == nil {
+		t.Errorf("for an auditor of some names: %+v", a)
 	}
 }
 

@@ -37,7 +37,7 @@ type ArchiveState struct {
 	Files  int       // with records of this journal
 	Bytes  int64     // of these files
 	Oldest lock.Seq  // cursor from which the records up to Newest can be read
-	Newest Mark      // the newest record that is in the archive; its time may be zero
+	Newest Mark      // the newest record that is in the archive
 	Err    error     // why the archive cannot be written at present; nil: it can
 	Since  time.Time // when Err first happened
 }

@@ -107,7 +107,7 @@ func (j *Journal) searchBack(
 // the newest first.
 func (j *Journal) archivedBefore(ctx context.Context, before lock.Seq) ([]lock.Segment, error) {
 	a := j.Archive()
-	if a == nil {
+	if a == nil || j.Pruned().Seq == 0 {
 		return nil, nil
 	}
 	return a.SegmentsBefore(ctx, before, pageEvents)

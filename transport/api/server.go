@@ -77,6 +77,21 @@ type JournalState struct {
 	// Checkpoint is the newest signed record; nil if there is none among the newest records.
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 	Level      string      `json:"level"` // what is recorded: changes, decisions or all
+	// Archive is where records go before they are pruned; nil: there is none.
+	Archive *Archive `json:"archive,omitempty"`
+}
+
+// Archive is the archive of the audit log, as last seen.
+type Archive struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+	// Newest is the seq of the newest record in it; 0: none.
+	Newest   uint64     `json:"newest"`
+	NewestAt *time.Time `json:"newest_at,omitempty"`
+	// FailingSince is when the records could not be archived any more, so that nothing is
+	// pruned; nil: they can. Error says why, to those who may read all of the audit log.
+	FailingSince *time.Time `json:"failing_since,omitempty"`
+	Error        string     `json:"error,omitempty"`
 }
 
 // Checkpoint is a signed record of the audit log. Its signature covers everything before it.

@@ -34,7 +34,7 @@ type file struct {
 	name    string
 	after   lock.Seq  // it begins after this record
 	last    lock.Head // its last record
-	newest  time.Time // of that record; zero: not known
+	newest  time.Time // of that record
 	size    int64
 	changed time.Time
 	begin   int64 // offset of its first record
@@ -226,6 +226,7 @@ func inspect(in *os.File, key string) (f file, err error) {
 	if f.after, err = record.ParseCursor(o.After); err != nil {
 		return f, errDamaged
 	}
+	f.newest, _ = time.Parse(record.TimeFormat, o.Time) // about, if that record is a very long one
 	f.begin = int64(len(first)) + 1
 	opened := sha256.Sum256(first)
 	return f, f.readEnd(in, o.Key, record.FormatHash(opened))

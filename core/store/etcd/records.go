@@ -13,9 +13,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/octostore/octostore/core/auth"
-	"github.com/octostore/octostore/core/boottime"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/etcd/internal/lease"
 )
 
 var (
@@ -51,7 +51,7 @@ type records struct {
 	hold
 	keys  keys
 	sums  sums
-	clock func() time.Duration // counts pauses, see boottime.Now
+	clock func() time.Duration // counts pauses, see lease.Now
 	taken time.Duration        // on the clock: not before the end of the term before
 
 	// Used by Load and Commit only.
@@ -78,7 +78,7 @@ type records struct {
 // newRecords returns the records of a table whose term was just taken. It does no I/O.
 func newRecords(h hold) *records {
 	k := keys{h.prefix}
-	r := &records{hold: h, keys: k, sums: newSums(h.secret, k), clock: boottime.Now, taken: boottime.Now(), failed: make(chan struct{})}
+	r := &records{hold: h, keys: k, sums: newSums(h.secret, k), clock: lease.Now, taken: lease.Now(), failed: make(chan struct{})}
 	r.aside.turn = make(chan struct{}, 1)
 	r.life, r.stop = context.WithCancel(context.Background())
 	return r

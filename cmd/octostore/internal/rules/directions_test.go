@@ -108,7 +108,9 @@ var directions = []struct{ pkg, imports string }{
 	{"core/store/sqlite/internal/dbfile", "core/files core/store/sqlite/internal/host"},
 	{"core/store/sqlite/internal/host", "core/files"},
 	{"core/store/sqlite/internal/rows", "core/lock core/auth core/journal core/store/sqlite/internal/conn core/store/sqlite/internal/dbfile core/store/sqlite/internal/host"},
-	{"core/store/etcd", "core/auth core/boottime core/journal core/lock core/sleep core/sparselog"},
+	{"core/store/etcd", "core/auth core/journal core/lock core/sleep core/sparselog core/store/etcd/internal/*"},
+	{"core/store/etcd/internal/dial", ""},
+	{"core/store/etcd/internal/lease", "core/boottime core/sleep"},
 	{"core/store/etcd/etcdtest", ""},
 	{"core/store/*", "core/files core/lock core/auth core/journal"},
 	{"core/boottime", ""},
@@ -139,16 +141,16 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/go-logr/logr", "cmd/octostore/internal/tracing"}, // the type of OpenTelemetry's own log
 	{"golang.org/x/oauth2", "transport/login"},
 	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
-	{"golang.org/x/sys", "core/store/sqlite/internal/host cmd/octostore/internal/filelock cmd/octostore/internal/job cmd/octostore/internal/octotest"},
+	{"golang.org/x/sys", "core/store/etcd/internal/lease core/store/sqlite/internal/host cmd/octostore/internal/filelock cmd/octostore/internal/job cmd/octostore/internal/octotest"},
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
 	{"golang.org/x/net/http2", "cmd/octostore/internal/bench/internal/peer"},                        // frames and headers for etcd's gRPC
 	{"google.golang.org/protobuf/encoding/protowire", "cmd/octostore/internal/bench/internal/peer"}, // its messages
 	{"github.com/google/go-cmp", "core/store/storetest"},
 	{"pgregory.net/rapid", "core/store/storetest"},
 	{"github.com/anishathalye/porcupine", "core/lock/locktest"},
-	{"go.etcd.io/etcd", "core/store/etcd core/store/etcd/etcdtest"},
-	{"google.golang.org/grpc", "core/store/etcd core/store/etcd/etcdtest"}, // status codes of etcd's answers
-	{"go.uber.org/zap", "core/store/etcd"},                                 // the type of the logger of etcd's client
+	{"go.etcd.io/etcd", "core/store/etcd core/store/etcd/internal/dial core/store/etcd/internal/lease core/store/etcd/etcdtest"},
+	{"google.golang.org/grpc", "core/store/etcd core/store/etcd/internal/dial core/store/etcd/etcdtest"}, // status codes of etcd's answers
+	{"go.uber.org/zap", "core/store/etcd/internal/dial"},                                                 // the type of the logger of etcd's client
 	{"go.uber.org/goleak", "cmd/octostore/internal/octotest"},
 }
 

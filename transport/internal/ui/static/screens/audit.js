@@ -338,6 +338,7 @@ function Chain() {
     <${Stat} label="Signed up to" tone=${s.checkpoint ? 'good' : ''} value=${s.checkpoint ? html`<${Time} at=${s.checkpoint.at} />` : 'not yet'} note=${s.checkpoint ? `record ${s.checkpoint.seq}` : 'a checkpoint comes within a minute'} />
     <${Stat} label="Signing key" value=${html`<${Copy} text=${s.public_key} shown=${`${s.public_key.slice(0, 10)}…`} label="the signing key" />`} note="keep a copy on another machine" />
     <${Stat} label="Recorded" value=${s.level} note=${kept ? `kept ${kept}` : 'kept forever'} />
+    ${s.archive && html`<${Stat} label="Archived up to" tone=${s.archive.failing_since ? 'bad' : ''} value=${s.archive.failing_since ? 'failing' : html`<${Time} at=${s.archive.newest_at} />`} note=${s.archive.failing_since ? html`since <${Time} at=${s.archive.failing_since} />; nothing is pruned` : `${s.archive.files} files`} />`}
     ${s.observers?.length > 0 && html`<${Stat} label="Observing policies" tone=${lagging ? 'warn' : ''} value=${s.observers.length} note=${lagging ? `${lagging} more than a minute behind` : 'up to date'} />`}
   <//>`;
 }

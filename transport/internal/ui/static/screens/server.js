@@ -87,6 +87,7 @@ function Journal({ s: { journal: j } }) {
     { name: 'Newest record', value: html`<${Time} at=${j.head_at} />`, note: j.head || '' },
     { name: 'Oldest record', value: html`<${Time} at=${j.oldest_at} />`, note: j.oldest || '' },
     { name: 'Checkpoint', value: j.checkpoint ? html`<${Time} at=${j.checkpoint.at} />` : 'not yet', note: j.checkpoint?.seq || '' },
+    j.archive && { name: 'Archive', value: j.archive.failing_since ? html`failing since <${Time} at=${j.archive.failing_since} />` : html`<${Time} at=${j.archive.newest_at} />`, note: j.archive.error || `${whole(j.archive.files)} files, ${bytes(j.archive.bytes)}` },
     j.checkpoint?.key && { name: 'Signing key', value: html`<${Copy} text=${j.checkpoint.key} shown=${`${j.checkpoint.key.slice(0, 12)}…`} label="the signing key" />` },
   ]} /></section>`;
 }
