@@ -54,11 +54,7 @@ func (p *passage) askFor(id string) error {
 
 // hasLeft reports whether the client has closed its connection.
 func (p *passage) hasLeft() bool {
-	if p.in.Context().Err() != nil {
-		return true
-	}
-	own := conn.Of(p.in)
-	return own != nil && p.in.ProtoMajor == 1 && conn.HasHungUp(own.TCP())
+	return p.left.Load() || p.in.Context().Err() != nil || conn.HasHungUp(p.own)
 }
 
 // settle undoes a grant that might be delivered, unless the whole answer has left the process.

@@ -71,6 +71,9 @@ func (v *Receiver) Receive(r *http.Request, now time.Time) (Sender, error) {
 	return Node, c.check(v.term, now)
 }
 
+// MayBeWord reports whether a request has the path of a [Word].
+func MayBeWord(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, wordPath) }
+
 // ServeHTTP answers what a node says about a grant: 204 yes, 409 no. The caller has received the request
 // as a [Word], without an error.
 func (v *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
