@@ -65,3 +65,23 @@ func (s *Service) Drain(ctx context.Context, p auth.Principal, o lock.Origin, re
 	}
 	return drained, nil
 }
+
+// RecordHandOver records that an administrator has the lock table handed over to another server,
+// which is to begin afterwards. Errors: [*input.Error], [ErrForbidden], [lock.ErrFull],
+// [lock.ErrOutcomeUnknown], [lock.ErrClosed], [lock.ErrDeposed].
+func (s *Service) RecordHandOver(ctx context.Context, p auth.Principal, o lock.Origin, reason string) error {
+	if err := MayAll(p, "hand the lock table over", auth.Admin); err != nil {
+		return err
+	}
+	if err := input.CheckText("reason", reason, lock.MaxReason); err != nil {
+		return err
+	}
+	o = withPrincipal(p, o)
+	_, err := s.table.Append(ctx, lock.Event{
+		Kind: lock.Drained, Actor: o.Actor, RequestID: o.RequestID, TraceID: o.TraceID, Reason: reason, Cause: HandOverCause,
+	})
+	return err
+}
+
+// HandOverCause is the cause of a drain that hands the lock table over to another server.
+const HandOverCause = "the lock table is handed over to another node"

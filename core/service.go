@@ -355,5 +355,17 @@ func (s *Service) Draining() bool { return s.table.Draining() }
 // UntilDrain returns a context that ends when the server begins to stop.
 func (s *Service) UntilDrain() context.Context { return s.table.UntilDrain() }
 
+// Owns reports whether this process still owns the table. An answer from memory may leave only
+// if it is true after the answer was built; see [table.Table.Owns].
+func (s *Service) Owns() bool { return s.table.Owns() }
+
+// Moved reports whether the table moves, or has moved, to another process; see
+// [table.Table.Moved].
+func (s *Service) Moved() bool { return s.table.Moved() }
+
+// LongestTTL returns the longest ttl of all leases, or 0 without leases; see
+// [table.Table.LongestTTL].
+func (s *Service) LongestTTL() time.Duration { return s.table.LongestTTL() }
+
 // Serving returns nil while changes are possible, else the reason why not.
 func (s *Service) Serving() error { return s.table.Err() }

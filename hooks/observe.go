@@ -392,7 +392,7 @@ func (w *observers) record(e lock.Event) bool {
 		switch {
 		case err == nil:
 			return true
-		case errors.Is(err, lock.ErrClosed) || sleep.For(w.ctx, time.Second) != nil:
+		case errors.Is(err, lock.ErrClosed) || errors.Is(err, lock.ErrDeposed) || sleep.For(w.ctx, time.Second) != nil:
 			return false
 		}
 	}

@@ -12,27 +12,52 @@ import (
 	"github.com/octostore/octostore/transport/internal/wire"
 )
 
-// reply writes the answer in x.buf. It is for answers whose loss does no harm.
-func (x *exchange) reply(status int, contentType []string) {
-	_ = x.write(status, contentType, time.Now())
+// stands returns nil if an answer with this status, which is built, may leave. Another process may
+// own the lock table by now, and have made untrue what the answer says; then stands returns the
+// error to answer instead. A change that is durable is not answered as if it had not been made.
+func (x *exchange) stands(status int) error {
+	switch {
+	case x.api.service.Owns() || x.route.timeless || status > http.StatusInternalServerError:
+		return nil
+	case status >= http.StatusBadRequest && status < http.StatusInternalServerError, x.route.method == http.MethodGet:
+		return lock.ErrDeposed
+	}
+	return lock.ErrOutcomeUnknown
+}
+
+// reply writes the answer in x.buf, whose loss does no harm, or returns why it may not leave.
+func (x *exchange) reply(status int, contentType []string) error {
+	return x.replyAt(status, contentType, time.Now())
+}
+
+// replyAt is reply for an answer that was built at a time.
+func (x *exchange) replyAt(status int, contentType []string, now time.Time) error {
+	err := x.stands(status)
+	if err == nil {
+		_ = x.write(status, contentType, now)
+	}
+	return err
 }
 
 // deliver writes the successful answer in x.buf, and returns nil only if it has left the
-// process. now is the time at which it was built. net/http buffers a small answer until the
+// process. Errors: [lock.ErrGone], and those of stands. now is the time at which it was built. net/http buffers a small answer until the
 // handler has returned, so Write says nothing about that; Flush does, and costs no further system
 // call, as nothing is left to flush afterwards.
 func (x *exchange) deliver(contentType []string, now time.Time) error {
+	if err := x.stands(http.StatusOK); err != nil {
+		return err
+	}
 	if x.through != nil {
 		return x.deliverThrough(contentType, now)
 	}
-	if err := x.write(http.StatusOK, contentType, now); err != nil {
-		return err
+	if x.write(http.StatusOK, contentType, now) != nil {
+		return lock.ErrGone
 	}
 	err := http.NewResponseController(x.w).Flush()
-	if errors.Is(err, http.ErrNotSupported) {
-		return nil // not a connection, and nothing is buffered
+	if err != nil && !errors.Is(err, http.ErrNotSupported) { // not a connection, and nothing is buffered
+		return lock.ErrGone
 	}
-	return err
+	return nil
 }
 
 // deliverThrough is deliver for an answer that goes through another node, which can fail to deliver it
@@ -112,7 +137,11 @@ func (x *exchange) WriteHeader(status int) {
 	x.w.WriteHeader(status)
 }
 
+// Write is for streams, and for handlers of other packages. A stream ends when it may not say more.
 func (x *exchange) Write(b []byte) (int, error) {
+	if err := x.stands(http.StatusOK); err != nil {
+		return 0, err
+	}
 	if x.status == 0 {
 		x.status = http.StatusOK
 		_ = x.Header()
@@ -130,13 +159,16 @@ const (
 	exportUnsent = 512 << 10
 )
 
-// beginStream sends the header of a stream.
-func (x *exchange) beginStream(contentType []string, gzip bool, unsent int) *wire.Stream {
+// beginStream sends the header of a stream, or returns why it may not begin.
+func (x *exchange) beginStream(contentType []string, gzip bool, unsent int) (*wire.Stream, error) {
+	if err := x.stands(http.StatusOK); err != nil {
+		return nil, err
+	}
 	cfg := wire.StreamConfig{ContentType: contentType, Gzip: gzip, Timeout: writeTimeout, Unsent: unsent}
 	if x.r.Method != http.MethodHead { // which leaves the connection to other requests
 		cfg.Conn = x.ownConnection()
 	}
-	return x.api.streams.Begin(x, cfg)
+	return x.api.streams.Begin(x, cfg), nil
 }
 
 // untilStop returns a context that ends when the client leaves or the server begins to

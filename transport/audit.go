@@ -131,7 +131,10 @@ func (a *auditStream) send(x *exchange) error {
 	if err := a.seek(x); err != nil {
 		return err
 	}
-	s := x.beginStream(a.contentType, x.params.AcceptsGzip(), exportUnsent)
+	s, err := x.beginStream(a.contentType, x.params.AcceptsGzip(), exportUnsent)
+	if err != nil {
+		return err
+	}
 	if x.r.Method == http.MethodHead {
 		return nil
 	}

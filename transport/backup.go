@@ -62,8 +62,8 @@ func (x *exchange) sendBackup() error {
 	}
 	defer x.api.backing.End(x.principal.Account)
 	if x.r.Method == http.MethodHead {
-		x.beginStream(wire.TypeSQLite, false, backupUnsent)
-		return nil
+		_, err := x.beginStream(wire.TypeSQLite, false, backupUnsent)
+		return err
 	}
 	b, err := x.api.backups.Begin(x.context(), x.actor())
 	if err != nil {
@@ -74,7 +74,10 @@ func (x *exchange) sendBackup() error {
 	h["Content-Length"] = []string{strconv.FormatInt(b.Size, 10)}
 	h["Content-Digest"] = []string{"sha-256=:" + base64.StdEncoding.EncodeToString(b.SHA256[:]) + ":"}
 	h["Content-Disposition"] = []string{fmt.Sprintf("attachment; filename=%q", "octostore-"+b.At.UTC().Format("20060102T150405Z")+".db")}
-	s := x.beginStream(wire.TypeSQLite, false, backupUnsent)
+	s, err := x.beginStream(wire.TypeSQLite, false, backupUnsent)
+	if err != nil {
+		return err
+	}
 	if err := x.sendPieces(s, b.Content); err != nil {
 		return err
 	}

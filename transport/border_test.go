@@ -72,7 +72,7 @@ func TestRoutesKnowTheirMethods(t *testing.T) {
 func TestRoutesOfAGETAnswerToHEAD(t *testing.T) { byBothDoors(t, testRoutesOfAGETAnswerToHEAD) }
 
 func testRoutesOfAGETAnswerToHEAD(t *testing.T) {
-	s := newServer(t, setup{backups: &copies{}})
+	s := newServer(t, setup{backups: &copies{}, cluster: threeNodes()})
 	addr := listening(t, s)
 	for _, rt := range routeTable() {
 		if rt.method != http.MethodGet || rt.browser {

@@ -212,9 +212,25 @@ func (x *exchange) abort() {
 
 // fail answers with the problem of an error, and logs it if an operator has to know.
 func (x *exchange) fail(err error) {
-	answer := problem.Of(err, time.Now())
+	answer := x.problemOf(err)
 	x.report(answer, err)
 	x.refuse(answer)
+}
+
+// problemOf returns the problem of an error. It is another if the lock table has moved: what refuses
+// the request is not true any more, or is the end of the table here.
+func (x *exchange) problemOf(err error) problem.Answer {
+	now := time.Now()
+	answer := problem.Of(err, now)
+	switch lost := x.stands(answer.Status); {
+	case answer.Code == problem.CodeGone:
+		return answer
+	case lost != nil:
+		return problem.Of(lost, now)
+	case answer.Code == api.CodeDraining && x.api.service.Moved():
+		return problem.Of(lock.ErrDeposed, now)
+	}
+	return answer
 }
 
 func (x *exchange) refuse(answer problem.Answer) {
@@ -240,11 +256,11 @@ func (x *exchange) refuse(answer problem.Answer) {
 	if x.route.browser {
 		login.SetHeaders(h)
 		x.buf = append(x.buf[:0], login.RefusedPage(answer.Title, answer.Detail, x.id, x.api.loginAgain(answer.Status))...)
-		x.reply(answer.Status, wire.TypeHTML)
+		_ = x.write(answer.Status, wire.TypeHTML, time.Now())
 		return
 	}
 	x.buf = wire.AppendProblem(x.buf[:0], answer.Problem)
-	x.reply(answer.Status, wire.TypeProblem)
+	_ = x.write(answer.Status, wire.TypeProblem, time.Now()) // its loss does no harm
 }
 
 // report logs the errors an operator has to look at: unknown ones, as their answer promises, and

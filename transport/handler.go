@@ -37,8 +37,7 @@ func respond[A wire.Answer](handle func(*API, context.Context, *caller, *param.V
 		if head.Code != "" {
 			x.code = head.Code
 		}
-		_ = x.write(head.Status, head.ContentType, times.Now) // whose loss does no harm
-		return nil
+		return x.replyAt(head.Status, head.ContentType, times.Now)
 	}
 }
 

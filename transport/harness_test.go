@@ -67,6 +67,7 @@ type setup struct {
 	backups            Backups
 	server             func() api.Server
 	forwarded          *forward.Receiver
+	cluster            Cluster
 }
 
 func newServer(t testing.TB, with setup) *server {
@@ -101,7 +102,7 @@ func newServer(t testing.TB, with setup) *server {
 	}
 	t.Cleanup(func() { _ = tokens.Close() })
 	cfg := Config{
-		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups, Server: with.server,
+		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups, Server: with.server, Cluster: with.cluster,
 		MaxWatches: with.watches, MaxExports: with.exports,
 		Proxies: with.proxies, Tracer: with.tracer,
 		Public: with.public, Forwarded: with.forwarded,

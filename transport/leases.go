@@ -249,8 +249,7 @@ func (x *exchange) breakLease() error {
 	}
 	answer := wire.Ended{Lease: ended}
 	x.buf = answer.Append(x.buf[:0], wire.Times{})
-	x.reply(http.StatusOK, wire.TypeJSON)
-	return nil
+	return x.reply(http.StatusOK, wire.TypeJSON)
 }
 
 // breakAndTake breaks the lease and grants the lock to the caller, as acquire does.
@@ -299,11 +298,9 @@ func (x *exchange) deliverGrant(grant table.Grant, wait time.Duration, text bool
 	if x.through != nil {
 		x.through.grant = x.api.throughNode(grant, x.principal)
 	}
-	if err := x.deliver(answer.Head().ContentType, times.Now); err != nil {
-		return lock.ErrGone
-	}
-	undo = false
-	return nil
+	err := x.deliver(answer.Head().ContentType, times.Now)
+	undo = err != nil
+	return err
 }
 
 // throughNode returns what another node has to ask for before it delivers the grant.
@@ -312,7 +309,10 @@ func (a *API) throughNode(g table.Grant, to auth.Principal) forward.Grant {
 		Token: g.Lease.Token,
 		May: func() error {
 			now := time.Now()
-			if !lasts(g.Lease, now) {
+			switch {
+			case !a.service.Owns():
+				return lock.ErrOutcomeUnknown
+			case !lasts(g.Lease, now):
 				return lock.ErrTooLate
 			}
 			return to.Err(now)

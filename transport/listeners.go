@@ -55,7 +55,7 @@ func (a *API) serves(rt *route, on listener) bool {
 		where = a.metricsOn
 	case rt.id == "ready":
 		where = a.readyOn
-	case rt.id == "index", rt.id == "health", rt.id == "server", rt.id == "drain", rt.id == "getBackup",
+	case rt.id == "index", rt.id == "health", rt.id == "server", rt.id == "drain", rt.id == "getBackup", rt.id == "showCluster", rt.id == "handOver",
 		strings.HasPrefix(rt.pattern, "/v1/policies"), strings.HasPrefix(rt.pattern, "/v1/tokens"):
 		where = Both
 	}
@@ -71,6 +71,7 @@ type DoorConfig struct {
 	Proxies                       Proxies
 	// CertificateExpires returns when the TLS certificate in use ends; nil: there is none.
 	CertificateExpires func() time.Time
+	Cluster            Cluster // for metrics; nil: the process shares its lock table with no other
 }
 
 // Door is what belongs to the listeners of a process: connections, their limits and their hang-ups,
@@ -112,10 +113,14 @@ func NewDoor(cfg DoorConfig) *Door {
 	for on := range numListeners {
 		d.connections[on].OnEvict = func(network netip.Addr) { d.logEvicted(on, network) }
 	}
-	d.metrics = metrics.NewProcess(metrics.ProcessConfig{
+	process := metrics.ProcessConfig{
 		Version: cfg.Version, Connections: d.connections[mainListener].Len, Evicted: d.evicted,
 		Listeners: listenerNames[:], Limits: limit.Names(), CertificateExpires: cfg.CertificateExpires,
-	})
+	}
+	if cfg.Cluster != nil {
+		process.Cluster = cfg.Cluster.Stats
+	}
+	d.metrics = metrics.NewProcess(process)
 	closed := http.HandlerFunc(Moved)
 	d.Open(closed, closed)
 	return d
@@ -276,6 +281,10 @@ func (d *Door) Client(r *http.Request) string {
 	return client
 }
 
+// Admitted records that the node which serves admitted a request of the main listener that this one
+// forwarded: its connection is not evicted from then on.
+func (d *Door) Admitted(r *http.Request) { d.connections[mainListener].Admit(conn.Of(r)) }
+
 // AdminHandler answers requests to the admin listener.
 func (a *API) AdminHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, adminListener) })
@@ -309,7 +318,7 @@ const (
 )
 
 func (a *API) addProfiles(router *httprouter.Router) {
-	rt := &route{id: "profiles", method: http.MethodGet, pattern: profilesPath}
+	rt := &route{id: "profiles", method: http.MethodGet, pattern: profilesPath, timeless: true}
 	rt.metrics = a.metrics.Route(rt.id)
 	router.Handle(rt.method, profilesPath+"*path", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
 		x := w.(*exchange)

@@ -104,7 +104,10 @@ func (x *exchange) liveViews() ([]string, error) {
 
 // streamFeeds sends the events of feeds, and a ping when there was none for a while.
 func (x *exchange) streamFeeds(reader *live.Reader, feeds []keyedFeed) error {
-	stream := x.beginStream(wire.TypeSSE, false, watchUnsent)
+	stream, err := x.beginStream(wire.TypeSSE, false, watchUnsent)
+	if err != nil {
+		return err
+	}
 	if x.r.Method == http.MethodHead {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/octostore/octostore/core/input"
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/internal/limit"
@@ -34,8 +35,7 @@ func (x *exchange) beginLogin() error {
 	}
 	x.Header()["Location"] = []string{target}
 	x.buf = x.buf[:0]
-	x.reply(http.StatusSeeOther, wire.TypeHTML)
-	return nil
+	return x.reply(http.StatusSeeOther, wire.TypeHTML)
 }
 
 // loginAgain returns the path of another attempt after a login that was refused with that
@@ -62,8 +62,7 @@ func (x *exchange) landLogin() error {
 	}
 	login.SetLandHeaders(x.Header())
 	x.buf = append(x.buf[:0], page...)
-	x.reply(http.StatusOK, wire.TypeHTML)
-	return nil
+	return x.reply(http.StatusOK, wire.TypeHTML)
 }
 
 // finishLogin creates a token and shows it, once.
@@ -79,8 +78,7 @@ func (x *exchange) finishLogin() error {
 	login.SetHeaders(x.Header())
 	http.SetCookie(x.w, github.Forget())
 	x.buf = append(x.buf[:0], login.TokenPage(t)...)
-	x.deliverToken(github, t, wire.TypeHTML)
-	return nil
+	return x.deliverToken(github, t, wire.TypeHTML)
 }
 
 // gitHubLimit returns the function that counts the requests to GitHub that a caller causes,
@@ -91,11 +89,16 @@ func (a *API) gitHubLimit(c *caller) func() error {
 
 // deliverToken writes the answer that shows a token, and revokes the token if the answer could
 // not be delivered.
-func (x *exchange) deliverToken(github *login.GitHub, t login.Token, contentType []string) {
+func (x *exchange) deliverToken(github *login.GitHub, t login.Token, contentType []string) error {
 	if x.through != nil {
-		origin := x.origin()
+		origin, service := x.origin(), x.api.service
 		x.through.grant = forward.Grant{
-			May:  func() error { return nil },
+			May: func() error {
+				if !service.Owns() {
+					return lock.ErrOutcomeUnknown
+				}
+				return nil
+			},
 			Undo: func() { github.Undo(context.Background(), origin, t) },
 		}
 	}
@@ -104,6 +107,7 @@ func (x *exchange) deliverToken(github *login.GitHub, t login.Token, contentType
 	if err != nil {
 		github.Undo(x.r.Context(), x.origin(), t)
 	}
+	return err
 }
 
 func (x *exchange) callback() login.Callback {
@@ -143,12 +147,10 @@ func (x *exchange) pollDevice() error {
 	}
 	if !done {
 		x.encode(api.Login{Status: api.LoginPending, IntervalMS: next.Milliseconds()})
-		x.reply(http.StatusOK, wire.TypeJSON)
-		return nil
+		return x.reply(http.StatusOK, wire.TypeJSON)
 	}
 	x.encode(api.Login{Status: api.LoginComplete, Token: &api.NewToken{Token: ShowToken(t.Token), Secret: t.Secret}})
-	x.deliverToken(github, t, wire.TypeJSON)
-	return nil
+	return x.deliverToken(github, t, wire.TypeJSON)
 }
 
 // encode puts the JSON of a value of package api into x.buf.

@@ -3,18 +3,25 @@ package transport
 import (
 	"cmp"
 	"context"
+	"errors"
+	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/julienschmidt/httprouter"
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/record"
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/internal/param"
+	"github.com/octostore/octostore/transport/internal/ui"
 	"github.com/octostore/octostore/transport/internal/wire"
+	"github.com/octostore/octostore/transport/problem"
 )
 
 // index says what this server is, and how to use it.
@@ -91,7 +98,7 @@ func (a *API) adminIndex() wire.Raw {
 // health answers the liveness probe: 503 once the server has failed for good. A server that
 // stops, or has a full disk, has not failed: holders can still renew and release.
 func (a *API) health(context.Context, *caller, *param.Values) (wire.Health, error) {
-	if a.service.Serving() != nil {
+	if a.failing() {
 		return wire.Health{Status: api.Failing}, nil
 	}
 	return wire.Health{}, nil
@@ -106,15 +113,27 @@ func (a *API) ready(_ context.Context, _ *caller, p *param.Values) (wire.Health,
 		return wire.Health{}, err
 	}
 	switch {
+	case a.moved():
+		return wire.Health{Status: api.Moved}, nil
 	case a.service.Draining():
 		return wire.Health{Status: api.Draining}, nil
-	case a.service.Serving() != nil:
+	case a.failing():
 		return wire.Health{Status: api.Failing}, nil
 	case a.service.Full() && grants:
 		return wire.Health{Status: api.StorageFull}, nil
 	}
 	return wire.Health{Degraded: a.service.Full()}, nil
 }
+
+// failing reports whether the server has failed for good. A node whose lock table another node may
+// own has not.
+func (a *API) failing() bool {
+	err := a.service.Serving()
+	return err != nil && (a.cluster == nil || !errors.Is(err, lock.ErrDeposed))
+}
+
+// moved reports whether another node is to serve the lock table.
+func (a *API) moved() bool { return a.cluster != nil && (a.service.Moved() || !a.service.Owns()) }
 
 // openAPI serves the description of the API.
 func (a *API) openAPI(context.Context, *caller, *param.Values) (wire.Raw, error) {
@@ -180,9 +199,11 @@ func (a *API) serverState(ctx context.Context) (api.Server, error) {
 // status is what the readiness probe says.
 func (a *API) status() api.Health {
 	switch {
+	case a.moved():
+		return api.Health{Status: api.Moved}
 	case a.service.Draining():
 		return api.Health{Status: api.Draining}
-	case a.service.Serving() != nil:
+	case a.failing():
 		return api.Health{Status: api.Failing}
 	case a.service.Full():
 		return api.Health{Status: api.OK, Degraded: []api.HealthStatus{api.StorageFull}}
@@ -303,4 +324,75 @@ func (w *commitWindow) show(all table.Histogram, now time.Time) api.Commits {
 	c.WindowMS = now.Sub(since).Milliseconds()
 	c.P50MS, c.P99MS = 1000*recent.Quantile(.5), 1000*recent.Quantile(.99)
 	return c
+}
+
+// Paths of the page. Its API is that of every client.
+const (
+	uiPrefix = "/ui/"
+	uiWhole  = uiPrefix + "{file}"
+)
+
+// front serves the page to browsers, and the text of [API.index] to other clients.
+func (x *exchange) front() error {
+	if x.listener == adminListener {
+		return respond((*API).index)(x)
+	}
+	x.Header()["Vary"] = []string{"Accept"}
+	if !ui.PrefersHTML(x.r.Header["Accept"]) {
+		return respond((*API).index)(x)
+	}
+	x.armWrite()
+	ui.ServePage(x, x.r, x.page())
+	return nil
+}
+
+// page is what a page knows about its server.
+func (x *exchange) page() ui.Page {
+	a := x.api
+	page := ui.Page{Version: a.version, GitHub: a.login != nil}
+	if a.public != nil && strings.EqualFold(x.r.Host, a.public.Host) {
+		page.Base = a.public.Path
+	}
+	return page
+}
+
+// reference serves the reference of the API as a page.
+func (x *exchange) reference() error {
+	x.armWrite()
+	ui.ServeReference(x, x.r, x.page())
+	return nil
+}
+
+// uiRoute returns what serves the files of the page.
+func uiRoute(rt *route) httprouter.Handle {
+	return func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
+		w.(*exchange).run(rt)
+	}
+}
+
+// asset serves a file of the page.
+func (x *exchange) asset() error {
+	x.armWrite()
+	if !ui.ServeFile(x, x.r, strings.TrimPrefix(x.r.URL.Path, uiPrefix)) {
+		return problem.ErrNotFound
+	}
+	return nil
+}
+
+// whoami shows the account of the caller, and what it may do.
+func (a *API) whoami(_ context.Context, c *caller, _ *param.Values) (wire.JSON, error) {
+	who := api.Whoami{
+		Account: c.principal.Account, TokenID: c.principal.TokenID, Scopes: c.principal.ScopeList(),
+		Tokens: a.requiresTokens(), GitHub: a.login != nil, Version: a.version,
+	}
+	if a.tokens != nil && who.TokenID != "" {
+		t, _ := a.tokens.Get(who.TokenID)
+		who.TokenName, who.ExpiresAt = t.Name, orNone(t.Expires)
+	}
+	return wire.JSON{Value: who}, nil
+}
+
+// isAsset reports whether a request is for a file of the page. A browser loads several at once.
+func isAsset(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, uiPrefix) && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }

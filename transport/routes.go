@@ -22,6 +22,8 @@ type route struct {
 	public  bool      // needs no token
 	browser bool      // for browsers: problems are HTML pages
 	lenient bool      // unknown parameters are ignored
+	// timeless: its answers say nothing of the lock table, or are of this process whoever owns the table.
+	timeless bool
 	// also is a second method for the same: one of Terraform, which OpenAPI does not know.
 	also     string
 	lockInfo bool                  // the body is the lock info of Terraform
@@ -37,13 +39,13 @@ const (
 
 func routeTable() []route {
 	return []route{
-		{id: "index", method: http.MethodGet, pattern: "/", public: true, serve: (*exchange).front},
-		{id: "reference", method: http.MethodGet, pattern: "/docs", public: true, serve: (*exchange).reference},
-		{id: "page", method: http.MethodGet, pattern: uiWhole, public: true, serve: (*exchange).asset},
-		{id: "health", method: http.MethodGet, pattern: "/healthz", public: true, serve: respond((*API).health)},
-		{id: "ready", method: http.MethodGet, pattern: "/readyz", fields: param.SetOf(param.Grants), public: true, serve: respond((*API).ready)},
-		{id: "metrics", method: http.MethodGet, pattern: "/metrics", public: true, serve: (*exchange).metrics},
-		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", public: true, serve: respond((*API).openAPI)},
+		{id: "index", method: http.MethodGet, pattern: "/", public: true, timeless: true, serve: (*exchange).front},
+		{id: "reference", method: http.MethodGet, pattern: "/docs", public: true, timeless: true, serve: (*exchange).reference},
+		{id: "page", method: http.MethodGet, pattern: uiWhole, public: true, timeless: true, serve: (*exchange).asset},
+		{id: "health", method: http.MethodGet, pattern: "/healthz", public: true, timeless: true, serve: respond((*API).health)},
+		{id: "ready", method: http.MethodGet, pattern: "/readyz", fields: param.SetOf(param.Grants), public: true, timeless: true, serve: respond((*API).ready)},
+		{id: "metrics", method: http.MethodGet, pattern: "/metrics", public: true, timeless: true, serve: (*exchange).metrics},
+		{id: "openapi", method: http.MethodGet, pattern: "/openapi.yaml", public: true, timeless: true, serve: respond((*API).openAPI)},
 		{id: "beginGitHubLogin", method: http.MethodGet, pattern: login.BeginPath, public: true, browser: true, lenient: true, serve: (*exchange).beginLogin},
 		{id: "gitHubCallback", method: http.MethodGet, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State, param.LoginError), public: true, browser: true, lenient: true, serve: (*exchange).landLogin},
 		{id: "finishGitHubLogin", method: http.MethodPost, pattern: login.CallbackPath, fields: param.SetOf(param.Code, param.State), public: true, browser: true, serve: (*exchange).finishLogin},
@@ -62,6 +64,8 @@ func routeTable() []route {
 		{id: "explainPolicies", method: http.MethodGet, pattern: "/v1/policies/explain", fields: explainFields, serve: respond((*API).explainPolicies)},
 		{id: "reloadPolicies", method: http.MethodPost, pattern: "/v1/policies/reload", fields: param.SetOf(param.Reason), serve: respond((*API).reloadPolicies)},
 		{id: "server", method: http.MethodGet, pattern: "/v1/server", serve: respond((*API).showServer)},
+		{id: "showCluster", method: http.MethodGet, pattern: "/v1/cluster", serve: respond((*API).showCluster)},
+		{id: "handOver", method: http.MethodPost, pattern: "/v1/cluster/hand-over", fields: param.SetOf(param.Reason), serve: (*exchange).handOver},
 		{id: "drain", method: http.MethodPost, pattern: "/v1/drain", fields: param.SetOf(param.Reason), serve: respond((*API).drain)},
 		{id: "listTokens", method: http.MethodGet, pattern: "/v1/tokens", fields: param.SetOf(param.Limit, param.After), serve: respond((*API).listTokens)},
 		{id: "createToken", method: http.MethodPost, pattern: "/v1/tokens", fields: param.SetOf(param.Account, param.Name, param.Scopes, param.Expires), serve: respond((*API).createToken)},

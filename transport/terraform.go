@@ -153,8 +153,7 @@ func (x *exchange) replyLocked(held *lock.HeldError) error {
 	answer := wire.JSON{Value: lockInfoOf(held)}
 	x.code = api.CodeHeld
 	x.buf = answer.Append(x.buf[:0], wire.Times{})
-	x.reply(http.StatusLocked, wire.TypeJSON)
-	return nil
+	return x.reply(http.StatusLocked, wire.TypeJSON)
 }
 
 func lockInfoOf(held *lock.HeldError) api.TerraformLock {

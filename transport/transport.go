@@ -80,6 +80,8 @@ type Config struct {
 	CertificateExpires func() time.Time
 	// Backups are given to administrators; nil: there are none.
 	Backups Backups
+	// Cluster is shown to administrators; nil: no other server shares the lock table.
+	Cluster Cluster
 	// MetricsOn and ReadyOn are the listeners that answer /metrics and /readyz. With one
 	// listener they have to be Both or MainOnly.
 	MetricsOn, ReadyOn Listeners
@@ -131,6 +133,7 @@ type API struct {
 	journal  *journal.Journal
 	policies Policies
 	backups  Backups // nil: there are none
+	cluster  Cluster // nil: no other server shares the lock table
 	tokens   *auth.Tokens
 	login    *login.GitHub // nil: no logins
 	public   *url.URL      // nil: unknown
@@ -183,6 +186,7 @@ func New(cfg Config) *API {
 		commits:  commitWindow{start: time.Now()},
 		policies: cfg.Policies,
 		backups:  cfg.Backups,
+		cluster:  cfg.Cluster,
 		tokens:   cfg.Tokens,
 		login:    cfg.Login,
 		public:   cfg.Public,
@@ -222,7 +226,7 @@ func New(cfg Config) *API {
 	for i := range a.routes {
 		a.routes[i].metrics = a.metrics.Route(a.routes[i].id)
 	}
-	a.unrouted = &route{id: noRouteID, metrics: a.metrics.Route(noRouteID)}
+	a.unrouted = &route{id: noRouteID, timeless: true, metrics: a.metrics.Route(noRouteID)}
 	for on := range numListeners {
 		a.routers[on] = a.newRouter(on)
 	}
@@ -242,7 +246,7 @@ func New(cfg Config) *API {
 func ownDoor(cfg Config) *Door {
 	return NewDoor(DoorConfig{
 		Logger: cfg.Logger, Version: cfg.Version, Connections: cfg.Limits.Connections, AdminConnections: cfg.Limits.AdminConnections,
-		Proxies: cfg.Proxies, CertificateExpires: cfg.CertificateExpires,
+		Proxies: cfg.Proxies, CertificateExpires: cfg.CertificateExpires, Cluster: cfg.Cluster,
 	})
 }
 

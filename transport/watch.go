@@ -41,7 +41,9 @@ func (x *exchange) follow() error {
 	}
 	defer x.api.watches.End(x.principal.Account)
 	w.reader = x.api.journal.From(after)
-	w.stream = x.beginStream(wire.TypeSSE, false, watchUnsent)
+	if w.stream, err = x.beginStream(wire.TypeSSE, false, watchUnsent); err != nil {
+		return err
+	}
 	if x.r.Method == http.MethodHead {
 		return nil
 	}

@@ -257,8 +257,8 @@ var edgeMutants = []mutant{
 	},
 	{
 		name: "lost-answer-not-undone", file: "transport/leases.go",
-		old:    "times.Now); err != nil {\n		return lock.ErrGone",
-		new:    "times.Now); err != nil {\n		undo = false\n		return lock.ErrGone",
+		old:    "	undo = err != nil\n	return err\n",
+		new:    "	undo = false\n	return err\n",
 		breaks: "a grant whose answer could not be written stays",
 		tests:  inTransport,
 	},

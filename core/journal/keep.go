@@ -122,7 +122,7 @@ func (k *Keeper) sign(ctx context.Context, signed lock.Seq) {
 			signed, own = seq, true
 			continue
 		}
-		if sleep.For(ctx, time.Second) != nil || errors.Is(err, lock.ErrClosed) {
+		if sleep.For(ctx, time.Second) != nil || ended(err) {
 			return
 		}
 	}
@@ -178,10 +178,13 @@ func (k *Keeper) checkClock() {
 	}
 }
 
+// ended reports whether an error says that the table is closed, here or because it has moved.
+func ended(err error) bool { return errors.Is(err, lock.ErrClosed) || errors.Is(err, lock.ErrDeposed) }
+
 // report logs the first of several failures in a row, such as a lack of file descriptors.
 // A full disk is reported elsewhere.
 func (k *Keeper) report(ctx context.Context, err error) {
-	failing := err != nil && ctx.Err() == nil && !errors.Is(err, lock.ErrFull) && !errors.Is(err, lock.ErrClosed)
+	failing := err != nil && ctx.Err() == nil && !errors.Is(err, lock.ErrFull) && !ended(err)
 	if failing && !k.failing {
 		k.cfg.Logger.Warn("the journal could not be pruned; trying again every second", "err", err)
 	}

@@ -506,19 +506,19 @@ func TestForwardedGrantOfANodeThatDies(t *testing.T) {
 	eventually(t, "the grant is undone", func() bool { return node.undone.Load() == 1 })
 
 	answer, die := acquire()
-	if !node.hear(wordDeliver, answer.Header.Get(AskHeader)) {
+	if node.hear(wordDeliver, answer.Header.Get(AskHeader)) != nil {
 		t.Fatal("the grant may not be delivered")
 	}
 	die()
 	eventually(t, "the answer was given up", func() bool { return node.delivered.Load() == 1 })
-	if node.hear(wordDeliver, answer.Header.Get(AskHeader)) {
+	if node.hear(wordDeliver, answer.Header.Get(AskHeader)) == nil {
 		t.Error("the grant may be delivered twice")
 	}
 	if node.undone.Load() != 1 {
 		t.Error("a grant was undone that its client may have")
 	}
 	for range 2 { // a copy does nothing
-		node.hear(wordUndo, answer.Header.Get(AskHeader))
+		_ = node.hear(wordUndo, answer.Header.Get(AskHeader)) // always heard
 	}
 	if node.undone.Load() != 2 {
 		t.Errorf("undone %d times", node.undone.Load()-1)
@@ -553,11 +553,13 @@ func TestForwardedGrantWithoutAnAnswerIsNotDelivered(t *testing.T) {
 func TestForwardedWordOfAnotherTermIsIgnored(t *testing.T) {
 	node := newServingNode(t, testTerm+1, func(*servingNode, http.ResponseWriter, *http.Request) {})
 	ask := node.Ask(Grant{May: yes, Undo: func() { node.undone.Add(1) }})
-	node.hear(wordDeliver, ask.ID())
+	if err := node.hear(wordDeliver, ask.ID()); err != nil {
+		t.Fatal(err)
+	}
 	f, _, _ := forwardingNode(t, node)
 	to, _ := f.cfg.Target()
-	if agreed, err := f.say(t.Context(), f.crossingTo(to), wordUndo, ask.ID()); agreed || err == nil {
-		t.Errorf("the word of an older term is heard: %v %v", agreed, err)
+	if err := f.say(t.Context(), f.crossingTo(to), wordUndo, ask.ID()); err == nil {
+		t.Error("the word of an older term is heard")
 	}
 	if node.undone.Load() != 0 {
 		t.Error("a grant of another term was undone")
@@ -568,20 +570,25 @@ func TestReceiverForgets(t *testing.T) {
 	v := NewReceiver(testKey, testTerm)
 	undone := 0
 	begin := func() *Ask { return v.Ask(Grant{May: yes, Undo: func() { undone++ }}) }
-	old := begin()
-	v.hear(wordDeliver, old.ID())
+	allowed := func() *Ask {
+		a := begin()
+		if err := v.hear(wordDeliver, a.ID()); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	old := allowed()
 	v.rotated = time.Now().Add(-undoTime)
 	begin().Drop()
-	if !v.hear(wordUndo, old.ID()) || undone != 1 {
+	if err := v.hear(wordUndo, old.ID()); err != nil || undone != 1 {
 		t.Error("a grant of a moment ago is forgotten")
 	}
-	old = begin()
-	v.hear(wordDeliver, old.ID())
+	old = allowed()
 	for range 2 {
 		v.rotated = time.Now().Add(-undoTime)
 		begin().Drop()
 	}
-	if v.hear(wordUndo, old.ID()) || undone != 1 || len(v.asks)+len(v.older) != 0 {
+	if err := v.hear(wordUndo, old.ID()); err != nil || undone != 1 || len(v.asks)+len(v.older) != 0 {
 		t.Errorf("%d and %d grants are remembered", len(v.asks), len(v.older))
 	}
 }
@@ -592,7 +599,7 @@ func TestForwardedAskEnds(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	end()
 	ask := v.Ask(Grant{May: yes})
-	if err := ask.Await(ctx); !errors.Is(err, lock.ErrGone) || v.hear(wordDeliver, ask.ID()) {
+	if err := ask.Await(ctx); !errors.Is(err, lock.ErrGone) || v.hear(wordDeliver, ask.ID()) == nil {
 		t.Errorf("%v", err)
 	}
 }

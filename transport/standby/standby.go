@@ -18,10 +18,11 @@ import (
 type Config struct {
 	// Forward answers all requests that are not about this node alone.
 	Forward http.Handler
-	// Serving returns the URL of the node that serves; false: none does.
+	// Serving returns the URL of the other node that serves; false: none does.
 	Serving func() (*url.URL, bool)
-	// Changed returns a channel that is closed when another node serves, or none.
-	Changed func() <-chan struct{}
+	// Await waits until another node serves, or this one, or ctx ends. It returns what answers the
+	// requests of that listener if this node serves, else nil.
+	Await func(ctx context.Context, on Listener) http.Handler
 	// Client asks the node that serves whether it can be reached.
 	Client *http.Client
 	// Metrics serves the metrics of this process.
@@ -51,47 +52,45 @@ type Standby struct {
 // New returns a Standby, which starts no goroutine.
 func New(cfg Config) *Standby { return &Standby{cfg: cfg} }
 
-// ServeHTTP answers a request.
-func (s *Standby) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.answer(w, r, true, true) }
+// Listener is the listener by which a request came.
+type Listener int
+
+// Listeners.
+const (
+	Main Listener = iota
+	Admin
+)
 
 // Listener returns a handler for a listener that answers /readyz and /metrics only if it is to.
-func (s *Standby) Listener(ready, metrics bool) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, ready, metrics) })
-}
-
-func (s *Standby) answer(w http.ResponseWriter, r *http.Request, ready, metrics bool) {
-	probe := r.Method == http.MethodGet || r.Method == http.MethodHead
-	switch {
-	case probe && r.URL.Path == "/healthz":
-		reply(w, wire.Health{})
-	case probe && ready && r.URL.Path == "/readyz":
-		s.ready(w, r)
-	case probe && metrics && r.URL.Path == "/metrics":
-		s.cfg.Metrics.ServeHTTP(w, r)
-	default:
-		s.awaitServing(r.Context())
-		s.cfg.Forward.ServeHTTP(w, r)
-	}
-}
-
-// awaitServing waits a moment for a node that serves, so that a hand-over is not noticed.
-func (s *Standby) awaitServing(ctx context.Context) {
-	if _, there := s.cfg.Serving(); there {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
-		changed := s.cfg.Changed()
-		if _, there := s.cfg.Serving(); there {
-			return
+func (s *Standby) Listener(on Listener, ready, metrics bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		probe := r.Method == http.MethodGet || r.Method == http.MethodHead
+		switch {
+		case probe && r.URL.Path == "/healthz":
+			reply(w, wire.Health{})
+		case probe && ready && r.URL.Path == "/readyz":
+			s.ready(w, r)
+		case probe && metrics && r.URL.Path == "/metrics":
+			s.cfg.Metrics.ServeHTTP(w, r)
+		default:
+			s.pass(w, r, on)
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
+	})
+}
+
+// pass has a request answered by the node that serves. If none does, it waits a moment, so that a
+// hand-over is not noticed.
+func (s *Standby) pass(w http.ResponseWriter, r *http.Request, on Listener) {
+	if _, there := s.cfg.Serving(); !there {
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		here := s.cfg.Await(ctx, on)
+		cancel()
+		if here != nil {
+			here.ServeHTTP(w, r)
 			return
 		}
 	}
+	s.cfg.Forward.ServeHTTP(w, r)
 }
 
 // ready answers 200 while the serving node can be reached: clients of this node are served then.

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/store/etcd/etcdtest"
 	"github.com/octostore/octostore/core/store/storetest"
@@ -69,7 +71,7 @@ func (k *terms) take() *records {
 	return r
 }
 
-func TestRecords(t *testing.T) {
+func TestEtcdStore(t *testing.T) {
 	e := etcdtest.StartWith(t, etcdtest.Config{Quota: 48 << 20})
 	storetest.Run(t, func(t *testing.T) storetest.Fixture {
 		k := termsIn(t, e.Endpoints())
@@ -77,7 +79,7 @@ func TestRecords(t *testing.T) {
 		return storetest.Fixture{
 			Store: k.take(), Reopen: take, Take: take, Fill: k.fill,
 			Lose: func(applied bool, meanwhile func()) { k.wire.lose(applied, meanwhile) },
-			Hold: func() func() { return k.wire.hold() },
+			Hold: func() func() { return k.wire.hold(func() {}) },
 		}
 	})
 }
@@ -109,4 +111,12 @@ func (k *terms) fill(full bool) {
 	if _, err := c.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
 		k.t.Fatal(err)
 	}
+}
+
+func oneToken(id string) auth.Token {
+	scopes, err := auth.ParseScopes("admin")
+	if err != nil {
+		panic(err)
+	}
+	return auth.Token{ID: id, Account: "alice", Scopes: scopes, Hash: sha256.Sum256([]byte(id)), Created: time.Unix(1_800_000_000, 0).UTC()}
 }

@@ -65,11 +65,37 @@ func (w *wire) lose(applied bool, meanwhile func()) {
 }
 
 // hold keeps the next write back, and returns what delivers it. It may be delivered twice.
-func (w *wire) hold() (deliver func()) {
+func (w *wire) hold(meanwhile func()) (deliver func()) {
 	var held clientv3.Op
 	w.set(func(_ context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
 		held = op
+		meanwhile()
 		return clientv3.OpResponse{}, context.DeadlineExceeded
 	})
 	return func() { _, _ = w.KV.Do(context.Background(), held) } // whatever becomes of it
+}
+
+// answer makes the next write get an error, applied or not.
+func (w *wire) answer(err error, applied bool) {
+	w.set(func(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
+		if applied {
+			if _, err := w.KV.Do(ctx, op); err != nil {
+				return clientv3.OpResponse{}, err
+			}
+		}
+		return clientv3.OpResponse{}, err
+	})
+}
+
+// answers makes the next n writes get an error. Each calls meanwhile first.
+func (w *wire) answers(n int, err error, meanwhile func(n int)) {
+	var next func(context.Context, clientv3.Op) (clientv3.OpResponse, error)
+	next = func(context.Context, clientv3.Op) (clientv3.OpResponse, error) {
+		meanwhile(n)
+		if n--; n > 0 {
+			w.set(next)
+		}
+		return clientv3.OpResponse{}, err
+	}
+	w.set(next)
 }

@@ -3,26 +3,20 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/content"
 	"github.com/octostore/octostore/core/store/sqlite/internal/conn"
 	"github.com/octostore/octostore/core/store/sqlite/internal/host"
 	"github.com/octostore/octostore/core/store/sqlite/internal/rows"
 )
 
 // Inspection is the content of a database at one moment.
-type Inspection struct {
-	Head   lock.Head
-	Cut    lock.Head         // see [journal.Store]
-	Leases []lock.Loaded     // Remaining has no meaning here
-	Key    ed25519.PublicKey // verifies signatures of its journal; nil: an older schema has no key
-	Tokens int               // number of API tokens, including revoked and expired ones
-}
+type Inspection = content.Inspection
 
 // Inspect reads a database without changing anything, whether a server runs on it or not,
 // also one of an older schema. It calls each, if not nil, with all segments after the given

@@ -80,6 +80,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"a lease that was renewed for less keeps its end", testRemainingBeyondTTL},
 		{"an unconfirmed lease has no more left than the time to confirm it", testRemainingUnconfirmed},
 		{"a store equals a plain model", testModel},
+		{"segments are read over the jumps between two runs", testJumps},
 		{"segments are read from the end as from the beginning", testBackward},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })

@@ -34,6 +34,7 @@ type ProcessConfig struct {
 	Limits      []string                    // names of the limits
 
 	CertificateExpires func() time.Time // nil: there is none
+	Cluster            func() Cluster   // nil: the process shares its lock table with no other
 }
 
 // Process are the metrics of a process, over all lock tables that it serves one after the other.
@@ -89,6 +90,9 @@ func NewProcess(cfg ProcessConfig) *Process {
 			Help:        "Connections without an admitted request that were closed because there were too many.",
 			ConstLabels: prometheus.Labels{"listener": on},
 		}, func() float64 { return float64(cfg.Evicted(on)) }))
+	}
+	if cfg.Cluster != nil {
+		p.registry.MustRegister(clusterCollector{cfg.Cluster})
 	}
 	p.Handler = promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{})
 	return p

@@ -2,14 +2,19 @@ package server
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/core/store/etcd"
 	"github.com/octostore/octostore/transport"
+	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/standby"
 )
 
@@ -19,6 +24,8 @@ type cluster interface {
 	Owner() (etcd.Owner, <-chan struct{})
 	// Take waits until no node has the term, and takes it.
 	Take(ctx context.Context) (claim, error)
+	// Nodes returns all nodes that are alive.
+	Nodes(ctx context.Context) ([]etcd.Node, error)
 	// SetPolicies tells the other nodes the digest of the policies of this one.
 	SetPolicies(ctx context.Context, digest string) error
 	ForwardKey() []byte
@@ -45,14 +52,20 @@ type node struct {
 	cluster
 	name        string
 	log         *slog.Logger
-	forwarder   http.Handler
-	main, admin http.Handler // answer requests while another node serves
+	digest      atomic.Pointer[string] // of the policies loaded here
+	differs     atomic.Bool            // from those of the node that serves
+	forwarder   *forward.Forwarder
+	turned      atomic.Pointer[chan struct{}] // closed when this process begins to serve
+	main, admin http.Handler                  // answer requests while another node serves
+
+	mu    sync.Mutex
+	takes []time.Time // when the last terms began
 }
 
 // target returns the URL and the term of the node that serves, if that is another one.
 func (n *node) target() (at *url.URL, term int64, changed <-chan struct{}, there bool) {
 	o, changed := n.Owner()
-	if o.Term == 0 || o.Node == n.name {
+	if o.Term == 0 || o.Node == n.name || o.URL == "" { // without a URL it is a command, for a moment
 		return nil, 0, changed, false
 	}
 	at, err := url.Parse(o.URL)
@@ -68,25 +81,72 @@ func (n *node) serves() (*url.URL, bool) {
 	return at, there
 }
 
-func (n *node) changed() <-chan struct{} {
-	_, changed := n.Owner()
-	return changed
+// forwardTo is target for the forwarder.
+func (n *node) forwardTo() (forward.Target, bool) {
+	at, term, changed, there := n.target()
+	return forward.Target{URL: at, Term: term, Changed: changed}, there
+}
+
+// await waits until another node serves, or this one, or ctx ends. It returns the term if this node
+// serves.
+func (s *server) await(ctx context.Context) *term {
+	for {
+		turned := *s.node.turned.Load()
+		if t := s.serving(); t != nil {
+			return t
+		}
+		_, _, changed, there := s.node.target()
+		if there {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-turned:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// awaitAPI is await for requests to a listener.
+func (s *server) awaitAPI(ctx context.Context, on standby.Listener) http.Handler {
+	t := s.await(ctx)
+	switch {
+	case t == nil:
+		return nil
+	case on == standby.Admin:
+		return t.api.AdminHandler()
+	}
+	return t.api
+}
+
+// turn has await look again.
+func (n *node) turn() {
+	next := make(chan struct{})
+	if last := n.turned.Swap(&next); last != nil {
+		close(*last)
+	}
 }
 
 // joinCluster makes the process a node, which forwards until it has a term.
 func (s *server) joinCluster(ctx context.Context, open openCluster) error {
-	joined, err := open(ctx, s.cfg, s.policies.digest(), s.log)
+	digest := s.policies.digest()
+	joined, err := open(ctx, s.cfg, digest, s.log)
 	if err != nil {
 		return err
 	}
 	n := &node{cluster: joined, name: string(s.cfg.Node), log: s.log}
-	n.forwarder = http.HandlerFunc(transport.Moved)
+	n.forwarder = forward.New(forward.Config{
+		Key: joined.ForwardKey(), Target: n.forwardTo, Client: s.door.Client, Admitted: s.door.Admitted, Logger: s.log,
+	})
 	by := standby.New(standby.Config{
-		Forward: n.forwarder, Serving: n.serves, Changed: n.changed, Client: &http.Client{}, Metrics: s.door.Metrics(),
+		Forward: n.forwarder, Serving: n.serves, Await: s.awaitAPI, Client: &http.Client{}, Metrics: s.door.Metrics(),
 	})
 	ready, metrics := listenersOf[s.cfg.ReadyOn], listenersOf[s.cfg.MetricsOn]
-	n.main = by.Listener(ready != transport.AdminOnly, metrics != transport.AdminOnly)
-	n.admin = by.Listener(ready != transport.MainOnly, metrics != transport.MainOnly)
+	n.main = by.Listener(standby.Main, ready != transport.AdminOnly, metrics != transport.AdminOnly)
+	n.admin = by.Listener(standby.Admin, ready != transport.MainOnly, metrics != transport.MainOnly)
+	n.digest.Store(&digest)
+	n.turn()
 	s.node = n
 	if s.policies != nil {
 		s.policies.tell = n.tellPolicies
@@ -97,13 +157,101 @@ func (s *server) joinCluster(ctx context.Context, open openCluster) error {
 
 // tellPolicies tells the other nodes which policies are loaded here.
 func (n *node) tellPolicies(digest string) {
+	n.digest.Store(&digest)
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
 	if err := n.SetPolicies(ctx, digest); err != nil {
 		n.log.Warn("the other nodes do not know which policies are loaded here", "err", err)
 	}
+	n.comparePolicies(ctx)
 }
 
-func openEtcd(context.Context, config.Config, string, *slog.Logger) (cluster, error) {
-	return nil, errors.New("OCTOSTORE_STORE=etcd is not complete yet")
+// comparePolicies warns when other policies are loaded here than on the node that serves: a term that
+// moves here would change the rules.
+func (n *node) comparePolicies(ctx context.Context) {
+	o, _ := n.Owner()
+	nodes, err := n.Nodes(ctx)
+	if err != nil {
+		return // the next comparison is soon
+	}
+	own, differ := *n.digest.Load(), false
+	for _, other := range nodes {
+		differ = differ || other.Name == o.Node && other.Policies != own
+	}
+	if n.differs.Swap(differ) == differ {
+		return
+	}
+	if differ {
+		n.log.Warn("other policies are loaded here than on the node that serves; if the term moves here, the rules change", "serving", o.Node)
+		return
+	}
+	n.log.Info("the same policies are loaded here as on the node that serves")
+}
+
+// follow keeps what is shown of the cluster up to date, until ctx ends. changed is called when
+// another node serves, or none.
+func (n *node) follow(ctx context.Context, changed func()) {
+	again := time.NewTicker(compareEvery)
+	defer again.Stop()
+	var term int64
+	for ctx.Err() == nil {
+		o, until := n.Owner()
+		if o.Term != term {
+			term = o.Term
+			n.sawTerm(o)
+			changed()
+		}
+		n.comparePolicies(ctx)
+		select {
+		case <-until:
+		case <-again.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// compareEvery is how often the policies of the nodes are compared while the same node serves.
+const compareEvery = 30 * time.Second
+
+// mostTakes bounds how many terms are remembered.
+const mostTakes = 100
+
+// sawTerm remembers when a term began.
+func (n *node) sawTerm(o etcd.Owner) {
+	if o.Term == 0 {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.takes = append(n.takes[max(0, len(n.takes)-mostTakes+1):], o.Since)
+}
+
+// etcdCluster is a cluster over etcd.
+type etcdCluster struct{ *etcd.Cluster }
+
+// Take implements [cluster].
+func (c etcdCluster) Take(ctx context.Context) (claim, error) {
+	store, err := c.Cluster.Take(ctx)
+	if err != nil {
+		return nil, err // not a nil *Store in a non-nil claim
+	}
+	return store, nil
+}
+
+// openEtcd joins the cluster over the etcd of the settings.
+func openEtcd(ctx context.Context, cfg config.Config, policies string, log *slog.Logger) (cluster, error) {
+	at, err := preflight.EtcdConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	at.Policies, at.Logger = policies, log
+	joined, err := etcd.Open(ctx, at)
+	if err != nil {
+		return nil, err // it names the endpoints
+	}
+	if err := joined.Join(ctx); err != nil {
+		_ = joined.Close() // the first error is the one to return
+		return nil, fmt.Errorf("join the cluster: %w", err)
+	}
+	return etcdCluster{joined}, nil
 }

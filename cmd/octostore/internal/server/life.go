@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
@@ -33,6 +34,11 @@ func (s *server) live(ctx context.Context) error {
 	if s.node == nil {
 		return s.serving().wait(ctx)
 	}
+	following, end := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	ended.Go(func() { s.node.follow(following, func() { s.unit.Status(s.status()) }) })
+	defer ended.Wait()
+	defer end()
 	for ctx.Err() == nil {
 		if err := s.liveTerm(ctx); err != nil {
 			return err
@@ -124,17 +130,8 @@ func (s *server) yield(ctx context.Context, t *term) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, yieldTime)
 	defer cancel()
-	for {
-		changed := s.node.changed()
-		if _, there := s.node.serves(); there {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	_ = s.await(ctx)
+	return nil
 }
 
 // handOver ends a term in good order: waiters have been told, and requests find another node at once.

@@ -26,6 +26,7 @@ type common struct {
 	owner   etcd.Owner
 	changed chan struct{}
 	claims  []*turn
+	members []*member
 }
 
 func newCommon() *common { return &common{Store: memory.New(), changed: make(chan struct{})} }
@@ -86,6 +87,15 @@ func (m *member) Take(ctx context.Context) (claim, error) {
 	}
 }
 
+func (m *member) Nodes(context.Context) (all []etcd.Node, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, one := range m.members {
+		all = append(all, etcd.Node{Name: one.name, URL: one.url, Policies: one.digest})
+	}
+	return all, nil
+}
+
 func (m *member) SetPolicies(_ context.Context, digest string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -143,13 +153,17 @@ func startNode(t *testing.T, in *common, name string) (s *server, stop func()) {
 	m := &member{common: in, name: name}
 	s, err := start(t.Context(), nil, cfg, slog.New(slog.DiscardHandler),
 		stores{cluster: func(_ context.Context, _ config.Config, digest string, _ *slog.Logger) (cluster, error) {
-			m.digest = digest
+			in.mu.Lock()
+			defer in.mu.Unlock()
+			m.digest, in.members = digest, append(in.members, m)
 			return m, nil
 		}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	in.mu.Lock()
 	m.url = s.url()
+	in.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.wait(ctx) }()

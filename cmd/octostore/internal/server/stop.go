@@ -110,8 +110,12 @@ func (s *server) unserved() int {
 	return s.door.Unserved()
 }
 
-// shutdown finishes the requests under way, and hangs up on those that take too long.
+// shutdown finishes the requests under way, and hangs up on those that take too long. Forwarded requests
+// end, because they may last as long as a client waits.
 func (s *server) shutdown() {
+	if s.node != nil {
+		_ = s.node.forwarder.Close() // it always says nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	for _, on := range s.http {
@@ -151,7 +155,7 @@ func (s *server) close() error {
 		all = append(all, s.policies.close())
 	}
 	if s.node != nil {
-		all = append(all, s.node.Close())
+		all = append(all, s.node.forwarder.Close(), s.node.Close())
 	}
 	if s.door != nil {
 		all = append(all, s.door.Close())

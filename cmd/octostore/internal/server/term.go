@@ -88,8 +88,11 @@ func (s *server) openTerm(ctx context.Context, store storage) (_ *term, err erro
 
 // serve has requests answered by the term from now on.
 func (s *server) serve(t *term) {
-	s.current.Store(t)
 	s.door.Open(t.api, t.api.AdminHandler())
+	s.current.Store(t)
+	if s.node != nil {
+		s.node.turn()
+	}
 }
 
 // serving returns the term that answers requests; nil: there is none.
