@@ -61,6 +61,8 @@ type Config struct {
 	Policies string
 	// Logger gets what an operator should know and no answer says. Nil discards it.
 	Logger *slog.Logger
+
+	by func(clientv3.KV) clientv3.KV // what requests go through; nil: nothing
 }
 
 const (
@@ -116,6 +118,7 @@ type Stats struct {
 type Cluster struct {
 	cfg    Config
 	client *clientv3.Client
+	kv     clientv3.KV // of the client
 	keys   keys
 	meta   meta
 	// process tells this process from all others, also from one before with the same name.
@@ -148,8 +151,11 @@ func Open(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{
-		cfg: cfg, client: client, keys: keys{cfg.Prefix}, process: rand.Text(), space: newSpace(client, cfg.Logger),
+		cfg: cfg, client: client, kv: client, keys: keys{cfg.Prefix}, process: rand.Text(), space: newSpace(client, cfg.Logger),
 		log: cfg.Logger, sparse: sparselog.New(cfg.Logger), view: newView(), member: member{policies: cfg.Policies},
+	}
+	if cfg.by != nil {
+		c.kv = cfg.by(c.kv)
 	}
 	c.life, c.stop = context.WithCancel(context.Background())
 	if c.meta, err = c.loadMeta(ctx); err != nil {
@@ -224,7 +230,7 @@ func (c *Cluster) ask(ctx context.Context, op clientv3.Op) (clientv3.OpResponse,
 func (c *Cluster) askOnce(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	return c.client.Do(clientv3.WithRequireLeader(ctx), op)
+	return c.kv.Do(clientv3.WithRequireLeader(ctx), op)
 }
 
 // format is the version of the keys and their values.

@@ -20,6 +20,7 @@ const eventually = 30 * time.Second // on a busy machine
 type nodesOf struct {
 	t      *testing.T
 	prefix string
+	by     func(clientv3.KV) clientv3.KV // the way of the next one's requests
 }
 
 func newNodes(t *testing.T) *nodesOf {
@@ -34,7 +35,7 @@ func (n *nodesOf) open(name string, endpoints ...string) *Cluster {
 	}
 	c, err := Open(n.t.Context(), Config{
 		Endpoints: endpoints, Prefix: n.prefix, Lease: 2 * time.Second,
-		Node: name, URL: "http://" + name, Version: "1", Policies: "none",
+		Node: name, URL: "http://" + name, Version: "1", Policies: "none", by: n.by,
 	})
 	if err != nil {
 		n.t.Fatal(err)
@@ -102,6 +103,7 @@ func awaitOwner(t *testing.T, c *Cluster, ok func(Owner) bool) Owner {
 }
 
 func TestTakeGivesTheTermToOneNode(t *testing.T) {
+	t.Parallel()
 	n := newNodes(t)
 	a, b := n.join("a"), n.join("b")
 	s := n.take(a)
@@ -120,6 +122,7 @@ func TestTakeGivesTheTermToOneNode(t *testing.T) {
 }
 
 func TestTakeAfterAHandOver(t *testing.T) {
+	t.Parallel()
 	n := newNodes(t)
 	a, b := n.join("a"), n.join("b")
 	first := n.take(a)
@@ -160,6 +163,7 @@ func TestTakeAfterAHandOver(t *testing.T) {
 }
 
 func TestJoinRefusesANamesake(t *testing.T) {
+	t.Parallel()
 	n := newNodes(t)
 	n.join("a")
 	second := n.open("a")
@@ -174,6 +178,7 @@ func TestJoinRefusesANamesake(t *testing.T) {
 }
 
 func TestJoinAgainAfterALeaveWithoutANotice(t *testing.T) {
+	t.Parallel()
 	n := newNodes(t)
 	proxy := etcdtest.NewProxy(t, etcdtest.Shared(t).Endpoints()[0])
 	first := n.join("a", proxy.Endpoint())

@@ -192,7 +192,7 @@ func ownUnder(l *lease.Lease, found []*mvccpb.KeyValue) *mvccpb.KeyValue {
 func (c *Cluster) serve(l *lease.Lease, own *mvccpb.KeyValue) *Store {
 	s := &Store{cluster: c, lease: l, term: own.CreateRevision, value: string(own.Value)}
 	s.records = newRecords(hold{
-		kv: c.client, prefix: c.cfg.Prefix, created: s.term, value: s.value, secret: c.meta.Secret, key: c.meta.key(),
+		kv: c.kv, prefix: c.cfg.Prefix, created: s.term, value: s.value, secret: c.meta.Secret, key: c.meta.key(),
 		deposed: l.End, space: c.space, counts: &c.counts, log: c.log,
 	})
 	c.sawOwn([]*mvccpb.KeyValue{own}, own.CreateRevision)
