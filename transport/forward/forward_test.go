@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/internal/conn"
 )
 
