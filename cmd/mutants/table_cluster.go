@@ -89,7 +89,7 @@ var etcdMutants = []mutant{
 		new:    "func (r *records) young() bool { return false }\n",
 		breaks: "a node that lost the term finds its last batch pruned and calls it surely lost",
 		tests:  inEtcd,
-
+	},
 }
 
 var inArchive = []string{"-short ./core/journal/archive"}
