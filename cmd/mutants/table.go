@@ -28,6 +28,7 @@ func mutants() []mutant {
 		leaseMutants, queueMutants, calledMutants, batchMutants, keyMutants, loopMutants, storeMutants, edgeMutants, auditMutants, accessMutants, loginMutants, limitMutants, confirmMutants, nameMutants, fileMutants, machineMutants, strangerMutants, commandMutants, recipeMutants, exampleMutants, shareMutants, floodMutants, priorityMutants, journalMutants, toolMutants, breakerMutants, callMutants, meterMutants, keysMutants, compileMutants, tenMutants, stackMutants, pageMutants, docsMutants, panelMutants,
 		terraformMutants, mcpMutants,
 		liveMutants,
+		archiveMutants,
 		jobMutants,
 		processMutants,
 		verbMutants,

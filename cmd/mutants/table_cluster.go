@@ -38,3 +38,58 @@ var termMutants = []mutant{
 		tests:  inTable,
 	},
 }
+
+var inArchive = []string{"-short ./core/journal/archive"}
+
+// archiveMutants lose or forge records on their way into the archive and out of it.
+var archiveMutants = []mutant{
+	{
+		name: "prune-before-the-archive", file: "core/journal/keep.go",
+		old:    "if a := k.cfg.Journal.Archive(); a != nil {",
+		new:    "if a := k.cfg.Journal.Archive(); a != nil && false {",
+		breaks: "records are pruned that the archive does not have",
+		tests:  inJournal,
+	},
+	{
+		name: "archive-believed", file: "core/journal/archive/archive.go",
+		old:    "if err := a.check(ctx, r.from, r.upTo); err != nil {",
+		new:    "if err := a.check(ctx, r.upTo, r.upTo); err != nil {",
+		breaks: "records are pruned although the folder with their files is gone",
+		tests:  inArchive,
+	},
+	{
+		name: "archive-folder-not-synced", file: "core/journal/archive/write.go",
+		old:    "	return w.f, a.syncDir()",
+		new:    "	return w.f, nil",
+		breaks: "a power cut takes the name of a file whose records were pruned",
+		tests:  inArchive,
+	},
+	{
+		name: "archive-of-damage", file: "core/journal/archive/write.go",
+		old:    "if !ended || !ok || !hasPrev || prev != want || l.Seq <= w.last.Seq {",
+		new:    "if !ended || !ok || !hasPrev || prev != want && false || l.Seq <= w.last.Seq {",
+		breaks: "records that the store has damaged are archived, and pruned",
+		tests:  inArchive,
+	},
+	{
+		name: "archive-read-unverified", file: "core/journal/archive/read.go",
+		old:    "if err := a.verify(ctx, in, f); err != nil {",
+		new:    "if err := a.verify(ctx, in, f); err != nil && false {",
+		breaks: "the server signs exports of a file that was changed",
+		tests:  inArchive,
+	},
+	{
+		name: "archive-of-another-history", file: "core/journal/archive/folder.go",
+		old:    "return errors.Join(err, other)",
+		new:    "return err",
+		breaks: "a restored database goes on in the archive of what was lost",
+		tests:  inArchive,
+	},
+	{
+		name: "archive-clash-gives-up", file: "core/journal/archive/write.go",
+		old:    "if now, _ := a.list.Load().reach(j.Pruned()); now.Seq > at.Seq {",
+		new:    "if now, _ := a.list.Load().reach(j.Pruned()); now.Seq < at.Seq {",
+		breaks: "a server does not go on behind a file that another one wrote",
+		tests:  inArchive,
+	},
+}

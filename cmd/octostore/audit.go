@@ -80,7 +80,8 @@ func auditVerifyCommand() *cobra.Command {
 		Short: "Verify that an export is complete and unchanged",
 		Long: "Verify that no record of an export was changed, removed, inserted or moved, and show how\n" +
 			"far signatures cover it. No server is needed. Several files must continue each other in\n" +
-			"the order given. Files may be compressed with gzip; - is the standard input.",
+			"the order given. A folder stands for the files of the archive in it. Files may be\n" +
+			"compressed with gzip; - is the standard input.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			key, err := pinnedKey(pinned)
@@ -167,6 +168,9 @@ func auditTailCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if query.After != "" && !cmd.Flags().Changed("since") {
+				query.Since = ""
+			}
 			return audittool.Tail(
 				cmd.Context(),
 				audittool.TailConfig{Client: c, Query: query, JSON: asJSON, Out: cmd.OutOrStdout(), Errors: cmd.ErrOrStderr()},
@@ -176,6 +180,7 @@ func auditTailCommand() *cobra.Command {
 	server = serverFlags(cmd)
 	auditFilterFlags(cmd, &query)
 	cmd.Flags().StringVar(&query.Since, "since", "1h", "start at `TIME`, or that long ago")
+	cmd.Flags().StringVar(&query.After, "after", "", "start after `CURSOR`, the seq of a record, instead of an hour ago")
 	cmd.Flags().BoolVarP(&query.Follow, "follow", "f", false, "wait for new records and show them")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON also on a terminal")
 	return cmd
@@ -200,9 +205,9 @@ func auditReplayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay FILE...",
 		Short: "Rebuild the lease state from an export, and compare it with a database",
-		Long: "Verify an export, and rebuild the lease state from it. With --db the records after the\n" +
-			"export are read from that database, and the result is compared with its leases. A server\n" +
-			"may be running on the database.",
+		Long: "Verify an export, and rebuild the lease state from it. FILE may be the folder of an\n" +
+			"archive. With --db the records after the export are read from that database, and the\n" +
+			"result is compared with its leases. A server may be running on the database.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			key, err := pinnedKey(pinned)
@@ -225,8 +230,8 @@ func auditLeasesCommand() *cobra.Command {
 		Short: "Show the leases of the past: holder, times, and how each ended",
 		Long: "Show the leases of the past: holder, times, how each ended (released, expired, broken,\n" +
 			"undone; held if its end is not on record), and what policies decided. The records come\n" +
-			"from the server, from exports (FILE..., may be compressed with gzip; - is the standard\n" +
-			"input), or from a database (--db), on which a server may be running.\n\n" +
+			"from the server, from exports (FILE..., may be compressed with gzip, or the folder of an\n" +
+			"archive; - is the standard input), or from a database (--db), on which a server may be running.\n\n" +
 			"--at selects leases held at one time; --since and --until those held at any time\n" +
 			"between. Leases are sorted by their end; leases without an end come last. A lease\n" +
 			"granted before the oldest record has no start. Times are in UTC; a date is its\n" +

@@ -111,25 +111,38 @@ func (l *Lease) spare() time.Duration {
 }
 
 // Release stops the renewals, ends Context, and gives the lock back. It asks again for up to ten
-// seconds, or until ctx ends, if the answer does not come. errors.Is(err, [ErrNotHeld]) says that
+// seconds, or until ctx ends, if the answer does not come, and for up to twenty if the lock table
+// moves to another server meanwhile. errors.Is(err, [ErrNotHeld]) says that
 // the lease was over before; after any other error it ends by itself after its ttl. Release may
 // be called again, also after an error. It waits for a callback that is under way, but for no
 // longer than it would ask.
 func (l *Lease) Release(ctx context.Context) error {
 	l.cancel(ErrReleased)
-	const most = 10 * time.Second
-	ctx, cancel := context.WithTimeoutCause(ctx, most, errNoAnswer)
+	usual, cancelUsual := context.WithTimeout(ctx, usualRelease)
+	defer cancelUsual()
+	ctx, cancel := context.WithTimeoutCause(ctx, longestRelease, errNoAnswer)
 	defer cancel()
 	err := l.c.releaseSurely(ctx, l.name, l.ID())
 	select {
 	case <-l.ended:
-	case <-ctx.Done(): // a callback hangs, or is the caller
+	case <-usual.Done(): // a callback hangs, or is the caller
 	}
 	return err
 }
 
-// releaseSurely releases a lease, and asks again until ctx ends if an answer does not come.
-func (c *Client) releaseSurely(ctx context.Context, name, leaseID string) error {
+const (
+	// usualRelease is how long a release asks again.
+	usualRelease = 10 * time.Second
+	// longestRelease is how long it does so while no server has the lock table. A server that
+	// died is replaced within 15 s.
+	longestRelease = 20 * time.Second
+)
+
+// releaseSurely releases a lease, and asks again until ctx ends if an answer does not come, but not
+// for longer than usualRelease unless the lock table moves.
+func (c *Client) releaseSurely(longest context.Context, name, leaseID string) error {
+	ctx, cancel := context.WithTimeoutCause(longest, usualRelease, errNoAnswer)
+	defer cancel()
 	lost := false // an answer, which may have been a success
 	for failures := 0; ; failures++ {
 		s := &sending{most: 3 * time.Second}
@@ -141,6 +154,9 @@ func (c *Client) releaseSurely(ctx context.Context, name, leaseID string) error 
 			return err
 		}
 		lost = lost || s.gone.Load() && mayBeDone(err)
+		if errors.Is(err, ErrMoved) {
+			ctx = longest
+		}
 		if !pause(ctx, backoff(failures)) {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -121,43 +122,56 @@ func (a *Archive) relist(ctx context.Context) error {
 
 // look returns what the folder has. All of it is durable.
 func (a *Archive) look(ctx context.Context) (*listing, error) {
-	entries, err := os.ReadDir(a.cfg.Dir)
+	l, drafts, err := list(ctx, a.cfg.Dir, a.cfg.Journal.PublicKey(), a.list.Load().files)
 	if err != nil {
 		return nil, err
 	}
 	if err := a.syncDir(); err != nil { // another process may have crashed before it did
 		return nil, err
 	}
-	known := map[string]file{}
-	for _, f := range a.list.Load().files {
-		known[f.name] = f
+	for _, d := range drafts {
+		if time.Since(d.ModTime()) > staleAfter {
+			_ = os.Remove(filepath.Join(a.cfg.Dir, d.Name()))
+		}
 	}
-	l := new(listing)
+	return l, nil
+}
+
+// list returns the files and the drafts in a folder. It reads the ends of files that are not
+// known as they are.
+func list(ctx context.Context, dir string, key ed25519.PublicKey, known []file) (l *listing, drafts []fs.FileInfo, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	before := map[string]file{}
+	for _, f := range known {
+		before[f.name] = f
+	}
+	l = new(listing)
 	var unknown []string
 	for _, e := range entries {
 		info, err := e.Info()
 		switch _, ours := parseName(e.Name()); {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		case strings.HasPrefix(e.Name(), namePrefix) && strings.Contains(e.Name(), draftMark):
-			if time.Since(info.ModTime()) > staleAfter {
-				_ = os.Remove(filepath.Join(a.cfg.Dir, e.Name()))
-			}
+			drafts = append(drafts, info)
 		case !ours:
-		case known[e.Name()].is(info):
-			l.files = append(l.files, known[e.Name()])
+		case before[e.Name()].is(info):
+			l.files = append(l.files, before[e.Name()])
 		default:
-			unknown = append(unknown, e.Name())
+			unknown = append(unknown, filepath.Join(dir, e.Name()))
 		}
 	}
-	found, err := a.inspectAll(ctx, unknown)
+	found, err := inspectAll(ctx, unknown, key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l.files = append(l.files, found...)
 	slices.SortFunc(l.files, func(x, y file) int { return cmp.Compare(x.after, y.after) })
-	return l, nil
+	return l, drafts, nil
 }
 
 // is reports whether a file looks as it did.
@@ -167,16 +181,16 @@ func (f file) is(info fs.FileInfo) bool {
 
 // inspectAll looks at several files at a time, because each takes a few round trips in a
 // network file system.
-func (a *Archive) inspectAll(ctx context.Context, names []string) ([]file, error) {
-	found, errs := make([]file, len(names)), make([]error, len(names))
+func inspectAll(ctx context.Context, paths []string, key ed25519.PublicKey) ([]file, error) {
+	found, errs := make([]file, len(paths)), make([]error, len(paths))
 	var working sync.WaitGroup
 	slots := make(chan struct{}, 8)
-	for i, name := range names {
+	for i, path := range paths {
 		slots <- struct{}{}
 		working.Go(func() {
 			defer func() { <-slots }()
 			if errs[i] = ctx.Err(); errs[i] == nil {
-				found[i], errs[i] = a.inspect(name)
+				found[i], errs[i] = inspect(path, key)
 			}
 		})
 	}
@@ -186,18 +200,17 @@ func (a *Archive) inspectAll(ctx context.Context, names []string) ([]file, error
 
 // inspect reads the first and the last line of a file. Its content is verified when it is
 // read.
-func (a *Archive) inspect(name string) (f file, err error) {
-	path := filepath.Join(a.cfg.Dir, name)
+func inspect(path string, key ed25519.PublicKey) (f file, err error) {
 	in, err := os.Open(path)
 	if err != nil {
 		return f, err
 	}
 	defer in.Close()
-	if f, err = inspect(in, record.FormatKey(a.cfg.Journal.PublicKey())); err != nil {
+	if f, err = inspectEnds(in, record.FormatKey(key)); err != nil {
 		return f, fmt.Errorf("%s: %w; move the file away", path, err)
 	}
-	f.name = name
-	if after, _ := parseName(name); after != f.after {
+	f.name = filepath.Base(path)
+	if after, _ := parseName(f.name); after != f.after {
 		return f, fmt.Errorf("%s begins after record %d, which is not what its name says", path, f.after)
 	}
 	return f, nil
@@ -205,8 +218,8 @@ func (a *Archive) inspect(name string) (f file, err error) {
 
 var errDamaged = errors.New("this is not a complete file of an archive")
 
-// inspect reads the first and the last line of an export by a key.
-func inspect(in *os.File, key string) (f file, err error) {
+// inspectEnds reads the first and the last line of an export by a key.
+func inspectEnds(in *os.File, key string) (f file, err error) {
 	info, err := in.Stat()
 	if err != nil {
 		return f, err
@@ -293,7 +306,7 @@ func (a *Archive) ours(ctx context.Context, l *listing) error {
 	switch {
 	case at == cut:
 		return nil
-	case at.Seq == cut.Seq || at.Seq > j.Head():
+	case at.Seq == cut.Seq:
 		return other
 	}
 	page, err := j.Scan(ctx, at.Seq-1, 1)

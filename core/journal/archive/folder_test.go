@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,36 @@ import (
 	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
 )
+
+// A file has its name only once its content is on the disk, and counts only once its name
+// is.
+func TestArchiveFileIsDurableBeforeItCounts(t *testing.T) {
+	j, _ := journaltest.Open(t)
+	journaltest.History(t, j, 1, 20)
+	dir := t.TempDir()
+	var done []string
+	h := hooks{
+		step: func(point string) error { done = append(done, point); return nil },
+		sync: func(f *os.File) error {
+			what := "sync of the file"
+			if f.Name() == dir {
+				what = "sync of the folder"
+			}
+			done = append(done, what)
+			return nil
+		},
+	}
+	a := open(Config{Dir: dir, Journal: j, FileBytes: 1 << 20}.withDefaults(), h)
+	defer a.Close()
+	done = nil // of the look at the folder
+	if err := a.Keep(t.Context(), 0, 10); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"sync of the file", "synced", "linked", "sync of the folder"}
+	if n := len(done) - len(want); n < 0 || !slices.Equal(done[n:], want) {
+		t.Errorf("it did %q, want %q at the end", done, want)
+	}
+}
 
 // Two servers that share a folder, one of which does not know yet that the other has its
 // place, write each record once.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/core/journal/archive"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/sqlite"
@@ -18,7 +19,7 @@ import (
 
 // Source is where records come from: exports, a database, or else the server.
 type Source struct {
-	Exports []string    // files, one after the other; - is the standard input
+	Exports []string    // files or folders of an archive, one after the other; - is the standard input
 	DB      string      // path of a database
 	Kinds   []lock.Kind // others are not wanted
 
@@ -31,7 +32,11 @@ func (s Source) Read(ctx context.Context, stdin io.Reader, add func(line []byte)
 	if s.DB != "" {
 		return s.database(ctx, add)
 	}
-	for _, name := range s.Exports {
+	files, err := expand(s.Exports)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
 		if err := exportFile(stdin, name, add); err != nil {
 			return err
 		}
@@ -91,6 +96,26 @@ func (s Source) database(ctx context.Context, add func(line []byte) error) error
 		return nil
 	})
 	return err
+}
+
+// expand replaces each folder by the files of the archive in it.
+func expand(names []string) (files []string, err error) {
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil || !info.IsDir() {
+			files = append(files, name) // opening it tells what is wrong
+			continue
+		}
+		found, err := archive.Files(name)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("%s is a folder without files of an archive", name)
+		}
+		files = append(files, found...)
+	}
+	return files, nil
 }
 
 // readExport reads the records of an export. It fails for an incomplete export, which may

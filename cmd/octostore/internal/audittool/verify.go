@@ -42,6 +42,10 @@ func tampered(err error) error {
 // verifyFiles verifies files one after the other, and shows its progress on errs. Its errors
 // name the file.
 func verifyFiles(stdin io.Reader, errs io.Writer, v *verify.Verifier, files []string) error {
+	files, err := expand(files)
+	if err != nil {
+		return err
+	}
 	p := terminal.NewProgress(errs, "verify")
 	defer p.End()
 	p.Expect(sizeOf(files))

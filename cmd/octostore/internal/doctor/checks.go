@@ -150,6 +150,7 @@ func (d *doctor) database(ctx context.Context, running bool, exposed string) {
 	}
 	d.journal(in, check, replay)
 	d.retention(in, check, info.Size())
+	d.archive(ctx, in.Key, in.Cut, in.Head.Seq)
 }
 
 var errEnough = errors.New("that is enough")
@@ -172,6 +173,7 @@ func (d *doctor) leases(ctx context.Context, path, exposed string, size int64) {
 		return
 	}
 	d.retention(in, check, size)
+	d.archive(ctx, in.Key, in.Cut, in.Head.Seq)
 }
 
 // brokenJournal is the error of a broken audit log in a sound file.

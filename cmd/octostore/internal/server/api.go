@@ -16,6 +16,9 @@ func newDoor(s *server, cfg config.Config) *transport.Door {
 		Connections: cfg.MaxConnections, AdminConnections: adminConnections(cfg.MaxConnections),
 		Proxies: transport.Proxies{Trusted: cfg.TrustedProxies.List(), Source: transport.ProxySource(cfg.ProxyHeader)},
 	}
+	if cfg.Store == config.Etcd {
+		d.Cluster = clusterView{s}
+	}
 	if s.certificate != nil {
 		d.CertificateExpires = s.certificate.Expires
 	}
@@ -64,6 +67,9 @@ func newAPI(s *server, t *term, cfg config.Config, log *slog.Logger) *transport.
 	}
 	if s.policies != nil {
 		shown.Policies = administered{s.policies}
+	}
+	if s.node != nil {
+		shown.Cluster = clusterView{s}
 	}
 	if s.tracer != nil {
 		shown.Tracer = s.tracer

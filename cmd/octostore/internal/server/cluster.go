@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,22 +15,29 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/core/store/etcd"
 	"github.com/octostore/octostore/transport"
+	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/standby"
 )
 
 // cluster is what a process has in common with others, of which one at a time serves the lock table.
 type cluster interface {
+	company
 	// Owner returns the node that serves as last seen, and a channel that is closed at the next change.
 	Owner() (etcd.Owner, <-chan struct{})
 	// Take waits until no node has the term, and takes it.
 	Take(ctx context.Context) (claim, error)
+	ForwardKey() []byte
+	Close() error
+}
+
+// company is what the nodes of a cluster know of each other.
+type company interface {
 	// Nodes returns all nodes that are alive.
 	Nodes(ctx context.Context) ([]etcd.Node, error)
 	// SetPolicies tells the other nodes the digest of the policies of this one.
 	SetPolicies(ctx context.Context, digest string) error
-	ForwardKey() []byte
-	Close() error
+	Stats() etcd.Stats
 }
 
 // claim is a storage for as long as a term lasts.
@@ -38,6 +46,8 @@ type claim interface {
 	Term() int64
 	// Owns reports whether the term certainly lasts.
 	Owns() bool
+	// ValidFor returns how long Owns stays true unless the term is extended.
+	ValidFor() time.Duration
 	// Lost is closed when the term is over, or may be.
 	Lost() <-chan struct{}
 	// HandOver ends the term. The lock table has to be closed.
@@ -224,6 +234,57 @@ func (n *node) sawTerm(o etcd.Owner) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.takes = append(n.takes[max(0, len(n.takes)-mostTakes+1):], o.Since)
+}
+
+// clusterView shows the cluster to the API, and in the metrics.
+type clusterView struct{ *server }
+
+// Stats implements [transport.Cluster].
+func (v clusterView) Stats() transport.ClusterStats {
+	o, _ := v.node.Owner()
+	sent, kept := v.node.forwarder.Stats(), v.node.cluster.Stats()
+	all := transport.ClusterStats{
+		Term: o.Term, PoliciesDiffer: v.node.differs.Load(),
+		Forwarded: uint64(sent.Forwarded), Forwarding: int(sent.InFlight),
+		RoundTrips: kept.RoundTrips, Retries: kept.Retries, UnknownOutcomes: kept.UnknownOutcomes,
+		Quota: kept.Quota, Used: kept.Used, Alarm: kept.Alarm,
+	}
+	if t := v.serving(); t != nil {
+		all.Serving, all.ValidFor = true, max(0, t.claim.ValidFor())
+	}
+	return all
+}
+
+// State implements [transport.Cluster].
+func (v clusterView) State(ctx context.Context) (transport.ClusterState, error) {
+	nodes, err := v.node.Nodes(ctx)
+	if err != nil {
+		return transport.ClusterState{}, fmt.Errorf("list the nodes: %w", err)
+	}
+	o, _ := v.node.Owner()
+	state := transport.ClusterState{
+		Node: v.node.name, Serving: api.Term{Node: o.Node, URL: o.URL, Term: o.Term, Since: o.Since},
+	}
+	for _, n := range nodes {
+		state.Nodes = append(state.Nodes, api.Node{Name: n.Name, URL: n.URL, Version: n.Version, Policies: n.Policies, Since: n.Since})
+	}
+	v.node.mu.Lock()
+	defer v.node.mu.Unlock()
+	state.Takes = slices.Clone(v.node.takes)
+	return state, nil
+}
+
+// HandOver implements [transport.Cluster]. A node that is alone keeps the term.
+func (v clusterView) HandOver() {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	t := v.serving()
+	nodes, err := v.node.Nodes(ctx)
+	if t == nil || err != nil || len(nodes) < 2 {
+		v.log.Warn("the term is not handed over, since no other node is known", "err", err)
+		return
+	}
+	t.yield()
 }
 
 // etcdCluster is a cluster over etcd.

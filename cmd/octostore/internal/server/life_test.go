@@ -103,6 +103,8 @@ func (m *member) SetPolicies(_ context.Context, digest string) error {
 	return nil
 }
 
+func (m *member) Stats() etcd.Stats { return etcd.Stats{} }
+
 func (m *member) ForwardKey() []byte { return []byte("the forward key of all test nodes") }
 func (m *member) Close() error       { return nil }
 
@@ -125,6 +127,13 @@ func (t *turn) Commit(ctx context.Context, b *lock.Batch) error {
 func (t *turn) Term() int64           { return t.term }
 func (t *turn) Owns() bool            { return t.common.isOwner(t.term) && !isClosed(t.over) }
 func (t *turn) Lost() <-chan struct{} { return t.over }
+
+func (t *turn) ValidFor() time.Duration {
+	if !t.Owns() {
+		return 0
+	}
+	return time.Minute
+}
 
 // lose ends the term as a lease does that runs out.
 func (t *turn) lose() {
@@ -262,9 +271,9 @@ func TestLifeIsHandedOverByANodeThatStops(t *testing.T) {
 func TestLifeIsHandedOverByHand(t *testing.T) {
 	in := newCommon()
 	a, _ := startNode(t, in, "a")
-	first := serves(t, a)
+	serves(t, a)
 	b, _ := startNode(t, in, "b")
-	first.yield()
+	octotest.Expect(t, b.call("POST", "/v1/cluster/hand-over?reason=maintenance"), 200, `"others"`)
 	serves(t, b)
 	octotest.WaitUntil(t, "node a forwards", func() bool { return a.serving() == nil })
 	octotest.Expect(t, b.call("POST", "/v1/locks/x/acquire"), 200, `"lease_id"`)
@@ -278,7 +287,8 @@ func TestLifeOfANodeThatDoesNotServe(t *testing.T) {
 	b, _ := startNode(t, in, "b")
 	octotest.Expect(t, b.call("GET", "/healthz"), 200, `"ok"`)
 	octotest.Expect(t, b.call("GET", "/readyz"), 200, `"ok"`)
-	octotest.Expect(t, b.call("GET", "/metrics"), 200, "octostore_build_info")
+	octotest.Expect(t, b.call("GET", "/metrics"), 200, "octostore_cluster_serving 0\n")
+	octotest.Expect(t, a.call("GET", "/metrics"), 200, "octostore_cluster_serving 1\n")
 	if got, want := b.status(), "forwarding on "+b.url()+" to node a"; got != want {
 		t.Errorf("its status is %q, want %q", got, want)
 	}
