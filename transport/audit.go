@@ -97,7 +97,9 @@ func (x *exchange) auditCursor() (lock.Seq, error) {
 		return j.Oldest(), nil
 	}
 	if oldest := j.Oldest(); after < oldest {
-		return 0, &journal.PrunedError{Oldest: oldest}
+		if _, err := j.Scan(x.context(), after, 1); err != nil {
+			return 0, err // not always that they were pruned: an archive may be out of reach
+		}
 	}
 	known, err := j.Knows(x.context(), after)
 	if err == nil && !known {

@@ -22,7 +22,7 @@ type Archive interface {
 
 	// Segments returns at most that many records after the given one, as segments in order,
 	// and no more than about [PageBytes]. No segments means that the archive does not have
-	// the record that follows.
+	// the record that follows; an error, that this is not known at present.
 	Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error)
 
 	// SegmentsBefore does the same for records before the given one, the newest segment first.
@@ -43,7 +43,7 @@ type ArchiveState struct {
 }
 
 // SetArchive has readers go on in an archive where the store has been pruned, and the keeper
-// wait for it. Call it at most once, before [Keep].
+// wait for it. Call it before [Keep].
 func (j *Journal) SetArchive(a Archive) { j.archive.Store(&a) }
 
 // Archive returns the archive, nil if there is none.

@@ -62,6 +62,9 @@ type Config struct {
 type Archive struct {
 	cfg  Config
 	list atomic.Pointer[listing]
+	// unlisted is why list may lack files, nil: it does not. What a reader does not find then
+	// may be there all the same.
+	unlisted atomic.Pointer[error]
 
 	requests chan *request
 	stop     context.CancelFunc

@@ -244,6 +244,15 @@ func TestArchiveThatCannotBeWrittenKeepsTheStore(t *testing.T) {
 	if err := os.Rename(dir, dir+".away"); err != nil {
 		t.Fatal(err)
 	}
+	var known *journal.PrunedError // nobody may think that the records are gone for good
+	if _, err := a.Scan(t.Context(), 10, 1); !errors.Is(err, fs.ErrNotExist) || errors.As(err, &known) {
+		t.Errorf("a record in a folder that is gone: %v", err)
+	}
+	late := openArchive(t, a.Journal, dir, nil)
+	if _, err := late.Segments(t.Context(), 10, 1); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a record in a folder that was gone from the start: %v", err)
+	}
+	a.SetArchive(a.Archive)
 	for _, upTo := range []lock.Seq{80, 150} { // one that was written, one that was not
 		if err := a.Keep(t.Context(), a.Pruned().Seq, upTo); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("gone, up to %d: %v", upTo, err)

@@ -112,11 +112,15 @@ func (a *Archive) relist(ctx context.Context) error {
 		err = a.ours(ctx, l)
 	}
 	switch {
-	case errors.Is(err, ErrOtherLog):
-		a.list.Store(new(listing))
 	case err == nil:
 		a.list.Store(l)
-	} // else readers may find what they look for all the same
+		a.unlisted.Store(nil)
+	case errors.Is(err, ErrOtherLog):
+		a.list.Store(new(listing))
+		a.unlisted.Store(nil) // no record of this log is there
+	default: // readers may find what they look for all the same
+		a.unlisted.Store(&err)
+	}
 	return err
 }
 

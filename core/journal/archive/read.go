@@ -22,7 +22,7 @@ import (
 func (a *Archive) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
 	f, ok := a.list.Load().with(after)
 	if !ok {
-		return nil, nil
+		return nil, a.unknown()
 	}
 	return a.read(ctx, f, func(in io.ReaderAt) (lock.Segment, error) {
 		at := f.begin
@@ -55,7 +55,15 @@ func (a *Archive) SegmentsBefore(ctx context.Context, before lock.Seq, events in
 			return found, err
 		}
 	}
-	return nil, nil
+	return nil, a.unknown()
+}
+
+// unknown returns the error for what is in no file that is known; nil: it is in none.
+func (a *Archive) unknown() error {
+	if err := a.unlisted.Load(); err != nil {
+		return fmt.Errorf("the archive cannot be read: %w", *err)
+	}
+	return nil
 }
 
 // read reads one segment from a file. It waits no longer than ctx.
@@ -87,7 +95,8 @@ func (a *Archive) readFile(ctx context.Context, f file, get func(io.ReaderAt) (l
 	path := filepath.Join(a.cfg.Dir, f.name)
 	in, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // it was moved away
+		_, err = os.Stat(a.cfg.Dir)
+		return nil, err // nil: only the file was moved away
 	}
 	if err != nil {
 		return nil, err
