@@ -39,6 +39,59 @@ var termMutants = []mutant{
 	},
 }
 
+// etcdMutants break what a store in etcd says of its writes.
+var etcdMutants = []mutant{
+	{
+		name: "etcd-term-not-compared", file: "core/store/etcd/commit.go",
+		old:    "	guard := append(r.guard(), clientv3",
+		new:    "	guard := append(r.guard()[:0], clientv3",
+		breaks: "a node whose term is over commits as long as the next one has not",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-head-not-compared", file: "core/store/etcd/commit.go",
+		old:    `	guard := append(r.guard(), clientv3.Compare(clientv3.ModRevision(r.keys.head()), "=", r.headRev))` + "\n",
+		new:    "	guard := r.guard()\n",
+		breaks: "a copy of a commit that comes late takes back those after it",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-outcome-by-head", file: "core/store/etcd/commit.go",
+		old:    "	case valueOf(found.Kvs) == c.value:\n",
+		new:    "	case valueOf(head.Kvs) == r.sums.headValue(&c.next):\n",
+		breaks: "a commit that is durable is called surely lost once the next node has committed",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-full-is-refused", file: "core/store/etcd/commit.go",
+		old:    "			if rev, known, err := r.resolveFull(ctx, c); known {\n",
+		new:    "			if rev, known, err := int64(0), true, error(lock.ErrFull); known {\n",
+		breaks: "a commit that etcd applied while it passed its quota is called refused",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-only-the-ttl-again", file: "core/store/etcd/values.go",
+		old:    "	return max(l.TTL, left)\n",
+		new:    "	return l.TTL\n",
+		breaks: "a lease renewed for less ends before its time when another node takes over",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-late-token", file: "core/store/etcd/beside.go",
+		old:    `	guard := append(r.guard(), clientv3.Compare(clientv3.ModRevision(r.keys.beside()), "=", r.aside.rev))` + "\n",
+		new:    "	guard := r.guard()\n",
+		breaks: "an older write of a token that comes late brings a revoked one back",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-prunes-what-may-be-asked-for", file: "core/store/etcd/prune.go",
+		old:    "func (r *records) young() bool { return r.clock()-r.taken < oldTermsStay }\n",
+		new:    "func (r *records) young() bool { return false }\n",
+		breaks: "a node that lost the term finds its last batch pruned and calls it surely lost",
+		tests:  inEtcd,
+	},
+}
+
 var inArchive = []string{"-short ./core/journal/archive"}
 
 // archiveMutants lose or forge records on their way into the archive and out of it.

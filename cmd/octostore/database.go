@@ -14,6 +14,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/doctor"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
+	"github.com/octostore/octostore/cmd/octostore/internal/storetool"
 )
 
 // sayDatabase tells on w which database a command works on: the one of the folder it was
@@ -149,6 +150,59 @@ func doctorCommand() *cobra.Command {
 	envFile := envFileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return doctor.Examine(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), *envFile)
+	}
+	return cmd
+}
+
+func storeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "store",
+		Short: "Move a table between SQLite and etcd",
+		Args:  cobra.NoArgs,
+	}
+	cmd.AddCommand(storeCopyCommand())
+	return cmd
+}
+
+func storeCopyCommand() *cobra.Command {
+	var from, to string
+	var drop bool
+	cmd := &cobra.Command{
+		Use:   "copy --from URL --to URL",
+		Short: "Copy a store that no server serves to a new one of another kind",
+		Long: "Copy a store that no server serves to a new one, with leases, tokens, audit log, keys and\n" +
+			"the cursors of observers, and compare the two. A store is sqlite://PATH, or\n" +
+			"etcd://HOST:PORT,HOST:PORT/PREFIX/. What a URL leaves out the settings say, and for etcd\n" +
+			"always certificates and user (OCTOSTORE_ETCD_*).\n\n" +
+			"A target that is not empty is refused, and so is an audit log that is larger than a quarter\n" +
+			"of etcd's quota. Each lease runs again for its full time. Never start a server on the old\n" +
+			"store again: it would give the same locks to others.",
+		Example: "  octostore store copy --from sqlite:///var/lib/octostore/octostore.db --to etcd://10.0.0.1:2379\n" +
+			"  octostore store copy --from etcd:// --to sqlite://octostore.db",
+		Args: cobra.NoArgs,
+	}
+	envFile := envFileFlag(cmd)
+	cmd.Flags().StringVar(&from, "from", "", "copy the store at `URL`, which stays as it is")
+	cmd.Flags().StringVar(&to, "to", "", "make the store at `URL`")
+	cmd.Flags().BoolVar(&drop, "drop-oldest", false, "leave out the oldest audit records if the target has no room for all")
+	completeNothing(cmd, "from", "to")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if from == "" || to == "" {
+			return exitcode.Usagef("want --from and --to, each sqlite://PATH or etcd://HOST:PORT/PREFIX/")
+		}
+		loaded, err := loadConfig(*envFile)
+		warnUnknown(cmd.ErrOrStderr(), loaded)
+		if err != nil {
+			return err
+		}
+		c := storetool.Copy{DropOldest: drop}
+		if c.From, err = storetool.Parse(from, loaded.Config); err != nil {
+			return err
+		}
+		if c.To, err = storetool.Parse(to, loaded.Config); err != nil {
+			return err
+		}
+		return c.Run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
 }

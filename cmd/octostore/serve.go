@@ -9,10 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/clustertool"
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/server"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
+	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/transport/client"
 )
 
@@ -120,4 +122,59 @@ func (h *healthcheck) server() (string, *client.Client, error) {
 	}
 	c, err := session.LocalClient(at, greeting, h.patience())
 	return at, c, err
+}
+
+func clusterCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "cluster",
+		Short: "Show the nodes that share a lock table in etcd, and which of them serves",
+		Long: "Show the nodes that share a lock table in etcd, which of them serves and since when, and\n" +
+			"the policies that are loaded on each. Any of the nodes can be asked, with a token that has\n" +
+			"the scope admin. Warnings are about policies that differ, about nodes that take the table\n" +
+			"again and again, and about versions that differ.",
+		Args: cobra.NoArgs,
+	}
+	server := serverFlags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := server.NewClient()
+		if err != nil {
+			return err
+		}
+		nodes, err := c.Cluster(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return text.JSON(cmd.OutOrStdout(), nodes)
+		}
+		return clustertool.Show(cmd.OutOrStdout(), nodes, time.Now())
+	}
+	cmd.AddCommand(handOverCommand())
+	return cmd
+}
+
+func handOverCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "hand-over",
+		Short: "Have the node that serves give the lock table to another one",
+		Long: "Have the node that serves give the lock table to another one, and wait until that serves.\n" +
+			"Held locks stay held; requests that wait are told to come back. The first node goes on and\n" +
+			"forwards. It takes the scope admin, and is recorded. A node that is stopped hands over by\n" +
+			"itself.",
+		Args: cobra.NoArgs,
+	}
+	server := serverFlags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the audit log")
+	completeNothing(cmd, "reason")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := server.NewClient()
+		if err != nil {
+			return err
+		}
+		return clustertool.HandOver(cmd.Context(), cmd.OutOrStdout(), c, reason)
+	}
+	return cmd
 }

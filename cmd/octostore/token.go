@@ -12,6 +12,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
 	"github.com/octostore/octostore/cmd/octostore/internal/offline"
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/auth"
@@ -26,7 +27,8 @@ func tokenCommand() *cobra.Command {
 		Long: "Create, list, rotate and revoke tokens.\n\n" +
 			"If --url, --profile, OCTOSTORE_URL or OCTOSTORE_PROFILE is set, the commands ask that\n" +
 			"server, with a token that has the scope admin. Otherwise they change the database\n" +
-			"(OCTOSTORE_DB) directly, while no server runs on it; the profile in use does not count.",
+			"(OCTOSTORE_DB), or the table in etcd (OCTOSTORE_STORE=etcd), directly, while no server\n" +
+			"serves it; the profile in use does not count.",
 		Args: cobra.NoArgs,
 	}
 	envFile := cmd.PersistentFlags().String("env-file", "", "read settings from `FILE` (default .env, if it exists)")
@@ -49,7 +51,7 @@ type tokenKeeper interface {
 }
 
 // withTokens runs f on the server that a flag or the environment names, or else on the
-// database, which is made if there is none and mayMake says so.
+// store, which is made if there is none and mayMake says so.
 func withTokens(cmd *cobra.Command, server *session.Server, envFile string, mayMake bool, f func(tokenKeeper) error) error {
 	if server.Named() {
 		c, err := server.NewClient()
@@ -63,22 +65,45 @@ func withTokens(cmd *cobra.Command, server *session.Server, envFile string, mayM
 	if err != nil {
 		return err
 	}
-	path := string(loaded.DB)
+	store, err := openOffline(cmd, loaded.Config, mayMake)
+	if err != nil {
+		return err
+	}
+	tokens, err := offline.Open(cmd.Context(), store)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(tokens), tokens.Close())
+}
+
+// openOffline opens the store of these settings, which no server serves.
+func openOffline(cmd *cobra.Command, cfg config.Config, mayMake bool) (offline.Store, error) {
+	if cfg.Store == config.Etcd {
+		return openTerm(cmd, cfg)
+	}
+	path := string(cfg.DB)
 	missing := needDatabase(path)
 	switch {
 	case missing == nil:
 		sayDatabase(cmd.ErrOrStderr(), path)
 	case !errors.Is(missing, errNoDatabase) || !mayMake:
-		return fmt.Errorf("%w, OCTOSTORE_URL where a server is%s", missing, howToMake(cmd))
+		return nil, fmt.Errorf("%w, OCTOSTORE_URL where a server is%s", missing, howToMake(cmd))
 	}
-	db, err := offline.Open(cmd.Context(), path)
-	if err != nil {
-		return err
-	}
-	if missing != nil {
+	store, err := offline.File(cmd.Context(), path)
+	if err == nil && missing != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "octostore: made the database %s\n", absolute(path))
 	}
-	return errors.Join(f(db), db.Close())
+	return store, err
+}
+
+// openTerm takes the term of the table in etcd. The table of a new cluster is made with that.
+func openTerm(cmd *cobra.Command, cfg config.Config) (offline.Store, error) {
+	c, err := preflight.EtcdConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "octostore: the table is below %s in etcd at %s\n", c.Prefix, cfg.EtcdEndpoints)
+	return offline.Etcd(cmd.Context(), c)
 }
 
 // howToMake names the flag of a command that may make a database.

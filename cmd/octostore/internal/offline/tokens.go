@@ -1,5 +1,5 @@
-// Package offline changes the tokens of a database while no server runs on it, and writes
-// the same audit records as a server.
+// Package offline changes the tokens of a table that no server serves, and writes the same
+// audit records as a server.
 package offline
 
 import (
@@ -12,48 +12,35 @@ import (
 	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/lock"
-	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
 )
 
-// Tokens are the tokens of a database that no server runs on.
+// Tokens are the tokens of a table that no server serves.
 type Tokens struct {
-	store   *sqlite.Store
+	store   Store
 	journal *journal.Journal
 	table   *table.Table // keeps the record, so that what is done offline is on it too
 	tokens  *auth.Tokens
 }
 
-// Open opens a database, and creates it if it does not exist. It fails while a server runs
-// on it.
-func Open(ctx context.Context, path string) (*Tokens, error) {
-	log := slog.New(slog.DiscardHandler)
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
-	if errors.Is(err, sqlite.ErrInUse) {
-		return nil, fmt.Errorf(
-			"%w; to ask the server that runs on it, set OCTOSTORE_URL to where it is and OCTOSTORE_TOKEN to an admin token",
-			err,
-		)
-	}
-	if err != nil {
-		return nil, err
-	}
+// Open opens the tokens in a store. Close closes the store, too, and so does an error.
+func Open(ctx context.Context, store Store) (_ *Tokens, err error) {
 	o := &Tokens{store: store, journal: journal.New(store)}
 	if o.table, err = table.Open(ctx, o.journal, table.Config{Full: store.Full, Published: o.journal.Publish}); err != nil {
 		_ = o.Close() // the first error is the one to return
 		return nil, fmt.Errorf("open the lock table: %w", err)
 	}
-	if o.tokens, err = auth.Open(ctx, auth.Config{Store: store, Recorder: o.table, Logger: log}); err != nil {
+	if o.tokens, err = auth.Open(ctx, auth.Config{Store: store, Recorder: o.table, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		_ = o.Close()
 		return nil, err // it says of what
 	}
 	return o, nil
 }
 
-// Close closes the database.
+// Close closes the store.
 func (o *Tokens) Close() error {
 	var all []error
 	if o.tokens != nil {

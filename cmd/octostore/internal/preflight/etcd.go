@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -109,4 +110,20 @@ func etcdCertificate(cfg config.Config) (*tls.Certificate, error) {
 		return nil, errors.New("OCTOSTORE_ETCD_CERT: the certificate expired on " + pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return &pair, nil
+}
+
+// NodeTLS returns how a node verifies the others where their URLs are https: by the authorities of the
+// system, and by the certificates in its own file, which nodes may share.
+func NodeTLS(cfg config.Config) *tls.Config {
+	if cfg.TLSCert == "" {
+		return nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if text, err := os.ReadFile(string(cfg.TLSCert)); err == nil { // which was read before
+		roots.AppendCertsFromPEM(text)
+	}
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 }

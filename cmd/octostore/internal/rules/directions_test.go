@@ -15,6 +15,7 @@ var directions = []struct{ pkg, imports string }{
 		"core/auth core/sleep"},
 	{"cmd/octostore/internal/bench/internal/*", "cmd/octostore/internal/bench/internal/usage"},
 	{"cmd/octostore/internal/child", ""},
+	{"cmd/octostore/internal/clustertool", "cmd/octostore/internal/text core/sleep transport/api"},
 	{"cmd/octostore/internal/compiler", "hooks"},
 	{"cmd/octostore/internal/config", "core/files core/lock core/timetext transport/login"},
 	{"cmd/octostore/internal/demo", "cmd/octostore/internal/child core/journal/record core/journal/verify core/sleep transport/api transport/client"},
@@ -34,7 +35,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/job", "core/boottime"},
 	{"cmd/octostore/internal/manpages", "cmd/octostore/internal/config cmd/octostore/internal/exitcode cmd/octostore/internal/version"},
 	{"cmd/octostore/internal/mcpserver", "transport/api transport/client"},
-	{"cmd/octostore/internal/offline", "core/auth core/journal core/lock core/store/sqlite core/table transport transport/api transport/client"},
+	{"cmd/octostore/internal/offline", "core/auth core/journal core/lock core/store/etcd core/store/sqlite core/table transport transport/api transport/client"},
 	{"cmd/octostore/internal/policybuilds", ""},
 	{"cmd/octostore/internal/policytool", "cmd/octostore/internal/policytool/fixture core core/journal/record core/lock core/pattern hooks hooks/abi"},
 	{"cmd/octostore/internal/policytool/fixture", "core core/files core/journal/record core/jsontext core/lock core/timetext hooks hooks/abi"},
@@ -48,6 +49,8 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/server", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/filelimit cmd/octostore/internal/filewatch cmd/octostore/internal/preflight cmd/octostore/internal/systemd cmd/octostore/internal/terminal cmd/octostore/internal/tracing cmd/octostore/internal/version " +
 		"core core/auth core/input core/journal core/journal/archive core/journal/record core/lock core/sleep core/store/etcd core/store/sqlite core/table hooks transport transport/api transport/forward transport/login transport/standby"},
 	{"cmd/octostore/internal/session", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/text core/files core/timetext transport/api transport/client"},
+	{"cmd/octostore/internal/storetool", "cmd/octostore/internal/config cmd/octostore/internal/exitcode cmd/octostore/internal/preflight cmd/octostore/internal/terminal cmd/octostore/internal/text " +
+		"core/auth core/journal/record core/journal/verify core/lock core/store/content core/store/etcd core/store/sqlite"},
 	{"cmd/octostore/internal/stories", ""},
 	{"cmd/octostore/internal/systemd", ""},
 	{"cmd/octostore/internal/terminal", ""},

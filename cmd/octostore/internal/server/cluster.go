@@ -62,6 +62,7 @@ type node struct {
 	cluster
 	name        string
 	log         *slog.Logger
+	failures    int                    // to open a term, in a row
 	digest      atomic.Pointer[string] // of the policies loaded here
 	differs     atomic.Bool            // from those of the node that serves
 	forwarder   *forward.Forwarder
@@ -146,11 +147,12 @@ func (s *server) joinCluster(ctx context.Context, open openCluster) error {
 		return err
 	}
 	n := &node{cluster: joined, name: string(s.cfg.Node), log: s.log}
+	between := preflight.NodeTLS(s.cfg)
 	n.forwarder = forward.New(forward.Config{
-		Key: joined.ForwardKey(), Target: n.forwardTo, Client: s.door.Client, Admitted: s.door.Admitted, Logger: s.log,
+		Key: joined.ForwardKey(), Target: n.forwardTo, TLS: between, Client: s.door.Client, Admitted: s.door.Admitted, Logger: s.log,
 	})
 	by := standby.New(standby.Config{
-		Forward: n.forwarder, Serving: n.serves, Await: s.awaitAPI, Client: &http.Client{}, Metrics: s.door.Metrics(),
+		Forward: n.forwarder, Serving: n.serves, Await: s.awaitAPI, Client: &http.Client{Transport: &http.Transport{TLSClientConfig: between, DisableKeepAlives: true}}, Metrics: s.door.Metrics(),
 	})
 	ready, metrics := listenersOf[s.cfg.ReadyOn], listenersOf[s.cfg.MetricsOn]
 	n.main = by.Listener(standby.Main, ready != transport.AdminOnly, metrics != transport.AdminOnly)

@@ -14,10 +14,10 @@ import (
 
 // describe returns a function that returns what the API cannot know of the server itself.
 func (s *server) describe(t *term, cfg config.Config) func() api.Server {
-	limits, settings := shownLimits(cfg), shownSettings(s.settings)
+	limits, settings, kept := shownLimits(cfg), shownSettings(s.settings), t.place(cfg)
 	return func() api.Server {
 		return api.Server{
-			StartedAt: s.started, ProcessID: os.Getpid(), Addresses: s.addresses(), Database: t.database(string(cfg.DB)),
+			StartedAt: s.started, ProcessID: os.Getpid(), Addresses: s.addresses(), Database: t.database(kept),
 			Certificate: s.shownCertificate(), Limits: slices.Clone(limits), Settings: settings,
 		}
 	}
@@ -33,9 +33,24 @@ func (s *server) addresses() []string {
 	return all
 }
 
+// place returns where the lock table is kept: a path, or a URL.
+func (t *term) place(cfg config.Config) string {
+	if t.claim == nil {
+		return string(cfg.DB)
+	}
+	if endpoints := cfg.EtcdEndpoints.List(); len(endpoints) > 0 {
+		_, host, _ := strings.Cut(endpoints[0], "://")
+		return "etcd://" + host + string(cfg.EtcdPrefix)
+	}
+	return "etcd"
+}
+
 func (t *term) database(path string) api.Database {
 	db := api.Database{Path: path, ReserveBytes: t.store.Reserve()}
 	db.Bytes, db.WALBytes = t.store.Sizes()
+	if t.claim != nil {
+		return db // its disk is not of this machine
+	}
 	if free, known := sqlite.FreeSpace(filepath.Dir(path)); known {
 		db.DiskFree = &free
 	}

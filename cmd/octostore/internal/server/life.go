@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/sleep"
 )
@@ -66,8 +67,9 @@ func (s *server) liveTerm(ctx context.Context) error {
 	case err != nil && ctx.Err() != nil:
 		return nil
 	case err != nil:
-		return fmt.Errorf("serve the lock table: %w", err)
+		return s.failOpening(ctx, fmt.Errorf("serve the lock table: %w", err))
 	}
+	s.node.failures = 0
 	err = t.wait(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -79,6 +81,20 @@ func (s *server) liveTerm(ctx context.Context) error {
 		return s.lose(t)
 	}
 	return err
+}
+
+// mostFailures is how often in a row a node may fail to open its term. Another node may succeed.
+const mostFailures = 5
+
+// failOpening returns the error if it ends the process: a mistake in the settings, or one failure of many.
+func (s *server) failOpening(ctx context.Context, err error) error {
+	s.node.failures++
+	if _, mistaken := errors.AsType[*preflight.ExposedError](err); mistaken || s.node.failures >= mostFailures {
+		return err
+	}
+	s.log.Error("the term could not be opened; another node may take it", "err", err)
+	_ = sleep.For(ctx, againTime) // no term begins after its end
+	return nil
 }
 
 // beginTerm opens and serves a term. If the term is lost meanwhile the error wraps errLost.

@@ -20,6 +20,7 @@ import (
 // common is what the nodes of a test have in common, in memory: a lock table, and who has the term.
 type common struct {
 	*memory.Store
+	opening chan struct{} // held until it is closed; nil: not held
 
 	mu      sync.Mutex
 	terms   int64
@@ -122,6 +123,13 @@ func (t *turn) Commit(ctx context.Context, b *lock.Batch) error {
 		return lock.ErrDeposed
 	}
 	return t.shelf.Commit(ctx, b)
+}
+
+func (t *turn) Load(ctx context.Context) (lock.Snapshot, error) {
+	if t.common.opening != nil {
+		<-t.common.opening
+	}
+	return t.shelf.Load(ctx)
 }
 
 func (t *turn) Term() int64           { return t.term }
@@ -232,18 +240,49 @@ func TestLifeGoesOnAtAnotherNodeWhenATermIsLost(t *testing.T) {
 	octotest.Expect(t, <-waiting, 503, `"moved"`)
 	octotest.WaitUntil(t, "node a forwards or serves again", func() bool { return a.serving() != first })
 	octotest.WaitUntil(t, "one node serves", func() bool { return a.serving() != nil || b.serving() != nil })
-	next := a
+	next, other := a, b
 	if b.serving() != nil {
-		next = b
+		next, other = b, a
 	}
 	got = next.call("POST", "/v1/locks/x/renew?lease_id="+lease)
 	octotest.Expect(t, got, 200, `"lease_id"`)
 	if again := fencingToken(t, got); again != token {
 		t.Errorf("the lease has token %d, was %d", again, token)
 	}
-	if got := next.call("POST", "/v1/locks/y/acquire"); fencingToken(t, got) <= token {
+	if got := other.call("POST", "/v1/locks/y/acquire"); fencingToken(t, got) <= token {
 		t.Errorf("the next token does not grow: %s", got.Body)
 	}
+}
+
+// While another node may have the term nothing is answered from memory, also before this one notices.
+func TestLifeAnswersNothingOfATermThatMayBeOver(t *testing.T) {
+	in := newCommon()
+	a, _ := startNode(t, in, "a")
+	serves(t, a)
+	octotest.Expect(t, a.call("GET", "/v1/locks/x"), 200, `"free"`)
+	in.mu.Lock()
+	in.owner.Term++ // nobody is told
+	in.mu.Unlock()
+	octotest.Expect(t, a.call("GET", "/v1/locks/x"), 503, `"moved"`)
+	in.newest().lose()
+	in.end(in.newest().term + 1)
+	octotest.WaitUntil(t, "the next term", func() bool { return a.call("GET", "/v1/locks/x").Status == 200 })
+}
+
+// A request that comes while this node opens its term is answered by it a moment later.
+func TestLifeHoldsRequestsWhileATermIsOpened(t *testing.T) {
+	in := newCommon()
+	opened := make(chan struct{})
+	in.opening = opened
+	a, _ := startNode(t, in, "a")
+	octotest.WaitUntil(t, "the term is taken", func() bool { o, _ := a.node.Owner(); return o.Node == "a" })
+	got := make(chan octotest.Answer, 1)
+	go func() { got <- a.call("POST", "/v1/locks/x/acquire") }()
+	octotest.WaitUntil(t, "the request is there", func() bool {
+		return strings.Contains(a.call("GET", "/metrics").Body, "octostore_http_connections 2\n")
+	})
+	close(opened)
+	octotest.Expect(t, <-got, 200, `"lease_id"`)
 }
 
 // A node that stops hands over: the next one serves at once, and the record says which nodes they are.

@@ -69,13 +69,13 @@ func (s *server) openTerm(ctx context.Context, store storage) (_ *term, err erro
 		)
 	}
 	// A full disk must not prevent the start: holders still need to release their locks.
-	if err := t.record(lock.Started); errors.Is(err, lock.ErrFull) {
+	if err := t.record(lock.Started); t.goesOn(err) {
 		s.log.Warn("the start is not recorded", "err", err)
 	} else if err != nil {
 		return nil, fmt.Errorf("record the start: %w", err)
 	}
 	if t.policies != nil {
-		if err := t.policies.begin(ctx, t); errors.Is(err, lock.ErrFull) {
+		if err := t.policies.begin(ctx, t); t.goesOn(err) {
 			s.log.Warn("which policies rule is not recorded", "err", err)
 		} else if err != nil {
 			return nil, fmt.Errorf("record the policies: %w", err)
@@ -84,6 +84,12 @@ func (s *server) openTerm(ctx context.Context, store storage) (_ *term, err erro
 	t.keeper = newKeeper(t, s.cfg, s.log)
 	t.api = newAPI(s, t, s.cfg, s.log)
 	return t, nil
+}
+
+// goesOn reports whether a term begins although something could not be recorded: the storage is full, or
+// it answers late and is shared, as while etcd elects a leader.
+func (t *term) goesOn(err error) bool {
+	return errors.Is(err, lock.ErrFull) || t.claim != nil && t.owns() && errors.Is(err, lock.ErrOutcomeUnknown)
 }
 
 // serve has requests answered by the term from now on.

@@ -21,7 +21,7 @@ func TestTokensPrunedByAServer(t *testing.T) {
 	dir := t.TempDir()
 	cfg.DB = config.Path(filepath.Join(dir, "o.db"))
 	cfg.TokenRetention = time.Second
-	db, err := offline.Open(t.Context(), string(cfg.DB))
+	db, err := offline.OpenFile(t.Context(), string(cfg.DB))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func readAll(t *testing.T, dir string) (all []byte) {
 func TestOfflineChangesAreRecorded(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.DB = config.Path(filepath.Join(t.TempDir(), "o.db"))
-	db, err := offline.Open(t.Context(), string(cfg.DB))
+	db, err := offline.OpenFile(t.Context(), string(cfg.DB))
 	if err != nil {
 		t.Fatal(err)
 	}

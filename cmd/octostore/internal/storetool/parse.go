@@ -1,0 +1,127 @@
+package storetool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
+	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
+	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/content"
+	"github.com/octostore/octostore/core/store/etcd"
+	"github.com/octostore/octostore/core/store/sqlite"
+)
+
+// Parse returns the store that a URL names: sqlite://PATH, or etcd://HOST:PORT,…/PREFIX/. What
+// the URL leaves out, and how to log in to etcd, the settings say.
+func Parse(url string, cfg config.Config) (Store, error) {
+	if path, is := strings.CutPrefix(url, "sqlite://"); is {
+		if path == "" {
+			path = string(cfg.DB)
+		}
+		return file(path), nil
+	}
+	if rest, is := strings.CutPrefix(url, "etcd://"); is {
+		c, err := EtcdAt(rest, cfg)
+		if err != nil {
+			return Store{}, err
+		}
+		return inEtcd(c), nil
+	}
+	return Store{}, exitcode.Usagef("%q names no store; want sqlite://PATH or etcd://HOST:PORT/PREFIX/", url)
+}
+
+// EtcdAt returns how to reach the etcd of a URL without its scheme, see [Parse].
+func EtcdAt(rest string, cfg config.Config) (etcd.Config, error) {
+	hosts, prefix, hasPrefix := strings.Cut(rest, "/")
+	if hosts != "" {
+		scheme := "http://"
+		if cfg.EtcdEndpoints.TLS() {
+			scheme = "https://"
+		}
+		all := scheme + strings.ReplaceAll(hosts, ",", ","+scheme)
+		if err := cfg.EtcdEndpoints.UnmarshalText([]byte(all)); err != nil {
+			return etcd.Config{}, exitcode.Usagef("etcd://%s %v", rest, err)
+		}
+	}
+	if hasPrefix && prefix != "" {
+		if err := cfg.EtcdPrefix.UnmarshalText([]byte("/" + strings.Trim(prefix, "/") + "/")); err != nil {
+			return etcd.Config{}, exitcode.Usagef("etcd://%s: the prefix %v", rest, err)
+		}
+	}
+	if cfg.EtcdEndpoints == "" {
+		return etcd.Config{}, exitcode.Usagef("etcd:// needs the host and port of etcd, or OCTOSTORE_STORE=etcd with its settings")
+	}
+	return preflight.EtcdConfig(cfg)
+}
+
+func file(path string) Store {
+	return Store{
+		Name: "sqlite://" + path,
+		Read: func(ctx context.Context, begin func(content.Table) (func(lock.Segment) error, error)) error {
+			err := sqlite.Read(ctx, path, begin)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				return exitcode.As(exitcode.Missing, err)
+			case errors.Is(err, sqlite.ErrInUse):
+				return fmt.Errorf("%w; stop it first", err)
+			}
+			return err
+		},
+		Write: func(ctx context.Context, t content.Table) (content.Writer, error) {
+			w, err := sqlite.NewImport(ctx, path, t)
+			if err != nil {
+				return nil, notNew(err)
+			}
+			return w, nil
+		},
+	}
+}
+
+func inEtcd(cfg etcd.Config) Store {
+	name := "etcd://" + strings.Join(hosts(cfg.Endpoints), ",") + cfg.Prefix
+	return Store{
+		Name: name,
+		Read: func(ctx context.Context, begin func(content.Table) (func(lock.Segment) error, error)) error {
+			err := etcd.Read(ctx, cfg, begin)
+			switch {
+			case errors.Is(err, etcd.ErrEmpty):
+				return exitcode.As(exitcode.Missing, err)
+			case errors.Is(err, etcd.ErrServed):
+				return fmt.Errorf("%w; stop all nodes first", err)
+			}
+			return err
+		},
+		Write: func(ctx context.Context, t content.Table) (content.Writer, error) {
+			w, err := etcd.NewImport(ctx, cfg, t)
+			if err != nil {
+				return nil, notNew(err)
+			}
+			return w, nil
+		},
+	}
+}
+
+// notNew says what to do about a target that is not new.
+func notNew(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w; a copy never replaces a database: name another file", err)
+	case errors.Is(err, etcd.ErrNotEmpty):
+		return fmt.Errorf("%w; stop all nodes and name another prefix, or delete what is there with etcdctl del --prefix, if it may be lost", err)
+	}
+	return err
+}
+
+func hosts(endpoints []string) []string {
+	var all []string
+	for _, e := range endpoints {
+		_, host, _ := strings.Cut(e, "://")
+		all = append(all, host)
+	}
+	return all
+}
