@@ -37,6 +37,48 @@ var termMutants = []mutant{
 		breaks: "the end of a term waits for a commit that may hang",
 		tests:  inTable,
 	},
+	{
+		name: "term-answers-from-memory", file: "transport/answer.go",
+		old:    "	case x.api.service.Owns() || x.route.timeless",
+		new:    "	case true || x.route.timeless",
+		breaks: "what is read in memory is answered although another node may have changed it",
+		tests:  []string{"-run=Moved ./transport"},
+	},
+	{
+		name: "term-change-answered-as-moved", file: "transport/answer.go",
+		old:    "	return lock.ErrOutcomeUnknown\n}\n\n// reply",
+		new:    "	return lock.ErrDeposed\n}\n\n// reply",
+		breaks: "a change is durable, and its client is told that nothing was done",
+		tests:  []string{"-run=Moved ./transport"},
+	},
+	{
+		name: "term-streams-on", file: "transport/answer.go",
+		old:    "func (x *exchange) Write(b []byte) (int, error) {\n	if err := x.stands(http.StatusOK); err != nil {",
+		new:    "func (x *exchange) Write(b []byte) (int, error) {\n	if err := x.stands(http.StatusOK); err != nil && false {",
+		breaks: "a stream goes on to show a lock table that another node may have changed",
+		tests:  []string{"-run=Moved ./transport"},
+	},
+	{
+		name: "term-over-restarts-the-node", file: "transport/pages.go",
+		old:    "	return err != nil && (a.cluster == nil || !errors.Is(err, lock.ErrDeposed))",
+		new:    "	return err != nil && (a.cluster == nil || !errors.Is(err, lock.ErrDeposed) || true)",
+		breaks: "the liveness probe has a node restarted that has only lost its term",
+		tests:  []string{"-run=Moved ./transport"},
+	},
+	{
+		name: "hand-over-off-the-record", file: "transport/cluster.go",
+		old:    "	if err != nil {\n		return err\n	}\n	defer a.cluster.HandOver()",
+		new:    "	_ = err\n	defer a.cluster.HandOver()",
+		breaks: "the lock table is handed over although that could not be recorded",
+		tests:  []string{"-run=Cluster ./transport"},
+	},
+	{
+		name: "release-gives-up-before-the-take", file: "transport/client/lease.go",
+		old:    "			ctx = longest\n",
+		new:    "			_ = longest\n",
+		breaks: "a release that meets the loss of a server gives up before another one serves",
+		tests:  []string{"-run=Moved ./transport/client"},
+	},
 }
 
 // etcdMutants break what a store in etcd says of its writes.
