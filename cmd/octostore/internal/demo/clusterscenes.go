@@ -102,7 +102,7 @@ func (c *cluster) killServing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.say("     Node %s serves now. D was told that the lock table moved, and waits again.", taken.name)
+	c.say("     Node %s serves now. D was answered 503, and waits again.", taken.name)
 	if err := errors.Join(c.untilQueued(ctx, others[0]), c.release(ctx, held.Grant)); err != nil {
 		return err
 	}
