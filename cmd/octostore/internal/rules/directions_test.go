@@ -8,7 +8,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore", "..."},
 	{"cmd/mutants", ""},
 	{"cmd/octostore/internal/audittool", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/terminal cmd/octostore/internal/text " +
-		"core/files core/journal/archive core/journal/record core/journal/verify core/lock core/sleep core/store/sqlite transport/api transport/client"},
+		"core/files core/journal/archive core/journal/record core/journal/verify core/lock core/sleep core/store/content transport/api transport/client"},
 	{"cmd/octostore/internal/backuptool", "cmd/octostore/internal/exitcode cmd/octostore/internal/terminal cmd/octostore/internal/text " +
 		"core/files core/journal/record core/journal/verify core/lock core/sleep core/store/sqlite transport/client"},
 	{"cmd/octostore/internal/bench", "cmd/octostore/internal/bench/internal/* cmd/octostore/internal/child " +
