@@ -186,11 +186,12 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check the database, the settings and the machine for problems",
-		Long: "Check the database, the settings and the machine for problems, with the settings that a\n" +
-			"server started here would have, and print one line for each check. The checks include\n" +
-			"every reason for which octostore serve refuses to start. The exit code is 1 if a check\n" +
-			"fails. Nothing is changed. A server may be running; then the structure and the audit\n" +
-			"log of a large database are not checked, but those of a backup can be.",
+		Long: "Check the database, or etcd and the table in it, the settings and the machine for\n" +
+			"problems, with the settings that a server started here would have, and print one line for\n" +
+			"each check. The checks include every reason for which octostore serve refuses to start.\n" +
+			"The exit code is 1 if a check fails. Nothing is changed. A server may be running; then the\n" +
+			"structure and the audit log of a large database are not checked, but those of a backup can\n" +
+			"be.",
 		Args: cobra.NoArgs,
 	}
 	envFile := envFileFlag(cmd)
