@@ -36,6 +36,7 @@ func mutants() []mutant {
 		clientMutants,
 		runMutants,
 		termMutants,
+		ownerMutants,
 		etcdMutants,
 		watchdogMutants,
 		proxyMutants,
