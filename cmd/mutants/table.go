@@ -35,6 +35,7 @@ func mutants() []mutant {
 		clientMutants,
 		runMutants,
 		termMutants,
+		lifeMutants,
 		watchdogMutants,
 		proxyMutants,
 		deployMutants,
