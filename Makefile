@@ -21,11 +21,22 @@ need-cc:
 # A line "##@ Title" begins a group of targets, a comment behind a target describes it.
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^##@ / { printf "%s%s\n", sep, substr($$0, 5); sep = "\n" } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^##@ / { printf "%s%s\n", sep, substr($$0, 5); sep = "\n" } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: build ## Show two jobs that wait for the same lock, on this machine
 	bin/octostore demo
+
+# ETCDS=3 starts three members of etcd, DEMO=--once ends after the story.
+ETCDS := 1
+.PHONY: demo-cluster
+demo-cluster: build bin/etcd ## Show three nodes over etcd, of which the serving one is killed; ETCDS=3 starts three etcd
+	bin/octostore demo cluster --etcd bin/etcd --etcds $(ETCDS) $(DEMO)
+
+# It takes a minute or two, once. make bench-peers builds it, too.
+bin/etcd:
+	@echo "build etcd, of .ci/peers/go.mod"
+	@CGO_ENABLED=0 $(GO) build -modfile=.ci/peers/go.mod -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
 
 # The tests of .ci/long-tests take long, wait for minutes or need other languages.
 LONG = $(shell awk -F : '/^Test/ { printf "%s%s", sep, $$1; sep = "|" }' .ci/long-tests)
@@ -140,7 +151,7 @@ simulate: ## Simulate SEEDS (10000) runs of the table on failing stores with mis
 	$(GO) test -count=1 -v -timeout 60m -run 'Simulation$$' ./core/table -simulate.seeds $(SEEDS)
 
 .PHONY: torture
-torture: ## Run the long tests of docs/guarantees.md, or one: STAGE=seeds cuts faults kills litestream cross dist …
+torture: ## Run the long tests of docs/guarantees.md, or one: STAGE=seeds cuts faults kills cluster litestream cross dist …
 	.ci/torture $(STAGE)
 
 .PHONY: spectest

@@ -3,6 +3,8 @@ package transport
 import (
 	"cmp"
 	"crypto/rand"
+	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/param"
@@ -25,7 +28,13 @@ import (
 func (x *exchange) admit() error {
 	l, path := x.api.limits, x.r.URL.Path
 	x.closeAfterChunks()
-	if x.conn != nil && x.conn.OverLimit {
+	if x.through != nil {
+		x.api.door.connections[x.listener].Exempt(x.conn)
+		if x.through.refusal != nil {
+			return x.through.refusal
+		}
+	}
+	if x.conn != nil && x.conn.OverLimit && x.through == nil {
 		x.Header()["Connection"] = wire.Close
 		if !isSpared(x.r) && !isProbe(path) {
 			return l.Refuse(
@@ -45,6 +54,43 @@ func (x *exchange) admit() error {
 		return l.Asset(x.r.RemoteAddr, x.started)
 	}
 	return l.Address(x.r.RemoteAddr, x.started)
+}
+
+// byNode is what an exchange has if another node has forwarded its request.
+type byNode struct {
+	refusal error         // why the request is not for this node; nil: it is
+	grant   forward.Grant // that is about to be delivered
+}
+
+// receive finds out whether another node has forwarded the request, which then knows the client.
+func (x *exchange) receive() {
+	from, err := x.api.forwarded.Receive(x.r, x.started)
+	if from == forward.Client {
+		return
+	}
+	x.through = &byNode{refusal: err}
+	if skew, is := errors.AsType[*forward.SkewError](err); is {
+		x.api.sparse.Log(slog.LevelWarn, "clocks of nodes", "refused a request that another node has forwarded", slog.Any("err", skew))
+	}
+}
+
+// hears answers what another node says about a grant, and reports whether the request was that. A client
+// cannot send such a request.
+func (a *API) hears(w http.ResponseWriter, r *http.Request, on listener) bool {
+	if !forward.MayBeWord(r) {
+		return false
+	}
+	from, err := a.forwarded.Receive(r, time.Now())
+	switch {
+	case from != forward.Word:
+		return false
+	case err != nil:
+		Moved(w, r)
+	default:
+		a.door.connections[on].Exempt(conn.Of(r))
+		a.forwarded.ServeHTTP(w, r)
+	}
+	return true
 }
 
 // withoutCredentials reports whether the request has no Authorization header.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/internal/wire"
 )
 
@@ -46,6 +47,9 @@ func (x *exchange) deliver(contentType []string, now time.Time) error {
 	if err := x.stands(http.StatusOK); err != nil {
 		return err
 	}
+	if x.through != nil {
+		return x.deliverThrough(contentType, now)
+	}
 	if x.write(http.StatusOK, contentType, now) != nil {
 		return lock.ErrGone
 	}
@@ -56,7 +60,37 @@ func (x *exchange) deliver(contentType []string, now time.Time) error {
 	return nil
 }
 
+// deliverThrough is deliver for an answer that goes through another node, which can fail to deliver it
+// although it has received it. So the head goes first, and names the grant, and the rest when that node has
+// asked for it. After that the grant is undone only if the node says so.
+func (x *exchange) deliverThrough(contentType []string, now time.Time) error {
+	ask := x.api.forwarded.Ask(x.through.grant)
+	defer ask.Drop() // no-op if it may be delivered
+	x.Header()[forward.AskHeader] = []string{ask.ID()}
+	x.writeHead(http.StatusOK, contentType, now)
+	if http.NewResponseController(x.w).Flush() != nil {
+		return lock.ErrGone
+	}
+	before := x.ctx
+	release := x.endEarly(0)
+	err := ask.Await(x.ctx)
+	release()
+	x.ctx = before
+	if err != nil {
+		return err
+	}
+	x.armWrite()
+	_, _ = x.w.Write(x.buf) // the other node notices its loss
+	return nil
+}
+
 func (x *exchange) write(status int, contentType []string, now time.Time) error {
+	x.writeHead(status, contentType, now)
+	_, err := x.w.Write(x.buf)
+	return err
+}
+
+func (x *exchange) writeHead(status int, contentType []string, now time.Time) {
 	h := x.Header()
 	h["Content-Type"] = contentType
 	x.length[0] = strconv.Itoa(len(x.buf))
@@ -66,8 +100,6 @@ func (x *exchange) write(status int, contentType []string, now time.Time) error 
 	}
 	x.armWriteAt(now)
 	x.WriteHeader(status)
-	_, err := x.w.Write(x.buf)
-	return err
 }
 
 // armWrite bounds the time the answer may take to be written, after the time net/http may wait

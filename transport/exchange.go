@@ -30,6 +30,8 @@ type exchange struct {
 	w   http.ResponseWriter
 	caller
 	conn *conn.Conn // nil in tests without a connection
+	// through is set if another node has forwarded the request.
+	through *byNode
 	// hasBody: the request has one. multiplexed: other requests share the connection.
 	hasBody, multiplexed bool
 	route                *route
@@ -76,7 +78,10 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x.takeWorkspace()
 	x.conn, x.route, x.code = conn.Of(r), a.unrouted, metrics.OK
 	x.id = a.ids.idOf(r)
-	if a.door.proxies != nil {
+	if a.forwarded != nil {
+		x.receive()
+	}
+	if a.door.proxies != nil && x.through == nil {
 		r.RemoteAddr = a.door.Client(r) // limits, audit log and policies see the client
 	}
 	x.hasBody, x.multiplexed = r.Body != nil && r.Body != http.NoBody, r.ProtoMajor != 1

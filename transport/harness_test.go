@@ -24,6 +24,7 @@ import (
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/core/table"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/forward"
 	"go.uber.org/goleak"
 )
 
@@ -65,6 +66,7 @@ type setup struct {
 	public             *url.URL
 	backups            Backups
 	server             func() api.Server
+	forwarded          *forward.Receiver
 	cluster            Cluster
 }
 
@@ -103,7 +105,7 @@ func newServer(t testing.TB, with setup) *server {
 		Service: core.New(table, with.core), Journal: log, Tokens: tokens, Version: "test", Sizes: with.sizes, Policies: with.policies, Backups: with.backups, Server: with.server, Cluster: with.cluster,
 		MaxWatches: with.watches, MaxExports: with.exports,
 		Proxies: with.proxies, Tracer: with.tracer,
-		Public: with.public,
+		Public: with.public, Forwarded: with.forwarded,
 		Limits: with.limits, MetricsOn: with.metricsOn, ReadyOn: with.readyOn,
 	}
 	if with.log != nil {

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/core"
+	"github.com/octostore/octostore/core/auth"
 	"github.com/octostore/octostore/core/input"
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/table"
+	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/internal/wire"
@@ -293,9 +295,30 @@ func (x *exchange) deliverGrant(grant table.Grant, wait time.Duration, text bool
 	}
 	answer := wire.Grant{Grant: grant, Wait: wait, Text: text}
 	x.buf = answer.Append(x.buf[:0], times)
+	if x.through != nil {
+		x.through.grant = x.api.throughNode(grant, x.principal)
+	}
 	err := x.deliver(answer.Head().ContentType, times.Now)
 	undo = err != nil
 	return err
+}
+
+// throughNode returns what another node has to ask for before it delivers the grant.
+func (a *API) throughNode(g table.Grant, to auth.Principal) forward.Grant {
+	return forward.Grant{
+		Token: g.Lease.Token,
+		May: func() error {
+			now := time.Now()
+			switch {
+			case !a.service.Owns():
+				return lock.ErrOutcomeUnknown
+			case !lasts(g.Lease, now):
+				return lock.ErrTooLate
+			}
+			return to.Err(now)
+		},
+		Undo: func() { a.service.Undo(g) },
+	}
 }
 
 // lasts reports whether the lease has at least a millisecond left, the least an

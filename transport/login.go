@@ -5,7 +5,9 @@ import (
 	"net/http"
 
 	"github.com/octostore/octostore/core/input"
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/internal/wire"
@@ -88,6 +90,18 @@ func (a *API) gitHubLimit(c *caller) func() error {
 // deliverToken writes the answer that shows a token, and revokes the token if the answer could
 // not be delivered.
 func (x *exchange) deliverToken(github *login.GitHub, t login.Token, contentType []string) error {
+	if x.through != nil {
+		origin, service := x.origin(), x.api.service
+		x.through.grant = forward.Grant{
+			May: func() error {
+				if !service.Owns() {
+					return lock.ErrOutcomeUnknown
+				}
+				return nil
+			},
+			Undo: func() { github.Undo(context.Background(), origin, t) },
+		}
+	}
 	err := x.deliver(contentType, x.times().Now)
 	clear(x.buf) // the buffer is kept for other requests
 	if err != nil {

@@ -37,6 +37,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/sparselog"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/internal/activity"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/live"
@@ -87,6 +88,8 @@ type Config struct {
 	Limits             Limits
 	Proxies            Proxies
 	Tracer             Tracer // nil: requests are not traced
+	// Forwarded receives the requests that other nodes forward to this one; nil: there are none.
+	Forwarded *forward.Receiver
 	// Ends says that the API ends before its door: its requests are counted, see [API.InFlight].
 	Ends bool
 }
@@ -159,9 +162,10 @@ type API struct {
 	backing          limit.Streams // backups under way
 	streams          *wire.StreamPool
 	recorder         *activity.Recorder
-	hub              live.Hub      // of live streams, which count as watches
-	brief            atomic.Int32  // requests in waitBriefly
-	inFlight         *atomic.Int64 // nil: not counted
+	hub              live.Hub          // of live streams, which count as watches
+	brief            atomic.Int32      // requests in waitBriefly
+	inFlight         *atomic.Int64     // nil: not counted
+	forwarded        *forward.Receiver // nil: no node forwards requests
 }
 
 // New returns the API of a service. The caller closes what is in the configuration, after
@@ -203,6 +207,7 @@ func New(cfg Config) *API {
 		a.door.Open(a, a.AdminHandler())
 	}
 	a.sparse = a.door.sparse
+	a.forwarded = cfg.Forwarded
 	if cfg.Ends {
 		a.inFlight = new(atomic.Int64)
 	}
@@ -278,6 +283,9 @@ const (
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, mainListener) }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
+	if a.forwarded != nil && a.hears(w, r, on) {
+		return
+	}
 	x := a.begin(w, r)
 	x.listener = on
 	parked := false

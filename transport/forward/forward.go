@@ -33,6 +33,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/sparselog"
+	"github.com/octostore/octostore/transport/internal/conn"
 )
 
 const (
@@ -91,6 +92,8 @@ type Forwarder struct {
 	proxy  *httputil.ReverseProxy
 	main   *http.Transport // for requests of clients
 	words  *http.Client    // for words about grants: they do not wait behind requests
+
+	hangups conn.Hangups // of clients that have sent more behind their request
 
 	forwarded, inFlight, moved, unknown, undone atomic.Int64
 
@@ -155,6 +158,7 @@ func (f *Forwarder) Close() error {
 	}
 	f.mu.Unlock()
 	f.ended.Wait()
+	f.hangups.Close()
 	f.main.CloseIdleConnections()
 	f.words.CloseIdleConnections()
 	f.sparse.Close()

@@ -36,14 +36,14 @@ func (p *passage) askFor(id string) error {
 	if p.hasLeft() {
 		return errLeft // the connection to the serving node is closed: the grant is undone
 	}
-	agreed, err := p.f.say(context.WithoutCancel(p.in.Context()), p.to, wordDeliver, id)
+	err := p.f.say(context.WithoutCancel(p.in.Context()), p.to, wordDeliver, id)
 	switch {
+	case errors.Is(err, lock.ErrTooLate):
+		return err
 	case err != nil: // it may have agreed
 		p.f.undo(p.to, id)
-		p.f.log("no answer", "the serving node did not say whether a grant may be delivered", err)
+		p.f.log("not agreed", "the serving node did not agree that a grant may be delivered", err)
 		return lock.ErrOutcomeUnknown
-	case !agreed:
-		return lock.ErrTooLate // and the serving node has undone it
 	case p.hasLeft():
 		p.f.undo(p.to, id)
 		return errLeft
@@ -54,11 +54,7 @@ func (p *passage) askFor(id string) error {
 
 // hasLeft reports whether the client has closed its connection.
 func (p *passage) hasLeft() bool {
-	if p.in.Context().Err() != nil {
-		return true
-	}
-	own := conn.Of(p.in)
-	return own != nil && p.in.ProtoMajor == 1 && conn.HasHungUp(own.TCP())
+	return p.left.Load() || p.in.Context().Err() != nil || conn.HasHungUp(p.own)
 }
 
 // settle undoes a grant that might be delivered, unless the whole answer has left the process.
@@ -82,7 +78,7 @@ func (f *Forwarder) undo(to *crossing, id string) {
 		ctx, end := context.WithTimeout(to.ctx, undoFor) // the next term does not know of it
 		defer end()
 		for {
-			_, err := f.say(ctx, to, wordUndo, id)
+			err := f.say(ctx, to, wordUndo, id)
 			if err == nil {
 				return
 			}
@@ -100,24 +96,24 @@ func (f *Forwarder) log(kind, text string, err error) {
 	f.sparse.Log(slog.LevelWarn, kind, text, slog.Any("err", err))
 }
 
-// say tells the serving node something about a grant, and returns whether it agrees.
-func (f *Forwarder) say(ctx context.Context, to *crossing, word, id string) (agreed bool, err error) {
+// say tells the serving node something about a grant, and returns nil if it agrees.
+func (f *Forwarder) say(ctx context.Context, to *crossing, word, id string) error {
 	at := url.URL{Scheme: to.URL.Scheme, Host: to.URL.Host, Path: wordPath + word, RawQuery: url.Values{"ask": {id}}.Encode()}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), http.NoBody)
 	if err != nil {
-		return false, err
+		return err
 	}
 	r.Header[Header] = []string{claim{kind: kindWord, term: to.Term, at: time.Now()}.sign(f.cfg.Key, r.Method, r.URL.RequestURI())}
 	answer, err := f.words.Do(r)
 	if err != nil {
-		return false, err
+		return err
 	}
 	_ = answer.Body.Close() // it is empty
 	switch answer.StatusCode {
 	case http.StatusNoContent:
-		return true, nil
+		return nil
 	case http.StatusConflict:
-		return false, nil
+		return lock.ErrTooLate
 	}
-	return false, fmt.Errorf("the serving node answers %s", answer.Status)
+	return fmt.Errorf("the serving node answers %s", answer.Status)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/http/httputil"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/param"
 	"github.com/octostore/octostore/transport/internal/wire"
 	"github.com/octostore/octostore/transport/problem"
@@ -35,7 +37,9 @@ type passage struct {
 	to   *crossing
 	in   *http.Request // of the client
 	out  *answer       // to the client
+	own  *net.TCPConn  // of the client; nil: other requests share it, or there is none
 	sent atomic.Bool   // bytes may have been sent on
+	left atomic.Bool   // the client was seen to leave
 	ask  string        // names a grant that may be delivered; empty: there is none
 }
 
@@ -49,6 +53,12 @@ func (f *Forwarder) pass(w http.ResponseWriter, r *http.Request, to *crossing) {
 	ctx, end := context.WithCancelCause(context.WithValue(r.Context(), passageKey{}, p))
 	defer end(nil)
 	defer context.AfterFunc(to.ctx, func() { end(errMoved) })()
+	if of := conn.Of(r); of != nil && r.ProtoMajor == 1 {
+		p.own = of.TCP()
+	}
+	if p.own != nil {
+		defer f.hangups.Watch(p.own, func() { p.left.Store(true); end(errLeft) }, conn.WatchDelay)()
+	}
 	defer time.AfterFunc(admittedAfter, func() { f.cfg.Admitted(r) }).Stop()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { p.sent.Store(true) }})
 	whole := false
@@ -91,7 +101,7 @@ func (f *Forwarder) answered(r *http.Response) error {
 // failed answers a request that got no answer.
 func (f *Forwarder) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	p := passageOf(r)
-	if p.in.Context().Err() != nil || errors.Is(err, lock.ErrGone) {
+	if errors.Is(err, lock.ErrGone) || p.hasLeft() {
 		panic(http.ErrAbortHandler) // the client has left
 	}
 	f.refuse(p.out, p.in, p.cause(err))

@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -71,28 +72,38 @@ func (v *Receiver) Receive(r *http.Request, now time.Time) (Sender, error) {
 	return Node, c.check(v.term, now)
 }
 
-// ServeHTTP answers what a node says about a grant: 204 yes, 409 no. The caller has received the request
-// as a [Word], without an error.
+// MayBeWord reports whether a request has the path of a [Word].
+func MayBeWord(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, wordPath) }
+
+// ServeHTTP answers what a node says about a grant: 204 yes, 409 too late, 410 no. The caller has received the
+// request as a [Word], without an error.
 func (v *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	status := http.StatusConflict
-	if v.hear(strings.TrimPrefix(r.URL.Path, wordPath), r.URL.Query().Get("ask")) {
-		status = http.StatusNoContent
+	err := v.hear(strings.TrimPrefix(r.URL.Path, wordPath), r.URL.Query().Get("ask"))
+	switch {
+	case err == nil:
+		w.WriteHeader(http.StatusNoContent)
+	case errors.Is(err, lock.ErrTooLate):
+		w.WriteHeader(http.StatusConflict)
+	default:
+		w.WriteHeader(http.StatusGone)
 	}
-	w.WriteHeader(status)
 }
 
-func (v *Receiver) hear(word, id string) bool {
+// errNoAsk answers a word about a grant that is undone, or that was asked for before.
+var errNoAsk = errors.New("there is no such grant")
+
+func (v *Receiver) hear(word, id string) error {
 	a := v.find(id)
 	switch {
-	case a == nil:
-		return false
-	case word == wordDeliver:
-		return a.allow()
-	case word == wordUndo:
+	case word == wordUndo && a != nil:
 		a.takeBack()
-		return true
+		return nil
+	case word == wordUndo: // it was undone
+		return nil
+	case word == wordDeliver && a != nil:
+		return a.allow()
 	}
-	return false
+	return errNoAsk
 }
 
 func (v *Receiver) find(id string) *Ask {
@@ -160,6 +171,9 @@ const (
 	over // refused or undone
 )
 
+// Drop ends an ask whose answer could not be sent to the forwarding node. The caller undoes the grant.
+func (a *Ask) Drop() { a.refuse(lock.ErrGone) }
+
 // ID names the ask: the fencing token, and text that cannot be guessed.
 func (a *Ask) ID() string { return a.id }
 
@@ -185,20 +199,20 @@ func (a *Ask) Await(ctx context.Context) error {
 	return nil
 }
 
-// allow decides that the grant may be delivered, if it may.
-func (a *Ask) allow() bool {
+// allow decides that the grant may be delivered, or returns why it may not.
+func (a *Ask) allow() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.state != pending {
-		return false // a second word is a copy of the first
+		return errNoAsk // a second word is a copy of the first
 	}
 	if err := a.grant.May(); err != nil {
 		a.end(err)
-		return false
+		return err
 	}
 	a.state = allowed
 	close(a.said)
-	return true
+	return nil
 }
 
 // refuse ends an ask that is not decided.

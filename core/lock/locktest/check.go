@@ -101,8 +101,8 @@ type attempt struct {
 }
 
 // checkAttempts looks for attempts with more leases than they may have: one, and with
-// a key one more for each restart meanwhile, since a key whose lease is over is
-// forgotten then.
+// a key one more for each restart meanwhile, and any number in an outage, since a key
+// whose lease is over is forgotten then.
 func (h *History) checkAttempts() error {
 	for name, a := range h.attempts() {
 		for i, token := range slices.Sorted(maps.Keys(a.shown)) {
@@ -110,6 +110,11 @@ func (h *History) checkAttempts() error {
 			for _, at := range h.restarts {
 				if a.keyed && a.asked <= at && at <= a.shown[token] {
 					most++
+				}
+			}
+			for _, o := range h.outages {
+				if a.keyed && a.asked <= o.to && o.from <= a.shown[token] {
+					most = i + 1 // forgotten any number of times
 				}
 			}
 			if i >= most {

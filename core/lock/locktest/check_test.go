@@ -189,6 +189,16 @@ func TestOutageMakesLeasesLast(t *testing.T) {
 	}
 }
 
+func TestOutageForgetsKeys(t *testing.T) {
+	for from, fine := range map[int]bool{5: false, 11: true, 14: false} {
+		h := historyOf(keyed(grant(10, "a", 5)), op(11, Release, Done, 5), keyed(grant(13, "a", 6)))
+		h.outages = []outage{{time.Duration(from) * time.Second, time.Duration(from+1) * time.Second}}
+		if err := h.Check(time.Minute); (err == nil) != fine {
+			t.Errorf("two leases for one key, an outage from %d: %v", from, err)
+		}
+	}
+}
+
 func TestOutageIsOpenUntilItIsOver(t *testing.T) {
 	h := NewHistory()
 	over := h.Outage()

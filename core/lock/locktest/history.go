@@ -104,9 +104,8 @@ func (h *History) Restarted() {
 }
 
 // Outage notes that the service is about to be disturbed for a while, and returns a function
-// that notes the end. A lease that is there meanwhile may end late, as over a restart.
-// [History.Restarted] is still to be called for each time the service forgets which attempts
-// have ended.
+// that notes the end. A lease that is there meanwhile may end late, as over a restart, and the
+// service may forget which attempts have ended.
 func (h *History) Outage() (over func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

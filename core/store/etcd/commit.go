@@ -145,7 +145,7 @@ func (r *records) apply(ctx context.Context, c *commit) (rev int64, err error) {
 	c.since = r.clock()
 	var p pauses
 	for {
-		answer, err := r.try(ctx, c.op, graceTime)
+		answer, err := r.try(ctx, c.op, p.answer(), graceTime)
 		switch f := fateOf(err); {
 		case f == answered && answer.Txn().Succeeded:
 			return answer.Txn().Header.Revision, nil
@@ -190,7 +190,7 @@ func (r *records) decide(c *commit, answer *clientv3.TxnResponse) (rev int64, er
 // resolveFull finds out whether etcd has applied a batch although it said that it has no
 // space. Not known: an earlier copy may still come.
 func (r *records) resolveFull(ctx context.Context, c *commit) (rev int64, known bool, err error) {
-	answer, err := r.try(ctx, clientv3.OpTxn(nil, r.look(c), nil), graceTime)
+	answer, err := r.try(ctx, clientv3.OpTxn(nil, r.look(c), nil), answerTime, graceTime)
 	if err != nil {
 		return 0, false, err
 	}

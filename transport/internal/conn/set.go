@@ -52,6 +52,7 @@ type Conn struct {
 	opened    time.Time
 	OverLimit bool // it was opened above Max
 	admitted  atomic.Bool
+	exempt    atomic.Bool // see Exempt
 
 	// Guarded by the mutex of the Set; nil unless the connection is pending.
 	inPending, inNetwork *lists.Element
@@ -228,6 +229,19 @@ func (c *Set) Admit(one *Conn) {
 	defer c.mu.Unlock()
 	one.admitted.Store(true)
 	c.removePending(one)
+}
+
+// Exempt records that a connection is one of another node's, by which many clients come: it is not evicted
+// and does not count.
+func (c *Set) Exempt(one *Conn) {
+	if one == nil || one.exempt.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one.exempt.Store(true)
+	one.admitted.Store(true)
+	c.remove(one)
 }
 
 // Changed is for ConnState of [http.Server].

@@ -1,5 +1,5 @@
-// Package child runs an OctoStore server in a process of its own, for load tests,
-// demonstrations and kills.
+// Package child runs an OctoStore server, or a program that one needs, in a process of its own, for
+// load tests, demonstrations and kills.
 package child
 
 import (
@@ -24,7 +24,7 @@ const (
 
 // Process is a running server. One goroutine at a time may call its methods.
 type Process struct {
-	Addr string // host:port where it listens
+	Addr string // host:port where it listens; empty: it is no OctoStore
 	PID  int
 
 	cmd    *exec.Cmd
@@ -53,6 +53,24 @@ func Open() []string {
 // this process. The process gets SIGTERM when it is stopped or ctx ends, and SIGKILL 15
 // seconds later. If it ends before it listens, the error ends with its last log lines.
 func Start(ctx context.Context, argv, env []string) (*Process, error) {
+	var addr string
+	p, err := StartOther(ctx, argv, env, func(line string) bool {
+		var record struct{ Msg, Addr string }
+		if json.Unmarshal([]byte(line), &record) != nil || record.Msg != "listening" {
+			return false
+		}
+		addr = record.Addr
+		return true
+	})
+	if err == nil {
+		p.Addr = addr
+	}
+	return p, err
+}
+
+// StartOther is Start for any program: ready is called for each line of its output until it
+// returns true.
+func StartOther(ctx context.Context, argv, env []string, ready func(line string) bool) (*Process, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	log, logged := io.Pipe()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -70,7 +88,7 @@ func Start(ctx context.Context, argv, env []string) (*Process, error) {
 	found := make(chan error, 1)
 	go func() {
 		defer close(p.done)
-		found <- p.findAddress(bufio.NewReader(log))
+		found <- awaitLine(bufio.NewReader(log), ready)
 		io.Copy(io.Discard, log)
 	}()
 	select {
@@ -82,7 +100,7 @@ func Start(ctx context.Context, argv, env []string) (*Process, error) {
 		return nil, err
 	case <-time.After(startTime):
 		p.Stop()
-		return nil, errors.New("it did not say within 30 seconds where it listens")
+		return nil, errors.New("it was not ready within 30 seconds")
 	}
 }
 
@@ -102,21 +120,19 @@ func (p *Process) Kill() {
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// findAddress reads the log up to the line with the address. Without one, the error has the
-// last lines.
-func (p *Process) findAddress(log *bufio.Reader) error {
+// awaitLine reads the log up to the line that is looked for. Without one, the error has the last
+// lines.
+func awaitLine(log *bufio.Reader, ready func(line string) bool) error {
 	var last []string
 	for {
 		line, err := log.ReadString('\n')
-		var record struct{ Msg, Addr string }
-		if json.Unmarshal([]byte(line), &record) == nil && record.Msg == "listening" {
-			p.Addr = record.Addr
+		if ready(line) {
 			return nil
 		}
 		last = append(last, line)
 		last = last[max(0, len(last)-10):]
 		if err != nil {
-			return fmt.Errorf("it stopped before it listened: %s", strings.TrimSpace(strings.Join(last, "")))
+			return fmt.Errorf("it stopped before it was ready: %s", strings.TrimSpace(strings.Join(last, "")))
 		}
 	}
 }

@@ -51,7 +51,10 @@ func start(t *testing.T, etcd *etcdtest.Etcd) *cluster {
 	for _, n := range c.nodes {
 		c.launch(n)
 	}
-	t.Cleanup(c.stop)
+	t.Cleanup(func() {
+		c.t = t
+		c.stop()
+	})
 	c.awaitReady()
 	return c
 }

@@ -10,21 +10,23 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
-// Each flag makes a test longer than usual, or like production.
+// Besides these, each nemesis has a flag.
 var (
-	tortureRounds = flag.Int("torture.rounds", 0, "how often a test disturbs the cluster (0: as often as is usual)")
-	tortureSeed   = flag.Uint64("torture.seed", 1, "seed of the first round")
-	etcdNodes     = flag.Int("cluster.etcds", 0, "how many nodes etcd has (0: as many as the test needs)")
-	etcdLease     = flag.Duration("cluster.lease", 0, "lease of a node in etcd (0: as short as is usual in tests)")
-	heldLocks     = flag.Int("cluster.held", 0, "how many other locks are held meanwhile (0: as many as is usual in tests)")
+	tortureSeed = flag.Uint64("torture.seed", 1, "seed of the first round")
+	etcdNodes   = flag.Int("cluster.etcds", 0, "members of etcd, if the nemesis leaves that open (0: one)")
+	etcdLease   = flag.Duration("cluster.lease", 0, "lease of a node in etcd (0: that of production with a flag of a nemesis, else a short one)")
+	heldLocks   = flag.Int("cluster.held", 0, "locks that are held besides (0: 10,000 with a flag of a nemesis, else a few)")
 )
 
 // lease returns the setting OCTOSTORE_ETCD_LEASE of a test.
 func lease() time.Duration {
-	if *etcdLease > 0 {
+	switch {
+	case *etcdLease > 0:
 		return *etcdLease
+	case torture():
+		return 10 * time.Second
 	}
-	return 3 * time.Second
+	return 2 * time.Second
 }
 
 func TestMain(m *testing.M) { octotest.Main(m) }

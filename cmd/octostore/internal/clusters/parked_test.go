@@ -27,7 +27,7 @@ const parkedWaiters = 8
 // park has waiters stand in the queue of a lock, asked of one node directly.
 func (r *round) park(n *node) *parked {
 	w := &parked{r: r}
-	name := fmt.Sprintf("parked/%d", time.Now().UnixNano())
+	name := fmt.Sprintf("%sparked/%d", r.probe.prefix, time.Now().UnixNano())
 	p := newPromises(r.probe.service)
 	lock := promised{name: name}
 	octoWait(p.service, "the lock of the waiters is held", func() bool { return p.acquire(&lock, "ttl=1h") })

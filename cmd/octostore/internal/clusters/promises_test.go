@@ -50,7 +50,7 @@ func newPromises(s *service) *promises {
 	p := &promises{service: s}
 	for i := range p.locks {
 		for j := range p.locks[i] {
-			p.locks[i][j].name = fmt.Sprintf("own/%d/%d", i, j)
+			p.locks[i][j].name = fmt.Sprintf("%sown/%d/%d", s.prefix, i, j)
 		}
 	}
 	return p
@@ -62,7 +62,7 @@ func (p *promises) hold(n int) {
 	for i := range 8 {
 		wg.Go(func() {
 			for j := i; j < n; j += 8 {
-				lock := promised{name: fmt.Sprintf("held/%d", j)}
+				lock := promised{name: fmt.Sprintf("%sheld/%d", p.prefix, j)}
 				if p.acquire(&lock, "ttl=1h") {
 					p.mu.Lock()
 					p.held = append(p.held, lock.grant)
@@ -267,7 +267,7 @@ type probe struct {
 
 // newProbe acquires the lease.
 func newProbe(s *service) *probe {
-	lock := promised{name: "probe"}
+	lock := promised{name: s.prefix + "probe"}
 	p := newPromises(s)
 	octoWait(s, "the probe has its lock", func() bool { return p.acquire(&lock, "ttl=1h") })
 	return &probe{service: s, lock: lock.grant, last: time.Now()}
@@ -291,7 +291,7 @@ func (p *probe) renew(n *node) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	a, err := p.once(ctx, n, "POST", lockPath("probe", "/renew"), api.HeaderLease, p.lock.LeaseID)
+	a, err := p.once(ctx, n, "POST", lockPath(p.lock.Name, "/renew"), api.HeaderLease, p.lock.LeaseID)
 	switch {
 	case err == nil && a.status == http.StatusOK:
 		p.mu.Lock()

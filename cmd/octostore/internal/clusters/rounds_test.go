@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,15 +15,6 @@ import (
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/lock/locktest"
 )
-
-// nemesis is what disturbs a cluster.
-type nemesis struct {
-	// strike disturbs the cluster, and returns when that is over and mended. It may look at
-	// whether clients are answered meanwhile.
-	strike func(*round)
-	// most is the longest time that clients may be without an answer.
-	most time.Duration
-}
 
 // round is one disturbance of a cluster under load.
 type round struct {
@@ -44,9 +36,9 @@ func (r *round) pause(d time.Duration) { time.Sleep(time.Duration(r.rng.Int64N(i
 
 // survive disturbs a cluster again and again under load. Each round has a history that must be
 // linearizable, and at its end every promise is looked at; the audit log is verified at the end.
-func survive(t *testing.T, c *cluster, n nemesis, usual int) {
-	rounds := octotest.HowMany(*tortureRounds, usual, 1)
-	s := newService(c)
+func survive(t *testing.T, c *cluster, n nemesis) {
+	rounds := n.count()
+	s := newService(c, strings.ReplaceAll(n.name, " ", "-")+"/")
 	defer s.client.CloseIdleConnections()
 	p := newPromises(s)
 	p.hold(held())
@@ -60,12 +52,15 @@ func survive(t *testing.T, c *cluster, n nemesis, usual int) {
 		terms[c.term()] = true
 		gap := r.play(n, p, seed)
 		gaps = append(gaps, gap)
-		if gap > n.most {
-			t.Errorf("no client was answered for %s, more than %s", gap, n.most)
+		if gap > n.most() {
+			t.Errorf("no client was answered for %s, more than %s", gap, n.most())
+		}
+		if broken := s.brokenSince(); n.orderly && len(broken) > 0 {
+			t.Errorf("%d requests broke, the first: %s", len(broken), broken[0])
 		}
 		terms[c.term()] = true
 		p.check()
-		r.history.MustHold(t, fmt.Sprintf("-run '^%s$' -torture.rounds 1 -torture.seed %d (time is real: it may take several runs)", t.Name(), seed))
+		r.history.MustHold(t, fmt.Sprintf("%s of seed %d (time is real: it may take several runs)", t.Name(), seed))
 		tried.Add(r.history.Cover())
 		if t.Failed() {
 			t.Fatalf("in round %d, of seed %d; the gaps: %s", i+1, seed, distribution(gaps))
@@ -78,8 +73,11 @@ func survive(t *testing.T, c *cluster, n nemesis, usual int) {
 }
 
 func held() int {
-	if *heldLocks > 0 {
+	switch {
+	case *heldLocks > 0:
 		return *heldLocks
+	case torture():
+		return 10_000
 	}
 	return 40
 }
@@ -100,21 +98,21 @@ func (r *round) play(n nemesis, p *promises, seed uint64) time.Duration {
 	load.Go(func() { r.probe.work(over) })
 	load.Go(func() {
 		locktest.Workload{
-			Seed: seed, Clients: 8, Locks: 6, Operations: 100_000, Pause: 60 * time.Millisecond,
+			Seed: seed, Clients: 12, Locks: 6, Operations: 100_000, Pause: 40 * time.Millisecond,
 			MinTTL: time.Second, MaxTTL: 2500 * time.Millisecond, MaxWait: 300 * time.Millisecond, Over: over,
-		}.Run(r.history, p.service)
+		}.Run(r.history, p.service.in(seed))
 	})
 	r.answered(20)
 	r.probe.longest()
 	r.pause(time.Second)
 	settled := r.history.Outage()
-	r.history.Restarted()
 	n.strike(r)
 	r.awaitReady()
 	r.answered(20)
 	settled()
 	gap := r.probe.longest()
-	r.pause(500 * time.Millisecond)
+	time.Sleep(500 * time.Millisecond)
+	r.pause(time.Second)
 	return gap
 }
 

@@ -5,11 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,6 +26,8 @@ type service struct {
 	c      *cluster
 	client *http.Client
 	over   chan struct{} // closed when the clients need no answers any more
+	broken *brokenRequests
+	prefix string // of the names of locks, so that nobody else's are disturbed
 }
 
 // Times of clients. A client that is told to come back does so sooner than Retry-After says,
@@ -34,11 +39,13 @@ const (
 	seldomAvoids = 20               // one request in so many goes to a node that does not answer
 )
 
-func newService(c *cluster) *service {
+func newService(c *cluster, prefix string) *service {
 	return &service{
+		prefix: prefix,
 		c:      c,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 		over:   make(chan struct{}),
+		broken: &brokenRequests{},
 	}
 }
 
@@ -91,6 +98,7 @@ func (s *service) ask(ctx context.Context, method, path string, header ...string
 	for giveUp := time.Now().Add(askFor); ; {
 		a, err = s.patiently(ctx, s.any(), method, path, header...)
 		if !surelyNotDone(a, err) || time.Now().After(giveUp) {
+			s.note(ctx, a, err, method, path)
 			return a, err
 		}
 		select {
@@ -109,6 +117,32 @@ func (s *service) patiently(ctx context.Context, n *node, method, path string, h
 	return s.once(ctx, n, method, path, header...)
 }
 
+// brokenRequests are those whose clients cannot say what became of them, although they waited.
+type brokenRequests struct {
+	mu  sync.Mutex
+	all []string
+}
+
+// note remembers a request that broke. An acquire may have an unknown outcome in any case.
+func (s *service) note(ctx context.Context, a spoken, err error, method, path string) {
+	unknown := err == nil && a.problem.Code == api.CodeOutcomeUnknown && !strings.Contains(path, "/acquire?")
+	if ctx.Err() != nil || err == nil && !unknown {
+		return
+	}
+	s.broken.mu.Lock()
+	defer s.broken.mu.Unlock()
+	s.broken.all = append(s.broken.all, fmt.Sprintf("%s %s %s: %d %s %v", a.node.name, method, path, a.status, a.body, err))
+}
+
+// brokenSince returns the requests that broke since the last call.
+func (s *service) brokenSince() []string {
+	s.broken.mu.Lock()
+	defer s.broken.mu.Unlock()
+	broken := s.broken.all
+	s.broken.all = nil
+	return broken
+}
+
 // surelyNotDone reports whether a request can be sent once more without a second thought.
 func surelyNotDone(a spoken, err error) bool {
 	if err != nil {
@@ -125,6 +159,13 @@ func read[T any](s *service, a spoken) (v T) {
 	return v
 }
 
+// in returns the service for the workload of one round.
+func (s *service) in(round uint64) *service {
+	of := *s
+	of.prefix += fmt.Sprintf("round-%d/", round)
+	return &of
+}
+
 func (s *service) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outcome {
 	q := url.Values{"ttl": {ask.TTL.String()}, "holder": {ask.Attempt}}
 	if ask.Confirm > 0 {
@@ -137,7 +178,7 @@ func (s *service) Acquire(ctx context.Context, ask locktest.Ask) locktest.Outcom
 	if ask.Key != "" {
 		header = []string{api.HeaderKey, ask.Key}
 	}
-	o := s.leaseOf(s.ask(ctx, "POST", lockPath(ask.Lock, "/acquire?"+q.Encode()), header...))
+	o := s.leaseOf(s.ask(ctx, "POST", lockPath(s.prefix+ask.Lock, "/acquire?"+q.Encode()), header...))
 	o.HungUp = ctx.Err() != nil
 	return o
 }
@@ -149,7 +190,7 @@ func (s *service) Renew(ctx context.Context, name, id string, ttl time.Duration)
 	if ttl > 0 {
 		verb += "?ttl=" + ttl.String()
 	}
-	return s.leaseOf(s.ask(ctx, "POST", lockPath(name, verb), api.HeaderLease, id))
+	return s.leaseOf(s.ask(ctx, "POST", lockPath(s.prefix+name, verb), api.HeaderLease, id))
 }
 
 // leaseOf is what an answer to acquire or renew says. The bounds of the deadline are by our
@@ -171,16 +212,16 @@ func (s *service) leaseOf(a spoken, err error) locktest.Outcome {
 }
 
 func (s *service) Release(ctx context.Context, name, id string) locktest.Outcome {
-	return s.outcomeOf(s.ask(ctx, "POST", lockPath(name, "/release"), api.HeaderLease, id))
+	return s.outcomeOf(s.ask(ctx, "POST", lockPath(s.prefix+name, "/release"), api.HeaderLease, id))
 }
 
 func (s *service) Break(ctx context.Context, name string, token uint64) locktest.Outcome {
 	verb := "/break?reason=test&fencing_token=" + strconv.FormatUint(token, 10)
-	return s.outcomeOf(s.ask(ctx, "POST", lockPath(name, verb)))
+	return s.outcomeOf(s.ask(ctx, "POST", lockPath(s.prefix+name, verb)))
 }
 
 func (s *service) Look(ctx context.Context, name string) locktest.Outcome {
-	a, err := s.ask(ctx, "GET", lockPath(name, ""))
+	a, err := s.ask(ctx, "GET", lockPath(s.prefix+name, ""))
 	if err != nil || a.status != http.StatusOK {
 		return s.outcomeOf(a, err)
 	}

@@ -15,23 +15,14 @@ import (
 // audit: everything is in the audit log, and the log proves itself.
 func (s *stage) audit(ctx context.Context) error {
 	s.does("I", "GET /v1/audit")
-	export, err := s.export(ctx)
+	export, err := export(ctx, s.client)
 	if err != nil {
 		return err
 	}
-	var names []string
-	v := verify.NewVerifier(nil)
-	v.Each = func(line []byte) error {
-		r, err := record.Parse(line)
-		if err == nil && r.Name == deploy {
-			names = append(names, fmt.Sprintf("%s %s", r.Kind, r.Holder))
-		}
+	names, d, err := storyOf(export)
+	if err != nil {
 		return err
 	}
-	if err := v.Verify(bytes.NewReader(export)); err != nil {
-		return err
-	}
-	d := v.Result()
 	s.hears("I", "%d records, signed, none changed or missing. What happened to %s:", d.Records, deploy)
 	for _, name := range names {
 		s.say("        %s", name)
@@ -46,8 +37,22 @@ func (s *stage) audit(ctx context.Context) error {
 	return nil
 }
 
-func (s *stage) export(ctx context.Context) ([]byte, error) {
-	c, err := audit.New(audit.Config{URL: s.client.url, HTTP: s.client.http})
+// storyOf verifies an export, and returns what happened to the lock of most scenes.
+func storyOf(export []byte) (names []string, verdict verify.Result, err error) {
+	v := verify.NewVerifier(nil)
+	v.Each = func(line []byte) error {
+		r, err := record.Parse(line)
+		if err == nil && r.Name == deploy {
+			names = append(names, fmt.Sprintf("%s %s", r.Kind, r.Holder))
+		}
+		return err
+	}
+	err = v.Verify(bytes.NewReader(export))
+	return names, v.Result(), err
+}
+
+func export(ctx context.Context, from *client) ([]byte, error) {
+	c, err := audit.New(audit.Config{URL: from.url, HTTP: from.http})
 	if err != nil {
 		return nil, err
 	}
