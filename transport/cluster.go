@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/octostore/octostore/core"
@@ -129,5 +130,7 @@ func (x *exchange) handOver() error {
 	defer a.cluster.HandOver()
 	a.log.Warn("the lock table is handed over to another node", "account", x.principal.Account)
 	x.encode(api.HandOver{From: state.Serving.Node, Term: state.Serving.Term, Others: len(state.Nodes) - 1})
-	return x.deliver(wire.TypeJSON, time.Now())
+	err = x.reply(http.StatusOK, wire.TypeJSON)
+	_ = http.NewResponseController(x.w).Flush() // unsupported where there is no connection
+	return err
 }

@@ -37,6 +37,7 @@ func mutants() []mutant {
 		runMutants,
 		termMutants,
 		lifeMutants,
+		ownerMutants,
 		etcdMutants,
 		watchdogMutants,
 		proxyMutants,

@@ -228,5 +228,62 @@ var lifeMutants = []mutant{
 		new:    "",
 		breaks: "the audit log does not say which node served",
 		tests:  inLife,
+// ownerMutants break who has the term of a table in etcd, and until when.
+var ownerMutants = []mutant{
+	{
+		name: "lease-trusted-for-ever", file: "core/store/etcd/internal/lease/lease.go",
+		old:    "	if int64(Now()) < l.until.Load() {\n",
+		new:    "	if int64(Now()) < l.until.Load() || true {\n",
+		breaks: "a node that is cut off from etcd answers on while another serves",
+		tests:  []string{"-run=TestTermIsLostBefore|TestLeaseThatWasNot ./core/store/etcd"},
+	},
+	{
+		name: "lease-trusted-too-long", file: "core/store/etcd/internal/lease/lease.go",
+		old:    "			l.extend(sent + ttl - Margin)\n",
+		new:    "			l.extend(Now() + 5*ttl - Margin)\n",
+		breaks: "a lease is trusted longer than etcd has granted",
+		tests:  []string{"-run=TestTermIsLostBefore|TestLeaseThatWasNot ./core/store/etcd"},
+	},
+	{
+		name: "lease-comes-back", file: "core/store/etcd/internal/lease/lease.go",
+		old:    "	if l.over.Load() {\n",
+		new:    "	if l.over.Load() && false {\n",
+		breaks: "a node that has handed over its term answers on",
+		tests:  []string{"-run=TestTakeAfterAHandOver ./core/store/etcd"},
+	},
+	{
+		name: "term-ends-unseen", file: "core/store/etcd/view.go",
+		old:    "	if s := v.serving; s != nil && v.at",
+		new:    "	if s := v.serving; s != nil && false && v.at",
+		breaks: "a node whose key was deleted or changed serves on until it commits",
+		tests:  []string{"-run=TestTermIsLostWith ./core/store/etcd"},
+	},
+	{
+		name: "take-of-another-counts", file: "core/store/etcd/take.go",
+		old:    "	if len(found) == 0 || found[0].Lease != int64(l.ID()) {\n",
+		new:    "	if len(found) == 0 {\n",
+		breaks: "a term that another node was faster to take counts as this node's own",
+		tests:  []string{"-run=TestTakeOfANamesake ./core/store/etcd"},
+	},
+	{
+		name: "take-given-up-comes-back", file: "core/store/etcd/take.go",
+		old:    "		c.revokeSoon(l) // a put that arrives later is refused, or deleted with the lease\n",
+		new:    "		_ = l // a put that arrives later is applied\n",
+		breaks: "a take that was given up is applied later, and the term stays with a node that does not serve",
+		tests:  []string{"-run=TestTakeThatArrivesLate ./core/store/etcd"},
+	},
+	{
+		name: "stray-term-stays", file: "core/store/etcd/view.go",
+		old:    "stray && v.Process == c.process {",
+		new:    "stray && v.Process == c.process && false {",
+		breaks: "a term that a node has without serving stays for as long as its lease",
+		tests:  []string{"-run=TestTakeThatIsNotServed ./core/store/etcd"},
+	},
+	{
+		name: "namesake-joins", file: "core/store/etcd/nodes.go",
+		old:    "	if found.Get().Count > 0 {\n",
+		new:    "	if found.Get().Count > 1 {\n",
+		breaks: "a namesake is refused without the URL of the other node",
+		tests:  []string{"-run=TestJoinRefuses ./core/store/etcd"},
 	},
 }

@@ -112,7 +112,7 @@ var directions = []struct{ pkg, imports string }{
 	{"core/store/sqlite/internal/host", "core/files"},
 	{"core/store/sqlite/internal/rows", "core/lock core/auth core/journal core/store/sqlite/internal/conn core/store/sqlite/internal/dbfile core/store/sqlite/internal/host"},
 	{"core/store/etcd", "core/auth core/journal core/lock core/sleep core/sparselog core/store/content core/store/etcd/internal/*"},
-	{"core/store/etcd/internal/dial", ""},
+	{"core/store/etcd/internal/dial", "core/sleep"},
 	{"core/store/etcd/internal/lease", "core/boottime core/sleep"},
 	{"core/store/content", "core/auth core/journal core/lock"},
 	{"core/store/etcd/etcdtest", ""},
