@@ -123,7 +123,8 @@ func (r *records) read(ctx context.Context, op clientv3.Op) (clientv3.OpResponse
 
 // final reports whether asking again would give the same error.
 func final(err error) bool {
-	return isAny(err, rpctypes.ErrCompacted, rpctypes.ErrFutureRev, rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrAuthFailed)
+	return isAny(err, rpctypes.ErrCompacted, rpctypes.ErrFutureRev,
+		rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrAuthFailed)
 }
 
 // get reads keys.
