@@ -135,5 +135,7 @@ func (x *exchange) handOver() error {
 	defer a.cluster.HandOver()
 	a.log.Warn("the lock table is handed over to another node", "account", x.principal.Account)
 	x.encode(moves) // not before: the parameters may be in the same buffer
-	return x.deliver(wire.TypeJSON, time.Now())
+	err = x.reply(http.StatusOK, wire.TypeJSON)
+	_ = http.NewResponseController(x.w).Flush() // unsupported where there is no connection
+	return err
 }
