@@ -74,6 +74,21 @@ func (a *API) clusterState(ctx context.Context) (api.Cluster, error) {
 	return all, nil
 }
 
+// clusterShown returns the nodes for a view of the server, which goes without them if the store of the
+// cluster does not answer soon.
+func (a *API) clusterShown(ctx context.Context) *api.Cluster {
+	if a.cluster == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	s, err := a.clusterState(ctx)
+	if err != nil {
+		return nil
+	}
+	return &s
+}
+
 // leastSpan is the least time in which takes are counted, and mostSpan the most.
 const (
 	leastSpan = time.Minute

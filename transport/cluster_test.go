@@ -95,6 +95,19 @@ func TestClusterHandOverIsRecorded(t *testing.T) {
 	}
 }
 
+// The view of the server has the nodes, and does without them if they are not known.
+func TestClusterIsPartOfTheServer(t *testing.T) {
+	n := threeNodes()
+	s := newServer(t, setup{cluster: n})
+	if got := decode[api.Server](s.do(t, "GET /v1/server").want(200)); got.Cluster == nil || len(got.Cluster.Nodes) != 3 {
+		t.Errorf("it shows %+v", got.Cluster)
+	}
+	n.err = errors.New("etcd does not answer")
+	if got := decode[api.Server](s.do(t, "GET /v1/server").want(200)); got.Cluster != nil {
+		t.Errorf("it shows %+v", got.Cluster)
+	}
+}
+
 // What is not on record does not happen.
 func TestClusterThatDoesNotAnswerHandsNothingOver(t *testing.T) {
 	n := threeNodes()

@@ -174,6 +174,7 @@ func (a *API) serverState(ctx context.Context) (api.Server, error) {
 	if a.backups != nil {
 		s.LastBackupAt = orNone(shown(a.backups.Last()))
 	}
+	s.Cluster = a.clusterShown(ctx)
 	s.Waiters, s.Held = stats.Waiters, stats.Held
 	s.Commits = a.commits.show(stats.Commits, now)
 	s.Connections = []api.Connections{}

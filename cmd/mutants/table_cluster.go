@@ -37,6 +37,101 @@ var termMutants = []mutant{
 		breaks: "the end of a term waits for a commit that may hang",
 		tests:  inTable,
 	},
+	{
+		name: "term-answers-from-memory", file: "transport/answer.go",
+		old:    "	case x.api.service.Owns() || x.route.timeless",
+		new:    "	case true || x.route.timeless",
+		breaks: "what is read in memory is answered although another node may have changed it",
+		tests:  []string{"-run=Moved ./transport"},
+	},
+	{
+		name: "term-change-answered-as-moved", file: "transport/answer.go",
+		old:    "	return lock.ErrOutcomeUnknown\n}\n\n// reply",
+		new:    "	return lock.ErrDeposed\n}\n\n// reply",
+		breaks: "a change is durable, and its client is told that nothing was done",
+		tests:  []string{"-run=Moved ./transport"},
+	},
+	{
+		name: "term-streams-on", file: "transport/answer.go",
+		old:    "func (x *exchange) Write(b []byte) (int, error) {\n	if err := x.stands(http.StatusOK); err != nil {",
+		new:    "func (x *exchange) Write(b []byte) (int, error) {\n	if err := x.stands(http.StatusOK); err != nil && false {",
+		breaks: "a stream goes on to show a lock table that another node may have changed",
+		tests:  []string{"-run=Moved ./transport"},
+	},
+	{
+		name: "term-over-restarts-the-node", file: "transport/pages.go",
+		old:    "	return err != nil && (a.cluster == nil || !errors.Is(err, lock.ErrDeposed))",
+		new:    "	return err != nil && (a.cluster == nil || !errors.Is(err, lock.ErrDeposed) || true)",
+		breaks: "the liveness probe has a node restarted that has only lost its term",
+		tests:  []string{"-run=Moved ./transport"},
+	},
+	{
+		name: "hand-over-off-the-record", file: "transport/cluster.go",
+		old:    "	if err != nil {\n		return err\n	}\n	defer a.cluster.HandOver()",
+		new:    "	_ = err\n	defer a.cluster.HandOver()",
+		breaks: "the lock table is handed over although that could not be recorded",
+		tests:  []string{"-run=Cluster ./transport"},
+	},
+	{
+		name: "release-gives-up-before-the-take", file: "transport/client/lease.go",
+		old:    "			ctx = longest\n",
+		new:    "			_ = longest\n",
+		breaks: "a release that meets the loss of a server gives up before another one serves",
+		tests:  []string{"-run=Moved ./transport/client"},
+	},
+}
+
+// etcdMutants break what a store in etcd says of its writes.
+var etcdMutants = []mutant{
+	{
+		name: "etcd-term-not-compared", file: "core/store/etcd/commit.go",
+		old:    "	guard := append(r.guard(), clientv3",
+		new:    "	guard := append(r.guard()[:0], clientv3",
+		breaks: "a node whose term is over commits as long as the next one has not",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-head-not-compared", file: "core/store/etcd/commit.go",
+		old:    `	guard := append(r.guard(), clientv3.Compare(clientv3.ModRevision(r.keys.head()), "=", r.headRev))` + "\n",
+		new:    "	guard := r.guard()\n",
+		breaks: "a copy of a commit that comes late takes back those after it",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-outcome-by-head", file: "core/store/etcd/commit.go",
+		old:    "	case valueOf(found.Kvs) == c.value:\n",
+		new:    "	case valueOf(head.Kvs) == r.sums.headValue(&c.next):\n",
+		breaks: "a commit that is durable is called surely lost once the next node has committed",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-full-is-refused", file: "core/store/etcd/commit.go",
+		old:    "			if rev, known, err := r.resolveFull(ctx, c); known {\n",
+		new:    "			if rev, known, err := int64(0), true, error(lock.ErrFull); known {\n",
+		breaks: "a commit that etcd applied while it passed its quota is called refused",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-only-the-ttl-again", file: "core/store/etcd/values.go",
+		old:    "	return max(l.TTL, left)\n",
+		new:    "	return l.TTL\n",
+		breaks: "a lease renewed for less ends before its time when another node takes over",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-late-token", file: "core/store/etcd/beside.go",
+		old:    `	guard := append(r.guard(), clientv3.Compare(clientv3.ModRevision(r.keys.beside()), "=", r.aside.rev))` + "\n",
+		new:    "	guard := r.guard()\n",
+		breaks: "an older write of a token that comes late brings a revoked one back",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-prunes-what-may-be-asked-for", file: "core/store/etcd/prune.go",
+		old:    "func (r *records) young() bool { return r.clock()-r.taken < oldTermsStay }\n",
+		new:    "func (r *records) young() bool { return false }\n",
+		breaks: "a node that lost the term finds its last batch pruned and calls it surely lost",
+		tests:  inEtcd,
+	},
 }
 
 var inArchive = []string{"-short ./core/journal/archive"}
@@ -91,6 +186,66 @@ var archiveMutants = []mutant{
 		new:    "if now, _ := a.list.Load().reach(j.Pruned()); now.Seq < at.Seq {",
 		breaks: "a server does not go on behind a file that another one wrote",
 		tests:  inArchive,
+	},
+}
+
+// ownerMutants break who has the term of a table in etcd, and until when.
+var ownerMutants = []mutant{
+	{
+		name: "lease-trusted-for-ever", file: "core/store/etcd/internal/lease/lease.go",
+		old:    "	if int64(Now()) < l.until.Load() {\n",
+		new:    "	if int64(Now()) < l.until.Load() || true {\n",
+		breaks: "a node that is cut off from etcd answers on while another serves",
+		tests:  []string{"-run=TestTermIsLostBefore|TestLeaseThatWasNot ./core/store/etcd"},
+	},
+	{
+		name: "lease-trusted-too-long", file: "core/store/etcd/internal/lease/lease.go",
+		old:    "			l.extend(sent + ttl - Margin)\n",
+		new:    "			l.extend(Now() + 5*ttl - Margin)\n",
+		breaks: "a lease is trusted longer than etcd has granted",
+		tests:  []string{"-run=TestTermIsLostBefore|TestLeaseThatWasNot ./core/store/etcd"},
+	},
+	{
+		name: "lease-comes-back", file: "core/store/etcd/internal/lease/lease.go",
+		old:    "	if l.over.Load() {\n",
+		new:    "	if l.over.Load() && false {\n",
+		breaks: "a node that has handed over its term answers on",
+		tests:  []string{"-run=TestTakeAfterAHandOver ./core/store/etcd"},
+	},
+	{
+		name: "term-ends-unseen", file: "core/store/etcd/view.go",
+		old:    "	if s := v.serving; s != nil && v.at",
+		new:    "	if s := v.serving; s != nil && false && v.at",
+		breaks: "a node whose key was deleted or changed serves on until it commits",
+		tests:  []string{"-run=TestTermIsLostWith ./core/store/etcd"},
+	},
+	{
+		name: "take-of-another-counts", file: "core/store/etcd/take.go",
+		old:    "	if len(found) == 0 || found[0].Lease != int64(l.ID()) {\n",
+		new:    "	if len(found) == 0 {\n",
+		breaks: "a term that another node was faster to take counts as this node's own",
+		tests:  []string{"-run=TestTakeOfANamesake ./core/store/etcd"},
+	},
+	{
+		name: "take-given-up-comes-back", file: "core/store/etcd/take.go",
+		old:    "		c.revokeSoon(l) // a put that arrives later is refused, or deleted with the lease\n",
+		new:    "		_ = l // a put that arrives later is applied\n",
+		breaks: "a take that was given up is applied later, and the term stays with a node that does not serve",
+		tests:  []string{"-run=TestTakeThatArrivesLate ./core/store/etcd"},
+	},
+	{
+		name: "stray-term-stays", file: "core/store/etcd/view.go",
+		old:    "stray && v.Process == c.process {",
+		new:    "stray && v.Process == c.process && false {",
+		breaks: "a term that a node has without serving stays for as long as its lease",
+		tests:  []string{"-run=TestTakeThatIsNotServed ./core/store/etcd"},
+	},
+	{
+		name: "namesake-joins", file: "core/store/etcd/nodes.go",
+		old:    "	if found.Get().Count > 0 {\n",
+		new:    "	if found.Get().Count > 1 {\n",
+		breaks: "a namesake is refused without the URL of the other node",
+		tests:  []string{"-run=TestJoinRefuses ./core/store/etcd"},
 	},
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/terminal"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
-	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/core/timetext"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -44,8 +43,8 @@ func auditKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "Show the public key that signs exports of this database",
-		Long: "Show the public key that signs exports of this database (OCTOSTORE_DB). Keep a copy\n" +
-			"elsewhere and pass it to octostore audit verify --key: anyone with read access to the\n" +
+		Long: "Show the public key that signs exports of this database (OCTOSTORE_DB), or of the table\n" +
+			"in etcd (OCTOSTORE_STORE=etcd), on which servers may be running. Keep a copy elsewhere and pass it to octostore audit verify --key: anyone with read access to the\n" +
 			"database can sign with its key, and anyone can sign a forged export with another key.",
 		Args: cobra.NoArgs,
 	}
@@ -56,16 +55,16 @@ func auditKeyCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := needDatabase(string(loaded.DB)); err != nil {
+		t, err := configuredTable(cmd, loaded.Config)
+		if err != nil {
 			return err
 		}
-		sayDatabase(cmd.ErrOrStderr(), string(loaded.DB))
-		in, err := sqlite.Inspect(cmd.Context(), string(loaded.DB), 0, nil)
+		in, err := t.Inspect(cmd.Context(), 0, nil)
 		if err != nil {
-			return err // it names the file
+			return err // it names the table
 		}
 		if in.Key == nil {
-			return fmt.Errorf("%s has no key yet: it is of an older version, and a start of octostore serve makes one", loaded.DB)
+			return fmt.Errorf("%s has no key yet: it is of an older version, and a start of octostore serve makes one", t)
 		}
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), record.FormatKey(in.Key))
 		return err
@@ -201,7 +200,8 @@ func auditFilterFlags(cmd *cobra.Command, q *client.AuditQuery) {
 }
 
 func auditReplayCommand() *cobra.Command {
-	var db, pinned string
+	var db tableFlag
+	var pinned string
 	cmd := &cobra.Command{
 		Use:   "replay FILE...",
 		Short: "Rebuild the lease state from an export, and compare it with a database",
@@ -214,10 +214,10 @@ func auditReplayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return audittool.Replay(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr(), key, db, files)
+			return audittool.Replay(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr(), key, db.table, files)
 		},
 	}
-	cmd.Flags().StringVar(&db, "db", "", "compare with the database in `FILE`")
+	cmd.Flags().Var(&db, "db", "compare with the database in `FILE`, or with the table at etcd://HOST:PORT/PREFIX/")
 	cmd.Flags().StringVar(&pinned, "key", "", "require signatures by this public `KEY`, as printed by octostore audit key")
 	return cmd
 }
@@ -246,13 +246,14 @@ func auditLeasesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			f.source.Table = f.db.table
 			f.source.Exports, f.source.Kinds, f.source.Client = files, audittool.LeaseKinds, server.NewClient
 			// The server knows prefixes; the account of a lease is not that of who broke it.
 			f.source.Query.Prefix = query.Prefix
 			if query.Name != "" {
 				f.source.Query.Prefix = string(query.Name)
 			}
-			if len(files) > 0 && f.source.DB != "" {
+			if len(files) > 0 && f.source.Table != nil {
 				return exitcode.Usagef("--db and files exclude each other")
 			}
 			return audittool.WriteLeases(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), f.source, query, f.format)
@@ -266,6 +267,7 @@ func auditLeasesCommand() *cobra.Command {
 // leaseFlags say which leases to show, and how.
 type leaseFlags struct {
 	source                                          audittool.Source
+	db                                              tableFlag
 	at, since, until, name, prefix, account, format string
 }
 
@@ -279,7 +281,7 @@ func (f *leaseFlags) add(cmd *cobra.Command) {
 	to.StringVar(&f.account, "account", "", "only leases of `ACCOUNT`")
 	to.StringVar(&f.format, "format", "text", "`FORMAT`: text, json or csv")
 	completeWords(cmd, "format", audittool.Formats...)
-	to.StringVar(&f.source.DB, "db", "", "read the records of the database in `FILE`")
+	to.Var(&f.db, "db", "read the records of the database in `FILE`, or of etcd://HOST:PORT/PREFIX/")
 	cmd.MarkFlagsMutuallyExclusive("at", "since")
 	cmd.MarkFlagsMutuallyExclusive("at", "until")
 	cmd.MarkFlagsMutuallyExclusive("name", "prefix")

@@ -7,12 +7,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/audittool"
 	"github.com/octostore/octostore/cmd/octostore/internal/backuptool"
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/doctor"
 	"github.com/octostore/octostore/cmd/octostore/internal/exitcode"
+	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/cmd/octostore/internal/session"
 	"github.com/octostore/octostore/cmd/octostore/internal/storetool"
 )
@@ -39,6 +43,48 @@ func absolute(path string) string {
 		return abs
 	}
 	return path
+}
+
+// tableFlag is a flag for a table that a command reads: a file, or a URL of a table in etcd.
+type tableFlag struct {
+	text  string
+	table audittool.Table // nil: not given
+}
+
+// String implements [pflag.Value].
+func (f *tableFlag) String() string { return f.text }
+
+// Set implements [pflag.Value].
+func (f *tableFlag) Set(text string) (err error) {
+	f.text = text
+	url, is := strings.CutPrefix(text, "etcd://")
+	if !is {
+		f.table = storetool.FileTable(text)
+		return nil
+	}
+	loaded, err := loadConfig("")
+	if err != nil {
+		return err
+	}
+	cfg, err := storetool.EtcdAt(url, loaded.Config)
+	f.table = storetool.EtcdTable(cfg)
+	return err
+}
+
+// Type implements [pflag.Value].
+func (f *tableFlag) Type() string { return "string" }
+
+// configuredTable returns the table of these settings, and tells which it is.
+func configuredTable(cmd *cobra.Command, cfg config.Config) (audittool.Table, error) {
+	if cfg.Store == config.Etcd {
+		c, err := preflight.EtcdConfig(cfg)
+		return storetool.EtcdTable(c), err
+	}
+	if err := needDatabase(string(cfg.DB)); err != nil {
+		return nil, err
+	}
+	sayDatabase(cmd.ErrOrStderr(), string(cfg.DB))
+	return storetool.FileTable(string(cfg.DB)), nil
 }
 
 func backupCommand() *cobra.Command {
@@ -140,11 +186,12 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check the database, the settings and the machine for problems",
-		Long: "Check the database, the settings and the machine for problems, with the settings that a\n" +
-			"server started here would have, and print one line for each check. The checks include\n" +
-			"every reason for which octostore serve refuses to start. The exit code is 1 if a check\n" +
-			"fails. Nothing is changed. A server may be running; then the structure and the audit\n" +
-			"log of a large database are not checked, but those of a backup can be.",
+		Long: "Check the database, or etcd and the table in it, the settings and the machine for\n" +
+			"problems, with the settings that a server started here would have, and print one line for\n" +
+			"each check. The checks include every reason for which octostore serve refuses to start.\n" +
+			"The exit code is 1 if a check fails. Nothing is changed. A server may be running; then the\n" +
+			"structure and the audit log of a large database are not checked, but those of a backup can\n" +
+			"be.",
 		Args: cobra.NoArgs,
 	}
 	envFile := envFileFlag(cmd)

@@ -33,6 +33,9 @@ var hostileAnswers = map[string]string{
 	"/v1/locks": `{"locks":[{"name":"x","state":"held","lease":{"account":"$","holder":"$","reason":"$","metadata":{"$":"$"}},
 		"waiters_total":1,"waiters":[{"position":1,"account":"$","holder":"$","reason":"$","priority":"$"}]}],"next":"$"}`,
 	"/v1/server": `{"version":"$","status":{"status":"$","degraded":["$"]}}`,
+	"/v1/cluster": `{"node":"$","serving":{"node":"$","term":2,"since":"2026-01-02T15:04:05Z"},"nodes":[{"name":"$","url":"$","version":"$","policies":"$","policies_differ":true}],
+		"takes":{"count":3}}`,
+	"/v1/cluster/hand-over": `{"from":"$","term":1}`,
 	"/v1/activity": `{"step_ms":0,"buckets":[{"at":"2026-01-02T15:04:05Z"}],"busiest":[{"name":"$"}],
 		"longest":[{"name":"$","holder":"$","account":"$","waiting_since":"2026-01-02T15:04:05Z"}]}`,
 	"/v1/locks/x/acquire": `{"name":"$","lease_id":"$","account":"$","holder":"$"}`,
@@ -79,6 +82,7 @@ var asksServer = [][]string{
 	{"audit", "export", "-o", "%DIR%/again", "--state", "%DIR%/state"},
 	{"audit", "leases"}, {"audit", "leases", "--format", "json"}, {"audit", "leases", "--format", "csv"},
 	{"audit", "tail"}, {"audit", "tail", "--json"},
+	{"cluster"}, {"cluster", "--json"}, {"cluster", "hand-over"},
 	{"login"}, {"logout"}, {"backup", "%DIR%/copy"},
 	{"show", "x"}, {"show", "x", "--json"}, {"list", "--limit", "1"}, {"list", "--limit", "1", "--json"},
 	{"acquire", "x"}, {"acquire", "x", "--json"}, {"acquire", "x", "--shell"},
@@ -89,8 +93,8 @@ var asksServer = [][]string{
 // asksNobody are the commands that ask no server, or only one of their own, or, like mcp, only
 // for a program that reads their output.
 var asksNobody = []string{
-	"octostore", "serve", "demo", "bench", "bench acquire", "bench handover", "bench status", "bench waiters", "bench locks", "bench ceiling", "bench compare",
-	"bench ceiling-server", "config", "doctor", "restore", "mcp", "version", "help", "audit", "audit verify", "audit replay", "audit key",
+	"octostore", "serve", "demo", "demo cluster", "bench", "bench acquire", "bench handover", "bench status", "bench waiters", "bench locks", "bench ceiling", "bench compare",
+	"bench ceiling-server", "config", "doctor", "restore", "store", "store copy", "mcp", "version", "help", "audit", "audit verify", "audit replay", "audit key",
 	"token", "token secret", "policy", "policy new", "policy inspect", "policy test", "policy bench", "policy run",
 	"profile", "profile list", "profile use", "profile remove",
 	"healthcheck", // asks the server of the settings, and shows its status at most

@@ -126,6 +126,7 @@ func policyReplayCommand() *cobra.Command {
 		limits          policytool.Limits
 		replayed        policytool.ReplayConfig
 		source          audittool.Source
+		db              tableFlag
 		export          string
 		settings, since string
 		failOn          []string
@@ -168,7 +169,7 @@ func policyReplayCommand() *cobra.Command {
 				return err
 			}
 			defer replay.Close()
-			source.Client = server.NewClient
+			source.Client, source.Table = server.NewClient, db.table
 			if export != "" {
 				source.Exports = []string{export}
 			}
@@ -200,7 +201,7 @@ func policyReplayCommand() *cobra.Command {
 	to := cmd.Flags()
 	to.StringVar(&since, "since", "7d", "`TIME` of the first record, or how long ago it was, or all")
 	to.StringVar(&export, "export", "", "export `FILE` with the records, plain or compressed with gzip; - is the standard input")
-	to.StringVar(&source.DB, "db", "", "database `FILE` with the records")
+	to.Var(&db, "db", "database `FILE` with the records, or etcd://HOST:PORT/PREFIX/")
 	to.StringSliceVar(&replayed.Match, "match", nil, "only locks whose names match these `PATTERNS`, as in a manifest")
 	to.StringVar(
 		&replayed.Policy,

@@ -17,6 +17,8 @@ import (
 func strict(cmd *cobra.Command) {
 	if cmd.HasSubCommands() {
 		cmd.Args = noWord
+	}
+	if cmd.HasSubCommands() && cmd.RunE == nil {
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
 	if run := cmd.RunE; run != nil {

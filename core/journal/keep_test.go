@@ -378,3 +378,40 @@ func TestFullDiskKeepsFromPruning(t *testing.T) {
 		}
 	})
 }
+
+// countedRecorder counts how often it is asked to record.
+type countedRecorder struct {
+	*table.Table
+	asked atomic.Int64
+}
+
+func (r *countedRecorder) Append(ctx context.Context, e lock.Event) (lock.Seq, error) {
+	r.asked.Add(1)
+	return r.Table.Append(ctx, e)
+}
+
+// The keeper of a table that another process owns has nothing to do any more, and nothing to say.
+func TestKeeperEndsWithADeposedTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := journal.New(memory.New())
+		tab, err := table.Open(t.Context(), j, table.Config{Published: j.Publish})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &countedRecorder{Table: tab}
+		if _, err := tab.Append(t.Context(), lock.Event{Kind: lock.Started}); err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		k := journal.Keep(journal.KeepConfig{
+			Journal: j, Recorder: r, Retention: journal.Retention{Age: time.Minute}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		tab.Depose()
+		time.Sleep(time.Hour)
+		if err := k.Close(); err != nil || r.asked.Load() > 2 || log.Len() > 0 {
+			t.Errorf("%v, after an hour it had asked %d times and said: %s", err, r.asked.Load(), log.String())
+		}
+		tab.Close()
+		j.Close()
+	})
+}

@@ -164,7 +164,7 @@ func TestArchiveSurvivesACrashAtEachStep(t *testing.T) {
 	for n := 1; ; n++ {
 		dir := t.TempDir()
 		j, store := journaltest.Open(t)
-		journaltest.History(t, j, 1, 60)
+		journaltest.History(t, j, 1, 30)
 		steps, crashed := 0, false
 		step := func(string) error {
 			if steps++; steps == n {
@@ -174,18 +174,18 @@ func TestArchiveSurvivesACrashAtEachStep(t *testing.T) {
 			return nil
 		}
 		first := openArchive(t, j, dir, step)
-		err := first.Keep(t.Context(), 0, 50)
+		err := first.Keep(t.Context(), 0, 25)
 		if crashed != errors.Is(err, errCrash) {
 			t.Fatalf("step %d: %v", n, err)
 		}
 		first.Close()
 		a := archived{j, openArchive(t, j, dir, nil), store}
-		a.prune(t, 50)
-		if d := verifyFiles(t, names(t, dir)); d.Records != 60 || !d.Complete {
+		a.prune(t, 25)
+		if d := verifyFiles(t, names(t, dir)); d.Records != 30 || !d.Complete {
 			t.Fatalf("a crash at step %d: %+v", n, d)
 		}
 		if !crashed {
-			if n < 20 {
+			if n < 15 {
 				t.Errorf("only %d steps", n)
 			}
 			return
@@ -320,7 +320,7 @@ func TestArchiveReadsWhatTheStoreHad(t *testing.T) {
 	if err := a.Keep(t.Context(), 0, 700); err != nil {
 		t.Fatal(err)
 	}
-	for range 2000 {
+	for range 600 {
 		at, events := lock.Seq(rand.IntN(701)), 1+rand.IntN(20)
 		forward, err := a.Segments(t.Context(), at, events)
 		same(t, lines, forward, err, at == 700, events, at+1, false)

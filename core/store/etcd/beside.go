@@ -79,7 +79,7 @@ func (r *records) writeOnce(ctx context.Context, ops []clientv3.Op) (again bool,
 	unanswered := false
 	var p pauses
 	for {
-		answer, err := r.try(ctx, op, graceTime)
+		answer, err := r.try(ctx, op, p.answer(), graceTime)
 		f := fateOf(err)
 		switch {
 		case f == answered && answer.Txn().Succeeded:
@@ -89,7 +89,7 @@ func (r *records) writeOnce(ctx context.Context, ops []clientv3.Op) (again bool,
 			return r.decideBeside(answer.Txn(), mark, unanswered)
 		case f == noSpace:
 			r.space.ranOut()
-			if answer, err := r.try(ctx, clientv3.OpTxn(nil, look, nil), graceTime); err == nil {
+			if answer, err := r.try(ctx, clientv3.OpTxn(nil, look, nil), answerTime, graceTime); err == nil {
 				if r.untouchedBeside(answer.Txn()) && !unanswered {
 					return false, lock.ErrFull
 				}

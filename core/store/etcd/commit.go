@@ -145,7 +145,7 @@ func (r *records) apply(ctx context.Context, c *commit) (rev int64, err error) {
 	c.since = r.clock()
 	var p pauses
 	for {
-		answer, err := r.try(ctx, c.op, graceTime)
+		answer, err := r.try(ctx, c.op, p.answer(), graceTime)
 		switch f := fateOf(err); {
 		case f == answered && answer.Txn().Succeeded:
 			return answer.Txn().Header.Revision, nil
@@ -157,7 +157,7 @@ func (r *records) apply(ctx context.Context, c *commit) (rev int64, err error) {
 				return rev, err
 			}
 		case f == impossible && !c.unanswered:
-			r.log.Error("etcd refuses a batch for its size; --max-request-bytes must be 1.5 MiB and --max-txn-ops 128, their defaults, or more", "error", err)
+			r.log.Error("etcd refuses a batch for its size: its --max-request-bytes or --max-txn-ops are below their defaults", "error", err)
 			return 0, lock.ErrFull
 		case f == unknown:
 			c.unanswered = true
@@ -178,11 +178,11 @@ func (r *records) decide(c *commit, answer *clientv3.TxnResponse) (rev int64, er
 	case valueOf(found.Kvs) == c.value:
 		return revisionOf(found.Kvs), nil // by an earlier copy
 	case r.ours(own):
-		r.log.Error("the table in etcd has another head than this term wrote", "key", r.keys.head(), "revision", revisionOf(head.Kvs), "want", r.headRev)
+		r.log.Error("the table in etcd has another head than this term wrote", "revision", revisionOf(head.Kvs), "want", r.headRev)
 		return 0, r.fail(fmt.Errorf("commit of events from %d on: %w", c.next.first, errAnotherWriter))
 	case c.unanswered && r.clock()-c.since > definiteFor:
 		r.counts.unknown.Add(1)
-		return 0, fmt.Errorf("commit of events from %d on: the term has ended, and %s later nothing tells the outcome: %w", c.next.first, r.clock()-c.since, lock.ErrOutcomeUnknown)
+		return 0, fmt.Errorf("commit of events from %d on, whose term has ended long ago: %w", c.next.first, lock.ErrOutcomeUnknown)
 	}
 	return 0, r.depose("commit")
 }
@@ -190,7 +190,7 @@ func (r *records) decide(c *commit, answer *clientv3.TxnResponse) (rev int64, er
 // resolveFull finds out whether etcd has applied a batch although it said that it has no
 // space. Not known: an earlier copy may still come.
 func (r *records) resolveFull(ctx context.Context, c *commit) (rev int64, known bool, err error) {
-	answer, err := r.try(ctx, clientv3.OpTxn(nil, r.look(c), nil), graceTime)
+	answer, err := r.try(ctx, clientv3.OpTxn(nil, r.look(c), nil), answerTime, graceTime)
 	if err != nil {
 		return 0, false, err
 	}

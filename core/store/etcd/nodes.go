@@ -57,8 +57,10 @@ type member struct {
 	lease    *lease.Lease // nil: none
 }
 
-// namesakeTime is for how long Join waits beyond the time of a lease: etcd ends leases late.
-const namesakeTime = 3 * time.Second
+// namesakeTime is how long Join waits for a lease of another to end. etcd ends leases late.
+func (c *Cluster) namesakeTime() time.Duration {
+	return c.cfg.Lease + max(time.Second, 3*c.cfg.Lease/10)
+}
 
 // Join puts this node among those that are alive, until Close. If another node has its name,
 // Join waits until its lease must have ended, and then returns a [*NodeTakenError].
@@ -103,7 +105,7 @@ func (m *member) leased() *lease.Lease {
 // join tries until it has written the key of this node. It gives up if the key is another's
 // for longer than a lease lasts.
 func (c *Cluster) join(ctx context.Context) (*lease.Lease, error) {
-	until := lease.Now() + c.cfg.Lease + namesakeTime
+	until := lease.Now() + c.namesakeTime()
 	for {
 		l, err := c.joinOnce(ctx)
 		if err == nil {
@@ -275,7 +277,7 @@ func (c *Cluster) grant(ctx context.Context) (*lease.Lease, error) {
 func (c *Cluster) revokeSoon(l *lease.Lease) {
 	l.End(errGivenUp)
 	c.work.Go(func() {
-		ctx, cancel := context.WithTimeout(c.life, c.cfg.Lease+namesakeTime) // then it has ended by itself
+		ctx, cancel := context.WithTimeout(c.life, c.namesakeTime()) // then it has ended by itself
 		defer cancel()
 		if err := l.Revoke(ctx, errGivenUp); err != nil {
 			c.log.Debug("a lease was left to end by itself", "error", err)

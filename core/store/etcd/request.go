@@ -14,9 +14,10 @@ import (
 	"github.com/octostore/octostore/core/sleep"
 )
 
-// Times of a request. A member that does not answer within answerTime is asked again, and
-// the client asks another one then.
+// Times of a request. When a member does not answer in time, the client asks the next one:
+// first soon, since only that member may be paused or cut off, then more slowly.
 const (
+	firstTime  = 700 * time.Millisecond
 	answerTime = 2 * time.Second
 	graceTime  = time.Second      // for a write under way whose context ends
 	readTime   = 15 * time.Second // for a read, all its attempts together
@@ -66,14 +67,14 @@ func isAny(err error, targets ...error) bool {
 	return false
 }
 
-// try sends an operation once. A write that was sent gets some time for its answer, also
-// after ctx has ended.
-func (r *records) try(ctx context.Context, op clientv3.Op, grace time.Duration) (clientv3.OpResponse, error) {
-	most, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+// try sends an operation once, and waits for at most so long. A write that was sent gets some
+// time for its answer, also after ctx has ended.
+func (r *records) try(ctx context.Context, op clientv3.Op, most, grace time.Duration) (clientv3.OpResponse, error) {
+	sent, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
 	defer stop()
-	answer, err := r.kv.Do(clientv3.WithRequireLeader(most), op)
+	answer, err := r.kv.Do(clientv3.WithRequireLeader(sent), op)
 	if err == nil {
 		r.counts.roundTrips.Add(1)
 	}
@@ -82,6 +83,14 @@ func (r *records) try(ctx context.Context, op clientv3.Op, grace time.Duration) 
 
 // pauses are the times between the attempts of one request.
 type pauses struct{ next time.Duration }
+
+// answer returns for how long the next attempt waits.
+func (p *pauses) answer() time.Duration {
+	if p.next == 0 {
+		return firstTime
+	}
+	return answerTime
+}
 
 func (p *pauses) wait(ctx context.Context) error {
 	p.next = min(max(2*p.next, firstPause), mostPause)
@@ -101,7 +110,7 @@ func (r *records) read(ctx context.Context, op clientv3.Op) (clientv3.OpResponse
 		if err := ctx.Err(); err != nil {
 			return clientv3.OpResponse{}, err
 		}
-		answer, err := r.try(ctx, op, 0)
+		answer, err := r.try(ctx, op, p.answer(), 0)
 		if err == nil || final(err) {
 			return answer, err
 		}
@@ -114,7 +123,8 @@ func (r *records) read(ctx context.Context, op clientv3.Op) (clientv3.OpResponse
 
 // final reports whether asking again would give the same error.
 func final(err error) bool {
-	return isAny(err, rpctypes.ErrCompacted, rpctypes.ErrFutureRev, rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrAuthFailed)
+	return isAny(err, rpctypes.ErrCompacted, rpctypes.ErrFutureRev,
+		rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrAuthFailed)
 }
 
 // get reads keys.

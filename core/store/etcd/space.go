@@ -68,7 +68,7 @@ func (s *space) ranOut() {
 		u := *before
 		u.Alarm = true
 		if s.seen.CompareAndSwap(before, &u) {
-			s.log.Warn("etcd has no space left within its quota; compact it, defragment it and disarm the alarm", "quota", u.Quota, "in_use", u.InUse)
+			s.log.Warn("etcd is full: compact it, defragment it and disarm the alarm", "quota", u.Quota, "in_use", u.InUse)
 			break
 		}
 	}

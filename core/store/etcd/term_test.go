@@ -30,6 +30,9 @@ func TestTermIsLostBeforeAnotherNodeCanTakeIt(t *testing.T) {
 			n := newNodes(t)
 			proxy := etcdtest.NewProxy(t, etcdtest.Shared(t).Endpoints()[0])
 			first, b := n.take(n.join("a", proxy.Endpoint())), n.join("b")
+			for granted := first.lease.Until(); first.lease.Until() == granted && first.Owns(); { // until it is confirmed
+				time.Sleep(time.Millisecond)
+			}
 			tt.disturb(proxy)
 			second := n.take(b)
 			if first.Owns() {
@@ -127,6 +130,19 @@ func TestTakeWithoutAnAnswer(t *testing.T) {
 		if _, err := s.Load(t.Context()); err != nil || !s.Owns() {
 			t.Errorf("applied %t: %v, owns %t", applied, err, s.Owns())
 		}
+	}
+}
+
+// Two nodes with one name are told apart by the lease of the key.
+func TestTakeOfANamesakeIsNotOnesOwn(t *testing.T) {
+	n := newNodes(t)
+	first, second := n.take(n.open("a")), n.open("a")
+	s, err := second.attempt(t.Context())
+	if s != nil || err != nil {
+		t.Errorf("took a term that is a namesake's: %v", err)
+	}
+	if !first.Owns() {
+		t.Error(first.Cause())
 	}
 }
 

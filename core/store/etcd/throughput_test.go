@@ -98,9 +98,9 @@ func (b *bare) send(ctx context.Context) error {
 	return nil
 }
 
-// TestEtcdCommitThroughput compares commits with transactions of the same operations and sizes by
+// TestEtcdThroughputOfCommits compares commits with transactions of the same operations and sizes by
 // themselves, by turns against the same etcd.
-func TestEtcdCommitThroughput(t *testing.T) {
+func TestEtcdThroughputOfCommits(t *testing.T) {
 	const least, tries = 0.8, 3 // a machine that does other things disturbs both unevenly
 	e := etcdtest.StartWith(t, etcdtest.Config{Sync: true})
 	for _, size := range []int{1, 16, batchEvents} {

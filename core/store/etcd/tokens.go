@@ -264,7 +264,9 @@ func (r *records) pruneTokens(ctx context.Context, ids []string) (ops []clientv3
 			break
 		}
 		left--
-		ops = append(ops, clientv3.OpDelete(r.keys.token(id)), clientv3.OpDelete(r.keys.tokenHash(known[id].Hash)), clientv3.OpDelete(r.keys.tokenUse(id)))
+		for _, key := range []string{r.keys.token(id), r.keys.tokenHash(known[id].Hash), r.keys.tokenUse(id)} {
+			ops = append(ops, clientv3.OpDelete(key))
+		}
 	}
 	return ops, orNothing(ops)
 }

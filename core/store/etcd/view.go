@@ -144,7 +144,7 @@ func (v *view) see(owner Owner, value string, at int64) (stray bool) {
 func (c *Cluster) revokeStray(id clientv3.LeaseID) {
 	c.sparse.Log(slog.LevelWarn, "stray", "this node was given a term that it had given up; it revokes it")
 	c.work.Go(func() {
-		ctx, cancel := context.WithTimeout(c.life, c.cfg.Lease+namesakeTime)
+		ctx, cancel := context.WithTimeout(c.life, c.namesakeTime())
 		defer cancel()
 		if err := lease.Revoke(ctx, c.client, id); err != nil {
 			c.log.Debug("a term was left to end by itself", "error", err)

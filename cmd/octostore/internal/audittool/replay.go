@@ -14,19 +14,20 @@ import (
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
-	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/core/store/content"
 )
 
 var errDiffers = errors.New("the records and the database differ")
 
 // Replay verifies files that continue each other, rebuilds the live leases from them, and
-// prints these; it shows its progress on errs. With the path of a database it compares them with the leases there instead.
-func Replay(ctx context.Context, stdin io.Reader, out, errs io.Writer, key ed25519.PublicKey, db string, files []string) error {
+// prints these; it shows its progress on errs. With a table it
+// compares them with the leases there instead.
+func Replay(ctx context.Context, stdin io.Reader, out, errs io.Writer, key ed25519.PublicKey, db Table, files []string) error {
 	replay, verdict, err := replayFiles(stdin, errs, key, files)
 	if err != nil {
 		return tampered(err)
 	}
-	if db == "" {
+	if db == nil {
 		err = printHeld(out, replay)
 	} else {
 		err = compareWithDatabase(ctx, out, replay, verdict, db)
@@ -65,10 +66,10 @@ func replayFiles(stdin io.Reader, errs io.Writer, key []byte, files []string) (*
 
 // compareWithDatabase applies the later records of the database to the rebuilt leases, and
 // compares the result with the leases of the database.
-func compareWithDatabase(ctx context.Context, out io.Writer, replay *verify.Replay, verdict verify.Result, db string) error {
+func compareWithDatabase(ctx context.Context, out io.Writer, replay *verify.Replay, verdict verify.Result, db Table) error {
 	later, follower := int64(0), ""
 	last := replay.Last()
-	in, err := sqlite.Inspect(ctx, db, last, func(s lock.Segment) error {
+	in, err := db.Inspect(ctx, last, func(s lock.Segment) error {
 		for l := range record.Lines(s, last) {
 			if later++; later == 1 {
 				r, err := record.Parse(l.Bytes)
@@ -132,7 +133,7 @@ func compareWithDatabase(ctx context.Context, out io.Writer, replay *verify.Repl
 
 // hashOfLast returns the hash that the database has for the last record of an export.
 // follower is the previous hash in the record after it, or empty if there is none.
-func hashOfLast(in *sqlite.Inspection, last lock.Seq, follower string) string {
+func hashOfLast(in *content.Inspection, last lock.Seq, follower string) string {
 	switch {
 	case in.Head.Seq == last:
 		return record.FormatHash(in.Head.Hash)

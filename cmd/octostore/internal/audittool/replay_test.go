@@ -1,6 +1,7 @@
 package audittool
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/octostore/octostore/core/journal"
 	"github.com/octostore/octostore/core/journal/verify"
 	"github.com/octostore/octostore/core/lock"
+	"github.com/octostore/octostore/core/store/content"
 	"github.com/octostore/octostore/core/store/sqlite"
 )
 
@@ -42,7 +44,7 @@ func TestReplayComparesTheLastRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		verdict := verify.Result{Key: j.PublicKey(), Hash: last.Hash, Records: 1}
-		return compareWithDatabase(t.Context(), io.Discard, replay, verdict, path)
+		return compareWithDatabase(t.Context(), io.Discard, replay, verdict, databaseAt(path))
 	}
 	check := func(name string, last lock.Head, wrong string) {
 		t.Helper()
@@ -67,4 +69,13 @@ func TestReplayComparesTheLastRecord(t *testing.T) {
 	check("another that is pruned", lock.Head{Seq: 2, Hash: other}, differs)
 	check("one before what is pruned", heads[0], "everything up to 2 was pruned")
 	check("one that is not there yet", lock.Head{Seq: 5}, "the database is older")
+}
+
+// databaseAt is the [Table] of a database.
+type databaseAt string
+
+func (p databaseAt) String() string { return string(p) }
+
+func (p databaseAt) Inspect(ctx context.Context, after lock.Seq, each func(lock.Segment) error) (content.Inspection, error) {
+	return sqlite.Inspect(ctx, string(p), after, each)
 }

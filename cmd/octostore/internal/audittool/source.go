@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -13,14 +14,23 @@ import (
 	"github.com/octostore/octostore/core/journal/archive"
 	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
-	"github.com/octostore/octostore/core/store/sqlite"
+	"github.com/octostore/octostore/core/store/content"
 	"github.com/octostore/octostore/transport/client"
 )
+
+// Table is a lock table as a store keeps it. A server may be running on it.
+type Table interface {
+	// String returns its name for people.
+	String() string
+	// Inspect reads all of it at one moment, and calls each with all segments after an event,
+	// in order. A segment is valid until each returns.
+	Inspect(ctx context.Context, after lock.Seq, each func(lock.Segment) error) (content.Inspection, error)
+}
 
 // Source is where records come from: exports, a database, or else the server.
 type Source struct {
 	Exports []string    // files or folders of an archive, one after the other; - is the standard input
-	DB      string      // path of a database
+	Table   Table       // not nil: read this
 	Kinds   []lock.Kind // others are not wanted
 
 	Query  client.AuditQuery              // to the server; Kinds are added
@@ -29,8 +39,8 @@ type Source struct {
 
 // Read passes all matching records to add, perhaps with others, until the first error.
 func (s Source) Read(ctx context.Context, stdin io.Reader, add func(line []byte) error) error {
-	if s.DB != "" {
-		return s.database(ctx, add)
+	if s.Table != nil {
+		return s.table(ctx, add)
 	}
 	files, err := expand(s.Exports)
 	if err != nil {
@@ -80,11 +90,8 @@ func exportFile(stdin io.Reader, name string, add func(line []byte) error) error
 	return nil
 }
 
-func (s Source) database(ctx context.Context, add func(line []byte) error) error {
-	if _, err := os.Stat(s.DB); err != nil {
-		return fmt.Errorf("--db: %w", err)
-	}
-	_, err := sqlite.Inspect(ctx, s.DB, 0, func(g lock.Segment) error {
+func (s Source) table(ctx context.Context, add func(line []byte) error) error {
+	_, err := s.Table.Inspect(ctx, 0, func(g lock.Segment) error {
 		for l := range record.Lines(g, 0) {
 			if !slices.Contains(s.Kinds, l.Kind) {
 				continue
@@ -95,6 +102,9 @@ func (s Source) database(ctx context.Context, add func(line []byte) error) error
 		}
 		return nil
 	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--db: %w", err)
+	}
 	return err
 }
 

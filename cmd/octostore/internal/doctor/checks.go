@@ -227,6 +227,7 @@ func (d *doctor) permissions() {
 	}{
 		{db, 0o077}, {db + "-wal", 0o077}, {db + "-shm", 0o077}, {db + "-lock", 0o022}, {db + "-ballast", 0o022}, {d.cfg.PolicyCacheDir(), 0o022},
 		{string(d.cfg.TLSKey), 0o027}, {string(d.cfg.Policies), 0o022}, {envFile, envBits}, {string(d.cfg.GitHubSecretFile), 0o026},
+		{string(d.cfg.EtcdKey), 0o026}, {string(d.cfg.EtcdPasswordFile), 0o026},
 	} {
 		info, err := os.Stat(f.path)
 		if f.path == "" || err != nil {
@@ -237,7 +238,7 @@ func (d *doctor) permissions() {
 		}
 	}
 	dir := filepath.Dir(db)
-	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+	if info, err := os.Stat(dir); err == nil && d.cfg.Store != config.Etcd && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
 		open = append(open, dir+" is writable for every user, so any of them can put another database there")
 	}
 	if len(open) > 0 {

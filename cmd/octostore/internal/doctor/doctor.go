@@ -1,7 +1,7 @@
 // Package doctor checks the database, the settings and the machine, and prints a line per
 // check. It finds everything for which octostore serve would refuse to start, and problems
 // that would show later. It changes nothing and needs no server; if a server runs on the
-// database, the doctor asks that too.
+// database, the doctor asks that too. If the table is in etcd, it looks at etcd.
 package doctor
 
 import (
@@ -84,6 +84,10 @@ func (d *doctor) examine(ctx context.Context) {
 	}
 	d.cfg = loaded.Config
 	d.settings(loaded)
+	if d.cfg.Store == config.Etcd {
+		d.inEtcd(ctx)
+		return
+	}
 	running := d.server(ctx)
 	exposed := d.start(running)
 	d.database(ctx, running, exposed)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/preflight"
 	"github.com/octostore/octostore/cmd/octostore/internal/text"
 	"github.com/octostore/octostore/core/auth"
@@ -32,7 +33,7 @@ func (d *doctor) start(running bool) (exposed string) {
 			d.sayPassed(p, c.About)
 		}
 	}
-	if _, err := os.Stat(string(d.cfg.DB)); err != nil || preflight.Guarded(d.cfg) {
+	if _, err := os.Stat(string(d.cfg.DB)); err != nil && d.cfg.Store != config.Etcd || preflight.Guarded(d.cfg) {
 		return "" // nothing is wrong, or it was said
 	}
 	return p.Exposed(d.cfg)

@@ -24,7 +24,7 @@ token = %d
 }
 
 // each is Python code that runs a block for tokens, and prints why it failed.
-func each(tokens []int, block string) string {
+func each[Token int | int64](tokens []Token, block string) string {
 	code := "for token in " + strings.ReplaceAll(fmt.Sprint(tokens), " ", ",") + ":\n    try:\n"
 	for line := range strings.Lines(strings.TrimSpace(block)) {
 		code += "        " + line
@@ -51,7 +51,7 @@ db.executescript("""PRAGMA journal_mode = WAL; CREATE TABLE writes (id INTEGER P
 
 	t.Run("the page", func(t *testing.T) {
 		page := block(t, read(t, fencing+"README.md"), "python")
-		got := do(0, each([]int{7, 7, 6, 9007199254740991, 7}, page+`
+		got := do(0, each([]int64{7, 7, 6, 9007199254740991, 7}, page+`
     print(token, "writes")`))
 		stale := "the fencing token is stale\n"
 		if want := "7 writes\n7 writes\n" + stale + "9007199254740991 writes\n" + stale; got != want {

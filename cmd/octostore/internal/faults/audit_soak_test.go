@@ -18,6 +18,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/audittool"
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+	"github.com/octostore/octostore/cmd/octostore/internal/storetool"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/client"
 )
@@ -26,7 +27,7 @@ import (
 func checkExport(t *testing.T, path, dir string) {
 	t.Helper()
 	var said bytes.Buffer
-	if err := audittool.Replay(t.Context(), nil, &said, nil, nil, filepath.Join(dir, "octostore.db"), []string{path}); err != nil {
+	if err := audittool.Replay(t.Context(), nil, &said, nil, nil, storetool.FileTable(filepath.Join(dir, "octostore.db")), []string{path}); err != nil {
 		t.Errorf("%v\n%s", err, &said)
 	}
 	t.Logf("%s", &said)

@@ -8,7 +8,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore", "..."},
 	{"cmd/mutants", ""},
 	{"cmd/octostore/internal/audittool", "cmd/octostore/internal/exitcode cmd/octostore/internal/filelock cmd/octostore/internal/terminal cmd/octostore/internal/text " +
-		"core/files core/journal/archive core/journal/record core/journal/verify core/lock core/sleep core/store/sqlite transport/api transport/client"},
+		"core/files core/journal/archive core/journal/record core/journal/verify core/lock core/sleep core/store/content transport/api transport/client"},
 	{"cmd/octostore/internal/backuptool", "cmd/octostore/internal/exitcode cmd/octostore/internal/terminal cmd/octostore/internal/text " +
 		"core/files core/journal/record core/journal/verify core/lock core/sleep core/store/sqlite transport/client"},
 	{"cmd/octostore/internal/bench", "cmd/octostore/internal/bench/internal/* cmd/octostore/internal/child " +
@@ -21,7 +21,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/demo", "cmd/octostore/internal/child core/journal/record core/journal/verify core/sleep transport/api transport/client"},
 	{"cmd/octostore/internal/deploy", ""},
 	{"cmd/octostore/internal/doctor", "cmd/octostore/internal/compiler cmd/octostore/internal/config cmd/octostore/internal/preflight cmd/octostore/internal/session cmd/octostore/internal/terminal cmd/octostore/internal/text " +
-		"core/auth core/files core/journal/archive core/journal/record core/journal/verify core/lock core/store/sqlite hooks"},
+		"core/auth core/files core/journal/archive core/journal/record core/journal/verify core/lock core/store/content core/store/etcd core/store/sqlite hooks"},
 	{"cmd/octostore/internal/documents", ""},
 	{"cmd/octostore/internal/examples", ""},
 	{"cmd/octostore/internal/exitcode", "transport/api"},
@@ -112,7 +112,7 @@ var directions = []struct{ pkg, imports string }{
 	{"core/store/sqlite/internal/host", "core/files"},
 	{"core/store/sqlite/internal/rows", "core/lock core/auth core/journal core/store/sqlite/internal/conn core/store/sqlite/internal/dbfile core/store/sqlite/internal/host"},
 	{"core/store/etcd", "core/auth core/journal core/lock core/sleep core/sparselog core/store/content core/store/etcd/internal/*"},
-	{"core/store/etcd/internal/dial", ""},
+	{"core/store/etcd/internal/dial", "core/sleep"},
 	{"core/store/etcd/internal/lease", "core/boottime core/sleep"},
 	{"core/store/content", "core/auth core/journal core/lock"},
 	{"core/store/etcd/etcdtest", ""},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
@@ -83,9 +84,8 @@ func file(path string) Store {
 }
 
 func inEtcd(cfg etcd.Config) Store {
-	name := "etcd://" + strings.Join(hosts(cfg.Endpoints), ",") + cfg.Prefix
 	return Store{
-		Name: name,
+		Name: nameOf(cfg),
 		Read: func(ctx context.Context, begin func(content.Table) (func(lock.Segment) error, error)) error {
 			err := etcd.Read(ctx, cfg, begin)
 			switch {
@@ -124,4 +124,40 @@ func hosts(endpoints []string) []string {
 		all = append(all, host)
 	}
 	return all
+}
+
+// Table is a table that tools read while a server may be running on it.
+type Table struct {
+	name    string
+	inspect func(ctx context.Context, after lock.Seq, each func(lock.Segment) error) (content.Inspection, error)
+}
+
+// FileTable returns the table of a database.
+func FileTable(path string) Table {
+	return Table{path, func(ctx context.Context, after lock.Seq, each func(lock.Segment) error) (content.Inspection, error) {
+		if _, err := os.Stat(path); err != nil {
+			return content.Inspection{}, err
+		}
+		return sqlite.Inspect(ctx, path, after, each)
+	}}
+}
+
+// EtcdTable returns the table in etcd.
+func EtcdTable(cfg etcd.Config) Table {
+	return Table{nameOf(cfg), func(ctx context.Context, after lock.Seq, each func(lock.Segment) error) (content.Inspection, error) {
+		return etcd.Inspect(ctx, cfg, after, each)
+	}}
+}
+
+// String returns the path or the URL of the table.
+func (t Table) String() string { return t.name }
+
+// Inspect reads all of the table at one moment, and calls each with all segments after an event.
+func (t Table) Inspect(ctx context.Context, after lock.Seq, each func(lock.Segment) error) (content.Inspection, error) {
+	return t.inspect(ctx, after, each)
+}
+
+// nameOf returns the URL of a table in etcd.
+func nameOf(cfg etcd.Config) string {
+	return "etcd://" + strings.Join(hosts(cfg.Endpoints), ",") + cfg.Prefix
 }

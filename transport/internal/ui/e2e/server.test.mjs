@@ -74,3 +74,44 @@ browse('Server is for administrators, on any screen', { tokens: true }, async ({
     await accessible(page);
   }
 });
+
+// asCluster has the page see the server as a node of a cluster.
+const asCluster = (page, takes) => page.route('**/v1/live?*', async (route) => {
+  const url = new URL(route.request().url());
+  if (url.searchParams.get('show') !== 'server') return route.continue();
+  const got = await (await route.fetch({ url: `${url.origin}/v1/server` })).json();
+  const node = (name, more) => ({ name, url: `http://${name}:3000`, version: got.version, policies: '5f2c8a1e9d3b7c60', since: got.started_at, serving: false, policies_differ: false, ...more });
+  got.waiters = 2;
+  got.cluster = {
+    node: 'node-2', serving: { node: 'node-2', url: 'http://node-2:3000', term: 4711, since: got.started_at },
+    nodes: [node('node-1'), node('node-2', { serving: true }), node('node-3', { policies: 'other', policies_differ: true })],
+    takes: { count: takes, within_ms: 60_000 },
+  };
+  return route.fulfill({ contentType: 'text/event-stream', body: `event: server\ndata: ${JSON.stringify(got)}\n\n` });
+});
+
+browse('Server shows the nodes of a cluster, and hands the lock table over', { tokens: true }, async ({ server, open }) => {
+  const page = await open({ hash: '#/locks', token: server.token });
+  await asCluster(page, 3);
+  let asked;
+  await page.route('**/v1/cluster/hand-over*', (route) => {
+    asked = route.request().postData() || route.request().url();
+    return route.fulfill({ json: { from: 'node-2', term: 4711, others: 2 } });
+  });
+  await page.evaluate(() => { location.hash = '#/server'; });
+  const row = (name) => page.locator('.nodes tbody tr', { hasText: name });
+  await row('node-2').getByText('serves').waitFor();
+  await row('node-1').getByText('forwards').waitFor();
+  await row('node-3').getByText('differ').waitFor();
+  await page.getByText('took the lock table 3 times').waitFor();
+  await page.getByText('4711').waitFor();
+  await accessible(page);
+  await page.getByRole('button', { name: 'Hand over…' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('2 other nodes').waitFor();
+  await dialog.getByText('2 requests that wait').waitFor();
+  await dialog.getByLabel('Reason').fill('upgrade');
+  await dialog.getByRole('button', { name: 'Hand over' }).click();
+  await until(() => asked, 'request to hand over');
+  assert.match(decodeURIComponent(asked), /upgrade/);
+});

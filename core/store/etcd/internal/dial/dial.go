@@ -9,13 +9,17 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc/status"
+
+	"github.com/octostore/octostore/core/sleep"
 )
 
 // ErrOld says that an etcd is older than 3.6. Its members may confirm leases that a leader
@@ -33,8 +37,10 @@ type Config struct {
 	Logger         *slog.Logger
 }
 
-// connectTime bounds how long each member is waited for at the start.
-const connectTime = 5 * time.Second
+const (
+	connectTime  = 5 * time.Second // for a member to answer at the start
+	connectPause = 250 * time.Millisecond
+)
 
 // A connection whose member is silent is given up after both of these.
 const (
@@ -65,28 +71,41 @@ func Client(cfg Config) (*clientv3.Client, error) {
 	return c, nil
 }
 
-// Open connects, and checks each member: at least one has to answer, and none may be older
-// than 3.6.
+// Open connects, and checks each member: at least one has to answer within a few seconds, and
+// none that answers may be older than 3.6.
 func Open(ctx context.Context, cfg Config) (*clientv3.Client, error) {
 	c, err := Client(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := check(Members(ctx, c), cfg.Logger); err != nil {
+	if err := check(awaitMember(ctx, c), cfg.Logger); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
+}
+
+// awaitMember asks all members until one answers, for a few seconds: etcd may be starting, too.
+func awaitMember(ctx context.Context, c *clientv3.Client) []Member {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	for {
+		all := Members(ctx, c)
+		answers := slices.ContainsFunc(all, func(m Member) bool { return m.Err == nil })
+		if answers || sleep.For(ctx, connectPause) != nil {
+			return all
+		}
+	}
 }
 
 // Member is what a member of etcd says of itself.
 type Member struct {
 	Endpoint string
 	Err      error // it did not answer; then there is no status
-	Status   *clientv3.StatusResponse
+	Status   *etcdserverpb.StatusResponse
 	Took     time.Duration
 }
 
-// Members asks all members at the same time, for a few seconds, in the order of the endpoints.
+// Members asks all members at the same time, in the order of the endpoints.
 func Members(ctx context.Context, c *clientv3.Client) []Member {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
@@ -95,12 +114,23 @@ func Members(ctx context.Context, c *clientv3.Client) []Member {
 	for i, endpoint := range c.Endpoints() {
 		all.Go(func() {
 			began := time.Now()
-			s, err := c.Status(ctx, endpoint)
+			s, err := statusOf(ctx, c, endpoint)
 			found[i] = Member{Endpoint: endpoint, Err: plain(err), Status: s, Took: time.Since(began)}
 		})
 	}
 	all.Wait()
 	return found
+}
+
+// statusOf asks one member. The client's own call would wait where no member listens, and not
+// say that.
+func statusOf(ctx context.Context, c *clientv3.Client, endpoint string) (*etcdserverpb.StatusResponse, error) {
+	conn, err := c.Dial(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return etcdserverpb.NewMaintenanceClient(conn).Status(ctx, &etcdserverpb.StatusRequest{})
 }
 
 func check(members []Member, log *slog.Logger) error {
@@ -114,7 +144,7 @@ func check(members []Member, log *slog.Logger) error {
 		}
 	}
 	if len(silent) == len(members) {
-		return fmt.Errorf("%w: asked for its status within %s: %w", ErrUnreachable, connectTime, oneLine(silent))
+		return fmt.Errorf("%w: asked for its status for %s: %w", ErrUnreachable, connectTime, oneLine(silent))
 	}
 	for _, err := range silent {
 		log.Warn("a member of etcd does not answer", "error", err)
@@ -139,10 +169,15 @@ func oneLine(errs []error) error {
 	return errors.New(strings.Join(slices.Compact(texts), "; "))
 }
 
-// plain returns the text of a gRPC error without its code in front.
+// plain returns the text of a gRPC error without what gRPC puts in front of it.
 func plain(err error) error {
-	if s, ok := status.FromError(err); ok && err != nil {
-		return errors.New(s.Message())
+	s, ok := status.FromError(err)
+	if !ok || err == nil {
+		return err
 	}
-	return err
+	text := strings.TrimPrefix(s.Message(), "connection error: desc = ")
+	if inner, err := strconv.Unquote(text); err == nil {
+		text = inner
+	}
+	return errors.New(strings.TrimPrefix(text, "transport: Error while dialing: "))
 }

@@ -11,7 +11,7 @@ import (
 
 // rateSpan is over how much of a member's clock its rate is measured: enough to tell a clock
 // that is wrong by a hundredth.
-const rateSpan = 3 * time.Second
+const rateSpan = 2 * time.Second
 
 // lookEvery is how exactly the beginning of a second is seen.
 const lookEvery = 10 * time.Millisecond

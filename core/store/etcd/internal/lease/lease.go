@@ -86,6 +86,10 @@ func (l *Lease) ValidFor() time.Duration {
 	return left
 }
 
+// Until returns until when the lease was valid when etcd was last heard of, on the clock of
+// [Now].
+func (l *Lease) Until() time.Duration { return time.Duration(l.until.Load()) }
+
 // Lost returns a channel that is closed when the lease is over or may be.
 func (l *Lease) Lost() <-chan struct{} { return l.lost }
 

@@ -1,6 +1,6 @@
 // Server: its state, its disk, its limits and settings; drain it, and take a backup.
 
-import { Confirm, Loading, Problem, Table, Time, bytes, duration, html, useLive, useState } from '../components.js';
+import { Confirm, Loading, Problem, Table, Tag, Time, bytes, duration, html, useLive, useState } from '../components.js';
 import { download, post } from '../api.js';
 import { Copy, Meter, Stale, Stat, Stats } from '../parts.js';
 import { amount, latency, plural, whole } from '../units.js';
@@ -9,6 +9,7 @@ function View() {
   const live = useLive({ show: 'server' });
   const s = live.data.server;
   const [draining, setDraining] = useState(false);
+  const [moving, setMoving] = useState(false);
   return html`<section aria-labelledby="server-title">
     <div class="toolbar"><h1 id="server-title">Server</h1>
       ${s && html`<${Backup} />
@@ -22,13 +23,15 @@ function View() {
       <div class="cards">
         <${Storage} s=${s} /><${Connections} s=${s} /><${Journal} s=${s} />
       </div>
+      ${s.cluster && html`<${Cluster} c=${s.cluster} onHandOver=${() => setMoving(true)} />`}
       <${Limits} limits=${s.limits} />
       <${Settings} settings=${s.settings} />`}
     ${draining && html`<${Drain} s=${s} onClose=${() => setDraining(false)} />`}
+    ${moving && html`<${HandOver} s=${s} onClose=${() => setMoving(false)} />`}
   </section>`;
 }
 
-const states = { ok: ['good', 'in order'], draining: ['warn', 'draining'], storage_full: ['bad', 'disk full'], failing: ['bad', 'failing'] };
+const states = { ok: ['good', 'in order'], draining: ['warn', 'draining'], storage_full: ['bad', 'disk full'], failing: ['bad', 'failing'], moved: ['warn', 'moved to another node'] };
 
 function Overview({ s }) {
   const degraded = s.status.degraded?.length ? s.status.degraded.map((d) => states[d]?.[1] || d).join(', ') : '';
@@ -90,6 +93,33 @@ function Journal({ s: { journal: j } }) {
     j.archive && { name: 'Archive', value: j.archive.failing_since ? html`failing since <${Time} at=${j.archive.failing_since} />` : html`<${Time} at=${j.archive.newest_at} />`, note: j.archive.error || `${whole(j.archive.files)} files, ${bytes(j.archive.bytes)}` },
     j.checkpoint?.key && { name: 'Signing key', value: html`<${Copy} text=${j.checkpoint.key} shown=${`${j.checkpoint.key.slice(0, 12)}…`} label="the signing key" />` },
   ]} /></section>`;
+}
+
+const nodeColumns = [
+  { id: 'name', title: 'Node', cell: (n) => html`<bdi class=${n.serving ? 'strong' : ''}>${n.name}</bdi>` },
+  { id: 'role', title: 'Does', cell: (n) => (n.serving ? html`<${Tag} tone="good">serves<//>` : 'forwards') },
+  { id: 'url', title: 'URL', cell: (n) => html`<bdi>${n.url}</bdi>` },
+  { id: 'version', title: 'Version', cell: (n) => html`<bdi>${n.version}</bdi>` },
+  { id: 'policies', title: 'Policies', cell: (n) => (n.policies_differ ? html`<span title="If the lock table moved to this node, the rules would change."><${Tag} tone="warn">differ<//></span>` : n.policies ? html`<bdi title=${n.policies}>${n.policies.slice(0, 12)}</bdi>` : html`<span class="faint">none</span>`) },
+  { id: 'since', title: 'Joined', cell: (n) => html`<${Time} at=${n.since} />` },
+];
+
+// Cluster shows the nodes that share the lock table.
+function Cluster({ c, onHandOver }) {
+  return html`<section class="settings nodes" aria-labelledby="cluster-title">
+    <div class="toolbar"><h2 id="cluster-title">Cluster</h2>
+      <button type="button" class="danger outline" onClick=${onHandOver}>Hand over…</button></div>
+    <p class="faint small">Term <bdi class="number">${c.serving.term}</bdi>: <bdi>${c.serving.node}</bdi> serves since <${Time} at=${c.serving.since} />.</p>
+    ${c.takes.count >= 3 && html`<div class="banner" role="status">A node took the lock table ${c.takes.count} times in ${duration(c.takes.within_ms)}. Each time all leases begin again, so locks may stay held for much longer than their leases say.</div>`}
+    <${Table} caption="Nodes that are alive" columns=${nodeColumns} rows=${c.nodes} rowKey=${(n) => n.name} />
+  </section>`;
+}
+
+function HandOver({ s, onClose }) {
+  const others = s.cluster.nodes.length - 1;
+  return html`<${Confirm} title="Hand the lock table over?" ask="reason" danger action="Hand over" onConfirm=${({ reason }) => post('v1/cluster/hand-over', { reason })} onClose=${onClose}>
+    <p>${others ? html`One of <strong>${plural(others, 'other node')}</strong> takes the lock table, usually within a second.` : html`<strong>There is no other node:</strong> this one takes the lock table again.`} ${s.waiters ? html`The <strong>${plural(s.waiters, 'request')} that ${s.waiters === 1 ? 'waits' : 'wait'}</strong> ${s.waiters === 1 ? 'is' : 'are'} answered 503 <code>moved</code>, and may ask again in a second.` : 'No request waits.'}</p>
+    <p>Leases stay, with their fencing tokens; each begins again with its full ttl.</p><//>`;
 }
 
 // amountOf writes the value of a limit in the unit that its name says.

@@ -1,0 +1,77 @@
+package dial
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+func member(version string) Member {
+	return Member{Endpoint: "http://m", Status: &etcdserverpb.StatusResponse{Version: version}}
+}
+
+func TestDialRefusesAnOldEtcd(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	silent := Member{Endpoint: "http://s", Err: errors.New("connection refused")}
+	for _, tt := range []struct {
+		members []Member
+		want    string // in the error; "": none
+	}{
+		{[]Member{member("3.6.0")}, ""},
+		{[]Member{member("3.10.2"), member("4.0.0-rc.1")}, ""},
+		{[]Member{member("3.6.1"), silent}, ""},
+		{[]Member{member("3.6.1"), member("3.5.21")}, "http://m has version 3.5.21"},
+		{[]Member{member("2.9.0")}, "has version 2.9.0"},
+		{[]Member{member("")}, "has version"},
+		{[]Member{silent}, "http://s: connection refused"},
+		{[]Member{silent}, "5s"},
+	} {
+		err := check(tt.members, log)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%d members, the first of version %q: %v, want %q", len(tt.members), tt.members[0].Status.GetVersion(), err, tt.want)
+		}
+		if err != nil && !errors.Is(err, ErrOld) && !errors.Is(err, ErrUnreachable) {
+			t.Errorf("%v is no known reason", err)
+		}
+	}
+}
+
+func TestDialNamesAnEtcdThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	defer cancel()
+	c, err := Open(ctx, Config{Endpoints: []string{"http://127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		t.Fatal(c.Close())
+	}
+	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "http://127.0.0.1:1") || !strings.Contains(err.Error(), ": dial tcp 127.0.0.1:1: connect: connection refused") {
+		t.Error(err)
+	}
+	if strings.Contains(err.Error(), "rpc error") || strings.Contains(err.Error(), "desc =") {
+		t.Errorf("%v: says more about gRPC than about etcd", err)
+	}
+}
+
+// The clock of a member that runs twice as fast.
+func TestRateOfAClock(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", began.Add(2*time.Since(began)).UTC().Format(http.TimeFormat))
+	}))
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	rate, err := Rate(ctx, srv.URL, nil)
+	if err != nil || math.Abs(rate-2) > 0.3 {
+		t.Errorf("a clock that runs twice as fast has the rate %.3f, %v", rate, err)
+	}
+}
