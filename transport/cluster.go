@@ -134,5 +134,7 @@ func (x *exchange) handOver() error {
 	}
 	defer a.cluster.HandOver()
 	a.log.Warn("the lock table is handed over to another node", "account", x.principal.Account)
-	return x.deliver(wire.TypeJSON, time.Now())
+	err = x.reply(http.StatusOK, wire.TypeJSON)
+	_ = http.NewResponseController(x.w).Flush() // unsupported where there is no connection
+	return err
 }

@@ -38,6 +38,7 @@ func mutants() []mutant {
 		runMutants,
 		termMutants,
 		forwardMutants,
+		lifeMutants,
 		ownerMutants,
 		etcdMutants,
 		watchdogMutants,
