@@ -36,6 +36,7 @@ func mutants() []mutant {
 		clientMutants,
 		runMutants,
 		termMutants,
+		moveMutants,
 		ownerMutants,
 		etcdMutants,
 		watchdogMutants,

@@ -176,3 +176,22 @@ func TestSnapshotOfNothingIsAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestReadNoticesANodeThatServesMeanwhile(t *testing.T) {
+	n := newNodes(t)
+	node := n.open("a")
+	s := n.take(node)
+	fillTable(t, s)
+	if err := errors.Join(s.HandOver(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	err := Read(t.Context(), configBelow(t, n.prefix), func(content.Table) (func(lock.Segment) error, error) {
+		s := n.take(node)
+		line := storetest.Line{Head: storetest.Load(t, s).Head}
+		line.Commit(t, s, 1, storetest.Row("late", 1<<40, time.Hour))
+		return nil, errors.Join(s.HandOver(t.Context()), s.Close())
+	})
+	if !errors.Is(err, ErrServed) {
+		t.Errorf("got %v, want that a node has served it", err)
+	}
+}
