@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/octostore/octostore/core"
@@ -108,8 +109,8 @@ func (a *API) takes(at []time.Time, now time.Time) api.Takes {
 	return t
 }
 
-// handOver gives the lock table to another node. The answer leaves first: it says what is about to
-// happen, and the table may not be owned any more when it has.
+// handOver gives the lock table to another node, if there is one. The answer leaves first: it says what
+// is about to happen, and the table may not be owned any more when it has.
 func (x *exchange) handOver() error {
 	a := x.api
 	if err := core.MayAll(x.principal, "hand the lock table over", auth.Admin); err != nil {
@@ -122,12 +123,18 @@ func (x *exchange) handOver() error {
 	if err != nil {
 		return err
 	}
+	moves := api.HandOver{From: state.Serving.Node, Term: state.Serving.Term, Others: len(state.Nodes) - 1}
+	x.encode(moves)
+	if moves.Others < 1 {
+		return x.reply(http.StatusOK, wire.TypeJSON)
+	}
 	err = a.service.RecordHandOver(x.context(), x.principal, x.origin(), x.params.Text(param.Reason))
 	if err != nil {
 		return err
 	}
 	defer a.cluster.HandOver()
 	a.log.Warn("the lock table is handed over to another node", "account", x.principal.Account)
-	x.encode(api.HandOver{From: state.Serving.Node, Term: state.Serving.Term, Others: len(state.Nodes) - 1})
-	return x.deliver(wire.TypeJSON, time.Now())
+	err = x.reply(http.StatusOK, wire.TypeJSON)
+	_ = http.NewResponseController(x.w).Flush() // unsupported where there is no connection
+	return err
 }

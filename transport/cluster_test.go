@@ -116,6 +116,15 @@ func TestClusterThatDoesNotAnswerHandsNothingOver(t *testing.T) {
 	s.do(t, "GET /v1/cluster").want(500)
 	s.do(t, "POST /v1/cluster/hand-over").want(500)
 	n.err = nil
+	all := n.state.Nodes
+	n.state.Nodes = all[1:2]
+	if got := decode[api.HandOver](s.do(t, "POST /v1/cluster/hand-over").want(200)); got.Others != 0 {
+		t.Errorf("a node that is alone answers %+v", got)
+	}
+	if audit := string(s.do(t, "GET /v1/audit?kind=drained").want(200).body); strings.Contains(audit, `"kind":"drained"`) {
+		t.Errorf("a node that is alone has recorded %s", audit)
+	}
+	n.state.Nodes = all
 	s.table.Depose()
 	s.do(t, "POST /v1/cluster/hand-over").want(503, api.CodeMoved)
 	if n.handOver.Load() != 0 {

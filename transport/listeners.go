@@ -55,8 +55,8 @@ func (a *API) serves(rt *route, on listener) bool {
 		where = a.metricsOn
 	case rt.id == "ready":
 		where = a.readyOn
-	case rt.id == "index", rt.id == "health", rt.id == "server", rt.id == "drain", rt.id == "getBackup", rt.id == "showCluster", rt.id == "handOver",
-		strings.HasPrefix(rt.pattern, "/v1/policies"), strings.HasPrefix(rt.pattern, "/v1/tokens"):
+	case rt.id == "index", rt.id == "health", rt.id == "server", rt.id == "drain", rt.id == "getBackup",
+		strings.HasPrefix(rt.pattern, "/v1/cluster"), strings.HasPrefix(rt.pattern, "/v1/policies"), strings.HasPrefix(rt.pattern, "/v1/tokens"):
 		where = Both
 	}
 	return where == Both || (where == MainOnly) == (on == mainListener)
@@ -103,7 +103,8 @@ func NewDoor(cfg DoorConfig) *Door {
 		log:    cfg.Logger,
 		sparse: sparselog.New(cfg.Logger),
 		connections: [numListeners]*conn.Set{
-			mainListener:  conn.NewSet(cfg.Connections, cfg.Connections/16+16, limit.NetworkOf), // the reserve leaves room to refuse clients above the limit
+			// The reserve leaves room to refuse clients above the limit.
+			mainListener:  conn.NewSet(cfg.Connections, cfg.Connections/16+16, limit.NetworkOf),
 			adminListener: conn.NewSet(cfg.AdminConnections, cfg.AdminConnections/4, limit.NetworkOf),
 		},
 	}

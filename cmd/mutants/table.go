@@ -37,6 +37,7 @@ func mutants() []mutant {
 		runMutants,
 		termMutants,
 		moveMutants,
+		lifeMutants,
 		ownerMutants,
 		etcdMutants,
 		watchdogMutants,

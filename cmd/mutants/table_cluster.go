@@ -287,3 +287,45 @@ var moveMutants = []mutant{
 		tests:  []string{"-run=TestHandOver ./cmd/octostore/internal/clustertool"},
 	},
 }
+
+// inLife is the life of a node that serves by turns with others.
+var inLife = []string{"-run=TestLife ./cmd/octostore/internal/server"}
+
+// lifeMutants break the life of a node.
+var lifeMutants = []mutant{
+	{
+		name: "lost-term-goes-on", file: "cmd/octostore/internal/server/term.go",
+		old:    "	case <-t.lost():\n		return errLost\n",
+		new:    "",
+		breaks: "a node whose term is over does not forward, and its waiters hear nothing",
+		tests:  inLife,
+	},
+	{
+		name: "lost-term-read", file: "cmd/octostore/internal/server/journal.go",
+		old:    "		keeps.Owns = t.claim.Owns\n",
+		new:    "",
+		breaks: "a node answers from memory while another one may serve",
+		tests:  inLife,
+	},
+	{
+		name: "lost-term-behind-the-door", file: "cmd/octostore/internal/server/life.go",
+		old:    "	s.door.Open(s.node.main, s.node.admin)\n",
+		new:    "",
+		breaks: "a node that has lost its term refuses requests instead of forwarding them",
+		tests:  inLife,
+	},
+	{
+		name: "opening-term-refuses", file: "cmd/octostore/internal/server/term.go",
+		old:    "		s.node.turn()\n",
+		new:    "",
+		breaks: "requests that come while a term is opened are told that it has moved",
+		tests:  inLife,
+	},
+	{
+		name: "term-without-its-node", file: "cmd/octostore/internal/server/term.go",
+		old:    "		t.at = \" on node \" + s.node.name\n",
+		new:    "",
+		breaks: "the audit log does not say which node served",
+		tests:  inLife,
+	},
+}

@@ -38,9 +38,10 @@ type Takes struct {
 	WithinMS int64 `json:"within_ms"` // the longest ttl of all leases, at least a minute and at most an hour
 }
 
-// HandOver is the answer of /v1/cluster/hand-over: the lock table is about to move.
+// HandOver is the answer of /v1/cluster/hand-over: the lock table is about to move, or there is no other
+// node and nothing was done.
 type HandOver struct {
 	From   string `json:"from"`   // node that serves
 	Term   int64  `json:"term"`   // that ends
-	Others int    `json:"others"` // nodes that may take over; without any the same node takes the table again
+	Others int    `json:"others"` // nodes that may take over; 0: nothing was done
 }

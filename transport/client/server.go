@@ -29,7 +29,7 @@ func (c *Client) Cluster(ctx context.Context) (s api.Cluster, err error) {
 }
 
 // HandOver has the node that serves give the lock table to another one, which it does after the
-// answer: [Client.Cluster] tells when another node serves. The reason is recorded; it may be empty.
+// answer: [Client.Cluster] tells when another node serves. If there is no other, nothing is done. The reason is recorded; it may be empty.
 // It takes the scope admin.
 func (c *Client) HandOver(ctx context.Context, reason string) (h api.HandOver, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/cluster/hand-over", nonEmpty(map[string]string{"reason": reason}), &h)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/internal/wire"
 )
 
@@ -20,6 +21,8 @@ type Config struct {
 	Forward http.Handler
 	// Serving returns the URL of the other node that serves; false: none does.
 	Serving func() (*url.URL, bool)
+	// Opening reports whether this node has the term, and is about to serve.
+	Opening func() bool
 	// Await waits until another node serves, or this one, or ctx ends. It returns what answers the
 	// requests of that listener if this node serves, else nil.
 	Await func(ctx context.Context, on Listener) http.Handler
@@ -79,9 +82,9 @@ func (s *Standby) Listener(on Listener, ready, metrics bool) http.Handler {
 }
 
 // pass has a request answered by the node that serves. If none does, it waits a moment, so that a
-// hand-over is not noticed.
+// hand-over is not noticed. What another node has forwarded waits for this node only.
 func (s *Standby) pass(w http.ResponseWriter, r *http.Request, on Listener) {
-	if _, there := s.cfg.Serving(); !there {
+	if _, there := s.cfg.Serving(); !there && (s.cfg.Opening() || len(r.Header[forward.Header]) == 0) {
 		ctx, cancel := context.WithTimeout(r.Context(), patience)
 		here := s.cfg.Await(ctx, on)
 		cancel()

@@ -156,11 +156,6 @@ func (c *cluster) named(name string) *node {
 	return c.nodes[i]
 }
 
-// others returns the nodes besides one.
-func (c *cluster) others(than *node) []*node {
-	return slices.DeleteFunc(slices.Clone(c.nodes[:]), func(n *node) bool { return n == than })
-}
-
 // own returns the key of the node that serves, as etcd has it; the zero value if there is none
 // or etcd does not answer.
 func (c *cluster) own() keyValue {

@@ -90,7 +90,8 @@ func (c *cluster) killServing(ctx context.Context) error {
 	if err := c.untilQueued(ctx, others[0]); err != nil {
 		return err
 	}
-	c.say("     kill -9 %d   (node %s, which serves; its lease in etcd is %s here, 10 s by default)", serving.server.PID, serving.name, nodeLease)
+	c.say("     kill -9 %d   (node %s, which serves; leases of nodes are %s here, 10 s by default)",
+		serving.server.PID, serving.name, nodeLease)
 	killed := time.Now()
 	serving.server.Kill()
 	if err := c.renew(ctx, others, held.Grant); err != nil {
@@ -101,7 +102,7 @@ func (c *cluster) killServing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.say("     Node %s serves now. D was told that the lock table moved, and waits again.", taken.name)
+	c.say("     Node %s serves now. D was answered 503, and waits again.", taken.name)
 	if err := errors.Join(c.untilQueued(ctx, others[0]), c.release(ctx, held.Grant)); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/octostore/octostore/cmd/octostore/internal/version"
 	"github.com/octostore/octostore/core"
 	"github.com/octostore/octostore/transport"
+	"github.com/octostore/octostore/transport/forward"
 )
 
 // newDoor returns the door that the APIs of all terms share.
@@ -70,6 +71,7 @@ func newAPI(s *server, t *term, cfg config.Config, log *slog.Logger) *transport.
 	}
 	if s.node != nil {
 		shown.Cluster = clusterView{s}
+		shown.Forwarded = forward.NewReceiver(s.node.ForwardKey(), t.claim.Term())
 	}
 	if s.tracer != nil {
 		shown.Tracer = s.tracer

@@ -92,6 +92,12 @@ func (n *node) serves() (*url.URL, bool) {
 	return at, there
 }
 
+// opens reports whether the term is this node's.
+func (n *node) opens() bool {
+	o, _ := n.Owner()
+	return o.Term != 0 && o.Node == n.name
+}
+
 // forwardTo is target for the forwarder.
 func (n *node) forwardTo() (forward.Target, bool) {
 	at, term, changed, there := n.target()
@@ -152,7 +158,7 @@ func (s *server) joinCluster(ctx context.Context, open openCluster) error {
 		Key: joined.ForwardKey(), Target: n.forwardTo, TLS: between, Client: s.door.Client, Admitted: s.door.Admitted, Logger: s.log,
 	})
 	by := standby.New(standby.Config{
-		Forward: n.forwarder, Serving: n.serves, Await: s.awaitAPI, Client: &http.Client{Transport: &http.Transport{TLSClientConfig: between, DisableKeepAlives: true}}, Metrics: s.door.Metrics(),
+		Forward: n.forwarder, Serving: n.serves, Opening: n.opens, Await: s.awaitAPI, Client: &http.Client{Transport: &http.Transport{TLSClientConfig: between, DisableKeepAlives: true}}, Metrics: s.door.Metrics(),
 	})
 	ready, metrics := listenersOf[s.cfg.ReadyOn], listenersOf[s.cfg.MetricsOn]
 	n.main = by.Listener(standby.Main, ready != transport.AdminOnly, metrics != transport.AdminOnly)
@@ -281,12 +287,17 @@ func (v clusterView) HandOver() {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
 	t := v.serving()
-	nodes, err := v.node.Nodes(ctx)
-	if t == nil || err != nil || len(nodes) < 2 {
-		v.log.Warn("the term is not handed over, since no other node is known", "err", err)
+	if t == nil || !v.node.hasOthers(ctx) {
+		v.log.Warn("the term is not handed over, since no other node is known")
 		return
 	}
 	t.yield()
+}
+
+// hasOthers reports whether another node is known to be alive.
+func (n *node) hasOthers(ctx context.Context) bool {
+	nodes, err := n.Nodes(ctx)
+	return err == nil && len(nodes) > 1
 }
 
 // etcdCluster is a cluster over etcd.

@@ -29,6 +29,11 @@ const (
 	shutdownTime = 2 * time.Second // to finish the requests under way
 	spanTime     = time.Second     // to send the last spans
 	stopTime     = 4500 * time.Millisecond
+
+	// A node of a cluster takes longer: it hands its term over, and forwards for a while.
+	handOverTime = 5 * time.Second
+	lingerTime   = 250 * time.Millisecond
+	forwardTime  = 500 * time.Millisecond // for forwarded requests once the listeners are closed
 )
 
 // server is a running OctoStore: its parts, opened from the inside out and closed

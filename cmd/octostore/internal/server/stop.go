@@ -30,6 +30,10 @@ func (s *server) wait(ctx context.Context) error {
 // stop refuses acquires, answers all waiters, finishes the requests under way, and closes
 // all parts. If it returns nil, the database is complete in its one file.
 func (s *server) stop() error {
+	most := stopTime
+	if s.node != nil {
+		most += handOverTime
+	}
 	done := make(chan error, 1)
 	go func() {
 		s.drain()
@@ -41,8 +45,8 @@ func (s *server) stop() error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(stopTime):
-		return fmt.Errorf("not stopped after %s; the disk may not answer", stopTime)
+	case <-time.After(most):
+		return fmt.Errorf("not stopped after %s; the disk may not answer", most)
 	}
 }
 
@@ -97,8 +101,20 @@ func (s *server) drain() {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if s.node != nil {
-		s.handOver(t) // requests go to the next node until the listeners close
+		s.handOver(t)
+		s.linger()
 	}
+}
+
+// linger goes on forwarding after a term was handed over, until another node serves and requests from
+// other nodes that were on their way have been answered: once the listeners are closed they would be lost.
+func (s *server) linger() {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	if s.node.hasOthers(ctx) {
+		_ = s.await(ctx)
+	}
+	time.Sleep(lingerTime)
 }
 
 // unserved returns how many connections to sockets of systemd may have their first request on
@@ -111,10 +127,10 @@ func (s *server) unserved() int {
 }
 
 // shutdown finishes the requests under way, and hangs up on those that take too long. Forwarded requests
-// end, because they may last as long as a client waits.
+// end after a moment, because they may last as long as a client waits.
 func (s *server) shutdown() {
 	if s.node != nil {
-		_ = s.node.forwarder.Close() // it always says nil
+		defer time.AfterFunc(forwardTime, func() { _ = s.node.forwarder.Close() }).Stop() // it always says nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()

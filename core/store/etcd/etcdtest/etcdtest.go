@@ -64,7 +64,7 @@ func Start(t testing.TB, nodes int) *Etcd {
 // StartWith starts a cluster as Start does, as the configuration says.
 func StartWith(t testing.TB, cfg Config) *Etcd {
 	t.Helper()
-	e, err := open(t, program(t), cfg, false)
+	e, err := open(t, Program(t), cfg, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ var shared struct {
 // own. The first call starts it, and it ends with the process. Tests must not disturb it.
 func Shared(t testing.TB) *Etcd {
 	t.Helper()
-	path := program(t)
+	path := Program(t)
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.etcd != nil {

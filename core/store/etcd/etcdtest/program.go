@@ -18,8 +18,8 @@ const Variable = "OCTOSTORE_TEST_ETCD"
 
 var found = sync.OnceValues(find)
 
-// program returns the path of etcd, or skips the test.
-func program(t testing.TB) string {
+// Program returns the path of etcd, or skips the test.
+func Program(t testing.TB) string {
 	t.Helper()
 	path, err := found()
 	if err != nil {

@@ -118,7 +118,7 @@ function Cluster({ c, onHandOver }) {
 function HandOver({ s, onClose }) {
   const others = s.cluster.nodes.length - 1;
   return html`<${Confirm} title="Hand the lock table over?" ask="reason" danger action="Hand over" onConfirm=${({ reason }) => post('v1/cluster/hand-over', { reason })} onClose=${onClose}>
-    <p>${others ? html`One of <strong>${plural(others, 'other node')}</strong> takes the lock table, usually within a second.` : html`<strong>There is no other node:</strong> this one takes the lock table again.`} ${s.waiters ? html`The <strong>${plural(s.waiters, 'request')} that ${s.waiters === 1 ? 'waits' : 'wait'}</strong> ${s.waiters === 1 ? 'is' : 'are'} answered 503 <code>moved</code>, and may ask again in a second.` : 'No request waits.'}</p>
+    <p>${others ? html`One of <strong>${plural(others, 'other node')}</strong> takes the lock table, usually within a second.` : html`<strong>There is no other node:</strong> nothing will be done.`} ${s.waiters ? html`The <strong>${plural(s.waiters, 'request')} that ${s.waiters === 1 ? 'waits' : 'wait'}</strong> ${s.waiters === 1 ? 'is' : 'are'} answered 503 <code>moved</code>, and may ask again in a second.` : 'No request waits.'}</p>
     <p>Leases stay, with their fencing tokens; each begins again with its full ttl.</p><//>`;
 }
 
