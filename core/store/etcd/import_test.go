@@ -108,7 +108,7 @@ func TestImportIntoEtcdHasEverythingThatWasRead(t *testing.T) {
 	next := to.take(to.open("b")) // a node goes on with it
 	snap := storetest.Load(t, next)
 	line := storetest.Line{Head: snap.Head}
-	line.Commit(t, next, 1, storetest.Row("a/new", lock.Token(snap.Head.Seq+1), time.Hour))
+	line.Commit(t, next, 1, storetest.Row("a/new", snap.Head.Seq+1, time.Hour))
 	before, err := next.SegmentsBefore(t.Context(), snap.Head.Seq+2, 1000)
 	if err != nil || len(before) != 300 {
 		t.Errorf("read backward: %d segments, %v; want 300", len(before), err)
