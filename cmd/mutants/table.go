@@ -17,6 +17,7 @@ var (
 	inPowerCuts   = []string{"-short -run=PowerCut ./core/store/sqlite"}
 	inWALFile     = []string{"-run=^TestWALFile ./core/store/sqlite ./core/store/sqlite/internal/conn"}
 	inJournalWait = []string{"-run=Waiting ./core/journal"}
+	inForward     = []string{"./transport/forward"}
 	inTransport   = []string{"-short ./transport", "-short ./transport/internal/..."}
 	inProblem     = []string{"-short ./transport/problem", "-short ./transport"}
 	inPauses      = []string{"-run=HeldUpByAPause ./cmd/octostore/internal/faults"} // the process is stopped and goes on
@@ -36,6 +37,8 @@ func mutants() []mutant {
 		clientMutants,
 		runMutants,
 		termMutants,
+		moveMutants,
+		forwardMutants,
 		lifeMutants,
 		ownerMutants,
 		etcdMutants,

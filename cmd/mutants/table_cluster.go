@@ -249,6 +249,112 @@ var ownerMutants = []mutant{
 	},
 }
 
+// moveMutants break the ways by which a table moves to another store or node.
+var moveMutants = []mutant{
+	{
+		name: "half-a-table-is-served", file: "core/store/etcd/import.go",
+		old:    "	guard := append(im.records.guard(), clientv3.Compare(clientv3.CreateRevision(k.meta()), \"=\", 0))\n",
+		new:    "	guard := im.records.guard()\n",
+		breaks: "a table that was copied beside a node that was started too early has the secret of neither",
+		tests:  []string{"-run=TestImport ./core/store/etcd"},
+	},
+	{
+		name: "copy-of-a-served-table", file: "core/store/etcd/inspect.go",
+		old:    "		return s.unchanged(ctx)\n",
+		new:    "		return nil\n",
+		breaks: "a copy lacks what a node has written while it was made",
+		tests:  []string{"-run=TestRead ./core/store/etcd"},
+	},
+	{
+		name: "copy-not-compared", file: "cmd/octostore/internal/storetool/storetool.go",
+		old:    "	return differences(r.table, t)\n",
+		new:    "	_ = differences(r.table, t)\n	return nil\n",
+		breaks: "a copy without a lease is called verified",
+		tests:  []string{"-run=TestStoreCopy ./cmd/octostore/internal/storetool"},
+	},
+	{
+		name: "copy-drops-unasked", file: "cmd/octostore/internal/storetool/storetool.go",
+		old:    "	if !r.DropOldest {\n",
+		new:    "	if !r.DropOldest && false {\n",
+		breaks: "a copy leaves old audit records out without being asked to",
+		tests:  []string{"-run=TestStoreCopy ./cmd/octostore/internal/storetool"},
+	},
+	{
+		name: "hand-over-not-awaited", file: "cmd/octostore/internal/clustertool/clustertool.go",
+		old:    " && now.Serving.Term != h.Term {",
+		new:    " {",
+		breaks: "a hand-over by hand is called done while the old node still serves",
+		tests:  []string{"-run=TestHandOver ./cmd/octostore/internal/clustertool"},
+	},
+}
+
+// forwardMutants break the way of a request through a node that does not serve.
+var forwardMutants = []mutant{
+	{
+		name: "forward-grant-without-asking", file: "transport/forward/passage.go",
+		old:    "	return p.askFor(ask)\n",
+		new:    "	p.ask = ask\n	go func() { _ = p.askFor(ask) }()\n	return nil\n",
+		breaks: "a grant is delivered before the serving node knows that a broken connection says nothing any more",
+		tests:  inForward,
+	},
+	{
+		name: "forward-broken-connection-says-nothing", file: "transport/forward/receiver.go",
+		old:    "	case <-ctx.Done():\n		a.refuse(lock.ErrGone)\n",
+		new:    "	case <-ctx.Done():\n",
+		breaks: "a grant stays with a node that has died before it asked for it",
+		tests:  inForward,
+	},
+	{
+		name: "forward-repeats-a-request", file: "transport/forward/passage.go",
+		old:    "		delete(h, api.HeaderKey)\n		h[strings.ToLower(api.HeaderKey)] = key",
+		new:    "		h[api.HeaderKey] = key",
+		breaks: "the transport sends a request with an idempotency key again",
+		tests:  inForward,
+	},
+	{
+		name: "forward-hides-what-is-unknown", file: "transport/forward/passage.go",
+		old:    "	return lock.ErrOutcomeUnknown\n",
+		new:    "	return lock.ErrDeposed\n",
+		breaks: "a request that may have been done is answered as if nothing had been done",
+		tests:  inForward,
+	},
+	{
+		name: "forward-goes-on-forever", file: "transport/forward/forward.go",
+		old:    "	if _, is := claimOf(f.cfg.Key, r); is {\n",
+		new:    "	if false {\n",
+		breaks: "two nodes forward a request to each other",
+		tests:  inForward,
+	},
+	{
+		name: "forward-believes-any-term", file: "transport/forward/sign.go",
+		old:    "	if c.term != term {\n",
+		new:    "	if false {\n",
+		breaks: "a request or a word for an older term counts in this one",
+		tests:  inForward,
+	},
+	{
+		name: "forward-lets-clients-sign-words", file: "transport/forward/receiver.go",
+		old:    "	if c.kind == kindWord {\n",
+		new:    "	if c.kind == kindWord || MayBeWord(r) {\n",
+		breaks: "a client undoes the grant of another by way of a node",
+		tests:  inForward,
+	},
+	{
+		name: "forward-write-not-looked-at", file: "transport/forward/grant.go",
+		old:    "	if !whole || p.out.err != nil && !errors.Is(p.out.err, http.ErrNotSupported) {\n",
+		new:    "	if !whole {\n",
+		breaks: "a client that did not get its grant holds the lock",
+		tests:  inForward,
+	},
+	{
+		name: "forward-deliver-at-once", file: "transport/answer.go",
+		old:    "	if x.through != nil {\n		return x.deliverThrough(contentType, now)\n	}\n",
+		new:    "",
+		breaks: "the serving node takes the write to another node for the delivery of a grant",
+		tests:  inTransport,
+	},
+}
+
 // inLife is the life of a node that serves by turns with others.
 var inLife = []string{"-run=TestLife ./cmd/octostore/internal/server"}
 

@@ -19,7 +19,7 @@ import (
 // quotaStore counts the bytes of its journal, in a store of which others use some, too.
 type quotaStore struct {
 	*memory.Store
-	others, quota, used atomic.Int64
+	others, quota atomic.Int64
 }
 
 func (s *quotaStore) count(ctx context.Context) (all int64) {

@@ -15,7 +15,8 @@
 //     client may have got it (grant.go).
 //
 // Two nodes without TLS need a connection for each request that waits, so about 28,000 can wait between
-// two addresses on Linux. With TLS, which has HTTP/2, a connection carries 100.
+// two addresses on Linux. With TLS, which has HTTP/2, there are at most 512 connections with 100 requests
+// each, so 50,000 can wait.
 package forward
 
 import (
@@ -42,11 +43,15 @@ const (
 	grace = 200 * time.Millisecond
 	// dialTimeout is short, so that a host that is gone is noticed by clients as one that refuses.
 	dialTimeout = 3 * time.Second
-	keepAlive   = 10 * time.Second
+	// handshakeTimeout is longer: many connections begin at once when another node serves.
+	handshakeTimeout = 10 * time.Second
+	keepAlive        = 10 * time.Second
 	// idleTimeout is shorter than that of the serving node, which must not close a connection while a
 	// request is on its way.
 	idleTimeout = 30 * time.Second
 	mostIdle    = 512
+	mostWords   = 64      // connections for words; each takes a moment
+	mostTLS     = 512     // connections with HTTP/2; each carries 100 requests
 	bufferSize  = 2 << 10 // of a connection, for each direction: many wait
 )
 
@@ -91,7 +96,7 @@ type Forwarder struct {
 	sparse *sparselog.Log
 	proxy  *httputil.ReverseProxy
 	main   *http.Transport // for requests of clients
-	words  *http.Client    // for words about grants: they do not wait behind requests
+	words  *http.Transport // for words about grants: they do not wait behind requests
 
 	hangups conn.Hangups // of clients that have sent more behind their request
 
@@ -116,8 +121,9 @@ func New(cfg Config) *Forwarder {
 	}
 	f := &Forwarder{
 		cfg: cfg, sparse: sparselog.New(cfg.Logger), closed: make(chan struct{}),
-		main: newTransport(cfg.TLS), words: &http.Client{Transport: newTransport(cfg.TLS), Timeout: wordTimeout},
+		main: newTransport(cfg.TLS), words: newTransport(cfg.TLS),
 	}
+	f.words.MaxConnsPerHost = mostWords
 	f.proxy = &httputil.ReverseProxy{
 		Rewrite:        f.rewrite,
 		Transport:      f.main,
@@ -133,7 +139,7 @@ func New(cfg Config) *Forwarder {
 func newTransport(to *tls.Config) *http.Transport {
 	t := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext,
-		TLSHandshakeTimeout: dialTimeout,
+		TLSHandshakeTimeout: handshakeTimeout,
 		IdleConnTimeout:     idleTimeout,
 		MaxIdleConnsPerHost: mostIdle,
 		DisableCompression:  true, // the answer is the client's as it is
@@ -143,6 +149,7 @@ func newTransport(to *tls.Config) *http.Transport {
 	}
 	if to != nil {
 		t.TLSClientConfig = to.Clone()
+		t.MaxConnsPerHost = mostTLS
 	}
 	return t
 }
@@ -203,6 +210,8 @@ func (f *Forwarder) endWithTarget(changed <-chan struct{}, end context.CancelCau
 		return
 	case <-changed:
 	}
+	f.main.CloseIdleConnections() // to a node that may be about to end, and to close them under a request
+	f.words.CloseIdleConnections()
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {

@@ -98,13 +98,15 @@ func (f *Forwarder) log(kind, text string, err error) {
 
 // say tells the serving node something about a grant, and returns nil if it agrees.
 func (f *Forwarder) say(ctx context.Context, to *crossing, word, id string) error {
+	ctx, end := context.WithTimeout(ctx, wordTimeout)
+	defer end()
 	at := url.URL{Scheme: to.URL.Scheme, Host: to.URL.Host, Path: wordPath + word, RawQuery: url.Values{"ask": {id}}.Encode()}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), http.NoBody)
 	if err != nil {
 		return err
 	}
 	r.Header[Header] = []string{claim{kind: kindWord, term: to.Term, at: time.Now()}.sign(f.cfg.Key, r.Method, r.URL.RequestURI())}
-	answer, err := f.words.Do(r)
+	answer, err := f.words.RoundTrip(r)
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,22 @@ func TestForwardedGrantIsUndoneIfTheClientLeaves(t *testing.T) {
 	}
 }
 
+// brokenClient is a client to which nothing can be written.
+type brokenClient struct{ *httptest.ResponseRecorder }
+
+func (brokenClient) Write([]byte) (int, error) { return 0, net.ErrClosed }
+
+// A grant whose write fails is undone, although the serving node has agreed to its delivery.
+func TestForwardedGrantIsUndoneIfItCannotBeWritten(t *testing.T) {
+	node := newServingNode(t, testTerm, func(n *servingNode, w http.ResponseWriter, r *http.Request) { n.grant(w, r, yes) })
+	f, _, _ := forwardingNode(t, node)
+	f.ServeHTTP(brokenClient{httptest.NewRecorder()}, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/locks/a/acquire", nil))
+	eventually(t, "the grant is undone", func() bool { return node.undone.Load() == 1 })
+	if node.delivered.Load() != 1 || f.Stats().Undone != 1 {
+		t.Errorf("delivered %d, counted %+v", node.delivered.Load(), f.Stats())
+	}
+}
+
 // A grant that may not be delivered any more is not delivered.
 func TestForwardedGrantMayBeTooLate(t *testing.T) {
 	node := newServingNode(t, testTerm, func(n *servingNode, w http.ResponseWriter, r *http.Request) {

@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"io/fs"
 	"math/rand/v2"
@@ -34,6 +35,11 @@ func openArchive(t *testing.T, j *journal.Journal, dir string, step func(string)
 	}
 	memory := func(*os.File) error { return nil } // a disk would take long
 	a := open(Config{Dir: dir, Journal: j, Every: time.Hour, FileBytes: 4 << 10}.withDefaults(), hooks{step, memory})
+	select {
+	case <-a.listed: // also on a machine that is very busy
+	case <-time.After(time.Minute):
+		t.Fatal("the folder is not listed")
+	}
 	t.Cleanup(func() { a.Close() })
 	return a
 }
@@ -138,6 +144,28 @@ func TestArchiveAndStoreAreOneLog(t *testing.T) {
 	e := a.Export(journal.Query{Newest: 530})
 	if err := e.Seek(t.Context()); err != nil || e.Cursor() != 10 {
 		t.Errorf("the newest 530 begin after %d, %v", e.Cursor(), err)
+	}
+}
+
+// Without a server, and without its key, an examination finds the same.
+func TestArchiveIsExaminedWithoutAServer(t *testing.T) {
+	dir := t.TempDir()
+	if e, err := Examine(t.Context(), dir, nil); err != nil || e.Files != 0 {
+		t.Errorf("an empty folder: %+v, %v", e, err)
+	}
+	a := openBoth(t, dir, 200)
+	a.prune(t, 150)
+	for _, key := range []ed25519.PublicKey{nil, a.PublicKey()} {
+		e, err := Examine(t.Context(), dir, key)
+		if err != nil || e.Files != len(names(t, dir)) || e.Last != 200 || e.Begins != 0 || e.Gaps != 0 || e.Newest.IsZero() {
+			t.Errorf("%+v, %v", e, err)
+		}
+	}
+	if err := os.Remove(names(t, dir)[2]); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := Examine(t.Context(), dir, nil); err != nil || e.Gaps != 1 || e.Begins == 0 {
+		t.Errorf("with a gap: %+v, %v", e, err)
 	}
 }
 

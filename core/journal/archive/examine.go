@@ -3,10 +3,13 @@ package archive
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/octostore/octostore/core/journal/record"
 	"github.com/octostore/octostore/core/lock"
 )
 
@@ -24,8 +27,13 @@ type Examination struct {
 }
 
 // Examine looks at a folder without a server, and changes nothing. All files must be by the
-// key. It reads their first and last lines only.
+// key; if that is nil, by one key. It reads their first and last lines only.
 func Examine(ctx context.Context, dir string, key ed25519.PublicKey) (e Examination, err error) {
+	if key == nil {
+		if key, err = keyOf(dir); err != nil {
+			return e, err
+		}
+	}
 	l, drafts, err := list(ctx, dir, key, nil)
 	if err != nil {
 		return e, err
@@ -42,6 +50,32 @@ func Examine(ctx context.Context, dir string, key ed25519.PublicKey) (e Examinat
 	}
 	e.Begins = l.begin(e.Last)
 	return e, nil
+}
+
+// keyOf returns the key that the first file in a folder names, nil if there is no file.
+func keyOf(dir string) (ed25519.PublicKey, error) {
+	paths, err := Files(dir)
+	if err != nil || len(paths) == 0 {
+		return nil, err
+	}
+	in, err := os.Open(paths[0])
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return nil, err
+	}
+	first, err := lineAt(in, 0, info.Size())
+	var o record.Opening
+	if err == nil {
+		err = json.Unmarshal(first, &o)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", paths[0], errDamaged)
+	}
+	return record.ParseKey(o.Key)
 }
 
 // Files returns the paths of the files in a folder, in the order of their records. Other

@@ -159,7 +159,8 @@ func (c *Cluster) attempt(ctx context.Context) (*Store, error) {
 func (c *Cluster) putOwn(ctx context.Context, l *lease.Lease, value string) (*mvccpb.KeyValue, error) {
 	key := c.keys.own()
 	absent := clientv3.Compare(clientv3.CreateRevision(key), "=", 0)
-	op := clientv3.OpTxn([]clientv3.Cmp{absent}, []clientv3.Op{clientv3.OpPut(key, value, clientv3.WithLease(l.ID()))}, []clientv3.Op{clientv3.OpGet(key)})
+	put := clientv3.OpPut(key, value, clientv3.WithLease(l.ID()))
+	op := clientv3.OpTxn([]clientv3.Cmp{absent}, []clientv3.Op{put}, []clientv3.Op{clientv3.OpGet(key)})
 	var p pauses
 	for {
 		answer, err := c.askOnce(ctx, op)

@@ -1,0 +1,53 @@
+package forward
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// With TLS a connection carries many requests, so that many can wait between two nodes.
+func TestForwardHasFewConnectionsWithTLS(t *testing.T) {
+	const waiters, streams = 150, 100
+	var waiting atomic.Int64
+	free := make(chan struct{})
+	node := &servingNode{Receiver: NewReceiver(testKey, testTerm)}
+	node.answer = func(w http.ResponseWriter, r *http.Request) {
+		waiting.Add(1)
+		<-free
+		node.grant(w, r, yes)
+	}
+	node.Server = httptest.NewUnstartedServer(node)
+	node.EnableHTTP2 = true
+	node.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams}
+	var connections atomic.Int64
+	node.Config.ConnState = func(_ net.Conn, now http.ConnState) {
+		switch now { //nolint:exhaustive // the others are in between
+		case http.StateNew:
+			connections.Add(1)
+		case http.StateClosed:
+			connections.Add(-1)
+		}
+	}
+	node.StartTLS()
+	defer node.Close()
+	trusted := node.Client().Transport.(*http.Transport).TLSClientConfig
+	f, at, _ := forwardingNode(t, node, func(c *Config) { c.TLS = &tls.Config{RootCAs: trusted.RootCAs} })
+	f.main.MaxConnsPerHost, f.words.MaxConnsPerHost = 2, 1
+	var wait sync.WaitGroup
+	for range waiters {
+		wait.Go(func() {
+			if status, body, err := send(t, "POST", at+"/v1/locks/a/acquire"); err != nil || status != 200 || body != "a lease" {
+				t.Errorf("answered %d %s %v", status, body, err)
+			}
+		})
+	}
+	eventually(t, "all wait", func() bool { return waiting.Load() == waiters })
+	eventually(t, "they wait on two connections", func() bool { return connections.Load() <= 2 })
+	close(free)
+	wait.Wait()
+}
