@@ -124,8 +124,8 @@ func (x *exchange) handOver() error {
 		return err
 	}
 	moves := api.HandOver{From: state.Serving.Node, Term: state.Serving.Term, Others: len(state.Nodes) - 1}
-	x.encode(moves)
 	if moves.Others < 1 {
+		x.encode(moves)
 		return x.reply(http.StatusOK, wire.TypeJSON)
 	}
 	err = a.service.RecordHandOver(x.context(), x.principal, x.origin(), x.params.Text(param.Reason))
@@ -134,6 +134,7 @@ func (x *exchange) handOver() error {
 	}
 	defer a.cluster.HandOver()
 	a.log.Warn("the lock table is handed over to another node", "account", x.principal.Account)
+	x.encode(moves) // not before: the parameters may be in the same buffer
 	err = x.reply(http.StatusOK, wire.TypeJSON)
 	_ = http.NewResponseController(x.w).Flush() // unsupported where there is no connection
 	return err

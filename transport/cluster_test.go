@@ -85,7 +85,7 @@ func TestClusterTakesTheScopeAdmin(t *testing.T) {
 func TestClusterHandOverIsRecorded(t *testing.T) {
 	n := threeNodes()
 	s := newServer(t, setup{cluster: n})
-	got := decode[api.HandOver](s.do(t, "POST /v1/cluster/hand-over?reason=upgrade").want(200))
+	got := decode[api.HandOver](s.do(t, "POST /v1/cluster/hand-over", jsonBody(`{"reason":"upgrade"}`)).want(200))
 	if got != (api.HandOver{From: "b", Term: 7, Others: 2}) || n.handOver.Load() != 1 {
 		t.Errorf("answered %+v, %d times handed over", got, n.handOver.Load())
 	}

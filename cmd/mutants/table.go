@@ -37,6 +37,7 @@ func mutants() []mutant {
 		clientMutants,
 		runMutants,
 		termMutants,
+		moveMutants,
 		forwardMutants,
 		lifeMutants,
 		ownerMutants,

@@ -306,4 +306,18 @@ var deployMutants = []mutant{
 		breaks: "a page of another program at the port counts as a healthy server",
 		tests:  []string{"-run=HealthIsThatOfAnOctoStore ./transport/client"},
 	},
+	{
+		name: "nodes-reached-when-ready", file: "deploy/kubernetes/cluster/services.yaml",
+		old:    "  publishNotReadyAddresses: true\n",
+		new:    "",
+		breaks: "no node of a cluster in Kubernetes is ready before it reaches the one that serves, and none reaches it before that is ready",
+		tests:  []string{"-run=ManifestsOfACluster ./cmd/octostore/internal/recipes"},
+	},
+	{
+		name: "outage-explains-everything", file: "core/lock/locktest/check.go",
+		old:    "			if op.began <= o.to && o.from <= op.until {\n",
+		new:    "			if o.to > 0 {\n",
+		breaks: "the check of a history takes a lease that came back for one that lasts, before and after an outage",
+		tests:  []string{"-run=Outage ./core/lock/locktest"},
+	},
 }

@@ -96,6 +96,8 @@ func backupCommand() *cobra.Command {
 		Long: "Back up the database to a new file, and check the copy; - is the standard output. The\n" +
 			"database is that of the server that --url, --profile or a variable names, which takes a\n" +
 			"token with the scope admin; else it is the file of OCTOSTORE_DB, on which a server may run.\n" +
+			"A table in etcd (OCTOSTORE_STORE=etcd) is copied to a database, as of one revision; octostore\n" +
+			"store copy brings it back.\n" +
 			"Keep the copy as secret as the database: it contains the keys that sign lease ids.\n\n" +
 			"With --verify nothing is copied: FILE is checked to be a whole database, with an unbroken\n" +
 			"audit log that leads to its leases and is signed as far as it has checkpoints.\n\n" +
@@ -123,6 +125,10 @@ func backupCommand() *cobra.Command {
 		if pinned != "" {
 			return exitcode.Usagef("--key is for --verify")
 		}
+		loaded, err := loadConfig(*envFile)
+		if !server.Named() && err == nil && loaded.Store == config.Etcd {
+			return backupEtcd(cmd, loaded, args[0])
+		}
 		source, err := backupSource(cmd, server, *envFile)
 		if err != nil {
 			return err
@@ -134,6 +140,19 @@ func backupCommand() *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// backupEtcd copies the table in etcd to a new database.
+func backupEtcd(cmd *cobra.Command, loaded config.Loaded, target string) error {
+	warnUnknown(cmd.ErrOrStderr(), loaded)
+	if target == "-" {
+		return exitcode.Usagef("a table in etcd is backed up to a file; want its name")
+	}
+	cfg, err := preflight.EtcdConfig(loaded.Config)
+	if err != nil {
+		return err
+	}
+	return storetool.BackupOf(cfg, target).Run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 }
 
 // backupSource returns the server that a flag or the environment names, or else the database.
@@ -175,6 +194,9 @@ func restoreCommand() *cobra.Command {
 		warnUnknown(cmd.ErrOrStderr(), loaded)
 		if err != nil {
 			return err
+		}
+		if loaded.Store == config.Etcd {
+			return exitcode.Usagef("a table in etcd is restored with octostore store copy --from sqlite://%s --to etcd://, to a prefix with nothing in it", args[0])
 		}
 		r := backuptool.RestoreConfig{Backup: args[0], Database: string(loaded.DB), DiscardNewer: discard}
 		return r.Restore(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())

@@ -69,6 +69,7 @@ type Archive struct {
 	requests chan *request
 	stop     context.CancelFunc
 	done     chan struct{}
+	listed   chan struct{} // closed after the first look at the folder
 	reading  chan struct{} // a place for each read of a file
 	verified sync.Map      // the files, by name, whose content was verified
 
@@ -116,17 +117,16 @@ func (cfg Config) withDefaults() Config {
 func open(cfg Config, h hooks) *Archive {
 	ctx, stop := context.WithCancel(context.Background())
 	a := &Archive{
-		cfg: cfg, requests: make(chan *request), stop: stop, done: make(chan struct{}),
+		cfg: cfg, requests: make(chan *request), stop: stop, done: make(chan struct{}), listed: make(chan struct{}),
 		reading: make(chan struct{}, 4), hooks: h,
 	}
 	a.list.Store(new(listing))
-	listed := make(chan struct{})
 	go func() {
 		defer close(a.done)
-		a.run(ctx, listed)
+		a.run(ctx)
 	}()
 	select {
-	case <-listed:
+	case <-a.listed:
 	case <-time.After(openTime):
 	}
 	cfg.Journal.SetArchive(a)
@@ -168,9 +168,9 @@ func (a *Archive) Keep(ctx context.Context, from, upTo lock.Seq) error {
 }
 
 // run does all writing, until ctx ends.
-func (a *Archive) run(ctx context.Context, listed chan struct{}) {
+func (a *Archive) run(ctx context.Context) {
 	a.report(ctx, a.relist(ctx))
-	close(listed)
+	close(a.listed)
 	for {
 		timer := time.NewTimer(min(checkEvery, a.cfg.Every))
 		select {

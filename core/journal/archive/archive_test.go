@@ -35,6 +35,11 @@ func openArchive(t *testing.T, j *journal.Journal, dir string, step func(string)
 	}
 	memory := func(*os.File) error { return nil } // a disk would take long
 	a := open(Config{Dir: dir, Journal: j, Every: time.Hour, FileBytes: 4 << 10}.withDefaults(), hooks{step, memory})
+	select {
+	case <-a.listed: // also on a machine that is very busy
+	case <-time.After(time.Minute):
+		t.Fatal("the folder is not listed")
+	}
 	t.Cleanup(func() { a.Close() })
 	return a
 }

@@ -84,7 +84,9 @@ func (im *Import) begin(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("%w: %s is there", ErrNotEmpty, found.Kvs[0].Key)
 	}
 	own := r.keys.own()
-	absent := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(own), "=", 0), clientv3.Compare(clientv3.CreateRevision(r.keys.meta()), "=", 0)}
+	absent := []clientv3.Cmp{
+		clientv3.Compare(clientv3.CreateRevision(own), "=", 0), clientv3.Compare(clientv3.CreateRevision(r.keys.meta()), "=", 0),
+	}
 	answer, err := r.read(ctx, clientv3.OpTxn(absent, []clientv3.Op{clientv3.OpPut(own, r.value)}, []clientv3.Op{clientv3.OpGet(own)}))
 	if err != nil {
 		return err

@@ -108,7 +108,7 @@ func TestImportIntoEtcdHasEverythingThatWasRead(t *testing.T) {
 	next := to.take(to.open("b")) // a node goes on with it
 	snap := storetest.Load(t, next)
 	line := storetest.Line{Head: snap.Head}
-	line.Commit(t, next, 1, storetest.Row("a/new", lock.Token(snap.Head.Seq+1), time.Hour))
+	line.Commit(t, next, 1, storetest.Row("a/new", snap.Head.Seq+1, time.Hour))
 	before, err := next.SegmentsBefore(t.Context(), snap.Head.Seq+2, 1000)
 	if err != nil || len(before) != 300 {
 		t.Errorf("read backward: %d segments, %v; want 300", len(before), err)
@@ -174,5 +174,24 @@ func TestSnapshotOfNothingIsAnError(t *testing.T) {
 		if !errors.Is(err, ErrEmpty) {
 			t.Errorf("got %v, want that there is no table", err)
 		}
+	}
+}
+
+func TestReadNoticesANodeThatServesMeanwhile(t *testing.T) {
+	n := newNodes(t)
+	node := n.open("a")
+	s := n.take(node)
+	fillTable(t, s)
+	if err := errors.Join(s.HandOver(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	err := Read(t.Context(), configBelow(t, n.prefix), func(content.Table) (func(lock.Segment) error, error) {
+		s := n.take(node)
+		line := storetest.Line{Head: storetest.Load(t, s).Head}
+		line.Commit(t, s, 1, storetest.Row("late", 1<<40, time.Hour))
+		return nil, errors.Join(s.HandOver(t.Context()), s.Close())
+	})
+	if !errors.Is(err, ErrServed) {
+		t.Errorf("got %v, want that a node has served it", err)
 	}
 }

@@ -63,7 +63,8 @@ func openSnapshot(ctx context.Context, cfg Config) (*snapshot, error) {
 func (s *snapshot) begin(ctx context.Context, cfg Config) error {
 	k := keys{cfg.Prefix}
 	r := newRecords(hold{kv: s.client, prefix: cfg.Prefix, space: newSpace(s.client, cfg.Logger), counts: new(counts), log: cfg.Logger})
-	answer, err := r.read(ctx, clientv3.OpTxn(nil, []clientv3.Op{clientv3.OpGet(k.meta()), clientv3.OpGet(k.own()), clientv3.OpGet(k.head())}, nil))
+	look := []clientv3.Op{clientv3.OpGet(k.meta()), clientv3.OpGet(k.own()), clientv3.OpGet(k.head())}
+	answer, err := r.read(ctx, clientv3.OpTxn(nil, look, nil))
 	r.end()
 	if err != nil {
 		return err
@@ -184,7 +185,8 @@ func (s *snapshot) whole(ctx context.Context, begin func(content.Table) (func(lo
 // node does with it is a commit.
 func (s *snapshot) unchanged(ctx context.Context) error {
 	k := s.records.keys
-	answer, err := s.records.read(ctx, clientv3.OpTxn(nil, []clientv3.Op{clientv3.OpGet(k.own()), clientv3.OpGet(k.head())}, nil)) // not pinned
+	look := []clientv3.Op{clientv3.OpGet(k.own()), clientv3.OpGet(k.head())}
+	answer, err := s.records.read(ctx, clientv3.OpTxn(nil, look, nil)) // not pinned
 	if err != nil {
 		return err
 	}

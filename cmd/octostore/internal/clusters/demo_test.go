@@ -13,6 +13,9 @@ import (
 
 // The demonstration runs to its end without a terminal, and leaves nothing behind.
 func TestClusterDemonstrationTellsItsStory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three nodes with the race detector take long to start")
+	}
 	etcd := etcdtest.Program(t)
 	demo := exec.Command(octotest.Binary(t), "demo", "cluster", "--once", "--etcd", etcd)
 	left := t.TempDir()

@@ -69,6 +69,9 @@ func wholeRecovery() time.Duration { return recovery }
 // Clients of all nodes work while a nemesis strikes again and again. No lock is granted twice, no
 // read is stale, tokens grow, and nothing that was acknowledged is lost.
 func TestClusterUnderNemeses(t *testing.T) {
+	if testing.Short() && !torture() {
+		t.Skip("three nodes with the race detector take long to start")
+	}
 	shared := newShared(t)
 	for _, n := range nemeses {
 		if n.count() > 0 && !t.Failed() { // nobody has mended what is left of the cluster
@@ -81,9 +84,6 @@ func TestClusterUnderNemeses(t *testing.T) {
 func (n *nemesis) count() int {
 	if torture() || *n.rounds > 0 {
 		return *n.rounds
-	}
-	if testing.Short() && n.name != "kills" {
-		return 0
 	}
 	return n.usual
 }

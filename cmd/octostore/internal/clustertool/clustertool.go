@@ -29,7 +29,8 @@ func Show(w io.Writer, c api.Cluster, now time.Time) error {
 		fmt.Fprintf(w, "No node serves.\n\n")
 	} else {
 		fmt.Fprintf(w, "Node %s serves since %s (%s), in term %d.\n\n",
-			c.Serving.Node, c.Serving.Since.UTC().Format("2006-01-02 15:04:05"), text.Span(max(0, now.Sub(c.Serving.Since)).Milliseconds()), c.Serving.Term)
+			c.Serving.Node, c.Serving.Since.UTC().Format("2006-01-02 15:04:05"),
+			text.Span(max(0, now.Sub(c.Serving.Since)).Milliseconds()), c.Serving.Term)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tSTATE\tURL\tVERSION\tPOLICIES\tJOINED")
@@ -73,11 +74,17 @@ func Warnings(c api.Cluster) (all []string) {
 		}
 	}
 	if len(differ) > 0 {
-		all = append(all, fmt.Sprintf("other policies are loaded on %s than on %s, which serves: if the lock table moves there, the rules change.", strings.Join(differ, ", "), c.Serving.Node))
+		all = append(all, fmt.Sprintf(
+			"other policies are loaded on %s than on %s, which serves: if the lock table moves there, the rules change.",
+			strings.Join(differ, ", "), c.Serving.Node,
+		))
 	}
 	if c.Takes.Count >= manyTakes {
-		all = append(all, fmt.Sprintf("nodes took the lock table %d times within %s. Each time all leases begin again, so locks may stay held for long after their holders are gone.",
-			c.Takes.Count, text.Span(c.Takes.WithinMS)))
+		all = append(all, fmt.Sprintf(
+			"nodes took the lock table %d times within %s. Each time all leases begin again, "+
+				"so locks may stay held for long after their holders are gone.",
+			c.Takes.Count, text.Span(c.Takes.WithinMS),
+		))
 	}
 	if len(versions) > 1 {
 		all = append(all, "the nodes run different versions.")

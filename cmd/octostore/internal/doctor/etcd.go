@@ -139,7 +139,10 @@ func (d *doctor) leaseClock(rate float64) {
 	case rate == 0:
 		d.say(skip, "rate", "how fast the clock of etcd runs was not measured")
 	case off > clockWrong:
-		d.say(wrong, "rate", "the clock of etcd runs %.1f %% off this machine's: a lease could end there while this node still counts on it", 100*(rate-1))
+		d.say(
+			wrong, "rate", "the clock of etcd runs %.1f %% off this machine's: a lease could end there while this node still counts on it",
+			100*(rate-1),
+		)
 	case off > clockOff:
 		d.say(doubt, "rate", "the clock of etcd runs %.1f %% off this machine's", 100*(rate-1))
 	default:
@@ -191,7 +194,10 @@ func (d *doctor) table(ctx context.Context, cfg etcd.Config, exposed string) {
 // bootClock checks for the clock by which a node knows that its lease has ended.
 func (d *doctor) bootClock() {
 	if !sqlite.KnowsBootClock() {
-		d.say(doubt, "clock", "there is none that counts while the machine sleeps, so a node that was suspended notices late that its lease has ended")
+		d.say(
+			doubt, "clock",
+			"there is none that counts while the machine sleeps, so a node that was suspended notices late that its lease has ended",
+		)
 		return
 	}
 	d.say(fine, "clock", "a node counts its lease by the clock that goes on while the machine sleeps")

@@ -14,6 +14,9 @@ import (
 // The set-up by hand of docs/cluster.md is done, on a real etcd: the files it writes are those of two
 // nodes, each of which answers for both.
 func TestClusterPageTellsTheTruth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("every command takes long to start with the race detector")
+	}
 	octotest.NeedTools(t, "sh", "curl", "sed")
 	at := strings.NewReplacer(
 		"http://127.0.0.1:2379", etcdtest.Start(t, 1).Endpoints()[0],

@@ -44,6 +44,7 @@ func sameLease(a, b lock.Loaded) bool {
 }
 
 func sameToken(a, b auth.Token) bool {
-	return a.ID == b.ID && a.Hash == b.Hash && a.Name == b.Name && a.Account == b.Account && a.Scopes.String() == b.Scopes.String() && a.Groups == b.Groups &&
+	return a.ID == b.ID && a.Hash == b.Hash && a.Name == b.Name && a.Account == b.Account &&
+		a.Scopes.String() == b.Scopes.String() && a.Groups == b.Groups &&
 		a.Created.Equal(b.Created) && a.Expires.Equal(b.Expires) && a.Used.Equal(b.Used) && a.Revoked.Equal(b.Revoked)
 }

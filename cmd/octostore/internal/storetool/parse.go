@@ -106,6 +106,16 @@ func inEtcd(cfg etcd.Config) Store {
 	}
 }
 
+// BackupOf returns the copy of a table in etcd to a new database, whether a node serves the table
+// or not. The database is of one revision of etcd.
+func BackupOf(cfg etcd.Config, path string) Copy {
+	served := inEtcd(cfg)
+	served.Read = func(ctx context.Context, begin func(content.Table) (func(lock.Segment) error, error)) error {
+		return etcd.Snapshot(ctx, cfg, begin)
+	}
+	return Copy{From: served, To: file(path), Backup: true}
+}
+
 // notNew says what to do about a target that is not new.
 func notNew(err error) error {
 	switch {

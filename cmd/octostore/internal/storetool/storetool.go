@@ -38,6 +38,8 @@ type Copy struct {
 	// DropOldest leaves out the oldest audit records if the target has no room for all. Without
 	// it such a copy is refused.
 	DropOldest bool
+	// Backup says that the source goes on to be served.
+	Backup bool
 }
 
 // Run copies the store, reads the copy again, and compares the two. It says on out what was
@@ -193,11 +195,17 @@ func (r *run) compare(ctx context.Context) error {
 
 func (r *run) tell(out io.Writer) error {
 	fmt.Fprintf(out, "copied %s, %s and an audit log of %s from %s to %s, and verified the copy.\n",
-		text.Count(int64(len(r.table.Leases)), "lease"), text.Count(int64(len(r.table.Tokens)), "token"), text.Count(r.copied, "record"), r.From.Name, r.To.Name)
+		text.Count(int64(len(r.table.Leases)), "lease"), text.Count(int64(len(r.table.Tokens)), "token"),
+		text.Count(r.copied, "record"), r.From.Name, r.To.Name)
 	if r.dropped > 0 {
 		fmt.Fprintf(out, "Left out: the oldest %s, up to %s.\n", text.Count(r.dropped, "record"), r.since.UTC().Format(time.RFC3339))
 	}
-	_, err := fmt.Fprintf(out, "Each lease runs again for its full time. Never start a server on %s again: it would give the same locks to others.\n", r.From.Name)
+	if r.Backup {
+		return nil
+	}
+	_, err := fmt.Fprintf(
+		out, "Each lease runs again for its full time. Never start a server on %s again: it would give the same locks to others.\n", r.From.Name,
+	)
 	return err
 }
 

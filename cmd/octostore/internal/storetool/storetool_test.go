@@ -167,6 +167,35 @@ func TestStoreCopyMovesATableToEtcdAndBack(t *testing.T) {
 	useFile(t, back, 0)
 }
 
+func TestStoreBackupOfATableThatIsServed(t *testing.T) {
+	cfg := settings(t)
+	in, err := EtcdAt("", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Node = "n1"
+	cluster, err := etcd.Open(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	term, err := cluster.Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer term.Close()
+	use(t, term, 5)
+	path := filepath.Join(t.TempDir(), "backup.db")
+	var out, errs bytes.Buffer
+	if err := BackupOf(in, path).Run(t.Context(), &out, &errs); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(out.String(), "copied 5 leases, 1 token and an audit log of 6 records from etcd://") || strings.Contains(out.String(), "Never start") || !term.Owns() {
+		t.Errorf("it says %q; the node serves: %t", out.String(), term.Owns())
+	}
+	useFile(t, path, 0)
+}
+
 func TestStoreCopyRefusesATargetThatIsNotNew(t *testing.T) {
 	cfg := settings(t)
 	useFile(t, string(cfg.DB), 1)
