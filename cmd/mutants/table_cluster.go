@@ -351,7 +351,7 @@ var forwardMutants = []mutant{
 		old:    "	if x.through != nil {\n		return x.deliverThrough(contentType, now)\n	}\n",
 		new:    "",
 		breaks: "the serving node takes the write to another node for the delivery of a grant",
-		tests:  inTransport,
+		tests:  []string{"-run=TestForwarded ./transport"},
 	},
 }
 

@@ -158,7 +158,8 @@ func (s *server) joinCluster(ctx context.Context, open openCluster) error {
 		Key: joined.ForwardKey(), Target: n.forwardTo, TLS: between, Client: s.door.Client, Admitted: s.door.Admitted, Logger: s.log,
 	})
 	by := standby.New(standby.Config{
-		Forward: n.forwarder, Serving: n.serves, Opening: n.opens, Await: s.awaitAPI, Client: &http.Client{Transport: &http.Transport{TLSClientConfig: between, DisableKeepAlives: true}}, Metrics: s.door.Metrics(),
+		Forward: n.forwarder, Serving: n.serves, Opening: n.opens, Await: s.awaitAPI, Metrics: s.door.Metrics(),
+		Client: &http.Client{Transport: &http.Transport{TLSClientConfig: between, DisableKeepAlives: true}},
 	})
 	ready, metrics := listenersOf[s.cfg.ReadyOn], listenersOf[s.cfg.MetricsOn]
 	n.main = by.Listener(standby.Main, ready != transport.AdminOnly, metrics != transport.AdminOnly)
