@@ -34,6 +34,7 @@ type node struct {
 	server     *octotest.Server
 
 	avoided atomic.Bool // most requests go elsewhere: it does not answer now
+	leaving atomic.Bool // it is about to close the connections that clients keep open
 }
 
 // start returns a cluster whose nodes are ready.
@@ -131,6 +132,7 @@ func (c *cluster) restart(n *node) {
 	n.server.Kill()
 	c.launch(n)
 	n.avoided.Store(false)
+	n.leaving.Store(false)
 }
 
 // owner is the value of the key that names the node that serves.

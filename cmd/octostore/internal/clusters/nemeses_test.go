@@ -25,7 +25,8 @@ type nemesis struct {
 	strike func(*round)
 	// most is the longest time that clients may be without an answer.
 	most func() time.Duration
-	// orderly: no request may break, and no renewal or release have an unknown outcome.
+	// orderly: no request to a node that stays may break, and no renewal or release have an unknown
+	// outcome. A node that stops closes the connections that clients keep open, as curl does not.
 	orderly bool
 }
 
@@ -130,6 +131,7 @@ func kill(r *round) {
 // The node that serves is stopped in good order, and started again.
 func stop(r *round) {
 	n := r.serving()
+	n.leaving.Store(true)
 	if err := n.server.Signal(syscall.SIGTERM); err != nil {
 		r.t.Error(err)
 	}

@@ -126,7 +126,7 @@ type brokenRequests struct {
 // note remembers a request that broke. An acquire may have an unknown outcome in any case.
 func (s *service) note(ctx context.Context, a spoken, err error, method, path string) {
 	unknown := err == nil && a.problem.Code == api.CodeOutcomeUnknown && !strings.Contains(path, "/acquire?")
-	if ctx.Err() != nil || err == nil && !unknown {
+	if ctx.Err() != nil || err == nil && !unknown || err != nil && a.node.leaving.Load() {
 		return
 	}
 	s.broken.mu.Lock()
