@@ -105,6 +105,9 @@ func (f *Forwarder) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, lock.ErrGone) || p.hasLeft() {
 		panic(http.ErrAbortHandler) // the client has left
 	}
+	if p.to.ctx.Err() == nil && !errors.Is(err, lock.ErrTooLate) && !errors.Is(err, lock.ErrOutcomeUnknown) {
+		f.log("no answer", "the node that serves, at "+p.to.URL.String()+", does not answer", err)
+	}
 	f.refuse(p.out, p.in, p.cause(err))
 }
 
