@@ -320,7 +320,7 @@ var forwardMutants = []mutant{
 	},
 	{
 		name: "forward-goes-on-forever", file: "transport/forward/forward.go",
-		old:    "	if _, is := claimOf(f.cfg.Key, r); is {\n",
+		old:    "	if c, is := claimOf(f.cfg.Key, r); is {\n",
 		new:    "	if false {\n",
 		breaks: "two nodes forward a request to each other",
 		tests:  inForward,
