@@ -321,7 +321,7 @@ var forwardMutants = []mutant{
 	{
 		name: "forward-goes-on-forever", file: "transport/forward/forward.go",
 		old:    "	if c, is := claimOf(f.cfg.Key, r); is {\n",
-		new:    "	if false {\n",
+		new:    "	if c, is := claimOf(f.cfg.Key, r); is && c.term < 0 {\n",
 		breaks: "two nodes forward a request to each other",
 		tests:  inForward,
 	},
