@@ -340,6 +340,13 @@ var forwardMutants = []mutant{
 		tests:  inForward,
 	},
 	{
+		name: "forward-takes-back-what-was-delivered", file: "transport/forward/grant.go",
+		old:    "if p.ask == \"\" || p.out.whole {",
+		new:    "if p.ask == \"\" {",
+		breaks: "the lock of a client that closes its connection as soon as it has the grant is granted again",
+		tests:  inForward,
+	},
+	{
 		name: "forward-write-not-looked-at", file: "transport/forward/grant.go",
 		old:    "	if !whole || p.out.err != nil && !errors.Is(p.out.err, http.ErrNotSupported) {\n",
 		new:    "	if !whole {\n",

@@ -196,7 +196,8 @@ func restoreCommand() *cobra.Command {
 			return err
 		}
 		if loaded.Store == config.Etcd {
-			return exitcode.Usagef("a table in etcd is restored with octostore store copy --from sqlite://%s --to etcd://, to a prefix with nothing in it", args[0])
+			return exitcode.Usagef(
+				"a table in etcd is restored with octostore store copy --from sqlite://%s --to etcd://, to a prefix with nothing in it", args[0])
 		}
 		r := backuptool.RestoreConfig{Backup: args[0], Database: string(loaded.DB), DiscardNewer: discard}
 		return r.Restore(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())

@@ -80,7 +80,8 @@ func rootCommand() *cobra.Command {
 	root.SetVersionTemplate(version.Text())
 	addGroup(root, "Locks:", runnerCommand(), acquireCommand(), renewCommand(), releaseCommand(), breakCommand(),
 		showCommand(), listCommand(), watchCommand(), topCommand(), mcpCommand())
-	addGroup(root, "Server:", serveCommand(), healthcheckCommand(), configCommand(), doctorCommand(), backupCommand(), restoreCommand(), storeCommand(), clusterCommand(),
+	addGroup(root, "Server:", serveCommand(), healthcheckCommand(), configCommand(), doctorCommand(), backupCommand(), restoreCommand(),
+		storeCommand(), clusterCommand(),
 		demoCommand(), benchCommand())
 	addGroup(root, "Audit log, policies and tokens:", auditCommand(), policyCommand(), tokenCommand())
 	addGroup(root, "Connection to a server:", loginCommand(), logoutCommand(), profileCommand())

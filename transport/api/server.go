@@ -23,7 +23,7 @@ type Server struct {
 	Certificate  *Certificate  `json:"certificate"`              // nil: no TLS
 	LastBackupAt *time.Time    `json:"last_backup_at,omitempty"` // absent: none is known
 	Journal      JournalState  `json:"journal"`
-	Cluster      *Cluster      `json:"cluster,omitempty"` // absent: the server shares its lock table with no other, or the nodes are not known now
+	Cluster      *Cluster      `json:"cluster,omitempty"` // absent: no other server shares its lock table, or the nodes are not known now
 	// Settings are those in effect, in the order of the documentation.
 	Settings []Setting `json:"settings"`
 }

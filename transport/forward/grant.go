@@ -57,9 +57,10 @@ func (p *passage) hasLeft() bool {
 	return p.left.Load() || p.in.Context().Err() != nil || conn.HasHungUp(p.own)
 }
 
-// settle undoes a grant that might be delivered, unless the whole answer has left the process.
+// settle undoes a grant that might be delivered, unless the whole answer has left the process. A client that
+// has all of it may leave at once: what fails after that says nothing.
 func (p *passage) settle(whole bool) {
-	if p.ask == "" {
+	if p.ask == "" || p.out.whole {
 		return
 	}
 	if whole && p.out.err == nil {

@@ -85,6 +85,55 @@ func TestForwardedGrantIsUndoneIfItCannotBeWritten(t *testing.T) {
 	}
 }
 
+// quickClient is a client that leaves as soon as it has the body: net/http then ends the context of its
+// request and, with HTTP/2, fails each later flush.
+type quickClient struct {
+	*httptest.ResponseRecorder
+	leave context.CancelFunc
+	left  bool
+}
+
+func (c *quickClient) FlushError() error {
+	if c.left {
+		return net.ErrClosed
+	}
+	if c.Body.Len() > 0 {
+		c.left = true
+		c.leave()
+	}
+	return nil
+}
+
+// A client that has its grant and closes the connection at once keeps it, also where the end of the answer
+// comes later than its last byte.
+func TestForwardedGrantIsKeptByAClientThatLeavesWithIt(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		ends func(context.Context)
+	}{
+		{"the answer ends with its body", func(context.Context) {}},
+		{"the answer ends later", func(ctx context.Context) { <-ctx.Done() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			node := newServingNode(t, testTerm, func(n *servingNode, w http.ResponseWriter, r *http.Request) {
+				n.grant(w, r, yes)
+				_ = http.NewResponseController(w).Flush() // its loss would be noticed below
+				test.ends(r.Context())
+			})
+			f, _, _ := forwardingNode(t, node)
+			ctx, leave := context.WithCancel(t.Context())
+			client := &quickClient{ResponseRecorder: httptest.NewRecorder(), leave: leave}
+			func() {
+				defer func() { _ = recover() }() // an answer that breaks off ends so
+				f.ServeHTTP(client, httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/locks/a/acquire", nil))
+			}()
+			if client.Body.String() != "a lease" || f.Stats().Undone != 0 {
+				t.Errorf("the client has %q, undone %d", client.Body, f.Stats().Undone)
+			}
+		})
+	}
+}
+
 // A grant that may not be delivered any more is not delivered.
 func TestForwardedGrantMayBeTooLate(t *testing.T) {
 	node := newServingNode(t, testTerm, func(n *servingNode, w http.ResponseWriter, r *http.Request) {

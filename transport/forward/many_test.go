@@ -1,10 +1,13 @@
 package forward
 
 import (
+	"bytes"
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -50,4 +53,22 @@ func TestForwardHasFewConnectionsWithTLS(t *testing.T) {
 	eventually(t, "they wait on two connections", func() bool { return connections.Load() <= 2 })
 	close(free)
 	wait.Wait()
+}
+
+// A serving node whose URL leads nowhere makes all nodes answer 503: the log has to say why.
+func TestForwardLogsWhyTheServingNodeIsNotReached(t *testing.T) {
+	node := newServingNode(t, testTerm, nil)
+	node.Close()
+	var out bytes.Buffer
+	f, at, end := forwardingNode(t, node, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&out, nil)) })
+	for range 3 {
+		if status, body, err := send(t, "GET", at+"/v1/locks/a"); err != nil || status != 503 {
+			t.Errorf("%d %q %v", status, body, err)
+		}
+	}
+	end()
+	_ = f.Close() // it always returns nil; nothing is logged after it
+	if log := out.String(); !strings.Contains(log, node.URL) || !strings.Contains(log, "refused") || strings.Count(log, "\n") > 2 {
+		t.Errorf("the log says %q", log)
+	}
 }

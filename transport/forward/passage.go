@@ -95,6 +95,7 @@ func (f *Forwarder) answered(r *http.Response) error {
 		return nil
 	}
 	delete(r.Header, AskHeader)
+	p.out.left = max(0, r.ContentLength)
 	return p.askFor(ask)
 }
 
@@ -103,6 +104,9 @@ func (f *Forwarder) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	p := passageOf(r)
 	if errors.Is(err, lock.ErrGone) || p.hasLeft() {
 		panic(http.ErrAbortHandler) // the client has left
+	}
+	if p.to.ctx.Err() == nil && !errors.Is(err, lock.ErrTooLate) && !errors.Is(err, lock.ErrOutcomeUnknown) {
+		f.log("no answer", "the node that serves, at "+p.to.URL.String()+", does not answer", err)
 	}
 	f.refuse(p.out, p.in, p.cause(err))
 }
@@ -178,24 +182,37 @@ func takeBody(w http.ResponseWriter, r *http.Request) error {
 }
 
 // answer is the ResponseWriter of a client. It bounds the time of each write, and remembers whether one
-// has failed.
+// has failed, and whether the client may have all of it.
 type answer struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	err     error
+	left    int64 // bytes of the body that are to be written yet; 0: not known, or none
+	ends    bool  // all of them have been written
+	whole   bool  // all of the body has left the process, so that no later error matters
 }
+
+// buffered is how many bytes net/http may keep of a body at least. Those of a longer one may have left
+// before they are flushed.
+const buffered = 2 << 10
 
 // Write writes a piece of the answer.
 func (a *answer) Write(b []byte) (int, error) {
 	a.limit()
 	n, err := a.ResponseWriter.Write(b)
+	if a.left > 0 {
+		a.left -= int64(n)
+		a.ends, a.whole = a.left == 0, a.left == 0 && n > buffered
+	}
 	return n, a.keep(err)
 }
 
 // FlushError sends what was written.
 func (a *answer) FlushError() error {
 	a.limit()
-	return a.keep(a.control.Flush())
+	err := a.control.Flush()
+	a.whole = a.whole || a.ends && err == nil && a.err == nil
+	return a.keep(err)
 }
 
 // Unwrap lets an [http.ResponseController] find the connection.

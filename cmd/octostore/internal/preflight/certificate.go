@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -48,6 +49,19 @@ func (c *Certificate) Reload() error {
 		return fmt.Errorf("OCTOSTORE_TLS_CERT (%s): the certificate expired on %s", c.certFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
 	c.current.Store(&pair)
+	return nil
+}
+
+// checkNode checks that the certificate is for the host at which other nodes reach this one. A node with
+// another certificate could serve, but no other node would forward to it.
+func (c *Certificate) checkNode(advertised string) error {
+	u, err := url.Parse(advertised)
+	if err != nil {
+		return fmt.Errorf("OCTOSTORE_ADVERTISE_URL: %w", err)
+	}
+	if err := c.current.Load().Leaf.VerifyHostname(u.Hostname()); err != nil {
+		return fmt.Errorf("OCTOSTORE_TLS_CERT (%s) is not for the host of OCTOSTORE_ADVERTISE_URL, so other nodes would not forward to this one: %w", c.certFile, err)
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 )
 
@@ -21,6 +22,17 @@ func TestCertificateAndKeyHaveToBeGood(t *testing.T) {
 	} {
 		if _, err := openCertificate(test.cert, test.key); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("got %v, want %s", err, test.want)
+		}
+	}
+}
+
+func TestCertificateOfANodeHasToFitItsURL(t *testing.T) {
+	certFile, keyFile := octotest.WriteCertificate(t, t.TempDir(), "x", time.Now().Add(time.Hour))
+	for url, fits := range map[config.NodeURL]bool{"https://127.0.0.1:3000": true, "https://elsewhere.example:3000": false, "https://10.9.8.7:3000": false} {
+		var p Parts
+		err := p.readCertificate(config.Config{Store: config.Etcd, AdvertiseURL: url, TLSCert: config.File(certFile), TLSKey: config.File(keyFile)})
+		if (err == nil) != fits || err != nil && !strings.Contains(err.Error(), "OCTOSTORE_ADVERTISE_URL") {
+			t.Errorf("%s: %v", url, err)
 		}
 	}
 }

@@ -75,7 +75,10 @@ func (p *Parts) Close() {
 
 func (p *Parts) readCertificate(cfg config.Config) (err error) {
 	p.Certificate, err = openCertificate(string(cfg.TLSCert), string(cfg.TLSKey))
-	return err
+	if err != nil || p.Certificate == nil || cfg.Store != config.Etcd {
+		return err
+	}
+	return p.Certificate.checkNode(string(cfg.AdvertiseURL))
 }
 
 func checkTokensFile(_ *Parts, cfg config.Config) error {

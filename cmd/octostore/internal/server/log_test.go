@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
@@ -33,6 +34,16 @@ func TestLogFormats(t *testing.T) {
 				t.Errorf("got %q, want the address and no colours", out.String())
 			}
 		})
+	}
+}
+
+func TestLogDurationsHaveUnits(t *testing.T) {
+	for _, format := range []config.LogFormat{"json", "text"} {
+		var out bytes.Buffer
+		newLogger(&out, config.Config{LogFormat: format, LogLevel: "info"}).Info("this node serves", "took", 15*time.Millisecond)
+		if !strings.Contains(out.String(), "15ms") {
+			t.Errorf("%s: %s", format, out.String())
+		}
 	}
 }
 

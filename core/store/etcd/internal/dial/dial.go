@@ -65,10 +65,25 @@ func Client(cfg Config) (*clientv3.Client, error) {
 		Logger:               zap.NewNop(), // what matters is in the errors
 		MaxUnaryRetries:      1,            // callers repeat what they may repeat, and count it
 	})
+	if errors.Is(err, context.DeadlineExceeded) && cfg.User != "" {
+		err = cmp.Or(whyNoLogin(cfg), err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %s: %w", strings.Join(cfg.Endpoints, ", "), plain(err))
 	}
 	return c, nil
+}
+
+// whyNoLogin returns why no member could be reached, if that is so. The client's own login only says
+// that time is up.
+func whyNoLogin(cfg Config) error {
+	cfg.User, cfg.Password = "", ""
+	c, err := Client(cfg)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return check(Members(context.Background(), c), cfg.Logger)
 }
 
 // Open connects, and checks each member: at least one has to answer within a few seconds, and

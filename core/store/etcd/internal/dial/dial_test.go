@@ -60,6 +60,17 @@ func TestDialNamesAnEtcdThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+func TestDialNamesAnEtcdThatDoesNotAnswerALogin(t *testing.T) {
+	t.Parallel()
+	c, err := Client(Config{Endpoints: []string{"http://127.0.0.1:1"}, User: "octostore", Password: "secret", Logger: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		t.Fatal(c.Close())
+	}
+	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "connection refused") {
+		t.Error(err)
+	}
+}
+
 // The clock of a member that runs twice as fast.
 func TestRateOfAClock(t *testing.T) {
 	t.Parallel()
