@@ -320,8 +320,8 @@ var forwardMutants = []mutant{
 	},
 	{
 		name: "forward-goes-on-forever", file: "transport/forward/forward.go",
-		old:    "	if _, is := claimOf(f.cfg.Key, r); is {\n",
-		new:    "	if false {\n",
+		old:    "	if c, is := claimOf(f.cfg.Key, r); is {\n",
+		new:    "	if c, is := claimOf(f.cfg.Key, r); is && c.term < 0 {\n",
 		breaks: "two nodes forward a request to each other",
 		tests:  inForward,
 	},

@@ -223,11 +223,14 @@ func (f *Forwarder) endWithTarget(changed <-chan struct{}, end context.CancelCau
 // ServeHTTP sends the request on and answers with what the serving node answers. A request that was
 // forwarded already is answered 503 moved.
 func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if _, is := claimOf(f.cfg.Key, r); is {
+	to, serves := f.cfg.Target()
+	if c, is := claimOf(f.cfg.Key, r); is {
+		if serves && c.term == to.Term {
+			f.sparse.Log(slog.LevelWarn, "astray", "a request for the node that serves has come to this one, which does not serve; if that goes on, OCTOSTORE_ADVERTISE_URL of that node leads here", slog.String("url", to.URL.String()))
+		}
 		f.refuse(w, r, lock.ErrDeposed)
 		return
 	}
-	to, serves := f.cfg.Target()
 	if !serves {
 		f.refuse(w, r, lock.ErrDeposed)
 		return

@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // With TLS a connection carries many requests, so that many can wait between two nodes.
@@ -70,5 +72,23 @@ func TestForwardLogsWhyTheServingNodeIsNotReached(t *testing.T) {
 	_ = f.Close() // it always returns nil; nothing is logged after it
 	if log := out.String(); !strings.Contains(log, node.URL) || !strings.Contains(log, "refused") || strings.Count(log, "\n") > 2 {
 		t.Errorf("the log says %q", log)
+	}
+}
+
+// A URL that leads to another node than its own is told by the one that gets the requests.
+func TestForwardLogsRequestsThatGoAstray(t *testing.T) {
+	var out bytes.Buffer
+	f := New(Config{Key: testKey, Logger: slog.New(slog.NewTextHandler(&out, nil)), Target: func() (Target, bool) {
+		return Target{URL: &url.URL{Scheme: "http", Host: "here"}, Term: testTerm}, true
+	}})
+	defer f.Close()
+	for _, term := range []int64{testTerm - 1, testTerm} { // that of before is on its way at each take
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/locks/a", nil)
+		r.Header[Header] = []string{claim{kind: kindRequest, term: term, at: time.Now()}.sign(testKey, r.Method, r.URL.RequestURI())}
+		w := httptest.NewRecorder()
+		f.ServeHTTP(w, r)
+		if astray := strings.Contains(out.String(), "http://here"); w.Code != http.StatusServiceUnavailable || astray != (term == testTerm) {
+			t.Errorf("term %d: %d, the log says %q", term, w.Code, out.String())
+		}
 	}
 }
