@@ -44,6 +44,11 @@ const (
 	full      // surely never applied
 )
 
+// String names an outcome as its writer hears it.
+func (o outcome) String() string {
+	return [...]string{"open", "done", "unknown", "surely not applied", "refused for space"}[o]
+}
+
 // phase is what the holder of a term does.
 type phase int8
 
@@ -336,7 +341,7 @@ func (m *model) settle(s *modelState, t, b int, o outcome) {
 		w.phase = dead
 	}
 	if x.applied != (o == done) {
-		m.fail("batch %d of term %d is applied: %t, and its writer hears outcome %d", b, t+1, x.applied, o)
+		m.fail("batch %d of term %d is applied: %t, and its writer hears that it is %s", b, t+1, x.applied, o)
 	}
 }
 
@@ -353,6 +358,8 @@ func TestProtocolKeepsEveryBatchOnceOrNever(t *testing.T) {
 	}
 }
 
+const appliedButDeposed = "applied: true, and its writer hears that it is surely not applied"
+
 func TestProtocolVariantsAreFoundWrong(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -361,11 +368,11 @@ func TestProtocolVariantsAreFoundWrong(t *testing.T) {
 	}{
 		{"own guard only", protocol{withoutHead: true, withoutLooking: true}, "twice"},
 		{"own guard without the head", protocol{withoutHead: true}, "twice"},
-		{"outcome decided by the head", protocol{decidesByHead: true}, "outcome"},
+		{"outcome decided by the head", protocol{decidesByHead: true}, appliedButDeposed},
 		{"head guard only", protocol{withoutOwn: true}, "after the term"},
 		{"own guard by the name of the node", protocol{ownByName: true}, "after the term"},
-		{"refusals not looked into", protocol{withoutLooking: true}, "outcome"},
-		{"no space taken for a refusal", protocol{fullIsRefused: true, canFill: true}, "outcome"},
+		{"refusals not looked into", protocol{withoutLooking: true}, appliedButDeposed},
+		{"no space taken for a refusal", protocol{fullIsRefused: true, canFill: true}, "applied: true, and its writer hears that it is refused for space"},
 	} {
 		t.Run(strings.ReplaceAll(tt.name, " ", "-"), func(t *testing.T) {
 			tt.p.terms = modelTerms

@@ -30,6 +30,26 @@ func usedBytes(t *testing.T, r *records) int64 {
 	return used
 }
 
+// checkReadFrom checks that readers find what follows a cut, from either end, and nothing else.
+func checkReadFrom(t *testing.T, r *records, cut lock.Head) {
+	t.Helper()
+	forward, err := storetest.Drain(t.Context(), r, 0, 2)
+	if err != nil || len(forward) == 0 || forward[0].First != cut.Seq+1 {
+		t.Errorf("what is read of %d segments does not begin behind the cut at %d, %v", len(forward), cut.Seq, err)
+	}
+	for _, before := range []lock.Seq{r.head.Seq + 1, cut.Seq + 2, cut.Seq + 1} {
+		back, err := r.SegmentsBefore(t.Context(), before, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range back {
+			if g.Last <= cut.Seq {
+				t.Errorf("before %d it has a segment up to %d, which is cut off at %d", before, g.Last, cut.Seq)
+			}
+		}
+	}
+}
+
 // A node that lost the term may still ask for the segment of its last batch, so the segments
 // of earlier terms stay for the first hour. Readers and the size see the cut at once.
 func TestEtcdPruneLeavesEarlierTermsForAnHour(t *testing.T) {
@@ -66,6 +86,7 @@ func TestEtcdPruneLeavesEarlierTermsForAnHour(t *testing.T) {
 	if got := segmentKeys(t, r); got != 15 {
 		t.Errorf("%d segments are left, want the 10 of the earlier term and 5", got)
 	}
+	checkReadFrom(t, r, heads[14])
 	if got := usedBytes(t, r); got > whole*6/10 || got < whole*4/10 {
 		t.Errorf("5 segments use %d bytes, 10 used %d", got, whole)
 	}

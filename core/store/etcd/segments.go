@@ -15,6 +15,9 @@ import (
 // reads all of it. So a segment before a number is looked for in ranges of numbers that are
 // no longer than the segments can be, and over the jumps between two terms each segment
 // tells where the one before it ended.
+//
+// What is cut off may still be there, and not all of it: see [records.Prune]. Nothing of it is
+// returned, so what is returned has no gaps.
 
 // Segments returns committed segments; see [journal.Store].
 func (r *records) Segments(ctx context.Context, after lock.Seq, events int) ([]lock.Segment, error) {
@@ -29,8 +32,8 @@ func (r *records) segmentsAfter(ctx context.Context, after lock.Seq, events int)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	newest, err := r.newestSeq(ctx)
-	if err != nil || after >= newest {
+	cut, newest, err := r.extent(ctx)
+	if after = max(after, cut); err != nil || after >= newest {
 		return nil, err
 	}
 	var page page
@@ -69,10 +72,14 @@ func (r *records) segmentsAfter(ctx context.Context, after lock.Seq, events int)
 type page struct {
 	segments      []lock.Segment
 	events, bytes int
+	cut           lock.Seq // it has nothing up to this
 }
 
 // add adds a segment, or reports that the page ends before it.
 func (p *page) add(g *segment, events int) bool {
+	if g.Last <= p.cut {
+		return false
+	}
 	if len(p.segments) > 0 && (p.events >= events || p.bytes+len(g.Bytes) > journal.PageBytes) {
 		return false
 	}
@@ -128,11 +135,11 @@ func (r *records) segmentsBefore(ctx context.Context, before lock.Seq, events in
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	newest, err := r.newestSeq(ctx)
+	cut, newest, err := r.extent(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var page page
+	page := page{cut: cut}
 	g, err := r.before(ctx, min(before, newest+1))
 	for err == nil && g != nil && page.add(g, events) {
 		var chunk []segment
@@ -207,6 +214,16 @@ func (r *records) near(ctx context.Context, before lock.Seq) (*segment, error) {
 		}
 	}
 	return nil, nil
+}
+
+// extent returns the numbers of the cut and of the head.
+func (r *records) extent(ctx context.Context) (cut, newest lock.Seq, err error) {
+	pruned, err := r.Cut(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	newest, err = r.newestSeq(ctx)
+	return pruned.Seq, newest, err
 }
 
 // newestSeq returns the number of the head.
