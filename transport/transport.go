@@ -258,6 +258,19 @@ func (a *API) InFlight() int {
 	return int(a.inFlight.Load())
 }
 
+// Ending returns a handler for the main listener at the end of the API: what other nodes say about grants
+// of requests under way is still answered, and next answers everything else.
+func (a *API) Ending(next http.Handler) http.Handler {
+	if a.forwarded == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !a.hears(w, r, mainListener) {
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
 // Close ends what the API does beside requests, of which there must be none left. It closes the door
 // unless that is of the configuration. It always returns nil.
 func (a *API) Close() error {

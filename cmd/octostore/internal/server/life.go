@@ -126,12 +126,20 @@ func (s *server) forward() {
 	s.unit.Status(s.status())
 }
 
+// leave is forward at the end of a term. What other nodes say about grants of requests under way is
+// still for the term, until forward is called.
+func (s *server) leave(t *term) {
+	s.forward()
+	s.door.Open(t.api.Ending(s.node.main), s.node.admin)
+}
+
 // lose ends a term that is over. Nothing that is still under way is acknowledged.
 func (s *server) lose(t *term) error {
-	s.forward()
+	s.leave(t)
 	t.table.Depose()
 	return s.inTime(func() {
 		t.awaitQuiet()
+		s.forward()
 		t.endParts()
 		_ = t.close() // the term is over, and what failed with it
 	})
@@ -153,8 +161,9 @@ func (s *server) yield(ctx context.Context, t *term) error {
 // handOver ends a term in good order: waiters have been told, and requests find another node at once.
 func (s *server) handOver(t *term) {
 	t.awaitAnswered()
-	s.forward()
+	s.leave(t)
 	t.awaitQuiet()
+	s.forward()
 	t.endParts()
 	if err := t.handOver(); err != nil {
 		s.log.Warn("the term was not handed over in good order; it ends with its lease", "err", err)
