@@ -226,7 +226,12 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to, serves := f.cfg.Target()
 	if c, is := claimOf(f.cfg.Key, r); is {
 		if serves && c.term == to.Term {
-			f.sparse.Log(slog.LevelWarn, "astray", "a request for the node that serves has come to this one, which does not serve; if that goes on, OCTOSTORE_ADVERTISE_URL of that node leads here", slog.String("url", to.URL.String()))
+			f.sparse.Log(
+				slog.LevelWarn, "astray",
+				"a request for the node that serves has come to this one, which does not serve; "+
+					"if that goes on, OCTOSTORE_ADVERTISE_URL of that node leads here",
+				slog.String("url", to.URL.String()),
+			)
 		}
 		f.refuse(w, r, lock.ErrDeposed)
 		return

@@ -60,7 +60,10 @@ func (c *Certificate) checkNode(advertised string) error {
 		return fmt.Errorf("OCTOSTORE_ADVERTISE_URL: %w", err)
 	}
 	if err := c.current.Load().Leaf.VerifyHostname(u.Hostname()); err != nil {
-		return fmt.Errorf("OCTOSTORE_TLS_CERT (%s) is not for the host of OCTOSTORE_ADVERTISE_URL, so other nodes would not forward to this one: %w", c.certFile, err)
+		return fmt.Errorf(
+			"OCTOSTORE_TLS_CERT (%s) is not for the host of OCTOSTORE_ADVERTISE_URL, so other nodes would not forward to this one: %w",
+			c.certFile, err,
+		)
 	}
 	return nil
 }

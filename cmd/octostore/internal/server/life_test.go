@@ -21,6 +21,7 @@ import (
 type common struct {
 	*memory.Store
 	opening chan struct{} // held until it is closed; nil: not held
+	commit  func()        // called before every commit; nil: nothing is
 
 	mu      sync.Mutex
 	terms   int64
@@ -122,6 +123,9 @@ func (t *turn) Commit(ctx context.Context, b *lock.Batch) error {
 	if !t.common.isOwner(t.term) {
 		return lock.ErrDeposed
 	}
+	if t.common.commit != nil {
+		t.common.commit()
+	}
 	return t.shelf.Commit(ctx, b)
 }
 
@@ -163,9 +167,12 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 // startNode starts a node, which lives until the test ends or stops it.
-func startNode(t *testing.T, in *common, name string) (s *server, stop func()) {
+func startNode(t *testing.T, in *common, name string, set ...func(*config.Config)) (s *server, stop func()) {
 	t.Helper()
 	cfg := testConfig(t)
+	for _, f := range set {
+		f(&cfg)
+	}
 	cfg.Store, cfg.Node = config.Etcd, config.NodeName(name)
 	m := &member{common: in, name: name}
 	s, err := start(t.Context(), nil, cfg, slog.New(slog.DiscardHandler),

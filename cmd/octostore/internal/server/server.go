@@ -59,6 +59,9 @@ type server struct {
 	hangups     *hangups
 	tracer      *tracing.Tracer // nil: there are no traces
 	watched     watchedFiles
+
+	// tokensChanged: the tokens file may have changed since the newest term began to read it.
+	tokensChanged atomic.Bool
 }
 
 // start opens all parts and begins to accept connections. The settings are only shown to

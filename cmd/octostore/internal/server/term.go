@@ -94,8 +94,11 @@ func (t *term) goesOn(err error) bool {
 
 // serve has requests answered by the term from now on.
 func (s *server) serve(t *term) {
-	s.door.Open(t.api, t.api.AdminHandler())
 	s.current.Store(t)
+	if s.tokensChanged.Swap(false) {
+		t.tokens.reload()
+	}
+	s.door.Open(t.api, t.api.AdminHandler())
 	if s.node != nil {
 		s.node.turn()
 	}

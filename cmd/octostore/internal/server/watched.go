@@ -74,7 +74,8 @@ func (s *server) reloadChangedTokens() {
 
 func (s *server) reloadTokens() {
 	_ = s.watched.tokens.Load(func() error { // it says what came of it
-		if t := s.serving(); t != nil { // else the next term reads the file
+		s.tokensChanged.Store(true) // before the look: a term that is being opened may have read the file already
+		if t := s.serving(); t != nil {
 			t.tokens.reload()
 		}
 		return nil
