@@ -41,12 +41,15 @@ bin/etcd:
 # The tests of .ci/long-tests take long, wait for minutes or need other languages.
 LONG = $(shell awk -F : '/^Test/ { printf "%s%s", sep, $$1; sep = "|" }' .ci/long-tests)
 
+# These packages take longest. They begin first, so that none runs alone at the end.
+FIRST := ./transport ./cmd/octostore/internal/recipes ./hooks ./core/store/sqlite
+
 # Tests wait more than they work, so more packages run at a time than there are cores. The
 # limit is for one package, and for a machine that is several times slower than ours.
 .PHONY: test
 test: need-go ## Run the tests in two minutes; make check runs the long ones, too
 	@echo "go test ./... without the tests of .ci/long-tests, which make check runs, too"
-	@$(GO) test -p 4 -timeout 10m -skip '^($(LONG))$$' ./...
+	@$(GO) test -p 4 -timeout 10m -skip '^($(LONG))$$' $(FIRST) ./...
 
 .PHONY: build
 build: need-go ## Build bin/octostore, one static binary
@@ -91,7 +94,7 @@ lint: need-go ## Run golangci-lint, at the version of .ci/lint/go.mod
 .PHONY: long
 long: need-go ## Run the tests of .ci/long-tests
 	@echo "go test of the tests in .ci/long-tests"
-	@$(GO) test -timeout 20m -run '^($(LONG))$$' $$(grep -lrE --include='*_test.go' '^func ($(LONG))\(' cmd core hooks transport | xargs -n 1 dirname | sort -u | sed 's,^,./,')
+	@$(GO) test -p 3 -timeout 20m -run '^($(LONG))$$' $$(grep -lrE --include='*_test.go' '^func ($(LONG))\(' cmd core hooks transport | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
 .PHONY: e2e
 e2e: build ## Test the page in a real browser; SHOTS=1 writes the pictures in docs/img
@@ -103,7 +106,7 @@ vendored: ## Show that the libraries in the page are the files that npm publishe
 
 .PHONY: race
 race: need-go need-cc ## Run the tests with the race detector
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m ./...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m $(FIRST) ./...
 
 # Tests wait more than they work, so the compiler can go on beside them.
 .PHONY: beside-tests race-build
