@@ -383,7 +383,7 @@ var lifeMutants = []mutant{
 	},
 	{
 		name: "lost-term-behind-the-door", file: "cmd/octostore/internal/server/life.go",
-		old:    "	s.door.Open(s.node.main, s.node.admin)\n",
+		old:    "	s.door.Open(main, s.node.admin)\n",
 		new:    "",
 		breaks: "a node that has lost its term refuses requests instead of forwarding them",
 		tests:  inLife,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -120,17 +121,16 @@ func (s *server) beginTerm(ctx context.Context, c claim) (*term, error) {
 }
 
 // forward has requests answered by the node that serves.
-func (s *server) forward() {
-	s.current.Store(nil)
-	s.door.Open(s.node.main, s.node.admin)
-	s.unit.Status(s.status())
-}
+func (s *server) forward() { s.endService(s.node.main) }
 
 // leave is forward at the end of a term. What other nodes say about grants of requests under way is
 // still for the term, until forward is called.
-func (s *server) leave(t *term) {
-	s.forward()
-	s.door.Open(t.api.Ending(s.node.main), s.node.admin)
+func (s *server) leave(t *term) { s.endService(t.api.Ending(s.node.main)) }
+
+func (s *server) endService(main http.Handler) {
+	s.current.Store(nil)
+	s.door.Open(main, s.node.admin)
+	s.unit.Status(s.status())
 }
 
 // lose ends a term that is over. Nothing that is still under way is acknowledged.
