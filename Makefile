@@ -42,14 +42,14 @@ bin/etcd:
 LONG = $(shell awk -F : '/^Test/ { printf "%s%s", sep, $$1; sep = "|" }' .ci/long-tests)
 
 # These packages take longest. They begin first, so that none runs alone at the end.
-FIRST := ./transport ./cmd/octostore/internal/recipes ./hooks ./core/store/sqlite
+FIRST := ./transport ./hooks ./core/store/sqlite
 
 # Tests wait more than they work, so more packages run at a time than there are cores. The
 # limit is for one package, and for a machine that is several times slower than ours.
 .PHONY: test
 test: need-go ## Run the tests in two minutes; make check runs the long ones, too
 	@echo "go test ./... without the tests of .ci/long-tests, which make check runs, too"
-	@$(GO) test -p 4 -timeout 10m -skip '^($(LONG))$$' $(FIRST) ./...
+	@$(GO) test -p 4 -timeout 10m -skip '^($(LONG))$$' ./...
 
 .PHONY: build
 build: need-go ## Build bin/octostore, one static binary
