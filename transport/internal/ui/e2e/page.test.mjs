@@ -61,7 +61,7 @@ browse('Login asks again when the token is revoked', { tokens: true }, async ({ 
 browse('Login says so if the token of the page could not be revoked', { tokens: true }, async ({ server, open }) => {
   const made = await server.post('/v1/tokens', { account: 'alice', scopes: 'read:**' });
   const page = await open({ expects: [...refused, /ERR_FAILED/] });
-  await page.getByLabel('Token').waitFor(); // the refusal of the first request forgets what is stored
+  await page.getByLabel('Token').waitFor(); // a refusal of a request without a token forgets nothing, however late
   await page.evaluate((token) => sessionStorage.setItem('octostore.token /', JSON.stringify({ token, created: true })), made.token);
   await page.reload();
   await page.route('**/v1/logout', (route) => route.abort());

@@ -329,7 +329,7 @@ export const session = {
   // refused notes a 401 to a request with that token.
   refused(token, error) {
     if (token !== state.value.token) return;
-    remember(null);
+    if (token) remember(null);
     state.set({ token: undefined, whoami: null, error: token ? error : null, needed: true });
   },
 
