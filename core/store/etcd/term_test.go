@@ -104,6 +104,24 @@ func TestTermOfANodeThatGivesUpIsFreeAtOnce(t *testing.T) {
 	}
 }
 
+// A node leaves the term that it has given up to others. It takes the one after that as soon as any.
+func TestTermIsLeftToOthersOnce(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t)
+	a, b := n.join("a"), n.join("b")
+	if err := n.take(a).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, yields := a.view.before(); !yields {
+		t.Error("the node would take the term that it has given up before others")
+	}
+	second := n.take(b)
+	awaitOwner(t, a, func(o Owner) bool { return o.Term == second.Term() })
+	if _, yields := a.view.before(); yields {
+		t.Error("the node would still leave the term to others, when another has had it")
+	}
+}
+
 // joinBy joins a node whose requests go through w.
 func (n *nodesOf) joinBy(w *wire, name string) *Cluster {
 	n.t.Helper()

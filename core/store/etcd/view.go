@@ -131,6 +131,7 @@ func (v *view) see(owner Owner, value string, at int64) (stray bool) {
 		v.owner, v.value = owner, value
 		if owner.Node != "" {
 			v.last = owner.Node
+			v.yields = 0 // this term was the one to leave to others
 		}
 		close(v.changed)
 		v.changed = make(chan struct{})
