@@ -29,19 +29,14 @@ func (x *exchange) admit() error {
 	l, path := x.api.limits, x.r.URL.Path
 	x.closeAfterChunks()
 	if x.through != nil {
-		x.api.door.connections[x.listener].Exempt(x.conn)
+		x.conn.Exempt()
 		if x.through.refusal != nil {
 			return x.through.refusal
 		}
 	}
-	if x.conn != nil && x.conn.OverLimit && x.through == nil {
-		x.Header()["Connection"] = wire.Close
-		if !isSpared(x.r) && !isProbe(path) {
-			return l.Refuse(
-				limit.Connections,
-				time.Second,
-				"this server has reached its limit of open connections; try again later, or use a connection that is open already",
-			)
+	if x.through == nil {
+		if err := x.api.door.Admit(x, x.r); err != nil {
+			return err
 		}
 	}
 	if err := x.checkOrigin(); err != nil {
@@ -54,6 +49,23 @@ func (x *exchange) admit() error {
 		return l.Asset(x.r.RemoteAddr, x.started)
 	}
 	return l.Address(x.r.RemoteAddr, x.started)
+}
+
+// Admit returns why a client's request is refused on its connection: too many are open. On those above the
+// limit renewals, releases and probes are answered, and each is closed after its answer.
+func (d *Door) Admit(w http.ResponseWriter, r *http.Request) error {
+	if c := conn.Of(r); c == nil || !c.OverLimit {
+		return nil
+	}
+	w.Header()["Connection"] = wire.Close
+	if isSpared(r) || isProbe(r.URL.Path) {
+		return nil
+	}
+	d.metrics.Limited(limit.Connections)
+	return &problem.LimitError{
+		Why:        "this server has reached its limit of open connections; try again later, or use a connection that is open already",
+		RetryAfter: time.Second,
+	}
 }
 
 // byNode is what an exchange has if another node has forwarded its request.
@@ -76,7 +88,7 @@ func (x *exchange) receive() {
 
 // hears answers what another node says about a grant, and reports whether the request was that. A client
 // cannot send such a request.
-func (a *API) hears(w http.ResponseWriter, r *http.Request, on listener) bool {
+func (a *API) hears(w http.ResponseWriter, r *http.Request) bool {
 	if !forward.MayBeWord(r) {
 		return false
 	}
@@ -87,7 +99,7 @@ func (a *API) hears(w http.ResponseWriter, r *http.Request, on listener) bool {
 	case err != nil:
 		Moved(w, r)
 	default:
-		a.door.connections[on].Exempt(conn.Of(r))
+		conn.Of(r).Exempt()
 		a.forwarded.ServeHTTP(w, r)
 	}
 	return true
@@ -201,7 +213,7 @@ func (x *exchange) ownConnection() *net.TCPConn {
 
 // markAdmitted records that the server admitted a request on the connection, which is not
 // evicted from then on.
-func (x *exchange) markAdmitted() { x.api.door.connections[x.listener].Admit(x.conn) }
+func (x *exchange) markAdmitted() { x.conn.Admit() }
 
 // hasLeft reports whether the client has closed its connection. It is for the last moment before
 // a grant is delivered: nobody else looks at the connection of a request that did not wait in a queue.

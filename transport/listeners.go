@@ -282,9 +282,9 @@ func (d *Door) Client(r *http.Request) string {
 	return client
 }
 
-// Admitted records that the node which serves admitted a request of the main listener that this one
-// forwarded: its connection is not evicted from then on.
-func (d *Door) Admitted(r *http.Request) { d.connections[mainListener].Admit(conn.Of(r)) }
+// Admitted records that the node which serves admitted a request that this one forwarded: its connection
+// is not evicted from then on.
+func (d *Door) Admitted(r *http.Request) { conn.Of(r).Admit() }
 
 // AdminHandler answers requests to the admin listener.
 func (a *API) AdminHandler() http.Handler {

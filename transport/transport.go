@@ -265,7 +265,7 @@ func (a *API) Ending(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !a.hears(w, r, mainListener) {
+		if !a.hears(w, r) {
 			next.ServeHTTP(w, r)
 		}
 	})
@@ -296,7 +296,7 @@ const (
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, mainListener) }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request, on listener) {
-	if a.forwarded != nil && a.hears(w, r, on) {
+	if a.forwarded != nil && a.hears(w, r) {
 		return
 	}
 	x := a.begin(w, r)

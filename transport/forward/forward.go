@@ -74,6 +74,9 @@ type Config struct {
 	// Client returns who sent a request, as RemoteAddr of [http.Request] has it: behind trusted proxies
 	// that is not the address of the connection. Nil: it is.
 	Client func(*http.Request) string
+	// Admit returns why a client's request is refused before it is sent on. It may set headers of the
+	// answer. What another node has forwarded is not put to it. Nil: none is refused.
+	Admit func(http.ResponseWriter, *http.Request) error
 	// Admitted is called when the serving node has admitted a request, or has not refused it for a
 	// second. Nil: not called.
 	Admitted func(*http.Request)
@@ -115,6 +118,9 @@ func New(cfg Config) *Forwarder {
 	}
 	if cfg.Client == nil {
 		cfg.Client = func(r *http.Request) string { return r.RemoteAddr }
+	}
+	if cfg.Admit == nil {
+		cfg.Admit = func(http.ResponseWriter, *http.Request) error { return nil }
 	}
 	if cfg.Admitted == nil {
 		cfg.Admitted = func(*http.Request) {}
@@ -234,6 +240,10 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			)
 		}
 		f.refuse(w, r, lock.ErrDeposed)
+		return
+	}
+	if err := f.cfg.Admit(w, r); err != nil {
+		f.refuse(w, r, err)
 		return
 	}
 	if !serves {

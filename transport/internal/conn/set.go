@@ -47,6 +47,7 @@ type Set struct {
 
 // Conn is one connection of a Set.
 type Conn struct {
+	of        *Set
 	conn      net.Conn
 	network   netip.Addr
 	opened    time.Time
@@ -103,7 +104,7 @@ type connKey struct{}
 
 // Opened is for ConnContext of [http.Server]. A request finds its connection with [Of].
 func (c *Set) Opened(ctx context.Context, conn net.Conn) context.Context {
-	one := &Conn{conn: conn, network: c.networkOf(conn.RemoteAddr().String()), opened: time.Now()}
+	one := &Conn{of: c, conn: conn, network: c.networkOf(conn.RemoteAddr().String()), opened: time.Now()}
 	for _, victim := range c.add(one) {
 		victim.close()
 		c.Evicted.Add(1)
@@ -220,28 +221,28 @@ func (c *Set) removePending(one *Conn) {
 	one.inPending, one.inNetwork = nil, nil
 }
 
-// Admit records that the server has admitted a request on the connection.
-func (c *Set) Admit(one *Conn) {
+// Admit records that the server has admitted a request on the connection. No-op without a connection.
+func (one *Conn) Admit() {
 	if one == nil || one.admitted.Load() {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	one.of.mu.Lock()
+	defer one.of.mu.Unlock()
 	one.admitted.Store(true)
-	c.removePending(one)
+	one.of.removePending(one)
 }
 
 // Exempt records that a connection is one of another node's, by which many clients come: it is not evicted
-// and does not count.
-func (c *Set) Exempt(one *Conn) {
+// and does not count. No-op without a connection.
+func (one *Conn) Exempt() {
 	if one == nil || one.exempt.Load() {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	one.of.mu.Lock()
+	defer one.of.mu.Unlock()
 	one.exempt.Store(true)
 	one.admitted.Store(true)
-	c.remove(one)
+	one.of.remove(one)
 }
 
 // Changed is for ConnState of [http.Server].

@@ -74,8 +74,8 @@ func TestConnectionsAreCountedOnce(t *testing.T) {
 	if n := c.Len(); !a.cut || n != 2 {
 		t.Errorf("a was cut: %t; %d are open, want 2", a.cut, n)
 	}
-	c.Admit(c.open[b])
-	c.Admit(c.open[d])
+	c.open[b].Admit()
+	c.open[d].Admit()
 	e := &paper{from: "192.0.2.4:1"}
 	c.Opened(t.Context(), e) // the set is full, and no connection is pending
 	c.Changed(e, http.StateClosed)
@@ -137,7 +137,7 @@ func TestConnectionsAreNotEvictedInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newArrivals(t, 16, 8)
 		for _, p := range a.come("192.0.2.1", 15) {
-			a.Admit(a.open[p])
+			a.open[p].Admit()
 		}
 		a.come("192.0.2.1", 6) // five of them are too many, as all have a share of two
 		other := a.come("192.0.2.2", 1)[0]

@@ -155,7 +155,8 @@ func (s *server) joinCluster(ctx context.Context, open openCluster) error {
 	n := &node{cluster: joined, name: string(s.cfg.Node), log: s.log}
 	between := preflight.NodeTLS(s.cfg)
 	n.forwarder = forward.New(forward.Config{
-		Key: joined.ForwardKey(), Target: n.forwardTo, TLS: between, Client: s.door.Client, Admitted: s.door.Admitted, Logger: s.log,
+		Key: joined.ForwardKey(), Target: n.forwardTo, TLS: between, Client: s.door.Client,
+		Admit: s.door.Admit, Admitted: s.door.Admitted, Logger: s.log,
 	})
 	by := standby.New(standby.Config{
 		Forward: n.forwarder, Serving: n.serves, Opening: n.opens, Await: s.awaitAPI, Metrics: s.door.Metrics(),
