@@ -43,6 +43,8 @@ const (
 	grace = 200 * time.Millisecond
 	// dialTimeout is short, so that a host that is gone is noticed by clients as one that refuses.
 	dialTimeout = 3 * time.Second
+	// closeTime bounds Close: a grant that is not undone by then ends with its lease.
+	closeTime = 2 * time.Second
 	// handshakeTimeout is longer: many connections begin at once when another node serves.
 	handshakeTimeout = 10 * time.Second
 	keepAlive        = 10 * time.Second
@@ -107,8 +109,10 @@ type Forwarder struct {
 
 	mu      sync.Mutex
 	current *crossing
-	closed  chan struct{}
-	ended   sync.WaitGroup
+	closed  chan struct{}  // closed when requests are to end
+	silent  chan struct{}  // closed when no words are to be sent any more
+	busy    sync.WaitGroup // of requests and their words; begun with mu, or by another that is
+	ended   sync.WaitGroup // of goroutines that wait for a change of the target
 }
 
 // New returns a forwarder. It starts goroutines when it is used, which end in Close.
@@ -126,7 +130,7 @@ func New(cfg Config) *Forwarder {
 		cfg.Admitted = func(*http.Request) {}
 	}
 	f := &Forwarder{
-		cfg: cfg, sparse: sparselog.New(cfg.Logger), closed: make(chan struct{}),
+		cfg: cfg, sparse: sparselog.New(cfg.Logger), closed: make(chan struct{}), silent: make(chan struct{}),
 		main: newTransport(cfg.TLS), words: newTransport(cfg.TLS),
 	}
 	f.words.MaxConnsPerHost = mostWords
@@ -160,22 +164,37 @@ func newTransport(to *tls.Config) *http.Transport {
 	return t
 }
 
-// Close ends the requests under way and waits for the words about grants that are still to be sent,
-// some seconds at most. It always returns nil.
+// Close ends the requests under way, and waits until the serving node has heard which of their grants
+// were not delivered, but not for longer than two seconds. It always returns nil.
 func (f *Forwarder) Close() error {
-	f.mu.Lock()
+	f.once(f.closed)
+	told := make(chan struct{})
+	go func() {
+		f.busy.Wait()
+		close(told)
+	}()
 	select {
-	case <-f.closed:
-	default:
-		close(f.closed)
+	case <-told:
+	case <-time.After(closeTime):
 	}
-	f.mu.Unlock()
+	f.once(f.silent)
 	f.ended.Wait()
 	f.hangups.Close()
 	f.main.CloseIdleConnections()
 	f.words.CloseIdleConnections()
 	f.sparse.Close()
 	return nil
+}
+
+// once closes a channel that may be closed already.
+func (f *Forwarder) once(c chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
 }
 
 // Stats returns what the forwarder did so far.
@@ -192,38 +211,49 @@ var errMoved = errors.New("another node serves")
 // crossing is what requests to one target have in common.
 type crossing struct {
 	Target
-	ctx context.Context // ends, because of errMoved, when the target serves no longer
+	ctx   context.Context // ends, because of errMoved, when the target serves no longer, or in Close
+	words context.Context // ends as ctx, but later in Close; the next term does not know of the grants
 }
 
-// crossingTo returns the crossing to a target.
-func (f *Forwarder) crossingTo(t Target) *crossing {
+// begin returns the crossing to a target, for a request that calls f.busy.Done at its end. It returns nil
+// after Close.
+func (f *Forwarder) begin(t Target) *crossing {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	select {
+	case <-f.closed:
+		return nil
+	default:
+	}
+	f.busy.Add(1)
 	if c := f.current; c != nil && c.Changed == t.Changed && c.Term == t.Term {
 		return c
 	}
-	ctx, end := context.WithCancelCause(context.Background())
-	c := &crossing{Target: t, ctx: ctx}
-	f.current = c
-	f.ended.Go(func() { f.endWithTarget(t.Changed, end) })
-	return c
+	f.current = &crossing{Target: t, ctx: f.untilChange(t.Changed, f.closed), words: f.untilChange(t.Changed, f.silent)}
+	return f.current
 }
 
-func (f *Forwarder) endWithTarget(changed <-chan struct{}, end context.CancelCauseFunc) {
-	defer end(errMoved)
-	select {
-	case <-f.closed:
-		return
-	case <-changed:
-	}
-	f.main.CloseIdleConnections() // to a node that may be about to end, and to close them under a request
-	f.words.CloseIdleConnections()
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-f.closed:
-	case <-timer.C:
-	}
+// untilChange returns a context that ends because of errMoved: a moment after a change of the target, or
+// at an end of the forwarder.
+func (f *Forwarder) untilChange(changed, end <-chan struct{}) context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	f.ended.Go(func() {
+		defer cancel(errMoved)
+		select {
+		case <-end:
+			return
+		case <-changed:
+		}
+		f.main.CloseIdleConnections() // to a node that may be about to end, and to close them under a request
+		f.words.CloseIdleConnections()
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-end:
+		case <-timer.C:
+		}
+	})
+	return ctx
 }
 
 // ServeHTTP sends the request on and answers with what the serving node answers. A request that was
@@ -254,8 +284,14 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, r, err)
 		return
 	}
+	over := f.begin(to)
+	if over == nil {
+		f.refuse(w, r, lock.ErrDeposed)
+		return
+	}
+	defer f.busy.Done()
 	f.forwarded.Add(1)
 	f.inFlight.Add(1)
 	defer f.inFlight.Add(-1)
-	f.pass(w, r, f.crossingTo(to))
+	f.pass(w, r, over)
 }

@@ -36,7 +36,7 @@ func (p *passage) askFor(id string) error {
 	if p.hasLeft() {
 		return errLeft // the connection to the serving node is closed: the grant is undone
 	}
-	err := p.f.say(context.WithoutCancel(p.in.Context()), p.to, wordDeliver, id)
+	err := p.f.say(context.WithoutCancel(p.in.Context()), p.to.Target, wordDeliver, id)
 	switch {
 	case errors.Is(err, lock.ErrTooLate):
 		return err
@@ -72,14 +72,15 @@ func (p *passage) settle(whole bool) {
 	}
 }
 
-// undo tells the serving node that a grant was not delivered. It does not wait for that.
+// undo tells the serving node that a grant was not delivered. It does not wait for that. The caller is a
+// passage, for which Close waits.
 func (f *Forwarder) undo(to *crossing, id string) {
 	f.undone.Add(1)
-	f.ended.Go(func() {
-		ctx, end := context.WithTimeout(to.ctx, undoFor) // the next term does not know of it
+	f.busy.Go(func() {
+		ctx, end := context.WithTimeout(to.words, undoFor)
 		defer end()
 		for {
-			err := f.say(ctx, to, wordUndo, id)
+			err := f.say(ctx, to.Target, wordUndo, id)
 			if err == nil {
 				return
 			}
@@ -97,8 +98,19 @@ func (f *Forwarder) log(kind, text string, err error) {
 	f.sparse.Log(slog.LevelWarn, kind, text, slog.Any("err", err))
 }
 
-// say tells the serving node something about a grant, and returns nil if it agrees.
-func (f *Forwarder) say(ctx context.Context, to *crossing, word, id string) error {
+// Reach returns nil if the node at the URL of the target serves the term of the target. Any other node, or
+// another program, may listen there.
+func (f *Forwarder) Reach(ctx context.Context) error {
+	to, serves := f.cfg.Target()
+	if !serves {
+		return lock.ErrDeposed
+	}
+	return f.say(ctx, to, wordHere, "")
+}
+
+// say tells the serving node something about a grant, or asks it whether it is there, and returns nil if it
+// agrees.
+func (f *Forwarder) say(ctx context.Context, to Target, word, id string) error {
 	ctx, end := context.WithTimeout(ctx, wordTimeout)
 	defer end()
 	at := url.URL{Scheme: to.URL.Scheme, Host: to.URL.Host, Path: wordPath + word, RawQuery: url.Values{"ask": {id}}.Encode()}

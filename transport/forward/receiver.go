@@ -22,6 +22,7 @@ const (
 
 	wordDeliver = "deliver" // may this grant be delivered?
 	wordUndo    = "undo"    // this grant could not be delivered
+	wordHere    = "here"    // does this node serve the term?
 
 	// askTimeout is how long a forwarding node may take until it asks for a grant.
 	askTimeout = 10 * time.Second
@@ -75,7 +76,7 @@ func (v *Receiver) Receive(r *http.Request, now time.Time) (Sender, error) {
 // MayBeWord reports whether a request has the path of a [Word].
 func MayBeWord(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, wordPath) }
 
-// ServeHTTP answers what a node says about a grant: 204 yes, 409 too late, 410 no. The caller has received the
+// ServeHTTP answers what a node says about a grant, or asks of this one: 204 yes, 409 too late, 410 no. The caller has received the
 // request as a [Word], without an error.
 func (v *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := v.hear(strings.TrimPrefix(r.URL.Path, wordPath), r.URL.Query().Get("ask"))
@@ -95,6 +96,8 @@ var errNoAsk = errors.New("there is no such grant")
 func (v *Receiver) hear(word, id string) error {
 	a := v.find(id)
 	switch {
+	case word == wordHere:
+		return nil
 	case word == wordUndo && a != nil:
 		a.takeBack()
 		return nil
