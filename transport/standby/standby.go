@@ -5,7 +5,6 @@ package standby
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -19,15 +18,15 @@ import (
 type Config struct {
 	// Forward answers all requests that are not about this node alone.
 	Forward http.Handler
-	// Serving returns the URL of the other node that serves; false: none does.
-	Serving func() (*url.URL, bool)
+	// Serving returns the term of the other node that serves; false: none does.
+	Serving func() (term int64, there bool)
 	// Opening reports whether this node has the term, and is about to serve.
 	Opening func() bool
 	// Await waits until another node serves, or this one, or ctx ends. It returns what answers the
 	// requests of that listener if this node serves, else nil.
 	Await func(ctx context.Context, on Listener) http.Handler
-	// Client asks the node that serves whether it can be reached.
-	Client *http.Client
+	// Reach asks the node that serves whether it is there, and returns nil if it is.
+	Reach func(ctx context.Context) error
 	// Metrics serves the metrics of this process.
 	Metrics http.Handler
 }
@@ -47,7 +46,7 @@ type Standby struct {
 	cfg Config
 
 	mu      sync.Mutex // held while the other node is asked
-	reached string     // the URL that was asked
+	reached int64      // the term that was asked for
 	asked   time.Time
 	err     error
 }
@@ -111,38 +110,22 @@ func (unreachableError) Error() string { return "no node serves, or it cannot be
 
 // reach asks the serving node whether it is there, at most once per reachFor.
 func (s *Standby) reach(ctx context.Context) error {
-	at, there := s.cfg.Serving()
+	term, there := s.cfg.Serving()
 	if !there {
 		return unreachableError{}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.reached == at.String() && time.Since(s.asked) < reachFor {
+	if s.reached == term && time.Since(s.asked) < reachFor {
 		return s.err
 	}
-	err := s.ask(ctx, at)
+	asking, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	err := s.cfg.Reach(asking)
 	if ctx.Err() == nil {
-		s.reached, s.asked, s.err = at.String(), time.Now(), err
+		s.reached, s.asked, s.err = term, time.Now(), err
 	}
 	return err
-}
-
-func (s *Standby) ask(ctx context.Context, at *url.URL) error {
-	ctx, cancel := context.WithTimeout(ctx, reachTime)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at.JoinPath("healthz").String(), nil)
-	if err != nil {
-		return err
-	}
-	answer, err := s.cfg.Client.Do(r)
-	if err != nil {
-		return err
-	}
-	_ = answer.Body.Close() // of no interest
-	if answer.StatusCode != http.StatusOK {
-		return unreachableError{}
-	}
-	return nil
 }
 
 // reply sends an answer of this node.

@@ -67,6 +67,7 @@ type node struct {
 	differs     atomic.Bool            // from those of the node that serves
 	forwarder   *forward.Forwarder
 	turned      atomic.Pointer[chan struct{}] // closed when this process begins to serve
+	ended       atomic.Pointer[time.Time]     // when the last term of this process had ended; nil: it had none
 	main, admin http.Handler                  // answer requests while another node serves
 
 	mu    sync.Mutex
@@ -86,10 +87,10 @@ func (n *node) target() (at *url.URL, term int64, changed <-chan struct{}, there
 	return at, o.Term, changed, true
 }
 
-// serves returns the URL of the other node that serves.
-func (n *node) serves() (*url.URL, bool) {
-	at, _, _, there := n.target()
-	return at, there
+// serves returns the term of the other node that serves.
+func (n *node) serves() (term int64, there bool) {
+	_, term, _, there = n.target()
+	return term, there
 }
 
 // opens reports whether the term is this node's.
@@ -137,6 +138,19 @@ func (s *server) awaitAPI(ctx context.Context, on standby.Listener) http.Handler
 	return t.api
 }
 
+// endTerm remembers that a term of this process has ended.
+func (n *node) endTerm() {
+	now := time.Now()
+	n.ended.Store(&now)
+}
+
+// servedLately reports whether this process served so lately that requests of other nodes may be on their
+// way to it.
+func (n *node) servedLately() bool {
+	at := n.ended.Load()
+	return at != nil && time.Since(*at) < answerTime
+}
+
 // turn has await look again.
 func (n *node) turn() {
 	next := make(chan struct{})
@@ -159,8 +173,8 @@ func (s *server) joinCluster(ctx context.Context, open openCluster) error {
 		Admit: s.door.Admit, Admitted: s.door.Admitted, Logger: s.log,
 	})
 	by := standby.New(standby.Config{
-		Forward: n.forwarder, Serving: n.serves, Opening: n.opens, Await: s.awaitAPI, Metrics: s.door.Metrics(),
-		Client: &http.Client{Transport: &http.Transport{TLSClientConfig: between, DisableKeepAlives: true}},
+		Forward: n.forwarder, Serving: n.serves, Opening: n.opens, Await: s.awaitAPI, Reach: n.forwarder.Reach,
+		Metrics: s.door.Metrics(),
 	})
 	ready, metrics := listenersOf[s.cfg.ReadyOn], listenersOf[s.cfg.MetricsOn]
 	n.main = by.Listener(standby.Main, ready != transport.AdminOnly, metrics != transport.AdminOnly)
@@ -236,10 +250,13 @@ const compareEvery = 30 * time.Second
 // mostTakes bounds how many terms are remembered.
 const mostTakes = 100
 
-// sawTerm remembers when a term began.
+// sawTerm remembers when a term began, and logs that of another node.
 func (n *node) sawTerm(o etcd.Owner) {
 	if o.Term == 0 {
 		return
+	}
+	if o.Node != n.name && o.URL != "" { // without a URL it is a command, for a moment
+		n.log.Info("another node serves", "serving", o.Node, "url", o.URL, "term", o.Term)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -138,6 +138,7 @@ func (s *server) lose(t *term) error {
 	s.leave(t)
 	t.table.Depose()
 	return s.inTime(func() {
+		defer s.node.endTerm()
 		t.awaitQuiet()
 		s.forward()
 		t.endParts()
@@ -160,6 +161,7 @@ func (s *server) yield(ctx context.Context, t *term) error {
 
 // handOver ends a term in good order: waiters have been told, and requests find another node at once.
 func (s *server) handOver(t *term) {
+	defer s.node.endTerm()
 	t.awaitAnswered()
 	s.leave(t)
 	t.awaitQuiet()

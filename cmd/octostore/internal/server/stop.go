@@ -92,7 +92,11 @@ func (s *server) drain() {
 	}
 	s.watched.close()
 	t := s.serving()
-	if t == nil {
+	switch {
+	case t == nil && s.node != nil && s.node.servedLately():
+		s.linger() // the term was handed over by hand, or lost, just before
+		return
+	case t == nil:
 		return
 	}
 	t.table.Drain()
