@@ -42,7 +42,8 @@ func (x *exchange) replyAt(status int, contentType []string, now time.Time) erro
 // deliver writes the successful answer in x.buf, and returns nil only if it has left the
 // process. Errors: [lock.ErrGone], and those of stands. now is the time at which it was built. net/http
 // buffers a small answer until the handler has returned, so Write says nothing about that; Flush does,
-// and costs no further system call, as nothing is left to flush afterwards.
+// and costs no further system call, as nothing is left to flush afterwards. All answers that are delivered are
+// small.
 func (x *exchange) deliver(contentType []string, now time.Time) error {
 	if err := x.stands(http.StatusOK); err != nil {
 		return err

@@ -354,6 +354,20 @@ var forwardMutants = []mutant{
 		tests:  inForward,
 	},
 	{
+		name: "forward-undo-ends-with-the-node", file: "transport/forward/grant.go",
+		old:    "context.WithTimeout(to.words, undoFor)",
+		new:    "context.WithTimeout(to.ctx, undoFor)",
+		breaks: "a grant that its client did not get is kept because the forwarding node stops",
+		tests:  inForward,
+	},
+	{
+		name: "forward-reaches-any-node", file: "transport/forward/grant.go",
+		old:    "	return f.say(ctx, to, wordHere, \"\")\n",
+		new:    "	return nil\n",
+		breaks: "a node is ready although its requests for the serving node go to another one",
+		tests:  inForward,
+	},
+	{
 		name: "forward-deliver-at-once", file: "transport/answer.go",
 		old:    "	if x.through != nil {\n		return x.deliverThrough(contentType, now)\n	}\n",
 		new:    "",
@@ -393,6 +407,20 @@ var lifeMutants = []mutant{
 		old:    "		s.node.turn()\n",
 		new:    "",
 		breaks: "requests that come while a term is opened are told that it has moved",
+		tests:  inLife,
+	},
+	{
+		name: "forwarding-without-a-limit", file: "cmd/octostore/internal/server/cluster.go",
+		old:    "		Admit: s.door.Admit, Admitted: s.door.Admitted,",
+		new:    "		Admitted: s.door.Admitted,",
+		breaks: "a node that forwards keeps no limit of connections",
+		tests:  inLife,
+	},
+	{
+		name: "handed-over-and-gone", file: "cmd/octostore/internal/server/stop.go",
+		old:    "	case t == nil && s.node != nil && s.node.servedLately():\n",
+		new:    "	case t == nil && s.node != nil && false:\n",
+		breaks: "a node that is stopped just after a hand-over loses requests that other nodes have sent it",
 		tests:  inLife,
 	},
 	{
