@@ -319,6 +319,20 @@ var forwardMutants = []mutant{
 		tests:  inForward,
 	},
 	{
+		name: "forward-again-whatever-was-done", file: "transport/forward/again.go",
+		old:    "json.Unmarshal(body, &says) == nil && says.Code == api.CodeMoved\n",
+		new:    "json.Unmarshal(body, &says) == nil && says.Code != \"\"\n",
+		breaks: "a request that may have been done is sent to the next node",
+		tests:  inForward,
+	},
+	{
+		name: "hand-over-refuses", file: "transport/standby/standby.go",
+		old:    "		if !s.cfg.Forward.Pass(w, r, until) {\n",
+		new:    "		if !s.cfg.Forward.Pass(w, r, time.Time{}) {\n",
+		breaks: "a request through another node is refused while the term is handed over",
+		tests:  inLife,
+	},
+	{
 		name: "forward-goes-on-forever", file: "transport/forward/forward.go",
 		old:    "	if c, is := claimOf(f.cfg.Key, r); is {\n",
 		new:    "	if c, is := claimOf(f.cfg.Key, r); is && c.term < 0 {\n",

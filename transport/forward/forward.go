@@ -7,6 +7,7 @@
 // # Promises
 //
 //   - A request is sent on at most once: the transport never replays a request that may change something.
+//     Only one that the serving node answered 503 moved may be sent on again ([Forwarder.Pass]).
 //   - 503 moved means that nothing was done. If the serving node may have received the request, and
 //     its answer never came, the answer is 503 outcome_unknown.
 //   - Requests that were sent on end within [grace] after another node serves: a dead host says nothing.
@@ -258,7 +259,11 @@ func (f *Forwarder) untilChange(changed, end <-chan struct{}) context.Context {
 
 // ServeHTTP sends the request on and answers with what the serving node answers. A request that was
 // forwarded already is answered 503 moved.
-func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.Pass(w, r, time.Time{}) }
+
+// Pass is [Forwarder.ServeHTTP], but if the serving node answers 503 moved before until, nothing is
+// answered: Pass returns true, and the request may be passed again.
+func (f *Forwarder) Pass(w http.ResponseWriter, r *http.Request, until time.Time) (moved bool) {
 	to, serves := f.cfg.Target()
 	if c, is := claimOf(f.cfg.Key, r); is {
 		if serves && c.term == to.Term {
@@ -270,28 +275,28 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			)
 		}
 		f.refuse(w, r, lock.ErrDeposed)
-		return
+		return false
 	}
 	if err := f.cfg.Admit(w, r); err != nil {
 		f.refuse(w, r, err)
-		return
+		return false
 	}
 	if !serves {
 		f.refuse(w, r, lock.ErrDeposed)
-		return
+		return false
 	}
 	if err := takeBody(w, r); err != nil {
 		f.refuse(w, r, err)
-		return
+		return false
 	}
 	over := f.begin(to)
 	if over == nil {
 		f.refuse(w, r, lock.ErrDeposed)
-		return
+		return false
 	}
 	defer f.busy.Done()
 	f.forwarded.Add(1)
 	f.inFlight.Add(1)
 	defer f.inFlight.Add(-1)
-	f.pass(w, r, over)
+	return f.pass(w, r, over, until)
 }

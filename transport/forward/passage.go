@@ -1,11 +1,9 @@
 package forward
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -41,15 +39,19 @@ type passage struct {
 	sent atomic.Bool   // bytes may have been sent on
 	left atomic.Bool   // the client was seen to leave
 	ask  string        // names a grant that may be delivered; empty: there is none
+
+	until time.Time // an answer before that says moved is not for the client
+	again bool      // there was one
 }
 
 type passageKey struct{}
 
 func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}).(*passage) }
 
-// pass sends the request on. It panics with [http.ErrAbortHandler] if the answer broke off.
-func (f *Forwarder) pass(w http.ResponseWriter, r *http.Request, to *crossing) {
-	p := &passage{f: f, to: to, in: r, out: &answer{ResponseWriter: w, control: http.NewResponseController(w)}}
+// pass sends the request on. It panics with [http.ErrAbortHandler] if the answer broke off. Without an
+// answer it returns true, see [Forwarder.Pass].
+func (f *Forwarder) pass(w http.ResponseWriter, r *http.Request, to *crossing, until time.Time) (again bool) {
+	p := &passage{f: f, to: to, in: r, out: &answer{ResponseWriter: w, control: http.NewResponseController(w)}, until: until}
 	ctx, end := context.WithCancelCause(context.WithValue(r.Context(), passageKey{}, p))
 	defer end(nil)
 	defer context.AfterFunc(to.ctx, func() { end(errMoved) })()
@@ -65,6 +67,7 @@ func (f *Forwarder) pass(w http.ResponseWriter, r *http.Request, to *crossing) {
 	defer func() { p.settle(whole) }()
 	f.proxy.ServeHTTP(p.out, r.WithContext(ctx))
 	whole = true
+	return p.again
 }
 
 // rewrite makes the request to the serving node of that of the client.
@@ -87,6 +90,9 @@ func (f *Forwarder) rewrite(r *httputil.ProxyRequest) {
 // answered is called with the head of an answer, before any of it goes to the client.
 func (f *Forwarder) answered(r *http.Response) error {
 	p := passageOf(r.Request)
+	if !isLate(p.until) && saysMoved(r) {
+		return errAgain
+	}
 	if r.StatusCode < http.StatusBadRequest {
 		f.cfg.Admitted(p.in)
 	}
@@ -104,6 +110,10 @@ func (f *Forwarder) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	p := passageOf(r)
 	if errors.Is(err, lock.ErrGone) || p.hasLeft() {
 		panic(http.ErrAbortHandler) // the client has left
+	}
+	if errors.Is(err, errAgain) {
+		p.again = true
+		return
 	}
 	if p.to.ctx.Err() == nil && !errors.Is(err, lock.ErrTooLate) && !errors.Is(err, lock.ErrOutcomeUnknown) {
 		f.log("no answer", "the node that serves, at "+p.to.URL.String()+", does not answer", err)
@@ -165,6 +175,10 @@ func takeBody(w http.ResponseWriter, r *http.Request) error {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
+	if again, is := r.Body.(repeatable); is {
+		r.Body = repeat(again.all)
+		return nil
+	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // unsupported where there is no connection
 	if r.ContentLength > param.MaxBody {
 		return problem.ErrTooLarge
@@ -176,7 +190,7 @@ func takeBody(w http.ResponseWriter, r *http.Request) error {
 	r.ContentLength, r.TransferEncoding = int64(len(body)), nil
 	r.Body = http.NoBody
 	if len(body) > 0 {
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.Body = repeat(body)
 	}
 	return nil
 }

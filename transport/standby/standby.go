@@ -9,15 +9,22 @@ import (
 	"sync"
 	"time"
 
+	"github.com/octostore/octostore/core/sleep"
 	"github.com/octostore/octostore/transport/api"
 	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/internal/wire"
 )
 
+// Forwarder has the node that serves answer a request. Without an answer it returns true: that node has
+// said before until that it serves no longer, and the request may be passed again.
+type Forwarder interface {
+	Pass(w http.ResponseWriter, r *http.Request, until time.Time) (moved bool)
+}
+
 // Config is what a [Standby] needs. All fields are required.
 type Config struct {
 	// Forward answers all requests that are not about this node alone.
-	Forward http.Handler
+	Forward Forwarder
 	// Serving returns the term of the other node that serves; false: none does.
 	Serving func() (term int64, there bool)
 	// Opening reports whether this node has the term, and is about to serve.
@@ -35,6 +42,10 @@ const (
 	// patience is how long a request waits for a node that serves. A term that is handed over
 	// begins again within that time.
 	patience = time.Second
+	// firstPause is the time before a request is passed again that the node which served has refused:
+	// this node may not know yet that another one serves. It grows to longestPause.
+	firstPause   = 10 * time.Millisecond
+	longestPause = 80 * time.Millisecond
 	// reachTime bounds the question whether the serving node can be reached, and reachFor is how
 	// long the answer is good.
 	reachTime = 500 * time.Millisecond
@@ -80,19 +91,31 @@ func (s *Standby) Listener(on Listener, ready, metrics bool) http.Handler {
 	})
 }
 
-// pass has a request answered by the node that serves. If none does, it waits a moment, so that a
-// hand-over is not noticed. What another node has forwarded waits for this node only.
+// pass has a request answered by the node that serves. If none does, or that one says that it serves no
+// longer, the request waits a moment, so that a hand-over is not noticed. What another node has
+// forwarded waits for this node only.
 func (s *Standby) pass(w http.ResponseWriter, r *http.Request, on Listener) {
-	if _, there := s.cfg.Serving(); !there && (s.cfg.Opening() || len(r.Header[forward.Header]) == 0) {
-		ctx, cancel := context.WithTimeout(r.Context(), patience)
-		here := s.cfg.Await(ctx, on)
-		cancel()
-		if here != nil {
+	until := time.Now().Add(patience)
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		if here := s.awaited(r, on, until); here != nil {
 			here.ServeHTTP(w, r)
 			return
 		}
+		if !s.cfg.Forward.Pass(w, r, until) {
+			return
+		}
+		_ = sleep.For(r.Context(), pause) // the next pass notices that the client has left
 	}
-	s.cfg.Forward.ServeHTTP(w, r)
+}
+
+// awaited returns what answers a request here. If no node serves it waits until one does.
+func (s *Standby) awaited(r *http.Request, on Listener, until time.Time) http.Handler {
+	if _, there := s.cfg.Serving(); there || !s.cfg.Opening() && len(r.Header[forward.Header]) > 0 {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(r.Context(), until)
+	defer cancel()
+	return s.cfg.Await(ctx, on)
 }
 
 // ready answers 200 while the serving node can be reached: clients of this node are served then.

@@ -325,6 +325,21 @@ func TestLifeIsHandedOverByHand(t *testing.T) {
 	octotest.Expect(t, b.call("POST", "/v1/locks/x/acquire"), 200, `"lease_id"`)
 }
 
+// Requests through another node wait while the term is handed over, although the node that served
+// refuses them meanwhile: its last commit is slow.
+func TestLifeIsHandedOverWithoutARefusal(t *testing.T) {
+	in := newCommon()
+	in.commit = func() { time.Sleep(50 * time.Millisecond) }
+	a, _ := startNode(t, in, "a")
+	serves(t, a)
+	b, _ := startNode(t, in, "b")
+	octotest.Expect(t, b.call("POST", "/v1/cluster/hand-over"), 200, `"others"`)
+	for served := false; !served; {
+		served = b.serving() != nil
+		octotest.Expect(t, b.call("GET", "/v1/locks/x"), 200, `"free"`)
+	}
+}
+
 // A node that does not serve is well, and is ready while it can reach the one that does.
 func TestLifeOfANodeThatDoesNotServe(t *testing.T) {
 	in := newCommon()
