@@ -126,10 +126,17 @@ var etcdMutants = []mutant{
 		tests:  inEtcd,
 	},
 	{
-		name: "etcd-prunes-what-may-be-asked-for", file: "core/store/etcd/prune.go",
-		old:    "func (r *records) young() bool { return r.clock()-r.taken < oldTermsStay }\n",
-		new:    "func (r *records) young() bool { return false }\n",
+		name: "etcd-prunes-what-may-be-asked-for", file: "core/store/etcd/past.go",
+		old:    "	case p.waited < oldTermsStay:\n",
+		new:    "	case false:\n",
 		breaks: "a node that lost the term finds its last batch pruned and calls it surely lost",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-terms-begin-the-hour-anew", file: "core/store/etcd/past.go",
+		old:    "			if *before, err = r.sums.past(found.Kvs[0].Value); err != nil {\n",
+		new:    "			if _, err = r.sums.past(found.Kvs[0].Value); err != nil {\n",
+		breaks: "while nodes are restarted more than once an hour, nothing of earlier terms is deleted, and etcd fills up",
 		tests:  inEtcd,
 	},
 }

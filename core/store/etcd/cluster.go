@@ -62,7 +62,8 @@ type Config struct {
 	// Logger gets what an operator should know and no answer says. Nil discards it.
 	Logger *slog.Logger
 
-	by func(clientv3.KV) clientv3.KV // what requests go through; nil: nothing
+	by      func(clientv3.KV) clientv3.KV // what requests go through; nil: nothing
+	agePast time.Duration                 // how often agePast is called; 0: pastEvery
 }
 
 const (

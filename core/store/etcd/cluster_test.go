@@ -18,9 +18,10 @@ const eventually = 30 * time.Second // on a busy machine
 
 // nodesOf opens nodes of one cluster, each of which reaches etcd by its own endpoints.
 type nodesOf struct {
-	t      *testing.T
-	prefix string
-	by     func(clientv3.KV) clientv3.KV // the way of the next one's requests
+	t       *testing.T
+	prefix  string
+	by      func(clientv3.KV) clientv3.KV // the way of the next one's requests
+	agePast time.Duration                 // see Config
 }
 
 func newNodes(t *testing.T) *nodesOf {
@@ -35,7 +36,7 @@ func (n *nodesOf) open(name string, endpoints ...string) *Cluster {
 	}
 	c, err := Open(n.t.Context(), Config{
 		Endpoints: endpoints, Prefix: n.prefix, Lease: 2 * time.Second,
-		Node: name, URL: "http://" + name, Version: "1", Policies: "none", by: n.by,
+		Node: name, URL: "http://" + name, Version: "1", Policies: "none", by: n.by, agePast: n.agePast,
 	})
 	if err != nil {
 		n.t.Fatal(err)

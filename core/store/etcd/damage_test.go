@@ -22,7 +22,8 @@ func readAll(ctx context.Context, r *records) error {
 	_, tokens := r.Tokens(ctx)
 	_, cursors := r.ObserverCursors(ctx)
 	_, cut := r.Cut(ctx)
-	return errors.Join(load, segments, backward, tokens, cursors, cut)
+	_, past := r.pastNow(ctx)
+	return errors.Join(load, segments, backward, tokens, cursors, cut, past)
 }
 
 // Each value is changed in turn: a bit of it, and then its end. A value under another key
@@ -41,7 +42,8 @@ func TestEtcdDamageIsFound(t *testing.T) {
 		r.SetObserverCursors(t.Context(), []journal.ObserverCursor{{Observer: "o", After: 1}}, nil),
 		r.setCut(t.Context(), lock.Head{Seq: first.Seq, Hash: first.Hash}),
 	)
-	if err != nil {
+	_, aged := r.agePast(t.Context())
+	if err := errors.Join(err, aged); err != nil {
 		t.Fatal(err)
 	}
 	all, err := k.client.Get(t.Context(), k.prefix, clientv3.WithPrefix())
@@ -69,8 +71,8 @@ func TestEtcdDamageIsFound(t *testing.T) {
 		put(key, value)
 		damaged++
 	}
-	if damaged != 10 { // two leases, two segments, two tokens, a last use, an observer, a cut, a head
-		t.Errorf("%d values were damaged, want 10", damaged)
+	if damaged != 11 { // two leases, two segments, two tokens, a last use, an observer, a cut, a head, the past
+		t.Errorf("%d values were damaged, want 11", damaged)
 	}
 	if err := readAll(t.Context(), k.take()); err != nil {
 		t.Fatal(err)
@@ -106,7 +108,7 @@ func FuzzEtcdValues(f *testing.F) {
 	row := storetest.Row("a", 1, time.Minute)
 	t1 := oneToken("t1")
 	for _, value := range []string{
-		s.leaseValue(&row), s.tokenValue(&t1), s.headValue(&headValue{}), s.cutValue(lock.Head{}),
+		s.leaseValue(&row), s.tokenValue(&t1), s.headValue(&headValue{}), s.cutValue(lock.Head{}), s.pastValue(past{1, 2, 3}),
 		s.segmentValue(&segment{Segment: lock.Segment{First: 1, Last: 1, Count: 1, Bytes: []byte("x\n")}}),
 	} {
 		f.Add([]byte(value[:len(value)-4]))
@@ -124,5 +126,7 @@ func FuzzEtcdValues(f *testing.F) {
 		_, _ = s.head(head)
 		_, cut := sealed(s.keys.cut())
 		_, _ = s.cut(cut)
+		_, past := sealed(s.keys.past())
+		_, _ = s.past(past)
 	})
 }

@@ -26,6 +26,9 @@ func (k keys) head() string { return k.prefix + "p/00/head" }
 // beside is written by every write beside the journal, see [records.write].
 func (k keys) beside() string { return k.prefix + "p/00/beside" }
 
+// past says how long ago earlier terms ended, see [past].
+func (k keys) past() string { return k.prefix + "p/00/past" }
+
 func (k keys) cut() string                 { return k.prefix + "p/00/cut" }
 func (k keys) leases() string              { return k.prefix + "p/00/l/" }
 func (k keys) lease(name lock.Name) string { return k.leases() + string(name) }

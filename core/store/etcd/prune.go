@@ -13,10 +13,6 @@ import (
 )
 
 const (
-	// oldTermsStay is how long the segments of earlier terms stay after this one has begun.
-	// A node that lost the term may still want to know whether its last batch was applied.
-	oldTermsStay = 2 * definiteFor
-
 	pruneStep = 256 // segments
 	pruneRest = 5 * time.Millisecond
 )
@@ -42,8 +38,8 @@ func (r *records) readCut(ctx context.Context) (cut lock.Head, err error) {
 	return r.sums.cut(found.Kvs[0].Value)
 }
 
-// Prune deletes the oldest segments; see [journal.Store]. In the first hour of a term the
-// segments of earlier terms are cut off, but stay: a later call deletes them.
+// Prune deletes the oldest segments; see [journal.Store]. For an hour after a term its segments
+// are cut off, but stay: [records.agePast], or a later call, deletes them.
 func (r *records) Prune(ctx context.Context, cut lock.Head) error {
 	if err := r.prune(ctx, cut); err != nil {
 		return fmt.Errorf("prune the journal: %w", err)
@@ -61,16 +57,21 @@ func (r *records) prune(ctx context.Context, cut lock.Head) error {
 	if err := r.setCut(ctx, cut); err != nil {
 		return err
 	}
-	if cut.Seq <= r.began && r.young() {
-		return nil
+	known, err := r.pastNow(ctx)
+	if err != nil {
+		return err
 	}
-	from := r.keys.segments()
-	if r.young() {
-		from = r.keys.segment(r.began + 1)
+	if err := r.deleteSegments(ctx, r.keys.segments(), min(cut.Seq, known.settled)); err != nil {
+		return err
 	}
-	for {
+	return r.deleteSegments(ctx, r.keys.segment(r.began+1), cut.Seq)
+}
+
+// deleteSegments deletes the segments from a key up to an event, in small steps.
+func (r *records) deleteSegments(ctx context.Context, from string, upTo lock.Seq) error {
+	for from <= r.keys.segment(upTo) {
 		start := time.Now()
-		more, err := r.pruneSome(ctx, from, cut.Seq)
+		more, err := r.pruneSome(ctx, from, upTo)
 		if err != nil || !more {
 			return err
 		}
@@ -78,10 +79,8 @@ func (r *records) prune(ctx context.Context, cut lock.Head) error {
 			return err
 		}
 	}
+	return nil
 }
-
-// young reports whether the segments of earlier terms still have to stay.
-func (r *records) young() bool { return r.clock()-r.taken < oldTermsStay }
 
 // setCut stores the cut, unless there is a later one.
 func (r *records) setCut(ctx context.Context, cut lock.Head) error {

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -104,5 +105,102 @@ func TestEtcdPruneLeavesEarlierTermsForAnHour(t *testing.T) {
 	}
 	if got := segmentKeys(t, r); got != 5 {
 		t.Errorf("a former owner left %d segments", got)
+	}
+}
+
+// Nodes that are restarted again and again must not fill etcd: what earlier terms wrote is deleted
+// an hour or two after they have ended, also if no term lasts that long.
+func TestEtcdPruneWhileTermsAreShort(t *testing.T) {
+	k := newTerms(t)
+	var line storetest.Line
+	var now time.Duration
+	const lasts, segments = 20 * time.Minute, 3
+	var most int64
+	for term := range 24 {
+		r := k.take()
+		r.taken = now
+		r.clock = func() time.Duration { return now }
+		storetest.Load(t, r)
+		before := line.Head
+		for range segments {
+			line.Commit(t, r, 2)
+		}
+		for end := now + lasts; now < end; now += lasts / 4 {
+			if _, err := r.agePast(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if term == 0 {
+			continue
+		}
+		if err := r.Prune(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+		have := segmentKeys(t, r)
+		if most = max(most, have); time.Duration(term)*lasts < oldTermsStay && have != int64(segments*(term+1)) {
+			t.Errorf("%d segments are left in term %d, want all %d for an hour", have, term, segments*(term+1))
+		}
+		checkReadFrom(t, r, before)
+	}
+	if want := int64(segments * (2*oldTermsStay/lasts + 2)); most > want {
+		t.Errorf("up to %d segments were left, want at most the %d of two hours", most, want)
+	}
+}
+
+// What was cut off while it had to stay is deleted later, also if nothing more is pruned.
+func TestEtcdTermDeletesWhatEarlierTermsLeft(t *testing.T) {
+	n := newNodes(t)
+	n.agePast = 10 * time.Millisecond
+	c := n.open("a")
+	var line storetest.Line
+	s := n.take(c)
+	storetest.Load(t, s)
+	line.Commit(t, s, 1)
+	cut := line.Head
+	line.Commit(t, s, 1)
+	almost := s.sums.pastValue(past{ended: line.Head.Seq, waited: oldTermsStay - time.Second})
+	if err := errors.Join(s.HandOver(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	client, k := n.client()
+	if _, err := client.Put(t.Context(), k.past(), almost); err != nil {
+		t.Fatal(err)
+	}
+	s = n.take(c)
+	began := time.Now()
+	storetest.Load(t, s)
+	line.Commit(t, s, 1)
+	if err := s.Prune(t.Context(), cut); err != nil {
+		t.Fatal(err)
+	}
+	for segmentKeys(t, s.records) == 3 {
+		if time.Since(began) > eventually {
+			t.Fatal("what was cut off is still there")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if took := time.Since(began); took < 900*time.Millisecond || segmentKeys(t, s.records) != 2 {
+		t.Errorf("after %s %d segments are left, want 2 after a second", took, segmentKeys(t, s.records))
+	}
+}
+
+func TestEtcdPastCountsServedTimeOnly(t *testing.T) {
+	const hour, half = oldTermsStay, oldTermsStay / 2
+	for _, test := range []struct {
+		before past
+		lasts  time.Duration
+		want   past
+	}{
+		{past{}, half, past{0, 100, half}},
+		{past{}, hour, past{100, 100, 0}},
+		{past{0, 50, half}, half - 1, past{0, 50, hour - 1}},
+		{past{0, 50, half}, half, past{50, 100, half}},
+		{past{0, 50, half}, hour, past{100, 100, 0}},
+		{past{50, 50, 0}, half, past{50, 100, half}},
+		{past{50, 70, 0}, 0, past{50, 70, 0}},
+	} {
+		if got := test.before.after(100, test.lasts); got != test.want {
+			t.Errorf("%v in a term of %s: %v, want %v", test.before, test.lasts, got, test.want)
+		}
 	}
 }

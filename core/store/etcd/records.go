@@ -65,6 +65,8 @@ type records struct {
 	total  atomic.Int64              // bytes of all segments ever written, once loaded
 	began  lock.Seq                  // the head at Load: later segments are of this term; set before loaded
 	cached atomic.Pointer[lock.Head] // the cut; nil: not read yet
+	// pastBefore is what was stored about earlier terms when this one began; nil: not read yet.
+	pastBefore atomic.Pointer[past]
 
 	aside beside
 

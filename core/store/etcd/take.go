@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -198,5 +199,10 @@ func (c *Cluster) serve(l *lease.Lease, own *mvccpb.KeyValue) *Store {
 	})
 	c.sawOwn([]*mvccpb.KeyValue{own}, own.CreateRevision)
 	c.view.serve(s)
+	c.work.Go(func() {
+		ctx, cancel := c.alive(s.life)
+		defer cancel()
+		s.keepAgingPast(ctx, cmp.Or(c.cfg.agePast, pastEvery))
+	})
 	return s
 }
