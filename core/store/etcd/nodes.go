@@ -143,7 +143,11 @@ func (c *Cluster) joinOnce(ctx context.Context) (*lease.Lease, error) {
 		c.revokeSoon(l) // and with it the key, if the put was applied all the same
 		return nil, cmp.Or(err, error(c.namesake(nil)))
 	}
-	return l, c.entered(ctx, l, value)
+	if err := c.entered(ctx, l, value); err != nil {
+		c.revokeSoon(l)
+		return nil, err
+	}
+	return l, nil
 }
 
 // entered notes the lease under which the node's key was written.
@@ -273,12 +277,14 @@ func (c *Cluster) grant(ctx context.Context) (*lease.Lease, error) {
 	return lease.Grant(ctx, c.client, c.cfg.Lease)
 }
 
-// revokeSoon ends a lease at once for this process, and as soon as possible at etcd.
+// revokeSoon ends a lease at once for this process, and as soon as possible at etcd. Close waits
+// for that a moment.
 func (c *Cluster) revokeSoon(l *lease.Lease) {
 	l.End(errGivenUp)
 	c.work.Go(func() {
-		ctx, cancel := context.WithTimeout(c.life, c.namesakeTime()) // then it has ended by itself
+		ctx, cancel := context.WithTimeout(context.Background(), c.namesakeTime()) // then it has ended by itself
 		defer cancel()
+		defer context.AfterFunc(c.life, func() { time.AfterFunc(graceTime, cancel) })()
 		if err := l.Revoke(ctx, errGivenUp); err != nil {
 			c.log.Debug("a lease was left to end by itself", "error", err)
 		}

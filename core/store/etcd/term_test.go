@@ -277,3 +277,31 @@ func TestLeaseThatWasNotConfirmedInTimeStaysOver(t *testing.T) {
 		t.Errorf("%v, valid %t", err, l.Valid())
 	}
 }
+
+// A node that gives up while it joins leaves no lease behind, also if its process ends at once.
+func TestNodeThatGivesUpJoiningLeavesNoLease(t *testing.T) {
+	n := newNodes(t)
+	w := new(wire)
+	n.by = func(kv clientv3.KV) clientv3.KV { w.KV = kv; return w }
+	c := n.open("a")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w.set(func(_ context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
+		if _, err := w.KV.Do(t.Context(), op); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		return clientv3.OpResponse{}, context.Canceled
+	})
+	if err := c.Join(ctx); err == nil {
+		t.Fatal("it has joined without an answer")
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	client, k := n.client()
+	left, err := client.Get(t.Context(), k.node("a"))
+	if err != nil || left.Count != 0 {
+		t.Errorf("the node is there still: %v, %v", left.Kvs, err)
+	}
+}
