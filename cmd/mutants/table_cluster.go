@@ -133,6 +133,13 @@ var etcdMutants = []mutant{
 		tests:  inEtcd,
 	},
 	{
+		name: "etcd-node-makes-half-a-table", file: "core/store/etcd/cluster.go",
+		old:    `	absent := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0), clientv3.Compare(clientv3.CreateRevision(own), "=", 0)}` + "\n",
+		new:    `	absent := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)}` + "\n",
+		breaks: "a node that is started while a table is copied to etcd spoils the copy",
+		tests:  inEtcd,
+	},
+	{
 		name: "etcd-terms-begin-the-hour-anew", file: "core/store/etcd/past.go",
 		old:    "			if *before, err = r.sums.past(found.Kvs[0].Value); err != nil {\n",
 		new:    "			if _, err = r.sums.past(found.Kvs[0].Value); err != nil {\n",

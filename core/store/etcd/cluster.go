@@ -29,6 +29,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -135,13 +136,15 @@ type Cluster struct {
 
 	closing sync.Once
 
-	member member // this node among those that are alive
-	view   view   // who serves
+	waits  atomic.Bool // it was logged that the table is half a copy
+	member member      // this node among those that are alive
+	view   view        // who serves
 }
 
 // Open connects to etcd, and makes what all nodes share if this is the first. Who serves is known
 // when it returns. Errors: [ErrOld],
-// [ErrUnreachable] with the endpoints and what was tried, [ErrNewer], and those of etcd.
+// [ErrUnreachable] with the endpoints and what was tried, [ErrNewer], [ErrHalfCopied], and those of
+// etcd.
 func Open(ctx context.Context, cfg Config) (*Cluster, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -263,21 +266,26 @@ func (m *meta) text() string {
 // key returns the key that signs the journal.
 func (m *meta) key() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(m.Seed) }
 
-// loadMeta reads what all nodes share. The first of them writes it.
+// loadMeta reads what all nodes share. The first of them writes it, unless there is a term
+// already: that is of an import, or of a table whose key was deleted.
 func (c *Cluster) loadMeta(ctx context.Context) (meta, error) {
-	first, key := newMeta(), c.keys.meta()
-	absent := clientv3.Compare(clientv3.CreateRevision(key), "=", 0)
-	if _, err := c.ask(ctx, clientv3.OpTxn([]clientv3.Cmp{absent}, []clientv3.Op{clientv3.OpPut(key, first.text())}, nil)); err != nil {
+	first, key, own := newMeta(), c.keys.meta(), c.keys.own()
+	absent := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0), clientv3.Compare(clientv3.CreateRevision(own), "=", 0)}
+	if _, err := c.ask(ctx, clientv3.OpTxn(absent, []clientv3.Op{clientv3.OpPut(key, first.text())}, nil)); err != nil {
 		return meta{}, err
 	}
-	found, err := c.ask(ctx, clientv3.OpGet(key)) // what counts is what is there now
+	answer, err := c.ask(ctx, clientv3.OpTxn(nil, []clientv3.Op{clientv3.OpGet(key), clientv3.OpGet(own)}, nil)) // what is there now
 	if err != nil {
 		return meta{}, err
 	}
-	if found.Get().Count == 0 {
-		return meta{}, fmt.Errorf("%s was deleted", key)
+	found := rangeOf(answer.Txn(), 0).Kvs
+	if len(found) > 0 {
+		return parseMeta(key, found[0].Value)
 	}
-	return parseMeta(key, found.Get().Kvs[0].Value)
+	if o, v := ownerOf(rangeOf(answer.Txn(), 1).Kvs); o.Node == CopyingNode {
+		return meta{}, halfCopied(c.cfg.Prefix, v)
+	}
+	return meta{}, fmt.Errorf("%s was deleted", key)
 }
 
 func parseMeta(key string, text []byte) (m meta, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ type nodesOf struct {
 	prefix  string
 	by      func(clientv3.KV) clientv3.KV // the way of the next one's requests
 	agePast time.Duration                 // see Config
+	log     *slog.Logger
 }
 
 func newNodes(t *testing.T) *nodesOf {
@@ -36,7 +38,7 @@ func (n *nodesOf) open(name string, endpoints ...string) *Cluster {
 	}
 	c, err := Open(n.t.Context(), Config{
 		Endpoints: endpoints, Prefix: n.prefix, Lease: 2 * time.Second,
-		Node: name, URL: "http://" + name, Version: "1", Policies: "none", by: n.by, agePast: n.agePast,
+		Node: name, URL: "http://" + name, Version: "1", Policies: "none", by: n.by, agePast: n.agePast, Logger: n.log,
 	})
 	if err != nil {
 		n.t.Fatal(err)

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/octostore/octostore/core/lock"
@@ -19,8 +21,23 @@ import (
 // killed leaves it behind, so that no node ever serves half a table.
 const CopyingNode = "octostore store copy"
 
-// ErrNotEmpty says that there is something below the prefix already.
-var ErrNotEmpty = errors.New("it is not empty")
+// Reasons not to fill a prefix.
+var (
+	// ErrNotEmpty says that there is something below the prefix already.
+	ErrNotEmpty = errors.New("it is not empty")
+	// ErrWithin says that the prefix lies within that of another table.
+	ErrWithin = errors.New("it lies within another table")
+)
+
+// ErrHalfCopied says that an import has begun to fill the table, and either goes on or was killed.
+// Until what it has written is deleted, nobody can use the prefix.
+var ErrHalfCopied = errors.New("octostore store copy has begun to fill it, and has not ended")
+
+// halfCopied returns [ErrHalfCopied] with what to do.
+func halfCopied(prefix string, own ownValue) error {
+	return fmt.Errorf("%w since %s; if it was killed, stop all nodes, delete what it has written with etcdctl del --prefix %s, and copy again",
+		ErrHalfCopied, own.Since.UTC().Format(time.RFC3339), prefix)
+}
 
 // Bounds of one transaction of an import.
 const (
@@ -45,7 +62,8 @@ type Import struct {
 
 var _ content.Writer = (*Import)(nil)
 
-// NewImport begins to fill the prefix with a table. Errors: [ErrNotEmpty], and those of [Open].
+// NewImport begins to fill the prefix with a table. Errors: [ErrNotEmpty], [ErrWithin],
+// [ErrHalfCopied], and those of [Open].
 func NewImport(ctx context.Context, cfg Config, t content.Table) (*Import, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -76,12 +94,8 @@ func (im *Import) begin(ctx context.Context, cfg Config) error {
 		deposed: func(error) {}, space: space, counts: new(counts), log: cfg.Logger,
 	})
 	im.records = r
-	found, err := r.get(ctx, cfg.Prefix, clientv3.WithPrefix(), clientv3.WithLimit(1))
-	if err != nil {
+	if err := r.checkNew(ctx); err != nil {
 		return err
-	}
-	if found.Count > 0 {
-		return fmt.Errorf("%w: %s is there", ErrNotEmpty, found.Kvs[0].Key)
 	}
 	own := r.keys.own()
 	absent := []clientv3.Cmp{
@@ -101,6 +115,54 @@ func (im *Import) begin(ctx context.Context, cfg Config) error {
 	}
 	r.created = kept[0].CreateRevision
 	return nil
+}
+
+// checkNew checks that the prefix is below no other table's, and that nothing is below it.
+func (r *records) checkNew(ctx context.Context) error {
+	if err := r.checkAround(ctx); err != nil {
+		return err
+	}
+	found, err := r.get(ctx, r.prefix, clientv3.WithPrefix(), clientv3.WithLimit(1))
+	if err != nil || found.Count == 0 {
+		return err
+	}
+	own, err := r.get(ctx, r.keys.own())
+	if err != nil {
+		return err
+	}
+	if o, v := ownerOf(own.Kvs); o.Node == CopyingNode {
+		return halfCopied(r.prefix, v)
+	}
+	return fmt.Errorf("%w: %s is there", ErrNotEmpty, found.Kvs[0].Key)
+}
+
+func (r *records) checkAround(ctx context.Context) error {
+	for around := range prefixesAround(r.prefix) {
+		k := keys{around}
+		answer, err := r.read(ctx, clientv3.OpTxn(nil, []clientv3.Op{clientv3.OpGet(k.meta()), clientv3.OpGet(k.own())}, nil))
+		if errors.Is(err, rpctypes.ErrPermissionDenied) {
+			continue // this user may see no more than the prefix
+		}
+		if err != nil {
+			return err
+		}
+		_, noTable := parseMeta(k.meta(), []byte(valueOf(rangeOf(answer.Txn(), 0).Kvs)))
+		if o, _ := ownerOf(rangeOf(answer.Txn(), 1).Kvs); noTable == nil || errors.Is(noTable, ErrNewer) || o.Node == CopyingNode {
+			return fmt.Errorf("%w, which is below %s", ErrWithin, around)
+		}
+	}
+	return nil
+}
+
+// prefixesAround returns all prefixes of tables in which a prefix lies.
+func prefixesAround(prefix string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range len(prefix) - 1 {
+			if prefix[i] == '/' && !yield(prefix[:i+1]) {
+				return
+			}
+		}
+	}
 }
 
 // Room returns the bytes that the audit log of a table in this etcd may have: a quarter of the

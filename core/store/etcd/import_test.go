@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -142,29 +143,64 @@ func TestImportThatIsNotFinishedIsNeverServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := to.open("b") // is started too early
-	if owner, _ := node.Owner(); owner.Node != CopyingNode {
-		t.Errorf("the owner is %+v", owner)
+	what := "etcdctl del --prefix " + to.prefix
+	if _, err := Open(t.Context(), configBelow(t, to.prefix)); !errors.Is(err, ErrHalfCopied) || !strings.Contains(err.Error(), what) {
+		t.Errorf("a node that is started too early: %v, want what to do", err)
 	}
-	soon, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if _, err := node.Take(soon); err == nil {
-		t.Error("a node took the term of half a table")
-	}
-	if err := im.Finish(t.Context()); err == nil {
-		t.Error("the import was finished although a node had made another table")
+	if _, err := NewImport(t.Context(), configBelow(t, to.prefix), table); !errors.Is(err, ErrHalfCopied) || !strings.Contains(err.Error(), what) {
+		t.Errorf("a second copy: %v, want what to do", err)
 	}
 	if err := im.Abort(); err != nil {
 		t.Fatal(err)
 	}
-	client, err := clientv3.New(clientv3.Config{Endpoints: etcdtest.Shared(t).Endpoints()})
-	if err != nil {
+	client, _ := to.client()
+	left, err := client.Get(t.Context(), to.prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil || left.Count != 0 {
+		t.Errorf("left behind: %v, %v", left.Kvs, err)
+	}
+	to.take(to.open("b"))
+}
+
+// A node that was there before the copy says once why it does not serve.
+func TestNodeSaysThatItWaitsForACopy(t *testing.T) {
+	n := newNodes(t)
+	var logged strings.Builder
+	n.log = slog.New(slog.NewTextHandler(&logged, nil))
+	node := n.open("a")
+	client, k := n.client()
+	for range 2 {
+		if _, err := client.Put(t.Context(), k.own(), `{"node":"`+CopyingNode+`"}`); err != nil {
+			t.Fatal(err)
+		}
+		awaitOwner(t, node, func(o Owner) bool { return o.Node == CopyingNode })
+		if _, err := client.Delete(t.Context(), k.own()); err != nil {
+			t.Fatal(err)
+		}
+		awaitOwner(t, node, func(o Owner) bool { return o.Node == "" })
+	}
+	if err := node.Close(); err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	left, err := client.Get(t.Context(), to.prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
-	if err != nil || left.Count != 1 {
-		t.Errorf("left behind: %v, %v; want meta only", left.Kvs, err)
+	if got := logged.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "etcdctl del --prefix "+n.prefix) {
+		t.Errorf("it logs %q, want one line that says what to do", got)
+	}
+}
+
+func TestImportRefusesAPrefixWithinAnother(t *testing.T) {
+	from, to := newNodes(t), newNodes(t)
+	s := from.take(from.open("a"))
+	fillTable(t, s)
+	table, segments := readTable(t, configBelow(t, from.prefix), Snapshot)
+	to.open("b") // makes a table
+	for prefix, want := range map[string]error{
+		to.prefix + "t/":                    ErrWithin,
+		to.prefix + "x/y/":                  ErrWithin,
+		"/" + t.Name() + "/":                ErrNotEmpty, // the others lie in it
+		to.prefix[:len(to.prefix)-1] + "0/": nil,
+	} {
+		if err := importTable(t.Context(), configBelow(t, prefix), table, segments); !errors.Is(err, want) {
+			t.Errorf("below %s: %v, want %v", prefix, err, want)
+		}
 	}
 }
 

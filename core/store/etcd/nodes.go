@@ -253,18 +253,21 @@ func (c *Cluster) SetPolicies(ctx context.Context, digest string) error {
 func (c *Cluster) Nodes(ctx context.Context) ([]Node, error) {
 	ctx, cancel := c.alive(ctx)
 	defer cancel()
-	prefix := c.keys.nodes()
-	answer, err := c.ask(ctx, clientv3.OpGet(prefix, clientv3.WithPrefix()))
+	answer, err := c.ask(ctx, clientv3.OpGet(c.keys.nodes(), clientv3.WithPrefix()))
 	if err != nil {
 		return nil, fmt.Errorf("list the nodes: %w", err)
 	}
-	var all []Node
-	for _, kv := range answer.Get().Kvs {
+	return c.keys.nodesOf(answer.Get().Kvs)
+}
+
+// nodesOf returns the nodes that keys are of.
+func (k keys) nodesOf(found []*mvccpb.KeyValue) (all []Node, err error) {
+	for _, kv := range found {
 		var v nodeValue
 		if err := json.Unmarshal(kv.Value, &v); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s is not what OctoStore has written", kv.Key), err)
 		}
-		name := string(bytes.TrimPrefix(kv.Key, []byte(prefix)))
+		name := string(bytes.TrimPrefix(kv.Key, []byte(k.nodes())))
 		all = append(all, Node{Name: name, URL: v.URL, Version: v.Version, Policies: v.Policies, Since: v.Since})
 	}
 	return all, nil

@@ -103,6 +103,9 @@ func (c *Cluster) sawOwn(found []*mvccpb.KeyValue, at int64) {
 	if len(found) > 0 && owner.Node == "" {
 		c.sparse.Log(slog.LevelError, "own", "the key of the term is not what OctoStore has written", slog.String("key", c.keys.own()))
 	}
+	if owner.Node == CopyingNode && c.waits.CompareAndSwap(false, true) {
+		c.log.Error("this node waits for a table that is not whole", "error", halfCopied(c.cfg.Prefix, v))
+	}
 	if stray := c.view.see(owner, valueOf(found), at); stray && v.Process == c.process {
 		c.revokeStray(clientv3.LeaseID(found[0].Lease))
 	}

@@ -121,6 +121,8 @@ func notNew(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%w; a copy never replaces a database: name another file", err)
+	case errors.Is(err, etcd.ErrWithin):
+		return fmt.Errorf("%w; name a prefix that is not within another table's", err)
 	case errors.Is(err, etcd.ErrNotEmpty):
 		return fmt.Errorf("%w; stop all nodes and name another prefix, or delete what is there with etcdctl del --prefix, if it may be lost", err)
 	}

@@ -5,6 +5,7 @@ package storetool
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -75,6 +76,7 @@ type run struct {
 	copied   int64     // records
 	begun    bool
 	sum      digest
+	failed   error // of the target, which is not what the source calls it
 }
 
 func (r *run) copy(ctx context.Context) (err error) {
@@ -84,12 +86,12 @@ func (r *run) copy(ctx context.Context) (err error) {
 		}
 	}()
 	err = r.From.Read(ctx, func(t content.Table) (func(lock.Segment) error, error) {
-		if err := r.begin(ctx, t); err != nil {
-			return nil, err
+		if r.failed = r.begin(ctx, t); r.failed != nil {
+			return nil, r.failed
 		}
 		return func(g lock.Segment) error { return r.segment(ctx, g) }, nil
 	})
-	if err != nil {
+	if err = cmp.Or(r.failed, err); err != nil {
 		return err
 	}
 	if err := r.whole(); err != nil {
@@ -138,12 +140,15 @@ func (r *run) segment(ctx context.Context, g lock.Segment) error {
 	if r.excess > 0 && g.Last < r.table.Head.Seq {
 		return r.drop(g)
 	}
-	if err := r.start(ctx); err != nil {
-		return err
+	if r.failed = r.start(ctx); r.failed != nil {
+		return r.failed
 	}
 	r.copied += int64(g.Count)
 	r.sum.add(&g)
-	return r.w.Add(ctx, g)
+	if err := r.w.Add(ctx, g); err != nil {
+		r.failed = fmt.Errorf("write to %s: %w", r.To.Name, err)
+	}
+	return r.failed
 }
 
 // drop leaves a segment out.

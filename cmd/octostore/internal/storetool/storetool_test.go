@@ -201,12 +201,37 @@ func TestStoreCopyRefusesATargetThatIsNotNew(t *testing.T) {
 	useFile(t, string(cfg.DB), 1)
 	for range 2 {
 		_, err := copyStore(t, cfg, "sqlite://", "etcd://", false)
-		if err != nil && !errors.Is(err, etcd.ErrNotEmpty) {
-			t.Errorf("got %v, want that it is not empty", err)
+		if err != nil && (!errors.Is(err, etcd.ErrNotEmpty) || strings.Contains(err.Error(), "read ")) {
+			t.Errorf("got %v, want that the target is not empty", err)
 		}
 	}
-	if _, err := copyStore(t, cfg, "etcd://", "sqlite://", false); !errors.Is(err, os.ErrExist) {
+	if _, err := copyStore(t, cfg, "etcd://", "sqlite://", false); !errors.Is(err, os.ErrExist) || strings.Contains(err.Error(), "read ") {
 		t.Errorf("got %v, want that the database exists", err)
+	}
+	cfg.EtcdPrefix += "t/"
+	if _, err := copyStore(t, cfg, "sqlite://", "etcd://", false); !errors.Is(err, etcd.ErrWithin) {
+		t.Errorf("got %v, want that the prefix lies within another table's", err)
+	}
+}
+
+// brokenWriter takes nothing.
+type brokenWriter struct{ content.Writer }
+
+func (brokenWriter) Add(context.Context, lock.Segment) error { return errors.New("no space") }
+
+func TestStoreCopySaysWhichStoreHasFailed(t *testing.T) {
+	cfg := settings(t)
+	useFile(t, string(cfg.DB), 1)
+	to := file(filepath.Join(t.TempDir(), "copy.db"))
+	write := to.Write
+	to.Write = func(ctx context.Context, t content.Table) (content.Writer, error) {
+		w, err := write(ctx, t)
+		return brokenWriter{w}, err
+	}
+	var out, errs bytes.Buffer
+	err := Copy{From: file(string(cfg.DB)), To: to}.Run(t.Context(), &out, &errs)
+	if want := "write to " + to.Name + ": no space"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %q", err, want)
 	}
 }
 
