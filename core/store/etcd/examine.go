@@ -21,6 +21,7 @@ type Examination struct {
 	Initialised bool
 	// Serving is the node that serves; the zero Owner: none.
 	Serving Owner
+	Nodes   []Node // that are alive, by name
 	// Revision is etcd's newest, and Compacted the one up to which it has forgotten: 0 if it was
 	// never compacted.
 	Revision, Compacted int64
@@ -109,14 +110,16 @@ func (e *examiner) records(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	k := keys{e.cfg.Prefix}
-	answer, err := e.client.Txn(ctx).Then(clientv3.OpGet(k.meta()), clientv3.OpGet(k.own())).Commit()
+	nodes := clientv3.OpGet(k.nodes(), clientv3.WithPrefix())
+	answer, err := e.client.Txn(ctx).Then(clientv3.OpGet(k.meta()), clientv3.OpGet(k.own()), nodes).Commit()
 	if err != nil {
 		return fmt.Errorf("read what is below %s: %w", e.cfg.Prefix, err)
 	}
 	e.found.Initialised = len(rangeOf(answer, 0).Kvs) > 0
 	e.found.Revision = answer.Header.Revision
 	e.found.Serving, _ = ownerOf(rangeOf(answer, 1).Kvs)
-	return nil
+	e.found.Nodes, err = k.nodesOf(rangeOf(answer, 2).Kvs)
+	return err
 }
 
 // compaction asks up to which revision etcd has forgotten: a watch that begins before is told.

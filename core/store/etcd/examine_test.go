@@ -51,6 +51,9 @@ func TestExamineFindsATable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	if err := c.Join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	s, err := c.Take(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +67,9 @@ func TestExamineFindsATable(t *testing.T) {
 	x, err := Examine(ctx, Config{Endpoints: e.Endpoints()})
 	if err != nil || !x.Initialised || x.Serving.Node != "a" || x.Serving.Term != s.Term() || x.Compacted != s.Term() {
 		t.Errorf("%+v, %v", x, err)
+	}
+	if len(x.Nodes) != 1 || x.Nodes[0].Name != "a" || x.Nodes[0].URL != "http://a" {
+		t.Errorf("the nodes are %+v", x.Nodes)
 	}
 }
 

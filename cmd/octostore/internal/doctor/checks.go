@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -51,45 +50,38 @@ func (d *doctor) server(ctx context.Context) (running bool) {
 		d.say(fine, "server", "none runs on this database")
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	target, err := d.askWhere()
-	if target == "" && err == nil {
+	target, err := d.askHealth(ctx)
+	switch {
+	case target == "":
 		d.say(fine, "server", "%s runs on this database; it was not asked, as OCTOSTORE_URL does not say where it is", who)
-		return true
-	}
-	if err == nil {
-		err = askHealth(ctx, target)
-	}
-	if err != nil {
+	case err != nil:
 		d.say(wrong, "server", "%s runs on this database, but %v", who, err)
-		return true
+	default:
+		d.say(fine, "server", "%s runs on this database, and is well at %s", who, session.Redacted(target))
 	}
-	d.say(fine, "server", "%s runs on this database, and is well at %s", who, session.Redacted(target))
 	return true
 }
 
-// askWhere returns the URL of the server, or an empty string if it is unknown.
-func (d *doctor) askWhere() (string, error) {
-	if target := os.Getenv("OCTOSTORE_URL"); target != "" {
-		return target, nil
+// askHealth asks the server of OCTOSTORE_URL, or else of these settings, for its health, and
+// returns its URL: empty if that is not known.
+func (d *doctor) askHealth(ctx context.Context) (target string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	if target = os.Getenv("OCTOSTORE_URL"); target != "" {
+		c, err := session.ClientFor(target, "") // health needs no token
+		if err != nil {
+			return target, err
+		}
+		return target, c.Health(ctx)
 	}
-	host, port, err := net.SplitHostPort(string(d.cfg.Addr))
-	if err != nil || port == "0" || d.cfg.TLSCert != "" {
+	if target, err = d.cfg.LocalURL(string(d.cfg.Addr)); err != nil {
 		return "", err
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port), nil
-}
-
-func askHealth(ctx context.Context, target string) error {
-	c, err := session.ClientFor(target, "") // health needs no token
+	c, err := session.LocalClient(target, d.cfg.LocalGreeting(), askTime)
 	if err != nil {
-		return err
+		return target, err
 	}
-	return c.Health(ctx)
+	return target, c.Health(ctx)
 }
 
 // database checks the structure of the file, and that the audit log and the leases are
@@ -211,7 +203,10 @@ func vouched(in sqlite.Inspection, check *verify.SegmentVerifier) string {
 
 // permissions checks the permissions of files and directories that hold secrets.
 func (d *doctor) permissions() {
-	db := string(d.cfg.DB)
+	db, about := string(d.cfg.DB), "of the database, the files beside it and those the settings name"
+	if d.cfg.Store == config.Etcd {
+		db, about = "", "of the files that the settings name"
+	}
 	envFile := d.envFile
 	if envFile == "" {
 		envFile = config.DefaultEnvFile
@@ -221,14 +216,18 @@ func (d *doctor) permissions() {
 		envBits = 0o026
 	}
 	var open []string
-	for _, f := range []struct {
+	type kept struct {
 		path string
 		no   fs.FileMode // bits that must not be set
-	}{
-		{db, 0o077}, {db + "-wal", 0o077}, {db + "-shm", 0o077}, {db + "-lock", 0o022}, {db + "-ballast", 0o022}, {d.cfg.PolicyCacheDir(), 0o022},
-		{string(d.cfg.TLSKey), 0o027}, {string(d.cfg.Policies), 0o022}, {envFile, envBits}, {string(d.cfg.GitHubSecretFile), 0o026},
-		{string(d.cfg.EtcdKey), 0o026}, {string(d.cfg.EtcdPasswordFile), 0o026},
-	} {
+	}
+	all := []kept{
+		{d.cfg.PolicyCacheDir(), 0o022}, {string(d.cfg.TLSKey), 0o027}, {string(d.cfg.Policies), 0o022}, {envFile, envBits},
+		{string(d.cfg.GitHubSecretFile), 0o026}, {string(d.cfg.EtcdKey), 0o026}, {string(d.cfg.EtcdPasswordFile), 0o026},
+	}
+	if db != "" {
+		all = append(all, kept{db, 0o077}, kept{db + "-wal", 0o077}, kept{db + "-shm", 0o077}, kept{db + "-lock", 0o022}, kept{db + "-ballast", 0o022})
+	}
+	for _, f := range all {
 		info, err := os.Stat(f.path)
 		if f.path == "" || err != nil {
 			continue // the check that needs the file reports it
@@ -238,14 +237,14 @@ func (d *doctor) permissions() {
 		}
 	}
 	dir := filepath.Dir(db)
-	if info, err := os.Stat(dir); err == nil && d.cfg.Store != config.Etcd && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+	if info, err := os.Stat(dir); err == nil && db != "" && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
 		open = append(open, dir+" is writable for every user, so any of them can put another database there")
 	}
 	if len(open) > 0 {
 		d.say(wrong, "permissions", "%s", strings.Join(open, "; "))
 		return
 	}
-	d.say(fine, "permissions", "of the database, the files beside it and those the settings name")
+	d.say(fine, "permissions", "%s", about)
 }
 
 var secretVariable = regexp.MustCompile(`(?m)^\s*(?:export\s+)?OCTOSTORE_\w*(?:TOKEN|SECRET)\s*=`)

@@ -38,19 +38,16 @@ func (d *doctor) inEtcd(ctx context.Context) {
 
 // node finds out whether a node runs here.
 func (d *doctor) node(ctx context.Context) (running bool) {
-	target, err := d.askWhere()
-	if err != nil || target == "" {
+	target, err := d.askHealth(ctx)
+	switch {
+	case target == "":
 		d.say(skip, "server", "whether a node runs here is not known: OCTOSTORE_URL does not say where it is")
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	if err := askHealth(ctx, target); err != nil {
+	case err != nil:
 		d.say(fine, "server", "no node answers at %s", session.Redacted(target))
-		return false
+	default:
+		d.say(fine, "server", "a node runs here, and is well at %s", session.Redacted(target))
 	}
-	d.say(fine, "server", "a node runs here, and is well at %s", session.Redacted(target))
-	return true
+	return target != "" && err == nil
 }
 
 // etcd checks the members of etcd, and the table in it.
@@ -65,6 +62,10 @@ func (d *doctor) etcd(ctx context.Context, cfg etcd.Config, exposed string) {
 	d.revisions(found)
 	d.leaseClock(found.Rate)
 	d.serving(found)
+	d.name(found)
+	if found.Serving.Node == etcd.CopyingNode {
+		return // it is no table yet
+	}
 	if !found.Initialised {
 		d.say(fine, "table", "there is none below %s yet; the first node makes it", cfg.Prefix)
 		d.exposure(exposed, 0)
@@ -155,9 +156,21 @@ func (d *doctor) serving(found etcd.Examination) {
 	case "":
 		d.say(fine, "serving", "no node serves")
 	case etcd.CopyingNode:
-		d.say(wrong, "serving", "a copy into this table is under way, or was killed: then delete what it has written with etcdctl del --prefix")
+		d.say(
+			wrong, "serving", "octostore store copy fills this table, or was killed: then delete what it has written with etcdctl del --prefix %s",
+			d.cfg.EtcdPrefix,
+		)
 	default:
 		d.say(fine, "serving", "node %q, at %s, in term %d", o.Node, o.URL, o.Term)
+	}
+}
+
+// name checks that no other node that is alive has this node's name.
+func (d *doctor) name(found etcd.Examination) {
+	for _, n := range found.Nodes {
+		if n.Name == string(d.cfg.Node) && n.URL != string(d.cfg.AdvertiseURL) {
+			d.say(wrong, "name", "%v; OCTOSTORE_NODE names another", &etcd.NodeTakenError{Node: n.Name, URL: n.URL})
+		}
 	}
 }
 

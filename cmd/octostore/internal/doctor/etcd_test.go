@@ -3,6 +3,8 @@ package doctor
 import (
 	"bytes"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -41,11 +43,13 @@ func TestDoctorJudgesWhatItSeesOfEtcd(t *testing.T) {
 		"fast":         {rate, etcd.Examination{Rate: 1.2}, "FAIL  rate"},
 		"unknown":      {rate, etcd.Examination{}, "skip  rate"},
 		"serving":      {(*doctor).serving, etcd.Examination{Serving: etcd.Owner{Node: "n1"}}, "ok    serving"},
+		"a namesake":   {(*doctor).name, etcd.Examination{Nodes: []etcd.Node{{Name: "n0"}, {Name: "n1", URL: "http://x"}}}, "FAIL  name"},
+		"itself":       {(*doctor).name, etcd.Examination{Nodes: []etcd.Node{{Name: "n1", URL: "http://n1"}}}, ""},
 		"half a table": {(*doctor).serving, etcd.Examination{Serving: etcd.Owner{Node: etcd.CopyingNode}}, "FAIL  serving"},
 	}
 	for name, tt := range tests {
 		var out strings.Builder
-		tt.look(&doctor{out: &out}, tt.seen)
+		tt.look(&doctor{out: &out, cfg: config.Config{Node: "n1", AdvertiseURL: "http://n1"}}, tt.seen)
 		if !strings.HasPrefix(out.String(), tt.want) {
 			t.Errorf("%s: %q, want %q", name, out.String(), tt.want)
 		}
@@ -83,9 +87,25 @@ func TestDoctorLooksAtATableInEtcd(t *testing.T) {
 	if err := d.verdict(); err != nil {
 		t.Errorf("%v\n%s", err, &out)
 	}
-	for _, want := range []string{`node "n1", at http://n1`, "every value is sound, 0 leases", "ok    etcd", "ok    quota"} {
+	for _, want := range []string{
+		`node "n1", at http://n1`, "every value is sound, 0 leases", "ok    etcd", "ok    quota", "permissions  of the files that the settings name",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, &out)
 		}
+	}
+}
+
+// The certificate of a node is for the URL that others use, and the doctor asks the listener.
+func TestDoctorAsksANodeWithTLS(t *testing.T) {
+	node := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"status":"ok"}`)) }))
+	var out strings.Builder
+	d := doctor{out: &out, cfg: config.Config{Store: config.Etcd, Addr: config.Address(node.Listener.Addr().String()), TLSCert: "node.pem"}}
+	if running := d.node(t.Context()); !running || !strings.HasPrefix(out.String(), "ok    server       a node runs here") {
+		t.Errorf("running: %t, %q", running, out.String())
+	}
+	node.Close()
+	if d.node(t.Context()) {
+		t.Errorf("a node that is gone runs: %q", out.String())
 	}
 }
