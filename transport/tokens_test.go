@@ -2,15 +2,19 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/core/store/memory"
 	"github.com/octostore/octostore/transport/api"
 )
@@ -85,6 +89,32 @@ func TestTokensOverHTTP(t *testing.T) {
 			t.Error("the list shows a secret")
 		}
 	}
+}
+
+// unsureStore loses the answers to writes of tokens, as etcd may.
+type unsureStore struct {
+	*memory.Store
+	unsure atomic.Bool
+}
+
+func (s *unsureStore) PutTokens(ctx context.Context, tokens ...auth.Token) error {
+	if s.unsure.Load() {
+		return fmt.Errorf("write tokens: %w", errors.Join(lock.ErrOutcomeUnknown, lock.ErrDeposed))
+	}
+	return s.Store.PutTokens(ctx, tokens...)
+}
+
+func TestTokenChangesOfUnknownOutcomeSaySo(t *testing.T) {
+	store := &unsureStore{Store: memory.New()}
+	s := newServer(t, setup{store: store})
+	admin := s.as(t, "ops", "admin")
+	token := decode[api.NewToken](s.do(t, "POST /v1/tokens?account=ci&scopes=read:**", admin).want(200))
+	store.unsure.Store(true)
+	s.do(t, "DELETE /v1/tokens/"+token.ID, admin).want(503, api.CodeOutcomeUnknown)
+	s.do(t, "POST /v1/tokens/"+token.ID+"/rotate", admin).want(503, api.CodeOutcomeUnknown)
+	s.do(t, "POST /v1/tokens?account=ci&scopes=read:**", admin).want(503, api.CodeOutcomeUnknown)
+	store.unsure.Store(false)
+	s.do(t, "DELETE /v1/tokens/"+token.ID, admin).want(200)
 }
 
 // When the first token is created, waiters without a token are refused: they are not

@@ -58,7 +58,8 @@ func (w TokenSpec) checkAccount() error {
 //
 // The token is recorded before it can be used. Errors: [*input.Error]; [ErrRevoked] and
 // [ErrExpired] if the token of the request has ended; those of the store and of the
-// recorder. After an error the new token cannot be used.
+// recorder. After an error the new token cannot be used: no one has its secret. After
+// [lock.ErrOutcomeUnknown] it may be listed later.
 func (ts *Tokens) Create(ctx context.Context, by lock.Origin, w TokenSpec) (Token, string, error) {
 	if err := w.check(); err != nil {
 		return Token{}, "", err
@@ -115,7 +116,9 @@ func newToken(w TokenSpec, now time.Time) (Token, string) {
 // Revoke revokes a token. When it returns, the waiting requests of the token are ending and
 // get no lock. Leases acquired with the token stay. Errors: [ErrUnknownID],
 // [*input.Error]; [ErrRevoked] and [ErrExpired] if the token of the request has ended;
-// those of the store. After an error nothing has changed.
+// those of the store. After [lock.ErrOutcomeUnknown] the token may be revoked, here or from the
+// next start on: another call revokes it, or finds with [ErrUnknownID] that it is. After any
+// other error nothing has changed.
 func (ts *Tokens) Revoke(ctx context.Context, by lock.Origin, id string) (Token, error) {
 	ts.changing.Lock()
 	defer ts.changing.Unlock()
@@ -231,19 +234,25 @@ func (ts *Tokens) record(ctx context.Context, by lock.Origin, kind lock.Kind, t 
 }
 
 // recordLater is record for a change that is done already. On a full disk it logs the change
-// and returns nil, because an error would say that nothing has changed.
+// and returns nil, because an error would say that nothing has changed. After any other failure it
+// returns [lock.ErrOutcomeUnknown]: the error of a lock table that has moved, too, says that nothing
+// was done.
 func (ts *Tokens) recordLater(ctx context.Context, by lock.Origin, kind lock.Kind, t *Token, more string) error {
 	err := ts.record(ctx, by, kind, t, more)
-	if errors.Is(err, lock.ErrFull) {
-		ts.log.Error("a change of a token is not on record", "kind", kind, "token_id", t.ID, "err", err)
+	if err == nil {
 		return nil
 	}
-	return err
+	ts.log.Error("a change of a token is not on record", "kind", kind, "token_id", t.ID, "err", err)
+	if errors.Is(err, lock.ErrFull) {
+		return nil
+	}
+	return errors.Join(lock.ErrOutcomeUnknown, err)
 }
 
 // Reload reads the tokens file again. A token that is no longer in it stops working, also
 // for waiting requests; so does the old version of a token whose account or scopes have
-// changed. After an error the tokens stay as they were. It returns the changes in words.
+// changed. After an error the tokens stay as they were, except after one of the recorder. It
+// returns the changes in words.
 func (ts *Tokens) Reload(ctx context.Context) (changes string, err error) {
 	ts.changing.Lock()
 	defer ts.changing.Unlock()

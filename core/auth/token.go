@@ -54,7 +54,8 @@ type Store interface {
 	// TokenByHash returns the token whose secret has this hash, or false.
 	TokenByHash(ctx context.Context, hash [sha256.Size]byte) (Token, bool, error)
 	// PutTokens adds tokens or replaces those with the same ids, all or none. After nil
-	// they survive a power cut. [lock.ErrFull] means that nothing has changed.
+	// they survive a power cut. [lock.ErrOutcomeUnknown] means that the store may have done it,
+	// or may yet; [lock.ErrFull] that nothing has changed.
 	PutTokens(ctx context.Context, tokens ...Token) error
 	// TouchTokens sets the times of last use, by id. It skips unknown ids.
 	TouchTokens(ctx context.Context, used map[string]time.Time) error
