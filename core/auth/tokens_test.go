@@ -319,34 +319,6 @@ func TestTokenChangesThatCannotBeRecordedFail(t *testing.T) {
 	h.want(t, secret, auth.ErrRevoked)
 }
 
-// An error that promises that nothing was done must not be the answer to a change that is made.
-func TestTokenChangesThatWereMadeAreNotDenied(t *testing.T) {
-	for _, lost := range []error{lock.ErrDeposed, lock.ErrClosed, context.Canceled} {
-		h := open(t, memory.New(), "")
-		token, secret := h.mustCreate(t, wish(t, "a", "admin"))
-		h.journal.err = lost
-		if _, err := h.Revoke(t.Context(), lock.Origin{}, token.ID); !errors.Is(err, lock.ErrOutcomeUnknown) {
-			t.Errorf("%v after a token was revoked: got %v", lost, err)
-		}
-		h.want(t, secret, auth.ErrRevoked)
-	}
-}
-
-// A store that does not know what became of a write leaves the token as it was, for another try.
-func TestTokenOfUnknownFateCanBeRevokedAgain(t *testing.T) {
-	h := open(t, memory.New(), "")
-	token, secret := h.mustCreate(t, wish(t, "a", "admin"))
-	h.store.err = errors.Join(lock.ErrOutcomeUnknown, lock.ErrDeposed)
-	if _, err := h.Revoke(t.Context(), lock.Origin{}, token.ID); !errors.Is(err, lock.ErrOutcomeUnknown) {
-		t.Errorf("got %v", err)
-	}
-	h.store.err = nil
-	if _, err := h.Revoke(t.Context(), lock.Origin{}, token.ID); err != nil {
-		t.Errorf("the next try: %v", err)
-	}
-	h.want(t, secret, auth.ErrRevoked)
-}
-
 func TestTokenSpecNamesItsMistakes(t *testing.T) {
 	h := open(t, memory.New(), "")
 	good := wish(t, "a", "admin")
