@@ -45,6 +45,7 @@ var nemeses = []nemesis{
 	{name: "hand-overs", rounds: rounds("cluster.handovers"), usual: 1, strike: handOver, most: goodOrder, orderly: true},
 	// Not orderly: a node that forwards closes connections that its clients keep open.
 	{name: "rolling restarts", rounds: rounds("cluster.restarts"), strike: restartAll, most: goodOrder},
+	{name: "kills of forwarding nodes", rounds: rounds("cluster.forwarders"), strike: killForwarder, most: afterLease},
 	{name: "pauses", rounds: rounds("cluster.pauses"), usual: 1, strike: pause, most: afterLease},
 	{name: "pauses about the lease", rounds: rounds("cluster.shortpauses"), strike: pauseAboutTheLease, most: twoLeases},
 	{name: "revokes", rounds: rounds("cluster.revokes"), strike: revoke, most: afterLease},
