@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest/httplocktest"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -18,7 +19,7 @@ type parked struct {
 	waiters sync.WaitGroup
 
 	mu      sync.Mutex
-	answers []spoken
+	answers []answer
 	errs    []error
 }
 
@@ -34,7 +35,7 @@ func (r *round) park(n *node) *parked {
 	w.holder = lock.grant
 	for range parkedWaiters {
 		w.waiters.Go(func() {
-			a, err := p.once(context.Background(), n, "POST", lockPath(name, "/acquire?wait=10m&ttl=10s"))
+			a, err := p.once(context.Background(), n, "POST", httplocktest.Path(name, "/acquire?wait=10m&ttl=10s"))
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.answers, w.errs = append(w.answers, a), append(w.errs, err)
@@ -56,12 +57,12 @@ func (w *parked) mustBeTold() {
 		<-done // the client gives up by itself
 	}
 	for i, a := range w.answers {
-		if w.errs[i] != nil || a.status != http.StatusServiceUnavailable || a.problem.Code != api.CodeMoved {
-			w.r.t.Errorf("a waiter of a lost term is answered %d %s, %v", a.status, a.body, w.errs[i])
+		if w.errs[i] != nil || a.Status != http.StatusServiceUnavailable || a.Problem.Code != api.CodeMoved {
+			w.r.t.Errorf("a waiter of a lost term is answered %d %s, %v", a.Status, a.Body, w.errs[i])
 		}
 	}
-	a, err := w.r.probe.ask(context.Background(), "POST", lockPath(w.holder.Name, "/release"), api.HeaderLease, w.holder.LeaseID)
-	if err != nil || a.status != http.StatusOK {
-		w.r.t.Errorf("the holder cannot release: %d %s, %v", a.status, a.body, err)
+	a, err := w.r.probe.ask(context.Background(), "POST", httplocktest.Path(w.holder.Name, "/release"), api.HeaderLease, w.holder.LeaseID)
+	if err != nil || a.Status != http.StatusOK {
+		w.r.t.Errorf("the holder cannot release: %d %s, %v", a.Status, a.Body, err)
 	}
 }

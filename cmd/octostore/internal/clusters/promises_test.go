@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest/httplocktest"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -114,7 +115,7 @@ func (p *promises) acquire(lock *promised, query string) bool {
 	p.mu.Lock()
 	before := p.newest
 	p.mu.Unlock()
-	a, err := p.ask(context.Background(), "POST", lockPath(lock.name, "/acquire?"+query))
+	a, err := p.ask(context.Background(), "POST", httplocktest.Path(lock.name, "/acquire?"+query))
 	if !p.acknowledged(lock, "acquire", a, err) {
 		return false
 	}
@@ -132,7 +133,7 @@ func (p *promises) acquire(lock *promised, query string) bool {
 }
 
 func (p *promises) renew(lock *promised) {
-	a, err := p.ask(context.Background(), "POST", lockPath(lock.name, "/renew"), api.HeaderLease, lock.grant.LeaseID)
+	a, err := p.ask(context.Background(), "POST", httplocktest.Path(lock.name, "/renew"), api.HeaderLease, lock.grant.LeaseID)
 	if p.acknowledged(lock, "renew", a, err) {
 		p.count(&p.renewals)
 		return
@@ -142,7 +143,7 @@ func (p *promises) renew(lock *promised) {
 
 func (p *promises) release(lock *promised) {
 	lock.held = false
-	a, err := p.ask(context.Background(), "POST", lockPath(lock.name, "/release"), api.HeaderLease, lock.grant.LeaseID)
+	a, err := p.ask(context.Background(), "POST", httplocktest.Path(lock.name, "/release"), api.HeaderLease, lock.grant.LeaseID)
 	if p.acknowledged(lock, "release", a, err) {
 		p.count(&p.releases)
 	} else {
@@ -158,17 +159,17 @@ func (p *promises) count(n *int) {
 
 // acknowledged reports whether a request was done. If its outcome is not known, the lock's is
 // not either. No client but this one touches the lock, so nothing else may be answered.
-func (p *promises) acknowledged(lock *promised, what string, a spoken, err error) bool {
+func (p *promises) acknowledged(lock *promised, what string, a answer, err error) bool {
 	switch {
-	case err == nil && a.status == http.StatusOK:
+	case err == nil && a.Status == http.StatusOK:
 		return true
-	case surelyNotDone(a, err), err == nil && a.problem.Code == api.CodeStorageFull:
+	case refused(a.Answer, err):
 		return false
-	case err != nil, a.problem.Code == api.CodeOutcomeUnknown, a.problem.Code == api.CodeTooLate:
+	case err != nil, a.Problem.Code == api.CodeOutcomeUnknown, a.Problem.Code == api.CodeTooLate:
 		lock.unknown = true
 		return false
 	}
-	p.c.t.Errorf("%s %s: %s answers %d %s", what, lock.name, a.node.name, a.status, a.body)
+	p.c.t.Errorf("%s %s: %s answers %d %s", what, lock.name, a.node.name, a.Status, a.Body)
 	lock.unknown = true
 	return false
 }
@@ -197,9 +198,9 @@ func (p *promises) sample() []api.Grant {
 }
 
 func (p *promises) look(name string) api.Lock {
-	a, err := p.ask(context.Background(), "GET", lockPath(name, ""))
-	if err != nil || a.status != http.StatusOK {
-		p.c.t.Errorf("get %s: %d %s, %v", name, a.status, a.body, err)
+	a, err := p.ask(context.Background(), "GET", httplocktest.Path(name, ""))
+	if err != nil || a.Status != http.StatusOK {
+		p.c.t.Errorf("get %s: %d %s, %v", name, a.Status, a.Body, err)
 		return api.Lock{}
 	}
 	return read[api.Lock](p.service, a)
@@ -226,9 +227,9 @@ func (p *promises) checkKept(lock *promised, l api.Lock) {
 		p.c.t.Errorf("%s: acknowledged token %d is forgotten: %+v", lock.name, lock.grant.FencingToken, l.Lease)
 		return
 	}
-	a, err := p.ask(context.Background(), "POST", lockPath(lock.name, "/renew"), api.HeaderLease, lock.grant.LeaseID)
-	if err != nil || a.status != http.StatusOK {
-		p.c.t.Errorf("%s: its holder cannot renew it: %d %s, %v", lock.name, a.status, a.body, err)
+	a, err := p.ask(context.Background(), "POST", httplocktest.Path(lock.name, "/renew"), api.HeaderLease, lock.grant.LeaseID)
+	if err != nil || a.Status != http.StatusOK {
+		p.c.t.Errorf("%s: its holder cannot renew it: %d %s, %v", lock.name, a.Status, a.Body, err)
 	}
 }
 
@@ -247,9 +248,9 @@ func (p *promises) settle(lock *promised, l api.Lock) {
 		p.lost++
 	}
 	p.newest = max(p.newest, l.Lease.FencingToken)
-	a, err := p.ask(context.Background(), "POST", lockPath(lock.name, "/break?reason=no+client+was+told"))
-	if err != nil || a.status != http.StatusOK && a.problem.Code != api.CodeNotHeld {
-		p.c.t.Errorf("break %s: %d %s, %v", lock.name, a.status, a.body, err)
+	a, err := p.ask(context.Background(), "POST", httplocktest.Path(lock.name, "/break?reason=no+client+was+told"))
+	if err != nil || a.Status != http.StatusOK && a.Problem.Code != api.CodeNotHeld {
+		p.c.t.Errorf("break %s: %d %s, %v", lock.name, a.Status, a.Body, err)
 	}
 }
 
@@ -291,17 +292,17 @@ func (p *probe) renew(n *node) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	a, err := p.once(ctx, n, "POST", lockPath(p.lock.Name, "/renew"), api.HeaderLease, p.lock.LeaseID)
+	a, err := p.once(ctx, n, "POST", httplocktest.Path(p.lock.Name, "/renew"), api.HeaderLease, p.lock.LeaseID)
 	switch {
-	case err == nil && a.status == http.StatusOK:
+	case err == nil && a.Status == http.StatusOK:
 		p.mu.Lock()
-		p.gap = max(p.gap, a.received.Sub(p.last))
-		p.last = a.received
+		p.gap = max(p.gap, a.Received.Sub(p.last))
+		p.last = a.Received
 		p.done++
 		p.mu.Unlock()
 		time.Sleep(2 * time.Millisecond)
-	case err == nil && a.status == http.StatusConflict:
-		p.c.t.Errorf("%s refuses to renew a lease that nobody ended: %s", n.name, a.body)
+	case err == nil && a.Status == http.StatusConflict:
+		p.c.t.Errorf("%s refuses to renew a lease that nobody ended: %s", n.name, a.Body)
 		time.Sleep(comeBack)
 	default:
 		time.Sleep(comeBack / 5)

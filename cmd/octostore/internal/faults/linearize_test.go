@@ -68,7 +68,7 @@ func recordHistory(t *testing.T, seed uint64) *locktest.History {
 		locktest.Workload{
 			Seed: seed, Clients: 16, Locks: 6, Operations: operations, Pause: 40 * time.Millisecond,
 			MinTTL: time.Second, MaxTTL: 1500 * time.Millisecond, MaxWait: 200 * time.Millisecond,
-		}.Run(h, s)
+		}.Run(h, s.locks())
 	}()
 	for kill := 1; kill <= kills; kill++ {
 		for h.Len() < operations*kill/(kills+1) {

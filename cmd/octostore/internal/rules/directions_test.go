@@ -32,6 +32,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/filelock", ""},
 	{"cmd/octostore/internal/locktool", "cmd/octostore/internal/exitcode cmd/octostore/internal/terminal cmd/octostore/internal/text core/files core/journal/record core/lock core/sleep transport/api transport/client"},
 	{"cmd/octostore/internal/octotest", "cmd/octostore/internal/filelock hooks/wasmtest transport/api transport/login/logintest"},
+	{"cmd/octostore/internal/octotest/httplocktest", "core/lock/locktest transport/api"},
 	{"cmd/octostore/internal/job", "core/boottime"},
 	{"cmd/octostore/internal/manpages", "cmd/octostore/internal/config cmd/octostore/internal/exitcode cmd/octostore/internal/version"},
 	{"cmd/octostore/internal/mcpserver", "transport/api transport/client"},
