@@ -1,14 +1,16 @@
 package etcd
 
-import (
-	"fmt"
-	"strings"
-	"testing"
-)
+import "testing"
 
-// The commit protocol as a model that is explored completely: terms that end at any time,
-// requests that arrive late or twice, answers that are lost, an etcd that says it is full
-// after it has applied. Its steps are those of Commit and Load; what etcd does is atomic.
+// Commits as a model that is explored completely: terms that end at any time, requests that arrive
+// late or twice, answers that are lost, an etcd that says it is full after it has applied.
+//
+//   - A batch demands the term and the head it builds on: [records.prepare].
+//   - It is sent until its outcome is known: [records.apply].
+//   - The segment tells whether it was applied, and the term whether it ever will be:
+//     [records.decide].
+//   - A refusal for space counts only if no copy can still come: [records.resolveFull].
+//   - What a term builds on is read in that term: [records.Load].
 //
 // A batch is written under the next free number, and a later term begins where the head
 // stands. So the segments of two terms may want the same key, which clocks make unlikely in
@@ -100,36 +102,21 @@ type modelState struct {
 
 // model explores a protocol.
 type model struct {
-	p         protocol
-	seen      map[modelState]bool
-	todo      []modelState
-	violation string
+	p protocol
+	explorer[modelState]
 }
 
-// explore returns the first violation, "" if there is none, and the number of states.
-func explore(p protocol) (violation string, states int) {
-	m := &model{p: p, seen: map[modelState]bool{}}
-	m.add(modelState{})
-	for len(m.todo) > 0 && m.violation == "" {
-		s := m.todo[len(m.todo)-1]
-		m.todo = m.todo[:len(m.todo)-1]
-		m.steps(s)
-	}
-	return m.violation, len(m.seen)
+func (p protocol) explore(traced bool) found {
+	m := &model{p: p}
+	m.explorer.steps, m.explorer.forget = m.next, m.clear
+	m.run(traced)
+	return m.found()
 }
 
-// add notes a state to be looked at, if it is a new one.
-func (m *model) add(s modelState) {
-	s.forget()
-	if !m.seen[s] {
-		m.seen[s] = true
-		m.todo = append(m.todo, s)
-	}
-}
-
-// forget clears what can make no difference any more, so that states that differ in nothing
-// else count as one.
-func (s *modelState) forget() {
+// clear forgets what can make no difference any more, so that states that differ in nothing else
+// count as one: also copies of settled batches that no guard lets pass again.
+func (m *model) clear(s *modelState) {
+	guarded := !m.p.withoutHead && !m.p.withoutOwn && !m.p.ownByName
 	live := [modelTerms*modelBatches + 1]bool{}
 	for t := range s.writers {
 		w := &s.writers[t]
@@ -141,7 +128,7 @@ func (s *modelState) forget() {
 			undecided := x.sent > 0 && x.outcome == open
 			live[idOf(t, b)] = undecided
 			switch {
-			case !undecided && x.flying == 0:
+			case !undecided && (x.flying == 0 || guarded && (s.own != int8(t+1) || x.prev != s.rev)):
 				*x = modelBatch{}
 			case !undecided:
 				x.sent, x.answered = 0, 0
@@ -158,23 +145,19 @@ func (s *modelState) forget() {
 	}
 }
 
-func (m *model) fail(format string, a ...any) {
-	if m.violation == "" {
-		m.violation = fmt.Sprintf(format, a...)
-	}
-}
-
-// steps adds every state that can follow.
-func (m *model) steps(s modelState) {
+// next adds every state that can follow.
+func (m *model) next(s modelState) {
 	if s.own != 0 {
 		next := s
 		next.own = 0
+		m.does("the term ends:", int(s.own))
 		m.add(next)
 	} else if s.terms < m.p.terms {
 		next := s
 		next.terms++
 		next.own = next.terms
 		next.writers[next.own-1].phase = taken
+		m.does("a term is taken:", int(next.own))
 		m.add(next)
 	}
 	for t := range int(s.terms) {
@@ -196,11 +179,13 @@ func (m *model) stepsOf(s modelState, t int) {
 		if m.guarded(&s, t) {
 			w.phase, w.rev, w.next = idle, s.rev, s.headAt+1
 		}
+		m.does("the head is read in term", t+1)
 		m.add(s)
 	case idle:
 		if w.began < modelBatches {
 			w.batches[w.began] = modelBatch{at: w.next, prev: w.rev, sent: 1, flying: 1}
 			w.began, w.next, w.phase = w.began+1, w.next+1, waiting
+			m.does("a batch is sent: term and batch", t+1, int(w.began))
 			m.add(s)
 		}
 	case waiting, looking:
@@ -213,6 +198,7 @@ func (m *model) waitFor(s modelState, t int) {
 	b := int(s.writers[t].began) - 1
 	gone := s
 	gone.writers[t].phase, gone.writers[t].batches[b].outcome = dead, abandoned
+	m.does("a batch is given up: term and batch", t+1, b+1)
 	m.add(gone)
 	if s.writers[t].phase == looking {
 		m.decideFull(s, t, b)
@@ -222,6 +208,7 @@ func (m *model) waitFor(s modelState, t int) {
 		again := s
 		again.writers[t].batches[b].sent++
 		again.writers[t].batches[b].flying++
+		m.does("a batch is sent again: term and batch", t+1, b+1)
 		m.add(again)
 	}
 }
@@ -238,16 +225,20 @@ func (m *model) deliver(s modelState, t, b int) {
 	x.flying--
 	refused := s // for lack of space, before anything is looked at
 	ok := m.guarded(&s, t) && (m.p.withoutHead || x.prev == s.rev)
+	m.does("a copy arrives, its answer is lost: term and batch", t+1, b+1)
 	if ok {
 		m.apply(&s, t, b)
 	}
 	m.add(s) // the answer is lost
 	if m.p.canFill {
+		m.does("a copy is applied or not, the answer is that there is no space: term and batch", t+1, b+1)
 		m.answerFull(s, t, b)
+		m.does("a copy is refused for space: term and batch", t+1, b+1)
 		m.answerFull(refused, t, b)
 	}
 	if s.writers[t].phase == waiting && int(s.writers[t].began)-1 == b {
 		s.writers[t].batches[b].answered++
+		m.does("a copy arrives and is answered: term and batch", t+1, b+1)
 		m.answer(s, t, b, ok)
 	}
 }
@@ -317,6 +308,7 @@ func (m *model) answerFull(s modelState, t, b int) {
 func (m *model) decideFull(s modelState, t, b int) {
 	w := &s.writers[t]
 	x := &w.batches[b]
+	m.does("the segment is read: term and batch", t+1, b+1)
 	switch {
 	case s.segments[x.at] == idOf(t, b):
 		m.settle(&s, t, b, done)
@@ -346,41 +338,21 @@ func (m *model) settle(s *modelState, t, b int, o outcome) {
 }
 
 func TestProtocolKeepsEveryBatchOnceOrNever(t *testing.T) {
-	for _, tt := range []protocol{{terms: modelTerms}, {terms: 2, canFill: true}} {
-		violation, states := explore(tt)
-		if violation != "" {
-			t.Error(violation)
-		}
-		if states < 10_000 {
-			t.Errorf("only %d states: the model does not show much any more", states)
-		}
-		t.Logf("%d terms, etcd may fill %t: %d states", tt.terms, tt.canFill, states)
-	}
+	checkProtocol(t, "three terms", protocol{terms: modelTerms}.explore(false), 10_000)
+	checkProtocol(t, "two terms, and etcd may fill", protocol{terms: 2, canFill: true}.explore(false), 5_000)
 }
 
-const appliedButDeposed = "applied: true, and its writer hears that it is surely not applied"
-
 func TestProtocolVariantsAreFoundWrong(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		p    protocol
-		want string
-	}{
-		{"own guard only", protocol{withoutHead: true, withoutLooking: true}, "twice"},
-		{"own guard without the head", protocol{withoutHead: true}, "twice"},
-		{"outcome decided by the head", protocol{decidesByHead: true}, appliedButDeposed},
-		{"head guard only", protocol{withoutOwn: true}, "after the term"},
-		{"own guard by the name of the node", protocol{ownByName: true}, "after the term"},
-		{"refusals not looked into", protocol{withoutLooking: true}, appliedButDeposed},
-		{"no space taken for a refusal", protocol{fullIsRefused: true, canFill: true}, "applied: true, and its writer hears that it is refused for space"},
-	} {
-		t.Run(strings.ReplaceAll(tt.name, " ", "-"), func(t *testing.T) {
-			tt.p.terms = modelTerms
-			violation, states := explore(tt.p)
-			t.Logf("%q after %d states", violation, states)
-			if !strings.Contains(violation, tt.want) {
-				t.Errorf("found %q, want one about %q", violation, tt.want)
-			}
-		})
-	}
+	const appliedButDeposed = "applied: true, and its writer hears that it is surely not applied"
+	checkVariants(t, []variant{
+		{"own guard only", protocol{terms: 2, withoutHead: true}.explore, "twice"},
+		{"head guard only", protocol{terms: 1, withoutOwn: true}.explore, "after the term"},
+		{"own guard by the name of the node", protocol{terms: 2, ownByName: true}.explore, "after the term"},
+		{"outcome decided by the head", protocol{terms: 2, decidesByHead: true}.explore, appliedButDeposed},
+		{"refusals not looked into", protocol{terms: 1, withoutLooking: true}.explore, appliedButDeposed},
+		{
+			"no space taken for a refusal", protocol{terms: 1, fullIsRefused: true, canFill: true}.explore,
+			"applied: true, and its writer hears that it is refused for space",
+		},
+	})
 }
