@@ -6,7 +6,7 @@ import "slices"
 var (
 	inLock        = []string{"./core/lock -rapid.shrinktime=1s", "./core/table"} // fast enough without -short, and sharper
 	inTable       = []string{"./core/table"}
-	inEtcd        = []string{"-run=TestEtcd(Store|Commit|Prune|Table) ./core/store/etcd"}
+	inEtcd        = []string{"-run=TestEtcd(Store|Commit|Prune|Table|Tokens) ./core/store/etcd"}
 	inCore        = []string{"-short ./core"}
 	inJournal     = []string{"-short ./core/journal/..."}
 	inAuth        = []string{"-short ./core/auth"}

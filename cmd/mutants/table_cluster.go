@@ -112,6 +112,27 @@ var etcdMutants = []mutant{
 		tests:  inEtcd,
 	},
 	{
+		name: "etcd-full-while-a-copy-is-on-its-way", file: "core/store/etcd/commit.go",
+		old:    "	return 0, !c.unanswered, lock.ErrFull\n",
+		new:    "	return 0, true, lock.ErrFull\n",
+		breaks: "a commit that is called refused for want of space is applied by a copy that comes late",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-absent-is-lost-for-ever", file: "core/store/etcd/commit.go",
+		old:    "	case r.clock()-c.since > definiteFor:",
+		new:    "	case false:",
+		breaks: "a node that was paused for long finds its last batch pruned and calls it surely lost",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-age-of-the-newest-copy", file: "core/store/etcd/commit.go",
+		old:    "	c.since = r.clock()\n	var p pauses\n	for {\n",
+		new:    "	var p pauses\n	for {\n		c.since = r.clock()\n",
+		breaks: "a batch that is sent again after a long pause counts as a new one, and its pruned segment as never written",
+		tests:  inEtcd,
+	},
+	{
 		name: "etcd-only-the-ttl-again", file: "core/store/etcd/values.go",
 		old:    "	return max(l.TTL, left)\n",
 		new:    "	return l.TTL\n",
@@ -123,6 +144,27 @@ var etcdMutants = []mutant{
 		old:    `	guard := append(r.guard(), clientv3.Compare(clientv3.ModRevision(r.keys.beside()), "=", r.aside.rev))` + "\n",
 		new:    "	guard := r.guard()\n",
 		breaks: "an older write of a token that comes late brings a revoked one back",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-token-surely-lost", file: "core/store/etcd/beside.go",
+		old:    "	case doubted:\n",
+		new:    "	case false:\n",
+		breaks: "a token that was written is called surely not written once the next node has written another",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-full-token-surely-lost", file: "core/store/etcd/beside.go",
+		old:    "			doubted = true\n			r.space",
+		new:    "			r.space",
+		breaks: "a token that etcd wrote while it passed its quota is called surely not written",
+		tests:  inEtcd,
+	},
+	{
+		name: "etcd-token-not-made-again", file: "core/store/etcd/beside.go",
+		old:    "	for {\n		if err := r.learnMark(ctx); err != nil {\n			return err\n		}\n		ops, err := makeOps(ctx)\n",
+		new:    "	ops, err := makeOps(ctx)\n	for {\n		if err := r.learnMark(ctx); err != nil {\n			return err\n		}\n",
+		breaks: "two tokens are pruned, each because the other is there, and a server without tokens serves everybody",
 		tests:  inEtcd,
 	},
 	{
@@ -255,50 +297,25 @@ var ownerMutants = []mutant{
 		tests:  []string{"-run=TestTakeThatIsNotServed ./core/store/etcd"},
 	},
 	{
+		name: "hand-over-of-any-term", file: "core/store/etcd/term.go",
+		old:    "clientv3.OpTxn(s.guard(), []",
+		new:    "clientv3.OpTxn(s.guard()[:0], []",
+		breaks: "a hand-over that arrives late ends the term of the next node, which answers on",
+		tests:  []string{"-run=TestHandOver ./core/store/etcd"},
+	},
+	{
+		name: "hand-over-is-trusted", file: "core/store/etcd/term.go",
+		old:    "	s.lease.End(errHandedOver)\n	_, err :=",
+		new:    "	defer s.lease.End(errHandedOver)\n	_, err :=",
+		breaks: "a node answers from memory while another has taken the term that it hands over",
+		tests:  []string{"-run=TestHandOver ./core/store/etcd"},
+	},
+	{
 		name: "namesake-joins", file: "core/store/etcd/nodes.go",
 		old:    "	if found.Get().Count > 0 {\n",
 		new:    "	if found.Get().Count > 1 {\n",
 		breaks: "a namesake is refused without the URL of the other node",
 		tests:  []string{"-run=TestJoinRefuses ./core/store/etcd"},
-	},
-}
-
-// moveMutants break the ways by which a table moves to another store or node.
-var moveMutants = []mutant{
-	{
-		name: "half-a-table-is-served", file: "core/store/etcd/import.go",
-		old:    "	guard := append(im.records.guard(), clientv3.Compare(clientv3.CreateRevision(k.meta()), \"=\", 0))\n",
-		new:    "	guard := im.records.guard()\n",
-		breaks: "a table that was copied beside a node that was started too early has the secret of neither",
-		tests:  []string{"-run=TestImport ./core/store/etcd"},
-	},
-	{
-		name: "copy-of-a-served-table", file: "core/store/etcd/inspect.go",
-		old:    "		return s.unchanged(ctx)\n",
-		new:    "		return nil\n",
-		breaks: "a copy lacks what a node has written while it was made",
-		tests:  []string{"-run=TestRead ./core/store/etcd"},
-	},
-	{
-		name: "copy-not-compared", file: "cmd/octostore/internal/storetool/storetool.go",
-		old:    "	return differences(r.table, t)\n",
-		new:    "	_ = differences(r.table, t)\n	return nil\n",
-		breaks: "a copy without a lease is called verified",
-		tests:  []string{"-run=TestStoreCopy ./cmd/octostore/internal/storetool"},
-	},
-	{
-		name: "copy-drops-unasked", file: "cmd/octostore/internal/storetool/storetool.go",
-		old:    "	if !r.DropOldest {\n",
-		new:    "	if !r.DropOldest && false {\n",
-		breaks: "a copy leaves old audit records out without being asked to",
-		tests:  []string{"-run=TestStoreCopy ./cmd/octostore/internal/storetool"},
-	},
-	{
-		name: "hand-over-not-awaited", file: "cmd/octostore/internal/clustertool/clustertool.go",
-		old:    " && now.Serving.Term != h.Term {",
-		new:    " {",
-		breaks: "a hand-over by hand is called done while the old node still serves",
-		tests:  []string{"-run=TestHandOver ./cmd/octostore/internal/clustertool"},
 	},
 }
 

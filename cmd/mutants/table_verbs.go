@@ -106,3 +106,42 @@ var verbMutants = []mutant{
 		tests:  []string{"-run=AcquireUnkept ./transport/client"},
 	},
 }
+
+// moveMutants break the ways by which a table moves to another store or node.
+var moveMutants = []mutant{
+	{
+		name: "half-a-table-is-served", file: "core/store/etcd/import.go",
+		old:    "	guard := append(im.records.guard(), clientv3.Compare(clientv3.CreateRevision(k.meta()), \"=\", 0))\n",
+		new:    "	guard := im.records.guard()\n",
+		breaks: "a table that was copied beside a node that was started too early has the secret of neither",
+		tests:  []string{"-run=TestImport ./core/store/etcd"},
+	},
+	{
+		name: "copy-of-a-served-table", file: "core/store/etcd/inspect.go",
+		old:    "		return s.unchanged(ctx)\n",
+		new:    "		return nil\n",
+		breaks: "a copy lacks what a node has written while it was made",
+		tests:  []string{"-run=TestRead ./core/store/etcd"},
+	},
+	{
+		name: "copy-not-compared", file: "cmd/octostore/internal/storetool/storetool.go",
+		old:    "	return differences(r.table, t)\n",
+		new:    "	_ = differences(r.table, t)\n	return nil\n",
+		breaks: "a copy without a lease is called verified",
+		tests:  []string{"-run=TestStoreCopy ./cmd/octostore/internal/storetool"},
+	},
+	{
+		name: "copy-drops-unasked", file: "cmd/octostore/internal/storetool/storetool.go",
+		old:    "	if !r.DropOldest {\n",
+		new:    "	if !r.DropOldest && false {\n",
+		breaks: "a copy leaves old audit records out without being asked to",
+		tests:  []string{"-run=TestStoreCopy ./cmd/octostore/internal/storetool"},
+	},
+	{
+		name: "hand-over-not-awaited", file: "cmd/octostore/internal/clustertool/clustertool.go",
+		old:    " && now.Serving.Term != h.Term {",
+		new:    " {",
+		breaks: "a hand-over by hand is called done while the old node still serves",
+		tests:  []string{"-run=TestHandOver ./cmd/octostore/internal/clustertool"},
+	},
+}

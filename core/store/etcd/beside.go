@@ -76,7 +76,9 @@ func (r *records) writeOnce(ctx context.Context, ops []clientv3.Op) (again bool,
 	look := []clientv3.Op{clientv3.OpGet(r.keys.own()), clientv3.OpGet(r.keys.beside())}
 	guard := append(r.guard(), clientv3.Compare(clientv3.ModRevision(r.keys.beside()), "=", r.aside.rev))
 	op := clientv3.OpTxn(guard, nested(append([]clientv3.Op{clientv3.OpPut(r.keys.beside(), mark)}, ops...)), look)
-	unanswered := false
+	// Whether a copy may still be applied, and whether one may have been: etcd also says that it has
+	// no space about a write that it applies.
+	unanswered, doubted := false, false
 	var p pauses
 	for {
 		answer, err := r.try(ctx, op, p.answer(), graceTime)
@@ -86,25 +88,26 @@ func (r *records) writeOnce(ctx context.Context, ops []clientv3.Op) (again bool,
 			r.aside.rev = answer.Txn().Header.Revision
 			return false, nil
 		case f == answered:
-			return r.decideBeside(answer.Txn(), mark, unanswered)
+			return r.decideBeside(answer.Txn(), mark, doubted)
 		case f == noSpace:
+			doubted = true
 			r.space.ranOut()
 			if answer, err := r.try(ctx, clientv3.OpTxn(nil, look, nil), answerTime, graceTime); err == nil {
 				if r.untouchedBeside(answer.Txn()) && !unanswered {
 					return false, lock.ErrFull
 				}
 				if !r.untouchedBeside(answer.Txn()) {
-					return r.decideBeside(answer.Txn(), mark, unanswered)
+					return r.decideBeside(answer.Txn(), mark, doubted)
 				}
 			}
 		case f == impossible && !unanswered:
 			return false, err
 		case f == unknown:
-			unanswered = true
+			unanswered, doubted = true, true
 		}
 		if ctx.Err() != nil || p.wait(ctx) != nil {
 			r.aside.known = false
-			if !unanswered {
+			if !doubted {
 				return false, fmt.Errorf("etcd does not take it: %w", errors.Join(ctx.Err(), err))
 			}
 			r.counts.unknown.Add(1)
@@ -121,8 +124,9 @@ func (r *records) untouchedBeside(answer *clientv3.TxnResponse) bool {
 	return r.ours(own) && revisionOf(mark.Kvs) == r.aside.rev
 }
 
-// decideBeside says what became of a write that was not applied this time.
-func (r *records) decideBeside(answer *clientv3.TxnResponse, mark string, unanswered bool) (again bool, err error) {
+// decideBeside says what became of a write that was not applied this time. Once the term is over,
+// the mark may be the next term's already, and shows nothing of a copy that may have been applied.
+func (r *records) decideBeside(answer *clientv3.TxnResponse, mark string, doubted bool) (again bool, err error) {
 	own, found := rangeOf(answer, 0), rangeOf(answer, 1)
 	switch {
 	case valueOf(found.Kvs) == mark: // by an earlier copy
@@ -131,7 +135,7 @@ func (r *records) decideBeside(answer *clientv3.TxnResponse, mark string, unansw
 	case r.ours(own): // an older write was applied late, and this one never will be
 		r.aside.rev = revisionOf(found.Kvs)
 		return true, nil
-	case unanswered:
+	case doubted:
 		r.counts.unknown.Add(1)
 		return false, errors.Join(lock.ErrOutcomeUnknown, r.depose("write beside the journal"))
 	}

@@ -180,7 +180,7 @@ func (r *records) decide(c *commit, answer *clientv3.TxnResponse) (rev int64, er
 	case r.ours(own):
 		r.log.Error("the table in etcd has another head than this term wrote", "revision", revisionOf(head.Kvs), "want", r.headRev)
 		return 0, r.fail(fmt.Errorf("commit of events from %d on: %w", c.next.first, errAnotherWriter))
-	case c.unanswered && r.clock()-c.since > definiteFor:
+	case r.clock()-c.since > definiteFor: // a copy may have been applied, and its segment pruned
 		r.counts.unknown.Add(1)
 		return 0, fmt.Errorf("commit of events from %d on, whose term has ended long ago: %w", c.next.first, lock.ErrOutcomeUnknown)
 	}

@@ -305,3 +305,25 @@ func TestNodeThatGivesUpJoiningLeavesNoLease(t *testing.T) {
 		t.Errorf("the node is there still: %v, %v", left.Kvs, err)
 	}
 }
+
+// A node that hands over its term trusts it no more when etcd may delete its key, and its request
+// ends no other term, however late it arrives.
+func TestHandOverEndsTheTrustFirstAndNoOtherTerm(t *testing.T) {
+	n := newNodes(t)
+	w := new(wire)
+	first := n.take(n.joinBy(w, "a"))
+	trusted := false
+	late := w.hold(func() { trusted = first.Owns() })
+	if err := first.HandOver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if trusted {
+		t.Error("the term was trusted when etcd was asked to delete its key")
+	}
+	second := n.take(n.join("b"))
+	late()
+	client, k := n.client()
+	if found, err := client.Get(t.Context(), k.own()); err != nil || found.Count != 1 || found.Kvs[0].CreateRevision != second.Term() {
+		t.Errorf("a late hand-over has ended the next term: %v, %v", found, err)
+	}
+}
