@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
+	"github.com/octostore/octostore/cmd/octostore/internal/octotest/httplocktest"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -24,15 +25,15 @@ func killForwarder(r *round) {
 	n.avoided.Store(true)
 	r.signal(n, syscall.SIGSTOP)
 	for _, u := range all {
-		r.must(serving, "POST", lockPath(u.holder.Name, "/release"), u.holder.LeaseID)
+		r.must(serving, "POST", httplocktest.Path(u.holder.Name, "/release"), u.holder.LeaseID)
 		octotest.WaitWithin(r.t, recovery, "the lock goes to the paused node", func() bool { return r.lookAt(serving, u.holder.Name).holder() == ghost })
 	}
 	n.server.Kill()
 	for _, u := range all {
 		u.mustGoOn(r, serving)
 	}
-	r.must(serving, "POST", lockPath(kept.Name, "/renew"), kept.LeaseID)
-	r.must(serving, "POST", lockPath(kept.Name, "/release"), kept.LeaseID)
+	r.must(serving, "POST", httplocktest.Path(kept.Name, "/renew"), kept.LeaseID)
+	r.must(serving, "POST", httplocktest.Path(kept.Name, "/release"), kept.LeaseID)
 	r.restart(n)
 	r.answered(5)
 }
@@ -59,15 +60,15 @@ func (r *round) fresh(what string) string {
 // grantThrough acquires a lock through a node.
 func (r *round) grantThrough(n *node, name string) api.Grant {
 	r.t.Helper()
-	return read[api.Grant](r.probe.service, r.must(n, "POST", lockPath(name, "/acquire?ttl=1h"), ""))
+	return read[api.Grant](r.probe.service, r.must(n, "POST", httplocktest.Path(name, "/acquire?ttl=1h"), ""))
 }
 
 // must sends a request that has to succeed to a node.
-func (r *round) must(n *node, method, path, lease string) spoken {
+func (r *round) must(n *node, method, path, lease string) answer {
 	r.t.Helper()
 	a, err := r.probe.patiently(context.Background(), n, method, path, api.HeaderLease, lease)
-	if err != nil || a.status != http.StatusOK {
-		r.t.Errorf("%s %s: %d %s, %v", method, path, a.status, a.body, err)
+	if err != nil || a.Status != http.StatusOK {
+		r.t.Errorf("%s %s: %d %s, %v", method, path, a.Status, a.Body, err)
 	}
 	return a
 }
@@ -84,7 +85,7 @@ func (v view) holder() string {
 
 // lookAt asks a node for the state of a lock.
 func (r *round) lookAt(n *node, name string) view {
-	return view{read[api.Lock](r.probe.service, r.must(n, "GET", lockPath(name, ""), ""))}
+	return view{read[api.Lock](r.probe.service, r.must(n, "GET", httplocktest.Path(name, ""), ""))}
 }
 
 // undelivered is a lock whose first waiter is behind a node that is about to be killed.
@@ -94,7 +95,7 @@ type undelivered struct {
 }
 
 type answered struct {
-	spoken
+	answer
 	err error
 }
 
@@ -105,7 +106,7 @@ func (r *round) waitBehind(n, serving *node) undelivered {
 	u.holder = r.grantThrough(serving, r.fresh("undelivered"))
 	wait := func(through *node, query string, to chan<- answered, place int) {
 		go func() {
-			a, err := r.probe.once(context.Background(), through, "POST", lockPath(u.holder.Name, "/acquire?wait=10m&ttl=1h"+query))
+			a, err := r.probe.once(context.Background(), through, "POST", httplocktest.Path(u.holder.Name, "/acquire?wait=10m&ttl=1h"+query))
 			to <- answered{a, err}
 		}()
 		octotest.WaitWithin(r.t, recovery, "it waits", func() bool { return r.lookAt(serving, u.holder.Name).WaitersTotal == place })
@@ -119,19 +120,19 @@ func (r *round) waitBehind(n, serving *node) undelivered {
 func (u undelivered) mustGoOn(r *round, serving *node) {
 	r.t.Helper()
 	if a := <-u.lost; a.err == nil {
-		r.t.Errorf("a client of the node that was killed is answered %d %s", a.status, a.body)
+		r.t.Errorf("a client of the node that was killed is answered %d %s", a.Status, a.Body)
 	}
 	select {
 	case a := <-u.stays:
-		if a.err != nil || a.status != http.StatusOK {
-			r.t.Errorf("the next waiter is answered %d %s, %v", a.status, a.body, a.err)
+		if a.err != nil || a.Status != http.StatusOK {
+			r.t.Errorf("the next waiter is answered %d %s, %v", a.Status, a.Body, a.err)
 			return
 		}
-		g := read[api.Grant](r.probe.service, a.spoken)
+		g := read[api.Grant](r.probe.service, a.answer)
 		if g.FencingToken <= u.holder.FencingToken {
 			r.t.Errorf("token %d follows %d", g.FencingToken, u.holder.FencingToken)
 		}
-		r.must(serving, "POST", lockPath(g.Name, "/release"), g.LeaseID)
+		r.must(serving, "POST", httplocktest.Path(g.Name, "/release"), g.LeaseID)
 	case <-time.After(octotest.Patient):
 		r.t.Errorf("the grant of a client that never got it was not undone: %s is held by %q", u.holder.Name, r.lookAt(serving, u.holder.Name).holder())
 	}
