@@ -28,7 +28,8 @@ import (
 const (
 	fileBytes    = 64 << 20         // of a file, about
 	writeEvery   = time.Hour        // age of the oldest record that is not in a file
-	checkEvery   = time.Minute      // between looks at that age
+	checkEvery   = time.Minute      // between looks at that age, and at the folder
+	retryEvery   = 5 * time.Second  // while something is wrong with the folder
 	keepTime     = time.Minute      // for which Keep waits for the folder
 	openTime     = 2 * time.Second  // for which Open waits for the folder
 	closeTime    = time.Second      // for which Close waits for the folder
@@ -172,7 +173,7 @@ func (a *Archive) run(ctx context.Context) {
 	a.report(ctx, a.relist(ctx))
 	close(a.listed)
 	for {
-		timer := time.NewTimer(min(checkEvery, a.cfg.Every))
+		timer := time.NewTimer(min(a.pause(), a.cfg.Every))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -186,6 +187,14 @@ func (a *Archive) run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// pause returns how long to wait until the next look at the folder.
+func (a *Archive) pause() time.Duration {
+	if a.State().Err != nil {
+		return retryEvery
+	}
+	return checkEvery
 }
 
 // keep has the records of a request in the archive, and finds them there.
@@ -207,6 +216,9 @@ func (a *Archive) keep(ctx context.Context, r *request) error {
 
 // writeDue writes files if the oldest record that is in none is old enough.
 func (a *Archive) writeDue(ctx context.Context) error {
+	if err := usable(a.cfg.Dir); err != nil {
+		return err
+	}
 	if a.State().Err != nil {
 		if err := a.relist(ctx); err != nil {
 			return err

@@ -130,6 +130,9 @@ func (a *Archive) look(ctx context.Context) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := usable(a.cfg.Dir); err != nil {
+		return nil, err
+	}
 	if err := a.syncDir(); err != nil { // another process may have crashed before it did
 		return nil, err
 	}

@@ -1,5 +1,5 @@
 // Package preflight checks the preconditions of a start: addresses, certificate, login,
-// tokens file, files for etcd, and the location of the database. A start runs the checks up to the first
+// tokens file, files for etcd, the location of the database and the folder of the archive. A start runs the checks up to the first
 // that fails; the doctor runs all of them, so both report a mistake in the same words. No
 // check changes anything on the disk.
 package preflight
@@ -11,6 +11,7 @@ import (
 
 	"github.com/octostore/octostore/cmd/octostore/internal/config"
 	"github.com/octostore/octostore/core/auth"
+	"github.com/octostore/octostore/core/journal/archive"
 	"github.com/octostore/octostore/core/store/sqlite"
 	"github.com/octostore/octostore/transport/login"
 )
@@ -42,6 +43,7 @@ func Checks() []Check {
 		{"tokens", checkTokensFile},
 		{"etcd", checkEtcd},
 		{"place", checkPlace},
+		{"archive", checkArchive},
 		{"exposure", (*Parts).checkExposure},
 	}
 }
@@ -95,6 +97,17 @@ func checkPlace(_ *Parts, cfg config.Config) error {
 		return nil
 	}
 	return sqlite.CheckLocation(string(cfg.DB))
+}
+
+// checkArchive checks the folder in which the audit log is archived, if it is there.
+func checkArchive(_ *Parts, cfg config.Config) error {
+	if cfg.AuditArchive == "" {
+		return nil
+	}
+	if err := archive.CheckFolder(string(cfg.AuditArchive)); err != nil {
+		return fmt.Errorf("OCTOSTORE_AUDIT_ARCHIVE: %w", err)
+	}
+	return nil
 }
 
 // checkLogin checks the configuration of the login with GitHub.

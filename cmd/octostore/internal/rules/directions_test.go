@@ -41,7 +41,7 @@ var directions = []struct{ pkg, imports string }{
 	{"cmd/octostore/internal/policytool", "cmd/octostore/internal/policytool/fixture core core/journal/record core/lock core/pattern hooks hooks/abi"},
 	{"cmd/octostore/internal/policytool/fixture", "core core/files core/journal/record core/jsontext core/lock core/timetext hooks hooks/abi"},
 	{"cmd/octostore/internal/policytool/scaffold", ""},
-	{"cmd/octostore/internal/preflight", "cmd/octostore/internal/config cmd/octostore/internal/version core/auth core/files core/store/etcd core/store/sqlite transport/login"},
+	{"cmd/octostore/internal/preflight", "cmd/octostore/internal/config cmd/octostore/internal/version core/auth core/files core/journal/archive core/store/etcd core/store/sqlite transport/login"},
 	{"cmd/octostore/internal/recipes", ""},
 	{"cmd/octostore/internal/rules", ""},
 	{"cmd/octostore/internal/runner", "cmd/octostore/internal/exitcode cmd/octostore/internal/job cmd/octostore/internal/terminal core/boottime transport/api transport/client"},
@@ -146,7 +146,7 @@ var modules = []struct{ prefix, in string }{
 	{"github.com/go-logr/logr", "cmd/octostore/internal/tracing"}, // the type of OpenTelemetry's own log
 	{"golang.org/x/oauth2", "transport/login"},
 	{"golang.org/x/term", "cmd/octostore/internal/terminal"},
-	{"golang.org/x/sys", "core/store/etcd/internal/lease core/store/sqlite/internal/host cmd/octostore/internal/filelock cmd/octostore/internal/job cmd/octostore/internal/octotest"},
+	{"golang.org/x/sys", "core/journal/archive core/store/etcd/internal/lease core/store/sqlite/internal/host cmd/octostore/internal/filelock cmd/octostore/internal/job cmd/octostore/internal/octotest"},
 	{"github.com/HdrHistogram/hdrhistogram-go", "cmd/octostore/internal/bench"},
 	{"golang.org/x/net/http2", "cmd/octostore/internal/bench/internal/peer"},                        // frames and headers for etcd's gRPC
 	{"google.golang.org/protobuf/encoding/protowire", "cmd/octostore/internal/bench/internal/peer"}, // its messages
