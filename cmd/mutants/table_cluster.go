@@ -408,7 +408,7 @@ var forwardMutants = []mutant{
 	{
 		name: "forward-reaches-any-node", file: "transport/forward/grant.go",
 		old:    "	return f.say(ctx, to, wordHere, \"\")\n",
-		new:    "	return nil\n",
+		new:    "	_ = f.say(ctx, to, wordHere, \"\")\n	return nil\n",
 		breaks: "a node is ready although its requests for the serving node go to another one",
 		tests:  inForward,
 	},
