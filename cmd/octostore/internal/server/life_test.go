@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -285,8 +286,9 @@ func TestLifeHoldsRequestsWhileATermIsOpened(t *testing.T) {
 	octotest.WaitUntil(t, "the term is taken", func() bool { o, _ := a.node.Owner(); return o.Node == "a" })
 	got := make(chan octotest.Answer, 1)
 	go func() { got <- a.call("POST", "/v1/locks/x/acquire") }()
-	octotest.WaitUntil(t, "the request is there", func() bool {
-		return strings.Contains(a.call("GET", "/metrics").Body, "octostore_http_connections 2\n")
+	octotest.WaitUntil(t, "the request waits", func() bool {
+		all := make([]byte, 1<<20)
+		return strings.Contains(string(all[:runtime.Stack(all, true)]), "(*server).await(")
 	})
 	close(opened)
 	octotest.Expect(t, <-got, 200, `"lease_id"`)
