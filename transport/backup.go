@@ -50,7 +50,7 @@ func (x *exchange) backup() error {
 		return err
 	}
 	if x.api.backups == nil {
-		return problem.ErrNotFound
+		return problem.ErrNoBackups
 	}
 	defer x.endWithToken()()
 	return x.cause(x.sendBackup())

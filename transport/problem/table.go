@@ -39,6 +39,7 @@ var table = []row{
 	{as[*input.Error](), http.StatusBadRequest, api.CodeInvalid, "Invalid request", 0},
 	{is(ErrTooLarge), http.StatusRequestEntityTooLarge, api.CodeTooLarge, "Body too large", 0},
 	{is(ErrNotFound), http.StatusNotFound, api.CodeNotFound, "Not found", 0},
+	{is(ErrNoBackups), http.StatusNotFound, api.CodeNotFound, "No backups over HTTP", 0},
 	{as[*MethodError](), http.StatusMethodNotAllowed, api.CodeMethodNotAllowed, "Method not allowed", 0},
 
 	{is(auth.ErrNoToken), http.StatusUnauthorized, api.CodeUnauthenticated, "No token", 0},

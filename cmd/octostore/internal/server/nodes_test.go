@@ -58,6 +58,7 @@ func TestNodesShareOneTableInEtcd(t *testing.T) {
 	lease, token := octotest.Member(t, got.Body, "lease_id"), fencingToken(t, got)
 	octotest.Expect(t, a.call("GET", "/v1/locks/x"), 200, `"held"`)
 	octotest.Expect(t, b.call("GET", "/v1/cluster"), 200, `"takes"`)
+	octotest.Expect(t, b.call("GET", "/v1/backup"), 404, `octostore backup with the settings of a node`)
 
 	stopA()
 
