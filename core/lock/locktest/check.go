@@ -86,7 +86,7 @@ func (h *History) settle() {
 			}
 		}
 		for _, o := range h.outages {
-			if op.began <= o.to && o.from <= op.until {
+			if op.began <= o.to && o.from-unrecorded <= op.until {
 				op.until = never
 			}
 		}

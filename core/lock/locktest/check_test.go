@@ -180,8 +180,8 @@ func TestOutageMakesLeasesLast(t *testing.T) {
 	for _, tt := range []struct {
 		from, to int
 		fine     bool
-	}{{5, 9, false}, {5, 11, true}, {15, 16, true}, {19, 60, true}, {22, 60, false}} {
-		h := historyOf(grant(10, "a", 5), renewed(21, 5, 31))
+	}{{5, 9, false}, {5, 11, true}, {15, 16, true}, {19, 60, true}, {21, 60, true}, {22, 60, false}} {
+		h := historyOf(grant(10, "a", 5), renewed(23, 5, 33))
 		h.outages = []outage{{time.Duration(tt.from) * time.Second, time.Duration(tt.to) * time.Second}}
 		if err := h.Check(time.Minute); (err == nil) != tt.fine {
 			t.Errorf("renewed after the deadline, an outage from %d to %d: %v", tt.from, tt.to, err)

@@ -75,6 +75,10 @@ type History struct {
 // outage is a time in which leases may be given their whole ttl again, more than once.
 type outage struct{ from, to time.Duration }
 
+// unrecorded is how long before an outage a lease may have ended without a record of that, on a busy
+// machine: the next owner of the table finds it there.
+const unrecorded = time.Second
+
 // NewHistory returns an empty history that begins now.
 func NewHistory() *History { return &History{start: time.Now()} }
 
@@ -104,8 +108,8 @@ func (h *History) Restarted() {
 }
 
 // Outage notes that the service is about to be disturbed for a while, and returns a function
-// that notes the end. A lease that is there meanwhile may end late, as over a restart, and the
-// service may forget which attempts have ended.
+// that notes the end. A lease that is there meanwhile, or has ended just before, may end late, as over a
+// restart, and the service may forget which attempts have ended.
 func (h *History) Outage() (over func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -72,7 +72,7 @@ var directions = []struct{ pkg, imports string }{
 	{"transport/internal/proxy", ""},
 	{"transport/internal/span", ""},
 	{"transport/internal/wire", "transport/api transport/problem core/lock core/table"},
-	{"transport/standby", "transport/api transport/forward transport/internal/wire"},
+	{"transport/standby", "core/sleep transport/api transport/forward transport/internal/wire"},
 	{"transport/problem", "transport/api transport/login core core/input core/lock core/auth core/journal core/journal/record"},
 	{"transport/login", "core/auth core/input core/lock core/sparselog"},
 	{"transport/login/logintest", ""},
