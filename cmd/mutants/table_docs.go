@@ -315,7 +315,7 @@ var deployMutants = []mutant{
 	},
 	{
 		name: "outage-explains-everything", file: "core/lock/locktest/check.go",
-		old:    "			if op.began <= o.to && o.from <= op.until {\n",
+		old:    "			if op.began <= o.to && o.from-unrecorded <= op.until {\n",
 		new:    "			if o.to > 0 {\n",
 		breaks: "the check of a history takes a lease that came back for one that lasts, before and after an outage",
 		tests:  []string{"-run=Outage ./core/lock/locktest"},
