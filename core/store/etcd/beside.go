@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/octostore/octostore/core/journal"
@@ -93,12 +94,7 @@ func (r *records) writeOnce(ctx context.Context, ops []clientv3.Op) (again bool,
 			doubted = true
 			r.space.ranOut()
 			if answer, err := r.try(ctx, clientv3.OpTxn(nil, look, nil), answerTime, graceTime); err == nil {
-				if r.untouchedBeside(answer.Txn()) && !unanswered {
-					return false, lock.ErrFull
-				}
-				if !r.untouchedBeside(answer.Txn()) {
-					return r.decideBeside(answer.Txn(), mark, doubted)
-				}
+				return r.resolveFullBeside(answer.Txn(), mark, unanswered)
 			}
 		case f == impossible && !unanswered:
 			return false, err
@@ -106,15 +102,34 @@ func (r *records) writeOnce(ctx context.Context, ops []clientv3.Op) (again bool,
 			unanswered, doubted = true, true
 		}
 		if ctx.Err() != nil || p.wait(ctx) != nil {
-			r.aside.known = false
 			if !doubted {
+				r.aside.known = false
 				return false, fmt.Errorf("etcd does not take it: %w", errors.Join(ctx.Err(), err))
 			}
-			r.counts.unknown.Add(1)
-			return false, fmt.Errorf("%w: %w", lock.ErrOutcomeUnknown, errors.Join(ctx.Err(), err))
+			return false, r.giveUpBeside(errors.Join(ctx.Err(), err))
 		}
 		r.counts.retries.Add(1)
 	}
+}
+
+// giveUpBeside returns the error of a write that was applied, or not, or may be later.
+func (r *records) giveUpBeside(err error) error {
+	r.aside.known = false
+	r.counts.unknown.Add(1)
+	return fmt.Errorf("%w: %w", lock.ErrOutcomeUnknown, err)
+}
+
+// resolveFullBeside says what became of a write about which etcd said that it has no space. If a
+// copy of it may still be applied, that is not waited for: only a person gives etcd space again,
+// and all other writes would wait, too.
+func (r *records) resolveFullBeside(answer *clientv3.TxnResponse, mark string, unanswered bool) (again bool, err error) {
+	switch {
+	case !r.untouchedBeside(answer):
+		return r.decideBeside(answer, mark, true)
+	case unanswered:
+		return false, r.giveUpBeside(rpctypes.ErrNoSpace)
+	}
+	return false, lock.ErrFull
 }
 
 // untouchedBeside reports whether the term goes on and nothing was written beside the

@@ -99,6 +99,32 @@ func TestEtcdTokensThatAreGivenUpWithoutSpaceAreUnknown(t *testing.T) {
 	}
 }
 
+// A write whose copy may still come is not waited for while etcd has no space: that may last for
+// days, and others could write nothing, and would not learn why.
+func TestEtcdTokensDoNotWaitForSpace(t *testing.T) {
+	k := newTerms(t)
+	r := k.take()
+	storetest.Load(t, r)
+	life, end := context.WithCancel(t.Context())
+	sent, done := make(chan struct{}), make(chan struct{})
+	k.wire.lose(false, func() {
+		k.wire.answers(1000, rpctypes.ErrNoSpace, func(int) {})
+		close(sent)
+	})
+	go func() {
+		defer close(done)
+		r.keepAgingPast(life, time.Millisecond)
+	}()
+	<-sent
+	ctx, cancel := context.WithTimeout(t.Context(), eventually)
+	defer cancel()
+	if err := r.PutTokens(ctx, oneToken("a")); !errors.Is(err, lock.ErrFull) {
+		t.Errorf("%v, want ErrFull", err)
+	}
+	end()
+	<-done
+}
+
 // What is written is made again when an older write turns out to be applied meanwhile. Else two
 // revoked tokens, each pruned while the other was there, would leave a server without any: it
 // would serve everybody.

@@ -11,7 +11,7 @@ import "testing"
 //     another: [records.write], [records.learnMark].
 //   - Whether it was applied is told by the mark, and not at all once the term is over and a copy
 //     may have been applied: [records.decideBeside].
-//   - A refusal for space counts only if no copy can still come: [records.untouchedBeside].
+//   - A refusal for space counts only if no copy can still come: [records.resolveFullBeside].
 const (
 	besideTerms  = 2
 	besideWrites = 3 // transactions of a term
