@@ -266,11 +266,14 @@ func (m *meta) text() string {
 // key returns the key that signs the journal.
 func (m *meta) key() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(m.Seed) }
 
-// loadMeta reads what all nodes share. The first of them writes it, unless there is a term
-// already: that is of an import, or of a table whose key was deleted.
+// loadMeta reads what all nodes share. The first of them writes it, unless something of a table is
+// there already: that is of an import, or of a table whose key was deleted.
 func (c *Cluster) loadMeta(ctx context.Context) (meta, error) {
 	first, key, own := newMeta(), c.keys.meta(), c.keys.own()
-	absent := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0), clientv3.Compare(clientv3.CreateRevision(own), "=", 0)}
+	absent := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)} // first, for those after it read what there is
+	for _, part := range []string{c.keys.table(), c.keys.tokens()} {
+		absent = append(absent, clientv3.Compare(clientv3.CreateRevision(part), "=", 0).WithPrefix())
+	}
 	if _, err := c.ask(ctx, clientv3.OpTxn(absent, []clientv3.Op{clientv3.OpPut(key, first.text())}, nil)); err != nil {
 		return meta{}, err
 	}
@@ -285,7 +288,7 @@ func (c *Cluster) loadMeta(ctx context.Context) (meta, error) {
 	if o, v := ownerOf(rangeOf(answer.Txn(), 1).Kvs); o.Node == CopyingNode {
 		return meta{}, halfCopied(c.cfg.Prefix, v)
 	}
-	return meta{}, fmt.Errorf("%s was deleted", key)
+	return meta{}, fmt.Errorf("%s is missing, but other keys of a table are there", key)
 }
 
 func parseMeta(key string, text []byte) (m meta, err error) {

@@ -297,7 +297,7 @@ func (im *Import) Abort() error {
 	defer cancel()
 	k := im.records.keys
 	var gone []clientv3.Op
-	for _, part := range []string{k.prefix + "p/", k.tokens(), k.prefix + "th/", k.tokenUses()} {
+	for _, part := range []string{k.table(), k.tokens(), k.prefix + "th/", k.tokenUses()} {
 		gone = append(gone, clientv3.OpDelete(part, clientv3.WithPrefix()))
 	}
 	_, err := im.records.read(ctx, clientv3.OpTxn(im.records.guard(), gone, nil))

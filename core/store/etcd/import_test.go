@@ -161,6 +161,36 @@ func TestImportThatIsNotFinishedIsNeverServed(t *testing.T) {
 	to.take(to.open("b"))
 }
 
+// What a killed copy has left makes no new table, also if somebody has deleted its key only: its
+// tokens would be missing, and its audit log would be damaged.
+func TestImportThatLostItsKeyIsNeverServed(t *testing.T) {
+	from, to := newNodes(t), newNodes(t)
+	s := from.take(from.open("a"))
+	fillTable(t, s)
+	table, segments := readTable(t, configBelow(t, from.prefix), Snapshot)
+	im, err := NewImport(t.Context(), configBelow(t, to.prefix), table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range segments {
+		err = errors.Join(err, im.Add(t.Context(), g))
+	}
+	if err := errors.Join(err, im.flush(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	client, k := to.client()
+	if _, err := client.Delete(t.Context(), k.own()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Open(t.Context(), configBelow(t, to.prefix))
+	if err == nil {
+		t.Fatal("a table was made among what is there", c.Close())
+	}
+	if !strings.Contains(err.Error(), k.meta()) {
+		t.Errorf("%v, want what is missing", err)
+	}
+}
+
 // A node that was there before the copy says once why it does not serve.
 func TestNodeSaysThatItWaitsForACopy(t *testing.T) {
 	n := newNodes(t)

@@ -29,6 +29,9 @@ func (k keys) beside() string { return k.prefix + "p/00/beside" }
 // past says how long ago earlier terms ended, see [past].
 func (k keys) past() string { return k.prefix + "p/00/past" }
 
+// table begins the keys of all tables, own among them.
+func (k keys) table() string { return k.prefix + "p/" }
+
 func (k keys) cut() string                 { return k.prefix + "p/00/cut" }
 func (k keys) leases() string              { return k.prefix + "p/00/l/" }
 func (k keys) lease(name lock.Name) string { return k.leases() + string(name) }
