@@ -29,7 +29,7 @@ const (
 	fileBytes    = 64 << 20         // of a file, about
 	writeEvery   = time.Hour        // age of the oldest record that is not in a file
 	checkEvery   = time.Minute      // between looks at that age, and at the folder
-	retryEvery   = 5 * time.Second  // while something is wrong with the folder
+	retryEvery   = 5 * time.Second  // while the folder is gone, or not to be written to
 	keepTime     = time.Minute      // for which Keep waits for the folder
 	openTime     = 2 * time.Second  // for which Open waits for the folder
 	closeTime    = time.Second      // for which Close waits for the folder
@@ -189,9 +189,10 @@ func (a *Archive) run(ctx context.Context) {
 	}
 }
 
-// pause returns how long to wait until the next look at the folder.
+// pause returns how long to wait until the next look at the folder. What is wrong with a folder that
+// can be used is a file in it, or a write, and another try may read or write a lot.
 func (a *Archive) pause() time.Duration {
-	if a.State().Err != nil {
+	if a.State().Err != nil && usable(a.cfg.Dir) != nil {
 		return retryEvery
 	}
 	return checkEvery
