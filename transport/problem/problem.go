@@ -32,7 +32,7 @@ var (
 	ErrCrossOrigin    = errors.New("this request comes from a web page of another origin, which may not change anything here")
 	ErrForeignHost    = errors.New("without tokens this server answers only to localhost, 127.0.0.0/8 and [::1] as its host name")
 	ErrTooManyReaders = errors.New("this server has reached its limit of watches or exports (OCTOSTORE_MAX_WATCHES, OCTOSTORE_MAX_EXPORTS)")
-	ErrNoBackups      = errors.New("the lock table of this server is in etcd; octostore backup with the settings of a node makes a database of it")
+	ErrNoBackups      = errors.New("the lock table is in etcd here; octostore backup with the settings of a node makes a database of it")
 	ErrBackingUp      = errors.New("another backup is under way; there is one at a time")
 	ErrJustGranted    = errors.New("this lock was granted a moment ago, perhaps after the request was first sent; nothing was broken")
 	errUnknown        = errors.New("the server failed unexpectedly; its log has the details under the request id")

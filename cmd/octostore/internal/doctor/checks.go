@@ -225,7 +225,8 @@ func (d *doctor) permissions() {
 		{string(d.cfg.GitHubSecretFile), 0o026}, {string(d.cfg.EtcdKey), 0o026}, {string(d.cfg.EtcdPasswordFile), 0o026},
 	}
 	if db != "" {
-		all = append(all, kept{db, 0o077}, kept{db + "-wal", 0o077}, kept{db + "-shm", 0o077}, kept{db + "-lock", 0o022}, kept{db + "-ballast", 0o022})
+		all = append(all, kept{db, 0o077}, kept{db + "-wal", 0o077}, kept{db + "-shm", 0o077})
+		all = append(all, kept{db + "-lock", 0o022}, kept{db + "-ballast", 0o022})
 	}
 	for _, f := range all {
 		info, err := os.Stat(f.path)
