@@ -13,6 +13,7 @@ import (
 
 	"github.com/octostore/octostore/core/lock"
 	"github.com/octostore/octostore/transport/api"
+	"github.com/octostore/octostore/transport/forward"
 	"github.com/octostore/octostore/transport/internal/conn"
 	"github.com/octostore/octostore/transport/internal/limit"
 	"github.com/octostore/octostore/transport/internal/metrics"
@@ -324,9 +325,10 @@ func (x *exchange) readParams() error {
 
 // armRead bounds the time a body may take to arrive, whether a handler reads it or net/http,
 // which reads the rest before it answers. net/http lifts the deadline after the body, when it
-// begins to watch for the client to leave.
+// begins to watch for the client to leave. One that a forwarder has read is past that: the deadline would
+// end the watch, and with it the request.
 func (x *exchange) armRead() {
-	if x.hasBody {
+	if x.hasBody && !forward.HasRead(x.r) {
 		_ = http.NewResponseController(x.w).SetReadDeadline(x.started.Add(bodyTimeout)) // unsupported where there is no connection
 	}
 }

@@ -191,6 +191,20 @@ var forwardMutants = []mutant{
 		tests:  inLife,
 	},
 	{
+		name: "forward-bounds-a-body-twice", file: "transport/exchange.go",
+		old:    "	if x.hasBody && !forward.HasRead(x.r) {\n",
+		new:    "	if x.hasBody && (true || !forward.HasRead(x.r)) {\n",
+		breaks: "a wait that moved here ends after ten seconds without an answer",
+		tests:  inLife,
+	},
+	{
+		name: "forward-takes-the-body-away", file: "transport/forward/again.go",
+		old:    "		sent.Body = repeat(body.all)\n",
+		new:    "		sent.Body = body\n",
+		breaks: "a request that moved here is answered without its body: a break forgets its fencing token",
+		tests:  inLife,
+	},
+	{
 		name: "forward-goes-on-forever", file: "transport/forward/forward.go",
 		old:    "	if c, is := claimOf(f.cfg.Key, r); is {\n",
 		new:    "	if c, is := claimOf(f.cfg.Key, r); is && c.term < 0 {\n",

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -56,6 +57,23 @@ type repeatable struct {
 func repeat(body []byte) repeatable { return repeatable{bytes.NewReader(body), body} }
 
 func (repeatable) Close() error { return nil }
+
+// HasRead reports whether a forwarder has read the body of a request to its end, so that the rest of the
+// connection is not part of it. The request still has the body, for who answers it instead.
+func HasRead(r *http.Request) bool {
+	_, is := r.Body.(repeatable)
+	return is
+}
+
+// toSend returns the request with a body of its own: that of r is for who answers r if the serving node does
+// not.
+func toSend(ctx context.Context, r *http.Request) *http.Request {
+	sent := r.WithContext(ctx)
+	if body, is := r.Body.(repeatable); is {
+		sent.Body = repeat(body.all)
+	}
+	return sent
+}
 
 // isLate reports whether a request is answered whatever the answer says.
 func isLate(until time.Time) bool { return !time.Now().Before(until) }

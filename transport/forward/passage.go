@@ -65,7 +65,7 @@ func (f *Forwarder) pass(w http.ResponseWriter, r *http.Request, to *crossing, u
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { p.sent.Store(true) }})
 	whole := false
 	defer func() { p.settle(whole) }()
-	f.proxy.ServeHTTP(p.out, r.WithContext(ctx))
+	f.proxy.ServeHTTP(p.out, toSend(ctx, r))
 	whole = true
 	return p.again
 }
@@ -172,11 +172,7 @@ func takeBody(w http.ResponseWriter, r *http.Request) error {
 	if len(r.TransferEncoding) > 0 {
 		w.Header()["Connection"] = wire.Close // against request smuggling, as the API does
 	}
-	if r.Body == nil || r.Body == http.NoBody {
-		return nil
-	}
-	if again, is := r.Body.(repeatable); is {
-		r.Body = repeat(again.all)
+	if r.Body == nil || r.Body == http.NoBody || HasRead(r) {
 		return nil
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // unsupported where there is no connection
