@@ -202,7 +202,7 @@ func TestRunEndsWhatTheCommandLeavesInTheBackground(t *testing.T) {
 func TestRunInAPipelineEndsWithTheCommand(t *testing.T) {
 	t.Parallel()
 	p := octotest.Start(t, t.TempDir())
-	cmd := octotest.Shell(t, t.TempDir(), `x=$(octostore run a -- echo one); echo "$x two" | octostore run a -- cat | cat`, "OCTOSTORE_URL=http://"+p.Addr)
+	cmd := octotest.Shell(t, t.TempDir(), `x=$(octostore run -q a -- echo one); echo "$x two" | octostore run -q a -- cat | cat`, "OCTOSTORE_URL=http://"+p.Addr)
 	said, err := cmd.CombinedOutput()
 	if err != nil || string(said) != "one two\n" {
 		t.Errorf("%v: %q", err, said)

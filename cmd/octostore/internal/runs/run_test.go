@@ -29,7 +29,7 @@ func TestRunEndsLikeTheCommand(t *testing.T) {
 		255: {"sh", "-c", "exit 255"},
 	} {
 		name := fmt.Sprintf("status/%d", status)
-		r := start(t, p, append([]string{name, "--"}, command...)...)
+		r := start(t, p, append([]string{"-q", name, "--"}, command...)...) // a slow disk makes it wait, and say so
 		r.ends(t, status)
 		if l := p.Look(name); l.State != api.Free || r.errs.String() != "" || r.out.String() != "" {
 			t.Errorf("after %v: %+v, %q, %q", command, l, r.out.String(), r.errs.String())
