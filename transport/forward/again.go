@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/octostore/octostore/transport/api"
 )
@@ -74,6 +73,3 @@ func toSend(ctx context.Context, r *http.Request) *http.Request {
 	}
 	return sent
 }
-
-// isLate reports whether a request is answered whatever the answer says.
-func isLate(until time.Time) bool { return !time.Now().Before(until) }

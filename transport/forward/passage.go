@@ -90,7 +90,7 @@ func (f *Forwarder) rewrite(r *httputil.ProxyRequest) {
 // answered is called with the head of an answer, before any of it goes to the client.
 func (f *Forwarder) answered(r *http.Response) error {
 	p := passageOf(r.Request)
-	if !isLate(p.until) && saysMoved(r) {
+	if time.Now().Before(p.until) && saysMoved(r) {
 		return errAgain
 	}
 	if r.StatusCode < http.StatusBadRequest {

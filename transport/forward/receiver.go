@@ -76,8 +76,8 @@ func (v *Receiver) Receive(r *http.Request, now time.Time) (Sender, error) {
 // MayBeWord reports whether a request has the path of a [Word].
 func MayBeWord(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, wordPath) }
 
-// ServeHTTP answers what a node says about a grant, or asks of this one: 204 yes, 409 too late, 410 no. The caller has received the
-// request as a [Word], without an error.
+// ServeHTTP answers what a node says about a grant, or asks of this one: 204 yes, 409 too late, 410 no.
+// The caller has received the request as a [Word], without an error.
 func (v *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := v.hear(strings.TrimPrefix(r.URL.Path, wordPath), r.URL.Query().Get("ask"))
 	switch {

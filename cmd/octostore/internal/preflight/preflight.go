@@ -1,7 +1,7 @@
 // Package preflight checks the preconditions of a start: addresses, certificate, login,
-// tokens file, files for etcd, the location of the database and the folder of the archive. A start runs the checks up to the first
-// that fails; the doctor runs all of them, so both report a mistake in the same words. No
-// check changes anything on the disk.
+// tokens file, files for etcd, the location of the database and the folder of the archive. A
+// start runs the checks up to the first that fails; the doctor runs all of them, so both report a
+// mistake in the same words. No check changes anything on the disk.
 package preflight
 
 import (
