@@ -93,10 +93,21 @@ func TestAuditLogHoldsWhileEverythingHappensAtOnce(t *testing.T) {
 		server.Kill()
 		server = octotest.Start(t, s.dir, environ...)
 	}
-	time.Sleep(apart)
+	s.untilEnough(testing.Short())
 	stop()
 	s.wg.Wait()
 	s.check(kills, testing.Short())
+}
+
+// untilEnough waits until what was exported has enough records, and a pruning: how soon
+// that is, the disk decides.
+func (s *soak) untilEnough(short bool) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		exported, err := os.ReadFile(s.output())
+		if err == nil && bytes.Count(exported, []byte("\n")) > 1000 && (short || bytes.Contains(exported, []byte(`"kind":"pruned"`))) {
+			return
+		}
+	}
 }
 
 func (s *soak) output() string { return filepath.Join(s.dir, "audit.ndjson") }
