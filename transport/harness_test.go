@@ -271,6 +271,9 @@ func (s *server) check(t testing.TB, r request, a answer) {
 	if a.status == 400 && !r.invalid {
 		t.Errorf("%s: refused as invalid, but not marked as such: %s", r.line, a.body)
 	}
+	if !checksSpec {
+		return
+	}
 	req := r.http()
 	input := &openapi3filter.RequestValidationInput{
 		Request: req,
@@ -285,6 +288,8 @@ func (s *server) check(t testing.TB, r request, a answer) {
 			t.Errorf("openapi.yaml does not allow the request %s: %v", r.line, err)
 		}
 	}
+	// That library compiles a schema anew for each body.
+	input.Options.ExcludeResponseBody = s.checkStrictly(t, r, a)
 	err := openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: input,
 		Status:                 a.status,
@@ -295,7 +300,6 @@ func (s *server) check(t testing.TB, r request, a answer) {
 	if err != nil {
 		t.Errorf("openapi.yaml does not allow this answer to %s: %v\n%d %s", r.line, err, a.status, a.body)
 	}
-	s.checkStrictly(t, r, a)
 }
 
 // operation returns what openapi.yaml says about a request.

@@ -65,25 +65,25 @@ func (s *strictly) at(pointer string, steps ...string) (any, string) {
 }
 
 // check holds a body to the schema of what is at a pointer: an answer, or the body of a
-// request.
-func (s *strictly) check(pointer, contentType string, body []byte) error {
+// request. It reports false if the body has no JSON.
+func (s *strictly) check(pointer, contentType string, body []byte) (held bool, err error) {
 	contentType, _, _ = strings.Cut(contentType, ";")
 	if contentType != "application/json" && contentType != "application/problem+json" || len(body) == 0 {
-		return nil
+		return false, nil
 	}
 	schema, pointer := s.at(pointer, "content", contentType, "schema")
 	if schema == nil {
-		return fmt.Errorf("there is no schema for %s", contentType)
+		return true, fmt.Errorf("there is no schema for %s", contentType)
 	}
 	compiled, err := s.compiled(pointer)
 	if err != nil {
-		return err
+		return true, err
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	if err != nil {
-		return err
+		return true, err
 	}
-	return compiled.Validate(value)
+	return true, compiled.Validate(value)
 }
 
 func (s *strictly) compiled(pointer string) (*jsonschema.Schema, error) {
@@ -106,25 +106,28 @@ func (s *strictly) operationAt(path, method string) string {
 	return pointer
 }
 
-// checkStrictly holds the bodies of a request and of its answer to their schemas.
-func (s *server) checkStrictly(t testing.TB, r request, a answer) {
+// checkStrictly holds the bodies of a request and of its answer to their schemas, and reports whether it
+// did so to that of the answer.
+func (s *server) checkStrictly(t testing.TB, r request, a answer) (answered bool) {
 	t.Helper()
 	rt, _ := s.match(r.http())
 	if rt == nil {
-		return
+		return false
 	}
 	op := strict().operationAt(rt.pattern, rt.method)
 	if _, answer := strict().at(op, "responses", fmt.Sprint(a.status)); op != "" {
-		if err := strict().check(answer, a.header.Get("Content-Type"), a.body); err != nil {
+		var err error
+		if answered, err = strict().check(answer, a.header.Get("Content-Type"), a.body); err != nil {
 			t.Errorf("openapi.yaml does not allow this answer to %s: %v\n%d %s", r.line, err, a.status, a.body)
 		}
 	}
 	if r.invalid || r.body == "" || a.status == 404 || a.status == 405 || !strings.HasPrefix(r.header.Get("Content-Type"), "application/json") {
-		return
+		return answered
 	}
-	if err := strict().check(op+"/requestBody", "application/json", []byte(r.body)); err != nil {
+	if _, err := strict().check(op+"/requestBody", "application/json", []byte(r.body)); err != nil {
 		t.Errorf("openapi.yaml does not allow the body of %s: %v\n%s", r.line, err, r.body)
 	}
+	return answered
 }
 
 // TestStrictSchemasAllowTheirExamples holds every example of a body to its schema, and has
