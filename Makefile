@@ -48,6 +48,8 @@ RACED := TestAbandonedWaitsLeaveNoGhosts TestAuditLogHoldsWhileEverythingHappens
 	TestHistoriesOverKillsAreLinearizable TestKillUnderLoadKeepsEveryPromise TestRunsTakeTurnsOverKillsOfTheServer \
 	TestTermHasOneOwnerWhateverHappensToTheWay
 UNRACED = $(subst $(space),|,$(filter-out $(RACED),$(LONG_TESTS)))
+# Tests of pages, files and builds, which start one process after the other, are not for it either.
+RACE_PACKAGES = $(shell $(GO) list ./... | grep -vE '/internal/(deploy|documents|examples|manpages|policybuilds|recipes|rules)$$|/plugins(/|$$)|/sdk-examples/')
 
 # These packages take longest. They begin first, so that none runs alone at the end.
 FIRST := ./transport ./hooks ./core/store/sqlite
@@ -91,18 +93,18 @@ check: need-go need-cc ## Run all checks that a change has to pass; CI runs this
 	@$(MAKE) --no-print-directory lint
 	$(GO) run ./cmd/mutants -fit
 	@$(MAKE) --no-print-directory beside-tests & beside=$$!; \
-	$(MAKE) --no-print-directory test && $(MAKE) --no-print-directory long; \
+	$(MAKE) --no-print-directory test && $(MAKE) --no-print-directory long && $(MAKE) --no-print-directory race; \
 	passed=$$?; wait $$beside; built=$$?; test $$passed -eq 0 || exit $$passed; exit $$built
-	$(MAKE) --no-print-directory race
 
 .PHONY: lint
 lint: need-go ## Run golangci-lint, at the version of .ci/lint/go.mod
 	$(GO) tool -modfile=.ci/lint/go.mod golangci-lint run ./...
 
+# The tests of the recipes take longest, so they begin first.
 .PHONY: long
 long: need-go ## Run the tests of .ci/long-tests
 	@echo "go test of the tests in .ci/long-tests"
-	@$(GO) test -p 3 -vet=off -timeout 20m -run '^($(LONG))$$' $$(grep -lrE --include='*_test.go' '^func ($(LONG))\(' cmd core hooks transport | xargs -n 1 dirname | sort -u | sed 's,^,./,')
+	@$(GO) test -p 3 -vet=off -timeout 20m -run '^($(LONG))$$' ./cmd/octostore/internal/recipes $$(grep -lrE --include='*_test.go' '^func ($(LONG))\(' cmd core hooks transport | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
 .PHONY: e2e
 e2e: build ## Test the page in a real browser; SHOTS=1 writes the pictures in docs/img
@@ -114,8 +116,8 @@ vendored: ## Show that the libraries in the page are the files that npm publishe
 
 .PHONY: race
 race: need-go need-cc ## Run the tests with the race detector, few of the long ones
-	@echo "go test -race -short ./... without the long tests that have no use for it"
-	@CGO_ENABLED=1 $(GO) test -race -short -vet=off -timeout 20m -skip '^($(UNRACED))$$' $(FIRST) ./...
+	@echo "go test -race -short without what has no use for it"
+	@CGO_ENABLED=1 $(GO) test -race -short -vet=off -timeout 20m -skip '^($(UNRACED))$$' $(FIRST) $(RACE_PACKAGES)
 
 # Tests wait more than they work, so the compiler can go on beside them.
 .PHONY: beside-tests race-build
@@ -124,7 +126,7 @@ beside-tests: race-build e2e
 	@GO=$(GO) nice -n 19 .ci/dist-twice windows/amd64 # make systems has compiled it: two links
 
 race-build:
-	@CGO_ENABLED=1 nice -n 19 $(GO) list -race -export -test -deps ./... >/dev/null 2>&1 || true
+	@CGO_ENABLED=1 nice -n 19 $(GO) list -race -export -test -deps $(RACE_PACKAGES) >/dev/null 2>&1 || true
 
 # Where octostore builds. The server promises what it does on Linux; on macOS and FreeBSD
 # it runs without some of it, on Windows only the commands do (docs/operations.md).
