@@ -5,9 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,18 +73,59 @@ func TestDialNamesAnEtcdThatDoesNotAnswerALogin(t *testing.T) {
 	}
 }
 
-// The clock of a member that runs twice as fast.
-func TestRateOfAClock(t *testing.T) {
-	t.Parallel()
+// clockAt serves the time of a clock that runs so much as fast, as etcd does. Each answer is kept back for a
+// while before and after the clock is read.
+func clockAt(t *testing.T, rate float64, before, after func() time.Duration) string {
+	t.Helper()
 	began := time.Now()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Date", began.Add(2*time.Since(began)).UTC().Format(http.TimeFormat))
+		time.Sleep(before())
+		passed := float64(time.Since(began))
+		w.Header().Set("Date", began.Add(time.Duration(rate*passed)).UTC().Format(http.TimeFormat))
+		time.Sleep(after())
 	}))
-	defer srv.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+func atOnce() time.Duration { return 0 }
+
+func TestRateOfAClock(t *testing.T) {
+	t.Parallel()
+	var all sync.WaitGroup
+	for _, clock := range []float64{0.9, 1, 1.1, 2} {
+		all.Go(func() {
+			rate, err := Rate(t.Context(), clockAt(t, clock, atOnce, atOnce), nil)
+			if err != nil || math.Abs(rate-clock) > 0.05 {
+				t.Errorf("a clock that runs %v times as fast has the rate %.3f, %v", clock, rate, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A clock that is right is not said to be wrong because its answers are slow.
+func TestRateOfAClockBehindSlowAnswers(t *testing.T) {
+	t.Parallel()
+	slow := func() time.Duration { return rand.N(150 * time.Millisecond) }
+	var all sync.WaitGroup
+	for range 5 {
+		all.Go(func() {
+			rate, err := Rate(t.Context(), clockAt(t, 1, slow, slow), nil)
+			if err != nil || math.Abs(rate-1) > 1e-6 {
+				t.Errorf("the rate is %.4f, %v", rate, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A clock that stands still has no rate.
+func TestRateOfAClockThatStands(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	rate, err := Rate(ctx, srv.URL, nil)
-	if err != nil || math.Abs(rate-2) > 0.3 {
-		t.Errorf("a clock that runs twice as fast has the rate %.3f, %v", rate, err)
+	if rate, err := Rate(ctx, clockAt(t, 0, atOnce, atOnce), nil); err == nil {
+		t.Errorf("the rate is %.4f", rate)
 	}
 }
