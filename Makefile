@@ -93,7 +93,7 @@ check: need-go need-cc ## Run all checks that a change has to pass; CI runs this
 	@$(MAKE) --no-print-directory lint
 	$(GO) run ./cmd/mutants -fit
 	@$(MAKE) --no-print-directory beside-tests & beside=$$!; \
-	$(MAKE) --no-print-directory test && $(MAKE) --no-print-directory long && $(MAKE) --no-print-directory race; \
+	$(MAKE) --no-print-directory test && $(MAKE) --no-print-directory -j 2 e2e long && $(MAKE) --no-print-directory race; \
 	passed=$$?; wait $$beside; built=$$?; test $$passed -eq 0 || exit $$passed; exit $$built
 
 .PHONY: lint
@@ -121,7 +121,7 @@ race: need-go need-cc ## Run the tests with the race detector, few of the long o
 
 # Tests wait more than they work, so the compiler can go on beside them.
 .PHONY: beside-tests race-build
-beside-tests: race-build e2e
+beside-tests: race-build
 	@nice -n 19 $(MAKE) --no-print-directory systems
 	@GO=$(GO) nice -n 19 .ci/dist-twice windows/amd64 # make systems has compiled it: two links
 

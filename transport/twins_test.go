@@ -196,7 +196,11 @@ func (o outcome) equal(other outcome) bool {
 // play sends a script to both servers at once, and fails the test if their answers differ.
 func (ws *twins) play(t testing.TB, name string, s script) {
 	t.Helper()
-	if one, other := ws.outcomes(t, s); !one.equal(other) {
+	one, other := ws.outcomes(t, s)
+	if !one.equal(other) { // maybe by accident: of two requests on a busy machine one may be late for its wait
+		one, other = ws.outcomes(t, s)
+	}
+	if !one.equal(other) {
 		t.Errorf("%s: %.2000q\nnet/http (-), the other (+):\n%s", name, s, cmp.Diff(one.String(), other.String()))
 	}
 }

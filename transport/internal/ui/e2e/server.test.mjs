@@ -79,7 +79,12 @@ browse('Server is for administrators, on any screen', { tokens: true }, async ({
 const asCluster = (page, takes) => page.route('**/v1/live?*', async (route) => {
   const url = new URL(route.request().url());
   if (url.searchParams.get('show') !== 'server') return route.continue();
-  const got = await (await route.fetch({ url: `${url.origin}/v1/server` })).json();
+  let got;
+  try {
+    got = await (await route.fetch({ url: `${url.origin}/v1/server` })).json();
+  } catch {
+    return; // the page was closed meanwhile
+  }
   const node = (name, more) => ({ name, url: `http://${name}:3000`, version: got.version, policies: '5f2c8a1e9d3b7c60', since: got.started_at, serving: false, policies_differ: false, ...more });
   got.waiters = 2;
   got.cluster = {
