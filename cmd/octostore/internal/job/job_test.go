@@ -62,13 +62,14 @@ func wrap(args []string) int {
 		return cannot(err)
 	}
 	command := Command{Path: path, Args: flags.Args(), KillAfter: *killAfter}
-	caught := make(chan os.Signal, 1)
+	caught := make(chan os.Signal, 2)
 	if *taken {
 		command.Ended = func() {
-			signal.Notify(caught, syscall.SIGTERM)
-			_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1) // which only the job catches
+			signal.Notify(caught, syscall.SIGUSR1, syscall.SIGTERM)
+			_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
 			_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
-			<-caught // after SIGUSR1, which has the lower number
+			<-caught // in any order: two threads may take them
+			<-caught
 		}
 	}
 	j, err := Start(command)

@@ -80,7 +80,7 @@ func TestRunGoesOnThroughARestartOfTheServer(t *testing.T) {
 	t.Parallel()
 	dir, db := t.TempDir(), t.TempDir()
 	p := octotest.Start(t, db)
-	flags := []string{"--json", "--ttl", "9s", "--kill-after", "1s"} // it survives an outage of 4 s
+	flags := []string{"--json", "--ttl", "15s", "--kill-after", "1s"} // it survives an outage of 8 s
 	r := start(t, p, append(flags, shell("a", "cd "+dir+"; "+untilGo+"exit 3")...)...)
 	runs(t, dir, "runs")
 	p.Kill()
