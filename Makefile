@@ -48,18 +48,22 @@ RACED := TestAbandonedWaitsLeaveNoGhosts TestAuditLogHoldsWhileEverythingHappens
 	TestHistoriesOverKillsAreLinearizable TestKillUnderLoadKeepsEveryPromise TestRunsTakeTurnsOverKillsOfTheServer \
 	TestTermHasOneOwnerWhateverHappensToTheWay
 UNRACED = $(subst $(space),|,$(filter-out $(RACED),$(LONG_TESTS)))
-# Tests of pages, files and builds, which start one process after the other, are not for it either.
-RACE_PACKAGES = $(shell $(GO) list ./... | grep -vE '/internal/(deploy|documents|examples|manpages|policybuilds|recipes|rules)$$|/plugins(/|$$)|/sdk-examples/')
+# The packages in which much happens at once in one process. RACE_PACKAGES=./... are all.
+RACE_PACKAGES := ./core/... ./hooks/... ./transport/... \
+	$(addprefix ./cmd/octostore/internal/,faults filewatch job runner server session)
 
 # These packages take longest. They begin first, so that none runs alone at the end.
 FIRST := ./transport ./hooks ./core/store/sqlite
+
+# Test binaries without what a debugger needs are linked in two thirds of the time.
+QUICK := -ldflags=-w
 
 # Tests wait more than they work, so more packages run at a time than there are cores. The
 # limit is for one package, and for a machine that is several times slower than ours.
 .PHONY: test
 test: need-go ## Run the tests in two minutes; make check runs the long ones, too
 	@echo "go test ./... without the tests of .ci/long-tests, which make check runs, too"
-	@$(GO) test -p 4 -timeout 10m -skip '^($(LONG))$$' ./...
+	@$(GO) test -p 4 $(QUICK) -timeout 10m -skip '^($(LONG))$$' ./...
 
 .PHONY: build
 build: need-go ## Build bin/octostore, one static binary
@@ -93,7 +97,7 @@ check: need-go need-cc ## Run all checks that a change has to pass; CI runs this
 	@$(MAKE) --no-print-directory lint
 	$(GO) run ./cmd/mutants -fit
 	@$(MAKE) --no-print-directory beside-tests & beside=$$!; \
-	$(MAKE) --no-print-directory test && $(MAKE) --no-print-directory -j 2 e2e long && $(MAKE) --no-print-directory race; \
+	$(MAKE) --no-print-directory test QUICK='$(QUICK) -vet=off' && $(MAKE) --no-print-directory -j 2 e2e long && $(MAKE) --no-print-directory race; \
 	passed=$$?; wait $$beside; built=$$?; test $$passed -eq 0 || exit $$passed; exit $$built
 
 .PHONY: lint
@@ -104,7 +108,7 @@ lint: need-go ## Run golangci-lint, at the version of .ci/lint/go.mod
 .PHONY: long
 long: need-go ## Run the tests of .ci/long-tests
 	@echo "go test of the tests in .ci/long-tests"
-	@$(GO) test -p 3 -vet=off -timeout 20m -run '^($(LONG))$$' ./cmd/octostore/internal/recipes $$(grep -lrE --include='*_test.go' '^func ($(LONG))\(' cmd core hooks transport | xargs -n 1 dirname | sort -u | sed 's,^,./,')
+	@$(GO) test -p 3 $(QUICK) -vet=off -timeout 20m -run '^($(LONG))$$' ./cmd/octostore/internal/recipes $$(grep -lrE --include='*_test.go' '^func ($(LONG))\(' cmd core hooks transport | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
 .PHONY: e2e
 e2e: build ## Test the page in a real browser; SHOTS=1 writes the pictures in docs/img
@@ -117,7 +121,7 @@ vendored: ## Show that the libraries in the page are the files that npm publishe
 .PHONY: race
 race: need-go need-cc ## Run the tests with the race detector, few of the long ones
 	@echo "go test -race -short without what has no use for it"
-	@CGO_ENABLED=1 $(GO) test -race -short -vet=off -timeout 20m -skip '^($(UNRACED))$$' $(FIRST) $(RACE_PACKAGES)
+	@CGO_ENABLED=1 $(GO) test -race -short $(QUICK) -vet=off -timeout 20m -skip '^($(UNRACED))$$' $(FIRST) $(RACE_PACKAGES)
 
 # Tests wait more than they work, so the compiler can go on beside them.
 .PHONY: beside-tests race-build
