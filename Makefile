@@ -97,7 +97,7 @@ check: need-go need-cc ## Run all checks that a change has to pass; CI runs this
 	@$(MAKE) --no-print-directory lint
 	$(GO) run ./cmd/mutants -fit
 	@$(MAKE) --no-print-directory beside-tests & beside=$$!; \
-	$(MAKE) --no-print-directory test QUICK='$(QUICK) -vet=off' && $(MAKE) --no-print-directory -j 2 e2e long && $(MAKE) --no-print-directory race; \
+	$(MAKE) --no-print-directory test QUICK='$(QUICK) -vet=off' && $(MAKE) --no-print-directory long && $(MAKE) --no-print-directory -j 2 e2e race; \
 	passed=$$?; wait $$beside; built=$$?; test $$passed -eq 0 || exit $$passed; exit $$built
 
 .PHONY: lint
