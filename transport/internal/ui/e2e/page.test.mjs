@@ -70,6 +70,15 @@ browse('Login says so if the token of the page could not be revoked', { tokens: 
   assert.equal(await page.evaluate(() => sessionStorage.length), 0);
 });
 
+browse('Login asks again who it is if there was no answer', { tokens: true }, async ({ server, open }) => {
+  const page = await open({ token: server.token, expects: [/ERR_CONNECTION_RESET/] });
+  let failed = 0;
+  await page.route('**/v1/whoami', (route) => (failed++ < 2 ? route.abort('connectionreset') : route.continue()));
+  await page.reload();
+  await page.locator('.account').waitFor();
+  assert.equal(failed, 3);
+});
+
 browse('Login shows the screens that the scopes allow', { tokens: true }, async ({ server, open }) => {
   const titles = async (scopes) => {
     const page = await open({ token: await server.newToken(`a${scopes.length}`, scopes), expects: refused });

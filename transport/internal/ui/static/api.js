@@ -292,14 +292,21 @@ export const session = {
   get whoami() { return state.value.whoami; },
   subscribe: state.subscribe,
 
-  // check asks the server who this is.
+  // check asks the server who this is, again and again while it does not answer.
   async check() {
     const token = state.value.token;
-    try {
-      const whoami = await get('v1/whoami');
-      if (token === state.value.token) state.set({ ...state.value, whoami, error: null, needed: false });
-    } catch (error) {
-      if (token === state.value.token) state.set({ ...state.value, error });
+    for (let pause = backoffFirst; ; pause = Math.min(pause * 2, backoffMost)) {
+      try {
+        const whoami = await get('v1/whoami');
+        if (token === state.value.token) state.set({ ...state.value, whoami, error: null, needed: false });
+        return;
+      } catch (error) {
+        if (token !== state.value.token) return;
+        state.set({ ...state.value, error });
+        if (error.status >= 400 && error.status < 500 && error.status !== 429) return;
+      }
+      await sleep(pause);
+      if (token !== state.value.token || state.value.whoami) return;
     }
   },
 
