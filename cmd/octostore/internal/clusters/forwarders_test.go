@@ -2,16 +2,13 @@ package clusters_test
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest"
 	"github.com/octostore/octostore/cmd/octostore/internal/octotest/httplocktest"
+	"github.com/octostore/octostore/core/store/etcd/etcdtest"
 	"github.com/octostore/octostore/transport/api"
 )
 
@@ -28,7 +25,7 @@ func killForwarder(r *round) {
 	}
 	n.avoided.Store(true)
 	r.signal(n, syscall.SIGSTOP)
-	octotest.WaitWithin(r.t, recovery, "the node stands still", n.standsStill)
+	octotest.WaitWithin(r.t, recovery, "the node stands still", func() bool { return etcdtest.StandsStill(n.server.Cmd.Process.Pid) })
 	for _, u := range all {
 		r.must(serving, "POST", httplocktest.Path(u.holder.Name, "/release"), u.holder.LeaseID)
 		octotest.WaitWithin(r.t, recovery, "the lock goes to the paused node", func() bool { return r.lookAt(serving, u.holder.Name).holder() == ghost })
@@ -41,19 +38,6 @@ func killForwarder(r *round) {
 	r.must(serving, "POST", httplocktest.Path(kept.Name, "/release"), kept.LeaseID)
 	r.restart(n)
 	r.answered(5)
-}
-
-// standsStill reports whether no thread of a node that was sent SIGSTOP runs any more. On a busy machine
-// that takes a while.
-func (n *node) standsStill() bool {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", n.server.Cmd.Process.Pid))
-	for _, file := range threads {
-		stat, _ := os.ReadFile(file) // a thread that has ended has none
-		if _, after, found := strings.Cut(string(stat), ") "); found && !strings.HasPrefix(after, "T") {
-			return false
-		}
-	}
-	return err == nil // without /proc it has to be believed
 }
 
 const (

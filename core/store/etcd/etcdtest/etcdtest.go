@@ -328,7 +328,7 @@ func (e *Etcd) Launch(i int) {
 // Stop pauses a node with SIGSTOP: its connections stay open, and nobody answers.
 func (e *Etcd) Stop(i int) {
 	e.t.Helper()
-	if err := e.nodes[i].signal(stopSignal); err != nil {
+	if err := e.nodes[i].stop(); err != nil {
 		e.t.Fatal(err)
 	}
 }
