@@ -96,6 +96,20 @@ func TestGuardKnowsAJobThatEndedBefore(t *testing.T) {
 	}
 }
 
+// A process that is stopped as soon as it has started the command ends it in time all the same.
+func TestGuardKnowsTheDeadlineFromTheFirstMoment(t *testing.T) {
+	t.Parallel()
+	r := startRun(t, "echo $$ >leader; exec sleep 60", "-deadline", "2s", "-kill-after", "200ms", "-stopped")
+	leader := r.pid(t, "leader")
+	until(t, "the job has ended", func() bool { return gone(leader) })
+	if err := r.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.end(t); got.Cause != ErrDeadline.Error() {
+		t.Errorf("its status is %+v", got)
+	}
+}
+
 func TestGuardEndsTheJobOfAKilledProcess(t *testing.T) {
 	t.Parallel()
 	r := startRun(t, stubborn, "-kill-after", "500ms")

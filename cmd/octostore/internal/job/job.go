@@ -68,6 +68,10 @@ type Command struct {
 	// KillAfter is the time from TERM to KILL.
 	KillAfter time.Duration
 
+	// Deadline is when the job must have ended, as for [Job.SetDeadline], from its first moment on: this
+	// process may be stopped before it can set one. 0: never.
+	Deadline time.Duration
+
 	// Guard is a guard started before, or nil: Start starts one.
 	Guard *Guard
 

@@ -40,7 +40,7 @@ type Job struct {
 //
 // The error is [ErrNotFound] or [ErrNotExecutable] if the command is to blame.
 func Start(c Command) (*Job, error) {
-	j := &Job{done: make(chan struct{})}
+	j := &Job{done: make(chan struct{}), deadline: c.Deadline}
 	j.cmd = &exec.Cmd{Path: c.Path, Args: c.Args, Env: c.Env, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt) // the command decides

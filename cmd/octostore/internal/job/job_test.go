@@ -56,6 +56,7 @@ func wrap(args []string) int {
 	extend := flags.Int("extend", 0, "") // how often, every 200 ms
 	say := flags.String("say", "", "")   // when it is ended
 	taken := flags.Bool("take-signals", false, "")
+	stopped := flags.Bool("stopped", false, "") // as soon as the command was started
 	_ = flags.Parse(args)
 	path, err := Find(flags.Arg(0))
 	if err != nil {
@@ -72,16 +73,18 @@ func wrap(args []string) int {
 			<-caught
 		}
 	}
+	if *deadline != 0 {
+		command.Deadline = boottime.Now() + *deadline
+		if err := os.WriteFile("deadline", fmt.Appendln(nil, int64(command.Deadline)), 0o600); err != nil {
+			panic(err)
+		}
+	}
 	j, err := Start(command)
 	if err != nil {
 		return cannot(err)
 	}
-	if *deadline != 0 {
-		at := boottime.Now() + *deadline
-		j.SetDeadline(at)
-		if err := os.WriteFile("deadline", fmt.Appendln(nil, int64(at)), 0o600); err != nil {
-			panic(err)
-		}
+	if *stopped {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	}
 	go func() {
 		for range *extend {

@@ -54,7 +54,7 @@ func Start(c Command) (*Job, error) {
 		waited:    make(chan syscall.WaitStatus),
 		done:      make(chan struct{}),
 	}
-	w := &watch{job: j, command: c, guard: c.Guard}
+	w := &watch{job: j, command: c, guard: c.Guard, deadline: c.Deadline}
 	if w.guard == nil {
 		var err error
 		if w.guard, err = StartGuard(); err != nil {

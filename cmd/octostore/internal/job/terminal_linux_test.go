@@ -234,7 +234,7 @@ func TestTerminalInterruptEndsTheScript(t *testing.T) {
 func TestTerminalOfAStoppedJobWhoseDeadlineIsOver(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, shells["bash"]...)
-	s.Types("$W -deadline 3s -kill-after 500ms sh -c '" + sleeper + "'\r")
+	s.Types("$W -deadline 8s -kill-after 500ms sh -c '" + sleeper + "'\r")
 	leader := s.leader()
 	s.Types(octotest.CtrlZ)
 	s.Sees("Stopped")

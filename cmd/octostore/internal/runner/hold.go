@@ -168,6 +168,7 @@ func (h *held) start(c *job.Command) (*job.Job, error) {
 			"%s: the command was not started: %w", h.run.Name, cmp.Or(context.Cause(lost), errTooLate),
 		))
 	}
+	c.Deadline = h.deadline()
 	j, err := job.Start(*c)
 	if err != nil {
 		return nil, notStarted(err)
