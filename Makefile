@@ -63,7 +63,7 @@ QUICK := -ldflags=-w
 .PHONY: test
 test: need-go ## Run the tests in two minutes; make check runs the long ones, too
 	@echo "go test ./... without the tests of .ci/long-tests, which make check runs, too"
-	@$(GO) test -p 4 $(QUICK) -timeout 10m -skip '^($(LONG))$$' ./...
+	@$(GO) test -p 3 $(QUICK) -timeout 10m -skip '^($(LONG))$$' ./...
 
 .PHONY: build
 build: need-go ## Build bin/octostore, one static binary
