@@ -61,7 +61,7 @@ QUICK := -ldflags=-w
 # Tests wait more than they work, so more packages run at a time than there are cores. The
 # limit is for one package, and for a machine that is several times slower than ours.
 .PHONY: test
-test: need-go ## Run the tests in two minutes; make check runs the long ones, too
+test: need-go ## Run the tests in a few minutes; make check runs the long ones, too
 	@echo "go test ./... without the tests of .ci/long-tests, which make check runs, too"
 	@$(GO) test -p 3 $(QUICK) -timeout 10m -skip '^($(LONG))$$' ./...
 

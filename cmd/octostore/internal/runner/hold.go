@@ -190,11 +190,10 @@ type ending struct {
 	over bool
 }
 
-// keep gives the command its deadline, moves that with each renewal, and has the command ended
-// when the lease is lost. The channel has the status when the command has ended. It writes no
+// keep moves the deadline of the command with each renewal, and has the command ended when the
+// lease is lost. The channel has the status when the command has ended. It writes no
 // words: a standard error that nobody reads must not keep it from its work.
 func (h *held) keep(j *job.Job) <-chan job.Status {
-	j.SetDeadline(h.deadline())
 	ended, status := make(chan struct{}), make(chan job.Status, 1)
 	go func() {
 		defer close(ended)

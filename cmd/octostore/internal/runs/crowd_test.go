@@ -157,10 +157,10 @@ func nginx(t *testing.T, p *octotest.Server, timeout string) (addr string) {
 
 // consul lock and etcdctl lock lose their place when a proxy cuts the connection. Here three runs
 // behind nginx, with its own timeouts and with one of ten seconds, get the lock in order, and
-// soon after their turns: within 300 ms, or two seconds where other tests keep the processors busy.
+// within 300 ms of their turns. Where other tests keep the processors busy, one may take two seconds.
 func TestRunUnlikeOthersKeepsItsPlaceBehindNginx(t *testing.T) {
 	t.Parallel()
-	const promised = 2 * time.Second
+	const promised, most = 300 * time.Millisecond, 2 * time.Second
 	for what, timeout := range map[string]string{"its own timeouts": "", "a timeout of 10 s": "proxy_read_timeout 10s;"} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -174,7 +174,7 @@ func TestRunUnlikeOthersKeepsItsPlaceBehindNginx(t *testing.T) {
 				all = append(all, r)
 			}
 			time.Sleep(time.Duration(*proxyWait) * time.Second) // the subject of this test
-			freed := time.Now()
+			freed, slow := time.Now(), 0
 			octotest.Expect(t, p.Release(first), 200, "")
 			for i, r := range all {
 				r.ends(t, 0)
@@ -188,10 +188,13 @@ func TestRunUnlikeOthersKeepsItsPlaceBehindNginx(t *testing.T) {
 					case "granted":
 						got = at
 					case "released":
-						if late := got.Sub(freed); late < -10*time.Millisecond || late > promised {
+						late := got.Sub(freed)
+						t.Logf("run %d was granted the lock %s after its turn", i, late)
+						if late > promised {
+							slow++
+						}
+						if late < -10*time.Millisecond || late > most || slow > 1 {
 							t.Errorf("run %d was granted the lock %s after its turn, %s are promised", i, late, promised)
-						} else {
-							t.Logf("run %d was granted the lock %s after its turn", i, late)
 						}
 						freed = at
 					}

@@ -138,6 +138,10 @@ export function lockPath(name, verb) {
   return ['v1/locks', ...segments.map(encodeURIComponent), verb].join('/');
 }
 
+// isRefusal reports whether the server said that a request is wrong or refused, so that asking again
+// is of no use. An answer of a proxy has no code.
+const isRefusal = (err) => err.status >= 400 && err.status < 500 && err.status !== 429 && Boolean(err.code);
+
 const backoffFirst = 500;
 const backoffMost = 15_000;
 const silent = 40_000; // without a ping, a stream is dead
@@ -190,9 +194,8 @@ export function stream(path, params, on, { signal: abort } = {}) {
       } catch (err) {
         if (stopped()) break;
         if (err.name === 'AbortError') { on('state', 'connecting'); continue; }
-        const final = err.status >= 400 && err.status < 500 && err.status !== 429 && err.code;
         on('state', 'offline', err instanceof ApiError ? err : new ApiError(0, 'offline', 'The connection to the server was lost.'));
-        if (final) break;
+        if (isRefusal(err)) break;
         wait = pause * (0.75 + Math.random() / 2);
         pause = Math.min(pause * 2, backoffMost);
       }
@@ -303,7 +306,7 @@ export const session = {
       } catch (error) {
         if (token !== state.value.token) return;
         state.set({ ...state.value, error });
-        if (error.status >= 400 && error.status < 500 && error.status !== 429) return;
+        if (isRefusal(error)) return;
       }
       await sleep(pause);
       if (token !== state.value.token || state.value.whoami) return;
