@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,7 +102,14 @@ func TestAcquireUnkeptLeavesTheLease(t *testing.T) {
 func TestAcquireUnkeptLeavesTheFirstRenewal(t *testing.T) {
 	c := start(t)
 	held := acquire(t, c, "a", client.AcquireOptions{})
-	time.AfterFunc(300*time.Millisecond, func() { release(t, held) })
+	var freeing sync.WaitGroup
+	defer freeing.Wait() // the waiter may have the lock before the answer to the release is there
+	freeing.Go(func() {
+		time.Sleep(300 * time.Millisecond)
+		if err := held.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 	g, err := c.AcquireUnkept(t.Context(), "a", client.AcquireOptions{TTL: time.Minute, Confirm: 5 * time.Second, Wait: time.Minute, Slice: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
