@@ -22,13 +22,14 @@ type nodesOf struct {
 	t       *testing.T
 	prefix  string
 	by      func(clientv3.KV) clientv3.KV // the way of the next one's requests
+	lease   time.Duration                 // see Config
 	agePast time.Duration                 // see Config
 	log     *slog.Logger
 }
 
 func newNodes(t *testing.T) *nodesOf {
 	t.Helper()
-	return &nodesOf{t: t, prefix: fmt.Sprintf("/%s/%d/", t.Name(), tables.Add(1))}
+	return &nodesOf{t: t, prefix: fmt.Sprintf("/%s/%d/", t.Name(), tables.Add(1)), lease: 2 * time.Second}
 }
 
 func (n *nodesOf) open(name string, endpoints ...string) *Cluster {
@@ -37,7 +38,7 @@ func (n *nodesOf) open(name string, endpoints ...string) *Cluster {
 		endpoints = etcdtest.Shared(n.t).Endpoints()
 	}
 	c, err := Open(n.t.Context(), Config{
-		Endpoints: endpoints, Prefix: n.prefix, Lease: 2 * time.Second,
+		Endpoints: endpoints, Prefix: n.prefix, Lease: n.lease,
 		Node: name, URL: "http://" + name, Version: "1", Policies: "none", by: n.by, agePast: n.agePast, Logger: n.log,
 	})
 	if err != nil {
