@@ -12,6 +12,7 @@ import (
 type process struct {
 	started string
 	group   int
+	session int
 	ended   bool // it has not been waited for
 }
 
@@ -23,7 +24,7 @@ func look(pid int) (process, bool) {
 	}
 	// The second field is a name that may contain anything, in parentheses.
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	const state, pgrp, starttime = 0, 2, 19
+	const state, pgrp, session, starttime = 0, 2, 3, 19
 	if len(fields) <= starttime {
 		return process{}, false
 	}
@@ -31,7 +32,24 @@ func look(pid int) (process, bool) {
 	if err != nil {
 		return process{}, false
 	}
-	return process{started: fields[starttime], group: id, ended: strings.ContainsAny(fields[state], "ZX")}, true
+	sid, err := strconv.Atoi(fields[session])
+	if err != nil {
+		return process{}, false
+	}
+	return process{
+		started: fields[starttime], group: id, session: sid, ended: strings.ContainsAny(fields[state], "ZX"),
+	}, true
+}
+
+// processes returns the numbers of all processes that this one may see.
+func processes() (all []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			all = append(all, pid)
+		}
+	}
+	return all
 }
 
 // running returns the number of processes of the group that have not ended. One that has
@@ -41,16 +59,8 @@ func (g group) running() int {
 	if errors.Is(g.signal(0), syscall.ESRCH) {
 		return 0
 	}
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return 1
-	}
 	running, ended := 0, 0
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
+	for _, pid := range processes() {
 		switch p, ok := look(pid); {
 		case !ok || p.group != g.ID:
 		case p.ended:

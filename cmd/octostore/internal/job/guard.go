@@ -37,7 +37,7 @@ func Main() int {
 				break
 			}
 			o.translate()
-			g.orders = o
+			g.obey(o)
 		case <-timer.C:
 		}
 		now := boottime.Now()
@@ -69,6 +69,23 @@ type sentinel struct {
 	killed time.Duration // when it got KILL first
 }
 
+// obey takes new orders. Their sender may not know yet that this process ends the job: a second TERM
+// would make many programs give up their cleaning.
+func (s *sentinel) obey(o orders) {
+	s.orders = o
+	if s.ending {
+		s.Term = 0
+	}
+}
+
+// findCommand looks for the command that its parent has started and has not told about yet: that may have
+// been stopped or killed in between.
+func (s *sentinel) findCommand() {
+	if g := s.Starting.find(); g.ID != 0 {
+		s.Group = g
+	}
+}
+
 // over reports whether there is nothing left to end, or nothing that can be ended.
 func (s *sentinel) over(now time.Duration) bool {
 	if s.Group.ID == 0 || s.killed != 0 && now >= s.killed+resign {
@@ -79,6 +96,9 @@ func (s *sentinel) over(now time.Duration) bool {
 
 // abandoned ends the job, because the process that runs it has ended and not this one first.
 func (s *sentinel) abandoned(now time.Duration) {
+	if s.findCommand(); s.Group.ID == 0 {
+		s.Group = s.Starting.orphan()
+	}
 	if s.Group.ID == 0 {
 		return
 	}
@@ -97,6 +117,7 @@ func (s *sentinel) told() bool { return s.Term == 0 && s.Kill != 0 }
 
 // act does what is due.
 func (s *sentinel) act(now time.Duration) {
+	s.findCommand()
 	if s.Group.ID == 0 {
 		return
 	}

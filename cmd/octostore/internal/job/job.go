@@ -5,8 +5,9 @@
 // of their own, and the whole group is ended: TERM, then KILL. A second process, the guard,
 // knows the deadline, too. It is this program, started with [Argument], in a session of its
 // own, and ends the group when this process cannot: because it is stopped, or was killed.
-// On Linux the command also gets a parent-death signal, so that it is told to end even if
-// both are killed.
+// On Linux that holds from the first instruction of the command: the guard finds one that it
+// has not been told about yet. There the command also gets a parent-death signal, so that it
+// is told to end even if both are killed.
 //
 // What a command leaves in the background when it has ended is ended as well, because it
 // would go on without the lock. A process that has left the group, such as that of timeout(1),

@@ -217,6 +217,9 @@ func (w *watch) pause(now time.Duration) time.Duration {
 // order tells the guard what it has to know. One that cannot be told is replaced.
 func (w *watch) order() {
 	o := orders{Group: w.group, KillAfter: w.command.KillAfter, Now: boottime.Now(), Wall: time.Now().Round(0)}
+	if w.group.ID == 0 {
+		o.Starting = startingIn(w.command.Env)
+	}
 	switch {
 	case w.termed:
 		o.Kill = w.kill + lag

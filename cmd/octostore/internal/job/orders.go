@@ -11,6 +11,7 @@ import (
 // orders is what a guard needs to know. Each message has all of it.
 type orders struct {
 	Group     group         // ID 0: not started yet
+	Starting  starting      // a command that is not one of a group yet
 	Term      time.Duration // when to send TERM, on the clock of boottime; 0: not
 	Kill      time.Duration // when to send KILL; 0: not
 	KillAfter time.Duration // the most between TERM and KILL if the sender has ended

@@ -54,6 +54,9 @@ func Start(c Command) (*Job, error) {
 		waited:    make(chan syscall.WaitStatus),
 		done:      make(chan struct{}),
 	}
+	if c.Env == nil {
+		c.Env = os.Environ()
+	}
 	w := &watch{job: j, command: c, guard: c.Guard, deadline: c.Deadline}
 	if w.guard == nil {
 		var err error
@@ -98,13 +101,15 @@ func (j *Job) catch() {
 // when the thread has ended that started the process.
 func (j *Job) lead(c Command, w *watch, started chan<- error) {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	w.order()              // this process may be stopped or killed before it can tell about the command
 	pid, err := fork(c, w)
 	if err != nil {
+		_ = w.guard.tell(orders{})
 		started <- explain(c.Args[0], err)
 		return
 	}
 	w.group = groupOf(pid)
-	w.order() // at once: if this process is killed before, only the parent-death signal ends the command
+	w.order()
 	j.pid = pid
 	started <- nil
 	for {
@@ -123,15 +128,11 @@ func (j *Job) lead(c Command, w *watch, started chan<- error) {
 // fork starts the command in a group of its own, with everything that this process has
 // inherited.
 func fork(c Command, w *watch) (pid int, err error) {
-	env := c.Env
-	if env == nil {
-		env = os.Environ()
-	}
 	sys := attributes()
 	if w.interactive {
 		sys.Foreground, sys.Ctty = true, w.tty.fd
 	}
-	attr := &syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2}, Sys: sys}
+	attr := &syscall.ProcAttr{Env: c.Env, Files: []uintptr{0, 1, 2}, Sys: sys}
 	pid, err = syscall.ForkExec(c.Path, c.Args, attr)
 	if errors.Is(err, syscall.ENOEXEC) && isScript(c.Path) {
 		const shell = "/bin/sh"
