@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -17,13 +18,13 @@ import (
 	"github.com/octostore/octostore/hooks/wasmtest"
 )
 
-// slowModule is a policy that allows everything and takes a compiler many seconds: it has
+// slowModule is a policy that allows everything and takes a compiler seconds: it has
 // nothing unusual but its size.
 var slowModule = sync.OnceValue(func() []byte {
 	m := wasmtest.Module{Pages: 1, Funcs: []wasmtest.Func{{Name: "check", Type: "-> i32", Code: "i32.const 0"}}}
 	code := "local.get 0 " + strings.Repeat("local.get 0 i32.mul i32.const 3 i32.add ", 300)
-	for range 6000 {
-		m.Funcs = append(m.Funcs, wasmtest.Func{Type: "i32 -> i32", Code: code})
+	for i := range 6000 {
+		m.Funcs = append(m.Funcs, wasmtest.Func{Name: fmt.Sprintf("_%d", i), Type: "i32 -> i32", Code: code})
 	}
 	return wasmtest.Assemble(m)
 })
@@ -83,6 +84,8 @@ func TestCompileEndsWithSIGTERM(t *testing.T) {
 			withPolicies(t, dir, slowManifest)
 			cmd := &exec.Cmd{Path: octotest.Binary(t), Args: test.args, Dir: dir}
 			cmd.Env = []string{"OCTOSTORE_ADDR=127.0.0.1:0", "OCTOSTORE_POLICIES=policies.json", "XDG_CACHE_HOME=" + filepath.Join(dir, "cache")}
+			var said octotest.Buffer
+			cmd.Stdout, cmd.Stderr = &said, &said
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +93,14 @@ func TestCompileEndsWithSIGTERM(t *testing.T) {
 			go func() { done <- cmd.Wait() }()
 			t.Cleanup(func() { _ = cmd.Process.Kill() }) // ended already: fine
 			folder := filepath.Join(dir, test.folder)
-			octotest.WaitUntil(t, "the module is being compiled", func() bool { return compiling(folder) })
+			octotest.WaitUntil(t, "the module is being compiled", func() bool {
+				select {
+				case err := <-done:
+					t.Fatalf("it has ended before, %v, and said\n%s", err, said.String())
+				default:
+				}
+				return compiling(folder)
+			})
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
