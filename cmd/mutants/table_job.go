@@ -84,8 +84,8 @@ var processMutants = []mutant{
 	},
 	{
 		name: "guard-not-replaced", file: "cmd/octostore/internal/job/loop.go",
-		old:    "			w.guard = next\n			w.order()\n",
-		new:    "			w.guard = next\n",
+		old:    "startGuard(w.orders())",
+		new:    "StartGuard()",
 		breaks: "after the guard was killed nobody ends the command of a wrapper that is killed",
 		tests:  inJob,
 	},

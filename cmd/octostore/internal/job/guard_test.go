@@ -137,7 +137,6 @@ func TestGuardIsReplaced(t *testing.T) {
 	if first == second || gone(leader) {
 		t.Fatal("the guard is not replaced")
 	}
-	time.Sleep(50 * time.Millisecond) // it gets its orders, which nothing shows
 	if err := r.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

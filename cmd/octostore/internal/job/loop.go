@@ -214,8 +214,8 @@ func (w *watch) pause(now time.Duration) time.Duration {
 	return pause
 }
 
-// order tells the guard what it has to know. One that cannot be told is replaced.
-func (w *watch) order() {
+// orders returns what a guard has to know.
+func (w *watch) orders() orders {
 	o := orders{Group: w.group, KillAfter: w.command.KillAfter, Now: boottime.Now(), Wall: time.Now().Round(0)}
 	if w.group.ID == 0 {
 		o.Starting = startingIn(w.command.Env)
@@ -227,7 +227,12 @@ func (w *watch) order() {
 		o.Term = max(1, w.lastMoment()-w.command.KillAfter+lag)
 		o.Kill = max(1, w.lastMoment()+lag)
 	}
-	if err := w.guard.tell(o); err != nil {
+	return o
+}
+
+// order tells the guard what it has to know. One that cannot be told is replaced.
+func (w *watch) order() {
+	if err := w.guard.tell(w.orders()); err != nil {
 		_ = w.guard.process.Kill() // its events will end
 	}
 }
@@ -238,9 +243,8 @@ func (w *watch) replaceGuard() {
 	w.guard.in.Close()
 	if now := boottime.Now(); now >= w.guarded+time.Second {
 		w.guarded = now
-		if next, err := StartGuard(); err == nil {
+		if next, err := startGuard(w.orders()); err == nil {
 			w.guard = next
-			w.order()
 			return
 		}
 	}

@@ -21,20 +21,28 @@ const program = "octostore"
 // Guard is a guard process. It guards nothing until it is given to [Start].
 type Guard struct {
 	process *os.Process
-	in      *os.File
+	in      *os.File  // its orders
+	from    *os.File  // what it announces, a byte each
 	events  chan byte // what the guard announces; closed when it has ended
 }
 
 // StartGuard starts a guard, so that a job can be started at once when its lock is held.
 func StartGuard() (*Guard, error) {
-	g, err := startGuard()
+	return startGuard(orders{}) // the first message costs the most: no command waits for it
+}
+
+// startGuard starts a guard that finds these orders at its start: if this process is stopped from now
+// on, it knows them.
+func startGuard(first orders) (*Guard, error) {
+	g, err := forkWith(first)
 	if err != nil {
 		return nil, fmt.Errorf("start the guard process: %w", err)
 	}
+	go g.listen()
 	return g, nil
 }
 
-func startGuard() (*Guard, error) {
+func forkWith(first orders) (*Guard, error) {
 	in, ordersPipe, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -46,15 +54,12 @@ func startGuard() (*Guard, error) {
 		return nil, err
 	}
 	defer out.Close()
-	process, err := forkGuard(in, out)
+	g := &Guard{in: ordersPipe, from: eventsPipe, events: make(chan byte, 8)}
+	if err = g.tell(first); err == nil {
+		g.process, err = forkGuard(in, out)
+	}
 	if err != nil {
 		return nil, errors.Join(err, ordersPipe.Close(), eventsPipe.Close())
-	}
-	g := &Guard{process: process, in: ordersPipe, events: make(chan byte, 8)}
-	go g.listen(eventsPipe)
-	if err := g.tell(orders{}); err != nil { // the first message costs the most: no command waits for it
-		g.Close()
-		return nil, err
 	}
 	return g, nil
 }
@@ -115,12 +120,12 @@ func executable() (string, error) {
 }
 
 // listen passes on what the guard announces, until it ends, and waits for it.
-func (g *Guard) listen(from *os.File) {
+func (g *Guard) listen() {
 	defer close(g.events)
-	defer from.Close()
+	defer g.from.Close()
 	for {
 		var b [1]byte
-		if _, err := from.Read(b[:]); err != nil {
+		if _, err := g.from.Read(b[:]); err != nil {
 			break
 		}
 		select {

@@ -102,7 +102,11 @@ func (r *wrapped) saidAll(t *testing.T, said ...string) {
 // says waits until it has said something.
 func (r *wrapped) says(t *testing.T, part string) {
 	t.Helper()
-	octotest.WaitUntil(t, "it says "+part, func() bool { return strings.Contains(r.errs.String(), part) })
+	for giveUp := time.Now().Add(octotest.Patient); !strings.Contains(r.errs.String(), part); time.Sleep(time.Millisecond) {
+		if time.Now().After(giveUp) {
+			t.Fatalf("octostore run does not say %q:\n%s", part, r.errs.String())
+		}
+	}
 }
 
 // signal sends a signal to octostore run only.

@@ -122,7 +122,6 @@ func TestRunWhoseGuardWasKilledHasAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	octotest.WaitUntil(t, "there is another guard", func() bool { return guardOf(t, r) != first })
-	time.Sleep(100 * time.Millisecond) // it is told about the command, which nothing shows
 	r.signal(t, syscall.SIGSTOP)
 	expectGoneBefore(t, dir, nextHolder(t, p, "a"))
 	r.signal(t, syscall.SIGCONT)
