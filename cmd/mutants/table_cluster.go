@@ -380,4 +380,11 @@ var lifeMutants = []mutant{
 		breaks: "the audit log does not say which node served",
 		tests:  inLife,
 	},
+	{
+		name: "archive-of-another-owner", file: "core/journal/archive/folder.go",
+		old:    "	if errors.Is(err, ErrOtherLog) && !a.cfg.Owns() {\n",
+		new:    "	if false {\n",
+		breaks: "a node that has lost its term calls the files of the next one those of another log, and says to move them",
+		tests:  []string{"-run=TestArchive ./core/store/etcd"},
+	},
 }

@@ -55,7 +55,10 @@ type Config struct {
 	// FileBytes is the size at which a file ends; 0 means 64 MiB. A file has at least one
 	// segment.
 	FileBytes int64
-	Logger    *slog.Logger // nil: no log
+	// Owns reports whether the journal is certainly of the owner of the lock table. The next owner
+	// writes into the same folder: its files are not of another log. nil: always.
+	Owns   func() bool
+	Logger *slog.Logger // nil: no log
 }
 
 // Archive is the archive of one journal. Create one with [Open]; it is safe for use by many
@@ -109,6 +112,9 @@ func (cfg Config) withDefaults() Config {
 	if cfg.FileBytes == 0 {
 		cfg.FileBytes = fileBytes
 	}
+	if cfg.Owns == nil {
+		cfg.Owns = func() bool { return true }
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -146,7 +152,8 @@ func (a *Archive) Close() error {
 	}
 }
 
-// Keep implements [journal.Archive]. It waits a minute at most.
+// Keep implements [journal.Archive]. It waits a minute at most. [lock.ErrDeposed] means that the next
+// owner of the lock table has gone on in the folder.
 func (a *Archive) Keep(ctx context.Context, from, upTo lock.Seq) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, keepTime, fmt.Errorf("%s: %w", a.cfg.Dir, errSlow))
 	defer cancel()
@@ -236,8 +243,8 @@ func (a *Archive) writeDue(ctx context.Context) error {
 // report keeps the error of the newest attempt, and logs when it is another one, or has
 // lasted.
 func (a *Archive) report(ctx context.Context, err error) {
-	if ctx.Err() != nil {
-		return // the archive is being closed
+	if ctx.Err() != nil || errors.Is(err, lock.ErrDeposed) {
+		return // the archive is being closed, or will be
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

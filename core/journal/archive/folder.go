@@ -111,6 +111,9 @@ func (a *Archive) relist(ctx context.Context) error {
 	if err == nil {
 		err = a.ours(ctx, l)
 	}
+	if errors.Is(err, ErrOtherLog) && !a.cfg.Owns() {
+		err = fmt.Errorf("%w: the archive goes on after its end", lock.ErrDeposed)
+	}
 	switch {
 	case err == nil:
 		a.list.Store(l)

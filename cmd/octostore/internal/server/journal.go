@@ -70,7 +70,7 @@ func (t *term) openTable(ctx context.Context, s *server, cfg config.Config) (err
 	if t.table, err = table.Open(ctx, t.journal, keeps); err != nil || cfg.AuditArchive == "" {
 		return err
 	}
-	t.archive = archive.Open(archive.Config{Dir: string(cfg.AuditArchive), Journal: t.journal, Logger: s.log})
+	t.archive = archive.Open(archive.Config{Dir: string(cfg.AuditArchive), Journal: t.journal, Owns: t.owns, Logger: s.log})
 	return nil
 }
 
