@@ -144,6 +144,22 @@ func TestWithLockLeavesTheQueueAtASignal(t *testing.T) {
 	})
 }
 
+// losesSignal waits for a moment for the end of a script that got a signal, and reports whether bash 5.2
+// has lost it: it reads what a trap does as a part of the $(…) that it is reading.
+func losesSignal(r *locked) bool {
+	for range 100 {
+		select {
+		case <-r.done:
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+		if strings.Contains(r.errs.String(), "unexpected EOF while looking for matching") {
+			return true
+		}
+	}
+	return false
+}
+
 // The process of the script may be signalled at any moment of its life; the signal may
 // come to its whole group too, as from a terminal.
 func TestWithLockLeavesNothingWheneverItIsStopped(t *testing.T) {
@@ -154,7 +170,7 @@ func TestWithLockLeavesNothingWheneverItIsStopped(t *testing.T) {
 		if testing.Short() {
 			rounds = 10
 		}
-		name := "whenever/" + sh.name
+		name, lost := "whenever/"+sh.name, 0
 		for n := range rounds {
 			r := sh.start(t, "http://"+p.Addr, nil, command(name, "exec sleep 60")...)
 			time.Sleep(time.Duration(n*5) * time.Millisecond) // each round at another moment
@@ -164,6 +180,13 @@ func TestWithLockLeavesNothingWheneverItIsStopped(t *testing.T) {
 			}
 			if err := syscall.Kill(to, syscall.SIGTERM); err != nil {
 				t.Fatal(err)
+			}
+			if sh.name == "bash" && losesSignal(r) {
+				t.Logf("round %d: bash has lost the signal: %s", n, r.errs.String())
+				if lost++; lost > 2 {
+					t.Errorf("bash has lost %d signals", lost)
+				}
+				r.signal(t, syscall.SIGTERM)
 			}
 			select {
 			case <-r.done:
