@@ -102,11 +102,12 @@ func (r *wrapped) saidAll(t *testing.T, said ...string) {
 // says waits until it has said something.
 func (r *wrapped) says(t *testing.T, part string) {
 	t.Helper()
-	for giveUp := time.Now().Add(octotest.Patient); !strings.Contains(r.errs.String(), part); time.Sleep(time.Millisecond) {
-		if time.Now().After(giveUp) {
-			t.Fatalf("octostore run does not say %q:\n%s", part, r.errs.String())
+	defer func() {
+		if t.Failed() {
+			t.Logf("octostore run has said:\n%s", r.errs.String())
 		}
-	}
+	}()
+	octotest.WaitUntil(t, "it says "+part, func() bool { return strings.Contains(r.errs.String(), part) })
 }
 
 // signal sends a signal to octostore run only.
